@@ -1,0 +1,1 @@
+"""What the hardware is: configuration, Amaranth units, descriptors, Verilog emission."""

@@ -1,0 +1,1 @@
+"""What the hardware computes: data, networks, quantization, integer graph, golden model."""

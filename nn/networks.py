@@ -1,0 +1,234 @@
+"""Networks as lists of layers, and the float PyTorch module that each list describes."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from gen.errors import HoldfastError
+
+__all__ = ["FloatNetwork", "Layer", "Network", "network", "network_names"]
+
+Shape = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer; what a field means for an operation is said in docs/architecture.md.
+
+    Parameters
+    ----------
+    op : str
+        ``conv`` (with batch normalization), ``dense``, ``add``, ``avgpool``, ``maxpool``,
+        ``shortcut`` or ``concat``.
+    inputs : tuple of str
+        Names of earlier layers, or ``image``.
+    channels : int
+        Channels of the output; only ``conv``, ``dense`` and ``shortcut`` choose them.
+    kernel : int
+        Side of the square window of ``conv``, ``avgpool`` and ``maxpool``.
+    activation : str
+        ``none``, ``relu`` or ``relu6``; only ``conv``, ``dense`` and ``add`` have one.
+    """
+
+    name: str
+    op: str
+    inputs: tuple[str, ...]
+    channels: int = 0
+    kernel: int = 1
+    stride: int = 1
+    padding: int = 0
+    dilation: int = 1
+    groups: int = 1
+    activation: str = "none"
+
+    def output_shape(self, inputs: list[Shape]) -> Shape:
+        """Shape (C, H, W) of the output for input shapes (C, H, W)."""
+        c, h, w = inputs[0]
+        if self.op == "add":
+            return c, h, w
+        if self.op == "concat":
+            return sum(shape[0] for shape in inputs), h, w
+        if self.op == "dense":
+            return self.channels, 1, 1
+        if self.op == "shortcut":
+            return self.channels, -(-h // self.stride), -(-w // self.stride)
+        reach = self.dilation * (self.kernel - 1) + 1
+        h = (h + 2 * self.padding - reach) // self.stride + 1
+        w = (w + 2 * self.padding - reach) // self.stride + 1
+        return (self.channels if self.op == "conv" else c), h, w
+
+
+@dataclass
+class Network:
+    """A network under construction or finished: layers in execution order, the last one the logits.
+
+    The methods append a layer and return its name, so that a network reads from top to bottom.
+    """
+
+    name: str
+    input_shape: Shape = (3, 32, 32)
+    layers: list[Layer] = field(default_factory=list)
+
+    def conv(self, name: str, source: str, channels: int, kernel: int, stride: int = 1,
+             activation: str = "relu", dilation: int = 1, groups: int = 1) -> str:
+        """Convolution with batch normalization; padded so that stride 1 keeps height and width."""
+        return self._append(Layer(name, "conv", (source,), channels, kernel, stride,
+                                  dilation * (kernel // 2), dilation, groups, activation))
+
+    def dense(self, name: str, source: str, channels: int, activation: str = "none") -> str:
+        """Fully connected over the whole input map."""
+        return self._append(Layer(name, "dense", (source,), channels, activation=activation))
+
+    def add(self, name: str, a: str, b: str, activation: str = "relu") -> str:
+        """Sum of two maps of equal shape."""
+        return self._append(Layer(name, "add", (a, b), activation=activation))
+
+    def pool(self, op: str, name: str, source: str, kernel: int, stride: int,
+             padding: int = 0) -> str:
+        """``avgpool`` or ``maxpool``."""
+        return self._append(Layer(name, op, (source,), 0, kernel, stride, padding))
+
+    def shortcut(self, name: str, source: str, channels: int, stride: int) -> str:
+        """ResNet option A: every stride-th pixel, new channels zero and at the end."""
+        return self._append(Layer(name, "shortcut", (source,), channels, stride=stride))
+
+    def concat(self, name: str, *sources: str) -> str:
+        """The channels of all sources, one after the other."""
+        return self._append(Layer(name, "concat", sources))
+
+    def _append(self, layer: Layer) -> str:
+        self.layers.append(layer)
+        return layer.name
+
+    def shapes(self) -> dict[str, Shape]:
+        """Shape (C, H, W) of every tensor, ``image`` included."""
+        shapes: dict[str, Shape] = {"image": self.input_shape}
+        for layer in self.layers:
+            shapes[layer.name] = layer.output_shape([shapes[name] for name in layer.inputs])
+        return shapes
+
+    @property
+    def classes(self) -> int:
+        """Number of classes."""
+        return self.layers[-1].channels
+
+
+def _residual(name: str, blocks: int, shortcut: Callable[..., str]) -> Network:
+    """Three stacks of 16, 32 and 64 channels, the second and third at stride 2."""
+    net = Network(name)
+    x = net.conv("stem", "image", 16, 3)
+    for stack, channels in enumerate((16, 32, 64), 1):
+        for block in range(1, blocks + 1):
+            stride = 2 if stack > 1 and block == 1 else 1
+            prefix = f"stack{stack}_block{block}"
+            y = net.conv(f"{prefix}_conv1", x, channels, 3, stride)
+            y = net.conv(f"{prefix}_conv2", y, channels, 3, activation="none")
+            if stride == 2:
+                x = shortcut(net, f"{prefix}_shortcut", x, channels)
+            x = net.add(f"{prefix}_add", y, x)
+    x = net.pool("avgpool", "pool", x, 8, 8)
+    net.dense("logits", x, 10)
+    return net
+
+
+def _project(net: Network, name: str, source: str, channels: int) -> str:
+    return net.conv(name, source, channels, 1, 2, activation="none")
+
+
+def _subsample(net: Network, name: str, source: str, channels: int) -> str:
+    return net.shortcut(name, source, channels, 2)
+
+
+def _resnet8() -> Network:
+    """MLPerf Tiny image classification (Banbury et al. 2021), shortcuts normalized as well."""
+    return _residual("resnet8", 1, _project)
+
+
+def _resnet20() -> Network:
+    """He et al. 2016, section 4.2, option A."""
+    return _residual("resnet20", 3, _subsample)
+
+
+_NETWORKS: dict[str, Callable[[], Network]] = {"resnet8": _resnet8, "resnet20": _resnet20}
+
+
+def network_names() -> list[str]:
+    """Names that :func:`network` accepts."""
+    return list(_NETWORKS)
+
+
+def network(name: str) -> Network:
+    """The network of that name. Raises HoldfastError when there is none."""
+    if name not in _NETWORKS:
+        raise HoldfastError(f"unknown network {name!r}; known are {', '.join(_NETWORKS)}")
+    return _NETWORKS[name]()
+
+
+def window(layer: Layer, x: list[Tensor]) -> Tensor:
+    """Output of a layer without weights, before its activation; real values, zero padding."""
+    if layer.op == "add":
+        return x[0] + x[1]
+    if layer.op == "avgpool":
+        return F.avg_pool2d(x[0], layer.kernel, layer.stride, layer.padding)
+    if layer.op == "maxpool":
+        return F.max_pool2d(x[0], layer.kernel, layer.stride, layer.padding)
+    if layer.op == "shortcut":
+        picked = x[0][:, :, :: layer.stride, :: layer.stride]
+        return F.pad(picked, (0, 0, 0, 0, 0, layer.channels - picked.shape[1]))
+    return torch.cat(x, 1)
+
+
+def activate(layer: Layer, x: Tensor) -> Tensor:
+    """The layer's activation function."""
+    if layer.activation == "relu":
+        return F.relu(x)
+    return F.relu6(x) if layer.activation == "relu6" else x
+
+
+def kernel_shape(layer: Layer, source: Shape) -> tuple[int, int, int, int]:
+    """Shape [C_out, C_in / groups, kh, kw] of the weights of a convolution or dense layer."""
+    if layer.op == "dense":
+        return layer.channels, *source
+    return layer.channels, source[0] // layer.groups, layer.kernel, layer.kernel
+
+
+class FloatNetwork(nn.Module):
+    """The network in floating point: pixels / 255, [N, C, H, W], to logits, [N, classes]."""
+
+    def __init__(self, spec: Network) -> None:
+        super().__init__()
+        self.spec = spec
+        self.layers = nn.ModuleDict()
+        shapes = spec.shapes()
+        for layer in weighted(spec):
+            out, into, kh, kw = kernel_shape(layer, shapes[layer.inputs[0]])
+            module = nn.Module()
+            module.conv = nn.Conv2d(into * layer.groups, out, (kh, kw), layer.stride,
+                                    layer.padding, layer.dilation, layer.groups,
+                                    bias=layer.op == "dense")
+            if layer.op == "conv":
+                nn.init.kaiming_normal_(module.conv.weight)
+                module.bn = nn.BatchNorm2d(out)
+            self.layers[layer.name] = module
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        values = {"image": pixels}
+        for layer in self.spec.layers:
+            inputs = [values[name] for name in layer.inputs]
+            if layer.name in self.layers:
+                module = self.layers[layer.name]
+                x = module.conv(inputs[0])
+                if layer.op == "conv":
+                    x = module.bn(x)
+            else:
+                x = window(layer, inputs)
+            values[layer.name] = activate(layer, x)
+        return values[self.spec.layers[-1].name].flatten(1)
+
+
+def weighted(spec: Network) -> Iterator[Layer]:
+    """The convolutions and dense layers, in execution order."""
+    return (layer for layer in spec.layers if layer.op in ("conv", "dense"))
