@@ -1,0 +1,96 @@
+"""The front door: every command of the project, in one environment built on first use.
+
+    python3 -m pip install nox
+    python3 -m nox -s sim              # the main job; arguments follow after --
+    python3 -m nox -s tests
+
+All sessions share ``.nox/holdfast``: the packages weigh more than a gigabyte, and nox would build
+one environment per session. It is rebuilt when pyproject.toml or the Python version changes.
+A mistake of the user ends with exit code 2, every other failure with 1.
+"""
+
+import hashlib
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import nox
+from nox.command import CommandFailed
+
+nox.options.default_venv_backend = "none"
+nox.options.sessions = ["lint", "tests"]
+
+ROOT = Path(__file__).parent
+ENVIRONMENT = ROOT / ".nox" / "holdfast"
+PYTHON = ENVIRONMENT / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+STAMP = ENVIRONMENT / "stamp"
+USER_MISTAKE = 2
+
+
+def environment(session: nox.Session) -> None:
+    """Creates or renews the shared environment; returns at once when it is current."""
+    if sys.version_info < (3, 11):  # noqa: UP036 (nox runs under the user's Python)
+        session.error("Holdfast needs Python 3.11 or newer, not {}.{}".format(*sys.version_info))
+    stamp = hashlib.sha256(
+        (ROOT / "pyproject.toml").read_bytes() + sys.version.encode() + str(ROOT).encode()
+    ).hexdigest()
+    if STAMP.is_file() and STAMP.read_text() == stamp:
+        return
+    session.log("installing the environment in .nox/holdfast (once, about a gigabyte)")
+    if not PYTHON.is_file():
+        shutil.rmtree(ENVIRONMENT, ignore_errors=True)
+        # virtualenv comes with nox; the standard venv lacks pip on a bare Debian.
+        session.run(sys.executable, "-m", "virtualenv", "--quiet", str(ENVIRONMENT), external=True)
+    STAMP.unlink(missing_ok=True)
+    session.run(
+        str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check", "--quiet",
+        "--editable", f"{ROOT}[dev]",
+        external=True,
+    )  # fmt: skip
+    STAMP.write_text(stamp)
+
+
+def python(session: nox.Session, *arguments: str, extra: bool = True) -> None:
+    """Runs the environment's Python with `arguments` and, if `extra`, those given after ``--``."""
+    environment(session)
+    given = session.posargs if extra else []
+    try:
+        session.run(str(PYTHON), *arguments, *given, external=True)
+    except CommandFailed as failure:
+        if getattr(failure, "return_code", None) == USER_MISTAKE:
+            # nox turns every failed session into 1.
+            raise SystemExit(USER_MISTAKE) from None
+        raise
+
+
+@nox.session
+def sim(session: nox.Session) -> None:
+    """Simulates a network on the generated accelerator, checks it and injects faults."""
+    python(session, "-m", "sim")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Runs the tests."""
+    python(session, "-m", "pytest", "-n", "2")
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Checks style, formatting and types."""
+    python(session, "-m", "ruff", "check", ".", extra=False)
+    python(session, "-m", "ruff", "format", "--check", ".", extra=False)
+    python(session, "-m", "mypy", extra=False)
+
+
+@nox.session
+def generate(session: nox.Session) -> None:
+    """Writes the Verilog of the reference configurations to rtl/."""
+    python(session, "-m", "gen")
+
+
+@nox.session
+def train(session: nox.Session) -> None:
+    """Trains, quantizes and lowers a network."""
+    python(session, "-m", "nn.train")

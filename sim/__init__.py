@@ -1,0 +1,1 @@
+"""Running it: tools, netlists, Verilator builds, cocotb testbenches and the compiled engine."""
