@@ -1,0 +1,429 @@
+"""The whole accelerator."""
+
+from typing import Any
+
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, signed
+from amaranth.lib import data, memory, wiring
+from amaranth.lib.wiring import In, Out
+
+from .array import SystolicArray
+from .axi import AXI_MEMBERS, AxiSubordinate
+from .config import ROUNDINGS, AcceleratorConfig
+from .feeder import Feeder
+from .input_stage import InputStage
+from .lanes import Lanes
+from .layer import Token
+from .layout import CONTROL, DESCRIPTOR_STRIDE, MAGIC, REGION_BITS, REGISTERS, Region, word_stride
+from .memory import LaneMemory
+from .output_writer import OutputWriter
+from .parameter_loader import ParameterLoader
+from .requantizer import channel_parameters
+from .residual_reader import ResidualReader
+from .sequencer import Sequencer
+from .weight_loader import WeightLoader
+
+__all__ = ["Accelerator"]
+
+
+class Accelerator(wiring.Component):
+    """Systolic-array accelerator with one AXI4 subordinate port and an interrupt.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+
+    Members
+    -------
+    s_axi_*
+        AXI4, 32 bits: registers and memories, addresses in ``layout``. While a run is under way, activation
+        memories cannot be accessed and no memory can be read (SLVERR); weights, parameters and
+        descriptors can be written.
+    interrupt
+        A run has ended and the interrupt is enabled.
+
+    Latency
+    -------
+    See ``Feeder`` for a layer's cycles; ``latency`` from its last pixel read to the last output written.
+
+    Protection
+    ----------
+    Range guard at the array's input and before the output clamp.
+    """
+
+    def __init__(self, config: AcceleratorConfig):
+        self.config = config
+        super().__init__(AXI_MEMBERS | {"interrupt": Out(1)})
+
+    def elaborate(self, platform):
+        m = Module()
+        cfg = self.config
+        m.submodules.axi = axi = AxiSubordinate()
+        for name in AXI_MEMBERS:
+            inner, outer = getattr(axi, name), getattr(self, name)
+            m.d.comb += inner.eq(outer) if AXI_MEMBERS[name].flow == In else outer.eq(inner)
+        host = axi.host
+
+        m.submodules.feeder = feeder = Feeder(cfg)
+        m.submodules.input_stage = input_stage = InputStage(cfg)
+        m.submodules.array = array = SystolicArray(cfg)
+        m.submodules.weight_loader = weight_loader = WeightLoader(cfg)
+        m.submodules.lanes = lanes = Lanes(cfg)
+        m.submodules.parameter_loader = parameter_loader = ParameterLoader(cfg)
+        m.submodules.residual_reader = residual_reader = ResidualReader(cfg)
+        m.submodules.output_writer = output_writer = OutputWriter(cfg)
+        # The lanes want the token two cycles before the partial sum.
+        token_stages = InputStage.LATENCY + array.latency - 2
+        m.submodules.sequencer = sequencer = Sequencer(cfg, token_stages + lanes.latency + 1)
+        layer = sequencer.layer
+
+        weights = LaneMemory(cfg.cols, cfg.weight_bits, cfg.weight_depth)
+        m.submodules.weights = weights
+        banks = [LaneMemory(cfg.word_lanes, cfg.act_bits, cfg.act_depth) for _ in range(cfg.act_banks)]
+        for index, bank in enumerate(banks):
+            m.submodules[f"activations_{index}"] = bank
+        program = memory.Memory(shape=32, depth=cfg.program_depth * DESCRIPTOR_STRIDE, init=[])
+        m.submodules.program = program
+        parameters = {
+            name: memory.Memory(shape=width, depth=cfg.param_depth, init=[])
+            for name, width in self._parameter_widths().items()
+        }
+        for name, cells in parameters.items():
+            m.submodules[f"parameters_{name}"] = cells
+
+        busy = sequencer.busy
+        region = host.address[REGION_BITS:]
+        error = Signal()
+        m.d.comb += host.error.eq(error)
+        # Two cycles after a read: the memories' outputs of the cycle before, registered.
+        region_read, offset_read = Signal.like(region), Signal(REGION_BITS)
+        m.d.sync += [region_read.eq(region), offset_read.eq(host.address[:REGION_BITS])]
+        read_data = Signal(32)
+        m.d.comb += host.read_data.eq(read_data)
+
+        control = self._registers(m, host, region == Region.REGISTERS, error, sequencer)
+        register_data = Signal(32)
+        m.d.sync += register_data.eq(control["read"])
+        m.d.comb += [
+            sequencer.start.eq(control["start"]),
+            sequencer.first.eq(control["first"]),
+            sequencer.count.eq(control["count"]),
+            input_stage.enable.eq(control["guard_input"]),
+            input_stage.use_zero.eq(control["guard_zero"]),
+            lanes.enable.eq(control["guard_output"]),
+            lanes.use_zero.eq(control["guard_zero"]),
+            self.interrupt.eq(sequencer.done & control["interrupt"]),
+        ]
+
+        # Program memory.
+        fetch, load = program.read_port(), program.write_port()
+        selected = region == Region.PROGRAM
+        index = host.address[2:REGION_BITS]
+        m.d.comb += [
+            fetch.addr.eq(Mux(busy, sequencer.address, index)),
+            sequencer.word.eq(fetch.data),
+            load.addr.eq(index),
+            load.data.eq(host.data),
+            load.en.eq(selected & host.write & (host.strobe == 0b1111)),
+        ]
+        with m.If(selected):
+            m.d.comb += error.eq(
+                (index >= cfg.program_depth * DESCRIPTOR_STRIDE)
+                | (host.read & busy)
+                | (host.write & (host.strobe != 0b1111))
+            )
+
+        # Parameter memories: four bus words per channel.
+        selected = region == Region.PARAMETERS
+        channel, slot = host.address[4:REGION_BITS], host.address[2:4]
+        slots = [[] for _ in range(4)]
+        layout = channel_parameters(cfg)
+        for name, cells in parameters.items():
+            read, write = cells.read_port(), cells.write_port()
+            number, parts = self._parameter_slot(name)
+            bits = Cat(host.data[offset : offset + width] for _, offset, width in parts)
+            m.d.comb += [
+                read.addr.eq(Mux(busy, parameter_loader.address, channel)),
+                write.addr.eq(channel),
+                write.data.eq(bits),
+                write.en.eq(
+                    selected & host.write & (slot == number) & (host.strobe == 0b1111)
+                ),
+            ]
+            position = 0
+            for field, offset, width in parts:
+                value = read.data[position : position + width]
+                m.d.comb += lanes.parameters[field].eq(value)
+                signed_field = layout[field].shape == signed(width)
+                slots[number].append((offset, value.as_signed() if signed_field else value))
+                position += width
+        with m.If(selected):
+            m.d.comb += error.eq(
+                (channel >= cfg.param_depth)
+                | (host.read & busy)
+                | (host.write & (host.strobe != 0b1111))
+            )
+        parameter_data = Array(Signal(32, name=f"parameter_slot_{slot}") for slot in range(4))
+        for number, fields in enumerate(slots):
+            for position, (offset, value) in enumerate(fields):
+                width = (fields[position + 1][0] if position + 1 < len(fields) else 32) - offset
+                m.d.comb += parameter_data[number][offset : offset + width].eq(value)
+
+        # Weight memory.
+        selected = region == Region.WEIGHTS
+        word, chunk = self._window(host.address, cfg.cols)
+        for lane in range(cfg.cols):
+            m.d.comb += [
+                weights.read_address[lane].eq(Mux(busy, weight_loader.address, word)),
+                weights.write_address[lane].eq(word),
+                weights.write_data[lane].eq(host.data[8 * (lane % 4) :][: cfg.weight_bits]),
+                weights.write_enable[lane].eq(
+                    selected & host.write & (chunk == lane // 4) & host.strobe[lane % 4]
+                ),
+            ]
+        with m.If(selected):
+            m.d.comb += error.eq((word >= cfg.weight_depth) | (host.read & busy))
+
+        # Activation banks: feeder or residual reader while busy, else the host.
+        word, chunk = self._window(host.address, cfg.word_lanes)
+        input_bank, residual_bank = Signal(2), Signal(2)
+        m.d.sync += [input_bank.eq(layer.input_bank), residual_bank.eq(layer.residual_bank)]
+        for number, bank in enumerate(banks):
+            selected = region == Region.ACTIVATIONS + number
+            for lane in range(cfg.word_lanes):
+                running = Mux(
+                    layer.input_bank == number, feeder.address, residual_reader.address[lane]
+                )
+                host_enable = (
+                    selected & host.write & (chunk == lane // 4) & host.strobe[lane % 4] & ~busy
+                )
+                m.d.comb += [
+                    bank.read_address[lane].eq(Mux(busy, running, word)),
+                    bank.write_address[lane].eq(Mux(busy, output_writer.address[lane], word)),
+                    bank.write_data[lane].eq(
+                        Mux(
+                            busy,
+                            output_writer.word[lane],
+                            host.data[8 * (lane % 4) :][: cfg.act_bits].as_signed(),
+                        )
+                    ),
+                    bank.write_enable[lane].eq(
+                        Mux(
+                            busy,
+                            output_writer.enable[lane] & (layer.output_bank == number),
+                            host_enable,
+                        )
+                    ),
+                ]
+            with m.If(selected):
+                m.d.comb += error.eq((word >= cfg.act_depth) | busy)
+        with m.If(region >= Region.ACTIVATIONS + cfg.act_banks):
+            m.d.comb += error.eq(1)
+
+        words = Array(bank.read_data.as_value() for bank in banks)
+        word_layout = data.ArrayLayout(signed(cfg.act_bits), cfg.word_lanes)
+        feeder_word = Signal(word_layout)
+        residual_word = Signal(word_layout)
+        m.d.comb += [feeder_word.eq(words[input_bank]), residual_word.eq(words[residual_bank])]
+
+        with m.Switch(region_read):
+            with m.Case(Region.REGISTERS):
+                m.d.sync += read_data.eq(register_data)
+            with m.Case(Region.PROGRAM):
+                m.d.sync += read_data.eq(fetch.data)
+            with m.Case(Region.PARAMETERS):
+                m.d.sync += read_data.eq(parameter_data[offset_read[2:4]])
+            with m.Case(Region.WEIGHTS):
+                m.d.sync += read_data.eq(self._bus_word(weights.read_data, cfg.cols, offset_read))
+            for number, bank in enumerate(banks):
+                with m.Case(Region.ACTIVATIONS + number):
+                    m.d.sync += read_data.eq(
+                        self._bus_word(bank.read_data, cfg.word_lanes, offset_read)
+                    )
+
+        # The pixel's way: feeder, bank, input stage, array, lanes, bank.
+        token, swap = feeder.token, feeder.token.start
+        for stage in range(token_stages):
+            following = Signal(Token, name=f"token_{stage}")
+            m.d.sync += following.eq(token)
+            token = following
+        for stage in range(InputStage.LATENCY - 1):
+            following = Signal(name=f"swap_{stage}")
+            m.d.sync += following.eq(swap)
+            swap = following
+        weight_row = Signal(data.ArrayLayout(signed(cfg.weight_bits), cfg.cols))
+        m.d.sync += weight_row.eq(weights.read_data)
+        m.d.comb += [
+            feeder.layer.eq(layer),
+            feeder.go.eq(sequencer.go),
+            feeder.stop.eq(sequencer.stop),
+            sequencer.feeder_done.eq(feeder.done),
+            input_stage.layer.eq(layer),
+            input_stage.sub_block.eq(feeder.sub_block),
+            input_stage.pad.eq(feeder.pad),
+            input_stage.word.eq(feeder_word),
+            weight_loader.base.eq(layer.weight_base),
+            weight_loader.go.eq(sequencer.go),
+            weight_loader.stop.eq(sequencer.stop),
+            weight_loader.load_next.eq(feeder.load_next),
+            array.act.eq(input_stage.act),
+            array.swap.eq(swap),
+            array.weight.eq(weight_row),
+            array.load.eq(weight_loader.load),
+            lanes.layer.eq(layer),
+            lanes.token.eq(token),
+            lanes.sums.eq(array.sums),
+            lanes.residual.eq(residual_reader.codes),
+            parameter_loader.base.eq(layer.param_base),
+            parameter_loader.go.eq(sequencer.go),
+            parameter_loader.begin.eq(lanes.parameter_begin),
+            residual_reader.layer.eq(layer),
+            residual_reader.go.eq(sequencer.go),
+            residual_reader.token.eq(lanes.residual_token),
+            residual_reader.word.eq(residual_word),
+            output_writer.layer.eq(layer),
+            output_writer.go.eq(sequencer.go),
+            output_writer.token.eq(lanes.codes_token),
+            output_writer.codes.eq(lanes.codes),
+        ]
+
+        def beyond(addresses, used):
+            return Cat(
+                (addresses[lane] >= cfg.act_depth) & used[lane] for lane in range(cfg.word_lanes)
+            ).any()
+
+        m.d.comb += [
+            sequencer.fault_activation.eq(
+                feeder.token.valid & ~feeder.pad & (feeder.address >= cfg.act_depth)
+            ),
+            sequencer.fault_weight.eq(
+                weight_loader.active & (weight_loader.address >= cfg.weight_depth)
+            ),
+            sequencer.fault_parameter.eq(
+                parameter_loader.active & (parameter_loader.address >= cfg.param_depth)
+            ),
+            sequencer.fault_output.eq(beyond(output_writer.address, output_writer.enable)),
+            sequencer.fault_residual.eq(
+                residual_reader.active & (residual_reader.address[0] >= cfg.act_depth)
+            ),
+            sequencer.fault_accumulator.eq(lanes.overflow),
+        ]
+
+        if cfg.guard:
+            for name, violations in (
+                ("guard_output_count", lanes.violation),
+                ("guard_input_count", input_stage.violation),
+            ):
+                registered = Signal(len(violations), name=f"{name}_now")
+                m.d.sync += registered.eq(violations)
+                m.d.comb += control[name].eq(sum(registered))
+        return m
+
+    def _parameter_widths(self) -> dict[str, int]:
+        """Memories that hold the channel parameters, and their widths."""
+        cfg = self.config
+        widths = {"bias": cfg.acc_bits, "scale": cfg.multiplier_bits + 6}
+        if cfg.guard:
+            widths["bounds"] = 2 * cfg.guard_bits
+        return widths
+
+    def _parameter_slot(self, name: str) -> tuple[int, list[tuple[str, int, int]]]:
+        """Bus word of a parameter memory, and its fields as (name, bus bit, width)."""
+        cfg = self.config
+        scale = [("multiplier", 0, cfg.multiplier_bits)] if cfg.multiplier_bits else []
+        return {
+            "bias": (0, [("bias", 0, cfg.acc_bits)]),
+            "scale": (1, [*scale, ("shift", 24, 6)]),
+            "bounds": (2, [("guard_lo", 0, cfg.guard_bits), ("guard_hi", 16, cfg.guard_bits)]),
+        }[name]
+
+    @staticmethod
+    def _window(address, lanes: int):
+        """Word and chunk (of four lanes) of a bus address."""
+        shift = word_stride(lanes).bit_length() - 1
+        return address[shift:REGION_BITS], address[2:shift]
+
+    @staticmethod
+    def _bus_word(word, lanes: int, offset):
+        """The four lanes of a memory word that a bus address names, sign-extended to bytes."""
+        shift = word_stride(lanes).bit_length() - 1
+        chunks = Array(
+            Cat(_byte(word[lane]) for lane in range(first, min(first + 4, lanes)))
+            for first in range(0, word_stride(lanes), 4)
+        )
+        return chunks[offset[2:shift]] if len(chunks) > 1 else chunks[0]
+
+    def _registers(self, m: Module, host, selected, error, sequencer) -> dict[str, Any]:
+        """The register file; returns its outputs, and the counters' increments to be driven."""
+        cfg = self.config
+        offsets = {register.name: register.offset for register in REGISTERS}
+        names = [name for name in CONTROL if name != "start"]
+        settings = {name: Signal(name=f"control_{name}") for name in names}
+        first, count, cycles = Signal(16), Signal(16), Signal(32)
+        read, start = Signal(32), Signal()
+        counters = {name: Signal(32, name=name) for name in ("guard_output", "guard_input")}
+        increments = {name: Signal(8, name=f"{name}_count") for name in counters}
+        control = Cat(settings.get(name, Const(0, 1)) for name in CONTROL)
+        values = {
+            "id": Const(MAGIC, 32),
+            "control": control,
+            "status": Cat(
+                sequencer.busy, sequencer.done, Const(0, 6), sequencer.status, sequencer.index
+            ),
+            "first": first,
+            "count": count,
+            "cycles": cycles,
+            "guard_output": counters["guard_output"],
+            "guard_input": counters["guard_input"],
+            "array": _bytes(cfg.rows, cfg.cols, cfg.act_bits, cfg.weight_bits),
+            "widths": _bytes(
+                cfg.acc_bits, cfg.multiplier_bits, ROUNDINGS.index(cfg.rounding), cfg.guard
+            ),
+        }
+        offset = host.address[:REGION_BITS]
+        write = selected & host.write
+        with m.If(sequencer.busy):
+            m.d.sync += cycles.eq(cycles + 1)
+        for name, counter in counters.items():
+            if cfg.guard:
+                m.d.sync += counter.eq(counter + increments[name])
+        with m.If(selected):
+            m.d.comb += error.eq(1)
+            with m.Switch(offset):
+                for register in REGISTERS:
+                    with m.Case(register.offset):
+                        m.d.comb += read.eq(values[register.name])
+                        allowed = host.strobe == 0b1111 if "w" in register.access else 0
+                        m.d.comb += error.eq(host.write & ~(Const(1, 1) & allowed))
+        with m.If(write & ~error):
+            with m.Switch(offset):
+                with m.Case(offsets["control"]):
+                    for name, setting in settings.items():
+                        m.d.sync += setting.eq(host.data[CONTROL[name]])
+                    with m.If(host.data[CONTROL["start"]]):
+                        m.d.comb += start.eq(1)
+                        m.d.sync += cycles.eq(0)
+                with m.Case(offsets["first"]):
+                    m.d.sync += first.eq(host.data)
+                with m.Case(offsets["count"]):
+                    m.d.sync += count.eq(host.data)
+                for name, counter in counters.items():
+                    with m.Case(offsets[name]):
+                        m.d.sync += counter.eq(0)
+        # A start or a change of settings in the middle of a run is refused.
+        with m.If(sequencer.busy & host.write & selected & (offset <= offsets["count"])):
+            m.d.comb += error.eq(1)
+        return (
+            settings
+            | {f"{name}_count": value for name, value in increments.items()}
+            | {"read": read, "start": start, "first": first, "count": count}
+        )
+
+
+def _byte(value) -> Value:
+    """A signed value of at most 8 bits, extended to a byte."""
+    value = Value.cast(value)
+    return Cat(value, value[-1].replicate(8 - len(value)))
+
+
+def _bytes(*values: int) -> Const:
+    return Const(sum(int(value) << (8 * index) for index, value in enumerate(values)), 32)

@@ -1,0 +1,175 @@
+"""What an accelerator is made of, validated, read from and written to TOML."""
+
+import tomllib
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from .errors import HoldfastError
+
+__all__ = ["ROUNDINGS", "AcceleratorConfig"]
+
+ROUNDINGS = ("half_up", "half_even", "floor")
+
+_BOUNDS = {
+    "rows": (1, 16),
+    "cols": (1, 16),
+    "act_bits": (2, 8),
+    "weight_bits": (2, 8),
+    "acc_bits": (8, 32),
+    "multiplier_bits": (0, 24),
+    "act_banks": (2, 4),
+    "act_depth": (1, 1 << 16),
+    "weight_depth": (1, 1 << 20),
+    "acc_depth": (1, 1 << 12),
+    "param_depth": (1, 1 << 14),
+    "program_depth": (1, 1 << 12),
+}
+
+
+@dataclass(frozen=True)
+class AcceleratorConfig:
+    """Parameters of one accelerator.
+
+    Parameters
+    ----------
+    rows, cols
+        Size of the systolic array, 1 to 16 each: input channels times output channels.
+    act_bits, weight_bits
+        Signed code widths, 2 to 8.
+    acc_bits
+        Width of partial sums and accumulators, 8 to 32; arithmetic wraps modulo ``2**acc_bits``.
+    multiplier_bits
+        Width of the unsigned requantization multiplier, 0 (power-of-two scales, no multiplier)
+        to 24.
+    rounding
+        ``half_up``, ``half_even`` or ``floor``.
+    guard
+        Whether the range guard is in the netlist; it is switched by a register.
+    act_banks
+        Activation memories with one read and one write port each, 2 to 4. A residual is read from
+        another bank than the layer's input.
+    act_depth
+        Words of each activation bank; a word holds ``word_lanes`` codes of one pixel.
+        0: room for 32,768 codes.
+    weight_depth
+        Words of the weight memory; a word holds ``cols`` weights. 0: room for 294,912 weights.
+    acc_depth
+        Output pixels that the accumulators hold.
+    param_depth
+        Output channels that the parameter memory holds.
+    program_depth
+        Layer descriptors that the program memory holds.
+
+    Raises
+    ------
+    HoldfastError
+        A value is outside its bounds.
+    """
+
+    rows: int = 8
+    cols: int = 8
+    act_bits: int = 8
+    weight_bits: int = 8
+    acc_bits: int = 24
+    multiplier_bits: int = 16
+    rounding: str = "half_up"
+    guard: bool = True
+    act_banks: int = 2
+    act_depth: int = 0
+    weight_depth: int = 0
+    acc_depth: int = 1024
+    param_depth: int = 1024
+    program_depth: int = 64
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if type(value) is not field.type:
+                wanted = {int: "an integer", str: "a string", bool: "true or false"}[field.type]  # type: ignore[index]
+                raise HoldfastError(f"{field.name} must be {wanted}, not {value!r}.")
+        for name, per_word in (("act_depth", "word_lanes"), ("weight_depth", "cols")):
+            if getattr(self, name) == 0 and 1 <= self.rows <= 16 and 1 <= self.cols <= 16:
+                room = {"act_depth": 32768, "weight_depth": 294912}[name]
+                object.__setattr__(self, name, -(-room // getattr(self, per_word)))
+        for name, (low, high) in _BOUNDS.items():
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise HoldfastError(f"{name} must be {low} to {high}, not {value}.")
+        if self.rounding not in ROUNDINGS:
+            raise HoldfastError(
+                f"rounding must be one of {', '.join(ROUNDINGS)}, not {self.rounding!r}."
+            )
+        if self.acc_bits < self.act_bits + self.weight_bits:
+            raise HoldfastError(
+                f"acc_bits must be at least act_bits + weight_bits = "
+                f"{self.act_bits + self.weight_bits}, not {self.acc_bits}."
+            )
+
+    @property
+    def word_lanes(self) -> int:
+        """Codes in an activation word: the rows, or the multiple of them that covers the columns."""
+        return self.rows * self.sub_blocks
+
+    @property
+    def sub_blocks(self) -> int:
+        """Channel blocks of ``rows`` codes in one activation word."""
+        return -(-self.cols // self.rows)
+
+    @property
+    def add_multiplier_bits(self) -> int:
+        """Width of the residual add's multipliers."""
+        return max(self.multiplier_bits, 8)
+
+    @property
+    def guard_bits(self) -> int:
+        """Width of an output bound."""
+        return self.act_bits + 8
+
+    @property
+    def max_shift(self) -> int:
+        """Largest requantization shift."""
+        return self.acc_bits + self.multiplier_bits - 1
+
+    @property
+    def name(self) -> str:
+        """Short name: array size, widths and guard, such as ``8x8_a8w8_guard``."""
+        return (
+            f"{self.rows}x{self.cols}_a{self.act_bits}w{self.weight_bits}"
+            + ("_guard" if self.guard else "")
+        )
+
+    def with_(self, **changes: Any) -> "AcceleratorConfig":
+        """Copy with some values changed and validated; depths given as 0 are derived again."""
+        return replace(self, **changes)
+
+    @classmethod
+    def from_toml(cls, path: str | Path) -> "AcceleratorConfig":
+        """Read a configuration; missing keys take their defaults.
+
+        Raises
+        ------
+        HoldfastError
+            The file is missing, is not TOML, or holds an unknown key or a bad value.
+        """
+        try:
+            values = tomllib.loads(Path(path).read_text())
+        except OSError as error:
+            raise HoldfastError(f"cannot read configuration {path}: {error.strerror}.") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise HoldfastError(f"configuration {path} is not valid TOML: {error}.") from None
+        known = [field.name for field in fields(cls)]
+        for key in values:
+            if key not in known:
+                raise HoldfastError(
+                    f"configuration {path} has an unknown key {key!r}; known are {', '.join(known)}."
+                )
+        return cls(**values)
+
+    def to_toml(self) -> str:
+        """The configuration as TOML, every value explicit."""
+        lines = []
+        for key, value in asdict(self).items():
+            text = str(value).lower() if isinstance(value, bool) else repr(value).replace("'", '"')
+            lines.append(f"{key} = {text}\n")
+        return "".join(lines)

@@ -1,0 +1,90 @@
+"""From activation words to the vector that enters the array."""
+
+from amaranth.hdl import Array, Module, Mux, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from .config import AcceleratorConfig
+from .guard import RangeGuard
+from .layer import Layer
+
+__all__ = ["InputStage"]
+
+
+class InputStage(wiring.Component):
+    """Selects the channel block, checks its range and inserts padding.
+
+    Members
+    -------
+    layer
+        Bounds, padding value and zero point.
+    sub_block, pad
+        Of the address that was read in this cycle; the word follows one cycle later.
+    word
+        Word of the input bank.
+    enable, use_zero
+        Input guard settings. Padding is exempt from the guard.
+    act
+        ``rows`` activations, three cycles after the address.
+    violation
+        Rows whose value was replaced; exists in configurations with a guard, else constant 0.
+
+    Protection
+    ----------
+    Range guard per row.
+    """
+
+    LATENCY = 3
+
+    def __init__(self, config: AcceleratorConfig):
+        self.config = config
+        shape = signed(config.act_bits)
+        super().__init__(
+            {
+                "layer": In(Layer),
+                "sub_block": In(range(max(2, config.sub_blocks))),
+                "pad": In(1),
+                "word": In(data.ArrayLayout(shape, config.word_lanes)),
+                "enable": In(1),
+                "use_zero": In(1),
+                "act": Out(data.ArrayLayout(shape, config.rows)),
+                "violation": Out(config.rows),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        rows = self.config.rows
+        shape = signed(self.config.act_bits)
+        sub_block = Signal.like(self.sub_block)
+        pad_read, pad_selected = Signal(), Signal()
+        selected = Signal(data.ArrayLayout(shape, rows))
+        act = Signal.like(selected)
+        m.d.sync += [
+            sub_block.eq(self.sub_block),
+            pad_read.eq(self.pad),
+            pad_selected.eq(pad_read),
+        ]
+        m.d.comb += self.act.eq(act)
+        for row in range(rows):
+            choices = Array(
+                self.word[block * rows + row] for block in range(self.config.sub_blocks)
+            )
+            m.d.sync += selected[row].eq(
+                choices[sub_block] if self.config.sub_blocks > 1 else choices[0]
+            )
+            value = selected[row]
+            if self.config.guard:
+                m.submodules[f"guard_{row}"] = guard = RangeGuard(self.config.act_bits)
+                m.d.comb += [
+                    guard.value.eq(value),
+                    guard.lo.eq(self.layer.input_lo),
+                    guard.hi.eq(self.layer.input_hi),
+                    guard.zero.eq(self.layer.zero_in),
+                    guard.use_zero.eq(self.use_zero),
+                    guard.enable.eq(self.enable & ~pad_selected),
+                    self.violation[row].eq(guard.violation),
+                ]
+                value = guard.result
+            m.d.sync += act[row].eq(Mux(pad_selected, self.layer.pad_value, value))
+        return m

@@ -1,0 +1,153 @@
+"""The column lanes behind the array: accumulate, requantize, align."""
+
+from amaranth.hdl import Module, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from .accumulator import AccumulatorLane
+from .config import AcceleratorConfig
+from .layer import Layer, Token
+from .requantizer import Requantizer, channel_parameters
+from .skew import Skew
+
+__all__ = ["Lanes"]
+
+
+class Lanes(wiring.Component):
+    """One accumulator and one requantizer per column, each one cycle behind its left neighbour.
+
+    Members
+    -------
+    layer
+        Descriptor.
+    token
+        The pixel whose partial sum leaves column 0 two cycles later.
+    sums
+        Feet of the array's columns, skewed.
+    enable, use_zero, violation
+        Output guard.
+    parameter_begin
+        Request to the parameter loader: lane 0's channel is read in this cycle.
+    parameters
+        Channel parameters, one cycle after their address.
+    residual_token
+        The pixel whose residual is to be read now.
+    residual
+        Its codes, ``ResidualReader.LATENCY`` cycles later, aligned.
+    codes, codes_token
+        Finished pixel, aligned.
+    overflow
+        A tile has more pixels than the accumulators hold.
+
+    Latency
+    -------
+    ``latency`` cycles from ``token`` to ``codes_token``.
+    """
+
+    # Stages after the token: A reads the accumulator, B meets the partial sum, C adds, D holds the total.
+    STAGE_A, STAGE_B, STAGE_C, STAGE_D = range(4)
+    RESIDUAL_READ = 2
+
+    def __init__(self, config: AcceleratorConfig):
+        self.config = config
+        code = signed(config.act_bits)
+        super().__init__(
+            {
+                "layer": In(Layer),
+                "token": In(Token),
+                "sums": In(data.ArrayLayout(signed(config.acc_bits), config.cols)),
+                "enable": In(1),
+                "use_zero": In(1),
+                "violation": Out(config.cols),
+                "parameter_begin": Out(1),
+                "parameters": In(channel_parameters(config)),
+                "residual_token": Out(Token),
+                "residual": In(data.ArrayLayout(code, config.cols)),
+                "codes": Out(data.ArrayLayout(code, config.cols)),
+                "codes_token": Out(Token),
+                "overflow": Out(1),
+            }
+        )
+
+    @property
+    def latency(self) -> int:
+        """Cycles from ``token`` to ``codes_token``."""
+        return 1 + self.STAGE_D + Requantizer.LATENCY + self.config.cols - 1
+
+    def elaborate(self, platform):
+        m = Module()
+        cfg = self.config
+        pixel_address = range(max(2, cfg.acc_depth))
+
+        tokens, pixels = [], []
+        pixel = Signal(range(cfg.acc_depth + 1))
+        with m.If(self.token.valid):
+            with m.If(self.token.start):
+                m.d.sync += pixel.eq(0)
+            with m.Elif(pixel != cfg.acc_depth):
+                m.d.sync += pixel.eq(pixel + 1)
+        previous = self.token
+        for stage in range(self.latency):
+            token = Signal(Token, name=f"token_{stage}")
+            m.d.sync += token.eq(previous)
+            tokens.append(token)
+            previous = token
+        pixels.append(pixel)
+        for stage in range(1, cfg.cols + self.STAGE_D):
+            held = Signal(pixel_address, name=f"pixel_{stage}")
+            m.d.sync += held.eq(pixels[-1])
+            pixels.append(held)
+        single = (self.layer.out_w == 1) & (self.layer.out_h == 1)
+        m.d.comb += [
+            self.overflow.eq(tokens[self.STAGE_A].valid & (pixel == cfg.acc_depth)),
+            self.codes_token.eq(tokens[-1]),
+        ]
+
+        begin = [token.valid & token.start & token.last for token in tokens]
+        m.d.comb += self.parameter_begin.eq(begin[self.STAGE_D - self.RESIDUAL_READ])
+        residual_stage = self.STAGE_D + Requantizer.RESIDUAL_STAGE - self.RESIDUAL_READ
+        m.d.comb += self.residual_token.eq(tokens[residual_stage])
+
+        m.submodules.residual_skew = residual_skew = Skew(cfg.cols, signed(cfg.act_bits))
+        m.submodules.align = align = Skew(cfg.cols, signed(cfg.act_bits), reverse=True)
+        m.d.comb += [residual_skew.i.eq(self.residual), self.codes.eq(align.o)]
+        for lane in range(cfg.cols):
+            a, b, c, d = (lane + s for s in (self.STAGE_A, self.STAGE_B, self.STAGE_C, self.STAGE_D))
+            accumulator = AccumulatorLane(cfg)
+            requantizer = Requantizer(cfg)
+            m.submodules[f"accumulator_{lane}"] = accumulator
+            m.submodules[f"requantizer_{lane}"] = requantizer
+            parameters = Signal(channel_parameters(cfg), name=f"parameters_{lane}")
+            with m.If(begin[c]):
+                m.d.sync += parameters.eq(self.parameters)
+            m.d.comb += [
+                accumulator.read_address.eq(pixels[a]),
+                accumulator.partial_sum.eq(self.sums[lane]),
+                accumulator.first.eq(tokens[b].first),
+                accumulator.valid.eq(tokens[c].valid),
+                accumulator.chain.eq(single & ~tokens[c].first),
+                accumulator.maximum.eq(self.layer.maximum),
+                accumulator.write.eq(tokens[d].valid & ~tokens[d].last),
+                accumulator.write_address.eq(pixels[d]),
+                requantizer.total.eq(accumulator.total),
+                requantizer.parameters.eq(parameters),
+                requantizer.zero_out.eq(self.layer.zero_out),
+                requantizer.lo.eq(self.layer.lo),
+                requantizer.hi.eq(self.layer.hi),
+                requantizer.enable.eq(self.enable & self.layer.lane_mask[lane]),
+                requantizer.use_zero.eq(self.use_zero),
+                requantizer.add.eq(self.layer.residual),
+                requantizer.residual_value.eq(residual_skew.o[lane]),
+                requantizer.residual_zero.eq(self.layer.res_zero),
+                requantizer.add_multiplier_a.eq(self.layer.add_multiplier_a),
+                requantizer.add_multiplier_b.eq(self.layer.add_multiplier_b),
+                requantizer.add_shift.eq(self.layer.add_shift),
+                requantizer.add_zero.eq(self.layer.add_zero),
+                requantizer.add_lo.eq(self.layer.add_lo),
+                requantizer.add_hi.eq(self.layer.add_hi),
+                self.violation[lane].eq(requantizer.violation),
+                align.i[lane].eq(requantizer.code),
+            ]
+            checked = d + Requantizer.GUARD_STAGE
+            m.d.comb += requantizer.valid.eq(tokens[checked].valid & tokens[checked].last)
+        return m

@@ -1,0 +1,206 @@
+"""The one description of what software and hardware share: registers, descriptor, parameters, addresses.
+
+The bus is 32 bits wide and byte addressed. Address bits 24..22 choose a region, the rest is the offset in it.
+Memories are seen one byte per code or weight, lane 0 lowest, in words padded to a power of two of bytes.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from .config import AcceleratorConfig
+
+__all__ = [
+    "ADDRESS_BITS",
+    "CONTROL",
+    "DESCRIPTOR",
+    "DESCRIPTOR_MAGIC",
+    "DESCRIPTOR_STRIDE",
+    "DESCRIPTOR_WORDS",
+    "MAGIC",
+    "REGION_BITS",
+    "REGISTERS",
+    "Field",
+    "Register",
+    "Region",
+    "Status",
+    "pack_descriptor",
+    "parameter_words",
+    "word_stride",
+]
+
+MAGIC = 0x484F4C44
+REGION_BITS = 22
+ADDRESS_BITS = REGION_BITS + 3
+
+
+class Region(IntEnum):
+    """What address bits 24..22 choose; activation bank k is region ACTIVATIONS + k."""
+
+    REGISTERS = 0
+    PROGRAM = 1
+    PARAMETERS = 2
+    WEIGHTS = 3
+    ACTIVATIONS = 4
+
+
+class Status(IntEnum):
+    """Why the last run ended."""
+
+    OK = 0
+    BAD_DESCRIPTOR = 1
+    ACTIVATION_ADDRESS = 2
+    WEIGHT_ADDRESS = 3
+    PARAMETER_ADDRESS = 4
+    OUTPUT_ADDRESS = 5
+    RESIDUAL_ADDRESS = 6
+    ACCUMULATOR_ADDRESS = 7
+    PROGRAM_ADDRESS = 8
+
+
+@dataclass(frozen=True)
+class Field:
+    """Bits of a descriptor: ``width`` bits from bit ``offset`` of word ``word``."""
+
+    name: str
+    word: int
+    offset: int
+    width: int
+    signed: bool
+    meaning: str
+
+
+def _fields(*rows: tuple[str, int, bool, str]) -> tuple[Field, ...]:
+    """Place fields in order into 32-bit words; no field crosses a word."""
+    word, offset, placed = 0, 0, []
+    for name, width, signed, meaning in rows:
+        if offset + width > 32:
+            word, offset = word + 1, 0
+        placed.append(Field(name, word, offset, width, signed, meaning))
+        offset += width
+    return tuple(placed)
+
+
+DESCRIPTOR = _fields(
+    ("magic", 8, False, "0xA7, or the descriptor is refused"),
+    ("hold_weights", 1, False, "one weight tile serves all reduction tiles of an output tile"),
+    ("maximum", 1, False, "accumulate by maximum instead of sum"),
+    ("residual", 1, False, "add a residual tensor"),
+    ("input_bank", 2, False, "bank read by the feeder"),
+    ("output_bank", 2, False, "bank written"),
+    ("residual_bank", 2, False, "bank of the residual, not the input's"),
+    ("stride", 3, False, "pixels between kernel positions, both directions"),
+    ("dilation", 3, False, "pixels between kernel taps, both directions"),
+    ("sub_block", 4, False, "first channel block inside the first input word"),
+    ("out_lane", 5, False, "lane of the first output channel in its word"),
+    ("input_base", 16, False, "word address of pixel (origin_y, origin_x), modulo 2**16"),
+    ("input_step", 16, False, "words from one output tile's input channels to the next's"),
+    ("step_x", 16, False, "words from one output column's input to the next's"),
+    ("step_y", 16, False, "words from one output row's input to the next's"),
+    ("step_kx", 16, False, "words between kernel columns"),
+    ("step_ky", 16, False, "words between kernel rows"),
+    ("blocks", 16, False, "channel blocks in a reduction"),
+    ("origin_y", 10, True, "input row of the first kernel row of output row 0"),
+    ("origin_x", 10, True, "input column of the first kernel column of output column 0"),
+    ("kernel_h", 6, False, "kernel rows"),
+    ("kernel_w", 6, False, "kernel columns"),
+    ("in_h", 9, False, "input rows"),
+    ("in_w", 9, False, "input columns"),
+    ("co_tiles", 14, False, "tiles of output channels"),
+    ("out_h", 9, False, "output rows"),
+    ("out_w", 9, False, "output columns"),
+    ("param_base", 14, False, "channel address of the first output channel's parameters"),
+    ("weight_base", 20, False, "word address of the first weight tile"),
+    ("out_step", 12, False, "words from one output pixel to the next"),
+    ("out_base", 16, False, "word address of output pixel 0"),
+    ("lane_mask", 16, False, "output lanes that are written"),
+    ("res_base", 16, False, "word address of residual pixel 0"),
+    ("res_step_x", 16, False, "words from one residual column to the next"),
+    ("res_step_y", 16, False, "words from one residual row to the next"),
+    ("res_tiles", 14, False, "output tiles that have a residual; it is its zero point in further ones"),
+    ("pad_value", 8, True, "code inserted outside the input"),
+    ("zero_in", 8, True, "input zero point (guard replacement)"),
+    ("input_lo", 8, True, "input guard's lower bound"),
+    ("input_hi", 8, True, "input guard's upper bound"),
+    ("zero_out", 8, True, "zero point of the requantized output"),
+    ("lo", 8, True, "lower clamp"),
+    ("hi", 8, True, "upper clamp"),
+    ("res_zero", 8, True, "residual's zero point"),
+    ("add_zero", 8, True, "zero point after the residual add"),
+    ("add_lo", 8, True, "lower clamp after the residual add"),
+    ("add_hi", 8, True, "upper clamp after the residual add"),
+    ("add_shift", 6, False, "shift of the residual add"),
+    ("add_multiplier_a", 24, False, "multiplier of the convolution's output in the residual add"),
+    ("add_multiplier_b", 24, False, "multiplier of the residual"),
+)
+
+DESCRIPTOR_WORDS = DESCRIPTOR[-1].word + 1
+DESCRIPTOR_MAGIC = 0xA7
+# A descriptor occupies a power of two of words in program memory.
+DESCRIPTOR_STRIDE = 1 << (DESCRIPTOR_WORDS - 1).bit_length()
+
+
+def pack_descriptor(**values: int) -> list[int]:
+    """Descriptor words from field values; fields not named are zero, ``magic`` is filled in.
+
+    Raises
+    ------
+    ValueError
+        An unknown field, or a value that does not fit its width.
+    """
+    values = {"magic": DESCRIPTOR_MAGIC, **values}
+    words = [0] * DESCRIPTOR_WORDS
+    for field in DESCRIPTOR:
+        value = int(values.pop(field.name, 0))
+        low = -(1 << (field.width - 1)) if field.signed else 0
+        high = (1 << (field.width - field.signed)) - 1
+        if not low <= value <= high:
+            raise ValueError(f"descriptor field {field.name} must be {low} to {high}, not {value}")
+        words[field.word] |= (value & ((1 << field.width) - 1)) << field.offset
+    if values:
+        raise ValueError(f"unknown descriptor fields {sorted(values)}")
+    return words
+
+
+def parameter_words(
+    config: AcceleratorConfig,
+    bias: int,
+    multiplier: int,
+    shift: int,
+    guard_lo: int = 0,
+    guard_hi: int = 0,
+) -> list[int]:
+    """The four bus words of one output channel: bias; multiplier and shift; bounds; unused."""
+    saturate = 1 << (config.guard_bits - 1)
+    low, high = (min(max(v, -saturate), saturate - 1) & 0xFFFF for v in (guard_lo, guard_hi))
+    return [bias & 0xFFFFFFFF, multiplier | shift << 24, low | high << 16, 0]
+
+
+@dataclass(frozen=True)
+class Register:
+    """A 32-bit register at byte ``offset``."""
+
+    name: str
+    offset: int
+    access: str
+    meaning: str
+
+
+REGISTERS = (
+    Register("id", 0x00, "r", "0x484F4C44, 'HOLD'"),
+    Register("control", 0x04, "rw", "bits of CONTROL; writing start begins a run"),
+    Register("status", 0x08, "r", "0 busy, 1 done, 15..8 Status, 31..16 descriptor index"),
+    Register("first", 0x0C, "rw", "index of the first descriptor"),
+    Register("count", 0x10, "rw", "descriptors to run"),
+    Register("cycles", 0x14, "r", "clock cycles of the last run"),
+    Register("guard_output", 0x18, "rw", "output guard violations; any write clears"),
+    Register("guard_input", 0x1C, "rw", "input guard violations; any write clears"),
+    Register("array", 0x20, "r", "rows, cols, act_bits, weight_bits, one byte each"),
+    Register("widths", 0x24, "r", "acc_bits, multiplier_bits, rounding, guard, one byte each"),
+)
+
+CONTROL = {"start": 0, "guard_output": 1, "guard_input": 2, "guard_zero": 3, "interrupt": 4}
+
+
+def word_stride(lanes: int) -> int:
+    """Bytes from one memory word to the next on the bus: a power of two, at least 4."""
+    return max(4, 1 << (lanes - 1).bit_length())
