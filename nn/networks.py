@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from gen.errors import HoldfastError
 
-__all__ = ["FloatNetwork", "Layer", "Network", "network", "network_names"]
+__all__ = ["FloatNetwork", "Layer", "Network", "TensorGroup", "activate", "kernel_shape", "network",
+           "network_names", "tensor_groups", "weighted", "window"]
 
 Shape = tuple[int, int, int]
 
@@ -120,10 +121,10 @@ def _residual(name: str, blocks: int, shortcut: Callable[..., str]) -> Network:
     """Three stacks of 16, 32 and 64 channels, the second and third at stride 2."""
     net = Network(name)
     x = net.conv("stem", "image", 16, 3)
-    for stack, channels in enumerate((16, 32, 64), 1):
-        for block in range(1, blocks + 1):
-            stride = 2 if stack > 1 and block == 1 else 1
-            prefix = f"stack{stack}_block{block}"
+    for stack, channels in enumerate((16, 32, 64)):
+        for block in range(blocks):
+            stride = 2 if stack > 0 and block == 0 else 1
+            prefix = f"block{stack * blocks + block + 1}"
             y = net.conv(f"{prefix}_conv1", x, channels, 3, stride)
             y = net.conv(f"{prefix}_conv2", y, channels, 3, activation="none")
             if stride == 2:
@@ -215,6 +216,10 @@ class FloatNetwork(nn.Module):
             self.layers[layer.name] = module
 
     def forward(self, pixels: Tensor) -> Tensor:
+        return self.tensors(pixels)[self.spec.layers[-1].name].flatten(1)
+
+    def tensors(self, pixels: Tensor) -> dict[str, Tensor]:
+        """Every tensor of a forward pass, by layer."""
         values = {"image": pixels}
         for layer in self.spec.layers:
             inputs = [values[name] for name in layer.inputs]
@@ -226,7 +231,43 @@ class FloatNetwork(nn.Module):
             else:
                 x = window(layer, inputs)
             values[layer.name] = activate(layer, x)
-        return values[self.spec.layers[-1].name].flatten(1)
+        return values
+
+
+@dataclass(frozen=True)
+class TensorGroup:
+    """Tensors that share scale and zero point.
+
+    Attributes
+    ----------
+    key : str
+        Name of its first tensor.
+    non_negative : bool
+        No tensor of the group is ever below zero.
+    """
+
+    key: str
+    non_negative: bool
+
+
+def tensor_groups(spec: Network) -> dict[str, TensorGroup]:
+    """The group of every tensor, ``image`` included.
+
+    Max pooling, shortcut and concatenation belong to the group of their inputs.
+    """
+    keys = {"image": "image"}
+    non_negative = {"image": True}
+    for layer in spec.layers:
+        inputs = [keys[name] for name in layer.inputs]
+        non_negative[layer.name] = layer.activation != "none" or (
+            layer.op not in ("conv", "dense") and all(non_negative[name] for name in layer.inputs))
+        if layer.op in ("conv", "dense", "add", "avgpool"):
+            keys[layer.name] = layer.name
+            continue
+        keys[layer.name] = inputs[0]
+        keys = {name: inputs[0] if key in inputs else key for name, key in keys.items()}
+    return {name: TensorGroup(key, all(non_negative[other] for other in keys if keys[other] == key))
+            for name, key in keys.items()}
 
 
 def weighted(spec: Network) -> Iterator[Layer]:
