@@ -20,7 +20,7 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 
-from amaranth.back import rtlil
+from gen.verilog import to_rtlil
 
 from .canonical import Canonical
 from .rtlil import parse_module
@@ -88,7 +88,7 @@ class Netlist:
     @classmethod
     def of(cls, component: object, name: str = "top") -> "Netlist":
         """Elaborates `component`, flattens it and enumerates its state."""
-        return _flatten(rtlil.convert(component, name=name), name)
+        return _flatten(to_rtlil(component, name), name)
 
     @cached_property
     def hash(self) -> str:

@@ -112,6 +112,9 @@ _TOKEN = re.compile(r"[{}]|\[\d+(?::\d+)?\]|[\\$]\S+|\d+'[01xzm-]*|-?\d+")
 
 
 def _constant(text: str) -> str:
+    """Bits of a constant, most significant first; RTLIL writes some 32-bit ones in decimal."""
+    if "'" not in text:
+        return f"{int(text) & 0xFFFFFFFF:032b}"
     width, bits = text.split("'")
     # Yosys abbreviates a run of equal leading bits to one.
     return bits.rjust(int(width), bits[0] if bits and bits[0] in "xz" else "0")

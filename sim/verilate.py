@@ -1,0 +1,173 @@
+"""Turns a netlist into compiled C++: Verilator, the compiler and a cache of what they made.
+
+    folder = cached("fast", [netlist.hash, ...], make)     # make(folder) runs at most once
+    sources = verilate(netlist, folder, prefix="Vfast", options=["-O3"])
+    objects = compile_sources(sources, folder, flags)
+
+The generated makefiles are not used: calling the compiler directly needs no make, works with the
+Verilator of the Python package, which lacks its configuration, and shares one compiled copy of
+Verilator's runtime between all designs.
+"""
+
+import concurrent.futures
+import hashlib
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import filelock
+
+from .netlist import Netlist
+from .tools import Tools, find_tools
+
+__all__ = [
+    "CACHE",
+    "cached",
+    "compile_sources",
+    "compiler_flags",
+    "link",
+    "runtime_objects",
+    "tool_versions",
+    "verilate",
+]
+
+CACHE = Path("build", "cache")
+
+_OPTIONS = [
+    # Redundant registers are the point of some designs: they must not become one.
+    "-fno-dedup",
+    "--x-initial", "0",
+    "--x-assign", "0",
+    "--default-language", "1364-2005",
+    "--timescale", "1ns/1ps",
+    "--quiet",
+    "-Wno-lint",
+    "-Wno-fatal",
+]  # fmt: skip
+
+
+def tool_versions() -> list[str]:
+    """What the tools' output depends on besides their input."""
+    tools = find_tools()
+    return [tools.verilator_version, tools.compiler_version, str(tools.verilator_root)]
+
+
+def cached(kind: str, key: Iterable[str], make: Callable[[Path], None]) -> Path:
+    """The folder that `make` filled for this `key`, filled now if it is new.
+
+    `make` works in a folder beside it that is renamed at the end, so that a killed build leaves
+    nothing that looks complete; processes that want the same folder wait for one another.
+    """
+    digest = hashlib.sha256("\0".join(key).encode()).hexdigest()[:24]
+    folder = (CACHE / kind / digest).resolve()
+    if folder.is_dir():
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with filelock.FileLock(folder.with_suffix(".lock")):
+        if not folder.is_dir():
+            partial = folder.with_suffix(".partial")
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir()
+            make(partial)
+            partial.rename(folder)
+    return folder
+
+
+def verilate(netlist: Netlist, folder: Path, prefix: str, options: Sequence[str]) -> list[Path]:
+    """Runs Verilator in `folder` and returns the C++ files that it wrote."""
+    tools = find_tools()
+    source = folder / "design.v"
+    source.write_text(netlist.verilog)
+    _run(
+        [
+            tools.verilator,
+            "--cc",
+            "--prefix",
+            prefix,
+            "--top-module",
+            netlist.top,
+            "-Mdir",
+            ".",
+            *_OPTIONS,
+            *options,
+            source.name,
+        ],
+        folder,
+        tools,
+    )
+    return sorted(path for path in folder.glob(f"{prefix}*.cpp"))
+
+
+def compiler_flags(*, trace: bool = False) -> list[str]:
+    """What every file that includes Verilator's headers is compiled with."""
+    root = find_tools().verilator_root / "include"
+    defines = {
+        "VERILATOR": 1,
+        "VM_COVERAGE": 0,
+        "VM_SC": 0,
+        "VM_TIMING": 0,
+        "VM_TRACE": int(trace),
+        "VM_TRACE_FST": 0,
+        "VM_TRACE_SAIF": 0,
+        "VM_TRACE_VCD": int(trace),
+    }
+    return [
+        "-std=gnu++20", "-w", "-fPIC", "-faligned-new",
+        "-I.", f"-I{root}", f"-I{root / 'vltstd'}",
+        *(f"-D{name}={value}" for name, value in defines.items()),
+    ]  # fmt: skip
+
+
+def compile_sources(sources: Sequence[Path], folder: Path, flags: Sequence[str]) -> list[Path]:
+    """Compiles each of `sources` into an object file in `folder`, as many at once as cores."""
+    tools = find_tools()
+    objects = [folder / f"{source.stem}.o" for source in sources]
+
+    def compile_one(job: tuple[Path, Path]) -> None:
+        source, target = job
+        _run([tools.compiler, *flags, "-c", str(source), "-o", target.name], folder, tools)
+
+    # Largest first: the last one to finish should not be the longest.
+    jobs = sorted(zip(sources, objects, strict=True), key=lambda job: -job[0].stat().st_size)
+    with concurrent.futures.ThreadPoolExecutor(_cores()) as pool:
+        list(pool.map(compile_one, jobs))
+    return objects
+
+
+def link(objects: Sequence[Path], target: Path, flags: Sequence[str]) -> None:
+    """Links `objects` into `target`."""
+    tools = find_tools()
+    names = [str(path) for path in objects]
+    _run([tools.compiler, *names, "-o", target.name, *flags], target.parent, tools)
+
+
+def runtime_objects(vpi: bool = False, trace: bool = False) -> list[Path]:
+    """Verilator's own runtime, compiled once per machine."""
+    names = ["verilated", "verilated_threads"]
+    names += ["verilated_vpi"] * vpi + ["verilated_vcd_c"] * trace
+    flags = ["-O1", *compiler_flags()]
+    include = find_tools().verilator_root / "include"
+
+    def object_of(name: str) -> Path:
+        def make(folder: Path) -> None:
+            compile_sources([include / f"{name}.cpp"], folder, flags)
+
+        return cached("runtime", [name, *flags, *tool_versions()], make) / f"{name}.o"
+
+    with concurrent.futures.ThreadPoolExecutor(_cores()) as pool:
+        return list(pool.map(object_of, names))
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))
+
+
+def _run(command: Sequence[str], folder: Path, tools: Tools) -> None:
+    result = subprocess.run(
+        command, cwd=folder, env=dict(tools.environment), capture_output=True, text=True
+    )
+    if result.returncode:
+        text = (result.stderr.strip() or result.stdout.strip())[-4000:]
+        raise RuntimeError(f"{Path(command[0]).name} failed in {folder}:\n{text}")

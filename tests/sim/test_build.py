@@ -1,0 +1,61 @@
+import pytest
+
+from sim.build import SimulationError, build_cocotb, run_cocotb
+from sim.netlist import Netlist
+from tests.sim.small import Small
+
+BENCH = "tests.sim.flip_bench"
+
+
+@pytest.fixture(scope="module")
+def netlist():
+    return Netlist.of(Small(), "small")
+
+
+def given(netlist, **more):
+    return {
+        "inputs": {"en": 1, "rst": 0, "a": 3, "address": 5, "lanes": 15, "data": 77},
+        "flip_flops": [(f.name, f.width) for f in netlist.flip_flops],
+        "memories": [(m.name, m.width, m.depth) for m in netlist.memories],
+        **more,
+    }
+
+
+def test_every_bit_flips_and_reads_back(netlist):
+    build = build_cocotb(netlist)
+    results = run_cocotb(build, BENCH, parameters=given(netlist), testcase="flip_every_bit")
+    assert results == {"flipped": netlist.flip_flop_bits + netlist.memory_bits}
+
+
+def test_failing_test_raises_its_message(netlist):
+    with pytest.raises(SimulationError, match=r"fails failed.*as it should"):
+        run_cocotb(
+            build_cocotb(netlist), BENCH, parameters=given(netlist, fail=True), testcase="fails"
+        )
+
+
+def test_no_test_raises(netlist):
+    with pytest.raises(SimulationError, match=r"no test of tests.sim.flip_bench ran"):
+        run_cocotb(build_cocotb(netlist), BENCH, parameters=given(netlist), testcase="nothing")
+
+
+def test_broken_module_raises(netlist):
+    with pytest.raises(SimulationError, match=r"tests.sim.absent"):
+        run_cocotb(build_cocotb(netlist), "tests.sim.absent")
+
+
+def test_waves(netlist, tmp_path):
+    build = build_cocotb(netlist, waves=True)
+    waves = tmp_path / "waves" / "small.vcd"
+    run_cocotb(build, BENCH, parameters=given(netlist), testcase="flip_every", waves=waves)
+    assert "pe_1_1__total" in waves.read_text()
+
+
+def test_killed_build_is_not_taken(netlist, tmp_path, monkeypatch):
+    monkeypatch.setattr("sim.verilate.CACHE", tmp_path)
+    monkeypatch.setattr("sim.build.link", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        build_cocotb(netlist)
+    monkeypatch.undo()
+    monkeypatch.setattr("sim.verilate.CACHE", tmp_path)
+    assert build_cocotb(netlist).executable.is_file()
