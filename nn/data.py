@@ -13,19 +13,29 @@ from numpy.typing import NDArray
 
 from gen.errors import HoldfastError
 
-__all__ = ["CLASSES", "Cifar10", "ImageSet", "download", "find_data", "generated_images",
-           "load_cifar10", "test_images"]
+__all__ = [
+    "CLASSES",
+    "Cifar10",
+    "ImageSet",
+    "download",
+    "find_data",
+    "generated_images",
+    "load_cifar10",
+    "test_images",
+]
 
 Bytes = NDArray[np.uint8]
 
-CLASSES = ("airplane", "automobile", "bird", "cat", "deer",
-           "dog", "frog", "horse", "ship", "truck")
+CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 ARCHIVE_URL = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
 ARCHIVE_MD5 = "c58f30108f718f92721af3b95e74349a"
 
 _SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
-_JPEG, _LABELS, _EXACT = ("cifar10_jpeg_q75.tar.gz", "cifar10_labels.npz",
-                          "cifar10_exact_subset.npz")
+_JPEG, _LABELS, _EXACT = (
+    "cifar10_jpeg_q75.tar.gz",
+    "cifar10_labels.npz",
+    "cifar10_exact_subset.npz",
+)
 _BATCHES = [f"data_batch_{number}" for number in range(1, 6)]
 
 
@@ -85,8 +95,10 @@ def load_cifar10(path: Path | None = None) -> Cifar10:
     """
     place = find_data(path)
     if place is None:
-        raise HoldfastError("no CIFAR-10 data: name a folder with --data or $HOLDFAST_DATA, or "
-                            "fetch the official archive with `python -m nn.data FOLDER`")
+        raise HoldfastError(
+            "no CIFAR-10 data: name a folder with --data or $HOLDFAST_DATA, or "
+            "have the official archive fetched with --download"
+        )
     if place.is_dir():
         return _load_folder(place)
     return _load_official_archive(place) if place.name.endswith(".tar.gz") else _load_npz(place)
@@ -113,8 +125,9 @@ def download(folder: Path) -> Path:
 
     name = ARCHIVE_URL.rsplit("/", 1)[1]
     try:
-        return Path(pooch.retrieve(ARCHIVE_URL, f"md5:{ARCHIVE_MD5}", name, folder,
-                                   progressbar=False))
+        return Path(
+            pooch.retrieve(ARCHIVE_URL, f"md5:{ARCHIVE_MD5}", name, folder, progressbar=False)
+        )
     except (OSError, ValueError) as error:
         raise HoldfastError(f"could not fetch {ARCHIVE_URL}: {error}") from error
 
@@ -137,11 +150,13 @@ def generated_images(count: int, seed: int) -> ImageSet:
     image += rng.uniform(0.3, 0.7, size=(count, 3, 1, 1))
     y, x = np.mgrid[:32, :32]
     for _ in range(3):
-        cx, cy, rx, ry, turn = (rng.uniform(low, high, (count, 1, 1)) for low, high in
-                                ((0, 32), (0, 32), (3, 12), (3, 12), (0, np.pi)))
+        cx, cy, rx, ry, turn = (
+            rng.uniform(low, high, (count, 1, 1))
+            for low, high in ((0, 32), (0, 32), (3, 12), (3, 12), (0, np.pi))
+        )
         u = (x - cx) * np.cos(turn) + (y - cy) * np.sin(turn)
         v = (y - cy) * np.cos(turn) - (x - cx) * np.sin(turn)
-        inside = 1 / (1 + np.exp(4 * ((u / rx) ** 2 + (v / ry) ** 2 - 1)))
+        inside = 0.5 - 0.5 * np.tanh(2 * ((u / rx) ** 2 + (v / ry) ** 2 - 1))
         colour = rng.uniform(-0.4, 0.4, (count, 3, 1, 1))
         image += colour * inside[:, None]
     return ImageSet("generated", (image.clip(0, 1) * 255).round().astype(np.uint8), None)
@@ -152,9 +167,14 @@ def _load_folder(folder: Path) -> Cifar10:
         return _load_jpeg(folder)
     for inner in (folder, folder / "cifar-10-batches-py"):
         if (inner / "test_batch").exists():
-            return _official({name: (inner / name).read_bytes()
-                              for name in [*_BATCHES, "test_batch"] if (inner / name).exists()},
-                             inner)
+            return _official(
+                {
+                    name: (inner / name).read_bytes()
+                    for name in [*_BATCHES, "test_batch"]
+                    if (inner / name).exists()
+                },
+                inner,
+            )
     archive = folder / ARCHIVE_URL.rsplit("/", 1)[1]
     if archive.exists():
         return _load_official_archive(archive)
@@ -163,8 +183,10 @@ def _load_folder(folder: Path) -> Cifar10:
         with np.load(file) as arrays:
             if "train_x" in arrays.files and "test_x" in arrays.files:
                 return _load_npz(file)
-    raise HoldfastError(f"no CIFAR-10 data in {folder}: it holds neither the official batches, nor "
-                        f"their archive, nor an .npz with train_x and test_x, nor {_JPEG}")
+    raise HoldfastError(
+        f"no CIFAR-10 data in {folder}: it holds neither the official batches, nor "
+        f"their archive, nor an .npz with train_x and test_x, nor {_JPEG}"
+    )
 
 
 def _read_npz(file: Path, *needed: str) -> dict[str, Any]:
@@ -181,11 +203,15 @@ def _read_npz(file: Path, *needed: str) -> dict[str, Any]:
 def _load_npz(file: Path) -> Cifar10:
     arrays = _read_npz(file, "train_x", "train_y", "test_x", "test_y")
     if "exact_test_x" not in arrays:
-        return Cifar10(ImageSet("official", arrays["train_x"], arrays["train_y"]),
-                       (ImageSet("official", arrays["test_x"], arrays["test_y"]),))
+        return Cifar10(
+            ImageSet("official", arrays["train_x"], arrays["train_y"]),
+            (ImageSet("official", arrays["test_x"], arrays["test_y"]),),
+        )
     if np.array_equal(arrays["test_x"][:932], arrays["exact_test_x"]):
-        raise HoldfastError(f"{file} mixes lossless and JPEG images in its test set; "
-                            "accuracies on it mean nothing: prepare it without --exact")
+        raise HoldfastError(
+            f"{file} mixes lossless and JPEG images in its test set; "
+            "accuracies on it mean nothing: prepare it without --exact"
+        )
     return _mixed(arrays)
 
 
@@ -193,9 +219,13 @@ def _mixed(arrays: dict[str, Any]) -> Cifar10:
     """JPEG copies of everything, some of the images also lossless."""
     train = arrays["train_x"].copy()
     train[arrays["exact_train_index"]] = arrays["exact_train_x"]
-    return Cifar10(ImageSet("JPEG-q75", train, arrays["train_y"]),
-                   (ImageSet("JPEG-q75", arrays["test_x"], arrays["test_y"]),
-                    ImageSet("exact-932", arrays["exact_test_x"], arrays["exact_test_y"])))
+    return Cifar10(
+        ImageSet("JPEG-q75", train, arrays["train_y"]),
+        (
+            ImageSet("JPEG-q75", arrays["test_x"], arrays["test_y"]),
+            ImageSet("exact-932", arrays["exact_test_x"], arrays["exact_test_y"]),
+        ),
+    )
 
 
 def _load_jpeg(folder: Path) -> Cifar10:
@@ -209,16 +239,19 @@ def _load_jpeg(folder: Path) -> Cifar10:
             for member in tar:
                 if not member.name.endswith(".jpg"):
                     continue
-                split, label, file = member.name.split("/")[-3:]
+                split, kind, file = member.name.split("/")[-3:]
                 stream = tar.extractfile(member)
                 assert stream is not None
                 image = np.asarray(Image.open(io.BytesIO(stream.read())).convert("RGB"))
-                decoded.setdefault((split, CLASSES.index(label)), {})[file] = image
+                decoded.setdefault((split, CLASSES.index(kind)), {})[file] = image
     except (OSError, EOFError, tarfile.TarError) as error:
         raise HoldfastError(f"{folder / _JPEG} cannot be read: {error}") from error
-    arrays: dict[str, Any] = {"exact_train_index": exact["train_index"],
-                              "exact_train_x": exact["train_x"],
-                              "exact_test_x": exact["test_x"], "exact_test_y": exact["test_y"]}
+    arrays: dict[str, Any] = {
+        "exact_train_index": exact["train_index"],
+        "exact_train_x": exact["train_x"],
+        "exact_test_x": exact["test_x"],
+        "exact_test_y": exact["test_y"],
+    }
     for split in ("train", "test"):
         y = labels[f"{split}_y"]
         x = np.empty((len(y), 3, 32, 32), np.uint8)
@@ -226,8 +259,10 @@ def _load_jpeg(folder: Path) -> Cifar10:
             # within a class the files are numbered in the official order
             files = sorted(decoded.get((split, label), {}).items())
             if len(files) != np.count_nonzero(y == label):
-                raise HoldfastError(f"{folder / _JPEG} holds {len(files)} {split} images of class "
-                                    f"{CLASSES[label]}, not {np.count_nonzero(y == label)}")
+                raise HoldfastError(
+                    f"{folder / _JPEG} holds {len(files)} {split} images of class "
+                    f"{CLASSES[label]}, not {np.count_nonzero(y == label)}"
+                )
             x[np.flatnonzero(y == label)] = np.stack([i for _, i in files]).transpose(0, 3, 1, 2)
         arrays[f"{split}_x"], arrays[f"{split}_y"] = x, y
     return _mixed(arrays)
@@ -258,19 +293,35 @@ def _official(batches: dict[str, bytes], place: Path) -> Cifar10:
             batch = _BatchUnpickler(io.BytesIO(content), encoding="bytes").load()
             x[name] = np.asarray(batch[b"data"], np.uint8).reshape(-1, 3, 32, 32)
             y[name] = np.asarray(batch[b"labels"], np.uint8)
-        except (pickle.UnpicklingError, EOFError, KeyError, ValueError, TypeError,
-                IndexError, AttributeError) as error:
+        except (
+            pickle.UnpicklingError,
+            EOFError,
+            KeyError,
+            ValueError,
+            TypeError,
+            IndexError,
+            AttributeError,
+        ) as error:
             raise HoldfastError(f"{name} in {place} is no CIFAR-10 batch: {error}") from error
-    return Cifar10(ImageSet("official", np.concatenate([x[name] for name in _BATCHES]),
-                            np.concatenate([y[name] for name in _BATCHES])),
-                   (ImageSet("official", x["test_batch"], y["test_batch"]),))
+    return Cifar10(
+        ImageSet(
+            "official",
+            np.concatenate([x[name] for name in _BATCHES]),
+            np.concatenate([y[name] for name in _BATCHES]),
+        ),
+        (ImageSet("official", x["test_batch"], y["test_batch"]),),
+    )
 
 
 class _BatchUnpickler(pickle.Unpickler):
     """Reads NumPy arrays, lists, numbers and strings; refuses anything that could run code."""
 
-    _ALLOWED = {("numpy", "ndarray"), ("numpy", "dtype"), ("_codecs", "encode"),
-                ("numpy.core.multiarray", "_reconstruct")}
+    _ALLOWED = {
+        ("numpy", "ndarray"),
+        ("numpy", "dtype"),
+        ("_codecs", "encode"),
+        ("numpy.core.multiarray", "_reconstruct"),
+    }
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in self._ALLOWED:
@@ -278,5 +329,5 @@ class _BatchUnpickler(pickle.Unpickler):
         if name == "_reconstruct":
             from numpy._core import multiarray
 
-            return multiarray._reconstruct  # type: ignore[attr-defined]
+            return multiarray._reconstruct
         return super().find_class(module, name)

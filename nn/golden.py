@@ -14,7 +14,6 @@ from nn.graph import (
     ConcatNode,
     ConvNode,
     Graph,
-    InputNode,
     MaxPoolNode,
     Node,
     ShortcutNode,
@@ -53,8 +52,12 @@ class Golden:
         What each check of the range guard puts in place of a value outside its bounds; None: off.
     """
 
-    def __init__(self, graph: Graph, output_guard: GuardMode | None = None,
-                 input_guard: GuardMode | None = None) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        output_guard: GuardMode | None = None,
+        input_guard: GuardMode | None = None,
+    ) -> None:
         self.graph = graph
         self.output_guard = output_guard
         self.input_guard = input_guard
@@ -67,8 +70,14 @@ class Golden:
         self._run(self.graph.nodes, {self.graph.nodes[0].name: codes}, result, keep)
         return result
 
-    def run_from(self, name: str, output: Tensor, cached: Mapping[str, Tensor],
-                 images: Tensor | None = None, keep: Collection[str] | None = None) -> Result:
+    def run_from(
+        self,
+        name: str,
+        output: Tensor,
+        cached: Mapping[str, Tensor],
+        images: Tensor | None = None,
+        keep: Collection[str] | None = None,
+    ) -> Result:
         """Puts another output in a node's place and recomputes only what depends on it.
 
         Parameters
@@ -99,8 +108,9 @@ class Golden:
             for source in node.inputs:
                 if source not in changed and source not in values:
                     other = cached[source]
-                    values[source] = (other.expand(len(output), -1, -1, -1) if images is None
-                                      else other[images])
+                    values[source] = (
+                        other.expand(len(output), -1, -1, -1) if images is None else other[images]
+                    )
         result = Result()
         self._run(todo, values, result, changed if keep is None else changed.intersection(keep))
         return result
@@ -120,8 +130,13 @@ class Golden:
     def _source(self, node: Node) -> Node:
         return self._nodes[node.inputs[0]]
 
-    def _run(self, nodes: Iterable[Node], values: dict[str, Tensor], result: Result,
-             keep: Collection[str] | None) -> None:
+    def _run(
+        self,
+        nodes: Iterable[Node],
+        values: dict[str, Tensor],
+        result: Result,
+        keep: Collection[str] | None,
+    ) -> None:
         nodes = list(nodes)
         last_use = {source: node.name for node in nodes for source in node.inputs}
         for name, value in values.items():
@@ -143,18 +158,21 @@ class Golden:
             return self._convolve(node, x, result)
         if isinstance(node, AddNode):
             a, b = (self._nodes[name].zero_point for name in node.inputs)
-            v = ((x.to(torch.int64) - a) * node.multiplier_a
-                 + (inputs[1].to(torch.int64) - b) * node.multiplier_b)
+            v = (x.to(torch.int64) - a) * node.multiplier_a + (
+                inputs[1].to(torch.int64) - b
+            ) * node.multiplier_b
             return self._finish(node, v, node.shift)
         if isinstance(node, AvgPoolNode):
             # at most 2^8 codes of 8 bits in each direction: exact in float64
             centred = x.to(torch.float64) - self._source(node).zero_point
-            total = F.avg_pool2d(centred, node.kernel, node.stride, node.padding,
-                                 divisor_override=1)
+            total = F.avg_pool2d(
+                centred, node.kernel, node.stride, node.padding, divisor_override=1
+            )
             return self._finish(node, total.to(torch.int64) * node.multiplier, node.shift)
         if isinstance(node, MaxPoolNode):
-            return F.max_pool2d(x.to(torch.float32), node.kernel, node.stride,
-                                node.padding).to(torch.int8)
+            return F.max_pool2d(x.to(torch.float32), node.kernel, node.stride, node.padding).to(
+                torch.int8
+            )
         if isinstance(node, ShortcutNode):
             picked = x[:, :, :: node.stride, :: node.stride]
             more = node.shape[0] - picked.shape[1]

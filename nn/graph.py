@@ -20,9 +20,23 @@ from numpy.typing import NDArray
 
 from gen.errors import HoldfastError
 
-__all__ = ["ACC_BITS_LIMIT", "AddNode", "AvgPoolNode", "ConcatNode", "ConvNode", "DenseNode",
-           "Graph", "InputNode", "MaxPoolNode", "ModelError", "Node", "ShortcutNode",
-           "accumulator_bits", "accumulator_bound", "write_atomically"]
+__all__ = [
+    "ACC_BITS_LIMIT",
+    "AddNode",
+    "AvgPoolNode",
+    "ConcatNode",
+    "ConvNode",
+    "DenseNode",
+    "Graph",
+    "InputNode",
+    "MaxPoolNode",
+    "ModelError",
+    "Node",
+    "ShortcutNode",
+    "accumulator_bits",
+    "accumulator_bound",
+    "write_atomically",
+]
 
 FORMAT_VERSION = 1
 ACC_BITS_LIMIT = 32
@@ -166,8 +180,19 @@ class ConcatNode(Node):
     op = "concat"
 
 
-_NODES: dict[str, type[Node]] = {node.op: node for node in (
-    InputNode, ConvNode, DenseNode, AddNode, AvgPoolNode, MaxPoolNode, ShortcutNode, ConcatNode)}
+_NODES: dict[str, type[Node]] = {
+    node.op: node
+    for node in (
+        InputNode,
+        ConvNode,
+        DenseNode,
+        AddNode,
+        AvgPoolNode,
+        MaxPoolNode,
+        ShortcutNode,
+        ConcatNode,
+    )
+}
 
 
 def accumulator_bits(node: ConvNode, act_bits: int) -> int:
@@ -211,8 +236,10 @@ class Graph:
         for node in self.nodes:
             if node.name == name:
                 return node
-        raise ModelError(f"network {self.network} has no layer {name!r}; it has "
-                         f"{', '.join(node.name for node in self.nodes)}")
+        raise ModelError(
+            f"network {self.network} has no layer {name!r}; it has "
+            f"{', '.join(node.name for node in self.nodes)}"
+        )
 
     def weighted(self) -> Iterator[ConvNode]:
         """The convolutions and dense layers, in execution order."""
@@ -239,14 +266,20 @@ class Graph:
     def save(self, path: Path) -> None:
         """Writes the graph to a .safetensors file, whole or not at all."""
         self.validate()
-        tensors = {f"{node.name}.{name}": _narrow(getattr(node, name))
-                   for node in self.nodes for name in node.arrays}
-        header = {"format": FORMAT_VERSION,
-                  "graph": {name: getattr(self, name) for name in _GRAPH_FIELDS},
-                  "nodes": [_node_json(node) for node in self.nodes],
-                  "provenance": self.provenance}
+        tensors = {
+            f"{node.name}.{name}": _narrow(getattr(node, name))
+            for node in self.nodes
+            for name in node.arrays
+        }
+        header = {
+            "format": FORMAT_VERSION,
+            "graph": {name: getattr(self, name) for name in _GRAPH_FIELDS},
+            "nodes": [_node_json(node) for node in self.nodes],
+            "provenance": self.provenance,
+        }
         content = safetensors.numpy.save(
-            tensors, {"holdfast": json.dumps(header, separators=(",", ":"))})
+            tensors, {"holdfast": json.dumps(header, separators=(",", ":"))}
+        )
         write_atomically(Path(path), content)
 
     @classmethod
@@ -262,7 +295,7 @@ class Graph:
         try:
             with safetensors.safe_open(path, framework="numpy") as file:
                 metadata = file.metadata() or {}
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+                tensors = {name: file.get_tensor(name) for name in file.keys()}
         except FileNotFoundError:
             raise ModelError(f"no model file {path}") from None
         except (OSError, safetensors.SafetensorError) as error:
@@ -271,15 +304,21 @@ class Graph:
             header = json.loads(metadata["holdfast"])
             version = header["format"]
         except (KeyError, ValueError, TypeError):
-            raise ModelError(f"{path} is not a Holdfast model: "
-                             "it has no metadata of that name") from None
+            raise ModelError(
+                f"{path} is not a Holdfast model: it has no metadata of that name"
+            ) from None
         if version != FORMAT_VERSION:
-            raise ModelError(f"{path} has format version {version!r}; "
-                             f"this Holdfast reads version {FORMAT_VERSION}")
+            raise ModelError(
+                f"{path} has format version {version!r}; "
+                f"this Holdfast reads version {FORMAT_VERSION}"
+            )
         try:
             nodes = [_node(entry, tensors) for entry in header["nodes"]]
-            graph = cls(**{name: header["graph"][name] for name in _GRAPH_FIELDS}, nodes=nodes,
-                        provenance=header["provenance"])
+            graph = cls(
+                **{name: header["graph"][name] for name in _GRAPH_FIELDS},
+                nodes=nodes,
+                provenance=header["provenance"],
+            )
             graph.validate()
         except ModelError as error:
             raise ModelError(f"{path}: {error}") from error
@@ -327,8 +366,10 @@ def _node(entry: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> Node
     fields = dict(entry)
     op = fields.pop("op")
     if op not in _NODES:
-        raise ModelError(f"layer {fields.get('name')!r} has the unsupported operation {op!r}; "
-                         f"supported are {', '.join(_NODES)}")
+        raise ModelError(
+            f"layer {fields.get('name')!r} has the unsupported operation {op!r}; "
+            f"supported are {', '.join(_NODES)}"
+        )
     kind = _NODES[op]
     fields["inputs"] = tuple(fields.get("inputs", ()))
     fields["shape"] = tuple(fields["shape"])
@@ -355,20 +396,27 @@ class _Validator:
 
     def run(self) -> None:
         graph = self.graph
-        for name, low, high in (("act_bits", 2, 8), ("weight_bits", 2, 8),
-                                ("multiplier_bits", 0, 31), ("classes", 1, 1 << 16)):
+        for name, low, high in (
+            ("act_bits", 2, 8),
+            ("weight_bits", 2, 8),
+            ("multiplier_bits", 0, 31),
+            ("classes", 1, 1 << 16),
+        ):
             self.inside(name, getattr(graph, name), low, high)
         if graph.rounding not in ROUNDINGS:
-            raise ModelError(f"rounding must be one of {', '.join(ROUNDINGS)}, "
-                             f"not {graph.rounding!r}")
+            raise ModelError(
+                f"rounding must be one of {', '.join(ROUNDINGS)}, not {graph.rounding!r}"
+            )
         if not graph.nodes or not isinstance(graph.nodes[0], InputNode):
             raise ModelError("the first node of a graph must be its input")
         for node in graph.nodes:
             self.node(node)
             self.seen[node.name] = node
         if graph.nodes[-1].shape != (graph.classes, 1, 1):
-            raise ModelError(f"the last layer must have shape {(graph.classes, 1, 1)}, "
-                             f"not {graph.nodes[-1].shape}")
+            raise ModelError(
+                f"the last layer must have shape {(graph.classes, 1, 1)}, "
+                f"not {graph.nodes[-1].shape}"
+            )
 
     def node(self, node: Node) -> None:
         where = f"of layer {node.name!r}"
@@ -378,11 +426,14 @@ class _Validator:
             raise ModelError(f"a graph has one input, but {node.name!r} is a second one")
         arity = {"input": 0, "add": 2}.get(node.op, 1)
         if len(node.inputs) != arity and not (node.op == "concat" and node.inputs):
-            raise ModelError(f"layer {node.name!r} must have {arity} inputs, "
-                             f"not {len(node.inputs)}")
+            raise ModelError(
+                f"layer {node.name!r} must have {arity} inputs, not {len(node.inputs)}"
+            )
         for name in node.inputs:
             if name not in self.seen:
-                raise ModelError(f"layer {node.name!r} reads {name!r}, which no earlier layer makes")
+                raise ModelError(
+                    f"layer {node.name!r} reads {name!r}, which no earlier layer makes"
+                )
         if len(node.shape) != 3:
             raise ModelError(f"shape {where} must be (C, H, W), not {node.shape}")
         for size in node.shape:
@@ -409,16 +460,20 @@ class _Validator:
             self.inside(f"stride {where}", node.stride, 1, 1 << 8)
             c, h, w = sources[0].shape
             if node.shape[0] < c:
-                raise ModelError(f"shortcut {node.name!r} must not lose channels: "
-                                 f"{c} before, {node.shape[0]} after")
+                raise ModelError(
+                    f"shortcut {node.name!r} must not lose channels: "
+                    f"{c} before, {node.shape[0]} after"
+                )
             self.shape(node, (node.shape[0], -(-h // node.stride), -(-w // node.stride)))
         elif isinstance(node, ConcatNode):
             self.shape(node, (sum(s.shape[0] for s in sources), *sources[0].shape[1:]))
         if isinstance(node, MaxPoolNode | ShortcutNode | ConcatNode):
             for source in sources:
                 if (source.scale, source.zero_point) != (node.scale, node.zero_point):
-                    raise ModelError(f"{node.op} {node.name!r} must have the scale and zero point "
-                                     f"of its input {source.name!r}")
+                    raise ModelError(
+                        f"{node.op} {node.name!r} must have the scale and zero point "
+                        f"of its input {source.name!r}"
+                    )
 
     def convolution(self, node: ConvNode, source: Node, where: str) -> None:
         graph = self.graph
@@ -429,26 +484,44 @@ class _Validator:
         c, h, w = source.shape
         out = node.shape[0]
         if c % node.groups or out % node.groups:
-            raise ModelError(f"groups {where} must divide its {c} input and {out} output channels, "
-                             f"not be {node.groups}")
+            raise ModelError(
+                f"groups {where} must divide its {c} input and {out} output channels, "
+                f"not be {node.groups}"
+            )
         if node.weight.ndim != 4 or node.weight.shape[:2] != (out, c // node.groups):
-            raise ModelError(f"weight {where} must have shape ({out}, {c // node.groups}, kh, kw), "
-                             f"not {node.weight.shape}")
+            raise ModelError(
+                f"weight {where} must have shape ({out}, {c // node.groups}, kh, kw), "
+                f"not {node.weight.shape}"
+            )
         kh, kw = node.weight.shape[2:]
         if isinstance(node, DenseNode) and (
-                (kh, kw, node.stride, node.padding, node.groups) != (h, w, 1, 0, 1)):
-            raise ModelError(f"dense layer {node.name!r} must cover its whole {h}x{w} input with "
-                             f"stride 1 and no padding")
-        self.shape(node, (out, *(_window(size, k, node.stride, node.padding, node.dilation)
-                                 for size, k in ((h, kh), (w, kw)))))
+            (kh, kw, node.stride, node.padding, node.groups) != (h, w, 1, 0, 1)
+        ):
+            raise ModelError(
+                f"dense layer {node.name!r} must cover its whole {h}x{w} input with "
+                f"stride 1 and no padding"
+            )
+        self.shape(
+            node,
+            (
+                out,
+                *(
+                    _window(size, k, node.stride, node.padding, node.dilation)
+                    for size, k in ((h, kh), (w, kw))
+                ),
+            ),
+        )
         top = (1 << graph.weight_bits - 1) - 1
         multiplier = (1, 1) if graph.multiplier_bits == 0 else (0, (1 << graph.multiplier_bits) - 1)
         guard = 1 << graph.act_bits + 7
         for name, low, high in (
-                ("weight", -top, top), ("multiplier", *multiplier),
-                ("shift", 0, ACC_BITS_LIMIT + graph.multiplier_bits - 1),
-                ("bias", -(1 << ACC_BITS_LIMIT - 1), (1 << ACC_BITS_LIMIT - 1) - 1),
-                ("guard_lo", -guard, guard - 1), ("guard_hi", -guard, guard - 1)):
+            ("weight", -top, top),
+            ("multiplier", *multiplier),
+            ("shift", 0, ACC_BITS_LIMIT + graph.multiplier_bits - 1),
+            ("bias", -(1 << ACC_BITS_LIMIT - 1), (1 << ACC_BITS_LIMIT - 1) - 1),
+            ("guard_lo", -guard, guard - 1),
+            ("guard_hi", -guard, guard - 1),
+        ):
             array = getattr(node, name)
             if name != "weight" and array.shape != (out,):
                 raise ModelError(f"{name} {where} must have {out} entries, not {array.shape}")
@@ -460,16 +533,20 @@ class _Validator:
         self.inside(f"input_hi {where}", node.input_hi, node.input_lo, graph.codes[1])
         need = graph.accumulator_bits(node)
         if need > ACC_BITS_LIMIT:
-            raise ModelError(f"layer {node.name!r} needs an accumulator of {need} bits; "
-                             f"at most {ACC_BITS_LIMIT} are possible")
+            raise ModelError(
+                f"layer {node.name!r} needs an accumulator of {need} bits; "
+                f"at most {ACC_BITS_LIMIT} are possible"
+            )
 
     def pool(self, node: AvgPoolNode | MaxPoolNode, source: Node, where: str) -> None:
         self.inside(f"kernel {where}", node.kernel, 1, 1 << 8)
         self.inside(f"stride {where}", node.stride, 1, 1 << 8)
         self.inside(f"padding {where}", node.padding, 0, node.kernel // 2)
         c, h, w = source.shape
-        self.shape(node, (c, *(_window(size, node.kernel, node.stride, node.padding, 1)
-                               for size in (h, w))))
+        self.shape(
+            node,
+            (c, *(_window(size, node.kernel, node.stride, node.padding, 1) for size in (h, w))),
+        )
         if isinstance(node, AvgPoolNode):
             wide = max(self.graph.multiplier_bits, 8)
             self.inside(f"multiplier {where}", node.multiplier, 0, (1 << wide) - 1)

@@ -28,8 +28,10 @@ def learn_bounds(graph: Graph, images: NDArray[np.uint8], batch: int = 250) -> N
             v = golden.before_guard(node, x)
             low[node.name] = torch.minimum(low[node.name], v.amin((0, 2, 3)))
             high[node.name] = torch.maximum(high[node.name], v.amax((0, 2, 3)))
-            codes[node.name] = (min(codes[node.name][0], int(x.min())),
-                                max(codes[node.name][1], int(x.max())))
+            codes[node.name] = (
+                min(codes[node.name][0], int(x.min())),
+                max(codes[node.name][1], int(x.max())),
+            )
     for node in graph.weighted():
         node.guard_lo = low[node.name].clamp(-widest, widest - 1).numpy()
         node.guard_hi = high[node.name].clamp(-widest, widest - 1).numpy()

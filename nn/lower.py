@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,15 +72,18 @@ def normalize(factor: float, bits: int) -> tuple[int, int]:
     if bits == 0:
         power = round(math.log2(factor))
         if power > 0 or not math.isclose(factor, 2.0**power, rel_tol=1e-9):
-            raise ModelError(f"requantization factor {factor} must be 1, 1/2, 1/4, ... "
-                             "where there is no multiplier")
+            raise ModelError(
+                f"requantization factor {factor} must be 1, 1/2, 1/4, ... "
+                "where there is no multiplier"
+            )
         return 1, -power
     multiplier, shift = round(math.ldexp(mantissa, bits)), bits - exponent
     if multiplier == 1 << bits:
         multiplier, shift = multiplier >> 1, shift - 1
     if shift < 0:
-        raise ModelError(f"requantization factor {factor} must be below 2^{bits} "
-                         f"for a multiplier of {bits} bits")
+        raise ModelError(
+            f"requantization factor {factor} must be below 2^{bits} for a multiplier of {bits} bits"
+        )
     return (multiplier, shift) if shift < ACC_BITS_LIMIT + bits else (0, 0)
 
 
@@ -88,9 +92,16 @@ def image_encoding(act_bits: int) -> Encoding:
     return Encoding(1 / ((1 << act_bits) - 1), -(1 << act_bits - 1))
 
 
-def integer_graph(spec: Network, weights: Mapping[str, Weights], encodings: Mapping[str, Encoding],
-                  *, act_bits: int, weight_bits: int, multiplier_bits: int = 16,
-                  rounding: str = "half_up") -> Graph:
+def integer_graph(
+    spec: Network,
+    weights: Mapping[str, Weights],
+    encodings: Mapping[str, Encoding],
+    *,
+    act_bits: int,
+    weight_bits: int,
+    multiplier_bits: int = 16,
+    rounding: str = "half_up",
+) -> Graph:
     """The integer graph of a network; its guard bounds are open (see nn/guard.py).
 
     Parameters
@@ -106,46 +117,81 @@ def integer_graph(spec: Network, weights: Mapping[str, Weights], encodings: Mapp
     low, high = -(1 << act_bits - 1), (1 << act_bits - 1) - 1
     shapes = spec.shapes()
     image = encodings["image"]
-    nodes: dict[str, Node] = {"image": InputNode(
-        name="image", shape=spec.input_shape, scale=image.scale, zero_point=image.zero_point,
-        lo=low, hi=high)}
+    nodes: dict[str, Node] = {
+        "image": InputNode(
+            name="image",
+            shape=spec.input_shape,
+            scale=image.scale,
+            zero_point=image.zero_point,
+            lo=low,
+            hi=high,
+        )
+    }
     for layer in spec.layers:
         sources = [nodes[name] for name in layer.inputs]
         first, encoding = sources[0], encodings[layer.name]
-        common = {"name": layer.name, "inputs": layer.inputs, "shape": shapes[layer.name],
-                  "scale": encoding.scale, "zero_point": encoding.zero_point, "lo": low, "hi": high}
+        common: dict[str, Any] = {
+            "name": layer.name,
+            "inputs": layer.inputs,
+            "shape": shapes[layer.name],
+            "scale": encoding.scale,
+            "zero_point": encoding.zero_point,
+            "lo": low,
+            "hi": high,
+        }
         if layer.activation != "none":
             common["lo"] = max(low, encoding.zero_point)
         if layer.activation == "relu6":
             common["hi"] = min(high, encoding.zero_point + round(6 / encoding.scale))
         if layer.op in ("conv", "dense"):
-            nodes[layer.name] = _convolution(layer, weights[layer.name], first, encoding, common,
-                                             act_bits, multiplier_bits)
+            nodes[layer.name] = _convolution(
+                layer, weights[layer.name], first, encoding, common, act_bits, multiplier_bits
+            )
         elif layer.op == "add":
             nodes[layer.name] = _add(sources, encoding, common, multiplier_bits)
         elif layer.op == "avgpool":
             factor = first.scale / encoding.scale / layer.kernel**2
             multiplier, shift = normalize(factor, max(multiplier_bits, 8))
-            nodes[layer.name] = AvgPoolNode(**common, kernel=layer.kernel, stride=layer.stride,
-                                            padding=layer.padding, multiplier=multiplier,
-                                            shift=shift)
+            nodes[layer.name] = AvgPoolNode(
+                **common,
+                kernel=layer.kernel,
+                stride=layer.stride,
+                padding=layer.padding,
+                multiplier=multiplier,
+                shift=shift,
+            )
         elif layer.op == "maxpool":
-            nodes[layer.name] = MaxPoolNode(**common, kernel=layer.kernel, stride=layer.stride,
-                                            padding=layer.padding)
+            nodes[layer.name] = MaxPoolNode(
+                **common, kernel=layer.kernel, stride=layer.stride, padding=layer.padding
+            )
         elif layer.op == "shortcut":
             nodes[layer.name] = ShortcutNode(**common, stride=layer.stride)
         elif layer.op == "concat":
             nodes[layer.name] = ConcatNode(**common)
         else:
             raise ModelError(f"layer {layer.name!r} has the unsupported operation {layer.op!r}")
-    graph = Graph(spec.name, act_bits, weight_bits, multiplier_bits, rounding, spec.classes,
-                  list(nodes.values()))
+    graph = Graph(
+        spec.name,
+        act_bits,
+        weight_bits,
+        multiplier_bits,
+        rounding,
+        spec.classes,
+        list(nodes.values()),
+    )
     graph.validate()
     return graph
 
 
-def _convolution(layer: Layer, weights: Weights, source: Node, encoding: Encoding,
-                 common: dict, act_bits: int, multiplier_bits: int) -> ConvNode:
+def _convolution(
+    layer: Layer,
+    weights: Weights,
+    source: Node,
+    encoding: Encoding,
+    common: dict[str, Any],
+    act_bits: int,
+    multiplier_bits: int,
+) -> ConvNode:
     channels = len(weights.gain)
     # the multiplier is unsigned, so a negative gain moves into the weights
     codes = np.where(weights.gain[:, None, None, None] < 0, -weights.codes, weights.codes)
@@ -161,17 +207,31 @@ def _convolution(layer: Layer, weights: Weights, source: Node, encoding: Encodin
         offset = weights.offset[c] / encoding.scale / factors[c]
         bias[c] = round(offset) - source.zero_point * int(codes[c].sum(dtype=np.int64))
     guard = 1 << act_bits + 7
-    fields = {**common, "weight": codes.astype(np.int8), "bias": bias, "multiplier": multiplier,
-              "shift": shift, "guard_lo": np.full(channels, -guard),
-              "guard_hi": np.full(channels, guard - 1),
-              "input_lo": -(1 << act_bits - 1), "input_hi": (1 << act_bits - 1) - 1}
+    fields = {
+        **common,
+        "weight": codes.astype(np.int8),
+        "bias": bias,
+        "multiplier": multiplier,
+        "shift": shift,
+        "guard_lo": np.full(channels, -guard),
+        "guard_hi": np.full(channels, guard - 1),
+        "input_lo": -(1 << act_bits - 1),
+        "input_hi": (1 << act_bits - 1) - 1,
+    }
     if layer.op == "dense":
         return DenseNode(**fields)
-    return ConvNode(**fields, stride=layer.stride, padding=layer.padding, dilation=layer.dilation,
-                    groups=layer.groups)
+    return ConvNode(
+        **fields,
+        stride=layer.stride,
+        padding=layer.padding,
+        dilation=layer.dilation,
+        groups=layer.groups,
+    )
 
 
-def _add(sources: list[Node], encoding: Encoding, common: dict, multiplier_bits: int) -> AddNode:
+def _add(
+    sources: list[Node], encoding: Encoding, common: dict[str, Any], multiplier_bits: int
+) -> AddNode:
     """Both multipliers share one shift, chosen so that the larger one uses its full width."""
     bits = max(multiplier_bits, 8)
     a, b = (source.scale / encoding.scale for source in sources)
@@ -179,5 +239,9 @@ def _add(sources: list[Node], encoding: Encoding, common: dict, multiplier_bits:
     if multiplier == 0:
         return AddNode(**common, multiplier_a=0, multiplier_b=0, shift=0)
     one = Fraction(1 << shift)
-    return AddNode(**common, multiplier_a=round(Fraction(a) * one),
-                   multiplier_b=round(Fraction(b) * one), shift=shift)
+    return AddNode(
+        **common,
+        multiplier_a=round(Fraction(a) * one),
+        multiplier_b=round(Fraction(b) * one),
+        shift=shift,
+    )

@@ -9,8 +9,19 @@ from torch import Tensor, nn
 
 from gen.errors import HoldfastError
 
-__all__ = ["FloatNetwork", "Layer", "Network", "TensorGroup", "activate", "kernel_shape", "network",
-           "network_names", "tensor_groups", "weighted", "window"]
+__all__ = [
+    "FloatNetwork",
+    "Layer",
+    "Network",
+    "TensorGroup",
+    "activate",
+    "kernel_shape",
+    "network",
+    "network_names",
+    "tensor_groups",
+    "weighted",
+    "window",
+]
 
 Shape = tuple[int, int, int]
 
@@ -73,11 +84,32 @@ class Network:
     input_shape: Shape = (3, 32, 32)
     layers: list[Layer] = field(default_factory=list)
 
-    def conv(self, name: str, source: str, channels: int, kernel: int, stride: int = 1,
-             activation: str = "relu", dilation: int = 1, groups: int = 1) -> str:
+    def conv(
+        self,
+        name: str,
+        source: str,
+        channels: int,
+        kernel: int,
+        stride: int = 1,
+        activation: str = "relu",
+        dilation: int = 1,
+        groups: int = 1,
+    ) -> str:
         """Convolution with batch normalization; padded so that stride 1 keeps height and width."""
-        return self._append(Layer(name, "conv", (source,), channels, kernel, stride,
-                                  dilation * (kernel // 2), dilation, groups, activation))
+        return self._append(
+            Layer(
+                name,
+                "conv",
+                (source,),
+                channels,
+                kernel,
+                stride,
+                dilation * (kernel // 2),
+                dilation,
+                groups,
+                activation,
+            )
+        )
 
     def dense(self, name: str, source: str, channels: int, activation: str = "none") -> str:
         """Fully connected over the whole input map."""
@@ -87,8 +119,9 @@ class Network:
         """Sum of two maps of equal shape."""
         return self._append(Layer(name, "add", (a, b), activation=activation))
 
-    def pool(self, op: str, name: str, source: str, kernel: int, stride: int,
-             padding: int = 0) -> str:
+    def pool(
+        self, op: str, name: str, source: str, kernel: int, stride: int, padding: int = 0
+    ) -> str:
         """``avgpool`` or ``maxpool``."""
         return self._append(Layer(name, op, (source,), 0, kernel, stride, padding))
 
@@ -207,9 +240,16 @@ class FloatNetwork(nn.Module):
         for layer in weighted(spec):
             out, into, kh, kw = kernel_shape(layer, shapes[layer.inputs[0]])
             module = nn.Module()
-            module.conv = nn.Conv2d(into * layer.groups, out, (kh, kw), layer.stride,
-                                    layer.padding, layer.dilation, layer.groups,
-                                    bias=layer.op == "dense")
+            module.conv = nn.Conv2d(
+                into * layer.groups,
+                out,
+                (kh, kw),
+                layer.stride,
+                layer.padding,
+                layer.dilation,
+                layer.groups,
+                bias=layer.op == "dense",
+            )
             if layer.op == "conv":
                 nn.init.kaiming_normal_(module.conv.weight)
                 module.bn = nn.BatchNorm2d(out)
@@ -260,14 +300,17 @@ def tensor_groups(spec: Network) -> dict[str, TensorGroup]:
     for layer in spec.layers:
         inputs = [keys[name] for name in layer.inputs]
         non_negative[layer.name] = layer.activation != "none" or (
-            layer.op not in ("conv", "dense") and all(non_negative[name] for name in layer.inputs))
+            layer.op not in ("conv", "dense") and all(non_negative[name] for name in layer.inputs)
+        )
         if layer.op in ("conv", "dense", "add", "avgpool"):
             keys[layer.name] = layer.name
             continue
         keys[layer.name] = inputs[0]
         keys = {name: inputs[0] if key in inputs else key for name, key in keys.items()}
-    return {name: TensorGroup(key, all(non_negative[other] for other in keys if keys[other] == key))
-            for name, key in keys.items()}
+    return {
+        name: TensorGroup(key, all(non_negative[other] for other in keys if keys[other] == key))
+        for name, key in keys.items()
+    }
 
 
 def weighted(spec: Network) -> Iterator[Layer]:

@@ -4,19 +4,25 @@ import math
 
 import numpy as np
 import torch
-from torch import Tensor
 
+from nn.calibrate import best_clip, clips, encodings
 from nn.data import generated_images
 from nn.graph import Graph
 from nn.guard import learn_bounds
-from nn.lower import Encoding, Weights, image_encoding, integer_graph
-from nn.networks import FloatNetwork, Network, network, tensor_groups, weighted
+from nn.lower import Encoding, Weights, integer_graph
+from nn.networks import FloatNetwork, Network, network, weighted
 
 __all__ = ["random_graph"]
 
 
-def random_graph(spec: Network | str, seed: int = 0, act_bits: int = 8, weight_bits: int = 8,
-                 multiplier_bits: int = 16, rounding: str = "half_up") -> Graph:
+def random_graph(
+    spec: Network | str,
+    seed: int = 0,
+    act_bits: int = 8,
+    weight_bits: int = 8,
+    multiplier_bits: int = 16,
+    rounding: str = "half_up",
+) -> Graph:
     """A network with random weights, scales that fit its activations, and learnt guard bounds.
 
     Parameters
@@ -46,51 +52,36 @@ def random_graph(spec: Network | str, seed: int = 0, act_bits: int = 8, weight_b
         net.layers[spec.layers[-1].name].conv.bias -= logits.mean(0)
         tensors = net.tensors(pixels)
         weights = {layer.name: _quantize(net, layer.name, weight_bits) for layer in weighted(spec)}
-    encodings = _encodings(spec, tensors, act_bits, multiplier_bits == 0)
+    chosen = encodings(spec, clips(spec, tensors, act_bits), act_bits)
     if multiplier_bits == 0:
+        chosen = {
+            name: code if name == "image" else Encoding(_power_of_two(code.scale), code.zero_point)
+            for name, code in chosen.items()
+        }
         for layer in weighted(spec):
-            ratio = encodings[layer.inputs[0]].scale / encodings[layer.name].scale
+            ratio = chosen[layer.inputs[0]].scale / chosen[layer.name].scale
             given = weights[layer.name]
             factors = [math.copysign(min(_power_of_two(abs(g * ratio)), 1), g) for g in given.gain]
             weights[layer.name] = Weights(given.codes, np.array(factors) / ratio, given.offset)
-    graph = integer_graph(spec, weights, encodings, act_bits=act_bits, weight_bits=weight_bits,
-                          multiplier_bits=multiplier_bits, rounding=rounding)
+    graph = integer_graph(
+        spec,
+        weights,
+        chosen,
+        act_bits=act_bits,
+        weight_bits=weight_bits,
+        multiplier_bits=multiplier_bits,
+        rounding=rounding,
+    )
     graph.provenance = {"command": f"random_graph, seed {seed}"}
     learn_bounds(graph, images)
     return graph
-
-
-def _encodings(spec: Network, tensors: dict[str, Tensor], act_bits: int,
-               power_of_two: bool) -> dict[str, Encoding]:
-    groups = tensor_groups(spec)
-    largest: dict[str, float] = {}
-    for name, group in groups.items():
-        top = _clip(tensors[name].abs().flatten(), act_bits)
-        largest[group.key] = max(largest.get(group.key, 1e-3), float(top))
-    encodings = {}
-    for name, group in groups.items():
-        if group.key == "image":
-            encodings[name] = image_encoding(act_bits)
-            continue
-        levels = (1 << act_bits) - 1 if group.non_negative else (1 << act_bits - 1) - 1
-        scale = largest[group.key] / levels
-        encodings[name] = Encoding(_power_of_two(scale) if power_of_two else scale,
-                                   -(1 << act_bits - 1) if group.non_negative else 0)
-    return encodings
-
-
-def _clip(magnitudes: Tensor, bits: int) -> Tensor:
-    """Where to clip: the fewer the levels, the closer to the bulk of the values."""
-    ordered = magnitudes.sort(-1).values
-    index = round((1 - 2.0 ** (-bits - 2)) * (ordered.shape[-1] - 1))
-    return ordered[..., index]
 
 
 def _quantize(net: FloatNetwork, name: str, weight_bits: int) -> Weights:
     module = net.layers[name]
     weight = module.conv.weight.double()
     top = (1 << weight_bits - 1) - 1
-    scale = _clip(weight.abs().flatten(1), weight_bits) / top
+    scale = best_clip(weight.flatten(1), top) / top
     codes = (weight / scale.reshape(-1, 1, 1, 1)).round().clamp(-top, top).to(torch.int8).numpy()
     if not hasattr(module, "bn"):
         return Weights(codes, scale.numpy(), module.conv.bias.double().numpy())

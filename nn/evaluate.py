@@ -1,0 +1,78 @@
+"""Accuracy of float, fake-quantized and integer networks."""
+
+import math
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from nn.data import ImageSet
+from nn.golden import Golden, classes
+from nn.graph import Graph
+from nn.pixels import image_codes
+
+__all__ = ["Accuracy", "accuracy", "integer_classes", "network_classes", "wilson"]
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Share of images whose class is right, with its 95 % Wilson interval; all in per cent."""
+
+    data: str
+    images: int
+    percent: float
+    low: float
+    high: float
+
+    def as_json(self) -> dict[str, object]:
+        """The fields, rounded to a hundredth of a per cent."""
+        return {
+            name: round(value, 2) if isinstance(value, float) else value
+            for name, value in asdict(self).items()
+        }
+
+    def __str__(self) -> str:
+        return (
+            f"{self.percent:.2f} % ({self.low:.2f} to {self.high:.2f}) "
+            f"of {self.images} {self.data} images"
+        )
+
+
+def wilson(hits: int, count: int, z: float = 1.959964) -> tuple[float, float]:
+    """Wilson score interval of a proportion, 95 % by default.
+
+    Source: E. B. Wilson, "Probable inference, the law of succession, and statistical inference",
+    1927.
+    """
+    share = hits / count
+    centre = share + z * z / (2 * count)
+    spread = z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
+    whole = 1 + z * z / count
+    return max(0.0, (centre - spread) / whole), min(1.0, (centre + spread) / whole)
+
+
+def accuracy(predicted: Tensor, data: ImageSet) -> Accuracy:
+    """How many of the predicted classes, int64 [N], are the labels of the first N images."""
+    assert data.labels is not None
+    count = len(predicted)
+    hits = int(np.count_nonzero(predicted.numpy() == data.labels[:count]))
+    low, high = wilson(hits, count)
+    return Accuracy(data.name, count, 100 * hits / count, 100 * low, 100 * high)
+
+
+@torch.no_grad()
+def network_classes(net: nn.Module, images: NDArray[np.uint8], batch: int = 500) -> Tensor:
+    """Classes, int64 [N], that a network of pixels / 255 in float32 gives to uint8 images."""
+    net.eval()
+    parts = [
+        net(part.float().div(255).contiguous(memory_format=torch.channels_last)).argmax(1)
+        for part in torch.from_numpy(images).split(batch)
+    ]
+    return torch.cat(parts)
+
+
+def integer_classes(graph: Graph, images: NDArray[np.uint8]) -> Tensor:
+    """Classes, int64 [N], that the golden model gives to uint8 images."""
+    return classes(Golden(graph).logits(image_codes(images, graph.act_bits)))

@@ -1,0 +1,226 @@
+"""Trains a network, quantizes it, and writes the integer graph with its measured accuracy."""
+
+import platform
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+import typer
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from gen.errors import HoldfastError
+from nn.calibrate import clips
+from nn.data import Cifar10, ImageSet, download, load_cifar10
+from nn.evaluate import Accuracy, accuracy, integer_classes, network_classes
+from nn.graph import Graph
+from nn.guard import learn_bounds
+from nn.networks import FloatNetwork, Network, network
+from nn.quantized import QuantizedNetwork
+from nn.training import Plan, fit
+
+__all__ = ["main", "train"]
+
+app = typer.Typer(add_completion=False)
+console = Console()
+
+
+class _Rate(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.speed or 0:.0f} images/s")
+
+
+@app.command()
+def train(
+    network_name: Annotated[str, typer.Option("--network", help="resnet8, resnet20")] = "resnet8",
+    bits: Annotated[int, typer.Option(help="width of weights and activations, 2 to 8")] = 8,
+    weight_bits: Annotated[int | None, typer.Option(help="width of the weights alone")] = None,
+    act_bits: Annotated[int | None, typer.Option(help="width of the activations alone")] = None,
+    epochs: Annotated[int, typer.Option(help="epochs in floating point")] = 60,
+    qat_epochs: Annotated[int, typer.Option(help="epochs with fake quantization")] = 3,
+    learning_rate: Annotated[float, typer.Option(help="peak, in floating point")] = 0.2,
+    qat_learning_rate: Annotated[float, typer.Option(help="peak, fake-quantized")] = 0.01,
+    weight_decay: Annotated[float, typer.Option()] = 5e-4,
+    seed: Annotated[int, typer.Option()] = 1,
+    data: Annotated[Path | None, typer.Option(help="CIFAR-10: folder, .npz or archive")] = None,
+    fetch: Annotated[bool, typer.Option("--download", help="fetch CIFAR-10 first")] = False,
+    calibration: Annotated[int, typer.Option(help="images that teach the range guard")] = 10_000,
+    output: Annotated[Path | None, typer.Option(help="file; default: in build/train")] = None,
+    resume: Annotated[bool, typer.Option(help="continue from the checkpoints")] = False,
+    threads: Annotated[int | None, typer.Option(help="CPU threads")] = None,
+) -> None:
+    """Train from scratch; checkpoints, and what --download fetches, go to build/."""
+    spec = network(network_name)
+    widths = {"weight": weight_bits or bits, "act": act_bits or bits}
+    for name, width in widths.items():
+        if not 2 <= width <= 8:
+            raise HoldfastError(f"{name}_bits must be from 2 to 8, not {width}")
+    if epochs < 1 or qat_epochs < 1:
+        raise HoldfastError(f"epochs must be at least 1, not {min(epochs, qat_epochs)}")
+    if threads is not None:
+        torch.set_num_threads(threads)
+    cifar = load_cifar10(download(Path("build/data")) if fetch else data)
+    folder = Path("build/train")
+    title = f"{spec.name}_w{widths['weight']}a{widths['act']}"
+    output = output or folder / f"{title}.safetensors"
+
+    torch.manual_seed(seed)
+    net = FloatNetwork(spec).to(memory_format=torch.channels_last)
+    plan = Plan(f"{spec.name} float", epochs, seed, learning_rate, weight_decay)
+    _fit(net, cifar, plan, folder / f"{spec.name}_float.pt", resume)
+
+    quantized = QuantizedNetwork(
+        spec, _clips(net, spec, cifar.train, widths["act"], seed), widths["act"], widths["weight"]
+    )
+    quantized.load_state_dict(net.state_dict(), strict=False)
+    quantized = quantized.to(memory_format=torch.channels_last)
+    plan = Plan(
+        f"{title} quantized",
+        qat_epochs,
+        seed,
+        qat_learning_rate,
+        weight_decay,
+        frozen_epochs=(qat_epochs + 1) // 2,
+    )
+    _fit(quantized, cifar, plan, folder / f"{title}_quantized.pt", resume)
+
+    graph = quantized.integer_graph()
+    console.print(f"learning guard bounds on {calibration} training images")
+    learn_bounds(graph, _sample(cifar.train.images, calibration, seed))
+    accuracies = measure(net, quantized, graph, cifar.tests)
+    graph.provenance = {
+        "command": _command(locals()),
+        "seed": seed,
+        "epochs": epochs,
+        "qat_epochs": qat_epochs,
+        "data": _describe(cifar),
+        "calibration_images": calibration,
+        **accuracies,
+        "versions": {
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("torch", "brevitas", "numpy")},
+        },
+    }
+    graph.save(output)
+    console.print(f"wrote {output} ({output.stat().st_size} bytes)")
+
+
+def measure(
+    net: torch.nn.Module, quantized: torch.nn.Module, graph: Graph, tests: tuple[ImageSet, ...]
+) -> dict[str, Any]:
+    """Accuracies of all forms of a network, and how often the integers give the same class.
+
+    Returns
+    -------
+    dict
+        ``accuracy``: by form, a list with one entry for each test set; ``agreement``: per cent of
+        images with the class of the fake-quantized network, by test set.
+    """
+    results: dict[str, list[Accuracy]] = {"float": [], "fake_quantized": [], "integer": []}
+    agreement = {}
+    for test in tests:
+        found = {
+            "float": network_classes(net, test.images),
+            "fake_quantized": network_classes(quantized, test.images),
+            "integer": integer_classes(graph, test.images),
+        }
+        for form, predicted in found.items():
+            results[form].append(accuracy(predicted, test))
+        same = (found["integer"] == found["fake_quantized"]).double().mean()
+        agreement[test.name] = round(100 * float(same), 2)
+    table = Table("form", *(test.name for test in tests))
+    for form, measured in results.items():
+        table.add_row(form, *map(str, measured))
+    table.add_row("integer class = fake-quantized class", *(f"{v} %" for v in agreement.values()))
+    console.print(table)
+    return {
+        "accuracy": {
+            form: [entry.as_json() for entry in measured] for form, measured in results.items()
+        },
+        "agreement": agreement,
+    }
+
+
+def _fit(net: torch.nn.Module, cifar: Cifar10, plan: Plan, checkpoint: Path, resume: bool) -> None:
+    def report(epoch: int, loss: float) -> None:
+        line = f"{plan.name}: epoch {epoch} of {plan.epochs}, loss {loss:.4f}"
+        if epoch % 5 == 0 or epoch == plan.epochs:
+            sample = cifar.tests[-1]
+            some = ImageSet(sample.name, sample.images[:1000], sample.labels)
+            line += f", {accuracy(network_classes(net, some.images), some)}"
+        console.print(line)
+
+    assert cifar.train.labels is not None
+    columns = (TextColumn("{task.description}"), BarColumn(), _Rate(), TimeRemainingColumn())
+    with Progress(*columns, console=console) as progress:
+        slow = net.scale_parameters() if isinstance(net, QuantizedNetwork) else None
+        fit(
+            net,
+            cifar.train.images,
+            cifar.train.labels,
+            plan,
+            checkpoint,
+            progress,
+            resume=resume,
+            slow=slow,
+            on_epoch=report,
+        )
+
+
+@torch.no_grad()
+def _clips(
+    net: FloatNetwork, spec: Network, train_set: ImageSet, act_bits: int, seed: int
+) -> dict[str, float]:
+    images = _sample(train_set.images, 256, seed)
+    return clips(spec, net.eval().tensors(torch.from_numpy(images).float() / 255), act_bits)
+
+
+def _sample(images: NDArray[np.uint8], count: int, seed: int) -> NDArray[np.uint8]:
+    order = np.random.default_rng(seed).permutation(len(images))
+    return images[np.sort(order[:count])]
+
+
+def _describe(cifar: Cifar10) -> str:
+    exact = any(test.name == "exact-932" for test in cifar.tests)
+    return f"CIFAR-10, {cifar.train.name}" + (
+        ", the training images at hand losslessly in place of their copies" if exact else ""
+    )
+
+
+def _command(options: dict[str, Any]) -> str:
+    """The command that repeats this run, without the paths of this machine."""
+    words = [f"--network {options['network_name']}"]
+    for name in (
+        "bits",
+        "weight_bits",
+        "act_bits",
+        "epochs",
+        "qat_epochs",
+        "learning_rate",
+        "qat_learning_rate",
+        "weight_decay",
+        "seed",
+        "calibration",
+    ):
+        if options[name] is not None:
+            words.append(f"--{name.replace('_', '-')} {options[name]}")
+    return f"nox -s train -- {' '.join(words)}"
+
+
+def main() -> None:
+    """The command line; a mistake of the user is one sentence and exit code 2."""
+    try:
+        app()
+    except HoldfastError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,199 @@
+"""The training loop: batches, learning rate, checkpoints."""
+
+import math
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from rich.progress import Progress
+from torch import Tensor, nn
+
+from gen.errors import HoldfastError
+
+__all__ = ["Plan", "augment", "fit", "learning_rate"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a network is trained.
+
+    Parameters
+    ----------
+    name : str
+        What is trained, for messages and to recognize a checkpoint.
+    learning_rate : float
+        Peak of the schedule.
+    warm_up : float
+        Share of the steps in which the learning rate rises.
+    frozen_epochs : int
+        Last epochs, in which batch norm keeps its statistics.
+    half_precision : bool
+        Convolutions in bfloat16.
+    """
+
+    name: str
+    epochs: int
+    seed: int
+    learning_rate: float
+    weight_decay: float = 5e-4
+    warm_up: float = 0.15
+    frozen_epochs: int = 0
+    half_precision: bool = True
+    batch: int = 128
+
+
+def learning_rate(plan: Plan, step: int, steps: int) -> float:
+    """A linear rise from a twentieth of the peak, then half a cosine down to zero."""
+    rise = plan.warm_up * steps
+    if step < rise:
+        return plan.learning_rate * (0.05 + 0.95 * step / rise)
+    return plan.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - rise) / (steps - rise)))
+
+
+def augment(images: Tensor, generator: torch.Generator, border: int = 4) -> Tensor:
+    """Flips half of the images, uint8 [N, C, H, W], and moves each by up to ``border`` pixels.
+
+    What moves in is black, as in the padding of the convolutions.
+    """
+    count, _, height, width = images.shape
+    padded = F.pad(images, (border,) * 4).permute(0, 2, 3, 1)
+    top, left = torch.randint(0, 2 * border + 1, (2, count, 1), generator=generator)
+    rows, columns = top + torch.arange(height), left + torch.arange(width)
+    flip = torch.rand((count, 1), generator=generator) < 0.5
+    columns = torch.where(flip, columns.flip(1), columns)
+    which = torch.arange(count)[:, None, None]
+    return padded[which, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+
+
+def fit(
+    net: nn.Module,
+    images: NDArray[np.uint8],
+    labels: NDArray[np.uint8],
+    plan: Plan,
+    checkpoint: Path,
+    progress: Progress,
+    *,
+    resume: bool,
+    slow: list[nn.Parameter] | None = None,
+    on_epoch: Callable[[int, float], None] | None = None,
+) -> None:
+    """Trains a network in place, writing a checkpoint after every epoch.
+
+    Every epoch draws its random numbers from the seed and its own number alone, so that a resumed
+    run takes the same steps as one that was never stopped.
+
+    Parameters
+    ----------
+    slow : list of Parameter, optional
+        Parameters without weight decay.
+    on_epoch : function of epoch and mean loss, optional
+
+    Raises
+    ------
+    HoldfastError
+        The loss is not finite any more, or the checkpoint belongs to another plan.
+    """
+    x, y = torch.from_numpy(images), torch.from_numpy(labels).long()
+    batches = len(x) // plan.batch
+    if batches == 0:
+        raise HoldfastError(f"training needs at least {plan.batch} images, not {len(x)}")
+    undecayed = {id(parameter) for parameter in slow or []}
+    optimizer = torch.optim.SGD(
+        [
+            {"params": [p for p in net.parameters() if id(p) not in undecayed]},
+            {"params": slow or [], "weight_decay": 0.0},
+        ],
+        lr=plan.learning_rate,
+        momentum=0.9,
+        nesterov=True,
+        weight_decay=plan.weight_decay,
+    )
+    first = _load(checkpoint, net, optimizer, plan) if resume and checkpoint.exists() else 0
+    steps = plan.epochs * batches
+    bar = progress.add_task(
+        plan.name, total=steps * plan.batch, completed=first * batches * plan.batch
+    )
+    for epoch in range(first, plan.epochs):
+        generator = torch.Generator().manual_seed(1000 * plan.seed + epoch)
+        order = torch.randperm(len(x), generator=generator)
+        net.train()
+        if epoch >= plan.epochs - plan.frozen_epochs:
+            _freeze(net)
+        total = 0.0
+        for batch in range(batches):
+            pick = order[batch * plan.batch : (batch + 1) * plan.batch]
+            pixels = augment(x[pick], generator).float().div_(255)
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(plan, epoch * batches + batch, steps)
+            with torch.autocast("cpu", torch.bfloat16, enabled=plan.half_precision):
+                logits = net(pixels.contiguous(memory_format=torch.channels_last))
+            loss = F.cross_entropy(logits.float(), y[pick])
+            value = loss.item()
+            if not math.isfinite(value):
+                raise HoldfastError(_diverged(plan, epoch, batch, checkpoint))
+            total += value
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+            progress.advance(bar, plan.batch)
+        _save(checkpoint, net, optimizer, plan, epoch + 1)
+        if on_epoch is not None:
+            on_epoch(epoch + 1, total / batches)
+
+
+def _freeze(net: nn.Module) -> None:
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eval()
+
+
+def _diverged(plan: Plan, epoch: int, batch: int, checkpoint: Path) -> str:
+    kept = f"{checkpoint} holds epoch {epoch}" if epoch else "there is no checkpoint yet"
+    return (
+        f"the loss of {plan.name} is not a finite number in epoch {epoch + 1}, batch "
+        f"{batch + 1}; {kept}: try a learning rate below {plan.learning_rate}"
+    )
+
+
+def _save(
+    path: Path, net: nn.Module, optimizer: torch.optim.Optimizer, plan: Plan, epoch: int
+) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        torch.save(
+            {
+                "plan": asdict(plan),
+                "epoch": epoch,
+                "network": net.state_dict(),
+                "optimizer": optimizer.state_dict(),
+            },
+            temporary,
+        )
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _load(path: Path, net: nn.Module, optimizer: torch.optim.Optimizer, plan: Plan) -> int:
+    """Restores a checkpoint and returns how many epochs it has behind it."""
+    try:
+        state: dict[str, Any] = torch.load(path, weights_only=True)
+        made_by = state["plan"]
+    except Exception as error:  # torch.load raises whatever its file format layers do
+        raise HoldfastError(f"{path} is no checkpoint of Holdfast: {error}") from error
+    for name, value in asdict(plan).items():
+        if made_by.get(name) != value:
+            raise HoldfastError(
+                f"{path} was trained with {name} {made_by.get(name)}, not {value}; "
+                "resume with the same options, or start anew without --resume"
+            )
+    net.load_state_dict(state["network"])
+    optimizer.load_state_dict(state["optimizer"])
+    return int(state["epoch"])
