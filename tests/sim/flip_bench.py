@@ -2,6 +2,7 @@
 
 import cocotb
 from cocotb.clock import Clock
+from cocotb.handle import LogicObject
 from cocotb.triggers import FallingEdge, Timer
 
 from sim.build import parameters, write_results
@@ -20,15 +21,15 @@ async def flip_every_bit(dut):
     for name, width, depth in given["memories"]:
         handles += [(getattr(dut, name)[address], width) for address in range(depth)]
     for handle, width in handles:
-        assert len(handle.value) == width
+        assert width == (1 if isinstance(handle, LogicObject) else len(handle.value))
         for bit in range(width):
-            before = handle.value.to_unsigned()
+            before = int(handle.value)
             handle.value = before ^ (1 << bit)
             await Timer(1, "ps")
-            assert handle.value.to_unsigned() == before ^ (1 << bit), handle._name
+            assert int(handle.value) == before ^ (1 << bit), handle._name
             handle.value = before
             await Timer(1, "ps")
-            assert handle.value.to_unsigned() == before, handle._name
+            assert int(handle.value) == before, handle._name
             flipped += 1
     write_results({"flipped": flipped})
 

@@ -12,7 +12,7 @@ FLIP_FLOPS |= {f"pe_{row}_{column}__total": 16 for row in range(2) for column in
 FLIP_FLOPS |= {"copy0": 8, "copy1": 8, "copy2": 8}
 FLIP_FLOPS |= {"slots1": 5, "halves": 8, "fields": 12, "fsm_state": 2, "count_reg": 7}
 FLIP_FLOPS |= {"store__read0": 32, "store__read1": 32, "wide": 72, "twice": 4, "twice_2": 4}
-FLIP_FLOPS |= {"signed_": 3, "U_6__hidden": 2}
+FLIP_FLOPS |= {"signed_": 3, "U_6__hidden": 2, "flag": 1}
 MEMORIES = {"store": (32, 16), "table_": (5, 4)}
 
 
@@ -132,7 +132,9 @@ class Small(wiring.Component):
         m.d.sync += reserved.eq(self.data)
         m.submodules += (hidden := Hidden())
         m.d.comb += hidden.a.eq(reserved)
-        m.d.comb += self.other.eq(twice[1] + reserved + hidden.q + fields.low + fields.high)
+        flag = Signal()
+        m.d.sync += flag.eq(~flag ^ self.en)
+        m.d.comb += self.other.eq(twice[1] + reserved + hidden.q + flag + fields.low + fields.high)
 
         m.d.sync += self.count.eq(self.count + self.en)
 
