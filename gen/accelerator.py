@@ -82,7 +82,7 @@ class Accelerator(wiring.Component):
         for index, bank in enumerate(banks):
             m.submodules[f"activations_{index}"] = bank
         program = memory.Memory(shape=32, depth=cfg.program_depth * DESCRIPTOR_STRIDE, init=[])
-        m.submodules.program = program
+        m.submodules.descriptors = program
         parameters = {
             name: memory.Memory(shape=width, depth=cfg.param_depth, init=[])
             for name, width in self._parameter_widths().items()

@@ -1,11 +1,13 @@
-"""Verilog of an accelerator."""
+"""RTLIL and Verilog of a component."""
 
-from amaranth.back import verilog
+import re
+
+from amaranth.back import rtlil, verilog
 
 from .accelerator import Accelerator
 from .config import AcceleratorConfig
 
-__all__ = ["REFERENCES", "emit"]
+__all__ = ["REFERENCES", "emit", "to_rtlil"]
 
 REFERENCES = {
     "holdfast_8x8": AcceleratorConfig(guard=False),
@@ -13,7 +15,19 @@ REFERENCES = {
 }
 """Configurations released in ``rtl/``, by module name."""
 
+_MEMORY_OF_ZEROS = re.compile(
+    r"^  (?:attribute [^\n]*\n  )*cell \$meminit_v2 [^\n]*\n(?:    [^\n]*\n)*?    connect \\DATA \d+'0+\n"
+    r"(?:    [^\n]*\n)*?  end\n",
+    re.MULTILINE,
+)
+
+
+def to_rtlil(component: object, name: str) -> str:
+    """RTLIL of a component, without the zeros that Amaranth writes into every memory word."""
+    return _MEMORY_OF_ZEROS.sub("", rtlil.convert(component, name=name))
+
 
 def emit(config: AcceleratorConfig, name: str) -> str:
     """Hierarchical Verilog with top module ``name``; the same text for the same configuration."""
-    return verilog.convert(Accelerator(config), name=name, strip_internal_attrs=True)
+    text = to_rtlil(Accelerator(config), name)
+    return verilog._convert_rtlil_text(text, strip_internal_attrs=True)
