@@ -216,10 +216,10 @@ def window(layer: Layer, x: list[Tensor]) -> Tensor:
 
 
 def activate(layer: Layer, x: Tensor) -> Tensor:
-    """The layer's activation function."""
+    """The layer's activation function, in place."""
     if layer.activation == "relu":
-        return F.relu(x)
-    return F.relu6(x) if layer.activation == "relu6" else x
+        return F.relu(x, inplace=True)
+    return F.relu6(x, inplace=True) if layer.activation == "relu6" else x
 
 
 def kernel_shape(layer: Layer, source: Shape) -> tuple[int, int, int, int]:
