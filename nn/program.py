@@ -63,7 +63,11 @@ class Step:
     nodes : tuple of str
         Graph nodes that the step computes.
     source, residual : str
-        Tensors that it reads; ``residual`` may be empty.
+        Nodes whose tensors it reads; ``residual`` may be empty.
+    reads : tuple of str
+        The stored tensors behind them.
+    target : str
+        The stored tensor that it writes; a concatenation is written by several steps.
     first, count : int
         Its descriptors: one, or one per band of output rows that the accumulators hold, and per group of
         output tiles whose input channels are regularly spaced.
@@ -77,6 +81,8 @@ class Step:
     nodes: tuple[str, ...]
     source: str
     residual: str
+    reads: tuple[str, ...] = ()
+    target: str = ""
     first: int = 0
     count: int = 0
     macs: int = 0
@@ -482,6 +488,8 @@ class _Compiler:
                 if step.residual:
                     walk |= self._residual(step, reduction, top, width)
                 step.walks.append(dict(walk))
+        step.reads = tuple(self._tensor(n) for n in (step.source, step.residual) if n)
+        step.target = self._target(step)
         step.first = sum(s.count for s in self.steps)
         step.count = len(step.walks)
 
