@@ -35,15 +35,16 @@ class Accelerator(wiring.Component):
     Members
     -------
     s_axi_*
-        AXI4, 32 bits: registers and memories, addresses in ``layout``. While a run is under way, activation
-        memories cannot be accessed and no memory can be read (SLVERR); weights, parameters and
-        descriptors can be written.
+        AXI4, 32 bits: registers and memories, addresses in ``layout``. While a run is under way,
+        activation memories cannot be accessed and no memory can be read (SLVERR); weights,
+        parameters and descriptors can be written.
     interrupt
         A run has ended and the interrupt is enabled.
 
     Latency
     -------
-    See ``Feeder`` for a layer's cycles; ``latency`` from its last pixel read to the last output written.
+    See ``Feeder`` for a layer's cycles; ``latency`` from its last pixel read to the last output
+    written.
 
     Protection
     ----------
@@ -78,7 +79,9 @@ class Accelerator(wiring.Component):
 
         weights = LaneMemory(cfg.cols, cfg.weight_bits, cfg.weight_depth)
         m.submodules.weights = weights
-        banks = [LaneMemory(cfg.word_lanes, cfg.act_bits, cfg.act_depth) for _ in range(cfg.act_banks)]
+        banks = [
+            LaneMemory(cfg.word_lanes, cfg.act_bits, cfg.act_depth) for _ in range(cfg.act_banks)
+        ]
         for index, bank in enumerate(banks):
             m.submodules[f"activations_{index}"] = bank
         program = memory.Memory(shape=32, depth=cfg.program_depth * DESCRIPTOR_STRIDE, init=[])
@@ -95,7 +98,8 @@ class Accelerator(wiring.Component):
         error = Signal()
         m.d.comb += host.error.eq(error)
         # Two cycles after a read: the memories' outputs of the cycle before, registered.
-        region_read, offset_read = Signal.like(region), Signal(REGION_BITS)
+        region_read = Signal.like(region)
+        offset_read = Signal(REGION_BITS)
         m.d.sync += [region_read.eq(region), offset_read.eq(host.address[:REGION_BITS])]
         read_data = Signal(32)
         m.d.comb += host.read_data.eq(read_data)
@@ -135,7 +139,7 @@ class Accelerator(wiring.Component):
         # Parameter memories: four bus words per channel.
         selected = region == Region.PARAMETERS
         channel, slot = host.address[4:REGION_BITS], host.address[2:4]
-        slots = [[] for _ in range(4)]
+        slots: list[list[tuple[int, Value]]] = [[] for _ in range(4)]
         layout = channel_parameters(cfg)
         for name, cells in parameters.items():
             read, write = cells.read_port(), cells.write_port()
@@ -145,9 +149,7 @@ class Accelerator(wiring.Component):
                 read.addr.eq(Mux(busy, parameter_loader.address, channel)),
                 write.addr.eq(channel),
                 write.data.eq(bits),
-                write.en.eq(
-                    selected & host.write & (slot == number) & (host.strobe == 0b1111)
-                ),
+                write.en.eq(selected & host.write & (slot == number) & (host.strobe == 0b1111)),
             ]
             position = 0
             for field, offset, width in parts:
@@ -185,7 +187,8 @@ class Accelerator(wiring.Component):
 
         # Activation banks: feeder or residual reader while busy, else the host.
         word, chunk = self._window(host.address, cfg.word_lanes)
-        input_bank, residual_bank = Signal(2), Signal(2)
+        input_bank = Signal(2)
+        residual_bank = Signal(2)
         m.d.sync += [input_bank.eq(layer.input_bank), residual_bank.eq(layer.residual_bank)]
         for number, bank in enumerate(banks):
             selected = region == Region.ACTIVATIONS + number
@@ -358,8 +361,11 @@ class Accelerator(wiring.Component):
         offsets = {register.name: register.offset for register in REGISTERS}
         names = [name for name in CONTROL if name != "start"]
         settings = {name: Signal(name=f"control_{name}") for name in names}
-        first, count, cycles = Signal(16), Signal(16), Signal(32)
-        read, start = Signal(32), Signal()
+        first = Signal(16)
+        count = Signal(16)
+        cycles = Signal(32)
+        read = Signal(32)
+        start = Signal()
         counters = {name: Signal(32, name=name) for name in ("guard_output", "guard_input")}
         increments = {name: Signal(8, name=f"{name}_count") for name in counters}
         control = Cat(settings.get(name, Const(0, 1)) for name in CONTROL)

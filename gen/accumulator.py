@@ -20,8 +20,8 @@ class AccumulatorLane(wiring.Component):
         Partial sum from the array, and whether nothing has been accumulated (stage B, one cycle
         after A).
     valid, chain
-        Stage C, one after B: the sum is taken. ``chain``: continue the sum in the register instead of the
-        memory's, for layers of one pixel.
+        Stage C, one after B: the sum is taken. ``chain``: continue the sum in the register instead
+        of the memory's, for layers of one pixel.
     maximum
         Keep the larger of both instead of their sum; static for a layer.
     write, write_address
@@ -58,7 +58,9 @@ class AccumulatorLane(wiring.Component):
             shape=self.config.acc_bits, depth=self.config.acc_depth, init=[]
         )
         read, write = cells.read_port(), cells.write_port()
-        stored, addend, total = Signal(shape), Signal(shape), Signal(shape)
+        stored = Signal(shape)
+        addend = Signal(shape)
+        total = Signal(shape)
         first = Signal()
         operand = Signal(shape)
         m.d.comb += [

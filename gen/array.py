@@ -14,9 +14,9 @@ __all__ = ["SystolicArray"]
 class SystolicArray(wiring.Component):
     """Weight-stationary array of ``rows`` x ``cols`` processing elements.
 
-    A vector of ``rows`` activations enters per cycle and is skewed inside; column c delivers the dot
-    product with its weights ``latency + c`` cycles later. The next weight tile is written row by row
-    while the current one streams; ``swap`` makes it active without a bubble.
+    A vector of ``rows`` activations enters per cycle and is skewed inside; column c delivers the
+    dot product with its weights ``latency + c`` cycles later. The next weight tile is written row
+    by row while the current one streams; ``swap`` makes it active without a bubble.
 
     Members
     -------
@@ -60,9 +60,9 @@ class SystolicArray(wiring.Component):
         m.d.comb += [skew.i.eq(self.act)]
         m.d.comb += [swap_skew.i[row].eq(self.swap) for row in range(rows)]
 
-        above = [None] * cols
+        above: list[ProcessingElement | None] = [None] * cols
         for row in range(rows):
-            left = None
+            left: ProcessingElement | None = None
             for col in range(cols):
                 pe = ProcessingElement(
                     self.config.act_bits, self.config.weight_bits, self.config.acc_bits
@@ -74,9 +74,10 @@ class SystolicArray(wiring.Component):
                     pe.act_in.eq(skew.o[row] if left is None else left.act_out),
                     pe.swap_in.eq(swap_skew.o[row] if left is None else left.swap_out),
                 ]
-                if above[col] is not None:
-                    m.d.comb += pe.sum_in.eq(above[col].sum_out)
+                upper = above[col]
+                if upper is not None:
+                    m.d.comb += pe.sum_in.eq(upper.sum_out)
                 above[col] = left = pe
-        for col in range(cols):
-            m.d.comb += self.sums[col].eq(above[col].sum_out)
+                if row == rows - 1:
+                    m.d.comb += self.sums[col].eq(pe.sum_out)
         return m

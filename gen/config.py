@@ -85,8 +85,9 @@ class AcceleratorConfig:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if type(value) is not field.type:
-                wanted = {int: "an integer", str: "a string", bool: "true or false"}[field.type]  # type: ignore[index]
+            kind = getattr(field.type, "__name__", str(field.type))
+            if type(value).__name__ != kind:
+                wanted = {"int": "an integer", "str": "a string", "bool": "true or false"}[kind]
                 raise HoldfastError(f"{field.name} must be {wanted}, not {value!r}.")
         for name, per_word in (("act_depth", "word_lanes"), ("weight_depth", "cols")):
             if getattr(self, name) == 0 and 1 <= self.rows <= 16 and 1 <= self.cols <= 16:
@@ -108,7 +109,7 @@ class AcceleratorConfig:
 
     @property
     def word_lanes(self) -> int:
-        """Codes in an activation word: the rows, or the multiple of them that covers the columns."""
+        """Codes in an activation word: the multiple of the rows that covers the columns."""
         return self.rows * self.sub_blocks
 
     @property
@@ -134,9 +135,8 @@ class AcceleratorConfig:
     @property
     def name(self) -> str:
         """Short name: array size, widths and guard, such as ``8x8_a8w8_guard``."""
-        return (
-            f"{self.rows}x{self.cols}_a{self.act_bits}w{self.weight_bits}"
-            + ("_guard" if self.guard else "")
+        return f"{self.rows}x{self.cols}_a{self.act_bits}w{self.weight_bits}" + (
+            "_guard" if self.guard else ""
         )
 
     def with_(self, **changes: Any) -> "AcceleratorConfig":
@@ -162,7 +162,8 @@ class AcceleratorConfig:
         for key in values:
             if key not in known:
                 raise HoldfastError(
-                    f"configuration {path} has an unknown key {key!r}; known are {', '.join(known)}."
+                    f"configuration {path} has an unknown key {key!r}; "
+                    f"known are {', '.join(known)}."
                 )
         return cls(**values)
 

@@ -56,7 +56,5 @@ class RangeGuard(wiring.Component):
             self.result.eq(self.value),
         ]
         with m.If(self.violation):
-            m.d.comb += self.result.eq(
-                Mux(self.use_zero, self.zero, Mux(below, self.lo, self.hi))
-            )
+            m.d.comb += self.result.eq(Mux(self.use_zero, self.zero, Mux(below, self.lo, self.hi)))
         return m

@@ -57,7 +57,8 @@ class InputStage(wiring.Component):
         rows = self.config.rows
         shape = signed(self.config.act_bits)
         sub_block = Signal.like(self.sub_block)
-        pad_read, pad_selected = Signal(), Signal()
+        pad_read = Signal()
+        pad_selected = Signal()
         selected = Signal(data.ArrayLayout(shape, rows))
         act = Signal.like(selected)
         m.d.sync += [

@@ -44,7 +44,7 @@ class Lanes(wiring.Component):
     ``latency`` cycles from ``token`` to ``codes_token``.
     """
 
-    # Stages after the token: A reads the accumulator, B meets the partial sum, C adds, D holds the total.
+    # Stages after the token: A reads the accumulator, B meets the sum, C adds, D holds the total.
     STAGE_A, STAGE_B, STAGE_C, STAGE_D = range(4)
     RESIDUAL_READ = 2
 
@@ -112,7 +112,9 @@ class Lanes(wiring.Component):
         m.submodules.align = align = Skew(cfg.cols, signed(cfg.act_bits), reverse=True)
         m.d.comb += [residual_skew.i.eq(self.residual), self.codes.eq(align.o)]
         for lane in range(cfg.cols):
-            a, b, c, d = (lane + s for s in (self.STAGE_A, self.STAGE_B, self.STAGE_C, self.STAGE_D))
+            a, b, c, d = (
+                lane + s for s in (self.STAGE_A, self.STAGE_B, self.STAGE_C, self.STAGE_D)
+            )
             accumulator = AccumulatorLane(cfg)
             requantizer = Requantizer(cfg)
             m.submodules[f"accumulator_{lane}"] = accumulator

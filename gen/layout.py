@@ -1,7 +1,9 @@
-"""The one description of what software and hardware share: registers, descriptor, parameters, addresses.
+"""The one description of what software and hardware share: registers, descriptor, parameters,
+addresses.
 
-The bus is 32 bits wide and byte addressed. Address bits 24..22 choose a region, the rest is the offset in it.
-Memories are seen one byte per code or weight, lane 0 lowest, in words padded to a power of two of bytes.
+The bus is 32 bits wide and byte addressed. Address bits 24..22 choose a region, the rest is the
+offset in it. Memories are seen one byte per code or weight, lane 0 lowest, in words padded to a
+power of two of bytes.
 """
 
 from dataclasses import dataclass
@@ -20,8 +22,8 @@ __all__ = [
     "REGION_BITS",
     "REGISTERS",
     "Field",
-    "Register",
     "Region",
+    "Register",
     "Status",
     "pack_descriptor",
     "parameter_words",
@@ -116,7 +118,12 @@ DESCRIPTOR = _fields(
     ("res_base", 16, False, "word address of residual pixel 0"),
     ("res_step_x", 16, False, "words from one residual column to the next"),
     ("res_step_y", 16, False, "words from one residual row to the next"),
-    ("res_tiles", 14, False, "output tiles that have a residual; it is its zero point in further ones"),
+    (
+        "res_tiles",
+        14,
+        False,
+        "output tiles that have a residual; it is its zero point in further ones",
+    ),
     ("pad_value", 8, True, "code inserted outside the input"),
     ("zero_in", 8, True, "input zero point (guard replacement)"),
     ("input_lo", 8, True, "input guard's lower bound"),

@@ -28,7 +28,8 @@ def round_shift(m: Module, value, shift, keep: int, rounding: str, name: str):
     width = len(value)
     # One extra bit below the point holds the first bit shifted out.
     wide = signed(width + 1)
-    coarse, fine = Signal(wide, name=f"{name}_coarse"), Signal(wide, name=f"{name}_fine")
+    coarse = Signal(wide, name=f"{name}_coarse")
+    fine = Signal(wide, name=f"{name}_fine")
     shift_fine = Signal(3, name=f"{name}_shift")
     result = Signal(signed(keep), name=f"{name}_result")
     increment = Signal(name=f"{name}_increment")
@@ -55,7 +56,8 @@ def round_shift(m: Module, value, shift, keep: int, rounding: str, name: str):
 
 
 class Requantizer(wiring.Component):
-    """Bias, multiply, rounded shift, zero point, output guard, clamp, residual add; one pixel per cycle.
+    """Bias, multiply, rounded shift, zero point, output guard, clamp, residual add; one pixel per
+    cycle.
 
     Members
     -------
@@ -66,7 +68,8 @@ class Requantizer(wiring.Component):
     zero_out, lo, hi
         Zero point and clamp.
     enable, use_zero, valid, violation
-        Output guard; ``valid`` marks the pixel in the guard's stage, ``GUARD_STAGE`` cycles after ``total``.
+        Output guard; ``valid`` marks the pixel in the guard's stage, ``GUARD_STAGE`` cycles after
+        ``total``.
     residual, add, residual_value, ...
         Residual add; ``residual_value`` is taken ``RESIDUAL_STAGE`` cycles after ``total``.
     code
@@ -141,9 +144,7 @@ class Requantizer(wiring.Component):
         value = Signal(signed(cfg.guard_bits))
         limit = 1 << (cfg.guard_bits - 1)
         m.d.comb += exact.eq(shifted + increment + self.zero_out)
-        m.d.sync += value.eq(
-            Mux(exact < -limit, -limit, Mux(exact > limit - 1, limit - 1, exact))
-        )
+        m.d.sync += value.eq(Mux(exact < -limit, -limit, Mux(exact > limit - 1, limit - 1, exact)))
         checked = value
         if cfg.guard:
             m.submodules.guard = guard = RangeGuard(cfg.guard_bits)
@@ -163,7 +164,8 @@ class Requantizer(wiring.Component):
         )
 
         wide = cfg.act_bits + 1 + cfg.add_multiplier_bits
-        scaled_a, scaled_b = Signal(signed(wide + 1)), Signal(signed(wide + 1))
+        scaled_a = Signal(signed(wide + 1))
+        scaled_b = Signal(signed(wide + 1))
         total = Signal(signed(wide + 1))
         m.d.sync += [
             scaled_a.eq((clamped - self.zero_out) * self.add_multiplier_a),

@@ -19,13 +19,15 @@ class ResidualReader(wiring.Component):
     layer, go
         Descriptor; ``go`` starts a layer.
     token
-        The residual of this pixel is read in this cycle if ``valid``, ``last`` and the layer has one.
+        The residual of this pixel is read in this cycle if ``valid``, ``last`` and the layer has
+        one.
     address, active
         To the bank.
     word
         From the bank, one cycle later.
     codes
-        Two cycles after the address; the residual's zero point in output tiles beyond ``res_tiles``.
+        Two cycles after the address; the residual's zero point in output tiles beyond
+        ``res_tiles``.
     """
 
     LATENCY = 2
@@ -51,7 +53,8 @@ class ResidualReader(wiring.Component):
         m.submodules.walk = walk = TensorWalk(cfg)
         take = self.token.valid & self.token.last & self.layer.residual
         present = walk.tile < self.layer.res_tiles
-        offset, found = Signal.like(walk.offset), Signal()
+        offset = Signal.like(walk.offset)
+        found = Signal()
         codes = Signal.like(self.codes)
         m.d.comb += [
             walk.base.eq(self.layer.res_base),

@@ -11,7 +11,8 @@ __all__ = ["TensorWalk"]
 
 
 class TensorWalk(wiring.Component):
-    """Addresses of consecutive output tiles of a tensor: column by column, row by row, tile by tile.
+    """Addresses of consecutive output tiles of a tensor: column by column, row by row, tile by
+    tile.
 
     Members
     -------
@@ -51,7 +52,9 @@ class TensorWalk(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         lanes, cols = self.config.word_lanes, self.config.cols
-        pointer, row, tile_base = Signal(16), Signal(16), Signal(16)
+        pointer = Signal(16)
+        row = Signal(16)
+        tile_base = Signal(16)
         column = Signal(9)
         next_row = Signal(16)
         next_base = Signal(16)

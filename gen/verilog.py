@@ -16,7 +16,8 @@ REFERENCES = {
 """Configurations released in ``rtl/``, by module name."""
 
 _MEMORY_OF_ZEROS = re.compile(
-    r"^  (?:attribute [^\n]*\n  )*cell \$meminit_v2 [^\n]*\n(?:    [^\n]*\n)*?    connect \\DATA \d+'0+\n"
+    r"^  (?:attribute [^\n]*\n  )*cell \$meminit_v2 [^\n]*\n"
+    r"(?:    [^\n]*\n)*?    connect \\DATA \d+'0+\n"
     r"(?:    [^\n]*\n)*?  end\n",
     re.MULTILINE,
 )

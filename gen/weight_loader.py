@@ -27,8 +27,9 @@ class WeightLoader(wiring.Component):
 
     Latency
     -------
-    Row r's address ``1 + r`` cycles after ``go``, or ``cols - 1 + r`` cycles after ``load_next``: the
-    swap to the current tile has then passed all columns of row r. ``load[r]`` two cycles after the address.
+    Row r's address ``1 + r`` cycles after ``go``, or ``cols - 1 + r`` cycles after ``load_next``:
+    the swap to the current tile has then passed all columns of row r. ``load[r]`` two cycles after
+    the address.
     """
 
     def __init__(self, config: AcceleratorConfig):
@@ -72,7 +73,8 @@ class WeightLoader(wiring.Component):
         with m.If(self.stop):
             m.d.sync += [row.eq(rows), first.eq(0)]
 
-        read, registered = Signal(rows), Signal(rows)
+        read = Signal(rows)
+        registered = Signal(rows)
         for index in range(rows):
             selected = (first | begin) if index == 0 else ~(first | begin) & (row == index)
             m.d.sync += read[index].eq(selected & ~self.stop)

@@ -1,7 +1,9 @@
-"""From an integer graph to what the accelerator runs: descriptors, weight and parameter memories, tensor places.
+"""From an integer graph to what the accelerator runs: descriptors, weight and parameter memories,
+tensor places.
 
-A step is one layer as the hardware runs it: a convolution or dense layer with the residual add that follows it, a
-pooling, or a copy; it takes one descriptor, or several where a layer has to be cut (see ``Step``).
+A step is one layer as the hardware runs it: a convolution or dense layer with the residual add
+that follows it, a pooling, or a copy; it takes one descriptor, or several where a layer has to be
+cut (see ``Step``).
 """
 
 from collections.abc import Iterator
@@ -69,8 +71,8 @@ class Step:
     target : str
         The stored tensor that it writes; a concatenation is written by several steps.
     first, count : int
-        Its descriptors: one, or one per band of output rows that the accumulators hold, and per group of
-        output tiles whose input channels are regularly spaced.
+        Its descriptors: one, or one per band of output rows that the accumulators hold, and per
+        group of output tiles whose input channels are regularly spaced.
     macs : int
         Multiply-accumulates of the network that it does; 0 for pooling and copies.
     walks : list of dict
@@ -156,8 +158,8 @@ def compile_graph(graph: Graph, config: AcceleratorConfig) -> Program:
     Raises
     ------
     HoldfastError
-        The network does not fit, or the accelerator computes with other widths: names the layer, the need and
-        what there is.
+        The network does not fit, or the accelerator computes with other widths: names the layer,
+        the need and what there is.
     """
     return _Compiler(graph, config).run()
 
@@ -291,7 +293,7 @@ class _Compiler:
                 self.steps[-1].macs = node.macs
 
     def _tensor(self, name: str) -> str:
-        """The stored tensor behind a residual that is read through a shortcut, or behind a part of a concatenation."""
+        """The stored tensor behind a residual that is read through a shortcut."""
         return self.views.get(name, name)
 
     def _target(self, step: Step) -> str:
@@ -316,7 +318,7 @@ class _Compiler:
         return tuple(placed)
 
     def _pack_input(self) -> tuple[int, ...] | None:
-        """Lanes of an image whose kernel columns are packed into channels, if that saves reduction tiles."""
+        """Lanes of an image with kernel columns packed into channels, if that saves tiles."""
         image = self.graph.nodes[0]
         users = [node for node in self.graph.nodes if image.name in node.inputs]
         if len(users) != 1 or not isinstance(users[0], ConvNode):
@@ -371,12 +373,14 @@ class _Compiler:
         }
         if not self._assign(list(dict.fromkeys(names)), shapes, born, dies, apart, in_place):
             raise HoldfastError(
-                f"the activations of network {self.graph.network} do not fit {self.config.act_banks} banks of "
-                f"{self.config.act_depth} words, with a residual in another bank than its layer's input."
+                f"the activations of network {self.graph.network} do not fit "
+                f"{self.config.act_banks} banks of "
+                f"{self.config.act_depth} words, with a residual in another bank than its layer's "
+                "input."
             )
 
     def _assign(self, names, shapes, born, dies, apart, in_place) -> bool:
-        """Depth-first search over banks, first fit inside a bank; keeps the first assignment that works."""
+        """Depth-first search over banks, first fit inside a bank; the first that works."""
         budget = 20_000
 
         def candidates(name: str) -> Iterator[Place]:
@@ -494,7 +498,7 @@ class _Compiler:
         step.count = len(step.walks)
 
     def _part(self, step: Step) -> int:
-        """Word of the pixel at which a step's channels begin: not 0 in a part of a concatenation."""
+        """Word of the pixel at which a step's channels begin; 0 but in a concatenation."""
         node = self.graph[step.nodes[-1]]
         if not isinstance(node, ConcatNode):
             return 0
@@ -516,7 +520,7 @@ class _Compiler:
 
     @staticmethod
     def _diagonal(node: Node) -> bool:
-        """Whether each output channel comes from the input channel of the same number alone, with weight 1."""
+        """Whether each output channel is made of the input channel of its number, weight 1."""
         return not isinstance(node, ConvNode)
 
     def _static(self, step: Step, node: Node, source: Place) -> dict[str, int]:
@@ -564,7 +568,9 @@ class _Compiler:
     def _residual(self, step: Step, reduction: _Reduction, top: int, width: int) -> dict[str, int]:
         tensor = self.places[self._tensor(step.residual)]
         node = self.graph[step.residual]
-        stride = node.stride if step.residual in self.views and isinstance(node, ShortcutNode) else 1
+        stride = (
+            node.stride if step.residual in self.views and isinstance(node, ShortcutNode) else 1
+        )
         channels = source_channels(tensor)
         tiles = -(-channels // self.config.cols)
         lanes = self.config.word_lanes
@@ -585,7 +591,9 @@ class _Compiler:
         tiles = -(-channels // cfg.cols)
         every_lane = (1 << cfg.cols) - 1
         groups = node.groups if isinstance(node, ConvNode) else 0
-        total = max(lane for lane, channel in enumerate(source.lanes) if channel >= 0) // cfg.rows + 1
+        total = (
+            max(lane for lane, channel in enumerate(source.lanes) if channel >= 0) // cfg.rows + 1
+        )
         if groups == 1:
             return [_Reduction(0, tiles, 0, total, 0, every_lane)]
         lane_of = {channel: lane for lane, channel in enumerate(source.lanes) if channel >= 0}
@@ -599,15 +607,19 @@ class _Compiler:
                     needs[block] = needs.get(block, 0) | 1 << (output - tile * cfg.cols)
             first, last = min(needs, default=0), max(needs, default=0)
             if isinstance(node, MaxPoolNode) and last > first:
-                # A maximum cannot take zeros from rows of another block: one block at a time, its lanes only.
-                runs += [_Reduction(tile, 1, block, 1, 0, mask) for block, mask in needs.items()]
+                # A maximum cannot take zeros from rows of another block: one block at a time.
+                runs += [_Reduction(tile, 1, b, 1, 0, mask) for b, mask in needs.items()]
                 continue
             blocks = last - first + 1
-            words, remainder = divmod(first - runs[-1].first_block, cfg.sub_blocks) if runs else (0, 1)
+            words, remainder = (
+                divmod(first - runs[-1].first_block, cfg.sub_blocks) if runs else (0, 1)
+            )
             if runs and remainder == 0 and runs[-1].blocks == blocks and words >= 0:
                 run = runs[-1]
                 if run.tiles == 1 and run.first_tile == tile - 1 and run.lane_mask == every_lane:
-                    runs[-1] = _Reduction(run.first_tile, 2, run.first_block, blocks, words, every_lane)
+                    runs[-1] = _Reduction(
+                        run.first_tile, 2, run.first_block, blocks, words, every_lane
+                    )
                     continue
                 if run.tiles > 1 and words == run.step * run.tiles:
                     runs[-1].tiles += 1
@@ -634,7 +646,9 @@ class _Compiler:
         lanes[: min(len(lanes), len(source.lanes))] = source.lanes[: len(lanes)]
         hold = reduction.blocks == 1 and self._diagonal(node)
         positions = 1 if hold else kernel_h * kernel_w
-        tiles = np.zeros((reduction.tiles, positions, reduction.blocks, cfg.rows, cfg.cols), np.int8)
+        tiles = np.zeros(
+            (reduction.tiles, positions, reduction.blocks, cfg.rows, cfg.cols), np.int8
+        )
         for tile in range(reduction.tiles):
             block = reduction.first_block + tile * reduction.step * cfg.sub_blocks
             window = lanes[block * cfg.rows : (block + reduction.blocks) * cfg.rows]
@@ -643,11 +657,11 @@ class _Compiler:
             if isinstance(node, ConvNode):
                 dense = self._dense_weights(node, outputs, window)
                 if kernel_w == 1 and node.weight.shape[3] > 1:
-                    # Kernel columns packed into channels: lane k * C + c holds column k of channel c.
+                    # Lane k * C + c holds kernel column k of channel c.
                     dense = self._packed_weights(node, outputs, window)
-                tiles[tile] = dense.reshape(cfg.cols, reduction.blocks, cfg.rows, positions).transpose(
-                    3, 1, 2, 0
-                )
+                tiles[tile] = dense.reshape(
+                    cfg.cols, reduction.blocks, cfg.rows, positions
+                ).transpose(3, 1, 2, 0)
             else:
                 hit = window[:, None] == np.array(outputs)[None, :]
                 hit &= (window >= 0)[:, None]
@@ -657,8 +671,10 @@ class _Compiler:
         self.weight_words += len(words)
 
     @staticmethod
-    def _dense_weights(node: ConvNode, outputs: range, window: NDArray[np.int64]) -> NDArray[np.int8]:
-        """Weights [output, lane, kh, kw] of a tile, zero where a lane holds none of the channel's inputs."""
+    def _dense_weights(
+        node: ConvNode, outputs: range, window: NDArray[np.int64]
+    ) -> NDArray[np.int8]:
+        """Weights [output, lane, kh, kw] of a tile, zero where a lane is not an input."""
         width = node.weight.shape[1]
         dense = np.zeros((len(outputs), len(window), *node.weight.shape[2:]), np.int8)
         for index, output in enumerate(outputs):
@@ -670,7 +686,9 @@ class _Compiler:
         return dense
 
     @staticmethod
-    def _packed_weights(node: ConvNode, outputs: range, window: NDArray[np.int64]) -> NDArray[np.int8]:
+    def _packed_weights(
+        node: ConvNode, outputs: range, window: NDArray[np.int64]
+    ) -> NDArray[np.int8]:
         channels = node.weight.shape[1]
         dense = np.zeros((len(outputs), len(window), node.weight.shape[2], 1), np.int8)
         used = np.flatnonzero(window >= 0)
@@ -726,8 +744,9 @@ class _Compiler:
         power = node.multiplier.bit_length() - 1
         if node.multiplier != 1 << power or node.shift < power:
             raise HoldfastError(
-                f"layer {node.name} has a multiplier of {node.multiplier} and a shift of {node.shift}, "
-                f"an accelerator without multipliers needs a power of two of at most 2**shift."
+                f"layer {node.name} has a multiplier of {node.multiplier} and a shift of "
+                f"{node.shift}, an accelerator without multipliers needs a power of two of at "
+                "most 2**shift."
             )
         return node.shift - power
 

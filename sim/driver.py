@@ -1,7 +1,7 @@
 """What the host says to the accelerator, independent of how it gets there.
 
-All of it is plain data: ``(address, bytes)`` writes, and addresses to read. Testbenches send it through AXI; any
-other transport can do the same.
+All of it is plain data: ``(address, bytes)`` writes, and addresses to read. Testbenches send it
+through AXI; any other transport can do the same.
 """
 
 from collections.abc import Iterator
@@ -51,7 +51,7 @@ def region(number: int) -> int:
 
 
 def lanes_to_bytes(words: NDArray[np.int8]) -> bytes:
-    """Memory words [n, lanes] as the bus sees them: one byte per lane, words padded to a power of two."""
+    """Memory words [n, lanes] on the bus: one byte per lane, padded to a power of two."""
     padded = np.zeros((len(words), word_stride(words.shape[1])), np.int8)
     padded[:, : words.shape[1]] = words
     return padded.tobytes()

@@ -34,7 +34,8 @@ class Run:
     Attributes
     ----------
     cycles : int
-        Clock cycles from the one that accepts the start write's data to the interrupt, counted by the testbench.
+        Clock cycles from the one that accepts the start write's data to the interrupt, counted by
+        the testbench.
     status : int
         The status register; 0 if the run did not end.
     ended : bool
@@ -118,7 +119,7 @@ class Host:
         return program.tensor_codes(name, words)
 
     async def begin(self, first: int, count: int, **settings: bool) -> None:
-        """Start ``count`` descriptors from ``first``; returns when the start write's data are accepted."""
+        """Start descriptors; returns in the cycle that accepts the start write's data."""
         await self.write_register("first", first)
         await self.write_register("count", count)
         word = driver.control_word(start=True, interrupt=True, **settings)
