@@ -1,0 +1,40 @@
+"""The netlist of an accelerator, elaborated once per configuration and generator source.
+
+netlist = accelerator_netlist(AcceleratorConfig(rows=8, cols=8))
+"""
+
+import pickle
+from importlib import metadata
+from pathlib import Path
+
+import gen
+from gen.accelerator import Accelerator
+from gen.config import AcceleratorConfig
+
+from .netlist import Netlist
+from .tools import yosys_version
+from .verilate import cached
+
+__all__ = ["TOP", "accelerator_netlist"]
+
+TOP = "accelerator"
+"""Name of the Verilog module."""
+
+_SOURCES = ("netlist.py", "canonical.py", "rtlil.py")
+
+
+def accelerator_netlist(config: AcceleratorConfig) -> Netlist:
+    """The flattened netlist of ``Accelerator(config)``, kept in ``build/cache``."""
+    sources = sorted(Path(gen.__file__).parent.glob("*.py"))
+    sources += [
+        Path(__file__).with_name(f"{name}.py") for name in ("netlist", "canonical", "rtlil")
+    ]
+    key = [repr(config), yosys_version(), metadata.version("amaranth")]
+    key += [path.read_text() for path in sources]
+
+    def make(folder: Path) -> None:
+        netlist = Netlist.of(Accelerator(config), TOP)
+        (folder / "netlist.pickle").write_bytes(pickle.dumps(netlist))
+
+    folder = cached("netlist", key, make)
+    return pickle.loads((folder / "netlist.pickle").read_bytes())
