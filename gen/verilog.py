@@ -25,7 +25,7 @@ _MEMORY_OF_ZEROS = re.compile(
 
 def to_rtlil(component: object, name: str) -> str:
     """RTLIL of a component, without the zeros that Amaranth writes into every memory word."""
-    return _MEMORY_OF_ZEROS.sub("", rtlil.convert(component, name=name))
+    return _MEMORY_OF_ZEROS.sub("", rtlil.convert(component, name=name, emit_src=False))
 
 
 def emit(config: AcceleratorConfig, name: str) -> str:

@@ -1,0 +1,28 @@
+"""How every command ends: a user's mistake is one sentence and exit code 2."""
+
+import sys
+
+import typer
+
+from .errors import HoldfastError
+
+__all__ = ["run"]
+
+
+def run(app: typer.Typer) -> int:
+    """Run a command and return its exit code; 130 after Ctrl-C."""
+    try:
+        result = app(standalone_mode=False)
+    except HoldfastError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except (typer.Abort, KeyboardInterrupt):
+        print("Stopped.", file=sys.stderr)
+        return 130
+    except Exception as error:
+        # Typer's own errors, such as an unknown option; where their class lies changes.
+        if not hasattr(error, "show") or not hasattr(error, "exit_code"):
+            raise
+        error.show()
+        return int(error.exit_code)
+    return result if isinstance(result, int) else 0
