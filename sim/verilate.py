@@ -161,7 +161,9 @@ def runtime_objects(vpi: bool = False, trace: bool = False) -> list[Path]:
 
 
 def _cores() -> int:
-    return len(os.sched_getaffinity(0))
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _run(command: Sequence[str], folder: Path, tools: Tools) -> None:

@@ -2,6 +2,7 @@ import pytest
 
 from sim.build import SimulationError, build_cocotb, run_cocotb
 from sim.netlist import Netlist
+from sim.verilate import cached
 from tests.sim.small import Small
 
 BENCH = "tests.sim.flip_bench"
@@ -51,11 +52,20 @@ def test_waves(netlist, tmp_path):
     assert "pe_1_1__total" in waves.read_text()
 
 
-def test_killed_build_is_not_taken(netlist, tmp_path, monkeypatch):
+def test_killed_build_leaves_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr("sim.verilate.CACHE", tmp_path)
-    monkeypatch.setattr("sim.build.link", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+
+    def killed(folder):
+        (folder / "half").touch()
+        raise KeyboardInterrupt
+
+    def complete(folder):
+        (folder / "whole").touch()
+
     with pytest.raises(KeyboardInterrupt):
-        build_cocotb(netlist)
-    monkeypatch.undo()
-    monkeypatch.setattr("sim.verilate.CACHE", tmp_path)
-    assert build_cocotb(netlist).executable.is_file()
+        cached("kind", ["key"], killed)
+    folder = cached("kind", ["key"], complete)
+    assert [path.name for path in folder.iterdir()] == ["whole"]
+    assert cached("kind", ["key"], killed) == folder
+    with pytest.raises(KeyboardInterrupt):
+        cached("kind", ["other key"], killed)
