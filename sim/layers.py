@@ -1,0 +1,147 @@
+"""Every layer of a network on the simulated accelerator, compared with the golden model."""
+
+import json
+import pickle
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from nn.golden import Golden
+from nn.program import Program, Step
+
+from .build import Build, run_cocotb
+from .network_bench import MARK
+
+__all__ = ["GoldenRun", "LayerRun", "golden_run", "guard_settings", "run_layers"]
+
+
+@dataclass(frozen=True)
+class GoldenRun:
+    """Images and what the golden model makes of them.
+
+    Attributes
+    ----------
+    codes : int8 [N, 3, H, W]
+    outputs : dict of int8 [N, C, H, W]
+        Every node's output codes.
+    """
+
+    codes: NDArray[np.int8]
+    outputs: dict[str, NDArray[np.int8]]
+
+    @property
+    def classes(self) -> NDArray[np.int64]:
+        """Class of each image: the lowest index among the largest logits."""
+        logits = list(self.outputs.values())[-1]
+        return logits.reshape(len(logits), -1).argmax(1)
+
+
+@dataclass(frozen=True)
+class LayerRun:
+    """One step on one image.
+
+    Attributes
+    ----------
+    cycles : int
+        From the accepted start write to the interrupt, counted by the testbench.
+    guard_output, guard_input : int
+        Values that the range guard replaced.
+    """
+
+    image: int
+    name: str
+    shape: tuple[int, ...]
+    macs: int
+    cycles: int
+    outputs: int
+    mismatches: int
+    guard_output: int
+    guard_input: int
+    utilization: float
+
+
+def guard_settings(guard: str | None) -> dict[str, bool]:
+    """Control register settings for a guard mode: None (off), ``bound`` or ``zero``."""
+    if guard is None:
+        return {}
+    return {"guard_output": True, "guard_input": True, "guard_zero": guard == "zero"}
+
+
+def golden_run(program: Program, codes: torch.Tensor, guard: str | None = None) -> GoldenRun:
+    """The golden model's outputs with the guard in a mode, or off."""
+    result = Golden(program.graph, guard, guard).run(codes)  # type: ignore[arg-type]
+    outputs = {name: tensor.numpy() for name, tensor in result.outputs.items()}
+    return GoldenRun(codes.numpy(), outputs)
+
+
+def run_layers(
+    build: Build,
+    program: Program,
+    golden: GoldenRun,
+    *,
+    steps: Sequence[Step] | None = None,
+    guard: str | None = None,
+    stall: float = 0.0,
+    seed: int = 0,
+    waves: Path | None = None,
+    on_layer: Callable[[LayerRun], None] | None = None,
+) -> list[LayerRun]:
+    """Simulate steps (all by default) for every image, each from the golden model's inputs."""
+    steps = program.steps if steps is None else steps
+    by_name = {step.name: step for step in steps}
+    size = program.config.rows * program.config.cols
+    runs: list[LayerRun] = []
+
+    def take(line: str) -> None:
+        if line.startswith(MARK):
+            run = _layer_run(json.loads(line[len(MARK) :]), by_name, program, size)
+            runs.append(run)
+            if on_layer is not None:
+                on_layer(run)
+
+    images = [
+        (golden.codes[index], {name: tensor[index] for name, tensor in golden.outputs.items()})
+        for index in range(len(golden.codes))
+    ]
+    with tempfile.TemporaryDirectory(prefix="holdfast-") as folder:
+        file = Path(folder, "program.pickle")
+        file.write_bytes(pickle.dumps((program, images)))
+        run_cocotb(
+            build,
+            "sim.network_bench",
+            parameters={
+                "program": str(file),
+                "layers": list(by_name),
+                "guard": guard_settings(guard),
+                "stall": stall,
+                "seed": seed,
+            },
+            seed=seed,
+            waves=waves,
+            on_line=take,
+        )
+    return runs
+
+
+def _layer_run(
+    line: Mapping[str, Any], steps: Mapping[str, Step], program: Program, size: int
+) -> LayerRun:
+    step = steps[line["name"]]
+    return LayerRun(
+        image=line["image"],
+        name=step.name,
+        shape=tuple(program.graph[step.target].shape),
+        macs=step.macs,
+        cycles=line["cycles"],
+        outputs=line["outputs"],
+        mismatches=line["mismatches"],
+        guard_output=line["guard_output"],
+        guard_input=line["guard_input"],
+        utilization=step.macs / (line["cycles"] * size),
+    )
