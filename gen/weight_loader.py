@@ -27,9 +27,9 @@ class WeightLoader(wiring.Component):
 
     Latency
     -------
-    Row r's address ``1 + r`` cycles after ``go``, or ``cols - 1 + r`` cycles after ``load_next``:
-    the swap to the current tile has then passed all columns of row r. ``load[r]`` two cycles after
-    the address.
+    Row r's address ``1 + r`` cycles after ``go``, or ``max(rows, cols) - 1 + r`` cycles after
+    ``load_next``: the swap to the current tile has then passed all columns of row r, and a first
+    tile that is still being loaded is complete. ``load[r]`` two cycles after the address.
     """
 
     def __init__(self, config: AcceleratorConfig):
@@ -48,9 +48,9 @@ class WeightLoader(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        rows, cols = self.config.rows, self.config.cols
+        rows = self.config.rows
         begin = self.load_next
-        for stage in range(cols - 1):
+        for stage in range(max(rows, self.config.cols) - 1):
             delayed = Signal(name=f"begin_{stage}")
             m.d.sync += delayed.eq(begin & ~self.stop)
             begin = delayed
