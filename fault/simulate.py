@@ -259,7 +259,7 @@ def _progress() -> Progress:
 
 def _layer_table(job: Job, runs: list[LayerRun]) -> Table:
     title = f"Layers of {job.graph.network} on RTL against the golden model"
-    table = Table(title=title, box=SIMPLE)
+    table = Table(title=title, box=SIMPLE, pad_edge=False, padding=(0, 0, 0, 1))
     for name in ("layer", "output", "MACs", "cycles", "PE use", "outputs", "mismatches"):
         justify: JustifyMethod = "left" if name == "layer" else "right"
         table.add_column(name, justify=justify, no_wrap=True)

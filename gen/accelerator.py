@@ -13,7 +13,16 @@ from .feeder import Feeder
 from .input_stage import InputStage
 from .lanes import Lanes
 from .layer import Token
-from .layout import CONTROL, DESCRIPTOR_STRIDE, MAGIC, REGION_BITS, REGISTERS, Region, word_stride
+from .layout import (
+    CONTROL,
+    COUNTERS,
+    DESCRIPTOR_STRIDE,
+    MAGIC,
+    REGION_BITS,
+    REGISTERS,
+    Region,
+    word_stride,
+)
 from .memory import LaneMemory
 from .output_writer import OutputWriter
 from .parameter_loader import ParameterLoader
@@ -104,13 +113,23 @@ class Accelerator(wiring.Component):
         read_data = Signal(32)
         m.d.comb += host.read_data.eq(read_data)
 
-        control = self._registers(m, host, region == Region.REGISTERS, error, sequencer)
+        activity = {
+            "stream": feeder.streaming,
+            "stall_weights": feeder.stall_weights,
+            "stall_memory": feeder.stall_memory,
+            "stall_writeback": feeder.stall_writeback,
+            "stall_fetch": sequencer.fetching,
+            "stall_host": sequencer.waiting,
+        }
+        activity["stall_drain"] = busy & ~Cat(activity.values()).any()
+        control = self._registers(m, host, region == Region.REGISTERS, error, sequencer, activity)
         register_data = Signal(32)
         m.d.sync += register_data.eq(control["read"])
         m.d.comb += [
             sequencer.start.eq(control["start"]),
             sequencer.first.eq(control["first"]),
             sequencer.count.eq(control["count"]),
+            sequencer.ready.eq(control["ready"]),
             input_stage.enable.eq(control["guard_input"]),
             input_stage.use_zero.eq(control["guard_zero"]),
             lanes.enable.eq(control["guard_output"]),
@@ -355,7 +374,7 @@ class Accelerator(wiring.Component):
         )
         return chunks[offset[2:shift]] if len(chunks) > 1 else chunks[0]
 
-    def _registers(self, m: Module, host, selected, error, sequencer) -> dict[str, Any]:
+    def _registers(self, m: Module, host, selected, error, sequencer, activity) -> dict[str, Any]:
         """The register file; returns its outputs, and the counters' increments to be driven."""
         cfg = self.config
         offsets = {register.name: register.offset for register in REGISTERS}
@@ -364,6 +383,9 @@ class Accelerator(wiring.Component):
         first = Signal(16)
         count = Signal(16)
         cycles = Signal(32)
+        ready = Signal(16, init=0xFFFF)
+        refused = Signal()
+        spent = {name: Signal(32, name=name) for name in COUNTERS}
         read = Signal(32)
         start = Signal()
         counters = {name: Signal(32, name=name) for name in ("guard_output", "guard_input")}
@@ -373,13 +395,20 @@ class Accelerator(wiring.Component):
             "id": Const(MAGIC, 32),
             "control": control,
             "status": Cat(
-                sequencer.busy, sequencer.done, Const(0, 6), sequencer.status, sequencer.index
+                sequencer.busy,
+                sequencer.done,
+                refused,
+                Const(0, 5),
+                sequencer.status,
+                sequencer.index,
             ),
             "first": first,
             "count": count,
             "cycles": cycles,
             "guard_output": counters["guard_output"],
             "guard_input": counters["guard_input"],
+            "ready": ready,
+            **spent,
             "array": _bytes(cfg.rows, cfg.cols, cfg.act_bits, cfg.weight_bits),
             "widths": _bytes(
                 cfg.acc_bits, cfg.multiplier_bits, ROUNDINGS.index(cfg.rounding), cfg.guard
@@ -389,6 +418,8 @@ class Accelerator(wiring.Component):
         write = selected & host.write
         with m.If(sequencer.busy):
             m.d.sync += cycles.eq(cycles + 1)
+        for name, counter in spent.items():
+            m.d.sync += counter.eq(counter + activity[name])
         for name, counter in counters.items():
             if cfg.guard:
                 m.d.sync += counter.eq(counter + increments[name])
@@ -407,21 +438,26 @@ class Accelerator(wiring.Component):
                         m.d.sync += setting.eq(host.data[CONTROL[name]])
                     with m.If(host.data[CONTROL["start"]]):
                         m.d.comb += start.eq(1)
-                        m.d.sync += cycles.eq(0)
+                        m.d.sync += [cycles.eq(0), refused.eq(0)]
+                        m.d.sync += [counter.eq(0) for counter in spent.values()]
                 with m.Case(offsets["first"]):
                     m.d.sync += first.eq(host.data)
                 with m.Case(offsets["count"]):
                     m.d.sync += count.eq(host.data)
+                with m.Case(offsets["ready"]):
+                    m.d.sync += ready.eq(host.data)
                 for name, counter in counters.items():
                     with m.Case(offsets[name]):
                         m.d.sync += counter.eq(0)
         # A start or a change of settings in the middle of a run is refused.
         with m.If(sequencer.busy & host.write & selected & (offset <= offsets["count"])):
             m.d.comb += error.eq(1)
+        with m.If(sequencer.busy & host.write & error):
+            m.d.sync += refused.eq(1)
         return (
             settings
             | {f"{name}_count": value for name, value in increments.items()}
-            | {"read": read, "start": start, "first": first, "count": count}
+            | {"read": read, "start": start, "first": first, "count": count, "ready": ready}
         )
 
 

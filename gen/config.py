@@ -4,6 +4,7 @@ import tomllib
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 from .errors import HoldfastError
 
@@ -131,6 +132,13 @@ class AcceleratorConfig:
     def max_shift(self) -> int:
         """Largest requantization shift."""
         return self.acc_bits + self.multiplier_bits - 1
+
+    @property
+    def signature(self) -> int:
+        """16 bits that tell which descriptors and parameters this accelerator understands."""
+        facts = [self.rows, self.cols, self.act_bits, self.weight_bits, self.acc_bits]
+        facts += [self.multiplier_bits, ROUNDINGS.index(self.rounding)]
+        return crc32(repr(facts).encode()) & 0xFFFF
 
     @property
     def name(self) -> str:

@@ -29,6 +29,9 @@ class Feeder(wiring.Component):
         With ``token.start``: the next tile needs the next weight tile.
     done
         Pulses with the last pixel of the layer.
+    streaming, stall_weights, stall_memory, stall_writeback
+        What this cycle is spent on: reading a pixel; waiting for weights, for accumulators, or
+        between output tiles.
 
     Latency
     -------
@@ -58,6 +61,10 @@ class Feeder(wiring.Component):
                 "token": Out(Token),
                 "load_next": Out(1),
                 "done": Out(1),
+                "streaming": Out(1),
+                "stall_weights": Out(1),
+                "stall_memory": Out(1),
+                "stall_writeback": Out(1),
             }
         )
 
@@ -74,10 +81,10 @@ class Feeder(wiring.Component):
         waiting = Signal()
         column = Signal(9)
         row = Signal(9)
-        block = Signal(16)
+        block = Signal(13)
         sub_block = Signal.like(self.sub_block)
-        kernel_column = Signal(6)
-        kernel_row = Signal(6)
+        kernel_column = Signal(5)
+        kernel_row = Signal(5)
         output_tile = Signal(14)
         x = Signal(signed(10))
         x_tile = Signal(signed(10))
@@ -109,6 +116,13 @@ class Feeder(wiring.Component):
             Mux(needs_weights, self.weight_interval, Mux(single, 1, self.HAZARD))
         )
         issue = walking & ~waiting
+        early = elapsed < interval
+        m.d.comb += [
+            self.streaming.eq(issue),
+            self.stall_weights.eq(walking & waiting & early & needs_weights),
+            self.stall_memory.eq(walking & waiting & early & ~needs_weights),
+            self.stall_writeback.eq(walking & waiting & ~early),
+        ]
         next_tile = Signal()
         tile_over = Signal()
         m.d.comb += [

@@ -14,8 +14,8 @@ from .config import AcceleratorConfig
 __all__ = [
     "ADDRESS_BITS",
     "CONTROL",
+    "COUNTERS",
     "DESCRIPTOR",
-    "DESCRIPTOR_MAGIC",
     "DESCRIPTOR_STRIDE",
     "DESCRIPTOR_WORDS",
     "MAGIC",
@@ -83,7 +83,7 @@ def _fields(*rows: tuple[str, int, bool, str]) -> tuple[Field, ...]:
 
 
 DESCRIPTOR = _fields(
-    ("magic", 8, False, "0xA7, or the descriptor is refused"),
+    ("magic", 16, False, "the configuration's signature, or the descriptor is refused"),
     ("hold_weights", 1, False, "one weight tile serves all reduction tiles of an output tile"),
     ("maximum", 1, False, "accumulate by maximum instead of sum"),
     ("residual", 1, False, "add a residual tensor"),
@@ -100,11 +100,11 @@ DESCRIPTOR = _fields(
     ("step_y", 16, False, "words from one output row's input to the next's"),
     ("step_kx", 16, False, "words between kernel columns"),
     ("step_ky", 16, False, "words between kernel rows"),
-    ("blocks", 16, False, "channel blocks in a reduction"),
+    ("blocks", 13, False, "channel blocks in a reduction; 1 with hold_weights"),
     ("origin_y", 10, True, "input row of the first kernel row of output row 0"),
     ("origin_x", 10, True, "input column of the first kernel column of output column 0"),
-    ("kernel_h", 6, False, "kernel rows"),
-    ("kernel_w", 6, False, "kernel columns"),
+    ("kernel_h", 5, False, "kernel rows"),
+    ("kernel_w", 5, False, "kernel columns"),
     ("in_h", 9, False, "input rows"),
     ("in_w", 9, False, "input columns"),
     ("co_tiles", 14, False, "tiles of output channels"),
@@ -141,12 +141,11 @@ DESCRIPTOR = _fields(
 )
 
 DESCRIPTOR_WORDS = DESCRIPTOR[-1].word + 1
-DESCRIPTOR_MAGIC = 0xA7
 # A descriptor occupies a power of two of words in program memory.
 DESCRIPTOR_STRIDE = 1 << (DESCRIPTOR_WORDS - 1).bit_length()
 
 
-def pack_descriptor(**values: int) -> list[int]:
+def pack_descriptor(config: AcceleratorConfig, **values: int) -> list[int]:
     """Descriptor words from field values; fields not named are zero, ``magic`` is filled in.
 
     Raises
@@ -154,7 +153,7 @@ def pack_descriptor(**values: int) -> list[int]:
     ValueError
         An unknown field, or a value that does not fit its width.
     """
-    values = {"magic": DESCRIPTOR_MAGIC, **values}
+    values = {"magic": config.signature, **values}
     words = [0] * DESCRIPTOR_WORDS
     for field in DESCRIPTOR:
         value = int(values.pop(field.name, 0))
@@ -195,15 +194,28 @@ class Register:
 REGISTERS = (
     Register("id", 0x00, "r", "0x484F4C44, 'HOLD'"),
     Register("control", 0x04, "rw", "bits of CONTROL; writing start begins a run"),
-    Register("status", 0x08, "r", "0 busy, 1 done, 15..8 Status, 31..16 descriptor index"),
+    Register(
+        "status", 0x08, "r", "0 busy, 1 done, 2 a write was refused, 15..8 Status, 31..16 index"
+    ),
     Register("first", 0x0C, "rw", "index of the first descriptor"),
     Register("count", 0x10, "rw", "descriptors to run"),
     Register("cycles", 0x14, "r", "clock cycles of the last run"),
     Register("guard_output", 0x18, "rw", "output guard violations; any write clears"),
     Register("guard_input", 0x1C, "rw", "input guard violations; any write clears"),
-    Register("array", 0x20, "r", "rows, cols, act_bits, weight_bits, one byte each"),
-    Register("widths", 0x24, "r", "acc_bits, multiplier_bits, rounding, guard, one byte each"),
+    Register("ready", 0x20, "rw", "descriptors below this index may run; 0xFFFF after reset"),
+    Register("array", 0x24, "r", "rows, cols, act_bits, weight_bits, one byte each"),
+    Register("widths", 0x28, "r", "acc_bits, multiplier_bits, rounding, guard, one byte each"),
+    Register("stream", 0x30, "r", "cycles in which the array took a pixel"),
+    Register("stall_weights", 0x34, "r", "cycles waiting for the next weight tile"),
+    Register("stall_memory", 0x38, "r", "cycles waiting for an accumulator to be written"),
+    Register("stall_writeback", 0x3C, "r", "cycles between output tiles"),
+    Register("stall_drain", 0x40, "r", "cycles filling and draining the pipeline"),
+    Register("stall_fetch", 0x44, "r", "cycles fetching and checking descriptors"),
+    Register("stall_host", 0x48, "r", "cycles waiting for ready"),
 )
+
+COUNTERS = tuple(r.name for r in REGISTERS if r.name == "stream" or r.name.startswith("stall_"))
+"""Where the cycles of a run went; they add up to ``cycles``."""
 
 CONTROL = {"start": 0, "guard_output": 1, "guard_input": 2, "guard_zero": 3, "interrupt": 4}
 

@@ -1,12 +1,12 @@
 """Runs the descriptors of a program."""
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .config import AcceleratorConfig
 from .layer import Layer, lane_offsets
-from .layout import DESCRIPTOR, DESCRIPTOR_MAGIC, DESCRIPTOR_STRIDE, DESCRIPTOR_WORDS, Status
+from .layout import DESCRIPTOR, DESCRIPTOR_STRIDE, DESCRIPTOR_WORDS, Status
 
 __all__ = ["Sequencer"]
 
@@ -23,6 +23,11 @@ class Sequencer(wiring.Component):
     -------
     start, first, count
         Run ``count`` descriptors from ``first``; ignored while busy.
+    ready
+        A descriptor waits before it is fetched until its index is below ``ready``: the host may
+        still be writing its weights.
+    fetching, waiting
+        What a busy cycle is spent on, unless the feeder works.
     busy, done, status, index
         ``done`` and ``status`` hold until the next start; ``index`` is the current descriptor.
     address, word
@@ -52,6 +57,9 @@ class Sequencer(wiring.Component):
                 "start": In(1),
                 "first": In(16),
                 "count": In(16),
+                "ready": In(16),
+                "fetching": Out(1),
+                "waiting": Out(1),
                 "busy": Out(1),
                 "done": Out(1),
                 "status": Out(8),
@@ -70,7 +78,7 @@ class Sequencer(wiring.Component):
         """Whether the descriptor could never run."""
         layer, cfg = self.layer, self.config
         counts = ("blocks", "kernel_h", "kernel_w", "co_tiles", "out_h", "out_w", "in_h", "in_w")
-        faults = [layer.magic != DESCRIPTOR_MAGIC]
+        faults = [layer.magic != cfg.signature, layer.hold_weights & (layer.blocks != 1)]
         faults += [layer[name] == 0 for name in counts]
         faults += [
             layer[name] >= cfg.act_banks for name in ("input_bank", "output_bank", "residual_bank")
@@ -102,7 +110,12 @@ class Sequencer(wiring.Component):
         fault = Cat(getattr(self, name) for name in self.FAULTS).any()
 
         with m.FSM() as fsm:
-            m.d.comb += self.busy.eq(~fsm.ongoing("IDLE"))
+            hold = fsm.ongoing("FETCH") & (fetch == 0) & (self.index >= self.ready)
+            m.d.comb += [
+                self.busy.eq(~fsm.ongoing("IDLE")),
+                self.waiting.eq(hold),
+                self.fetching.eq((fsm.ongoing("FETCH") & ~hold) | fsm.ongoing("CHECK")),
+            ]
             with m.State("IDLE"):
                 with m.If(self.start):
                     m.d.sync += [
@@ -119,7 +132,7 @@ class Sequencer(wiring.Component):
                         m.d.sync += [self.done.eq(1), self.status.eq(Status.PROGRAM_ADDRESS)]
                         m.next = "IDLE"
             with m.State("FETCH"):
-                m.d.sync += fetch.eq(fetch + 1)
+                m.d.sync += fetch.eq(Mux(hold, 0, fetch + 1))
                 for index, word in enumerate(words):
                     with m.If(fetch == index + 1):
                         m.d.sync += word.eq(self.word)

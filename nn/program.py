@@ -194,7 +194,9 @@ class _Compiler:
         self._place()
         for step in self.steps:
             self._emit(step)
-        descriptors = [pack_descriptor(**walk) for step in self.steps for walk in step.walks]
+        descriptors = [
+            pack_descriptor(self.config, **walk) for step in self.steps for walk in step.walks
+        ]
         cfg = self.config
         self._need("program memory", "descriptors", len(descriptors), cfg.program_depth)
         self._need("weight memory", "words", self.weight_words, cfg.weight_depth)
@@ -313,9 +315,14 @@ class _Compiler:
         first = 0
         for channels in groups:
             placed += range(first, first + channels)
-            placed += [-1] * (-len(placed) % lanes)
+            placed += [-1] * (self._words(channels) * lanes - channels)
             first += channels
         return tuple(placed)
+
+    def _words(self, channels: int) -> int:
+        """Words of a pixel: its last output tile is written whole."""
+        cols = self.config.cols
+        return -(-(-(-channels // cols) * cols) // self.config.word_lanes)
 
     def _pack_input(self) -> tuple[int, ...] | None:
         """Lanes of an image with kernel columns packed into channels, if that saves tiles."""
@@ -503,8 +510,7 @@ class _Compiler:
         if not isinstance(node, ConcatNode):
             return 0
         index = int(step.name.rpartition(".")[2])
-        lanes = self.config.word_lanes
-        return sum(-(-self.graph[name].shape[0] // lanes) for name in node.inputs[:index])
+        return sum(self._words(self.graph[name].shape[0]) for name in node.inputs[:index])
 
     def _geometry(self, node: Node) -> tuple[tuple[int, int], int, int, int]:
         match node:

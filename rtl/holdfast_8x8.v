@@ -5,58 +5,58 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   reg \$auto$verilog_backend.cc:2355:dump_module$1  = 0;
   wire \$1 ;
   wire \$10 ;
-  wire [19:0] \$100 ;
-  wire \$101 ;
+  wire \$100 ;
+  wire [19:0] \$101 ;
   wire \$102 ;
   wire \$103 ;
   wire \$104 ;
   wire \$105 ;
-  wire [19:0] \$106 ;
-  wire \$107 ;
+  wire \$106 ;
+  wire [19:0] \$107 ;
   wire \$108 ;
   wire \$109 ;
   wire \$11 ;
   wire \$110 ;
   wire \$111 ;
-  wire [19:0] \$112 ;
-  wire \$113 ;
+  wire \$112 ;
+  wire [19:0] \$113 ;
   wire \$114 ;
   wire \$115 ;
   wire \$116 ;
   wire \$117 ;
-  wire [19:0] \$118 ;
-  wire \$119 ;
+  wire \$118 ;
+  wire [19:0] \$119 ;
   wire \$12 ;
   wire \$120 ;
   wire \$121 ;
   wire \$122 ;
   wire \$123 ;
   wire \$124 ;
-  wire \$125 ;
+  wire [19:0] \$125 ;
   wire \$126 ;
   wire \$127 ;
   wire \$128 ;
-  wire [15:0] \$129 ;
+  wire \$129 ;
   wire \$13 ;
-  wire [18:0] \$130 ;
-  wire [18:0] \$131 ;
-  wire [7:0] \$132 ;
+  wire \$130 ;
+  wire [19:0] \$131 ;
+  wire \$132 ;
   wire \$133 ;
   wire \$134 ;
   wire \$135 ;
   wire \$136 ;
-  wire \$137 ;
+  wire [19:0] \$137 ;
   wire \$138 ;
   wire \$139 ;
   wire \$14 ;
   wire \$140 ;
   wire \$141 ;
   wire \$142 ;
-  wire \$143 ;
-  wire [15:0] \$144 ;
-  wire [18:0] \$145 ;
-  wire [18:0] \$146 ;
-  wire [7:0] \$147 ;
+  wire [19:0] \$143 ;
+  wire \$144 ;
+  wire \$145 ;
+  wire \$146 ;
+  wire \$147 ;
   wire \$148 ;
   wire \$149 ;
   wire \$15 ;
@@ -64,32 +64,32 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$151 ;
   wire \$152 ;
   wire \$153 ;
-  wire \$154 ;
-  wire \$155 ;
-  wire \$156 ;
-  wire \$157 ;
+  wire [15:0] \$154 ;
+  wire [18:0] \$155 ;
+  wire [18:0] \$156 ;
+  wire [7:0] \$157 ;
   wire \$158 ;
-  wire [15:0] \$159 ;
+  wire \$159 ;
   wire \$16 ;
-  wire [18:0] \$160 ;
-  wire [18:0] \$161 ;
-  wire [7:0] \$162 ;
+  wire \$160 ;
+  wire \$161 ;
+  wire \$162 ;
   wire \$163 ;
   wire \$164 ;
   wire \$165 ;
   wire \$166 ;
   wire \$167 ;
   wire \$168 ;
-  wire \$169 ;
+  wire [15:0] \$169 ;
   wire \$17 ;
-  wire \$170 ;
-  wire \$171 ;
-  wire \$172 ;
+  wire [18:0] \$170 ;
+  wire [18:0] \$171 ;
+  wire [7:0] \$172 ;
   wire \$173 ;
-  wire [15:0] \$174 ;
-  wire [18:0] \$175 ;
-  wire [18:0] \$176 ;
-  wire [7:0] \$177 ;
+  wire \$174 ;
+  wire \$175 ;
+  wire \$176 ;
+  wire \$177 ;
   wire \$178 ;
   wire \$179 ;
   wire \$18 ;
@@ -97,33 +97,33 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$181 ;
   wire \$182 ;
   wire \$183 ;
-  wire \$184 ;
-  wire \$185 ;
-  wire \$186 ;
-  wire \$187 ;
+  wire [15:0] \$184 ;
+  wire [18:0] \$185 ;
+  wire [18:0] \$186 ;
+  wire [7:0] \$187 ;
   wire \$188 ;
-  wire [15:0] \$189 ;
+  wire \$189 ;
   wire \$19 ;
-  wire [18:0] \$190 ;
-  wire [18:0] \$191 ;
-  wire [7:0] \$192 ;
+  wire \$190 ;
+  wire \$191 ;
+  wire \$192 ;
   wire \$193 ;
   wire \$194 ;
   wire \$195 ;
   wire \$196 ;
   wire \$197 ;
   wire \$198 ;
-  wire \$199 ;
+  wire [15:0] \$199 ;
   wire \$2 ;
   wire \$20 ;
-  wire \$200 ;
-  wire \$201 ;
-  wire \$202 ;
+  wire [18:0] \$200 ;
+  wire [18:0] \$201 ;
+  wire [7:0] \$202 ;
   wire \$203 ;
-  wire [15:0] \$204 ;
-  wire [18:0] \$205 ;
-  wire [18:0] \$206 ;
-  wire [7:0] \$207 ;
+  wire \$204 ;
+  wire \$205 ;
+  wire \$206 ;
+  wire \$207 ;
   wire \$208 ;
   wire \$209 ;
   wire \$21 ;
@@ -131,32 +131,32 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$211 ;
   wire \$212 ;
   wire \$213 ;
-  wire \$214 ;
-  wire \$215 ;
-  wire \$216 ;
-  wire \$217 ;
+  wire [15:0] \$214 ;
+  wire [18:0] \$215 ;
+  wire [18:0] \$216 ;
+  wire [7:0] \$217 ;
   wire \$218 ;
-  wire [15:0] \$219 ;
+  wire \$219 ;
   wire \$22 ;
-  wire [18:0] \$220 ;
-  wire [18:0] \$221 ;
-  wire [7:0] \$222 ;
+  wire \$220 ;
+  wire \$221 ;
+  wire \$222 ;
   wire \$223 ;
   wire \$224 ;
   wire \$225 ;
   wire \$226 ;
   wire \$227 ;
   wire \$228 ;
-  wire \$229 ;
+  wire [15:0] \$229 ;
   wire \$23 ;
-  wire \$230 ;
-  wire \$231 ;
-  wire \$232 ;
+  wire [18:0] \$230 ;
+  wire [18:0] \$231 ;
+  wire [7:0] \$232 ;
   wire \$233 ;
-  wire [15:0] \$234 ;
-  wire [18:0] \$235 ;
-  wire [18:0] \$236 ;
-  wire [7:0] \$237 ;
+  wire \$234 ;
+  wire \$235 ;
+  wire \$236 ;
+  wire \$237 ;
   wire \$238 ;
   wire \$239 ;
   wire \$24 ;
@@ -164,52 +164,52 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$241 ;
   wire \$242 ;
   wire \$243 ;
-  wire \$244 ;
-  wire \$245 ;
-  wire \$246 ;
-  wire \$247 ;
+  wire [15:0] \$244 ;
+  wire [18:0] \$245 ;
+  wire [18:0] \$246 ;
+  wire [7:0] \$247 ;
   wire \$248 ;
   wire \$249 ;
   wire \$25 ;
   wire \$250 ;
   wire \$251 ;
-  wire [15:0] \$252 ;
-  wire [18:0] \$253 ;
-  wire [18:0] \$254 ;
-  wire [7:0] \$255 ;
+  wire \$252 ;
+  wire \$253 ;
+  wire \$254 ;
+  wire \$255 ;
   wire \$256 ;
   wire \$257 ;
   wire \$258 ;
-  wire \$259 ;
+  wire [15:0] \$259 ;
   wire \$26 ;
-  wire \$260 ;
-  wire \$261 ;
-  wire \$262 ;
+  wire [18:0] \$260 ;
+  wire [18:0] \$261 ;
+  wire [7:0] \$262 ;
   wire \$263 ;
   wire \$264 ;
   wire \$265 ;
   wire \$266 ;
-  wire [15:0] \$267 ;
-  wire [18:0] \$268 ;
-  wire [18:0] \$269 ;
+  wire \$267 ;
+  wire \$268 ;
+  wire \$269 ;
   wire \$27 ;
-  wire [7:0] \$270 ;
+  wire \$270 ;
   wire \$271 ;
   wire \$272 ;
   wire \$273 ;
   wire \$274 ;
   wire \$275 ;
   wire \$276 ;
-  wire \$277 ;
-  wire \$278 ;
-  wire \$279 ;
+  wire [15:0] \$277 ;
+  wire [18:0] \$278 ;
+  wire [18:0] \$279 ;
   wire \$28 ;
-  wire \$280 ;
+  wire [7:0] \$280 ;
   wire \$281 ;
-  wire [15:0] \$282 ;
-  wire [18:0] \$283 ;
-  wire [18:0] \$284 ;
-  wire [7:0] \$285 ;
+  wire \$282 ;
+  wire \$283 ;
+  wire \$284 ;
+  wire \$285 ;
   wire \$286 ;
   wire \$287 ;
   wire \$288 ;
@@ -217,33 +217,33 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$29 ;
   wire \$290 ;
   wire \$291 ;
-  wire \$292 ;
-  wire \$293 ;
-  wire \$294 ;
-  wire \$295 ;
+  wire [15:0] \$292 ;
+  wire [18:0] \$293 ;
+  wire [18:0] \$294 ;
+  wire [7:0] \$295 ;
   wire \$296 ;
-  wire [15:0] \$297 ;
-  wire [18:0] \$298 ;
-  wire [18:0] \$299 ;
+  wire \$297 ;
+  wire \$298 ;
+  wire \$299 ;
   wire \$3 ;
   wire \$30 ;
-  wire [7:0] \$300 ;
+  wire \$300 ;
   wire \$301 ;
   wire \$302 ;
   wire \$303 ;
   wire \$304 ;
   wire \$305 ;
   wire \$306 ;
-  wire \$307 ;
-  wire \$308 ;
-  wire \$309 ;
+  wire [15:0] \$307 ;
+  wire [18:0] \$308 ;
+  wire [18:0] \$309 ;
   wire \$31 ;
-  wire \$310 ;
+  wire [7:0] \$310 ;
   wire \$311 ;
-  wire [15:0] \$312 ;
-  wire [18:0] \$313 ;
-  wire [18:0] \$314 ;
-  wire [7:0] \$315 ;
+  wire \$312 ;
+  wire \$313 ;
+  wire \$314 ;
+  wire \$315 ;
   wire \$316 ;
   wire \$317 ;
   wire \$318 ;
@@ -251,32 +251,32 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$32 ;
   wire \$320 ;
   wire \$321 ;
-  wire \$322 ;
-  wire \$323 ;
-  wire \$324 ;
-  wire \$325 ;
+  wire [15:0] \$322 ;
+  wire [18:0] \$323 ;
+  wire [18:0] \$324 ;
+  wire [7:0] \$325 ;
   wire \$326 ;
-  wire [15:0] \$327 ;
-  wire [18:0] \$328 ;
-  wire [18:0] \$329 ;
+  wire \$327 ;
+  wire \$328 ;
+  wire \$329 ;
   wire \$33 ;
-  wire [7:0] \$330 ;
+  wire \$330 ;
   wire \$331 ;
   wire \$332 ;
   wire \$333 ;
   wire \$334 ;
   wire \$335 ;
   wire \$336 ;
-  wire \$337 ;
-  wire \$338 ;
-  wire \$339 ;
+  wire [15:0] \$337 ;
+  wire [18:0] \$338 ;
+  wire [18:0] \$339 ;
   wire \$34 ;
-  wire \$340 ;
+  wire [7:0] \$340 ;
   wire \$341 ;
-  wire [15:0] \$342 ;
-  wire [18:0] \$343 ;
-  wire [18:0] \$344 ;
-  wire [7:0] \$345 ;
+  wire \$342 ;
+  wire \$343 ;
+  wire \$344 ;
+  wire \$345 ;
   wire \$346 ;
   wire \$347 ;
   wire \$348 ;
@@ -284,27 +284,27 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$35 ;
   wire \$350 ;
   wire \$351 ;
-  wire \$352 ;
-  wire \$353 ;
-  wire \$354 ;
-  wire \$355 ;
+  wire [15:0] \$352 ;
+  wire [18:0] \$353 ;
+  wire [18:0] \$354 ;
+  wire [7:0] \$355 ;
   wire \$356 ;
-  wire [15:0] \$357 ;
-  wire [18:0] \$358 ;
-  wire [18:0] \$359 ;
+  wire \$357 ;
+  wire \$358 ;
+  wire \$359 ;
   wire \$36 ;
-  wire [7:0] \$360 ;
+  wire \$360 ;
   wire \$361 ;
   wire \$362 ;
   wire \$363 ;
   wire \$364 ;
   wire \$365 ;
   wire \$366 ;
-  wire \$367 ;
-  wire \$368 ;
-  wire \$369 ;
+  wire [15:0] \$367 ;
+  wire [18:0] \$368 ;
+  wire [18:0] \$369 ;
   wire \$37 ;
-  wire \$370 ;
+  wire [7:0] \$370 ;
   wire \$371 ;
   wire \$372 ;
   wire \$373 ;
@@ -317,10 +317,10 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$38 ;
   wire \$380 ;
   wire \$381 ;
-  wire \$382 ;
-  wire \$383 ;
-  wire \$384 ;
-  wire \$385 ;
+  wire [15:0] \$382 ;
+  wire [18:0] \$383 ;
+  wire [18:0] \$384 ;
+  wire [7:0] \$385 ;
   wire \$386 ;
   wire \$387 ;
   wire \$388 ;
@@ -333,54 +333,100 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$394 ;
   wire \$395 ;
   wire \$396 ;
-  wire [32:0] \$397 ;
+  wire \$397 ;
   wire \$398 ;
   wire \$399 ;
   wire \$4 ;
   wire \$40 ;
   wire \$400 ;
   wire \$401 ;
-  reg [31:0] \$402 ;
-  reg [31:0] \$403 ;
-  reg [31:0] \$404 ;
-  reg [31:0] \$405 ;
-  reg [2:0] \$406 ;
-  reg [21:0] \$407 ;
-  reg [31:0] \$408 ;
-  reg \$409 ;
+  wire \$402 ;
+  wire \$403 ;
+  wire \$404 ;
+  wire \$405 ;
+  wire \$406 ;
+  wire \$407 ;
+  wire \$408 ;
+  wire \$409 ;
   wire \$41 ;
-  reg \$410 ;
-  reg \$411 ;
-  reg \$412 ;
-  reg [15:0] \$413 ;
-  reg [15:0] \$414 ;
-  reg [31:0] \$415 ;
-  reg [31:0] \$416 ;
-  reg [31:0] \$417 ;
-  reg [1:0] \$418 ;
-  reg [1:0] \$419 ;
+  wire \$410 ;
+  wire \$411 ;
+  wire \$412 ;
+  wire \$413 ;
+  wire \$414 ;
+  wire \$415 ;
+  wire \$416 ;
+  wire \$417 ;
+  wire \$418 ;
+  wire \$419 ;
   wire \$42 ;
-  reg [31:0] \$420 ;
-  reg [4:0] \$421 ;
-  reg [4:0] \$422 ;
-  reg [4:0] \$423 ;
-  reg [4:0] \$424 ;
-  reg [4:0] \$425 ;
-  reg [4:0] \$426 ;
-  reg [4:0] \$427 ;
-  reg [4:0] \$428 ;
-  reg [4:0] \$429 ;
+  wire \$420 ;
+  wire \$421 ;
+  wire [32:0] \$422 ;
+  wire [32:0] \$423 ;
+  wire [32:0] \$424 ;
+  wire [32:0] \$425 ;
+  wire [32:0] \$426 ;
+  wire \$427 ;
+  wire \$428 ;
+  wire \$429 ;
   wire \$43 ;
-  reg [4:0] \$430 ;
-  reg \$431 ;
-  reg \$432 ;
-  reg [63:0] \$433 ;
-  wire [4:0] \$434 ;
+  wire [32:0] \$430 ;
+  wire [32:0] \$431 ;
+  wire [32:0] \$432 ;
+  wire \$433 ;
+  wire \$434 ;
+  wire \$435 ;
+  wire \$436 ;
+  wire \$437 ;
+  wire \$438 ;
+  reg [31:0] \$439 ;
   wire \$44 ;
+  reg [31:0] \$440 ;
+  reg [31:0] \$441 ;
+  reg [31:0] \$442 ;
+  reg [2:0] \$443 ;
+  reg [21:0] \$444 ;
+  reg [31:0] \$445 ;
+  reg [31:0] \$446 ;
+  reg [31:0] \$447 ;
+  reg [31:0] \$448 ;
+  reg [31:0] \$449 ;
   wire \$45 ;
-  wire [19:0] \$46 ;
+  reg [31:0] \$450 ;
+  reg [31:0] \$451 ;
+  reg [31:0] \$452 ;
+  reg \$453 ;
+  reg \$454 ;
+  reg \$455 ;
+  reg \$456 ;
+  reg \$457 ;
+  reg [15:0] \$458 ;
+  reg [15:0] \$459 ;
+  wire \$46 ;
+  reg [15:0] \$460 ;
+  reg [31:0] \$461 ;
+  reg [31:0] \$462 ;
+  reg [31:0] \$463 ;
+  reg [1:0] \$464 ;
+  reg [1:0] \$465 ;
+  reg [31:0] \$466 ;
+  reg [4:0] \$467 ;
+  reg [4:0] \$468 ;
+  reg [4:0] \$469 ;
   wire \$47 ;
+  reg [4:0] \$470 ;
+  reg [4:0] \$471 ;
+  reg [4:0] \$472 ;
+  reg [4:0] \$473 ;
+  reg [4:0] \$474 ;
+  reg [4:0] \$475 ;
+  reg [4:0] \$476 ;
+  reg \$477 ;
+  reg \$478 ;
+  reg [63:0] \$479 ;
   wire \$48 ;
+  wire [4:0] \$480 ;
   wire \$49 ;
   wire \$5 ;
   wire \$50 ;
@@ -390,14 +436,14 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$54 ;
   wire \$55 ;
   wire \$56 ;
-  wire [17:0] \$57 ;
+  wire \$57 ;
   wire \$58 ;
   wire \$59 ;
   wire \$6 ;
   wire \$60 ;
   wire \$61 ;
   wire \$62 ;
-  wire [17:0] \$63 ;
+  wire \$63 ;
   wire \$64 ;
   wire \$65 ;
   wire \$66 ;
@@ -406,53 +452,53 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$69 ;
   wire \$7 ;
   wire \$70 ;
-  wire \$71 ;
+  wire [19:0] \$71 ;
   wire \$72 ;
   wire \$73 ;
   wire \$74 ;
   wire \$75 ;
-  wire [19:0] \$76 ;
+  wire \$76 ;
   wire \$77 ;
   wire \$78 ;
   wire \$79 ;
   wire \$8 ;
   wire \$80 ;
   wire \$81 ;
-  wire [19:0] \$82 ;
+  wire [17:0] \$82 ;
   wire \$83 ;
   wire \$84 ;
   wire \$85 ;
   wire \$86 ;
   wire \$87 ;
-  wire [19:0] \$88 ;
+  wire [17:0] \$88 ;
   wire \$89 ;
   wire \$9 ;
   wire \$90 ;
   wire \$91 ;
   wire \$92 ;
   wire \$93 ;
-  wire [19:0] \$94 ;
+  wire \$94 ;
   wire \$95 ;
   wire \$96 ;
   wire \$97 ;
   wire \$98 ;
   wire \$99 ;
   wire [10:0] \$signature__addr ;
-  wire [9:0] \$signature__addr$106 ;
-  wire [9:0] \$signature__addr$99 ;
+  wire [9:0] \$signature__addr$109 ;
+  wire [9:0] \$signature__addr$116 ;
   wire [31:0] \$signature__data ;
-  wire [23:0] \$signature__data$105 ;
-  wire [21:0] \$signature__data$110 ;
+  wire [23:0] \$signature__data$115 ;
+  wire [21:0] \$signature__data$120 ;
   wire [63:0] act;
-  wire [63:0] \act$157 ;
-  wire [7:0] \act$157[0] ;
-  wire [7:0] \act$157[1] ;
-  wire [7:0] \act$157[2] ;
-  wire [7:0] \act$157[3] ;
-  wire [7:0] \act$157[4] ;
-  wire [7:0] \act$157[5] ;
-  wire [7:0] \act$157[6] ;
-  wire [7:0] \act$157[7] ;
+  wire [63:0] \act$167 ;
+  wire [7:0] \act$167[0] ;
+  wire [7:0] \act$167[1] ;
+  wire [7:0] \act$167[2] ;
+  wire [7:0] \act$167[3] ;
+  wire [7:0] \act$167[4] ;
+  wire [7:0] \act$167[5] ;
+  wire [7:0] \act$167[6] ;
+  wire [7:0] \act$167[7] ;
   wire [7:0] \act[0] ;
   wire [7:0] \act[1] ;
   wire [7:0] \act[2] ;
@@ -462,55 +508,55 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [7:0] \act[6] ;
   wire [7:0] \act[7] ;
   wire active;
-  wire \active$191 ;
-  wire \active$194 ;
+  wire \active$201 ;
+  wire \active$204 ;
   wire [10:0] address;
-  wire [13:0] \address$100 ;
-  wire [19:0] \address$114 ;
-  wire [127:0] \address$120 ;
-  wire [15:0] \address$120[0] ;
-  wire [15:0] \address$120[1] ;
-  wire [15:0] \address$120[2] ;
-  wire [15:0] \address$120[3] ;
-  wire [15:0] \address$120[4] ;
-  wire [15:0] \address$120[5] ;
-  wire [15:0] \address$120[6] ;
-  wire [15:0] \address$120[7] ;
-  wire [15:0] \address$121 ;
-  wire [127:0] \address$123 ;
-  wire [15:0] \address$123[0] ;
-  wire [15:0] \address$123[1] ;
-  wire [15:0] \address$123[2] ;
-  wire [15:0] \address$123[3] ;
-  wire [15:0] \address$123[4] ;
-  wire [15:0] \address$123[5] ;
-  wire [15:0] \address$123[6] ;
-  wire [15:0] \address$123[7] ;
+  wire [13:0] \address$110 ;
+  wire [19:0] \address$124 ;
+  wire [127:0] \address$130 ;
+  wire [15:0] \address$130[0] ;
+  wire [15:0] \address$130[1] ;
+  wire [15:0] \address$130[2] ;
+  wire [15:0] \address$130[3] ;
+  wire [15:0] \address$130[4] ;
+  wire [15:0] \address$130[5] ;
+  wire [15:0] \address$130[6] ;
+  wire [15:0] \address$130[7] ;
+  wire [15:0] \address$131 ;
+  wire [127:0] \address$133 ;
+  wire [15:0] \address$133[0] ;
+  wire [15:0] \address$133[1] ;
+  wire [15:0] \address$133[2] ;
+  wire [15:0] \address$133[3] ;
+  wire [15:0] \address$133[4] ;
+  wire [15:0] \address$133[5] ;
+  wire [15:0] \address$133[6] ;
+  wire [15:0] \address$133[7] ;
   wire [19:0] base;
-  wire [13:0] \base$171 ;
+  wire [13:0] \base$181 ;
   wire \begin ;
   wire busy;
   input clk;
   wire clk;
   wire [63:0] codes;
-  wire [63:0] \codes$184 ;
-  wire [7:0] \codes$184[0] ;
-  wire [7:0] \codes$184[1] ;
-  wire [7:0] \codes$184[2] ;
-  wire [7:0] \codes$184[3] ;
-  wire [7:0] \codes$184[4] ;
-  wire [7:0] \codes$184[5] ;
-  wire [7:0] \codes$184[6] ;
-  wire [7:0] \codes$184[7] ;
-  wire [63:0] \codes$185 ;
-  wire [7:0] \codes$185[0] ;
-  wire [7:0] \codes$185[1] ;
-  wire [7:0] \codes$185[2] ;
-  wire [7:0] \codes$185[3] ;
-  wire [7:0] \codes$185[4] ;
-  wire [7:0] \codes$185[5] ;
-  wire [7:0] \codes$185[6] ;
-  wire [7:0] \codes$185[7] ;
+  wire [63:0] \codes$194 ;
+  wire [7:0] \codes$194[0] ;
+  wire [7:0] \codes$194[1] ;
+  wire [7:0] \codes$194[2] ;
+  wire [7:0] \codes$194[3] ;
+  wire [7:0] \codes$194[4] ;
+  wire [7:0] \codes$194[5] ;
+  wire [7:0] \codes$194[6] ;
+  wire [7:0] \codes$194[7] ;
+  wire [63:0] \codes$195 ;
+  wire [7:0] \codes$195[0] ;
+  wire [7:0] \codes$195[1] ;
+  wire [7:0] \codes$195[2] ;
+  wire [7:0] \codes$195[3] ;
+  wire [7:0] \codes$195[4] ;
+  wire [7:0] \codes$195[5] ;
+  wire [7:0] \codes$195[6] ;
+  wire [7:0] \codes$195[7] ;
   wire [7:0] \codes[0] ;
   wire [7:0] \codes[1] ;
   wire [7:0] \codes[2] ;
@@ -531,15 +577,15 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   reg control_interrupt = 1'h0;
   reg [15:0] count = 16'h0000;
   (* init = 16'h0000 *)
-  wire [15:0] \count$86 ;
+  wire [15:0] \count$95 ;
   reg [31:0] cycles = 32'd0;
   wire done;
-  wire \done$144 ;
+  wire \done$154 ;
   (* init = 1'h0 *)
   wire enable;
-  wire [7:0] \enable$127 ;
+  wire [7:0] \enable$137 ;
   (* init = 1'h0 *)
-  wire \enable$89 ;
+  wire \enable$99 ;
   wire error;
   wire fault_accumulator;
   wire fault_activation;
@@ -557,15 +603,16 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [7:0] \feeder_word[5] ;
   wire [7:0] \feeder_word[6] ;
   wire [7:0] \feeder_word[7] ;
+  wire fetching;
   reg [15:0] first = 16'h0000;
   (* init = 16'h0000 *)
-  wire [15:0] \first$85 ;
+  wire [15:0] \first$94 ;
   wire go;
-  wire \go$140 ;
-  wire \go$152 ;
-  wire \go$172 ;
-  wire \go$176 ;
-  wire \go$181 ;
+  wire \go$150 ;
+  wire \go$162 ;
+  wire \go$182 ;
+  wire \go$186 ;
+  wire \go$191 ;
   reg [31:0] guard_input = 32'd0;
   reg [31:0] guard_output = 32'd0;
   wire [24:0] host__address;
@@ -579,269 +626,269 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   reg [1:0] input_bank = 2'h0;
   output interrupt;
   wire interrupt;
-  wire [507:0] layer;
-  wire [507:0] \layer$138 ;
-  wire [7:0] \layer$138.add_hi ;
-  wire [7:0] \layer$138.add_lo ;
-  wire [23:0] \layer$138.add_multiplier_a ;
-  wire [23:0] \layer$138.add_multiplier_b ;
-  wire [5:0] \layer$138.add_shift ;
-  wire [7:0] \layer$138.add_zero ;
-  wire [15:0] \layer$138.blocks ;
-  wire [13:0] \layer$138.co_tiles ;
-  wire [2:0] \layer$138.dilation ;
-  wire [7:0] \layer$138.hi ;
-  wire \layer$138.hold_weights ;
-  wire [8:0] \layer$138.in_h ;
-  wire [8:0] \layer$138.in_w ;
-  wire [1:0] \layer$138.input_bank ;
-  wire [15:0] \layer$138.input_base ;
-  wire [7:0] \layer$138.input_hi ;
-  wire [7:0] \layer$138.input_lo ;
-  wire [15:0] \layer$138.input_step ;
-  wire [5:0] \layer$138.kernel_h ;
-  wire [5:0] \layer$138.kernel_w ;
-  wire [15:0] \layer$138.lane_mask ;
-  wire [7:0] \layer$138.lo ;
-  wire [7:0] \layer$138.magic ;
-  wire \layer$138.maximum ;
-  wire [9:0] \layer$138.origin_x ;
-  wire [9:0] \layer$138.origin_y ;
-  wire [15:0] \layer$138.out_base ;
-  wire [8:0] \layer$138.out_h ;
-  wire [4:0] \layer$138.out_lane ;
-  wire [11:0] \layer$138.out_step ;
-  wire [8:0] \layer$138.out_w ;
-  wire [1:0] \layer$138.output_bank ;
-  wire [7:0] \layer$138.pad_value ;
-  wire [13:0] \layer$138.param_base ;
-  wire [15:0] \layer$138.res_base ;
-  wire [15:0] \layer$138.res_step_x ;
-  wire [15:0] \layer$138.res_step_y ;
-  wire [13:0] \layer$138.res_tiles ;
-  wire [7:0] \layer$138.res_zero ;
-  wire \layer$138.residual ;
-  wire [1:0] \layer$138.residual_bank ;
-  wire [15:0] \layer$138.step_kx ;
-  wire [15:0] \layer$138.step_ky ;
-  wire [15:0] \layer$138.step_x ;
-  wire [15:0] \layer$138.step_y ;
-  wire [2:0] \layer$138.stride ;
-  wire [3:0] \layer$138.sub_block ;
-  wire [19:0] \layer$138.weight_base ;
-  wire [7:0] \layer$138.zero_in ;
-  wire [7:0] \layer$138.zero_out ;
-  wire [507:0] \layer$145 ;
-  wire [7:0] \layer$145.add_hi ;
-  wire [7:0] \layer$145.add_lo ;
-  wire [23:0] \layer$145.add_multiplier_a ;
-  wire [23:0] \layer$145.add_multiplier_b ;
-  wire [5:0] \layer$145.add_shift ;
-  wire [7:0] \layer$145.add_zero ;
-  wire [15:0] \layer$145.blocks ;
-  wire [13:0] \layer$145.co_tiles ;
-  wire [2:0] \layer$145.dilation ;
-  wire [7:0] \layer$145.hi ;
-  wire \layer$145.hold_weights ;
-  wire [8:0] \layer$145.in_h ;
-  wire [8:0] \layer$145.in_w ;
-  wire [1:0] \layer$145.input_bank ;
-  wire [15:0] \layer$145.input_base ;
-  wire [7:0] \layer$145.input_hi ;
-  wire [7:0] \layer$145.input_lo ;
-  wire [15:0] \layer$145.input_step ;
-  wire [5:0] \layer$145.kernel_h ;
-  wire [5:0] \layer$145.kernel_w ;
-  wire [15:0] \layer$145.lane_mask ;
-  wire [7:0] \layer$145.lo ;
-  wire [7:0] \layer$145.magic ;
-  wire \layer$145.maximum ;
-  wire [9:0] \layer$145.origin_x ;
-  wire [9:0] \layer$145.origin_y ;
-  wire [15:0] \layer$145.out_base ;
-  wire [8:0] \layer$145.out_h ;
-  wire [4:0] \layer$145.out_lane ;
-  wire [11:0] \layer$145.out_step ;
-  wire [8:0] \layer$145.out_w ;
-  wire [1:0] \layer$145.output_bank ;
-  wire [7:0] \layer$145.pad_value ;
-  wire [13:0] \layer$145.param_base ;
-  wire [15:0] \layer$145.res_base ;
-  wire [15:0] \layer$145.res_step_x ;
-  wire [15:0] \layer$145.res_step_y ;
-  wire [13:0] \layer$145.res_tiles ;
-  wire [7:0] \layer$145.res_zero ;
-  wire \layer$145.residual ;
-  wire [1:0] \layer$145.residual_bank ;
-  wire [15:0] \layer$145.step_kx ;
-  wire [15:0] \layer$145.step_ky ;
-  wire [15:0] \layer$145.step_x ;
-  wire [15:0] \layer$145.step_y ;
-  wire [2:0] \layer$145.stride ;
-  wire [3:0] \layer$145.sub_block ;
-  wire [19:0] \layer$145.weight_base ;
-  wire [7:0] \layer$145.zero_in ;
-  wire [7:0] \layer$145.zero_out ;
-  wire [507:0] \layer$164 ;
-  wire [7:0] \layer$164.add_hi ;
-  wire [7:0] \layer$164.add_lo ;
-  wire [23:0] \layer$164.add_multiplier_a ;
-  wire [23:0] \layer$164.add_multiplier_b ;
-  wire [5:0] \layer$164.add_shift ;
-  wire [7:0] \layer$164.add_zero ;
-  wire [15:0] \layer$164.blocks ;
-  wire [13:0] \layer$164.co_tiles ;
-  wire [2:0] \layer$164.dilation ;
-  wire [7:0] \layer$164.hi ;
-  wire \layer$164.hold_weights ;
-  wire [8:0] \layer$164.in_h ;
-  wire [8:0] \layer$164.in_w ;
-  wire [1:0] \layer$164.input_bank ;
-  wire [15:0] \layer$164.input_base ;
-  wire [7:0] \layer$164.input_hi ;
-  wire [7:0] \layer$164.input_lo ;
-  wire [15:0] \layer$164.input_step ;
-  wire [5:0] \layer$164.kernel_h ;
-  wire [5:0] \layer$164.kernel_w ;
-  wire [15:0] \layer$164.lane_mask ;
-  wire [7:0] \layer$164.lo ;
-  wire [7:0] \layer$164.magic ;
-  wire \layer$164.maximum ;
-  wire [9:0] \layer$164.origin_x ;
-  wire [9:0] \layer$164.origin_y ;
-  wire [15:0] \layer$164.out_base ;
-  wire [8:0] \layer$164.out_h ;
-  wire [4:0] \layer$164.out_lane ;
-  wire [11:0] \layer$164.out_step ;
-  wire [8:0] \layer$164.out_w ;
-  wire [1:0] \layer$164.output_bank ;
-  wire [7:0] \layer$164.pad_value ;
-  wire [13:0] \layer$164.param_base ;
-  wire [15:0] \layer$164.res_base ;
-  wire [15:0] \layer$164.res_step_x ;
-  wire [15:0] \layer$164.res_step_y ;
-  wire [13:0] \layer$164.res_tiles ;
-  wire [7:0] \layer$164.res_zero ;
-  wire \layer$164.residual ;
-  wire [1:0] \layer$164.residual_bank ;
-  wire [15:0] \layer$164.step_kx ;
-  wire [15:0] \layer$164.step_ky ;
-  wire [15:0] \layer$164.step_x ;
-  wire [15:0] \layer$164.step_y ;
-  wire [2:0] \layer$164.stride ;
-  wire [3:0] \layer$164.sub_block ;
-  wire [19:0] \layer$164.weight_base ;
-  wire [7:0] \layer$164.zero_in ;
-  wire [7:0] \layer$164.zero_out ;
-  wire [507:0] \layer$175 ;
-  wire [7:0] \layer$175.add_hi ;
-  wire [7:0] \layer$175.add_lo ;
-  wire [23:0] \layer$175.add_multiplier_a ;
-  wire [23:0] \layer$175.add_multiplier_b ;
-  wire [5:0] \layer$175.add_shift ;
-  wire [7:0] \layer$175.add_zero ;
-  wire [15:0] \layer$175.blocks ;
-  wire [13:0] \layer$175.co_tiles ;
-  wire [2:0] \layer$175.dilation ;
-  wire [7:0] \layer$175.hi ;
-  wire \layer$175.hold_weights ;
-  wire [8:0] \layer$175.in_h ;
-  wire [8:0] \layer$175.in_w ;
-  wire [1:0] \layer$175.input_bank ;
-  wire [15:0] \layer$175.input_base ;
-  wire [7:0] \layer$175.input_hi ;
-  wire [7:0] \layer$175.input_lo ;
-  wire [15:0] \layer$175.input_step ;
-  wire [5:0] \layer$175.kernel_h ;
-  wire [5:0] \layer$175.kernel_w ;
-  wire [15:0] \layer$175.lane_mask ;
-  wire [7:0] \layer$175.lo ;
-  wire [7:0] \layer$175.magic ;
-  wire \layer$175.maximum ;
-  wire [9:0] \layer$175.origin_x ;
-  wire [9:0] \layer$175.origin_y ;
-  wire [15:0] \layer$175.out_base ;
-  wire [8:0] \layer$175.out_h ;
-  wire [4:0] \layer$175.out_lane ;
-  wire [11:0] \layer$175.out_step ;
-  wire [8:0] \layer$175.out_w ;
-  wire [1:0] \layer$175.output_bank ;
-  wire [7:0] \layer$175.pad_value ;
-  wire [13:0] \layer$175.param_base ;
-  wire [15:0] \layer$175.res_base ;
-  wire [15:0] \layer$175.res_step_x ;
-  wire [15:0] \layer$175.res_step_y ;
-  wire [13:0] \layer$175.res_tiles ;
-  wire [7:0] \layer$175.res_zero ;
-  wire \layer$175.residual ;
-  wire [1:0] \layer$175.residual_bank ;
-  wire [15:0] \layer$175.step_kx ;
-  wire [15:0] \layer$175.step_ky ;
-  wire [15:0] \layer$175.step_x ;
-  wire [15:0] \layer$175.step_y ;
-  wire [2:0] \layer$175.stride ;
-  wire [3:0] \layer$175.sub_block ;
-  wire [19:0] \layer$175.weight_base ;
-  wire [7:0] \layer$175.zero_in ;
-  wire [7:0] \layer$175.zero_out ;
-  wire [507:0] \layer$180 ;
-  wire [7:0] \layer$180.add_hi ;
-  wire [7:0] \layer$180.add_lo ;
-  wire [23:0] \layer$180.add_multiplier_a ;
-  wire [23:0] \layer$180.add_multiplier_b ;
-  wire [5:0] \layer$180.add_shift ;
-  wire [7:0] \layer$180.add_zero ;
-  wire [15:0] \layer$180.blocks ;
-  wire [13:0] \layer$180.co_tiles ;
-  wire [2:0] \layer$180.dilation ;
-  wire [7:0] \layer$180.hi ;
-  wire \layer$180.hold_weights ;
-  wire [8:0] \layer$180.in_h ;
-  wire [8:0] \layer$180.in_w ;
-  wire [1:0] \layer$180.input_bank ;
-  wire [15:0] \layer$180.input_base ;
-  wire [7:0] \layer$180.input_hi ;
-  wire [7:0] \layer$180.input_lo ;
-  wire [15:0] \layer$180.input_step ;
-  wire [5:0] \layer$180.kernel_h ;
-  wire [5:0] \layer$180.kernel_w ;
-  wire [15:0] \layer$180.lane_mask ;
-  wire [7:0] \layer$180.lo ;
-  wire [7:0] \layer$180.magic ;
-  wire \layer$180.maximum ;
-  wire [9:0] \layer$180.origin_x ;
-  wire [9:0] \layer$180.origin_y ;
-  wire [15:0] \layer$180.out_base ;
-  wire [8:0] \layer$180.out_h ;
-  wire [4:0] \layer$180.out_lane ;
-  wire [11:0] \layer$180.out_step ;
-  wire [8:0] \layer$180.out_w ;
-  wire [1:0] \layer$180.output_bank ;
-  wire [7:0] \layer$180.pad_value ;
-  wire [13:0] \layer$180.param_base ;
-  wire [15:0] \layer$180.res_base ;
-  wire [15:0] \layer$180.res_step_x ;
-  wire [15:0] \layer$180.res_step_y ;
-  wire [13:0] \layer$180.res_tiles ;
-  wire [7:0] \layer$180.res_zero ;
-  wire \layer$180.residual ;
-  wire [1:0] \layer$180.residual_bank ;
-  wire [15:0] \layer$180.step_kx ;
-  wire [15:0] \layer$180.step_ky ;
-  wire [15:0] \layer$180.step_x ;
-  wire [15:0] \layer$180.step_y ;
-  wire [2:0] \layer$180.stride ;
-  wire [3:0] \layer$180.sub_block ;
-  wire [19:0] \layer$180.weight_base ;
-  wire [7:0] \layer$180.zero_in ;
-  wire [7:0] \layer$180.zero_out ;
+  wire [510:0] layer;
+  wire [510:0] \layer$148 ;
+  wire [7:0] \layer$148.add_hi ;
+  wire [7:0] \layer$148.add_lo ;
+  wire [23:0] \layer$148.add_multiplier_a ;
+  wire [23:0] \layer$148.add_multiplier_b ;
+  wire [5:0] \layer$148.add_shift ;
+  wire [7:0] \layer$148.add_zero ;
+  wire [12:0] \layer$148.blocks ;
+  wire [13:0] \layer$148.co_tiles ;
+  wire [2:0] \layer$148.dilation ;
+  wire [7:0] \layer$148.hi ;
+  wire \layer$148.hold_weights ;
+  wire [8:0] \layer$148.in_h ;
+  wire [8:0] \layer$148.in_w ;
+  wire [1:0] \layer$148.input_bank ;
+  wire [15:0] \layer$148.input_base ;
+  wire [7:0] \layer$148.input_hi ;
+  wire [7:0] \layer$148.input_lo ;
+  wire [15:0] \layer$148.input_step ;
+  wire [4:0] \layer$148.kernel_h ;
+  wire [4:0] \layer$148.kernel_w ;
+  wire [15:0] \layer$148.lane_mask ;
+  wire [7:0] \layer$148.lo ;
+  wire [15:0] \layer$148.magic ;
+  wire \layer$148.maximum ;
+  wire [9:0] \layer$148.origin_x ;
+  wire [9:0] \layer$148.origin_y ;
+  wire [15:0] \layer$148.out_base ;
+  wire [8:0] \layer$148.out_h ;
+  wire [4:0] \layer$148.out_lane ;
+  wire [11:0] \layer$148.out_step ;
+  wire [8:0] \layer$148.out_w ;
+  wire [1:0] \layer$148.output_bank ;
+  wire [7:0] \layer$148.pad_value ;
+  wire [13:0] \layer$148.param_base ;
+  wire [15:0] \layer$148.res_base ;
+  wire [15:0] \layer$148.res_step_x ;
+  wire [15:0] \layer$148.res_step_y ;
+  wire [13:0] \layer$148.res_tiles ;
+  wire [7:0] \layer$148.res_zero ;
+  wire \layer$148.residual ;
+  wire [1:0] \layer$148.residual_bank ;
+  wire [15:0] \layer$148.step_kx ;
+  wire [15:0] \layer$148.step_ky ;
+  wire [15:0] \layer$148.step_x ;
+  wire [15:0] \layer$148.step_y ;
+  wire [2:0] \layer$148.stride ;
+  wire [3:0] \layer$148.sub_block ;
+  wire [19:0] \layer$148.weight_base ;
+  wire [7:0] \layer$148.zero_in ;
+  wire [7:0] \layer$148.zero_out ;
+  wire [510:0] \layer$155 ;
+  wire [7:0] \layer$155.add_hi ;
+  wire [7:0] \layer$155.add_lo ;
+  wire [23:0] \layer$155.add_multiplier_a ;
+  wire [23:0] \layer$155.add_multiplier_b ;
+  wire [5:0] \layer$155.add_shift ;
+  wire [7:0] \layer$155.add_zero ;
+  wire [12:0] \layer$155.blocks ;
+  wire [13:0] \layer$155.co_tiles ;
+  wire [2:0] \layer$155.dilation ;
+  wire [7:0] \layer$155.hi ;
+  wire \layer$155.hold_weights ;
+  wire [8:0] \layer$155.in_h ;
+  wire [8:0] \layer$155.in_w ;
+  wire [1:0] \layer$155.input_bank ;
+  wire [15:0] \layer$155.input_base ;
+  wire [7:0] \layer$155.input_hi ;
+  wire [7:0] \layer$155.input_lo ;
+  wire [15:0] \layer$155.input_step ;
+  wire [4:0] \layer$155.kernel_h ;
+  wire [4:0] \layer$155.kernel_w ;
+  wire [15:0] \layer$155.lane_mask ;
+  wire [7:0] \layer$155.lo ;
+  wire [15:0] \layer$155.magic ;
+  wire \layer$155.maximum ;
+  wire [9:0] \layer$155.origin_x ;
+  wire [9:0] \layer$155.origin_y ;
+  wire [15:0] \layer$155.out_base ;
+  wire [8:0] \layer$155.out_h ;
+  wire [4:0] \layer$155.out_lane ;
+  wire [11:0] \layer$155.out_step ;
+  wire [8:0] \layer$155.out_w ;
+  wire [1:0] \layer$155.output_bank ;
+  wire [7:0] \layer$155.pad_value ;
+  wire [13:0] \layer$155.param_base ;
+  wire [15:0] \layer$155.res_base ;
+  wire [15:0] \layer$155.res_step_x ;
+  wire [15:0] \layer$155.res_step_y ;
+  wire [13:0] \layer$155.res_tiles ;
+  wire [7:0] \layer$155.res_zero ;
+  wire \layer$155.residual ;
+  wire [1:0] \layer$155.residual_bank ;
+  wire [15:0] \layer$155.step_kx ;
+  wire [15:0] \layer$155.step_ky ;
+  wire [15:0] \layer$155.step_x ;
+  wire [15:0] \layer$155.step_y ;
+  wire [2:0] \layer$155.stride ;
+  wire [3:0] \layer$155.sub_block ;
+  wire [19:0] \layer$155.weight_base ;
+  wire [7:0] \layer$155.zero_in ;
+  wire [7:0] \layer$155.zero_out ;
+  wire [510:0] \layer$174 ;
+  wire [7:0] \layer$174.add_hi ;
+  wire [7:0] \layer$174.add_lo ;
+  wire [23:0] \layer$174.add_multiplier_a ;
+  wire [23:0] \layer$174.add_multiplier_b ;
+  wire [5:0] \layer$174.add_shift ;
+  wire [7:0] \layer$174.add_zero ;
+  wire [12:0] \layer$174.blocks ;
+  wire [13:0] \layer$174.co_tiles ;
+  wire [2:0] \layer$174.dilation ;
+  wire [7:0] \layer$174.hi ;
+  wire \layer$174.hold_weights ;
+  wire [8:0] \layer$174.in_h ;
+  wire [8:0] \layer$174.in_w ;
+  wire [1:0] \layer$174.input_bank ;
+  wire [15:0] \layer$174.input_base ;
+  wire [7:0] \layer$174.input_hi ;
+  wire [7:0] \layer$174.input_lo ;
+  wire [15:0] \layer$174.input_step ;
+  wire [4:0] \layer$174.kernel_h ;
+  wire [4:0] \layer$174.kernel_w ;
+  wire [15:0] \layer$174.lane_mask ;
+  wire [7:0] \layer$174.lo ;
+  wire [15:0] \layer$174.magic ;
+  wire \layer$174.maximum ;
+  wire [9:0] \layer$174.origin_x ;
+  wire [9:0] \layer$174.origin_y ;
+  wire [15:0] \layer$174.out_base ;
+  wire [8:0] \layer$174.out_h ;
+  wire [4:0] \layer$174.out_lane ;
+  wire [11:0] \layer$174.out_step ;
+  wire [8:0] \layer$174.out_w ;
+  wire [1:0] \layer$174.output_bank ;
+  wire [7:0] \layer$174.pad_value ;
+  wire [13:0] \layer$174.param_base ;
+  wire [15:0] \layer$174.res_base ;
+  wire [15:0] \layer$174.res_step_x ;
+  wire [15:0] \layer$174.res_step_y ;
+  wire [13:0] \layer$174.res_tiles ;
+  wire [7:0] \layer$174.res_zero ;
+  wire \layer$174.residual ;
+  wire [1:0] \layer$174.residual_bank ;
+  wire [15:0] \layer$174.step_kx ;
+  wire [15:0] \layer$174.step_ky ;
+  wire [15:0] \layer$174.step_x ;
+  wire [15:0] \layer$174.step_y ;
+  wire [2:0] \layer$174.stride ;
+  wire [3:0] \layer$174.sub_block ;
+  wire [19:0] \layer$174.weight_base ;
+  wire [7:0] \layer$174.zero_in ;
+  wire [7:0] \layer$174.zero_out ;
+  wire [510:0] \layer$185 ;
+  wire [7:0] \layer$185.add_hi ;
+  wire [7:0] \layer$185.add_lo ;
+  wire [23:0] \layer$185.add_multiplier_a ;
+  wire [23:0] \layer$185.add_multiplier_b ;
+  wire [5:0] \layer$185.add_shift ;
+  wire [7:0] \layer$185.add_zero ;
+  wire [12:0] \layer$185.blocks ;
+  wire [13:0] \layer$185.co_tiles ;
+  wire [2:0] \layer$185.dilation ;
+  wire [7:0] \layer$185.hi ;
+  wire \layer$185.hold_weights ;
+  wire [8:0] \layer$185.in_h ;
+  wire [8:0] \layer$185.in_w ;
+  wire [1:0] \layer$185.input_bank ;
+  wire [15:0] \layer$185.input_base ;
+  wire [7:0] \layer$185.input_hi ;
+  wire [7:0] \layer$185.input_lo ;
+  wire [15:0] \layer$185.input_step ;
+  wire [4:0] \layer$185.kernel_h ;
+  wire [4:0] \layer$185.kernel_w ;
+  wire [15:0] \layer$185.lane_mask ;
+  wire [7:0] \layer$185.lo ;
+  wire [15:0] \layer$185.magic ;
+  wire \layer$185.maximum ;
+  wire [9:0] \layer$185.origin_x ;
+  wire [9:0] \layer$185.origin_y ;
+  wire [15:0] \layer$185.out_base ;
+  wire [8:0] \layer$185.out_h ;
+  wire [4:0] \layer$185.out_lane ;
+  wire [11:0] \layer$185.out_step ;
+  wire [8:0] \layer$185.out_w ;
+  wire [1:0] \layer$185.output_bank ;
+  wire [7:0] \layer$185.pad_value ;
+  wire [13:0] \layer$185.param_base ;
+  wire [15:0] \layer$185.res_base ;
+  wire [15:0] \layer$185.res_step_x ;
+  wire [15:0] \layer$185.res_step_y ;
+  wire [13:0] \layer$185.res_tiles ;
+  wire [7:0] \layer$185.res_zero ;
+  wire \layer$185.residual ;
+  wire [1:0] \layer$185.residual_bank ;
+  wire [15:0] \layer$185.step_kx ;
+  wire [15:0] \layer$185.step_ky ;
+  wire [15:0] \layer$185.step_x ;
+  wire [15:0] \layer$185.step_y ;
+  wire [2:0] \layer$185.stride ;
+  wire [3:0] \layer$185.sub_block ;
+  wire [19:0] \layer$185.weight_base ;
+  wire [7:0] \layer$185.zero_in ;
+  wire [7:0] \layer$185.zero_out ;
+  wire [510:0] \layer$190 ;
+  wire [7:0] \layer$190.add_hi ;
+  wire [7:0] \layer$190.add_lo ;
+  wire [23:0] \layer$190.add_multiplier_a ;
+  wire [23:0] \layer$190.add_multiplier_b ;
+  wire [5:0] \layer$190.add_shift ;
+  wire [7:0] \layer$190.add_zero ;
+  wire [12:0] \layer$190.blocks ;
+  wire [13:0] \layer$190.co_tiles ;
+  wire [2:0] \layer$190.dilation ;
+  wire [7:0] \layer$190.hi ;
+  wire \layer$190.hold_weights ;
+  wire [8:0] \layer$190.in_h ;
+  wire [8:0] \layer$190.in_w ;
+  wire [1:0] \layer$190.input_bank ;
+  wire [15:0] \layer$190.input_base ;
+  wire [7:0] \layer$190.input_hi ;
+  wire [7:0] \layer$190.input_lo ;
+  wire [15:0] \layer$190.input_step ;
+  wire [4:0] \layer$190.kernel_h ;
+  wire [4:0] \layer$190.kernel_w ;
+  wire [15:0] \layer$190.lane_mask ;
+  wire [7:0] \layer$190.lo ;
+  wire [15:0] \layer$190.magic ;
+  wire \layer$190.maximum ;
+  wire [9:0] \layer$190.origin_x ;
+  wire [9:0] \layer$190.origin_y ;
+  wire [15:0] \layer$190.out_base ;
+  wire [8:0] \layer$190.out_h ;
+  wire [4:0] \layer$190.out_lane ;
+  wire [11:0] \layer$190.out_step ;
+  wire [8:0] \layer$190.out_w ;
+  wire [1:0] \layer$190.output_bank ;
+  wire [7:0] \layer$190.pad_value ;
+  wire [13:0] \layer$190.param_base ;
+  wire [15:0] \layer$190.res_base ;
+  wire [15:0] \layer$190.res_step_x ;
+  wire [15:0] \layer$190.res_step_y ;
+  wire [13:0] \layer$190.res_tiles ;
+  wire [7:0] \layer$190.res_zero ;
+  wire \layer$190.residual ;
+  wire [1:0] \layer$190.residual_bank ;
+  wire [15:0] \layer$190.step_kx ;
+  wire [15:0] \layer$190.step_ky ;
+  wire [15:0] \layer$190.step_x ;
+  wire [15:0] \layer$190.step_y ;
+  wire [2:0] \layer$190.stride ;
+  wire [3:0] \layer$190.sub_block ;
+  wire [19:0] \layer$190.weight_base ;
+  wire [7:0] \layer$190.zero_in ;
+  wire [7:0] \layer$190.zero_out ;
   wire [7:0] \layer.add_hi ;
   wire [7:0] \layer.add_lo ;
   wire [23:0] \layer.add_multiplier_a ;
   wire [23:0] \layer.add_multiplier_b ;
   wire [5:0] \layer.add_shift ;
   wire [7:0] \layer.add_zero ;
-  wire [15:0] \layer.blocks ;
+  wire [12:0] \layer.blocks ;
   wire [13:0] \layer.co_tiles ;
   wire [2:0] \layer.dilation ;
   wire [7:0] \layer.hi ;
@@ -853,11 +900,11 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [7:0] \layer.input_hi ;
   wire [7:0] \layer.input_lo ;
   wire [15:0] \layer.input_step ;
-  wire [5:0] \layer.kernel_h ;
-  wire [5:0] \layer.kernel_w ;
+  wire [4:0] \layer.kernel_h ;
+  wire [4:0] \layer.kernel_w ;
   wire [15:0] \layer.lane_mask ;
   wire [7:0] \layer.lo ;
-  wire [7:0] \layer.magic ;
+  wire [15:0] \layer.magic ;
   wire \layer.maximum ;
   wire [9:0] \layer.origin_x ;
   wire [9:0] \layer.origin_y ;
@@ -886,16 +933,16 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [7:0] \layer.zero_in ;
   wire [7:0] \layer.zero_out ;
   wire [7:0] load;
-  wire [7:0] \load$163 ;
+  wire [7:0] \load$173 ;
   wire [10:0] load__addr;
   wire [31:0] load__data;
   wire load__en;
   wire load_next;
-  wire \load_next$155 ;
+  wire \load_next$165 ;
   reg [21:0] offset_read = 22'h000000;
   wire overflow;
   wire pad;
-  wire \pad$149 ;
+  wire \pad$159 ;
   wire parameter_begin;
   wire [31:0] parameter_slot_0;
   wire [31:0] parameter_slot_1;
@@ -907,15 +954,6 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [5:0] \parameters.shift ;
   reg [31:0] read;
   wire [127:0] read_address;
-  wire [95:0] \read_address$118 ;
-  wire [11:0] \read_address$118[0] ;
-  wire [11:0] \read_address$118[1] ;
-  wire [11:0] \read_address$118[2] ;
-  wire [11:0] \read_address$118[3] ;
-  wire [11:0] \read_address$118[4] ;
-  wire [11:0] \read_address$118[5] ;
-  wire [11:0] \read_address$118[6] ;
-  wire [11:0] \read_address$118[7] ;
   wire [95:0] \read_address$128 ;
   wire [11:0] \read_address$128[0] ;
   wire [11:0] \read_address$128[1] ;
@@ -925,6 +963,15 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [11:0] \read_address$128[5] ;
   wire [11:0] \read_address$128[6] ;
   wire [11:0] \read_address$128[7] ;
+  wire [95:0] \read_address$138 ;
+  wire [11:0] \read_address$138[0] ;
+  wire [11:0] \read_address$138[1] ;
+  wire [11:0] \read_address$138[2] ;
+  wire [11:0] \read_address$138[3] ;
+  wire [11:0] \read_address$138[4] ;
+  wire [11:0] \read_address$138[5] ;
+  wire [11:0] \read_address$138[6] ;
+  wire [11:0] \read_address$138[7] ;
   wire [15:0] \read_address[0] ;
   wire [15:0] \read_address[1] ;
   wire [15:0] \read_address[2] ;
@@ -935,33 +982,37 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [15:0] \read_address[7] ;
   (* init = 32'd0 *)
   wire [31:0] read_data;
-  wire [63:0] \read_data$134 ;
-  wire [7:0] \read_data$134[0] ;
-  wire [7:0] \read_data$134[1] ;
-  wire [7:0] \read_data$134[2] ;
-  wire [7:0] \read_data$134[3] ;
-  wire [7:0] \read_data$134[4] ;
-  wire [7:0] \read_data$134[5] ;
-  wire [7:0] \read_data$134[6] ;
-  wire [7:0] \read_data$134[7] ;
-  wire [63:0] \read_data$135 ;
-  wire [7:0] \read_data$135[0] ;
-  wire [7:0] \read_data$135[1] ;
-  wire [7:0] \read_data$135[2] ;
-  wire [7:0] \read_data$135[3] ;
-  wire [7:0] \read_data$135[4] ;
-  wire [7:0] \read_data$135[5] ;
-  wire [7:0] \read_data$135[6] ;
-  wire [7:0] \read_data$135[7] ;
-  wire [63:0] \read_data$202 ;
-  wire [7:0] \read_data$202[0] ;
-  wire [7:0] \read_data$202[1] ;
-  wire [7:0] \read_data$202[2] ;
-  wire [7:0] \read_data$202[3] ;
-  wire [7:0] \read_data$202[4] ;
-  wire [7:0] \read_data$202[5] ;
-  wire [7:0] \read_data$202[6] ;
-  wire [7:0] \read_data$202[7] ;
+  wire [63:0] \read_data$144 ;
+  wire [7:0] \read_data$144[0] ;
+  wire [7:0] \read_data$144[1] ;
+  wire [7:0] \read_data$144[2] ;
+  wire [7:0] \read_data$144[3] ;
+  wire [7:0] \read_data$144[4] ;
+  wire [7:0] \read_data$144[5] ;
+  wire [7:0] \read_data$144[6] ;
+  wire [7:0] \read_data$144[7] ;
+  wire [63:0] \read_data$145 ;
+  wire [7:0] \read_data$145[0] ;
+  wire [7:0] \read_data$145[1] ;
+  wire [7:0] \read_data$145[2] ;
+  wire [7:0] \read_data$145[3] ;
+  wire [7:0] \read_data$145[4] ;
+  wire [7:0] \read_data$145[5] ;
+  wire [7:0] \read_data$145[6] ;
+  wire [7:0] \read_data$145[7] ;
+  wire [63:0] \read_data$218 ;
+  wire [7:0] \read_data$218[0] ;
+  wire [7:0] \read_data$218[1] ;
+  wire [7:0] \read_data$218[2] ;
+  wire [7:0] \read_data$218[3] ;
+  wire [7:0] \read_data$218[4] ;
+  wire [7:0] \read_data$218[5] ;
+  wire [7:0] \read_data$218[6] ;
+  wire [7:0] \read_data$218[7] ;
+  reg [15:0] ready = 16'hffff;
+  (* init = 16'hffff *)
+  wire [15:0] \ready$96 ;
+  reg refused = 1'h0;
   reg [2:0] region_read = 3'h0;
   reg [31:0] register_data = 32'd0;
   wire [63:0] residual;
@@ -1078,24 +1129,35 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   input s_axi_wvalid;
   wire s_axi_wvalid;
   wire \s_axi_wvalid$42 ;
+  reg [31:0] stall_drain = 32'd0;
+  reg [31:0] stall_fetch = 32'd0;
+  reg [31:0] stall_host = 32'd0;
+  reg [31:0] stall_memory = 32'd0;
+  wire \stall_memory$211 ;
+  reg [31:0] stall_weights = 32'd0;
+  wire \stall_weights$210 ;
+  reg [31:0] stall_writeback = 32'd0;
+  wire \stall_writeback$212 ;
   reg start;
-  wire \start$84 ;
+  wire \start$93 ;
   wire [7:0] status;
   wire stop;
-  wire \stop$142 ;
-  wire \stop$153 ;
+  wire \stop$152 ;
+  wire \stop$163 ;
+  reg [31:0] stream = 32'd0;
+  wire streaming;
   wire sub_block;
-  wire \sub_block$147 ;
+  wire \sub_block$157 ;
   wire [191:0] sums;
-  wire [191:0] \sums$168 ;
-  wire [23:0] \sums$168[0] ;
-  wire [23:0] \sums$168[1] ;
-  wire [23:0] \sums$168[2] ;
-  wire [23:0] \sums$168[3] ;
-  wire [23:0] \sums$168[4] ;
-  wire [23:0] \sums$168[5] ;
-  wire [23:0] \sums$168[6] ;
-  wire [23:0] \sums$168[7] ;
+  wire [191:0] \sums$178 ;
+  wire [23:0] \sums$178[0] ;
+  wire [23:0] \sums$178[1] ;
+  wire [23:0] \sums$178[2] ;
+  wire [23:0] \sums$178[3] ;
+  wire [23:0] \sums$178[4] ;
+  wire [23:0] \sums$178[5] ;
+  wire [23:0] \sums$178[6] ;
+  wire [23:0] \sums$178[7] ;
   wire [23:0] \sums[0] ;
   wire [23:0] \sums[1] ;
   wire [23:0] \sums[2] ;
@@ -1109,24 +1171,24 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   (* init = 1'h0 *)
   wire swap_1;
   reg [4:0] token = 5'h00;
-  wire [4:0] \token$177 ;
-  wire \token$177.end ;
-  wire \token$177.first ;
-  wire \token$177.last ;
-  wire \token$177.start ;
-  wire \token$177.valid ;
-  wire [4:0] \token$182 ;
-  wire \token$182.end ;
-  wire \token$182.first ;
-  wire \token$182.last ;
-  wire \token$182.start ;
-  wire \token$182.valid ;
   wire [4:0] \token$187 ;
   wire \token$187.end ;
   wire \token$187.first ;
   wire \token$187.last ;
   wire \token$187.start ;
   wire \token$187.valid ;
+  wire [4:0] \token$192 ;
+  wire \token$192.end ;
+  wire \token$192.first ;
+  wire \token$192.last ;
+  wire \token$192.start ;
+  wire \token$192.valid ;
+  wire [4:0] \token$197 ;
+  wire \token$197.end ;
+  wire \token$197.first ;
+  wire \token$197.last ;
+  wire \token$197.start ;
+  wire \token$197.valid ;
   wire \token.end ;
   wire \token.first ;
   wire \token.last ;
@@ -1196,7 +1258,8 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   (* init = 1'h0 *)
   wire use_zero;
   (* init = 1'h0 *)
-  wire \use_zero$90 ;
+  wire \use_zero$100 ;
+  wire waiting;
   reg [63:0] weight = 64'h0000000000000000;
   wire [7:0] \weight[0] ;
   wire [7:0] \weight[1] ;
@@ -1217,58 +1280,58 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [7:0] \weight_row[6] ;
   wire [7:0] \weight_row[7] ;
   wire [31:0] word;
-  wire [63:0] \word$125 ;
-  wire [7:0] \word$125[0] ;
-  wire [7:0] \word$125[1] ;
-  wire [7:0] \word$125[2] ;
-  wire [7:0] \word$125[3] ;
-  wire [7:0] \word$125[4] ;
-  wire [7:0] \word$125[5] ;
-  wire [7:0] \word$125[6] ;
-  wire [7:0] \word$125[7] ;
-  wire [63:0] \word$150 ;
-  wire [7:0] \word$150[0] ;
-  wire [7:0] \word$150[1] ;
-  wire [7:0] \word$150[2] ;
-  wire [7:0] \word$150[3] ;
-  wire [7:0] \word$150[4] ;
-  wire [7:0] \word$150[5] ;
-  wire [7:0] \word$150[6] ;
-  wire [7:0] \word$150[7] ;
-  wire [63:0] \word$179 ;
-  wire [7:0] \word$179[0] ;
-  wire [7:0] \word$179[1] ;
-  wire [7:0] \word$179[2] ;
-  wire [7:0] \word$179[3] ;
-  wire [7:0] \word$179[4] ;
-  wire [7:0] \word$179[5] ;
-  wire [7:0] \word$179[6] ;
-  wire [7:0] \word$179[7] ;
+  wire [63:0] \word$135 ;
+  wire [7:0] \word$135[0] ;
+  wire [7:0] \word$135[1] ;
+  wire [7:0] \word$135[2] ;
+  wire [7:0] \word$135[3] ;
+  wire [7:0] \word$135[4] ;
+  wire [7:0] \word$135[5] ;
+  wire [7:0] \word$135[6] ;
+  wire [7:0] \word$135[7] ;
+  wire [63:0] \word$160 ;
+  wire [7:0] \word$160[0] ;
+  wire [7:0] \word$160[1] ;
+  wire [7:0] \word$160[2] ;
+  wire [7:0] \word$160[3] ;
+  wire [7:0] \word$160[4] ;
+  wire [7:0] \word$160[5] ;
+  wire [7:0] \word$160[6] ;
+  wire [7:0] \word$160[7] ;
+  wire [63:0] \word$189 ;
+  wire [7:0] \word$189[0] ;
+  wire [7:0] \word$189[1] ;
+  wire [7:0] \word$189[2] ;
+  wire [7:0] \word$189[3] ;
+  wire [7:0] \word$189[4] ;
+  wire [7:0] \word$189[5] ;
+  wire [7:0] \word$189[6] ;
+  wire [7:0] \word$189[7] ;
   wire [9:0] write__addr;
-  wire [9:0] \write__addr$107 ;
+  wire [9:0] \write__addr$117 ;
   wire [23:0] write__data;
-  wire [21:0] \write__data$108 ;
+  wire [21:0] \write__data$118 ;
   wire write__en;
-  wire \write__en$109 ;
+  wire \write__en$119 ;
   wire [127:0] write_address;
-  wire [95:0] \write_address$122 ;
-  wire [11:0] \write_address$122[0] ;
-  wire [11:0] \write_address$122[1] ;
-  wire [11:0] \write_address$122[2] ;
-  wire [11:0] \write_address$122[3] ;
-  wire [11:0] \write_address$122[4] ;
-  wire [11:0] \write_address$122[5] ;
-  wire [11:0] \write_address$122[6] ;
-  wire [11:0] \write_address$122[7] ;
-  wire [95:0] \write_address$129 ;
-  wire [11:0] \write_address$129[0] ;
-  wire [11:0] \write_address$129[1] ;
-  wire [11:0] \write_address$129[2] ;
-  wire [11:0] \write_address$129[3] ;
-  wire [11:0] \write_address$129[4] ;
-  wire [11:0] \write_address$129[5] ;
-  wire [11:0] \write_address$129[6] ;
-  wire [11:0] \write_address$129[7] ;
+  wire [95:0] \write_address$132 ;
+  wire [11:0] \write_address$132[0] ;
+  wire [11:0] \write_address$132[1] ;
+  wire [11:0] \write_address$132[2] ;
+  wire [11:0] \write_address$132[3] ;
+  wire [11:0] \write_address$132[4] ;
+  wire [11:0] \write_address$132[5] ;
+  wire [11:0] \write_address$132[6] ;
+  wire [11:0] \write_address$132[7] ;
+  wire [95:0] \write_address$139 ;
+  wire [11:0] \write_address$139[0] ;
+  wire [11:0] \write_address$139[1] ;
+  wire [11:0] \write_address$139[2] ;
+  wire [11:0] \write_address$139[3] ;
+  wire [11:0] \write_address$139[4] ;
+  wire [11:0] \write_address$139[5] ;
+  wire [11:0] \write_address$139[6] ;
+  wire [11:0] \write_address$139[7] ;
   wire [15:0] \write_address[0] ;
   wire [15:0] \write_address[1] ;
   wire [15:0] \write_address[2] ;
@@ -1278,24 +1341,24 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [15:0] \write_address[6] ;
   wire [15:0] \write_address[7] ;
   wire [63:0] write_data;
-  wire [63:0] \write_data$124 ;
-  wire [7:0] \write_data$124[0] ;
-  wire [7:0] \write_data$124[1] ;
-  wire [7:0] \write_data$124[2] ;
-  wire [7:0] \write_data$124[3] ;
-  wire [7:0] \write_data$124[4] ;
-  wire [7:0] \write_data$124[5] ;
-  wire [7:0] \write_data$124[6] ;
-  wire [7:0] \write_data$124[7] ;
-  wire [63:0] \write_data$130 ;
-  wire [7:0] \write_data$130[0] ;
-  wire [7:0] \write_data$130[1] ;
-  wire [7:0] \write_data$130[2] ;
-  wire [7:0] \write_data$130[3] ;
-  wire [7:0] \write_data$130[4] ;
-  wire [7:0] \write_data$130[5] ;
-  wire [7:0] \write_data$130[6] ;
-  wire [7:0] \write_data$130[7] ;
+  wire [63:0] \write_data$134 ;
+  wire [7:0] \write_data$134[0] ;
+  wire [7:0] \write_data$134[1] ;
+  wire [7:0] \write_data$134[2] ;
+  wire [7:0] \write_data$134[3] ;
+  wire [7:0] \write_data$134[4] ;
+  wire [7:0] \write_data$134[5] ;
+  wire [7:0] \write_data$134[6] ;
+  wire [7:0] \write_data$134[7] ;
+  wire [63:0] \write_data$140 ;
+  wire [7:0] \write_data$140[0] ;
+  wire [7:0] \write_data$140[1] ;
+  wire [7:0] \write_data$140[2] ;
+  wire [7:0] \write_data$140[3] ;
+  wire [7:0] \write_data$140[4] ;
+  wire [7:0] \write_data$140[5] ;
+  wire [7:0] \write_data$140[6] ;
+  wire [7:0] \write_data$140[7] ;
   wire [7:0] \write_data[0] ;
   wire [7:0] \write_data[1] ;
   wire [7:0] \write_data[2] ;
@@ -1305,8 +1368,8 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [7:0] \write_data[6] ;
   wire [7:0] \write_data[7] ;
   wire [7:0] write_enable;
-  wire [7:0] \write_enable$126 ;
-  wire [7:0] \write_enable$131 ;
+  wire [7:0] \write_enable$136 ;
+  wire [7:0] \write_enable$141 ;
   reg [31:0] descriptors [2047:0];
   always @(posedge clk) begin
     if (load__en)
@@ -1314,7 +1377,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   end
   reg [31:0] _0_;
   always @(posedge clk) begin
-    _0_ <= descriptors[\$46 [10:0]];
+    _0_ <= descriptors[\$71 [10:0]];
   end
   assign word = _0_;
   reg [23:0] parameters_bias [1023:0];
@@ -1324,19 +1387,53 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   end
   reg [23:0] _1_;
   always @(posedge clk) begin
-    _1_ <= parameters_bias[\$57 [9:0]];
+    _1_ <= parameters_bias[\$82 [9:0]];
   end
-  assign \$signature__data$105  = _1_;
+  assign \$signature__data$115  = _1_;
   reg [21:0] parameters_scale [1023:0];
   always @(posedge clk) begin
-    if (\write__en$109 )
+    if (\write__en$119 )
       parameters_scale[host__address[13:4]] <= { host__data[29:24], host__data[15:0] };
   end
   reg [21:0] _2_;
   always @(posedge clk) begin
-    _2_ <= parameters_scale[\$63 [9:0]];
+    _2_ <= parameters_scale[\$88 [9:0]];
   end
-  assign \$signature__data$110  = _2_;
+  assign \$signature__data$120  = _2_;
+  always @(posedge clk)
+    register_data <= \$463 ;
+  always @(posedge clk)
+    input_bank <= \$464 ;
+  always @(posedge clk)
+    residual_bank <= \$465 ;
+  always @(posedge clk)
+    host__read_data <= \$466 ;
+  always @(posedge clk)
+    token_0 <= \$467 ;
+  always @(posedge clk)
+    token_1 <= \$468 ;
+  always @(posedge clk)
+    token_2 <= \$469 ;
+  always @(posedge clk)
+    token_3 <= \$470 ;
+  always @(posedge clk)
+    token_4 <= \$471 ;
+  always @(posedge clk)
+    token_5 <= \$472 ;
+  always @(posedge clk)
+    token_6 <= \$473 ;
+  always @(posedge clk)
+    token_7 <= \$474 ;
+  always @(posedge clk)
+    token_8 <= \$475 ;
+  always @(posedge clk)
+    token <= \$476 ;
+  always @(posedge clk)
+    swap_0 <= \$477 ;
+  always @(posedge clk)
+    swap <= \$478 ;
+  always @(posedge clk)
+    weight <= \$479 ;
   assign \$1  = ! host__address[24:22];
   assign \$5  = host__strobe == 4'hf;
   assign \$7  = ~ \$6 ;
@@ -1353,441 +1450,440 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \$27  = host__strobe == 4'hf;
   assign \$29  = ~ \$28 ;
   assign \$30  = host__write & \$29 ;
-  assign \$37  = ! host__address[24:22];
-  assign \$38  = \$37  & host__write;
-  assign \$39  = ~ host__error;
-  assign \$40  = \$38  & \$39 ;
-  assign \$41  = busy & host__write;
-  assign \$42  = ! host__address[24:22];
-  assign \$43  = \$41  & \$42 ;
-  assign \$44  = host__address[21:0] <= 5'h10;
-  assign \$45  = \$43  & \$44 ;
+  assign \$31  = host__strobe == 4'hf;
+  assign \$33  = ~ \$32 ;
+  assign \$34  = host__write & \$33 ;
+  assign \$62  = ! host__address[24:22];
+  assign \$63  = \$62  & host__write;
+  assign \$64  = ~ host__error;
+  assign \$65  = \$63  & \$64 ;
+  assign \$66  = busy & host__write;
+  assign \$67  = ! host__address[24:22];
+  assign \$68  = \$66  & \$67 ;
+  assign \$69  = host__address[21:0] <= 5'h10;
+  assign \$70  = \$68  & \$69 ;
   assign interrupt = done & control_interrupt;
-  assign \$46  = busy ? { 9'h000, index[5:0], \$434  } : host__address[21:2];
-  assign \$47  = host__address[24:22] == 1'h1;
-  assign \$48  = \$47  & host__write;
-  assign \$49  = host__strobe == 4'hf;
-  assign load__en = \$48  & \$49 ;
-  assign \$50  = host__address[24:22] == 1'h1;
-  assign \$51  = host__address[21:2] >= 12'h800;
-  assign \$52  = host__read & busy;
-  assign \$53  = \$51  | \$52 ;
-  assign \$54  = host__strobe != 4'hf;
-  assign \$55  = host__write & \$54 ;
-  assign \$56  = \$53  | \$55 ;
-  assign \$57  = busy ? { 4'h0, \address$100  } : host__address[21:4];
-  assign \$58  = host__address[24:22] == 2'h2;
-  assign \$59  = \$58  & host__write;
-  assign \$60  = ! host__address[3:2];
-  assign \$61  = \$59  & \$60 ;
-  assign \$62  = host__strobe == 4'hf;
-  assign write__en = \$61  & \$62 ;
-  assign \$63  = busy ? { 4'h0, \address$100  } : host__address[21:4];
-  assign \$64  = host__address[24:22] == 2'h2;
-  assign \$65  = \$64  & host__write;
-  assign \$66  = host__address[3:2] == 1'h1;
-  assign \$67  = \$65  & \$66 ;
-  assign \$68  = host__strobe == 4'hf;
-  assign \write__en$109  = \$67  & \$68 ;
-  assign \$69  = host__address[24:22] == 2'h2;
-  assign \$70  = host__address[21:4] >= 11'h400;
-  assign \$71  = host__read & busy;
-  assign \$72  = \$70  | \$71 ;
-  assign \$73  = host__strobe != 4'hf;
-  assign \$74  = host__write & \$73 ;
-  assign \$75  = \$72  | \$74 ;
-  assign \$76  = busy ? \address$114  : { 1'h0, host__address[21:3] };
-  assign \$77  = host__address[24:22] == 2'h3;
-  assign \$78  = \$77  & host__write;
-  assign \$79  = ! host__address[2];
-  assign \$80  = \$78  & \$79 ;
-  assign \$81  = \$80  & host__strobe[0];
-  assign \$82  = busy ? \address$114  : { 1'h0, host__address[21:3] };
-  assign \$83  = host__address[24:22] == 2'h3;
+  assign \$71  = busy ? { 9'h000, index[5:0], \$480  } : host__address[21:2];
+  assign \$72  = host__address[24:22] == 1'h1;
+  assign \$73  = \$72  & host__write;
+  assign \$74  = host__strobe == 4'hf;
+  assign load__en = \$73  & \$74 ;
+  assign \$75  = host__address[24:22] == 1'h1;
+  assign \$76  = host__address[21:2] >= 12'h800;
+  assign \$77  = host__read & busy;
+  assign \$78  = \$76  | \$77 ;
+  assign \$79  = host__strobe != 4'hf;
+  assign \$80  = host__write & \$79 ;
+  assign \$81  = \$78  | \$80 ;
+  assign \$82  = busy ? { 4'h0, \address$110  } : host__address[21:4];
+  assign \$83  = host__address[24:22] == 2'h2;
   assign \$84  = \$83  & host__write;
-  assign \$85  = ! host__address[2];
+  assign \$85  = ! host__address[3:2];
   assign \$86  = \$84  & \$85 ;
-  assign \$87  = \$86  & host__strobe[1];
-  assign \$88  = busy ? \address$114  : { 1'h0, host__address[21:3] };
-  assign \$89  = host__address[24:22] == 2'h3;
+  assign \$87  = host__strobe == 4'hf;
+  assign write__en = \$86  & \$87 ;
+  assign \$88  = busy ? { 4'h0, \address$110  } : host__address[21:4];
+  assign \$89  = host__address[24:22] == 2'h2;
   assign \$90  = \$89  & host__write;
-  assign \$91  = ! host__address[2];
+  assign \$91  = host__address[3:2] == 1'h1;
   assign \$92  = \$90  & \$91 ;
-  assign \$93  = \$92  & host__strobe[2];
-  assign \$94  = busy ? \address$114  : { 1'h0, host__address[21:3] };
-  assign \$95  = host__address[24:22] == 2'h3;
-  assign \$96  = \$95  & host__write;
-  assign \$97  = ! host__address[2];
-  assign \$98  = \$96  & \$97 ;
-  assign \$99  = \$98  & host__strobe[3];
-  assign \$100  = busy ? \address$114  : { 1'h0, host__address[21:3] };
-  assign \$101  = host__address[24:22] == 2'h3;
-  assign \$102  = \$101  & host__write;
-  assign \$104  = \$102  & \$103 ;
-  assign \$105  = \$104  & host__strobe[0];
-  assign \$106  = busy ? \address$114  : { 1'h0, host__address[21:3] };
-  assign \$107  = host__address[24:22] == 2'h3;
-  assign \$108  = \$107  & host__write;
-  assign \$110  = \$108  & \$109 ;
-  assign \$111  = \$110  & host__strobe[1];
-  assign \$112  = busy ? \address$114  : { 1'h0, host__address[21:3] };
-  assign \$113  = host__address[24:22] == 2'h3;
-  assign \$114  = \$113  & host__write;
-  assign \$116  = \$114  & \$115 ;
-  assign \$117  = \$116  & host__strobe[2];
-  assign \$118  = busy ? \address$114  : { 1'h0, host__address[21:3] };
-  assign \$119  = host__address[24:22] == 2'h3;
-  assign \$120  = \$119  & host__write;
-  assign \$122  = \$120  & \$121 ;
-  assign \$123  = \$122  & host__strobe[3];
-  assign \$124  = host__address[24:22] == 2'h3;
-  assign \$125  = host__address[21:3] >= 16'h9000;
-  assign \$126  = host__read & busy;
-  assign \$127  = \$125  | \$126 ;
-  assign \$128  = ! layer[12:11];
-  assign \$129  = \$128  ? \address$121  : \address$120 [15:0];
-  assign \$130  = busy ? { 3'h0, \$129  } : host__address[21:3];
-  assign \$131  = busy ? { 3'h0, \address$123 [15:0] } : host__address[21:3];
-  assign \$132  = busy ? \word$125 [7:0] : host__data[7:0];
-  assign \$133  = ! layer[14:13];
-  assign \$134  = \enable$127 [0] & \$133 ;
-  assign \$135  = host__address[24:22] == 3'h4;
-  assign \$136  = \$135  & host__write;
-  assign \$137  = ! host__address[2];
-  assign \$138  = \$136  & \$137 ;
-  assign \$139  = \$138  & host__strobe[0];
-  assign \$140  = ~ busy;
+  assign \$93  = host__strobe == 4'hf;
+  assign \write__en$119  = \$92  & \$93 ;
+  assign \$94  = host__address[24:22] == 2'h2;
+  assign \$95  = host__address[21:4] >= 11'h400;
+  assign \$96  = host__read & busy;
+  assign \$97  = \$95  | \$96 ;
+  assign \$98  = host__strobe != 4'hf;
+  assign \$99  = host__write & \$98 ;
+  assign \$100  = \$97  | \$99 ;
+  assign \$101  = busy ? \address$124  : { 1'h0, host__address[21:3] };
+  assign \$102  = host__address[24:22] == 2'h3;
+  assign \$103  = \$102  & host__write;
+  assign \$104  = ! host__address[2];
+  assign \$105  = \$103  & \$104 ;
+  assign \$106  = \$105  & host__strobe[0];
+  assign \$107  = busy ? \address$124  : { 1'h0, host__address[21:3] };
+  assign \$108  = host__address[24:22] == 2'h3;
+  assign \$109  = \$108  & host__write;
+  assign \$110  = ! host__address[2];
+  assign \$111  = \$109  & \$110 ;
+  assign \$112  = \$111  & host__strobe[1];
+  assign \$113  = busy ? \address$124  : { 1'h0, host__address[21:3] };
+  assign \$114  = host__address[24:22] == 2'h3;
+  assign \$115  = \$114  & host__write;
+  assign \$116  = ! host__address[2];
+  assign \$117  = \$115  & \$116 ;
+  assign \$118  = \$117  & host__strobe[2];
+  assign \$119  = busy ? \address$124  : { 1'h0, host__address[21:3] };
+  assign \$120  = host__address[24:22] == 2'h3;
+  assign \$121  = \$120  & host__write;
+  assign \$122  = ! host__address[2];
+  assign \$123  = \$121  & \$122 ;
+  assign \$124  = \$123  & host__strobe[3];
+  assign \$125  = busy ? \address$124  : { 1'h0, host__address[21:3] };
+  assign \$126  = host__address[24:22] == 2'h3;
+  assign \$127  = \$126  & host__write;
+  assign \$129  = \$127  & \$128 ;
+  assign \$130  = \$129  & host__strobe[0];
+  assign \$131  = busy ? \address$124  : { 1'h0, host__address[21:3] };
+  assign \$132  = host__address[24:22] == 2'h3;
+  assign \$133  = \$132  & host__write;
+  assign \$135  = \$133  & \$134 ;
+  assign \$136  = \$135  & host__strobe[1];
+  assign \$137  = busy ? \address$124  : { 1'h0, host__address[21:3] };
+  assign \$138  = host__address[24:22] == 2'h3;
+  assign \$139  = \$138  & host__write;
   assign \$141  = \$139  & \$140 ;
-  assign \$142  = busy ? \$134  : \$141 ;
-  assign \$143  = ! layer[12:11];
-  assign \$144  = \$143  ? \address$121  : \address$120 [31:16];
-  assign \$145  = busy ? { 3'h0, \$144  } : host__address[21:3];
-  assign \$146  = busy ? { 3'h0, \address$123 [31:16] } : host__address[21:3];
-  assign \$147  = busy ? \word$125 [15:8] : host__data[15:8];
-  assign \$148  = ! layer[14:13];
-  assign \$149  = \enable$127 [1] & \$148 ;
-  assign \$150  = host__address[24:22] == 3'h4;
-  assign \$151  = \$150  & host__write;
-  assign \$152  = ! host__address[2];
-  assign \$153  = \$151  & \$152 ;
-  assign \$154  = \$153  & host__strobe[1];
-  assign \$155  = ~ busy;
-  assign \$156  = \$154  & \$155 ;
-  assign \$157  = busy ? \$149  : \$156 ;
-  assign \$158  = ! layer[12:11];
-  assign \$159  = \$158  ? \address$121  : \address$120 [47:32];
-  assign \$160  = busy ? { 3'h0, \$159  } : host__address[21:3];
-  assign \$161  = busy ? { 3'h0, \address$123 [47:32] } : host__address[21:3];
-  assign \$162  = busy ? \word$125 [23:16] : host__data[23:16];
-  assign \$163  = ! layer[14:13];
-  assign \$164  = \enable$127 [2] & \$163 ;
-  assign \$165  = host__address[24:22] == 3'h4;
-  assign \$166  = \$165  & host__write;
-  assign \$167  = ! host__address[2];
-  assign \$168  = \$166  & \$167 ;
-  assign \$169  = \$168  & host__strobe[2];
-  assign \$170  = ~ busy;
-  assign \$171  = \$169  & \$170 ;
-  assign \$172  = busy ? \$164  : \$171 ;
-  assign \$173  = ! layer[12:11];
-  assign \$174  = \$173  ? \address$121  : \address$120 [63:48];
-  assign \$175  = busy ? { 3'h0, \$174  } : host__address[21:3];
-  assign \$176  = busy ? { 3'h0, \address$123 [63:48] } : host__address[21:3];
-  assign \$177  = busy ? \word$125 [31:24] : host__data[31:24];
-  assign \$178  = ! layer[14:13];
-  assign \$179  = \enable$127 [3] & \$178 ;
-  assign \$180  = host__address[24:22] == 3'h4;
-  assign \$181  = \$180  & host__write;
-  assign \$182  = ! host__address[2];
-  assign \$183  = \$181  & \$182 ;
-  assign \$184  = \$183  & host__strobe[3];
-  assign \$185  = ~ busy;
-  assign \$186  = \$184  & \$185 ;
-  assign \$187  = busy ? \$179  : \$186 ;
-  assign \$188  = ! layer[12:11];
-  assign \$189  = \$188  ? \address$121  : \address$120 [79:64];
-  assign \$190  = busy ? { 3'h0, \$189  } : host__address[21:3];
-  assign \$191  = busy ? { 3'h0, \address$123 [79:64] } : host__address[21:3];
-  assign \$192  = busy ? \word$125 [39:32] : host__data[7:0];
-  assign \$193  = ! layer[14:13];
-  assign \$194  = \enable$127 [4] & \$193 ;
-  assign \$195  = host__address[24:22] == 3'h4;
-  assign \$196  = \$195  & host__write;
-  assign \$198  = \$196  & \$197 ;
-  assign \$199  = \$198  & host__strobe[0];
-  assign \$200  = ~ busy;
-  assign \$201  = \$199  & \$200 ;
-  assign \$202  = busy ? \$194  : \$201 ;
-  assign \$203  = ! layer[12:11];
-  assign \$204  = \$203  ? \address$121  : \address$120 [95:80];
-  assign \$205  = busy ? { 3'h0, \$204  } : host__address[21:3];
-  assign \$206  = busy ? { 3'h0, \address$123 [95:80] } : host__address[21:3];
-  assign \$207  = busy ? \word$125 [47:40] : host__data[15:8];
-  assign \$208  = ! layer[14:13];
-  assign \$209  = \enable$127 [5] & \$208 ;
-  assign \$210  = host__address[24:22] == 3'h4;
-  assign \$211  = \$210  & host__write;
-  assign \$213  = \$211  & \$212 ;
-  assign \$214  = \$213  & host__strobe[1];
-  assign \$215  = ~ busy;
-  assign \$216  = \$214  & \$215 ;
-  assign \$217  = busy ? \$209  : \$216 ;
-  assign \$218  = ! layer[12:11];
-  assign \$219  = \$218  ? \address$121  : \address$120 [111:96];
-  assign \$220  = busy ? { 3'h0, \$219  } : host__address[21:3];
-  assign \$221  = busy ? { 3'h0, \address$123 [111:96] } : host__address[21:3];
-  assign \$222  = busy ? \word$125 [55:48] : host__data[23:16];
-  assign \$223  = ! layer[14:13];
-  assign \$224  = \enable$127 [6] & \$223 ;
-  assign \$225  = host__address[24:22] == 3'h4;
-  assign \$226  = \$225  & host__write;
-  assign \$228  = \$226  & \$227 ;
-  assign \$229  = \$228  & host__strobe[2];
-  assign \$230  = ~ busy;
-  assign \$231  = \$229  & \$230 ;
-  assign \$232  = busy ? \$224  : \$231 ;
-  assign \$233  = ! layer[12:11];
-  assign \$234  = \$233  ? \address$121  : \address$120 [127:112];
-  assign \$235  = busy ? { 3'h0, \$234  } : host__address[21:3];
-  assign \$236  = busy ? { 3'h0, \address$123 [127:112] } : host__address[21:3];
-  assign \$237  = busy ? \word$125 [63:56] : host__data[31:24];
-  assign \$238  = ! layer[14:13];
-  assign \$239  = \enable$127 [7] & \$238 ;
-  assign \$240  = host__address[24:22] == 3'h4;
-  assign \$241  = \$240  & host__write;
-  assign \$243  = \$241  & \$242 ;
-  assign \$244  = \$243  & host__strobe[3];
-  assign \$245  = ~ busy;
-  assign \$246  = \$244  & \$245 ;
-  assign \$247  = busy ? \$239  : \$246 ;
-  assign \$248  = host__address[24:22] == 3'h4;
-  assign \$249  = host__address[21:3] >= 13'h1000;
-  assign \$250  = \$249  | busy;
-  assign \$251  = layer[12:11] == 1'h1;
-  assign \$252  = \$251  ? \address$121  : \address$120 [15:0];
-  assign \$253  = busy ? { 3'h0, \$252  } : host__address[21:3];
-  assign \$254  = busy ? { 3'h0, \address$123 [15:0] } : host__address[21:3];
-  assign \$255  = busy ? \word$125 [7:0] : host__data[7:0];
-  assign \$256  = layer[14:13] == 1'h1;
-  assign \$257  = \enable$127 [0] & \$256 ;
-  assign \$258  = host__address[24:22] == 3'h5;
-  assign \$259  = \$258  & host__write;
-  assign \$260  = ! host__address[2];
-  assign \$261  = \$259  & \$260 ;
-  assign \$262  = \$261  & host__strobe[0];
-  assign \$263  = ~ busy;
-  assign \$264  = \$262  & \$263 ;
-  assign \$265  = busy ? \$257  : \$264 ;
-  assign \$266  = layer[12:11] == 1'h1;
-  assign \$267  = \$266  ? \address$121  : \address$120 [31:16];
-  assign \$268  = busy ? { 3'h0, \$267  } : host__address[21:3];
-  assign \$269  = busy ? { 3'h0, \address$123 [31:16] } : host__address[21:3];
-  assign \$270  = busy ? \word$125 [15:8] : host__data[15:8];
-  assign \$271  = layer[14:13] == 1'h1;
-  assign \$272  = \enable$127 [1] & \$271 ;
-  assign \$273  = host__address[24:22] == 3'h5;
-  assign \$274  = \$273  & host__write;
-  assign \$275  = ! host__address[2];
-  assign \$276  = \$274  & \$275 ;
-  assign \$277  = \$276  & host__strobe[1];
-  assign \$278  = ~ busy;
-  assign \$279  = \$277  & \$278 ;
-  assign \$280  = busy ? \$272  : \$279 ;
-  assign \$281  = layer[12:11] == 1'h1;
-  assign \$282  = \$281  ? \address$121  : \address$120 [47:32];
-  assign \$283  = busy ? { 3'h0, \$282  } : host__address[21:3];
-  assign \$284  = busy ? { 3'h0, \address$123 [47:32] } : host__address[21:3];
-  assign \$285  = busy ? \word$125 [23:16] : host__data[23:16];
-  assign \$286  = layer[14:13] == 1'h1;
-  assign \$287  = \enable$127 [2] & \$286 ;
-  assign \$288  = host__address[24:22] == 3'h5;
-  assign \$289  = \$288  & host__write;
-  assign \$290  = ! host__address[2];
-  assign \$291  = \$289  & \$290 ;
-  assign \$292  = \$291  & host__strobe[2];
-  assign \$293  = ~ busy;
-  assign \$294  = \$292  & \$293 ;
-  assign \$295  = busy ? \$287  : \$294 ;
-  assign \$296  = layer[12:11] == 1'h1;
-  assign \$297  = \$296  ? \address$121  : \address$120 [63:48];
-  assign \$298  = busy ? { 3'h0, \$297  } : host__address[21:3];
-  assign \$299  = busy ? { 3'h0, \address$123 [63:48] } : host__address[21:3];
-  assign \$300  = busy ? \word$125 [31:24] : host__data[31:24];
-  assign \$301  = layer[14:13] == 1'h1;
-  assign \$302  = \enable$127 [3] & \$301 ;
-  assign \$303  = host__address[24:22] == 3'h5;
-  assign \$304  = \$303  & host__write;
-  assign \$305  = ! host__address[2];
-  assign \$306  = \$304  & \$305 ;
-  assign \$307  = \$306  & host__strobe[3];
-  assign \$308  = ~ busy;
-  assign \$309  = \$307  & \$308 ;
-  assign \$310  = busy ? \$302  : \$309 ;
-  assign \$311  = layer[12:11] == 1'h1;
-  assign \$312  = \$311  ? \address$121  : \address$120 [79:64];
-  assign \$313  = busy ? { 3'h0, \$312  } : host__address[21:3];
-  assign \$314  = busy ? { 3'h0, \address$123 [79:64] } : host__address[21:3];
-  assign \$315  = busy ? \word$125 [39:32] : host__data[7:0];
-  assign \$316  = layer[14:13] == 1'h1;
-  assign \$317  = \enable$127 [4] & \$316 ;
-  assign \$318  = host__address[24:22] == 3'h5;
-  assign \$319  = \$318  & host__write;
-  assign \$321  = \$319  & \$320 ;
-  assign \$322  = \$321  & host__strobe[0];
-  assign \$323  = ~ busy;
-  assign \$324  = \$322  & \$323 ;
-  assign \$325  = busy ? \$317  : \$324 ;
-  assign \$326  = layer[12:11] == 1'h1;
-  assign \$327  = \$326  ? \address$121  : \address$120 [95:80];
-  assign \$328  = busy ? { 3'h0, \$327  } : host__address[21:3];
-  assign \$329  = busy ? { 3'h0, \address$123 [95:80] } : host__address[21:3];
-  assign \$330  = busy ? \word$125 [47:40] : host__data[15:8];
-  assign \$331  = layer[14:13] == 1'h1;
-  assign \$332  = \enable$127 [5] & \$331 ;
-  assign \$333  = host__address[24:22] == 3'h5;
-  assign \$334  = \$333  & host__write;
-  assign \$336  = \$334  & \$335 ;
-  assign \$337  = \$336  & host__strobe[1];
-  assign \$338  = ~ busy;
-  assign \$339  = \$337  & \$338 ;
-  assign \$340  = busy ? \$332  : \$339 ;
-  assign \$341  = layer[12:11] == 1'h1;
-  assign \$342  = \$341  ? \address$121  : \address$120 [111:96];
-  assign \$343  = busy ? { 3'h0, \$342  } : host__address[21:3];
-  assign \$344  = busy ? { 3'h0, \address$123 [111:96] } : host__address[21:3];
-  assign \$345  = busy ? \word$125 [55:48] : host__data[23:16];
-  assign \$346  = layer[14:13] == 1'h1;
-  assign \$347  = \enable$127 [6] & \$346 ;
-  assign \$348  = host__address[24:22] == 3'h5;
-  assign \$349  = \$348  & host__write;
-  assign \$351  = \$349  & \$350 ;
-  assign \$352  = \$351  & host__strobe[2];
-  assign \$353  = ~ busy;
-  assign \$354  = \$352  & \$353 ;
-  assign \$355  = busy ? \$347  : \$354 ;
-  assign \$356  = layer[12:11] == 1'h1;
-  assign \$357  = \$356  ? \address$121  : \address$120 [127:112];
-  assign \$358  = busy ? { 3'h0, \$357  } : host__address[21:3];
-  assign \$359  = busy ? { 3'h0, \address$123 [127:112] } : host__address[21:3];
-  assign \$360  = busy ? \word$125 [63:56] : host__data[31:24];
-  assign \$361  = layer[14:13] == 1'h1;
-  assign \$362  = \enable$127 [7] & \$361 ;
-  assign \$363  = host__address[24:22] == 3'h5;
-  assign \$364  = \$363  & host__write;
-  assign \$366  = \$364  & \$365 ;
-  assign \$367  = \$366  & host__strobe[3];
-  assign \$368  = ~ busy;
-  assign \$369  = \$367  & \$368 ;
-  assign \$370  = busy ? \$362  : \$369 ;
-  assign \$371  = host__address[24:22] == 3'h5;
-  assign \$372  = host__address[21:3] >= 13'h1000;
-  assign \$373  = \$372  | busy;
-  assign \$374  = host__address[24:22] >= 3'h6;
-  assign \$375  = ~ pad;
-  assign \$376  = \token$187 [0] & \$375 ;
-  assign \$377  = \address$121  >= 13'h1000;
-  assign fault_activation = \$376  & \$377 ;
-  assign \$378  = \address$114  >= 16'h9000;
-  assign fault_weight = active & \$378 ;
-  assign \$379  = \address$100  >= 11'h400;
-  assign fault_parameter = \active$191  & \$379 ;
-  assign \$380  = \address$123 [15:0] >= 13'h1000;
-  assign \$381  = \$380  & \enable$127 [0];
-  assign \$382  = \address$123 [31:16] >= 13'h1000;
-  assign \$383  = \$382  & \enable$127 [1];
-  assign \$384  = \address$123 [47:32] >= 13'h1000;
-  assign \$385  = \$384  & \enable$127 [2];
-  assign \$386  = \address$123 [63:48] >= 13'h1000;
-  assign \$387  = \$386  & \enable$127 [3];
-  assign \$388  = \address$123 [79:64] >= 13'h1000;
-  assign \$389  = \$388  & \enable$127 [4];
-  assign \$390  = \address$123 [95:80] >= 13'h1000;
-  assign \$391  = \$390  & \enable$127 [5];
-  assign \$392  = \address$123 [111:96] >= 13'h1000;
-  assign \$393  = \$392  & \enable$127 [6];
-  assign \$394  = \address$123 [127:112] >= 13'h1000;
-  assign \$395  = \$394  & \enable$127 [7];
-  assign fault_output = | { \$395 , \$393 , \$391 , \$389 , \$387 , \$385 , \$383 , \$381  };
-  assign \$396  = \address$120 [15:0] >= 13'h1000;
-  assign fault_residual = \active$194  & \$396 ;
-  assign \$397  = cycles + 1'h1;
-  assign \$398  = ! host__address[24:22];
-  assign \$399  = \$398  & host__write;
-  assign \$400  = ~ host__error;
-  assign \$401  = \$399  & \$400 ;
+  assign \$142  = \$141  & host__strobe[2];
+  assign \$143  = busy ? \address$124  : { 1'h0, host__address[21:3] };
+  assign \$144  = host__address[24:22] == 2'h3;
+  assign \$145  = \$144  & host__write;
+  assign \$147  = \$145  & \$146 ;
+  assign \$148  = \$147  & host__strobe[3];
+  assign \$149  = host__address[24:22] == 2'h3;
+  assign \$150  = host__address[21:3] >= 16'h9000;
+  assign \$151  = host__read & busy;
+  assign \$152  = \$150  | \$151 ;
+  assign \$153  = ! layer[20:19];
+  assign \$154  = \$153  ? \address$131  : \address$130 [15:0];
+  assign \$155  = busy ? { 3'h0, \$154  } : host__address[21:3];
+  assign \$156  = busy ? { 3'h0, \address$133 [15:0] } : host__address[21:3];
+  assign \$157  = busy ? \word$135 [7:0] : host__data[7:0];
+  assign \$158  = ! layer[22:21];
+  assign \$159  = \enable$137 [0] & \$158 ;
+  assign \$160  = host__address[24:22] == 3'h4;
+  assign \$161  = \$160  & host__write;
+  assign \$162  = ! host__address[2];
+  assign \$163  = \$161  & \$162 ;
+  assign \$164  = \$163  & host__strobe[0];
+  assign \$165  = ~ busy;
+  assign \$166  = \$164  & \$165 ;
+  assign \$167  = busy ? \$159  : \$166 ;
+  assign \$168  = ! layer[20:19];
+  assign \$169  = \$168  ? \address$131  : \address$130 [31:16];
+  assign \$170  = busy ? { 3'h0, \$169  } : host__address[21:3];
+  assign \$171  = busy ? { 3'h0, \address$133 [31:16] } : host__address[21:3];
+  assign \$172  = busy ? \word$135 [15:8] : host__data[15:8];
+  assign \$173  = ! layer[22:21];
+  assign \$174  = \enable$137 [1] & \$173 ;
+  assign \$175  = host__address[24:22] == 3'h4;
+  assign \$176  = \$175  & host__write;
+  assign \$177  = ! host__address[2];
+  assign \$178  = \$176  & \$177 ;
+  assign \$179  = \$178  & host__strobe[1];
+  assign \$180  = ~ busy;
+  assign \$181  = \$179  & \$180 ;
+  assign \$182  = busy ? \$174  : \$181 ;
+  assign \$183  = ! layer[20:19];
+  assign \$184  = \$183  ? \address$131  : \address$130 [47:32];
+  assign \$185  = busy ? { 3'h0, \$184  } : host__address[21:3];
+  assign \$186  = busy ? { 3'h0, \address$133 [47:32] } : host__address[21:3];
+  assign \$187  = busy ? \word$135 [23:16] : host__data[23:16];
+  assign \$188  = ! layer[22:21];
+  assign \$189  = \enable$137 [2] & \$188 ;
+  assign \$190  = host__address[24:22] == 3'h4;
+  assign \$191  = \$190  & host__write;
+  assign \$192  = ! host__address[2];
+  assign \$193  = \$191  & \$192 ;
+  assign \$194  = \$193  & host__strobe[2];
+  assign \$195  = ~ busy;
+  assign \$196  = \$194  & \$195 ;
+  assign \$197  = busy ? \$189  : \$196 ;
+  assign \$198  = ! layer[20:19];
+  assign \$199  = \$198  ? \address$131  : \address$130 [63:48];
+  assign \$200  = busy ? { 3'h0, \$199  } : host__address[21:3];
+  assign \$201  = busy ? { 3'h0, \address$133 [63:48] } : host__address[21:3];
+  assign \$202  = busy ? \word$135 [31:24] : host__data[31:24];
+  assign \$203  = ! layer[22:21];
+  assign \$204  = \enable$137 [3] & \$203 ;
+  assign \$205  = host__address[24:22] == 3'h4;
+  assign \$206  = \$205  & host__write;
+  assign \$207  = ! host__address[2];
+  assign \$208  = \$206  & \$207 ;
+  assign \$209  = \$208  & host__strobe[3];
+  assign \$210  = ~ busy;
+  assign \$211  = \$209  & \$210 ;
+  assign \$212  = busy ? \$204  : \$211 ;
+  assign \$213  = ! layer[20:19];
+  assign \$214  = \$213  ? \address$131  : \address$130 [79:64];
+  assign \$215  = busy ? { 3'h0, \$214  } : host__address[21:3];
+  assign \$216  = busy ? { 3'h0, \address$133 [79:64] } : host__address[21:3];
+  assign \$217  = busy ? \word$135 [39:32] : host__data[7:0];
+  assign \$218  = ! layer[22:21];
+  assign \$219  = \enable$137 [4] & \$218 ;
+  assign \$220  = host__address[24:22] == 3'h4;
+  assign \$221  = \$220  & host__write;
+  assign \$223  = \$221  & \$222 ;
+  assign \$224  = \$223  & host__strobe[0];
+  assign \$225  = ~ busy;
+  assign \$226  = \$224  & \$225 ;
+  assign \$227  = busy ? \$219  : \$226 ;
+  assign \$228  = ! layer[20:19];
+  assign \$229  = \$228  ? \address$131  : \address$130 [95:80];
+  assign \$230  = busy ? { 3'h0, \$229  } : host__address[21:3];
+  assign \$231  = busy ? { 3'h0, \address$133 [95:80] } : host__address[21:3];
+  assign \$232  = busy ? \word$135 [47:40] : host__data[15:8];
+  assign \$233  = ! layer[22:21];
+  assign \$234  = \enable$137 [5] & \$233 ;
+  assign \$235  = host__address[24:22] == 3'h4;
+  assign \$236  = \$235  & host__write;
+  assign \$238  = \$236  & \$237 ;
+  assign \$239  = \$238  & host__strobe[1];
+  assign \$240  = ~ busy;
+  assign \$241  = \$239  & \$240 ;
+  assign \$242  = busy ? \$234  : \$241 ;
+  assign \$243  = ! layer[20:19];
+  assign \$244  = \$243  ? \address$131  : \address$130 [111:96];
+  assign \$245  = busy ? { 3'h0, \$244  } : host__address[21:3];
+  assign \$246  = busy ? { 3'h0, \address$133 [111:96] } : host__address[21:3];
+  assign \$247  = busy ? \word$135 [55:48] : host__data[23:16];
+  assign \$248  = ! layer[22:21];
+  assign \$249  = \enable$137 [6] & \$248 ;
+  assign \$250  = host__address[24:22] == 3'h4;
+  assign \$251  = \$250  & host__write;
+  assign \$253  = \$251  & \$252 ;
+  assign \$254  = \$253  & host__strobe[2];
+  assign \$255  = ~ busy;
+  assign \$256  = \$254  & \$255 ;
+  assign \$257  = busy ? \$249  : \$256 ;
+  assign \$258  = ! layer[20:19];
+  assign \$259  = \$258  ? \address$131  : \address$130 [127:112];
+  assign \$260  = busy ? { 3'h0, \$259  } : host__address[21:3];
+  assign \$261  = busy ? { 3'h0, \address$133 [127:112] } : host__address[21:3];
+  assign \$262  = busy ? \word$135 [63:56] : host__data[31:24];
+  assign \$263  = ! layer[22:21];
+  assign \$264  = \enable$137 [7] & \$263 ;
+  assign \$265  = host__address[24:22] == 3'h4;
+  assign \$266  = \$265  & host__write;
+  assign \$268  = \$266  & \$267 ;
+  assign \$269  = \$268  & host__strobe[3];
+  assign \$270  = ~ busy;
+  assign \$271  = \$269  & \$270 ;
+  assign \$272  = busy ? \$264  : \$271 ;
+  assign \$273  = host__address[24:22] == 3'h4;
+  assign \$274  = host__address[21:3] >= 13'h1000;
+  assign \$275  = \$274  | busy;
+  assign \$276  = layer[20:19] == 1'h1;
+  assign \$277  = \$276  ? \address$131  : \address$130 [15:0];
+  assign \$278  = busy ? { 3'h0, \$277  } : host__address[21:3];
+  assign \$279  = busy ? { 3'h0, \address$133 [15:0] } : host__address[21:3];
+  assign \$280  = busy ? \word$135 [7:0] : host__data[7:0];
+  assign \$281  = layer[22:21] == 1'h1;
+  assign \$282  = \enable$137 [0] & \$281 ;
+  assign \$283  = host__address[24:22] == 3'h5;
+  assign \$284  = \$283  & host__write;
+  assign \$285  = ! host__address[2];
+  assign \$286  = \$284  & \$285 ;
+  assign \$287  = \$286  & host__strobe[0];
+  assign \$288  = ~ busy;
+  assign \$289  = \$287  & \$288 ;
+  assign \$290  = busy ? \$282  : \$289 ;
+  assign \$291  = layer[20:19] == 1'h1;
+  assign \$292  = \$291  ? \address$131  : \address$130 [31:16];
+  assign \$293  = busy ? { 3'h0, \$292  } : host__address[21:3];
+  assign \$294  = busy ? { 3'h0, \address$133 [31:16] } : host__address[21:3];
+  assign \$295  = busy ? \word$135 [15:8] : host__data[15:8];
+  assign \$296  = layer[22:21] == 1'h1;
+  assign \$297  = \enable$137 [1] & \$296 ;
+  assign \$298  = host__address[24:22] == 3'h5;
+  assign \$299  = \$298  & host__write;
+  assign \$300  = ! host__address[2];
+  assign \$301  = \$299  & \$300 ;
+  assign \$302  = \$301  & host__strobe[1];
+  assign \$303  = ~ busy;
+  assign \$304  = \$302  & \$303 ;
+  assign \$305  = busy ? \$297  : \$304 ;
+  assign \$306  = layer[20:19] == 1'h1;
+  assign \$307  = \$306  ? \address$131  : \address$130 [47:32];
+  assign \$308  = busy ? { 3'h0, \$307  } : host__address[21:3];
+  assign \$309  = busy ? { 3'h0, \address$133 [47:32] } : host__address[21:3];
+  assign \$310  = busy ? \word$135 [23:16] : host__data[23:16];
+  assign \$311  = layer[22:21] == 1'h1;
+  assign \$312  = \enable$137 [2] & \$311 ;
+  assign \$313  = host__address[24:22] == 3'h5;
+  assign \$314  = \$313  & host__write;
+  assign \$315  = ! host__address[2];
+  assign \$316  = \$314  & \$315 ;
+  assign \$317  = \$316  & host__strobe[2];
+  assign \$318  = ~ busy;
+  assign \$319  = \$317  & \$318 ;
+  assign \$320  = busy ? \$312  : \$319 ;
+  assign \$321  = layer[20:19] == 1'h1;
+  assign \$322  = \$321  ? \address$131  : \address$130 [63:48];
+  assign \$323  = busy ? { 3'h0, \$322  } : host__address[21:3];
+  assign \$324  = busy ? { 3'h0, \address$133 [63:48] } : host__address[21:3];
+  assign \$325  = busy ? \word$135 [31:24] : host__data[31:24];
+  assign \$326  = layer[22:21] == 1'h1;
+  assign \$327  = \enable$137 [3] & \$326 ;
+  assign \$328  = host__address[24:22] == 3'h5;
+  assign \$329  = \$328  & host__write;
+  assign \$330  = ! host__address[2];
+  assign \$331  = \$329  & \$330 ;
+  assign \$332  = \$331  & host__strobe[3];
+  assign \$333  = ~ busy;
+  assign \$334  = \$332  & \$333 ;
+  assign \$335  = busy ? \$327  : \$334 ;
+  assign \$336  = layer[20:19] == 1'h1;
+  assign \$337  = \$336  ? \address$131  : \address$130 [79:64];
+  assign \$338  = busy ? { 3'h0, \$337  } : host__address[21:3];
+  assign \$339  = busy ? { 3'h0, \address$133 [79:64] } : host__address[21:3];
+  assign \$340  = busy ? \word$135 [39:32] : host__data[7:0];
+  assign \$341  = layer[22:21] == 1'h1;
+  assign \$342  = \enable$137 [4] & \$341 ;
+  assign \$343  = host__address[24:22] == 3'h5;
+  assign \$344  = \$343  & host__write;
+  assign \$346  = \$344  & \$345 ;
+  assign \$347  = \$346  & host__strobe[0];
+  assign \$348  = ~ busy;
+  assign \$349  = \$347  & \$348 ;
+  assign \$350  = busy ? \$342  : \$349 ;
+  assign \$351  = layer[20:19] == 1'h1;
+  assign \$352  = \$351  ? \address$131  : \address$130 [95:80];
+  assign \$353  = busy ? { 3'h0, \$352  } : host__address[21:3];
+  assign \$354  = busy ? { 3'h0, \address$133 [95:80] } : host__address[21:3];
+  assign \$355  = busy ? \word$135 [47:40] : host__data[15:8];
+  assign \$356  = layer[22:21] == 1'h1;
+  assign \$357  = \enable$137 [5] & \$356 ;
+  assign \$358  = host__address[24:22] == 3'h5;
+  assign \$359  = \$358  & host__write;
+  assign \$361  = \$359  & \$360 ;
+  assign \$362  = \$361  & host__strobe[1];
+  assign \$363  = ~ busy;
+  assign \$364  = \$362  & \$363 ;
+  assign \$365  = busy ? \$357  : \$364 ;
+  assign \$366  = layer[20:19] == 1'h1;
+  assign \$367  = \$366  ? \address$131  : \address$130 [111:96];
+  assign \$368  = busy ? { 3'h0, \$367  } : host__address[21:3];
+  assign \$369  = busy ? { 3'h0, \address$133 [111:96] } : host__address[21:3];
+  assign \$370  = busy ? \word$135 [55:48] : host__data[23:16];
+  assign \$371  = layer[22:21] == 1'h1;
+  assign \$372  = \enable$137 [6] & \$371 ;
+  assign \$373  = host__address[24:22] == 3'h5;
+  assign \$374  = \$373  & host__write;
+  assign \$376  = \$374  & \$375 ;
+  assign \$377  = \$376  & host__strobe[2];
+  assign \$378  = ~ busy;
+  assign \$379  = \$377  & \$378 ;
+  assign \$380  = busy ? \$372  : \$379 ;
+  assign \$381  = layer[20:19] == 1'h1;
+  assign \$382  = \$381  ? \address$131  : \address$130 [127:112];
+  assign \$383  = busy ? { 3'h0, \$382  } : host__address[21:3];
+  assign \$384  = busy ? { 3'h0, \address$133 [127:112] } : host__address[21:3];
+  assign \$385  = busy ? \word$135 [63:56] : host__data[31:24];
+  assign \$386  = layer[22:21] == 1'h1;
+  assign \$387  = \enable$137 [7] & \$386 ;
+  assign \$388  = host__address[24:22] == 3'h5;
+  assign \$389  = \$388  & host__write;
+  assign \$391  = \$389  & \$390 ;
+  assign \$392  = \$391  & host__strobe[3];
+  assign \$393  = ~ busy;
+  assign \$394  = \$392  & \$393 ;
+  assign \$395  = busy ? \$387  : \$394 ;
+  assign \$396  = host__address[24:22] == 3'h5;
+  assign \$397  = host__address[21:3] >= 13'h1000;
+  assign \$398  = \$397  | busy;
+  assign \$399  = host__address[24:22] >= 3'h6;
+  assign \$400  = ~ pad;
+  assign \$401  = \token$197 [0] & \$400 ;
+  assign \$402  = \address$131  >= 13'h1000;
+  assign fault_activation = \$401  & \$402 ;
+  assign \$403  = \address$124  >= 16'h9000;
+  assign fault_weight = active & \$403 ;
+  assign \$404  = \address$110  >= 11'h400;
+  assign fault_parameter = \active$201  & \$404 ;
+  assign \$405  = \address$133 [15:0] >= 13'h1000;
+  assign \$406  = \$405  & \enable$137 [0];
+  assign \$407  = \address$133 [31:16] >= 13'h1000;
+  assign \$408  = \$407  & \enable$137 [1];
+  assign \$409  = \address$133 [47:32] >= 13'h1000;
+  assign \$410  = \$409  & \enable$137 [2];
+  assign \$411  = \address$133 [63:48] >= 13'h1000;
+  assign \$412  = \$411  & \enable$137 [3];
+  assign \$413  = \address$133 [79:64] >= 13'h1000;
+  assign \$414  = \$413  & \enable$137 [4];
+  assign \$415  = \address$133 [95:80] >= 13'h1000;
+  assign \$416  = \$415  & \enable$137 [5];
+  assign \$417  = \address$133 [111:96] >= 13'h1000;
+  assign \$418  = \$417  & \enable$137 [6];
+  assign \$419  = \address$133 [127:112] >= 13'h1000;
+  assign \$420  = \$419  & \enable$137 [7];
+  assign fault_output = | { \$420 , \$418 , \$416 , \$414 , \$412 , \$410 , \$408 , \$406  };
+  assign \$421  = \address$130 [15:0] >= 13'h1000;
+  assign fault_residual = \active$204  & \$421 ;
+  assign \$422  = cycles + 1'h1;
+  assign \$423  = stream + streaming;
+  assign \$424  = stall_weights + \stall_weights$210 ;
+  assign \$425  = stall_memory + \stall_memory$211 ;
+  assign \$426  = stall_writeback + \stall_writeback$212 ;
+  assign \$427  = | { waiting, fetching, \stall_writeback$212 , \stall_memory$211 , \stall_weights$210 , streaming };
+  assign \$428  = ~ \$427 ;
+  assign \$429  = busy & \$428 ;
+  assign \$430  = stall_drain + \$429 ;
+  assign \$431  = stall_fetch + fetching;
+  assign \$432  = stall_host + waiting;
+  assign \$433  = ! host__address[24:22];
+  assign \$434  = \$433  & host__write;
+  assign \$435  = ~ host__error;
+  assign \$436  = \$434  & \$435 ;
+  assign \$437  = busy & host__write;
+  assign \$438  = \$437  & host__error;
   always @(posedge clk)
-    region_read <= \$406 ;
+    region_read <= \$443 ;
   always @(posedge clk)
-    offset_read <= \$407 ;
+    offset_read <= \$444 ;
   always @(posedge clk)
-    cycles <= \$408 ;
+    cycles <= \$445 ;
   always @(posedge clk)
-    control_guard_output <= \$409 ;
+    stream <= \$446 ;
   always @(posedge clk)
-    control_guard_input <= \$410 ;
+    stall_weights <= \$447 ;
   always @(posedge clk)
-    control_guard_zero <= \$411 ;
+    stall_memory <= \$448 ;
   always @(posedge clk)
-    control_interrupt <= \$412 ;
+    stall_writeback <= \$449 ;
   always @(posedge clk)
-    first <= \$413 ;
+    stall_drain <= \$450 ;
   always @(posedge clk)
-    count <= \$414 ;
+    stall_fetch <= \$451 ;
   always @(posedge clk)
-    guard_output <= \$415 ;
+    stall_host <= \$452 ;
   always @(posedge clk)
-    guard_input <= \$416 ;
+    control_guard_output <= \$453 ;
   always @(posedge clk)
-    register_data <= \$417 ;
+    control_guard_input <= \$454 ;
   always @(posedge clk)
-    input_bank <= \$418 ;
+    control_guard_zero <= \$455 ;
   always @(posedge clk)
-    residual_bank <= \$419 ;
+    control_interrupt <= \$456 ;
   always @(posedge clk)
-    host__read_data <= \$420 ;
+    refused <= \$457 ;
   always @(posedge clk)
-    token_0 <= \$421 ;
+    first <= \$458 ;
   always @(posedge clk)
-    token_1 <= \$422 ;
+    count <= \$459 ;
   always @(posedge clk)
-    token_2 <= \$423 ;
+    ready <= \$460 ;
   always @(posedge clk)
-    token_3 <= \$424 ;
+    guard_output <= \$461 ;
   always @(posedge clk)
-    token_4 <= \$425 ;
-  always @(posedge clk)
-    token_5 <= \$426 ;
-  always @(posedge clk)
-    token_6 <= \$427 ;
-  always @(posedge clk)
-    token_7 <= \$428 ;
-  always @(posedge clk)
-    token_8 <= \$429 ;
-  always @(posedge clk)
-    token <= \$430 ;
-  always @(posedge clk)
-    swap_0 <= \$431 ;
-  always @(posedge clk)
-    swap <= \$432 ;
-  always @(posedge clk)
-    weight <= \$433 ;
+    guard_input <= \$462 ;
   \holdfast_8x8.activations_0  activations_0 (
     .clk(clk),
-    .read_address(\read_address$118 ),
-    .read_data(\read_data$134 ),
+    .read_address(\read_address$128 ),
+    .read_data(\read_data$144 ),
     .rst(rst),
-    .write_address(\write_address$122 ),
-    .write_data(\write_data$124 ),
-    .write_enable(\write_enable$126 )
+    .write_address(\write_address$132 ),
+    .write_data(\write_data$134 ),
+    .write_enable(\write_enable$136 )
   );
   \holdfast_8x8.activations_1  activations_1 (
     .clk(clk),
-    .read_address(\read_address$128 ),
-    .read_data(\read_data$135 ),
+    .read_address(\read_address$138 ),
+    .read_data(\read_data$145 ),
     .rst(rst),
-    .write_address(\write_address$129 ),
-    .write_data(\write_data$130 ),
-    .write_enable(\write_enable$131 )
+    .write_address(\write_address$139 ),
+    .write_data(\write_data$140 ),
+    .write_enable(\write_enable$141 )
   );
   \holdfast_8x8.array  array (
     .clk(clk),
@@ -1838,7 +1934,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     .s_axi_wvalid(s_axi_wvalid)
   );
   \holdfast_8x8.feeder  feeder (
-    .address(\address$121 ),
+    .address(\address$131 ),
     .clk(clk),
     .done(feeder_done),
     .go(go),
@@ -1846,9 +1942,13 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     .load_next(load_next),
     .pad(pad),
     .rst(rst),
+    .stall_memory(\stall_memory$211 ),
+    .stall_weights(\stall_weights$210 ),
+    .stall_writeback(\stall_writeback$212 ),
     .stop(stop),
+    .streaming(streaming),
     .sub_block(sub_block),
-    .token(\token$187 )
+    .token(\token$197 )
   );
   \holdfast_8x8.input_stage  input_stage (
     .act(act),
@@ -1861,7 +1961,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   );
   \holdfast_8x8.lanes  lanes (
     .clk(clk),
-    .codes(\codes$184 ),
+    .codes(\codes$194 ),
     .\enable$71 (control_guard_output),
     .i(residual),
     .layer(layer),
@@ -1871,39 +1971,39 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     .rst(rst),
     .sums(sums),
     .token(token),
-    .token_22(\token$182 ),
-    .token_8(\token$177 ),
+    .token_22(\token$192 ),
+    .token_8(\token$187 ),
     .use_zero(control_guard_zero)
   );
   \holdfast_8x8.output_writer  output_writer (
-    .address(\address$123 ),
+    .address(\address$133 ),
     .clk(clk),
-    .codes(\codes$184 ),
-    .enable(\enable$127 ),
+    .codes(\codes$194 ),
+    .enable(\enable$137 ),
     .go(go),
     .layer(layer),
     .rst(rst),
-    .token(\token$182 ),
-    .word(\word$125 )
+    .token(\token$192 ),
+    .word(\word$135 )
   );
   \holdfast_8x8.parameter_loader  parameter_loader (
-    .active(\active$191 ),
-    .address(\address$100 ),
-    .base(layer[239:226]),
+    .active(\active$201 ),
+    .address(\address$110 ),
+    .base(layer[242:229]),
     .\begin (\begin ),
     .clk(clk),
     .go(go),
     .rst(rst)
   );
   \holdfast_8x8.residual_reader  residual_reader (
-    .active(\active$194 ),
-    .address(\address$120 ),
+    .active(\active$204 ),
+    .address(\address$130 ),
     .clk(clk),
     .codes(residual),
     .go(go),
     .layer(layer),
     .rst(rst),
-    .token(\token$177 ),
+    .token(\token$187 ),
     .word(residual_word)
   );
   \holdfast_8x8.sequencer  sequencer (
@@ -1918,24 +2018,27 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     .fault_residual(fault_residual),
     .fault_weight(fault_weight),
     .feeder_done(feeder_done),
-    .fetch(\$434 ),
+    .fetch(\$480 ),
+    .fetching(fetching),
     .first(first),
     .go(go),
     .index(index),
     .layer(layer),
+    .ready(ready),
     .rst(rst),
     .start(start),
     .status(status),
     .stop(stop),
+    .waiting(waiting),
     .word(word)
   );
   \holdfast_8x8.weight_loader  weight_loader (
     .active(active),
-    .base(layer[259:240]),
+    .base(layer[262:243]),
     .clk(clk),
     .go(go),
     .load_next(load_next),
-    .pointer(\address$114 ),
+    .pointer(\address$124 ),
     .registered(load),
     .rst(rst),
     .stop(stop)
@@ -1943,7 +2046,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   \holdfast_8x8.weights  weights (
     .clk(clk),
     .read_address(read_address),
-    .read_data(\read_data$202 ),
+    .read_data(\read_data$218 ),
     .rst(rst),
     .write_address(write_address),
     .write_data(write_data),
@@ -1951,12 +2054,145 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$463  = read;
+    if (rst) begin
+      \$463  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$464  = layer[20:19];
+    if (rst) begin
+      \$464  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$465  = layer[24:23];
+    if (rst) begin
+      \$465  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$466  = host__read_data;
+    casez (region_read)
+      3'h0:
+          \$466  = register_data;
+      3'h1:
+          \$466  = word;
+      3'h2:
+          \$466  = \$439 ;
+      3'h3:
+          \$466  = \$440 ;
+      3'h4:
+          \$466  = \$441 ;
+      3'h5:
+          \$466  = \$442 ;
+    endcase
+    if (rst) begin
+      \$466  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$467  = \token$197 ;
+    if (rst) begin
+      \$467  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$468  = token_0;
+    if (rst) begin
+      \$468  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$469  = token_1;
+    if (rst) begin
+      \$469  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$470  = token_2;
+    if (rst) begin
+      \$470  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$471  = token_3;
+    if (rst) begin
+      \$471  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$472  = token_4;
+    if (rst) begin
+      \$472  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$473  = token_5;
+    if (rst) begin
+      \$473  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$474  = token_6;
+    if (rst) begin
+      \$474  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$475  = token_7;
+    if (rst) begin
+      \$475  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$476  = token_8;
+    if (rst) begin
+      \$476  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$477  = \token$197 [1];
+    if (rst) begin
+      \$477  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$478  = swap_0;
+    if (rst) begin
+      \$478  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$479  = \read_data$218 ;
+    if (rst) begin
+      \$479  = 64'h0000000000000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     feeder_word = 64'h0000000000000000;
     casez (input_bank)
       2'h0:
-          feeder_word = \read_data$134 ;
+          feeder_word = \read_data$144 ;
       2'h1:
-          feeder_word = \read_data$135 ;
+          feeder_word = \read_data$145 ;
     endcase
   end
   always @* begin
@@ -1964,9 +2200,9 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     residual_word = 64'h0000000000000000;
     casez (residual_bank)
       2'h0:
-          residual_word = \read_data$134 ;
+          residual_word = \read_data$144 ;
       2'h1:
-          residual_word = \read_data$135 ;
+          residual_word = \read_data$145 ;
     endcase
   end
   always @* begin
@@ -1974,13 +2210,13 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     (* full_case = 32'd1 *)
     casez (offset_read[3:2])
       2'h0:
-          \$402  = { \$signature__data$105 [23], \$signature__data$105 [23], \$signature__data$105 [23], \$signature__data$105 [23], \$signature__data$105 [23], \$signature__data$105 [23], \$signature__data$105 [23], \$signature__data$105 [23], \$signature__data$105  };
+          \$439  = { \$signature__data$115 [23], \$signature__data$115 [23], \$signature__data$115 [23], \$signature__data$115 [23], \$signature__data$115 [23], \$signature__data$115 [23], \$signature__data$115 [23], \$signature__data$115 [23], \$signature__data$115  };
       2'h1:
-          \$402  = parameter_slot_1;
+          \$439  = parameter_slot_1;
       2'h2:
-          \$402  = 32'd0;
+          \$439  = 32'd0;
       2'h3:
-          \$402  = 32'd0;
+          \$439  = 32'd0;
     endcase
   end
   always @* begin
@@ -1988,9 +2224,9 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     (* full_case = 32'd1 *)
     casez (offset_read[2])
       1'h0:
-          \$403  = \read_data$202 [31:0];
+          \$440  = \read_data$218 [31:0];
       1'h1:
-          \$403  = \read_data$202 [63:32];
+          \$440  = \read_data$218 [63:32];
     endcase
   end
   always @* begin
@@ -1998,9 +2234,9 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     (* full_case = 32'd1 *)
     casez (offset_read[2])
       1'h0:
-          \$404  = \read_data$134 [31:0];
+          \$441  = \read_data$144 [31:0];
       1'h1:
-          \$404  = \read_data$134 [63:32];
+          \$441  = \read_data$144 [63:32];
     endcase
   end
   always @* begin
@@ -2008,9 +2244,9 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     (* full_case = 32'd1 *)
     casez (offset_read[2])
       1'h0:
-          \$405  = \read_data$135 [31:0];
+          \$442  = \read_data$145 [31:0];
       1'h1:
-          \$405  = \read_data$135 [63:32];
+          \$442  = \read_data$145 [63:32];
     endcase
   end
   always @* begin
@@ -2036,30 +2272,46 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
         22'h00001c:
             host__error = \$30 ;
         22'h000020:
-            host__error = \$33 ;
+            host__error = \$34 ;
         22'h000024:
-            host__error = \$36 ;
+            host__error = \$37 ;
+        22'h000028:
+            host__error = \$40 ;
+        22'h000030:
+            host__error = \$43 ;
+        22'h000034:
+            host__error = \$46 ;
+        22'h000038:
+            host__error = \$49 ;
+        22'h00003c:
+            host__error = \$52 ;
+        22'h000040:
+            host__error = \$55 ;
+        22'h000044:
+            host__error = \$58 ;
+        22'h000048:
+            host__error = \$61 ;
       endcase
     end
-    if (\$45 ) begin
+    if (\$70 ) begin
       host__error = 1'h1;
     end
-    if (\$50 ) begin
-      host__error = \$56 ;
+    if (\$75 ) begin
+      host__error = \$81 ;
     end
-    if (\$69 ) begin
-      host__error = \$75 ;
+    if (\$94 ) begin
+      host__error = \$100 ;
     end
-    if (\$124 ) begin
-      host__error = \$127 ;
+    if (\$149 ) begin
+      host__error = \$152 ;
     end
-    if (\$248 ) begin
-      host__error = \$250 ;
+    if (\$273 ) begin
+      host__error = \$275 ;
     end
-    if (\$371 ) begin
-      host__error = \$373 ;
+    if (\$396 ) begin
+      host__error = \$398 ;
     end
-    if (\$374 ) begin
+    if (\$399 ) begin
       host__error = 1'h1;
     end
   end
@@ -2073,7 +2325,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
         22'h000004:
             read = { 27'h0000000, control_interrupt, control_guard_zero, control_guard_input, control_guard_output, 1'h0 };
         22'h000008:
-            read = { index, status, 6'h00, done, busy };
+            read = { index, status, 5'h00, refused, done, busy };
         22'h00000c:
             read = { 16'h0000, first };
         22'h000010:
@@ -2085,16 +2337,32 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
         22'h00001c:
             read = guard_input;
         22'h000020:
-            read = 32'd134744072;
+            read = { 16'h0000, ready };
         22'h000024:
+            read = 32'd134744072;
+        22'h000028:
             read = 32'd4120;
+        22'h000030:
+            read = stream;
+        22'h000034:
+            read = stall_weights;
+        22'h000038:
+            read = stall_memory;
+        22'h00003c:
+            read = stall_writeback;
+        22'h000040:
+            read = stall_drain;
+        22'h000044:
+            read = stall_fetch;
+        22'h000048:
+            read = stall_host;
       endcase
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     start = 1'h0;
-    if (\$40 ) begin
+    if (\$65 ) begin
       casez (host__address[21:0])
         22'h000004:
             if (host__data[0]) begin
@@ -2105,291 +2373,304 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$406  = host__address[24:22];
+    \$443  = host__address[24:22];
     if (rst) begin
-      \$406  = 3'h0;
+      \$443  = 3'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$407  = host__address[21:0];
+    \$444  = host__address[21:0];
     if (rst) begin
-      \$407  = 22'h000000;
+      \$444  = 22'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$408  = cycles;
+    \$445  = cycles;
     if (busy) begin
-      \$408  = \$397 [31:0];
+      \$445  = \$422 [31:0];
     end
-    if (\$401 ) begin
+    if (\$436 ) begin
       casez (host__address[21:0])
         22'h000004:
             if (host__data[0]) begin
-              \$408  = 32'd0;
+              \$445  = 32'd0;
             end
       endcase
     end
     if (rst) begin
-      \$408  = 32'd0;
+      \$445  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$409  = control_guard_output;
-    if (\$401 ) begin
+    \$446  = \$423 [31:0];
+    if (\$436 ) begin
       casez (host__address[21:0])
         22'h000004:
-            \$409  = host__data[1];
+            if (host__data[0]) begin
+              \$446  = 32'd0;
+            end
       endcase
     end
     if (rst) begin
-      \$409  = 1'h0;
+      \$446  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$410  = control_guard_input;
-    if (\$401 ) begin
+    \$447  = \$424 [31:0];
+    if (\$436 ) begin
       casez (host__address[21:0])
         22'h000004:
-            \$410  = host__data[2];
+            if (host__data[0]) begin
+              \$447  = 32'd0;
+            end
       endcase
     end
     if (rst) begin
-      \$410  = 1'h0;
+      \$447  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$411  = control_guard_zero;
-    if (\$401 ) begin
+    \$448  = \$425 [31:0];
+    if (\$436 ) begin
       casez (host__address[21:0])
         22'h000004:
-            \$411  = host__data[3];
+            if (host__data[0]) begin
+              \$448  = 32'd0;
+            end
       endcase
     end
     if (rst) begin
-      \$411  = 1'h0;
+      \$448  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$412  = control_interrupt;
-    if (\$401 ) begin
+    \$449  = \$426 [31:0];
+    if (\$436 ) begin
       casez (host__address[21:0])
         22'h000004:
-            \$412  = host__data[4];
+            if (host__data[0]) begin
+              \$449  = 32'd0;
+            end
       endcase
     end
     if (rst) begin
-      \$412  = 1'h0;
+      \$449  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$413  = first;
-    if (\$401 ) begin
+    \$450  = \$430 [31:0];
+    if (\$436 ) begin
+      casez (host__address[21:0])
+        22'h000004:
+            if (host__data[0]) begin
+              \$450  = 32'd0;
+            end
+      endcase
+    end
+    if (rst) begin
+      \$450  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$451  = \$431 [31:0];
+    if (\$436 ) begin
+      casez (host__address[21:0])
+        22'h000004:
+            if (host__data[0]) begin
+              \$451  = 32'd0;
+            end
+      endcase
+    end
+    if (rst) begin
+      \$451  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$452  = \$432 [31:0];
+    if (\$436 ) begin
+      casez (host__address[21:0])
+        22'h000004:
+            if (host__data[0]) begin
+              \$452  = 32'd0;
+            end
+      endcase
+    end
+    if (rst) begin
+      \$452  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$453  = control_guard_output;
+    if (\$436 ) begin
+      casez (host__address[21:0])
+        22'h000004:
+            \$453  = host__data[1];
+      endcase
+    end
+    if (rst) begin
+      \$453  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$454  = control_guard_input;
+    if (\$436 ) begin
+      casez (host__address[21:0])
+        22'h000004:
+            \$454  = host__data[2];
+      endcase
+    end
+    if (rst) begin
+      \$454  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$455  = control_guard_zero;
+    if (\$436 ) begin
+      casez (host__address[21:0])
+        22'h000004:
+            \$455  = host__data[3];
+      endcase
+    end
+    if (rst) begin
+      \$455  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$456  = control_interrupt;
+    if (\$436 ) begin
+      casez (host__address[21:0])
+        22'h000004:
+            \$456  = host__data[4];
+      endcase
+    end
+    if (rst) begin
+      \$456  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$457  = refused;
+    if (\$436 ) begin
+      casez (host__address[21:0])
+        22'h000004:
+            if (host__data[0]) begin
+              \$457  = 1'h0;
+            end
+      endcase
+    end
+    if (\$438 ) begin
+      \$457  = 1'h1;
+    end
+    if (rst) begin
+      \$457  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$458  = first;
+    if (\$436 ) begin
       casez (host__address[21:0])
         22'h000004:
             /* empty */;
         22'h00000c:
-            \$413  = host__data[15:0];
+            \$458  = host__data[15:0];
       endcase
     end
     if (rst) begin
-      \$413  = 16'h0000;
+      \$458  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$414  = count;
-    if (\$401 ) begin
+    \$459  = count;
+    if (\$436 ) begin
       casez (host__address[21:0])
         22'h000004:
             /* empty */;
         22'h00000c:
             /* empty */;
         22'h000010:
-            \$414  = host__data[15:0];
+            \$459  = host__data[15:0];
       endcase
     end
     if (rst) begin
-      \$414  = 16'h0000;
+      \$459  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$415  = guard_output;
-    if (\$401 ) begin
+    \$460  = ready;
+    if (\$436 ) begin
       casez (host__address[21:0])
         22'h000004:
             /* empty */;
         22'h00000c:
             /* empty */;
         22'h000010:
+            /* empty */;
+        22'h000020:
+            \$460  = host__data[15:0];
+      endcase
+    end
+    if (rst) begin
+      \$460  = 16'hffff;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$461  = guard_output;
+    if (\$436 ) begin
+      casez (host__address[21:0])
+        22'h000004:
+            /* empty */;
+        22'h00000c:
+            /* empty */;
+        22'h000010:
+            /* empty */;
+        22'h000020:
             /* empty */;
         22'h000018:
-            \$415  = 32'd0;
+            \$461  = 32'd0;
       endcase
     end
     if (rst) begin
-      \$415  = 32'd0;
+      \$461  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$416  = guard_input;
-    if (\$401 ) begin
+    \$462  = guard_input;
+    if (\$436 ) begin
       casez (host__address[21:0])
         22'h000004:
             /* empty */;
         22'h00000c:
             /* empty */;
         22'h000010:
+            /* empty */;
+        22'h000020:
             /* empty */;
         22'h000018:
             /* empty */;
         22'h00001c:
-            \$416  = 32'd0;
+            \$462  = 32'd0;
       endcase
     end
     if (rst) begin
-      \$416  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$417  = read;
-    if (rst) begin
-      \$417  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$418  = layer[12:11];
-    if (rst) begin
-      \$418  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$419  = layer[16:15];
-    if (rst) begin
-      \$419  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$420  = host__read_data;
-    casez (region_read)
-      3'h0:
-          \$420  = register_data;
-      3'h1:
-          \$420  = word;
-      3'h2:
-          \$420  = \$402 ;
-      3'h3:
-          \$420  = \$403 ;
-      3'h4:
-          \$420  = \$404 ;
-      3'h5:
-          \$420  = \$405 ;
-    endcase
-    if (rst) begin
-      \$420  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$421  = \token$187 ;
-    if (rst) begin
-      \$421  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$422  = token_0;
-    if (rst) begin
-      \$422  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$423  = token_1;
-    if (rst) begin
-      \$423  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$424  = token_2;
-    if (rst) begin
-      \$424  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$425  = token_3;
-    if (rst) begin
-      \$425  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$426  = token_4;
-    if (rst) begin
-      \$426  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$427  = token_5;
-    if (rst) begin
-      \$427  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$428  = token_6;
-    if (rst) begin
-      \$428  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$429  = token_7;
-    if (rst) begin
-      \$429  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$430  = token_8;
-    if (rst) begin
-      \$430  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$431  = \token$187 [1];
-    if (rst) begin
-      \$431  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$432  = swap_0;
-    if (rst) begin
-      \$432  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$433  = \read_data$202 ;
-    if (rst) begin
-      \$433  = 64'h0000000000000000;
+      \$462  = 32'd0;
     end
   end
   assign \s_axi_awid$32  = s_axi_awid;
@@ -2423,56 +2704,57 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \s_axi_rready$60  = s_axi_rready;
   assign error = host__error;
   assign read_data = host__read_data;
-  assign \start$84  = start;
-  assign \first$85  = first;
-  assign \count$86  = count;
+  assign \start$93  = start;
+  assign \first$94  = first;
+  assign \count$95  = count;
+  assign \ready$96  = ready;
   assign enable = control_guard_input;
   assign use_zero = control_guard_zero;
-  assign \enable$89  = control_guard_output;
-  assign \use_zero$90  = control_guard_zero;
-  assign \$signature__addr  = \$46 [10:0];
-  assign address = { index[5:0], \$434  };
+  assign \enable$99  = control_guard_output;
+  assign \use_zero$100  = control_guard_zero;
+  assign \$signature__addr  = \$71 [10:0];
+  assign address = { index[5:0], \$480  };
   assign \$signature__data  = word;
   assign load__addr = host__address[12:2];
   assign load__data = host__data;
-  assign \$signature__addr$99  = \$57 [9:0];
+  assign \$signature__addr$109  = \$82 [9:0];
   assign write__addr = host__address[13:4];
   assign write__data = host__data[23:0];
-  assign \$signature__addr$106  = \$63 [9:0];
-  assign \write__addr$107  = host__address[13:4];
-  assign \write__data$108  = { host__data[29:24], host__data[15:0] };
-  assign parameter_slot_0 = { \$signature__data$105 [23], \$signature__data$105 [23], \$signature__data$105 [23], \$signature__data$105 [23], \$signature__data$105 [23], \$signature__data$105 [23], \$signature__data$105 [23], \$signature__data$105 [23], \$signature__data$105  };
-  assign \layer$138  = layer;
-  assign \go$140  = go;
-  assign \stop$142  = stop;
-  assign \done$144  = feeder_done;
-  assign \layer$145  = layer;
-  assign \sub_block$147  = sub_block;
-  assign \pad$149  = pad;
-  assign \word$150  = feeder_word;
-  assign base = layer[259:240];
-  assign \go$152  = go;
-  assign \stop$153  = stop;
-  assign \load_next$155  = load_next;
-  assign \act$157  = act;
+  assign \$signature__addr$116  = \$88 [9:0];
+  assign \write__addr$117  = host__address[13:4];
+  assign \write__data$118  = { host__data[29:24], host__data[15:0] };
+  assign parameter_slot_0 = { \$signature__data$115 [23], \$signature__data$115 [23], \$signature__data$115 [23], \$signature__data$115 [23], \$signature__data$115 [23], \$signature__data$115 [23], \$signature__data$115 [23], \$signature__data$115 [23], \$signature__data$115  };
+  assign \layer$148  = layer;
+  assign \go$150  = go;
+  assign \stop$152  = stop;
+  assign \done$154  = feeder_done;
+  assign \layer$155  = layer;
+  assign \sub_block$157  = sub_block;
+  assign \pad$159  = pad;
+  assign \word$160  = feeder_word;
+  assign base = layer[262:243];
+  assign \go$162  = go;
+  assign \stop$163  = stop;
+  assign \load_next$165  = load_next;
+  assign \act$167  = act;
   assign swap_1 = swap;
   assign weight_row = weight;
-  assign \load$163  = load;
-  assign \layer$164  = layer;
+  assign \load$173  = load;
+  assign \layer$174  = layer;
   assign token_9 = token;
-  assign \sums$168  = sums;
+  assign \sums$178  = sums;
   assign codes = residual;
-  assign \base$171  = layer[239:226];
-  assign \go$172  = go;
+  assign \base$181  = layer[242:229];
+  assign \go$182  = go;
   assign parameter_begin = \begin ;
-  assign \layer$175  = layer;
-  assign \go$176  = go;
-  assign residual_token = \token$177 ;
-  assign \word$179  = residual_word;
-  assign \layer$180  = layer;
-  assign \go$181  = go;
-  assign codes_token = \token$182 ;
-  assign \codes$185  = \codes$184 ;
+  assign \layer$185  = layer;
+  assign \go$186  = go;
+  assign residual_token = \token$187 ;
+  assign \word$189  = residual_word;
+  assign \layer$190  = layer;
+  assign \go$191  = go;
+  assign codes_token = \token$192 ;
+  assign \codes$195  = \codes$194 ;
   assign overflow = fault_accumulator;
   assign parameter_slot_2 = 32'd0;
   assign parameter_slot_3 = 32'd0;
@@ -2504,104 +2786,6 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \write_data[5]  = write_data[47:40];
   assign \write_data[6]  = write_data[55:48];
   assign \write_data[7]  = write_data[63:56];
-  assign \read_address$118[0]  = \read_address$118 [11:0];
-  assign \read_address$118[1]  = \read_address$118 [23:12];
-  assign \read_address$118[2]  = \read_address$118 [35:24];
-  assign \read_address$118[3]  = \read_address$118 [47:36];
-  assign \read_address$118[4]  = \read_address$118 [59:48];
-  assign \read_address$118[5]  = \read_address$118 [71:60];
-  assign \read_address$118[6]  = \read_address$118 [83:72];
-  assign \read_address$118[7]  = \read_address$118 [95:84];
-  assign \layer.magic  = layer[7:0];
-  assign \layer.hold_weights  = layer[8];
-  assign \layer.maximum  = layer[9];
-  assign \layer.residual  = layer[10];
-  assign \layer.input_bank  = layer[12:11];
-  assign \layer.output_bank  = layer[14:13];
-  assign \layer.residual_bank  = layer[16:15];
-  assign \layer.stride  = layer[19:17];
-  assign \layer.dilation  = layer[22:20];
-  assign \layer.sub_block  = layer[26:23];
-  assign \layer.out_lane  = layer[31:27];
-  assign \layer.input_base  = layer[47:32];
-  assign \layer.input_step  = layer[63:48];
-  assign \layer.step_x  = layer[79:64];
-  assign \layer.step_y  = layer[95:80];
-  assign \layer.step_kx  = layer[111:96];
-  assign \layer.step_ky  = layer[127:112];
-  assign \layer.blocks  = layer[143:128];
-  assign \layer.origin_y  = layer[153:144];
-  assign \layer.origin_x  = layer[163:154];
-  assign \layer.kernel_h  = layer[169:164];
-  assign \layer.kernel_w  = layer[175:170];
-  assign \layer.in_h  = layer[184:176];
-  assign \layer.in_w  = layer[193:185];
-  assign \layer.co_tiles  = layer[207:194];
-  assign \layer.out_h  = layer[216:208];
-  assign \layer.out_w  = layer[225:217];
-  assign \layer.param_base  = layer[239:226];
-  assign \layer.weight_base  = layer[259:240];
-  assign \layer.out_step  = layer[271:260];
-  assign \layer.out_base  = layer[287:272];
-  assign \layer.lane_mask  = layer[303:288];
-  assign \layer.res_base  = layer[319:304];
-  assign \layer.res_step_x  = layer[335:320];
-  assign \layer.res_step_y  = layer[351:336];
-  assign \layer.res_tiles  = layer[365:352];
-  assign \layer.pad_value  = layer[373:366];
-  assign \layer.zero_in  = layer[381:374];
-  assign \layer.input_lo  = layer[389:382];
-  assign \layer.input_hi  = layer[397:390];
-  assign \layer.zero_out  = layer[405:398];
-  assign \layer.lo  = layer[413:406];
-  assign \layer.hi  = layer[421:414];
-  assign \layer.res_zero  = layer[429:422];
-  assign \layer.add_zero  = layer[437:430];
-  assign \layer.add_lo  = layer[445:438];
-  assign \layer.add_hi  = layer[453:446];
-  assign \layer.add_shift  = layer[459:454];
-  assign \layer.add_multiplier_a  = layer[483:460];
-  assign \layer.add_multiplier_b  = layer[507:484];
-  assign \address$120[0]  = \address$120 [15:0];
-  assign \address$120[1]  = \address$120 [31:16];
-  assign \address$120[2]  = \address$120 [47:32];
-  assign \address$120[3]  = \address$120 [63:48];
-  assign \address$120[4]  = \address$120 [79:64];
-  assign \address$120[5]  = \address$120 [95:80];
-  assign \address$120[6]  = \address$120 [111:96];
-  assign \address$120[7]  = \address$120 [127:112];
-  assign \write_address$122[0]  = \write_address$122 [11:0];
-  assign \write_address$122[1]  = \write_address$122 [23:12];
-  assign \write_address$122[2]  = \write_address$122 [35:24];
-  assign \write_address$122[3]  = \write_address$122 [47:36];
-  assign \write_address$122[4]  = \write_address$122 [59:48];
-  assign \write_address$122[5]  = \write_address$122 [71:60];
-  assign \write_address$122[6]  = \write_address$122 [83:72];
-  assign \write_address$122[7]  = \write_address$122 [95:84];
-  assign \address$123[0]  = \address$123 [15:0];
-  assign \address$123[1]  = \address$123 [31:16];
-  assign \address$123[2]  = \address$123 [47:32];
-  assign \address$123[3]  = \address$123 [63:48];
-  assign \address$123[4]  = \address$123 [79:64];
-  assign \address$123[5]  = \address$123 [95:80];
-  assign \address$123[6]  = \address$123 [111:96];
-  assign \address$123[7]  = \address$123 [127:112];
-  assign \write_data$124[0]  = \write_data$124 [7:0];
-  assign \write_data$124[1]  = \write_data$124 [15:8];
-  assign \write_data$124[2]  = \write_data$124 [23:16];
-  assign \write_data$124[3]  = \write_data$124 [31:24];
-  assign \write_data$124[4]  = \write_data$124 [39:32];
-  assign \write_data$124[5]  = \write_data$124 [47:40];
-  assign \write_data$124[6]  = \write_data$124 [55:48];
-  assign \write_data$124[7]  = \write_data$124 [63:56];
-  assign \word$125[0]  = \word$125 [7:0];
-  assign \word$125[1]  = \word$125 [15:8];
-  assign \word$125[2]  = \word$125 [23:16];
-  assign \word$125[3]  = \word$125 [31:24];
-  assign \word$125[4]  = \word$125 [39:32];
-  assign \word$125[5]  = \word$125 [47:40];
-  assign \word$125[6]  = \word$125 [55:48];
-  assign \word$125[7]  = \word$125 [63:56];
   assign \read_address$128[0]  = \read_address$128 [11:0];
   assign \read_address$128[1]  = \read_address$128 [23:12];
   assign \read_address$128[2]  = \read_address$128 [35:24];
@@ -2610,22 +2794,120 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \read_address$128[5]  = \read_address$128 [71:60];
   assign \read_address$128[6]  = \read_address$128 [83:72];
   assign \read_address$128[7]  = \read_address$128 [95:84];
-  assign \write_address$129[0]  = \write_address$129 [11:0];
-  assign \write_address$129[1]  = \write_address$129 [23:12];
-  assign \write_address$129[2]  = \write_address$129 [35:24];
-  assign \write_address$129[3]  = \write_address$129 [47:36];
-  assign \write_address$129[4]  = \write_address$129 [59:48];
-  assign \write_address$129[5]  = \write_address$129 [71:60];
-  assign \write_address$129[6]  = \write_address$129 [83:72];
-  assign \write_address$129[7]  = \write_address$129 [95:84];
-  assign \write_data$130[0]  = \write_data$130 [7:0];
-  assign \write_data$130[1]  = \write_data$130 [15:8];
-  assign \write_data$130[2]  = \write_data$130 [23:16];
-  assign \write_data$130[3]  = \write_data$130 [31:24];
-  assign \write_data$130[4]  = \write_data$130 [39:32];
-  assign \write_data$130[5]  = \write_data$130 [47:40];
-  assign \write_data$130[6]  = \write_data$130 [55:48];
-  assign \write_data$130[7]  = \write_data$130 [63:56];
+  assign \layer.magic  = layer[15:0];
+  assign \layer.hold_weights  = layer[16];
+  assign \layer.maximum  = layer[17];
+  assign \layer.residual  = layer[18];
+  assign \layer.input_bank  = layer[20:19];
+  assign \layer.output_bank  = layer[22:21];
+  assign \layer.residual_bank  = layer[24:23];
+  assign \layer.stride  = layer[27:25];
+  assign \layer.dilation  = layer[30:28];
+  assign \layer.sub_block  = layer[34:31];
+  assign \layer.out_lane  = layer[39:35];
+  assign \layer.input_base  = layer[55:40];
+  assign \layer.input_step  = layer[71:56];
+  assign \layer.step_x  = layer[87:72];
+  assign \layer.step_y  = layer[103:88];
+  assign \layer.step_kx  = layer[119:104];
+  assign \layer.step_ky  = layer[135:120];
+  assign \layer.blocks  = layer[148:136];
+  assign \layer.origin_y  = layer[158:149];
+  assign \layer.origin_x  = layer[168:159];
+  assign \layer.kernel_h  = layer[173:169];
+  assign \layer.kernel_w  = layer[178:174];
+  assign \layer.in_h  = layer[187:179];
+  assign \layer.in_w  = layer[196:188];
+  assign \layer.co_tiles  = layer[210:197];
+  assign \layer.out_h  = layer[219:211];
+  assign \layer.out_w  = layer[228:220];
+  assign \layer.param_base  = layer[242:229];
+  assign \layer.weight_base  = layer[262:243];
+  assign \layer.out_step  = layer[274:263];
+  assign \layer.out_base  = layer[290:275];
+  assign \layer.lane_mask  = layer[306:291];
+  assign \layer.res_base  = layer[322:307];
+  assign \layer.res_step_x  = layer[338:323];
+  assign \layer.res_step_y  = layer[354:339];
+  assign \layer.res_tiles  = layer[368:355];
+  assign \layer.pad_value  = layer[376:369];
+  assign \layer.zero_in  = layer[384:377];
+  assign \layer.input_lo  = layer[392:385];
+  assign \layer.input_hi  = layer[400:393];
+  assign \layer.zero_out  = layer[408:401];
+  assign \layer.lo  = layer[416:409];
+  assign \layer.hi  = layer[424:417];
+  assign \layer.res_zero  = layer[432:425];
+  assign \layer.add_zero  = layer[440:433];
+  assign \layer.add_lo  = layer[448:441];
+  assign \layer.add_hi  = layer[456:449];
+  assign \layer.add_shift  = layer[462:457];
+  assign \layer.add_multiplier_a  = layer[486:463];
+  assign \layer.add_multiplier_b  = layer[510:487];
+  assign \address$130[0]  = \address$130 [15:0];
+  assign \address$130[1]  = \address$130 [31:16];
+  assign \address$130[2]  = \address$130 [47:32];
+  assign \address$130[3]  = \address$130 [63:48];
+  assign \address$130[4]  = \address$130 [79:64];
+  assign \address$130[5]  = \address$130 [95:80];
+  assign \address$130[6]  = \address$130 [111:96];
+  assign \address$130[7]  = \address$130 [127:112];
+  assign \write_address$132[0]  = \write_address$132 [11:0];
+  assign \write_address$132[1]  = \write_address$132 [23:12];
+  assign \write_address$132[2]  = \write_address$132 [35:24];
+  assign \write_address$132[3]  = \write_address$132 [47:36];
+  assign \write_address$132[4]  = \write_address$132 [59:48];
+  assign \write_address$132[5]  = \write_address$132 [71:60];
+  assign \write_address$132[6]  = \write_address$132 [83:72];
+  assign \write_address$132[7]  = \write_address$132 [95:84];
+  assign \address$133[0]  = \address$133 [15:0];
+  assign \address$133[1]  = \address$133 [31:16];
+  assign \address$133[2]  = \address$133 [47:32];
+  assign \address$133[3]  = \address$133 [63:48];
+  assign \address$133[4]  = \address$133 [79:64];
+  assign \address$133[5]  = \address$133 [95:80];
+  assign \address$133[6]  = \address$133 [111:96];
+  assign \address$133[7]  = \address$133 [127:112];
+  assign \write_data$134[0]  = \write_data$134 [7:0];
+  assign \write_data$134[1]  = \write_data$134 [15:8];
+  assign \write_data$134[2]  = \write_data$134 [23:16];
+  assign \write_data$134[3]  = \write_data$134 [31:24];
+  assign \write_data$134[4]  = \write_data$134 [39:32];
+  assign \write_data$134[5]  = \write_data$134 [47:40];
+  assign \write_data$134[6]  = \write_data$134 [55:48];
+  assign \write_data$134[7]  = \write_data$134 [63:56];
+  assign \word$135[0]  = \word$135 [7:0];
+  assign \word$135[1]  = \word$135 [15:8];
+  assign \word$135[2]  = \word$135 [23:16];
+  assign \word$135[3]  = \word$135 [31:24];
+  assign \word$135[4]  = \word$135 [39:32];
+  assign \word$135[5]  = \word$135 [47:40];
+  assign \word$135[6]  = \word$135 [55:48];
+  assign \word$135[7]  = \word$135 [63:56];
+  assign \read_address$138[0]  = \read_address$138 [11:0];
+  assign \read_address$138[1]  = \read_address$138 [23:12];
+  assign \read_address$138[2]  = \read_address$138 [35:24];
+  assign \read_address$138[3]  = \read_address$138 [47:36];
+  assign \read_address$138[4]  = \read_address$138 [59:48];
+  assign \read_address$138[5]  = \read_address$138 [71:60];
+  assign \read_address$138[6]  = \read_address$138 [83:72];
+  assign \read_address$138[7]  = \read_address$138 [95:84];
+  assign \write_address$139[0]  = \write_address$139 [11:0];
+  assign \write_address$139[1]  = \write_address$139 [23:12];
+  assign \write_address$139[2]  = \write_address$139 [35:24];
+  assign \write_address$139[3]  = \write_address$139 [47:36];
+  assign \write_address$139[4]  = \write_address$139 [59:48];
+  assign \write_address$139[5]  = \write_address$139 [71:60];
+  assign \write_address$139[6]  = \write_address$139 [83:72];
+  assign \write_address$139[7]  = \write_address$139 [95:84];
+  assign \write_data$140[0]  = \write_data$140 [7:0];
+  assign \write_data$140[1]  = \write_data$140 [15:8];
+  assign \write_data$140[2]  = \write_data$140 [23:16];
+  assign \write_data$140[3]  = \write_data$140 [31:24];
+  assign \write_data$140[4]  = \write_data$140 [39:32];
+  assign \write_data$140[5]  = \write_data$140 [47:40];
+  assign \write_data$140[6]  = \write_data$140 [55:48];
+  assign \write_data$140[7]  = \write_data$140 [63:56];
   assign \feeder_word[0]  = feeder_word[7:0];
   assign \feeder_word[1]  = feeder_word[15:8];
   assign \feeder_word[2]  = feeder_word[23:16];
@@ -2634,22 +2916,22 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \feeder_word[5]  = feeder_word[47:40];
   assign \feeder_word[6]  = feeder_word[55:48];
   assign \feeder_word[7]  = feeder_word[63:56];
-  assign \read_data$134[0]  = \read_data$134 [7:0];
-  assign \read_data$134[1]  = \read_data$134 [15:8];
-  assign \read_data$134[2]  = \read_data$134 [23:16];
-  assign \read_data$134[3]  = \read_data$134 [31:24];
-  assign \read_data$134[4]  = \read_data$134 [39:32];
-  assign \read_data$134[5]  = \read_data$134 [47:40];
-  assign \read_data$134[6]  = \read_data$134 [55:48];
-  assign \read_data$134[7]  = \read_data$134 [63:56];
-  assign \read_data$135[0]  = \read_data$135 [7:0];
-  assign \read_data$135[1]  = \read_data$135 [15:8];
-  assign \read_data$135[2]  = \read_data$135 [23:16];
-  assign \read_data$135[3]  = \read_data$135 [31:24];
-  assign \read_data$135[4]  = \read_data$135 [39:32];
-  assign \read_data$135[5]  = \read_data$135 [47:40];
-  assign \read_data$135[6]  = \read_data$135 [55:48];
-  assign \read_data$135[7]  = \read_data$135 [63:56];
+  assign \read_data$144[0]  = \read_data$144 [7:0];
+  assign \read_data$144[1]  = \read_data$144 [15:8];
+  assign \read_data$144[2]  = \read_data$144 [23:16];
+  assign \read_data$144[3]  = \read_data$144 [31:24];
+  assign \read_data$144[4]  = \read_data$144 [39:32];
+  assign \read_data$144[5]  = \read_data$144 [47:40];
+  assign \read_data$144[6]  = \read_data$144 [55:48];
+  assign \read_data$144[7]  = \read_data$144 [63:56];
+  assign \read_data$145[0]  = \read_data$145 [7:0];
+  assign \read_data$145[1]  = \read_data$145 [15:8];
+  assign \read_data$145[2]  = \read_data$145 [23:16];
+  assign \read_data$145[3]  = \read_data$145 [31:24];
+  assign \read_data$145[4]  = \read_data$145 [39:32];
+  assign \read_data$145[5]  = \read_data$145 [47:40];
+  assign \read_data$145[6]  = \read_data$145 [55:48];
+  assign \read_data$145[7]  = \read_data$145 [63:56];
   assign \residual_word[0]  = residual_word[7:0];
   assign \residual_word[1]  = residual_word[15:8];
   assign \residual_word[2]  = residual_word[23:16];
@@ -2658,114 +2940,114 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \residual_word[5]  = residual_word[47:40];
   assign \residual_word[6]  = residual_word[55:48];
   assign \residual_word[7]  = residual_word[63:56];
-  assign \layer$138.magic  = layer[7:0];
-  assign \layer$138.hold_weights  = layer[8];
-  assign \layer$138.maximum  = layer[9];
-  assign \layer$138.residual  = layer[10];
-  assign \layer$138.input_bank  = layer[12:11];
-  assign \layer$138.output_bank  = layer[14:13];
-  assign \layer$138.residual_bank  = layer[16:15];
-  assign \layer$138.stride  = layer[19:17];
-  assign \layer$138.dilation  = layer[22:20];
-  assign \layer$138.sub_block  = layer[26:23];
-  assign \layer$138.out_lane  = layer[31:27];
-  assign \layer$138.input_base  = layer[47:32];
-  assign \layer$138.input_step  = layer[63:48];
-  assign \layer$138.step_x  = layer[79:64];
-  assign \layer$138.step_y  = layer[95:80];
-  assign \layer$138.step_kx  = layer[111:96];
-  assign \layer$138.step_ky  = layer[127:112];
-  assign \layer$138.blocks  = layer[143:128];
-  assign \layer$138.origin_y  = layer[153:144];
-  assign \layer$138.origin_x  = layer[163:154];
-  assign \layer$138.kernel_h  = layer[169:164];
-  assign \layer$138.kernel_w  = layer[175:170];
-  assign \layer$138.in_h  = layer[184:176];
-  assign \layer$138.in_w  = layer[193:185];
-  assign \layer$138.co_tiles  = layer[207:194];
-  assign \layer$138.out_h  = layer[216:208];
-  assign \layer$138.out_w  = layer[225:217];
-  assign \layer$138.param_base  = layer[239:226];
-  assign \layer$138.weight_base  = layer[259:240];
-  assign \layer$138.out_step  = layer[271:260];
-  assign \layer$138.out_base  = layer[287:272];
-  assign \layer$138.lane_mask  = layer[303:288];
-  assign \layer$138.res_base  = layer[319:304];
-  assign \layer$138.res_step_x  = layer[335:320];
-  assign \layer$138.res_step_y  = layer[351:336];
-  assign \layer$138.res_tiles  = layer[365:352];
-  assign \layer$138.pad_value  = layer[373:366];
-  assign \layer$138.zero_in  = layer[381:374];
-  assign \layer$138.input_lo  = layer[389:382];
-  assign \layer$138.input_hi  = layer[397:390];
-  assign \layer$138.zero_out  = layer[405:398];
-  assign \layer$138.lo  = layer[413:406];
-  assign \layer$138.hi  = layer[421:414];
-  assign \layer$138.res_zero  = layer[429:422];
-  assign \layer$138.add_zero  = layer[437:430];
-  assign \layer$138.add_lo  = layer[445:438];
-  assign \layer$138.add_hi  = layer[453:446];
-  assign \layer$138.add_shift  = layer[459:454];
-  assign \layer$138.add_multiplier_a  = layer[483:460];
-  assign \layer$138.add_multiplier_b  = layer[507:484];
-  assign \layer$145.magic  = layer[7:0];
-  assign \layer$145.hold_weights  = layer[8];
-  assign \layer$145.maximum  = layer[9];
-  assign \layer$145.residual  = layer[10];
-  assign \layer$145.input_bank  = layer[12:11];
-  assign \layer$145.output_bank  = layer[14:13];
-  assign \layer$145.residual_bank  = layer[16:15];
-  assign \layer$145.stride  = layer[19:17];
-  assign \layer$145.dilation  = layer[22:20];
-  assign \layer$145.sub_block  = layer[26:23];
-  assign \layer$145.out_lane  = layer[31:27];
-  assign \layer$145.input_base  = layer[47:32];
-  assign \layer$145.input_step  = layer[63:48];
-  assign \layer$145.step_x  = layer[79:64];
-  assign \layer$145.step_y  = layer[95:80];
-  assign \layer$145.step_kx  = layer[111:96];
-  assign \layer$145.step_ky  = layer[127:112];
-  assign \layer$145.blocks  = layer[143:128];
-  assign \layer$145.origin_y  = layer[153:144];
-  assign \layer$145.origin_x  = layer[163:154];
-  assign \layer$145.kernel_h  = layer[169:164];
-  assign \layer$145.kernel_w  = layer[175:170];
-  assign \layer$145.in_h  = layer[184:176];
-  assign \layer$145.in_w  = layer[193:185];
-  assign \layer$145.co_tiles  = layer[207:194];
-  assign \layer$145.out_h  = layer[216:208];
-  assign \layer$145.out_w  = layer[225:217];
-  assign \layer$145.param_base  = layer[239:226];
-  assign \layer$145.weight_base  = layer[259:240];
-  assign \layer$145.out_step  = layer[271:260];
-  assign \layer$145.out_base  = layer[287:272];
-  assign \layer$145.lane_mask  = layer[303:288];
-  assign \layer$145.res_base  = layer[319:304];
-  assign \layer$145.res_step_x  = layer[335:320];
-  assign \layer$145.res_step_y  = layer[351:336];
-  assign \layer$145.res_tiles  = layer[365:352];
-  assign \layer$145.pad_value  = layer[373:366];
-  assign \layer$145.zero_in  = layer[381:374];
-  assign \layer$145.input_lo  = layer[389:382];
-  assign \layer$145.input_hi  = layer[397:390];
-  assign \layer$145.zero_out  = layer[405:398];
-  assign \layer$145.lo  = layer[413:406];
-  assign \layer$145.hi  = layer[421:414];
-  assign \layer$145.res_zero  = layer[429:422];
-  assign \layer$145.add_zero  = layer[437:430];
-  assign \layer$145.add_lo  = layer[445:438];
-  assign \layer$145.add_hi  = layer[453:446];
-  assign \layer$145.add_shift  = layer[459:454];
-  assign \layer$145.add_multiplier_a  = layer[483:460];
-  assign \layer$145.add_multiplier_b  = layer[507:484];
-  assign \word$150[0]  = feeder_word[7:0];
-  assign \word$150[1]  = feeder_word[15:8];
-  assign \word$150[2]  = feeder_word[23:16];
-  assign \word$150[3]  = feeder_word[31:24];
-  assign \word$150[4]  = feeder_word[39:32];
-  assign \word$150[5]  = feeder_word[47:40];
-  assign \word$150[6]  = feeder_word[55:48];
-  assign \word$150[7]  = feeder_word[63:56];
+  assign \layer$148.magic  = layer[15:0];
+  assign \layer$148.hold_weights  = layer[16];
+  assign \layer$148.maximum  = layer[17];
+  assign \layer$148.residual  = layer[18];
+  assign \layer$148.input_bank  = layer[20:19];
+  assign \layer$148.output_bank  = layer[22:21];
+  assign \layer$148.residual_bank  = layer[24:23];
+  assign \layer$148.stride  = layer[27:25];
+  assign \layer$148.dilation  = layer[30:28];
+  assign \layer$148.sub_block  = layer[34:31];
+  assign \layer$148.out_lane  = layer[39:35];
+  assign \layer$148.input_base  = layer[55:40];
+  assign \layer$148.input_step  = layer[71:56];
+  assign \layer$148.step_x  = layer[87:72];
+  assign \layer$148.step_y  = layer[103:88];
+  assign \layer$148.step_kx  = layer[119:104];
+  assign \layer$148.step_ky  = layer[135:120];
+  assign \layer$148.blocks  = layer[148:136];
+  assign \layer$148.origin_y  = layer[158:149];
+  assign \layer$148.origin_x  = layer[168:159];
+  assign \layer$148.kernel_h  = layer[173:169];
+  assign \layer$148.kernel_w  = layer[178:174];
+  assign \layer$148.in_h  = layer[187:179];
+  assign \layer$148.in_w  = layer[196:188];
+  assign \layer$148.co_tiles  = layer[210:197];
+  assign \layer$148.out_h  = layer[219:211];
+  assign \layer$148.out_w  = layer[228:220];
+  assign \layer$148.param_base  = layer[242:229];
+  assign \layer$148.weight_base  = layer[262:243];
+  assign \layer$148.out_step  = layer[274:263];
+  assign \layer$148.out_base  = layer[290:275];
+  assign \layer$148.lane_mask  = layer[306:291];
+  assign \layer$148.res_base  = layer[322:307];
+  assign \layer$148.res_step_x  = layer[338:323];
+  assign \layer$148.res_step_y  = layer[354:339];
+  assign \layer$148.res_tiles  = layer[368:355];
+  assign \layer$148.pad_value  = layer[376:369];
+  assign \layer$148.zero_in  = layer[384:377];
+  assign \layer$148.input_lo  = layer[392:385];
+  assign \layer$148.input_hi  = layer[400:393];
+  assign \layer$148.zero_out  = layer[408:401];
+  assign \layer$148.lo  = layer[416:409];
+  assign \layer$148.hi  = layer[424:417];
+  assign \layer$148.res_zero  = layer[432:425];
+  assign \layer$148.add_zero  = layer[440:433];
+  assign \layer$148.add_lo  = layer[448:441];
+  assign \layer$148.add_hi  = layer[456:449];
+  assign \layer$148.add_shift  = layer[462:457];
+  assign \layer$148.add_multiplier_a  = layer[486:463];
+  assign \layer$148.add_multiplier_b  = layer[510:487];
+  assign \layer$155.magic  = layer[15:0];
+  assign \layer$155.hold_weights  = layer[16];
+  assign \layer$155.maximum  = layer[17];
+  assign \layer$155.residual  = layer[18];
+  assign \layer$155.input_bank  = layer[20:19];
+  assign \layer$155.output_bank  = layer[22:21];
+  assign \layer$155.residual_bank  = layer[24:23];
+  assign \layer$155.stride  = layer[27:25];
+  assign \layer$155.dilation  = layer[30:28];
+  assign \layer$155.sub_block  = layer[34:31];
+  assign \layer$155.out_lane  = layer[39:35];
+  assign \layer$155.input_base  = layer[55:40];
+  assign \layer$155.input_step  = layer[71:56];
+  assign \layer$155.step_x  = layer[87:72];
+  assign \layer$155.step_y  = layer[103:88];
+  assign \layer$155.step_kx  = layer[119:104];
+  assign \layer$155.step_ky  = layer[135:120];
+  assign \layer$155.blocks  = layer[148:136];
+  assign \layer$155.origin_y  = layer[158:149];
+  assign \layer$155.origin_x  = layer[168:159];
+  assign \layer$155.kernel_h  = layer[173:169];
+  assign \layer$155.kernel_w  = layer[178:174];
+  assign \layer$155.in_h  = layer[187:179];
+  assign \layer$155.in_w  = layer[196:188];
+  assign \layer$155.co_tiles  = layer[210:197];
+  assign \layer$155.out_h  = layer[219:211];
+  assign \layer$155.out_w  = layer[228:220];
+  assign \layer$155.param_base  = layer[242:229];
+  assign \layer$155.weight_base  = layer[262:243];
+  assign \layer$155.out_step  = layer[274:263];
+  assign \layer$155.out_base  = layer[290:275];
+  assign \layer$155.lane_mask  = layer[306:291];
+  assign \layer$155.res_base  = layer[322:307];
+  assign \layer$155.res_step_x  = layer[338:323];
+  assign \layer$155.res_step_y  = layer[354:339];
+  assign \layer$155.res_tiles  = layer[368:355];
+  assign \layer$155.pad_value  = layer[376:369];
+  assign \layer$155.zero_in  = layer[384:377];
+  assign \layer$155.input_lo  = layer[392:385];
+  assign \layer$155.input_hi  = layer[400:393];
+  assign \layer$155.zero_out  = layer[408:401];
+  assign \layer$155.lo  = layer[416:409];
+  assign \layer$155.hi  = layer[424:417];
+  assign \layer$155.res_zero  = layer[432:425];
+  assign \layer$155.add_zero  = layer[440:433];
+  assign \layer$155.add_lo  = layer[448:441];
+  assign \layer$155.add_hi  = layer[456:449];
+  assign \layer$155.add_shift  = layer[462:457];
+  assign \layer$155.add_multiplier_a  = layer[486:463];
+  assign \layer$155.add_multiplier_b  = layer[510:487];
+  assign \word$160[0]  = feeder_word[7:0];
+  assign \word$160[1]  = feeder_word[15:8];
+  assign \word$160[2]  = feeder_word[23:16];
+  assign \word$160[3]  = feeder_word[31:24];
+  assign \word$160[4]  = feeder_word[39:32];
+  assign \word$160[5]  = feeder_word[47:40];
+  assign \word$160[6]  = feeder_word[55:48];
+  assign \word$160[7]  = feeder_word[63:56];
   assign \act[0]  = act[7:0];
   assign \act[1]  = act[15:8];
   assign \act[2]  = act[23:16];
@@ -2774,14 +3056,14 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \act[5]  = act[47:40];
   assign \act[6]  = act[55:48];
   assign \act[7]  = act[63:56];
-  assign \act$157[0]  = act[7:0];
-  assign \act$157[1]  = act[15:8];
-  assign \act$157[2]  = act[23:16];
-  assign \act$157[3]  = act[31:24];
-  assign \act$157[4]  = act[39:32];
-  assign \act$157[5]  = act[47:40];
-  assign \act$157[6]  = act[55:48];
-  assign \act$157[7]  = act[63:56];
+  assign \act$167[0]  = act[7:0];
+  assign \act$167[1]  = act[15:8];
+  assign \act$167[2]  = act[23:16];
+  assign \act$167[3]  = act[31:24];
+  assign \act$167[4]  = act[39:32];
+  assign \act$167[5]  = act[47:40];
+  assign \act$167[6]  = act[55:48];
+  assign \act$167[7]  = act[63:56];
   assign \weight[0]  = weight[7:0];
   assign \weight[1]  = weight[15:8];
   assign \weight[2]  = weight[23:16];
@@ -2798,56 +3080,56 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \weight_row[5]  = weight[47:40];
   assign \weight_row[6]  = weight[55:48];
   assign \weight_row[7]  = weight[63:56];
-  assign \layer$164.magic  = layer[7:0];
-  assign \layer$164.hold_weights  = layer[8];
-  assign \layer$164.maximum  = layer[9];
-  assign \layer$164.residual  = layer[10];
-  assign \layer$164.input_bank  = layer[12:11];
-  assign \layer$164.output_bank  = layer[14:13];
-  assign \layer$164.residual_bank  = layer[16:15];
-  assign \layer$164.stride  = layer[19:17];
-  assign \layer$164.dilation  = layer[22:20];
-  assign \layer$164.sub_block  = layer[26:23];
-  assign \layer$164.out_lane  = layer[31:27];
-  assign \layer$164.input_base  = layer[47:32];
-  assign \layer$164.input_step  = layer[63:48];
-  assign \layer$164.step_x  = layer[79:64];
-  assign \layer$164.step_y  = layer[95:80];
-  assign \layer$164.step_kx  = layer[111:96];
-  assign \layer$164.step_ky  = layer[127:112];
-  assign \layer$164.blocks  = layer[143:128];
-  assign \layer$164.origin_y  = layer[153:144];
-  assign \layer$164.origin_x  = layer[163:154];
-  assign \layer$164.kernel_h  = layer[169:164];
-  assign \layer$164.kernel_w  = layer[175:170];
-  assign \layer$164.in_h  = layer[184:176];
-  assign \layer$164.in_w  = layer[193:185];
-  assign \layer$164.co_tiles  = layer[207:194];
-  assign \layer$164.out_h  = layer[216:208];
-  assign \layer$164.out_w  = layer[225:217];
-  assign \layer$164.param_base  = layer[239:226];
-  assign \layer$164.weight_base  = layer[259:240];
-  assign \layer$164.out_step  = layer[271:260];
-  assign \layer$164.out_base  = layer[287:272];
-  assign \layer$164.lane_mask  = layer[303:288];
-  assign \layer$164.res_base  = layer[319:304];
-  assign \layer$164.res_step_x  = layer[335:320];
-  assign \layer$164.res_step_y  = layer[351:336];
-  assign \layer$164.res_tiles  = layer[365:352];
-  assign \layer$164.pad_value  = layer[373:366];
-  assign \layer$164.zero_in  = layer[381:374];
-  assign \layer$164.input_lo  = layer[389:382];
-  assign \layer$164.input_hi  = layer[397:390];
-  assign \layer$164.zero_out  = layer[405:398];
-  assign \layer$164.lo  = layer[413:406];
-  assign \layer$164.hi  = layer[421:414];
-  assign \layer$164.res_zero  = layer[429:422];
-  assign \layer$164.add_zero  = layer[437:430];
-  assign \layer$164.add_lo  = layer[445:438];
-  assign \layer$164.add_hi  = layer[453:446];
-  assign \layer$164.add_shift  = layer[459:454];
-  assign \layer$164.add_multiplier_a  = layer[483:460];
-  assign \layer$164.add_multiplier_b  = layer[507:484];
+  assign \layer$174.magic  = layer[15:0];
+  assign \layer$174.hold_weights  = layer[16];
+  assign \layer$174.maximum  = layer[17];
+  assign \layer$174.residual  = layer[18];
+  assign \layer$174.input_bank  = layer[20:19];
+  assign \layer$174.output_bank  = layer[22:21];
+  assign \layer$174.residual_bank  = layer[24:23];
+  assign \layer$174.stride  = layer[27:25];
+  assign \layer$174.dilation  = layer[30:28];
+  assign \layer$174.sub_block  = layer[34:31];
+  assign \layer$174.out_lane  = layer[39:35];
+  assign \layer$174.input_base  = layer[55:40];
+  assign \layer$174.input_step  = layer[71:56];
+  assign \layer$174.step_x  = layer[87:72];
+  assign \layer$174.step_y  = layer[103:88];
+  assign \layer$174.step_kx  = layer[119:104];
+  assign \layer$174.step_ky  = layer[135:120];
+  assign \layer$174.blocks  = layer[148:136];
+  assign \layer$174.origin_y  = layer[158:149];
+  assign \layer$174.origin_x  = layer[168:159];
+  assign \layer$174.kernel_h  = layer[173:169];
+  assign \layer$174.kernel_w  = layer[178:174];
+  assign \layer$174.in_h  = layer[187:179];
+  assign \layer$174.in_w  = layer[196:188];
+  assign \layer$174.co_tiles  = layer[210:197];
+  assign \layer$174.out_h  = layer[219:211];
+  assign \layer$174.out_w  = layer[228:220];
+  assign \layer$174.param_base  = layer[242:229];
+  assign \layer$174.weight_base  = layer[262:243];
+  assign \layer$174.out_step  = layer[274:263];
+  assign \layer$174.out_base  = layer[290:275];
+  assign \layer$174.lane_mask  = layer[306:291];
+  assign \layer$174.res_base  = layer[322:307];
+  assign \layer$174.res_step_x  = layer[338:323];
+  assign \layer$174.res_step_y  = layer[354:339];
+  assign \layer$174.res_tiles  = layer[368:355];
+  assign \layer$174.pad_value  = layer[376:369];
+  assign \layer$174.zero_in  = layer[384:377];
+  assign \layer$174.input_lo  = layer[392:385];
+  assign \layer$174.input_hi  = layer[400:393];
+  assign \layer$174.zero_out  = layer[408:401];
+  assign \layer$174.lo  = layer[416:409];
+  assign \layer$174.hi  = layer[424:417];
+  assign \layer$174.res_zero  = layer[432:425];
+  assign \layer$174.add_zero  = layer[440:433];
+  assign \layer$174.add_lo  = layer[448:441];
+  assign \layer$174.add_hi  = layer[456:449];
+  assign \layer$174.add_shift  = layer[462:457];
+  assign \layer$174.add_multiplier_a  = layer[486:463];
+  assign \layer$174.add_multiplier_b  = layer[510:487];
   assign \token.valid  = token[0];
   assign \token.start  = token[1];
   assign \token.end  = token[2];
@@ -2866,14 +3148,14 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \sums[5]  = sums[143:120];
   assign \sums[6]  = sums[167:144];
   assign \sums[7]  = sums[191:168];
-  assign \sums$168[0]  = sums[23:0];
-  assign \sums$168[1]  = sums[47:24];
-  assign \sums$168[2]  = sums[71:48];
-  assign \sums$168[3]  = sums[95:72];
-  assign \sums$168[4]  = sums[119:96];
-  assign \sums$168[5]  = sums[143:120];
-  assign \sums$168[6]  = sums[167:144];
-  assign \sums$168[7]  = sums[191:168];
+  assign \sums$178[0]  = sums[23:0];
+  assign \sums$178[1]  = sums[47:24];
+  assign \sums$178[2]  = sums[71:48];
+  assign \sums$178[3]  = sums[95:72];
+  assign \sums$178[4]  = sums[119:96];
+  assign \sums$178[5]  = sums[143:120];
+  assign \sums$178[6]  = sums[167:144];
+  assign \sums$178[7]  = sums[191:168];
   assign \residual[0]  = residual[7:0];
   assign \residual[1]  = residual[15:8];
   assign \residual[2]  = residual[23:16];
@@ -2890,163 +3172,163 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \codes[5]  = residual[47:40];
   assign \codes[6]  = residual[55:48];
   assign \codes[7]  = residual[63:56];
-  assign \layer$175.magic  = layer[7:0];
-  assign \layer$175.hold_weights  = layer[8];
-  assign \layer$175.maximum  = layer[9];
-  assign \layer$175.residual  = layer[10];
-  assign \layer$175.input_bank  = layer[12:11];
-  assign \layer$175.output_bank  = layer[14:13];
-  assign \layer$175.residual_bank  = layer[16:15];
-  assign \layer$175.stride  = layer[19:17];
-  assign \layer$175.dilation  = layer[22:20];
-  assign \layer$175.sub_block  = layer[26:23];
-  assign \layer$175.out_lane  = layer[31:27];
-  assign \layer$175.input_base  = layer[47:32];
-  assign \layer$175.input_step  = layer[63:48];
-  assign \layer$175.step_x  = layer[79:64];
-  assign \layer$175.step_y  = layer[95:80];
-  assign \layer$175.step_kx  = layer[111:96];
-  assign \layer$175.step_ky  = layer[127:112];
-  assign \layer$175.blocks  = layer[143:128];
-  assign \layer$175.origin_y  = layer[153:144];
-  assign \layer$175.origin_x  = layer[163:154];
-  assign \layer$175.kernel_h  = layer[169:164];
-  assign \layer$175.kernel_w  = layer[175:170];
-  assign \layer$175.in_h  = layer[184:176];
-  assign \layer$175.in_w  = layer[193:185];
-  assign \layer$175.co_tiles  = layer[207:194];
-  assign \layer$175.out_h  = layer[216:208];
-  assign \layer$175.out_w  = layer[225:217];
-  assign \layer$175.param_base  = layer[239:226];
-  assign \layer$175.weight_base  = layer[259:240];
-  assign \layer$175.out_step  = layer[271:260];
-  assign \layer$175.out_base  = layer[287:272];
-  assign \layer$175.lane_mask  = layer[303:288];
-  assign \layer$175.res_base  = layer[319:304];
-  assign \layer$175.res_step_x  = layer[335:320];
-  assign \layer$175.res_step_y  = layer[351:336];
-  assign \layer$175.res_tiles  = layer[365:352];
-  assign \layer$175.pad_value  = layer[373:366];
-  assign \layer$175.zero_in  = layer[381:374];
-  assign \layer$175.input_lo  = layer[389:382];
-  assign \layer$175.input_hi  = layer[397:390];
-  assign \layer$175.zero_out  = layer[405:398];
-  assign \layer$175.lo  = layer[413:406];
-  assign \layer$175.hi  = layer[421:414];
-  assign \layer$175.res_zero  = layer[429:422];
-  assign \layer$175.add_zero  = layer[437:430];
-  assign \layer$175.add_lo  = layer[445:438];
-  assign \layer$175.add_hi  = layer[453:446];
-  assign \layer$175.add_shift  = layer[459:454];
-  assign \layer$175.add_multiplier_a  = layer[483:460];
-  assign \layer$175.add_multiplier_b  = layer[507:484];
-  assign \token$177.valid  = \token$177 [0];
-  assign \token$177.start  = \token$177 [1];
-  assign \token$177.end  = \token$177 [2];
-  assign \token$177.first  = \token$177 [3];
-  assign \token$177.last  = \token$177 [4];
-  assign \residual_token.valid  = \token$177 [0];
-  assign \residual_token.start  = \token$177 [1];
-  assign \residual_token.end  = \token$177 [2];
-  assign \residual_token.first  = \token$177 [3];
-  assign \residual_token.last  = \token$177 [4];
-  assign \word$179[0]  = residual_word[7:0];
-  assign \word$179[1]  = residual_word[15:8];
-  assign \word$179[2]  = residual_word[23:16];
-  assign \word$179[3]  = residual_word[31:24];
-  assign \word$179[4]  = residual_word[39:32];
-  assign \word$179[5]  = residual_word[47:40];
-  assign \word$179[6]  = residual_word[55:48];
-  assign \word$179[7]  = residual_word[63:56];
-  assign \layer$180.magic  = layer[7:0];
-  assign \layer$180.hold_weights  = layer[8];
-  assign \layer$180.maximum  = layer[9];
-  assign \layer$180.residual  = layer[10];
-  assign \layer$180.input_bank  = layer[12:11];
-  assign \layer$180.output_bank  = layer[14:13];
-  assign \layer$180.residual_bank  = layer[16:15];
-  assign \layer$180.stride  = layer[19:17];
-  assign \layer$180.dilation  = layer[22:20];
-  assign \layer$180.sub_block  = layer[26:23];
-  assign \layer$180.out_lane  = layer[31:27];
-  assign \layer$180.input_base  = layer[47:32];
-  assign \layer$180.input_step  = layer[63:48];
-  assign \layer$180.step_x  = layer[79:64];
-  assign \layer$180.step_y  = layer[95:80];
-  assign \layer$180.step_kx  = layer[111:96];
-  assign \layer$180.step_ky  = layer[127:112];
-  assign \layer$180.blocks  = layer[143:128];
-  assign \layer$180.origin_y  = layer[153:144];
-  assign \layer$180.origin_x  = layer[163:154];
-  assign \layer$180.kernel_h  = layer[169:164];
-  assign \layer$180.kernel_w  = layer[175:170];
-  assign \layer$180.in_h  = layer[184:176];
-  assign \layer$180.in_w  = layer[193:185];
-  assign \layer$180.co_tiles  = layer[207:194];
-  assign \layer$180.out_h  = layer[216:208];
-  assign \layer$180.out_w  = layer[225:217];
-  assign \layer$180.param_base  = layer[239:226];
-  assign \layer$180.weight_base  = layer[259:240];
-  assign \layer$180.out_step  = layer[271:260];
-  assign \layer$180.out_base  = layer[287:272];
-  assign \layer$180.lane_mask  = layer[303:288];
-  assign \layer$180.res_base  = layer[319:304];
-  assign \layer$180.res_step_x  = layer[335:320];
-  assign \layer$180.res_step_y  = layer[351:336];
-  assign \layer$180.res_tiles  = layer[365:352];
-  assign \layer$180.pad_value  = layer[373:366];
-  assign \layer$180.zero_in  = layer[381:374];
-  assign \layer$180.input_lo  = layer[389:382];
-  assign \layer$180.input_hi  = layer[397:390];
-  assign \layer$180.zero_out  = layer[405:398];
-  assign \layer$180.lo  = layer[413:406];
-  assign \layer$180.hi  = layer[421:414];
-  assign \layer$180.res_zero  = layer[429:422];
-  assign \layer$180.add_zero  = layer[437:430];
-  assign \layer$180.add_lo  = layer[445:438];
-  assign \layer$180.add_hi  = layer[453:446];
-  assign \layer$180.add_shift  = layer[459:454];
-  assign \layer$180.add_multiplier_a  = layer[483:460];
-  assign \layer$180.add_multiplier_b  = layer[507:484];
-  assign \token$182.valid  = \token$182 [0];
-  assign \token$182.start  = \token$182 [1];
-  assign \token$182.end  = \token$182 [2];
-  assign \token$182.first  = \token$182 [3];
-  assign \token$182.last  = \token$182 [4];
-  assign \codes_token.valid  = \token$182 [0];
-  assign \codes_token.start  = \token$182 [1];
-  assign \codes_token.end  = \token$182 [2];
-  assign \codes_token.first  = \token$182 [3];
-  assign \codes_token.last  = \token$182 [4];
-  assign \codes$184[0]  = \codes$184 [7:0];
-  assign \codes$184[1]  = \codes$184 [15:8];
-  assign \codes$184[2]  = \codes$184 [23:16];
-  assign \codes$184[3]  = \codes$184 [31:24];
-  assign \codes$184[4]  = \codes$184 [39:32];
-  assign \codes$184[5]  = \codes$184 [47:40];
-  assign \codes$184[6]  = \codes$184 [55:48];
-  assign \codes$184[7]  = \codes$184 [63:56];
-  assign \codes$185[0]  = \codes$184 [7:0];
-  assign \codes$185[1]  = \codes$184 [15:8];
-  assign \codes$185[2]  = \codes$184 [23:16];
-  assign \codes$185[3]  = \codes$184 [31:24];
-  assign \codes$185[4]  = \codes$184 [39:32];
-  assign \codes$185[5]  = \codes$184 [47:40];
-  assign \codes$185[6]  = \codes$184 [55:48];
-  assign \codes$185[7]  = \codes$184 [63:56];
+  assign \layer$185.magic  = layer[15:0];
+  assign \layer$185.hold_weights  = layer[16];
+  assign \layer$185.maximum  = layer[17];
+  assign \layer$185.residual  = layer[18];
+  assign \layer$185.input_bank  = layer[20:19];
+  assign \layer$185.output_bank  = layer[22:21];
+  assign \layer$185.residual_bank  = layer[24:23];
+  assign \layer$185.stride  = layer[27:25];
+  assign \layer$185.dilation  = layer[30:28];
+  assign \layer$185.sub_block  = layer[34:31];
+  assign \layer$185.out_lane  = layer[39:35];
+  assign \layer$185.input_base  = layer[55:40];
+  assign \layer$185.input_step  = layer[71:56];
+  assign \layer$185.step_x  = layer[87:72];
+  assign \layer$185.step_y  = layer[103:88];
+  assign \layer$185.step_kx  = layer[119:104];
+  assign \layer$185.step_ky  = layer[135:120];
+  assign \layer$185.blocks  = layer[148:136];
+  assign \layer$185.origin_y  = layer[158:149];
+  assign \layer$185.origin_x  = layer[168:159];
+  assign \layer$185.kernel_h  = layer[173:169];
+  assign \layer$185.kernel_w  = layer[178:174];
+  assign \layer$185.in_h  = layer[187:179];
+  assign \layer$185.in_w  = layer[196:188];
+  assign \layer$185.co_tiles  = layer[210:197];
+  assign \layer$185.out_h  = layer[219:211];
+  assign \layer$185.out_w  = layer[228:220];
+  assign \layer$185.param_base  = layer[242:229];
+  assign \layer$185.weight_base  = layer[262:243];
+  assign \layer$185.out_step  = layer[274:263];
+  assign \layer$185.out_base  = layer[290:275];
+  assign \layer$185.lane_mask  = layer[306:291];
+  assign \layer$185.res_base  = layer[322:307];
+  assign \layer$185.res_step_x  = layer[338:323];
+  assign \layer$185.res_step_y  = layer[354:339];
+  assign \layer$185.res_tiles  = layer[368:355];
+  assign \layer$185.pad_value  = layer[376:369];
+  assign \layer$185.zero_in  = layer[384:377];
+  assign \layer$185.input_lo  = layer[392:385];
+  assign \layer$185.input_hi  = layer[400:393];
+  assign \layer$185.zero_out  = layer[408:401];
+  assign \layer$185.lo  = layer[416:409];
+  assign \layer$185.hi  = layer[424:417];
+  assign \layer$185.res_zero  = layer[432:425];
+  assign \layer$185.add_zero  = layer[440:433];
+  assign \layer$185.add_lo  = layer[448:441];
+  assign \layer$185.add_hi  = layer[456:449];
+  assign \layer$185.add_shift  = layer[462:457];
+  assign \layer$185.add_multiplier_a  = layer[486:463];
+  assign \layer$185.add_multiplier_b  = layer[510:487];
   assign \token$187.valid  = \token$187 [0];
   assign \token$187.start  = \token$187 [1];
   assign \token$187.end  = \token$187 [2];
   assign \token$187.first  = \token$187 [3];
   assign \token$187.last  = \token$187 [4];
-  assign \read_data$202[0]  = \read_data$202 [7:0];
-  assign \read_data$202[1]  = \read_data$202 [15:8];
-  assign \read_data$202[2]  = \read_data$202 [23:16];
-  assign \read_data$202[3]  = \read_data$202 [31:24];
-  assign \read_data$202[4]  = \read_data$202 [39:32];
-  assign \read_data$202[5]  = \read_data$202 [47:40];
-  assign \read_data$202[6]  = \read_data$202 [55:48];
-  assign \read_data$202[7]  = \read_data$202 [63:56];
+  assign \residual_token.valid  = \token$187 [0];
+  assign \residual_token.start  = \token$187 [1];
+  assign \residual_token.end  = \token$187 [2];
+  assign \residual_token.first  = \token$187 [3];
+  assign \residual_token.last  = \token$187 [4];
+  assign \word$189[0]  = residual_word[7:0];
+  assign \word$189[1]  = residual_word[15:8];
+  assign \word$189[2]  = residual_word[23:16];
+  assign \word$189[3]  = residual_word[31:24];
+  assign \word$189[4]  = residual_word[39:32];
+  assign \word$189[5]  = residual_word[47:40];
+  assign \word$189[6]  = residual_word[55:48];
+  assign \word$189[7]  = residual_word[63:56];
+  assign \layer$190.magic  = layer[15:0];
+  assign \layer$190.hold_weights  = layer[16];
+  assign \layer$190.maximum  = layer[17];
+  assign \layer$190.residual  = layer[18];
+  assign \layer$190.input_bank  = layer[20:19];
+  assign \layer$190.output_bank  = layer[22:21];
+  assign \layer$190.residual_bank  = layer[24:23];
+  assign \layer$190.stride  = layer[27:25];
+  assign \layer$190.dilation  = layer[30:28];
+  assign \layer$190.sub_block  = layer[34:31];
+  assign \layer$190.out_lane  = layer[39:35];
+  assign \layer$190.input_base  = layer[55:40];
+  assign \layer$190.input_step  = layer[71:56];
+  assign \layer$190.step_x  = layer[87:72];
+  assign \layer$190.step_y  = layer[103:88];
+  assign \layer$190.step_kx  = layer[119:104];
+  assign \layer$190.step_ky  = layer[135:120];
+  assign \layer$190.blocks  = layer[148:136];
+  assign \layer$190.origin_y  = layer[158:149];
+  assign \layer$190.origin_x  = layer[168:159];
+  assign \layer$190.kernel_h  = layer[173:169];
+  assign \layer$190.kernel_w  = layer[178:174];
+  assign \layer$190.in_h  = layer[187:179];
+  assign \layer$190.in_w  = layer[196:188];
+  assign \layer$190.co_tiles  = layer[210:197];
+  assign \layer$190.out_h  = layer[219:211];
+  assign \layer$190.out_w  = layer[228:220];
+  assign \layer$190.param_base  = layer[242:229];
+  assign \layer$190.weight_base  = layer[262:243];
+  assign \layer$190.out_step  = layer[274:263];
+  assign \layer$190.out_base  = layer[290:275];
+  assign \layer$190.lane_mask  = layer[306:291];
+  assign \layer$190.res_base  = layer[322:307];
+  assign \layer$190.res_step_x  = layer[338:323];
+  assign \layer$190.res_step_y  = layer[354:339];
+  assign \layer$190.res_tiles  = layer[368:355];
+  assign \layer$190.pad_value  = layer[376:369];
+  assign \layer$190.zero_in  = layer[384:377];
+  assign \layer$190.input_lo  = layer[392:385];
+  assign \layer$190.input_hi  = layer[400:393];
+  assign \layer$190.zero_out  = layer[408:401];
+  assign \layer$190.lo  = layer[416:409];
+  assign \layer$190.hi  = layer[424:417];
+  assign \layer$190.res_zero  = layer[432:425];
+  assign \layer$190.add_zero  = layer[440:433];
+  assign \layer$190.add_lo  = layer[448:441];
+  assign \layer$190.add_hi  = layer[456:449];
+  assign \layer$190.add_shift  = layer[462:457];
+  assign \layer$190.add_multiplier_a  = layer[486:463];
+  assign \layer$190.add_multiplier_b  = layer[510:487];
+  assign \token$192.valid  = \token$192 [0];
+  assign \token$192.start  = \token$192 [1];
+  assign \token$192.end  = \token$192 [2];
+  assign \token$192.first  = \token$192 [3];
+  assign \token$192.last  = \token$192 [4];
+  assign \codes_token.valid  = \token$192 [0];
+  assign \codes_token.start  = \token$192 [1];
+  assign \codes_token.end  = \token$192 [2];
+  assign \codes_token.first  = \token$192 [3];
+  assign \codes_token.last  = \token$192 [4];
+  assign \codes$194[0]  = \codes$194 [7:0];
+  assign \codes$194[1]  = \codes$194 [15:8];
+  assign \codes$194[2]  = \codes$194 [23:16];
+  assign \codes$194[3]  = \codes$194 [31:24];
+  assign \codes$194[4]  = \codes$194 [39:32];
+  assign \codes$194[5]  = \codes$194 [47:40];
+  assign \codes$194[6]  = \codes$194 [55:48];
+  assign \codes$194[7]  = \codes$194 [63:56];
+  assign \codes$195[0]  = \codes$194 [7:0];
+  assign \codes$195[1]  = \codes$194 [15:8];
+  assign \codes$195[2]  = \codes$194 [23:16];
+  assign \codes$195[3]  = \codes$194 [31:24];
+  assign \codes$195[4]  = \codes$194 [39:32];
+  assign \codes$195[5]  = \codes$194 [47:40];
+  assign \codes$195[6]  = \codes$194 [55:48];
+  assign \codes$195[7]  = \codes$194 [63:56];
+  assign \token$197.valid  = \token$197 [0];
+  assign \token$197.start  = \token$197 [1];
+  assign \token$197.end  = \token$197 [2];
+  assign \token$197.first  = \token$197 [3];
+  assign \token$197.last  = \token$197 [4];
+  assign \read_data$218[0]  = \read_data$218 [7:0];
+  assign \read_data$218[1]  = \read_data$218 [15:8];
+  assign \read_data$218[2]  = \read_data$218 [23:16];
+  assign \read_data$218[3]  = \read_data$218 [31:24];
+  assign \read_data$218[4]  = \read_data$218 [39:32];
+  assign \read_data$218[5]  = \read_data$218 [47:40];
+  assign \read_data$218[6]  = \read_data$218 [55:48];
+  assign \read_data$218[7]  = \read_data$218 [63:56];
   assign \token_0.valid  = token_0[0];
   assign \token_0.start  = token_0[1];
   assign \token_0.end  = token_0[2];
@@ -3092,78 +3374,78 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \token_8.end  = token_8[2];
   assign \token_8.first  = token_8[3];
   assign \token_8.last  = token_8[4];
-  assign \write_enable$131 [7] = \$370 ;
-  assign \write_enable$131 [6] = \$355 ;
-  assign \write_enable$131 [5] = \$340 ;
-  assign \write_enable$131 [4] = \$325 ;
-  assign \write_enable$131 [3] = \$310 ;
-  assign \write_enable$131 [2] = \$295 ;
-  assign \write_enable$131 [1] = \$280 ;
-  assign \write_enable$131 [0] = \$265 ;
-  assign \write_data$130 [63:56] = \$360 ;
-  assign \write_data$130 [55:48] = \$345 ;
-  assign \write_data$130 [47:40] = \$330 ;
-  assign \write_data$130 [39:32] = \$315 ;
-  assign \write_data$130 [31:24] = \$300 ;
-  assign \write_data$130 [23:16] = \$285 ;
-  assign \write_data$130 [15:8] = \$270 ;
-  assign \write_data$130 [7:0] = \$255 ;
-  assign \write_address$129 [95:84] = \$359 [11:0];
-  assign \write_address$129 [83:72] = \$344 [11:0];
-  assign \write_address$129 [71:60] = \$329 [11:0];
-  assign \write_address$129 [59:48] = \$314 [11:0];
-  assign \write_address$129 [47:36] = \$299 [11:0];
-  assign \write_address$129 [35:24] = \$284 [11:0];
-  assign \write_address$129 [23:12] = \$269 [11:0];
-  assign \write_address$129 [11:0] = \$254 [11:0];
-  assign \read_address$128 [95:84] = \$358 [11:0];
-  assign \read_address$128 [83:72] = \$343 [11:0];
-  assign \read_address$128 [71:60] = \$328 [11:0];
-  assign \read_address$128 [59:48] = \$313 [11:0];
-  assign \read_address$128 [47:36] = \$298 [11:0];
-  assign \read_address$128 [35:24] = \$283 [11:0];
-  assign \read_address$128 [23:12] = \$268 [11:0];
-  assign \read_address$128 [11:0] = \$253 [11:0];
-  assign \write_enable$126 [7] = \$247 ;
-  assign \write_enable$126 [6] = \$232 ;
-  assign \write_enable$126 [5] = \$217 ;
-  assign \write_enable$126 [4] = \$202 ;
-  assign \write_enable$126 [3] = \$187 ;
-  assign \write_enable$126 [2] = \$172 ;
-  assign \write_enable$126 [1] = \$157 ;
-  assign \write_enable$126 [0] = \$142 ;
-  assign \write_data$124 [63:56] = \$237 ;
-  assign \write_data$124 [55:48] = \$222 ;
-  assign \write_data$124 [47:40] = \$207 ;
-  assign \write_data$124 [39:32] = \$192 ;
-  assign \write_data$124 [31:24] = \$177 ;
-  assign \write_data$124 [23:16] = \$162 ;
-  assign \write_data$124 [15:8] = \$147 ;
-  assign \write_data$124 [7:0] = \$132 ;
-  assign \write_address$122 [95:84] = \$236 [11:0];
-  assign \write_address$122 [83:72] = \$221 [11:0];
-  assign \write_address$122 [71:60] = \$206 [11:0];
-  assign \write_address$122 [59:48] = \$191 [11:0];
-  assign \write_address$122 [47:36] = \$176 [11:0];
-  assign \write_address$122 [35:24] = \$161 [11:0];
-  assign \write_address$122 [23:12] = \$146 [11:0];
-  assign \write_address$122 [11:0] = \$131 [11:0];
-  assign \read_address$118 [95:84] = \$235 [11:0];
-  assign \read_address$118 [83:72] = \$220 [11:0];
-  assign \read_address$118 [71:60] = \$205 [11:0];
-  assign \read_address$118 [59:48] = \$190 [11:0];
-  assign \read_address$118 [47:36] = \$175 [11:0];
-  assign \read_address$118 [35:24] = \$160 [11:0];
-  assign \read_address$118 [23:12] = \$145 [11:0];
-  assign \read_address$118 [11:0] = \$130 [11:0];
-  assign write_enable[7] = \$123 ;
-  assign write_enable[6] = \$117 ;
-  assign write_enable[5] = \$111 ;
-  assign write_enable[4] = \$105 ;
-  assign write_enable[3] = \$99 ;
-  assign write_enable[2] = \$93 ;
-  assign write_enable[1] = \$87 ;
-  assign write_enable[0] = \$81 ;
+  assign \write_enable$141 [7] = \$395 ;
+  assign \write_enable$141 [6] = \$380 ;
+  assign \write_enable$141 [5] = \$365 ;
+  assign \write_enable$141 [4] = \$350 ;
+  assign \write_enable$141 [3] = \$335 ;
+  assign \write_enable$141 [2] = \$320 ;
+  assign \write_enable$141 [1] = \$305 ;
+  assign \write_enable$141 [0] = \$290 ;
+  assign \write_data$140 [63:56] = \$385 ;
+  assign \write_data$140 [55:48] = \$370 ;
+  assign \write_data$140 [47:40] = \$355 ;
+  assign \write_data$140 [39:32] = \$340 ;
+  assign \write_data$140 [31:24] = \$325 ;
+  assign \write_data$140 [23:16] = \$310 ;
+  assign \write_data$140 [15:8] = \$295 ;
+  assign \write_data$140 [7:0] = \$280 ;
+  assign \write_address$139 [95:84] = \$384 [11:0];
+  assign \write_address$139 [83:72] = \$369 [11:0];
+  assign \write_address$139 [71:60] = \$354 [11:0];
+  assign \write_address$139 [59:48] = \$339 [11:0];
+  assign \write_address$139 [47:36] = \$324 [11:0];
+  assign \write_address$139 [35:24] = \$309 [11:0];
+  assign \write_address$139 [23:12] = \$294 [11:0];
+  assign \write_address$139 [11:0] = \$279 [11:0];
+  assign \read_address$138 [95:84] = \$383 [11:0];
+  assign \read_address$138 [83:72] = \$368 [11:0];
+  assign \read_address$138 [71:60] = \$353 [11:0];
+  assign \read_address$138 [59:48] = \$338 [11:0];
+  assign \read_address$138 [47:36] = \$323 [11:0];
+  assign \read_address$138 [35:24] = \$308 [11:0];
+  assign \read_address$138 [23:12] = \$293 [11:0];
+  assign \read_address$138 [11:0] = \$278 [11:0];
+  assign \write_enable$136 [7] = \$272 ;
+  assign \write_enable$136 [6] = \$257 ;
+  assign \write_enable$136 [5] = \$242 ;
+  assign \write_enable$136 [4] = \$227 ;
+  assign \write_enable$136 [3] = \$212 ;
+  assign \write_enable$136 [2] = \$197 ;
+  assign \write_enable$136 [1] = \$182 ;
+  assign \write_enable$136 [0] = \$167 ;
+  assign \write_data$134 [63:56] = \$262 ;
+  assign \write_data$134 [55:48] = \$247 ;
+  assign \write_data$134 [47:40] = \$232 ;
+  assign \write_data$134 [39:32] = \$217 ;
+  assign \write_data$134 [31:24] = \$202 ;
+  assign \write_data$134 [23:16] = \$187 ;
+  assign \write_data$134 [15:8] = \$172 ;
+  assign \write_data$134 [7:0] = \$157 ;
+  assign \write_address$132 [95:84] = \$261 [11:0];
+  assign \write_address$132 [83:72] = \$246 [11:0];
+  assign \write_address$132 [71:60] = \$231 [11:0];
+  assign \write_address$132 [59:48] = \$216 [11:0];
+  assign \write_address$132 [47:36] = \$201 [11:0];
+  assign \write_address$132 [35:24] = \$186 [11:0];
+  assign \write_address$132 [23:12] = \$171 [11:0];
+  assign \write_address$132 [11:0] = \$156 [11:0];
+  assign \read_address$128 [95:84] = \$260 [11:0];
+  assign \read_address$128 [83:72] = \$245 [11:0];
+  assign \read_address$128 [71:60] = \$230 [11:0];
+  assign \read_address$128 [59:48] = \$215 [11:0];
+  assign \read_address$128 [47:36] = \$200 [11:0];
+  assign \read_address$128 [35:24] = \$185 [11:0];
+  assign \read_address$128 [23:12] = \$170 [11:0];
+  assign \read_address$128 [11:0] = \$155 [11:0];
+  assign write_enable[7] = \$148 ;
+  assign write_enable[6] = \$142 ;
+  assign write_enable[5] = \$136 ;
+  assign write_enable[4] = \$130 ;
+  assign write_enable[3] = \$124 ;
+  assign write_enable[2] = \$118 ;
+  assign write_enable[1] = \$112 ;
+  assign write_enable[0] = \$106 ;
   assign write_data[63:56] = host__data[31:24];
   assign write_data[55:48] = host__data[23:16];
   assign write_data[47:40] = host__data[15:8];
@@ -3180,19 +3462,19 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign write_address[47:32] = host__address[18:3];
   assign write_address[31:16] = host__address[18:3];
   assign write_address[15:0] = host__address[18:3];
-  assign read_address[127:112] = \$118 [15:0];
-  assign read_address[111:96] = \$112 [15:0];
-  assign read_address[95:80] = \$106 [15:0];
-  assign read_address[79:64] = \$100 [15:0];
-  assign read_address[63:48] = \$94 [15:0];
-  assign read_address[47:32] = \$88 [15:0];
-  assign read_address[31:16] = \$82 [15:0];
-  assign read_address[15:0] = \$76 [15:0];
-  assign parameter_slot_1[31:24] = { 2'h0, \$signature__data$110 [21:16] };
-  assign parameter_slot_1[23:0] = { 8'h00, \$signature__data$110 [15:0] };
-  assign parameters[29:24] = \$signature__data$110 [21:16];
-  assign parameters[45:30] = \$signature__data$110 [15:0];
-  assign parameters[23:0] = \$signature__data$105 ;
+  assign read_address[127:112] = \$143 [15:0];
+  assign read_address[111:96] = \$137 [15:0];
+  assign read_address[95:80] = \$131 [15:0];
+  assign read_address[79:64] = \$125 [15:0];
+  assign read_address[63:48] = \$119 [15:0];
+  assign read_address[47:32] = \$113 [15:0];
+  assign read_address[31:16] = \$107 [15:0];
+  assign read_address[15:0] = \$101 [15:0];
+  assign parameter_slot_1[31:24] = { 2'h0, \$signature__data$120 [21:16] };
+  assign parameter_slot_1[23:0] = { 8'h00, \$signature__data$120 [15:0] };
+  assign parameters[29:24] = \$signature__data$120 [21:16];
+  assign parameters[45:30] = \$signature__data$120 [15:0];
+  assign parameters[23:0] = \$signature__data$115 ;
   assign \$2  = 1'h0;
   assign \$3  = 1'h1;
   assign \$4  = host__write;
@@ -3207,24 +3489,46 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \$22  = host__write;
   assign \$24  = \$23 ;
   assign \$28  = \$27 ;
-  assign \$31  = 1'h0;
-  assign \$32  = 1'h1;
-  assign \$33  = host__write;
-  assign \$34  = 1'h0;
-  assign \$35  = 1'h1;
-  assign \$36  = host__write;
-  assign \$103  = host__address[2];
-  assign \$109  = host__address[2];
-  assign \$115  = host__address[2];
-  assign \$121  = host__address[2];
-  assign \$197  = host__address[2];
-  assign \$212  = host__address[2];
-  assign \$227  = host__address[2];
-  assign \$242  = host__address[2];
-  assign \$320  = host__address[2];
-  assign \$335  = host__address[2];
-  assign \$350  = host__address[2];
-  assign \$365  = host__address[2];
+  assign \$32  = \$31 ;
+  assign \$35  = 1'h0;
+  assign \$36  = 1'h1;
+  assign \$37  = host__write;
+  assign \$38  = 1'h0;
+  assign \$39  = 1'h1;
+  assign \$40  = host__write;
+  assign \$41  = 1'h0;
+  assign \$42  = 1'h1;
+  assign \$43  = host__write;
+  assign \$44  = 1'h0;
+  assign \$45  = 1'h1;
+  assign \$46  = host__write;
+  assign \$47  = 1'h0;
+  assign \$48  = 1'h1;
+  assign \$49  = host__write;
+  assign \$50  = 1'h0;
+  assign \$51  = 1'h1;
+  assign \$52  = host__write;
+  assign \$53  = 1'h0;
+  assign \$54  = 1'h1;
+  assign \$55  = host__write;
+  assign \$56  = 1'h0;
+  assign \$57  = 1'h1;
+  assign \$58  = host__write;
+  assign \$59  = 1'h0;
+  assign \$60  = 1'h1;
+  assign \$61  = host__write;
+  assign \$128  = host__address[2];
+  assign \$134  = host__address[2];
+  assign \$140  = host__address[2];
+  assign \$146  = host__address[2];
+  assign \$222  = host__address[2];
+  assign \$237  = host__address[2];
+  assign \$252  = host__address[2];
+  assign \$267  = host__address[2];
+  assign \$345  = host__address[2];
+  assign \$360  = host__address[2];
+  assign \$375  = host__address[2];
+  assign \$390  = host__address[2];
 endmodule
 
 module \holdfast_8x8.activations_0 (rst, read_address, write_address, write_data, write_enable, read_data, clk);
@@ -13548,112 +13852,143 @@ module \holdfast_8x8.axi (s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign step = \$1 [2:0];
 endmodule
 
-module \holdfast_8x8.feeder (rst, token, done, load_next, address, sub_block, pad, layer, go, stop, clk);
+module \holdfast_8x8.feeder (rst, streaming, stall_weights, stall_memory, stall_writeback, token, done, load_next, address, sub_block, pad, layer, go, stop, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$69  = 0;
   wire \$1 ;
   wire \$10 ;
-  wire [9:0] \$100 ;
+  wire \$100 ;
   wire \$101 ;
-  wire \$102 ;
-  wire [16:0] \$103 ;
+  wire [5:0] \$102 ;
+  wire \$103 ;
   wire \$104 ;
-  wire [6:0] \$105 ;
+  wire \$105 ;
   wire \$106 ;
-  wire \$107 ;
-  wire [6:0] \$108 ;
-  wire \$109 ;
+  wire [13:0] \$107 ;
+  wire \$108 ;
+  wire [5:0] \$109 ;
   wire \$11 ;
   wire \$110 ;
-  wire [16:0] \$111 ;
-  wire \$112 ;
-  wire [6:0] \$113 ;
+  wire \$111 ;
+  wire [5:0] \$112 ;
+  wire \$113 ;
   wire \$114 ;
-  wire \$115 ;
-  wire [6:0] \$116 ;
+  wire [14:0] \$115 ;
+  wire \$116 ;
   wire \$117 ;
   wire \$118 ;
-  wire [14:0] \$119 ;
+  wire \$119 ;
   wire \$12 ;
-  wire \$120 ;
-  wire \$121 ;
-  wire \$122 ;
-  wire [4:0] \$123 ;
+  wire [9:0] \$120 ;
+  wire [10:0] \$121 ;
+  wire [16:0] \$122 ;
+  wire [9:0] \$123 ;
   wire \$124 ;
-  wire \$125 ;
-  wire \$126 ;
-  wire \$127 ;
-  wire [3:0] \$128 ;
-  wire [16:0] \$129 ;
+  wire [9:0] \$125 ;
+  wire [10:0] \$126 ;
+  wire [16:0] \$127 ;
+  wire [16:0] \$128 ;
+  wire [9:0] \$129 ;
   wire \$13 ;
-  wire [16:0] \$130 ;
-  wire \$131 ;
-  wire [6:0] \$132 ;
-  wire [10:0] \$133 ;
-  wire [10:0] \$134 ;
-  wire [6:0] \$135 ;
-  wire \$136 ;
-  wire [6:0] \$137 ;
-  wire [10:0] \$138 ;
-  wire [10:0] \$139 ;
+  wire \$130 ;
+  wire [9:0] \$131 ;
+  wire \$132 ;
+  wire \$133 ;
+  wire [13:0] \$134 ;
+  wire \$135 ;
+  wire [5:0] \$136 ;
+  wire \$137 ;
+  wire \$138 ;
+  wire [5:0] \$139 ;
   wire [2:0] \$14 ;
-  wire [6:0] \$140 ;
+  wire \$140 ;
   wire \$141 ;
-  wire [14:0] \$142 ;
-  reg [4:0] \$143 ;
-  reg \$144 ;
-  reg \$145 ;
-  reg [15:0] \$146 ;
-  reg \$147 ;
-  reg \$148 ;
-  reg [8:0] \$149 ;
+  wire [13:0] \$142 ;
+  wire \$143 ;
+  wire [5:0] \$144 ;
+  wire \$145 ;
+  wire \$146 ;
+  wire [5:0] \$147 ;
+  wire \$148 ;
+  wire \$149 ;
   wire \$15 ;
-  reg [9:0] \$150 ;
-  reg [15:0] \$151 ;
-  reg [8:0] \$152 ;
-  reg [9:0] \$153 ;
-  reg [15:0] \$154 ;
-  reg \$155 ;
-  reg [2:0] \$156 ;
-  reg \$157 ;
-  reg [3:0] \$158 ;
-  reg [15:0] \$159 ;
-  wire [9:0] \$16 ;
-  reg [15:0] \$160 ;
-  reg \$161 ;
-  reg [5:0] \$162 ;
-  reg [15:0] \$163 ;
-  reg [9:0] \$164 ;
-  reg [5:0] \$165 ;
-  reg [15:0] \$166 ;
-  reg [9:0] \$167 ;
-  reg [13:0] \$168 ;
-  reg [15:0] \$169 ;
+  wire [14:0] \$150 ;
+  wire \$151 ;
+  wire \$152 ;
+  wire \$153 ;
+  wire [4:0] \$154 ;
+  wire \$155 ;
+  wire \$156 ;
+  wire \$157 ;
+  wire \$158 ;
+  wire [3:0] \$159 ;
+  wire \$16 ;
+  wire [13:0] \$160 ;
+  wire [13:0] \$161 ;
+  wire \$162 ;
+  wire [5:0] \$163 ;
+  wire [10:0] \$164 ;
+  wire [10:0] \$165 ;
+  wire [5:0] \$166 ;
+  wire \$167 ;
+  wire [5:0] \$168 ;
+  wire [10:0] \$169 ;
   wire \$17 ;
-  wire [9:0] \$18 ;
+  wire [10:0] \$170 ;
+  wire [5:0] \$171 ;
+  wire \$172 ;
+  wire [14:0] \$173 ;
+  reg [4:0] \$174 ;
+  reg \$175 ;
+  reg \$176 ;
+  reg [15:0] \$177 ;
+  reg \$178 ;
+  reg \$179 ;
+  wire \$18 ;
+  reg [8:0] \$180 ;
+  reg [9:0] \$181 ;
+  reg [15:0] \$182 ;
+  reg [8:0] \$183 ;
+  reg [9:0] \$184 ;
+  reg [15:0] \$185 ;
+  reg \$186 ;
+  reg [2:0] \$187 ;
+  reg \$188 ;
+  reg [3:0] \$189 ;
   wire \$19 ;
-  wire [16:0] \$2 ;
-  wire \$20 ;
-  wire [16:0] \$21 ;
-  wire \$22 ;
-  wire [6:0] \$23 ;
+  reg [15:0] \$190 ;
+  reg [12:0] \$191 ;
+  reg \$192 ;
+  reg [4:0] \$193 ;
+  reg [15:0] \$194 ;
+  reg [9:0] \$195 ;
+  reg [4:0] \$196 ;
+  reg [15:0] \$197 ;
+  reg [9:0] \$198 ;
+  reg [13:0] \$199 ;
+  wire [13:0] \$2 ;
+  wire [13:0] \$20 ;
+  reg [15:0] \$200 ;
+  wire \$21 ;
+  wire [5:0] \$22 ;
+  wire \$23 ;
   wire \$24 ;
-  wire \$25 ;
-  wire [6:0] \$26 ;
+  wire [5:0] \$25 ;
+  wire \$26 ;
   wire \$27 ;
   wire \$28 ;
   wire \$29 ;
   wire \$3 ;
   wire \$30 ;
   wire \$31 ;
-  wire [4:0] \$32 ;
-  wire \$33 ;
-  wire [16:0] \$34 ;
-  wire [16:0] \$35 ;
+  wire \$32 ;
+  wire [13:0] \$33 ;
+  wire \$34 ;
+  wire [5:0] \$35 ;
   wire \$36 ;
-  wire [6:0] \$37 ;
-  wire \$38 ;
-  wire [6:0] \$39 ;
-  wire [6:0] \$4 ;
+  wire \$37 ;
+  wire [5:0] \$38 ;
+  wire \$39 ;
+  wire [5:0] \$4 ;
   wire \$40 ;
   wire \$41 ;
   wire \$42 ;
@@ -13661,68 +13996,68 @@ module \holdfast_8x8.feeder (rst, token, done, load_next, address, sub_block, pa
   wire \$44 ;
   wire \$45 ;
   wire \$46 ;
-  wire \$47 ;
-  wire [9:0] \$48 ;
-  wire \$49 ;
+  wire [9:0] \$47 ;
+  wire \$48 ;
+  wire [9:0] \$49 ;
   wire \$5 ;
-  wire [9:0] \$50 ;
+  wire \$50 ;
   wire \$51 ;
-  wire \$52 ;
+  wire [13:0] \$52 ;
   wire \$53 ;
-  wire \$54 ;
-  wire [16:0] \$55 ;
+  wire [5:0] \$54 ;
+  wire \$55 ;
   wire \$56 ;
-  wire [6:0] \$57 ;
+  wire [5:0] \$57 ;
   wire \$58 ;
   wire \$59 ;
   wire \$6 ;
-  wire [6:0] \$60 ;
+  wire \$60 ;
   wire \$61 ;
   wire \$62 ;
-  wire \$63 ;
+  wire [4:0] \$63 ;
   wire \$64 ;
-  wire \$65 ;
-  wire [16:0] \$66 ;
+  wire [16:0] \$65 ;
+  wire [13:0] \$66 ;
   wire \$67 ;
-  wire [6:0] \$68 ;
+  wire [5:0] \$68 ;
   wire \$69 ;
-  wire [6:0] \$7 ;
-  wire \$70 ;
-  wire [6:0] \$71 ;
+  wire [5:0] \$7 ;
+  wire [5:0] \$70 ;
+  wire \$71 ;
   wire \$72 ;
   wire \$73 ;
   wire \$74 ;
   wire \$75 ;
-  wire [16:0] \$76 ;
+  wire \$76 ;
   wire \$77 ;
-  wire [6:0] \$78 ;
-  wire \$79 ;
+  wire \$78 ;
+  wire [9:0] \$79 ;
   wire \$8 ;
   wire \$80 ;
-  wire [6:0] \$81 ;
+  wire [9:0] \$81 ;
   wire \$82 ;
   wire \$83 ;
-  wire [14:0] \$84 ;
+  wire \$84 ;
   wire \$85 ;
-  wire \$86 ;
+  wire [13:0] \$86 ;
   wire \$87 ;
-  wire \$88 ;
-  wire [9:0] \$89 ;
+  wire [5:0] \$88 ;
+  wire \$89 ;
   wire \$9 ;
-  wire [10:0] \$90 ;
-  wire [16:0] \$91 ;
-  wire [9:0] \$92 ;
+  wire \$90 ;
+  wire [5:0] \$91 ;
+  wire \$92 ;
   wire \$93 ;
-  wire [9:0] \$94 ;
-  wire [10:0] \$95 ;
-  wire [16:0] \$96 ;
-  wire [16:0] \$97 ;
-  wire [9:0] \$98 ;
-  wire \$99 ;
+  wire \$94 ;
+  wire \$95 ;
+  wire \$96 ;
+  wire [13:0] \$97 ;
+  wire \$98 ;
+  wire [5:0] \$99 ;
   output [15:0] address;
   reg [15:0] address = 16'h0000;
   reg [15:0] base;
-  reg [15:0] block = 16'h0000;
+  reg [12:0] block = 13'h0000;
   input clk;
   wire clk;
   reg [8:0] column = 9'h000;
@@ -13735,17 +14070,17 @@ module \holdfast_8x8.feeder (rst, token, done, load_next, address, sub_block, pa
   wire go;
   wire [3:0] interval;
   reg [15:0] kernel_address = 16'h0000;
-  reg [5:0] kernel_column = 6'h00;
-  reg [5:0] kernel_row = 6'h00;
-  input [507:0] layer;
-  wire [507:0] layer;
+  reg [4:0] kernel_column = 5'h00;
+  reg [4:0] kernel_row = 5'h00;
+  input [510:0] layer;
+  wire [510:0] layer;
   wire [7:0] \layer.add_hi ;
   wire [7:0] \layer.add_lo ;
   wire [23:0] \layer.add_multiplier_a ;
   wire [23:0] \layer.add_multiplier_b ;
   wire [5:0] \layer.add_shift ;
   wire [7:0] \layer.add_zero ;
-  wire [15:0] \layer.blocks ;
+  wire [12:0] \layer.blocks ;
   wire [13:0] \layer.co_tiles ;
   wire [2:0] \layer.dilation ;
   wire [7:0] \layer.hi ;
@@ -13757,11 +14092,11 @@ module \holdfast_8x8.feeder (rst, token, done, load_next, address, sub_block, pa
   wire [7:0] \layer.input_hi ;
   wire [7:0] \layer.input_lo ;
   wire [15:0] \layer.input_step ;
-  wire [5:0] \layer.kernel_h ;
-  wire [5:0] \layer.kernel_w ;
+  wire [4:0] \layer.kernel_h ;
+  wire [4:0] \layer.kernel_w ;
   wire [15:0] \layer.lane_mask ;
   wire [7:0] \layer.lo ;
-  wire [7:0] \layer.magic ;
+  wire [15:0] \layer.magic ;
   wire \layer.maximum ;
   wire [9:0] \layer.origin_x ;
   wire [9:0] \layer.origin_y ;
@@ -13801,12 +14136,20 @@ module \holdfast_8x8.feeder (rst, token, done, load_next, address, sub_block, pa
   reg [15:0] row_address = 16'h0000;
   input rst;
   wire rst;
+  output stall_memory;
+  wire stall_memory;
+  output stall_weights;
+  wire stall_weights;
+  output stall_writeback;
+  wire stall_writeback;
   reg [15:0] step;
   input stop;
   wire stop;
+  output streaming;
+  wire streaming;
   output sub_block;
   reg sub_block = 1'h0;
-  reg \sub_block$28  = 1'h0;
+  reg \sub_block$32  = 1'h0;
   reg [15:0] tile_address = 16'h0000;
   wire [15:0] tile_base;
   wire tile_over;
@@ -13823,215 +14166,250 @@ module \holdfast_8x8.feeder (rst, token, done, load_next, address, sub_block, pa
   reg [9:0] x_tile = 10'h000;
   reg [9:0] y = 10'h000;
   reg [9:0] y_tile = 10'h000;
-  assign \$1  = ~ layer[8];
-  assign \$2  = layer[143:128] - 1'h1;
+  assign \$1  = ~ layer[16];
+  assign \$2  = layer[148:136] - 1'h1;
   assign \$3  = block == \$2 ;
-  assign \$4  = layer[175:170] - 1'h1;
+  assign \$4  = layer[178:174] - 1'h1;
   assign \$5  = kernel_column == \$4 ;
   assign \$6  = \$3  & \$5 ;
-  assign \$7  = layer[169:164] - 1'h1;
+  assign \$7  = layer[173:169] - 1'h1;
   assign \$8  = kernel_row == \$7 ;
   assign \$9  = \$6  & \$8 ;
   assign \$10  = \$1  | \$9 ;
-  assign \$11  = layer[225:217] == 1'h1;
-  assign \$12  = layer[216:208] == 1'h1;
+  assign \$11  = layer[228:220] == 1'h1;
+  assign \$12  = layer[219:211] == 1'h1;
   assign \$13  = \$11  & \$12 ;
   assign \$14  = \$13  ? 3'h1 : 3'h4;
   assign interval = \$10  ? 4'h8 : { 1'h0, \$14  };
-  assign \$15  = ! gap;
-  assign \$16  = layer[225:217] - 1'h1;
-  assign \$17  = column == \$16 ;
-  assign \$18  = layer[216:208] - 1'h1;
-  assign \$19  = row == \$18 ;
-  assign \$20  = \$17  & \$19 ;
-  assign \$21  = layer[143:128] - 1'h1;
-  assign \$22  = block == \$21 ;
-  assign \$23  = layer[175:170] - 1'h1;
-  assign \$24  = kernel_column == \$23 ;
-  assign \$25  = \$22  & \$24 ;
-  assign \$26  = layer[169:164] - 1'h1;
-  assign \$27  = kernel_row == \$26 ;
-  assign \$28  = \$25  & \$27 ;
-  assign \$29  = ~ \$28 ;
-  assign \$30  = \$20  & \$29 ;
-  assign tile_over = waiting ? \$15  : \$30 ;
-  assign \$31  = walking & tile_over;
-  assign \$32  = interval - 1'h1;
-  assign \$33  = $signed({ 1'h0, elapsed }) >= $signed(\$32 );
-  assign next_tile = \$31  & \$33 ;
-  assign \$34  = base + step;
-  assign \$35  = layer[143:128] - 1'h1;
-  assign \$36  = block == \$35 ;
-  assign \$37  = layer[175:170] - 1'h1;
-  assign \$38  = kernel_column == \$37 ;
-  assign \$39  = layer[169:164] - 1'h1;
-  assign \$40  = kernel_row == \$39 ;
-  assign \$41  = ~ waiting;
-  assign \$42  = walking & \$41 ;
-  assign \$43  = x >= layer[193:185];
-  assign \$44  = y >= layer[184:176];
-  assign \$45  = \$43  | \$44 ;
-  assign \$46  = | { row, column };
-  assign \$47  = ~ \$46 ;
-  assign \$48  = layer[225:217] - 1'h1;
-  assign \$49  = column == \$48 ;
-  assign \$50  = layer[216:208] - 1'h1;
-  assign \$51  = row == \$50 ;
-  assign \$52  = \$49  & \$51 ;
-  assign \$53  = | { kernel_row, kernel_column, block };
-  assign \$54  = ~ \$53 ;
-  assign \$55  = layer[143:128] - 1'h1;
-  assign \$56  = block == \$55 ;
-  assign \$57  = layer[175:170] - 1'h1;
-  assign \$58  = kernel_column == \$57 ;
+  assign \$15  = ~ waiting;
+  assign streaming = walking & \$15 ;
+  assign \$16  = walking & waiting;
+  assign \$17  = elapsed < interval;
+  assign \$18  = \$16  & \$17 ;
+  assign \$19  = ~ layer[16];
+  assign \$20  = layer[148:136] - 1'h1;
+  assign \$21  = block == \$20 ;
+  assign \$22  = layer[178:174] - 1'h1;
+  assign \$23  = kernel_column == \$22 ;
+  assign \$24  = \$21  & \$23 ;
+  assign \$25  = layer[173:169] - 1'h1;
+  assign \$26  = kernel_row == \$25 ;
+  assign \$27  = \$24  & \$26 ;
+  assign \$28  = \$19  | \$27 ;
+  assign stall_weights = \$18  & \$28 ;
+  assign \$29  = walking & waiting;
+  assign \$30  = elapsed < interval;
+  assign \$31  = \$29  & \$30 ;
+  assign \$32  = ~ layer[16];
+  assign \$33  = layer[148:136] - 1'h1;
+  assign \$34  = block == \$33 ;
+  assign \$35  = layer[178:174] - 1'h1;
+  assign \$36  = kernel_column == \$35 ;
+  assign \$37  = \$34  & \$36 ;
+  assign \$38  = layer[173:169] - 1'h1;
+  assign \$39  = kernel_row == \$38 ;
+  assign \$40  = \$37  & \$39 ;
+  assign \$41  = \$32  | \$40 ;
+  assign \$42  = ~ \$41 ;
+  assign stall_memory = \$31  & \$42 ;
+  assign \$43  = walking & waiting;
+  assign \$44  = elapsed < interval;
+  assign \$45  = ~ \$44 ;
+  assign stall_writeback = \$43  & \$45 ;
+  assign \$46  = ! gap;
+  assign \$47  = layer[228:220] - 1'h1;
+  assign \$48  = column == \$47 ;
+  assign \$49  = layer[219:211] - 1'h1;
+  assign \$50  = row == \$49 ;
+  assign \$51  = \$48  & \$50 ;
+  assign \$52  = layer[148:136] - 1'h1;
+  assign \$53  = block == \$52 ;
+  assign \$54  = layer[178:174] - 1'h1;
+  assign \$55  = kernel_column == \$54 ;
+  assign \$56  = \$53  & \$55 ;
+  assign \$57  = layer[173:169] - 1'h1;
+  assign \$58  = kernel_row == \$57 ;
   assign \$59  = \$56  & \$58 ;
-  assign \$60  = layer[169:164] - 1'h1;
-  assign \$61  = kernel_row == \$60 ;
-  assign \$62  = \$59  & \$61 ;
-  assign \$63  = | { row, column };
-  assign \$64  = ~ \$63 ;
-  assign \$65  = ~ layer[8];
-  assign \$66  = layer[143:128] - 1'h1;
+  assign \$60  = ~ \$59 ;
+  assign \$61  = \$51  & \$60 ;
+  assign tile_over = waiting ? \$46  : \$61 ;
+  assign \$62  = walking & tile_over;
+  assign \$63  = interval - 1'h1;
+  assign \$64  = $signed({ 1'h0, elapsed }) >= $signed(\$63 );
+  assign next_tile = \$62  & \$64 ;
+  assign \$65  = base + step;
+  assign \$66  = layer[148:136] - 1'h1;
   assign \$67  = block == \$66 ;
-  assign \$68  = layer[175:170] - 1'h1;
+  assign \$68  = layer[178:174] - 1'h1;
   assign \$69  = kernel_column == \$68 ;
-  assign \$70  = \$67  & \$69 ;
-  assign \$71  = layer[169:164] - 1'h1;
-  assign \$72  = kernel_row == \$71 ;
-  assign \$73  = \$70  & \$72 ;
-  assign \$74  = \$65  | \$73 ;
-  assign \$75  = \$64  & \$74 ;
-  assign \$76  = layer[143:128] - 1'h1;
-  assign \$77  = block == \$76 ;
-  assign \$78  = layer[175:170] - 1'h1;
-  assign \$79  = kernel_column == \$78 ;
-  assign \$80  = \$77  & \$79 ;
-  assign \$81  = layer[169:164] - 1'h1;
-  assign \$82  = kernel_row == \$81 ;
+  assign \$70  = layer[173:169] - 1'h1;
+  assign \$71  = kernel_row == \$70 ;
+  assign \$72  = ~ waiting;
+  assign \$73  = walking & \$72 ;
+  assign \$74  = x >= layer[196:188];
+  assign \$75  = y >= layer[187:179];
+  assign \$76  = \$74  | \$75 ;
+  assign \$77  = | { row, column };
+  assign \$78  = ~ \$77 ;
+  assign \$79  = layer[228:220] - 1'h1;
+  assign \$80  = column == \$79 ;
+  assign \$81  = layer[219:211] - 1'h1;
+  assign \$82  = row == \$81 ;
   assign \$83  = \$80  & \$82 ;
-  assign \$84  = layer[207:194] - 1'h1;
-  assign \$85  = output_tile == \$84 ;
-  assign \$86  = \$83  & \$85 ;
-  assign \$87  = ~ \$86 ;
-  assign \$88  = \$75  & \$87 ;
-  assign \$89  = column + 1'h1;
-  assign \$90  = $signed(x) + $signed({ 1'h0, layer[19:17] });
-  assign \$91  = pixel_address + layer[79:64];
-  assign \$92  = layer[225:217] - 1'h1;
-  assign \$93  = column == \$92 ;
-  assign \$94  = row + 1'h1;
-  assign \$95  = $signed(y) + $signed({ 1'h0, layer[19:17] });
-  assign \$96  = row_address + layer[95:80];
-  assign \$97  = row_address + layer[95:80];
-  assign \$98  = layer[225:217] - 1'h1;
-  assign \$99  = column == \$98 ;
-  assign \$100  = layer[216:208] - 1'h1;
-  assign \$101  = row == \$100 ;
-  assign \$102  = \$99  & \$101 ;
-  assign \$103  = layer[143:128] - 1'h1;
-  assign \$104  = block == \$103 ;
-  assign \$105  = layer[175:170] - 1'h1;
-  assign \$106  = kernel_column == \$105 ;
-  assign \$107  = \$104  & \$106 ;
-  assign \$108  = layer[169:164] - 1'h1;
-  assign \$109  = kernel_row == \$108 ;
-  assign \$110  = \$107  & \$109 ;
-  assign \$111  = layer[143:128] - 1'h1;
-  assign \$112  = block == \$111 ;
-  assign \$113  = layer[175:170] - 1'h1;
-  assign \$114  = kernel_column == \$113 ;
-  assign \$115  = \$112  & \$114 ;
-  assign \$116  = layer[169:164] - 1'h1;
-  assign \$117  = kernel_row == \$116 ;
-  assign \$118  = \$115  & \$117 ;
-  assign \$119  = layer[207:194] - 1'h1;
-  assign \$120  = output_tile == \$119 ;
-  assign \$121  = \$118  & \$120 ;
-  assign \$122  = elapsed != 4'h8;
-  assign \$123  = elapsed + 1'h1;
-  assign \$124  = elapsed >= interval;
-  assign \$125  = waiting & \$124 ;
-  assign \$126  = | gap;
-  assign \$127  = \$125  & \$126 ;
-  assign \$128  = gap - 1'h1;
-  assign \$129  = block + 1'h1;
-  assign \$130  = layer[143:128] - 1'h1;
-  assign \$131  = block == \$130 ;
-  assign \$132  = kernel_column + 1'h1;
-  assign \$133  = $signed(x_tile) + $signed({ 1'h0, layer[22:20] });
-  assign \$134  = $signed(x_tile) + $signed({ 1'h0, layer[22:20] });
-  assign \$135  = layer[175:170] - 1'h1;
-  assign \$136  = kernel_column == \$135 ;
-  assign \$137  = kernel_row + 1'h1;
-  assign \$138  = $signed(y_tile) + $signed({ 1'h0, layer[22:20] });
-  assign \$139  = $signed(y_tile) + $signed({ 1'h0, layer[22:20] });
-  assign \$140  = layer[169:164] - 1'h1;
-  assign \$141  = kernel_row == \$140 ;
-  assign \$142  = output_tile + 1'h1;
+  assign \$84  = | { kernel_row, kernel_column, block };
+  assign \$85  = ~ \$84 ;
+  assign \$86  = layer[148:136] - 1'h1;
+  assign \$87  = block == \$86 ;
+  assign \$88  = layer[178:174] - 1'h1;
+  assign \$89  = kernel_column == \$88 ;
+  assign \$90  = \$87  & \$89 ;
+  assign \$91  = layer[173:169] - 1'h1;
+  assign \$92  = kernel_row == \$91 ;
+  assign \$93  = \$90  & \$92 ;
+  assign \$94  = | { row, column };
+  assign \$95  = ~ \$94 ;
+  assign \$96  = ~ layer[16];
+  assign \$97  = layer[148:136] - 1'h1;
+  assign \$98  = block == \$97 ;
+  assign \$99  = layer[178:174] - 1'h1;
+  assign \$100  = kernel_column == \$99 ;
+  assign \$101  = \$98  & \$100 ;
+  assign \$102  = layer[173:169] - 1'h1;
+  assign \$103  = kernel_row == \$102 ;
+  assign \$104  = \$101  & \$103 ;
+  assign \$105  = \$96  | \$104 ;
+  assign \$106  = \$95  & \$105 ;
+  assign \$107  = layer[148:136] - 1'h1;
+  assign \$108  = block == \$107 ;
+  assign \$109  = layer[178:174] - 1'h1;
+  assign \$110  = kernel_column == \$109 ;
+  assign \$111  = \$108  & \$110 ;
+  assign \$112  = layer[173:169] - 1'h1;
+  assign \$113  = kernel_row == \$112 ;
+  assign \$114  = \$111  & \$113 ;
+  assign \$115  = layer[210:197] - 1'h1;
+  assign \$116  = output_tile == \$115 ;
+  assign \$117  = \$114  & \$116 ;
+  assign \$118  = ~ \$117 ;
+  assign \$119  = \$106  & \$118 ;
+  assign \$120  = column + 1'h1;
+  assign \$121  = $signed(x) + $signed({ 1'h0, layer[27:25] });
+  assign \$122  = pixel_address + layer[87:72];
+  assign \$123  = layer[228:220] - 1'h1;
+  assign \$124  = column == \$123 ;
+  assign \$125  = row + 1'h1;
+  assign \$126  = $signed(y) + $signed({ 1'h0, layer[27:25] });
+  assign \$127  = row_address + layer[103:88];
+  assign \$128  = row_address + layer[103:88];
+  assign \$129  = layer[228:220] - 1'h1;
+  assign \$130  = column == \$129 ;
+  assign \$131  = layer[219:211] - 1'h1;
+  assign \$132  = row == \$131 ;
+  assign \$133  = \$130  & \$132 ;
+  assign \$134  = layer[148:136] - 1'h1;
+  assign \$135  = block == \$134 ;
+  assign \$136  = layer[178:174] - 1'h1;
+  assign \$137  = kernel_column == \$136 ;
+  assign \$138  = \$135  & \$137 ;
+  assign \$139  = layer[173:169] - 1'h1;
+  assign \$140  = kernel_row == \$139 ;
+  assign \$141  = \$138  & \$140 ;
+  assign \$142  = layer[148:136] - 1'h1;
+  assign \$143  = block == \$142 ;
+  assign \$144  = layer[178:174] - 1'h1;
+  assign \$145  = kernel_column == \$144 ;
+  assign \$146  = \$143  & \$145 ;
+  assign \$147  = layer[173:169] - 1'h1;
+  assign \$148  = kernel_row == \$147 ;
+  assign \$149  = \$146  & \$148 ;
+  assign \$150  = layer[210:197] - 1'h1;
+  assign \$151  = output_tile == \$150 ;
+  assign \$152  = \$149  & \$151 ;
+  assign \$153  = elapsed != 4'h8;
+  assign \$154  = elapsed + 1'h1;
+  assign \$155  = elapsed >= interval;
+  assign \$156  = waiting & \$155 ;
+  assign \$157  = | gap;
+  assign \$158  = \$156  & \$157 ;
+  assign \$159  = gap - 1'h1;
+  assign \$160  = block + 1'h1;
+  assign \$161  = layer[148:136] - 1'h1;
+  assign \$162  = block == \$161 ;
+  assign \$163  = kernel_column + 1'h1;
+  assign \$164  = $signed(x_tile) + $signed({ 1'h0, layer[30:28] });
+  assign \$165  = $signed(x_tile) + $signed({ 1'h0, layer[30:28] });
+  assign \$166  = layer[178:174] - 1'h1;
+  assign \$167  = kernel_column == \$166 ;
+  assign \$168  = kernel_row + 1'h1;
+  assign \$169  = $signed(y_tile) + $signed({ 1'h0, layer[30:28] });
+  assign \$170  = $signed(y_tile) + $signed({ 1'h0, layer[30:28] });
+  assign \$171  = layer[173:169] - 1'h1;
+  assign \$172  = kernel_row == \$171 ;
+  assign \$173  = output_tile + 1'h1;
   always @(posedge clk)
-    token <= \$143 ;
+    token <= \$174 ;
   always @(posedge clk)
-    done <= \$144 ;
+    done <= \$175 ;
   always @(posedge clk)
-    load_next <= \$145 ;
+    load_next <= \$176 ;
   always @(posedge clk)
-    address <= \$146 ;
+    address <= \$177 ;
   always @(posedge clk)
-    sub_block <= \$147 ;
+    sub_block <= \$178 ;
   always @(posedge clk)
-    pad <= \$148 ;
+    pad <= \$179 ;
   always @(posedge clk)
-    column <= \$149 ;
+    column <= \$180 ;
   always @(posedge clk)
-    x <= \$150 ;
+    x <= \$181 ;
   always @(posedge clk)
-    pixel_address <= \$151 ;
+    pixel_address <= \$182 ;
   always @(posedge clk)
-    row <= \$152 ;
+    row <= \$183 ;
   always @(posedge clk)
-    y <= \$153 ;
+    y <= \$184 ;
   always @(posedge clk)
-    row_address <= \$154 ;
+    row_address <= \$185 ;
   always @(posedge clk)
-    waiting <= \$155 ;
+    waiting <= \$186 ;
   always @(posedge clk)
-    gap <= \$156 ;
+    gap <= \$187 ;
   always @(posedge clk)
-    walking <= \$157 ;
+    walking <= \$188 ;
   always @(posedge clk)
-    elapsed <= \$158 ;
+    elapsed <= \$189 ;
   always @(posedge clk)
-    tile_address <= \$159 ;
+    tile_address <= \$190 ;
   always @(posedge clk)
-    block <= \$160 ;
+    block <= \$191 ;
   always @(posedge clk)
-    \sub_block$28  <= \$161 ;
+    \sub_block$32  <= \$192 ;
   always @(posedge clk)
-    kernel_column <= \$162 ;
+    kernel_column <= \$193 ;
   always @(posedge clk)
-    column_address <= \$163 ;
+    column_address <= \$194 ;
   always @(posedge clk)
-    x_tile <= \$164 ;
+    x_tile <= \$195 ;
   always @(posedge clk)
-    kernel_row <= \$165 ;
+    kernel_row <= \$196 ;
   always @(posedge clk)
-    kernel_address <= \$166 ;
+    kernel_address <= \$197 ;
   always @(posedge clk)
-    y_tile <= \$167 ;
+    y_tile <= \$198 ;
   always @(posedge clk)
-    output_tile <= \$168 ;
+    output_tile <= \$199 ;
   always @(posedge clk)
-    output_address <= \$169 ;
+    output_address <= \$200 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
     base = 16'h0000;
     if (next_tile) begin
       base = tile_address;
-      if (\$36 ) begin
+      if (\$67 ) begin
         base = column_address;
-        if (\$38 ) begin
+        if (\$69 ) begin
           base = kernel_address;
-          if (\$40 ) begin
+          if (\$71 ) begin
             base = output_address;
           end
         end
@@ -14043,12 +14421,12 @@ module \holdfast_8x8.feeder (rst, token, done, load_next, address, sub_block, pa
     step = 16'h0000;
     if (next_tile) begin
       step = 16'h0001;
-      if (\$36 ) begin
-        step = layer[111:96];
-        if (\$38 ) begin
-          step = layer[127:112];
-          if (\$40 ) begin
-            step = layer[63:48];
+      if (\$67 ) begin
+        step = layer[119:104];
+        if (\$69 ) begin
+          step = layer[135:120];
+          if (\$71 ) begin
+            step = layer[71:56];
           end
         end
       end
@@ -14056,515 +14434,515 @@ module \holdfast_8x8.feeder (rst, token, done, load_next, address, sub_block, pa
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$143  = 5'h00;
-    if (\$42 ) begin
-      \$143 [0] = 1'h1;
-      \$143 [1] = \$47 ;
-      \$143 [2] = \$52 ;
-      \$143 [3] = \$54 ;
-      \$143 [4] = \$62 ;
+    \$174  = 5'h00;
+    if (\$73 ) begin
+      \$174 [0] = 1'h1;
+      \$174 [1] = \$78 ;
+      \$174 [2] = \$83 ;
+      \$174 [3] = \$85 ;
+      \$174 [4] = \$93 ;
     end
     if (rst) begin
-      \$143  = 5'h00;
+      \$174  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$144  = 1'h0;
-    if (\$42 ) begin
-      if (\$102 ) begin
-        if (\$121 ) begin
-          \$144  = 1'h1;
+    \$175  = 1'h0;
+    if (\$73 ) begin
+      if (\$133 ) begin
+        if (\$152 ) begin
+          \$175  = 1'h1;
         end
       end
     end
     if (rst) begin
-      \$144  = 1'h0;
+      \$175  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$145  = 1'h0;
-    if (\$42 ) begin
-      \$145  = \$88 ;
+    \$176  = 1'h0;
+    if (\$73 ) begin
+      \$176  = \$119 ;
     end
     if (rst) begin
-      \$145  = 1'h0;
+      \$176  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$146  = address;
-    if (\$42 ) begin
-      \$146  = pixel_address;
+    \$177  = address;
+    if (\$73 ) begin
+      \$177  = pixel_address;
     end
     if (rst) begin
-      \$146  = 16'h0000;
+      \$177  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$147  = sub_block;
-    if (\$42 ) begin
-      \$147  = \sub_block$28 ;
+    \$178  = sub_block;
+    if (\$73 ) begin
+      \$178  = \sub_block$32 ;
     end
     if (rst) begin
-      \$147  = 1'h0;
+      \$178  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$148  = pad;
-    if (\$42 ) begin
-      \$148  = \$45 ;
+    \$179  = pad;
+    if (\$73 ) begin
+      \$179  = \$76 ;
     end
     if (rst) begin
-      \$148  = 1'h0;
+      \$179  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$149  = column;
-    if (\$42 ) begin
-      \$149  = \$89 [8:0];
-      if (\$93 ) begin
-        \$149  = 9'h000;
+    \$180  = column;
+    if (\$73 ) begin
+      \$180  = \$120 [8:0];
+      if (\$124 ) begin
+        \$180  = 9'h000;
       end
     end
     if (next_tile) begin
-      \$149  = 9'h000;
+      \$180  = 9'h000;
     end
     if (go) begin
-      \$149  = 9'h000;
+      \$180  = 9'h000;
     end
     if (rst) begin
-      \$149  = 9'h000;
+      \$180  = 9'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$150  = x;
-    if (\$42 ) begin
-      \$150  = \$90 [9:0];
-      if (\$93 ) begin
-        \$150  = x_tile;
+    \$181  = x;
+    if (\$73 ) begin
+      \$181  = \$121 [9:0];
+      if (\$124 ) begin
+        \$181  = x_tile;
       end
     end
     if (next_tile) begin
-      \$150  = x_tile;
-      if (\$131 ) begin
-        \$150  = \$133 [9:0];
-        if (\$136 ) begin
-          \$150  = layer[163:154];
+      \$181  = x_tile;
+      if (\$162 ) begin
+        \$181  = \$164 [9:0];
+        if (\$167 ) begin
+          \$181  = layer[168:159];
         end
       end
     end
     if (go) begin
-      \$150  = layer[163:154];
+      \$181  = layer[168:159];
     end
     if (rst) begin
-      \$150  = 10'h000;
+      \$181  = 10'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$151  = pixel_address;
-    if (\$42 ) begin
-      \$151  = \$91 [15:0];
-      if (\$93 ) begin
-        \$151  = \$97 [15:0];
+    \$182  = pixel_address;
+    if (\$73 ) begin
+      \$182  = \$122 [15:0];
+      if (\$124 ) begin
+        \$182  = \$128 [15:0];
       end
     end
     if (next_tile) begin
-      \$151  = \$34 [15:0];
+      \$182  = \$65 [15:0];
     end
     if (go) begin
-      \$151  = layer[47:32];
+      \$182  = layer[55:40];
     end
     if (rst) begin
-      \$151  = 16'h0000;
+      \$182  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$152  = row;
-    if (\$42 ) begin
-      if (\$93 ) begin
-        \$152  = \$94 [8:0];
+    \$183  = row;
+    if (\$73 ) begin
+      if (\$124 ) begin
+        \$183  = \$125 [8:0];
       end
     end
     if (next_tile) begin
-      \$152  = 9'h000;
+      \$183  = 9'h000;
     end
     if (go) begin
-      \$152  = 9'h000;
+      \$183  = 9'h000;
     end
     if (rst) begin
-      \$152  = 9'h000;
+      \$183  = 9'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$153  = y;
-    if (\$42 ) begin
-      if (\$93 ) begin
-        \$153  = \$95 [9:0];
+    \$184  = y;
+    if (\$73 ) begin
+      if (\$124 ) begin
+        \$184  = \$126 [9:0];
       end
     end
     if (next_tile) begin
-      \$153  = y_tile;
-      if (\$131 ) begin
-        if (\$136 ) begin
-          \$153  = \$138 [9:0];
-          if (\$141 ) begin
-            \$153  = layer[153:144];
+      \$184  = y_tile;
+      if (\$162 ) begin
+        if (\$167 ) begin
+          \$184  = \$169 [9:0];
+          if (\$172 ) begin
+            \$184  = layer[158:149];
           end
         end
       end
     end
     if (go) begin
-      \$153  = layer[153:144];
+      \$184  = layer[158:149];
     end
     if (rst) begin
-      \$153  = 10'h000;
+      \$184  = 10'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$154  = row_address;
-    if (\$42 ) begin
-      if (\$93 ) begin
-        \$154  = \$96 [15:0];
+    \$185  = row_address;
+    if (\$73 ) begin
+      if (\$124 ) begin
+        \$185  = \$127 [15:0];
       end
     end
     if (next_tile) begin
-      \$154  = \$34 [15:0];
+      \$185  = \$65 [15:0];
     end
     if (go) begin
-      \$154  = layer[47:32];
+      \$185  = layer[55:40];
     end
     if (rst) begin
-      \$154  = 16'h0000;
+      \$185  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$155  = waiting;
-    if (\$42 ) begin
-      if (\$102 ) begin
-        \$155  = 1'h1;
+    \$186  = waiting;
+    if (\$73 ) begin
+      if (\$133 ) begin
+        \$186  = 1'h1;
       end
     end
     if (next_tile) begin
-      \$155  = 1'h0;
+      \$186  = 1'h0;
     end
     if (go) begin
-      \$155  = 1'h0;
+      \$186  = 1'h0;
     end
     if (rst) begin
-      \$155  = 1'h0;
+      \$186  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$156  = gap;
-    if (\$42 ) begin
-      if (\$102 ) begin
-        if (\$110 ) begin
-          \$156  = 3'h5;
+    \$187  = gap;
+    if (\$73 ) begin
+      if (\$133 ) begin
+        if (\$141 ) begin
+          \$187  = 3'h5;
         end
       end
     end
-    if (\$127 ) begin
-      \$156  = \$128 [2:0];
+    if (\$158 ) begin
+      \$187  = \$159 [2:0];
     end
     if (next_tile) begin
-      \$156  = 3'h0;
+      \$187  = 3'h0;
     end
     if (go) begin
-      \$156  = 3'h0;
+      \$187  = 3'h0;
     end
     if (rst) begin
-      \$156  = 3'h0;
+      \$187  = 3'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$157  = walking;
-    if (\$42 ) begin
-      if (\$102 ) begin
-        if (\$121 ) begin
-          \$157  = 1'h0;
+    \$188  = walking;
+    if (\$73 ) begin
+      if (\$133 ) begin
+        if (\$152 ) begin
+          \$188  = 1'h0;
         end
       end
     end
     if (go) begin
-      \$157  = 1'h1;
+      \$188  = 1'h1;
     end
     if (stop) begin
-      \$157  = 1'h0;
+      \$188  = 1'h0;
     end
     if (rst) begin
-      \$157  = 1'h0;
+      \$188  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$158  = elapsed;
-    if (\$122 ) begin
-      \$158  = \$123 [3:0];
+    \$189  = elapsed;
+    if (\$153 ) begin
+      \$189  = \$154 [3:0];
     end
     if (next_tile) begin
-      \$158  = 4'h0;
+      \$189  = 4'h0;
     end
     if (go) begin
-      \$158  = 4'h0;
+      \$189  = 4'h0;
     end
     if (rst) begin
-      \$158  = 4'h0;
+      \$189  = 4'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$159  = tile_address;
+    \$190  = tile_address;
     if (next_tile) begin
-      \$159  = \$34 [15:0];
+      \$190  = \$65 [15:0];
     end
     if (go) begin
-      \$159  = layer[47:32];
+      \$190  = layer[55:40];
     end
     if (rst) begin
-      \$159  = 16'h0000;
+      \$190  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$160  = block;
+    \$191  = block;
     if (next_tile) begin
-      \$160  = \$129 [15:0];
-      if (\$131 ) begin
-        \$160  = 16'h0000;
+      \$191  = \$160 [12:0];
+      if (\$162 ) begin
+        \$191  = 13'h0000;
       end
     end
     if (go) begin
-      \$160  = 16'h0000;
+      \$191  = 13'h0000;
     end
     if (rst) begin
-      \$160  = 16'h0000;
+      \$191  = 13'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$161  = \sub_block$28 ;
+    \$192  = \sub_block$32 ;
     if (next_tile) begin
-      if (\$131 ) begin
-        \$161  = layer[23];
+      if (\$162 ) begin
+        \$192  = layer[31];
       end
     end
     if (go) begin
-      \$161  = layer[23];
+      \$192  = layer[31];
     end
     if (rst) begin
-      \$161  = 1'h0;
+      \$192  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$162  = kernel_column;
+    \$193  = kernel_column;
     if (next_tile) begin
-      if (\$131 ) begin
-        \$162  = \$132 [5:0];
-        if (\$136 ) begin
-          \$162  = 6'h00;
+      if (\$162 ) begin
+        \$193  = \$163 [4:0];
+        if (\$167 ) begin
+          \$193  = 5'h00;
         end
       end
     end
     if (go) begin
-      \$162  = 6'h00;
+      \$193  = 5'h00;
     end
     if (rst) begin
-      \$162  = 6'h00;
+      \$193  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$163  = column_address;
+    \$194  = column_address;
     if (next_tile) begin
-      if (\$131 ) begin
-        \$163  = \$34 [15:0];
+      if (\$162 ) begin
+        \$194  = \$65 [15:0];
       end
     end
     if (go) begin
-      \$163  = layer[47:32];
+      \$194  = layer[55:40];
     end
     if (rst) begin
-      \$163  = 16'h0000;
+      \$194  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$164  = x_tile;
+    \$195  = x_tile;
     if (next_tile) begin
-      if (\$131 ) begin
-        \$164  = \$134 [9:0];
-        if (\$136 ) begin
-          \$164  = layer[163:154];
+      if (\$162 ) begin
+        \$195  = \$165 [9:0];
+        if (\$167 ) begin
+          \$195  = layer[168:159];
         end
       end
     end
     if (go) begin
-      \$164  = layer[163:154];
+      \$195  = layer[168:159];
     end
     if (rst) begin
-      \$164  = 10'h000;
+      \$195  = 10'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$165  = kernel_row;
+    \$196  = kernel_row;
     if (next_tile) begin
-      if (\$131 ) begin
-        if (\$136 ) begin
-          \$165  = \$137 [5:0];
-          if (\$141 ) begin
-            \$165  = 6'h00;
+      if (\$162 ) begin
+        if (\$167 ) begin
+          \$196  = \$168 [4:0];
+          if (\$172 ) begin
+            \$196  = 5'h00;
           end
         end
       end
     end
     if (go) begin
-      \$165  = 6'h00;
+      \$196  = 5'h00;
     end
     if (rst) begin
-      \$165  = 6'h00;
+      \$196  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$166  = kernel_address;
+    \$197  = kernel_address;
     if (next_tile) begin
-      if (\$131 ) begin
-        if (\$136 ) begin
-          \$166  = \$34 [15:0];
+      if (\$162 ) begin
+        if (\$167 ) begin
+          \$197  = \$65 [15:0];
         end
       end
     end
     if (go) begin
-      \$166  = layer[47:32];
+      \$197  = layer[55:40];
     end
     if (rst) begin
-      \$166  = 16'h0000;
+      \$197  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$167  = y_tile;
+    \$198  = y_tile;
     if (next_tile) begin
-      if (\$131 ) begin
-        if (\$136 ) begin
-          \$167  = \$139 [9:0];
-          if (\$141 ) begin
-            \$167  = layer[153:144];
+      if (\$162 ) begin
+        if (\$167 ) begin
+          \$198  = \$170 [9:0];
+          if (\$172 ) begin
+            \$198  = layer[158:149];
           end
         end
       end
     end
     if (go) begin
-      \$167  = layer[153:144];
+      \$198  = layer[158:149];
     end
     if (rst) begin
-      \$167  = 10'h000;
+      \$198  = 10'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$168  = output_tile;
+    \$199  = output_tile;
     if (next_tile) begin
-      if (\$131 ) begin
-        if (\$136 ) begin
-          if (\$141 ) begin
-            \$168  = \$142 [13:0];
+      if (\$162 ) begin
+        if (\$167 ) begin
+          if (\$172 ) begin
+            \$199  = \$173 [13:0];
           end
         end
       end
     end
     if (go) begin
-      \$168  = 14'h0000;
+      \$199  = 14'h0000;
     end
     if (rst) begin
-      \$168  = 14'h0000;
+      \$199  = 14'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$169  = output_address;
+    \$200  = output_address;
     if (next_tile) begin
-      if (\$131 ) begin
-        if (\$136 ) begin
-          if (\$141 ) begin
-            \$169  = \$34 [15:0];
+      if (\$162 ) begin
+        if (\$167 ) begin
+          if (\$172 ) begin
+            \$200  = \$65 [15:0];
           end
         end
       end
     end
     if (go) begin
-      \$169  = layer[47:32];
+      \$200  = layer[55:40];
     end
     if (rst) begin
-      \$169  = 16'h0000;
+      \$200  = 16'h0000;
     end
   end
-  assign tile_base = \$34 [15:0];
-  assign \layer.magic  = layer[7:0];
-  assign \layer.hold_weights  = layer[8];
-  assign \layer.maximum  = layer[9];
-  assign \layer.residual  = layer[10];
-  assign \layer.input_bank  = layer[12:11];
-  assign \layer.output_bank  = layer[14:13];
-  assign \layer.residual_bank  = layer[16:15];
-  assign \layer.stride  = layer[19:17];
-  assign \layer.dilation  = layer[22:20];
-  assign \layer.sub_block  = layer[26:23];
-  assign \layer.out_lane  = layer[31:27];
-  assign \layer.input_base  = layer[47:32];
-  assign \layer.input_step  = layer[63:48];
-  assign \layer.step_x  = layer[79:64];
-  assign \layer.step_y  = layer[95:80];
-  assign \layer.step_kx  = layer[111:96];
-  assign \layer.step_ky  = layer[127:112];
-  assign \layer.blocks  = layer[143:128];
-  assign \layer.origin_y  = layer[153:144];
-  assign \layer.origin_x  = layer[163:154];
-  assign \layer.kernel_h  = layer[169:164];
-  assign \layer.kernel_w  = layer[175:170];
-  assign \layer.in_h  = layer[184:176];
-  assign \layer.in_w  = layer[193:185];
-  assign \layer.co_tiles  = layer[207:194];
-  assign \layer.out_h  = layer[216:208];
-  assign \layer.out_w  = layer[225:217];
-  assign \layer.param_base  = layer[239:226];
-  assign \layer.weight_base  = layer[259:240];
-  assign \layer.out_step  = layer[271:260];
-  assign \layer.out_base  = layer[287:272];
-  assign \layer.lane_mask  = layer[303:288];
-  assign \layer.res_base  = layer[319:304];
-  assign \layer.res_step_x  = layer[335:320];
-  assign \layer.res_step_y  = layer[351:336];
-  assign \layer.res_tiles  = layer[365:352];
-  assign \layer.pad_value  = layer[373:366];
-  assign \layer.zero_in  = layer[381:374];
-  assign \layer.input_lo  = layer[389:382];
-  assign \layer.input_hi  = layer[397:390];
-  assign \layer.zero_out  = layer[405:398];
-  assign \layer.lo  = layer[413:406];
-  assign \layer.hi  = layer[421:414];
-  assign \layer.res_zero  = layer[429:422];
-  assign \layer.add_zero  = layer[437:430];
-  assign \layer.add_lo  = layer[445:438];
-  assign \layer.add_hi  = layer[453:446];
-  assign \layer.add_shift  = layer[459:454];
-  assign \layer.add_multiplier_a  = layer[483:460];
-  assign \layer.add_multiplier_b  = layer[507:484];
+  assign tile_base = \$65 [15:0];
+  assign \layer.magic  = layer[15:0];
+  assign \layer.hold_weights  = layer[16];
+  assign \layer.maximum  = layer[17];
+  assign \layer.residual  = layer[18];
+  assign \layer.input_bank  = layer[20:19];
+  assign \layer.output_bank  = layer[22:21];
+  assign \layer.residual_bank  = layer[24:23];
+  assign \layer.stride  = layer[27:25];
+  assign \layer.dilation  = layer[30:28];
+  assign \layer.sub_block  = layer[34:31];
+  assign \layer.out_lane  = layer[39:35];
+  assign \layer.input_base  = layer[55:40];
+  assign \layer.input_step  = layer[71:56];
+  assign \layer.step_x  = layer[87:72];
+  assign \layer.step_y  = layer[103:88];
+  assign \layer.step_kx  = layer[119:104];
+  assign \layer.step_ky  = layer[135:120];
+  assign \layer.blocks  = layer[148:136];
+  assign \layer.origin_y  = layer[158:149];
+  assign \layer.origin_x  = layer[168:159];
+  assign \layer.kernel_h  = layer[173:169];
+  assign \layer.kernel_w  = layer[178:174];
+  assign \layer.in_h  = layer[187:179];
+  assign \layer.in_w  = layer[196:188];
+  assign \layer.co_tiles  = layer[210:197];
+  assign \layer.out_h  = layer[219:211];
+  assign \layer.out_w  = layer[228:220];
+  assign \layer.param_base  = layer[242:229];
+  assign \layer.weight_base  = layer[262:243];
+  assign \layer.out_step  = layer[274:263];
+  assign \layer.out_base  = layer[290:275];
+  assign \layer.lane_mask  = layer[306:291];
+  assign \layer.res_base  = layer[322:307];
+  assign \layer.res_step_x  = layer[338:323];
+  assign \layer.res_step_y  = layer[354:339];
+  assign \layer.res_tiles  = layer[368:355];
+  assign \layer.pad_value  = layer[376:369];
+  assign \layer.zero_in  = layer[384:377];
+  assign \layer.input_lo  = layer[392:385];
+  assign \layer.input_hi  = layer[400:393];
+  assign \layer.zero_out  = layer[408:401];
+  assign \layer.lo  = layer[416:409];
+  assign \layer.hi  = layer[424:417];
+  assign \layer.res_zero  = layer[432:425];
+  assign \layer.add_zero  = layer[440:433];
+  assign \layer.add_lo  = layer[448:441];
+  assign \layer.add_hi  = layer[456:449];
+  assign \layer.add_shift  = layer[462:457];
+  assign \layer.add_multiplier_a  = layer[486:463];
+  assign \layer.add_multiplier_b  = layer[510:487];
   assign \token.valid  = token[0];
   assign \token.start  = token[1];
   assign \token.end  = token[2];
@@ -14609,15 +14987,15 @@ module \holdfast_8x8.input_stage (rst, word, \sub_block$3 , pad, act, layer, clk
   wire [7:0] \act[7] ;
   input clk;
   wire clk;
-  input [507:0] layer;
-  wire [507:0] layer;
+  input [510:0] layer;
+  wire [510:0] layer;
   wire [7:0] \layer.add_hi ;
   wire [7:0] \layer.add_lo ;
   wire [23:0] \layer.add_multiplier_a ;
   wire [23:0] \layer.add_multiplier_b ;
   wire [5:0] \layer.add_shift ;
   wire [7:0] \layer.add_zero ;
-  wire [15:0] \layer.blocks ;
+  wire [12:0] \layer.blocks ;
   wire [13:0] \layer.co_tiles ;
   wire [2:0] \layer.dilation ;
   wire [7:0] \layer.hi ;
@@ -14629,11 +15007,11 @@ module \holdfast_8x8.input_stage (rst, word, \sub_block$3 , pad, act, layer, clk
   wire [7:0] \layer.input_hi ;
   wire [7:0] \layer.input_lo ;
   wire [15:0] \layer.input_step ;
-  wire [5:0] \layer.kernel_h ;
-  wire [5:0] \layer.kernel_w ;
+  wire [4:0] \layer.kernel_h ;
+  wire [4:0] \layer.kernel_w ;
   wire [15:0] \layer.lane_mask ;
   wire [7:0] \layer.lo ;
-  wire [7:0] \layer.magic ;
+  wire [15:0] \layer.magic ;
   wire \layer.maximum ;
   wire [9:0] \layer.origin_x ;
   wire [9:0] \layer.origin_y ;
@@ -14689,14 +15067,14 @@ module \holdfast_8x8.input_stage (rst, word, \sub_block$3 , pad, act, layer, clk
   wire [7:0] \word[5] ;
   wire [7:0] \word[6] ;
   wire [7:0] \word[7] ;
-  assign \$1  = pad_selected ? layer[373:366] : selected[7:0];
-  assign \$2  = pad_selected ? layer[373:366] : selected[15:8];
-  assign \$3  = pad_selected ? layer[373:366] : selected[23:16];
-  assign \$4  = pad_selected ? layer[373:366] : selected[31:24];
-  assign \$5  = pad_selected ? layer[373:366] : selected[39:32];
-  assign \$6  = pad_selected ? layer[373:366] : selected[47:40];
-  assign \$7  = pad_selected ? layer[373:366] : selected[55:48];
-  assign \$8  = pad_selected ? layer[373:366] : selected[63:56];
+  assign \$1  = pad_selected ? layer[376:369] : selected[7:0];
+  assign \$2  = pad_selected ? layer[376:369] : selected[15:8];
+  assign \$3  = pad_selected ? layer[376:369] : selected[23:16];
+  assign \$4  = pad_selected ? layer[376:369] : selected[31:24];
+  assign \$5  = pad_selected ? layer[376:369] : selected[39:32];
+  assign \$6  = pad_selected ? layer[376:369] : selected[47:40];
+  assign \$7  = pad_selected ? layer[376:369] : selected[55:48];
+  assign \$8  = pad_selected ? layer[376:369] : selected[63:56];
   always @(posedge clk)
     sub_block <= \$9 ;
   always @(posedge clk)
@@ -14781,56 +15159,56 @@ module \holdfast_8x8.input_stage (rst, word, \sub_block$3 , pad, act, layer, clk
   assign \act[5]  = act[47:40];
   assign \act[6]  = act[55:48];
   assign \act[7]  = act[63:56];
-  assign \layer.magic  = layer[7:0];
-  assign \layer.hold_weights  = layer[8];
-  assign \layer.maximum  = layer[9];
-  assign \layer.residual  = layer[10];
-  assign \layer.input_bank  = layer[12:11];
-  assign \layer.output_bank  = layer[14:13];
-  assign \layer.residual_bank  = layer[16:15];
-  assign \layer.stride  = layer[19:17];
-  assign \layer.dilation  = layer[22:20];
-  assign \layer.sub_block  = layer[26:23];
-  assign \layer.out_lane  = layer[31:27];
-  assign \layer.input_base  = layer[47:32];
-  assign \layer.input_step  = layer[63:48];
-  assign \layer.step_x  = layer[79:64];
-  assign \layer.step_y  = layer[95:80];
-  assign \layer.step_kx  = layer[111:96];
-  assign \layer.step_ky  = layer[127:112];
-  assign \layer.blocks  = layer[143:128];
-  assign \layer.origin_y  = layer[153:144];
-  assign \layer.origin_x  = layer[163:154];
-  assign \layer.kernel_h  = layer[169:164];
-  assign \layer.kernel_w  = layer[175:170];
-  assign \layer.in_h  = layer[184:176];
-  assign \layer.in_w  = layer[193:185];
-  assign \layer.co_tiles  = layer[207:194];
-  assign \layer.out_h  = layer[216:208];
-  assign \layer.out_w  = layer[225:217];
-  assign \layer.param_base  = layer[239:226];
-  assign \layer.weight_base  = layer[259:240];
-  assign \layer.out_step  = layer[271:260];
-  assign \layer.out_base  = layer[287:272];
-  assign \layer.lane_mask  = layer[303:288];
-  assign \layer.res_base  = layer[319:304];
-  assign \layer.res_step_x  = layer[335:320];
-  assign \layer.res_step_y  = layer[351:336];
-  assign \layer.res_tiles  = layer[365:352];
-  assign \layer.pad_value  = layer[373:366];
-  assign \layer.zero_in  = layer[381:374];
-  assign \layer.input_lo  = layer[389:382];
-  assign \layer.input_hi  = layer[397:390];
-  assign \layer.zero_out  = layer[405:398];
-  assign \layer.lo  = layer[413:406];
-  assign \layer.hi  = layer[421:414];
-  assign \layer.res_zero  = layer[429:422];
-  assign \layer.add_zero  = layer[437:430];
-  assign \layer.add_lo  = layer[445:438];
-  assign \layer.add_hi  = layer[453:446];
-  assign \layer.add_shift  = layer[459:454];
-  assign \layer.add_multiplier_a  = layer[483:460];
-  assign \layer.add_multiplier_b  = layer[507:484];
+  assign \layer.magic  = layer[15:0];
+  assign \layer.hold_weights  = layer[16];
+  assign \layer.maximum  = layer[17];
+  assign \layer.residual  = layer[18];
+  assign \layer.input_bank  = layer[20:19];
+  assign \layer.output_bank  = layer[22:21];
+  assign \layer.residual_bank  = layer[24:23];
+  assign \layer.stride  = layer[27:25];
+  assign \layer.dilation  = layer[30:28];
+  assign \layer.sub_block  = layer[34:31];
+  assign \layer.out_lane  = layer[39:35];
+  assign \layer.input_base  = layer[55:40];
+  assign \layer.input_step  = layer[71:56];
+  assign \layer.step_x  = layer[87:72];
+  assign \layer.step_y  = layer[103:88];
+  assign \layer.step_kx  = layer[119:104];
+  assign \layer.step_ky  = layer[135:120];
+  assign \layer.blocks  = layer[148:136];
+  assign \layer.origin_y  = layer[158:149];
+  assign \layer.origin_x  = layer[168:159];
+  assign \layer.kernel_h  = layer[173:169];
+  assign \layer.kernel_w  = layer[178:174];
+  assign \layer.in_h  = layer[187:179];
+  assign \layer.in_w  = layer[196:188];
+  assign \layer.co_tiles  = layer[210:197];
+  assign \layer.out_h  = layer[219:211];
+  assign \layer.out_w  = layer[228:220];
+  assign \layer.param_base  = layer[242:229];
+  assign \layer.weight_base  = layer[262:243];
+  assign \layer.out_step  = layer[274:263];
+  assign \layer.out_base  = layer[290:275];
+  assign \layer.lane_mask  = layer[306:291];
+  assign \layer.res_base  = layer[322:307];
+  assign \layer.res_step_x  = layer[338:323];
+  assign \layer.res_step_y  = layer[354:339];
+  assign \layer.res_tiles  = layer[368:355];
+  assign \layer.pad_value  = layer[376:369];
+  assign \layer.zero_in  = layer[384:377];
+  assign \layer.input_lo  = layer[392:385];
+  assign \layer.input_hi  = layer[400:393];
+  assign \layer.zero_out  = layer[408:401];
+  assign \layer.lo  = layer[416:409];
+  assign \layer.hi  = layer[424:417];
+  assign \layer.res_zero  = layer[432:425];
+  assign \layer.add_zero  = layer[440:433];
+  assign \layer.add_lo  = layer[448:441];
+  assign \layer.add_hi  = layer[456:449];
+  assign \layer.add_shift  = layer[462:457];
+  assign \layer.add_multiplier_a  = layer[486:463];
+  assign \layer.add_multiplier_b  = layer[510:487];
   assign \act$11[0]  = act[7:0];
   assign \act$11[1]  = act[15:8];
   assign \act$11[2]  = act[23:16];
@@ -15081,15 +15459,15 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, \enable$
   wire [7:0] \i[5] ;
   wire [7:0] \i[6] ;
   wire [7:0] \i[7] ;
-  input [507:0] layer;
-  wire [507:0] layer;
+  input [510:0] layer;
+  wire [510:0] layer;
   wire [7:0] \layer.add_hi ;
   wire [7:0] \layer.add_lo ;
   wire [23:0] \layer.add_multiplier_a ;
   wire [23:0] \layer.add_multiplier_b ;
   wire [5:0] \layer.add_shift ;
   wire [7:0] \layer.add_zero ;
-  wire [15:0] \layer.blocks ;
+  wire [12:0] \layer.blocks ;
   wire [13:0] \layer.co_tiles ;
   wire [2:0] \layer.dilation ;
   wire [7:0] \layer.hi ;
@@ -15101,11 +15479,11 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, \enable$
   wire [7:0] \layer.input_hi ;
   wire [7:0] \layer.input_lo ;
   wire [15:0] \layer.input_step ;
-  wire [5:0] \layer.kernel_h ;
-  wire [5:0] \layer.kernel_w ;
+  wire [4:0] \layer.kernel_h ;
+  wire [4:0] \layer.kernel_w ;
   wire [15:0] \layer.lane_mask ;
   wire [7:0] \layer.lo ;
-  wire [7:0] \layer.magic ;
+  wire [15:0] \layer.magic ;
   wire \layer.maximum ;
   wire [9:0] \layer.origin_x ;
   wire [9:0] \layer.origin_y ;
@@ -15578,77 +15956,77 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, \enable$
   assign overflow = token_0[0] & \$19 ;
   assign \$20  = token_1[0] & token_1[1];
   assign parameter_begin = \$20  & token_1[4];
-  assign \$21  = layer[225:217] == 1'h1;
-  assign \$22  = layer[216:208] == 1'h1;
+  assign \$21  = layer[228:220] == 1'h1;
+  assign \$22  = layer[219:211] == 1'h1;
   assign \$23  = \$21  & \$22 ;
   assign \$24  = ~ token_2[3];
   assign chain = \$23  & \$24 ;
   assign \$25  = ~ token_3[4];
   assign write = token_3[0] & \$25 ;
-  assign enable = \enable$71  & layer[288];
+  assign enable = \enable$71  & layer[291];
   assign \valid$88  = token_9[0] & token_9[4];
-  assign \$26  = layer[225:217] == 1'h1;
-  assign \$27  = layer[216:208] == 1'h1;
+  assign \$26  = layer[228:220] == 1'h1;
+  assign \$27  = layer[219:211] == 1'h1;
   assign \$28  = \$26  & \$27 ;
   assign \$29  = ~ token_3[3];
   assign \chain$93  = \$28  & \$29 ;
   assign \$30  = ~ token_4[4];
   assign \write$95  = token_4[0] & \$30 ;
-  assign \enable$103  = \enable$71  & layer[289];
+  assign \enable$103  = \enable$71  & layer[292];
   assign \valid$116  = token_10[0] & token_10[4];
-  assign \$31  = layer[225:217] == 1'h1;
-  assign \$32  = layer[216:208] == 1'h1;
+  assign \$31  = layer[228:220] == 1'h1;
+  assign \$32  = layer[219:211] == 1'h1;
   assign \$33  = \$31  & \$32 ;
   assign \$34  = ~ token_4[3];
   assign \chain$121  = \$33  & \$34 ;
   assign \$35  = ~ token_5[4];
   assign \write$123  = token_5[0] & \$35 ;
-  assign \enable$131  = \enable$71  & layer[290];
+  assign \enable$131  = \enable$71  & layer[293];
   assign \valid$144  = token_11[0] & token_11[4];
-  assign \$36  = layer[225:217] == 1'h1;
-  assign \$37  = layer[216:208] == 1'h1;
+  assign \$36  = layer[228:220] == 1'h1;
+  assign \$37  = layer[219:211] == 1'h1;
   assign \$38  = \$36  & \$37 ;
   assign \$39  = ~ token_5[3];
   assign \chain$149  = \$38  & \$39 ;
   assign \$40  = ~ token_6[4];
   assign \write$151  = token_6[0] & \$40 ;
-  assign \enable$159  = \enable$71  & layer[291];
+  assign \enable$159  = \enable$71  & layer[294];
   assign \valid$172  = token_12[0] & token_12[4];
-  assign \$41  = layer[225:217] == 1'h1;
-  assign \$42  = layer[216:208] == 1'h1;
+  assign \$41  = layer[228:220] == 1'h1;
+  assign \$42  = layer[219:211] == 1'h1;
   assign \$43  = \$41  & \$42 ;
   assign \$44  = ~ token_6[3];
   assign \chain$177  = \$43  & \$44 ;
   assign \$45  = ~ token_7[4];
   assign \write$179  = token_7[0] & \$45 ;
-  assign \enable$187  = \enable$71  & layer[292];
+  assign \enable$187  = \enable$71  & layer[295];
   assign \valid$200  = token_13[0] & token_13[4];
-  assign \$46  = layer[225:217] == 1'h1;
-  assign \$47  = layer[216:208] == 1'h1;
+  assign \$46  = layer[228:220] == 1'h1;
+  assign \$47  = layer[219:211] == 1'h1;
   assign \$48  = \$46  & \$47 ;
   assign \$49  = ~ token_7[3];
   assign \chain$205  = \$48  & \$49 ;
   assign \$50  = ~ token_8[4];
   assign \write$207  = token_8[0] & \$50 ;
-  assign \enable$215  = \enable$71  & layer[293];
+  assign \enable$215  = \enable$71  & layer[296];
   assign \valid$228  = token_14[0] & token_14[4];
-  assign \$51  = layer[225:217] == 1'h1;
-  assign \$52  = layer[216:208] == 1'h1;
+  assign \$51  = layer[228:220] == 1'h1;
+  assign \$52  = layer[219:211] == 1'h1;
   assign \$53  = \$51  & \$52 ;
   assign \$54  = ~ token_8[3];
   assign \chain$233  = \$53  & \$54 ;
   assign \$55  = ~ token_9[4];
   assign \write$235  = token_9[0] & \$55 ;
-  assign \enable$243  = \enable$71  & layer[294];
+  assign \enable$243  = \enable$71  & layer[297];
   assign \valid$256  = token_15[0] & token_15[4];
-  assign \$56  = layer[225:217] == 1'h1;
-  assign \$57  = layer[216:208] == 1'h1;
+  assign \$56  = layer[228:220] == 1'h1;
+  assign \$57  = layer[219:211] == 1'h1;
   assign \$58  = \$56  & \$57 ;
   assign \$59  = ~ token_9[3];
   assign \chain$261  = \$58  & \$59 ;
   assign \$60  = ~ token_10[4];
   assign \write$263  = token_10[0] & \$60 ;
-  assign \enable$271  = \enable$71  & layer[295];
+  assign \enable$271  = \enable$71  & layer[298];
   assign \valid$284  = token_16[0] & token_16[4];
   always @(posedge clk)
     pixel <= \$61 ;
@@ -15738,7 +16116,7 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, \enable$
     .chain(chain),
     .clk(clk),
     .first(token_1[3]),
-    .maximum(layer[9]),
+    .maximum(layer[17]),
     .partial_sum(sums[23:0]),
     .read_address(pixel[9:0]),
     .rst(rst),
@@ -15751,7 +16129,7 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, \enable$
     .chain(\chain$93 ),
     .clk(clk),
     .first(token_2[3]),
-    .maximum(layer[9]),
+    .maximum(layer[17]),
     .partial_sum(sums[47:24]),
     .read_address(pixel_1),
     .rst(rst),
@@ -15764,7 +16142,7 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, \enable$
     .chain(\chain$121 ),
     .clk(clk),
     .first(token_3[3]),
-    .maximum(layer[9]),
+    .maximum(layer[17]),
     .partial_sum(sums[71:48]),
     .read_address(pixel_2),
     .rst(rst),
@@ -15777,7 +16155,7 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, \enable$
     .chain(\chain$149 ),
     .clk(clk),
     .first(token_4[3]),
-    .maximum(layer[9]),
+    .maximum(layer[17]),
     .partial_sum(sums[95:72]),
     .read_address(pixel_3),
     .rst(rst),
@@ -15790,7 +16168,7 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, \enable$
     .chain(\chain$177 ),
     .clk(clk),
     .first(token_5[3]),
-    .maximum(layer[9]),
+    .maximum(layer[17]),
     .partial_sum(sums[119:96]),
     .read_address(pixel_4),
     .rst(rst),
@@ -15803,7 +16181,7 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, \enable$
     .chain(\chain$205 ),
     .clk(clk),
     .first(token_6[3]),
-    .maximum(layer[9]),
+    .maximum(layer[17]),
     .partial_sum(sums[143:120]),
     .read_address(pixel_5),
     .rst(rst),
@@ -15816,7 +16194,7 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, \enable$
     .chain(\chain$233 ),
     .clk(clk),
     .first(token_7[3]),
-    .maximum(layer[9]),
+    .maximum(layer[17]),
     .partial_sum(sums[167:144]),
     .read_address(pixel_6),
     .rst(rst),
@@ -15829,7 +16207,7 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, \enable$
     .chain(\chain$261 ),
     .clk(clk),
     .first(token_8[3]),
-    .maximum(layer[9]),
+    .maximum(layer[17]),
     .partial_sum(sums[191:168]),
     .read_address(pixel_7),
     .rst(rst),
@@ -15845,88 +16223,88 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, \enable$
     .rst(rst)
   );
   \holdfast_8x8.lanes.requantizer_0  requantizer_0 (
-    .add(layer[10]),
-    .add_multiplier_b(layer[499:484]),
+    .add(layer[18]),
+    .add_multiplier_b(layer[502:487]),
     .clk(clk),
     .parameters(parameters_0),
-    .\port$4011$398 (layer[475:398]),
+    .\port$4132$401 (layer[478:401]),
     .residual_value(\o$76 [7:0]),
     .result(code),
     .rst(rst),
     .total(total)
   );
   \holdfast_8x8.lanes.requantizer_1  requantizer_1 (
-    .add(layer[10]),
-    .add_multiplier_b(layer[499:484]),
+    .add(layer[18]),
+    .add_multiplier_b(layer[502:487]),
     .clk(clk),
     .parameters(parameters_1),
-    .\port$4011$398 (layer[475:398]),
+    .\port$4132$401 (layer[478:401]),
     .residual_value(\o$76 [15:8]),
     .result(\code$115 ),
     .rst(rst),
     .total(\total$97 )
   );
   \holdfast_8x8.lanes.requantizer_2  requantizer_2 (
-    .add(layer[10]),
-    .add_multiplier_b(layer[499:484]),
+    .add(layer[18]),
+    .add_multiplier_b(layer[502:487]),
     .clk(clk),
     .parameters(parameters_2),
-    .\port$4011$398 (layer[475:398]),
+    .\port$4132$401 (layer[478:401]),
     .residual_value(\o$76 [23:16]),
     .result(\code$143 ),
     .rst(rst),
     .total(\total$125 )
   );
   \holdfast_8x8.lanes.requantizer_3  requantizer_3 (
-    .add(layer[10]),
-    .add_multiplier_b(layer[499:484]),
+    .add(layer[18]),
+    .add_multiplier_b(layer[502:487]),
     .clk(clk),
     .parameters(parameters_3),
-    .\port$4011$398 (layer[475:398]),
+    .\port$4132$401 (layer[478:401]),
     .residual_value(\o$76 [31:24]),
     .result(\code$171 ),
     .rst(rst),
     .total(\total$153 )
   );
   \holdfast_8x8.lanes.requantizer_4  requantizer_4 (
-    .add(layer[10]),
-    .add_multiplier_b(layer[499:484]),
+    .add(layer[18]),
+    .add_multiplier_b(layer[502:487]),
     .clk(clk),
     .parameters(parameters_4),
-    .\port$4011$398 (layer[475:398]),
+    .\port$4132$401 (layer[478:401]),
     .residual_value(\o$76 [39:32]),
     .result(\code$199 ),
     .rst(rst),
     .total(\total$181 )
   );
   \holdfast_8x8.lanes.requantizer_5  requantizer_5 (
-    .add(layer[10]),
-    .add_multiplier_b(layer[499:484]),
+    .add(layer[18]),
+    .add_multiplier_b(layer[502:487]),
     .clk(clk),
     .parameters(parameters_5),
-    .\port$4011$398 (layer[475:398]),
+    .\port$4132$401 (layer[478:401]),
     .residual_value(\o$76 [47:40]),
     .result(\code$227 ),
     .rst(rst),
     .total(\total$209 )
   );
   \holdfast_8x8.lanes.requantizer_6  requantizer_6 (
-    .add(layer[10]),
-    .add_multiplier_b(layer[499:484]),
+    .add(layer[18]),
+    .add_multiplier_b(layer[502:487]),
     .clk(clk),
     .parameters(parameters_6),
-    .\port$4011$398 (layer[475:398]),
+    .\port$4132$401 (layer[478:401]),
     .residual_value(\o$76 [55:48]),
     .result(\code$255 ),
     .rst(rst),
     .total(\total$237 )
   );
   \holdfast_8x8.lanes.requantizer_7  requantizer_7 (
-    .add(layer[10]),
-    .add_multiplier_b(layer[499:484]),
+    .add(layer[18]),
+    .add_multiplier_b(layer[502:487]),
     .clk(clk),
     .parameters(parameters_7),
-    .\port$4011$398 (layer[475:398]),
+    .\port$4132$401 (layer[478:401]),
     .residual_value(\o$76 [63:56]),
     .result(\code$283 ),
     .rst(rst),
@@ -16271,177 +16649,177 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, \enable$
   assign partial_sum = sums[23:0];
   assign first = token_1[3];
   assign valid = token_2[0];
-  assign maximum = layer[9];
+  assign maximum = layer[17];
   assign write_address = pixel_3;
   assign \total$65  = total;
   assign \parameters$66  = parameters_0;
-  assign zero_out = layer[405:398];
-  assign lo = layer[413:406];
-  assign hi = layer[421:414];
+  assign zero_out = layer[408:401];
+  assign lo = layer[416:409];
+  assign hi = layer[424:417];
   assign \use_zero$73  = use_zero;
-  assign add = layer[10];
+  assign add = layer[18];
   assign residual_value = \o$76 [7:0];
-  assign residual_zero = layer[429:422];
-  assign add_multiplier_a = layer[475:460];
-  assign add_multiplier_b = layer[499:484];
-  assign add_shift = layer[459:454];
-  assign add_zero = layer[437:430];
-  assign add_lo = layer[445:438];
-  assign add_hi = layer[453:446];
+  assign residual_zero = layer[432:425];
+  assign add_multiplier_a = layer[478:463];
+  assign add_multiplier_b = layer[502:487];
+  assign add_shift = layer[462:457];
+  assign add_zero = layer[440:433];
+  assign add_lo = layer[448:441];
+  assign add_hi = layer[456:449];
   assign \violation$85  = 1'h0;
   assign \read_address$89  = pixel_1;
   assign \partial_sum$90  = sums[47:24];
   assign \first$91  = token_2[3];
   assign \valid$92  = token_3[0];
-  assign \maximum$94  = layer[9];
+  assign \maximum$94  = layer[17];
   assign \write_address$96  = pixel_4;
   assign \total$98  = \total$97 ;
   assign \parameters$99  = parameters_1;
-  assign \zero_out$100  = layer[405:398];
-  assign \lo$101  = layer[413:406];
-  assign \hi$102  = layer[421:414];
+  assign \zero_out$100  = layer[408:401];
+  assign \lo$101  = layer[416:409];
+  assign \hi$102  = layer[424:417];
   assign \use_zero$104  = use_zero;
-  assign \add$105  = layer[10];
+  assign \add$105  = layer[18];
   assign \residual_value$106  = \o$76 [15:8];
-  assign \residual_zero$107  = layer[429:422];
-  assign \add_multiplier_a$108  = layer[475:460];
-  assign \add_multiplier_b$109  = layer[499:484];
-  assign \add_shift$110  = layer[459:454];
-  assign \add_zero$111  = layer[437:430];
-  assign \add_lo$112  = layer[445:438];
-  assign \add_hi$113  = layer[453:446];
+  assign \residual_zero$107  = layer[432:425];
+  assign \add_multiplier_a$108  = layer[478:463];
+  assign \add_multiplier_b$109  = layer[502:487];
+  assign \add_shift$110  = layer[462:457];
+  assign \add_zero$111  = layer[440:433];
+  assign \add_lo$112  = layer[448:441];
+  assign \add_hi$113  = layer[456:449];
   assign \violation$114  = 1'h0;
   assign \read_address$117  = pixel_2;
   assign \partial_sum$118  = sums[71:48];
   assign \first$119  = token_3[3];
   assign \valid$120  = token_4[0];
-  assign \maximum$122  = layer[9];
+  assign \maximum$122  = layer[17];
   assign \write_address$124  = pixel_5;
   assign \total$126  = \total$125 ;
   assign \parameters$127  = parameters_2;
-  assign \zero_out$128  = layer[405:398];
-  assign \lo$129  = layer[413:406];
-  assign \hi$130  = layer[421:414];
+  assign \zero_out$128  = layer[408:401];
+  assign \lo$129  = layer[416:409];
+  assign \hi$130  = layer[424:417];
   assign \use_zero$132  = use_zero;
-  assign \add$133  = layer[10];
+  assign \add$133  = layer[18];
   assign \residual_value$134  = \o$76 [23:16];
-  assign \residual_zero$135  = layer[429:422];
-  assign \add_multiplier_a$136  = layer[475:460];
-  assign \add_multiplier_b$137  = layer[499:484];
-  assign \add_shift$138  = layer[459:454];
-  assign \add_zero$139  = layer[437:430];
-  assign \add_lo$140  = layer[445:438];
-  assign \add_hi$141  = layer[453:446];
+  assign \residual_zero$135  = layer[432:425];
+  assign \add_multiplier_a$136  = layer[478:463];
+  assign \add_multiplier_b$137  = layer[502:487];
+  assign \add_shift$138  = layer[462:457];
+  assign \add_zero$139  = layer[440:433];
+  assign \add_lo$140  = layer[448:441];
+  assign \add_hi$141  = layer[456:449];
   assign \violation$142  = 1'h0;
   assign \read_address$145  = pixel_3;
   assign \partial_sum$146  = sums[95:72];
   assign \first$147  = token_4[3];
   assign \valid$148  = token_5[0];
-  assign \maximum$150  = layer[9];
+  assign \maximum$150  = layer[17];
   assign \write_address$152  = pixel_6;
   assign \total$154  = \total$153 ;
   assign \parameters$155  = parameters_3;
-  assign \zero_out$156  = layer[405:398];
-  assign \lo$157  = layer[413:406];
-  assign \hi$158  = layer[421:414];
+  assign \zero_out$156  = layer[408:401];
+  assign \lo$157  = layer[416:409];
+  assign \hi$158  = layer[424:417];
   assign \use_zero$160  = use_zero;
-  assign \add$161  = layer[10];
+  assign \add$161  = layer[18];
   assign \residual_value$162  = \o$76 [31:24];
-  assign \residual_zero$163  = layer[429:422];
-  assign \add_multiplier_a$164  = layer[475:460];
-  assign \add_multiplier_b$165  = layer[499:484];
-  assign \add_shift$166  = layer[459:454];
-  assign \add_zero$167  = layer[437:430];
-  assign \add_lo$168  = layer[445:438];
-  assign \add_hi$169  = layer[453:446];
+  assign \residual_zero$163  = layer[432:425];
+  assign \add_multiplier_a$164  = layer[478:463];
+  assign \add_multiplier_b$165  = layer[502:487];
+  assign \add_shift$166  = layer[462:457];
+  assign \add_zero$167  = layer[440:433];
+  assign \add_lo$168  = layer[448:441];
+  assign \add_hi$169  = layer[456:449];
   assign \violation$170  = 1'h0;
   assign \read_address$173  = pixel_4;
   assign \partial_sum$174  = sums[119:96];
   assign \first$175  = token_5[3];
   assign \valid$176  = token_6[0];
-  assign \maximum$178  = layer[9];
+  assign \maximum$178  = layer[17];
   assign \write_address$180  = pixel_7;
   assign \total$182  = \total$181 ;
   assign \parameters$183  = parameters_4;
-  assign \zero_out$184  = layer[405:398];
-  assign \lo$185  = layer[413:406];
-  assign \hi$186  = layer[421:414];
+  assign \zero_out$184  = layer[408:401];
+  assign \lo$185  = layer[416:409];
+  assign \hi$186  = layer[424:417];
   assign \use_zero$188  = use_zero;
-  assign \add$189  = layer[10];
+  assign \add$189  = layer[18];
   assign \residual_value$190  = \o$76 [39:32];
-  assign \residual_zero$191  = layer[429:422];
-  assign \add_multiplier_a$192  = layer[475:460];
-  assign \add_multiplier_b$193  = layer[499:484];
-  assign \add_shift$194  = layer[459:454];
-  assign \add_zero$195  = layer[437:430];
-  assign \add_lo$196  = layer[445:438];
-  assign \add_hi$197  = layer[453:446];
+  assign \residual_zero$191  = layer[432:425];
+  assign \add_multiplier_a$192  = layer[478:463];
+  assign \add_multiplier_b$193  = layer[502:487];
+  assign \add_shift$194  = layer[462:457];
+  assign \add_zero$195  = layer[440:433];
+  assign \add_lo$196  = layer[448:441];
+  assign \add_hi$197  = layer[456:449];
   assign \violation$198  = 1'h0;
   assign \read_address$201  = pixel_5;
   assign \partial_sum$202  = sums[143:120];
   assign \first$203  = token_6[3];
   assign \valid$204  = token_7[0];
-  assign \maximum$206  = layer[9];
+  assign \maximum$206  = layer[17];
   assign \write_address$208  = pixel_8;
   assign \total$210  = \total$209 ;
   assign \parameters$211  = parameters_5;
-  assign \zero_out$212  = layer[405:398];
-  assign \lo$213  = layer[413:406];
-  assign \hi$214  = layer[421:414];
+  assign \zero_out$212  = layer[408:401];
+  assign \lo$213  = layer[416:409];
+  assign \hi$214  = layer[424:417];
   assign \use_zero$216  = use_zero;
-  assign \add$217  = layer[10];
+  assign \add$217  = layer[18];
   assign \residual_value$218  = \o$76 [47:40];
-  assign \residual_zero$219  = layer[429:422];
-  assign \add_multiplier_a$220  = layer[475:460];
-  assign \add_multiplier_b$221  = layer[499:484];
-  assign \add_shift$222  = layer[459:454];
-  assign \add_zero$223  = layer[437:430];
-  assign \add_lo$224  = layer[445:438];
-  assign \add_hi$225  = layer[453:446];
+  assign \residual_zero$219  = layer[432:425];
+  assign \add_multiplier_a$220  = layer[478:463];
+  assign \add_multiplier_b$221  = layer[502:487];
+  assign \add_shift$222  = layer[462:457];
+  assign \add_zero$223  = layer[440:433];
+  assign \add_lo$224  = layer[448:441];
+  assign \add_hi$225  = layer[456:449];
   assign \violation$226  = 1'h0;
   assign \read_address$229  = pixel_6;
   assign \partial_sum$230  = sums[167:144];
   assign \first$231  = token_7[3];
   assign \valid$232  = token_8[0];
-  assign \maximum$234  = layer[9];
+  assign \maximum$234  = layer[17];
   assign \write_address$236  = pixel_9;
   assign \total$238  = \total$237 ;
   assign \parameters$239  = parameters_6;
-  assign \zero_out$240  = layer[405:398];
-  assign \lo$241  = layer[413:406];
-  assign \hi$242  = layer[421:414];
+  assign \zero_out$240  = layer[408:401];
+  assign \lo$241  = layer[416:409];
+  assign \hi$242  = layer[424:417];
   assign \use_zero$244  = use_zero;
-  assign \add$245  = layer[10];
+  assign \add$245  = layer[18];
   assign \residual_value$246  = \o$76 [55:48];
-  assign \residual_zero$247  = layer[429:422];
-  assign \add_multiplier_a$248  = layer[475:460];
-  assign \add_multiplier_b$249  = layer[499:484];
-  assign \add_shift$250  = layer[459:454];
-  assign \add_zero$251  = layer[437:430];
-  assign \add_lo$252  = layer[445:438];
-  assign \add_hi$253  = layer[453:446];
+  assign \residual_zero$247  = layer[432:425];
+  assign \add_multiplier_a$248  = layer[478:463];
+  assign \add_multiplier_b$249  = layer[502:487];
+  assign \add_shift$250  = layer[462:457];
+  assign \add_zero$251  = layer[440:433];
+  assign \add_lo$252  = layer[448:441];
+  assign \add_hi$253  = layer[456:449];
   assign \violation$254  = 1'h0;
   assign \read_address$257  = pixel_7;
   assign \partial_sum$258  = sums[191:168];
   assign \first$259  = token_8[3];
   assign \valid$260  = token_9[0];
-  assign \maximum$262  = layer[9];
+  assign \maximum$262  = layer[17];
   assign \write_address$264  = pixel_10;
   assign \total$266  = \total$265 ;
   assign \parameters$267  = parameters_7;
-  assign \zero_out$268  = layer[405:398];
-  assign \lo$269  = layer[413:406];
-  assign \hi$270  = layer[421:414];
+  assign \zero_out$268  = layer[408:401];
+  assign \lo$269  = layer[416:409];
+  assign \hi$270  = layer[424:417];
   assign \use_zero$272  = use_zero;
-  assign \add$273  = layer[10];
+  assign \add$273  = layer[18];
   assign \residual_value$274  = \o$76 [63:56];
-  assign \residual_zero$275  = layer[429:422];
-  assign \add_multiplier_a$276  = layer[475:460];
-  assign \add_multiplier_b$277  = layer[499:484];
-  assign \add_shift$278  = layer[459:454];
-  assign \add_zero$279  = layer[437:430];
-  assign \add_lo$280  = layer[445:438];
-  assign \add_hi$281  = layer[453:446];
+  assign \residual_zero$275  = layer[432:425];
+  assign \add_multiplier_a$276  = layer[478:463];
+  assign \add_multiplier_b$277  = layer[502:487];
+  assign \add_shift$278  = layer[462:457];
+  assign \add_zero$279  = layer[440:433];
+  assign \add_lo$280  = layer[448:441];
+  assign \add_hi$281  = layer[456:449];
   assign \violation$282  = 1'h0;
   assign \token.valid  = token[0];
   assign \token.start  = token[1];
@@ -16640,56 +17018,56 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, \enable$
   assign \sums[5]  = sums[143:120];
   assign \sums[6]  = sums[167:144];
   assign \sums[7]  = sums[191:168];
-  assign \layer.magic  = layer[7:0];
-  assign \layer.hold_weights  = layer[8];
-  assign \layer.maximum  = layer[9];
-  assign \layer.residual  = layer[10];
-  assign \layer.input_bank  = layer[12:11];
-  assign \layer.output_bank  = layer[14:13];
-  assign \layer.residual_bank  = layer[16:15];
-  assign \layer.stride  = layer[19:17];
-  assign \layer.dilation  = layer[22:20];
-  assign \layer.sub_block  = layer[26:23];
-  assign \layer.out_lane  = layer[31:27];
-  assign \layer.input_base  = layer[47:32];
-  assign \layer.input_step  = layer[63:48];
-  assign \layer.step_x  = layer[79:64];
-  assign \layer.step_y  = layer[95:80];
-  assign \layer.step_kx  = layer[111:96];
-  assign \layer.step_ky  = layer[127:112];
-  assign \layer.blocks  = layer[143:128];
-  assign \layer.origin_y  = layer[153:144];
-  assign \layer.origin_x  = layer[163:154];
-  assign \layer.kernel_h  = layer[169:164];
-  assign \layer.kernel_w  = layer[175:170];
-  assign \layer.in_h  = layer[184:176];
-  assign \layer.in_w  = layer[193:185];
-  assign \layer.co_tiles  = layer[207:194];
-  assign \layer.out_h  = layer[216:208];
-  assign \layer.out_w  = layer[225:217];
-  assign \layer.param_base  = layer[239:226];
-  assign \layer.weight_base  = layer[259:240];
-  assign \layer.out_step  = layer[271:260];
-  assign \layer.out_base  = layer[287:272];
-  assign \layer.lane_mask  = layer[303:288];
-  assign \layer.res_base  = layer[319:304];
-  assign \layer.res_step_x  = layer[335:320];
-  assign \layer.res_step_y  = layer[351:336];
-  assign \layer.res_tiles  = layer[365:352];
-  assign \layer.pad_value  = layer[373:366];
-  assign \layer.zero_in  = layer[381:374];
-  assign \layer.input_lo  = layer[389:382];
-  assign \layer.input_hi  = layer[397:390];
-  assign \layer.zero_out  = layer[405:398];
-  assign \layer.lo  = layer[413:406];
-  assign \layer.hi  = layer[421:414];
-  assign \layer.res_zero  = layer[429:422];
-  assign \layer.add_zero  = layer[437:430];
-  assign \layer.add_lo  = layer[445:438];
-  assign \layer.add_hi  = layer[453:446];
-  assign \layer.add_shift  = layer[459:454];
-  assign \layer.add_multiplier_a  = layer[483:460];
-  assign \layer.add_multiplier_b  = layer[507:484];
+  assign \layer.magic  = layer[15:0];
+  assign \layer.hold_weights  = layer[16];
+  assign \layer.maximum  = layer[17];
+  assign \layer.residual  = layer[18];
+  assign \layer.input_bank  = layer[20:19];
+  assign \layer.output_bank  = layer[22:21];
+  assign \layer.residual_bank  = layer[24:23];
+  assign \layer.stride  = layer[27:25];
+  assign \layer.dilation  = layer[30:28];
+  assign \layer.sub_block  = layer[34:31];
+  assign \layer.out_lane  = layer[39:35];
+  assign \layer.input_base  = layer[55:40];
+  assign \layer.input_step  = layer[71:56];
+  assign \layer.step_x  = layer[87:72];
+  assign \layer.step_y  = layer[103:88];
+  assign \layer.step_kx  = layer[119:104];
+  assign \layer.step_ky  = layer[135:120];
+  assign \layer.blocks  = layer[148:136];
+  assign \layer.origin_y  = layer[158:149];
+  assign \layer.origin_x  = layer[168:159];
+  assign \layer.kernel_h  = layer[173:169];
+  assign \layer.kernel_w  = layer[178:174];
+  assign \layer.in_h  = layer[187:179];
+  assign \layer.in_w  = layer[196:188];
+  assign \layer.co_tiles  = layer[210:197];
+  assign \layer.out_h  = layer[219:211];
+  assign \layer.out_w  = layer[228:220];
+  assign \layer.param_base  = layer[242:229];
+  assign \layer.weight_base  = layer[262:243];
+  assign \layer.out_step  = layer[274:263];
+  assign \layer.out_base  = layer[290:275];
+  assign \layer.lane_mask  = layer[306:291];
+  assign \layer.res_base  = layer[322:307];
+  assign \layer.res_step_x  = layer[338:323];
+  assign \layer.res_step_y  = layer[354:339];
+  assign \layer.res_tiles  = layer[368:355];
+  assign \layer.pad_value  = layer[376:369];
+  assign \layer.zero_in  = layer[384:377];
+  assign \layer.input_lo  = layer[392:385];
+  assign \layer.input_hi  = layer[400:393];
+  assign \layer.zero_out  = layer[408:401];
+  assign \layer.lo  = layer[416:409];
+  assign \layer.hi  = layer[424:417];
+  assign \layer.res_zero  = layer[432:425];
+  assign \layer.add_zero  = layer[440:433];
+  assign \layer.add_lo  = layer[448:441];
+  assign \layer.add_hi  = layer[456:449];
+  assign \layer.add_shift  = layer[462:457];
+  assign \layer.add_multiplier_a  = layer[486:463];
+  assign \layer.add_multiplier_b  = layer[510:487];
   assign \parameters$66.bias  = parameters_0[23:0];
   assign \parameters$66.shift  = parameters_0[29:24];
   assign \parameters$66.multiplier  = parameters_0[45:30];
@@ -18004,7 +18382,7 @@ module \holdfast_8x8.lanes.align (rst, i, o, clk);
   assign o[7:0] = lane_0_6;
 endmodule
 
-module \holdfast_8x8.lanes.requantizer_0 (rst, parameters, residual_value, total, result, add, \port$4011$398 , add_multiplier_b, clk);
+module \holdfast_8x8.lanes.requantizer_0 (rst, parameters, residual_value, total, result, add, \port$4132$401 , add_multiplier_b, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$81  = 0;
   wire [24:0] \$1 ;
   wire \$10 ;
@@ -18094,8 +18472,8 @@ module \holdfast_8x8.lanes.requantizer_0 (rst, parameters, residual_value, total
   wire [23:0] \parameters.bias ;
   wire [15:0] \parameters.multiplier ;
   wire [5:0] \parameters.shift ;
-  input [77:0] \port$4011$398 ;
-  wire [77:0] \port$4011$398 ;
+  input [77:0] \port$4132$401 ;
+  wire [77:0] \port$4132$401 ;
   reg [40:0] product = 41'h00000000000;
   reg [41:0] requantize_coarse = 42'h00000000000;
   wire [41:0] requantize_fine;
@@ -18162,29 +18540,29 @@ module \holdfast_8x8.lanes.requantizer_0 (rst, parameters, residual_value, total
   assign \$10  = $signed(exact) > $signed(16'h7fff);
   assign \$11  = \$10  ? 20'h07fff : exact;
   assign \$12  = \$9  ? 20'hf8000 : \$11 ;
-  assign \$13  = $signed(value) < $signed(\port$4011$398 [15:8]);
-  assign \$14  = $signed(value) > $signed(\port$4011$398 [23:16]);
-  assign \$15  = \$14  ? { \port$4011$398 [23], \port$4011$398 [23], \port$4011$398 [23], \port$4011$398 [23], \port$4011$398 [23], \port$4011$398 [23], \port$4011$398 [23], \port$4011$398 [23], \port$4011$398 [23:16] } : value;
-  assign \$16  = \$13  ? { \port$4011$398 [15], \port$4011$398 [15], \port$4011$398 [15], \port$4011$398 [15], \port$4011$398 [15], \port$4011$398 [15], \port$4011$398 [15], \port$4011$398 [15], \port$4011$398 [15:8] } : \$15 ;
-  assign \$17  = $signed(clamped) - $signed(\port$4011$398 [7:0]);
-  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4011$398 [77:62] });
-  assign \$19  = $signed(residual_value) - $signed(\port$4011$398 [31:24]);
+  assign \$13  = $signed(value) < $signed(\port$4132$401 [15:8]);
+  assign \$14  = $signed(value) > $signed(\port$4132$401 [23:16]);
+  assign \$15  = \$14  ? { \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23:16] } : value;
+  assign \$16  = \$13  ? { \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15:8] } : \$15 ;
+  assign \$17  = $signed(clamped) - $signed(\port$4132$401 [7:0]);
+  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4132$401 [77:62] });
+  assign \$19  = $signed(residual_value) - $signed(\port$4132$401 [31:24]);
   assign \$20  = $signed(\$19 ) * $signed({ 1'h0, add_multiplier_b });
   assign \$21  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$22  = $signed({ \total$25 , 1'h0 }) >>> { \port$4011$398 [61:59], 3'h0 };
+  assign \$22  = $signed({ \total$25 , 1'h0 }) >>> { \port$4132$401 [61:59], 3'h0 };
   assign \$23  = $signed(add_fine[25:10]) != $signed({ add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26] });
   assign \$24  = add_fine[26] ? 10'h200 : 10'h1ff;
   assign \$25  = \$23  ? { \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24  } : add_fine[26:1];
-  assign \$26  = $signed(exact_add) < $signed(\port$4011$398 [47:40]);
-  assign \$27  = $signed(exact_add) > $signed(\port$4011$398 [55:48]);
-  assign \$28  = \$27  ? { \port$4011$398 [55], \port$4011$398 [55], \port$4011$398 [55], \port$4011$398 [55], \port$4011$398 [55:48] } : exact_add;
-  assign \$29  = \$26  ? { \port$4011$398 [47], \port$4011$398 [47], \port$4011$398 [47], \port$4011$398 [47], \port$4011$398 [47:40] } : \$28 ;
+  assign \$26  = $signed(exact_add) < $signed(\port$4132$401 [47:40]);
+  assign \$27  = $signed(exact_add) > $signed(\port$4132$401 [55:48]);
+  assign \$28  = \$27  ? { \port$4132$401 [55], \port$4132$401 [55], \port$4132$401 [55], \port$4132$401 [55], \port$4132$401 [55:48] } : exact_add;
+  assign \$29  = \$26  ? { \port$4132$401 [47], \port$4132$401 [47], \port$4132$401 [47], \port$4132$401 [47], \port$4132$401 [47:40] } : \$28 ;
   assign requantize_fine = $signed(requantize_coarse) >>> requantize_shift;
   assign \$30  = $signed(requantize_result) + $signed({ 1'h0, requantize_increment });
-  assign exact = $signed(\$30 ) + $signed(\port$4011$398 [7:0]);
+  assign exact = $signed(\$30 ) + $signed(\port$4132$401 [7:0]);
   assign add_fine = $signed(add_coarse) >>> \add_shift$28 ;
   assign \$31  = $signed(add_result) + $signed({ 1'h0, add_increment });
-  assign exact_add = $signed(\$31 ) + $signed(\port$4011$398 [39:32]);
+  assign exact_add = $signed(\$31 ) + $signed(\port$4132$401 [39:32]);
   always @(posedge clk)
     biased <= \$32 ;
   always @(posedge clk)
@@ -18253,7 +18631,7 @@ module \holdfast_8x8.lanes.requantizer_0 (rst, parameters, residual_value, total
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$81 ) begin end
-    \$46  = \port$4011$398 [58:56];
+    \$46  = \port$4132$401 [58:56];
     if (rst) begin
       \$46  = 3'h0;
     end
@@ -18354,22 +18732,22 @@ module \holdfast_8x8.lanes.requantizer_0 (rst, parameters, residual_value, total
       \$37  = 3'h0;
     end
   end
-  assign lo = \port$4011$398 [15:8];
-  assign hi = \port$4011$398 [23:16];
-  assign zero_out = \port$4011$398 [7:0];
-  assign add_multiplier_a = \port$4011$398 [77:62];
-  assign residual_zero = \port$4011$398 [31:24];
-  assign add_shift = \port$4011$398 [61:56];
-  assign add_lo = \port$4011$398 [47:40];
-  assign add_hi = \port$4011$398 [55:48];
-  assign add_zero = \port$4011$398 [39:32];
+  assign lo = \port$4132$401 [15:8];
+  assign hi = \port$4132$401 [23:16];
+  assign zero_out = \port$4132$401 [7:0];
+  assign add_multiplier_a = \port$4132$401 [77:62];
+  assign residual_zero = \port$4132$401 [31:24];
+  assign add_shift = \port$4132$401 [61:56];
+  assign add_lo = \port$4132$401 [47:40];
+  assign add_hi = \port$4132$401 [55:48];
+  assign add_zero = \port$4132$401 [39:32];
   assign code = result;
   assign \parameters.bias  = parameters[23:0];
   assign \parameters.shift  = parameters[29:24];
   assign \parameters.multiplier  = parameters[45:30];
 endmodule
 
-module \holdfast_8x8.lanes.requantizer_1 (rst, parameters, residual_value, total, result, add, \port$4011$398 , add_multiplier_b, clk);
+module \holdfast_8x8.lanes.requantizer_1 (rst, parameters, residual_value, total, result, add, \port$4132$401 , add_multiplier_b, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$82  = 0;
   wire [24:0] \$1 ;
   wire \$10 ;
@@ -18459,8 +18837,8 @@ module \holdfast_8x8.lanes.requantizer_1 (rst, parameters, residual_value, total
   wire [23:0] \parameters.bias ;
   wire [15:0] \parameters.multiplier ;
   wire [5:0] \parameters.shift ;
-  input [77:0] \port$4011$398 ;
-  wire [77:0] \port$4011$398 ;
+  input [77:0] \port$4132$401 ;
+  wire [77:0] \port$4132$401 ;
   reg [40:0] product = 41'h00000000000;
   reg [41:0] requantize_coarse = 42'h00000000000;
   wire [41:0] requantize_fine;
@@ -18527,29 +18905,29 @@ module \holdfast_8x8.lanes.requantizer_1 (rst, parameters, residual_value, total
   assign \$10  = $signed(exact) > $signed(16'h7fff);
   assign \$11  = \$10  ? 20'h07fff : exact;
   assign \$12  = \$9  ? 20'hf8000 : \$11 ;
-  assign \$13  = $signed(value) < $signed(\port$4011$398 [15:8]);
-  assign \$14  = $signed(value) > $signed(\port$4011$398 [23:16]);
-  assign \$15  = \$14  ? { \port$4011$398 [23], \port$4011$398 [23], \port$4011$398 [23], \port$4011$398 [23], \port$4011$398 [23], \port$4011$398 [23], \port$4011$398 [23], \port$4011$398 [23], \port$4011$398 [23:16] } : value;
-  assign \$16  = \$13  ? { \port$4011$398 [15], \port$4011$398 [15], \port$4011$398 [15], \port$4011$398 [15], \port$4011$398 [15], \port$4011$398 [15], \port$4011$398 [15], \port$4011$398 [15], \port$4011$398 [15:8] } : \$15 ;
-  assign \$17  = $signed(clamped) - $signed(\port$4011$398 [7:0]);
-  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4011$398 [77:62] });
-  assign \$19  = $signed(residual_value) - $signed(\port$4011$398 [31:24]);
+  assign \$13  = $signed(value) < $signed(\port$4132$401 [15:8]);
+  assign \$14  = $signed(value) > $signed(\port$4132$401 [23:16]);
+  assign \$15  = \$14  ? { \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23:16] } : value;
+  assign \$16  = \$13  ? { \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15:8] } : \$15 ;
+  assign \$17  = $signed(clamped) - $signed(\port$4132$401 [7:0]);
+  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4132$401 [77:62] });
+  assign \$19  = $signed(residual_value) - $signed(\port$4132$401 [31:24]);
   assign \$20  = $signed(\$19 ) * $signed({ 1'h0, add_multiplier_b });
   assign \$21  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$22  = $signed({ \total$25 , 1'h0 }) >>> { \port$4011$398 [61:59], 3'h0 };
+  assign \$22  = $signed({ \total$25 , 1'h0 }) >>> { \port$4132$401 [61:59], 3'h0 };
   assign \$23  = $signed(add_fine[25:10]) != $signed({ add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26] });
   assign \$24  = add_fine[26] ? 10'h200 : 10'h1ff;
   assign \$25  = \$23  ? { \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24  } : add_fine[26:1];
-  assign \$26  = $signed(exact_add) < $signed(\port$4011$398 [47:40]);
-  assign \$27  = $signed(exact_add) > $signed(\port$4011$398 [55:48]);
-  assign \$28  = \$27  ? { \port$4011$398 [55], \port$4011$398 [55], \port$4011$398 [55], \port$4011$398 [55], \port$4011$398 [55:48] } : exact_add;
-  assign \$29  = \$26  ? { \port$4011$398 [47], \port$4011$398 [47], \port$4011$398 [47], \port$4011$398 [47], \port$4011$398 [47:40] } : \$28 ;
+  assign \$26  = $signed(exact_add) < $signed(\port$4132$401 [47:40]);
+  assign \$27  = $signed(exact_add) > $signed(\port$4132$401 [55:48]);
+  assign \$28  = \$27  ? { \port$4132$401 [55], \port$4132$401 [55], \port$4132$401 [55], \port$4132$401 [55], \port$4132$401 [55:48] } : exact_add;
+  assign \$29  = \$26  ? { \port$4132$401 [47], \port$4132$401 [47], \port$4132$401 [47], \port$4132$401 [47], \port$4132$401 [47:40] } : \$28 ;
   assign requantize_fine = $signed(requantize_coarse) >>> requantize_shift;
   assign \$30  = $signed(requantize_result) + $signed({ 1'h0, requantize_increment });
-  assign exact = $signed(\$30 ) + $signed(\port$4011$398 [7:0]);
+  assign exact = $signed(\$30 ) + $signed(\port$4132$401 [7:0]);
   assign add_fine = $signed(add_coarse) >>> \add_shift$28 ;
   assign \$31  = $signed(add_result) + $signed({ 1'h0, add_increment });
-  assign exact_add = $signed(\$31 ) + $signed(\port$4011$398 [39:32]);
+  assign exact_add = $signed(\$31 ) + $signed(\port$4132$401 [39:32]);
   always @(posedge clk)
     biased <= \$32 ;
   always @(posedge clk)
@@ -18618,7 +18996,7 @@ module \holdfast_8x8.lanes.requantizer_1 (rst, parameters, residual_value, total
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$82 ) begin end
-    \$46  = \port$4011$398 [58:56];
+    \$46  = \port$4132$401 [58:56];
     if (rst) begin
       \$46  = 3'h0;
     end
@@ -18719,22 +19097,22 @@ module \holdfast_8x8.lanes.requantizer_1 (rst, parameters, residual_value, total
       \$37  = 3'h0;
     end
   end
-  assign lo = \port$4011$398 [15:8];
-  assign hi = \port$4011$398 [23:16];
-  assign zero_out = \port$4011$398 [7:0];
-  assign add_multiplier_a = \port$4011$398 [77:62];
-  assign residual_zero = \port$4011$398 [31:24];
-  assign add_shift = \port$4011$398 [61:56];
-  assign add_lo = \port$4011$398 [47:40];
-  assign add_hi = \port$4011$398 [55:48];
-  assign add_zero = \port$4011$398 [39:32];
+  assign lo = \port$4132$401 [15:8];
+  assign hi = \port$4132$401 [23:16];
+  assign zero_out = \port$4132$401 [7:0];
+  assign add_multiplier_a = \port$4132$401 [77:62];
+  assign residual_zero = \port$4132$401 [31:24];
+  assign add_shift = \port$4132$401 [61:56];
+  assign add_lo = \port$4132$401 [47:40];
+  assign add_hi = \port$4132$401 [55:48];
+  assign add_zero = \port$4132$401 [39:32];
   assign code = result;
   assign \parameters.bias  = parameters[23:0];
   assign \parameters.shift  = parameters[29:24];
   assign \parameters.multiplier  = parameters[45:30];
 endmodule
 
-module \holdfast_8x8.lanes.requantizer_2 (rst, parameters, residual_value, total, result, add, \port$4011$398 , add_multiplier_b, clk);
+module \holdfast_8x8.lanes.requantizer_2 (rst, parameters, residual_value, total, result, add, \port$4132$401 , add_multiplier_b, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$83  = 0;
   wire [24:0] \$1 ;
   wire \$10 ;
@@ -18824,8 +19202,8 @@ module \holdfast_8x8.lanes.requantizer_2 (rst, parameters, residual_value, total
   wire [23:0] \parameters.bias ;
   wire [15:0] \parameters.multiplier ;
   wire [5:0] \parameters.shift ;
-  input [77:0] \port$4011$398 ;
-  wire [77:0] \port$4011$398 ;
+  input [77:0] \port$4132$401 ;
+  wire [77:0] \port$4132$401 ;
   reg [40:0] product = 41'h00000000000;
   reg [41:0] requantize_coarse = 42'h00000000000;
   wire [41:0] requantize_fine;
@@ -18892,29 +19270,29 @@ module \holdfast_8x8.lanes.requantizer_2 (rst, parameters, residual_value, total
   assign \$10  = $signed(exact) > $signed(16'h7fff);
   assign \$11  = \$10  ? 20'h07fff : exact;
   assign \$12  = \$9  ? 20'hf8000 : \$11 ;
-  assign \$13  = $signed(value) < $signed(\port$4011$398 [15:8]);
-  assign \$14  = $signed(value) > $signed(\port$4011$398 [23:16]);
-  assign \$15  = \$14  ? { \port$4011$398 [23], \port$4011$398 [23], \port$4011$398 [23], \port$4011$398 [23], \port$4011$398 [23], \port$4011$398 [23], \port$4011$398 [23], \port$4011$398 [23], \port$4011$398 [23:16] } : value;
-  assign \$16  = \$13  ? { \port$4011$398 [15], \port$4011$398 [15], \port$4011$398 [15], \port$4011$398 [15], \port$4011$398 [15], \port$4011$398 [15], \port$4011$398 [15], \port$4011$398 [15], \port$4011$398 [15:8] } : \$15 ;
-  assign \$17  = $signed(clamped) - $signed(\port$4011$398 [7:0]);
-  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4011$398 [77:62] });
-  assign \$19  = $signed(residual_value) - $signed(\port$4011$398 [31:24]);
+  assign \$13  = $signed(value) < $signed(\port$4132$401 [15:8]);
+  assign \$14  = $signed(value) > $signed(\port$4132$401 [23:16]);
+  assign \$15  = \$14  ? { \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23:16] } : value;
+  assign \$16  = \$13  ? { \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15:8] } : \$15 ;
+  assign \$17  = $signed(clamped) - $signed(\port$4132$401 [7:0]);
+  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4132$401 [77:62] });
+  assign \$19  = $signed(residual_value) - $signed(\port$4132$401 [31:24]);
   assign \$20  = $signed(\$19 ) * $signed({ 1'h0, add_multiplier_b });
   assign \$21  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$22  = $signed({ \total$25 , 1'h0 }) >>> { \port$4011$398 [61:59], 3'h0 };
+  assign \$22  = $signed({ \total$25 , 1'h0 }) >>> { \port$4132$401 [61:59], 3'h0 };
   assign \$23  = $signed(add_fine[25:10]) != $signed({ add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26] });
   assign \$24  = add_fine[26] ? 10'h200 : 10'h1ff;
   assign \$25  = \$23  ? { \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24  } : add_fine[26:1];
-  assign \$26  = $signed(exact_add) < $signed(\port$4011$398 [47:40]);
-  assign \$27  = $signed(exact_add) > $signed(\port$4011$398 [55:48]);
-  assign \$28  = \$27  ? { \port$4011$398 [55], \port$4011$398 [55], \port$4011$398 [55], \port$4011$398 [55], \port$4011$398 [55:48] } : exact_add;
-  assign \$29  = \$26  ? { \port$4011$398 [47], \port$4011$398 [47], \port$4011$398 [47], \port$4011$398 [47], \port$4011$398 [47:40] } : \$28 ;
+  assign \$26  = $signed(exact_add) < $signed(\port$4132$401 [47:40]);
+  assign \$27  = $signed(exact_add) > $signed(\port$4132$401 [55:48]);
+  assign \$28  = \$27  ? { \port$4132$401 [55], \port$4132$401 [55], \port$4132$401 [55], \port$4132$401 [55], \port$4132$401 [55:48] } : exact_add;
+  assign \$29  = \$26  ? { \port$4132$401 [47], \port$4132$401 [47], \port$4132$401 [47], \port$4132$401 [47], \port$4132$401 [47:40] } : \$28 ;
   assign requantize_fine = $signed(requantize_coarse) >>> requantize_shift;
   assign \$30  = $signed(requantize_result) + $signed({ 1'h0, requantize_increment });
-  assign exact = $signed(\$30 ) + $signed(\port$4011$398 [7:0]);
+  assign exact = $signed(\$30 ) + $signed(\port$4132$401 [7:0]);
   assign add_fine = $signed(add_coarse) >>> \add_shift$28 ;
   assign \$31  = $signed(add_result) + $signed({ 1'h0, add_increment });
-  assign exact_add = $signed(\$31 ) + $signed(\port$4011$398 [39:32]);
+  assign exact_add = $signed(\$31 ) + $signed(\port$4132$401 [39:32]);
   always @(posedge clk)
     biased <= \$32 ;
   always @(posedge clk)
@@ -18983,7 +19361,7 @@ module \holdfast_8x8.lanes.requantizer_2 (rst, parameters, residual_value, total
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
-    \$46  = \port$4011$398 [58:56];
+    \$46  = \port$4132$401 [58:56];
     if (rst) begin
       \$46  = 3'h0;
     end
@@ -19084,22 +19462,22 @@ module \holdfast_8x8.lanes.requantizer_2 (rst, parameters, residual_value, total
       \$37  = 3'h0;
     end
   end
-  assign lo = \port$4011$398 [15:8];
-  assign hi = \port$4011$398 [23:16];
-  assign zero_out = \port$4011$398 [7:0];
-  assign add_multiplier_a = \port$4011$398 [77:62];
-  assign residual_zero = \port$4011$398 [31:24];
-  assign add_shift = \port$4011$398 [61:56];
-  assign add_lo = \port$4011$398 [47:40];
-  assign add_hi = \port$4011$398 [55:48];
-  assign add_zero = \port$4011$398 [39:32];
+  assign lo = \port$4132$401 [15:8];
+  assign hi = \port$4132$401 [23:16];
+  assign zero_out = \port$4132$401 [7:0];
+  assign add_multiplier_a = \port$4132$401 [77:62];
+  assign residual_zero = \port$4132$401 [31:24];
+  assign add_shift = \port$4132$401 [61:56];
+  assign add_lo = \port$4132$401 [47:40];
+  assign add_hi = \port$4132$401 [55:48];
+  assign add_zero = \port$4132$401 [39:32];
   assign code = result;
   assign \parameters.bias  = parameters[23:0];
   assign \parameters.shift  = parameters[29:24];
   assign \parameters.multiplier  = parameters[45:30];
 endmodule
 
-module \holdfast_8x8.lanes.requantizer_3 (rst, parameters, residual_value, total, result, add, \port$4011$398 , add_multiplier_b, clk);
+module \holdfast_8x8.lanes.requantizer_3 (rst, parameters, residual_value, total, result, add, \port$4132$401 , add_multiplier_b, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$84  = 0;
   wire [24:0] \$1 ;
   wire \$10 ;
@@ -19189,8 +19567,8 @@ module \holdfast_8x8.lanes.requantizer_3 (rst, parameters, residual_value, total
   wire [23:0] \parameters.bias ;
   wire [15:0] \parameters.multiplier ;
   wire [5:0] \parameters.shift ;
-  input [77:0] \port$4011$398 ;
-  wire [77:0] \port$4011$398 ;
+  input [77:0] \port$4132$401 ;
+  wire [77:0] \port$4132$401 ;
   reg [40:0] product = 41'h00000000000;
   reg [41:0] requantize_coarse = 42'h00000000000;
   wire [41:0] requantize_fine;
@@ -19257,29 +19635,29 @@ module \holdfast_8x8.lanes.requantizer_3 (rst, parameters, residual_value, total
   assign \$10  = $signed(exact) > $signed(16'h7fff);
   assign \$11  = \$10  ? 20'h07fff : exact;
   assign \$12  = \$9  ? 20'hf8000 : \$11 ;
-  assign \$13  = $signed(value) < $signed(\port$4011$398 [15:8]);
-  assign \$14  = $signed(value) > $signed(\port$4011$398 [23:16]);
-  assign \$15  = \$14  ? { \port$4011$398 [23], \port$4011$398 [23], \port$4011$398 [23], \port$4011$398 [23], \port$4011$398 [23], \port$4011$398 [23], \port$4011$398 [23], \port$4011$398 [23], \port$4011$398 [23:16] } : value;
-  assign \$16  = \$13  ? { \port$4011$398 [15], \port$4011$398 [15], \port$4011$398 [15], \port$4011$398 [15], \port$4011$398 [15], \port$4011$398 [15], \port$4011$398 [15], \port$4011$398 [15], \port$4011$398 [15:8] } : \$15 ;
-  assign \$17  = $signed(clamped) - $signed(\port$4011$398 [7:0]);
-  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4011$398 [77:62] });
-  assign \$19  = $signed(residual_value) - $signed(\port$4011$398 [31:24]);
+  assign \$13  = $signed(value) < $signed(\port$4132$401 [15:8]);
+  assign \$14  = $signed(value) > $signed(\port$4132$401 [23:16]);
+  assign \$15  = \$14  ? { \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23:16] } : value;
+  assign \$16  = \$13  ? { \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15:8] } : \$15 ;
+  assign \$17  = $signed(clamped) - $signed(\port$4132$401 [7:0]);
+  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4132$401 [77:62] });
+  assign \$19  = $signed(residual_value) - $signed(\port$4132$401 [31:24]);
   assign \$20  = $signed(\$19 ) * $signed({ 1'h0, add_multiplier_b });
   assign \$21  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$22  = $signed({ \total$25 , 1'h0 }) >>> { \port$4011$398 [61:59], 3'h0 };
+  assign \$22  = $signed({ \total$25 , 1'h0 }) >>> { \port$4132$401 [61:59], 3'h0 };
   assign \$23  = $signed(add_fine[25:10]) != $signed({ add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26] });
   assign \$24  = add_fine[26] ? 10'h200 : 10'h1ff;
   assign \$25  = \$23  ? { \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24  } : add_fine[26:1];
-  assign \$26  = $signed(exact_add) < $signed(\port$4011$398 [47:40]);
-  assign \$27  = $signed(exact_add) > $signed(\port$4011$398 [55:48]);
-  assign \$28  = \$27  ? { \port$4011$398 [55], \port$4011$398 [55], \port$4011$398 [55], \port$4011$398 [55], \port$4011$398 [55:48] } : exact_add;
-  assign \$29  = \$26  ? { \port$4011$398 [47], \port$4011$398 [47], \port$4011$398 [47], \port$4011$398 [47], \port$4011$398 [47:40] } : \$28 ;
+  assign \$26  = $signed(exact_add) < $signed(\port$4132$401 [47:40]);
+  assign \$27  = $signed(exact_add) > $signed(\port$4132$401 [55:48]);
+  assign \$28  = \$27  ? { \port$4132$401 [55], \port$4132$401 [55], \port$4132$401 [55], \port$4132$401 [55], \port$4132$401 [55:48] } : exact_add;
+  assign \$29  = \$26  ? { \port$4132$401 [47], \port$4132$401 [47], \port$4132$401 [47], \port$4132$401 [47], \port$4132$401 [47:40] } : \$28 ;
   assign requantize_fine = $signed(requantize_coarse) >>> requantize_shift;
   assign \$30  = $signed(requantize_result) + $signed({ 1'h0, requantize_increment });
-  assign exact = $signed(\$30 ) + $signed(\port$4011$398 [7:0]);
+  assign exact = $signed(\$30 ) + $signed(\port$4132$401 [7:0]);
   assign add_fine = $signed(add_coarse) >>> \add_shift$28 ;
   assign \$31  = $signed(add_result) + $signed({ 1'h0, add_increment });
-  assign exact_add = $signed(\$31 ) + $signed(\port$4011$398 [39:32]);
+  assign exact_add = $signed(\$31 ) + $signed(\port$4132$401 [39:32]);
   always @(posedge clk)
     biased <= \$32 ;
   always @(posedge clk)
@@ -19348,7 +19726,7 @@ module \holdfast_8x8.lanes.requantizer_3 (rst, parameters, residual_value, total
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
-    \$46  = \port$4011$398 [58:56];
+    \$46  = \port$4132$401 [58:56];
     if (rst) begin
       \$46  = 3'h0;
     end
@@ -19449,22 +19827,22 @@ module \holdfast_8x8.lanes.requantizer_3 (rst, parameters, residual_value, total
       \$37  = 3'h0;
     end
   end
-  assign lo = \port$4011$398 [15:8];
-  assign hi = \port$4011$398 [23:16];
-  assign zero_out = \port$4011$398 [7:0];
-  assign add_multiplier_a = \port$4011$398 [77:62];
-  assign residual_zero = \port$4011$398 [31:24];
-  assign add_shift = \port$4011$398 [61:56];
-  assign add_lo = \port$4011$398 [47:40];
-  assign add_hi = \port$4011$398 [55:48];
-  assign add_zero = \port$4011$398 [39:32];
+  assign lo = \port$4132$401 [15:8];
+  assign hi = \port$4132$401 [23:16];
+  assign zero_out = \port$4132$401 [7:0];
+  assign add_multiplier_a = \port$4132$401 [77:62];
+  assign residual_zero = \port$4132$401 [31:24];
+  assign add_shift = \port$4132$401 [61:56];
+  assign add_lo = \port$4132$401 [47:40];
+  assign add_hi = \port$4132$401 [55:48];
+  assign add_zero = \port$4132$401 [39:32];
   assign code = result;
   assign \parameters.bias  = parameters[23:0];
   assign \parameters.shift  = parameters[29:24];
   assign \parameters.multiplier  = parameters[45:30];
 endmodule
 
-module \holdfast_8x8.lanes.requantizer_4 (rst, parameters, residual_value, total, result, add, \port$4011$398 , add_multiplier_b, clk);
+module \holdfast_8x8.lanes.requantizer_4 (rst, parameters, residual_value, total, result, add, \port$4132$401 , add_multiplier_b, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$85  = 0;
   wire [24:0] \$1 ;
   wire \$10 ;
@@ -19554,8 +19932,8 @@ module \holdfast_8x8.lanes.requantizer_4 (rst, parameters, residual_value, total
   wire [23:0] \parameters.bias ;
   wire [15:0] \parameters.multiplier ;
   wire [5:0] \parameters.shift ;
-  input [77:0] \port$4011$398 ;
-  wire [77:0] \port$4011$398 ;
+  input [77:0] \port$4132$401 ;
+  wire [77:0] \port$4132$401 ;
   reg [40:0] product = 41'h00000000000;
   reg [41:0] requantize_coarse = 42'h00000000000;
   wire [41:0] requantize_fine;
@@ -19622,29 +20000,29 @@ module \holdfast_8x8.lanes.requantizer_4 (rst, parameters, residual_value, total
   assign \$10  = $signed(exact) > $signed(16'h7fff);
   assign \$11  = \$10  ? 20'h07fff : exact;
   assign \$12  = \$9  ? 20'hf8000 : \$11 ;
-  assign \$13  = $signed(value) < $signed(\port$4011$398 [15:8]);
-  assign \$14  = $signed(value) > $signed(\port$4011$398 [23:16]);
-  assign \$15  = \$14  ? { \port$4011$398 [23], \port$4011$398 [23], \port$4011$398 [23], \port$4011$398 [23], \port$4011$398 [23], \port$4011$398 [23], \port$4011$398 [23], \port$4011$398 [23], \port$4011$398 [23:16] } : value;
-  assign \$16  = \$13  ? { \port$4011$398 [15], \port$4011$398 [15], \port$4011$398 [15], \port$4011$398 [15], \port$4011$398 [15], \port$4011$398 [15], \port$4011$398 [15], \port$4011$398 [15], \port$4011$398 [15:8] } : \$15 ;
-  assign \$17  = $signed(clamped) - $signed(\port$4011$398 [7:0]);
-  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4011$398 [77:62] });
-  assign \$19  = $signed(residual_value) - $signed(\port$4011$398 [31:24]);
+  assign \$13  = $signed(value) < $signed(\port$4132$401 [15:8]);
+  assign \$14  = $signed(value) > $signed(\port$4132$401 [23:16]);
+  assign \$15  = \$14  ? { \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23:16] } : value;
+  assign \$16  = \$13  ? { \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15:8] } : \$15 ;
+  assign \$17  = $signed(clamped) - $signed(\port$4132$401 [7:0]);
+  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4132$401 [77:62] });
+  assign \$19  = $signed(residual_value) - $signed(\port$4132$401 [31:24]);
   assign \$20  = $signed(\$19 ) * $signed({ 1'h0, add_multiplier_b });
   assign \$21  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$22  = $signed({ \total$25 , 1'h0 }) >>> { \port$4011$398 [61:59], 3'h0 };
+  assign \$22  = $signed({ \total$25 , 1'h0 }) >>> { \port$4132$401 [61:59], 3'h0 };
   assign \$23  = $signed(add_fine[25:10]) != $signed({ add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26] });
   assign \$24  = add_fine[26] ? 10'h200 : 10'h1ff;
   assign \$25  = \$23  ? { \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24  } : add_fine[26:1];
-  assign \$26  = $signed(exact_add) < $signed(\port$4011$398 [47:40]);
-  assign \$27  = $signed(exact_add) > $signed(\port$4011$398 [55:48]);
-  assign \$28  = \$27  ? { \port$4011$398 [55], \port$4011$398 [55], \port$4011$398 [55], \port$4011$398 [55], \port$4011$398 [55:48] } : exact_add;
-  assign \$29  = \$26  ? { \port$4011$398 [47], \port$4011$398 [47], \port$4011$398 [47], \port$4011$398 [47], \port$4011$398 [47:40] } : \$28 ;
+  assign \$26  = $signed(exact_add) < $signed(\port$4132$401 [47:40]);
+  assign \$27  = $signed(exact_add) > $signed(\port$4132$401 [55:48]);
+  assign \$28  = \$27  ? { \port$4132$401 [55], \port$4132$401 [55], \port$4132$401 [55], \port$4132$401 [55], \port$4132$401 [55:48] } : exact_add;
+  assign \$29  = \$26  ? { \port$4132$401 [47], \port$4132$401 [47], \port$4132$401 [47], \port$4132$401 [47], \port$4132$401 [47:40] } : \$28 ;
   assign requantize_fine = $signed(requantize_coarse) >>> requantize_shift;
   assign \$30  = $signed(requantize_result) + $signed({ 1'h0, requantize_increment });
-  assign exact = $signed(\$30 ) + $signed(\port$4011$398 [7:0]);
+  assign exact = $signed(\$30 ) + $signed(\port$4132$401 [7:0]);
   assign add_fine = $signed(add_coarse) >>> \add_shift$28 ;
   assign \$31  = $signed(add_result) + $signed({ 1'h0, add_increment });
-  assign exact_add = $signed(\$31 ) + $signed(\port$4011$398 [39:32]);
+  assign exact_add = $signed(\$31 ) + $signed(\port$4132$401 [39:32]);
   always @(posedge clk)
     biased <= \$32 ;
   always @(posedge clk)
@@ -19713,7 +20091,7 @@ module \holdfast_8x8.lanes.requantizer_4 (rst, parameters, residual_value, total
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$85 ) begin end
-    \$46  = \port$4011$398 [58:56];
+    \$46  = \port$4132$401 [58:56];
     if (rst) begin
       \$46  = 3'h0;
     end
@@ -19814,22 +20192,22 @@ module \holdfast_8x8.lanes.requantizer_4 (rst, parameters, residual_value, total
       \$37  = 3'h0;
     end
   end
-  assign lo = \port$4011$398 [15:8];
-  assign hi = \port$4011$398 [23:16];
-  assign zero_out = \port$4011$398 [7:0];
-  assign add_multiplier_a = \port$4011$398 [77:62];
-  assign residual_zero = \port$4011$398 [31:24];
-  assign add_shift = \port$4011$398 [61:56];
-  assign add_lo = \port$4011$398 [47:40];
-  assign add_hi = \port$4011$398 [55:48];
-  assign add_zero = \port$4011$398 [39:32];
+  assign lo = \port$4132$401 [15:8];
+  assign hi = \port$4132$401 [23:16];
+  assign zero_out = \port$4132$401 [7:0];
+  assign add_multiplier_a = \port$4132$401 [77:62];
+  assign residual_zero = \port$4132$401 [31:24];
+  assign add_shift = \port$4132$401 [61:56];
+  assign add_lo = \port$4132$401 [47:40];
+  assign add_hi = \port$4132$401 [55:48];
+  assign add_zero = \port$4132$401 [39:32];
   assign code = result;
   assign \parameters.bias  = parameters[23:0];
   assign \parameters.shift  = parameters[29:24];
   assign \parameters.multiplier  = parameters[45:30];
 endmodule
 
-module \holdfast_8x8.lanes.requantizer_5 (rst, parameters, residual_value, total, result, add, \port$4011$398 , add_multiplier_b, clk);
+module \holdfast_8x8.lanes.requantizer_5 (rst, parameters, residual_value, total, result, add, \port$4132$401 , add_multiplier_b, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$86  = 0;
   wire [24:0] \$1 ;
   wire \$10 ;
@@ -19919,8 +20297,8 @@ module \holdfast_8x8.lanes.requantizer_5 (rst, parameters, residual_value, total
   wire [23:0] \parameters.bias ;
   wire [15:0] \parameters.multiplier ;
   wire [5:0] \parameters.shift ;
-  input [77:0] \port$4011$398 ;
-  wire [77:0] \port$4011$398 ;
+  input [77:0] \port$4132$401 ;
+  wire [77:0] \port$4132$401 ;
   reg [40:0] product = 41'h00000000000;
   reg [41:0] requantize_coarse = 42'h00000000000;
   wire [41:0] requantize_fine;
@@ -19987,29 +20365,29 @@ module \holdfast_8x8.lanes.requantizer_5 (rst, parameters, residual_value, total
   assign \$10  = $signed(exact) > $signed(16'h7fff);
   assign \$11  = \$10  ? 20'h07fff : exact;
   assign \$12  = \$9  ? 20'hf8000 : \$11 ;
-  assign \$13  = $signed(value) < $signed(\port$4011$398 [15:8]);
-  assign \$14  = $signed(value) > $signed(\port$4011$398 [23:16]);
-  assign \$15  = \$14  ? { \port$4011$398 [23], \port$4011$398 [23], \port$4011$398 [23], \port$4011$398 [23], \port$4011$398 [23], \port$4011$398 [23], \port$4011$398 [23], \port$4011$398 [23], \port$4011$398 [23:16] } : value;
-  assign \$16  = \$13  ? { \port$4011$398 [15], \port$4011$398 [15], \port$4011$398 [15], \port$4011$398 [15], \port$4011$398 [15], \port$4011$398 [15], \port$4011$398 [15], \port$4011$398 [15], \port$4011$398 [15:8] } : \$15 ;
-  assign \$17  = $signed(clamped) - $signed(\port$4011$398 [7:0]);
-  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4011$398 [77:62] });
-  assign \$19  = $signed(residual_value) - $signed(\port$4011$398 [31:24]);
+  assign \$13  = $signed(value) < $signed(\port$4132$401 [15:8]);
+  assign \$14  = $signed(value) > $signed(\port$4132$401 [23:16]);
+  assign \$15  = \$14  ? { \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23:16] } : value;
+  assign \$16  = \$13  ? { \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15:8] } : \$15 ;
+  assign \$17  = $signed(clamped) - $signed(\port$4132$401 [7:0]);
+  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4132$401 [77:62] });
+  assign \$19  = $signed(residual_value) - $signed(\port$4132$401 [31:24]);
   assign \$20  = $signed(\$19 ) * $signed({ 1'h0, add_multiplier_b });
   assign \$21  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$22  = $signed({ \total$25 , 1'h0 }) >>> { \port$4011$398 [61:59], 3'h0 };
+  assign \$22  = $signed({ \total$25 , 1'h0 }) >>> { \port$4132$401 [61:59], 3'h0 };
   assign \$23  = $signed(add_fine[25:10]) != $signed({ add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26] });
   assign \$24  = add_fine[26] ? 10'h200 : 10'h1ff;
   assign \$25  = \$23  ? { \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24  } : add_fine[26:1];
-  assign \$26  = $signed(exact_add) < $signed(\port$4011$398 [47:40]);
-  assign \$27  = $signed(exact_add) > $signed(\port$4011$398 [55:48]);
-  assign \$28  = \$27  ? { \port$4011$398 [55], \port$4011$398 [55], \port$4011$398 [55], \port$4011$398 [55], \port$4011$398 [55:48] } : exact_add;
-  assign \$29  = \$26  ? { \port$4011$398 [47], \port$4011$398 [47], \port$4011$398 [47], \port$4011$398 [47], \port$4011$398 [47:40] } : \$28 ;
+  assign \$26  = $signed(exact_add) < $signed(\port$4132$401 [47:40]);
+  assign \$27  = $signed(exact_add) > $signed(\port$4132$401 [55:48]);
+  assign \$28  = \$27  ? { \port$4132$401 [55], \port$4132$401 [55], \port$4132$401 [55], \port$4132$401 [55], \port$4132$401 [55:48] } : exact_add;
+  assign \$29  = \$26  ? { \port$4132$401 [47], \port$4132$401 [47], \port$4132$401 [47], \port$4132$401 [47], \port$4132$401 [47:40] } : \$28 ;
   assign requantize_fine = $signed(requantize_coarse) >>> requantize_shift;
   assign \$30  = $signed(requantize_result) + $signed({ 1'h0, requantize_increment });
-  assign exact = $signed(\$30 ) + $signed(\port$4011$398 [7:0]);
+  assign exact = $signed(\$30 ) + $signed(\port$4132$401 [7:0]);
   assign add_fine = $signed(add_coarse) >>> \add_shift$28 ;
   assign \$31  = $signed(add_result) + $signed({ 1'h0, add_increment });
-  assign exact_add = $signed(\$31 ) + $signed(\port$4011$398 [39:32]);
+  assign exact_add = $signed(\$31 ) + $signed(\port$4132$401 [39:32]);
   always @(posedge clk)
     biased <= \$32 ;
   always @(posedge clk)
@@ -20078,7 +20456,7 @@ module \holdfast_8x8.lanes.requantizer_5 (rst, parameters, residual_value, total
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$86 ) begin end
-    \$46  = \port$4011$398 [58:56];
+    \$46  = \port$4132$401 [58:56];
     if (rst) begin
       \$46  = 3'h0;
     end
@@ -20179,22 +20557,22 @@ module \holdfast_8x8.lanes.requantizer_5 (rst, parameters, residual_value, total
       \$37  = 3'h0;
     end
   end
-  assign lo = \port$4011$398 [15:8];
-  assign hi = \port$4011$398 [23:16];
-  assign zero_out = \port$4011$398 [7:0];
-  assign add_multiplier_a = \port$4011$398 [77:62];
-  assign residual_zero = \port$4011$398 [31:24];
-  assign add_shift = \port$4011$398 [61:56];
-  assign add_lo = \port$4011$398 [47:40];
-  assign add_hi = \port$4011$398 [55:48];
-  assign add_zero = \port$4011$398 [39:32];
+  assign lo = \port$4132$401 [15:8];
+  assign hi = \port$4132$401 [23:16];
+  assign zero_out = \port$4132$401 [7:0];
+  assign add_multiplier_a = \port$4132$401 [77:62];
+  assign residual_zero = \port$4132$401 [31:24];
+  assign add_shift = \port$4132$401 [61:56];
+  assign add_lo = \port$4132$401 [47:40];
+  assign add_hi = \port$4132$401 [55:48];
+  assign add_zero = \port$4132$401 [39:32];
   assign code = result;
   assign \parameters.bias  = parameters[23:0];
   assign \parameters.shift  = parameters[29:24];
   assign \parameters.multiplier  = parameters[45:30];
 endmodule
 
-module \holdfast_8x8.lanes.requantizer_6 (rst, parameters, residual_value, total, result, add, \port$4011$398 , add_multiplier_b, clk);
+module \holdfast_8x8.lanes.requantizer_6 (rst, parameters, residual_value, total, result, add, \port$4132$401 , add_multiplier_b, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$87  = 0;
   wire [24:0] \$1 ;
   wire \$10 ;
@@ -20284,8 +20662,8 @@ module \holdfast_8x8.lanes.requantizer_6 (rst, parameters, residual_value, total
   wire [23:0] \parameters.bias ;
   wire [15:0] \parameters.multiplier ;
   wire [5:0] \parameters.shift ;
-  input [77:0] \port$4011$398 ;
-  wire [77:0] \port$4011$398 ;
+  input [77:0] \port$4132$401 ;
+  wire [77:0] \port$4132$401 ;
   reg [40:0] product = 41'h00000000000;
   reg [41:0] requantize_coarse = 42'h00000000000;
   wire [41:0] requantize_fine;
@@ -20352,29 +20730,29 @@ module \holdfast_8x8.lanes.requantizer_6 (rst, parameters, residual_value, total
   assign \$10  = $signed(exact) > $signed(16'h7fff);
   assign \$11  = \$10  ? 20'h07fff : exact;
   assign \$12  = \$9  ? 20'hf8000 : \$11 ;
-  assign \$13  = $signed(value) < $signed(\port$4011$398 [15:8]);
-  assign \$14  = $signed(value) > $signed(\port$4011$398 [23:16]);
-  assign \$15  = \$14  ? { \port$4011$398 [23], \port$4011$398 [23], \port$4011$398 [23], \port$4011$398 [23], \port$4011$398 [23], \port$4011$398 [23], \port$4011$398 [23], \port$4011$398 [23], \port$4011$398 [23:16] } : value;
-  assign \$16  = \$13  ? { \port$4011$398 [15], \port$4011$398 [15], \port$4011$398 [15], \port$4011$398 [15], \port$4011$398 [15], \port$4011$398 [15], \port$4011$398 [15], \port$4011$398 [15], \port$4011$398 [15:8] } : \$15 ;
-  assign \$17  = $signed(clamped) - $signed(\port$4011$398 [7:0]);
-  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4011$398 [77:62] });
-  assign \$19  = $signed(residual_value) - $signed(\port$4011$398 [31:24]);
+  assign \$13  = $signed(value) < $signed(\port$4132$401 [15:8]);
+  assign \$14  = $signed(value) > $signed(\port$4132$401 [23:16]);
+  assign \$15  = \$14  ? { \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23:16] } : value;
+  assign \$16  = \$13  ? { \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15:8] } : \$15 ;
+  assign \$17  = $signed(clamped) - $signed(\port$4132$401 [7:0]);
+  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4132$401 [77:62] });
+  assign \$19  = $signed(residual_value) - $signed(\port$4132$401 [31:24]);
   assign \$20  = $signed(\$19 ) * $signed({ 1'h0, add_multiplier_b });
   assign \$21  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$22  = $signed({ \total$25 , 1'h0 }) >>> { \port$4011$398 [61:59], 3'h0 };
+  assign \$22  = $signed({ \total$25 , 1'h0 }) >>> { \port$4132$401 [61:59], 3'h0 };
   assign \$23  = $signed(add_fine[25:10]) != $signed({ add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26] });
   assign \$24  = add_fine[26] ? 10'h200 : 10'h1ff;
   assign \$25  = \$23  ? { \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24  } : add_fine[26:1];
-  assign \$26  = $signed(exact_add) < $signed(\port$4011$398 [47:40]);
-  assign \$27  = $signed(exact_add) > $signed(\port$4011$398 [55:48]);
-  assign \$28  = \$27  ? { \port$4011$398 [55], \port$4011$398 [55], \port$4011$398 [55], \port$4011$398 [55], \port$4011$398 [55:48] } : exact_add;
-  assign \$29  = \$26  ? { \port$4011$398 [47], \port$4011$398 [47], \port$4011$398 [47], \port$4011$398 [47], \port$4011$398 [47:40] } : \$28 ;
+  assign \$26  = $signed(exact_add) < $signed(\port$4132$401 [47:40]);
+  assign \$27  = $signed(exact_add) > $signed(\port$4132$401 [55:48]);
+  assign \$28  = \$27  ? { \port$4132$401 [55], \port$4132$401 [55], \port$4132$401 [55], \port$4132$401 [55], \port$4132$401 [55:48] } : exact_add;
+  assign \$29  = \$26  ? { \port$4132$401 [47], \port$4132$401 [47], \port$4132$401 [47], \port$4132$401 [47], \port$4132$401 [47:40] } : \$28 ;
   assign requantize_fine = $signed(requantize_coarse) >>> requantize_shift;
   assign \$30  = $signed(requantize_result) + $signed({ 1'h0, requantize_increment });
-  assign exact = $signed(\$30 ) + $signed(\port$4011$398 [7:0]);
+  assign exact = $signed(\$30 ) + $signed(\port$4132$401 [7:0]);
   assign add_fine = $signed(add_coarse) >>> \add_shift$28 ;
   assign \$31  = $signed(add_result) + $signed({ 1'h0, add_increment });
-  assign exact_add = $signed(\$31 ) + $signed(\port$4011$398 [39:32]);
+  assign exact_add = $signed(\$31 ) + $signed(\port$4132$401 [39:32]);
   always @(posedge clk)
     biased <= \$32 ;
   always @(posedge clk)
@@ -20443,7 +20821,7 @@ module \holdfast_8x8.lanes.requantizer_6 (rst, parameters, residual_value, total
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
-    \$46  = \port$4011$398 [58:56];
+    \$46  = \port$4132$401 [58:56];
     if (rst) begin
       \$46  = 3'h0;
     end
@@ -20544,22 +20922,22 @@ module \holdfast_8x8.lanes.requantizer_6 (rst, parameters, residual_value, total
       \$37  = 3'h0;
     end
   end
-  assign lo = \port$4011$398 [15:8];
-  assign hi = \port$4011$398 [23:16];
-  assign zero_out = \port$4011$398 [7:0];
-  assign add_multiplier_a = \port$4011$398 [77:62];
-  assign residual_zero = \port$4011$398 [31:24];
-  assign add_shift = \port$4011$398 [61:56];
-  assign add_lo = \port$4011$398 [47:40];
-  assign add_hi = \port$4011$398 [55:48];
-  assign add_zero = \port$4011$398 [39:32];
+  assign lo = \port$4132$401 [15:8];
+  assign hi = \port$4132$401 [23:16];
+  assign zero_out = \port$4132$401 [7:0];
+  assign add_multiplier_a = \port$4132$401 [77:62];
+  assign residual_zero = \port$4132$401 [31:24];
+  assign add_shift = \port$4132$401 [61:56];
+  assign add_lo = \port$4132$401 [47:40];
+  assign add_hi = \port$4132$401 [55:48];
+  assign add_zero = \port$4132$401 [39:32];
   assign code = result;
   assign \parameters.bias  = parameters[23:0];
   assign \parameters.shift  = parameters[29:24];
   assign \parameters.multiplier  = parameters[45:30];
 endmodule
 
-module \holdfast_8x8.lanes.requantizer_7 (rst, parameters, residual_value, total, result, add, \port$4011$398 , add_multiplier_b, clk);
+module \holdfast_8x8.lanes.requantizer_7 (rst, parameters, residual_value, total, result, add, \port$4132$401 , add_multiplier_b, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$88  = 0;
   wire [24:0] \$1 ;
   wire \$10 ;
@@ -20649,8 +21027,8 @@ module \holdfast_8x8.lanes.requantizer_7 (rst, parameters, residual_value, total
   wire [23:0] \parameters.bias ;
   wire [15:0] \parameters.multiplier ;
   wire [5:0] \parameters.shift ;
-  input [77:0] \port$4011$398 ;
-  wire [77:0] \port$4011$398 ;
+  input [77:0] \port$4132$401 ;
+  wire [77:0] \port$4132$401 ;
   reg [40:0] product = 41'h00000000000;
   reg [41:0] requantize_coarse = 42'h00000000000;
   wire [41:0] requantize_fine;
@@ -20717,29 +21095,29 @@ module \holdfast_8x8.lanes.requantizer_7 (rst, parameters, residual_value, total
   assign \$10  = $signed(exact) > $signed(16'h7fff);
   assign \$11  = \$10  ? 20'h07fff : exact;
   assign \$12  = \$9  ? 20'hf8000 : \$11 ;
-  assign \$13  = $signed(value) < $signed(\port$4011$398 [15:8]);
-  assign \$14  = $signed(value) > $signed(\port$4011$398 [23:16]);
-  assign \$15  = \$14  ? { \port$4011$398 [23], \port$4011$398 [23], \port$4011$398 [23], \port$4011$398 [23], \port$4011$398 [23], \port$4011$398 [23], \port$4011$398 [23], \port$4011$398 [23], \port$4011$398 [23:16] } : value;
-  assign \$16  = \$13  ? { \port$4011$398 [15], \port$4011$398 [15], \port$4011$398 [15], \port$4011$398 [15], \port$4011$398 [15], \port$4011$398 [15], \port$4011$398 [15], \port$4011$398 [15], \port$4011$398 [15:8] } : \$15 ;
-  assign \$17  = $signed(clamped) - $signed(\port$4011$398 [7:0]);
-  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4011$398 [77:62] });
-  assign \$19  = $signed(residual_value) - $signed(\port$4011$398 [31:24]);
+  assign \$13  = $signed(value) < $signed(\port$4132$401 [15:8]);
+  assign \$14  = $signed(value) > $signed(\port$4132$401 [23:16]);
+  assign \$15  = \$14  ? { \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23:16] } : value;
+  assign \$16  = \$13  ? { \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15:8] } : \$15 ;
+  assign \$17  = $signed(clamped) - $signed(\port$4132$401 [7:0]);
+  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4132$401 [77:62] });
+  assign \$19  = $signed(residual_value) - $signed(\port$4132$401 [31:24]);
   assign \$20  = $signed(\$19 ) * $signed({ 1'h0, add_multiplier_b });
   assign \$21  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$22  = $signed({ \total$25 , 1'h0 }) >>> { \port$4011$398 [61:59], 3'h0 };
+  assign \$22  = $signed({ \total$25 , 1'h0 }) >>> { \port$4132$401 [61:59], 3'h0 };
   assign \$23  = $signed(add_fine[25:10]) != $signed({ add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26] });
   assign \$24  = add_fine[26] ? 10'h200 : 10'h1ff;
   assign \$25  = \$23  ? { \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24  } : add_fine[26:1];
-  assign \$26  = $signed(exact_add) < $signed(\port$4011$398 [47:40]);
-  assign \$27  = $signed(exact_add) > $signed(\port$4011$398 [55:48]);
-  assign \$28  = \$27  ? { \port$4011$398 [55], \port$4011$398 [55], \port$4011$398 [55], \port$4011$398 [55], \port$4011$398 [55:48] } : exact_add;
-  assign \$29  = \$26  ? { \port$4011$398 [47], \port$4011$398 [47], \port$4011$398 [47], \port$4011$398 [47], \port$4011$398 [47:40] } : \$28 ;
+  assign \$26  = $signed(exact_add) < $signed(\port$4132$401 [47:40]);
+  assign \$27  = $signed(exact_add) > $signed(\port$4132$401 [55:48]);
+  assign \$28  = \$27  ? { \port$4132$401 [55], \port$4132$401 [55], \port$4132$401 [55], \port$4132$401 [55], \port$4132$401 [55:48] } : exact_add;
+  assign \$29  = \$26  ? { \port$4132$401 [47], \port$4132$401 [47], \port$4132$401 [47], \port$4132$401 [47], \port$4132$401 [47:40] } : \$28 ;
   assign requantize_fine = $signed(requantize_coarse) >>> requantize_shift;
   assign \$30  = $signed(requantize_result) + $signed({ 1'h0, requantize_increment });
-  assign exact = $signed(\$30 ) + $signed(\port$4011$398 [7:0]);
+  assign exact = $signed(\$30 ) + $signed(\port$4132$401 [7:0]);
   assign add_fine = $signed(add_coarse) >>> \add_shift$28 ;
   assign \$31  = $signed(add_result) + $signed({ 1'h0, add_increment });
-  assign exact_add = $signed(\$31 ) + $signed(\port$4011$398 [39:32]);
+  assign exact_add = $signed(\$31 ) + $signed(\port$4132$401 [39:32]);
   always @(posedge clk)
     biased <= \$32 ;
   always @(posedge clk)
@@ -20808,7 +21186,7 @@ module \holdfast_8x8.lanes.requantizer_7 (rst, parameters, residual_value, total
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
-    \$46  = \port$4011$398 [58:56];
+    \$46  = \port$4132$401 [58:56];
     if (rst) begin
       \$46  = 3'h0;
     end
@@ -20909,15 +21287,15 @@ module \holdfast_8x8.lanes.requantizer_7 (rst, parameters, residual_value, total
       \$37  = 3'h0;
     end
   end
-  assign lo = \port$4011$398 [15:8];
-  assign hi = \port$4011$398 [23:16];
-  assign zero_out = \port$4011$398 [7:0];
-  assign add_multiplier_a = \port$4011$398 [77:62];
-  assign residual_zero = \port$4011$398 [31:24];
-  assign add_shift = \port$4011$398 [61:56];
-  assign add_lo = \port$4011$398 [47:40];
-  assign add_hi = \port$4011$398 [55:48];
-  assign add_zero = \port$4011$398 [39:32];
+  assign lo = \port$4132$401 [15:8];
+  assign hi = \port$4132$401 [23:16];
+  assign zero_out = \port$4132$401 [7:0];
+  assign add_multiplier_a = \port$4132$401 [77:62];
+  assign residual_zero = \port$4132$401 [31:24];
+  assign add_shift = \port$4132$401 [61:56];
+  assign add_lo = \port$4132$401 [47:40];
+  assign add_hi = \port$4132$401 [55:48];
+  assign add_zero = \port$4132$401 [39:32];
   assign code = result;
   assign \parameters.bias  = parameters[23:0];
   assign \parameters.shift  = parameters[29:24];
@@ -21343,15 +21721,15 @@ module \holdfast_8x8.output_writer (rst, token, codes, word, enable, address, la
   wire go;
   wire \go$7 ;
   wire [4:0] lane;
-  input [507:0] layer;
-  wire [507:0] layer;
+  input [510:0] layer;
+  wire [510:0] layer;
   wire [7:0] \layer.add_hi ;
   wire [7:0] \layer.add_lo ;
   wire [23:0] \layer.add_multiplier_a ;
   wire [23:0] \layer.add_multiplier_b ;
   wire [5:0] \layer.add_shift ;
   wire [7:0] \layer.add_zero ;
-  wire [15:0] \layer.blocks ;
+  wire [12:0] \layer.blocks ;
   wire [13:0] \layer.co_tiles ;
   wire [2:0] \layer.dilation ;
   wire [7:0] \layer.hi ;
@@ -21363,11 +21741,11 @@ module \holdfast_8x8.output_writer (rst, token, codes, word, enable, address, la
   wire [7:0] \layer.input_hi ;
   wire [7:0] \layer.input_lo ;
   wire [15:0] \layer.input_step ;
-  wire [5:0] \layer.kernel_h ;
-  wire [5:0] \layer.kernel_w ;
+  wire [4:0] \layer.kernel_h ;
+  wire [4:0] \layer.kernel_w ;
   wire [15:0] \layer.lane_mask ;
   wire [7:0] \layer.lo ;
-  wire [7:0] \layer.magic ;
+  wire [15:0] \layer.magic ;
   wire \layer.maximum ;
   wire [9:0] \layer.origin_x ;
   wire [9:0] \layer.origin_y ;
@@ -21420,27 +21798,27 @@ module \holdfast_8x8.output_writer (rst, token, codes, word, enable, address, la
   wire [7:0] \word[7] ;
   assign take = token[0] & token[4];
   assign \$2  = token[0] & token[4];
-  assign \$3  = \$2  & layer[288];
+  assign \$3  = \$2  & layer[291];
   assign \$4  = token[0] & token[4];
-  assign \$5  = \$4  & layer[289];
+  assign \$5  = \$4  & layer[292];
   assign \$6  = token[0] & token[4];
-  assign \$7  = \$6  & layer[290];
+  assign \$7  = \$6  & layer[293];
   assign \$8  = token[0] & token[4];
-  assign \$9  = \$8  & layer[291];
+  assign \$9  = \$8  & layer[294];
   assign \$10  = token[0] & token[4];
-  assign \$11  = \$10  & layer[292];
+  assign \$11  = \$10  & layer[295];
   assign \$12  = token[0] & token[4];
-  assign \$13  = \$12  & layer[293];
+  assign \$13  = \$12  & layer[296];
   assign \$14  = token[0] & token[4];
-  assign \$15  = \$14  & layer[294];
+  assign \$15  = \$14  & layer[297];
   assign \$16  = token[0] & token[4];
-  assign \$17  = \$16  & layer[295];
+  assign \$17  = \$16  & layer[298];
   \holdfast_8x8.output_writer.walk  walk (
     .address(address),
     .clk(clk),
     .\end (token[2]),
     .go(go),
-    .\port$4011$260 (layer[287:260]),
+    .\port$4132$263 (layer[290:263]),
     .rst(rst),
     .take(take)
   );
@@ -21472,65 +21850,65 @@ module \holdfast_8x8.output_writer (rst, token, codes, word, enable, address, la
       enable[7] = \$17 ;
     end
   end
-  assign base = layer[287:272];
-  assign lane = layer[31:27];
-  assign step_x = { 4'h0, layer[271:260] };
-  assign step_y = { 4'h0, layer[271:260] };
+  assign base = layer[290:275];
+  assign lane = layer[39:35];
+  assign step_x = { 4'h0, layer[274:263] };
+  assign step_y = { 4'h0, layer[274:263] };
   assign columns = 9'h001;
   assign \go$7  = go;
   assign \end  = token[2];
   assign \address$12  = address;
   assign offset = 3'h0;
-  assign \layer.magic  = layer[7:0];
-  assign \layer.hold_weights  = layer[8];
-  assign \layer.maximum  = layer[9];
-  assign \layer.residual  = layer[10];
-  assign \layer.input_bank  = layer[12:11];
-  assign \layer.output_bank  = layer[14:13];
-  assign \layer.residual_bank  = layer[16:15];
-  assign \layer.stride  = layer[19:17];
-  assign \layer.dilation  = layer[22:20];
-  assign \layer.sub_block  = layer[26:23];
-  assign \layer.out_lane  = layer[31:27];
-  assign \layer.input_base  = layer[47:32];
-  assign \layer.input_step  = layer[63:48];
-  assign \layer.step_x  = layer[79:64];
-  assign \layer.step_y  = layer[95:80];
-  assign \layer.step_kx  = layer[111:96];
-  assign \layer.step_ky  = layer[127:112];
-  assign \layer.blocks  = layer[143:128];
-  assign \layer.origin_y  = layer[153:144];
-  assign \layer.origin_x  = layer[163:154];
-  assign \layer.kernel_h  = layer[169:164];
-  assign \layer.kernel_w  = layer[175:170];
-  assign \layer.in_h  = layer[184:176];
-  assign \layer.in_w  = layer[193:185];
-  assign \layer.co_tiles  = layer[207:194];
-  assign \layer.out_h  = layer[216:208];
-  assign \layer.out_w  = layer[225:217];
-  assign \layer.param_base  = layer[239:226];
-  assign \layer.weight_base  = layer[259:240];
-  assign \layer.out_step  = layer[271:260];
-  assign \layer.out_base  = layer[287:272];
-  assign \layer.lane_mask  = layer[303:288];
-  assign \layer.res_base  = layer[319:304];
-  assign \layer.res_step_x  = layer[335:320];
-  assign \layer.res_step_y  = layer[351:336];
-  assign \layer.res_tiles  = layer[365:352];
-  assign \layer.pad_value  = layer[373:366];
-  assign \layer.zero_in  = layer[381:374];
-  assign \layer.input_lo  = layer[389:382];
-  assign \layer.input_hi  = layer[397:390];
-  assign \layer.zero_out  = layer[405:398];
-  assign \layer.lo  = layer[413:406];
-  assign \layer.hi  = layer[421:414];
-  assign \layer.res_zero  = layer[429:422];
-  assign \layer.add_zero  = layer[437:430];
-  assign \layer.add_lo  = layer[445:438];
-  assign \layer.add_hi  = layer[453:446];
-  assign \layer.add_shift  = layer[459:454];
-  assign \layer.add_multiplier_a  = layer[483:460];
-  assign \layer.add_multiplier_b  = layer[507:484];
+  assign \layer.magic  = layer[15:0];
+  assign \layer.hold_weights  = layer[16];
+  assign \layer.maximum  = layer[17];
+  assign \layer.residual  = layer[18];
+  assign \layer.input_bank  = layer[20:19];
+  assign \layer.output_bank  = layer[22:21];
+  assign \layer.residual_bank  = layer[24:23];
+  assign \layer.stride  = layer[27:25];
+  assign \layer.dilation  = layer[30:28];
+  assign \layer.sub_block  = layer[34:31];
+  assign \layer.out_lane  = layer[39:35];
+  assign \layer.input_base  = layer[55:40];
+  assign \layer.input_step  = layer[71:56];
+  assign \layer.step_x  = layer[87:72];
+  assign \layer.step_y  = layer[103:88];
+  assign \layer.step_kx  = layer[119:104];
+  assign \layer.step_ky  = layer[135:120];
+  assign \layer.blocks  = layer[148:136];
+  assign \layer.origin_y  = layer[158:149];
+  assign \layer.origin_x  = layer[168:159];
+  assign \layer.kernel_h  = layer[173:169];
+  assign \layer.kernel_w  = layer[178:174];
+  assign \layer.in_h  = layer[187:179];
+  assign \layer.in_w  = layer[196:188];
+  assign \layer.co_tiles  = layer[210:197];
+  assign \layer.out_h  = layer[219:211];
+  assign \layer.out_w  = layer[228:220];
+  assign \layer.param_base  = layer[242:229];
+  assign \layer.weight_base  = layer[262:243];
+  assign \layer.out_step  = layer[274:263];
+  assign \layer.out_base  = layer[290:275];
+  assign \layer.lane_mask  = layer[306:291];
+  assign \layer.res_base  = layer[322:307];
+  assign \layer.res_step_x  = layer[338:323];
+  assign \layer.res_step_y  = layer[354:339];
+  assign \layer.res_tiles  = layer[368:355];
+  assign \layer.pad_value  = layer[376:369];
+  assign \layer.zero_in  = layer[384:377];
+  assign \layer.input_lo  = layer[392:385];
+  assign \layer.input_hi  = layer[400:393];
+  assign \layer.zero_out  = layer[408:401];
+  assign \layer.lo  = layer[416:409];
+  assign \layer.hi  = layer[424:417];
+  assign \layer.res_zero  = layer[432:425];
+  assign \layer.add_zero  = layer[440:433];
+  assign \layer.add_lo  = layer[448:441];
+  assign \layer.add_hi  = layer[456:449];
+  assign \layer.add_shift  = layer[462:457];
+  assign \layer.add_multiplier_a  = layer[486:463];
+  assign \layer.add_multiplier_b  = layer[510:487];
   assign \token.valid  = token[0];
   assign \token.start  = token[1];
   assign \token.end  = token[2];
@@ -21571,7 +21949,7 @@ module \holdfast_8x8.output_writer (rst, token, codes, word, enable, address, la
   assign \$1  = 1'h1;
 endmodule
 
-module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4011$260 , go, clk);
+module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4132$263 , go, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$91  = 0;
   wire [16:0] \$1 ;
   reg [15:0] \$10 ;
@@ -21607,8 +21985,8 @@ module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4011$2
   wire [15:0] next_base;
   wire [15:0] next_row;
   reg [15:0] pointer = 16'h0000;
-  input [27:0] \port$4011$260 ;
-  wire [27:0] \port$4011$260 ;
+  input [27:0] \port$4132$263 ;
+  wire [27:0] \port$4132$263 ;
   reg [15:0] row = 16'h0000;
   input rst;
   wire rst;
@@ -21618,11 +21996,11 @@ module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4011$2
   wire take;
   reg [13:0] tile = 14'h0000;
   reg [15:0] tile_base = 16'h0000;
-  assign \$1  = row + \port$4011$260 [11:0];
+  assign \$1  = row + \port$4132$263 [11:0];
   assign \$2  = tile_base + 1'h1;
   assign \$4  = ! column;
   assign \$5  = tile + 1'h1;
-  assign \$6  = pointer + \port$4011$260 [11:0];
+  assign \$6  = pointer + \port$4132$263 [11:0];
   assign \$7  = column + 1'h1;
   always @(posedge clk)
     pointer <= \$8 ;
@@ -21638,7 +22016,7 @@ module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4011$2
     if (\$auto$verilog_backend.cc:2355:dump_module$91 ) begin end
     \$8  = pointer;
     if (go) begin
-      \$8  = \port$4011$260 [27:12];
+      \$8  = \port$4132$263 [27:12];
     end else if (take) begin
       (* full_case = 32'd1 *)
       if (\end ) begin
@@ -21657,7 +22035,7 @@ module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4011$2
     if (\$auto$verilog_backend.cc:2355:dump_module$91 ) begin end
     \$9  = row;
     if (go) begin
-      \$9  = \port$4011$260 [27:12];
+      \$9  = \port$4132$263 [27:12];
     end else if (take) begin
       if (\end ) begin
         \$9  = \$2 [15:0];
@@ -21673,7 +22051,7 @@ module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4011$2
     if (\$auto$verilog_backend.cc:2355:dump_module$91 ) begin end
     \$10  = tile_base;
     if (go) begin
-      \$10  = \port$4011$260 [27:12];
+      \$10  = \port$4132$263 [27:12];
     end else if (take) begin
       if (\end ) begin
         \$10  = \$2 [15:0];
@@ -21717,11 +22095,11 @@ module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4011$2
     end
   end
   assign next_row = \$1 [15:0];
-  assign step_y = { 4'h0, \port$4011$260 [11:0] };
+  assign step_y = { 4'h0, \port$4132$263 [11:0] };
   assign next_base = \$2 [15:0];
-  assign base = \port$4011$260 [27:12];
+  assign base = \port$4132$263 [27:12];
   assign columns = 9'h001;
-  assign step_x = { 4'h0, \port$4011$260 [11:0] };
+  assign step_x = { 4'h0, \port$4132$263 [11:0] };
   assign \address[0]  = address[15:0];
   assign \address[1]  = address[31:16];
   assign \address[2]  = address[47:32];
@@ -21867,15 +22245,15 @@ module \holdfast_8x8.residual_reader (rst, word, active, token, codes, address, 
   input go;
   wire go;
   wire \go$6 ;
-  input [507:0] layer;
-  wire [507:0] layer;
+  input [510:0] layer;
+  wire [510:0] layer;
   wire [7:0] \layer.add_hi ;
   wire [7:0] \layer.add_lo ;
   wire [23:0] \layer.add_multiplier_a ;
   wire [23:0] \layer.add_multiplier_b ;
   wire [5:0] \layer.add_shift ;
   wire [7:0] \layer.add_zero ;
-  wire [15:0] \layer.blocks ;
+  wire [12:0] \layer.blocks ;
   wire [13:0] \layer.co_tiles ;
   wire [2:0] \layer.dilation ;
   wire [7:0] \layer.hi ;
@@ -21887,11 +22265,11 @@ module \holdfast_8x8.residual_reader (rst, word, active, token, codes, address, 
   wire [7:0] \layer.input_hi ;
   wire [7:0] \layer.input_lo ;
   wire [15:0] \layer.input_step ;
-  wire [5:0] \layer.kernel_h ;
-  wire [5:0] \layer.kernel_w ;
+  wire [4:0] \layer.kernel_h ;
+  wire [4:0] \layer.kernel_w ;
   wire [15:0] \layer.lane_mask ;
   wire [7:0] \layer.lo ;
-  wire [7:0] \layer.magic ;
+  wire [15:0] \layer.magic ;
   wire \layer.maximum ;
   wire [9:0] \layer.origin_x ;
   wire [9:0] \layer.origin_y ;
@@ -21945,12 +22323,12 @@ module \holdfast_8x8.residual_reader (rst, word, active, token, codes, address, 
   wire [7:0] \word[6] ;
   wire [7:0] \word[7] ;
   assign \$1  = token[0] & token[4];
-  assign take = \$1  & layer[10];
+  assign take = \$1  & layer[18];
   assign \$2  = token[0] & token[4];
-  assign \$3  = \$2  & layer[10];
-  assign \$4  = tile < layer[365:352];
+  assign \$3  = \$2  & layer[18];
+  assign \$4  = tile < layer[368:355];
   assign active = \$3  & \$4 ;
-  assign \$5  = tile < layer[365:352];
+  assign \$5  = tile < layer[368:355];
   assign \$6  = ! offset;
   always @(posedge clk)
     offset <= \$7 ;
@@ -21961,10 +22339,10 @@ module \holdfast_8x8.residual_reader (rst, word, active, token, codes, address, 
   \holdfast_8x8.residual_reader.walk  walk (
     .address(address),
     .clk(clk),
-    .columns(layer[225:217]),
+    .columns(layer[228:220]),
     .\end (token[2]),
     .go(go),
-    .\port$4011$304 (layer[351:304]),
+    .\port$4132$307 (layer[354:307]),
     .rst(rst),
     .take(take),
     .tile(tile)
@@ -21985,14 +22363,14 @@ module \holdfast_8x8.residual_reader (rst, word, active, token, codes, address, 
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
-    \$9 [7:0] = layer[429:422];
-    \$9 [15:8] = layer[429:422];
-    \$9 [23:16] = layer[429:422];
-    \$9 [31:24] = layer[429:422];
-    \$9 [39:32] = layer[429:422];
-    \$9 [47:40] = layer[429:422];
-    \$9 [55:48] = layer[429:422];
-    \$9 [63:56] = layer[429:422];
+    \$9 [7:0] = layer[432:425];
+    \$9 [15:8] = layer[432:425];
+    \$9 [23:16] = layer[432:425];
+    \$9 [31:24] = layer[432:425];
+    \$9 [39:32] = layer[432:425];
+    \$9 [47:40] = layer[432:425];
+    \$9 [55:48] = layer[432:425];
+    \$9 [63:56] = layer[432:425];
     if (found) begin
       if (\$6 ) begin
         \$9 [7:0] = word[7:0];
@@ -22009,65 +22387,65 @@ module \holdfast_8x8.residual_reader (rst, word, active, token, codes, address, 
       \$9  = 64'h0000000000000000;
     end
   end
-  assign base = layer[319:304];
-  assign step_x = layer[335:320];
-  assign step_y = layer[351:336];
-  assign columns = layer[225:217];
+  assign base = layer[322:307];
+  assign step_x = layer[338:323];
+  assign step_y = layer[354:339];
+  assign columns = layer[228:220];
   assign \go$6  = go;
   assign \end  = token[2];
   assign \address$11  = address;
   assign \codes$15  = codes;
   assign \offset$19  = 3'h0;
-  assign \layer.magic  = layer[7:0];
-  assign \layer.hold_weights  = layer[8];
-  assign \layer.maximum  = layer[9];
-  assign \layer.residual  = layer[10];
-  assign \layer.input_bank  = layer[12:11];
-  assign \layer.output_bank  = layer[14:13];
-  assign \layer.residual_bank  = layer[16:15];
-  assign \layer.stride  = layer[19:17];
-  assign \layer.dilation  = layer[22:20];
-  assign \layer.sub_block  = layer[26:23];
-  assign \layer.out_lane  = layer[31:27];
-  assign \layer.input_base  = layer[47:32];
-  assign \layer.input_step  = layer[63:48];
-  assign \layer.step_x  = layer[79:64];
-  assign \layer.step_y  = layer[95:80];
-  assign \layer.step_kx  = layer[111:96];
-  assign \layer.step_ky  = layer[127:112];
-  assign \layer.blocks  = layer[143:128];
-  assign \layer.origin_y  = layer[153:144];
-  assign \layer.origin_x  = layer[163:154];
-  assign \layer.kernel_h  = layer[169:164];
-  assign \layer.kernel_w  = layer[175:170];
-  assign \layer.in_h  = layer[184:176];
-  assign \layer.in_w  = layer[193:185];
-  assign \layer.co_tiles  = layer[207:194];
-  assign \layer.out_h  = layer[216:208];
-  assign \layer.out_w  = layer[225:217];
-  assign \layer.param_base  = layer[239:226];
-  assign \layer.weight_base  = layer[259:240];
-  assign \layer.out_step  = layer[271:260];
-  assign \layer.out_base  = layer[287:272];
-  assign \layer.lane_mask  = layer[303:288];
-  assign \layer.res_base  = layer[319:304];
-  assign \layer.res_step_x  = layer[335:320];
-  assign \layer.res_step_y  = layer[351:336];
-  assign \layer.res_tiles  = layer[365:352];
-  assign \layer.pad_value  = layer[373:366];
-  assign \layer.zero_in  = layer[381:374];
-  assign \layer.input_lo  = layer[389:382];
-  assign \layer.input_hi  = layer[397:390];
-  assign \layer.zero_out  = layer[405:398];
-  assign \layer.lo  = layer[413:406];
-  assign \layer.hi  = layer[421:414];
-  assign \layer.res_zero  = layer[429:422];
-  assign \layer.add_zero  = layer[437:430];
-  assign \layer.add_lo  = layer[445:438];
-  assign \layer.add_hi  = layer[453:446];
-  assign \layer.add_shift  = layer[459:454];
-  assign \layer.add_multiplier_a  = layer[483:460];
-  assign \layer.add_multiplier_b  = layer[507:484];
+  assign \layer.magic  = layer[15:0];
+  assign \layer.hold_weights  = layer[16];
+  assign \layer.maximum  = layer[17];
+  assign \layer.residual  = layer[18];
+  assign \layer.input_bank  = layer[20:19];
+  assign \layer.output_bank  = layer[22:21];
+  assign \layer.residual_bank  = layer[24:23];
+  assign \layer.stride  = layer[27:25];
+  assign \layer.dilation  = layer[30:28];
+  assign \layer.sub_block  = layer[34:31];
+  assign \layer.out_lane  = layer[39:35];
+  assign \layer.input_base  = layer[55:40];
+  assign \layer.input_step  = layer[71:56];
+  assign \layer.step_x  = layer[87:72];
+  assign \layer.step_y  = layer[103:88];
+  assign \layer.step_kx  = layer[119:104];
+  assign \layer.step_ky  = layer[135:120];
+  assign \layer.blocks  = layer[148:136];
+  assign \layer.origin_y  = layer[158:149];
+  assign \layer.origin_x  = layer[168:159];
+  assign \layer.kernel_h  = layer[173:169];
+  assign \layer.kernel_w  = layer[178:174];
+  assign \layer.in_h  = layer[187:179];
+  assign \layer.in_w  = layer[196:188];
+  assign \layer.co_tiles  = layer[210:197];
+  assign \layer.out_h  = layer[219:211];
+  assign \layer.out_w  = layer[228:220];
+  assign \layer.param_base  = layer[242:229];
+  assign \layer.weight_base  = layer[262:243];
+  assign \layer.out_step  = layer[274:263];
+  assign \layer.out_base  = layer[290:275];
+  assign \layer.lane_mask  = layer[306:291];
+  assign \layer.res_base  = layer[322:307];
+  assign \layer.res_step_x  = layer[338:323];
+  assign \layer.res_step_y  = layer[354:339];
+  assign \layer.res_tiles  = layer[368:355];
+  assign \layer.pad_value  = layer[376:369];
+  assign \layer.zero_in  = layer[384:377];
+  assign \layer.input_lo  = layer[392:385];
+  assign \layer.input_hi  = layer[400:393];
+  assign \layer.zero_out  = layer[408:401];
+  assign \layer.lo  = layer[416:409];
+  assign \layer.hi  = layer[424:417];
+  assign \layer.res_zero  = layer[432:425];
+  assign \layer.add_zero  = layer[440:433];
+  assign \layer.add_lo  = layer[448:441];
+  assign \layer.add_hi  = layer[456:449];
+  assign \layer.add_shift  = layer[462:457];
+  assign \layer.add_multiplier_a  = layer[486:463];
+  assign \layer.add_multiplier_b  = layer[510:487];
   assign \token.valid  = token[0];
   assign \token.start  = token[1];
   assign \token.end  = token[2];
@@ -22115,7 +22493,7 @@ module \holdfast_8x8.residual_reader (rst, word, active, token, codes, address, 
   assign \word[7]  = word[63:56];
 endmodule
 
-module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, columns, \port$4011$304 , go, clk);
+module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, columns, \port$4132$307 , go, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$94  = 0;
   wire [16:0] \$1 ;
   reg [15:0] \$10 ;
@@ -22152,8 +22530,8 @@ module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, colu
   wire [15:0] next_base;
   wire [15:0] next_row;
   reg [15:0] pointer = 16'h0000;
-  input [47:0] \port$4011$304 ;
-  wire [47:0] \port$4011$304 ;
+  input [47:0] \port$4132$307 ;
+  wire [47:0] \port$4132$307 ;
   reg [15:0] row = 16'h0000;
   input rst;
   wire rst;
@@ -22164,12 +22542,12 @@ module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, colu
   output [13:0] tile;
   reg [13:0] tile = 14'h0000;
   reg [15:0] tile_base = 16'h0000;
-  assign \$1  = row + \port$4011$304 [47:32];
+  assign \$1  = row + \port$4132$307 [47:32];
   assign \$2  = tile_base + 1'h1;
   assign \$3  = columns - 1'h1;
   assign \$4  = column == \$3 ;
   assign \$5  = tile + 1'h1;
-  assign \$6  = pointer + \port$4011$304 [31:16];
+  assign \$6  = pointer + \port$4132$307 [31:16];
   assign \$7  = column + 1'h1;
   always @(posedge clk)
     pointer <= \$8 ;
@@ -22185,7 +22563,7 @@ module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, colu
     if (\$auto$verilog_backend.cc:2355:dump_module$94 ) begin end
     \$8  = pointer;
     if (go) begin
-      \$8  = \port$4011$304 [15:0];
+      \$8  = \port$4132$307 [15:0];
     end else if (take) begin
       (* full_case = 32'd1 *)
       if (\end ) begin
@@ -22204,7 +22582,7 @@ module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, colu
     if (\$auto$verilog_backend.cc:2355:dump_module$94 ) begin end
     \$9  = row;
     if (go) begin
-      \$9  = \port$4011$304 [15:0];
+      \$9  = \port$4132$307 [15:0];
     end else if (take) begin
       if (\end ) begin
         \$9  = \$2 [15:0];
@@ -22220,7 +22598,7 @@ module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, colu
     if (\$auto$verilog_backend.cc:2355:dump_module$94 ) begin end
     \$10  = tile_base;
     if (go) begin
-      \$10  = \port$4011$304 [15:0];
+      \$10  = \port$4132$307 [15:0];
     end else if (take) begin
       if (\end ) begin
         \$10  = \$2 [15:0];
@@ -22264,10 +22642,10 @@ module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, colu
     end
   end
   assign next_row = \$1 [15:0];
-  assign step_y = \port$4011$304 [47:32];
+  assign step_y = \port$4132$307 [47:32];
   assign next_base = \$2 [15:0];
-  assign base = \port$4011$304 [15:0];
-  assign step_x = \port$4011$304 [31:16];
+  assign base = \port$4132$307 [15:0];
+  assign step_x = \port$4132$307 [31:16];
   assign \address[0]  = address[15:0];
   assign \address[1]  = address[31:16];
   assign \address[2]  = address[47:32];
@@ -22286,8 +22664,8 @@ module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, colu
   assign address[15:0] = pointer;
 endmodule
 
-module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_parameter, fault_output, fault_residual, fault_accumulator, busy, word, start, first, count, feeder_done, layer, go, stop, done, status, index, fetch, clk
-);
+module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_parameter, fault_output, fault_residual, fault_accumulator, busy, waiting, fetching, word, start, first, count, ready, feeder_done, layer, go, stop, done, status
+, index, fetch, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$95  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -22297,12 +22675,12 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
   wire \$103 ;
   wire \$104 ;
   wire \$105 ;
-  wire [15:0] \$106 ;
+  wire \$106 ;
   wire \$107 ;
-  wire [23:0] \$108 ;
+  wire \$108 ;
   wire \$109 ;
   wire \$11 ;
-  wire [23:0] \$110 ;
+  wire \$110 ;
   wire \$111 ;
   wire \$112 ;
   wire \$113 ;
@@ -22317,11 +22695,11 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
   wire \$121 ;
   wire \$122 ;
   wire \$123 ;
-  wire \$124 ;
+  wire [15:0] \$124 ;
   wire \$125 ;
-  wire \$126 ;
+  wire [23:0] \$126 ;
   wire \$127 ;
-  wire \$128 ;
+  wire [23:0] \$128 ;
   wire \$129 ;
   wire \$13 ;
   wire \$130 ;
@@ -22343,50 +22721,68 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
   wire \$145 ;
   wire \$146 ;
   wire \$147 ;
-  wire [6:0] \$148 ;
+  wire \$148 ;
   wire \$149 ;
   wire \$15 ;
   wire \$150 ;
   wire \$151 ;
   wire \$152 ;
-  wire [16:0] \$153 ;
-  wire [16:0] \$154 ;
+  wire \$153 ;
+  wire \$154 ;
   wire \$155 ;
   wire \$156 ;
   wire \$157 ;
-  reg \$158 ;
-  reg [7:0] \$159 ;
+  wire \$158 ;
+  wire \$159 ;
   wire \$16 ;
-  reg [15:0] \$160 ;
-  reg [15:0] \$161 ;
-  reg [4:0] \$162 ;
-  reg [2:0] \$163 ;
-  reg [31:0] \$164 ;
-  reg [31:0] \$165 ;
-  reg [31:0] \$166 ;
-  reg [31:0] \$167 ;
-  reg [31:0] \$168 ;
-  reg [31:0] \$169 ;
+  wire \$160 ;
+  wire \$161 ;
+  wire \$162 ;
+  wire \$163 ;
+  wire \$164 ;
+  wire \$165 ;
+  wire [6:0] \$166 ;
+  wire \$167 ;
+  wire \$168 ;
+  wire \$169 ;
   wire \$17 ;
-  reg [31:0] \$170 ;
-  reg [31:0] \$171 ;
-  reg [31:0] \$172 ;
-  reg [31:0] \$173 ;
-  reg [31:0] \$174 ;
-  reg [31:0] \$175 ;
-  reg [31:0] \$176 ;
-  reg [31:0] \$177 ;
-  reg [31:0] \$178 ;
-  reg [31:0] \$179 ;
+  wire \$170 ;
+  wire [16:0] \$171 ;
+  wire [16:0] \$172 ;
+  wire \$173 ;
+  wire \$174 ;
+  wire \$175 ;
+  reg \$176 ;
+  reg [7:0] \$177 ;
+  reg [15:0] \$178 ;
+  reg [15:0] \$179 ;
   wire \$18 ;
-  reg [31:0] \$180 ;
-  reg [5:0] \$181 ;
-  wire [15:0] \$19 ;
+  reg [4:0] \$180 ;
+  reg [2:0] \$181 ;
+  reg [31:0] \$182 ;
+  reg [31:0] \$183 ;
+  reg [31:0] \$184 ;
+  reg [31:0] \$185 ;
+  reg [31:0] \$186 ;
+  reg [31:0] \$187 ;
+  reg [31:0] \$188 ;
+  reg [31:0] \$189 ;
+  wire \$19 ;
+  reg [31:0] \$190 ;
+  reg [31:0] \$191 ;
+  reg [31:0] \$192 ;
+  reg [31:0] \$193 ;
+  reg [31:0] \$194 ;
+  reg [31:0] \$195 ;
+  reg [31:0] \$196 ;
+  reg [31:0] \$197 ;
+  reg [31:0] \$198 ;
+  reg [5:0] \$199 ;
   wire \$2 ;
   wire \$20 ;
-  wire [23:0] \$21 ;
+  wire \$21 ;
   wire \$22 ;
-  wire [23:0] \$23 ;
+  wire \$23 ;
   wire \$24 ;
   wire \$25 ;
   wire \$26 ;
@@ -22394,11 +22790,11 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
   wire \$28 ;
   wire \$29 ;
   wire \$3 ;
-  wire \$30 ;
+  wire [15:0] \$30 ;
   wire \$31 ;
-  wire \$32 ;
+  wire [23:0] \$32 ;
   wire \$33 ;
-  wire \$34 ;
+  wire [23:0] \$34 ;
   wire \$35 ;
   wire \$36 ;
   wire \$37 ;
@@ -22433,10 +22829,10 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
   wire \$63 ;
   wire \$64 ;
   wire \$65 ;
-  wire [16:0] \$66 ;
+  wire \$66 ;
   wire \$67 ;
   wire \$68 ;
-  wire [5:0] \$69 ;
+  wire \$69 ;
   wire \$7 ;
   wire \$70 ;
   wire \$71 ;
@@ -22445,7 +22841,7 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
   wire \$74 ;
   wire \$75 ;
   wire \$76 ;
-  wire \$77 ;
+  wire [16:0] \$77 ;
   wire \$78 ;
   wire \$79 ;
   wire \$8 ;
@@ -22453,8 +22849,8 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
   wire \$81 ;
   wire \$82 ;
   wire \$83 ;
-  wire \$84 ;
-  wire \$85 ;
+  wire [5:0] \$84 ;
+  wire [5:0] \$85 ;
   wire \$86 ;
   wire \$87 ;
   wire \$88 ;
@@ -22496,22 +22892,24 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
   wire feeder_done;
   output [4:0] fetch;
   reg [4:0] fetch = 5'h00;
+  output fetching;
+  wire fetching;
   input [15:0] first;
   wire [15:0] first;
-  reg [2:0] fsm_state = 3'h0;
+  reg [2:0] fsm_state = 3'h1;
   output go;
   reg go;
   output [15:0] index;
   reg [15:0] index = 16'h0000;
-  output [507:0] layer;
-  wire [507:0] layer;
+  output [510:0] layer;
+  wire [510:0] layer;
   wire [7:0] \layer.add_hi ;
   wire [7:0] \layer.add_lo ;
   wire [23:0] \layer.add_multiplier_a ;
   wire [23:0] \layer.add_multiplier_b ;
   wire [5:0] \layer.add_shift ;
   wire [7:0] \layer.add_zero ;
-  wire [15:0] \layer.blocks ;
+  wire [12:0] \layer.blocks ;
   wire [13:0] \layer.co_tiles ;
   wire [2:0] \layer.dilation ;
   wire [7:0] \layer.hi ;
@@ -22523,11 +22921,11 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
   wire [7:0] \layer.input_hi ;
   wire [7:0] \layer.input_lo ;
   wire [15:0] \layer.input_step ;
-  wire [5:0] \layer.kernel_h ;
-  wire [5:0] \layer.kernel_w ;
+  wire [4:0] \layer.kernel_h ;
+  wire [4:0] \layer.kernel_w ;
   wire [15:0] \layer.lane_mask ;
   wire [7:0] \layer.lo ;
-  wire [7:0] \layer.magic ;
+  wire [15:0] \layer.magic ;
   wire \layer.maximum ;
   wire [9:0] \layer.origin_x ;
   wire [9:0] \layer.origin_y ;
@@ -22555,6 +22953,8 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
   wire [19:0] \layer.weight_base ;
   wire [7:0] \layer.zero_in ;
   wire [7:0] \layer.zero_out ;
+  input [15:0] ready;
+  wire [15:0] ready;
   reg [15:0] remaining = 16'h0000;
   input rst;
   wire rst;
@@ -22564,6 +22964,8 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
   reg [7:0] status = 8'h00;
   output stop;
   reg stop;
+  output waiting;
+  wire waiting;
   input [31:0] word;
   wire [31:0] word;
   reg [31:0] word_0 = 32'd0;
@@ -22583,215 +22985,235 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
   reg [31:0] word_7 = 32'd0;
   reg [31:0] word_8 = 32'd0;
   reg [31:0] word_9 = 32'd0;
-  assign busy = ~ \$60 ;
-  assign \$1  = layer[7:0] != 8'ha7;
-  assign \$2  = ! layer[143:128];
-  assign \$3  = ! layer[169:164];
-  assign \$4  = ! layer[175:170];
-  assign \$5  = ! layer[207:194];
-  assign \$6  = ! layer[216:208];
-  assign \$7  = ! layer[225:217];
-  assign \$8  = ! layer[184:176];
-  assign \$9  = ! layer[193:185];
-  assign \$10  = layer[12:11] >= 2'h2;
-  assign \$11  = layer[14:13] >= 2'h2;
-  assign \$12  = layer[16:15] >= 2'h2;
-  assign \$13  = layer[16:15] == layer[12:11];
-  assign \$14  = layer[10] & \$13 ;
-  assign \$15  = layer[26:23] >= 1'h1;
-  assign \$16  = ! layer[31:27];
-  assign \$18  = ~ \$17 ;
-  assign \$20  = | \$19 ;
-  assign \$22  = | \$21 ;
-  assign \$24  = | \$23 ;
-  assign \$25  = $signed(layer[373:366]) < $signed(8'h80);
-  assign \$26  = $signed(layer[373:366]) > $signed(8'h7f);
-  assign \$27  = \$25  | \$26 ;
-  assign \$28  = $signed(layer[381:374]) < $signed(8'h80);
-  assign \$29  = $signed(layer[381:374]) > $signed(8'h7f);
-  assign \$30  = \$28  | \$29 ;
-  assign \$31  = $signed(layer[389:382]) < $signed(8'h80);
-  assign \$32  = $signed(layer[389:382]) > $signed(8'h7f);
-  assign \$33  = \$31  | \$32 ;
-  assign \$34  = $signed(layer[397:390]) < $signed(8'h80);
-  assign \$35  = $signed(layer[397:390]) > $signed(8'h7f);
-  assign \$36  = \$34  | \$35 ;
-  assign \$37  = $signed(layer[405:398]) < $signed(8'h80);
-  assign \$38  = $signed(layer[405:398]) > $signed(8'h7f);
-  assign \$39  = \$37  | \$38 ;
-  assign \$40  = $signed(layer[413:406]) < $signed(8'h80);
-  assign \$41  = $signed(layer[413:406]) > $signed(8'h7f);
-  assign \$42  = \$40  | \$41 ;
-  assign \$43  = $signed(layer[421:414]) < $signed(8'h80);
-  assign \$44  = $signed(layer[421:414]) > $signed(8'h7f);
-  assign \$45  = \$43  | \$44 ;
-  assign \$46  = $signed(layer[429:422]) < $signed(8'h80);
-  assign \$47  = $signed(layer[429:422]) > $signed(8'h7f);
-  assign \$48  = \$46  | \$47 ;
-  assign \$49  = $signed(layer[437:430]) < $signed(8'h80);
-  assign \$50  = $signed(layer[437:430]) > $signed(8'h7f);
-  assign \$51  = \$49  | \$50 ;
-  assign \$52  = $signed(layer[445:438]) < $signed(8'h80);
-  assign \$53  = $signed(layer[445:438]) > $signed(8'h7f);
-  assign \$54  = \$52  | \$53 ;
-  assign \$55  = $signed(layer[453:446]) < $signed(8'h80);
-  assign \$56  = $signed(layer[453:446]) > $signed(8'h7f);
-  assign \$57  = \$55  | \$56 ;
-  assign \$58  = | { \$57 , \$54 , \$51 , \$48 , \$45 , \$42 , \$39 , \$36 , \$33 , \$30 , \$27 , \$24 , \$22 , \$20 , \$18 , \$15 , \$14 , \$12 , \$11 , \$10 , \$9 , \$8 , \$7 , \$6 , \$5 , \$4 , \$3 , \$2 , \$1  };
-  assign \$59  = | { fault_accumulator, fault_residual, fault_output, fault_parameter, fault_weight, fault_activation };
-  assign \$60  = ! fsm_state;
-  assign \$61  = fsm_state == 1'h1;
-  assign \$62  = fsm_state == 2'h2;
-  assign \$63  = fsm_state == 2'h3;
-  assign \$64  = fsm_state == 3'h4;
-  assign \$65  = ! count;
-  assign \$66  = first + count;
-  assign \$67  = \$66  > 7'h40;
-  assign \$68  = \$65  | \$67 ;
-  assign \$69  = fetch + 1'h1;
-  assign \$70  = fetch == 1'h1;
-  assign \$71  = fetch == 2'h2;
-  assign \$72  = fetch == 2'h3;
-  assign \$73  = fetch == 3'h4;
-  assign \$74  = fetch == 3'h5;
-  assign \$75  = fetch == 3'h6;
-  assign \$76  = fetch == 3'h7;
-  assign \$77  = fetch == 4'h8;
-  assign \$78  = fetch == 4'h9;
-  assign \$79  = fetch == 4'ha;
-  assign \$80  = fetch == 4'hb;
-  assign \$81  = fetch == 4'hc;
-  assign \$82  = fetch == 4'hd;
-  assign \$83  = fetch == 4'he;
-  assign \$84  = fetch == 4'hf;
-  assign \$85  = fetch == 5'h10;
-  assign \$86  = fetch == 5'h11;
-  assign \$87  = fetch == 5'h11;
-  assign \$88  = layer[7:0] != 8'ha7;
-  assign \$89  = ! layer[143:128];
-  assign \$90  = ! layer[169:164];
-  assign \$91  = ! layer[175:170];
-  assign \$92  = ! layer[207:194];
-  assign \$93  = ! layer[216:208];
-  assign \$94  = ! layer[225:217];
-  assign \$95  = ! layer[184:176];
-  assign \$96  = ! layer[193:185];
-  assign \$97  = layer[12:11] >= 2'h2;
-  assign \$98  = layer[14:13] >= 2'h2;
-  assign \$99  = layer[16:15] >= 2'h2;
-  assign \$100  = layer[16:15] == layer[12:11];
-  assign \$101  = layer[10] & \$100 ;
-  assign \$102  = layer[26:23] >= 1'h1;
-  assign \$103  = ! layer[31:27];
-  assign \$105  = ~ \$104 ;
-  assign \$107  = | \$106 ;
-  assign \$109  = | \$108 ;
-  assign \$111  = | \$110 ;
-  assign \$112  = $signed(layer[373:366]) < $signed(8'h80);
-  assign \$113  = $signed(layer[373:366]) > $signed(8'h7f);
-  assign \$114  = \$112  | \$113 ;
-  assign \$115  = $signed(layer[381:374]) < $signed(8'h80);
-  assign \$116  = $signed(layer[381:374]) > $signed(8'h7f);
-  assign \$117  = \$115  | \$116 ;
-  assign \$118  = $signed(layer[389:382]) < $signed(8'h80);
-  assign \$119  = $signed(layer[389:382]) > $signed(8'h7f);
-  assign \$120  = \$118  | \$119 ;
-  assign \$121  = $signed(layer[397:390]) < $signed(8'h80);
-  assign \$122  = $signed(layer[397:390]) > $signed(8'h7f);
-  assign \$123  = \$121  | \$122 ;
-  assign \$124  = $signed(layer[405:398]) < $signed(8'h80);
-  assign \$125  = $signed(layer[405:398]) > $signed(8'h7f);
-  assign \$126  = \$124  | \$125 ;
-  assign \$127  = $signed(layer[413:406]) < $signed(8'h80);
-  assign \$128  = $signed(layer[413:406]) > $signed(8'h7f);
-  assign \$129  = \$127  | \$128 ;
-  assign \$130  = $signed(layer[421:414]) < $signed(8'h80);
-  assign \$131  = $signed(layer[421:414]) > $signed(8'h7f);
+  assign busy = ~ \$72 ;
+  assign \$1  = ! fetch;
+  assign \$2  = \$71  & \$1 ;
+  assign \$3  = index >= ready;
+  assign waiting = \$2  & \$3 ;
+  assign \$4  = ! fetch;
+  assign \$5  = \$71  & \$4 ;
+  assign \$6  = index >= ready;
+  assign \$7  = \$5  & \$6 ;
+  assign \$8  = ~ \$7 ;
+  assign \$9  = \$71  & \$8 ;
+  assign fetching = \$9  | \$73 ;
+  assign \$10  = layer[15:0] != 16'hafaa;
+  assign \$11  = layer[148:136] != 1'h1;
+  assign \$12  = layer[16] & \$11 ;
+  assign \$13  = ! layer[148:136];
+  assign \$14  = ! layer[173:169];
+  assign \$15  = ! layer[178:174];
+  assign \$16  = ! layer[210:197];
+  assign \$17  = ! layer[219:211];
+  assign \$18  = ! layer[228:220];
+  assign \$19  = ! layer[187:179];
+  assign \$20  = ! layer[196:188];
+  assign \$21  = layer[20:19] >= 2'h2;
+  assign \$22  = layer[22:21] >= 2'h2;
+  assign \$23  = layer[24:23] >= 2'h2;
+  assign \$24  = layer[24:23] == layer[20:19];
+  assign \$25  = layer[18] & \$24 ;
+  assign \$26  = layer[34:31] >= 1'h1;
+  assign \$27  = ! layer[39:35];
+  assign \$29  = ~ \$28 ;
+  assign \$31  = | \$30 ;
+  assign \$33  = | \$32 ;
+  assign \$35  = | \$34 ;
+  assign \$36  = $signed(layer[376:369]) < $signed(8'h80);
+  assign \$37  = $signed(layer[376:369]) > $signed(8'h7f);
+  assign \$38  = \$36  | \$37 ;
+  assign \$39  = $signed(layer[384:377]) < $signed(8'h80);
+  assign \$40  = $signed(layer[384:377]) > $signed(8'h7f);
+  assign \$41  = \$39  | \$40 ;
+  assign \$42  = $signed(layer[392:385]) < $signed(8'h80);
+  assign \$43  = $signed(layer[392:385]) > $signed(8'h7f);
+  assign \$44  = \$42  | \$43 ;
+  assign \$45  = $signed(layer[400:393]) < $signed(8'h80);
+  assign \$46  = $signed(layer[400:393]) > $signed(8'h7f);
+  assign \$47  = \$45  | \$46 ;
+  assign \$48  = $signed(layer[408:401]) < $signed(8'h80);
+  assign \$49  = $signed(layer[408:401]) > $signed(8'h7f);
+  assign \$50  = \$48  | \$49 ;
+  assign \$51  = $signed(layer[416:409]) < $signed(8'h80);
+  assign \$52  = $signed(layer[416:409]) > $signed(8'h7f);
+  assign \$53  = \$51  | \$52 ;
+  assign \$54  = $signed(layer[424:417]) < $signed(8'h80);
+  assign \$55  = $signed(layer[424:417]) > $signed(8'h7f);
+  assign \$56  = \$54  | \$55 ;
+  assign \$57  = $signed(layer[432:425]) < $signed(8'h80);
+  assign \$58  = $signed(layer[432:425]) > $signed(8'h7f);
+  assign \$59  = \$57  | \$58 ;
+  assign \$60  = $signed(layer[440:433]) < $signed(8'h80);
+  assign \$61  = $signed(layer[440:433]) > $signed(8'h7f);
+  assign \$62  = \$60  | \$61 ;
+  assign \$63  = $signed(layer[448:441]) < $signed(8'h80);
+  assign \$64  = $signed(layer[448:441]) > $signed(8'h7f);
+  assign \$65  = \$63  | \$64 ;
+  assign \$66  = $signed(layer[456:449]) < $signed(8'h80);
+  assign \$67  = $signed(layer[456:449]) > $signed(8'h7f);
+  assign \$68  = \$66  | \$67 ;
+  assign \$69  = | { \$68 , \$65 , \$62 , \$59 , \$56 , \$53 , \$50 , \$47 , \$44 , \$41 , \$38 , \$35 , \$33 , \$31 , \$29 , \$26 , \$25 , \$23 , \$22 , \$21 , \$20 , \$19 , \$18 , \$17 , \$16 , \$15 , \$14 , \$13 , \$12 , \$10  };
+  assign \$70  = | { fault_accumulator, fault_residual, fault_output, fault_parameter, fault_weight, fault_activation };
+  assign \$71  = ! fsm_state;
+  assign \$72  = fsm_state == 1'h1;
+  assign \$73  = fsm_state == 2'h2;
+  assign \$74  = fsm_state == 2'h3;
+  assign \$75  = fsm_state == 3'h4;
+  assign \$76  = ! count;
+  assign \$77  = first + count;
+  assign \$78  = \$77  > 7'h40;
+  assign \$79  = \$76  | \$78 ;
+  assign \$80  = ! fetch;
+  assign \$81  = \$71  & \$80 ;
+  assign \$82  = index >= ready;
+  assign \$83  = \$81  & \$82 ;
+  assign \$84  = fetch + 1'h1;
+  assign \$85  = \$83  ? 6'h00 : \$84 ;
+  assign \$86  = fetch == 1'h1;
+  assign \$87  = fetch == 2'h2;
+  assign \$88  = fetch == 2'h3;
+  assign \$89  = fetch == 3'h4;
+  assign \$90  = fetch == 3'h5;
+  assign \$91  = fetch == 3'h6;
+  assign \$92  = fetch == 3'h7;
+  assign \$93  = fetch == 4'h8;
+  assign \$94  = fetch == 4'h9;
+  assign \$95  = fetch == 4'ha;
+  assign \$96  = fetch == 4'hb;
+  assign \$97  = fetch == 4'hc;
+  assign \$98  = fetch == 4'hd;
+  assign \$99  = fetch == 4'he;
+  assign \$100  = fetch == 4'hf;
+  assign \$101  = fetch == 5'h10;
+  assign \$102  = fetch == 5'h11;
+  assign \$103  = fetch == 5'h11;
+  assign \$104  = layer[15:0] != 16'hafaa;
+  assign \$105  = layer[148:136] != 1'h1;
+  assign \$106  = layer[16] & \$105 ;
+  assign \$107  = ! layer[148:136];
+  assign \$108  = ! layer[173:169];
+  assign \$109  = ! layer[178:174];
+  assign \$110  = ! layer[210:197];
+  assign \$111  = ! layer[219:211];
+  assign \$112  = ! layer[228:220];
+  assign \$113  = ! layer[187:179];
+  assign \$114  = ! layer[196:188];
+  assign \$115  = layer[20:19] >= 2'h2;
+  assign \$116  = layer[22:21] >= 2'h2;
+  assign \$117  = layer[24:23] >= 2'h2;
+  assign \$118  = layer[24:23] == layer[20:19];
+  assign \$119  = layer[18] & \$118 ;
+  assign \$120  = layer[34:31] >= 1'h1;
+  assign \$121  = ! layer[39:35];
+  assign \$123  = ~ \$122 ;
+  assign \$125  = | \$124 ;
+  assign \$127  = | \$126 ;
+  assign \$129  = | \$128 ;
+  assign \$130  = $signed(layer[376:369]) < $signed(8'h80);
+  assign \$131  = $signed(layer[376:369]) > $signed(8'h7f);
   assign \$132  = \$130  | \$131 ;
-  assign \$133  = $signed(layer[429:422]) < $signed(8'h80);
-  assign \$134  = $signed(layer[429:422]) > $signed(8'h7f);
+  assign \$133  = $signed(layer[384:377]) < $signed(8'h80);
+  assign \$134  = $signed(layer[384:377]) > $signed(8'h7f);
   assign \$135  = \$133  | \$134 ;
-  assign \$136  = $signed(layer[437:430]) < $signed(8'h80);
-  assign \$137  = $signed(layer[437:430]) > $signed(8'h7f);
+  assign \$136  = $signed(layer[392:385]) < $signed(8'h80);
+  assign \$137  = $signed(layer[392:385]) > $signed(8'h7f);
   assign \$138  = \$136  | \$137 ;
-  assign \$139  = $signed(layer[445:438]) < $signed(8'h80);
-  assign \$140  = $signed(layer[445:438]) > $signed(8'h7f);
+  assign \$139  = $signed(layer[400:393]) < $signed(8'h80);
+  assign \$140  = $signed(layer[400:393]) > $signed(8'h7f);
   assign \$141  = \$139  | \$140 ;
-  assign \$142  = $signed(layer[453:446]) < $signed(8'h80);
-  assign \$143  = $signed(layer[453:446]) > $signed(8'h7f);
+  assign \$142  = $signed(layer[408:401]) < $signed(8'h80);
+  assign \$143  = $signed(layer[408:401]) > $signed(8'h7f);
   assign \$144  = \$142  | \$143 ;
-  assign \$145  = | { \$144 , \$141 , \$138 , \$135 , \$132 , \$129 , \$126 , \$123 , \$120 , \$117 , \$114 , \$111 , \$109 , \$107 , \$105 , \$102 , \$101 , \$99 , \$98 , \$97 , \$96 , \$95 , \$94 , \$93 , \$92 , \$91 , \$90 , \$89 , \$88  };
-  assign \$146  = | { fault_accumulator, fault_residual, fault_output, fault_parameter, fault_weight, fault_activation };
-  assign \$147  = feeder_done | \$146 ;
-  assign \$148  = drain - 1'h1;
-  assign \$149  = drain == 1'h1;
-  assign \$150  = remaining == 1'h1;
-  assign \$151  = | status;
-  assign \$152  = \$150  | \$151 ;
-  assign \$153  = index + 1'h1;
-  assign \$154  = remaining - 1'h1;
-  assign \$155  = \$63  | \$64 ;
-  assign \$156  = ! status;
-  assign \$157  = \$155  & \$156 ;
+  assign \$145  = $signed(layer[416:409]) < $signed(8'h80);
+  assign \$146  = $signed(layer[416:409]) > $signed(8'h7f);
+  assign \$147  = \$145  | \$146 ;
+  assign \$148  = $signed(layer[424:417]) < $signed(8'h80);
+  assign \$149  = $signed(layer[424:417]) > $signed(8'h7f);
+  assign \$150  = \$148  | \$149 ;
+  assign \$151  = $signed(layer[432:425]) < $signed(8'h80);
+  assign \$152  = $signed(layer[432:425]) > $signed(8'h7f);
+  assign \$153  = \$151  | \$152 ;
+  assign \$154  = $signed(layer[440:433]) < $signed(8'h80);
+  assign \$155  = $signed(layer[440:433]) > $signed(8'h7f);
+  assign \$156  = \$154  | \$155 ;
+  assign \$157  = $signed(layer[448:441]) < $signed(8'h80);
+  assign \$158  = $signed(layer[448:441]) > $signed(8'h7f);
+  assign \$159  = \$157  | \$158 ;
+  assign \$160  = $signed(layer[456:449]) < $signed(8'h80);
+  assign \$161  = $signed(layer[456:449]) > $signed(8'h7f);
+  assign \$162  = \$160  | \$161 ;
+  assign \$163  = | { \$162 , \$159 , \$156 , \$153 , \$150 , \$147 , \$144 , \$141 , \$138 , \$135 , \$132 , \$129 , \$127 , \$125 , \$123 , \$120 , \$119 , \$117 , \$116 , \$115 , \$114 , \$113 , \$112 , \$111 , \$110 , \$109 , \$108 , \$107 , \$106 , \$104  };
+  assign \$164  = | { fault_accumulator, fault_residual, fault_output, fault_parameter, fault_weight, fault_activation };
+  assign \$165  = feeder_done | \$164 ;
+  assign \$166  = drain - 1'h1;
+  assign \$167  = drain == 1'h1;
+  assign \$168  = remaining == 1'h1;
+  assign \$169  = | status;
+  assign \$170  = \$168  | \$169 ;
+  assign \$171  = index + 1'h1;
+  assign \$172  = remaining - 1'h1;
+  assign \$173  = \$74  | \$75 ;
+  assign \$174  = ! status;
+  assign \$175  = \$173  & \$174 ;
   always @(posedge clk)
-    done <= \$158 ;
+    done <= \$176 ;
   always @(posedge clk)
-    status <= \$159 ;
+    status <= \$177 ;
   always @(posedge clk)
-    index <= \$160 ;
+    index <= \$178 ;
   always @(posedge clk)
-    remaining <= \$161 ;
+    remaining <= \$179 ;
   always @(posedge clk)
-    fetch <= \$162 ;
+    fetch <= \$180 ;
   always @(posedge clk)
-    fsm_state <= \$163 ;
+    fsm_state <= \$181 ;
   always @(posedge clk)
-    word_0 <= \$164 ;
+    word_0 <= \$182 ;
   always @(posedge clk)
-    word_1 <= \$165 ;
+    word_1 <= \$183 ;
   always @(posedge clk)
-    word_2 <= \$166 ;
+    word_2 <= \$184 ;
   always @(posedge clk)
-    word_3 <= \$167 ;
+    word_3 <= \$185 ;
   always @(posedge clk)
-    word_4 <= \$168 ;
+    word_4 <= \$186 ;
   always @(posedge clk)
-    word_5 <= \$169 ;
+    word_5 <= \$187 ;
   always @(posedge clk)
-    word_6 <= \$170 ;
+    word_6 <= \$188 ;
   always @(posedge clk)
-    word_7 <= \$171 ;
+    word_7 <= \$189 ;
   always @(posedge clk)
-    word_8 <= \$172 ;
+    word_8 <= \$190 ;
   always @(posedge clk)
-    word_9 <= \$173 ;
+    word_9 <= \$191 ;
   always @(posedge clk)
-    word_10 <= \$174 ;
+    word_10 <= \$192 ;
   always @(posedge clk)
-    word_11 <= \$175 ;
+    word_11 <= \$193 ;
   always @(posedge clk)
-    word_12 <= \$176 ;
+    word_12 <= \$194 ;
   always @(posedge clk)
-    word_13 <= \$177 ;
+    word_13 <= \$195 ;
   always @(posedge clk)
-    word_14 <= \$178 ;
+    word_14 <= \$196 ;
   always @(posedge clk)
-    word_15 <= \$179 ;
+    word_15 <= \$197 ;
   always @(posedge clk)
-    word_16 <= \$180 ;
+    word_16 <= \$198 ;
   always @(posedge clk)
-    drain <= \$181 ;
+    drain <= \$199 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
     go = 1'h0;
     casez (fsm_state)
-      3'h0:
-          /* empty */;
       3'h1:
+          /* empty */;
+      3'h0:
           /* empty */;
       3'h2:
           (* full_case = 32'd1 *)
-          if (\$58 ) begin
+          if (\$69 ) begin
           end else begin
             go = 1'h1;
           end
@@ -22801,588 +23223,588 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
     if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
     stop = 1'h0;
     casez (fsm_state)
-      3'h0:
-          /* empty */;
       3'h1:
+          /* empty */;
+      3'h0:
           /* empty */;
       3'h2:
           /* empty */;
       3'h3:
-          stop = \$59 ;
+          stop = \$70 ;
     endcase
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$158  = done;
+    \$176  = done;
     casez (fsm_state)
-      3'h0:
+      3'h1:
           if (start) begin
-            \$158  = 1'h0;
-            if (\$68 ) begin
-              \$158  = 1'h1;
+            \$176  = 1'h0;
+            if (\$79 ) begin
+              \$176  = 1'h1;
             end
           end
-      3'h1:
+      3'h0:
           /* empty */;
       3'h2:
-          if (\$145 ) begin
-            \$158  = 1'h1;
+          if (\$163 ) begin
+            \$176  = 1'h1;
           end
       3'h3:
           /* empty */;
       3'h4:
-          if (\$149 ) begin
-            if (\$152 ) begin
-              \$158  = 1'h1;
+          if (\$167 ) begin
+            if (\$170 ) begin
+              \$176  = 1'h1;
             end
           end
     endcase
     if (rst) begin
-      \$158  = 1'h0;
+      \$176  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$159  = status;
+    \$177  = status;
     casez (fsm_state)
-      3'h0:
+      3'h1:
           if (start) begin
-            \$159  = 8'h00;
-            if (\$68 ) begin
-              \$159  = 8'h08;
+            \$177  = 8'h00;
+            if (\$79 ) begin
+              \$177  = 8'h08;
             end
           end
-      3'h1:
+      3'h0:
           /* empty */;
       3'h2:
-          if (\$145 ) begin
-            \$159  = 8'h01;
+          if (\$163 ) begin
+            \$177  = 8'h01;
           end
     endcase
-    if (\$157 ) begin
+    if (\$175 ) begin
       if (fault_activation) begin
-        \$159  = 8'h02;
+        \$177  = 8'h02;
       end
       if (fault_weight) begin
-        \$159  = 8'h03;
+        \$177  = 8'h03;
       end
       if (fault_parameter) begin
-        \$159  = 8'h04;
+        \$177  = 8'h04;
       end
       if (fault_output) begin
-        \$159  = 8'h05;
+        \$177  = 8'h05;
       end
       if (fault_residual) begin
-        \$159  = 8'h06;
+        \$177  = 8'h06;
       end
       if (fault_accumulator) begin
-        \$159  = 8'h07;
+        \$177  = 8'h07;
       end
     end
     if (rst) begin
-      \$159  = 8'h00;
+      \$177  = 8'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$160  = index;
+    \$178  = index;
     casez (fsm_state)
-      3'h0:
-          if (start) begin
-            \$160  = first;
-          end
       3'h1:
+          if (start) begin
+            \$178  = first;
+          end
+      3'h0:
           /* empty */;
       3'h2:
           /* empty */;
       3'h3:
           /* empty */;
       3'h4:
-          if (\$149 ) begin
+          if (\$167 ) begin
             (* full_case = 32'd1 *)
-            if (\$152 ) begin
+            if (\$170 ) begin
             end else begin
-              \$160  = \$153 [15:0];
+              \$178  = \$171 [15:0];
             end
           end
     endcase
     if (rst) begin
-      \$160  = 16'h0000;
+      \$178  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$161  = remaining;
+    \$179  = remaining;
     casez (fsm_state)
-      3'h0:
-          if (start) begin
-            \$161  = count;
-          end
       3'h1:
+          if (start) begin
+            \$179  = count;
+          end
+      3'h0:
           /* empty */;
       3'h2:
           /* empty */;
       3'h3:
           /* empty */;
       3'h4:
-          if (\$149 ) begin
+          if (\$167 ) begin
             (* full_case = 32'd1 *)
-            if (\$152 ) begin
+            if (\$170 ) begin
             end else begin
-              \$161  = \$154 [15:0];
+              \$179  = \$172 [15:0];
             end
           end
     endcase
     if (rst) begin
-      \$161  = 16'h0000;
+      \$179  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$162  = fetch;
+    \$180  = fetch;
     casez (fsm_state)
-      3'h0:
-          if (start) begin
-            \$162  = 5'h00;
-          end
       3'h1:
-          \$162  = \$69 [4:0];
+          if (start) begin
+            \$180  = 5'h00;
+          end
+      3'h0:
+          \$180  = \$85 [4:0];
       3'h2:
           /* empty */;
       3'h3:
           /* empty */;
       3'h4:
-          if (\$149 ) begin
-            \$162  = 5'h00;
+          if (\$167 ) begin
+            \$180  = 5'h00;
           end
     endcase
     if (rst) begin
-      \$162  = 5'h00;
+      \$180  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$163  = fsm_state;
+    \$181  = fsm_state;
     casez (fsm_state)
-      3'h0:
+      3'h1:
           if (start) begin
-            \$163  = 3'h1;
-            if (\$68 ) begin
-              \$163  = 3'h0;
+            \$181  = 3'h0;
+            if (\$79 ) begin
+              \$181  = 3'h1;
             end
           end
-      3'h1:
-          if (\$87 ) begin
-            \$163  = 3'h2;
+      3'h0:
+          if (\$103 ) begin
+            \$181  = 3'h2;
           end
       3'h2:
           (* full_case = 32'd1 *)
-          if (\$145 ) begin
-            \$163  = 3'h0;
+          if (\$163 ) begin
+            \$181  = 3'h1;
           end else begin
-            \$163  = 3'h3;
+            \$181  = 3'h3;
           end
       3'h3:
-          if (\$147 ) begin
-            \$163  = 3'h4;
+          if (\$165 ) begin
+            \$181  = 3'h4;
           end
       3'h4:
-          if (\$149 ) begin
+          if (\$167 ) begin
             (* full_case = 32'd1 *)
-            if (\$152 ) begin
-              \$163  = 3'h0;
+            if (\$170 ) begin
+              \$181  = 3'h1;
             end else begin
-              \$163  = 3'h1;
+              \$181  = 3'h0;
             end
           end
     endcase
     if (rst) begin
-      \$163  = 3'h0;
+      \$181  = 3'h1;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$164  = word_0;
+    \$182  = word_0;
     casez (fsm_state)
-      3'h0:
-          /* empty */;
       3'h1:
-          if (\$70 ) begin
-            \$164  = word;
-          end
-    endcase
-    if (rst) begin
-      \$164  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$165  = word_1;
-    casez (fsm_state)
-      3'h0:
           /* empty */;
-      3'h1:
-          if (\$71 ) begin
-            \$165  = word;
-          end
-    endcase
-    if (rst) begin
-      \$165  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$166  = word_2;
-    casez (fsm_state)
       3'h0:
-          /* empty */;
-      3'h1:
-          if (\$72 ) begin
-            \$166  = word;
-          end
-    endcase
-    if (rst) begin
-      \$166  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$167  = word_3;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          if (\$73 ) begin
-            \$167  = word;
-          end
-    endcase
-    if (rst) begin
-      \$167  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$168  = word_4;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          if (\$74 ) begin
-            \$168  = word;
-          end
-    endcase
-    if (rst) begin
-      \$168  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$169  = word_5;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          if (\$75 ) begin
-            \$169  = word;
-          end
-    endcase
-    if (rst) begin
-      \$169  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$170  = word_6;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          if (\$76 ) begin
-            \$170  = word;
-          end
-    endcase
-    if (rst) begin
-      \$170  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$171  = word_7;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          if (\$77 ) begin
-            \$171  = word;
-          end
-    endcase
-    if (rst) begin
-      \$171  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$172  = word_8;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          if (\$78 ) begin
-            \$172  = word;
-          end
-    endcase
-    if (rst) begin
-      \$172  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$173  = word_9;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          if (\$79 ) begin
-            \$173  = word;
-          end
-    endcase
-    if (rst) begin
-      \$173  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$174  = word_10;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          if (\$80 ) begin
-            \$174  = word;
-          end
-    endcase
-    if (rst) begin
-      \$174  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$175  = word_11;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          if (\$81 ) begin
-            \$175  = word;
-          end
-    endcase
-    if (rst) begin
-      \$175  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$176  = word_12;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          if (\$82 ) begin
-            \$176  = word;
-          end
-    endcase
-    if (rst) begin
-      \$176  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$177  = word_13;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          if (\$83 ) begin
-            \$177  = word;
-          end
-    endcase
-    if (rst) begin
-      \$177  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$178  = word_14;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          if (\$84 ) begin
-            \$178  = word;
-          end
-    endcase
-    if (rst) begin
-      \$178  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$179  = word_15;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          if (\$85 ) begin
-            \$179  = word;
-          end
-    endcase
-    if (rst) begin
-      \$179  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$180  = word_16;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
           if (\$86 ) begin
-            \$180  = word;
+            \$182  = word;
           end
     endcase
     if (rst) begin
-      \$180  = 32'd0;
+      \$182  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$181  = drain;
+    \$183  = word_1;
     casez (fsm_state)
-      3'h0:
-          /* empty */;
       3'h1:
+          /* empty */;
+      3'h0:
+          if (\$87 ) begin
+            \$183  = word;
+          end
+    endcase
+    if (rst) begin
+      \$183  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
+    \$184  = word_2;
+    casez (fsm_state)
+      3'h1:
+          /* empty */;
+      3'h0:
+          if (\$88 ) begin
+            \$184  = word;
+          end
+    endcase
+    if (rst) begin
+      \$184  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
+    \$185  = word_3;
+    casez (fsm_state)
+      3'h1:
+          /* empty */;
+      3'h0:
+          if (\$89 ) begin
+            \$185  = word;
+          end
+    endcase
+    if (rst) begin
+      \$185  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
+    \$186  = word_4;
+    casez (fsm_state)
+      3'h1:
+          /* empty */;
+      3'h0:
+          if (\$90 ) begin
+            \$186  = word;
+          end
+    endcase
+    if (rst) begin
+      \$186  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
+    \$187  = word_5;
+    casez (fsm_state)
+      3'h1:
+          /* empty */;
+      3'h0:
+          if (\$91 ) begin
+            \$187  = word;
+          end
+    endcase
+    if (rst) begin
+      \$187  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
+    \$188  = word_6;
+    casez (fsm_state)
+      3'h1:
+          /* empty */;
+      3'h0:
+          if (\$92 ) begin
+            \$188  = word;
+          end
+    endcase
+    if (rst) begin
+      \$188  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
+    \$189  = word_7;
+    casez (fsm_state)
+      3'h1:
+          /* empty */;
+      3'h0:
+          if (\$93 ) begin
+            \$189  = word;
+          end
+    endcase
+    if (rst) begin
+      \$189  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
+    \$190  = word_8;
+    casez (fsm_state)
+      3'h1:
+          /* empty */;
+      3'h0:
+          if (\$94 ) begin
+            \$190  = word;
+          end
+    endcase
+    if (rst) begin
+      \$190  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
+    \$191  = word_9;
+    casez (fsm_state)
+      3'h1:
+          /* empty */;
+      3'h0:
+          if (\$95 ) begin
+            \$191  = word;
+          end
+    endcase
+    if (rst) begin
+      \$191  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
+    \$192  = word_10;
+    casez (fsm_state)
+      3'h1:
+          /* empty */;
+      3'h0:
+          if (\$96 ) begin
+            \$192  = word;
+          end
+    endcase
+    if (rst) begin
+      \$192  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
+    \$193  = word_11;
+    casez (fsm_state)
+      3'h1:
+          /* empty */;
+      3'h0:
+          if (\$97 ) begin
+            \$193  = word;
+          end
+    endcase
+    if (rst) begin
+      \$193  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
+    \$194  = word_12;
+    casez (fsm_state)
+      3'h1:
+          /* empty */;
+      3'h0:
+          if (\$98 ) begin
+            \$194  = word;
+          end
+    endcase
+    if (rst) begin
+      \$194  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
+    \$195  = word_13;
+    casez (fsm_state)
+      3'h1:
+          /* empty */;
+      3'h0:
+          if (\$99 ) begin
+            \$195  = word;
+          end
+    endcase
+    if (rst) begin
+      \$195  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
+    \$196  = word_14;
+    casez (fsm_state)
+      3'h1:
+          /* empty */;
+      3'h0:
+          if (\$100 ) begin
+            \$196  = word;
+          end
+    endcase
+    if (rst) begin
+      \$196  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
+    \$197  = word_15;
+    casez (fsm_state)
+      3'h1:
+          /* empty */;
+      3'h0:
+          if (\$101 ) begin
+            \$197  = word;
+          end
+    endcase
+    if (rst) begin
+      \$197  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
+    \$198  = word_16;
+    casez (fsm_state)
+      3'h1:
+          /* empty */;
+      3'h0:
+          if (\$102 ) begin
+            \$198  = word;
+          end
+    endcase
+    if (rst) begin
+      \$198  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
+    \$199  = drain;
+    casez (fsm_state)
+      3'h1:
+          /* empty */;
+      3'h0:
           /* empty */;
       3'h2:
-          \$181  = 6'h22;
+          \$199  = 6'h22;
       3'h3:
           /* empty */;
       3'h4:
-          \$181  = \$148 [5:0];
+          \$199  = \$166 [5:0];
     endcase
     if (rst) begin
-      \$181  = 6'h00;
+      \$199  = 6'h00;
     end
   end
   assign address = { index[5:0], fetch };
-  assign \layer.magic  = layer[7:0];
-  assign \layer.hold_weights  = layer[8];
-  assign \layer.maximum  = layer[9];
-  assign \layer.residual  = layer[10];
-  assign \layer.input_bank  = layer[12:11];
-  assign \layer.output_bank  = layer[14:13];
-  assign \layer.residual_bank  = layer[16:15];
-  assign \layer.stride  = layer[19:17];
-  assign \layer.dilation  = layer[22:20];
-  assign \layer.sub_block  = layer[26:23];
-  assign \layer.out_lane  = layer[31:27];
-  assign \layer.input_base  = layer[47:32];
-  assign \layer.input_step  = layer[63:48];
-  assign \layer.step_x  = layer[79:64];
-  assign \layer.step_y  = layer[95:80];
-  assign \layer.step_kx  = layer[111:96];
-  assign \layer.step_ky  = layer[127:112];
-  assign \layer.blocks  = layer[143:128];
-  assign \layer.origin_y  = layer[153:144];
-  assign \layer.origin_x  = layer[163:154];
-  assign \layer.kernel_h  = layer[169:164];
-  assign \layer.kernel_w  = layer[175:170];
-  assign \layer.in_h  = layer[184:176];
-  assign \layer.in_w  = layer[193:185];
-  assign \layer.co_tiles  = layer[207:194];
-  assign \layer.out_h  = layer[216:208];
-  assign \layer.out_w  = layer[225:217];
-  assign \layer.param_base  = layer[239:226];
-  assign \layer.weight_base  = layer[259:240];
-  assign \layer.out_step  = layer[271:260];
-  assign \layer.out_base  = layer[287:272];
-  assign \layer.lane_mask  = layer[303:288];
-  assign \layer.res_base  = layer[319:304];
-  assign \layer.res_step_x  = layer[335:320];
-  assign \layer.res_step_y  = layer[351:336];
-  assign \layer.res_tiles  = layer[365:352];
-  assign \layer.pad_value  = layer[373:366];
-  assign \layer.zero_in  = layer[381:374];
-  assign \layer.input_lo  = layer[389:382];
-  assign \layer.input_hi  = layer[397:390];
-  assign \layer.zero_out  = layer[405:398];
-  assign \layer.lo  = layer[413:406];
-  assign \layer.hi  = layer[421:414];
-  assign \layer.res_zero  = layer[429:422];
-  assign \layer.add_zero  = layer[437:430];
-  assign \layer.add_lo  = layer[445:438];
-  assign \layer.add_hi  = layer[453:446];
-  assign \layer.add_shift  = layer[459:454];
-  assign \layer.add_multiplier_a  = layer[483:460];
-  assign \layer.add_multiplier_b  = layer[507:484];
-  assign layer[507:484] = word_16[23:0];
-  assign layer[483:460] = word_15[23:0];
-  assign layer[459:454] = word_14[29:24];
-  assign layer[453:446] = word_14[23:16];
-  assign layer[445:438] = word_14[15:8];
-  assign layer[437:430] = word_14[7:0];
-  assign layer[429:422] = word_13[31:24];
-  assign layer[421:414] = word_13[23:16];
-  assign layer[413:406] = word_13[15:8];
-  assign layer[405:398] = word_13[7:0];
-  assign layer[397:390] = word_12[31:24];
-  assign layer[389:382] = word_12[23:16];
-  assign layer[381:374] = word_12[15:8];
-  assign layer[373:366] = word_12[7:0];
-  assign layer[365:352] = word_11[29:16];
-  assign layer[351:336] = word_11[15:0];
-  assign layer[335:320] = word_10[31:16];
-  assign layer[319:304] = word_10[15:0];
-  assign layer[303:288] = word_9[31:16];
-  assign layer[287:272] = word_9[15:0];
-  assign layer[271:260] = word_8[31:20];
-  assign layer[259:240] = word_8[19:0];
-  assign layer[239:226] = word_7[22:9];
-  assign layer[225:217] = word_7[8:0];
-  assign layer[216:208] = word_6[31:23];
-  assign layer[207:194] = word_6[22:9];
-  assign layer[193:185] = word_6[8:0];
-  assign layer[184:176] = word_5[30:22];
-  assign layer[175:170] = word_5[21:16];
-  assign layer[169:164] = word_5[15:10];
-  assign layer[163:154] = word_5[9:0];
-  assign layer[153:144] = word_4[25:16];
-  assign layer[143:128] = word_4[15:0];
-  assign layer[127:112] = word_3[31:16];
-  assign layer[111:96] = word_3[15:0];
-  assign layer[95:80] = word_2[31:16];
-  assign layer[79:64] = word_2[15:0];
-  assign layer[63:48] = word_1[31:16];
-  assign layer[47:32] = word_1[15:0];
-  assign layer[31:27] = word_0[31:27];
-  assign layer[26:23] = word_0[26:23];
-  assign layer[22:20] = word_0[22:20];
-  assign layer[19:17] = word_0[19:17];
-  assign layer[16:15] = word_0[16:15];
-  assign layer[14:13] = word_0[14:13];
-  assign layer[12:11] = word_0[12:11];
-  assign layer[10] = word_0[10];
-  assign layer[9] = word_0[9];
-  assign layer[8] = word_0[8];
-  assign layer[7:0] = word_0[7:0];
-  assign \$17  = \$16 ;
-  assign \$19  = { 8'h00, word_9[31:24] };
-  assign \$21  = { 16'h0000, word_15[23:16] };
-  assign \$23  = { 16'h0000, word_16[23:16] };
-  assign \$104  = \$103 ;
-  assign \$106  = { 8'h00, word_9[31:24] };
-  assign \$108  = { 16'h0000, word_15[23:16] };
-  assign \$110  = { 16'h0000, word_16[23:16] };
+  assign \layer.magic  = layer[15:0];
+  assign \layer.hold_weights  = layer[16];
+  assign \layer.maximum  = layer[17];
+  assign \layer.residual  = layer[18];
+  assign \layer.input_bank  = layer[20:19];
+  assign \layer.output_bank  = layer[22:21];
+  assign \layer.residual_bank  = layer[24:23];
+  assign \layer.stride  = layer[27:25];
+  assign \layer.dilation  = layer[30:28];
+  assign \layer.sub_block  = layer[34:31];
+  assign \layer.out_lane  = layer[39:35];
+  assign \layer.input_base  = layer[55:40];
+  assign \layer.input_step  = layer[71:56];
+  assign \layer.step_x  = layer[87:72];
+  assign \layer.step_y  = layer[103:88];
+  assign \layer.step_kx  = layer[119:104];
+  assign \layer.step_ky  = layer[135:120];
+  assign \layer.blocks  = layer[148:136];
+  assign \layer.origin_y  = layer[158:149];
+  assign \layer.origin_x  = layer[168:159];
+  assign \layer.kernel_h  = layer[173:169];
+  assign \layer.kernel_w  = layer[178:174];
+  assign \layer.in_h  = layer[187:179];
+  assign \layer.in_w  = layer[196:188];
+  assign \layer.co_tiles  = layer[210:197];
+  assign \layer.out_h  = layer[219:211];
+  assign \layer.out_w  = layer[228:220];
+  assign \layer.param_base  = layer[242:229];
+  assign \layer.weight_base  = layer[262:243];
+  assign \layer.out_step  = layer[274:263];
+  assign \layer.out_base  = layer[290:275];
+  assign \layer.lane_mask  = layer[306:291];
+  assign \layer.res_base  = layer[322:307];
+  assign \layer.res_step_x  = layer[338:323];
+  assign \layer.res_step_y  = layer[354:339];
+  assign \layer.res_tiles  = layer[368:355];
+  assign \layer.pad_value  = layer[376:369];
+  assign \layer.zero_in  = layer[384:377];
+  assign \layer.input_lo  = layer[392:385];
+  assign \layer.input_hi  = layer[400:393];
+  assign \layer.zero_out  = layer[408:401];
+  assign \layer.lo  = layer[416:409];
+  assign \layer.hi  = layer[424:417];
+  assign \layer.res_zero  = layer[432:425];
+  assign \layer.add_zero  = layer[440:433];
+  assign \layer.add_lo  = layer[448:441];
+  assign \layer.add_hi  = layer[456:449];
+  assign \layer.add_shift  = layer[462:457];
+  assign \layer.add_multiplier_a  = layer[486:463];
+  assign \layer.add_multiplier_b  = layer[510:487];
+  assign layer[510:487] = word_16[23:0];
+  assign layer[486:463] = word_15[23:0];
+  assign layer[462:457] = word_14[29:24];
+  assign layer[456:449] = word_14[23:16];
+  assign layer[448:441] = word_14[15:8];
+  assign layer[440:433] = word_14[7:0];
+  assign layer[432:425] = word_13[31:24];
+  assign layer[424:417] = word_13[23:16];
+  assign layer[416:409] = word_13[15:8];
+  assign layer[408:401] = word_13[7:0];
+  assign layer[400:393] = word_12[31:24];
+  assign layer[392:385] = word_12[23:16];
+  assign layer[384:377] = word_12[15:8];
+  assign layer[376:369] = word_12[7:0];
+  assign layer[368:355] = word_11[29:16];
+  assign layer[354:339] = word_11[15:0];
+  assign layer[338:323] = word_10[31:16];
+  assign layer[322:307] = word_10[15:0];
+  assign layer[306:291] = word_9[31:16];
+  assign layer[290:275] = word_9[15:0];
+  assign layer[274:263] = word_8[31:20];
+  assign layer[262:243] = word_8[19:0];
+  assign layer[242:229] = word_7[31:18];
+  assign layer[228:220] = word_7[17:9];
+  assign layer[219:211] = word_7[8:0];
+  assign layer[210:197] = word_6[31:18];
+  assign layer[196:188] = word_6[17:9];
+  assign layer[187:179] = word_6[8:0];
+  assign layer[178:174] = word_5[29:25];
+  assign layer[173:169] = word_5[24:20];
+  assign layer[168:159] = word_5[19:10];
+  assign layer[158:149] = word_5[9:0];
+  assign layer[148:136] = word_4[28:16];
+  assign layer[135:120] = word_4[15:0];
+  assign layer[119:104] = word_3[31:16];
+  assign layer[103:88] = word_3[15:0];
+  assign layer[87:72] = word_2[31:16];
+  assign layer[71:56] = word_2[15:0];
+  assign layer[55:40] = word_1[24:9];
+  assign layer[39:35] = word_1[8:4];
+  assign layer[34:31] = word_1[3:0];
+  assign layer[30:28] = word_0[30:28];
+  assign layer[27:25] = word_0[27:25];
+  assign layer[24:23] = word_0[24:23];
+  assign layer[22:21] = word_0[22:21];
+  assign layer[20:19] = word_0[20:19];
+  assign layer[18] = word_0[18];
+  assign layer[17] = word_0[17];
+  assign layer[16] = word_0[16];
+  assign layer[15:0] = word_0[15:0];
+  assign \$28  = \$27 ;
+  assign \$30  = { 8'h00, word_9[31:24] };
+  assign \$32  = { 16'h0000, word_15[23:16] };
+  assign \$34  = { 16'h0000, word_16[23:16] };
+  assign \$122  = \$121 ;
+  assign \$124  = { 8'h00, word_9[31:24] };
+  assign \$126  = { 16'h0000, word_15[23:16] };
+  assign \$128  = { 16'h0000, word_16[23:16] };
 endmodule
 
 module \holdfast_8x8.weight_loader (rst, active, load_next, pointer, registered, base, go, stop, clk);

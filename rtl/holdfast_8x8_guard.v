@@ -5,65 +5,65 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   reg \$auto$verilog_backend.cc:2355:dump_module$1  = 0;
   wire \$1 ;
   wire \$10 ;
-  wire [19:0] \$100 ;
+  wire \$100 ;
   wire \$101 ;
   wire \$102 ;
   wire \$103 ;
   wire \$104 ;
   wire \$105 ;
-  wire [19:0] \$106 ;
-  wire \$107 ;
+  wire \$106 ;
+  wire [19:0] \$107 ;
   wire \$108 ;
   wire \$109 ;
   wire \$11 ;
   wire \$110 ;
   wire \$111 ;
-  wire [19:0] \$112 ;
-  wire \$113 ;
+  wire \$112 ;
+  wire [19:0] \$113 ;
   wire \$114 ;
   wire \$115 ;
   wire \$116 ;
   wire \$117 ;
-  wire [19:0] \$118 ;
-  wire \$119 ;
+  wire \$118 ;
+  wire [19:0] \$119 ;
   wire \$12 ;
   wire \$120 ;
   wire \$121 ;
   wire \$122 ;
   wire \$123 ;
-  wire [19:0] \$124 ;
-  wire \$125 ;
+  wire \$124 ;
+  wire [19:0] \$125 ;
   wire \$126 ;
   wire \$127 ;
   wire \$128 ;
   wire \$129 ;
   wire \$13 ;
   wire \$130 ;
-  wire \$131 ;
+  wire [19:0] \$131 ;
   wire \$132 ;
   wire \$133 ;
   wire \$134 ;
-  wire [15:0] \$135 ;
-  wire [18:0] \$136 ;
-  wire [18:0] \$137 ;
-  wire [7:0] \$138 ;
+  wire \$135 ;
+  wire \$136 ;
+  wire [19:0] \$137 ;
+  wire \$138 ;
   wire \$139 ;
   wire \$14 ;
   wire \$140 ;
   wire \$141 ;
   wire \$142 ;
-  wire \$143 ;
+  wire [19:0] \$143 ;
   wire \$144 ;
   wire \$145 ;
   wire \$146 ;
   wire \$147 ;
   wire \$148 ;
-  wire \$149 ;
+  wire [19:0] \$149 ;
   wire \$15 ;
-  wire [15:0] \$150 ;
-  wire [18:0] \$151 ;
-  wire [18:0] \$152 ;
-  wire [7:0] \$153 ;
+  wire \$150 ;
+  wire \$151 ;
+  wire \$152 ;
+  wire \$153 ;
   wire \$154 ;
   wire \$155 ;
   wire \$156 ;
@@ -71,15 +71,15 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$158 ;
   wire \$159 ;
   wire \$16 ;
-  wire \$160 ;
-  wire \$161 ;
-  wire \$162 ;
-  wire \$163 ;
+  wire [15:0] \$160 ;
+  wire [18:0] \$161 ;
+  wire [18:0] \$162 ;
+  wire [7:0] \$163 ;
   wire \$164 ;
-  wire [15:0] \$165 ;
-  wire [18:0] \$166 ;
-  wire [18:0] \$167 ;
-  wire [7:0] \$168 ;
+  wire \$165 ;
+  wire \$166 ;
+  wire \$167 ;
+  wire \$168 ;
   wire \$169 ;
   wire \$17 ;
   wire \$170 ;
@@ -87,16 +87,16 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$172 ;
   wire \$173 ;
   wire \$174 ;
-  wire \$175 ;
-  wire \$176 ;
-  wire \$177 ;
-  wire \$178 ;
+  wire [15:0] \$175 ;
+  wire [18:0] \$176 ;
+  wire [18:0] \$177 ;
+  wire [7:0] \$178 ;
   wire \$179 ;
   wire \$18 ;
-  wire [15:0] \$180 ;
-  wire [18:0] \$181 ;
-  wire [18:0] \$182 ;
-  wire [7:0] \$183 ;
+  wire \$180 ;
+  wire \$181 ;
+  wire \$182 ;
+  wire \$183 ;
   wire \$184 ;
   wire \$185 ;
   wire \$186 ;
@@ -104,15 +104,15 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$188 ;
   wire \$189 ;
   wire \$19 ;
-  wire \$190 ;
-  wire \$191 ;
-  wire \$192 ;
-  wire \$193 ;
+  wire [15:0] \$190 ;
+  wire [18:0] \$191 ;
+  wire [18:0] \$192 ;
+  wire [7:0] \$193 ;
   wire \$194 ;
-  wire [15:0] \$195 ;
-  wire [18:0] \$196 ;
-  wire [18:0] \$197 ;
-  wire [7:0] \$198 ;
+  wire \$195 ;
+  wire \$196 ;
+  wire \$197 ;
+  wire \$198 ;
   wire \$199 ;
   wire \$2 ;
   wire \$20 ;
@@ -121,16 +121,16 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$202 ;
   wire \$203 ;
   wire \$204 ;
-  wire \$205 ;
-  wire \$206 ;
-  wire \$207 ;
-  wire \$208 ;
+  wire [15:0] \$205 ;
+  wire [18:0] \$206 ;
+  wire [18:0] \$207 ;
+  wire [7:0] \$208 ;
   wire \$209 ;
   wire \$21 ;
-  wire [15:0] \$210 ;
-  wire [18:0] \$211 ;
-  wire [18:0] \$212 ;
-  wire [7:0] \$213 ;
+  wire \$210 ;
+  wire \$211 ;
+  wire \$212 ;
+  wire \$213 ;
   wire \$214 ;
   wire \$215 ;
   wire \$216 ;
@@ -138,15 +138,15 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$218 ;
   wire \$219 ;
   wire \$22 ;
-  wire \$220 ;
-  wire \$221 ;
-  wire \$222 ;
-  wire \$223 ;
+  wire [15:0] \$220 ;
+  wire [18:0] \$221 ;
+  wire [18:0] \$222 ;
+  wire [7:0] \$223 ;
   wire \$224 ;
-  wire [15:0] \$225 ;
-  wire [18:0] \$226 ;
-  wire [18:0] \$227 ;
-  wire [7:0] \$228 ;
+  wire \$225 ;
+  wire \$226 ;
+  wire \$227 ;
+  wire \$228 ;
   wire \$229 ;
   wire \$23 ;
   wire \$230 ;
@@ -154,16 +154,16 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$232 ;
   wire \$233 ;
   wire \$234 ;
-  wire \$235 ;
-  wire \$236 ;
-  wire \$237 ;
-  wire \$238 ;
+  wire [15:0] \$235 ;
+  wire [18:0] \$236 ;
+  wire [18:0] \$237 ;
+  wire [7:0] \$238 ;
   wire \$239 ;
   wire \$24 ;
-  wire [15:0] \$240 ;
-  wire [18:0] \$241 ;
-  wire [18:0] \$242 ;
-  wire [7:0] \$243 ;
+  wire \$240 ;
+  wire \$241 ;
+  wire \$242 ;
+  wire \$243 ;
   wire \$244 ;
   wire \$245 ;
   wire \$246 ;
@@ -171,35 +171,35 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$248 ;
   wire \$249 ;
   wire \$25 ;
-  wire \$250 ;
-  wire \$251 ;
-  wire \$252 ;
-  wire \$253 ;
+  wire [15:0] \$250 ;
+  wire [18:0] \$251 ;
+  wire [18:0] \$252 ;
+  wire [7:0] \$253 ;
   wire \$254 ;
   wire \$255 ;
   wire \$256 ;
   wire \$257 ;
-  wire [15:0] \$258 ;
-  wire [18:0] \$259 ;
+  wire \$258 ;
+  wire \$259 ;
   wire \$26 ;
-  wire [18:0] \$260 ;
-  wire [7:0] \$261 ;
+  wire \$260 ;
+  wire \$261 ;
   wire \$262 ;
   wire \$263 ;
   wire \$264 ;
-  wire \$265 ;
-  wire \$266 ;
-  wire \$267 ;
-  wire \$268 ;
+  wire [15:0] \$265 ;
+  wire [18:0] \$266 ;
+  wire [18:0] \$267 ;
+  wire [7:0] \$268 ;
   wire \$269 ;
   wire \$27 ;
   wire \$270 ;
   wire \$271 ;
   wire \$272 ;
-  wire [15:0] \$273 ;
-  wire [18:0] \$274 ;
-  wire [18:0] \$275 ;
-  wire [7:0] \$276 ;
+  wire \$273 ;
+  wire \$274 ;
+  wire \$275 ;
+  wire \$276 ;
   wire \$277 ;
   wire \$278 ;
   wire \$279 ;
@@ -207,33 +207,33 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$280 ;
   wire \$281 ;
   wire \$282 ;
-  wire \$283 ;
-  wire \$284 ;
-  wire \$285 ;
-  wire \$286 ;
+  wire [15:0] \$283 ;
+  wire [18:0] \$284 ;
+  wire [18:0] \$285 ;
+  wire [7:0] \$286 ;
   wire \$287 ;
-  wire [15:0] \$288 ;
-  wire [18:0] \$289 ;
+  wire \$288 ;
+  wire \$289 ;
   wire \$29 ;
-  wire [18:0] \$290 ;
-  wire [7:0] \$291 ;
+  wire \$290 ;
+  wire \$291 ;
   wire \$292 ;
   wire \$293 ;
   wire \$294 ;
   wire \$295 ;
   wire \$296 ;
   wire \$297 ;
-  wire \$298 ;
-  wire \$299 ;
+  wire [15:0] \$298 ;
+  wire [18:0] \$299 ;
   wire \$3 ;
   wire \$30 ;
-  wire \$300 ;
-  wire \$301 ;
+  wire [18:0] \$300 ;
+  wire [7:0] \$301 ;
   wire \$302 ;
-  wire [15:0] \$303 ;
-  wire [18:0] \$304 ;
-  wire [18:0] \$305 ;
-  wire [7:0] \$306 ;
+  wire \$303 ;
+  wire \$304 ;
+  wire \$305 ;
+  wire \$306 ;
   wire \$307 ;
   wire \$308 ;
   wire \$309 ;
@@ -241,32 +241,32 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$310 ;
   wire \$311 ;
   wire \$312 ;
-  wire \$313 ;
-  wire \$314 ;
-  wire \$315 ;
-  wire \$316 ;
+  wire [15:0] \$313 ;
+  wire [18:0] \$314 ;
+  wire [18:0] \$315 ;
+  wire [7:0] \$316 ;
   wire \$317 ;
-  wire [15:0] \$318 ;
-  wire [18:0] \$319 ;
+  wire \$318 ;
+  wire \$319 ;
   wire \$32 ;
-  wire [18:0] \$320 ;
-  wire [7:0] \$321 ;
+  wire \$320 ;
+  wire \$321 ;
   wire \$322 ;
   wire \$323 ;
   wire \$324 ;
   wire \$325 ;
   wire \$326 ;
   wire \$327 ;
-  wire \$328 ;
-  wire \$329 ;
+  wire [15:0] \$328 ;
+  wire [18:0] \$329 ;
   wire \$33 ;
-  wire \$330 ;
-  wire \$331 ;
+  wire [18:0] \$330 ;
+  wire [7:0] \$331 ;
   wire \$332 ;
-  wire [15:0] \$333 ;
-  wire [18:0] \$334 ;
-  wire [18:0] \$335 ;
-  wire [7:0] \$336 ;
+  wire \$333 ;
+  wire \$334 ;
+  wire \$335 ;
+  wire \$336 ;
   wire \$337 ;
   wire \$338 ;
   wire \$339 ;
@@ -274,32 +274,32 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$340 ;
   wire \$341 ;
   wire \$342 ;
-  wire \$343 ;
-  wire \$344 ;
-  wire \$345 ;
-  wire \$346 ;
+  wire [15:0] \$343 ;
+  wire [18:0] \$344 ;
+  wire [18:0] \$345 ;
+  wire [7:0] \$346 ;
   wire \$347 ;
-  wire [15:0] \$348 ;
-  wire [18:0] \$349 ;
+  wire \$348 ;
+  wire \$349 ;
   wire \$35 ;
-  wire [18:0] \$350 ;
-  wire [7:0] \$351 ;
+  wire \$350 ;
+  wire \$351 ;
   wire \$352 ;
   wire \$353 ;
   wire \$354 ;
   wire \$355 ;
   wire \$356 ;
   wire \$357 ;
-  wire \$358 ;
-  wire \$359 ;
+  wire [15:0] \$358 ;
+  wire [18:0] \$359 ;
   wire \$36 ;
-  wire \$360 ;
-  wire \$361 ;
+  wire [18:0] \$360 ;
+  wire [7:0] \$361 ;
   wire \$362 ;
-  wire [15:0] \$363 ;
-  wire [18:0] \$364 ;
-  wire [18:0] \$365 ;
-  wire [7:0] \$366 ;
+  wire \$363 ;
+  wire \$364 ;
+  wire \$365 ;
+  wire \$366 ;
   wire \$367 ;
   wire \$368 ;
   wire \$369 ;
@@ -307,10 +307,10 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$370 ;
   wire \$371 ;
   wire \$372 ;
-  wire \$373 ;
-  wire \$374 ;
-  wire \$375 ;
-  wire \$376 ;
+  wire [15:0] \$373 ;
+  wire [18:0] \$374 ;
+  wire [18:0] \$375 ;
+  wire [7:0] \$376 ;
   wire \$377 ;
   wire \$378 ;
   wire \$379 ;
@@ -323,11 +323,11 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$385 ;
   wire \$386 ;
   wire \$387 ;
-  wire \$388 ;
-  wire \$389 ;
+  wire [15:0] \$388 ;
+  wire [18:0] \$389 ;
   wire \$39 ;
-  wire \$390 ;
-  wire \$391 ;
+  wire [18:0] \$390 ;
+  wire [7:0] \$391 ;
   wire \$392 ;
   wire \$393 ;
   wire \$394 ;
@@ -341,98 +341,144 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$400 ;
   wire \$401 ;
   wire \$402 ;
-  wire [1:0] \$403 ;
-  wire [2:0] \$404 ;
-  wire [3:0] \$405 ;
-  wire [4:0] \$406 ;
-  wire [5:0] \$407 ;
-  wire [6:0] \$408 ;
-  wire [7:0] \$409 ;
+  wire \$403 ;
+  wire \$404 ;
+  wire \$405 ;
+  wire \$406 ;
+  wire \$407 ;
+  wire \$408 ;
+  wire \$409 ;
   wire \$41 ;
-  wire [8:0] \$410 ;
-  wire [1:0] \$411 ;
-  wire [2:0] \$412 ;
-  wire [3:0] \$413 ;
-  wire [4:0] \$414 ;
-  wire [5:0] \$415 ;
-  wire [6:0] \$416 ;
-  wire [7:0] \$417 ;
-  wire [8:0] \$418 ;
-  wire [32:0] \$419 ;
+  wire \$410 ;
+  wire \$411 ;
+  wire \$412 ;
+  wire \$413 ;
+  wire \$414 ;
+  wire \$415 ;
+  wire \$416 ;
+  wire \$417 ;
+  wire \$418 ;
+  wire \$419 ;
   wire \$42 ;
-  wire [32:0] \$420 ;
-  wire [32:0] \$421 ;
+  wire \$420 ;
+  wire \$421 ;
   wire \$422 ;
   wire \$423 ;
   wire \$424 ;
   wire \$425 ;
-  reg [31:0] \$426 ;
-  reg [31:0] \$427 ;
-  reg [31:0] \$428 ;
-  reg [31:0] \$429 ;
+  wire \$426 ;
+  wire \$427 ;
+  wire [1:0] \$428 ;
+  wire [2:0] \$429 ;
   wire \$43 ;
-  reg [2:0] \$430 ;
-  reg [21:0] \$431 ;
-  reg [31:0] \$432 ;
-  reg [31:0] \$433 ;
-  reg [31:0] \$434 ;
-  reg \$435 ;
-  reg \$436 ;
-  reg \$437 ;
-  reg \$438 ;
-  reg [15:0] \$439 ;
+  wire [3:0] \$430 ;
+  wire [4:0] \$431 ;
+  wire [5:0] \$432 ;
+  wire [6:0] \$433 ;
+  wire [7:0] \$434 ;
+  wire [8:0] \$435 ;
+  wire [1:0] \$436 ;
+  wire [2:0] \$437 ;
+  wire [3:0] \$438 ;
+  wire [4:0] \$439 ;
   wire \$44 ;
-  reg [15:0] \$440 ;
-  reg [31:0] \$441 ;
-  reg [1:0] \$442 ;
-  reg [1:0] \$443 ;
-  reg [31:0] \$444 ;
-  reg [4:0] \$445 ;
-  reg [4:0] \$446 ;
-  reg [4:0] \$447 ;
-  reg [4:0] \$448 ;
-  reg [4:0] \$449 ;
+  wire [5:0] \$440 ;
+  wire [6:0] \$441 ;
+  wire [7:0] \$442 ;
+  wire [8:0] \$443 ;
+  wire [32:0] \$444 ;
+  wire [32:0] \$445 ;
+  wire [32:0] \$446 ;
+  wire [32:0] \$447 ;
+  wire [32:0] \$448 ;
+  wire \$449 ;
   wire \$45 ;
-  reg [4:0] \$450 ;
-  reg [4:0] \$451 ;
-  reg [4:0] \$452 ;
-  reg [4:0] \$453 ;
-  reg [4:0] \$454 ;
-  reg \$455 ;
-  reg \$456 ;
-  reg [63:0] \$457 ;
-  reg [7:0] \$458 ;
-  reg [7:0] \$459 ;
-  wire [19:0] \$46 ;
-  wire [4:0] \$460 ;
+  wire \$450 ;
+  wire \$451 ;
+  wire [32:0] \$452 ;
+  wire [32:0] \$453 ;
+  wire [32:0] \$454 ;
+  wire [32:0] \$455 ;
+  wire [32:0] \$456 ;
+  wire \$457 ;
+  wire \$458 ;
+  wire \$459 ;
+  wire \$46 ;
+  wire \$460 ;
+  wire \$461 ;
+  wire \$462 ;
+  reg [31:0] \$463 ;
+  reg [31:0] \$464 ;
+  reg [31:0] \$465 ;
+  reg [31:0] \$466 ;
+  reg [2:0] \$467 ;
+  reg [21:0] \$468 ;
+  reg [31:0] \$469 ;
   wire \$47 ;
+  reg [31:0] \$470 ;
+  reg [31:0] \$471 ;
+  reg [31:0] \$472 ;
+  reg [31:0] \$473 ;
+  reg [31:0] \$474 ;
+  reg [31:0] \$475 ;
+  reg [31:0] \$476 ;
+  reg [31:0] \$477 ;
+  reg [31:0] \$478 ;
+  reg \$479 ;
   wire \$48 ;
+  reg \$480 ;
+  reg \$481 ;
+  reg \$482 ;
+  reg \$483 ;
+  reg [15:0] \$484 ;
+  reg [15:0] \$485 ;
+  reg [15:0] \$486 ;
+  reg [31:0] \$487 ;
+  reg [1:0] \$488 ;
+  reg [1:0] \$489 ;
   wire \$49 ;
+  reg [31:0] \$490 ;
+  reg [4:0] \$491 ;
+  reg [4:0] \$492 ;
+  reg [4:0] \$493 ;
+  reg [4:0] \$494 ;
+  reg [4:0] \$495 ;
+  reg [4:0] \$496 ;
+  reg [4:0] \$497 ;
+  reg [4:0] \$498 ;
+  reg [4:0] \$499 ;
   wire \$5 ;
   wire \$50 ;
+  reg [4:0] \$500 ;
+  reg \$501 ;
+  reg \$502 ;
+  reg [63:0] \$503 ;
+  reg [7:0] \$504 ;
+  reg [7:0] \$505 ;
+  wire [4:0] \$506 ;
   wire \$51 ;
   wire \$52 ;
   wire \$53 ;
   wire \$54 ;
   wire \$55 ;
   wire \$56 ;
-  wire [17:0] \$57 ;
+  wire \$57 ;
   wire \$58 ;
   wire \$59 ;
   wire \$6 ;
   wire \$60 ;
   wire \$61 ;
   wire \$62 ;
-  wire [17:0] \$63 ;
+  wire \$63 ;
   wire \$64 ;
   wire \$65 ;
   wire \$66 ;
   wire \$67 ;
   wire \$68 ;
-  wire [17:0] \$69 ;
+  wire \$69 ;
   wire \$7 ;
   wire \$70 ;
-  wire \$71 ;
+  wire [19:0] \$71 ;
   wire \$72 ;
   wire \$73 ;
   wire \$74 ;
@@ -444,43 +490,43 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$8 ;
   wire \$80 ;
   wire \$81 ;
-  wire [19:0] \$82 ;
+  wire [17:0] \$82 ;
   wire \$83 ;
   wire \$84 ;
   wire \$85 ;
   wire \$86 ;
   wire \$87 ;
-  wire [19:0] \$88 ;
+  wire [17:0] \$88 ;
   wire \$89 ;
   wire \$9 ;
   wire \$90 ;
   wire \$91 ;
   wire \$92 ;
   wire \$93 ;
-  wire [19:0] \$94 ;
+  wire [17:0] \$94 ;
   wire \$95 ;
   wire \$96 ;
   wire \$97 ;
   wire \$98 ;
   wire \$99 ;
   wire [10:0] \$signature__addr ;
-  wire [9:0] \$signature__addr$106 ;
-  wire [9:0] \$signature__addr$111 ;
-  wire [9:0] \$signature__addr$99 ;
+  wire [9:0] \$signature__addr$109 ;
+  wire [9:0] \$signature__addr$116 ;
+  wire [9:0] \$signature__addr$121 ;
   wire [31:0] \$signature__data ;
-  wire [23:0] \$signature__data$105 ;
-  wire [21:0] \$signature__data$110 ;
-  wire [31:0] \$signature__data$115 ;
+  wire [23:0] \$signature__data$115 ;
+  wire [21:0] \$signature__data$120 ;
+  wire [31:0] \$signature__data$125 ;
   wire [63:0] act;
-  wire [63:0] \act$163 ;
-  wire [7:0] \act$163[0] ;
-  wire [7:0] \act$163[1] ;
-  wire [7:0] \act$163[2] ;
-  wire [7:0] \act$163[3] ;
-  wire [7:0] \act$163[4] ;
-  wire [7:0] \act$163[5] ;
-  wire [7:0] \act$163[6] ;
-  wire [7:0] \act$163[7] ;
+  wire [63:0] \act$173 ;
+  wire [7:0] \act$173[0] ;
+  wire [7:0] \act$173[1] ;
+  wire [7:0] \act$173[2] ;
+  wire [7:0] \act$173[3] ;
+  wire [7:0] \act$173[4] ;
+  wire [7:0] \act$173[5] ;
+  wire [7:0] \act$173[6] ;
+  wire [7:0] \act$173[7] ;
   wire [7:0] \act[0] ;
   wire [7:0] \act[1] ;
   wire [7:0] \act[2] ;
@@ -490,55 +536,55 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire [7:0] \act[6] ;
   wire [7:0] \act[7] ;
   wire active;
-  wire \active$197 ;
-  wire \active$200 ;
+  wire \active$207 ;
+  wire \active$210 ;
   wire [10:0] address;
-  wire [13:0] \address$100 ;
-  wire [19:0] \address$120 ;
-  wire [127:0] \address$126 ;
-  wire [15:0] \address$126[0] ;
-  wire [15:0] \address$126[1] ;
-  wire [15:0] \address$126[2] ;
-  wire [15:0] \address$126[3] ;
-  wire [15:0] \address$126[4] ;
-  wire [15:0] \address$126[5] ;
-  wire [15:0] \address$126[6] ;
-  wire [15:0] \address$126[7] ;
-  wire [15:0] \address$127 ;
-  wire [127:0] \address$129 ;
-  wire [15:0] \address$129[0] ;
-  wire [15:0] \address$129[1] ;
-  wire [15:0] \address$129[2] ;
-  wire [15:0] \address$129[3] ;
-  wire [15:0] \address$129[4] ;
-  wire [15:0] \address$129[5] ;
-  wire [15:0] \address$129[6] ;
-  wire [15:0] \address$129[7] ;
+  wire [13:0] \address$110 ;
+  wire [19:0] \address$130 ;
+  wire [127:0] \address$136 ;
+  wire [15:0] \address$136[0] ;
+  wire [15:0] \address$136[1] ;
+  wire [15:0] \address$136[2] ;
+  wire [15:0] \address$136[3] ;
+  wire [15:0] \address$136[4] ;
+  wire [15:0] \address$136[5] ;
+  wire [15:0] \address$136[6] ;
+  wire [15:0] \address$136[7] ;
+  wire [15:0] \address$137 ;
+  wire [127:0] \address$139 ;
+  wire [15:0] \address$139[0] ;
+  wire [15:0] \address$139[1] ;
+  wire [15:0] \address$139[2] ;
+  wire [15:0] \address$139[3] ;
+  wire [15:0] \address$139[4] ;
+  wire [15:0] \address$139[5] ;
+  wire [15:0] \address$139[6] ;
+  wire [15:0] \address$139[7] ;
   wire [19:0] base;
-  wire [13:0] \base$177 ;
+  wire [13:0] \base$187 ;
   wire \begin ;
   wire busy;
   input clk;
   wire clk;
   wire [63:0] codes;
-  wire [63:0] \codes$190 ;
-  wire [7:0] \codes$190[0] ;
-  wire [7:0] \codes$190[1] ;
-  wire [7:0] \codes$190[2] ;
-  wire [7:0] \codes$190[3] ;
-  wire [7:0] \codes$190[4] ;
-  wire [7:0] \codes$190[5] ;
-  wire [7:0] \codes$190[6] ;
-  wire [7:0] \codes$190[7] ;
-  wire [63:0] \codes$191 ;
-  wire [7:0] \codes$191[0] ;
-  wire [7:0] \codes$191[1] ;
-  wire [7:0] \codes$191[2] ;
-  wire [7:0] \codes$191[3] ;
-  wire [7:0] \codes$191[4] ;
-  wire [7:0] \codes$191[5] ;
-  wire [7:0] \codes$191[6] ;
-  wire [7:0] \codes$191[7] ;
+  wire [63:0] \codes$200 ;
+  wire [7:0] \codes$200[0] ;
+  wire [7:0] \codes$200[1] ;
+  wire [7:0] \codes$200[2] ;
+  wire [7:0] \codes$200[3] ;
+  wire [7:0] \codes$200[4] ;
+  wire [7:0] \codes$200[5] ;
+  wire [7:0] \codes$200[6] ;
+  wire [7:0] \codes$200[7] ;
+  wire [63:0] \codes$201 ;
+  wire [7:0] \codes$201[0] ;
+  wire [7:0] \codes$201[1] ;
+  wire [7:0] \codes$201[2] ;
+  wire [7:0] \codes$201[3] ;
+  wire [7:0] \codes$201[4] ;
+  wire [7:0] \codes$201[5] ;
+  wire [7:0] \codes$201[6] ;
+  wire [7:0] \codes$201[7] ;
   wire [7:0] \codes[0] ;
   wire [7:0] \codes[1] ;
   wire [7:0] \codes[2] ;
@@ -559,15 +605,15 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   reg control_interrupt = 1'h0;
   reg [15:0] count = 16'h0000;
   (* init = 16'h0000 *)
-  wire [15:0] \count$86 ;
+  wire [15:0] \count$95 ;
   reg [31:0] cycles = 32'd0;
   wire done;
-  wire \done$150 ;
+  wire \done$160 ;
   (* init = 1'h0 *)
   wire enable;
-  wire [7:0] \enable$133 ;
+  wire [7:0] \enable$143 ;
   (* init = 1'h0 *)
-  wire \enable$89 ;
+  wire \enable$99 ;
   wire error;
   wire fault_accumulator;
   wire fault_activation;
@@ -585,15 +631,16 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire [7:0] \feeder_word[5] ;
   wire [7:0] \feeder_word[6] ;
   wire [7:0] \feeder_word[7] ;
+  wire fetching;
   reg [15:0] first = 16'h0000;
   (* init = 16'h0000 *)
-  wire [15:0] \first$85 ;
+  wire [15:0] \first$94 ;
   wire go;
-  wire \go$146 ;
-  wire \go$158 ;
-  wire \go$178 ;
-  wire \go$182 ;
-  wire \go$187 ;
+  wire \go$156 ;
+  wire \go$168 ;
+  wire \go$188 ;
+  wire \go$192 ;
+  wire \go$197 ;
   reg [31:0] guard_input = 32'd0;
   wire [7:0] guard_input_count;
   reg [7:0] guard_input_count_now = 8'h00;
@@ -611,269 +658,269 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   reg [1:0] input_bank = 2'h0;
   output interrupt;
   wire interrupt;
-  wire [507:0] layer;
-  wire [507:0] \layer$144 ;
-  wire [7:0] \layer$144.add_hi ;
-  wire [7:0] \layer$144.add_lo ;
-  wire [23:0] \layer$144.add_multiplier_a ;
-  wire [23:0] \layer$144.add_multiplier_b ;
-  wire [5:0] \layer$144.add_shift ;
-  wire [7:0] \layer$144.add_zero ;
-  wire [15:0] \layer$144.blocks ;
-  wire [13:0] \layer$144.co_tiles ;
-  wire [2:0] \layer$144.dilation ;
-  wire [7:0] \layer$144.hi ;
-  wire \layer$144.hold_weights ;
-  wire [8:0] \layer$144.in_h ;
-  wire [8:0] \layer$144.in_w ;
-  wire [1:0] \layer$144.input_bank ;
-  wire [15:0] \layer$144.input_base ;
-  wire [7:0] \layer$144.input_hi ;
-  wire [7:0] \layer$144.input_lo ;
-  wire [15:0] \layer$144.input_step ;
-  wire [5:0] \layer$144.kernel_h ;
-  wire [5:0] \layer$144.kernel_w ;
-  wire [15:0] \layer$144.lane_mask ;
-  wire [7:0] \layer$144.lo ;
-  wire [7:0] \layer$144.magic ;
-  wire \layer$144.maximum ;
-  wire [9:0] \layer$144.origin_x ;
-  wire [9:0] \layer$144.origin_y ;
-  wire [15:0] \layer$144.out_base ;
-  wire [8:0] \layer$144.out_h ;
-  wire [4:0] \layer$144.out_lane ;
-  wire [11:0] \layer$144.out_step ;
-  wire [8:0] \layer$144.out_w ;
-  wire [1:0] \layer$144.output_bank ;
-  wire [7:0] \layer$144.pad_value ;
-  wire [13:0] \layer$144.param_base ;
-  wire [15:0] \layer$144.res_base ;
-  wire [15:0] \layer$144.res_step_x ;
-  wire [15:0] \layer$144.res_step_y ;
-  wire [13:0] \layer$144.res_tiles ;
-  wire [7:0] \layer$144.res_zero ;
-  wire \layer$144.residual ;
-  wire [1:0] \layer$144.residual_bank ;
-  wire [15:0] \layer$144.step_kx ;
-  wire [15:0] \layer$144.step_ky ;
-  wire [15:0] \layer$144.step_x ;
-  wire [15:0] \layer$144.step_y ;
-  wire [2:0] \layer$144.stride ;
-  wire [3:0] \layer$144.sub_block ;
-  wire [19:0] \layer$144.weight_base ;
-  wire [7:0] \layer$144.zero_in ;
-  wire [7:0] \layer$144.zero_out ;
-  wire [507:0] \layer$151 ;
-  wire [7:0] \layer$151.add_hi ;
-  wire [7:0] \layer$151.add_lo ;
-  wire [23:0] \layer$151.add_multiplier_a ;
-  wire [23:0] \layer$151.add_multiplier_b ;
-  wire [5:0] \layer$151.add_shift ;
-  wire [7:0] \layer$151.add_zero ;
-  wire [15:0] \layer$151.blocks ;
-  wire [13:0] \layer$151.co_tiles ;
-  wire [2:0] \layer$151.dilation ;
-  wire [7:0] \layer$151.hi ;
-  wire \layer$151.hold_weights ;
-  wire [8:0] \layer$151.in_h ;
-  wire [8:0] \layer$151.in_w ;
-  wire [1:0] \layer$151.input_bank ;
-  wire [15:0] \layer$151.input_base ;
-  wire [7:0] \layer$151.input_hi ;
-  wire [7:0] \layer$151.input_lo ;
-  wire [15:0] \layer$151.input_step ;
-  wire [5:0] \layer$151.kernel_h ;
-  wire [5:0] \layer$151.kernel_w ;
-  wire [15:0] \layer$151.lane_mask ;
-  wire [7:0] \layer$151.lo ;
-  wire [7:0] \layer$151.magic ;
-  wire \layer$151.maximum ;
-  wire [9:0] \layer$151.origin_x ;
-  wire [9:0] \layer$151.origin_y ;
-  wire [15:0] \layer$151.out_base ;
-  wire [8:0] \layer$151.out_h ;
-  wire [4:0] \layer$151.out_lane ;
-  wire [11:0] \layer$151.out_step ;
-  wire [8:0] \layer$151.out_w ;
-  wire [1:0] \layer$151.output_bank ;
-  wire [7:0] \layer$151.pad_value ;
-  wire [13:0] \layer$151.param_base ;
-  wire [15:0] \layer$151.res_base ;
-  wire [15:0] \layer$151.res_step_x ;
-  wire [15:0] \layer$151.res_step_y ;
-  wire [13:0] \layer$151.res_tiles ;
-  wire [7:0] \layer$151.res_zero ;
-  wire \layer$151.residual ;
-  wire [1:0] \layer$151.residual_bank ;
-  wire [15:0] \layer$151.step_kx ;
-  wire [15:0] \layer$151.step_ky ;
-  wire [15:0] \layer$151.step_x ;
-  wire [15:0] \layer$151.step_y ;
-  wire [2:0] \layer$151.stride ;
-  wire [3:0] \layer$151.sub_block ;
-  wire [19:0] \layer$151.weight_base ;
-  wire [7:0] \layer$151.zero_in ;
-  wire [7:0] \layer$151.zero_out ;
-  wire [507:0] \layer$170 ;
-  wire [7:0] \layer$170.add_hi ;
-  wire [7:0] \layer$170.add_lo ;
-  wire [23:0] \layer$170.add_multiplier_a ;
-  wire [23:0] \layer$170.add_multiplier_b ;
-  wire [5:0] \layer$170.add_shift ;
-  wire [7:0] \layer$170.add_zero ;
-  wire [15:0] \layer$170.blocks ;
-  wire [13:0] \layer$170.co_tiles ;
-  wire [2:0] \layer$170.dilation ;
-  wire [7:0] \layer$170.hi ;
-  wire \layer$170.hold_weights ;
-  wire [8:0] \layer$170.in_h ;
-  wire [8:0] \layer$170.in_w ;
-  wire [1:0] \layer$170.input_bank ;
-  wire [15:0] \layer$170.input_base ;
-  wire [7:0] \layer$170.input_hi ;
-  wire [7:0] \layer$170.input_lo ;
-  wire [15:0] \layer$170.input_step ;
-  wire [5:0] \layer$170.kernel_h ;
-  wire [5:0] \layer$170.kernel_w ;
-  wire [15:0] \layer$170.lane_mask ;
-  wire [7:0] \layer$170.lo ;
-  wire [7:0] \layer$170.magic ;
-  wire \layer$170.maximum ;
-  wire [9:0] \layer$170.origin_x ;
-  wire [9:0] \layer$170.origin_y ;
-  wire [15:0] \layer$170.out_base ;
-  wire [8:0] \layer$170.out_h ;
-  wire [4:0] \layer$170.out_lane ;
-  wire [11:0] \layer$170.out_step ;
-  wire [8:0] \layer$170.out_w ;
-  wire [1:0] \layer$170.output_bank ;
-  wire [7:0] \layer$170.pad_value ;
-  wire [13:0] \layer$170.param_base ;
-  wire [15:0] \layer$170.res_base ;
-  wire [15:0] \layer$170.res_step_x ;
-  wire [15:0] \layer$170.res_step_y ;
-  wire [13:0] \layer$170.res_tiles ;
-  wire [7:0] \layer$170.res_zero ;
-  wire \layer$170.residual ;
-  wire [1:0] \layer$170.residual_bank ;
-  wire [15:0] \layer$170.step_kx ;
-  wire [15:0] \layer$170.step_ky ;
-  wire [15:0] \layer$170.step_x ;
-  wire [15:0] \layer$170.step_y ;
-  wire [2:0] \layer$170.stride ;
-  wire [3:0] \layer$170.sub_block ;
-  wire [19:0] \layer$170.weight_base ;
-  wire [7:0] \layer$170.zero_in ;
-  wire [7:0] \layer$170.zero_out ;
-  wire [507:0] \layer$181 ;
-  wire [7:0] \layer$181.add_hi ;
-  wire [7:0] \layer$181.add_lo ;
-  wire [23:0] \layer$181.add_multiplier_a ;
-  wire [23:0] \layer$181.add_multiplier_b ;
-  wire [5:0] \layer$181.add_shift ;
-  wire [7:0] \layer$181.add_zero ;
-  wire [15:0] \layer$181.blocks ;
-  wire [13:0] \layer$181.co_tiles ;
-  wire [2:0] \layer$181.dilation ;
-  wire [7:0] \layer$181.hi ;
-  wire \layer$181.hold_weights ;
-  wire [8:0] \layer$181.in_h ;
-  wire [8:0] \layer$181.in_w ;
-  wire [1:0] \layer$181.input_bank ;
-  wire [15:0] \layer$181.input_base ;
-  wire [7:0] \layer$181.input_hi ;
-  wire [7:0] \layer$181.input_lo ;
-  wire [15:0] \layer$181.input_step ;
-  wire [5:0] \layer$181.kernel_h ;
-  wire [5:0] \layer$181.kernel_w ;
-  wire [15:0] \layer$181.lane_mask ;
-  wire [7:0] \layer$181.lo ;
-  wire [7:0] \layer$181.magic ;
-  wire \layer$181.maximum ;
-  wire [9:0] \layer$181.origin_x ;
-  wire [9:0] \layer$181.origin_y ;
-  wire [15:0] \layer$181.out_base ;
-  wire [8:0] \layer$181.out_h ;
-  wire [4:0] \layer$181.out_lane ;
-  wire [11:0] \layer$181.out_step ;
-  wire [8:0] \layer$181.out_w ;
-  wire [1:0] \layer$181.output_bank ;
-  wire [7:0] \layer$181.pad_value ;
-  wire [13:0] \layer$181.param_base ;
-  wire [15:0] \layer$181.res_base ;
-  wire [15:0] \layer$181.res_step_x ;
-  wire [15:0] \layer$181.res_step_y ;
-  wire [13:0] \layer$181.res_tiles ;
-  wire [7:0] \layer$181.res_zero ;
-  wire \layer$181.residual ;
-  wire [1:0] \layer$181.residual_bank ;
-  wire [15:0] \layer$181.step_kx ;
-  wire [15:0] \layer$181.step_ky ;
-  wire [15:0] \layer$181.step_x ;
-  wire [15:0] \layer$181.step_y ;
-  wire [2:0] \layer$181.stride ;
-  wire [3:0] \layer$181.sub_block ;
-  wire [19:0] \layer$181.weight_base ;
-  wire [7:0] \layer$181.zero_in ;
-  wire [7:0] \layer$181.zero_out ;
-  wire [507:0] \layer$186 ;
-  wire [7:0] \layer$186.add_hi ;
-  wire [7:0] \layer$186.add_lo ;
-  wire [23:0] \layer$186.add_multiplier_a ;
-  wire [23:0] \layer$186.add_multiplier_b ;
-  wire [5:0] \layer$186.add_shift ;
-  wire [7:0] \layer$186.add_zero ;
-  wire [15:0] \layer$186.blocks ;
-  wire [13:0] \layer$186.co_tiles ;
-  wire [2:0] \layer$186.dilation ;
-  wire [7:0] \layer$186.hi ;
-  wire \layer$186.hold_weights ;
-  wire [8:0] \layer$186.in_h ;
-  wire [8:0] \layer$186.in_w ;
-  wire [1:0] \layer$186.input_bank ;
-  wire [15:0] \layer$186.input_base ;
-  wire [7:0] \layer$186.input_hi ;
-  wire [7:0] \layer$186.input_lo ;
-  wire [15:0] \layer$186.input_step ;
-  wire [5:0] \layer$186.kernel_h ;
-  wire [5:0] \layer$186.kernel_w ;
-  wire [15:0] \layer$186.lane_mask ;
-  wire [7:0] \layer$186.lo ;
-  wire [7:0] \layer$186.magic ;
-  wire \layer$186.maximum ;
-  wire [9:0] \layer$186.origin_x ;
-  wire [9:0] \layer$186.origin_y ;
-  wire [15:0] \layer$186.out_base ;
-  wire [8:0] \layer$186.out_h ;
-  wire [4:0] \layer$186.out_lane ;
-  wire [11:0] \layer$186.out_step ;
-  wire [8:0] \layer$186.out_w ;
-  wire [1:0] \layer$186.output_bank ;
-  wire [7:0] \layer$186.pad_value ;
-  wire [13:0] \layer$186.param_base ;
-  wire [15:0] \layer$186.res_base ;
-  wire [15:0] \layer$186.res_step_x ;
-  wire [15:0] \layer$186.res_step_y ;
-  wire [13:0] \layer$186.res_tiles ;
-  wire [7:0] \layer$186.res_zero ;
-  wire \layer$186.residual ;
-  wire [1:0] \layer$186.residual_bank ;
-  wire [15:0] \layer$186.step_kx ;
-  wire [15:0] \layer$186.step_ky ;
-  wire [15:0] \layer$186.step_x ;
-  wire [15:0] \layer$186.step_y ;
-  wire [2:0] \layer$186.stride ;
-  wire [3:0] \layer$186.sub_block ;
-  wire [19:0] \layer$186.weight_base ;
-  wire [7:0] \layer$186.zero_in ;
-  wire [7:0] \layer$186.zero_out ;
+  wire [510:0] layer;
+  wire [510:0] \layer$154 ;
+  wire [7:0] \layer$154.add_hi ;
+  wire [7:0] \layer$154.add_lo ;
+  wire [23:0] \layer$154.add_multiplier_a ;
+  wire [23:0] \layer$154.add_multiplier_b ;
+  wire [5:0] \layer$154.add_shift ;
+  wire [7:0] \layer$154.add_zero ;
+  wire [12:0] \layer$154.blocks ;
+  wire [13:0] \layer$154.co_tiles ;
+  wire [2:0] \layer$154.dilation ;
+  wire [7:0] \layer$154.hi ;
+  wire \layer$154.hold_weights ;
+  wire [8:0] \layer$154.in_h ;
+  wire [8:0] \layer$154.in_w ;
+  wire [1:0] \layer$154.input_bank ;
+  wire [15:0] \layer$154.input_base ;
+  wire [7:0] \layer$154.input_hi ;
+  wire [7:0] \layer$154.input_lo ;
+  wire [15:0] \layer$154.input_step ;
+  wire [4:0] \layer$154.kernel_h ;
+  wire [4:0] \layer$154.kernel_w ;
+  wire [15:0] \layer$154.lane_mask ;
+  wire [7:0] \layer$154.lo ;
+  wire [15:0] \layer$154.magic ;
+  wire \layer$154.maximum ;
+  wire [9:0] \layer$154.origin_x ;
+  wire [9:0] \layer$154.origin_y ;
+  wire [15:0] \layer$154.out_base ;
+  wire [8:0] \layer$154.out_h ;
+  wire [4:0] \layer$154.out_lane ;
+  wire [11:0] \layer$154.out_step ;
+  wire [8:0] \layer$154.out_w ;
+  wire [1:0] \layer$154.output_bank ;
+  wire [7:0] \layer$154.pad_value ;
+  wire [13:0] \layer$154.param_base ;
+  wire [15:0] \layer$154.res_base ;
+  wire [15:0] \layer$154.res_step_x ;
+  wire [15:0] \layer$154.res_step_y ;
+  wire [13:0] \layer$154.res_tiles ;
+  wire [7:0] \layer$154.res_zero ;
+  wire \layer$154.residual ;
+  wire [1:0] \layer$154.residual_bank ;
+  wire [15:0] \layer$154.step_kx ;
+  wire [15:0] \layer$154.step_ky ;
+  wire [15:0] \layer$154.step_x ;
+  wire [15:0] \layer$154.step_y ;
+  wire [2:0] \layer$154.stride ;
+  wire [3:0] \layer$154.sub_block ;
+  wire [19:0] \layer$154.weight_base ;
+  wire [7:0] \layer$154.zero_in ;
+  wire [7:0] \layer$154.zero_out ;
+  wire [510:0] \layer$161 ;
+  wire [7:0] \layer$161.add_hi ;
+  wire [7:0] \layer$161.add_lo ;
+  wire [23:0] \layer$161.add_multiplier_a ;
+  wire [23:0] \layer$161.add_multiplier_b ;
+  wire [5:0] \layer$161.add_shift ;
+  wire [7:0] \layer$161.add_zero ;
+  wire [12:0] \layer$161.blocks ;
+  wire [13:0] \layer$161.co_tiles ;
+  wire [2:0] \layer$161.dilation ;
+  wire [7:0] \layer$161.hi ;
+  wire \layer$161.hold_weights ;
+  wire [8:0] \layer$161.in_h ;
+  wire [8:0] \layer$161.in_w ;
+  wire [1:0] \layer$161.input_bank ;
+  wire [15:0] \layer$161.input_base ;
+  wire [7:0] \layer$161.input_hi ;
+  wire [7:0] \layer$161.input_lo ;
+  wire [15:0] \layer$161.input_step ;
+  wire [4:0] \layer$161.kernel_h ;
+  wire [4:0] \layer$161.kernel_w ;
+  wire [15:0] \layer$161.lane_mask ;
+  wire [7:0] \layer$161.lo ;
+  wire [15:0] \layer$161.magic ;
+  wire \layer$161.maximum ;
+  wire [9:0] \layer$161.origin_x ;
+  wire [9:0] \layer$161.origin_y ;
+  wire [15:0] \layer$161.out_base ;
+  wire [8:0] \layer$161.out_h ;
+  wire [4:0] \layer$161.out_lane ;
+  wire [11:0] \layer$161.out_step ;
+  wire [8:0] \layer$161.out_w ;
+  wire [1:0] \layer$161.output_bank ;
+  wire [7:0] \layer$161.pad_value ;
+  wire [13:0] \layer$161.param_base ;
+  wire [15:0] \layer$161.res_base ;
+  wire [15:0] \layer$161.res_step_x ;
+  wire [15:0] \layer$161.res_step_y ;
+  wire [13:0] \layer$161.res_tiles ;
+  wire [7:0] \layer$161.res_zero ;
+  wire \layer$161.residual ;
+  wire [1:0] \layer$161.residual_bank ;
+  wire [15:0] \layer$161.step_kx ;
+  wire [15:0] \layer$161.step_ky ;
+  wire [15:0] \layer$161.step_x ;
+  wire [15:0] \layer$161.step_y ;
+  wire [2:0] \layer$161.stride ;
+  wire [3:0] \layer$161.sub_block ;
+  wire [19:0] \layer$161.weight_base ;
+  wire [7:0] \layer$161.zero_in ;
+  wire [7:0] \layer$161.zero_out ;
+  wire [510:0] \layer$180 ;
+  wire [7:0] \layer$180.add_hi ;
+  wire [7:0] \layer$180.add_lo ;
+  wire [23:0] \layer$180.add_multiplier_a ;
+  wire [23:0] \layer$180.add_multiplier_b ;
+  wire [5:0] \layer$180.add_shift ;
+  wire [7:0] \layer$180.add_zero ;
+  wire [12:0] \layer$180.blocks ;
+  wire [13:0] \layer$180.co_tiles ;
+  wire [2:0] \layer$180.dilation ;
+  wire [7:0] \layer$180.hi ;
+  wire \layer$180.hold_weights ;
+  wire [8:0] \layer$180.in_h ;
+  wire [8:0] \layer$180.in_w ;
+  wire [1:0] \layer$180.input_bank ;
+  wire [15:0] \layer$180.input_base ;
+  wire [7:0] \layer$180.input_hi ;
+  wire [7:0] \layer$180.input_lo ;
+  wire [15:0] \layer$180.input_step ;
+  wire [4:0] \layer$180.kernel_h ;
+  wire [4:0] \layer$180.kernel_w ;
+  wire [15:0] \layer$180.lane_mask ;
+  wire [7:0] \layer$180.lo ;
+  wire [15:0] \layer$180.magic ;
+  wire \layer$180.maximum ;
+  wire [9:0] \layer$180.origin_x ;
+  wire [9:0] \layer$180.origin_y ;
+  wire [15:0] \layer$180.out_base ;
+  wire [8:0] \layer$180.out_h ;
+  wire [4:0] \layer$180.out_lane ;
+  wire [11:0] \layer$180.out_step ;
+  wire [8:0] \layer$180.out_w ;
+  wire [1:0] \layer$180.output_bank ;
+  wire [7:0] \layer$180.pad_value ;
+  wire [13:0] \layer$180.param_base ;
+  wire [15:0] \layer$180.res_base ;
+  wire [15:0] \layer$180.res_step_x ;
+  wire [15:0] \layer$180.res_step_y ;
+  wire [13:0] \layer$180.res_tiles ;
+  wire [7:0] \layer$180.res_zero ;
+  wire \layer$180.residual ;
+  wire [1:0] \layer$180.residual_bank ;
+  wire [15:0] \layer$180.step_kx ;
+  wire [15:0] \layer$180.step_ky ;
+  wire [15:0] \layer$180.step_x ;
+  wire [15:0] \layer$180.step_y ;
+  wire [2:0] \layer$180.stride ;
+  wire [3:0] \layer$180.sub_block ;
+  wire [19:0] \layer$180.weight_base ;
+  wire [7:0] \layer$180.zero_in ;
+  wire [7:0] \layer$180.zero_out ;
+  wire [510:0] \layer$191 ;
+  wire [7:0] \layer$191.add_hi ;
+  wire [7:0] \layer$191.add_lo ;
+  wire [23:0] \layer$191.add_multiplier_a ;
+  wire [23:0] \layer$191.add_multiplier_b ;
+  wire [5:0] \layer$191.add_shift ;
+  wire [7:0] \layer$191.add_zero ;
+  wire [12:0] \layer$191.blocks ;
+  wire [13:0] \layer$191.co_tiles ;
+  wire [2:0] \layer$191.dilation ;
+  wire [7:0] \layer$191.hi ;
+  wire \layer$191.hold_weights ;
+  wire [8:0] \layer$191.in_h ;
+  wire [8:0] \layer$191.in_w ;
+  wire [1:0] \layer$191.input_bank ;
+  wire [15:0] \layer$191.input_base ;
+  wire [7:0] \layer$191.input_hi ;
+  wire [7:0] \layer$191.input_lo ;
+  wire [15:0] \layer$191.input_step ;
+  wire [4:0] \layer$191.kernel_h ;
+  wire [4:0] \layer$191.kernel_w ;
+  wire [15:0] \layer$191.lane_mask ;
+  wire [7:0] \layer$191.lo ;
+  wire [15:0] \layer$191.magic ;
+  wire \layer$191.maximum ;
+  wire [9:0] \layer$191.origin_x ;
+  wire [9:0] \layer$191.origin_y ;
+  wire [15:0] \layer$191.out_base ;
+  wire [8:0] \layer$191.out_h ;
+  wire [4:0] \layer$191.out_lane ;
+  wire [11:0] \layer$191.out_step ;
+  wire [8:0] \layer$191.out_w ;
+  wire [1:0] \layer$191.output_bank ;
+  wire [7:0] \layer$191.pad_value ;
+  wire [13:0] \layer$191.param_base ;
+  wire [15:0] \layer$191.res_base ;
+  wire [15:0] \layer$191.res_step_x ;
+  wire [15:0] \layer$191.res_step_y ;
+  wire [13:0] \layer$191.res_tiles ;
+  wire [7:0] \layer$191.res_zero ;
+  wire \layer$191.residual ;
+  wire [1:0] \layer$191.residual_bank ;
+  wire [15:0] \layer$191.step_kx ;
+  wire [15:0] \layer$191.step_ky ;
+  wire [15:0] \layer$191.step_x ;
+  wire [15:0] \layer$191.step_y ;
+  wire [2:0] \layer$191.stride ;
+  wire [3:0] \layer$191.sub_block ;
+  wire [19:0] \layer$191.weight_base ;
+  wire [7:0] \layer$191.zero_in ;
+  wire [7:0] \layer$191.zero_out ;
+  wire [510:0] \layer$196 ;
+  wire [7:0] \layer$196.add_hi ;
+  wire [7:0] \layer$196.add_lo ;
+  wire [23:0] \layer$196.add_multiplier_a ;
+  wire [23:0] \layer$196.add_multiplier_b ;
+  wire [5:0] \layer$196.add_shift ;
+  wire [7:0] \layer$196.add_zero ;
+  wire [12:0] \layer$196.blocks ;
+  wire [13:0] \layer$196.co_tiles ;
+  wire [2:0] \layer$196.dilation ;
+  wire [7:0] \layer$196.hi ;
+  wire \layer$196.hold_weights ;
+  wire [8:0] \layer$196.in_h ;
+  wire [8:0] \layer$196.in_w ;
+  wire [1:0] \layer$196.input_bank ;
+  wire [15:0] \layer$196.input_base ;
+  wire [7:0] \layer$196.input_hi ;
+  wire [7:0] \layer$196.input_lo ;
+  wire [15:0] \layer$196.input_step ;
+  wire [4:0] \layer$196.kernel_h ;
+  wire [4:0] \layer$196.kernel_w ;
+  wire [15:0] \layer$196.lane_mask ;
+  wire [7:0] \layer$196.lo ;
+  wire [15:0] \layer$196.magic ;
+  wire \layer$196.maximum ;
+  wire [9:0] \layer$196.origin_x ;
+  wire [9:0] \layer$196.origin_y ;
+  wire [15:0] \layer$196.out_base ;
+  wire [8:0] \layer$196.out_h ;
+  wire [4:0] \layer$196.out_lane ;
+  wire [11:0] \layer$196.out_step ;
+  wire [8:0] \layer$196.out_w ;
+  wire [1:0] \layer$196.output_bank ;
+  wire [7:0] \layer$196.pad_value ;
+  wire [13:0] \layer$196.param_base ;
+  wire [15:0] \layer$196.res_base ;
+  wire [15:0] \layer$196.res_step_x ;
+  wire [15:0] \layer$196.res_step_y ;
+  wire [13:0] \layer$196.res_tiles ;
+  wire [7:0] \layer$196.res_zero ;
+  wire \layer$196.residual ;
+  wire [1:0] \layer$196.residual_bank ;
+  wire [15:0] \layer$196.step_kx ;
+  wire [15:0] \layer$196.step_ky ;
+  wire [15:0] \layer$196.step_x ;
+  wire [15:0] \layer$196.step_y ;
+  wire [2:0] \layer$196.stride ;
+  wire [3:0] \layer$196.sub_block ;
+  wire [19:0] \layer$196.weight_base ;
+  wire [7:0] \layer$196.zero_in ;
+  wire [7:0] \layer$196.zero_out ;
   wire [7:0] \layer.add_hi ;
   wire [7:0] \layer.add_lo ;
   wire [23:0] \layer.add_multiplier_a ;
   wire [23:0] \layer.add_multiplier_b ;
   wire [5:0] \layer.add_shift ;
   wire [7:0] \layer.add_zero ;
-  wire [15:0] \layer.blocks ;
+  wire [12:0] \layer.blocks ;
   wire [13:0] \layer.co_tiles ;
   wire [2:0] \layer.dilation ;
   wire [7:0] \layer.hi ;
@@ -885,11 +932,11 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire [7:0] \layer.input_hi ;
   wire [7:0] \layer.input_lo ;
   wire [15:0] \layer.input_step ;
-  wire [5:0] \layer.kernel_h ;
-  wire [5:0] \layer.kernel_w ;
+  wire [4:0] \layer.kernel_h ;
+  wire [4:0] \layer.kernel_w ;
   wire [15:0] \layer.lane_mask ;
   wire [7:0] \layer.lo ;
-  wire [7:0] \layer.magic ;
+  wire [15:0] \layer.magic ;
   wire \layer.maximum ;
   wire [9:0] \layer.origin_x ;
   wire [9:0] \layer.origin_y ;
@@ -918,16 +965,16 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire [7:0] \layer.zero_in ;
   wire [7:0] \layer.zero_out ;
   wire [7:0] load;
-  wire [7:0] \load$169 ;
+  wire [7:0] \load$179 ;
   wire [10:0] load__addr;
   wire [31:0] load__data;
   wire load__en;
   wire load_next;
-  wire \load_next$161 ;
+  wire \load_next$171 ;
   reg [21:0] offset_read = 22'h000000;
   wire overflow;
   wire pad;
-  wire \pad$155 ;
+  wire \pad$165 ;
   wire parameter_begin;
   wire [31:0] parameter_slot_0;
   wire [31:0] parameter_slot_1;
@@ -941,15 +988,6 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire [5:0] \parameters.shift ;
   reg [31:0] read;
   wire [127:0] read_address;
-  wire [95:0] \read_address$124 ;
-  wire [11:0] \read_address$124[0] ;
-  wire [11:0] \read_address$124[1] ;
-  wire [11:0] \read_address$124[2] ;
-  wire [11:0] \read_address$124[3] ;
-  wire [11:0] \read_address$124[4] ;
-  wire [11:0] \read_address$124[5] ;
-  wire [11:0] \read_address$124[6] ;
-  wire [11:0] \read_address$124[7] ;
   wire [95:0] \read_address$134 ;
   wire [11:0] \read_address$134[0] ;
   wire [11:0] \read_address$134[1] ;
@@ -959,6 +997,15 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire [11:0] \read_address$134[5] ;
   wire [11:0] \read_address$134[6] ;
   wire [11:0] \read_address$134[7] ;
+  wire [95:0] \read_address$144 ;
+  wire [11:0] \read_address$144[0] ;
+  wire [11:0] \read_address$144[1] ;
+  wire [11:0] \read_address$144[2] ;
+  wire [11:0] \read_address$144[3] ;
+  wire [11:0] \read_address$144[4] ;
+  wire [11:0] \read_address$144[5] ;
+  wire [11:0] \read_address$144[6] ;
+  wire [11:0] \read_address$144[7] ;
   wire [15:0] \read_address[0] ;
   wire [15:0] \read_address[1] ;
   wire [15:0] \read_address[2] ;
@@ -969,33 +1016,37 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire [15:0] \read_address[7] ;
   (* init = 32'd0 *)
   wire [31:0] read_data;
-  wire [63:0] \read_data$140 ;
-  wire [7:0] \read_data$140[0] ;
-  wire [7:0] \read_data$140[1] ;
-  wire [7:0] \read_data$140[2] ;
-  wire [7:0] \read_data$140[3] ;
-  wire [7:0] \read_data$140[4] ;
-  wire [7:0] \read_data$140[5] ;
-  wire [7:0] \read_data$140[6] ;
-  wire [7:0] \read_data$140[7] ;
-  wire [63:0] \read_data$141 ;
-  wire [7:0] \read_data$141[0] ;
-  wire [7:0] \read_data$141[1] ;
-  wire [7:0] \read_data$141[2] ;
-  wire [7:0] \read_data$141[3] ;
-  wire [7:0] \read_data$141[4] ;
-  wire [7:0] \read_data$141[5] ;
-  wire [7:0] \read_data$141[6] ;
-  wire [7:0] \read_data$141[7] ;
-  wire [63:0] \read_data$211 ;
-  wire [7:0] \read_data$211[0] ;
-  wire [7:0] \read_data$211[1] ;
-  wire [7:0] \read_data$211[2] ;
-  wire [7:0] \read_data$211[3] ;
-  wire [7:0] \read_data$211[4] ;
-  wire [7:0] \read_data$211[5] ;
-  wire [7:0] \read_data$211[6] ;
-  wire [7:0] \read_data$211[7] ;
+  wire [63:0] \read_data$150 ;
+  wire [7:0] \read_data$150[0] ;
+  wire [7:0] \read_data$150[1] ;
+  wire [7:0] \read_data$150[2] ;
+  wire [7:0] \read_data$150[3] ;
+  wire [7:0] \read_data$150[4] ;
+  wire [7:0] \read_data$150[5] ;
+  wire [7:0] \read_data$150[6] ;
+  wire [7:0] \read_data$150[7] ;
+  wire [63:0] \read_data$151 ;
+  wire [7:0] \read_data$151[0] ;
+  wire [7:0] \read_data$151[1] ;
+  wire [7:0] \read_data$151[2] ;
+  wire [7:0] \read_data$151[3] ;
+  wire [7:0] \read_data$151[4] ;
+  wire [7:0] \read_data$151[5] ;
+  wire [7:0] \read_data$151[6] ;
+  wire [7:0] \read_data$151[7] ;
+  wire [63:0] \read_data$227 ;
+  wire [7:0] \read_data$227[0] ;
+  wire [7:0] \read_data$227[1] ;
+  wire [7:0] \read_data$227[2] ;
+  wire [7:0] \read_data$227[3] ;
+  wire [7:0] \read_data$227[4] ;
+  wire [7:0] \read_data$227[5] ;
+  wire [7:0] \read_data$227[6] ;
+  wire [7:0] \read_data$227[7] ;
+  reg [15:0] ready = 16'hffff;
+  (* init = 16'hffff *)
+  wire [15:0] \ready$96 ;
+  reg refused = 1'h0;
   reg [2:0] region_read = 3'h0;
   reg [31:0] register_data = 32'd0;
   wire [63:0] residual;
@@ -1112,24 +1163,35 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   input s_axi_wvalid;
   wire s_axi_wvalid;
   wire \s_axi_wvalid$42 ;
+  reg [31:0] stall_drain = 32'd0;
+  reg [31:0] stall_fetch = 32'd0;
+  reg [31:0] stall_host = 32'd0;
+  reg [31:0] stall_memory = 32'd0;
+  wire \stall_memory$221 ;
+  reg [31:0] stall_weights = 32'd0;
+  wire \stall_weights$220 ;
+  reg [31:0] stall_writeback = 32'd0;
+  wire \stall_writeback$222 ;
   reg start;
-  wire \start$84 ;
+  wire \start$93 ;
   wire [7:0] status;
   wire stop;
-  wire \stop$148 ;
-  wire \stop$159 ;
+  wire \stop$158 ;
+  wire \stop$169 ;
+  reg [31:0] stream = 32'd0;
+  wire streaming;
   wire sub_block;
-  wire \sub_block$153 ;
+  wire \sub_block$163 ;
   wire [191:0] sums;
-  wire [191:0] \sums$174 ;
-  wire [23:0] \sums$174[0] ;
-  wire [23:0] \sums$174[1] ;
-  wire [23:0] \sums$174[2] ;
-  wire [23:0] \sums$174[3] ;
-  wire [23:0] \sums$174[4] ;
-  wire [23:0] \sums$174[5] ;
-  wire [23:0] \sums$174[6] ;
-  wire [23:0] \sums$174[7] ;
+  wire [191:0] \sums$184 ;
+  wire [23:0] \sums$184[0] ;
+  wire [23:0] \sums$184[1] ;
+  wire [23:0] \sums$184[2] ;
+  wire [23:0] \sums$184[3] ;
+  wire [23:0] \sums$184[4] ;
+  wire [23:0] \sums$184[5] ;
+  wire [23:0] \sums$184[6] ;
+  wire [23:0] \sums$184[7] ;
   wire [23:0] \sums[0] ;
   wire [23:0] \sums[1] ;
   wire [23:0] \sums[2] ;
@@ -1143,24 +1205,24 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   (* init = 1'h0 *)
   wire swap_1;
   reg [4:0] token = 5'h00;
-  wire [4:0] \token$183 ;
-  wire \token$183.end ;
-  wire \token$183.first ;
-  wire \token$183.last ;
-  wire \token$183.start ;
-  wire \token$183.valid ;
-  wire [4:0] \token$188 ;
-  wire \token$188.end ;
-  wire \token$188.first ;
-  wire \token$188.last ;
-  wire \token$188.start ;
-  wire \token$188.valid ;
   wire [4:0] \token$193 ;
   wire \token$193.end ;
   wire \token$193.first ;
   wire \token$193.last ;
   wire \token$193.start ;
   wire \token$193.valid ;
+  wire [4:0] \token$198 ;
+  wire \token$198.end ;
+  wire \token$198.first ;
+  wire \token$198.last ;
+  wire \token$198.start ;
+  wire \token$198.valid ;
+  wire [4:0] \token$203 ;
+  wire \token$203.end ;
+  wire \token$203.first ;
+  wire \token$203.last ;
+  wire \token$203.start ;
+  wire \token$203.valid ;
   wire \token.end ;
   wire \token.first ;
   wire \token.last ;
@@ -1230,9 +1292,10 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   (* init = 1'h0 *)
   wire use_zero;
   (* init = 1'h0 *)
-  wire \use_zero$90 ;
+  wire \use_zero$100 ;
   wire [7:0] violation;
-  wire [7:0] \violation$223 ;
+  wire [7:0] \violation$239 ;
+  wire waiting;
   reg [63:0] weight = 64'h0000000000000000;
   wire [7:0] \weight[0] ;
   wire [7:0] \weight[1] ;
@@ -1253,61 +1316,61 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire [7:0] \weight_row[6] ;
   wire [7:0] \weight_row[7] ;
   wire [31:0] word;
-  wire [63:0] \word$131 ;
-  wire [7:0] \word$131[0] ;
-  wire [7:0] \word$131[1] ;
-  wire [7:0] \word$131[2] ;
-  wire [7:0] \word$131[3] ;
-  wire [7:0] \word$131[4] ;
-  wire [7:0] \word$131[5] ;
-  wire [7:0] \word$131[6] ;
-  wire [7:0] \word$131[7] ;
-  wire [63:0] \word$156 ;
-  wire [7:0] \word$156[0] ;
-  wire [7:0] \word$156[1] ;
-  wire [7:0] \word$156[2] ;
-  wire [7:0] \word$156[3] ;
-  wire [7:0] \word$156[4] ;
-  wire [7:0] \word$156[5] ;
-  wire [7:0] \word$156[6] ;
-  wire [7:0] \word$156[7] ;
-  wire [63:0] \word$185 ;
-  wire [7:0] \word$185[0] ;
-  wire [7:0] \word$185[1] ;
-  wire [7:0] \word$185[2] ;
-  wire [7:0] \word$185[3] ;
-  wire [7:0] \word$185[4] ;
-  wire [7:0] \word$185[5] ;
-  wire [7:0] \word$185[6] ;
-  wire [7:0] \word$185[7] ;
+  wire [63:0] \word$141 ;
+  wire [7:0] \word$141[0] ;
+  wire [7:0] \word$141[1] ;
+  wire [7:0] \word$141[2] ;
+  wire [7:0] \word$141[3] ;
+  wire [7:0] \word$141[4] ;
+  wire [7:0] \word$141[5] ;
+  wire [7:0] \word$141[6] ;
+  wire [7:0] \word$141[7] ;
+  wire [63:0] \word$166 ;
+  wire [7:0] \word$166[0] ;
+  wire [7:0] \word$166[1] ;
+  wire [7:0] \word$166[2] ;
+  wire [7:0] \word$166[3] ;
+  wire [7:0] \word$166[4] ;
+  wire [7:0] \word$166[5] ;
+  wire [7:0] \word$166[6] ;
+  wire [7:0] \word$166[7] ;
+  wire [63:0] \word$195 ;
+  wire [7:0] \word$195[0] ;
+  wire [7:0] \word$195[1] ;
+  wire [7:0] \word$195[2] ;
+  wire [7:0] \word$195[3] ;
+  wire [7:0] \word$195[4] ;
+  wire [7:0] \word$195[5] ;
+  wire [7:0] \word$195[6] ;
+  wire [7:0] \word$195[7] ;
   wire [9:0] write__addr;
-  wire [9:0] \write__addr$107 ;
-  wire [9:0] \write__addr$112 ;
+  wire [9:0] \write__addr$117 ;
+  wire [9:0] \write__addr$122 ;
   wire [23:0] write__data;
-  wire [21:0] \write__data$108 ;
-  wire [31:0] \write__data$113 ;
+  wire [21:0] \write__data$118 ;
+  wire [31:0] \write__data$123 ;
   wire write__en;
-  wire \write__en$109 ;
-  wire \write__en$114 ;
+  wire \write__en$119 ;
+  wire \write__en$124 ;
   wire [127:0] write_address;
-  wire [95:0] \write_address$128 ;
-  wire [11:0] \write_address$128[0] ;
-  wire [11:0] \write_address$128[1] ;
-  wire [11:0] \write_address$128[2] ;
-  wire [11:0] \write_address$128[3] ;
-  wire [11:0] \write_address$128[4] ;
-  wire [11:0] \write_address$128[5] ;
-  wire [11:0] \write_address$128[6] ;
-  wire [11:0] \write_address$128[7] ;
-  wire [95:0] \write_address$135 ;
-  wire [11:0] \write_address$135[0] ;
-  wire [11:0] \write_address$135[1] ;
-  wire [11:0] \write_address$135[2] ;
-  wire [11:0] \write_address$135[3] ;
-  wire [11:0] \write_address$135[4] ;
-  wire [11:0] \write_address$135[5] ;
-  wire [11:0] \write_address$135[6] ;
-  wire [11:0] \write_address$135[7] ;
+  wire [95:0] \write_address$138 ;
+  wire [11:0] \write_address$138[0] ;
+  wire [11:0] \write_address$138[1] ;
+  wire [11:0] \write_address$138[2] ;
+  wire [11:0] \write_address$138[3] ;
+  wire [11:0] \write_address$138[4] ;
+  wire [11:0] \write_address$138[5] ;
+  wire [11:0] \write_address$138[6] ;
+  wire [11:0] \write_address$138[7] ;
+  wire [95:0] \write_address$145 ;
+  wire [11:0] \write_address$145[0] ;
+  wire [11:0] \write_address$145[1] ;
+  wire [11:0] \write_address$145[2] ;
+  wire [11:0] \write_address$145[3] ;
+  wire [11:0] \write_address$145[4] ;
+  wire [11:0] \write_address$145[5] ;
+  wire [11:0] \write_address$145[6] ;
+  wire [11:0] \write_address$145[7] ;
   wire [15:0] \write_address[0] ;
   wire [15:0] \write_address[1] ;
   wire [15:0] \write_address[2] ;
@@ -1317,24 +1380,24 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire [15:0] \write_address[6] ;
   wire [15:0] \write_address[7] ;
   wire [63:0] write_data;
-  wire [63:0] \write_data$130 ;
-  wire [7:0] \write_data$130[0] ;
-  wire [7:0] \write_data$130[1] ;
-  wire [7:0] \write_data$130[2] ;
-  wire [7:0] \write_data$130[3] ;
-  wire [7:0] \write_data$130[4] ;
-  wire [7:0] \write_data$130[5] ;
-  wire [7:0] \write_data$130[6] ;
-  wire [7:0] \write_data$130[7] ;
-  wire [63:0] \write_data$136 ;
-  wire [7:0] \write_data$136[0] ;
-  wire [7:0] \write_data$136[1] ;
-  wire [7:0] \write_data$136[2] ;
-  wire [7:0] \write_data$136[3] ;
-  wire [7:0] \write_data$136[4] ;
-  wire [7:0] \write_data$136[5] ;
-  wire [7:0] \write_data$136[6] ;
-  wire [7:0] \write_data$136[7] ;
+  wire [63:0] \write_data$140 ;
+  wire [7:0] \write_data$140[0] ;
+  wire [7:0] \write_data$140[1] ;
+  wire [7:0] \write_data$140[2] ;
+  wire [7:0] \write_data$140[3] ;
+  wire [7:0] \write_data$140[4] ;
+  wire [7:0] \write_data$140[5] ;
+  wire [7:0] \write_data$140[6] ;
+  wire [7:0] \write_data$140[7] ;
+  wire [63:0] \write_data$146 ;
+  wire [7:0] \write_data$146[0] ;
+  wire [7:0] \write_data$146[1] ;
+  wire [7:0] \write_data$146[2] ;
+  wire [7:0] \write_data$146[3] ;
+  wire [7:0] \write_data$146[4] ;
+  wire [7:0] \write_data$146[5] ;
+  wire [7:0] \write_data$146[6] ;
+  wire [7:0] \write_data$146[7] ;
   wire [7:0] \write_data[0] ;
   wire [7:0] \write_data[1] ;
   wire [7:0] \write_data[2] ;
@@ -1344,8 +1407,8 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire [7:0] \write_data[6] ;
   wire [7:0] \write_data[7] ;
   wire [7:0] write_enable;
-  wire [7:0] \write_enable$132 ;
-  wire [7:0] \write_enable$137 ;
+  wire [7:0] \write_enable$142 ;
+  wire [7:0] \write_enable$147 ;
   reg [31:0] descriptors [2047:0];
   always @(posedge clk) begin
     if (load__en)
@@ -1353,7 +1416,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   end
   reg [31:0] _0_;
   always @(posedge clk) begin
-    _0_ <= descriptors[\$46 [10:0]];
+    _0_ <= descriptors[\$71 [10:0]];
   end
   assign word = _0_;
   reg [23:0] parameters_bias [1023:0];
@@ -1363,29 +1426,107 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   end
   reg [23:0] _1_;
   always @(posedge clk) begin
-    _1_ <= parameters_bias[\$57 [9:0]];
+    _1_ <= parameters_bias[\$82 [9:0]];
   end
-  assign \$signature__data$105  = _1_;
+  assign \$signature__data$115  = _1_;
   reg [31:0] parameters_bounds [1023:0];
   always @(posedge clk) begin
-    if (\write__en$114 )
+    if (\write__en$124 )
       parameters_bounds[host__address[13:4]] <= host__data;
   end
   reg [31:0] _2_;
   always @(posedge clk) begin
-    _2_ <= parameters_bounds[\$69 [9:0]];
+    _2_ <= parameters_bounds[\$94 [9:0]];
   end
-  assign \$signature__data$115  = _2_;
+  assign \$signature__data$125  = _2_;
   reg [21:0] parameters_scale [1023:0];
   always @(posedge clk) begin
-    if (\write__en$109 )
+    if (\write__en$119 )
       parameters_scale[host__address[13:4]] <= { host__data[29:24], host__data[15:0] };
   end
   reg [21:0] _3_;
   always @(posedge clk) begin
-    _3_ <= parameters_scale[\$63 [9:0]];
+    _3_ <= parameters_scale[\$88 [9:0]];
   end
-  assign \$signature__data$110  = _3_;
+  assign \$signature__data$120  = _3_;
+  always @(posedge clk)
+    region_read <= \$467 ;
+  always @(posedge clk)
+    offset_read <= \$468 ;
+  always @(posedge clk)
+    cycles <= \$469 ;
+  always @(posedge clk)
+    stream <= \$470 ;
+  always @(posedge clk)
+    stall_weights <= \$471 ;
+  always @(posedge clk)
+    stall_memory <= \$472 ;
+  always @(posedge clk)
+    stall_writeback <= \$473 ;
+  always @(posedge clk)
+    stall_drain <= \$474 ;
+  always @(posedge clk)
+    stall_fetch <= \$475 ;
+  always @(posedge clk)
+    stall_host <= \$476 ;
+  always @(posedge clk)
+    guard_output <= \$477 ;
+  always @(posedge clk)
+    guard_input <= \$478 ;
+  always @(posedge clk)
+    control_guard_output <= \$479 ;
+  always @(posedge clk)
+    control_guard_input <= \$480 ;
+  always @(posedge clk)
+    control_guard_zero <= \$481 ;
+  always @(posedge clk)
+    control_interrupt <= \$482 ;
+  always @(posedge clk)
+    refused <= \$483 ;
+  always @(posedge clk)
+    first <= \$484 ;
+  always @(posedge clk)
+    count <= \$485 ;
+  always @(posedge clk)
+    ready <= \$486 ;
+  always @(posedge clk)
+    register_data <= \$487 ;
+  always @(posedge clk)
+    input_bank <= \$488 ;
+  always @(posedge clk)
+    residual_bank <= \$489 ;
+  always @(posedge clk)
+    host__read_data <= \$490 ;
+  always @(posedge clk)
+    token_0 <= \$491 ;
+  always @(posedge clk)
+    token_1 <= \$492 ;
+  always @(posedge clk)
+    token_2 <= \$493 ;
+  always @(posedge clk)
+    token_3 <= \$494 ;
+  always @(posedge clk)
+    token_4 <= \$495 ;
+  always @(posedge clk)
+    token_5 <= \$496 ;
+  always @(posedge clk)
+    token_6 <= \$497 ;
+  always @(posedge clk)
+    token_7 <= \$498 ;
+  always @(posedge clk)
+    token_8 <= \$499 ;
+  always @(posedge clk)
+    token <= \$500 ;
+  always @(posedge clk)
+    swap_0 <= \$501 ;
+  always @(posedge clk)
+    swap <= \$502 ;
+  always @(posedge clk)
+    weight <= \$503 ;
+  always @(posedge clk)
+    guard_output_count_now <= \$504 ;
+  always @(posedge clk)
+    guard_input_count_now <= \$505 ;
   assign \$1  = ! host__address[24:22];
   assign \$5  = host__strobe == 4'hf;
   assign \$7  = ~ \$6 ;
@@ -1402,470 +1543,425 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \$27  = host__strobe == 4'hf;
   assign \$29  = ~ \$28 ;
   assign \$30  = host__write & \$29 ;
-  assign \$37  = ! host__address[24:22];
-  assign \$38  = \$37  & host__write;
-  assign \$39  = ~ host__error;
-  assign \$40  = \$38  & \$39 ;
-  assign \$41  = busy & host__write;
-  assign \$42  = ! host__address[24:22];
-  assign \$43  = \$41  & \$42 ;
-  assign \$44  = host__address[21:0] <= 5'h10;
-  assign \$45  = \$43  & \$44 ;
+  assign \$31  = host__strobe == 4'hf;
+  assign \$33  = ~ \$32 ;
+  assign \$34  = host__write & \$33 ;
+  assign \$62  = ! host__address[24:22];
+  assign \$63  = \$62  & host__write;
+  assign \$64  = ~ host__error;
+  assign \$65  = \$63  & \$64 ;
+  assign \$66  = busy & host__write;
+  assign \$67  = ! host__address[24:22];
+  assign \$68  = \$66  & \$67 ;
+  assign \$69  = host__address[21:0] <= 5'h10;
+  assign \$70  = \$68  & \$69 ;
   assign interrupt = done & control_interrupt;
-  assign \$46  = busy ? { 9'h000, index[5:0], \$460  } : host__address[21:2];
-  assign \$47  = host__address[24:22] == 1'h1;
-  assign \$48  = \$47  & host__write;
-  assign \$49  = host__strobe == 4'hf;
-  assign load__en = \$48  & \$49 ;
-  assign \$50  = host__address[24:22] == 1'h1;
-  assign \$51  = host__address[21:2] >= 12'h800;
-  assign \$52  = host__read & busy;
-  assign \$53  = \$51  | \$52 ;
-  assign \$54  = host__strobe != 4'hf;
-  assign \$55  = host__write & \$54 ;
-  assign \$56  = \$53  | \$55 ;
-  assign \$57  = busy ? { 4'h0, \address$100  } : host__address[21:4];
-  assign \$58  = host__address[24:22] == 2'h2;
-  assign \$59  = \$58  & host__write;
-  assign \$60  = ! host__address[3:2];
-  assign \$61  = \$59  & \$60 ;
-  assign \$62  = host__strobe == 4'hf;
-  assign write__en = \$61  & \$62 ;
-  assign \$63  = busy ? { 4'h0, \address$100  } : host__address[21:4];
-  assign \$64  = host__address[24:22] == 2'h2;
-  assign \$65  = \$64  & host__write;
-  assign \$66  = host__address[3:2] == 1'h1;
-  assign \$67  = \$65  & \$66 ;
-  assign \$68  = host__strobe == 4'hf;
-  assign \write__en$109  = \$67  & \$68 ;
-  assign \$69  = busy ? { 4'h0, \address$100  } : host__address[21:4];
-  assign \$70  = host__address[24:22] == 2'h2;
-  assign \$71  = \$70  & host__write;
-  assign \$72  = host__address[3:2] == 2'h2;
-  assign \$73  = \$71  & \$72 ;
+  assign \$71  = busy ? { 9'h000, index[5:0], \$506  } : host__address[21:2];
+  assign \$72  = host__address[24:22] == 1'h1;
+  assign \$73  = \$72  & host__write;
   assign \$74  = host__strobe == 4'hf;
-  assign \write__en$114  = \$73  & \$74 ;
-  assign \$75  = host__address[24:22] == 2'h2;
-  assign \$76  = host__address[21:4] >= 11'h400;
+  assign load__en = \$73  & \$74 ;
+  assign \$75  = host__address[24:22] == 1'h1;
+  assign \$76  = host__address[21:2] >= 12'h800;
   assign \$77  = host__read & busy;
   assign \$78  = \$76  | \$77 ;
   assign \$79  = host__strobe != 4'hf;
   assign \$80  = host__write & \$79 ;
   assign \$81  = \$78  | \$80 ;
-  assign \$82  = busy ? \address$120  : { 1'h0, host__address[21:3] };
-  assign \$83  = host__address[24:22] == 2'h3;
+  assign \$82  = busy ? { 4'h0, \address$110  } : host__address[21:4];
+  assign \$83  = host__address[24:22] == 2'h2;
   assign \$84  = \$83  & host__write;
-  assign \$85  = ! host__address[2];
+  assign \$85  = ! host__address[3:2];
   assign \$86  = \$84  & \$85 ;
-  assign \$87  = \$86  & host__strobe[0];
-  assign \$88  = busy ? \address$120  : { 1'h0, host__address[21:3] };
-  assign \$89  = host__address[24:22] == 2'h3;
+  assign \$87  = host__strobe == 4'hf;
+  assign write__en = \$86  & \$87 ;
+  assign \$88  = busy ? { 4'h0, \address$110  } : host__address[21:4];
+  assign \$89  = host__address[24:22] == 2'h2;
   assign \$90  = \$89  & host__write;
-  assign \$91  = ! host__address[2];
+  assign \$91  = host__address[3:2] == 1'h1;
   assign \$92  = \$90  & \$91 ;
-  assign \$93  = \$92  & host__strobe[1];
-  assign \$94  = busy ? \address$120  : { 1'h0, host__address[21:3] };
-  assign \$95  = host__address[24:22] == 2'h3;
+  assign \$93  = host__strobe == 4'hf;
+  assign \write__en$119  = \$92  & \$93 ;
+  assign \$94  = busy ? { 4'h0, \address$110  } : host__address[21:4];
+  assign \$95  = host__address[24:22] == 2'h2;
   assign \$96  = \$95  & host__write;
-  assign \$97  = ! host__address[2];
+  assign \$97  = host__address[3:2] == 2'h2;
   assign \$98  = \$96  & \$97 ;
-  assign \$99  = \$98  & host__strobe[2];
-  assign \$100  = busy ? \address$120  : { 1'h0, host__address[21:3] };
-  assign \$101  = host__address[24:22] == 2'h3;
-  assign \$102  = \$101  & host__write;
-  assign \$103  = ! host__address[2];
-  assign \$104  = \$102  & \$103 ;
-  assign \$105  = \$104  & host__strobe[3];
-  assign \$106  = busy ? \address$120  : { 1'h0, host__address[21:3] };
-  assign \$107  = host__address[24:22] == 2'h3;
-  assign \$108  = \$107  & host__write;
-  assign \$110  = \$108  & \$109 ;
-  assign \$111  = \$110  & host__strobe[0];
-  assign \$112  = busy ? \address$120  : { 1'h0, host__address[21:3] };
-  assign \$113  = host__address[24:22] == 2'h3;
-  assign \$114  = \$113  & host__write;
-  assign \$116  = \$114  & \$115 ;
-  assign \$117  = \$116  & host__strobe[1];
-  assign \$118  = busy ? \address$120  : { 1'h0, host__address[21:3] };
-  assign \$119  = host__address[24:22] == 2'h3;
-  assign \$120  = \$119  & host__write;
-  assign \$122  = \$120  & \$121 ;
-  assign \$123  = \$122  & host__strobe[2];
-  assign \$124  = busy ? \address$120  : { 1'h0, host__address[21:3] };
-  assign \$125  = host__address[24:22] == 2'h3;
-  assign \$126  = \$125  & host__write;
-  assign \$128  = \$126  & \$127 ;
-  assign \$129  = \$128  & host__strobe[3];
-  assign \$130  = host__address[24:22] == 2'h3;
-  assign \$131  = host__address[21:3] >= 16'h9000;
-  assign \$132  = host__read & busy;
-  assign \$133  = \$131  | \$132 ;
-  assign \$134  = ! layer[12:11];
-  assign \$135  = \$134  ? \address$127  : \address$126 [15:0];
-  assign \$136  = busy ? { 3'h0, \$135  } : host__address[21:3];
-  assign \$137  = busy ? { 3'h0, \address$129 [15:0] } : host__address[21:3];
-  assign \$138  = busy ? \word$131 [7:0] : host__data[7:0];
-  assign \$139  = ! layer[14:13];
-  assign \$140  = \enable$133 [0] & \$139 ;
-  assign \$141  = host__address[24:22] == 3'h4;
-  assign \$142  = \$141  & host__write;
-  assign \$143  = ! host__address[2];
-  assign \$144  = \$142  & \$143 ;
-  assign \$145  = \$144  & host__strobe[0];
-  assign \$146  = ~ busy;
+  assign \$99  = host__strobe == 4'hf;
+  assign \write__en$124  = \$98  & \$99 ;
+  assign \$100  = host__address[24:22] == 2'h2;
+  assign \$101  = host__address[21:4] >= 11'h400;
+  assign \$102  = host__read & busy;
+  assign \$103  = \$101  | \$102 ;
+  assign \$104  = host__strobe != 4'hf;
+  assign \$105  = host__write & \$104 ;
+  assign \$106  = \$103  | \$105 ;
+  assign \$107  = busy ? \address$130  : { 1'h0, host__address[21:3] };
+  assign \$108  = host__address[24:22] == 2'h3;
+  assign \$109  = \$108  & host__write;
+  assign \$110  = ! host__address[2];
+  assign \$111  = \$109  & \$110 ;
+  assign \$112  = \$111  & host__strobe[0];
+  assign \$113  = busy ? \address$130  : { 1'h0, host__address[21:3] };
+  assign \$114  = host__address[24:22] == 2'h3;
+  assign \$115  = \$114  & host__write;
+  assign \$116  = ! host__address[2];
+  assign \$117  = \$115  & \$116 ;
+  assign \$118  = \$117  & host__strobe[1];
+  assign \$119  = busy ? \address$130  : { 1'h0, host__address[21:3] };
+  assign \$120  = host__address[24:22] == 2'h3;
+  assign \$121  = \$120  & host__write;
+  assign \$122  = ! host__address[2];
+  assign \$123  = \$121  & \$122 ;
+  assign \$124  = \$123  & host__strobe[2];
+  assign \$125  = busy ? \address$130  : { 1'h0, host__address[21:3] };
+  assign \$126  = host__address[24:22] == 2'h3;
+  assign \$127  = \$126  & host__write;
+  assign \$128  = ! host__address[2];
+  assign \$129  = \$127  & \$128 ;
+  assign \$130  = \$129  & host__strobe[3];
+  assign \$131  = busy ? \address$130  : { 1'h0, host__address[21:3] };
+  assign \$132  = host__address[24:22] == 2'h3;
+  assign \$133  = \$132  & host__write;
+  assign \$135  = \$133  & \$134 ;
+  assign \$136  = \$135  & host__strobe[0];
+  assign \$137  = busy ? \address$130  : { 1'h0, host__address[21:3] };
+  assign \$138  = host__address[24:22] == 2'h3;
+  assign \$139  = \$138  & host__write;
+  assign \$141  = \$139  & \$140 ;
+  assign \$142  = \$141  & host__strobe[1];
+  assign \$143  = busy ? \address$130  : { 1'h0, host__address[21:3] };
+  assign \$144  = host__address[24:22] == 2'h3;
+  assign \$145  = \$144  & host__write;
   assign \$147  = \$145  & \$146 ;
-  assign \$148  = busy ? \$140  : \$147 ;
-  assign \$149  = ! layer[12:11];
-  assign \$150  = \$149  ? \address$127  : \address$126 [31:16];
-  assign \$151  = busy ? { 3'h0, \$150  } : host__address[21:3];
-  assign \$152  = busy ? { 3'h0, \address$129 [31:16] } : host__address[21:3];
-  assign \$153  = busy ? \word$131 [15:8] : host__data[15:8];
-  assign \$154  = ! layer[14:13];
-  assign \$155  = \enable$133 [1] & \$154 ;
-  assign \$156  = host__address[24:22] == 3'h4;
-  assign \$157  = \$156  & host__write;
-  assign \$158  = ! host__address[2];
-  assign \$159  = \$157  & \$158 ;
-  assign \$160  = \$159  & host__strobe[1];
-  assign \$161  = ~ busy;
-  assign \$162  = \$160  & \$161 ;
-  assign \$163  = busy ? \$155  : \$162 ;
-  assign \$164  = ! layer[12:11];
-  assign \$165  = \$164  ? \address$127  : \address$126 [47:32];
-  assign \$166  = busy ? { 3'h0, \$165  } : host__address[21:3];
-  assign \$167  = busy ? { 3'h0, \address$129 [47:32] } : host__address[21:3];
-  assign \$168  = busy ? \word$131 [23:16] : host__data[23:16];
-  assign \$169  = ! layer[14:13];
-  assign \$170  = \enable$133 [2] & \$169 ;
-  assign \$171  = host__address[24:22] == 3'h4;
-  assign \$172  = \$171  & host__write;
-  assign \$173  = ! host__address[2];
-  assign \$174  = \$172  & \$173 ;
-  assign \$175  = \$174  & host__strobe[2];
-  assign \$176  = ~ busy;
-  assign \$177  = \$175  & \$176 ;
-  assign \$178  = busy ? \$170  : \$177 ;
-  assign \$179  = ! layer[12:11];
-  assign \$180  = \$179  ? \address$127  : \address$126 [63:48];
-  assign \$181  = busy ? { 3'h0, \$180  } : host__address[21:3];
-  assign \$182  = busy ? { 3'h0, \address$129 [63:48] } : host__address[21:3];
-  assign \$183  = busy ? \word$131 [31:24] : host__data[31:24];
-  assign \$184  = ! layer[14:13];
-  assign \$185  = \enable$133 [3] & \$184 ;
-  assign \$186  = host__address[24:22] == 3'h4;
-  assign \$187  = \$186  & host__write;
-  assign \$188  = ! host__address[2];
-  assign \$189  = \$187  & \$188 ;
-  assign \$190  = \$189  & host__strobe[3];
-  assign \$191  = ~ busy;
-  assign \$192  = \$190  & \$191 ;
-  assign \$193  = busy ? \$185  : \$192 ;
-  assign \$194  = ! layer[12:11];
-  assign \$195  = \$194  ? \address$127  : \address$126 [79:64];
-  assign \$196  = busy ? { 3'h0, \$195  } : host__address[21:3];
-  assign \$197  = busy ? { 3'h0, \address$129 [79:64] } : host__address[21:3];
-  assign \$198  = busy ? \word$131 [39:32] : host__data[7:0];
-  assign \$199  = ! layer[14:13];
-  assign \$200  = \enable$133 [4] & \$199 ;
-  assign \$201  = host__address[24:22] == 3'h4;
-  assign \$202  = \$201  & host__write;
-  assign \$204  = \$202  & \$203 ;
-  assign \$205  = \$204  & host__strobe[0];
-  assign \$206  = ~ busy;
-  assign \$207  = \$205  & \$206 ;
-  assign \$208  = busy ? \$200  : \$207 ;
-  assign \$209  = ! layer[12:11];
-  assign \$210  = \$209  ? \address$127  : \address$126 [95:80];
-  assign \$211  = busy ? { 3'h0, \$210  } : host__address[21:3];
-  assign \$212  = busy ? { 3'h0, \address$129 [95:80] } : host__address[21:3];
-  assign \$213  = busy ? \word$131 [47:40] : host__data[15:8];
-  assign \$214  = ! layer[14:13];
-  assign \$215  = \enable$133 [5] & \$214 ;
-  assign \$216  = host__address[24:22] == 3'h4;
-  assign \$217  = \$216  & host__write;
-  assign \$219  = \$217  & \$218 ;
-  assign \$220  = \$219  & host__strobe[1];
-  assign \$221  = ~ busy;
-  assign \$222  = \$220  & \$221 ;
-  assign \$223  = busy ? \$215  : \$222 ;
-  assign \$224  = ! layer[12:11];
-  assign \$225  = \$224  ? \address$127  : \address$126 [111:96];
-  assign \$226  = busy ? { 3'h0, \$225  } : host__address[21:3];
-  assign \$227  = busy ? { 3'h0, \address$129 [111:96] } : host__address[21:3];
-  assign \$228  = busy ? \word$131 [55:48] : host__data[23:16];
-  assign \$229  = ! layer[14:13];
-  assign \$230  = \enable$133 [6] & \$229 ;
-  assign \$231  = host__address[24:22] == 3'h4;
-  assign \$232  = \$231  & host__write;
-  assign \$234  = \$232  & \$233 ;
-  assign \$235  = \$234  & host__strobe[2];
-  assign \$236  = ~ busy;
-  assign \$237  = \$235  & \$236 ;
-  assign \$238  = busy ? \$230  : \$237 ;
-  assign \$239  = ! layer[12:11];
-  assign \$240  = \$239  ? \address$127  : \address$126 [127:112];
-  assign \$241  = busy ? { 3'h0, \$240  } : host__address[21:3];
-  assign \$242  = busy ? { 3'h0, \address$129 [127:112] } : host__address[21:3];
-  assign \$243  = busy ? \word$131 [63:56] : host__data[31:24];
-  assign \$244  = ! layer[14:13];
-  assign \$245  = \enable$133 [7] & \$244 ;
-  assign \$246  = host__address[24:22] == 3'h4;
-  assign \$247  = \$246  & host__write;
-  assign \$249  = \$247  & \$248 ;
-  assign \$250  = \$249  & host__strobe[3];
-  assign \$251  = ~ busy;
-  assign \$252  = \$250  & \$251 ;
-  assign \$253  = busy ? \$245  : \$252 ;
-  assign \$254  = host__address[24:22] == 3'h4;
-  assign \$255  = host__address[21:3] >= 13'h1000;
-  assign \$256  = \$255  | busy;
-  assign \$257  = layer[12:11] == 1'h1;
-  assign \$258  = \$257  ? \address$127  : \address$126 [15:0];
-  assign \$259  = busy ? { 3'h0, \$258  } : host__address[21:3];
-  assign \$260  = busy ? { 3'h0, \address$129 [15:0] } : host__address[21:3];
-  assign \$261  = busy ? \word$131 [7:0] : host__data[7:0];
-  assign \$262  = layer[14:13] == 1'h1;
-  assign \$263  = \enable$133 [0] & \$262 ;
-  assign \$264  = host__address[24:22] == 3'h5;
-  assign \$265  = \$264  & host__write;
-  assign \$266  = ! host__address[2];
-  assign \$267  = \$265  & \$266 ;
-  assign \$268  = \$267  & host__strobe[0];
-  assign \$269  = ~ busy;
-  assign \$270  = \$268  & \$269 ;
-  assign \$271  = busy ? \$263  : \$270 ;
-  assign \$272  = layer[12:11] == 1'h1;
-  assign \$273  = \$272  ? \address$127  : \address$126 [31:16];
-  assign \$274  = busy ? { 3'h0, \$273  } : host__address[21:3];
-  assign \$275  = busy ? { 3'h0, \address$129 [31:16] } : host__address[21:3];
-  assign \$276  = busy ? \word$131 [15:8] : host__data[15:8];
-  assign \$277  = layer[14:13] == 1'h1;
-  assign \$278  = \enable$133 [1] & \$277 ;
-  assign \$279  = host__address[24:22] == 3'h5;
-  assign \$280  = \$279  & host__write;
-  assign \$281  = ! host__address[2];
-  assign \$282  = \$280  & \$281 ;
-  assign \$283  = \$282  & host__strobe[1];
-  assign \$284  = ~ busy;
-  assign \$285  = \$283  & \$284 ;
-  assign \$286  = busy ? \$278  : \$285 ;
-  assign \$287  = layer[12:11] == 1'h1;
-  assign \$288  = \$287  ? \address$127  : \address$126 [47:32];
-  assign \$289  = busy ? { 3'h0, \$288  } : host__address[21:3];
-  assign \$290  = busy ? { 3'h0, \address$129 [47:32] } : host__address[21:3];
-  assign \$291  = busy ? \word$131 [23:16] : host__data[23:16];
-  assign \$292  = layer[14:13] == 1'h1;
-  assign \$293  = \enable$133 [2] & \$292 ;
-  assign \$294  = host__address[24:22] == 3'h5;
-  assign \$295  = \$294  & host__write;
-  assign \$296  = ! host__address[2];
-  assign \$297  = \$295  & \$296 ;
-  assign \$298  = \$297  & host__strobe[2];
-  assign \$299  = ~ busy;
-  assign \$300  = \$298  & \$299 ;
-  assign \$301  = busy ? \$293  : \$300 ;
-  assign \$302  = layer[12:11] == 1'h1;
-  assign \$303  = \$302  ? \address$127  : \address$126 [63:48];
-  assign \$304  = busy ? { 3'h0, \$303  } : host__address[21:3];
-  assign \$305  = busy ? { 3'h0, \address$129 [63:48] } : host__address[21:3];
-  assign \$306  = busy ? \word$131 [31:24] : host__data[31:24];
-  assign \$307  = layer[14:13] == 1'h1;
-  assign \$308  = \enable$133 [3] & \$307 ;
-  assign \$309  = host__address[24:22] == 3'h5;
-  assign \$310  = \$309  & host__write;
-  assign \$311  = ! host__address[2];
-  assign \$312  = \$310  & \$311 ;
-  assign \$313  = \$312  & host__strobe[3];
-  assign \$314  = ~ busy;
-  assign \$315  = \$313  & \$314 ;
-  assign \$316  = busy ? \$308  : \$315 ;
-  assign \$317  = layer[12:11] == 1'h1;
-  assign \$318  = \$317  ? \address$127  : \address$126 [79:64];
-  assign \$319  = busy ? { 3'h0, \$318  } : host__address[21:3];
-  assign \$320  = busy ? { 3'h0, \address$129 [79:64] } : host__address[21:3];
-  assign \$321  = busy ? \word$131 [39:32] : host__data[7:0];
-  assign \$322  = layer[14:13] == 1'h1;
-  assign \$323  = \enable$133 [4] & \$322 ;
-  assign \$324  = host__address[24:22] == 3'h5;
-  assign \$325  = \$324  & host__write;
-  assign \$327  = \$325  & \$326 ;
-  assign \$328  = \$327  & host__strobe[0];
-  assign \$329  = ~ busy;
-  assign \$330  = \$328  & \$329 ;
-  assign \$331  = busy ? \$323  : \$330 ;
-  assign \$332  = layer[12:11] == 1'h1;
-  assign \$333  = \$332  ? \address$127  : \address$126 [95:80];
-  assign \$334  = busy ? { 3'h0, \$333  } : host__address[21:3];
-  assign \$335  = busy ? { 3'h0, \address$129 [95:80] } : host__address[21:3];
-  assign \$336  = busy ? \word$131 [47:40] : host__data[15:8];
-  assign \$337  = layer[14:13] == 1'h1;
-  assign \$338  = \enable$133 [5] & \$337 ;
-  assign \$339  = host__address[24:22] == 3'h5;
-  assign \$340  = \$339  & host__write;
-  assign \$342  = \$340  & \$341 ;
-  assign \$343  = \$342  & host__strobe[1];
-  assign \$344  = ~ busy;
-  assign \$345  = \$343  & \$344 ;
-  assign \$346  = busy ? \$338  : \$345 ;
-  assign \$347  = layer[12:11] == 1'h1;
-  assign \$348  = \$347  ? \address$127  : \address$126 [111:96];
-  assign \$349  = busy ? { 3'h0, \$348  } : host__address[21:3];
-  assign \$350  = busy ? { 3'h0, \address$129 [111:96] } : host__address[21:3];
-  assign \$351  = busy ? \word$131 [55:48] : host__data[23:16];
-  assign \$352  = layer[14:13] == 1'h1;
-  assign \$353  = \enable$133 [6] & \$352 ;
-  assign \$354  = host__address[24:22] == 3'h5;
-  assign \$355  = \$354  & host__write;
-  assign \$357  = \$355  & \$356 ;
-  assign \$358  = \$357  & host__strobe[2];
-  assign \$359  = ~ busy;
-  assign \$360  = \$358  & \$359 ;
-  assign \$361  = busy ? \$353  : \$360 ;
-  assign \$362  = layer[12:11] == 1'h1;
-  assign \$363  = \$362  ? \address$127  : \address$126 [127:112];
-  assign \$364  = busy ? { 3'h0, \$363  } : host__address[21:3];
-  assign \$365  = busy ? { 3'h0, \address$129 [127:112] } : host__address[21:3];
-  assign \$366  = busy ? \word$131 [63:56] : host__data[31:24];
-  assign \$367  = layer[14:13] == 1'h1;
-  assign \$368  = \enable$133 [7] & \$367 ;
-  assign \$369  = host__address[24:22] == 3'h5;
-  assign \$370  = \$369  & host__write;
-  assign \$372  = \$370  & \$371 ;
-  assign \$373  = \$372  & host__strobe[3];
-  assign \$374  = ~ busy;
-  assign \$375  = \$373  & \$374 ;
-  assign \$376  = busy ? \$368  : \$375 ;
-  assign \$377  = host__address[24:22] == 3'h5;
-  assign \$378  = host__address[21:3] >= 13'h1000;
-  assign \$379  = \$378  | busy;
-  assign \$380  = host__address[24:22] >= 3'h6;
-  assign \$381  = ~ pad;
-  assign \$382  = \token$193 [0] & \$381 ;
-  assign \$383  = \address$127  >= 13'h1000;
-  assign fault_activation = \$382  & \$383 ;
-  assign \$384  = \address$120  >= 16'h9000;
-  assign fault_weight = active & \$384 ;
-  assign \$385  = \address$100  >= 11'h400;
-  assign fault_parameter = \active$197  & \$385 ;
-  assign \$386  = \address$129 [15:0] >= 13'h1000;
-  assign \$387  = \$386  & \enable$133 [0];
-  assign \$388  = \address$129 [31:16] >= 13'h1000;
-  assign \$389  = \$388  & \enable$133 [1];
-  assign \$390  = \address$129 [47:32] >= 13'h1000;
-  assign \$391  = \$390  & \enable$133 [2];
-  assign \$392  = \address$129 [63:48] >= 13'h1000;
-  assign \$393  = \$392  & \enable$133 [3];
-  assign \$394  = \address$129 [79:64] >= 13'h1000;
-  assign \$395  = \$394  & \enable$133 [4];
-  assign \$396  = \address$129 [95:80] >= 13'h1000;
-  assign \$397  = \$396  & \enable$133 [5];
-  assign \$398  = \address$129 [111:96] >= 13'h1000;
-  assign \$399  = \$398  & \enable$133 [6];
-  assign \$400  = \address$129 [127:112] >= 13'h1000;
-  assign \$401  = \$400  & \enable$133 [7];
-  assign fault_output = | { \$401 , \$399 , \$397 , \$395 , \$393 , \$391 , \$389 , \$387  };
-  assign \$402  = \address$126 [15:0] >= 13'h1000;
-  assign fault_residual = \active$200  & \$402 ;
-  assign \$403  = 1'h0 + guard_output_count_now[0];
-  assign \$404  = \$403  + guard_output_count_now[1];
-  assign \$405  = \$404  + guard_output_count_now[2];
-  assign \$406  = \$405  + guard_output_count_now[3];
-  assign \$407  = \$406  + guard_output_count_now[4];
-  assign \$408  = \$407  + guard_output_count_now[5];
-  assign \$409  = \$408  + guard_output_count_now[6];
-  assign \$410  = \$409  + guard_output_count_now[7];
-  assign \$411  = 1'h0 + guard_input_count_now[0];
-  assign \$412  = \$411  + guard_input_count_now[1];
-  assign \$413  = \$412  + guard_input_count_now[2];
-  assign \$414  = \$413  + guard_input_count_now[3];
-  assign \$415  = \$414  + guard_input_count_now[4];
-  assign \$416  = \$415  + guard_input_count_now[5];
-  assign \$417  = \$416  + guard_input_count_now[6];
-  assign \$418  = \$417  + guard_input_count_now[7];
-  assign \$419  = cycles + 1'h1;
-  assign \$420  = guard_output + \$410 [7:0];
-  assign \$421  = guard_input + \$418 [7:0];
-  assign \$422  = ! host__address[24:22];
-  assign \$423  = \$422  & host__write;
-  assign \$424  = ~ host__error;
-  assign \$425  = \$423  & \$424 ;
-  always @(posedge clk)
-    region_read <= \$430 ;
-  always @(posedge clk)
-    offset_read <= \$431 ;
-  always @(posedge clk)
-    cycles <= \$432 ;
-  always @(posedge clk)
-    guard_output <= \$433 ;
-  always @(posedge clk)
-    guard_input <= \$434 ;
-  always @(posedge clk)
-    control_guard_output <= \$435 ;
-  always @(posedge clk)
-    control_guard_input <= \$436 ;
-  always @(posedge clk)
-    control_guard_zero <= \$437 ;
-  always @(posedge clk)
-    control_interrupt <= \$438 ;
-  always @(posedge clk)
-    first <= \$439 ;
-  always @(posedge clk)
-    count <= \$440 ;
-  always @(posedge clk)
-    register_data <= \$441 ;
-  always @(posedge clk)
-    input_bank <= \$442 ;
-  always @(posedge clk)
-    residual_bank <= \$443 ;
-  always @(posedge clk)
-    host__read_data <= \$444 ;
-  always @(posedge clk)
-    token_0 <= \$445 ;
-  always @(posedge clk)
-    token_1 <= \$446 ;
-  always @(posedge clk)
-    token_2 <= \$447 ;
-  always @(posedge clk)
-    token_3 <= \$448 ;
-  always @(posedge clk)
-    token_4 <= \$449 ;
-  always @(posedge clk)
-    token_5 <= \$450 ;
-  always @(posedge clk)
-    token_6 <= \$451 ;
-  always @(posedge clk)
-    token_7 <= \$452 ;
-  always @(posedge clk)
-    token_8 <= \$453 ;
-  always @(posedge clk)
-    token <= \$454 ;
-  always @(posedge clk)
-    swap_0 <= \$455 ;
-  always @(posedge clk)
-    swap <= \$456 ;
-  always @(posedge clk)
-    weight <= \$457 ;
-  always @(posedge clk)
-    guard_output_count_now <= \$458 ;
-  always @(posedge clk)
-    guard_input_count_now <= \$459 ;
+  assign \$148  = \$147  & host__strobe[2];
+  assign \$149  = busy ? \address$130  : { 1'h0, host__address[21:3] };
+  assign \$150  = host__address[24:22] == 2'h3;
+  assign \$151  = \$150  & host__write;
+  assign \$153  = \$151  & \$152 ;
+  assign \$154  = \$153  & host__strobe[3];
+  assign \$155  = host__address[24:22] == 2'h3;
+  assign \$156  = host__address[21:3] >= 16'h9000;
+  assign \$157  = host__read & busy;
+  assign \$158  = \$156  | \$157 ;
+  assign \$159  = ! layer[20:19];
+  assign \$160  = \$159  ? \address$137  : \address$136 [15:0];
+  assign \$161  = busy ? { 3'h0, \$160  } : host__address[21:3];
+  assign \$162  = busy ? { 3'h0, \address$139 [15:0] } : host__address[21:3];
+  assign \$163  = busy ? \word$141 [7:0] : host__data[7:0];
+  assign \$164  = ! layer[22:21];
+  assign \$165  = \enable$143 [0] & \$164 ;
+  assign \$166  = host__address[24:22] == 3'h4;
+  assign \$167  = \$166  & host__write;
+  assign \$168  = ! host__address[2];
+  assign \$169  = \$167  & \$168 ;
+  assign \$170  = \$169  & host__strobe[0];
+  assign \$171  = ~ busy;
+  assign \$172  = \$170  & \$171 ;
+  assign \$173  = busy ? \$165  : \$172 ;
+  assign \$174  = ! layer[20:19];
+  assign \$175  = \$174  ? \address$137  : \address$136 [31:16];
+  assign \$176  = busy ? { 3'h0, \$175  } : host__address[21:3];
+  assign \$177  = busy ? { 3'h0, \address$139 [31:16] } : host__address[21:3];
+  assign \$178  = busy ? \word$141 [15:8] : host__data[15:8];
+  assign \$179  = ! layer[22:21];
+  assign \$180  = \enable$143 [1] & \$179 ;
+  assign \$181  = host__address[24:22] == 3'h4;
+  assign \$182  = \$181  & host__write;
+  assign \$183  = ! host__address[2];
+  assign \$184  = \$182  & \$183 ;
+  assign \$185  = \$184  & host__strobe[1];
+  assign \$186  = ~ busy;
+  assign \$187  = \$185  & \$186 ;
+  assign \$188  = busy ? \$180  : \$187 ;
+  assign \$189  = ! layer[20:19];
+  assign \$190  = \$189  ? \address$137  : \address$136 [47:32];
+  assign \$191  = busy ? { 3'h0, \$190  } : host__address[21:3];
+  assign \$192  = busy ? { 3'h0, \address$139 [47:32] } : host__address[21:3];
+  assign \$193  = busy ? \word$141 [23:16] : host__data[23:16];
+  assign \$194  = ! layer[22:21];
+  assign \$195  = \enable$143 [2] & \$194 ;
+  assign \$196  = host__address[24:22] == 3'h4;
+  assign \$197  = \$196  & host__write;
+  assign \$198  = ! host__address[2];
+  assign \$199  = \$197  & \$198 ;
+  assign \$200  = \$199  & host__strobe[2];
+  assign \$201  = ~ busy;
+  assign \$202  = \$200  & \$201 ;
+  assign \$203  = busy ? \$195  : \$202 ;
+  assign \$204  = ! layer[20:19];
+  assign \$205  = \$204  ? \address$137  : \address$136 [63:48];
+  assign \$206  = busy ? { 3'h0, \$205  } : host__address[21:3];
+  assign \$207  = busy ? { 3'h0, \address$139 [63:48] } : host__address[21:3];
+  assign \$208  = busy ? \word$141 [31:24] : host__data[31:24];
+  assign \$209  = ! layer[22:21];
+  assign \$210  = \enable$143 [3] & \$209 ;
+  assign \$211  = host__address[24:22] == 3'h4;
+  assign \$212  = \$211  & host__write;
+  assign \$213  = ! host__address[2];
+  assign \$214  = \$212  & \$213 ;
+  assign \$215  = \$214  & host__strobe[3];
+  assign \$216  = ~ busy;
+  assign \$217  = \$215  & \$216 ;
+  assign \$218  = busy ? \$210  : \$217 ;
+  assign \$219  = ! layer[20:19];
+  assign \$220  = \$219  ? \address$137  : \address$136 [79:64];
+  assign \$221  = busy ? { 3'h0, \$220  } : host__address[21:3];
+  assign \$222  = busy ? { 3'h0, \address$139 [79:64] } : host__address[21:3];
+  assign \$223  = busy ? \word$141 [39:32] : host__data[7:0];
+  assign \$224  = ! layer[22:21];
+  assign \$225  = \enable$143 [4] & \$224 ;
+  assign \$226  = host__address[24:22] == 3'h4;
+  assign \$227  = \$226  & host__write;
+  assign \$229  = \$227  & \$228 ;
+  assign \$230  = \$229  & host__strobe[0];
+  assign \$231  = ~ busy;
+  assign \$232  = \$230  & \$231 ;
+  assign \$233  = busy ? \$225  : \$232 ;
+  assign \$234  = ! layer[20:19];
+  assign \$235  = \$234  ? \address$137  : \address$136 [95:80];
+  assign \$236  = busy ? { 3'h0, \$235  } : host__address[21:3];
+  assign \$237  = busy ? { 3'h0, \address$139 [95:80] } : host__address[21:3];
+  assign \$238  = busy ? \word$141 [47:40] : host__data[15:8];
+  assign \$239  = ! layer[22:21];
+  assign \$240  = \enable$143 [5] & \$239 ;
+  assign \$241  = host__address[24:22] == 3'h4;
+  assign \$242  = \$241  & host__write;
+  assign \$244  = \$242  & \$243 ;
+  assign \$245  = \$244  & host__strobe[1];
+  assign \$246  = ~ busy;
+  assign \$247  = \$245  & \$246 ;
+  assign \$248  = busy ? \$240  : \$247 ;
+  assign \$249  = ! layer[20:19];
+  assign \$250  = \$249  ? \address$137  : \address$136 [111:96];
+  assign \$251  = busy ? { 3'h0, \$250  } : host__address[21:3];
+  assign \$252  = busy ? { 3'h0, \address$139 [111:96] } : host__address[21:3];
+  assign \$253  = busy ? \word$141 [55:48] : host__data[23:16];
+  assign \$254  = ! layer[22:21];
+  assign \$255  = \enable$143 [6] & \$254 ;
+  assign \$256  = host__address[24:22] == 3'h4;
+  assign \$257  = \$256  & host__write;
+  assign \$259  = \$257  & \$258 ;
+  assign \$260  = \$259  & host__strobe[2];
+  assign \$261  = ~ busy;
+  assign \$262  = \$260  & \$261 ;
+  assign \$263  = busy ? \$255  : \$262 ;
+  assign \$264  = ! layer[20:19];
+  assign \$265  = \$264  ? \address$137  : \address$136 [127:112];
+  assign \$266  = busy ? { 3'h0, \$265  } : host__address[21:3];
+  assign \$267  = busy ? { 3'h0, \address$139 [127:112] } : host__address[21:3];
+  assign \$268  = busy ? \word$141 [63:56] : host__data[31:24];
+  assign \$269  = ! layer[22:21];
+  assign \$270  = \enable$143 [7] & \$269 ;
+  assign \$271  = host__address[24:22] == 3'h4;
+  assign \$272  = \$271  & host__write;
+  assign \$274  = \$272  & \$273 ;
+  assign \$275  = \$274  & host__strobe[3];
+  assign \$276  = ~ busy;
+  assign \$277  = \$275  & \$276 ;
+  assign \$278  = busy ? \$270  : \$277 ;
+  assign \$279  = host__address[24:22] == 3'h4;
+  assign \$280  = host__address[21:3] >= 13'h1000;
+  assign \$281  = \$280  | busy;
+  assign \$282  = layer[20:19] == 1'h1;
+  assign \$283  = \$282  ? \address$137  : \address$136 [15:0];
+  assign \$284  = busy ? { 3'h0, \$283  } : host__address[21:3];
+  assign \$285  = busy ? { 3'h0, \address$139 [15:0] } : host__address[21:3];
+  assign \$286  = busy ? \word$141 [7:0] : host__data[7:0];
+  assign \$287  = layer[22:21] == 1'h1;
+  assign \$288  = \enable$143 [0] & \$287 ;
+  assign \$289  = host__address[24:22] == 3'h5;
+  assign \$290  = \$289  & host__write;
+  assign \$291  = ! host__address[2];
+  assign \$292  = \$290  & \$291 ;
+  assign \$293  = \$292  & host__strobe[0];
+  assign \$294  = ~ busy;
+  assign \$295  = \$293  & \$294 ;
+  assign \$296  = busy ? \$288  : \$295 ;
+  assign \$297  = layer[20:19] == 1'h1;
+  assign \$298  = \$297  ? \address$137  : \address$136 [31:16];
+  assign \$299  = busy ? { 3'h0, \$298  } : host__address[21:3];
+  assign \$300  = busy ? { 3'h0, \address$139 [31:16] } : host__address[21:3];
+  assign \$301  = busy ? \word$141 [15:8] : host__data[15:8];
+  assign \$302  = layer[22:21] == 1'h1;
+  assign \$303  = \enable$143 [1] & \$302 ;
+  assign \$304  = host__address[24:22] == 3'h5;
+  assign \$305  = \$304  & host__write;
+  assign \$306  = ! host__address[2];
+  assign \$307  = \$305  & \$306 ;
+  assign \$308  = \$307  & host__strobe[1];
+  assign \$309  = ~ busy;
+  assign \$310  = \$308  & \$309 ;
+  assign \$311  = busy ? \$303  : \$310 ;
+  assign \$312  = layer[20:19] == 1'h1;
+  assign \$313  = \$312  ? \address$137  : \address$136 [47:32];
+  assign \$314  = busy ? { 3'h0, \$313  } : host__address[21:3];
+  assign \$315  = busy ? { 3'h0, \address$139 [47:32] } : host__address[21:3];
+  assign \$316  = busy ? \word$141 [23:16] : host__data[23:16];
+  assign \$317  = layer[22:21] == 1'h1;
+  assign \$318  = \enable$143 [2] & \$317 ;
+  assign \$319  = host__address[24:22] == 3'h5;
+  assign \$320  = \$319  & host__write;
+  assign \$321  = ! host__address[2];
+  assign \$322  = \$320  & \$321 ;
+  assign \$323  = \$322  & host__strobe[2];
+  assign \$324  = ~ busy;
+  assign \$325  = \$323  & \$324 ;
+  assign \$326  = busy ? \$318  : \$325 ;
+  assign \$327  = layer[20:19] == 1'h1;
+  assign \$328  = \$327  ? \address$137  : \address$136 [63:48];
+  assign \$329  = busy ? { 3'h0, \$328  } : host__address[21:3];
+  assign \$330  = busy ? { 3'h0, \address$139 [63:48] } : host__address[21:3];
+  assign \$331  = busy ? \word$141 [31:24] : host__data[31:24];
+  assign \$332  = layer[22:21] == 1'h1;
+  assign \$333  = \enable$143 [3] & \$332 ;
+  assign \$334  = host__address[24:22] == 3'h5;
+  assign \$335  = \$334  & host__write;
+  assign \$336  = ! host__address[2];
+  assign \$337  = \$335  & \$336 ;
+  assign \$338  = \$337  & host__strobe[3];
+  assign \$339  = ~ busy;
+  assign \$340  = \$338  & \$339 ;
+  assign \$341  = busy ? \$333  : \$340 ;
+  assign \$342  = layer[20:19] == 1'h1;
+  assign \$343  = \$342  ? \address$137  : \address$136 [79:64];
+  assign \$344  = busy ? { 3'h0, \$343  } : host__address[21:3];
+  assign \$345  = busy ? { 3'h0, \address$139 [79:64] } : host__address[21:3];
+  assign \$346  = busy ? \word$141 [39:32] : host__data[7:0];
+  assign \$347  = layer[22:21] == 1'h1;
+  assign \$348  = \enable$143 [4] & \$347 ;
+  assign \$349  = host__address[24:22] == 3'h5;
+  assign \$350  = \$349  & host__write;
+  assign \$352  = \$350  & \$351 ;
+  assign \$353  = \$352  & host__strobe[0];
+  assign \$354  = ~ busy;
+  assign \$355  = \$353  & \$354 ;
+  assign \$356  = busy ? \$348  : \$355 ;
+  assign \$357  = layer[20:19] == 1'h1;
+  assign \$358  = \$357  ? \address$137  : \address$136 [95:80];
+  assign \$359  = busy ? { 3'h0, \$358  } : host__address[21:3];
+  assign \$360  = busy ? { 3'h0, \address$139 [95:80] } : host__address[21:3];
+  assign \$361  = busy ? \word$141 [47:40] : host__data[15:8];
+  assign \$362  = layer[22:21] == 1'h1;
+  assign \$363  = \enable$143 [5] & \$362 ;
+  assign \$364  = host__address[24:22] == 3'h5;
+  assign \$365  = \$364  & host__write;
+  assign \$367  = \$365  & \$366 ;
+  assign \$368  = \$367  & host__strobe[1];
+  assign \$369  = ~ busy;
+  assign \$370  = \$368  & \$369 ;
+  assign \$371  = busy ? \$363  : \$370 ;
+  assign \$372  = layer[20:19] == 1'h1;
+  assign \$373  = \$372  ? \address$137  : \address$136 [111:96];
+  assign \$374  = busy ? { 3'h0, \$373  } : host__address[21:3];
+  assign \$375  = busy ? { 3'h0, \address$139 [111:96] } : host__address[21:3];
+  assign \$376  = busy ? \word$141 [55:48] : host__data[23:16];
+  assign \$377  = layer[22:21] == 1'h1;
+  assign \$378  = \enable$143 [6] & \$377 ;
+  assign \$379  = host__address[24:22] == 3'h5;
+  assign \$380  = \$379  & host__write;
+  assign \$382  = \$380  & \$381 ;
+  assign \$383  = \$382  & host__strobe[2];
+  assign \$384  = ~ busy;
+  assign \$385  = \$383  & \$384 ;
+  assign \$386  = busy ? \$378  : \$385 ;
+  assign \$387  = layer[20:19] == 1'h1;
+  assign \$388  = \$387  ? \address$137  : \address$136 [127:112];
+  assign \$389  = busy ? { 3'h0, \$388  } : host__address[21:3];
+  assign \$390  = busy ? { 3'h0, \address$139 [127:112] } : host__address[21:3];
+  assign \$391  = busy ? \word$141 [63:56] : host__data[31:24];
+  assign \$392  = layer[22:21] == 1'h1;
+  assign \$393  = \enable$143 [7] & \$392 ;
+  assign \$394  = host__address[24:22] == 3'h5;
+  assign \$395  = \$394  & host__write;
+  assign \$397  = \$395  & \$396 ;
+  assign \$398  = \$397  & host__strobe[3];
+  assign \$399  = ~ busy;
+  assign \$400  = \$398  & \$399 ;
+  assign \$401  = busy ? \$393  : \$400 ;
+  assign \$402  = host__address[24:22] == 3'h5;
+  assign \$403  = host__address[21:3] >= 13'h1000;
+  assign \$404  = \$403  | busy;
+  assign \$405  = host__address[24:22] >= 3'h6;
+  assign \$406  = ~ pad;
+  assign \$407  = \token$203 [0] & \$406 ;
+  assign \$408  = \address$137  >= 13'h1000;
+  assign fault_activation = \$407  & \$408 ;
+  assign \$409  = \address$130  >= 16'h9000;
+  assign fault_weight = active & \$409 ;
+  assign \$410  = \address$110  >= 11'h400;
+  assign fault_parameter = \active$207  & \$410 ;
+  assign \$411  = \address$139 [15:0] >= 13'h1000;
+  assign \$412  = \$411  & \enable$143 [0];
+  assign \$413  = \address$139 [31:16] >= 13'h1000;
+  assign \$414  = \$413  & \enable$143 [1];
+  assign \$415  = \address$139 [47:32] >= 13'h1000;
+  assign \$416  = \$415  & \enable$143 [2];
+  assign \$417  = \address$139 [63:48] >= 13'h1000;
+  assign \$418  = \$417  & \enable$143 [3];
+  assign \$419  = \address$139 [79:64] >= 13'h1000;
+  assign \$420  = \$419  & \enable$143 [4];
+  assign \$421  = \address$139 [95:80] >= 13'h1000;
+  assign \$422  = \$421  & \enable$143 [5];
+  assign \$423  = \address$139 [111:96] >= 13'h1000;
+  assign \$424  = \$423  & \enable$143 [6];
+  assign \$425  = \address$139 [127:112] >= 13'h1000;
+  assign \$426  = \$425  & \enable$143 [7];
+  assign fault_output = | { \$426 , \$424 , \$422 , \$420 , \$418 , \$416 , \$414 , \$412  };
+  assign \$427  = \address$136 [15:0] >= 13'h1000;
+  assign fault_residual = \active$210  & \$427 ;
+  assign \$428  = 1'h0 + guard_output_count_now[0];
+  assign \$429  = \$428  + guard_output_count_now[1];
+  assign \$430  = \$429  + guard_output_count_now[2];
+  assign \$431  = \$430  + guard_output_count_now[3];
+  assign \$432  = \$431  + guard_output_count_now[4];
+  assign \$433  = \$432  + guard_output_count_now[5];
+  assign \$434  = \$433  + guard_output_count_now[6];
+  assign \$435  = \$434  + guard_output_count_now[7];
+  assign \$436  = 1'h0 + guard_input_count_now[0];
+  assign \$437  = \$436  + guard_input_count_now[1];
+  assign \$438  = \$437  + guard_input_count_now[2];
+  assign \$439  = \$438  + guard_input_count_now[3];
+  assign \$440  = \$439  + guard_input_count_now[4];
+  assign \$441  = \$440  + guard_input_count_now[5];
+  assign \$442  = \$441  + guard_input_count_now[6];
+  assign \$443  = \$442  + guard_input_count_now[7];
+  assign \$444  = cycles + 1'h1;
+  assign \$445  = stream + streaming;
+  assign \$446  = stall_weights + \stall_weights$220 ;
+  assign \$447  = stall_memory + \stall_memory$221 ;
+  assign \$448  = stall_writeback + \stall_writeback$222 ;
+  assign \$449  = | { waiting, fetching, \stall_writeback$222 , \stall_memory$221 , \stall_weights$220 , streaming };
+  assign \$450  = ~ \$449 ;
+  assign \$451  = busy & \$450 ;
+  assign \$452  = stall_drain + \$451 ;
+  assign \$453  = stall_fetch + fetching;
+  assign \$454  = stall_host + waiting;
+  assign \$455  = guard_output + \$435 [7:0];
+  assign \$456  = guard_input + \$443 [7:0];
+  assign \$457  = ! host__address[24:22];
+  assign \$458  = \$457  & host__write;
+  assign \$459  = ~ host__error;
+  assign \$460  = \$458  & \$459 ;
+  assign \$461  = busy & host__write;
+  assign \$462  = \$461  & host__error;
   \holdfast_8x8_guard.activations_0  activations_0 (
     .clk(clk),
-    .read_address(\read_address$124 ),
-    .read_data(\read_data$140 ),
+    .read_address(\read_address$134 ),
+    .read_data(\read_data$150 ),
     .rst(rst),
-    .write_address(\write_address$128 ),
-    .write_data(\write_data$130 ),
-    .write_enable(\write_enable$132 )
+    .write_address(\write_address$138 ),
+    .write_data(\write_data$140 ),
+    .write_enable(\write_enable$142 )
   );
   \holdfast_8x8_guard.activations_1  activations_1 (
     .clk(clk),
-    .read_address(\read_address$134 ),
-    .read_data(\read_data$141 ),
+    .read_address(\read_address$144 ),
+    .read_data(\read_data$151 ),
     .rst(rst),
-    .write_address(\write_address$135 ),
-    .write_data(\write_data$136 ),
-    .write_enable(\write_enable$137 )
+    .write_address(\write_address$145 ),
+    .write_data(\write_data$146 ),
+    .write_enable(\write_enable$147 )
   );
   \holdfast_8x8_guard.array  array (
     .clk(clk),
@@ -1916,7 +2012,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     .s_axi_wvalid(s_axi_wvalid)
   );
   \holdfast_8x8_guard.feeder  feeder (
-    .address(\address$127 ),
+    .address(\address$137 ),
     .clk(clk),
     .done(feeder_done),
     .go(go),
@@ -1924,9 +2020,13 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     .load_next(load_next),
     .pad(pad),
     .rst(rst),
+    .stall_memory(\stall_memory$221 ),
+    .stall_weights(\stall_weights$220 ),
+    .stall_writeback(\stall_writeback$222 ),
     .stop(stop),
+    .streaming(streaming),
     .sub_block(sub_block),
-    .token(\token$193 )
+    .token(\token$203 )
   );
   \holdfast_8x8_guard.input_stage  input_stage (
     .act(act),
@@ -1937,12 +2037,12 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     .rst(rst),
     .\sub_block$3 (sub_block),
     .use_zero(control_guard_zero),
-    .violation(\violation$223 ),
+    .violation(\violation$239 ),
     .word(feeder_word)
   );
   \holdfast_8x8_guard.lanes  lanes (
     .clk(clk),
-    .codes(\codes$190 ),
+    .codes(\codes$200 ),
     .\enable$71 (control_guard_output),
     .i(residual),
     .layer(layer),
@@ -1952,40 +2052,40 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     .rst(rst),
     .sums(sums),
     .token(token),
-    .token_22(\token$188 ),
-    .token_8(\token$183 ),
+    .token_22(\token$198 ),
+    .token_8(\token$193 ),
     .use_zero(control_guard_zero),
     .violation(violation)
   );
   \holdfast_8x8_guard.output_writer  output_writer (
-    .address(\address$129 ),
+    .address(\address$139 ),
     .clk(clk),
-    .codes(\codes$190 ),
-    .enable(\enable$133 ),
+    .codes(\codes$200 ),
+    .enable(\enable$143 ),
     .go(go),
     .layer(layer),
     .rst(rst),
-    .token(\token$188 ),
-    .word(\word$131 )
+    .token(\token$198 ),
+    .word(\word$141 )
   );
   \holdfast_8x8_guard.parameter_loader  parameter_loader (
-    .active(\active$197 ),
-    .address(\address$100 ),
-    .base(layer[239:226]),
+    .active(\active$207 ),
+    .address(\address$110 ),
+    .base(layer[242:229]),
     .\begin (\begin ),
     .clk(clk),
     .go(go),
     .rst(rst)
   );
   \holdfast_8x8_guard.residual_reader  residual_reader (
-    .active(\active$200 ),
-    .address(\address$126 ),
+    .active(\active$210 ),
+    .address(\address$136 ),
     .clk(clk),
     .codes(residual),
     .go(go),
     .layer(layer),
     .rst(rst),
-    .token(\token$183 ),
+    .token(\token$193 ),
     .word(residual_word)
   );
   \holdfast_8x8_guard.sequencer  sequencer (
@@ -2000,24 +2100,27 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     .fault_residual(fault_residual),
     .fault_weight(fault_weight),
     .feeder_done(feeder_done),
-    .fetch(\$460 ),
+    .fetch(\$506 ),
+    .fetching(fetching),
     .first(first),
     .go(go),
     .index(index),
     .layer(layer),
+    .ready(ready),
     .rst(rst),
     .start(start),
     .status(status),
     .stop(stop),
+    .waiting(waiting),
     .word(word)
   );
   \holdfast_8x8_guard.weight_loader  weight_loader (
     .active(active),
-    .base(layer[259:240]),
+    .base(layer[262:243]),
     .clk(clk),
     .go(go),
     .load_next(load_next),
-    .pointer(\address$120 ),
+    .pointer(\address$130 ),
     .registered(load),
     .rst(rst),
     .stop(stop)
@@ -2025,7 +2128,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   \holdfast_8x8_guard.weights  weights (
     .clk(clk),
     .read_address(read_address),
-    .read_data(\read_data$211 ),
+    .read_data(\read_data$227 ),
     .rst(rst),
     .write_address(write_address),
     .write_data(write_data),
@@ -2033,12 +2136,461 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$467  = host__address[24:22];
+    if (rst) begin
+      \$467  = 3'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$468  = host__address[21:0];
+    if (rst) begin
+      \$468  = 22'h000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$469  = cycles;
+    if (busy) begin
+      \$469  = \$444 [31:0];
+    end
+    if (\$460 ) begin
+      casez (host__address[21:0])
+        22'h000004:
+            if (host__data[0]) begin
+              \$469  = 32'd0;
+            end
+      endcase
+    end
+    if (rst) begin
+      \$469  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$470  = \$445 [31:0];
+    if (\$460 ) begin
+      casez (host__address[21:0])
+        22'h000004:
+            if (host__data[0]) begin
+              \$470  = 32'd0;
+            end
+      endcase
+    end
+    if (rst) begin
+      \$470  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$471  = \$446 [31:0];
+    if (\$460 ) begin
+      casez (host__address[21:0])
+        22'h000004:
+            if (host__data[0]) begin
+              \$471  = 32'd0;
+            end
+      endcase
+    end
+    if (rst) begin
+      \$471  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$472  = \$447 [31:0];
+    if (\$460 ) begin
+      casez (host__address[21:0])
+        22'h000004:
+            if (host__data[0]) begin
+              \$472  = 32'd0;
+            end
+      endcase
+    end
+    if (rst) begin
+      \$472  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$473  = \$448 [31:0];
+    if (\$460 ) begin
+      casez (host__address[21:0])
+        22'h000004:
+            if (host__data[0]) begin
+              \$473  = 32'd0;
+            end
+      endcase
+    end
+    if (rst) begin
+      \$473  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$474  = \$452 [31:0];
+    if (\$460 ) begin
+      casez (host__address[21:0])
+        22'h000004:
+            if (host__data[0]) begin
+              \$474  = 32'd0;
+            end
+      endcase
+    end
+    if (rst) begin
+      \$474  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$475  = \$453 [31:0];
+    if (\$460 ) begin
+      casez (host__address[21:0])
+        22'h000004:
+            if (host__data[0]) begin
+              \$475  = 32'd0;
+            end
+      endcase
+    end
+    if (rst) begin
+      \$475  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$476  = \$454 [31:0];
+    if (\$460 ) begin
+      casez (host__address[21:0])
+        22'h000004:
+            if (host__data[0]) begin
+              \$476  = 32'd0;
+            end
+      endcase
+    end
+    if (rst) begin
+      \$476  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$477  = \$455 [31:0];
+    if (\$460 ) begin
+      casez (host__address[21:0])
+        22'h000004:
+            /* empty */;
+        22'h00000c:
+            /* empty */;
+        22'h000010:
+            /* empty */;
+        22'h000020:
+            /* empty */;
+        22'h000018:
+            \$477  = 32'd0;
+      endcase
+    end
+    if (rst) begin
+      \$477  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$478  = \$456 [31:0];
+    if (\$460 ) begin
+      casez (host__address[21:0])
+        22'h000004:
+            /* empty */;
+        22'h00000c:
+            /* empty */;
+        22'h000010:
+            /* empty */;
+        22'h000020:
+            /* empty */;
+        22'h000018:
+            /* empty */;
+        22'h00001c:
+            \$478  = 32'd0;
+      endcase
+    end
+    if (rst) begin
+      \$478  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$479  = control_guard_output;
+    if (\$460 ) begin
+      casez (host__address[21:0])
+        22'h000004:
+            \$479  = host__data[1];
+      endcase
+    end
+    if (rst) begin
+      \$479  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$480  = control_guard_input;
+    if (\$460 ) begin
+      casez (host__address[21:0])
+        22'h000004:
+            \$480  = host__data[2];
+      endcase
+    end
+    if (rst) begin
+      \$480  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$481  = control_guard_zero;
+    if (\$460 ) begin
+      casez (host__address[21:0])
+        22'h000004:
+            \$481  = host__data[3];
+      endcase
+    end
+    if (rst) begin
+      \$481  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$482  = control_interrupt;
+    if (\$460 ) begin
+      casez (host__address[21:0])
+        22'h000004:
+            \$482  = host__data[4];
+      endcase
+    end
+    if (rst) begin
+      \$482  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$483  = refused;
+    if (\$460 ) begin
+      casez (host__address[21:0])
+        22'h000004:
+            if (host__data[0]) begin
+              \$483  = 1'h0;
+            end
+      endcase
+    end
+    if (\$462 ) begin
+      \$483  = 1'h1;
+    end
+    if (rst) begin
+      \$483  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$484  = first;
+    if (\$460 ) begin
+      casez (host__address[21:0])
+        22'h000004:
+            /* empty */;
+        22'h00000c:
+            \$484  = host__data[15:0];
+      endcase
+    end
+    if (rst) begin
+      \$484  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$485  = count;
+    if (\$460 ) begin
+      casez (host__address[21:0])
+        22'h000004:
+            /* empty */;
+        22'h00000c:
+            /* empty */;
+        22'h000010:
+            \$485  = host__data[15:0];
+      endcase
+    end
+    if (rst) begin
+      \$485  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$486  = ready;
+    if (\$460 ) begin
+      casez (host__address[21:0])
+        22'h000004:
+            /* empty */;
+        22'h00000c:
+            /* empty */;
+        22'h000010:
+            /* empty */;
+        22'h000020:
+            \$486  = host__data[15:0];
+      endcase
+    end
+    if (rst) begin
+      \$486  = 16'hffff;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$487  = read;
+    if (rst) begin
+      \$487  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$488  = layer[20:19];
+    if (rst) begin
+      \$488  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$489  = layer[24:23];
+    if (rst) begin
+      \$489  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$490  = host__read_data;
+    casez (region_read)
+      3'h0:
+          \$490  = register_data;
+      3'h1:
+          \$490  = word;
+      3'h2:
+          \$490  = \$463 ;
+      3'h3:
+          \$490  = \$464 ;
+      3'h4:
+          \$490  = \$465 ;
+      3'h5:
+          \$490  = \$466 ;
+    endcase
+    if (rst) begin
+      \$490  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$491  = \token$203 ;
+    if (rst) begin
+      \$491  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$492  = token_0;
+    if (rst) begin
+      \$492  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$493  = token_1;
+    if (rst) begin
+      \$493  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$494  = token_2;
+    if (rst) begin
+      \$494  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$495  = token_3;
+    if (rst) begin
+      \$495  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$496  = token_4;
+    if (rst) begin
+      \$496  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$497  = token_5;
+    if (rst) begin
+      \$497  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$498  = token_6;
+    if (rst) begin
+      \$498  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$499  = token_7;
+    if (rst) begin
+      \$499  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$500  = token_8;
+    if (rst) begin
+      \$500  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$501  = \token$203 [1];
+    if (rst) begin
+      \$501  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$502  = swap_0;
+    if (rst) begin
+      \$502  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$503  = \read_data$227 ;
+    if (rst) begin
+      \$503  = 64'h0000000000000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$504  = violation;
+    if (rst) begin
+      \$504  = 8'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$505  = \violation$239 ;
+    if (rst) begin
+      \$505  = 8'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     feeder_word = 64'h0000000000000000;
     casez (input_bank)
       2'h0:
-          feeder_word = \read_data$140 ;
+          feeder_word = \read_data$150 ;
       2'h1:
-          feeder_word = \read_data$141 ;
+          feeder_word = \read_data$151 ;
     endcase
   end
   always @* begin
@@ -2046,9 +2598,9 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     residual_word = 64'h0000000000000000;
     casez (residual_bank)
       2'h0:
-          residual_word = \read_data$140 ;
+          residual_word = \read_data$150 ;
       2'h1:
-          residual_word = \read_data$141 ;
+          residual_word = \read_data$151 ;
     endcase
   end
   always @* begin
@@ -2056,13 +2608,13 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     (* full_case = 32'd1 *)
     casez (offset_read[3:2])
       2'h0:
-          \$426  = { \$signature__data$105 [23], \$signature__data$105 [23], \$signature__data$105 [23], \$signature__data$105 [23], \$signature__data$105 [23], \$signature__data$105 [23], \$signature__data$105 [23], \$signature__data$105 [23], \$signature__data$105  };
+          \$463  = { \$signature__data$115 [23], \$signature__data$115 [23], \$signature__data$115 [23], \$signature__data$115 [23], \$signature__data$115 [23], \$signature__data$115 [23], \$signature__data$115 [23], \$signature__data$115 [23], \$signature__data$115  };
       2'h1:
-          \$426  = parameter_slot_1;
+          \$463  = parameter_slot_1;
       2'h2:
-          \$426  = parameter_slot_2;
+          \$463  = parameter_slot_2;
       2'h3:
-          \$426  = 32'd0;
+          \$463  = 32'd0;
     endcase
   end
   always @* begin
@@ -2070,9 +2622,9 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     (* full_case = 32'd1 *)
     casez (offset_read[2])
       1'h0:
-          \$427  = \read_data$211 [31:0];
+          \$464  = \read_data$227 [31:0];
       1'h1:
-          \$427  = \read_data$211 [63:32];
+          \$464  = \read_data$227 [63:32];
     endcase
   end
   always @* begin
@@ -2080,9 +2632,9 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     (* full_case = 32'd1 *)
     casez (offset_read[2])
       1'h0:
-          \$428  = \read_data$140 [31:0];
+          \$465  = \read_data$150 [31:0];
       1'h1:
-          \$428  = \read_data$140 [63:32];
+          \$465  = \read_data$150 [63:32];
     endcase
   end
   always @* begin
@@ -2090,9 +2642,9 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     (* full_case = 32'd1 *)
     casez (offset_read[2])
       1'h0:
-          \$429  = \read_data$141 [31:0];
+          \$466  = \read_data$151 [31:0];
       1'h1:
-          \$429  = \read_data$141 [63:32];
+          \$466  = \read_data$151 [63:32];
     endcase
   end
   always @* begin
@@ -2118,30 +2670,46 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
         22'h00001c:
             host__error = \$30 ;
         22'h000020:
-            host__error = \$33 ;
+            host__error = \$34 ;
         22'h000024:
-            host__error = \$36 ;
+            host__error = \$37 ;
+        22'h000028:
+            host__error = \$40 ;
+        22'h000030:
+            host__error = \$43 ;
+        22'h000034:
+            host__error = \$46 ;
+        22'h000038:
+            host__error = \$49 ;
+        22'h00003c:
+            host__error = \$52 ;
+        22'h000040:
+            host__error = \$55 ;
+        22'h000044:
+            host__error = \$58 ;
+        22'h000048:
+            host__error = \$61 ;
       endcase
     end
-    if (\$45 ) begin
+    if (\$70 ) begin
       host__error = 1'h1;
-    end
-    if (\$50 ) begin
-      host__error = \$56 ;
     end
     if (\$75 ) begin
       host__error = \$81 ;
     end
-    if (\$130 ) begin
-      host__error = \$133 ;
+    if (\$100 ) begin
+      host__error = \$106 ;
     end
-    if (\$254 ) begin
-      host__error = \$256 ;
+    if (\$155 ) begin
+      host__error = \$158 ;
     end
-    if (\$377 ) begin
-      host__error = \$379 ;
+    if (\$279 ) begin
+      host__error = \$281 ;
     end
-    if (\$380 ) begin
+    if (\$402 ) begin
+      host__error = \$404 ;
+    end
+    if (\$405 ) begin
       host__error = 1'h1;
     end
   end
@@ -2155,7 +2723,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
         22'h000004:
             read = { 27'h0000000, control_interrupt, control_guard_zero, control_guard_input, control_guard_output, 1'h0 };
         22'h000008:
-            read = { index, status, 6'h00, done, busy };
+            read = { index, status, 5'h00, refused, done, busy };
         22'h00000c:
             read = { 16'h0000, first };
         22'h000010:
@@ -2167,325 +2735,38 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
         22'h00001c:
             read = guard_input;
         22'h000020:
-            read = 32'd134744072;
+            read = { 16'h0000, ready };
         22'h000024:
+            read = 32'd134744072;
+        22'h000028:
             read = 32'd16781336;
+        22'h000030:
+            read = stream;
+        22'h000034:
+            read = stall_weights;
+        22'h000038:
+            read = stall_memory;
+        22'h00003c:
+            read = stall_writeback;
+        22'h000040:
+            read = stall_drain;
+        22'h000044:
+            read = stall_fetch;
+        22'h000048:
+            read = stall_host;
       endcase
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     start = 1'h0;
-    if (\$40 ) begin
+    if (\$65 ) begin
       casez (host__address[21:0])
         22'h000004:
             if (host__data[0]) begin
               start = 1'h1;
             end
       endcase
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$430  = host__address[24:22];
-    if (rst) begin
-      \$430  = 3'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$431  = host__address[21:0];
-    if (rst) begin
-      \$431  = 22'h000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$432  = cycles;
-    if (busy) begin
-      \$432  = \$419 [31:0];
-    end
-    if (\$425 ) begin
-      casez (host__address[21:0])
-        22'h000004:
-            if (host__data[0]) begin
-              \$432  = 32'd0;
-            end
-      endcase
-    end
-    if (rst) begin
-      \$432  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$433  = \$420 [31:0];
-    if (\$425 ) begin
-      casez (host__address[21:0])
-        22'h000004:
-            /* empty */;
-        22'h00000c:
-            /* empty */;
-        22'h000010:
-            /* empty */;
-        22'h000018:
-            \$433  = 32'd0;
-      endcase
-    end
-    if (rst) begin
-      \$433  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$434  = \$421 [31:0];
-    if (\$425 ) begin
-      casez (host__address[21:0])
-        22'h000004:
-            /* empty */;
-        22'h00000c:
-            /* empty */;
-        22'h000010:
-            /* empty */;
-        22'h000018:
-            /* empty */;
-        22'h00001c:
-            \$434  = 32'd0;
-      endcase
-    end
-    if (rst) begin
-      \$434  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$435  = control_guard_output;
-    if (\$425 ) begin
-      casez (host__address[21:0])
-        22'h000004:
-            \$435  = host__data[1];
-      endcase
-    end
-    if (rst) begin
-      \$435  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$436  = control_guard_input;
-    if (\$425 ) begin
-      casez (host__address[21:0])
-        22'h000004:
-            \$436  = host__data[2];
-      endcase
-    end
-    if (rst) begin
-      \$436  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$437  = control_guard_zero;
-    if (\$425 ) begin
-      casez (host__address[21:0])
-        22'h000004:
-            \$437  = host__data[3];
-      endcase
-    end
-    if (rst) begin
-      \$437  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$438  = control_interrupt;
-    if (\$425 ) begin
-      casez (host__address[21:0])
-        22'h000004:
-            \$438  = host__data[4];
-      endcase
-    end
-    if (rst) begin
-      \$438  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$439  = first;
-    if (\$425 ) begin
-      casez (host__address[21:0])
-        22'h000004:
-            /* empty */;
-        22'h00000c:
-            \$439  = host__data[15:0];
-      endcase
-    end
-    if (rst) begin
-      \$439  = 16'h0000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$440  = count;
-    if (\$425 ) begin
-      casez (host__address[21:0])
-        22'h000004:
-            /* empty */;
-        22'h00000c:
-            /* empty */;
-        22'h000010:
-            \$440  = host__data[15:0];
-      endcase
-    end
-    if (rst) begin
-      \$440  = 16'h0000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$441  = read;
-    if (rst) begin
-      \$441  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$442  = layer[12:11];
-    if (rst) begin
-      \$442  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$443  = layer[16:15];
-    if (rst) begin
-      \$443  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$444  = host__read_data;
-    casez (region_read)
-      3'h0:
-          \$444  = register_data;
-      3'h1:
-          \$444  = word;
-      3'h2:
-          \$444  = \$426 ;
-      3'h3:
-          \$444  = \$427 ;
-      3'h4:
-          \$444  = \$428 ;
-      3'h5:
-          \$444  = \$429 ;
-    endcase
-    if (rst) begin
-      \$444  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$445  = \token$193 ;
-    if (rst) begin
-      \$445  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$446  = token_0;
-    if (rst) begin
-      \$446  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$447  = token_1;
-    if (rst) begin
-      \$447  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$448  = token_2;
-    if (rst) begin
-      \$448  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$449  = token_3;
-    if (rst) begin
-      \$449  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$450  = token_4;
-    if (rst) begin
-      \$450  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$451  = token_5;
-    if (rst) begin
-      \$451  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$452  = token_6;
-    if (rst) begin
-      \$452  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$453  = token_7;
-    if (rst) begin
-      \$453  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$454  = token_8;
-    if (rst) begin
-      \$454  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$455  = \token$193 [1];
-    if (rst) begin
-      \$455  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$456  = swap_0;
-    if (rst) begin
-      \$456  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$457  = \read_data$211 ;
-    if (rst) begin
-      \$457  = 64'h0000000000000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$458  = violation;
-    if (rst) begin
-      \$458  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$459  = \violation$223 ;
-    if (rst) begin
-      \$459  = 8'h00;
     end
   end
   assign \s_axi_awid$32  = s_axi_awid;
@@ -2519,62 +2800,63 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \s_axi_rready$60  = s_axi_rready;
   assign error = host__error;
   assign read_data = host__read_data;
-  assign \start$84  = start;
-  assign \first$85  = first;
-  assign \count$86  = count;
+  assign \start$93  = start;
+  assign \first$94  = first;
+  assign \count$95  = count;
+  assign \ready$96  = ready;
   assign enable = control_guard_input;
   assign use_zero = control_guard_zero;
-  assign \enable$89  = control_guard_output;
-  assign \use_zero$90  = control_guard_zero;
-  assign \$signature__addr  = \$46 [10:0];
-  assign address = { index[5:0], \$460  };
+  assign \enable$99  = control_guard_output;
+  assign \use_zero$100  = control_guard_zero;
+  assign \$signature__addr  = \$71 [10:0];
+  assign address = { index[5:0], \$506  };
   assign \$signature__data  = word;
   assign load__addr = host__address[12:2];
   assign load__data = host__data;
-  assign \$signature__addr$99  = \$57 [9:0];
+  assign \$signature__addr$109  = \$82 [9:0];
   assign write__addr = host__address[13:4];
   assign write__data = host__data[23:0];
-  assign \$signature__addr$106  = \$63 [9:0];
-  assign \write__addr$107  = host__address[13:4];
-  assign \write__data$108  = { host__data[29:24], host__data[15:0] };
-  assign \$signature__addr$111  = \$69 [9:0];
-  assign \write__addr$112  = host__address[13:4];
-  assign \write__data$113  = host__data;
-  assign parameter_slot_0 = { \$signature__data$105 [23], \$signature__data$105 [23], \$signature__data$105 [23], \$signature__data$105 [23], \$signature__data$105 [23], \$signature__data$105 [23], \$signature__data$105 [23], \$signature__data$105 [23], \$signature__data$105  };
-  assign \layer$144  = layer;
-  assign \go$146  = go;
-  assign \stop$148  = stop;
-  assign \done$150  = feeder_done;
-  assign \layer$151  = layer;
-  assign \sub_block$153  = sub_block;
-  assign \pad$155  = pad;
-  assign \word$156  = feeder_word;
-  assign base = layer[259:240];
-  assign \go$158  = go;
-  assign \stop$159  = stop;
-  assign \load_next$161  = load_next;
-  assign \act$163  = act;
+  assign \$signature__addr$116  = \$88 [9:0];
+  assign \write__addr$117  = host__address[13:4];
+  assign \write__data$118  = { host__data[29:24], host__data[15:0] };
+  assign \$signature__addr$121  = \$94 [9:0];
+  assign \write__addr$122  = host__address[13:4];
+  assign \write__data$123  = host__data;
+  assign parameter_slot_0 = { \$signature__data$115 [23], \$signature__data$115 [23], \$signature__data$115 [23], \$signature__data$115 [23], \$signature__data$115 [23], \$signature__data$115 [23], \$signature__data$115 [23], \$signature__data$115 [23], \$signature__data$115  };
+  assign \layer$154  = layer;
+  assign \go$156  = go;
+  assign \stop$158  = stop;
+  assign \done$160  = feeder_done;
+  assign \layer$161  = layer;
+  assign \sub_block$163  = sub_block;
+  assign \pad$165  = pad;
+  assign \word$166  = feeder_word;
+  assign base = layer[262:243];
+  assign \go$168  = go;
+  assign \stop$169  = stop;
+  assign \load_next$171  = load_next;
+  assign \act$173  = act;
   assign swap_1 = swap;
   assign weight_row = weight;
-  assign \load$169  = load;
-  assign \layer$170  = layer;
+  assign \load$179  = load;
+  assign \layer$180  = layer;
   assign token_9 = token;
-  assign \sums$174  = sums;
+  assign \sums$184  = sums;
   assign codes = residual;
-  assign \base$177  = layer[239:226];
-  assign \go$178  = go;
+  assign \base$187  = layer[242:229];
+  assign \go$188  = go;
   assign parameter_begin = \begin ;
-  assign \layer$181  = layer;
-  assign \go$182  = go;
-  assign residual_token = \token$183 ;
-  assign \word$185  = residual_word;
-  assign \layer$186  = layer;
-  assign \go$187  = go;
-  assign codes_token = \token$188 ;
-  assign \codes$191  = \codes$190 ;
+  assign \layer$191  = layer;
+  assign \go$192  = go;
+  assign residual_token = \token$193 ;
+  assign \word$195  = residual_word;
+  assign \layer$196  = layer;
+  assign \go$197  = go;
+  assign codes_token = \token$198 ;
+  assign \codes$201  = \codes$200 ;
   assign overflow = fault_accumulator;
-  assign guard_output_count = \$410 [7:0];
-  assign guard_input_count = \$418 [7:0];
+  assign guard_output_count = \$435 [7:0];
+  assign guard_input_count = \$443 [7:0];
   assign parameter_slot_3 = 32'd0;
   assign s_axi_rid = s_axi_bid;
   assign \parameters.bias  = parameters[23:0];
@@ -2606,104 +2888,6 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \write_data[5]  = write_data[47:40];
   assign \write_data[6]  = write_data[55:48];
   assign \write_data[7]  = write_data[63:56];
-  assign \read_address$124[0]  = \read_address$124 [11:0];
-  assign \read_address$124[1]  = \read_address$124 [23:12];
-  assign \read_address$124[2]  = \read_address$124 [35:24];
-  assign \read_address$124[3]  = \read_address$124 [47:36];
-  assign \read_address$124[4]  = \read_address$124 [59:48];
-  assign \read_address$124[5]  = \read_address$124 [71:60];
-  assign \read_address$124[6]  = \read_address$124 [83:72];
-  assign \read_address$124[7]  = \read_address$124 [95:84];
-  assign \layer.magic  = layer[7:0];
-  assign \layer.hold_weights  = layer[8];
-  assign \layer.maximum  = layer[9];
-  assign \layer.residual  = layer[10];
-  assign \layer.input_bank  = layer[12:11];
-  assign \layer.output_bank  = layer[14:13];
-  assign \layer.residual_bank  = layer[16:15];
-  assign \layer.stride  = layer[19:17];
-  assign \layer.dilation  = layer[22:20];
-  assign \layer.sub_block  = layer[26:23];
-  assign \layer.out_lane  = layer[31:27];
-  assign \layer.input_base  = layer[47:32];
-  assign \layer.input_step  = layer[63:48];
-  assign \layer.step_x  = layer[79:64];
-  assign \layer.step_y  = layer[95:80];
-  assign \layer.step_kx  = layer[111:96];
-  assign \layer.step_ky  = layer[127:112];
-  assign \layer.blocks  = layer[143:128];
-  assign \layer.origin_y  = layer[153:144];
-  assign \layer.origin_x  = layer[163:154];
-  assign \layer.kernel_h  = layer[169:164];
-  assign \layer.kernel_w  = layer[175:170];
-  assign \layer.in_h  = layer[184:176];
-  assign \layer.in_w  = layer[193:185];
-  assign \layer.co_tiles  = layer[207:194];
-  assign \layer.out_h  = layer[216:208];
-  assign \layer.out_w  = layer[225:217];
-  assign \layer.param_base  = layer[239:226];
-  assign \layer.weight_base  = layer[259:240];
-  assign \layer.out_step  = layer[271:260];
-  assign \layer.out_base  = layer[287:272];
-  assign \layer.lane_mask  = layer[303:288];
-  assign \layer.res_base  = layer[319:304];
-  assign \layer.res_step_x  = layer[335:320];
-  assign \layer.res_step_y  = layer[351:336];
-  assign \layer.res_tiles  = layer[365:352];
-  assign \layer.pad_value  = layer[373:366];
-  assign \layer.zero_in  = layer[381:374];
-  assign \layer.input_lo  = layer[389:382];
-  assign \layer.input_hi  = layer[397:390];
-  assign \layer.zero_out  = layer[405:398];
-  assign \layer.lo  = layer[413:406];
-  assign \layer.hi  = layer[421:414];
-  assign \layer.res_zero  = layer[429:422];
-  assign \layer.add_zero  = layer[437:430];
-  assign \layer.add_lo  = layer[445:438];
-  assign \layer.add_hi  = layer[453:446];
-  assign \layer.add_shift  = layer[459:454];
-  assign \layer.add_multiplier_a  = layer[483:460];
-  assign \layer.add_multiplier_b  = layer[507:484];
-  assign \address$126[0]  = \address$126 [15:0];
-  assign \address$126[1]  = \address$126 [31:16];
-  assign \address$126[2]  = \address$126 [47:32];
-  assign \address$126[3]  = \address$126 [63:48];
-  assign \address$126[4]  = \address$126 [79:64];
-  assign \address$126[5]  = \address$126 [95:80];
-  assign \address$126[6]  = \address$126 [111:96];
-  assign \address$126[7]  = \address$126 [127:112];
-  assign \write_address$128[0]  = \write_address$128 [11:0];
-  assign \write_address$128[1]  = \write_address$128 [23:12];
-  assign \write_address$128[2]  = \write_address$128 [35:24];
-  assign \write_address$128[3]  = \write_address$128 [47:36];
-  assign \write_address$128[4]  = \write_address$128 [59:48];
-  assign \write_address$128[5]  = \write_address$128 [71:60];
-  assign \write_address$128[6]  = \write_address$128 [83:72];
-  assign \write_address$128[7]  = \write_address$128 [95:84];
-  assign \address$129[0]  = \address$129 [15:0];
-  assign \address$129[1]  = \address$129 [31:16];
-  assign \address$129[2]  = \address$129 [47:32];
-  assign \address$129[3]  = \address$129 [63:48];
-  assign \address$129[4]  = \address$129 [79:64];
-  assign \address$129[5]  = \address$129 [95:80];
-  assign \address$129[6]  = \address$129 [111:96];
-  assign \address$129[7]  = \address$129 [127:112];
-  assign \write_data$130[0]  = \write_data$130 [7:0];
-  assign \write_data$130[1]  = \write_data$130 [15:8];
-  assign \write_data$130[2]  = \write_data$130 [23:16];
-  assign \write_data$130[3]  = \write_data$130 [31:24];
-  assign \write_data$130[4]  = \write_data$130 [39:32];
-  assign \write_data$130[5]  = \write_data$130 [47:40];
-  assign \write_data$130[6]  = \write_data$130 [55:48];
-  assign \write_data$130[7]  = \write_data$130 [63:56];
-  assign \word$131[0]  = \word$131 [7:0];
-  assign \word$131[1]  = \word$131 [15:8];
-  assign \word$131[2]  = \word$131 [23:16];
-  assign \word$131[3]  = \word$131 [31:24];
-  assign \word$131[4]  = \word$131 [39:32];
-  assign \word$131[5]  = \word$131 [47:40];
-  assign \word$131[6]  = \word$131 [55:48];
-  assign \word$131[7]  = \word$131 [63:56];
   assign \read_address$134[0]  = \read_address$134 [11:0];
   assign \read_address$134[1]  = \read_address$134 [23:12];
   assign \read_address$134[2]  = \read_address$134 [35:24];
@@ -2712,22 +2896,120 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \read_address$134[5]  = \read_address$134 [71:60];
   assign \read_address$134[6]  = \read_address$134 [83:72];
   assign \read_address$134[7]  = \read_address$134 [95:84];
-  assign \write_address$135[0]  = \write_address$135 [11:0];
-  assign \write_address$135[1]  = \write_address$135 [23:12];
-  assign \write_address$135[2]  = \write_address$135 [35:24];
-  assign \write_address$135[3]  = \write_address$135 [47:36];
-  assign \write_address$135[4]  = \write_address$135 [59:48];
-  assign \write_address$135[5]  = \write_address$135 [71:60];
-  assign \write_address$135[6]  = \write_address$135 [83:72];
-  assign \write_address$135[7]  = \write_address$135 [95:84];
-  assign \write_data$136[0]  = \write_data$136 [7:0];
-  assign \write_data$136[1]  = \write_data$136 [15:8];
-  assign \write_data$136[2]  = \write_data$136 [23:16];
-  assign \write_data$136[3]  = \write_data$136 [31:24];
-  assign \write_data$136[4]  = \write_data$136 [39:32];
-  assign \write_data$136[5]  = \write_data$136 [47:40];
-  assign \write_data$136[6]  = \write_data$136 [55:48];
-  assign \write_data$136[7]  = \write_data$136 [63:56];
+  assign \layer.magic  = layer[15:0];
+  assign \layer.hold_weights  = layer[16];
+  assign \layer.maximum  = layer[17];
+  assign \layer.residual  = layer[18];
+  assign \layer.input_bank  = layer[20:19];
+  assign \layer.output_bank  = layer[22:21];
+  assign \layer.residual_bank  = layer[24:23];
+  assign \layer.stride  = layer[27:25];
+  assign \layer.dilation  = layer[30:28];
+  assign \layer.sub_block  = layer[34:31];
+  assign \layer.out_lane  = layer[39:35];
+  assign \layer.input_base  = layer[55:40];
+  assign \layer.input_step  = layer[71:56];
+  assign \layer.step_x  = layer[87:72];
+  assign \layer.step_y  = layer[103:88];
+  assign \layer.step_kx  = layer[119:104];
+  assign \layer.step_ky  = layer[135:120];
+  assign \layer.blocks  = layer[148:136];
+  assign \layer.origin_y  = layer[158:149];
+  assign \layer.origin_x  = layer[168:159];
+  assign \layer.kernel_h  = layer[173:169];
+  assign \layer.kernel_w  = layer[178:174];
+  assign \layer.in_h  = layer[187:179];
+  assign \layer.in_w  = layer[196:188];
+  assign \layer.co_tiles  = layer[210:197];
+  assign \layer.out_h  = layer[219:211];
+  assign \layer.out_w  = layer[228:220];
+  assign \layer.param_base  = layer[242:229];
+  assign \layer.weight_base  = layer[262:243];
+  assign \layer.out_step  = layer[274:263];
+  assign \layer.out_base  = layer[290:275];
+  assign \layer.lane_mask  = layer[306:291];
+  assign \layer.res_base  = layer[322:307];
+  assign \layer.res_step_x  = layer[338:323];
+  assign \layer.res_step_y  = layer[354:339];
+  assign \layer.res_tiles  = layer[368:355];
+  assign \layer.pad_value  = layer[376:369];
+  assign \layer.zero_in  = layer[384:377];
+  assign \layer.input_lo  = layer[392:385];
+  assign \layer.input_hi  = layer[400:393];
+  assign \layer.zero_out  = layer[408:401];
+  assign \layer.lo  = layer[416:409];
+  assign \layer.hi  = layer[424:417];
+  assign \layer.res_zero  = layer[432:425];
+  assign \layer.add_zero  = layer[440:433];
+  assign \layer.add_lo  = layer[448:441];
+  assign \layer.add_hi  = layer[456:449];
+  assign \layer.add_shift  = layer[462:457];
+  assign \layer.add_multiplier_a  = layer[486:463];
+  assign \layer.add_multiplier_b  = layer[510:487];
+  assign \address$136[0]  = \address$136 [15:0];
+  assign \address$136[1]  = \address$136 [31:16];
+  assign \address$136[2]  = \address$136 [47:32];
+  assign \address$136[3]  = \address$136 [63:48];
+  assign \address$136[4]  = \address$136 [79:64];
+  assign \address$136[5]  = \address$136 [95:80];
+  assign \address$136[6]  = \address$136 [111:96];
+  assign \address$136[7]  = \address$136 [127:112];
+  assign \write_address$138[0]  = \write_address$138 [11:0];
+  assign \write_address$138[1]  = \write_address$138 [23:12];
+  assign \write_address$138[2]  = \write_address$138 [35:24];
+  assign \write_address$138[3]  = \write_address$138 [47:36];
+  assign \write_address$138[4]  = \write_address$138 [59:48];
+  assign \write_address$138[5]  = \write_address$138 [71:60];
+  assign \write_address$138[6]  = \write_address$138 [83:72];
+  assign \write_address$138[7]  = \write_address$138 [95:84];
+  assign \address$139[0]  = \address$139 [15:0];
+  assign \address$139[1]  = \address$139 [31:16];
+  assign \address$139[2]  = \address$139 [47:32];
+  assign \address$139[3]  = \address$139 [63:48];
+  assign \address$139[4]  = \address$139 [79:64];
+  assign \address$139[5]  = \address$139 [95:80];
+  assign \address$139[6]  = \address$139 [111:96];
+  assign \address$139[7]  = \address$139 [127:112];
+  assign \write_data$140[0]  = \write_data$140 [7:0];
+  assign \write_data$140[1]  = \write_data$140 [15:8];
+  assign \write_data$140[2]  = \write_data$140 [23:16];
+  assign \write_data$140[3]  = \write_data$140 [31:24];
+  assign \write_data$140[4]  = \write_data$140 [39:32];
+  assign \write_data$140[5]  = \write_data$140 [47:40];
+  assign \write_data$140[6]  = \write_data$140 [55:48];
+  assign \write_data$140[7]  = \write_data$140 [63:56];
+  assign \word$141[0]  = \word$141 [7:0];
+  assign \word$141[1]  = \word$141 [15:8];
+  assign \word$141[2]  = \word$141 [23:16];
+  assign \word$141[3]  = \word$141 [31:24];
+  assign \word$141[4]  = \word$141 [39:32];
+  assign \word$141[5]  = \word$141 [47:40];
+  assign \word$141[6]  = \word$141 [55:48];
+  assign \word$141[7]  = \word$141 [63:56];
+  assign \read_address$144[0]  = \read_address$144 [11:0];
+  assign \read_address$144[1]  = \read_address$144 [23:12];
+  assign \read_address$144[2]  = \read_address$144 [35:24];
+  assign \read_address$144[3]  = \read_address$144 [47:36];
+  assign \read_address$144[4]  = \read_address$144 [59:48];
+  assign \read_address$144[5]  = \read_address$144 [71:60];
+  assign \read_address$144[6]  = \read_address$144 [83:72];
+  assign \read_address$144[7]  = \read_address$144 [95:84];
+  assign \write_address$145[0]  = \write_address$145 [11:0];
+  assign \write_address$145[1]  = \write_address$145 [23:12];
+  assign \write_address$145[2]  = \write_address$145 [35:24];
+  assign \write_address$145[3]  = \write_address$145 [47:36];
+  assign \write_address$145[4]  = \write_address$145 [59:48];
+  assign \write_address$145[5]  = \write_address$145 [71:60];
+  assign \write_address$145[6]  = \write_address$145 [83:72];
+  assign \write_address$145[7]  = \write_address$145 [95:84];
+  assign \write_data$146[0]  = \write_data$146 [7:0];
+  assign \write_data$146[1]  = \write_data$146 [15:8];
+  assign \write_data$146[2]  = \write_data$146 [23:16];
+  assign \write_data$146[3]  = \write_data$146 [31:24];
+  assign \write_data$146[4]  = \write_data$146 [39:32];
+  assign \write_data$146[5]  = \write_data$146 [47:40];
+  assign \write_data$146[6]  = \write_data$146 [55:48];
+  assign \write_data$146[7]  = \write_data$146 [63:56];
   assign \feeder_word[0]  = feeder_word[7:0];
   assign \feeder_word[1]  = feeder_word[15:8];
   assign \feeder_word[2]  = feeder_word[23:16];
@@ -2736,22 +3018,22 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \feeder_word[5]  = feeder_word[47:40];
   assign \feeder_word[6]  = feeder_word[55:48];
   assign \feeder_word[7]  = feeder_word[63:56];
-  assign \read_data$140[0]  = \read_data$140 [7:0];
-  assign \read_data$140[1]  = \read_data$140 [15:8];
-  assign \read_data$140[2]  = \read_data$140 [23:16];
-  assign \read_data$140[3]  = \read_data$140 [31:24];
-  assign \read_data$140[4]  = \read_data$140 [39:32];
-  assign \read_data$140[5]  = \read_data$140 [47:40];
-  assign \read_data$140[6]  = \read_data$140 [55:48];
-  assign \read_data$140[7]  = \read_data$140 [63:56];
-  assign \read_data$141[0]  = \read_data$141 [7:0];
-  assign \read_data$141[1]  = \read_data$141 [15:8];
-  assign \read_data$141[2]  = \read_data$141 [23:16];
-  assign \read_data$141[3]  = \read_data$141 [31:24];
-  assign \read_data$141[4]  = \read_data$141 [39:32];
-  assign \read_data$141[5]  = \read_data$141 [47:40];
-  assign \read_data$141[6]  = \read_data$141 [55:48];
-  assign \read_data$141[7]  = \read_data$141 [63:56];
+  assign \read_data$150[0]  = \read_data$150 [7:0];
+  assign \read_data$150[1]  = \read_data$150 [15:8];
+  assign \read_data$150[2]  = \read_data$150 [23:16];
+  assign \read_data$150[3]  = \read_data$150 [31:24];
+  assign \read_data$150[4]  = \read_data$150 [39:32];
+  assign \read_data$150[5]  = \read_data$150 [47:40];
+  assign \read_data$150[6]  = \read_data$150 [55:48];
+  assign \read_data$150[7]  = \read_data$150 [63:56];
+  assign \read_data$151[0]  = \read_data$151 [7:0];
+  assign \read_data$151[1]  = \read_data$151 [15:8];
+  assign \read_data$151[2]  = \read_data$151 [23:16];
+  assign \read_data$151[3]  = \read_data$151 [31:24];
+  assign \read_data$151[4]  = \read_data$151 [39:32];
+  assign \read_data$151[5]  = \read_data$151 [47:40];
+  assign \read_data$151[6]  = \read_data$151 [55:48];
+  assign \read_data$151[7]  = \read_data$151 [63:56];
   assign \residual_word[0]  = residual_word[7:0];
   assign \residual_word[1]  = residual_word[15:8];
   assign \residual_word[2]  = residual_word[23:16];
@@ -2760,114 +3042,114 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \residual_word[5]  = residual_word[47:40];
   assign \residual_word[6]  = residual_word[55:48];
   assign \residual_word[7]  = residual_word[63:56];
-  assign \layer$144.magic  = layer[7:0];
-  assign \layer$144.hold_weights  = layer[8];
-  assign \layer$144.maximum  = layer[9];
-  assign \layer$144.residual  = layer[10];
-  assign \layer$144.input_bank  = layer[12:11];
-  assign \layer$144.output_bank  = layer[14:13];
-  assign \layer$144.residual_bank  = layer[16:15];
-  assign \layer$144.stride  = layer[19:17];
-  assign \layer$144.dilation  = layer[22:20];
-  assign \layer$144.sub_block  = layer[26:23];
-  assign \layer$144.out_lane  = layer[31:27];
-  assign \layer$144.input_base  = layer[47:32];
-  assign \layer$144.input_step  = layer[63:48];
-  assign \layer$144.step_x  = layer[79:64];
-  assign \layer$144.step_y  = layer[95:80];
-  assign \layer$144.step_kx  = layer[111:96];
-  assign \layer$144.step_ky  = layer[127:112];
-  assign \layer$144.blocks  = layer[143:128];
-  assign \layer$144.origin_y  = layer[153:144];
-  assign \layer$144.origin_x  = layer[163:154];
-  assign \layer$144.kernel_h  = layer[169:164];
-  assign \layer$144.kernel_w  = layer[175:170];
-  assign \layer$144.in_h  = layer[184:176];
-  assign \layer$144.in_w  = layer[193:185];
-  assign \layer$144.co_tiles  = layer[207:194];
-  assign \layer$144.out_h  = layer[216:208];
-  assign \layer$144.out_w  = layer[225:217];
-  assign \layer$144.param_base  = layer[239:226];
-  assign \layer$144.weight_base  = layer[259:240];
-  assign \layer$144.out_step  = layer[271:260];
-  assign \layer$144.out_base  = layer[287:272];
-  assign \layer$144.lane_mask  = layer[303:288];
-  assign \layer$144.res_base  = layer[319:304];
-  assign \layer$144.res_step_x  = layer[335:320];
-  assign \layer$144.res_step_y  = layer[351:336];
-  assign \layer$144.res_tiles  = layer[365:352];
-  assign \layer$144.pad_value  = layer[373:366];
-  assign \layer$144.zero_in  = layer[381:374];
-  assign \layer$144.input_lo  = layer[389:382];
-  assign \layer$144.input_hi  = layer[397:390];
-  assign \layer$144.zero_out  = layer[405:398];
-  assign \layer$144.lo  = layer[413:406];
-  assign \layer$144.hi  = layer[421:414];
-  assign \layer$144.res_zero  = layer[429:422];
-  assign \layer$144.add_zero  = layer[437:430];
-  assign \layer$144.add_lo  = layer[445:438];
-  assign \layer$144.add_hi  = layer[453:446];
-  assign \layer$144.add_shift  = layer[459:454];
-  assign \layer$144.add_multiplier_a  = layer[483:460];
-  assign \layer$144.add_multiplier_b  = layer[507:484];
-  assign \layer$151.magic  = layer[7:0];
-  assign \layer$151.hold_weights  = layer[8];
-  assign \layer$151.maximum  = layer[9];
-  assign \layer$151.residual  = layer[10];
-  assign \layer$151.input_bank  = layer[12:11];
-  assign \layer$151.output_bank  = layer[14:13];
-  assign \layer$151.residual_bank  = layer[16:15];
-  assign \layer$151.stride  = layer[19:17];
-  assign \layer$151.dilation  = layer[22:20];
-  assign \layer$151.sub_block  = layer[26:23];
-  assign \layer$151.out_lane  = layer[31:27];
-  assign \layer$151.input_base  = layer[47:32];
-  assign \layer$151.input_step  = layer[63:48];
-  assign \layer$151.step_x  = layer[79:64];
-  assign \layer$151.step_y  = layer[95:80];
-  assign \layer$151.step_kx  = layer[111:96];
-  assign \layer$151.step_ky  = layer[127:112];
-  assign \layer$151.blocks  = layer[143:128];
-  assign \layer$151.origin_y  = layer[153:144];
-  assign \layer$151.origin_x  = layer[163:154];
-  assign \layer$151.kernel_h  = layer[169:164];
-  assign \layer$151.kernel_w  = layer[175:170];
-  assign \layer$151.in_h  = layer[184:176];
-  assign \layer$151.in_w  = layer[193:185];
-  assign \layer$151.co_tiles  = layer[207:194];
-  assign \layer$151.out_h  = layer[216:208];
-  assign \layer$151.out_w  = layer[225:217];
-  assign \layer$151.param_base  = layer[239:226];
-  assign \layer$151.weight_base  = layer[259:240];
-  assign \layer$151.out_step  = layer[271:260];
-  assign \layer$151.out_base  = layer[287:272];
-  assign \layer$151.lane_mask  = layer[303:288];
-  assign \layer$151.res_base  = layer[319:304];
-  assign \layer$151.res_step_x  = layer[335:320];
-  assign \layer$151.res_step_y  = layer[351:336];
-  assign \layer$151.res_tiles  = layer[365:352];
-  assign \layer$151.pad_value  = layer[373:366];
-  assign \layer$151.zero_in  = layer[381:374];
-  assign \layer$151.input_lo  = layer[389:382];
-  assign \layer$151.input_hi  = layer[397:390];
-  assign \layer$151.zero_out  = layer[405:398];
-  assign \layer$151.lo  = layer[413:406];
-  assign \layer$151.hi  = layer[421:414];
-  assign \layer$151.res_zero  = layer[429:422];
-  assign \layer$151.add_zero  = layer[437:430];
-  assign \layer$151.add_lo  = layer[445:438];
-  assign \layer$151.add_hi  = layer[453:446];
-  assign \layer$151.add_shift  = layer[459:454];
-  assign \layer$151.add_multiplier_a  = layer[483:460];
-  assign \layer$151.add_multiplier_b  = layer[507:484];
-  assign \word$156[0]  = feeder_word[7:0];
-  assign \word$156[1]  = feeder_word[15:8];
-  assign \word$156[2]  = feeder_word[23:16];
-  assign \word$156[3]  = feeder_word[31:24];
-  assign \word$156[4]  = feeder_word[39:32];
-  assign \word$156[5]  = feeder_word[47:40];
-  assign \word$156[6]  = feeder_word[55:48];
-  assign \word$156[7]  = feeder_word[63:56];
+  assign \layer$154.magic  = layer[15:0];
+  assign \layer$154.hold_weights  = layer[16];
+  assign \layer$154.maximum  = layer[17];
+  assign \layer$154.residual  = layer[18];
+  assign \layer$154.input_bank  = layer[20:19];
+  assign \layer$154.output_bank  = layer[22:21];
+  assign \layer$154.residual_bank  = layer[24:23];
+  assign \layer$154.stride  = layer[27:25];
+  assign \layer$154.dilation  = layer[30:28];
+  assign \layer$154.sub_block  = layer[34:31];
+  assign \layer$154.out_lane  = layer[39:35];
+  assign \layer$154.input_base  = layer[55:40];
+  assign \layer$154.input_step  = layer[71:56];
+  assign \layer$154.step_x  = layer[87:72];
+  assign \layer$154.step_y  = layer[103:88];
+  assign \layer$154.step_kx  = layer[119:104];
+  assign \layer$154.step_ky  = layer[135:120];
+  assign \layer$154.blocks  = layer[148:136];
+  assign \layer$154.origin_y  = layer[158:149];
+  assign \layer$154.origin_x  = layer[168:159];
+  assign \layer$154.kernel_h  = layer[173:169];
+  assign \layer$154.kernel_w  = layer[178:174];
+  assign \layer$154.in_h  = layer[187:179];
+  assign \layer$154.in_w  = layer[196:188];
+  assign \layer$154.co_tiles  = layer[210:197];
+  assign \layer$154.out_h  = layer[219:211];
+  assign \layer$154.out_w  = layer[228:220];
+  assign \layer$154.param_base  = layer[242:229];
+  assign \layer$154.weight_base  = layer[262:243];
+  assign \layer$154.out_step  = layer[274:263];
+  assign \layer$154.out_base  = layer[290:275];
+  assign \layer$154.lane_mask  = layer[306:291];
+  assign \layer$154.res_base  = layer[322:307];
+  assign \layer$154.res_step_x  = layer[338:323];
+  assign \layer$154.res_step_y  = layer[354:339];
+  assign \layer$154.res_tiles  = layer[368:355];
+  assign \layer$154.pad_value  = layer[376:369];
+  assign \layer$154.zero_in  = layer[384:377];
+  assign \layer$154.input_lo  = layer[392:385];
+  assign \layer$154.input_hi  = layer[400:393];
+  assign \layer$154.zero_out  = layer[408:401];
+  assign \layer$154.lo  = layer[416:409];
+  assign \layer$154.hi  = layer[424:417];
+  assign \layer$154.res_zero  = layer[432:425];
+  assign \layer$154.add_zero  = layer[440:433];
+  assign \layer$154.add_lo  = layer[448:441];
+  assign \layer$154.add_hi  = layer[456:449];
+  assign \layer$154.add_shift  = layer[462:457];
+  assign \layer$154.add_multiplier_a  = layer[486:463];
+  assign \layer$154.add_multiplier_b  = layer[510:487];
+  assign \layer$161.magic  = layer[15:0];
+  assign \layer$161.hold_weights  = layer[16];
+  assign \layer$161.maximum  = layer[17];
+  assign \layer$161.residual  = layer[18];
+  assign \layer$161.input_bank  = layer[20:19];
+  assign \layer$161.output_bank  = layer[22:21];
+  assign \layer$161.residual_bank  = layer[24:23];
+  assign \layer$161.stride  = layer[27:25];
+  assign \layer$161.dilation  = layer[30:28];
+  assign \layer$161.sub_block  = layer[34:31];
+  assign \layer$161.out_lane  = layer[39:35];
+  assign \layer$161.input_base  = layer[55:40];
+  assign \layer$161.input_step  = layer[71:56];
+  assign \layer$161.step_x  = layer[87:72];
+  assign \layer$161.step_y  = layer[103:88];
+  assign \layer$161.step_kx  = layer[119:104];
+  assign \layer$161.step_ky  = layer[135:120];
+  assign \layer$161.blocks  = layer[148:136];
+  assign \layer$161.origin_y  = layer[158:149];
+  assign \layer$161.origin_x  = layer[168:159];
+  assign \layer$161.kernel_h  = layer[173:169];
+  assign \layer$161.kernel_w  = layer[178:174];
+  assign \layer$161.in_h  = layer[187:179];
+  assign \layer$161.in_w  = layer[196:188];
+  assign \layer$161.co_tiles  = layer[210:197];
+  assign \layer$161.out_h  = layer[219:211];
+  assign \layer$161.out_w  = layer[228:220];
+  assign \layer$161.param_base  = layer[242:229];
+  assign \layer$161.weight_base  = layer[262:243];
+  assign \layer$161.out_step  = layer[274:263];
+  assign \layer$161.out_base  = layer[290:275];
+  assign \layer$161.lane_mask  = layer[306:291];
+  assign \layer$161.res_base  = layer[322:307];
+  assign \layer$161.res_step_x  = layer[338:323];
+  assign \layer$161.res_step_y  = layer[354:339];
+  assign \layer$161.res_tiles  = layer[368:355];
+  assign \layer$161.pad_value  = layer[376:369];
+  assign \layer$161.zero_in  = layer[384:377];
+  assign \layer$161.input_lo  = layer[392:385];
+  assign \layer$161.input_hi  = layer[400:393];
+  assign \layer$161.zero_out  = layer[408:401];
+  assign \layer$161.lo  = layer[416:409];
+  assign \layer$161.hi  = layer[424:417];
+  assign \layer$161.res_zero  = layer[432:425];
+  assign \layer$161.add_zero  = layer[440:433];
+  assign \layer$161.add_lo  = layer[448:441];
+  assign \layer$161.add_hi  = layer[456:449];
+  assign \layer$161.add_shift  = layer[462:457];
+  assign \layer$161.add_multiplier_a  = layer[486:463];
+  assign \layer$161.add_multiplier_b  = layer[510:487];
+  assign \word$166[0]  = feeder_word[7:0];
+  assign \word$166[1]  = feeder_word[15:8];
+  assign \word$166[2]  = feeder_word[23:16];
+  assign \word$166[3]  = feeder_word[31:24];
+  assign \word$166[4]  = feeder_word[39:32];
+  assign \word$166[5]  = feeder_word[47:40];
+  assign \word$166[6]  = feeder_word[55:48];
+  assign \word$166[7]  = feeder_word[63:56];
   assign \act[0]  = act[7:0];
   assign \act[1]  = act[15:8];
   assign \act[2]  = act[23:16];
@@ -2876,14 +3158,14 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \act[5]  = act[47:40];
   assign \act[6]  = act[55:48];
   assign \act[7]  = act[63:56];
-  assign \act$163[0]  = act[7:0];
-  assign \act$163[1]  = act[15:8];
-  assign \act$163[2]  = act[23:16];
-  assign \act$163[3]  = act[31:24];
-  assign \act$163[4]  = act[39:32];
-  assign \act$163[5]  = act[47:40];
-  assign \act$163[6]  = act[55:48];
-  assign \act$163[7]  = act[63:56];
+  assign \act$173[0]  = act[7:0];
+  assign \act$173[1]  = act[15:8];
+  assign \act$173[2]  = act[23:16];
+  assign \act$173[3]  = act[31:24];
+  assign \act$173[4]  = act[39:32];
+  assign \act$173[5]  = act[47:40];
+  assign \act$173[6]  = act[55:48];
+  assign \act$173[7]  = act[63:56];
   assign \weight[0]  = weight[7:0];
   assign \weight[1]  = weight[15:8];
   assign \weight[2]  = weight[23:16];
@@ -2900,56 +3182,56 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \weight_row[5]  = weight[47:40];
   assign \weight_row[6]  = weight[55:48];
   assign \weight_row[7]  = weight[63:56];
-  assign \layer$170.magic  = layer[7:0];
-  assign \layer$170.hold_weights  = layer[8];
-  assign \layer$170.maximum  = layer[9];
-  assign \layer$170.residual  = layer[10];
-  assign \layer$170.input_bank  = layer[12:11];
-  assign \layer$170.output_bank  = layer[14:13];
-  assign \layer$170.residual_bank  = layer[16:15];
-  assign \layer$170.stride  = layer[19:17];
-  assign \layer$170.dilation  = layer[22:20];
-  assign \layer$170.sub_block  = layer[26:23];
-  assign \layer$170.out_lane  = layer[31:27];
-  assign \layer$170.input_base  = layer[47:32];
-  assign \layer$170.input_step  = layer[63:48];
-  assign \layer$170.step_x  = layer[79:64];
-  assign \layer$170.step_y  = layer[95:80];
-  assign \layer$170.step_kx  = layer[111:96];
-  assign \layer$170.step_ky  = layer[127:112];
-  assign \layer$170.blocks  = layer[143:128];
-  assign \layer$170.origin_y  = layer[153:144];
-  assign \layer$170.origin_x  = layer[163:154];
-  assign \layer$170.kernel_h  = layer[169:164];
-  assign \layer$170.kernel_w  = layer[175:170];
-  assign \layer$170.in_h  = layer[184:176];
-  assign \layer$170.in_w  = layer[193:185];
-  assign \layer$170.co_tiles  = layer[207:194];
-  assign \layer$170.out_h  = layer[216:208];
-  assign \layer$170.out_w  = layer[225:217];
-  assign \layer$170.param_base  = layer[239:226];
-  assign \layer$170.weight_base  = layer[259:240];
-  assign \layer$170.out_step  = layer[271:260];
-  assign \layer$170.out_base  = layer[287:272];
-  assign \layer$170.lane_mask  = layer[303:288];
-  assign \layer$170.res_base  = layer[319:304];
-  assign \layer$170.res_step_x  = layer[335:320];
-  assign \layer$170.res_step_y  = layer[351:336];
-  assign \layer$170.res_tiles  = layer[365:352];
-  assign \layer$170.pad_value  = layer[373:366];
-  assign \layer$170.zero_in  = layer[381:374];
-  assign \layer$170.input_lo  = layer[389:382];
-  assign \layer$170.input_hi  = layer[397:390];
-  assign \layer$170.zero_out  = layer[405:398];
-  assign \layer$170.lo  = layer[413:406];
-  assign \layer$170.hi  = layer[421:414];
-  assign \layer$170.res_zero  = layer[429:422];
-  assign \layer$170.add_zero  = layer[437:430];
-  assign \layer$170.add_lo  = layer[445:438];
-  assign \layer$170.add_hi  = layer[453:446];
-  assign \layer$170.add_shift  = layer[459:454];
-  assign \layer$170.add_multiplier_a  = layer[483:460];
-  assign \layer$170.add_multiplier_b  = layer[507:484];
+  assign \layer$180.magic  = layer[15:0];
+  assign \layer$180.hold_weights  = layer[16];
+  assign \layer$180.maximum  = layer[17];
+  assign \layer$180.residual  = layer[18];
+  assign \layer$180.input_bank  = layer[20:19];
+  assign \layer$180.output_bank  = layer[22:21];
+  assign \layer$180.residual_bank  = layer[24:23];
+  assign \layer$180.stride  = layer[27:25];
+  assign \layer$180.dilation  = layer[30:28];
+  assign \layer$180.sub_block  = layer[34:31];
+  assign \layer$180.out_lane  = layer[39:35];
+  assign \layer$180.input_base  = layer[55:40];
+  assign \layer$180.input_step  = layer[71:56];
+  assign \layer$180.step_x  = layer[87:72];
+  assign \layer$180.step_y  = layer[103:88];
+  assign \layer$180.step_kx  = layer[119:104];
+  assign \layer$180.step_ky  = layer[135:120];
+  assign \layer$180.blocks  = layer[148:136];
+  assign \layer$180.origin_y  = layer[158:149];
+  assign \layer$180.origin_x  = layer[168:159];
+  assign \layer$180.kernel_h  = layer[173:169];
+  assign \layer$180.kernel_w  = layer[178:174];
+  assign \layer$180.in_h  = layer[187:179];
+  assign \layer$180.in_w  = layer[196:188];
+  assign \layer$180.co_tiles  = layer[210:197];
+  assign \layer$180.out_h  = layer[219:211];
+  assign \layer$180.out_w  = layer[228:220];
+  assign \layer$180.param_base  = layer[242:229];
+  assign \layer$180.weight_base  = layer[262:243];
+  assign \layer$180.out_step  = layer[274:263];
+  assign \layer$180.out_base  = layer[290:275];
+  assign \layer$180.lane_mask  = layer[306:291];
+  assign \layer$180.res_base  = layer[322:307];
+  assign \layer$180.res_step_x  = layer[338:323];
+  assign \layer$180.res_step_y  = layer[354:339];
+  assign \layer$180.res_tiles  = layer[368:355];
+  assign \layer$180.pad_value  = layer[376:369];
+  assign \layer$180.zero_in  = layer[384:377];
+  assign \layer$180.input_lo  = layer[392:385];
+  assign \layer$180.input_hi  = layer[400:393];
+  assign \layer$180.zero_out  = layer[408:401];
+  assign \layer$180.lo  = layer[416:409];
+  assign \layer$180.hi  = layer[424:417];
+  assign \layer$180.res_zero  = layer[432:425];
+  assign \layer$180.add_zero  = layer[440:433];
+  assign \layer$180.add_lo  = layer[448:441];
+  assign \layer$180.add_hi  = layer[456:449];
+  assign \layer$180.add_shift  = layer[462:457];
+  assign \layer$180.add_multiplier_a  = layer[486:463];
+  assign \layer$180.add_multiplier_b  = layer[510:487];
   assign \token.valid  = token[0];
   assign \token.start  = token[1];
   assign \token.end  = token[2];
@@ -2968,14 +3250,14 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \sums[5]  = sums[143:120];
   assign \sums[6]  = sums[167:144];
   assign \sums[7]  = sums[191:168];
-  assign \sums$174[0]  = sums[23:0];
-  assign \sums$174[1]  = sums[47:24];
-  assign \sums$174[2]  = sums[71:48];
-  assign \sums$174[3]  = sums[95:72];
-  assign \sums$174[4]  = sums[119:96];
-  assign \sums$174[5]  = sums[143:120];
-  assign \sums$174[6]  = sums[167:144];
-  assign \sums$174[7]  = sums[191:168];
+  assign \sums$184[0]  = sums[23:0];
+  assign \sums$184[1]  = sums[47:24];
+  assign \sums$184[2]  = sums[71:48];
+  assign \sums$184[3]  = sums[95:72];
+  assign \sums$184[4]  = sums[119:96];
+  assign \sums$184[5]  = sums[143:120];
+  assign \sums$184[6]  = sums[167:144];
+  assign \sums$184[7]  = sums[191:168];
   assign \residual[0]  = residual[7:0];
   assign \residual[1]  = residual[15:8];
   assign \residual[2]  = residual[23:16];
@@ -2992,163 +3274,163 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \codes[5]  = residual[47:40];
   assign \codes[6]  = residual[55:48];
   assign \codes[7]  = residual[63:56];
-  assign \layer$181.magic  = layer[7:0];
-  assign \layer$181.hold_weights  = layer[8];
-  assign \layer$181.maximum  = layer[9];
-  assign \layer$181.residual  = layer[10];
-  assign \layer$181.input_bank  = layer[12:11];
-  assign \layer$181.output_bank  = layer[14:13];
-  assign \layer$181.residual_bank  = layer[16:15];
-  assign \layer$181.stride  = layer[19:17];
-  assign \layer$181.dilation  = layer[22:20];
-  assign \layer$181.sub_block  = layer[26:23];
-  assign \layer$181.out_lane  = layer[31:27];
-  assign \layer$181.input_base  = layer[47:32];
-  assign \layer$181.input_step  = layer[63:48];
-  assign \layer$181.step_x  = layer[79:64];
-  assign \layer$181.step_y  = layer[95:80];
-  assign \layer$181.step_kx  = layer[111:96];
-  assign \layer$181.step_ky  = layer[127:112];
-  assign \layer$181.blocks  = layer[143:128];
-  assign \layer$181.origin_y  = layer[153:144];
-  assign \layer$181.origin_x  = layer[163:154];
-  assign \layer$181.kernel_h  = layer[169:164];
-  assign \layer$181.kernel_w  = layer[175:170];
-  assign \layer$181.in_h  = layer[184:176];
-  assign \layer$181.in_w  = layer[193:185];
-  assign \layer$181.co_tiles  = layer[207:194];
-  assign \layer$181.out_h  = layer[216:208];
-  assign \layer$181.out_w  = layer[225:217];
-  assign \layer$181.param_base  = layer[239:226];
-  assign \layer$181.weight_base  = layer[259:240];
-  assign \layer$181.out_step  = layer[271:260];
-  assign \layer$181.out_base  = layer[287:272];
-  assign \layer$181.lane_mask  = layer[303:288];
-  assign \layer$181.res_base  = layer[319:304];
-  assign \layer$181.res_step_x  = layer[335:320];
-  assign \layer$181.res_step_y  = layer[351:336];
-  assign \layer$181.res_tiles  = layer[365:352];
-  assign \layer$181.pad_value  = layer[373:366];
-  assign \layer$181.zero_in  = layer[381:374];
-  assign \layer$181.input_lo  = layer[389:382];
-  assign \layer$181.input_hi  = layer[397:390];
-  assign \layer$181.zero_out  = layer[405:398];
-  assign \layer$181.lo  = layer[413:406];
-  assign \layer$181.hi  = layer[421:414];
-  assign \layer$181.res_zero  = layer[429:422];
-  assign \layer$181.add_zero  = layer[437:430];
-  assign \layer$181.add_lo  = layer[445:438];
-  assign \layer$181.add_hi  = layer[453:446];
-  assign \layer$181.add_shift  = layer[459:454];
-  assign \layer$181.add_multiplier_a  = layer[483:460];
-  assign \layer$181.add_multiplier_b  = layer[507:484];
-  assign \token$183.valid  = \token$183 [0];
-  assign \token$183.start  = \token$183 [1];
-  assign \token$183.end  = \token$183 [2];
-  assign \token$183.first  = \token$183 [3];
-  assign \token$183.last  = \token$183 [4];
-  assign \residual_token.valid  = \token$183 [0];
-  assign \residual_token.start  = \token$183 [1];
-  assign \residual_token.end  = \token$183 [2];
-  assign \residual_token.first  = \token$183 [3];
-  assign \residual_token.last  = \token$183 [4];
-  assign \word$185[0]  = residual_word[7:0];
-  assign \word$185[1]  = residual_word[15:8];
-  assign \word$185[2]  = residual_word[23:16];
-  assign \word$185[3]  = residual_word[31:24];
-  assign \word$185[4]  = residual_word[39:32];
-  assign \word$185[5]  = residual_word[47:40];
-  assign \word$185[6]  = residual_word[55:48];
-  assign \word$185[7]  = residual_word[63:56];
-  assign \layer$186.magic  = layer[7:0];
-  assign \layer$186.hold_weights  = layer[8];
-  assign \layer$186.maximum  = layer[9];
-  assign \layer$186.residual  = layer[10];
-  assign \layer$186.input_bank  = layer[12:11];
-  assign \layer$186.output_bank  = layer[14:13];
-  assign \layer$186.residual_bank  = layer[16:15];
-  assign \layer$186.stride  = layer[19:17];
-  assign \layer$186.dilation  = layer[22:20];
-  assign \layer$186.sub_block  = layer[26:23];
-  assign \layer$186.out_lane  = layer[31:27];
-  assign \layer$186.input_base  = layer[47:32];
-  assign \layer$186.input_step  = layer[63:48];
-  assign \layer$186.step_x  = layer[79:64];
-  assign \layer$186.step_y  = layer[95:80];
-  assign \layer$186.step_kx  = layer[111:96];
-  assign \layer$186.step_ky  = layer[127:112];
-  assign \layer$186.blocks  = layer[143:128];
-  assign \layer$186.origin_y  = layer[153:144];
-  assign \layer$186.origin_x  = layer[163:154];
-  assign \layer$186.kernel_h  = layer[169:164];
-  assign \layer$186.kernel_w  = layer[175:170];
-  assign \layer$186.in_h  = layer[184:176];
-  assign \layer$186.in_w  = layer[193:185];
-  assign \layer$186.co_tiles  = layer[207:194];
-  assign \layer$186.out_h  = layer[216:208];
-  assign \layer$186.out_w  = layer[225:217];
-  assign \layer$186.param_base  = layer[239:226];
-  assign \layer$186.weight_base  = layer[259:240];
-  assign \layer$186.out_step  = layer[271:260];
-  assign \layer$186.out_base  = layer[287:272];
-  assign \layer$186.lane_mask  = layer[303:288];
-  assign \layer$186.res_base  = layer[319:304];
-  assign \layer$186.res_step_x  = layer[335:320];
-  assign \layer$186.res_step_y  = layer[351:336];
-  assign \layer$186.res_tiles  = layer[365:352];
-  assign \layer$186.pad_value  = layer[373:366];
-  assign \layer$186.zero_in  = layer[381:374];
-  assign \layer$186.input_lo  = layer[389:382];
-  assign \layer$186.input_hi  = layer[397:390];
-  assign \layer$186.zero_out  = layer[405:398];
-  assign \layer$186.lo  = layer[413:406];
-  assign \layer$186.hi  = layer[421:414];
-  assign \layer$186.res_zero  = layer[429:422];
-  assign \layer$186.add_zero  = layer[437:430];
-  assign \layer$186.add_lo  = layer[445:438];
-  assign \layer$186.add_hi  = layer[453:446];
-  assign \layer$186.add_shift  = layer[459:454];
-  assign \layer$186.add_multiplier_a  = layer[483:460];
-  assign \layer$186.add_multiplier_b  = layer[507:484];
-  assign \token$188.valid  = \token$188 [0];
-  assign \token$188.start  = \token$188 [1];
-  assign \token$188.end  = \token$188 [2];
-  assign \token$188.first  = \token$188 [3];
-  assign \token$188.last  = \token$188 [4];
-  assign \codes_token.valid  = \token$188 [0];
-  assign \codes_token.start  = \token$188 [1];
-  assign \codes_token.end  = \token$188 [2];
-  assign \codes_token.first  = \token$188 [3];
-  assign \codes_token.last  = \token$188 [4];
-  assign \codes$190[0]  = \codes$190 [7:0];
-  assign \codes$190[1]  = \codes$190 [15:8];
-  assign \codes$190[2]  = \codes$190 [23:16];
-  assign \codes$190[3]  = \codes$190 [31:24];
-  assign \codes$190[4]  = \codes$190 [39:32];
-  assign \codes$190[5]  = \codes$190 [47:40];
-  assign \codes$190[6]  = \codes$190 [55:48];
-  assign \codes$190[7]  = \codes$190 [63:56];
-  assign \codes$191[0]  = \codes$190 [7:0];
-  assign \codes$191[1]  = \codes$190 [15:8];
-  assign \codes$191[2]  = \codes$190 [23:16];
-  assign \codes$191[3]  = \codes$190 [31:24];
-  assign \codes$191[4]  = \codes$190 [39:32];
-  assign \codes$191[5]  = \codes$190 [47:40];
-  assign \codes$191[6]  = \codes$190 [55:48];
-  assign \codes$191[7]  = \codes$190 [63:56];
+  assign \layer$191.magic  = layer[15:0];
+  assign \layer$191.hold_weights  = layer[16];
+  assign \layer$191.maximum  = layer[17];
+  assign \layer$191.residual  = layer[18];
+  assign \layer$191.input_bank  = layer[20:19];
+  assign \layer$191.output_bank  = layer[22:21];
+  assign \layer$191.residual_bank  = layer[24:23];
+  assign \layer$191.stride  = layer[27:25];
+  assign \layer$191.dilation  = layer[30:28];
+  assign \layer$191.sub_block  = layer[34:31];
+  assign \layer$191.out_lane  = layer[39:35];
+  assign \layer$191.input_base  = layer[55:40];
+  assign \layer$191.input_step  = layer[71:56];
+  assign \layer$191.step_x  = layer[87:72];
+  assign \layer$191.step_y  = layer[103:88];
+  assign \layer$191.step_kx  = layer[119:104];
+  assign \layer$191.step_ky  = layer[135:120];
+  assign \layer$191.blocks  = layer[148:136];
+  assign \layer$191.origin_y  = layer[158:149];
+  assign \layer$191.origin_x  = layer[168:159];
+  assign \layer$191.kernel_h  = layer[173:169];
+  assign \layer$191.kernel_w  = layer[178:174];
+  assign \layer$191.in_h  = layer[187:179];
+  assign \layer$191.in_w  = layer[196:188];
+  assign \layer$191.co_tiles  = layer[210:197];
+  assign \layer$191.out_h  = layer[219:211];
+  assign \layer$191.out_w  = layer[228:220];
+  assign \layer$191.param_base  = layer[242:229];
+  assign \layer$191.weight_base  = layer[262:243];
+  assign \layer$191.out_step  = layer[274:263];
+  assign \layer$191.out_base  = layer[290:275];
+  assign \layer$191.lane_mask  = layer[306:291];
+  assign \layer$191.res_base  = layer[322:307];
+  assign \layer$191.res_step_x  = layer[338:323];
+  assign \layer$191.res_step_y  = layer[354:339];
+  assign \layer$191.res_tiles  = layer[368:355];
+  assign \layer$191.pad_value  = layer[376:369];
+  assign \layer$191.zero_in  = layer[384:377];
+  assign \layer$191.input_lo  = layer[392:385];
+  assign \layer$191.input_hi  = layer[400:393];
+  assign \layer$191.zero_out  = layer[408:401];
+  assign \layer$191.lo  = layer[416:409];
+  assign \layer$191.hi  = layer[424:417];
+  assign \layer$191.res_zero  = layer[432:425];
+  assign \layer$191.add_zero  = layer[440:433];
+  assign \layer$191.add_lo  = layer[448:441];
+  assign \layer$191.add_hi  = layer[456:449];
+  assign \layer$191.add_shift  = layer[462:457];
+  assign \layer$191.add_multiplier_a  = layer[486:463];
+  assign \layer$191.add_multiplier_b  = layer[510:487];
   assign \token$193.valid  = \token$193 [0];
   assign \token$193.start  = \token$193 [1];
   assign \token$193.end  = \token$193 [2];
   assign \token$193.first  = \token$193 [3];
   assign \token$193.last  = \token$193 [4];
-  assign \read_data$211[0]  = \read_data$211 [7:0];
-  assign \read_data$211[1]  = \read_data$211 [15:8];
-  assign \read_data$211[2]  = \read_data$211 [23:16];
-  assign \read_data$211[3]  = \read_data$211 [31:24];
-  assign \read_data$211[4]  = \read_data$211 [39:32];
-  assign \read_data$211[5]  = \read_data$211 [47:40];
-  assign \read_data$211[6]  = \read_data$211 [55:48];
-  assign \read_data$211[7]  = \read_data$211 [63:56];
+  assign \residual_token.valid  = \token$193 [0];
+  assign \residual_token.start  = \token$193 [1];
+  assign \residual_token.end  = \token$193 [2];
+  assign \residual_token.first  = \token$193 [3];
+  assign \residual_token.last  = \token$193 [4];
+  assign \word$195[0]  = residual_word[7:0];
+  assign \word$195[1]  = residual_word[15:8];
+  assign \word$195[2]  = residual_word[23:16];
+  assign \word$195[3]  = residual_word[31:24];
+  assign \word$195[4]  = residual_word[39:32];
+  assign \word$195[5]  = residual_word[47:40];
+  assign \word$195[6]  = residual_word[55:48];
+  assign \word$195[7]  = residual_word[63:56];
+  assign \layer$196.magic  = layer[15:0];
+  assign \layer$196.hold_weights  = layer[16];
+  assign \layer$196.maximum  = layer[17];
+  assign \layer$196.residual  = layer[18];
+  assign \layer$196.input_bank  = layer[20:19];
+  assign \layer$196.output_bank  = layer[22:21];
+  assign \layer$196.residual_bank  = layer[24:23];
+  assign \layer$196.stride  = layer[27:25];
+  assign \layer$196.dilation  = layer[30:28];
+  assign \layer$196.sub_block  = layer[34:31];
+  assign \layer$196.out_lane  = layer[39:35];
+  assign \layer$196.input_base  = layer[55:40];
+  assign \layer$196.input_step  = layer[71:56];
+  assign \layer$196.step_x  = layer[87:72];
+  assign \layer$196.step_y  = layer[103:88];
+  assign \layer$196.step_kx  = layer[119:104];
+  assign \layer$196.step_ky  = layer[135:120];
+  assign \layer$196.blocks  = layer[148:136];
+  assign \layer$196.origin_y  = layer[158:149];
+  assign \layer$196.origin_x  = layer[168:159];
+  assign \layer$196.kernel_h  = layer[173:169];
+  assign \layer$196.kernel_w  = layer[178:174];
+  assign \layer$196.in_h  = layer[187:179];
+  assign \layer$196.in_w  = layer[196:188];
+  assign \layer$196.co_tiles  = layer[210:197];
+  assign \layer$196.out_h  = layer[219:211];
+  assign \layer$196.out_w  = layer[228:220];
+  assign \layer$196.param_base  = layer[242:229];
+  assign \layer$196.weight_base  = layer[262:243];
+  assign \layer$196.out_step  = layer[274:263];
+  assign \layer$196.out_base  = layer[290:275];
+  assign \layer$196.lane_mask  = layer[306:291];
+  assign \layer$196.res_base  = layer[322:307];
+  assign \layer$196.res_step_x  = layer[338:323];
+  assign \layer$196.res_step_y  = layer[354:339];
+  assign \layer$196.res_tiles  = layer[368:355];
+  assign \layer$196.pad_value  = layer[376:369];
+  assign \layer$196.zero_in  = layer[384:377];
+  assign \layer$196.input_lo  = layer[392:385];
+  assign \layer$196.input_hi  = layer[400:393];
+  assign \layer$196.zero_out  = layer[408:401];
+  assign \layer$196.lo  = layer[416:409];
+  assign \layer$196.hi  = layer[424:417];
+  assign \layer$196.res_zero  = layer[432:425];
+  assign \layer$196.add_zero  = layer[440:433];
+  assign \layer$196.add_lo  = layer[448:441];
+  assign \layer$196.add_hi  = layer[456:449];
+  assign \layer$196.add_shift  = layer[462:457];
+  assign \layer$196.add_multiplier_a  = layer[486:463];
+  assign \layer$196.add_multiplier_b  = layer[510:487];
+  assign \token$198.valid  = \token$198 [0];
+  assign \token$198.start  = \token$198 [1];
+  assign \token$198.end  = \token$198 [2];
+  assign \token$198.first  = \token$198 [3];
+  assign \token$198.last  = \token$198 [4];
+  assign \codes_token.valid  = \token$198 [0];
+  assign \codes_token.start  = \token$198 [1];
+  assign \codes_token.end  = \token$198 [2];
+  assign \codes_token.first  = \token$198 [3];
+  assign \codes_token.last  = \token$198 [4];
+  assign \codes$200[0]  = \codes$200 [7:0];
+  assign \codes$200[1]  = \codes$200 [15:8];
+  assign \codes$200[2]  = \codes$200 [23:16];
+  assign \codes$200[3]  = \codes$200 [31:24];
+  assign \codes$200[4]  = \codes$200 [39:32];
+  assign \codes$200[5]  = \codes$200 [47:40];
+  assign \codes$200[6]  = \codes$200 [55:48];
+  assign \codes$200[7]  = \codes$200 [63:56];
+  assign \codes$201[0]  = \codes$200 [7:0];
+  assign \codes$201[1]  = \codes$200 [15:8];
+  assign \codes$201[2]  = \codes$200 [23:16];
+  assign \codes$201[3]  = \codes$200 [31:24];
+  assign \codes$201[4]  = \codes$200 [39:32];
+  assign \codes$201[5]  = \codes$200 [47:40];
+  assign \codes$201[6]  = \codes$200 [55:48];
+  assign \codes$201[7]  = \codes$200 [63:56];
+  assign \token$203.valid  = \token$203 [0];
+  assign \token$203.start  = \token$203 [1];
+  assign \token$203.end  = \token$203 [2];
+  assign \token$203.first  = \token$203 [3];
+  assign \token$203.last  = \token$203 [4];
+  assign \read_data$227[0]  = \read_data$227 [7:0];
+  assign \read_data$227[1]  = \read_data$227 [15:8];
+  assign \read_data$227[2]  = \read_data$227 [23:16];
+  assign \read_data$227[3]  = \read_data$227 [31:24];
+  assign \read_data$227[4]  = \read_data$227 [39:32];
+  assign \read_data$227[5]  = \read_data$227 [47:40];
+  assign \read_data$227[6]  = \read_data$227 [55:48];
+  assign \read_data$227[7]  = \read_data$227 [63:56];
   assign \token_0.valid  = token_0[0];
   assign \token_0.start  = token_0[1];
   assign \token_0.end  = token_0[2];
@@ -3194,78 +3476,78 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \token_8.end  = token_8[2];
   assign \token_8.first  = token_8[3];
   assign \token_8.last  = token_8[4];
-  assign \write_enable$137 [7] = \$376 ;
-  assign \write_enable$137 [6] = \$361 ;
-  assign \write_enable$137 [5] = \$346 ;
-  assign \write_enable$137 [4] = \$331 ;
-  assign \write_enable$137 [3] = \$316 ;
-  assign \write_enable$137 [2] = \$301 ;
-  assign \write_enable$137 [1] = \$286 ;
-  assign \write_enable$137 [0] = \$271 ;
-  assign \write_data$136 [63:56] = \$366 ;
-  assign \write_data$136 [55:48] = \$351 ;
-  assign \write_data$136 [47:40] = \$336 ;
-  assign \write_data$136 [39:32] = \$321 ;
-  assign \write_data$136 [31:24] = \$306 ;
-  assign \write_data$136 [23:16] = \$291 ;
-  assign \write_data$136 [15:8] = \$276 ;
-  assign \write_data$136 [7:0] = \$261 ;
-  assign \write_address$135 [95:84] = \$365 [11:0];
-  assign \write_address$135 [83:72] = \$350 [11:0];
-  assign \write_address$135 [71:60] = \$335 [11:0];
-  assign \write_address$135 [59:48] = \$320 [11:0];
-  assign \write_address$135 [47:36] = \$305 [11:0];
-  assign \write_address$135 [35:24] = \$290 [11:0];
-  assign \write_address$135 [23:12] = \$275 [11:0];
-  assign \write_address$135 [11:0] = \$260 [11:0];
-  assign \read_address$134 [95:84] = \$364 [11:0];
-  assign \read_address$134 [83:72] = \$349 [11:0];
-  assign \read_address$134 [71:60] = \$334 [11:0];
-  assign \read_address$134 [59:48] = \$319 [11:0];
-  assign \read_address$134 [47:36] = \$304 [11:0];
-  assign \read_address$134 [35:24] = \$289 [11:0];
-  assign \read_address$134 [23:12] = \$274 [11:0];
-  assign \read_address$134 [11:0] = \$259 [11:0];
-  assign \write_enable$132 [7] = \$253 ;
-  assign \write_enable$132 [6] = \$238 ;
-  assign \write_enable$132 [5] = \$223 ;
-  assign \write_enable$132 [4] = \$208 ;
-  assign \write_enable$132 [3] = \$193 ;
-  assign \write_enable$132 [2] = \$178 ;
-  assign \write_enable$132 [1] = \$163 ;
-  assign \write_enable$132 [0] = \$148 ;
-  assign \write_data$130 [63:56] = \$243 ;
-  assign \write_data$130 [55:48] = \$228 ;
-  assign \write_data$130 [47:40] = \$213 ;
-  assign \write_data$130 [39:32] = \$198 ;
-  assign \write_data$130 [31:24] = \$183 ;
-  assign \write_data$130 [23:16] = \$168 ;
-  assign \write_data$130 [15:8] = \$153 ;
-  assign \write_data$130 [7:0] = \$138 ;
-  assign \write_address$128 [95:84] = \$242 [11:0];
-  assign \write_address$128 [83:72] = \$227 [11:0];
-  assign \write_address$128 [71:60] = \$212 [11:0];
-  assign \write_address$128 [59:48] = \$197 [11:0];
-  assign \write_address$128 [47:36] = \$182 [11:0];
-  assign \write_address$128 [35:24] = \$167 [11:0];
-  assign \write_address$128 [23:12] = \$152 [11:0];
-  assign \write_address$128 [11:0] = \$137 [11:0];
-  assign \read_address$124 [95:84] = \$241 [11:0];
-  assign \read_address$124 [83:72] = \$226 [11:0];
-  assign \read_address$124 [71:60] = \$211 [11:0];
-  assign \read_address$124 [59:48] = \$196 [11:0];
-  assign \read_address$124 [47:36] = \$181 [11:0];
-  assign \read_address$124 [35:24] = \$166 [11:0];
-  assign \read_address$124 [23:12] = \$151 [11:0];
-  assign \read_address$124 [11:0] = \$136 [11:0];
-  assign write_enable[7] = \$129 ;
-  assign write_enable[6] = \$123 ;
-  assign write_enable[5] = \$117 ;
-  assign write_enable[4] = \$111 ;
-  assign write_enable[3] = \$105 ;
-  assign write_enable[2] = \$99 ;
-  assign write_enable[1] = \$93 ;
-  assign write_enable[0] = \$87 ;
+  assign \write_enable$147 [7] = \$401 ;
+  assign \write_enable$147 [6] = \$386 ;
+  assign \write_enable$147 [5] = \$371 ;
+  assign \write_enable$147 [4] = \$356 ;
+  assign \write_enable$147 [3] = \$341 ;
+  assign \write_enable$147 [2] = \$326 ;
+  assign \write_enable$147 [1] = \$311 ;
+  assign \write_enable$147 [0] = \$296 ;
+  assign \write_data$146 [63:56] = \$391 ;
+  assign \write_data$146 [55:48] = \$376 ;
+  assign \write_data$146 [47:40] = \$361 ;
+  assign \write_data$146 [39:32] = \$346 ;
+  assign \write_data$146 [31:24] = \$331 ;
+  assign \write_data$146 [23:16] = \$316 ;
+  assign \write_data$146 [15:8] = \$301 ;
+  assign \write_data$146 [7:0] = \$286 ;
+  assign \write_address$145 [95:84] = \$390 [11:0];
+  assign \write_address$145 [83:72] = \$375 [11:0];
+  assign \write_address$145 [71:60] = \$360 [11:0];
+  assign \write_address$145 [59:48] = \$345 [11:0];
+  assign \write_address$145 [47:36] = \$330 [11:0];
+  assign \write_address$145 [35:24] = \$315 [11:0];
+  assign \write_address$145 [23:12] = \$300 [11:0];
+  assign \write_address$145 [11:0] = \$285 [11:0];
+  assign \read_address$144 [95:84] = \$389 [11:0];
+  assign \read_address$144 [83:72] = \$374 [11:0];
+  assign \read_address$144 [71:60] = \$359 [11:0];
+  assign \read_address$144 [59:48] = \$344 [11:0];
+  assign \read_address$144 [47:36] = \$329 [11:0];
+  assign \read_address$144 [35:24] = \$314 [11:0];
+  assign \read_address$144 [23:12] = \$299 [11:0];
+  assign \read_address$144 [11:0] = \$284 [11:0];
+  assign \write_enable$142 [7] = \$278 ;
+  assign \write_enable$142 [6] = \$263 ;
+  assign \write_enable$142 [5] = \$248 ;
+  assign \write_enable$142 [4] = \$233 ;
+  assign \write_enable$142 [3] = \$218 ;
+  assign \write_enable$142 [2] = \$203 ;
+  assign \write_enable$142 [1] = \$188 ;
+  assign \write_enable$142 [0] = \$173 ;
+  assign \write_data$140 [63:56] = \$268 ;
+  assign \write_data$140 [55:48] = \$253 ;
+  assign \write_data$140 [47:40] = \$238 ;
+  assign \write_data$140 [39:32] = \$223 ;
+  assign \write_data$140 [31:24] = \$208 ;
+  assign \write_data$140 [23:16] = \$193 ;
+  assign \write_data$140 [15:8] = \$178 ;
+  assign \write_data$140 [7:0] = \$163 ;
+  assign \write_address$138 [95:84] = \$267 [11:0];
+  assign \write_address$138 [83:72] = \$252 [11:0];
+  assign \write_address$138 [71:60] = \$237 [11:0];
+  assign \write_address$138 [59:48] = \$222 [11:0];
+  assign \write_address$138 [47:36] = \$207 [11:0];
+  assign \write_address$138 [35:24] = \$192 [11:0];
+  assign \write_address$138 [23:12] = \$177 [11:0];
+  assign \write_address$138 [11:0] = \$162 [11:0];
+  assign \read_address$134 [95:84] = \$266 [11:0];
+  assign \read_address$134 [83:72] = \$251 [11:0];
+  assign \read_address$134 [71:60] = \$236 [11:0];
+  assign \read_address$134 [59:48] = \$221 [11:0];
+  assign \read_address$134 [47:36] = \$206 [11:0];
+  assign \read_address$134 [35:24] = \$191 [11:0];
+  assign \read_address$134 [23:12] = \$176 [11:0];
+  assign \read_address$134 [11:0] = \$161 [11:0];
+  assign write_enable[7] = \$154 ;
+  assign write_enable[6] = \$148 ;
+  assign write_enable[5] = \$142 ;
+  assign write_enable[4] = \$136 ;
+  assign write_enable[3] = \$130 ;
+  assign write_enable[2] = \$124 ;
+  assign write_enable[1] = \$118 ;
+  assign write_enable[0] = \$112 ;
   assign write_data[63:56] = host__data[31:24];
   assign write_data[55:48] = host__data[23:16];
   assign write_data[47:40] = host__data[15:8];
@@ -3282,23 +3564,23 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign write_address[47:32] = host__address[18:3];
   assign write_address[31:16] = host__address[18:3];
   assign write_address[15:0] = host__address[18:3];
-  assign read_address[127:112] = \$124 [15:0];
-  assign read_address[111:96] = \$118 [15:0];
-  assign read_address[95:80] = \$112 [15:0];
-  assign read_address[79:64] = \$106 [15:0];
-  assign read_address[63:48] = \$100 [15:0];
-  assign read_address[47:32] = \$94 [15:0];
-  assign read_address[31:16] = \$88 [15:0];
-  assign read_address[15:0] = \$82 [15:0];
-  assign parameter_slot_2[31:16] = \$signature__data$115 [31:16];
-  assign parameter_slot_2[15:0] = \$signature__data$115 [15:0];
-  assign parameter_slot_1[31:24] = { 2'h0, \$signature__data$110 [21:16] };
-  assign parameter_slot_1[23:0] = { 8'h00, \$signature__data$110 [15:0] };
-  assign parameters[77:62] = \$signature__data$115 [31:16];
-  assign parameters[61:46] = \$signature__data$115 [15:0];
-  assign parameters[29:24] = \$signature__data$110 [21:16];
-  assign parameters[45:30] = \$signature__data$110 [15:0];
-  assign parameters[23:0] = \$signature__data$105 ;
+  assign read_address[127:112] = \$149 [15:0];
+  assign read_address[111:96] = \$143 [15:0];
+  assign read_address[95:80] = \$137 [15:0];
+  assign read_address[79:64] = \$131 [15:0];
+  assign read_address[63:48] = \$125 [15:0];
+  assign read_address[47:32] = \$119 [15:0];
+  assign read_address[31:16] = \$113 [15:0];
+  assign read_address[15:0] = \$107 [15:0];
+  assign parameter_slot_2[31:16] = \$signature__data$125 [31:16];
+  assign parameter_slot_2[15:0] = \$signature__data$125 [15:0];
+  assign parameter_slot_1[31:24] = { 2'h0, \$signature__data$120 [21:16] };
+  assign parameter_slot_1[23:0] = { 8'h00, \$signature__data$120 [15:0] };
+  assign parameters[77:62] = \$signature__data$125 [31:16];
+  assign parameters[61:46] = \$signature__data$125 [15:0];
+  assign parameters[29:24] = \$signature__data$120 [21:16];
+  assign parameters[45:30] = \$signature__data$120 [15:0];
+  assign parameters[23:0] = \$signature__data$115 ;
   assign \$2  = 1'h0;
   assign \$3  = 1'h1;
   assign \$4  = host__write;
@@ -3313,24 +3595,46 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \$22  = host__write;
   assign \$24  = \$23 ;
   assign \$28  = \$27 ;
-  assign \$31  = 1'h0;
-  assign \$32  = 1'h1;
-  assign \$33  = host__write;
-  assign \$34  = 1'h0;
-  assign \$35  = 1'h1;
-  assign \$36  = host__write;
-  assign \$109  = host__address[2];
-  assign \$115  = host__address[2];
-  assign \$121  = host__address[2];
-  assign \$127  = host__address[2];
-  assign \$203  = host__address[2];
-  assign \$218  = host__address[2];
-  assign \$233  = host__address[2];
-  assign \$248  = host__address[2];
-  assign \$326  = host__address[2];
-  assign \$341  = host__address[2];
-  assign \$356  = host__address[2];
-  assign \$371  = host__address[2];
+  assign \$32  = \$31 ;
+  assign \$35  = 1'h0;
+  assign \$36  = 1'h1;
+  assign \$37  = host__write;
+  assign \$38  = 1'h0;
+  assign \$39  = 1'h1;
+  assign \$40  = host__write;
+  assign \$41  = 1'h0;
+  assign \$42  = 1'h1;
+  assign \$43  = host__write;
+  assign \$44  = 1'h0;
+  assign \$45  = 1'h1;
+  assign \$46  = host__write;
+  assign \$47  = 1'h0;
+  assign \$48  = 1'h1;
+  assign \$49  = host__write;
+  assign \$50  = 1'h0;
+  assign \$51  = 1'h1;
+  assign \$52  = host__write;
+  assign \$53  = 1'h0;
+  assign \$54  = 1'h1;
+  assign \$55  = host__write;
+  assign \$56  = 1'h0;
+  assign \$57  = 1'h1;
+  assign \$58  = host__write;
+  assign \$59  = 1'h0;
+  assign \$60  = 1'h1;
+  assign \$61  = host__write;
+  assign \$134  = host__address[2];
+  assign \$140  = host__address[2];
+  assign \$146  = host__address[2];
+  assign \$152  = host__address[2];
+  assign \$228  = host__address[2];
+  assign \$243  = host__address[2];
+  assign \$258  = host__address[2];
+  assign \$273  = host__address[2];
+  assign \$351  = host__address[2];
+  assign \$366  = host__address[2];
+  assign \$381  = host__address[2];
+  assign \$396  = host__address[2];
 endmodule
 
 module \holdfast_8x8_guard.activations_0 (rst, read_address, write_address, write_data, write_enable, read_data, clk);
@@ -13654,112 +13958,143 @@ module \holdfast_8x8_guard.axi (s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_a
   assign step = \$1 [2:0];
 endmodule
 
-module \holdfast_8x8_guard.feeder (rst, token, done, load_next, address, sub_block, pad, layer, go, stop, clk);
+module \holdfast_8x8_guard.feeder (rst, streaming, stall_weights, stall_memory, stall_writeback, token, done, load_next, address, sub_block, pad, layer, go, stop, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$69  = 0;
   wire \$1 ;
   wire \$10 ;
-  wire [9:0] \$100 ;
+  wire \$100 ;
   wire \$101 ;
-  wire \$102 ;
-  wire [16:0] \$103 ;
+  wire [5:0] \$102 ;
+  wire \$103 ;
   wire \$104 ;
-  wire [6:0] \$105 ;
+  wire \$105 ;
   wire \$106 ;
-  wire \$107 ;
-  wire [6:0] \$108 ;
-  wire \$109 ;
+  wire [13:0] \$107 ;
+  wire \$108 ;
+  wire [5:0] \$109 ;
   wire \$11 ;
   wire \$110 ;
-  wire [16:0] \$111 ;
-  wire \$112 ;
-  wire [6:0] \$113 ;
+  wire \$111 ;
+  wire [5:0] \$112 ;
+  wire \$113 ;
   wire \$114 ;
-  wire \$115 ;
-  wire [6:0] \$116 ;
+  wire [14:0] \$115 ;
+  wire \$116 ;
   wire \$117 ;
   wire \$118 ;
-  wire [14:0] \$119 ;
+  wire \$119 ;
   wire \$12 ;
-  wire \$120 ;
-  wire \$121 ;
-  wire \$122 ;
-  wire [4:0] \$123 ;
+  wire [9:0] \$120 ;
+  wire [10:0] \$121 ;
+  wire [16:0] \$122 ;
+  wire [9:0] \$123 ;
   wire \$124 ;
-  wire \$125 ;
-  wire \$126 ;
-  wire \$127 ;
-  wire [3:0] \$128 ;
-  wire [16:0] \$129 ;
+  wire [9:0] \$125 ;
+  wire [10:0] \$126 ;
+  wire [16:0] \$127 ;
+  wire [16:0] \$128 ;
+  wire [9:0] \$129 ;
   wire \$13 ;
-  wire [16:0] \$130 ;
-  wire \$131 ;
-  wire [6:0] \$132 ;
-  wire [10:0] \$133 ;
-  wire [10:0] \$134 ;
-  wire [6:0] \$135 ;
-  wire \$136 ;
-  wire [6:0] \$137 ;
-  wire [10:0] \$138 ;
-  wire [10:0] \$139 ;
+  wire \$130 ;
+  wire [9:0] \$131 ;
+  wire \$132 ;
+  wire \$133 ;
+  wire [13:0] \$134 ;
+  wire \$135 ;
+  wire [5:0] \$136 ;
+  wire \$137 ;
+  wire \$138 ;
+  wire [5:0] \$139 ;
   wire [2:0] \$14 ;
-  wire [6:0] \$140 ;
+  wire \$140 ;
   wire \$141 ;
-  wire [14:0] \$142 ;
-  reg [4:0] \$143 ;
-  reg \$144 ;
-  reg \$145 ;
-  reg [15:0] \$146 ;
-  reg \$147 ;
-  reg \$148 ;
-  reg [8:0] \$149 ;
+  wire [13:0] \$142 ;
+  wire \$143 ;
+  wire [5:0] \$144 ;
+  wire \$145 ;
+  wire \$146 ;
+  wire [5:0] \$147 ;
+  wire \$148 ;
+  wire \$149 ;
   wire \$15 ;
-  reg [9:0] \$150 ;
-  reg [15:0] \$151 ;
-  reg [8:0] \$152 ;
-  reg [9:0] \$153 ;
-  reg [15:0] \$154 ;
-  reg \$155 ;
-  reg [2:0] \$156 ;
-  reg \$157 ;
-  reg [3:0] \$158 ;
-  reg [15:0] \$159 ;
-  wire [9:0] \$16 ;
-  reg [15:0] \$160 ;
-  reg \$161 ;
-  reg [5:0] \$162 ;
-  reg [15:0] \$163 ;
-  reg [9:0] \$164 ;
-  reg [5:0] \$165 ;
-  reg [15:0] \$166 ;
-  reg [9:0] \$167 ;
-  reg [13:0] \$168 ;
-  reg [15:0] \$169 ;
+  wire [14:0] \$150 ;
+  wire \$151 ;
+  wire \$152 ;
+  wire \$153 ;
+  wire [4:0] \$154 ;
+  wire \$155 ;
+  wire \$156 ;
+  wire \$157 ;
+  wire \$158 ;
+  wire [3:0] \$159 ;
+  wire \$16 ;
+  wire [13:0] \$160 ;
+  wire [13:0] \$161 ;
+  wire \$162 ;
+  wire [5:0] \$163 ;
+  wire [10:0] \$164 ;
+  wire [10:0] \$165 ;
+  wire [5:0] \$166 ;
+  wire \$167 ;
+  wire [5:0] \$168 ;
+  wire [10:0] \$169 ;
   wire \$17 ;
-  wire [9:0] \$18 ;
+  wire [10:0] \$170 ;
+  wire [5:0] \$171 ;
+  wire \$172 ;
+  wire [14:0] \$173 ;
+  reg [4:0] \$174 ;
+  reg \$175 ;
+  reg \$176 ;
+  reg [15:0] \$177 ;
+  reg \$178 ;
+  reg \$179 ;
+  wire \$18 ;
+  reg [8:0] \$180 ;
+  reg [9:0] \$181 ;
+  reg [15:0] \$182 ;
+  reg [8:0] \$183 ;
+  reg [9:0] \$184 ;
+  reg [15:0] \$185 ;
+  reg \$186 ;
+  reg [2:0] \$187 ;
+  reg \$188 ;
+  reg [3:0] \$189 ;
   wire \$19 ;
-  wire [16:0] \$2 ;
-  wire \$20 ;
-  wire [16:0] \$21 ;
-  wire \$22 ;
-  wire [6:0] \$23 ;
+  reg [15:0] \$190 ;
+  reg [12:0] \$191 ;
+  reg \$192 ;
+  reg [4:0] \$193 ;
+  reg [15:0] \$194 ;
+  reg [9:0] \$195 ;
+  reg [4:0] \$196 ;
+  reg [15:0] \$197 ;
+  reg [9:0] \$198 ;
+  reg [13:0] \$199 ;
+  wire [13:0] \$2 ;
+  wire [13:0] \$20 ;
+  reg [15:0] \$200 ;
+  wire \$21 ;
+  wire [5:0] \$22 ;
+  wire \$23 ;
   wire \$24 ;
-  wire \$25 ;
-  wire [6:0] \$26 ;
+  wire [5:0] \$25 ;
+  wire \$26 ;
   wire \$27 ;
   wire \$28 ;
   wire \$29 ;
   wire \$3 ;
   wire \$30 ;
   wire \$31 ;
-  wire [4:0] \$32 ;
-  wire \$33 ;
-  wire [16:0] \$34 ;
-  wire [16:0] \$35 ;
+  wire \$32 ;
+  wire [13:0] \$33 ;
+  wire \$34 ;
+  wire [5:0] \$35 ;
   wire \$36 ;
-  wire [6:0] \$37 ;
-  wire \$38 ;
-  wire [6:0] \$39 ;
-  wire [6:0] \$4 ;
+  wire \$37 ;
+  wire [5:0] \$38 ;
+  wire \$39 ;
+  wire [5:0] \$4 ;
   wire \$40 ;
   wire \$41 ;
   wire \$42 ;
@@ -13767,68 +14102,68 @@ module \holdfast_8x8_guard.feeder (rst, token, done, load_next, address, sub_blo
   wire \$44 ;
   wire \$45 ;
   wire \$46 ;
-  wire \$47 ;
-  wire [9:0] \$48 ;
-  wire \$49 ;
+  wire [9:0] \$47 ;
+  wire \$48 ;
+  wire [9:0] \$49 ;
   wire \$5 ;
-  wire [9:0] \$50 ;
+  wire \$50 ;
   wire \$51 ;
-  wire \$52 ;
+  wire [13:0] \$52 ;
   wire \$53 ;
-  wire \$54 ;
-  wire [16:0] \$55 ;
+  wire [5:0] \$54 ;
+  wire \$55 ;
   wire \$56 ;
-  wire [6:0] \$57 ;
+  wire [5:0] \$57 ;
   wire \$58 ;
   wire \$59 ;
   wire \$6 ;
-  wire [6:0] \$60 ;
+  wire \$60 ;
   wire \$61 ;
   wire \$62 ;
-  wire \$63 ;
+  wire [4:0] \$63 ;
   wire \$64 ;
-  wire \$65 ;
-  wire [16:0] \$66 ;
+  wire [16:0] \$65 ;
+  wire [13:0] \$66 ;
   wire \$67 ;
-  wire [6:0] \$68 ;
+  wire [5:0] \$68 ;
   wire \$69 ;
-  wire [6:0] \$7 ;
-  wire \$70 ;
-  wire [6:0] \$71 ;
+  wire [5:0] \$7 ;
+  wire [5:0] \$70 ;
+  wire \$71 ;
   wire \$72 ;
   wire \$73 ;
   wire \$74 ;
   wire \$75 ;
-  wire [16:0] \$76 ;
+  wire \$76 ;
   wire \$77 ;
-  wire [6:0] \$78 ;
-  wire \$79 ;
+  wire \$78 ;
+  wire [9:0] \$79 ;
   wire \$8 ;
   wire \$80 ;
-  wire [6:0] \$81 ;
+  wire [9:0] \$81 ;
   wire \$82 ;
   wire \$83 ;
-  wire [14:0] \$84 ;
+  wire \$84 ;
   wire \$85 ;
-  wire \$86 ;
+  wire [13:0] \$86 ;
   wire \$87 ;
-  wire \$88 ;
-  wire [9:0] \$89 ;
+  wire [5:0] \$88 ;
+  wire \$89 ;
   wire \$9 ;
-  wire [10:0] \$90 ;
-  wire [16:0] \$91 ;
-  wire [9:0] \$92 ;
+  wire \$90 ;
+  wire [5:0] \$91 ;
+  wire \$92 ;
   wire \$93 ;
-  wire [9:0] \$94 ;
-  wire [10:0] \$95 ;
-  wire [16:0] \$96 ;
-  wire [16:0] \$97 ;
-  wire [9:0] \$98 ;
-  wire \$99 ;
+  wire \$94 ;
+  wire \$95 ;
+  wire \$96 ;
+  wire [13:0] \$97 ;
+  wire \$98 ;
+  wire [5:0] \$99 ;
   output [15:0] address;
   reg [15:0] address = 16'h0000;
   reg [15:0] base;
-  reg [15:0] block = 16'h0000;
+  reg [12:0] block = 13'h0000;
   input clk;
   wire clk;
   reg [8:0] column = 9'h000;
@@ -13841,17 +14176,17 @@ module \holdfast_8x8_guard.feeder (rst, token, done, load_next, address, sub_blo
   wire go;
   wire [3:0] interval;
   reg [15:0] kernel_address = 16'h0000;
-  reg [5:0] kernel_column = 6'h00;
-  reg [5:0] kernel_row = 6'h00;
-  input [507:0] layer;
-  wire [507:0] layer;
+  reg [4:0] kernel_column = 5'h00;
+  reg [4:0] kernel_row = 5'h00;
+  input [510:0] layer;
+  wire [510:0] layer;
   wire [7:0] \layer.add_hi ;
   wire [7:0] \layer.add_lo ;
   wire [23:0] \layer.add_multiplier_a ;
   wire [23:0] \layer.add_multiplier_b ;
   wire [5:0] \layer.add_shift ;
   wire [7:0] \layer.add_zero ;
-  wire [15:0] \layer.blocks ;
+  wire [12:0] \layer.blocks ;
   wire [13:0] \layer.co_tiles ;
   wire [2:0] \layer.dilation ;
   wire [7:0] \layer.hi ;
@@ -13863,11 +14198,11 @@ module \holdfast_8x8_guard.feeder (rst, token, done, load_next, address, sub_blo
   wire [7:0] \layer.input_hi ;
   wire [7:0] \layer.input_lo ;
   wire [15:0] \layer.input_step ;
-  wire [5:0] \layer.kernel_h ;
-  wire [5:0] \layer.kernel_w ;
+  wire [4:0] \layer.kernel_h ;
+  wire [4:0] \layer.kernel_w ;
   wire [15:0] \layer.lane_mask ;
   wire [7:0] \layer.lo ;
-  wire [7:0] \layer.magic ;
+  wire [15:0] \layer.magic ;
   wire \layer.maximum ;
   wire [9:0] \layer.origin_x ;
   wire [9:0] \layer.origin_y ;
@@ -13907,12 +14242,20 @@ module \holdfast_8x8_guard.feeder (rst, token, done, load_next, address, sub_blo
   reg [15:0] row_address = 16'h0000;
   input rst;
   wire rst;
+  output stall_memory;
+  wire stall_memory;
+  output stall_weights;
+  wire stall_weights;
+  output stall_writeback;
+  wire stall_writeback;
   reg [15:0] step;
   input stop;
   wire stop;
+  output streaming;
+  wire streaming;
   output sub_block;
   reg sub_block = 1'h0;
-  reg \sub_block$28  = 1'h0;
+  reg \sub_block$32  = 1'h0;
   reg [15:0] tile_address = 16'h0000;
   wire [15:0] tile_base;
   wire tile_over;
@@ -13929,215 +14272,250 @@ module \holdfast_8x8_guard.feeder (rst, token, done, load_next, address, sub_blo
   reg [9:0] x_tile = 10'h000;
   reg [9:0] y = 10'h000;
   reg [9:0] y_tile = 10'h000;
-  assign \$1  = ~ layer[8];
-  assign \$2  = layer[143:128] - 1'h1;
+  assign \$1  = ~ layer[16];
+  assign \$2  = layer[148:136] - 1'h1;
   assign \$3  = block == \$2 ;
-  assign \$4  = layer[175:170] - 1'h1;
+  assign \$4  = layer[178:174] - 1'h1;
   assign \$5  = kernel_column == \$4 ;
   assign \$6  = \$3  & \$5 ;
-  assign \$7  = layer[169:164] - 1'h1;
+  assign \$7  = layer[173:169] - 1'h1;
   assign \$8  = kernel_row == \$7 ;
   assign \$9  = \$6  & \$8 ;
   assign \$10  = \$1  | \$9 ;
-  assign \$11  = layer[225:217] == 1'h1;
-  assign \$12  = layer[216:208] == 1'h1;
+  assign \$11  = layer[228:220] == 1'h1;
+  assign \$12  = layer[219:211] == 1'h1;
   assign \$13  = \$11  & \$12 ;
   assign \$14  = \$13  ? 3'h1 : 3'h4;
   assign interval = \$10  ? 4'h8 : { 1'h0, \$14  };
-  assign \$15  = ! gap;
-  assign \$16  = layer[225:217] - 1'h1;
-  assign \$17  = column == \$16 ;
-  assign \$18  = layer[216:208] - 1'h1;
-  assign \$19  = row == \$18 ;
-  assign \$20  = \$17  & \$19 ;
-  assign \$21  = layer[143:128] - 1'h1;
-  assign \$22  = block == \$21 ;
-  assign \$23  = layer[175:170] - 1'h1;
-  assign \$24  = kernel_column == \$23 ;
-  assign \$25  = \$22  & \$24 ;
-  assign \$26  = layer[169:164] - 1'h1;
-  assign \$27  = kernel_row == \$26 ;
-  assign \$28  = \$25  & \$27 ;
-  assign \$29  = ~ \$28 ;
-  assign \$30  = \$20  & \$29 ;
-  assign tile_over = waiting ? \$15  : \$30 ;
-  assign \$31  = walking & tile_over;
-  assign \$32  = interval - 1'h1;
-  assign \$33  = $signed({ 1'h0, elapsed }) >= $signed(\$32 );
-  assign next_tile = \$31  & \$33 ;
-  assign \$34  = base + step;
-  assign \$35  = layer[143:128] - 1'h1;
-  assign \$36  = block == \$35 ;
-  assign \$37  = layer[175:170] - 1'h1;
-  assign \$38  = kernel_column == \$37 ;
-  assign \$39  = layer[169:164] - 1'h1;
-  assign \$40  = kernel_row == \$39 ;
-  assign \$41  = ~ waiting;
-  assign \$42  = walking & \$41 ;
-  assign \$43  = x >= layer[193:185];
-  assign \$44  = y >= layer[184:176];
-  assign \$45  = \$43  | \$44 ;
-  assign \$46  = | { row, column };
-  assign \$47  = ~ \$46 ;
-  assign \$48  = layer[225:217] - 1'h1;
-  assign \$49  = column == \$48 ;
-  assign \$50  = layer[216:208] - 1'h1;
-  assign \$51  = row == \$50 ;
-  assign \$52  = \$49  & \$51 ;
-  assign \$53  = | { kernel_row, kernel_column, block };
-  assign \$54  = ~ \$53 ;
-  assign \$55  = layer[143:128] - 1'h1;
-  assign \$56  = block == \$55 ;
-  assign \$57  = layer[175:170] - 1'h1;
-  assign \$58  = kernel_column == \$57 ;
+  assign \$15  = ~ waiting;
+  assign streaming = walking & \$15 ;
+  assign \$16  = walking & waiting;
+  assign \$17  = elapsed < interval;
+  assign \$18  = \$16  & \$17 ;
+  assign \$19  = ~ layer[16];
+  assign \$20  = layer[148:136] - 1'h1;
+  assign \$21  = block == \$20 ;
+  assign \$22  = layer[178:174] - 1'h1;
+  assign \$23  = kernel_column == \$22 ;
+  assign \$24  = \$21  & \$23 ;
+  assign \$25  = layer[173:169] - 1'h1;
+  assign \$26  = kernel_row == \$25 ;
+  assign \$27  = \$24  & \$26 ;
+  assign \$28  = \$19  | \$27 ;
+  assign stall_weights = \$18  & \$28 ;
+  assign \$29  = walking & waiting;
+  assign \$30  = elapsed < interval;
+  assign \$31  = \$29  & \$30 ;
+  assign \$32  = ~ layer[16];
+  assign \$33  = layer[148:136] - 1'h1;
+  assign \$34  = block == \$33 ;
+  assign \$35  = layer[178:174] - 1'h1;
+  assign \$36  = kernel_column == \$35 ;
+  assign \$37  = \$34  & \$36 ;
+  assign \$38  = layer[173:169] - 1'h1;
+  assign \$39  = kernel_row == \$38 ;
+  assign \$40  = \$37  & \$39 ;
+  assign \$41  = \$32  | \$40 ;
+  assign \$42  = ~ \$41 ;
+  assign stall_memory = \$31  & \$42 ;
+  assign \$43  = walking & waiting;
+  assign \$44  = elapsed < interval;
+  assign \$45  = ~ \$44 ;
+  assign stall_writeback = \$43  & \$45 ;
+  assign \$46  = ! gap;
+  assign \$47  = layer[228:220] - 1'h1;
+  assign \$48  = column == \$47 ;
+  assign \$49  = layer[219:211] - 1'h1;
+  assign \$50  = row == \$49 ;
+  assign \$51  = \$48  & \$50 ;
+  assign \$52  = layer[148:136] - 1'h1;
+  assign \$53  = block == \$52 ;
+  assign \$54  = layer[178:174] - 1'h1;
+  assign \$55  = kernel_column == \$54 ;
+  assign \$56  = \$53  & \$55 ;
+  assign \$57  = layer[173:169] - 1'h1;
+  assign \$58  = kernel_row == \$57 ;
   assign \$59  = \$56  & \$58 ;
-  assign \$60  = layer[169:164] - 1'h1;
-  assign \$61  = kernel_row == \$60 ;
-  assign \$62  = \$59  & \$61 ;
-  assign \$63  = | { row, column };
-  assign \$64  = ~ \$63 ;
-  assign \$65  = ~ layer[8];
-  assign \$66  = layer[143:128] - 1'h1;
+  assign \$60  = ~ \$59 ;
+  assign \$61  = \$51  & \$60 ;
+  assign tile_over = waiting ? \$46  : \$61 ;
+  assign \$62  = walking & tile_over;
+  assign \$63  = interval - 1'h1;
+  assign \$64  = $signed({ 1'h0, elapsed }) >= $signed(\$63 );
+  assign next_tile = \$62  & \$64 ;
+  assign \$65  = base + step;
+  assign \$66  = layer[148:136] - 1'h1;
   assign \$67  = block == \$66 ;
-  assign \$68  = layer[175:170] - 1'h1;
+  assign \$68  = layer[178:174] - 1'h1;
   assign \$69  = kernel_column == \$68 ;
-  assign \$70  = \$67  & \$69 ;
-  assign \$71  = layer[169:164] - 1'h1;
-  assign \$72  = kernel_row == \$71 ;
-  assign \$73  = \$70  & \$72 ;
-  assign \$74  = \$65  | \$73 ;
-  assign \$75  = \$64  & \$74 ;
-  assign \$76  = layer[143:128] - 1'h1;
-  assign \$77  = block == \$76 ;
-  assign \$78  = layer[175:170] - 1'h1;
-  assign \$79  = kernel_column == \$78 ;
-  assign \$80  = \$77  & \$79 ;
-  assign \$81  = layer[169:164] - 1'h1;
-  assign \$82  = kernel_row == \$81 ;
+  assign \$70  = layer[173:169] - 1'h1;
+  assign \$71  = kernel_row == \$70 ;
+  assign \$72  = ~ waiting;
+  assign \$73  = walking & \$72 ;
+  assign \$74  = x >= layer[196:188];
+  assign \$75  = y >= layer[187:179];
+  assign \$76  = \$74  | \$75 ;
+  assign \$77  = | { row, column };
+  assign \$78  = ~ \$77 ;
+  assign \$79  = layer[228:220] - 1'h1;
+  assign \$80  = column == \$79 ;
+  assign \$81  = layer[219:211] - 1'h1;
+  assign \$82  = row == \$81 ;
   assign \$83  = \$80  & \$82 ;
-  assign \$84  = layer[207:194] - 1'h1;
-  assign \$85  = output_tile == \$84 ;
-  assign \$86  = \$83  & \$85 ;
-  assign \$87  = ~ \$86 ;
-  assign \$88  = \$75  & \$87 ;
-  assign \$89  = column + 1'h1;
-  assign \$90  = $signed(x) + $signed({ 1'h0, layer[19:17] });
-  assign \$91  = pixel_address + layer[79:64];
-  assign \$92  = layer[225:217] - 1'h1;
-  assign \$93  = column == \$92 ;
-  assign \$94  = row + 1'h1;
-  assign \$95  = $signed(y) + $signed({ 1'h0, layer[19:17] });
-  assign \$96  = row_address + layer[95:80];
-  assign \$97  = row_address + layer[95:80];
-  assign \$98  = layer[225:217] - 1'h1;
-  assign \$99  = column == \$98 ;
-  assign \$100  = layer[216:208] - 1'h1;
-  assign \$101  = row == \$100 ;
-  assign \$102  = \$99  & \$101 ;
-  assign \$103  = layer[143:128] - 1'h1;
-  assign \$104  = block == \$103 ;
-  assign \$105  = layer[175:170] - 1'h1;
-  assign \$106  = kernel_column == \$105 ;
-  assign \$107  = \$104  & \$106 ;
-  assign \$108  = layer[169:164] - 1'h1;
-  assign \$109  = kernel_row == \$108 ;
-  assign \$110  = \$107  & \$109 ;
-  assign \$111  = layer[143:128] - 1'h1;
-  assign \$112  = block == \$111 ;
-  assign \$113  = layer[175:170] - 1'h1;
-  assign \$114  = kernel_column == \$113 ;
-  assign \$115  = \$112  & \$114 ;
-  assign \$116  = layer[169:164] - 1'h1;
-  assign \$117  = kernel_row == \$116 ;
-  assign \$118  = \$115  & \$117 ;
-  assign \$119  = layer[207:194] - 1'h1;
-  assign \$120  = output_tile == \$119 ;
-  assign \$121  = \$118  & \$120 ;
-  assign \$122  = elapsed != 4'h8;
-  assign \$123  = elapsed + 1'h1;
-  assign \$124  = elapsed >= interval;
-  assign \$125  = waiting & \$124 ;
-  assign \$126  = | gap;
-  assign \$127  = \$125  & \$126 ;
-  assign \$128  = gap - 1'h1;
-  assign \$129  = block + 1'h1;
-  assign \$130  = layer[143:128] - 1'h1;
-  assign \$131  = block == \$130 ;
-  assign \$132  = kernel_column + 1'h1;
-  assign \$133  = $signed(x_tile) + $signed({ 1'h0, layer[22:20] });
-  assign \$134  = $signed(x_tile) + $signed({ 1'h0, layer[22:20] });
-  assign \$135  = layer[175:170] - 1'h1;
-  assign \$136  = kernel_column == \$135 ;
-  assign \$137  = kernel_row + 1'h1;
-  assign \$138  = $signed(y_tile) + $signed({ 1'h0, layer[22:20] });
-  assign \$139  = $signed(y_tile) + $signed({ 1'h0, layer[22:20] });
-  assign \$140  = layer[169:164] - 1'h1;
-  assign \$141  = kernel_row == \$140 ;
-  assign \$142  = output_tile + 1'h1;
+  assign \$84  = | { kernel_row, kernel_column, block };
+  assign \$85  = ~ \$84 ;
+  assign \$86  = layer[148:136] - 1'h1;
+  assign \$87  = block == \$86 ;
+  assign \$88  = layer[178:174] - 1'h1;
+  assign \$89  = kernel_column == \$88 ;
+  assign \$90  = \$87  & \$89 ;
+  assign \$91  = layer[173:169] - 1'h1;
+  assign \$92  = kernel_row == \$91 ;
+  assign \$93  = \$90  & \$92 ;
+  assign \$94  = | { row, column };
+  assign \$95  = ~ \$94 ;
+  assign \$96  = ~ layer[16];
+  assign \$97  = layer[148:136] - 1'h1;
+  assign \$98  = block == \$97 ;
+  assign \$99  = layer[178:174] - 1'h1;
+  assign \$100  = kernel_column == \$99 ;
+  assign \$101  = \$98  & \$100 ;
+  assign \$102  = layer[173:169] - 1'h1;
+  assign \$103  = kernel_row == \$102 ;
+  assign \$104  = \$101  & \$103 ;
+  assign \$105  = \$96  | \$104 ;
+  assign \$106  = \$95  & \$105 ;
+  assign \$107  = layer[148:136] - 1'h1;
+  assign \$108  = block == \$107 ;
+  assign \$109  = layer[178:174] - 1'h1;
+  assign \$110  = kernel_column == \$109 ;
+  assign \$111  = \$108  & \$110 ;
+  assign \$112  = layer[173:169] - 1'h1;
+  assign \$113  = kernel_row == \$112 ;
+  assign \$114  = \$111  & \$113 ;
+  assign \$115  = layer[210:197] - 1'h1;
+  assign \$116  = output_tile == \$115 ;
+  assign \$117  = \$114  & \$116 ;
+  assign \$118  = ~ \$117 ;
+  assign \$119  = \$106  & \$118 ;
+  assign \$120  = column + 1'h1;
+  assign \$121  = $signed(x) + $signed({ 1'h0, layer[27:25] });
+  assign \$122  = pixel_address + layer[87:72];
+  assign \$123  = layer[228:220] - 1'h1;
+  assign \$124  = column == \$123 ;
+  assign \$125  = row + 1'h1;
+  assign \$126  = $signed(y) + $signed({ 1'h0, layer[27:25] });
+  assign \$127  = row_address + layer[103:88];
+  assign \$128  = row_address + layer[103:88];
+  assign \$129  = layer[228:220] - 1'h1;
+  assign \$130  = column == \$129 ;
+  assign \$131  = layer[219:211] - 1'h1;
+  assign \$132  = row == \$131 ;
+  assign \$133  = \$130  & \$132 ;
+  assign \$134  = layer[148:136] - 1'h1;
+  assign \$135  = block == \$134 ;
+  assign \$136  = layer[178:174] - 1'h1;
+  assign \$137  = kernel_column == \$136 ;
+  assign \$138  = \$135  & \$137 ;
+  assign \$139  = layer[173:169] - 1'h1;
+  assign \$140  = kernel_row == \$139 ;
+  assign \$141  = \$138  & \$140 ;
+  assign \$142  = layer[148:136] - 1'h1;
+  assign \$143  = block == \$142 ;
+  assign \$144  = layer[178:174] - 1'h1;
+  assign \$145  = kernel_column == \$144 ;
+  assign \$146  = \$143  & \$145 ;
+  assign \$147  = layer[173:169] - 1'h1;
+  assign \$148  = kernel_row == \$147 ;
+  assign \$149  = \$146  & \$148 ;
+  assign \$150  = layer[210:197] - 1'h1;
+  assign \$151  = output_tile == \$150 ;
+  assign \$152  = \$149  & \$151 ;
+  assign \$153  = elapsed != 4'h8;
+  assign \$154  = elapsed + 1'h1;
+  assign \$155  = elapsed >= interval;
+  assign \$156  = waiting & \$155 ;
+  assign \$157  = | gap;
+  assign \$158  = \$156  & \$157 ;
+  assign \$159  = gap - 1'h1;
+  assign \$160  = block + 1'h1;
+  assign \$161  = layer[148:136] - 1'h1;
+  assign \$162  = block == \$161 ;
+  assign \$163  = kernel_column + 1'h1;
+  assign \$164  = $signed(x_tile) + $signed({ 1'h0, layer[30:28] });
+  assign \$165  = $signed(x_tile) + $signed({ 1'h0, layer[30:28] });
+  assign \$166  = layer[178:174] - 1'h1;
+  assign \$167  = kernel_column == \$166 ;
+  assign \$168  = kernel_row + 1'h1;
+  assign \$169  = $signed(y_tile) + $signed({ 1'h0, layer[30:28] });
+  assign \$170  = $signed(y_tile) + $signed({ 1'h0, layer[30:28] });
+  assign \$171  = layer[173:169] - 1'h1;
+  assign \$172  = kernel_row == \$171 ;
+  assign \$173  = output_tile + 1'h1;
   always @(posedge clk)
-    token <= \$143 ;
+    token <= \$174 ;
   always @(posedge clk)
-    done <= \$144 ;
+    done <= \$175 ;
   always @(posedge clk)
-    load_next <= \$145 ;
+    load_next <= \$176 ;
   always @(posedge clk)
-    address <= \$146 ;
+    address <= \$177 ;
   always @(posedge clk)
-    sub_block <= \$147 ;
+    sub_block <= \$178 ;
   always @(posedge clk)
-    pad <= \$148 ;
+    pad <= \$179 ;
   always @(posedge clk)
-    column <= \$149 ;
+    column <= \$180 ;
   always @(posedge clk)
-    x <= \$150 ;
+    x <= \$181 ;
   always @(posedge clk)
-    pixel_address <= \$151 ;
+    pixel_address <= \$182 ;
   always @(posedge clk)
-    row <= \$152 ;
+    row <= \$183 ;
   always @(posedge clk)
-    y <= \$153 ;
+    y <= \$184 ;
   always @(posedge clk)
-    row_address <= \$154 ;
+    row_address <= \$185 ;
   always @(posedge clk)
-    waiting <= \$155 ;
+    waiting <= \$186 ;
   always @(posedge clk)
-    gap <= \$156 ;
+    gap <= \$187 ;
   always @(posedge clk)
-    walking <= \$157 ;
+    walking <= \$188 ;
   always @(posedge clk)
-    elapsed <= \$158 ;
+    elapsed <= \$189 ;
   always @(posedge clk)
-    tile_address <= \$159 ;
+    tile_address <= \$190 ;
   always @(posedge clk)
-    block <= \$160 ;
+    block <= \$191 ;
   always @(posedge clk)
-    \sub_block$28  <= \$161 ;
+    \sub_block$32  <= \$192 ;
   always @(posedge clk)
-    kernel_column <= \$162 ;
+    kernel_column <= \$193 ;
   always @(posedge clk)
-    column_address <= \$163 ;
+    column_address <= \$194 ;
   always @(posedge clk)
-    x_tile <= \$164 ;
+    x_tile <= \$195 ;
   always @(posedge clk)
-    kernel_row <= \$165 ;
+    kernel_row <= \$196 ;
   always @(posedge clk)
-    kernel_address <= \$166 ;
+    kernel_address <= \$197 ;
   always @(posedge clk)
-    y_tile <= \$167 ;
+    y_tile <= \$198 ;
   always @(posedge clk)
-    output_tile <= \$168 ;
+    output_tile <= \$199 ;
   always @(posedge clk)
-    output_address <= \$169 ;
+    output_address <= \$200 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
     base = 16'h0000;
     if (next_tile) begin
       base = tile_address;
-      if (\$36 ) begin
+      if (\$67 ) begin
         base = column_address;
-        if (\$38 ) begin
+        if (\$69 ) begin
           base = kernel_address;
-          if (\$40 ) begin
+          if (\$71 ) begin
             base = output_address;
           end
         end
@@ -14149,12 +14527,12 @@ module \holdfast_8x8_guard.feeder (rst, token, done, load_next, address, sub_blo
     step = 16'h0000;
     if (next_tile) begin
       step = 16'h0001;
-      if (\$36 ) begin
-        step = layer[111:96];
-        if (\$38 ) begin
-          step = layer[127:112];
-          if (\$40 ) begin
-            step = layer[63:48];
+      if (\$67 ) begin
+        step = layer[119:104];
+        if (\$69 ) begin
+          step = layer[135:120];
+          if (\$71 ) begin
+            step = layer[71:56];
           end
         end
       end
@@ -14162,515 +14540,515 @@ module \holdfast_8x8_guard.feeder (rst, token, done, load_next, address, sub_blo
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$143  = 5'h00;
-    if (\$42 ) begin
-      \$143 [0] = 1'h1;
-      \$143 [1] = \$47 ;
-      \$143 [2] = \$52 ;
-      \$143 [3] = \$54 ;
-      \$143 [4] = \$62 ;
+    \$174  = 5'h00;
+    if (\$73 ) begin
+      \$174 [0] = 1'h1;
+      \$174 [1] = \$78 ;
+      \$174 [2] = \$83 ;
+      \$174 [3] = \$85 ;
+      \$174 [4] = \$93 ;
     end
     if (rst) begin
-      \$143  = 5'h00;
+      \$174  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$144  = 1'h0;
-    if (\$42 ) begin
-      if (\$102 ) begin
-        if (\$121 ) begin
-          \$144  = 1'h1;
+    \$175  = 1'h0;
+    if (\$73 ) begin
+      if (\$133 ) begin
+        if (\$152 ) begin
+          \$175  = 1'h1;
         end
       end
     end
     if (rst) begin
-      \$144  = 1'h0;
+      \$175  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$145  = 1'h0;
-    if (\$42 ) begin
-      \$145  = \$88 ;
+    \$176  = 1'h0;
+    if (\$73 ) begin
+      \$176  = \$119 ;
     end
     if (rst) begin
-      \$145  = 1'h0;
+      \$176  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$146  = address;
-    if (\$42 ) begin
-      \$146  = pixel_address;
+    \$177  = address;
+    if (\$73 ) begin
+      \$177  = pixel_address;
     end
     if (rst) begin
-      \$146  = 16'h0000;
+      \$177  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$147  = sub_block;
-    if (\$42 ) begin
-      \$147  = \sub_block$28 ;
+    \$178  = sub_block;
+    if (\$73 ) begin
+      \$178  = \sub_block$32 ;
     end
     if (rst) begin
-      \$147  = 1'h0;
+      \$178  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$148  = pad;
-    if (\$42 ) begin
-      \$148  = \$45 ;
+    \$179  = pad;
+    if (\$73 ) begin
+      \$179  = \$76 ;
     end
     if (rst) begin
-      \$148  = 1'h0;
+      \$179  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$149  = column;
-    if (\$42 ) begin
-      \$149  = \$89 [8:0];
-      if (\$93 ) begin
-        \$149  = 9'h000;
+    \$180  = column;
+    if (\$73 ) begin
+      \$180  = \$120 [8:0];
+      if (\$124 ) begin
+        \$180  = 9'h000;
       end
     end
     if (next_tile) begin
-      \$149  = 9'h000;
+      \$180  = 9'h000;
     end
     if (go) begin
-      \$149  = 9'h000;
+      \$180  = 9'h000;
     end
     if (rst) begin
-      \$149  = 9'h000;
+      \$180  = 9'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$150  = x;
-    if (\$42 ) begin
-      \$150  = \$90 [9:0];
-      if (\$93 ) begin
-        \$150  = x_tile;
+    \$181  = x;
+    if (\$73 ) begin
+      \$181  = \$121 [9:0];
+      if (\$124 ) begin
+        \$181  = x_tile;
       end
     end
     if (next_tile) begin
-      \$150  = x_tile;
-      if (\$131 ) begin
-        \$150  = \$133 [9:0];
-        if (\$136 ) begin
-          \$150  = layer[163:154];
+      \$181  = x_tile;
+      if (\$162 ) begin
+        \$181  = \$164 [9:0];
+        if (\$167 ) begin
+          \$181  = layer[168:159];
         end
       end
     end
     if (go) begin
-      \$150  = layer[163:154];
+      \$181  = layer[168:159];
     end
     if (rst) begin
-      \$150  = 10'h000;
+      \$181  = 10'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$151  = pixel_address;
-    if (\$42 ) begin
-      \$151  = \$91 [15:0];
-      if (\$93 ) begin
-        \$151  = \$97 [15:0];
+    \$182  = pixel_address;
+    if (\$73 ) begin
+      \$182  = \$122 [15:0];
+      if (\$124 ) begin
+        \$182  = \$128 [15:0];
       end
     end
     if (next_tile) begin
-      \$151  = \$34 [15:0];
+      \$182  = \$65 [15:0];
     end
     if (go) begin
-      \$151  = layer[47:32];
+      \$182  = layer[55:40];
     end
     if (rst) begin
-      \$151  = 16'h0000;
+      \$182  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$152  = row;
-    if (\$42 ) begin
-      if (\$93 ) begin
-        \$152  = \$94 [8:0];
+    \$183  = row;
+    if (\$73 ) begin
+      if (\$124 ) begin
+        \$183  = \$125 [8:0];
       end
     end
     if (next_tile) begin
-      \$152  = 9'h000;
+      \$183  = 9'h000;
     end
     if (go) begin
-      \$152  = 9'h000;
+      \$183  = 9'h000;
     end
     if (rst) begin
-      \$152  = 9'h000;
+      \$183  = 9'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$153  = y;
-    if (\$42 ) begin
-      if (\$93 ) begin
-        \$153  = \$95 [9:0];
+    \$184  = y;
+    if (\$73 ) begin
+      if (\$124 ) begin
+        \$184  = \$126 [9:0];
       end
     end
     if (next_tile) begin
-      \$153  = y_tile;
-      if (\$131 ) begin
-        if (\$136 ) begin
-          \$153  = \$138 [9:0];
-          if (\$141 ) begin
-            \$153  = layer[153:144];
+      \$184  = y_tile;
+      if (\$162 ) begin
+        if (\$167 ) begin
+          \$184  = \$169 [9:0];
+          if (\$172 ) begin
+            \$184  = layer[158:149];
           end
         end
       end
     end
     if (go) begin
-      \$153  = layer[153:144];
+      \$184  = layer[158:149];
     end
     if (rst) begin
-      \$153  = 10'h000;
+      \$184  = 10'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$154  = row_address;
-    if (\$42 ) begin
-      if (\$93 ) begin
-        \$154  = \$96 [15:0];
+    \$185  = row_address;
+    if (\$73 ) begin
+      if (\$124 ) begin
+        \$185  = \$127 [15:0];
       end
     end
     if (next_tile) begin
-      \$154  = \$34 [15:0];
+      \$185  = \$65 [15:0];
     end
     if (go) begin
-      \$154  = layer[47:32];
+      \$185  = layer[55:40];
     end
     if (rst) begin
-      \$154  = 16'h0000;
+      \$185  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$155  = waiting;
-    if (\$42 ) begin
-      if (\$102 ) begin
-        \$155  = 1'h1;
+    \$186  = waiting;
+    if (\$73 ) begin
+      if (\$133 ) begin
+        \$186  = 1'h1;
       end
     end
     if (next_tile) begin
-      \$155  = 1'h0;
+      \$186  = 1'h0;
     end
     if (go) begin
-      \$155  = 1'h0;
+      \$186  = 1'h0;
     end
     if (rst) begin
-      \$155  = 1'h0;
+      \$186  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$156  = gap;
-    if (\$42 ) begin
-      if (\$102 ) begin
-        if (\$110 ) begin
-          \$156  = 3'h5;
+    \$187  = gap;
+    if (\$73 ) begin
+      if (\$133 ) begin
+        if (\$141 ) begin
+          \$187  = 3'h5;
         end
       end
     end
-    if (\$127 ) begin
-      \$156  = \$128 [2:0];
+    if (\$158 ) begin
+      \$187  = \$159 [2:0];
     end
     if (next_tile) begin
-      \$156  = 3'h0;
+      \$187  = 3'h0;
     end
     if (go) begin
-      \$156  = 3'h0;
+      \$187  = 3'h0;
     end
     if (rst) begin
-      \$156  = 3'h0;
+      \$187  = 3'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$157  = walking;
-    if (\$42 ) begin
-      if (\$102 ) begin
-        if (\$121 ) begin
-          \$157  = 1'h0;
+    \$188  = walking;
+    if (\$73 ) begin
+      if (\$133 ) begin
+        if (\$152 ) begin
+          \$188  = 1'h0;
         end
       end
     end
     if (go) begin
-      \$157  = 1'h1;
+      \$188  = 1'h1;
     end
     if (stop) begin
-      \$157  = 1'h0;
+      \$188  = 1'h0;
     end
     if (rst) begin
-      \$157  = 1'h0;
+      \$188  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$158  = elapsed;
-    if (\$122 ) begin
-      \$158  = \$123 [3:0];
+    \$189  = elapsed;
+    if (\$153 ) begin
+      \$189  = \$154 [3:0];
     end
     if (next_tile) begin
-      \$158  = 4'h0;
+      \$189  = 4'h0;
     end
     if (go) begin
-      \$158  = 4'h0;
+      \$189  = 4'h0;
     end
     if (rst) begin
-      \$158  = 4'h0;
+      \$189  = 4'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$159  = tile_address;
+    \$190  = tile_address;
     if (next_tile) begin
-      \$159  = \$34 [15:0];
+      \$190  = \$65 [15:0];
     end
     if (go) begin
-      \$159  = layer[47:32];
+      \$190  = layer[55:40];
     end
     if (rst) begin
-      \$159  = 16'h0000;
+      \$190  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$160  = block;
+    \$191  = block;
     if (next_tile) begin
-      \$160  = \$129 [15:0];
-      if (\$131 ) begin
-        \$160  = 16'h0000;
+      \$191  = \$160 [12:0];
+      if (\$162 ) begin
+        \$191  = 13'h0000;
       end
     end
     if (go) begin
-      \$160  = 16'h0000;
+      \$191  = 13'h0000;
     end
     if (rst) begin
-      \$160  = 16'h0000;
+      \$191  = 13'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$161  = \sub_block$28 ;
+    \$192  = \sub_block$32 ;
     if (next_tile) begin
-      if (\$131 ) begin
-        \$161  = layer[23];
+      if (\$162 ) begin
+        \$192  = layer[31];
       end
     end
     if (go) begin
-      \$161  = layer[23];
+      \$192  = layer[31];
     end
     if (rst) begin
-      \$161  = 1'h0;
+      \$192  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$162  = kernel_column;
+    \$193  = kernel_column;
     if (next_tile) begin
-      if (\$131 ) begin
-        \$162  = \$132 [5:0];
-        if (\$136 ) begin
-          \$162  = 6'h00;
+      if (\$162 ) begin
+        \$193  = \$163 [4:0];
+        if (\$167 ) begin
+          \$193  = 5'h00;
         end
       end
     end
     if (go) begin
-      \$162  = 6'h00;
+      \$193  = 5'h00;
     end
     if (rst) begin
-      \$162  = 6'h00;
+      \$193  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$163  = column_address;
+    \$194  = column_address;
     if (next_tile) begin
-      if (\$131 ) begin
-        \$163  = \$34 [15:0];
+      if (\$162 ) begin
+        \$194  = \$65 [15:0];
       end
     end
     if (go) begin
-      \$163  = layer[47:32];
+      \$194  = layer[55:40];
     end
     if (rst) begin
-      \$163  = 16'h0000;
+      \$194  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$164  = x_tile;
+    \$195  = x_tile;
     if (next_tile) begin
-      if (\$131 ) begin
-        \$164  = \$134 [9:0];
-        if (\$136 ) begin
-          \$164  = layer[163:154];
+      if (\$162 ) begin
+        \$195  = \$165 [9:0];
+        if (\$167 ) begin
+          \$195  = layer[168:159];
         end
       end
     end
     if (go) begin
-      \$164  = layer[163:154];
+      \$195  = layer[168:159];
     end
     if (rst) begin
-      \$164  = 10'h000;
+      \$195  = 10'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$165  = kernel_row;
+    \$196  = kernel_row;
     if (next_tile) begin
-      if (\$131 ) begin
-        if (\$136 ) begin
-          \$165  = \$137 [5:0];
-          if (\$141 ) begin
-            \$165  = 6'h00;
+      if (\$162 ) begin
+        if (\$167 ) begin
+          \$196  = \$168 [4:0];
+          if (\$172 ) begin
+            \$196  = 5'h00;
           end
         end
       end
     end
     if (go) begin
-      \$165  = 6'h00;
+      \$196  = 5'h00;
     end
     if (rst) begin
-      \$165  = 6'h00;
+      \$196  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$166  = kernel_address;
+    \$197  = kernel_address;
     if (next_tile) begin
-      if (\$131 ) begin
-        if (\$136 ) begin
-          \$166  = \$34 [15:0];
+      if (\$162 ) begin
+        if (\$167 ) begin
+          \$197  = \$65 [15:0];
         end
       end
     end
     if (go) begin
-      \$166  = layer[47:32];
+      \$197  = layer[55:40];
     end
     if (rst) begin
-      \$166  = 16'h0000;
+      \$197  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$167  = y_tile;
+    \$198  = y_tile;
     if (next_tile) begin
-      if (\$131 ) begin
-        if (\$136 ) begin
-          \$167  = \$139 [9:0];
-          if (\$141 ) begin
-            \$167  = layer[153:144];
+      if (\$162 ) begin
+        if (\$167 ) begin
+          \$198  = \$170 [9:0];
+          if (\$172 ) begin
+            \$198  = layer[158:149];
           end
         end
       end
     end
     if (go) begin
-      \$167  = layer[153:144];
+      \$198  = layer[158:149];
     end
     if (rst) begin
-      \$167  = 10'h000;
+      \$198  = 10'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$168  = output_tile;
+    \$199  = output_tile;
     if (next_tile) begin
-      if (\$131 ) begin
-        if (\$136 ) begin
-          if (\$141 ) begin
-            \$168  = \$142 [13:0];
+      if (\$162 ) begin
+        if (\$167 ) begin
+          if (\$172 ) begin
+            \$199  = \$173 [13:0];
           end
         end
       end
     end
     if (go) begin
-      \$168  = 14'h0000;
+      \$199  = 14'h0000;
     end
     if (rst) begin
-      \$168  = 14'h0000;
+      \$199  = 14'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$169  = output_address;
+    \$200  = output_address;
     if (next_tile) begin
-      if (\$131 ) begin
-        if (\$136 ) begin
-          if (\$141 ) begin
-            \$169  = \$34 [15:0];
+      if (\$162 ) begin
+        if (\$167 ) begin
+          if (\$172 ) begin
+            \$200  = \$65 [15:0];
           end
         end
       end
     end
     if (go) begin
-      \$169  = layer[47:32];
+      \$200  = layer[55:40];
     end
     if (rst) begin
-      \$169  = 16'h0000;
+      \$200  = 16'h0000;
     end
   end
-  assign tile_base = \$34 [15:0];
-  assign \layer.magic  = layer[7:0];
-  assign \layer.hold_weights  = layer[8];
-  assign \layer.maximum  = layer[9];
-  assign \layer.residual  = layer[10];
-  assign \layer.input_bank  = layer[12:11];
-  assign \layer.output_bank  = layer[14:13];
-  assign \layer.residual_bank  = layer[16:15];
-  assign \layer.stride  = layer[19:17];
-  assign \layer.dilation  = layer[22:20];
-  assign \layer.sub_block  = layer[26:23];
-  assign \layer.out_lane  = layer[31:27];
-  assign \layer.input_base  = layer[47:32];
-  assign \layer.input_step  = layer[63:48];
-  assign \layer.step_x  = layer[79:64];
-  assign \layer.step_y  = layer[95:80];
-  assign \layer.step_kx  = layer[111:96];
-  assign \layer.step_ky  = layer[127:112];
-  assign \layer.blocks  = layer[143:128];
-  assign \layer.origin_y  = layer[153:144];
-  assign \layer.origin_x  = layer[163:154];
-  assign \layer.kernel_h  = layer[169:164];
-  assign \layer.kernel_w  = layer[175:170];
-  assign \layer.in_h  = layer[184:176];
-  assign \layer.in_w  = layer[193:185];
-  assign \layer.co_tiles  = layer[207:194];
-  assign \layer.out_h  = layer[216:208];
-  assign \layer.out_w  = layer[225:217];
-  assign \layer.param_base  = layer[239:226];
-  assign \layer.weight_base  = layer[259:240];
-  assign \layer.out_step  = layer[271:260];
-  assign \layer.out_base  = layer[287:272];
-  assign \layer.lane_mask  = layer[303:288];
-  assign \layer.res_base  = layer[319:304];
-  assign \layer.res_step_x  = layer[335:320];
-  assign \layer.res_step_y  = layer[351:336];
-  assign \layer.res_tiles  = layer[365:352];
-  assign \layer.pad_value  = layer[373:366];
-  assign \layer.zero_in  = layer[381:374];
-  assign \layer.input_lo  = layer[389:382];
-  assign \layer.input_hi  = layer[397:390];
-  assign \layer.zero_out  = layer[405:398];
-  assign \layer.lo  = layer[413:406];
-  assign \layer.hi  = layer[421:414];
-  assign \layer.res_zero  = layer[429:422];
-  assign \layer.add_zero  = layer[437:430];
-  assign \layer.add_lo  = layer[445:438];
-  assign \layer.add_hi  = layer[453:446];
-  assign \layer.add_shift  = layer[459:454];
-  assign \layer.add_multiplier_a  = layer[483:460];
-  assign \layer.add_multiplier_b  = layer[507:484];
+  assign tile_base = \$65 [15:0];
+  assign \layer.magic  = layer[15:0];
+  assign \layer.hold_weights  = layer[16];
+  assign \layer.maximum  = layer[17];
+  assign \layer.residual  = layer[18];
+  assign \layer.input_bank  = layer[20:19];
+  assign \layer.output_bank  = layer[22:21];
+  assign \layer.residual_bank  = layer[24:23];
+  assign \layer.stride  = layer[27:25];
+  assign \layer.dilation  = layer[30:28];
+  assign \layer.sub_block  = layer[34:31];
+  assign \layer.out_lane  = layer[39:35];
+  assign \layer.input_base  = layer[55:40];
+  assign \layer.input_step  = layer[71:56];
+  assign \layer.step_x  = layer[87:72];
+  assign \layer.step_y  = layer[103:88];
+  assign \layer.step_kx  = layer[119:104];
+  assign \layer.step_ky  = layer[135:120];
+  assign \layer.blocks  = layer[148:136];
+  assign \layer.origin_y  = layer[158:149];
+  assign \layer.origin_x  = layer[168:159];
+  assign \layer.kernel_h  = layer[173:169];
+  assign \layer.kernel_w  = layer[178:174];
+  assign \layer.in_h  = layer[187:179];
+  assign \layer.in_w  = layer[196:188];
+  assign \layer.co_tiles  = layer[210:197];
+  assign \layer.out_h  = layer[219:211];
+  assign \layer.out_w  = layer[228:220];
+  assign \layer.param_base  = layer[242:229];
+  assign \layer.weight_base  = layer[262:243];
+  assign \layer.out_step  = layer[274:263];
+  assign \layer.out_base  = layer[290:275];
+  assign \layer.lane_mask  = layer[306:291];
+  assign \layer.res_base  = layer[322:307];
+  assign \layer.res_step_x  = layer[338:323];
+  assign \layer.res_step_y  = layer[354:339];
+  assign \layer.res_tiles  = layer[368:355];
+  assign \layer.pad_value  = layer[376:369];
+  assign \layer.zero_in  = layer[384:377];
+  assign \layer.input_lo  = layer[392:385];
+  assign \layer.input_hi  = layer[400:393];
+  assign \layer.zero_out  = layer[408:401];
+  assign \layer.lo  = layer[416:409];
+  assign \layer.hi  = layer[424:417];
+  assign \layer.res_zero  = layer[432:425];
+  assign \layer.add_zero  = layer[440:433];
+  assign \layer.add_lo  = layer[448:441];
+  assign \layer.add_hi  = layer[456:449];
+  assign \layer.add_shift  = layer[462:457];
+  assign \layer.add_multiplier_a  = layer[486:463];
+  assign \layer.add_multiplier_b  = layer[510:487];
   assign \token.valid  = token[0];
   assign \token.start  = token[1];
   assign \token.end  = token[2];
@@ -14741,15 +15119,15 @@ module \holdfast_8x8_guard.input_stage (rst, word, \enable$27 , use_zero, \sub_b
   wire [7:0] \hi$60 ;
   wire [7:0] \hi$67 ;
   wire [7:0] \hi$74 ;
-  input [507:0] layer;
-  wire [507:0] layer;
+  input [510:0] layer;
+  wire [510:0] layer;
   wire [7:0] \layer.add_hi ;
   wire [7:0] \layer.add_lo ;
   wire [23:0] \layer.add_multiplier_a ;
   wire [23:0] \layer.add_multiplier_b ;
   wire [5:0] \layer.add_shift ;
   wire [7:0] \layer.add_zero ;
-  wire [15:0] \layer.blocks ;
+  wire [12:0] \layer.blocks ;
   wire [13:0] \layer.co_tiles ;
   wire [2:0] \layer.dilation ;
   wire [7:0] \layer.hi ;
@@ -14761,11 +15139,11 @@ module \holdfast_8x8_guard.input_stage (rst, word, \enable$27 , use_zero, \sub_b
   wire [7:0] \layer.input_hi ;
   wire [7:0] \layer.input_lo ;
   wire [15:0] \layer.input_step ;
-  wire [5:0] \layer.kernel_h ;
-  wire [5:0] \layer.kernel_w ;
+  wire [4:0] \layer.kernel_h ;
+  wire [4:0] \layer.kernel_w ;
   wire [15:0] \layer.lane_mask ;
   wire [7:0] \layer.lo ;
-  wire [7:0] \layer.magic ;
+  wire [15:0] \layer.magic ;
   wire \layer.maximum ;
   wire [9:0] \layer.origin_x ;
   wire [9:0] \layer.origin_y ;
@@ -14873,14 +15251,14 @@ module \holdfast_8x8_guard.input_stage (rst, word, \enable$27 , use_zero, \sub_b
   wire [7:0] \zero$61 ;
   wire [7:0] \zero$68 ;
   wire [7:0] \zero$75 ;
-  assign \$1  = pad_selected ? layer[373:366] : result;
-  assign \$2  = pad_selected ? layer[373:366] : \result$12 ;
-  assign \$3  = pad_selected ? layer[373:366] : \result$13 ;
-  assign \$4  = pad_selected ? layer[373:366] : \result$14 ;
-  assign \$5  = pad_selected ? layer[373:366] : \result$15 ;
-  assign \$6  = pad_selected ? layer[373:366] : \result$16 ;
-  assign \$7  = pad_selected ? layer[373:366] : \result$17 ;
-  assign \$8  = pad_selected ? layer[373:366] : \result$18 ;
+  assign \$1  = pad_selected ? layer[376:369] : result;
+  assign \$2  = pad_selected ? layer[376:369] : \result$12 ;
+  assign \$3  = pad_selected ? layer[376:369] : \result$13 ;
+  assign \$4  = pad_selected ? layer[376:369] : \result$14 ;
+  assign \$5  = pad_selected ? layer[376:369] : \result$15 ;
+  assign \$6  = pad_selected ? layer[376:369] : \result$16 ;
+  assign \$7  = pad_selected ? layer[376:369] : \result$17 ;
+  assign \$8  = pad_selected ? layer[376:369] : \result$18 ;
   assign \$9  = ~ pad_selected;
   assign enable = \enable$27  & \$9 ;
   assign \$10  = ~ pad_selected;
@@ -14909,7 +15287,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, \enable$27 , use_zero, \sub_b
     act <= \$21 ;
   \holdfast_8x8_guard.input_stage.guard_0  guard_0 (
     .enable(enable),
-    .\port$4229$374 (layer[397:374]),
+    .\port$4350$377 (layer[400:377]),
     .result(result),
     .use_zero(use_zero),
     .value(selected[7:0]),
@@ -14917,7 +15295,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, \enable$27 , use_zero, \sub_b
   );
   \holdfast_8x8_guard.input_stage.guard_1  guard_1 (
     .enable(\enable$35 ),
-    .\port$4229$374 (layer[397:374]),
+    .\port$4350$377 (layer[400:377]),
     .result(\result$12 ),
     .use_zero(use_zero),
     .value(selected[15:8]),
@@ -14925,7 +15303,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, \enable$27 , use_zero, \sub_b
   );
   \holdfast_8x8_guard.input_stage.guard_2  guard_2 (
     .enable(\enable$42 ),
-    .\port$4229$374 (layer[397:374]),
+    .\port$4350$377 (layer[400:377]),
     .result(\result$13 ),
     .use_zero(use_zero),
     .value(selected[23:16]),
@@ -14933,7 +15311,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, \enable$27 , use_zero, \sub_b
   );
   \holdfast_8x8_guard.input_stage.guard_3  guard_3 (
     .enable(\enable$49 ),
-    .\port$4229$374 (layer[397:374]),
+    .\port$4350$377 (layer[400:377]),
     .result(\result$14 ),
     .use_zero(use_zero),
     .value(selected[31:24]),
@@ -14941,7 +15319,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, \enable$27 , use_zero, \sub_b
   );
   \holdfast_8x8_guard.input_stage.guard_4  guard_4 (
     .enable(\enable$56 ),
-    .\port$4229$374 (layer[397:374]),
+    .\port$4350$377 (layer[400:377]),
     .result(\result$15 ),
     .use_zero(use_zero),
     .value(selected[39:32]),
@@ -14949,7 +15327,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, \enable$27 , use_zero, \sub_b
   );
   \holdfast_8x8_guard.input_stage.guard_5  guard_5 (
     .enable(\enable$63 ),
-    .\port$4229$374 (layer[397:374]),
+    .\port$4350$377 (layer[400:377]),
     .result(\result$16 ),
     .use_zero(use_zero),
     .value(selected[47:40]),
@@ -14957,7 +15335,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, \enable$27 , use_zero, \sub_b
   );
   \holdfast_8x8_guard.input_stage.guard_6  guard_6 (
     .enable(\enable$70 ),
-    .\port$4229$374 (layer[397:374]),
+    .\port$4350$377 (layer[400:377]),
     .result(\result$17 ),
     .use_zero(use_zero),
     .value(selected[55:48]),
@@ -14965,7 +15343,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, \enable$27 , use_zero, \sub_b
   );
   \holdfast_8x8_guard.input_stage.guard_7  guard_7 (
     .enable(\enable$77 ),
-    .\port$4229$374 (layer[397:374]),
+    .\port$4350$377 (layer[400:377]),
     .result(\result$18 ),
     .use_zero(use_zero),
     .value(selected[63:56]),
@@ -15022,44 +15400,44 @@ module \holdfast_8x8_guard.input_stage (rst, word, \enable$27 , use_zero, \sub_b
   end
   assign \act$19  = act;
   assign value = selected[7:0];
-  assign lo = layer[389:382];
-  assign hi = layer[397:390];
-  assign zero = layer[381:374];
+  assign lo = layer[392:385];
+  assign hi = layer[400:393];
+  assign zero = layer[384:377];
   assign \use_zero$25  = use_zero;
   assign \value$30  = selected[15:8];
-  assign \lo$31  = layer[389:382];
-  assign \hi$32  = layer[397:390];
-  assign \zero$33  = layer[381:374];
+  assign \lo$31  = layer[392:385];
+  assign \hi$32  = layer[400:393];
+  assign \zero$33  = layer[384:377];
   assign \use_zero$34  = use_zero;
   assign \value$37  = selected[23:16];
-  assign \lo$38  = layer[389:382];
-  assign \hi$39  = layer[397:390];
-  assign \zero$40  = layer[381:374];
+  assign \lo$38  = layer[392:385];
+  assign \hi$39  = layer[400:393];
+  assign \zero$40  = layer[384:377];
   assign \use_zero$41  = use_zero;
   assign \value$44  = selected[31:24];
-  assign \lo$45  = layer[389:382];
-  assign \hi$46  = layer[397:390];
-  assign \zero$47  = layer[381:374];
+  assign \lo$45  = layer[392:385];
+  assign \hi$46  = layer[400:393];
+  assign \zero$47  = layer[384:377];
   assign \use_zero$48  = use_zero;
   assign \value$51  = selected[39:32];
-  assign \lo$52  = layer[389:382];
-  assign \hi$53  = layer[397:390];
-  assign \zero$54  = layer[381:374];
+  assign \lo$52  = layer[392:385];
+  assign \hi$53  = layer[400:393];
+  assign \zero$54  = layer[384:377];
   assign \use_zero$55  = use_zero;
   assign \value$58  = selected[47:40];
-  assign \lo$59  = layer[389:382];
-  assign \hi$60  = layer[397:390];
-  assign \zero$61  = layer[381:374];
+  assign \lo$59  = layer[392:385];
+  assign \hi$60  = layer[400:393];
+  assign \zero$61  = layer[384:377];
   assign \use_zero$62  = use_zero;
   assign \value$65  = selected[55:48];
-  assign \lo$66  = layer[389:382];
-  assign \hi$67  = layer[397:390];
-  assign \zero$68  = layer[381:374];
+  assign \lo$66  = layer[392:385];
+  assign \hi$67  = layer[400:393];
+  assign \zero$68  = layer[384:377];
   assign \use_zero$69  = use_zero;
   assign \value$72  = selected[63:56];
-  assign \lo$73  = layer[389:382];
-  assign \hi$74  = layer[397:390];
-  assign \zero$75  = layer[381:374];
+  assign \lo$73  = layer[392:385];
+  assign \hi$74  = layer[400:393];
+  assign \zero$75  = layer[384:377];
   assign \use_zero$76  = use_zero;
   assign \selected[0]  = selected[7:0];
   assign \selected[1]  = selected[15:8];
@@ -15085,56 +15463,56 @@ module \holdfast_8x8_guard.input_stage (rst, word, \enable$27 , use_zero, \sub_b
   assign \act[5]  = act[47:40];
   assign \act[6]  = act[55:48];
   assign \act[7]  = act[63:56];
-  assign \layer.magic  = layer[7:0];
-  assign \layer.hold_weights  = layer[8];
-  assign \layer.maximum  = layer[9];
-  assign \layer.residual  = layer[10];
-  assign \layer.input_bank  = layer[12:11];
-  assign \layer.output_bank  = layer[14:13];
-  assign \layer.residual_bank  = layer[16:15];
-  assign \layer.stride  = layer[19:17];
-  assign \layer.dilation  = layer[22:20];
-  assign \layer.sub_block  = layer[26:23];
-  assign \layer.out_lane  = layer[31:27];
-  assign \layer.input_base  = layer[47:32];
-  assign \layer.input_step  = layer[63:48];
-  assign \layer.step_x  = layer[79:64];
-  assign \layer.step_y  = layer[95:80];
-  assign \layer.step_kx  = layer[111:96];
-  assign \layer.step_ky  = layer[127:112];
-  assign \layer.blocks  = layer[143:128];
-  assign \layer.origin_y  = layer[153:144];
-  assign \layer.origin_x  = layer[163:154];
-  assign \layer.kernel_h  = layer[169:164];
-  assign \layer.kernel_w  = layer[175:170];
-  assign \layer.in_h  = layer[184:176];
-  assign \layer.in_w  = layer[193:185];
-  assign \layer.co_tiles  = layer[207:194];
-  assign \layer.out_h  = layer[216:208];
-  assign \layer.out_w  = layer[225:217];
-  assign \layer.param_base  = layer[239:226];
-  assign \layer.weight_base  = layer[259:240];
-  assign \layer.out_step  = layer[271:260];
-  assign \layer.out_base  = layer[287:272];
-  assign \layer.lane_mask  = layer[303:288];
-  assign \layer.res_base  = layer[319:304];
-  assign \layer.res_step_x  = layer[335:320];
-  assign \layer.res_step_y  = layer[351:336];
-  assign \layer.res_tiles  = layer[365:352];
-  assign \layer.pad_value  = layer[373:366];
-  assign \layer.zero_in  = layer[381:374];
-  assign \layer.input_lo  = layer[389:382];
-  assign \layer.input_hi  = layer[397:390];
-  assign \layer.zero_out  = layer[405:398];
-  assign \layer.lo  = layer[413:406];
-  assign \layer.hi  = layer[421:414];
-  assign \layer.res_zero  = layer[429:422];
-  assign \layer.add_zero  = layer[437:430];
-  assign \layer.add_lo  = layer[445:438];
-  assign \layer.add_hi  = layer[453:446];
-  assign \layer.add_shift  = layer[459:454];
-  assign \layer.add_multiplier_a  = layer[483:460];
-  assign \layer.add_multiplier_b  = layer[507:484];
+  assign \layer.magic  = layer[15:0];
+  assign \layer.hold_weights  = layer[16];
+  assign \layer.maximum  = layer[17];
+  assign \layer.residual  = layer[18];
+  assign \layer.input_bank  = layer[20:19];
+  assign \layer.output_bank  = layer[22:21];
+  assign \layer.residual_bank  = layer[24:23];
+  assign \layer.stride  = layer[27:25];
+  assign \layer.dilation  = layer[30:28];
+  assign \layer.sub_block  = layer[34:31];
+  assign \layer.out_lane  = layer[39:35];
+  assign \layer.input_base  = layer[55:40];
+  assign \layer.input_step  = layer[71:56];
+  assign \layer.step_x  = layer[87:72];
+  assign \layer.step_y  = layer[103:88];
+  assign \layer.step_kx  = layer[119:104];
+  assign \layer.step_ky  = layer[135:120];
+  assign \layer.blocks  = layer[148:136];
+  assign \layer.origin_y  = layer[158:149];
+  assign \layer.origin_x  = layer[168:159];
+  assign \layer.kernel_h  = layer[173:169];
+  assign \layer.kernel_w  = layer[178:174];
+  assign \layer.in_h  = layer[187:179];
+  assign \layer.in_w  = layer[196:188];
+  assign \layer.co_tiles  = layer[210:197];
+  assign \layer.out_h  = layer[219:211];
+  assign \layer.out_w  = layer[228:220];
+  assign \layer.param_base  = layer[242:229];
+  assign \layer.weight_base  = layer[262:243];
+  assign \layer.out_step  = layer[274:263];
+  assign \layer.out_base  = layer[290:275];
+  assign \layer.lane_mask  = layer[306:291];
+  assign \layer.res_base  = layer[322:307];
+  assign \layer.res_step_x  = layer[338:323];
+  assign \layer.res_step_y  = layer[354:339];
+  assign \layer.res_tiles  = layer[368:355];
+  assign \layer.pad_value  = layer[376:369];
+  assign \layer.zero_in  = layer[384:377];
+  assign \layer.input_lo  = layer[392:385];
+  assign \layer.input_hi  = layer[400:393];
+  assign \layer.zero_out  = layer[408:401];
+  assign \layer.lo  = layer[416:409];
+  assign \layer.hi  = layer[424:417];
+  assign \layer.res_zero  = layer[432:425];
+  assign \layer.add_zero  = layer[440:433];
+  assign \layer.add_lo  = layer[448:441];
+  assign \layer.add_hi  = layer[456:449];
+  assign \layer.add_shift  = layer[462:457];
+  assign \layer.add_multiplier_a  = layer[486:463];
+  assign \layer.add_multiplier_b  = layer[510:487];
   assign \act$19[0]  = act[7:0];
   assign \act$19[1]  = act[15:8];
   assign \act$19[2]  = act[23:16];
@@ -15153,7 +15531,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, \enable$27 , use_zero, \sub_b
   assign violation[0] = \violation$29 ;
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_0 (violation, use_zero, value, result, \port$4229$374 , enable);
+module \holdfast_8x8_guard.input_stage.guard_0 (violation, use_zero, value, result, \port$4350$377 , enable);
   reg \$auto$verilog_backend.cc:2355:dump_module$71  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -15165,8 +15543,8 @@ module \holdfast_8x8_guard.input_stage.guard_0 (violation, use_zero, value, resu
   wire enable;
   wire [7:0] hi;
   wire [7:0] lo;
-  input [23:0] \port$4229$374 ;
-  wire [23:0] \port$4229$374 ;
+  input [23:0] \port$4350$377 ;
+  wire [23:0] \port$4350$377 ;
   output [7:0] result;
   reg [7:0] result;
   input use_zero;
@@ -15177,11 +15555,11 @@ module \holdfast_8x8_guard.input_stage.guard_0 (violation, use_zero, value, resu
   wire violation;
   wire [7:0] zero;
   assign violation = enable & \$3 ;
-  assign \$4  = $signed(value) < $signed(\port$4229$374 [15:8]);
-  assign \$5  = \$4  ? \port$4229$374 [15:8] : \port$4229$374 [23:16];
-  assign \$6  = use_zero ? \port$4229$374 [7:0] : \$5 ;
-  assign \$1  = $signed(value) < $signed(\port$4229$374 [15:8]);
-  assign \$2  = $signed(value) > $signed(\port$4229$374 [23:16]);
+  assign \$4  = $signed(value) < $signed(\port$4350$377 [15:8]);
+  assign \$5  = \$4  ? \port$4350$377 [15:8] : \port$4350$377 [23:16];
+  assign \$6  = use_zero ? \port$4350$377 [7:0] : \$5 ;
+  assign \$1  = $signed(value) < $signed(\port$4350$377 [15:8]);
+  assign \$2  = $signed(value) > $signed(\port$4350$377 [23:16]);
   assign \$3  = \$1  | \$2 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
@@ -15190,12 +15568,12 @@ module \holdfast_8x8_guard.input_stage.guard_0 (violation, use_zero, value, resu
       result = \$6 ;
     end
   end
-  assign lo = \port$4229$374 [15:8];
-  assign hi = \port$4229$374 [23:16];
-  assign zero = \port$4229$374 [7:0];
+  assign lo = \port$4350$377 [15:8];
+  assign hi = \port$4350$377 [23:16];
+  assign zero = \port$4350$377 [7:0];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_1 (violation, use_zero, value, result, \port$4229$374 , enable);
+module \holdfast_8x8_guard.input_stage.guard_1 (violation, use_zero, value, result, \port$4350$377 , enable);
   reg \$auto$verilog_backend.cc:2355:dump_module$72  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -15207,8 +15585,8 @@ module \holdfast_8x8_guard.input_stage.guard_1 (violation, use_zero, value, resu
   wire enable;
   wire [7:0] hi;
   wire [7:0] lo;
-  input [23:0] \port$4229$374 ;
-  wire [23:0] \port$4229$374 ;
+  input [23:0] \port$4350$377 ;
+  wire [23:0] \port$4350$377 ;
   output [7:0] result;
   reg [7:0] result;
   input use_zero;
@@ -15219,11 +15597,11 @@ module \holdfast_8x8_guard.input_stage.guard_1 (violation, use_zero, value, resu
   wire violation;
   wire [7:0] zero;
   assign violation = enable & \$3 ;
-  assign \$4  = $signed(value) < $signed(\port$4229$374 [15:8]);
-  assign \$5  = \$4  ? \port$4229$374 [15:8] : \port$4229$374 [23:16];
-  assign \$6  = use_zero ? \port$4229$374 [7:0] : \$5 ;
-  assign \$1  = $signed(value) < $signed(\port$4229$374 [15:8]);
-  assign \$2  = $signed(value) > $signed(\port$4229$374 [23:16]);
+  assign \$4  = $signed(value) < $signed(\port$4350$377 [15:8]);
+  assign \$5  = \$4  ? \port$4350$377 [15:8] : \port$4350$377 [23:16];
+  assign \$6  = use_zero ? \port$4350$377 [7:0] : \$5 ;
+  assign \$1  = $signed(value) < $signed(\port$4350$377 [15:8]);
+  assign \$2  = $signed(value) > $signed(\port$4350$377 [23:16]);
   assign \$3  = \$1  | \$2 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$72 ) begin end
@@ -15232,12 +15610,12 @@ module \holdfast_8x8_guard.input_stage.guard_1 (violation, use_zero, value, resu
       result = \$6 ;
     end
   end
-  assign lo = \port$4229$374 [15:8];
-  assign hi = \port$4229$374 [23:16];
-  assign zero = \port$4229$374 [7:0];
+  assign lo = \port$4350$377 [15:8];
+  assign hi = \port$4350$377 [23:16];
+  assign zero = \port$4350$377 [7:0];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_2 (violation, use_zero, value, result, \port$4229$374 , enable);
+module \holdfast_8x8_guard.input_stage.guard_2 (violation, use_zero, value, result, \port$4350$377 , enable);
   reg \$auto$verilog_backend.cc:2355:dump_module$73  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -15249,8 +15627,8 @@ module \holdfast_8x8_guard.input_stage.guard_2 (violation, use_zero, value, resu
   wire enable;
   wire [7:0] hi;
   wire [7:0] lo;
-  input [23:0] \port$4229$374 ;
-  wire [23:0] \port$4229$374 ;
+  input [23:0] \port$4350$377 ;
+  wire [23:0] \port$4350$377 ;
   output [7:0] result;
   reg [7:0] result;
   input use_zero;
@@ -15261,11 +15639,11 @@ module \holdfast_8x8_guard.input_stage.guard_2 (violation, use_zero, value, resu
   wire violation;
   wire [7:0] zero;
   assign violation = enable & \$3 ;
-  assign \$4  = $signed(value) < $signed(\port$4229$374 [15:8]);
-  assign \$5  = \$4  ? \port$4229$374 [15:8] : \port$4229$374 [23:16];
-  assign \$6  = use_zero ? \port$4229$374 [7:0] : \$5 ;
-  assign \$1  = $signed(value) < $signed(\port$4229$374 [15:8]);
-  assign \$2  = $signed(value) > $signed(\port$4229$374 [23:16]);
+  assign \$4  = $signed(value) < $signed(\port$4350$377 [15:8]);
+  assign \$5  = \$4  ? \port$4350$377 [15:8] : \port$4350$377 [23:16];
+  assign \$6  = use_zero ? \port$4350$377 [7:0] : \$5 ;
+  assign \$1  = $signed(value) < $signed(\port$4350$377 [15:8]);
+  assign \$2  = $signed(value) > $signed(\port$4350$377 [23:16]);
   assign \$3  = \$1  | \$2 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$73 ) begin end
@@ -15274,12 +15652,12 @@ module \holdfast_8x8_guard.input_stage.guard_2 (violation, use_zero, value, resu
       result = \$6 ;
     end
   end
-  assign lo = \port$4229$374 [15:8];
-  assign hi = \port$4229$374 [23:16];
-  assign zero = \port$4229$374 [7:0];
+  assign lo = \port$4350$377 [15:8];
+  assign hi = \port$4350$377 [23:16];
+  assign zero = \port$4350$377 [7:0];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_3 (violation, use_zero, value, result, \port$4229$374 , enable);
+module \holdfast_8x8_guard.input_stage.guard_3 (violation, use_zero, value, result, \port$4350$377 , enable);
   reg \$auto$verilog_backend.cc:2355:dump_module$74  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -15291,8 +15669,8 @@ module \holdfast_8x8_guard.input_stage.guard_3 (violation, use_zero, value, resu
   wire enable;
   wire [7:0] hi;
   wire [7:0] lo;
-  input [23:0] \port$4229$374 ;
-  wire [23:0] \port$4229$374 ;
+  input [23:0] \port$4350$377 ;
+  wire [23:0] \port$4350$377 ;
   output [7:0] result;
   reg [7:0] result;
   input use_zero;
@@ -15303,11 +15681,11 @@ module \holdfast_8x8_guard.input_stage.guard_3 (violation, use_zero, value, resu
   wire violation;
   wire [7:0] zero;
   assign violation = enable & \$3 ;
-  assign \$4  = $signed(value) < $signed(\port$4229$374 [15:8]);
-  assign \$5  = \$4  ? \port$4229$374 [15:8] : \port$4229$374 [23:16];
-  assign \$6  = use_zero ? \port$4229$374 [7:0] : \$5 ;
-  assign \$1  = $signed(value) < $signed(\port$4229$374 [15:8]);
-  assign \$2  = $signed(value) > $signed(\port$4229$374 [23:16]);
+  assign \$4  = $signed(value) < $signed(\port$4350$377 [15:8]);
+  assign \$5  = \$4  ? \port$4350$377 [15:8] : \port$4350$377 [23:16];
+  assign \$6  = use_zero ? \port$4350$377 [7:0] : \$5 ;
+  assign \$1  = $signed(value) < $signed(\port$4350$377 [15:8]);
+  assign \$2  = $signed(value) > $signed(\port$4350$377 [23:16]);
   assign \$3  = \$1  | \$2 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$74 ) begin end
@@ -15316,12 +15694,12 @@ module \holdfast_8x8_guard.input_stage.guard_3 (violation, use_zero, value, resu
       result = \$6 ;
     end
   end
-  assign lo = \port$4229$374 [15:8];
-  assign hi = \port$4229$374 [23:16];
-  assign zero = \port$4229$374 [7:0];
+  assign lo = \port$4350$377 [15:8];
+  assign hi = \port$4350$377 [23:16];
+  assign zero = \port$4350$377 [7:0];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_4 (violation, use_zero, value, result, \port$4229$374 , enable);
+module \holdfast_8x8_guard.input_stage.guard_4 (violation, use_zero, value, result, \port$4350$377 , enable);
   reg \$auto$verilog_backend.cc:2355:dump_module$75  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -15333,8 +15711,8 @@ module \holdfast_8x8_guard.input_stage.guard_4 (violation, use_zero, value, resu
   wire enable;
   wire [7:0] hi;
   wire [7:0] lo;
-  input [23:0] \port$4229$374 ;
-  wire [23:0] \port$4229$374 ;
+  input [23:0] \port$4350$377 ;
+  wire [23:0] \port$4350$377 ;
   output [7:0] result;
   reg [7:0] result;
   input use_zero;
@@ -15345,11 +15723,11 @@ module \holdfast_8x8_guard.input_stage.guard_4 (violation, use_zero, value, resu
   wire violation;
   wire [7:0] zero;
   assign violation = enable & \$3 ;
-  assign \$4  = $signed(value) < $signed(\port$4229$374 [15:8]);
-  assign \$5  = \$4  ? \port$4229$374 [15:8] : \port$4229$374 [23:16];
-  assign \$6  = use_zero ? \port$4229$374 [7:0] : \$5 ;
-  assign \$1  = $signed(value) < $signed(\port$4229$374 [15:8]);
-  assign \$2  = $signed(value) > $signed(\port$4229$374 [23:16]);
+  assign \$4  = $signed(value) < $signed(\port$4350$377 [15:8]);
+  assign \$5  = \$4  ? \port$4350$377 [15:8] : \port$4350$377 [23:16];
+  assign \$6  = use_zero ? \port$4350$377 [7:0] : \$5 ;
+  assign \$1  = $signed(value) < $signed(\port$4350$377 [15:8]);
+  assign \$2  = $signed(value) > $signed(\port$4350$377 [23:16]);
   assign \$3  = \$1  | \$2 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$75 ) begin end
@@ -15358,12 +15736,12 @@ module \holdfast_8x8_guard.input_stage.guard_4 (violation, use_zero, value, resu
       result = \$6 ;
     end
   end
-  assign lo = \port$4229$374 [15:8];
-  assign hi = \port$4229$374 [23:16];
-  assign zero = \port$4229$374 [7:0];
+  assign lo = \port$4350$377 [15:8];
+  assign hi = \port$4350$377 [23:16];
+  assign zero = \port$4350$377 [7:0];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_5 (violation, use_zero, value, result, \port$4229$374 , enable);
+module \holdfast_8x8_guard.input_stage.guard_5 (violation, use_zero, value, result, \port$4350$377 , enable);
   reg \$auto$verilog_backend.cc:2355:dump_module$76  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -15375,8 +15753,8 @@ module \holdfast_8x8_guard.input_stage.guard_5 (violation, use_zero, value, resu
   wire enable;
   wire [7:0] hi;
   wire [7:0] lo;
-  input [23:0] \port$4229$374 ;
-  wire [23:0] \port$4229$374 ;
+  input [23:0] \port$4350$377 ;
+  wire [23:0] \port$4350$377 ;
   output [7:0] result;
   reg [7:0] result;
   input use_zero;
@@ -15387,11 +15765,11 @@ module \holdfast_8x8_guard.input_stage.guard_5 (violation, use_zero, value, resu
   wire violation;
   wire [7:0] zero;
   assign violation = enable & \$3 ;
-  assign \$4  = $signed(value) < $signed(\port$4229$374 [15:8]);
-  assign \$5  = \$4  ? \port$4229$374 [15:8] : \port$4229$374 [23:16];
-  assign \$6  = use_zero ? \port$4229$374 [7:0] : \$5 ;
-  assign \$1  = $signed(value) < $signed(\port$4229$374 [15:8]);
-  assign \$2  = $signed(value) > $signed(\port$4229$374 [23:16]);
+  assign \$4  = $signed(value) < $signed(\port$4350$377 [15:8]);
+  assign \$5  = \$4  ? \port$4350$377 [15:8] : \port$4350$377 [23:16];
+  assign \$6  = use_zero ? \port$4350$377 [7:0] : \$5 ;
+  assign \$1  = $signed(value) < $signed(\port$4350$377 [15:8]);
+  assign \$2  = $signed(value) > $signed(\port$4350$377 [23:16]);
   assign \$3  = \$1  | \$2 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$76 ) begin end
@@ -15400,12 +15778,12 @@ module \holdfast_8x8_guard.input_stage.guard_5 (violation, use_zero, value, resu
       result = \$6 ;
     end
   end
-  assign lo = \port$4229$374 [15:8];
-  assign hi = \port$4229$374 [23:16];
-  assign zero = \port$4229$374 [7:0];
+  assign lo = \port$4350$377 [15:8];
+  assign hi = \port$4350$377 [23:16];
+  assign zero = \port$4350$377 [7:0];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_6 (violation, use_zero, value, result, \port$4229$374 , enable);
+module \holdfast_8x8_guard.input_stage.guard_6 (violation, use_zero, value, result, \port$4350$377 , enable);
   reg \$auto$verilog_backend.cc:2355:dump_module$77  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -15417,8 +15795,8 @@ module \holdfast_8x8_guard.input_stage.guard_6 (violation, use_zero, value, resu
   wire enable;
   wire [7:0] hi;
   wire [7:0] lo;
-  input [23:0] \port$4229$374 ;
-  wire [23:0] \port$4229$374 ;
+  input [23:0] \port$4350$377 ;
+  wire [23:0] \port$4350$377 ;
   output [7:0] result;
   reg [7:0] result;
   input use_zero;
@@ -15429,11 +15807,11 @@ module \holdfast_8x8_guard.input_stage.guard_6 (violation, use_zero, value, resu
   wire violation;
   wire [7:0] zero;
   assign violation = enable & \$3 ;
-  assign \$4  = $signed(value) < $signed(\port$4229$374 [15:8]);
-  assign \$5  = \$4  ? \port$4229$374 [15:8] : \port$4229$374 [23:16];
-  assign \$6  = use_zero ? \port$4229$374 [7:0] : \$5 ;
-  assign \$1  = $signed(value) < $signed(\port$4229$374 [15:8]);
-  assign \$2  = $signed(value) > $signed(\port$4229$374 [23:16]);
+  assign \$4  = $signed(value) < $signed(\port$4350$377 [15:8]);
+  assign \$5  = \$4  ? \port$4350$377 [15:8] : \port$4350$377 [23:16];
+  assign \$6  = use_zero ? \port$4350$377 [7:0] : \$5 ;
+  assign \$1  = $signed(value) < $signed(\port$4350$377 [15:8]);
+  assign \$2  = $signed(value) > $signed(\port$4350$377 [23:16]);
   assign \$3  = \$1  | \$2 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$77 ) begin end
@@ -15442,12 +15820,12 @@ module \holdfast_8x8_guard.input_stage.guard_6 (violation, use_zero, value, resu
       result = \$6 ;
     end
   end
-  assign lo = \port$4229$374 [15:8];
-  assign hi = \port$4229$374 [23:16];
-  assign zero = \port$4229$374 [7:0];
+  assign lo = \port$4350$377 [15:8];
+  assign hi = \port$4350$377 [23:16];
+  assign zero = \port$4350$377 [7:0];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_7 (violation, use_zero, value, result, \port$4229$374 , enable);
+module \holdfast_8x8_guard.input_stage.guard_7 (violation, use_zero, value, result, \port$4350$377 , enable);
   reg \$auto$verilog_backend.cc:2355:dump_module$78  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -15459,8 +15837,8 @@ module \holdfast_8x8_guard.input_stage.guard_7 (violation, use_zero, value, resu
   wire enable;
   wire [7:0] hi;
   wire [7:0] lo;
-  input [23:0] \port$4229$374 ;
-  wire [23:0] \port$4229$374 ;
+  input [23:0] \port$4350$377 ;
+  wire [23:0] \port$4350$377 ;
   output [7:0] result;
   reg [7:0] result;
   input use_zero;
@@ -15471,11 +15849,11 @@ module \holdfast_8x8_guard.input_stage.guard_7 (violation, use_zero, value, resu
   wire violation;
   wire [7:0] zero;
   assign violation = enable & \$3 ;
-  assign \$4  = $signed(value) < $signed(\port$4229$374 [15:8]);
-  assign \$5  = \$4  ? \port$4229$374 [15:8] : \port$4229$374 [23:16];
-  assign \$6  = use_zero ? \port$4229$374 [7:0] : \$5 ;
-  assign \$1  = $signed(value) < $signed(\port$4229$374 [15:8]);
-  assign \$2  = $signed(value) > $signed(\port$4229$374 [23:16]);
+  assign \$4  = $signed(value) < $signed(\port$4350$377 [15:8]);
+  assign \$5  = \$4  ? \port$4350$377 [15:8] : \port$4350$377 [23:16];
+  assign \$6  = use_zero ? \port$4350$377 [7:0] : \$5 ;
+  assign \$1  = $signed(value) < $signed(\port$4350$377 [15:8]);
+  assign \$2  = $signed(value) > $signed(\port$4350$377 [23:16]);
   assign \$3  = \$1  | \$2 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$78 ) begin end
@@ -15484,9 +15862,9 @@ module \holdfast_8x8_guard.input_stage.guard_7 (violation, use_zero, value, resu
       result = \$6 ;
     end
   end
-  assign lo = \port$4229$374 [15:8];
-  assign hi = \port$4229$374 [23:16];
-  assign zero = \port$4229$374 [7:0];
+  assign lo = \port$4350$377 [15:8];
+  assign hi = \port$4350$377 [23:16];
+  assign zero = \port$4350$377 [7:0];
 endmodule
 
 module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, \enable$71 , use_zero, token, sums, token_8, token_22, violation, codes, i, layer, clk);
@@ -15729,15 +16107,15 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, \e
   wire [7:0] \i[5] ;
   wire [7:0] \i[6] ;
   wire [7:0] \i[7] ;
-  input [507:0] layer;
-  wire [507:0] layer;
+  input [510:0] layer;
+  wire [510:0] layer;
   wire [7:0] \layer.add_hi ;
   wire [7:0] \layer.add_lo ;
   wire [23:0] \layer.add_multiplier_a ;
   wire [23:0] \layer.add_multiplier_b ;
   wire [5:0] \layer.add_shift ;
   wire [7:0] \layer.add_zero ;
-  wire [15:0] \layer.blocks ;
+  wire [12:0] \layer.blocks ;
   wire [13:0] \layer.co_tiles ;
   wire [2:0] \layer.dilation ;
   wire [7:0] \layer.hi ;
@@ -15749,11 +16127,11 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, \e
   wire [7:0] \layer.input_hi ;
   wire [7:0] \layer.input_lo ;
   wire [15:0] \layer.input_step ;
-  wire [5:0] \layer.kernel_h ;
-  wire [5:0] \layer.kernel_w ;
+  wire [4:0] \layer.kernel_h ;
+  wire [4:0] \layer.kernel_w ;
   wire [15:0] \layer.lane_mask ;
   wire [7:0] \layer.lo ;
-  wire [7:0] \layer.magic ;
+  wire [15:0] \layer.magic ;
   wire \layer.maximum ;
   wire [9:0] \layer.origin_x ;
   wire [9:0] \layer.origin_y ;
@@ -16261,77 +16639,77 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, \e
   assign overflow = token_0[0] & \$19 ;
   assign \$20  = token_1[0] & token_1[1];
   assign parameter_begin = \$20  & token_1[4];
-  assign \$21  = layer[225:217] == 1'h1;
-  assign \$22  = layer[216:208] == 1'h1;
+  assign \$21  = layer[228:220] == 1'h1;
+  assign \$22  = layer[219:211] == 1'h1;
   assign \$23  = \$21  & \$22 ;
   assign \$24  = ~ token_2[3];
   assign chain = \$23  & \$24 ;
   assign \$25  = ~ token_3[4];
   assign write = token_3[0] & \$25 ;
-  assign enable = \enable$71  & layer[288];
+  assign enable = \enable$71  & layer[291];
   assign \valid$88  = token_9[0] & token_9[4];
-  assign \$26  = layer[225:217] == 1'h1;
-  assign \$27  = layer[216:208] == 1'h1;
+  assign \$26  = layer[228:220] == 1'h1;
+  assign \$27  = layer[219:211] == 1'h1;
   assign \$28  = \$26  & \$27 ;
   assign \$29  = ~ token_3[3];
   assign \chain$93  = \$28  & \$29 ;
   assign \$30  = ~ token_4[4];
   assign \write$95  = token_4[0] & \$30 ;
-  assign \enable$103  = \enable$71  & layer[289];
+  assign \enable$103  = \enable$71  & layer[292];
   assign \valid$116  = token_10[0] & token_10[4];
-  assign \$31  = layer[225:217] == 1'h1;
-  assign \$32  = layer[216:208] == 1'h1;
+  assign \$31  = layer[228:220] == 1'h1;
+  assign \$32  = layer[219:211] == 1'h1;
   assign \$33  = \$31  & \$32 ;
   assign \$34  = ~ token_4[3];
   assign \chain$121  = \$33  & \$34 ;
   assign \$35  = ~ token_5[4];
   assign \write$123  = token_5[0] & \$35 ;
-  assign \enable$131  = \enable$71  & layer[290];
+  assign \enable$131  = \enable$71  & layer[293];
   assign \valid$144  = token_11[0] & token_11[4];
-  assign \$36  = layer[225:217] == 1'h1;
-  assign \$37  = layer[216:208] == 1'h1;
+  assign \$36  = layer[228:220] == 1'h1;
+  assign \$37  = layer[219:211] == 1'h1;
   assign \$38  = \$36  & \$37 ;
   assign \$39  = ~ token_5[3];
   assign \chain$149  = \$38  & \$39 ;
   assign \$40  = ~ token_6[4];
   assign \write$151  = token_6[0] & \$40 ;
-  assign \enable$159  = \enable$71  & layer[291];
+  assign \enable$159  = \enable$71  & layer[294];
   assign \valid$172  = token_12[0] & token_12[4];
-  assign \$41  = layer[225:217] == 1'h1;
-  assign \$42  = layer[216:208] == 1'h1;
+  assign \$41  = layer[228:220] == 1'h1;
+  assign \$42  = layer[219:211] == 1'h1;
   assign \$43  = \$41  & \$42 ;
   assign \$44  = ~ token_6[3];
   assign \chain$177  = \$43  & \$44 ;
   assign \$45  = ~ token_7[4];
   assign \write$179  = token_7[0] & \$45 ;
-  assign \enable$187  = \enable$71  & layer[292];
+  assign \enable$187  = \enable$71  & layer[295];
   assign \valid$200  = token_13[0] & token_13[4];
-  assign \$46  = layer[225:217] == 1'h1;
-  assign \$47  = layer[216:208] == 1'h1;
+  assign \$46  = layer[228:220] == 1'h1;
+  assign \$47  = layer[219:211] == 1'h1;
   assign \$48  = \$46  & \$47 ;
   assign \$49  = ~ token_7[3];
   assign \chain$205  = \$48  & \$49 ;
   assign \$50  = ~ token_8[4];
   assign \write$207  = token_8[0] & \$50 ;
-  assign \enable$215  = \enable$71  & layer[293];
+  assign \enable$215  = \enable$71  & layer[296];
   assign \valid$228  = token_14[0] & token_14[4];
-  assign \$51  = layer[225:217] == 1'h1;
-  assign \$52  = layer[216:208] == 1'h1;
+  assign \$51  = layer[228:220] == 1'h1;
+  assign \$52  = layer[219:211] == 1'h1;
   assign \$53  = \$51  & \$52 ;
   assign \$54  = ~ token_8[3];
   assign \chain$233  = \$53  & \$54 ;
   assign \$55  = ~ token_9[4];
   assign \write$235  = token_9[0] & \$55 ;
-  assign \enable$243  = \enable$71  & layer[294];
+  assign \enable$243  = \enable$71  & layer[297];
   assign \valid$256  = token_15[0] & token_15[4];
-  assign \$56  = layer[225:217] == 1'h1;
-  assign \$57  = layer[216:208] == 1'h1;
+  assign \$56  = layer[228:220] == 1'h1;
+  assign \$57  = layer[219:211] == 1'h1;
   assign \$58  = \$56  & \$57 ;
   assign \$59  = ~ token_9[3];
   assign \chain$261  = \$58  & \$59 ;
   assign \$60  = ~ token_10[4];
   assign \write$263  = token_10[0] & \$60 ;
-  assign \enable$271  = \enable$71  & layer[295];
+  assign \enable$271  = \enable$71  & layer[298];
   assign \valid$284  = token_16[0] & token_16[4];
   always @(posedge clk)
     pixel <= \$61 ;
@@ -16421,7 +16799,7 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, \e
     .chain(chain),
     .clk(clk),
     .first(token_1[3]),
-    .maximum(layer[9]),
+    .maximum(layer[17]),
     .partial_sum(sums[23:0]),
     .read_address(pixel[9:0]),
     .rst(rst),
@@ -16434,7 +16812,7 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, \e
     .chain(\chain$93 ),
     .clk(clk),
     .first(token_2[3]),
-    .maximum(layer[9]),
+    .maximum(layer[17]),
     .partial_sum(sums[47:24]),
     .read_address(pixel_1),
     .rst(rst),
@@ -16447,7 +16825,7 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, \e
     .chain(\chain$121 ),
     .clk(clk),
     .first(token_3[3]),
-    .maximum(layer[9]),
+    .maximum(layer[17]),
     .partial_sum(sums[71:48]),
     .read_address(pixel_2),
     .rst(rst),
@@ -16460,7 +16838,7 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, \e
     .chain(\chain$149 ),
     .clk(clk),
     .first(token_4[3]),
-    .maximum(layer[9]),
+    .maximum(layer[17]),
     .partial_sum(sums[95:72]),
     .read_address(pixel_3),
     .rst(rst),
@@ -16473,7 +16851,7 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, \e
     .chain(\chain$177 ),
     .clk(clk),
     .first(token_5[3]),
-    .maximum(layer[9]),
+    .maximum(layer[17]),
     .partial_sum(sums[119:96]),
     .read_address(pixel_4),
     .rst(rst),
@@ -16486,7 +16864,7 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, \e
     .chain(\chain$205 ),
     .clk(clk),
     .first(token_6[3]),
-    .maximum(layer[9]),
+    .maximum(layer[17]),
     .partial_sum(sums[143:120]),
     .read_address(pixel_5),
     .rst(rst),
@@ -16499,7 +16877,7 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, \e
     .chain(\chain$233 ),
     .clk(clk),
     .first(token_7[3]),
-    .maximum(layer[9]),
+    .maximum(layer[17]),
     .partial_sum(sums[167:144]),
     .read_address(pixel_6),
     .rst(rst),
@@ -16512,7 +16890,7 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, \e
     .chain(\chain$261 ),
     .clk(clk),
     .first(token_8[3]),
-    .maximum(layer[9]),
+    .maximum(layer[17]),
     .partial_sum(sums[191:168]),
     .read_address(pixel_7),
     .rst(rst),
@@ -16528,12 +16906,12 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, \e
     .rst(rst)
   );
   \holdfast_8x8_guard.lanes.requantizer_0  requantizer_0 (
-    .add(layer[10]),
-    .add_multiplier_b(layer[499:484]),
+    .add(layer[18]),
+    .add_multiplier_b(layer[502:487]),
     .clk(clk),
     .\enable$49 (enable),
     .parameters(parameters_0),
-    .\port$4229$398 (layer[475:398]),
+    .\port$4350$401 (layer[478:401]),
     .residual_value(\o$76 [7:0]),
     .\result$38 (code),
     .rst(rst),
@@ -16543,12 +16921,12 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, \e
     .violation(\violation$85 )
   );
   \holdfast_8x8_guard.lanes.requantizer_1  requantizer_1 (
-    .add(layer[10]),
-    .add_multiplier_b(layer[499:484]),
+    .add(layer[18]),
+    .add_multiplier_b(layer[502:487]),
     .clk(clk),
     .\enable$49 (\enable$103 ),
     .parameters(parameters_1),
-    .\port$4229$398 (layer[475:398]),
+    .\port$4350$401 (layer[478:401]),
     .residual_value(\o$76 [15:8]),
     .\result$38 (\code$115 ),
     .rst(rst),
@@ -16558,12 +16936,12 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, \e
     .violation(\violation$114 )
   );
   \holdfast_8x8_guard.lanes.requantizer_2  requantizer_2 (
-    .add(layer[10]),
-    .add_multiplier_b(layer[499:484]),
+    .add(layer[18]),
+    .add_multiplier_b(layer[502:487]),
     .clk(clk),
     .\enable$49 (\enable$131 ),
     .parameters(parameters_2),
-    .\port$4229$398 (layer[475:398]),
+    .\port$4350$401 (layer[478:401]),
     .residual_value(\o$76 [23:16]),
     .\result$38 (\code$143 ),
     .rst(rst),
@@ -16573,12 +16951,12 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, \e
     .violation(\violation$142 )
   );
   \holdfast_8x8_guard.lanes.requantizer_3  requantizer_3 (
-    .add(layer[10]),
-    .add_multiplier_b(layer[499:484]),
+    .add(layer[18]),
+    .add_multiplier_b(layer[502:487]),
     .clk(clk),
     .\enable$49 (\enable$159 ),
     .parameters(parameters_3),
-    .\port$4229$398 (layer[475:398]),
+    .\port$4350$401 (layer[478:401]),
     .residual_value(\o$76 [31:24]),
     .\result$38 (\code$171 ),
     .rst(rst),
@@ -16588,12 +16966,12 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, \e
     .violation(\violation$170 )
   );
   \holdfast_8x8_guard.lanes.requantizer_4  requantizer_4 (
-    .add(layer[10]),
-    .add_multiplier_b(layer[499:484]),
+    .add(layer[18]),
+    .add_multiplier_b(layer[502:487]),
     .clk(clk),
     .\enable$49 (\enable$187 ),
     .parameters(parameters_4),
-    .\port$4229$398 (layer[475:398]),
+    .\port$4350$401 (layer[478:401]),
     .residual_value(\o$76 [39:32]),
     .\result$38 (\code$199 ),
     .rst(rst),
@@ -16603,12 +16981,12 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, \e
     .violation(\violation$198 )
   );
   \holdfast_8x8_guard.lanes.requantizer_5  requantizer_5 (
-    .add(layer[10]),
-    .add_multiplier_b(layer[499:484]),
+    .add(layer[18]),
+    .add_multiplier_b(layer[502:487]),
     .clk(clk),
     .\enable$49 (\enable$215 ),
     .parameters(parameters_5),
-    .\port$4229$398 (layer[475:398]),
+    .\port$4350$401 (layer[478:401]),
     .residual_value(\o$76 [47:40]),
     .\result$38 (\code$227 ),
     .rst(rst),
@@ -16618,12 +16996,12 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, \e
     .violation(\violation$226 )
   );
   \holdfast_8x8_guard.lanes.requantizer_6  requantizer_6 (
-    .add(layer[10]),
-    .add_multiplier_b(layer[499:484]),
+    .add(layer[18]),
+    .add_multiplier_b(layer[502:487]),
     .clk(clk),
     .\enable$49 (\enable$243 ),
     .parameters(parameters_6),
-    .\port$4229$398 (layer[475:398]),
+    .\port$4350$401 (layer[478:401]),
     .residual_value(\o$76 [55:48]),
     .\result$38 (\code$255 ),
     .rst(rst),
@@ -16633,12 +17011,12 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, \e
     .violation(\violation$254 )
   );
   \holdfast_8x8_guard.lanes.requantizer_7  requantizer_7 (
-    .add(layer[10]),
-    .add_multiplier_b(layer[499:484]),
+    .add(layer[18]),
+    .add_multiplier_b(layer[502:487]),
     .clk(clk),
     .\enable$49 (\enable$271 ),
     .parameters(parameters_7),
-    .\port$4229$398 (layer[475:398]),
+    .\port$4350$401 (layer[478:401]),
     .residual_value(\o$76 [63:56]),
     .\result$38 (\code$283 ),
     .rst(rst),
@@ -16986,170 +17364,170 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, \e
   assign partial_sum = sums[23:0];
   assign first = token_1[3];
   assign valid = token_2[0];
-  assign maximum = layer[9];
+  assign maximum = layer[17];
   assign write_address = pixel_3;
   assign \total$65  = total;
   assign \parameters$66  = parameters_0;
-  assign zero_out = layer[405:398];
-  assign lo = layer[413:406];
-  assign hi = layer[421:414];
+  assign zero_out = layer[408:401];
+  assign lo = layer[416:409];
+  assign hi = layer[424:417];
   assign \use_zero$73  = use_zero;
-  assign add = layer[10];
+  assign add = layer[18];
   assign residual_value = \o$76 [7:0];
-  assign residual_zero = layer[429:422];
-  assign add_multiplier_a = layer[475:460];
-  assign add_multiplier_b = layer[499:484];
-  assign add_shift = layer[459:454];
-  assign add_zero = layer[437:430];
-  assign add_lo = layer[445:438];
-  assign add_hi = layer[453:446];
+  assign residual_zero = layer[432:425];
+  assign add_multiplier_a = layer[478:463];
+  assign add_multiplier_b = layer[502:487];
+  assign add_shift = layer[462:457];
+  assign add_zero = layer[440:433];
+  assign add_lo = layer[448:441];
+  assign add_hi = layer[456:449];
   assign \read_address$89  = pixel_1;
   assign \partial_sum$90  = sums[47:24];
   assign \first$91  = token_2[3];
   assign \valid$92  = token_3[0];
-  assign \maximum$94  = layer[9];
+  assign \maximum$94  = layer[17];
   assign \write_address$96  = pixel_4;
   assign \total$98  = \total$97 ;
   assign \parameters$99  = parameters_1;
-  assign \zero_out$100  = layer[405:398];
-  assign \lo$101  = layer[413:406];
-  assign \hi$102  = layer[421:414];
+  assign \zero_out$100  = layer[408:401];
+  assign \lo$101  = layer[416:409];
+  assign \hi$102  = layer[424:417];
   assign \use_zero$104  = use_zero;
-  assign \add$105  = layer[10];
+  assign \add$105  = layer[18];
   assign \residual_value$106  = \o$76 [15:8];
-  assign \residual_zero$107  = layer[429:422];
-  assign \add_multiplier_a$108  = layer[475:460];
-  assign \add_multiplier_b$109  = layer[499:484];
-  assign \add_shift$110  = layer[459:454];
-  assign \add_zero$111  = layer[437:430];
-  assign \add_lo$112  = layer[445:438];
-  assign \add_hi$113  = layer[453:446];
+  assign \residual_zero$107  = layer[432:425];
+  assign \add_multiplier_a$108  = layer[478:463];
+  assign \add_multiplier_b$109  = layer[502:487];
+  assign \add_shift$110  = layer[462:457];
+  assign \add_zero$111  = layer[440:433];
+  assign \add_lo$112  = layer[448:441];
+  assign \add_hi$113  = layer[456:449];
   assign \read_address$117  = pixel_2;
   assign \partial_sum$118  = sums[71:48];
   assign \first$119  = token_3[3];
   assign \valid$120  = token_4[0];
-  assign \maximum$122  = layer[9];
+  assign \maximum$122  = layer[17];
   assign \write_address$124  = pixel_5;
   assign \total$126  = \total$125 ;
   assign \parameters$127  = parameters_2;
-  assign \zero_out$128  = layer[405:398];
-  assign \lo$129  = layer[413:406];
-  assign \hi$130  = layer[421:414];
+  assign \zero_out$128  = layer[408:401];
+  assign \lo$129  = layer[416:409];
+  assign \hi$130  = layer[424:417];
   assign \use_zero$132  = use_zero;
-  assign \add$133  = layer[10];
+  assign \add$133  = layer[18];
   assign \residual_value$134  = \o$76 [23:16];
-  assign \residual_zero$135  = layer[429:422];
-  assign \add_multiplier_a$136  = layer[475:460];
-  assign \add_multiplier_b$137  = layer[499:484];
-  assign \add_shift$138  = layer[459:454];
-  assign \add_zero$139  = layer[437:430];
-  assign \add_lo$140  = layer[445:438];
-  assign \add_hi$141  = layer[453:446];
+  assign \residual_zero$135  = layer[432:425];
+  assign \add_multiplier_a$136  = layer[478:463];
+  assign \add_multiplier_b$137  = layer[502:487];
+  assign \add_shift$138  = layer[462:457];
+  assign \add_zero$139  = layer[440:433];
+  assign \add_lo$140  = layer[448:441];
+  assign \add_hi$141  = layer[456:449];
   assign \read_address$145  = pixel_3;
   assign \partial_sum$146  = sums[95:72];
   assign \first$147  = token_4[3];
   assign \valid$148  = token_5[0];
-  assign \maximum$150  = layer[9];
+  assign \maximum$150  = layer[17];
   assign \write_address$152  = pixel_6;
   assign \total$154  = \total$153 ;
   assign \parameters$155  = parameters_3;
-  assign \zero_out$156  = layer[405:398];
-  assign \lo$157  = layer[413:406];
-  assign \hi$158  = layer[421:414];
+  assign \zero_out$156  = layer[408:401];
+  assign \lo$157  = layer[416:409];
+  assign \hi$158  = layer[424:417];
   assign \use_zero$160  = use_zero;
-  assign \add$161  = layer[10];
+  assign \add$161  = layer[18];
   assign \residual_value$162  = \o$76 [31:24];
-  assign \residual_zero$163  = layer[429:422];
-  assign \add_multiplier_a$164  = layer[475:460];
-  assign \add_multiplier_b$165  = layer[499:484];
-  assign \add_shift$166  = layer[459:454];
-  assign \add_zero$167  = layer[437:430];
-  assign \add_lo$168  = layer[445:438];
-  assign \add_hi$169  = layer[453:446];
+  assign \residual_zero$163  = layer[432:425];
+  assign \add_multiplier_a$164  = layer[478:463];
+  assign \add_multiplier_b$165  = layer[502:487];
+  assign \add_shift$166  = layer[462:457];
+  assign \add_zero$167  = layer[440:433];
+  assign \add_lo$168  = layer[448:441];
+  assign \add_hi$169  = layer[456:449];
   assign \read_address$173  = pixel_4;
   assign \partial_sum$174  = sums[119:96];
   assign \first$175  = token_5[3];
   assign \valid$176  = token_6[0];
-  assign \maximum$178  = layer[9];
+  assign \maximum$178  = layer[17];
   assign \write_address$180  = pixel_7;
   assign \total$182  = \total$181 ;
   assign \parameters$183  = parameters_4;
-  assign \zero_out$184  = layer[405:398];
-  assign \lo$185  = layer[413:406];
-  assign \hi$186  = layer[421:414];
+  assign \zero_out$184  = layer[408:401];
+  assign \lo$185  = layer[416:409];
+  assign \hi$186  = layer[424:417];
   assign \use_zero$188  = use_zero;
-  assign \add$189  = layer[10];
+  assign \add$189  = layer[18];
   assign \residual_value$190  = \o$76 [39:32];
-  assign \residual_zero$191  = layer[429:422];
-  assign \add_multiplier_a$192  = layer[475:460];
-  assign \add_multiplier_b$193  = layer[499:484];
-  assign \add_shift$194  = layer[459:454];
-  assign \add_zero$195  = layer[437:430];
-  assign \add_lo$196  = layer[445:438];
-  assign \add_hi$197  = layer[453:446];
+  assign \residual_zero$191  = layer[432:425];
+  assign \add_multiplier_a$192  = layer[478:463];
+  assign \add_multiplier_b$193  = layer[502:487];
+  assign \add_shift$194  = layer[462:457];
+  assign \add_zero$195  = layer[440:433];
+  assign \add_lo$196  = layer[448:441];
+  assign \add_hi$197  = layer[456:449];
   assign \read_address$201  = pixel_5;
   assign \partial_sum$202  = sums[143:120];
   assign \first$203  = token_6[3];
   assign \valid$204  = token_7[0];
-  assign \maximum$206  = layer[9];
+  assign \maximum$206  = layer[17];
   assign \write_address$208  = pixel_8;
   assign \total$210  = \total$209 ;
   assign \parameters$211  = parameters_5;
-  assign \zero_out$212  = layer[405:398];
-  assign \lo$213  = layer[413:406];
-  assign \hi$214  = layer[421:414];
+  assign \zero_out$212  = layer[408:401];
+  assign \lo$213  = layer[416:409];
+  assign \hi$214  = layer[424:417];
   assign \use_zero$216  = use_zero;
-  assign \add$217  = layer[10];
+  assign \add$217  = layer[18];
   assign \residual_value$218  = \o$76 [47:40];
-  assign \residual_zero$219  = layer[429:422];
-  assign \add_multiplier_a$220  = layer[475:460];
-  assign \add_multiplier_b$221  = layer[499:484];
-  assign \add_shift$222  = layer[459:454];
-  assign \add_zero$223  = layer[437:430];
-  assign \add_lo$224  = layer[445:438];
-  assign \add_hi$225  = layer[453:446];
+  assign \residual_zero$219  = layer[432:425];
+  assign \add_multiplier_a$220  = layer[478:463];
+  assign \add_multiplier_b$221  = layer[502:487];
+  assign \add_shift$222  = layer[462:457];
+  assign \add_zero$223  = layer[440:433];
+  assign \add_lo$224  = layer[448:441];
+  assign \add_hi$225  = layer[456:449];
   assign \read_address$229  = pixel_6;
   assign \partial_sum$230  = sums[167:144];
   assign \first$231  = token_7[3];
   assign \valid$232  = token_8[0];
-  assign \maximum$234  = layer[9];
+  assign \maximum$234  = layer[17];
   assign \write_address$236  = pixel_9;
   assign \total$238  = \total$237 ;
   assign \parameters$239  = parameters_6;
-  assign \zero_out$240  = layer[405:398];
-  assign \lo$241  = layer[413:406];
-  assign \hi$242  = layer[421:414];
+  assign \zero_out$240  = layer[408:401];
+  assign \lo$241  = layer[416:409];
+  assign \hi$242  = layer[424:417];
   assign \use_zero$244  = use_zero;
-  assign \add$245  = layer[10];
+  assign \add$245  = layer[18];
   assign \residual_value$246  = \o$76 [55:48];
-  assign \residual_zero$247  = layer[429:422];
-  assign \add_multiplier_a$248  = layer[475:460];
-  assign \add_multiplier_b$249  = layer[499:484];
-  assign \add_shift$250  = layer[459:454];
-  assign \add_zero$251  = layer[437:430];
-  assign \add_lo$252  = layer[445:438];
-  assign \add_hi$253  = layer[453:446];
+  assign \residual_zero$247  = layer[432:425];
+  assign \add_multiplier_a$248  = layer[478:463];
+  assign \add_multiplier_b$249  = layer[502:487];
+  assign \add_shift$250  = layer[462:457];
+  assign \add_zero$251  = layer[440:433];
+  assign \add_lo$252  = layer[448:441];
+  assign \add_hi$253  = layer[456:449];
   assign \read_address$257  = pixel_7;
   assign \partial_sum$258  = sums[191:168];
   assign \first$259  = token_8[3];
   assign \valid$260  = token_9[0];
-  assign \maximum$262  = layer[9];
+  assign \maximum$262  = layer[17];
   assign \write_address$264  = pixel_10;
   assign \total$266  = \total$265 ;
   assign \parameters$267  = parameters_7;
-  assign \zero_out$268  = layer[405:398];
-  assign \lo$269  = layer[413:406];
-  assign \hi$270  = layer[421:414];
+  assign \zero_out$268  = layer[408:401];
+  assign \lo$269  = layer[416:409];
+  assign \hi$270  = layer[424:417];
   assign \use_zero$272  = use_zero;
-  assign \add$273  = layer[10];
+  assign \add$273  = layer[18];
   assign \residual_value$274  = \o$76 [63:56];
-  assign \residual_zero$275  = layer[429:422];
-  assign \add_multiplier_a$276  = layer[475:460];
-  assign \add_multiplier_b$277  = layer[499:484];
-  assign \add_shift$278  = layer[459:454];
-  assign \add_zero$279  = layer[437:430];
-  assign \add_lo$280  = layer[445:438];
-  assign \add_hi$281  = layer[453:446];
+  assign \residual_zero$275  = layer[432:425];
+  assign \add_multiplier_a$276  = layer[478:463];
+  assign \add_multiplier_b$277  = layer[502:487];
+  assign \add_shift$278  = layer[462:457];
+  assign \add_zero$279  = layer[440:433];
+  assign \add_lo$280  = layer[448:441];
+  assign \add_hi$281  = layer[456:449];
   assign \token.valid  = token[0];
   assign \token.start  = token[1];
   assign \token.end  = token[2];
@@ -17365,56 +17743,56 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, \e
   assign \sums[5]  = sums[143:120];
   assign \sums[6]  = sums[167:144];
   assign \sums[7]  = sums[191:168];
-  assign \layer.magic  = layer[7:0];
-  assign \layer.hold_weights  = layer[8];
-  assign \layer.maximum  = layer[9];
-  assign \layer.residual  = layer[10];
-  assign \layer.input_bank  = layer[12:11];
-  assign \layer.output_bank  = layer[14:13];
-  assign \layer.residual_bank  = layer[16:15];
-  assign \layer.stride  = layer[19:17];
-  assign \layer.dilation  = layer[22:20];
-  assign \layer.sub_block  = layer[26:23];
-  assign \layer.out_lane  = layer[31:27];
-  assign \layer.input_base  = layer[47:32];
-  assign \layer.input_step  = layer[63:48];
-  assign \layer.step_x  = layer[79:64];
-  assign \layer.step_y  = layer[95:80];
-  assign \layer.step_kx  = layer[111:96];
-  assign \layer.step_ky  = layer[127:112];
-  assign \layer.blocks  = layer[143:128];
-  assign \layer.origin_y  = layer[153:144];
-  assign \layer.origin_x  = layer[163:154];
-  assign \layer.kernel_h  = layer[169:164];
-  assign \layer.kernel_w  = layer[175:170];
-  assign \layer.in_h  = layer[184:176];
-  assign \layer.in_w  = layer[193:185];
-  assign \layer.co_tiles  = layer[207:194];
-  assign \layer.out_h  = layer[216:208];
-  assign \layer.out_w  = layer[225:217];
-  assign \layer.param_base  = layer[239:226];
-  assign \layer.weight_base  = layer[259:240];
-  assign \layer.out_step  = layer[271:260];
-  assign \layer.out_base  = layer[287:272];
-  assign \layer.lane_mask  = layer[303:288];
-  assign \layer.res_base  = layer[319:304];
-  assign \layer.res_step_x  = layer[335:320];
-  assign \layer.res_step_y  = layer[351:336];
-  assign \layer.res_tiles  = layer[365:352];
-  assign \layer.pad_value  = layer[373:366];
-  assign \layer.zero_in  = layer[381:374];
-  assign \layer.input_lo  = layer[389:382];
-  assign \layer.input_hi  = layer[397:390];
-  assign \layer.zero_out  = layer[405:398];
-  assign \layer.lo  = layer[413:406];
-  assign \layer.hi  = layer[421:414];
-  assign \layer.res_zero  = layer[429:422];
-  assign \layer.add_zero  = layer[437:430];
-  assign \layer.add_lo  = layer[445:438];
-  assign \layer.add_hi  = layer[453:446];
-  assign \layer.add_shift  = layer[459:454];
-  assign \layer.add_multiplier_a  = layer[483:460];
-  assign \layer.add_multiplier_b  = layer[507:484];
+  assign \layer.magic  = layer[15:0];
+  assign \layer.hold_weights  = layer[16];
+  assign \layer.maximum  = layer[17];
+  assign \layer.residual  = layer[18];
+  assign \layer.input_bank  = layer[20:19];
+  assign \layer.output_bank  = layer[22:21];
+  assign \layer.residual_bank  = layer[24:23];
+  assign \layer.stride  = layer[27:25];
+  assign \layer.dilation  = layer[30:28];
+  assign \layer.sub_block  = layer[34:31];
+  assign \layer.out_lane  = layer[39:35];
+  assign \layer.input_base  = layer[55:40];
+  assign \layer.input_step  = layer[71:56];
+  assign \layer.step_x  = layer[87:72];
+  assign \layer.step_y  = layer[103:88];
+  assign \layer.step_kx  = layer[119:104];
+  assign \layer.step_ky  = layer[135:120];
+  assign \layer.blocks  = layer[148:136];
+  assign \layer.origin_y  = layer[158:149];
+  assign \layer.origin_x  = layer[168:159];
+  assign \layer.kernel_h  = layer[173:169];
+  assign \layer.kernel_w  = layer[178:174];
+  assign \layer.in_h  = layer[187:179];
+  assign \layer.in_w  = layer[196:188];
+  assign \layer.co_tiles  = layer[210:197];
+  assign \layer.out_h  = layer[219:211];
+  assign \layer.out_w  = layer[228:220];
+  assign \layer.param_base  = layer[242:229];
+  assign \layer.weight_base  = layer[262:243];
+  assign \layer.out_step  = layer[274:263];
+  assign \layer.out_base  = layer[290:275];
+  assign \layer.lane_mask  = layer[306:291];
+  assign \layer.res_base  = layer[322:307];
+  assign \layer.res_step_x  = layer[338:323];
+  assign \layer.res_step_y  = layer[354:339];
+  assign \layer.res_tiles  = layer[368:355];
+  assign \layer.pad_value  = layer[376:369];
+  assign \layer.zero_in  = layer[384:377];
+  assign \layer.input_lo  = layer[392:385];
+  assign \layer.input_hi  = layer[400:393];
+  assign \layer.zero_out  = layer[408:401];
+  assign \layer.lo  = layer[416:409];
+  assign \layer.hi  = layer[424:417];
+  assign \layer.res_zero  = layer[432:425];
+  assign \layer.add_zero  = layer[440:433];
+  assign \layer.add_lo  = layer[448:441];
+  assign \layer.add_hi  = layer[456:449];
+  assign \layer.add_shift  = layer[462:457];
+  assign \layer.add_multiplier_a  = layer[486:463];
+  assign \layer.add_multiplier_b  = layer[510:487];
   assign \parameters$66.bias  = parameters_0[23:0];
   assign \parameters$66.shift  = parameters_0[29:24];
   assign \parameters$66.multiplier  = parameters_0[45:30];
@@ -18745,7 +19123,7 @@ module \holdfast_8x8_guard.lanes.align (rst, i, o, clk);
   assign o[7:0] = lane_0_6;
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_0 (rst, \enable$49 , valid, violation, use_zero, parameters, residual_value, total, \result$38 , add, \port$4229$398 , add_multiplier_b, clk);
+module \holdfast_8x8_guard.lanes.requantizer_0 (rst, \enable$49 , valid, violation, use_zero, parameters, residual_value, total, \result$38 , add, \port$4350$401 , add_multiplier_b, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$89  = 0;
   wire [24:0] \$1 ;
   wire \$10 ;
@@ -18842,8 +19220,8 @@ module \holdfast_8x8_guard.lanes.requantizer_0 (rst, \enable$49 , valid, violati
   wire [15:0] \parameters.guard_lo ;
   wire [15:0] \parameters.multiplier ;
   wire [5:0] \parameters.shift ;
-  input [77:0] \port$4229$398 ;
-  wire [77:0] \port$4229$398 ;
+  input [77:0] \port$4350$401 ;
+  wire [77:0] \port$4350$401 ;
   reg [40:0] product = 41'h00000000000;
   reg [41:0] requantize_coarse = 42'h00000000000;
   wire [41:0] requantize_fine;
@@ -18922,30 +19300,30 @@ module \holdfast_8x8_guard.lanes.requantizer_0 (rst, \enable$49 , valid, violati
   assign \$10  = $signed(exact) > $signed(16'h7fff);
   assign \$11  = \$10  ? 20'h07fff : exact;
   assign \$12  = \$9  ? 20'hf8000 : \$11 ;
-  assign \$13  = $signed(result) < $signed(\port$4229$398 [15:8]);
-  assign \$14  = $signed(result) > $signed(\port$4229$398 [23:16]);
-  assign \$15  = \$14  ? { \port$4229$398 [23], \port$4229$398 [23], \port$4229$398 [23], \port$4229$398 [23], \port$4229$398 [23], \port$4229$398 [23], \port$4229$398 [23], \port$4229$398 [23], \port$4229$398 [23:16] } : result;
-  assign \$16  = \$13  ? { \port$4229$398 [15], \port$4229$398 [15], \port$4229$398 [15], \port$4229$398 [15], \port$4229$398 [15], \port$4229$398 [15], \port$4229$398 [15], \port$4229$398 [15], \port$4229$398 [15:8] } : \$15 ;
-  assign \$17  = $signed(clamped) - $signed(\port$4229$398 [7:0]);
-  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4229$398 [77:62] });
-  assign \$19  = $signed(residual_value) - $signed(\port$4229$398 [31:24]);
+  assign \$13  = $signed(result) < $signed(\port$4350$401 [15:8]);
+  assign \$14  = $signed(result) > $signed(\port$4350$401 [23:16]);
+  assign \$15  = \$14  ? { \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23:16] } : result;
+  assign \$16  = \$13  ? { \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15:8] } : \$15 ;
+  assign \$17  = $signed(clamped) - $signed(\port$4350$401 [7:0]);
+  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4350$401 [77:62] });
+  assign \$19  = $signed(residual_value) - $signed(\port$4350$401 [31:24]);
   assign \$20  = $signed(\$19 ) * $signed({ 1'h0, add_multiplier_b });
   assign \$21  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$22  = $signed({ \total$26 , 1'h0 }) >>> { \port$4229$398 [61:59], 3'h0 };
+  assign \$22  = $signed({ \total$26 , 1'h0 }) >>> { \port$4350$401 [61:59], 3'h0 };
   assign \$23  = $signed(add_fine[25:10]) != $signed({ add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26] });
   assign \$24  = add_fine[26] ? 10'h200 : 10'h1ff;
   assign \$25  = \$23  ? { \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24  } : add_fine[26:1];
-  assign \$26  = $signed(exact_add) < $signed(\port$4229$398 [47:40]);
-  assign \$27  = $signed(exact_add) > $signed(\port$4229$398 [55:48]);
-  assign \$28  = \$27  ? { \port$4229$398 [55], \port$4229$398 [55], \port$4229$398 [55], \port$4229$398 [55], \port$4229$398 [55:48] } : exact_add;
-  assign \$29  = \$26  ? { \port$4229$398 [47], \port$4229$398 [47], \port$4229$398 [47], \port$4229$398 [47], \port$4229$398 [47:40] } : \$28 ;
+  assign \$26  = $signed(exact_add) < $signed(\port$4350$401 [47:40]);
+  assign \$27  = $signed(exact_add) > $signed(\port$4350$401 [55:48]);
+  assign \$28  = \$27  ? { \port$4350$401 [55], \port$4350$401 [55], \port$4350$401 [55], \port$4350$401 [55], \port$4350$401 [55:48] } : exact_add;
+  assign \$29  = \$26  ? { \port$4350$401 [47], \port$4350$401 [47], \port$4350$401 [47], \port$4350$401 [47], \port$4350$401 [47:40] } : \$28 ;
   assign requantize_fine = $signed(requantize_coarse) >>> requantize_shift;
   assign \$30  = $signed(requantize_result) + $signed({ 1'h0, requantize_increment });
-  assign exact = $signed(\$30 ) + $signed(\port$4229$398 [7:0]);
+  assign exact = $signed(\$30 ) + $signed(\port$4350$401 [7:0]);
   assign enable = \enable$49  & valid;
   assign add_fine = $signed(add_coarse) >>> \add_shift$29 ;
   assign \$31  = $signed(add_result) + $signed({ 1'h0, add_increment });
-  assign exact_add = $signed(\$31 ) + $signed(\port$4229$398 [39:32]);
+  assign exact_add = $signed(\$31 ) + $signed(\port$4350$401 [39:32]);
   always @(posedge clk)
     biased <= \$32 ;
   always @(posedge clk)
@@ -18958,8 +19336,8 @@ module \holdfast_8x8_guard.lanes.requantizer_0 (rst, \enable$49 , valid, violati
     requantize_coarse <= \$36 ;
   \holdfast_8x8_guard.lanes.requantizer_0.guard  guard (
     .enable(enable),
-    .\port$3596$46 (parameters[77:46]),
-    .\port$4229$398 (\port$4229$398 [7:0]),
+    .\port$3717$46 (parameters[77:46]),
+    .\port$4350$401 (\port$4350$401 [7:0]),
     .result(result),
     .use_zero(use_zero),
     .value(value),
@@ -19030,7 +19408,7 @@ module \holdfast_8x8_guard.lanes.requantizer_0 (rst, \enable$49 , valid, violati
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
-    \$46  = \port$4229$398 [58:56];
+    \$46  = \port$4350$401 [58:56];
     if (rst) begin
       \$46  = 3'h0;
     end
@@ -19124,21 +19502,21 @@ module \holdfast_8x8_guard.lanes.requantizer_0 (rst, \enable$49 , valid, violati
       \$36  = 42'h00000000000;
     end
   end
-  assign lo = \port$4229$398 [15:8];
-  assign hi = \port$4229$398 [23:16];
-  assign zero_out = \port$4229$398 [7:0];
-  assign add_multiplier_a = \port$4229$398 [77:62];
-  assign residual_zero = \port$4229$398 [31:24];
-  assign add_shift = \port$4229$398 [61:56];
-  assign add_lo = \port$4229$398 [47:40];
-  assign add_hi = \port$4229$398 [55:48];
+  assign lo = \port$4350$401 [15:8];
+  assign hi = \port$4350$401 [23:16];
+  assign zero_out = \port$4350$401 [7:0];
+  assign add_multiplier_a = \port$4350$401 [77:62];
+  assign residual_zero = \port$4350$401 [31:24];
+  assign add_shift = \port$4350$401 [61:56];
+  assign add_lo = \port$4350$401 [47:40];
+  assign add_hi = \port$4350$401 [55:48];
   assign \value$42  = value;
   assign \lo$43  = parameters[61:46];
   assign \hi$44  = parameters[77:62];
-  assign zero = { \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7:0] };
+  assign zero = { \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7:0] };
   assign \use_zero$47  = use_zero;
   assign \violation$52  = violation;
-  assign add_zero = \port$4229$398 [39:32];
+  assign add_zero = \port$4350$401 [39:32];
   assign code = \result$38 ;
   assign \parameters.bias  = parameters[23:0];
   assign \parameters.shift  = parameters[29:24];
@@ -19147,7 +19525,7 @@ module \holdfast_8x8_guard.lanes.requantizer_0 (rst, \enable$49 , valid, violati
   assign \parameters.guard_hi  = parameters[77:62];
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_0.guard (violation, use_zero, \port$3596$46 , value, result, \port$4229$398 , enable);
+module \holdfast_8x8_guard.lanes.requantizer_0.guard (violation, use_zero, \port$3717$46 , value, result, \port$4350$401 , enable);
   reg \$auto$verilog_backend.cc:2355:dump_module$90  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -19159,10 +19537,10 @@ module \holdfast_8x8_guard.lanes.requantizer_0.guard (violation, use_zero, \port
   wire enable;
   wire [15:0] hi;
   wire [15:0] lo;
-  input [31:0] \port$3596$46 ;
-  wire [31:0] \port$3596$46 ;
-  input [7:0] \port$4229$398 ;
-  wire [7:0] \port$4229$398 ;
+  input [31:0] \port$3717$46 ;
+  wire [31:0] \port$3717$46 ;
+  input [7:0] \port$4350$401 ;
+  wire [7:0] \port$4350$401 ;
   output [15:0] result;
   reg [15:0] result;
   input use_zero;
@@ -19173,11 +19551,11 @@ module \holdfast_8x8_guard.lanes.requantizer_0.guard (violation, use_zero, \port
   wire violation;
   wire [15:0] zero;
   assign violation = enable & \$3 ;
-  assign \$4  = $signed(value) < $signed(\port$3596$46 [15:0]);
-  assign \$5  = \$4  ? \port$3596$46 [15:0] : \port$3596$46 [31:16];
-  assign \$6  = use_zero ? { \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398  } : \$5 ;
-  assign \$1  = $signed(value) < $signed(\port$3596$46 [15:0]);
-  assign \$2  = $signed(value) > $signed(\port$3596$46 [31:16]);
+  assign \$4  = $signed(value) < $signed(\port$3717$46 [15:0]);
+  assign \$5  = \$4  ? \port$3717$46 [15:0] : \port$3717$46 [31:16];
+  assign \$6  = use_zero ? { \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401  } : \$5 ;
+  assign \$1  = $signed(value) < $signed(\port$3717$46 [15:0]);
+  assign \$2  = $signed(value) > $signed(\port$3717$46 [31:16]);
   assign \$3  = \$1  | \$2 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
@@ -19186,12 +19564,12 @@ module \holdfast_8x8_guard.lanes.requantizer_0.guard (violation, use_zero, \port
       result = \$6 ;
     end
   end
-  assign lo = \port$3596$46 [15:0];
-  assign hi = \port$3596$46 [31:16];
-  assign zero = { \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398  };
+  assign lo = \port$3717$46 [15:0];
+  assign hi = \port$3717$46 [31:16];
+  assign zero = { \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401  };
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_1 (rst, \enable$49 , valid, violation, use_zero, parameters, residual_value, total, \result$38 , add, \port$4229$398 , add_multiplier_b, clk);
+module \holdfast_8x8_guard.lanes.requantizer_1 (rst, \enable$49 , valid, violation, use_zero, parameters, residual_value, total, \result$38 , add, \port$4350$401 , add_multiplier_b, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$91  = 0;
   wire [24:0] \$1 ;
   wire \$10 ;
@@ -19288,8 +19666,8 @@ module \holdfast_8x8_guard.lanes.requantizer_1 (rst, \enable$49 , valid, violati
   wire [15:0] \parameters.guard_lo ;
   wire [15:0] \parameters.multiplier ;
   wire [5:0] \parameters.shift ;
-  input [77:0] \port$4229$398 ;
-  wire [77:0] \port$4229$398 ;
+  input [77:0] \port$4350$401 ;
+  wire [77:0] \port$4350$401 ;
   reg [40:0] product = 41'h00000000000;
   reg [41:0] requantize_coarse = 42'h00000000000;
   wire [41:0] requantize_fine;
@@ -19368,30 +19746,30 @@ module \holdfast_8x8_guard.lanes.requantizer_1 (rst, \enable$49 , valid, violati
   assign \$10  = $signed(exact) > $signed(16'h7fff);
   assign \$11  = \$10  ? 20'h07fff : exact;
   assign \$12  = \$9  ? 20'hf8000 : \$11 ;
-  assign \$13  = $signed(result) < $signed(\port$4229$398 [15:8]);
-  assign \$14  = $signed(result) > $signed(\port$4229$398 [23:16]);
-  assign \$15  = \$14  ? { \port$4229$398 [23], \port$4229$398 [23], \port$4229$398 [23], \port$4229$398 [23], \port$4229$398 [23], \port$4229$398 [23], \port$4229$398 [23], \port$4229$398 [23], \port$4229$398 [23:16] } : result;
-  assign \$16  = \$13  ? { \port$4229$398 [15], \port$4229$398 [15], \port$4229$398 [15], \port$4229$398 [15], \port$4229$398 [15], \port$4229$398 [15], \port$4229$398 [15], \port$4229$398 [15], \port$4229$398 [15:8] } : \$15 ;
-  assign \$17  = $signed(clamped) - $signed(\port$4229$398 [7:0]);
-  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4229$398 [77:62] });
-  assign \$19  = $signed(residual_value) - $signed(\port$4229$398 [31:24]);
+  assign \$13  = $signed(result) < $signed(\port$4350$401 [15:8]);
+  assign \$14  = $signed(result) > $signed(\port$4350$401 [23:16]);
+  assign \$15  = \$14  ? { \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23:16] } : result;
+  assign \$16  = \$13  ? { \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15:8] } : \$15 ;
+  assign \$17  = $signed(clamped) - $signed(\port$4350$401 [7:0]);
+  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4350$401 [77:62] });
+  assign \$19  = $signed(residual_value) - $signed(\port$4350$401 [31:24]);
   assign \$20  = $signed(\$19 ) * $signed({ 1'h0, add_multiplier_b });
   assign \$21  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$22  = $signed({ \total$26 , 1'h0 }) >>> { \port$4229$398 [61:59], 3'h0 };
+  assign \$22  = $signed({ \total$26 , 1'h0 }) >>> { \port$4350$401 [61:59], 3'h0 };
   assign \$23  = $signed(add_fine[25:10]) != $signed({ add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26] });
   assign \$24  = add_fine[26] ? 10'h200 : 10'h1ff;
   assign \$25  = \$23  ? { \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24  } : add_fine[26:1];
-  assign \$26  = $signed(exact_add) < $signed(\port$4229$398 [47:40]);
-  assign \$27  = $signed(exact_add) > $signed(\port$4229$398 [55:48]);
-  assign \$28  = \$27  ? { \port$4229$398 [55], \port$4229$398 [55], \port$4229$398 [55], \port$4229$398 [55], \port$4229$398 [55:48] } : exact_add;
-  assign \$29  = \$26  ? { \port$4229$398 [47], \port$4229$398 [47], \port$4229$398 [47], \port$4229$398 [47], \port$4229$398 [47:40] } : \$28 ;
+  assign \$26  = $signed(exact_add) < $signed(\port$4350$401 [47:40]);
+  assign \$27  = $signed(exact_add) > $signed(\port$4350$401 [55:48]);
+  assign \$28  = \$27  ? { \port$4350$401 [55], \port$4350$401 [55], \port$4350$401 [55], \port$4350$401 [55], \port$4350$401 [55:48] } : exact_add;
+  assign \$29  = \$26  ? { \port$4350$401 [47], \port$4350$401 [47], \port$4350$401 [47], \port$4350$401 [47], \port$4350$401 [47:40] } : \$28 ;
   assign requantize_fine = $signed(requantize_coarse) >>> requantize_shift;
   assign \$30  = $signed(requantize_result) + $signed({ 1'h0, requantize_increment });
-  assign exact = $signed(\$30 ) + $signed(\port$4229$398 [7:0]);
+  assign exact = $signed(\$30 ) + $signed(\port$4350$401 [7:0]);
   assign enable = \enable$49  & valid;
   assign add_fine = $signed(add_coarse) >>> \add_shift$29 ;
   assign \$31  = $signed(add_result) + $signed({ 1'h0, add_increment });
-  assign exact_add = $signed(\$31 ) + $signed(\port$4229$398 [39:32]);
+  assign exact_add = $signed(\$31 ) + $signed(\port$4350$401 [39:32]);
   always @(posedge clk)
     biased <= \$32 ;
   always @(posedge clk)
@@ -19404,8 +19782,8 @@ module \holdfast_8x8_guard.lanes.requantizer_1 (rst, \enable$49 , valid, violati
     requantize_coarse <= \$36 ;
   \holdfast_8x8_guard.lanes.requantizer_1.guard  guard (
     .enable(enable),
-    .\port$3598$46 (parameters[77:46]),
-    .\port$4229$398 (\port$4229$398 [7:0]),
+    .\port$3719$46 (parameters[77:46]),
+    .\port$4350$401 (\port$4350$401 [7:0]),
     .result(result),
     .use_zero(use_zero),
     .value(value),
@@ -19476,7 +19854,7 @@ module \holdfast_8x8_guard.lanes.requantizer_1 (rst, \enable$49 , valid, violati
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$91 ) begin end
-    \$46  = \port$4229$398 [58:56];
+    \$46  = \port$4350$401 [58:56];
     if (rst) begin
       \$46  = 3'h0;
     end
@@ -19570,21 +19948,21 @@ module \holdfast_8x8_guard.lanes.requantizer_1 (rst, \enable$49 , valid, violati
       \$36  = 42'h00000000000;
     end
   end
-  assign lo = \port$4229$398 [15:8];
-  assign hi = \port$4229$398 [23:16];
-  assign zero_out = \port$4229$398 [7:0];
-  assign add_multiplier_a = \port$4229$398 [77:62];
-  assign residual_zero = \port$4229$398 [31:24];
-  assign add_shift = \port$4229$398 [61:56];
-  assign add_lo = \port$4229$398 [47:40];
-  assign add_hi = \port$4229$398 [55:48];
+  assign lo = \port$4350$401 [15:8];
+  assign hi = \port$4350$401 [23:16];
+  assign zero_out = \port$4350$401 [7:0];
+  assign add_multiplier_a = \port$4350$401 [77:62];
+  assign residual_zero = \port$4350$401 [31:24];
+  assign add_shift = \port$4350$401 [61:56];
+  assign add_lo = \port$4350$401 [47:40];
+  assign add_hi = \port$4350$401 [55:48];
   assign \value$42  = value;
   assign \lo$43  = parameters[61:46];
   assign \hi$44  = parameters[77:62];
-  assign zero = { \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7:0] };
+  assign zero = { \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7:0] };
   assign \use_zero$47  = use_zero;
   assign \violation$52  = violation;
-  assign add_zero = \port$4229$398 [39:32];
+  assign add_zero = \port$4350$401 [39:32];
   assign code = \result$38 ;
   assign \parameters.bias  = parameters[23:0];
   assign \parameters.shift  = parameters[29:24];
@@ -19593,7 +19971,7 @@ module \holdfast_8x8_guard.lanes.requantizer_1 (rst, \enable$49 , valid, violati
   assign \parameters.guard_hi  = parameters[77:62];
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_1.guard (violation, use_zero, \port$3598$46 , value, result, \port$4229$398 , enable);
+module \holdfast_8x8_guard.lanes.requantizer_1.guard (violation, use_zero, \port$3719$46 , value, result, \port$4350$401 , enable);
   reg \$auto$verilog_backend.cc:2355:dump_module$92  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -19605,10 +19983,10 @@ module \holdfast_8x8_guard.lanes.requantizer_1.guard (violation, use_zero, \port
   wire enable;
   wire [15:0] hi;
   wire [15:0] lo;
-  input [31:0] \port$3598$46 ;
-  wire [31:0] \port$3598$46 ;
-  input [7:0] \port$4229$398 ;
-  wire [7:0] \port$4229$398 ;
+  input [31:0] \port$3719$46 ;
+  wire [31:0] \port$3719$46 ;
+  input [7:0] \port$4350$401 ;
+  wire [7:0] \port$4350$401 ;
   output [15:0] result;
   reg [15:0] result;
   input use_zero;
@@ -19619,11 +19997,11 @@ module \holdfast_8x8_guard.lanes.requantizer_1.guard (violation, use_zero, \port
   wire violation;
   wire [15:0] zero;
   assign violation = enable & \$3 ;
-  assign \$4  = $signed(value) < $signed(\port$3598$46 [15:0]);
-  assign \$5  = \$4  ? \port$3598$46 [15:0] : \port$3598$46 [31:16];
-  assign \$6  = use_zero ? { \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398  } : \$5 ;
-  assign \$1  = $signed(value) < $signed(\port$3598$46 [15:0]);
-  assign \$2  = $signed(value) > $signed(\port$3598$46 [31:16]);
+  assign \$4  = $signed(value) < $signed(\port$3719$46 [15:0]);
+  assign \$5  = \$4  ? \port$3719$46 [15:0] : \port$3719$46 [31:16];
+  assign \$6  = use_zero ? { \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401  } : \$5 ;
+  assign \$1  = $signed(value) < $signed(\port$3719$46 [15:0]);
+  assign \$2  = $signed(value) > $signed(\port$3719$46 [31:16]);
   assign \$3  = \$1  | \$2 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$92 ) begin end
@@ -19632,12 +20010,12 @@ module \holdfast_8x8_guard.lanes.requantizer_1.guard (violation, use_zero, \port
       result = \$6 ;
     end
   end
-  assign lo = \port$3598$46 [15:0];
-  assign hi = \port$3598$46 [31:16];
-  assign zero = { \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398  };
+  assign lo = \port$3719$46 [15:0];
+  assign hi = \port$3719$46 [31:16];
+  assign zero = { \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401  };
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_2 (rst, \enable$49 , valid, violation, use_zero, parameters, residual_value, total, \result$38 , add, \port$4229$398 , add_multiplier_b, clk);
+module \holdfast_8x8_guard.lanes.requantizer_2 (rst, \enable$49 , valid, violation, use_zero, parameters, residual_value, total, \result$38 , add, \port$4350$401 , add_multiplier_b, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$93  = 0;
   wire [24:0] \$1 ;
   wire \$10 ;
@@ -19734,8 +20112,8 @@ module \holdfast_8x8_guard.lanes.requantizer_2 (rst, \enable$49 , valid, violati
   wire [15:0] \parameters.guard_lo ;
   wire [15:0] \parameters.multiplier ;
   wire [5:0] \parameters.shift ;
-  input [77:0] \port$4229$398 ;
-  wire [77:0] \port$4229$398 ;
+  input [77:0] \port$4350$401 ;
+  wire [77:0] \port$4350$401 ;
   reg [40:0] product = 41'h00000000000;
   reg [41:0] requantize_coarse = 42'h00000000000;
   wire [41:0] requantize_fine;
@@ -19814,30 +20192,30 @@ module \holdfast_8x8_guard.lanes.requantizer_2 (rst, \enable$49 , valid, violati
   assign \$10  = $signed(exact) > $signed(16'h7fff);
   assign \$11  = \$10  ? 20'h07fff : exact;
   assign \$12  = \$9  ? 20'hf8000 : \$11 ;
-  assign \$13  = $signed(result) < $signed(\port$4229$398 [15:8]);
-  assign \$14  = $signed(result) > $signed(\port$4229$398 [23:16]);
-  assign \$15  = \$14  ? { \port$4229$398 [23], \port$4229$398 [23], \port$4229$398 [23], \port$4229$398 [23], \port$4229$398 [23], \port$4229$398 [23], \port$4229$398 [23], \port$4229$398 [23], \port$4229$398 [23:16] } : result;
-  assign \$16  = \$13  ? { \port$4229$398 [15], \port$4229$398 [15], \port$4229$398 [15], \port$4229$398 [15], \port$4229$398 [15], \port$4229$398 [15], \port$4229$398 [15], \port$4229$398 [15], \port$4229$398 [15:8] } : \$15 ;
-  assign \$17  = $signed(clamped) - $signed(\port$4229$398 [7:0]);
-  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4229$398 [77:62] });
-  assign \$19  = $signed(residual_value) - $signed(\port$4229$398 [31:24]);
+  assign \$13  = $signed(result) < $signed(\port$4350$401 [15:8]);
+  assign \$14  = $signed(result) > $signed(\port$4350$401 [23:16]);
+  assign \$15  = \$14  ? { \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23:16] } : result;
+  assign \$16  = \$13  ? { \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15:8] } : \$15 ;
+  assign \$17  = $signed(clamped) - $signed(\port$4350$401 [7:0]);
+  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4350$401 [77:62] });
+  assign \$19  = $signed(residual_value) - $signed(\port$4350$401 [31:24]);
   assign \$20  = $signed(\$19 ) * $signed({ 1'h0, add_multiplier_b });
   assign \$21  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$22  = $signed({ \total$26 , 1'h0 }) >>> { \port$4229$398 [61:59], 3'h0 };
+  assign \$22  = $signed({ \total$26 , 1'h0 }) >>> { \port$4350$401 [61:59], 3'h0 };
   assign \$23  = $signed(add_fine[25:10]) != $signed({ add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26] });
   assign \$24  = add_fine[26] ? 10'h200 : 10'h1ff;
   assign \$25  = \$23  ? { \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24  } : add_fine[26:1];
-  assign \$26  = $signed(exact_add) < $signed(\port$4229$398 [47:40]);
-  assign \$27  = $signed(exact_add) > $signed(\port$4229$398 [55:48]);
-  assign \$28  = \$27  ? { \port$4229$398 [55], \port$4229$398 [55], \port$4229$398 [55], \port$4229$398 [55], \port$4229$398 [55:48] } : exact_add;
-  assign \$29  = \$26  ? { \port$4229$398 [47], \port$4229$398 [47], \port$4229$398 [47], \port$4229$398 [47], \port$4229$398 [47:40] } : \$28 ;
+  assign \$26  = $signed(exact_add) < $signed(\port$4350$401 [47:40]);
+  assign \$27  = $signed(exact_add) > $signed(\port$4350$401 [55:48]);
+  assign \$28  = \$27  ? { \port$4350$401 [55], \port$4350$401 [55], \port$4350$401 [55], \port$4350$401 [55], \port$4350$401 [55:48] } : exact_add;
+  assign \$29  = \$26  ? { \port$4350$401 [47], \port$4350$401 [47], \port$4350$401 [47], \port$4350$401 [47], \port$4350$401 [47:40] } : \$28 ;
   assign requantize_fine = $signed(requantize_coarse) >>> requantize_shift;
   assign \$30  = $signed(requantize_result) + $signed({ 1'h0, requantize_increment });
-  assign exact = $signed(\$30 ) + $signed(\port$4229$398 [7:0]);
+  assign exact = $signed(\$30 ) + $signed(\port$4350$401 [7:0]);
   assign enable = \enable$49  & valid;
   assign add_fine = $signed(add_coarse) >>> \add_shift$29 ;
   assign \$31  = $signed(add_result) + $signed({ 1'h0, add_increment });
-  assign exact_add = $signed(\$31 ) + $signed(\port$4229$398 [39:32]);
+  assign exact_add = $signed(\$31 ) + $signed(\port$4350$401 [39:32]);
   always @(posedge clk)
     biased <= \$32 ;
   always @(posedge clk)
@@ -19850,8 +20228,8 @@ module \holdfast_8x8_guard.lanes.requantizer_2 (rst, \enable$49 , valid, violati
     requantize_coarse <= \$36 ;
   \holdfast_8x8_guard.lanes.requantizer_2.guard  guard (
     .enable(enable),
-    .\port$3600$46 (parameters[77:46]),
-    .\port$4229$398 (\port$4229$398 [7:0]),
+    .\port$3721$46 (parameters[77:46]),
+    .\port$4350$401 (\port$4350$401 [7:0]),
     .result(result),
     .use_zero(use_zero),
     .value(value),
@@ -19922,7 +20300,7 @@ module \holdfast_8x8_guard.lanes.requantizer_2 (rst, \enable$49 , valid, violati
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
-    \$46  = \port$4229$398 [58:56];
+    \$46  = \port$4350$401 [58:56];
     if (rst) begin
       \$46  = 3'h0;
     end
@@ -20016,21 +20394,21 @@ module \holdfast_8x8_guard.lanes.requantizer_2 (rst, \enable$49 , valid, violati
       \$36  = 42'h00000000000;
     end
   end
-  assign lo = \port$4229$398 [15:8];
-  assign hi = \port$4229$398 [23:16];
-  assign zero_out = \port$4229$398 [7:0];
-  assign add_multiplier_a = \port$4229$398 [77:62];
-  assign residual_zero = \port$4229$398 [31:24];
-  assign add_shift = \port$4229$398 [61:56];
-  assign add_lo = \port$4229$398 [47:40];
-  assign add_hi = \port$4229$398 [55:48];
+  assign lo = \port$4350$401 [15:8];
+  assign hi = \port$4350$401 [23:16];
+  assign zero_out = \port$4350$401 [7:0];
+  assign add_multiplier_a = \port$4350$401 [77:62];
+  assign residual_zero = \port$4350$401 [31:24];
+  assign add_shift = \port$4350$401 [61:56];
+  assign add_lo = \port$4350$401 [47:40];
+  assign add_hi = \port$4350$401 [55:48];
   assign \value$42  = value;
   assign \lo$43  = parameters[61:46];
   assign \hi$44  = parameters[77:62];
-  assign zero = { \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7:0] };
+  assign zero = { \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7:0] };
   assign \use_zero$47  = use_zero;
   assign \violation$52  = violation;
-  assign add_zero = \port$4229$398 [39:32];
+  assign add_zero = \port$4350$401 [39:32];
   assign code = \result$38 ;
   assign \parameters.bias  = parameters[23:0];
   assign \parameters.shift  = parameters[29:24];
@@ -20039,7 +20417,7 @@ module \holdfast_8x8_guard.lanes.requantizer_2 (rst, \enable$49 , valid, violati
   assign \parameters.guard_hi  = parameters[77:62];
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_2.guard (violation, use_zero, \port$3600$46 , value, result, \port$4229$398 , enable);
+module \holdfast_8x8_guard.lanes.requantizer_2.guard (violation, use_zero, \port$3721$46 , value, result, \port$4350$401 , enable);
   reg \$auto$verilog_backend.cc:2355:dump_module$94  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -20051,10 +20429,10 @@ module \holdfast_8x8_guard.lanes.requantizer_2.guard (violation, use_zero, \port
   wire enable;
   wire [15:0] hi;
   wire [15:0] lo;
-  input [31:0] \port$3600$46 ;
-  wire [31:0] \port$3600$46 ;
-  input [7:0] \port$4229$398 ;
-  wire [7:0] \port$4229$398 ;
+  input [31:0] \port$3721$46 ;
+  wire [31:0] \port$3721$46 ;
+  input [7:0] \port$4350$401 ;
+  wire [7:0] \port$4350$401 ;
   output [15:0] result;
   reg [15:0] result;
   input use_zero;
@@ -20065,11 +20443,11 @@ module \holdfast_8x8_guard.lanes.requantizer_2.guard (violation, use_zero, \port
   wire violation;
   wire [15:0] zero;
   assign violation = enable & \$3 ;
-  assign \$4  = $signed(value) < $signed(\port$3600$46 [15:0]);
-  assign \$5  = \$4  ? \port$3600$46 [15:0] : \port$3600$46 [31:16];
-  assign \$6  = use_zero ? { \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398  } : \$5 ;
-  assign \$1  = $signed(value) < $signed(\port$3600$46 [15:0]);
-  assign \$2  = $signed(value) > $signed(\port$3600$46 [31:16]);
+  assign \$4  = $signed(value) < $signed(\port$3721$46 [15:0]);
+  assign \$5  = \$4  ? \port$3721$46 [15:0] : \port$3721$46 [31:16];
+  assign \$6  = use_zero ? { \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401  } : \$5 ;
+  assign \$1  = $signed(value) < $signed(\port$3721$46 [15:0]);
+  assign \$2  = $signed(value) > $signed(\port$3721$46 [31:16]);
   assign \$3  = \$1  | \$2 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$94 ) begin end
@@ -20078,12 +20456,12 @@ module \holdfast_8x8_guard.lanes.requantizer_2.guard (violation, use_zero, \port
       result = \$6 ;
     end
   end
-  assign lo = \port$3600$46 [15:0];
-  assign hi = \port$3600$46 [31:16];
-  assign zero = { \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398  };
+  assign lo = \port$3721$46 [15:0];
+  assign hi = \port$3721$46 [31:16];
+  assign zero = { \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401  };
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_3 (rst, \enable$49 , valid, violation, use_zero, parameters, residual_value, total, \result$38 , add, \port$4229$398 , add_multiplier_b, clk);
+module \holdfast_8x8_guard.lanes.requantizer_3 (rst, \enable$49 , valid, violation, use_zero, parameters, residual_value, total, \result$38 , add, \port$4350$401 , add_multiplier_b, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$95  = 0;
   wire [24:0] \$1 ;
   wire \$10 ;
@@ -20180,8 +20558,8 @@ module \holdfast_8x8_guard.lanes.requantizer_3 (rst, \enable$49 , valid, violati
   wire [15:0] \parameters.guard_lo ;
   wire [15:0] \parameters.multiplier ;
   wire [5:0] \parameters.shift ;
-  input [77:0] \port$4229$398 ;
-  wire [77:0] \port$4229$398 ;
+  input [77:0] \port$4350$401 ;
+  wire [77:0] \port$4350$401 ;
   reg [40:0] product = 41'h00000000000;
   reg [41:0] requantize_coarse = 42'h00000000000;
   wire [41:0] requantize_fine;
@@ -20260,30 +20638,30 @@ module \holdfast_8x8_guard.lanes.requantizer_3 (rst, \enable$49 , valid, violati
   assign \$10  = $signed(exact) > $signed(16'h7fff);
   assign \$11  = \$10  ? 20'h07fff : exact;
   assign \$12  = \$9  ? 20'hf8000 : \$11 ;
-  assign \$13  = $signed(result) < $signed(\port$4229$398 [15:8]);
-  assign \$14  = $signed(result) > $signed(\port$4229$398 [23:16]);
-  assign \$15  = \$14  ? { \port$4229$398 [23], \port$4229$398 [23], \port$4229$398 [23], \port$4229$398 [23], \port$4229$398 [23], \port$4229$398 [23], \port$4229$398 [23], \port$4229$398 [23], \port$4229$398 [23:16] } : result;
-  assign \$16  = \$13  ? { \port$4229$398 [15], \port$4229$398 [15], \port$4229$398 [15], \port$4229$398 [15], \port$4229$398 [15], \port$4229$398 [15], \port$4229$398 [15], \port$4229$398 [15], \port$4229$398 [15:8] } : \$15 ;
-  assign \$17  = $signed(clamped) - $signed(\port$4229$398 [7:0]);
-  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4229$398 [77:62] });
-  assign \$19  = $signed(residual_value) - $signed(\port$4229$398 [31:24]);
+  assign \$13  = $signed(result) < $signed(\port$4350$401 [15:8]);
+  assign \$14  = $signed(result) > $signed(\port$4350$401 [23:16]);
+  assign \$15  = \$14  ? { \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23:16] } : result;
+  assign \$16  = \$13  ? { \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15:8] } : \$15 ;
+  assign \$17  = $signed(clamped) - $signed(\port$4350$401 [7:0]);
+  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4350$401 [77:62] });
+  assign \$19  = $signed(residual_value) - $signed(\port$4350$401 [31:24]);
   assign \$20  = $signed(\$19 ) * $signed({ 1'h0, add_multiplier_b });
   assign \$21  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$22  = $signed({ \total$26 , 1'h0 }) >>> { \port$4229$398 [61:59], 3'h0 };
+  assign \$22  = $signed({ \total$26 , 1'h0 }) >>> { \port$4350$401 [61:59], 3'h0 };
   assign \$23  = $signed(add_fine[25:10]) != $signed({ add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26] });
   assign \$24  = add_fine[26] ? 10'h200 : 10'h1ff;
   assign \$25  = \$23  ? { \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24  } : add_fine[26:1];
-  assign \$26  = $signed(exact_add) < $signed(\port$4229$398 [47:40]);
-  assign \$27  = $signed(exact_add) > $signed(\port$4229$398 [55:48]);
-  assign \$28  = \$27  ? { \port$4229$398 [55], \port$4229$398 [55], \port$4229$398 [55], \port$4229$398 [55], \port$4229$398 [55:48] } : exact_add;
-  assign \$29  = \$26  ? { \port$4229$398 [47], \port$4229$398 [47], \port$4229$398 [47], \port$4229$398 [47], \port$4229$398 [47:40] } : \$28 ;
+  assign \$26  = $signed(exact_add) < $signed(\port$4350$401 [47:40]);
+  assign \$27  = $signed(exact_add) > $signed(\port$4350$401 [55:48]);
+  assign \$28  = \$27  ? { \port$4350$401 [55], \port$4350$401 [55], \port$4350$401 [55], \port$4350$401 [55], \port$4350$401 [55:48] } : exact_add;
+  assign \$29  = \$26  ? { \port$4350$401 [47], \port$4350$401 [47], \port$4350$401 [47], \port$4350$401 [47], \port$4350$401 [47:40] } : \$28 ;
   assign requantize_fine = $signed(requantize_coarse) >>> requantize_shift;
   assign \$30  = $signed(requantize_result) + $signed({ 1'h0, requantize_increment });
-  assign exact = $signed(\$30 ) + $signed(\port$4229$398 [7:0]);
+  assign exact = $signed(\$30 ) + $signed(\port$4350$401 [7:0]);
   assign enable = \enable$49  & valid;
   assign add_fine = $signed(add_coarse) >>> \add_shift$29 ;
   assign \$31  = $signed(add_result) + $signed({ 1'h0, add_increment });
-  assign exact_add = $signed(\$31 ) + $signed(\port$4229$398 [39:32]);
+  assign exact_add = $signed(\$31 ) + $signed(\port$4350$401 [39:32]);
   always @(posedge clk)
     biased <= \$32 ;
   always @(posedge clk)
@@ -20296,8 +20674,8 @@ module \holdfast_8x8_guard.lanes.requantizer_3 (rst, \enable$49 , valid, violati
     requantize_coarse <= \$36 ;
   \holdfast_8x8_guard.lanes.requantizer_3.guard  guard (
     .enable(enable),
-    .\port$3602$46 (parameters[77:46]),
-    .\port$4229$398 (\port$4229$398 [7:0]),
+    .\port$3723$46 (parameters[77:46]),
+    .\port$4350$401 (\port$4350$401 [7:0]),
     .result(result),
     .use_zero(use_zero),
     .value(value),
@@ -20368,7 +20746,7 @@ module \holdfast_8x8_guard.lanes.requantizer_3 (rst, \enable$49 , valid, violati
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$46  = \port$4229$398 [58:56];
+    \$46  = \port$4350$401 [58:56];
     if (rst) begin
       \$46  = 3'h0;
     end
@@ -20462,21 +20840,21 @@ module \holdfast_8x8_guard.lanes.requantizer_3 (rst, \enable$49 , valid, violati
       \$36  = 42'h00000000000;
     end
   end
-  assign lo = \port$4229$398 [15:8];
-  assign hi = \port$4229$398 [23:16];
-  assign zero_out = \port$4229$398 [7:0];
-  assign add_multiplier_a = \port$4229$398 [77:62];
-  assign residual_zero = \port$4229$398 [31:24];
-  assign add_shift = \port$4229$398 [61:56];
-  assign add_lo = \port$4229$398 [47:40];
-  assign add_hi = \port$4229$398 [55:48];
+  assign lo = \port$4350$401 [15:8];
+  assign hi = \port$4350$401 [23:16];
+  assign zero_out = \port$4350$401 [7:0];
+  assign add_multiplier_a = \port$4350$401 [77:62];
+  assign residual_zero = \port$4350$401 [31:24];
+  assign add_shift = \port$4350$401 [61:56];
+  assign add_lo = \port$4350$401 [47:40];
+  assign add_hi = \port$4350$401 [55:48];
   assign \value$42  = value;
   assign \lo$43  = parameters[61:46];
   assign \hi$44  = parameters[77:62];
-  assign zero = { \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7:0] };
+  assign zero = { \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7:0] };
   assign \use_zero$47  = use_zero;
   assign \violation$52  = violation;
-  assign add_zero = \port$4229$398 [39:32];
+  assign add_zero = \port$4350$401 [39:32];
   assign code = \result$38 ;
   assign \parameters.bias  = parameters[23:0];
   assign \parameters.shift  = parameters[29:24];
@@ -20485,7 +20863,7 @@ module \holdfast_8x8_guard.lanes.requantizer_3 (rst, \enable$49 , valid, violati
   assign \parameters.guard_hi  = parameters[77:62];
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_3.guard (violation, use_zero, \port$3602$46 , value, result, \port$4229$398 , enable);
+module \holdfast_8x8_guard.lanes.requantizer_3.guard (violation, use_zero, \port$3723$46 , value, result, \port$4350$401 , enable);
   reg \$auto$verilog_backend.cc:2355:dump_module$96  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -20497,10 +20875,10 @@ module \holdfast_8x8_guard.lanes.requantizer_3.guard (violation, use_zero, \port
   wire enable;
   wire [15:0] hi;
   wire [15:0] lo;
-  input [31:0] \port$3602$46 ;
-  wire [31:0] \port$3602$46 ;
-  input [7:0] \port$4229$398 ;
-  wire [7:0] \port$4229$398 ;
+  input [31:0] \port$3723$46 ;
+  wire [31:0] \port$3723$46 ;
+  input [7:0] \port$4350$401 ;
+  wire [7:0] \port$4350$401 ;
   output [15:0] result;
   reg [15:0] result;
   input use_zero;
@@ -20511,11 +20889,11 @@ module \holdfast_8x8_guard.lanes.requantizer_3.guard (violation, use_zero, \port
   wire violation;
   wire [15:0] zero;
   assign violation = enable & \$3 ;
-  assign \$4  = $signed(value) < $signed(\port$3602$46 [15:0]);
-  assign \$5  = \$4  ? \port$3602$46 [15:0] : \port$3602$46 [31:16];
-  assign \$6  = use_zero ? { \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398  } : \$5 ;
-  assign \$1  = $signed(value) < $signed(\port$3602$46 [15:0]);
-  assign \$2  = $signed(value) > $signed(\port$3602$46 [31:16]);
+  assign \$4  = $signed(value) < $signed(\port$3723$46 [15:0]);
+  assign \$5  = \$4  ? \port$3723$46 [15:0] : \port$3723$46 [31:16];
+  assign \$6  = use_zero ? { \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401  } : \$5 ;
+  assign \$1  = $signed(value) < $signed(\port$3723$46 [15:0]);
+  assign \$2  = $signed(value) > $signed(\port$3723$46 [31:16]);
   assign \$3  = \$1  | \$2 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
@@ -20524,12 +20902,12 @@ module \holdfast_8x8_guard.lanes.requantizer_3.guard (violation, use_zero, \port
       result = \$6 ;
     end
   end
-  assign lo = \port$3602$46 [15:0];
-  assign hi = \port$3602$46 [31:16];
-  assign zero = { \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398  };
+  assign lo = \port$3723$46 [15:0];
+  assign hi = \port$3723$46 [31:16];
+  assign zero = { \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401  };
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_4 (rst, \enable$49 , valid, violation, use_zero, parameters, residual_value, total, \result$38 , add, \port$4229$398 , add_multiplier_b, clk);
+module \holdfast_8x8_guard.lanes.requantizer_4 (rst, \enable$49 , valid, violation, use_zero, parameters, residual_value, total, \result$38 , add, \port$4350$401 , add_multiplier_b, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$97  = 0;
   wire [24:0] \$1 ;
   wire \$10 ;
@@ -20626,8 +21004,8 @@ module \holdfast_8x8_guard.lanes.requantizer_4 (rst, \enable$49 , valid, violati
   wire [15:0] \parameters.guard_lo ;
   wire [15:0] \parameters.multiplier ;
   wire [5:0] \parameters.shift ;
-  input [77:0] \port$4229$398 ;
-  wire [77:0] \port$4229$398 ;
+  input [77:0] \port$4350$401 ;
+  wire [77:0] \port$4350$401 ;
   reg [40:0] product = 41'h00000000000;
   reg [41:0] requantize_coarse = 42'h00000000000;
   wire [41:0] requantize_fine;
@@ -20706,30 +21084,30 @@ module \holdfast_8x8_guard.lanes.requantizer_4 (rst, \enable$49 , valid, violati
   assign \$10  = $signed(exact) > $signed(16'h7fff);
   assign \$11  = \$10  ? 20'h07fff : exact;
   assign \$12  = \$9  ? 20'hf8000 : \$11 ;
-  assign \$13  = $signed(result) < $signed(\port$4229$398 [15:8]);
-  assign \$14  = $signed(result) > $signed(\port$4229$398 [23:16]);
-  assign \$15  = \$14  ? { \port$4229$398 [23], \port$4229$398 [23], \port$4229$398 [23], \port$4229$398 [23], \port$4229$398 [23], \port$4229$398 [23], \port$4229$398 [23], \port$4229$398 [23], \port$4229$398 [23:16] } : result;
-  assign \$16  = \$13  ? { \port$4229$398 [15], \port$4229$398 [15], \port$4229$398 [15], \port$4229$398 [15], \port$4229$398 [15], \port$4229$398 [15], \port$4229$398 [15], \port$4229$398 [15], \port$4229$398 [15:8] } : \$15 ;
-  assign \$17  = $signed(clamped) - $signed(\port$4229$398 [7:0]);
-  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4229$398 [77:62] });
-  assign \$19  = $signed(residual_value) - $signed(\port$4229$398 [31:24]);
+  assign \$13  = $signed(result) < $signed(\port$4350$401 [15:8]);
+  assign \$14  = $signed(result) > $signed(\port$4350$401 [23:16]);
+  assign \$15  = \$14  ? { \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23:16] } : result;
+  assign \$16  = \$13  ? { \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15:8] } : \$15 ;
+  assign \$17  = $signed(clamped) - $signed(\port$4350$401 [7:0]);
+  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4350$401 [77:62] });
+  assign \$19  = $signed(residual_value) - $signed(\port$4350$401 [31:24]);
   assign \$20  = $signed(\$19 ) * $signed({ 1'h0, add_multiplier_b });
   assign \$21  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$22  = $signed({ \total$26 , 1'h0 }) >>> { \port$4229$398 [61:59], 3'h0 };
+  assign \$22  = $signed({ \total$26 , 1'h0 }) >>> { \port$4350$401 [61:59], 3'h0 };
   assign \$23  = $signed(add_fine[25:10]) != $signed({ add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26] });
   assign \$24  = add_fine[26] ? 10'h200 : 10'h1ff;
   assign \$25  = \$23  ? { \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24  } : add_fine[26:1];
-  assign \$26  = $signed(exact_add) < $signed(\port$4229$398 [47:40]);
-  assign \$27  = $signed(exact_add) > $signed(\port$4229$398 [55:48]);
-  assign \$28  = \$27  ? { \port$4229$398 [55], \port$4229$398 [55], \port$4229$398 [55], \port$4229$398 [55], \port$4229$398 [55:48] } : exact_add;
-  assign \$29  = \$26  ? { \port$4229$398 [47], \port$4229$398 [47], \port$4229$398 [47], \port$4229$398 [47], \port$4229$398 [47:40] } : \$28 ;
+  assign \$26  = $signed(exact_add) < $signed(\port$4350$401 [47:40]);
+  assign \$27  = $signed(exact_add) > $signed(\port$4350$401 [55:48]);
+  assign \$28  = \$27  ? { \port$4350$401 [55], \port$4350$401 [55], \port$4350$401 [55], \port$4350$401 [55], \port$4350$401 [55:48] } : exact_add;
+  assign \$29  = \$26  ? { \port$4350$401 [47], \port$4350$401 [47], \port$4350$401 [47], \port$4350$401 [47], \port$4350$401 [47:40] } : \$28 ;
   assign requantize_fine = $signed(requantize_coarse) >>> requantize_shift;
   assign \$30  = $signed(requantize_result) + $signed({ 1'h0, requantize_increment });
-  assign exact = $signed(\$30 ) + $signed(\port$4229$398 [7:0]);
+  assign exact = $signed(\$30 ) + $signed(\port$4350$401 [7:0]);
   assign enable = \enable$49  & valid;
   assign add_fine = $signed(add_coarse) >>> \add_shift$29 ;
   assign \$31  = $signed(add_result) + $signed({ 1'h0, add_increment });
-  assign exact_add = $signed(\$31 ) + $signed(\port$4229$398 [39:32]);
+  assign exact_add = $signed(\$31 ) + $signed(\port$4350$401 [39:32]);
   always @(posedge clk)
     biased <= \$32 ;
   always @(posedge clk)
@@ -20742,8 +21120,8 @@ module \holdfast_8x8_guard.lanes.requantizer_4 (rst, \enable$49 , valid, violati
     requantize_coarse <= \$36 ;
   \holdfast_8x8_guard.lanes.requantizer_4.guard  guard (
     .enable(enable),
-    .\port$3604$46 (parameters[77:46]),
-    .\port$4229$398 (\port$4229$398 [7:0]),
+    .\port$3725$46 (parameters[77:46]),
+    .\port$4350$401 (\port$4350$401 [7:0]),
     .result(result),
     .use_zero(use_zero),
     .value(value),
@@ -20814,7 +21192,7 @@ module \holdfast_8x8_guard.lanes.requantizer_4 (rst, \enable$49 , valid, violati
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$97 ) begin end
-    \$46  = \port$4229$398 [58:56];
+    \$46  = \port$4350$401 [58:56];
     if (rst) begin
       \$46  = 3'h0;
     end
@@ -20908,21 +21286,21 @@ module \holdfast_8x8_guard.lanes.requantizer_4 (rst, \enable$49 , valid, violati
       \$36  = 42'h00000000000;
     end
   end
-  assign lo = \port$4229$398 [15:8];
-  assign hi = \port$4229$398 [23:16];
-  assign zero_out = \port$4229$398 [7:0];
-  assign add_multiplier_a = \port$4229$398 [77:62];
-  assign residual_zero = \port$4229$398 [31:24];
-  assign add_shift = \port$4229$398 [61:56];
-  assign add_lo = \port$4229$398 [47:40];
-  assign add_hi = \port$4229$398 [55:48];
+  assign lo = \port$4350$401 [15:8];
+  assign hi = \port$4350$401 [23:16];
+  assign zero_out = \port$4350$401 [7:0];
+  assign add_multiplier_a = \port$4350$401 [77:62];
+  assign residual_zero = \port$4350$401 [31:24];
+  assign add_shift = \port$4350$401 [61:56];
+  assign add_lo = \port$4350$401 [47:40];
+  assign add_hi = \port$4350$401 [55:48];
   assign \value$42  = value;
   assign \lo$43  = parameters[61:46];
   assign \hi$44  = parameters[77:62];
-  assign zero = { \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7:0] };
+  assign zero = { \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7:0] };
   assign \use_zero$47  = use_zero;
   assign \violation$52  = violation;
-  assign add_zero = \port$4229$398 [39:32];
+  assign add_zero = \port$4350$401 [39:32];
   assign code = \result$38 ;
   assign \parameters.bias  = parameters[23:0];
   assign \parameters.shift  = parameters[29:24];
@@ -20931,7 +21309,7 @@ module \holdfast_8x8_guard.lanes.requantizer_4 (rst, \enable$49 , valid, violati
   assign \parameters.guard_hi  = parameters[77:62];
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_4.guard (violation, use_zero, \port$3604$46 , value, result, \port$4229$398 , enable);
+module \holdfast_8x8_guard.lanes.requantizer_4.guard (violation, use_zero, \port$3725$46 , value, result, \port$4350$401 , enable);
   reg \$auto$verilog_backend.cc:2355:dump_module$98  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -20943,10 +21321,10 @@ module \holdfast_8x8_guard.lanes.requantizer_4.guard (violation, use_zero, \port
   wire enable;
   wire [15:0] hi;
   wire [15:0] lo;
-  input [31:0] \port$3604$46 ;
-  wire [31:0] \port$3604$46 ;
-  input [7:0] \port$4229$398 ;
-  wire [7:0] \port$4229$398 ;
+  input [31:0] \port$3725$46 ;
+  wire [31:0] \port$3725$46 ;
+  input [7:0] \port$4350$401 ;
+  wire [7:0] \port$4350$401 ;
   output [15:0] result;
   reg [15:0] result;
   input use_zero;
@@ -20957,11 +21335,11 @@ module \holdfast_8x8_guard.lanes.requantizer_4.guard (violation, use_zero, \port
   wire violation;
   wire [15:0] zero;
   assign violation = enable & \$3 ;
-  assign \$4  = $signed(value) < $signed(\port$3604$46 [15:0]);
-  assign \$5  = \$4  ? \port$3604$46 [15:0] : \port$3604$46 [31:16];
-  assign \$6  = use_zero ? { \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398  } : \$5 ;
-  assign \$1  = $signed(value) < $signed(\port$3604$46 [15:0]);
-  assign \$2  = $signed(value) > $signed(\port$3604$46 [31:16]);
+  assign \$4  = $signed(value) < $signed(\port$3725$46 [15:0]);
+  assign \$5  = \$4  ? \port$3725$46 [15:0] : \port$3725$46 [31:16];
+  assign \$6  = use_zero ? { \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401  } : \$5 ;
+  assign \$1  = $signed(value) < $signed(\port$3725$46 [15:0]);
+  assign \$2  = $signed(value) > $signed(\port$3725$46 [31:16]);
   assign \$3  = \$1  | \$2 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$98 ) begin end
@@ -20970,12 +21348,12 @@ module \holdfast_8x8_guard.lanes.requantizer_4.guard (violation, use_zero, \port
       result = \$6 ;
     end
   end
-  assign lo = \port$3604$46 [15:0];
-  assign hi = \port$3604$46 [31:16];
-  assign zero = { \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398  };
+  assign lo = \port$3725$46 [15:0];
+  assign hi = \port$3725$46 [31:16];
+  assign zero = { \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401  };
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_5 (rst, \enable$49 , valid, violation, use_zero, parameters, residual_value, total, \result$38 , add, \port$4229$398 , add_multiplier_b, clk);
+module \holdfast_8x8_guard.lanes.requantizer_5 (rst, \enable$49 , valid, violation, use_zero, parameters, residual_value, total, \result$38 , add, \port$4350$401 , add_multiplier_b, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$99  = 0;
   wire [24:0] \$1 ;
   wire \$10 ;
@@ -21072,8 +21450,8 @@ module \holdfast_8x8_guard.lanes.requantizer_5 (rst, \enable$49 , valid, violati
   wire [15:0] \parameters.guard_lo ;
   wire [15:0] \parameters.multiplier ;
   wire [5:0] \parameters.shift ;
-  input [77:0] \port$4229$398 ;
-  wire [77:0] \port$4229$398 ;
+  input [77:0] \port$4350$401 ;
+  wire [77:0] \port$4350$401 ;
   reg [40:0] product = 41'h00000000000;
   reg [41:0] requantize_coarse = 42'h00000000000;
   wire [41:0] requantize_fine;
@@ -21152,30 +21530,30 @@ module \holdfast_8x8_guard.lanes.requantizer_5 (rst, \enable$49 , valid, violati
   assign \$10  = $signed(exact) > $signed(16'h7fff);
   assign \$11  = \$10  ? 20'h07fff : exact;
   assign \$12  = \$9  ? 20'hf8000 : \$11 ;
-  assign \$13  = $signed(result) < $signed(\port$4229$398 [15:8]);
-  assign \$14  = $signed(result) > $signed(\port$4229$398 [23:16]);
-  assign \$15  = \$14  ? { \port$4229$398 [23], \port$4229$398 [23], \port$4229$398 [23], \port$4229$398 [23], \port$4229$398 [23], \port$4229$398 [23], \port$4229$398 [23], \port$4229$398 [23], \port$4229$398 [23:16] } : result;
-  assign \$16  = \$13  ? { \port$4229$398 [15], \port$4229$398 [15], \port$4229$398 [15], \port$4229$398 [15], \port$4229$398 [15], \port$4229$398 [15], \port$4229$398 [15], \port$4229$398 [15], \port$4229$398 [15:8] } : \$15 ;
-  assign \$17  = $signed(clamped) - $signed(\port$4229$398 [7:0]);
-  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4229$398 [77:62] });
-  assign \$19  = $signed(residual_value) - $signed(\port$4229$398 [31:24]);
+  assign \$13  = $signed(result) < $signed(\port$4350$401 [15:8]);
+  assign \$14  = $signed(result) > $signed(\port$4350$401 [23:16]);
+  assign \$15  = \$14  ? { \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23:16] } : result;
+  assign \$16  = \$13  ? { \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15:8] } : \$15 ;
+  assign \$17  = $signed(clamped) - $signed(\port$4350$401 [7:0]);
+  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4350$401 [77:62] });
+  assign \$19  = $signed(residual_value) - $signed(\port$4350$401 [31:24]);
   assign \$20  = $signed(\$19 ) * $signed({ 1'h0, add_multiplier_b });
   assign \$21  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$22  = $signed({ \total$26 , 1'h0 }) >>> { \port$4229$398 [61:59], 3'h0 };
+  assign \$22  = $signed({ \total$26 , 1'h0 }) >>> { \port$4350$401 [61:59], 3'h0 };
   assign \$23  = $signed(add_fine[25:10]) != $signed({ add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26] });
   assign \$24  = add_fine[26] ? 10'h200 : 10'h1ff;
   assign \$25  = \$23  ? { \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24  } : add_fine[26:1];
-  assign \$26  = $signed(exact_add) < $signed(\port$4229$398 [47:40]);
-  assign \$27  = $signed(exact_add) > $signed(\port$4229$398 [55:48]);
-  assign \$28  = \$27  ? { \port$4229$398 [55], \port$4229$398 [55], \port$4229$398 [55], \port$4229$398 [55], \port$4229$398 [55:48] } : exact_add;
-  assign \$29  = \$26  ? { \port$4229$398 [47], \port$4229$398 [47], \port$4229$398 [47], \port$4229$398 [47], \port$4229$398 [47:40] } : \$28 ;
+  assign \$26  = $signed(exact_add) < $signed(\port$4350$401 [47:40]);
+  assign \$27  = $signed(exact_add) > $signed(\port$4350$401 [55:48]);
+  assign \$28  = \$27  ? { \port$4350$401 [55], \port$4350$401 [55], \port$4350$401 [55], \port$4350$401 [55], \port$4350$401 [55:48] } : exact_add;
+  assign \$29  = \$26  ? { \port$4350$401 [47], \port$4350$401 [47], \port$4350$401 [47], \port$4350$401 [47], \port$4350$401 [47:40] } : \$28 ;
   assign requantize_fine = $signed(requantize_coarse) >>> requantize_shift;
   assign \$30  = $signed(requantize_result) + $signed({ 1'h0, requantize_increment });
-  assign exact = $signed(\$30 ) + $signed(\port$4229$398 [7:0]);
+  assign exact = $signed(\$30 ) + $signed(\port$4350$401 [7:0]);
   assign enable = \enable$49  & valid;
   assign add_fine = $signed(add_coarse) >>> \add_shift$29 ;
   assign \$31  = $signed(add_result) + $signed({ 1'h0, add_increment });
-  assign exact_add = $signed(\$31 ) + $signed(\port$4229$398 [39:32]);
+  assign exact_add = $signed(\$31 ) + $signed(\port$4350$401 [39:32]);
   always @(posedge clk)
     biased <= \$32 ;
   always @(posedge clk)
@@ -21188,8 +21566,8 @@ module \holdfast_8x8_guard.lanes.requantizer_5 (rst, \enable$49 , valid, violati
     requantize_coarse <= \$36 ;
   \holdfast_8x8_guard.lanes.requantizer_5.guard  guard (
     .enable(enable),
-    .\port$3606$46 (parameters[77:46]),
-    .\port$4229$398 (\port$4229$398 [7:0]),
+    .\port$3727$46 (parameters[77:46]),
+    .\port$4350$401 (\port$4350$401 [7:0]),
     .result(result),
     .use_zero(use_zero),
     .value(value),
@@ -21260,7 +21638,7 @@ module \holdfast_8x8_guard.lanes.requantizer_5 (rst, \enable$49 , valid, violati
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
-    \$46  = \port$4229$398 [58:56];
+    \$46  = \port$4350$401 [58:56];
     if (rst) begin
       \$46  = 3'h0;
     end
@@ -21354,21 +21732,21 @@ module \holdfast_8x8_guard.lanes.requantizer_5 (rst, \enable$49 , valid, violati
       \$36  = 42'h00000000000;
     end
   end
-  assign lo = \port$4229$398 [15:8];
-  assign hi = \port$4229$398 [23:16];
-  assign zero_out = \port$4229$398 [7:0];
-  assign add_multiplier_a = \port$4229$398 [77:62];
-  assign residual_zero = \port$4229$398 [31:24];
-  assign add_shift = \port$4229$398 [61:56];
-  assign add_lo = \port$4229$398 [47:40];
-  assign add_hi = \port$4229$398 [55:48];
+  assign lo = \port$4350$401 [15:8];
+  assign hi = \port$4350$401 [23:16];
+  assign zero_out = \port$4350$401 [7:0];
+  assign add_multiplier_a = \port$4350$401 [77:62];
+  assign residual_zero = \port$4350$401 [31:24];
+  assign add_shift = \port$4350$401 [61:56];
+  assign add_lo = \port$4350$401 [47:40];
+  assign add_hi = \port$4350$401 [55:48];
   assign \value$42  = value;
   assign \lo$43  = parameters[61:46];
   assign \hi$44  = parameters[77:62];
-  assign zero = { \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7:0] };
+  assign zero = { \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7:0] };
   assign \use_zero$47  = use_zero;
   assign \violation$52  = violation;
-  assign add_zero = \port$4229$398 [39:32];
+  assign add_zero = \port$4350$401 [39:32];
   assign code = \result$38 ;
   assign \parameters.bias  = parameters[23:0];
   assign \parameters.shift  = parameters[29:24];
@@ -21377,7 +21755,7 @@ module \holdfast_8x8_guard.lanes.requantizer_5 (rst, \enable$49 , valid, violati
   assign \parameters.guard_hi  = parameters[77:62];
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_5.guard (violation, use_zero, \port$3606$46 , value, result, \port$4229$398 , enable);
+module \holdfast_8x8_guard.lanes.requantizer_5.guard (violation, use_zero, \port$3727$46 , value, result, \port$4350$401 , enable);
   reg \$auto$verilog_backend.cc:2355:dump_module$100  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -21389,10 +21767,10 @@ module \holdfast_8x8_guard.lanes.requantizer_5.guard (violation, use_zero, \port
   wire enable;
   wire [15:0] hi;
   wire [15:0] lo;
-  input [31:0] \port$3606$46 ;
-  wire [31:0] \port$3606$46 ;
-  input [7:0] \port$4229$398 ;
-  wire [7:0] \port$4229$398 ;
+  input [31:0] \port$3727$46 ;
+  wire [31:0] \port$3727$46 ;
+  input [7:0] \port$4350$401 ;
+  wire [7:0] \port$4350$401 ;
   output [15:0] result;
   reg [15:0] result;
   input use_zero;
@@ -21403,11 +21781,11 @@ module \holdfast_8x8_guard.lanes.requantizer_5.guard (violation, use_zero, \port
   wire violation;
   wire [15:0] zero;
   assign violation = enable & \$3 ;
-  assign \$4  = $signed(value) < $signed(\port$3606$46 [15:0]);
-  assign \$5  = \$4  ? \port$3606$46 [15:0] : \port$3606$46 [31:16];
-  assign \$6  = use_zero ? { \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398  } : \$5 ;
-  assign \$1  = $signed(value) < $signed(\port$3606$46 [15:0]);
-  assign \$2  = $signed(value) > $signed(\port$3606$46 [31:16]);
+  assign \$4  = $signed(value) < $signed(\port$3727$46 [15:0]);
+  assign \$5  = \$4  ? \port$3727$46 [15:0] : \port$3727$46 [31:16];
+  assign \$6  = use_zero ? { \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401  } : \$5 ;
+  assign \$1  = $signed(value) < $signed(\port$3727$46 [15:0]);
+  assign \$2  = $signed(value) > $signed(\port$3727$46 [31:16]);
   assign \$3  = \$1  | \$2 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$100 ) begin end
@@ -21416,12 +21794,12 @@ module \holdfast_8x8_guard.lanes.requantizer_5.guard (violation, use_zero, \port
       result = \$6 ;
     end
   end
-  assign lo = \port$3606$46 [15:0];
-  assign hi = \port$3606$46 [31:16];
-  assign zero = { \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398  };
+  assign lo = \port$3727$46 [15:0];
+  assign hi = \port$3727$46 [31:16];
+  assign zero = { \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401  };
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_6 (rst, \enable$49 , valid, violation, use_zero, parameters, residual_value, total, \result$38 , add, \port$4229$398 , add_multiplier_b, clk);
+module \holdfast_8x8_guard.lanes.requantizer_6 (rst, \enable$49 , valid, violation, use_zero, parameters, residual_value, total, \result$38 , add, \port$4350$401 , add_multiplier_b, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$101  = 0;
   wire [24:0] \$1 ;
   wire \$10 ;
@@ -21518,8 +21896,8 @@ module \holdfast_8x8_guard.lanes.requantizer_6 (rst, \enable$49 , valid, violati
   wire [15:0] \parameters.guard_lo ;
   wire [15:0] \parameters.multiplier ;
   wire [5:0] \parameters.shift ;
-  input [77:0] \port$4229$398 ;
-  wire [77:0] \port$4229$398 ;
+  input [77:0] \port$4350$401 ;
+  wire [77:0] \port$4350$401 ;
   reg [40:0] product = 41'h00000000000;
   reg [41:0] requantize_coarse = 42'h00000000000;
   wire [41:0] requantize_fine;
@@ -21598,30 +21976,30 @@ module \holdfast_8x8_guard.lanes.requantizer_6 (rst, \enable$49 , valid, violati
   assign \$10  = $signed(exact) > $signed(16'h7fff);
   assign \$11  = \$10  ? 20'h07fff : exact;
   assign \$12  = \$9  ? 20'hf8000 : \$11 ;
-  assign \$13  = $signed(result) < $signed(\port$4229$398 [15:8]);
-  assign \$14  = $signed(result) > $signed(\port$4229$398 [23:16]);
-  assign \$15  = \$14  ? { \port$4229$398 [23], \port$4229$398 [23], \port$4229$398 [23], \port$4229$398 [23], \port$4229$398 [23], \port$4229$398 [23], \port$4229$398 [23], \port$4229$398 [23], \port$4229$398 [23:16] } : result;
-  assign \$16  = \$13  ? { \port$4229$398 [15], \port$4229$398 [15], \port$4229$398 [15], \port$4229$398 [15], \port$4229$398 [15], \port$4229$398 [15], \port$4229$398 [15], \port$4229$398 [15], \port$4229$398 [15:8] } : \$15 ;
-  assign \$17  = $signed(clamped) - $signed(\port$4229$398 [7:0]);
-  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4229$398 [77:62] });
-  assign \$19  = $signed(residual_value) - $signed(\port$4229$398 [31:24]);
+  assign \$13  = $signed(result) < $signed(\port$4350$401 [15:8]);
+  assign \$14  = $signed(result) > $signed(\port$4350$401 [23:16]);
+  assign \$15  = \$14  ? { \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23:16] } : result;
+  assign \$16  = \$13  ? { \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15:8] } : \$15 ;
+  assign \$17  = $signed(clamped) - $signed(\port$4350$401 [7:0]);
+  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4350$401 [77:62] });
+  assign \$19  = $signed(residual_value) - $signed(\port$4350$401 [31:24]);
   assign \$20  = $signed(\$19 ) * $signed({ 1'h0, add_multiplier_b });
   assign \$21  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$22  = $signed({ \total$26 , 1'h0 }) >>> { \port$4229$398 [61:59], 3'h0 };
+  assign \$22  = $signed({ \total$26 , 1'h0 }) >>> { \port$4350$401 [61:59], 3'h0 };
   assign \$23  = $signed(add_fine[25:10]) != $signed({ add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26] });
   assign \$24  = add_fine[26] ? 10'h200 : 10'h1ff;
   assign \$25  = \$23  ? { \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24  } : add_fine[26:1];
-  assign \$26  = $signed(exact_add) < $signed(\port$4229$398 [47:40]);
-  assign \$27  = $signed(exact_add) > $signed(\port$4229$398 [55:48]);
-  assign \$28  = \$27  ? { \port$4229$398 [55], \port$4229$398 [55], \port$4229$398 [55], \port$4229$398 [55], \port$4229$398 [55:48] } : exact_add;
-  assign \$29  = \$26  ? { \port$4229$398 [47], \port$4229$398 [47], \port$4229$398 [47], \port$4229$398 [47], \port$4229$398 [47:40] } : \$28 ;
+  assign \$26  = $signed(exact_add) < $signed(\port$4350$401 [47:40]);
+  assign \$27  = $signed(exact_add) > $signed(\port$4350$401 [55:48]);
+  assign \$28  = \$27  ? { \port$4350$401 [55], \port$4350$401 [55], \port$4350$401 [55], \port$4350$401 [55], \port$4350$401 [55:48] } : exact_add;
+  assign \$29  = \$26  ? { \port$4350$401 [47], \port$4350$401 [47], \port$4350$401 [47], \port$4350$401 [47], \port$4350$401 [47:40] } : \$28 ;
   assign requantize_fine = $signed(requantize_coarse) >>> requantize_shift;
   assign \$30  = $signed(requantize_result) + $signed({ 1'h0, requantize_increment });
-  assign exact = $signed(\$30 ) + $signed(\port$4229$398 [7:0]);
+  assign exact = $signed(\$30 ) + $signed(\port$4350$401 [7:0]);
   assign enable = \enable$49  & valid;
   assign add_fine = $signed(add_coarse) >>> \add_shift$29 ;
   assign \$31  = $signed(add_result) + $signed({ 1'h0, add_increment });
-  assign exact_add = $signed(\$31 ) + $signed(\port$4229$398 [39:32]);
+  assign exact_add = $signed(\$31 ) + $signed(\port$4350$401 [39:32]);
   always @(posedge clk)
     biased <= \$32 ;
   always @(posedge clk)
@@ -21634,8 +22012,8 @@ module \holdfast_8x8_guard.lanes.requantizer_6 (rst, \enable$49 , valid, violati
     requantize_coarse <= \$36 ;
   \holdfast_8x8_guard.lanes.requantizer_6.guard  guard (
     .enable(enable),
-    .\port$3608$46 (parameters[77:46]),
-    .\port$4229$398 (\port$4229$398 [7:0]),
+    .\port$3729$46 (parameters[77:46]),
+    .\port$4350$401 (\port$4350$401 [7:0]),
     .result(result),
     .use_zero(use_zero),
     .value(value),
@@ -21706,7 +22084,7 @@ module \holdfast_8x8_guard.lanes.requantizer_6 (rst, \enable$49 , valid, violati
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$101 ) begin end
-    \$46  = \port$4229$398 [58:56];
+    \$46  = \port$4350$401 [58:56];
     if (rst) begin
       \$46  = 3'h0;
     end
@@ -21800,21 +22178,21 @@ module \holdfast_8x8_guard.lanes.requantizer_6 (rst, \enable$49 , valid, violati
       \$36  = 42'h00000000000;
     end
   end
-  assign lo = \port$4229$398 [15:8];
-  assign hi = \port$4229$398 [23:16];
-  assign zero_out = \port$4229$398 [7:0];
-  assign add_multiplier_a = \port$4229$398 [77:62];
-  assign residual_zero = \port$4229$398 [31:24];
-  assign add_shift = \port$4229$398 [61:56];
-  assign add_lo = \port$4229$398 [47:40];
-  assign add_hi = \port$4229$398 [55:48];
+  assign lo = \port$4350$401 [15:8];
+  assign hi = \port$4350$401 [23:16];
+  assign zero_out = \port$4350$401 [7:0];
+  assign add_multiplier_a = \port$4350$401 [77:62];
+  assign residual_zero = \port$4350$401 [31:24];
+  assign add_shift = \port$4350$401 [61:56];
+  assign add_lo = \port$4350$401 [47:40];
+  assign add_hi = \port$4350$401 [55:48];
   assign \value$42  = value;
   assign \lo$43  = parameters[61:46];
   assign \hi$44  = parameters[77:62];
-  assign zero = { \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7:0] };
+  assign zero = { \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7:0] };
   assign \use_zero$47  = use_zero;
   assign \violation$52  = violation;
-  assign add_zero = \port$4229$398 [39:32];
+  assign add_zero = \port$4350$401 [39:32];
   assign code = \result$38 ;
   assign \parameters.bias  = parameters[23:0];
   assign \parameters.shift  = parameters[29:24];
@@ -21823,7 +22201,7 @@ module \holdfast_8x8_guard.lanes.requantizer_6 (rst, \enable$49 , valid, violati
   assign \parameters.guard_hi  = parameters[77:62];
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_6.guard (violation, use_zero, \port$3608$46 , value, result, \port$4229$398 , enable);
+module \holdfast_8x8_guard.lanes.requantizer_6.guard (violation, use_zero, \port$3729$46 , value, result, \port$4350$401 , enable);
   reg \$auto$verilog_backend.cc:2355:dump_module$102  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -21835,10 +22213,10 @@ module \holdfast_8x8_guard.lanes.requantizer_6.guard (violation, use_zero, \port
   wire enable;
   wire [15:0] hi;
   wire [15:0] lo;
-  input [31:0] \port$3608$46 ;
-  wire [31:0] \port$3608$46 ;
-  input [7:0] \port$4229$398 ;
-  wire [7:0] \port$4229$398 ;
+  input [31:0] \port$3729$46 ;
+  wire [31:0] \port$3729$46 ;
+  input [7:0] \port$4350$401 ;
+  wire [7:0] \port$4350$401 ;
   output [15:0] result;
   reg [15:0] result;
   input use_zero;
@@ -21849,11 +22227,11 @@ module \holdfast_8x8_guard.lanes.requantizer_6.guard (violation, use_zero, \port
   wire violation;
   wire [15:0] zero;
   assign violation = enable & \$3 ;
-  assign \$4  = $signed(value) < $signed(\port$3608$46 [15:0]);
-  assign \$5  = \$4  ? \port$3608$46 [15:0] : \port$3608$46 [31:16];
-  assign \$6  = use_zero ? { \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398  } : \$5 ;
-  assign \$1  = $signed(value) < $signed(\port$3608$46 [15:0]);
-  assign \$2  = $signed(value) > $signed(\port$3608$46 [31:16]);
+  assign \$4  = $signed(value) < $signed(\port$3729$46 [15:0]);
+  assign \$5  = \$4  ? \port$3729$46 [15:0] : \port$3729$46 [31:16];
+  assign \$6  = use_zero ? { \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401  } : \$5 ;
+  assign \$1  = $signed(value) < $signed(\port$3729$46 [15:0]);
+  assign \$2  = $signed(value) > $signed(\port$3729$46 [31:16]);
   assign \$3  = \$1  | \$2 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
@@ -21862,12 +22240,12 @@ module \holdfast_8x8_guard.lanes.requantizer_6.guard (violation, use_zero, \port
       result = \$6 ;
     end
   end
-  assign lo = \port$3608$46 [15:0];
-  assign hi = \port$3608$46 [31:16];
-  assign zero = { \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398  };
+  assign lo = \port$3729$46 [15:0];
+  assign hi = \port$3729$46 [31:16];
+  assign zero = { \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401  };
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_7 (rst, \enable$49 , valid, violation, use_zero, parameters, residual_value, total, \result$38 , add, \port$4229$398 , add_multiplier_b, clk);
+module \holdfast_8x8_guard.lanes.requantizer_7 (rst, \enable$49 , valid, violation, use_zero, parameters, residual_value, total, \result$38 , add, \port$4350$401 , add_multiplier_b, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$103  = 0;
   wire [24:0] \$1 ;
   wire \$10 ;
@@ -21964,8 +22342,8 @@ module \holdfast_8x8_guard.lanes.requantizer_7 (rst, \enable$49 , valid, violati
   wire [15:0] \parameters.guard_lo ;
   wire [15:0] \parameters.multiplier ;
   wire [5:0] \parameters.shift ;
-  input [77:0] \port$4229$398 ;
-  wire [77:0] \port$4229$398 ;
+  input [77:0] \port$4350$401 ;
+  wire [77:0] \port$4350$401 ;
   reg [40:0] product = 41'h00000000000;
   reg [41:0] requantize_coarse = 42'h00000000000;
   wire [41:0] requantize_fine;
@@ -22044,30 +22422,30 @@ module \holdfast_8x8_guard.lanes.requantizer_7 (rst, \enable$49 , valid, violati
   assign \$10  = $signed(exact) > $signed(16'h7fff);
   assign \$11  = \$10  ? 20'h07fff : exact;
   assign \$12  = \$9  ? 20'hf8000 : \$11 ;
-  assign \$13  = $signed(result) < $signed(\port$4229$398 [15:8]);
-  assign \$14  = $signed(result) > $signed(\port$4229$398 [23:16]);
-  assign \$15  = \$14  ? { \port$4229$398 [23], \port$4229$398 [23], \port$4229$398 [23], \port$4229$398 [23], \port$4229$398 [23], \port$4229$398 [23], \port$4229$398 [23], \port$4229$398 [23], \port$4229$398 [23:16] } : result;
-  assign \$16  = \$13  ? { \port$4229$398 [15], \port$4229$398 [15], \port$4229$398 [15], \port$4229$398 [15], \port$4229$398 [15], \port$4229$398 [15], \port$4229$398 [15], \port$4229$398 [15], \port$4229$398 [15:8] } : \$15 ;
-  assign \$17  = $signed(clamped) - $signed(\port$4229$398 [7:0]);
-  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4229$398 [77:62] });
-  assign \$19  = $signed(residual_value) - $signed(\port$4229$398 [31:24]);
+  assign \$13  = $signed(result) < $signed(\port$4350$401 [15:8]);
+  assign \$14  = $signed(result) > $signed(\port$4350$401 [23:16]);
+  assign \$15  = \$14  ? { \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23:16] } : result;
+  assign \$16  = \$13  ? { \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15:8] } : \$15 ;
+  assign \$17  = $signed(clamped) - $signed(\port$4350$401 [7:0]);
+  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4350$401 [77:62] });
+  assign \$19  = $signed(residual_value) - $signed(\port$4350$401 [31:24]);
   assign \$20  = $signed(\$19 ) * $signed({ 1'h0, add_multiplier_b });
   assign \$21  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$22  = $signed({ \total$26 , 1'h0 }) >>> { \port$4229$398 [61:59], 3'h0 };
+  assign \$22  = $signed({ \total$26 , 1'h0 }) >>> { \port$4350$401 [61:59], 3'h0 };
   assign \$23  = $signed(add_fine[25:10]) != $signed({ add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26] });
   assign \$24  = add_fine[26] ? 10'h200 : 10'h1ff;
   assign \$25  = \$23  ? { \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24  } : add_fine[26:1];
-  assign \$26  = $signed(exact_add) < $signed(\port$4229$398 [47:40]);
-  assign \$27  = $signed(exact_add) > $signed(\port$4229$398 [55:48]);
-  assign \$28  = \$27  ? { \port$4229$398 [55], \port$4229$398 [55], \port$4229$398 [55], \port$4229$398 [55], \port$4229$398 [55:48] } : exact_add;
-  assign \$29  = \$26  ? { \port$4229$398 [47], \port$4229$398 [47], \port$4229$398 [47], \port$4229$398 [47], \port$4229$398 [47:40] } : \$28 ;
+  assign \$26  = $signed(exact_add) < $signed(\port$4350$401 [47:40]);
+  assign \$27  = $signed(exact_add) > $signed(\port$4350$401 [55:48]);
+  assign \$28  = \$27  ? { \port$4350$401 [55], \port$4350$401 [55], \port$4350$401 [55], \port$4350$401 [55], \port$4350$401 [55:48] } : exact_add;
+  assign \$29  = \$26  ? { \port$4350$401 [47], \port$4350$401 [47], \port$4350$401 [47], \port$4350$401 [47], \port$4350$401 [47:40] } : \$28 ;
   assign requantize_fine = $signed(requantize_coarse) >>> requantize_shift;
   assign \$30  = $signed(requantize_result) + $signed({ 1'h0, requantize_increment });
-  assign exact = $signed(\$30 ) + $signed(\port$4229$398 [7:0]);
+  assign exact = $signed(\$30 ) + $signed(\port$4350$401 [7:0]);
   assign enable = \enable$49  & valid;
   assign add_fine = $signed(add_coarse) >>> \add_shift$29 ;
   assign \$31  = $signed(add_result) + $signed({ 1'h0, add_increment });
-  assign exact_add = $signed(\$31 ) + $signed(\port$4229$398 [39:32]);
+  assign exact_add = $signed(\$31 ) + $signed(\port$4350$401 [39:32]);
   always @(posedge clk)
     biased <= \$32 ;
   always @(posedge clk)
@@ -22080,8 +22458,8 @@ module \holdfast_8x8_guard.lanes.requantizer_7 (rst, \enable$49 , valid, violati
     requantize_coarse <= \$36 ;
   \holdfast_8x8_guard.lanes.requantizer_7.guard  guard (
     .enable(enable),
-    .\port$3610$46 (parameters[77:46]),
-    .\port$4229$398 (\port$4229$398 [7:0]),
+    .\port$3731$46 (parameters[77:46]),
+    .\port$4350$401 (\port$4350$401 [7:0]),
     .result(result),
     .use_zero(use_zero),
     .value(value),
@@ -22152,7 +22530,7 @@ module \holdfast_8x8_guard.lanes.requantizer_7 (rst, \enable$49 , valid, violati
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$103 ) begin end
-    \$46  = \port$4229$398 [58:56];
+    \$46  = \port$4350$401 [58:56];
     if (rst) begin
       \$46  = 3'h0;
     end
@@ -22246,21 +22624,21 @@ module \holdfast_8x8_guard.lanes.requantizer_7 (rst, \enable$49 , valid, violati
       \$36  = 42'h00000000000;
     end
   end
-  assign lo = \port$4229$398 [15:8];
-  assign hi = \port$4229$398 [23:16];
-  assign zero_out = \port$4229$398 [7:0];
-  assign add_multiplier_a = \port$4229$398 [77:62];
-  assign residual_zero = \port$4229$398 [31:24];
-  assign add_shift = \port$4229$398 [61:56];
-  assign add_lo = \port$4229$398 [47:40];
-  assign add_hi = \port$4229$398 [55:48];
+  assign lo = \port$4350$401 [15:8];
+  assign hi = \port$4350$401 [23:16];
+  assign zero_out = \port$4350$401 [7:0];
+  assign add_multiplier_a = \port$4350$401 [77:62];
+  assign residual_zero = \port$4350$401 [31:24];
+  assign add_shift = \port$4350$401 [61:56];
+  assign add_lo = \port$4350$401 [47:40];
+  assign add_hi = \port$4350$401 [55:48];
   assign \value$42  = value;
   assign \lo$43  = parameters[61:46];
   assign \hi$44  = parameters[77:62];
-  assign zero = { \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7:0] };
+  assign zero = { \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7:0] };
   assign \use_zero$47  = use_zero;
   assign \violation$52  = violation;
-  assign add_zero = \port$4229$398 [39:32];
+  assign add_zero = \port$4350$401 [39:32];
   assign code = \result$38 ;
   assign \parameters.bias  = parameters[23:0];
   assign \parameters.shift  = parameters[29:24];
@@ -22269,7 +22647,7 @@ module \holdfast_8x8_guard.lanes.requantizer_7 (rst, \enable$49 , valid, violati
   assign \parameters.guard_hi  = parameters[77:62];
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_7.guard (violation, use_zero, \port$3610$46 , value, result, \port$4229$398 , enable);
+module \holdfast_8x8_guard.lanes.requantizer_7.guard (violation, use_zero, \port$3731$46 , value, result, \port$4350$401 , enable);
   reg \$auto$verilog_backend.cc:2355:dump_module$104  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -22281,10 +22659,10 @@ module \holdfast_8x8_guard.lanes.requantizer_7.guard (violation, use_zero, \port
   wire enable;
   wire [15:0] hi;
   wire [15:0] lo;
-  input [31:0] \port$3610$46 ;
-  wire [31:0] \port$3610$46 ;
-  input [7:0] \port$4229$398 ;
-  wire [7:0] \port$4229$398 ;
+  input [31:0] \port$3731$46 ;
+  wire [31:0] \port$3731$46 ;
+  input [7:0] \port$4350$401 ;
+  wire [7:0] \port$4350$401 ;
   output [15:0] result;
   reg [15:0] result;
   input use_zero;
@@ -22295,11 +22673,11 @@ module \holdfast_8x8_guard.lanes.requantizer_7.guard (violation, use_zero, \port
   wire violation;
   wire [15:0] zero;
   assign violation = enable & \$3 ;
-  assign \$4  = $signed(value) < $signed(\port$3610$46 [15:0]);
-  assign \$5  = \$4  ? \port$3610$46 [15:0] : \port$3610$46 [31:16];
-  assign \$6  = use_zero ? { \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398  } : \$5 ;
-  assign \$1  = $signed(value) < $signed(\port$3610$46 [15:0]);
-  assign \$2  = $signed(value) > $signed(\port$3610$46 [31:16]);
+  assign \$4  = $signed(value) < $signed(\port$3731$46 [15:0]);
+  assign \$5  = \$4  ? \port$3731$46 [15:0] : \port$3731$46 [31:16];
+  assign \$6  = use_zero ? { \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401  } : \$5 ;
+  assign \$1  = $signed(value) < $signed(\port$3731$46 [15:0]);
+  assign \$2  = $signed(value) > $signed(\port$3731$46 [31:16]);
   assign \$3  = \$1  | \$2 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$104 ) begin end
@@ -22308,9 +22686,9 @@ module \holdfast_8x8_guard.lanes.requantizer_7.guard (violation, use_zero, \port
       result = \$6 ;
     end
   end
-  assign lo = \port$3610$46 [15:0];
-  assign hi = \port$3610$46 [31:16];
-  assign zero = { \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398 [7], \port$4229$398  };
+  assign lo = \port$3731$46 [15:0];
+  assign hi = \port$3731$46 [31:16];
+  assign zero = { \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401  };
 endmodule
 
 module \holdfast_8x8_guard.lanes.residual_skew (rst, o, i, clk);
@@ -22732,15 +23110,15 @@ module \holdfast_8x8_guard.output_writer (rst, token, codes, word, enable, addre
   wire go;
   wire \go$7 ;
   wire [4:0] lane;
-  input [507:0] layer;
-  wire [507:0] layer;
+  input [510:0] layer;
+  wire [510:0] layer;
   wire [7:0] \layer.add_hi ;
   wire [7:0] \layer.add_lo ;
   wire [23:0] \layer.add_multiplier_a ;
   wire [23:0] \layer.add_multiplier_b ;
   wire [5:0] \layer.add_shift ;
   wire [7:0] \layer.add_zero ;
-  wire [15:0] \layer.blocks ;
+  wire [12:0] \layer.blocks ;
   wire [13:0] \layer.co_tiles ;
   wire [2:0] \layer.dilation ;
   wire [7:0] \layer.hi ;
@@ -22752,11 +23130,11 @@ module \holdfast_8x8_guard.output_writer (rst, token, codes, word, enable, addre
   wire [7:0] \layer.input_hi ;
   wire [7:0] \layer.input_lo ;
   wire [15:0] \layer.input_step ;
-  wire [5:0] \layer.kernel_h ;
-  wire [5:0] \layer.kernel_w ;
+  wire [4:0] \layer.kernel_h ;
+  wire [4:0] \layer.kernel_w ;
   wire [15:0] \layer.lane_mask ;
   wire [7:0] \layer.lo ;
-  wire [7:0] \layer.magic ;
+  wire [15:0] \layer.magic ;
   wire \layer.maximum ;
   wire [9:0] \layer.origin_x ;
   wire [9:0] \layer.origin_y ;
@@ -22809,27 +23187,27 @@ module \holdfast_8x8_guard.output_writer (rst, token, codes, word, enable, addre
   wire [7:0] \word[7] ;
   assign take = token[0] & token[4];
   assign \$2  = token[0] & token[4];
-  assign \$3  = \$2  & layer[288];
+  assign \$3  = \$2  & layer[291];
   assign \$4  = token[0] & token[4];
-  assign \$5  = \$4  & layer[289];
+  assign \$5  = \$4  & layer[292];
   assign \$6  = token[0] & token[4];
-  assign \$7  = \$6  & layer[290];
+  assign \$7  = \$6  & layer[293];
   assign \$8  = token[0] & token[4];
-  assign \$9  = \$8  & layer[291];
+  assign \$9  = \$8  & layer[294];
   assign \$10  = token[0] & token[4];
-  assign \$11  = \$10  & layer[292];
+  assign \$11  = \$10  & layer[295];
   assign \$12  = token[0] & token[4];
-  assign \$13  = \$12  & layer[293];
+  assign \$13  = \$12  & layer[296];
   assign \$14  = token[0] & token[4];
-  assign \$15  = \$14  & layer[294];
+  assign \$15  = \$14  & layer[297];
   assign \$16  = token[0] & token[4];
-  assign \$17  = \$16  & layer[295];
+  assign \$17  = \$16  & layer[298];
   \holdfast_8x8_guard.output_writer.walk  walk (
     .address(address),
     .clk(clk),
     .\end (token[2]),
     .go(go),
-    .\port$4229$260 (layer[287:260]),
+    .\port$4350$263 (layer[290:263]),
     .rst(rst),
     .take(take)
   );
@@ -22861,65 +23239,65 @@ module \holdfast_8x8_guard.output_writer (rst, token, codes, word, enable, addre
       enable[7] = \$17 ;
     end
   end
-  assign base = layer[287:272];
-  assign lane = layer[31:27];
-  assign step_x = { 4'h0, layer[271:260] };
-  assign step_y = { 4'h0, layer[271:260] };
+  assign base = layer[290:275];
+  assign lane = layer[39:35];
+  assign step_x = { 4'h0, layer[274:263] };
+  assign step_y = { 4'h0, layer[274:263] };
   assign columns = 9'h001;
   assign \go$7  = go;
   assign \end  = token[2];
   assign \address$12  = address;
   assign offset = 3'h0;
-  assign \layer.magic  = layer[7:0];
-  assign \layer.hold_weights  = layer[8];
-  assign \layer.maximum  = layer[9];
-  assign \layer.residual  = layer[10];
-  assign \layer.input_bank  = layer[12:11];
-  assign \layer.output_bank  = layer[14:13];
-  assign \layer.residual_bank  = layer[16:15];
-  assign \layer.stride  = layer[19:17];
-  assign \layer.dilation  = layer[22:20];
-  assign \layer.sub_block  = layer[26:23];
-  assign \layer.out_lane  = layer[31:27];
-  assign \layer.input_base  = layer[47:32];
-  assign \layer.input_step  = layer[63:48];
-  assign \layer.step_x  = layer[79:64];
-  assign \layer.step_y  = layer[95:80];
-  assign \layer.step_kx  = layer[111:96];
-  assign \layer.step_ky  = layer[127:112];
-  assign \layer.blocks  = layer[143:128];
-  assign \layer.origin_y  = layer[153:144];
-  assign \layer.origin_x  = layer[163:154];
-  assign \layer.kernel_h  = layer[169:164];
-  assign \layer.kernel_w  = layer[175:170];
-  assign \layer.in_h  = layer[184:176];
-  assign \layer.in_w  = layer[193:185];
-  assign \layer.co_tiles  = layer[207:194];
-  assign \layer.out_h  = layer[216:208];
-  assign \layer.out_w  = layer[225:217];
-  assign \layer.param_base  = layer[239:226];
-  assign \layer.weight_base  = layer[259:240];
-  assign \layer.out_step  = layer[271:260];
-  assign \layer.out_base  = layer[287:272];
-  assign \layer.lane_mask  = layer[303:288];
-  assign \layer.res_base  = layer[319:304];
-  assign \layer.res_step_x  = layer[335:320];
-  assign \layer.res_step_y  = layer[351:336];
-  assign \layer.res_tiles  = layer[365:352];
-  assign \layer.pad_value  = layer[373:366];
-  assign \layer.zero_in  = layer[381:374];
-  assign \layer.input_lo  = layer[389:382];
-  assign \layer.input_hi  = layer[397:390];
-  assign \layer.zero_out  = layer[405:398];
-  assign \layer.lo  = layer[413:406];
-  assign \layer.hi  = layer[421:414];
-  assign \layer.res_zero  = layer[429:422];
-  assign \layer.add_zero  = layer[437:430];
-  assign \layer.add_lo  = layer[445:438];
-  assign \layer.add_hi  = layer[453:446];
-  assign \layer.add_shift  = layer[459:454];
-  assign \layer.add_multiplier_a  = layer[483:460];
-  assign \layer.add_multiplier_b  = layer[507:484];
+  assign \layer.magic  = layer[15:0];
+  assign \layer.hold_weights  = layer[16];
+  assign \layer.maximum  = layer[17];
+  assign \layer.residual  = layer[18];
+  assign \layer.input_bank  = layer[20:19];
+  assign \layer.output_bank  = layer[22:21];
+  assign \layer.residual_bank  = layer[24:23];
+  assign \layer.stride  = layer[27:25];
+  assign \layer.dilation  = layer[30:28];
+  assign \layer.sub_block  = layer[34:31];
+  assign \layer.out_lane  = layer[39:35];
+  assign \layer.input_base  = layer[55:40];
+  assign \layer.input_step  = layer[71:56];
+  assign \layer.step_x  = layer[87:72];
+  assign \layer.step_y  = layer[103:88];
+  assign \layer.step_kx  = layer[119:104];
+  assign \layer.step_ky  = layer[135:120];
+  assign \layer.blocks  = layer[148:136];
+  assign \layer.origin_y  = layer[158:149];
+  assign \layer.origin_x  = layer[168:159];
+  assign \layer.kernel_h  = layer[173:169];
+  assign \layer.kernel_w  = layer[178:174];
+  assign \layer.in_h  = layer[187:179];
+  assign \layer.in_w  = layer[196:188];
+  assign \layer.co_tiles  = layer[210:197];
+  assign \layer.out_h  = layer[219:211];
+  assign \layer.out_w  = layer[228:220];
+  assign \layer.param_base  = layer[242:229];
+  assign \layer.weight_base  = layer[262:243];
+  assign \layer.out_step  = layer[274:263];
+  assign \layer.out_base  = layer[290:275];
+  assign \layer.lane_mask  = layer[306:291];
+  assign \layer.res_base  = layer[322:307];
+  assign \layer.res_step_x  = layer[338:323];
+  assign \layer.res_step_y  = layer[354:339];
+  assign \layer.res_tiles  = layer[368:355];
+  assign \layer.pad_value  = layer[376:369];
+  assign \layer.zero_in  = layer[384:377];
+  assign \layer.input_lo  = layer[392:385];
+  assign \layer.input_hi  = layer[400:393];
+  assign \layer.zero_out  = layer[408:401];
+  assign \layer.lo  = layer[416:409];
+  assign \layer.hi  = layer[424:417];
+  assign \layer.res_zero  = layer[432:425];
+  assign \layer.add_zero  = layer[440:433];
+  assign \layer.add_lo  = layer[448:441];
+  assign \layer.add_hi  = layer[456:449];
+  assign \layer.add_shift  = layer[462:457];
+  assign \layer.add_multiplier_a  = layer[486:463];
+  assign \layer.add_multiplier_b  = layer[510:487];
   assign \token.valid  = token[0];
   assign \token.start  = token[1];
   assign \token.end  = token[2];
@@ -22960,7 +23338,7 @@ module \holdfast_8x8_guard.output_writer (rst, token, codes, word, enable, addre
   assign \$1  = 1'h1;
 endmodule
 
-module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$4229$260 , go, clk);
+module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$4350$263 , go, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$107  = 0;
   wire [16:0] \$1 ;
   reg [15:0] \$10 ;
@@ -22996,8 +23374,8 @@ module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$
   wire [15:0] next_base;
   wire [15:0] next_row;
   reg [15:0] pointer = 16'h0000;
-  input [27:0] \port$4229$260 ;
-  wire [27:0] \port$4229$260 ;
+  input [27:0] \port$4350$263 ;
+  wire [27:0] \port$4350$263 ;
   reg [15:0] row = 16'h0000;
   input rst;
   wire rst;
@@ -23007,11 +23385,11 @@ module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$
   wire take;
   reg [13:0] tile = 14'h0000;
   reg [15:0] tile_base = 16'h0000;
-  assign \$1  = row + \port$4229$260 [11:0];
+  assign \$1  = row + \port$4350$263 [11:0];
   assign \$2  = tile_base + 1'h1;
   assign \$4  = ! column;
   assign \$5  = tile + 1'h1;
-  assign \$6  = pointer + \port$4229$260 [11:0];
+  assign \$6  = pointer + \port$4350$263 [11:0];
   assign \$7  = column + 1'h1;
   always @(posedge clk)
     pointer <= \$8 ;
@@ -23027,7 +23405,7 @@ module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$
     if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
     \$8  = pointer;
     if (go) begin
-      \$8  = \port$4229$260 [27:12];
+      \$8  = \port$4350$263 [27:12];
     end else if (take) begin
       (* full_case = 32'd1 *)
       if (\end ) begin
@@ -23046,7 +23424,7 @@ module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$
     if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
     \$9  = row;
     if (go) begin
-      \$9  = \port$4229$260 [27:12];
+      \$9  = \port$4350$263 [27:12];
     end else if (take) begin
       if (\end ) begin
         \$9  = \$2 [15:0];
@@ -23062,7 +23440,7 @@ module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$
     if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
     \$10  = tile_base;
     if (go) begin
-      \$10  = \port$4229$260 [27:12];
+      \$10  = \port$4350$263 [27:12];
     end else if (take) begin
       if (\end ) begin
         \$10  = \$2 [15:0];
@@ -23106,11 +23484,11 @@ module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$
     end
   end
   assign next_row = \$1 [15:0];
-  assign step_y = { 4'h0, \port$4229$260 [11:0] };
+  assign step_y = { 4'h0, \port$4350$263 [11:0] };
   assign next_base = \$2 [15:0];
-  assign base = \port$4229$260 [27:12];
+  assign base = \port$4350$263 [27:12];
   assign columns = 9'h001;
-  assign step_x = { 4'h0, \port$4229$260 [11:0] };
+  assign step_x = { 4'h0, \port$4350$263 [11:0] };
   assign \address[0]  = address[15:0];
   assign \address[1]  = address[31:16];
   assign \address[2]  = address[47:32];
@@ -23256,15 +23634,15 @@ module \holdfast_8x8_guard.residual_reader (rst, word, active, token, codes, add
   input go;
   wire go;
   wire \go$6 ;
-  input [507:0] layer;
-  wire [507:0] layer;
+  input [510:0] layer;
+  wire [510:0] layer;
   wire [7:0] \layer.add_hi ;
   wire [7:0] \layer.add_lo ;
   wire [23:0] \layer.add_multiplier_a ;
   wire [23:0] \layer.add_multiplier_b ;
   wire [5:0] \layer.add_shift ;
   wire [7:0] \layer.add_zero ;
-  wire [15:0] \layer.blocks ;
+  wire [12:0] \layer.blocks ;
   wire [13:0] \layer.co_tiles ;
   wire [2:0] \layer.dilation ;
   wire [7:0] \layer.hi ;
@@ -23276,11 +23654,11 @@ module \holdfast_8x8_guard.residual_reader (rst, word, active, token, codes, add
   wire [7:0] \layer.input_hi ;
   wire [7:0] \layer.input_lo ;
   wire [15:0] \layer.input_step ;
-  wire [5:0] \layer.kernel_h ;
-  wire [5:0] \layer.kernel_w ;
+  wire [4:0] \layer.kernel_h ;
+  wire [4:0] \layer.kernel_w ;
   wire [15:0] \layer.lane_mask ;
   wire [7:0] \layer.lo ;
-  wire [7:0] \layer.magic ;
+  wire [15:0] \layer.magic ;
   wire \layer.maximum ;
   wire [9:0] \layer.origin_x ;
   wire [9:0] \layer.origin_y ;
@@ -23334,12 +23712,12 @@ module \holdfast_8x8_guard.residual_reader (rst, word, active, token, codes, add
   wire [7:0] \word[6] ;
   wire [7:0] \word[7] ;
   assign \$1  = token[0] & token[4];
-  assign take = \$1  & layer[10];
+  assign take = \$1  & layer[18];
   assign \$2  = token[0] & token[4];
-  assign \$3  = \$2  & layer[10];
-  assign \$4  = tile < layer[365:352];
+  assign \$3  = \$2  & layer[18];
+  assign \$4  = tile < layer[368:355];
   assign active = \$3  & \$4 ;
-  assign \$5  = tile < layer[365:352];
+  assign \$5  = tile < layer[368:355];
   assign \$6  = ! offset;
   always @(posedge clk)
     offset <= \$7 ;
@@ -23350,10 +23728,10 @@ module \holdfast_8x8_guard.residual_reader (rst, word, active, token, codes, add
   \holdfast_8x8_guard.residual_reader.walk  walk (
     .address(address),
     .clk(clk),
-    .columns(layer[225:217]),
+    .columns(layer[228:220]),
     .\end (token[2]),
     .go(go),
-    .\port$4229$304 (layer[351:304]),
+    .\port$4350$307 (layer[354:307]),
     .rst(rst),
     .take(take),
     .tile(tile)
@@ -23374,14 +23752,14 @@ module \holdfast_8x8_guard.residual_reader (rst, word, active, token, codes, add
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$109 ) begin end
-    \$9 [7:0] = layer[429:422];
-    \$9 [15:8] = layer[429:422];
-    \$9 [23:16] = layer[429:422];
-    \$9 [31:24] = layer[429:422];
-    \$9 [39:32] = layer[429:422];
-    \$9 [47:40] = layer[429:422];
-    \$9 [55:48] = layer[429:422];
-    \$9 [63:56] = layer[429:422];
+    \$9 [7:0] = layer[432:425];
+    \$9 [15:8] = layer[432:425];
+    \$9 [23:16] = layer[432:425];
+    \$9 [31:24] = layer[432:425];
+    \$9 [39:32] = layer[432:425];
+    \$9 [47:40] = layer[432:425];
+    \$9 [55:48] = layer[432:425];
+    \$9 [63:56] = layer[432:425];
     if (found) begin
       if (\$6 ) begin
         \$9 [7:0] = word[7:0];
@@ -23398,65 +23776,65 @@ module \holdfast_8x8_guard.residual_reader (rst, word, active, token, codes, add
       \$9  = 64'h0000000000000000;
     end
   end
-  assign base = layer[319:304];
-  assign step_x = layer[335:320];
-  assign step_y = layer[351:336];
-  assign columns = layer[225:217];
+  assign base = layer[322:307];
+  assign step_x = layer[338:323];
+  assign step_y = layer[354:339];
+  assign columns = layer[228:220];
   assign \go$6  = go;
   assign \end  = token[2];
   assign \address$11  = address;
   assign \codes$15  = codes;
   assign \offset$19  = 3'h0;
-  assign \layer.magic  = layer[7:0];
-  assign \layer.hold_weights  = layer[8];
-  assign \layer.maximum  = layer[9];
-  assign \layer.residual  = layer[10];
-  assign \layer.input_bank  = layer[12:11];
-  assign \layer.output_bank  = layer[14:13];
-  assign \layer.residual_bank  = layer[16:15];
-  assign \layer.stride  = layer[19:17];
-  assign \layer.dilation  = layer[22:20];
-  assign \layer.sub_block  = layer[26:23];
-  assign \layer.out_lane  = layer[31:27];
-  assign \layer.input_base  = layer[47:32];
-  assign \layer.input_step  = layer[63:48];
-  assign \layer.step_x  = layer[79:64];
-  assign \layer.step_y  = layer[95:80];
-  assign \layer.step_kx  = layer[111:96];
-  assign \layer.step_ky  = layer[127:112];
-  assign \layer.blocks  = layer[143:128];
-  assign \layer.origin_y  = layer[153:144];
-  assign \layer.origin_x  = layer[163:154];
-  assign \layer.kernel_h  = layer[169:164];
-  assign \layer.kernel_w  = layer[175:170];
-  assign \layer.in_h  = layer[184:176];
-  assign \layer.in_w  = layer[193:185];
-  assign \layer.co_tiles  = layer[207:194];
-  assign \layer.out_h  = layer[216:208];
-  assign \layer.out_w  = layer[225:217];
-  assign \layer.param_base  = layer[239:226];
-  assign \layer.weight_base  = layer[259:240];
-  assign \layer.out_step  = layer[271:260];
-  assign \layer.out_base  = layer[287:272];
-  assign \layer.lane_mask  = layer[303:288];
-  assign \layer.res_base  = layer[319:304];
-  assign \layer.res_step_x  = layer[335:320];
-  assign \layer.res_step_y  = layer[351:336];
-  assign \layer.res_tiles  = layer[365:352];
-  assign \layer.pad_value  = layer[373:366];
-  assign \layer.zero_in  = layer[381:374];
-  assign \layer.input_lo  = layer[389:382];
-  assign \layer.input_hi  = layer[397:390];
-  assign \layer.zero_out  = layer[405:398];
-  assign \layer.lo  = layer[413:406];
-  assign \layer.hi  = layer[421:414];
-  assign \layer.res_zero  = layer[429:422];
-  assign \layer.add_zero  = layer[437:430];
-  assign \layer.add_lo  = layer[445:438];
-  assign \layer.add_hi  = layer[453:446];
-  assign \layer.add_shift  = layer[459:454];
-  assign \layer.add_multiplier_a  = layer[483:460];
-  assign \layer.add_multiplier_b  = layer[507:484];
+  assign \layer.magic  = layer[15:0];
+  assign \layer.hold_weights  = layer[16];
+  assign \layer.maximum  = layer[17];
+  assign \layer.residual  = layer[18];
+  assign \layer.input_bank  = layer[20:19];
+  assign \layer.output_bank  = layer[22:21];
+  assign \layer.residual_bank  = layer[24:23];
+  assign \layer.stride  = layer[27:25];
+  assign \layer.dilation  = layer[30:28];
+  assign \layer.sub_block  = layer[34:31];
+  assign \layer.out_lane  = layer[39:35];
+  assign \layer.input_base  = layer[55:40];
+  assign \layer.input_step  = layer[71:56];
+  assign \layer.step_x  = layer[87:72];
+  assign \layer.step_y  = layer[103:88];
+  assign \layer.step_kx  = layer[119:104];
+  assign \layer.step_ky  = layer[135:120];
+  assign \layer.blocks  = layer[148:136];
+  assign \layer.origin_y  = layer[158:149];
+  assign \layer.origin_x  = layer[168:159];
+  assign \layer.kernel_h  = layer[173:169];
+  assign \layer.kernel_w  = layer[178:174];
+  assign \layer.in_h  = layer[187:179];
+  assign \layer.in_w  = layer[196:188];
+  assign \layer.co_tiles  = layer[210:197];
+  assign \layer.out_h  = layer[219:211];
+  assign \layer.out_w  = layer[228:220];
+  assign \layer.param_base  = layer[242:229];
+  assign \layer.weight_base  = layer[262:243];
+  assign \layer.out_step  = layer[274:263];
+  assign \layer.out_base  = layer[290:275];
+  assign \layer.lane_mask  = layer[306:291];
+  assign \layer.res_base  = layer[322:307];
+  assign \layer.res_step_x  = layer[338:323];
+  assign \layer.res_step_y  = layer[354:339];
+  assign \layer.res_tiles  = layer[368:355];
+  assign \layer.pad_value  = layer[376:369];
+  assign \layer.zero_in  = layer[384:377];
+  assign \layer.input_lo  = layer[392:385];
+  assign \layer.input_hi  = layer[400:393];
+  assign \layer.zero_out  = layer[408:401];
+  assign \layer.lo  = layer[416:409];
+  assign \layer.hi  = layer[424:417];
+  assign \layer.res_zero  = layer[432:425];
+  assign \layer.add_zero  = layer[440:433];
+  assign \layer.add_lo  = layer[448:441];
+  assign \layer.add_hi  = layer[456:449];
+  assign \layer.add_shift  = layer[462:457];
+  assign \layer.add_multiplier_a  = layer[486:463];
+  assign \layer.add_multiplier_b  = layer[510:487];
   assign \token.valid  = token[0];
   assign \token.start  = token[1];
   assign \token.end  = token[2];
@@ -23504,7 +23882,7 @@ module \holdfast_8x8_guard.residual_reader (rst, word, active, token, codes, add
   assign \word[7]  = word[63:56];
 endmodule
 
-module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile, columns, \port$4229$304 , go, clk);
+module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile, columns, \port$4350$307 , go, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$110  = 0;
   wire [16:0] \$1 ;
   reg [15:0] \$10 ;
@@ -23541,8 +23919,8 @@ module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile
   wire [15:0] next_base;
   wire [15:0] next_row;
   reg [15:0] pointer = 16'h0000;
-  input [47:0] \port$4229$304 ;
-  wire [47:0] \port$4229$304 ;
+  input [47:0] \port$4350$307 ;
+  wire [47:0] \port$4350$307 ;
   reg [15:0] row = 16'h0000;
   input rst;
   wire rst;
@@ -23553,12 +23931,12 @@ module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile
   output [13:0] tile;
   reg [13:0] tile = 14'h0000;
   reg [15:0] tile_base = 16'h0000;
-  assign \$1  = row + \port$4229$304 [47:32];
+  assign \$1  = row + \port$4350$307 [47:32];
   assign \$2  = tile_base + 1'h1;
   assign \$3  = columns - 1'h1;
   assign \$4  = column == \$3 ;
   assign \$5  = tile + 1'h1;
-  assign \$6  = pointer + \port$4229$304 [31:16];
+  assign \$6  = pointer + \port$4350$307 [31:16];
   assign \$7  = column + 1'h1;
   always @(posedge clk)
     pointer <= \$8 ;
@@ -23574,7 +23952,7 @@ module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile
     if (\$auto$verilog_backend.cc:2355:dump_module$110 ) begin end
     \$8  = pointer;
     if (go) begin
-      \$8  = \port$4229$304 [15:0];
+      \$8  = \port$4350$307 [15:0];
     end else if (take) begin
       (* full_case = 32'd1 *)
       if (\end ) begin
@@ -23593,7 +23971,7 @@ module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile
     if (\$auto$verilog_backend.cc:2355:dump_module$110 ) begin end
     \$9  = row;
     if (go) begin
-      \$9  = \port$4229$304 [15:0];
+      \$9  = \port$4350$307 [15:0];
     end else if (take) begin
       if (\end ) begin
         \$9  = \$2 [15:0];
@@ -23609,7 +23987,7 @@ module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile
     if (\$auto$verilog_backend.cc:2355:dump_module$110 ) begin end
     \$10  = tile_base;
     if (go) begin
-      \$10  = \port$4229$304 [15:0];
+      \$10  = \port$4350$307 [15:0];
     end else if (take) begin
       if (\end ) begin
         \$10  = \$2 [15:0];
@@ -23653,10 +24031,10 @@ module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile
     end
   end
   assign next_row = \$1 [15:0];
-  assign step_y = \port$4229$304 [47:32];
+  assign step_y = \port$4350$307 [47:32];
   assign next_base = \$2 [15:0];
-  assign base = \port$4229$304 [15:0];
-  assign step_x = \port$4229$304 [31:16];
+  assign base = \port$4350$307 [15:0];
+  assign step_x = \port$4350$307 [31:16];
   assign \address[0]  = address[15:0];
   assign \address[1]  = address[31:16];
   assign \address[2]  = address[47:32];
@@ -23675,8 +24053,8 @@ module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile
   assign address[15:0] = pointer;
 endmodule
 
-module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault_parameter, fault_output, fault_residual, fault_accumulator, busy, word, start, first, count, feeder_done, layer, go, stop, done, status, index, fetch, clk
-);
+module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault_parameter, fault_output, fault_residual, fault_accumulator, busy, waiting, fetching, word, start, first, count, ready, feeder_done, layer, go, stop, done, status
+, index, fetch, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$111  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -23686,12 +24064,12 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
   wire \$103 ;
   wire \$104 ;
   wire \$105 ;
-  wire [15:0] \$106 ;
+  wire \$106 ;
   wire \$107 ;
-  wire [23:0] \$108 ;
+  wire \$108 ;
   wire \$109 ;
   wire \$11 ;
-  wire [23:0] \$110 ;
+  wire \$110 ;
   wire \$111 ;
   wire \$112 ;
   wire \$113 ;
@@ -23706,11 +24084,11 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
   wire \$121 ;
   wire \$122 ;
   wire \$123 ;
-  wire \$124 ;
+  wire [15:0] \$124 ;
   wire \$125 ;
-  wire \$126 ;
+  wire [23:0] \$126 ;
   wire \$127 ;
-  wire \$128 ;
+  wire [23:0] \$128 ;
   wire \$129 ;
   wire \$13 ;
   wire \$130 ;
@@ -23732,50 +24110,68 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
   wire \$145 ;
   wire \$146 ;
   wire \$147 ;
-  wire [6:0] \$148 ;
+  wire \$148 ;
   wire \$149 ;
   wire \$15 ;
   wire \$150 ;
   wire \$151 ;
   wire \$152 ;
-  wire [16:0] \$153 ;
-  wire [16:0] \$154 ;
+  wire \$153 ;
+  wire \$154 ;
   wire \$155 ;
   wire \$156 ;
   wire \$157 ;
-  reg \$158 ;
-  reg [7:0] \$159 ;
+  wire \$158 ;
+  wire \$159 ;
   wire \$16 ;
-  reg [15:0] \$160 ;
-  reg [15:0] \$161 ;
-  reg [4:0] \$162 ;
-  reg [2:0] \$163 ;
-  reg [31:0] \$164 ;
-  reg [31:0] \$165 ;
-  reg [31:0] \$166 ;
-  reg [31:0] \$167 ;
-  reg [31:0] \$168 ;
-  reg [31:0] \$169 ;
+  wire \$160 ;
+  wire \$161 ;
+  wire \$162 ;
+  wire \$163 ;
+  wire \$164 ;
+  wire \$165 ;
+  wire [6:0] \$166 ;
+  wire \$167 ;
+  wire \$168 ;
+  wire \$169 ;
   wire \$17 ;
-  reg [31:0] \$170 ;
-  reg [31:0] \$171 ;
-  reg [31:0] \$172 ;
-  reg [31:0] \$173 ;
-  reg [31:0] \$174 ;
-  reg [31:0] \$175 ;
-  reg [31:0] \$176 ;
-  reg [31:0] \$177 ;
-  reg [31:0] \$178 ;
-  reg [31:0] \$179 ;
+  wire \$170 ;
+  wire [16:0] \$171 ;
+  wire [16:0] \$172 ;
+  wire \$173 ;
+  wire \$174 ;
+  wire \$175 ;
+  reg \$176 ;
+  reg [7:0] \$177 ;
+  reg [15:0] \$178 ;
+  reg [15:0] \$179 ;
   wire \$18 ;
-  reg [31:0] \$180 ;
-  reg [5:0] \$181 ;
-  wire [15:0] \$19 ;
+  reg [4:0] \$180 ;
+  reg [2:0] \$181 ;
+  reg [31:0] \$182 ;
+  reg [31:0] \$183 ;
+  reg [31:0] \$184 ;
+  reg [31:0] \$185 ;
+  reg [31:0] \$186 ;
+  reg [31:0] \$187 ;
+  reg [31:0] \$188 ;
+  reg [31:0] \$189 ;
+  wire \$19 ;
+  reg [31:0] \$190 ;
+  reg [31:0] \$191 ;
+  reg [31:0] \$192 ;
+  reg [31:0] \$193 ;
+  reg [31:0] \$194 ;
+  reg [31:0] \$195 ;
+  reg [31:0] \$196 ;
+  reg [31:0] \$197 ;
+  reg [31:0] \$198 ;
+  reg [5:0] \$199 ;
   wire \$2 ;
   wire \$20 ;
-  wire [23:0] \$21 ;
+  wire \$21 ;
   wire \$22 ;
-  wire [23:0] \$23 ;
+  wire \$23 ;
   wire \$24 ;
   wire \$25 ;
   wire \$26 ;
@@ -23783,11 +24179,11 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
   wire \$28 ;
   wire \$29 ;
   wire \$3 ;
-  wire \$30 ;
+  wire [15:0] \$30 ;
   wire \$31 ;
-  wire \$32 ;
+  wire [23:0] \$32 ;
   wire \$33 ;
-  wire \$34 ;
+  wire [23:0] \$34 ;
   wire \$35 ;
   wire \$36 ;
   wire \$37 ;
@@ -23822,10 +24218,10 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
   wire \$63 ;
   wire \$64 ;
   wire \$65 ;
-  wire [16:0] \$66 ;
+  wire \$66 ;
   wire \$67 ;
   wire \$68 ;
-  wire [5:0] \$69 ;
+  wire \$69 ;
   wire \$7 ;
   wire \$70 ;
   wire \$71 ;
@@ -23834,7 +24230,7 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
   wire \$74 ;
   wire \$75 ;
   wire \$76 ;
-  wire \$77 ;
+  wire [16:0] \$77 ;
   wire \$78 ;
   wire \$79 ;
   wire \$8 ;
@@ -23842,8 +24238,8 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
   wire \$81 ;
   wire \$82 ;
   wire \$83 ;
-  wire \$84 ;
-  wire \$85 ;
+  wire [5:0] \$84 ;
+  wire [5:0] \$85 ;
   wire \$86 ;
   wire \$87 ;
   wire \$88 ;
@@ -23885,22 +24281,24 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
   wire feeder_done;
   output [4:0] fetch;
   reg [4:0] fetch = 5'h00;
+  output fetching;
+  wire fetching;
   input [15:0] first;
   wire [15:0] first;
-  reg [2:0] fsm_state = 3'h0;
+  reg [2:0] fsm_state = 3'h1;
   output go;
   reg go;
   output [15:0] index;
   reg [15:0] index = 16'h0000;
-  output [507:0] layer;
-  wire [507:0] layer;
+  output [510:0] layer;
+  wire [510:0] layer;
   wire [7:0] \layer.add_hi ;
   wire [7:0] \layer.add_lo ;
   wire [23:0] \layer.add_multiplier_a ;
   wire [23:0] \layer.add_multiplier_b ;
   wire [5:0] \layer.add_shift ;
   wire [7:0] \layer.add_zero ;
-  wire [15:0] \layer.blocks ;
+  wire [12:0] \layer.blocks ;
   wire [13:0] \layer.co_tiles ;
   wire [2:0] \layer.dilation ;
   wire [7:0] \layer.hi ;
@@ -23912,11 +24310,11 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
   wire [7:0] \layer.input_hi ;
   wire [7:0] \layer.input_lo ;
   wire [15:0] \layer.input_step ;
-  wire [5:0] \layer.kernel_h ;
-  wire [5:0] \layer.kernel_w ;
+  wire [4:0] \layer.kernel_h ;
+  wire [4:0] \layer.kernel_w ;
   wire [15:0] \layer.lane_mask ;
   wire [7:0] \layer.lo ;
-  wire [7:0] \layer.magic ;
+  wire [15:0] \layer.magic ;
   wire \layer.maximum ;
   wire [9:0] \layer.origin_x ;
   wire [9:0] \layer.origin_y ;
@@ -23944,6 +24342,8 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
   wire [19:0] \layer.weight_base ;
   wire [7:0] \layer.zero_in ;
   wire [7:0] \layer.zero_out ;
+  input [15:0] ready;
+  wire [15:0] ready;
   reg [15:0] remaining = 16'h0000;
   input rst;
   wire rst;
@@ -23953,6 +24353,8 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
   reg [7:0] status = 8'h00;
   output stop;
   reg stop;
+  output waiting;
+  wire waiting;
   input [31:0] word;
   wire [31:0] word;
   reg [31:0] word_0 = 32'd0;
@@ -23972,215 +24374,235 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
   reg [31:0] word_7 = 32'd0;
   reg [31:0] word_8 = 32'd0;
   reg [31:0] word_9 = 32'd0;
-  assign busy = ~ \$60 ;
-  assign \$1  = layer[7:0] != 8'ha7;
-  assign \$2  = ! layer[143:128];
-  assign \$3  = ! layer[169:164];
-  assign \$4  = ! layer[175:170];
-  assign \$5  = ! layer[207:194];
-  assign \$6  = ! layer[216:208];
-  assign \$7  = ! layer[225:217];
-  assign \$8  = ! layer[184:176];
-  assign \$9  = ! layer[193:185];
-  assign \$10  = layer[12:11] >= 2'h2;
-  assign \$11  = layer[14:13] >= 2'h2;
-  assign \$12  = layer[16:15] >= 2'h2;
-  assign \$13  = layer[16:15] == layer[12:11];
-  assign \$14  = layer[10] & \$13 ;
-  assign \$15  = layer[26:23] >= 1'h1;
-  assign \$16  = ! layer[31:27];
-  assign \$18  = ~ \$17 ;
-  assign \$20  = | \$19 ;
-  assign \$22  = | \$21 ;
-  assign \$24  = | \$23 ;
-  assign \$25  = $signed(layer[373:366]) < $signed(8'h80);
-  assign \$26  = $signed(layer[373:366]) > $signed(8'h7f);
-  assign \$27  = \$25  | \$26 ;
-  assign \$28  = $signed(layer[381:374]) < $signed(8'h80);
-  assign \$29  = $signed(layer[381:374]) > $signed(8'h7f);
-  assign \$30  = \$28  | \$29 ;
-  assign \$31  = $signed(layer[389:382]) < $signed(8'h80);
-  assign \$32  = $signed(layer[389:382]) > $signed(8'h7f);
-  assign \$33  = \$31  | \$32 ;
-  assign \$34  = $signed(layer[397:390]) < $signed(8'h80);
-  assign \$35  = $signed(layer[397:390]) > $signed(8'h7f);
-  assign \$36  = \$34  | \$35 ;
-  assign \$37  = $signed(layer[405:398]) < $signed(8'h80);
-  assign \$38  = $signed(layer[405:398]) > $signed(8'h7f);
-  assign \$39  = \$37  | \$38 ;
-  assign \$40  = $signed(layer[413:406]) < $signed(8'h80);
-  assign \$41  = $signed(layer[413:406]) > $signed(8'h7f);
-  assign \$42  = \$40  | \$41 ;
-  assign \$43  = $signed(layer[421:414]) < $signed(8'h80);
-  assign \$44  = $signed(layer[421:414]) > $signed(8'h7f);
-  assign \$45  = \$43  | \$44 ;
-  assign \$46  = $signed(layer[429:422]) < $signed(8'h80);
-  assign \$47  = $signed(layer[429:422]) > $signed(8'h7f);
-  assign \$48  = \$46  | \$47 ;
-  assign \$49  = $signed(layer[437:430]) < $signed(8'h80);
-  assign \$50  = $signed(layer[437:430]) > $signed(8'h7f);
-  assign \$51  = \$49  | \$50 ;
-  assign \$52  = $signed(layer[445:438]) < $signed(8'h80);
-  assign \$53  = $signed(layer[445:438]) > $signed(8'h7f);
-  assign \$54  = \$52  | \$53 ;
-  assign \$55  = $signed(layer[453:446]) < $signed(8'h80);
-  assign \$56  = $signed(layer[453:446]) > $signed(8'h7f);
-  assign \$57  = \$55  | \$56 ;
-  assign \$58  = | { \$57 , \$54 , \$51 , \$48 , \$45 , \$42 , \$39 , \$36 , \$33 , \$30 , \$27 , \$24 , \$22 , \$20 , \$18 , \$15 , \$14 , \$12 , \$11 , \$10 , \$9 , \$8 , \$7 , \$6 , \$5 , \$4 , \$3 , \$2 , \$1  };
-  assign \$59  = | { fault_accumulator, fault_residual, fault_output, fault_parameter, fault_weight, fault_activation };
-  assign \$60  = ! fsm_state;
-  assign \$61  = fsm_state == 1'h1;
-  assign \$62  = fsm_state == 2'h2;
-  assign \$63  = fsm_state == 2'h3;
-  assign \$64  = fsm_state == 3'h4;
-  assign \$65  = ! count;
-  assign \$66  = first + count;
-  assign \$67  = \$66  > 7'h40;
-  assign \$68  = \$65  | \$67 ;
-  assign \$69  = fetch + 1'h1;
-  assign \$70  = fetch == 1'h1;
-  assign \$71  = fetch == 2'h2;
-  assign \$72  = fetch == 2'h3;
-  assign \$73  = fetch == 3'h4;
-  assign \$74  = fetch == 3'h5;
-  assign \$75  = fetch == 3'h6;
-  assign \$76  = fetch == 3'h7;
-  assign \$77  = fetch == 4'h8;
-  assign \$78  = fetch == 4'h9;
-  assign \$79  = fetch == 4'ha;
-  assign \$80  = fetch == 4'hb;
-  assign \$81  = fetch == 4'hc;
-  assign \$82  = fetch == 4'hd;
-  assign \$83  = fetch == 4'he;
-  assign \$84  = fetch == 4'hf;
-  assign \$85  = fetch == 5'h10;
-  assign \$86  = fetch == 5'h11;
-  assign \$87  = fetch == 5'h11;
-  assign \$88  = layer[7:0] != 8'ha7;
-  assign \$89  = ! layer[143:128];
-  assign \$90  = ! layer[169:164];
-  assign \$91  = ! layer[175:170];
-  assign \$92  = ! layer[207:194];
-  assign \$93  = ! layer[216:208];
-  assign \$94  = ! layer[225:217];
-  assign \$95  = ! layer[184:176];
-  assign \$96  = ! layer[193:185];
-  assign \$97  = layer[12:11] >= 2'h2;
-  assign \$98  = layer[14:13] >= 2'h2;
-  assign \$99  = layer[16:15] >= 2'h2;
-  assign \$100  = layer[16:15] == layer[12:11];
-  assign \$101  = layer[10] & \$100 ;
-  assign \$102  = layer[26:23] >= 1'h1;
-  assign \$103  = ! layer[31:27];
-  assign \$105  = ~ \$104 ;
-  assign \$107  = | \$106 ;
-  assign \$109  = | \$108 ;
-  assign \$111  = | \$110 ;
-  assign \$112  = $signed(layer[373:366]) < $signed(8'h80);
-  assign \$113  = $signed(layer[373:366]) > $signed(8'h7f);
-  assign \$114  = \$112  | \$113 ;
-  assign \$115  = $signed(layer[381:374]) < $signed(8'h80);
-  assign \$116  = $signed(layer[381:374]) > $signed(8'h7f);
-  assign \$117  = \$115  | \$116 ;
-  assign \$118  = $signed(layer[389:382]) < $signed(8'h80);
-  assign \$119  = $signed(layer[389:382]) > $signed(8'h7f);
-  assign \$120  = \$118  | \$119 ;
-  assign \$121  = $signed(layer[397:390]) < $signed(8'h80);
-  assign \$122  = $signed(layer[397:390]) > $signed(8'h7f);
-  assign \$123  = \$121  | \$122 ;
-  assign \$124  = $signed(layer[405:398]) < $signed(8'h80);
-  assign \$125  = $signed(layer[405:398]) > $signed(8'h7f);
-  assign \$126  = \$124  | \$125 ;
-  assign \$127  = $signed(layer[413:406]) < $signed(8'h80);
-  assign \$128  = $signed(layer[413:406]) > $signed(8'h7f);
-  assign \$129  = \$127  | \$128 ;
-  assign \$130  = $signed(layer[421:414]) < $signed(8'h80);
-  assign \$131  = $signed(layer[421:414]) > $signed(8'h7f);
+  assign busy = ~ \$72 ;
+  assign \$1  = ! fetch;
+  assign \$2  = \$71  & \$1 ;
+  assign \$3  = index >= ready;
+  assign waiting = \$2  & \$3 ;
+  assign \$4  = ! fetch;
+  assign \$5  = \$71  & \$4 ;
+  assign \$6  = index >= ready;
+  assign \$7  = \$5  & \$6 ;
+  assign \$8  = ~ \$7 ;
+  assign \$9  = \$71  & \$8 ;
+  assign fetching = \$9  | \$73 ;
+  assign \$10  = layer[15:0] != 16'hafaa;
+  assign \$11  = layer[148:136] != 1'h1;
+  assign \$12  = layer[16] & \$11 ;
+  assign \$13  = ! layer[148:136];
+  assign \$14  = ! layer[173:169];
+  assign \$15  = ! layer[178:174];
+  assign \$16  = ! layer[210:197];
+  assign \$17  = ! layer[219:211];
+  assign \$18  = ! layer[228:220];
+  assign \$19  = ! layer[187:179];
+  assign \$20  = ! layer[196:188];
+  assign \$21  = layer[20:19] >= 2'h2;
+  assign \$22  = layer[22:21] >= 2'h2;
+  assign \$23  = layer[24:23] >= 2'h2;
+  assign \$24  = layer[24:23] == layer[20:19];
+  assign \$25  = layer[18] & \$24 ;
+  assign \$26  = layer[34:31] >= 1'h1;
+  assign \$27  = ! layer[39:35];
+  assign \$29  = ~ \$28 ;
+  assign \$31  = | \$30 ;
+  assign \$33  = | \$32 ;
+  assign \$35  = | \$34 ;
+  assign \$36  = $signed(layer[376:369]) < $signed(8'h80);
+  assign \$37  = $signed(layer[376:369]) > $signed(8'h7f);
+  assign \$38  = \$36  | \$37 ;
+  assign \$39  = $signed(layer[384:377]) < $signed(8'h80);
+  assign \$40  = $signed(layer[384:377]) > $signed(8'h7f);
+  assign \$41  = \$39  | \$40 ;
+  assign \$42  = $signed(layer[392:385]) < $signed(8'h80);
+  assign \$43  = $signed(layer[392:385]) > $signed(8'h7f);
+  assign \$44  = \$42  | \$43 ;
+  assign \$45  = $signed(layer[400:393]) < $signed(8'h80);
+  assign \$46  = $signed(layer[400:393]) > $signed(8'h7f);
+  assign \$47  = \$45  | \$46 ;
+  assign \$48  = $signed(layer[408:401]) < $signed(8'h80);
+  assign \$49  = $signed(layer[408:401]) > $signed(8'h7f);
+  assign \$50  = \$48  | \$49 ;
+  assign \$51  = $signed(layer[416:409]) < $signed(8'h80);
+  assign \$52  = $signed(layer[416:409]) > $signed(8'h7f);
+  assign \$53  = \$51  | \$52 ;
+  assign \$54  = $signed(layer[424:417]) < $signed(8'h80);
+  assign \$55  = $signed(layer[424:417]) > $signed(8'h7f);
+  assign \$56  = \$54  | \$55 ;
+  assign \$57  = $signed(layer[432:425]) < $signed(8'h80);
+  assign \$58  = $signed(layer[432:425]) > $signed(8'h7f);
+  assign \$59  = \$57  | \$58 ;
+  assign \$60  = $signed(layer[440:433]) < $signed(8'h80);
+  assign \$61  = $signed(layer[440:433]) > $signed(8'h7f);
+  assign \$62  = \$60  | \$61 ;
+  assign \$63  = $signed(layer[448:441]) < $signed(8'h80);
+  assign \$64  = $signed(layer[448:441]) > $signed(8'h7f);
+  assign \$65  = \$63  | \$64 ;
+  assign \$66  = $signed(layer[456:449]) < $signed(8'h80);
+  assign \$67  = $signed(layer[456:449]) > $signed(8'h7f);
+  assign \$68  = \$66  | \$67 ;
+  assign \$69  = | { \$68 , \$65 , \$62 , \$59 , \$56 , \$53 , \$50 , \$47 , \$44 , \$41 , \$38 , \$35 , \$33 , \$31 , \$29 , \$26 , \$25 , \$23 , \$22 , \$21 , \$20 , \$19 , \$18 , \$17 , \$16 , \$15 , \$14 , \$13 , \$12 , \$10  };
+  assign \$70  = | { fault_accumulator, fault_residual, fault_output, fault_parameter, fault_weight, fault_activation };
+  assign \$71  = ! fsm_state;
+  assign \$72  = fsm_state == 1'h1;
+  assign \$73  = fsm_state == 2'h2;
+  assign \$74  = fsm_state == 2'h3;
+  assign \$75  = fsm_state == 3'h4;
+  assign \$76  = ! count;
+  assign \$77  = first + count;
+  assign \$78  = \$77  > 7'h40;
+  assign \$79  = \$76  | \$78 ;
+  assign \$80  = ! fetch;
+  assign \$81  = \$71  & \$80 ;
+  assign \$82  = index >= ready;
+  assign \$83  = \$81  & \$82 ;
+  assign \$84  = fetch + 1'h1;
+  assign \$85  = \$83  ? 6'h00 : \$84 ;
+  assign \$86  = fetch == 1'h1;
+  assign \$87  = fetch == 2'h2;
+  assign \$88  = fetch == 2'h3;
+  assign \$89  = fetch == 3'h4;
+  assign \$90  = fetch == 3'h5;
+  assign \$91  = fetch == 3'h6;
+  assign \$92  = fetch == 3'h7;
+  assign \$93  = fetch == 4'h8;
+  assign \$94  = fetch == 4'h9;
+  assign \$95  = fetch == 4'ha;
+  assign \$96  = fetch == 4'hb;
+  assign \$97  = fetch == 4'hc;
+  assign \$98  = fetch == 4'hd;
+  assign \$99  = fetch == 4'he;
+  assign \$100  = fetch == 4'hf;
+  assign \$101  = fetch == 5'h10;
+  assign \$102  = fetch == 5'h11;
+  assign \$103  = fetch == 5'h11;
+  assign \$104  = layer[15:0] != 16'hafaa;
+  assign \$105  = layer[148:136] != 1'h1;
+  assign \$106  = layer[16] & \$105 ;
+  assign \$107  = ! layer[148:136];
+  assign \$108  = ! layer[173:169];
+  assign \$109  = ! layer[178:174];
+  assign \$110  = ! layer[210:197];
+  assign \$111  = ! layer[219:211];
+  assign \$112  = ! layer[228:220];
+  assign \$113  = ! layer[187:179];
+  assign \$114  = ! layer[196:188];
+  assign \$115  = layer[20:19] >= 2'h2;
+  assign \$116  = layer[22:21] >= 2'h2;
+  assign \$117  = layer[24:23] >= 2'h2;
+  assign \$118  = layer[24:23] == layer[20:19];
+  assign \$119  = layer[18] & \$118 ;
+  assign \$120  = layer[34:31] >= 1'h1;
+  assign \$121  = ! layer[39:35];
+  assign \$123  = ~ \$122 ;
+  assign \$125  = | \$124 ;
+  assign \$127  = | \$126 ;
+  assign \$129  = | \$128 ;
+  assign \$130  = $signed(layer[376:369]) < $signed(8'h80);
+  assign \$131  = $signed(layer[376:369]) > $signed(8'h7f);
   assign \$132  = \$130  | \$131 ;
-  assign \$133  = $signed(layer[429:422]) < $signed(8'h80);
-  assign \$134  = $signed(layer[429:422]) > $signed(8'h7f);
+  assign \$133  = $signed(layer[384:377]) < $signed(8'h80);
+  assign \$134  = $signed(layer[384:377]) > $signed(8'h7f);
   assign \$135  = \$133  | \$134 ;
-  assign \$136  = $signed(layer[437:430]) < $signed(8'h80);
-  assign \$137  = $signed(layer[437:430]) > $signed(8'h7f);
+  assign \$136  = $signed(layer[392:385]) < $signed(8'h80);
+  assign \$137  = $signed(layer[392:385]) > $signed(8'h7f);
   assign \$138  = \$136  | \$137 ;
-  assign \$139  = $signed(layer[445:438]) < $signed(8'h80);
-  assign \$140  = $signed(layer[445:438]) > $signed(8'h7f);
+  assign \$139  = $signed(layer[400:393]) < $signed(8'h80);
+  assign \$140  = $signed(layer[400:393]) > $signed(8'h7f);
   assign \$141  = \$139  | \$140 ;
-  assign \$142  = $signed(layer[453:446]) < $signed(8'h80);
-  assign \$143  = $signed(layer[453:446]) > $signed(8'h7f);
+  assign \$142  = $signed(layer[408:401]) < $signed(8'h80);
+  assign \$143  = $signed(layer[408:401]) > $signed(8'h7f);
   assign \$144  = \$142  | \$143 ;
-  assign \$145  = | { \$144 , \$141 , \$138 , \$135 , \$132 , \$129 , \$126 , \$123 , \$120 , \$117 , \$114 , \$111 , \$109 , \$107 , \$105 , \$102 , \$101 , \$99 , \$98 , \$97 , \$96 , \$95 , \$94 , \$93 , \$92 , \$91 , \$90 , \$89 , \$88  };
-  assign \$146  = | { fault_accumulator, fault_residual, fault_output, fault_parameter, fault_weight, fault_activation };
-  assign \$147  = feeder_done | \$146 ;
-  assign \$148  = drain - 1'h1;
-  assign \$149  = drain == 1'h1;
-  assign \$150  = remaining == 1'h1;
-  assign \$151  = | status;
-  assign \$152  = \$150  | \$151 ;
-  assign \$153  = index + 1'h1;
-  assign \$154  = remaining - 1'h1;
-  assign \$155  = \$63  | \$64 ;
-  assign \$156  = ! status;
-  assign \$157  = \$155  & \$156 ;
+  assign \$145  = $signed(layer[416:409]) < $signed(8'h80);
+  assign \$146  = $signed(layer[416:409]) > $signed(8'h7f);
+  assign \$147  = \$145  | \$146 ;
+  assign \$148  = $signed(layer[424:417]) < $signed(8'h80);
+  assign \$149  = $signed(layer[424:417]) > $signed(8'h7f);
+  assign \$150  = \$148  | \$149 ;
+  assign \$151  = $signed(layer[432:425]) < $signed(8'h80);
+  assign \$152  = $signed(layer[432:425]) > $signed(8'h7f);
+  assign \$153  = \$151  | \$152 ;
+  assign \$154  = $signed(layer[440:433]) < $signed(8'h80);
+  assign \$155  = $signed(layer[440:433]) > $signed(8'h7f);
+  assign \$156  = \$154  | \$155 ;
+  assign \$157  = $signed(layer[448:441]) < $signed(8'h80);
+  assign \$158  = $signed(layer[448:441]) > $signed(8'h7f);
+  assign \$159  = \$157  | \$158 ;
+  assign \$160  = $signed(layer[456:449]) < $signed(8'h80);
+  assign \$161  = $signed(layer[456:449]) > $signed(8'h7f);
+  assign \$162  = \$160  | \$161 ;
+  assign \$163  = | { \$162 , \$159 , \$156 , \$153 , \$150 , \$147 , \$144 , \$141 , \$138 , \$135 , \$132 , \$129 , \$127 , \$125 , \$123 , \$120 , \$119 , \$117 , \$116 , \$115 , \$114 , \$113 , \$112 , \$111 , \$110 , \$109 , \$108 , \$107 , \$106 , \$104  };
+  assign \$164  = | { fault_accumulator, fault_residual, fault_output, fault_parameter, fault_weight, fault_activation };
+  assign \$165  = feeder_done | \$164 ;
+  assign \$166  = drain - 1'h1;
+  assign \$167  = drain == 1'h1;
+  assign \$168  = remaining == 1'h1;
+  assign \$169  = | status;
+  assign \$170  = \$168  | \$169 ;
+  assign \$171  = index + 1'h1;
+  assign \$172  = remaining - 1'h1;
+  assign \$173  = \$74  | \$75 ;
+  assign \$174  = ! status;
+  assign \$175  = \$173  & \$174 ;
   always @(posedge clk)
-    done <= \$158 ;
+    done <= \$176 ;
   always @(posedge clk)
-    status <= \$159 ;
+    status <= \$177 ;
   always @(posedge clk)
-    index <= \$160 ;
+    index <= \$178 ;
   always @(posedge clk)
-    remaining <= \$161 ;
+    remaining <= \$179 ;
   always @(posedge clk)
-    fetch <= \$162 ;
+    fetch <= \$180 ;
   always @(posedge clk)
-    fsm_state <= \$163 ;
+    fsm_state <= \$181 ;
   always @(posedge clk)
-    word_0 <= \$164 ;
+    word_0 <= \$182 ;
   always @(posedge clk)
-    word_1 <= \$165 ;
+    word_1 <= \$183 ;
   always @(posedge clk)
-    word_2 <= \$166 ;
+    word_2 <= \$184 ;
   always @(posedge clk)
-    word_3 <= \$167 ;
+    word_3 <= \$185 ;
   always @(posedge clk)
-    word_4 <= \$168 ;
+    word_4 <= \$186 ;
   always @(posedge clk)
-    word_5 <= \$169 ;
+    word_5 <= \$187 ;
   always @(posedge clk)
-    word_6 <= \$170 ;
+    word_6 <= \$188 ;
   always @(posedge clk)
-    word_7 <= \$171 ;
+    word_7 <= \$189 ;
   always @(posedge clk)
-    word_8 <= \$172 ;
+    word_8 <= \$190 ;
   always @(posedge clk)
-    word_9 <= \$173 ;
+    word_9 <= \$191 ;
   always @(posedge clk)
-    word_10 <= \$174 ;
+    word_10 <= \$192 ;
   always @(posedge clk)
-    word_11 <= \$175 ;
+    word_11 <= \$193 ;
   always @(posedge clk)
-    word_12 <= \$176 ;
+    word_12 <= \$194 ;
   always @(posedge clk)
-    word_13 <= \$177 ;
+    word_13 <= \$195 ;
   always @(posedge clk)
-    word_14 <= \$178 ;
+    word_14 <= \$196 ;
   always @(posedge clk)
-    word_15 <= \$179 ;
+    word_15 <= \$197 ;
   always @(posedge clk)
-    word_16 <= \$180 ;
+    word_16 <= \$198 ;
   always @(posedge clk)
-    drain <= \$181 ;
+    drain <= \$199 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
     go = 1'h0;
     casez (fsm_state)
-      3'h0:
-          /* empty */;
       3'h1:
+          /* empty */;
+      3'h0:
           /* empty */;
       3'h2:
           (* full_case = 32'd1 *)
-          if (\$58 ) begin
+          if (\$69 ) begin
           end else begin
             go = 1'h1;
           end
@@ -24190,588 +24612,588 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
     if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
     stop = 1'h0;
     casez (fsm_state)
-      3'h0:
-          /* empty */;
       3'h1:
+          /* empty */;
+      3'h0:
           /* empty */;
       3'h2:
           /* empty */;
       3'h3:
-          stop = \$59 ;
+          stop = \$70 ;
     endcase
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
-    \$158  = done;
+    \$176  = done;
     casez (fsm_state)
-      3'h0:
+      3'h1:
           if (start) begin
-            \$158  = 1'h0;
-            if (\$68 ) begin
-              \$158  = 1'h1;
+            \$176  = 1'h0;
+            if (\$79 ) begin
+              \$176  = 1'h1;
             end
           end
-      3'h1:
+      3'h0:
           /* empty */;
       3'h2:
-          if (\$145 ) begin
-            \$158  = 1'h1;
+          if (\$163 ) begin
+            \$176  = 1'h1;
           end
       3'h3:
           /* empty */;
       3'h4:
-          if (\$149 ) begin
-            if (\$152 ) begin
-              \$158  = 1'h1;
+          if (\$167 ) begin
+            if (\$170 ) begin
+              \$176  = 1'h1;
             end
           end
     endcase
     if (rst) begin
-      \$158  = 1'h0;
+      \$176  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
-    \$159  = status;
+    \$177  = status;
     casez (fsm_state)
-      3'h0:
+      3'h1:
           if (start) begin
-            \$159  = 8'h00;
-            if (\$68 ) begin
-              \$159  = 8'h08;
+            \$177  = 8'h00;
+            if (\$79 ) begin
+              \$177  = 8'h08;
             end
           end
-      3'h1:
+      3'h0:
           /* empty */;
       3'h2:
-          if (\$145 ) begin
-            \$159  = 8'h01;
+          if (\$163 ) begin
+            \$177  = 8'h01;
           end
     endcase
-    if (\$157 ) begin
+    if (\$175 ) begin
       if (fault_activation) begin
-        \$159  = 8'h02;
+        \$177  = 8'h02;
       end
       if (fault_weight) begin
-        \$159  = 8'h03;
+        \$177  = 8'h03;
       end
       if (fault_parameter) begin
-        \$159  = 8'h04;
+        \$177  = 8'h04;
       end
       if (fault_output) begin
-        \$159  = 8'h05;
+        \$177  = 8'h05;
       end
       if (fault_residual) begin
-        \$159  = 8'h06;
+        \$177  = 8'h06;
       end
       if (fault_accumulator) begin
-        \$159  = 8'h07;
+        \$177  = 8'h07;
       end
     end
     if (rst) begin
-      \$159  = 8'h00;
+      \$177  = 8'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
-    \$160  = index;
+    \$178  = index;
     casez (fsm_state)
-      3'h0:
-          if (start) begin
-            \$160  = first;
-          end
       3'h1:
+          if (start) begin
+            \$178  = first;
+          end
+      3'h0:
           /* empty */;
       3'h2:
           /* empty */;
       3'h3:
           /* empty */;
       3'h4:
-          if (\$149 ) begin
+          if (\$167 ) begin
             (* full_case = 32'd1 *)
-            if (\$152 ) begin
+            if (\$170 ) begin
             end else begin
-              \$160  = \$153 [15:0];
+              \$178  = \$171 [15:0];
             end
           end
     endcase
     if (rst) begin
-      \$160  = 16'h0000;
+      \$178  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
-    \$161  = remaining;
+    \$179  = remaining;
     casez (fsm_state)
-      3'h0:
-          if (start) begin
-            \$161  = count;
-          end
       3'h1:
+          if (start) begin
+            \$179  = count;
+          end
+      3'h0:
           /* empty */;
       3'h2:
           /* empty */;
       3'h3:
           /* empty */;
       3'h4:
-          if (\$149 ) begin
+          if (\$167 ) begin
             (* full_case = 32'd1 *)
-            if (\$152 ) begin
+            if (\$170 ) begin
             end else begin
-              \$161  = \$154 [15:0];
+              \$179  = \$172 [15:0];
             end
           end
     endcase
     if (rst) begin
-      \$161  = 16'h0000;
+      \$179  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
-    \$162  = fetch;
+    \$180  = fetch;
     casez (fsm_state)
-      3'h0:
-          if (start) begin
-            \$162  = 5'h00;
-          end
       3'h1:
-          \$162  = \$69 [4:0];
+          if (start) begin
+            \$180  = 5'h00;
+          end
+      3'h0:
+          \$180  = \$85 [4:0];
       3'h2:
           /* empty */;
       3'h3:
           /* empty */;
       3'h4:
-          if (\$149 ) begin
-            \$162  = 5'h00;
+          if (\$167 ) begin
+            \$180  = 5'h00;
           end
     endcase
     if (rst) begin
-      \$162  = 5'h00;
+      \$180  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
-    \$163  = fsm_state;
+    \$181  = fsm_state;
     casez (fsm_state)
-      3'h0:
+      3'h1:
           if (start) begin
-            \$163  = 3'h1;
-            if (\$68 ) begin
-              \$163  = 3'h0;
+            \$181  = 3'h0;
+            if (\$79 ) begin
+              \$181  = 3'h1;
             end
           end
-      3'h1:
-          if (\$87 ) begin
-            \$163  = 3'h2;
+      3'h0:
+          if (\$103 ) begin
+            \$181  = 3'h2;
           end
       3'h2:
           (* full_case = 32'd1 *)
-          if (\$145 ) begin
-            \$163  = 3'h0;
+          if (\$163 ) begin
+            \$181  = 3'h1;
           end else begin
-            \$163  = 3'h3;
+            \$181  = 3'h3;
           end
       3'h3:
-          if (\$147 ) begin
-            \$163  = 3'h4;
+          if (\$165 ) begin
+            \$181  = 3'h4;
           end
       3'h4:
-          if (\$149 ) begin
+          if (\$167 ) begin
             (* full_case = 32'd1 *)
-            if (\$152 ) begin
-              \$163  = 3'h0;
+            if (\$170 ) begin
+              \$181  = 3'h1;
             end else begin
-              \$163  = 3'h1;
+              \$181  = 3'h0;
             end
           end
     endcase
     if (rst) begin
-      \$163  = 3'h0;
+      \$181  = 3'h1;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
-    \$164  = word_0;
+    \$182  = word_0;
     casez (fsm_state)
-      3'h0:
-          /* empty */;
       3'h1:
-          if (\$70 ) begin
-            \$164  = word;
-          end
-    endcase
-    if (rst) begin
-      \$164  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
-    \$165  = word_1;
-    casez (fsm_state)
-      3'h0:
           /* empty */;
-      3'h1:
-          if (\$71 ) begin
-            \$165  = word;
-          end
-    endcase
-    if (rst) begin
-      \$165  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
-    \$166  = word_2;
-    casez (fsm_state)
       3'h0:
-          /* empty */;
-      3'h1:
-          if (\$72 ) begin
-            \$166  = word;
-          end
-    endcase
-    if (rst) begin
-      \$166  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
-    \$167  = word_3;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          if (\$73 ) begin
-            \$167  = word;
-          end
-    endcase
-    if (rst) begin
-      \$167  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
-    \$168  = word_4;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          if (\$74 ) begin
-            \$168  = word;
-          end
-    endcase
-    if (rst) begin
-      \$168  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
-    \$169  = word_5;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          if (\$75 ) begin
-            \$169  = word;
-          end
-    endcase
-    if (rst) begin
-      \$169  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
-    \$170  = word_6;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          if (\$76 ) begin
-            \$170  = word;
-          end
-    endcase
-    if (rst) begin
-      \$170  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
-    \$171  = word_7;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          if (\$77 ) begin
-            \$171  = word;
-          end
-    endcase
-    if (rst) begin
-      \$171  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
-    \$172  = word_8;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          if (\$78 ) begin
-            \$172  = word;
-          end
-    endcase
-    if (rst) begin
-      \$172  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
-    \$173  = word_9;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          if (\$79 ) begin
-            \$173  = word;
-          end
-    endcase
-    if (rst) begin
-      \$173  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
-    \$174  = word_10;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          if (\$80 ) begin
-            \$174  = word;
-          end
-    endcase
-    if (rst) begin
-      \$174  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
-    \$175  = word_11;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          if (\$81 ) begin
-            \$175  = word;
-          end
-    endcase
-    if (rst) begin
-      \$175  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
-    \$176  = word_12;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          if (\$82 ) begin
-            \$176  = word;
-          end
-    endcase
-    if (rst) begin
-      \$176  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
-    \$177  = word_13;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          if (\$83 ) begin
-            \$177  = word;
-          end
-    endcase
-    if (rst) begin
-      \$177  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
-    \$178  = word_14;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          if (\$84 ) begin
-            \$178  = word;
-          end
-    endcase
-    if (rst) begin
-      \$178  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
-    \$179  = word_15;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          if (\$85 ) begin
-            \$179  = word;
-          end
-    endcase
-    if (rst) begin
-      \$179  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
-    \$180  = word_16;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
           if (\$86 ) begin
-            \$180  = word;
+            \$182  = word;
           end
     endcase
     if (rst) begin
-      \$180  = 32'd0;
+      \$182  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
-    \$181  = drain;
+    \$183  = word_1;
     casez (fsm_state)
-      3'h0:
-          /* empty */;
       3'h1:
+          /* empty */;
+      3'h0:
+          if (\$87 ) begin
+            \$183  = word;
+          end
+    endcase
+    if (rst) begin
+      \$183  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
+    \$184  = word_2;
+    casez (fsm_state)
+      3'h1:
+          /* empty */;
+      3'h0:
+          if (\$88 ) begin
+            \$184  = word;
+          end
+    endcase
+    if (rst) begin
+      \$184  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
+    \$185  = word_3;
+    casez (fsm_state)
+      3'h1:
+          /* empty */;
+      3'h0:
+          if (\$89 ) begin
+            \$185  = word;
+          end
+    endcase
+    if (rst) begin
+      \$185  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
+    \$186  = word_4;
+    casez (fsm_state)
+      3'h1:
+          /* empty */;
+      3'h0:
+          if (\$90 ) begin
+            \$186  = word;
+          end
+    endcase
+    if (rst) begin
+      \$186  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
+    \$187  = word_5;
+    casez (fsm_state)
+      3'h1:
+          /* empty */;
+      3'h0:
+          if (\$91 ) begin
+            \$187  = word;
+          end
+    endcase
+    if (rst) begin
+      \$187  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
+    \$188  = word_6;
+    casez (fsm_state)
+      3'h1:
+          /* empty */;
+      3'h0:
+          if (\$92 ) begin
+            \$188  = word;
+          end
+    endcase
+    if (rst) begin
+      \$188  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
+    \$189  = word_7;
+    casez (fsm_state)
+      3'h1:
+          /* empty */;
+      3'h0:
+          if (\$93 ) begin
+            \$189  = word;
+          end
+    endcase
+    if (rst) begin
+      \$189  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
+    \$190  = word_8;
+    casez (fsm_state)
+      3'h1:
+          /* empty */;
+      3'h0:
+          if (\$94 ) begin
+            \$190  = word;
+          end
+    endcase
+    if (rst) begin
+      \$190  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
+    \$191  = word_9;
+    casez (fsm_state)
+      3'h1:
+          /* empty */;
+      3'h0:
+          if (\$95 ) begin
+            \$191  = word;
+          end
+    endcase
+    if (rst) begin
+      \$191  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
+    \$192  = word_10;
+    casez (fsm_state)
+      3'h1:
+          /* empty */;
+      3'h0:
+          if (\$96 ) begin
+            \$192  = word;
+          end
+    endcase
+    if (rst) begin
+      \$192  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
+    \$193  = word_11;
+    casez (fsm_state)
+      3'h1:
+          /* empty */;
+      3'h0:
+          if (\$97 ) begin
+            \$193  = word;
+          end
+    endcase
+    if (rst) begin
+      \$193  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
+    \$194  = word_12;
+    casez (fsm_state)
+      3'h1:
+          /* empty */;
+      3'h0:
+          if (\$98 ) begin
+            \$194  = word;
+          end
+    endcase
+    if (rst) begin
+      \$194  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
+    \$195  = word_13;
+    casez (fsm_state)
+      3'h1:
+          /* empty */;
+      3'h0:
+          if (\$99 ) begin
+            \$195  = word;
+          end
+    endcase
+    if (rst) begin
+      \$195  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
+    \$196  = word_14;
+    casez (fsm_state)
+      3'h1:
+          /* empty */;
+      3'h0:
+          if (\$100 ) begin
+            \$196  = word;
+          end
+    endcase
+    if (rst) begin
+      \$196  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
+    \$197  = word_15;
+    casez (fsm_state)
+      3'h1:
+          /* empty */;
+      3'h0:
+          if (\$101 ) begin
+            \$197  = word;
+          end
+    endcase
+    if (rst) begin
+      \$197  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
+    \$198  = word_16;
+    casez (fsm_state)
+      3'h1:
+          /* empty */;
+      3'h0:
+          if (\$102 ) begin
+            \$198  = word;
+          end
+    endcase
+    if (rst) begin
+      \$198  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
+    \$199  = drain;
+    casez (fsm_state)
+      3'h1:
+          /* empty */;
+      3'h0:
           /* empty */;
       3'h2:
-          \$181  = 6'h22;
+          \$199  = 6'h22;
       3'h3:
           /* empty */;
       3'h4:
-          \$181  = \$148 [5:0];
+          \$199  = \$166 [5:0];
     endcase
     if (rst) begin
-      \$181  = 6'h00;
+      \$199  = 6'h00;
     end
   end
   assign address = { index[5:0], fetch };
-  assign \layer.magic  = layer[7:0];
-  assign \layer.hold_weights  = layer[8];
-  assign \layer.maximum  = layer[9];
-  assign \layer.residual  = layer[10];
-  assign \layer.input_bank  = layer[12:11];
-  assign \layer.output_bank  = layer[14:13];
-  assign \layer.residual_bank  = layer[16:15];
-  assign \layer.stride  = layer[19:17];
-  assign \layer.dilation  = layer[22:20];
-  assign \layer.sub_block  = layer[26:23];
-  assign \layer.out_lane  = layer[31:27];
-  assign \layer.input_base  = layer[47:32];
-  assign \layer.input_step  = layer[63:48];
-  assign \layer.step_x  = layer[79:64];
-  assign \layer.step_y  = layer[95:80];
-  assign \layer.step_kx  = layer[111:96];
-  assign \layer.step_ky  = layer[127:112];
-  assign \layer.blocks  = layer[143:128];
-  assign \layer.origin_y  = layer[153:144];
-  assign \layer.origin_x  = layer[163:154];
-  assign \layer.kernel_h  = layer[169:164];
-  assign \layer.kernel_w  = layer[175:170];
-  assign \layer.in_h  = layer[184:176];
-  assign \layer.in_w  = layer[193:185];
-  assign \layer.co_tiles  = layer[207:194];
-  assign \layer.out_h  = layer[216:208];
-  assign \layer.out_w  = layer[225:217];
-  assign \layer.param_base  = layer[239:226];
-  assign \layer.weight_base  = layer[259:240];
-  assign \layer.out_step  = layer[271:260];
-  assign \layer.out_base  = layer[287:272];
-  assign \layer.lane_mask  = layer[303:288];
-  assign \layer.res_base  = layer[319:304];
-  assign \layer.res_step_x  = layer[335:320];
-  assign \layer.res_step_y  = layer[351:336];
-  assign \layer.res_tiles  = layer[365:352];
-  assign \layer.pad_value  = layer[373:366];
-  assign \layer.zero_in  = layer[381:374];
-  assign \layer.input_lo  = layer[389:382];
-  assign \layer.input_hi  = layer[397:390];
-  assign \layer.zero_out  = layer[405:398];
-  assign \layer.lo  = layer[413:406];
-  assign \layer.hi  = layer[421:414];
-  assign \layer.res_zero  = layer[429:422];
-  assign \layer.add_zero  = layer[437:430];
-  assign \layer.add_lo  = layer[445:438];
-  assign \layer.add_hi  = layer[453:446];
-  assign \layer.add_shift  = layer[459:454];
-  assign \layer.add_multiplier_a  = layer[483:460];
-  assign \layer.add_multiplier_b  = layer[507:484];
-  assign layer[507:484] = word_16[23:0];
-  assign layer[483:460] = word_15[23:0];
-  assign layer[459:454] = word_14[29:24];
-  assign layer[453:446] = word_14[23:16];
-  assign layer[445:438] = word_14[15:8];
-  assign layer[437:430] = word_14[7:0];
-  assign layer[429:422] = word_13[31:24];
-  assign layer[421:414] = word_13[23:16];
-  assign layer[413:406] = word_13[15:8];
-  assign layer[405:398] = word_13[7:0];
-  assign layer[397:390] = word_12[31:24];
-  assign layer[389:382] = word_12[23:16];
-  assign layer[381:374] = word_12[15:8];
-  assign layer[373:366] = word_12[7:0];
-  assign layer[365:352] = word_11[29:16];
-  assign layer[351:336] = word_11[15:0];
-  assign layer[335:320] = word_10[31:16];
-  assign layer[319:304] = word_10[15:0];
-  assign layer[303:288] = word_9[31:16];
-  assign layer[287:272] = word_9[15:0];
-  assign layer[271:260] = word_8[31:20];
-  assign layer[259:240] = word_8[19:0];
-  assign layer[239:226] = word_7[22:9];
-  assign layer[225:217] = word_7[8:0];
-  assign layer[216:208] = word_6[31:23];
-  assign layer[207:194] = word_6[22:9];
-  assign layer[193:185] = word_6[8:0];
-  assign layer[184:176] = word_5[30:22];
-  assign layer[175:170] = word_5[21:16];
-  assign layer[169:164] = word_5[15:10];
-  assign layer[163:154] = word_5[9:0];
-  assign layer[153:144] = word_4[25:16];
-  assign layer[143:128] = word_4[15:0];
-  assign layer[127:112] = word_3[31:16];
-  assign layer[111:96] = word_3[15:0];
-  assign layer[95:80] = word_2[31:16];
-  assign layer[79:64] = word_2[15:0];
-  assign layer[63:48] = word_1[31:16];
-  assign layer[47:32] = word_1[15:0];
-  assign layer[31:27] = word_0[31:27];
-  assign layer[26:23] = word_0[26:23];
-  assign layer[22:20] = word_0[22:20];
-  assign layer[19:17] = word_0[19:17];
-  assign layer[16:15] = word_0[16:15];
-  assign layer[14:13] = word_0[14:13];
-  assign layer[12:11] = word_0[12:11];
-  assign layer[10] = word_0[10];
-  assign layer[9] = word_0[9];
-  assign layer[8] = word_0[8];
-  assign layer[7:0] = word_0[7:0];
-  assign \$17  = \$16 ;
-  assign \$19  = { 8'h00, word_9[31:24] };
-  assign \$21  = { 16'h0000, word_15[23:16] };
-  assign \$23  = { 16'h0000, word_16[23:16] };
-  assign \$104  = \$103 ;
-  assign \$106  = { 8'h00, word_9[31:24] };
-  assign \$108  = { 16'h0000, word_15[23:16] };
-  assign \$110  = { 16'h0000, word_16[23:16] };
+  assign \layer.magic  = layer[15:0];
+  assign \layer.hold_weights  = layer[16];
+  assign \layer.maximum  = layer[17];
+  assign \layer.residual  = layer[18];
+  assign \layer.input_bank  = layer[20:19];
+  assign \layer.output_bank  = layer[22:21];
+  assign \layer.residual_bank  = layer[24:23];
+  assign \layer.stride  = layer[27:25];
+  assign \layer.dilation  = layer[30:28];
+  assign \layer.sub_block  = layer[34:31];
+  assign \layer.out_lane  = layer[39:35];
+  assign \layer.input_base  = layer[55:40];
+  assign \layer.input_step  = layer[71:56];
+  assign \layer.step_x  = layer[87:72];
+  assign \layer.step_y  = layer[103:88];
+  assign \layer.step_kx  = layer[119:104];
+  assign \layer.step_ky  = layer[135:120];
+  assign \layer.blocks  = layer[148:136];
+  assign \layer.origin_y  = layer[158:149];
+  assign \layer.origin_x  = layer[168:159];
+  assign \layer.kernel_h  = layer[173:169];
+  assign \layer.kernel_w  = layer[178:174];
+  assign \layer.in_h  = layer[187:179];
+  assign \layer.in_w  = layer[196:188];
+  assign \layer.co_tiles  = layer[210:197];
+  assign \layer.out_h  = layer[219:211];
+  assign \layer.out_w  = layer[228:220];
+  assign \layer.param_base  = layer[242:229];
+  assign \layer.weight_base  = layer[262:243];
+  assign \layer.out_step  = layer[274:263];
+  assign \layer.out_base  = layer[290:275];
+  assign \layer.lane_mask  = layer[306:291];
+  assign \layer.res_base  = layer[322:307];
+  assign \layer.res_step_x  = layer[338:323];
+  assign \layer.res_step_y  = layer[354:339];
+  assign \layer.res_tiles  = layer[368:355];
+  assign \layer.pad_value  = layer[376:369];
+  assign \layer.zero_in  = layer[384:377];
+  assign \layer.input_lo  = layer[392:385];
+  assign \layer.input_hi  = layer[400:393];
+  assign \layer.zero_out  = layer[408:401];
+  assign \layer.lo  = layer[416:409];
+  assign \layer.hi  = layer[424:417];
+  assign \layer.res_zero  = layer[432:425];
+  assign \layer.add_zero  = layer[440:433];
+  assign \layer.add_lo  = layer[448:441];
+  assign \layer.add_hi  = layer[456:449];
+  assign \layer.add_shift  = layer[462:457];
+  assign \layer.add_multiplier_a  = layer[486:463];
+  assign \layer.add_multiplier_b  = layer[510:487];
+  assign layer[510:487] = word_16[23:0];
+  assign layer[486:463] = word_15[23:0];
+  assign layer[462:457] = word_14[29:24];
+  assign layer[456:449] = word_14[23:16];
+  assign layer[448:441] = word_14[15:8];
+  assign layer[440:433] = word_14[7:0];
+  assign layer[432:425] = word_13[31:24];
+  assign layer[424:417] = word_13[23:16];
+  assign layer[416:409] = word_13[15:8];
+  assign layer[408:401] = word_13[7:0];
+  assign layer[400:393] = word_12[31:24];
+  assign layer[392:385] = word_12[23:16];
+  assign layer[384:377] = word_12[15:8];
+  assign layer[376:369] = word_12[7:0];
+  assign layer[368:355] = word_11[29:16];
+  assign layer[354:339] = word_11[15:0];
+  assign layer[338:323] = word_10[31:16];
+  assign layer[322:307] = word_10[15:0];
+  assign layer[306:291] = word_9[31:16];
+  assign layer[290:275] = word_9[15:0];
+  assign layer[274:263] = word_8[31:20];
+  assign layer[262:243] = word_8[19:0];
+  assign layer[242:229] = word_7[31:18];
+  assign layer[228:220] = word_7[17:9];
+  assign layer[219:211] = word_7[8:0];
+  assign layer[210:197] = word_6[31:18];
+  assign layer[196:188] = word_6[17:9];
+  assign layer[187:179] = word_6[8:0];
+  assign layer[178:174] = word_5[29:25];
+  assign layer[173:169] = word_5[24:20];
+  assign layer[168:159] = word_5[19:10];
+  assign layer[158:149] = word_5[9:0];
+  assign layer[148:136] = word_4[28:16];
+  assign layer[135:120] = word_4[15:0];
+  assign layer[119:104] = word_3[31:16];
+  assign layer[103:88] = word_3[15:0];
+  assign layer[87:72] = word_2[31:16];
+  assign layer[71:56] = word_2[15:0];
+  assign layer[55:40] = word_1[24:9];
+  assign layer[39:35] = word_1[8:4];
+  assign layer[34:31] = word_1[3:0];
+  assign layer[30:28] = word_0[30:28];
+  assign layer[27:25] = word_0[27:25];
+  assign layer[24:23] = word_0[24:23];
+  assign layer[22:21] = word_0[22:21];
+  assign layer[20:19] = word_0[20:19];
+  assign layer[18] = word_0[18];
+  assign layer[17] = word_0[17];
+  assign layer[16] = word_0[16];
+  assign layer[15:0] = word_0[15:0];
+  assign \$28  = \$27 ;
+  assign \$30  = { 8'h00, word_9[31:24] };
+  assign \$32  = { 16'h0000, word_15[23:16] };
+  assign \$34  = { 16'h0000, word_16[23:16] };
+  assign \$122  = \$121 ;
+  assign \$124  = { 8'h00, word_9[31:24] };
+  assign \$126  = { 16'h0000, word_15[23:16] };
+  assign \$128  = { 16'h0000, word_16[23:16] };
 endmodule
 
 module \holdfast_8x8_guard.weight_loader (rst, active, load_next, pointer, registered, base, go, stop, clk);

@@ -12,6 +12,7 @@ from pathlib import Path
 import cocotb
 import numpy as np
 
+from gen.layout import COUNTERS
 from sim.build import parameters, write_results
 from sim.driver import check_status
 from sim.host import Host
@@ -48,7 +49,7 @@ async def run_layers(dut):
                 "mismatches": int(np.count_nonzero(result != golden[step.target])),
                 "guard_output": await host.read_register("guard_output"),
                 "guard_input": await host.read_register("guard_input"),
-                "counted": await host.read_register("cycles"),
+                "spent": {name: await host.read_register(name) for name in COUNTERS},
             }
             results.append(line)
             print(MARK + json.dumps(line), flush=True)
