@@ -282,6 +282,7 @@ class Accelerator(wiring.Component):
             input_stage.layer.eq(layer),
             input_stage.sub_block.eq(feeder.sub_block),
             input_stage.pad.eq(feeder.pad),
+            input_stage.valid.eq(feeder.token.valid),
             input_stage.word.eq(feeder_word),
             weight_loader.base.eq(layer.weight_base),
             weight_loader.go.eq(sequencer.go),

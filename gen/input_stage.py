@@ -18,8 +18,9 @@ class InputStage(wiring.Component):
     -------
     layer
         Bounds, padding value and zero point.
-    sub_block, pad
-        Of the address that was read in this cycle; the word follows one cycle later.
+    sub_block, pad, valid
+        Of the address that was read in this cycle; the word follows one cycle later. Without
+        ``valid`` there is no pixel, and nothing is counted.
     word
         Word of the input bank.
     enable, use_zero
@@ -44,6 +45,7 @@ class InputStage(wiring.Component):
                 "layer": In(Layer),
                 "sub_block": In(range(max(2, config.sub_blocks))),
                 "pad": In(1),
+                "valid": In(1),
                 "word": In(data.ArrayLayout(shape, config.word_lanes)),
                 "enable": In(1),
                 "use_zero": In(1),
@@ -66,6 +68,10 @@ class InputStage(wiring.Component):
             pad_read.eq(self.pad),
             pad_selected.eq(pad_read),
         ]
+        checked_read = Signal()
+        checked = Signal()
+        if self.config.guard:
+            m.d.sync += [checked_read.eq(self.valid & ~self.pad), checked.eq(checked_read)]
         m.d.comb += self.act.eq(act)
         for row in range(rows):
             choices = Array(
@@ -83,7 +89,7 @@ class InputStage(wiring.Component):
                     guard.hi.eq(self.layer.input_hi),
                     guard.zero.eq(self.layer.zero_in),
                     guard.use_zero.eq(self.use_zero),
-                    guard.enable.eq(self.enable & ~pad_selected),
+                    guard.enable.eq(self.enable & checked),
                     self.violation[row].eq(guard.violation),
                 ]
                 value = guard.result
