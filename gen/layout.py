@@ -115,6 +115,7 @@ DESCRIPTOR = _fields(
     ("out_step", 12, False, "words from one output pixel to the next"),
     ("out_base", 16, False, "word address of output pixel 0"),
     ("lane_mask", 16, False, "output lanes that are written"),
+    ("res_lane", 5, False, "lane of the first residual channel in its word"),
     ("res_base", 16, False, "word address of residual pixel 0"),
     ("res_step_x", 16, False, "words from one residual column to the next"),
     ("res_step_y", 16, False, "words from one residual row to the next"),

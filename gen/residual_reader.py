@@ -58,6 +58,7 @@ class ResidualReader(wiring.Component):
         codes = Signal.like(self.codes)
         m.d.comb += [
             walk.base.eq(self.layer.res_base),
+            walk.lane.eq(self.layer.res_lane),
             walk.step_x.eq(self.layer.res_step_x),
             walk.step_y.eq(self.layer.res_step_y),
             walk.columns.eq(self.layer.out_w),

@@ -87,6 +87,7 @@ class Sequencer(wiring.Component):
             layer.residual & (layer.residual_bank == layer.input_bank),
             layer.sub_block >= cfg.sub_blocks,
             ~Cat(layer.out_lane == offset for offset in lane_offsets(cfg)).any(),
+            ~Cat(layer.res_lane == offset for offset in lane_offsets(cfg)).any(),
             (layer.lane_mask >> cfg.cols).any(),
             (layer.add_multiplier_a >> cfg.add_multiplier_bits).any(),
             (layer.add_multiplier_b >> cfg.add_multiplier_bits).any(),

@@ -28,7 +28,7 @@ from .graph import (
     ShortcutNode,
 )
 
-__all__ = ["Place", "Program", "Step", "compile_graph"]
+__all__ = ["Chunk", "Place", "Program", "Step", "compile_graph"]
 
 
 @dataclass(frozen=True)
@@ -91,6 +91,28 @@ class Step:
     walks: list[dict[str, int]] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Chunk:
+    """Weights and parameters of consecutive descriptors, and where they have to lie.
+
+    Attributes
+    ----------
+    first, count : int
+        The descriptors that need them.
+    weight_base, weights
+        Word address, and int8 [words, cols].
+    param_base, parameters
+        Channel address, and uint32 [channels, 4].
+    """
+
+    first: int
+    count: int
+    weight_base: int
+    weights: NDArray[np.int8]
+    param_base: int
+    parameters: NDArray[np.uint32]
+
+
 @dataclass
 class Program:
     """A network on one accelerator.
@@ -98,8 +120,9 @@ class Program:
     Attributes
     ----------
     descriptors : uint32 [n, words]
-    weights : int8 [words, cols]
-    parameters : uint32 [channels, 4]
+    chunks : list of Chunk
+        One where everything fits on chip. Otherwise they take turns in the two halves of the
+        memories: the host writes one while the array works with the other.
     places : dict
         Place of every stored tensor, by node name.
     packed : int
@@ -110,11 +133,15 @@ class Program:
     graph: Graph
     steps: list[Step]
     descriptors: NDArray[np.uint32]
-    weights: NDArray[np.int8]
-    parameters: NDArray[np.uint32]
+    chunks: list[Chunk]
     places: dict[str, Place]
     packed: int = 1
     packed_padding: int = 0
+
+    @property
+    def resident(self) -> bool:
+        """Whether all weights are on chip at once."""
+        return len(self.chunks) == 1
 
     def input_words(self, codes: NDArray[np.integer]) -> NDArray[np.int8]:
         """The image as it lies in memory: int8 [words, lanes] from codes [C, H, W]."""
@@ -176,15 +203,22 @@ class _Reduction:
     lane_mask: int
 
 
+@dataclass
+class _Piece:
+    """A reduction's descriptors with the weights and parameters that they share."""
+
+    walks: list[dict[str, int]]
+    weights: NDArray[np.int8]
+    parameters: list[list[int]]
+
+
 class _Compiler:
     def __init__(self, graph: Graph, config: AcceleratorConfig):
         self.graph = graph
         self.config = config
         self.steps: list[Step] = []
         self.places: dict[str, Place] = {}
-        self.weights: list[NDArray[np.int8]] = []
-        self.weight_words = 0
-        self.parameters: list[list[int]] = []
+        self.pieces: list[_Piece] = []
         self.packed = 1
         self.packed_padding = 0
 
@@ -192,26 +226,78 @@ class _Compiler:
         self._check_widths()
         self._plan()
         self._place()
-        for step in self.steps:
-            self._emit(step)
-        descriptors = [
-            pack_descriptor(self.config, **walk) for step in self.steps for walk in step.walks
-        ]
         cfg = self.config
+        self._emit_all(cfg.weight_depth, cfg.param_depth)
+        weights = sum(len(piece.weights) for piece in self.pieces)
+        channels = sum(len(piece.parameters) for piece in self.pieces)
+        half_weights, half_channels = cfg.weight_depth // 2, cfg.param_depth // 2
+        if weights <= cfg.weight_depth and channels <= cfg.param_depth:
+            chunks = self._chunks([self.pieces], 0, 0)
+        else:
+            self._emit_all(half_weights, half_channels)
+            chunks = self._chunks(self._groups(half_weights, half_channels),
+                                  half_weights, half_channels)  # fmt: skip
+        descriptors = [pack_descriptor(cfg, **walk) for step in self.steps for walk in step.walks]
         self._need("program memory", "descriptors", len(descriptors), cfg.program_depth)
-        self._need("weight memory", "words", self.weight_words, cfg.weight_depth)
-        self._need("parameter memory", "channels", len(self.parameters), cfg.param_depth)
         return Program(
             config=cfg,
             graph=self.graph,
             steps=self.steps,
             descriptors=np.array(descriptors, np.uint32),
-            weights=np.concatenate(self.weights),
-            parameters=np.array(self.parameters, np.uint32),
+            chunks=chunks,
             places=self.places,
             packed=self.packed,
             packed_padding=self.packed_padding,
         )
+
+    def _emit_all(self, most_weights: int, most_channels: int) -> None:
+        self.pieces = []
+        first = 0
+        for step in self.steps:
+            step.walks = []
+            self._emit(step, most_weights, most_channels)
+            step.first, step.count = first, len(step.walks)
+            first += step.count
+
+    def _groups(self, most_weights: int, most_channels: int) -> list[list[_Piece]]:
+        """Consecutive pieces that fit together."""
+        groups: list[list[_Piece]] = []
+        weights = channels = 0
+        for piece in self.pieces:
+            weights, channels = weights + len(piece.weights), channels + len(piece.parameters)
+            if not groups or weights > most_weights or channels > most_channels:
+                groups.append([])
+                weights, channels = len(piece.weights), len(piece.parameters)
+            groups[-1].append(piece)
+        return groups
+
+    @staticmethod
+    def _chunks(groups: list[list[_Piece]], half_weights: int, half_channels: int) -> list[Chunk]:
+        """Lay groups out in alternating halves and tell their descriptors the addresses."""
+        chunks = []
+        first = 0
+        for index, group in enumerate(groups):
+            weight_base, param_base = index % 2 * half_weights, index % 2 * half_channels
+            weights, channels = weight_base, param_base
+            for piece in group:
+                for walk in piece.walks:
+                    walk |= {"weight_base": weights, "param_base": channels}
+                weights, channels = weights + len(piece.weights), channels + len(piece.parameters)
+            count = sum(len(piece.walks) for piece in group)
+            chunks.append(
+                Chunk(
+                    first=first,
+                    count=count,
+                    weight_base=weight_base,
+                    weights=np.concatenate([piece.weights for piece in group]),
+                    param_base=param_base,
+                    parameters=np.array(
+                        [words for piece in group for words in piece.parameters], np.uint32
+                    ),
+                )
+            )
+            first += count
+        return chunks
 
     def _need(self, what: str, unit: str, need: int, have: int, layer: str = "") -> None:
         if need > have:
@@ -439,7 +525,7 @@ class _Compiler:
 
     # What the hardware is told.
 
-    def _emit(self, step: Step) -> None:
+    def _emit(self, step: Step, most_weights: int, most_channels: int) -> None:
         source = self.places[self._tensor(step.source)]
         node = self.graph[step.nodes[0]]
         kernel, stride, padding, dilation = self._geometry(node)
@@ -464,10 +550,16 @@ class _Compiler:
             )
         out = self.places[self._target(step)]
         out_word = self._part(step)
-        for reduction in self._reductions(node, channels, source):
-            walk["weight_base"], walk["param_base"] = self.weight_words, len(self.parameters)
-            self._load_weights(node, reduction, source, kernel_h, kernel_w)
-            self._load_parameters(node, step, channels, reduction)
+        for reduction in self._split(
+            self._reductions(node, channels, source), step, kernel_h * kernel_w, most_weights,
+            most_channels,
+        ):  # fmt: skip
+            piece = _Piece(
+                [],
+                self._weights(node, reduction, source, kernel_h, kernel_w),
+                self._parameters(node, step, channels, reduction),
+            )
+            self.pieces.append(piece)
             lane = reduction.first_tile * self.config.cols
             lanes = self.config.word_lanes
             word, sub_block = divmod(reduction.first_block, self.config.sub_blocks)
@@ -498,11 +590,32 @@ class _Compiler:
                 }
                 if step.residual:
                     walk |= self._residual(step, reduction, top, width)
-                step.walks.append(dict(walk))
+                piece.walks.append(dict(walk))
+            step.walks += piece.walks
         step.reads = tuple(self._tensor(n) for n in (step.source, step.residual) if n)
         step.target = self._target(step)
-        step.first = sum(s.count for s in self.steps)
-        step.count = len(step.walks)
+
+    def _split(
+        self, reductions: list[_Reduction], step: Step, positions: int, weights: int, channels: int
+    ) -> Iterator[_Reduction]:
+        """Cut runs of output tiles whose weights or parameters exceed what is there for them."""
+        cfg = self.config
+        diagonal = self._diagonal(self.graph[step.nodes[0]])
+        for reduction in reductions:
+            hold = diagonal and reduction.blocks == 1
+            words = cfg.rows * reduction.blocks * (1 if hold else positions)
+            self._need("weight memory", "words", words, weights, f"layer {step.name}")
+            self._need("parameter memory", "channels", cfg.cols, channels, f"layer {step.name}")
+            most = min(weights // words, channels // cfg.cols)
+            for tile in range(0, reduction.tiles, most):
+                yield _Reduction(
+                    reduction.first_tile + tile,
+                    min(most, reduction.tiles - tile),
+                    reduction.first_block + tile * reduction.step * cfg.sub_blocks,
+                    reduction.blocks,
+                    reduction.step,
+                    reduction.lane_mask,
+                )
 
     def _part(self, step: Step) -> int:
         """Word of the pixel at which a step's channels begin; 0 but in a concatenation."""
@@ -580,7 +693,7 @@ class _Compiler:
         channels = source_channels(tensor)
         tiles = -(-channels // self.config.cols)
         lanes = self.config.word_lanes
-        word = reduction.first_tile * self.config.cols // lanes
+        word, lane = divmod(reduction.first_tile * self.config.cols, lanes)
         return {
             "residual": 1,
             "residual_bank": tensor.bank,
@@ -588,6 +701,7 @@ class _Compiler:
             "res_step_x": stride * tensor.words,
             "res_step_y": stride * tensor.width * tensor.words,
             "res_tiles": max(0, min(tiles - reduction.first_tile, reduction.tiles)),
+            "res_lane": lane,
             "res_zero": node.zero_point,
         }
 
@@ -642,9 +756,9 @@ class _Compiler:
             return range(group * width, (group + 1) * width)
         return range(output, min(output + 1, inputs))
 
-    def _load_weights(
+    def _weights(
         self, node: Node, reduction: _Reduction, source: Place, kernel_h: int, kernel_w: int
-    ) -> None:
+    ) -> NDArray[np.int8]:
         """Tiles in the order in which the feeder asks for them."""
         cfg = self.config
         lanes = np.full(cfg.rows * (reduction.first_block + reduction.tiles * max(reduction.step, 1)
@@ -672,9 +786,7 @@ class _Compiler:
                 hit = window[:, None] == np.array(outputs)[None, :]
                 hit &= (window >= 0)[:, None]
                 tiles[tile] = hit.reshape(reduction.blocks, cfg.rows, cfg.cols)
-        words = tiles.reshape(-1, cfg.cols)
-        self.weights.append(words)
-        self.weight_words += len(words)
+        return tiles.reshape(-1, cfg.cols)
 
     @staticmethod
     def _dense_weights(
@@ -704,12 +816,13 @@ class _Compiler:
                 dense[index, used, :, 0] = node.weight[output, channel, :, column]
         return dense
 
-    def _load_parameters(
+    def _parameters(
         self, node: Node, step: Step, channels: int, reduction: _Reduction
-    ) -> None:
+    ) -> list[list[int]]:
         cfg = self.config
         source = self.graph[step.source]
         high = 1 << (cfg.guard_bits - 1)
+        loaded = []
         for channel in range(
             reduction.first_tile * cfg.cols, (reduction.first_tile + reduction.tiles) * cfg.cols
         ):
@@ -740,9 +853,8 @@ class _Compiler:
                     f"layer {node.name} has a multiplier of {multiplier}, "
                     f"the accelerator holds {cfg.multiplier_bits} bits."
                 )
-            self.parameters.append(
-                parameter_words(cfg, bias, multiplier, shift, low_bound, high_bound)
-            )
+            loaded.append(parameter_words(cfg, bias, multiplier, shift, low_bound, high_bound))
+        return loaded
 
     @staticmethod
     def _fold(node: AvgPoolNode) -> int:

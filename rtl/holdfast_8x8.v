@@ -490,15 +490,15 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [23:0] \$signature__data$115 ;
   wire [21:0] \$signature__data$120 ;
   wire [63:0] act;
-  wire [63:0] \act$167 ;
-  wire [7:0] \act$167[0] ;
-  wire [7:0] \act$167[1] ;
-  wire [7:0] \act$167[2] ;
-  wire [7:0] \act$167[3] ;
-  wire [7:0] \act$167[4] ;
-  wire [7:0] \act$167[5] ;
-  wire [7:0] \act$167[6] ;
-  wire [7:0] \act$167[7] ;
+  wire [63:0] \act$169 ;
+  wire [7:0] \act$169[0] ;
+  wire [7:0] \act$169[1] ;
+  wire [7:0] \act$169[2] ;
+  wire [7:0] \act$169[3] ;
+  wire [7:0] \act$169[4] ;
+  wire [7:0] \act$169[5] ;
+  wire [7:0] \act$169[6] ;
+  wire [7:0] \act$169[7] ;
   wire [7:0] \act[0] ;
   wire [7:0] \act[1] ;
   wire [7:0] \act[2] ;
@@ -508,8 +508,8 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [7:0] \act[6] ;
   wire [7:0] \act[7] ;
   wire active;
-  wire \active$201 ;
-  wire \active$204 ;
+  wire \active$202 ;
+  wire \active$205 ;
   wire [10:0] address;
   wire [13:0] \address$110 ;
   wire [19:0] \address$124 ;
@@ -533,30 +533,30 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [15:0] \address$133[6] ;
   wire [15:0] \address$133[7] ;
   wire [19:0] base;
-  wire [13:0] \base$181 ;
+  wire [13:0] \base$183 ;
   wire \begin ;
   wire busy;
   input clk;
   wire clk;
   wire [63:0] codes;
-  wire [63:0] \codes$194 ;
-  wire [7:0] \codes$194[0] ;
-  wire [7:0] \codes$194[1] ;
-  wire [7:0] \codes$194[2] ;
-  wire [7:0] \codes$194[3] ;
-  wire [7:0] \codes$194[4] ;
-  wire [7:0] \codes$194[5] ;
-  wire [7:0] \codes$194[6] ;
-  wire [7:0] \codes$194[7] ;
-  wire [63:0] \codes$195 ;
-  wire [7:0] \codes$195[0] ;
-  wire [7:0] \codes$195[1] ;
-  wire [7:0] \codes$195[2] ;
-  wire [7:0] \codes$195[3] ;
-  wire [7:0] \codes$195[4] ;
-  wire [7:0] \codes$195[5] ;
-  wire [7:0] \codes$195[6] ;
-  wire [7:0] \codes$195[7] ;
+  wire [63:0] \codes$196 ;
+  wire [7:0] \codes$196[0] ;
+  wire [7:0] \codes$196[1] ;
+  wire [7:0] \codes$196[2] ;
+  wire [7:0] \codes$196[3] ;
+  wire [7:0] \codes$196[4] ;
+  wire [7:0] \codes$196[5] ;
+  wire [7:0] \codes$196[6] ;
+  wire [7:0] \codes$196[7] ;
+  wire [63:0] \codes$197 ;
+  wire [7:0] \codes$197[0] ;
+  wire [7:0] \codes$197[1] ;
+  wire [7:0] \codes$197[2] ;
+  wire [7:0] \codes$197[3] ;
+  wire [7:0] \codes$197[4] ;
+  wire [7:0] \codes$197[5] ;
+  wire [7:0] \codes$197[6] ;
+  wire [7:0] \codes$197[7] ;
   wire [7:0] \codes[0] ;
   wire [7:0] \codes[1] ;
   wire [7:0] \codes[2] ;
@@ -609,10 +609,10 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [15:0] \first$94 ;
   wire go;
   wire \go$150 ;
-  wire \go$162 ;
-  wire \go$182 ;
-  wire \go$186 ;
-  wire \go$191 ;
+  wire \go$164 ;
+  wire \go$184 ;
+  wire \go$188 ;
+  wire \go$193 ;
   reg [31:0] guard_input = 32'd0;
   reg [31:0] guard_output = 32'd0;
   wire [24:0] host__address;
@@ -626,8 +626,8 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   reg [1:0] input_bank = 2'h0;
   output interrupt;
   wire interrupt;
-  wire [510:0] layer;
-  wire [510:0] \layer$148 ;
+  wire [515:0] layer;
+  wire [515:0] \layer$148 ;
   wire [7:0] \layer$148.add_hi ;
   wire [7:0] \layer$148.add_lo ;
   wire [23:0] \layer$148.add_multiplier_a ;
@@ -663,6 +663,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [7:0] \layer$148.pad_value ;
   wire [13:0] \layer$148.param_base ;
   wire [15:0] \layer$148.res_base ;
+  wire [4:0] \layer$148.res_lane ;
   wire [15:0] \layer$148.res_step_x ;
   wire [15:0] \layer$148.res_step_y ;
   wire [13:0] \layer$148.res_tiles ;
@@ -678,7 +679,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [19:0] \layer$148.weight_base ;
   wire [7:0] \layer$148.zero_in ;
   wire [7:0] \layer$148.zero_out ;
-  wire [510:0] \layer$155 ;
+  wire [515:0] \layer$155 ;
   wire [7:0] \layer$155.add_hi ;
   wire [7:0] \layer$155.add_lo ;
   wire [23:0] \layer$155.add_multiplier_a ;
@@ -714,6 +715,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [7:0] \layer$155.pad_value ;
   wire [13:0] \layer$155.param_base ;
   wire [15:0] \layer$155.res_base ;
+  wire [4:0] \layer$155.res_lane ;
   wire [15:0] \layer$155.res_step_x ;
   wire [15:0] \layer$155.res_step_y ;
   wire [13:0] \layer$155.res_tiles ;
@@ -729,159 +731,162 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [19:0] \layer$155.weight_base ;
   wire [7:0] \layer$155.zero_in ;
   wire [7:0] \layer$155.zero_out ;
-  wire [510:0] \layer$174 ;
-  wire [7:0] \layer$174.add_hi ;
-  wire [7:0] \layer$174.add_lo ;
-  wire [23:0] \layer$174.add_multiplier_a ;
-  wire [23:0] \layer$174.add_multiplier_b ;
-  wire [5:0] \layer$174.add_shift ;
-  wire [7:0] \layer$174.add_zero ;
-  wire [12:0] \layer$174.blocks ;
-  wire [13:0] \layer$174.co_tiles ;
-  wire [2:0] \layer$174.dilation ;
-  wire [7:0] \layer$174.hi ;
-  wire \layer$174.hold_weights ;
-  wire [8:0] \layer$174.in_h ;
-  wire [8:0] \layer$174.in_w ;
-  wire [1:0] \layer$174.input_bank ;
-  wire [15:0] \layer$174.input_base ;
-  wire [7:0] \layer$174.input_hi ;
-  wire [7:0] \layer$174.input_lo ;
-  wire [15:0] \layer$174.input_step ;
-  wire [4:0] \layer$174.kernel_h ;
-  wire [4:0] \layer$174.kernel_w ;
-  wire [15:0] \layer$174.lane_mask ;
-  wire [7:0] \layer$174.lo ;
-  wire [15:0] \layer$174.magic ;
-  wire \layer$174.maximum ;
-  wire [9:0] \layer$174.origin_x ;
-  wire [9:0] \layer$174.origin_y ;
-  wire [15:0] \layer$174.out_base ;
-  wire [8:0] \layer$174.out_h ;
-  wire [4:0] \layer$174.out_lane ;
-  wire [11:0] \layer$174.out_step ;
-  wire [8:0] \layer$174.out_w ;
-  wire [1:0] \layer$174.output_bank ;
-  wire [7:0] \layer$174.pad_value ;
-  wire [13:0] \layer$174.param_base ;
-  wire [15:0] \layer$174.res_base ;
-  wire [15:0] \layer$174.res_step_x ;
-  wire [15:0] \layer$174.res_step_y ;
-  wire [13:0] \layer$174.res_tiles ;
-  wire [7:0] \layer$174.res_zero ;
-  wire \layer$174.residual ;
-  wire [1:0] \layer$174.residual_bank ;
-  wire [15:0] \layer$174.step_kx ;
-  wire [15:0] \layer$174.step_ky ;
-  wire [15:0] \layer$174.step_x ;
-  wire [15:0] \layer$174.step_y ;
-  wire [2:0] \layer$174.stride ;
-  wire [3:0] \layer$174.sub_block ;
-  wire [19:0] \layer$174.weight_base ;
-  wire [7:0] \layer$174.zero_in ;
-  wire [7:0] \layer$174.zero_out ;
-  wire [510:0] \layer$185 ;
-  wire [7:0] \layer$185.add_hi ;
-  wire [7:0] \layer$185.add_lo ;
-  wire [23:0] \layer$185.add_multiplier_a ;
-  wire [23:0] \layer$185.add_multiplier_b ;
-  wire [5:0] \layer$185.add_shift ;
-  wire [7:0] \layer$185.add_zero ;
-  wire [12:0] \layer$185.blocks ;
-  wire [13:0] \layer$185.co_tiles ;
-  wire [2:0] \layer$185.dilation ;
-  wire [7:0] \layer$185.hi ;
-  wire \layer$185.hold_weights ;
-  wire [8:0] \layer$185.in_h ;
-  wire [8:0] \layer$185.in_w ;
-  wire [1:0] \layer$185.input_bank ;
-  wire [15:0] \layer$185.input_base ;
-  wire [7:0] \layer$185.input_hi ;
-  wire [7:0] \layer$185.input_lo ;
-  wire [15:0] \layer$185.input_step ;
-  wire [4:0] \layer$185.kernel_h ;
-  wire [4:0] \layer$185.kernel_w ;
-  wire [15:0] \layer$185.lane_mask ;
-  wire [7:0] \layer$185.lo ;
-  wire [15:0] \layer$185.magic ;
-  wire \layer$185.maximum ;
-  wire [9:0] \layer$185.origin_x ;
-  wire [9:0] \layer$185.origin_y ;
-  wire [15:0] \layer$185.out_base ;
-  wire [8:0] \layer$185.out_h ;
-  wire [4:0] \layer$185.out_lane ;
-  wire [11:0] \layer$185.out_step ;
-  wire [8:0] \layer$185.out_w ;
-  wire [1:0] \layer$185.output_bank ;
-  wire [7:0] \layer$185.pad_value ;
-  wire [13:0] \layer$185.param_base ;
-  wire [15:0] \layer$185.res_base ;
-  wire [15:0] \layer$185.res_step_x ;
-  wire [15:0] \layer$185.res_step_y ;
-  wire [13:0] \layer$185.res_tiles ;
-  wire [7:0] \layer$185.res_zero ;
-  wire \layer$185.residual ;
-  wire [1:0] \layer$185.residual_bank ;
-  wire [15:0] \layer$185.step_kx ;
-  wire [15:0] \layer$185.step_ky ;
-  wire [15:0] \layer$185.step_x ;
-  wire [15:0] \layer$185.step_y ;
-  wire [2:0] \layer$185.stride ;
-  wire [3:0] \layer$185.sub_block ;
-  wire [19:0] \layer$185.weight_base ;
-  wire [7:0] \layer$185.zero_in ;
-  wire [7:0] \layer$185.zero_out ;
-  wire [510:0] \layer$190 ;
-  wire [7:0] \layer$190.add_hi ;
-  wire [7:0] \layer$190.add_lo ;
-  wire [23:0] \layer$190.add_multiplier_a ;
-  wire [23:0] \layer$190.add_multiplier_b ;
-  wire [5:0] \layer$190.add_shift ;
-  wire [7:0] \layer$190.add_zero ;
-  wire [12:0] \layer$190.blocks ;
-  wire [13:0] \layer$190.co_tiles ;
-  wire [2:0] \layer$190.dilation ;
-  wire [7:0] \layer$190.hi ;
-  wire \layer$190.hold_weights ;
-  wire [8:0] \layer$190.in_h ;
-  wire [8:0] \layer$190.in_w ;
-  wire [1:0] \layer$190.input_bank ;
-  wire [15:0] \layer$190.input_base ;
-  wire [7:0] \layer$190.input_hi ;
-  wire [7:0] \layer$190.input_lo ;
-  wire [15:0] \layer$190.input_step ;
-  wire [4:0] \layer$190.kernel_h ;
-  wire [4:0] \layer$190.kernel_w ;
-  wire [15:0] \layer$190.lane_mask ;
-  wire [7:0] \layer$190.lo ;
-  wire [15:0] \layer$190.magic ;
-  wire \layer$190.maximum ;
-  wire [9:0] \layer$190.origin_x ;
-  wire [9:0] \layer$190.origin_y ;
-  wire [15:0] \layer$190.out_base ;
-  wire [8:0] \layer$190.out_h ;
-  wire [4:0] \layer$190.out_lane ;
-  wire [11:0] \layer$190.out_step ;
-  wire [8:0] \layer$190.out_w ;
-  wire [1:0] \layer$190.output_bank ;
-  wire [7:0] \layer$190.pad_value ;
-  wire [13:0] \layer$190.param_base ;
-  wire [15:0] \layer$190.res_base ;
-  wire [15:0] \layer$190.res_step_x ;
-  wire [15:0] \layer$190.res_step_y ;
-  wire [13:0] \layer$190.res_tiles ;
-  wire [7:0] \layer$190.res_zero ;
-  wire \layer$190.residual ;
-  wire [1:0] \layer$190.residual_bank ;
-  wire [15:0] \layer$190.step_kx ;
-  wire [15:0] \layer$190.step_ky ;
-  wire [15:0] \layer$190.step_x ;
-  wire [15:0] \layer$190.step_y ;
-  wire [2:0] \layer$190.stride ;
-  wire [3:0] \layer$190.sub_block ;
-  wire [19:0] \layer$190.weight_base ;
-  wire [7:0] \layer$190.zero_in ;
-  wire [7:0] \layer$190.zero_out ;
+  wire [515:0] \layer$176 ;
+  wire [7:0] \layer$176.add_hi ;
+  wire [7:0] \layer$176.add_lo ;
+  wire [23:0] \layer$176.add_multiplier_a ;
+  wire [23:0] \layer$176.add_multiplier_b ;
+  wire [5:0] \layer$176.add_shift ;
+  wire [7:0] \layer$176.add_zero ;
+  wire [12:0] \layer$176.blocks ;
+  wire [13:0] \layer$176.co_tiles ;
+  wire [2:0] \layer$176.dilation ;
+  wire [7:0] \layer$176.hi ;
+  wire \layer$176.hold_weights ;
+  wire [8:0] \layer$176.in_h ;
+  wire [8:0] \layer$176.in_w ;
+  wire [1:0] \layer$176.input_bank ;
+  wire [15:0] \layer$176.input_base ;
+  wire [7:0] \layer$176.input_hi ;
+  wire [7:0] \layer$176.input_lo ;
+  wire [15:0] \layer$176.input_step ;
+  wire [4:0] \layer$176.kernel_h ;
+  wire [4:0] \layer$176.kernel_w ;
+  wire [15:0] \layer$176.lane_mask ;
+  wire [7:0] \layer$176.lo ;
+  wire [15:0] \layer$176.magic ;
+  wire \layer$176.maximum ;
+  wire [9:0] \layer$176.origin_x ;
+  wire [9:0] \layer$176.origin_y ;
+  wire [15:0] \layer$176.out_base ;
+  wire [8:0] \layer$176.out_h ;
+  wire [4:0] \layer$176.out_lane ;
+  wire [11:0] \layer$176.out_step ;
+  wire [8:0] \layer$176.out_w ;
+  wire [1:0] \layer$176.output_bank ;
+  wire [7:0] \layer$176.pad_value ;
+  wire [13:0] \layer$176.param_base ;
+  wire [15:0] \layer$176.res_base ;
+  wire [4:0] \layer$176.res_lane ;
+  wire [15:0] \layer$176.res_step_x ;
+  wire [15:0] \layer$176.res_step_y ;
+  wire [13:0] \layer$176.res_tiles ;
+  wire [7:0] \layer$176.res_zero ;
+  wire \layer$176.residual ;
+  wire [1:0] \layer$176.residual_bank ;
+  wire [15:0] \layer$176.step_kx ;
+  wire [15:0] \layer$176.step_ky ;
+  wire [15:0] \layer$176.step_x ;
+  wire [15:0] \layer$176.step_y ;
+  wire [2:0] \layer$176.stride ;
+  wire [3:0] \layer$176.sub_block ;
+  wire [19:0] \layer$176.weight_base ;
+  wire [7:0] \layer$176.zero_in ;
+  wire [7:0] \layer$176.zero_out ;
+  wire [515:0] \layer$187 ;
+  wire [7:0] \layer$187.add_hi ;
+  wire [7:0] \layer$187.add_lo ;
+  wire [23:0] \layer$187.add_multiplier_a ;
+  wire [23:0] \layer$187.add_multiplier_b ;
+  wire [5:0] \layer$187.add_shift ;
+  wire [7:0] \layer$187.add_zero ;
+  wire [12:0] \layer$187.blocks ;
+  wire [13:0] \layer$187.co_tiles ;
+  wire [2:0] \layer$187.dilation ;
+  wire [7:0] \layer$187.hi ;
+  wire \layer$187.hold_weights ;
+  wire [8:0] \layer$187.in_h ;
+  wire [8:0] \layer$187.in_w ;
+  wire [1:0] \layer$187.input_bank ;
+  wire [15:0] \layer$187.input_base ;
+  wire [7:0] \layer$187.input_hi ;
+  wire [7:0] \layer$187.input_lo ;
+  wire [15:0] \layer$187.input_step ;
+  wire [4:0] \layer$187.kernel_h ;
+  wire [4:0] \layer$187.kernel_w ;
+  wire [15:0] \layer$187.lane_mask ;
+  wire [7:0] \layer$187.lo ;
+  wire [15:0] \layer$187.magic ;
+  wire \layer$187.maximum ;
+  wire [9:0] \layer$187.origin_x ;
+  wire [9:0] \layer$187.origin_y ;
+  wire [15:0] \layer$187.out_base ;
+  wire [8:0] \layer$187.out_h ;
+  wire [4:0] \layer$187.out_lane ;
+  wire [11:0] \layer$187.out_step ;
+  wire [8:0] \layer$187.out_w ;
+  wire [1:0] \layer$187.output_bank ;
+  wire [7:0] \layer$187.pad_value ;
+  wire [13:0] \layer$187.param_base ;
+  wire [15:0] \layer$187.res_base ;
+  wire [4:0] \layer$187.res_lane ;
+  wire [15:0] \layer$187.res_step_x ;
+  wire [15:0] \layer$187.res_step_y ;
+  wire [13:0] \layer$187.res_tiles ;
+  wire [7:0] \layer$187.res_zero ;
+  wire \layer$187.residual ;
+  wire [1:0] \layer$187.residual_bank ;
+  wire [15:0] \layer$187.step_kx ;
+  wire [15:0] \layer$187.step_ky ;
+  wire [15:0] \layer$187.step_x ;
+  wire [15:0] \layer$187.step_y ;
+  wire [2:0] \layer$187.stride ;
+  wire [3:0] \layer$187.sub_block ;
+  wire [19:0] \layer$187.weight_base ;
+  wire [7:0] \layer$187.zero_in ;
+  wire [7:0] \layer$187.zero_out ;
+  wire [515:0] \layer$192 ;
+  wire [7:0] \layer$192.add_hi ;
+  wire [7:0] \layer$192.add_lo ;
+  wire [23:0] \layer$192.add_multiplier_a ;
+  wire [23:0] \layer$192.add_multiplier_b ;
+  wire [5:0] \layer$192.add_shift ;
+  wire [7:0] \layer$192.add_zero ;
+  wire [12:0] \layer$192.blocks ;
+  wire [13:0] \layer$192.co_tiles ;
+  wire [2:0] \layer$192.dilation ;
+  wire [7:0] \layer$192.hi ;
+  wire \layer$192.hold_weights ;
+  wire [8:0] \layer$192.in_h ;
+  wire [8:0] \layer$192.in_w ;
+  wire [1:0] \layer$192.input_bank ;
+  wire [15:0] \layer$192.input_base ;
+  wire [7:0] \layer$192.input_hi ;
+  wire [7:0] \layer$192.input_lo ;
+  wire [15:0] \layer$192.input_step ;
+  wire [4:0] \layer$192.kernel_h ;
+  wire [4:0] \layer$192.kernel_w ;
+  wire [15:0] \layer$192.lane_mask ;
+  wire [7:0] \layer$192.lo ;
+  wire [15:0] \layer$192.magic ;
+  wire \layer$192.maximum ;
+  wire [9:0] \layer$192.origin_x ;
+  wire [9:0] \layer$192.origin_y ;
+  wire [15:0] \layer$192.out_base ;
+  wire [8:0] \layer$192.out_h ;
+  wire [4:0] \layer$192.out_lane ;
+  wire [11:0] \layer$192.out_step ;
+  wire [8:0] \layer$192.out_w ;
+  wire [1:0] \layer$192.output_bank ;
+  wire [7:0] \layer$192.pad_value ;
+  wire [13:0] \layer$192.param_base ;
+  wire [15:0] \layer$192.res_base ;
+  wire [4:0] \layer$192.res_lane ;
+  wire [15:0] \layer$192.res_step_x ;
+  wire [15:0] \layer$192.res_step_y ;
+  wire [13:0] \layer$192.res_tiles ;
+  wire [7:0] \layer$192.res_zero ;
+  wire \layer$192.residual ;
+  wire [1:0] \layer$192.residual_bank ;
+  wire [15:0] \layer$192.step_kx ;
+  wire [15:0] \layer$192.step_ky ;
+  wire [15:0] \layer$192.step_x ;
+  wire [15:0] \layer$192.step_y ;
+  wire [2:0] \layer$192.stride ;
+  wire [3:0] \layer$192.sub_block ;
+  wire [19:0] \layer$192.weight_base ;
+  wire [7:0] \layer$192.zero_in ;
+  wire [7:0] \layer$192.zero_out ;
   wire [7:0] \layer.add_hi ;
   wire [7:0] \layer.add_lo ;
   wire [23:0] \layer.add_multiplier_a ;
@@ -917,6 +922,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [7:0] \layer.pad_value ;
   wire [13:0] \layer.param_base ;
   wire [15:0] \layer.res_base ;
+  wire [4:0] \layer.res_lane ;
   wire [15:0] \layer.res_step_x ;
   wire [15:0] \layer.res_step_y ;
   wire [13:0] \layer.res_tiles ;
@@ -933,12 +939,12 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [7:0] \layer.zero_in ;
   wire [7:0] \layer.zero_out ;
   wire [7:0] load;
-  wire [7:0] \load$173 ;
+  wire [7:0] \load$175 ;
   wire [10:0] load__addr;
   wire [31:0] load__data;
   wire load__en;
   wire load_next;
-  wire \load_next$165 ;
+  wire \load_next$167 ;
   reg [21:0] offset_read = 22'h000000;
   wire overflow;
   wire pad;
@@ -1000,15 +1006,15 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [7:0] \read_data$145[5] ;
   wire [7:0] \read_data$145[6] ;
   wire [7:0] \read_data$145[7] ;
-  wire [63:0] \read_data$218 ;
-  wire [7:0] \read_data$218[0] ;
-  wire [7:0] \read_data$218[1] ;
-  wire [7:0] \read_data$218[2] ;
-  wire [7:0] \read_data$218[3] ;
-  wire [7:0] \read_data$218[4] ;
-  wire [7:0] \read_data$218[5] ;
-  wire [7:0] \read_data$218[6] ;
-  wire [7:0] \read_data$218[7] ;
+  wire [63:0] \read_data$219 ;
+  wire [7:0] \read_data$219[0] ;
+  wire [7:0] \read_data$219[1] ;
+  wire [7:0] \read_data$219[2] ;
+  wire [7:0] \read_data$219[3] ;
+  wire [7:0] \read_data$219[4] ;
+  wire [7:0] \read_data$219[5] ;
+  wire [7:0] \read_data$219[6] ;
+  wire [7:0] \read_data$219[7] ;
   reg [15:0] ready = 16'hffff;
   (* init = 16'hffff *)
   wire [15:0] \ready$96 ;
@@ -1133,31 +1139,31 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   reg [31:0] stall_fetch = 32'd0;
   reg [31:0] stall_host = 32'd0;
   reg [31:0] stall_memory = 32'd0;
-  wire \stall_memory$211 ;
+  wire \stall_memory$212 ;
   reg [31:0] stall_weights = 32'd0;
-  wire \stall_weights$210 ;
+  wire \stall_weights$211 ;
   reg [31:0] stall_writeback = 32'd0;
-  wire \stall_writeback$212 ;
+  wire \stall_writeback$213 ;
   reg start;
   wire \start$93 ;
   wire [7:0] status;
   wire stop;
   wire \stop$152 ;
-  wire \stop$163 ;
+  wire \stop$165 ;
   reg [31:0] stream = 32'd0;
   wire streaming;
   wire sub_block;
   wire \sub_block$157 ;
   wire [191:0] sums;
-  wire [191:0] \sums$178 ;
-  wire [23:0] \sums$178[0] ;
-  wire [23:0] \sums$178[1] ;
-  wire [23:0] \sums$178[2] ;
-  wire [23:0] \sums$178[3] ;
-  wire [23:0] \sums$178[4] ;
-  wire [23:0] \sums$178[5] ;
-  wire [23:0] \sums$178[6] ;
-  wire [23:0] \sums$178[7] ;
+  wire [191:0] \sums$180 ;
+  wire [23:0] \sums$180[0] ;
+  wire [23:0] \sums$180[1] ;
+  wire [23:0] \sums$180[2] ;
+  wire [23:0] \sums$180[3] ;
+  wire [23:0] \sums$180[4] ;
+  wire [23:0] \sums$180[5] ;
+  wire [23:0] \sums$180[6] ;
+  wire [23:0] \sums$180[7] ;
   wire [23:0] \sums[0] ;
   wire [23:0] \sums[1] ;
   wire [23:0] \sums[2] ;
@@ -1170,25 +1176,25 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   reg swap_0 = 1'h0;
   (* init = 1'h0 *)
   wire swap_1;
-  reg [4:0] token = 5'h00;
-  wire [4:0] \token$187 ;
-  wire \token$187.end ;
-  wire \token$187.first ;
-  wire \token$187.last ;
-  wire \token$187.start ;
-  wire \token$187.valid ;
-  wire [4:0] \token$192 ;
-  wire \token$192.end ;
-  wire \token$192.first ;
-  wire \token$192.last ;
-  wire \token$192.start ;
-  wire \token$192.valid ;
-  wire [4:0] \token$197 ;
-  wire \token$197.end ;
-  wire \token$197.first ;
-  wire \token$197.last ;
-  wire \token$197.start ;
-  wire \token$197.valid ;
+  wire [4:0] token;
+  reg [4:0] \token$177  = 5'h00;
+  wire \token$177.end ;
+  wire \token$177.first ;
+  wire \token$177.last ;
+  wire \token$177.start ;
+  wire \token$177.valid ;
+  wire [4:0] \token$189 ;
+  wire \token$189.end ;
+  wire \token$189.first ;
+  wire \token$189.last ;
+  wire \token$189.start ;
+  wire \token$189.valid ;
+  wire [4:0] \token$194 ;
+  wire \token$194.end ;
+  wire \token$194.first ;
+  wire \token$194.last ;
+  wire \token$194.start ;
+  wire \token$194.valid ;
   wire \token.end ;
   wire \token.first ;
   wire \token.last ;
@@ -1259,6 +1265,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire use_zero;
   (* init = 1'h0 *)
   wire \use_zero$100 ;
+  wire valid;
   wire waiting;
   reg [63:0] weight = 64'h0000000000000000;
   wire [7:0] \weight[0] ;
@@ -1289,24 +1296,24 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [7:0] \word$135[5] ;
   wire [7:0] \word$135[6] ;
   wire [7:0] \word$135[7] ;
-  wire [63:0] \word$160 ;
-  wire [7:0] \word$160[0] ;
-  wire [7:0] \word$160[1] ;
-  wire [7:0] \word$160[2] ;
-  wire [7:0] \word$160[3] ;
-  wire [7:0] \word$160[4] ;
-  wire [7:0] \word$160[5] ;
-  wire [7:0] \word$160[6] ;
-  wire [7:0] \word$160[7] ;
-  wire [63:0] \word$189 ;
-  wire [7:0] \word$189[0] ;
-  wire [7:0] \word$189[1] ;
-  wire [7:0] \word$189[2] ;
-  wire [7:0] \word$189[3] ;
-  wire [7:0] \word$189[4] ;
-  wire [7:0] \word$189[5] ;
-  wire [7:0] \word$189[6] ;
-  wire [7:0] \word$189[7] ;
+  wire [63:0] \word$162 ;
+  wire [7:0] \word$162[0] ;
+  wire [7:0] \word$162[1] ;
+  wire [7:0] \word$162[2] ;
+  wire [7:0] \word$162[3] ;
+  wire [7:0] \word$162[4] ;
+  wire [7:0] \word$162[5] ;
+  wire [7:0] \word$162[6] ;
+  wire [7:0] \word$162[7] ;
+  wire [63:0] \word$191 ;
+  wire [7:0] \word$191[0] ;
+  wire [7:0] \word$191[1] ;
+  wire [7:0] \word$191[2] ;
+  wire [7:0] \word$191[3] ;
+  wire [7:0] \word$191[4] ;
+  wire [7:0] \word$191[5] ;
+  wire [7:0] \word$191[6] ;
+  wire [7:0] \word$191[7] ;
   wire [9:0] write__addr;
   wire [9:0] \write__addr$117 ;
   wire [23:0] write__data;
@@ -1427,7 +1434,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   always @(posedge clk)
     token_8 <= \$475 ;
   always @(posedge clk)
-    token <= \$476 ;
+    \token$177  <= \$476 ;
   always @(posedge clk)
     swap_0 <= \$477 ;
   always @(posedge clk)
@@ -1784,13 +1791,13 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \$398  = \$397  | busy;
   assign \$399  = host__address[24:22] >= 3'h6;
   assign \$400  = ~ pad;
-  assign \$401  = \token$197 [0] & \$400 ;
+  assign \$401  = token[0] & \$400 ;
   assign \$402  = \address$131  >= 13'h1000;
   assign fault_activation = \$401  & \$402 ;
   assign \$403  = \address$124  >= 16'h9000;
   assign fault_weight = active & \$403 ;
   assign \$404  = \address$110  >= 11'h400;
-  assign fault_parameter = \active$201  & \$404 ;
+  assign fault_parameter = \active$202  & \$404 ;
   assign \$405  = \address$133 [15:0] >= 13'h1000;
   assign \$406  = \$405  & \enable$137 [0];
   assign \$407  = \address$133 [31:16] >= 13'h1000;
@@ -1809,13 +1816,13 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \$420  = \$419  & \enable$137 [7];
   assign fault_output = | { \$420 , \$418 , \$416 , \$414 , \$412 , \$410 , \$408 , \$406  };
   assign \$421  = \address$130 [15:0] >= 13'h1000;
-  assign fault_residual = \active$204  & \$421 ;
+  assign fault_residual = \active$205  & \$421 ;
   assign \$422  = cycles + 1'h1;
   assign \$423  = stream + streaming;
-  assign \$424  = stall_weights + \stall_weights$210 ;
-  assign \$425  = stall_memory + \stall_memory$211 ;
-  assign \$426  = stall_writeback + \stall_writeback$212 ;
-  assign \$427  = | { waiting, fetching, \stall_writeback$212 , \stall_memory$211 , \stall_weights$210 , streaming };
+  assign \$424  = stall_weights + \stall_weights$211 ;
+  assign \$425  = stall_memory + \stall_memory$212 ;
+  assign \$426  = stall_writeback + \stall_writeback$213 ;
+  assign \$427  = | { waiting, fetching, \stall_writeback$213 , \stall_memory$212 , \stall_weights$211 , streaming };
   assign \$428  = ~ \$427 ;
   assign \$429  = busy & \$428 ;
   assign \$430  = stall_drain + \$429 ;
@@ -1942,13 +1949,13 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     .load_next(load_next),
     .pad(pad),
     .rst(rst),
-    .stall_memory(\stall_memory$211 ),
-    .stall_weights(\stall_weights$210 ),
-    .stall_writeback(\stall_writeback$212 ),
+    .stall_memory(\stall_memory$212 ),
+    .stall_weights(\stall_weights$211 ),
+    .stall_writeback(\stall_writeback$213 ),
     .stop(stop),
     .streaming(streaming),
     .sub_block(sub_block),
-    .token(\token$197 )
+    .token(token)
   );
   \holdfast_8x8.input_stage  input_stage (
     .act(act),
@@ -1961,7 +1968,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   );
   \holdfast_8x8.lanes  lanes (
     .clk(clk),
-    .codes(\codes$194 ),
+    .codes(\codes$196 ),
     .\enable$71 (control_guard_output),
     .i(residual),
     .layer(layer),
@@ -1970,24 +1977,24 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     .parameters(parameters),
     .rst(rst),
     .sums(sums),
-    .token(token),
-    .token_22(\token$192 ),
-    .token_8(\token$187 ),
+    .token(\token$177 ),
+    .token_22(\token$194 ),
+    .token_8(\token$189 ),
     .use_zero(control_guard_zero)
   );
   \holdfast_8x8.output_writer  output_writer (
     .address(\address$133 ),
     .clk(clk),
-    .codes(\codes$194 ),
+    .codes(\codes$196 ),
     .enable(\enable$137 ),
     .go(go),
     .layer(layer),
     .rst(rst),
-    .token(\token$192 ),
+    .token(\token$194 ),
     .word(\word$135 )
   );
   \holdfast_8x8.parameter_loader  parameter_loader (
-    .active(\active$201 ),
+    .active(\active$202 ),
     .address(\address$110 ),
     .base(layer[242:229]),
     .\begin (\begin ),
@@ -1996,14 +2003,14 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     .rst(rst)
   );
   \holdfast_8x8.residual_reader  residual_reader (
-    .active(\active$204 ),
+    .active(\active$205 ),
     .address(\address$130 ),
     .clk(clk),
     .codes(residual),
     .go(go),
     .layer(layer),
     .rst(rst),
-    .token(\token$187 ),
+    .token(\token$189 ),
     .word(residual_word)
   );
   \holdfast_8x8.sequencer  sequencer (
@@ -2046,7 +2053,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   \holdfast_8x8.weights  weights (
     .clk(clk),
     .read_address(read_address),
-    .read_data(\read_data$218 ),
+    .read_data(\read_data$219 ),
     .rst(rst),
     .write_address(write_address),
     .write_data(write_data),
@@ -2096,7 +2103,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$467  = \token$197 ;
+    \$467  = token;
     if (rst) begin
       \$467  = 5'h00;
     end
@@ -2166,7 +2173,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$477  = \token$197 [1];
+    \$477  = token[1];
     if (rst) begin
       \$477  = 1'h0;
     end
@@ -2180,7 +2187,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$479  = \read_data$218 ;
+    \$479  = \read_data$219 ;
     if (rst) begin
       \$479  = 64'h0000000000000000;
     end
@@ -2224,9 +2231,9 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     (* full_case = 32'd1 *)
     casez (offset_read[2])
       1'h0:
-          \$440  = \read_data$218 [31:0];
+          \$440  = \read_data$219 [31:0];
       1'h1:
-          \$440  = \read_data$218 [63:32];
+          \$440  = \read_data$219 [63:32];
     endcase
   end
   always @* begin
@@ -2731,30 +2738,31 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \layer$155  = layer;
   assign \sub_block$157  = sub_block;
   assign \pad$159  = pad;
-  assign \word$160  = feeder_word;
+  assign valid = token[0];
+  assign \word$162  = feeder_word;
   assign base = layer[262:243];
-  assign \go$162  = go;
-  assign \stop$163  = stop;
-  assign \load_next$165  = load_next;
-  assign \act$167  = act;
+  assign \go$164  = go;
+  assign \stop$165  = stop;
+  assign \load_next$167  = load_next;
+  assign \act$169  = act;
   assign swap_1 = swap;
   assign weight_row = weight;
-  assign \load$173  = load;
-  assign \layer$174  = layer;
-  assign token_9 = token;
-  assign \sums$178  = sums;
+  assign \load$175  = load;
+  assign \layer$176  = layer;
+  assign token_9 = \token$177 ;
+  assign \sums$180  = sums;
   assign codes = residual;
-  assign \base$181  = layer[242:229];
-  assign \go$182  = go;
+  assign \base$183  = layer[242:229];
+  assign \go$184  = go;
   assign parameter_begin = \begin ;
-  assign \layer$185  = layer;
-  assign \go$186  = go;
-  assign residual_token = \token$187 ;
-  assign \word$189  = residual_word;
-  assign \layer$190  = layer;
-  assign \go$191  = go;
-  assign codes_token = \token$192 ;
-  assign \codes$195  = \codes$194 ;
+  assign \layer$187  = layer;
+  assign \go$188  = go;
+  assign residual_token = \token$189 ;
+  assign \word$191  = residual_word;
+  assign \layer$192  = layer;
+  assign \go$193  = go;
+  assign codes_token = \token$194 ;
+  assign \codes$197  = \codes$196 ;
   assign overflow = fault_accumulator;
   assign parameter_slot_2 = 32'd0;
   assign parameter_slot_3 = 32'd0;
@@ -2826,24 +2834,25 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \layer.out_step  = layer[274:263];
   assign \layer.out_base  = layer[290:275];
   assign \layer.lane_mask  = layer[306:291];
-  assign \layer.res_base  = layer[322:307];
-  assign \layer.res_step_x  = layer[338:323];
-  assign \layer.res_step_y  = layer[354:339];
-  assign \layer.res_tiles  = layer[368:355];
-  assign \layer.pad_value  = layer[376:369];
-  assign \layer.zero_in  = layer[384:377];
-  assign \layer.input_lo  = layer[392:385];
-  assign \layer.input_hi  = layer[400:393];
-  assign \layer.zero_out  = layer[408:401];
-  assign \layer.lo  = layer[416:409];
-  assign \layer.hi  = layer[424:417];
-  assign \layer.res_zero  = layer[432:425];
-  assign \layer.add_zero  = layer[440:433];
-  assign \layer.add_lo  = layer[448:441];
-  assign \layer.add_hi  = layer[456:449];
-  assign \layer.add_shift  = layer[462:457];
-  assign \layer.add_multiplier_a  = layer[486:463];
-  assign \layer.add_multiplier_b  = layer[510:487];
+  assign \layer.res_lane  = layer[311:307];
+  assign \layer.res_base  = layer[327:312];
+  assign \layer.res_step_x  = layer[343:328];
+  assign \layer.res_step_y  = layer[359:344];
+  assign \layer.res_tiles  = layer[373:360];
+  assign \layer.pad_value  = layer[381:374];
+  assign \layer.zero_in  = layer[389:382];
+  assign \layer.input_lo  = layer[397:390];
+  assign \layer.input_hi  = layer[405:398];
+  assign \layer.zero_out  = layer[413:406];
+  assign \layer.lo  = layer[421:414];
+  assign \layer.hi  = layer[429:422];
+  assign \layer.res_zero  = layer[437:430];
+  assign \layer.add_zero  = layer[445:438];
+  assign \layer.add_lo  = layer[453:446];
+  assign \layer.add_hi  = layer[461:454];
+  assign \layer.add_shift  = layer[467:462];
+  assign \layer.add_multiplier_a  = layer[491:468];
+  assign \layer.add_multiplier_b  = layer[515:492];
   assign \address$130[0]  = \address$130 [15:0];
   assign \address$130[1]  = \address$130 [31:16];
   assign \address$130[2]  = \address$130 [47:32];
@@ -2972,24 +2981,25 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \layer$148.out_step  = layer[274:263];
   assign \layer$148.out_base  = layer[290:275];
   assign \layer$148.lane_mask  = layer[306:291];
-  assign \layer$148.res_base  = layer[322:307];
-  assign \layer$148.res_step_x  = layer[338:323];
-  assign \layer$148.res_step_y  = layer[354:339];
-  assign \layer$148.res_tiles  = layer[368:355];
-  assign \layer$148.pad_value  = layer[376:369];
-  assign \layer$148.zero_in  = layer[384:377];
-  assign \layer$148.input_lo  = layer[392:385];
-  assign \layer$148.input_hi  = layer[400:393];
-  assign \layer$148.zero_out  = layer[408:401];
-  assign \layer$148.lo  = layer[416:409];
-  assign \layer$148.hi  = layer[424:417];
-  assign \layer$148.res_zero  = layer[432:425];
-  assign \layer$148.add_zero  = layer[440:433];
-  assign \layer$148.add_lo  = layer[448:441];
-  assign \layer$148.add_hi  = layer[456:449];
-  assign \layer$148.add_shift  = layer[462:457];
-  assign \layer$148.add_multiplier_a  = layer[486:463];
-  assign \layer$148.add_multiplier_b  = layer[510:487];
+  assign \layer$148.res_lane  = layer[311:307];
+  assign \layer$148.res_base  = layer[327:312];
+  assign \layer$148.res_step_x  = layer[343:328];
+  assign \layer$148.res_step_y  = layer[359:344];
+  assign \layer$148.res_tiles  = layer[373:360];
+  assign \layer$148.pad_value  = layer[381:374];
+  assign \layer$148.zero_in  = layer[389:382];
+  assign \layer$148.input_lo  = layer[397:390];
+  assign \layer$148.input_hi  = layer[405:398];
+  assign \layer$148.zero_out  = layer[413:406];
+  assign \layer$148.lo  = layer[421:414];
+  assign \layer$148.hi  = layer[429:422];
+  assign \layer$148.res_zero  = layer[437:430];
+  assign \layer$148.add_zero  = layer[445:438];
+  assign \layer$148.add_lo  = layer[453:446];
+  assign \layer$148.add_hi  = layer[461:454];
+  assign \layer$148.add_shift  = layer[467:462];
+  assign \layer$148.add_multiplier_a  = layer[491:468];
+  assign \layer$148.add_multiplier_b  = layer[515:492];
   assign \layer$155.magic  = layer[15:0];
   assign \layer$155.hold_weights  = layer[16];
   assign \layer$155.maximum  = layer[17];
@@ -3022,32 +3032,38 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \layer$155.out_step  = layer[274:263];
   assign \layer$155.out_base  = layer[290:275];
   assign \layer$155.lane_mask  = layer[306:291];
-  assign \layer$155.res_base  = layer[322:307];
-  assign \layer$155.res_step_x  = layer[338:323];
-  assign \layer$155.res_step_y  = layer[354:339];
-  assign \layer$155.res_tiles  = layer[368:355];
-  assign \layer$155.pad_value  = layer[376:369];
-  assign \layer$155.zero_in  = layer[384:377];
-  assign \layer$155.input_lo  = layer[392:385];
-  assign \layer$155.input_hi  = layer[400:393];
-  assign \layer$155.zero_out  = layer[408:401];
-  assign \layer$155.lo  = layer[416:409];
-  assign \layer$155.hi  = layer[424:417];
-  assign \layer$155.res_zero  = layer[432:425];
-  assign \layer$155.add_zero  = layer[440:433];
-  assign \layer$155.add_lo  = layer[448:441];
-  assign \layer$155.add_hi  = layer[456:449];
-  assign \layer$155.add_shift  = layer[462:457];
-  assign \layer$155.add_multiplier_a  = layer[486:463];
-  assign \layer$155.add_multiplier_b  = layer[510:487];
-  assign \word$160[0]  = feeder_word[7:0];
-  assign \word$160[1]  = feeder_word[15:8];
-  assign \word$160[2]  = feeder_word[23:16];
-  assign \word$160[3]  = feeder_word[31:24];
-  assign \word$160[4]  = feeder_word[39:32];
-  assign \word$160[5]  = feeder_word[47:40];
-  assign \word$160[6]  = feeder_word[55:48];
-  assign \word$160[7]  = feeder_word[63:56];
+  assign \layer$155.res_lane  = layer[311:307];
+  assign \layer$155.res_base  = layer[327:312];
+  assign \layer$155.res_step_x  = layer[343:328];
+  assign \layer$155.res_step_y  = layer[359:344];
+  assign \layer$155.res_tiles  = layer[373:360];
+  assign \layer$155.pad_value  = layer[381:374];
+  assign \layer$155.zero_in  = layer[389:382];
+  assign \layer$155.input_lo  = layer[397:390];
+  assign \layer$155.input_hi  = layer[405:398];
+  assign \layer$155.zero_out  = layer[413:406];
+  assign \layer$155.lo  = layer[421:414];
+  assign \layer$155.hi  = layer[429:422];
+  assign \layer$155.res_zero  = layer[437:430];
+  assign \layer$155.add_zero  = layer[445:438];
+  assign \layer$155.add_lo  = layer[453:446];
+  assign \layer$155.add_hi  = layer[461:454];
+  assign \layer$155.add_shift  = layer[467:462];
+  assign \layer$155.add_multiplier_a  = layer[491:468];
+  assign \layer$155.add_multiplier_b  = layer[515:492];
+  assign \token.valid  = token[0];
+  assign \token.start  = token[1];
+  assign \token.end  = token[2];
+  assign \token.first  = token[3];
+  assign \token.last  = token[4];
+  assign \word$162[0]  = feeder_word[7:0];
+  assign \word$162[1]  = feeder_word[15:8];
+  assign \word$162[2]  = feeder_word[23:16];
+  assign \word$162[3]  = feeder_word[31:24];
+  assign \word$162[4]  = feeder_word[39:32];
+  assign \word$162[5]  = feeder_word[47:40];
+  assign \word$162[6]  = feeder_word[55:48];
+  assign \word$162[7]  = feeder_word[63:56];
   assign \act[0]  = act[7:0];
   assign \act[1]  = act[15:8];
   assign \act[2]  = act[23:16];
@@ -3056,14 +3072,14 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \act[5]  = act[47:40];
   assign \act[6]  = act[55:48];
   assign \act[7]  = act[63:56];
-  assign \act$167[0]  = act[7:0];
-  assign \act$167[1]  = act[15:8];
-  assign \act$167[2]  = act[23:16];
-  assign \act$167[3]  = act[31:24];
-  assign \act$167[4]  = act[39:32];
-  assign \act$167[5]  = act[47:40];
-  assign \act$167[6]  = act[55:48];
-  assign \act$167[7]  = act[63:56];
+  assign \act$169[0]  = act[7:0];
+  assign \act$169[1]  = act[15:8];
+  assign \act$169[2]  = act[23:16];
+  assign \act$169[3]  = act[31:24];
+  assign \act$169[4]  = act[39:32];
+  assign \act$169[5]  = act[47:40];
+  assign \act$169[6]  = act[55:48];
+  assign \act$169[7]  = act[63:56];
   assign \weight[0]  = weight[7:0];
   assign \weight[1]  = weight[15:8];
   assign \weight[2]  = weight[23:16];
@@ -3080,66 +3096,67 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \weight_row[5]  = weight[47:40];
   assign \weight_row[6]  = weight[55:48];
   assign \weight_row[7]  = weight[63:56];
-  assign \layer$174.magic  = layer[15:0];
-  assign \layer$174.hold_weights  = layer[16];
-  assign \layer$174.maximum  = layer[17];
-  assign \layer$174.residual  = layer[18];
-  assign \layer$174.input_bank  = layer[20:19];
-  assign \layer$174.output_bank  = layer[22:21];
-  assign \layer$174.residual_bank  = layer[24:23];
-  assign \layer$174.stride  = layer[27:25];
-  assign \layer$174.dilation  = layer[30:28];
-  assign \layer$174.sub_block  = layer[34:31];
-  assign \layer$174.out_lane  = layer[39:35];
-  assign \layer$174.input_base  = layer[55:40];
-  assign \layer$174.input_step  = layer[71:56];
-  assign \layer$174.step_x  = layer[87:72];
-  assign \layer$174.step_y  = layer[103:88];
-  assign \layer$174.step_kx  = layer[119:104];
-  assign \layer$174.step_ky  = layer[135:120];
-  assign \layer$174.blocks  = layer[148:136];
-  assign \layer$174.origin_y  = layer[158:149];
-  assign \layer$174.origin_x  = layer[168:159];
-  assign \layer$174.kernel_h  = layer[173:169];
-  assign \layer$174.kernel_w  = layer[178:174];
-  assign \layer$174.in_h  = layer[187:179];
-  assign \layer$174.in_w  = layer[196:188];
-  assign \layer$174.co_tiles  = layer[210:197];
-  assign \layer$174.out_h  = layer[219:211];
-  assign \layer$174.out_w  = layer[228:220];
-  assign \layer$174.param_base  = layer[242:229];
-  assign \layer$174.weight_base  = layer[262:243];
-  assign \layer$174.out_step  = layer[274:263];
-  assign \layer$174.out_base  = layer[290:275];
-  assign \layer$174.lane_mask  = layer[306:291];
-  assign \layer$174.res_base  = layer[322:307];
-  assign \layer$174.res_step_x  = layer[338:323];
-  assign \layer$174.res_step_y  = layer[354:339];
-  assign \layer$174.res_tiles  = layer[368:355];
-  assign \layer$174.pad_value  = layer[376:369];
-  assign \layer$174.zero_in  = layer[384:377];
-  assign \layer$174.input_lo  = layer[392:385];
-  assign \layer$174.input_hi  = layer[400:393];
-  assign \layer$174.zero_out  = layer[408:401];
-  assign \layer$174.lo  = layer[416:409];
-  assign \layer$174.hi  = layer[424:417];
-  assign \layer$174.res_zero  = layer[432:425];
-  assign \layer$174.add_zero  = layer[440:433];
-  assign \layer$174.add_lo  = layer[448:441];
-  assign \layer$174.add_hi  = layer[456:449];
-  assign \layer$174.add_shift  = layer[462:457];
-  assign \layer$174.add_multiplier_a  = layer[486:463];
-  assign \layer$174.add_multiplier_b  = layer[510:487];
-  assign \token.valid  = token[0];
-  assign \token.start  = token[1];
-  assign \token.end  = token[2];
-  assign \token.first  = token[3];
-  assign \token.last  = token[4];
-  assign \token_9.valid  = token[0];
-  assign \token_9.start  = token[1];
-  assign \token_9.end  = token[2];
-  assign \token_9.first  = token[3];
-  assign \token_9.last  = token[4];
+  assign \layer$176.magic  = layer[15:0];
+  assign \layer$176.hold_weights  = layer[16];
+  assign \layer$176.maximum  = layer[17];
+  assign \layer$176.residual  = layer[18];
+  assign \layer$176.input_bank  = layer[20:19];
+  assign \layer$176.output_bank  = layer[22:21];
+  assign \layer$176.residual_bank  = layer[24:23];
+  assign \layer$176.stride  = layer[27:25];
+  assign \layer$176.dilation  = layer[30:28];
+  assign \layer$176.sub_block  = layer[34:31];
+  assign \layer$176.out_lane  = layer[39:35];
+  assign \layer$176.input_base  = layer[55:40];
+  assign \layer$176.input_step  = layer[71:56];
+  assign \layer$176.step_x  = layer[87:72];
+  assign \layer$176.step_y  = layer[103:88];
+  assign \layer$176.step_kx  = layer[119:104];
+  assign \layer$176.step_ky  = layer[135:120];
+  assign \layer$176.blocks  = layer[148:136];
+  assign \layer$176.origin_y  = layer[158:149];
+  assign \layer$176.origin_x  = layer[168:159];
+  assign \layer$176.kernel_h  = layer[173:169];
+  assign \layer$176.kernel_w  = layer[178:174];
+  assign \layer$176.in_h  = layer[187:179];
+  assign \layer$176.in_w  = layer[196:188];
+  assign \layer$176.co_tiles  = layer[210:197];
+  assign \layer$176.out_h  = layer[219:211];
+  assign \layer$176.out_w  = layer[228:220];
+  assign \layer$176.param_base  = layer[242:229];
+  assign \layer$176.weight_base  = layer[262:243];
+  assign \layer$176.out_step  = layer[274:263];
+  assign \layer$176.out_base  = layer[290:275];
+  assign \layer$176.lane_mask  = layer[306:291];
+  assign \layer$176.res_lane  = layer[311:307];
+  assign \layer$176.res_base  = layer[327:312];
+  assign \layer$176.res_step_x  = layer[343:328];
+  assign \layer$176.res_step_y  = layer[359:344];
+  assign \layer$176.res_tiles  = layer[373:360];
+  assign \layer$176.pad_value  = layer[381:374];
+  assign \layer$176.zero_in  = layer[389:382];
+  assign \layer$176.input_lo  = layer[397:390];
+  assign \layer$176.input_hi  = layer[405:398];
+  assign \layer$176.zero_out  = layer[413:406];
+  assign \layer$176.lo  = layer[421:414];
+  assign \layer$176.hi  = layer[429:422];
+  assign \layer$176.res_zero  = layer[437:430];
+  assign \layer$176.add_zero  = layer[445:438];
+  assign \layer$176.add_lo  = layer[453:446];
+  assign \layer$176.add_hi  = layer[461:454];
+  assign \layer$176.add_shift  = layer[467:462];
+  assign \layer$176.add_multiplier_a  = layer[491:468];
+  assign \layer$176.add_multiplier_b  = layer[515:492];
+  assign \token$177.valid  = \token$177 [0];
+  assign \token$177.start  = \token$177 [1];
+  assign \token$177.end  = \token$177 [2];
+  assign \token$177.first  = \token$177 [3];
+  assign \token$177.last  = \token$177 [4];
+  assign \token_9.valid  = \token$177 [0];
+  assign \token_9.start  = \token$177 [1];
+  assign \token_9.end  = \token$177 [2];
+  assign \token_9.first  = \token$177 [3];
+  assign \token_9.last  = \token$177 [4];
   assign \sums[0]  = sums[23:0];
   assign \sums[1]  = sums[47:24];
   assign \sums[2]  = sums[71:48];
@@ -3148,14 +3165,14 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \sums[5]  = sums[143:120];
   assign \sums[6]  = sums[167:144];
   assign \sums[7]  = sums[191:168];
-  assign \sums$178[0]  = sums[23:0];
-  assign \sums$178[1]  = sums[47:24];
-  assign \sums$178[2]  = sums[71:48];
-  assign \sums$178[3]  = sums[95:72];
-  assign \sums$178[4]  = sums[119:96];
-  assign \sums$178[5]  = sums[143:120];
-  assign \sums$178[6]  = sums[167:144];
-  assign \sums$178[7]  = sums[191:168];
+  assign \sums$180[0]  = sums[23:0];
+  assign \sums$180[1]  = sums[47:24];
+  assign \sums$180[2]  = sums[71:48];
+  assign \sums$180[3]  = sums[95:72];
+  assign \sums$180[4]  = sums[119:96];
+  assign \sums$180[5]  = sums[143:120];
+  assign \sums$180[6]  = sums[167:144];
+  assign \sums$180[7]  = sums[191:168];
   assign \residual[0]  = residual[7:0];
   assign \residual[1]  = residual[15:8];
   assign \residual[2]  = residual[23:16];
@@ -3172,163 +3189,160 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \codes[5]  = residual[47:40];
   assign \codes[6]  = residual[55:48];
   assign \codes[7]  = residual[63:56];
-  assign \layer$185.magic  = layer[15:0];
-  assign \layer$185.hold_weights  = layer[16];
-  assign \layer$185.maximum  = layer[17];
-  assign \layer$185.residual  = layer[18];
-  assign \layer$185.input_bank  = layer[20:19];
-  assign \layer$185.output_bank  = layer[22:21];
-  assign \layer$185.residual_bank  = layer[24:23];
-  assign \layer$185.stride  = layer[27:25];
-  assign \layer$185.dilation  = layer[30:28];
-  assign \layer$185.sub_block  = layer[34:31];
-  assign \layer$185.out_lane  = layer[39:35];
-  assign \layer$185.input_base  = layer[55:40];
-  assign \layer$185.input_step  = layer[71:56];
-  assign \layer$185.step_x  = layer[87:72];
-  assign \layer$185.step_y  = layer[103:88];
-  assign \layer$185.step_kx  = layer[119:104];
-  assign \layer$185.step_ky  = layer[135:120];
-  assign \layer$185.blocks  = layer[148:136];
-  assign \layer$185.origin_y  = layer[158:149];
-  assign \layer$185.origin_x  = layer[168:159];
-  assign \layer$185.kernel_h  = layer[173:169];
-  assign \layer$185.kernel_w  = layer[178:174];
-  assign \layer$185.in_h  = layer[187:179];
-  assign \layer$185.in_w  = layer[196:188];
-  assign \layer$185.co_tiles  = layer[210:197];
-  assign \layer$185.out_h  = layer[219:211];
-  assign \layer$185.out_w  = layer[228:220];
-  assign \layer$185.param_base  = layer[242:229];
-  assign \layer$185.weight_base  = layer[262:243];
-  assign \layer$185.out_step  = layer[274:263];
-  assign \layer$185.out_base  = layer[290:275];
-  assign \layer$185.lane_mask  = layer[306:291];
-  assign \layer$185.res_base  = layer[322:307];
-  assign \layer$185.res_step_x  = layer[338:323];
-  assign \layer$185.res_step_y  = layer[354:339];
-  assign \layer$185.res_tiles  = layer[368:355];
-  assign \layer$185.pad_value  = layer[376:369];
-  assign \layer$185.zero_in  = layer[384:377];
-  assign \layer$185.input_lo  = layer[392:385];
-  assign \layer$185.input_hi  = layer[400:393];
-  assign \layer$185.zero_out  = layer[408:401];
-  assign \layer$185.lo  = layer[416:409];
-  assign \layer$185.hi  = layer[424:417];
-  assign \layer$185.res_zero  = layer[432:425];
-  assign \layer$185.add_zero  = layer[440:433];
-  assign \layer$185.add_lo  = layer[448:441];
-  assign \layer$185.add_hi  = layer[456:449];
-  assign \layer$185.add_shift  = layer[462:457];
-  assign \layer$185.add_multiplier_a  = layer[486:463];
-  assign \layer$185.add_multiplier_b  = layer[510:487];
-  assign \token$187.valid  = \token$187 [0];
-  assign \token$187.start  = \token$187 [1];
-  assign \token$187.end  = \token$187 [2];
-  assign \token$187.first  = \token$187 [3];
-  assign \token$187.last  = \token$187 [4];
-  assign \residual_token.valid  = \token$187 [0];
-  assign \residual_token.start  = \token$187 [1];
-  assign \residual_token.end  = \token$187 [2];
-  assign \residual_token.first  = \token$187 [3];
-  assign \residual_token.last  = \token$187 [4];
-  assign \word$189[0]  = residual_word[7:0];
-  assign \word$189[1]  = residual_word[15:8];
-  assign \word$189[2]  = residual_word[23:16];
-  assign \word$189[3]  = residual_word[31:24];
-  assign \word$189[4]  = residual_word[39:32];
-  assign \word$189[5]  = residual_word[47:40];
-  assign \word$189[6]  = residual_word[55:48];
-  assign \word$189[7]  = residual_word[63:56];
-  assign \layer$190.magic  = layer[15:0];
-  assign \layer$190.hold_weights  = layer[16];
-  assign \layer$190.maximum  = layer[17];
-  assign \layer$190.residual  = layer[18];
-  assign \layer$190.input_bank  = layer[20:19];
-  assign \layer$190.output_bank  = layer[22:21];
-  assign \layer$190.residual_bank  = layer[24:23];
-  assign \layer$190.stride  = layer[27:25];
-  assign \layer$190.dilation  = layer[30:28];
-  assign \layer$190.sub_block  = layer[34:31];
-  assign \layer$190.out_lane  = layer[39:35];
-  assign \layer$190.input_base  = layer[55:40];
-  assign \layer$190.input_step  = layer[71:56];
-  assign \layer$190.step_x  = layer[87:72];
-  assign \layer$190.step_y  = layer[103:88];
-  assign \layer$190.step_kx  = layer[119:104];
-  assign \layer$190.step_ky  = layer[135:120];
-  assign \layer$190.blocks  = layer[148:136];
-  assign \layer$190.origin_y  = layer[158:149];
-  assign \layer$190.origin_x  = layer[168:159];
-  assign \layer$190.kernel_h  = layer[173:169];
-  assign \layer$190.kernel_w  = layer[178:174];
-  assign \layer$190.in_h  = layer[187:179];
-  assign \layer$190.in_w  = layer[196:188];
-  assign \layer$190.co_tiles  = layer[210:197];
-  assign \layer$190.out_h  = layer[219:211];
-  assign \layer$190.out_w  = layer[228:220];
-  assign \layer$190.param_base  = layer[242:229];
-  assign \layer$190.weight_base  = layer[262:243];
-  assign \layer$190.out_step  = layer[274:263];
-  assign \layer$190.out_base  = layer[290:275];
-  assign \layer$190.lane_mask  = layer[306:291];
-  assign \layer$190.res_base  = layer[322:307];
-  assign \layer$190.res_step_x  = layer[338:323];
-  assign \layer$190.res_step_y  = layer[354:339];
-  assign \layer$190.res_tiles  = layer[368:355];
-  assign \layer$190.pad_value  = layer[376:369];
-  assign \layer$190.zero_in  = layer[384:377];
-  assign \layer$190.input_lo  = layer[392:385];
-  assign \layer$190.input_hi  = layer[400:393];
-  assign \layer$190.zero_out  = layer[408:401];
-  assign \layer$190.lo  = layer[416:409];
-  assign \layer$190.hi  = layer[424:417];
-  assign \layer$190.res_zero  = layer[432:425];
-  assign \layer$190.add_zero  = layer[440:433];
-  assign \layer$190.add_lo  = layer[448:441];
-  assign \layer$190.add_hi  = layer[456:449];
-  assign \layer$190.add_shift  = layer[462:457];
-  assign \layer$190.add_multiplier_a  = layer[486:463];
-  assign \layer$190.add_multiplier_b  = layer[510:487];
-  assign \token$192.valid  = \token$192 [0];
-  assign \token$192.start  = \token$192 [1];
-  assign \token$192.end  = \token$192 [2];
-  assign \token$192.first  = \token$192 [3];
-  assign \token$192.last  = \token$192 [4];
-  assign \codes_token.valid  = \token$192 [0];
-  assign \codes_token.start  = \token$192 [1];
-  assign \codes_token.end  = \token$192 [2];
-  assign \codes_token.first  = \token$192 [3];
-  assign \codes_token.last  = \token$192 [4];
-  assign \codes$194[0]  = \codes$194 [7:0];
-  assign \codes$194[1]  = \codes$194 [15:8];
-  assign \codes$194[2]  = \codes$194 [23:16];
-  assign \codes$194[3]  = \codes$194 [31:24];
-  assign \codes$194[4]  = \codes$194 [39:32];
-  assign \codes$194[5]  = \codes$194 [47:40];
-  assign \codes$194[6]  = \codes$194 [55:48];
-  assign \codes$194[7]  = \codes$194 [63:56];
-  assign \codes$195[0]  = \codes$194 [7:0];
-  assign \codes$195[1]  = \codes$194 [15:8];
-  assign \codes$195[2]  = \codes$194 [23:16];
-  assign \codes$195[3]  = \codes$194 [31:24];
-  assign \codes$195[4]  = \codes$194 [39:32];
-  assign \codes$195[5]  = \codes$194 [47:40];
-  assign \codes$195[6]  = \codes$194 [55:48];
-  assign \codes$195[7]  = \codes$194 [63:56];
-  assign \token$197.valid  = \token$197 [0];
-  assign \token$197.start  = \token$197 [1];
-  assign \token$197.end  = \token$197 [2];
-  assign \token$197.first  = \token$197 [3];
-  assign \token$197.last  = \token$197 [4];
-  assign \read_data$218[0]  = \read_data$218 [7:0];
-  assign \read_data$218[1]  = \read_data$218 [15:8];
-  assign \read_data$218[2]  = \read_data$218 [23:16];
-  assign \read_data$218[3]  = \read_data$218 [31:24];
-  assign \read_data$218[4]  = \read_data$218 [39:32];
-  assign \read_data$218[5]  = \read_data$218 [47:40];
-  assign \read_data$218[6]  = \read_data$218 [55:48];
-  assign \read_data$218[7]  = \read_data$218 [63:56];
+  assign \layer$187.magic  = layer[15:0];
+  assign \layer$187.hold_weights  = layer[16];
+  assign \layer$187.maximum  = layer[17];
+  assign \layer$187.residual  = layer[18];
+  assign \layer$187.input_bank  = layer[20:19];
+  assign \layer$187.output_bank  = layer[22:21];
+  assign \layer$187.residual_bank  = layer[24:23];
+  assign \layer$187.stride  = layer[27:25];
+  assign \layer$187.dilation  = layer[30:28];
+  assign \layer$187.sub_block  = layer[34:31];
+  assign \layer$187.out_lane  = layer[39:35];
+  assign \layer$187.input_base  = layer[55:40];
+  assign \layer$187.input_step  = layer[71:56];
+  assign \layer$187.step_x  = layer[87:72];
+  assign \layer$187.step_y  = layer[103:88];
+  assign \layer$187.step_kx  = layer[119:104];
+  assign \layer$187.step_ky  = layer[135:120];
+  assign \layer$187.blocks  = layer[148:136];
+  assign \layer$187.origin_y  = layer[158:149];
+  assign \layer$187.origin_x  = layer[168:159];
+  assign \layer$187.kernel_h  = layer[173:169];
+  assign \layer$187.kernel_w  = layer[178:174];
+  assign \layer$187.in_h  = layer[187:179];
+  assign \layer$187.in_w  = layer[196:188];
+  assign \layer$187.co_tiles  = layer[210:197];
+  assign \layer$187.out_h  = layer[219:211];
+  assign \layer$187.out_w  = layer[228:220];
+  assign \layer$187.param_base  = layer[242:229];
+  assign \layer$187.weight_base  = layer[262:243];
+  assign \layer$187.out_step  = layer[274:263];
+  assign \layer$187.out_base  = layer[290:275];
+  assign \layer$187.lane_mask  = layer[306:291];
+  assign \layer$187.res_lane  = layer[311:307];
+  assign \layer$187.res_base  = layer[327:312];
+  assign \layer$187.res_step_x  = layer[343:328];
+  assign \layer$187.res_step_y  = layer[359:344];
+  assign \layer$187.res_tiles  = layer[373:360];
+  assign \layer$187.pad_value  = layer[381:374];
+  assign \layer$187.zero_in  = layer[389:382];
+  assign \layer$187.input_lo  = layer[397:390];
+  assign \layer$187.input_hi  = layer[405:398];
+  assign \layer$187.zero_out  = layer[413:406];
+  assign \layer$187.lo  = layer[421:414];
+  assign \layer$187.hi  = layer[429:422];
+  assign \layer$187.res_zero  = layer[437:430];
+  assign \layer$187.add_zero  = layer[445:438];
+  assign \layer$187.add_lo  = layer[453:446];
+  assign \layer$187.add_hi  = layer[461:454];
+  assign \layer$187.add_shift  = layer[467:462];
+  assign \layer$187.add_multiplier_a  = layer[491:468];
+  assign \layer$187.add_multiplier_b  = layer[515:492];
+  assign \token$189.valid  = \token$189 [0];
+  assign \token$189.start  = \token$189 [1];
+  assign \token$189.end  = \token$189 [2];
+  assign \token$189.first  = \token$189 [3];
+  assign \token$189.last  = \token$189 [4];
+  assign \residual_token.valid  = \token$189 [0];
+  assign \residual_token.start  = \token$189 [1];
+  assign \residual_token.end  = \token$189 [2];
+  assign \residual_token.first  = \token$189 [3];
+  assign \residual_token.last  = \token$189 [4];
+  assign \word$191[0]  = residual_word[7:0];
+  assign \word$191[1]  = residual_word[15:8];
+  assign \word$191[2]  = residual_word[23:16];
+  assign \word$191[3]  = residual_word[31:24];
+  assign \word$191[4]  = residual_word[39:32];
+  assign \word$191[5]  = residual_word[47:40];
+  assign \word$191[6]  = residual_word[55:48];
+  assign \word$191[7]  = residual_word[63:56];
+  assign \layer$192.magic  = layer[15:0];
+  assign \layer$192.hold_weights  = layer[16];
+  assign \layer$192.maximum  = layer[17];
+  assign \layer$192.residual  = layer[18];
+  assign \layer$192.input_bank  = layer[20:19];
+  assign \layer$192.output_bank  = layer[22:21];
+  assign \layer$192.residual_bank  = layer[24:23];
+  assign \layer$192.stride  = layer[27:25];
+  assign \layer$192.dilation  = layer[30:28];
+  assign \layer$192.sub_block  = layer[34:31];
+  assign \layer$192.out_lane  = layer[39:35];
+  assign \layer$192.input_base  = layer[55:40];
+  assign \layer$192.input_step  = layer[71:56];
+  assign \layer$192.step_x  = layer[87:72];
+  assign \layer$192.step_y  = layer[103:88];
+  assign \layer$192.step_kx  = layer[119:104];
+  assign \layer$192.step_ky  = layer[135:120];
+  assign \layer$192.blocks  = layer[148:136];
+  assign \layer$192.origin_y  = layer[158:149];
+  assign \layer$192.origin_x  = layer[168:159];
+  assign \layer$192.kernel_h  = layer[173:169];
+  assign \layer$192.kernel_w  = layer[178:174];
+  assign \layer$192.in_h  = layer[187:179];
+  assign \layer$192.in_w  = layer[196:188];
+  assign \layer$192.co_tiles  = layer[210:197];
+  assign \layer$192.out_h  = layer[219:211];
+  assign \layer$192.out_w  = layer[228:220];
+  assign \layer$192.param_base  = layer[242:229];
+  assign \layer$192.weight_base  = layer[262:243];
+  assign \layer$192.out_step  = layer[274:263];
+  assign \layer$192.out_base  = layer[290:275];
+  assign \layer$192.lane_mask  = layer[306:291];
+  assign \layer$192.res_lane  = layer[311:307];
+  assign \layer$192.res_base  = layer[327:312];
+  assign \layer$192.res_step_x  = layer[343:328];
+  assign \layer$192.res_step_y  = layer[359:344];
+  assign \layer$192.res_tiles  = layer[373:360];
+  assign \layer$192.pad_value  = layer[381:374];
+  assign \layer$192.zero_in  = layer[389:382];
+  assign \layer$192.input_lo  = layer[397:390];
+  assign \layer$192.input_hi  = layer[405:398];
+  assign \layer$192.zero_out  = layer[413:406];
+  assign \layer$192.lo  = layer[421:414];
+  assign \layer$192.hi  = layer[429:422];
+  assign \layer$192.res_zero  = layer[437:430];
+  assign \layer$192.add_zero  = layer[445:438];
+  assign \layer$192.add_lo  = layer[453:446];
+  assign \layer$192.add_hi  = layer[461:454];
+  assign \layer$192.add_shift  = layer[467:462];
+  assign \layer$192.add_multiplier_a  = layer[491:468];
+  assign \layer$192.add_multiplier_b  = layer[515:492];
+  assign \token$194.valid  = \token$194 [0];
+  assign \token$194.start  = \token$194 [1];
+  assign \token$194.end  = \token$194 [2];
+  assign \token$194.first  = \token$194 [3];
+  assign \token$194.last  = \token$194 [4];
+  assign \codes_token.valid  = \token$194 [0];
+  assign \codes_token.start  = \token$194 [1];
+  assign \codes_token.end  = \token$194 [2];
+  assign \codes_token.first  = \token$194 [3];
+  assign \codes_token.last  = \token$194 [4];
+  assign \codes$196[0]  = \codes$196 [7:0];
+  assign \codes$196[1]  = \codes$196 [15:8];
+  assign \codes$196[2]  = \codes$196 [23:16];
+  assign \codes$196[3]  = \codes$196 [31:24];
+  assign \codes$196[4]  = \codes$196 [39:32];
+  assign \codes$196[5]  = \codes$196 [47:40];
+  assign \codes$196[6]  = \codes$196 [55:48];
+  assign \codes$196[7]  = \codes$196 [63:56];
+  assign \codes$197[0]  = \codes$196 [7:0];
+  assign \codes$197[1]  = \codes$196 [15:8];
+  assign \codes$197[2]  = \codes$196 [23:16];
+  assign \codes$197[3]  = \codes$196 [31:24];
+  assign \codes$197[4]  = \codes$196 [39:32];
+  assign \codes$197[5]  = \codes$196 [47:40];
+  assign \codes$197[6]  = \codes$196 [55:48];
+  assign \codes$197[7]  = \codes$196 [63:56];
+  assign \read_data$219[0]  = \read_data$219 [7:0];
+  assign \read_data$219[1]  = \read_data$219 [15:8];
+  assign \read_data$219[2]  = \read_data$219 [23:16];
+  assign \read_data$219[3]  = \read_data$219 [31:24];
+  assign \read_data$219[4]  = \read_data$219 [39:32];
+  assign \read_data$219[5]  = \read_data$219 [47:40];
+  assign \read_data$219[6]  = \read_data$219 [55:48];
+  assign \read_data$219[7]  = \read_data$219 [63:56];
   assign \token_0.valid  = token_0[0];
   assign \token_0.start  = token_0[1];
   assign \token_0.end  = token_0[2];
@@ -14072,8 +14086,8 @@ module \holdfast_8x8.feeder (rst, streaming, stall_weights, stall_memory, stall_
   reg [15:0] kernel_address = 16'h0000;
   reg [4:0] kernel_column = 5'h00;
   reg [4:0] kernel_row = 5'h00;
-  input [510:0] layer;
-  wire [510:0] layer;
+  input [515:0] layer;
+  wire [515:0] layer;
   wire [7:0] \layer.add_hi ;
   wire [7:0] \layer.add_lo ;
   wire [23:0] \layer.add_multiplier_a ;
@@ -14109,6 +14123,7 @@ module \holdfast_8x8.feeder (rst, streaming, stall_weights, stall_memory, stall_
   wire [7:0] \layer.pad_value ;
   wire [13:0] \layer.param_base ;
   wire [15:0] \layer.res_base ;
+  wire [4:0] \layer.res_lane ;
   wire [15:0] \layer.res_step_x ;
   wire [15:0] \layer.res_step_y ;
   wire [13:0] \layer.res_tiles ;
@@ -14925,24 +14940,25 @@ module \holdfast_8x8.feeder (rst, streaming, stall_weights, stall_memory, stall_
   assign \layer.out_step  = layer[274:263];
   assign \layer.out_base  = layer[290:275];
   assign \layer.lane_mask  = layer[306:291];
-  assign \layer.res_base  = layer[322:307];
-  assign \layer.res_step_x  = layer[338:323];
-  assign \layer.res_step_y  = layer[354:339];
-  assign \layer.res_tiles  = layer[368:355];
-  assign \layer.pad_value  = layer[376:369];
-  assign \layer.zero_in  = layer[384:377];
-  assign \layer.input_lo  = layer[392:385];
-  assign \layer.input_hi  = layer[400:393];
-  assign \layer.zero_out  = layer[408:401];
-  assign \layer.lo  = layer[416:409];
-  assign \layer.hi  = layer[424:417];
-  assign \layer.res_zero  = layer[432:425];
-  assign \layer.add_zero  = layer[440:433];
-  assign \layer.add_lo  = layer[448:441];
-  assign \layer.add_hi  = layer[456:449];
-  assign \layer.add_shift  = layer[462:457];
-  assign \layer.add_multiplier_a  = layer[486:463];
-  assign \layer.add_multiplier_b  = layer[510:487];
+  assign \layer.res_lane  = layer[311:307];
+  assign \layer.res_base  = layer[327:312];
+  assign \layer.res_step_x  = layer[343:328];
+  assign \layer.res_step_y  = layer[359:344];
+  assign \layer.res_tiles  = layer[373:360];
+  assign \layer.pad_value  = layer[381:374];
+  assign \layer.zero_in  = layer[389:382];
+  assign \layer.input_lo  = layer[397:390];
+  assign \layer.input_hi  = layer[405:398];
+  assign \layer.zero_out  = layer[413:406];
+  assign \layer.lo  = layer[421:414];
+  assign \layer.hi  = layer[429:422];
+  assign \layer.res_zero  = layer[437:430];
+  assign \layer.add_zero  = layer[445:438];
+  assign \layer.add_lo  = layer[453:446];
+  assign \layer.add_hi  = layer[461:454];
+  assign \layer.add_shift  = layer[467:462];
+  assign \layer.add_multiplier_a  = layer[491:468];
+  assign \layer.add_multiplier_b  = layer[515:492];
   assign \token.valid  = token[0];
   assign \token.start  = token[1];
   assign \token.end  = token[2];
@@ -14987,8 +15003,8 @@ module \holdfast_8x8.input_stage (rst, word, \sub_block$3 , pad, act, layer, clk
   wire [7:0] \act[7] ;
   input clk;
   wire clk;
-  input [510:0] layer;
-  wire [510:0] layer;
+  input [515:0] layer;
+  wire [515:0] layer;
   wire [7:0] \layer.add_hi ;
   wire [7:0] \layer.add_lo ;
   wire [23:0] \layer.add_multiplier_a ;
@@ -15024,6 +15040,7 @@ module \holdfast_8x8.input_stage (rst, word, \sub_block$3 , pad, act, layer, clk
   wire [7:0] \layer.pad_value ;
   wire [13:0] \layer.param_base ;
   wire [15:0] \layer.res_base ;
+  wire [4:0] \layer.res_lane ;
   wire [15:0] \layer.res_step_x ;
   wire [15:0] \layer.res_step_y ;
   wire [13:0] \layer.res_tiles ;
@@ -15067,14 +15084,14 @@ module \holdfast_8x8.input_stage (rst, word, \sub_block$3 , pad, act, layer, clk
   wire [7:0] \word[5] ;
   wire [7:0] \word[6] ;
   wire [7:0] \word[7] ;
-  assign \$1  = pad_selected ? layer[376:369] : selected[7:0];
-  assign \$2  = pad_selected ? layer[376:369] : selected[15:8];
-  assign \$3  = pad_selected ? layer[376:369] : selected[23:16];
-  assign \$4  = pad_selected ? layer[376:369] : selected[31:24];
-  assign \$5  = pad_selected ? layer[376:369] : selected[39:32];
-  assign \$6  = pad_selected ? layer[376:369] : selected[47:40];
-  assign \$7  = pad_selected ? layer[376:369] : selected[55:48];
-  assign \$8  = pad_selected ? layer[376:369] : selected[63:56];
+  assign \$1  = pad_selected ? layer[381:374] : selected[7:0];
+  assign \$2  = pad_selected ? layer[381:374] : selected[15:8];
+  assign \$3  = pad_selected ? layer[381:374] : selected[23:16];
+  assign \$4  = pad_selected ? layer[381:374] : selected[31:24];
+  assign \$5  = pad_selected ? layer[381:374] : selected[39:32];
+  assign \$6  = pad_selected ? layer[381:374] : selected[47:40];
+  assign \$7  = pad_selected ? layer[381:374] : selected[55:48];
+  assign \$8  = pad_selected ? layer[381:374] : selected[63:56];
   always @(posedge clk)
     sub_block <= \$9 ;
   always @(posedge clk)
@@ -15191,24 +15208,25 @@ module \holdfast_8x8.input_stage (rst, word, \sub_block$3 , pad, act, layer, clk
   assign \layer.out_step  = layer[274:263];
   assign \layer.out_base  = layer[290:275];
   assign \layer.lane_mask  = layer[306:291];
-  assign \layer.res_base  = layer[322:307];
-  assign \layer.res_step_x  = layer[338:323];
-  assign \layer.res_step_y  = layer[354:339];
-  assign \layer.res_tiles  = layer[368:355];
-  assign \layer.pad_value  = layer[376:369];
-  assign \layer.zero_in  = layer[384:377];
-  assign \layer.input_lo  = layer[392:385];
-  assign \layer.input_hi  = layer[400:393];
-  assign \layer.zero_out  = layer[408:401];
-  assign \layer.lo  = layer[416:409];
-  assign \layer.hi  = layer[424:417];
-  assign \layer.res_zero  = layer[432:425];
-  assign \layer.add_zero  = layer[440:433];
-  assign \layer.add_lo  = layer[448:441];
-  assign \layer.add_hi  = layer[456:449];
-  assign \layer.add_shift  = layer[462:457];
-  assign \layer.add_multiplier_a  = layer[486:463];
-  assign \layer.add_multiplier_b  = layer[510:487];
+  assign \layer.res_lane  = layer[311:307];
+  assign \layer.res_base  = layer[327:312];
+  assign \layer.res_step_x  = layer[343:328];
+  assign \layer.res_step_y  = layer[359:344];
+  assign \layer.res_tiles  = layer[373:360];
+  assign \layer.pad_value  = layer[381:374];
+  assign \layer.zero_in  = layer[389:382];
+  assign \layer.input_lo  = layer[397:390];
+  assign \layer.input_hi  = layer[405:398];
+  assign \layer.zero_out  = layer[413:406];
+  assign \layer.lo  = layer[421:414];
+  assign \layer.hi  = layer[429:422];
+  assign \layer.res_zero  = layer[437:430];
+  assign \layer.add_zero  = layer[445:438];
+  assign \layer.add_lo  = layer[453:446];
+  assign \layer.add_hi  = layer[461:454];
+  assign \layer.add_shift  = layer[467:462];
+  assign \layer.add_multiplier_a  = layer[491:468];
+  assign \layer.add_multiplier_b  = layer[515:492];
   assign \act$11[0]  = act[7:0];
   assign \act$11[1]  = act[15:8];
   assign \act$11[2]  = act[23:16];
@@ -15459,8 +15477,8 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, \enable$
   wire [7:0] \i[5] ;
   wire [7:0] \i[6] ;
   wire [7:0] \i[7] ;
-  input [510:0] layer;
-  wire [510:0] layer;
+  input [515:0] layer;
+  wire [515:0] layer;
   wire [7:0] \layer.add_hi ;
   wire [7:0] \layer.add_lo ;
   wire [23:0] \layer.add_multiplier_a ;
@@ -15496,6 +15514,7 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, \enable$
   wire [7:0] \layer.pad_value ;
   wire [13:0] \layer.param_base ;
   wire [15:0] \layer.res_base ;
+  wire [4:0] \layer.res_lane ;
   wire [15:0] \layer.res_step_x ;
   wire [15:0] \layer.res_step_y ;
   wire [13:0] \layer.res_tiles ;
@@ -16224,10 +16243,10 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, \enable$
   );
   \holdfast_8x8.lanes.requantizer_0  requantizer_0 (
     .add(layer[18]),
-    .add_multiplier_b(layer[502:487]),
+    .add_multiplier_b(layer[507:492]),
     .clk(clk),
     .parameters(parameters_0),
-    .\port$4132$401 (layer[478:401]),
+    .\port$4141$406 (layer[483:406]),
     .residual_value(\o$76 [7:0]),
     .result(code),
     .rst(rst),
@@ -16235,10 +16254,10 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, \enable$
   );
   \holdfast_8x8.lanes.requantizer_1  requantizer_1 (
     .add(layer[18]),
-    .add_multiplier_b(layer[502:487]),
+    .add_multiplier_b(layer[507:492]),
     .clk(clk),
     .parameters(parameters_1),
-    .\port$4132$401 (layer[478:401]),
+    .\port$4141$406 (layer[483:406]),
     .residual_value(\o$76 [15:8]),
     .result(\code$115 ),
     .rst(rst),
@@ -16246,10 +16265,10 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, \enable$
   );
   \holdfast_8x8.lanes.requantizer_2  requantizer_2 (
     .add(layer[18]),
-    .add_multiplier_b(layer[502:487]),
+    .add_multiplier_b(layer[507:492]),
     .clk(clk),
     .parameters(parameters_2),
-    .\port$4132$401 (layer[478:401]),
+    .\port$4141$406 (layer[483:406]),
     .residual_value(\o$76 [23:16]),
     .result(\code$143 ),
     .rst(rst),
@@ -16257,10 +16276,10 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, \enable$
   );
   \holdfast_8x8.lanes.requantizer_3  requantizer_3 (
     .add(layer[18]),
-    .add_multiplier_b(layer[502:487]),
+    .add_multiplier_b(layer[507:492]),
     .clk(clk),
     .parameters(parameters_3),
-    .\port$4132$401 (layer[478:401]),
+    .\port$4141$406 (layer[483:406]),
     .residual_value(\o$76 [31:24]),
     .result(\code$171 ),
     .rst(rst),
@@ -16268,10 +16287,10 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, \enable$
   );
   \holdfast_8x8.lanes.requantizer_4  requantizer_4 (
     .add(layer[18]),
-    .add_multiplier_b(layer[502:487]),
+    .add_multiplier_b(layer[507:492]),
     .clk(clk),
     .parameters(parameters_4),
-    .\port$4132$401 (layer[478:401]),
+    .\port$4141$406 (layer[483:406]),
     .residual_value(\o$76 [39:32]),
     .result(\code$199 ),
     .rst(rst),
@@ -16279,10 +16298,10 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, \enable$
   );
   \holdfast_8x8.lanes.requantizer_5  requantizer_5 (
     .add(layer[18]),
-    .add_multiplier_b(layer[502:487]),
+    .add_multiplier_b(layer[507:492]),
     .clk(clk),
     .parameters(parameters_5),
-    .\port$4132$401 (layer[478:401]),
+    .\port$4141$406 (layer[483:406]),
     .residual_value(\o$76 [47:40]),
     .result(\code$227 ),
     .rst(rst),
@@ -16290,10 +16309,10 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, \enable$
   );
   \holdfast_8x8.lanes.requantizer_6  requantizer_6 (
     .add(layer[18]),
-    .add_multiplier_b(layer[502:487]),
+    .add_multiplier_b(layer[507:492]),
     .clk(clk),
     .parameters(parameters_6),
-    .\port$4132$401 (layer[478:401]),
+    .\port$4141$406 (layer[483:406]),
     .residual_value(\o$76 [55:48]),
     .result(\code$255 ),
     .rst(rst),
@@ -16301,10 +16320,10 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, \enable$
   );
   \holdfast_8x8.lanes.requantizer_7  requantizer_7 (
     .add(layer[18]),
-    .add_multiplier_b(layer[502:487]),
+    .add_multiplier_b(layer[507:492]),
     .clk(clk),
     .parameters(parameters_7),
-    .\port$4132$401 (layer[478:401]),
+    .\port$4141$406 (layer[483:406]),
     .residual_value(\o$76 [63:56]),
     .result(\code$283 ),
     .rst(rst),
@@ -16653,19 +16672,19 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, \enable$
   assign write_address = pixel_3;
   assign \total$65  = total;
   assign \parameters$66  = parameters_0;
-  assign zero_out = layer[408:401];
-  assign lo = layer[416:409];
-  assign hi = layer[424:417];
+  assign zero_out = layer[413:406];
+  assign lo = layer[421:414];
+  assign hi = layer[429:422];
   assign \use_zero$73  = use_zero;
   assign add = layer[18];
   assign residual_value = \o$76 [7:0];
-  assign residual_zero = layer[432:425];
-  assign add_multiplier_a = layer[478:463];
-  assign add_multiplier_b = layer[502:487];
-  assign add_shift = layer[462:457];
-  assign add_zero = layer[440:433];
-  assign add_lo = layer[448:441];
-  assign add_hi = layer[456:449];
+  assign residual_zero = layer[437:430];
+  assign add_multiplier_a = layer[483:468];
+  assign add_multiplier_b = layer[507:492];
+  assign add_shift = layer[467:462];
+  assign add_zero = layer[445:438];
+  assign add_lo = layer[453:446];
+  assign add_hi = layer[461:454];
   assign \violation$85  = 1'h0;
   assign \read_address$89  = pixel_1;
   assign \partial_sum$90  = sums[47:24];
@@ -16675,19 +16694,19 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, \enable$
   assign \write_address$96  = pixel_4;
   assign \total$98  = \total$97 ;
   assign \parameters$99  = parameters_1;
-  assign \zero_out$100  = layer[408:401];
-  assign \lo$101  = layer[416:409];
-  assign \hi$102  = layer[424:417];
+  assign \zero_out$100  = layer[413:406];
+  assign \lo$101  = layer[421:414];
+  assign \hi$102  = layer[429:422];
   assign \use_zero$104  = use_zero;
   assign \add$105  = layer[18];
   assign \residual_value$106  = \o$76 [15:8];
-  assign \residual_zero$107  = layer[432:425];
-  assign \add_multiplier_a$108  = layer[478:463];
-  assign \add_multiplier_b$109  = layer[502:487];
-  assign \add_shift$110  = layer[462:457];
-  assign \add_zero$111  = layer[440:433];
-  assign \add_lo$112  = layer[448:441];
-  assign \add_hi$113  = layer[456:449];
+  assign \residual_zero$107  = layer[437:430];
+  assign \add_multiplier_a$108  = layer[483:468];
+  assign \add_multiplier_b$109  = layer[507:492];
+  assign \add_shift$110  = layer[467:462];
+  assign \add_zero$111  = layer[445:438];
+  assign \add_lo$112  = layer[453:446];
+  assign \add_hi$113  = layer[461:454];
   assign \violation$114  = 1'h0;
   assign \read_address$117  = pixel_2;
   assign \partial_sum$118  = sums[71:48];
@@ -16697,19 +16716,19 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, \enable$
   assign \write_address$124  = pixel_5;
   assign \total$126  = \total$125 ;
   assign \parameters$127  = parameters_2;
-  assign \zero_out$128  = layer[408:401];
-  assign \lo$129  = layer[416:409];
-  assign \hi$130  = layer[424:417];
+  assign \zero_out$128  = layer[413:406];
+  assign \lo$129  = layer[421:414];
+  assign \hi$130  = layer[429:422];
   assign \use_zero$132  = use_zero;
   assign \add$133  = layer[18];
   assign \residual_value$134  = \o$76 [23:16];
-  assign \residual_zero$135  = layer[432:425];
-  assign \add_multiplier_a$136  = layer[478:463];
-  assign \add_multiplier_b$137  = layer[502:487];
-  assign \add_shift$138  = layer[462:457];
-  assign \add_zero$139  = layer[440:433];
-  assign \add_lo$140  = layer[448:441];
-  assign \add_hi$141  = layer[456:449];
+  assign \residual_zero$135  = layer[437:430];
+  assign \add_multiplier_a$136  = layer[483:468];
+  assign \add_multiplier_b$137  = layer[507:492];
+  assign \add_shift$138  = layer[467:462];
+  assign \add_zero$139  = layer[445:438];
+  assign \add_lo$140  = layer[453:446];
+  assign \add_hi$141  = layer[461:454];
   assign \violation$142  = 1'h0;
   assign \read_address$145  = pixel_3;
   assign \partial_sum$146  = sums[95:72];
@@ -16719,19 +16738,19 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, \enable$
   assign \write_address$152  = pixel_6;
   assign \total$154  = \total$153 ;
   assign \parameters$155  = parameters_3;
-  assign \zero_out$156  = layer[408:401];
-  assign \lo$157  = layer[416:409];
-  assign \hi$158  = layer[424:417];
+  assign \zero_out$156  = layer[413:406];
+  assign \lo$157  = layer[421:414];
+  assign \hi$158  = layer[429:422];
   assign \use_zero$160  = use_zero;
   assign \add$161  = layer[18];
   assign \residual_value$162  = \o$76 [31:24];
-  assign \residual_zero$163  = layer[432:425];
-  assign \add_multiplier_a$164  = layer[478:463];
-  assign \add_multiplier_b$165  = layer[502:487];
-  assign \add_shift$166  = layer[462:457];
-  assign \add_zero$167  = layer[440:433];
-  assign \add_lo$168  = layer[448:441];
-  assign \add_hi$169  = layer[456:449];
+  assign \residual_zero$163  = layer[437:430];
+  assign \add_multiplier_a$164  = layer[483:468];
+  assign \add_multiplier_b$165  = layer[507:492];
+  assign \add_shift$166  = layer[467:462];
+  assign \add_zero$167  = layer[445:438];
+  assign \add_lo$168  = layer[453:446];
+  assign \add_hi$169  = layer[461:454];
   assign \violation$170  = 1'h0;
   assign \read_address$173  = pixel_4;
   assign \partial_sum$174  = sums[119:96];
@@ -16741,19 +16760,19 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, \enable$
   assign \write_address$180  = pixel_7;
   assign \total$182  = \total$181 ;
   assign \parameters$183  = parameters_4;
-  assign \zero_out$184  = layer[408:401];
-  assign \lo$185  = layer[416:409];
-  assign \hi$186  = layer[424:417];
+  assign \zero_out$184  = layer[413:406];
+  assign \lo$185  = layer[421:414];
+  assign \hi$186  = layer[429:422];
   assign \use_zero$188  = use_zero;
   assign \add$189  = layer[18];
   assign \residual_value$190  = \o$76 [39:32];
-  assign \residual_zero$191  = layer[432:425];
-  assign \add_multiplier_a$192  = layer[478:463];
-  assign \add_multiplier_b$193  = layer[502:487];
-  assign \add_shift$194  = layer[462:457];
-  assign \add_zero$195  = layer[440:433];
-  assign \add_lo$196  = layer[448:441];
-  assign \add_hi$197  = layer[456:449];
+  assign \residual_zero$191  = layer[437:430];
+  assign \add_multiplier_a$192  = layer[483:468];
+  assign \add_multiplier_b$193  = layer[507:492];
+  assign \add_shift$194  = layer[467:462];
+  assign \add_zero$195  = layer[445:438];
+  assign \add_lo$196  = layer[453:446];
+  assign \add_hi$197  = layer[461:454];
   assign \violation$198  = 1'h0;
   assign \read_address$201  = pixel_5;
   assign \partial_sum$202  = sums[143:120];
@@ -16763,19 +16782,19 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, \enable$
   assign \write_address$208  = pixel_8;
   assign \total$210  = \total$209 ;
   assign \parameters$211  = parameters_5;
-  assign \zero_out$212  = layer[408:401];
-  assign \lo$213  = layer[416:409];
-  assign \hi$214  = layer[424:417];
+  assign \zero_out$212  = layer[413:406];
+  assign \lo$213  = layer[421:414];
+  assign \hi$214  = layer[429:422];
   assign \use_zero$216  = use_zero;
   assign \add$217  = layer[18];
   assign \residual_value$218  = \o$76 [47:40];
-  assign \residual_zero$219  = layer[432:425];
-  assign \add_multiplier_a$220  = layer[478:463];
-  assign \add_multiplier_b$221  = layer[502:487];
-  assign \add_shift$222  = layer[462:457];
-  assign \add_zero$223  = layer[440:433];
-  assign \add_lo$224  = layer[448:441];
-  assign \add_hi$225  = layer[456:449];
+  assign \residual_zero$219  = layer[437:430];
+  assign \add_multiplier_a$220  = layer[483:468];
+  assign \add_multiplier_b$221  = layer[507:492];
+  assign \add_shift$222  = layer[467:462];
+  assign \add_zero$223  = layer[445:438];
+  assign \add_lo$224  = layer[453:446];
+  assign \add_hi$225  = layer[461:454];
   assign \violation$226  = 1'h0;
   assign \read_address$229  = pixel_6;
   assign \partial_sum$230  = sums[167:144];
@@ -16785,19 +16804,19 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, \enable$
   assign \write_address$236  = pixel_9;
   assign \total$238  = \total$237 ;
   assign \parameters$239  = parameters_6;
-  assign \zero_out$240  = layer[408:401];
-  assign \lo$241  = layer[416:409];
-  assign \hi$242  = layer[424:417];
+  assign \zero_out$240  = layer[413:406];
+  assign \lo$241  = layer[421:414];
+  assign \hi$242  = layer[429:422];
   assign \use_zero$244  = use_zero;
   assign \add$245  = layer[18];
   assign \residual_value$246  = \o$76 [55:48];
-  assign \residual_zero$247  = layer[432:425];
-  assign \add_multiplier_a$248  = layer[478:463];
-  assign \add_multiplier_b$249  = layer[502:487];
-  assign \add_shift$250  = layer[462:457];
-  assign \add_zero$251  = layer[440:433];
-  assign \add_lo$252  = layer[448:441];
-  assign \add_hi$253  = layer[456:449];
+  assign \residual_zero$247  = layer[437:430];
+  assign \add_multiplier_a$248  = layer[483:468];
+  assign \add_multiplier_b$249  = layer[507:492];
+  assign \add_shift$250  = layer[467:462];
+  assign \add_zero$251  = layer[445:438];
+  assign \add_lo$252  = layer[453:446];
+  assign \add_hi$253  = layer[461:454];
   assign \violation$254  = 1'h0;
   assign \read_address$257  = pixel_7;
   assign \partial_sum$258  = sums[191:168];
@@ -16807,19 +16826,19 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, \enable$
   assign \write_address$264  = pixel_10;
   assign \total$266  = \total$265 ;
   assign \parameters$267  = parameters_7;
-  assign \zero_out$268  = layer[408:401];
-  assign \lo$269  = layer[416:409];
-  assign \hi$270  = layer[424:417];
+  assign \zero_out$268  = layer[413:406];
+  assign \lo$269  = layer[421:414];
+  assign \hi$270  = layer[429:422];
   assign \use_zero$272  = use_zero;
   assign \add$273  = layer[18];
   assign \residual_value$274  = \o$76 [63:56];
-  assign \residual_zero$275  = layer[432:425];
-  assign \add_multiplier_a$276  = layer[478:463];
-  assign \add_multiplier_b$277  = layer[502:487];
-  assign \add_shift$278  = layer[462:457];
-  assign \add_zero$279  = layer[440:433];
-  assign \add_lo$280  = layer[448:441];
-  assign \add_hi$281  = layer[456:449];
+  assign \residual_zero$275  = layer[437:430];
+  assign \add_multiplier_a$276  = layer[483:468];
+  assign \add_multiplier_b$277  = layer[507:492];
+  assign \add_shift$278  = layer[467:462];
+  assign \add_zero$279  = layer[445:438];
+  assign \add_lo$280  = layer[453:446];
+  assign \add_hi$281  = layer[461:454];
   assign \violation$282  = 1'h0;
   assign \token.valid  = token[0];
   assign \token.start  = token[1];
@@ -17050,24 +17069,25 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, \enable$
   assign \layer.out_step  = layer[274:263];
   assign \layer.out_base  = layer[290:275];
   assign \layer.lane_mask  = layer[306:291];
-  assign \layer.res_base  = layer[322:307];
-  assign \layer.res_step_x  = layer[338:323];
-  assign \layer.res_step_y  = layer[354:339];
-  assign \layer.res_tiles  = layer[368:355];
-  assign \layer.pad_value  = layer[376:369];
-  assign \layer.zero_in  = layer[384:377];
-  assign \layer.input_lo  = layer[392:385];
-  assign \layer.input_hi  = layer[400:393];
-  assign \layer.zero_out  = layer[408:401];
-  assign \layer.lo  = layer[416:409];
-  assign \layer.hi  = layer[424:417];
-  assign \layer.res_zero  = layer[432:425];
-  assign \layer.add_zero  = layer[440:433];
-  assign \layer.add_lo  = layer[448:441];
-  assign \layer.add_hi  = layer[456:449];
-  assign \layer.add_shift  = layer[462:457];
-  assign \layer.add_multiplier_a  = layer[486:463];
-  assign \layer.add_multiplier_b  = layer[510:487];
+  assign \layer.res_lane  = layer[311:307];
+  assign \layer.res_base  = layer[327:312];
+  assign \layer.res_step_x  = layer[343:328];
+  assign \layer.res_step_y  = layer[359:344];
+  assign \layer.res_tiles  = layer[373:360];
+  assign \layer.pad_value  = layer[381:374];
+  assign \layer.zero_in  = layer[389:382];
+  assign \layer.input_lo  = layer[397:390];
+  assign \layer.input_hi  = layer[405:398];
+  assign \layer.zero_out  = layer[413:406];
+  assign \layer.lo  = layer[421:414];
+  assign \layer.hi  = layer[429:422];
+  assign \layer.res_zero  = layer[437:430];
+  assign \layer.add_zero  = layer[445:438];
+  assign \layer.add_lo  = layer[453:446];
+  assign \layer.add_hi  = layer[461:454];
+  assign \layer.add_shift  = layer[467:462];
+  assign \layer.add_multiplier_a  = layer[491:468];
+  assign \layer.add_multiplier_b  = layer[515:492];
   assign \parameters$66.bias  = parameters_0[23:0];
   assign \parameters$66.shift  = parameters_0[29:24];
   assign \parameters$66.multiplier  = parameters_0[45:30];
@@ -18382,7 +18402,7 @@ module \holdfast_8x8.lanes.align (rst, i, o, clk);
   assign o[7:0] = lane_0_6;
 endmodule
 
-module \holdfast_8x8.lanes.requantizer_0 (rst, parameters, residual_value, total, result, add, \port$4132$401 , add_multiplier_b, clk);
+module \holdfast_8x8.lanes.requantizer_0 (rst, parameters, residual_value, total, result, add, \port$4141$406 , add_multiplier_b, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$81  = 0;
   wire [24:0] \$1 ;
   wire \$10 ;
@@ -18472,8 +18492,8 @@ module \holdfast_8x8.lanes.requantizer_0 (rst, parameters, residual_value, total
   wire [23:0] \parameters.bias ;
   wire [15:0] \parameters.multiplier ;
   wire [5:0] \parameters.shift ;
-  input [77:0] \port$4132$401 ;
-  wire [77:0] \port$4132$401 ;
+  input [77:0] \port$4141$406 ;
+  wire [77:0] \port$4141$406 ;
   reg [40:0] product = 41'h00000000000;
   reg [41:0] requantize_coarse = 42'h00000000000;
   wire [41:0] requantize_fine;
@@ -18540,29 +18560,29 @@ module \holdfast_8x8.lanes.requantizer_0 (rst, parameters, residual_value, total
   assign \$10  = $signed(exact) > $signed(16'h7fff);
   assign \$11  = \$10  ? 20'h07fff : exact;
   assign \$12  = \$9  ? 20'hf8000 : \$11 ;
-  assign \$13  = $signed(value) < $signed(\port$4132$401 [15:8]);
-  assign \$14  = $signed(value) > $signed(\port$4132$401 [23:16]);
-  assign \$15  = \$14  ? { \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23:16] } : value;
-  assign \$16  = \$13  ? { \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15:8] } : \$15 ;
-  assign \$17  = $signed(clamped) - $signed(\port$4132$401 [7:0]);
-  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4132$401 [77:62] });
-  assign \$19  = $signed(residual_value) - $signed(\port$4132$401 [31:24]);
+  assign \$13  = $signed(value) < $signed(\port$4141$406 [15:8]);
+  assign \$14  = $signed(value) > $signed(\port$4141$406 [23:16]);
+  assign \$15  = \$14  ? { \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23:16] } : value;
+  assign \$16  = \$13  ? { \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15:8] } : \$15 ;
+  assign \$17  = $signed(clamped) - $signed(\port$4141$406 [7:0]);
+  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4141$406 [77:62] });
+  assign \$19  = $signed(residual_value) - $signed(\port$4141$406 [31:24]);
   assign \$20  = $signed(\$19 ) * $signed({ 1'h0, add_multiplier_b });
   assign \$21  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$22  = $signed({ \total$25 , 1'h0 }) >>> { \port$4132$401 [61:59], 3'h0 };
+  assign \$22  = $signed({ \total$25 , 1'h0 }) >>> { \port$4141$406 [61:59], 3'h0 };
   assign \$23  = $signed(add_fine[25:10]) != $signed({ add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26] });
   assign \$24  = add_fine[26] ? 10'h200 : 10'h1ff;
   assign \$25  = \$23  ? { \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24  } : add_fine[26:1];
-  assign \$26  = $signed(exact_add) < $signed(\port$4132$401 [47:40]);
-  assign \$27  = $signed(exact_add) > $signed(\port$4132$401 [55:48]);
-  assign \$28  = \$27  ? { \port$4132$401 [55], \port$4132$401 [55], \port$4132$401 [55], \port$4132$401 [55], \port$4132$401 [55:48] } : exact_add;
-  assign \$29  = \$26  ? { \port$4132$401 [47], \port$4132$401 [47], \port$4132$401 [47], \port$4132$401 [47], \port$4132$401 [47:40] } : \$28 ;
+  assign \$26  = $signed(exact_add) < $signed(\port$4141$406 [47:40]);
+  assign \$27  = $signed(exact_add) > $signed(\port$4141$406 [55:48]);
+  assign \$28  = \$27  ? { \port$4141$406 [55], \port$4141$406 [55], \port$4141$406 [55], \port$4141$406 [55], \port$4141$406 [55:48] } : exact_add;
+  assign \$29  = \$26  ? { \port$4141$406 [47], \port$4141$406 [47], \port$4141$406 [47], \port$4141$406 [47], \port$4141$406 [47:40] } : \$28 ;
   assign requantize_fine = $signed(requantize_coarse) >>> requantize_shift;
   assign \$30  = $signed(requantize_result) + $signed({ 1'h0, requantize_increment });
-  assign exact = $signed(\$30 ) + $signed(\port$4132$401 [7:0]);
+  assign exact = $signed(\$30 ) + $signed(\port$4141$406 [7:0]);
   assign add_fine = $signed(add_coarse) >>> \add_shift$28 ;
   assign \$31  = $signed(add_result) + $signed({ 1'h0, add_increment });
-  assign exact_add = $signed(\$31 ) + $signed(\port$4132$401 [39:32]);
+  assign exact_add = $signed(\$31 ) + $signed(\port$4141$406 [39:32]);
   always @(posedge clk)
     biased <= \$32 ;
   always @(posedge clk)
@@ -18631,7 +18651,7 @@ module \holdfast_8x8.lanes.requantizer_0 (rst, parameters, residual_value, total
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$81 ) begin end
-    \$46  = \port$4132$401 [58:56];
+    \$46  = \port$4141$406 [58:56];
     if (rst) begin
       \$46  = 3'h0;
     end
@@ -18732,22 +18752,22 @@ module \holdfast_8x8.lanes.requantizer_0 (rst, parameters, residual_value, total
       \$37  = 3'h0;
     end
   end
-  assign lo = \port$4132$401 [15:8];
-  assign hi = \port$4132$401 [23:16];
-  assign zero_out = \port$4132$401 [7:0];
-  assign add_multiplier_a = \port$4132$401 [77:62];
-  assign residual_zero = \port$4132$401 [31:24];
-  assign add_shift = \port$4132$401 [61:56];
-  assign add_lo = \port$4132$401 [47:40];
-  assign add_hi = \port$4132$401 [55:48];
-  assign add_zero = \port$4132$401 [39:32];
+  assign lo = \port$4141$406 [15:8];
+  assign hi = \port$4141$406 [23:16];
+  assign zero_out = \port$4141$406 [7:0];
+  assign add_multiplier_a = \port$4141$406 [77:62];
+  assign residual_zero = \port$4141$406 [31:24];
+  assign add_shift = \port$4141$406 [61:56];
+  assign add_lo = \port$4141$406 [47:40];
+  assign add_hi = \port$4141$406 [55:48];
+  assign add_zero = \port$4141$406 [39:32];
   assign code = result;
   assign \parameters.bias  = parameters[23:0];
   assign \parameters.shift  = parameters[29:24];
   assign \parameters.multiplier  = parameters[45:30];
 endmodule
 
-module \holdfast_8x8.lanes.requantizer_1 (rst, parameters, residual_value, total, result, add, \port$4132$401 , add_multiplier_b, clk);
+module \holdfast_8x8.lanes.requantizer_1 (rst, parameters, residual_value, total, result, add, \port$4141$406 , add_multiplier_b, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$82  = 0;
   wire [24:0] \$1 ;
   wire \$10 ;
@@ -18837,8 +18857,8 @@ module \holdfast_8x8.lanes.requantizer_1 (rst, parameters, residual_value, total
   wire [23:0] \parameters.bias ;
   wire [15:0] \parameters.multiplier ;
   wire [5:0] \parameters.shift ;
-  input [77:0] \port$4132$401 ;
-  wire [77:0] \port$4132$401 ;
+  input [77:0] \port$4141$406 ;
+  wire [77:0] \port$4141$406 ;
   reg [40:0] product = 41'h00000000000;
   reg [41:0] requantize_coarse = 42'h00000000000;
   wire [41:0] requantize_fine;
@@ -18905,29 +18925,29 @@ module \holdfast_8x8.lanes.requantizer_1 (rst, parameters, residual_value, total
   assign \$10  = $signed(exact) > $signed(16'h7fff);
   assign \$11  = \$10  ? 20'h07fff : exact;
   assign \$12  = \$9  ? 20'hf8000 : \$11 ;
-  assign \$13  = $signed(value) < $signed(\port$4132$401 [15:8]);
-  assign \$14  = $signed(value) > $signed(\port$4132$401 [23:16]);
-  assign \$15  = \$14  ? { \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23:16] } : value;
-  assign \$16  = \$13  ? { \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15:8] } : \$15 ;
-  assign \$17  = $signed(clamped) - $signed(\port$4132$401 [7:0]);
-  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4132$401 [77:62] });
-  assign \$19  = $signed(residual_value) - $signed(\port$4132$401 [31:24]);
+  assign \$13  = $signed(value) < $signed(\port$4141$406 [15:8]);
+  assign \$14  = $signed(value) > $signed(\port$4141$406 [23:16]);
+  assign \$15  = \$14  ? { \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23:16] } : value;
+  assign \$16  = \$13  ? { \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15:8] } : \$15 ;
+  assign \$17  = $signed(clamped) - $signed(\port$4141$406 [7:0]);
+  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4141$406 [77:62] });
+  assign \$19  = $signed(residual_value) - $signed(\port$4141$406 [31:24]);
   assign \$20  = $signed(\$19 ) * $signed({ 1'h0, add_multiplier_b });
   assign \$21  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$22  = $signed({ \total$25 , 1'h0 }) >>> { \port$4132$401 [61:59], 3'h0 };
+  assign \$22  = $signed({ \total$25 , 1'h0 }) >>> { \port$4141$406 [61:59], 3'h0 };
   assign \$23  = $signed(add_fine[25:10]) != $signed({ add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26] });
   assign \$24  = add_fine[26] ? 10'h200 : 10'h1ff;
   assign \$25  = \$23  ? { \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24  } : add_fine[26:1];
-  assign \$26  = $signed(exact_add) < $signed(\port$4132$401 [47:40]);
-  assign \$27  = $signed(exact_add) > $signed(\port$4132$401 [55:48]);
-  assign \$28  = \$27  ? { \port$4132$401 [55], \port$4132$401 [55], \port$4132$401 [55], \port$4132$401 [55], \port$4132$401 [55:48] } : exact_add;
-  assign \$29  = \$26  ? { \port$4132$401 [47], \port$4132$401 [47], \port$4132$401 [47], \port$4132$401 [47], \port$4132$401 [47:40] } : \$28 ;
+  assign \$26  = $signed(exact_add) < $signed(\port$4141$406 [47:40]);
+  assign \$27  = $signed(exact_add) > $signed(\port$4141$406 [55:48]);
+  assign \$28  = \$27  ? { \port$4141$406 [55], \port$4141$406 [55], \port$4141$406 [55], \port$4141$406 [55], \port$4141$406 [55:48] } : exact_add;
+  assign \$29  = \$26  ? { \port$4141$406 [47], \port$4141$406 [47], \port$4141$406 [47], \port$4141$406 [47], \port$4141$406 [47:40] } : \$28 ;
   assign requantize_fine = $signed(requantize_coarse) >>> requantize_shift;
   assign \$30  = $signed(requantize_result) + $signed({ 1'h0, requantize_increment });
-  assign exact = $signed(\$30 ) + $signed(\port$4132$401 [7:0]);
+  assign exact = $signed(\$30 ) + $signed(\port$4141$406 [7:0]);
   assign add_fine = $signed(add_coarse) >>> \add_shift$28 ;
   assign \$31  = $signed(add_result) + $signed({ 1'h0, add_increment });
-  assign exact_add = $signed(\$31 ) + $signed(\port$4132$401 [39:32]);
+  assign exact_add = $signed(\$31 ) + $signed(\port$4141$406 [39:32]);
   always @(posedge clk)
     biased <= \$32 ;
   always @(posedge clk)
@@ -18996,7 +19016,7 @@ module \holdfast_8x8.lanes.requantizer_1 (rst, parameters, residual_value, total
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$82 ) begin end
-    \$46  = \port$4132$401 [58:56];
+    \$46  = \port$4141$406 [58:56];
     if (rst) begin
       \$46  = 3'h0;
     end
@@ -19097,22 +19117,22 @@ module \holdfast_8x8.lanes.requantizer_1 (rst, parameters, residual_value, total
       \$37  = 3'h0;
     end
   end
-  assign lo = \port$4132$401 [15:8];
-  assign hi = \port$4132$401 [23:16];
-  assign zero_out = \port$4132$401 [7:0];
-  assign add_multiplier_a = \port$4132$401 [77:62];
-  assign residual_zero = \port$4132$401 [31:24];
-  assign add_shift = \port$4132$401 [61:56];
-  assign add_lo = \port$4132$401 [47:40];
-  assign add_hi = \port$4132$401 [55:48];
-  assign add_zero = \port$4132$401 [39:32];
+  assign lo = \port$4141$406 [15:8];
+  assign hi = \port$4141$406 [23:16];
+  assign zero_out = \port$4141$406 [7:0];
+  assign add_multiplier_a = \port$4141$406 [77:62];
+  assign residual_zero = \port$4141$406 [31:24];
+  assign add_shift = \port$4141$406 [61:56];
+  assign add_lo = \port$4141$406 [47:40];
+  assign add_hi = \port$4141$406 [55:48];
+  assign add_zero = \port$4141$406 [39:32];
   assign code = result;
   assign \parameters.bias  = parameters[23:0];
   assign \parameters.shift  = parameters[29:24];
   assign \parameters.multiplier  = parameters[45:30];
 endmodule
 
-module \holdfast_8x8.lanes.requantizer_2 (rst, parameters, residual_value, total, result, add, \port$4132$401 , add_multiplier_b, clk);
+module \holdfast_8x8.lanes.requantizer_2 (rst, parameters, residual_value, total, result, add, \port$4141$406 , add_multiplier_b, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$83  = 0;
   wire [24:0] \$1 ;
   wire \$10 ;
@@ -19202,8 +19222,8 @@ module \holdfast_8x8.lanes.requantizer_2 (rst, parameters, residual_value, total
   wire [23:0] \parameters.bias ;
   wire [15:0] \parameters.multiplier ;
   wire [5:0] \parameters.shift ;
-  input [77:0] \port$4132$401 ;
-  wire [77:0] \port$4132$401 ;
+  input [77:0] \port$4141$406 ;
+  wire [77:0] \port$4141$406 ;
   reg [40:0] product = 41'h00000000000;
   reg [41:0] requantize_coarse = 42'h00000000000;
   wire [41:0] requantize_fine;
@@ -19270,29 +19290,29 @@ module \holdfast_8x8.lanes.requantizer_2 (rst, parameters, residual_value, total
   assign \$10  = $signed(exact) > $signed(16'h7fff);
   assign \$11  = \$10  ? 20'h07fff : exact;
   assign \$12  = \$9  ? 20'hf8000 : \$11 ;
-  assign \$13  = $signed(value) < $signed(\port$4132$401 [15:8]);
-  assign \$14  = $signed(value) > $signed(\port$4132$401 [23:16]);
-  assign \$15  = \$14  ? { \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23:16] } : value;
-  assign \$16  = \$13  ? { \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15:8] } : \$15 ;
-  assign \$17  = $signed(clamped) - $signed(\port$4132$401 [7:0]);
-  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4132$401 [77:62] });
-  assign \$19  = $signed(residual_value) - $signed(\port$4132$401 [31:24]);
+  assign \$13  = $signed(value) < $signed(\port$4141$406 [15:8]);
+  assign \$14  = $signed(value) > $signed(\port$4141$406 [23:16]);
+  assign \$15  = \$14  ? { \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23:16] } : value;
+  assign \$16  = \$13  ? { \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15:8] } : \$15 ;
+  assign \$17  = $signed(clamped) - $signed(\port$4141$406 [7:0]);
+  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4141$406 [77:62] });
+  assign \$19  = $signed(residual_value) - $signed(\port$4141$406 [31:24]);
   assign \$20  = $signed(\$19 ) * $signed({ 1'h0, add_multiplier_b });
   assign \$21  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$22  = $signed({ \total$25 , 1'h0 }) >>> { \port$4132$401 [61:59], 3'h0 };
+  assign \$22  = $signed({ \total$25 , 1'h0 }) >>> { \port$4141$406 [61:59], 3'h0 };
   assign \$23  = $signed(add_fine[25:10]) != $signed({ add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26] });
   assign \$24  = add_fine[26] ? 10'h200 : 10'h1ff;
   assign \$25  = \$23  ? { \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24  } : add_fine[26:1];
-  assign \$26  = $signed(exact_add) < $signed(\port$4132$401 [47:40]);
-  assign \$27  = $signed(exact_add) > $signed(\port$4132$401 [55:48]);
-  assign \$28  = \$27  ? { \port$4132$401 [55], \port$4132$401 [55], \port$4132$401 [55], \port$4132$401 [55], \port$4132$401 [55:48] } : exact_add;
-  assign \$29  = \$26  ? { \port$4132$401 [47], \port$4132$401 [47], \port$4132$401 [47], \port$4132$401 [47], \port$4132$401 [47:40] } : \$28 ;
+  assign \$26  = $signed(exact_add) < $signed(\port$4141$406 [47:40]);
+  assign \$27  = $signed(exact_add) > $signed(\port$4141$406 [55:48]);
+  assign \$28  = \$27  ? { \port$4141$406 [55], \port$4141$406 [55], \port$4141$406 [55], \port$4141$406 [55], \port$4141$406 [55:48] } : exact_add;
+  assign \$29  = \$26  ? { \port$4141$406 [47], \port$4141$406 [47], \port$4141$406 [47], \port$4141$406 [47], \port$4141$406 [47:40] } : \$28 ;
   assign requantize_fine = $signed(requantize_coarse) >>> requantize_shift;
   assign \$30  = $signed(requantize_result) + $signed({ 1'h0, requantize_increment });
-  assign exact = $signed(\$30 ) + $signed(\port$4132$401 [7:0]);
+  assign exact = $signed(\$30 ) + $signed(\port$4141$406 [7:0]);
   assign add_fine = $signed(add_coarse) >>> \add_shift$28 ;
   assign \$31  = $signed(add_result) + $signed({ 1'h0, add_increment });
-  assign exact_add = $signed(\$31 ) + $signed(\port$4132$401 [39:32]);
+  assign exact_add = $signed(\$31 ) + $signed(\port$4141$406 [39:32]);
   always @(posedge clk)
     biased <= \$32 ;
   always @(posedge clk)
@@ -19361,7 +19381,7 @@ module \holdfast_8x8.lanes.requantizer_2 (rst, parameters, residual_value, total
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
-    \$46  = \port$4132$401 [58:56];
+    \$46  = \port$4141$406 [58:56];
     if (rst) begin
       \$46  = 3'h0;
     end
@@ -19462,22 +19482,22 @@ module \holdfast_8x8.lanes.requantizer_2 (rst, parameters, residual_value, total
       \$37  = 3'h0;
     end
   end
-  assign lo = \port$4132$401 [15:8];
-  assign hi = \port$4132$401 [23:16];
-  assign zero_out = \port$4132$401 [7:0];
-  assign add_multiplier_a = \port$4132$401 [77:62];
-  assign residual_zero = \port$4132$401 [31:24];
-  assign add_shift = \port$4132$401 [61:56];
-  assign add_lo = \port$4132$401 [47:40];
-  assign add_hi = \port$4132$401 [55:48];
-  assign add_zero = \port$4132$401 [39:32];
+  assign lo = \port$4141$406 [15:8];
+  assign hi = \port$4141$406 [23:16];
+  assign zero_out = \port$4141$406 [7:0];
+  assign add_multiplier_a = \port$4141$406 [77:62];
+  assign residual_zero = \port$4141$406 [31:24];
+  assign add_shift = \port$4141$406 [61:56];
+  assign add_lo = \port$4141$406 [47:40];
+  assign add_hi = \port$4141$406 [55:48];
+  assign add_zero = \port$4141$406 [39:32];
   assign code = result;
   assign \parameters.bias  = parameters[23:0];
   assign \parameters.shift  = parameters[29:24];
   assign \parameters.multiplier  = parameters[45:30];
 endmodule
 
-module \holdfast_8x8.lanes.requantizer_3 (rst, parameters, residual_value, total, result, add, \port$4132$401 , add_multiplier_b, clk);
+module \holdfast_8x8.lanes.requantizer_3 (rst, parameters, residual_value, total, result, add, \port$4141$406 , add_multiplier_b, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$84  = 0;
   wire [24:0] \$1 ;
   wire \$10 ;
@@ -19567,8 +19587,8 @@ module \holdfast_8x8.lanes.requantizer_3 (rst, parameters, residual_value, total
   wire [23:0] \parameters.bias ;
   wire [15:0] \parameters.multiplier ;
   wire [5:0] \parameters.shift ;
-  input [77:0] \port$4132$401 ;
-  wire [77:0] \port$4132$401 ;
+  input [77:0] \port$4141$406 ;
+  wire [77:0] \port$4141$406 ;
   reg [40:0] product = 41'h00000000000;
   reg [41:0] requantize_coarse = 42'h00000000000;
   wire [41:0] requantize_fine;
@@ -19635,29 +19655,29 @@ module \holdfast_8x8.lanes.requantizer_3 (rst, parameters, residual_value, total
   assign \$10  = $signed(exact) > $signed(16'h7fff);
   assign \$11  = \$10  ? 20'h07fff : exact;
   assign \$12  = \$9  ? 20'hf8000 : \$11 ;
-  assign \$13  = $signed(value) < $signed(\port$4132$401 [15:8]);
-  assign \$14  = $signed(value) > $signed(\port$4132$401 [23:16]);
-  assign \$15  = \$14  ? { \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23:16] } : value;
-  assign \$16  = \$13  ? { \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15:8] } : \$15 ;
-  assign \$17  = $signed(clamped) - $signed(\port$4132$401 [7:0]);
-  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4132$401 [77:62] });
-  assign \$19  = $signed(residual_value) - $signed(\port$4132$401 [31:24]);
+  assign \$13  = $signed(value) < $signed(\port$4141$406 [15:8]);
+  assign \$14  = $signed(value) > $signed(\port$4141$406 [23:16]);
+  assign \$15  = \$14  ? { \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23:16] } : value;
+  assign \$16  = \$13  ? { \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15:8] } : \$15 ;
+  assign \$17  = $signed(clamped) - $signed(\port$4141$406 [7:0]);
+  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4141$406 [77:62] });
+  assign \$19  = $signed(residual_value) - $signed(\port$4141$406 [31:24]);
   assign \$20  = $signed(\$19 ) * $signed({ 1'h0, add_multiplier_b });
   assign \$21  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$22  = $signed({ \total$25 , 1'h0 }) >>> { \port$4132$401 [61:59], 3'h0 };
+  assign \$22  = $signed({ \total$25 , 1'h0 }) >>> { \port$4141$406 [61:59], 3'h0 };
   assign \$23  = $signed(add_fine[25:10]) != $signed({ add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26] });
   assign \$24  = add_fine[26] ? 10'h200 : 10'h1ff;
   assign \$25  = \$23  ? { \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24  } : add_fine[26:1];
-  assign \$26  = $signed(exact_add) < $signed(\port$4132$401 [47:40]);
-  assign \$27  = $signed(exact_add) > $signed(\port$4132$401 [55:48]);
-  assign \$28  = \$27  ? { \port$4132$401 [55], \port$4132$401 [55], \port$4132$401 [55], \port$4132$401 [55], \port$4132$401 [55:48] } : exact_add;
-  assign \$29  = \$26  ? { \port$4132$401 [47], \port$4132$401 [47], \port$4132$401 [47], \port$4132$401 [47], \port$4132$401 [47:40] } : \$28 ;
+  assign \$26  = $signed(exact_add) < $signed(\port$4141$406 [47:40]);
+  assign \$27  = $signed(exact_add) > $signed(\port$4141$406 [55:48]);
+  assign \$28  = \$27  ? { \port$4141$406 [55], \port$4141$406 [55], \port$4141$406 [55], \port$4141$406 [55], \port$4141$406 [55:48] } : exact_add;
+  assign \$29  = \$26  ? { \port$4141$406 [47], \port$4141$406 [47], \port$4141$406 [47], \port$4141$406 [47], \port$4141$406 [47:40] } : \$28 ;
   assign requantize_fine = $signed(requantize_coarse) >>> requantize_shift;
   assign \$30  = $signed(requantize_result) + $signed({ 1'h0, requantize_increment });
-  assign exact = $signed(\$30 ) + $signed(\port$4132$401 [7:0]);
+  assign exact = $signed(\$30 ) + $signed(\port$4141$406 [7:0]);
   assign add_fine = $signed(add_coarse) >>> \add_shift$28 ;
   assign \$31  = $signed(add_result) + $signed({ 1'h0, add_increment });
-  assign exact_add = $signed(\$31 ) + $signed(\port$4132$401 [39:32]);
+  assign exact_add = $signed(\$31 ) + $signed(\port$4141$406 [39:32]);
   always @(posedge clk)
     biased <= \$32 ;
   always @(posedge clk)
@@ -19726,7 +19746,7 @@ module \holdfast_8x8.lanes.requantizer_3 (rst, parameters, residual_value, total
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
-    \$46  = \port$4132$401 [58:56];
+    \$46  = \port$4141$406 [58:56];
     if (rst) begin
       \$46  = 3'h0;
     end
@@ -19827,22 +19847,22 @@ module \holdfast_8x8.lanes.requantizer_3 (rst, parameters, residual_value, total
       \$37  = 3'h0;
     end
   end
-  assign lo = \port$4132$401 [15:8];
-  assign hi = \port$4132$401 [23:16];
-  assign zero_out = \port$4132$401 [7:0];
-  assign add_multiplier_a = \port$4132$401 [77:62];
-  assign residual_zero = \port$4132$401 [31:24];
-  assign add_shift = \port$4132$401 [61:56];
-  assign add_lo = \port$4132$401 [47:40];
-  assign add_hi = \port$4132$401 [55:48];
-  assign add_zero = \port$4132$401 [39:32];
+  assign lo = \port$4141$406 [15:8];
+  assign hi = \port$4141$406 [23:16];
+  assign zero_out = \port$4141$406 [7:0];
+  assign add_multiplier_a = \port$4141$406 [77:62];
+  assign residual_zero = \port$4141$406 [31:24];
+  assign add_shift = \port$4141$406 [61:56];
+  assign add_lo = \port$4141$406 [47:40];
+  assign add_hi = \port$4141$406 [55:48];
+  assign add_zero = \port$4141$406 [39:32];
   assign code = result;
   assign \parameters.bias  = parameters[23:0];
   assign \parameters.shift  = parameters[29:24];
   assign \parameters.multiplier  = parameters[45:30];
 endmodule
 
-module \holdfast_8x8.lanes.requantizer_4 (rst, parameters, residual_value, total, result, add, \port$4132$401 , add_multiplier_b, clk);
+module \holdfast_8x8.lanes.requantizer_4 (rst, parameters, residual_value, total, result, add, \port$4141$406 , add_multiplier_b, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$85  = 0;
   wire [24:0] \$1 ;
   wire \$10 ;
@@ -19932,8 +19952,8 @@ module \holdfast_8x8.lanes.requantizer_4 (rst, parameters, residual_value, total
   wire [23:0] \parameters.bias ;
   wire [15:0] \parameters.multiplier ;
   wire [5:0] \parameters.shift ;
-  input [77:0] \port$4132$401 ;
-  wire [77:0] \port$4132$401 ;
+  input [77:0] \port$4141$406 ;
+  wire [77:0] \port$4141$406 ;
   reg [40:0] product = 41'h00000000000;
   reg [41:0] requantize_coarse = 42'h00000000000;
   wire [41:0] requantize_fine;
@@ -20000,29 +20020,29 @@ module \holdfast_8x8.lanes.requantizer_4 (rst, parameters, residual_value, total
   assign \$10  = $signed(exact) > $signed(16'h7fff);
   assign \$11  = \$10  ? 20'h07fff : exact;
   assign \$12  = \$9  ? 20'hf8000 : \$11 ;
-  assign \$13  = $signed(value) < $signed(\port$4132$401 [15:8]);
-  assign \$14  = $signed(value) > $signed(\port$4132$401 [23:16]);
-  assign \$15  = \$14  ? { \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23:16] } : value;
-  assign \$16  = \$13  ? { \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15:8] } : \$15 ;
-  assign \$17  = $signed(clamped) - $signed(\port$4132$401 [7:0]);
-  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4132$401 [77:62] });
-  assign \$19  = $signed(residual_value) - $signed(\port$4132$401 [31:24]);
+  assign \$13  = $signed(value) < $signed(\port$4141$406 [15:8]);
+  assign \$14  = $signed(value) > $signed(\port$4141$406 [23:16]);
+  assign \$15  = \$14  ? { \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23:16] } : value;
+  assign \$16  = \$13  ? { \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15:8] } : \$15 ;
+  assign \$17  = $signed(clamped) - $signed(\port$4141$406 [7:0]);
+  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4141$406 [77:62] });
+  assign \$19  = $signed(residual_value) - $signed(\port$4141$406 [31:24]);
   assign \$20  = $signed(\$19 ) * $signed({ 1'h0, add_multiplier_b });
   assign \$21  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$22  = $signed({ \total$25 , 1'h0 }) >>> { \port$4132$401 [61:59], 3'h0 };
+  assign \$22  = $signed({ \total$25 , 1'h0 }) >>> { \port$4141$406 [61:59], 3'h0 };
   assign \$23  = $signed(add_fine[25:10]) != $signed({ add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26] });
   assign \$24  = add_fine[26] ? 10'h200 : 10'h1ff;
   assign \$25  = \$23  ? { \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24  } : add_fine[26:1];
-  assign \$26  = $signed(exact_add) < $signed(\port$4132$401 [47:40]);
-  assign \$27  = $signed(exact_add) > $signed(\port$4132$401 [55:48]);
-  assign \$28  = \$27  ? { \port$4132$401 [55], \port$4132$401 [55], \port$4132$401 [55], \port$4132$401 [55], \port$4132$401 [55:48] } : exact_add;
-  assign \$29  = \$26  ? { \port$4132$401 [47], \port$4132$401 [47], \port$4132$401 [47], \port$4132$401 [47], \port$4132$401 [47:40] } : \$28 ;
+  assign \$26  = $signed(exact_add) < $signed(\port$4141$406 [47:40]);
+  assign \$27  = $signed(exact_add) > $signed(\port$4141$406 [55:48]);
+  assign \$28  = \$27  ? { \port$4141$406 [55], \port$4141$406 [55], \port$4141$406 [55], \port$4141$406 [55], \port$4141$406 [55:48] } : exact_add;
+  assign \$29  = \$26  ? { \port$4141$406 [47], \port$4141$406 [47], \port$4141$406 [47], \port$4141$406 [47], \port$4141$406 [47:40] } : \$28 ;
   assign requantize_fine = $signed(requantize_coarse) >>> requantize_shift;
   assign \$30  = $signed(requantize_result) + $signed({ 1'h0, requantize_increment });
-  assign exact = $signed(\$30 ) + $signed(\port$4132$401 [7:0]);
+  assign exact = $signed(\$30 ) + $signed(\port$4141$406 [7:0]);
   assign add_fine = $signed(add_coarse) >>> \add_shift$28 ;
   assign \$31  = $signed(add_result) + $signed({ 1'h0, add_increment });
-  assign exact_add = $signed(\$31 ) + $signed(\port$4132$401 [39:32]);
+  assign exact_add = $signed(\$31 ) + $signed(\port$4141$406 [39:32]);
   always @(posedge clk)
     biased <= \$32 ;
   always @(posedge clk)
@@ -20091,7 +20111,7 @@ module \holdfast_8x8.lanes.requantizer_4 (rst, parameters, residual_value, total
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$85 ) begin end
-    \$46  = \port$4132$401 [58:56];
+    \$46  = \port$4141$406 [58:56];
     if (rst) begin
       \$46  = 3'h0;
     end
@@ -20192,22 +20212,22 @@ module \holdfast_8x8.lanes.requantizer_4 (rst, parameters, residual_value, total
       \$37  = 3'h0;
     end
   end
-  assign lo = \port$4132$401 [15:8];
-  assign hi = \port$4132$401 [23:16];
-  assign zero_out = \port$4132$401 [7:0];
-  assign add_multiplier_a = \port$4132$401 [77:62];
-  assign residual_zero = \port$4132$401 [31:24];
-  assign add_shift = \port$4132$401 [61:56];
-  assign add_lo = \port$4132$401 [47:40];
-  assign add_hi = \port$4132$401 [55:48];
-  assign add_zero = \port$4132$401 [39:32];
+  assign lo = \port$4141$406 [15:8];
+  assign hi = \port$4141$406 [23:16];
+  assign zero_out = \port$4141$406 [7:0];
+  assign add_multiplier_a = \port$4141$406 [77:62];
+  assign residual_zero = \port$4141$406 [31:24];
+  assign add_shift = \port$4141$406 [61:56];
+  assign add_lo = \port$4141$406 [47:40];
+  assign add_hi = \port$4141$406 [55:48];
+  assign add_zero = \port$4141$406 [39:32];
   assign code = result;
   assign \parameters.bias  = parameters[23:0];
   assign \parameters.shift  = parameters[29:24];
   assign \parameters.multiplier  = parameters[45:30];
 endmodule
 
-module \holdfast_8x8.lanes.requantizer_5 (rst, parameters, residual_value, total, result, add, \port$4132$401 , add_multiplier_b, clk);
+module \holdfast_8x8.lanes.requantizer_5 (rst, parameters, residual_value, total, result, add, \port$4141$406 , add_multiplier_b, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$86  = 0;
   wire [24:0] \$1 ;
   wire \$10 ;
@@ -20297,8 +20317,8 @@ module \holdfast_8x8.lanes.requantizer_5 (rst, parameters, residual_value, total
   wire [23:0] \parameters.bias ;
   wire [15:0] \parameters.multiplier ;
   wire [5:0] \parameters.shift ;
-  input [77:0] \port$4132$401 ;
-  wire [77:0] \port$4132$401 ;
+  input [77:0] \port$4141$406 ;
+  wire [77:0] \port$4141$406 ;
   reg [40:0] product = 41'h00000000000;
   reg [41:0] requantize_coarse = 42'h00000000000;
   wire [41:0] requantize_fine;
@@ -20365,29 +20385,29 @@ module \holdfast_8x8.lanes.requantizer_5 (rst, parameters, residual_value, total
   assign \$10  = $signed(exact) > $signed(16'h7fff);
   assign \$11  = \$10  ? 20'h07fff : exact;
   assign \$12  = \$9  ? 20'hf8000 : \$11 ;
-  assign \$13  = $signed(value) < $signed(\port$4132$401 [15:8]);
-  assign \$14  = $signed(value) > $signed(\port$4132$401 [23:16]);
-  assign \$15  = \$14  ? { \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23:16] } : value;
-  assign \$16  = \$13  ? { \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15:8] } : \$15 ;
-  assign \$17  = $signed(clamped) - $signed(\port$4132$401 [7:0]);
-  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4132$401 [77:62] });
-  assign \$19  = $signed(residual_value) - $signed(\port$4132$401 [31:24]);
+  assign \$13  = $signed(value) < $signed(\port$4141$406 [15:8]);
+  assign \$14  = $signed(value) > $signed(\port$4141$406 [23:16]);
+  assign \$15  = \$14  ? { \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23:16] } : value;
+  assign \$16  = \$13  ? { \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15:8] } : \$15 ;
+  assign \$17  = $signed(clamped) - $signed(\port$4141$406 [7:0]);
+  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4141$406 [77:62] });
+  assign \$19  = $signed(residual_value) - $signed(\port$4141$406 [31:24]);
   assign \$20  = $signed(\$19 ) * $signed({ 1'h0, add_multiplier_b });
   assign \$21  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$22  = $signed({ \total$25 , 1'h0 }) >>> { \port$4132$401 [61:59], 3'h0 };
+  assign \$22  = $signed({ \total$25 , 1'h0 }) >>> { \port$4141$406 [61:59], 3'h0 };
   assign \$23  = $signed(add_fine[25:10]) != $signed({ add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26] });
   assign \$24  = add_fine[26] ? 10'h200 : 10'h1ff;
   assign \$25  = \$23  ? { \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24  } : add_fine[26:1];
-  assign \$26  = $signed(exact_add) < $signed(\port$4132$401 [47:40]);
-  assign \$27  = $signed(exact_add) > $signed(\port$4132$401 [55:48]);
-  assign \$28  = \$27  ? { \port$4132$401 [55], \port$4132$401 [55], \port$4132$401 [55], \port$4132$401 [55], \port$4132$401 [55:48] } : exact_add;
-  assign \$29  = \$26  ? { \port$4132$401 [47], \port$4132$401 [47], \port$4132$401 [47], \port$4132$401 [47], \port$4132$401 [47:40] } : \$28 ;
+  assign \$26  = $signed(exact_add) < $signed(\port$4141$406 [47:40]);
+  assign \$27  = $signed(exact_add) > $signed(\port$4141$406 [55:48]);
+  assign \$28  = \$27  ? { \port$4141$406 [55], \port$4141$406 [55], \port$4141$406 [55], \port$4141$406 [55], \port$4141$406 [55:48] } : exact_add;
+  assign \$29  = \$26  ? { \port$4141$406 [47], \port$4141$406 [47], \port$4141$406 [47], \port$4141$406 [47], \port$4141$406 [47:40] } : \$28 ;
   assign requantize_fine = $signed(requantize_coarse) >>> requantize_shift;
   assign \$30  = $signed(requantize_result) + $signed({ 1'h0, requantize_increment });
-  assign exact = $signed(\$30 ) + $signed(\port$4132$401 [7:0]);
+  assign exact = $signed(\$30 ) + $signed(\port$4141$406 [7:0]);
   assign add_fine = $signed(add_coarse) >>> \add_shift$28 ;
   assign \$31  = $signed(add_result) + $signed({ 1'h0, add_increment });
-  assign exact_add = $signed(\$31 ) + $signed(\port$4132$401 [39:32]);
+  assign exact_add = $signed(\$31 ) + $signed(\port$4141$406 [39:32]);
   always @(posedge clk)
     biased <= \$32 ;
   always @(posedge clk)
@@ -20456,7 +20476,7 @@ module \holdfast_8x8.lanes.requantizer_5 (rst, parameters, residual_value, total
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$86 ) begin end
-    \$46  = \port$4132$401 [58:56];
+    \$46  = \port$4141$406 [58:56];
     if (rst) begin
       \$46  = 3'h0;
     end
@@ -20557,22 +20577,22 @@ module \holdfast_8x8.lanes.requantizer_5 (rst, parameters, residual_value, total
       \$37  = 3'h0;
     end
   end
-  assign lo = \port$4132$401 [15:8];
-  assign hi = \port$4132$401 [23:16];
-  assign zero_out = \port$4132$401 [7:0];
-  assign add_multiplier_a = \port$4132$401 [77:62];
-  assign residual_zero = \port$4132$401 [31:24];
-  assign add_shift = \port$4132$401 [61:56];
-  assign add_lo = \port$4132$401 [47:40];
-  assign add_hi = \port$4132$401 [55:48];
-  assign add_zero = \port$4132$401 [39:32];
+  assign lo = \port$4141$406 [15:8];
+  assign hi = \port$4141$406 [23:16];
+  assign zero_out = \port$4141$406 [7:0];
+  assign add_multiplier_a = \port$4141$406 [77:62];
+  assign residual_zero = \port$4141$406 [31:24];
+  assign add_shift = \port$4141$406 [61:56];
+  assign add_lo = \port$4141$406 [47:40];
+  assign add_hi = \port$4141$406 [55:48];
+  assign add_zero = \port$4141$406 [39:32];
   assign code = result;
   assign \parameters.bias  = parameters[23:0];
   assign \parameters.shift  = parameters[29:24];
   assign \parameters.multiplier  = parameters[45:30];
 endmodule
 
-module \holdfast_8x8.lanes.requantizer_6 (rst, parameters, residual_value, total, result, add, \port$4132$401 , add_multiplier_b, clk);
+module \holdfast_8x8.lanes.requantizer_6 (rst, parameters, residual_value, total, result, add, \port$4141$406 , add_multiplier_b, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$87  = 0;
   wire [24:0] \$1 ;
   wire \$10 ;
@@ -20662,8 +20682,8 @@ module \holdfast_8x8.lanes.requantizer_6 (rst, parameters, residual_value, total
   wire [23:0] \parameters.bias ;
   wire [15:0] \parameters.multiplier ;
   wire [5:0] \parameters.shift ;
-  input [77:0] \port$4132$401 ;
-  wire [77:0] \port$4132$401 ;
+  input [77:0] \port$4141$406 ;
+  wire [77:0] \port$4141$406 ;
   reg [40:0] product = 41'h00000000000;
   reg [41:0] requantize_coarse = 42'h00000000000;
   wire [41:0] requantize_fine;
@@ -20730,29 +20750,29 @@ module \holdfast_8x8.lanes.requantizer_6 (rst, parameters, residual_value, total
   assign \$10  = $signed(exact) > $signed(16'h7fff);
   assign \$11  = \$10  ? 20'h07fff : exact;
   assign \$12  = \$9  ? 20'hf8000 : \$11 ;
-  assign \$13  = $signed(value) < $signed(\port$4132$401 [15:8]);
-  assign \$14  = $signed(value) > $signed(\port$4132$401 [23:16]);
-  assign \$15  = \$14  ? { \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23:16] } : value;
-  assign \$16  = \$13  ? { \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15:8] } : \$15 ;
-  assign \$17  = $signed(clamped) - $signed(\port$4132$401 [7:0]);
-  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4132$401 [77:62] });
-  assign \$19  = $signed(residual_value) - $signed(\port$4132$401 [31:24]);
+  assign \$13  = $signed(value) < $signed(\port$4141$406 [15:8]);
+  assign \$14  = $signed(value) > $signed(\port$4141$406 [23:16]);
+  assign \$15  = \$14  ? { \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23:16] } : value;
+  assign \$16  = \$13  ? { \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15:8] } : \$15 ;
+  assign \$17  = $signed(clamped) - $signed(\port$4141$406 [7:0]);
+  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4141$406 [77:62] });
+  assign \$19  = $signed(residual_value) - $signed(\port$4141$406 [31:24]);
   assign \$20  = $signed(\$19 ) * $signed({ 1'h0, add_multiplier_b });
   assign \$21  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$22  = $signed({ \total$25 , 1'h0 }) >>> { \port$4132$401 [61:59], 3'h0 };
+  assign \$22  = $signed({ \total$25 , 1'h0 }) >>> { \port$4141$406 [61:59], 3'h0 };
   assign \$23  = $signed(add_fine[25:10]) != $signed({ add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26] });
   assign \$24  = add_fine[26] ? 10'h200 : 10'h1ff;
   assign \$25  = \$23  ? { \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24  } : add_fine[26:1];
-  assign \$26  = $signed(exact_add) < $signed(\port$4132$401 [47:40]);
-  assign \$27  = $signed(exact_add) > $signed(\port$4132$401 [55:48]);
-  assign \$28  = \$27  ? { \port$4132$401 [55], \port$4132$401 [55], \port$4132$401 [55], \port$4132$401 [55], \port$4132$401 [55:48] } : exact_add;
-  assign \$29  = \$26  ? { \port$4132$401 [47], \port$4132$401 [47], \port$4132$401 [47], \port$4132$401 [47], \port$4132$401 [47:40] } : \$28 ;
+  assign \$26  = $signed(exact_add) < $signed(\port$4141$406 [47:40]);
+  assign \$27  = $signed(exact_add) > $signed(\port$4141$406 [55:48]);
+  assign \$28  = \$27  ? { \port$4141$406 [55], \port$4141$406 [55], \port$4141$406 [55], \port$4141$406 [55], \port$4141$406 [55:48] } : exact_add;
+  assign \$29  = \$26  ? { \port$4141$406 [47], \port$4141$406 [47], \port$4141$406 [47], \port$4141$406 [47], \port$4141$406 [47:40] } : \$28 ;
   assign requantize_fine = $signed(requantize_coarse) >>> requantize_shift;
   assign \$30  = $signed(requantize_result) + $signed({ 1'h0, requantize_increment });
-  assign exact = $signed(\$30 ) + $signed(\port$4132$401 [7:0]);
+  assign exact = $signed(\$30 ) + $signed(\port$4141$406 [7:0]);
   assign add_fine = $signed(add_coarse) >>> \add_shift$28 ;
   assign \$31  = $signed(add_result) + $signed({ 1'h0, add_increment });
-  assign exact_add = $signed(\$31 ) + $signed(\port$4132$401 [39:32]);
+  assign exact_add = $signed(\$31 ) + $signed(\port$4141$406 [39:32]);
   always @(posedge clk)
     biased <= \$32 ;
   always @(posedge clk)
@@ -20821,7 +20841,7 @@ module \holdfast_8x8.lanes.requantizer_6 (rst, parameters, residual_value, total
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
-    \$46  = \port$4132$401 [58:56];
+    \$46  = \port$4141$406 [58:56];
     if (rst) begin
       \$46  = 3'h0;
     end
@@ -20922,22 +20942,22 @@ module \holdfast_8x8.lanes.requantizer_6 (rst, parameters, residual_value, total
       \$37  = 3'h0;
     end
   end
-  assign lo = \port$4132$401 [15:8];
-  assign hi = \port$4132$401 [23:16];
-  assign zero_out = \port$4132$401 [7:0];
-  assign add_multiplier_a = \port$4132$401 [77:62];
-  assign residual_zero = \port$4132$401 [31:24];
-  assign add_shift = \port$4132$401 [61:56];
-  assign add_lo = \port$4132$401 [47:40];
-  assign add_hi = \port$4132$401 [55:48];
-  assign add_zero = \port$4132$401 [39:32];
+  assign lo = \port$4141$406 [15:8];
+  assign hi = \port$4141$406 [23:16];
+  assign zero_out = \port$4141$406 [7:0];
+  assign add_multiplier_a = \port$4141$406 [77:62];
+  assign residual_zero = \port$4141$406 [31:24];
+  assign add_shift = \port$4141$406 [61:56];
+  assign add_lo = \port$4141$406 [47:40];
+  assign add_hi = \port$4141$406 [55:48];
+  assign add_zero = \port$4141$406 [39:32];
   assign code = result;
   assign \parameters.bias  = parameters[23:0];
   assign \parameters.shift  = parameters[29:24];
   assign \parameters.multiplier  = parameters[45:30];
 endmodule
 
-module \holdfast_8x8.lanes.requantizer_7 (rst, parameters, residual_value, total, result, add, \port$4132$401 , add_multiplier_b, clk);
+module \holdfast_8x8.lanes.requantizer_7 (rst, parameters, residual_value, total, result, add, \port$4141$406 , add_multiplier_b, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$88  = 0;
   wire [24:0] \$1 ;
   wire \$10 ;
@@ -21027,8 +21047,8 @@ module \holdfast_8x8.lanes.requantizer_7 (rst, parameters, residual_value, total
   wire [23:0] \parameters.bias ;
   wire [15:0] \parameters.multiplier ;
   wire [5:0] \parameters.shift ;
-  input [77:0] \port$4132$401 ;
-  wire [77:0] \port$4132$401 ;
+  input [77:0] \port$4141$406 ;
+  wire [77:0] \port$4141$406 ;
   reg [40:0] product = 41'h00000000000;
   reg [41:0] requantize_coarse = 42'h00000000000;
   wire [41:0] requantize_fine;
@@ -21095,29 +21115,29 @@ module \holdfast_8x8.lanes.requantizer_7 (rst, parameters, residual_value, total
   assign \$10  = $signed(exact) > $signed(16'h7fff);
   assign \$11  = \$10  ? 20'h07fff : exact;
   assign \$12  = \$9  ? 20'hf8000 : \$11 ;
-  assign \$13  = $signed(value) < $signed(\port$4132$401 [15:8]);
-  assign \$14  = $signed(value) > $signed(\port$4132$401 [23:16]);
-  assign \$15  = \$14  ? { \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23], \port$4132$401 [23:16] } : value;
-  assign \$16  = \$13  ? { \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15], \port$4132$401 [15:8] } : \$15 ;
-  assign \$17  = $signed(clamped) - $signed(\port$4132$401 [7:0]);
-  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4132$401 [77:62] });
-  assign \$19  = $signed(residual_value) - $signed(\port$4132$401 [31:24]);
+  assign \$13  = $signed(value) < $signed(\port$4141$406 [15:8]);
+  assign \$14  = $signed(value) > $signed(\port$4141$406 [23:16]);
+  assign \$15  = \$14  ? { \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23:16] } : value;
+  assign \$16  = \$13  ? { \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15:8] } : \$15 ;
+  assign \$17  = $signed(clamped) - $signed(\port$4141$406 [7:0]);
+  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4141$406 [77:62] });
+  assign \$19  = $signed(residual_value) - $signed(\port$4141$406 [31:24]);
   assign \$20  = $signed(\$19 ) * $signed({ 1'h0, add_multiplier_b });
   assign \$21  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$22  = $signed({ \total$25 , 1'h0 }) >>> { \port$4132$401 [61:59], 3'h0 };
+  assign \$22  = $signed({ \total$25 , 1'h0 }) >>> { \port$4141$406 [61:59], 3'h0 };
   assign \$23  = $signed(add_fine[25:10]) != $signed({ add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26] });
   assign \$24  = add_fine[26] ? 10'h200 : 10'h1ff;
   assign \$25  = \$23  ? { \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24  } : add_fine[26:1];
-  assign \$26  = $signed(exact_add) < $signed(\port$4132$401 [47:40]);
-  assign \$27  = $signed(exact_add) > $signed(\port$4132$401 [55:48]);
-  assign \$28  = \$27  ? { \port$4132$401 [55], \port$4132$401 [55], \port$4132$401 [55], \port$4132$401 [55], \port$4132$401 [55:48] } : exact_add;
-  assign \$29  = \$26  ? { \port$4132$401 [47], \port$4132$401 [47], \port$4132$401 [47], \port$4132$401 [47], \port$4132$401 [47:40] } : \$28 ;
+  assign \$26  = $signed(exact_add) < $signed(\port$4141$406 [47:40]);
+  assign \$27  = $signed(exact_add) > $signed(\port$4141$406 [55:48]);
+  assign \$28  = \$27  ? { \port$4141$406 [55], \port$4141$406 [55], \port$4141$406 [55], \port$4141$406 [55], \port$4141$406 [55:48] } : exact_add;
+  assign \$29  = \$26  ? { \port$4141$406 [47], \port$4141$406 [47], \port$4141$406 [47], \port$4141$406 [47], \port$4141$406 [47:40] } : \$28 ;
   assign requantize_fine = $signed(requantize_coarse) >>> requantize_shift;
   assign \$30  = $signed(requantize_result) + $signed({ 1'h0, requantize_increment });
-  assign exact = $signed(\$30 ) + $signed(\port$4132$401 [7:0]);
+  assign exact = $signed(\$30 ) + $signed(\port$4141$406 [7:0]);
   assign add_fine = $signed(add_coarse) >>> \add_shift$28 ;
   assign \$31  = $signed(add_result) + $signed({ 1'h0, add_increment });
-  assign exact_add = $signed(\$31 ) + $signed(\port$4132$401 [39:32]);
+  assign exact_add = $signed(\$31 ) + $signed(\port$4141$406 [39:32]);
   always @(posedge clk)
     biased <= \$32 ;
   always @(posedge clk)
@@ -21186,7 +21206,7 @@ module \holdfast_8x8.lanes.requantizer_7 (rst, parameters, residual_value, total
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
-    \$46  = \port$4132$401 [58:56];
+    \$46  = \port$4141$406 [58:56];
     if (rst) begin
       \$46  = 3'h0;
     end
@@ -21287,15 +21307,15 @@ module \holdfast_8x8.lanes.requantizer_7 (rst, parameters, residual_value, total
       \$37  = 3'h0;
     end
   end
-  assign lo = \port$4132$401 [15:8];
-  assign hi = \port$4132$401 [23:16];
-  assign zero_out = \port$4132$401 [7:0];
-  assign add_multiplier_a = \port$4132$401 [77:62];
-  assign residual_zero = \port$4132$401 [31:24];
-  assign add_shift = \port$4132$401 [61:56];
-  assign add_lo = \port$4132$401 [47:40];
-  assign add_hi = \port$4132$401 [55:48];
-  assign add_zero = \port$4132$401 [39:32];
+  assign lo = \port$4141$406 [15:8];
+  assign hi = \port$4141$406 [23:16];
+  assign zero_out = \port$4141$406 [7:0];
+  assign add_multiplier_a = \port$4141$406 [77:62];
+  assign residual_zero = \port$4141$406 [31:24];
+  assign add_shift = \port$4141$406 [61:56];
+  assign add_lo = \port$4141$406 [47:40];
+  assign add_hi = \port$4141$406 [55:48];
+  assign add_zero = \port$4141$406 [39:32];
   assign code = result;
   assign \parameters.bias  = parameters[23:0];
   assign \parameters.shift  = parameters[29:24];
@@ -21721,8 +21741,8 @@ module \holdfast_8x8.output_writer (rst, token, codes, word, enable, address, la
   wire go;
   wire \go$7 ;
   wire [4:0] lane;
-  input [510:0] layer;
-  wire [510:0] layer;
+  input [515:0] layer;
+  wire [515:0] layer;
   wire [7:0] \layer.add_hi ;
   wire [7:0] \layer.add_lo ;
   wire [23:0] \layer.add_multiplier_a ;
@@ -21758,6 +21778,7 @@ module \holdfast_8x8.output_writer (rst, token, codes, word, enable, address, la
   wire [7:0] \layer.pad_value ;
   wire [13:0] \layer.param_base ;
   wire [15:0] \layer.res_base ;
+  wire [4:0] \layer.res_lane ;
   wire [15:0] \layer.res_step_x ;
   wire [15:0] \layer.res_step_y ;
   wire [13:0] \layer.res_tiles ;
@@ -21818,7 +21839,7 @@ module \holdfast_8x8.output_writer (rst, token, codes, word, enable, address, la
     .clk(clk),
     .\end (token[2]),
     .go(go),
-    .\port$4132$263 (layer[290:263]),
+    .\port$4141$263 (layer[290:263]),
     .rst(rst),
     .take(take)
   );
@@ -21891,24 +21912,25 @@ module \holdfast_8x8.output_writer (rst, token, codes, word, enable, address, la
   assign \layer.out_step  = layer[274:263];
   assign \layer.out_base  = layer[290:275];
   assign \layer.lane_mask  = layer[306:291];
-  assign \layer.res_base  = layer[322:307];
-  assign \layer.res_step_x  = layer[338:323];
-  assign \layer.res_step_y  = layer[354:339];
-  assign \layer.res_tiles  = layer[368:355];
-  assign \layer.pad_value  = layer[376:369];
-  assign \layer.zero_in  = layer[384:377];
-  assign \layer.input_lo  = layer[392:385];
-  assign \layer.input_hi  = layer[400:393];
-  assign \layer.zero_out  = layer[408:401];
-  assign \layer.lo  = layer[416:409];
-  assign \layer.hi  = layer[424:417];
-  assign \layer.res_zero  = layer[432:425];
-  assign \layer.add_zero  = layer[440:433];
-  assign \layer.add_lo  = layer[448:441];
-  assign \layer.add_hi  = layer[456:449];
-  assign \layer.add_shift  = layer[462:457];
-  assign \layer.add_multiplier_a  = layer[486:463];
-  assign \layer.add_multiplier_b  = layer[510:487];
+  assign \layer.res_lane  = layer[311:307];
+  assign \layer.res_base  = layer[327:312];
+  assign \layer.res_step_x  = layer[343:328];
+  assign \layer.res_step_y  = layer[359:344];
+  assign \layer.res_tiles  = layer[373:360];
+  assign \layer.pad_value  = layer[381:374];
+  assign \layer.zero_in  = layer[389:382];
+  assign \layer.input_lo  = layer[397:390];
+  assign \layer.input_hi  = layer[405:398];
+  assign \layer.zero_out  = layer[413:406];
+  assign \layer.lo  = layer[421:414];
+  assign \layer.hi  = layer[429:422];
+  assign \layer.res_zero  = layer[437:430];
+  assign \layer.add_zero  = layer[445:438];
+  assign \layer.add_lo  = layer[453:446];
+  assign \layer.add_hi  = layer[461:454];
+  assign \layer.add_shift  = layer[467:462];
+  assign \layer.add_multiplier_a  = layer[491:468];
+  assign \layer.add_multiplier_b  = layer[515:492];
   assign \token.valid  = token[0];
   assign \token.start  = token[1];
   assign \token.end  = token[2];
@@ -21949,7 +21971,7 @@ module \holdfast_8x8.output_writer (rst, token, codes, word, enable, address, la
   assign \$1  = 1'h1;
 endmodule
 
-module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4132$263 , go, clk);
+module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4141$263 , go, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$91  = 0;
   wire [16:0] \$1 ;
   reg [15:0] \$10 ;
@@ -21985,8 +22007,8 @@ module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4132$2
   wire [15:0] next_base;
   wire [15:0] next_row;
   reg [15:0] pointer = 16'h0000;
-  input [27:0] \port$4132$263 ;
-  wire [27:0] \port$4132$263 ;
+  input [27:0] \port$4141$263 ;
+  wire [27:0] \port$4141$263 ;
   reg [15:0] row = 16'h0000;
   input rst;
   wire rst;
@@ -21996,11 +22018,11 @@ module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4132$2
   wire take;
   reg [13:0] tile = 14'h0000;
   reg [15:0] tile_base = 16'h0000;
-  assign \$1  = row + \port$4132$263 [11:0];
+  assign \$1  = row + \port$4141$263 [11:0];
   assign \$2  = tile_base + 1'h1;
   assign \$4  = ! column;
   assign \$5  = tile + 1'h1;
-  assign \$6  = pointer + \port$4132$263 [11:0];
+  assign \$6  = pointer + \port$4141$263 [11:0];
   assign \$7  = column + 1'h1;
   always @(posedge clk)
     pointer <= \$8 ;
@@ -22016,7 +22038,7 @@ module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4132$2
     if (\$auto$verilog_backend.cc:2355:dump_module$91 ) begin end
     \$8  = pointer;
     if (go) begin
-      \$8  = \port$4132$263 [27:12];
+      \$8  = \port$4141$263 [27:12];
     end else if (take) begin
       (* full_case = 32'd1 *)
       if (\end ) begin
@@ -22035,7 +22057,7 @@ module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4132$2
     if (\$auto$verilog_backend.cc:2355:dump_module$91 ) begin end
     \$9  = row;
     if (go) begin
-      \$9  = \port$4132$263 [27:12];
+      \$9  = \port$4141$263 [27:12];
     end else if (take) begin
       if (\end ) begin
         \$9  = \$2 [15:0];
@@ -22051,7 +22073,7 @@ module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4132$2
     if (\$auto$verilog_backend.cc:2355:dump_module$91 ) begin end
     \$10  = tile_base;
     if (go) begin
-      \$10  = \port$4132$263 [27:12];
+      \$10  = \port$4141$263 [27:12];
     end else if (take) begin
       if (\end ) begin
         \$10  = \$2 [15:0];
@@ -22095,11 +22117,11 @@ module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4132$2
     end
   end
   assign next_row = \$1 [15:0];
-  assign step_y = { 4'h0, \port$4132$263 [11:0] };
+  assign step_y = { 4'h0, \port$4141$263 [11:0] };
   assign next_base = \$2 [15:0];
-  assign base = \port$4132$263 [27:12];
+  assign base = \port$4141$263 [27:12];
   assign columns = 9'h001;
-  assign step_x = { 4'h0, \port$4132$263 [11:0] };
+  assign step_x = { 4'h0, \port$4141$263 [11:0] };
   assign \address[0]  = address[15:0];
   assign \address[1]  = address[31:16];
   assign \address[2]  = address[47:32];
@@ -22199,15 +22221,15 @@ module \holdfast_8x8.residual_reader (rst, word, active, token, codes, address, 
   wire active;
   output [127:0] address;
   wire [127:0] address;
-  wire [127:0] \address$11 ;
-  wire [15:0] \address$11[0] ;
-  wire [15:0] \address$11[1] ;
-  wire [15:0] \address$11[2] ;
-  wire [15:0] \address$11[3] ;
-  wire [15:0] \address$11[4] ;
-  wire [15:0] \address$11[5] ;
-  wire [15:0] \address$11[6] ;
-  wire [15:0] \address$11[7] ;
+  wire [127:0] \address$12 ;
+  wire [15:0] \address$12[0] ;
+  wire [15:0] \address$12[1] ;
+  wire [15:0] \address$12[2] ;
+  wire [15:0] \address$12[3] ;
+  wire [15:0] \address$12[4] ;
+  wire [15:0] \address$12[5] ;
+  wire [15:0] \address$12[6] ;
+  wire [15:0] \address$12[7] ;
   wire [15:0] \address[0] ;
   wire [15:0] \address[1] ;
   wire [15:0] \address[2] ;
@@ -22222,15 +22244,15 @@ module \holdfast_8x8.residual_reader (rst, word, active, token, codes, address, 
   output [63:0] codes;
   reg [63:0] codes = 64'h0000000000000000;
   (* init = 64'h0000000000000000 *)
-  wire [63:0] \codes$15 ;
-  wire [7:0] \codes$15[0] ;
-  wire [7:0] \codes$15[1] ;
-  wire [7:0] \codes$15[2] ;
-  wire [7:0] \codes$15[3] ;
-  wire [7:0] \codes$15[4] ;
-  wire [7:0] \codes$15[5] ;
-  wire [7:0] \codes$15[6] ;
-  wire [7:0] \codes$15[7] ;
+  wire [63:0] \codes$16 ;
+  wire [7:0] \codes$16[0] ;
+  wire [7:0] \codes$16[1] ;
+  wire [7:0] \codes$16[2] ;
+  wire [7:0] \codes$16[3] ;
+  wire [7:0] \codes$16[4] ;
+  wire [7:0] \codes$16[5] ;
+  wire [7:0] \codes$16[6] ;
+  wire [7:0] \codes$16[7] ;
   wire [7:0] \codes[0] ;
   wire [7:0] \codes[1] ;
   wire [7:0] \codes[2] ;
@@ -22244,9 +22266,10 @@ module \holdfast_8x8.residual_reader (rst, word, active, token, codes, address, 
   reg found = 1'h0;
   input go;
   wire go;
-  wire \go$6 ;
-  input [510:0] layer;
-  wire [510:0] layer;
+  wire \go$7 ;
+  wire [4:0] lane;
+  input [515:0] layer;
+  wire [515:0] layer;
   wire [7:0] \layer.add_hi ;
   wire [7:0] \layer.add_lo ;
   wire [23:0] \layer.add_multiplier_a ;
@@ -22282,6 +22305,7 @@ module \holdfast_8x8.residual_reader (rst, word, active, token, codes, address, 
   wire [7:0] \layer.pad_value ;
   wire [13:0] \layer.param_base ;
   wire [15:0] \layer.res_base ;
+  wire [4:0] \layer.res_lane ;
   wire [15:0] \layer.res_step_x ;
   wire [15:0] \layer.res_step_y ;
   wire [13:0] \layer.res_tiles ;
@@ -22298,7 +22322,7 @@ module \holdfast_8x8.residual_reader (rst, word, active, token, codes, address, 
   wire [7:0] \layer.zero_in ;
   wire [7:0] \layer.zero_out ;
   reg [2:0] offset = 3'h0;
-  wire [2:0] \offset$19 ;
+  wire [2:0] \offset$20 ;
   input rst;
   wire rst;
   wire [15:0] step_x;
@@ -22326,9 +22350,9 @@ module \holdfast_8x8.residual_reader (rst, word, active, token, codes, address, 
   assign take = \$1  & layer[18];
   assign \$2  = token[0] & token[4];
   assign \$3  = \$2  & layer[18];
-  assign \$4  = tile < layer[368:355];
+  assign \$4  = tile < layer[373:360];
   assign active = \$3  & \$4 ;
-  assign \$5  = tile < layer[368:355];
+  assign \$5  = tile < layer[373:360];
   assign \$6  = ! offset;
   always @(posedge clk)
     offset <= \$7 ;
@@ -22342,7 +22366,7 @@ module \holdfast_8x8.residual_reader (rst, word, active, token, codes, address, 
     .columns(layer[228:220]),
     .\end (token[2]),
     .go(go),
-    .\port$4132$307 (layer[354:307]),
+    .\port$4141$312 (layer[359:312]),
     .rst(rst),
     .take(take),
     .tile(tile)
@@ -22363,14 +22387,14 @@ module \holdfast_8x8.residual_reader (rst, word, active, token, codes, address, 
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
-    \$9 [7:0] = layer[432:425];
-    \$9 [15:8] = layer[432:425];
-    \$9 [23:16] = layer[432:425];
-    \$9 [31:24] = layer[432:425];
-    \$9 [39:32] = layer[432:425];
-    \$9 [47:40] = layer[432:425];
-    \$9 [55:48] = layer[432:425];
-    \$9 [63:56] = layer[432:425];
+    \$9 [7:0] = layer[437:430];
+    \$9 [15:8] = layer[437:430];
+    \$9 [23:16] = layer[437:430];
+    \$9 [31:24] = layer[437:430];
+    \$9 [39:32] = layer[437:430];
+    \$9 [47:40] = layer[437:430];
+    \$9 [55:48] = layer[437:430];
+    \$9 [63:56] = layer[437:430];
     if (found) begin
       if (\$6 ) begin
         \$9 [7:0] = word[7:0];
@@ -22387,15 +22411,16 @@ module \holdfast_8x8.residual_reader (rst, word, active, token, codes, address, 
       \$9  = 64'h0000000000000000;
     end
   end
-  assign base = layer[322:307];
-  assign step_x = layer[338:323];
-  assign step_y = layer[354:339];
+  assign base = layer[327:312];
+  assign lane = layer[311:307];
+  assign step_x = layer[343:328];
+  assign step_y = layer[359:344];
   assign columns = layer[228:220];
-  assign \go$6  = go;
+  assign \go$7  = go;
   assign \end  = token[2];
-  assign \address$11  = address;
-  assign \codes$15  = codes;
-  assign \offset$19  = 3'h0;
+  assign \address$12  = address;
+  assign \codes$16  = codes;
+  assign \offset$20  = 3'h0;
   assign \layer.magic  = layer[15:0];
   assign \layer.hold_weights  = layer[16];
   assign \layer.maximum  = layer[17];
@@ -22428,24 +22453,25 @@ module \holdfast_8x8.residual_reader (rst, word, active, token, codes, address, 
   assign \layer.out_step  = layer[274:263];
   assign \layer.out_base  = layer[290:275];
   assign \layer.lane_mask  = layer[306:291];
-  assign \layer.res_base  = layer[322:307];
-  assign \layer.res_step_x  = layer[338:323];
-  assign \layer.res_step_y  = layer[354:339];
-  assign \layer.res_tiles  = layer[368:355];
-  assign \layer.pad_value  = layer[376:369];
-  assign \layer.zero_in  = layer[384:377];
-  assign \layer.input_lo  = layer[392:385];
-  assign \layer.input_hi  = layer[400:393];
-  assign \layer.zero_out  = layer[408:401];
-  assign \layer.lo  = layer[416:409];
-  assign \layer.hi  = layer[424:417];
-  assign \layer.res_zero  = layer[432:425];
-  assign \layer.add_zero  = layer[440:433];
-  assign \layer.add_lo  = layer[448:441];
-  assign \layer.add_hi  = layer[456:449];
-  assign \layer.add_shift  = layer[462:457];
-  assign \layer.add_multiplier_a  = layer[486:463];
-  assign \layer.add_multiplier_b  = layer[510:487];
+  assign \layer.res_lane  = layer[311:307];
+  assign \layer.res_base  = layer[327:312];
+  assign \layer.res_step_x  = layer[343:328];
+  assign \layer.res_step_y  = layer[359:344];
+  assign \layer.res_tiles  = layer[373:360];
+  assign \layer.pad_value  = layer[381:374];
+  assign \layer.zero_in  = layer[389:382];
+  assign \layer.input_lo  = layer[397:390];
+  assign \layer.input_hi  = layer[405:398];
+  assign \layer.zero_out  = layer[413:406];
+  assign \layer.lo  = layer[421:414];
+  assign \layer.hi  = layer[429:422];
+  assign \layer.res_zero  = layer[437:430];
+  assign \layer.add_zero  = layer[445:438];
+  assign \layer.add_lo  = layer[453:446];
+  assign \layer.add_hi  = layer[461:454];
+  assign \layer.add_shift  = layer[467:462];
+  assign \layer.add_multiplier_a  = layer[491:468];
+  assign \layer.add_multiplier_b  = layer[515:492];
   assign \token.valid  = token[0];
   assign \token.start  = token[1];
   assign \token.end  = token[2];
@@ -22459,14 +22485,14 @@ module \holdfast_8x8.residual_reader (rst, word, active, token, codes, address, 
   assign \address[5]  = address[95:80];
   assign \address[6]  = address[111:96];
   assign \address[7]  = address[127:112];
-  assign \address$11[0]  = address[15:0];
-  assign \address$11[1]  = address[31:16];
-  assign \address$11[2]  = address[47:32];
-  assign \address$11[3]  = address[63:48];
-  assign \address$11[4]  = address[79:64];
-  assign \address$11[5]  = address[95:80];
-  assign \address$11[6]  = address[111:96];
-  assign \address$11[7]  = address[127:112];
+  assign \address$12[0]  = address[15:0];
+  assign \address$12[1]  = address[31:16];
+  assign \address$12[2]  = address[47:32];
+  assign \address$12[3]  = address[63:48];
+  assign \address$12[4]  = address[79:64];
+  assign \address$12[5]  = address[95:80];
+  assign \address$12[6]  = address[111:96];
+  assign \address$12[7]  = address[127:112];
   assign \codes[0]  = codes[7:0];
   assign \codes[1]  = codes[15:8];
   assign \codes[2]  = codes[23:16];
@@ -22475,14 +22501,14 @@ module \holdfast_8x8.residual_reader (rst, word, active, token, codes, address, 
   assign \codes[5]  = codes[47:40];
   assign \codes[6]  = codes[55:48];
   assign \codes[7]  = codes[63:56];
-  assign \codes$15[0]  = codes[7:0];
-  assign \codes$15[1]  = codes[15:8];
-  assign \codes$15[2]  = codes[23:16];
-  assign \codes$15[3]  = codes[31:24];
-  assign \codes$15[4]  = codes[39:32];
-  assign \codes$15[5]  = codes[47:40];
-  assign \codes$15[6]  = codes[55:48];
-  assign \codes$15[7]  = codes[63:56];
+  assign \codes$16[0]  = codes[7:0];
+  assign \codes$16[1]  = codes[15:8];
+  assign \codes$16[2]  = codes[23:16];
+  assign \codes$16[3]  = codes[31:24];
+  assign \codes$16[4]  = codes[39:32];
+  assign \codes$16[5]  = codes[47:40];
+  assign \codes$16[6]  = codes[55:48];
+  assign \codes$16[7]  = codes[63:56];
   assign \word[0]  = word[7:0];
   assign \word[1]  = word[15:8];
   assign \word[2]  = word[23:16];
@@ -22493,7 +22519,7 @@ module \holdfast_8x8.residual_reader (rst, word, active, token, codes, address, 
   assign \word[7]  = word[63:56];
 endmodule
 
-module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, columns, \port$4132$307 , go, clk);
+module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, columns, \port$4141$312 , go, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$94  = 0;
   wire [16:0] \$1 ;
   reg [15:0] \$10 ;
@@ -22530,8 +22556,8 @@ module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, colu
   wire [15:0] next_base;
   wire [15:0] next_row;
   reg [15:0] pointer = 16'h0000;
-  input [47:0] \port$4132$307 ;
-  wire [47:0] \port$4132$307 ;
+  input [47:0] \port$4141$312 ;
+  wire [47:0] \port$4141$312 ;
   reg [15:0] row = 16'h0000;
   input rst;
   wire rst;
@@ -22542,12 +22568,12 @@ module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, colu
   output [13:0] tile;
   reg [13:0] tile = 14'h0000;
   reg [15:0] tile_base = 16'h0000;
-  assign \$1  = row + \port$4132$307 [47:32];
+  assign \$1  = row + \port$4141$312 [47:32];
   assign \$2  = tile_base + 1'h1;
   assign \$3  = columns - 1'h1;
   assign \$4  = column == \$3 ;
   assign \$5  = tile + 1'h1;
-  assign \$6  = pointer + \port$4132$307 [31:16];
+  assign \$6  = pointer + \port$4141$312 [31:16];
   assign \$7  = column + 1'h1;
   always @(posedge clk)
     pointer <= \$8 ;
@@ -22563,7 +22589,7 @@ module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, colu
     if (\$auto$verilog_backend.cc:2355:dump_module$94 ) begin end
     \$8  = pointer;
     if (go) begin
-      \$8  = \port$4132$307 [15:0];
+      \$8  = \port$4141$312 [15:0];
     end else if (take) begin
       (* full_case = 32'd1 *)
       if (\end ) begin
@@ -22582,7 +22608,7 @@ module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, colu
     if (\$auto$verilog_backend.cc:2355:dump_module$94 ) begin end
     \$9  = row;
     if (go) begin
-      \$9  = \port$4132$307 [15:0];
+      \$9  = \port$4141$312 [15:0];
     end else if (take) begin
       if (\end ) begin
         \$9  = \$2 [15:0];
@@ -22598,7 +22624,7 @@ module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, colu
     if (\$auto$verilog_backend.cc:2355:dump_module$94 ) begin end
     \$10  = tile_base;
     if (go) begin
-      \$10  = \port$4132$307 [15:0];
+      \$10  = \port$4141$312 [15:0];
     end else if (take) begin
       if (\end ) begin
         \$10  = \$2 [15:0];
@@ -22642,10 +22668,10 @@ module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, colu
     end
   end
   assign next_row = \$1 [15:0];
-  assign step_y = \port$4132$307 [47:32];
+  assign step_y = \port$4141$312 [47:32];
   assign next_base = \$2 [15:0];
-  assign base = \port$4132$307 [15:0];
-  assign step_x = \port$4132$307 [31:16];
+  assign base = \port$4141$312 [15:0];
+  assign step_x = \port$4141$312 [31:16];
   assign \address[0]  = address[15:0];
   assign \address[1]  = address[31:16];
   assign \address[2]  = address[47:32];
@@ -22695,19 +22721,19 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
   wire \$121 ;
   wire \$122 ;
   wire \$123 ;
-  wire [15:0] \$124 ;
+  wire \$124 ;
   wire \$125 ;
-  wire [23:0] \$126 ;
+  wire \$126 ;
   wire \$127 ;
-  wire [23:0] \$128 ;
+  wire \$128 ;
   wire \$129 ;
   wire \$13 ;
   wire \$130 ;
-  wire \$131 ;
+  wire [15:0] \$131 ;
   wire \$132 ;
-  wire \$133 ;
+  wire [23:0] \$133 ;
   wire \$134 ;
-  wire \$135 ;
+  wire [23:0] \$135 ;
   wire \$136 ;
   wire \$137 ;
   wire \$138 ;
@@ -22741,31 +22767,31 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
   wire \$163 ;
   wire \$164 ;
   wire \$165 ;
-  wire [6:0] \$166 ;
+  wire \$166 ;
   wire \$167 ;
   wire \$168 ;
   wire \$169 ;
   wire \$17 ;
   wire \$170 ;
-  wire [16:0] \$171 ;
-  wire [16:0] \$172 ;
-  wire \$173 ;
+  wire \$171 ;
+  wire \$172 ;
+  wire [6:0] \$173 ;
   wire \$174 ;
   wire \$175 ;
-  reg \$176 ;
-  reg [7:0] \$177 ;
-  reg [15:0] \$178 ;
-  reg [15:0] \$179 ;
+  wire \$176 ;
+  wire \$177 ;
+  wire [16:0] \$178 ;
+  wire [16:0] \$179 ;
   wire \$18 ;
-  reg [4:0] \$180 ;
-  reg [2:0] \$181 ;
-  reg [31:0] \$182 ;
-  reg [31:0] \$183 ;
-  reg [31:0] \$184 ;
-  reg [31:0] \$185 ;
-  reg [31:0] \$186 ;
-  reg [31:0] \$187 ;
-  reg [31:0] \$188 ;
+  wire \$180 ;
+  wire \$181 ;
+  wire \$182 ;
+  reg \$183 ;
+  reg [7:0] \$184 ;
+  reg [15:0] \$185 ;
+  reg [15:0] \$186 ;
+  reg [4:0] \$187 ;
+  reg [2:0] \$188 ;
   reg [31:0] \$189 ;
   wire \$19 ;
   reg [31:0] \$190 ;
@@ -22777,9 +22803,17 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
   reg [31:0] \$196 ;
   reg [31:0] \$197 ;
   reg [31:0] \$198 ;
-  reg [5:0] \$199 ;
+  reg [31:0] \$199 ;
   wire \$2 ;
   wire \$20 ;
+  reg [31:0] \$200 ;
+  reg [31:0] \$201 ;
+  reg [31:0] \$202 ;
+  reg [31:0] \$203 ;
+  reg [31:0] \$204 ;
+  reg [31:0] \$205 ;
+  reg [31:0] \$206 ;
+  reg [5:0] \$207 ;
   wire \$21 ;
   wire \$22 ;
   wire \$23 ;
@@ -22790,14 +22824,14 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
   wire \$28 ;
   wire \$29 ;
   wire \$3 ;
-  wire [15:0] \$30 ;
+  wire \$30 ;
   wire \$31 ;
-  wire [23:0] \$32 ;
-  wire \$33 ;
-  wire [23:0] \$34 ;
-  wire \$35 ;
+  wire \$32 ;
+  wire [15:0] \$33 ;
+  wire \$34 ;
+  wire [23:0] \$35 ;
   wire \$36 ;
-  wire \$37 ;
+  wire [23:0] \$37 ;
   wire \$38 ;
   wire \$39 ;
   wire \$4 ;
@@ -22841,19 +22875,19 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
   wire \$74 ;
   wire \$75 ;
   wire \$76 ;
-  wire [16:0] \$77 ;
+  wire \$77 ;
   wire \$78 ;
   wire \$79 ;
   wire \$8 ;
-  wire \$80 ;
+  wire [16:0] \$80 ;
   wire \$81 ;
   wire \$82 ;
   wire \$83 ;
-  wire [5:0] \$84 ;
-  wire [5:0] \$85 ;
+  wire \$84 ;
+  wire \$85 ;
   wire \$86 ;
-  wire \$87 ;
-  wire \$88 ;
+  wire [5:0] \$87 ;
+  wire [5:0] \$88 ;
   wire \$89 ;
   wire \$9 ;
   wire \$90 ;
@@ -22901,8 +22935,8 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
   reg go;
   output [15:0] index;
   reg [15:0] index = 16'h0000;
-  output [510:0] layer;
-  wire [510:0] layer;
+  output [515:0] layer;
+  wire [515:0] layer;
   wire [7:0] \layer.add_hi ;
   wire [7:0] \layer.add_lo ;
   wire [23:0] \layer.add_multiplier_a ;
@@ -22938,6 +22972,7 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
   wire [7:0] \layer.pad_value ;
   wire [13:0] \layer.param_base ;
   wire [15:0] \layer.res_base ;
+  wire [4:0] \layer.res_lane ;
   wire [15:0] \layer.res_step_x ;
   wire [15:0] \layer.res_step_y ;
   wire [13:0] \layer.res_tiles ;
@@ -22977,6 +23012,7 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
   reg [31:0] word_14 = 32'd0;
   reg [31:0] word_15 = 32'd0;
   reg [31:0] word_16 = 32'd0;
+  reg [31:0] word_17 = 32'd0;
   reg [31:0] word_2 = 32'd0;
   reg [31:0] word_3 = 32'd0;
   reg [31:0] word_4 = 32'd0;
@@ -22985,18 +23021,18 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
   reg [31:0] word_7 = 32'd0;
   reg [31:0] word_8 = 32'd0;
   reg [31:0] word_9 = 32'd0;
-  assign busy = ~ \$72 ;
+  assign busy = ~ \$75 ;
   assign \$1  = ! fetch;
-  assign \$2  = \$71  & \$1 ;
+  assign \$2  = \$74  & \$1 ;
   assign \$3  = index >= ready;
   assign waiting = \$2  & \$3 ;
   assign \$4  = ! fetch;
-  assign \$5  = \$71  & \$4 ;
+  assign \$5  = \$74  & \$4 ;
   assign \$6  = index >= ready;
   assign \$7  = \$5  & \$6 ;
   assign \$8  = ~ \$7 ;
-  assign \$9  = \$71  & \$8 ;
-  assign fetching = \$9  | \$73 ;
+  assign \$9  = \$74  & \$8 ;
+  assign fetching = \$9  | \$76 ;
   assign \$10  = layer[15:0] != 16'hafaa;
   assign \$11  = layer[148:136] != 1'h1;
   assign \$12  = layer[16] & \$11 ;
@@ -23016,193 +23052,200 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
   assign \$26  = layer[34:31] >= 1'h1;
   assign \$27  = ! layer[39:35];
   assign \$29  = ~ \$28 ;
-  assign \$31  = | \$30 ;
-  assign \$33  = | \$32 ;
-  assign \$35  = | \$34 ;
-  assign \$36  = $signed(layer[376:369]) < $signed(8'h80);
-  assign \$37  = $signed(layer[376:369]) > $signed(8'h7f);
-  assign \$38  = \$36  | \$37 ;
-  assign \$39  = $signed(layer[384:377]) < $signed(8'h80);
-  assign \$40  = $signed(layer[384:377]) > $signed(8'h7f);
+  assign \$30  = ! layer[311:307];
+  assign \$32  = ~ \$31 ;
+  assign \$34  = | \$33 ;
+  assign \$36  = | \$35 ;
+  assign \$38  = | \$37 ;
+  assign \$39  = $signed(layer[381:374]) < $signed(8'h80);
+  assign \$40  = $signed(layer[381:374]) > $signed(8'h7f);
   assign \$41  = \$39  | \$40 ;
-  assign \$42  = $signed(layer[392:385]) < $signed(8'h80);
-  assign \$43  = $signed(layer[392:385]) > $signed(8'h7f);
+  assign \$42  = $signed(layer[389:382]) < $signed(8'h80);
+  assign \$43  = $signed(layer[389:382]) > $signed(8'h7f);
   assign \$44  = \$42  | \$43 ;
-  assign \$45  = $signed(layer[400:393]) < $signed(8'h80);
-  assign \$46  = $signed(layer[400:393]) > $signed(8'h7f);
+  assign \$45  = $signed(layer[397:390]) < $signed(8'h80);
+  assign \$46  = $signed(layer[397:390]) > $signed(8'h7f);
   assign \$47  = \$45  | \$46 ;
-  assign \$48  = $signed(layer[408:401]) < $signed(8'h80);
-  assign \$49  = $signed(layer[408:401]) > $signed(8'h7f);
+  assign \$48  = $signed(layer[405:398]) < $signed(8'h80);
+  assign \$49  = $signed(layer[405:398]) > $signed(8'h7f);
   assign \$50  = \$48  | \$49 ;
-  assign \$51  = $signed(layer[416:409]) < $signed(8'h80);
-  assign \$52  = $signed(layer[416:409]) > $signed(8'h7f);
+  assign \$51  = $signed(layer[413:406]) < $signed(8'h80);
+  assign \$52  = $signed(layer[413:406]) > $signed(8'h7f);
   assign \$53  = \$51  | \$52 ;
-  assign \$54  = $signed(layer[424:417]) < $signed(8'h80);
-  assign \$55  = $signed(layer[424:417]) > $signed(8'h7f);
+  assign \$54  = $signed(layer[421:414]) < $signed(8'h80);
+  assign \$55  = $signed(layer[421:414]) > $signed(8'h7f);
   assign \$56  = \$54  | \$55 ;
-  assign \$57  = $signed(layer[432:425]) < $signed(8'h80);
-  assign \$58  = $signed(layer[432:425]) > $signed(8'h7f);
+  assign \$57  = $signed(layer[429:422]) < $signed(8'h80);
+  assign \$58  = $signed(layer[429:422]) > $signed(8'h7f);
   assign \$59  = \$57  | \$58 ;
-  assign \$60  = $signed(layer[440:433]) < $signed(8'h80);
-  assign \$61  = $signed(layer[440:433]) > $signed(8'h7f);
+  assign \$60  = $signed(layer[437:430]) < $signed(8'h80);
+  assign \$61  = $signed(layer[437:430]) > $signed(8'h7f);
   assign \$62  = \$60  | \$61 ;
-  assign \$63  = $signed(layer[448:441]) < $signed(8'h80);
-  assign \$64  = $signed(layer[448:441]) > $signed(8'h7f);
+  assign \$63  = $signed(layer[445:438]) < $signed(8'h80);
+  assign \$64  = $signed(layer[445:438]) > $signed(8'h7f);
   assign \$65  = \$63  | \$64 ;
-  assign \$66  = $signed(layer[456:449]) < $signed(8'h80);
-  assign \$67  = $signed(layer[456:449]) > $signed(8'h7f);
+  assign \$66  = $signed(layer[453:446]) < $signed(8'h80);
+  assign \$67  = $signed(layer[453:446]) > $signed(8'h7f);
   assign \$68  = \$66  | \$67 ;
-  assign \$69  = | { \$68 , \$65 , \$62 , \$59 , \$56 , \$53 , \$50 , \$47 , \$44 , \$41 , \$38 , \$35 , \$33 , \$31 , \$29 , \$26 , \$25 , \$23 , \$22 , \$21 , \$20 , \$19 , \$18 , \$17 , \$16 , \$15 , \$14 , \$13 , \$12 , \$10  };
-  assign \$70  = | { fault_accumulator, fault_residual, fault_output, fault_parameter, fault_weight, fault_activation };
-  assign \$71  = ! fsm_state;
-  assign \$72  = fsm_state == 1'h1;
-  assign \$73  = fsm_state == 2'h2;
-  assign \$74  = fsm_state == 2'h3;
-  assign \$75  = fsm_state == 3'h4;
-  assign \$76  = ! count;
-  assign \$77  = first + count;
-  assign \$78  = \$77  > 7'h40;
-  assign \$79  = \$76  | \$78 ;
-  assign \$80  = ! fetch;
-  assign \$81  = \$71  & \$80 ;
-  assign \$82  = index >= ready;
-  assign \$83  = \$81  & \$82 ;
-  assign \$84  = fetch + 1'h1;
-  assign \$85  = \$83  ? 6'h00 : \$84 ;
-  assign \$86  = fetch == 1'h1;
-  assign \$87  = fetch == 2'h2;
-  assign \$88  = fetch == 2'h3;
-  assign \$89  = fetch == 3'h4;
-  assign \$90  = fetch == 3'h5;
-  assign \$91  = fetch == 3'h6;
-  assign \$92  = fetch == 3'h7;
-  assign \$93  = fetch == 4'h8;
-  assign \$94  = fetch == 4'h9;
-  assign \$95  = fetch == 4'ha;
-  assign \$96  = fetch == 4'hb;
-  assign \$97  = fetch == 4'hc;
-  assign \$98  = fetch == 4'hd;
-  assign \$99  = fetch == 4'he;
-  assign \$100  = fetch == 4'hf;
-  assign \$101  = fetch == 5'h10;
-  assign \$102  = fetch == 5'h11;
-  assign \$103  = fetch == 5'h11;
-  assign \$104  = layer[15:0] != 16'hafaa;
-  assign \$105  = layer[148:136] != 1'h1;
-  assign \$106  = layer[16] & \$105 ;
-  assign \$107  = ! layer[148:136];
-  assign \$108  = ! layer[173:169];
-  assign \$109  = ! layer[178:174];
-  assign \$110  = ! layer[210:197];
-  assign \$111  = ! layer[219:211];
-  assign \$112  = ! layer[228:220];
-  assign \$113  = ! layer[187:179];
-  assign \$114  = ! layer[196:188];
-  assign \$115  = layer[20:19] >= 2'h2;
-  assign \$116  = layer[22:21] >= 2'h2;
-  assign \$117  = layer[24:23] >= 2'h2;
-  assign \$118  = layer[24:23] == layer[20:19];
-  assign \$119  = layer[18] & \$118 ;
-  assign \$120  = layer[34:31] >= 1'h1;
-  assign \$121  = ! layer[39:35];
-  assign \$123  = ~ \$122 ;
-  assign \$125  = | \$124 ;
-  assign \$127  = | \$126 ;
-  assign \$129  = | \$128 ;
-  assign \$130  = $signed(layer[376:369]) < $signed(8'h80);
-  assign \$131  = $signed(layer[376:369]) > $signed(8'h7f);
-  assign \$132  = \$130  | \$131 ;
-  assign \$133  = $signed(layer[384:377]) < $signed(8'h80);
-  assign \$134  = $signed(layer[384:377]) > $signed(8'h7f);
-  assign \$135  = \$133  | \$134 ;
-  assign \$136  = $signed(layer[392:385]) < $signed(8'h80);
-  assign \$137  = $signed(layer[392:385]) > $signed(8'h7f);
-  assign \$138  = \$136  | \$137 ;
-  assign \$139  = $signed(layer[400:393]) < $signed(8'h80);
-  assign \$140  = $signed(layer[400:393]) > $signed(8'h7f);
-  assign \$141  = \$139  | \$140 ;
-  assign \$142  = $signed(layer[408:401]) < $signed(8'h80);
-  assign \$143  = $signed(layer[408:401]) > $signed(8'h7f);
-  assign \$144  = \$142  | \$143 ;
-  assign \$145  = $signed(layer[416:409]) < $signed(8'h80);
-  assign \$146  = $signed(layer[416:409]) > $signed(8'h7f);
-  assign \$147  = \$145  | \$146 ;
-  assign \$148  = $signed(layer[424:417]) < $signed(8'h80);
-  assign \$149  = $signed(layer[424:417]) > $signed(8'h7f);
-  assign \$150  = \$148  | \$149 ;
-  assign \$151  = $signed(layer[432:425]) < $signed(8'h80);
-  assign \$152  = $signed(layer[432:425]) > $signed(8'h7f);
-  assign \$153  = \$151  | \$152 ;
-  assign \$154  = $signed(layer[440:433]) < $signed(8'h80);
-  assign \$155  = $signed(layer[440:433]) > $signed(8'h7f);
-  assign \$156  = \$154  | \$155 ;
-  assign \$157  = $signed(layer[448:441]) < $signed(8'h80);
-  assign \$158  = $signed(layer[448:441]) > $signed(8'h7f);
-  assign \$159  = \$157  | \$158 ;
-  assign \$160  = $signed(layer[456:449]) < $signed(8'h80);
-  assign \$161  = $signed(layer[456:449]) > $signed(8'h7f);
-  assign \$162  = \$160  | \$161 ;
-  assign \$163  = | { \$162 , \$159 , \$156 , \$153 , \$150 , \$147 , \$144 , \$141 , \$138 , \$135 , \$132 , \$129 , \$127 , \$125 , \$123 , \$120 , \$119 , \$117 , \$116 , \$115 , \$114 , \$113 , \$112 , \$111 , \$110 , \$109 , \$108 , \$107 , \$106 , \$104  };
-  assign \$164  = | { fault_accumulator, fault_residual, fault_output, fault_parameter, fault_weight, fault_activation };
-  assign \$165  = feeder_done | \$164 ;
-  assign \$166  = drain - 1'h1;
-  assign \$167  = drain == 1'h1;
-  assign \$168  = remaining == 1'h1;
-  assign \$169  = | status;
-  assign \$170  = \$168  | \$169 ;
-  assign \$171  = index + 1'h1;
-  assign \$172  = remaining - 1'h1;
-  assign \$173  = \$74  | \$75 ;
-  assign \$174  = ! status;
-  assign \$175  = \$173  & \$174 ;
+  assign \$69  = $signed(layer[461:454]) < $signed(8'h80);
+  assign \$70  = $signed(layer[461:454]) > $signed(8'h7f);
+  assign \$71  = \$69  | \$70 ;
+  assign \$72  = | { \$71 , \$68 , \$65 , \$62 , \$59 , \$56 , \$53 , \$50 , \$47 , \$44 , \$41 , \$38 , \$36 , \$34 , \$32 , \$29 , \$26 , \$25 , \$23 , \$22 , \$21 , \$20 , \$19 , \$18 , \$17 , \$16 , \$15 , \$14 , \$13 , \$12 , \$10  };
+  assign \$73  = | { fault_accumulator, fault_residual, fault_output, fault_parameter, fault_weight, fault_activation };
+  assign \$74  = ! fsm_state;
+  assign \$75  = fsm_state == 1'h1;
+  assign \$76  = fsm_state == 2'h2;
+  assign \$77  = fsm_state == 2'h3;
+  assign \$78  = fsm_state == 3'h4;
+  assign \$79  = ! count;
+  assign \$80  = first + count;
+  assign \$81  = \$80  > 7'h40;
+  assign \$82  = \$79  | \$81 ;
+  assign \$83  = ! fetch;
+  assign \$84  = \$74  & \$83 ;
+  assign \$85  = index >= ready;
+  assign \$86  = \$84  & \$85 ;
+  assign \$87  = fetch + 1'h1;
+  assign \$88  = \$86  ? 6'h00 : \$87 ;
+  assign \$89  = fetch == 1'h1;
+  assign \$90  = fetch == 2'h2;
+  assign \$91  = fetch == 2'h3;
+  assign \$92  = fetch == 3'h4;
+  assign \$93  = fetch == 3'h5;
+  assign \$94  = fetch == 3'h6;
+  assign \$95  = fetch == 3'h7;
+  assign \$96  = fetch == 4'h8;
+  assign \$97  = fetch == 4'h9;
+  assign \$98  = fetch == 4'ha;
+  assign \$99  = fetch == 4'hb;
+  assign \$100  = fetch == 4'hc;
+  assign \$101  = fetch == 4'hd;
+  assign \$102  = fetch == 4'he;
+  assign \$103  = fetch == 4'hf;
+  assign \$104  = fetch == 5'h10;
+  assign \$105  = fetch == 5'h11;
+  assign \$106  = fetch == 5'h12;
+  assign \$107  = fetch == 5'h12;
+  assign \$108  = layer[15:0] != 16'hafaa;
+  assign \$109  = layer[148:136] != 1'h1;
+  assign \$110  = layer[16] & \$109 ;
+  assign \$111  = ! layer[148:136];
+  assign \$112  = ! layer[173:169];
+  assign \$113  = ! layer[178:174];
+  assign \$114  = ! layer[210:197];
+  assign \$115  = ! layer[219:211];
+  assign \$116  = ! layer[228:220];
+  assign \$117  = ! layer[187:179];
+  assign \$118  = ! layer[196:188];
+  assign \$119  = layer[20:19] >= 2'h2;
+  assign \$120  = layer[22:21] >= 2'h2;
+  assign \$121  = layer[24:23] >= 2'h2;
+  assign \$122  = layer[24:23] == layer[20:19];
+  assign \$123  = layer[18] & \$122 ;
+  assign \$124  = layer[34:31] >= 1'h1;
+  assign \$125  = ! layer[39:35];
+  assign \$127  = ~ \$126 ;
+  assign \$128  = ! layer[311:307];
+  assign \$130  = ~ \$129 ;
+  assign \$132  = | \$131 ;
+  assign \$134  = | \$133 ;
+  assign \$136  = | \$135 ;
+  assign \$137  = $signed(layer[381:374]) < $signed(8'h80);
+  assign \$138  = $signed(layer[381:374]) > $signed(8'h7f);
+  assign \$139  = \$137  | \$138 ;
+  assign \$140  = $signed(layer[389:382]) < $signed(8'h80);
+  assign \$141  = $signed(layer[389:382]) > $signed(8'h7f);
+  assign \$142  = \$140  | \$141 ;
+  assign \$143  = $signed(layer[397:390]) < $signed(8'h80);
+  assign \$144  = $signed(layer[397:390]) > $signed(8'h7f);
+  assign \$145  = \$143  | \$144 ;
+  assign \$146  = $signed(layer[405:398]) < $signed(8'h80);
+  assign \$147  = $signed(layer[405:398]) > $signed(8'h7f);
+  assign \$148  = \$146  | \$147 ;
+  assign \$149  = $signed(layer[413:406]) < $signed(8'h80);
+  assign \$150  = $signed(layer[413:406]) > $signed(8'h7f);
+  assign \$151  = \$149  | \$150 ;
+  assign \$152  = $signed(layer[421:414]) < $signed(8'h80);
+  assign \$153  = $signed(layer[421:414]) > $signed(8'h7f);
+  assign \$154  = \$152  | \$153 ;
+  assign \$155  = $signed(layer[429:422]) < $signed(8'h80);
+  assign \$156  = $signed(layer[429:422]) > $signed(8'h7f);
+  assign \$157  = \$155  | \$156 ;
+  assign \$158  = $signed(layer[437:430]) < $signed(8'h80);
+  assign \$159  = $signed(layer[437:430]) > $signed(8'h7f);
+  assign \$160  = \$158  | \$159 ;
+  assign \$161  = $signed(layer[445:438]) < $signed(8'h80);
+  assign \$162  = $signed(layer[445:438]) > $signed(8'h7f);
+  assign \$163  = \$161  | \$162 ;
+  assign \$164  = $signed(layer[453:446]) < $signed(8'h80);
+  assign \$165  = $signed(layer[453:446]) > $signed(8'h7f);
+  assign \$166  = \$164  | \$165 ;
+  assign \$167  = $signed(layer[461:454]) < $signed(8'h80);
+  assign \$168  = $signed(layer[461:454]) > $signed(8'h7f);
+  assign \$169  = \$167  | \$168 ;
+  assign \$170  = | { \$169 , \$166 , \$163 , \$160 , \$157 , \$154 , \$151 , \$148 , \$145 , \$142 , \$139 , \$136 , \$134 , \$132 , \$130 , \$127 , \$124 , \$123 , \$121 , \$120 , \$119 , \$118 , \$117 , \$116 , \$115 , \$114 , \$113 , \$112 , \$111 , \$110 , \$108  };
+  assign \$171  = | { fault_accumulator, fault_residual, fault_output, fault_parameter, fault_weight, fault_activation };
+  assign \$172  = feeder_done | \$171 ;
+  assign \$173  = drain - 1'h1;
+  assign \$174  = drain == 1'h1;
+  assign \$175  = remaining == 1'h1;
+  assign \$176  = | status;
+  assign \$177  = \$175  | \$176 ;
+  assign \$178  = index + 1'h1;
+  assign \$179  = remaining - 1'h1;
+  assign \$180  = \$77  | \$78 ;
+  assign \$181  = ! status;
+  assign \$182  = \$180  & \$181 ;
   always @(posedge clk)
-    done <= \$176 ;
+    done <= \$183 ;
   always @(posedge clk)
-    status <= \$177 ;
+    status <= \$184 ;
   always @(posedge clk)
-    index <= \$178 ;
+    index <= \$185 ;
   always @(posedge clk)
-    remaining <= \$179 ;
+    remaining <= \$186 ;
   always @(posedge clk)
-    fetch <= \$180 ;
+    fetch <= \$187 ;
   always @(posedge clk)
-    fsm_state <= \$181 ;
+    fsm_state <= \$188 ;
   always @(posedge clk)
-    word_0 <= \$182 ;
+    word_0 <= \$189 ;
   always @(posedge clk)
-    word_1 <= \$183 ;
+    word_1 <= \$190 ;
   always @(posedge clk)
-    word_2 <= \$184 ;
+    word_2 <= \$191 ;
   always @(posedge clk)
-    word_3 <= \$185 ;
+    word_3 <= \$192 ;
   always @(posedge clk)
-    word_4 <= \$186 ;
+    word_4 <= \$193 ;
   always @(posedge clk)
-    word_5 <= \$187 ;
+    word_5 <= \$194 ;
   always @(posedge clk)
-    word_6 <= \$188 ;
+    word_6 <= \$195 ;
   always @(posedge clk)
-    word_7 <= \$189 ;
+    word_7 <= \$196 ;
   always @(posedge clk)
-    word_8 <= \$190 ;
+    word_8 <= \$197 ;
   always @(posedge clk)
-    word_9 <= \$191 ;
+    word_9 <= \$198 ;
   always @(posedge clk)
-    word_10 <= \$192 ;
+    word_10 <= \$199 ;
   always @(posedge clk)
-    word_11 <= \$193 ;
+    word_11 <= \$200 ;
   always @(posedge clk)
-    word_12 <= \$194 ;
+    word_12 <= \$201 ;
   always @(posedge clk)
-    word_13 <= \$195 ;
+    word_13 <= \$202 ;
   always @(posedge clk)
-    word_14 <= \$196 ;
+    word_14 <= \$203 ;
   always @(posedge clk)
-    word_15 <= \$197 ;
+    word_15 <= \$204 ;
   always @(posedge clk)
-    word_16 <= \$198 ;
+    word_16 <= \$205 ;
   always @(posedge clk)
-    drain <= \$199 ;
+    word_17 <= \$206 ;
+  always @(posedge clk)
+    drain <= \$207 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
     go = 1'h0;
@@ -23213,7 +23256,7 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
           /* empty */;
       3'h2:
           (* full_case = 32'd1 *)
-          if (\$69 ) begin
+          if (\$72 ) begin
           end else begin
             go = 1'h1;
           end
@@ -23230,88 +23273,88 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
       3'h2:
           /* empty */;
       3'h3:
-          stop = \$70 ;
+          stop = \$73 ;
     endcase
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$176  = done;
+    \$183  = done;
     casez (fsm_state)
       3'h1:
           if (start) begin
-            \$176  = 1'h0;
-            if (\$79 ) begin
-              \$176  = 1'h1;
+            \$183  = 1'h0;
+            if (\$82 ) begin
+              \$183  = 1'h1;
             end
           end
       3'h0:
           /* empty */;
       3'h2:
-          if (\$163 ) begin
-            \$176  = 1'h1;
+          if (\$170 ) begin
+            \$183  = 1'h1;
           end
       3'h3:
           /* empty */;
       3'h4:
-          if (\$167 ) begin
-            if (\$170 ) begin
-              \$176  = 1'h1;
+          if (\$174 ) begin
+            if (\$177 ) begin
+              \$183  = 1'h1;
             end
           end
     endcase
     if (rst) begin
-      \$176  = 1'h0;
+      \$183  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$177  = status;
+    \$184  = status;
     casez (fsm_state)
       3'h1:
           if (start) begin
-            \$177  = 8'h00;
-            if (\$79 ) begin
-              \$177  = 8'h08;
+            \$184  = 8'h00;
+            if (\$82 ) begin
+              \$184  = 8'h08;
             end
           end
       3'h0:
           /* empty */;
       3'h2:
-          if (\$163 ) begin
-            \$177  = 8'h01;
+          if (\$170 ) begin
+            \$184  = 8'h01;
           end
     endcase
-    if (\$175 ) begin
+    if (\$182 ) begin
       if (fault_activation) begin
-        \$177  = 8'h02;
+        \$184  = 8'h02;
       end
       if (fault_weight) begin
-        \$177  = 8'h03;
+        \$184  = 8'h03;
       end
       if (fault_parameter) begin
-        \$177  = 8'h04;
+        \$184  = 8'h04;
       end
       if (fault_output) begin
-        \$177  = 8'h05;
+        \$184  = 8'h05;
       end
       if (fault_residual) begin
-        \$177  = 8'h06;
+        \$184  = 8'h06;
       end
       if (fault_accumulator) begin
-        \$177  = 8'h07;
+        \$184  = 8'h07;
       end
     end
     if (rst) begin
-      \$177  = 8'h00;
+      \$184  = 8'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$178  = index;
+    \$185  = index;
     casez (fsm_state)
       3'h1:
           if (start) begin
-            \$178  = first;
+            \$185  = first;
           end
       3'h0:
           /* empty */;
@@ -23320,25 +23363,25 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
       3'h3:
           /* empty */;
       3'h4:
-          if (\$167 ) begin
+          if (\$174 ) begin
             (* full_case = 32'd1 *)
-            if (\$170 ) begin
+            if (\$177 ) begin
             end else begin
-              \$178  = \$171 [15:0];
+              \$185  = \$178 [15:0];
             end
           end
     endcase
     if (rst) begin
-      \$178  = 16'h0000;
+      \$185  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$179  = remaining;
+    \$186  = remaining;
     casez (fsm_state)
       3'h1:
           if (start) begin
-            \$179  = count;
+            \$186  = count;
           end
       3'h0:
           /* empty */;
@@ -23347,194 +23390,89 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
       3'h3:
           /* empty */;
       3'h4:
-          if (\$167 ) begin
+          if (\$174 ) begin
             (* full_case = 32'd1 *)
-            if (\$170 ) begin
+            if (\$177 ) begin
             end else begin
-              \$179  = \$172 [15:0];
+              \$186  = \$179 [15:0];
             end
           end
     endcase
     if (rst) begin
-      \$179  = 16'h0000;
+      \$186  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$180  = fetch;
+    \$187  = fetch;
     casez (fsm_state)
       3'h1:
           if (start) begin
-            \$180  = 5'h00;
+            \$187  = 5'h00;
           end
       3'h0:
-          \$180  = \$85 [4:0];
+          \$187  = \$88 [4:0];
       3'h2:
           /* empty */;
       3'h3:
           /* empty */;
       3'h4:
-          if (\$167 ) begin
-            \$180  = 5'h00;
+          if (\$174 ) begin
+            \$187  = 5'h00;
           end
     endcase
     if (rst) begin
-      \$180  = 5'h00;
+      \$187  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$181  = fsm_state;
+    \$188  = fsm_state;
     casez (fsm_state)
       3'h1:
           if (start) begin
-            \$181  = 3'h0;
-            if (\$79 ) begin
-              \$181  = 3'h1;
+            \$188  = 3'h0;
+            if (\$82 ) begin
+              \$188  = 3'h1;
             end
           end
       3'h0:
-          if (\$103 ) begin
-            \$181  = 3'h2;
+          if (\$107 ) begin
+            \$188  = 3'h2;
           end
       3'h2:
           (* full_case = 32'd1 *)
-          if (\$163 ) begin
-            \$181  = 3'h1;
+          if (\$170 ) begin
+            \$188  = 3'h1;
           end else begin
-            \$181  = 3'h3;
+            \$188  = 3'h3;
           end
       3'h3:
-          if (\$165 ) begin
-            \$181  = 3'h4;
+          if (\$172 ) begin
+            \$188  = 3'h4;
           end
       3'h4:
-          if (\$167 ) begin
+          if (\$174 ) begin
             (* full_case = 32'd1 *)
-            if (\$170 ) begin
-              \$181  = 3'h1;
+            if (\$177 ) begin
+              \$188  = 3'h1;
             end else begin
-              \$181  = 3'h0;
+              \$188  = 3'h0;
             end
           end
     endcase
     if (rst) begin
-      \$181  = 3'h1;
+      \$188  = 3'h1;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$182  = word_0;
-    casez (fsm_state)
-      3'h1:
-          /* empty */;
-      3'h0:
-          if (\$86 ) begin
-            \$182  = word;
-          end
-    endcase
-    if (rst) begin
-      \$182  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$183  = word_1;
-    casez (fsm_state)
-      3'h1:
-          /* empty */;
-      3'h0:
-          if (\$87 ) begin
-            \$183  = word;
-          end
-    endcase
-    if (rst) begin
-      \$183  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$184  = word_2;
-    casez (fsm_state)
-      3'h1:
-          /* empty */;
-      3'h0:
-          if (\$88 ) begin
-            \$184  = word;
-          end
-    endcase
-    if (rst) begin
-      \$184  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$185  = word_3;
+    \$189  = word_0;
     casez (fsm_state)
       3'h1:
           /* empty */;
       3'h0:
           if (\$89 ) begin
-            \$185  = word;
-          end
-    endcase
-    if (rst) begin
-      \$185  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$186  = word_4;
-    casez (fsm_state)
-      3'h1:
-          /* empty */;
-      3'h0:
-          if (\$90 ) begin
-            \$186  = word;
-          end
-    endcase
-    if (rst) begin
-      \$186  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$187  = word_5;
-    casez (fsm_state)
-      3'h1:
-          /* empty */;
-      3'h0:
-          if (\$91 ) begin
-            \$187  = word;
-          end
-    endcase
-    if (rst) begin
-      \$187  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$188  = word_6;
-    casez (fsm_state)
-      3'h1:
-          /* empty */;
-      3'h0:
-          if (\$92 ) begin
-            \$188  = word;
-          end
-    endcase
-    if (rst) begin
-      \$188  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$189  = word_7;
-    casez (fsm_state)
-      3'h1:
-          /* empty */;
-      3'h0:
-          if (\$93 ) begin
             \$189  = word;
           end
     endcase
@@ -23544,12 +23482,12 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$190  = word_8;
+    \$190  = word_1;
     casez (fsm_state)
       3'h1:
           /* empty */;
       3'h0:
-          if (\$94 ) begin
+          if (\$90 ) begin
             \$190  = word;
           end
     endcase
@@ -23559,12 +23497,12 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$191  = word_9;
+    \$191  = word_2;
     casez (fsm_state)
       3'h1:
           /* empty */;
       3'h0:
-          if (\$95 ) begin
+          if (\$91 ) begin
             \$191  = word;
           end
     endcase
@@ -23574,12 +23512,12 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$192  = word_10;
+    \$192  = word_3;
     casez (fsm_state)
       3'h1:
           /* empty */;
       3'h0:
-          if (\$96 ) begin
+          if (\$92 ) begin
             \$192  = word;
           end
     endcase
@@ -23589,12 +23527,12 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$193  = word_11;
+    \$193  = word_4;
     casez (fsm_state)
       3'h1:
           /* empty */;
       3'h0:
-          if (\$97 ) begin
+          if (\$93 ) begin
             \$193  = word;
           end
     endcase
@@ -23604,12 +23542,12 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$194  = word_12;
+    \$194  = word_5;
     casez (fsm_state)
       3'h1:
           /* empty */;
       3'h0:
-          if (\$98 ) begin
+          if (\$94 ) begin
             \$194  = word;
           end
     endcase
@@ -23619,12 +23557,12 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$195  = word_13;
+    \$195  = word_6;
     casez (fsm_state)
       3'h1:
           /* empty */;
       3'h0:
-          if (\$99 ) begin
+          if (\$95 ) begin
             \$195  = word;
           end
     endcase
@@ -23634,12 +23572,12 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$196  = word_14;
+    \$196  = word_7;
     casez (fsm_state)
       3'h1:
           /* empty */;
       3'h0:
-          if (\$100 ) begin
+          if (\$96 ) begin
             \$196  = word;
           end
     endcase
@@ -23649,12 +23587,12 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$197  = word_15;
+    \$197  = word_8;
     casez (fsm_state)
       3'h1:
           /* empty */;
       3'h0:
-          if (\$101 ) begin
+          if (\$97 ) begin
             \$197  = word;
           end
     endcase
@@ -23664,12 +23602,12 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$198  = word_16;
+    \$198  = word_9;
     casez (fsm_state)
       3'h1:
           /* empty */;
       3'h0:
-          if (\$102 ) begin
+          if (\$98 ) begin
             \$198  = word;
           end
     endcase
@@ -23679,21 +23617,141 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$199  = drain;
+    \$199  = word_10;
+    casez (fsm_state)
+      3'h1:
+          /* empty */;
+      3'h0:
+          if (\$99 ) begin
+            \$199  = word;
+          end
+    endcase
+    if (rst) begin
+      \$199  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
+    \$200  = word_11;
+    casez (fsm_state)
+      3'h1:
+          /* empty */;
+      3'h0:
+          if (\$100 ) begin
+            \$200  = word;
+          end
+    endcase
+    if (rst) begin
+      \$200  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
+    \$201  = word_12;
+    casez (fsm_state)
+      3'h1:
+          /* empty */;
+      3'h0:
+          if (\$101 ) begin
+            \$201  = word;
+          end
+    endcase
+    if (rst) begin
+      \$201  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
+    \$202  = word_13;
+    casez (fsm_state)
+      3'h1:
+          /* empty */;
+      3'h0:
+          if (\$102 ) begin
+            \$202  = word;
+          end
+    endcase
+    if (rst) begin
+      \$202  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
+    \$203  = word_14;
+    casez (fsm_state)
+      3'h1:
+          /* empty */;
+      3'h0:
+          if (\$103 ) begin
+            \$203  = word;
+          end
+    endcase
+    if (rst) begin
+      \$203  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
+    \$204  = word_15;
+    casez (fsm_state)
+      3'h1:
+          /* empty */;
+      3'h0:
+          if (\$104 ) begin
+            \$204  = word;
+          end
+    endcase
+    if (rst) begin
+      \$204  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
+    \$205  = word_16;
+    casez (fsm_state)
+      3'h1:
+          /* empty */;
+      3'h0:
+          if (\$105 ) begin
+            \$205  = word;
+          end
+    endcase
+    if (rst) begin
+      \$205  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
+    \$206  = word_17;
+    casez (fsm_state)
+      3'h1:
+          /* empty */;
+      3'h0:
+          if (\$106 ) begin
+            \$206  = word;
+          end
+    endcase
+    if (rst) begin
+      \$206  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
+    \$207  = drain;
     casez (fsm_state)
       3'h1:
           /* empty */;
       3'h0:
           /* empty */;
       3'h2:
-          \$199  = 6'h22;
+          \$207  = 6'h22;
       3'h3:
           /* empty */;
       3'h4:
-          \$199  = \$166 [5:0];
+          \$207  = \$173 [5:0];
     endcase
     if (rst) begin
-      \$199  = 6'h00;
+      \$207  = 6'h00;
     end
   end
   assign address = { index[5:0], fetch };
@@ -23729,42 +23787,44 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
   assign \layer.out_step  = layer[274:263];
   assign \layer.out_base  = layer[290:275];
   assign \layer.lane_mask  = layer[306:291];
-  assign \layer.res_base  = layer[322:307];
-  assign \layer.res_step_x  = layer[338:323];
-  assign \layer.res_step_y  = layer[354:339];
-  assign \layer.res_tiles  = layer[368:355];
-  assign \layer.pad_value  = layer[376:369];
-  assign \layer.zero_in  = layer[384:377];
-  assign \layer.input_lo  = layer[392:385];
-  assign \layer.input_hi  = layer[400:393];
-  assign \layer.zero_out  = layer[408:401];
-  assign \layer.lo  = layer[416:409];
-  assign \layer.hi  = layer[424:417];
-  assign \layer.res_zero  = layer[432:425];
-  assign \layer.add_zero  = layer[440:433];
-  assign \layer.add_lo  = layer[448:441];
-  assign \layer.add_hi  = layer[456:449];
-  assign \layer.add_shift  = layer[462:457];
-  assign \layer.add_multiplier_a  = layer[486:463];
-  assign \layer.add_multiplier_b  = layer[510:487];
-  assign layer[510:487] = word_16[23:0];
-  assign layer[486:463] = word_15[23:0];
-  assign layer[462:457] = word_14[29:24];
-  assign layer[456:449] = word_14[23:16];
-  assign layer[448:441] = word_14[15:8];
-  assign layer[440:433] = word_14[7:0];
-  assign layer[432:425] = word_13[31:24];
-  assign layer[424:417] = word_13[23:16];
-  assign layer[416:409] = word_13[15:8];
-  assign layer[408:401] = word_13[7:0];
-  assign layer[400:393] = word_12[31:24];
-  assign layer[392:385] = word_12[23:16];
-  assign layer[384:377] = word_12[15:8];
-  assign layer[376:369] = word_12[7:0];
-  assign layer[368:355] = word_11[29:16];
-  assign layer[354:339] = word_11[15:0];
-  assign layer[338:323] = word_10[31:16];
-  assign layer[322:307] = word_10[15:0];
+  assign \layer.res_lane  = layer[311:307];
+  assign \layer.res_base  = layer[327:312];
+  assign \layer.res_step_x  = layer[343:328];
+  assign \layer.res_step_y  = layer[359:344];
+  assign \layer.res_tiles  = layer[373:360];
+  assign \layer.pad_value  = layer[381:374];
+  assign \layer.zero_in  = layer[389:382];
+  assign \layer.input_lo  = layer[397:390];
+  assign \layer.input_hi  = layer[405:398];
+  assign \layer.zero_out  = layer[413:406];
+  assign \layer.lo  = layer[421:414];
+  assign \layer.hi  = layer[429:422];
+  assign \layer.res_zero  = layer[437:430];
+  assign \layer.add_zero  = layer[445:438];
+  assign \layer.add_lo  = layer[453:446];
+  assign \layer.add_hi  = layer[461:454];
+  assign \layer.add_shift  = layer[467:462];
+  assign \layer.add_multiplier_a  = layer[491:468];
+  assign \layer.add_multiplier_b  = layer[515:492];
+  assign layer[515:492] = word_17[23:0];
+  assign layer[491:468] = word_16[23:0];
+  assign layer[467:462] = word_15[13:8];
+  assign layer[461:454] = word_15[7:0];
+  assign layer[453:446] = word_14[31:24];
+  assign layer[445:438] = word_14[23:16];
+  assign layer[437:430] = word_14[15:8];
+  assign layer[429:422] = word_14[7:0];
+  assign layer[421:414] = word_13[31:24];
+  assign layer[413:406] = word_13[23:16];
+  assign layer[405:398] = word_13[15:8];
+  assign layer[397:390] = word_13[7:0];
+  assign layer[389:382] = word_12[29:22];
+  assign layer[381:374] = word_12[21:14];
+  assign layer[373:360] = word_12[13:0];
+  assign layer[359:344] = word_11[31:16];
+  assign layer[343:328] = word_11[15:0];
+  assign layer[327:312] = word_10[20:5];
+  assign layer[311:307] = word_10[4:0];
   assign layer[306:291] = word_9[31:16];
   assign layer[290:275] = word_9[15:0];
   assign layer[274:263] = word_8[31:20];
@@ -23798,13 +23858,15 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
   assign layer[16] = word_0[16];
   assign layer[15:0] = word_0[15:0];
   assign \$28  = \$27 ;
-  assign \$30  = { 8'h00, word_9[31:24] };
-  assign \$32  = { 16'h0000, word_15[23:16] };
-  assign \$34  = { 16'h0000, word_16[23:16] };
-  assign \$122  = \$121 ;
-  assign \$124  = { 8'h00, word_9[31:24] };
-  assign \$126  = { 16'h0000, word_15[23:16] };
-  assign \$128  = { 16'h0000, word_16[23:16] };
+  assign \$31  = \$30 ;
+  assign \$33  = { 8'h00, word_9[31:24] };
+  assign \$35  = { 16'h0000, word_16[23:16] };
+  assign \$37  = { 16'h0000, word_17[23:16] };
+  assign \$126  = \$125 ;
+  assign \$129  = \$128 ;
+  assign \$131  = { 8'h00, word_9[31:24] };
+  assign \$133  = { 16'h0000, word_16[23:16] };
+  assign \$135  = { 16'h0000, word_17[23:16] };
 endmodule
 
 module \holdfast_8x8.weight_loader (rst, active, load_next, pointer, registered, base, go, stop, clk);

@@ -518,15 +518,15 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire [21:0] \$signature__data$120 ;
   wire [31:0] \$signature__data$125 ;
   wire [63:0] act;
-  wire [63:0] \act$173 ;
-  wire [7:0] \act$173[0] ;
-  wire [7:0] \act$173[1] ;
-  wire [7:0] \act$173[2] ;
-  wire [7:0] \act$173[3] ;
-  wire [7:0] \act$173[4] ;
-  wire [7:0] \act$173[5] ;
-  wire [7:0] \act$173[6] ;
-  wire [7:0] \act$173[7] ;
+  wire [63:0] \act$175 ;
+  wire [7:0] \act$175[0] ;
+  wire [7:0] \act$175[1] ;
+  wire [7:0] \act$175[2] ;
+  wire [7:0] \act$175[3] ;
+  wire [7:0] \act$175[4] ;
+  wire [7:0] \act$175[5] ;
+  wire [7:0] \act$175[6] ;
+  wire [7:0] \act$175[7] ;
   wire [7:0] \act[0] ;
   wire [7:0] \act[1] ;
   wire [7:0] \act[2] ;
@@ -536,8 +536,8 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire [7:0] \act[6] ;
   wire [7:0] \act[7] ;
   wire active;
-  wire \active$207 ;
-  wire \active$210 ;
+  wire \active$208 ;
+  wire \active$211 ;
   wire [10:0] address;
   wire [13:0] \address$110 ;
   wire [19:0] \address$130 ;
@@ -561,30 +561,30 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire [15:0] \address$139[6] ;
   wire [15:0] \address$139[7] ;
   wire [19:0] base;
-  wire [13:0] \base$187 ;
+  wire [13:0] \base$189 ;
   wire \begin ;
   wire busy;
   input clk;
   wire clk;
   wire [63:0] codes;
-  wire [63:0] \codes$200 ;
-  wire [7:0] \codes$200[0] ;
-  wire [7:0] \codes$200[1] ;
-  wire [7:0] \codes$200[2] ;
-  wire [7:0] \codes$200[3] ;
-  wire [7:0] \codes$200[4] ;
-  wire [7:0] \codes$200[5] ;
-  wire [7:0] \codes$200[6] ;
-  wire [7:0] \codes$200[7] ;
-  wire [63:0] \codes$201 ;
-  wire [7:0] \codes$201[0] ;
-  wire [7:0] \codes$201[1] ;
-  wire [7:0] \codes$201[2] ;
-  wire [7:0] \codes$201[3] ;
-  wire [7:0] \codes$201[4] ;
-  wire [7:0] \codes$201[5] ;
-  wire [7:0] \codes$201[6] ;
-  wire [7:0] \codes$201[7] ;
+  wire [63:0] \codes$202 ;
+  wire [7:0] \codes$202[0] ;
+  wire [7:0] \codes$202[1] ;
+  wire [7:0] \codes$202[2] ;
+  wire [7:0] \codes$202[3] ;
+  wire [7:0] \codes$202[4] ;
+  wire [7:0] \codes$202[5] ;
+  wire [7:0] \codes$202[6] ;
+  wire [7:0] \codes$202[7] ;
+  wire [63:0] \codes$203 ;
+  wire [7:0] \codes$203[0] ;
+  wire [7:0] \codes$203[1] ;
+  wire [7:0] \codes$203[2] ;
+  wire [7:0] \codes$203[3] ;
+  wire [7:0] \codes$203[4] ;
+  wire [7:0] \codes$203[5] ;
+  wire [7:0] \codes$203[6] ;
+  wire [7:0] \codes$203[7] ;
   wire [7:0] \codes[0] ;
   wire [7:0] \codes[1] ;
   wire [7:0] \codes[2] ;
@@ -637,10 +637,10 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire [15:0] \first$94 ;
   wire go;
   wire \go$156 ;
-  wire \go$168 ;
-  wire \go$188 ;
-  wire \go$192 ;
-  wire \go$197 ;
+  wire \go$170 ;
+  wire \go$190 ;
+  wire \go$194 ;
+  wire \go$199 ;
   reg [31:0] guard_input = 32'd0;
   wire [7:0] guard_input_count;
   reg [7:0] guard_input_count_now = 8'h00;
@@ -658,8 +658,8 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   reg [1:0] input_bank = 2'h0;
   output interrupt;
   wire interrupt;
-  wire [510:0] layer;
-  wire [510:0] \layer$154 ;
+  wire [515:0] layer;
+  wire [515:0] \layer$154 ;
   wire [7:0] \layer$154.add_hi ;
   wire [7:0] \layer$154.add_lo ;
   wire [23:0] \layer$154.add_multiplier_a ;
@@ -695,6 +695,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire [7:0] \layer$154.pad_value ;
   wire [13:0] \layer$154.param_base ;
   wire [15:0] \layer$154.res_base ;
+  wire [4:0] \layer$154.res_lane ;
   wire [15:0] \layer$154.res_step_x ;
   wire [15:0] \layer$154.res_step_y ;
   wire [13:0] \layer$154.res_tiles ;
@@ -710,7 +711,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire [19:0] \layer$154.weight_base ;
   wire [7:0] \layer$154.zero_in ;
   wire [7:0] \layer$154.zero_out ;
-  wire [510:0] \layer$161 ;
+  wire [515:0] \layer$161 ;
   wire [7:0] \layer$161.add_hi ;
   wire [7:0] \layer$161.add_lo ;
   wire [23:0] \layer$161.add_multiplier_a ;
@@ -746,6 +747,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire [7:0] \layer$161.pad_value ;
   wire [13:0] \layer$161.param_base ;
   wire [15:0] \layer$161.res_base ;
+  wire [4:0] \layer$161.res_lane ;
   wire [15:0] \layer$161.res_step_x ;
   wire [15:0] \layer$161.res_step_y ;
   wire [13:0] \layer$161.res_tiles ;
@@ -761,159 +763,162 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire [19:0] \layer$161.weight_base ;
   wire [7:0] \layer$161.zero_in ;
   wire [7:0] \layer$161.zero_out ;
-  wire [510:0] \layer$180 ;
-  wire [7:0] \layer$180.add_hi ;
-  wire [7:0] \layer$180.add_lo ;
-  wire [23:0] \layer$180.add_multiplier_a ;
-  wire [23:0] \layer$180.add_multiplier_b ;
-  wire [5:0] \layer$180.add_shift ;
-  wire [7:0] \layer$180.add_zero ;
-  wire [12:0] \layer$180.blocks ;
-  wire [13:0] \layer$180.co_tiles ;
-  wire [2:0] \layer$180.dilation ;
-  wire [7:0] \layer$180.hi ;
-  wire \layer$180.hold_weights ;
-  wire [8:0] \layer$180.in_h ;
-  wire [8:0] \layer$180.in_w ;
-  wire [1:0] \layer$180.input_bank ;
-  wire [15:0] \layer$180.input_base ;
-  wire [7:0] \layer$180.input_hi ;
-  wire [7:0] \layer$180.input_lo ;
-  wire [15:0] \layer$180.input_step ;
-  wire [4:0] \layer$180.kernel_h ;
-  wire [4:0] \layer$180.kernel_w ;
-  wire [15:0] \layer$180.lane_mask ;
-  wire [7:0] \layer$180.lo ;
-  wire [15:0] \layer$180.magic ;
-  wire \layer$180.maximum ;
-  wire [9:0] \layer$180.origin_x ;
-  wire [9:0] \layer$180.origin_y ;
-  wire [15:0] \layer$180.out_base ;
-  wire [8:0] \layer$180.out_h ;
-  wire [4:0] \layer$180.out_lane ;
-  wire [11:0] \layer$180.out_step ;
-  wire [8:0] \layer$180.out_w ;
-  wire [1:0] \layer$180.output_bank ;
-  wire [7:0] \layer$180.pad_value ;
-  wire [13:0] \layer$180.param_base ;
-  wire [15:0] \layer$180.res_base ;
-  wire [15:0] \layer$180.res_step_x ;
-  wire [15:0] \layer$180.res_step_y ;
-  wire [13:0] \layer$180.res_tiles ;
-  wire [7:0] \layer$180.res_zero ;
-  wire \layer$180.residual ;
-  wire [1:0] \layer$180.residual_bank ;
-  wire [15:0] \layer$180.step_kx ;
-  wire [15:0] \layer$180.step_ky ;
-  wire [15:0] \layer$180.step_x ;
-  wire [15:0] \layer$180.step_y ;
-  wire [2:0] \layer$180.stride ;
-  wire [3:0] \layer$180.sub_block ;
-  wire [19:0] \layer$180.weight_base ;
-  wire [7:0] \layer$180.zero_in ;
-  wire [7:0] \layer$180.zero_out ;
-  wire [510:0] \layer$191 ;
-  wire [7:0] \layer$191.add_hi ;
-  wire [7:0] \layer$191.add_lo ;
-  wire [23:0] \layer$191.add_multiplier_a ;
-  wire [23:0] \layer$191.add_multiplier_b ;
-  wire [5:0] \layer$191.add_shift ;
-  wire [7:0] \layer$191.add_zero ;
-  wire [12:0] \layer$191.blocks ;
-  wire [13:0] \layer$191.co_tiles ;
-  wire [2:0] \layer$191.dilation ;
-  wire [7:0] \layer$191.hi ;
-  wire \layer$191.hold_weights ;
-  wire [8:0] \layer$191.in_h ;
-  wire [8:0] \layer$191.in_w ;
-  wire [1:0] \layer$191.input_bank ;
-  wire [15:0] \layer$191.input_base ;
-  wire [7:0] \layer$191.input_hi ;
-  wire [7:0] \layer$191.input_lo ;
-  wire [15:0] \layer$191.input_step ;
-  wire [4:0] \layer$191.kernel_h ;
-  wire [4:0] \layer$191.kernel_w ;
-  wire [15:0] \layer$191.lane_mask ;
-  wire [7:0] \layer$191.lo ;
-  wire [15:0] \layer$191.magic ;
-  wire \layer$191.maximum ;
-  wire [9:0] \layer$191.origin_x ;
-  wire [9:0] \layer$191.origin_y ;
-  wire [15:0] \layer$191.out_base ;
-  wire [8:0] \layer$191.out_h ;
-  wire [4:0] \layer$191.out_lane ;
-  wire [11:0] \layer$191.out_step ;
-  wire [8:0] \layer$191.out_w ;
-  wire [1:0] \layer$191.output_bank ;
-  wire [7:0] \layer$191.pad_value ;
-  wire [13:0] \layer$191.param_base ;
-  wire [15:0] \layer$191.res_base ;
-  wire [15:0] \layer$191.res_step_x ;
-  wire [15:0] \layer$191.res_step_y ;
-  wire [13:0] \layer$191.res_tiles ;
-  wire [7:0] \layer$191.res_zero ;
-  wire \layer$191.residual ;
-  wire [1:0] \layer$191.residual_bank ;
-  wire [15:0] \layer$191.step_kx ;
-  wire [15:0] \layer$191.step_ky ;
-  wire [15:0] \layer$191.step_x ;
-  wire [15:0] \layer$191.step_y ;
-  wire [2:0] \layer$191.stride ;
-  wire [3:0] \layer$191.sub_block ;
-  wire [19:0] \layer$191.weight_base ;
-  wire [7:0] \layer$191.zero_in ;
-  wire [7:0] \layer$191.zero_out ;
-  wire [510:0] \layer$196 ;
-  wire [7:0] \layer$196.add_hi ;
-  wire [7:0] \layer$196.add_lo ;
-  wire [23:0] \layer$196.add_multiplier_a ;
-  wire [23:0] \layer$196.add_multiplier_b ;
-  wire [5:0] \layer$196.add_shift ;
-  wire [7:0] \layer$196.add_zero ;
-  wire [12:0] \layer$196.blocks ;
-  wire [13:0] \layer$196.co_tiles ;
-  wire [2:0] \layer$196.dilation ;
-  wire [7:0] \layer$196.hi ;
-  wire \layer$196.hold_weights ;
-  wire [8:0] \layer$196.in_h ;
-  wire [8:0] \layer$196.in_w ;
-  wire [1:0] \layer$196.input_bank ;
-  wire [15:0] \layer$196.input_base ;
-  wire [7:0] \layer$196.input_hi ;
-  wire [7:0] \layer$196.input_lo ;
-  wire [15:0] \layer$196.input_step ;
-  wire [4:0] \layer$196.kernel_h ;
-  wire [4:0] \layer$196.kernel_w ;
-  wire [15:0] \layer$196.lane_mask ;
-  wire [7:0] \layer$196.lo ;
-  wire [15:0] \layer$196.magic ;
-  wire \layer$196.maximum ;
-  wire [9:0] \layer$196.origin_x ;
-  wire [9:0] \layer$196.origin_y ;
-  wire [15:0] \layer$196.out_base ;
-  wire [8:0] \layer$196.out_h ;
-  wire [4:0] \layer$196.out_lane ;
-  wire [11:0] \layer$196.out_step ;
-  wire [8:0] \layer$196.out_w ;
-  wire [1:0] \layer$196.output_bank ;
-  wire [7:0] \layer$196.pad_value ;
-  wire [13:0] \layer$196.param_base ;
-  wire [15:0] \layer$196.res_base ;
-  wire [15:0] \layer$196.res_step_x ;
-  wire [15:0] \layer$196.res_step_y ;
-  wire [13:0] \layer$196.res_tiles ;
-  wire [7:0] \layer$196.res_zero ;
-  wire \layer$196.residual ;
-  wire [1:0] \layer$196.residual_bank ;
-  wire [15:0] \layer$196.step_kx ;
-  wire [15:0] \layer$196.step_ky ;
-  wire [15:0] \layer$196.step_x ;
-  wire [15:0] \layer$196.step_y ;
-  wire [2:0] \layer$196.stride ;
-  wire [3:0] \layer$196.sub_block ;
-  wire [19:0] \layer$196.weight_base ;
-  wire [7:0] \layer$196.zero_in ;
-  wire [7:0] \layer$196.zero_out ;
+  wire [515:0] \layer$182 ;
+  wire [7:0] \layer$182.add_hi ;
+  wire [7:0] \layer$182.add_lo ;
+  wire [23:0] \layer$182.add_multiplier_a ;
+  wire [23:0] \layer$182.add_multiplier_b ;
+  wire [5:0] \layer$182.add_shift ;
+  wire [7:0] \layer$182.add_zero ;
+  wire [12:0] \layer$182.blocks ;
+  wire [13:0] \layer$182.co_tiles ;
+  wire [2:0] \layer$182.dilation ;
+  wire [7:0] \layer$182.hi ;
+  wire \layer$182.hold_weights ;
+  wire [8:0] \layer$182.in_h ;
+  wire [8:0] \layer$182.in_w ;
+  wire [1:0] \layer$182.input_bank ;
+  wire [15:0] \layer$182.input_base ;
+  wire [7:0] \layer$182.input_hi ;
+  wire [7:0] \layer$182.input_lo ;
+  wire [15:0] \layer$182.input_step ;
+  wire [4:0] \layer$182.kernel_h ;
+  wire [4:0] \layer$182.kernel_w ;
+  wire [15:0] \layer$182.lane_mask ;
+  wire [7:0] \layer$182.lo ;
+  wire [15:0] \layer$182.magic ;
+  wire \layer$182.maximum ;
+  wire [9:0] \layer$182.origin_x ;
+  wire [9:0] \layer$182.origin_y ;
+  wire [15:0] \layer$182.out_base ;
+  wire [8:0] \layer$182.out_h ;
+  wire [4:0] \layer$182.out_lane ;
+  wire [11:0] \layer$182.out_step ;
+  wire [8:0] \layer$182.out_w ;
+  wire [1:0] \layer$182.output_bank ;
+  wire [7:0] \layer$182.pad_value ;
+  wire [13:0] \layer$182.param_base ;
+  wire [15:0] \layer$182.res_base ;
+  wire [4:0] \layer$182.res_lane ;
+  wire [15:0] \layer$182.res_step_x ;
+  wire [15:0] \layer$182.res_step_y ;
+  wire [13:0] \layer$182.res_tiles ;
+  wire [7:0] \layer$182.res_zero ;
+  wire \layer$182.residual ;
+  wire [1:0] \layer$182.residual_bank ;
+  wire [15:0] \layer$182.step_kx ;
+  wire [15:0] \layer$182.step_ky ;
+  wire [15:0] \layer$182.step_x ;
+  wire [15:0] \layer$182.step_y ;
+  wire [2:0] \layer$182.stride ;
+  wire [3:0] \layer$182.sub_block ;
+  wire [19:0] \layer$182.weight_base ;
+  wire [7:0] \layer$182.zero_in ;
+  wire [7:0] \layer$182.zero_out ;
+  wire [515:0] \layer$193 ;
+  wire [7:0] \layer$193.add_hi ;
+  wire [7:0] \layer$193.add_lo ;
+  wire [23:0] \layer$193.add_multiplier_a ;
+  wire [23:0] \layer$193.add_multiplier_b ;
+  wire [5:0] \layer$193.add_shift ;
+  wire [7:0] \layer$193.add_zero ;
+  wire [12:0] \layer$193.blocks ;
+  wire [13:0] \layer$193.co_tiles ;
+  wire [2:0] \layer$193.dilation ;
+  wire [7:0] \layer$193.hi ;
+  wire \layer$193.hold_weights ;
+  wire [8:0] \layer$193.in_h ;
+  wire [8:0] \layer$193.in_w ;
+  wire [1:0] \layer$193.input_bank ;
+  wire [15:0] \layer$193.input_base ;
+  wire [7:0] \layer$193.input_hi ;
+  wire [7:0] \layer$193.input_lo ;
+  wire [15:0] \layer$193.input_step ;
+  wire [4:0] \layer$193.kernel_h ;
+  wire [4:0] \layer$193.kernel_w ;
+  wire [15:0] \layer$193.lane_mask ;
+  wire [7:0] \layer$193.lo ;
+  wire [15:0] \layer$193.magic ;
+  wire \layer$193.maximum ;
+  wire [9:0] \layer$193.origin_x ;
+  wire [9:0] \layer$193.origin_y ;
+  wire [15:0] \layer$193.out_base ;
+  wire [8:0] \layer$193.out_h ;
+  wire [4:0] \layer$193.out_lane ;
+  wire [11:0] \layer$193.out_step ;
+  wire [8:0] \layer$193.out_w ;
+  wire [1:0] \layer$193.output_bank ;
+  wire [7:0] \layer$193.pad_value ;
+  wire [13:0] \layer$193.param_base ;
+  wire [15:0] \layer$193.res_base ;
+  wire [4:0] \layer$193.res_lane ;
+  wire [15:0] \layer$193.res_step_x ;
+  wire [15:0] \layer$193.res_step_y ;
+  wire [13:0] \layer$193.res_tiles ;
+  wire [7:0] \layer$193.res_zero ;
+  wire \layer$193.residual ;
+  wire [1:0] \layer$193.residual_bank ;
+  wire [15:0] \layer$193.step_kx ;
+  wire [15:0] \layer$193.step_ky ;
+  wire [15:0] \layer$193.step_x ;
+  wire [15:0] \layer$193.step_y ;
+  wire [2:0] \layer$193.stride ;
+  wire [3:0] \layer$193.sub_block ;
+  wire [19:0] \layer$193.weight_base ;
+  wire [7:0] \layer$193.zero_in ;
+  wire [7:0] \layer$193.zero_out ;
+  wire [515:0] \layer$198 ;
+  wire [7:0] \layer$198.add_hi ;
+  wire [7:0] \layer$198.add_lo ;
+  wire [23:0] \layer$198.add_multiplier_a ;
+  wire [23:0] \layer$198.add_multiplier_b ;
+  wire [5:0] \layer$198.add_shift ;
+  wire [7:0] \layer$198.add_zero ;
+  wire [12:0] \layer$198.blocks ;
+  wire [13:0] \layer$198.co_tiles ;
+  wire [2:0] \layer$198.dilation ;
+  wire [7:0] \layer$198.hi ;
+  wire \layer$198.hold_weights ;
+  wire [8:0] \layer$198.in_h ;
+  wire [8:0] \layer$198.in_w ;
+  wire [1:0] \layer$198.input_bank ;
+  wire [15:0] \layer$198.input_base ;
+  wire [7:0] \layer$198.input_hi ;
+  wire [7:0] \layer$198.input_lo ;
+  wire [15:0] \layer$198.input_step ;
+  wire [4:0] \layer$198.kernel_h ;
+  wire [4:0] \layer$198.kernel_w ;
+  wire [15:0] \layer$198.lane_mask ;
+  wire [7:0] \layer$198.lo ;
+  wire [15:0] \layer$198.magic ;
+  wire \layer$198.maximum ;
+  wire [9:0] \layer$198.origin_x ;
+  wire [9:0] \layer$198.origin_y ;
+  wire [15:0] \layer$198.out_base ;
+  wire [8:0] \layer$198.out_h ;
+  wire [4:0] \layer$198.out_lane ;
+  wire [11:0] \layer$198.out_step ;
+  wire [8:0] \layer$198.out_w ;
+  wire [1:0] \layer$198.output_bank ;
+  wire [7:0] \layer$198.pad_value ;
+  wire [13:0] \layer$198.param_base ;
+  wire [15:0] \layer$198.res_base ;
+  wire [4:0] \layer$198.res_lane ;
+  wire [15:0] \layer$198.res_step_x ;
+  wire [15:0] \layer$198.res_step_y ;
+  wire [13:0] \layer$198.res_tiles ;
+  wire [7:0] \layer$198.res_zero ;
+  wire \layer$198.residual ;
+  wire [1:0] \layer$198.residual_bank ;
+  wire [15:0] \layer$198.step_kx ;
+  wire [15:0] \layer$198.step_ky ;
+  wire [15:0] \layer$198.step_x ;
+  wire [15:0] \layer$198.step_y ;
+  wire [2:0] \layer$198.stride ;
+  wire [3:0] \layer$198.sub_block ;
+  wire [19:0] \layer$198.weight_base ;
+  wire [7:0] \layer$198.zero_in ;
+  wire [7:0] \layer$198.zero_out ;
   wire [7:0] \layer.add_hi ;
   wire [7:0] \layer.add_lo ;
   wire [23:0] \layer.add_multiplier_a ;
@@ -949,6 +954,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire [7:0] \layer.pad_value ;
   wire [13:0] \layer.param_base ;
   wire [15:0] \layer.res_base ;
+  wire [4:0] \layer.res_lane ;
   wire [15:0] \layer.res_step_x ;
   wire [15:0] \layer.res_step_y ;
   wire [13:0] \layer.res_tiles ;
@@ -965,12 +971,12 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire [7:0] \layer.zero_in ;
   wire [7:0] \layer.zero_out ;
   wire [7:0] load;
-  wire [7:0] \load$179 ;
+  wire [7:0] \load$181 ;
   wire [10:0] load__addr;
   wire [31:0] load__data;
   wire load__en;
   wire load_next;
-  wire \load_next$171 ;
+  wire \load_next$173 ;
   reg [21:0] offset_read = 22'h000000;
   wire overflow;
   wire pad;
@@ -1034,15 +1040,15 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire [7:0] \read_data$151[5] ;
   wire [7:0] \read_data$151[6] ;
   wire [7:0] \read_data$151[7] ;
-  wire [63:0] \read_data$227 ;
-  wire [7:0] \read_data$227[0] ;
-  wire [7:0] \read_data$227[1] ;
-  wire [7:0] \read_data$227[2] ;
-  wire [7:0] \read_data$227[3] ;
-  wire [7:0] \read_data$227[4] ;
-  wire [7:0] \read_data$227[5] ;
-  wire [7:0] \read_data$227[6] ;
-  wire [7:0] \read_data$227[7] ;
+  wire [63:0] \read_data$228 ;
+  wire [7:0] \read_data$228[0] ;
+  wire [7:0] \read_data$228[1] ;
+  wire [7:0] \read_data$228[2] ;
+  wire [7:0] \read_data$228[3] ;
+  wire [7:0] \read_data$228[4] ;
+  wire [7:0] \read_data$228[5] ;
+  wire [7:0] \read_data$228[6] ;
+  wire [7:0] \read_data$228[7] ;
   reg [15:0] ready = 16'hffff;
   (* init = 16'hffff *)
   wire [15:0] \ready$96 ;
@@ -1167,31 +1173,31 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   reg [31:0] stall_fetch = 32'd0;
   reg [31:0] stall_host = 32'd0;
   reg [31:0] stall_memory = 32'd0;
-  wire \stall_memory$221 ;
+  wire \stall_memory$222 ;
   reg [31:0] stall_weights = 32'd0;
-  wire \stall_weights$220 ;
+  wire \stall_weights$221 ;
   reg [31:0] stall_writeback = 32'd0;
-  wire \stall_writeback$222 ;
+  wire \stall_writeback$223 ;
   reg start;
   wire \start$93 ;
   wire [7:0] status;
   wire stop;
   wire \stop$158 ;
-  wire \stop$169 ;
+  wire \stop$171 ;
   reg [31:0] stream = 32'd0;
   wire streaming;
   wire sub_block;
   wire \sub_block$163 ;
   wire [191:0] sums;
-  wire [191:0] \sums$184 ;
-  wire [23:0] \sums$184[0] ;
-  wire [23:0] \sums$184[1] ;
-  wire [23:0] \sums$184[2] ;
-  wire [23:0] \sums$184[3] ;
-  wire [23:0] \sums$184[4] ;
-  wire [23:0] \sums$184[5] ;
-  wire [23:0] \sums$184[6] ;
-  wire [23:0] \sums$184[7] ;
+  wire [191:0] \sums$186 ;
+  wire [23:0] \sums$186[0] ;
+  wire [23:0] \sums$186[1] ;
+  wire [23:0] \sums$186[2] ;
+  wire [23:0] \sums$186[3] ;
+  wire [23:0] \sums$186[4] ;
+  wire [23:0] \sums$186[5] ;
+  wire [23:0] \sums$186[6] ;
+  wire [23:0] \sums$186[7] ;
   wire [23:0] \sums[0] ;
   wire [23:0] \sums[1] ;
   wire [23:0] \sums[2] ;
@@ -1204,25 +1210,25 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   reg swap_0 = 1'h0;
   (* init = 1'h0 *)
   wire swap_1;
-  reg [4:0] token = 5'h00;
-  wire [4:0] \token$193 ;
-  wire \token$193.end ;
-  wire \token$193.first ;
-  wire \token$193.last ;
-  wire \token$193.start ;
-  wire \token$193.valid ;
-  wire [4:0] \token$198 ;
-  wire \token$198.end ;
-  wire \token$198.first ;
-  wire \token$198.last ;
-  wire \token$198.start ;
-  wire \token$198.valid ;
-  wire [4:0] \token$203 ;
-  wire \token$203.end ;
-  wire \token$203.first ;
-  wire \token$203.last ;
-  wire \token$203.start ;
-  wire \token$203.valid ;
+  wire [4:0] token;
+  reg [4:0] \token$183  = 5'h00;
+  wire \token$183.end ;
+  wire \token$183.first ;
+  wire \token$183.last ;
+  wire \token$183.start ;
+  wire \token$183.valid ;
+  wire [4:0] \token$195 ;
+  wire \token$195.end ;
+  wire \token$195.first ;
+  wire \token$195.last ;
+  wire \token$195.start ;
+  wire \token$195.valid ;
+  wire [4:0] \token$200 ;
+  wire \token$200.end ;
+  wire \token$200.first ;
+  wire \token$200.last ;
+  wire \token$200.start ;
+  wire \token$200.valid ;
   wire \token.end ;
   wire \token.first ;
   wire \token.last ;
@@ -1293,8 +1299,9 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire use_zero;
   (* init = 1'h0 *)
   wire \use_zero$100 ;
+  wire valid;
   wire [7:0] violation;
-  wire [7:0] \violation$239 ;
+  wire [7:0] \violation$240 ;
   wire waiting;
   reg [63:0] weight = 64'h0000000000000000;
   wire [7:0] \weight[0] ;
@@ -1325,24 +1332,24 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire [7:0] \word$141[5] ;
   wire [7:0] \word$141[6] ;
   wire [7:0] \word$141[7] ;
-  wire [63:0] \word$166 ;
-  wire [7:0] \word$166[0] ;
-  wire [7:0] \word$166[1] ;
-  wire [7:0] \word$166[2] ;
-  wire [7:0] \word$166[3] ;
-  wire [7:0] \word$166[4] ;
-  wire [7:0] \word$166[5] ;
-  wire [7:0] \word$166[6] ;
-  wire [7:0] \word$166[7] ;
-  wire [63:0] \word$195 ;
-  wire [7:0] \word$195[0] ;
-  wire [7:0] \word$195[1] ;
-  wire [7:0] \word$195[2] ;
-  wire [7:0] \word$195[3] ;
-  wire [7:0] \word$195[4] ;
-  wire [7:0] \word$195[5] ;
-  wire [7:0] \word$195[6] ;
-  wire [7:0] \word$195[7] ;
+  wire [63:0] \word$168 ;
+  wire [7:0] \word$168[0] ;
+  wire [7:0] \word$168[1] ;
+  wire [7:0] \word$168[2] ;
+  wire [7:0] \word$168[3] ;
+  wire [7:0] \word$168[4] ;
+  wire [7:0] \word$168[5] ;
+  wire [7:0] \word$168[6] ;
+  wire [7:0] \word$168[7] ;
+  wire [63:0] \word$197 ;
+  wire [7:0] \word$197[0] ;
+  wire [7:0] \word$197[1] ;
+  wire [7:0] \word$197[2] ;
+  wire [7:0] \word$197[3] ;
+  wire [7:0] \word$197[4] ;
+  wire [7:0] \word$197[5] ;
+  wire [7:0] \word$197[6] ;
+  wire [7:0] \word$197[7] ;
   wire [9:0] write__addr;
   wire [9:0] \write__addr$117 ;
   wire [9:0] \write__addr$122 ;
@@ -1516,7 +1523,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   always @(posedge clk)
     token_8 <= \$499 ;
   always @(posedge clk)
-    token <= \$500 ;
+    \token$183  <= \$500 ;
   always @(posedge clk)
     swap_0 <= \$501 ;
   always @(posedge clk)
@@ -1884,13 +1891,13 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \$404  = \$403  | busy;
   assign \$405  = host__address[24:22] >= 3'h6;
   assign \$406  = ~ pad;
-  assign \$407  = \token$203 [0] & \$406 ;
+  assign \$407  = token[0] & \$406 ;
   assign \$408  = \address$137  >= 13'h1000;
   assign fault_activation = \$407  & \$408 ;
   assign \$409  = \address$130  >= 16'h9000;
   assign fault_weight = active & \$409 ;
   assign \$410  = \address$110  >= 11'h400;
-  assign fault_parameter = \active$207  & \$410 ;
+  assign fault_parameter = \active$208  & \$410 ;
   assign \$411  = \address$139 [15:0] >= 13'h1000;
   assign \$412  = \$411  & \enable$143 [0];
   assign \$413  = \address$139 [31:16] >= 13'h1000;
@@ -1909,7 +1916,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \$426  = \$425  & \enable$143 [7];
   assign fault_output = | { \$426 , \$424 , \$422 , \$420 , \$418 , \$416 , \$414 , \$412  };
   assign \$427  = \address$136 [15:0] >= 13'h1000;
-  assign fault_residual = \active$210  & \$427 ;
+  assign fault_residual = \active$211  & \$427 ;
   assign \$428  = 1'h0 + guard_output_count_now[0];
   assign \$429  = \$428  + guard_output_count_now[1];
   assign \$430  = \$429  + guard_output_count_now[2];
@@ -1928,10 +1935,10 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \$443  = \$442  + guard_input_count_now[7];
   assign \$444  = cycles + 1'h1;
   assign \$445  = stream + streaming;
-  assign \$446  = stall_weights + \stall_weights$220 ;
-  assign \$447  = stall_memory + \stall_memory$221 ;
-  assign \$448  = stall_writeback + \stall_writeback$222 ;
-  assign \$449  = | { waiting, fetching, \stall_writeback$222 , \stall_memory$221 , \stall_weights$220 , streaming };
+  assign \$446  = stall_weights + \stall_weights$221 ;
+  assign \$447  = stall_memory + \stall_memory$222 ;
+  assign \$448  = stall_writeback + \stall_writeback$223 ;
+  assign \$449  = | { waiting, fetching, \stall_writeback$223 , \stall_memory$222 , \stall_weights$221 , streaming };
   assign \$450  = ~ \$449 ;
   assign \$451  = busy & \$450 ;
   assign \$452  = stall_drain + \$451 ;
@@ -2020,29 +2027,30 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     .load_next(load_next),
     .pad(pad),
     .rst(rst),
-    .stall_memory(\stall_memory$221 ),
-    .stall_weights(\stall_weights$220 ),
-    .stall_writeback(\stall_writeback$222 ),
+    .stall_memory(\stall_memory$222 ),
+    .stall_weights(\stall_weights$221 ),
+    .stall_writeback(\stall_writeback$223 ),
     .stop(stop),
     .streaming(streaming),
     .sub_block(sub_block),
-    .token(\token$203 )
+    .token(token)
   );
   \holdfast_8x8_guard.input_stage  input_stage (
     .act(act),
     .clk(clk),
-    .\enable$27 (control_guard_input),
+    .\enable$30 (control_guard_input),
     .layer(layer),
     .pad(pad),
     .rst(rst),
     .\sub_block$3 (sub_block),
     .use_zero(control_guard_zero),
-    .violation(\violation$239 ),
+    .valid(token[0]),
+    .violation(\violation$240 ),
     .word(feeder_word)
   );
   \holdfast_8x8_guard.lanes  lanes (
     .clk(clk),
-    .codes(\codes$200 ),
+    .codes(\codes$202 ),
     .\enable$71 (control_guard_output),
     .i(residual),
     .layer(layer),
@@ -2051,25 +2059,25 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     .parameters(parameters),
     .rst(rst),
     .sums(sums),
-    .token(token),
-    .token_22(\token$198 ),
-    .token_8(\token$193 ),
+    .token(\token$183 ),
+    .token_22(\token$200 ),
+    .token_8(\token$195 ),
     .use_zero(control_guard_zero),
     .violation(violation)
   );
   \holdfast_8x8_guard.output_writer  output_writer (
     .address(\address$139 ),
     .clk(clk),
-    .codes(\codes$200 ),
+    .codes(\codes$202 ),
     .enable(\enable$143 ),
     .go(go),
     .layer(layer),
     .rst(rst),
-    .token(\token$198 ),
+    .token(\token$200 ),
     .word(\word$141 )
   );
   \holdfast_8x8_guard.parameter_loader  parameter_loader (
-    .active(\active$207 ),
+    .active(\active$208 ),
     .address(\address$110 ),
     .base(layer[242:229]),
     .\begin (\begin ),
@@ -2078,14 +2086,14 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     .rst(rst)
   );
   \holdfast_8x8_guard.residual_reader  residual_reader (
-    .active(\active$210 ),
+    .active(\active$211 ),
     .address(\address$136 ),
     .clk(clk),
     .codes(residual),
     .go(go),
     .layer(layer),
     .rst(rst),
-    .token(\token$193 ),
+    .token(\token$195 ),
     .word(residual_word)
   );
   \holdfast_8x8_guard.sequencer  sequencer (
@@ -2128,7 +2136,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   \holdfast_8x8_guard.weights  weights (
     .clk(clk),
     .read_address(read_address),
-    .read_data(\read_data$227 ),
+    .read_data(\read_data$228 ),
     .rst(rst),
     .write_address(write_address),
     .write_data(write_data),
@@ -2480,7 +2488,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$491  = \token$203 ;
+    \$491  = token;
     if (rst) begin
       \$491  = 5'h00;
     end
@@ -2550,7 +2558,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$501  = \token$203 [1];
+    \$501  = token[1];
     if (rst) begin
       \$501  = 1'h0;
     end
@@ -2564,7 +2572,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$503  = \read_data$227 ;
+    \$503  = \read_data$228 ;
     if (rst) begin
       \$503  = 64'h0000000000000000;
     end
@@ -2578,7 +2586,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$505  = \violation$239 ;
+    \$505  = \violation$240 ;
     if (rst) begin
       \$505  = 8'h00;
     end
@@ -2622,9 +2630,9 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     (* full_case = 32'd1 *)
     casez (offset_read[2])
       1'h0:
-          \$464  = \read_data$227 [31:0];
+          \$464  = \read_data$228 [31:0];
       1'h1:
-          \$464  = \read_data$227 [63:32];
+          \$464  = \read_data$228 [63:32];
     endcase
   end
   always @* begin
@@ -2830,30 +2838,31 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \layer$161  = layer;
   assign \sub_block$163  = sub_block;
   assign \pad$165  = pad;
-  assign \word$166  = feeder_word;
+  assign valid = token[0];
+  assign \word$168  = feeder_word;
   assign base = layer[262:243];
-  assign \go$168  = go;
-  assign \stop$169  = stop;
-  assign \load_next$171  = load_next;
-  assign \act$173  = act;
+  assign \go$170  = go;
+  assign \stop$171  = stop;
+  assign \load_next$173  = load_next;
+  assign \act$175  = act;
   assign swap_1 = swap;
   assign weight_row = weight;
-  assign \load$179  = load;
-  assign \layer$180  = layer;
-  assign token_9 = token;
-  assign \sums$184  = sums;
+  assign \load$181  = load;
+  assign \layer$182  = layer;
+  assign token_9 = \token$183 ;
+  assign \sums$186  = sums;
   assign codes = residual;
-  assign \base$187  = layer[242:229];
-  assign \go$188  = go;
+  assign \base$189  = layer[242:229];
+  assign \go$190  = go;
   assign parameter_begin = \begin ;
-  assign \layer$191  = layer;
-  assign \go$192  = go;
-  assign residual_token = \token$193 ;
-  assign \word$195  = residual_word;
-  assign \layer$196  = layer;
-  assign \go$197  = go;
-  assign codes_token = \token$198 ;
-  assign \codes$201  = \codes$200 ;
+  assign \layer$193  = layer;
+  assign \go$194  = go;
+  assign residual_token = \token$195 ;
+  assign \word$197  = residual_word;
+  assign \layer$198  = layer;
+  assign \go$199  = go;
+  assign codes_token = \token$200 ;
+  assign \codes$203  = \codes$202 ;
   assign overflow = fault_accumulator;
   assign guard_output_count = \$435 [7:0];
   assign guard_input_count = \$443 [7:0];
@@ -2928,24 +2937,25 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \layer.out_step  = layer[274:263];
   assign \layer.out_base  = layer[290:275];
   assign \layer.lane_mask  = layer[306:291];
-  assign \layer.res_base  = layer[322:307];
-  assign \layer.res_step_x  = layer[338:323];
-  assign \layer.res_step_y  = layer[354:339];
-  assign \layer.res_tiles  = layer[368:355];
-  assign \layer.pad_value  = layer[376:369];
-  assign \layer.zero_in  = layer[384:377];
-  assign \layer.input_lo  = layer[392:385];
-  assign \layer.input_hi  = layer[400:393];
-  assign \layer.zero_out  = layer[408:401];
-  assign \layer.lo  = layer[416:409];
-  assign \layer.hi  = layer[424:417];
-  assign \layer.res_zero  = layer[432:425];
-  assign \layer.add_zero  = layer[440:433];
-  assign \layer.add_lo  = layer[448:441];
-  assign \layer.add_hi  = layer[456:449];
-  assign \layer.add_shift  = layer[462:457];
-  assign \layer.add_multiplier_a  = layer[486:463];
-  assign \layer.add_multiplier_b  = layer[510:487];
+  assign \layer.res_lane  = layer[311:307];
+  assign \layer.res_base  = layer[327:312];
+  assign \layer.res_step_x  = layer[343:328];
+  assign \layer.res_step_y  = layer[359:344];
+  assign \layer.res_tiles  = layer[373:360];
+  assign \layer.pad_value  = layer[381:374];
+  assign \layer.zero_in  = layer[389:382];
+  assign \layer.input_lo  = layer[397:390];
+  assign \layer.input_hi  = layer[405:398];
+  assign \layer.zero_out  = layer[413:406];
+  assign \layer.lo  = layer[421:414];
+  assign \layer.hi  = layer[429:422];
+  assign \layer.res_zero  = layer[437:430];
+  assign \layer.add_zero  = layer[445:438];
+  assign \layer.add_lo  = layer[453:446];
+  assign \layer.add_hi  = layer[461:454];
+  assign \layer.add_shift  = layer[467:462];
+  assign \layer.add_multiplier_a  = layer[491:468];
+  assign \layer.add_multiplier_b  = layer[515:492];
   assign \address$136[0]  = \address$136 [15:0];
   assign \address$136[1]  = \address$136 [31:16];
   assign \address$136[2]  = \address$136 [47:32];
@@ -3074,24 +3084,25 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \layer$154.out_step  = layer[274:263];
   assign \layer$154.out_base  = layer[290:275];
   assign \layer$154.lane_mask  = layer[306:291];
-  assign \layer$154.res_base  = layer[322:307];
-  assign \layer$154.res_step_x  = layer[338:323];
-  assign \layer$154.res_step_y  = layer[354:339];
-  assign \layer$154.res_tiles  = layer[368:355];
-  assign \layer$154.pad_value  = layer[376:369];
-  assign \layer$154.zero_in  = layer[384:377];
-  assign \layer$154.input_lo  = layer[392:385];
-  assign \layer$154.input_hi  = layer[400:393];
-  assign \layer$154.zero_out  = layer[408:401];
-  assign \layer$154.lo  = layer[416:409];
-  assign \layer$154.hi  = layer[424:417];
-  assign \layer$154.res_zero  = layer[432:425];
-  assign \layer$154.add_zero  = layer[440:433];
-  assign \layer$154.add_lo  = layer[448:441];
-  assign \layer$154.add_hi  = layer[456:449];
-  assign \layer$154.add_shift  = layer[462:457];
-  assign \layer$154.add_multiplier_a  = layer[486:463];
-  assign \layer$154.add_multiplier_b  = layer[510:487];
+  assign \layer$154.res_lane  = layer[311:307];
+  assign \layer$154.res_base  = layer[327:312];
+  assign \layer$154.res_step_x  = layer[343:328];
+  assign \layer$154.res_step_y  = layer[359:344];
+  assign \layer$154.res_tiles  = layer[373:360];
+  assign \layer$154.pad_value  = layer[381:374];
+  assign \layer$154.zero_in  = layer[389:382];
+  assign \layer$154.input_lo  = layer[397:390];
+  assign \layer$154.input_hi  = layer[405:398];
+  assign \layer$154.zero_out  = layer[413:406];
+  assign \layer$154.lo  = layer[421:414];
+  assign \layer$154.hi  = layer[429:422];
+  assign \layer$154.res_zero  = layer[437:430];
+  assign \layer$154.add_zero  = layer[445:438];
+  assign \layer$154.add_lo  = layer[453:446];
+  assign \layer$154.add_hi  = layer[461:454];
+  assign \layer$154.add_shift  = layer[467:462];
+  assign \layer$154.add_multiplier_a  = layer[491:468];
+  assign \layer$154.add_multiplier_b  = layer[515:492];
   assign \layer$161.magic  = layer[15:0];
   assign \layer$161.hold_weights  = layer[16];
   assign \layer$161.maximum  = layer[17];
@@ -3124,32 +3135,38 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \layer$161.out_step  = layer[274:263];
   assign \layer$161.out_base  = layer[290:275];
   assign \layer$161.lane_mask  = layer[306:291];
-  assign \layer$161.res_base  = layer[322:307];
-  assign \layer$161.res_step_x  = layer[338:323];
-  assign \layer$161.res_step_y  = layer[354:339];
-  assign \layer$161.res_tiles  = layer[368:355];
-  assign \layer$161.pad_value  = layer[376:369];
-  assign \layer$161.zero_in  = layer[384:377];
-  assign \layer$161.input_lo  = layer[392:385];
-  assign \layer$161.input_hi  = layer[400:393];
-  assign \layer$161.zero_out  = layer[408:401];
-  assign \layer$161.lo  = layer[416:409];
-  assign \layer$161.hi  = layer[424:417];
-  assign \layer$161.res_zero  = layer[432:425];
-  assign \layer$161.add_zero  = layer[440:433];
-  assign \layer$161.add_lo  = layer[448:441];
-  assign \layer$161.add_hi  = layer[456:449];
-  assign \layer$161.add_shift  = layer[462:457];
-  assign \layer$161.add_multiplier_a  = layer[486:463];
-  assign \layer$161.add_multiplier_b  = layer[510:487];
-  assign \word$166[0]  = feeder_word[7:0];
-  assign \word$166[1]  = feeder_word[15:8];
-  assign \word$166[2]  = feeder_word[23:16];
-  assign \word$166[3]  = feeder_word[31:24];
-  assign \word$166[4]  = feeder_word[39:32];
-  assign \word$166[5]  = feeder_word[47:40];
-  assign \word$166[6]  = feeder_word[55:48];
-  assign \word$166[7]  = feeder_word[63:56];
+  assign \layer$161.res_lane  = layer[311:307];
+  assign \layer$161.res_base  = layer[327:312];
+  assign \layer$161.res_step_x  = layer[343:328];
+  assign \layer$161.res_step_y  = layer[359:344];
+  assign \layer$161.res_tiles  = layer[373:360];
+  assign \layer$161.pad_value  = layer[381:374];
+  assign \layer$161.zero_in  = layer[389:382];
+  assign \layer$161.input_lo  = layer[397:390];
+  assign \layer$161.input_hi  = layer[405:398];
+  assign \layer$161.zero_out  = layer[413:406];
+  assign \layer$161.lo  = layer[421:414];
+  assign \layer$161.hi  = layer[429:422];
+  assign \layer$161.res_zero  = layer[437:430];
+  assign \layer$161.add_zero  = layer[445:438];
+  assign \layer$161.add_lo  = layer[453:446];
+  assign \layer$161.add_hi  = layer[461:454];
+  assign \layer$161.add_shift  = layer[467:462];
+  assign \layer$161.add_multiplier_a  = layer[491:468];
+  assign \layer$161.add_multiplier_b  = layer[515:492];
+  assign \token.valid  = token[0];
+  assign \token.start  = token[1];
+  assign \token.end  = token[2];
+  assign \token.first  = token[3];
+  assign \token.last  = token[4];
+  assign \word$168[0]  = feeder_word[7:0];
+  assign \word$168[1]  = feeder_word[15:8];
+  assign \word$168[2]  = feeder_word[23:16];
+  assign \word$168[3]  = feeder_word[31:24];
+  assign \word$168[4]  = feeder_word[39:32];
+  assign \word$168[5]  = feeder_word[47:40];
+  assign \word$168[6]  = feeder_word[55:48];
+  assign \word$168[7]  = feeder_word[63:56];
   assign \act[0]  = act[7:0];
   assign \act[1]  = act[15:8];
   assign \act[2]  = act[23:16];
@@ -3158,14 +3175,14 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \act[5]  = act[47:40];
   assign \act[6]  = act[55:48];
   assign \act[7]  = act[63:56];
-  assign \act$173[0]  = act[7:0];
-  assign \act$173[1]  = act[15:8];
-  assign \act$173[2]  = act[23:16];
-  assign \act$173[3]  = act[31:24];
-  assign \act$173[4]  = act[39:32];
-  assign \act$173[5]  = act[47:40];
-  assign \act$173[6]  = act[55:48];
-  assign \act$173[7]  = act[63:56];
+  assign \act$175[0]  = act[7:0];
+  assign \act$175[1]  = act[15:8];
+  assign \act$175[2]  = act[23:16];
+  assign \act$175[3]  = act[31:24];
+  assign \act$175[4]  = act[39:32];
+  assign \act$175[5]  = act[47:40];
+  assign \act$175[6]  = act[55:48];
+  assign \act$175[7]  = act[63:56];
   assign \weight[0]  = weight[7:0];
   assign \weight[1]  = weight[15:8];
   assign \weight[2]  = weight[23:16];
@@ -3182,66 +3199,67 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \weight_row[5]  = weight[47:40];
   assign \weight_row[6]  = weight[55:48];
   assign \weight_row[7]  = weight[63:56];
-  assign \layer$180.magic  = layer[15:0];
-  assign \layer$180.hold_weights  = layer[16];
-  assign \layer$180.maximum  = layer[17];
-  assign \layer$180.residual  = layer[18];
-  assign \layer$180.input_bank  = layer[20:19];
-  assign \layer$180.output_bank  = layer[22:21];
-  assign \layer$180.residual_bank  = layer[24:23];
-  assign \layer$180.stride  = layer[27:25];
-  assign \layer$180.dilation  = layer[30:28];
-  assign \layer$180.sub_block  = layer[34:31];
-  assign \layer$180.out_lane  = layer[39:35];
-  assign \layer$180.input_base  = layer[55:40];
-  assign \layer$180.input_step  = layer[71:56];
-  assign \layer$180.step_x  = layer[87:72];
-  assign \layer$180.step_y  = layer[103:88];
-  assign \layer$180.step_kx  = layer[119:104];
-  assign \layer$180.step_ky  = layer[135:120];
-  assign \layer$180.blocks  = layer[148:136];
-  assign \layer$180.origin_y  = layer[158:149];
-  assign \layer$180.origin_x  = layer[168:159];
-  assign \layer$180.kernel_h  = layer[173:169];
-  assign \layer$180.kernel_w  = layer[178:174];
-  assign \layer$180.in_h  = layer[187:179];
-  assign \layer$180.in_w  = layer[196:188];
-  assign \layer$180.co_tiles  = layer[210:197];
-  assign \layer$180.out_h  = layer[219:211];
-  assign \layer$180.out_w  = layer[228:220];
-  assign \layer$180.param_base  = layer[242:229];
-  assign \layer$180.weight_base  = layer[262:243];
-  assign \layer$180.out_step  = layer[274:263];
-  assign \layer$180.out_base  = layer[290:275];
-  assign \layer$180.lane_mask  = layer[306:291];
-  assign \layer$180.res_base  = layer[322:307];
-  assign \layer$180.res_step_x  = layer[338:323];
-  assign \layer$180.res_step_y  = layer[354:339];
-  assign \layer$180.res_tiles  = layer[368:355];
-  assign \layer$180.pad_value  = layer[376:369];
-  assign \layer$180.zero_in  = layer[384:377];
-  assign \layer$180.input_lo  = layer[392:385];
-  assign \layer$180.input_hi  = layer[400:393];
-  assign \layer$180.zero_out  = layer[408:401];
-  assign \layer$180.lo  = layer[416:409];
-  assign \layer$180.hi  = layer[424:417];
-  assign \layer$180.res_zero  = layer[432:425];
-  assign \layer$180.add_zero  = layer[440:433];
-  assign \layer$180.add_lo  = layer[448:441];
-  assign \layer$180.add_hi  = layer[456:449];
-  assign \layer$180.add_shift  = layer[462:457];
-  assign \layer$180.add_multiplier_a  = layer[486:463];
-  assign \layer$180.add_multiplier_b  = layer[510:487];
-  assign \token.valid  = token[0];
-  assign \token.start  = token[1];
-  assign \token.end  = token[2];
-  assign \token.first  = token[3];
-  assign \token.last  = token[4];
-  assign \token_9.valid  = token[0];
-  assign \token_9.start  = token[1];
-  assign \token_9.end  = token[2];
-  assign \token_9.first  = token[3];
-  assign \token_9.last  = token[4];
+  assign \layer$182.magic  = layer[15:0];
+  assign \layer$182.hold_weights  = layer[16];
+  assign \layer$182.maximum  = layer[17];
+  assign \layer$182.residual  = layer[18];
+  assign \layer$182.input_bank  = layer[20:19];
+  assign \layer$182.output_bank  = layer[22:21];
+  assign \layer$182.residual_bank  = layer[24:23];
+  assign \layer$182.stride  = layer[27:25];
+  assign \layer$182.dilation  = layer[30:28];
+  assign \layer$182.sub_block  = layer[34:31];
+  assign \layer$182.out_lane  = layer[39:35];
+  assign \layer$182.input_base  = layer[55:40];
+  assign \layer$182.input_step  = layer[71:56];
+  assign \layer$182.step_x  = layer[87:72];
+  assign \layer$182.step_y  = layer[103:88];
+  assign \layer$182.step_kx  = layer[119:104];
+  assign \layer$182.step_ky  = layer[135:120];
+  assign \layer$182.blocks  = layer[148:136];
+  assign \layer$182.origin_y  = layer[158:149];
+  assign \layer$182.origin_x  = layer[168:159];
+  assign \layer$182.kernel_h  = layer[173:169];
+  assign \layer$182.kernel_w  = layer[178:174];
+  assign \layer$182.in_h  = layer[187:179];
+  assign \layer$182.in_w  = layer[196:188];
+  assign \layer$182.co_tiles  = layer[210:197];
+  assign \layer$182.out_h  = layer[219:211];
+  assign \layer$182.out_w  = layer[228:220];
+  assign \layer$182.param_base  = layer[242:229];
+  assign \layer$182.weight_base  = layer[262:243];
+  assign \layer$182.out_step  = layer[274:263];
+  assign \layer$182.out_base  = layer[290:275];
+  assign \layer$182.lane_mask  = layer[306:291];
+  assign \layer$182.res_lane  = layer[311:307];
+  assign \layer$182.res_base  = layer[327:312];
+  assign \layer$182.res_step_x  = layer[343:328];
+  assign \layer$182.res_step_y  = layer[359:344];
+  assign \layer$182.res_tiles  = layer[373:360];
+  assign \layer$182.pad_value  = layer[381:374];
+  assign \layer$182.zero_in  = layer[389:382];
+  assign \layer$182.input_lo  = layer[397:390];
+  assign \layer$182.input_hi  = layer[405:398];
+  assign \layer$182.zero_out  = layer[413:406];
+  assign \layer$182.lo  = layer[421:414];
+  assign \layer$182.hi  = layer[429:422];
+  assign \layer$182.res_zero  = layer[437:430];
+  assign \layer$182.add_zero  = layer[445:438];
+  assign \layer$182.add_lo  = layer[453:446];
+  assign \layer$182.add_hi  = layer[461:454];
+  assign \layer$182.add_shift  = layer[467:462];
+  assign \layer$182.add_multiplier_a  = layer[491:468];
+  assign \layer$182.add_multiplier_b  = layer[515:492];
+  assign \token$183.valid  = \token$183 [0];
+  assign \token$183.start  = \token$183 [1];
+  assign \token$183.end  = \token$183 [2];
+  assign \token$183.first  = \token$183 [3];
+  assign \token$183.last  = \token$183 [4];
+  assign \token_9.valid  = \token$183 [0];
+  assign \token_9.start  = \token$183 [1];
+  assign \token_9.end  = \token$183 [2];
+  assign \token_9.first  = \token$183 [3];
+  assign \token_9.last  = \token$183 [4];
   assign \sums[0]  = sums[23:0];
   assign \sums[1]  = sums[47:24];
   assign \sums[2]  = sums[71:48];
@@ -3250,14 +3268,14 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \sums[5]  = sums[143:120];
   assign \sums[6]  = sums[167:144];
   assign \sums[7]  = sums[191:168];
-  assign \sums$184[0]  = sums[23:0];
-  assign \sums$184[1]  = sums[47:24];
-  assign \sums$184[2]  = sums[71:48];
-  assign \sums$184[3]  = sums[95:72];
-  assign \sums$184[4]  = sums[119:96];
-  assign \sums$184[5]  = sums[143:120];
-  assign \sums$184[6]  = sums[167:144];
-  assign \sums$184[7]  = sums[191:168];
+  assign \sums$186[0]  = sums[23:0];
+  assign \sums$186[1]  = sums[47:24];
+  assign \sums$186[2]  = sums[71:48];
+  assign \sums$186[3]  = sums[95:72];
+  assign \sums$186[4]  = sums[119:96];
+  assign \sums$186[5]  = sums[143:120];
+  assign \sums$186[6]  = sums[167:144];
+  assign \sums$186[7]  = sums[191:168];
   assign \residual[0]  = residual[7:0];
   assign \residual[1]  = residual[15:8];
   assign \residual[2]  = residual[23:16];
@@ -3274,163 +3292,160 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \codes[5]  = residual[47:40];
   assign \codes[6]  = residual[55:48];
   assign \codes[7]  = residual[63:56];
-  assign \layer$191.magic  = layer[15:0];
-  assign \layer$191.hold_weights  = layer[16];
-  assign \layer$191.maximum  = layer[17];
-  assign \layer$191.residual  = layer[18];
-  assign \layer$191.input_bank  = layer[20:19];
-  assign \layer$191.output_bank  = layer[22:21];
-  assign \layer$191.residual_bank  = layer[24:23];
-  assign \layer$191.stride  = layer[27:25];
-  assign \layer$191.dilation  = layer[30:28];
-  assign \layer$191.sub_block  = layer[34:31];
-  assign \layer$191.out_lane  = layer[39:35];
-  assign \layer$191.input_base  = layer[55:40];
-  assign \layer$191.input_step  = layer[71:56];
-  assign \layer$191.step_x  = layer[87:72];
-  assign \layer$191.step_y  = layer[103:88];
-  assign \layer$191.step_kx  = layer[119:104];
-  assign \layer$191.step_ky  = layer[135:120];
-  assign \layer$191.blocks  = layer[148:136];
-  assign \layer$191.origin_y  = layer[158:149];
-  assign \layer$191.origin_x  = layer[168:159];
-  assign \layer$191.kernel_h  = layer[173:169];
-  assign \layer$191.kernel_w  = layer[178:174];
-  assign \layer$191.in_h  = layer[187:179];
-  assign \layer$191.in_w  = layer[196:188];
-  assign \layer$191.co_tiles  = layer[210:197];
-  assign \layer$191.out_h  = layer[219:211];
-  assign \layer$191.out_w  = layer[228:220];
-  assign \layer$191.param_base  = layer[242:229];
-  assign \layer$191.weight_base  = layer[262:243];
-  assign \layer$191.out_step  = layer[274:263];
-  assign \layer$191.out_base  = layer[290:275];
-  assign \layer$191.lane_mask  = layer[306:291];
-  assign \layer$191.res_base  = layer[322:307];
-  assign \layer$191.res_step_x  = layer[338:323];
-  assign \layer$191.res_step_y  = layer[354:339];
-  assign \layer$191.res_tiles  = layer[368:355];
-  assign \layer$191.pad_value  = layer[376:369];
-  assign \layer$191.zero_in  = layer[384:377];
-  assign \layer$191.input_lo  = layer[392:385];
-  assign \layer$191.input_hi  = layer[400:393];
-  assign \layer$191.zero_out  = layer[408:401];
-  assign \layer$191.lo  = layer[416:409];
-  assign \layer$191.hi  = layer[424:417];
-  assign \layer$191.res_zero  = layer[432:425];
-  assign \layer$191.add_zero  = layer[440:433];
-  assign \layer$191.add_lo  = layer[448:441];
-  assign \layer$191.add_hi  = layer[456:449];
-  assign \layer$191.add_shift  = layer[462:457];
-  assign \layer$191.add_multiplier_a  = layer[486:463];
-  assign \layer$191.add_multiplier_b  = layer[510:487];
-  assign \token$193.valid  = \token$193 [0];
-  assign \token$193.start  = \token$193 [1];
-  assign \token$193.end  = \token$193 [2];
-  assign \token$193.first  = \token$193 [3];
-  assign \token$193.last  = \token$193 [4];
-  assign \residual_token.valid  = \token$193 [0];
-  assign \residual_token.start  = \token$193 [1];
-  assign \residual_token.end  = \token$193 [2];
-  assign \residual_token.first  = \token$193 [3];
-  assign \residual_token.last  = \token$193 [4];
-  assign \word$195[0]  = residual_word[7:0];
-  assign \word$195[1]  = residual_word[15:8];
-  assign \word$195[2]  = residual_word[23:16];
-  assign \word$195[3]  = residual_word[31:24];
-  assign \word$195[4]  = residual_word[39:32];
-  assign \word$195[5]  = residual_word[47:40];
-  assign \word$195[6]  = residual_word[55:48];
-  assign \word$195[7]  = residual_word[63:56];
-  assign \layer$196.magic  = layer[15:0];
-  assign \layer$196.hold_weights  = layer[16];
-  assign \layer$196.maximum  = layer[17];
-  assign \layer$196.residual  = layer[18];
-  assign \layer$196.input_bank  = layer[20:19];
-  assign \layer$196.output_bank  = layer[22:21];
-  assign \layer$196.residual_bank  = layer[24:23];
-  assign \layer$196.stride  = layer[27:25];
-  assign \layer$196.dilation  = layer[30:28];
-  assign \layer$196.sub_block  = layer[34:31];
-  assign \layer$196.out_lane  = layer[39:35];
-  assign \layer$196.input_base  = layer[55:40];
-  assign \layer$196.input_step  = layer[71:56];
-  assign \layer$196.step_x  = layer[87:72];
-  assign \layer$196.step_y  = layer[103:88];
-  assign \layer$196.step_kx  = layer[119:104];
-  assign \layer$196.step_ky  = layer[135:120];
-  assign \layer$196.blocks  = layer[148:136];
-  assign \layer$196.origin_y  = layer[158:149];
-  assign \layer$196.origin_x  = layer[168:159];
-  assign \layer$196.kernel_h  = layer[173:169];
-  assign \layer$196.kernel_w  = layer[178:174];
-  assign \layer$196.in_h  = layer[187:179];
-  assign \layer$196.in_w  = layer[196:188];
-  assign \layer$196.co_tiles  = layer[210:197];
-  assign \layer$196.out_h  = layer[219:211];
-  assign \layer$196.out_w  = layer[228:220];
-  assign \layer$196.param_base  = layer[242:229];
-  assign \layer$196.weight_base  = layer[262:243];
-  assign \layer$196.out_step  = layer[274:263];
-  assign \layer$196.out_base  = layer[290:275];
-  assign \layer$196.lane_mask  = layer[306:291];
-  assign \layer$196.res_base  = layer[322:307];
-  assign \layer$196.res_step_x  = layer[338:323];
-  assign \layer$196.res_step_y  = layer[354:339];
-  assign \layer$196.res_tiles  = layer[368:355];
-  assign \layer$196.pad_value  = layer[376:369];
-  assign \layer$196.zero_in  = layer[384:377];
-  assign \layer$196.input_lo  = layer[392:385];
-  assign \layer$196.input_hi  = layer[400:393];
-  assign \layer$196.zero_out  = layer[408:401];
-  assign \layer$196.lo  = layer[416:409];
-  assign \layer$196.hi  = layer[424:417];
-  assign \layer$196.res_zero  = layer[432:425];
-  assign \layer$196.add_zero  = layer[440:433];
-  assign \layer$196.add_lo  = layer[448:441];
-  assign \layer$196.add_hi  = layer[456:449];
-  assign \layer$196.add_shift  = layer[462:457];
-  assign \layer$196.add_multiplier_a  = layer[486:463];
-  assign \layer$196.add_multiplier_b  = layer[510:487];
-  assign \token$198.valid  = \token$198 [0];
-  assign \token$198.start  = \token$198 [1];
-  assign \token$198.end  = \token$198 [2];
-  assign \token$198.first  = \token$198 [3];
-  assign \token$198.last  = \token$198 [4];
-  assign \codes_token.valid  = \token$198 [0];
-  assign \codes_token.start  = \token$198 [1];
-  assign \codes_token.end  = \token$198 [2];
-  assign \codes_token.first  = \token$198 [3];
-  assign \codes_token.last  = \token$198 [4];
-  assign \codes$200[0]  = \codes$200 [7:0];
-  assign \codes$200[1]  = \codes$200 [15:8];
-  assign \codes$200[2]  = \codes$200 [23:16];
-  assign \codes$200[3]  = \codes$200 [31:24];
-  assign \codes$200[4]  = \codes$200 [39:32];
-  assign \codes$200[5]  = \codes$200 [47:40];
-  assign \codes$200[6]  = \codes$200 [55:48];
-  assign \codes$200[7]  = \codes$200 [63:56];
-  assign \codes$201[0]  = \codes$200 [7:0];
-  assign \codes$201[1]  = \codes$200 [15:8];
-  assign \codes$201[2]  = \codes$200 [23:16];
-  assign \codes$201[3]  = \codes$200 [31:24];
-  assign \codes$201[4]  = \codes$200 [39:32];
-  assign \codes$201[5]  = \codes$200 [47:40];
-  assign \codes$201[6]  = \codes$200 [55:48];
-  assign \codes$201[7]  = \codes$200 [63:56];
-  assign \token$203.valid  = \token$203 [0];
-  assign \token$203.start  = \token$203 [1];
-  assign \token$203.end  = \token$203 [2];
-  assign \token$203.first  = \token$203 [3];
-  assign \token$203.last  = \token$203 [4];
-  assign \read_data$227[0]  = \read_data$227 [7:0];
-  assign \read_data$227[1]  = \read_data$227 [15:8];
-  assign \read_data$227[2]  = \read_data$227 [23:16];
-  assign \read_data$227[3]  = \read_data$227 [31:24];
-  assign \read_data$227[4]  = \read_data$227 [39:32];
-  assign \read_data$227[5]  = \read_data$227 [47:40];
-  assign \read_data$227[6]  = \read_data$227 [55:48];
-  assign \read_data$227[7]  = \read_data$227 [63:56];
+  assign \layer$193.magic  = layer[15:0];
+  assign \layer$193.hold_weights  = layer[16];
+  assign \layer$193.maximum  = layer[17];
+  assign \layer$193.residual  = layer[18];
+  assign \layer$193.input_bank  = layer[20:19];
+  assign \layer$193.output_bank  = layer[22:21];
+  assign \layer$193.residual_bank  = layer[24:23];
+  assign \layer$193.stride  = layer[27:25];
+  assign \layer$193.dilation  = layer[30:28];
+  assign \layer$193.sub_block  = layer[34:31];
+  assign \layer$193.out_lane  = layer[39:35];
+  assign \layer$193.input_base  = layer[55:40];
+  assign \layer$193.input_step  = layer[71:56];
+  assign \layer$193.step_x  = layer[87:72];
+  assign \layer$193.step_y  = layer[103:88];
+  assign \layer$193.step_kx  = layer[119:104];
+  assign \layer$193.step_ky  = layer[135:120];
+  assign \layer$193.blocks  = layer[148:136];
+  assign \layer$193.origin_y  = layer[158:149];
+  assign \layer$193.origin_x  = layer[168:159];
+  assign \layer$193.kernel_h  = layer[173:169];
+  assign \layer$193.kernel_w  = layer[178:174];
+  assign \layer$193.in_h  = layer[187:179];
+  assign \layer$193.in_w  = layer[196:188];
+  assign \layer$193.co_tiles  = layer[210:197];
+  assign \layer$193.out_h  = layer[219:211];
+  assign \layer$193.out_w  = layer[228:220];
+  assign \layer$193.param_base  = layer[242:229];
+  assign \layer$193.weight_base  = layer[262:243];
+  assign \layer$193.out_step  = layer[274:263];
+  assign \layer$193.out_base  = layer[290:275];
+  assign \layer$193.lane_mask  = layer[306:291];
+  assign \layer$193.res_lane  = layer[311:307];
+  assign \layer$193.res_base  = layer[327:312];
+  assign \layer$193.res_step_x  = layer[343:328];
+  assign \layer$193.res_step_y  = layer[359:344];
+  assign \layer$193.res_tiles  = layer[373:360];
+  assign \layer$193.pad_value  = layer[381:374];
+  assign \layer$193.zero_in  = layer[389:382];
+  assign \layer$193.input_lo  = layer[397:390];
+  assign \layer$193.input_hi  = layer[405:398];
+  assign \layer$193.zero_out  = layer[413:406];
+  assign \layer$193.lo  = layer[421:414];
+  assign \layer$193.hi  = layer[429:422];
+  assign \layer$193.res_zero  = layer[437:430];
+  assign \layer$193.add_zero  = layer[445:438];
+  assign \layer$193.add_lo  = layer[453:446];
+  assign \layer$193.add_hi  = layer[461:454];
+  assign \layer$193.add_shift  = layer[467:462];
+  assign \layer$193.add_multiplier_a  = layer[491:468];
+  assign \layer$193.add_multiplier_b  = layer[515:492];
+  assign \token$195.valid  = \token$195 [0];
+  assign \token$195.start  = \token$195 [1];
+  assign \token$195.end  = \token$195 [2];
+  assign \token$195.first  = \token$195 [3];
+  assign \token$195.last  = \token$195 [4];
+  assign \residual_token.valid  = \token$195 [0];
+  assign \residual_token.start  = \token$195 [1];
+  assign \residual_token.end  = \token$195 [2];
+  assign \residual_token.first  = \token$195 [3];
+  assign \residual_token.last  = \token$195 [4];
+  assign \word$197[0]  = residual_word[7:0];
+  assign \word$197[1]  = residual_word[15:8];
+  assign \word$197[2]  = residual_word[23:16];
+  assign \word$197[3]  = residual_word[31:24];
+  assign \word$197[4]  = residual_word[39:32];
+  assign \word$197[5]  = residual_word[47:40];
+  assign \word$197[6]  = residual_word[55:48];
+  assign \word$197[7]  = residual_word[63:56];
+  assign \layer$198.magic  = layer[15:0];
+  assign \layer$198.hold_weights  = layer[16];
+  assign \layer$198.maximum  = layer[17];
+  assign \layer$198.residual  = layer[18];
+  assign \layer$198.input_bank  = layer[20:19];
+  assign \layer$198.output_bank  = layer[22:21];
+  assign \layer$198.residual_bank  = layer[24:23];
+  assign \layer$198.stride  = layer[27:25];
+  assign \layer$198.dilation  = layer[30:28];
+  assign \layer$198.sub_block  = layer[34:31];
+  assign \layer$198.out_lane  = layer[39:35];
+  assign \layer$198.input_base  = layer[55:40];
+  assign \layer$198.input_step  = layer[71:56];
+  assign \layer$198.step_x  = layer[87:72];
+  assign \layer$198.step_y  = layer[103:88];
+  assign \layer$198.step_kx  = layer[119:104];
+  assign \layer$198.step_ky  = layer[135:120];
+  assign \layer$198.blocks  = layer[148:136];
+  assign \layer$198.origin_y  = layer[158:149];
+  assign \layer$198.origin_x  = layer[168:159];
+  assign \layer$198.kernel_h  = layer[173:169];
+  assign \layer$198.kernel_w  = layer[178:174];
+  assign \layer$198.in_h  = layer[187:179];
+  assign \layer$198.in_w  = layer[196:188];
+  assign \layer$198.co_tiles  = layer[210:197];
+  assign \layer$198.out_h  = layer[219:211];
+  assign \layer$198.out_w  = layer[228:220];
+  assign \layer$198.param_base  = layer[242:229];
+  assign \layer$198.weight_base  = layer[262:243];
+  assign \layer$198.out_step  = layer[274:263];
+  assign \layer$198.out_base  = layer[290:275];
+  assign \layer$198.lane_mask  = layer[306:291];
+  assign \layer$198.res_lane  = layer[311:307];
+  assign \layer$198.res_base  = layer[327:312];
+  assign \layer$198.res_step_x  = layer[343:328];
+  assign \layer$198.res_step_y  = layer[359:344];
+  assign \layer$198.res_tiles  = layer[373:360];
+  assign \layer$198.pad_value  = layer[381:374];
+  assign \layer$198.zero_in  = layer[389:382];
+  assign \layer$198.input_lo  = layer[397:390];
+  assign \layer$198.input_hi  = layer[405:398];
+  assign \layer$198.zero_out  = layer[413:406];
+  assign \layer$198.lo  = layer[421:414];
+  assign \layer$198.hi  = layer[429:422];
+  assign \layer$198.res_zero  = layer[437:430];
+  assign \layer$198.add_zero  = layer[445:438];
+  assign \layer$198.add_lo  = layer[453:446];
+  assign \layer$198.add_hi  = layer[461:454];
+  assign \layer$198.add_shift  = layer[467:462];
+  assign \layer$198.add_multiplier_a  = layer[491:468];
+  assign \layer$198.add_multiplier_b  = layer[515:492];
+  assign \token$200.valid  = \token$200 [0];
+  assign \token$200.start  = \token$200 [1];
+  assign \token$200.end  = \token$200 [2];
+  assign \token$200.first  = \token$200 [3];
+  assign \token$200.last  = \token$200 [4];
+  assign \codes_token.valid  = \token$200 [0];
+  assign \codes_token.start  = \token$200 [1];
+  assign \codes_token.end  = \token$200 [2];
+  assign \codes_token.first  = \token$200 [3];
+  assign \codes_token.last  = \token$200 [4];
+  assign \codes$202[0]  = \codes$202 [7:0];
+  assign \codes$202[1]  = \codes$202 [15:8];
+  assign \codes$202[2]  = \codes$202 [23:16];
+  assign \codes$202[3]  = \codes$202 [31:24];
+  assign \codes$202[4]  = \codes$202 [39:32];
+  assign \codes$202[5]  = \codes$202 [47:40];
+  assign \codes$202[6]  = \codes$202 [55:48];
+  assign \codes$202[7]  = \codes$202 [63:56];
+  assign \codes$203[0]  = \codes$202 [7:0];
+  assign \codes$203[1]  = \codes$202 [15:8];
+  assign \codes$203[2]  = \codes$202 [23:16];
+  assign \codes$203[3]  = \codes$202 [31:24];
+  assign \codes$203[4]  = \codes$202 [39:32];
+  assign \codes$203[5]  = \codes$202 [47:40];
+  assign \codes$203[6]  = \codes$202 [55:48];
+  assign \codes$203[7]  = \codes$202 [63:56];
+  assign \read_data$228[0]  = \read_data$228 [7:0];
+  assign \read_data$228[1]  = \read_data$228 [15:8];
+  assign \read_data$228[2]  = \read_data$228 [23:16];
+  assign \read_data$228[3]  = \read_data$228 [31:24];
+  assign \read_data$228[4]  = \read_data$228 [39:32];
+  assign \read_data$228[5]  = \read_data$228 [47:40];
+  assign \read_data$228[6]  = \read_data$228 [55:48];
+  assign \read_data$228[7]  = \read_data$228 [63:56];
   assign \token_0.valid  = token_0[0];
   assign \token_0.start  = token_0[1];
   assign \token_0.end  = token_0[2];
@@ -14178,8 +14193,8 @@ module \holdfast_8x8_guard.feeder (rst, streaming, stall_weights, stall_memory, 
   reg [15:0] kernel_address = 16'h0000;
   reg [4:0] kernel_column = 5'h00;
   reg [4:0] kernel_row = 5'h00;
-  input [510:0] layer;
-  wire [510:0] layer;
+  input [515:0] layer;
+  wire [515:0] layer;
   wire [7:0] \layer.add_hi ;
   wire [7:0] \layer.add_lo ;
   wire [23:0] \layer.add_multiplier_a ;
@@ -14215,6 +14230,7 @@ module \holdfast_8x8_guard.feeder (rst, streaming, stall_weights, stall_memory, 
   wire [7:0] \layer.pad_value ;
   wire [13:0] \layer.param_base ;
   wire [15:0] \layer.res_base ;
+  wire [4:0] \layer.res_lane ;
   wire [15:0] \layer.res_step_x ;
   wire [15:0] \layer.res_step_y ;
   wire [13:0] \layer.res_tiles ;
@@ -15031,24 +15047,25 @@ module \holdfast_8x8_guard.feeder (rst, streaming, stall_weights, stall_memory, 
   assign \layer.out_step  = layer[274:263];
   assign \layer.out_base  = layer[290:275];
   assign \layer.lane_mask  = layer[306:291];
-  assign \layer.res_base  = layer[322:307];
-  assign \layer.res_step_x  = layer[338:323];
-  assign \layer.res_step_y  = layer[354:339];
-  assign \layer.res_tiles  = layer[368:355];
-  assign \layer.pad_value  = layer[376:369];
-  assign \layer.zero_in  = layer[384:377];
-  assign \layer.input_lo  = layer[392:385];
-  assign \layer.input_hi  = layer[400:393];
-  assign \layer.zero_out  = layer[408:401];
-  assign \layer.lo  = layer[416:409];
-  assign \layer.hi  = layer[424:417];
-  assign \layer.res_zero  = layer[432:425];
-  assign \layer.add_zero  = layer[440:433];
-  assign \layer.add_lo  = layer[448:441];
-  assign \layer.add_hi  = layer[456:449];
-  assign \layer.add_shift  = layer[462:457];
-  assign \layer.add_multiplier_a  = layer[486:463];
-  assign \layer.add_multiplier_b  = layer[510:487];
+  assign \layer.res_lane  = layer[311:307];
+  assign \layer.res_base  = layer[327:312];
+  assign \layer.res_step_x  = layer[343:328];
+  assign \layer.res_step_y  = layer[359:344];
+  assign \layer.res_tiles  = layer[373:360];
+  assign \layer.pad_value  = layer[381:374];
+  assign \layer.zero_in  = layer[389:382];
+  assign \layer.input_lo  = layer[397:390];
+  assign \layer.input_hi  = layer[405:398];
+  assign \layer.zero_out  = layer[413:406];
+  assign \layer.lo  = layer[421:414];
+  assign \layer.hi  = layer[429:422];
+  assign \layer.res_zero  = layer[437:430];
+  assign \layer.add_zero  = layer[445:438];
+  assign \layer.add_lo  = layer[453:446];
+  assign \layer.add_hi  = layer[461:454];
+  assign \layer.add_shift  = layer[467:462];
+  assign \layer.add_multiplier_a  = layer[491:468];
+  assign \layer.add_multiplier_b  = layer[515:492];
   assign \token.valid  = token[0];
   assign \token.start  = token[1];
   assign \token.end  = token[2];
@@ -15056,41 +15073,37 @@ module \holdfast_8x8_guard.feeder (rst, streaming, stall_weights, stall_memory, 
   assign \token.last  = token[4];
 endmodule
 
-module \holdfast_8x8_guard.input_stage (rst, word, \enable$27 , use_zero, \sub_block$3 , pad, act, violation, layer, clk);
+module \holdfast_8x8_guard.input_stage (rst, word, \enable$30 , use_zero, valid, \sub_block$3 , pad, act, violation, layer, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$70  = 0;
-  wire [7:0] \$1 ;
-  wire \$10 ;
-  wire \$11 ;
-  wire \$12 ;
-  wire \$13 ;
-  wire \$14 ;
-  wire \$15 ;
-  wire \$16 ;
-  reg \$17 ;
-  reg \$18 ;
-  reg \$19 ;
-  wire [7:0] \$2 ;
-  reg [63:0] \$20 ;
-  reg [63:0] \$21 ;
+  wire \$1 ;
+  wire [7:0] \$10 ;
+  reg \$11 ;
+  reg \$12 ;
+  reg \$13 ;
+  reg \$14 ;
+  reg \$15 ;
+  reg [63:0] \$16 ;
+  reg [63:0] \$17 ;
+  wire \$2 ;
   wire [7:0] \$3 ;
   wire [7:0] \$4 ;
   wire [7:0] \$5 ;
   wire [7:0] \$6 ;
   wire [7:0] \$7 ;
   wire [7:0] \$8 ;
-  wire \$9 ;
+  wire [7:0] \$9 ;
   output [63:0] act;
   reg [63:0] act = 64'h0000000000000000;
   (* init = 64'h0000000000000000 *)
-  wire [63:0] \act$19 ;
-  wire [7:0] \act$19[0] ;
-  wire [7:0] \act$19[1] ;
-  wire [7:0] \act$19[2] ;
-  wire [7:0] \act$19[3] ;
-  wire [7:0] \act$19[4] ;
-  wire [7:0] \act$19[5] ;
-  wire [7:0] \act$19[6] ;
-  wire [7:0] \act$19[7] ;
+  wire [63:0] \act$22 ;
+  wire [7:0] \act$22[0] ;
+  wire [7:0] \act$22[1] ;
+  wire [7:0] \act$22[2] ;
+  wire [7:0] \act$22[3] ;
+  wire [7:0] \act$22[4] ;
+  wire [7:0] \act$22[5] ;
+  wire [7:0] \act$22[6] ;
+  wire [7:0] \act$22[7] ;
   wire [7:0] \act[0] ;
   wire [7:0] \act[1] ;
   wire [7:0] \act[2] ;
@@ -15099,28 +15112,30 @@ module \holdfast_8x8_guard.input_stage (rst, word, \enable$27 , use_zero, \sub_b
   wire [7:0] \act[5] ;
   wire [7:0] \act[6] ;
   wire [7:0] \act[7] ;
+  reg checked = 1'h0;
+  reg checked_read = 1'h0;
   input clk;
   wire clk;
   wire enable;
-  input \enable$27 ;
-  wire \enable$27 ;
-  wire \enable$35 ;
-  wire \enable$42 ;
-  wire \enable$49 ;
-  wire \enable$56 ;
-  wire \enable$63 ;
-  wire \enable$70 ;
-  wire \enable$77 ;
+  input \enable$30 ;
+  wire \enable$30 ;
+  wire \enable$38 ;
+  wire \enable$45 ;
+  wire \enable$52 ;
+  wire \enable$59 ;
+  wire \enable$66 ;
+  wire \enable$73 ;
+  wire \enable$80 ;
   wire [7:0] hi;
-  wire [7:0] \hi$32 ;
-  wire [7:0] \hi$39 ;
-  wire [7:0] \hi$46 ;
-  wire [7:0] \hi$53 ;
-  wire [7:0] \hi$60 ;
-  wire [7:0] \hi$67 ;
-  wire [7:0] \hi$74 ;
-  input [510:0] layer;
-  wire [510:0] layer;
+  wire [7:0] \hi$35 ;
+  wire [7:0] \hi$42 ;
+  wire [7:0] \hi$49 ;
+  wire [7:0] \hi$56 ;
+  wire [7:0] \hi$63 ;
+  wire [7:0] \hi$70 ;
+  wire [7:0] \hi$77 ;
+  input [515:0] layer;
+  wire [515:0] layer;
   wire [7:0] \layer.add_hi ;
   wire [7:0] \layer.add_lo ;
   wire [23:0] \layer.add_multiplier_a ;
@@ -15156,6 +15171,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, \enable$27 , use_zero, \sub_b
   wire [7:0] \layer.pad_value ;
   wire [13:0] \layer.param_base ;
   wire [15:0] \layer.res_base ;
+  wire [4:0] \layer.res_lane ;
   wire [15:0] \layer.res_step_x ;
   wire [15:0] \layer.res_step_y ;
   wire [13:0] \layer.res_tiles ;
@@ -15172,25 +15188,25 @@ module \holdfast_8x8_guard.input_stage (rst, word, \enable$27 , use_zero, \sub_b
   wire [7:0] \layer.zero_in ;
   wire [7:0] \layer.zero_out ;
   wire [7:0] lo;
-  wire [7:0] \lo$31 ;
-  wire [7:0] \lo$38 ;
-  wire [7:0] \lo$45 ;
-  wire [7:0] \lo$52 ;
-  wire [7:0] \lo$59 ;
-  wire [7:0] \lo$66 ;
-  wire [7:0] \lo$73 ;
+  wire [7:0] \lo$34 ;
+  wire [7:0] \lo$41 ;
+  wire [7:0] \lo$48 ;
+  wire [7:0] \lo$55 ;
+  wire [7:0] \lo$62 ;
+  wire [7:0] \lo$69 ;
+  wire [7:0] \lo$76 ;
   input pad;
   wire pad;
   reg pad_read = 1'h0;
   reg pad_selected = 1'h0;
   wire [7:0] result;
-  wire [7:0] \result$12 ;
-  wire [7:0] \result$13 ;
-  wire [7:0] \result$14 ;
   wire [7:0] \result$15 ;
   wire [7:0] \result$16 ;
   wire [7:0] \result$17 ;
   wire [7:0] \result$18 ;
+  wire [7:0] \result$19 ;
+  wire [7:0] \result$20 ;
+  wire [7:0] \result$21 ;
   input rst;
   wire rst;
   reg [63:0] selected = 64'h0000000000000000;
@@ -15207,32 +15223,34 @@ module \holdfast_8x8_guard.input_stage (rst, word, \enable$27 , use_zero, \sub_b
   wire \sub_block$3 ;
   input use_zero;
   wire use_zero;
-  wire \use_zero$25 ;
-  wire \use_zero$34 ;
-  wire \use_zero$41 ;
-  wire \use_zero$48 ;
-  wire \use_zero$55 ;
-  wire \use_zero$62 ;
-  wire \use_zero$69 ;
-  wire \use_zero$76 ;
+  wire \use_zero$28 ;
+  wire \use_zero$37 ;
+  wire \use_zero$44 ;
+  wire \use_zero$51 ;
+  wire \use_zero$58 ;
+  wire \use_zero$65 ;
+  wire \use_zero$72 ;
+  wire \use_zero$79 ;
+  input valid;
+  wire valid;
   wire [7:0] value;
-  wire [7:0] \value$30 ;
-  wire [7:0] \value$37 ;
-  wire [7:0] \value$44 ;
-  wire [7:0] \value$51 ;
-  wire [7:0] \value$58 ;
-  wire [7:0] \value$65 ;
-  wire [7:0] \value$72 ;
+  wire [7:0] \value$33 ;
+  wire [7:0] \value$40 ;
+  wire [7:0] \value$47 ;
+  wire [7:0] \value$54 ;
+  wire [7:0] \value$61 ;
+  wire [7:0] \value$68 ;
+  wire [7:0] \value$75 ;
   output [7:0] violation;
   wire [7:0] violation;
-  wire \violation$29 ;
-  wire \violation$36 ;
-  wire \violation$43 ;
-  wire \violation$50 ;
-  wire \violation$57 ;
-  wire \violation$64 ;
-  wire \violation$71 ;
-  wire \violation$78 ;
+  wire \violation$32 ;
+  wire \violation$39 ;
+  wire \violation$46 ;
+  wire \violation$53 ;
+  wire \violation$60 ;
+  wire \violation$67 ;
+  wire \violation$74 ;
+  wire \violation$81 ;
   input [63:0] word;
   wire [63:0] word;
   wire [7:0] \word[0] ;
@@ -15244,201 +15262,213 @@ module \holdfast_8x8_guard.input_stage (rst, word, \enable$27 , use_zero, \sub_b
   wire [7:0] \word[6] ;
   wire [7:0] \word[7] ;
   wire [7:0] zero;
-  wire [7:0] \zero$33 ;
-  wire [7:0] \zero$40 ;
-  wire [7:0] \zero$47 ;
-  wire [7:0] \zero$54 ;
-  wire [7:0] \zero$61 ;
-  wire [7:0] \zero$68 ;
-  wire [7:0] \zero$75 ;
-  assign \$1  = pad_selected ? layer[376:369] : result;
-  assign \$2  = pad_selected ? layer[376:369] : \result$12 ;
-  assign \$3  = pad_selected ? layer[376:369] : \result$13 ;
-  assign \$4  = pad_selected ? layer[376:369] : \result$14 ;
-  assign \$5  = pad_selected ? layer[376:369] : \result$15 ;
-  assign \$6  = pad_selected ? layer[376:369] : \result$16 ;
-  assign \$7  = pad_selected ? layer[376:369] : \result$17 ;
-  assign \$8  = pad_selected ? layer[376:369] : \result$18 ;
-  assign \$9  = ~ pad_selected;
-  assign enable = \enable$27  & \$9 ;
-  assign \$10  = ~ pad_selected;
-  assign \enable$35  = \enable$27  & \$10 ;
-  assign \$11  = ~ pad_selected;
-  assign \enable$42  = \enable$27  & \$11 ;
-  assign \$12  = ~ pad_selected;
-  assign \enable$49  = \enable$27  & \$12 ;
-  assign \$13  = ~ pad_selected;
-  assign \enable$56  = \enable$27  & \$13 ;
-  assign \$14  = ~ pad_selected;
-  assign \enable$63  = \enable$27  & \$14 ;
-  assign \$15  = ~ pad_selected;
-  assign \enable$70  = \enable$27  & \$15 ;
-  assign \$16  = ~ pad_selected;
-  assign \enable$77  = \enable$27  & \$16 ;
+  wire [7:0] \zero$36 ;
+  wire [7:0] \zero$43 ;
+  wire [7:0] \zero$50 ;
+  wire [7:0] \zero$57 ;
+  wire [7:0] \zero$64 ;
+  wire [7:0] \zero$71 ;
+  wire [7:0] \zero$78 ;
+  assign \$1  = ~ pad;
+  assign \$2  = valid & \$1 ;
+  assign \$3  = pad_selected ? layer[381:374] : result;
+  assign \$4  = pad_selected ? layer[381:374] : \result$15 ;
+  assign \$5  = pad_selected ? layer[381:374] : \result$16 ;
+  assign \$6  = pad_selected ? layer[381:374] : \result$17 ;
+  assign \$7  = pad_selected ? layer[381:374] : \result$18 ;
+  assign \$8  = pad_selected ? layer[381:374] : \result$19 ;
+  assign \$9  = pad_selected ? layer[381:374] : \result$20 ;
+  assign \$10  = pad_selected ? layer[381:374] : \result$21 ;
+  assign enable = \enable$30  & checked;
+  assign \enable$38  = \enable$30  & checked;
+  assign \enable$45  = \enable$30  & checked;
+  assign \enable$52  = \enable$30  & checked;
+  assign \enable$59  = \enable$30  & checked;
+  assign \enable$66  = \enable$30  & checked;
+  assign \enable$73  = \enable$30  & checked;
+  assign \enable$80  = \enable$30  & checked;
   always @(posedge clk)
-    sub_block <= \$17 ;
+    sub_block <= \$11 ;
   always @(posedge clk)
-    pad_read <= \$18 ;
+    pad_read <= \$12 ;
   always @(posedge clk)
-    pad_selected <= \$19 ;
+    pad_selected <= \$13 ;
   always @(posedge clk)
-    selected <= \$20 ;
+    checked_read <= \$14 ;
   always @(posedge clk)
-    act <= \$21 ;
+    checked <= \$15 ;
+  always @(posedge clk)
+    selected <= \$16 ;
+  always @(posedge clk)
+    act <= \$17 ;
   \holdfast_8x8_guard.input_stage.guard_0  guard_0 (
     .enable(enable),
-    .\port$4350$377 (layer[400:377]),
+    .\port$4357$382 (layer[405:382]),
     .result(result),
     .use_zero(use_zero),
     .value(selected[7:0]),
-    .violation(\violation$29 )
+    .violation(\violation$32 )
   );
   \holdfast_8x8_guard.input_stage.guard_1  guard_1 (
-    .enable(\enable$35 ),
-    .\port$4350$377 (layer[400:377]),
-    .result(\result$12 ),
-    .use_zero(use_zero),
-    .value(selected[15:8]),
-    .violation(\violation$36 )
-  );
-  \holdfast_8x8_guard.input_stage.guard_2  guard_2 (
-    .enable(\enable$42 ),
-    .\port$4350$377 (layer[400:377]),
-    .result(\result$13 ),
-    .use_zero(use_zero),
-    .value(selected[23:16]),
-    .violation(\violation$43 )
-  );
-  \holdfast_8x8_guard.input_stage.guard_3  guard_3 (
-    .enable(\enable$49 ),
-    .\port$4350$377 (layer[400:377]),
-    .result(\result$14 ),
-    .use_zero(use_zero),
-    .value(selected[31:24]),
-    .violation(\violation$50 )
-  );
-  \holdfast_8x8_guard.input_stage.guard_4  guard_4 (
-    .enable(\enable$56 ),
-    .\port$4350$377 (layer[400:377]),
+    .enable(\enable$38 ),
+    .\port$4357$382 (layer[405:382]),
     .result(\result$15 ),
     .use_zero(use_zero),
-    .value(selected[39:32]),
-    .violation(\violation$57 )
+    .value(selected[15:8]),
+    .violation(\violation$39 )
   );
-  \holdfast_8x8_guard.input_stage.guard_5  guard_5 (
-    .enable(\enable$63 ),
-    .\port$4350$377 (layer[400:377]),
+  \holdfast_8x8_guard.input_stage.guard_2  guard_2 (
+    .enable(\enable$45 ),
+    .\port$4357$382 (layer[405:382]),
     .result(\result$16 ),
     .use_zero(use_zero),
-    .value(selected[47:40]),
-    .violation(\violation$64 )
+    .value(selected[23:16]),
+    .violation(\violation$46 )
   );
-  \holdfast_8x8_guard.input_stage.guard_6  guard_6 (
-    .enable(\enable$70 ),
-    .\port$4350$377 (layer[400:377]),
+  \holdfast_8x8_guard.input_stage.guard_3  guard_3 (
+    .enable(\enable$52 ),
+    .\port$4357$382 (layer[405:382]),
     .result(\result$17 ),
     .use_zero(use_zero),
-    .value(selected[55:48]),
-    .violation(\violation$71 )
+    .value(selected[31:24]),
+    .violation(\violation$53 )
   );
-  \holdfast_8x8_guard.input_stage.guard_7  guard_7 (
-    .enable(\enable$77 ),
-    .\port$4350$377 (layer[400:377]),
+  \holdfast_8x8_guard.input_stage.guard_4  guard_4 (
+    .enable(\enable$59 ),
+    .\port$4357$382 (layer[405:382]),
     .result(\result$18 ),
     .use_zero(use_zero),
+    .value(selected[39:32]),
+    .violation(\violation$60 )
+  );
+  \holdfast_8x8_guard.input_stage.guard_5  guard_5 (
+    .enable(\enable$66 ),
+    .\port$4357$382 (layer[405:382]),
+    .result(\result$19 ),
+    .use_zero(use_zero),
+    .value(selected[47:40]),
+    .violation(\violation$67 )
+  );
+  \holdfast_8x8_guard.input_stage.guard_6  guard_6 (
+    .enable(\enable$73 ),
+    .\port$4357$382 (layer[405:382]),
+    .result(\result$20 ),
+    .use_zero(use_zero),
+    .value(selected[55:48]),
+    .violation(\violation$74 )
+  );
+  \holdfast_8x8_guard.input_stage.guard_7  guard_7 (
+    .enable(\enable$80 ),
+    .\port$4357$382 (layer[405:382]),
+    .result(\result$21 ),
+    .use_zero(use_zero),
     .value(selected[63:56]),
-    .violation(\violation$78 )
+    .violation(\violation$81 )
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$70 ) begin end
-    \$17  = \sub_block$3 ;
+    \$11  = \sub_block$3 ;
     if (rst) begin
-      \$17  = 1'h0;
+      \$11  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$70 ) begin end
-    \$18  = pad;
+    \$12  = pad;
     if (rst) begin
-      \$18  = 1'h0;
+      \$12  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$70 ) begin end
-    \$19  = pad_read;
+    \$13  = pad_read;
     if (rst) begin
-      \$19  = 1'h0;
+      \$13  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$70 ) begin end
-    \$20 [7:0] = word[7:0];
-    \$20 [15:8] = word[15:8];
-    \$20 [23:16] = word[23:16];
-    \$20 [31:24] = word[31:24];
-    \$20 [39:32] = word[39:32];
-    \$20 [47:40] = word[47:40];
-    \$20 [55:48] = word[55:48];
-    \$20 [63:56] = word[63:56];
+    \$14  = \$2 ;
     if (rst) begin
-      \$20  = 64'h0000000000000000;
+      \$14  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$70 ) begin end
-    \$21 [7:0] = \$1 ;
-    \$21 [15:8] = \$2 ;
-    \$21 [23:16] = \$3 ;
-    \$21 [31:24] = \$4 ;
-    \$21 [39:32] = \$5 ;
-    \$21 [47:40] = \$6 ;
-    \$21 [55:48] = \$7 ;
-    \$21 [63:56] = \$8 ;
+    \$15  = checked_read;
     if (rst) begin
-      \$21  = 64'h0000000000000000;
+      \$15  = 1'h0;
     end
   end
-  assign \act$19  = act;
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$70 ) begin end
+    \$16 [7:0] = word[7:0];
+    \$16 [15:8] = word[15:8];
+    \$16 [23:16] = word[23:16];
+    \$16 [31:24] = word[31:24];
+    \$16 [39:32] = word[39:32];
+    \$16 [47:40] = word[47:40];
+    \$16 [55:48] = word[55:48];
+    \$16 [63:56] = word[63:56];
+    if (rst) begin
+      \$16  = 64'h0000000000000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$70 ) begin end
+    \$17 [7:0] = \$3 ;
+    \$17 [15:8] = \$4 ;
+    \$17 [23:16] = \$5 ;
+    \$17 [31:24] = \$6 ;
+    \$17 [39:32] = \$7 ;
+    \$17 [47:40] = \$8 ;
+    \$17 [55:48] = \$9 ;
+    \$17 [63:56] = \$10 ;
+    if (rst) begin
+      \$17  = 64'h0000000000000000;
+    end
+  end
+  assign \act$22  = act;
   assign value = selected[7:0];
-  assign lo = layer[392:385];
-  assign hi = layer[400:393];
-  assign zero = layer[384:377];
-  assign \use_zero$25  = use_zero;
-  assign \value$30  = selected[15:8];
-  assign \lo$31  = layer[392:385];
-  assign \hi$32  = layer[400:393];
-  assign \zero$33  = layer[384:377];
-  assign \use_zero$34  = use_zero;
-  assign \value$37  = selected[23:16];
-  assign \lo$38  = layer[392:385];
-  assign \hi$39  = layer[400:393];
-  assign \zero$40  = layer[384:377];
-  assign \use_zero$41  = use_zero;
-  assign \value$44  = selected[31:24];
-  assign \lo$45  = layer[392:385];
-  assign \hi$46  = layer[400:393];
-  assign \zero$47  = layer[384:377];
-  assign \use_zero$48  = use_zero;
-  assign \value$51  = selected[39:32];
-  assign \lo$52  = layer[392:385];
-  assign \hi$53  = layer[400:393];
-  assign \zero$54  = layer[384:377];
-  assign \use_zero$55  = use_zero;
-  assign \value$58  = selected[47:40];
-  assign \lo$59  = layer[392:385];
-  assign \hi$60  = layer[400:393];
-  assign \zero$61  = layer[384:377];
-  assign \use_zero$62  = use_zero;
-  assign \value$65  = selected[55:48];
-  assign \lo$66  = layer[392:385];
-  assign \hi$67  = layer[400:393];
-  assign \zero$68  = layer[384:377];
-  assign \use_zero$69  = use_zero;
-  assign \value$72  = selected[63:56];
-  assign \lo$73  = layer[392:385];
-  assign \hi$74  = layer[400:393];
-  assign \zero$75  = layer[384:377];
-  assign \use_zero$76  = use_zero;
+  assign lo = layer[397:390];
+  assign hi = layer[405:398];
+  assign zero = layer[389:382];
+  assign \use_zero$28  = use_zero;
+  assign \value$33  = selected[15:8];
+  assign \lo$34  = layer[397:390];
+  assign \hi$35  = layer[405:398];
+  assign \zero$36  = layer[389:382];
+  assign \use_zero$37  = use_zero;
+  assign \value$40  = selected[23:16];
+  assign \lo$41  = layer[397:390];
+  assign \hi$42  = layer[405:398];
+  assign \zero$43  = layer[389:382];
+  assign \use_zero$44  = use_zero;
+  assign \value$47  = selected[31:24];
+  assign \lo$48  = layer[397:390];
+  assign \hi$49  = layer[405:398];
+  assign \zero$50  = layer[389:382];
+  assign \use_zero$51  = use_zero;
+  assign \value$54  = selected[39:32];
+  assign \lo$55  = layer[397:390];
+  assign \hi$56  = layer[405:398];
+  assign \zero$57  = layer[389:382];
+  assign \use_zero$58  = use_zero;
+  assign \value$61  = selected[47:40];
+  assign \lo$62  = layer[397:390];
+  assign \hi$63  = layer[405:398];
+  assign \zero$64  = layer[389:382];
+  assign \use_zero$65  = use_zero;
+  assign \value$68  = selected[55:48];
+  assign \lo$69  = layer[397:390];
+  assign \hi$70  = layer[405:398];
+  assign \zero$71  = layer[389:382];
+  assign \use_zero$72  = use_zero;
+  assign \value$75  = selected[63:56];
+  assign \lo$76  = layer[397:390];
+  assign \hi$77  = layer[405:398];
+  assign \zero$78  = layer[389:382];
+  assign \use_zero$79  = use_zero;
   assign \selected[0]  = selected[7:0];
   assign \selected[1]  = selected[15:8];
   assign \selected[2]  = selected[23:16];
@@ -15495,43 +15525,44 @@ module \holdfast_8x8_guard.input_stage (rst, word, \enable$27 , use_zero, \sub_b
   assign \layer.out_step  = layer[274:263];
   assign \layer.out_base  = layer[290:275];
   assign \layer.lane_mask  = layer[306:291];
-  assign \layer.res_base  = layer[322:307];
-  assign \layer.res_step_x  = layer[338:323];
-  assign \layer.res_step_y  = layer[354:339];
-  assign \layer.res_tiles  = layer[368:355];
-  assign \layer.pad_value  = layer[376:369];
-  assign \layer.zero_in  = layer[384:377];
-  assign \layer.input_lo  = layer[392:385];
-  assign \layer.input_hi  = layer[400:393];
-  assign \layer.zero_out  = layer[408:401];
-  assign \layer.lo  = layer[416:409];
-  assign \layer.hi  = layer[424:417];
-  assign \layer.res_zero  = layer[432:425];
-  assign \layer.add_zero  = layer[440:433];
-  assign \layer.add_lo  = layer[448:441];
-  assign \layer.add_hi  = layer[456:449];
-  assign \layer.add_shift  = layer[462:457];
-  assign \layer.add_multiplier_a  = layer[486:463];
-  assign \layer.add_multiplier_b  = layer[510:487];
-  assign \act$19[0]  = act[7:0];
-  assign \act$19[1]  = act[15:8];
-  assign \act$19[2]  = act[23:16];
-  assign \act$19[3]  = act[31:24];
-  assign \act$19[4]  = act[39:32];
-  assign \act$19[5]  = act[47:40];
-  assign \act$19[6]  = act[55:48];
-  assign \act$19[7]  = act[63:56];
-  assign violation[7] = \violation$78 ;
-  assign violation[6] = \violation$71 ;
-  assign violation[5] = \violation$64 ;
-  assign violation[4] = \violation$57 ;
-  assign violation[3] = \violation$50 ;
-  assign violation[2] = \violation$43 ;
-  assign violation[1] = \violation$36 ;
-  assign violation[0] = \violation$29 ;
+  assign \layer.res_lane  = layer[311:307];
+  assign \layer.res_base  = layer[327:312];
+  assign \layer.res_step_x  = layer[343:328];
+  assign \layer.res_step_y  = layer[359:344];
+  assign \layer.res_tiles  = layer[373:360];
+  assign \layer.pad_value  = layer[381:374];
+  assign \layer.zero_in  = layer[389:382];
+  assign \layer.input_lo  = layer[397:390];
+  assign \layer.input_hi  = layer[405:398];
+  assign \layer.zero_out  = layer[413:406];
+  assign \layer.lo  = layer[421:414];
+  assign \layer.hi  = layer[429:422];
+  assign \layer.res_zero  = layer[437:430];
+  assign \layer.add_zero  = layer[445:438];
+  assign \layer.add_lo  = layer[453:446];
+  assign \layer.add_hi  = layer[461:454];
+  assign \layer.add_shift  = layer[467:462];
+  assign \layer.add_multiplier_a  = layer[491:468];
+  assign \layer.add_multiplier_b  = layer[515:492];
+  assign \act$22[0]  = act[7:0];
+  assign \act$22[1]  = act[15:8];
+  assign \act$22[2]  = act[23:16];
+  assign \act$22[3]  = act[31:24];
+  assign \act$22[4]  = act[39:32];
+  assign \act$22[5]  = act[47:40];
+  assign \act$22[6]  = act[55:48];
+  assign \act$22[7]  = act[63:56];
+  assign violation[7] = \violation$81 ;
+  assign violation[6] = \violation$74 ;
+  assign violation[5] = \violation$67 ;
+  assign violation[4] = \violation$60 ;
+  assign violation[3] = \violation$53 ;
+  assign violation[2] = \violation$46 ;
+  assign violation[1] = \violation$39 ;
+  assign violation[0] = \violation$32 ;
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_0 (violation, use_zero, value, result, \port$4350$377 , enable);
+module \holdfast_8x8_guard.input_stage.guard_0 (violation, use_zero, value, result, \port$4357$382 , enable);
   reg \$auto$verilog_backend.cc:2355:dump_module$71  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -15543,8 +15574,8 @@ module \holdfast_8x8_guard.input_stage.guard_0 (violation, use_zero, value, resu
   wire enable;
   wire [7:0] hi;
   wire [7:0] lo;
-  input [23:0] \port$4350$377 ;
-  wire [23:0] \port$4350$377 ;
+  input [23:0] \port$4357$382 ;
+  wire [23:0] \port$4357$382 ;
   output [7:0] result;
   reg [7:0] result;
   input use_zero;
@@ -15555,11 +15586,11 @@ module \holdfast_8x8_guard.input_stage.guard_0 (violation, use_zero, value, resu
   wire violation;
   wire [7:0] zero;
   assign violation = enable & \$3 ;
-  assign \$4  = $signed(value) < $signed(\port$4350$377 [15:8]);
-  assign \$5  = \$4  ? \port$4350$377 [15:8] : \port$4350$377 [23:16];
-  assign \$6  = use_zero ? \port$4350$377 [7:0] : \$5 ;
-  assign \$1  = $signed(value) < $signed(\port$4350$377 [15:8]);
-  assign \$2  = $signed(value) > $signed(\port$4350$377 [23:16]);
+  assign \$4  = $signed(value) < $signed(\port$4357$382 [15:8]);
+  assign \$5  = \$4  ? \port$4357$382 [15:8] : \port$4357$382 [23:16];
+  assign \$6  = use_zero ? \port$4357$382 [7:0] : \$5 ;
+  assign \$1  = $signed(value) < $signed(\port$4357$382 [15:8]);
+  assign \$2  = $signed(value) > $signed(\port$4357$382 [23:16]);
   assign \$3  = \$1  | \$2 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
@@ -15568,12 +15599,12 @@ module \holdfast_8x8_guard.input_stage.guard_0 (violation, use_zero, value, resu
       result = \$6 ;
     end
   end
-  assign lo = \port$4350$377 [15:8];
-  assign hi = \port$4350$377 [23:16];
-  assign zero = \port$4350$377 [7:0];
+  assign lo = \port$4357$382 [15:8];
+  assign hi = \port$4357$382 [23:16];
+  assign zero = \port$4357$382 [7:0];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_1 (violation, use_zero, value, result, \port$4350$377 , enable);
+module \holdfast_8x8_guard.input_stage.guard_1 (violation, use_zero, value, result, \port$4357$382 , enable);
   reg \$auto$verilog_backend.cc:2355:dump_module$72  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -15585,8 +15616,8 @@ module \holdfast_8x8_guard.input_stage.guard_1 (violation, use_zero, value, resu
   wire enable;
   wire [7:0] hi;
   wire [7:0] lo;
-  input [23:0] \port$4350$377 ;
-  wire [23:0] \port$4350$377 ;
+  input [23:0] \port$4357$382 ;
+  wire [23:0] \port$4357$382 ;
   output [7:0] result;
   reg [7:0] result;
   input use_zero;
@@ -15597,11 +15628,11 @@ module \holdfast_8x8_guard.input_stage.guard_1 (violation, use_zero, value, resu
   wire violation;
   wire [7:0] zero;
   assign violation = enable & \$3 ;
-  assign \$4  = $signed(value) < $signed(\port$4350$377 [15:8]);
-  assign \$5  = \$4  ? \port$4350$377 [15:8] : \port$4350$377 [23:16];
-  assign \$6  = use_zero ? \port$4350$377 [7:0] : \$5 ;
-  assign \$1  = $signed(value) < $signed(\port$4350$377 [15:8]);
-  assign \$2  = $signed(value) > $signed(\port$4350$377 [23:16]);
+  assign \$4  = $signed(value) < $signed(\port$4357$382 [15:8]);
+  assign \$5  = \$4  ? \port$4357$382 [15:8] : \port$4357$382 [23:16];
+  assign \$6  = use_zero ? \port$4357$382 [7:0] : \$5 ;
+  assign \$1  = $signed(value) < $signed(\port$4357$382 [15:8]);
+  assign \$2  = $signed(value) > $signed(\port$4357$382 [23:16]);
   assign \$3  = \$1  | \$2 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$72 ) begin end
@@ -15610,12 +15641,12 @@ module \holdfast_8x8_guard.input_stage.guard_1 (violation, use_zero, value, resu
       result = \$6 ;
     end
   end
-  assign lo = \port$4350$377 [15:8];
-  assign hi = \port$4350$377 [23:16];
-  assign zero = \port$4350$377 [7:0];
+  assign lo = \port$4357$382 [15:8];
+  assign hi = \port$4357$382 [23:16];
+  assign zero = \port$4357$382 [7:0];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_2 (violation, use_zero, value, result, \port$4350$377 , enable);
+module \holdfast_8x8_guard.input_stage.guard_2 (violation, use_zero, value, result, \port$4357$382 , enable);
   reg \$auto$verilog_backend.cc:2355:dump_module$73  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -15627,8 +15658,8 @@ module \holdfast_8x8_guard.input_stage.guard_2 (violation, use_zero, value, resu
   wire enable;
   wire [7:0] hi;
   wire [7:0] lo;
-  input [23:0] \port$4350$377 ;
-  wire [23:0] \port$4350$377 ;
+  input [23:0] \port$4357$382 ;
+  wire [23:0] \port$4357$382 ;
   output [7:0] result;
   reg [7:0] result;
   input use_zero;
@@ -15639,11 +15670,11 @@ module \holdfast_8x8_guard.input_stage.guard_2 (violation, use_zero, value, resu
   wire violation;
   wire [7:0] zero;
   assign violation = enable & \$3 ;
-  assign \$4  = $signed(value) < $signed(\port$4350$377 [15:8]);
-  assign \$5  = \$4  ? \port$4350$377 [15:8] : \port$4350$377 [23:16];
-  assign \$6  = use_zero ? \port$4350$377 [7:0] : \$5 ;
-  assign \$1  = $signed(value) < $signed(\port$4350$377 [15:8]);
-  assign \$2  = $signed(value) > $signed(\port$4350$377 [23:16]);
+  assign \$4  = $signed(value) < $signed(\port$4357$382 [15:8]);
+  assign \$5  = \$4  ? \port$4357$382 [15:8] : \port$4357$382 [23:16];
+  assign \$6  = use_zero ? \port$4357$382 [7:0] : \$5 ;
+  assign \$1  = $signed(value) < $signed(\port$4357$382 [15:8]);
+  assign \$2  = $signed(value) > $signed(\port$4357$382 [23:16]);
   assign \$3  = \$1  | \$2 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$73 ) begin end
@@ -15652,12 +15683,12 @@ module \holdfast_8x8_guard.input_stage.guard_2 (violation, use_zero, value, resu
       result = \$6 ;
     end
   end
-  assign lo = \port$4350$377 [15:8];
-  assign hi = \port$4350$377 [23:16];
-  assign zero = \port$4350$377 [7:0];
+  assign lo = \port$4357$382 [15:8];
+  assign hi = \port$4357$382 [23:16];
+  assign zero = \port$4357$382 [7:0];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_3 (violation, use_zero, value, result, \port$4350$377 , enable);
+module \holdfast_8x8_guard.input_stage.guard_3 (violation, use_zero, value, result, \port$4357$382 , enable);
   reg \$auto$verilog_backend.cc:2355:dump_module$74  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -15669,8 +15700,8 @@ module \holdfast_8x8_guard.input_stage.guard_3 (violation, use_zero, value, resu
   wire enable;
   wire [7:0] hi;
   wire [7:0] lo;
-  input [23:0] \port$4350$377 ;
-  wire [23:0] \port$4350$377 ;
+  input [23:0] \port$4357$382 ;
+  wire [23:0] \port$4357$382 ;
   output [7:0] result;
   reg [7:0] result;
   input use_zero;
@@ -15681,11 +15712,11 @@ module \holdfast_8x8_guard.input_stage.guard_3 (violation, use_zero, value, resu
   wire violation;
   wire [7:0] zero;
   assign violation = enable & \$3 ;
-  assign \$4  = $signed(value) < $signed(\port$4350$377 [15:8]);
-  assign \$5  = \$4  ? \port$4350$377 [15:8] : \port$4350$377 [23:16];
-  assign \$6  = use_zero ? \port$4350$377 [7:0] : \$5 ;
-  assign \$1  = $signed(value) < $signed(\port$4350$377 [15:8]);
-  assign \$2  = $signed(value) > $signed(\port$4350$377 [23:16]);
+  assign \$4  = $signed(value) < $signed(\port$4357$382 [15:8]);
+  assign \$5  = \$4  ? \port$4357$382 [15:8] : \port$4357$382 [23:16];
+  assign \$6  = use_zero ? \port$4357$382 [7:0] : \$5 ;
+  assign \$1  = $signed(value) < $signed(\port$4357$382 [15:8]);
+  assign \$2  = $signed(value) > $signed(\port$4357$382 [23:16]);
   assign \$3  = \$1  | \$2 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$74 ) begin end
@@ -15694,12 +15725,12 @@ module \holdfast_8x8_guard.input_stage.guard_3 (violation, use_zero, value, resu
       result = \$6 ;
     end
   end
-  assign lo = \port$4350$377 [15:8];
-  assign hi = \port$4350$377 [23:16];
-  assign zero = \port$4350$377 [7:0];
+  assign lo = \port$4357$382 [15:8];
+  assign hi = \port$4357$382 [23:16];
+  assign zero = \port$4357$382 [7:0];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_4 (violation, use_zero, value, result, \port$4350$377 , enable);
+module \holdfast_8x8_guard.input_stage.guard_4 (violation, use_zero, value, result, \port$4357$382 , enable);
   reg \$auto$verilog_backend.cc:2355:dump_module$75  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -15711,8 +15742,8 @@ module \holdfast_8x8_guard.input_stage.guard_4 (violation, use_zero, value, resu
   wire enable;
   wire [7:0] hi;
   wire [7:0] lo;
-  input [23:0] \port$4350$377 ;
-  wire [23:0] \port$4350$377 ;
+  input [23:0] \port$4357$382 ;
+  wire [23:0] \port$4357$382 ;
   output [7:0] result;
   reg [7:0] result;
   input use_zero;
@@ -15723,11 +15754,11 @@ module \holdfast_8x8_guard.input_stage.guard_4 (violation, use_zero, value, resu
   wire violation;
   wire [7:0] zero;
   assign violation = enable & \$3 ;
-  assign \$4  = $signed(value) < $signed(\port$4350$377 [15:8]);
-  assign \$5  = \$4  ? \port$4350$377 [15:8] : \port$4350$377 [23:16];
-  assign \$6  = use_zero ? \port$4350$377 [7:0] : \$5 ;
-  assign \$1  = $signed(value) < $signed(\port$4350$377 [15:8]);
-  assign \$2  = $signed(value) > $signed(\port$4350$377 [23:16]);
+  assign \$4  = $signed(value) < $signed(\port$4357$382 [15:8]);
+  assign \$5  = \$4  ? \port$4357$382 [15:8] : \port$4357$382 [23:16];
+  assign \$6  = use_zero ? \port$4357$382 [7:0] : \$5 ;
+  assign \$1  = $signed(value) < $signed(\port$4357$382 [15:8]);
+  assign \$2  = $signed(value) > $signed(\port$4357$382 [23:16]);
   assign \$3  = \$1  | \$2 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$75 ) begin end
@@ -15736,12 +15767,12 @@ module \holdfast_8x8_guard.input_stage.guard_4 (violation, use_zero, value, resu
       result = \$6 ;
     end
   end
-  assign lo = \port$4350$377 [15:8];
-  assign hi = \port$4350$377 [23:16];
-  assign zero = \port$4350$377 [7:0];
+  assign lo = \port$4357$382 [15:8];
+  assign hi = \port$4357$382 [23:16];
+  assign zero = \port$4357$382 [7:0];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_5 (violation, use_zero, value, result, \port$4350$377 , enable);
+module \holdfast_8x8_guard.input_stage.guard_5 (violation, use_zero, value, result, \port$4357$382 , enable);
   reg \$auto$verilog_backend.cc:2355:dump_module$76  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -15753,8 +15784,8 @@ module \holdfast_8x8_guard.input_stage.guard_5 (violation, use_zero, value, resu
   wire enable;
   wire [7:0] hi;
   wire [7:0] lo;
-  input [23:0] \port$4350$377 ;
-  wire [23:0] \port$4350$377 ;
+  input [23:0] \port$4357$382 ;
+  wire [23:0] \port$4357$382 ;
   output [7:0] result;
   reg [7:0] result;
   input use_zero;
@@ -15765,11 +15796,11 @@ module \holdfast_8x8_guard.input_stage.guard_5 (violation, use_zero, value, resu
   wire violation;
   wire [7:0] zero;
   assign violation = enable & \$3 ;
-  assign \$4  = $signed(value) < $signed(\port$4350$377 [15:8]);
-  assign \$5  = \$4  ? \port$4350$377 [15:8] : \port$4350$377 [23:16];
-  assign \$6  = use_zero ? \port$4350$377 [7:0] : \$5 ;
-  assign \$1  = $signed(value) < $signed(\port$4350$377 [15:8]);
-  assign \$2  = $signed(value) > $signed(\port$4350$377 [23:16]);
+  assign \$4  = $signed(value) < $signed(\port$4357$382 [15:8]);
+  assign \$5  = \$4  ? \port$4357$382 [15:8] : \port$4357$382 [23:16];
+  assign \$6  = use_zero ? \port$4357$382 [7:0] : \$5 ;
+  assign \$1  = $signed(value) < $signed(\port$4357$382 [15:8]);
+  assign \$2  = $signed(value) > $signed(\port$4357$382 [23:16]);
   assign \$3  = \$1  | \$2 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$76 ) begin end
@@ -15778,12 +15809,12 @@ module \holdfast_8x8_guard.input_stage.guard_5 (violation, use_zero, value, resu
       result = \$6 ;
     end
   end
-  assign lo = \port$4350$377 [15:8];
-  assign hi = \port$4350$377 [23:16];
-  assign zero = \port$4350$377 [7:0];
+  assign lo = \port$4357$382 [15:8];
+  assign hi = \port$4357$382 [23:16];
+  assign zero = \port$4357$382 [7:0];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_6 (violation, use_zero, value, result, \port$4350$377 , enable);
+module \holdfast_8x8_guard.input_stage.guard_6 (violation, use_zero, value, result, \port$4357$382 , enable);
   reg \$auto$verilog_backend.cc:2355:dump_module$77  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -15795,8 +15826,8 @@ module \holdfast_8x8_guard.input_stage.guard_6 (violation, use_zero, value, resu
   wire enable;
   wire [7:0] hi;
   wire [7:0] lo;
-  input [23:0] \port$4350$377 ;
-  wire [23:0] \port$4350$377 ;
+  input [23:0] \port$4357$382 ;
+  wire [23:0] \port$4357$382 ;
   output [7:0] result;
   reg [7:0] result;
   input use_zero;
@@ -15807,11 +15838,11 @@ module \holdfast_8x8_guard.input_stage.guard_6 (violation, use_zero, value, resu
   wire violation;
   wire [7:0] zero;
   assign violation = enable & \$3 ;
-  assign \$4  = $signed(value) < $signed(\port$4350$377 [15:8]);
-  assign \$5  = \$4  ? \port$4350$377 [15:8] : \port$4350$377 [23:16];
-  assign \$6  = use_zero ? \port$4350$377 [7:0] : \$5 ;
-  assign \$1  = $signed(value) < $signed(\port$4350$377 [15:8]);
-  assign \$2  = $signed(value) > $signed(\port$4350$377 [23:16]);
+  assign \$4  = $signed(value) < $signed(\port$4357$382 [15:8]);
+  assign \$5  = \$4  ? \port$4357$382 [15:8] : \port$4357$382 [23:16];
+  assign \$6  = use_zero ? \port$4357$382 [7:0] : \$5 ;
+  assign \$1  = $signed(value) < $signed(\port$4357$382 [15:8]);
+  assign \$2  = $signed(value) > $signed(\port$4357$382 [23:16]);
   assign \$3  = \$1  | \$2 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$77 ) begin end
@@ -15820,12 +15851,12 @@ module \holdfast_8x8_guard.input_stage.guard_6 (violation, use_zero, value, resu
       result = \$6 ;
     end
   end
-  assign lo = \port$4350$377 [15:8];
-  assign hi = \port$4350$377 [23:16];
-  assign zero = \port$4350$377 [7:0];
+  assign lo = \port$4357$382 [15:8];
+  assign hi = \port$4357$382 [23:16];
+  assign zero = \port$4357$382 [7:0];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_7 (violation, use_zero, value, result, \port$4350$377 , enable);
+module \holdfast_8x8_guard.input_stage.guard_7 (violation, use_zero, value, result, \port$4357$382 , enable);
   reg \$auto$verilog_backend.cc:2355:dump_module$78  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -15837,8 +15868,8 @@ module \holdfast_8x8_guard.input_stage.guard_7 (violation, use_zero, value, resu
   wire enable;
   wire [7:0] hi;
   wire [7:0] lo;
-  input [23:0] \port$4350$377 ;
-  wire [23:0] \port$4350$377 ;
+  input [23:0] \port$4357$382 ;
+  wire [23:0] \port$4357$382 ;
   output [7:0] result;
   reg [7:0] result;
   input use_zero;
@@ -15849,11 +15880,11 @@ module \holdfast_8x8_guard.input_stage.guard_7 (violation, use_zero, value, resu
   wire violation;
   wire [7:0] zero;
   assign violation = enable & \$3 ;
-  assign \$4  = $signed(value) < $signed(\port$4350$377 [15:8]);
-  assign \$5  = \$4  ? \port$4350$377 [15:8] : \port$4350$377 [23:16];
-  assign \$6  = use_zero ? \port$4350$377 [7:0] : \$5 ;
-  assign \$1  = $signed(value) < $signed(\port$4350$377 [15:8]);
-  assign \$2  = $signed(value) > $signed(\port$4350$377 [23:16]);
+  assign \$4  = $signed(value) < $signed(\port$4357$382 [15:8]);
+  assign \$5  = \$4  ? \port$4357$382 [15:8] : \port$4357$382 [23:16];
+  assign \$6  = use_zero ? \port$4357$382 [7:0] : \$5 ;
+  assign \$1  = $signed(value) < $signed(\port$4357$382 [15:8]);
+  assign \$2  = $signed(value) > $signed(\port$4357$382 [23:16]);
   assign \$3  = \$1  | \$2 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$78 ) begin end
@@ -15862,9 +15893,9 @@ module \holdfast_8x8_guard.input_stage.guard_7 (violation, use_zero, value, resu
       result = \$6 ;
     end
   end
-  assign lo = \port$4350$377 [15:8];
-  assign hi = \port$4350$377 [23:16];
-  assign zero = \port$4350$377 [7:0];
+  assign lo = \port$4357$382 [15:8];
+  assign hi = \port$4357$382 [23:16];
+  assign zero = \port$4357$382 [7:0];
 endmodule
 
 module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, \enable$71 , use_zero, token, sums, token_8, token_22, violation, codes, i, layer, clk);
@@ -16107,8 +16138,8 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, \e
   wire [7:0] \i[5] ;
   wire [7:0] \i[6] ;
   wire [7:0] \i[7] ;
-  input [510:0] layer;
-  wire [510:0] layer;
+  input [515:0] layer;
+  wire [515:0] layer;
   wire [7:0] \layer.add_hi ;
   wire [7:0] \layer.add_lo ;
   wire [23:0] \layer.add_multiplier_a ;
@@ -16144,6 +16175,7 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, \e
   wire [7:0] \layer.pad_value ;
   wire [13:0] \layer.param_base ;
   wire [15:0] \layer.res_base ;
+  wire [4:0] \layer.res_lane ;
   wire [15:0] \layer.res_step_x ;
   wire [15:0] \layer.res_step_y ;
   wire [13:0] \layer.res_tiles ;
@@ -16907,11 +16939,11 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, \e
   );
   \holdfast_8x8_guard.lanes.requantizer_0  requantizer_0 (
     .add(layer[18]),
-    .add_multiplier_b(layer[502:487]),
+    .add_multiplier_b(layer[507:492]),
     .clk(clk),
     .\enable$49 (enable),
     .parameters(parameters_0),
-    .\port$4350$401 (layer[478:401]),
+    .\port$4357$406 (layer[483:406]),
     .residual_value(\o$76 [7:0]),
     .\result$38 (code),
     .rst(rst),
@@ -16922,11 +16954,11 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, \e
   );
   \holdfast_8x8_guard.lanes.requantizer_1  requantizer_1 (
     .add(layer[18]),
-    .add_multiplier_b(layer[502:487]),
+    .add_multiplier_b(layer[507:492]),
     .clk(clk),
     .\enable$49 (\enable$103 ),
     .parameters(parameters_1),
-    .\port$4350$401 (layer[478:401]),
+    .\port$4357$406 (layer[483:406]),
     .residual_value(\o$76 [15:8]),
     .\result$38 (\code$115 ),
     .rst(rst),
@@ -16937,11 +16969,11 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, \e
   );
   \holdfast_8x8_guard.lanes.requantizer_2  requantizer_2 (
     .add(layer[18]),
-    .add_multiplier_b(layer[502:487]),
+    .add_multiplier_b(layer[507:492]),
     .clk(clk),
     .\enable$49 (\enable$131 ),
     .parameters(parameters_2),
-    .\port$4350$401 (layer[478:401]),
+    .\port$4357$406 (layer[483:406]),
     .residual_value(\o$76 [23:16]),
     .\result$38 (\code$143 ),
     .rst(rst),
@@ -16952,11 +16984,11 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, \e
   );
   \holdfast_8x8_guard.lanes.requantizer_3  requantizer_3 (
     .add(layer[18]),
-    .add_multiplier_b(layer[502:487]),
+    .add_multiplier_b(layer[507:492]),
     .clk(clk),
     .\enable$49 (\enable$159 ),
     .parameters(parameters_3),
-    .\port$4350$401 (layer[478:401]),
+    .\port$4357$406 (layer[483:406]),
     .residual_value(\o$76 [31:24]),
     .\result$38 (\code$171 ),
     .rst(rst),
@@ -16967,11 +16999,11 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, \e
   );
   \holdfast_8x8_guard.lanes.requantizer_4  requantizer_4 (
     .add(layer[18]),
-    .add_multiplier_b(layer[502:487]),
+    .add_multiplier_b(layer[507:492]),
     .clk(clk),
     .\enable$49 (\enable$187 ),
     .parameters(parameters_4),
-    .\port$4350$401 (layer[478:401]),
+    .\port$4357$406 (layer[483:406]),
     .residual_value(\o$76 [39:32]),
     .\result$38 (\code$199 ),
     .rst(rst),
@@ -16982,11 +17014,11 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, \e
   );
   \holdfast_8x8_guard.lanes.requantizer_5  requantizer_5 (
     .add(layer[18]),
-    .add_multiplier_b(layer[502:487]),
+    .add_multiplier_b(layer[507:492]),
     .clk(clk),
     .\enable$49 (\enable$215 ),
     .parameters(parameters_5),
-    .\port$4350$401 (layer[478:401]),
+    .\port$4357$406 (layer[483:406]),
     .residual_value(\o$76 [47:40]),
     .\result$38 (\code$227 ),
     .rst(rst),
@@ -16997,11 +17029,11 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, \e
   );
   \holdfast_8x8_guard.lanes.requantizer_6  requantizer_6 (
     .add(layer[18]),
-    .add_multiplier_b(layer[502:487]),
+    .add_multiplier_b(layer[507:492]),
     .clk(clk),
     .\enable$49 (\enable$243 ),
     .parameters(parameters_6),
-    .\port$4350$401 (layer[478:401]),
+    .\port$4357$406 (layer[483:406]),
     .residual_value(\o$76 [55:48]),
     .\result$38 (\code$255 ),
     .rst(rst),
@@ -17012,11 +17044,11 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, \e
   );
   \holdfast_8x8_guard.lanes.requantizer_7  requantizer_7 (
     .add(layer[18]),
-    .add_multiplier_b(layer[502:487]),
+    .add_multiplier_b(layer[507:492]),
     .clk(clk),
     .\enable$49 (\enable$271 ),
     .parameters(parameters_7),
-    .\port$4350$401 (layer[478:401]),
+    .\port$4357$406 (layer[483:406]),
     .residual_value(\o$76 [63:56]),
     .\result$38 (\code$283 ),
     .rst(rst),
@@ -17368,19 +17400,19 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, \e
   assign write_address = pixel_3;
   assign \total$65  = total;
   assign \parameters$66  = parameters_0;
-  assign zero_out = layer[408:401];
-  assign lo = layer[416:409];
-  assign hi = layer[424:417];
+  assign zero_out = layer[413:406];
+  assign lo = layer[421:414];
+  assign hi = layer[429:422];
   assign \use_zero$73  = use_zero;
   assign add = layer[18];
   assign residual_value = \o$76 [7:0];
-  assign residual_zero = layer[432:425];
-  assign add_multiplier_a = layer[478:463];
-  assign add_multiplier_b = layer[502:487];
-  assign add_shift = layer[462:457];
-  assign add_zero = layer[440:433];
-  assign add_lo = layer[448:441];
-  assign add_hi = layer[456:449];
+  assign residual_zero = layer[437:430];
+  assign add_multiplier_a = layer[483:468];
+  assign add_multiplier_b = layer[507:492];
+  assign add_shift = layer[467:462];
+  assign add_zero = layer[445:438];
+  assign add_lo = layer[453:446];
+  assign add_hi = layer[461:454];
   assign \read_address$89  = pixel_1;
   assign \partial_sum$90  = sums[47:24];
   assign \first$91  = token_2[3];
@@ -17389,19 +17421,19 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, \e
   assign \write_address$96  = pixel_4;
   assign \total$98  = \total$97 ;
   assign \parameters$99  = parameters_1;
-  assign \zero_out$100  = layer[408:401];
-  assign \lo$101  = layer[416:409];
-  assign \hi$102  = layer[424:417];
+  assign \zero_out$100  = layer[413:406];
+  assign \lo$101  = layer[421:414];
+  assign \hi$102  = layer[429:422];
   assign \use_zero$104  = use_zero;
   assign \add$105  = layer[18];
   assign \residual_value$106  = \o$76 [15:8];
-  assign \residual_zero$107  = layer[432:425];
-  assign \add_multiplier_a$108  = layer[478:463];
-  assign \add_multiplier_b$109  = layer[502:487];
-  assign \add_shift$110  = layer[462:457];
-  assign \add_zero$111  = layer[440:433];
-  assign \add_lo$112  = layer[448:441];
-  assign \add_hi$113  = layer[456:449];
+  assign \residual_zero$107  = layer[437:430];
+  assign \add_multiplier_a$108  = layer[483:468];
+  assign \add_multiplier_b$109  = layer[507:492];
+  assign \add_shift$110  = layer[467:462];
+  assign \add_zero$111  = layer[445:438];
+  assign \add_lo$112  = layer[453:446];
+  assign \add_hi$113  = layer[461:454];
   assign \read_address$117  = pixel_2;
   assign \partial_sum$118  = sums[71:48];
   assign \first$119  = token_3[3];
@@ -17410,19 +17442,19 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, \e
   assign \write_address$124  = pixel_5;
   assign \total$126  = \total$125 ;
   assign \parameters$127  = parameters_2;
-  assign \zero_out$128  = layer[408:401];
-  assign \lo$129  = layer[416:409];
-  assign \hi$130  = layer[424:417];
+  assign \zero_out$128  = layer[413:406];
+  assign \lo$129  = layer[421:414];
+  assign \hi$130  = layer[429:422];
   assign \use_zero$132  = use_zero;
   assign \add$133  = layer[18];
   assign \residual_value$134  = \o$76 [23:16];
-  assign \residual_zero$135  = layer[432:425];
-  assign \add_multiplier_a$136  = layer[478:463];
-  assign \add_multiplier_b$137  = layer[502:487];
-  assign \add_shift$138  = layer[462:457];
-  assign \add_zero$139  = layer[440:433];
-  assign \add_lo$140  = layer[448:441];
-  assign \add_hi$141  = layer[456:449];
+  assign \residual_zero$135  = layer[437:430];
+  assign \add_multiplier_a$136  = layer[483:468];
+  assign \add_multiplier_b$137  = layer[507:492];
+  assign \add_shift$138  = layer[467:462];
+  assign \add_zero$139  = layer[445:438];
+  assign \add_lo$140  = layer[453:446];
+  assign \add_hi$141  = layer[461:454];
   assign \read_address$145  = pixel_3;
   assign \partial_sum$146  = sums[95:72];
   assign \first$147  = token_4[3];
@@ -17431,19 +17463,19 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, \e
   assign \write_address$152  = pixel_6;
   assign \total$154  = \total$153 ;
   assign \parameters$155  = parameters_3;
-  assign \zero_out$156  = layer[408:401];
-  assign \lo$157  = layer[416:409];
-  assign \hi$158  = layer[424:417];
+  assign \zero_out$156  = layer[413:406];
+  assign \lo$157  = layer[421:414];
+  assign \hi$158  = layer[429:422];
   assign \use_zero$160  = use_zero;
   assign \add$161  = layer[18];
   assign \residual_value$162  = \o$76 [31:24];
-  assign \residual_zero$163  = layer[432:425];
-  assign \add_multiplier_a$164  = layer[478:463];
-  assign \add_multiplier_b$165  = layer[502:487];
-  assign \add_shift$166  = layer[462:457];
-  assign \add_zero$167  = layer[440:433];
-  assign \add_lo$168  = layer[448:441];
-  assign \add_hi$169  = layer[456:449];
+  assign \residual_zero$163  = layer[437:430];
+  assign \add_multiplier_a$164  = layer[483:468];
+  assign \add_multiplier_b$165  = layer[507:492];
+  assign \add_shift$166  = layer[467:462];
+  assign \add_zero$167  = layer[445:438];
+  assign \add_lo$168  = layer[453:446];
+  assign \add_hi$169  = layer[461:454];
   assign \read_address$173  = pixel_4;
   assign \partial_sum$174  = sums[119:96];
   assign \first$175  = token_5[3];
@@ -17452,19 +17484,19 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, \e
   assign \write_address$180  = pixel_7;
   assign \total$182  = \total$181 ;
   assign \parameters$183  = parameters_4;
-  assign \zero_out$184  = layer[408:401];
-  assign \lo$185  = layer[416:409];
-  assign \hi$186  = layer[424:417];
+  assign \zero_out$184  = layer[413:406];
+  assign \lo$185  = layer[421:414];
+  assign \hi$186  = layer[429:422];
   assign \use_zero$188  = use_zero;
   assign \add$189  = layer[18];
   assign \residual_value$190  = \o$76 [39:32];
-  assign \residual_zero$191  = layer[432:425];
-  assign \add_multiplier_a$192  = layer[478:463];
-  assign \add_multiplier_b$193  = layer[502:487];
-  assign \add_shift$194  = layer[462:457];
-  assign \add_zero$195  = layer[440:433];
-  assign \add_lo$196  = layer[448:441];
-  assign \add_hi$197  = layer[456:449];
+  assign \residual_zero$191  = layer[437:430];
+  assign \add_multiplier_a$192  = layer[483:468];
+  assign \add_multiplier_b$193  = layer[507:492];
+  assign \add_shift$194  = layer[467:462];
+  assign \add_zero$195  = layer[445:438];
+  assign \add_lo$196  = layer[453:446];
+  assign \add_hi$197  = layer[461:454];
   assign \read_address$201  = pixel_5;
   assign \partial_sum$202  = sums[143:120];
   assign \first$203  = token_6[3];
@@ -17473,19 +17505,19 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, \e
   assign \write_address$208  = pixel_8;
   assign \total$210  = \total$209 ;
   assign \parameters$211  = parameters_5;
-  assign \zero_out$212  = layer[408:401];
-  assign \lo$213  = layer[416:409];
-  assign \hi$214  = layer[424:417];
+  assign \zero_out$212  = layer[413:406];
+  assign \lo$213  = layer[421:414];
+  assign \hi$214  = layer[429:422];
   assign \use_zero$216  = use_zero;
   assign \add$217  = layer[18];
   assign \residual_value$218  = \o$76 [47:40];
-  assign \residual_zero$219  = layer[432:425];
-  assign \add_multiplier_a$220  = layer[478:463];
-  assign \add_multiplier_b$221  = layer[502:487];
-  assign \add_shift$222  = layer[462:457];
-  assign \add_zero$223  = layer[440:433];
-  assign \add_lo$224  = layer[448:441];
-  assign \add_hi$225  = layer[456:449];
+  assign \residual_zero$219  = layer[437:430];
+  assign \add_multiplier_a$220  = layer[483:468];
+  assign \add_multiplier_b$221  = layer[507:492];
+  assign \add_shift$222  = layer[467:462];
+  assign \add_zero$223  = layer[445:438];
+  assign \add_lo$224  = layer[453:446];
+  assign \add_hi$225  = layer[461:454];
   assign \read_address$229  = pixel_6;
   assign \partial_sum$230  = sums[167:144];
   assign \first$231  = token_7[3];
@@ -17494,19 +17526,19 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, \e
   assign \write_address$236  = pixel_9;
   assign \total$238  = \total$237 ;
   assign \parameters$239  = parameters_6;
-  assign \zero_out$240  = layer[408:401];
-  assign \lo$241  = layer[416:409];
-  assign \hi$242  = layer[424:417];
+  assign \zero_out$240  = layer[413:406];
+  assign \lo$241  = layer[421:414];
+  assign \hi$242  = layer[429:422];
   assign \use_zero$244  = use_zero;
   assign \add$245  = layer[18];
   assign \residual_value$246  = \o$76 [55:48];
-  assign \residual_zero$247  = layer[432:425];
-  assign \add_multiplier_a$248  = layer[478:463];
-  assign \add_multiplier_b$249  = layer[502:487];
-  assign \add_shift$250  = layer[462:457];
-  assign \add_zero$251  = layer[440:433];
-  assign \add_lo$252  = layer[448:441];
-  assign \add_hi$253  = layer[456:449];
+  assign \residual_zero$247  = layer[437:430];
+  assign \add_multiplier_a$248  = layer[483:468];
+  assign \add_multiplier_b$249  = layer[507:492];
+  assign \add_shift$250  = layer[467:462];
+  assign \add_zero$251  = layer[445:438];
+  assign \add_lo$252  = layer[453:446];
+  assign \add_hi$253  = layer[461:454];
   assign \read_address$257  = pixel_7;
   assign \partial_sum$258  = sums[191:168];
   assign \first$259  = token_8[3];
@@ -17515,19 +17547,19 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, \e
   assign \write_address$264  = pixel_10;
   assign \total$266  = \total$265 ;
   assign \parameters$267  = parameters_7;
-  assign \zero_out$268  = layer[408:401];
-  assign \lo$269  = layer[416:409];
-  assign \hi$270  = layer[424:417];
+  assign \zero_out$268  = layer[413:406];
+  assign \lo$269  = layer[421:414];
+  assign \hi$270  = layer[429:422];
   assign \use_zero$272  = use_zero;
   assign \add$273  = layer[18];
   assign \residual_value$274  = \o$76 [63:56];
-  assign \residual_zero$275  = layer[432:425];
-  assign \add_multiplier_a$276  = layer[478:463];
-  assign \add_multiplier_b$277  = layer[502:487];
-  assign \add_shift$278  = layer[462:457];
-  assign \add_zero$279  = layer[440:433];
-  assign \add_lo$280  = layer[448:441];
-  assign \add_hi$281  = layer[456:449];
+  assign \residual_zero$275  = layer[437:430];
+  assign \add_multiplier_a$276  = layer[483:468];
+  assign \add_multiplier_b$277  = layer[507:492];
+  assign \add_shift$278  = layer[467:462];
+  assign \add_zero$279  = layer[445:438];
+  assign \add_lo$280  = layer[453:446];
+  assign \add_hi$281  = layer[461:454];
   assign \token.valid  = token[0];
   assign \token.start  = token[1];
   assign \token.end  = token[2];
@@ -17775,24 +17807,25 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, \e
   assign \layer.out_step  = layer[274:263];
   assign \layer.out_base  = layer[290:275];
   assign \layer.lane_mask  = layer[306:291];
-  assign \layer.res_base  = layer[322:307];
-  assign \layer.res_step_x  = layer[338:323];
-  assign \layer.res_step_y  = layer[354:339];
-  assign \layer.res_tiles  = layer[368:355];
-  assign \layer.pad_value  = layer[376:369];
-  assign \layer.zero_in  = layer[384:377];
-  assign \layer.input_lo  = layer[392:385];
-  assign \layer.input_hi  = layer[400:393];
-  assign \layer.zero_out  = layer[408:401];
-  assign \layer.lo  = layer[416:409];
-  assign \layer.hi  = layer[424:417];
-  assign \layer.res_zero  = layer[432:425];
-  assign \layer.add_zero  = layer[440:433];
-  assign \layer.add_lo  = layer[448:441];
-  assign \layer.add_hi  = layer[456:449];
-  assign \layer.add_shift  = layer[462:457];
-  assign \layer.add_multiplier_a  = layer[486:463];
-  assign \layer.add_multiplier_b  = layer[510:487];
+  assign \layer.res_lane  = layer[311:307];
+  assign \layer.res_base  = layer[327:312];
+  assign \layer.res_step_x  = layer[343:328];
+  assign \layer.res_step_y  = layer[359:344];
+  assign \layer.res_tiles  = layer[373:360];
+  assign \layer.pad_value  = layer[381:374];
+  assign \layer.zero_in  = layer[389:382];
+  assign \layer.input_lo  = layer[397:390];
+  assign \layer.input_hi  = layer[405:398];
+  assign \layer.zero_out  = layer[413:406];
+  assign \layer.lo  = layer[421:414];
+  assign \layer.hi  = layer[429:422];
+  assign \layer.res_zero  = layer[437:430];
+  assign \layer.add_zero  = layer[445:438];
+  assign \layer.add_lo  = layer[453:446];
+  assign \layer.add_hi  = layer[461:454];
+  assign \layer.add_shift  = layer[467:462];
+  assign \layer.add_multiplier_a  = layer[491:468];
+  assign \layer.add_multiplier_b  = layer[515:492];
   assign \parameters$66.bias  = parameters_0[23:0];
   assign \parameters$66.shift  = parameters_0[29:24];
   assign \parameters$66.multiplier  = parameters_0[45:30];
@@ -19123,7 +19156,7 @@ module \holdfast_8x8_guard.lanes.align (rst, i, o, clk);
   assign o[7:0] = lane_0_6;
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_0 (rst, \enable$49 , valid, violation, use_zero, parameters, residual_value, total, \result$38 , add, \port$4350$401 , add_multiplier_b, clk);
+module \holdfast_8x8_guard.lanes.requantizer_0 (rst, \enable$49 , valid, violation, use_zero, parameters, residual_value, total, \result$38 , add, \port$4357$406 , add_multiplier_b, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$89  = 0;
   wire [24:0] \$1 ;
   wire \$10 ;
@@ -19220,8 +19253,8 @@ module \holdfast_8x8_guard.lanes.requantizer_0 (rst, \enable$49 , valid, violati
   wire [15:0] \parameters.guard_lo ;
   wire [15:0] \parameters.multiplier ;
   wire [5:0] \parameters.shift ;
-  input [77:0] \port$4350$401 ;
-  wire [77:0] \port$4350$401 ;
+  input [77:0] \port$4357$406 ;
+  wire [77:0] \port$4357$406 ;
   reg [40:0] product = 41'h00000000000;
   reg [41:0] requantize_coarse = 42'h00000000000;
   wire [41:0] requantize_fine;
@@ -19300,30 +19333,30 @@ module \holdfast_8x8_guard.lanes.requantizer_0 (rst, \enable$49 , valid, violati
   assign \$10  = $signed(exact) > $signed(16'h7fff);
   assign \$11  = \$10  ? 20'h07fff : exact;
   assign \$12  = \$9  ? 20'hf8000 : \$11 ;
-  assign \$13  = $signed(result) < $signed(\port$4350$401 [15:8]);
-  assign \$14  = $signed(result) > $signed(\port$4350$401 [23:16]);
-  assign \$15  = \$14  ? { \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23:16] } : result;
-  assign \$16  = \$13  ? { \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15:8] } : \$15 ;
-  assign \$17  = $signed(clamped) - $signed(\port$4350$401 [7:0]);
-  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4350$401 [77:62] });
-  assign \$19  = $signed(residual_value) - $signed(\port$4350$401 [31:24]);
+  assign \$13  = $signed(result) < $signed(\port$4357$406 [15:8]);
+  assign \$14  = $signed(result) > $signed(\port$4357$406 [23:16]);
+  assign \$15  = \$14  ? { \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23:16] } : result;
+  assign \$16  = \$13  ? { \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15:8] } : \$15 ;
+  assign \$17  = $signed(clamped) - $signed(\port$4357$406 [7:0]);
+  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4357$406 [77:62] });
+  assign \$19  = $signed(residual_value) - $signed(\port$4357$406 [31:24]);
   assign \$20  = $signed(\$19 ) * $signed({ 1'h0, add_multiplier_b });
   assign \$21  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$22  = $signed({ \total$26 , 1'h0 }) >>> { \port$4350$401 [61:59], 3'h0 };
+  assign \$22  = $signed({ \total$26 , 1'h0 }) >>> { \port$4357$406 [61:59], 3'h0 };
   assign \$23  = $signed(add_fine[25:10]) != $signed({ add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26] });
   assign \$24  = add_fine[26] ? 10'h200 : 10'h1ff;
   assign \$25  = \$23  ? { \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24  } : add_fine[26:1];
-  assign \$26  = $signed(exact_add) < $signed(\port$4350$401 [47:40]);
-  assign \$27  = $signed(exact_add) > $signed(\port$4350$401 [55:48]);
-  assign \$28  = \$27  ? { \port$4350$401 [55], \port$4350$401 [55], \port$4350$401 [55], \port$4350$401 [55], \port$4350$401 [55:48] } : exact_add;
-  assign \$29  = \$26  ? { \port$4350$401 [47], \port$4350$401 [47], \port$4350$401 [47], \port$4350$401 [47], \port$4350$401 [47:40] } : \$28 ;
+  assign \$26  = $signed(exact_add) < $signed(\port$4357$406 [47:40]);
+  assign \$27  = $signed(exact_add) > $signed(\port$4357$406 [55:48]);
+  assign \$28  = \$27  ? { \port$4357$406 [55], \port$4357$406 [55], \port$4357$406 [55], \port$4357$406 [55], \port$4357$406 [55:48] } : exact_add;
+  assign \$29  = \$26  ? { \port$4357$406 [47], \port$4357$406 [47], \port$4357$406 [47], \port$4357$406 [47], \port$4357$406 [47:40] } : \$28 ;
   assign requantize_fine = $signed(requantize_coarse) >>> requantize_shift;
   assign \$30  = $signed(requantize_result) + $signed({ 1'h0, requantize_increment });
-  assign exact = $signed(\$30 ) + $signed(\port$4350$401 [7:0]);
+  assign exact = $signed(\$30 ) + $signed(\port$4357$406 [7:0]);
   assign enable = \enable$49  & valid;
   assign add_fine = $signed(add_coarse) >>> \add_shift$29 ;
   assign \$31  = $signed(add_result) + $signed({ 1'h0, add_increment });
-  assign exact_add = $signed(\$31 ) + $signed(\port$4350$401 [39:32]);
+  assign exact_add = $signed(\$31 ) + $signed(\port$4357$406 [39:32]);
   always @(posedge clk)
     biased <= \$32 ;
   always @(posedge clk)
@@ -19336,8 +19369,8 @@ module \holdfast_8x8_guard.lanes.requantizer_0 (rst, \enable$49 , valid, violati
     requantize_coarse <= \$36 ;
   \holdfast_8x8_guard.lanes.requantizer_0.guard  guard (
     .enable(enable),
-    .\port$3717$46 (parameters[77:46]),
-    .\port$4350$401 (\port$4350$401 [7:0]),
+    .\port$3724$46 (parameters[77:46]),
+    .\port$4357$406 (\port$4357$406 [7:0]),
     .result(result),
     .use_zero(use_zero),
     .value(value),
@@ -19408,7 +19441,7 @@ module \holdfast_8x8_guard.lanes.requantizer_0 (rst, \enable$49 , valid, violati
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
-    \$46  = \port$4350$401 [58:56];
+    \$46  = \port$4357$406 [58:56];
     if (rst) begin
       \$46  = 3'h0;
     end
@@ -19502,21 +19535,21 @@ module \holdfast_8x8_guard.lanes.requantizer_0 (rst, \enable$49 , valid, violati
       \$36  = 42'h00000000000;
     end
   end
-  assign lo = \port$4350$401 [15:8];
-  assign hi = \port$4350$401 [23:16];
-  assign zero_out = \port$4350$401 [7:0];
-  assign add_multiplier_a = \port$4350$401 [77:62];
-  assign residual_zero = \port$4350$401 [31:24];
-  assign add_shift = \port$4350$401 [61:56];
-  assign add_lo = \port$4350$401 [47:40];
-  assign add_hi = \port$4350$401 [55:48];
+  assign lo = \port$4357$406 [15:8];
+  assign hi = \port$4357$406 [23:16];
+  assign zero_out = \port$4357$406 [7:0];
+  assign add_multiplier_a = \port$4357$406 [77:62];
+  assign residual_zero = \port$4357$406 [31:24];
+  assign add_shift = \port$4357$406 [61:56];
+  assign add_lo = \port$4357$406 [47:40];
+  assign add_hi = \port$4357$406 [55:48];
   assign \value$42  = value;
   assign \lo$43  = parameters[61:46];
   assign \hi$44  = parameters[77:62];
-  assign zero = { \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7:0] };
+  assign zero = { \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7:0] };
   assign \use_zero$47  = use_zero;
   assign \violation$52  = violation;
-  assign add_zero = \port$4350$401 [39:32];
+  assign add_zero = \port$4357$406 [39:32];
   assign code = \result$38 ;
   assign \parameters.bias  = parameters[23:0];
   assign \parameters.shift  = parameters[29:24];
@@ -19525,7 +19558,7 @@ module \holdfast_8x8_guard.lanes.requantizer_0 (rst, \enable$49 , valid, violati
   assign \parameters.guard_hi  = parameters[77:62];
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_0.guard (violation, use_zero, \port$3717$46 , value, result, \port$4350$401 , enable);
+module \holdfast_8x8_guard.lanes.requantizer_0.guard (violation, use_zero, \port$3724$46 , value, result, \port$4357$406 , enable);
   reg \$auto$verilog_backend.cc:2355:dump_module$90  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -19537,10 +19570,10 @@ module \holdfast_8x8_guard.lanes.requantizer_0.guard (violation, use_zero, \port
   wire enable;
   wire [15:0] hi;
   wire [15:0] lo;
-  input [31:0] \port$3717$46 ;
-  wire [31:0] \port$3717$46 ;
-  input [7:0] \port$4350$401 ;
-  wire [7:0] \port$4350$401 ;
+  input [31:0] \port$3724$46 ;
+  wire [31:0] \port$3724$46 ;
+  input [7:0] \port$4357$406 ;
+  wire [7:0] \port$4357$406 ;
   output [15:0] result;
   reg [15:0] result;
   input use_zero;
@@ -19551,11 +19584,11 @@ module \holdfast_8x8_guard.lanes.requantizer_0.guard (violation, use_zero, \port
   wire violation;
   wire [15:0] zero;
   assign violation = enable & \$3 ;
-  assign \$4  = $signed(value) < $signed(\port$3717$46 [15:0]);
-  assign \$5  = \$4  ? \port$3717$46 [15:0] : \port$3717$46 [31:16];
-  assign \$6  = use_zero ? { \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401  } : \$5 ;
-  assign \$1  = $signed(value) < $signed(\port$3717$46 [15:0]);
-  assign \$2  = $signed(value) > $signed(\port$3717$46 [31:16]);
+  assign \$4  = $signed(value) < $signed(\port$3724$46 [15:0]);
+  assign \$5  = \$4  ? \port$3724$46 [15:0] : \port$3724$46 [31:16];
+  assign \$6  = use_zero ? { \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406  } : \$5 ;
+  assign \$1  = $signed(value) < $signed(\port$3724$46 [15:0]);
+  assign \$2  = $signed(value) > $signed(\port$3724$46 [31:16]);
   assign \$3  = \$1  | \$2 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
@@ -19564,12 +19597,12 @@ module \holdfast_8x8_guard.lanes.requantizer_0.guard (violation, use_zero, \port
       result = \$6 ;
     end
   end
-  assign lo = \port$3717$46 [15:0];
-  assign hi = \port$3717$46 [31:16];
-  assign zero = { \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401  };
+  assign lo = \port$3724$46 [15:0];
+  assign hi = \port$3724$46 [31:16];
+  assign zero = { \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406  };
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_1 (rst, \enable$49 , valid, violation, use_zero, parameters, residual_value, total, \result$38 , add, \port$4350$401 , add_multiplier_b, clk);
+module \holdfast_8x8_guard.lanes.requantizer_1 (rst, \enable$49 , valid, violation, use_zero, parameters, residual_value, total, \result$38 , add, \port$4357$406 , add_multiplier_b, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$91  = 0;
   wire [24:0] \$1 ;
   wire \$10 ;
@@ -19666,8 +19699,8 @@ module \holdfast_8x8_guard.lanes.requantizer_1 (rst, \enable$49 , valid, violati
   wire [15:0] \parameters.guard_lo ;
   wire [15:0] \parameters.multiplier ;
   wire [5:0] \parameters.shift ;
-  input [77:0] \port$4350$401 ;
-  wire [77:0] \port$4350$401 ;
+  input [77:0] \port$4357$406 ;
+  wire [77:0] \port$4357$406 ;
   reg [40:0] product = 41'h00000000000;
   reg [41:0] requantize_coarse = 42'h00000000000;
   wire [41:0] requantize_fine;
@@ -19746,30 +19779,30 @@ module \holdfast_8x8_guard.lanes.requantizer_1 (rst, \enable$49 , valid, violati
   assign \$10  = $signed(exact) > $signed(16'h7fff);
   assign \$11  = \$10  ? 20'h07fff : exact;
   assign \$12  = \$9  ? 20'hf8000 : \$11 ;
-  assign \$13  = $signed(result) < $signed(\port$4350$401 [15:8]);
-  assign \$14  = $signed(result) > $signed(\port$4350$401 [23:16]);
-  assign \$15  = \$14  ? { \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23:16] } : result;
-  assign \$16  = \$13  ? { \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15:8] } : \$15 ;
-  assign \$17  = $signed(clamped) - $signed(\port$4350$401 [7:0]);
-  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4350$401 [77:62] });
-  assign \$19  = $signed(residual_value) - $signed(\port$4350$401 [31:24]);
+  assign \$13  = $signed(result) < $signed(\port$4357$406 [15:8]);
+  assign \$14  = $signed(result) > $signed(\port$4357$406 [23:16]);
+  assign \$15  = \$14  ? { \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23:16] } : result;
+  assign \$16  = \$13  ? { \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15:8] } : \$15 ;
+  assign \$17  = $signed(clamped) - $signed(\port$4357$406 [7:0]);
+  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4357$406 [77:62] });
+  assign \$19  = $signed(residual_value) - $signed(\port$4357$406 [31:24]);
   assign \$20  = $signed(\$19 ) * $signed({ 1'h0, add_multiplier_b });
   assign \$21  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$22  = $signed({ \total$26 , 1'h0 }) >>> { \port$4350$401 [61:59], 3'h0 };
+  assign \$22  = $signed({ \total$26 , 1'h0 }) >>> { \port$4357$406 [61:59], 3'h0 };
   assign \$23  = $signed(add_fine[25:10]) != $signed({ add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26] });
   assign \$24  = add_fine[26] ? 10'h200 : 10'h1ff;
   assign \$25  = \$23  ? { \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24  } : add_fine[26:1];
-  assign \$26  = $signed(exact_add) < $signed(\port$4350$401 [47:40]);
-  assign \$27  = $signed(exact_add) > $signed(\port$4350$401 [55:48]);
-  assign \$28  = \$27  ? { \port$4350$401 [55], \port$4350$401 [55], \port$4350$401 [55], \port$4350$401 [55], \port$4350$401 [55:48] } : exact_add;
-  assign \$29  = \$26  ? { \port$4350$401 [47], \port$4350$401 [47], \port$4350$401 [47], \port$4350$401 [47], \port$4350$401 [47:40] } : \$28 ;
+  assign \$26  = $signed(exact_add) < $signed(\port$4357$406 [47:40]);
+  assign \$27  = $signed(exact_add) > $signed(\port$4357$406 [55:48]);
+  assign \$28  = \$27  ? { \port$4357$406 [55], \port$4357$406 [55], \port$4357$406 [55], \port$4357$406 [55], \port$4357$406 [55:48] } : exact_add;
+  assign \$29  = \$26  ? { \port$4357$406 [47], \port$4357$406 [47], \port$4357$406 [47], \port$4357$406 [47], \port$4357$406 [47:40] } : \$28 ;
   assign requantize_fine = $signed(requantize_coarse) >>> requantize_shift;
   assign \$30  = $signed(requantize_result) + $signed({ 1'h0, requantize_increment });
-  assign exact = $signed(\$30 ) + $signed(\port$4350$401 [7:0]);
+  assign exact = $signed(\$30 ) + $signed(\port$4357$406 [7:0]);
   assign enable = \enable$49  & valid;
   assign add_fine = $signed(add_coarse) >>> \add_shift$29 ;
   assign \$31  = $signed(add_result) + $signed({ 1'h0, add_increment });
-  assign exact_add = $signed(\$31 ) + $signed(\port$4350$401 [39:32]);
+  assign exact_add = $signed(\$31 ) + $signed(\port$4357$406 [39:32]);
   always @(posedge clk)
     biased <= \$32 ;
   always @(posedge clk)
@@ -19782,8 +19815,8 @@ module \holdfast_8x8_guard.lanes.requantizer_1 (rst, \enable$49 , valid, violati
     requantize_coarse <= \$36 ;
   \holdfast_8x8_guard.lanes.requantizer_1.guard  guard (
     .enable(enable),
-    .\port$3719$46 (parameters[77:46]),
-    .\port$4350$401 (\port$4350$401 [7:0]),
+    .\port$3726$46 (parameters[77:46]),
+    .\port$4357$406 (\port$4357$406 [7:0]),
     .result(result),
     .use_zero(use_zero),
     .value(value),
@@ -19854,7 +19887,7 @@ module \holdfast_8x8_guard.lanes.requantizer_1 (rst, \enable$49 , valid, violati
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$91 ) begin end
-    \$46  = \port$4350$401 [58:56];
+    \$46  = \port$4357$406 [58:56];
     if (rst) begin
       \$46  = 3'h0;
     end
@@ -19948,21 +19981,21 @@ module \holdfast_8x8_guard.lanes.requantizer_1 (rst, \enable$49 , valid, violati
       \$36  = 42'h00000000000;
     end
   end
-  assign lo = \port$4350$401 [15:8];
-  assign hi = \port$4350$401 [23:16];
-  assign zero_out = \port$4350$401 [7:0];
-  assign add_multiplier_a = \port$4350$401 [77:62];
-  assign residual_zero = \port$4350$401 [31:24];
-  assign add_shift = \port$4350$401 [61:56];
-  assign add_lo = \port$4350$401 [47:40];
-  assign add_hi = \port$4350$401 [55:48];
+  assign lo = \port$4357$406 [15:8];
+  assign hi = \port$4357$406 [23:16];
+  assign zero_out = \port$4357$406 [7:0];
+  assign add_multiplier_a = \port$4357$406 [77:62];
+  assign residual_zero = \port$4357$406 [31:24];
+  assign add_shift = \port$4357$406 [61:56];
+  assign add_lo = \port$4357$406 [47:40];
+  assign add_hi = \port$4357$406 [55:48];
   assign \value$42  = value;
   assign \lo$43  = parameters[61:46];
   assign \hi$44  = parameters[77:62];
-  assign zero = { \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7:0] };
+  assign zero = { \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7:0] };
   assign \use_zero$47  = use_zero;
   assign \violation$52  = violation;
-  assign add_zero = \port$4350$401 [39:32];
+  assign add_zero = \port$4357$406 [39:32];
   assign code = \result$38 ;
   assign \parameters.bias  = parameters[23:0];
   assign \parameters.shift  = parameters[29:24];
@@ -19971,7 +20004,7 @@ module \holdfast_8x8_guard.lanes.requantizer_1 (rst, \enable$49 , valid, violati
   assign \parameters.guard_hi  = parameters[77:62];
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_1.guard (violation, use_zero, \port$3719$46 , value, result, \port$4350$401 , enable);
+module \holdfast_8x8_guard.lanes.requantizer_1.guard (violation, use_zero, \port$3726$46 , value, result, \port$4357$406 , enable);
   reg \$auto$verilog_backend.cc:2355:dump_module$92  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -19983,10 +20016,10 @@ module \holdfast_8x8_guard.lanes.requantizer_1.guard (violation, use_zero, \port
   wire enable;
   wire [15:0] hi;
   wire [15:0] lo;
-  input [31:0] \port$3719$46 ;
-  wire [31:0] \port$3719$46 ;
-  input [7:0] \port$4350$401 ;
-  wire [7:0] \port$4350$401 ;
+  input [31:0] \port$3726$46 ;
+  wire [31:0] \port$3726$46 ;
+  input [7:0] \port$4357$406 ;
+  wire [7:0] \port$4357$406 ;
   output [15:0] result;
   reg [15:0] result;
   input use_zero;
@@ -19997,11 +20030,11 @@ module \holdfast_8x8_guard.lanes.requantizer_1.guard (violation, use_zero, \port
   wire violation;
   wire [15:0] zero;
   assign violation = enable & \$3 ;
-  assign \$4  = $signed(value) < $signed(\port$3719$46 [15:0]);
-  assign \$5  = \$4  ? \port$3719$46 [15:0] : \port$3719$46 [31:16];
-  assign \$6  = use_zero ? { \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401  } : \$5 ;
-  assign \$1  = $signed(value) < $signed(\port$3719$46 [15:0]);
-  assign \$2  = $signed(value) > $signed(\port$3719$46 [31:16]);
+  assign \$4  = $signed(value) < $signed(\port$3726$46 [15:0]);
+  assign \$5  = \$4  ? \port$3726$46 [15:0] : \port$3726$46 [31:16];
+  assign \$6  = use_zero ? { \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406  } : \$5 ;
+  assign \$1  = $signed(value) < $signed(\port$3726$46 [15:0]);
+  assign \$2  = $signed(value) > $signed(\port$3726$46 [31:16]);
   assign \$3  = \$1  | \$2 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$92 ) begin end
@@ -20010,12 +20043,12 @@ module \holdfast_8x8_guard.lanes.requantizer_1.guard (violation, use_zero, \port
       result = \$6 ;
     end
   end
-  assign lo = \port$3719$46 [15:0];
-  assign hi = \port$3719$46 [31:16];
-  assign zero = { \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401  };
+  assign lo = \port$3726$46 [15:0];
+  assign hi = \port$3726$46 [31:16];
+  assign zero = { \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406  };
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_2 (rst, \enable$49 , valid, violation, use_zero, parameters, residual_value, total, \result$38 , add, \port$4350$401 , add_multiplier_b, clk);
+module \holdfast_8x8_guard.lanes.requantizer_2 (rst, \enable$49 , valid, violation, use_zero, parameters, residual_value, total, \result$38 , add, \port$4357$406 , add_multiplier_b, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$93  = 0;
   wire [24:0] \$1 ;
   wire \$10 ;
@@ -20112,8 +20145,8 @@ module \holdfast_8x8_guard.lanes.requantizer_2 (rst, \enable$49 , valid, violati
   wire [15:0] \parameters.guard_lo ;
   wire [15:0] \parameters.multiplier ;
   wire [5:0] \parameters.shift ;
-  input [77:0] \port$4350$401 ;
-  wire [77:0] \port$4350$401 ;
+  input [77:0] \port$4357$406 ;
+  wire [77:0] \port$4357$406 ;
   reg [40:0] product = 41'h00000000000;
   reg [41:0] requantize_coarse = 42'h00000000000;
   wire [41:0] requantize_fine;
@@ -20192,30 +20225,30 @@ module \holdfast_8x8_guard.lanes.requantizer_2 (rst, \enable$49 , valid, violati
   assign \$10  = $signed(exact) > $signed(16'h7fff);
   assign \$11  = \$10  ? 20'h07fff : exact;
   assign \$12  = \$9  ? 20'hf8000 : \$11 ;
-  assign \$13  = $signed(result) < $signed(\port$4350$401 [15:8]);
-  assign \$14  = $signed(result) > $signed(\port$4350$401 [23:16]);
-  assign \$15  = \$14  ? { \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23:16] } : result;
-  assign \$16  = \$13  ? { \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15:8] } : \$15 ;
-  assign \$17  = $signed(clamped) - $signed(\port$4350$401 [7:0]);
-  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4350$401 [77:62] });
-  assign \$19  = $signed(residual_value) - $signed(\port$4350$401 [31:24]);
+  assign \$13  = $signed(result) < $signed(\port$4357$406 [15:8]);
+  assign \$14  = $signed(result) > $signed(\port$4357$406 [23:16]);
+  assign \$15  = \$14  ? { \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23:16] } : result;
+  assign \$16  = \$13  ? { \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15:8] } : \$15 ;
+  assign \$17  = $signed(clamped) - $signed(\port$4357$406 [7:0]);
+  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4357$406 [77:62] });
+  assign \$19  = $signed(residual_value) - $signed(\port$4357$406 [31:24]);
   assign \$20  = $signed(\$19 ) * $signed({ 1'h0, add_multiplier_b });
   assign \$21  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$22  = $signed({ \total$26 , 1'h0 }) >>> { \port$4350$401 [61:59], 3'h0 };
+  assign \$22  = $signed({ \total$26 , 1'h0 }) >>> { \port$4357$406 [61:59], 3'h0 };
   assign \$23  = $signed(add_fine[25:10]) != $signed({ add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26] });
   assign \$24  = add_fine[26] ? 10'h200 : 10'h1ff;
   assign \$25  = \$23  ? { \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24  } : add_fine[26:1];
-  assign \$26  = $signed(exact_add) < $signed(\port$4350$401 [47:40]);
-  assign \$27  = $signed(exact_add) > $signed(\port$4350$401 [55:48]);
-  assign \$28  = \$27  ? { \port$4350$401 [55], \port$4350$401 [55], \port$4350$401 [55], \port$4350$401 [55], \port$4350$401 [55:48] } : exact_add;
-  assign \$29  = \$26  ? { \port$4350$401 [47], \port$4350$401 [47], \port$4350$401 [47], \port$4350$401 [47], \port$4350$401 [47:40] } : \$28 ;
+  assign \$26  = $signed(exact_add) < $signed(\port$4357$406 [47:40]);
+  assign \$27  = $signed(exact_add) > $signed(\port$4357$406 [55:48]);
+  assign \$28  = \$27  ? { \port$4357$406 [55], \port$4357$406 [55], \port$4357$406 [55], \port$4357$406 [55], \port$4357$406 [55:48] } : exact_add;
+  assign \$29  = \$26  ? { \port$4357$406 [47], \port$4357$406 [47], \port$4357$406 [47], \port$4357$406 [47], \port$4357$406 [47:40] } : \$28 ;
   assign requantize_fine = $signed(requantize_coarse) >>> requantize_shift;
   assign \$30  = $signed(requantize_result) + $signed({ 1'h0, requantize_increment });
-  assign exact = $signed(\$30 ) + $signed(\port$4350$401 [7:0]);
+  assign exact = $signed(\$30 ) + $signed(\port$4357$406 [7:0]);
   assign enable = \enable$49  & valid;
   assign add_fine = $signed(add_coarse) >>> \add_shift$29 ;
   assign \$31  = $signed(add_result) + $signed({ 1'h0, add_increment });
-  assign exact_add = $signed(\$31 ) + $signed(\port$4350$401 [39:32]);
+  assign exact_add = $signed(\$31 ) + $signed(\port$4357$406 [39:32]);
   always @(posedge clk)
     biased <= \$32 ;
   always @(posedge clk)
@@ -20228,8 +20261,8 @@ module \holdfast_8x8_guard.lanes.requantizer_2 (rst, \enable$49 , valid, violati
     requantize_coarse <= \$36 ;
   \holdfast_8x8_guard.lanes.requantizer_2.guard  guard (
     .enable(enable),
-    .\port$3721$46 (parameters[77:46]),
-    .\port$4350$401 (\port$4350$401 [7:0]),
+    .\port$3728$46 (parameters[77:46]),
+    .\port$4357$406 (\port$4357$406 [7:0]),
     .result(result),
     .use_zero(use_zero),
     .value(value),
@@ -20300,7 +20333,7 @@ module \holdfast_8x8_guard.lanes.requantizer_2 (rst, \enable$49 , valid, violati
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
-    \$46  = \port$4350$401 [58:56];
+    \$46  = \port$4357$406 [58:56];
     if (rst) begin
       \$46  = 3'h0;
     end
@@ -20394,21 +20427,21 @@ module \holdfast_8x8_guard.lanes.requantizer_2 (rst, \enable$49 , valid, violati
       \$36  = 42'h00000000000;
     end
   end
-  assign lo = \port$4350$401 [15:8];
-  assign hi = \port$4350$401 [23:16];
-  assign zero_out = \port$4350$401 [7:0];
-  assign add_multiplier_a = \port$4350$401 [77:62];
-  assign residual_zero = \port$4350$401 [31:24];
-  assign add_shift = \port$4350$401 [61:56];
-  assign add_lo = \port$4350$401 [47:40];
-  assign add_hi = \port$4350$401 [55:48];
+  assign lo = \port$4357$406 [15:8];
+  assign hi = \port$4357$406 [23:16];
+  assign zero_out = \port$4357$406 [7:0];
+  assign add_multiplier_a = \port$4357$406 [77:62];
+  assign residual_zero = \port$4357$406 [31:24];
+  assign add_shift = \port$4357$406 [61:56];
+  assign add_lo = \port$4357$406 [47:40];
+  assign add_hi = \port$4357$406 [55:48];
   assign \value$42  = value;
   assign \lo$43  = parameters[61:46];
   assign \hi$44  = parameters[77:62];
-  assign zero = { \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7:0] };
+  assign zero = { \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7:0] };
   assign \use_zero$47  = use_zero;
   assign \violation$52  = violation;
-  assign add_zero = \port$4350$401 [39:32];
+  assign add_zero = \port$4357$406 [39:32];
   assign code = \result$38 ;
   assign \parameters.bias  = parameters[23:0];
   assign \parameters.shift  = parameters[29:24];
@@ -20417,7 +20450,7 @@ module \holdfast_8x8_guard.lanes.requantizer_2 (rst, \enable$49 , valid, violati
   assign \parameters.guard_hi  = parameters[77:62];
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_2.guard (violation, use_zero, \port$3721$46 , value, result, \port$4350$401 , enable);
+module \holdfast_8x8_guard.lanes.requantizer_2.guard (violation, use_zero, \port$3728$46 , value, result, \port$4357$406 , enable);
   reg \$auto$verilog_backend.cc:2355:dump_module$94  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -20429,10 +20462,10 @@ module \holdfast_8x8_guard.lanes.requantizer_2.guard (violation, use_zero, \port
   wire enable;
   wire [15:0] hi;
   wire [15:0] lo;
-  input [31:0] \port$3721$46 ;
-  wire [31:0] \port$3721$46 ;
-  input [7:0] \port$4350$401 ;
-  wire [7:0] \port$4350$401 ;
+  input [31:0] \port$3728$46 ;
+  wire [31:0] \port$3728$46 ;
+  input [7:0] \port$4357$406 ;
+  wire [7:0] \port$4357$406 ;
   output [15:0] result;
   reg [15:0] result;
   input use_zero;
@@ -20443,11 +20476,11 @@ module \holdfast_8x8_guard.lanes.requantizer_2.guard (violation, use_zero, \port
   wire violation;
   wire [15:0] zero;
   assign violation = enable & \$3 ;
-  assign \$4  = $signed(value) < $signed(\port$3721$46 [15:0]);
-  assign \$5  = \$4  ? \port$3721$46 [15:0] : \port$3721$46 [31:16];
-  assign \$6  = use_zero ? { \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401  } : \$5 ;
-  assign \$1  = $signed(value) < $signed(\port$3721$46 [15:0]);
-  assign \$2  = $signed(value) > $signed(\port$3721$46 [31:16]);
+  assign \$4  = $signed(value) < $signed(\port$3728$46 [15:0]);
+  assign \$5  = \$4  ? \port$3728$46 [15:0] : \port$3728$46 [31:16];
+  assign \$6  = use_zero ? { \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406  } : \$5 ;
+  assign \$1  = $signed(value) < $signed(\port$3728$46 [15:0]);
+  assign \$2  = $signed(value) > $signed(\port$3728$46 [31:16]);
   assign \$3  = \$1  | \$2 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$94 ) begin end
@@ -20456,12 +20489,12 @@ module \holdfast_8x8_guard.lanes.requantizer_2.guard (violation, use_zero, \port
       result = \$6 ;
     end
   end
-  assign lo = \port$3721$46 [15:0];
-  assign hi = \port$3721$46 [31:16];
-  assign zero = { \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401  };
+  assign lo = \port$3728$46 [15:0];
+  assign hi = \port$3728$46 [31:16];
+  assign zero = { \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406  };
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_3 (rst, \enable$49 , valid, violation, use_zero, parameters, residual_value, total, \result$38 , add, \port$4350$401 , add_multiplier_b, clk);
+module \holdfast_8x8_guard.lanes.requantizer_3 (rst, \enable$49 , valid, violation, use_zero, parameters, residual_value, total, \result$38 , add, \port$4357$406 , add_multiplier_b, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$95  = 0;
   wire [24:0] \$1 ;
   wire \$10 ;
@@ -20558,8 +20591,8 @@ module \holdfast_8x8_guard.lanes.requantizer_3 (rst, \enable$49 , valid, violati
   wire [15:0] \parameters.guard_lo ;
   wire [15:0] \parameters.multiplier ;
   wire [5:0] \parameters.shift ;
-  input [77:0] \port$4350$401 ;
-  wire [77:0] \port$4350$401 ;
+  input [77:0] \port$4357$406 ;
+  wire [77:0] \port$4357$406 ;
   reg [40:0] product = 41'h00000000000;
   reg [41:0] requantize_coarse = 42'h00000000000;
   wire [41:0] requantize_fine;
@@ -20638,30 +20671,30 @@ module \holdfast_8x8_guard.lanes.requantizer_3 (rst, \enable$49 , valid, violati
   assign \$10  = $signed(exact) > $signed(16'h7fff);
   assign \$11  = \$10  ? 20'h07fff : exact;
   assign \$12  = \$9  ? 20'hf8000 : \$11 ;
-  assign \$13  = $signed(result) < $signed(\port$4350$401 [15:8]);
-  assign \$14  = $signed(result) > $signed(\port$4350$401 [23:16]);
-  assign \$15  = \$14  ? { \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23:16] } : result;
-  assign \$16  = \$13  ? { \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15:8] } : \$15 ;
-  assign \$17  = $signed(clamped) - $signed(\port$4350$401 [7:0]);
-  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4350$401 [77:62] });
-  assign \$19  = $signed(residual_value) - $signed(\port$4350$401 [31:24]);
+  assign \$13  = $signed(result) < $signed(\port$4357$406 [15:8]);
+  assign \$14  = $signed(result) > $signed(\port$4357$406 [23:16]);
+  assign \$15  = \$14  ? { \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23:16] } : result;
+  assign \$16  = \$13  ? { \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15:8] } : \$15 ;
+  assign \$17  = $signed(clamped) - $signed(\port$4357$406 [7:0]);
+  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4357$406 [77:62] });
+  assign \$19  = $signed(residual_value) - $signed(\port$4357$406 [31:24]);
   assign \$20  = $signed(\$19 ) * $signed({ 1'h0, add_multiplier_b });
   assign \$21  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$22  = $signed({ \total$26 , 1'h0 }) >>> { \port$4350$401 [61:59], 3'h0 };
+  assign \$22  = $signed({ \total$26 , 1'h0 }) >>> { \port$4357$406 [61:59], 3'h0 };
   assign \$23  = $signed(add_fine[25:10]) != $signed({ add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26] });
   assign \$24  = add_fine[26] ? 10'h200 : 10'h1ff;
   assign \$25  = \$23  ? { \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24  } : add_fine[26:1];
-  assign \$26  = $signed(exact_add) < $signed(\port$4350$401 [47:40]);
-  assign \$27  = $signed(exact_add) > $signed(\port$4350$401 [55:48]);
-  assign \$28  = \$27  ? { \port$4350$401 [55], \port$4350$401 [55], \port$4350$401 [55], \port$4350$401 [55], \port$4350$401 [55:48] } : exact_add;
-  assign \$29  = \$26  ? { \port$4350$401 [47], \port$4350$401 [47], \port$4350$401 [47], \port$4350$401 [47], \port$4350$401 [47:40] } : \$28 ;
+  assign \$26  = $signed(exact_add) < $signed(\port$4357$406 [47:40]);
+  assign \$27  = $signed(exact_add) > $signed(\port$4357$406 [55:48]);
+  assign \$28  = \$27  ? { \port$4357$406 [55], \port$4357$406 [55], \port$4357$406 [55], \port$4357$406 [55], \port$4357$406 [55:48] } : exact_add;
+  assign \$29  = \$26  ? { \port$4357$406 [47], \port$4357$406 [47], \port$4357$406 [47], \port$4357$406 [47], \port$4357$406 [47:40] } : \$28 ;
   assign requantize_fine = $signed(requantize_coarse) >>> requantize_shift;
   assign \$30  = $signed(requantize_result) + $signed({ 1'h0, requantize_increment });
-  assign exact = $signed(\$30 ) + $signed(\port$4350$401 [7:0]);
+  assign exact = $signed(\$30 ) + $signed(\port$4357$406 [7:0]);
   assign enable = \enable$49  & valid;
   assign add_fine = $signed(add_coarse) >>> \add_shift$29 ;
   assign \$31  = $signed(add_result) + $signed({ 1'h0, add_increment });
-  assign exact_add = $signed(\$31 ) + $signed(\port$4350$401 [39:32]);
+  assign exact_add = $signed(\$31 ) + $signed(\port$4357$406 [39:32]);
   always @(posedge clk)
     biased <= \$32 ;
   always @(posedge clk)
@@ -20674,8 +20707,8 @@ module \holdfast_8x8_guard.lanes.requantizer_3 (rst, \enable$49 , valid, violati
     requantize_coarse <= \$36 ;
   \holdfast_8x8_guard.lanes.requantizer_3.guard  guard (
     .enable(enable),
-    .\port$3723$46 (parameters[77:46]),
-    .\port$4350$401 (\port$4350$401 [7:0]),
+    .\port$3730$46 (parameters[77:46]),
+    .\port$4357$406 (\port$4357$406 [7:0]),
     .result(result),
     .use_zero(use_zero),
     .value(value),
@@ -20746,7 +20779,7 @@ module \holdfast_8x8_guard.lanes.requantizer_3 (rst, \enable$49 , valid, violati
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$46  = \port$4350$401 [58:56];
+    \$46  = \port$4357$406 [58:56];
     if (rst) begin
       \$46  = 3'h0;
     end
@@ -20840,21 +20873,21 @@ module \holdfast_8x8_guard.lanes.requantizer_3 (rst, \enable$49 , valid, violati
       \$36  = 42'h00000000000;
     end
   end
-  assign lo = \port$4350$401 [15:8];
-  assign hi = \port$4350$401 [23:16];
-  assign zero_out = \port$4350$401 [7:0];
-  assign add_multiplier_a = \port$4350$401 [77:62];
-  assign residual_zero = \port$4350$401 [31:24];
-  assign add_shift = \port$4350$401 [61:56];
-  assign add_lo = \port$4350$401 [47:40];
-  assign add_hi = \port$4350$401 [55:48];
+  assign lo = \port$4357$406 [15:8];
+  assign hi = \port$4357$406 [23:16];
+  assign zero_out = \port$4357$406 [7:0];
+  assign add_multiplier_a = \port$4357$406 [77:62];
+  assign residual_zero = \port$4357$406 [31:24];
+  assign add_shift = \port$4357$406 [61:56];
+  assign add_lo = \port$4357$406 [47:40];
+  assign add_hi = \port$4357$406 [55:48];
   assign \value$42  = value;
   assign \lo$43  = parameters[61:46];
   assign \hi$44  = parameters[77:62];
-  assign zero = { \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7:0] };
+  assign zero = { \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7:0] };
   assign \use_zero$47  = use_zero;
   assign \violation$52  = violation;
-  assign add_zero = \port$4350$401 [39:32];
+  assign add_zero = \port$4357$406 [39:32];
   assign code = \result$38 ;
   assign \parameters.bias  = parameters[23:0];
   assign \parameters.shift  = parameters[29:24];
@@ -20863,7 +20896,7 @@ module \holdfast_8x8_guard.lanes.requantizer_3 (rst, \enable$49 , valid, violati
   assign \parameters.guard_hi  = parameters[77:62];
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_3.guard (violation, use_zero, \port$3723$46 , value, result, \port$4350$401 , enable);
+module \holdfast_8x8_guard.lanes.requantizer_3.guard (violation, use_zero, \port$3730$46 , value, result, \port$4357$406 , enable);
   reg \$auto$verilog_backend.cc:2355:dump_module$96  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -20875,10 +20908,10 @@ module \holdfast_8x8_guard.lanes.requantizer_3.guard (violation, use_zero, \port
   wire enable;
   wire [15:0] hi;
   wire [15:0] lo;
-  input [31:0] \port$3723$46 ;
-  wire [31:0] \port$3723$46 ;
-  input [7:0] \port$4350$401 ;
-  wire [7:0] \port$4350$401 ;
+  input [31:0] \port$3730$46 ;
+  wire [31:0] \port$3730$46 ;
+  input [7:0] \port$4357$406 ;
+  wire [7:0] \port$4357$406 ;
   output [15:0] result;
   reg [15:0] result;
   input use_zero;
@@ -20889,11 +20922,11 @@ module \holdfast_8x8_guard.lanes.requantizer_3.guard (violation, use_zero, \port
   wire violation;
   wire [15:0] zero;
   assign violation = enable & \$3 ;
-  assign \$4  = $signed(value) < $signed(\port$3723$46 [15:0]);
-  assign \$5  = \$4  ? \port$3723$46 [15:0] : \port$3723$46 [31:16];
-  assign \$6  = use_zero ? { \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401  } : \$5 ;
-  assign \$1  = $signed(value) < $signed(\port$3723$46 [15:0]);
-  assign \$2  = $signed(value) > $signed(\port$3723$46 [31:16]);
+  assign \$4  = $signed(value) < $signed(\port$3730$46 [15:0]);
+  assign \$5  = \$4  ? \port$3730$46 [15:0] : \port$3730$46 [31:16];
+  assign \$6  = use_zero ? { \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406  } : \$5 ;
+  assign \$1  = $signed(value) < $signed(\port$3730$46 [15:0]);
+  assign \$2  = $signed(value) > $signed(\port$3730$46 [31:16]);
   assign \$3  = \$1  | \$2 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
@@ -20902,12 +20935,12 @@ module \holdfast_8x8_guard.lanes.requantizer_3.guard (violation, use_zero, \port
       result = \$6 ;
     end
   end
-  assign lo = \port$3723$46 [15:0];
-  assign hi = \port$3723$46 [31:16];
-  assign zero = { \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401  };
+  assign lo = \port$3730$46 [15:0];
+  assign hi = \port$3730$46 [31:16];
+  assign zero = { \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406  };
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_4 (rst, \enable$49 , valid, violation, use_zero, parameters, residual_value, total, \result$38 , add, \port$4350$401 , add_multiplier_b, clk);
+module \holdfast_8x8_guard.lanes.requantizer_4 (rst, \enable$49 , valid, violation, use_zero, parameters, residual_value, total, \result$38 , add, \port$4357$406 , add_multiplier_b, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$97  = 0;
   wire [24:0] \$1 ;
   wire \$10 ;
@@ -21004,8 +21037,8 @@ module \holdfast_8x8_guard.lanes.requantizer_4 (rst, \enable$49 , valid, violati
   wire [15:0] \parameters.guard_lo ;
   wire [15:0] \parameters.multiplier ;
   wire [5:0] \parameters.shift ;
-  input [77:0] \port$4350$401 ;
-  wire [77:0] \port$4350$401 ;
+  input [77:0] \port$4357$406 ;
+  wire [77:0] \port$4357$406 ;
   reg [40:0] product = 41'h00000000000;
   reg [41:0] requantize_coarse = 42'h00000000000;
   wire [41:0] requantize_fine;
@@ -21084,30 +21117,30 @@ module \holdfast_8x8_guard.lanes.requantizer_4 (rst, \enable$49 , valid, violati
   assign \$10  = $signed(exact) > $signed(16'h7fff);
   assign \$11  = \$10  ? 20'h07fff : exact;
   assign \$12  = \$9  ? 20'hf8000 : \$11 ;
-  assign \$13  = $signed(result) < $signed(\port$4350$401 [15:8]);
-  assign \$14  = $signed(result) > $signed(\port$4350$401 [23:16]);
-  assign \$15  = \$14  ? { \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23:16] } : result;
-  assign \$16  = \$13  ? { \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15:8] } : \$15 ;
-  assign \$17  = $signed(clamped) - $signed(\port$4350$401 [7:0]);
-  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4350$401 [77:62] });
-  assign \$19  = $signed(residual_value) - $signed(\port$4350$401 [31:24]);
+  assign \$13  = $signed(result) < $signed(\port$4357$406 [15:8]);
+  assign \$14  = $signed(result) > $signed(\port$4357$406 [23:16]);
+  assign \$15  = \$14  ? { \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23:16] } : result;
+  assign \$16  = \$13  ? { \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15:8] } : \$15 ;
+  assign \$17  = $signed(clamped) - $signed(\port$4357$406 [7:0]);
+  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4357$406 [77:62] });
+  assign \$19  = $signed(residual_value) - $signed(\port$4357$406 [31:24]);
   assign \$20  = $signed(\$19 ) * $signed({ 1'h0, add_multiplier_b });
   assign \$21  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$22  = $signed({ \total$26 , 1'h0 }) >>> { \port$4350$401 [61:59], 3'h0 };
+  assign \$22  = $signed({ \total$26 , 1'h0 }) >>> { \port$4357$406 [61:59], 3'h0 };
   assign \$23  = $signed(add_fine[25:10]) != $signed({ add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26] });
   assign \$24  = add_fine[26] ? 10'h200 : 10'h1ff;
   assign \$25  = \$23  ? { \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24  } : add_fine[26:1];
-  assign \$26  = $signed(exact_add) < $signed(\port$4350$401 [47:40]);
-  assign \$27  = $signed(exact_add) > $signed(\port$4350$401 [55:48]);
-  assign \$28  = \$27  ? { \port$4350$401 [55], \port$4350$401 [55], \port$4350$401 [55], \port$4350$401 [55], \port$4350$401 [55:48] } : exact_add;
-  assign \$29  = \$26  ? { \port$4350$401 [47], \port$4350$401 [47], \port$4350$401 [47], \port$4350$401 [47], \port$4350$401 [47:40] } : \$28 ;
+  assign \$26  = $signed(exact_add) < $signed(\port$4357$406 [47:40]);
+  assign \$27  = $signed(exact_add) > $signed(\port$4357$406 [55:48]);
+  assign \$28  = \$27  ? { \port$4357$406 [55], \port$4357$406 [55], \port$4357$406 [55], \port$4357$406 [55], \port$4357$406 [55:48] } : exact_add;
+  assign \$29  = \$26  ? { \port$4357$406 [47], \port$4357$406 [47], \port$4357$406 [47], \port$4357$406 [47], \port$4357$406 [47:40] } : \$28 ;
   assign requantize_fine = $signed(requantize_coarse) >>> requantize_shift;
   assign \$30  = $signed(requantize_result) + $signed({ 1'h0, requantize_increment });
-  assign exact = $signed(\$30 ) + $signed(\port$4350$401 [7:0]);
+  assign exact = $signed(\$30 ) + $signed(\port$4357$406 [7:0]);
   assign enable = \enable$49  & valid;
   assign add_fine = $signed(add_coarse) >>> \add_shift$29 ;
   assign \$31  = $signed(add_result) + $signed({ 1'h0, add_increment });
-  assign exact_add = $signed(\$31 ) + $signed(\port$4350$401 [39:32]);
+  assign exact_add = $signed(\$31 ) + $signed(\port$4357$406 [39:32]);
   always @(posedge clk)
     biased <= \$32 ;
   always @(posedge clk)
@@ -21120,8 +21153,8 @@ module \holdfast_8x8_guard.lanes.requantizer_4 (rst, \enable$49 , valid, violati
     requantize_coarse <= \$36 ;
   \holdfast_8x8_guard.lanes.requantizer_4.guard  guard (
     .enable(enable),
-    .\port$3725$46 (parameters[77:46]),
-    .\port$4350$401 (\port$4350$401 [7:0]),
+    .\port$3732$46 (parameters[77:46]),
+    .\port$4357$406 (\port$4357$406 [7:0]),
     .result(result),
     .use_zero(use_zero),
     .value(value),
@@ -21192,7 +21225,7 @@ module \holdfast_8x8_guard.lanes.requantizer_4 (rst, \enable$49 , valid, violati
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$97 ) begin end
-    \$46  = \port$4350$401 [58:56];
+    \$46  = \port$4357$406 [58:56];
     if (rst) begin
       \$46  = 3'h0;
     end
@@ -21286,21 +21319,21 @@ module \holdfast_8x8_guard.lanes.requantizer_4 (rst, \enable$49 , valid, violati
       \$36  = 42'h00000000000;
     end
   end
-  assign lo = \port$4350$401 [15:8];
-  assign hi = \port$4350$401 [23:16];
-  assign zero_out = \port$4350$401 [7:0];
-  assign add_multiplier_a = \port$4350$401 [77:62];
-  assign residual_zero = \port$4350$401 [31:24];
-  assign add_shift = \port$4350$401 [61:56];
-  assign add_lo = \port$4350$401 [47:40];
-  assign add_hi = \port$4350$401 [55:48];
+  assign lo = \port$4357$406 [15:8];
+  assign hi = \port$4357$406 [23:16];
+  assign zero_out = \port$4357$406 [7:0];
+  assign add_multiplier_a = \port$4357$406 [77:62];
+  assign residual_zero = \port$4357$406 [31:24];
+  assign add_shift = \port$4357$406 [61:56];
+  assign add_lo = \port$4357$406 [47:40];
+  assign add_hi = \port$4357$406 [55:48];
   assign \value$42  = value;
   assign \lo$43  = parameters[61:46];
   assign \hi$44  = parameters[77:62];
-  assign zero = { \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7:0] };
+  assign zero = { \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7:0] };
   assign \use_zero$47  = use_zero;
   assign \violation$52  = violation;
-  assign add_zero = \port$4350$401 [39:32];
+  assign add_zero = \port$4357$406 [39:32];
   assign code = \result$38 ;
   assign \parameters.bias  = parameters[23:0];
   assign \parameters.shift  = parameters[29:24];
@@ -21309,7 +21342,7 @@ module \holdfast_8x8_guard.lanes.requantizer_4 (rst, \enable$49 , valid, violati
   assign \parameters.guard_hi  = parameters[77:62];
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_4.guard (violation, use_zero, \port$3725$46 , value, result, \port$4350$401 , enable);
+module \holdfast_8x8_guard.lanes.requantizer_4.guard (violation, use_zero, \port$3732$46 , value, result, \port$4357$406 , enable);
   reg \$auto$verilog_backend.cc:2355:dump_module$98  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -21321,10 +21354,10 @@ module \holdfast_8x8_guard.lanes.requantizer_4.guard (violation, use_zero, \port
   wire enable;
   wire [15:0] hi;
   wire [15:0] lo;
-  input [31:0] \port$3725$46 ;
-  wire [31:0] \port$3725$46 ;
-  input [7:0] \port$4350$401 ;
-  wire [7:0] \port$4350$401 ;
+  input [31:0] \port$3732$46 ;
+  wire [31:0] \port$3732$46 ;
+  input [7:0] \port$4357$406 ;
+  wire [7:0] \port$4357$406 ;
   output [15:0] result;
   reg [15:0] result;
   input use_zero;
@@ -21335,11 +21368,11 @@ module \holdfast_8x8_guard.lanes.requantizer_4.guard (violation, use_zero, \port
   wire violation;
   wire [15:0] zero;
   assign violation = enable & \$3 ;
-  assign \$4  = $signed(value) < $signed(\port$3725$46 [15:0]);
-  assign \$5  = \$4  ? \port$3725$46 [15:0] : \port$3725$46 [31:16];
-  assign \$6  = use_zero ? { \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401  } : \$5 ;
-  assign \$1  = $signed(value) < $signed(\port$3725$46 [15:0]);
-  assign \$2  = $signed(value) > $signed(\port$3725$46 [31:16]);
+  assign \$4  = $signed(value) < $signed(\port$3732$46 [15:0]);
+  assign \$5  = \$4  ? \port$3732$46 [15:0] : \port$3732$46 [31:16];
+  assign \$6  = use_zero ? { \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406  } : \$5 ;
+  assign \$1  = $signed(value) < $signed(\port$3732$46 [15:0]);
+  assign \$2  = $signed(value) > $signed(\port$3732$46 [31:16]);
   assign \$3  = \$1  | \$2 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$98 ) begin end
@@ -21348,12 +21381,12 @@ module \holdfast_8x8_guard.lanes.requantizer_4.guard (violation, use_zero, \port
       result = \$6 ;
     end
   end
-  assign lo = \port$3725$46 [15:0];
-  assign hi = \port$3725$46 [31:16];
-  assign zero = { \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401  };
+  assign lo = \port$3732$46 [15:0];
+  assign hi = \port$3732$46 [31:16];
+  assign zero = { \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406  };
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_5 (rst, \enable$49 , valid, violation, use_zero, parameters, residual_value, total, \result$38 , add, \port$4350$401 , add_multiplier_b, clk);
+module \holdfast_8x8_guard.lanes.requantizer_5 (rst, \enable$49 , valid, violation, use_zero, parameters, residual_value, total, \result$38 , add, \port$4357$406 , add_multiplier_b, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$99  = 0;
   wire [24:0] \$1 ;
   wire \$10 ;
@@ -21450,8 +21483,8 @@ module \holdfast_8x8_guard.lanes.requantizer_5 (rst, \enable$49 , valid, violati
   wire [15:0] \parameters.guard_lo ;
   wire [15:0] \parameters.multiplier ;
   wire [5:0] \parameters.shift ;
-  input [77:0] \port$4350$401 ;
-  wire [77:0] \port$4350$401 ;
+  input [77:0] \port$4357$406 ;
+  wire [77:0] \port$4357$406 ;
   reg [40:0] product = 41'h00000000000;
   reg [41:0] requantize_coarse = 42'h00000000000;
   wire [41:0] requantize_fine;
@@ -21530,30 +21563,30 @@ module \holdfast_8x8_guard.lanes.requantizer_5 (rst, \enable$49 , valid, violati
   assign \$10  = $signed(exact) > $signed(16'h7fff);
   assign \$11  = \$10  ? 20'h07fff : exact;
   assign \$12  = \$9  ? 20'hf8000 : \$11 ;
-  assign \$13  = $signed(result) < $signed(\port$4350$401 [15:8]);
-  assign \$14  = $signed(result) > $signed(\port$4350$401 [23:16]);
-  assign \$15  = \$14  ? { \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23:16] } : result;
-  assign \$16  = \$13  ? { \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15:8] } : \$15 ;
-  assign \$17  = $signed(clamped) - $signed(\port$4350$401 [7:0]);
-  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4350$401 [77:62] });
-  assign \$19  = $signed(residual_value) - $signed(\port$4350$401 [31:24]);
+  assign \$13  = $signed(result) < $signed(\port$4357$406 [15:8]);
+  assign \$14  = $signed(result) > $signed(\port$4357$406 [23:16]);
+  assign \$15  = \$14  ? { \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23:16] } : result;
+  assign \$16  = \$13  ? { \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15:8] } : \$15 ;
+  assign \$17  = $signed(clamped) - $signed(\port$4357$406 [7:0]);
+  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4357$406 [77:62] });
+  assign \$19  = $signed(residual_value) - $signed(\port$4357$406 [31:24]);
   assign \$20  = $signed(\$19 ) * $signed({ 1'h0, add_multiplier_b });
   assign \$21  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$22  = $signed({ \total$26 , 1'h0 }) >>> { \port$4350$401 [61:59], 3'h0 };
+  assign \$22  = $signed({ \total$26 , 1'h0 }) >>> { \port$4357$406 [61:59], 3'h0 };
   assign \$23  = $signed(add_fine[25:10]) != $signed({ add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26] });
   assign \$24  = add_fine[26] ? 10'h200 : 10'h1ff;
   assign \$25  = \$23  ? { \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24  } : add_fine[26:1];
-  assign \$26  = $signed(exact_add) < $signed(\port$4350$401 [47:40]);
-  assign \$27  = $signed(exact_add) > $signed(\port$4350$401 [55:48]);
-  assign \$28  = \$27  ? { \port$4350$401 [55], \port$4350$401 [55], \port$4350$401 [55], \port$4350$401 [55], \port$4350$401 [55:48] } : exact_add;
-  assign \$29  = \$26  ? { \port$4350$401 [47], \port$4350$401 [47], \port$4350$401 [47], \port$4350$401 [47], \port$4350$401 [47:40] } : \$28 ;
+  assign \$26  = $signed(exact_add) < $signed(\port$4357$406 [47:40]);
+  assign \$27  = $signed(exact_add) > $signed(\port$4357$406 [55:48]);
+  assign \$28  = \$27  ? { \port$4357$406 [55], \port$4357$406 [55], \port$4357$406 [55], \port$4357$406 [55], \port$4357$406 [55:48] } : exact_add;
+  assign \$29  = \$26  ? { \port$4357$406 [47], \port$4357$406 [47], \port$4357$406 [47], \port$4357$406 [47], \port$4357$406 [47:40] } : \$28 ;
   assign requantize_fine = $signed(requantize_coarse) >>> requantize_shift;
   assign \$30  = $signed(requantize_result) + $signed({ 1'h0, requantize_increment });
-  assign exact = $signed(\$30 ) + $signed(\port$4350$401 [7:0]);
+  assign exact = $signed(\$30 ) + $signed(\port$4357$406 [7:0]);
   assign enable = \enable$49  & valid;
   assign add_fine = $signed(add_coarse) >>> \add_shift$29 ;
   assign \$31  = $signed(add_result) + $signed({ 1'h0, add_increment });
-  assign exact_add = $signed(\$31 ) + $signed(\port$4350$401 [39:32]);
+  assign exact_add = $signed(\$31 ) + $signed(\port$4357$406 [39:32]);
   always @(posedge clk)
     biased <= \$32 ;
   always @(posedge clk)
@@ -21566,8 +21599,8 @@ module \holdfast_8x8_guard.lanes.requantizer_5 (rst, \enable$49 , valid, violati
     requantize_coarse <= \$36 ;
   \holdfast_8x8_guard.lanes.requantizer_5.guard  guard (
     .enable(enable),
-    .\port$3727$46 (parameters[77:46]),
-    .\port$4350$401 (\port$4350$401 [7:0]),
+    .\port$3734$46 (parameters[77:46]),
+    .\port$4357$406 (\port$4357$406 [7:0]),
     .result(result),
     .use_zero(use_zero),
     .value(value),
@@ -21638,7 +21671,7 @@ module \holdfast_8x8_guard.lanes.requantizer_5 (rst, \enable$49 , valid, violati
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
-    \$46  = \port$4350$401 [58:56];
+    \$46  = \port$4357$406 [58:56];
     if (rst) begin
       \$46  = 3'h0;
     end
@@ -21732,21 +21765,21 @@ module \holdfast_8x8_guard.lanes.requantizer_5 (rst, \enable$49 , valid, violati
       \$36  = 42'h00000000000;
     end
   end
-  assign lo = \port$4350$401 [15:8];
-  assign hi = \port$4350$401 [23:16];
-  assign zero_out = \port$4350$401 [7:0];
-  assign add_multiplier_a = \port$4350$401 [77:62];
-  assign residual_zero = \port$4350$401 [31:24];
-  assign add_shift = \port$4350$401 [61:56];
-  assign add_lo = \port$4350$401 [47:40];
-  assign add_hi = \port$4350$401 [55:48];
+  assign lo = \port$4357$406 [15:8];
+  assign hi = \port$4357$406 [23:16];
+  assign zero_out = \port$4357$406 [7:0];
+  assign add_multiplier_a = \port$4357$406 [77:62];
+  assign residual_zero = \port$4357$406 [31:24];
+  assign add_shift = \port$4357$406 [61:56];
+  assign add_lo = \port$4357$406 [47:40];
+  assign add_hi = \port$4357$406 [55:48];
   assign \value$42  = value;
   assign \lo$43  = parameters[61:46];
   assign \hi$44  = parameters[77:62];
-  assign zero = { \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7:0] };
+  assign zero = { \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7:0] };
   assign \use_zero$47  = use_zero;
   assign \violation$52  = violation;
-  assign add_zero = \port$4350$401 [39:32];
+  assign add_zero = \port$4357$406 [39:32];
   assign code = \result$38 ;
   assign \parameters.bias  = parameters[23:0];
   assign \parameters.shift  = parameters[29:24];
@@ -21755,7 +21788,7 @@ module \holdfast_8x8_guard.lanes.requantizer_5 (rst, \enable$49 , valid, violati
   assign \parameters.guard_hi  = parameters[77:62];
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_5.guard (violation, use_zero, \port$3727$46 , value, result, \port$4350$401 , enable);
+module \holdfast_8x8_guard.lanes.requantizer_5.guard (violation, use_zero, \port$3734$46 , value, result, \port$4357$406 , enable);
   reg \$auto$verilog_backend.cc:2355:dump_module$100  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -21767,10 +21800,10 @@ module \holdfast_8x8_guard.lanes.requantizer_5.guard (violation, use_zero, \port
   wire enable;
   wire [15:0] hi;
   wire [15:0] lo;
-  input [31:0] \port$3727$46 ;
-  wire [31:0] \port$3727$46 ;
-  input [7:0] \port$4350$401 ;
-  wire [7:0] \port$4350$401 ;
+  input [31:0] \port$3734$46 ;
+  wire [31:0] \port$3734$46 ;
+  input [7:0] \port$4357$406 ;
+  wire [7:0] \port$4357$406 ;
   output [15:0] result;
   reg [15:0] result;
   input use_zero;
@@ -21781,11 +21814,11 @@ module \holdfast_8x8_guard.lanes.requantizer_5.guard (violation, use_zero, \port
   wire violation;
   wire [15:0] zero;
   assign violation = enable & \$3 ;
-  assign \$4  = $signed(value) < $signed(\port$3727$46 [15:0]);
-  assign \$5  = \$4  ? \port$3727$46 [15:0] : \port$3727$46 [31:16];
-  assign \$6  = use_zero ? { \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401  } : \$5 ;
-  assign \$1  = $signed(value) < $signed(\port$3727$46 [15:0]);
-  assign \$2  = $signed(value) > $signed(\port$3727$46 [31:16]);
+  assign \$4  = $signed(value) < $signed(\port$3734$46 [15:0]);
+  assign \$5  = \$4  ? \port$3734$46 [15:0] : \port$3734$46 [31:16];
+  assign \$6  = use_zero ? { \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406  } : \$5 ;
+  assign \$1  = $signed(value) < $signed(\port$3734$46 [15:0]);
+  assign \$2  = $signed(value) > $signed(\port$3734$46 [31:16]);
   assign \$3  = \$1  | \$2 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$100 ) begin end
@@ -21794,12 +21827,12 @@ module \holdfast_8x8_guard.lanes.requantizer_5.guard (violation, use_zero, \port
       result = \$6 ;
     end
   end
-  assign lo = \port$3727$46 [15:0];
-  assign hi = \port$3727$46 [31:16];
-  assign zero = { \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401  };
+  assign lo = \port$3734$46 [15:0];
+  assign hi = \port$3734$46 [31:16];
+  assign zero = { \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406  };
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_6 (rst, \enable$49 , valid, violation, use_zero, parameters, residual_value, total, \result$38 , add, \port$4350$401 , add_multiplier_b, clk);
+module \holdfast_8x8_guard.lanes.requantizer_6 (rst, \enable$49 , valid, violation, use_zero, parameters, residual_value, total, \result$38 , add, \port$4357$406 , add_multiplier_b, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$101  = 0;
   wire [24:0] \$1 ;
   wire \$10 ;
@@ -21896,8 +21929,8 @@ module \holdfast_8x8_guard.lanes.requantizer_6 (rst, \enable$49 , valid, violati
   wire [15:0] \parameters.guard_lo ;
   wire [15:0] \parameters.multiplier ;
   wire [5:0] \parameters.shift ;
-  input [77:0] \port$4350$401 ;
-  wire [77:0] \port$4350$401 ;
+  input [77:0] \port$4357$406 ;
+  wire [77:0] \port$4357$406 ;
   reg [40:0] product = 41'h00000000000;
   reg [41:0] requantize_coarse = 42'h00000000000;
   wire [41:0] requantize_fine;
@@ -21976,30 +22009,30 @@ module \holdfast_8x8_guard.lanes.requantizer_6 (rst, \enable$49 , valid, violati
   assign \$10  = $signed(exact) > $signed(16'h7fff);
   assign \$11  = \$10  ? 20'h07fff : exact;
   assign \$12  = \$9  ? 20'hf8000 : \$11 ;
-  assign \$13  = $signed(result) < $signed(\port$4350$401 [15:8]);
-  assign \$14  = $signed(result) > $signed(\port$4350$401 [23:16]);
-  assign \$15  = \$14  ? { \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23:16] } : result;
-  assign \$16  = \$13  ? { \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15:8] } : \$15 ;
-  assign \$17  = $signed(clamped) - $signed(\port$4350$401 [7:0]);
-  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4350$401 [77:62] });
-  assign \$19  = $signed(residual_value) - $signed(\port$4350$401 [31:24]);
+  assign \$13  = $signed(result) < $signed(\port$4357$406 [15:8]);
+  assign \$14  = $signed(result) > $signed(\port$4357$406 [23:16]);
+  assign \$15  = \$14  ? { \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23:16] } : result;
+  assign \$16  = \$13  ? { \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15:8] } : \$15 ;
+  assign \$17  = $signed(clamped) - $signed(\port$4357$406 [7:0]);
+  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4357$406 [77:62] });
+  assign \$19  = $signed(residual_value) - $signed(\port$4357$406 [31:24]);
   assign \$20  = $signed(\$19 ) * $signed({ 1'h0, add_multiplier_b });
   assign \$21  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$22  = $signed({ \total$26 , 1'h0 }) >>> { \port$4350$401 [61:59], 3'h0 };
+  assign \$22  = $signed({ \total$26 , 1'h0 }) >>> { \port$4357$406 [61:59], 3'h0 };
   assign \$23  = $signed(add_fine[25:10]) != $signed({ add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26] });
   assign \$24  = add_fine[26] ? 10'h200 : 10'h1ff;
   assign \$25  = \$23  ? { \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24  } : add_fine[26:1];
-  assign \$26  = $signed(exact_add) < $signed(\port$4350$401 [47:40]);
-  assign \$27  = $signed(exact_add) > $signed(\port$4350$401 [55:48]);
-  assign \$28  = \$27  ? { \port$4350$401 [55], \port$4350$401 [55], \port$4350$401 [55], \port$4350$401 [55], \port$4350$401 [55:48] } : exact_add;
-  assign \$29  = \$26  ? { \port$4350$401 [47], \port$4350$401 [47], \port$4350$401 [47], \port$4350$401 [47], \port$4350$401 [47:40] } : \$28 ;
+  assign \$26  = $signed(exact_add) < $signed(\port$4357$406 [47:40]);
+  assign \$27  = $signed(exact_add) > $signed(\port$4357$406 [55:48]);
+  assign \$28  = \$27  ? { \port$4357$406 [55], \port$4357$406 [55], \port$4357$406 [55], \port$4357$406 [55], \port$4357$406 [55:48] } : exact_add;
+  assign \$29  = \$26  ? { \port$4357$406 [47], \port$4357$406 [47], \port$4357$406 [47], \port$4357$406 [47], \port$4357$406 [47:40] } : \$28 ;
   assign requantize_fine = $signed(requantize_coarse) >>> requantize_shift;
   assign \$30  = $signed(requantize_result) + $signed({ 1'h0, requantize_increment });
-  assign exact = $signed(\$30 ) + $signed(\port$4350$401 [7:0]);
+  assign exact = $signed(\$30 ) + $signed(\port$4357$406 [7:0]);
   assign enable = \enable$49  & valid;
   assign add_fine = $signed(add_coarse) >>> \add_shift$29 ;
   assign \$31  = $signed(add_result) + $signed({ 1'h0, add_increment });
-  assign exact_add = $signed(\$31 ) + $signed(\port$4350$401 [39:32]);
+  assign exact_add = $signed(\$31 ) + $signed(\port$4357$406 [39:32]);
   always @(posedge clk)
     biased <= \$32 ;
   always @(posedge clk)
@@ -22012,8 +22045,8 @@ module \holdfast_8x8_guard.lanes.requantizer_6 (rst, \enable$49 , valid, violati
     requantize_coarse <= \$36 ;
   \holdfast_8x8_guard.lanes.requantizer_6.guard  guard (
     .enable(enable),
-    .\port$3729$46 (parameters[77:46]),
-    .\port$4350$401 (\port$4350$401 [7:0]),
+    .\port$3736$46 (parameters[77:46]),
+    .\port$4357$406 (\port$4357$406 [7:0]),
     .result(result),
     .use_zero(use_zero),
     .value(value),
@@ -22084,7 +22117,7 @@ module \holdfast_8x8_guard.lanes.requantizer_6 (rst, \enable$49 , valid, violati
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$101 ) begin end
-    \$46  = \port$4350$401 [58:56];
+    \$46  = \port$4357$406 [58:56];
     if (rst) begin
       \$46  = 3'h0;
     end
@@ -22178,21 +22211,21 @@ module \holdfast_8x8_guard.lanes.requantizer_6 (rst, \enable$49 , valid, violati
       \$36  = 42'h00000000000;
     end
   end
-  assign lo = \port$4350$401 [15:8];
-  assign hi = \port$4350$401 [23:16];
-  assign zero_out = \port$4350$401 [7:0];
-  assign add_multiplier_a = \port$4350$401 [77:62];
-  assign residual_zero = \port$4350$401 [31:24];
-  assign add_shift = \port$4350$401 [61:56];
-  assign add_lo = \port$4350$401 [47:40];
-  assign add_hi = \port$4350$401 [55:48];
+  assign lo = \port$4357$406 [15:8];
+  assign hi = \port$4357$406 [23:16];
+  assign zero_out = \port$4357$406 [7:0];
+  assign add_multiplier_a = \port$4357$406 [77:62];
+  assign residual_zero = \port$4357$406 [31:24];
+  assign add_shift = \port$4357$406 [61:56];
+  assign add_lo = \port$4357$406 [47:40];
+  assign add_hi = \port$4357$406 [55:48];
   assign \value$42  = value;
   assign \lo$43  = parameters[61:46];
   assign \hi$44  = parameters[77:62];
-  assign zero = { \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7:0] };
+  assign zero = { \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7:0] };
   assign \use_zero$47  = use_zero;
   assign \violation$52  = violation;
-  assign add_zero = \port$4350$401 [39:32];
+  assign add_zero = \port$4357$406 [39:32];
   assign code = \result$38 ;
   assign \parameters.bias  = parameters[23:0];
   assign \parameters.shift  = parameters[29:24];
@@ -22201,7 +22234,7 @@ module \holdfast_8x8_guard.lanes.requantizer_6 (rst, \enable$49 , valid, violati
   assign \parameters.guard_hi  = parameters[77:62];
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_6.guard (violation, use_zero, \port$3729$46 , value, result, \port$4350$401 , enable);
+module \holdfast_8x8_guard.lanes.requantizer_6.guard (violation, use_zero, \port$3736$46 , value, result, \port$4357$406 , enable);
   reg \$auto$verilog_backend.cc:2355:dump_module$102  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -22213,10 +22246,10 @@ module \holdfast_8x8_guard.lanes.requantizer_6.guard (violation, use_zero, \port
   wire enable;
   wire [15:0] hi;
   wire [15:0] lo;
-  input [31:0] \port$3729$46 ;
-  wire [31:0] \port$3729$46 ;
-  input [7:0] \port$4350$401 ;
-  wire [7:0] \port$4350$401 ;
+  input [31:0] \port$3736$46 ;
+  wire [31:0] \port$3736$46 ;
+  input [7:0] \port$4357$406 ;
+  wire [7:0] \port$4357$406 ;
   output [15:0] result;
   reg [15:0] result;
   input use_zero;
@@ -22227,11 +22260,11 @@ module \holdfast_8x8_guard.lanes.requantizer_6.guard (violation, use_zero, \port
   wire violation;
   wire [15:0] zero;
   assign violation = enable & \$3 ;
-  assign \$4  = $signed(value) < $signed(\port$3729$46 [15:0]);
-  assign \$5  = \$4  ? \port$3729$46 [15:0] : \port$3729$46 [31:16];
-  assign \$6  = use_zero ? { \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401  } : \$5 ;
-  assign \$1  = $signed(value) < $signed(\port$3729$46 [15:0]);
-  assign \$2  = $signed(value) > $signed(\port$3729$46 [31:16]);
+  assign \$4  = $signed(value) < $signed(\port$3736$46 [15:0]);
+  assign \$5  = \$4  ? \port$3736$46 [15:0] : \port$3736$46 [31:16];
+  assign \$6  = use_zero ? { \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406  } : \$5 ;
+  assign \$1  = $signed(value) < $signed(\port$3736$46 [15:0]);
+  assign \$2  = $signed(value) > $signed(\port$3736$46 [31:16]);
   assign \$3  = \$1  | \$2 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
@@ -22240,12 +22273,12 @@ module \holdfast_8x8_guard.lanes.requantizer_6.guard (violation, use_zero, \port
       result = \$6 ;
     end
   end
-  assign lo = \port$3729$46 [15:0];
-  assign hi = \port$3729$46 [31:16];
-  assign zero = { \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401  };
+  assign lo = \port$3736$46 [15:0];
+  assign hi = \port$3736$46 [31:16];
+  assign zero = { \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406  };
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_7 (rst, \enable$49 , valid, violation, use_zero, parameters, residual_value, total, \result$38 , add, \port$4350$401 , add_multiplier_b, clk);
+module \holdfast_8x8_guard.lanes.requantizer_7 (rst, \enable$49 , valid, violation, use_zero, parameters, residual_value, total, \result$38 , add, \port$4357$406 , add_multiplier_b, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$103  = 0;
   wire [24:0] \$1 ;
   wire \$10 ;
@@ -22342,8 +22375,8 @@ module \holdfast_8x8_guard.lanes.requantizer_7 (rst, \enable$49 , valid, violati
   wire [15:0] \parameters.guard_lo ;
   wire [15:0] \parameters.multiplier ;
   wire [5:0] \parameters.shift ;
-  input [77:0] \port$4350$401 ;
-  wire [77:0] \port$4350$401 ;
+  input [77:0] \port$4357$406 ;
+  wire [77:0] \port$4357$406 ;
   reg [40:0] product = 41'h00000000000;
   reg [41:0] requantize_coarse = 42'h00000000000;
   wire [41:0] requantize_fine;
@@ -22422,30 +22455,30 @@ module \holdfast_8x8_guard.lanes.requantizer_7 (rst, \enable$49 , valid, violati
   assign \$10  = $signed(exact) > $signed(16'h7fff);
   assign \$11  = \$10  ? 20'h07fff : exact;
   assign \$12  = \$9  ? 20'hf8000 : \$11 ;
-  assign \$13  = $signed(result) < $signed(\port$4350$401 [15:8]);
-  assign \$14  = $signed(result) > $signed(\port$4350$401 [23:16]);
-  assign \$15  = \$14  ? { \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23], \port$4350$401 [23:16] } : result;
-  assign \$16  = \$13  ? { \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15], \port$4350$401 [15:8] } : \$15 ;
-  assign \$17  = $signed(clamped) - $signed(\port$4350$401 [7:0]);
-  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4350$401 [77:62] });
-  assign \$19  = $signed(residual_value) - $signed(\port$4350$401 [31:24]);
+  assign \$13  = $signed(result) < $signed(\port$4357$406 [15:8]);
+  assign \$14  = $signed(result) > $signed(\port$4357$406 [23:16]);
+  assign \$15  = \$14  ? { \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23:16] } : result;
+  assign \$16  = \$13  ? { \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15:8] } : \$15 ;
+  assign \$17  = $signed(clamped) - $signed(\port$4357$406 [7:0]);
+  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4357$406 [77:62] });
+  assign \$19  = $signed(residual_value) - $signed(\port$4357$406 [31:24]);
   assign \$20  = $signed(\$19 ) * $signed({ 1'h0, add_multiplier_b });
   assign \$21  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$22  = $signed({ \total$26 , 1'h0 }) >>> { \port$4350$401 [61:59], 3'h0 };
+  assign \$22  = $signed({ \total$26 , 1'h0 }) >>> { \port$4357$406 [61:59], 3'h0 };
   assign \$23  = $signed(add_fine[25:10]) != $signed({ add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26] });
   assign \$24  = add_fine[26] ? 10'h200 : 10'h1ff;
   assign \$25  = \$23  ? { \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24  } : add_fine[26:1];
-  assign \$26  = $signed(exact_add) < $signed(\port$4350$401 [47:40]);
-  assign \$27  = $signed(exact_add) > $signed(\port$4350$401 [55:48]);
-  assign \$28  = \$27  ? { \port$4350$401 [55], \port$4350$401 [55], \port$4350$401 [55], \port$4350$401 [55], \port$4350$401 [55:48] } : exact_add;
-  assign \$29  = \$26  ? { \port$4350$401 [47], \port$4350$401 [47], \port$4350$401 [47], \port$4350$401 [47], \port$4350$401 [47:40] } : \$28 ;
+  assign \$26  = $signed(exact_add) < $signed(\port$4357$406 [47:40]);
+  assign \$27  = $signed(exact_add) > $signed(\port$4357$406 [55:48]);
+  assign \$28  = \$27  ? { \port$4357$406 [55], \port$4357$406 [55], \port$4357$406 [55], \port$4357$406 [55], \port$4357$406 [55:48] } : exact_add;
+  assign \$29  = \$26  ? { \port$4357$406 [47], \port$4357$406 [47], \port$4357$406 [47], \port$4357$406 [47], \port$4357$406 [47:40] } : \$28 ;
   assign requantize_fine = $signed(requantize_coarse) >>> requantize_shift;
   assign \$30  = $signed(requantize_result) + $signed({ 1'h0, requantize_increment });
-  assign exact = $signed(\$30 ) + $signed(\port$4350$401 [7:0]);
+  assign exact = $signed(\$30 ) + $signed(\port$4357$406 [7:0]);
   assign enable = \enable$49  & valid;
   assign add_fine = $signed(add_coarse) >>> \add_shift$29 ;
   assign \$31  = $signed(add_result) + $signed({ 1'h0, add_increment });
-  assign exact_add = $signed(\$31 ) + $signed(\port$4350$401 [39:32]);
+  assign exact_add = $signed(\$31 ) + $signed(\port$4357$406 [39:32]);
   always @(posedge clk)
     biased <= \$32 ;
   always @(posedge clk)
@@ -22458,8 +22491,8 @@ module \holdfast_8x8_guard.lanes.requantizer_7 (rst, \enable$49 , valid, violati
     requantize_coarse <= \$36 ;
   \holdfast_8x8_guard.lanes.requantizer_7.guard  guard (
     .enable(enable),
-    .\port$3731$46 (parameters[77:46]),
-    .\port$4350$401 (\port$4350$401 [7:0]),
+    .\port$3738$46 (parameters[77:46]),
+    .\port$4357$406 (\port$4357$406 [7:0]),
     .result(result),
     .use_zero(use_zero),
     .value(value),
@@ -22530,7 +22563,7 @@ module \holdfast_8x8_guard.lanes.requantizer_7 (rst, \enable$49 , valid, violati
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$103 ) begin end
-    \$46  = \port$4350$401 [58:56];
+    \$46  = \port$4357$406 [58:56];
     if (rst) begin
       \$46  = 3'h0;
     end
@@ -22624,21 +22657,21 @@ module \holdfast_8x8_guard.lanes.requantizer_7 (rst, \enable$49 , valid, violati
       \$36  = 42'h00000000000;
     end
   end
-  assign lo = \port$4350$401 [15:8];
-  assign hi = \port$4350$401 [23:16];
-  assign zero_out = \port$4350$401 [7:0];
-  assign add_multiplier_a = \port$4350$401 [77:62];
-  assign residual_zero = \port$4350$401 [31:24];
-  assign add_shift = \port$4350$401 [61:56];
-  assign add_lo = \port$4350$401 [47:40];
-  assign add_hi = \port$4350$401 [55:48];
+  assign lo = \port$4357$406 [15:8];
+  assign hi = \port$4357$406 [23:16];
+  assign zero_out = \port$4357$406 [7:0];
+  assign add_multiplier_a = \port$4357$406 [77:62];
+  assign residual_zero = \port$4357$406 [31:24];
+  assign add_shift = \port$4357$406 [61:56];
+  assign add_lo = \port$4357$406 [47:40];
+  assign add_hi = \port$4357$406 [55:48];
   assign \value$42  = value;
   assign \lo$43  = parameters[61:46];
   assign \hi$44  = parameters[77:62];
-  assign zero = { \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7:0] };
+  assign zero = { \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7:0] };
   assign \use_zero$47  = use_zero;
   assign \violation$52  = violation;
-  assign add_zero = \port$4350$401 [39:32];
+  assign add_zero = \port$4357$406 [39:32];
   assign code = \result$38 ;
   assign \parameters.bias  = parameters[23:0];
   assign \parameters.shift  = parameters[29:24];
@@ -22647,7 +22680,7 @@ module \holdfast_8x8_guard.lanes.requantizer_7 (rst, \enable$49 , valid, violati
   assign \parameters.guard_hi  = parameters[77:62];
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_7.guard (violation, use_zero, \port$3731$46 , value, result, \port$4350$401 , enable);
+module \holdfast_8x8_guard.lanes.requantizer_7.guard (violation, use_zero, \port$3738$46 , value, result, \port$4357$406 , enable);
   reg \$auto$verilog_backend.cc:2355:dump_module$104  = 0;
   wire \$1 ;
   wire \$2 ;
@@ -22659,10 +22692,10 @@ module \holdfast_8x8_guard.lanes.requantizer_7.guard (violation, use_zero, \port
   wire enable;
   wire [15:0] hi;
   wire [15:0] lo;
-  input [31:0] \port$3731$46 ;
-  wire [31:0] \port$3731$46 ;
-  input [7:0] \port$4350$401 ;
-  wire [7:0] \port$4350$401 ;
+  input [31:0] \port$3738$46 ;
+  wire [31:0] \port$3738$46 ;
+  input [7:0] \port$4357$406 ;
+  wire [7:0] \port$4357$406 ;
   output [15:0] result;
   reg [15:0] result;
   input use_zero;
@@ -22673,11 +22706,11 @@ module \holdfast_8x8_guard.lanes.requantizer_7.guard (violation, use_zero, \port
   wire violation;
   wire [15:0] zero;
   assign violation = enable & \$3 ;
-  assign \$4  = $signed(value) < $signed(\port$3731$46 [15:0]);
-  assign \$5  = \$4  ? \port$3731$46 [15:0] : \port$3731$46 [31:16];
-  assign \$6  = use_zero ? { \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401  } : \$5 ;
-  assign \$1  = $signed(value) < $signed(\port$3731$46 [15:0]);
-  assign \$2  = $signed(value) > $signed(\port$3731$46 [31:16]);
+  assign \$4  = $signed(value) < $signed(\port$3738$46 [15:0]);
+  assign \$5  = \$4  ? \port$3738$46 [15:0] : \port$3738$46 [31:16];
+  assign \$6  = use_zero ? { \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406  } : \$5 ;
+  assign \$1  = $signed(value) < $signed(\port$3738$46 [15:0]);
+  assign \$2  = $signed(value) > $signed(\port$3738$46 [31:16]);
   assign \$3  = \$1  | \$2 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$104 ) begin end
@@ -22686,9 +22719,9 @@ module \holdfast_8x8_guard.lanes.requantizer_7.guard (violation, use_zero, \port
       result = \$6 ;
     end
   end
-  assign lo = \port$3731$46 [15:0];
-  assign hi = \port$3731$46 [31:16];
-  assign zero = { \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401 [7], \port$4350$401  };
+  assign lo = \port$3738$46 [15:0];
+  assign hi = \port$3738$46 [31:16];
+  assign zero = { \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406  };
 endmodule
 
 module \holdfast_8x8_guard.lanes.residual_skew (rst, o, i, clk);
@@ -23110,8 +23143,8 @@ module \holdfast_8x8_guard.output_writer (rst, token, codes, word, enable, addre
   wire go;
   wire \go$7 ;
   wire [4:0] lane;
-  input [510:0] layer;
-  wire [510:0] layer;
+  input [515:0] layer;
+  wire [515:0] layer;
   wire [7:0] \layer.add_hi ;
   wire [7:0] \layer.add_lo ;
   wire [23:0] \layer.add_multiplier_a ;
@@ -23147,6 +23180,7 @@ module \holdfast_8x8_guard.output_writer (rst, token, codes, word, enable, addre
   wire [7:0] \layer.pad_value ;
   wire [13:0] \layer.param_base ;
   wire [15:0] \layer.res_base ;
+  wire [4:0] \layer.res_lane ;
   wire [15:0] \layer.res_step_x ;
   wire [15:0] \layer.res_step_y ;
   wire [13:0] \layer.res_tiles ;
@@ -23207,7 +23241,7 @@ module \holdfast_8x8_guard.output_writer (rst, token, codes, word, enable, addre
     .clk(clk),
     .\end (token[2]),
     .go(go),
-    .\port$4350$263 (layer[290:263]),
+    .\port$4357$263 (layer[290:263]),
     .rst(rst),
     .take(take)
   );
@@ -23280,24 +23314,25 @@ module \holdfast_8x8_guard.output_writer (rst, token, codes, word, enable, addre
   assign \layer.out_step  = layer[274:263];
   assign \layer.out_base  = layer[290:275];
   assign \layer.lane_mask  = layer[306:291];
-  assign \layer.res_base  = layer[322:307];
-  assign \layer.res_step_x  = layer[338:323];
-  assign \layer.res_step_y  = layer[354:339];
-  assign \layer.res_tiles  = layer[368:355];
-  assign \layer.pad_value  = layer[376:369];
-  assign \layer.zero_in  = layer[384:377];
-  assign \layer.input_lo  = layer[392:385];
-  assign \layer.input_hi  = layer[400:393];
-  assign \layer.zero_out  = layer[408:401];
-  assign \layer.lo  = layer[416:409];
-  assign \layer.hi  = layer[424:417];
-  assign \layer.res_zero  = layer[432:425];
-  assign \layer.add_zero  = layer[440:433];
-  assign \layer.add_lo  = layer[448:441];
-  assign \layer.add_hi  = layer[456:449];
-  assign \layer.add_shift  = layer[462:457];
-  assign \layer.add_multiplier_a  = layer[486:463];
-  assign \layer.add_multiplier_b  = layer[510:487];
+  assign \layer.res_lane  = layer[311:307];
+  assign \layer.res_base  = layer[327:312];
+  assign \layer.res_step_x  = layer[343:328];
+  assign \layer.res_step_y  = layer[359:344];
+  assign \layer.res_tiles  = layer[373:360];
+  assign \layer.pad_value  = layer[381:374];
+  assign \layer.zero_in  = layer[389:382];
+  assign \layer.input_lo  = layer[397:390];
+  assign \layer.input_hi  = layer[405:398];
+  assign \layer.zero_out  = layer[413:406];
+  assign \layer.lo  = layer[421:414];
+  assign \layer.hi  = layer[429:422];
+  assign \layer.res_zero  = layer[437:430];
+  assign \layer.add_zero  = layer[445:438];
+  assign \layer.add_lo  = layer[453:446];
+  assign \layer.add_hi  = layer[461:454];
+  assign \layer.add_shift  = layer[467:462];
+  assign \layer.add_multiplier_a  = layer[491:468];
+  assign \layer.add_multiplier_b  = layer[515:492];
   assign \token.valid  = token[0];
   assign \token.start  = token[1];
   assign \token.end  = token[2];
@@ -23338,7 +23373,7 @@ module \holdfast_8x8_guard.output_writer (rst, token, codes, word, enable, addre
   assign \$1  = 1'h1;
 endmodule
 
-module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$4350$263 , go, clk);
+module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$4357$263 , go, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$107  = 0;
   wire [16:0] \$1 ;
   reg [15:0] \$10 ;
@@ -23374,8 +23409,8 @@ module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$
   wire [15:0] next_base;
   wire [15:0] next_row;
   reg [15:0] pointer = 16'h0000;
-  input [27:0] \port$4350$263 ;
-  wire [27:0] \port$4350$263 ;
+  input [27:0] \port$4357$263 ;
+  wire [27:0] \port$4357$263 ;
   reg [15:0] row = 16'h0000;
   input rst;
   wire rst;
@@ -23385,11 +23420,11 @@ module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$
   wire take;
   reg [13:0] tile = 14'h0000;
   reg [15:0] tile_base = 16'h0000;
-  assign \$1  = row + \port$4350$263 [11:0];
+  assign \$1  = row + \port$4357$263 [11:0];
   assign \$2  = tile_base + 1'h1;
   assign \$4  = ! column;
   assign \$5  = tile + 1'h1;
-  assign \$6  = pointer + \port$4350$263 [11:0];
+  assign \$6  = pointer + \port$4357$263 [11:0];
   assign \$7  = column + 1'h1;
   always @(posedge clk)
     pointer <= \$8 ;
@@ -23405,7 +23440,7 @@ module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$
     if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
     \$8  = pointer;
     if (go) begin
-      \$8  = \port$4350$263 [27:12];
+      \$8  = \port$4357$263 [27:12];
     end else if (take) begin
       (* full_case = 32'd1 *)
       if (\end ) begin
@@ -23424,7 +23459,7 @@ module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$
     if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
     \$9  = row;
     if (go) begin
-      \$9  = \port$4350$263 [27:12];
+      \$9  = \port$4357$263 [27:12];
     end else if (take) begin
       if (\end ) begin
         \$9  = \$2 [15:0];
@@ -23440,7 +23475,7 @@ module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$
     if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
     \$10  = tile_base;
     if (go) begin
-      \$10  = \port$4350$263 [27:12];
+      \$10  = \port$4357$263 [27:12];
     end else if (take) begin
       if (\end ) begin
         \$10  = \$2 [15:0];
@@ -23484,11 +23519,11 @@ module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$
     end
   end
   assign next_row = \$1 [15:0];
-  assign step_y = { 4'h0, \port$4350$263 [11:0] };
+  assign step_y = { 4'h0, \port$4357$263 [11:0] };
   assign next_base = \$2 [15:0];
-  assign base = \port$4350$263 [27:12];
+  assign base = \port$4357$263 [27:12];
   assign columns = 9'h001;
-  assign step_x = { 4'h0, \port$4350$263 [11:0] };
+  assign step_x = { 4'h0, \port$4357$263 [11:0] };
   assign \address[0]  = address[15:0];
   assign \address[1]  = address[31:16];
   assign \address[2]  = address[47:32];
@@ -23588,15 +23623,15 @@ module \holdfast_8x8_guard.residual_reader (rst, word, active, token, codes, add
   wire active;
   output [127:0] address;
   wire [127:0] address;
-  wire [127:0] \address$11 ;
-  wire [15:0] \address$11[0] ;
-  wire [15:0] \address$11[1] ;
-  wire [15:0] \address$11[2] ;
-  wire [15:0] \address$11[3] ;
-  wire [15:0] \address$11[4] ;
-  wire [15:0] \address$11[5] ;
-  wire [15:0] \address$11[6] ;
-  wire [15:0] \address$11[7] ;
+  wire [127:0] \address$12 ;
+  wire [15:0] \address$12[0] ;
+  wire [15:0] \address$12[1] ;
+  wire [15:0] \address$12[2] ;
+  wire [15:0] \address$12[3] ;
+  wire [15:0] \address$12[4] ;
+  wire [15:0] \address$12[5] ;
+  wire [15:0] \address$12[6] ;
+  wire [15:0] \address$12[7] ;
   wire [15:0] \address[0] ;
   wire [15:0] \address[1] ;
   wire [15:0] \address[2] ;
@@ -23611,15 +23646,15 @@ module \holdfast_8x8_guard.residual_reader (rst, word, active, token, codes, add
   output [63:0] codes;
   reg [63:0] codes = 64'h0000000000000000;
   (* init = 64'h0000000000000000 *)
-  wire [63:0] \codes$15 ;
-  wire [7:0] \codes$15[0] ;
-  wire [7:0] \codes$15[1] ;
-  wire [7:0] \codes$15[2] ;
-  wire [7:0] \codes$15[3] ;
-  wire [7:0] \codes$15[4] ;
-  wire [7:0] \codes$15[5] ;
-  wire [7:0] \codes$15[6] ;
-  wire [7:0] \codes$15[7] ;
+  wire [63:0] \codes$16 ;
+  wire [7:0] \codes$16[0] ;
+  wire [7:0] \codes$16[1] ;
+  wire [7:0] \codes$16[2] ;
+  wire [7:0] \codes$16[3] ;
+  wire [7:0] \codes$16[4] ;
+  wire [7:0] \codes$16[5] ;
+  wire [7:0] \codes$16[6] ;
+  wire [7:0] \codes$16[7] ;
   wire [7:0] \codes[0] ;
   wire [7:0] \codes[1] ;
   wire [7:0] \codes[2] ;
@@ -23633,9 +23668,10 @@ module \holdfast_8x8_guard.residual_reader (rst, word, active, token, codes, add
   reg found = 1'h0;
   input go;
   wire go;
-  wire \go$6 ;
-  input [510:0] layer;
-  wire [510:0] layer;
+  wire \go$7 ;
+  wire [4:0] lane;
+  input [515:0] layer;
+  wire [515:0] layer;
   wire [7:0] \layer.add_hi ;
   wire [7:0] \layer.add_lo ;
   wire [23:0] \layer.add_multiplier_a ;
@@ -23671,6 +23707,7 @@ module \holdfast_8x8_guard.residual_reader (rst, word, active, token, codes, add
   wire [7:0] \layer.pad_value ;
   wire [13:0] \layer.param_base ;
   wire [15:0] \layer.res_base ;
+  wire [4:0] \layer.res_lane ;
   wire [15:0] \layer.res_step_x ;
   wire [15:0] \layer.res_step_y ;
   wire [13:0] \layer.res_tiles ;
@@ -23687,7 +23724,7 @@ module \holdfast_8x8_guard.residual_reader (rst, word, active, token, codes, add
   wire [7:0] \layer.zero_in ;
   wire [7:0] \layer.zero_out ;
   reg [2:0] offset = 3'h0;
-  wire [2:0] \offset$19 ;
+  wire [2:0] \offset$20 ;
   input rst;
   wire rst;
   wire [15:0] step_x;
@@ -23715,9 +23752,9 @@ module \holdfast_8x8_guard.residual_reader (rst, word, active, token, codes, add
   assign take = \$1  & layer[18];
   assign \$2  = token[0] & token[4];
   assign \$3  = \$2  & layer[18];
-  assign \$4  = tile < layer[368:355];
+  assign \$4  = tile < layer[373:360];
   assign active = \$3  & \$4 ;
-  assign \$5  = tile < layer[368:355];
+  assign \$5  = tile < layer[373:360];
   assign \$6  = ! offset;
   always @(posedge clk)
     offset <= \$7 ;
@@ -23731,7 +23768,7 @@ module \holdfast_8x8_guard.residual_reader (rst, word, active, token, codes, add
     .columns(layer[228:220]),
     .\end (token[2]),
     .go(go),
-    .\port$4350$307 (layer[354:307]),
+    .\port$4357$312 (layer[359:312]),
     .rst(rst),
     .take(take),
     .tile(tile)
@@ -23752,14 +23789,14 @@ module \holdfast_8x8_guard.residual_reader (rst, word, active, token, codes, add
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$109 ) begin end
-    \$9 [7:0] = layer[432:425];
-    \$9 [15:8] = layer[432:425];
-    \$9 [23:16] = layer[432:425];
-    \$9 [31:24] = layer[432:425];
-    \$9 [39:32] = layer[432:425];
-    \$9 [47:40] = layer[432:425];
-    \$9 [55:48] = layer[432:425];
-    \$9 [63:56] = layer[432:425];
+    \$9 [7:0] = layer[437:430];
+    \$9 [15:8] = layer[437:430];
+    \$9 [23:16] = layer[437:430];
+    \$9 [31:24] = layer[437:430];
+    \$9 [39:32] = layer[437:430];
+    \$9 [47:40] = layer[437:430];
+    \$9 [55:48] = layer[437:430];
+    \$9 [63:56] = layer[437:430];
     if (found) begin
       if (\$6 ) begin
         \$9 [7:0] = word[7:0];
@@ -23776,15 +23813,16 @@ module \holdfast_8x8_guard.residual_reader (rst, word, active, token, codes, add
       \$9  = 64'h0000000000000000;
     end
   end
-  assign base = layer[322:307];
-  assign step_x = layer[338:323];
-  assign step_y = layer[354:339];
+  assign base = layer[327:312];
+  assign lane = layer[311:307];
+  assign step_x = layer[343:328];
+  assign step_y = layer[359:344];
   assign columns = layer[228:220];
-  assign \go$6  = go;
+  assign \go$7  = go;
   assign \end  = token[2];
-  assign \address$11  = address;
-  assign \codes$15  = codes;
-  assign \offset$19  = 3'h0;
+  assign \address$12  = address;
+  assign \codes$16  = codes;
+  assign \offset$20  = 3'h0;
   assign \layer.magic  = layer[15:0];
   assign \layer.hold_weights  = layer[16];
   assign \layer.maximum  = layer[17];
@@ -23817,24 +23855,25 @@ module \holdfast_8x8_guard.residual_reader (rst, word, active, token, codes, add
   assign \layer.out_step  = layer[274:263];
   assign \layer.out_base  = layer[290:275];
   assign \layer.lane_mask  = layer[306:291];
-  assign \layer.res_base  = layer[322:307];
-  assign \layer.res_step_x  = layer[338:323];
-  assign \layer.res_step_y  = layer[354:339];
-  assign \layer.res_tiles  = layer[368:355];
-  assign \layer.pad_value  = layer[376:369];
-  assign \layer.zero_in  = layer[384:377];
-  assign \layer.input_lo  = layer[392:385];
-  assign \layer.input_hi  = layer[400:393];
-  assign \layer.zero_out  = layer[408:401];
-  assign \layer.lo  = layer[416:409];
-  assign \layer.hi  = layer[424:417];
-  assign \layer.res_zero  = layer[432:425];
-  assign \layer.add_zero  = layer[440:433];
-  assign \layer.add_lo  = layer[448:441];
-  assign \layer.add_hi  = layer[456:449];
-  assign \layer.add_shift  = layer[462:457];
-  assign \layer.add_multiplier_a  = layer[486:463];
-  assign \layer.add_multiplier_b  = layer[510:487];
+  assign \layer.res_lane  = layer[311:307];
+  assign \layer.res_base  = layer[327:312];
+  assign \layer.res_step_x  = layer[343:328];
+  assign \layer.res_step_y  = layer[359:344];
+  assign \layer.res_tiles  = layer[373:360];
+  assign \layer.pad_value  = layer[381:374];
+  assign \layer.zero_in  = layer[389:382];
+  assign \layer.input_lo  = layer[397:390];
+  assign \layer.input_hi  = layer[405:398];
+  assign \layer.zero_out  = layer[413:406];
+  assign \layer.lo  = layer[421:414];
+  assign \layer.hi  = layer[429:422];
+  assign \layer.res_zero  = layer[437:430];
+  assign \layer.add_zero  = layer[445:438];
+  assign \layer.add_lo  = layer[453:446];
+  assign \layer.add_hi  = layer[461:454];
+  assign \layer.add_shift  = layer[467:462];
+  assign \layer.add_multiplier_a  = layer[491:468];
+  assign \layer.add_multiplier_b  = layer[515:492];
   assign \token.valid  = token[0];
   assign \token.start  = token[1];
   assign \token.end  = token[2];
@@ -23848,14 +23887,14 @@ module \holdfast_8x8_guard.residual_reader (rst, word, active, token, codes, add
   assign \address[5]  = address[95:80];
   assign \address[6]  = address[111:96];
   assign \address[7]  = address[127:112];
-  assign \address$11[0]  = address[15:0];
-  assign \address$11[1]  = address[31:16];
-  assign \address$11[2]  = address[47:32];
-  assign \address$11[3]  = address[63:48];
-  assign \address$11[4]  = address[79:64];
-  assign \address$11[5]  = address[95:80];
-  assign \address$11[6]  = address[111:96];
-  assign \address$11[7]  = address[127:112];
+  assign \address$12[0]  = address[15:0];
+  assign \address$12[1]  = address[31:16];
+  assign \address$12[2]  = address[47:32];
+  assign \address$12[3]  = address[63:48];
+  assign \address$12[4]  = address[79:64];
+  assign \address$12[5]  = address[95:80];
+  assign \address$12[6]  = address[111:96];
+  assign \address$12[7]  = address[127:112];
   assign \codes[0]  = codes[7:0];
   assign \codes[1]  = codes[15:8];
   assign \codes[2]  = codes[23:16];
@@ -23864,14 +23903,14 @@ module \holdfast_8x8_guard.residual_reader (rst, word, active, token, codes, add
   assign \codes[5]  = codes[47:40];
   assign \codes[6]  = codes[55:48];
   assign \codes[7]  = codes[63:56];
-  assign \codes$15[0]  = codes[7:0];
-  assign \codes$15[1]  = codes[15:8];
-  assign \codes$15[2]  = codes[23:16];
-  assign \codes$15[3]  = codes[31:24];
-  assign \codes$15[4]  = codes[39:32];
-  assign \codes$15[5]  = codes[47:40];
-  assign \codes$15[6]  = codes[55:48];
-  assign \codes$15[7]  = codes[63:56];
+  assign \codes$16[0]  = codes[7:0];
+  assign \codes$16[1]  = codes[15:8];
+  assign \codes$16[2]  = codes[23:16];
+  assign \codes$16[3]  = codes[31:24];
+  assign \codes$16[4]  = codes[39:32];
+  assign \codes$16[5]  = codes[47:40];
+  assign \codes$16[6]  = codes[55:48];
+  assign \codes$16[7]  = codes[63:56];
   assign \word[0]  = word[7:0];
   assign \word[1]  = word[15:8];
   assign \word[2]  = word[23:16];
@@ -23882,7 +23921,7 @@ module \holdfast_8x8_guard.residual_reader (rst, word, active, token, codes, add
   assign \word[7]  = word[63:56];
 endmodule
 
-module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile, columns, \port$4350$307 , go, clk);
+module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile, columns, \port$4357$312 , go, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$110  = 0;
   wire [16:0] \$1 ;
   reg [15:0] \$10 ;
@@ -23919,8 +23958,8 @@ module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile
   wire [15:0] next_base;
   wire [15:0] next_row;
   reg [15:0] pointer = 16'h0000;
-  input [47:0] \port$4350$307 ;
-  wire [47:0] \port$4350$307 ;
+  input [47:0] \port$4357$312 ;
+  wire [47:0] \port$4357$312 ;
   reg [15:0] row = 16'h0000;
   input rst;
   wire rst;
@@ -23931,12 +23970,12 @@ module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile
   output [13:0] tile;
   reg [13:0] tile = 14'h0000;
   reg [15:0] tile_base = 16'h0000;
-  assign \$1  = row + \port$4350$307 [47:32];
+  assign \$1  = row + \port$4357$312 [47:32];
   assign \$2  = tile_base + 1'h1;
   assign \$3  = columns - 1'h1;
   assign \$4  = column == \$3 ;
   assign \$5  = tile + 1'h1;
-  assign \$6  = pointer + \port$4350$307 [31:16];
+  assign \$6  = pointer + \port$4357$312 [31:16];
   assign \$7  = column + 1'h1;
   always @(posedge clk)
     pointer <= \$8 ;
@@ -23952,7 +23991,7 @@ module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile
     if (\$auto$verilog_backend.cc:2355:dump_module$110 ) begin end
     \$8  = pointer;
     if (go) begin
-      \$8  = \port$4350$307 [15:0];
+      \$8  = \port$4357$312 [15:0];
     end else if (take) begin
       (* full_case = 32'd1 *)
       if (\end ) begin
@@ -23971,7 +24010,7 @@ module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile
     if (\$auto$verilog_backend.cc:2355:dump_module$110 ) begin end
     \$9  = row;
     if (go) begin
-      \$9  = \port$4350$307 [15:0];
+      \$9  = \port$4357$312 [15:0];
     end else if (take) begin
       if (\end ) begin
         \$9  = \$2 [15:0];
@@ -23987,7 +24026,7 @@ module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile
     if (\$auto$verilog_backend.cc:2355:dump_module$110 ) begin end
     \$10  = tile_base;
     if (go) begin
-      \$10  = \port$4350$307 [15:0];
+      \$10  = \port$4357$312 [15:0];
     end else if (take) begin
       if (\end ) begin
         \$10  = \$2 [15:0];
@@ -24031,10 +24070,10 @@ module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile
     end
   end
   assign next_row = \$1 [15:0];
-  assign step_y = \port$4350$307 [47:32];
+  assign step_y = \port$4357$312 [47:32];
   assign next_base = \$2 [15:0];
-  assign base = \port$4350$307 [15:0];
-  assign step_x = \port$4350$307 [31:16];
+  assign base = \port$4357$312 [15:0];
+  assign step_x = \port$4357$312 [31:16];
   assign \address[0]  = address[15:0];
   assign \address[1]  = address[31:16];
   assign \address[2]  = address[47:32];
@@ -24084,19 +24123,19 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
   wire \$121 ;
   wire \$122 ;
   wire \$123 ;
-  wire [15:0] \$124 ;
+  wire \$124 ;
   wire \$125 ;
-  wire [23:0] \$126 ;
+  wire \$126 ;
   wire \$127 ;
-  wire [23:0] \$128 ;
+  wire \$128 ;
   wire \$129 ;
   wire \$13 ;
   wire \$130 ;
-  wire \$131 ;
+  wire [15:0] \$131 ;
   wire \$132 ;
-  wire \$133 ;
+  wire [23:0] \$133 ;
   wire \$134 ;
-  wire \$135 ;
+  wire [23:0] \$135 ;
   wire \$136 ;
   wire \$137 ;
   wire \$138 ;
@@ -24130,31 +24169,31 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
   wire \$163 ;
   wire \$164 ;
   wire \$165 ;
-  wire [6:0] \$166 ;
+  wire \$166 ;
   wire \$167 ;
   wire \$168 ;
   wire \$169 ;
   wire \$17 ;
   wire \$170 ;
-  wire [16:0] \$171 ;
-  wire [16:0] \$172 ;
-  wire \$173 ;
+  wire \$171 ;
+  wire \$172 ;
+  wire [6:0] \$173 ;
   wire \$174 ;
   wire \$175 ;
-  reg \$176 ;
-  reg [7:0] \$177 ;
-  reg [15:0] \$178 ;
-  reg [15:0] \$179 ;
+  wire \$176 ;
+  wire \$177 ;
+  wire [16:0] \$178 ;
+  wire [16:0] \$179 ;
   wire \$18 ;
-  reg [4:0] \$180 ;
-  reg [2:0] \$181 ;
-  reg [31:0] \$182 ;
-  reg [31:0] \$183 ;
-  reg [31:0] \$184 ;
-  reg [31:0] \$185 ;
-  reg [31:0] \$186 ;
-  reg [31:0] \$187 ;
-  reg [31:0] \$188 ;
+  wire \$180 ;
+  wire \$181 ;
+  wire \$182 ;
+  reg \$183 ;
+  reg [7:0] \$184 ;
+  reg [15:0] \$185 ;
+  reg [15:0] \$186 ;
+  reg [4:0] \$187 ;
+  reg [2:0] \$188 ;
   reg [31:0] \$189 ;
   wire \$19 ;
   reg [31:0] \$190 ;
@@ -24166,9 +24205,17 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
   reg [31:0] \$196 ;
   reg [31:0] \$197 ;
   reg [31:0] \$198 ;
-  reg [5:0] \$199 ;
+  reg [31:0] \$199 ;
   wire \$2 ;
   wire \$20 ;
+  reg [31:0] \$200 ;
+  reg [31:0] \$201 ;
+  reg [31:0] \$202 ;
+  reg [31:0] \$203 ;
+  reg [31:0] \$204 ;
+  reg [31:0] \$205 ;
+  reg [31:0] \$206 ;
+  reg [5:0] \$207 ;
   wire \$21 ;
   wire \$22 ;
   wire \$23 ;
@@ -24179,14 +24226,14 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
   wire \$28 ;
   wire \$29 ;
   wire \$3 ;
-  wire [15:0] \$30 ;
+  wire \$30 ;
   wire \$31 ;
-  wire [23:0] \$32 ;
-  wire \$33 ;
-  wire [23:0] \$34 ;
-  wire \$35 ;
+  wire \$32 ;
+  wire [15:0] \$33 ;
+  wire \$34 ;
+  wire [23:0] \$35 ;
   wire \$36 ;
-  wire \$37 ;
+  wire [23:0] \$37 ;
   wire \$38 ;
   wire \$39 ;
   wire \$4 ;
@@ -24230,19 +24277,19 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
   wire \$74 ;
   wire \$75 ;
   wire \$76 ;
-  wire [16:0] \$77 ;
+  wire \$77 ;
   wire \$78 ;
   wire \$79 ;
   wire \$8 ;
-  wire \$80 ;
+  wire [16:0] \$80 ;
   wire \$81 ;
   wire \$82 ;
   wire \$83 ;
-  wire [5:0] \$84 ;
-  wire [5:0] \$85 ;
+  wire \$84 ;
+  wire \$85 ;
   wire \$86 ;
-  wire \$87 ;
-  wire \$88 ;
+  wire [5:0] \$87 ;
+  wire [5:0] \$88 ;
   wire \$89 ;
   wire \$9 ;
   wire \$90 ;
@@ -24290,8 +24337,8 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
   reg go;
   output [15:0] index;
   reg [15:0] index = 16'h0000;
-  output [510:0] layer;
-  wire [510:0] layer;
+  output [515:0] layer;
+  wire [515:0] layer;
   wire [7:0] \layer.add_hi ;
   wire [7:0] \layer.add_lo ;
   wire [23:0] \layer.add_multiplier_a ;
@@ -24327,6 +24374,7 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
   wire [7:0] \layer.pad_value ;
   wire [13:0] \layer.param_base ;
   wire [15:0] \layer.res_base ;
+  wire [4:0] \layer.res_lane ;
   wire [15:0] \layer.res_step_x ;
   wire [15:0] \layer.res_step_y ;
   wire [13:0] \layer.res_tiles ;
@@ -24366,6 +24414,7 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
   reg [31:0] word_14 = 32'd0;
   reg [31:0] word_15 = 32'd0;
   reg [31:0] word_16 = 32'd0;
+  reg [31:0] word_17 = 32'd0;
   reg [31:0] word_2 = 32'd0;
   reg [31:0] word_3 = 32'd0;
   reg [31:0] word_4 = 32'd0;
@@ -24374,18 +24423,18 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
   reg [31:0] word_7 = 32'd0;
   reg [31:0] word_8 = 32'd0;
   reg [31:0] word_9 = 32'd0;
-  assign busy = ~ \$72 ;
+  assign busy = ~ \$75 ;
   assign \$1  = ! fetch;
-  assign \$2  = \$71  & \$1 ;
+  assign \$2  = \$74  & \$1 ;
   assign \$3  = index >= ready;
   assign waiting = \$2  & \$3 ;
   assign \$4  = ! fetch;
-  assign \$5  = \$71  & \$4 ;
+  assign \$5  = \$74  & \$4 ;
   assign \$6  = index >= ready;
   assign \$7  = \$5  & \$6 ;
   assign \$8  = ~ \$7 ;
-  assign \$9  = \$71  & \$8 ;
-  assign fetching = \$9  | \$73 ;
+  assign \$9  = \$74  & \$8 ;
+  assign fetching = \$9  | \$76 ;
   assign \$10  = layer[15:0] != 16'hafaa;
   assign \$11  = layer[148:136] != 1'h1;
   assign \$12  = layer[16] & \$11 ;
@@ -24405,193 +24454,200 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
   assign \$26  = layer[34:31] >= 1'h1;
   assign \$27  = ! layer[39:35];
   assign \$29  = ~ \$28 ;
-  assign \$31  = | \$30 ;
-  assign \$33  = | \$32 ;
-  assign \$35  = | \$34 ;
-  assign \$36  = $signed(layer[376:369]) < $signed(8'h80);
-  assign \$37  = $signed(layer[376:369]) > $signed(8'h7f);
-  assign \$38  = \$36  | \$37 ;
-  assign \$39  = $signed(layer[384:377]) < $signed(8'h80);
-  assign \$40  = $signed(layer[384:377]) > $signed(8'h7f);
+  assign \$30  = ! layer[311:307];
+  assign \$32  = ~ \$31 ;
+  assign \$34  = | \$33 ;
+  assign \$36  = | \$35 ;
+  assign \$38  = | \$37 ;
+  assign \$39  = $signed(layer[381:374]) < $signed(8'h80);
+  assign \$40  = $signed(layer[381:374]) > $signed(8'h7f);
   assign \$41  = \$39  | \$40 ;
-  assign \$42  = $signed(layer[392:385]) < $signed(8'h80);
-  assign \$43  = $signed(layer[392:385]) > $signed(8'h7f);
+  assign \$42  = $signed(layer[389:382]) < $signed(8'h80);
+  assign \$43  = $signed(layer[389:382]) > $signed(8'h7f);
   assign \$44  = \$42  | \$43 ;
-  assign \$45  = $signed(layer[400:393]) < $signed(8'h80);
-  assign \$46  = $signed(layer[400:393]) > $signed(8'h7f);
+  assign \$45  = $signed(layer[397:390]) < $signed(8'h80);
+  assign \$46  = $signed(layer[397:390]) > $signed(8'h7f);
   assign \$47  = \$45  | \$46 ;
-  assign \$48  = $signed(layer[408:401]) < $signed(8'h80);
-  assign \$49  = $signed(layer[408:401]) > $signed(8'h7f);
+  assign \$48  = $signed(layer[405:398]) < $signed(8'h80);
+  assign \$49  = $signed(layer[405:398]) > $signed(8'h7f);
   assign \$50  = \$48  | \$49 ;
-  assign \$51  = $signed(layer[416:409]) < $signed(8'h80);
-  assign \$52  = $signed(layer[416:409]) > $signed(8'h7f);
+  assign \$51  = $signed(layer[413:406]) < $signed(8'h80);
+  assign \$52  = $signed(layer[413:406]) > $signed(8'h7f);
   assign \$53  = \$51  | \$52 ;
-  assign \$54  = $signed(layer[424:417]) < $signed(8'h80);
-  assign \$55  = $signed(layer[424:417]) > $signed(8'h7f);
+  assign \$54  = $signed(layer[421:414]) < $signed(8'h80);
+  assign \$55  = $signed(layer[421:414]) > $signed(8'h7f);
   assign \$56  = \$54  | \$55 ;
-  assign \$57  = $signed(layer[432:425]) < $signed(8'h80);
-  assign \$58  = $signed(layer[432:425]) > $signed(8'h7f);
+  assign \$57  = $signed(layer[429:422]) < $signed(8'h80);
+  assign \$58  = $signed(layer[429:422]) > $signed(8'h7f);
   assign \$59  = \$57  | \$58 ;
-  assign \$60  = $signed(layer[440:433]) < $signed(8'h80);
-  assign \$61  = $signed(layer[440:433]) > $signed(8'h7f);
+  assign \$60  = $signed(layer[437:430]) < $signed(8'h80);
+  assign \$61  = $signed(layer[437:430]) > $signed(8'h7f);
   assign \$62  = \$60  | \$61 ;
-  assign \$63  = $signed(layer[448:441]) < $signed(8'h80);
-  assign \$64  = $signed(layer[448:441]) > $signed(8'h7f);
+  assign \$63  = $signed(layer[445:438]) < $signed(8'h80);
+  assign \$64  = $signed(layer[445:438]) > $signed(8'h7f);
   assign \$65  = \$63  | \$64 ;
-  assign \$66  = $signed(layer[456:449]) < $signed(8'h80);
-  assign \$67  = $signed(layer[456:449]) > $signed(8'h7f);
+  assign \$66  = $signed(layer[453:446]) < $signed(8'h80);
+  assign \$67  = $signed(layer[453:446]) > $signed(8'h7f);
   assign \$68  = \$66  | \$67 ;
-  assign \$69  = | { \$68 , \$65 , \$62 , \$59 , \$56 , \$53 , \$50 , \$47 , \$44 , \$41 , \$38 , \$35 , \$33 , \$31 , \$29 , \$26 , \$25 , \$23 , \$22 , \$21 , \$20 , \$19 , \$18 , \$17 , \$16 , \$15 , \$14 , \$13 , \$12 , \$10  };
-  assign \$70  = | { fault_accumulator, fault_residual, fault_output, fault_parameter, fault_weight, fault_activation };
-  assign \$71  = ! fsm_state;
-  assign \$72  = fsm_state == 1'h1;
-  assign \$73  = fsm_state == 2'h2;
-  assign \$74  = fsm_state == 2'h3;
-  assign \$75  = fsm_state == 3'h4;
-  assign \$76  = ! count;
-  assign \$77  = first + count;
-  assign \$78  = \$77  > 7'h40;
-  assign \$79  = \$76  | \$78 ;
-  assign \$80  = ! fetch;
-  assign \$81  = \$71  & \$80 ;
-  assign \$82  = index >= ready;
-  assign \$83  = \$81  & \$82 ;
-  assign \$84  = fetch + 1'h1;
-  assign \$85  = \$83  ? 6'h00 : \$84 ;
-  assign \$86  = fetch == 1'h1;
-  assign \$87  = fetch == 2'h2;
-  assign \$88  = fetch == 2'h3;
-  assign \$89  = fetch == 3'h4;
-  assign \$90  = fetch == 3'h5;
-  assign \$91  = fetch == 3'h6;
-  assign \$92  = fetch == 3'h7;
-  assign \$93  = fetch == 4'h8;
-  assign \$94  = fetch == 4'h9;
-  assign \$95  = fetch == 4'ha;
-  assign \$96  = fetch == 4'hb;
-  assign \$97  = fetch == 4'hc;
-  assign \$98  = fetch == 4'hd;
-  assign \$99  = fetch == 4'he;
-  assign \$100  = fetch == 4'hf;
-  assign \$101  = fetch == 5'h10;
-  assign \$102  = fetch == 5'h11;
-  assign \$103  = fetch == 5'h11;
-  assign \$104  = layer[15:0] != 16'hafaa;
-  assign \$105  = layer[148:136] != 1'h1;
-  assign \$106  = layer[16] & \$105 ;
-  assign \$107  = ! layer[148:136];
-  assign \$108  = ! layer[173:169];
-  assign \$109  = ! layer[178:174];
-  assign \$110  = ! layer[210:197];
-  assign \$111  = ! layer[219:211];
-  assign \$112  = ! layer[228:220];
-  assign \$113  = ! layer[187:179];
-  assign \$114  = ! layer[196:188];
-  assign \$115  = layer[20:19] >= 2'h2;
-  assign \$116  = layer[22:21] >= 2'h2;
-  assign \$117  = layer[24:23] >= 2'h2;
-  assign \$118  = layer[24:23] == layer[20:19];
-  assign \$119  = layer[18] & \$118 ;
-  assign \$120  = layer[34:31] >= 1'h1;
-  assign \$121  = ! layer[39:35];
-  assign \$123  = ~ \$122 ;
-  assign \$125  = | \$124 ;
-  assign \$127  = | \$126 ;
-  assign \$129  = | \$128 ;
-  assign \$130  = $signed(layer[376:369]) < $signed(8'h80);
-  assign \$131  = $signed(layer[376:369]) > $signed(8'h7f);
-  assign \$132  = \$130  | \$131 ;
-  assign \$133  = $signed(layer[384:377]) < $signed(8'h80);
-  assign \$134  = $signed(layer[384:377]) > $signed(8'h7f);
-  assign \$135  = \$133  | \$134 ;
-  assign \$136  = $signed(layer[392:385]) < $signed(8'h80);
-  assign \$137  = $signed(layer[392:385]) > $signed(8'h7f);
-  assign \$138  = \$136  | \$137 ;
-  assign \$139  = $signed(layer[400:393]) < $signed(8'h80);
-  assign \$140  = $signed(layer[400:393]) > $signed(8'h7f);
-  assign \$141  = \$139  | \$140 ;
-  assign \$142  = $signed(layer[408:401]) < $signed(8'h80);
-  assign \$143  = $signed(layer[408:401]) > $signed(8'h7f);
-  assign \$144  = \$142  | \$143 ;
-  assign \$145  = $signed(layer[416:409]) < $signed(8'h80);
-  assign \$146  = $signed(layer[416:409]) > $signed(8'h7f);
-  assign \$147  = \$145  | \$146 ;
-  assign \$148  = $signed(layer[424:417]) < $signed(8'h80);
-  assign \$149  = $signed(layer[424:417]) > $signed(8'h7f);
-  assign \$150  = \$148  | \$149 ;
-  assign \$151  = $signed(layer[432:425]) < $signed(8'h80);
-  assign \$152  = $signed(layer[432:425]) > $signed(8'h7f);
-  assign \$153  = \$151  | \$152 ;
-  assign \$154  = $signed(layer[440:433]) < $signed(8'h80);
-  assign \$155  = $signed(layer[440:433]) > $signed(8'h7f);
-  assign \$156  = \$154  | \$155 ;
-  assign \$157  = $signed(layer[448:441]) < $signed(8'h80);
-  assign \$158  = $signed(layer[448:441]) > $signed(8'h7f);
-  assign \$159  = \$157  | \$158 ;
-  assign \$160  = $signed(layer[456:449]) < $signed(8'h80);
-  assign \$161  = $signed(layer[456:449]) > $signed(8'h7f);
-  assign \$162  = \$160  | \$161 ;
-  assign \$163  = | { \$162 , \$159 , \$156 , \$153 , \$150 , \$147 , \$144 , \$141 , \$138 , \$135 , \$132 , \$129 , \$127 , \$125 , \$123 , \$120 , \$119 , \$117 , \$116 , \$115 , \$114 , \$113 , \$112 , \$111 , \$110 , \$109 , \$108 , \$107 , \$106 , \$104  };
-  assign \$164  = | { fault_accumulator, fault_residual, fault_output, fault_parameter, fault_weight, fault_activation };
-  assign \$165  = feeder_done | \$164 ;
-  assign \$166  = drain - 1'h1;
-  assign \$167  = drain == 1'h1;
-  assign \$168  = remaining == 1'h1;
-  assign \$169  = | status;
-  assign \$170  = \$168  | \$169 ;
-  assign \$171  = index + 1'h1;
-  assign \$172  = remaining - 1'h1;
-  assign \$173  = \$74  | \$75 ;
-  assign \$174  = ! status;
-  assign \$175  = \$173  & \$174 ;
+  assign \$69  = $signed(layer[461:454]) < $signed(8'h80);
+  assign \$70  = $signed(layer[461:454]) > $signed(8'h7f);
+  assign \$71  = \$69  | \$70 ;
+  assign \$72  = | { \$71 , \$68 , \$65 , \$62 , \$59 , \$56 , \$53 , \$50 , \$47 , \$44 , \$41 , \$38 , \$36 , \$34 , \$32 , \$29 , \$26 , \$25 , \$23 , \$22 , \$21 , \$20 , \$19 , \$18 , \$17 , \$16 , \$15 , \$14 , \$13 , \$12 , \$10  };
+  assign \$73  = | { fault_accumulator, fault_residual, fault_output, fault_parameter, fault_weight, fault_activation };
+  assign \$74  = ! fsm_state;
+  assign \$75  = fsm_state == 1'h1;
+  assign \$76  = fsm_state == 2'h2;
+  assign \$77  = fsm_state == 2'h3;
+  assign \$78  = fsm_state == 3'h4;
+  assign \$79  = ! count;
+  assign \$80  = first + count;
+  assign \$81  = \$80  > 7'h40;
+  assign \$82  = \$79  | \$81 ;
+  assign \$83  = ! fetch;
+  assign \$84  = \$74  & \$83 ;
+  assign \$85  = index >= ready;
+  assign \$86  = \$84  & \$85 ;
+  assign \$87  = fetch + 1'h1;
+  assign \$88  = \$86  ? 6'h00 : \$87 ;
+  assign \$89  = fetch == 1'h1;
+  assign \$90  = fetch == 2'h2;
+  assign \$91  = fetch == 2'h3;
+  assign \$92  = fetch == 3'h4;
+  assign \$93  = fetch == 3'h5;
+  assign \$94  = fetch == 3'h6;
+  assign \$95  = fetch == 3'h7;
+  assign \$96  = fetch == 4'h8;
+  assign \$97  = fetch == 4'h9;
+  assign \$98  = fetch == 4'ha;
+  assign \$99  = fetch == 4'hb;
+  assign \$100  = fetch == 4'hc;
+  assign \$101  = fetch == 4'hd;
+  assign \$102  = fetch == 4'he;
+  assign \$103  = fetch == 4'hf;
+  assign \$104  = fetch == 5'h10;
+  assign \$105  = fetch == 5'h11;
+  assign \$106  = fetch == 5'h12;
+  assign \$107  = fetch == 5'h12;
+  assign \$108  = layer[15:0] != 16'hafaa;
+  assign \$109  = layer[148:136] != 1'h1;
+  assign \$110  = layer[16] & \$109 ;
+  assign \$111  = ! layer[148:136];
+  assign \$112  = ! layer[173:169];
+  assign \$113  = ! layer[178:174];
+  assign \$114  = ! layer[210:197];
+  assign \$115  = ! layer[219:211];
+  assign \$116  = ! layer[228:220];
+  assign \$117  = ! layer[187:179];
+  assign \$118  = ! layer[196:188];
+  assign \$119  = layer[20:19] >= 2'h2;
+  assign \$120  = layer[22:21] >= 2'h2;
+  assign \$121  = layer[24:23] >= 2'h2;
+  assign \$122  = layer[24:23] == layer[20:19];
+  assign \$123  = layer[18] & \$122 ;
+  assign \$124  = layer[34:31] >= 1'h1;
+  assign \$125  = ! layer[39:35];
+  assign \$127  = ~ \$126 ;
+  assign \$128  = ! layer[311:307];
+  assign \$130  = ~ \$129 ;
+  assign \$132  = | \$131 ;
+  assign \$134  = | \$133 ;
+  assign \$136  = | \$135 ;
+  assign \$137  = $signed(layer[381:374]) < $signed(8'h80);
+  assign \$138  = $signed(layer[381:374]) > $signed(8'h7f);
+  assign \$139  = \$137  | \$138 ;
+  assign \$140  = $signed(layer[389:382]) < $signed(8'h80);
+  assign \$141  = $signed(layer[389:382]) > $signed(8'h7f);
+  assign \$142  = \$140  | \$141 ;
+  assign \$143  = $signed(layer[397:390]) < $signed(8'h80);
+  assign \$144  = $signed(layer[397:390]) > $signed(8'h7f);
+  assign \$145  = \$143  | \$144 ;
+  assign \$146  = $signed(layer[405:398]) < $signed(8'h80);
+  assign \$147  = $signed(layer[405:398]) > $signed(8'h7f);
+  assign \$148  = \$146  | \$147 ;
+  assign \$149  = $signed(layer[413:406]) < $signed(8'h80);
+  assign \$150  = $signed(layer[413:406]) > $signed(8'h7f);
+  assign \$151  = \$149  | \$150 ;
+  assign \$152  = $signed(layer[421:414]) < $signed(8'h80);
+  assign \$153  = $signed(layer[421:414]) > $signed(8'h7f);
+  assign \$154  = \$152  | \$153 ;
+  assign \$155  = $signed(layer[429:422]) < $signed(8'h80);
+  assign \$156  = $signed(layer[429:422]) > $signed(8'h7f);
+  assign \$157  = \$155  | \$156 ;
+  assign \$158  = $signed(layer[437:430]) < $signed(8'h80);
+  assign \$159  = $signed(layer[437:430]) > $signed(8'h7f);
+  assign \$160  = \$158  | \$159 ;
+  assign \$161  = $signed(layer[445:438]) < $signed(8'h80);
+  assign \$162  = $signed(layer[445:438]) > $signed(8'h7f);
+  assign \$163  = \$161  | \$162 ;
+  assign \$164  = $signed(layer[453:446]) < $signed(8'h80);
+  assign \$165  = $signed(layer[453:446]) > $signed(8'h7f);
+  assign \$166  = \$164  | \$165 ;
+  assign \$167  = $signed(layer[461:454]) < $signed(8'h80);
+  assign \$168  = $signed(layer[461:454]) > $signed(8'h7f);
+  assign \$169  = \$167  | \$168 ;
+  assign \$170  = | { \$169 , \$166 , \$163 , \$160 , \$157 , \$154 , \$151 , \$148 , \$145 , \$142 , \$139 , \$136 , \$134 , \$132 , \$130 , \$127 , \$124 , \$123 , \$121 , \$120 , \$119 , \$118 , \$117 , \$116 , \$115 , \$114 , \$113 , \$112 , \$111 , \$110 , \$108  };
+  assign \$171  = | { fault_accumulator, fault_residual, fault_output, fault_parameter, fault_weight, fault_activation };
+  assign \$172  = feeder_done | \$171 ;
+  assign \$173  = drain - 1'h1;
+  assign \$174  = drain == 1'h1;
+  assign \$175  = remaining == 1'h1;
+  assign \$176  = | status;
+  assign \$177  = \$175  | \$176 ;
+  assign \$178  = index + 1'h1;
+  assign \$179  = remaining - 1'h1;
+  assign \$180  = \$77  | \$78 ;
+  assign \$181  = ! status;
+  assign \$182  = \$180  & \$181 ;
   always @(posedge clk)
-    done <= \$176 ;
+    done <= \$183 ;
   always @(posedge clk)
-    status <= \$177 ;
+    status <= \$184 ;
   always @(posedge clk)
-    index <= \$178 ;
+    index <= \$185 ;
   always @(posedge clk)
-    remaining <= \$179 ;
+    remaining <= \$186 ;
   always @(posedge clk)
-    fetch <= \$180 ;
+    fetch <= \$187 ;
   always @(posedge clk)
-    fsm_state <= \$181 ;
+    fsm_state <= \$188 ;
   always @(posedge clk)
-    word_0 <= \$182 ;
+    word_0 <= \$189 ;
   always @(posedge clk)
-    word_1 <= \$183 ;
+    word_1 <= \$190 ;
   always @(posedge clk)
-    word_2 <= \$184 ;
+    word_2 <= \$191 ;
   always @(posedge clk)
-    word_3 <= \$185 ;
+    word_3 <= \$192 ;
   always @(posedge clk)
-    word_4 <= \$186 ;
+    word_4 <= \$193 ;
   always @(posedge clk)
-    word_5 <= \$187 ;
+    word_5 <= \$194 ;
   always @(posedge clk)
-    word_6 <= \$188 ;
+    word_6 <= \$195 ;
   always @(posedge clk)
-    word_7 <= \$189 ;
+    word_7 <= \$196 ;
   always @(posedge clk)
-    word_8 <= \$190 ;
+    word_8 <= \$197 ;
   always @(posedge clk)
-    word_9 <= \$191 ;
+    word_9 <= \$198 ;
   always @(posedge clk)
-    word_10 <= \$192 ;
+    word_10 <= \$199 ;
   always @(posedge clk)
-    word_11 <= \$193 ;
+    word_11 <= \$200 ;
   always @(posedge clk)
-    word_12 <= \$194 ;
+    word_12 <= \$201 ;
   always @(posedge clk)
-    word_13 <= \$195 ;
+    word_13 <= \$202 ;
   always @(posedge clk)
-    word_14 <= \$196 ;
+    word_14 <= \$203 ;
   always @(posedge clk)
-    word_15 <= \$197 ;
+    word_15 <= \$204 ;
   always @(posedge clk)
-    word_16 <= \$198 ;
+    word_16 <= \$205 ;
   always @(posedge clk)
-    drain <= \$199 ;
+    word_17 <= \$206 ;
+  always @(posedge clk)
+    drain <= \$207 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
     go = 1'h0;
@@ -24602,7 +24658,7 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
           /* empty */;
       3'h2:
           (* full_case = 32'd1 *)
-          if (\$69 ) begin
+          if (\$72 ) begin
           end else begin
             go = 1'h1;
           end
@@ -24619,88 +24675,88 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
       3'h2:
           /* empty */;
       3'h3:
-          stop = \$70 ;
+          stop = \$73 ;
     endcase
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
-    \$176  = done;
+    \$183  = done;
     casez (fsm_state)
       3'h1:
           if (start) begin
-            \$176  = 1'h0;
-            if (\$79 ) begin
-              \$176  = 1'h1;
+            \$183  = 1'h0;
+            if (\$82 ) begin
+              \$183  = 1'h1;
             end
           end
       3'h0:
           /* empty */;
       3'h2:
-          if (\$163 ) begin
-            \$176  = 1'h1;
+          if (\$170 ) begin
+            \$183  = 1'h1;
           end
       3'h3:
           /* empty */;
       3'h4:
-          if (\$167 ) begin
-            if (\$170 ) begin
-              \$176  = 1'h1;
+          if (\$174 ) begin
+            if (\$177 ) begin
+              \$183  = 1'h1;
             end
           end
     endcase
     if (rst) begin
-      \$176  = 1'h0;
+      \$183  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
-    \$177  = status;
+    \$184  = status;
     casez (fsm_state)
       3'h1:
           if (start) begin
-            \$177  = 8'h00;
-            if (\$79 ) begin
-              \$177  = 8'h08;
+            \$184  = 8'h00;
+            if (\$82 ) begin
+              \$184  = 8'h08;
             end
           end
       3'h0:
           /* empty */;
       3'h2:
-          if (\$163 ) begin
-            \$177  = 8'h01;
+          if (\$170 ) begin
+            \$184  = 8'h01;
           end
     endcase
-    if (\$175 ) begin
+    if (\$182 ) begin
       if (fault_activation) begin
-        \$177  = 8'h02;
+        \$184  = 8'h02;
       end
       if (fault_weight) begin
-        \$177  = 8'h03;
+        \$184  = 8'h03;
       end
       if (fault_parameter) begin
-        \$177  = 8'h04;
+        \$184  = 8'h04;
       end
       if (fault_output) begin
-        \$177  = 8'h05;
+        \$184  = 8'h05;
       end
       if (fault_residual) begin
-        \$177  = 8'h06;
+        \$184  = 8'h06;
       end
       if (fault_accumulator) begin
-        \$177  = 8'h07;
+        \$184  = 8'h07;
       end
     end
     if (rst) begin
-      \$177  = 8'h00;
+      \$184  = 8'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
-    \$178  = index;
+    \$185  = index;
     casez (fsm_state)
       3'h1:
           if (start) begin
-            \$178  = first;
+            \$185  = first;
           end
       3'h0:
           /* empty */;
@@ -24709,25 +24765,25 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
       3'h3:
           /* empty */;
       3'h4:
-          if (\$167 ) begin
+          if (\$174 ) begin
             (* full_case = 32'd1 *)
-            if (\$170 ) begin
+            if (\$177 ) begin
             end else begin
-              \$178  = \$171 [15:0];
+              \$185  = \$178 [15:0];
             end
           end
     endcase
     if (rst) begin
-      \$178  = 16'h0000;
+      \$185  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
-    \$179  = remaining;
+    \$186  = remaining;
     casez (fsm_state)
       3'h1:
           if (start) begin
-            \$179  = count;
+            \$186  = count;
           end
       3'h0:
           /* empty */;
@@ -24736,194 +24792,89 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
       3'h3:
           /* empty */;
       3'h4:
-          if (\$167 ) begin
+          if (\$174 ) begin
             (* full_case = 32'd1 *)
-            if (\$170 ) begin
+            if (\$177 ) begin
             end else begin
-              \$179  = \$172 [15:0];
+              \$186  = \$179 [15:0];
             end
           end
     endcase
     if (rst) begin
-      \$179  = 16'h0000;
+      \$186  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
-    \$180  = fetch;
+    \$187  = fetch;
     casez (fsm_state)
       3'h1:
           if (start) begin
-            \$180  = 5'h00;
+            \$187  = 5'h00;
           end
       3'h0:
-          \$180  = \$85 [4:0];
+          \$187  = \$88 [4:0];
       3'h2:
           /* empty */;
       3'h3:
           /* empty */;
       3'h4:
-          if (\$167 ) begin
-            \$180  = 5'h00;
+          if (\$174 ) begin
+            \$187  = 5'h00;
           end
     endcase
     if (rst) begin
-      \$180  = 5'h00;
+      \$187  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
-    \$181  = fsm_state;
+    \$188  = fsm_state;
     casez (fsm_state)
       3'h1:
           if (start) begin
-            \$181  = 3'h0;
-            if (\$79 ) begin
-              \$181  = 3'h1;
+            \$188  = 3'h0;
+            if (\$82 ) begin
+              \$188  = 3'h1;
             end
           end
       3'h0:
-          if (\$103 ) begin
-            \$181  = 3'h2;
+          if (\$107 ) begin
+            \$188  = 3'h2;
           end
       3'h2:
           (* full_case = 32'd1 *)
-          if (\$163 ) begin
-            \$181  = 3'h1;
+          if (\$170 ) begin
+            \$188  = 3'h1;
           end else begin
-            \$181  = 3'h3;
+            \$188  = 3'h3;
           end
       3'h3:
-          if (\$165 ) begin
-            \$181  = 3'h4;
+          if (\$172 ) begin
+            \$188  = 3'h4;
           end
       3'h4:
-          if (\$167 ) begin
+          if (\$174 ) begin
             (* full_case = 32'd1 *)
-            if (\$170 ) begin
-              \$181  = 3'h1;
+            if (\$177 ) begin
+              \$188  = 3'h1;
             end else begin
-              \$181  = 3'h0;
+              \$188  = 3'h0;
             end
           end
     endcase
     if (rst) begin
-      \$181  = 3'h1;
+      \$188  = 3'h1;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
-    \$182  = word_0;
-    casez (fsm_state)
-      3'h1:
-          /* empty */;
-      3'h0:
-          if (\$86 ) begin
-            \$182  = word;
-          end
-    endcase
-    if (rst) begin
-      \$182  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
-    \$183  = word_1;
-    casez (fsm_state)
-      3'h1:
-          /* empty */;
-      3'h0:
-          if (\$87 ) begin
-            \$183  = word;
-          end
-    endcase
-    if (rst) begin
-      \$183  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
-    \$184  = word_2;
-    casez (fsm_state)
-      3'h1:
-          /* empty */;
-      3'h0:
-          if (\$88 ) begin
-            \$184  = word;
-          end
-    endcase
-    if (rst) begin
-      \$184  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
-    \$185  = word_3;
+    \$189  = word_0;
     casez (fsm_state)
       3'h1:
           /* empty */;
       3'h0:
           if (\$89 ) begin
-            \$185  = word;
-          end
-    endcase
-    if (rst) begin
-      \$185  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
-    \$186  = word_4;
-    casez (fsm_state)
-      3'h1:
-          /* empty */;
-      3'h0:
-          if (\$90 ) begin
-            \$186  = word;
-          end
-    endcase
-    if (rst) begin
-      \$186  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
-    \$187  = word_5;
-    casez (fsm_state)
-      3'h1:
-          /* empty */;
-      3'h0:
-          if (\$91 ) begin
-            \$187  = word;
-          end
-    endcase
-    if (rst) begin
-      \$187  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
-    \$188  = word_6;
-    casez (fsm_state)
-      3'h1:
-          /* empty */;
-      3'h0:
-          if (\$92 ) begin
-            \$188  = word;
-          end
-    endcase
-    if (rst) begin
-      \$188  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
-    \$189  = word_7;
-    casez (fsm_state)
-      3'h1:
-          /* empty */;
-      3'h0:
-          if (\$93 ) begin
             \$189  = word;
           end
     endcase
@@ -24933,12 +24884,12 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
-    \$190  = word_8;
+    \$190  = word_1;
     casez (fsm_state)
       3'h1:
           /* empty */;
       3'h0:
-          if (\$94 ) begin
+          if (\$90 ) begin
             \$190  = word;
           end
     endcase
@@ -24948,12 +24899,12 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
-    \$191  = word_9;
+    \$191  = word_2;
     casez (fsm_state)
       3'h1:
           /* empty */;
       3'h0:
-          if (\$95 ) begin
+          if (\$91 ) begin
             \$191  = word;
           end
     endcase
@@ -24963,12 +24914,12 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
-    \$192  = word_10;
+    \$192  = word_3;
     casez (fsm_state)
       3'h1:
           /* empty */;
       3'h0:
-          if (\$96 ) begin
+          if (\$92 ) begin
             \$192  = word;
           end
     endcase
@@ -24978,12 +24929,12 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
-    \$193  = word_11;
+    \$193  = word_4;
     casez (fsm_state)
       3'h1:
           /* empty */;
       3'h0:
-          if (\$97 ) begin
+          if (\$93 ) begin
             \$193  = word;
           end
     endcase
@@ -24993,12 +24944,12 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
-    \$194  = word_12;
+    \$194  = word_5;
     casez (fsm_state)
       3'h1:
           /* empty */;
       3'h0:
-          if (\$98 ) begin
+          if (\$94 ) begin
             \$194  = word;
           end
     endcase
@@ -25008,12 +24959,12 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
-    \$195  = word_13;
+    \$195  = word_6;
     casez (fsm_state)
       3'h1:
           /* empty */;
       3'h0:
-          if (\$99 ) begin
+          if (\$95 ) begin
             \$195  = word;
           end
     endcase
@@ -25023,12 +24974,12 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
-    \$196  = word_14;
+    \$196  = word_7;
     casez (fsm_state)
       3'h1:
           /* empty */;
       3'h0:
-          if (\$100 ) begin
+          if (\$96 ) begin
             \$196  = word;
           end
     endcase
@@ -25038,12 +24989,12 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
-    \$197  = word_15;
+    \$197  = word_8;
     casez (fsm_state)
       3'h1:
           /* empty */;
       3'h0:
-          if (\$101 ) begin
+          if (\$97 ) begin
             \$197  = word;
           end
     endcase
@@ -25053,12 +25004,12 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
-    \$198  = word_16;
+    \$198  = word_9;
     casez (fsm_state)
       3'h1:
           /* empty */;
       3'h0:
-          if (\$102 ) begin
+          if (\$98 ) begin
             \$198  = word;
           end
     endcase
@@ -25068,21 +25019,141 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
-    \$199  = drain;
+    \$199  = word_10;
+    casez (fsm_state)
+      3'h1:
+          /* empty */;
+      3'h0:
+          if (\$99 ) begin
+            \$199  = word;
+          end
+    endcase
+    if (rst) begin
+      \$199  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
+    \$200  = word_11;
+    casez (fsm_state)
+      3'h1:
+          /* empty */;
+      3'h0:
+          if (\$100 ) begin
+            \$200  = word;
+          end
+    endcase
+    if (rst) begin
+      \$200  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
+    \$201  = word_12;
+    casez (fsm_state)
+      3'h1:
+          /* empty */;
+      3'h0:
+          if (\$101 ) begin
+            \$201  = word;
+          end
+    endcase
+    if (rst) begin
+      \$201  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
+    \$202  = word_13;
+    casez (fsm_state)
+      3'h1:
+          /* empty */;
+      3'h0:
+          if (\$102 ) begin
+            \$202  = word;
+          end
+    endcase
+    if (rst) begin
+      \$202  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
+    \$203  = word_14;
+    casez (fsm_state)
+      3'h1:
+          /* empty */;
+      3'h0:
+          if (\$103 ) begin
+            \$203  = word;
+          end
+    endcase
+    if (rst) begin
+      \$203  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
+    \$204  = word_15;
+    casez (fsm_state)
+      3'h1:
+          /* empty */;
+      3'h0:
+          if (\$104 ) begin
+            \$204  = word;
+          end
+    endcase
+    if (rst) begin
+      \$204  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
+    \$205  = word_16;
+    casez (fsm_state)
+      3'h1:
+          /* empty */;
+      3'h0:
+          if (\$105 ) begin
+            \$205  = word;
+          end
+    endcase
+    if (rst) begin
+      \$205  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
+    \$206  = word_17;
+    casez (fsm_state)
+      3'h1:
+          /* empty */;
+      3'h0:
+          if (\$106 ) begin
+            \$206  = word;
+          end
+    endcase
+    if (rst) begin
+      \$206  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
+    \$207  = drain;
     casez (fsm_state)
       3'h1:
           /* empty */;
       3'h0:
           /* empty */;
       3'h2:
-          \$199  = 6'h22;
+          \$207  = 6'h22;
       3'h3:
           /* empty */;
       3'h4:
-          \$199  = \$166 [5:0];
+          \$207  = \$173 [5:0];
     endcase
     if (rst) begin
-      \$199  = 6'h00;
+      \$207  = 6'h00;
     end
   end
   assign address = { index[5:0], fetch };
@@ -25118,42 +25189,44 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
   assign \layer.out_step  = layer[274:263];
   assign \layer.out_base  = layer[290:275];
   assign \layer.lane_mask  = layer[306:291];
-  assign \layer.res_base  = layer[322:307];
-  assign \layer.res_step_x  = layer[338:323];
-  assign \layer.res_step_y  = layer[354:339];
-  assign \layer.res_tiles  = layer[368:355];
-  assign \layer.pad_value  = layer[376:369];
-  assign \layer.zero_in  = layer[384:377];
-  assign \layer.input_lo  = layer[392:385];
-  assign \layer.input_hi  = layer[400:393];
-  assign \layer.zero_out  = layer[408:401];
-  assign \layer.lo  = layer[416:409];
-  assign \layer.hi  = layer[424:417];
-  assign \layer.res_zero  = layer[432:425];
-  assign \layer.add_zero  = layer[440:433];
-  assign \layer.add_lo  = layer[448:441];
-  assign \layer.add_hi  = layer[456:449];
-  assign \layer.add_shift  = layer[462:457];
-  assign \layer.add_multiplier_a  = layer[486:463];
-  assign \layer.add_multiplier_b  = layer[510:487];
-  assign layer[510:487] = word_16[23:0];
-  assign layer[486:463] = word_15[23:0];
-  assign layer[462:457] = word_14[29:24];
-  assign layer[456:449] = word_14[23:16];
-  assign layer[448:441] = word_14[15:8];
-  assign layer[440:433] = word_14[7:0];
-  assign layer[432:425] = word_13[31:24];
-  assign layer[424:417] = word_13[23:16];
-  assign layer[416:409] = word_13[15:8];
-  assign layer[408:401] = word_13[7:0];
-  assign layer[400:393] = word_12[31:24];
-  assign layer[392:385] = word_12[23:16];
-  assign layer[384:377] = word_12[15:8];
-  assign layer[376:369] = word_12[7:0];
-  assign layer[368:355] = word_11[29:16];
-  assign layer[354:339] = word_11[15:0];
-  assign layer[338:323] = word_10[31:16];
-  assign layer[322:307] = word_10[15:0];
+  assign \layer.res_lane  = layer[311:307];
+  assign \layer.res_base  = layer[327:312];
+  assign \layer.res_step_x  = layer[343:328];
+  assign \layer.res_step_y  = layer[359:344];
+  assign \layer.res_tiles  = layer[373:360];
+  assign \layer.pad_value  = layer[381:374];
+  assign \layer.zero_in  = layer[389:382];
+  assign \layer.input_lo  = layer[397:390];
+  assign \layer.input_hi  = layer[405:398];
+  assign \layer.zero_out  = layer[413:406];
+  assign \layer.lo  = layer[421:414];
+  assign \layer.hi  = layer[429:422];
+  assign \layer.res_zero  = layer[437:430];
+  assign \layer.add_zero  = layer[445:438];
+  assign \layer.add_lo  = layer[453:446];
+  assign \layer.add_hi  = layer[461:454];
+  assign \layer.add_shift  = layer[467:462];
+  assign \layer.add_multiplier_a  = layer[491:468];
+  assign \layer.add_multiplier_b  = layer[515:492];
+  assign layer[515:492] = word_17[23:0];
+  assign layer[491:468] = word_16[23:0];
+  assign layer[467:462] = word_15[13:8];
+  assign layer[461:454] = word_15[7:0];
+  assign layer[453:446] = word_14[31:24];
+  assign layer[445:438] = word_14[23:16];
+  assign layer[437:430] = word_14[15:8];
+  assign layer[429:422] = word_14[7:0];
+  assign layer[421:414] = word_13[31:24];
+  assign layer[413:406] = word_13[23:16];
+  assign layer[405:398] = word_13[15:8];
+  assign layer[397:390] = word_13[7:0];
+  assign layer[389:382] = word_12[29:22];
+  assign layer[381:374] = word_12[21:14];
+  assign layer[373:360] = word_12[13:0];
+  assign layer[359:344] = word_11[31:16];
+  assign layer[343:328] = word_11[15:0];
+  assign layer[327:312] = word_10[20:5];
+  assign layer[311:307] = word_10[4:0];
   assign layer[306:291] = word_9[31:16];
   assign layer[290:275] = word_9[15:0];
   assign layer[274:263] = word_8[31:20];
@@ -25187,13 +25260,15 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
   assign layer[16] = word_0[16];
   assign layer[15:0] = word_0[15:0];
   assign \$28  = \$27 ;
-  assign \$30  = { 8'h00, word_9[31:24] };
-  assign \$32  = { 16'h0000, word_15[23:16] };
-  assign \$34  = { 16'h0000, word_16[23:16] };
-  assign \$122  = \$121 ;
-  assign \$124  = { 8'h00, word_9[31:24] };
-  assign \$126  = { 16'h0000, word_15[23:16] };
-  assign \$128  = { 16'h0000, word_16[23:16] };
+  assign \$31  = \$30 ;
+  assign \$33  = { 8'h00, word_9[31:24] };
+  assign \$35  = { 16'h0000, word_16[23:16] };
+  assign \$37  = { 16'h0000, word_17[23:16] };
+  assign \$126  = \$125 ;
+  assign \$129  = \$128 ;
+  assign \$131  = { 8'h00, word_9[31:24] };
+  assign \$133  = { 16'h0000, word_16[23:16] };
+  assign \$135  = { 16'h0000, word_17[23:16] };
 endmodule
 
 module \holdfast_8x8_guard.weight_loader (rst, active, load_next, pointer, registered, base, go, stop, clk);

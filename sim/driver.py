@@ -5,6 +5,7 @@ through AXI; any other transport can do the same.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,16 +21,19 @@ from gen.layout import (
     Status,
     word_stride,
 )
-from nn.program import Program
+from nn.program import Chunk, Program
 
 __all__ = [
     "REGISTER",
     "AcceleratorError",
+    "Load",
     "check_status",
+    "chunk_writes",
     "control_word",
     "image_writes",
     "lanes_from_bytes",
     "lanes_to_bytes",
+    "loads",
     "network_writes",
     "region",
     "tensor_range",
@@ -63,12 +67,59 @@ def lanes_from_bytes(data: bytes, lanes: int) -> NDArray[np.int8]:
 
 
 def network_writes(program: Program) -> Iterator[Write]:
-    """Everything that stays the same from image to image: descriptors, parameters, weights."""
+    """What is in place before a run: descriptors, and the weights of the first two chunks."""
     words = np.zeros((len(program.descriptors), DESCRIPTOR_STRIDE), "<u4")
     words[:, : program.descriptors.shape[1]] = program.descriptors
     yield region(Region.PROGRAM), words.tobytes()
-    yield region(Region.PARAMETERS), program.parameters.astype("<u4").tobytes()
-    yield region(Region.WEIGHTS), lanes_to_bytes(program.weights)
+    for chunk in program.chunks[:2]:
+        yield from chunk_writes(chunk)
+
+
+def chunk_writes(chunk: Chunk) -> Iterator[Write]:
+    """Weights and parameters of one chunk, in their place."""
+    words = lanes_to_bytes(chunk.weights)
+    stride = len(words) // len(chunk.weights)
+    yield region(Region.WEIGHTS) + chunk.weight_base * stride, words
+    channels = chunk.parameters.astype("<u4").tobytes()
+    yield region(Region.PARAMETERS) + chunk.param_base * 16, channels
+
+
+@dataclass(frozen=True)
+class Load:
+    """A chunk that is written while the accelerator runs.
+
+    Attributes
+    ----------
+    after : int
+        Once the status register's index has reached this descriptor, the chunk's place is free.
+    ready : int
+        Value for the ready register when it is written: descriptors below it may run.
+    """
+
+    after: int
+    chunk: Chunk
+    ready: int
+
+
+def loads(program: Program, first: int, count: int) -> list[Load]:
+    """What to write for a run of descriptors beside `network_writes`; empty for a resident program.
+
+    Loads whose ``after`` is not above ``first`` come before the start.
+    """
+    if program.resident:
+        return []
+    needed = [
+        index
+        for index, chunk in enumerate(program.chunks)
+        if chunk.first < first + count and first < chunk.first + chunk.count
+    ]
+    result = []
+    for position, index in enumerate(needed):
+        chunk = program.chunks[index]
+        # Its half is free when the chunk before the previous one is done.
+        after = program.chunks[index - 1].first if position >= 2 else first
+        result.append(Load(after, chunk, chunk.first + chunk.count))
+    return result
 
 
 def image_writes(program: Program, codes: NDArray[np.integer]) -> Iterator[Write]:

@@ -75,7 +75,7 @@ class Host:
     @classmethod
     async def start(cls, dut, stall: float = 0.0, seed: int = 0) -> "Host":
         """Start the clock and reset."""
-        cocotb.start_soon(Clock(dut.clk, PERIOD_NS, unit="ns").start())
+        Clock(dut.clk, PERIOD_NS, unit="ns").start()
         dut.rst.value = 1
         host = cls(dut, stall, seed)
         await host.reset()
@@ -140,10 +140,28 @@ class Host:
         status = await self.read_register("status") if ended else 0
         return Run(cycles, status, ended)
 
-    async def run(self, step: Step, limit: int = 10_000_000, **settings: bool) -> Run:
-        """Run one step of a program to its end."""
+    async def run(
+        self, program: Program, step: Step, limit: int = 10_000_000, **settings: bool
+    ) -> Run:
+        """Run one step of a program to its end, streaming its weights where they do not fit."""
+        plan = driver.loads(program, step.first, step.count)
+        early = [load for load in plan if load.after <= step.first]
+        for load in early:
+            await self.write(driver.chunk_writes(load.chunk))
+        if plan:
+            await self.write_register("ready", early[-1].ready)
         await self.begin(step.first, step.count, **settings)
-        return await self.finish(limit)
+        streaming = cocotb.start_soon(self._stream(plan[len(early) :]))
+        run = await self.finish(limit)
+        streaming.cancel()
+        return run
+
+    async def _stream(self, plan: list[driver.Load]) -> None:
+        for load in plan:
+            while await self.read_register("status") >> 16 < load.after:
+                pass
+            await self.write(driver.chunk_writes(load.chunk))
+            await self.write_register("ready", load.ready)
 
     async def _accepted(self) -> None:
         dut = self.dut

@@ -37,7 +37,7 @@ async def run_layers(dut):
                 await host.write_tensor(program, name, codes if name == image else golden[name])
             for name in ("guard_output", "guard_input"):
                 await host.write_register(name, 0)
-            run = await host.run(step, **settings)
+            run = await host.run(program, step, **settings)
             assert run.ended, f"{step.name} did not end"
             check_status(run.status, program.config)
             result = await host.read_tensor(program, step.target)
