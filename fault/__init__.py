@@ -1,0 +1,1 @@
+"""Breaking it: fault spaces, injection into the running RTL, effects, statistics, replay."""
