@@ -7,7 +7,7 @@ from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from .array import SystolicArray
-from .axi import AXI_MEMBERS, AxiSubordinate
+from .axi import AxiSubordinate
 from .config import ROUNDINGS, AcceleratorConfig
 from .feeder import Feeder
 from .input_stage import InputStage
@@ -29,23 +29,26 @@ from .parameter_loader import ParameterLoader
 from .requantizer import channel_parameters
 from .residual_reader import ResidualReader
 from .sequencer import Sequencer
+from .uart_bridge import UartBridge
 from .weight_loader import WeightLoader
 
 __all__ = ["Accelerator"]
 
 
 class Accelerator(wiring.Component):
-    """Systolic-array accelerator with one AXI4 subordinate port and an interrupt.
+    """Systolic-array accelerator with one port to the host and an interrupt.
 
     Parameters
     ----------
     config : AcceleratorConfig
+    port
+        What turns the host's bus into accesses; ``AxiSubordinate()`` by default.
 
     Members
     -------
     s_axi_*
-        AXI4, 32 bits: registers and memories, addresses in ``layout``. While a run is under way,
-        activation memories cannot be accessed and no memory can be read (SLVERR); weights,
+        The port's: registers and memories, addresses in ``layout``. While a run is under way,
+        activation memories cannot be accessed and no memory can be read (AXI: SLVERR); weights,
         parameters and descriptors can be written.
     interrupt
         A run has ended and the interrupt is enabled.
@@ -60,18 +63,22 @@ class Accelerator(wiring.Component):
     Range guard at the array's input and before the output clamp.
     """
 
-    def __init__(self, config: AcceleratorConfig):
+    def __init__(self, config: AcceleratorConfig, port: AxiSubordinate | UartBridge | None = None):
         self.config = config
-        super().__init__(AXI_MEMBERS | {"interrupt": Out(1)})
+        self._port = AxiSubordinate() if port is None else port
+        members = dict(self._port.signature.members)
+        del members["host"]
+        self._bus = members
+        super().__init__(members | {"interrupt": Out(1)})
 
     def elaborate(self, platform):
         m = Module()
         cfg = self.config
-        m.submodules.axi = axi = AxiSubordinate()
-        for name in AXI_MEMBERS:
-            inner, outer = getattr(axi, name), getattr(self, name)
-            m.d.comb += inner.eq(outer) if AXI_MEMBERS[name].flow == In else outer.eq(inner)
-        host = axi.host
+        m.submodules[self._port.NAME] = self._port
+        for name, member in self._bus.items():
+            inner, outer = getattr(self._port, name), getattr(self, name)
+            m.d.comb += inner.eq(outer) if member.flow == In else outer.eq(inner)
+        host = self._port.host
 
         m.submodules.feeder = feeder = Feeder(cfg)
         m.submodules.input_stage = input_stage = InputStage(cfg)
@@ -130,10 +137,6 @@ class Accelerator(wiring.Component):
             sequencer.first.eq(control["first"]),
             sequencer.count.eq(control["count"]),
             sequencer.ready.eq(control["ready"]),
-            input_stage.enable.eq(control["guard_input"]),
-            input_stage.use_zero.eq(control["guard_zero"]),
-            lanes.enable.eq(control["guard_output"]),
-            lanes.use_zero.eq(control["guard_zero"]),
             self.interrupt.eq(sequencer.done & control["interrupt"]),
         ]
 
@@ -332,6 +335,12 @@ class Accelerator(wiring.Component):
         ]
 
         if cfg.guard:
+            m.d.comb += [
+                input_stage.enable.eq(control["guard_input"]),
+                input_stage.use_zero.eq(control["guard_zero"]),
+                lanes.enable.eq(control["guard_output"]),
+                lanes.use_zero.eq(control["guard_zero"]),
+            ]
             for name, violations in (
                 ("guard_output_count", lanes.violation),
                 ("guard_input_count", input_stage.violation),
@@ -379,7 +388,7 @@ class Accelerator(wiring.Component):
         """The register file; returns its outputs, and the counters' increments to be driven."""
         cfg = self.config
         offsets = {register.name: register.offset for register in REGISTERS}
-        names = [name for name in CONTROL if name != "start"]
+        names = [n for n in CONTROL if n != "start" and (cfg.guard or not n.startswith("guard"))]
         settings = {name: Signal(name=f"control_{name}") for name in names}
         first = Signal(16)
         count = Signal(16)
@@ -389,7 +398,8 @@ class Accelerator(wiring.Component):
         spent = {name: Signal(32, name=name) for name in COUNTERS}
         read = Signal(32)
         start = Signal()
-        counters = {name: Signal(32, name=name) for name in ("guard_output", "guard_input")}
+        guards = ("guard_output", "guard_input") if cfg.guard else ()
+        counters = {name: Signal(32, name=name) for name in guards}
         increments = {name: Signal(8, name=f"{name}_count") for name in counters}
         control = Cat(settings.get(name, Const(0, 1)) for name in CONTROL)
         values = {
@@ -406,8 +416,9 @@ class Accelerator(wiring.Component):
             "first": first,
             "count": count,
             "cycles": cycles,
-            "guard_output": counters["guard_output"],
-            "guard_input": counters["guard_input"],
+            "guard_output": Const(0, 32),
+            "guard_input": Const(0, 32),
+            **counters,
             "ready": ready,
             **spent,
             "array": _bytes(cfg.rows, cfg.cols, cfg.act_bits, cfg.weight_bits),
@@ -422,8 +433,7 @@ class Accelerator(wiring.Component):
         for name, counter in spent.items():
             m.d.sync += counter.eq(counter + activity[name])
         for name, counter in counters.items():
-            if cfg.guard:
-                m.d.sync += counter.eq(counter + increments[name])
+            m.d.sync += counter.eq(counter + increments[name])
         with m.If(selected):
             m.d.comb += error.eq(1)
             with m.Switch(offset):

@@ -398,35 +398,30 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   reg [31:0] \$452 ;
   reg \$453 ;
   reg \$454 ;
-  reg \$455 ;
-  reg \$456 ;
-  reg \$457 ;
-  reg [15:0] \$458 ;
-  reg [15:0] \$459 ;
+  reg [15:0] \$455 ;
+  reg [15:0] \$456 ;
+  reg [15:0] \$457 ;
+  reg [31:0] \$458 ;
+  reg [1:0] \$459 ;
   wire \$46 ;
-  reg [15:0] \$460 ;
+  reg [1:0] \$460 ;
   reg [31:0] \$461 ;
-  reg [31:0] \$462 ;
-  reg [31:0] \$463 ;
-  reg [1:0] \$464 ;
-  reg [1:0] \$465 ;
-  reg [31:0] \$466 ;
+  reg [4:0] \$462 ;
+  reg [4:0] \$463 ;
+  reg [4:0] \$464 ;
+  reg [4:0] \$465 ;
+  reg [4:0] \$466 ;
   reg [4:0] \$467 ;
   reg [4:0] \$468 ;
   reg [4:0] \$469 ;
   wire \$47 ;
   reg [4:0] \$470 ;
   reg [4:0] \$471 ;
-  reg [4:0] \$472 ;
-  reg [4:0] \$473 ;
-  reg [4:0] \$474 ;
-  reg [4:0] \$475 ;
-  reg [4:0] \$476 ;
-  reg \$477 ;
-  reg \$478 ;
-  reg [63:0] \$479 ;
+  reg \$472 ;
+  reg \$473 ;
+  reg [63:0] \$474 ;
+  wire [4:0] \$475 ;
   wire \$48 ;
-  wire [4:0] \$480 ;
   wire \$49 ;
   wire \$5 ;
   wire \$50 ;
@@ -484,21 +479,21 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$98 ;
   wire \$99 ;
   wire [10:0] \$signature__addr ;
-  wire [9:0] \$signature__addr$109 ;
-  wire [9:0] \$signature__addr$116 ;
+  wire [9:0] \$signature__addr$100 ;
+  wire [9:0] \$signature__addr$107 ;
   wire [31:0] \$signature__data ;
-  wire [23:0] \$signature__data$115 ;
-  wire [21:0] \$signature__data$120 ;
+  wire [23:0] \$signature__data$106 ;
+  wire [21:0] \$signature__data$111 ;
   wire [63:0] act;
-  wire [63:0] \act$169 ;
-  wire [7:0] \act$169[0] ;
-  wire [7:0] \act$169[1] ;
-  wire [7:0] \act$169[2] ;
-  wire [7:0] \act$169[3] ;
-  wire [7:0] \act$169[4] ;
-  wire [7:0] \act$169[5] ;
-  wire [7:0] \act$169[6] ;
-  wire [7:0] \act$169[7] ;
+  wire [63:0] \act$160 ;
+  wire [7:0] \act$160[0] ;
+  wire [7:0] \act$160[1] ;
+  wire [7:0] \act$160[2] ;
+  wire [7:0] \act$160[3] ;
+  wire [7:0] \act$160[4] ;
+  wire [7:0] \act$160[5] ;
+  wire [7:0] \act$160[6] ;
+  wire [7:0] \act$160[7] ;
   wire [7:0] \act[0] ;
   wire [7:0] \act[1] ;
   wire [7:0] \act[2] ;
@@ -508,55 +503,55 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [7:0] \act[6] ;
   wire [7:0] \act[7] ;
   wire active;
-  wire \active$202 ;
-  wire \active$205 ;
+  wire \active$193 ;
+  wire \active$196 ;
   wire [10:0] address;
-  wire [13:0] \address$110 ;
-  wire [19:0] \address$124 ;
-  wire [127:0] \address$130 ;
-  wire [15:0] \address$130[0] ;
-  wire [15:0] \address$130[1] ;
-  wire [15:0] \address$130[2] ;
-  wire [15:0] \address$130[3] ;
-  wire [15:0] \address$130[4] ;
-  wire [15:0] \address$130[5] ;
-  wire [15:0] \address$130[6] ;
-  wire [15:0] \address$130[7] ;
-  wire [15:0] \address$131 ;
-  wire [127:0] \address$133 ;
-  wire [15:0] \address$133[0] ;
-  wire [15:0] \address$133[1] ;
-  wire [15:0] \address$133[2] ;
-  wire [15:0] \address$133[3] ;
-  wire [15:0] \address$133[4] ;
-  wire [15:0] \address$133[5] ;
-  wire [15:0] \address$133[6] ;
-  wire [15:0] \address$133[7] ;
+  wire [13:0] \address$101 ;
+  wire [19:0] \address$115 ;
+  wire [127:0] \address$121 ;
+  wire [15:0] \address$121[0] ;
+  wire [15:0] \address$121[1] ;
+  wire [15:0] \address$121[2] ;
+  wire [15:0] \address$121[3] ;
+  wire [15:0] \address$121[4] ;
+  wire [15:0] \address$121[5] ;
+  wire [15:0] \address$121[6] ;
+  wire [15:0] \address$121[7] ;
+  wire [15:0] \address$122 ;
+  wire [127:0] \address$124 ;
+  wire [15:0] \address$124[0] ;
+  wire [15:0] \address$124[1] ;
+  wire [15:0] \address$124[2] ;
+  wire [15:0] \address$124[3] ;
+  wire [15:0] \address$124[4] ;
+  wire [15:0] \address$124[5] ;
+  wire [15:0] \address$124[6] ;
+  wire [15:0] \address$124[7] ;
   wire [19:0] base;
-  wire [13:0] \base$183 ;
+  wire [13:0] \base$174 ;
   wire \begin ;
   wire busy;
   input clk;
   wire clk;
   wire [63:0] codes;
-  wire [63:0] \codes$196 ;
-  wire [7:0] \codes$196[0] ;
-  wire [7:0] \codes$196[1] ;
-  wire [7:0] \codes$196[2] ;
-  wire [7:0] \codes$196[3] ;
-  wire [7:0] \codes$196[4] ;
-  wire [7:0] \codes$196[5] ;
-  wire [7:0] \codes$196[6] ;
-  wire [7:0] \codes$196[7] ;
-  wire [63:0] \codes$197 ;
-  wire [7:0] \codes$197[0] ;
-  wire [7:0] \codes$197[1] ;
-  wire [7:0] \codes$197[2] ;
-  wire [7:0] \codes$197[3] ;
-  wire [7:0] \codes$197[4] ;
-  wire [7:0] \codes$197[5] ;
-  wire [7:0] \codes$197[6] ;
-  wire [7:0] \codes$197[7] ;
+  wire [63:0] \codes$187 ;
+  wire [7:0] \codes$187[0] ;
+  wire [7:0] \codes$187[1] ;
+  wire [7:0] \codes$187[2] ;
+  wire [7:0] \codes$187[3] ;
+  wire [7:0] \codes$187[4] ;
+  wire [7:0] \codes$187[5] ;
+  wire [7:0] \codes$187[6] ;
+  wire [7:0] \codes$187[7] ;
+  wire [63:0] \codes$188 ;
+  wire [7:0] \codes$188[0] ;
+  wire [7:0] \codes$188[1] ;
+  wire [7:0] \codes$188[2] ;
+  wire [7:0] \codes$188[3] ;
+  wire [7:0] \codes$188[4] ;
+  wire [7:0] \codes$188[5] ;
+  wire [7:0] \codes$188[6] ;
+  wire [7:0] \codes$188[7] ;
   wire [7:0] \codes[0] ;
   wire [7:0] \codes[1] ;
   wire [7:0] \codes[2] ;
@@ -571,21 +566,14 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \codes_token.last ;
   wire \codes_token.start ;
   wire \codes_token.valid ;
-  reg control_guard_input = 1'h0;
-  reg control_guard_output = 1'h0;
-  reg control_guard_zero = 1'h0;
   reg control_interrupt = 1'h0;
   reg [15:0] count = 16'h0000;
   (* init = 16'h0000 *)
-  wire [15:0] \count$95 ;
+  wire [15:0] \count$90 ;
   reg [31:0] cycles = 32'd0;
   wire done;
-  wire \done$154 ;
-  (* init = 1'h0 *)
-  wire enable;
-  wire [7:0] \enable$137 ;
-  (* init = 1'h0 *)
-  wire \enable$99 ;
+  wire \done$145 ;
+  wire [7:0] enable;
   wire error;
   wire fault_accumulator;
   wire fault_activation;
@@ -606,15 +594,13 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire fetching;
   reg [15:0] first = 16'h0000;
   (* init = 16'h0000 *)
-  wire [15:0] \first$94 ;
+  wire [15:0] \first$89 ;
   wire go;
-  wire \go$150 ;
-  wire \go$164 ;
+  wire \go$141 ;
+  wire \go$155 ;
+  wire \go$175 ;
+  wire \go$179 ;
   wire \go$184 ;
-  wire \go$188 ;
-  wire \go$193 ;
-  reg [31:0] guard_input = 32'd0;
-  reg [31:0] guard_output = 32'd0;
   wire [24:0] host__address;
   wire [31:0] host__data;
   reg host__error;
@@ -627,266 +613,266 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   output interrupt;
   wire interrupt;
   wire [515:0] layer;
-  wire [515:0] \layer$148 ;
-  wire [7:0] \layer$148.add_hi ;
-  wire [7:0] \layer$148.add_lo ;
-  wire [23:0] \layer$148.add_multiplier_a ;
-  wire [23:0] \layer$148.add_multiplier_b ;
-  wire [5:0] \layer$148.add_shift ;
-  wire [7:0] \layer$148.add_zero ;
-  wire [12:0] \layer$148.blocks ;
-  wire [13:0] \layer$148.co_tiles ;
-  wire [2:0] \layer$148.dilation ;
-  wire [7:0] \layer$148.hi ;
-  wire \layer$148.hold_weights ;
-  wire [8:0] \layer$148.in_h ;
-  wire [8:0] \layer$148.in_w ;
-  wire [1:0] \layer$148.input_bank ;
-  wire [15:0] \layer$148.input_base ;
-  wire [7:0] \layer$148.input_hi ;
-  wire [7:0] \layer$148.input_lo ;
-  wire [15:0] \layer$148.input_step ;
-  wire [4:0] \layer$148.kernel_h ;
-  wire [4:0] \layer$148.kernel_w ;
-  wire [15:0] \layer$148.lane_mask ;
-  wire [7:0] \layer$148.lo ;
-  wire [15:0] \layer$148.magic ;
-  wire \layer$148.maximum ;
-  wire [9:0] \layer$148.origin_x ;
-  wire [9:0] \layer$148.origin_y ;
-  wire [15:0] \layer$148.out_base ;
-  wire [8:0] \layer$148.out_h ;
-  wire [4:0] \layer$148.out_lane ;
-  wire [11:0] \layer$148.out_step ;
-  wire [8:0] \layer$148.out_w ;
-  wire [1:0] \layer$148.output_bank ;
-  wire [7:0] \layer$148.pad_value ;
-  wire [13:0] \layer$148.param_base ;
-  wire [15:0] \layer$148.res_base ;
-  wire [4:0] \layer$148.res_lane ;
-  wire [15:0] \layer$148.res_step_x ;
-  wire [15:0] \layer$148.res_step_y ;
-  wire [13:0] \layer$148.res_tiles ;
-  wire [7:0] \layer$148.res_zero ;
-  wire \layer$148.residual ;
-  wire [1:0] \layer$148.residual_bank ;
-  wire [15:0] \layer$148.step_kx ;
-  wire [15:0] \layer$148.step_ky ;
-  wire [15:0] \layer$148.step_x ;
-  wire [15:0] \layer$148.step_y ;
-  wire [2:0] \layer$148.stride ;
-  wire [3:0] \layer$148.sub_block ;
-  wire [19:0] \layer$148.weight_base ;
-  wire [7:0] \layer$148.zero_in ;
-  wire [7:0] \layer$148.zero_out ;
-  wire [515:0] \layer$155 ;
-  wire [7:0] \layer$155.add_hi ;
-  wire [7:0] \layer$155.add_lo ;
-  wire [23:0] \layer$155.add_multiplier_a ;
-  wire [23:0] \layer$155.add_multiplier_b ;
-  wire [5:0] \layer$155.add_shift ;
-  wire [7:0] \layer$155.add_zero ;
-  wire [12:0] \layer$155.blocks ;
-  wire [13:0] \layer$155.co_tiles ;
-  wire [2:0] \layer$155.dilation ;
-  wire [7:0] \layer$155.hi ;
-  wire \layer$155.hold_weights ;
-  wire [8:0] \layer$155.in_h ;
-  wire [8:0] \layer$155.in_w ;
-  wire [1:0] \layer$155.input_bank ;
-  wire [15:0] \layer$155.input_base ;
-  wire [7:0] \layer$155.input_hi ;
-  wire [7:0] \layer$155.input_lo ;
-  wire [15:0] \layer$155.input_step ;
-  wire [4:0] \layer$155.kernel_h ;
-  wire [4:0] \layer$155.kernel_w ;
-  wire [15:0] \layer$155.lane_mask ;
-  wire [7:0] \layer$155.lo ;
-  wire [15:0] \layer$155.magic ;
-  wire \layer$155.maximum ;
-  wire [9:0] \layer$155.origin_x ;
-  wire [9:0] \layer$155.origin_y ;
-  wire [15:0] \layer$155.out_base ;
-  wire [8:0] \layer$155.out_h ;
-  wire [4:0] \layer$155.out_lane ;
-  wire [11:0] \layer$155.out_step ;
-  wire [8:0] \layer$155.out_w ;
-  wire [1:0] \layer$155.output_bank ;
-  wire [7:0] \layer$155.pad_value ;
-  wire [13:0] \layer$155.param_base ;
-  wire [15:0] \layer$155.res_base ;
-  wire [4:0] \layer$155.res_lane ;
-  wire [15:0] \layer$155.res_step_x ;
-  wire [15:0] \layer$155.res_step_y ;
-  wire [13:0] \layer$155.res_tiles ;
-  wire [7:0] \layer$155.res_zero ;
-  wire \layer$155.residual ;
-  wire [1:0] \layer$155.residual_bank ;
-  wire [15:0] \layer$155.step_kx ;
-  wire [15:0] \layer$155.step_ky ;
-  wire [15:0] \layer$155.step_x ;
-  wire [15:0] \layer$155.step_y ;
-  wire [2:0] \layer$155.stride ;
-  wire [3:0] \layer$155.sub_block ;
-  wire [19:0] \layer$155.weight_base ;
-  wire [7:0] \layer$155.zero_in ;
-  wire [7:0] \layer$155.zero_out ;
-  wire [515:0] \layer$176 ;
-  wire [7:0] \layer$176.add_hi ;
-  wire [7:0] \layer$176.add_lo ;
-  wire [23:0] \layer$176.add_multiplier_a ;
-  wire [23:0] \layer$176.add_multiplier_b ;
-  wire [5:0] \layer$176.add_shift ;
-  wire [7:0] \layer$176.add_zero ;
-  wire [12:0] \layer$176.blocks ;
-  wire [13:0] \layer$176.co_tiles ;
-  wire [2:0] \layer$176.dilation ;
-  wire [7:0] \layer$176.hi ;
-  wire \layer$176.hold_weights ;
-  wire [8:0] \layer$176.in_h ;
-  wire [8:0] \layer$176.in_w ;
-  wire [1:0] \layer$176.input_bank ;
-  wire [15:0] \layer$176.input_base ;
-  wire [7:0] \layer$176.input_hi ;
-  wire [7:0] \layer$176.input_lo ;
-  wire [15:0] \layer$176.input_step ;
-  wire [4:0] \layer$176.kernel_h ;
-  wire [4:0] \layer$176.kernel_w ;
-  wire [15:0] \layer$176.lane_mask ;
-  wire [7:0] \layer$176.lo ;
-  wire [15:0] \layer$176.magic ;
-  wire \layer$176.maximum ;
-  wire [9:0] \layer$176.origin_x ;
-  wire [9:0] \layer$176.origin_y ;
-  wire [15:0] \layer$176.out_base ;
-  wire [8:0] \layer$176.out_h ;
-  wire [4:0] \layer$176.out_lane ;
-  wire [11:0] \layer$176.out_step ;
-  wire [8:0] \layer$176.out_w ;
-  wire [1:0] \layer$176.output_bank ;
-  wire [7:0] \layer$176.pad_value ;
-  wire [13:0] \layer$176.param_base ;
-  wire [15:0] \layer$176.res_base ;
-  wire [4:0] \layer$176.res_lane ;
-  wire [15:0] \layer$176.res_step_x ;
-  wire [15:0] \layer$176.res_step_y ;
-  wire [13:0] \layer$176.res_tiles ;
-  wire [7:0] \layer$176.res_zero ;
-  wire \layer$176.residual ;
-  wire [1:0] \layer$176.residual_bank ;
-  wire [15:0] \layer$176.step_kx ;
-  wire [15:0] \layer$176.step_ky ;
-  wire [15:0] \layer$176.step_x ;
-  wire [15:0] \layer$176.step_y ;
-  wire [2:0] \layer$176.stride ;
-  wire [3:0] \layer$176.sub_block ;
-  wire [19:0] \layer$176.weight_base ;
-  wire [7:0] \layer$176.zero_in ;
-  wire [7:0] \layer$176.zero_out ;
-  wire [515:0] \layer$187 ;
-  wire [7:0] \layer$187.add_hi ;
-  wire [7:0] \layer$187.add_lo ;
-  wire [23:0] \layer$187.add_multiplier_a ;
-  wire [23:0] \layer$187.add_multiplier_b ;
-  wire [5:0] \layer$187.add_shift ;
-  wire [7:0] \layer$187.add_zero ;
-  wire [12:0] \layer$187.blocks ;
-  wire [13:0] \layer$187.co_tiles ;
-  wire [2:0] \layer$187.dilation ;
-  wire [7:0] \layer$187.hi ;
-  wire \layer$187.hold_weights ;
-  wire [8:0] \layer$187.in_h ;
-  wire [8:0] \layer$187.in_w ;
-  wire [1:0] \layer$187.input_bank ;
-  wire [15:0] \layer$187.input_base ;
-  wire [7:0] \layer$187.input_hi ;
-  wire [7:0] \layer$187.input_lo ;
-  wire [15:0] \layer$187.input_step ;
-  wire [4:0] \layer$187.kernel_h ;
-  wire [4:0] \layer$187.kernel_w ;
-  wire [15:0] \layer$187.lane_mask ;
-  wire [7:0] \layer$187.lo ;
-  wire [15:0] \layer$187.magic ;
-  wire \layer$187.maximum ;
-  wire [9:0] \layer$187.origin_x ;
-  wire [9:0] \layer$187.origin_y ;
-  wire [15:0] \layer$187.out_base ;
-  wire [8:0] \layer$187.out_h ;
-  wire [4:0] \layer$187.out_lane ;
-  wire [11:0] \layer$187.out_step ;
-  wire [8:0] \layer$187.out_w ;
-  wire [1:0] \layer$187.output_bank ;
-  wire [7:0] \layer$187.pad_value ;
-  wire [13:0] \layer$187.param_base ;
-  wire [15:0] \layer$187.res_base ;
-  wire [4:0] \layer$187.res_lane ;
-  wire [15:0] \layer$187.res_step_x ;
-  wire [15:0] \layer$187.res_step_y ;
-  wire [13:0] \layer$187.res_tiles ;
-  wire [7:0] \layer$187.res_zero ;
-  wire \layer$187.residual ;
-  wire [1:0] \layer$187.residual_bank ;
-  wire [15:0] \layer$187.step_kx ;
-  wire [15:0] \layer$187.step_ky ;
-  wire [15:0] \layer$187.step_x ;
-  wire [15:0] \layer$187.step_y ;
-  wire [2:0] \layer$187.stride ;
-  wire [3:0] \layer$187.sub_block ;
-  wire [19:0] \layer$187.weight_base ;
-  wire [7:0] \layer$187.zero_in ;
-  wire [7:0] \layer$187.zero_out ;
-  wire [515:0] \layer$192 ;
-  wire [7:0] \layer$192.add_hi ;
-  wire [7:0] \layer$192.add_lo ;
-  wire [23:0] \layer$192.add_multiplier_a ;
-  wire [23:0] \layer$192.add_multiplier_b ;
-  wire [5:0] \layer$192.add_shift ;
-  wire [7:0] \layer$192.add_zero ;
-  wire [12:0] \layer$192.blocks ;
-  wire [13:0] \layer$192.co_tiles ;
-  wire [2:0] \layer$192.dilation ;
-  wire [7:0] \layer$192.hi ;
-  wire \layer$192.hold_weights ;
-  wire [8:0] \layer$192.in_h ;
-  wire [8:0] \layer$192.in_w ;
-  wire [1:0] \layer$192.input_bank ;
-  wire [15:0] \layer$192.input_base ;
-  wire [7:0] \layer$192.input_hi ;
-  wire [7:0] \layer$192.input_lo ;
-  wire [15:0] \layer$192.input_step ;
-  wire [4:0] \layer$192.kernel_h ;
-  wire [4:0] \layer$192.kernel_w ;
-  wire [15:0] \layer$192.lane_mask ;
-  wire [7:0] \layer$192.lo ;
-  wire [15:0] \layer$192.magic ;
-  wire \layer$192.maximum ;
-  wire [9:0] \layer$192.origin_x ;
-  wire [9:0] \layer$192.origin_y ;
-  wire [15:0] \layer$192.out_base ;
-  wire [8:0] \layer$192.out_h ;
-  wire [4:0] \layer$192.out_lane ;
-  wire [11:0] \layer$192.out_step ;
-  wire [8:0] \layer$192.out_w ;
-  wire [1:0] \layer$192.output_bank ;
-  wire [7:0] \layer$192.pad_value ;
-  wire [13:0] \layer$192.param_base ;
-  wire [15:0] \layer$192.res_base ;
-  wire [4:0] \layer$192.res_lane ;
-  wire [15:0] \layer$192.res_step_x ;
-  wire [15:0] \layer$192.res_step_y ;
-  wire [13:0] \layer$192.res_tiles ;
-  wire [7:0] \layer$192.res_zero ;
-  wire \layer$192.residual ;
-  wire [1:0] \layer$192.residual_bank ;
-  wire [15:0] \layer$192.step_kx ;
-  wire [15:0] \layer$192.step_ky ;
-  wire [15:0] \layer$192.step_x ;
-  wire [15:0] \layer$192.step_y ;
-  wire [2:0] \layer$192.stride ;
-  wire [3:0] \layer$192.sub_block ;
-  wire [19:0] \layer$192.weight_base ;
-  wire [7:0] \layer$192.zero_in ;
-  wire [7:0] \layer$192.zero_out ;
+  wire [515:0] \layer$139 ;
+  wire [7:0] \layer$139.add_hi ;
+  wire [7:0] \layer$139.add_lo ;
+  wire [23:0] \layer$139.add_multiplier_a ;
+  wire [23:0] \layer$139.add_multiplier_b ;
+  wire [5:0] \layer$139.add_shift ;
+  wire [7:0] \layer$139.add_zero ;
+  wire [12:0] \layer$139.blocks ;
+  wire [13:0] \layer$139.co_tiles ;
+  wire [2:0] \layer$139.dilation ;
+  wire [7:0] \layer$139.hi ;
+  wire \layer$139.hold_weights ;
+  wire [8:0] \layer$139.in_h ;
+  wire [8:0] \layer$139.in_w ;
+  wire [1:0] \layer$139.input_bank ;
+  wire [15:0] \layer$139.input_base ;
+  wire [7:0] \layer$139.input_hi ;
+  wire [7:0] \layer$139.input_lo ;
+  wire [15:0] \layer$139.input_step ;
+  wire [4:0] \layer$139.kernel_h ;
+  wire [4:0] \layer$139.kernel_w ;
+  wire [15:0] \layer$139.lane_mask ;
+  wire [7:0] \layer$139.lo ;
+  wire [15:0] \layer$139.magic ;
+  wire \layer$139.maximum ;
+  wire [9:0] \layer$139.origin_x ;
+  wire [9:0] \layer$139.origin_y ;
+  wire [15:0] \layer$139.out_base ;
+  wire [8:0] \layer$139.out_h ;
+  wire [4:0] \layer$139.out_lane ;
+  wire [11:0] \layer$139.out_step ;
+  wire [8:0] \layer$139.out_w ;
+  wire [1:0] \layer$139.output_bank ;
+  wire [7:0] \layer$139.pad_value ;
+  wire [13:0] \layer$139.param_base ;
+  wire [15:0] \layer$139.res_base ;
+  wire [4:0] \layer$139.res_lane ;
+  wire [15:0] \layer$139.res_step_x ;
+  wire [15:0] \layer$139.res_step_y ;
+  wire [13:0] \layer$139.res_tiles ;
+  wire [7:0] \layer$139.res_zero ;
+  wire \layer$139.residual ;
+  wire [1:0] \layer$139.residual_bank ;
+  wire [15:0] \layer$139.step_kx ;
+  wire [15:0] \layer$139.step_ky ;
+  wire [15:0] \layer$139.step_x ;
+  wire [15:0] \layer$139.step_y ;
+  wire [2:0] \layer$139.stride ;
+  wire [3:0] \layer$139.sub_block ;
+  wire [19:0] \layer$139.weight_base ;
+  wire [7:0] \layer$139.zero_in ;
+  wire [7:0] \layer$139.zero_out ;
+  wire [515:0] \layer$146 ;
+  wire [7:0] \layer$146.add_hi ;
+  wire [7:0] \layer$146.add_lo ;
+  wire [23:0] \layer$146.add_multiplier_a ;
+  wire [23:0] \layer$146.add_multiplier_b ;
+  wire [5:0] \layer$146.add_shift ;
+  wire [7:0] \layer$146.add_zero ;
+  wire [12:0] \layer$146.blocks ;
+  wire [13:0] \layer$146.co_tiles ;
+  wire [2:0] \layer$146.dilation ;
+  wire [7:0] \layer$146.hi ;
+  wire \layer$146.hold_weights ;
+  wire [8:0] \layer$146.in_h ;
+  wire [8:0] \layer$146.in_w ;
+  wire [1:0] \layer$146.input_bank ;
+  wire [15:0] \layer$146.input_base ;
+  wire [7:0] \layer$146.input_hi ;
+  wire [7:0] \layer$146.input_lo ;
+  wire [15:0] \layer$146.input_step ;
+  wire [4:0] \layer$146.kernel_h ;
+  wire [4:0] \layer$146.kernel_w ;
+  wire [15:0] \layer$146.lane_mask ;
+  wire [7:0] \layer$146.lo ;
+  wire [15:0] \layer$146.magic ;
+  wire \layer$146.maximum ;
+  wire [9:0] \layer$146.origin_x ;
+  wire [9:0] \layer$146.origin_y ;
+  wire [15:0] \layer$146.out_base ;
+  wire [8:0] \layer$146.out_h ;
+  wire [4:0] \layer$146.out_lane ;
+  wire [11:0] \layer$146.out_step ;
+  wire [8:0] \layer$146.out_w ;
+  wire [1:0] \layer$146.output_bank ;
+  wire [7:0] \layer$146.pad_value ;
+  wire [13:0] \layer$146.param_base ;
+  wire [15:0] \layer$146.res_base ;
+  wire [4:0] \layer$146.res_lane ;
+  wire [15:0] \layer$146.res_step_x ;
+  wire [15:0] \layer$146.res_step_y ;
+  wire [13:0] \layer$146.res_tiles ;
+  wire [7:0] \layer$146.res_zero ;
+  wire \layer$146.residual ;
+  wire [1:0] \layer$146.residual_bank ;
+  wire [15:0] \layer$146.step_kx ;
+  wire [15:0] \layer$146.step_ky ;
+  wire [15:0] \layer$146.step_x ;
+  wire [15:0] \layer$146.step_y ;
+  wire [2:0] \layer$146.stride ;
+  wire [3:0] \layer$146.sub_block ;
+  wire [19:0] \layer$146.weight_base ;
+  wire [7:0] \layer$146.zero_in ;
+  wire [7:0] \layer$146.zero_out ;
+  wire [515:0] \layer$167 ;
+  wire [7:0] \layer$167.add_hi ;
+  wire [7:0] \layer$167.add_lo ;
+  wire [23:0] \layer$167.add_multiplier_a ;
+  wire [23:0] \layer$167.add_multiplier_b ;
+  wire [5:0] \layer$167.add_shift ;
+  wire [7:0] \layer$167.add_zero ;
+  wire [12:0] \layer$167.blocks ;
+  wire [13:0] \layer$167.co_tiles ;
+  wire [2:0] \layer$167.dilation ;
+  wire [7:0] \layer$167.hi ;
+  wire \layer$167.hold_weights ;
+  wire [8:0] \layer$167.in_h ;
+  wire [8:0] \layer$167.in_w ;
+  wire [1:0] \layer$167.input_bank ;
+  wire [15:0] \layer$167.input_base ;
+  wire [7:0] \layer$167.input_hi ;
+  wire [7:0] \layer$167.input_lo ;
+  wire [15:0] \layer$167.input_step ;
+  wire [4:0] \layer$167.kernel_h ;
+  wire [4:0] \layer$167.kernel_w ;
+  wire [15:0] \layer$167.lane_mask ;
+  wire [7:0] \layer$167.lo ;
+  wire [15:0] \layer$167.magic ;
+  wire \layer$167.maximum ;
+  wire [9:0] \layer$167.origin_x ;
+  wire [9:0] \layer$167.origin_y ;
+  wire [15:0] \layer$167.out_base ;
+  wire [8:0] \layer$167.out_h ;
+  wire [4:0] \layer$167.out_lane ;
+  wire [11:0] \layer$167.out_step ;
+  wire [8:0] \layer$167.out_w ;
+  wire [1:0] \layer$167.output_bank ;
+  wire [7:0] \layer$167.pad_value ;
+  wire [13:0] \layer$167.param_base ;
+  wire [15:0] \layer$167.res_base ;
+  wire [4:0] \layer$167.res_lane ;
+  wire [15:0] \layer$167.res_step_x ;
+  wire [15:0] \layer$167.res_step_y ;
+  wire [13:0] \layer$167.res_tiles ;
+  wire [7:0] \layer$167.res_zero ;
+  wire \layer$167.residual ;
+  wire [1:0] \layer$167.residual_bank ;
+  wire [15:0] \layer$167.step_kx ;
+  wire [15:0] \layer$167.step_ky ;
+  wire [15:0] \layer$167.step_x ;
+  wire [15:0] \layer$167.step_y ;
+  wire [2:0] \layer$167.stride ;
+  wire [3:0] \layer$167.sub_block ;
+  wire [19:0] \layer$167.weight_base ;
+  wire [7:0] \layer$167.zero_in ;
+  wire [7:0] \layer$167.zero_out ;
+  wire [515:0] \layer$178 ;
+  wire [7:0] \layer$178.add_hi ;
+  wire [7:0] \layer$178.add_lo ;
+  wire [23:0] \layer$178.add_multiplier_a ;
+  wire [23:0] \layer$178.add_multiplier_b ;
+  wire [5:0] \layer$178.add_shift ;
+  wire [7:0] \layer$178.add_zero ;
+  wire [12:0] \layer$178.blocks ;
+  wire [13:0] \layer$178.co_tiles ;
+  wire [2:0] \layer$178.dilation ;
+  wire [7:0] \layer$178.hi ;
+  wire \layer$178.hold_weights ;
+  wire [8:0] \layer$178.in_h ;
+  wire [8:0] \layer$178.in_w ;
+  wire [1:0] \layer$178.input_bank ;
+  wire [15:0] \layer$178.input_base ;
+  wire [7:0] \layer$178.input_hi ;
+  wire [7:0] \layer$178.input_lo ;
+  wire [15:0] \layer$178.input_step ;
+  wire [4:0] \layer$178.kernel_h ;
+  wire [4:0] \layer$178.kernel_w ;
+  wire [15:0] \layer$178.lane_mask ;
+  wire [7:0] \layer$178.lo ;
+  wire [15:0] \layer$178.magic ;
+  wire \layer$178.maximum ;
+  wire [9:0] \layer$178.origin_x ;
+  wire [9:0] \layer$178.origin_y ;
+  wire [15:0] \layer$178.out_base ;
+  wire [8:0] \layer$178.out_h ;
+  wire [4:0] \layer$178.out_lane ;
+  wire [11:0] \layer$178.out_step ;
+  wire [8:0] \layer$178.out_w ;
+  wire [1:0] \layer$178.output_bank ;
+  wire [7:0] \layer$178.pad_value ;
+  wire [13:0] \layer$178.param_base ;
+  wire [15:0] \layer$178.res_base ;
+  wire [4:0] \layer$178.res_lane ;
+  wire [15:0] \layer$178.res_step_x ;
+  wire [15:0] \layer$178.res_step_y ;
+  wire [13:0] \layer$178.res_tiles ;
+  wire [7:0] \layer$178.res_zero ;
+  wire \layer$178.residual ;
+  wire [1:0] \layer$178.residual_bank ;
+  wire [15:0] \layer$178.step_kx ;
+  wire [15:0] \layer$178.step_ky ;
+  wire [15:0] \layer$178.step_x ;
+  wire [15:0] \layer$178.step_y ;
+  wire [2:0] \layer$178.stride ;
+  wire [3:0] \layer$178.sub_block ;
+  wire [19:0] \layer$178.weight_base ;
+  wire [7:0] \layer$178.zero_in ;
+  wire [7:0] \layer$178.zero_out ;
+  wire [515:0] \layer$183 ;
+  wire [7:0] \layer$183.add_hi ;
+  wire [7:0] \layer$183.add_lo ;
+  wire [23:0] \layer$183.add_multiplier_a ;
+  wire [23:0] \layer$183.add_multiplier_b ;
+  wire [5:0] \layer$183.add_shift ;
+  wire [7:0] \layer$183.add_zero ;
+  wire [12:0] \layer$183.blocks ;
+  wire [13:0] \layer$183.co_tiles ;
+  wire [2:0] \layer$183.dilation ;
+  wire [7:0] \layer$183.hi ;
+  wire \layer$183.hold_weights ;
+  wire [8:0] \layer$183.in_h ;
+  wire [8:0] \layer$183.in_w ;
+  wire [1:0] \layer$183.input_bank ;
+  wire [15:0] \layer$183.input_base ;
+  wire [7:0] \layer$183.input_hi ;
+  wire [7:0] \layer$183.input_lo ;
+  wire [15:0] \layer$183.input_step ;
+  wire [4:0] \layer$183.kernel_h ;
+  wire [4:0] \layer$183.kernel_w ;
+  wire [15:0] \layer$183.lane_mask ;
+  wire [7:0] \layer$183.lo ;
+  wire [15:0] \layer$183.magic ;
+  wire \layer$183.maximum ;
+  wire [9:0] \layer$183.origin_x ;
+  wire [9:0] \layer$183.origin_y ;
+  wire [15:0] \layer$183.out_base ;
+  wire [8:0] \layer$183.out_h ;
+  wire [4:0] \layer$183.out_lane ;
+  wire [11:0] \layer$183.out_step ;
+  wire [8:0] \layer$183.out_w ;
+  wire [1:0] \layer$183.output_bank ;
+  wire [7:0] \layer$183.pad_value ;
+  wire [13:0] \layer$183.param_base ;
+  wire [15:0] \layer$183.res_base ;
+  wire [4:0] \layer$183.res_lane ;
+  wire [15:0] \layer$183.res_step_x ;
+  wire [15:0] \layer$183.res_step_y ;
+  wire [13:0] \layer$183.res_tiles ;
+  wire [7:0] \layer$183.res_zero ;
+  wire \layer$183.residual ;
+  wire [1:0] \layer$183.residual_bank ;
+  wire [15:0] \layer$183.step_kx ;
+  wire [15:0] \layer$183.step_ky ;
+  wire [15:0] \layer$183.step_x ;
+  wire [15:0] \layer$183.step_y ;
+  wire [2:0] \layer$183.stride ;
+  wire [3:0] \layer$183.sub_block ;
+  wire [19:0] \layer$183.weight_base ;
+  wire [7:0] \layer$183.zero_in ;
+  wire [7:0] \layer$183.zero_out ;
   wire [7:0] \layer.add_hi ;
   wire [7:0] \layer.add_lo ;
   wire [23:0] \layer.add_multiplier_a ;
@@ -939,16 +925,16 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [7:0] \layer.zero_in ;
   wire [7:0] \layer.zero_out ;
   wire [7:0] load;
-  wire [7:0] \load$175 ;
+  wire [7:0] \load$166 ;
   wire [10:0] load__addr;
   wire [31:0] load__data;
   wire load__en;
   wire load_next;
-  wire \load_next$167 ;
+  wire \load_next$158 ;
   reg [21:0] offset_read = 22'h000000;
   wire overflow;
   wire pad;
-  wire \pad$159 ;
+  wire \pad$150 ;
   wire parameter_begin;
   wire [31:0] parameter_slot_0;
   wire [31:0] parameter_slot_1;
@@ -960,24 +946,24 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [5:0] \parameters.shift ;
   reg [31:0] read;
   wire [127:0] read_address;
-  wire [95:0] \read_address$128 ;
-  wire [11:0] \read_address$128[0] ;
-  wire [11:0] \read_address$128[1] ;
-  wire [11:0] \read_address$128[2] ;
-  wire [11:0] \read_address$128[3] ;
-  wire [11:0] \read_address$128[4] ;
-  wire [11:0] \read_address$128[5] ;
-  wire [11:0] \read_address$128[6] ;
-  wire [11:0] \read_address$128[7] ;
-  wire [95:0] \read_address$138 ;
-  wire [11:0] \read_address$138[0] ;
-  wire [11:0] \read_address$138[1] ;
-  wire [11:0] \read_address$138[2] ;
-  wire [11:0] \read_address$138[3] ;
-  wire [11:0] \read_address$138[4] ;
-  wire [11:0] \read_address$138[5] ;
-  wire [11:0] \read_address$138[6] ;
-  wire [11:0] \read_address$138[7] ;
+  wire [95:0] \read_address$119 ;
+  wire [11:0] \read_address$119[0] ;
+  wire [11:0] \read_address$119[1] ;
+  wire [11:0] \read_address$119[2] ;
+  wire [11:0] \read_address$119[3] ;
+  wire [11:0] \read_address$119[4] ;
+  wire [11:0] \read_address$119[5] ;
+  wire [11:0] \read_address$119[6] ;
+  wire [11:0] \read_address$119[7] ;
+  wire [95:0] \read_address$129 ;
+  wire [11:0] \read_address$129[0] ;
+  wire [11:0] \read_address$129[1] ;
+  wire [11:0] \read_address$129[2] ;
+  wire [11:0] \read_address$129[3] ;
+  wire [11:0] \read_address$129[4] ;
+  wire [11:0] \read_address$129[5] ;
+  wire [11:0] \read_address$129[6] ;
+  wire [11:0] \read_address$129[7] ;
   wire [15:0] \read_address[0] ;
   wire [15:0] \read_address[1] ;
   wire [15:0] \read_address[2] ;
@@ -988,36 +974,36 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [15:0] \read_address[7] ;
   (* init = 32'd0 *)
   wire [31:0] read_data;
-  wire [63:0] \read_data$144 ;
-  wire [7:0] \read_data$144[0] ;
-  wire [7:0] \read_data$144[1] ;
-  wire [7:0] \read_data$144[2] ;
-  wire [7:0] \read_data$144[3] ;
-  wire [7:0] \read_data$144[4] ;
-  wire [7:0] \read_data$144[5] ;
-  wire [7:0] \read_data$144[6] ;
-  wire [7:0] \read_data$144[7] ;
-  wire [63:0] \read_data$145 ;
-  wire [7:0] \read_data$145[0] ;
-  wire [7:0] \read_data$145[1] ;
-  wire [7:0] \read_data$145[2] ;
-  wire [7:0] \read_data$145[3] ;
-  wire [7:0] \read_data$145[4] ;
-  wire [7:0] \read_data$145[5] ;
-  wire [7:0] \read_data$145[6] ;
-  wire [7:0] \read_data$145[7] ;
-  wire [63:0] \read_data$219 ;
-  wire [7:0] \read_data$219[0] ;
-  wire [7:0] \read_data$219[1] ;
-  wire [7:0] \read_data$219[2] ;
-  wire [7:0] \read_data$219[3] ;
-  wire [7:0] \read_data$219[4] ;
-  wire [7:0] \read_data$219[5] ;
-  wire [7:0] \read_data$219[6] ;
-  wire [7:0] \read_data$219[7] ;
+  wire [63:0] \read_data$135 ;
+  wire [7:0] \read_data$135[0] ;
+  wire [7:0] \read_data$135[1] ;
+  wire [7:0] \read_data$135[2] ;
+  wire [7:0] \read_data$135[3] ;
+  wire [7:0] \read_data$135[4] ;
+  wire [7:0] \read_data$135[5] ;
+  wire [7:0] \read_data$135[6] ;
+  wire [7:0] \read_data$135[7] ;
+  wire [63:0] \read_data$136 ;
+  wire [7:0] \read_data$136[0] ;
+  wire [7:0] \read_data$136[1] ;
+  wire [7:0] \read_data$136[2] ;
+  wire [7:0] \read_data$136[3] ;
+  wire [7:0] \read_data$136[4] ;
+  wire [7:0] \read_data$136[5] ;
+  wire [7:0] \read_data$136[6] ;
+  wire [7:0] \read_data$136[7] ;
+  wire [63:0] \read_data$210 ;
+  wire [7:0] \read_data$210[0] ;
+  wire [7:0] \read_data$210[1] ;
+  wire [7:0] \read_data$210[2] ;
+  wire [7:0] \read_data$210[3] ;
+  wire [7:0] \read_data$210[4] ;
+  wire [7:0] \read_data$210[5] ;
+  wire [7:0] \read_data$210[6] ;
+  wire [7:0] \read_data$210[7] ;
   reg [15:0] ready = 16'hffff;
   (* init = 16'hffff *)
-  wire [15:0] \ready$96 ;
+  wire [15:0] \ready$91 ;
   reg refused = 1'h0;
   reg [2:0] region_read = 3'h0;
   reg [31:0] register_data = 32'd0;
@@ -1139,31 +1125,31 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   reg [31:0] stall_fetch = 32'd0;
   reg [31:0] stall_host = 32'd0;
   reg [31:0] stall_memory = 32'd0;
-  wire \stall_memory$212 ;
+  wire \stall_memory$203 ;
   reg [31:0] stall_weights = 32'd0;
-  wire \stall_weights$211 ;
+  wire \stall_weights$202 ;
   reg [31:0] stall_writeback = 32'd0;
-  wire \stall_writeback$213 ;
+  wire \stall_writeback$204 ;
   reg start;
-  wire \start$93 ;
+  wire \start$88 ;
   wire [7:0] status;
   wire stop;
-  wire \stop$152 ;
-  wire \stop$165 ;
+  wire \stop$143 ;
+  wire \stop$156 ;
   reg [31:0] stream = 32'd0;
   wire streaming;
   wire sub_block;
-  wire \sub_block$157 ;
+  wire \sub_block$148 ;
   wire [191:0] sums;
-  wire [191:0] \sums$180 ;
-  wire [23:0] \sums$180[0] ;
-  wire [23:0] \sums$180[1] ;
-  wire [23:0] \sums$180[2] ;
-  wire [23:0] \sums$180[3] ;
-  wire [23:0] \sums$180[4] ;
-  wire [23:0] \sums$180[5] ;
-  wire [23:0] \sums$180[6] ;
-  wire [23:0] \sums$180[7] ;
+  wire [191:0] \sums$171 ;
+  wire [23:0] \sums$171[0] ;
+  wire [23:0] \sums$171[1] ;
+  wire [23:0] \sums$171[2] ;
+  wire [23:0] \sums$171[3] ;
+  wire [23:0] \sums$171[4] ;
+  wire [23:0] \sums$171[5] ;
+  wire [23:0] \sums$171[6] ;
+  wire [23:0] \sums$171[7] ;
   wire [23:0] \sums[0] ;
   wire [23:0] \sums[1] ;
   wire [23:0] \sums[2] ;
@@ -1177,24 +1163,24 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   (* init = 1'h0 *)
   wire swap_1;
   wire [4:0] token;
-  reg [4:0] \token$177  = 5'h00;
-  wire \token$177.end ;
-  wire \token$177.first ;
-  wire \token$177.last ;
-  wire \token$177.start ;
-  wire \token$177.valid ;
-  wire [4:0] \token$189 ;
-  wire \token$189.end ;
-  wire \token$189.first ;
-  wire \token$189.last ;
-  wire \token$189.start ;
-  wire \token$189.valid ;
-  wire [4:0] \token$194 ;
-  wire \token$194.end ;
-  wire \token$194.first ;
-  wire \token$194.last ;
-  wire \token$194.start ;
-  wire \token$194.valid ;
+  reg [4:0] \token$168  = 5'h00;
+  wire \token$168.end ;
+  wire \token$168.first ;
+  wire \token$168.last ;
+  wire \token$168.start ;
+  wire \token$168.valid ;
+  wire [4:0] \token$180 ;
+  wire \token$180.end ;
+  wire \token$180.first ;
+  wire \token$180.last ;
+  wire \token$180.start ;
+  wire \token$180.valid ;
+  wire [4:0] \token$185 ;
+  wire \token$185.end ;
+  wire \token$185.first ;
+  wire \token$185.last ;
+  wire \token$185.start ;
+  wire \token$185.valid ;
   wire \token.end ;
   wire \token.first ;
   wire \token.last ;
@@ -1261,10 +1247,6 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \token_9.last ;
   wire \token_9.start ;
   wire \token_9.valid ;
-  (* init = 1'h0 *)
-  wire use_zero;
-  (* init = 1'h0 *)
-  wire \use_zero$100 ;
   wire valid;
   wire waiting;
   reg [63:0] weight = 64'h0000000000000000;
@@ -1287,58 +1269,58 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [7:0] \weight_row[6] ;
   wire [7:0] \weight_row[7] ;
   wire [31:0] word;
-  wire [63:0] \word$135 ;
-  wire [7:0] \word$135[0] ;
-  wire [7:0] \word$135[1] ;
-  wire [7:0] \word$135[2] ;
-  wire [7:0] \word$135[3] ;
-  wire [7:0] \word$135[4] ;
-  wire [7:0] \word$135[5] ;
-  wire [7:0] \word$135[6] ;
-  wire [7:0] \word$135[7] ;
-  wire [63:0] \word$162 ;
-  wire [7:0] \word$162[0] ;
-  wire [7:0] \word$162[1] ;
-  wire [7:0] \word$162[2] ;
-  wire [7:0] \word$162[3] ;
-  wire [7:0] \word$162[4] ;
-  wire [7:0] \word$162[5] ;
-  wire [7:0] \word$162[6] ;
-  wire [7:0] \word$162[7] ;
-  wire [63:0] \word$191 ;
-  wire [7:0] \word$191[0] ;
-  wire [7:0] \word$191[1] ;
-  wire [7:0] \word$191[2] ;
-  wire [7:0] \word$191[3] ;
-  wire [7:0] \word$191[4] ;
-  wire [7:0] \word$191[5] ;
-  wire [7:0] \word$191[6] ;
-  wire [7:0] \word$191[7] ;
+  wire [63:0] \word$126 ;
+  wire [7:0] \word$126[0] ;
+  wire [7:0] \word$126[1] ;
+  wire [7:0] \word$126[2] ;
+  wire [7:0] \word$126[3] ;
+  wire [7:0] \word$126[4] ;
+  wire [7:0] \word$126[5] ;
+  wire [7:0] \word$126[6] ;
+  wire [7:0] \word$126[7] ;
+  wire [63:0] \word$153 ;
+  wire [7:0] \word$153[0] ;
+  wire [7:0] \word$153[1] ;
+  wire [7:0] \word$153[2] ;
+  wire [7:0] \word$153[3] ;
+  wire [7:0] \word$153[4] ;
+  wire [7:0] \word$153[5] ;
+  wire [7:0] \word$153[6] ;
+  wire [7:0] \word$153[7] ;
+  wire [63:0] \word$182 ;
+  wire [7:0] \word$182[0] ;
+  wire [7:0] \word$182[1] ;
+  wire [7:0] \word$182[2] ;
+  wire [7:0] \word$182[3] ;
+  wire [7:0] \word$182[4] ;
+  wire [7:0] \word$182[5] ;
+  wire [7:0] \word$182[6] ;
+  wire [7:0] \word$182[7] ;
   wire [9:0] write__addr;
-  wire [9:0] \write__addr$117 ;
+  wire [9:0] \write__addr$108 ;
   wire [23:0] write__data;
-  wire [21:0] \write__data$118 ;
+  wire [21:0] \write__data$109 ;
   wire write__en;
-  wire \write__en$119 ;
+  wire \write__en$110 ;
   wire [127:0] write_address;
-  wire [95:0] \write_address$132 ;
-  wire [11:0] \write_address$132[0] ;
-  wire [11:0] \write_address$132[1] ;
-  wire [11:0] \write_address$132[2] ;
-  wire [11:0] \write_address$132[3] ;
-  wire [11:0] \write_address$132[4] ;
-  wire [11:0] \write_address$132[5] ;
-  wire [11:0] \write_address$132[6] ;
-  wire [11:0] \write_address$132[7] ;
-  wire [95:0] \write_address$139 ;
-  wire [11:0] \write_address$139[0] ;
-  wire [11:0] \write_address$139[1] ;
-  wire [11:0] \write_address$139[2] ;
-  wire [11:0] \write_address$139[3] ;
-  wire [11:0] \write_address$139[4] ;
-  wire [11:0] \write_address$139[5] ;
-  wire [11:0] \write_address$139[6] ;
-  wire [11:0] \write_address$139[7] ;
+  wire [95:0] \write_address$123 ;
+  wire [11:0] \write_address$123[0] ;
+  wire [11:0] \write_address$123[1] ;
+  wire [11:0] \write_address$123[2] ;
+  wire [11:0] \write_address$123[3] ;
+  wire [11:0] \write_address$123[4] ;
+  wire [11:0] \write_address$123[5] ;
+  wire [11:0] \write_address$123[6] ;
+  wire [11:0] \write_address$123[7] ;
+  wire [95:0] \write_address$130 ;
+  wire [11:0] \write_address$130[0] ;
+  wire [11:0] \write_address$130[1] ;
+  wire [11:0] \write_address$130[2] ;
+  wire [11:0] \write_address$130[3] ;
+  wire [11:0] \write_address$130[4] ;
+  wire [11:0] \write_address$130[5] ;
+  wire [11:0] \write_address$130[6] ;
+  wire [11:0] \write_address$130[7] ;
   wire [15:0] \write_address[0] ;
   wire [15:0] \write_address[1] ;
   wire [15:0] \write_address[2] ;
@@ -1348,24 +1330,24 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [15:0] \write_address[6] ;
   wire [15:0] \write_address[7] ;
   wire [63:0] write_data;
-  wire [63:0] \write_data$134 ;
-  wire [7:0] \write_data$134[0] ;
-  wire [7:0] \write_data$134[1] ;
-  wire [7:0] \write_data$134[2] ;
-  wire [7:0] \write_data$134[3] ;
-  wire [7:0] \write_data$134[4] ;
-  wire [7:0] \write_data$134[5] ;
-  wire [7:0] \write_data$134[6] ;
-  wire [7:0] \write_data$134[7] ;
-  wire [63:0] \write_data$140 ;
-  wire [7:0] \write_data$140[0] ;
-  wire [7:0] \write_data$140[1] ;
-  wire [7:0] \write_data$140[2] ;
-  wire [7:0] \write_data$140[3] ;
-  wire [7:0] \write_data$140[4] ;
-  wire [7:0] \write_data$140[5] ;
-  wire [7:0] \write_data$140[6] ;
-  wire [7:0] \write_data$140[7] ;
+  wire [63:0] \write_data$125 ;
+  wire [7:0] \write_data$125[0] ;
+  wire [7:0] \write_data$125[1] ;
+  wire [7:0] \write_data$125[2] ;
+  wire [7:0] \write_data$125[3] ;
+  wire [7:0] \write_data$125[4] ;
+  wire [7:0] \write_data$125[5] ;
+  wire [7:0] \write_data$125[6] ;
+  wire [7:0] \write_data$125[7] ;
+  wire [63:0] \write_data$131 ;
+  wire [7:0] \write_data$131[0] ;
+  wire [7:0] \write_data$131[1] ;
+  wire [7:0] \write_data$131[2] ;
+  wire [7:0] \write_data$131[3] ;
+  wire [7:0] \write_data$131[4] ;
+  wire [7:0] \write_data$131[5] ;
+  wire [7:0] \write_data$131[6] ;
+  wire [7:0] \write_data$131[7] ;
   wire [7:0] \write_data[0] ;
   wire [7:0] \write_data[1] ;
   wire [7:0] \write_data[2] ;
@@ -1375,8 +1357,8 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [7:0] \write_data[6] ;
   wire [7:0] \write_data[7] ;
   wire [7:0] write_enable;
-  wire [7:0] \write_enable$136 ;
-  wire [7:0] \write_enable$141 ;
+  wire [7:0] \write_enable$127 ;
+  wire [7:0] \write_enable$132 ;
   reg [31:0] descriptors [2047:0];
   always @(posedge clk) begin
     if (load__en)
@@ -1396,51 +1378,37 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   always @(posedge clk) begin
     _1_ <= parameters_bias[\$82 [9:0]];
   end
-  assign \$signature__data$115  = _1_;
+  assign \$signature__data$106  = _1_;
   reg [21:0] parameters_scale [1023:0];
   always @(posedge clk) begin
-    if (\write__en$119 )
+    if (\write__en$110 )
       parameters_scale[host__address[13:4]] <= { host__data[29:24], host__data[15:0] };
   end
   reg [21:0] _2_;
   always @(posedge clk) begin
     _2_ <= parameters_scale[\$88 [9:0]];
   end
-  assign \$signature__data$120  = _2_;
+  assign \$signature__data$111  = _2_;
   always @(posedge clk)
-    register_data <= \$463 ;
+    token_3 <= \$465 ;
   always @(posedge clk)
-    input_bank <= \$464 ;
+    token_4 <= \$466 ;
   always @(posedge clk)
-    residual_bank <= \$465 ;
+    token_5 <= \$467 ;
   always @(posedge clk)
-    host__read_data <= \$466 ;
+    token_6 <= \$468 ;
   always @(posedge clk)
-    token_0 <= \$467 ;
+    token_7 <= \$469 ;
   always @(posedge clk)
-    token_1 <= \$468 ;
+    token_8 <= \$470 ;
   always @(posedge clk)
-    token_2 <= \$469 ;
+    \token$168  <= \$471 ;
   always @(posedge clk)
-    token_3 <= \$470 ;
+    swap_0 <= \$472 ;
   always @(posedge clk)
-    token_4 <= \$471 ;
+    swap <= \$473 ;
   always @(posedge clk)
-    token_5 <= \$472 ;
-  always @(posedge clk)
-    token_6 <= \$473 ;
-  always @(posedge clk)
-    token_7 <= \$474 ;
-  always @(posedge clk)
-    token_8 <= \$475 ;
-  always @(posedge clk)
-    \token$177  <= \$476 ;
-  always @(posedge clk)
-    swap_0 <= \$477 ;
-  always @(posedge clk)
-    swap <= \$478 ;
-  always @(posedge clk)
-    weight <= \$479 ;
+    weight <= \$474 ;
   assign \$1  = ! host__address[24:22];
   assign \$5  = host__strobe == 4'hf;
   assign \$7  = ~ \$6 ;
@@ -1470,7 +1438,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \$69  = host__address[21:0] <= 5'h10;
   assign \$70  = \$68  & \$69 ;
   assign interrupt = done & control_interrupt;
-  assign \$71  = busy ? { 9'h000, index[5:0], \$480  } : host__address[21:2];
+  assign \$71  = busy ? { 9'h000, index[5:0], \$475  } : host__address[21:2];
   assign \$72  = host__address[24:22] == 1'h1;
   assign \$73  = \$72  & host__write;
   assign \$74  = host__strobe == 4'hf;
@@ -1482,20 +1450,20 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \$79  = host__strobe != 4'hf;
   assign \$80  = host__write & \$79 ;
   assign \$81  = \$78  | \$80 ;
-  assign \$82  = busy ? { 4'h0, \address$110  } : host__address[21:4];
+  assign \$82  = busy ? { 4'h0, \address$101  } : host__address[21:4];
   assign \$83  = host__address[24:22] == 2'h2;
   assign \$84  = \$83  & host__write;
   assign \$85  = ! host__address[3:2];
   assign \$86  = \$84  & \$85 ;
   assign \$87  = host__strobe == 4'hf;
   assign write__en = \$86  & \$87 ;
-  assign \$88  = busy ? { 4'h0, \address$110  } : host__address[21:4];
+  assign \$88  = busy ? { 4'h0, \address$101  } : host__address[21:4];
   assign \$89  = host__address[24:22] == 2'h2;
   assign \$90  = \$89  & host__write;
   assign \$91  = host__address[3:2] == 1'h1;
   assign \$92  = \$90  & \$91 ;
   assign \$93  = host__strobe == 4'hf;
-  assign \write__en$119  = \$92  & \$93 ;
+  assign \write__en$110  = \$92  & \$93 ;
   assign \$94  = host__address[24:22] == 2'h2;
   assign \$95  = host__address[21:4] >= 11'h400;
   assign \$96  = host__read & busy;
@@ -1503,46 +1471,46 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \$98  = host__strobe != 4'hf;
   assign \$99  = host__write & \$98 ;
   assign \$100  = \$97  | \$99 ;
-  assign \$101  = busy ? \address$124  : { 1'h0, host__address[21:3] };
+  assign \$101  = busy ? \address$115  : { 1'h0, host__address[21:3] };
   assign \$102  = host__address[24:22] == 2'h3;
   assign \$103  = \$102  & host__write;
   assign \$104  = ! host__address[2];
   assign \$105  = \$103  & \$104 ;
   assign \$106  = \$105  & host__strobe[0];
-  assign \$107  = busy ? \address$124  : { 1'h0, host__address[21:3] };
+  assign \$107  = busy ? \address$115  : { 1'h0, host__address[21:3] };
   assign \$108  = host__address[24:22] == 2'h3;
   assign \$109  = \$108  & host__write;
   assign \$110  = ! host__address[2];
   assign \$111  = \$109  & \$110 ;
   assign \$112  = \$111  & host__strobe[1];
-  assign \$113  = busy ? \address$124  : { 1'h0, host__address[21:3] };
+  assign \$113  = busy ? \address$115  : { 1'h0, host__address[21:3] };
   assign \$114  = host__address[24:22] == 2'h3;
   assign \$115  = \$114  & host__write;
   assign \$116  = ! host__address[2];
   assign \$117  = \$115  & \$116 ;
   assign \$118  = \$117  & host__strobe[2];
-  assign \$119  = busy ? \address$124  : { 1'h0, host__address[21:3] };
+  assign \$119  = busy ? \address$115  : { 1'h0, host__address[21:3] };
   assign \$120  = host__address[24:22] == 2'h3;
   assign \$121  = \$120  & host__write;
   assign \$122  = ! host__address[2];
   assign \$123  = \$121  & \$122 ;
   assign \$124  = \$123  & host__strobe[3];
-  assign \$125  = busy ? \address$124  : { 1'h0, host__address[21:3] };
+  assign \$125  = busy ? \address$115  : { 1'h0, host__address[21:3] };
   assign \$126  = host__address[24:22] == 2'h3;
   assign \$127  = \$126  & host__write;
   assign \$129  = \$127  & \$128 ;
   assign \$130  = \$129  & host__strobe[0];
-  assign \$131  = busy ? \address$124  : { 1'h0, host__address[21:3] };
+  assign \$131  = busy ? \address$115  : { 1'h0, host__address[21:3] };
   assign \$132  = host__address[24:22] == 2'h3;
   assign \$133  = \$132  & host__write;
   assign \$135  = \$133  & \$134 ;
   assign \$136  = \$135  & host__strobe[1];
-  assign \$137  = busy ? \address$124  : { 1'h0, host__address[21:3] };
+  assign \$137  = busy ? \address$115  : { 1'h0, host__address[21:3] };
   assign \$138  = host__address[24:22] == 2'h3;
   assign \$139  = \$138  & host__write;
   assign \$141  = \$139  & \$140 ;
   assign \$142  = \$141  & host__strobe[2];
-  assign \$143  = busy ? \address$124  : { 1'h0, host__address[21:3] };
+  assign \$143  = busy ? \address$115  : { 1'h0, host__address[21:3] };
   assign \$144  = host__address[24:22] == 2'h3;
   assign \$145  = \$144  & host__write;
   assign \$147  = \$145  & \$146 ;
@@ -1552,12 +1520,12 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \$151  = host__read & busy;
   assign \$152  = \$150  | \$151 ;
   assign \$153  = ! layer[20:19];
-  assign \$154  = \$153  ? \address$131  : \address$130 [15:0];
+  assign \$154  = \$153  ? \address$122  : \address$121 [15:0];
   assign \$155  = busy ? { 3'h0, \$154  } : host__address[21:3];
-  assign \$156  = busy ? { 3'h0, \address$133 [15:0] } : host__address[21:3];
-  assign \$157  = busy ? \word$135 [7:0] : host__data[7:0];
+  assign \$156  = busy ? { 3'h0, \address$124 [15:0] } : host__address[21:3];
+  assign \$157  = busy ? \word$126 [7:0] : host__data[7:0];
   assign \$158  = ! layer[22:21];
-  assign \$159  = \enable$137 [0] & \$158 ;
+  assign \$159  = enable[0] & \$158 ;
   assign \$160  = host__address[24:22] == 3'h4;
   assign \$161  = \$160  & host__write;
   assign \$162  = ! host__address[2];
@@ -1567,12 +1535,12 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \$166  = \$164  & \$165 ;
   assign \$167  = busy ? \$159  : \$166 ;
   assign \$168  = ! layer[20:19];
-  assign \$169  = \$168  ? \address$131  : \address$130 [31:16];
+  assign \$169  = \$168  ? \address$122  : \address$121 [31:16];
   assign \$170  = busy ? { 3'h0, \$169  } : host__address[21:3];
-  assign \$171  = busy ? { 3'h0, \address$133 [31:16] } : host__address[21:3];
-  assign \$172  = busy ? \word$135 [15:8] : host__data[15:8];
+  assign \$171  = busy ? { 3'h0, \address$124 [31:16] } : host__address[21:3];
+  assign \$172  = busy ? \word$126 [15:8] : host__data[15:8];
   assign \$173  = ! layer[22:21];
-  assign \$174  = \enable$137 [1] & \$173 ;
+  assign \$174  = enable[1] & \$173 ;
   assign \$175  = host__address[24:22] == 3'h4;
   assign \$176  = \$175  & host__write;
   assign \$177  = ! host__address[2];
@@ -1582,12 +1550,12 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \$181  = \$179  & \$180 ;
   assign \$182  = busy ? \$174  : \$181 ;
   assign \$183  = ! layer[20:19];
-  assign \$184  = \$183  ? \address$131  : \address$130 [47:32];
+  assign \$184  = \$183  ? \address$122  : \address$121 [47:32];
   assign \$185  = busy ? { 3'h0, \$184  } : host__address[21:3];
-  assign \$186  = busy ? { 3'h0, \address$133 [47:32] } : host__address[21:3];
-  assign \$187  = busy ? \word$135 [23:16] : host__data[23:16];
+  assign \$186  = busy ? { 3'h0, \address$124 [47:32] } : host__address[21:3];
+  assign \$187  = busy ? \word$126 [23:16] : host__data[23:16];
   assign \$188  = ! layer[22:21];
-  assign \$189  = \enable$137 [2] & \$188 ;
+  assign \$189  = enable[2] & \$188 ;
   assign \$190  = host__address[24:22] == 3'h4;
   assign \$191  = \$190  & host__write;
   assign \$192  = ! host__address[2];
@@ -1597,12 +1565,12 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \$196  = \$194  & \$195 ;
   assign \$197  = busy ? \$189  : \$196 ;
   assign \$198  = ! layer[20:19];
-  assign \$199  = \$198  ? \address$131  : \address$130 [63:48];
+  assign \$199  = \$198  ? \address$122  : \address$121 [63:48];
   assign \$200  = busy ? { 3'h0, \$199  } : host__address[21:3];
-  assign \$201  = busy ? { 3'h0, \address$133 [63:48] } : host__address[21:3];
-  assign \$202  = busy ? \word$135 [31:24] : host__data[31:24];
+  assign \$201  = busy ? { 3'h0, \address$124 [63:48] } : host__address[21:3];
+  assign \$202  = busy ? \word$126 [31:24] : host__data[31:24];
   assign \$203  = ! layer[22:21];
-  assign \$204  = \enable$137 [3] & \$203 ;
+  assign \$204  = enable[3] & \$203 ;
   assign \$205  = host__address[24:22] == 3'h4;
   assign \$206  = \$205  & host__write;
   assign \$207  = ! host__address[2];
@@ -1612,12 +1580,12 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \$211  = \$209  & \$210 ;
   assign \$212  = busy ? \$204  : \$211 ;
   assign \$213  = ! layer[20:19];
-  assign \$214  = \$213  ? \address$131  : \address$130 [79:64];
+  assign \$214  = \$213  ? \address$122  : \address$121 [79:64];
   assign \$215  = busy ? { 3'h0, \$214  } : host__address[21:3];
-  assign \$216  = busy ? { 3'h0, \address$133 [79:64] } : host__address[21:3];
-  assign \$217  = busy ? \word$135 [39:32] : host__data[7:0];
+  assign \$216  = busy ? { 3'h0, \address$124 [79:64] } : host__address[21:3];
+  assign \$217  = busy ? \word$126 [39:32] : host__data[7:0];
   assign \$218  = ! layer[22:21];
-  assign \$219  = \enable$137 [4] & \$218 ;
+  assign \$219  = enable[4] & \$218 ;
   assign \$220  = host__address[24:22] == 3'h4;
   assign \$221  = \$220  & host__write;
   assign \$223  = \$221  & \$222 ;
@@ -1626,12 +1594,12 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \$226  = \$224  & \$225 ;
   assign \$227  = busy ? \$219  : \$226 ;
   assign \$228  = ! layer[20:19];
-  assign \$229  = \$228  ? \address$131  : \address$130 [95:80];
+  assign \$229  = \$228  ? \address$122  : \address$121 [95:80];
   assign \$230  = busy ? { 3'h0, \$229  } : host__address[21:3];
-  assign \$231  = busy ? { 3'h0, \address$133 [95:80] } : host__address[21:3];
-  assign \$232  = busy ? \word$135 [47:40] : host__data[15:8];
+  assign \$231  = busy ? { 3'h0, \address$124 [95:80] } : host__address[21:3];
+  assign \$232  = busy ? \word$126 [47:40] : host__data[15:8];
   assign \$233  = ! layer[22:21];
-  assign \$234  = \enable$137 [5] & \$233 ;
+  assign \$234  = enable[5] & \$233 ;
   assign \$235  = host__address[24:22] == 3'h4;
   assign \$236  = \$235  & host__write;
   assign \$238  = \$236  & \$237 ;
@@ -1640,12 +1608,12 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \$241  = \$239  & \$240 ;
   assign \$242  = busy ? \$234  : \$241 ;
   assign \$243  = ! layer[20:19];
-  assign \$244  = \$243  ? \address$131  : \address$130 [111:96];
+  assign \$244  = \$243  ? \address$122  : \address$121 [111:96];
   assign \$245  = busy ? { 3'h0, \$244  } : host__address[21:3];
-  assign \$246  = busy ? { 3'h0, \address$133 [111:96] } : host__address[21:3];
-  assign \$247  = busy ? \word$135 [55:48] : host__data[23:16];
+  assign \$246  = busy ? { 3'h0, \address$124 [111:96] } : host__address[21:3];
+  assign \$247  = busy ? \word$126 [55:48] : host__data[23:16];
   assign \$248  = ! layer[22:21];
-  assign \$249  = \enable$137 [6] & \$248 ;
+  assign \$249  = enable[6] & \$248 ;
   assign \$250  = host__address[24:22] == 3'h4;
   assign \$251  = \$250  & host__write;
   assign \$253  = \$251  & \$252 ;
@@ -1654,12 +1622,12 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \$256  = \$254  & \$255 ;
   assign \$257  = busy ? \$249  : \$256 ;
   assign \$258  = ! layer[20:19];
-  assign \$259  = \$258  ? \address$131  : \address$130 [127:112];
+  assign \$259  = \$258  ? \address$122  : \address$121 [127:112];
   assign \$260  = busy ? { 3'h0, \$259  } : host__address[21:3];
-  assign \$261  = busy ? { 3'h0, \address$133 [127:112] } : host__address[21:3];
-  assign \$262  = busy ? \word$135 [63:56] : host__data[31:24];
+  assign \$261  = busy ? { 3'h0, \address$124 [127:112] } : host__address[21:3];
+  assign \$262  = busy ? \word$126 [63:56] : host__data[31:24];
   assign \$263  = ! layer[22:21];
-  assign \$264  = \enable$137 [7] & \$263 ;
+  assign \$264  = enable[7] & \$263 ;
   assign \$265  = host__address[24:22] == 3'h4;
   assign \$266  = \$265  & host__write;
   assign \$268  = \$266  & \$267 ;
@@ -1671,12 +1639,12 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \$274  = host__address[21:3] >= 13'h1000;
   assign \$275  = \$274  | busy;
   assign \$276  = layer[20:19] == 1'h1;
-  assign \$277  = \$276  ? \address$131  : \address$130 [15:0];
+  assign \$277  = \$276  ? \address$122  : \address$121 [15:0];
   assign \$278  = busy ? { 3'h0, \$277  } : host__address[21:3];
-  assign \$279  = busy ? { 3'h0, \address$133 [15:0] } : host__address[21:3];
-  assign \$280  = busy ? \word$135 [7:0] : host__data[7:0];
+  assign \$279  = busy ? { 3'h0, \address$124 [15:0] } : host__address[21:3];
+  assign \$280  = busy ? \word$126 [7:0] : host__data[7:0];
   assign \$281  = layer[22:21] == 1'h1;
-  assign \$282  = \enable$137 [0] & \$281 ;
+  assign \$282  = enable[0] & \$281 ;
   assign \$283  = host__address[24:22] == 3'h5;
   assign \$284  = \$283  & host__write;
   assign \$285  = ! host__address[2];
@@ -1686,12 +1654,12 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \$289  = \$287  & \$288 ;
   assign \$290  = busy ? \$282  : \$289 ;
   assign \$291  = layer[20:19] == 1'h1;
-  assign \$292  = \$291  ? \address$131  : \address$130 [31:16];
+  assign \$292  = \$291  ? \address$122  : \address$121 [31:16];
   assign \$293  = busy ? { 3'h0, \$292  } : host__address[21:3];
-  assign \$294  = busy ? { 3'h0, \address$133 [31:16] } : host__address[21:3];
-  assign \$295  = busy ? \word$135 [15:8] : host__data[15:8];
+  assign \$294  = busy ? { 3'h0, \address$124 [31:16] } : host__address[21:3];
+  assign \$295  = busy ? \word$126 [15:8] : host__data[15:8];
   assign \$296  = layer[22:21] == 1'h1;
-  assign \$297  = \enable$137 [1] & \$296 ;
+  assign \$297  = enable[1] & \$296 ;
   assign \$298  = host__address[24:22] == 3'h5;
   assign \$299  = \$298  & host__write;
   assign \$300  = ! host__address[2];
@@ -1701,12 +1669,12 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \$304  = \$302  & \$303 ;
   assign \$305  = busy ? \$297  : \$304 ;
   assign \$306  = layer[20:19] == 1'h1;
-  assign \$307  = \$306  ? \address$131  : \address$130 [47:32];
+  assign \$307  = \$306  ? \address$122  : \address$121 [47:32];
   assign \$308  = busy ? { 3'h0, \$307  } : host__address[21:3];
-  assign \$309  = busy ? { 3'h0, \address$133 [47:32] } : host__address[21:3];
-  assign \$310  = busy ? \word$135 [23:16] : host__data[23:16];
+  assign \$309  = busy ? { 3'h0, \address$124 [47:32] } : host__address[21:3];
+  assign \$310  = busy ? \word$126 [23:16] : host__data[23:16];
   assign \$311  = layer[22:21] == 1'h1;
-  assign \$312  = \enable$137 [2] & \$311 ;
+  assign \$312  = enable[2] & \$311 ;
   assign \$313  = host__address[24:22] == 3'h5;
   assign \$314  = \$313  & host__write;
   assign \$315  = ! host__address[2];
@@ -1716,12 +1684,12 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \$319  = \$317  & \$318 ;
   assign \$320  = busy ? \$312  : \$319 ;
   assign \$321  = layer[20:19] == 1'h1;
-  assign \$322  = \$321  ? \address$131  : \address$130 [63:48];
+  assign \$322  = \$321  ? \address$122  : \address$121 [63:48];
   assign \$323  = busy ? { 3'h0, \$322  } : host__address[21:3];
-  assign \$324  = busy ? { 3'h0, \address$133 [63:48] } : host__address[21:3];
-  assign \$325  = busy ? \word$135 [31:24] : host__data[31:24];
+  assign \$324  = busy ? { 3'h0, \address$124 [63:48] } : host__address[21:3];
+  assign \$325  = busy ? \word$126 [31:24] : host__data[31:24];
   assign \$326  = layer[22:21] == 1'h1;
-  assign \$327  = \enable$137 [3] & \$326 ;
+  assign \$327  = enable[3] & \$326 ;
   assign \$328  = host__address[24:22] == 3'h5;
   assign \$329  = \$328  & host__write;
   assign \$330  = ! host__address[2];
@@ -1731,12 +1699,12 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \$334  = \$332  & \$333 ;
   assign \$335  = busy ? \$327  : \$334 ;
   assign \$336  = layer[20:19] == 1'h1;
-  assign \$337  = \$336  ? \address$131  : \address$130 [79:64];
+  assign \$337  = \$336  ? \address$122  : \address$121 [79:64];
   assign \$338  = busy ? { 3'h0, \$337  } : host__address[21:3];
-  assign \$339  = busy ? { 3'h0, \address$133 [79:64] } : host__address[21:3];
-  assign \$340  = busy ? \word$135 [39:32] : host__data[7:0];
+  assign \$339  = busy ? { 3'h0, \address$124 [79:64] } : host__address[21:3];
+  assign \$340  = busy ? \word$126 [39:32] : host__data[7:0];
   assign \$341  = layer[22:21] == 1'h1;
-  assign \$342  = \enable$137 [4] & \$341 ;
+  assign \$342  = enable[4] & \$341 ;
   assign \$343  = host__address[24:22] == 3'h5;
   assign \$344  = \$343  & host__write;
   assign \$346  = \$344  & \$345 ;
@@ -1745,12 +1713,12 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \$349  = \$347  & \$348 ;
   assign \$350  = busy ? \$342  : \$349 ;
   assign \$351  = layer[20:19] == 1'h1;
-  assign \$352  = \$351  ? \address$131  : \address$130 [95:80];
+  assign \$352  = \$351  ? \address$122  : \address$121 [95:80];
   assign \$353  = busy ? { 3'h0, \$352  } : host__address[21:3];
-  assign \$354  = busy ? { 3'h0, \address$133 [95:80] } : host__address[21:3];
-  assign \$355  = busy ? \word$135 [47:40] : host__data[15:8];
+  assign \$354  = busy ? { 3'h0, \address$124 [95:80] } : host__address[21:3];
+  assign \$355  = busy ? \word$126 [47:40] : host__data[15:8];
   assign \$356  = layer[22:21] == 1'h1;
-  assign \$357  = \enable$137 [5] & \$356 ;
+  assign \$357  = enable[5] & \$356 ;
   assign \$358  = host__address[24:22] == 3'h5;
   assign \$359  = \$358  & host__write;
   assign \$361  = \$359  & \$360 ;
@@ -1759,12 +1727,12 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \$364  = \$362  & \$363 ;
   assign \$365  = busy ? \$357  : \$364 ;
   assign \$366  = layer[20:19] == 1'h1;
-  assign \$367  = \$366  ? \address$131  : \address$130 [111:96];
+  assign \$367  = \$366  ? \address$122  : \address$121 [111:96];
   assign \$368  = busy ? { 3'h0, \$367  } : host__address[21:3];
-  assign \$369  = busy ? { 3'h0, \address$133 [111:96] } : host__address[21:3];
-  assign \$370  = busy ? \word$135 [55:48] : host__data[23:16];
+  assign \$369  = busy ? { 3'h0, \address$124 [111:96] } : host__address[21:3];
+  assign \$370  = busy ? \word$126 [55:48] : host__data[23:16];
   assign \$371  = layer[22:21] == 1'h1;
-  assign \$372  = \enable$137 [6] & \$371 ;
+  assign \$372  = enable[6] & \$371 ;
   assign \$373  = host__address[24:22] == 3'h5;
   assign \$374  = \$373  & host__write;
   assign \$376  = \$374  & \$375 ;
@@ -1773,12 +1741,12 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \$379  = \$377  & \$378 ;
   assign \$380  = busy ? \$372  : \$379 ;
   assign \$381  = layer[20:19] == 1'h1;
-  assign \$382  = \$381  ? \address$131  : \address$130 [127:112];
+  assign \$382  = \$381  ? \address$122  : \address$121 [127:112];
   assign \$383  = busy ? { 3'h0, \$382  } : host__address[21:3];
-  assign \$384  = busy ? { 3'h0, \address$133 [127:112] } : host__address[21:3];
-  assign \$385  = busy ? \word$135 [63:56] : host__data[31:24];
+  assign \$384  = busy ? { 3'h0, \address$124 [127:112] } : host__address[21:3];
+  assign \$385  = busy ? \word$126 [63:56] : host__data[31:24];
   assign \$386  = layer[22:21] == 1'h1;
-  assign \$387  = \enable$137 [7] & \$386 ;
+  assign \$387  = enable[7] & \$386 ;
   assign \$388  = host__address[24:22] == 3'h5;
   assign \$389  = \$388  & host__write;
   assign \$391  = \$389  & \$390 ;
@@ -1792,37 +1760,37 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \$399  = host__address[24:22] >= 3'h6;
   assign \$400  = ~ pad;
   assign \$401  = token[0] & \$400 ;
-  assign \$402  = \address$131  >= 13'h1000;
+  assign \$402  = \address$122  >= 13'h1000;
   assign fault_activation = \$401  & \$402 ;
-  assign \$403  = \address$124  >= 16'h9000;
+  assign \$403  = \address$115  >= 16'h9000;
   assign fault_weight = active & \$403 ;
-  assign \$404  = \address$110  >= 11'h400;
-  assign fault_parameter = \active$202  & \$404 ;
-  assign \$405  = \address$133 [15:0] >= 13'h1000;
-  assign \$406  = \$405  & \enable$137 [0];
-  assign \$407  = \address$133 [31:16] >= 13'h1000;
-  assign \$408  = \$407  & \enable$137 [1];
-  assign \$409  = \address$133 [47:32] >= 13'h1000;
-  assign \$410  = \$409  & \enable$137 [2];
-  assign \$411  = \address$133 [63:48] >= 13'h1000;
-  assign \$412  = \$411  & \enable$137 [3];
-  assign \$413  = \address$133 [79:64] >= 13'h1000;
-  assign \$414  = \$413  & \enable$137 [4];
-  assign \$415  = \address$133 [95:80] >= 13'h1000;
-  assign \$416  = \$415  & \enable$137 [5];
-  assign \$417  = \address$133 [111:96] >= 13'h1000;
-  assign \$418  = \$417  & \enable$137 [6];
-  assign \$419  = \address$133 [127:112] >= 13'h1000;
-  assign \$420  = \$419  & \enable$137 [7];
+  assign \$404  = \address$101  >= 11'h400;
+  assign fault_parameter = \active$193  & \$404 ;
+  assign \$405  = \address$124 [15:0] >= 13'h1000;
+  assign \$406  = \$405  & enable[0];
+  assign \$407  = \address$124 [31:16] >= 13'h1000;
+  assign \$408  = \$407  & enable[1];
+  assign \$409  = \address$124 [47:32] >= 13'h1000;
+  assign \$410  = \$409  & enable[2];
+  assign \$411  = \address$124 [63:48] >= 13'h1000;
+  assign \$412  = \$411  & enable[3];
+  assign \$413  = \address$124 [79:64] >= 13'h1000;
+  assign \$414  = \$413  & enable[4];
+  assign \$415  = \address$124 [95:80] >= 13'h1000;
+  assign \$416  = \$415  & enable[5];
+  assign \$417  = \address$124 [111:96] >= 13'h1000;
+  assign \$418  = \$417  & enable[6];
+  assign \$419  = \address$124 [127:112] >= 13'h1000;
+  assign \$420  = \$419  & enable[7];
   assign fault_output = | { \$420 , \$418 , \$416 , \$414 , \$412 , \$410 , \$408 , \$406  };
-  assign \$421  = \address$130 [15:0] >= 13'h1000;
-  assign fault_residual = \active$205  & \$421 ;
+  assign \$421  = \address$121 [15:0] >= 13'h1000;
+  assign fault_residual = \active$196  & \$421 ;
   assign \$422  = cycles + 1'h1;
   assign \$423  = stream + streaming;
-  assign \$424  = stall_weights + \stall_weights$211 ;
-  assign \$425  = stall_memory + \stall_memory$212 ;
-  assign \$426  = stall_writeback + \stall_writeback$213 ;
-  assign \$427  = | { waiting, fetching, \stall_writeback$213 , \stall_memory$212 , \stall_weights$211 , streaming };
+  assign \$424  = stall_weights + \stall_weights$202 ;
+  assign \$425  = stall_memory + \stall_memory$203 ;
+  assign \$426  = stall_writeback + \stall_writeback$204 ;
+  assign \$427  = | { waiting, fetching, \stall_writeback$204 , \stall_memory$203 , \stall_weights$202 , streaming };
   assign \$428  = ~ \$427 ;
   assign \$429  = busy & \$428 ;
   assign \$430  = stall_drain + \$429 ;
@@ -1855,42 +1823,46 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   always @(posedge clk)
     stall_host <= \$452 ;
   always @(posedge clk)
-    control_guard_output <= \$453 ;
+    control_interrupt <= \$453 ;
   always @(posedge clk)
-    control_guard_input <= \$454 ;
+    refused <= \$454 ;
   always @(posedge clk)
-    control_guard_zero <= \$455 ;
+    first <= \$455 ;
   always @(posedge clk)
-    control_interrupt <= \$456 ;
+    count <= \$456 ;
   always @(posedge clk)
-    refused <= \$457 ;
+    ready <= \$457 ;
   always @(posedge clk)
-    first <= \$458 ;
+    register_data <= \$458 ;
   always @(posedge clk)
-    count <= \$459 ;
+    input_bank <= \$459 ;
   always @(posedge clk)
-    ready <= \$460 ;
+    residual_bank <= \$460 ;
   always @(posedge clk)
-    guard_output <= \$461 ;
+    host__read_data <= \$461 ;
   always @(posedge clk)
-    guard_input <= \$462 ;
+    token_0 <= \$462 ;
+  always @(posedge clk)
+    token_1 <= \$463 ;
+  always @(posedge clk)
+    token_2 <= \$464 ;
   \holdfast_8x8.activations_0  activations_0 (
     .clk(clk),
-    .read_address(\read_address$128 ),
-    .read_data(\read_data$144 ),
+    .read_address(\read_address$119 ),
+    .read_data(\read_data$135 ),
     .rst(rst),
-    .write_address(\write_address$132 ),
-    .write_data(\write_data$134 ),
-    .write_enable(\write_enable$136 )
+    .write_address(\write_address$123 ),
+    .write_data(\write_data$125 ),
+    .write_enable(\write_enable$127 )
   );
   \holdfast_8x8.activations_1  activations_1 (
     .clk(clk),
-    .read_address(\read_address$138 ),
-    .read_data(\read_data$145 ),
+    .read_address(\read_address$129 ),
+    .read_data(\read_data$136 ),
     .rst(rst),
-    .write_address(\write_address$139 ),
-    .write_data(\write_data$140 ),
-    .write_enable(\write_enable$141 )
+    .write_address(\write_address$130 ),
+    .write_data(\write_data$131 ),
+    .write_enable(\write_enable$132 )
   );
   \holdfast_8x8.array  array (
     .clk(clk),
@@ -1941,7 +1913,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     .s_axi_wvalid(s_axi_wvalid)
   );
   \holdfast_8x8.feeder  feeder (
-    .address(\address$131 ),
+    .address(\address$122 ),
     .clk(clk),
     .done(feeder_done),
     .go(go),
@@ -1949,9 +1921,9 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     .load_next(load_next),
     .pad(pad),
     .rst(rst),
-    .stall_memory(\stall_memory$212 ),
-    .stall_weights(\stall_weights$211 ),
-    .stall_writeback(\stall_writeback$213 ),
+    .stall_memory(\stall_memory$203 ),
+    .stall_weights(\stall_weights$202 ),
+    .stall_writeback(\stall_writeback$204 ),
     .stop(stop),
     .streaming(streaming),
     .sub_block(sub_block),
@@ -1968,8 +1940,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   );
   \holdfast_8x8.lanes  lanes (
     .clk(clk),
-    .codes(\codes$196 ),
-    .\enable$71 (control_guard_output),
+    .codes(\codes$187 ),
     .i(residual),
     .layer(layer),
     .overflow(fault_accumulator),
@@ -1977,25 +1948,24 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     .parameters(parameters),
     .rst(rst),
     .sums(sums),
-    .token(\token$177 ),
-    .token_22(\token$194 ),
-    .token_8(\token$189 ),
-    .use_zero(control_guard_zero)
+    .token(\token$168 ),
+    .token_22(\token$185 ),
+    .token_8(\token$180 )
   );
   \holdfast_8x8.output_writer  output_writer (
-    .address(\address$133 ),
+    .address(\address$124 ),
     .clk(clk),
-    .codes(\codes$196 ),
-    .enable(\enable$137 ),
+    .codes(\codes$187 ),
+    .enable(enable),
     .go(go),
     .layer(layer),
     .rst(rst),
-    .token(\token$194 ),
-    .word(\word$135 )
+    .token(\token$185 ),
+    .word(\word$126 )
   );
   \holdfast_8x8.parameter_loader  parameter_loader (
-    .active(\active$202 ),
-    .address(\address$110 ),
+    .active(\active$193 ),
+    .address(\address$101 ),
     .base(layer[242:229]),
     .\begin (\begin ),
     .clk(clk),
@@ -2003,14 +1973,14 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     .rst(rst)
   );
   \holdfast_8x8.residual_reader  residual_reader (
-    .active(\active$205 ),
-    .address(\address$130 ),
+    .active(\active$196 ),
+    .address(\address$121 ),
     .clk(clk),
     .codes(residual),
     .go(go),
     .layer(layer),
     .rst(rst),
-    .token(\token$189 ),
+    .token(\token$180 ),
     .word(residual_word)
   );
   \holdfast_8x8.sequencer  sequencer (
@@ -2025,7 +1995,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     .fault_residual(fault_residual),
     .fault_weight(fault_weight),
     .feeder_done(feeder_done),
-    .fetch(\$480 ),
+    .fetch(\$475 ),
     .fetching(fetching),
     .first(first),
     .go(go),
@@ -2045,7 +2015,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     .clk(clk),
     .go(go),
     .load_next(load_next),
-    .pointer(\address$124 ),
+    .pointer(\address$115 ),
     .registered(load),
     .rst(rst),
     .stop(stop)
@@ -2053,7 +2023,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   \holdfast_8x8.weights  weights (
     .clk(clk),
     .read_address(read_address),
-    .read_data(\read_data$219 ),
+    .read_data(\read_data$210 ),
     .rst(rst),
     .write_address(write_address),
     .write_data(write_data),
@@ -2061,135 +2031,65 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$463  = read;
+    \$466  = token_3;
     if (rst) begin
-      \$463  = 32'd0;
+      \$466  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$464  = layer[20:19];
-    if (rst) begin
-      \$464  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$465  = layer[24:23];
-    if (rst) begin
-      \$465  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$466  = host__read_data;
-    casez (region_read)
-      3'h0:
-          \$466  = register_data;
-      3'h1:
-          \$466  = word;
-      3'h2:
-          \$466  = \$439 ;
-      3'h3:
-          \$466  = \$440 ;
-      3'h4:
-          \$466  = \$441 ;
-      3'h5:
-          \$466  = \$442 ;
-    endcase
-    if (rst) begin
-      \$466  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$467  = token;
+    \$467  = token_4;
     if (rst) begin
       \$467  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$468  = token_0;
+    \$468  = token_5;
     if (rst) begin
       \$468  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$469  = token_1;
+    \$469  = token_6;
     if (rst) begin
       \$469  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$470  = token_2;
+    \$470  = token_7;
     if (rst) begin
       \$470  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$471  = token_3;
+    \$471  = token_8;
     if (rst) begin
       \$471  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$472  = token_4;
+    \$472  = token[1];
     if (rst) begin
-      \$472  = 5'h00;
+      \$472  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$473  = token_5;
+    \$473  = swap_0;
     if (rst) begin
-      \$473  = 5'h00;
+      \$473  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$474  = token_6;
+    \$474  = \read_data$210 ;
     if (rst) begin
-      \$474  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$475  = token_7;
-    if (rst) begin
-      \$475  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$476  = token_8;
-    if (rst) begin
-      \$476  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$477  = token[1];
-    if (rst) begin
-      \$477  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$478  = swap_0;
-    if (rst) begin
-      \$478  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$479  = \read_data$219 ;
-    if (rst) begin
-      \$479  = 64'h0000000000000000;
+      \$474  = 64'h0000000000000000;
     end
   end
   always @* begin
@@ -2197,9 +2097,9 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     feeder_word = 64'h0000000000000000;
     casez (input_bank)
       2'h0:
-          feeder_word = \read_data$144 ;
+          feeder_word = \read_data$135 ;
       2'h1:
-          feeder_word = \read_data$145 ;
+          feeder_word = \read_data$136 ;
     endcase
   end
   always @* begin
@@ -2207,9 +2107,9 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     residual_word = 64'h0000000000000000;
     casez (residual_bank)
       2'h0:
-          residual_word = \read_data$144 ;
+          residual_word = \read_data$135 ;
       2'h1:
-          residual_word = \read_data$145 ;
+          residual_word = \read_data$136 ;
     endcase
   end
   always @* begin
@@ -2217,7 +2117,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     (* full_case = 32'd1 *)
     casez (offset_read[3:2])
       2'h0:
-          \$439  = { \$signature__data$115 [23], \$signature__data$115 [23], \$signature__data$115 [23], \$signature__data$115 [23], \$signature__data$115 [23], \$signature__data$115 [23], \$signature__data$115 [23], \$signature__data$115 [23], \$signature__data$115  };
+          \$439  = { \$signature__data$106 [23], \$signature__data$106 [23], \$signature__data$106 [23], \$signature__data$106 [23], \$signature__data$106 [23], \$signature__data$106 [23], \$signature__data$106 [23], \$signature__data$106 [23], \$signature__data$106  };
       2'h1:
           \$439  = parameter_slot_1;
       2'h2:
@@ -2231,9 +2131,9 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     (* full_case = 32'd1 *)
     casez (offset_read[2])
       1'h0:
-          \$440  = \read_data$219 [31:0];
+          \$440  = \read_data$210 [31:0];
       1'h1:
-          \$440  = \read_data$219 [63:32];
+          \$440  = \read_data$210 [63:32];
     endcase
   end
   always @* begin
@@ -2241,9 +2141,9 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     (* full_case = 32'd1 *)
     casez (offset_read[2])
       1'h0:
-          \$441  = \read_data$144 [31:0];
+          \$441  = \read_data$135 [31:0];
       1'h1:
-          \$441  = \read_data$144 [63:32];
+          \$441  = \read_data$135 [63:32];
     endcase
   end
   always @* begin
@@ -2251,9 +2151,9 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     (* full_case = 32'd1 *)
     casez (offset_read[2])
       1'h0:
-          \$442  = \read_data$145 [31:0];
+          \$442  = \read_data$136 [31:0];
       1'h1:
-          \$442  = \read_data$145 [63:32];
+          \$442  = \read_data$136 [63:32];
     endcase
   end
   always @* begin
@@ -2330,7 +2230,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
         22'h000000:
             read = 32'd1213156420;
         22'h000004:
-            read = { 27'h0000000, control_interrupt, control_guard_zero, control_guard_input, control_guard_output, 1'h0 };
+            read = { 27'h0000000, control_interrupt, 4'h0 };
         22'h000008:
             read = { index, status, 5'h00, refused, done, busy };
         22'h00000c:
@@ -2340,9 +2240,9 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
         22'h000014:
             read = cycles;
         22'h000018:
-            read = guard_output;
+            read = 32'd0;
         22'h00001c:
-            read = guard_input;
+            read = 32'd0;
         22'h000020:
             read = { 16'h0000, ready };
         22'h000024:
@@ -2517,11 +2417,11 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$453  = control_guard_output;
+    \$453  = control_interrupt;
     if (\$436 ) begin
       casez (host__address[21:0])
         22'h000004:
-            \$453  = host__data[1];
+            \$453  = host__data[4];
       endcase
     end
     if (rst) begin
@@ -2530,12 +2430,17 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$454  = control_guard_input;
+    \$454  = refused;
     if (\$436 ) begin
       casez (host__address[21:0])
         22'h000004:
-            \$454  = host__data[2];
+            if (host__data[0]) begin
+              \$454  = 1'h0;
+            end
       endcase
+    end
+    if (\$438 ) begin
+      \$454  = 1'h1;
     end
     if (rst) begin
       \$454  = 1'h0;
@@ -2543,66 +2448,22 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$455  = control_guard_zero;
-    if (\$436 ) begin
-      casez (host__address[21:0])
-        22'h000004:
-            \$455  = host__data[3];
-      endcase
-    end
-    if (rst) begin
-      \$455  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$456  = control_interrupt;
-    if (\$436 ) begin
-      casez (host__address[21:0])
-        22'h000004:
-            \$456  = host__data[4];
-      endcase
-    end
-    if (rst) begin
-      \$456  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$457  = refused;
-    if (\$436 ) begin
-      casez (host__address[21:0])
-        22'h000004:
-            if (host__data[0]) begin
-              \$457  = 1'h0;
-            end
-      endcase
-    end
-    if (\$438 ) begin
-      \$457  = 1'h1;
-    end
-    if (rst) begin
-      \$457  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$458  = first;
+    \$455  = first;
     if (\$436 ) begin
       casez (host__address[21:0])
         22'h000004:
             /* empty */;
         22'h00000c:
-            \$458  = host__data[15:0];
+            \$455  = host__data[15:0];
       endcase
     end
     if (rst) begin
-      \$458  = 16'h0000;
+      \$455  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$459  = count;
+    \$456  = count;
     if (\$436 ) begin
       casez (host__address[21:0])
         22'h000004:
@@ -2610,16 +2471,16 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
         22'h00000c:
             /* empty */;
         22'h000010:
-            \$459  = host__data[15:0];
+            \$456  = host__data[15:0];
       endcase
     end
     if (rst) begin
-      \$459  = 16'h0000;
+      \$456  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$460  = ready;
+    \$457  = ready;
     if (\$436 ) begin
       casez (host__address[21:0])
         22'h000004:
@@ -2629,55 +2490,81 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
         22'h000010:
             /* empty */;
         22'h000020:
-            \$460  = host__data[15:0];
+            \$457  = host__data[15:0];
       endcase
     end
     if (rst) begin
-      \$460  = 16'hffff;
+      \$457  = 16'hffff;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$461  = guard_output;
-    if (\$436 ) begin
-      casez (host__address[21:0])
-        22'h000004:
-            /* empty */;
-        22'h00000c:
-            /* empty */;
-        22'h000010:
-            /* empty */;
-        22'h000020:
-            /* empty */;
-        22'h000018:
-            \$461  = 32'd0;
-      endcase
+    \$458  = read;
+    if (rst) begin
+      \$458  = 32'd0;
     end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$459  = layer[20:19];
+    if (rst) begin
+      \$459  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$460  = layer[24:23];
+    if (rst) begin
+      \$460  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$461  = host__read_data;
+    casez (region_read)
+      3'h0:
+          \$461  = register_data;
+      3'h1:
+          \$461  = word;
+      3'h2:
+          \$461  = \$439 ;
+      3'h3:
+          \$461  = \$440 ;
+      3'h4:
+          \$461  = \$441 ;
+      3'h5:
+          \$461  = \$442 ;
+    endcase
     if (rst) begin
       \$461  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$462  = guard_input;
-    if (\$436 ) begin
-      casez (host__address[21:0])
-        22'h000004:
-            /* empty */;
-        22'h00000c:
-            /* empty */;
-        22'h000010:
-            /* empty */;
-        22'h000020:
-            /* empty */;
-        22'h000018:
-            /* empty */;
-        22'h00001c:
-            \$462  = 32'd0;
-      endcase
-    end
+    \$462  = token;
     if (rst) begin
-      \$462  = 32'd0;
+      \$462  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$463  = token_0;
+    if (rst) begin
+      \$463  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$464  = token_1;
+    if (rst) begin
+      \$464  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$465  = token_2;
+    if (rst) begin
+      \$465  = 5'h00;
     end
   end
   assign \s_axi_awid$32  = s_axi_awid;
@@ -2711,58 +2598,54 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \s_axi_rready$60  = s_axi_rready;
   assign error = host__error;
   assign read_data = host__read_data;
-  assign \start$93  = start;
-  assign \first$94  = first;
-  assign \count$95  = count;
-  assign \ready$96  = ready;
-  assign enable = control_guard_input;
-  assign use_zero = control_guard_zero;
-  assign \enable$99  = control_guard_output;
-  assign \use_zero$100  = control_guard_zero;
+  assign \start$88  = start;
+  assign \first$89  = first;
+  assign \count$90  = count;
+  assign \ready$91  = ready;
   assign \$signature__addr  = \$71 [10:0];
-  assign address = { index[5:0], \$480  };
+  assign address = { index[5:0], \$475  };
   assign \$signature__data  = word;
   assign load__addr = host__address[12:2];
   assign load__data = host__data;
-  assign \$signature__addr$109  = \$82 [9:0];
+  assign \$signature__addr$100  = \$82 [9:0];
   assign write__addr = host__address[13:4];
   assign write__data = host__data[23:0];
-  assign \$signature__addr$116  = \$88 [9:0];
-  assign \write__addr$117  = host__address[13:4];
-  assign \write__data$118  = { host__data[29:24], host__data[15:0] };
-  assign parameter_slot_0 = { \$signature__data$115 [23], \$signature__data$115 [23], \$signature__data$115 [23], \$signature__data$115 [23], \$signature__data$115 [23], \$signature__data$115 [23], \$signature__data$115 [23], \$signature__data$115 [23], \$signature__data$115  };
-  assign \layer$148  = layer;
-  assign \go$150  = go;
-  assign \stop$152  = stop;
-  assign \done$154  = feeder_done;
-  assign \layer$155  = layer;
-  assign \sub_block$157  = sub_block;
-  assign \pad$159  = pad;
+  assign \$signature__addr$107  = \$88 [9:0];
+  assign \write__addr$108  = host__address[13:4];
+  assign \write__data$109  = { host__data[29:24], host__data[15:0] };
+  assign parameter_slot_0 = { \$signature__data$106 [23], \$signature__data$106 [23], \$signature__data$106 [23], \$signature__data$106 [23], \$signature__data$106 [23], \$signature__data$106 [23], \$signature__data$106 [23], \$signature__data$106 [23], \$signature__data$106  };
+  assign \layer$139  = layer;
+  assign \go$141  = go;
+  assign \stop$143  = stop;
+  assign \done$145  = feeder_done;
+  assign \layer$146  = layer;
+  assign \sub_block$148  = sub_block;
+  assign \pad$150  = pad;
   assign valid = token[0];
-  assign \word$162  = feeder_word;
+  assign \word$153  = feeder_word;
   assign base = layer[262:243];
-  assign \go$164  = go;
-  assign \stop$165  = stop;
-  assign \load_next$167  = load_next;
-  assign \act$169  = act;
+  assign \go$155  = go;
+  assign \stop$156  = stop;
+  assign \load_next$158  = load_next;
+  assign \act$160  = act;
   assign swap_1 = swap;
   assign weight_row = weight;
-  assign \load$175  = load;
-  assign \layer$176  = layer;
-  assign token_9 = \token$177 ;
-  assign \sums$180  = sums;
+  assign \load$166  = load;
+  assign \layer$167  = layer;
+  assign token_9 = \token$168 ;
+  assign \sums$171  = sums;
   assign codes = residual;
-  assign \base$183  = layer[242:229];
-  assign \go$184  = go;
+  assign \base$174  = layer[242:229];
+  assign \go$175  = go;
   assign parameter_begin = \begin ;
-  assign \layer$187  = layer;
-  assign \go$188  = go;
-  assign residual_token = \token$189 ;
-  assign \word$191  = residual_word;
-  assign \layer$192  = layer;
-  assign \go$193  = go;
-  assign codes_token = \token$194 ;
-  assign \codes$197  = \codes$196 ;
+  assign \layer$178  = layer;
+  assign \go$179  = go;
+  assign residual_token = \token$180 ;
+  assign \word$182  = residual_word;
+  assign \layer$183  = layer;
+  assign \go$184  = go;
+  assign codes_token = \token$185 ;
+  assign \codes$188  = \codes$187 ;
   assign overflow = fault_accumulator;
   assign parameter_slot_2 = 32'd0;
   assign parameter_slot_3 = 32'd0;
@@ -2794,14 +2677,14 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \write_data[5]  = write_data[47:40];
   assign \write_data[6]  = write_data[55:48];
   assign \write_data[7]  = write_data[63:56];
-  assign \read_address$128[0]  = \read_address$128 [11:0];
-  assign \read_address$128[1]  = \read_address$128 [23:12];
-  assign \read_address$128[2]  = \read_address$128 [35:24];
-  assign \read_address$128[3]  = \read_address$128 [47:36];
-  assign \read_address$128[4]  = \read_address$128 [59:48];
-  assign \read_address$128[5]  = \read_address$128 [71:60];
-  assign \read_address$128[6]  = \read_address$128 [83:72];
-  assign \read_address$128[7]  = \read_address$128 [95:84];
+  assign \read_address$119[0]  = \read_address$119 [11:0];
+  assign \read_address$119[1]  = \read_address$119 [23:12];
+  assign \read_address$119[2]  = \read_address$119 [35:24];
+  assign \read_address$119[3]  = \read_address$119 [47:36];
+  assign \read_address$119[4]  = \read_address$119 [59:48];
+  assign \read_address$119[5]  = \read_address$119 [71:60];
+  assign \read_address$119[6]  = \read_address$119 [83:72];
+  assign \read_address$119[7]  = \read_address$119 [95:84];
   assign \layer.magic  = layer[15:0];
   assign \layer.hold_weights  = layer[16];
   assign \layer.maximum  = layer[17];
@@ -2853,70 +2736,70 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \layer.add_shift  = layer[467:462];
   assign \layer.add_multiplier_a  = layer[491:468];
   assign \layer.add_multiplier_b  = layer[515:492];
-  assign \address$130[0]  = \address$130 [15:0];
-  assign \address$130[1]  = \address$130 [31:16];
-  assign \address$130[2]  = \address$130 [47:32];
-  assign \address$130[3]  = \address$130 [63:48];
-  assign \address$130[4]  = \address$130 [79:64];
-  assign \address$130[5]  = \address$130 [95:80];
-  assign \address$130[6]  = \address$130 [111:96];
-  assign \address$130[7]  = \address$130 [127:112];
-  assign \write_address$132[0]  = \write_address$132 [11:0];
-  assign \write_address$132[1]  = \write_address$132 [23:12];
-  assign \write_address$132[2]  = \write_address$132 [35:24];
-  assign \write_address$132[3]  = \write_address$132 [47:36];
-  assign \write_address$132[4]  = \write_address$132 [59:48];
-  assign \write_address$132[5]  = \write_address$132 [71:60];
-  assign \write_address$132[6]  = \write_address$132 [83:72];
-  assign \write_address$132[7]  = \write_address$132 [95:84];
-  assign \address$133[0]  = \address$133 [15:0];
-  assign \address$133[1]  = \address$133 [31:16];
-  assign \address$133[2]  = \address$133 [47:32];
-  assign \address$133[3]  = \address$133 [63:48];
-  assign \address$133[4]  = \address$133 [79:64];
-  assign \address$133[5]  = \address$133 [95:80];
-  assign \address$133[6]  = \address$133 [111:96];
-  assign \address$133[7]  = \address$133 [127:112];
-  assign \write_data$134[0]  = \write_data$134 [7:0];
-  assign \write_data$134[1]  = \write_data$134 [15:8];
-  assign \write_data$134[2]  = \write_data$134 [23:16];
-  assign \write_data$134[3]  = \write_data$134 [31:24];
-  assign \write_data$134[4]  = \write_data$134 [39:32];
-  assign \write_data$134[5]  = \write_data$134 [47:40];
-  assign \write_data$134[6]  = \write_data$134 [55:48];
-  assign \write_data$134[7]  = \write_data$134 [63:56];
-  assign \word$135[0]  = \word$135 [7:0];
-  assign \word$135[1]  = \word$135 [15:8];
-  assign \word$135[2]  = \word$135 [23:16];
-  assign \word$135[3]  = \word$135 [31:24];
-  assign \word$135[4]  = \word$135 [39:32];
-  assign \word$135[5]  = \word$135 [47:40];
-  assign \word$135[6]  = \word$135 [55:48];
-  assign \word$135[7]  = \word$135 [63:56];
-  assign \read_address$138[0]  = \read_address$138 [11:0];
-  assign \read_address$138[1]  = \read_address$138 [23:12];
-  assign \read_address$138[2]  = \read_address$138 [35:24];
-  assign \read_address$138[3]  = \read_address$138 [47:36];
-  assign \read_address$138[4]  = \read_address$138 [59:48];
-  assign \read_address$138[5]  = \read_address$138 [71:60];
-  assign \read_address$138[6]  = \read_address$138 [83:72];
-  assign \read_address$138[7]  = \read_address$138 [95:84];
-  assign \write_address$139[0]  = \write_address$139 [11:0];
-  assign \write_address$139[1]  = \write_address$139 [23:12];
-  assign \write_address$139[2]  = \write_address$139 [35:24];
-  assign \write_address$139[3]  = \write_address$139 [47:36];
-  assign \write_address$139[4]  = \write_address$139 [59:48];
-  assign \write_address$139[5]  = \write_address$139 [71:60];
-  assign \write_address$139[6]  = \write_address$139 [83:72];
-  assign \write_address$139[7]  = \write_address$139 [95:84];
-  assign \write_data$140[0]  = \write_data$140 [7:0];
-  assign \write_data$140[1]  = \write_data$140 [15:8];
-  assign \write_data$140[2]  = \write_data$140 [23:16];
-  assign \write_data$140[3]  = \write_data$140 [31:24];
-  assign \write_data$140[4]  = \write_data$140 [39:32];
-  assign \write_data$140[5]  = \write_data$140 [47:40];
-  assign \write_data$140[6]  = \write_data$140 [55:48];
-  assign \write_data$140[7]  = \write_data$140 [63:56];
+  assign \address$121[0]  = \address$121 [15:0];
+  assign \address$121[1]  = \address$121 [31:16];
+  assign \address$121[2]  = \address$121 [47:32];
+  assign \address$121[3]  = \address$121 [63:48];
+  assign \address$121[4]  = \address$121 [79:64];
+  assign \address$121[5]  = \address$121 [95:80];
+  assign \address$121[6]  = \address$121 [111:96];
+  assign \address$121[7]  = \address$121 [127:112];
+  assign \write_address$123[0]  = \write_address$123 [11:0];
+  assign \write_address$123[1]  = \write_address$123 [23:12];
+  assign \write_address$123[2]  = \write_address$123 [35:24];
+  assign \write_address$123[3]  = \write_address$123 [47:36];
+  assign \write_address$123[4]  = \write_address$123 [59:48];
+  assign \write_address$123[5]  = \write_address$123 [71:60];
+  assign \write_address$123[6]  = \write_address$123 [83:72];
+  assign \write_address$123[7]  = \write_address$123 [95:84];
+  assign \address$124[0]  = \address$124 [15:0];
+  assign \address$124[1]  = \address$124 [31:16];
+  assign \address$124[2]  = \address$124 [47:32];
+  assign \address$124[3]  = \address$124 [63:48];
+  assign \address$124[4]  = \address$124 [79:64];
+  assign \address$124[5]  = \address$124 [95:80];
+  assign \address$124[6]  = \address$124 [111:96];
+  assign \address$124[7]  = \address$124 [127:112];
+  assign \write_data$125[0]  = \write_data$125 [7:0];
+  assign \write_data$125[1]  = \write_data$125 [15:8];
+  assign \write_data$125[2]  = \write_data$125 [23:16];
+  assign \write_data$125[3]  = \write_data$125 [31:24];
+  assign \write_data$125[4]  = \write_data$125 [39:32];
+  assign \write_data$125[5]  = \write_data$125 [47:40];
+  assign \write_data$125[6]  = \write_data$125 [55:48];
+  assign \write_data$125[7]  = \write_data$125 [63:56];
+  assign \word$126[0]  = \word$126 [7:0];
+  assign \word$126[1]  = \word$126 [15:8];
+  assign \word$126[2]  = \word$126 [23:16];
+  assign \word$126[3]  = \word$126 [31:24];
+  assign \word$126[4]  = \word$126 [39:32];
+  assign \word$126[5]  = \word$126 [47:40];
+  assign \word$126[6]  = \word$126 [55:48];
+  assign \word$126[7]  = \word$126 [63:56];
+  assign \read_address$129[0]  = \read_address$129 [11:0];
+  assign \read_address$129[1]  = \read_address$129 [23:12];
+  assign \read_address$129[2]  = \read_address$129 [35:24];
+  assign \read_address$129[3]  = \read_address$129 [47:36];
+  assign \read_address$129[4]  = \read_address$129 [59:48];
+  assign \read_address$129[5]  = \read_address$129 [71:60];
+  assign \read_address$129[6]  = \read_address$129 [83:72];
+  assign \read_address$129[7]  = \read_address$129 [95:84];
+  assign \write_address$130[0]  = \write_address$130 [11:0];
+  assign \write_address$130[1]  = \write_address$130 [23:12];
+  assign \write_address$130[2]  = \write_address$130 [35:24];
+  assign \write_address$130[3]  = \write_address$130 [47:36];
+  assign \write_address$130[4]  = \write_address$130 [59:48];
+  assign \write_address$130[5]  = \write_address$130 [71:60];
+  assign \write_address$130[6]  = \write_address$130 [83:72];
+  assign \write_address$130[7]  = \write_address$130 [95:84];
+  assign \write_data$131[0]  = \write_data$131 [7:0];
+  assign \write_data$131[1]  = \write_data$131 [15:8];
+  assign \write_data$131[2]  = \write_data$131 [23:16];
+  assign \write_data$131[3]  = \write_data$131 [31:24];
+  assign \write_data$131[4]  = \write_data$131 [39:32];
+  assign \write_data$131[5]  = \write_data$131 [47:40];
+  assign \write_data$131[6]  = \write_data$131 [55:48];
+  assign \write_data$131[7]  = \write_data$131 [63:56];
   assign \feeder_word[0]  = feeder_word[7:0];
   assign \feeder_word[1]  = feeder_word[15:8];
   assign \feeder_word[2]  = feeder_word[23:16];
@@ -2925,22 +2808,22 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \feeder_word[5]  = feeder_word[47:40];
   assign \feeder_word[6]  = feeder_word[55:48];
   assign \feeder_word[7]  = feeder_word[63:56];
-  assign \read_data$144[0]  = \read_data$144 [7:0];
-  assign \read_data$144[1]  = \read_data$144 [15:8];
-  assign \read_data$144[2]  = \read_data$144 [23:16];
-  assign \read_data$144[3]  = \read_data$144 [31:24];
-  assign \read_data$144[4]  = \read_data$144 [39:32];
-  assign \read_data$144[5]  = \read_data$144 [47:40];
-  assign \read_data$144[6]  = \read_data$144 [55:48];
-  assign \read_data$144[7]  = \read_data$144 [63:56];
-  assign \read_data$145[0]  = \read_data$145 [7:0];
-  assign \read_data$145[1]  = \read_data$145 [15:8];
-  assign \read_data$145[2]  = \read_data$145 [23:16];
-  assign \read_data$145[3]  = \read_data$145 [31:24];
-  assign \read_data$145[4]  = \read_data$145 [39:32];
-  assign \read_data$145[5]  = \read_data$145 [47:40];
-  assign \read_data$145[6]  = \read_data$145 [55:48];
-  assign \read_data$145[7]  = \read_data$145 [63:56];
+  assign \read_data$135[0]  = \read_data$135 [7:0];
+  assign \read_data$135[1]  = \read_data$135 [15:8];
+  assign \read_data$135[2]  = \read_data$135 [23:16];
+  assign \read_data$135[3]  = \read_data$135 [31:24];
+  assign \read_data$135[4]  = \read_data$135 [39:32];
+  assign \read_data$135[5]  = \read_data$135 [47:40];
+  assign \read_data$135[6]  = \read_data$135 [55:48];
+  assign \read_data$135[7]  = \read_data$135 [63:56];
+  assign \read_data$136[0]  = \read_data$136 [7:0];
+  assign \read_data$136[1]  = \read_data$136 [15:8];
+  assign \read_data$136[2]  = \read_data$136 [23:16];
+  assign \read_data$136[3]  = \read_data$136 [31:24];
+  assign \read_data$136[4]  = \read_data$136 [39:32];
+  assign \read_data$136[5]  = \read_data$136 [47:40];
+  assign \read_data$136[6]  = \read_data$136 [55:48];
+  assign \read_data$136[7]  = \read_data$136 [63:56];
   assign \residual_word[0]  = residual_word[7:0];
   assign \residual_word[1]  = residual_word[15:8];
   assign \residual_word[2]  = residual_word[23:16];
@@ -2949,121 +2832,121 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \residual_word[5]  = residual_word[47:40];
   assign \residual_word[6]  = residual_word[55:48];
   assign \residual_word[7]  = residual_word[63:56];
-  assign \layer$148.magic  = layer[15:0];
-  assign \layer$148.hold_weights  = layer[16];
-  assign \layer$148.maximum  = layer[17];
-  assign \layer$148.residual  = layer[18];
-  assign \layer$148.input_bank  = layer[20:19];
-  assign \layer$148.output_bank  = layer[22:21];
-  assign \layer$148.residual_bank  = layer[24:23];
-  assign \layer$148.stride  = layer[27:25];
-  assign \layer$148.dilation  = layer[30:28];
-  assign \layer$148.sub_block  = layer[34:31];
-  assign \layer$148.out_lane  = layer[39:35];
-  assign \layer$148.input_base  = layer[55:40];
-  assign \layer$148.input_step  = layer[71:56];
-  assign \layer$148.step_x  = layer[87:72];
-  assign \layer$148.step_y  = layer[103:88];
-  assign \layer$148.step_kx  = layer[119:104];
-  assign \layer$148.step_ky  = layer[135:120];
-  assign \layer$148.blocks  = layer[148:136];
-  assign \layer$148.origin_y  = layer[158:149];
-  assign \layer$148.origin_x  = layer[168:159];
-  assign \layer$148.kernel_h  = layer[173:169];
-  assign \layer$148.kernel_w  = layer[178:174];
-  assign \layer$148.in_h  = layer[187:179];
-  assign \layer$148.in_w  = layer[196:188];
-  assign \layer$148.co_tiles  = layer[210:197];
-  assign \layer$148.out_h  = layer[219:211];
-  assign \layer$148.out_w  = layer[228:220];
-  assign \layer$148.param_base  = layer[242:229];
-  assign \layer$148.weight_base  = layer[262:243];
-  assign \layer$148.out_step  = layer[274:263];
-  assign \layer$148.out_base  = layer[290:275];
-  assign \layer$148.lane_mask  = layer[306:291];
-  assign \layer$148.res_lane  = layer[311:307];
-  assign \layer$148.res_base  = layer[327:312];
-  assign \layer$148.res_step_x  = layer[343:328];
-  assign \layer$148.res_step_y  = layer[359:344];
-  assign \layer$148.res_tiles  = layer[373:360];
-  assign \layer$148.pad_value  = layer[381:374];
-  assign \layer$148.zero_in  = layer[389:382];
-  assign \layer$148.input_lo  = layer[397:390];
-  assign \layer$148.input_hi  = layer[405:398];
-  assign \layer$148.zero_out  = layer[413:406];
-  assign \layer$148.lo  = layer[421:414];
-  assign \layer$148.hi  = layer[429:422];
-  assign \layer$148.res_zero  = layer[437:430];
-  assign \layer$148.add_zero  = layer[445:438];
-  assign \layer$148.add_lo  = layer[453:446];
-  assign \layer$148.add_hi  = layer[461:454];
-  assign \layer$148.add_shift  = layer[467:462];
-  assign \layer$148.add_multiplier_a  = layer[491:468];
-  assign \layer$148.add_multiplier_b  = layer[515:492];
-  assign \layer$155.magic  = layer[15:0];
-  assign \layer$155.hold_weights  = layer[16];
-  assign \layer$155.maximum  = layer[17];
-  assign \layer$155.residual  = layer[18];
-  assign \layer$155.input_bank  = layer[20:19];
-  assign \layer$155.output_bank  = layer[22:21];
-  assign \layer$155.residual_bank  = layer[24:23];
-  assign \layer$155.stride  = layer[27:25];
-  assign \layer$155.dilation  = layer[30:28];
-  assign \layer$155.sub_block  = layer[34:31];
-  assign \layer$155.out_lane  = layer[39:35];
-  assign \layer$155.input_base  = layer[55:40];
-  assign \layer$155.input_step  = layer[71:56];
-  assign \layer$155.step_x  = layer[87:72];
-  assign \layer$155.step_y  = layer[103:88];
-  assign \layer$155.step_kx  = layer[119:104];
-  assign \layer$155.step_ky  = layer[135:120];
-  assign \layer$155.blocks  = layer[148:136];
-  assign \layer$155.origin_y  = layer[158:149];
-  assign \layer$155.origin_x  = layer[168:159];
-  assign \layer$155.kernel_h  = layer[173:169];
-  assign \layer$155.kernel_w  = layer[178:174];
-  assign \layer$155.in_h  = layer[187:179];
-  assign \layer$155.in_w  = layer[196:188];
-  assign \layer$155.co_tiles  = layer[210:197];
-  assign \layer$155.out_h  = layer[219:211];
-  assign \layer$155.out_w  = layer[228:220];
-  assign \layer$155.param_base  = layer[242:229];
-  assign \layer$155.weight_base  = layer[262:243];
-  assign \layer$155.out_step  = layer[274:263];
-  assign \layer$155.out_base  = layer[290:275];
-  assign \layer$155.lane_mask  = layer[306:291];
-  assign \layer$155.res_lane  = layer[311:307];
-  assign \layer$155.res_base  = layer[327:312];
-  assign \layer$155.res_step_x  = layer[343:328];
-  assign \layer$155.res_step_y  = layer[359:344];
-  assign \layer$155.res_tiles  = layer[373:360];
-  assign \layer$155.pad_value  = layer[381:374];
-  assign \layer$155.zero_in  = layer[389:382];
-  assign \layer$155.input_lo  = layer[397:390];
-  assign \layer$155.input_hi  = layer[405:398];
-  assign \layer$155.zero_out  = layer[413:406];
-  assign \layer$155.lo  = layer[421:414];
-  assign \layer$155.hi  = layer[429:422];
-  assign \layer$155.res_zero  = layer[437:430];
-  assign \layer$155.add_zero  = layer[445:438];
-  assign \layer$155.add_lo  = layer[453:446];
-  assign \layer$155.add_hi  = layer[461:454];
-  assign \layer$155.add_shift  = layer[467:462];
-  assign \layer$155.add_multiplier_a  = layer[491:468];
-  assign \layer$155.add_multiplier_b  = layer[515:492];
+  assign \layer$139.magic  = layer[15:0];
+  assign \layer$139.hold_weights  = layer[16];
+  assign \layer$139.maximum  = layer[17];
+  assign \layer$139.residual  = layer[18];
+  assign \layer$139.input_bank  = layer[20:19];
+  assign \layer$139.output_bank  = layer[22:21];
+  assign \layer$139.residual_bank  = layer[24:23];
+  assign \layer$139.stride  = layer[27:25];
+  assign \layer$139.dilation  = layer[30:28];
+  assign \layer$139.sub_block  = layer[34:31];
+  assign \layer$139.out_lane  = layer[39:35];
+  assign \layer$139.input_base  = layer[55:40];
+  assign \layer$139.input_step  = layer[71:56];
+  assign \layer$139.step_x  = layer[87:72];
+  assign \layer$139.step_y  = layer[103:88];
+  assign \layer$139.step_kx  = layer[119:104];
+  assign \layer$139.step_ky  = layer[135:120];
+  assign \layer$139.blocks  = layer[148:136];
+  assign \layer$139.origin_y  = layer[158:149];
+  assign \layer$139.origin_x  = layer[168:159];
+  assign \layer$139.kernel_h  = layer[173:169];
+  assign \layer$139.kernel_w  = layer[178:174];
+  assign \layer$139.in_h  = layer[187:179];
+  assign \layer$139.in_w  = layer[196:188];
+  assign \layer$139.co_tiles  = layer[210:197];
+  assign \layer$139.out_h  = layer[219:211];
+  assign \layer$139.out_w  = layer[228:220];
+  assign \layer$139.param_base  = layer[242:229];
+  assign \layer$139.weight_base  = layer[262:243];
+  assign \layer$139.out_step  = layer[274:263];
+  assign \layer$139.out_base  = layer[290:275];
+  assign \layer$139.lane_mask  = layer[306:291];
+  assign \layer$139.res_lane  = layer[311:307];
+  assign \layer$139.res_base  = layer[327:312];
+  assign \layer$139.res_step_x  = layer[343:328];
+  assign \layer$139.res_step_y  = layer[359:344];
+  assign \layer$139.res_tiles  = layer[373:360];
+  assign \layer$139.pad_value  = layer[381:374];
+  assign \layer$139.zero_in  = layer[389:382];
+  assign \layer$139.input_lo  = layer[397:390];
+  assign \layer$139.input_hi  = layer[405:398];
+  assign \layer$139.zero_out  = layer[413:406];
+  assign \layer$139.lo  = layer[421:414];
+  assign \layer$139.hi  = layer[429:422];
+  assign \layer$139.res_zero  = layer[437:430];
+  assign \layer$139.add_zero  = layer[445:438];
+  assign \layer$139.add_lo  = layer[453:446];
+  assign \layer$139.add_hi  = layer[461:454];
+  assign \layer$139.add_shift  = layer[467:462];
+  assign \layer$139.add_multiplier_a  = layer[491:468];
+  assign \layer$139.add_multiplier_b  = layer[515:492];
+  assign \layer$146.magic  = layer[15:0];
+  assign \layer$146.hold_weights  = layer[16];
+  assign \layer$146.maximum  = layer[17];
+  assign \layer$146.residual  = layer[18];
+  assign \layer$146.input_bank  = layer[20:19];
+  assign \layer$146.output_bank  = layer[22:21];
+  assign \layer$146.residual_bank  = layer[24:23];
+  assign \layer$146.stride  = layer[27:25];
+  assign \layer$146.dilation  = layer[30:28];
+  assign \layer$146.sub_block  = layer[34:31];
+  assign \layer$146.out_lane  = layer[39:35];
+  assign \layer$146.input_base  = layer[55:40];
+  assign \layer$146.input_step  = layer[71:56];
+  assign \layer$146.step_x  = layer[87:72];
+  assign \layer$146.step_y  = layer[103:88];
+  assign \layer$146.step_kx  = layer[119:104];
+  assign \layer$146.step_ky  = layer[135:120];
+  assign \layer$146.blocks  = layer[148:136];
+  assign \layer$146.origin_y  = layer[158:149];
+  assign \layer$146.origin_x  = layer[168:159];
+  assign \layer$146.kernel_h  = layer[173:169];
+  assign \layer$146.kernel_w  = layer[178:174];
+  assign \layer$146.in_h  = layer[187:179];
+  assign \layer$146.in_w  = layer[196:188];
+  assign \layer$146.co_tiles  = layer[210:197];
+  assign \layer$146.out_h  = layer[219:211];
+  assign \layer$146.out_w  = layer[228:220];
+  assign \layer$146.param_base  = layer[242:229];
+  assign \layer$146.weight_base  = layer[262:243];
+  assign \layer$146.out_step  = layer[274:263];
+  assign \layer$146.out_base  = layer[290:275];
+  assign \layer$146.lane_mask  = layer[306:291];
+  assign \layer$146.res_lane  = layer[311:307];
+  assign \layer$146.res_base  = layer[327:312];
+  assign \layer$146.res_step_x  = layer[343:328];
+  assign \layer$146.res_step_y  = layer[359:344];
+  assign \layer$146.res_tiles  = layer[373:360];
+  assign \layer$146.pad_value  = layer[381:374];
+  assign \layer$146.zero_in  = layer[389:382];
+  assign \layer$146.input_lo  = layer[397:390];
+  assign \layer$146.input_hi  = layer[405:398];
+  assign \layer$146.zero_out  = layer[413:406];
+  assign \layer$146.lo  = layer[421:414];
+  assign \layer$146.hi  = layer[429:422];
+  assign \layer$146.res_zero  = layer[437:430];
+  assign \layer$146.add_zero  = layer[445:438];
+  assign \layer$146.add_lo  = layer[453:446];
+  assign \layer$146.add_hi  = layer[461:454];
+  assign \layer$146.add_shift  = layer[467:462];
+  assign \layer$146.add_multiplier_a  = layer[491:468];
+  assign \layer$146.add_multiplier_b  = layer[515:492];
   assign \token.valid  = token[0];
   assign \token.start  = token[1];
   assign \token.end  = token[2];
   assign \token.first  = token[3];
   assign \token.last  = token[4];
-  assign \word$162[0]  = feeder_word[7:0];
-  assign \word$162[1]  = feeder_word[15:8];
-  assign \word$162[2]  = feeder_word[23:16];
-  assign \word$162[3]  = feeder_word[31:24];
-  assign \word$162[4]  = feeder_word[39:32];
-  assign \word$162[5]  = feeder_word[47:40];
-  assign \word$162[6]  = feeder_word[55:48];
-  assign \word$162[7]  = feeder_word[63:56];
+  assign \word$153[0]  = feeder_word[7:0];
+  assign \word$153[1]  = feeder_word[15:8];
+  assign \word$153[2]  = feeder_word[23:16];
+  assign \word$153[3]  = feeder_word[31:24];
+  assign \word$153[4]  = feeder_word[39:32];
+  assign \word$153[5]  = feeder_word[47:40];
+  assign \word$153[6]  = feeder_word[55:48];
+  assign \word$153[7]  = feeder_word[63:56];
   assign \act[0]  = act[7:0];
   assign \act[1]  = act[15:8];
   assign \act[2]  = act[23:16];
@@ -3072,14 +2955,14 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \act[5]  = act[47:40];
   assign \act[6]  = act[55:48];
   assign \act[7]  = act[63:56];
-  assign \act$169[0]  = act[7:0];
-  assign \act$169[1]  = act[15:8];
-  assign \act$169[2]  = act[23:16];
-  assign \act$169[3]  = act[31:24];
-  assign \act$169[4]  = act[39:32];
-  assign \act$169[5]  = act[47:40];
-  assign \act$169[6]  = act[55:48];
-  assign \act$169[7]  = act[63:56];
+  assign \act$160[0]  = act[7:0];
+  assign \act$160[1]  = act[15:8];
+  assign \act$160[2]  = act[23:16];
+  assign \act$160[3]  = act[31:24];
+  assign \act$160[4]  = act[39:32];
+  assign \act$160[5]  = act[47:40];
+  assign \act$160[6]  = act[55:48];
+  assign \act$160[7]  = act[63:56];
   assign \weight[0]  = weight[7:0];
   assign \weight[1]  = weight[15:8];
   assign \weight[2]  = weight[23:16];
@@ -3096,67 +2979,67 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \weight_row[5]  = weight[47:40];
   assign \weight_row[6]  = weight[55:48];
   assign \weight_row[7]  = weight[63:56];
-  assign \layer$176.magic  = layer[15:0];
-  assign \layer$176.hold_weights  = layer[16];
-  assign \layer$176.maximum  = layer[17];
-  assign \layer$176.residual  = layer[18];
-  assign \layer$176.input_bank  = layer[20:19];
-  assign \layer$176.output_bank  = layer[22:21];
-  assign \layer$176.residual_bank  = layer[24:23];
-  assign \layer$176.stride  = layer[27:25];
-  assign \layer$176.dilation  = layer[30:28];
-  assign \layer$176.sub_block  = layer[34:31];
-  assign \layer$176.out_lane  = layer[39:35];
-  assign \layer$176.input_base  = layer[55:40];
-  assign \layer$176.input_step  = layer[71:56];
-  assign \layer$176.step_x  = layer[87:72];
-  assign \layer$176.step_y  = layer[103:88];
-  assign \layer$176.step_kx  = layer[119:104];
-  assign \layer$176.step_ky  = layer[135:120];
-  assign \layer$176.blocks  = layer[148:136];
-  assign \layer$176.origin_y  = layer[158:149];
-  assign \layer$176.origin_x  = layer[168:159];
-  assign \layer$176.kernel_h  = layer[173:169];
-  assign \layer$176.kernel_w  = layer[178:174];
-  assign \layer$176.in_h  = layer[187:179];
-  assign \layer$176.in_w  = layer[196:188];
-  assign \layer$176.co_tiles  = layer[210:197];
-  assign \layer$176.out_h  = layer[219:211];
-  assign \layer$176.out_w  = layer[228:220];
-  assign \layer$176.param_base  = layer[242:229];
-  assign \layer$176.weight_base  = layer[262:243];
-  assign \layer$176.out_step  = layer[274:263];
-  assign \layer$176.out_base  = layer[290:275];
-  assign \layer$176.lane_mask  = layer[306:291];
-  assign \layer$176.res_lane  = layer[311:307];
-  assign \layer$176.res_base  = layer[327:312];
-  assign \layer$176.res_step_x  = layer[343:328];
-  assign \layer$176.res_step_y  = layer[359:344];
-  assign \layer$176.res_tiles  = layer[373:360];
-  assign \layer$176.pad_value  = layer[381:374];
-  assign \layer$176.zero_in  = layer[389:382];
-  assign \layer$176.input_lo  = layer[397:390];
-  assign \layer$176.input_hi  = layer[405:398];
-  assign \layer$176.zero_out  = layer[413:406];
-  assign \layer$176.lo  = layer[421:414];
-  assign \layer$176.hi  = layer[429:422];
-  assign \layer$176.res_zero  = layer[437:430];
-  assign \layer$176.add_zero  = layer[445:438];
-  assign \layer$176.add_lo  = layer[453:446];
-  assign \layer$176.add_hi  = layer[461:454];
-  assign \layer$176.add_shift  = layer[467:462];
-  assign \layer$176.add_multiplier_a  = layer[491:468];
-  assign \layer$176.add_multiplier_b  = layer[515:492];
-  assign \token$177.valid  = \token$177 [0];
-  assign \token$177.start  = \token$177 [1];
-  assign \token$177.end  = \token$177 [2];
-  assign \token$177.first  = \token$177 [3];
-  assign \token$177.last  = \token$177 [4];
-  assign \token_9.valid  = \token$177 [0];
-  assign \token_9.start  = \token$177 [1];
-  assign \token_9.end  = \token$177 [2];
-  assign \token_9.first  = \token$177 [3];
-  assign \token_9.last  = \token$177 [4];
+  assign \layer$167.magic  = layer[15:0];
+  assign \layer$167.hold_weights  = layer[16];
+  assign \layer$167.maximum  = layer[17];
+  assign \layer$167.residual  = layer[18];
+  assign \layer$167.input_bank  = layer[20:19];
+  assign \layer$167.output_bank  = layer[22:21];
+  assign \layer$167.residual_bank  = layer[24:23];
+  assign \layer$167.stride  = layer[27:25];
+  assign \layer$167.dilation  = layer[30:28];
+  assign \layer$167.sub_block  = layer[34:31];
+  assign \layer$167.out_lane  = layer[39:35];
+  assign \layer$167.input_base  = layer[55:40];
+  assign \layer$167.input_step  = layer[71:56];
+  assign \layer$167.step_x  = layer[87:72];
+  assign \layer$167.step_y  = layer[103:88];
+  assign \layer$167.step_kx  = layer[119:104];
+  assign \layer$167.step_ky  = layer[135:120];
+  assign \layer$167.blocks  = layer[148:136];
+  assign \layer$167.origin_y  = layer[158:149];
+  assign \layer$167.origin_x  = layer[168:159];
+  assign \layer$167.kernel_h  = layer[173:169];
+  assign \layer$167.kernel_w  = layer[178:174];
+  assign \layer$167.in_h  = layer[187:179];
+  assign \layer$167.in_w  = layer[196:188];
+  assign \layer$167.co_tiles  = layer[210:197];
+  assign \layer$167.out_h  = layer[219:211];
+  assign \layer$167.out_w  = layer[228:220];
+  assign \layer$167.param_base  = layer[242:229];
+  assign \layer$167.weight_base  = layer[262:243];
+  assign \layer$167.out_step  = layer[274:263];
+  assign \layer$167.out_base  = layer[290:275];
+  assign \layer$167.lane_mask  = layer[306:291];
+  assign \layer$167.res_lane  = layer[311:307];
+  assign \layer$167.res_base  = layer[327:312];
+  assign \layer$167.res_step_x  = layer[343:328];
+  assign \layer$167.res_step_y  = layer[359:344];
+  assign \layer$167.res_tiles  = layer[373:360];
+  assign \layer$167.pad_value  = layer[381:374];
+  assign \layer$167.zero_in  = layer[389:382];
+  assign \layer$167.input_lo  = layer[397:390];
+  assign \layer$167.input_hi  = layer[405:398];
+  assign \layer$167.zero_out  = layer[413:406];
+  assign \layer$167.lo  = layer[421:414];
+  assign \layer$167.hi  = layer[429:422];
+  assign \layer$167.res_zero  = layer[437:430];
+  assign \layer$167.add_zero  = layer[445:438];
+  assign \layer$167.add_lo  = layer[453:446];
+  assign \layer$167.add_hi  = layer[461:454];
+  assign \layer$167.add_shift  = layer[467:462];
+  assign \layer$167.add_multiplier_a  = layer[491:468];
+  assign \layer$167.add_multiplier_b  = layer[515:492];
+  assign \token$168.valid  = \token$168 [0];
+  assign \token$168.start  = \token$168 [1];
+  assign \token$168.end  = \token$168 [2];
+  assign \token$168.first  = \token$168 [3];
+  assign \token$168.last  = \token$168 [4];
+  assign \token_9.valid  = \token$168 [0];
+  assign \token_9.start  = \token$168 [1];
+  assign \token_9.end  = \token$168 [2];
+  assign \token_9.first  = \token$168 [3];
+  assign \token_9.last  = \token$168 [4];
   assign \sums[0]  = sums[23:0];
   assign \sums[1]  = sums[47:24];
   assign \sums[2]  = sums[71:48];
@@ -3165,14 +3048,14 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \sums[5]  = sums[143:120];
   assign \sums[6]  = sums[167:144];
   assign \sums[7]  = sums[191:168];
-  assign \sums$180[0]  = sums[23:0];
-  assign \sums$180[1]  = sums[47:24];
-  assign \sums$180[2]  = sums[71:48];
-  assign \sums$180[3]  = sums[95:72];
-  assign \sums$180[4]  = sums[119:96];
-  assign \sums$180[5]  = sums[143:120];
-  assign \sums$180[6]  = sums[167:144];
-  assign \sums$180[7]  = sums[191:168];
+  assign \sums$171[0]  = sums[23:0];
+  assign \sums$171[1]  = sums[47:24];
+  assign \sums$171[2]  = sums[71:48];
+  assign \sums$171[3]  = sums[95:72];
+  assign \sums$171[4]  = sums[119:96];
+  assign \sums$171[5]  = sums[143:120];
+  assign \sums$171[6]  = sums[167:144];
+  assign \sums$171[7]  = sums[191:168];
   assign \residual[0]  = residual[7:0];
   assign \residual[1]  = residual[15:8];
   assign \residual[2]  = residual[23:16];
@@ -3189,160 +3072,160 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \codes[5]  = residual[47:40];
   assign \codes[6]  = residual[55:48];
   assign \codes[7]  = residual[63:56];
-  assign \layer$187.magic  = layer[15:0];
-  assign \layer$187.hold_weights  = layer[16];
-  assign \layer$187.maximum  = layer[17];
-  assign \layer$187.residual  = layer[18];
-  assign \layer$187.input_bank  = layer[20:19];
-  assign \layer$187.output_bank  = layer[22:21];
-  assign \layer$187.residual_bank  = layer[24:23];
-  assign \layer$187.stride  = layer[27:25];
-  assign \layer$187.dilation  = layer[30:28];
-  assign \layer$187.sub_block  = layer[34:31];
-  assign \layer$187.out_lane  = layer[39:35];
-  assign \layer$187.input_base  = layer[55:40];
-  assign \layer$187.input_step  = layer[71:56];
-  assign \layer$187.step_x  = layer[87:72];
-  assign \layer$187.step_y  = layer[103:88];
-  assign \layer$187.step_kx  = layer[119:104];
-  assign \layer$187.step_ky  = layer[135:120];
-  assign \layer$187.blocks  = layer[148:136];
-  assign \layer$187.origin_y  = layer[158:149];
-  assign \layer$187.origin_x  = layer[168:159];
-  assign \layer$187.kernel_h  = layer[173:169];
-  assign \layer$187.kernel_w  = layer[178:174];
-  assign \layer$187.in_h  = layer[187:179];
-  assign \layer$187.in_w  = layer[196:188];
-  assign \layer$187.co_tiles  = layer[210:197];
-  assign \layer$187.out_h  = layer[219:211];
-  assign \layer$187.out_w  = layer[228:220];
-  assign \layer$187.param_base  = layer[242:229];
-  assign \layer$187.weight_base  = layer[262:243];
-  assign \layer$187.out_step  = layer[274:263];
-  assign \layer$187.out_base  = layer[290:275];
-  assign \layer$187.lane_mask  = layer[306:291];
-  assign \layer$187.res_lane  = layer[311:307];
-  assign \layer$187.res_base  = layer[327:312];
-  assign \layer$187.res_step_x  = layer[343:328];
-  assign \layer$187.res_step_y  = layer[359:344];
-  assign \layer$187.res_tiles  = layer[373:360];
-  assign \layer$187.pad_value  = layer[381:374];
-  assign \layer$187.zero_in  = layer[389:382];
-  assign \layer$187.input_lo  = layer[397:390];
-  assign \layer$187.input_hi  = layer[405:398];
-  assign \layer$187.zero_out  = layer[413:406];
-  assign \layer$187.lo  = layer[421:414];
-  assign \layer$187.hi  = layer[429:422];
-  assign \layer$187.res_zero  = layer[437:430];
-  assign \layer$187.add_zero  = layer[445:438];
-  assign \layer$187.add_lo  = layer[453:446];
-  assign \layer$187.add_hi  = layer[461:454];
-  assign \layer$187.add_shift  = layer[467:462];
-  assign \layer$187.add_multiplier_a  = layer[491:468];
-  assign \layer$187.add_multiplier_b  = layer[515:492];
-  assign \token$189.valid  = \token$189 [0];
-  assign \token$189.start  = \token$189 [1];
-  assign \token$189.end  = \token$189 [2];
-  assign \token$189.first  = \token$189 [3];
-  assign \token$189.last  = \token$189 [4];
-  assign \residual_token.valid  = \token$189 [0];
-  assign \residual_token.start  = \token$189 [1];
-  assign \residual_token.end  = \token$189 [2];
-  assign \residual_token.first  = \token$189 [3];
-  assign \residual_token.last  = \token$189 [4];
-  assign \word$191[0]  = residual_word[7:0];
-  assign \word$191[1]  = residual_word[15:8];
-  assign \word$191[2]  = residual_word[23:16];
-  assign \word$191[3]  = residual_word[31:24];
-  assign \word$191[4]  = residual_word[39:32];
-  assign \word$191[5]  = residual_word[47:40];
-  assign \word$191[6]  = residual_word[55:48];
-  assign \word$191[7]  = residual_word[63:56];
-  assign \layer$192.magic  = layer[15:0];
-  assign \layer$192.hold_weights  = layer[16];
-  assign \layer$192.maximum  = layer[17];
-  assign \layer$192.residual  = layer[18];
-  assign \layer$192.input_bank  = layer[20:19];
-  assign \layer$192.output_bank  = layer[22:21];
-  assign \layer$192.residual_bank  = layer[24:23];
-  assign \layer$192.stride  = layer[27:25];
-  assign \layer$192.dilation  = layer[30:28];
-  assign \layer$192.sub_block  = layer[34:31];
-  assign \layer$192.out_lane  = layer[39:35];
-  assign \layer$192.input_base  = layer[55:40];
-  assign \layer$192.input_step  = layer[71:56];
-  assign \layer$192.step_x  = layer[87:72];
-  assign \layer$192.step_y  = layer[103:88];
-  assign \layer$192.step_kx  = layer[119:104];
-  assign \layer$192.step_ky  = layer[135:120];
-  assign \layer$192.blocks  = layer[148:136];
-  assign \layer$192.origin_y  = layer[158:149];
-  assign \layer$192.origin_x  = layer[168:159];
-  assign \layer$192.kernel_h  = layer[173:169];
-  assign \layer$192.kernel_w  = layer[178:174];
-  assign \layer$192.in_h  = layer[187:179];
-  assign \layer$192.in_w  = layer[196:188];
-  assign \layer$192.co_tiles  = layer[210:197];
-  assign \layer$192.out_h  = layer[219:211];
-  assign \layer$192.out_w  = layer[228:220];
-  assign \layer$192.param_base  = layer[242:229];
-  assign \layer$192.weight_base  = layer[262:243];
-  assign \layer$192.out_step  = layer[274:263];
-  assign \layer$192.out_base  = layer[290:275];
-  assign \layer$192.lane_mask  = layer[306:291];
-  assign \layer$192.res_lane  = layer[311:307];
-  assign \layer$192.res_base  = layer[327:312];
-  assign \layer$192.res_step_x  = layer[343:328];
-  assign \layer$192.res_step_y  = layer[359:344];
-  assign \layer$192.res_tiles  = layer[373:360];
-  assign \layer$192.pad_value  = layer[381:374];
-  assign \layer$192.zero_in  = layer[389:382];
-  assign \layer$192.input_lo  = layer[397:390];
-  assign \layer$192.input_hi  = layer[405:398];
-  assign \layer$192.zero_out  = layer[413:406];
-  assign \layer$192.lo  = layer[421:414];
-  assign \layer$192.hi  = layer[429:422];
-  assign \layer$192.res_zero  = layer[437:430];
-  assign \layer$192.add_zero  = layer[445:438];
-  assign \layer$192.add_lo  = layer[453:446];
-  assign \layer$192.add_hi  = layer[461:454];
-  assign \layer$192.add_shift  = layer[467:462];
-  assign \layer$192.add_multiplier_a  = layer[491:468];
-  assign \layer$192.add_multiplier_b  = layer[515:492];
-  assign \token$194.valid  = \token$194 [0];
-  assign \token$194.start  = \token$194 [1];
-  assign \token$194.end  = \token$194 [2];
-  assign \token$194.first  = \token$194 [3];
-  assign \token$194.last  = \token$194 [4];
-  assign \codes_token.valid  = \token$194 [0];
-  assign \codes_token.start  = \token$194 [1];
-  assign \codes_token.end  = \token$194 [2];
-  assign \codes_token.first  = \token$194 [3];
-  assign \codes_token.last  = \token$194 [4];
-  assign \codes$196[0]  = \codes$196 [7:0];
-  assign \codes$196[1]  = \codes$196 [15:8];
-  assign \codes$196[2]  = \codes$196 [23:16];
-  assign \codes$196[3]  = \codes$196 [31:24];
-  assign \codes$196[4]  = \codes$196 [39:32];
-  assign \codes$196[5]  = \codes$196 [47:40];
-  assign \codes$196[6]  = \codes$196 [55:48];
-  assign \codes$196[7]  = \codes$196 [63:56];
-  assign \codes$197[0]  = \codes$196 [7:0];
-  assign \codes$197[1]  = \codes$196 [15:8];
-  assign \codes$197[2]  = \codes$196 [23:16];
-  assign \codes$197[3]  = \codes$196 [31:24];
-  assign \codes$197[4]  = \codes$196 [39:32];
-  assign \codes$197[5]  = \codes$196 [47:40];
-  assign \codes$197[6]  = \codes$196 [55:48];
-  assign \codes$197[7]  = \codes$196 [63:56];
-  assign \read_data$219[0]  = \read_data$219 [7:0];
-  assign \read_data$219[1]  = \read_data$219 [15:8];
-  assign \read_data$219[2]  = \read_data$219 [23:16];
-  assign \read_data$219[3]  = \read_data$219 [31:24];
-  assign \read_data$219[4]  = \read_data$219 [39:32];
-  assign \read_data$219[5]  = \read_data$219 [47:40];
-  assign \read_data$219[6]  = \read_data$219 [55:48];
-  assign \read_data$219[7]  = \read_data$219 [63:56];
+  assign \layer$178.magic  = layer[15:0];
+  assign \layer$178.hold_weights  = layer[16];
+  assign \layer$178.maximum  = layer[17];
+  assign \layer$178.residual  = layer[18];
+  assign \layer$178.input_bank  = layer[20:19];
+  assign \layer$178.output_bank  = layer[22:21];
+  assign \layer$178.residual_bank  = layer[24:23];
+  assign \layer$178.stride  = layer[27:25];
+  assign \layer$178.dilation  = layer[30:28];
+  assign \layer$178.sub_block  = layer[34:31];
+  assign \layer$178.out_lane  = layer[39:35];
+  assign \layer$178.input_base  = layer[55:40];
+  assign \layer$178.input_step  = layer[71:56];
+  assign \layer$178.step_x  = layer[87:72];
+  assign \layer$178.step_y  = layer[103:88];
+  assign \layer$178.step_kx  = layer[119:104];
+  assign \layer$178.step_ky  = layer[135:120];
+  assign \layer$178.blocks  = layer[148:136];
+  assign \layer$178.origin_y  = layer[158:149];
+  assign \layer$178.origin_x  = layer[168:159];
+  assign \layer$178.kernel_h  = layer[173:169];
+  assign \layer$178.kernel_w  = layer[178:174];
+  assign \layer$178.in_h  = layer[187:179];
+  assign \layer$178.in_w  = layer[196:188];
+  assign \layer$178.co_tiles  = layer[210:197];
+  assign \layer$178.out_h  = layer[219:211];
+  assign \layer$178.out_w  = layer[228:220];
+  assign \layer$178.param_base  = layer[242:229];
+  assign \layer$178.weight_base  = layer[262:243];
+  assign \layer$178.out_step  = layer[274:263];
+  assign \layer$178.out_base  = layer[290:275];
+  assign \layer$178.lane_mask  = layer[306:291];
+  assign \layer$178.res_lane  = layer[311:307];
+  assign \layer$178.res_base  = layer[327:312];
+  assign \layer$178.res_step_x  = layer[343:328];
+  assign \layer$178.res_step_y  = layer[359:344];
+  assign \layer$178.res_tiles  = layer[373:360];
+  assign \layer$178.pad_value  = layer[381:374];
+  assign \layer$178.zero_in  = layer[389:382];
+  assign \layer$178.input_lo  = layer[397:390];
+  assign \layer$178.input_hi  = layer[405:398];
+  assign \layer$178.zero_out  = layer[413:406];
+  assign \layer$178.lo  = layer[421:414];
+  assign \layer$178.hi  = layer[429:422];
+  assign \layer$178.res_zero  = layer[437:430];
+  assign \layer$178.add_zero  = layer[445:438];
+  assign \layer$178.add_lo  = layer[453:446];
+  assign \layer$178.add_hi  = layer[461:454];
+  assign \layer$178.add_shift  = layer[467:462];
+  assign \layer$178.add_multiplier_a  = layer[491:468];
+  assign \layer$178.add_multiplier_b  = layer[515:492];
+  assign \token$180.valid  = \token$180 [0];
+  assign \token$180.start  = \token$180 [1];
+  assign \token$180.end  = \token$180 [2];
+  assign \token$180.first  = \token$180 [3];
+  assign \token$180.last  = \token$180 [4];
+  assign \residual_token.valid  = \token$180 [0];
+  assign \residual_token.start  = \token$180 [1];
+  assign \residual_token.end  = \token$180 [2];
+  assign \residual_token.first  = \token$180 [3];
+  assign \residual_token.last  = \token$180 [4];
+  assign \word$182[0]  = residual_word[7:0];
+  assign \word$182[1]  = residual_word[15:8];
+  assign \word$182[2]  = residual_word[23:16];
+  assign \word$182[3]  = residual_word[31:24];
+  assign \word$182[4]  = residual_word[39:32];
+  assign \word$182[5]  = residual_word[47:40];
+  assign \word$182[6]  = residual_word[55:48];
+  assign \word$182[7]  = residual_word[63:56];
+  assign \layer$183.magic  = layer[15:0];
+  assign \layer$183.hold_weights  = layer[16];
+  assign \layer$183.maximum  = layer[17];
+  assign \layer$183.residual  = layer[18];
+  assign \layer$183.input_bank  = layer[20:19];
+  assign \layer$183.output_bank  = layer[22:21];
+  assign \layer$183.residual_bank  = layer[24:23];
+  assign \layer$183.stride  = layer[27:25];
+  assign \layer$183.dilation  = layer[30:28];
+  assign \layer$183.sub_block  = layer[34:31];
+  assign \layer$183.out_lane  = layer[39:35];
+  assign \layer$183.input_base  = layer[55:40];
+  assign \layer$183.input_step  = layer[71:56];
+  assign \layer$183.step_x  = layer[87:72];
+  assign \layer$183.step_y  = layer[103:88];
+  assign \layer$183.step_kx  = layer[119:104];
+  assign \layer$183.step_ky  = layer[135:120];
+  assign \layer$183.blocks  = layer[148:136];
+  assign \layer$183.origin_y  = layer[158:149];
+  assign \layer$183.origin_x  = layer[168:159];
+  assign \layer$183.kernel_h  = layer[173:169];
+  assign \layer$183.kernel_w  = layer[178:174];
+  assign \layer$183.in_h  = layer[187:179];
+  assign \layer$183.in_w  = layer[196:188];
+  assign \layer$183.co_tiles  = layer[210:197];
+  assign \layer$183.out_h  = layer[219:211];
+  assign \layer$183.out_w  = layer[228:220];
+  assign \layer$183.param_base  = layer[242:229];
+  assign \layer$183.weight_base  = layer[262:243];
+  assign \layer$183.out_step  = layer[274:263];
+  assign \layer$183.out_base  = layer[290:275];
+  assign \layer$183.lane_mask  = layer[306:291];
+  assign \layer$183.res_lane  = layer[311:307];
+  assign \layer$183.res_base  = layer[327:312];
+  assign \layer$183.res_step_x  = layer[343:328];
+  assign \layer$183.res_step_y  = layer[359:344];
+  assign \layer$183.res_tiles  = layer[373:360];
+  assign \layer$183.pad_value  = layer[381:374];
+  assign \layer$183.zero_in  = layer[389:382];
+  assign \layer$183.input_lo  = layer[397:390];
+  assign \layer$183.input_hi  = layer[405:398];
+  assign \layer$183.zero_out  = layer[413:406];
+  assign \layer$183.lo  = layer[421:414];
+  assign \layer$183.hi  = layer[429:422];
+  assign \layer$183.res_zero  = layer[437:430];
+  assign \layer$183.add_zero  = layer[445:438];
+  assign \layer$183.add_lo  = layer[453:446];
+  assign \layer$183.add_hi  = layer[461:454];
+  assign \layer$183.add_shift  = layer[467:462];
+  assign \layer$183.add_multiplier_a  = layer[491:468];
+  assign \layer$183.add_multiplier_b  = layer[515:492];
+  assign \token$185.valid  = \token$185 [0];
+  assign \token$185.start  = \token$185 [1];
+  assign \token$185.end  = \token$185 [2];
+  assign \token$185.first  = \token$185 [3];
+  assign \token$185.last  = \token$185 [4];
+  assign \codes_token.valid  = \token$185 [0];
+  assign \codes_token.start  = \token$185 [1];
+  assign \codes_token.end  = \token$185 [2];
+  assign \codes_token.first  = \token$185 [3];
+  assign \codes_token.last  = \token$185 [4];
+  assign \codes$187[0]  = \codes$187 [7:0];
+  assign \codes$187[1]  = \codes$187 [15:8];
+  assign \codes$187[2]  = \codes$187 [23:16];
+  assign \codes$187[3]  = \codes$187 [31:24];
+  assign \codes$187[4]  = \codes$187 [39:32];
+  assign \codes$187[5]  = \codes$187 [47:40];
+  assign \codes$187[6]  = \codes$187 [55:48];
+  assign \codes$187[7]  = \codes$187 [63:56];
+  assign \codes$188[0]  = \codes$187 [7:0];
+  assign \codes$188[1]  = \codes$187 [15:8];
+  assign \codes$188[2]  = \codes$187 [23:16];
+  assign \codes$188[3]  = \codes$187 [31:24];
+  assign \codes$188[4]  = \codes$187 [39:32];
+  assign \codes$188[5]  = \codes$187 [47:40];
+  assign \codes$188[6]  = \codes$187 [55:48];
+  assign \codes$188[7]  = \codes$187 [63:56];
+  assign \read_data$210[0]  = \read_data$210 [7:0];
+  assign \read_data$210[1]  = \read_data$210 [15:8];
+  assign \read_data$210[2]  = \read_data$210 [23:16];
+  assign \read_data$210[3]  = \read_data$210 [31:24];
+  assign \read_data$210[4]  = \read_data$210 [39:32];
+  assign \read_data$210[5]  = \read_data$210 [47:40];
+  assign \read_data$210[6]  = \read_data$210 [55:48];
+  assign \read_data$210[7]  = \read_data$210 [63:56];
   assign \token_0.valid  = token_0[0];
   assign \token_0.start  = token_0[1];
   assign \token_0.end  = token_0[2];
@@ -3388,70 +3271,70 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \token_8.end  = token_8[2];
   assign \token_8.first  = token_8[3];
   assign \token_8.last  = token_8[4];
-  assign \write_enable$141 [7] = \$395 ;
-  assign \write_enable$141 [6] = \$380 ;
-  assign \write_enable$141 [5] = \$365 ;
-  assign \write_enable$141 [4] = \$350 ;
-  assign \write_enable$141 [3] = \$335 ;
-  assign \write_enable$141 [2] = \$320 ;
-  assign \write_enable$141 [1] = \$305 ;
-  assign \write_enable$141 [0] = \$290 ;
-  assign \write_data$140 [63:56] = \$385 ;
-  assign \write_data$140 [55:48] = \$370 ;
-  assign \write_data$140 [47:40] = \$355 ;
-  assign \write_data$140 [39:32] = \$340 ;
-  assign \write_data$140 [31:24] = \$325 ;
-  assign \write_data$140 [23:16] = \$310 ;
-  assign \write_data$140 [15:8] = \$295 ;
-  assign \write_data$140 [7:0] = \$280 ;
-  assign \write_address$139 [95:84] = \$384 [11:0];
-  assign \write_address$139 [83:72] = \$369 [11:0];
-  assign \write_address$139 [71:60] = \$354 [11:0];
-  assign \write_address$139 [59:48] = \$339 [11:0];
-  assign \write_address$139 [47:36] = \$324 [11:0];
-  assign \write_address$139 [35:24] = \$309 [11:0];
-  assign \write_address$139 [23:12] = \$294 [11:0];
-  assign \write_address$139 [11:0] = \$279 [11:0];
-  assign \read_address$138 [95:84] = \$383 [11:0];
-  assign \read_address$138 [83:72] = \$368 [11:0];
-  assign \read_address$138 [71:60] = \$353 [11:0];
-  assign \read_address$138 [59:48] = \$338 [11:0];
-  assign \read_address$138 [47:36] = \$323 [11:0];
-  assign \read_address$138 [35:24] = \$308 [11:0];
-  assign \read_address$138 [23:12] = \$293 [11:0];
-  assign \read_address$138 [11:0] = \$278 [11:0];
-  assign \write_enable$136 [7] = \$272 ;
-  assign \write_enable$136 [6] = \$257 ;
-  assign \write_enable$136 [5] = \$242 ;
-  assign \write_enable$136 [4] = \$227 ;
-  assign \write_enable$136 [3] = \$212 ;
-  assign \write_enable$136 [2] = \$197 ;
-  assign \write_enable$136 [1] = \$182 ;
-  assign \write_enable$136 [0] = \$167 ;
-  assign \write_data$134 [63:56] = \$262 ;
-  assign \write_data$134 [55:48] = \$247 ;
-  assign \write_data$134 [47:40] = \$232 ;
-  assign \write_data$134 [39:32] = \$217 ;
-  assign \write_data$134 [31:24] = \$202 ;
-  assign \write_data$134 [23:16] = \$187 ;
-  assign \write_data$134 [15:8] = \$172 ;
-  assign \write_data$134 [7:0] = \$157 ;
-  assign \write_address$132 [95:84] = \$261 [11:0];
-  assign \write_address$132 [83:72] = \$246 [11:0];
-  assign \write_address$132 [71:60] = \$231 [11:0];
-  assign \write_address$132 [59:48] = \$216 [11:0];
-  assign \write_address$132 [47:36] = \$201 [11:0];
-  assign \write_address$132 [35:24] = \$186 [11:0];
-  assign \write_address$132 [23:12] = \$171 [11:0];
-  assign \write_address$132 [11:0] = \$156 [11:0];
-  assign \read_address$128 [95:84] = \$260 [11:0];
-  assign \read_address$128 [83:72] = \$245 [11:0];
-  assign \read_address$128 [71:60] = \$230 [11:0];
-  assign \read_address$128 [59:48] = \$215 [11:0];
-  assign \read_address$128 [47:36] = \$200 [11:0];
-  assign \read_address$128 [35:24] = \$185 [11:0];
-  assign \read_address$128 [23:12] = \$170 [11:0];
-  assign \read_address$128 [11:0] = \$155 [11:0];
+  assign \write_enable$132 [7] = \$395 ;
+  assign \write_enable$132 [6] = \$380 ;
+  assign \write_enable$132 [5] = \$365 ;
+  assign \write_enable$132 [4] = \$350 ;
+  assign \write_enable$132 [3] = \$335 ;
+  assign \write_enable$132 [2] = \$320 ;
+  assign \write_enable$132 [1] = \$305 ;
+  assign \write_enable$132 [0] = \$290 ;
+  assign \write_data$131 [63:56] = \$385 ;
+  assign \write_data$131 [55:48] = \$370 ;
+  assign \write_data$131 [47:40] = \$355 ;
+  assign \write_data$131 [39:32] = \$340 ;
+  assign \write_data$131 [31:24] = \$325 ;
+  assign \write_data$131 [23:16] = \$310 ;
+  assign \write_data$131 [15:8] = \$295 ;
+  assign \write_data$131 [7:0] = \$280 ;
+  assign \write_address$130 [95:84] = \$384 [11:0];
+  assign \write_address$130 [83:72] = \$369 [11:0];
+  assign \write_address$130 [71:60] = \$354 [11:0];
+  assign \write_address$130 [59:48] = \$339 [11:0];
+  assign \write_address$130 [47:36] = \$324 [11:0];
+  assign \write_address$130 [35:24] = \$309 [11:0];
+  assign \write_address$130 [23:12] = \$294 [11:0];
+  assign \write_address$130 [11:0] = \$279 [11:0];
+  assign \read_address$129 [95:84] = \$383 [11:0];
+  assign \read_address$129 [83:72] = \$368 [11:0];
+  assign \read_address$129 [71:60] = \$353 [11:0];
+  assign \read_address$129 [59:48] = \$338 [11:0];
+  assign \read_address$129 [47:36] = \$323 [11:0];
+  assign \read_address$129 [35:24] = \$308 [11:0];
+  assign \read_address$129 [23:12] = \$293 [11:0];
+  assign \read_address$129 [11:0] = \$278 [11:0];
+  assign \write_enable$127 [7] = \$272 ;
+  assign \write_enable$127 [6] = \$257 ;
+  assign \write_enable$127 [5] = \$242 ;
+  assign \write_enable$127 [4] = \$227 ;
+  assign \write_enable$127 [3] = \$212 ;
+  assign \write_enable$127 [2] = \$197 ;
+  assign \write_enable$127 [1] = \$182 ;
+  assign \write_enable$127 [0] = \$167 ;
+  assign \write_data$125 [63:56] = \$262 ;
+  assign \write_data$125 [55:48] = \$247 ;
+  assign \write_data$125 [47:40] = \$232 ;
+  assign \write_data$125 [39:32] = \$217 ;
+  assign \write_data$125 [31:24] = \$202 ;
+  assign \write_data$125 [23:16] = \$187 ;
+  assign \write_data$125 [15:8] = \$172 ;
+  assign \write_data$125 [7:0] = \$157 ;
+  assign \write_address$123 [95:84] = \$261 [11:0];
+  assign \write_address$123 [83:72] = \$246 [11:0];
+  assign \write_address$123 [71:60] = \$231 [11:0];
+  assign \write_address$123 [59:48] = \$216 [11:0];
+  assign \write_address$123 [47:36] = \$201 [11:0];
+  assign \write_address$123 [35:24] = \$186 [11:0];
+  assign \write_address$123 [23:12] = \$171 [11:0];
+  assign \write_address$123 [11:0] = \$156 [11:0];
+  assign \read_address$119 [95:84] = \$260 [11:0];
+  assign \read_address$119 [83:72] = \$245 [11:0];
+  assign \read_address$119 [71:60] = \$230 [11:0];
+  assign \read_address$119 [59:48] = \$215 [11:0];
+  assign \read_address$119 [47:36] = \$200 [11:0];
+  assign \read_address$119 [35:24] = \$185 [11:0];
+  assign \read_address$119 [23:12] = \$170 [11:0];
+  assign \read_address$119 [11:0] = \$155 [11:0];
   assign write_enable[7] = \$148 ;
   assign write_enable[6] = \$142 ;
   assign write_enable[5] = \$136 ;
@@ -3484,11 +3367,11 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign read_address[47:32] = \$113 [15:0];
   assign read_address[31:16] = \$107 [15:0];
   assign read_address[15:0] = \$101 [15:0];
-  assign parameter_slot_1[31:24] = { 2'h0, \$signature__data$120 [21:16] };
-  assign parameter_slot_1[23:0] = { 8'h00, \$signature__data$120 [15:0] };
-  assign parameters[29:24] = \$signature__data$120 [21:16];
-  assign parameters[45:30] = \$signature__data$120 [15:0];
-  assign parameters[23:0] = \$signature__data$115 ;
+  assign parameter_slot_1[31:24] = { 2'h0, \$signature__data$111 [21:16] };
+  assign parameter_slot_1[23:0] = { 8'h00, \$signature__data$111 [15:0] };
+  assign parameters[29:24] = \$signature__data$111 [21:16];
+  assign parameters[45:30] = \$signature__data$111 [15:0];
+  assign parameters[23:0] = \$signature__data$106 ;
   assign \$2  = 1'h0;
   assign \$3  = 1'h1;
   assign \$4  = host__write;
@@ -15237,7 +15120,7 @@ module \holdfast_8x8.input_stage (rst, word, \sub_block$3 , pad, act, layer, clk
   assign \act$11[7]  = act[63:56];
 endmodule
 
-module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, \enable$71 , use_zero, token, sums, token_8, token_22, codes, i, layer, clk);
+module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, sums, token_8, token_22, codes, i, layer, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$71  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -15440,7 +15323,6 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, \enable$
   wire \enable$215 ;
   wire \enable$243 ;
   wire \enable$271 ;
-  input \enable$71 ;
   wire \enable$71 ;
   wire first;
   wire \first$119 ;
@@ -15886,7 +15768,6 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, \enable$
   wire [23:0] \total$65 ;
   wire [23:0] \total$97 ;
   wire [23:0] \total$98 ;
-  input use_zero;
   wire use_zero;
   wire \use_zero$104 ;
   wire \use_zero$132 ;
@@ -15982,7 +15863,6 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, \enable$
   assign chain = \$23  & \$24 ;
   assign \$25  = ~ token_3[4];
   assign write = token_3[0] & \$25 ;
-  assign enable = \enable$71  & layer[291];
   assign \valid$88  = token_9[0] & token_9[4];
   assign \$26  = layer[228:220] == 1'h1;
   assign \$27  = layer[219:211] == 1'h1;
@@ -15991,7 +15871,6 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, \enable$
   assign \chain$93  = \$28  & \$29 ;
   assign \$30  = ~ token_4[4];
   assign \write$95  = token_4[0] & \$30 ;
-  assign \enable$103  = \enable$71  & layer[292];
   assign \valid$116  = token_10[0] & token_10[4];
   assign \$31  = layer[228:220] == 1'h1;
   assign \$32  = layer[219:211] == 1'h1;
@@ -16000,7 +15879,6 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, \enable$
   assign \chain$121  = \$33  & \$34 ;
   assign \$35  = ~ token_5[4];
   assign \write$123  = token_5[0] & \$35 ;
-  assign \enable$131  = \enable$71  & layer[293];
   assign \valid$144  = token_11[0] & token_11[4];
   assign \$36  = layer[228:220] == 1'h1;
   assign \$37  = layer[219:211] == 1'h1;
@@ -16009,7 +15887,6 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, \enable$
   assign \chain$149  = \$38  & \$39 ;
   assign \$40  = ~ token_6[4];
   assign \write$151  = token_6[0] & \$40 ;
-  assign \enable$159  = \enable$71  & layer[294];
   assign \valid$172  = token_12[0] & token_12[4];
   assign \$41  = layer[228:220] == 1'h1;
   assign \$42  = layer[219:211] == 1'h1;
@@ -16018,7 +15895,6 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, \enable$
   assign \chain$177  = \$43  & \$44 ;
   assign \$45  = ~ token_7[4];
   assign \write$179  = token_7[0] & \$45 ;
-  assign \enable$187  = \enable$71  & layer[295];
   assign \valid$200  = token_13[0] & token_13[4];
   assign \$46  = layer[228:220] == 1'h1;
   assign \$47  = layer[219:211] == 1'h1;
@@ -16027,7 +15903,6 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, \enable$
   assign \chain$205  = \$48  & \$49 ;
   assign \$50  = ~ token_8[4];
   assign \write$207  = token_8[0] & \$50 ;
-  assign \enable$215  = \enable$71  & layer[296];
   assign \valid$228  = token_14[0] & token_14[4];
   assign \$51  = layer[228:220] == 1'h1;
   assign \$52  = layer[219:211] == 1'h1;
@@ -16036,7 +15911,6 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, \enable$
   assign \chain$233  = \$53  & \$54 ;
   assign \$55  = ~ token_9[4];
   assign \write$235  = token_9[0] & \$55 ;
-  assign \enable$243  = \enable$71  & layer[297];
   assign \valid$256  = token_15[0] & token_15[4];
   assign \$56  = layer[228:220] == 1'h1;
   assign \$57  = layer[219:211] == 1'h1;
@@ -16045,7 +15919,6 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, \enable$
   assign \chain$261  = \$58  & \$59 ;
   assign \$60  = ~ token_10[4];
   assign \write$263  = token_10[0] & \$60 ;
-  assign \enable$271  = \enable$71  & layer[298];
   assign \valid$284  = token_16[0] & token_16[4];
   always @(posedge clk)
     pixel <= \$61 ;
@@ -16246,7 +16119,7 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, \enable$
     .add_multiplier_b(layer[507:492]),
     .clk(clk),
     .parameters(parameters_0),
-    .\port$4141$406 (layer[483:406]),
+    .\port$4129$406 (layer[483:406]),
     .residual_value(\o$76 [7:0]),
     .result(code),
     .rst(rst),
@@ -16257,7 +16130,7 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, \enable$
     .add_multiplier_b(layer[507:492]),
     .clk(clk),
     .parameters(parameters_1),
-    .\port$4141$406 (layer[483:406]),
+    .\port$4129$406 (layer[483:406]),
     .residual_value(\o$76 [15:8]),
     .result(\code$115 ),
     .rst(rst),
@@ -16268,7 +16141,7 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, \enable$
     .add_multiplier_b(layer[507:492]),
     .clk(clk),
     .parameters(parameters_2),
-    .\port$4141$406 (layer[483:406]),
+    .\port$4129$406 (layer[483:406]),
     .residual_value(\o$76 [23:16]),
     .result(\code$143 ),
     .rst(rst),
@@ -16279,7 +16152,7 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, \enable$
     .add_multiplier_b(layer[507:492]),
     .clk(clk),
     .parameters(parameters_3),
-    .\port$4141$406 (layer[483:406]),
+    .\port$4129$406 (layer[483:406]),
     .residual_value(\o$76 [31:24]),
     .result(\code$171 ),
     .rst(rst),
@@ -16290,7 +16163,7 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, \enable$
     .add_multiplier_b(layer[507:492]),
     .clk(clk),
     .parameters(parameters_4),
-    .\port$4141$406 (layer[483:406]),
+    .\port$4129$406 (layer[483:406]),
     .residual_value(\o$76 [39:32]),
     .result(\code$199 ),
     .rst(rst),
@@ -16301,7 +16174,7 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, \enable$
     .add_multiplier_b(layer[507:492]),
     .clk(clk),
     .parameters(parameters_5),
-    .\port$4141$406 (layer[483:406]),
+    .\port$4129$406 (layer[483:406]),
     .residual_value(\o$76 [47:40]),
     .result(\code$227 ),
     .rst(rst),
@@ -16312,7 +16185,7 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, \enable$
     .add_multiplier_b(layer[507:492]),
     .clk(clk),
     .parameters(parameters_6),
-    .\port$4141$406 (layer[483:406]),
+    .\port$4129$406 (layer[483:406]),
     .residual_value(\o$76 [55:48]),
     .result(\code$255 ),
     .rst(rst),
@@ -16323,7 +16196,7 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, \enable$
     .add_multiplier_b(layer[507:492]),
     .clk(clk),
     .parameters(parameters_7),
-    .\port$4141$406 (layer[483:406]),
+    .\port$4129$406 (layer[483:406]),
     .residual_value(\o$76 [63:56]),
     .result(\code$283 ),
     .rst(rst),
@@ -16675,7 +16548,9 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, \enable$
   assign zero_out = layer[413:406];
   assign lo = layer[421:414];
   assign hi = layer[429:422];
-  assign \use_zero$73  = use_zero;
+  assign \enable$71  = 1'h0;
+  assign use_zero = 1'h0;
+  assign \use_zero$73  = 1'h0;
   assign add = layer[18];
   assign residual_value = \o$76 [7:0];
   assign residual_zero = layer[437:430];
@@ -16697,7 +16572,7 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, \enable$
   assign \zero_out$100  = layer[413:406];
   assign \lo$101  = layer[421:414];
   assign \hi$102  = layer[429:422];
-  assign \use_zero$104  = use_zero;
+  assign \use_zero$104  = 1'h0;
   assign \add$105  = layer[18];
   assign \residual_value$106  = \o$76 [15:8];
   assign \residual_zero$107  = layer[437:430];
@@ -16719,7 +16594,7 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, \enable$
   assign \zero_out$128  = layer[413:406];
   assign \lo$129  = layer[421:414];
   assign \hi$130  = layer[429:422];
-  assign \use_zero$132  = use_zero;
+  assign \use_zero$132  = 1'h0;
   assign \add$133  = layer[18];
   assign \residual_value$134  = \o$76 [23:16];
   assign \residual_zero$135  = layer[437:430];
@@ -16741,7 +16616,7 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, \enable$
   assign \zero_out$156  = layer[413:406];
   assign \lo$157  = layer[421:414];
   assign \hi$158  = layer[429:422];
-  assign \use_zero$160  = use_zero;
+  assign \use_zero$160  = 1'h0;
   assign \add$161  = layer[18];
   assign \residual_value$162  = \o$76 [31:24];
   assign \residual_zero$163  = layer[437:430];
@@ -16763,7 +16638,7 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, \enable$
   assign \zero_out$184  = layer[413:406];
   assign \lo$185  = layer[421:414];
   assign \hi$186  = layer[429:422];
-  assign \use_zero$188  = use_zero;
+  assign \use_zero$188  = 1'h0;
   assign \add$189  = layer[18];
   assign \residual_value$190  = \o$76 [39:32];
   assign \residual_zero$191  = layer[437:430];
@@ -16785,7 +16660,7 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, \enable$
   assign \zero_out$212  = layer[413:406];
   assign \lo$213  = layer[421:414];
   assign \hi$214  = layer[429:422];
-  assign \use_zero$216  = use_zero;
+  assign \use_zero$216  = 1'h0;
   assign \add$217  = layer[18];
   assign \residual_value$218  = \o$76 [47:40];
   assign \residual_zero$219  = layer[437:430];
@@ -16807,7 +16682,7 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, \enable$
   assign \zero_out$240  = layer[413:406];
   assign \lo$241  = layer[421:414];
   assign \hi$242  = layer[429:422];
-  assign \use_zero$244  = use_zero;
+  assign \use_zero$244  = 1'h0;
   assign \add$245  = layer[18];
   assign \residual_value$246  = \o$76 [55:48];
   assign \residual_zero$247  = layer[437:430];
@@ -16829,7 +16704,7 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, \enable$
   assign \zero_out$268  = layer[413:406];
   assign \lo$269  = layer[421:414];
   assign \hi$270  = layer[429:422];
-  assign \use_zero$272  = use_zero;
+  assign \use_zero$272  = 1'h0;
   assign \add$273  = layer[18];
   assign \residual_value$274  = \o$76 [63:56];
   assign \residual_zero$275  = layer[437:430];
@@ -17144,6 +17019,14 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, \enable$
   assign violation[2] = 1'h0;
   assign violation[1] = 1'h0;
   assign violation[0] = 1'h0;
+  assign enable = 1'h0;
+  assign \enable$103  = 1'h0;
+  assign \enable$131  = 1'h0;
+  assign \enable$159  = 1'h0;
+  assign \enable$187  = 1'h0;
+  assign \enable$215  = 1'h0;
+  assign \enable$243  = 1'h0;
+  assign \enable$271  = 1'h0;
 endmodule
 
 module \holdfast_8x8.lanes.accumulator_0 (rst, chain, write__en, partial_sum, read_address, first, valid, write__addr, write__data, maximum, clk);
@@ -18402,7 +18285,7 @@ module \holdfast_8x8.lanes.align (rst, i, o, clk);
   assign o[7:0] = lane_0_6;
 endmodule
 
-module \holdfast_8x8.lanes.requantizer_0 (rst, parameters, residual_value, total, result, add, \port$4141$406 , add_multiplier_b, clk);
+module \holdfast_8x8.lanes.requantizer_0 (rst, parameters, residual_value, total, result, add, \port$4129$406 , add_multiplier_b, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$81  = 0;
   wire [24:0] \$1 ;
   wire \$10 ;
@@ -18492,8 +18375,8 @@ module \holdfast_8x8.lanes.requantizer_0 (rst, parameters, residual_value, total
   wire [23:0] \parameters.bias ;
   wire [15:0] \parameters.multiplier ;
   wire [5:0] \parameters.shift ;
-  input [77:0] \port$4141$406 ;
-  wire [77:0] \port$4141$406 ;
+  input [77:0] \port$4129$406 ;
+  wire [77:0] \port$4129$406 ;
   reg [40:0] product = 41'h00000000000;
   reg [41:0] requantize_coarse = 42'h00000000000;
   wire [41:0] requantize_fine;
@@ -18560,29 +18443,29 @@ module \holdfast_8x8.lanes.requantizer_0 (rst, parameters, residual_value, total
   assign \$10  = $signed(exact) > $signed(16'h7fff);
   assign \$11  = \$10  ? 20'h07fff : exact;
   assign \$12  = \$9  ? 20'hf8000 : \$11 ;
-  assign \$13  = $signed(value) < $signed(\port$4141$406 [15:8]);
-  assign \$14  = $signed(value) > $signed(\port$4141$406 [23:16]);
-  assign \$15  = \$14  ? { \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23:16] } : value;
-  assign \$16  = \$13  ? { \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15:8] } : \$15 ;
-  assign \$17  = $signed(clamped) - $signed(\port$4141$406 [7:0]);
-  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4141$406 [77:62] });
-  assign \$19  = $signed(residual_value) - $signed(\port$4141$406 [31:24]);
+  assign \$13  = $signed(value) < $signed(\port$4129$406 [15:8]);
+  assign \$14  = $signed(value) > $signed(\port$4129$406 [23:16]);
+  assign \$15  = \$14  ? { \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23:16] } : value;
+  assign \$16  = \$13  ? { \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15:8] } : \$15 ;
+  assign \$17  = $signed(clamped) - $signed(\port$4129$406 [7:0]);
+  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4129$406 [77:62] });
+  assign \$19  = $signed(residual_value) - $signed(\port$4129$406 [31:24]);
   assign \$20  = $signed(\$19 ) * $signed({ 1'h0, add_multiplier_b });
   assign \$21  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$22  = $signed({ \total$25 , 1'h0 }) >>> { \port$4141$406 [61:59], 3'h0 };
+  assign \$22  = $signed({ \total$25 , 1'h0 }) >>> { \port$4129$406 [61:59], 3'h0 };
   assign \$23  = $signed(add_fine[25:10]) != $signed({ add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26] });
   assign \$24  = add_fine[26] ? 10'h200 : 10'h1ff;
   assign \$25  = \$23  ? { \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24  } : add_fine[26:1];
-  assign \$26  = $signed(exact_add) < $signed(\port$4141$406 [47:40]);
-  assign \$27  = $signed(exact_add) > $signed(\port$4141$406 [55:48]);
-  assign \$28  = \$27  ? { \port$4141$406 [55], \port$4141$406 [55], \port$4141$406 [55], \port$4141$406 [55], \port$4141$406 [55:48] } : exact_add;
-  assign \$29  = \$26  ? { \port$4141$406 [47], \port$4141$406 [47], \port$4141$406 [47], \port$4141$406 [47], \port$4141$406 [47:40] } : \$28 ;
+  assign \$26  = $signed(exact_add) < $signed(\port$4129$406 [47:40]);
+  assign \$27  = $signed(exact_add) > $signed(\port$4129$406 [55:48]);
+  assign \$28  = \$27  ? { \port$4129$406 [55], \port$4129$406 [55], \port$4129$406 [55], \port$4129$406 [55], \port$4129$406 [55:48] } : exact_add;
+  assign \$29  = \$26  ? { \port$4129$406 [47], \port$4129$406 [47], \port$4129$406 [47], \port$4129$406 [47], \port$4129$406 [47:40] } : \$28 ;
   assign requantize_fine = $signed(requantize_coarse) >>> requantize_shift;
   assign \$30  = $signed(requantize_result) + $signed({ 1'h0, requantize_increment });
-  assign exact = $signed(\$30 ) + $signed(\port$4141$406 [7:0]);
+  assign exact = $signed(\$30 ) + $signed(\port$4129$406 [7:0]);
   assign add_fine = $signed(add_coarse) >>> \add_shift$28 ;
   assign \$31  = $signed(add_result) + $signed({ 1'h0, add_increment });
-  assign exact_add = $signed(\$31 ) + $signed(\port$4141$406 [39:32]);
+  assign exact_add = $signed(\$31 ) + $signed(\port$4129$406 [39:32]);
   always @(posedge clk)
     biased <= \$32 ;
   always @(posedge clk)
@@ -18651,7 +18534,7 @@ module \holdfast_8x8.lanes.requantizer_0 (rst, parameters, residual_value, total
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$81 ) begin end
-    \$46  = \port$4141$406 [58:56];
+    \$46  = \port$4129$406 [58:56];
     if (rst) begin
       \$46  = 3'h0;
     end
@@ -18752,22 +18635,22 @@ module \holdfast_8x8.lanes.requantizer_0 (rst, parameters, residual_value, total
       \$37  = 3'h0;
     end
   end
-  assign lo = \port$4141$406 [15:8];
-  assign hi = \port$4141$406 [23:16];
-  assign zero_out = \port$4141$406 [7:0];
-  assign add_multiplier_a = \port$4141$406 [77:62];
-  assign residual_zero = \port$4141$406 [31:24];
-  assign add_shift = \port$4141$406 [61:56];
-  assign add_lo = \port$4141$406 [47:40];
-  assign add_hi = \port$4141$406 [55:48];
-  assign add_zero = \port$4141$406 [39:32];
+  assign lo = \port$4129$406 [15:8];
+  assign hi = \port$4129$406 [23:16];
+  assign zero_out = \port$4129$406 [7:0];
+  assign add_multiplier_a = \port$4129$406 [77:62];
+  assign residual_zero = \port$4129$406 [31:24];
+  assign add_shift = \port$4129$406 [61:56];
+  assign add_lo = \port$4129$406 [47:40];
+  assign add_hi = \port$4129$406 [55:48];
+  assign add_zero = \port$4129$406 [39:32];
   assign code = result;
   assign \parameters.bias  = parameters[23:0];
   assign \parameters.shift  = parameters[29:24];
   assign \parameters.multiplier  = parameters[45:30];
 endmodule
 
-module \holdfast_8x8.lanes.requantizer_1 (rst, parameters, residual_value, total, result, add, \port$4141$406 , add_multiplier_b, clk);
+module \holdfast_8x8.lanes.requantizer_1 (rst, parameters, residual_value, total, result, add, \port$4129$406 , add_multiplier_b, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$82  = 0;
   wire [24:0] \$1 ;
   wire \$10 ;
@@ -18857,8 +18740,8 @@ module \holdfast_8x8.lanes.requantizer_1 (rst, parameters, residual_value, total
   wire [23:0] \parameters.bias ;
   wire [15:0] \parameters.multiplier ;
   wire [5:0] \parameters.shift ;
-  input [77:0] \port$4141$406 ;
-  wire [77:0] \port$4141$406 ;
+  input [77:0] \port$4129$406 ;
+  wire [77:0] \port$4129$406 ;
   reg [40:0] product = 41'h00000000000;
   reg [41:0] requantize_coarse = 42'h00000000000;
   wire [41:0] requantize_fine;
@@ -18925,29 +18808,29 @@ module \holdfast_8x8.lanes.requantizer_1 (rst, parameters, residual_value, total
   assign \$10  = $signed(exact) > $signed(16'h7fff);
   assign \$11  = \$10  ? 20'h07fff : exact;
   assign \$12  = \$9  ? 20'hf8000 : \$11 ;
-  assign \$13  = $signed(value) < $signed(\port$4141$406 [15:8]);
-  assign \$14  = $signed(value) > $signed(\port$4141$406 [23:16]);
-  assign \$15  = \$14  ? { \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23:16] } : value;
-  assign \$16  = \$13  ? { \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15:8] } : \$15 ;
-  assign \$17  = $signed(clamped) - $signed(\port$4141$406 [7:0]);
-  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4141$406 [77:62] });
-  assign \$19  = $signed(residual_value) - $signed(\port$4141$406 [31:24]);
+  assign \$13  = $signed(value) < $signed(\port$4129$406 [15:8]);
+  assign \$14  = $signed(value) > $signed(\port$4129$406 [23:16]);
+  assign \$15  = \$14  ? { \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23:16] } : value;
+  assign \$16  = \$13  ? { \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15:8] } : \$15 ;
+  assign \$17  = $signed(clamped) - $signed(\port$4129$406 [7:0]);
+  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4129$406 [77:62] });
+  assign \$19  = $signed(residual_value) - $signed(\port$4129$406 [31:24]);
   assign \$20  = $signed(\$19 ) * $signed({ 1'h0, add_multiplier_b });
   assign \$21  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$22  = $signed({ \total$25 , 1'h0 }) >>> { \port$4141$406 [61:59], 3'h0 };
+  assign \$22  = $signed({ \total$25 , 1'h0 }) >>> { \port$4129$406 [61:59], 3'h0 };
   assign \$23  = $signed(add_fine[25:10]) != $signed({ add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26] });
   assign \$24  = add_fine[26] ? 10'h200 : 10'h1ff;
   assign \$25  = \$23  ? { \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24  } : add_fine[26:1];
-  assign \$26  = $signed(exact_add) < $signed(\port$4141$406 [47:40]);
-  assign \$27  = $signed(exact_add) > $signed(\port$4141$406 [55:48]);
-  assign \$28  = \$27  ? { \port$4141$406 [55], \port$4141$406 [55], \port$4141$406 [55], \port$4141$406 [55], \port$4141$406 [55:48] } : exact_add;
-  assign \$29  = \$26  ? { \port$4141$406 [47], \port$4141$406 [47], \port$4141$406 [47], \port$4141$406 [47], \port$4141$406 [47:40] } : \$28 ;
+  assign \$26  = $signed(exact_add) < $signed(\port$4129$406 [47:40]);
+  assign \$27  = $signed(exact_add) > $signed(\port$4129$406 [55:48]);
+  assign \$28  = \$27  ? { \port$4129$406 [55], \port$4129$406 [55], \port$4129$406 [55], \port$4129$406 [55], \port$4129$406 [55:48] } : exact_add;
+  assign \$29  = \$26  ? { \port$4129$406 [47], \port$4129$406 [47], \port$4129$406 [47], \port$4129$406 [47], \port$4129$406 [47:40] } : \$28 ;
   assign requantize_fine = $signed(requantize_coarse) >>> requantize_shift;
   assign \$30  = $signed(requantize_result) + $signed({ 1'h0, requantize_increment });
-  assign exact = $signed(\$30 ) + $signed(\port$4141$406 [7:0]);
+  assign exact = $signed(\$30 ) + $signed(\port$4129$406 [7:0]);
   assign add_fine = $signed(add_coarse) >>> \add_shift$28 ;
   assign \$31  = $signed(add_result) + $signed({ 1'h0, add_increment });
-  assign exact_add = $signed(\$31 ) + $signed(\port$4141$406 [39:32]);
+  assign exact_add = $signed(\$31 ) + $signed(\port$4129$406 [39:32]);
   always @(posedge clk)
     biased <= \$32 ;
   always @(posedge clk)
@@ -19016,7 +18899,7 @@ module \holdfast_8x8.lanes.requantizer_1 (rst, parameters, residual_value, total
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$82 ) begin end
-    \$46  = \port$4141$406 [58:56];
+    \$46  = \port$4129$406 [58:56];
     if (rst) begin
       \$46  = 3'h0;
     end
@@ -19117,22 +19000,22 @@ module \holdfast_8x8.lanes.requantizer_1 (rst, parameters, residual_value, total
       \$37  = 3'h0;
     end
   end
-  assign lo = \port$4141$406 [15:8];
-  assign hi = \port$4141$406 [23:16];
-  assign zero_out = \port$4141$406 [7:0];
-  assign add_multiplier_a = \port$4141$406 [77:62];
-  assign residual_zero = \port$4141$406 [31:24];
-  assign add_shift = \port$4141$406 [61:56];
-  assign add_lo = \port$4141$406 [47:40];
-  assign add_hi = \port$4141$406 [55:48];
-  assign add_zero = \port$4141$406 [39:32];
+  assign lo = \port$4129$406 [15:8];
+  assign hi = \port$4129$406 [23:16];
+  assign zero_out = \port$4129$406 [7:0];
+  assign add_multiplier_a = \port$4129$406 [77:62];
+  assign residual_zero = \port$4129$406 [31:24];
+  assign add_shift = \port$4129$406 [61:56];
+  assign add_lo = \port$4129$406 [47:40];
+  assign add_hi = \port$4129$406 [55:48];
+  assign add_zero = \port$4129$406 [39:32];
   assign code = result;
   assign \parameters.bias  = parameters[23:0];
   assign \parameters.shift  = parameters[29:24];
   assign \parameters.multiplier  = parameters[45:30];
 endmodule
 
-module \holdfast_8x8.lanes.requantizer_2 (rst, parameters, residual_value, total, result, add, \port$4141$406 , add_multiplier_b, clk);
+module \holdfast_8x8.lanes.requantizer_2 (rst, parameters, residual_value, total, result, add, \port$4129$406 , add_multiplier_b, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$83  = 0;
   wire [24:0] \$1 ;
   wire \$10 ;
@@ -19222,8 +19105,8 @@ module \holdfast_8x8.lanes.requantizer_2 (rst, parameters, residual_value, total
   wire [23:0] \parameters.bias ;
   wire [15:0] \parameters.multiplier ;
   wire [5:0] \parameters.shift ;
-  input [77:0] \port$4141$406 ;
-  wire [77:0] \port$4141$406 ;
+  input [77:0] \port$4129$406 ;
+  wire [77:0] \port$4129$406 ;
   reg [40:0] product = 41'h00000000000;
   reg [41:0] requantize_coarse = 42'h00000000000;
   wire [41:0] requantize_fine;
@@ -19290,29 +19173,29 @@ module \holdfast_8x8.lanes.requantizer_2 (rst, parameters, residual_value, total
   assign \$10  = $signed(exact) > $signed(16'h7fff);
   assign \$11  = \$10  ? 20'h07fff : exact;
   assign \$12  = \$9  ? 20'hf8000 : \$11 ;
-  assign \$13  = $signed(value) < $signed(\port$4141$406 [15:8]);
-  assign \$14  = $signed(value) > $signed(\port$4141$406 [23:16]);
-  assign \$15  = \$14  ? { \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23:16] } : value;
-  assign \$16  = \$13  ? { \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15:8] } : \$15 ;
-  assign \$17  = $signed(clamped) - $signed(\port$4141$406 [7:0]);
-  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4141$406 [77:62] });
-  assign \$19  = $signed(residual_value) - $signed(\port$4141$406 [31:24]);
+  assign \$13  = $signed(value) < $signed(\port$4129$406 [15:8]);
+  assign \$14  = $signed(value) > $signed(\port$4129$406 [23:16]);
+  assign \$15  = \$14  ? { \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23:16] } : value;
+  assign \$16  = \$13  ? { \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15:8] } : \$15 ;
+  assign \$17  = $signed(clamped) - $signed(\port$4129$406 [7:0]);
+  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4129$406 [77:62] });
+  assign \$19  = $signed(residual_value) - $signed(\port$4129$406 [31:24]);
   assign \$20  = $signed(\$19 ) * $signed({ 1'h0, add_multiplier_b });
   assign \$21  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$22  = $signed({ \total$25 , 1'h0 }) >>> { \port$4141$406 [61:59], 3'h0 };
+  assign \$22  = $signed({ \total$25 , 1'h0 }) >>> { \port$4129$406 [61:59], 3'h0 };
   assign \$23  = $signed(add_fine[25:10]) != $signed({ add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26] });
   assign \$24  = add_fine[26] ? 10'h200 : 10'h1ff;
   assign \$25  = \$23  ? { \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24  } : add_fine[26:1];
-  assign \$26  = $signed(exact_add) < $signed(\port$4141$406 [47:40]);
-  assign \$27  = $signed(exact_add) > $signed(\port$4141$406 [55:48]);
-  assign \$28  = \$27  ? { \port$4141$406 [55], \port$4141$406 [55], \port$4141$406 [55], \port$4141$406 [55], \port$4141$406 [55:48] } : exact_add;
-  assign \$29  = \$26  ? { \port$4141$406 [47], \port$4141$406 [47], \port$4141$406 [47], \port$4141$406 [47], \port$4141$406 [47:40] } : \$28 ;
+  assign \$26  = $signed(exact_add) < $signed(\port$4129$406 [47:40]);
+  assign \$27  = $signed(exact_add) > $signed(\port$4129$406 [55:48]);
+  assign \$28  = \$27  ? { \port$4129$406 [55], \port$4129$406 [55], \port$4129$406 [55], \port$4129$406 [55], \port$4129$406 [55:48] } : exact_add;
+  assign \$29  = \$26  ? { \port$4129$406 [47], \port$4129$406 [47], \port$4129$406 [47], \port$4129$406 [47], \port$4129$406 [47:40] } : \$28 ;
   assign requantize_fine = $signed(requantize_coarse) >>> requantize_shift;
   assign \$30  = $signed(requantize_result) + $signed({ 1'h0, requantize_increment });
-  assign exact = $signed(\$30 ) + $signed(\port$4141$406 [7:0]);
+  assign exact = $signed(\$30 ) + $signed(\port$4129$406 [7:0]);
   assign add_fine = $signed(add_coarse) >>> \add_shift$28 ;
   assign \$31  = $signed(add_result) + $signed({ 1'h0, add_increment });
-  assign exact_add = $signed(\$31 ) + $signed(\port$4141$406 [39:32]);
+  assign exact_add = $signed(\$31 ) + $signed(\port$4129$406 [39:32]);
   always @(posedge clk)
     biased <= \$32 ;
   always @(posedge clk)
@@ -19381,7 +19264,7 @@ module \holdfast_8x8.lanes.requantizer_2 (rst, parameters, residual_value, total
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
-    \$46  = \port$4141$406 [58:56];
+    \$46  = \port$4129$406 [58:56];
     if (rst) begin
       \$46  = 3'h0;
     end
@@ -19482,22 +19365,22 @@ module \holdfast_8x8.lanes.requantizer_2 (rst, parameters, residual_value, total
       \$37  = 3'h0;
     end
   end
-  assign lo = \port$4141$406 [15:8];
-  assign hi = \port$4141$406 [23:16];
-  assign zero_out = \port$4141$406 [7:0];
-  assign add_multiplier_a = \port$4141$406 [77:62];
-  assign residual_zero = \port$4141$406 [31:24];
-  assign add_shift = \port$4141$406 [61:56];
-  assign add_lo = \port$4141$406 [47:40];
-  assign add_hi = \port$4141$406 [55:48];
-  assign add_zero = \port$4141$406 [39:32];
+  assign lo = \port$4129$406 [15:8];
+  assign hi = \port$4129$406 [23:16];
+  assign zero_out = \port$4129$406 [7:0];
+  assign add_multiplier_a = \port$4129$406 [77:62];
+  assign residual_zero = \port$4129$406 [31:24];
+  assign add_shift = \port$4129$406 [61:56];
+  assign add_lo = \port$4129$406 [47:40];
+  assign add_hi = \port$4129$406 [55:48];
+  assign add_zero = \port$4129$406 [39:32];
   assign code = result;
   assign \parameters.bias  = parameters[23:0];
   assign \parameters.shift  = parameters[29:24];
   assign \parameters.multiplier  = parameters[45:30];
 endmodule
 
-module \holdfast_8x8.lanes.requantizer_3 (rst, parameters, residual_value, total, result, add, \port$4141$406 , add_multiplier_b, clk);
+module \holdfast_8x8.lanes.requantizer_3 (rst, parameters, residual_value, total, result, add, \port$4129$406 , add_multiplier_b, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$84  = 0;
   wire [24:0] \$1 ;
   wire \$10 ;
@@ -19587,8 +19470,8 @@ module \holdfast_8x8.lanes.requantizer_3 (rst, parameters, residual_value, total
   wire [23:0] \parameters.bias ;
   wire [15:0] \parameters.multiplier ;
   wire [5:0] \parameters.shift ;
-  input [77:0] \port$4141$406 ;
-  wire [77:0] \port$4141$406 ;
+  input [77:0] \port$4129$406 ;
+  wire [77:0] \port$4129$406 ;
   reg [40:0] product = 41'h00000000000;
   reg [41:0] requantize_coarse = 42'h00000000000;
   wire [41:0] requantize_fine;
@@ -19655,29 +19538,29 @@ module \holdfast_8x8.lanes.requantizer_3 (rst, parameters, residual_value, total
   assign \$10  = $signed(exact) > $signed(16'h7fff);
   assign \$11  = \$10  ? 20'h07fff : exact;
   assign \$12  = \$9  ? 20'hf8000 : \$11 ;
-  assign \$13  = $signed(value) < $signed(\port$4141$406 [15:8]);
-  assign \$14  = $signed(value) > $signed(\port$4141$406 [23:16]);
-  assign \$15  = \$14  ? { \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23:16] } : value;
-  assign \$16  = \$13  ? { \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15:8] } : \$15 ;
-  assign \$17  = $signed(clamped) - $signed(\port$4141$406 [7:0]);
-  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4141$406 [77:62] });
-  assign \$19  = $signed(residual_value) - $signed(\port$4141$406 [31:24]);
+  assign \$13  = $signed(value) < $signed(\port$4129$406 [15:8]);
+  assign \$14  = $signed(value) > $signed(\port$4129$406 [23:16]);
+  assign \$15  = \$14  ? { \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23:16] } : value;
+  assign \$16  = \$13  ? { \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15:8] } : \$15 ;
+  assign \$17  = $signed(clamped) - $signed(\port$4129$406 [7:0]);
+  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4129$406 [77:62] });
+  assign \$19  = $signed(residual_value) - $signed(\port$4129$406 [31:24]);
   assign \$20  = $signed(\$19 ) * $signed({ 1'h0, add_multiplier_b });
   assign \$21  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$22  = $signed({ \total$25 , 1'h0 }) >>> { \port$4141$406 [61:59], 3'h0 };
+  assign \$22  = $signed({ \total$25 , 1'h0 }) >>> { \port$4129$406 [61:59], 3'h0 };
   assign \$23  = $signed(add_fine[25:10]) != $signed({ add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26] });
   assign \$24  = add_fine[26] ? 10'h200 : 10'h1ff;
   assign \$25  = \$23  ? { \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24  } : add_fine[26:1];
-  assign \$26  = $signed(exact_add) < $signed(\port$4141$406 [47:40]);
-  assign \$27  = $signed(exact_add) > $signed(\port$4141$406 [55:48]);
-  assign \$28  = \$27  ? { \port$4141$406 [55], \port$4141$406 [55], \port$4141$406 [55], \port$4141$406 [55], \port$4141$406 [55:48] } : exact_add;
-  assign \$29  = \$26  ? { \port$4141$406 [47], \port$4141$406 [47], \port$4141$406 [47], \port$4141$406 [47], \port$4141$406 [47:40] } : \$28 ;
+  assign \$26  = $signed(exact_add) < $signed(\port$4129$406 [47:40]);
+  assign \$27  = $signed(exact_add) > $signed(\port$4129$406 [55:48]);
+  assign \$28  = \$27  ? { \port$4129$406 [55], \port$4129$406 [55], \port$4129$406 [55], \port$4129$406 [55], \port$4129$406 [55:48] } : exact_add;
+  assign \$29  = \$26  ? { \port$4129$406 [47], \port$4129$406 [47], \port$4129$406 [47], \port$4129$406 [47], \port$4129$406 [47:40] } : \$28 ;
   assign requantize_fine = $signed(requantize_coarse) >>> requantize_shift;
   assign \$30  = $signed(requantize_result) + $signed({ 1'h0, requantize_increment });
-  assign exact = $signed(\$30 ) + $signed(\port$4141$406 [7:0]);
+  assign exact = $signed(\$30 ) + $signed(\port$4129$406 [7:0]);
   assign add_fine = $signed(add_coarse) >>> \add_shift$28 ;
   assign \$31  = $signed(add_result) + $signed({ 1'h0, add_increment });
-  assign exact_add = $signed(\$31 ) + $signed(\port$4141$406 [39:32]);
+  assign exact_add = $signed(\$31 ) + $signed(\port$4129$406 [39:32]);
   always @(posedge clk)
     biased <= \$32 ;
   always @(posedge clk)
@@ -19746,7 +19629,7 @@ module \holdfast_8x8.lanes.requantizer_3 (rst, parameters, residual_value, total
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
-    \$46  = \port$4141$406 [58:56];
+    \$46  = \port$4129$406 [58:56];
     if (rst) begin
       \$46  = 3'h0;
     end
@@ -19847,22 +19730,22 @@ module \holdfast_8x8.lanes.requantizer_3 (rst, parameters, residual_value, total
       \$37  = 3'h0;
     end
   end
-  assign lo = \port$4141$406 [15:8];
-  assign hi = \port$4141$406 [23:16];
-  assign zero_out = \port$4141$406 [7:0];
-  assign add_multiplier_a = \port$4141$406 [77:62];
-  assign residual_zero = \port$4141$406 [31:24];
-  assign add_shift = \port$4141$406 [61:56];
-  assign add_lo = \port$4141$406 [47:40];
-  assign add_hi = \port$4141$406 [55:48];
-  assign add_zero = \port$4141$406 [39:32];
+  assign lo = \port$4129$406 [15:8];
+  assign hi = \port$4129$406 [23:16];
+  assign zero_out = \port$4129$406 [7:0];
+  assign add_multiplier_a = \port$4129$406 [77:62];
+  assign residual_zero = \port$4129$406 [31:24];
+  assign add_shift = \port$4129$406 [61:56];
+  assign add_lo = \port$4129$406 [47:40];
+  assign add_hi = \port$4129$406 [55:48];
+  assign add_zero = \port$4129$406 [39:32];
   assign code = result;
   assign \parameters.bias  = parameters[23:0];
   assign \parameters.shift  = parameters[29:24];
   assign \parameters.multiplier  = parameters[45:30];
 endmodule
 
-module \holdfast_8x8.lanes.requantizer_4 (rst, parameters, residual_value, total, result, add, \port$4141$406 , add_multiplier_b, clk);
+module \holdfast_8x8.lanes.requantizer_4 (rst, parameters, residual_value, total, result, add, \port$4129$406 , add_multiplier_b, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$85  = 0;
   wire [24:0] \$1 ;
   wire \$10 ;
@@ -19952,8 +19835,8 @@ module \holdfast_8x8.lanes.requantizer_4 (rst, parameters, residual_value, total
   wire [23:0] \parameters.bias ;
   wire [15:0] \parameters.multiplier ;
   wire [5:0] \parameters.shift ;
-  input [77:0] \port$4141$406 ;
-  wire [77:0] \port$4141$406 ;
+  input [77:0] \port$4129$406 ;
+  wire [77:0] \port$4129$406 ;
   reg [40:0] product = 41'h00000000000;
   reg [41:0] requantize_coarse = 42'h00000000000;
   wire [41:0] requantize_fine;
@@ -20020,29 +19903,29 @@ module \holdfast_8x8.lanes.requantizer_4 (rst, parameters, residual_value, total
   assign \$10  = $signed(exact) > $signed(16'h7fff);
   assign \$11  = \$10  ? 20'h07fff : exact;
   assign \$12  = \$9  ? 20'hf8000 : \$11 ;
-  assign \$13  = $signed(value) < $signed(\port$4141$406 [15:8]);
-  assign \$14  = $signed(value) > $signed(\port$4141$406 [23:16]);
-  assign \$15  = \$14  ? { \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23:16] } : value;
-  assign \$16  = \$13  ? { \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15:8] } : \$15 ;
-  assign \$17  = $signed(clamped) - $signed(\port$4141$406 [7:0]);
-  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4141$406 [77:62] });
-  assign \$19  = $signed(residual_value) - $signed(\port$4141$406 [31:24]);
+  assign \$13  = $signed(value) < $signed(\port$4129$406 [15:8]);
+  assign \$14  = $signed(value) > $signed(\port$4129$406 [23:16]);
+  assign \$15  = \$14  ? { \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23:16] } : value;
+  assign \$16  = \$13  ? { \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15:8] } : \$15 ;
+  assign \$17  = $signed(clamped) - $signed(\port$4129$406 [7:0]);
+  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4129$406 [77:62] });
+  assign \$19  = $signed(residual_value) - $signed(\port$4129$406 [31:24]);
   assign \$20  = $signed(\$19 ) * $signed({ 1'h0, add_multiplier_b });
   assign \$21  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$22  = $signed({ \total$25 , 1'h0 }) >>> { \port$4141$406 [61:59], 3'h0 };
+  assign \$22  = $signed({ \total$25 , 1'h0 }) >>> { \port$4129$406 [61:59], 3'h0 };
   assign \$23  = $signed(add_fine[25:10]) != $signed({ add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26] });
   assign \$24  = add_fine[26] ? 10'h200 : 10'h1ff;
   assign \$25  = \$23  ? { \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24  } : add_fine[26:1];
-  assign \$26  = $signed(exact_add) < $signed(\port$4141$406 [47:40]);
-  assign \$27  = $signed(exact_add) > $signed(\port$4141$406 [55:48]);
-  assign \$28  = \$27  ? { \port$4141$406 [55], \port$4141$406 [55], \port$4141$406 [55], \port$4141$406 [55], \port$4141$406 [55:48] } : exact_add;
-  assign \$29  = \$26  ? { \port$4141$406 [47], \port$4141$406 [47], \port$4141$406 [47], \port$4141$406 [47], \port$4141$406 [47:40] } : \$28 ;
+  assign \$26  = $signed(exact_add) < $signed(\port$4129$406 [47:40]);
+  assign \$27  = $signed(exact_add) > $signed(\port$4129$406 [55:48]);
+  assign \$28  = \$27  ? { \port$4129$406 [55], \port$4129$406 [55], \port$4129$406 [55], \port$4129$406 [55], \port$4129$406 [55:48] } : exact_add;
+  assign \$29  = \$26  ? { \port$4129$406 [47], \port$4129$406 [47], \port$4129$406 [47], \port$4129$406 [47], \port$4129$406 [47:40] } : \$28 ;
   assign requantize_fine = $signed(requantize_coarse) >>> requantize_shift;
   assign \$30  = $signed(requantize_result) + $signed({ 1'h0, requantize_increment });
-  assign exact = $signed(\$30 ) + $signed(\port$4141$406 [7:0]);
+  assign exact = $signed(\$30 ) + $signed(\port$4129$406 [7:0]);
   assign add_fine = $signed(add_coarse) >>> \add_shift$28 ;
   assign \$31  = $signed(add_result) + $signed({ 1'h0, add_increment });
-  assign exact_add = $signed(\$31 ) + $signed(\port$4141$406 [39:32]);
+  assign exact_add = $signed(\$31 ) + $signed(\port$4129$406 [39:32]);
   always @(posedge clk)
     biased <= \$32 ;
   always @(posedge clk)
@@ -20111,7 +19994,7 @@ module \holdfast_8x8.lanes.requantizer_4 (rst, parameters, residual_value, total
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$85 ) begin end
-    \$46  = \port$4141$406 [58:56];
+    \$46  = \port$4129$406 [58:56];
     if (rst) begin
       \$46  = 3'h0;
     end
@@ -20212,22 +20095,22 @@ module \holdfast_8x8.lanes.requantizer_4 (rst, parameters, residual_value, total
       \$37  = 3'h0;
     end
   end
-  assign lo = \port$4141$406 [15:8];
-  assign hi = \port$4141$406 [23:16];
-  assign zero_out = \port$4141$406 [7:0];
-  assign add_multiplier_a = \port$4141$406 [77:62];
-  assign residual_zero = \port$4141$406 [31:24];
-  assign add_shift = \port$4141$406 [61:56];
-  assign add_lo = \port$4141$406 [47:40];
-  assign add_hi = \port$4141$406 [55:48];
-  assign add_zero = \port$4141$406 [39:32];
+  assign lo = \port$4129$406 [15:8];
+  assign hi = \port$4129$406 [23:16];
+  assign zero_out = \port$4129$406 [7:0];
+  assign add_multiplier_a = \port$4129$406 [77:62];
+  assign residual_zero = \port$4129$406 [31:24];
+  assign add_shift = \port$4129$406 [61:56];
+  assign add_lo = \port$4129$406 [47:40];
+  assign add_hi = \port$4129$406 [55:48];
+  assign add_zero = \port$4129$406 [39:32];
   assign code = result;
   assign \parameters.bias  = parameters[23:0];
   assign \parameters.shift  = parameters[29:24];
   assign \parameters.multiplier  = parameters[45:30];
 endmodule
 
-module \holdfast_8x8.lanes.requantizer_5 (rst, parameters, residual_value, total, result, add, \port$4141$406 , add_multiplier_b, clk);
+module \holdfast_8x8.lanes.requantizer_5 (rst, parameters, residual_value, total, result, add, \port$4129$406 , add_multiplier_b, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$86  = 0;
   wire [24:0] \$1 ;
   wire \$10 ;
@@ -20317,8 +20200,8 @@ module \holdfast_8x8.lanes.requantizer_5 (rst, parameters, residual_value, total
   wire [23:0] \parameters.bias ;
   wire [15:0] \parameters.multiplier ;
   wire [5:0] \parameters.shift ;
-  input [77:0] \port$4141$406 ;
-  wire [77:0] \port$4141$406 ;
+  input [77:0] \port$4129$406 ;
+  wire [77:0] \port$4129$406 ;
   reg [40:0] product = 41'h00000000000;
   reg [41:0] requantize_coarse = 42'h00000000000;
   wire [41:0] requantize_fine;
@@ -20385,29 +20268,29 @@ module \holdfast_8x8.lanes.requantizer_5 (rst, parameters, residual_value, total
   assign \$10  = $signed(exact) > $signed(16'h7fff);
   assign \$11  = \$10  ? 20'h07fff : exact;
   assign \$12  = \$9  ? 20'hf8000 : \$11 ;
-  assign \$13  = $signed(value) < $signed(\port$4141$406 [15:8]);
-  assign \$14  = $signed(value) > $signed(\port$4141$406 [23:16]);
-  assign \$15  = \$14  ? { \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23:16] } : value;
-  assign \$16  = \$13  ? { \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15:8] } : \$15 ;
-  assign \$17  = $signed(clamped) - $signed(\port$4141$406 [7:0]);
-  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4141$406 [77:62] });
-  assign \$19  = $signed(residual_value) - $signed(\port$4141$406 [31:24]);
+  assign \$13  = $signed(value) < $signed(\port$4129$406 [15:8]);
+  assign \$14  = $signed(value) > $signed(\port$4129$406 [23:16]);
+  assign \$15  = \$14  ? { \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23:16] } : value;
+  assign \$16  = \$13  ? { \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15:8] } : \$15 ;
+  assign \$17  = $signed(clamped) - $signed(\port$4129$406 [7:0]);
+  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4129$406 [77:62] });
+  assign \$19  = $signed(residual_value) - $signed(\port$4129$406 [31:24]);
   assign \$20  = $signed(\$19 ) * $signed({ 1'h0, add_multiplier_b });
   assign \$21  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$22  = $signed({ \total$25 , 1'h0 }) >>> { \port$4141$406 [61:59], 3'h0 };
+  assign \$22  = $signed({ \total$25 , 1'h0 }) >>> { \port$4129$406 [61:59], 3'h0 };
   assign \$23  = $signed(add_fine[25:10]) != $signed({ add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26] });
   assign \$24  = add_fine[26] ? 10'h200 : 10'h1ff;
   assign \$25  = \$23  ? { \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24  } : add_fine[26:1];
-  assign \$26  = $signed(exact_add) < $signed(\port$4141$406 [47:40]);
-  assign \$27  = $signed(exact_add) > $signed(\port$4141$406 [55:48]);
-  assign \$28  = \$27  ? { \port$4141$406 [55], \port$4141$406 [55], \port$4141$406 [55], \port$4141$406 [55], \port$4141$406 [55:48] } : exact_add;
-  assign \$29  = \$26  ? { \port$4141$406 [47], \port$4141$406 [47], \port$4141$406 [47], \port$4141$406 [47], \port$4141$406 [47:40] } : \$28 ;
+  assign \$26  = $signed(exact_add) < $signed(\port$4129$406 [47:40]);
+  assign \$27  = $signed(exact_add) > $signed(\port$4129$406 [55:48]);
+  assign \$28  = \$27  ? { \port$4129$406 [55], \port$4129$406 [55], \port$4129$406 [55], \port$4129$406 [55], \port$4129$406 [55:48] } : exact_add;
+  assign \$29  = \$26  ? { \port$4129$406 [47], \port$4129$406 [47], \port$4129$406 [47], \port$4129$406 [47], \port$4129$406 [47:40] } : \$28 ;
   assign requantize_fine = $signed(requantize_coarse) >>> requantize_shift;
   assign \$30  = $signed(requantize_result) + $signed({ 1'h0, requantize_increment });
-  assign exact = $signed(\$30 ) + $signed(\port$4141$406 [7:0]);
+  assign exact = $signed(\$30 ) + $signed(\port$4129$406 [7:0]);
   assign add_fine = $signed(add_coarse) >>> \add_shift$28 ;
   assign \$31  = $signed(add_result) + $signed({ 1'h0, add_increment });
-  assign exact_add = $signed(\$31 ) + $signed(\port$4141$406 [39:32]);
+  assign exact_add = $signed(\$31 ) + $signed(\port$4129$406 [39:32]);
   always @(posedge clk)
     biased <= \$32 ;
   always @(posedge clk)
@@ -20476,7 +20359,7 @@ module \holdfast_8x8.lanes.requantizer_5 (rst, parameters, residual_value, total
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$86 ) begin end
-    \$46  = \port$4141$406 [58:56];
+    \$46  = \port$4129$406 [58:56];
     if (rst) begin
       \$46  = 3'h0;
     end
@@ -20577,22 +20460,22 @@ module \holdfast_8x8.lanes.requantizer_5 (rst, parameters, residual_value, total
       \$37  = 3'h0;
     end
   end
-  assign lo = \port$4141$406 [15:8];
-  assign hi = \port$4141$406 [23:16];
-  assign zero_out = \port$4141$406 [7:0];
-  assign add_multiplier_a = \port$4141$406 [77:62];
-  assign residual_zero = \port$4141$406 [31:24];
-  assign add_shift = \port$4141$406 [61:56];
-  assign add_lo = \port$4141$406 [47:40];
-  assign add_hi = \port$4141$406 [55:48];
-  assign add_zero = \port$4141$406 [39:32];
+  assign lo = \port$4129$406 [15:8];
+  assign hi = \port$4129$406 [23:16];
+  assign zero_out = \port$4129$406 [7:0];
+  assign add_multiplier_a = \port$4129$406 [77:62];
+  assign residual_zero = \port$4129$406 [31:24];
+  assign add_shift = \port$4129$406 [61:56];
+  assign add_lo = \port$4129$406 [47:40];
+  assign add_hi = \port$4129$406 [55:48];
+  assign add_zero = \port$4129$406 [39:32];
   assign code = result;
   assign \parameters.bias  = parameters[23:0];
   assign \parameters.shift  = parameters[29:24];
   assign \parameters.multiplier  = parameters[45:30];
 endmodule
 
-module \holdfast_8x8.lanes.requantizer_6 (rst, parameters, residual_value, total, result, add, \port$4141$406 , add_multiplier_b, clk);
+module \holdfast_8x8.lanes.requantizer_6 (rst, parameters, residual_value, total, result, add, \port$4129$406 , add_multiplier_b, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$87  = 0;
   wire [24:0] \$1 ;
   wire \$10 ;
@@ -20682,8 +20565,8 @@ module \holdfast_8x8.lanes.requantizer_6 (rst, parameters, residual_value, total
   wire [23:0] \parameters.bias ;
   wire [15:0] \parameters.multiplier ;
   wire [5:0] \parameters.shift ;
-  input [77:0] \port$4141$406 ;
-  wire [77:0] \port$4141$406 ;
+  input [77:0] \port$4129$406 ;
+  wire [77:0] \port$4129$406 ;
   reg [40:0] product = 41'h00000000000;
   reg [41:0] requantize_coarse = 42'h00000000000;
   wire [41:0] requantize_fine;
@@ -20750,29 +20633,29 @@ module \holdfast_8x8.lanes.requantizer_6 (rst, parameters, residual_value, total
   assign \$10  = $signed(exact) > $signed(16'h7fff);
   assign \$11  = \$10  ? 20'h07fff : exact;
   assign \$12  = \$9  ? 20'hf8000 : \$11 ;
-  assign \$13  = $signed(value) < $signed(\port$4141$406 [15:8]);
-  assign \$14  = $signed(value) > $signed(\port$4141$406 [23:16]);
-  assign \$15  = \$14  ? { \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23:16] } : value;
-  assign \$16  = \$13  ? { \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15:8] } : \$15 ;
-  assign \$17  = $signed(clamped) - $signed(\port$4141$406 [7:0]);
-  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4141$406 [77:62] });
-  assign \$19  = $signed(residual_value) - $signed(\port$4141$406 [31:24]);
+  assign \$13  = $signed(value) < $signed(\port$4129$406 [15:8]);
+  assign \$14  = $signed(value) > $signed(\port$4129$406 [23:16]);
+  assign \$15  = \$14  ? { \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23:16] } : value;
+  assign \$16  = \$13  ? { \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15:8] } : \$15 ;
+  assign \$17  = $signed(clamped) - $signed(\port$4129$406 [7:0]);
+  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4129$406 [77:62] });
+  assign \$19  = $signed(residual_value) - $signed(\port$4129$406 [31:24]);
   assign \$20  = $signed(\$19 ) * $signed({ 1'h0, add_multiplier_b });
   assign \$21  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$22  = $signed({ \total$25 , 1'h0 }) >>> { \port$4141$406 [61:59], 3'h0 };
+  assign \$22  = $signed({ \total$25 , 1'h0 }) >>> { \port$4129$406 [61:59], 3'h0 };
   assign \$23  = $signed(add_fine[25:10]) != $signed({ add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26] });
   assign \$24  = add_fine[26] ? 10'h200 : 10'h1ff;
   assign \$25  = \$23  ? { \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24  } : add_fine[26:1];
-  assign \$26  = $signed(exact_add) < $signed(\port$4141$406 [47:40]);
-  assign \$27  = $signed(exact_add) > $signed(\port$4141$406 [55:48]);
-  assign \$28  = \$27  ? { \port$4141$406 [55], \port$4141$406 [55], \port$4141$406 [55], \port$4141$406 [55], \port$4141$406 [55:48] } : exact_add;
-  assign \$29  = \$26  ? { \port$4141$406 [47], \port$4141$406 [47], \port$4141$406 [47], \port$4141$406 [47], \port$4141$406 [47:40] } : \$28 ;
+  assign \$26  = $signed(exact_add) < $signed(\port$4129$406 [47:40]);
+  assign \$27  = $signed(exact_add) > $signed(\port$4129$406 [55:48]);
+  assign \$28  = \$27  ? { \port$4129$406 [55], \port$4129$406 [55], \port$4129$406 [55], \port$4129$406 [55], \port$4129$406 [55:48] } : exact_add;
+  assign \$29  = \$26  ? { \port$4129$406 [47], \port$4129$406 [47], \port$4129$406 [47], \port$4129$406 [47], \port$4129$406 [47:40] } : \$28 ;
   assign requantize_fine = $signed(requantize_coarse) >>> requantize_shift;
   assign \$30  = $signed(requantize_result) + $signed({ 1'h0, requantize_increment });
-  assign exact = $signed(\$30 ) + $signed(\port$4141$406 [7:0]);
+  assign exact = $signed(\$30 ) + $signed(\port$4129$406 [7:0]);
   assign add_fine = $signed(add_coarse) >>> \add_shift$28 ;
   assign \$31  = $signed(add_result) + $signed({ 1'h0, add_increment });
-  assign exact_add = $signed(\$31 ) + $signed(\port$4141$406 [39:32]);
+  assign exact_add = $signed(\$31 ) + $signed(\port$4129$406 [39:32]);
   always @(posedge clk)
     biased <= \$32 ;
   always @(posedge clk)
@@ -20841,7 +20724,7 @@ module \holdfast_8x8.lanes.requantizer_6 (rst, parameters, residual_value, total
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
-    \$46  = \port$4141$406 [58:56];
+    \$46  = \port$4129$406 [58:56];
     if (rst) begin
       \$46  = 3'h0;
     end
@@ -20942,22 +20825,22 @@ module \holdfast_8x8.lanes.requantizer_6 (rst, parameters, residual_value, total
       \$37  = 3'h0;
     end
   end
-  assign lo = \port$4141$406 [15:8];
-  assign hi = \port$4141$406 [23:16];
-  assign zero_out = \port$4141$406 [7:0];
-  assign add_multiplier_a = \port$4141$406 [77:62];
-  assign residual_zero = \port$4141$406 [31:24];
-  assign add_shift = \port$4141$406 [61:56];
-  assign add_lo = \port$4141$406 [47:40];
-  assign add_hi = \port$4141$406 [55:48];
-  assign add_zero = \port$4141$406 [39:32];
+  assign lo = \port$4129$406 [15:8];
+  assign hi = \port$4129$406 [23:16];
+  assign zero_out = \port$4129$406 [7:0];
+  assign add_multiplier_a = \port$4129$406 [77:62];
+  assign residual_zero = \port$4129$406 [31:24];
+  assign add_shift = \port$4129$406 [61:56];
+  assign add_lo = \port$4129$406 [47:40];
+  assign add_hi = \port$4129$406 [55:48];
+  assign add_zero = \port$4129$406 [39:32];
   assign code = result;
   assign \parameters.bias  = parameters[23:0];
   assign \parameters.shift  = parameters[29:24];
   assign \parameters.multiplier  = parameters[45:30];
 endmodule
 
-module \holdfast_8x8.lanes.requantizer_7 (rst, parameters, residual_value, total, result, add, \port$4141$406 , add_multiplier_b, clk);
+module \holdfast_8x8.lanes.requantizer_7 (rst, parameters, residual_value, total, result, add, \port$4129$406 , add_multiplier_b, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$88  = 0;
   wire [24:0] \$1 ;
   wire \$10 ;
@@ -21047,8 +20930,8 @@ module \holdfast_8x8.lanes.requantizer_7 (rst, parameters, residual_value, total
   wire [23:0] \parameters.bias ;
   wire [15:0] \parameters.multiplier ;
   wire [5:0] \parameters.shift ;
-  input [77:0] \port$4141$406 ;
-  wire [77:0] \port$4141$406 ;
+  input [77:0] \port$4129$406 ;
+  wire [77:0] \port$4129$406 ;
   reg [40:0] product = 41'h00000000000;
   reg [41:0] requantize_coarse = 42'h00000000000;
   wire [41:0] requantize_fine;
@@ -21115,29 +20998,29 @@ module \holdfast_8x8.lanes.requantizer_7 (rst, parameters, residual_value, total
   assign \$10  = $signed(exact) > $signed(16'h7fff);
   assign \$11  = \$10  ? 20'h07fff : exact;
   assign \$12  = \$9  ? 20'hf8000 : \$11 ;
-  assign \$13  = $signed(value) < $signed(\port$4141$406 [15:8]);
-  assign \$14  = $signed(value) > $signed(\port$4141$406 [23:16]);
-  assign \$15  = \$14  ? { \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23], \port$4141$406 [23:16] } : value;
-  assign \$16  = \$13  ? { \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15], \port$4141$406 [15:8] } : \$15 ;
-  assign \$17  = $signed(clamped) - $signed(\port$4141$406 [7:0]);
-  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4141$406 [77:62] });
-  assign \$19  = $signed(residual_value) - $signed(\port$4141$406 [31:24]);
+  assign \$13  = $signed(value) < $signed(\port$4129$406 [15:8]);
+  assign \$14  = $signed(value) > $signed(\port$4129$406 [23:16]);
+  assign \$15  = \$14  ? { \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23:16] } : value;
+  assign \$16  = \$13  ? { \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15:8] } : \$15 ;
+  assign \$17  = $signed(clamped) - $signed(\port$4129$406 [7:0]);
+  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4129$406 [77:62] });
+  assign \$19  = $signed(residual_value) - $signed(\port$4129$406 [31:24]);
   assign \$20  = $signed(\$19 ) * $signed({ 1'h0, add_multiplier_b });
   assign \$21  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$22  = $signed({ \total$25 , 1'h0 }) >>> { \port$4141$406 [61:59], 3'h0 };
+  assign \$22  = $signed({ \total$25 , 1'h0 }) >>> { \port$4129$406 [61:59], 3'h0 };
   assign \$23  = $signed(add_fine[25:10]) != $signed({ add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26] });
   assign \$24  = add_fine[26] ? 10'h200 : 10'h1ff;
   assign \$25  = \$23  ? { \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24  } : add_fine[26:1];
-  assign \$26  = $signed(exact_add) < $signed(\port$4141$406 [47:40]);
-  assign \$27  = $signed(exact_add) > $signed(\port$4141$406 [55:48]);
-  assign \$28  = \$27  ? { \port$4141$406 [55], \port$4141$406 [55], \port$4141$406 [55], \port$4141$406 [55], \port$4141$406 [55:48] } : exact_add;
-  assign \$29  = \$26  ? { \port$4141$406 [47], \port$4141$406 [47], \port$4141$406 [47], \port$4141$406 [47], \port$4141$406 [47:40] } : \$28 ;
+  assign \$26  = $signed(exact_add) < $signed(\port$4129$406 [47:40]);
+  assign \$27  = $signed(exact_add) > $signed(\port$4129$406 [55:48]);
+  assign \$28  = \$27  ? { \port$4129$406 [55], \port$4129$406 [55], \port$4129$406 [55], \port$4129$406 [55], \port$4129$406 [55:48] } : exact_add;
+  assign \$29  = \$26  ? { \port$4129$406 [47], \port$4129$406 [47], \port$4129$406 [47], \port$4129$406 [47], \port$4129$406 [47:40] } : \$28 ;
   assign requantize_fine = $signed(requantize_coarse) >>> requantize_shift;
   assign \$30  = $signed(requantize_result) + $signed({ 1'h0, requantize_increment });
-  assign exact = $signed(\$30 ) + $signed(\port$4141$406 [7:0]);
+  assign exact = $signed(\$30 ) + $signed(\port$4129$406 [7:0]);
   assign add_fine = $signed(add_coarse) >>> \add_shift$28 ;
   assign \$31  = $signed(add_result) + $signed({ 1'h0, add_increment });
-  assign exact_add = $signed(\$31 ) + $signed(\port$4141$406 [39:32]);
+  assign exact_add = $signed(\$31 ) + $signed(\port$4129$406 [39:32]);
   always @(posedge clk)
     biased <= \$32 ;
   always @(posedge clk)
@@ -21206,7 +21089,7 @@ module \holdfast_8x8.lanes.requantizer_7 (rst, parameters, residual_value, total
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
-    \$46  = \port$4141$406 [58:56];
+    \$46  = \port$4129$406 [58:56];
     if (rst) begin
       \$46  = 3'h0;
     end
@@ -21307,15 +21190,15 @@ module \holdfast_8x8.lanes.requantizer_7 (rst, parameters, residual_value, total
       \$37  = 3'h0;
     end
   end
-  assign lo = \port$4141$406 [15:8];
-  assign hi = \port$4141$406 [23:16];
-  assign zero_out = \port$4141$406 [7:0];
-  assign add_multiplier_a = \port$4141$406 [77:62];
-  assign residual_zero = \port$4141$406 [31:24];
-  assign add_shift = \port$4141$406 [61:56];
-  assign add_lo = \port$4141$406 [47:40];
-  assign add_hi = \port$4141$406 [55:48];
-  assign add_zero = \port$4141$406 [39:32];
+  assign lo = \port$4129$406 [15:8];
+  assign hi = \port$4129$406 [23:16];
+  assign zero_out = \port$4129$406 [7:0];
+  assign add_multiplier_a = \port$4129$406 [77:62];
+  assign residual_zero = \port$4129$406 [31:24];
+  assign add_shift = \port$4129$406 [61:56];
+  assign add_lo = \port$4129$406 [47:40];
+  assign add_hi = \port$4129$406 [55:48];
+  assign add_zero = \port$4129$406 [39:32];
   assign code = result;
   assign \parameters.bias  = parameters[23:0];
   assign \parameters.shift  = parameters[29:24];
@@ -21839,7 +21722,7 @@ module \holdfast_8x8.output_writer (rst, token, codes, word, enable, address, la
     .clk(clk),
     .\end (token[2]),
     .go(go),
-    .\port$4141$263 (layer[290:263]),
+    .\port$4129$263 (layer[290:263]),
     .rst(rst),
     .take(take)
   );
@@ -21971,7 +21854,7 @@ module \holdfast_8x8.output_writer (rst, token, codes, word, enable, address, la
   assign \$1  = 1'h1;
 endmodule
 
-module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4141$263 , go, clk);
+module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4129$263 , go, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$91  = 0;
   wire [16:0] \$1 ;
   reg [15:0] \$10 ;
@@ -22007,8 +21890,8 @@ module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4141$2
   wire [15:0] next_base;
   wire [15:0] next_row;
   reg [15:0] pointer = 16'h0000;
-  input [27:0] \port$4141$263 ;
-  wire [27:0] \port$4141$263 ;
+  input [27:0] \port$4129$263 ;
+  wire [27:0] \port$4129$263 ;
   reg [15:0] row = 16'h0000;
   input rst;
   wire rst;
@@ -22018,11 +21901,11 @@ module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4141$2
   wire take;
   reg [13:0] tile = 14'h0000;
   reg [15:0] tile_base = 16'h0000;
-  assign \$1  = row + \port$4141$263 [11:0];
+  assign \$1  = row + \port$4129$263 [11:0];
   assign \$2  = tile_base + 1'h1;
   assign \$4  = ! column;
   assign \$5  = tile + 1'h1;
-  assign \$6  = pointer + \port$4141$263 [11:0];
+  assign \$6  = pointer + \port$4129$263 [11:0];
   assign \$7  = column + 1'h1;
   always @(posedge clk)
     pointer <= \$8 ;
@@ -22038,7 +21921,7 @@ module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4141$2
     if (\$auto$verilog_backend.cc:2355:dump_module$91 ) begin end
     \$8  = pointer;
     if (go) begin
-      \$8  = \port$4141$263 [27:12];
+      \$8  = \port$4129$263 [27:12];
     end else if (take) begin
       (* full_case = 32'd1 *)
       if (\end ) begin
@@ -22057,7 +21940,7 @@ module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4141$2
     if (\$auto$verilog_backend.cc:2355:dump_module$91 ) begin end
     \$9  = row;
     if (go) begin
-      \$9  = \port$4141$263 [27:12];
+      \$9  = \port$4129$263 [27:12];
     end else if (take) begin
       if (\end ) begin
         \$9  = \$2 [15:0];
@@ -22073,7 +21956,7 @@ module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4141$2
     if (\$auto$verilog_backend.cc:2355:dump_module$91 ) begin end
     \$10  = tile_base;
     if (go) begin
-      \$10  = \port$4141$263 [27:12];
+      \$10  = \port$4129$263 [27:12];
     end else if (take) begin
       if (\end ) begin
         \$10  = \$2 [15:0];
@@ -22117,11 +22000,11 @@ module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4141$2
     end
   end
   assign next_row = \$1 [15:0];
-  assign step_y = { 4'h0, \port$4141$263 [11:0] };
+  assign step_y = { 4'h0, \port$4129$263 [11:0] };
   assign next_base = \$2 [15:0];
-  assign base = \port$4141$263 [27:12];
+  assign base = \port$4129$263 [27:12];
   assign columns = 9'h001;
-  assign step_x = { 4'h0, \port$4141$263 [11:0] };
+  assign step_x = { 4'h0, \port$4129$263 [11:0] };
   assign \address[0]  = address[15:0];
   assign \address[1]  = address[31:16];
   assign \address[2]  = address[47:32];
@@ -22366,7 +22249,7 @@ module \holdfast_8x8.residual_reader (rst, word, active, token, codes, address, 
     .columns(layer[228:220]),
     .\end (token[2]),
     .go(go),
-    .\port$4141$312 (layer[359:312]),
+    .\port$4129$312 (layer[359:312]),
     .rst(rst),
     .take(take),
     .tile(tile)
@@ -22519,7 +22402,7 @@ module \holdfast_8x8.residual_reader (rst, word, active, token, codes, address, 
   assign \word[7]  = word[63:56];
 endmodule
 
-module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, columns, \port$4141$312 , go, clk);
+module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, columns, \port$4129$312 , go, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$94  = 0;
   wire [16:0] \$1 ;
   reg [15:0] \$10 ;
@@ -22556,8 +22439,8 @@ module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, colu
   wire [15:0] next_base;
   wire [15:0] next_row;
   reg [15:0] pointer = 16'h0000;
-  input [47:0] \port$4141$312 ;
-  wire [47:0] \port$4141$312 ;
+  input [47:0] \port$4129$312 ;
+  wire [47:0] \port$4129$312 ;
   reg [15:0] row = 16'h0000;
   input rst;
   wire rst;
@@ -22568,12 +22451,12 @@ module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, colu
   output [13:0] tile;
   reg [13:0] tile = 14'h0000;
   reg [15:0] tile_base = 16'h0000;
-  assign \$1  = row + \port$4141$312 [47:32];
+  assign \$1  = row + \port$4129$312 [47:32];
   assign \$2  = tile_base + 1'h1;
   assign \$3  = columns - 1'h1;
   assign \$4  = column == \$3 ;
   assign \$5  = tile + 1'h1;
-  assign \$6  = pointer + \port$4141$312 [31:16];
+  assign \$6  = pointer + \port$4129$312 [31:16];
   assign \$7  = column + 1'h1;
   always @(posedge clk)
     pointer <= \$8 ;
@@ -22589,7 +22472,7 @@ module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, colu
     if (\$auto$verilog_backend.cc:2355:dump_module$94 ) begin end
     \$8  = pointer;
     if (go) begin
-      \$8  = \port$4141$312 [15:0];
+      \$8  = \port$4129$312 [15:0];
     end else if (take) begin
       (* full_case = 32'd1 *)
       if (\end ) begin
@@ -22608,7 +22491,7 @@ module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, colu
     if (\$auto$verilog_backend.cc:2355:dump_module$94 ) begin end
     \$9  = row;
     if (go) begin
-      \$9  = \port$4141$312 [15:0];
+      \$9  = \port$4129$312 [15:0];
     end else if (take) begin
       if (\end ) begin
         \$9  = \$2 [15:0];
@@ -22624,7 +22507,7 @@ module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, colu
     if (\$auto$verilog_backend.cc:2355:dump_module$94 ) begin end
     \$10  = tile_base;
     if (go) begin
-      \$10  = \port$4141$312 [15:0];
+      \$10  = \port$4129$312 [15:0];
     end else if (take) begin
       if (\end ) begin
         \$10  = \$2 [15:0];
@@ -22668,10 +22551,10 @@ module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, colu
     end
   end
   assign next_row = \$1 [15:0];
-  assign step_y = \port$4141$312 [47:32];
+  assign step_y = \port$4129$312 [47:32];
   assign next_base = \$2 [15:0];
-  assign base = \port$4141$312 [15:0];
-  assign step_x = \port$4141$312 [31:16];
+  assign base = \port$4129$312 [15:0];
+  assign step_x = \port$4129$312 [31:16];
   assign \address[0]  = address[15:0];
   assign \address[1]  = address[31:16];
   assign \address[2]  = address[47:32];
