@@ -78,6 +78,8 @@ class AxiSubordinate(wiring.Component):
     Any on every channel. A refused access ends the burst normally with SLVERR.
     """
 
+    NAME = "axi"
+
     def __init__(self):
         super().__init__(AXI_MEMBERS | {"host": Out(HostAccess)})
 
