@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
+import torch
 import typer
 from rich.box import SIMPLE
 from rich.console import Console, JustifyMethod
@@ -34,6 +35,20 @@ from sim.accelerator import accelerator_netlist
 from sim.build import Build, build_cocotb
 from sim.layers import GoldenRun, LayerRun, golden_run, run_layers
 from sim.tools import find_tools
+
+from .campaign import (
+    GUARD_OFF,
+    GuardSettings,
+    Row,
+    inject,
+    layer_cycles,
+    paired,
+    summarize,
+)
+from .effects import FaultResult
+from .sample import sample
+from .space import FaultSpace
+from .tables import fault_table, interval, pairs_sentence
 
 __all__ = ["app"]
 
@@ -71,7 +86,7 @@ def simulate(
     images: Annotated[int, typer.Option(help="Images to run.")] = 1,
     faults: Annotated[int, typer.Option(help="Single-bit upsets to inject; 0 for none.")] = 240,
     guard: Annotated[str, typer.Option(help="Range guard: off, bound or zero.")] = "bound",
-    paired: Annotated[
+    pair: Annotated[
         bool, typer.Option("--paired", help="Inject every fault with the guard off and on.")
     ] = False,
     seed: Annotated[int, typer.Option(help="Seed of images and faults.")] = 1,
@@ -91,7 +106,7 @@ def simulate(
 ) -> int:
     """Simulate a quantized network on the generated accelerator, bit-exact, and inject faults."""
     began = time.monotonic()
-    _check(images, faults, guard, stall, paired)
+    _check(images, faults, guard, stall, pair)
     graph = load_network(network)
     chosen = _configuration(graph, config, rows, cols)
     program = compile_graph(graph, chosen)
@@ -104,8 +119,7 @@ def simulate(
 
     console.print(_headline(job))
     with console.status(f"Generating and compiling the {chosen.rows}x{chosen.cols} accelerator"):
-        netlist = accelerator_netlist(chosen)
-        build = build_cocotb(netlist, waves=waves is not None)
+        build = build_cocotb(accelerator_netlist(chosen), waves=waves is not None)
     if replay:
         from .replay import show_replay
 
@@ -115,10 +129,10 @@ def simulate(
     runs = _run_layers(job, build, steps, stall, waves)
     console.print(_layer_table(job, runs))
     wrong = sum(run.mismatches for run in runs)
-    results: list[Any] = []
+    results: list[FaultResult] = []
     totals: dict[str, Any] = {}
     if faults and not wrong:
-        results, totals = _inject(job, build, netlist, steps, faults, paired)
+        results, totals = _inject(job, build, steps, faults, pair)
 
     summary = {
         "network": graph.network,
@@ -128,7 +142,7 @@ def simulate(
         "guard": guard,
         "config": asdict(chosen),
         "layers": [asdict(run) for run in runs],
-        "faults": results,
+        "faults": [asdict(result) for result in results],
         "totals": {
             "macs": sum(run.macs for run in runs),
             "cycles": sum(run.cycles for run in runs),
@@ -147,7 +161,59 @@ def simulate(
     return 0
 
 
-def _check(images: int, faults: int, guard: str, stall: float, paired: bool) -> None:
+def _inject(
+    job: Job, build: Build, steps: list[Step], count: int, pair: bool
+) -> tuple[list[FaultResult], dict[str, Any]]:
+    """Inject sampled faults and print their tables; with ``pair`` also with the guard off."""
+    codes = torch.from_numpy(job.golden.codes)
+    space = FaultSpace.of(build.netlist)
+    names = {step.name for step in steps}
+    with console.status("Timing the layers"):
+        cycles = layer_cycles(build, job.program, codes[:1])
+    cycles = {name: value for name, value in cycles.items() if name in names}
+    faults = sample(space, cycles, len(codes), count, seed=job.seed)
+    on = GuardSettings(output=True, input=True, zero=job.guard == "zero")
+    guard = GUARD_OFF if job.guard is None else on
+    with _progress() as progress:
+        task = progress.add_task("Faults in RTL", total=len(faults), rate="")
+        began = time.monotonic()
+
+        def advance(done: int, total: int) -> None:
+            rate = f"{done / (time.monotonic() - began):.1f} faults/s"
+            progress.update(task, completed=done, total=total, rate=rate)
+
+        if pair:
+            off, results = paired(build, job.program, codes, faults, guard, advance)
+        else:
+            results = inject(build, job.program, codes, faults, guard, advance)
+    layers = len({result.layer for result in results})
+    what = f"Single-bit upsets in {layers} layers, uniform over bits x cycles of a structure"
+    rows = summarize(results, space, cycles)
+    totals = {"by_structure": [_row_json(row) for row in rows]}
+    if pair:
+        without = summarize(off, space, cycles)
+        console.print(fault_table(without, f"{what}\nguard off"))
+        totals["guard_off"] = [_row_json(row) for row in without]
+        totals["faults_guard_off"] = [asdict(result) for result in off]
+    state = "off" if job.guard is None else f"on ({job.guard})"
+    console.print(fault_table(rows, f"{what}\nguard {state}"))
+    weighted = rows[-1].shares
+    console.print(
+        f"{rows[-1].bits:,} bits x {sum(cycles.values()):,} cycles. Weighted by population: "
+        + ", ".join(f"{name} {interval(weighted[name])}" for name in ("sdc1", "undetected_sdc1"))
+        + "."
+    )
+    if pair:
+        console.print(pairs_sentence(off, results))
+    return results, totals
+
+
+def _row_json(row: Row) -> dict[str, Any]:
+    shares = {name: asdict(share) for name, share in row.shares.items()}
+    return {**asdict(row), "shares": shares}
+
+
+def _check(images: int, faults: int, guard: str, stall: float, pair: bool) -> None:
     if images < 1:
         raise HoldfastError(f"--images must be at least 1, not {images}.")
     if faults < 0:
@@ -156,7 +222,7 @@ def _check(images: int, faults: int, guard: str, stall: float, paired: bool) -> 
         raise HoldfastError(f"--guard must be one of {', '.join(GUARDS)}, not {guard!r}.")
     if not 0 <= stall < 1:
         raise HoldfastError(f"--stall must be at least 0 and below 1, not {stall}.")
-    if paired and guard == "off":
+    if pair and guard == "off":
         raise HoldfastError("--paired compares the guard off and on; --guard must not be off.")
 
 
