@@ -25,7 +25,7 @@ def fault_table(rows: Sequence[Row], title: str) -> Table:
 
     The last row's share is weighted by population.
     """
-    table = Table(title=title, box=SIMPLE, pad_edge=False, padding=(0, 0, 0, 1))
+    table = Table(title=title, box=SIMPLE, pad_edge=False, padding=0)
     table.add_column("structure", no_wrap=True)
     for name in ("bits", "n", *(_HEADINGS[name] for name in (*EFFECTS, "detected"))):
         table.add_column(name, justify="right", no_wrap=True)
