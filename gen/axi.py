@@ -122,7 +122,7 @@ class AxiSubordinate(wiring.Component):
         step = Signal(3)
         m.d.comb += step.eq(Const(1, 3) << size[:2])
         following = Signal(ADDRESS_BITS)
-        wrap = Signal(10)
+        wrap = Signal(ADDRESS_BITS)
         m.d.comb += wrap.eq(Cat(Const(3, 2), length))
         with m.Switch(size[:2]):
             with m.Case(0):
