@@ -40,7 +40,7 @@ def clips(spec: Network, tensors: Mapping[str, Tensor], act_bits: int) -> dict[s
     largest: dict[str, float] = {}
     for name, group in tensor_groups(spec).items():
         sample = tensors[name].flatten()
-        sample = sample[:: max(1, len(sample) >> 18)].float()
+        sample = sample[:: max(1, len(sample) >> 16)].float()
         clip = float(best_clip(sample[None], _levels(group.non_negative, act_bits)))
         largest[group.key] = max(largest.get(group.key, 0.0), clip)
     return largest

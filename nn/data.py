@@ -4,6 +4,7 @@ import io
 import os
 import pickle
 import tarfile
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -196,7 +197,7 @@ def _read_npz(file: Path, *needed: str) -> dict[str, Any]:
             if missing:
                 raise HoldfastError(f"{file} is no CIFAR-10 data: it lacks {', '.join(missing)}")
             return {name: arrays[name] for name in arrays.files}
-    except (OSError, ValueError, EOFError, KeyError) as error:
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise HoldfastError(f"{file} cannot be read as .npz: {error}") from error
 
 
@@ -321,6 +322,7 @@ class _BatchUnpickler(pickle.Unpickler):
         ("numpy", "dtype"),
         ("_codecs", "encode"),
         ("numpy.core.multiarray", "_reconstruct"),
+        ("numpy._core.multiarray", "_reconstruct"),
     }
 
     def find_class(self, module: str, name: str) -> Any:

@@ -74,6 +74,10 @@ class QuantizedNetwork(nn.Module):
             self.quantizers[group.key] = quantizer
 
     def forward(self, pixels: Tensor) -> Tensor:
+        return self.tensors(pixels)[self.spec.layers[-1].name].flatten(1)
+
+    def tensors(self, pixels: Tensor) -> dict[str, Tensor]:
+        """Every tensor of a forward pass, by layer, ``image`` included."""
         levels = (1 << self.act_bits) - 1
         # the contract's rounding of pixels, on whole numbers that float32 holds exactly
         pixels = torch.floor(((pixels * 255).round() * levels + 127) / 255) / levels
@@ -91,7 +95,7 @@ class QuantizedNetwork(nn.Module):
             if layer.op in ("conv", "dense", "add", "avgpool"):
                 x = self.quantizers[self.groups[layer.name].key](x)
             values[layer.name] = x
-        return values[self.spec.layers[-1].name].flatten(1)
+        return values
 
     def scale_parameters(self) -> list[nn.Parameter]:
         """The learnt scales of the activations."""

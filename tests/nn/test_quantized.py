@@ -1,0 +1,109 @@
+"""Fake quantization and integers are two ways to write the same network."""
+
+import numpy as np
+import pytest
+import torch
+
+from nn.calibrate import best_clip, clips
+from nn.golden import Golden
+from nn.guard import learn_bounds
+from nn.networks import FloatNetwork, Network
+from nn.pixels import image_codes
+from nn.quantized import QuantizedNetwork
+from nn.random_graph import random_graph
+
+
+def block() -> Network:
+    net = Network("block", (3, 16, 16))
+    a = net.conv("a", "image", 8, 3)
+    b = net.conv("b", a, 8, 3, activation="none")
+    c = net.add("c", b, a)
+    d = net.conv("d", c, 16, 3, 2, activation="relu6")
+    e = net.shortcut("e", c, 16, 2)
+    f = net.add("f", d, e)
+    net.dense("g", net.pool("avgpool", "p", f, 8, 8), 10)
+    return net
+
+
+@pytest.fixture(params=[(8, 8), (4, 4), (3, 6)], ids=str)
+def trained(request):
+    """A quantized network with settled batch norms of both signs, and images."""
+    torch.manual_seed(2)
+    net = FloatNetwork(block())
+    images = torch.randint(0, 256, (64, 3, 16, 16), dtype=torch.uint8)
+    pixels = images.float() / 255
+    with torch.no_grad():
+        for module in net.layers.values():
+            if hasattr(module, "bn"):
+                module.bn.momentum = None
+                module.bn.weight[:] = torch.linspace(-1, 1.5, len(module.bn.weight))
+                module.bn.bias.normal_()
+        net(pixels)
+        act_bits, weight_bits = request.param
+        largest = clips(net.spec, net.eval().tensors(pixels), act_bits)
+    quantized = QuantizedNetwork(net.spec, largest, act_bits, weight_bits)
+    quantized.load_state_dict(net.state_dict(), strict=False)
+    return quantized.eval(), images
+
+
+def test_every_layer_computes_what_its_fake_quantized_form_does(trained):
+    quantized, images = trained
+    graph = quantized.integer_graph()
+    golden = Golden(graph)
+    with torch.no_grad():
+        real = quantized.tensors(images.float() / 255)
+    codes = {node.name: (torch.round(real[node.name].double() / node.scale)
+                         + node.zero_point).to(torch.int8) for node in graph.nodes}  # fmt: skip
+    assert torch.equal(codes["image"], image_codes(images, graph.act_bits))
+    for node in graph.nodes[1:]:
+        # the later input is never computed from the earlier one here: both come from codes
+        latest = max(node.inputs, key=[n.name for n in graph.nodes].index)
+        found = golden.run_from(latest, codes[latest], codes, keep={node.name})
+        difference = (found.outputs[node.name].int() - codes[node.name].int()).abs()
+        assert difference.max() <= 1, node.name
+        assert (difference > 0).double().mean() < 0.03, node.name
+
+
+def test_the_image_is_quantized_as_the_contract_says(trained):
+    quantized, _ = trained
+    every = torch.arange(256, dtype=torch.uint8).reshape(1, 1, 16, 16).expand(1, 3, 16, 16)
+    with torch.no_grad():
+        image = quantized.tensors(every.float() / 255)["image"]
+    levels = (1 << quantized.act_bits) - 1
+    codes = (image.double() * levels).round() - (1 << quantized.act_bits - 1)
+    assert torch.equal(codes.to(torch.int8), image_codes(every, quantized.act_bits))
+
+
+def test_gradients_reach_weights_and_scales(trained):
+    quantized, images = trained
+    quantized.train()(images.float() / 255).square().sum().backward()
+    scales = quantized.scale_parameters()
+    assert len(scales) == 7
+    assert all(scale.grad is not None and scale.grad.abs() > 0 for scale in scales[:3])
+    assert quantized.layers["a"].conv.weight.grad.abs().sum() > 0
+
+
+def test_best_clip():
+    values = torch.cat([torch.linspace(0, 1, 1000), torch.tensor([100.0])])[None]
+    assert best_clip(values, 255).item() > 50
+    uniform = torch.linspace(-1, 1, 1001)[None]
+    assert best_clip(uniform, 127).item() == pytest.approx(1)
+
+
+def test_learnt_bounds_are_the_extremes():
+    graph = random_graph(block(), 1)
+    images = np.random.default_rng(0).integers(0, 256, (7, 3, 16, 16)).astype(np.uint8)
+    learn_bounds(graph, images, batch=3)
+    golden = Golden(graph)
+    codes = image_codes(images, 8)
+    outputs = golden.run(codes).outputs
+    for node in graph.weighted():
+        source = outputs[node.inputs[0]]
+        v = golden.before_guard(node, source).transpose(0, 1).flatten(1)
+        np.testing.assert_array_equal(node.guard_lo, v.amin(1))
+        np.testing.assert_array_equal(node.guard_hi, v.amax(1))
+        assert (node.input_lo, node.input_hi) == (source.min(), source.max())
+    guarded = Golden(graph, "zero", "zero").run(codes)
+    assert torch.equal(guarded.outputs["g"], outputs["g"])
+    assert not any(count.any() for count in guarded.output_violations.values())
+    assert not any(count.any() for count in guarded.input_violations.values())

@@ -1,0 +1,153 @@
+import numpy as np
+import pytest
+import torch
+from rich.progress import Progress
+from typer.testing import CliRunner
+
+from gen.errors import HoldfastError
+from nn import train as command
+from nn.data import ImageSet
+from nn.evaluate import accuracy, wilson
+from nn.graph import Graph
+from nn.networks import FloatNetwork, Network
+from nn.training import Plan, augment, fit, learning_rate
+
+
+def tiny() -> Network:
+    net = Network("tiny", (3, 8, 8))
+    a = net.conv("a", "image", 4, 3)
+    net.dense("d", net.pool("avgpool", "p", a, 8, 8), 10)
+    return net
+
+
+@pytest.fixture
+def batch():
+    rng = np.random.default_rng(0)
+    return (rng.integers(0, 256, (64, 3, 8, 8)).astype(np.uint8),
+            rng.integers(0, 10, 64).astype(np.uint8))  # fmt: skip
+
+
+def plan(**changes) -> Plan:
+    return Plan(**{"name": "tiny", "epochs": 4, "seed": 5, "learning_rate": 0.1, "batch": 16,
+                   "half_precision": False, **changes})  # fmt: skip
+
+
+def fitted(batch, file, resume, stop_after=99, **changes):
+    torch.manual_seed(0)
+    net = FloatNetwork(tiny())
+
+    def stop(epoch, loss):
+        if epoch == stop_after:
+            raise KeyboardInterrupt
+
+    with Progress(disable=True) as progress:
+        fit(net, *batch, plan(**changes), file, progress, resume=resume, on_epoch=stop)
+    return net.state_dict()
+
+
+def test_a_resumed_run_ends_where_an_unbroken_one_does(batch, tmp_path):
+    whole = fitted(batch, tmp_path / "a.pt", resume=False)
+    with pytest.raises(KeyboardInterrupt):
+        fitted(batch, tmp_path / "b.pt", resume=False, stop_after=2)
+    resumed = fitted(batch, tmp_path / "b.pt", resume=True)
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_seeds_differ(batch, tmp_path):
+    a = fitted(batch, tmp_path / "a.pt", resume=False)
+    b = fitted(batch, tmp_path / "a.pt", resume=False, seed=6)
+    assert not torch.equal(a["layers.a.conv.weight"], b["layers.a.conv.weight"])
+
+
+def test_divergence_stops_and_keeps_the_last_checkpoint(batch, tmp_path):
+    with pytest.raises(
+        HoldfastError, match=r"loss of tiny is not a finite number in epoch ., batch "
+    ):
+        fitted(batch, tmp_path / "a.pt", resume=False, learning_rate=1e30)
+    for state in tmp_path.glob("*.pt"):
+        saved = torch.load(state, weights_only=True)["network"]
+        assert saved["layers.a.conv.weight"].isfinite().all()
+
+
+def test_a_checkpoint_of_another_plan_is_refused(batch, tmp_path):
+    fitted(batch, tmp_path / "a.pt", resume=False, epochs=1)
+    with pytest.raises(HoldfastError, match="was trained with epochs 1, not 4"):
+        fitted(batch, tmp_path / "a.pt", resume=True)
+
+
+def test_a_foreign_checkpoint_is_refused(batch, tmp_path):
+    (tmp_path / "a.pt").write_bytes(b"not a checkpoint")
+    with pytest.raises(HoldfastError, match="is no checkpoint of Holdfast"):
+        fitted(batch, tmp_path / "a.pt", resume=True)
+
+
+def test_learning_rate_rises_and_falls_to_zero():
+    rates = [learning_rate(plan(learning_rate=1.0), step, 100) for step in range(101)]
+    assert rates[0] == pytest.approx(0.05)
+    assert max(rates) == rates[15] == 1
+    assert rates[100] == pytest.approx(0)
+
+
+def test_augmentation_moves_and_flips():
+    image = torch.zeros((200, 1, 32, 32), dtype=torch.uint8)
+    image[:, 0, 10, 20] = 255
+    moved = augment(image, torch.Generator().manual_seed(1))
+    found = {tuple(place) for place in moved.nonzero()[:, 2:].tolist()}
+    rows, columns = {row for row, _ in found}, {column for _, column in found}
+    assert rows == set(range(6, 15))
+    assert columns == set(range(16, 25)) | set(range(7, 16))
+
+
+def test_wilson():
+    # Wikipedia, "Binomial proportion confidence interval": 0 of 10 gives 0 to 0.278
+    assert wilson(0, 10) == pytest.approx((0, 0.2775), abs=1e-3)
+    assert wilson(50, 100) == pytest.approx((0.4038, 0.5962), abs=1e-4)
+
+
+def test_accuracy_counts():
+    data = ImageSet("official", np.zeros((4, 3, 1, 1), np.uint8), np.array([1, 2, 3, 3]))
+    assert accuracy(torch.tensor([1, 2, 0, 3]), data).percent == 75
+
+
+@pytest.fixture
+def cifar_like(tmp_path):
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 256, (160, 3, 32, 32)).astype(np.uint8)
+    y = (x.mean((1, 2, 3)) > 127).astype(np.uint8)
+    np.savez(tmp_path / "c.npz", train_x=x[:128], train_y=y[:128], test_x=x[128:], test_y=y[128:])
+    return tmp_path / "c.npz"
+
+
+def test_the_command_writes_a_self_describing_file(cifar_like, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    options = ["--network", "resnet8", "--bits", "4", "--epochs", "1", "--qat-epochs", "1",
+               "--data", str(cifar_like), "--calibration", "16", "--seed", "3"]  # fmt: skip
+    outcome = CliRunner().invoke(command.app, options, catch_exceptions=False)
+    assert outcome.exit_code == 0
+    graph = Graph.load(tmp_path / "build" / "train" / "resnet8_w4a4.safetensors")
+    assert (graph.act_bits, graph.weight_bits, graph.macs) == (4, 4, 12_501_632)
+    story = graph.provenance
+    assert story["command"].startswith("nox -s train -- --network resnet8 --bits 4 --epochs 1 ")
+    assert str(tmp_path) not in str(story)
+    assert story["accuracy"]["integer"][0]["images"] == 32
+    assert set(story["versions"]) == {"python", "torch", "brevitas", "numpy"}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--network", "nope"], "unknown network 'nope'; known are resnet8, resnet20"),
+        (["--bits", "9"], "weight_bits must be from 2 to 8, not 9"),
+        (["--act-bits", "1"], "act_bits must be from 2 to 8, not 1"),
+        (["--epochs", "0"], "epochs must be at least 1, not 0"),
+        (["--data", "nowhere"], "no CIFAR-10 data at nowhere: there is no such file or folder"),
+    ],
+)
+def test_mistakes_end_in_one_sentence(options, message, capsys, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["train", *options])
+    with pytest.raises(SystemExit) as ended:
+        command.main()
+    assert ended.value.code == 2
+    printed = capsys.readouterr().err
+    assert message in printed
+    assert printed.count("\n") == 1
