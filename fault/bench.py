@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 
 from nn.program import Program
 from sim.build import parameters, write_results
-from sim.driver import control_word, network_writes
+from sim.driver import chunk_writes, control_word, loads, network_writes
 from sim.netlist import Netlist
 
 from .bus import RegisterBus
@@ -201,13 +201,25 @@ class Bench:
         await self._reset()
         for address, data in network_writes(self.program):
             await self.bus.load(address, data)
+        await self._cycles(DRAIN)
         self.contents = self.memories.snapshot(self.constant)
+
+    async def _load_chunks(self) -> None:
+        """Write the weights of the layer, if they take turns in their memory."""
+        plan = loads(self.program, self.step.first, self.step.count)
+        for load in plan:
+            for address, data in chunk_writes(load.chunk):
+                await self.bus.load(address, data)
+        if plan:
+            await self._cycles(DRAIN)
+            self.contents = self.memories.snapshot(self.constant)
 
     async def golden(self, work: Work) -> GoldenRun:
         """Run a layer without a fault and keep what its faults are compared with."""
         self.step = next(step for step in self.program.steps if step.name == work.layer)
         tensors = self.job.golden[work.image]
         await self._reset()
+        await self._load_chunks()
         self._prepare(banks_before(self.program, self.step, tensors))
         await self._cycles(DRAIN)
         self.start_flip_flops = self.flip_flops.read()

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -19,6 +18,7 @@ from gen.errors import HoldfastError
 from nn.golden import Golden, GuardMode, Result
 from nn.program import Program
 from sim.build import Build, run_cocotb
+from sim.driver import loads
 
 from .bench import MARK, GoldenRun, Job, Observation, Work
 from .effects import EFFECTS, FaultResult, classify
@@ -150,7 +150,7 @@ def observe(
     """Simulate faults, layer by layer; ``references`` are golden runs of single images."""
     groups: dict[tuple[str, int], dict[Fault, None]] = {}
     order = [step.name for step in program.steps]
-    for fault in sorted(faults, key=lambda f: (f.image, order.index(f.layer), f.cycle)):
+    for fault in sorted(faults, key=lambda f: (f.image, order.index(f.layer))):
         groups.setdefault((fault.layer, fault.image), {})[fault] = None
     work = [Work(layer, image, tuple(group)) for (layer, image), group in groups.items()]
     yield from _simulate(build, program, references, work, guard, progress, waves)
@@ -290,4 +290,11 @@ def _check(
         raise HoldfastError(
             f"the guard cannot be switched on: accelerator {program.config.name} has none."
         )
-    assert images.dtype == torch.int8
+    for step in program.steps:
+        late = [load for load in loads(program, step.first, step.count) if load.after > step.first]
+        if late and any(fault.layer == step.name for fault in faults):
+            raise HoldfastError(
+                f"layer {step.name} needs weights that are written while it runs; faults need a "
+                f"weight_depth above {program.config.weight_depth} or a param_depth above "
+                f"{program.config.param_depth}."
+            )

@@ -58,11 +58,11 @@ from .bench import GoldenRun, Observation, signed
 from .space import FaultSpace, Site
 from .tensors import live_after, tensor
 
-__all__ = ["DIED", "EFFECTS", "LIVE", "FaultResult", "classify"]
+__all__ = ["DIED", "EFFECTS", "LIVE", "FaultResult", "banks_after", "classify"]
 
 EFFECTS = ("masked", "latent", "benign", "sdc1", "stopped", "hang")
 DIED = ("never_read", "overwritten", "array", "requantization", "later_layer")
-LIVE = re.compile(r"axi__fsm_state|sequencer__fsm_state")
+LIVE = re.compile(r"axi__fsm_state|sequencer__fsm_state|feeder__walking|ready")
 """Registers of the idle accelerator that the next run depends on."""
 
 _BATCH = 32
@@ -150,7 +150,7 @@ def classify(
     clean = {name: tensor(program, name, run.banks) for name in stored}
     differing: list[dict[str, NDArray[np.int8]]] = []
     for observation in observations:
-        banks = _banks(program, run, observation)
+        banks = banks_after(program, run, observation)
         codes = {name: tensor(program, name, banks) for name in stored}
         differing.append({n: c for n, c in codes.items() if not np.array_equal(c, clean[n])})
 
@@ -178,7 +178,7 @@ def classify(
     ]
 
 
-def _banks(program: Program, run: GoldenRun, observation: Observation) -> NDArray[np.int8]:
+def banks_after(program: Program, run: GoldenRun, observation: Observation) -> NDArray[np.int8]:
     """The activation memories after a faulty run."""
     banks = run.banks.copy()
     for name, words in observation.memories.items():
@@ -324,10 +324,12 @@ def _holds(program: Program, names: Sequence[str], memory: str, address: int) ->
 
 def _is_used(program: Program, memory: str, address: int) -> bool:
     """Whether the program reads a word of descriptors, parameters or weights."""
+    # Chunks that take turns are written anew before every use.
+    chunks = program.chunks if program.resident else []
     if memory.startswith("weights__"):
-        return address < len(program.weights)
+        return any(0 <= address - c.weight_base < len(c.weights) for c in chunks)
     if memory.startswith("parameters_"):
-        return address < len(program.parameters)
+        return any(0 <= address - c.param_base < len(c.parameters) for c in chunks)
     if memory == "descriptors":
         number, word = divmod(address, DESCRIPTOR_STRIDE)
         return number < len(program.descriptors) and word < DESCRIPTOR_WORDS

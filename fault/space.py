@@ -20,26 +20,26 @@ __all__ = ["STRUCTURES", "FaultSpace", "Site", "State"]
 
 _RULES = (
     # What exists only for the guard; its bounds lie beside the other channel parameters.
-    ("guard", r"control_guard_\w+|guard_(?:input|output)(?:_count_now)?"),
+    ("guard", r"control_guard_\w+|guard_(?:input|output)(?:_count_now)?|input_stage__checked\w*"),
     ("activation_memory", r"activations_\d+__lane_\d+(?:__read\d+)?"),
     ("weight_memory", r"weights__lane_\d+(?:__read\d+)?"),
     ("parameter_memory", r"parameters_[a-z]+(?:__read\d+)?"),
     ("program_memory", r"descriptors(?:__read\d+)?"),
     ("pe_activation", r"array__pe_\d+_\d+__activation"),
-    ("weight", r"array__pe_\d+_\d+__(?:weight|shadow)|weight|weight_row"),
+    ("weight", r"array__pe_\d+_\d+__(?:weight|shadow)|weight"),
     ("partial_sum", r"array__pe_\d+_\d+__(?:product|partial_sum)"),
     # Control that travels with the pixels.
     ("sequencer", r"array__pe_\d+_\d+__swap|array__swap_skew__\w+|(?:swap|token)(?:_\d+)?"),
     ("sequencer", r"lanes__(?:token|pixel)(?:_\d+)?"),
-    ("sequencer", r"input_stage__(?:pad\w*|sub_block\w*|_signal)"),
+    ("sequencer", r"input_stage__(?:pad\w*|sub_block\w*)"),
     ("skew", r"input_stage__(?:selected|act)\w*|array__skew__\w+"),
     ("skew", r"residual_reader__codes\w*|lanes__residual_skew__\w+|lanes__align__\w+"),
     ("accumulators", r"lanes__accumulator_\d+__\w+"),
     ("requantizer", r"lanes__requantizer_\d+__\w+|lanes__parameters_\d+|lanes__codes?\w*"),
     ("sequencer", r"(?:sequencer|feeder|weight_loader|parameter_loader|residual_reader)__\w+"),
-    ("sequencer", r"output_writer__\w+|input_bank|residual_bank|signal(?:_\d+)?|sub_block"),
-    ("host", r"axi__\w+|host__\w+|s_axi_\w+|control_interrupt|first|count|cycles"),
-    ("host", r"register_data|read_data|region_read|offset_read|like(?:_\d+)?"),
+    ("sequencer", r"output_writer__\w+|input_bank|residual_bank|sub_block"),
+    ("host", r"axi__\w+|host__\w+|control_interrupt|first|count|ready|refused"),
+    ("host", r"cycles|stream|stall_\w+|register_data|region_read|offset_read"),
 )
 _PATTERNS = tuple((structure, re.compile(pattern)) for structure, pattern in _RULES)
 

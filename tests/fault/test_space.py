@@ -1,0 +1,111 @@
+import pytest
+
+from fault.fault import Fault
+from fault.space import STRUCTURES, FaultSpace, Site, structure_of
+from gen.config import AcceleratorConfig
+from gen.errors import HoldfastError
+from sim.accelerator import accelerator_netlist
+from tests.fault.tiny import netlist
+
+SMALL = {"act_depth": 64, "weight_depth": 64, "acc_depth": 16, "param_depth": 16}
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        AcceleratorConfig(rows=2, cols=2, **SMALL),
+        AcceleratorConfig(rows=1, cols=1, **SMALL),
+        AcceleratorConfig(
+            rows=3, cols=5, act_banks=3, guard=False, multiplier_bits=0, rounding="half_even",
+            **SMALL,
+        ),
+    ],
+    ids=lambda config: config.name,
+)  # fmt: skip
+def test_every_bit_of_the_netlist_is_in_one_structure(config):
+    design = accelerator_netlist(config)
+    space = FaultSpace.of(design)
+    assert space.bits() == design.flip_flop_bits + design.memory_bits
+    assert space.bits() == sum(space.bits(name) for name in space.structures)
+    assert sum(len(space.members(name)) for name in space.structures) == len(
+        design.flip_flops
+    ) + len(design.memories)
+
+
+def test_structures_hold_what_they_say():
+    space = FaultSpace.of(netlist())
+    assert space.structures == STRUCTURES
+    assert space.bits("activation_memory") == 2 * 2 * 8 * (128 + 1)
+    assert space.bits("weight_memory") == 2 * 8 * (512 + 1)
+    assert space.bits("partial_sum") == 4 * (24 + 16)
+    assert space.bits("weight") == 4 * 2 * 8 + 2 * 8
+    assert space.bits("accumulators") == 2 * (24 * (32 + 4) + 1)
+    assert space.population(100, "weight") == 100 * space.bits("weight")
+
+
+def test_a_netlist_without_guard_has_no_guard():
+    config = AcceleratorConfig(rows=1, cols=1, guard=False, **SMALL)
+    assert "guard" not in FaultSpace.of(accelerator_netlist(config)).structures
+
+
+def test_sites_enumerate_each_bit_once():
+    space = FaultSpace.of(netlist())
+    for structure in space.structures:
+        sites = {space.site(structure, index) for index in range(space.bits(structure))}
+        assert len(sites) == space.bits(structure)
+        for site in sites:
+            state = space[site.signal]
+            assert state.structure == structure
+            assert site.bit < state.width and (site.address or 0) < state.depth
+        with pytest.raises(IndexError):
+            space.site(structure, space.bits(structure))
+
+
+def test_an_unknown_register_is_an_error():
+    with pytest.raises(ValueError, match="array__surprise belongs to no structure"):
+        structure_of("array__surprise")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "block1_conv1/i0/c1234/array__pe_0_1__weight[5]",
+        "concat.0/i12/c0/weights__lane_1[511][7]",
+        "odd/name/i1/c2/first[15]",
+    ],
+)
+def test_ids_are_read_back(text):
+    assert str(Fault.parse(text)) == text
+
+
+def test_an_id_says_where():
+    fault = Fault.parse("a/i1/c22/weights__lane_1[300][7]")
+    assert fault == Fault("a", 1, 22, Site("weights__lane_1", 300, 7))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("x/i0/c0/first[0]", "layer x does not exist; known are a, b."),
+        ("a/i2/c0/first[0]", "image 2 does not exist, there are images 0 to 1."),
+        ("a/i0/c530/first[0]", "cycle 530 is beyond layer a, which has cycles 0 to 529."),
+        ("a/i0/c0/frist[0]", "the netlist has no register or memory frist."),
+        ("a/i0/c0/first[16]", "bit 16 is beyond first, which has bits 0 to 15."),
+        ("a/i0/c0/first[1][2]", "first is a flip-flop and takes no word."),
+        ("a/i0/c0/descriptors[1]", "descriptors is a memory and takes a word and a bit."),
+        (
+            "a/i0/c0/descriptors[256][1]",
+            "word 256 is beyond descriptors, which has words 0 to 255.",
+        ),
+    ],
+)
+def test_an_id_that_does_not_exist_names_value_and_bound(text, message):
+    with pytest.raises(HoldfastError) as error:
+        Fault.parse(text).check(FaultSpace.of(netlist()), {"a": 530, "b": 626}, images=2)
+    assert str(error.value) == f"fault {text}: {message}"
+
+
+@pytest.mark.parametrize("text", ["", "first[0]", "a/i0/c-1/first[0]", "a/i0/c0/first"])
+def test_text_that_is_no_id(text):
+    with pytest.raises(HoldfastError, match="is not of the form LAYER/iIMAGE/cCYCLE"):
+        Fault.parse(text)

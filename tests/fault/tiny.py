@@ -1,0 +1,52 @@
+"""A 2x2 accelerator with small memories, and a network of four steps that fits it."""
+
+from functools import cache
+
+from torch import Tensor
+
+from gen.config import AcceleratorConfig
+from nn.data import generated_images
+from nn.graph import Graph
+from nn.networks import Network
+from nn.pixels import image_codes
+from nn.program import Program, compile_graph
+from nn.random_graph import random_graph
+from sim.accelerator import accelerator_netlist
+from sim.build import Build, build_cocotb
+from sim.netlist import Netlist
+
+CONFIG = AcceleratorConfig(
+    rows=2, cols=2, act_depth=128, weight_depth=512, acc_depth=32, param_depth=32, program_depth=8
+)
+
+
+@cache
+def graph() -> Graph:
+    net = Network("tiny", input_shape=(3, 4, 4))
+    a = net.conv("a", "image", 4, 3)
+    b = net.conv("b", a, 4, 3)
+    c = net.conv("c", b, 4, 3, activation="none")
+    d = net.add("d", c, a)
+    net.dense("logits", d, 6)
+    return random_graph(net, seed=3)
+
+
+@cache
+def program() -> Program:
+    return compile_graph(graph(), CONFIG)
+
+
+@cache
+def images() -> Tensor:
+    pixels = generated_images(2, 5).images[:, :, :4, :4].copy()
+    return image_codes(pixels, 8)
+
+
+@cache
+def netlist() -> Netlist:
+    return accelerator_netlist(CONFIG)
+
+
+@cache
+def build() -> Build:
+    return build_cocotb(netlist())
