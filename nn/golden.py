@@ -1,6 +1,6 @@
 """The golden model: runs an integer graph in PyTorch, exactly as the contract says."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -50,6 +50,11 @@ class Golden:
     graph : Graph
     output_guard, input_guard : "bound", "zero" or None
         What each check of the range guard puts in place of a value outside its bounds; None: off.
+
+    Attributes
+    ----------
+    observe : function of node, input codes and v before the output guard, or None
+        Called for every convolution and dense layer that runs.
     """
 
     def __init__(
@@ -61,6 +66,7 @@ class Golden:
         self.graph = graph
         self.output_guard = output_guard
         self.input_guard = input_guard
+        self.observe: Callable[[ConvNode, Tensor, Tensor], None] | None = None
         self._nodes = {node.name: node for node in graph.nodes}
         self._weights = {node.name: _Weights(node, graph.act_bits) for node in graph.weighted()}
 
@@ -115,7 +121,7 @@ class Golden:
         self._run(todo, values, result, changed if keep is None else changed.intersection(keep))
         return result
 
-    def logits(self, codes: Tensor, batch: int = 250) -> Tensor:
+    def logits(self, codes: Tensor, batch: int = 100) -> Tensor:
         """Codes of the last node, int8 [N, classes], computed in batches."""
         last = self.graph.nodes[-1].name
         parts = [self.run(part, {last}).outputs[last].flatten(1) for part in codes.split(batch)]
@@ -124,8 +130,9 @@ class Golden:
     def before_guard(self, node: ConvNode, x: Tensor) -> Tensor:
         """v of the contract, before output guard and clamp, int64 [N, C, H, W]."""
         acc = self._weights[node.name].accumulate(x, self._source(node).zero_point)
-        v = acc.to(torch.int64) * _per_channel(node.multiplier)
-        return round_shift(v, _per_channel(node.shift), self.graph.rounding) + node.zero_point
+        v = acc.to(torch.int64).mul_(_per_channel(node.multiplier))
+        shift = _per_channel(node.shift)
+        return round_shift(v, shift, self.graph.rounding).add_(node.zero_point)
 
     def _source(self, node: Node) -> Node:
         return self._nodes[node.inputs[0]]
@@ -188,6 +195,8 @@ class Golden:
                 inside = torch.where(inside == x, x, self._source(node).zero_point)
             x = inside.to(torch.int8)
         v = self.before_guard(node, x)
+        if self.observe is not None:
+            self.observe(node, x, v)
         if self.output_guard is not None:
             widest = 1 << self.graph.act_bits + 7
             v = v.clamp(-widest, widest - 1)
@@ -209,34 +218,31 @@ class _Weights:
     def __init__(self, node: ConvNode, act_bits: int) -> None:
         self.node = node
         bound = int(accumulator_bound(node, act_bits).max())
-        self.dtype = torch.float32 if bound <= 1 << 24 else torch.float64
-        groups = node.groups
-        weight = torch.from_numpy(node.weight).to(self.dtype)
-        self.matrix = weight.reshape(groups, node.shape[0] // groups, -1)
-        self.bias = torch.from_numpy(node.bias).to(self.dtype)
+        dtype = torch.float32 if bound <= 1 << 24 else torch.float64
+        self.weight = torch.from_numpy(node.weight).to(dtype)
+        self.bias = torch.from_numpy(node.bias).to(dtype)
 
     def accumulate(self, x: Tensor, zero_point: int) -> Tensor:
         """Accumulator values, [N, C_out, H, W], integers in a float type.
 
-        A matrix product, because convolution libraries may choose algorithms that are not exact.
+        PyTorch asks oneDNN for its direct algorithm, and computes float64 as a matrix product;
+        only NNPACK would use Winograd's, whose intermediate values are not exact.
         """
         node = self.node
-        padded = F.pad(x.to(self.dtype), (node.padding,) * 4, value=zero_point)
-        columns = F.unfold(padded, node.weight.shape[2:], node.dilation, 0, node.stride)
-        count = len(x)
-        columns = columns.reshape(count, node.groups, -1, columns.shape[-1])
-        acc = torch.matmul(self.matrix, columns).reshape(count, *node.shape)
-        return acc + self.bias.reshape(-1, 1, 1)
+        padded = F.pad(x.to(self.weight.dtype), (node.padding,) * 4, value=zero_point)
+        with torch.backends.nnpack.flags(enabled=False):
+            return F.conv2d(padded, self.weight, self.bias, node.stride, 0, node.dilation,
+                            node.groups)  # fmt: skip
 
 
 def round_shift(v: Tensor, shift: Tensor, rounding: str) -> Tensor:
     """rs(v, S) of the contract; both int64."""
-    quotient = v >> shift
     if rounding == "floor":
-        return quotient
+        return v >> shift
     half = torch.where(shift > 0, 1 << (shift - 1).clamp(min=0), 0)
     if rounding == "half_up":
         return (v + half) >> shift
+    quotient = v >> shift
     rest = v - (quotient << shift)
     up = (rest > half) | ((rest == half) & (quotient & 1 == 1))
     return quotient + (up & (shift > 0))

@@ -3,15 +3,16 @@
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from nn.golden import Golden
-from nn.graph import Graph
+from nn.graph import ConvNode, Graph
 from nn.pixels import image_codes
 
 __all__ = ["learn_bounds"]
 
 
-def learn_bounds(graph: Graph, images: NDArray[np.uint8], batch: int = 250) -> None:
+def learn_bounds(graph: Graph, images: NDArray[np.uint8], batch: int = 100) -> None:
     """Sets every guard bound of a graph to the extremes that images, uint8 [N, C, H, W], reach.
 
     A bound beyond the act_bits + 8 bits of the guard stays at the end of that range.
@@ -21,17 +22,16 @@ def learn_bounds(graph: Graph, images: NDArray[np.uint8], batch: int = 250) -> N
     low = {node.name: torch.full((node.shape[0],), widest - 1) for node in graph.weighted()}
     high = {name: -1 - bounds for name, bounds in low.items()}
     codes = {node.name: graph.codes[::-1] for node in graph.weighted()}
+
+    def note(node: ConvNode, x: Tensor, v: Tensor) -> None:
+        low[node.name] = torch.minimum(low[node.name], v.amin((0, 2, 3)))
+        high[node.name] = torch.maximum(high[node.name], v.amax((0, 2, 3)))
+        lowest, highest = codes[node.name]
+        codes[node.name] = min(lowest, int(x.min())), max(highest, int(x.max()))
+
+    golden.observe = note
     for part in image_codes(images, graph.act_bits).split(batch):
-        outputs = golden.run(part).outputs
-        for node in graph.weighted():
-            x = outputs[node.inputs[0]]
-            v = golden.before_guard(node, x)
-            low[node.name] = torch.minimum(low[node.name], v.amin((0, 2, 3)))
-            high[node.name] = torch.maximum(high[node.name], v.amax((0, 2, 3)))
-            codes[node.name] = (
-                min(codes[node.name][0], int(x.min())),
-                max(codes[node.name][1], int(x.max())),
-            )
+        golden.run(part, keep=())
     for node in graph.weighted():
         node.guard_lo = low[node.name].clamp(-widest, widest - 1).numpy()
         node.guard_hi = high[node.name].clamp(-widest, widest - 1).numpy()

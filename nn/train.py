@@ -22,7 +22,6 @@ from nn.evaluate import Accuracy, accuracy, integer_classes, network_classes
 from nn.graph import Graph
 from nn.guard import learn_bounds
 from nn.networks import FloatNetwork, Network, network
-from nn.published import published_resnet20
 from nn.quantized import QuantizedNetwork
 from nn.training import Plan, fit
 
@@ -50,7 +49,6 @@ def train(
     weight_decay: Annotated[float, typer.Option()] = 5e-4,
     seed: Annotated[int, typer.Option()] = 1,
     data: Annotated[Path | None, typer.Option(help="CIFAR-10: folder, .npz or archive")] = None,
-    start_from: Annotated[Path | None, typer.Option(help="published ResNet-20 weights")] = None,
     fetch: Annotated[bool, typer.Option("--download", help="fetch CIFAR-10 first")] = False,
     calibration: Annotated[int, typer.Option(help="images that teach the range guard")] = 10_000,
     output: Annotated[Path | None, typer.Option(help="file; default: in build/train")] = None,
@@ -74,8 +72,6 @@ def train(
 
     torch.manual_seed(seed)
     net = FloatNetwork(spec).to(memory_format=torch.channels_last)
-    if start_from is not None:
-        net.load_state_dict(published_resnet20(start_from, spec), strict=False)
     plan = Plan(f"{spec.name} float", epochs, seed, learning_rate, weight_decay)
     _fit(net, cifar, plan, folder / f"{spec.name}_float.pt", resume)
 
@@ -103,7 +99,6 @@ def train(
         "seed": seed,
         "epochs": epochs,
         "qat_epochs": qat_epochs,
-        "started_from": start_from.name if start_from else "random weights",
         "data": _describe(cifar),
         "calibration_images": calibration,
         **accuracies,
@@ -215,8 +210,6 @@ def _command(options: dict[str, Any]) -> str:
     ):
         if options[name] is not None:
             words.append(f"--{name.replace('_', '-')} {options[name]}")
-    if options["start_from"] is not None:
-        words.append(f"--start-from {options['start_from'].name}")
     return f"nox -s train -- {' '.join(words)}"
 
 
