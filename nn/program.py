@@ -201,6 +201,8 @@ class _Reduction:
     blocks: int
     step: int
     lane_mask: int
+    fill: bool = False
+    """Writes the zero point into lanes that hold no channel, and reads nothing that counts."""
 
 
 @dataclass
@@ -550,10 +552,11 @@ class _Compiler:
             )
         out = self.places[self._target(step)]
         out_word = self._part(step)
-        for reduction in self._split(
+        split = self._split(
             self._reductions(node, channels, source), step, kernel_h * kernel_w, most_weights,
             most_channels,
-        ):  # fmt: skip
+        )  # fmt: skip
+        for reduction in (*split, *self._fills(step, channels)):
             piece = _Piece(
                 [],
                 self._weights(node, reduction, source, kernel_h, kernel_w),
@@ -588,12 +591,46 @@ class _Compiler:
                     "out_lane": lane % lanes,
                     "lane_mask": reduction.lane_mask,
                 }
-                if step.residual:
+                if reduction.fill:
+                    walk |= self._fill_fields(target)
+                elif step.residual:
                     walk |= self._residual(step, reduction, top, width)
                 piece.walks.append(dict(walk))
             step.walks += piece.walks
         step.reads = tuple(self._tensor(n) for n in (step.source, step.residual) if n)
         step.target = self._target(step)
+
+    def _fills(self, step: Step, channels: int) -> Iterator[_Reduction]:
+        """Output tiles for the lanes behind the last channel, if an input guard would see them.
+
+        They hold what another tensor has left there; its violations would be counted.
+        """
+        cfg = self.config
+        read = any(
+            isinstance(node, ConvNode) and self._target(step) in node.inputs
+            for node in self.graph.nodes
+        )
+        if not (cfg.guard and read):
+            return
+        lanes = self._words(channels) * cfg.word_lanes
+        for tile in range(-(-channels // cfg.cols), -(-lanes // cfg.cols)):
+            used = min(cfg.cols, lanes - tile * cfg.cols)
+            yield _Reduction(tile, 1, 0, 1, 0, (1 << used) - 1, fill=True)
+
+    def _fill_fields(self, target: Node) -> dict[str, int]:
+        low, high = self.graph.codes
+        return {
+            "kernel_h": 1,
+            "kernel_w": 1,
+            "hold_weights": 0,
+            "maximum": 0,
+            "residual": 0,
+            "input_lo": low,
+            "input_hi": high,
+            "zero_out": target.zero_point,
+            "lo": low,
+            "hi": high,
+        }
 
     def _split(
         self, reductions: list[_Reduction], step: Step, positions: int, weights: int, channels: int
@@ -728,6 +765,7 @@ class _Compiler:
             first, last = min(needs, default=0), max(needs, default=0)
             if isinstance(node, MaxPoolNode) and last > first:
                 # A maximum cannot take zeros from rows of another block: one block at a time.
+                needs[first] |= every_lane & ~((1 << len(outputs)) - 1)
                 runs += [_Reduction(tile, 1, b, 1, 0, mask) for b, mask in needs.items()]
                 continue
             blocks = last - first + 1
@@ -761,6 +799,8 @@ class _Compiler:
     ) -> NDArray[np.int8]:
         """Tiles in the order in which the feeder asks for them."""
         cfg = self.config
+        if reduction.fill:
+            return np.zeros((reduction.tiles * cfg.rows, cfg.cols), np.int8)
         lanes = np.full(cfg.rows * (reduction.first_block + reduction.tiles * max(reduction.step, 1)
                                     * cfg.sub_blocks + reduction.blocks), -1)  # fmt: skip
         lanes[: min(len(lanes), len(source.lanes))] = source.lanes[: len(lanes)]
