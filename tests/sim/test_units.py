@@ -1,0 +1,139 @@
+"""Every unit of the accelerator in cocotb, at several sizes."""
+
+from dataclasses import asdict
+
+import pytest
+from amaranth.hdl import signed
+
+from gen.accumulator import AccumulatorLane
+from gen.array import SystolicArray
+from gen.axi import AxiSubordinate
+from gen.config import AcceleratorConfig
+from gen.feeder import Feeder
+from gen.guard import RangeGuard
+from gen.input_stage import InputStage
+from gen.memory import LaneMemory
+from gen.output_writer import OutputWriter
+from gen.parameter_loader import ParameterLoader
+from gen.pe import ProcessingElement
+from gen.requantizer import Requantizer
+from gen.residual_reader import ResidualReader
+from gen.sequencer import Sequencer
+from gen.skew import Skew
+from gen.weight_loader import WeightLoader
+from sim.build import build_cocotb, run_cocotb
+from sim.netlist import Netlist
+
+SIZES = {"1x1": (1, 1), "3x2": (3, 2), "2x5": (2, 5), "4x4": (4, 4), "5x3": (5, 3)}
+
+
+def sized(*names: str):
+    """Parametrize a test by array size."""
+    return pytest.mark.parametrize("size", [SIZES[name] for name in names], ids=names)
+
+
+def config(size: tuple[int, int] = (2, 2), **values) -> AcceleratorConfig:
+    depths = {"act_depth": 16, "weight_depth": 16, "acc_depth": 9, "param_depth": 16}
+    return AcceleratorConfig(*size, **depths | {"program_depth": 4} | values)
+
+
+def bench(component: object, module: str, **parameters) -> None:
+    """Run all tests of a testbench on a component."""
+    netlist = Netlist.of(component, "unit")
+    cfg = getattr(component, "config", None)
+    given = {"config": asdict(cfg)} if cfg else {}
+    inputs = [port.name for port in netlist.ports if port.direction == "input"]
+    run_cocotb(
+        build_cocotb(netlist),
+        f"tests.sim.unit_{module}",
+        parameters={**given, "inputs": inputs, **parameters},
+        timeout=300,
+    )
+
+
+@pytest.mark.parametrize("widths", [(8, 8, 24), (2, 2, 8), (8, 3, 11)])
+def test_processing_element(widths):
+    names = ("act_bits", "weight_bits", "acc_bits")
+    bench(ProcessingElement(*widths), "pe", **dict(zip(names, widths, strict=True)))
+
+
+@sized("1x1", "3x2", "2x5", "4x4")
+def test_array(size):
+    bench(SystolicArray(config(size, act_bits=6, weight_bits=5, acc_bits=12)), "array")
+
+
+@sized("2x5", "3x2")
+def test_feeder(size):
+    bench(Feeder(config(size)), "feeder")
+
+
+@sized("1x1", "2x5", "5x3")
+def test_weight_loader(size):
+    bench(WeightLoader(config(size)), "loaders", unit="weights")
+
+
+@sized("1x1", "2x5")
+def test_parameter_loader(size):
+    bench(ParameterLoader(config(size)), "loaders", unit="parameters")
+
+
+@pytest.mark.parametrize(("lanes", "width", "depth"), [(1, 8, 1), (3, 5, 7)])
+def test_memory(lanes, width, depth):
+    bench(LaneMemory(lanes, width, depth), "memory", lanes=lanes, width=width, depth=depth)
+
+
+def test_range_guard():
+    bench(RangeGuard(3), "guard", unit="guard", width=3)
+
+
+@pytest.mark.parametrize(("lanes", "reverse"), [(4, False), (5, True)])
+def test_skew(lanes, reverse):
+    shapes = {"lanes": lanes, "reverse": reverse}
+    bench(Skew(lanes, signed(3), reverse), "guard", unit="skew", width=3, **shapes)
+
+
+@pytest.mark.parametrize("guard", [True, False])
+@sized("2x5", "3x2")
+def test_input_stage(size, guard):
+    bench(InputStage(config(size, act_bits=5, guard=guard)), "input_stage")
+
+
+@pytest.mark.parametrize("values", [{"acc_bits": 16}, {"acc_bits": 9, "acc_depth": 5}])
+def test_accumulator(values):
+    bench(AccumulatorLane(config(act_bits=4, weight_bits=4, **values)), "accumulator")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"rounding": "half_up", "multiplier_bits": 16},
+        {"rounding": "half_even", "multiplier_bits": 8, "acc_bits": 17, "act_bits": 5},
+        {"rounding": "floor", "multiplier_bits": 24, "acc_bits": 32},
+        {"rounding": "half_even", "multiplier_bits": 0, "acc_bits": 20, "act_bits": 3},
+        {"rounding": "half_up", "multiplier_bits": 0, "act_bits": 2, "acc_bits": 10},
+        {"rounding": "half_even", "multiplier_bits": 24, "acc_bits": 32, "guard": False},
+        {"rounding": "half_up", "multiplier_bits": 3, "act_bits": 4, "acc_bits": 12},
+    ],
+    ids=lambda v: "-".join(map(str, v.values())),
+)
+def test_requantizer(values):
+    bench(Requantizer(config(**{"weight_bits": 4} | values)), "requantizer")
+
+
+@sized("3x2", "5x3", "2x5")
+def test_output_writer(size):
+    bench(OutputWriter(config(size, act_bits=6)), "walk", unit="writer")
+
+
+@sized("3x2", "5x3", "2x5")
+def test_residual_reader(size):
+    bench(ResidualReader(config(size, act_bits=6)), "walk", unit="reader")
+
+
+def test_sequencer():
+    narrow = config((3, 2), act_bits=6, multiplier_bits=16)
+    bench(Sequencer(narrow, 9), "sequencer", drain=9)
+
+
+def test_axi():
+    bench(AxiSubordinate(), "axi")
