@@ -1,30 +1,41 @@
 """What the host says to the accelerator, independent of how it gets there.
 
-All of it is plain data: ``(address, bytes)`` writes, and addresses to read. Testbenches send it
-through AXI; any other transport can do the same.
+    accelerator = Accelerator(open_serial("/dev/ttyUSB0"))
+    accelerator.load(program)
+    logits = accelerator.run(images)
+
+What is said is plain data: ``(address, bytes)`` writes, and addresses to read. `Accelerator` sends
+it through any `sim.transport.Transport`; cocotb testbenches send it through `sim.host.Host`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gen.config import AcceleratorConfig
+from gen.config import ROUNDINGS, AcceleratorConfig
 from gen.errors import HoldfastError
 from gen.layout import (
     CONTROL,
+    COUNTERS,
     DESCRIPTOR_STRIDE,
+    MAGIC,
     REGION_BITS,
     REGISTERS,
     Region,
     Status,
     word_stride,
 )
+from nn.pixels import image_codes
 from nn.program import Chunk, Program
+
+from .cycles import step_cycles
+from .transport import AccessRefused, Transport
 
 __all__ = [
     "REGISTER",
+    "Accelerator",
     "AcceleratorError",
     "Load",
     "check_status",
@@ -42,11 +53,14 @@ __all__ = [
 
 REGISTER = {register.name: register.offset for register in REGISTERS}
 
+_BUSY = 1
+_NO_INDEX = 1 << 16
+
 Write = tuple[int, bytes]
 
 
 class AcceleratorError(HoldfastError):
-    """The accelerator refused a run."""
+    """The accelerator is another one, refused a run or did not end it."""
 
 
 def region(number: int) -> int:
@@ -165,3 +179,182 @@ def check_status(value: int, config: AcceleratorConfig) -> None:
         raise AcceleratorError(f"the accelerator stopped: descriptor {index} {bounds[status]}.")
     if not value & 2:
         raise AcceleratorError("the accelerator has not finished a run.")
+
+
+class Accelerator:
+    """One accelerator behind a transport.
+
+    Parameters
+    ----------
+    transport : Transport
+
+    Raises
+    ------
+    AcceleratorError
+        What answers is not a Holdfast accelerator.
+    """
+
+    def __init__(self, transport: Transport):
+        self._transport = transport
+        self._program: Program | None = None
+        self._settings: dict[str, bool] = {}
+        identity = self._read("id")
+        if identity != MAGIC:
+            raise AcceleratorError(
+                f"no Holdfast accelerator answers: its id is {identity:#010x}, not {MAGIC:#010x}."
+            )
+        self._array = tuple(self._read("array").to_bytes(4, "little"))
+        self._widths = tuple(self._read("widths").to_bytes(4, "little"))
+
+    @property
+    def guarded(self) -> bool:
+        """Whether the accelerator has a range guard."""
+        return bool(self._widths[3])
+
+    def load(self, program: Program) -> None:
+        """Write a network: descriptors, parameters, weights.
+
+        Raises
+        ------
+        AcceleratorError
+            The program was made for another accelerator, or a run is under way.
+        """
+        config = program.config
+        array = (config.rows, config.cols, config.act_bits, config.weight_bits)
+        widths = (config.acc_bits, config.multiplier_bits, ROUNDINGS.index(config.rounding))
+        if (self._array, self._widths[:3]) != (array, widths):
+            raise AcceleratorError(
+                f"the accelerator is {_description(self._array, self._widths)}; "
+                f"the program is for {_description(array, widths)}."
+            )
+        self._check_idle()
+        self._program = None
+        for address, data in network_writes(program):
+            try:
+                self._transport.write(address, data)
+            except AccessRefused:
+                memory = Region(address >> REGION_BITS).name.lower()
+                raise AcceleratorError(
+                    f"the accelerator has less memory for {memory} than the program needs."
+                ) from None
+        self._program = program
+
+    def guard(self, *, output: bool = False, input: bool = False, zero: bool = False) -> None:
+        """Switch the range guard for the runs that follow.
+
+        Parameters
+        ----------
+        output, input
+            Check outputs before their clamp, and activations that enter the array.
+        zero
+            Replace a value by the zero point instead of the bound.
+        """
+        if (output or input) and not self.guarded:
+            raise AcceleratorError("the accelerator has no range guard.")
+        self._settings = {"guard_output": output, "guard_input": input, "guard_zero": zero}
+
+    def run(self, images: NDArray[np.integer]) -> NDArray[np.int8]:
+        """Run the loaded network on images, one after the other, each with one start.
+
+        Parameters
+        ----------
+        images : [N, C, H, W] or [C, H, W]
+            uint8: pixels; a signed type: input codes.
+
+        Returns
+        -------
+        int8 [N, ...]
+            Codes of the last tensor; [N, classes] if it is a vector.
+
+        Raises
+        ------
+        AcceleratorError
+            No network is loaded, the images have another shape, or a run ended badly.
+        """
+        program = self._program
+        if program is None:
+            raise AcceleratorError("no network is loaded.")
+        shape = tuple(program.graph.nodes[0].shape)
+        batch = images[None] if images.ndim == 3 else images
+        if batch.shape[1:] != shape:
+            raise AcceleratorError(
+                f"network {program.graph.network} takes images of shape {shape}, "
+                f"not {tuple(images.shape)}."
+            )
+        if batch.dtype == np.uint8:
+            batch = image_codes(batch, program.config.act_bits).numpy()
+        results = np.array([self._run(program, codes) for codes in batch], np.int8)
+        return results.reshape(len(batch), -1) if results.shape[2:] == (1, 1) else results
+
+    def classes(self, images: NDArray[np.integer]) -> NDArray[np.int64]:
+        """Class of each image: the lowest index among the largest logits."""
+        logits = self.run(images)
+        return logits.reshape(len(logits), -1).argmax(1)
+
+    def counters(self) -> dict[str, int]:
+        """Of the last image's run: its clock cycles, where they went, and guard violations."""
+        names = ("cycles", *COUNTERS, "guard_output", "guard_input")
+        return {name: self._read(name) for name in names}
+
+    def _run(self, program: Program, codes: NDArray[np.integer]) -> NDArray[np.int8]:
+        count = len(program.descriptors)
+        plan = loads(program, 0, count)
+        early = [load for load in plan if load.after <= 0]
+        self._check_idle()
+        for load in early:
+            self._write(chunk_writes(load.chunk))
+        self._write(image_writes(program, codes))
+        registers = {"first": 0, "count": count, "ready": early[-1].ready if early else 0xFFFF}
+        if self.guarded:
+            registers |= {"guard_output": 0, "guard_input": 0}
+        registers["control"] = control_word(start=True, interrupt=True, **self._settings)
+        for name, value in registers.items():
+            self._transport.write(REGISTER[name], value.to_bytes(4, "little"))
+
+        limit = 2 * sum(sum(step_cycles(program, step).values()) for step in program.steps) + 10_000
+        for load in plan[len(early) :]:
+            if not self._poll(limit, load.after) & _BUSY:
+                break
+            self._write(chunk_writes(load.chunk))
+            self._transport.write(REGISTER["ready"], load.ready.to_bytes(4, "little"))
+        wait: Callable[[int], bool] | None = getattr(self._transport, "wait_interrupt", None)
+        if wait is not None and not wait(limit):
+            raise _too_long(limit)
+        check_status(self._poll(limit), program.config)
+        name = program.graph.nodes[-1].name
+        data = self._transport.read(*tensor_range(program, name))
+        return program.tensor_codes(name, lanes_from_bytes(data, program.config.word_lanes))
+
+    def _poll(self, limit: int, index: int = _NO_INDEX) -> int:
+        """Status as soon as the run has reached a descriptor or has ended."""
+        while True:
+            status = self._read("status")
+            if status >> 16 >= index or not status & _BUSY:
+                return status
+            # The accelerator's own clock: seconds mean nothing to a simulated one.
+            if self._read("cycles") - self._read("stall_host") > limit:
+                raise _too_long(limit)
+
+    def _check_idle(self) -> None:
+        if self._read("status") & _BUSY:
+            raise AcceleratorError("the accelerator is busy with another run.")
+
+    def _read(self, name: str) -> int:
+        return int.from_bytes(self._transport.read(REGISTER[name], 4), "little")
+
+    def _write(self, writes: Iterator[Write]) -> None:
+        for address, data in writes:
+            self._transport.write(address, data)
+
+
+def _too_long(limit: int) -> AcceleratorError:
+    return AcceleratorError(f"the accelerator has not ended its run after {limit} cycles.")
+
+
+def _description(array: tuple[int, ...], widths: tuple[int, ...]) -> str:
+    rows, cols, act_bits, weight_bits = array
+    acc_bits, multiplier_bits, rounding = widths[:3]
+    return (
+        f"{rows}x{cols} with {act_bits}-bit activations, {weight_bits}-bit weights, {acc_bits}-bit "
+        f"accumulators, {multiplier_bits}-bit multipliers and rounding {ROUNDINGS[rounding]}"
+    )

@@ -6,25 +6,21 @@
     bus.write_word(address, value)
     data = bus.read(address, length)
 
-Bursts of up to 256 beats; the manager is always ready. Every cycle passes through
-``model.step``, so that a subclass of `FastModel` can record or disturb it.
+Bursts of up to 256 beats; the manager is always ready. Every cycle but those of
+`FastBus.wait_interrupt` passes through ``model.step``, so that a subclass of `FastModel` can record
+or disturb it.
 """
 
 from collections.abc import Iterator
 
-from gen.errors import HoldfastError
-
 from .fast import FastModel
+from .transport import AccessRefused, BusError
 
 __all__ = ["BusError", "FastBus"]
 
 _BEAT = 4
 _BURST = 256 * _BEAT
 _WORD_SIZE, _INCREMENTING = 2, 1
-
-
-class BusError(HoldfastError):
-    """The accelerator refused an access."""
 
 
 class FastBus:
@@ -85,6 +81,11 @@ class FastBus:
         """Reads one register."""
         return int.from_bytes(self.read(address, _BEAT), "little")
 
+    def wait_interrupt(self, limit: int) -> bool:
+        """Runs until the interrupt, at most `limit` cycles; tells whether it came."""
+        model = self.model
+        return bool(model.peek("interrupt")) or (model.run_until("interrupt", 1, limit) is not None)
+
     def _offer(self, channel: str) -> None:
         """Holds valid until the subordinate has taken the beat."""
         model = self.model
@@ -109,7 +110,7 @@ class FastBus:
             model.step()
             if len(values) == beats:
                 if refused:
-                    raise BusError(f"the accelerator refused a {what} address {address:#x}.")
+                    raise AccessRefused(f"the accelerator refused a {what} address {address:#x}.")
                 return values
         raise BusError(f"a {what} address {address:#x} had no answer in {self.timeout} cycles.")
 

@@ -11,16 +11,7 @@ from typing import Any, Protocol
 from gen.errors import HoldfastError
 from gen.uart_bridge import LINK_ADDRESS, LINK_BITS, Command
 
-from .fast import FastModel
-
-__all__ = [
-    "BusError",
-    "ByteStream",
-    "SimulatedLine",
-    "Transport",
-    "UartTransport",
-    "open_serial",
-]
+__all__ = ["AccessRefused", "BusError", "ByteStream", "Transport", "UartTransport", "open_serial"]
 
 _WORD = 4
 _BURST = 128
@@ -28,6 +19,10 @@ _BURST = 128
 
 class BusError(HoldfastError):
     """An access was refused or had no answer."""
+
+
+class AccessRefused(BusError):
+    """The accelerator answered that the address cannot be accessed, or not now."""
 
 
 class Transport(Protocol):
@@ -39,10 +34,10 @@ class Transport(Protocol):
     """
 
     def write(self, address: int, data: bytes) -> None:
-        """Write bytes from `address` on; raises BusError if any is refused."""
+        """Write bytes from `address` on; raises AccessRefused if any is refused."""
 
     def read(self, address: int, length: int) -> bytes:
-        """Read `length` bytes from `address` on; raises BusError if any is refused."""
+        """Read `length` bytes from `address` on; raises AccessRefused if any is refused."""
 
 
 class ByteStream(Protocol):
@@ -50,6 +45,9 @@ class ByteStream(Protocol):
 
     def write(self, data: bytes, /) -> Any:
         """Send all bytes."""
+
+    def flush(self) -> None:
+        """Return when all bytes have been sent."""
 
     def read(self, size: int, /) -> bytes:
         """Receive `size` bytes, or those that came before a timeout."""
@@ -85,6 +83,7 @@ class UartTransport:
         for start in range(0, len(data), _BURST * _WORD):
             part = data[start : start + _BURST * _WORD]
             self._send(Command.WRITE_INCREMENTING, address + start, part)
+        self._stream.flush()
         link = self._link()
         if link is None or link != (self._words + len(data) // _WORD) % (1 << 16) << 16:
             self._clear()
@@ -92,7 +91,7 @@ class UartTransport:
             self._words = link >> 16
             return
         if link is not None and link >> LINK_BITS["write_refused"] & 1:
-            raise BusError(f"the accelerator refused a write to {_span(address, len(data))}.")
+            raise AccessRefused(f"the accelerator refused a write to {_span(address, len(data))}.")
         raise BusError(f"the serial line lost part of a write to {_span(address, len(data))}.")
 
     def read(self, address: int, length: int) -> bytes:
@@ -110,7 +109,7 @@ class UartTransport:
             link = self._link()
             if link is None or link >> LINK_BITS["read_refused"] & 1:
                 self._clear()
-                raise BusError(f"the accelerator refused a read of {_span(address, length)}.")
+                raise AccessRefused(f"the accelerator refused a read of {_span(address, length)}.")
         return bytes(found)
 
     def _send(self, command: Command, address: int, data: bytes) -> None:
@@ -130,80 +129,12 @@ class UartTransport:
 
     def _clear(self) -> int | None:
         """Clear the bridge's status; None unless it then reads as zero."""
-        while self._stream.read(_WORD):
-            pass
+        # No answer is longer.
+        self._stream.read(256 * _WORD)
         self._words = 0
         self._send(Command.WRITE_INCREMENTING, LINK_ADDRESS, bytes(_WORD))
         link = self._link()
         return link if link == 0 else None
-
-
-class SimulatedLine:
-    """The pins ``uart_rx`` and ``uart_tx`` of a simulated design, seen from the other end.
-
-    Parameters
-    ----------
-    model : FastModel
-        Its ``uart_rx`` has to be high from reset on.
-    divisor : int
-        Clock cycles per bit in the design.
-    limit : int
-        Cycles after which `read` gives up.
-
-    Attributes
-    ----------
-    period : float
-        Clock cycles per sent bit.
-    """
-
-    def __init__(self, model: FastModel, divisor: int, limit: int):
-        self.model = model
-        self.period: float = divisor
-        self._divisor = divisor
-        self._limit = limit
-        self._since = 0
-        self._bits: list[int] = []
-        self._received = bytearray()
-
-    def write(self, data: bytes, stop: int = 1) -> None:
-        """Send bytes; `stop` is the value of their stop bits."""
-        for byte in data:
-            begin = 0
-            for index, bit in enumerate([0, *(byte >> n & 1 for n in range(8)), stop], start=1):
-                end = round(index * self.period)
-                self.model.poke("uart_rx", bit)
-                self.wait(end - begin)
-                begin = end
-            self.model.poke("uart_rx", 1)
-
-    def read(self, size: int) -> bytes:
-        """Receive bytes, fewer if nothing comes for the limit."""
-        silent = 0
-        while len(self._received) < size and silent < self._limit:
-            before = len(self._received)
-            self.wait(self._divisor)
-            silent = 0 if len(self._received) > before else silent + self._divisor
-        data = bytes(self._received[:size])
-        del self._received[:size]
-        return data
-
-    def wait(self, cycles: int) -> None:
-        """Let time pass."""
-        # The transmitter's bits all last `divisor` cycles, so that one look in as many sees each.
-        while cycles >= self._divisor - self._since:
-            rest = self._divisor - self._since
-            self.model.step(rest)
-            cycles, self._since = cycles - rest, 0
-            self._look(self.model.peek("uart_tx"))
-        self.model.step(cycles)
-        self._since += cycles
-
-    def _look(self, bit: int) -> None:
-        if self._bits or not bit:
-            self._bits.append(bit)
-        if len(self._bits) == 10:
-            self._received.append(sum(b << n for n, b in enumerate(self._bits[1:9])))
-            self._bits = []
 
 
 def open_serial(port: str, baud: int = 115200, timeout: float = 1.0) -> UartTransport:

@@ -11,8 +11,8 @@ from gen.layout import ADDRESS_BITS
 from gen.uart import UartReceiver
 from gen.uart_bridge import LINK_ADDRESS, Command, UartBridge
 from sim.fast import FastModel
+from sim.fast_line import SimulatedLine
 from sim.netlist import Netlist
-from sim.transport import SimulatedLine
 
 # Two components exist only to be refused.
 pytestmark = pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
