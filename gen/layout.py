@@ -21,6 +21,8 @@ __all__ = [
     "MAGIC",
     "REGION_BITS",
     "REGISTERS",
+    "STATUS_BITS",
+    "STATUS_MEANINGS",
     "Field",
     "Region",
     "Register",
@@ -57,6 +59,20 @@ class Status(IntEnum):
     RESIDUAL_ADDRESS = 6
     ACCUMULATOR_ADDRESS = 7
     PROGRAM_ADDRESS = 8
+
+
+STATUS_MEANINGS = {
+    Status.OK: "ended well",
+    Status.BAD_DESCRIPTOR: "holds a value that this accelerator does not support",
+    Status.ACTIVATION_ADDRESS: "reads beyond the {act_depth} words of its input bank",
+    Status.WEIGHT_ADDRESS: "reads beyond the {weight_depth} words of weights",
+    Status.PARAMETER_ADDRESS: "reads beyond the {param_depth} channels of parameters",
+    Status.OUTPUT_ADDRESS: "writes beyond the {act_depth} words of its output bank",
+    Status.RESIDUAL_ADDRESS: "reads beyond the {act_depth} words of its residual bank",
+    Status.ACCUMULATOR_ADDRESS: "has more pixels than the {acc_depth} accumulators",
+    Status.PROGRAM_ADDRESS: "lies outside the {program_depth} descriptors",
+}
+"""What descriptor ``index`` of the status register did; with names of `AcceleratorConfig`."""
 
 
 @dataclass(frozen=True)
@@ -194,10 +210,8 @@ class Register:
 
 REGISTERS = (
     Register("id", 0x00, "r", "0x484F4C44, 'HOLD'"),
-    Register("control", 0x04, "rw", "bits of CONTROL; writing start begins a run"),
-    Register(
-        "status", 0x08, "r", "0 busy, 1 done, 2 a write was refused, 15..8 Status, 31..16 index"
-    ),
+    Register("control", 0x04, "rw", "start of a run, switches of guard and interrupt"),
+    Register("status", 0x08, "r", "what the accelerator does, and how the last run ended"),
     Register("first", 0x0C, "rw", "index of the first descriptor"),
     Register("count", 0x10, "rw", "descriptors to run"),
     Register("cycles", 0x14, "r", "clock cycles of the last run"),
@@ -219,6 +233,10 @@ COUNTERS = tuple(r.name for r in REGISTERS if r.name == "stream" or r.name.start
 """Where the cycles of a run went; they add up to ``cycles``."""
 
 CONTROL = {"start": 0, "guard_output": 1, "guard_input": 2, "guard_zero": 3, "interrupt": 4}
+
+STATUS_BITS = {"busy": (0, 1), "done": (1, 1), "refused": (2, 1), "code": (8, 8), "index": (16, 16)}
+"""First bit and width of the parts of the status register. ``refused``: a write during the run;
+``code``: a `Status`; ``index``: the current, at the end the last descriptor."""
 
 
 def word_stride(lanes: int) -> int:

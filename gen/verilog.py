@@ -6,6 +6,7 @@ from amaranth.back import rtlil, verilog
 
 from .accelerator import Accelerator
 from .config import AcceleratorConfig
+from .uart_bridge import UartBridge
 
 __all__ = ["REFERENCES", "emit", "to_rtlil"]
 
@@ -28,7 +29,14 @@ def to_rtlil(component: object, name: str) -> str:
     return _MEMORY_OF_ZEROS.sub("", rtlil.convert(component, name=name, emit_src=False))
 
 
-def emit(config: AcceleratorConfig, name: str) -> str:
-    """Hierarchical Verilog with top module ``name``; the same text for the same configuration."""
-    text = to_rtlil(Accelerator(config), name)
+def emit(config: AcceleratorConfig, name: str, uart: int | None = None) -> str:
+    """Hierarchical Verilog with top module ``name``; the same text for the same configuration.
+
+    Parameters
+    ----------
+    uart : int or None
+        A serial port with this divisor instead of AXI.
+    """
+    port = None if uart is None else UartBridge(uart, max(1 << 23, 20 * uart))
+    text = to_rtlil(Accelerator(config, port), name)
     return verilog._convert_rtlil_text(text, strip_internal_attrs=True)

@@ -9,7 +9,7 @@ it through any `sim.transport.Transport`; cocotb testbenches send it through `si
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from gen.layout import (
     MAGIC,
     REGION_BITS,
     REGISTERS,
+    STATUS_MEANINGS,
     Region,
     Status,
     word_stride,
@@ -165,18 +166,9 @@ def control_word(*, start: bool = False, **settings: bool) -> int:
 def check_status(value: int, config: AcceleratorConfig) -> None:
     """Raise AcceleratorError unless the status register tells of a run that ended well."""
     status, index = Status(value >> 8 & 0xFF), value >> 16
-    bounds = {
-        Status.BAD_DESCRIPTOR: "holds a value that this accelerator does not support",
-        Status.ACTIVATION_ADDRESS: f"reads beyond the {config.act_depth} words of its input bank",
-        Status.WEIGHT_ADDRESS: f"reads beyond the {config.weight_depth} words of weights",
-        Status.PARAMETER_ADDRESS: f"reads beyond the {config.param_depth} channels of parameters",
-        Status.OUTPUT_ADDRESS: f"writes beyond the {config.act_depth} words of its output bank",
-        Status.RESIDUAL_ADDRESS: f"reads beyond the {config.act_depth} words of its residual bank",
-        Status.ACCUMULATOR_ADDRESS: f"has more pixels than the {config.acc_depth} accumulators",
-        Status.PROGRAM_ADDRESS: f"lies outside the {config.program_depth} descriptors",
-    }
     if status != Status.OK:
-        raise AcceleratorError(f"the accelerator stopped: descriptor {index} {bounds[status]}.")
+        meaning = STATUS_MEANINGS[status].format(**asdict(config))
+        raise AcceleratorError(f"the accelerator stopped: descriptor {index} {meaning}.")
     if not value & 2:
         raise AcceleratorError("the accelerator has not finished a run.")
 

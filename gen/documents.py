@@ -1,0 +1,262 @@
+"""What people and C programs read of ``layout``: a header and a page of tables."""
+
+from collections.abc import Callable, Iterable
+
+from .layout import (
+    ADDRESS_BITS,
+    CONTROL,
+    DESCRIPTOR,
+    DESCRIPTOR_STRIDE,
+    DESCRIPTOR_WORDS,
+    MAGIC,
+    REGION_BITS,
+    REGISTERS,
+    STATUS_BITS,
+    STATUS_MEANINGS,
+    Region,
+    Status,
+)
+from .uart_bridge import LINK_ADDRESS, LINK_BITS, Command
+
+__all__ = ["DOCUMENTS", "c_header", "reference"]
+
+_CONTROL = {
+    "start": "begins a run; reads as 0",
+    "guard_output": "checks outputs before their clamp",
+    "guard_input": "checks activations that enter the array",
+    "guard_zero": "replaces a value by the zero point instead of the bound",
+    "interrupt": "raises the interrupt when a run has ended",
+}
+
+_STATUS = {
+    "busy": "a run is under way",
+    "done": "a run has ended; 0 from the next start on",
+    "refused": "a write during the run was refused",
+    "code": "how the run ended",
+    "index": "the descriptor under way or, at the end, the last one",
+}
+
+_LINK = {
+    "read_refused": "a read was refused and answered with ones",
+    "write_refused": "a write was refused",
+    "byte_lost": "a byte was lost: its stop bit was missing, or an answer was being sent",
+    "late": "a command was not completed in time",
+    "words": "words written since the last clear, modulo 65536",
+}
+
+_REGIONS = {
+    Region.REGISTERS: "registers",
+    Region.PROGRAM: f"descriptors, {4 * DESCRIPTOR_STRIDE} bytes from one to the next",
+    Region.PARAMETERS: "parameters of output channels, 16 bytes from one to the next",
+    Region.WEIGHTS: "weights, `cols` lanes per word",
+    Region.ACTIVATIONS: "activation bank 0, `word_lanes` lanes per word; further banks follow",
+}
+
+
+def c_header() -> str:
+    """``holdfast.h``: offsets, bits and codes, and macros that pack a descriptor."""
+    lines = [
+        "/* What a host needs to know of a Holdfast accelerator. Written by python -m gen. */",
+        "#ifndef HOLDFAST_H",
+        "#define HOLDFAST_H",
+        "",
+        "#include <stdint.h>",
+        "",
+        f"#define HOLDFAST_ID 0x{MAGIC:08X}u",
+        "",
+        "/* Byte addresses of registers. */",
+        *_defines("REG", {r.name: f"0x{r.offset:02X}u" for r in REGISTERS}),
+        "",
+        "/* Register control. */",
+        *_defines("CONTROL", {name: f"(1u << {bit})" for name, bit in CONTROL.items()}),
+        "",
+        "/* Register status. */",
+        *(_part("STATUS", name, offset, width) for name, (offset, width) in STATUS_BITS.items()),
+        "",
+        "enum holdfast_code {",
+        *(
+            f"    HOLDFAST_CODE_{status.name} = {status}" + "," * (status != list(Status)[-1])
+            for status in Status
+        ),
+        "};",
+        "",
+        "/* Byte addresses of memories. */",
+        *_defines("REGION", {r.name: f"0x{r << REGION_BITS:07X}u" for r in Region}),
+        f"#define HOLDFAST_REGION_SIZE 0x{1 << REGION_BITS:07X}u",
+        "#define HOLDFAST_REGION_BANK(bank) \\",
+        "    (HOLDFAST_REGION_ACTIVATIONS + (uint32_t)(bank) * HOLDFAST_REGION_SIZE)",
+        "",
+        "/* Bytes from one memory word of so many lanes to the next. */",
+        "#define HOLDFAST_STRIDE(lanes) \\",
+        "    ((lanes) <= 4 ? 4u : (lanes) <= 8 ? 8u : (lanes) <= 16 ? 16u : 32u)",
+        "",
+        "/* The words of an output channel's parameters; the fourth is not used. */",
+        "#define HOLDFAST_PARAMETER_STRIDE 16u",
+        "#define HOLDFAST_PARAMETER_BIAS(bias) ((uint32_t)(bias))",
+        "#define HOLDFAST_PARAMETER_SCALE(multiplier, shift) \\",
+        "    ((uint32_t)(multiplier) | (uint32_t)(shift) << 24)",
+        "#define HOLDFAST_PARAMETER_BOUNDS(low, high) \\",
+        "    (((uint32_t)(low) & 0xFFFFu) | ((uint32_t)(high) & 0xFFFFu) << 16)",
+        "",
+        "/* Descriptors: words, and bytes from one to the next. */",
+        f"#define HOLDFAST_DESCRIPTOR_WORDS {DESCRIPTOR_WORDS}",
+        f"#define HOLDFAST_DESCRIPTOR_STRIDE {4 * DESCRIPTOR_STRIDE}u",
+        "",
+        "/* Sets a field of a zeroed descriptor: HOLDFAST_SET(words, KERNEL_H, 3). */",
+        "#define HOLDFAST_SET(words, field, value) \\",
+        "    ((words)[HOLDFAST_##field##_WORD] |= \\",
+        "        ((uint32_t)(value) & HOLDFAST_##field##_MASK) << HOLDFAST_##field##_OFFSET)",
+    ]
+    for field in DESCRIPTOR:
+        name = f"HOLDFAST_{field.name.upper()}"
+        lines += [
+            "",
+            f"/* {field.meaning}{'; signed' if field.signed else ''} */",
+            f"#define {name}_WORD {field.word}",
+            f"#define {name}_OFFSET {field.offset}",
+            f"#define {name}_MASK 0x{(1 << field.width) - 1:X}u",
+        ]
+    lines += [
+        "",
+        "/* Serial line: commands, and the word that the bridge answers itself. */",
+        *_defines("UART", {command.name: f"{command}u" for command in Command}),
+        f"#define HOLDFAST_LINK_ADDRESS 0x{LINK_ADDRESS:07X}u",
+        *(
+            _part("LINK", name, offset, 16 if name == "words" else 1)
+            for name, offset in LINK_BITS.items()
+        ),
+        "",
+        "#endif",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def reference() -> str:
+    """The page of the interface, in Markdown."""
+    parts = [
+        "# Reference: what the host sees",
+        "Written by `nox -s generate` from `gen/layout.py`; [rtl/holdfast.h](../rtl/holdfast.h) "
+        "is the same for C.",
+        "## Addresses",
+        f"Bytes, {ADDRESS_BITS} bits; words have 32 bits, lowest byte first.",
+        _table(
+            ("from", "what"),
+            ((f"`0x{r << REGION_BITS:07X}`", _REGIONS[r]) for r in Region),
+        ),
+        "A word of weights or activations takes one byte per lane, lane 0 first, padded to a power "
+        "of two of at least four bytes. Codes narrower than a byte are read sign-extended; of what "
+        "is written, the upper bits are ignored.",
+        "While a run is under way, no memory can be read and activations cannot be written; "
+        "weights, parameters and descriptors can. An address beyond a memory, a register that does "
+        "not exist, or a write of part of a register, parameter or descriptor word is refused.",
+        "## Registers",
+        _table(
+            ("offset", "name", "access", "meaning"),
+            ((f"`0x{r.offset:02X}`", f"`{r.name}`", r.access, r.meaning) for r in REGISTERS),
+        ),
+        "During a run, writes to `control`, `first` and `count` are refused.",
+        "### control",
+        _table(
+            ("bit", "name", "meaning"), ((b, f"`{n}`", _CONTROL[n]) for n, b in CONTROL.items())
+        ),
+        "The guard's bits and counters exist only in an accelerator with a guard.",
+        "### status",
+        _table(
+            ("bits", "name", "meaning"),
+            ((_bits(o, w), f"`{n}`", _STATUS[n]) for n, (o, w) in STATUS_BITS.items()),
+        ),
+        _table(
+            ("code", "name", "descriptor `index`"),
+            (
+                (status, f"`{status.name}`", meaning.replace("{", "`").replace("}", "`"))
+                for status, meaning in STATUS_MEANINGS.items()
+            ),
+        ),
+        "After an error the accelerator is idle and takes the next start.",
+        "## A run",
+        "1. Write descriptors, parameters, weights and the image.\n"
+        "2. Write `first` and `count`; with weights that are still to come, `ready`.\n"
+        "3. Write `control` with `start`.\n"
+        "4. Wait for the interrupt or for `busy` to fall, meanwhile raising `ready` as weights "
+        "arrive.\n"
+        "5. Look at `code`; read the last tensor.",
+        "## Descriptor",
+        f"{DESCRIPTOR_WORDS} words, {4 * DESCRIPTOR_STRIDE} bytes from one to the next.",
+        _table(
+            ("word", "bits", "name", "signed", "meaning"),
+            (
+                (
+                    f.word,
+                    _bits(f.offset, f.width),
+                    f"`{f.name}`",
+                    "yes" if f.signed else "",
+                    f.meaning,
+                )
+                for f in DESCRIPTOR
+            ),
+        ),
+        "## Parameters",
+        _table(
+            ("word", "bits", "meaning"),
+            (
+                (0, "31..0", "bias, signed, of which the accelerator keeps `acc_bits`"),
+                (1, "23..0", "multiplier, of which it keeps `multiplier_bits`"),
+                (1, "29..24", "shift"),
+                (2, "15..0", "lower bound of the output guard, signed, `act_bits` + 8 bits"),
+                (2, "31..16", "its upper bound"),
+                (3, "31..0", "not used"),
+            ),
+        ),
+        "## AXI",
+        "AXI4 subordinate, 32 data bits, 4 identity bits; FIXED, INCR and WRAP bursts of any "
+        "length, narrow beats through their strobes. One burst at a time, writes and reads in "
+        "turns: a written beat takes one cycle, a read beat five. A refused access is answered "
+        "with SLVERR, for the whole burst of a write, for the beat of a read; the burst runs to "
+        "its end. Beats of more than 32 bits are refused.",
+        "## Serial line",
+        "`Accelerator(config, UartBridge(divisor))`: eight data bits, no parity, one stop bit, "
+        "`divisor` clock cycles per bit, and the commands of LiteX's UARTBone. A command is one "
+        "byte for what to do, one for the number of words (0: 256), four for the byte address "
+        "divided by four; then the words. All numbers begin with their highest byte.",
+        _table(("command", "name"), ((c, f"`{c.name}`") for c in Command)),
+        f"UARTBone has no errors; the bridge keeps them at `0x{LINK_ADDRESS:07X}`, and any write "
+        "there clears them. After a lost byte it ignores everything until the line has been "
+        "quiet for its timeout; a half command is forgotten after the same time.",
+        _table(
+            ("bits", "name", "meaning"),
+            (
+                (_bits(o, 16 if n == "words" else 1), f"`{n}`", _LINK[n])
+                for n, o in LINK_BITS.items()
+            ),
+        ),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+DOCUMENTS: dict[str, Callable[[], str]] = {
+    "rtl/holdfast.h": c_header,
+    "docs/reference.md": reference,
+}
+"""Files by their path in the repository."""
+
+
+def _defines(kind: str, values: dict[str, str]) -> Iterable[str]:
+    return (f"#define HOLDFAST_{kind}_{name.upper()} {value}" for name, value in values.items())
+
+
+def _part(kind: str, name: str, offset: int, width: int) -> str:
+    mask = (1 << width) - 1
+    return (
+        f"#define HOLDFAST_{kind}_{name.upper()}(value) "
+        f"((uint32_t)(value) >> {offset} & 0x{mask:X}u)"
+    )
+
+
+def _bits(offset: int, width: int) -> str:
+    return str(offset) if width == 1 else f"{offset + width - 1}..{offset}"
+
+
+def _table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
+    head = list(head)
+    lines = [head, ["---"] * len(head), *([str(cell) for cell in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
