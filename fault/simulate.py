@@ -6,7 +6,7 @@ import time
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import numpy as np
 import torch
@@ -27,7 +27,9 @@ from gen.command import run
 from gen.config import AcceleratorConfig
 from gen.errors import HoldfastError
 from nn.data import ImageSet, find_data, generated_images, test_images
+from nn.golden import Golden, GuardMode, classes
 from nn.graph import Graph, write_atomically
+from nn.guard import tighter_bounds
 from nn.pixels import image_codes
 from nn.program import Program, Step, compile_graph
 from nn.shipped import load_network
@@ -46,6 +48,7 @@ from .campaign import (
     summarize,
 )
 from .effects import FaultResult
+from .replay import replay as replay_fault
 from .sample import sample
 from .space import FaultSpace
 from .tables import fault_table, interval, pairs_sentence
@@ -66,7 +69,7 @@ class Job:
     program: Program
     images: ImageSet
     golden: GoldenRun
-    guard: str | None
+    guard: GuardMode | None
     seed: int
 
 
@@ -113,17 +116,15 @@ def simulate(
     steps = _steps(program, layers)
     find_tools()
     image_set = _images(data, images, seed)
-    mode = None if guard == "off" else guard
+    mode = cast(GuardMode | None, None if guard == "off" else guard)
     codes = image_codes(image_set.images, graph.act_bits)
     job = Job(graph, program, image_set, golden_run(program, codes, mode), mode, seed)
 
     console.print(_headline(job))
     with console.status(f"Generating and compiling the {chosen.rows}x{chosen.cols} accelerator"):
-        build = build_cocotb(accelerator_netlist(chosen), waves=waves is not None)
+        build = build_cocotb(accelerator_netlist(chosen), waves=bool(waves or replay))
     if replay:
-        from .replay import show_replay
-
-        show_replay(job, replay, output / "replay", console)
+        _replay(job, build, replay, output / "replay")
         return 0
 
     runs = _run_layers(job, build, steps, stall, waves)
@@ -133,6 +134,8 @@ def simulate(
     totals: dict[str, Any] = {}
     if faults and not wrong:
         results, totals = _inject(job, build, steps, faults, pair)
+        if pair:
+            totals["guard_on_clean_images"] = _guard_cost(job, data)
 
     summary = {
         "network": graph.network,
@@ -172,8 +175,7 @@ def _inject(
         cycles = layer_cycles(build, job.program, codes[:1])
     cycles = {name: value for name, value in cycles.items() if name in names}
     faults = sample(space, cycles, len(codes), count, seed=job.seed)
-    on = GuardSettings(output=True, input=True, zero=job.guard == "zero")
-    guard = GUARD_OFF if job.guard is None else on
+    guard = _guard(job)
     with _progress() as progress:
         task = progress.add_task("Faults in RTL", total=len(faults), rate="")
         began = time.monotonic()
@@ -206,6 +208,60 @@ def _inject(
     if pair:
         console.print(pairs_sentence(off, results))
     return results, totals
+
+
+def _guard_cost(job: Job, data: Path | None) -> dict[str, Any]:
+    """What the guard does to clean images: all test images at hand, or 200 generated ones."""
+    images = test_images(data) if find_data(data) else generated_images(200, job.seed)
+    codes = image_codes(images.images, job.graph.act_bits)
+    with console.status(f"Golden model on {len(codes)} {images.name} images, guard off and on"):
+        off = classes(Golden(job.graph).logits(codes)).numpy()
+        on = classes(Golden(job.graph, job.guard, job.guard).logits(codes)).numpy()
+    tighter, bounds = tighter_bounds(job.graph)
+    cost = {
+        "set": images.name,
+        "images": len(codes),
+        "classes_changed": int((off != on).sum()),
+        "bounds": bounds,
+        "bounds_tighter_than_clamp": tighter,
+    }
+    text = f"the class of {cost['classes_changed']} of {len(codes)} changes"
+    if images.labels is not None:
+        right_off, right_on = (int((found == images.labels).sum()) for found in (off, on))
+        cost |= {"correct_guard_off": right_off, "correct_guard_on": right_on}
+        text += f", {right_off} are right with the guard off, {right_on} with it on"
+    console.print(
+        f"Clean {images.name} images: {text}. {tighter} of {bounds} output bounds "
+        f"({tighter / bounds:.0%}) are tighter than the clamp."
+    )
+    return cost
+
+
+def _replay(job: Job, build: Build, identifier: str, folder: Path) -> None:
+    """Repeat one fault and show what it did first."""
+    with console.status("Replaying"):
+        again = replay_fault(
+            build,
+            job.program,
+            torch.from_numpy(job.golden.codes),
+            identifier,
+            folder,
+            _guard(job),
+        )
+    console.print(f"{again.result.id}: [bold]{again.result.effect}[/] {again.result.died}")
+    table = Table(title="First registers that differ", box=SIMPLE)
+    for name in ("cycle", "register", "golden", "faulty"):
+        table.add_column(name)
+    for entry in again.divergence:
+        table.add_row(str(entry.cycle), entry.signal, f"{entry.golden:#x}", f"{entry.faulty:#x}")
+    console.print(table if again.divergence else "No other register ever differs.")
+    console.print(f"Waveforms: {again.golden} and {again.faulty}; cycle 0 at {again.begin} ns.")
+
+
+def _guard(job: Job) -> GuardSettings:
+    if job.guard is None:
+        return GUARD_OFF
+    return GuardSettings(output=True, input=True, zero=job.guard == "zero")
 
 
 def _row_json(row: Row) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from nn.golden import Golden
 from nn.graph import ConvNode, Graph
 from nn.pixels import image_codes
 
-__all__ = ["learn_bounds"]
+__all__ = ["learn_bounds", "tighter_bounds"]
 
 
 def learn_bounds(graph: Graph, images: NDArray[np.uint8], batch: int = 100) -> None:
@@ -36,3 +36,15 @@ def learn_bounds(graph: Graph, images: NDArray[np.uint8], batch: int = 100) -> N
         node.guard_lo = low[node.name].clamp(-widest, widest - 1).numpy()
         node.guard_hi = high[node.name].clamp(-widest, widest - 1).numpy()
         node.input_lo, node.input_hi = codes[node.name]
+
+
+def tighter_bounds(graph: Graph) -> tuple[int, int]:
+    """How many bounds of the output guard cut off more than the clamp does, and how many there are.
+
+    Only these can change an output; the others detect values that the clamp saturates anyway.
+    """
+    tighter = total = 0
+    for node in graph.weighted():
+        tighter += int((node.guard_lo > node.lo).sum() + (node.guard_hi < node.hi).sum())
+        total += 2 * len(node.guard_lo)
+    return tighter, total

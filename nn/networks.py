@@ -94,8 +94,11 @@ class Network:
         activation: str = "relu",
         dilation: int = 1,
         groups: int = 1,
+        padding: int | None = None,
     ) -> str:
         """Convolution with batch normalization; padded so that stride 1 keeps height and width."""
+        if padding is None:
+            padding = dilation * (kernel // 2)
         return self._append(
             Layer(
                 name,
@@ -104,7 +107,7 @@ class Network:
                 channels,
                 kernel,
                 stride,
-                dilation * (kernel // 2),
+                padding,
                 dilation,
                 groups,
                 activation,
@@ -189,16 +192,23 @@ def _resnet20() -> Network:
 _NETWORKS: dict[str, Callable[[], Network]] = {"resnet8": _resnet8, "resnet20": _resnet20}
 
 
+def _known() -> dict[str, Callable[[], Network]]:
+    from nn.zoo import ZOO
+
+    return _NETWORKS | ZOO
+
+
 def network_names() -> list[str]:
     """Names that :func:`network` accepts."""
-    return list(_NETWORKS)
+    return list(_known())
 
 
 def network(name: str) -> Network:
     """The network of that name. Raises HoldfastError when there is none."""
-    if name not in _NETWORKS:
-        raise HoldfastError(f"unknown network {name!r}; known are {', '.join(_NETWORKS)}")
-    return _NETWORKS[name]()
+    known = _known()
+    if name not in known:
+        raise HoldfastError(f"unknown network {name!r}; known are {', '.join(known)}")
+    return known[name]()
 
 
 def window(layer: Layer, x: list[Tensor]) -> Tensor:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nn.golden import Golden
+from nn.golden import Golden, GuardMode
 from nn.program import Program, Step
 
 from .build import Build, run_cocotb
@@ -73,9 +73,9 @@ def guard_settings(guard: str | None) -> dict[str, bool]:
     return {"guard_output": True, "guard_input": True, "guard_zero": guard == "zero"}
 
 
-def golden_run(program: Program, codes: torch.Tensor, guard: str | None = None) -> GoldenRun:
+def golden_run(program: Program, codes: torch.Tensor, guard: GuardMode | None = None) -> GoldenRun:
     """The golden model's outputs with the guard in a mode, or off."""
-    result = Golden(program.graph, guard, guard).run(codes)  # type: ignore[arg-type]
+    result = Golden(program.graph, guard, guard).run(codes)
     outputs = {name: tensor.numpy() for name, tensor in result.outputs.items()}
     return GoldenRun(codes.numpy(), outputs)
 
