@@ -239,7 +239,7 @@ class _Compiler:
             self._emit_all(half_weights, half_channels)
             chunks = self._chunks(self._groups(half_weights, half_channels),
                                   half_weights, half_channels)  # fmt: skip
-        descriptors = [pack_descriptor(cfg, **walk) for step in self.steps for walk in step.walks]
+        descriptors = [self._pack(step, walk) for step in self.steps for walk in step.walks]
         self._need("program memory", "descriptors", len(descriptors), cfg.program_depth)
         return Program(
             config=cfg,
@@ -251,6 +251,12 @@ class _Compiler:
             packed=self.packed,
             packed_padding=self.packed_padding,
         )
+
+    def _pack(self, step: Step, walk: dict[str, int]) -> list[int]:
+        try:
+            return pack_descriptor(self.config, **walk)
+        except ValueError as error:
+            raise HoldfastError(f"layer {step.name} is beyond the hardware: {error}.") from None
 
     def _emit_all(self, most_weights: int, most_channels: int) -> None:
         self.pieces = []
@@ -316,13 +322,20 @@ class _Compiler:
                     f"network {graph.network} has {name} {getattr(graph, name)}, "
                     f"the accelerator has {getattr(cfg, name)}."
                 )
-        for node in graph.weighted():
-            need = graph.accumulator_bits(node)
+        for node in graph.nodes:
+            if isinstance(node, ConvNode):
+                need = graph.accumulator_bits(node)
+            elif isinstance(node, AvgPoolNode):
+                largest = (1 << graph.act_bits - 1) + abs(graph[node.inputs[0]].zero_point)
+                need = (node.kernel**2 * largest).bit_length() + 1
+            else:
+                continue
             if need > cfg.acc_bits:
                 raise HoldfastError(
                     f"layer {node.name} needs acc_bits of at least {need}, "
                     f"the accelerator has {cfg.acc_bits}."
                 )
+        for node in graph.weighted():
             for shift in node.shift:
                 if shift > cfg.max_shift:
                     raise HoldfastError(
@@ -345,7 +358,7 @@ class _Compiler:
                 continue
             # The later of the two operands is the one computed together with the add.
             for name in sorted(node.inputs, key=lambda n: -order[n]):
-                if isinstance(self.graph[name], ConvNode) and len(users[name]) == 1:
+                if len(users[name]) == 1 and self._fusable(name, node):
                     fused.add(name)
                     break
         self.views = {
@@ -371,7 +384,13 @@ class _Compiler:
                     step = Step(node.name, (main, node.name), conv.inputs[0], other)
                     step.macs = conv.macs
                 else:
-                    step = Step(node.name, (node.name,), node.inputs[0], node.inputs[1])
+                    source, residual = sorted(node.inputs, key=self._straight)
+                    if source == residual or not self._straight(residual):
+                        raise HoldfastError(
+                            f"layer {node.name} adds {source} and {residual}, "
+                            "the accelerator adds two tensors of which one is no concatenation."
+                        )
+                    step = Step(node.name, (node.name,), source, residual)
                 self.steps.append(step)
             elif isinstance(node, ConcatNode):
                 self.steps += [
@@ -381,6 +400,23 @@ class _Compiler:
             else:
                 self.steps.append(Step(node.name, (node.name,), node.inputs[0], ""))
                 self.steps[-1].macs = node.macs
+
+    def _fusable(self, name: str, add: Node) -> bool:
+        """Whether an add can take its other operand while it is computed with this one.
+
+        The other one has to lie in another bank than this one's input.
+        """
+        conv = self.graph[name]
+        other = self.graph[next(operand for operand in add.inputs if operand != name)]
+        behind = other.inputs[0] if isinstance(other, ShortcutNode) else other.name
+        if not isinstance(conv, ConvNode) or conv.inputs[0] in (other.name, behind):
+            return False
+        return self._straight(other.name) and self._straight(behind)
+
+    def _straight(self, name: str) -> bool:
+        """Whether the channels of a tensor lie in consecutive lanes, as a residual's must."""
+        lanes = [lane for lane in self._lanes(self.graph[name]) if lane >= 0]
+        return self._lanes(self.graph[name])[: len(lanes)] == tuple(lanes)
 
     def _tensor(self, name: str) -> str:
         """The stored tensor behind a residual that is read through a shortcut."""

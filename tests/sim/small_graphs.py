@@ -276,6 +276,22 @@ def _residual(b: _Builder, source: str) -> str:
     return b.add(*b.random.sample([last, source], 2))
 
 
+def _short_residual(b: _Builder, source: str) -> str:
+    """An add of a convolution and its own input, then of another and a shortcut of that input."""
+    channels = b.tensors[source].shape[0]
+    first = b.add(b.conv(source, channels, (3, 3), 1, 1), source)
+    last = b.conv(first, channels + 1, (3, 3), 2, 1)
+    return b.add(last, b.shortcut(first, 2, channels + 1))
+
+
+def _joined_residual(b: _Builder, source: str) -> str:
+    """An add of a concatenation whose parts do not fill their words."""
+    first = b.conv(source, 1, (1, 1))
+    joined = b.concat([first, b.conv(source, b.random.randint(1, 3), (1, 1), like=first)])
+    middle = b.conv(joined, _channels(b), (3, 3), 1, 1)
+    return b.add(joined, b.conv(middle, b.tensors[joined].shape[0], (1, 1)))
+
+
 def _projection(b: _Builder, source: str) -> str:
     """An add of two convolutions, one of them with a stride."""
     channels, stride = _channels(b), b.random.choice([1, 2])
@@ -332,6 +348,8 @@ OPERATIONS = {
     "max_pool": _max_pool,
     "average_pool": _average_pool,
     "residual": _residual,
+    "short_residual": _short_residual,
+    "joined_residual": _joined_residual,
     "projection": _projection,
     "option_a": _option_a,
     "standalone_add": _standalone_add,

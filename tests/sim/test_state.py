@@ -1,0 +1,33 @@
+"""Every bit of state of an accelerator can be flipped and read back in RTL."""
+
+from gen.config import AcceleratorConfig
+from sim.accelerator import accelerator_netlist
+from sim.build import build_cocotb, run_cocotb
+
+CONFIG = AcceleratorConfig(
+    rows=2, cols=2, act_bits=3, weight_bits=3, acc_bits=8, multiplier_bits=3, act_depth=4,
+    weight_depth=4, acc_depth=3, param_depth=2, program_depth=1,
+)  # fmt: skip
+
+
+def test_every_bit_of_an_accelerator_flips_and_reads_back():
+    netlist = accelerator_netlist(CONFIG)
+    names = {memory.name for memory in netlist.memories}
+    banks = {name for name in names if name.startswith("activations_")}
+    assert len(banks) == CONFIG.act_banks * CONFIG.word_lanes
+    inputs = {port.name: 0 for port in netlist.ports if port.direction == "input"}
+    del inputs["clk"]
+    results = run_cocotb(
+        build_cocotb(netlist),
+        "tests.sim.flip_bench",
+        parameters={
+            "inputs": inputs,
+            "flip_flops": [(f.name, f.width) for f in netlist.flip_flops],
+            "memories": [(m.name, m.width, m.depth) for m in netlist.memories],
+        },
+        testcase="flip_every_bit",
+    )
+    assert results == {"flipped": netlist.flip_flop_bits + netlist.memory_bits}
+    weights = CONFIG.weight_bits * CONFIG.cols * CONFIG.weight_depth
+    activations = CONFIG.act_bits * CONFIG.word_lanes * CONFIG.act_depth * CONFIG.act_banks
+    assert netlist.memory_bits > weights + activations
