@@ -54,11 +54,19 @@ _BUSY, _DONE = 1, 2
 
 @dataclass(frozen=True)
 class Work:
-    """Faults of one layer and image."""
+    """Faults of one layer and image.
+
+    Attributes
+    ----------
+    limit : int
+        If positive, the layer is run once, with the only fault and for so many cycles at most, and
+        nothing is compared: for waveforms.
+    """
 
     layer: str
     image: int
     faults: tuple[Fault, ...]
+    limit: int = 0
 
 
 @dataclass(frozen=True)
@@ -92,6 +100,8 @@ class GoldenRun:
         The guard's counters at its end.
     banks : int8 [bank, word, lane]
         Activation memories at its end.
+    begin : int
+        Simulation time at which cycle 0 begins, in nanoseconds.
     """
 
     layer: str
@@ -100,6 +110,7 @@ class GoldenRun:
     guard_output: int
     guard_input: int
     banks: NDArray[np.int8]
+    begin: int
 
 
 @dataclass
@@ -153,6 +164,9 @@ async def inject(dut):
     done = 0
     with Path(given["results"]).open("wb") as results:
         for work in job.work:
+            if work.limit:
+                await bench.alone(work)
+                continue
             run = await bench.golden(work)
             pickle.dump(run, results)
             if any(fault.cycle >= run.cycles for fault in work.faults):
@@ -185,6 +199,7 @@ class Bench:
         self.job = job
         self.program = job.program
         self.span = trace_cycles(job.program)
+        self.begin = 0
         self.interrupted = 0
         self.bus = RegisterBus(dut)
         self.flip_flops = FlipFlops(dut, job.netlist)
@@ -214,14 +229,24 @@ class Bench:
             await self._cycles(DRAIN)
             self.contents = self.memories.snapshot(self.constant)
 
-    async def golden(self, work: Work) -> GoldenRun:
-        """Run a layer without a fault and keep what its faults are compared with."""
+    async def _begin(self, work: Work) -> None:
+        """Bring the accelerator into the state in which a layer starts."""
         self.step = next(step for step in self.program.steps if step.name == work.layer)
-        tensors = self.job.golden[work.image]
         await self._reset()
         await self._load_chunks()
+        tensors = self.job.golden[work.image]
         self._prepare(banks_before(self.program, self.step, tensors))
         await self._cycles(DRAIN)
+
+    async def alone(self, work: Work) -> None:
+        """Run a layer with a fault once, as if it were the golden run."""
+        await self._begin(work)
+        self.limit = work.limit
+        await self._run(work.faults[0], (), ())
+
+    async def golden(self, work: Work) -> GoldenRun:
+        """Run a layer without a fault and keep what its faults are compared with."""
+        await self._begin(work)
         self.start_flip_flops = self.flip_flops.read()
         self.start_memories = self.memories.snapshot(self.variable)
 
@@ -234,10 +259,16 @@ class Bench:
         self.end_flip_flops = self.flip_flops.read()
         self.end_memories = self.memories.snapshot(self.variable)
         banks = self._banks(self.end_memories)
-        self._check(banks, tensors)
+        self._check(banks, self.job.golden[work.image])
         self.memories.restore(self.end_memories, self.start_memories)
         return GoldenRun(
-            work.layer, work.image, run.cycles, run.guard_output, run.guard_input, banks
+            layer=work.layer,
+            image=work.image,
+            cycles=run.cycles,
+            guard_output=run.guard_output,
+            guard_input=run.guard_input,
+            banks=banks,
+            begin=self.begin,
         )
 
     async def faulty(self, fault: Fault) -> Observation:
@@ -293,7 +324,7 @@ class Bench:
         for name, value in writes.items():
             if not await self.bus.write(name, value):
                 return run
-        begin = _now()
+        self.begin = begin = _now()
         limit = begin + self.limit * PERIOD
         interrupt = Event()
         watch: Task[None] = cocotb.start_soon(self._interrupt(interrupt))

@@ -27,7 +27,7 @@ from .space import FaultSpace
 from .statistics import Estimate, stratified, wilson
 
 __all__ = ["GUARD_OFF", "GUARD_ON", "GuardSettings", "Row", "Runs", "inject", "layer_cycles",
-           "observe", "paired", "summarize"]  # fmt: skip
+           "observe", "paired", "simulate_work", "summarize"]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,6 @@ def observe(
     faults: Sequence[Fault],
     guard: GuardSettings = GUARD_OFF,
     progress: Callable[[int, int], None] | None = None,
-    waves: Path | None = None,
 ) -> Iterator[Runs]:
     """Simulate faults, layer by layer; ``references`` are golden runs of single images."""
     groups: dict[tuple[str, int], dict[Fault, None]] = {}
@@ -153,7 +152,7 @@ def observe(
     for fault in sorted(faults, key=lambda f: (f.image, order.index(f.layer))):
         groups.setdefault((fault.layer, fault.image), {})[fault] = None
     work = [Work(layer, image, tuple(group)) for (layer, image), group in groups.items()]
-    yield from _simulate(build, program, references, work, guard, progress, waves)
+    yield from simulate_work(build, program, references, work, guard, progress)
 
 
 def layer_cycles(build: Build, program: Program, image: Tensor) -> dict[str, int]:
@@ -165,11 +164,11 @@ def layer_cycles(build: Build, program: Program, image: Tensor) -> dict[str, int
     """
     references = {0: Golden(program.graph).run(image)}
     work = [Work(step.name, 0, ()) for step in program.steps]
-    runs = _simulate(build, program, references, work, GUARD_OFF)
+    runs = simulate_work(build, program, references, work, GUARD_OFF)
     return {part.golden.layer: part.golden.cycles for part in runs}
 
 
-def _simulate(
+def simulate_work(
     build: Build,
     program: Program,
     references: Mapping[int, Result],
@@ -178,6 +177,7 @@ def _simulate(
     progress: Callable[[int, int], None] | None = None,
     waves: Path | None = None,
 ) -> Iterator[Runs]:
+    """Run one simulation; what has a limit of its own is not returned."""
     golden: list[dict[str, NDArray[np.int8]]] = [{} for _ in range(max(references, default=-1) + 1)]
     for image, result in references.items():
         golden[image] = {name: value[0].numpy() for name, value in result.outputs.items()}
@@ -198,6 +198,8 @@ def _simulate(
         )  # fmt: skip
         with (folder / "results").open("rb") as stream:
             for part in work:
+                if part.limit:
+                    continue
                 run = pickle.load(stream)
                 for fault in part.faults:
                     fault.check_cycle(run.cycles)
