@@ -43,7 +43,7 @@ def train(
     weight_bits: Annotated[int | None, typer.Option(help="width of the weights alone")] = None,
     act_bits: Annotated[int | None, typer.Option(help="width of the activations alone")] = None,
     epochs: Annotated[int, typer.Option(help="epochs in floating point")] = 60,
-    qat_epochs: Annotated[int, typer.Option(help="epochs with fake quantization")] = 3,
+    qat_epochs: Annotated[int, typer.Option(help="epochs fake-quantized; 0: none")] = 3,
     learning_rate: Annotated[float, typer.Option(help="peak, in floating point")] = 0.2,
     qat_learning_rate: Annotated[float, typer.Option(help="peak, fake-quantized")] = 0.01,
     weight_decay: Annotated[float, typer.Option()] = 5e-4,
@@ -61,8 +61,10 @@ def train(
     for name, width in widths.items():
         if not 2 <= width <= 8:
             raise HoldfastError(f"{name}_bits must be from 2 to 8, not {width}")
-    if epochs < 1 or qat_epochs < 1:
-        raise HoldfastError(f"epochs must be at least 1, not {min(epochs, qat_epochs)}")
+    if epochs < 1:
+        raise HoldfastError(f"epochs must be at least 1, not {epochs}")
+    if qat_epochs < 0:
+        raise HoldfastError(f"qat_epochs must not be negative: {qat_epochs}")
     if threads is not None:
         torch.set_num_threads(threads)
     cifar = load_cifar10(download(Path("build/data")) if fetch else data)
