@@ -189,6 +189,7 @@ class Accelerator:
     def __init__(self, transport: Transport):
         self._transport = transport
         self._program: Program | None = None
+        self._limit = 0
         self._settings: dict[str, bool] = {}
         identity = self._read("id")
         if identity != MAGIC:
@@ -230,6 +231,7 @@ class Accelerator:
                     f"the accelerator has less memory for {memory} than the program needs."
                 ) from None
         self._program = program
+        self._limit = 10_000 + 2 * sum(step_cycles(program, step).total() for step in program.steps)
 
     def guard(self, *, output: bool = False, input: bool = False, zero: bool = False) -> None:
         """Switch the range guard for the runs that follow.
@@ -303,7 +305,7 @@ class Accelerator:
         for name, value in registers.items():
             self._transport.write(REGISTER[name], value.to_bytes(4, "little"))
 
-        limit = 2 * sum(sum(step_cycles(program, step).values()) for step in program.steps) + 10_000
+        limit = self._limit
         for load in plan[len(early) :]:
             if not self._poll(limit, load.after) & _BUSY:
                 break

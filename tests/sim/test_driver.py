@@ -28,10 +28,17 @@ CONFIG = AcceleratorConfig(
 DIVISOR, TIMEOUT = 4, 500
 
 
-def tiny_graph(channels=3, **kwargs):
+def tiny_graph(**kwargs):
     spec = Network("tiny", (2, 4, 4))
-    spec.dense("logits", spec.conv("conv", "image", channels, 3), 4)
+    spec.dense("logits", spec.conv("conv", "image", 3, 3), 4)
     return random_graph(spec, seed=1, **kwargs)
+
+
+def large_graph():
+    """More weights than the accelerator holds."""
+    spec = Network("large", (2, 4, 4))
+    spec.dense("logits", "image", 16)
+    return random_graph(spec, seed=1)
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +127,7 @@ def test_guard(netlist, graph, program, zero):
 
 
 def test_streamed_weights(transport):
-    graph = tiny_graph(channels=18)
+    graph = large_graph()
     program = compile_graph(graph, CONFIG)
     assert len(program.chunks) > 2
     accelerator = Accelerator(transport)
@@ -160,7 +167,7 @@ def test_program_of_another_configuration(transport, changes, difference):
 
 
 def test_program_that_is_too_large(transport):
-    program = compile_graph(tiny_graph(channels=18), CONFIG.with_(weight_depth=4000))
+    program = compile_graph(large_graph(), CONFIG.with_(weight_depth=4000))
     with pytest.raises(AcceleratorError, match="less memory for weights than the program needs"):
         Accelerator(transport).load(program)
 
