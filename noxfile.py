@@ -94,3 +94,13 @@ def generate(session: nox.Session) -> None:
 def train(session: nox.Session) -> None:
     """Trains, quantizes and lowers a network."""
     python(session, "-m", "nn.train")
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measures: ``nox -s bench -- accelerator`` runs all networks on the compiled engine."""
+    known = ("accelerator",)
+    what, *options = session.posargs or ["accelerator"]
+    if what not in known:
+        session.error(f"there is no benchmark {what!r}; known are {', '.join(known)}")
+    python(session, "-m", f"tests.bench.{what}", *options, extra=False)

@@ -149,16 +149,10 @@ class Program:
             return self.tensor_words(self.graph.nodes[0].name, codes)
         zero = self.graph.nodes[0].zero_point
         pad = self.packed_padding
-        padded = np.pad(codes, ((0, 0), (0, 0), (pad, pad)), constant_values=zero)
+        beside = ((0, 0), (0, 0), (pad, self.packed))
+        padded = np.pad(codes, beside, constant_values=zero)
         width = codes.shape[2]
-        shifted = [padded[:, :, k : k + width] for k in range(self.packed)]
-        missing = width - shifted[-1].shape[2]
-        shifted = [
-            np.pad(s, ((0, 0), (0, 0), (0, width - s.shape[2])), constant_values=zero)
-            if missing
-            else s
-            for s in shifted
-        ]
+        shifted = [padded[:, :, column : column + width] for column in range(self.packed)]
         return self.tensor_words(self.graph.nodes[0].name, np.concatenate(shifted))
 
     def tensor_words(self, name: str, codes: NDArray[np.integer]) -> NDArray[np.int8]:
