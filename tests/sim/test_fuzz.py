@@ -24,6 +24,7 @@ from sim.driver import (
     AcceleratorError,
     check_status,
     control_word,
+    image_writes,
     region,
     tensor_range,
 )
@@ -273,6 +274,8 @@ def test_interrupted_by_start_writes(subject):
     count = len(subject.program.descriptors)
     subject.check()
     for delay in range(0, 200, 3):
+        for address, data in image_writes(subject.program, subject.codes[0]):
+            bus.write(address, data)
         for name, value in (("first", 0), ("count", count)):
             subject.register(name, value)
         subject.register("control", control_word(start=True, interrupt=True))
