@@ -43,6 +43,9 @@ def train(
     weight_bits: Annotated[int | None, typer.Option(help="width of the weights alone")] = None,
     act_bits: Annotated[int | None, typer.Option(help="width of the activations alone")] = None,
     epochs: Annotated[int, typer.Option(help="epochs in floating point")] = 60,
+    restart_epochs: Annotated[
+        int, typer.Option(help="further epochs after a warm restart at half the learning rate")
+    ] = 0,
     qat_epochs: Annotated[int, typer.Option(help="epochs fake-quantized; 0: none")] = 3,
     learning_rate: Annotated[float, typer.Option(help="peak, in floating point")] = 0.2,
     qat_learning_rate: Annotated[float, typer.Option(help="peak, fake-quantized")] = 0.01,
@@ -63,6 +66,8 @@ def train(
             raise HoldfastError(f"{name}_bits must be from 2 to 8, not {width}")
     if epochs < 1:
         raise HoldfastError(f"epochs must be at least 1, not {epochs}")
+    if restart_epochs < 0:
+        raise HoldfastError(f"restart_epochs must not be negative: {restart_epochs}")
     if qat_epochs < 0:
         raise HoldfastError(f"qat_epochs must not be negative: {qat_epochs}")
     if threads is not None:
@@ -76,6 +81,10 @@ def train(
     net = FloatNetwork(spec).to(memory_format=torch.channels_last)
     plan = Plan(f"{spec.name} float", epochs, seed, learning_rate, weight_decay)
     _fit(net, cifar, plan, folder / f"{spec.name}_float.pt", resume)
+    if restart_epochs:
+        again = f"{spec.name} float, restarted"
+        plan = Plan(again, restart_epochs, seed + 1, learning_rate / 2, weight_decay)
+        _fit(net, cifar, plan, folder / f"{spec.name}_restart.pt", resume)
 
     quantized = QuantizedNetwork(
         spec, _clips(net, spec, cifar.train, widths["act"], seed), widths["act"], widths["weight"]
@@ -100,6 +109,7 @@ def train(
         "command": _command(locals()),
         "seed": seed,
         "epochs": epochs,
+        "restart_epochs": restart_epochs,
         "qat_epochs": qat_epochs,
         "data": _describe(cifar),
         "calibration_images": calibration,
@@ -203,6 +213,7 @@ def _command(options: dict[str, Any]) -> str:
         "weight_bits",
         "act_bits",
         "epochs",
+        "restart_epochs",
         "qat_epochs",
         "learning_rate",
         "qat_learning_rate",
