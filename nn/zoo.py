@@ -72,8 +72,8 @@ def _mobilenetv2() -> Network:
     """Sandler et al. 2018, at 32x32; every block of stride 1 has a shortcut."""
     net = Network("mobilenetv2")
     x, width = net.conv("stem", "image", 32, 3), 32
-    plan = ((1, 16, 1, 1), (6, 24, 2, 1), (6, 32, 3, 2), (6, 64, 4, 2))
-    plan += ((6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
+    plan = [(1, 16, 1, 1), (6, 24, 2, 1), (6, 32, 3, 2), (6, 64, 4, 2)]
+    plan += [(6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1)]
     number = 0
     for expansion, channels, depth, first_stride in plan:
         for repeat in range(depth):
