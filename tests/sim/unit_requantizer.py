@@ -100,7 +100,7 @@ def draw_case(draw, shift: int | None = None, **fixed):
         else draw.randrange(1 << cfg.multiplier_bits)
     )
     shift = draw.randint(0, cfg.max_shift) if shift is None else shift
-    near = draw.choice([0, 4, 40])
+    near = draw.choice([0, 4, 40, wide // 8])
     guard_lo, guard_hi = sorted(
         draw.randint(max(-wide, -near * 8), min(wide - 1, near * 8)) for _ in range(2)
     )
