@@ -32,7 +32,7 @@ SETTINGS = [
 def small(**values) -> AcceleratorConfig:
     """Memories just large enough for small networks; maps are larger than the accumulators."""
     depths = {"act_depth": 640, "weight_depth": 4096, "acc_depth": 24, "param_depth": 512}
-    return AcceleratorConfig(**depths | {"program_depth": 64} | values)
+    return AcceleratorConfig(**depths | {"program_depth": 256} | values)
 
 
 CONFIGS = {
