@@ -345,12 +345,12 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def _narrow(array: NDArray[Any]) -> NDArray[Any]:
-    """The array in the smallest integer type that holds it."""
+    """The array in the smallest integer type that holds it; safetensors needs C order."""
     low, high = int(array.min()), int(array.max())
     for kind in (np.int8, np.int16, np.uint16, np.int32):
         if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max:
-            return array.astype(kind)
-    return array.astype(np.int64)
+            return np.ascontiguousarray(array, kind)
+    return np.ascontiguousarray(array, np.int64)
 
 
 def _node_json(node: Node) -> dict[str, Any]:

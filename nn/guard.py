@@ -35,7 +35,10 @@ def learn_bounds(graph: Graph, images: NDArray[np.uint8], batch: int = 100) -> N
     for node in graph.weighted():
         node.guard_lo = low[node.name].clamp(-widest, widest - 1).numpy()
         node.guard_hi = high[node.name].clamp(-widest, widest - 1).numpy()
-        node.input_lo, node.input_hi = codes[node.name]
+        # Lanes without a channel hold the zero point; it must not fire.
+        zero = graph[node.inputs[0]].zero_point
+        lowest, highest = codes[node.name]
+        node.input_lo, node.input_hi = min(lowest, zero), max(highest, zero)
 
 
 def tighter_bounds(graph: Graph) -> tuple[int, int]:

@@ -168,3 +168,13 @@ def test_unknown_layer(graph):
 def test_resnet20_fits_its_budget(tmp_path):
     random_graph("resnet20").save(tmp_path / "r.safetensors")
     assert (tmp_path / "r.safetensors").stat().st_size < 296_000
+
+
+def test_weights_in_another_memory_order_survive_the_file(tmp_path):
+    graph = random_graph("resnet8", seed=3)
+    node = next(graph.weighted())
+    wanted = node.weight.copy()
+    node.weight = np.asfortranarray(node.weight)
+    graph.save(tmp_path / "model.safetensors")
+    loaded = next(Graph.load(tmp_path / "model.safetensors").weighted())
+    np.testing.assert_array_equal(loaded.weight, wanted)
