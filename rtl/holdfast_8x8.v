@@ -13118,7 +13118,7 @@ module \holdfast_8x8.axi (s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$17 ;
   wire \$18 ;
   wire \$19 ;
-  wire [9:0] \$2 ;
+  wire [24:0] \$2 ;
   wire \$20 ;
   wire \$21 ;
   wire \$22 ;
@@ -13254,7 +13254,7 @@ module \holdfast_8x8.axi (s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   reg [2:0] size = 3'h0;
   wire [2:0] step;
   reg [1:0] \wait  = 2'h0;
-  reg [9:0] wrap;
+  reg [24:0] wrap;
   reg write_first = 1'h1;
   always @(posedge clk)
     size <= \$37 ;
@@ -13283,9 +13283,9 @@ module \holdfast_8x8.axi (s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign s_axi_rlast = ! beats;
   assign \$1  = 1'h1 << size[1:0];
   assign \$2  = ~ wrap;
-  assign \$3  = address & { 15'h0000, \$2  };
+  assign \$3  = address & \$2 ;
   assign \$4  = address + \$1 [2:0];
-  assign \$5  = \$4  & { 16'h0000, wrap };
+  assign \$5  = \$4  & { 1'h0, wrap };
   assign \$6  = { 1'h0, \$3  } | \$5 ;
   assign \$7  = address + \$1 [2:0];
   assign \$8  = ~ s_axi_arvalid;
@@ -13532,12 +13532,12 @@ module \holdfast_8x8.axi (s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$68 ) begin end
-    wrap = { length, 2'h3 };
+    wrap = { 15'h0000, length, 2'h3 };
     casez (size[1:0])
       2'h0:
-          wrap = { 2'h0, length };
+          wrap = { 17'h00000, length };
       2'h1:
-          wrap = { 1'h0, length, 1'h1 };
+          wrap = { 16'h0000, length, 1'h1 };
     endcase
   end
   always @* begin

@@ -26,7 +26,7 @@ from sim.fast import FastModel
 from sim.fast_bus import BusError, FastBus
 
 CONFIG = AcceleratorConfig(
-    rows=2, cols=3, act_depth=64, weight_depth=160, acc_depth=16, param_depth=16, program_depth=2
+    rows=2, cols=3, act_depth=64, weight_depth=160, acc_depth=16, param_depth=16, program_depth=8
 )
 
 
