@@ -102,7 +102,9 @@ def test_learnt_bounds_are_the_extremes():
         v = golden.before_guard(node, source).transpose(0, 1).flatten(1)
         np.testing.assert_array_equal(node.guard_lo, v.amin(1))
         np.testing.assert_array_equal(node.guard_hi, v.amax(1))
-        assert (node.input_lo, node.input_hi) == (source.min(), source.max())
+        zero = graph[node.inputs[0]].zero_point
+        assert node.input_lo == min(source.min(), zero)
+        assert node.input_hi == max(source.max(), zero)
     guarded = Golden(graph, "zero", "zero").run(codes)
     assert torch.equal(guarded.outputs["g"], outputs["g"])
     assert not any(count.any() for count in guarded.output_violations.values())
