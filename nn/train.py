@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gen.errors import HoldfastError
-from nn.calibrate import clips
+from nn.calibrate import CLIP_METHODS, clips
 from nn.data import Cifar10, ImageSet, download, load_cifar10
 from nn.evaluate import Accuracy, accuracy, integer_classes, network_classes
 from nn.graph import Graph
@@ -53,6 +53,9 @@ def train(
     seed: Annotated[int, typer.Option()] = 1,
     data: Annotated[Path | None, typer.Option(help="CIFAR-10: folder, .npz or archive")] = None,
     fetch: Annotated[bool, typer.Option("--download", help="fetch CIFAR-10 first")] = False,
+    clip: Annotated[
+        str, typer.Option(help="where activations are clipped at first: max, percentile, mse")
+    ] = "percentile",
     calibration: Annotated[int, typer.Option(help="images that teach the range guard")] = 10_000,
     output: Annotated[Path | None, typer.Option(help="file; default: in build/train")] = None,
     resume: Annotated[bool, typer.Option(help="continue from the checkpoints")] = False,
@@ -70,6 +73,8 @@ def train(
         raise HoldfastError(f"restart_epochs must not be negative: {restart_epochs}")
     if qat_epochs < 0:
         raise HoldfastError(f"qat_epochs must not be negative: {qat_epochs}")
+    if clip not in CLIP_METHODS:
+        raise HoldfastError(f"clip must be one of {', '.join(CLIP_METHODS)}, not {clip!r}")
     if threads is not None:
         torch.set_num_threads(threads)
     cifar = load_cifar10(download(Path("build/data")) if fetch else data)
@@ -87,7 +92,10 @@ def train(
         _fit(net, cifar, plan, folder / f"{spec.name}_restart.pt", resume)
 
     quantized = QuantizedNetwork(
-        spec, _clips(net, spec, cifar.train, widths["act"], seed), widths["act"], widths["weight"]
+        spec,
+        _clips(net, spec, cifar.train, widths["act"], seed, clip),
+        widths["act"],
+        widths["weight"],
     )
     quantized.load_state_dict(net.state_dict(), strict=False)
     quantized = quantized.to(memory_format=torch.channels_last)
@@ -187,10 +195,10 @@ def _fit(net: torch.nn.Module, cifar: Cifar10, plan: Plan, checkpoint: Path, res
 
 @torch.no_grad()
 def _clips(
-    net: FloatNetwork, spec: Network, train_set: ImageSet, act_bits: int, seed: int
+    net: FloatNetwork, spec: Network, train_set: ImageSet, act_bits: int, seed: int, method: str
 ) -> dict[str, float]:
     images = _sample(train_set.images, 256, seed)
-    return clips(spec, net.eval().tensors(torch.from_numpy(images).float() / 255), act_bits)
+    return clips(spec, net.eval().tensors(torch.from_numpy(images).float() / 255), act_bits, method)
 
 
 def _sample(images: NDArray[np.uint8], count: int, seed: int) -> NDArray[np.uint8]:
@@ -219,6 +227,7 @@ def _command(options: dict[str, Any]) -> str:
         "qat_learning_rate",
         "weight_decay",
         "seed",
+        "clip",
         "calibration",
     ):
         if options[name] is not None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from nn.calibrate import best_clip, clips
+from nn.calibrate import CLIP_METHODS, best_clip, clips
 from nn.golden import Golden
 from nn.guard import learn_bounds
 from nn.networks import FloatNetwork, Network
@@ -88,6 +88,17 @@ def test_best_clip():
     assert best_clip(values, 255).item() > 50
     uniform = torch.linspace(-1, 1, 1001)[None]
     assert best_clip(uniform, 127).item() == pytest.approx(1)
+
+
+def test_ways_to_clip():
+    net = Network("one", (1, 100, 100))
+    net.conv("a", "image", 1, 1)
+    values = torch.arange(1, 10_001, dtype=torch.float32).reshape(1, 1, 100, 100)
+    tensors = {"image": values / 10_000, "a": values}
+    found = {method: clips(net, tensors, 8, method)["a"] for method in CLIP_METHODS}
+    assert found["max"] == 10_000
+    assert found["percentile"] == 9999
+    assert found["mse"] == pytest.approx(10_000, rel=0.06)
 
 
 def test_learnt_bounds_are_the_extremes():
