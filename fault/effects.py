@@ -79,8 +79,8 @@ class FaultResult:
     died : str
         One of :data:`DIED` if masked, else empty.
     detected : bool
-        A guard counted more than in the golden run: in the layer, or in a later one that the
-        difference went through. False with the guard off.
+        A guard that is on counted more than in the golden run: in the layer, or in a later one
+        that the difference went through. False with the guard off.
     false_alarm : bool
         Detected, but the bit is the guard's own: its registers and its bounds, wherever they are
         held. No word that it protects was corrupt.
@@ -173,7 +173,7 @@ def classify(
                 outcomes[index] = outcome
 
     return [
-        _result(program, space, step, run, observation, outcome, step.target in changes)
+        _result(program, space, golden, step, run, observation, outcome, step.target in changes)
         for observation, outcome, changes in zip(observations, outcomes, differing, strict=True)
     ]
 
@@ -254,6 +254,7 @@ def _judge(golden: Golden, reference: Result, result: Result) -> list[_Outcome]:
 def _result(
     program: Program,
     space: FaultSpace,
+    golden: Golden,
     step: Step,
     run: GoldenRun,
     observation: Observation,
@@ -268,8 +269,9 @@ def _result(
         else:
             effect = "masked"
             died = _died(program, space, step, observation, output_changed)
-    counted = observation.guard_output > run.guard_output
-    counted |= observation.guard_input > run.guard_input
+    # A flip of a counter raises it even where its guard is off and tells nobody.
+    counted = golden.output_guard is not None and observation.guard_output > run.guard_output
+    counted |= golden.input_guard is not None and observation.guard_input > run.guard_input
     detected = counted or outcome.alarms
     return FaultResult(
         id=str(fault),

@@ -228,9 +228,12 @@ def test_guard_off_detects_nothing_and_its_own_bits_give_false_alarms(space, cyc
     ]
     off, on = paired(build(), program(), images(), faults)
     assert [r.id for r in off] == [r.id for r in on] == [str(f) for f in faults]
-    assert not any(r.detected or r.false_alarm for r in off if r.structure != "guard")
+    assert not any(r.detected or r.false_alarm for r in off)
+    assert off[-2].guard_output == 16
     assert any(r.detected and not r.false_alarm for r in on if r.structure == "weight")
     assert on[-2].detected and on[-2].false_alarm and on[-2].guard_output == 16
+    (half,) = inject(build(), program(), images(), faults[-2:-1], GuardSettings(input=True))
+    assert half.guard_output == 16 and not half.detected
 
 
 def test_summary_counts_each_fault_once_and_weights_the_total(space, cycles):
