@@ -23,7 +23,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from gen.command import run
+from gen.command import make_folder, run
 from gen.config import AcceleratorConfig
 from gen.errors import HoldfastError
 from nn.data import ImageSet, find_data, generated_images, test_images
@@ -48,6 +48,7 @@ from .campaign import (
     summarize,
 )
 from .effects import FaultResult
+from .fault import Fault
 from .replay import replay as replay_fault
 from .sample import sample
 from .space import FaultSpace
@@ -87,8 +88,14 @@ def simulate(
     rows: Annotated[int | None, typer.Option(help="Array rows, 1 to 16 (default 8).")] = None,
     cols: Annotated[int | None, typer.Option(help="Array columns, 1 to 16 (default 8).")] = None,
     images: Annotated[int, typer.Option(help="Images to run.")] = 1,
-    faults: Annotated[int, typer.Option(help="Single-bit upsets to inject; 0 for none.")] = 240,
-    guard: Annotated[str, typer.Option(help="Range guard: off, bound or zero.")] = "bound",
+    faults: Annotated[
+        int,
+        typer.Option(help="Single-bit upsets, at least 20 in each structure; 0 for none."),
+    ] = 260,
+    guard: Annotated[
+        str | None,
+        typer.Option(help="Range guard: off, bound or zero (default bound, if there is one)."),
+    ] = None,
     pair: Annotated[
         bool, typer.Option("--paired", help="Inject every fault with the guard off and on.")
     ] = False,
@@ -109,14 +116,24 @@ def simulate(
 ) -> int:
     """Simulate a quantized network on the generated accelerator, bit-exact, and inject faults."""
     began = time.monotonic()
-    _check(images, faults, guard, stall, pair)
+    _check(images, faults, seed, stall)
+    if replay:
+        Fault.parse(replay)
     graph = load_network(network)
     chosen = _configuration(graph, config, rows, cols)
+    mode = _guard_mode(guard, chosen, pair)
     program = compile_graph(graph, chosen)
     steps = _steps(program, layers)
     find_tools()
     image_set = _images(data, images, seed)
-    mode = cast(GuardMode | None, None if guard == "off" else guard)
+    shape = image_set.images.shape[1:]
+    if graph.nodes[0].shape != shape:
+        raise HoldfastError(
+            f"network {graph.network} takes images of shape {graph.nodes[0].shape}, "
+            f"those at hand have {shape}."
+        )
+    for folder in (output, *([waves] if waves else [])):
+        make_folder(folder)
     codes = image_codes(image_set.images, graph.act_bits)
     job = Job(graph, program, image_set, golden_run(program, codes, mode), mode, seed)
 
@@ -142,7 +159,7 @@ def simulate(
         "accuracy": graph.provenance.get("accuracy", {}),
         "images": {"set": image_set.name, "count": len(image_set.images)},
         "seed": seed,
-        "guard": guard,
+        "guard": mode or "off",
         "config": asdict(chosen),
         "layers": [asdict(run) for run in runs],
         "faults": [asdict(result) for result in results],
@@ -155,7 +172,6 @@ def simulate(
         "seconds": round(time.monotonic() - began, 1),
         "versions": _versions(),
     }
-    output.mkdir(parents=True, exist_ok=True)
     write_atomically(output / "summary.json", json.dumps(summary, indent=1).encode())
     console.print(f"{output / 'summary.json'} written, {summary['seconds']} s.")
     if wrong:
@@ -269,17 +285,28 @@ def _row_json(row: Row) -> dict[str, Any]:
     return {**asdict(row), "shares": shares}
 
 
-def _check(images: int, faults: int, guard: str, stall: float, pair: bool) -> None:
+def _check(images: int, faults: int, seed: int, stall: float) -> None:
     if images < 1:
         raise HoldfastError(f"--images must be at least 1, not {images}.")
     if faults < 0:
         raise HoldfastError(f"--faults must be 0 or more, not {faults}.")
-    if guard not in GUARDS:
-        raise HoldfastError(f"--guard must be one of {', '.join(GUARDS)}, not {guard!r}.")
+    if seed < 0:
+        raise HoldfastError(f"--seed must be 0 or more, not {seed}.")
     if not 0 <= stall < 1:
         raise HoldfastError(f"--stall must be at least 0 and below 1, not {stall}.")
+
+
+def _guard_mode(guard: str | None, config: AcceleratorConfig, pair: bool) -> GuardMode | None:
+    """What the guard does; None: it is off."""
+    if guard is None:
+        guard = "bound" if config.guard else "off"
+    if guard not in GUARDS:
+        raise HoldfastError(f"--guard must be one of {', '.join(GUARDS)}, not {guard!r}.")
+    if guard != "off" and not config.guard:
+        raise HoldfastError(f"--guard {guard} needs an accelerator with a guard; this has none.")
     if pair and guard == "off":
-        raise HoldfastError("--paired compares the guard off and on; --guard must not be off.")
+        raise HoldfastError("--paired compares the guard off and on; here it is off.")
+    return cast(GuardMode | None, None if guard == "off" else guard)
 
 
 def _configuration(

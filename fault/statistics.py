@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from math import sqrt
 from statistics import NormalDist
 
+from nn.wilson import wilson as wilson_interval
+
 __all__ = ["Estimate", "sample_size", "stratified", "wilson"]
 
 
@@ -18,17 +20,8 @@ class Estimate:
 
 
 def wilson(hits: int, trials: int, confidence: float = 0.95) -> Estimate:
-    """Wilson score interval of a binomial share; [0, 1] without trials."""
-    if trials == 0:
-        return Estimate(0.0, 0.0, 1.0)
-    z = _quantile(confidence)
-    share = hits / trials
-    weight = 1 + z * z / trials
-    centre = (share + z * z / (2 * trials)) / weight
-    margin = z / weight * sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
-    low = 0.0 if hits == 0 else centre - margin
-    high = 1.0 if hits == trials else centre + margin
-    return Estimate(share, low, high)
+    """Share and Wilson score interval; 0 in [0, 1] without trials."""
+    return Estimate(hits / trials if trials else 0.0, *wilson_interval(hits, trials, confidence))
 
 
 def stratified(

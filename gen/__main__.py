@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.progress import track
 
-from .command import run
+from .command import make_folder, run
 from .config import AcceleratorConfig
 from .documents import DOCUMENTS
 from .errors import HoldfastError
@@ -43,6 +43,7 @@ def generate(
         raise HoldfastError(f"--name must be a Verilog identifier, not {name!r}.")
     if uart is not None and (config is None or uart < 4):
         raise HoldfastError("--uart needs --config and must be at least 4.")
+    make_folder(output)
     console = Console()
     for module, values in track(wanted.items(), "Generating", console=console, transient=True):
         _write(output / f"{module}.v", emit(values, module, uart))

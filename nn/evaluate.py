@@ -1,6 +1,5 @@
 """Accuracy of float, fake-quantized and integer networks."""
 
-import math
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -12,8 +11,9 @@ from nn.data import ImageSet
 from nn.golden import Golden, classes
 from nn.graph import Graph
 from nn.pixels import image_codes
+from nn.wilson import wilson
 
-__all__ = ["Accuracy", "accuracy", "integer_classes", "network_classes", "wilson"]
+__all__ = ["Accuracy", "accuracy", "integer_classes", "network_classes"]
 
 
 @dataclass(frozen=True)
@@ -38,19 +38,6 @@ class Accuracy:
             f"{self.percent:.2f} % ({self.low:.2f} to {self.high:.2f}) "
             f"of {self.images} {self.data} images"
         )
-
-
-def wilson(hits: int, count: int, z: float = 1.959964) -> tuple[float, float]:
-    """Wilson score interval of a proportion, 95 % by default.
-
-    Source: E. B. Wilson, "Probable inference, the law of succession, and statistical inference",
-    1927.
-    """
-    share = hits / count
-    centre = share + z * z / (2 * count)
-    spread = z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
-    whole = 1 + z * z / count
-    return max(0.0, (centre - spread) / whole), min(1.0, (centre + spread) / whole)
 
 
 def accuracy(predicted: Tensor, data: ImageSet) -> Accuracy:

@@ -897,8 +897,6 @@ class _Compiler:
             reduction.first_tile * cfg.cols, (reduction.first_tile + reduction.tiles) * cfg.cols
         ):
             bias, multiplier, shift, low_bound, high_bound = 0, 0, 0, -high, high - 1
-            if cfg.multiplier_bits == 0:
-                multiplier = 0
             if channel < channels:
                 match node:
                     case ConvNode():

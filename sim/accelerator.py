@@ -20,8 +20,6 @@ __all__ = ["TOP", "accelerator_netlist"]
 TOP = "accelerator"
 """Name of the Verilog module."""
 
-_SOURCES = ("netlist.py", "canonical.py", "rtlil.py")
-
 
 def accelerator_netlist(config: AcceleratorConfig) -> Netlist:
     """The flattened netlist of ``Accelerator(config)``, kept in ``build/cache``."""

@@ -7,10 +7,11 @@ from typer.testing import CliRunner
 from gen.errors import HoldfastError
 from nn import train as command
 from nn.data import ImageSet
-from nn.evaluate import accuracy, wilson
+from nn.evaluate import accuracy
 from nn.graph import Graph
 from nn.networks import FloatNetwork, Network
 from nn.training import Plan, augment, fit, learning_rate
+from nn.wilson import wilson
 
 
 def tiny() -> Network:

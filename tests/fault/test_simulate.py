@@ -1,0 +1,167 @@
+"""The main job's command: what it writes, and how it refuses."""
+
+import json
+from collections import Counter
+from types import SimpleNamespace
+
+import pytest
+import safetensors.numpy
+from typer.testing import CliRunner
+
+from fault import simulate
+from fault.statistics import wilson
+from gen.command import run
+from nn import data
+from tests.fault.tiny import CONFIG, graph, netlist
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+    """A small model and configuration, and a place without CIFAR-10."""
+    monkeypatch.delenv("HOLDFAST_DATA", raising=False)
+    monkeypatch.setattr(data, "_SHARED", tmp_path / "absent")
+    monkeypatch.setattr(simulate, "_images", small_images)
+    graph().save(tmp_path / "tiny.safetensors")
+    (tmp_path / "tiny.toml").write_text(CONFIG.to_toml())
+    (tmp_path / "bare.toml").write_text(CONFIG.with_(guard=False).to_toml())
+    return SimpleNamespace(
+        folder=tmp_path,
+        model=str(tmp_path / "tiny.safetensors"),
+        config=str(tmp_path / "tiny.toml"),
+        bare=str(tmp_path / "bare.toml"),
+        output=tmp_path / "out",
+    )
+
+
+_chosen_images = simulate._images
+
+
+def small_images(place, count, seed):
+    """The network's input has 4x4 pixels."""
+    chosen = _chosen_images(place, count, seed)
+    return data.ImageSet(chosen.name, chosen.images[:, :, :4, :4].copy(), chosen.labels)
+
+
+def command(files, *options):
+    """Exit code and output of a run on the small network."""
+    network = ["--network", files.model] if "--network" not in options else []
+    config = ["--config", files.config] if not {"--config", "--rows"} & set(options) else []
+    arguments = [*network, *config, "--output", str(files.output), *options]
+    return CliRunner().invoke(simulate.app, arguments, catch_exceptions=True)
+
+
+def test_summary_holds_what_was_printed(files):
+    result = command(files, "--seed", "4")
+    assert result.exit_code == 0, result.output
+    assert "generated: no CIFAR-10 data found" in " ".join(result.output.split())
+    summary = json.loads((files.output / "summary.json").read_text())
+    assert summary["network"] == "tiny" and summary["seed"] == 4 and summary["accuracy"] == {}
+    assert summary["config"]["rows"] == 2 and "verilator" in summary["versions"]
+    steps = ["a", "b", "d", "logits"]
+    assert [layer["name"] for layer in summary["layers"]] == steps
+    for layer in summary["layers"]:
+        assert layer["mismatches"] == 0 and layer["outputs"] > 0
+        assert layer["utilization"] == pytest.approx(layer["macs"] / layer["cycles"] / 4)
+    faults = summary["faults"]
+    counted = Counter(fault["structure"] for fault in faults)
+    assert len(counted) == 13 and min(counted.values()) >= 20 and len(faults) >= 260
+    assert len({fault["layer"] for fault in faults}) >= 3
+    promised = {"id", "signal", "structure", "bit", "cycle", "layer", "effect", "detected"}
+    assert promised <= set(faults[0])
+    for row in summary["totals"]["faults"]["by_structure"][:-1]:
+        hits = sum(f["structure"] == row["structure"] and f["effect"] == "sdc1" for f in faults)
+        share = wilson(hits, counted[row["structure"]])
+        assert row["shares"]["sdc1"] == pytest.approx(
+            {"value": share.value, "low": share.low, "high": share.high}
+        )
+    assert {memory.name for memory in netlist().memories} & {fault["signal"] for fault in faults}
+
+
+def test_accelerator_without_guard(files):
+    result = command(files, "--config", files.bare, "--faults", "0")
+    assert result.exit_code == 0, result.output
+    assert json.loads((files.output / "summary.json").read_text())["guard"] == "off"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--seed", "-1"], "--seed must be 0 or more, not -1."),
+        (["--images", "0"], "--images must be at least 1, not 0."),
+        (["--faults", "-2"], "--faults must be 0 or more, not -2."),
+        (["--stall", "1"], "--stall must be at least 0 and below 1, not 1.0."),
+        (["--layers", "a,x"], "network tiny has no layer 'x'; it has a, b, d, logits."),
+        (["--guard", "on"], "--guard must be one of off, bound, zero, not 'on'."),
+        (["--guard", "off", "--paired"], "--paired compares the guard off and on; here it is off."),
+        (["--config", "{bare}", "--guard", "zero"], "--guard zero needs an accelerator with a"),
+        (["--config", "{bare}", "--paired"], "--paired compares the guard off and on"),
+        (["--config", "{config}", "--rows", "2"], "--config already says rows and cols"),
+        (["--rows", "0"], "rows must be 1 to 16, not 0."),
+        (["--config", "{folder}/none.toml"], "cannot read configuration"),
+        (["--config", "{folder}/narrow.toml"], "the accelerator has 17."),
+        (["--config", "{folder}/small.toml"], "words of one activation bank, the accelerator has"),
+        (["--network", "nope"], "there is no network 'nope'; shipped are "),
+        (["--network", "{folder}/none.safetensors"], "there is no model file"),
+        (["--network", "{folder}/cut.safetensors"], "is no whole .safetensors file"),
+        (["--network", "{folder}/foreign.safetensors"], "is not a Holdfast model"),
+        (["--network", "{folder}/text.safetensors"], "is no whole .safetensors file"),
+        (["--data", "{folder}/none"], "there is no such file or folder"),
+        (["--data", "{folder}/empty"], "no CIFAR-10 data in"),
+        (["--output", "{config}/x"], "cannot make folder"),
+        (["--replay", "a/i0/c1"], "fault id 'a/i0/c1' is not of the form LAYER/iIMAGE/cCYCLE/"),
+    ],
+)
+def test_mistakes_are_one_sentence_and_write_nothing(files, options, message, capsys, monkeypatch):
+    folder = files.folder
+    whole = (folder / "tiny.safetensors").read_bytes()
+    (folder / "cut.safetensors").write_bytes(whole[: len(whole) // 2])
+    (folder / "text.safetensors").write_text("hello")
+    (folder / "foreign.safetensors").write_bytes(safetensors.numpy.save({}))
+    (folder / "narrow.toml").write_text(CONFIG.with_(acc_bits=17).to_toml())
+    (folder / "small.toml").write_text(CONFIG.with_(act_depth=30).to_toml())
+    (folder / "empty").mkdir()
+    before = sorted(folder.rglob("*"))
+    known = vars(files) | {"folder": folder}
+    given = [option.format_map(known) for option in options]
+    network = [] if "--network" in options else ["--network", files.model]
+    config = [] if {"--config", "--rows"} & set(options) else ["--config", files.config]
+    output = [] if "--output" in options else ["--output", str(files.output)]
+    monkeypatch.setattr("sys.argv", ["simulate", *network, *config, *output, *given])
+    assert run(simulate.app) == 2
+    told = capsys.readouterr().err
+    assert message in told and told.count("\n") == 1
+    assert "Traceback" not in told
+    assert [p for p in sorted(folder.rglob("*")) if not p.is_dir()] == [
+        p for p in before if not p.is_dir()
+    ]
+
+
+def test_images_of_another_size(files, capsys, monkeypatch):
+    monkeypatch.setattr(simulate, "_images", _chosen_images)
+    options = ["--network", files.model, "--config", files.config, "--output", str(files.output)]
+    monkeypatch.setattr("sys.argv", ["simulate", *options])
+    assert run(simulate.app) == 2
+    told = capsys.readouterr().err
+    assert told == "network tiny takes images of shape (3, 4, 4), those at hand have (3, 32, 32).\n"
+    assert not files.output.exists()
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ("x/i0/c1/first[0]", "layer x does not exist; known are a, b, d, logits."),
+        ("a/i1/c1/first[0]", "image 1 does not exist, there are images 0 to 0."),
+        ("a/i0/c999999/first[0]", "cycle 999999 is beyond layer a, which has cycles 0 to "),
+        ("a/i0/c1/nothing[0]", "the netlist has no register or memory nothing."),
+        ("a/i0/c1/first[16]", "bit 16 is beyond first, which has bits 0 to 15."),
+        ("a/i0/c1/weights__lane_0[512][0]", "which has words 0 to 511."),
+        ("a/i0/c1/weights__lane_0[0]", "weights__lane_0 is a memory and takes a word and a bit."),
+    ],
+)
+def test_faults_that_do_not_exist(files, fault, message, capsys, monkeypatch):
+    options = ["--network", files.model, "--config", files.config, "--output", str(files.output)]
+    monkeypatch.setattr("sys.argv", ["simulate", *options, "--replay", fault])
+    assert run(simulate.app) == 2
+    told = capsys.readouterr().err
+    assert message in told and told.count("\n") == 1
+    assert not [path for path in files.output.rglob("*") if path.is_file()]
