@@ -5,6 +5,9 @@ import os
 import pickle
 import tarfile
 import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -179,30 +182,47 @@ def _load_folder(folder: Path) -> Cifar10:
     archive = folder / ARCHIVE_URL.rsplit("/", 1)[1]
     if archive.exists():
         return _load_official_archive(archive)
-    candidates = sorted(folder.glob("*.npz"))
-    for file in candidates:
-        with np.load(file) as arrays:
-            if "train_x" in arrays.files and "test_x" in arrays.files:
-                return _load_npz(file)
+    for file in sorted(folder.glob("*.npz")):
+        with _npz(file) as arrays:
+            found = {"train_x", "test_x"} <= set(arrays.files)
+        if found:
+            return _load_npz(file)
     raise HoldfastError(
         f"no CIFAR-10 data in {folder}: it holds neither the official batches, nor "
         f"their archive, nor an .npz with train_x and test_x, nor {_JPEG}"
     )
 
 
-def _read_npz(file: Path, *needed: str) -> dict[str, Any]:
+@contextmanager
+def _npz(file: Path) -> Iterator[Any]:
+    """The arrays of a file; what is wrong with it is told as the user's mistake."""
     try:
-        with np.load(file, allow_pickle=False) as arrays:
-            missing = [name for name in needed if name not in arrays.files]
-            if missing:
-                raise HoldfastError(f"{file} is no CIFAR-10 data: it lacks {', '.join(missing)}")
-            return {name: arrays[name] for name in arrays.files}
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        arrays = np.load(file, allow_pickle=False)
+        if isinstance(arrays, np.ndarray):
+            raise ValueError("it is a single array")
+        with arrays:
+            yield arrays
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise HoldfastError(f"{file} cannot be read as .npz: {error}") from error
+
+
+def _read_npz(file: Path, *needed: str) -> dict[str, Any]:
+    with _npz(file) as arrays:
+        missing = [name for name in needed if name not in arrays.files]
+        if missing:
+            raise HoldfastError(f"{file} is no CIFAR-10 data: it lacks {', '.join(missing)}")
+        return {name: arrays[name] for name in arrays.files}
 
 
 def _load_npz(file: Path) -> Cifar10:
     arrays = _read_npz(file, "train_x", "train_y", "test_x", "test_y")
+    for split in ("train", "test"):
+        x, y = arrays[f"{split}_x"], arrays[f"{split}_y"]
+        if x.dtype != np.uint8 or x.shape != (len(x), 3, 32, 32) or y.shape != (len(x),):
+            raise HoldfastError(
+                f"{split}_x and {split}_y of {file} must be uint8 [N, 3, 32, 32] and labels [N], "
+                f"not {x.dtype} {list(x.shape)} and {list(y.shape)}"
+            )
     if "exact_test_x" not in arrays:
         return Cifar10(
             ImageSet("official", arrays["train_x"], arrays["train_y"]),
@@ -245,7 +265,7 @@ def _load_jpeg(folder: Path) -> Cifar10:
                 assert stream is not None
                 image = np.asarray(Image.open(io.BytesIO(stream.read())).convert("RGB"))
                 decoded.setdefault((split, CLASSES.index(kind)), {})[file] = image
-    except (OSError, EOFError, tarfile.TarError) as error:
+    except (OSError, EOFError, ValueError, tarfile.TarError, zlib.error) as error:
         raise HoldfastError(f"{folder / _JPEG} cannot be read: {error}") from error
     arrays: dict[str, Any] = {
         "exact_train_index": exact["train_index"],
@@ -279,7 +299,7 @@ def _load_official_archive(file: Path) -> Cifar10:
                     stream = tar.extractfile(member)
                     assert stream is not None
                     batches[name] = stream.read()
-    except (OSError, EOFError, tarfile.TarError) as error:
+    except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
         raise HoldfastError(f"{file} cannot be read: {error}") from error
     return _official(batches, file)
 

@@ -1,5 +1,6 @@
 import hashlib
 import http.server
+import io
 import os
 import pickle
 import tarfile
@@ -95,6 +96,18 @@ def test_a_pickle_that_runs_code_is_refused(tmp_path, images):
     assert not (tmp_path / "owned").exists()
 
 
+def with_a_bad_file(folder, name):
+    """A folder whose data were damaged within, past what tells their kind."""
+    folder.mkdir()
+    with tarfile.open(folder / name, "w:gz") as tar:
+        entry = tarfile.TarInfo("cifar-10-batches-py/test_batch")
+        entry.size = 1 << 16
+        tar.addfile(entry, io.BytesIO(np.random.default_rng(0).bytes(entry.size)))
+    content = bytearray((folder / name).read_bytes())
+    content[30000:40000] = bytes(10000)
+    (folder / name).write_bytes(content)
+
+
 @pytest.mark.parametrize(
     ("prepare", "message"),
     [
@@ -102,6 +115,19 @@ def test_a_pickle_that_runs_code_is_refused(tmp_path, images):
         (lambda f: f.mkdir(), "it holds neither the official batches"),
         (lambda f: f.write_bytes(b"PK\x03\x04"), "cannot be read as .npz"),
         (lambda f: np.savez(f.open("wb"), x=np.zeros(3)), "it lacks train_x, train_y, test_x"),
+        (lambda f: np.save(f.open("wb"), np.zeros(3)), "cannot be read as .npz: it is a single"),
+        (lambda f: with_a_bad_file(f, "c.npz"), r"c\.npz cannot be read as .npz"),
+        (lambda f: with_a_bad_file(f, "cifar-10-python.tar.gz"), r"tar\.gz cannot be read"),
+        (
+            lambda f: np.savez(
+                f.open("wb"),
+                train_x=np.zeros((2, 32, 32, 3), np.uint8),
+                train_y=np.zeros(2),
+                test_x=np.zeros((2, 3, 32, 32), np.uint8),
+                test_y=np.zeros(2),
+            ),
+            r"must be uint8 \[N, 3, 32, 32\] and .*, not uint8 \[2, 32, 32, 3\] and \[2\]",
+        ),
     ],
 )
 def test_bad_places(tmp_path, prepare, message):
