@@ -15,6 +15,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn,
 from rich.table import Table
 from rich.text import Text
 
+from gen.command import make_folder, run
 from gen.errors import HoldfastError
 from nn.calibrate import CLIP_METHODS, clips
 from nn.data import Cifar10, ImageSet, download, load_cifar10
@@ -27,7 +28,7 @@ from nn.training import Plan, fit
 
 __all__ = ["main", "train"]
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 console = Console()
 
 
@@ -63,10 +64,20 @@ def train(
 ) -> None:
     """Train from scratch; checkpoints, and what --download fetches, go to build/."""
     spec = network(network_name)
-    widths = {"weight": weight_bits or bits, "act": act_bits or bits}
+    widths = {
+        "weight": bits if weight_bits is None else weight_bits,
+        "act": bits if act_bits is None else act_bits,
+    }
     for name, width in widths.items():
         if not 2 <= width <= 8:
             raise HoldfastError(f"{name}_bits must be from 2 to 8, not {width}")
+    for name, value, least in (
+        ("seed", seed, 0),
+        ("calibration", calibration, 1),
+        ("threads", 1 if threads is None else threads, 1),
+    ):
+        if value < least:
+            raise HoldfastError(f"{name} must be at least {least}, not {value}")
     if epochs < 1:
         raise HoldfastError(f"epochs must be at least 1, not {epochs}")
     if restart_epochs < 0:
@@ -81,6 +92,7 @@ def train(
     folder = Path("build/train")
     title = f"{spec.name}_w{widths['weight']}a{widths['act']}"
     output = output or folder / f"{title}.safetensors"
+    make_folder(output.parent)
 
     torch.manual_seed(seed)
     net = FloatNetwork(spec).to(memory_format=torch.channels_last)
@@ -237,11 +249,7 @@ def _command(options: dict[str, Any]) -> str:
 
 def main() -> None:
     """The command line; a mistake of the user is one sentence and exit code 2."""
-    try:
-        app()
-    except HoldfastError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
+    sys.exit(run(app))
 
 
 if __name__ == "__main__":

@@ -142,6 +142,10 @@ def test_the_command_writes_a_self_describing_file(cifar_like, tmp_path, monkeyp
         (["--act-bits", "1"], "act_bits must be from 2 to 8, not 1"),
         (["--qat-epochs", "-1"], "qat_epochs must not be negative: -1"),
         (["--epochs", "0"], "epochs must be at least 1, not 0"),
+        (["--weight-bits", "0"], "weight_bits must be from 2 to 8, not 0"),
+        (["--seed", "-1"], "seed must be at least 0, not -1"),
+        (["--calibration", "0"], "calibration must be at least 1, not 0"),
+        (["--threads", "0"], "threads must be at least 1, not 0"),
         (["--data", "nowhere"], "no CIFAR-10 data at nowhere: there is no such file or folder"),
     ],
 )
