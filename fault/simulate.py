@@ -23,12 +23,13 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from gen.command import make_folder, run
+from gen.command import run
 from gen.config import AcceleratorConfig
 from gen.errors import HoldfastError
+from gen.files import make_folder, write_atomically
 from nn.data import ImageSet, find_data, generated_images, test_images
 from nn.golden import Golden, GuardMode, classes
-from nn.graph import Graph, write_atomically
+from nn.graph import Graph
 from nn.guard import tighter_bounds
 from nn.pixels import image_codes
 from nn.program import Program, Step, compile_graph

@@ -8,10 +8,11 @@ import typer
 from rich.console import Console
 from rich.progress import track
 
-from .command import make_folder, run
+from .command import run
 from .config import AcceleratorConfig
 from .documents import DOCUMENTS
 from .errors import HoldfastError
+from .files import make_folder, write_atomically
 from .verilog import REFERENCES, emit
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -30,7 +31,9 @@ def generate(
             "docs/reference.md."
         ),
     ] = None,
-    name: Annotated[str, typer.Option(help="Module name for --config.")] = "holdfast",
+    name: Annotated[
+        str | None, typer.Option(help="Module name for --config (default holdfast).")
+    ] = None,
     output: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("rtl"),
     uart: Annotated[
         int | None,
@@ -38,27 +41,23 @@ def generate(
     ] = None,
 ) -> None:
     """Write Verilog and the configuration it was made from."""
-    wanted = {name: AcceleratorConfig.from_toml(config)} if config else REFERENCES
-    if not name.isidentifier() or not name.isascii():
+    if name is not None and config is None:
+        raise HoldfastError("--name needs --config: the reference configurations have names.")
+    module = "holdfast" if name is None else name
+    if not module.isidentifier() or not module.isascii():
         raise HoldfastError(f"--name must be a Verilog identifier, not {name!r}.")
+    wanted = {module: AcceleratorConfig.from_toml(config)} if config else REFERENCES
     if uart is not None and (config is None or uart < 4):
         raise HoldfastError("--uart needs --config and must be at least 4.")
     make_folder(output)
     console = Console()
     for module, values in track(wanted.items(), "Generating", console=console, transient=True):
-        _write(output / f"{module}.v", emit(values, module, uart))
-        _write(output / f"{module}.toml", values.to_toml())
+        write_atomically(output / f"{module}.v", emit(values, module, uart).encode())
+        write_atomically(output / f"{module}.toml", values.to_toml().encode())
         console.print(f"{output / module}.v: {values.rows}x{values.cols}, guard {values.guard}")
     if config is None:
         for path, text in DOCUMENTS.items():
-            _write(output.parent / path, text())
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}")
-    unfinished.write_text(text)
-    unfinished.replace(path)
+            write_atomically(output.parent / path, text().encode())
 
 
 if __name__ == "__main__":

@@ -1,13 +1,12 @@
 """How every command ends: a user's mistake is one sentence and exit code 2."""
 
 import sys
-from pathlib import Path
 
 import typer
 
 from .errors import HoldfastError
 
-__all__ = ["make_folder", "run"]
+__all__ = ["run"]
 
 
 def run(app: typer.Typer) -> int:
@@ -27,17 +26,3 @@ def run(app: typer.Typer) -> int:
         error.show()
         return int(error.exit_code)
     return result if isinstance(result, int) else 0
-
-
-def make_folder(path: Path) -> None:
-    """Make a folder that a command will write to, before its work begins.
-
-    Raises
-    ------
-    HoldfastError
-        It cannot be made.
-    """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise HoldfastError(f"cannot make folder {path}: {error.strerror}.") from None

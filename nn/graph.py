@@ -6,8 +6,6 @@ The arithmetic of every operation is in docs/architecture.md, "The integer contr
 import dataclasses
 import json
 import math
-import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +17,7 @@ import safetensors.numpy
 from numpy.typing import NDArray
 
 from gen.errors import HoldfastError
+from gen.files import write_atomically
 
 __all__ = [
     "ACC_BITS_LIMIT",
@@ -35,7 +34,6 @@ __all__ = [
     "ShortcutNode",
     "accumulator_bits",
     "accumulator_bound",
-    "write_atomically",
 ]
 
 FORMAT_VERSION = 1
@@ -328,20 +326,6 @@ class Graph:
 
 
 _GRAPH_FIELDS = [f.name for f in dataclasses.fields(Graph) if f.name not in ("nodes", "provenance")]
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Writes a file through a temporary one beside it: there is never half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
 
 
 def _narrow(array: NDArray[Any]) -> NDArray[Any]:

@@ -15,8 +15,9 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn,
 from rich.table import Table
 from rich.text import Text
 
-from gen.command import make_folder, run
+from gen.command import run
 from gen.errors import HoldfastError
+from gen.files import make_folder
 from nn.calibrate import CLIP_METHODS, clips
 from nn.data import Cifar10, ImageSet, download, load_cifar10
 from nn.evaluate import Accuracy, accuracy, integer_classes, network_classes

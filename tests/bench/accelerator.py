@@ -21,9 +21,10 @@ from rich.table import Table
 from gen.command import run
 from gen.config import AcceleratorConfig
 from gen.errors import HoldfastError
+from gen.files import write_atomically
 from nn.data import generated_images
 from nn.golden import Golden
-from nn.graph import Graph, write_atomically
+from nn.graph import Graph
 from nn.networks import network_names
 from nn.pixels import image_codes
 from nn.program import Program, compile_graph
