@@ -84,6 +84,9 @@ class FaultResult:
     false_alarm : bool
         Detected, but the bit is the guard's own: its registers and its bounds, wherever they are
         held. No word that it protects was corrupt.
+    corrected : bool
+        Detected, no false alarm, and the last tensor is golden: the guard has replaced a corrupt
+        word by what the network computes with.
     sdc5 : bool
         The faulty class is not among the golden five first.
     sdc10, sdc20 : bool
@@ -108,6 +111,7 @@ class FaultResult:
     died: str = ""
     detected: bool = False
     false_alarm: bool = False
+    corrected: bool = False
     sdc5: bool = False
     sdc10: bool = False
     sdc20: bool = False
@@ -273,6 +277,7 @@ def _result(
     counted = golden.output_guard is not None and observation.guard_output > run.guard_output
     counted |= golden.input_guard is not None and observation.guard_input > run.guard_input
     detected = counted or outcome.alarms
+    false_alarm = detected and _of_guard(program, space, site)
     return FaultResult(
         id=str(fault),
         layer=fault.layer,
@@ -285,7 +290,8 @@ def _result(
         effect=effect,
         died=died,
         detected=detected,
-        false_alarm=detected and _of_guard(program, space, site),
+        false_alarm=false_alarm,
+        corrected=detected and not false_alarm and effect in ("masked", "latent"),
         guard_output=observation.guard_output,
         guard_input=observation.guard_input,
         cycles=observation.cycles,

@@ -1,0 +1,52 @@
+"""Attributes of a fault, from observations written by hand."""
+
+import pytest
+
+from fault.bench import GoldenRun, Observation
+from fault.effects import classify
+from fault.fault import Fault
+from fault.space import FaultSpace, Site
+from fault.tensors import banks_before
+from nn.golden import Golden
+from tests.fault.tiny import graph, images, netlist, program
+
+VALUE = Site("lanes__requantizer_0__value", None, 15)
+COUNTER = Site("guard_output", None, 3)
+
+
+def result(site, *, guard="bound", counted=0, changed=False):
+    """The result of a fault in layer b whose guard counts, and whose output differs in one bit."""
+    golden = Golden(graph(), guard, guard)
+    reference = golden.run(images()[:1])
+    tensors = {name: value[0].numpy() for name, value in reference.outputs.items()}
+    step = program().steps[1]
+    banks = banks_before(program(), program().steps[2], tensors)
+    run = GoldenRun(step.name, 0, 900, 0, 0, banks, 0)
+    place = program().places[step.target]
+    memories = {}
+    if changed:
+        word = place.base + 5
+        memory = f"activations_{place.bank}__lane_1"
+        memories = {memory: [(word, int(banks[place.bank, word, 1]) & 0xFF ^ 0x40)]}
+    seen = Observation(Fault(step.name, 0, 300, site), True, 0, 900, counted, 0, memories=memories)
+    space = FaultSpace.of(netlist())
+    (found,) = classify(program(), space, golden, reference, run, [seen])
+    return found
+
+
+@pytest.mark.parametrize(
+    ("site", "options", "detected", "false_alarm", "corrected"),
+    [
+        (VALUE, {"counted": 1}, True, False, True),
+        (VALUE, {}, False, False, False),
+        (VALUE, {"counted": 1, "changed": True}, True, False, False),
+        (VALUE, {"counted": 1, "guard": None}, False, False, False),
+        (COUNTER, {"counted": 8}, True, True, False),
+        (COUNTER, {"counted": 8, "guard": None}, False, False, False),
+    ],
+)
+def test_what_the_guard_did(site, options, detected, false_alarm, corrected):
+    found = result(site, **options)
+    assert found.effect in (("benign", "sdc1") if "changed" in options else ("masked",))
+    attributes = (found.detected, found.false_alarm, found.corrected)
+    assert attributes == (detected, false_alarm, corrected)
