@@ -18,7 +18,7 @@ read and written where it lies, without VPI and without making anything public t
 import ctypes
 import platform
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,7 +36,7 @@ from .verilate import (
     verilate,
 )
 
-__all__ = ["FastModel", "build_fast"]
+__all__ = ["FastModel", "Native", "Place", "build_fast", "processor"]
 
 _HARNESS = Path(__file__).with_name("fast_harness.cpp")
 _LIBRARY = "model.so"
@@ -73,13 +73,23 @@ def build_fast(netlist: Netlist) -> Path:
             if path.name not in (_LIBRARY, "design.v"):
                 path.unlink()
 
-    key = [netlist.hash, netlist.top, *_names(netlist), *flags, *tool_versions(), _processor()]
+    key = [netlist.hash, netlist.top, *_names(netlist), *flags, *tool_versions(), processor()]
     return cached("fast", [*key, _HARNESS.read_text()], make) / _LIBRARY
 
 
 @dataclass(frozen=True)
-class _Place:
-    """Where an item of the netlist lies in the model's memory."""
+class Place:
+    """Where an item of the netlist lies in the model's memory.
+
+    Attributes
+    ----------
+    offset : int
+        In bytes, of the first word.
+    element : int
+        Bytes of a word.
+    count, width : int
+        Words, and bits of each.
+    """
 
     offset: int
     element: int
@@ -240,7 +250,21 @@ class FastModel:
             self._library.holdfast_equal(self._model, snapshot.data.ctypes.data_as(ctypes.c_void_p))
         )
 
-    def _layout(self) -> tuple[dict[str, _Place], dict[str, NDArray[np.unsignedinteger]]]:
+    def native(self) -> "Native":
+        """Where the state lies, for compiled code that runs the model itself."""
+        library = self._library
+        step, settle = (
+            ctypes.cast(function, ctypes.c_void_p).value or 0
+            for function in (library.holdfast_step, library.holdfast_settle)
+        )
+        return Native(self._model, library.holdfast_state(self._model), step, settle, self._places)
+
+    def changed(self, cycles: int = 0) -> None:
+        """Compiled code has changed the state, and run some cycles."""
+        self._unsettled = True
+        self.cycles += cycles
+
+    def _layout(self) -> tuple[dict[str, Place], dict[str, NDArray[np.unsignedinteger]]]:
         netlist = self.netlist
         shapes = [(port.name, port.width, 1) for port in netlist.ports]
         shapes += [(flip_flop.name, flip_flop.width, 1) for flip_flop in netlist.flip_flops]
@@ -251,7 +275,7 @@ class FastModel:
         places, views = {}, {}
         for entry, (name, width, count) in zip(entries, shapes, strict=True):
             element = entry.size // count
-            place = _Place(entry.offset, element, count, width)
+            place = Place(entry.offset, element, count, width)
             assert element * count == entry.size and element * 8 >= width, name
             part = self._root[entry.offset : entry.offset + entry.size]
             if element <= 8:
@@ -292,6 +316,28 @@ class FastModel:
         if self._poked:
             self._library.holdfast_eval(self._model)
             self._poked = False
+
+
+@dataclass(frozen=True)
+class Native:
+    """A model as compiled code sees it.
+
+    Attributes
+    ----------
+    model, state : int
+        Addresses of the instance and of its state.
+    step, settle : int
+        Addresses of ``void step(model, uint64_t cycles)``, and of ``void settle(model)``, which has
+        to follow every write to the state.
+    places : dict
+        Place of every port, flip-flop and memory.
+    """
+
+    model: int
+    state: int
+    step: int
+    settle: int
+    places: Mapping[str, "Place"]
 
 
 @dataclass(frozen=True)
@@ -342,7 +388,7 @@ def _harness(netlist: Netlist, members: dict[str, str]) -> str:
     )
 
 
-def _processor() -> str:
+def processor() -> str:
     """The machine that -march=native means."""
     try:
         text = Path("/proc/cpuinfo").read_text()

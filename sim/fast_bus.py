@@ -77,9 +77,25 @@ class FastBus:
         """Writes one register."""
         self.write(address, value.to_bytes(_BEAT, "little"))
 
+    def post_word(self, address: int, value: int) -> None:
+        """Writes one register and returns with the edge that accepts it, before the answer."""
+        model = self.model
+        model.poke("s_axi_awaddr", address)
+        model.poke("s_axi_awlen", 0)
+        self._offer("aw")
+        model.poke("s_axi_wdata", value)
+        model.poke("s_axi_wstrb", (1 << _BEAT) - 1)
+        model.poke("s_axi_wlast", 1)
+        self._offer("w")
+
     def read_word(self, address: int) -> int:
         """Reads one register."""
         return int.from_bytes(self.read(address, _BEAT), "little")
+
+    def quiet(self) -> None:
+        """Withdraws whatever is being offered."""
+        for channel in ("aw", "w", "ar"):
+            self.model.poke(f"s_axi_{channel}valid", 0)
 
     def wait_interrupt(self, limit: int) -> bool:
         """Runs until the interrupt, at most `limit` cycles; tells whether it came."""

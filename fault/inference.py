@@ -1,0 +1,210 @@
+"""One inference of a whole network with one start, golden or with a fault, in the compiled engine.
+
+    inference = Inference(program, netlist, guard)
+    trace = inference.record(codes)              # golden; codes of one image, int8 [C, H, W]
+    inference.golden = trace
+    seen = inference.plain(upset)                # the whole inference in RTL, then the host's reads
+
+The host writes descriptors, parameters, weights and the image, clears the guard's counters and
+starts the run; cycle 0 follows the edge that accepts the start write. It then waits for the
+interrupt and reads status, counters and the last tensor. The accelerator was reset before and its
+memories were zero.
+"""
+
+import re
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gen.errors import HoldfastError
+from gen.layout import DESCRIPTOR_STRIDE, DESCRIPTOR_WORDS
+from nn.program import Program
+from sim.driver import (
+    REGISTER,
+    Accelerator,
+    control_word,
+    image_writes,
+    lanes_from_bytes,
+    tensor_range,
+)
+from sim.fast import FastModel
+from sim.fast_bus import BusError, FastBus
+from sim.netlist import Netlist
+
+from .campaign import GuardSettings
+from .follow import End, Follower, Trace, Upset
+from .schedule import Schedule
+
+__all__ = ["LIVE", "Inference", "Seen", "is_constant"]
+
+LIVE = re.compile(r"axi__fsm_state|axi__host__write|sequencer__fsm_state|feeder__walking")
+"""Registers of the idle accelerator that the next inference depends on; the host or the run set all
+others first. A test flips every bit."""
+
+_BUSY, _DONE = 1, 2
+_ANSWER = 1000
+"""Cycles in which the port has to answer."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a faulty inference showed.
+
+    Attributes
+    ----------
+    ended : bool
+        The interrupt came and the port answered.
+    status : int
+        `gen.layout.Status`.
+    cycles : int
+        To the interrupt.
+    counts : int
+        Guard violations counted, outputs and inputs.
+    output : int8 [C, H, W]
+        The last tensor as the host read it; empty if it could not be read.
+    left : bool
+        Something that differs is left that the next inference reads before it is written.
+    detected : int or None
+        First cycle in which the guard had counted more than in the golden run.
+    """
+
+    ended: bool
+    status: int
+    cycles: int
+    counts: int
+    output: NDArray[np.int8]
+    left: bool
+    detected: int | None = None
+
+
+@dataclass
+class Inference:
+    """A program on a compiled accelerator.
+
+    Attributes
+    ----------
+    limit : int
+        Cycle at which a run that has not ended hangs: twice the cycles of the cycle model + 1000.
+
+    Raises
+    ------
+    HoldfastError
+        The weights do not fit the accelerator at once, or the guard is not there.
+    """
+
+    program: Program
+    netlist: Netlist
+    guard: GuardSettings
+    spacing: int = 64
+    limit: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        program = self.program
+        if not program.resident:
+            raise HoldfastError(
+                f"network {program.graph.network} does not fit the accelerator's weight memory of "
+                f"{program.config.weight_depth} words; campaigns need a weight_depth that holds it."
+            )
+        if not program.config.guard and any(self.guard.control.values()):
+            raise HoldfastError(
+                f"the guard cannot be switched on: accelerator {program.config.name} has none."
+            )
+        self.schedule = Schedule(program)
+        self.limit = 2 * self.schedule.cycles + 1000
+        self.model = FastModel(self.netlist)
+        self.follower = Follower(self.model, self.spacing)
+        self.bus = FastBus(self.model, timeout=_ANSWER)
+
+    def record(self, codes: NDArray[np.int8]) -> Trace:
+        """Load the network and an image, run it and record the golden run.
+
+        Raises
+        ------
+        AssertionError
+            The run differs from the schedule.
+        """
+        model, program = self.model, self.program
+        model.reset()
+        for name, width in ((m.name, m.depth) for m in self.netlist.memories):
+            model.write_memory(name, np.zeros_like(model.read_memory(name)[:width]))
+        Accelerator(self.bus).load(program)
+        self.start(codes)
+        trace = self.follower.record(self.limit)
+        predicted = [run.fetch for run in self.schedule.runs[1:]]
+        assert trace.cycles == self.schedule.cycles, (trace.cycles, self.schedule.cycles)
+        assert trace.indices.tolist() == predicted, "the descriptors are not where they should be"
+        return trace
+
+    def start(self, codes: NDArray[np.int8]) -> None:
+        """What the host does before every inference, up to cycle 0."""
+        program = self.program
+        for address, data in image_writes(program, codes):
+            self.bus.write(address, data)
+        registers = {"first": 0, "count": len(program.descriptors), "ready": 0xFFFF}
+        if program.config.guard:
+            registers |= {"guard_output": 0, "guard_input": 0}
+        for name, value in registers.items():
+            self.bus.write_word(REGISTER[name], value)
+        settings = self.guard.control if program.config.guard else {}
+        word = control_word(start=True, interrupt=True, **settings)
+        self.bus.post_word(REGISTER["control"], word)
+
+    @property
+    def golden(self) -> Trace:
+        """The golden run that faults are compared with."""
+        return self.follower.golden
+
+    @golden.setter
+    def golden(self, trace: Trace) -> None:
+        self.follower.golden = trace
+
+    def plain(self, upset: Upset) -> Seen:
+        """A fault in the RTL from cycle 0 to the end, and what the host then reads."""
+        return self.read_out(self.follower.inject(upset, self.limit, whole=True))
+
+    def read_out(self, end: End) -> Seen:
+        """What the host reads after a run that has ended, from the port."""
+        nothing = np.empty((0,), np.int8)
+        counts = 0
+        if end.kind == "hang":
+            return Seen(False, 0, end.cycle, counts, nothing, False, end.detected)
+        assert end.kind == "ended"
+        left = self._left(end)
+        place = self.program.graph.nodes[-1].name
+        try:
+            status = self.bus.read_word(REGISTER["status"])
+            if self.program.config.guard:
+                counts = self.bus.read_word(REGISTER["guard_output"])
+                counts += self.bus.read_word(REGISTER["guard_input"])
+                counts %= 1 << 32
+            data = self.bus.read(*tensor_range(self.program, place))
+        except BusError:
+            return Seen(False, 0, end.cycle, counts, nothing, left, end.detected)
+        finally:
+            self.bus.quiet()
+        output = self.program.tensor_codes(
+            place, lanes_from_bytes(data, self.program.config.word_lanes)
+        )
+        ended = status & (_DONE | _BUSY) == _DONE
+        return Seen(ended, status >> 8 & 0xFF, end.cycle, counts, output, left, end.detected)
+
+    def _left(self, end: End) -> bool:
+        state, golden = self.follower.state(), self.golden.states[-1]
+        names = self.follower.differing(state, golden)
+        if any(LIVE.fullmatch(name) for name in names):
+            return True
+        return any(is_constant(self.program, name, word) for name, word, _, _ in end.memories)
+
+
+def is_constant(program: Program, memory: str, word: int) -> bool:
+    """Whether a word is written before the first inference only, and read by all."""
+    chunk = program.chunks[0]
+    if memory.startswith("weights__"):
+        return 0 <= word - chunk.weight_base < len(chunk.weights)
+    if memory.startswith("parameters_"):
+        return 0 <= word - chunk.param_base < len(chunk.parameters)
+    if memory == "descriptors":
+        number, part = divmod(word, DESCRIPTOR_STRIDE)
+        return number < len(program.descriptors) and part < DESCRIPTOR_WORDS
+    return False

@@ -1,0 +1,518 @@
+"""What memory words that differ do to the layer that runs, in closed form.
+
+    residue = Residue(program, schedule, guard, golden)
+    effect = residue.resolve(cycle, words)
+
+All registers are golden in ``cycle``, and some memory words are not. From then on a word only
+matters where the schedule reads it before it is written:
+
+- a partial sum is carried to its pixel's total, to which it adds its difference;
+- an activation adds its difference times the weights to the sums of every later read;
+- a residual code or a channel parameter enters the requantization of its pixels;
+- a weight adds its difference times the activations to every pixel of its column and tile.
+
+Sums are linear modulo 2**acc_bits, so that all this is exact; what the requantizer makes of the
+changed sums is computed by the contract. Words that a later layer reads stay for the golden model.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gen.layout import DESCRIPTOR_STRIDE
+from nn.graph import ConcatNode
+from nn.program import Program, Step
+
+from .campaign import GuardSettings
+from .layer_values import LayerValues, Parameters, signed, wrap
+from .schedule import Run, Schedule
+from .tensors import live_after, store
+
+__all__ = ["Effect", "Residue", "Word"]
+
+Word = tuple[str, int, int, int]
+"""Memory, address, golden and faulty value (unsigned)."""
+
+_ACTIVATIONS = re.compile(r"activations_(\d+)__lane_(\d+)")
+_ACCUMULATOR = re.compile(r"lanes__accumulator_(\d+)__cells")
+_WEIGHTS = re.compile(r"weights__lane_(\d+)")
+_PARAMETERS = re.compile(r"parameters_(\w+)")
+_STORE = 3
+"""Cycles from an accumulator's read address to its write port."""
+
+
+@dataclass
+class Effect:
+    """What is wrong once a layer has ended.
+
+    Attributes
+    ----------
+    step : Step or None
+        The layer; None if nothing was read.
+    tensors : dict
+        By stored tensor, flat indices and faulty codes.
+    counts : int
+        Guard violations in the layer beyond the golden run's.
+    summed : bool
+        Accumulators or requantizer saw a difference.
+    rtl : int or None
+        The closed form does not cover it: the first cycle in which something differs beside the
+        words; the fault can be injected there.
+    """
+
+    step: Step | None = None
+    tensors: dict[str, tuple[NDArray[np.int64], NDArray[np.int8]]] = field(default_factory=dict)
+    counts: int = 0
+    summed: bool = False
+    rtl: int | None = None
+
+    @property
+    def key(self) -> tuple:
+        """Equal for equal effects."""
+        name = self.step.name if self.step else ""
+        parts = ((n, i.tobytes(), c.tobytes()) for n, (i, c) in sorted(self.tensors.items()))
+        return name, *parts
+
+
+@dataclass
+class _Changes:
+    """Changes to one run's points."""
+
+    sums: list[tuple[NDArray, NDArray, NDArray, NDArray]] = field(default_factory=list)
+    residuals: dict[tuple[int, int, int], int] = field(default_factory=dict)
+    parameters: list[tuple[int, int, str, int]] = field(default_factory=list)
+    counts: int = 0
+
+
+class _NotCovered(Exception):
+    def __init__(self, cycle: int):
+        self.cycle = cycle
+
+
+class Residue:
+    """Resolves differing memory words of one image's inference.
+
+    Parameters
+    ----------
+    golden : Mapping
+        Golden codes [C, H, W] of every node, the image's among them.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        schedule: Schedule,
+        guard: GuardSettings,
+        golden: Mapping[str, NDArray[np.int8]],
+    ):
+        self.program, self.schedule, self.guard = program, schedule, guard
+        self.config = program.config
+        self._golden = golden
+        self._values: dict[int, LayerValues] = {}
+        self._codes: dict[int, tuple[NDArray, NDArray]] = {}
+        self._stored: dict[str, NDArray[np.int8]] = {}
+        self._lanes = {name: np.array(place.lanes) for name, place in program.places.items()}
+
+    def values(self, run: Run) -> LayerValues:
+        """Golden values of a run."""
+        if run.index not in self._values:
+            self._values[run.index] = LayerValues(self.program, run, self.guard, self._golden)
+        return self._values[run.index]
+
+    def resolve(self, cycle: int, words: Sequence[Word]) -> Effect:
+        """What words that differ in a cycle do, all registers being golden.
+
+        Returns
+        -------
+        Effect
+            With ``rtl`` set if the closed form does not cover it.
+        """
+        current = self.schedule.at(cycle)
+        changes: dict[int, _Changes] = {}
+        tensors: dict[str, dict[int, int]] = {}
+        try:
+            for word in words:
+                self._word(word, cycle, current, changes, tensors)
+            steps = {self.schedule.runs[index].step.name for index in changes}
+            if tensors:
+                steps.add(current.step.name)
+            if len(steps) > 1:
+                raise _NotCovered(cycle)
+        except _NotCovered as where:
+            return Effect(rtl=where.cycle)
+        if not steps:
+            return Effect()
+        step = self.schedule.runs[next(iter(changes), current.index)].step
+        effect = Effect(step)
+        target = tensors.setdefault(step.target, {})
+        for index, change in changes.items():
+            run = self.schedule.runs[index]
+            try:
+                effect.counts += change.counts + self._evaluate(run, change, target)
+            except _NotCovered:
+                return Effect(rtl=cycle)
+            effect.summed |= bool(change.sums or change.residuals or change.parameters)
+        if target and isinstance(self.program.graph[step.target], ConcatNode):
+            return Effect(rtl=cycle)
+        for name, codes in tensors.items():
+            if codes:
+                indices = np.array(sorted(codes))
+                values = np.array([codes[int(i)] for i in indices], np.int8)
+                effect.tensors[name] = indices, values
+        return effect
+
+    def golden_word(self, name: str, address: int, cycle: int) -> int | None:
+        """What a word holds in a cycle of the golden run, unsigned; None where a partial maximum
+        would be needed.
+        """
+        current = self.schedule.at(cycle)
+        if match := _ACTIVATIONS.fullmatch(name):
+            bank, lane = int(match[1]), int(match[2])
+            step = current.step
+            runs = [run for run in self.schedule.runs[: current.index + 1] if run.step is step]
+            written = False
+            for run in runs:
+                if bank == run.walk["output_bank"]:
+                    place = run.writer(address, lane)
+                    written |= place is not None and run.write_cycle(*place[:2]) < cycle
+            banks = self.values(current).banks
+            if written:
+                banks = self._after(step)
+            return int(banks[bank, address, lane]) & (1 << self.config.act_bits) - 1
+        if match := _ACCUMULATOR.fullmatch(name):
+            if current.maximum:
+                return None
+            lane = int(match[1])
+            if address >= current.pixels:
+                return 0
+            reads = current.start + address + current.timing.accumulate + lane
+            tile = int(np.searchsorted(reads + _STORE, cycle))
+            first = tile - tile % current.reductions
+            tiles = np.arange(first, tile)
+            values = self.values(current)
+            loaded = tiles // current.reductions if current.hold else tiles
+            products = values.activations[tiles, address].astype(np.int64)
+            products *= values.weights[loaded, :, lane]
+            return int(products.sum()) & (1 << self.config.acc_bits) - 1
+        chunk = self.program.chunks[0]
+        if match := _WEIGHTS.fullmatch(name):
+            row = address - chunk.weight_base
+            inside = 0 <= row < len(chunk.weights)
+            value = int(chunk.weights[row, int(match[1])]) if inside else 0
+            return value & (1 << self.config.weight_bits) - 1
+        if match := _PARAMETERS.fullmatch(name):
+            row = address - chunk.param_base
+            inside = 0 <= row < len(chunk.parameters)
+            return int(self._parameters.words[match[1]][row]) if inside else 0
+        assert name == "descriptors", name
+        number, part = divmod(address, DESCRIPTOR_STRIDE)
+        words = self.program.descriptors
+        inside = number < len(words) and part < words.shape[1]
+        return int(words[number, part]) if inside else 0
+
+    def overwritten(self, name: str, address: int, cycle: int) -> bool:
+        """Whether the golden run writes a word in a cycle or later."""
+        current = self.schedule.at(cycle)
+        runs = self.schedule.runs[current.index :]
+        if match := _ACTIVATIONS.fullmatch(name):
+            bank, lane = int(match[1]), int(match[2])
+            for run in runs:
+                if bank == run.walk["output_bank"]:
+                    place = run.writer(address, lane)
+                    if place is not None and run.write_cycle(*place[:2]) >= cycle:
+                        return True
+        elif match := _ACCUMULATOR.fullmatch(name):
+            offset = address + current.timing.accumulate + int(match[1]) + _STORE
+            for run in runs:
+                # The last reduction's total is not stored.
+                storing = np.arange(len(run.start)) % run.reductions != run.reductions - 1
+                if address < run.pixels and (run.start[storing] + offset >= cycle).any():
+                    return True
+        return False
+
+    def points(self, run: Run, tau, pixel, col, difference) -> Effect:
+        """What differences of totals do: arrays that broadcast to one shape."""
+        change = _Changes(sums=[(tau, pixel, col, difference)])
+        effect = Effect(run.step, summed=True)
+        target: dict[int, int] = {}
+        effect.counts = self._evaluate(run, change, target)
+        if target:
+            if isinstance(self.program.graph[run.step.target], ConcatNode):
+                return Effect(rtl=run.fetch)
+            indices = np.array(sorted(target))
+            values = np.array([target[int(i)] for i in indices], np.int8)
+            effect.tensors[run.step.target] = indices, values
+        return effect
+
+    def _word(
+        self,
+        word: Word,
+        cycle: int,
+        current: Run,
+        changes: dict[int, _Changes],
+        tensors: dict[str, dict[int, int]],
+    ) -> None:
+        name, address, golden, faulty = word
+        if match := _ACTIVATIONS.fullmatch(name):
+            bank, lane = int(match[1]), int(match[2])
+            bits = self.config.act_bits
+            a, b = (signed(value, bits) for value in (golden, faulty))
+            self._activation((bank, address, lane), (a, b), cycle, current, changes, tensors)
+        elif match := _ACCUMULATOR.fullmatch(name):
+            self._accumulator(int(match[1]), address, faulty - golden, cycle, current, changes)
+        elif match := _WEIGHTS.fullmatch(name):
+            bits = self.config.weight_bits
+            a, b = (signed(value, bits) for value in (golden, faulty))
+            self._weight(int(match[1]), address, b - a, cycle, current, changes)
+        elif match := _PARAMETERS.fullmatch(name):
+            self._parameter(match[1], address, faulty, cycle, current, changes)
+        elif name == "descriptors":
+            number, part = divmod(address, DESCRIPTOR_STRIDE)
+            for run in self.schedule.runs:
+                if run.index == number and run.fetch + part >= cycle:
+                    raise _NotCovered(run.fetch + part)
+        else:
+            raise _NotCovered(cycle)
+
+    def _accumulator(
+        self,
+        lane: int,
+        pixel: int,
+        difference: int,
+        cycle: int,
+        run: Run,
+        changes: dict[int, _Changes],
+    ) -> None:
+        if pixel >= run.pixels or run.single:
+            # A single pixel's sum stays in the register.
+            return
+        reads = run.start + pixel + run.timing.accumulate + lane
+        tile = int(np.searchsorted(reads, cycle))
+        if tile == len(reads) or tile % run.reductions == 0:
+            return
+        if reads[tile - 1] + _STORE >= cycle:
+            # The pass before has yet to write.
+            return
+        if run.maximum:
+            raise _NotCovered(cycle)
+        tau = np.array([tile // run.reductions])
+        point = (tau, np.array([pixel]), np.array([lane]), np.array([difference]))
+        changes.setdefault(run.index, _Changes()).sums.append(point)
+
+    def _weight(
+        self,
+        col: int,
+        address: int,
+        difference: int,
+        cycle: int,
+        current: Run,
+        changes: dict[int, _Changes],
+    ) -> None:
+        for run in self.schedule.runs[current.index :]:
+            cycles, words = run.weight_reads
+            tile, row = divmod(address - run.walk["weight_base"], self.config.rows)
+            if not 0 <= tile < len(words) or cycles[tile] + row < cycle:
+                continue
+            if run.maximum:
+                raise _NotCovered(cycle)
+            values = self.values(run)
+            tiles = [n for n in range(len(run.start)) if run.weight_tile(n) == tile]
+            add = values.activations[tiles, :, row].astype(np.int64).sum(0) * difference
+            tau = np.full(run.pixels, tiles[0] // run.reductions)
+            points = (tau, np.arange(run.pixels), np.full(run.pixels, col), add)
+            changes.setdefault(run.index, _Changes()).sums.append(points)
+
+    def _parameter(
+        self,
+        memory: str,
+        address: int,
+        faulty: int,
+        cycle: int,
+        current: Run,
+        changes: dict[int, _Changes],
+    ) -> None:
+        for run in self.schedule.runs[current.index :]:
+            tau, col = divmod(address - run.walk["param_base"], self.config.cols)
+            if not 0 <= tau < run.tiles:
+                continue
+            if run.finish[tau] + run.timing.parameters + col < cycle:
+                continue
+            if run.maximum:
+                raise _NotCovered(cycle)
+            change = changes.setdefault(run.index, _Changes())
+            change.parameters.append((tau, col, memory, faulty))
+
+    def _activation(
+        self,
+        where: tuple[int, int, int],
+        codes: tuple[int, int],
+        cycle: int,
+        current: Run,
+        changes: dict[int, _Changes],
+        tensors: dict[str, dict[int, int]],
+    ) -> None:
+        bank, address, lane = where
+        rows = self.config.rows
+        step = current.step
+        for run in self.schedule.runs[current.index :]:
+            if run.step is not step:
+                break
+            end = None
+            if bank == run.walk["output_bank"]:
+                place = run.writer(address, lane)
+                if place is not None and run.write_cycle(*place[:2]) >= cycle:
+                    end = run.write_cycle(*place[:2])
+            if bank == run.walk["input_bank"]:
+                tile, pixel = run.input_reads(address)
+                moment = run.start[tile] + pixel
+                subs = run.inputs[2]
+                hit = (moment >= cycle) & (subs[tile] == lane // rows)
+                if end is not None:
+                    hit &= moment <= end
+                if hit.any():
+                    if run.maximum:
+                        raise _NotCovered(cycle)
+                    self._reads(run, tile[hit], pixel[hit], lane % rows, codes, changes)
+            if run.has_residual and bank == run.walk["residual_bank"]:
+                point = run.residual_reader(address, lane)
+                if point is not None:
+                    read = int(run.finish[point[0]]) + point[1] + run.timing.residual
+                    if read >= cycle and (end is None or read <= end):
+                        change = changes.setdefault(run.index, _Changes())
+                        change.residuals[point] = codes[1]
+            if end is not None:
+                return
+        for name in (*live_after(self.program, step), step.target):
+            held = self.program.places[name]
+            if held.bank == bank and held.base <= address < held.base + held.size:
+                index = self._index(name, address, lane)
+                if index is not None:
+                    tensors.setdefault(name, {})[index] = codes[1]
+                elif self.guard.input:
+                    # A lane without a channel is counted where it is read.
+                    raise _NotCovered(cycle)
+
+    def _reads(
+        self,
+        run: Run,
+        tile: NDArray[np.int64],
+        pixel: NDArray[np.int64],
+        row: int,
+        codes: tuple[int, int],
+        changes: dict[int, _Changes],
+    ) -> None:
+        values = self.values(run)
+        admitted, bad = values.admit(np.array(codes, np.int64))
+        change = changes.setdefault(run.index, _Changes())
+        change.counts += int(bad[1] - bad[0]) * len(tile)
+        difference = int(admitted[1] - admitted[0])
+        if not difference:
+            return
+        loaded = tile // run.reductions if run.hold else tile
+        add = values.weights[loaded, row].astype(np.int64) * difference
+        cols = np.arange(self.config.cols)
+        tau = tile // run.reductions
+        change.sums.append((tau[:, None], pixel[:, None], cols[None, :], add))
+
+    def _index(self, name: str, address: int, lane: int) -> int | None:
+        """Flat index [C, H, W] of a word's lane, or None if the lane holds no channel."""
+        place = self.program.places[name]
+        pixel, word = divmod(address - place.base, place.words)
+        channel = place.lanes[word * self.config.word_lanes + lane]
+        if channel < 0:
+            return None
+        if name == self.program.graph.nodes[0].name and self.program.packed > 1:
+            # Packed copies of a pixel are read by the first layer alone.
+            return None
+        return channel * place.height * place.width + pixel
+
+    def _evaluate(self, run: Run, change: _Changes, target: dict[int, int]) -> int:
+        """Put changed codes of the run's target into ``target``; returns additional violations."""
+        values = self.values(run)
+        cols = self.config.cols
+        shape = (run.tiles, run.pixels, cols)
+        parts = [np.zeros(0, np.int64)]
+        adds = [np.zeros(0, np.int64)]
+        for arrays in change.sums:
+            *axes, difference = np.broadcast_arrays(*arrays)
+            parts.append(np.ravel_multi_index(tuple(axes), shape).ravel())
+            adds.append(difference.ravel())
+        for point in change.residuals:
+            parts.append(np.array([np.ravel_multi_index(point, shape)]))
+            adds.append(np.zeros(1, np.int64))
+        for tile, column, _, _ in change.parameters:
+            pixels = np.arange(run.pixels)
+            parts.append((tile * run.pixels + pixels) * cols + column)
+            adds.append(np.zeros(run.pixels, np.int64))
+        flat, add = np.concatenate(parts), np.concatenate(adds)
+        if not len(flat):
+            return 0
+        if len(change.sums) == len(parts) - 1 == 1 and np.all(flat[1:] > flat[:-1]):
+            unique, total = flat, add
+        else:
+            unique, inverse = np.unique(flat, return_inverse=True)
+            total = np.zeros(len(unique), np.int64)
+            np.add.at(total, inverse, add)
+        points = np.unravel_index(unique, shape)
+        parameters = residual = None
+        if change.parameters:
+            parameters = values.parameters.at((points[0], points[2]))
+            for tile, column, memory, faulty in change.parameters:
+                hit = (points[0] == tile) & (points[2] == column)
+                parameters.words[memory][hit] = faulty
+        if change.residuals:
+            residual = values.residual(points)
+            for point, code in change.residuals.items():
+                residual[unique == np.ravel_multi_index(point, shape)] = code
+        golden, before = self._golden_codes(run)
+        sums = wrap(values.sums.ravel()[unique] + total, self.config.acc_bits)
+        codes, bad = values.codes(points, sums, parameters, residual)
+        hit = (codes != golden[unique]) & run.mask()[points[2]]
+        if hit.any():
+            self._place(run, [axis[hit] for axis in points], codes[hit], target)
+        return int(bad.sum() - before[unique].sum())
+
+    @cached_property
+    def _parameters(self) -> Parameters:
+        cfg = self.config
+        slots = self.program.chunks[0].parameters.astype(np.int64)
+        return Parameters(cfg.acc_bits, cfg.multiplier_bits, cfg.guard_bits, slots)
+
+    def _after(self, step: Step) -> NDArray[np.int8]:
+        if step.name not in self._stored:
+            first = next(run for run in self.schedule.runs if run.step is step)
+            banks = self.values(first).banks.copy()
+            store(self.program, step, self._golden, banks)
+            self._stored[step.name] = banks
+        return self._stored[step.name]
+
+    def _golden_codes(self, run: Run) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        if run.index not in self._codes:
+            values = self.values(run)
+            points = tuple(axis.ravel() for axis in np.indices(values.sums.shape))
+            self._codes[run.index] = values.codes(points, values.sums.ravel())
+        return self._codes[run.index]
+
+    def _place(
+        self,
+        run: Run,
+        points: Sequence[NDArray[np.int64]],
+        codes: NDArray[np.int64],
+        target: dict[int, int],
+    ) -> None:
+        name = run.step.target
+        place = self.program.places[name]
+        words, lanes = run.outputs
+        tau, pixel, col = points
+        address = words[tau, pixel, col]
+        spot, word = np.divmod(address - place.base, place.words)
+        channel = self._lanes[name][word * self.config.word_lanes + lanes[tau, col]]
+        if self.guard.input and (channel < 0).any():
+            raise _NotCovered(run.fetch)
+        index = channel * place.height * place.width + spot
+        used = channel >= 0
+        target.update(zip(index[used].tolist(), codes[used].tolist(), strict=True))

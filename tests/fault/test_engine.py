@@ -1,0 +1,206 @@
+"""Every shortcut of the fault engine against plain RTL inferences."""
+
+import random
+
+import numpy as np
+import pytest
+
+from fault.campaign import GUARD_OFF, GUARD_ON, GuardSettings
+from fault.engine import PATHS, Engine
+from fault.follow import FREE, Trace, Upset
+from fault.inference import LIVE, Inference
+from fault.space import FaultSpace
+from gen.errors import HoldfastError
+from nn.golden import Golden
+from nn.program import compile_graph
+from tests.fault.tiny import CONFIG, graph, images, netlist, program
+
+
+def engine_of(program, netlist, codes, guard, spacing=16):
+    inference = Inference(program, netlist, guard, spacing)
+    return Engine(inference, codes, inference.record(codes))
+
+
+@pytest.fixture(scope="module", params=[GUARD_OFF, GUARD_ON], ids=["off", "on"])
+def engine(request):
+    return engine_of(program(), netlist(), images()[0].numpy(), request.param)
+
+
+@pytest.fixture(scope="module")
+def space():
+    return FaultSpace.of(netlist())
+
+
+def drawn(space, structure, cycles, count, seed):
+    source = random.Random(seed)
+    upsets = []
+    for _ in range(count):
+        site = space.site(structure, source.randrange(space.bits(structure)))
+        bit = site.signal, site.address or 0, site.bit
+        upsets.append(Upset((bit,), source.randrange(cycles)))
+    return upsets
+
+
+def disagreements(engine, upsets):
+    results = engine.run(upsets)
+    plain = [engine.plain(upset) for upset in upsets]
+    return [
+        (upset, a, b) for upset, a, b in zip(upsets, results, plain, strict=True) if not a.agrees(b)
+    ]
+
+
+def test_golden_run_is_the_golden_model_and_the_schedule(engine):
+    """The recorder asserts the schedule's cycles; the logits are the golden model's."""
+    seen = engine.inference.plain(Upset((), 0))
+    golden = engine.inference.guard.golden(program()).run(images()[:1])
+    assert np.array_equal(seen.output, golden.outputs["logits"][0].numpy())
+    assert (seen.ended, seen.status, seen.left) == (True, 0, False)
+    assert seen.cycles == engine.inference.schedule.cycles == engine.inference.golden.cycles
+
+
+@pytest.mark.parametrize("structure", FaultSpace.of(netlist()).structures)
+def test_shortcuts_equal_plain_rtl(engine, space, structure):
+    upsets = drawn(space, structure, engine.inference.golden.cycles, 60, f"1 {structure}")
+    assert not disagreements(engine, upsets)
+
+
+def test_every_path_is_taken(engine, space):
+    upsets = [
+        upset
+        for structure in ("accumulators", "weight_memory", "sequencer")
+        for upset in drawn(space, structure, engine.inference.golden.cycles, 60, structure)
+    ]
+    results = engine.run(upsets)
+    assert {result.path for result in results} == set(PATHS)
+    assert {"masked", "latent", "benign", "sdc1", "stopped"} <= {r.effect for r in results}
+
+
+def test_order_and_batch_do_not_matter(engine, space):
+    upsets = drawn(space, "weight_memory", 2000, 40, 5) + drawn(space, "weight", 2000, 20, 6)
+    together = engine.run(upsets)
+    backwards = engine.run(upsets[::-1])[::-1]
+    assert together == backwards == [engine.run([upset])[0] for upset in upsets]
+
+
+@pytest.mark.parametrize("stuck", [0, 1])
+@pytest.mark.parametrize("duration", [0, 1, 40])
+def test_stuck_bits(engine, space, stuck, duration):
+    source = random.Random(stuck)
+    upsets = []
+    for structure in space.structures:
+        for upset in drawn(space, structure, 2000, 4, f"{stuck} {structure}"):
+            upsets.append(Upset(upset.bits, upset.cycle, stuck, duration))
+    source.shuffle(upsets)
+    assert not disagreements(engine, upsets)
+
+
+def test_adjacent_bits(engine, space):
+    upsets = []
+    for structure in space.structures:
+        for upset in drawn(space, structure, 2000, 6, structure):
+            ((name, word, bit),) = upset.bits
+            last = min(bit + 3, space[name].width)
+            upsets.append(Upset(tuple((name, word, b) for b in range(bit, last)), upset.cycle))
+    assert not disagreements(engine, upsets)
+
+
+def test_counters_influence_nothing(engine):
+    """Registers that the engine does not compare: every bit, at one moment, by RTL to the end."""
+    golden = engine.plain(Upset((), 0))
+    for flip_flop in netlist().flip_flops:
+        if flip_flop.name in FREE:
+            for bit in range(flip_flop.width):
+                found = engine.plain(Upset(((flip_flop.name, 0, bit),), 700))
+                assert (found.output, found.cycles, found.status) == (
+                    golden.output, golden.cycles, 0,
+                ), flip_flop.name  # fmt: skip
+
+
+def test_registers_are_dead_after_an_inference():
+    """Every register bit is flipped in the idle accelerator; only LIVE ones change what follows."""
+    inference = Inference(program(), netlist(), GUARD_OFF, 16)
+    clean = inference.record(images()[0].numpy())
+    inference.golden = clean
+    inference.follower.load(clean.cycles)
+    idle = inference.model.snapshot()
+    kept = [m.name for m in netlist().memories if "accumulator" not in m.name]
+    inference.start(images()[0].numpy())
+    second = inference.follower.record(inference.limit)
+    contents = {name: inference.model.read_memory(name) for name in kept}
+    disturbed = set()
+    for flip_flop in netlist().flip_flops:
+        for bit in range(flip_flop.width):
+            inference.model.restore(idle)
+            inference.model.flip(flip_flop.name, bit)
+            inference.model.step(2)
+            try:
+                inference.start(images()[0].numpy())
+                again = inference.follower.record(inference.limit)
+            except (RuntimeError, HoldfastError):
+                disturbed.add(flip_flop.name)
+                continue
+            finally:
+                inference.bus.quiet()
+            same = again.cycles == second.cycles and again.counts[-1] == second.counts[-1]
+            for name in kept:
+                same &= np.array_equal(inference.model.read_memory(name), contents[name])
+            if not same:
+                disturbed.add(flip_flop.name)
+    assert disturbed
+    assert all(LIVE.fullmatch(name) for name in disturbed), disturbed
+
+
+def test_hang_is_proven_early(engine):
+    upset = Upset((("sequencer__fsm_state", 0, 1),), 800)
+    fast, plain = engine.run([upset])[0], engine.plain(upset)
+    assert (fast.effect, plain.effect) == ("hang", "hang")
+    assert fast.cycles < engine.inference.limit
+
+
+def test_trace_survives_a_file(engine, tmp_path, space):
+    upsets = drawn(space, "partial_sum", 2000, 20, 9)
+    before = engine.run(upsets)
+    engine.inference.golden.save(tmp_path)
+    inference = Inference(program(), netlist(), engine.inference.guard, 16)
+    again = Engine(inference, images()[0].numpy(), Trace.load(tmp_path))
+    assert again.run(upsets) == before
+
+
+def test_golden_words(engine):
+    """What the closed forms take for the content of a memory, against the RTL's."""
+    source = random.Random(3)
+    residue = engine._residue
+    for cycle in sorted(source.randrange(2200) for _ in range(25)):
+        engine.inference.follower.load(cycle)
+        memories = netlist().memories
+        words = {m.name: engine.inference.model.read_memory(m.name) for m in memories}
+        for memory in memories:
+            for _ in range(6):
+                address = source.randrange(memory.depth)
+                golden = residue.golden_word(memory.name, address, cycle)
+                upset = Upset(((memory.name, address, 0),), cycle)
+                if engine.run([upset])[0].path == "closed":
+                    assert golden == words[memory.name][address], (memory.name, address, cycle)
+
+
+def test_bad_requests():
+    bare = compile_graph(graph(), CONFIG.with_(guard=False))
+    with pytest.raises(HoldfastError, match="accelerator 2x2_a8w8 has none"):
+        Inference(bare, netlist(), GuardSettings(output=True))
+    streamed = compile_graph(graph(), CONFIG.with_(weight_depth=160))
+    with pytest.raises(HoldfastError, match="weight memory of 160 words"):
+        Inference(streamed, netlist(), GUARD_OFF)
+
+
+def test_golden_model_agrees_on_a_fault_in_an_input_word(engine):
+    """Computed by the golden model alone: a tensor that later layers read, flipped in between."""
+    place = program().places["b"]
+    run = next(r for r in engine.inference.schedule.runs if r.step.target == "d")
+    clean = Golden(graph()).run(images()[:1]).outputs
+    codes = clean["b"].clone()
+    codes[0, 1, 2, 3] ^= 64
+    address = place.base + (2 * 4 + 3) * place.words
+    upset = Upset(((f"activations_{place.bank}__lane_1", address, 6),), run.fetch)
+    if engine.inference.guard == GUARD_OFF:
+        expected = Golden(graph()).run_from("b", codes, clean).outputs["logits"][0].numpy()
+        assert engine.run([upset])[0].output == expected.tobytes()
