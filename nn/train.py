@@ -23,11 +23,11 @@ from nn.data import Cifar10, ImageSet, download, load_cifar10
 from nn.evaluate import Accuracy, accuracy, integer_classes, network_classes
 from nn.graph import Graph
 from nn.guard import learn_bounds
-from nn.networks import FloatNetwork, Network, network
+from nn.networks import FloatNetwork, Network, network, network_names
 from nn.quantized import QuantizedNetwork
 from nn.training import Plan, fit
 
-__all__ = ["main", "train"]
+__all__ = ["app", "train"]
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 console = Console()
@@ -40,7 +40,9 @@ class _Rate(ProgressColumn):
 
 @app.command()
 def train(
-    network_name: Annotated[str, typer.Option("--network", help="resnet8, resnet20")] = "resnet8",
+    network_name: Annotated[
+        str, typer.Option("--network", help=", ".join(network_names()))
+    ] = "resnet8",
     bits: Annotated[int, typer.Option(help="width of weights and activations, 2 to 8")] = 8,
     weight_bits: Annotated[int | None, typer.Option(help="width of the weights alone")] = None,
     act_bits: Annotated[int | None, typer.Option(help="width of the activations alone")] = None,
@@ -248,10 +250,5 @@ def _command(options: dict[str, Any]) -> str:
     return f"nox -s train -- {' '.join(words)}"
 
 
-def main() -> None:
-    """The command line; a mistake of the user is one sentence and exit code 2."""
-    sys.exit(run(app))
-
-
 if __name__ == "__main__":
-    main()
+    sys.exit(run(app))

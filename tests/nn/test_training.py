@@ -4,12 +4,13 @@ import torch
 from rich.progress import Progress
 from typer.testing import CliRunner
 
+from gen.command import run
 from gen.errors import HoldfastError
 from nn import train as command
 from nn.data import ImageSet
 from nn.evaluate import accuracy
 from nn.graph import Graph
-from nn.networks import FloatNetwork, Network
+from nn.networks import FloatNetwork, Network, network_names
 from nn.training import Plan, augment, fit, learning_rate
 from nn.wilson import wilson
 
@@ -151,9 +152,14 @@ def test_the_command_writes_a_self_describing_file(cifar_like, tmp_path, monkeyp
 )
 def test_mistakes_end_in_one_sentence(options, message, capsys, monkeypatch):
     monkeypatch.setattr("sys.argv", ["train", *options])
-    with pytest.raises(SystemExit) as ended:
-        command.main()
-    assert ended.value.code == 2
+    assert run(command.app) == 2
     printed = capsys.readouterr().err
     assert message in printed
     assert printed.count("\n") == 1
+
+
+def test_help_names_every_network(capsys, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["train", "--help"])
+    assert run(command.app) == 0
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in network_names())
