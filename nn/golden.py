@@ -238,7 +238,9 @@ class _Weights:
         only NNPACK would use Winograd's, whose intermediate values are not exact.
         """
         node = self.node
-        padded = F.pad(x.to(self.weight.dtype), (node.padding,) * 4, value=zero_point)
+        before = node.padding - node.offset
+        sides = (before, node.padding, before, node.padding)
+        padded = F.pad(x.to(self.weight.dtype), sides, value=zero_point)
         with torch.backends.nnpack.flags(enabled=False):
             return F.conv2d(padded, self.weight, self.bias, node.stride, 0, node.dilation,
                             node.groups)  # fmt: skip

@@ -97,6 +97,8 @@ class ConvNode(Node):
         Bounds of the output guard, before the clamp.
     input_lo, input_hi : int
         Bounds of the input guard, in input codes.
+    offset : int
+        Row and column of the padded input at which the window of output pixel (0, 0) begins.
     """
 
     op = "conv"
@@ -114,6 +116,7 @@ class ConvNode(Node):
     padding: int = 0
     dilation: int = 1
     groups: int = 1
+    offset: int = 0
 
     @property
     def macs(self) -> int:
@@ -465,6 +468,7 @@ class _Validator:
         self.inside(f"padding {where}", node.padding, 0, 1 << 8)
         self.inside(f"dilation {where}", node.dilation, 1, 1 << 8)
         self.inside(f"groups {where}", node.groups, 1, source.shape[0])
+        self.inside(f"offset {where}", node.offset, 0, 1 << 8)
         c, h, w = source.shape
         out = node.shape[0]
         if c % node.groups or out % node.groups:
@@ -479,18 +483,18 @@ class _Validator:
             )
         kh, kw = node.weight.shape[2:]
         if isinstance(node, DenseNode) and (
-            (kh, kw, node.stride, node.padding, node.groups) != (h, w, 1, 0, 1)
+            (kh, kw, node.stride, node.padding, node.offset, node.groups) != (h, w, 1, 0, 0, 1)
         ):
             raise ModelError(
                 f"dense layer {node.name!r} must cover its whole {h}x{w} input with "
-                f"stride 1 and no padding"
+                f"stride 1, no padding and no offset"
             )
         self.shape(
             node,
             (
                 out,
                 *(
-                    _window(size, k, node.stride, node.padding, node.dilation)
+                    _window(size - node.offset, k, node.stride, node.padding, node.dilation)
                     for size, k in ((h, kh), (w, kw))
                 ),
             ),

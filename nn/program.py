@@ -455,7 +455,9 @@ class _Compiler:
         guarded = conv.input_lo <= image.zero_point <= conv.input_hi
         if packed_blocks >= blocks or conv.dilation != 1 or conv.groups != 1 or not guarded:
             return None
-        if conv.padding + image.shape[2] < columns or conv.op == "dense":
+        # the packed image is as wide as the image, windows beyond it would read padding alone
+        last = conv.offset + conv.stride * (conv.shape[2] - 1)
+        if last >= image.shape[2] or conv.op == "dense":
             return None
         self.packed, self.packed_padding = columns, conv.padding
         lanes = self.config.word_lanes
@@ -560,7 +562,7 @@ class _Compiler:
     def _emit(self, step: Step, most_weights: int, most_channels: int) -> None:
         source = self.places[self._tensor(step.source)]
         node = self.graph[step.nodes[0]]
-        kernel, stride, padding, dilation = self._geometry(node)
+        kernel, stride, origin, dilation = self._geometry(node)
         target = self.graph[self._target(step)]
         channels = node.shape[0] if not isinstance(node, ConcatNode) else source_channels(source)
         if target.shape[1:] == (1, 1):
@@ -568,9 +570,9 @@ class _Compiler:
         walk = self._static(step, node, source)
         walk |= {"stride": stride, "dilation": dilation}
         kernel_h, kernel_w = kernel
-        padding_y = padding_x = padding
+        first_y = first_x = origin
         if self.packed > 1 and step.source == self.graph.nodes[0].name:
-            kernel_w, padding_x = 1, 0
+            kernel_w, first_x = 1, origin + self.packed_padding
         walk |= {"kernel_h": kernel_h, "kernel_w": kernel_w}
 
         height, width = target.shape[1:]
@@ -599,11 +601,11 @@ class _Compiler:
             hold = reduction.blocks == 1 and self._diagonal(node)
             for top in range(0, height, band):
                 rows = min(band, height - top)
-                origin_y, origin_x = top * stride - padding_y, -padding_x
-                origin = (origin_y * source.width + origin_x) * source.words
+                origin_y, origin_x = first_y + top * stride, first_x
+                start = (origin_y * source.width + origin_x) * source.words
                 walk |= {
                     "hold_weights": int(hold),
-                    "input_base": (source.base + word + origin) % (1 << 16),
+                    "input_base": (source.base + word + start) % (1 << 16),
                     "sub_block": sub_block,
                     "input_step": reduction.step,
                     "step_x": stride * source.words,
@@ -693,12 +695,14 @@ class _Compiler:
         return sum(self._words(self.graph[name].shape[0]) for name in node.inputs[:index])
 
     def _geometry(self, node: Node) -> tuple[tuple[int, int], int, int, int]:
+        """Kernel, stride, row and column where the first window begins, dilation."""
         match node:
             case ConvNode():
                 kernel = node.weight.shape[2:]
-                return (kernel[0], kernel[1]), node.stride, node.padding, node.dilation
+                origin = node.offset - node.padding
+                return (kernel[0], kernel[1]), node.stride, origin, node.dilation
             case AvgPoolNode() | MaxPoolNode():
-                return (node.kernel, node.kernel), node.stride, node.padding, 1
+                return (node.kernel, node.kernel), node.stride, -node.padding, 1
             case ShortcutNode():
                 return (1, 1), node.stride, 0, 1
             case _:

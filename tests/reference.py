@@ -171,8 +171,12 @@ def convolve(
     dilation: Pair,
     groups: int,
     zero_point_in: int,
+    offset: int = 0,
 ) -> Ints:
-    """acc = sum(a * w) + bias for one image (C, H, W). `bias` already holds -zp_in * sum(w)."""
+    """acc = sum(a * w) + bias for one image (C, H, W). `bias` already holds -zp_in * sum(w).
+
+    The first window begins at row and column `offset` of the padded image.
+    """
     codes, kernels, offsets = _ints(x), _ints(weight), _ints(bias)
     channels_out, per_group, kernel_h, kernel_w = kernels.shape
     if codes.shape[0] != per_group * groups or channels_out % groups:
@@ -182,7 +186,8 @@ def convolve(
     if largest * _magnitude(kernels) * terms + _magnitude(offsets) >= 1 << 63:
         raise OverflowError("the exact sum may not fit in 64 bits")
 
-    windows = _windows(_pad(codes, padding, zero_point_in), (kernel_h, kernel_w), stride, dilation)
+    padded = _pad(codes, padding, zero_point_in)[:, offset:, offset:]
+    windows = _windows(padded, (kernel_h, kernel_w), stride, dilation)
     height, width = windows[0].shape[1:]
     # (position, group, channel out within the group, channel in within the group)
     by_position = kernels.reshape(
@@ -454,6 +459,7 @@ def _layer(
             node.dilation,
             int(node.groups),
             zero_point_in,
+            int(node.offset),
         )
     v = requantize(
         acc, node.multiplier, node.shift, zero_point, graph.rounding, int(graph.multiplier_bits)

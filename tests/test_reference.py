@@ -384,7 +384,7 @@ def layer(weight: Any, bias: list[int], shift: list[int], **more: Any) -> dict[s
 
 def small_graph() -> Any:
     """Four-bit codes, zero point -8 up to the adder; 2 x 2 image; every op once."""
-    geometry = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}
+    geometry = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1, "offset": 0}
     pass_on = {"zero_point": -8}
     nodes = [
         node("image", "input", [], (1, 2, 2), zero_point=-8),
@@ -580,9 +580,9 @@ def test_layer_against_brute_force(data: st.DataObject) -> None:
     per_group, out_per_group = draw(st.integers(1, 3)), draw(st.integers(1, 2))
     kernel_h, kernel_w = draw(st.integers(1, 3)), draw(st.integers(1, 3))
     stride, padding = draw(st.integers(1, 3)), draw(st.integers(0, 2))
-    dilation = draw(st.integers(1, 2))
-    height = draw(st.integers(max(1, dilation * (kernel_h - 1) + 1 - 2 * padding), 7))
-    width = draw(st.integers(max(1, dilation * (kernel_w - 1) + 1 - 2 * padding), 7))
+    dilation, offset = draw(st.integers(1, 2)), draw(st.integers(0, 2))
+    height = draw(st.integers(max(1, offset + dilation * (kernel_h - 1) + 1 - 2 * padding), 7))
+    width = draw(st.integers(max(1, offset + dilation * (kernel_w - 1) + 1 - 2 * padding), 7))
     multiplier_bits = draw(st.sampled_from([0, 1, 8, 16]))
     rounding = draw(ROUNDINGS)
     lowest, highest = -(2 ** (act_bits - 1)), 2 ** (act_bits - 1) - 1
@@ -626,8 +626,8 @@ def test_layer_against_brute_force(data: st.DataObject) -> None:
                         row[j], replaced_in = (input_lo, zero_in)[mode == "zero"], replaced_in + 1
                     elif a > input_hi:
                         row[j], replaced_in = (input_hi, zero_in)[mode == "zero"], replaced_in + 1
-    rows = size_out(height, kernel_h, stride, padding, dilation)
-    columns = size_out(width, kernel_w, stride, padding, dilation)
+    rows = size_out(height - offset, kernel_h, stride, padding, dilation)
+    columns = size_out(width - offset, kernel_w, stride, padding, dilation)
     sums, expected = [], []
     for f in range(filters):
         for i in range(rows):
@@ -637,8 +637,8 @@ def test_layer_against_brute_force(data: st.DataObject) -> None:
                     source = f // out_per_group * per_group + c
                     for u in range(kernel_h):
                         for w in range(kernel_w):
-                            y = i * stride + u * dilation - padding
-                            z = j * stride + w * dilation - padding
+                            y = i * stride + u * dilation - padding + offset
+                            z = j * stride + w * dilation - padding + offset
                             acc += weight[f][c][u][w] * at(entering, source, y, z, zero_in)
                 sums.append(acc)
                 assert -(2 ** (acc_bits - 1)) <= acc < 2 ** (acc_bits - 1)
@@ -660,6 +660,7 @@ def test_layer_against_brute_force(data: st.DataObject) -> None:
         padding=padding,
         dilation=dilation,
         groups=groups,
+        offset=offset,
         weight=np.array(weight, np.int8),
         bias=np.array(bias),
         multiplier=np.array(multiplier),
@@ -679,7 +680,9 @@ def test_layer_against_brute_force(data: st.DataObject) -> None:
         multiplier_bits=multiplier_bits,
         rounding=rounding,
     )
-    acc_array = ref.convolve(entering, weight, bias, stride, padding, dilation, groups, zero_in)
+    acc_array = ref.convolve(
+        entering, weight, bias, stride, padding, dilation, groups, zero_in, offset
+    )
     assert values(acc_array.reshape(-1)) == sums
     np.testing.assert_array_equal(ref.wrap(acc_array, acc_bits), acc_array)
     counts: dict[str, ref.GuardCounts] = {}

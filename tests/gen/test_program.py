@@ -32,7 +32,7 @@ def conv(
     stride, padding = fields.get("stride", 1), fields.get("padding", 0)
     dilation = fields.get("dilation", 1)
     height, width = (
-        (side + 2 * padding - dilation * (k - 1) - 1) // stride + 1
+        (side - fields.get("offset", 0) + 2 * padding - dilation * (k - 1) - 1) // stride + 1
         for side, k in zip(source.shape[1:], size, strict=True)
     )
     arrays = {
@@ -65,6 +65,16 @@ def refusal(given: Graph, **values) -> str:
 def simple() -> Graph:
     pixels = image()
     return graph(pixels, conv("first", pixels, 8, 3, padding=1))
+
+
+@pytest.mark.parametrize(
+    ("padding", "offset", "packed"), [(0, 0, 3), (1, 0, 3), (1, 2, 3), (2, 0, 1), (1, 3, 3)]
+)
+def test_image_is_packed_only_where_windows_begin_inside(padding, offset, packed):
+    """Beyond the image every lane reads padding, also those of kernel columns within it."""
+    pixels = image(2, 8, 8)
+    layer = conv("first", pixels, 4, 3, padding=padding, offset=offset)
+    assert compile_graph(graph(pixels, layer), AcceleratorConfig(rows=8, cols=4)).packed == packed
 
 
 def test_it_fits():

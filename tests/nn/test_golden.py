@@ -27,12 +27,13 @@ def single_conv(
     padding=0,
     dilation=1,
     groups=1,
+    offset=0,
     rounding="half_up",
 ):
     _, h, w = x_shape
     out = len(weight)
     size = [
-        (side + 2 * padding - dilation * (k - 1) - 1) // stride + 1
+        (side - offset + 2 * padding - dilation * (k - 1) - 1) // stride + 1
         for side, k in zip((h, w), weight.shape[2:], strict=True)
     ]
     image = InputNode(name="image", shape=x_shape, scale=1.0, zero_point=zero_points[0],
@@ -43,6 +44,7 @@ def single_conv(
         multiplier=np.array(multiplier, np.int64), shift=np.array(shift, np.int64),
         guard_lo=np.full(out, -(1 << 15)), guard_hi=np.full(out, (1 << 15) - 1), input_lo=-128,
         input_hi=127, stride=stride, padding=padding, dilation=dilation, groups=groups,
+        offset=offset,
     )  # fmt: skip
     return Graph("test", 8, 8, 16, rounding, out, [image, node])
 
@@ -54,8 +56,8 @@ def loop_conv(x, node, zero_in):
     for o, i, j in np.ndindex(node.shape):
         acc = int(node.bias[o])
         for c, ki, kj in np.ndindex(node.weight.shape[1:]):
-            row = i * node.stride - node.padding + ki * node.dilation
-            column = j * node.stride - node.padding + kj * node.dilation
+            row = node.offset + i * node.stride - node.padding + ki * node.dilation
+            column = node.offset + j * node.stride - node.padding + kj * node.dilation
             inside = 0 <= row < x.shape[1] and 0 <= column < x.shape[2]
             source = o // per_group_out * per_group_in + c
             code = int(x[source, row, column]) if inside else zero_in
@@ -71,15 +73,16 @@ def loop_conv(x, node, zero_in):
 @given(
     seed=st.integers(0, 1 << 30), kernel=st.integers(1, 5), stride=st.integers(1, 2),
     padding=st.integers(0, 2), dilation=st.integers(1, 2), groups=st.sampled_from([1, 2, 4]),
+    offset=st.integers(0, 3),
 )  # fmt: skip
-def test_convolution(seed, kernel, stride, padding, dilation, groups):
+def test_convolution(seed, kernel, stride, padding, dilation, groups, offset):
     rng = np.random.default_rng(seed)
-    side = dilation * (kernel - 1) + 1 + int(rng.integers(0, 4))
+    side = dilation * (kernel - 1) + 1 + offset + int(rng.integers(0, 4))
     weight = rng.integers(-127, 128, (4, 4 // groups, kernel, kernel))
     graph = single_conv(
         (4, side, side), weight, rng.integers(-9999, 9999, 4), rng.integers(32768, 65536, 4),
         rng.integers(18, 30, 4), zero_points=(-128, 5), clamp=(-100, 90), stride=stride,
-        padding=padding, dilation=dilation, groups=groups,
+        padding=padding, dilation=dilation, groups=groups, offset=offset,
     )  # fmt: skip
     x = rng.integers(-128, 128, (2, 4, side, side)).astype(np.int8)
     y = Golden(graph).run(torch.from_numpy(x)).outputs["conv"]

@@ -77,6 +77,7 @@ class _Builder:
         groups: int = 1,
         like: str = "",
         kind: type[ConvNode] = ConvNode,
+        offset: int = 0,
     ) -> str:
         """A convolution whose output has the scale and zero point of ``like``, or its own."""
         cfg, rng = self.config, self.numpy
@@ -95,7 +96,7 @@ class _Builder:
         while not fits(self._zero_bias(before, weight)).all():
             weight[rng.random(weight.shape) < 0.3] = 0
         bias = self._zero_bias(before, weight)
-        arguments = (stride, padding, dilation, groups, before.zero_point)
+        arguments = (stride, padding, dilation, groups, before.zero_point, offset)
         acc = reference.convolve(x, weight, bias, *arguments)
         deviation = np.maximum(acc.std((1, 2)), 1.0) if acc[0].size > 1 else np.full(channels, 30.0)
         ratio = (self.high - self.low) / 4 / deviation * rng.uniform(0.5, 2.0, channels)
@@ -131,6 +132,7 @@ class _Builder:
             padding=padding,
             dilation=dilation,
             groups=groups,
+            offset=offset,
         )
         assert int(accumulator_bound(node, cfg.act_bits).max()) <= limit
         y = reference.requantize(acc, multiplier, shift, zero, cfg.rounding, cfg.multiplier_bits)
@@ -179,7 +181,9 @@ class _Builder:
         )  # fmt: skip
         return self._keep(node, result)
 
-    def average(self, source: str, kernel: int, stride: int, padding: int = 0) -> str:
+    def average(
+        self, source: str, kernel: int, stride: int, padding: int = 0, rectify: bool = False
+    ) -> str:
         cfg = self.config
         ratio = np.array([self.random.uniform(0.7, 3) / kernel**2])
         multiplier, shift = (int(v[0]) for v in self._scale(ratio))
@@ -187,7 +191,7 @@ class _Builder:
             power = self.random.randint(0, 7)
             multiplier, shift = 1 << power, shift + power
         zero = self.code()
-        clamp = self.clamp(zero)
+        clamp = {"lo": zero, "hi": self.high} if rectify else self.clamp(zero)
         result = reference.average_pool(
             self.tensors[source], kernel, stride, padding, multiplier, shift,
             self.node(source).zero_point, zero, clamp["lo"], clamp["hi"], cfg.rounding,
@@ -235,7 +239,7 @@ def _conv(b: _Builder, source: str) -> str:
     """Any kernel, stride, padding and dilation that fits the map."""
     kernel = b.random.choice([(1, 1), (3, 3), (5, 5), (1, 3), (3, 1)])
     dilation = b.random.choice([1, 1, 2])
-    padding = b.random.randint(0, max(kernel) // 2 * dilation)
+    padding = b.random.randint(0, max(kernel) // 2 * dilation + 1)
     if _size(b, source) + 2 * padding < dilation * (max(kernel) - 1) + 1:
         kernel, dilation, padding = (1, 1), 1, 0
     return b.conv(source, _channels(b), kernel, b.random.choice([1, 2]), padding, dilation)
@@ -243,6 +247,34 @@ def _conv(b: _Builder, source: str) -> str:
 
 def _dilated(b: _Builder, source: str) -> str:
     return b.conv(source, _channels(b), (3, 3), b.random.choice([1, 2]), 2, dilation=2)
+
+
+def _offset(b: _Builder, source: str) -> str:
+    """Windows that begin inside the map, before or behind the padding."""
+    side = _size(b, source)
+    kernel = b.random.choice([1, 3]) if side > 2 else 1
+    padding = b.random.randint(0, kernel // 2)
+    offset = b.random.randint(0, min(2, side + 2 * padding - kernel))
+    stride = b.random.choice([1, 2])
+    return b.conv(source, _channels(b), (kernel, kernel), stride, padding, offset=offset)
+
+
+def _halves(b: _Builder, source: str) -> str:
+    """Even and odd pixels to half of the channels each, added to a convolution."""
+    half = b.random.randint(1, b.config.cols + 1)
+    beside = b.conv(source, 2 * half, (3, 3), 2, 1)
+    if b.tensors[source].shape[1] % 2 or b.tensors[source].shape[2] % 2:
+        return beside
+    even = b.conv(source, half, (1, 1), 2)
+    joined = b.concat([even, b.conv(source, half, (1, 1), 2, like=even, offset=1)])
+    return b.add(joined, beside)
+
+
+def _rectified(b: _Builder, source: str) -> str:
+    """A ReLU standing alone, beside a reader of what it reads."""
+    raw = b.conv(source, _channels(b), (1, 1))
+    rectified = b.average(raw, 1, 1, rectify=True)
+    return b.add(b.conv(rectified, b.tensors[raw].shape[0], (3, 3), 1, 1), raw)
 
 
 def _depthwise(b: _Builder, source: str) -> str:
@@ -343,6 +375,9 @@ def _one_pixel(b: _Builder, source: str) -> str:
 OPERATIONS = {
     "conv": _conv,
     "dilated": _dilated,
+    "offset": _offset,
+    "halves": _halves,
+    "rectified": _rectified,
     "depthwise": _depthwise,
     "grouped": _grouped,
     "max_pool": _max_pool,

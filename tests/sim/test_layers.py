@@ -65,7 +65,7 @@ def input_fetches(node: ConvNode, x: np.ndarray, program: Program) -> int:
     lanes = program.places[source].lanes
     outside = (x < node.input_lo) | (x > node.input_hi)
     pad = node.padding
-    padded = np.pad(outside, ((0, 0), (pad, pad), (pad, pad)))
+    padded = np.pad(outside, ((0, 0), (pad, pad), (pad, pad)))[:, node.offset :, node.offset :]
     kernel_h, kernel_w = node.weight.shape[2:]
     _, height, width = node.shape
     fetched = np.zeros(x.shape[0], np.int64)
