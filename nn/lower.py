@@ -226,6 +226,7 @@ def _convolution(
         padding=layer.padding,
         dilation=layer.dilation,
         groups=layer.groups,
+        offset=layer.offset,
     )
 
 

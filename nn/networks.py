@@ -15,9 +15,12 @@ __all__ = [
     "Network",
     "TensorGroup",
     "activate",
+    "affine",
+    "inner_padding",
     "kernel_shape",
     "network",
     "network_names",
+    "shifted",
     "tensor_groups",
     "weighted",
     "window",
@@ -33,16 +36,20 @@ class Layer:
     Parameters
     ----------
     op : str
-        ``conv`` (with batch normalization), ``dense``, ``add``, ``avgpool``, ``maxpool``,
-        ``shortcut`` or ``concat``.
+        ``conv``, ``dense``, ``add``, ``avgpool``, ``maxpool``, ``shortcut`` or ``concat``.
     inputs : tuple of str
         Names of earlier layers, or ``image``.
     channels : int
         Channels of the output; only ``conv``, ``dense`` and ``shortcut`` choose them.
     kernel : int
         Side of the square window of ``conv``, ``avgpool`` and ``maxpool``.
+    offset : int
+        Row and column of the padded input at which the windows of ``conv`` begin.
     activation : str
-        ``none``, ``relu`` or ``relu6``; only ``conv``, ``dense`` and ``add`` have one.
+        ``none``, ``relu`` or ``relu6``; only ``conv``, ``dense``, ``add`` and ``avgpool`` have one.
+    norm : str
+        What is done to the sums of ``conv`` and ``dense``: ``batch`` normalization, a ``bias`` is
+        added, or ``none``.
     """
 
     name: str
@@ -54,7 +61,9 @@ class Layer:
     padding: int = 0
     dilation: int = 1
     groups: int = 1
+    offset: int = 0
     activation: str = "none"
+    norm: str = "none"
 
     def output_shape(self, inputs: list[Shape]) -> Shape:
         """Shape (C, H, W) of the output for input shapes (C, H, W)."""
@@ -68,6 +77,7 @@ class Layer:
         if self.op == "shortcut":
             return self.channels, -(-h // self.stride), -(-w // self.stride)
         reach = self.dilation * (self.kernel - 1) + 1
+        reach += self.offset
         h = (h + 2 * self.padding - reach) // self.stride + 1
         w = (w + 2 * self.padding - reach) // self.stride + 1
         return (self.channels if self.op == "conv" else c), h, w
@@ -95,8 +105,10 @@ class Network:
         dilation: int = 1,
         groups: int = 1,
         padding: int | None = None,
+        offset: int = 0,
+        norm: str = "batch",
     ) -> str:
-        """Convolution with batch normalization; padded so that stride 1 keeps height and width."""
+        """Convolution; padded so that stride 1 keeps height and width."""
         if padding is None:
             padding = dilation * (kernel // 2)
         return self._append(
@@ -110,13 +122,17 @@ class Network:
                 padding,
                 dilation,
                 groups,
+                offset,
                 activation,
+                norm,
             )
         )
 
     def dense(self, name: str, source: str, channels: int, activation: str = "none") -> str:
         """Fully connected over the whole input map."""
-        return self._append(Layer(name, "dense", (source,), channels, activation=activation))
+        return self._append(
+            Layer(name, "dense", (source,), channels, activation=activation, norm="bias")
+        )
 
     def add(self, name: str, a: str, b: str, activation: str = "relu") -> str:
         """Sum of two maps of equal shape."""
@@ -127,6 +143,10 @@ class Network:
     ) -> str:
         """``avgpool`` or ``maxpool``."""
         return self._append(Layer(name, op, (source,), 0, kernel, stride, padding))
+
+    def relu(self, name: str, source: str, activation: str = "relu") -> str:
+        """ReLU or ReLU6 standing alone: the average of one pixel, with an encoding of its own."""
+        return self._append(Layer(name, "avgpool", (source,), activation=activation))
 
     def shortcut(self, name: str, source: str, channels: int, stride: int) -> str:
         """ResNet option A: every stride-th pixel, new channels zero and at the end."""
@@ -232,6 +252,29 @@ def activate(layer: Layer, x: Tensor) -> Tensor:
     return F.relu6(x, inplace=True) if layer.activation == "relu6" else x
 
 
+def shifted(layer: Layer, x: Tensor) -> Tensor:
+    """What a convolution with :func:`inner_padding` reads, so that windows begin at the offset."""
+    if layer.offset == 0:
+        return x
+    before = layer.padding - layer.offset
+    return F.pad(x, (before, layer.padding, before, layer.padding))
+
+
+def inner_padding(layer: Layer) -> int:
+    """Padding that the convolution does itself: with an offset it is not the same on all sides."""
+    return 0 if layer.offset else layer.padding
+
+
+def affine(module: nn.Module) -> tuple[Tensor, Tensor]:
+    """Gain and offset, float64 [C_out], of the batch norm or bias of a layer, for evaluation."""
+    if hasattr(module, "bn"):
+        bn = module.bn
+        gain = bn.weight.double() / torch.sqrt(bn.running_var.double() + bn.eps)
+        return gain, bn.bias.double() - bn.running_mean.double() * gain
+    one = torch.ones(len(module.conv.weight), dtype=torch.float64)
+    return one, torch.zeros_like(one) if module.conv.bias is None else module.conv.bias.double()
+
+
 def kernel_shape(layer: Layer, source: Shape) -> tuple[int, int, int, int]:
     """Shape [C_out, C_in / groups, kh, kw] of the weights of a convolution or dense layer."""
     if layer.op == "dense":
@@ -255,13 +298,14 @@ class FloatNetwork(nn.Module):
                 out,
                 (kh, kw),
                 layer.stride,
-                layer.padding,
+                inner_padding(layer),
                 layer.dilation,
                 layer.groups,
-                bias=layer.op == "dense",
+                bias=layer.norm == "bias",
             )
             if layer.op == "conv":
                 nn.init.kaiming_normal_(module.conv.weight)
+            if layer.norm == "batch":
                 module.bn = nn.BatchNorm2d(out)
             self.layers[layer.name] = module
 
@@ -275,8 +319,8 @@ class FloatNetwork(nn.Module):
             inputs = [values[name] for name in layer.inputs]
             if layer.name in self.layers:
                 module = self.layers[layer.name]
-                x = module.conv(inputs[0])
-                if layer.op == "conv":
+                x = module.conv(shifted(layer, inputs[0]))
+                if layer.norm == "batch":
                     x = module.bn(x)
             else:
                 x = window(layer, inputs)

@@ -14,7 +14,17 @@ from torch import Tensor, nn
 
 from nn.graph import Graph
 from nn.lower import Encoding, Weights, image_encoding, integer_graph
-from nn.networks import Network, activate, kernel_shape, tensor_groups, weighted, window
+from nn.networks import (
+    Network,
+    activate,
+    affine,
+    inner_padding,
+    kernel_shape,
+    shifted,
+    tensor_groups,
+    weighted,
+    window,
+)
 
 __all__ = ["QuantizedNetwork"]
 
@@ -49,14 +59,14 @@ class QuantizedNetwork(nn.Module):
                 out,
                 (kh, kw),
                 layer.stride,
-                layer.padding,
+                inner_padding(layer),
                 layer.dilation,
                 layer.groups,
-                bias=layer.op == "dense",
+                bias=layer.norm == "bias",
                 weight_quant=Int8WeightPerChannelFloat,
                 weight_bit_width=weight_bits,
             )
-            if layer.op == "conv":
+            if layer.norm == "batch":
                 module.bn = nn.BatchNorm2d(out)
             self.layers[layer.name] = module
         for group in {group.key: group for group in self.groups.values()}.values():
@@ -86,8 +96,8 @@ class QuantizedNetwork(nn.Module):
             inputs = [values[name] for name in layer.inputs]
             if layer.name in self.layers:
                 module = self.layers[layer.name]
-                x = module.conv(inputs[0]).float()
-                if layer.op == "conv":
+                x = module.conv(shifted(layer, inputs[0])).float()
+                if layer.norm == "batch":
                     x = module.bn(x)
             else:
                 x = window(layer, inputs)
@@ -132,9 +142,5 @@ class QuantizedNetwork(nn.Module):
         quantized = module.conv.quant_weight()
         codes = quantized.int(float_datatype=False).numpy().astype(np.int8)
         scale = quantized.scale.double().flatten().expand(len(codes))
-        if not hasattr(module, "bn"):
-            return Weights(codes, scale.numpy(), module.conv.bias.double().numpy())
-        bn = module.bn
-        factor = bn.weight.double() / torch.sqrt(bn.running_var.double() + bn.eps)
-        offset = bn.bias.double() - bn.running_mean.double() * factor
-        return Weights(codes, (scale * factor).numpy(), offset.numpy())
+        gain, offset = affine(module)
+        return Weights(codes, (scale * gain).numpy(), offset.numpy())

@@ -10,7 +10,7 @@ from nn.data import generated_images
 from nn.graph import Graph
 from nn.guard import learn_bounds
 from nn.lower import Encoding, Weights, integer_graph
-from nn.networks import FloatNetwork, Network, network, weighted
+from nn.networks import FloatNetwork, Network, affine, network, tensor_groups, weighted
 
 __all__ = ["random_graph"]
 
@@ -58,6 +58,7 @@ def random_graph(
             name: code if name == "image" else Encoding(_power_of_two(code.scale), code.zero_point)
             for name, code in chosen.items()
         }
+        _coarsen_averages(spec, chosen)
         for layer in weighted(spec):
             ratio = chosen[layer.inputs[0]].scale / chosen[layer.name].scale
             given = weights[layer.name]
@@ -83,11 +84,19 @@ def _quantize(net: FloatNetwork, name: str, weight_bits: int) -> Weights:
     top = (1 << weight_bits - 1) - 1
     scale = best_clip(weight.flatten(1), top) / top
     codes = (weight / scale.reshape(-1, 1, 1, 1)).round().clamp(-top, top).to(torch.int8).numpy()
-    if not hasattr(module, "bn"):
-        return Weights(codes, scale.numpy(), module.conv.bias.double().numpy())
-    factor = module.bn.weight.double() / torch.sqrt(module.bn.running_var.double() + module.bn.eps)
-    offset = module.bn.bias.double() - module.bn.running_mean.double() * factor
-    return Weights(codes, (scale * factor).numpy(), offset.numpy())
+    gain, offset = affine(module)
+    return Weights(codes, (scale * gain).numpy(), offset.numpy())
+
+
+def _coarsen_averages(spec: Network, chosen: dict[str, Encoding]) -> None:
+    """Without a multiplier an average cannot become finer than what it is taken of."""
+    groups = tensor_groups(spec)
+    for layer in spec.layers:
+        least = _power_of_two(chosen[layer.inputs[0]].scale / layer.kernel**2)
+        if layer.op == "avgpool" and chosen[layer.name].scale < least:
+            for name, group in groups.items():
+                if group.key == groups[layer.name].key:
+                    chosen[name] = Encoding(least, chosen[name].zero_point)
 
 
 def _power_of_two(value: float) -> float:

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 
+from nn.genotype import Genotype, cell_network
 from nn.networks import Network
 
-__all__ = ["ZOO"]
+__all__ = ["WFTT", "ZOO"]
 
 
 def _lenet5() -> Network:
@@ -94,10 +95,33 @@ def _mobilenetv2() -> Network:
     return net
 
 
+WFTT = Genotype(
+    normal=(
+        (("relu_conv_bn_3x3", 0), ("relu_conv_bn_5x5", 0)),
+        (("conv_1x1", 1), ("dil_conv_3x3", 1)),
+        (("sep_conv_3x3", 1), ("sep_conv_3x3", 0)),
+        (("max_pool_3x3", 2), ("relu_conv_bn_5x5", 1)),
+    ),
+    reduce=(
+        (("skip_connect", 0), ("relu_conv_bn_5x5", 1)),
+        (("dil_conv_3x3", 2), ("sep_conv_3x3", 0)),
+        (("max_pool_3x3", 1), ("conv_1x1", 3)),
+        (("dil_conv_3x3", 4), ("skip_connect", 2)),
+    ),
+)
+"""What FTT-NAS (Ning et al. 2021) found under weight faults, as in the authors' code."""
+
+
+def _wfttnet() -> Network:
+    """W-FTT-Net of Ning et al. 2021, with 20 channels."""
+    return cell_network("wfttnet", WFTT, 20)
+
+
 ZOO: dict[str, Callable[[], Network]] = {
     "lenet5": _lenet5,
     "alexnet": _alexnet,
     "vgg16": _vgg16,
     "resnet18": _resnet18,
     "mobilenetv2": _mobilenetv2,
+    "wfttnet": _wfttnet,
 }

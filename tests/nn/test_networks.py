@@ -13,6 +13,38 @@ def test_macs(name, macs):
     assert random_graph(name).macs == macs
 
 
+def test_wfttnet_size():
+    """Counted in the authors' code: 2,712,590 parameters and 919.4 M FLOPs, two of them a MAC."""
+    net = FloatNetwork(network("wfttnet"))
+    assert sum(parameter.numel() for parameter in net.parameters()) == 2_712_590
+    assert round(2 * random_graph("wfttnet").macs / 1e6, 1) == 919.4
+
+
+def test_windows_begin_at_the_offset():
+    net = Network("tiny", (1, 5, 6))
+    net.conv("a", "image", 1, 3, 2, "none", offset=2, norm="none")
+    assert net.shapes()["a"] == (1, 2, 2)
+    float_net = FloatNetwork(net)
+    weight = float_net.layers["a"].conv.weight.data
+    x = torch.arange(30.0).reshape(1, 1, 5, 6)
+    # centre and last tap: padding of 1, so output (0, 0) is centred on pixel (2, 2)
+    weight.zero_()
+    weight[0, 0, 1, 1], weight[0, 0, 2, 2] = 1, 100
+    expected = [[14 + 2100, 16 + 2300], [26, 28]]
+    assert float_net.tensors(x)["a"][0, 0].tolist() == expected
+
+
+def test_relu_alone_has_its_own_encoding():
+    net = Network("tiny", (3, 8, 8))
+    a = net.conv("a", "image", 4, 3, activation="none")
+    b = net.relu("b", a)
+    groups = tensor_groups(net)
+    assert (groups[a].non_negative, groups[b].non_negative) == (False, True)
+    x = torch.randn(1, 3, 8, 8)
+    values = FloatNetwork(net).eval().tensors(x)
+    assert torch.equal(values[b], values[a].clamp(min=0)) and values[a].min() < 0
+
+
 def test_resnet20_weights():
     shapes = [layer.weight.shape for layer in random_graph("resnet20").weighted()]
     assert len(shapes) == 20

@@ -11,6 +11,7 @@ from nn.networks import FloatNetwork, Network
 from nn.pixels import image_codes
 from nn.quantized import QuantizedNetwork
 from nn.random_graph import random_graph
+from tests.nn.layerwise import assert_layers_agree
 
 
 def block() -> Network:
@@ -47,21 +48,7 @@ def trained(request):
 
 
 def test_every_layer_computes_what_its_fake_quantized_form_does(trained):
-    quantized, images = trained
-    graph = quantized.integer_graph()
-    golden = Golden(graph)
-    with torch.no_grad():
-        real = quantized.tensors(images.float() / 255)
-    codes = {node.name: (torch.round(real[node.name].double() / node.scale)
-                         + node.zero_point).to(torch.int8) for node in graph.nodes}  # fmt: skip
-    assert torch.equal(codes["image"], image_codes(images, graph.act_bits))
-    for node in graph.nodes[1:]:
-        # the later input is never computed from the earlier one here: both come from codes
-        latest = max(node.inputs, key=[n.name for n in graph.nodes].index)
-        found = golden.run_from(latest, codes[latest], codes, keep={node.name})
-        difference = (found.outputs[node.name].int() - codes[node.name].int()).abs()
-        assert difference.max() <= 1, node.name
-        assert (difference > 0).double().mean() < 0.03, node.name
+    assert_layers_agree(*trained)
 
 
 def test_the_image_is_quantized_as_the_contract_says(trained):
