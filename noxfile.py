@@ -37,7 +37,7 @@ def environment(session: nox.Session) -> None:
     ).hexdigest()
     if STAMP.is_file() and STAMP.read_text() == stamp:
         return
-    session.log("installing the environment in .nox/holdfast (once, about a gigabyte)")
+    session.log("installing the environment in .nox/holdfast (once, 1.4 GB)")
     if not PYTHON.is_file():
         shutil.rmtree(ENVIRONMENT, ignore_errors=True)
         # virtualenv comes with nox; the standard venv lacks pip on a bare Debian.
