@@ -40,7 +40,8 @@ __all__ = ["FastModel", "Native", "Place", "build_fast", "processor"]
 
 _HARNESS = Path(__file__).with_name("fast_harness.cpp")
 _LIBRARY = "model.so"
-_MEMBER = re.compile(r"\b\w+?__DOT__(\w+);")
+# Not the copies of Verilator's own, such as __Vdly__, that a register is written through.
+_MEMBER = re.compile(r"\b(?!__V)\w+?__DOT__(\w+);")
 _PORT = re.compile(r"\bVL_(?:IN|OUT)\w*\((\w+),")
 
 

@@ -21,7 +21,8 @@ struct Entry {
 
 #define ENTRY(member) {offsetof(Root, member), sizeof(Root::member)}
 
-// Ports, then flip-flops, then memories.
+// Ports, then flip-flops, then memories; registers are the members that keep their value between
+// edges, not the copies that Verilator writes them through.
 const Entry entries[] = {
 @ENTRIES@};
 

@@ -5,7 +5,7 @@ import pytest
 from amaranth.sim import Simulator
 
 from sim.build import build_cocotb, run_cocotb
-from sim.fast import FastModel
+from sim.fast import FastModel, _members
 from sim.netlist import Netlist
 from tests.sim.small import Small
 
@@ -184,3 +184,14 @@ def test_mistakes(model):
         model.write_memory("table_", [32])
     with pytest.raises(IndexError, match="16 words, not 17"):
         model.write_memory("store", [0, 0], start=15)
+
+
+def test_register_is_not_its_copy(tmp_path):
+    """Verilator writes some registers through a member that differs in its prefix alone."""
+    lines = (
+        "CData/*7:0*/ top__DOT__unit___05Fweight;",
+        "CData/*7:0*/ __Vdly__top__DOT__unit___05Fweight;",
+        "VL_IN8(clk,0,0);",
+    )
+    (tmp_path / "Vfast___024root.h").write_text("\n".join(lines))
+    assert _members(tmp_path) == {"unit__weight": "top__DOT__unit___05Fweight", "clk": "clk"}
