@@ -40,6 +40,7 @@ def best_clip(values: Tensor, levels: int) -> Tensor:
     return best
 
 
+@torch.no_grad()
 def clips(
     spec: Network,
     tensors: Mapping[str, Tensor],

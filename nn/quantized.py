@@ -1,10 +1,12 @@
 """The network with fake-quantized weights and activations, for training (Brevitas)."""
 
+import math
 from collections.abc import Mapping
 
 import brevitas.nn as qnn
 import numpy as np
 import torch
+import torch.nn.functional as F
 from brevitas.quant import (
     Int8ActPerTensorFloatMinMaxInit,
     Int8WeightPerChannelFloat,
@@ -12,10 +14,12 @@ from brevitas.quant import (
 )
 from torch import Tensor, nn
 
+from nn.fault_models import FaultModel
 from nn.graph import Graph
 from nn.lower import Encoding, Weights, image_encoding, integer_graph
 from nn.networks import (
     Network,
+    TensorGroup,
     activate,
     affine,
     inner_padding,
@@ -83,11 +87,13 @@ class QuantizedNetwork(nn.Module):
                 )
             self.quantizers[group.key] = quantizer
 
-    def forward(self, pixels: Tensor) -> Tensor:
-        return self.tensors(pixels)[self.spec.layers[-1].name].flatten(1)
+    def forward(self, pixels: Tensor, faults: FaultModel | None = None) -> Tensor:
+        return self.tensors(pixels, faults)[self.spec.layers[-1].name].flatten(1)
 
-    def tensors(self, pixels: Tensor) -> dict[str, Tensor]:
+    def tensors(self, pixels: Tensor, faults: FaultModel | None = None) -> dict[str, Tensor]:
         """Every tensor of a forward pass, by layer, ``image`` included."""
+        if faults is not None:
+            faults.start(self.stored_sizes(), len(pixels), self.act_bits, pixels.device)
         levels = (1 << self.act_bits) - 1
         # the contract's rounding of pixels, on whole numbers that float32 holds exactly
         pixels = torch.floor(((pixels * 255).round() * levels + 127) / 255) / levels
@@ -96,16 +102,53 @@ class QuantizedNetwork(nn.Module):
             inputs = [values[name] for name in layer.inputs]
             if layer.name in self.layers:
                 module = self.layers[layer.name]
-                x = module.conv(shifted(layer, inputs[0])).float()
+                x = shifted(layer, inputs[0])
+                if layer.op == "dense" or faults is None:
+                    x = module.conv(x).float()
+                else:
+                    x = self._faulty_convolution(module.conv, x, faults)
                 if layer.norm == "batch":
                     x = module.bn(x)
+                if layer.op == "conv" and faults is not None:
+                    x = faults.sums(x, module.conv.weight[0].numel(), self.act_bits)
+                    x = module.bn(x)
+                    if faults is not None:
+                        x = faults.sums(x, module.conv.weight[0].numel(), self.act_bits)
             else:
                 x = window(layer, inputs)
             x = activate(layer, x)
             if layer.op in ("conv", "dense", "add", "avgpool"):
-                x = self.quantizers[self.groups[layer.name].key](x)
+                group = self.groups[layer.name]
+                quantizer = self.quantizers[group.key]
+                x = quantizer(x)
+                if faults is not None and layer is not self.spec.layers[-1]:
+                    scale = quantizer.act_quant.scale()
+                    x = faults.stored(layer.name, x, scale, self._zero_point(group), self.act_bits)
             values[layer.name] = x
         return values
+
+    def stored_sizes(self) -> dict[str, int]:
+        """Stored activations of one image by layer, without image and logits."""
+        shapes = self.spec.shapes()
+        return {
+            layer.name: math.prod(shapes[layer.name])
+            for layer in self.spec.layers[:-1]
+            if layer.op in ("conv", "dense", "add", "avgpool")
+        }
+
+    def _faulty_convolution(self, conv: qnn.QuantConv2d, x: Tensor, faults: FaultModel) -> Tensor:
+        weight = conv.quant_weight()
+        with torch.no_grad():
+            codes = (weight.value / weight.scale).round()
+            faulty = faults.weights(codes, self.weight_bits)
+            replaced = faulty * weight.scale
+        used = torch.where(faulty != codes, replaced, weight.value)
+        return F.conv2d(
+            x, used, conv.bias, conv.stride, conv.padding, conv.dilation, conv.groups
+        ).float()
+
+    def _zero_point(self, group: TensorGroup) -> int:
+        return -(1 << self.act_bits - 1) if group.non_negative else 0
 
     def scale_parameters(self) -> list[nn.Parameter]:
         """The learnt scales of the activations."""
@@ -124,7 +167,7 @@ class QuantizedNetwork(nn.Module):
         encodings = {
             name: image_encoding(self.act_bits)
             if group.key == "image"
-            else Encoding(scales[group.key], -(1 << self.act_bits - 1) if group.non_negative else 0)
+            else Encoding(scales[group.key], self._zero_point(group))
             for name, group in self.groups.items()
         }
         return integer_graph(
