@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from nn.data import ImageSet
+from nn.fault_models import FaultModel
 from nn.golden import Golden, classes
 from nn.graph import Graph
 from nn.pixels import image_codes
@@ -50,11 +51,21 @@ def accuracy(predicted: Tensor, data: ImageSet) -> Accuracy:
 
 
 @torch.no_grad()
-def network_classes(net: nn.Module, images: NDArray[np.uint8], batch: int = 500) -> Tensor:
-    """Classes, int64 [N], that a network of pixels / 255 in float32 gives to uint8 images."""
+def network_classes(
+    net: nn.Module,
+    images: NDArray[np.uint8],
+    batch: int = 500,
+    faults: FaultModel | None = None,
+) -> Tensor:
+    """Classes, int64 [N], that a network of pixels / 255 in float32 gives to uint8 images.
+
+    Under ``faults`` the network is a :class:`nn.quantized.QuantizedNetwork`; every image has
+    activation faults of its own, and every batch weight faults of its own.
+    """
     net.eval()
+    given = () if faults is None else (faults,)
     parts = [
-        net(part.float().div(255).contiguous(memory_format=torch.channels_last)).argmax(1)
+        net(part.float().div(255).contiguous(memory_format=torch.channels_last), *given).argmax(1)
         for part in torch.from_numpy(images).split(batch)
     ]
     return torch.cat(parts)

@@ -4,7 +4,7 @@ Every model draws anew in every pass; every image, and every element, has faults
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -21,6 +21,8 @@ __all__ = [
     "StuckWeightCells",
     "WeightBitFlips",
     "bernoulli_positions",
+    "fault_model",
+    "fault_model_names",
 ]
 
 
@@ -34,6 +36,10 @@ class FaultModel:
     """
 
     def __init__(self, seed: int = 0) -> None:
+        self.reseed(seed)
+
+    def reseed(self, seed: int) -> None:
+        """Starts the random numbers anew."""
         self.seed = seed
         self._generators: dict[torch.device, torch.Generator] = {}
 
@@ -297,6 +303,29 @@ class SingleActivationFlip(FaultModel):
         # within an image, memory order is as good as any other for a uniform draw
         position = image * values[0].numel() + element
         return _flip(values, position, bit, scale, zero_point, bits)
+
+
+_MODELS: dict[str, Callable[[float, int], FaultModel]] = {
+    "mibb": MacBitBias,
+    "adsaf": StuckWeightCells,
+    "adsaf-bits": StuckWeightBits,
+    "ibf-weights": WeightBitFlips,
+    "ibf-activations": ActivationBitFlips,
+}
+
+
+def fault_model_names() -> list[str]:
+    """Names that :func:`fault_model` accepts."""
+    return list(_MODELS)
+
+
+def fault_model(name: str, rate: float, seed: int = 0) -> FaultModel:
+    """The fault model of that name at a rate. Raises HoldfastError when there is none."""
+    if name not in _MODELS:
+        raise HoldfastError(
+            f"unknown fault model {name!r}; known are {', '.join(fault_model_names())}"
+        )
+    return _MODELS[name](rate, seed)
 
 
 def bernoulli_positions(count: int, rate: float, generator: torch.Generator) -> Tensor:

@@ -111,9 +111,6 @@ class QuantizedNetwork(nn.Module):
                     x = module.bn(x)
                 if layer.op == "conv" and faults is not None:
                     x = faults.sums(x, module.conv.weight[0].numel(), self.act_bits)
-                    x = module.bn(x)
-                    if faults is not None:
-                        x = faults.sums(x, module.conv.weight[0].numel(), self.act_bits)
             else:
                 x = window(layer, inputs)
             x = activate(layer, x)

@@ -21,6 +21,7 @@ from gen.files import make_folder
 from nn.calibrate import CLIP_METHODS, clips
 from nn.data import Cifar10, ImageSet, download, load_cifar10
 from nn.evaluate import Accuracy, accuracy, integer_classes, network_classes
+from nn.fault_models import FaultModel, fault_model, fault_model_names
 from nn.graph import Graph
 from nn.guard import learn_bounds
 from nn.networks import FloatNetwork, Network, network, network_names
@@ -53,6 +54,19 @@ def train(
     qat_epochs: Annotated[int, typer.Option(help="epochs fake-quantized; 0: none")] = 3,
     learning_rate: Annotated[float, typer.Option(help="peak, in floating point")] = 0.2,
     qat_learning_rate: Annotated[float, typer.Option(help="peak, fake-quantized")] = 0.01,
+    faults: Annotated[
+        str,
+        typer.Option(
+            help="fault-tolerant training in the fake-quantized epochs: "
+            + ", ".join(fault_model_names())
+        ),
+    ] = "none",
+    fault_rate: Annotated[
+        float, typer.Option(help="per MAC (mibb), cell (adsaf) or bit (others)")
+    ] = 1e-4,
+    fault_share: Annotated[
+        float, typer.Option(help="a_l in the loss (1 - a_l) CE_clean + a_l CE_fault")
+    ] = 0.5,
     weight_decay: Annotated[float, typer.Option()] = 5e-4,
     seed: Annotated[int, typer.Option()] = 1,
     data: Annotated[Path | None, typer.Option(help="CIFAR-10: folder, .npz or archive")] = None,
@@ -89,6 +103,11 @@ def train(
         raise HoldfastError(f"qat_epochs must not be negative: {qat_epochs}")
     if clip not in CLIP_METHODS:
         raise HoldfastError(f"clip must be one of {', '.join(CLIP_METHODS)}, not {clip!r}")
+    model = None if faults == "none" else fault_model(faults, fault_rate)
+    if not 0 <= fault_share <= 1:
+        raise HoldfastError(f"fault_share must be from 0 to 1, not {fault_share}")
+    if model is not None and qat_epochs == 0:
+        raise HoldfastError("faults are trained in the fake-quantized epochs; qat_epochs is 0")
     if threads is not None:
         torch.set_num_threads(threads)
     cifar = load_cifar10(download(Path("build/data")) if fetch else data)
@@ -121,8 +140,10 @@ def train(
         qat_learning_rate,
         weight_decay,
         frozen_epochs=(qat_epochs + 1) // 2,
+        faults="none" if model is None else f"{faults} {fault_rate}",
+        fault_share=0.0 if model is None else fault_share,
     )
-    _fit(quantized, cifar, plan, folder / f"{title}_quantized.pt", resume)
+    _fit(quantized, cifar, plan, folder / f"{title}_quantized.pt", resume, model)
 
     graph = quantized.integer_graph()
     console.print(f"learning guard bounds on {calibration} training images")
@@ -182,7 +203,14 @@ def measure(
     }
 
 
-def _fit(net: torch.nn.Module, cifar: Cifar10, plan: Plan, checkpoint: Path, resume: bool) -> None:
+def _fit(
+    net: torch.nn.Module,
+    cifar: Cifar10,
+    plan: Plan,
+    checkpoint: Path,
+    resume: bool,
+    faults: FaultModel | None = None,
+) -> None:
     def report(epoch: int, loss: float) -> None:
         line = f"{plan.name}: epoch {epoch} of {plan.epochs}, loss {loss:.4f}"
         if epoch % 5 == 0 or epoch == plan.epochs:
@@ -204,6 +232,7 @@ def _fit(net: torch.nn.Module, cifar: Cifar10, plan: Plan, checkpoint: Path, res
             progress,
             resume=resume,
             slow=slow,
+            faults=faults,
             on_epoch=report,
         )
 
@@ -240,6 +269,7 @@ def _command(options: dict[str, Any]) -> str:
         "qat_epochs",
         "learning_rate",
         "qat_learning_rate",
+        *(("faults", "fault_rate", "fault_share") if options["faults"] != "none" else ()),
         "weight_decay",
         "seed",
         "clip",

@@ -15,6 +15,7 @@ from rich.progress import Progress
 from torch import Tensor, nn
 
 from gen.errors import HoldfastError
+from nn.fault_models import FaultModel
 
 __all__ = ["Plan", "augment", "fit", "learning_rate"]
 
@@ -35,6 +36,10 @@ class Plan:
         Last epochs, in which batch norm keeps its statistics.
     half_precision : bool
         Convolutions in bfloat16.
+    faults : str
+        What the fault model is, to recognize a checkpoint.
+    fault_share : float
+        a_l of the loss (1 - a_l) CE_clean + a_l CE_fault (FTT-NAS).
     """
 
     name: str
@@ -46,6 +51,8 @@ class Plan:
     frozen_epochs: int = 0
     half_precision: bool = True
     batch: int = 128
+    faults: str = "none"
+    fault_share: float = 0.0
 
 
 def learning_rate(plan: Plan, step: int, steps: int) -> float:
@@ -81,6 +88,7 @@ def fit(
     *,
     resume: bool,
     slow: list[nn.Parameter] | None = None,
+    faults: FaultModel | None = None,
     on_epoch: Callable[[int, float], None] | None = None,
 ) -> None:
     """Trains a network in place, writing a checkpoint after every epoch.
@@ -92,6 +100,9 @@ def fit(
     ----------
     slow : list of Parameter, optional
         Parameters without weight decay.
+    faults : FaultModel, optional
+        Fault-tolerant training: every step also passes the batch through the network under these
+        faults, which is then a :class:`nn.quantized.QuantizedNetwork`.
     on_epoch : function of epoch and mean loss, optional
 
     Raises
@@ -120,7 +131,10 @@ def fit(
         plan.name, total=steps * plan.batch, completed=first * batches * plan.batch
     )
     for epoch in range(first, plan.epochs):
-        generator = torch.Generator().manual_seed(1000 * plan.seed + epoch)
+        seed = 1000 * plan.seed + epoch
+        generator = torch.Generator().manual_seed(seed)
+        if faults is not None:
+            faults.reseed(seed)
         order = torch.randperm(len(x), generator=generator)
         net.train()
         if epoch >= plan.epochs - plan.frozen_epochs:
@@ -131,9 +145,12 @@ def fit(
             pixels = augment(x[pick], generator).float().div_(255)
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(plan, epoch * batches + batch, steps)
+            pixels = pixels.contiguous(memory_format=torch.channels_last)
             with torch.autocast("cpu", torch.bfloat16, enabled=plan.half_precision):
-                logits = net(pixels.contiguous(memory_format=torch.channels_last))
-            loss = F.cross_entropy(logits.float(), y[pick])
+                loss = F.cross_entropy(net(pixels).float(), y[pick])
+                if faults is not None:
+                    faulty = F.cross_entropy(net(pixels, faults).float(), y[pick])
+                    loss = (1 - plan.fault_share) * loss + plan.fault_share * faulty
             value = loss.item()
             if not math.isfinite(value):
                 raise HoldfastError(_diverged(plan, epoch, batch, checkpoint))
@@ -194,6 +211,9 @@ def _load(path: Path, net: nn.Module, optimizer: torch.optim.Optimizer, plan: Pl
                 f"{path} was trained with {name} {made_by.get(name)}, not {value}; "
                 "resume with the same options, or start anew without --resume"
             )
-    net.load_state_dict(state["network"])
+    with torch.no_grad():
+        # in place: Brevitas' own loading replaces the scales, and the optimizer would train the old
+        for name, value in net.state_dict().items():
+            value.copy_(state["network"][name])
     optimizer.load_state_dict(state["optimizer"])
     return int(state["epoch"])

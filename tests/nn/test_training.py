@@ -9,8 +9,10 @@ from gen.errors import HoldfastError
 from nn import train as command
 from nn.data import ImageSet
 from nn.evaluate import accuracy
+from nn.fault_models import fault_model
 from nn.graph import Graph
 from nn.networks import FloatNetwork, Network, network_names
+from nn.quantized import QuantizedNetwork
 from nn.training import Plan, augment, fit, learning_rate
 from nn.wilson import wilson
 
@@ -53,6 +55,32 @@ def test_a_resumed_run_ends_where_an_unbroken_one_does(batch, tmp_path):
         fitted(batch, tmp_path / "b.pt", resume=False, stop_after=2)
     resumed = fitted(batch, tmp_path / "b.pt", resume=True)
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_fault_tolerant_training_resumes_and_depends_on_its_faults(batch, tmp_path):
+    images, labels = batch
+
+    def trained(file, rate, stop_after=99, resume=False):
+        torch.manual_seed(0)
+        net = QuantizedNetwork(tiny(), {"image": 1.0, "a": 2.0, "p": 1.0, "d": 4.0}, 8, 8)
+        faults = fault_model("mibb", rate)
+
+        def stop(epoch, loss):
+            if epoch == stop_after:
+                raise KeyboardInterrupt
+
+        with Progress(disable=True) as progress:
+            fit(net, images, labels, plan(faults=f"mibb {rate}", fault_share=0.5), file, progress,
+                resume=resume, faults=faults, on_epoch=stop)  # fmt: skip
+        return net.layers["a"].conv.weight
+
+    whole = trained(tmp_path / "a.pt", 0.01)
+    with pytest.raises(KeyboardInterrupt):
+        trained(tmp_path / "b.pt", 0.01, stop_after=2)
+    with pytest.raises(HoldfastError, match=r"with faults mibb 0\.01, not mibb 0\.0"):
+        trained(tmp_path / "b.pt", 0.0, resume=True)
+    assert torch.equal(whole, trained(tmp_path / "b.pt", 0.01, resume=True))
+    assert not torch.equal(whole, trained(tmp_path / "c.pt", 0.0))
 
 
 def test_seeds_differ(batch, tmp_path):
