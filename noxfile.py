@@ -71,6 +71,12 @@ def sim(session: nox.Session) -> None:
 
 
 @nox.session
+def campaign(session: nox.Session) -> None:
+    """Injects faults into whole inferences: sampling plan, intervals, store, report."""
+    python(session, "-m", "fault")
+
+
+@nox.session
 def tests(session: nox.Session) -> None:
     """Runs the tests."""
     python(session, "-m", "pytest", "-n", "2")

@@ -58,7 +58,7 @@ from .bench import GoldenRun, Observation, signed
 from .space import FaultSpace, Site
 from .tensors import live_after, tensor
 
-__all__ = ["DIED", "EFFECTS", "LIVE", "FaultResult", "banks_after", "classify"]
+__all__ = ["DIED", "EFFECTS", "LIVE", "FaultResult", "banks_after", "classify", "of_guard"]
 
 EFFECTS = ("masked", "latent", "benign", "sdc1", "stopped", "hang")
 DIED = ("never_read", "overwritten", "array", "requantization", "later_layer")
@@ -277,7 +277,7 @@ def _result(
     counted = golden.output_guard is not None and observation.guard_output > run.guard_output
     counted |= golden.input_guard is not None and observation.guard_input > run.guard_input
     detected = counted or outcome.alarms
-    false_alarm = detected and _of_guard(program, space, site)
+    false_alarm = detected and of_guard(program, space, site)
     return FaultResult(
         id=str(fault),
         layer=fault.layer,
@@ -372,7 +372,7 @@ def _died(
     return "array" if structures & datapath else "overwritten"
 
 
-def _of_guard(program: Program, space: FaultSpace, site: Site) -> bool:
+def of_guard(program: Program, space: FaultSpace, site: Site) -> bool:
     """Whether a bit is the guard's own: settings, counters, flags and bounds."""
     if space[site.signal].structure == "guard" or site.signal.startswith("parameters_bounds"):
         return True

@@ -54,7 +54,9 @@ class Result:
     counts, cycles, status : int
         Guard violations, cycles to the interrupt, `gen.layout.Status`.
     output : bytes
-        Codes of the last tensor; empty if the host could not read it.
+        Codes of the last tensor; empty if the host could not read it, or the run was stopped.
+    top : int
+        The class; -1 without an output.
     path : str
         One of :data:`PATHS`, or ``plain``.
     """
@@ -71,6 +73,7 @@ class Result:
     status: int
     output: bytes
     path: str
+    top: int = -1
 
     def agrees(self, other: "Result") -> bool:
         """Whether two ways to the same fault found the same."""
@@ -109,6 +112,7 @@ class Engine:
     def __init__(self, inference: Inference, codes: NDArray[np.int8], trace: Trace):
         self.inference = inference
         self.program = inference.program
+        self._trace = trace
         inference.golden = trace
         self._follower = inference.follower
         golden = inference.guard.golden(self.program)
@@ -119,7 +123,7 @@ class Engine:
         self._memories = {memory.name for memory in inference.netlist.memories}
         self._cycles = trace.cycles
         self._counts = int(trace.counts[-1])
-        self._judged: dict[bytes, tuple[str, bool, bool, bool]] = {}
+        self._judged: dict[bytes, tuple[str, bool, bool, bool, int]] = {}
         last = reference.outputs[self.program.graph.nodes[-1].name].flatten(1)
         self._clean = last
         self._top = int(classes(last))
@@ -137,6 +141,7 @@ class Engine:
         progress : Callable
             Called with the number of faults simulated so far.
         """
+        self._take()
         order = sorted(range(len(upsets)), key=lambda index: upsets[index].cycle)
         decisions: dict[int, _Decision | Result] = {}
         for done, index in enumerate(order):
@@ -156,8 +161,14 @@ class Engine:
 
     def plain(self, upset: Upset) -> Result:
         """A fault by RTL alone, from the first cycle to the last."""
+        self._take()
         seen = self.inference.plain(upset)
         return self._seen(upset, seen, "plain")
+
+    def _take(self) -> None:
+        """Make this image's golden run the inference's."""
+        if self.inference.golden is not self._trace:
+            self.inference.golden = self._trace
 
     def _decide(self, upset: Upset) -> _Decision | Result:
         names = {name for name, _, _ in upset.bits}
@@ -218,7 +229,7 @@ class Engine:
 
     def _result(self, upset: Upset, decision: _Decision, outcome: Outcome) -> Result:
         counts = (decision.counts + outcome.counts) % (1 << 32)
-        effect, sdc5, sdc10, sdc20 = self._judge(outcome.output)
+        effect, sdc5, sdc10, sdc20, top = self._judge(outcome.output)
         died = ""
         if not effect:
             effect = "latent" if decision.left else "masked"
@@ -229,7 +240,7 @@ class Engine:
         seen = decision.detected is not None and detected
         return Result(
             effect, died, detected, (decision.detected or 0) - upset.cycle if seen else -1,
-            sdc5, sdc10, sdc20, counts, decision.cycles, 0, outcome.output, decision.path,
+            sdc5, sdc10, sdc20, counts, decision.cycles, 0, outcome.output, decision.path, top,
         )  # fmt: skip
 
     def _seen(self, upset: Upset, seen: Seen, path: str) -> Result:
@@ -238,7 +249,7 @@ class Engine:
         if detected and seen.detected is not None:
             latency = seen.detected - upset.cycle
         output = seen.output.tobytes()
-        judged = ("", False, False, False)
+        judged = ("", False, False, False, -1)
         died = ""
         if not seen.ended:
             effect, output = "hang", b""
@@ -249,12 +260,12 @@ class Engine:
             effect = judged[0] or ("latent" if seen.left else "masked")
             died = "array" if effect == "masked" else ""
         return Result(
-            effect, died, detected, latency, *judged[1:], seen.counts if seen.ended else 0,
-            seen.cycles, seen.status if seen.ended else 0, output, path,
+            effect, died, detected, latency, *judged[1:4], seen.counts if seen.ended else 0,
+            seen.cycles, seen.status if seen.ended else 0, output, path, judged[4],
         )  # fmt: skip
 
-    def _judge(self, output: bytes) -> tuple[str, bool, bool, bool]:
-        """Effect (empty if the last tensor is golden), SDC-5, SDC-10 % and SDC-20 %."""
+    def _judge(self, output: bytes) -> tuple[str, bool, bool, bool, int]:
+        """Effect (empty if the last tensor is golden), SDC-5, SDC-10 %, SDC-20 %, class."""
         if output not in self._judged:
             logits = torch.frombuffer(bytearray(output), dtype=torch.int8)[None]
             chosen = int(classes(logits))
@@ -268,5 +279,6 @@ class Engine:
                 chosen not in self._first,
                 moved > 0.1 * self._confidence,
                 moved > 0.2 * self._confidence,
+                chosen,
             )
         return self._judged[output]

@@ -121,12 +121,12 @@ def simulate(
     if replay:
         Fault.parse(replay)
     graph = load_network(network)
-    chosen = _configuration(graph, config, rows, cols)
+    chosen = configuration(graph, config, rows, cols)
     mode = _guard_mode(guard, chosen, pair)
     program = compile_graph(graph, chosen)
     steps = _steps(program, layers)
     find_tools()
-    image_set = _images(data, images, seed)
+    image_set = chosen_images(data, images, seed)
     shape = image_set.images.shape[1:]
     if graph.nodes[0].shape != shape:
         raise HoldfastError(
@@ -310,7 +310,7 @@ def _guard_mode(guard: str | None, config: AcceleratorConfig, pair: bool) -> Gua
     return cast(GuardMode | None, None if guard == "off" else guard)
 
 
-def _configuration(
+def configuration(
     graph: Graph, path: Path | None, rows: int | None, cols: int | None
 ) -> AcceleratorConfig:
     """The file's configuration, or the default with the network's widths."""
@@ -341,7 +341,7 @@ def _steps(program: Program, layers: str) -> list[Step]:
     return [step for step in program.steps if not names or step.name in names]
 
 
-def _images(data: Path | None, count: int, seed: int) -> ImageSet:
+def chosen_images(data: Path | None, count: int, seed: int) -> ImageSet:
     """Random images of the best test set at hand, or generated ones."""
     if find_data(data) is None:
         return generated_images(count, seed)

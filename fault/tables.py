@@ -9,7 +9,7 @@ from .campaign import Row
 from .effects import EFFECTS, FaultResult
 from .statistics import Estimate, wilson
 
-__all__ = ["fault_table", "interval", "pairs_sentence"]
+__all__ = ["compact", "fault_table", "interval", "pairs_sentence"]
 
 _HEADINGS = {"masked": "mask", "latent": "lat", "benign": "ben", "sdc1": "SDC1", "stopped": "stop",
              "hang": "hang", "detected": "flag"}  # fmt: skip
@@ -37,7 +37,7 @@ def fault_table(rows: Sequence[Row], title: str) -> Table:
         share = row.shares["sdc1"]
         table.add_row(
             "weighted" if total else row.structure,
-            _count(row.bits),
+            compact(row.bits),
             str(row.faults),
             *(str(row.counts[name]) for name in (*EFFECTS, "detected")),
             f"{share.value:.1%} {share.low:.1%}-{share.high:.1%}".replace("%", ""),
@@ -45,7 +45,7 @@ def fault_table(rows: Sequence[Row], title: str) -> Table:
     return table
 
 
-def _count(number: int) -> str:
+def compact(number: int) -> str:
     """A count in at most five characters."""
     for limit, unit in ((1e6, "M"), (1e3, "k")):
         if number >= limit:

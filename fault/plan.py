@@ -1,0 +1,264 @@
+"""What a campaign injects: the fault space times the cycles, its strata, and the draws.
+
+    plan = Plan(space, schedule, model, Filters(structures=("weight",)))
+    counts = plan.allocate(plan.faults(margin=0.005, confidence=0.95))
+    upsets = plan.draw("weight", unit=3, count=1000, seed=7)
+
+A stratum is a structure. The draws of a unit depend on the seed, the structure and the unit's
+number alone, so that units can be computed in any order, and more can follow.
+"""
+
+import math
+import re
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from gen.errors import HoldfastError
+
+from .follow import Upset
+from .schedule import Run, Schedule
+from .space import FaultSpace, State
+from .statistics import sample_size
+
+__all__ = ["PHASES", "FaultModel", "Filters", "Plan", "phase_bounds"]
+
+PHASES = ("fetch", "stream", "drain")
+"""Of a layer: its descriptor is fetched and checked; pixels enter the array; the pipeline runs
+empty."""
+_PE = re.compile(r"array__pe_(\d+)_(\d+)__\w+")
+
+
+@dataclass(frozen=True)
+class FaultModel:
+    """What happens to the drawn bit.
+
+    Attributes
+    ----------
+    bits : int
+        Adjacent bits of a register or word that are wrong together, 1 to 4.
+    stuck : int or None
+        None: inverted once; 0 or 1: held.
+    duration : int
+        Cycles for which they are held; 0: to the end of the inference.
+
+    Raises
+    ------
+    HoldfastError
+        A value is outside its bounds.
+    """
+
+    bits: int = 1
+    stuck: int | None = None
+    duration: int = 0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.bits <= 4:
+            raise HoldfastError(f"a fault has 1 to 4 adjacent bits, not {self.bits}.")
+        if self.stuck not in (None, 0, 1):
+            raise HoldfastError(f"a bit can be stuck at 0 or 1, not {self.stuck}.")
+        if self.duration < 0:
+            raise HoldfastError(f"a duration is 0 or more cycles, not {self.duration}.")
+        if self.duration and self.stuck is None:
+            raise HoldfastError("only stuck bits have a duration.")
+
+
+@dataclass(frozen=True)
+class Filters:
+    """Which part of the space; empty: all of it.
+
+    Attributes
+    ----------
+    structures, layers, phases : tuple of str
+    pattern : str
+        Regular expression that occurs in the name of a register or memory.
+    pes : tuple of (row, column)
+        Only registers of these processing elements.
+    """
+
+    structures: tuple[str, ...] = ()
+    layers: tuple[str, ...] = ()
+    phases: tuple[str, ...] = ()
+    pattern: str = ""
+    pes: tuple[tuple[int, int], ...] = ()
+
+
+class Plan:
+    """The population of a campaign.
+
+    Attributes
+    ----------
+    space : FaultSpace
+        What is injected into.
+    window : list of (begin, end)
+        Cycles in which faults begin.
+    excluded : dict of int
+        Bits of the netlist that are not in ``space``, by structure.
+
+    Raises
+    ------
+    HoldfastError
+        A filter names what does not exist, or nothing is left.
+    """
+
+    def __init__(self, whole: FaultSpace, schedule: Schedule, model: FaultModel, filters: Filters):
+        self.model, self.filters, self.schedule = model, filters, schedule
+        self.whole = whole
+        _known("structure", filters.structures, whole.structures)
+        _known("layer", filters.layers, [step.name for step in schedule.program.steps])
+        _known("phase", filters.phases, PHASES)
+        try:
+            pattern = re.compile(filters.pattern)
+        except re.error as error:
+            raise HoldfastError(f"pattern {filters.pattern!r} is not valid: {error}.") from None
+
+        def wanted(state: State) -> bool:
+            if filters.structures and state.structure not in filters.structures:
+                return False
+            element = _PE.fullmatch(state.signal)
+            if filters.pes and (
+                element is None or (int(element[1]), int(element[2])) not in filters.pes
+            ):
+                return False
+            return state.width >= model.bits and bool(pattern.search(state.signal))
+
+        states = tuple(state for state in whole.states if wanted(state))
+        if not states:
+            raise HoldfastError(f"no register or memory is left by {_described(filters)}.")
+        self.space = FaultSpace(states)
+        kept = {name: self.space.bits(name) for name in self.space.structures}
+        self.excluded = {
+            name: whole.bits(name) - kept.get(name, 0)
+            for name in whole.structures
+            if whole.bits(name) > kept.get(name, 0)
+        }
+        self.window = self._cycles()
+        if not self.window:
+            raise HoldfastError(f"no cycle is left by {_described(filters)}.")
+
+    def _cycles(self) -> list[tuple[int, int]]:
+        filters = self.filters
+        if not filters.layers and not filters.phases:
+            return [(0, self.schedule.cycles)]
+        window = []
+        for run in self.schedule.runs:
+            if filters.layers and run.step.name not in filters.layers:
+                continue
+            for name in filters.phases or PHASES:
+                begin, end = phase_bounds(run)[name]
+                window.append((begin, end))
+        return sorted(window)
+
+    @cached_property
+    def cycles(self) -> int:
+        """Cycles in which a fault may begin."""
+        return sum(end - begin for begin, end in self.window)
+
+    @property
+    def structures(self) -> tuple[str, ...]:
+        """The strata."""
+        return self.space.structures
+
+    @cached_property
+    def population(self) -> dict[str, int]:
+        """Faults of every stratum: places of the adjacent bits times cycles."""
+        return {name: self._places(name) * self.cycles for name in self.structures}
+
+    @property
+    def total(self) -> int:
+        """All faults."""
+        return sum(self.population.values())
+
+    def faults(self, margin: float, confidence: float) -> int:
+        """Faults to draw for an error margin (Leveugle et al., DATE 2009).
+
+        Raises
+        ------
+        HoldfastError
+            There are not so many, or a value is outside its bounds.
+        """
+        if not 0 < margin < 1:
+            raise HoldfastError(f"the margin must be above 0 and below 1, not {margin}.")
+        if not 0 < confidence < 1:
+            raise HoldfastError(f"the confidence must be above 0 and below 1, not {confidence}.")
+        need = math.ceil(sample_size(self.total, margin, confidence))
+        if 2 * need > self.total:
+            raise HoldfastError(
+                f"a margin of {margin:g} at a confidence of {confidence:g} needs {need:,} faults, "
+                f"too many of the {self.total:,} that exist to be drawn independently."
+            )
+        return need
+
+    def allocate(self, count: int, minimum: int) -> dict[str, int]:
+        """Faults of each stratum: in proportion to its population, but at least the minimum.
+
+        Raises
+        ------
+        HoldfastError
+            The count is not positive.
+        """
+        if count < 1:
+            raise HoldfastError(f"a campaign needs at least 1 fault, not {count}.")
+        return {
+            name: max(min(minimum, size), math.ceil(count * size / self.total))
+            for name, size in self.population.items()
+        }
+
+    def draw(self, structure: str, unit: int, count: int, seed: int) -> list[Upset]:
+        """The faults of a unit, uniform over the stratum, with replacement."""
+        generator = np.random.default_rng([seed, zlib.crc32(structure.encode()), unit])
+        places = generator.integers(self._places(structure), size=count)
+        moments = generator.integers(self.cycles, size=count)
+        begins = np.array([begin for begin, _ in self.window])
+        before = np.cumsum([0] + [end - begin for begin, end in self.window])
+        part = np.searchsorted(before, moments, side="right") - 1
+        cycles = begins[part] + moments - before[part]
+        return [
+            self._upset(structure, int(place), int(cycle))
+            for place, cycle in zip(places, cycles, strict=True)
+        ]
+
+    def _upset(self, structure: str, place: int, cycle: int) -> Upset:
+        starts, states = self._starts[structure]
+        position = int(np.searchsorted(starts, place, side="right")) - 1
+        state = states[position]
+        each = state.width - self.model.bits + 1
+        word, bit = divmod(place - int(starts[position]), each)
+        bits = tuple((state.signal, word, bit + k) for k in range(self.model.bits))
+        return Upset(bits, cycle, self.model.stuck, self.model.duration)
+
+    def _places(self, structure: str) -> int:
+        return sum(
+            (state.width - self.model.bits + 1) * state.depth
+            for state in self.space.members(structure)
+        )
+
+    @cached_property
+    def _starts(self) -> Mapping[str, tuple[np.ndarray, tuple[State, ...]]]:
+        result = {}
+        for name in self.structures:
+            members = self.space.members(name)
+            sizes = [(s.width - self.model.bits + 1) * s.depth for s in members]
+            result[name] = np.cumsum([0, *sizes[:-1]]), members
+        return result
+
+
+def phase_bounds(run: Run) -> dict[str, tuple[int, int]]:
+    """Begin and end of every phase of a descriptor's run."""
+    first, last = int(run.start[0]), int(run.start[-1]) + run.pixels
+    begin = 0 if run.index == 0 else run.fetch
+    return {"fetch": (begin, first), "stream": (first, last), "drain": (last, run.end)}
+
+
+def _known(what: str, names: Sequence[str], known: Sequence[str]) -> None:
+    for name in names:
+        if name not in known:
+            raise HoldfastError(f"{what} {name!r} does not exist; known are {', '.join(known)}.")
+
+
+def _described(filters: Filters) -> str:
+    parts = [f"{key} {value!r}" for key, value in vars(filters).items() if value]
+    return ", ".join(parts) or "the fault model's width"

@@ -1,0 +1,337 @@
+"""Shares, intervals and profiles of a campaign's results.
+
+    summary = summarize(tables, plan, images=1, confidence=0.95)
+    summary["total"]["sdc1"]                     # {"value": ..., "low": ..., "high": ...}
+
+Shares of the whole space weight every structure by its population. Several images under one fault
+are a cluster: the effective number of trials is what the spread between faults says it is.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from math import sqrt
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from .effects import EFFECTS
+from .plan import PHASES, Plan
+from .statistics import Estimate, stratified, wilson
+
+__all__ = ["FAILURES", "compare", "failure_rates", "summarize"]
+
+FAILURES = ("benign", "sdc1", "stopped", "hang")
+"""Effects that count as failures in the architectural vulnerability factor (AVF)."""
+
+_KINDS = (*EFFECTS, "avf", "detected", "undetected_sdc1", "false_alarm", "sdc5", "sdc10", "sdc20")
+_KEPT = ["structure", "signal", "bit", "layer", "phase", "number", "image", "effect", "died",
+         "detected", "false_alarm", "latency", "sdc5", "sdc10", "sdc20", "right", "path",
+         "audited", "agrees", "fault"]  # fmt: skip
+_WORST = 20
+
+
+class _Table:
+    """Columns as arrays; texts as indices into their names."""
+
+    def __init__(self, tables: Iterable[pa.Table]):
+        table = pa.concat_tables([t.select(_KEPT) for t in tables]).unify_dictionaries()
+        self.names: dict[str, list[str]] = {}
+        self.columns: dict[str, NDArray] = {}
+        for name in _KEPT:
+            column = table[name].combine_chunks()
+            if pa.types.is_dictionary(column.type):
+                self.names[name] = column.dictionary.to_pylist()
+                column = column.indices
+            elif name in ("right", "agrees"):
+                column = pc.fill_null(column, False)
+            self.columns[name] = column.to_numpy(zero_copy_only=False)
+        self.rows = table.num_rows
+
+    def equals(self, column: str, value: str) -> NDArray[np.bool_]:
+        names = self.names[column]
+        if value not in names:
+            return np.zeros(self.rows, bool)
+        return self.columns[column] == names.index(value)
+
+    def kinds(self) -> dict[str, NDArray[np.bool_]]:
+        """Which rows count as what."""
+        kinds = {effect: self.equals("effect", effect) for effect in EFFECTS}
+        kinds["avf"] = np.logical_or.reduce([kinds[name] for name in FAILURES])
+        for name in ("detected", "false_alarm", "sdc5", "sdc10", "sdc20"):
+            kinds[name] = self.columns[name].astype(bool)
+        kinds["undetected_sdc1"] = kinds["sdc1"] & ~kinds["detected"]
+        return kinds
+
+
+def summarize(
+    tables: Iterable[pa.Table], plan: Plan, images: int, confidence: float = 0.95
+) -> dict[str, Any]:
+    """Everything that a report shows, as plain data.
+
+    Parameters
+    ----------
+    tables : iterable of Table
+        Shards.
+    images : int
+        Images under every fault.
+    """
+    table = _Table(tables)
+    kinds = table.kinds()
+    structures = {}
+    effective: dict[str, dict[str, tuple[float, float]]] = {kind: {} for kind in _KINDS}
+    for name in plan.structures:
+        rows = np.flatnonzero(table.equals("structure", name))
+        if not len(rows):
+            continue
+        entry: dict[str, Any] = {
+            "bits": plan.space.bits(name),
+            "population": plan.population[name],
+            "faults": len(rows) // images,
+            "counts": {kind: int(kinds[kind][rows].sum()) for kind in _KINDS},
+        }
+        order = np.argsort(table.columns["number"][rows], kind="stable")
+        shares = {}
+        for kind in _KINDS:
+            hits = kinds[kind][rows][order].reshape(-1, images)
+            effective[kind][name] = _effective(hits)
+            shares[kind] = asdict(wilson(*effective[kind][name], confidence))  # type: ignore
+        entry["shares"] = shares
+        structures[name] = entry
+    total = {
+        kind: asdict(stratified(effective[kind], plan.population, confidence))  # type: ignore
+        for kind in _KINDS
+    }
+    audited = table.columns["audited"].astype(bool)
+    wrong = audited & ~table.columns["agrees"].astype(bool)
+    latency = table.columns["latency"]
+    seen = latency[latency >= 0]
+    return {
+        "population": plan.total,
+        "cycles": plan.cycles,
+        "bits": plan.space.bits(),
+        "excluded_bits": plan.excluded,
+        "faults": table.rows // images,
+        "images": images,
+        "confidence": confidence,
+        "structures": structures,
+        "total": total,
+        "layers": _profile(table, kinds, plan, "layer", confidence),
+        "phases": _profile(table, kinds, plan, "phase", confidence),
+        "phase_by_structure": {
+            name: _groups(table, kinds, table.equals("structure", name), "phase", confidence)
+            for name in structures
+        },
+        "bits_by_structure": {
+            name: _groups(table, kinds, table.equals("structure", name), "bit", confidence)
+            for name in structures
+        },
+        "processing_elements": _elements(table, kinds),
+        "died": {
+            name: int(table.equals("died", name).sum()) for name in table.names["died"] if name
+        },
+        "paths": {name: int(table.equals("path", name).sum()) for name in table.names["path"]},
+        "detection_latency": {
+            "seen": len(seen),
+            "median": float(np.median(seen)) if len(seen) else None,
+            "largest": int(seen.max()) if len(seen) else None,
+        },
+        "right": int(table.columns["right"].astype(bool).sum()),
+        "worst": _worst(table, kinds, plan),
+        "audit": {
+            "checked": int(audited.sum()),
+            "disagreements": int(wrong.sum()),
+            "faults": table.columns["fault"][wrong][:10].tolist(),
+        },
+    }
+
+
+def _effective(hits: NDArray[np.bool_]) -> tuple[float, float]:
+    """Hits and trials [fault, image], as many as are independent."""
+    faults, images = hits.shape
+    trials = faults * images
+    share = float(hits.mean())
+    if images > 1 and 0 < share < 1 and faults > 1:
+        spread = float(hits.mean(1).var(ddof=1)) / faults
+        trials = trials / max(1.0, spread / (share * (1 - share) / trials))
+    return (share * trials if 0 < share < 1 else round(share * trials)), trials
+
+
+def _profile(
+    table: _Table, kinds: Mapping[str, NDArray], plan: Plan, column: str, confidence: float
+) -> dict[str, dict[str, Any]]:
+    """AVF and SDC-1 of every layer or phase, structures weighted by population."""
+    order = (
+        [step.name for step in plan.schedule.program.steps] if column == "layer" else list(PHASES)
+    )
+    structures = {name: table.equals("structure", name) for name in plan.structures}
+    profile: dict[str, dict[str, Any]] = {}
+    for value in order:
+        here = table.equals(column, value)
+        if not here.any():
+            continue
+        profile[value] = {"faults": int(here.sum())}
+        for kind in ("avf", "sdc1"):
+            counts = {
+                name: (int((kinds[kind] & here & rows).sum()), int((here & rows).sum()))
+                for name, rows in structures.items()
+            }
+            profile[value][kind] = asdict(stratified(counts, plan.population, confidence))
+    return profile
+
+
+def _groups(
+    table: _Table, kinds: Mapping[str, NDArray], rows: NDArray, column: str, confidence: float
+) -> dict[str, dict[str, Any]]:
+    """Trials, AVF and SDC-1 by the values of a column."""
+    values = table.columns[column]
+    names = table.names.get(column)
+    groups = {}
+    for value in np.unique(values[rows]):
+        here = rows & (values == value)
+        trials = int(here.sum())
+        groups[names[value] if names else str(int(value))] = {
+            "faults": trials,
+            "avf": asdict(wilson(int((kinds["avf"] & here).sum()), trials, confidence)),
+            "sdc1": asdict(wilson(int((kinds["sdc1"] & here).sum()), trials, confidence)),
+        }
+    return groups
+
+
+def _elements(table: _Table, kinds: Mapping[str, NDArray]) -> list[dict[str, int]]:
+    """Trials, failures and SDC-1 of every register kind and bit of every processing element."""
+    found: dict[tuple[int, int, str, int], list[int]] = {}
+    for index, name in enumerate(table.names["signal"]):
+        parts = name.split("__")
+        if len(parts) != 3 or not parts[1].startswith("pe_"):
+            continue
+        row, col = (int(text) for text in parts[1].split("_")[1:])
+        rows = np.flatnonzero(table.columns["signal"] == index)
+        for at in rows:
+            entry = found.setdefault((row, col, parts[2], int(table.columns["bit"][at])), [0, 0, 0])
+            entry[0] += 1
+            entry[1] += int(kinds["avf"][at])
+            entry[2] += int(kinds["sdc1"][at])
+    return [
+        {"row": r, "col": c, "register": name, "bit": bit, "faults": n, "avf": a, "sdc1": s}  # type: ignore
+        for (r, c, name, bit), (n, a, s) in sorted(found.items())
+    ]
+
+
+def _worst(table: _Table, kinds: Mapping[str, NDArray], plan: Plan) -> list[dict[str, Any]]:
+    """Registers and memories with the largest lower bound of SDC-1."""
+    signal = table.columns["signal"]
+    count = len(table.names["signal"])
+    trials = np.bincount(signal, minlength=count)
+    hits = np.bincount(signal, weights=kinds["sdc1"], minlength=count).astype(int)
+    ranked = sorted(
+        (
+            (wilson(int(h), int(n)), name, int(n), int(h))
+            for name, n, h in zip(table.names["signal"], trials, hits, strict=True)
+            if h
+        ),
+        key=lambda entry: -entry[0].low,
+    )
+    return [
+        {"signal": name, "structure": plan.space[name].structure, "faults": n, "sdc1": h,
+         "share": asdict(share)}
+        for share, name, n, h in ranked[:_WORST]
+    ]  # fmt: skip
+
+
+def failure_rates(
+    summary: Mapping[str, Any], plan: Plan, per_megabit: Mapping[str, float]
+) -> dict[str, dict[str, float]]:
+    """Failures in time (1e9 hours), from raw rates in FIT per 2**20 bits.
+
+    Parameters
+    ----------
+    per_megabit : Mapping
+        ``flip-flop`` and ``memory``.
+    """
+    rates: dict[str, dict[str, float]] = {}
+    for name, entry in summary["structures"].items():
+        raw = sum(
+            state.bits / 2**20 * per_megabit[state.kind] for state in plan.space.members(name)
+        )
+        rates[name] = {"raw": raw} | {
+            kind: raw * entry["shares"][kind]["value"] for kind in ("sdc1", "avf")
+        }
+    rates["total"] = {
+        kind: sum(rate[kind] for rate in rates.values()) for kind in ("raw", "sdc1", "avf")
+    }
+    return rates
+
+
+def compare(
+    first: Iterable[pa.Table], second: Iterable[pa.Table], plan: Plan, confidence: float = 0.95
+) -> dict[str, dict[str, Any]]:
+    """SDC-1 of the same faults in two settings, by structure and weighted by population.
+
+    The interval of a difference of paired shares is that of Agresti and Min (2005): half a pair
+    more in each of the four cells; the total combines the structures as `stratified` does.
+
+    Returns
+    -------
+    dict
+        By structure and ``total``: ``faults``, ``prevented`` (only in the first), ``caused`` (only
+        in the second), ``difference`` (second minus first), ``ratio`` (second over first; None
+        where the first has none), and ``false_alarms`` and ``detected`` in the second.
+    """
+    before, after = _Table(first), _Table(second)
+    bad, still = before.kinds()["sdc1"], after.kinds()["sdc1"]
+    result: dict[str, dict[str, Any]] = {}
+    value = below = above = 0.0
+    weights = {name: size / plan.total for name, size in plan.population.items()}
+    for name in plan.structures:
+        rows = before.equals("structure", name)
+        faults = int(rows.sum())
+        if not faults:
+            continue
+        prevented = int((bad & ~still & rows).sum())
+        caused = int((still & ~bad & rows).sum())
+        share = _paired(prevented, caused, faults, confidence)
+        result[name] = {
+            "faults": faults,
+            "sdc1": [int((bad & rows).sum()), int((still & rows).sum())],
+            "prevented": prevented,
+            "caused": caused,
+            "difference": asdict(share),
+            "ratio": _ratio(int((still & rows).sum()), int((bad & rows).sum())),
+            "detected": int((after.kinds()["detected"] & rows).sum()),
+            "false_alarms": int((after.kinds()["false_alarm"] & rows).sum()),
+        }
+        value += weights[name] * share.value
+        below += (weights[name] * (share.value - share.low)) ** 2
+        above += (weights[name] * (share.high - share.value)) ** 2
+    shares = [
+        sum(weights[name] * e["sdc1"][k] / e["faults"] for name, e in result.items())
+        for k in (0, 1)
+    ]
+    result["total"] = {
+        "faults": sum(entry["faults"] for entry in result.values()),
+        "sdc1": shares,
+        "prevented": sum(entry["prevented"] for entry in result.values()),
+        "caused": sum(entry["caused"] for entry in result.values()),
+        "difference": asdict(Estimate(value, value - sqrt(below), value + sqrt(above))),
+        "ratio": shares[1] / shares[0] if shares[0] else None,
+        "detected": sum(entry["detected"] for entry in result.values()),
+        "false_alarms": sum(entry["false_alarms"] for entry in result.values()),
+    }
+    return result
+
+
+def _ratio(second: int, first: int) -> float | None:
+    return second / first if first else None
+
+
+def _paired(prevented: int, caused: int, pairs: int, confidence: float) -> Estimate:
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    b, c, n = prevented + 0.5, caused + 0.5, pairs + 2
+    centre = (c - b) / n
+    margin = z * sqrt(b + c - (c - b) ** 2 / n) / n
+    value = (caused - prevented) / pairs
+    return Estimate(value, max(-1.0, centre - margin), min(1.0, centre + margin))

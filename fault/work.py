@@ -1,0 +1,324 @@
+"""Work units of a campaign, here or on other machines.
+
+    for unit, content, spent in run_units(job, units, processes=2):
+        store.add(unit, content)
+
+A unit is a number of faults of one structure; what it computes depends on the job and the unit's
+name alone. Processes that die are replaced, and what they were doing is done again.
+"""
+
+import concurrent.futures
+import hashlib
+import multiprocessing
+import os
+import pickle
+import threading
+import time
+import zlib
+from collections.abc import Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from gen.errors import HoldfastError
+from nn.program import Program
+from sim.netlist import Netlist
+
+from .campaign import GuardSettings
+from .effects import of_guard
+from .engine import Engine, Result
+from .follow import Trace, Upset
+from .inference import Inference
+from .plan import FaultModel, Filters, Plan, phase_bounds
+from .space import FaultSpace, Site
+from .store import SCHEMA, pack
+from .upset import upset_text
+
+__all__ = ["Job", "Spent", "Worker", "golden_runs", "run_units", "unit_name"]
+
+_BREAKS = 20
+"""Times that the processes may die without a unit in between."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What all units of a campaign share.
+
+    Attributes
+    ----------
+    codes : int8 [N, C, H, W]
+        The images; every fault is injected into each.
+    labels : int64 [N] or None
+    counts : dict of int
+        Faults of every structure.
+    size : int
+        Faults of a unit.
+    audit : float
+        Share of the faults that are computed again by plain RTL.
+    golden : Path or None
+        Folder of the golden runs; without it every process records its own.
+    """
+
+    program: Program
+    netlist: Netlist
+    guard: GuardSettings
+    codes: NDArray[np.int8]
+    labels: NDArray[np.int64] | None
+    model: FaultModel
+    filters: Filters
+    counts: dict[str, int]
+    size: int
+    seed: int
+    audit: float
+    golden: Path | None = None
+    spacing: int = 64
+
+    def units(self) -> list[str]:
+        """Names of all units, structures taking turns."""
+        numbered = [
+            (number, position, unit_name(structure, number))
+            for position, (structure, count) in enumerate(self.counts.items())
+            for number in range(-(-count // self.size))
+        ]
+        return [name for _, _, name in sorted(numbered)]
+
+
+@dataclass
+class Spent:
+    """Time that a unit took, in seconds, and what for.
+
+    Attributes
+    ----------
+    faults : int
+        Results: faults times images.
+    shortcuts, audit : float
+        The faults, and computing some of them again.
+    audited, carried : int
+        Faults computed again; corruptions carried through the golden model.
+    """
+
+    faults: int = 0
+    shortcuts: float = 0.0
+    audit: float = 0.0
+    audited: int = 0
+    carried: int = 0
+    paths: dict[str, int] = field(default_factory=dict)
+
+
+def unit_name(structure: str, number: int) -> str:
+    """Name of a structure's unit."""
+    return f"{structure}-{number:06d}"
+
+
+def golden_runs(job: Job) -> None:
+    """Record the golden runs that are not yet in the job's folder."""
+    assert job.golden is not None
+    todo = [n for n in range(len(job.codes)) if not (job.golden / str(n)).is_dir()]
+    if not todo:
+        return
+    inference = Inference(job.program, job.netlist, job.guard, job.spacing)
+    for number in todo:
+        partial = job.golden / f".{number}.{os.getpid()}"
+        inference.record(job.codes[number]).save(partial)
+        partial.rename(job.golden / str(number))
+
+
+class Worker:
+    """Computes units."""
+
+    def __init__(self, job: Job):
+        self.job = job
+        self.inference = Inference(job.program, job.netlist, job.guard, job.spacing)
+        self.space = FaultSpace.of(job.netlist)
+        self.plan = Plan(self.space, self.inference.schedule, job.model, job.filters)
+        self._engines: dict[int, Engine] = {}
+
+    def engine(self, image: int) -> Engine:
+        """The engine of an image."""
+        if image not in self._engines:
+            job = self.job
+            folder = job.golden / str(image) if job.golden else None
+            saved = folder is not None and folder.is_dir()
+            trace = (
+                Trace.load(folder) if saved and folder else self.inference.record(job.codes[image])
+            )
+            self._engines[image] = Engine(self.inference, job.codes[image], trace)
+        return self._engines[image]
+
+    def compute(self, unit: str) -> tuple[bytes, Spent]:
+        """A unit's shard, and what it took."""
+        job = self.job
+        structure, _, text = unit.rpartition("-")
+        number = int(text)
+        first = number * job.size
+        count = min(job.size, job.counts[structure] - first)
+        # Every unit of a structure draws as many, so that a larger campaign continues a smaller.
+        upsets = self.plan.draw(structure, number, job.size, job.seed)[:count]
+        generator = np.random.default_rng([job.seed, 1, zlib.crc32(unit.encode())])
+        spent = Spent()
+        columns: dict[str, list] = {name: [] for name in SCHEMA.names}
+        for image in range(len(job.codes)):
+            engine = self.engine(image)
+            chosen = np.flatnonzero(generator.random(job.size) < job.audit)
+            began = time.perf_counter()
+            before = engine.carry.computed
+            results = engine.run(upsets)
+            spent.shortcuts += time.perf_counter() - began
+            spent.carried += engine.carry.computed - before
+            engine.carry.forget()
+            began = time.perf_counter()
+            audited = {
+                int(n): results[n].agrees(engine.plain(upsets[n])) for n in chosen if n < count
+            }
+            spent.audit += time.perf_counter() - began
+            spent.audited += len(audited)
+            spent.faults += len(results)
+            for index, (upset, result) in enumerate(zip(upsets, results, strict=True)):
+                spent.paths[result.path] = spent.paths.get(result.path, 0) + 1
+                row = self._row(upset, result, image)
+                row |= {"number": first + index, "structure": structure}
+                row |= {"audited": index in audited, "agrees": audited.get(index)}
+                for name, value in row.items():
+                    columns[name].append(value)
+        return pack(columns), spent
+
+    def _row(self, upset: Upset, result: Result, image: int) -> dict:
+        name, word, bit = upset.bits[0]
+        run = self.inference.schedule.at(upset.cycle)
+        bounds = phase_bounds(run)
+        label = None if self.job.labels is None else int(self.job.labels[image])
+        address = word if self.space[name].kind == "memory" else None
+        own = of_guard(self.job.program, self.space, Site(name, address, bit))
+        right = None
+        if label is not None:
+            right = bool(result.output) and result.top == label
+        return {
+            "fault": upset_text(self.space, upset),
+            "signal": name,
+            "word": word,
+            "bit": bit,
+            "cycle": upset.cycle,
+            "layer": run.step.name,
+            "phase": next(
+                (phase for phase, (begin, end) in bounds.items() if begin <= upset.cycle < end),
+                "fetch",
+            ),
+            "image": image,
+            "effect": result.effect,
+            "died": result.died,
+            "detected": result.detected,
+            "false_alarm": result.detected and own,
+            "latency": result.latency,
+            "sdc5": result.sdc5,
+            "sdc10": result.sdc10,
+            "sdc20": result.sdc20,
+            "counts": result.counts,
+            "cycles": result.cycles,
+            "status": result.status,
+            "right": right,
+            "path": result.path,
+        }
+
+
+_worker: tuple[str, Worker] | None = None
+
+
+def _compute(payload: bytes, unit: str) -> tuple[str, bytes, Spent]:
+    """A unit of a pickled job, in whatever process this is."""
+    global _worker
+    name = hashlib.sha256(payload).hexdigest()
+    if _worker is None or _worker[0] != name:
+        torch.set_num_threads(1)
+        _worker = name, Worker(pickle.loads(zlib.decompress(payload)))
+    return (unit, *_worker[1].compute(unit))
+
+
+_payload = b""
+
+
+def _start(payload: bytes, parent: int) -> None:
+    global _payload
+    _payload = payload
+
+    def watch() -> None:
+        # A process whose parent was killed would wait for work for ever.
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _local(unit: str) -> tuple[str, bytes, Spent]:
+    return _compute(_payload, unit)
+
+
+def run_units(
+    job: Job, units: Sequence[str], processes: int = 1, scheduler: str = ""
+) -> Iterator[tuple[str, bytes, Spent]]:
+    """Compute units, in any order.
+
+    Parameters
+    ----------
+    processes : int
+        Local processes.
+    scheduler : str
+        Address of a Dask scheduler whose workers do it instead.
+
+    Raises
+    ------
+    HoldfastError
+        No scheduler answers, or processes die again and again.
+    """
+    payload = zlib.compress(pickle.dumps(job), 1)
+    if scheduler:
+        yield from _on_dask(payload, units, scheduler)
+        return
+    todo = list(units)
+    breaks = 0
+    while todo:
+        done = set()
+        pool = concurrent.futures.ProcessPoolExecutor(
+            processes, multiprocessing.get_context("spawn"), _start, (payload, os.getpid())
+        )
+        try:
+            futures = [pool.submit(_local, unit) for unit in todo]
+            for future in concurrent.futures.as_completed(futures):
+                result = future.result()
+                done.add(result[0])
+                breaks = 0
+                yield result
+        except BrokenProcessPool:
+            breaks += 1
+            if breaks > _BREAKS:
+                raise HoldfastError(
+                    f"worker processes died {breaks} times without finishing a unit; "
+                    "is there enough memory?"
+                ) from None
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+        todo = [unit for unit in todo if unit not in done]
+
+
+def _on_dask(
+    payload: bytes, units: Sequence[str], scheduler: str
+) -> Iterator[tuple[str, bytes, Spent]]:
+    # Imported here: it takes a second, and most campaigns do without.
+    from distributed import Client, as_completed
+
+    try:
+        client = Client(scheduler, timeout=10)
+    except (OSError, ValueError):
+        raise HoldfastError(f"no Dask scheduler answers at {scheduler}.") from None
+    with client:
+        futures = [
+            client.submit(_compute, payload, unit, key=f"{unit}-{os.getpid()}", retries=_BREAKS)
+            for unit in units
+        ]
+        for future in as_completed(futures):
+            yield future.result()
+            future.release()
