@@ -206,6 +206,10 @@ def _one(
     console.print(_effects(summary, guard))
     checked = summary["audit"]
     console.print(
+        f"Weighted by population: SDC-1 {_percent(summary['total']['sdc1'])} %, output or end "
+        f"wrong (AVF) {_percent(summary['total']['avf'])} %."
+    )
+    console.print(
         f"Audit: {checked['checked']} faults again by plain RTL, "
         f"{checked['disagreements']} disagreements."
     )
@@ -303,7 +307,7 @@ def _effects(summary: dict[str, Any], guard: str) -> Table:
         padding=0,
     )  # fmt: skip
     table.add_column("structure", no_wrap=True)
-    short = ("bits", "n", "mask", "lat", "ben", "SDC1", "stop", "hang", "SDC1 %", "AVF %")
+    short = ("bits", "n", "mask", "lat", "ben", "SDC1", "stop", "hang", "SDC1 %")
     for name in short:
         table.add_column(f" {name}", justify="right", no_wrap=True)
     effects = ("masked", "latent", "benign", "sdc1", "stopped", "hang")
@@ -311,14 +315,14 @@ def _effects(summary: dict[str, Any], guard: str) -> Table:
         table.add_row(
             name, compact(entry["bits"]), compact(entry["faults"]),
             *(compact(entry["counts"][effect]) for effect in effects),
-            _range(entry["shares"]["sdc1"]), _range(entry["shares"]["avf"]),
+            _range(entry["shares"]["sdc1"]),
         )  # fmt: skip
     table.add_section()
     total = summary["total"]
     table.add_row(
         "weighted, %", compact(summary["bits"]), compact(summary["faults"]),
-        *(f"{100 * total[effect]['value']:.3g}" for effect in effects),
-        _range(total["sdc1"]), _range(total["avf"]),
+        *(f"{100 * total[effect]['value']:.2f}" for effect in effects),
+        _range(total["sdc1"]),
     )  # fmt: skip
     return table
 
