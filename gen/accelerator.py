@@ -89,8 +89,9 @@ class Accelerator(wiring.Component):
         m.submodules.residual_reader = residual_reader = ResidualReader(cfg)
         m.submodules.output_writer = output_writer = OutputWriter(cfg)
         # The lanes want the token two cycles before the partial sum.
-        token_stages = InputStage.LATENCY + array.latency - 2
-        m.submodules.sequencer = sequencer = Sequencer(cfg, token_stages + lanes.latency + 1)
+        token_stages = InputStage.LATENCY + SystolicArray.latency(cfg) - 2
+        drain = token_stages + Lanes.latency(cfg) + 1
+        m.submodules.sequencer = sequencer = Sequencer(cfg, drain)
         layer = sequencer.layer
 
         weights = LaneMemory(cfg.cols, cfg.weight_bits, cfg.weight_depth)

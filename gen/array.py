@@ -48,9 +48,10 @@ class SystolicArray(wiring.Component):
             }
         )
 
-    @property
-    def latency(self) -> int:
-        return self.config.rows - 1 + ProcessingElement.LATENCY
+    @staticmethod
+    def latency(config: AcceleratorConfig) -> int:
+        """Cycles from ``act`` to ``sums[0]``."""
+        return config.rows - 1 + ProcessingElement.LATENCY
 
     def elaborate(self, platform):
         m = Module()

@@ -68,10 +68,10 @@ class Feeder(wiring.Component):
             }
         )
 
-    @property
-    def weight_interval(self) -> int:
+    @classmethod
+    def weight_interval(cls, config: AcceleratorConfig) -> int:
         """Least cycles between tiles with different weights."""
-        return max(self.config.rows, self.config.cols, self.HAZARD)
+        return max(config.rows, config.cols, cls.HAZARD)
 
     def elaborate(self, platform):
         m = Module()
@@ -96,7 +96,8 @@ class Feeder(wiring.Component):
         column_address = Signal(16)
         kernel_address = Signal(16)
         output_address = Signal(16)
-        elapsed = Signal(range(self.weight_interval + 1))
+        weight_interval = self.weight_interval(self.config)
+        elapsed = Signal(range(weight_interval + 1))
         gap = Signal(range(self.GAP + 1))
 
         last_column = column == layer.out_w - 1
@@ -112,9 +113,7 @@ class Feeder(wiring.Component):
         single = (layer.out_w == 1) & (layer.out_h == 1)
 
         interval = Signal.like(elapsed)
-        m.d.comb += interval.eq(
-            Mux(needs_weights, self.weight_interval, Mux(single, 1, self.HAZARD))
-        )
+        m.d.comb += interval.eq(Mux(needs_weights, weight_interval, Mux(single, 1, self.HAZARD)))
         issue = walking & ~waiting
         early = elapsed < interval
         m.d.comb += [
@@ -165,7 +164,7 @@ class Feeder(wiring.Component):
                     m.d.sync += gap.eq(self.GAP - 1)
                 with m.If(last_tile):
                     m.d.sync += [walking.eq(0), self.done.eq(1)]
-        with m.If(elapsed != self.weight_interval):
+        with m.If(elapsed != weight_interval):
             m.d.sync += elapsed.eq(elapsed + 1)
         with m.If(waiting & (elapsed >= interval) & (gap != 0)):
             m.d.sync += gap.eq(gap - 1)

@@ -69,10 +69,10 @@ class Lanes(wiring.Component):
             }
         )
 
-    @property
-    def latency(self) -> int:
+    @classmethod
+    def latency(cls, config: AcceleratorConfig) -> int:
         """Cycles from ``token`` to ``codes_token``."""
-        return 1 + self.STAGE_D + Requantizer.LATENCY + self.config.cols - 1
+        return 1 + cls.STAGE_D + Requantizer.LATENCY + config.cols - 1
 
     def elaborate(self, platform):
         m = Module()
@@ -87,7 +87,7 @@ class Lanes(wiring.Component):
             with m.Elif(pixel != cfg.acc_depth):
                 m.d.sync += pixel.eq(pixel + 1)
         previous = self.token
-        for stage in range(self.latency):
+        for stage in range(self.latency(cfg)):
             token = Signal(Token, name=f"token_{stage}")
             m.d.sync += token.eq(previous)
             tokens.append(token)

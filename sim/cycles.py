@@ -21,7 +21,6 @@ def descriptor_cycles(config: AcceleratorConfig, walk: dict[str, int]) -> Counte
 
     Exact for a descriptor whose host does not let it wait (``ready``).
     """
-    feeder = Feeder(config)
     pixels = walk["out_h"] * walk["out_w"]
     reductions = walk["kernel_h"] * walk["kernel_w"] * walk["blocks"]
     tiles = walk["co_tiles"]
@@ -29,11 +28,11 @@ def descriptor_cycles(config: AcceleratorConfig, walk: dict[str, int]) -> Counte
     swapping = tiles if walk["hold_weights"] else tiles * reductions
     holding = tiles * reductions - swapping
     keep = 1 if pixels == 1 else Feeder.HAZARD
-    drain = InputStage.LATENCY + SystolicArray(config).latency - 2 + Lanes(config).latency + 1
+    drain = InputStage.LATENCY + SystolicArray.latency(config) - 2 + Lanes.latency(config) + 1
     return Counter(
         stream=tiles * reductions * pixels,
         # Nothing waits behind the last tile.
-        stall_weights=max(0, feeder.weight_interval - pixels) * (swapping - 1),
+        stall_weights=max(0, Feeder.weight_interval(config) - pixels) * (swapping - 1),
         stall_memory=max(0, keep - pixels) * holding,
         stall_writeback=Feeder.GAP * (tiles - 1),
         stall_fetch=DESCRIPTOR_WORDS + 2,
