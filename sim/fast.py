@@ -36,7 +36,8 @@ from .verilate import (
     verilate,
 )
 
-__all__ = ["FastModel", "Native", "Place", "build_fast", "processor"]
+__all__ = ["FastBuild", "FastModel", "Native", "Place", "Snapshot", "build_fast", "compile_fast",
+           "fast_flags", "processor"]  # fmt: skip
 
 _HARNESS = Path(__file__).with_name("fast_harness.cpp")
 _LIBRARY = "model.so"
@@ -45,37 +46,68 @@ _MEMBER = re.compile(r"\b(?!__V)\w+?__DOT__(\w+);")
 _PORT = re.compile(r"\bVL_(?:IN|OUT)\w*\((\w+),")
 
 
-def build_fast(netlist: Netlist) -> Path:
+@dataclass(frozen=True)
+class FastBuild:
+    """A compiled engine; to those who run layers or faults, what `sim.build.Build` is for cocotb.
+
+    Attributes
+    ----------
+    netlist : Netlist
+        What it simulates.
+    library : Path
+        The shared library.
+    """
+
+    netlist: Netlist
+    library: Path
+
+
+def build_fast(netlist: Netlist) -> FastBuild:
     """Compiles `netlist` into a shared library, or takes the one in ``build/cache``."""
-    if not netlist.clock:
-        raise ValueError(f"{netlist.top} has no clock")
-    flags = ["-O2", "-march=native", *compiler_flags()]
 
     def make(folder: Path) -> None:
-        members: dict[str, str] = {}
-        hidden: list[str] = []
-        # What Verilator optimized away in the first attempt is made public in the second.
-        for _ in range(2):
-            _public(netlist, hidden, folder / "hidden.vlt")
-            for path in folder.glob("Vfast*"):
-                path.unlink()
-            sources = verilate(netlist, folder, "Vfast", ["-O3", "hidden.vlt"])
-            members = _members(folder)
-            hidden = [name for name in _names(netlist) if name not in members]
-            if not hidden:
-                break
-        if hidden:
-            raise AssertionError(f"{netlist.top}: no storage found for {', '.join(hidden)}")
-        harness = folder / "harness.cpp"
-        harness.write_text(_harness(netlist, members))
-        objects = compile_sources([*sources, harness], folder, flags)
-        link([*objects, *runtime_objects()], folder / _LIBRARY, ["-shared", "-pthread"])
+        compile_fast(netlist, folder)
         for path in folder.iterdir():
             if path.name not in (_LIBRARY, "design.v"):
                 path.unlink()
 
-    key = [netlist.hash, netlist.top, *_names(netlist), *flags, *tool_versions(), processor()]
-    return cached("fast", [*key, _HARNESS.read_text()], make) / _LIBRARY
+    key = [netlist.hash, netlist.top, *_names(netlist), *fast_flags(), *tool_versions()]
+    folder = cached("fast", [*key, processor(), _HARNESS.read_text()], make)
+    return FastBuild(netlist, folder / _LIBRARY)
+
+
+def fast_flags() -> list[str]:
+    """Options of the C++ compiler."""
+    return ["-O2", "-march=native", *compiler_flags()]
+
+
+def compile_fast(netlist: Netlist, folder: Path) -> list[Path]:
+    """Compiles `netlist` in a folder; returns the Verilated model's object files, all kept.
+
+    The harness is not among them; the library is `folder` / ``model.so``.
+    """
+    if not netlist.clock:
+        raise ValueError(f"{netlist.top} has no clock")
+    members: dict[str, str] = {}
+    hidden: list[str] = []
+    # What Verilator optimized away in the first attempt is made public in the second.
+    for _ in range(2):
+        _public(netlist, hidden, folder / "hidden.vlt")
+        for path in folder.glob("Vfast*"):
+            path.unlink()
+        sources = verilate(netlist, folder, "Vfast", ["-O3", "hidden.vlt"])
+        members = _members(folder)
+        hidden = [name for name in _names(netlist) if name not in members]
+        if not hidden:
+            break
+    if hidden:
+        raise AssertionError(f"{netlist.top}: no storage found for {', '.join(hidden)}")
+    harness = folder / "harness.cpp"
+    harness.write_text(_harness(netlist, members))
+    *model, wrapper = compile_sources([*sources, harness], folder, fast_flags())
+    model += runtime_objects()
+    link([*model, wrapper], folder / _LIBRARY, ["-shared", "-pthread"])
+    return model
 
 
 @dataclass(frozen=True)
@@ -119,7 +151,7 @@ class FastModel:
     def __init__(self, netlist: Netlist):
         self.netlist = netlist
         self.cycles = 0
-        self._library = _load(build_fast(netlist))
+        self._library = _load(build_fast(netlist).library)
         self._model = self._library.holdfast_new()
         size = self._library.holdfast_state_size()
         address = self._library.holdfast_state(self._model)
@@ -176,6 +208,38 @@ class FastModel:
         reached = ran <= max_cycles
         self.cycles += ran if reached else max_cycles
         return ran if reached else None
+
+    def send(
+        self, channel: str, data: str, last: str, words: NDArray[np.uint32], limit: int
+    ) -> bool:
+        """Offers words on a channel of 32-bit data until all are taken.
+
+        Parameters
+        ----------
+        channel : str
+            What is before ``valid`` and ``ready`` in the names of its ports.
+        data, last : str
+            Ports of the word, and of the mark of the last one.
+        limit : int
+            Cycles that each word may wait.
+
+        Returns
+        -------
+        bool
+            Whether all were taken.
+        """
+        ports = (f"{channel}valid", f"{channel}ready", data, last)
+        sizes = [self._places[port].element for port in ports]
+        assert sizes == [1, 1, 4, 1], f"{channel} is no channel of 32-bit words"
+        self._settle()
+        ran = ctypes.c_uint64()
+        sent = self._library.holdfast_send(
+            self._model, *(self._places[port].offset for port in ports),
+            np.ascontiguousarray(words, "<u4").ctypes.data, len(words), limit, ctypes.byref(ran),
+        )  # fmt: skip
+        self.cycles += ran.value
+        self._poked = True
+        return sent == len(words)
 
     def reset(self, cycles: int = 1) -> None:
         """Holds the reset for some cycles."""
@@ -236,6 +300,11 @@ class FastModel:
     def state_hash(self) -> int:
         """64 bits that depend on every flip-flop and memory bit, and on nothing else."""
         return self._library.holdfast_hash(self._model)
+
+    @property
+    def first_byte(self) -> int:
+        """Where a snapshot's state begins; what lies before belongs to the instance."""
+        return self._start
 
     def differences(self, snapshot: "Snapshot") -> list[str]:
         """Names of flip-flops and memories that differ from a snapshot."""
@@ -411,6 +480,7 @@ def _load(path: Path) -> ctypes.CDLL:
         ("settle", None, [pointer]),
         ("step", None, [pointer, number]),
         ("run_until", number, [pointer, number, small, number, number]),
+        ("send", small, [pointer, *[number] * 4, pointer, small, number, pointer]),
         ("hash", number, [pointer]),
         ("equal", small, [pointer, pointer]),
         ("differences", small, [pointer, pointer, pointer]),

@@ -6,12 +6,14 @@
     bus.write_word(address, value)
     data = bus.read(address, length)
 
-Bursts of up to 256 beats; the manager is always ready. Every cycle but those of
-`FastBus.wait_interrupt` passes through ``model.step``, so that a subclass of `FastModel` can record
-or disturb it.
+Bursts of up to 256 beats; the manager is always ready. Every cycle passes through the model's
+``step``, ``send`` or, in `FastBus.wait_interrupt`, ``run_until``, so that a subclass of `FastModel`
+can record or disturb it.
 """
 
 from collections.abc import Iterator
+
+import numpy as np
 
 from .fast import FastModel
 from .transport import AccessRefused, BusError
@@ -32,11 +34,17 @@ class FastBus:
         Of an accelerator.
     timeout : int
         Cycles after which an unanswered beat raises BusError.
+
+    Attributes
+    ----------
+    accepted : int
+        ``model.cycles`` at the edge that accepted the last beat of data.
     """
 
     def __init__(self, model: FastModel, timeout: int = 10_000):
         self.model = model
         self.timeout = timeout
+        self.accepted = model.cycles
         for channel in ("aw", "ar"):
             model.poke(f"s_axi_{channel}size", _WORD_SIZE)
             model.poke(f"s_axi_{channel}burst", _INCREMENTING)
@@ -50,14 +58,15 @@ class FastBus:
             model.poke("s_axi_awaddr", start)
             model.poke("s_axi_awlen", len(part) - 1)
             self._offer("aw")
-            for beat in part:
-                lanes = [lane for lane in range(_BEAT) if 0 <= beat + lane - address < len(data)]
-                offset = beat - address
-                value = sum(data[offset + lane] << 8 * lane for lane in lanes)
-                model.poke("s_axi_wdata", value)
-                model.poke("s_axi_wstrb", sum(1 << lane for lane in lanes))
-                model.poke("s_axi_wlast", beat == part[-1])
-                self._offer("w")
+            if start >= address and part[-1] + _BEAT <= address + len(data):
+                words = np.frombuffer(data, "<u4", len(part), start - address)
+                model.poke("s_axi_wstrb", 0b1111)
+                if not model.send("s_axi_w", "s_axi_wdata", "s_axi_wlast", words, self.timeout):
+                    raise BusError(f"the bus took no beat on w within {self.timeout} cycles.")
+            else:
+                for beat in part:
+                    self._send_lanes(beat, beat == part[-1], address, data)
+            self.accepted = model.cycles
             self._answer("b", "write to", start, 1)
 
     def read(self, address: int, length: int) -> bytes:
@@ -101,6 +110,14 @@ class FastBus:
         """Runs until the interrupt, at most `limit` cycles; tells whether it came."""
         model = self.model
         return bool(model.peek("interrupt")) or (model.run_until("interrupt", 1, limit) is not None)
+
+    def _send_lanes(self, beat: int, last: bool, address: int, data: bytes) -> None:
+        """One beat of a write of bytes from `address` on, of which it may hold only some."""
+        lanes = [lane for lane in range(_BEAT) if 0 <= beat + lane - address < len(data)]
+        self.model.poke("s_axi_wdata", sum(data[beat + n - address] << 8 * n for n in lanes))
+        self.model.poke("s_axi_wstrb", sum(1 << lane for lane in lanes))
+        self.model.poke("s_axi_wlast", last)
+        self._offer("w")
 
     def _offer(self, channel: str) -> None:
         """Holds valid until the subordinate has taken the beat."""

@@ -101,6 +101,31 @@ uint64_t holdfast_run_until(Model* model, uint64_t offset, uint32_t size, uint64
     }
 }
 
+// Sends words over a channel with valid and ready; returns how many were taken, and the cycles.
+// A word that is not taken within `limit` cycles ends it.
+uint32_t holdfast_send(Model* model, uint64_t valid, uint64_t ready, uint64_t data, uint64_t last,
+                       const uint32_t* words, uint32_t count, uint64_t limit, uint64_t* cycles) {
+    uint8_t* state = reinterpret_cast<uint8_t*>(model->top.rootp);
+    const volatile uint8_t* taken = state + ready;
+    uint64_t ran = 0;
+    uint32_t sent = 0;
+    state[valid] = 1;
+    for (; sent < count; ++sent) {
+        std::memcpy(state + data, words + sent, sizeof *words);
+        state[last] = sent + 1 == count;
+        bool done = false;
+        for (uint64_t waited = 0; !done && waited < limit; ++waited, ++ran) {
+            model->top.eval();
+            done = *taken;
+            cycle(model);
+        }
+        if (!done) break;
+    }
+    state[valid] = 0;
+    *cycles = ran;
+    return sent;
+}
+
 uint64_t holdfast_hash(const Model* model) {
     const uint8_t* state = bytes(model);
     uint64_t hash = 0;

@@ -41,6 +41,22 @@ class Recorder(FastModel):
         self.outputs = [p.name for p in netlist.ports if p.direction == "output"]
         self.rows = []
 
+    def send(self, channel, data, last, words, limit):
+        """As in the compiled harness, cycle by cycle."""
+        for index, word in enumerate(words):
+            self.poke(f"{channel}valid", 1)
+            self.poke(data, int(word))
+            self.poke(last, index == len(words) - 1)
+            for _ in range(limit):
+                taken = self.peek(f"{channel}ready")
+                self.step()
+                if taken:
+                    break
+            else:
+                return False
+        self.poke(f"{channel}valid", 0)
+        return True
+
     def step(self, cycles=1):
         for _ in range(cycles):
             upset = self.flips.get(self.cycles)
