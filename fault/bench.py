@@ -38,9 +38,19 @@ from .bus import RegisterBus
 from .fault import Fault
 from .space import structure_of
 from .state import Contents, FlipFlops, Memories, Values, changed
-from .tensors import banks_before, tensor, written
+from .tensors import banks_before, banks_of, check_written, words_of
 
-__all__ = ["DRAIN", "MARK", "GoldenRun", "Job", "Observation", "Work", "trace_cycles"]
+__all__ = [
+    "BUSY",
+    "DONE",
+    "DRAIN",
+    "MARK",
+    "GoldenRun",
+    "Job",
+    "Observation",
+    "Work",
+    "trace_cycles",
+]
 
 MARK = "holdfast-fault "
 PERIOD = 10
@@ -49,7 +59,7 @@ FLIP = 6
 LOOK = 8
 DRAIN = 64
 """Cycles after the interrupt until the state that remains is read: pipelines have drained."""
-_BUSY, _DONE = 1, 2
+BUSY, DONE = 1, 2
 
 
 @dataclass(frozen=True)
@@ -101,7 +111,7 @@ class GoldenRun:
     banks : int8 [bank, word, lane]
         Activation memories at its end.
     begin : int
-        Simulation time at which cycle 0 begins, in nanoseconds.
+        Simulation time at which cycle 0 begins, in nanoseconds; 0 in the compiled engine.
     """
 
     layer: str
@@ -110,7 +120,7 @@ class GoldenRun:
     guard_output: int
     guard_input: int
     banks: NDArray[np.int8]
-    begin: int
+    begin: int = 0
 
 
 @dataclass
@@ -258,8 +268,8 @@ class Bench:
         self.limit = 2 * run.cycles + 1000
         self.end_flip_flops = self.flip_flops.read()
         self.end_memories = self.memories.snapshot(self.variable)
-        banks = self._banks(self.end_memories)
-        self._check(banks, self.job.golden[work.image])
+        banks = banks_of(self.program.config, self.end_memories)
+        check_written(self.program, self.step, banks, self.job.golden[work.image])
         self.memories.restore(self.end_memories, self.start_memories)
         return GoldenRun(
             layer=work.layer,
@@ -349,7 +359,8 @@ class Bench:
         if not ended:
             watch.cancel()
         run.cycles = round((end - begin) / PERIOD)
-        remaining = end + DRAIN * PERIOD - _now()
+        # Between two edges, so that the next one is told without doubt.
+        remaining = begin + (run.cycles + DRAIN) * PERIOD + FLIP - _now()
         if remaining > 0:
             await Timer(remaining, "ns")
         await RisingEdge(self.dut.clk)
@@ -359,7 +370,7 @@ class Bench:
         await self._cycles(2)
         if status is not None and output_count is not None and input_count is not None:
             run.status, run.guard_output, run.guard_input = status, output_count, input_count
-            run.ended = ended and status & (_DONE | _BUSY) == _DONE
+            run.ended = ended and status & (DONE | BUSY) == DONE
         return run
 
     async def _interrupt(self, event: Event) -> None:
@@ -395,32 +406,10 @@ class Bench:
 
     def _prepare(self, banks: NDArray[np.int8]) -> None:
         wanted: Contents = {name: [0] * len(self.memories.read(name)) for name in self.accumulators}
-        codes = banks.astype(np.int64) & (1 << self.program.config.act_bits) - 1
-        for bank in range(banks.shape[0]):
-            for lane in range(banks.shape[2]):
-                wanted[f"activations_{bank}__lane_{lane}"] = codes[bank, :, lane].tolist()
+        for name, words in words_of(self.program.config, banks).items():
+            wanted[name] = words.tolist()
         present = self.memories.snapshot(self.variable)
         self.memories.restore(present, wanted)
-
-    def _banks(self, contents: Contents) -> NDArray[np.int8]:
-        cfg = self.program.config
-        lanes = [
-            [contents[f"activations_{bank}__lane_{lane}"] for lane in range(cfg.word_lanes)]
-            for bank in range(cfg.act_banks)
-        ]
-        return signed(np.array(lanes, np.int64).transpose(0, 2, 1), cfg.act_bits)
-
-    def _check(self, banks: NDArray[np.int8], tensors: Mapping[str, NDArray[np.int8]]) -> None:
-        place = self.program.places[self.step.target]
-        channels = [c for c in place.lanes[written(self.program, self.step)] if c >= 0]
-        result = tensor(self.program, self.step.target, banks)
-        wrong = np.count_nonzero(result[channels] != tensors[self.step.target][channels])
-        assert not wrong, f"{self.step.name} differs from the golden model in {wrong} codes"
-
-
-def signed(codes: NDArray[np.int64], bits: int) -> NDArray[np.int8]:
-    """Codes of some bits as integers."""
-    return ((codes ^ 1 << bits - 1) - (1 << bits - 1)).astype(np.int8)
 
 
 def _integers(words: list[tuple[int, int | str]]) -> Iterator[tuple[int, int]]:

@@ -6,8 +6,9 @@ rows = summarize(results, space, cycles)
 
 import pickle
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -19,15 +20,17 @@ from nn.golden import Golden, GuardMode, Result
 from nn.program import Program
 from sim.build import Build, run_cocotb
 from sim.driver import loads
+from sim.fast import FastBuild
 
 from .bench import MARK, GoldenRun, Job, Observation, Work
 from .effects import EFFECTS, FaultResult, classify
+from .fast_bench import FastBench
 from .fault import Fault
 from .space import FaultSpace
 from .statistics import Estimate, stratified, wilson
 
-__all__ = ["GUARD_OFF", "GUARD_ON", "GuardSettings", "Row", "Runs", "inject", "layer_cycles",
-           "observe", "paired", "simulate_work", "summarize"]  # fmt: skip
+__all__ = ["GUARD_OFF", "GUARD_ON", "GuardSettings", "Row", "Runs", "check_not_streamed", "inject",
+           "layer_cycles", "observe", "paired", "simulate_work", "summarize"]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ class Runs:
 
 
 def inject(
-    build: Build,
+    build: Build | FastBuild,
     program: Program,
     images: Tensor,
     faults: Sequence[Fault],
@@ -85,8 +88,8 @@ def inject(
 
     Parameters
     ----------
-    build : Build
-        Simulation of the accelerator, from ``build_cocotb``.
+    build : Build or FastBuild
+        Simulation of the accelerator; both engines give the same results.
     images : int8 [N, C, H, W]
         Input codes; a fault's image is its index.
     progress : Callable
@@ -117,7 +120,7 @@ def inject(
 
 
 def paired(
-    build: Build,
+    build: Build | FastBuild,
     program: Program,
     images: Tensor,
     faults: Sequence[Fault],
@@ -139,7 +142,7 @@ def paired(
 
 
 def observe(
-    build: Build,
+    build: Build | FastBuild,
     program: Program,
     references: Mapping[int, Result],
     faults: Sequence[Fault],
@@ -155,7 +158,7 @@ def observe(
     yield from simulate_work(build, program, references, work, guard, progress)
 
 
-def layer_cycles(build: Build, program: Program, image: Tensor) -> dict[str, int]:
+def layer_cycles(build: Build | FastBuild, program: Program, image: Tensor) -> dict[str, int]:
     """Clock cycles of every layer, counted as a fault's cycle is; the same for every image.
 
     Parameters
@@ -169,7 +172,7 @@ def layer_cycles(build: Build, program: Program, image: Tensor) -> dict[str, int
 
 
 def simulate_work(
-    build: Build,
+    build: Build | FastBuild,
     program: Program,
     references: Mapping[int, Result],
     work: list[Work],
@@ -183,6 +186,12 @@ def simulate_work(
         golden[image] = {name: value[0].numpy() for name, value in result.outputs.items()}
     job = Job(build.netlist, program, golden, guard.control, work)
     total = sum(len(part.faults) for part in work)
+    if isinstance(build, FastBuild):
+        done = count(1)
+        bench = FastBench(job, lambda: progress(next(done), total) if progress else None)
+        for run, observations in bench.run():
+            yield Runs(run, observations)
+        return
 
     def on_line(line: str) -> None:
         if progress is not None and line.startswith(MARK):
@@ -292,9 +301,20 @@ def _check(
         raise HoldfastError(
             f"the guard cannot be switched on: accelerator {program.config.name} has none."
         )
+    check_not_streamed(program, {fault.layer for fault in faults})
+
+
+def check_not_streamed(program: Program, layers: Collection[str]) -> None:
+    """Refuse layers whose weights the host writes while they run: no two such runs are alike.
+
+    Raises
+    ------
+    HoldfastError
+        Names the layer.
+    """
     for step in program.steps:
         late = [load for load in loads(program, step.first, step.count) if load.after > step.first]
-        if late and any(fault.layer == step.name for fault in faults):
+        if late and step.name in layers:
             raise HoldfastError(
                 f"layer {step.name} needs weights that are written while it runs; faults need a "
                 f"weight_depth above {program.config.weight_depth} or a param_depth above "

@@ -54,9 +54,9 @@ from gen.requantizer import channel_parameters
 from nn.golden import Golden, Result, classes, confidences
 from nn.program import Program, Step
 
-from .bench import GoldenRun, Observation, signed
+from .bench import GoldenRun, Observation
 from .space import FaultSpace, Site
-from .tensors import live_after, tensor
+from .tensors import live_after, signed, tensor
 
 __all__ = ["DIED", "EFFECTS", "LIVE", "FaultResult", "banks_after", "classify", "of_guard"]
 

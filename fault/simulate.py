@@ -31,18 +31,23 @@ from nn.data import ImageSet, find_data, generated_images, test_images
 from nn.golden import Golden, GuardMode, classes
 from nn.graph import Graph
 from nn.guard import tighter_bounds
+from nn.listing import listing as program_listing
 from nn.pixels import image_codes
 from nn.program import Program, Step, compile_graph
 from nn.shipped import load_network
 from sim.accelerator import accelerator_netlist
 from sim.build import Build, build_cocotb
+from sim.fast import FastBuild, build_fast
 from sim.layers import GoldenRun, LayerRun, golden_run, run_layers
+from sim.roofline import roofline as layer_roofline
+from sim.roofline import roofline_table
 from sim.tools import find_tools
 
 from .campaign import (
     GUARD_OFF,
     GuardSettings,
     Row,
+    check_not_streamed,
     inject,
     layer_cycles,
     paired,
@@ -61,6 +66,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 console = Console()
 
 GUARDS = ("off", "bound", "zero")
+ENGINES = ("cocotb", "fast")
 
 
 @dataclass
@@ -77,6 +83,7 @@ class Job:
 
 @app.command(
     epilog="Examples: nox -s sim; nox -s sim -- --network resnet20 --faults 0; "
+    "nox -s sim -- --network vgg16.safetensors --engine fast --faults 0 --roofline; "
     "nox -s sim -- --rows 4 --cols 4 --layers stem,logits --waves build/waves; "
     "nox -s sim -- --replay stem/i0/c1234/array__pe_3_4__weight[5]"
 )
@@ -104,6 +111,15 @@ def simulate(
     data: Annotated[
         Path | None, typer.Option(help="CIFAR-10 data; without any, images are generated.")
     ] = None,
+    engine: Annotated[
+        str, typer.Option(help="cocotb, or fast: compiled C++ with the same results.")
+    ] = "cocotb",
+    listing: Annotated[
+        bool, typer.Option("--listing", help="Print the program of the network, and no more.")
+    ] = False,
+    roofline: Annotated[
+        bool, typer.Option("--roofline", help="Also print where the cycles of each layer go.")
+    ] = False,
     stall: Annotated[
         float, typer.Option(help="Probability of back-pressure on each bus channel per cycle.")
     ] = 0.0,
@@ -118,6 +134,7 @@ def simulate(
     """Simulate a quantized network on the generated accelerator, bit-exact, and inject faults."""
     began = time.monotonic()
     _check(images, faults, seed, stall)
+    _check_engine(engine, stall, waves, replay)
     if replay:
         Fault.parse(replay)
     graph = load_network(network)
@@ -125,6 +142,11 @@ def simulate(
     mode = _guard_mode(guard, chosen, pair)
     program = compile_graph(graph, chosen)
     steps = _steps(program, layers)
+    if listing:
+        print("\n".join(program_listing(program)))
+        return 0
+    if faults:
+        check_not_streamed(program, [step.name for step in steps])
     find_tools()
     image_set = chosen_images(data, images, seed)
     shape = image_set.images.shape[1:]
@@ -140,13 +162,20 @@ def simulate(
 
     console.print(_headline(job))
     with console.status(f"Generating and compiling the {chosen.rows}x{chosen.cols} accelerator"):
-        build = build_cocotb(accelerator_netlist(chosen), waves=bool(waves or replay))
-    if replay:
+        netlist = accelerator_netlist(chosen)
+        build: Build | FastBuild
+        if engine == "fast":
+            build = build_fast(netlist)
+        else:
+            build = build_cocotb(netlist, waves=bool(waves or replay))
+    if isinstance(build, Build) and replay:
         _replay(job, build, replay, output / "replay")
         return 0
 
     runs = _run_layers(job, build, steps, stall, waves)
     console.print(_layer_table(job, runs))
+    if roofline:
+        console.print(_roofline(job, runs))
     wrong = sum(run.mismatches for run in runs)
     results: list[FaultResult] = []
     totals: dict[str, Any] = {}
@@ -161,6 +190,7 @@ def simulate(
         "images": {"set": image_set.name, "count": len(image_set.images)},
         "seed": seed,
         "guard": mode or "off",
+        "engine": engine,
         "config": asdict(chosen),
         "layers": [asdict(run) for run in runs],
         "faults": [asdict(result) for result in results],
@@ -182,7 +212,7 @@ def simulate(
 
 
 def _inject(
-    job: Job, build: Build, steps: list[Step], count: int, pair: bool
+    job: Job, build: Build | FastBuild, steps: list[Step], count: int, pair: bool
 ) -> tuple[list[FaultResult], dict[str, Any]]:
     """Inject sampled faults and print their tables; with ``pair`` also with the guard off."""
     codes = torch.from_numpy(job.golden.codes)
@@ -310,6 +340,14 @@ def _guard_mode(guard: str | None, config: AcceleratorConfig, pair: bool) -> Gua
     return cast(GuardMode | None, None if guard == "off" else guard)
 
 
+def _check_engine(engine: str, stall: float, waves: Path | None, replay: str) -> None:
+    if engine not in ENGINES:
+        raise HoldfastError(f"--engine must be one of {', '.join(ENGINES)}, not {engine!r}.")
+    for name, given in (("stall", stall), ("waves", waves), ("replay", replay)):
+        if given and engine != "cocotb":
+            raise HoldfastError(f"--{name} needs --engine cocotb, not {engine}.")
+
+
 def configuration(
     graph: Graph, path: Path | None, rows: int | None, cols: int | None
 ) -> AcceleratorConfig:
@@ -368,7 +406,7 @@ def _headline(job: Job) -> str:
 
 
 def _run_layers(
-    job: Job, build: Build, steps: list[Step], stall: float, waves: Path | None
+    job: Job, build: Build | FastBuild, steps: list[Step], stall: float, waves: Path | None
 ) -> list[LayerRun]:
     total = len(steps) * len(job.images.images)
     with _progress() as progress:
@@ -393,6 +431,14 @@ def _run_layers(
             waves=waves / "layers.vcd" if waves else None,
             on_layer=advance,
         )
+
+
+def _roofline(job: Job, runs: list[LayerRun]) -> Table:
+    """Of the first image: others take the same cycles, but where weights are streamed."""
+    steps = {step.name: step for step in job.program.steps}
+    return roofline_table(
+        layer_roofline(job.program, steps[run.name], run.spent) for run in runs if run.image == 0
+    )
 
 
 def _progress() -> Progress:

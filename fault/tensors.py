@@ -6,12 +6,14 @@ Banks are int8 arrays [bank, word, lane] of what the memories hold.
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from gen.config import AcceleratorConfig
 from nn.graph import ConcatNode
 from nn.program import Program, Step
 
-__all__ = ["banks_before", "live_after", "store", "tensor", "written"]
+__all__ = ["banks_before", "banks_of", "check_written", "live_after", "signed", "store", "tensor",
+           "words_of", "written"]  # fmt: skip
 
 Codes = NDArray[np.int8]
 
@@ -61,6 +63,39 @@ def tensor(program: Program, name: str, banks: Codes) -> Codes:
     place = program.places[name]
     words = banks[place.bank, place.base : place.base + place.size]
     return program.tensor_codes(name, words)
+
+
+def words_of(config: AcceleratorConfig, banks: Codes) -> dict[str, NDArray[np.int64]]:
+    """What the memories of the netlist hold: unsigned words by memory, from banks."""
+    codes = banks.astype(np.int64) & (1 << config.act_bits) - 1
+    return {
+        f"activations_{bank}__lane_{lane}": codes[bank, :, lane]
+        for bank in range(config.act_banks)
+        for lane in range(config.word_lanes)
+    }
+
+
+def banks_of(config: AcceleratorConfig, words: Mapping[str, ArrayLike]) -> Codes:
+    """Inverse of `words_of`; other memories are left aside."""
+    lanes = [
+        [words[f"activations_{bank}__lane_{lane}"] for lane in range(config.word_lanes)]
+        for bank in range(config.act_banks)
+    ]
+    return signed(np.array(lanes, np.int64).transpose(0, 2, 1), config.act_bits)
+
+
+def signed(codes: NDArray[np.int64], bits: int) -> Codes:
+    """Codes of some bits as integers."""
+    return ((codes ^ 1 << bits - 1) - (1 << bits - 1)).astype(np.int8)
+
+
+def check_written(program: Program, step: Step, banks: Codes, golden: Mapping[str, Codes]) -> None:
+    """Assert that a step has left the golden model's codes where it writes."""
+    lanes = program.places[step.target].lanes[written(program, step)]
+    channels = [channel for channel in lanes if channel >= 0]
+    result = tensor(program, step.target, banks)
+    wrong = np.count_nonzero(result[channels] != golden[step.target][channels])
+    assert not wrong, f"{step.name} differs from the golden model in {wrong} codes"
 
 
 def live_after(program: Program, step: Step) -> list[str]:

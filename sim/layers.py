@@ -16,6 +16,8 @@ from nn.golden import Golden, GuardMode
 from nn.program import Program, Step
 
 from .build import Build, run_cocotb
+from .fast import FastBuild
+from .fast_layers import fast_steps
 from .network_bench import MARK
 
 __all__ = ["GoldenRun", "LayerRun", "golden_run", "guard_settings", "run_layers"]
@@ -52,6 +54,8 @@ class LayerRun:
         From the accepted start write to the interrupt, counted by the testbench.
     guard_output, guard_input : int
         Values that the range guard replaced.
+    spent : dict of int
+        The accelerator's counters: where the cycles went.
     """
 
     image: int
@@ -64,6 +68,7 @@ class LayerRun:
     guard_output: int
     guard_input: int
     utilization: float
+    spent: dict[str, int]
 
 
 def guard_settings(guard: str | None) -> dict[str, bool]:
@@ -81,7 +86,7 @@ def golden_run(program: Program, codes: torch.Tensor, guard: GuardMode | None = 
 
 
 def run_layers(
-    build: Build,
+    build: Build | FastBuild,
     program: Program,
     golden: GoldenRun,
     *,
@@ -92,23 +97,37 @@ def run_layers(
     waves: Path | None = None,
     on_layer: Callable[[LayerRun], None] | None = None,
 ) -> list[LayerRun]:
-    """Simulate steps (all by default) for every image, each from the golden model's inputs."""
+    """Simulate steps (all by default) for every image, each from the golden model's inputs.
+
+    Parameters
+    ----------
+    build : Build or FastBuild
+        Both engines give the same runs; back-pressure and waveforms need cocotb. The cycles of a
+        step that waits for weights from the host depend on the host, and differ.
+    """
     steps = program.steps if steps is None else steps
     by_name = {step.name: step for step in steps}
     size = program.config.rows * program.config.cols
     runs: list[LayerRun] = []
 
-    def take(line: str) -> None:
+    def take(line: Mapping[str, Any]) -> None:
+        run = _layer_run(line, by_name, program, size)
+        runs.append(run)
+        if on_layer is not None:
+            on_layer(run)
+
+    def read(line: str) -> None:
         if line.startswith(MARK):
-            run = _layer_run(json.loads(line[len(MARK) :]), by_name, program, size)
-            runs.append(run)
-            if on_layer is not None:
-                on_layer(run)
+            take(json.loads(line[len(MARK) :]))
 
     images = [
         (golden.codes[index], {name: tensor[index] for name, tensor in golden.outputs.items()})
         for index in range(len(golden.codes))
     ]
+    if isinstance(build, FastBuild):
+        for line in fast_steps(build, program, images, by_name, guard_settings(guard)):
+            take(line)
+        return runs
     with tempfile.TemporaryDirectory(prefix="holdfast-") as folder:
         file = Path(folder, "program.pickle")
         file.write_bytes(pickle.dumps((program, images)))
@@ -124,7 +143,7 @@ def run_layers(
             },
             seed=seed,
             waves=waves,
-            on_line=take,
+            on_line=read,
         )
     return runs
 
@@ -144,4 +163,5 @@ def _layer_run(
         guard_output=line["guard_output"],
         guard_input=line["guard_input"],
         utilization=step.macs / (line["cycles"] * size),
+        spent=line["spent"],
     )

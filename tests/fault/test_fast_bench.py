@@ -1,0 +1,67 @@
+"""The compiled engine observes what cocotb observes, fault by fault."""
+
+import pytest
+
+from fault.campaign import GUARD_OFF, GUARD_ON, inject, layer_cycles, observe
+from fault.fault import Fault
+from fault.sample import sample
+from fault.space import FaultSpace, Site
+from gen.errors import HoldfastError
+from gen.layout import DESCRIPTOR_STRIDE
+from sim.fast import build_fast
+from tests.fault.tiny import build, images, netlist, program
+
+
+@pytest.fixture(scope="module")
+def cycles():
+    return layer_cycles(build(), program(), images()[:1])
+
+
+def observations(engine, faults, guard):
+    golden = guard.golden(program())
+    references = {n: golden.run(images()[n : n + 1]) for n in range(2)}
+    runs = list(observe(engine, program(), references, faults, guard))
+    for run in runs:
+        # The compiled engine has no simulation time.
+        run.golden.begin = 0
+        run.golden.banks = run.golden.banks.tolist()
+    return runs
+
+
+def test_cycles_of_the_layers(cycles):
+    assert layer_cycles(build_fast(netlist()), program(), images()[:1]) == cycles
+
+
+@pytest.mark.parametrize("guard", [GUARD_OFF, GUARD_ON], ids=["off", "on"])
+def test_same_observations_in_every_structure(cycles, guard):
+    space = FaultSpace.of(netlist())
+    faults = sample(space, cycles, images=2, count=0, minimum=5, seed=7)
+    # Where a run breaks, and where watching lasts beyond its end.
+    faults += sample(space, cycles, images=2, counts={"sequencer": 15, "host": 15}, seed=8)
+    faults += [
+        Fault("b", 0, cycle, Site(name, None, 0))
+        for name in ("axi__fsm_state", "sequencer__fsm_state", "control_interrupt", "ready")
+        for cycle in (0, 300, cycles["b"] - 1)
+    ]
+    faults += [Fault("b", 1, 0, Site("descriptors", DESCRIPTOR_STRIDE, bit)) for bit in range(8)]
+    expected = observations(build(), faults, guard)
+    found = observations(build_fast(netlist()), faults, guard)
+    for left, right in zip(expected, found, strict=True):
+        assert left.golden == right.golden
+        for wanted, seen in zip(left.observations, right.observations, strict=True):
+            assert seen == wanted
+    everything = [o for runs in expected for o in runs.observations]
+    assert any(not o.ended for o in everything) and any(o.status for o in everything)
+    assert any(o.memories for o in everything) and any(o.flip_flops for o in everything)
+
+
+def test_same_observations_of_flips_before_the_start():
+    faults = [Fault("d", 0, -1, Site(ff.name, None, ff.width - 1)) for ff in netlist().flip_flops]
+    expected = observations(build(), faults, GUARD_OFF)
+    assert observations(build_fast(netlist()), faults, GUARD_OFF) == expected
+
+
+def test_a_fault_beyond_the_layer(cycles):
+    beyond = Fault("b", 0, cycles["b"], Site("first", None, 0))
+    with pytest.raises(HoldfastError, match=f"which has cycles 0 to {cycles['b'] - 1}"):
+        inject(build_fast(netlist()), program(), images(), [beyond])
