@@ -1,0 +1,1 @@
+"""Putting it on a board: synthesis through edalize, and what a design costs."""

@@ -1,0 +1,228 @@
+"""What a design costs on an FPGA family: synthesized, not placed, and counted by unit.
+
+    found = synthesize(emit(config, "core"), "core", "ecp5", Path("build/synthesis"))
+    found.total.lut, found.units["array.pe"].dsp, found.multipliers("array.pe")
+
+Synthesis runs twice: flat, which is what a bitstream is made from and gives the total, and, if
+asked for, with the hierarchy kept, which says what each unit costs. The sum of the units is above
+the total, because nothing is shared or simplified across their borders.
+"""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gen.errors import HoldfastError
+
+from .yosys_flow import YosysFlow
+
+__all__ = ["FAMILIES", "Cost", "Synthesis", "count", "synthesize"]
+
+
+@dataclass(frozen=True)
+class _Family:
+    """How Yosys targets a family, and what its cells cost.
+
+    Attributes
+    ----------
+    command : str
+        Synthesis command.
+    hierarchical : str
+        Options with the hierarchy kept.
+    lut, ff, dsp, mem : dict of float
+        By cell type: look-up tables, flip-flops, multiplier blocks, block memories.
+    """
+
+    command: str
+    hierarchical: str
+    lut: dict[str, float]
+    ff: tuple[str, ...]
+    dsp: tuple[str, ...]
+    mem: dict[str, float]
+
+
+_XILINX_LUT = {
+    **{f"LUT{inputs}": 1.0 for inputs in range(1, 7)},
+    "LUT6_2": 1, "SRL16E": 1, "SRLC32E": 1, "RAM32X1D": 2, "RAM64X1D": 2, "RAM128X1D": 4,
+    "RAM32X1S": 1, "RAM64X1S": 1, "RAM128X1S": 2, "RAM256X1S": 4, "RAM32M": 4, "RAM64M": 4,
+    "RAM32M16": 8, "RAM64M8": 8, "RAM64X8SW": 8,
+}  # fmt: skip
+_XILINX_FF = ("FDRE", "FDSE", "FDCE", "FDPE")
+
+FAMILIES = {
+    # A carry cell takes two look-up tables, a distributed memory of 16 x 4 bits four.
+    "ecp5": _Family(
+        "synth_ecp5",
+        "-noflatten -noabc9",
+        {"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 4},
+        ("TRELLIS_FF",),
+        ("MULT18X18D",),
+        {"DP16KD": 1},
+    ),
+    "xc7": _Family(
+        "synth_xilinx -family xc7",
+        "-noflatten",
+        _XILINX_LUT,
+        _XILINX_FF,
+        ("DSP48E1",),
+        {"RAMB36E1": 1, "RAMB18E1": 0.5},
+    ),
+    "xcup": _Family(
+        "synth_xilinx -family xcup",
+        "-noflatten",
+        _XILINX_LUT,
+        _XILINX_FF,
+        ("DSP48E2",),
+        {"RAMB36E2": 1, "RAMB18E2": 0.5},
+    ),
+    "ice40": _Family(
+        "synth_ice40 -device u -dsp -spram",
+        "-noflatten",
+        {"SB_LUT4": 1},
+        tuple(
+            f"SB_DFF{edge}{enable}{reset}"
+            for edge in ("", "N")
+            for enable in ("", "E")
+            for reset in ("", "R", "S", "SR", "SS")
+        ),
+        ("SB_MAC16",),
+        {"SB_RAM40_4K": 1, "SB_SPRAM256KA": 64},
+    ),
+}
+"""ECP5 (LUT4, memories of 18 kbit), 7-series (LUT6, 36 kbit), UltraScale+ (LUT6, 36 kbit), iCE40
+UltraPlus (LUT4, 4 kbit)."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Primitives of a design or unit.
+
+    Attributes
+    ----------
+    lut : int
+        Look-up tables of the family's size, those of carry chains and small memories among them.
+    ff, dsp : int
+        Flip-flops and multiplier blocks.
+    mem : float
+        Block memories.
+    """
+
+    lut: int = 0
+    ff: int = 0
+    dsp: int = 0
+    mem: float = 0.0
+
+
+@dataclass(frozen=True)
+class Synthesis:
+    """A synthesized design.
+
+    Attributes
+    ----------
+    cells : dict of int
+        Cells of the flat design by type.
+    units : dict of Cost
+        By unit, instance numbers left out: ``array.pe`` are all processing elements; ``""`` is the
+        top level. Empty without the hierarchy.
+    dsp_names : list of str
+        Hierarchical names of the multiplier blocks of the flat design.
+    """
+
+    family: str
+    total: Cost
+    cells: dict[str, int]
+    units: dict[str, Cost] = field(default_factory=dict)
+    dsp_names: tuple[str, ...] = ()
+
+    def multipliers(self, unit: str) -> int:
+        """Instances of a unit, such as ``array.pe``, with at least one multiplier block."""
+        pattern = re.compile(rf"(?:^|\\|/){re.escape(unit)}((?:_\d+)+)\b")
+        found = (pattern.search(name) for name in self.dsp_names)
+        return len({match[1] for match in found if match})
+
+
+def synthesize(
+    verilog: str, top: str, family: str, folder: Path, hierarchy: bool = False
+) -> Synthesis:
+    """Synthesize a design.
+
+    Parameters
+    ----------
+    verilog : str
+        As from `gen.verilog.emit`.
+    family : str
+        One of :data:`FAMILIES`.
+    folder : Path
+        For scripts, logs and statistics.
+    hierarchy : bool
+        Also count by unit.
+
+    Raises
+    ------
+    HoldfastError
+        An unknown family, or synthesis failed.
+    """
+    known = FAMILIES.get(family)
+    if known is None:
+        raise HoldfastError(f"unknown FPGA family {family!r}; known are {', '.join(FAMILIES)}.")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "design.v").write_text(verilog)
+    types = " ".join(f"t:{cell}" for cell in known.dsp)
+    _run(
+        folder,
+        f"{known.command} -top {top}\n"
+        f"tee -q -o dsp.txt select -list {types}\n"
+        "tee -q -o statistics.json stat -json\n",
+        ["statistics.json", "dsp.txt"],
+    )
+    cells = _modules(folder / "statistics.json")[top]
+    names = tuple((folder / "dsp.txt").read_text().split())
+    units: dict[str, Cost] = {}
+    if hierarchy:
+        _run(
+            folder,
+            f"{known.command} {known.hierarchical} -top {top}\ntee -q -o units.json stat -json\n",
+            ["units.json"],
+        )
+        units = _units(_modules(folder / "units.json"), top, known)
+    return Synthesis(family, count(cells, known), dict(cells), units, names)
+
+
+def count(cells: Mapping[str, int], family: _Family) -> Cost:
+    """Primitives among cells by type."""
+    return Cost(
+        lut=round(sum(number * family.lut.get(cell, 0) for cell, number in cells.items())),
+        ff=sum(number for cell, number in cells.items() if cell in family.ff),
+        dsp=sum(number for cell, number in cells.items() if cell in family.dsp),
+        mem=sum(number * family.mem.get(cell, 0) for cell, number in cells.items()),
+    )
+
+
+def _run(folder: Path, commands: str, outputs: list[str]) -> None:
+    for name in outputs:
+        (folder / name).unlink(missing_ok=True)
+    YosysFlow.run_script(folder, "design.v", f"read_verilog design.v\n{commands}", outputs)
+
+
+def _modules(path: Path) -> dict[str, Counter[str]]:
+    """Cells by type of each module, by its Verilog name."""
+    modules: dict[str, Any] = json.loads(path.read_text())["modules"]
+    return {
+        name.removeprefix("\\"): Counter(found["num_cells_by_type"])
+        for name, found in modules.items()
+    }
+
+
+def _units(modules: Mapping[str, Counter[str]], top: str, family: _Family) -> dict[str, Cost]:
+    """Cost by unit; every instance has a module of its own, called by its path."""
+    cells: dict[str, Counter[str]] = {}
+    for name, found in modules.items():
+        path = name.removeprefix(top).lstrip(".")
+        unit = re.sub(r"(?:_\d+)+(?=\.|$)", "", path)
+        cells.setdefault(unit, Counter()).update(found)
+    costs = {unit: count(found, family) for unit, found in cells.items()}
+    return {unit: cost for unit, cost in sorted(costs.items()) if cost != Cost()}
