@@ -104,7 +104,7 @@ def train(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measures: ``nox -s bench -- accelerator`` runs all networks on the compiled engine."""
+    """Measures: ``nox -s bench -- accelerator`` exactness, cycles, speed and cost."""
     known = ("accelerator",)
     what, *options = session.posargs or ["accelerator"]
     if what not in known:

@@ -1,139 +1,110 @@
-"""``nox -s bench -- accelerator``: whole networks on the compiled engine, exact and counted.
+"""``nox -s bench -- accelerator``: exactness, cycles, speed and cost of the accelerator.
 
-Writes build/bench/accelerator.json. Every network runs as one program with one start; cycles are
-counted by the harness from the start to the interrupt. Logits are compared with the golden model
-and with the independent NumPy reference. Networks without shipped weights take seeded ones, and
-those whose weights do not fit the weight memory are streamed by the host.
+Writes build/bench/accelerator.json, part by part:
+
+``networks``
+    Whole networks on 8x8 and 16x16, every logit and every cycle checked.
+``random``
+    Forty random small networks on each of twelve random configurations.
+``engine``
+    Speed of the compiled engine beside a bare C++ loop, and its build time.
+``bus``
+    Bursts on the port with random back-pressure, none lost, doubled or hanging.
+``cost``
+    Post-synthesis cost on FPGA families, whole and by unit.
 """
 
-import json
 import sys
 import time
-from dataclasses import replace
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table
 
 from gen.command import run
-from gen.config import AcceleratorConfig
 from gen.errors import HoldfastError
-from gen.files import write_atomically
-from nn.data import generated_images
-from nn.golden import Golden
-from nn.graph import Graph
 from nn.networks import network_names
-from nn.pixels import image_codes
-from nn.program import Program, compile_graph
-from nn.random_graph import random_graph
-from nn.shipped import load_network, shipped
-from sim.accelerator import accelerator_netlist
-from sim.cycles import step_cycles
-from sim.driver import Accelerator
-from sim.fast import FastModel
-from sim.fast_bus import FastBus
-from tests import reference
+from tests.sim.random_networks import random_config, run_networks
+
+from . import bus, cost, engine, networks
+from .parts import Parts
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 console = Console()
 
 SIZES = ((8, 8), (16, 16))
+PARTS = ("networks", "random", "engine", "bus", "cost")
+CONFIGURATIONS = 12
+SMALL_NETWORKS = 40
+TRANSACTIONS = 10_000
 
 
-@app.command()
+@app.command(
+    epilog="Examples: nox -s bench -- accelerator; "
+    "nox -s bench -- accelerator --parts networks --networks resnet8,resnet20"
+)
 def accelerator(
-    networks: Annotated[str, typer.Option(help="Comma-separated; all if empty.")] = "",
+    parts: Annotated[
+        str, typer.Option(help=f"Comma-separated, of {', '.join(PARTS)}; all if empty.")
+    ] = "",
+    names: Annotated[str, typer.Option("--networks", help="Comma-separated; all if empty.")] = "",
     output: Annotated[Path, typer.Option(help="Folder of the JSON.")] = Path("build/bench"),
 ) -> int:
-    """Run whole networks on 8x8 and 16x16 and check every logit and every cycle."""
-    names = [name for name in networks.split(",") if name] or network_names()
+    """Measure the accelerator; exit code 1 if anything is not exact.
+
+    Parts that are not asked for keep what the file has of them, if the design is the same.
+    """
+    chosen = _chosen("part", parts, PARTS)
+    wanted = _chosen("network", names, network_names())
+    results = Parts(output / "accelerator.json")
+    began = time.monotonic()
+    right = True
+    if "networks" in chosen:
+        right &= _networks(results, wanted)
+    if "random" in chosen:
+        right &= _random(results)
+    if "engine" in chosen:
+        _engine(results)
+    if "bus" in chosen:
+        with console.status(f"{TRANSACTIONS:,} bursts with back-pressure"):
+            results["bus"].update(bus.measure(TRANSACTIONS))
+        results.write()
+        console.print(
+            "{transactions:,} bursts, {beats:,} beats, all right.".format(**results["bus"])
+        )
+    if "cost" in chosen:
+        right &= _cost(results, output / "synthesis")
+    console.print(f"{results.path} written, {time.monotonic() - began:.0f} s.")
+    return 0 if right else 1
+
+
+def _chosen(what: str, text: str, known: Iterable[str]) -> list[str]:
+    names = [name for name in text.split(",") if name] or list(known)
     for name in names:
-        if name not in network_names():
-            raise HoldfastError(
-                f"unknown network {name!r}; known are {', '.join(network_names())}."
-            )
-    results: dict[str, Any] = {}
-    graphs = {name: _graph(name) for name in names}
-    for rows, cols in SIZES:
-        for name, graph in graphs.items():
+        if name not in known:
+            raise HoldfastError(f"unknown {what} {name!r}; known are {', '.join(known)}.")
+    return names
+
+
+def _networks(results: Parts, names: list[str]) -> bool:
+    entries: dict[str, Any] = {}
+    for name in names:
+        with console.status(f"{name}: both references"):
+            network = networks.Network(name)
+        for rows, cols in SIZES:
             key = f"{name}@{rows}x{cols}"
             with console.status(key):
-                results[key] = _measure(graph, rows, cols)
-            output.mkdir(parents=True, exist_ok=True)
-            text = json.dumps({"networks": results}, indent=1)
-            write_atomically(output / "accelerator.json", text.encode())
-            console.print(f"{key}: {results[key]}")
-    console.print(_table(results))
-    bad = [key for key, entry in results.items() if entry["mismatches"] or not entry["exact_model"]]
-    return 1 if bad else 0
-
-
-def _graph(name: str) -> Graph:
-    return load_network(name) if f"{name}_int8" in shipped() else random_graph(name)
-
-
-def fit(graph: Graph, rows: int, cols: int) -> Program:
-    """The network on an array whose activation and program memories are as large as it needs."""
-    need = max(graph.accumulator_bits(node) for node in graph.weighted())
-    config = AcceleratorConfig(
-        rows=rows,
-        cols=cols,
-        act_bits=graph.act_bits,
-        weight_bits=graph.weight_bits,
-        multiplier_bits=graph.multiplier_bits,
-        rounding=graph.rounding,
-        acc_bits=max(24, need),
-    )
-    while True:
-        try:
-            return compile_graph(graph, config)
-        except HoldfastError:
-            if config.act_depth == 1 << 16 and config.program_depth == 1 << 12:
-                raise
-            config = replace(
-                config,
-                act_depth=min(2 * config.act_depth, 1 << 16),
-                program_depth=min(4 * config.program_depth, 1 << 12),
-                param_depth=min(2 * config.param_depth, 1 << 14),
-            )
-
-
-def _measure(graph: Graph, rows: int, cols: int) -> dict[str, Any]:
-    program = fit(graph, rows, cols)
-    codes = image_codes(generated_images(1, 1).images, graph.act_bits)
-    golden = Golden(graph).logits(codes)[0].numpy()
-    second = reference.run(graph, codes[0].numpy())[graph.nodes[-1].name].ravel()
-    model = FastModel(accelerator_netlist(program.config))
-    model.reset()
-    host = Accelerator(FastBus(model))
-    host.load(program)
-    began = time.perf_counter()
-    logits = host.run(codes.numpy())[0]
-    seconds = time.perf_counter() - began
-    counters = host.counters()
-    predicted = sum(sum(step_cycles(program, step).values()) for step in program.steps)
-    return {
-        "macs": graph.macs,
-        "cycles": counters["cycles"],
-        "model_cycles": predicted,
-        "exact_model": counters["cycles"] - counters["stall_host"] == predicted,
-        "utilization": round(graph.macs / counters["cycles"] / rows / cols, 4),
-        "mismatches": int(np.count_nonzero(logits != golden))
-        + int(np.count_nonzero(logits != second)),
-        "streamed": not program.resident,
-        "stalls": {name: counters[name] for name in counters if name.startswith("stall")},
-        "seconds": round(seconds, 2),
-    }
-
-
-def _table(results: dict[str, Any]) -> Table:
-    table = Table(title="Whole networks, one start each")
-    for name in ("network", "MACs", "cycles", "model", "utilization", "mismatches", "weights"):
-        table.add_column(name, justify="left" if name == "network" else "right")
-    for key, entry in results.items():
+                entries[key] = networks.measure(network, rows, cols)
+            results["networks"].update(entries)
+            results.write()
+            console.print(f"{key}: {entries[key]['cycles']:,} cycles")
+    table = _table("Whole networks, one start each", "network", "MACs", "cycles", "model",
+                   "utilization", "mismatches", "weights", "seconds")  # fmt: skip
+    for key, entry in entries.items():
         table.add_row(
             key,
             f"{entry['macs']:,}",
@@ -142,7 +113,76 @@ def _table(results: dict[str, Any]) -> Table:
             f"{entry['utilization']:.1%}",
             str(entry["mismatches"]),
             "streamed" if entry["streamed"] else "on chip",
+            f"{entry['seconds']:.1f}",
         )
+    console.print(table)
+    return all(not entry["mismatches"] and entry["exact_model"] for entry in entries.values())
+
+
+def _random(results: Parts) -> bool:
+    entries: dict[str, Any] = {}
+    with Progress(console=console) as progress:
+        task = progress.add_task("Random networks", total=CONFIGURATIONS * SMALL_NETWORKS)
+        for seed in range(CONFIGURATIONS):
+            config = random_config(seed)
+            progress.update(task, description=f"Random networks on {config.name}")
+            found = run_networks(config, SMALL_NETWORKS, seed, lambda: progress.advance(task))
+            entries[f"{seed}: {config.name}"] = vars(found)
+            results["random"].update(entries)
+            results.write()
+    table = _table("Random small networks", "configuration", "networks", "outputs", "mismatches",
+                   "cycles", "cycle errors")  # fmt: skip
+    for key, entry in entries.items():
+        columns = ("networks", "outputs", "mismatches", "cycles", "model_errors")
+        table.add_row(key, *(f"{entry[name]:,}" for name in columns))
+    console.print(table)
+    return not any(entry["mismatches"] or entry["model_errors"] for entry in entries.values())
+
+
+def _engine(results: Parts) -> None:
+    table = _table("Compiled engine", "array", "cycles/s", "bare loop", "ratio", "build")
+    with console.status("resnet20: both references"):
+        network = networks.Network("resnet20")
+    for rows, cols in SIZES:
+        key = f"{rows}x{cols}"
+        with console.status(f"Compiled engine, {key}"):
+            entry = results["engine"][key] = engine.measure(network, rows, cols)
+        results.write()
+        table.add_row(
+            key,
+            f"{entry['cycles_per_s']:,}",
+            f"{entry['bare_cycles_per_s']:,}",
+            f"{entry['vs_bare']:.2f}",
+            f"{entry['build_s']:.0f} s",
+        )
+    console.print(table)
+
+
+def _cost(results: Parts, folder: Path) -> bool:
+    table = _table("Post-synthesis cost", "family", "array", "LUT", "FF", "DSP", "memories",
+                   "LUT/MAC", "products in DSP")  # fmt: skip
+    complete = True
+    for family, size in cost.COSTS:
+        with console.status(f"Synthesis of {size} for {family}"):
+            entry = cost.measure(family, size, folder)
+        results["cost"].setdefault(family, {})[size] = entry
+        results.write()
+        complete &= entry["array_multipliers"] == entry["processing_elements"]
+        table.add_row(
+            family,
+            size,
+            *(f"{entry[name]:,}" for name in ("lut", "ff", "dsp", "mem")),
+            f"{entry['lut_per_mac']:.1f}",
+            f"{entry['array_multipliers']} of {entry['processing_elements']}",
+        )
+    console.print(table)
+    return complete
+
+
+def _table(title: str, *names: str) -> Table:
+    table = Table(title=title)
+    for index, name in enumerate(names):
+        table.add_column(name, justify="right" if index else "left")
     return table
 
 

@@ -1,6 +1,7 @@
 """Testbench: the AXI4 subordinate between a master with random pauses and one memory.
 
-Raw bursts of every type are driven here; random traffic comes from cocotbext-axi.
+Raw bursts of every type are driven here; random traffic comes from cocotbext-axi. Parameter
+``transactions``: bursts of `bursts_with_pauses`, 500 without it.
 """
 
 import random
@@ -11,7 +12,7 @@ import cocotb
 from cocotb.clock import Clock
 from cocotb.triggers import Combine, FallingEdge, Timer
 
-from sim.build import parameters
+from sim.build import parameters, write_results
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -204,12 +205,13 @@ async def one_read(host: HostSide, master: Master) -> None:
             assert data == host.words[where >> 2], hex(where)
 
 
-async def traffic(dut, pause: float, count: int) -> None:
+async def traffic(dut, pause: float, count: int) -> HostSide:
     """Bursts of one kind at a time: reads see what was written before them."""
     host = await start(dut)
     master = Master(dut, pause, seed=round(100 * pause))
     for _ in range(count):
         await master.random.choice([one_write, one_read])(host, master)
+    return host
 
 
 @cocotb.test()
@@ -219,7 +221,9 @@ async def bursts_without_pauses(dut):
 
 @cocotb.test()
 async def bursts_with_pauses(dut):
-    await traffic(dut, 0.5, 500)
+    count = parameters().get("transactions", 500)
+    host = await traffic(dut, 0.5, count)
+    write_results({"transactions": count, "beats": len(host.accesses)})
 
 
 @cocotb.test()

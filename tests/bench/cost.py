@@ -1,0 +1,45 @@
+"""Post-synthesis cost of accelerators on FPGA families, whole and by unit."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from constraints.synthesis import synthesize
+from gen.config import AcceleratorConfig
+from gen.verilog import emit
+
+__all__ = ["COSTS", "measure"]
+
+_TINY = AcceleratorConfig(
+    rows=2, cols=2, act_depth=4096, weight_depth=2048, acc_depth=256, param_depth=128,
+    multiplier_bits=8, program_depth=16, guard=False,
+)  # fmt: skip
+"""For the iCE40 UltraPlus: 5,280 look-up tables, 8 multipliers, 120 kbit."""
+
+COSTS = {
+    ("ecp5", "8x8"): AcceleratorConfig(rows=8, cols=8),
+    ("ecp5", "16x8"): AcceleratorConfig(rows=16, cols=8),
+    ("xc7", "8x8"): AcceleratorConfig(rows=8, cols=8),
+    ("xcup", "8x8"): AcceleratorConfig(rows=8, cols=8),
+    ("xcup", "16x16"): AcceleratorConfig(rows=16, cols=16),
+    ("ice40", "2x2"): _TINY,
+}
+
+
+def measure(family: str, size: str, folder: Path) -> dict[str, Any]:
+    """An entry of the JSON.
+
+    ``array_multipliers``: processing elements whose product is in a multiplier block.
+    """
+    config = COSTS[family, size]
+    name = f"holdfast_{size}"
+    found = synthesize(emit(config, name), name, family, folder / f"{family}_{size}", True)
+    return {
+        **asdict(found.total),
+        "lut_per_mac": round(found.total.lut / (config.rows * config.cols), 1),
+        "array_multipliers": found.multipliers("array.pe"),
+        "processing_elements": config.rows * config.cols,
+        "by_unit": {unit or "top": asdict(cost) for unit, cost in found.units.items()},
+        "cells": found.cells,
+        "config": asdict(config),
+    }

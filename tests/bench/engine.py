@@ -1,0 +1,71 @@
+"""The compiled engine against a bare C++ loop around the same Verilated model, and its build time.
+
+Both run the same network from the same state, in turns; seconds are those of the CPU.
+"""
+
+import statistics
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from sim.accelerator import accelerator_netlist
+from sim.driver import REGISTER, Accelerator, control_word
+from sim.fast import FastModel, compile_fast, fast_flags
+from sim.fast_bus import FastBus
+from sim.verilate import compile_sources, link
+
+from .networks import Network, fit
+
+__all__ = ["measure"]
+
+_ROUNDS = 5
+
+
+def measure(network: Network, rows: int, cols: int) -> dict[str, Any]:
+    """An entry of the JSON: speeds in simulated cycles per second, and seconds of the build."""
+    program = fit(network.graph, rows, cols)
+    netlist = accelerator_netlist(program.config)
+    with tempfile.TemporaryDirectory(prefix="holdfast-") as temporary:
+        folder = Path(temporary)
+        began = time.perf_counter()
+        objects = compile_fast(netlist, folder)
+        build = time.perf_counter() - began
+        source = folder / "bare.cpp"
+        source.write_text(Path(__file__).with_name("bare.cpp").read_text())
+        bare = [*compile_sources([source], folder, fast_flags()), *objects]
+        link(bare, folder / "bare", ["-pthread"])
+
+        model = FastModel(netlist)
+        model.reset()
+        bus = FastBus(model)
+        host = Accelerator(bus)
+        host.load(program)
+        host.run(network.codes)
+        cycles = host.counters()["cycles"]
+        # The state behind the start write, as in every run.
+        bus.write_word(REGISTER["control"], control_word(start=True, interrupt=True))
+        started = model.snapshot()
+        (folder / "state").write_bytes(started.data.tobytes())
+        left = model.run_until("interrupt", 1, 2 * cycles)
+        assert left is not None and left <= cycles
+
+        speeds: list[tuple[float, float]] = []
+        for _ in range(_ROUNDS):
+            before, began = model.cycles, time.process_time()
+            host.run(network.codes)
+            ours = (model.cycles - before) / (time.process_time() - began)
+            command = ["./bare", "state", str(model.first_byte), str(left)]
+            seconds = float(subprocess.run(command, cwd=folder, check=True, capture_output=True,
+                                           text=True).stdout)  # fmt: skip
+            speeds.append((ours, left / seconds))
+    ours, bare_speed = (statistics.median(column) for column in zip(*speeds, strict=True))
+    return {
+        "network": network.name,
+        "cycles_per_s": round(ours),
+        "bare_cycles_per_s": round(bare_speed),
+        "vs_bare": round(ours / bare_speed, 3),
+        "build_s": round(build, 1),
+        "rounds": [[round(left), round(right)] for left, right in speeds],
+    }

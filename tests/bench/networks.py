@@ -1,0 +1,97 @@
+"""Whole networks on the compiled engine, exact and counted.
+
+Every network runs as one program with one start; cycles are counted by the harness from the start
+to the interrupt. Logits are compared with the golden model and with the independent NumPy
+reference. Networks without shipped weights take seeded ones, and those whose weights do not fit
+the weight memory are streamed by the host.
+"""
+
+import time
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from gen.config import AcceleratorConfig
+from gen.errors import HoldfastError
+from nn.data import generated_images
+from nn.golden import Golden
+from nn.graph import Graph
+from nn.pixels import image_codes
+from nn.program import Program, compile_graph
+from nn.random_graph import random_graph
+from nn.shipped import load_network, shipped
+from sim.accelerator import accelerator_netlist
+from sim.cycles import step_cycles
+from sim.driver import Accelerator
+from sim.fast import FastModel
+from sim.fast_bus import FastBus
+from tests import reference
+
+__all__ = ["Network", "fit", "measure"]
+
+
+class Network:
+    """A network, an image and its logits by both references."""
+
+    def __init__(self, name: str):
+        self.name = name
+        self.graph = load_network(name) if f"{name}_int8" in shipped() else random_graph(name)
+        codes = image_codes(generated_images(1, 1).images, self.graph.act_bits)
+        self.codes = codes.numpy()
+        self.golden = Golden(self.graph).logits(codes)[0].numpy()
+        tensors = reference.run(self.graph, self.codes[0])
+        self.reference = tensors[self.graph.nodes[-1].name].ravel()
+
+
+def fit(graph: Graph, rows: int, cols: int) -> Program:
+    """The network on an array whose activation and program memories are as large as it needs."""
+    need = max(graph.accumulator_bits(node) for node in graph.weighted())
+    config = AcceleratorConfig(
+        rows=rows,
+        cols=cols,
+        act_bits=graph.act_bits,
+        weight_bits=graph.weight_bits,
+        multiplier_bits=graph.multiplier_bits,
+        rounding=graph.rounding,
+        acc_bits=max(24, need),
+    )
+    while True:
+        try:
+            return compile_graph(graph, config)
+        except HoldfastError:
+            if config.act_depth == 1 << 16 and config.program_depth == 1 << 12:
+                raise
+            config = replace(
+                config,
+                act_depth=min(2 * config.act_depth, 1 << 16),
+                program_depth=min(4 * config.program_depth, 1 << 12),
+                param_depth=min(2 * config.param_depth, 1 << 14),
+            )
+
+
+def measure(network: Network, rows: int, cols: int) -> dict[str, Any]:
+    """One image from start to interrupt; an entry of the JSON."""
+    graph = network.graph
+    program = fit(graph, rows, cols)
+    model = FastModel(accelerator_netlist(program.config))
+    model.reset()
+    host = Accelerator(FastBus(model))
+    host.load(program)
+    began = time.perf_counter()
+    logits = host.run(network.codes)[0]
+    seconds = time.perf_counter() - began
+    counters = host.counters()
+    predicted = sum(step_cycles(program, step).total() for step in program.steps)
+    return {
+        "macs": graph.macs,
+        "cycles": counters["cycles"],
+        "model_cycles": predicted,
+        "exact_model": counters["cycles"] - counters["stall_host"] == predicted,
+        "utilization": round(graph.macs / counters["cycles"] / rows / cols, 4),
+        "mismatches": int(np.count_nonzero(logits != network.golden))
+        + int(np.count_nonzero(logits != network.reference)),
+        "streamed": not program.resident,
+        "stalls": {name: counters[name] for name in counters if name.startswith("stall")},
+        "seconds": round(seconds, 2),
+    }
