@@ -1,7 +1,7 @@
 """What a design costs on an FPGA family: synthesized, not placed, and counted by unit.
 
     found = synthesize(emit(config, "core"), "core", "ecp5", Path("build/synthesis"))
-    found.total.lut, found.units["array.pe"].dsp, found.multipliers("array.pe")
+    found.total.lut, found.units["array.pe"].dsp, found.multiplying["array.pe"]
 
 Synthesis runs twice: flat, which is what a bitstream is made from and gives the total, and, if
 asked for, with the hierarchy kept, which says what each unit costs. The sum of the units is above
@@ -29,15 +29,13 @@ class _Family:
 
     Attributes
     ----------
-    command : str
-        Synthesis command.
-    hierarchical : str
-        Options with the hierarchy kept.
+    flat, hierarchical : str
+        Synthesis commands.
     lut, ff, dsp, mem : dict of float
         By cell type: look-up tables, flip-flops, multiplier blocks, block memories.
     """
 
-    command: str
+    flat: str
     hierarchical: str
     lut: dict[str, float]
     ff: tuple[str, ...]
@@ -57,23 +55,23 @@ FAMILIES = {
     # A carry cell takes two look-up tables, a distributed memory of 16 x 4 bits four.
     "ecp5": _Family(
         "synth_ecp5",
-        "-noflatten -noabc9",
+        "synth_ecp5 -noflatten -noabc9",
         {"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 4},
         ("TRELLIS_FF",),
         ("MULT18X18D",),
         {"DP16KD": 1},
     ),
     "xc7": _Family(
+        "synth_xilinx -family xc7 -flatten",
         "synth_xilinx -family xc7",
-        "-noflatten",
         _XILINX_LUT,
         _XILINX_FF,
         ("DSP48E1",),
         {"RAMB36E1": 1, "RAMB18E1": 0.5},
     ),
     "xcup": _Family(
+        "synth_xilinx -family xcup -flatten",
         "synth_xilinx -family xcup",
-        "-noflatten",
         _XILINX_LUT,
         _XILINX_FF,
         ("DSP48E2",),
@@ -81,7 +79,7 @@ FAMILIES = {
     ),
     "ice40": _Family(
         "synth_ice40 -device u -dsp -spram",
-        "-noflatten",
+        "synth_ice40 -device u -dsp -spram -noflatten",
         {"SB_LUT4": 1},
         tuple(
             f"SB_DFF{edge}{enable}{reset}"
@@ -128,21 +126,15 @@ class Synthesis:
     units : dict of Cost
         By unit, instance numbers left out: ``array.pe`` are all processing elements; ``""`` is the
         top level. Empty without the hierarchy.
-    dsp_names : list of str
-        Hierarchical names of the multiplier blocks of the flat design.
+    multiplying : dict of int
+        By unit, instances with at least one multiplier block.
     """
 
     family: str
     total: Cost
     cells: dict[str, int]
     units: dict[str, Cost] = field(default_factory=dict)
-    dsp_names: tuple[str, ...] = ()
-
-    def multipliers(self, unit: str) -> int:
-        """Instances of a unit, such as ``array.pe``, with at least one multiplier block."""
-        pattern = re.compile(rf"(?:^|\\|/){re.escape(unit)}((?:_\d+)+)\b")
-        found = (pattern.search(name) for name in self.dsp_names)
-        return len({match[1] for match in found if match})
+    multiplying: dict[str, int] = field(default_factory=dict)
 
 
 def synthesize(
@@ -171,25 +163,20 @@ def synthesize(
         raise HoldfastError(f"unknown FPGA family {family!r}; known are {', '.join(FAMILIES)}.")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "design.v").write_text(verilog)
-    types = " ".join(f"t:{cell}" for cell in known.dsp)
-    _run(
-        folder,
-        f"{known.command} -top {top}\n"
-        f"tee -q -o dsp.txt select -list {types}\n"
-        "tee -q -o statistics.json stat -json\n",
-        ["statistics.json", "dsp.txt"],
-    )
-    cells = _modules(folder / "statistics.json")[top]
-    names = tuple((folder / "dsp.txt").read_text().split())
-    units: dict[str, Cost] = {}
-    if hierarchy:
-        _run(
-            folder,
-            f"{known.command} {known.hierarchical} -top {top}\ntee -q -o units.json stat -json\n",
-            ["units.json"],
-        )
-        units = _units(_modules(folder / "units.json"), top, known)
-    return Synthesis(family, count(cells, known), dict(cells), units, names)
+    cells = _modules(folder, known.flat, top)[top]
+    total = count(cells, known)
+    if not hierarchy:
+        return Synthesis(family, total, dict(cells))
+    parts: dict[str, Counter[str]] = {}
+    multiplying: Counter[str] = Counter()
+    # Every instance has a module of its own, called by its path.
+    for name, found in _modules(folder, known.hierarchical, top).items():
+        unit = re.sub(r"(?:_\d+)+(?=\.|$)", "", name.removeprefix(top).lstrip("."))
+        parts.setdefault(unit, Counter()).update(found)
+        multiplying[unit] += any(found[cell] for cell in known.dsp)
+    units = {unit: count(part, known) for unit, part in sorted(parts.items())}
+    units = {unit: cost for unit, cost in units.items() if cost != Cost()}
+    return Synthesis(family, total, dict(cells), units, dict(+multiplying))
 
 
 def count(cells: Mapping[str, int], family: _Family) -> Cost:
@@ -202,27 +189,16 @@ def count(cells: Mapping[str, int], family: _Family) -> Cost:
     )
 
 
-def _run(folder: Path, commands: str, outputs: list[str]) -> None:
-    for name in outputs:
-        (folder / name).unlink(missing_ok=True)
-    YosysFlow.run_script(folder, "design.v", f"read_verilog design.v\n{commands}", outputs)
-
-
-def _modules(path: Path) -> dict[str, Counter[str]]:
-    """Cells by type of each module, by its Verilog name."""
-    modules: dict[str, Any] = json.loads(path.read_text())["modules"]
+def _modules(folder: Path, command: str, top: str) -> dict[str, Counter[str]]:
+    """Cells by type of each module after synthesis, by the module's Verilog name."""
+    statistics = folder / "statistics.json"
+    statistics.unlink(missing_ok=True)
+    script = (
+        f"read_verilog design.v\n{command} -top {top}\ntee -q -o {statistics.name} stat -json\n"
+    )
+    YosysFlow.run_script(folder, "design.v", script, [statistics.name])
+    modules: dict[str, Any] = json.loads(statistics.read_text())["modules"]
     return {
         name.removeprefix("\\"): Counter(found["num_cells_by_type"])
         for name, found in modules.items()
     }
-
-
-def _units(modules: Mapping[str, Counter[str]], top: str, family: _Family) -> dict[str, Cost]:
-    """Cost by unit; every instance has a module of its own, called by its path."""
-    cells: dict[str, Counter[str]] = {}
-    for name, found in modules.items():
-        path = name.removeprefix(top).lstrip(".")
-        unit = re.sub(r"(?:_\d+)+(?=\.|$)", "", path)
-        cells.setdefault(unit, Counter()).update(found)
-    costs = {unit: count(found, family) for unit, found in cells.items()}
-    return {unit: cost for unit, cost in sorted(costs.items()) if cost != Cost()}
