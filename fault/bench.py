@@ -296,6 +296,10 @@ class Bench:
         present = self.memories.snapshot(names)
         golden = {**self.end_memories, **self.contents}
         differing = {name: changed(golden[name], present[name]) for name in names}
+        if not run.ended:
+            # It would go on writing until the reset before the next fault.
+            await self._reset()
+            present = self.memories.snapshot(names)
         self.memories.restore(present, {**self.start_memories, **self.contents})
 
         reached: set[str] = set()
