@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from rich.box import SIMPLE
+from rich.console import JustifyMethod
 from rich.table import Table
 
 from gen.layout import COUNTERS
@@ -17,9 +18,9 @@ __all__ = ["Roofline", "roofline", "roofline_table", "total"]
 
 _CAUSES = {
     "stall_weights": "weights",
-    "stall_memory": "accumulators",
-    "stall_writeback": "write-back",
-    "stall_drain": "fill/drain",
+    "stall_memory": "sums",
+    "stall_writeback": "writing",
+    "stall_drain": "filling",
     "stall_fetch": "fetch",
     "stall_host": "host",
 }
@@ -55,7 +56,7 @@ class Roofline:
     @property
     def bound(self) -> str:
         """What most cycles are spent on."""
-        parts = {"compute": self.compute, "array size": self.unused, **self.stalls}
+        parts = {"compute": self.compute, "array": self.unused, **self.stalls}
         return max(parts, key=lambda name: parts[name])
 
 
@@ -92,15 +93,20 @@ def total(layers: Iterable[Roofline]) -> Roofline:
 
 
 def roofline_table(layers: Iterable[Roofline]) -> Table:
-    """Layers and their total, shares in per cent of each row's cycles."""
+    """Layers and their total, in per cent of each row's cycles.
+
+    ``peak``: all multipliers busy; ``idle``: streaming, but rows or columns without a channel;
+    then waiting for weights, for accumulators, between output tiles, filling and draining the
+    pipeline, fetching descriptors, waiting for the host.
+    """
     parts = list(layers)
     table = Table(
         title="Where the cycles go, in % of each row's", box=SIMPLE, pad_edge=False,
         padding=(0, 0, 0, 1),
     )  # fmt: skip
-    names = ("layer", "cycles", "of peak", "idle PEs", *_CAUSES.values(), "bound")
-    for name in names:
-        table.add_column(name, justify="left" if name in ("layer", "bound") else "right")
+    for name in ("layer", "cycles", "peak", "idle", *_CAUSES.values(), "bound"):
+        justify: JustifyMethod = "left" if name in ("layer", "bound") else "right"
+        table.add_column(name, justify=justify, no_wrap=True)
     for part in (*parts, total(parts)):
         if part.name == "total":
             table.add_section()

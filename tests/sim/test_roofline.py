@@ -30,5 +30,5 @@ def test_bounds(layers):
     assert layers["stem"].unused == pytest.approx(layers["stem"].compute * (16 / 9 - 1))
     assert layers["stem"].bound == "compute"
     # No multiplications of the network; one pixel for each weight tile.
-    assert layers["pool"].compute == 0 and layers["pool"].bound == "array size"
+    assert layers["pool"].compute == 0 and layers["pool"].bound == "array"
     assert layers["logits"].bound == "weights"
