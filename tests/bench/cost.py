@@ -37,7 +37,7 @@ def measure(family: str, size: str, folder: Path) -> dict[str, Any]:
     return {
         **asdict(found.total),
         "lut_per_mac": round(found.total.lut / (config.rows * config.cols), 1),
-        "array_multipliers": found.multipliers("array.pe"),
+        "array_multipliers": found.multiplying.get("array.pe", 0),
         "processing_elements": config.rows * config.cols,
         "by_unit": {unit or "top": asdict(cost) for unit, cost in found.units.items()},
         "cells": found.cells,

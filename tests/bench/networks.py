@@ -7,7 +7,6 @@ the weight memory are streamed by the host.
 """
 
 import time
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -31,6 +30,10 @@ from tests import reference
 __all__ = ["Network", "fit", "measure"]
 
 
+_CODES = 1 << 18
+"""Of one bank of the large memories."""
+
+
 class Network:
     """A network, an image and its logits by both references."""
 
@@ -45,7 +48,10 @@ class Network:
 
 
 def fit(graph: Graph, rows: int, cols: int) -> Program:
-    """The network on an array whose activation and program memories are as large as it needs."""
+    """The network on an array with the default memories or, if it needs more, with large ones.
+
+    No more than two netlists for each size have to be built.
+    """
     need = max(graph.accumulator_bits(node) for node in graph.weighted())
     config = AcceleratorConfig(
         rows=rows,
@@ -56,18 +62,13 @@ def fit(graph: Graph, rows: int, cols: int) -> Program:
         rounding=graph.rounding,
         acc_bits=max(24, need),
     )
-    while True:
-        try:
-            return compile_graph(graph, config)
-        except HoldfastError:
-            if config.act_depth == 1 << 16 and config.program_depth == 1 << 12:
-                raise
-            config = replace(
-                config,
-                act_depth=min(2 * config.act_depth, 1 << 16),
-                program_depth=min(4 * config.program_depth, 1 << 12),
-                param_depth=min(2 * config.param_depth, 1 << 14),
-            )
+    try:
+        return compile_graph(graph, config)
+    except HoldfastError:
+        large = config.with_(
+            act_depth=_CODES // config.word_lanes, param_depth=1 << 14, program_depth=1 << 12
+        )
+        return compile_graph(graph, large)
 
 
 def measure(network: Network, rows: int, cols: int) -> dict[str, Any]:
