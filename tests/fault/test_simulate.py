@@ -76,6 +76,22 @@ def test_summary_holds_what_was_printed(files):
         )
     assert {memory.name for memory in netlist().memories} & {fault["signal"] for fault in faults}
 
+    # The compiled engine says the same.
+    result = command(files, "--seed", "4", "--engine", "fast", "--roofline")
+    assert result.exit_code == 0, result.output
+    assert "Where the cycles go" in result.output
+    other = json.loads((files.output / "summary.json").read_text())
+    assert (summary.pop("engine"), other.pop("engine")) == ("cocotb", "fast")
+    del summary["seconds"], other["seconds"]
+    assert other == summary
+
+
+def test_listing_simulates_nothing(files):
+    result = command(files, "--listing")
+    assert result.exit_code == 0, result.output
+    assert "conv 3x3 stride 1 padding 1 + add" in result.output
+    assert not files.output.exists()
+
 
 def test_accelerator_without_guard(files):
     result = command(files, "--config", files.bare, "--faults", "0")
@@ -90,6 +106,14 @@ def test_accelerator_without_guard(files):
         (["--images", "0"], "--images must be at least 1, not 0."),
         (["--faults", "-2"], "--faults must be 0 or more, not -2."),
         (["--stall", "1"], "--stall must be at least 0 and below 1, not 1.0."),
+        (["--engine", "quick"], "--engine must be one of cocotb, fast, not 'quick'."),
+        (["--engine", "fast", "--stall", "0.5"], "--stall needs --engine cocotb, not fast."),
+        (["--engine", "fast", "--replay", "x"], "--replay needs --engine cocotb, not fast."),
+        (["--engine", "fast", "--waves", "x"], "--waves needs --engine cocotb, not fast."),
+        (
+            ["--config", "{folder}/streamed.toml"],
+            "logits needs weights that are written while it runs",
+        ),
         (["--layers", "a,x"], "network tiny has no layer 'x'; it has a, b, d, logits."),
         (["--guard", "on"], "--guard must be one of off, bound, zero, not 'on'."),
         (["--guard", "off", "--paired"], "--paired compares the guard off and on; here it is off."),
@@ -119,6 +143,7 @@ def test_mistakes_are_one_sentence_and_write_nothing(files, options, message, ca
     (folder / "foreign.safetensors").write_bytes(safetensors.numpy.save({}))
     (folder / "narrow.toml").write_text(CONFIG.with_(acc_bits=17).to_toml())
     (folder / "small.toml").write_text(CONFIG.with_(act_depth=30).to_toml())
+    (folder / "streamed.toml").write_text(CONFIG.with_(weight_depth=128).to_toml())
     (folder / "empty").mkdir()
     before = sorted(folder.rglob("*"))
     known = vars(files) | {"folder": folder}
