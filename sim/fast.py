@@ -301,11 +301,6 @@ class FastModel:
         """64 bits that depend on every flip-flop and memory bit, and on nothing else."""
         return self._library.holdfast_hash(self._model)
 
-    @property
-    def first_byte(self) -> int:
-        """Where a snapshot's state begins; what lies before belongs to the instance."""
-        return self._start
-
     def differences(self, snapshot: "Snapshot") -> list[str]:
         """Names of flip-flops and memories that differ from a snapshot."""
         found = (ctypes.c_uint32 * len(self._items))()

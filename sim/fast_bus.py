@@ -34,17 +34,11 @@ class FastBus:
         Of an accelerator.
     timeout : int
         Cycles after which an unanswered beat raises BusError.
-
-    Attributes
-    ----------
-    accepted : int
-        ``model.cycles`` at the edge that accepted the last beat of data.
     """
 
     def __init__(self, model: FastModel, timeout: int = 10_000):
         self.model = model
         self.timeout = timeout
-        self.accepted = model.cycles
         for channel in ("aw", "ar"):
             model.poke(f"s_axi_{channel}size", _WORD_SIZE)
             model.poke(f"s_axi_{channel}burst", _INCREMENTING)
@@ -66,7 +60,6 @@ class FastBus:
             else:
                 for beat in part:
                     self._send_lanes(beat, beat == part[-1], address, data)
-            self.accepted = model.cycles
             self._answer("b", "write to", start, 1)
 
     def read(self, address: int, length: int) -> bytes:

@@ -84,8 +84,8 @@ class FastHost:
         self.write_register("first", step.first)
         self.write_register("count", step.count)
         word = driver.control_word(start=True, interrupt=True, **settings)
-        self.write_register("control", word)
-        begin = self.bus.accepted
+        self.bus.post_word(REGISTER["control"], word)
+        begin = self.model.cycles
         for load in plan[len(early) :]:
             while (status := self.read_register("status")) >> 16 < load.after and status & _BUSY:
                 pass

@@ -47,6 +47,8 @@ def measure(network: Network, rows: int, cols: int) -> dict[str, Any]:
         # The state behind the start write, as in every run.
         bus.write_word(REGISTER["control"], control_word(start=True, interrupt=True))
         started = model.snapshot()
+        # What lies before the first port or register belongs to the instance.
+        first = min(place.offset for place in model.native().places.values())
         (folder / "state").write_bytes(started.data.tobytes())
         left = model.run_until("interrupt", 1, 2 * cycles)
         assert left is not None and left <= cycles
@@ -56,7 +58,7 @@ def measure(network: Network, rows: int, cols: int) -> dict[str, Any]:
             before, began = model.cycles, time.process_time()
             host.run(network.codes)
             ours = (model.cycles - before) / (time.process_time() - began)
-            command = ["./bare", "state", str(model.first_byte), str(left)]
+            command = ["./bare", "state", str(first), str(left)]
             seconds = float(subprocess.run(command, cwd=folder, check=True, capture_output=True,
                                            text=True).stdout)  # fmt: skip
             speeds.append((ours, left / seconds))
