@@ -104,9 +104,10 @@ def train(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measures: ``nox -s bench -- accelerator`` exactness, cycles, speed and cost."""
-    known = ("accelerator",)
+    """Measures: ``nox -s bench -- accelerator`` exactness, cycles, speed and cost; faultmodels."""
+    known = ("accelerator", "faultmodels")
     what, *options = session.posargs or ["accelerator"]
     if what not in known:
-        session.error(f"there is no benchmark {what!r}; known are {', '.join(known)}")
+        print(f"error: there is no benchmark {what!r}; known are {', '.join(known)}")
+        raise SystemExit(USER_MISTAKE)
     python(session, "-m", f"tests.bench.{what}", *options, extra=False)
