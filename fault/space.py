@@ -21,8 +21,9 @@ __all__ = ["STRUCTURES", "FaultSpace", "Site", "State"]
 _RULES = (
     # What exists only for the guard; its bounds lie beside the other channel parameters.
     ("guard", r"control_guard_\w+|guard_(?:input|output)(?:_count_now)?|input_stage__checked\w*"),
+    ("guard", r"lanes__requantizer_\d+__violation|lanes__channel_setup__guard_\w+"),
     ("activation_memory", r"activations_\d+__lane_\d+(?:__read\d+)?"),
-    ("weight_memory", r"weights__lane_\d+(?:__read\d+)?"),
+    ("weight_memory", r"weights__(?:in_rest|lane)_\d+(?:_rest)?(?:__read\d+)?"),
     ("parameter_memory", r"parameters_[a-z]+(?:__read\d+)?"),
     ("program_memory", r"descriptors(?:__read\d+)?"),
     ("pe_activation", r"array__pe_\d+_\d+__activation"),
@@ -35,7 +36,8 @@ _RULES = (
     ("skew", r"input_stage__(?:selected|act)\w*|array__skew__\w+"),
     ("skew", r"residual_reader__codes\w*|lanes__residual_skew__\w+|lanes__align__\w+"),
     ("accumulators", r"lanes__accumulator_\d+__\w+"),
-    ("requantizer", r"lanes__requantizer_\d+__\w+|lanes__parameters_\d+|lanes__codes?\w*"),
+    ("requantizer", r"lanes__requantizer_\d+__\w+|lanes__(?:bias|parameters)_\d+"),
+    ("requantizer", r"lanes__\w+_setup__\w+|lanes__codes?\w*"),
     ("sequencer", r"(?:sequencer|feeder|weight_loader|parameter_loader|residual_reader)__\w+"),
     ("sequencer", r"output_writer__\w+|input_bank|residual_bank|sub_block"),
     ("host", r"axi__\w+|host__\w+|control_interrupt|first|count|ready|refused"),

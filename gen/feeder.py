@@ -36,7 +36,8 @@ class Feeder(wiring.Component):
     Latency
     -------
     First token two cycles after ``go``. A tile of N pixels occupies max(N, interval) cycles:
-    ``weight_interval`` if the next tile has new weights, else ``HAZARD`` or, for N = 1, one. Each
+    ``weight_interval`` if the next tile has new weights, else ``HAZARD`` or, for sums of N = 1,
+    one. Each
     output tile adds ``GAP`` cycles, in which the post-processor changes its parameters.
 
     Back-pressure
@@ -44,9 +45,9 @@ class Feeder(wiring.Component):
     None: everything behind the feeder takes one pixel per cycle.
     """
 
-    HAZARD = 4
+    HAZARD = 5
     """Cycles from reading an accumulator to reading its new value."""
-    GAP = 6
+    GAP = 5
 
     def __init__(self, config: AcceleratorConfig):
         self.config = config
@@ -109,11 +110,11 @@ class Feeder(wiring.Component):
         first_reduction = ~(Cat(block, kernel_column, kernel_row).any())
         first_pixel = ~(Cat(column, row).any())
         needs_weights = ~layer.hold_weights | last_reduction
-        single = (layer.out_w == 1) & (layer.out_h == 1)
+        chained = (layer.out_w == 1) & (layer.out_h == 1) & ~layer.maximum
 
         interval = Signal.like(elapsed)
         m.d.comb += interval.eq(
-            Mux(needs_weights, self.weight_interval, Mux(single, 1, self.HAZARD))
+            Mux(needs_weights, self.weight_interval, Mux(chained, 1, self.HAZARD))
         )
         issue = walking & ~waiting
         early = elapsed < interval
