@@ -20,7 +20,10 @@ __all__ = ["STRUCTURES", "FaultSpace", "Site", "State"]
 
 _RULES = (
     # What exists only for the guard; its bounds lie beside the other channel parameters.
-    ("guard", r"control_guard_\w+|guard_(?:input|output)(?:_count_now)?|input_stage__checked\w*"),
+    (
+        "guard",
+        r"control_guard_\w+|guard_(?:input|output)(?:_count_now)?|input_stage__(?:checked\w*|below|above)",
+    ),
     ("guard", r"lanes__requantizer_\d+__violation|lanes__channel_setup__guard_\w+"),
     ("activation_memory", r"activations_\d+__lane_\d+(?:__read\d+)?"),
     ("weight_memory", r"weights__(?:in_rest|lane)_\d+(?:_rest)?(?:__read\d+)?"),

@@ -209,7 +209,11 @@ class Accelerator(wiring.Component):
         word, chunk = self._window(host.address, cfg.word_lanes)
         input_bank = Signal(2)
         residual_bank = Signal(2)
-        m.d.sync += [input_bank.eq(layer.input_bank), residual_bank.eq(layer.residual_bank)]
+        m.d.sync += [
+            # The host reads by the input's way.
+            input_bank.eq(Mux(busy, layer.input_bank, region)),
+            residual_bank.eq(layer.residual_bank),
+        ]
         for number, bank in enumerate(banks):
             selected = region == Region.ACTIVATIONS + number
             for lane in range(cfg.word_lanes):
@@ -257,11 +261,8 @@ class Accelerator(wiring.Component):
                 m.d.sync += read_data.eq(parameter_data[offset_read[2:4]])
             with m.Case(Region.WEIGHTS):
                 m.d.sync += read_data.eq(self._bus_word(weights.read_data, cfg.cols, offset_read))
-            for number, bank in enumerate(banks):
-                with m.Case(Region.ACTIVATIONS + number):
-                    m.d.sync += read_data.eq(
-                        self._bus_word(bank.read_data, cfg.word_lanes, offset_read)
-                    )
+            with m.Default():
+                m.d.sync += read_data.eq(self._bus_word(feeder_word, cfg.word_lanes, offset_read))
 
         # The pixel's way: feeder, bank, input stage, array, lanes, bank.
         token, swap = feeder.token, feeder.token.start

@@ -89,6 +89,7 @@ def draw_layer(bench: Cycles, **fixed: int) -> dict[str, int]:
             "sub_block": draw(0, config().sub_blocks - 1),
             "blocks": blocks,
             "hold_weights": int(blocks == 1 and draw(0, 1)),
+            "maximum": draw(0, 1),
             "origin_y": draw(-3, 1),
             "origin_x": draw(-3, 1),
             "kernel_h": draw(1, 3),
