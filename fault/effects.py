@@ -51,12 +51,11 @@ from torch import Tensor
 
 from gen.lane_setup import lane_parameters
 from gen.layout import DESCRIPTOR, DESCRIPTOR_STRIDE, DESCRIPTOR_WORDS
-from gen.memory import weight_memory
 from nn.golden import Golden, Result, classes, confidences
 from nn.program import Program, Step
 
 from .bench import GoldenRun, Observation, signed
-from .space import FaultSpace, Site
+from .space import FaultSpace, Site, weight_word
 from .tensors import live_after, tensor
 
 __all__ = ["DIED", "EFFECTS", "LIVE", "FaultResult", "banks_after", "classify"]
@@ -335,10 +334,8 @@ def _is_used(program: Program, memory: str, address: int) -> bool:
     """Whether the program reads a word of descriptors, parameters or weights."""
     # Chunks that take turns are written anew before every use.
     chunks = program.chunks if program.resident else []
-    if memory.startswith("weights__"):
-        if memory.endswith("_rest"):
-            address += weight_memory(program.config).parts[0]
-        return any(0 <= address - c.weight_base < len(c.weights) for c in chunks)
+    if place := weight_word(program.config, memory, address):
+        return any(0 <= place[1] - c.weight_base < len(c.weights) for c in chunks)
     if memory.startswith("parameters_"):
         return any(0 <= address - c.param_base < len(c.parameters) for c in chunks)
     if memory == "descriptors":

@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 
+from gen.config import AcceleratorConfig
+from gen.memory import weight_memory
 from sim.netlist import Netlist
 
-__all__ = ["STRUCTURES", "FaultSpace", "Site", "State"]
+__all__ = ["STRUCTURES", "FaultSpace", "Site", "State", "weight_word"]
 
 _RULES = (
     # What exists only for the guard; its bounds lie beside the other channel parameters.
@@ -203,3 +205,11 @@ def structure_of(signal: str) -> str:
         if pattern.fullmatch(signal):
             return structure
     raise ValueError(f"{signal} belongs to no structure of the fault space")
+
+
+def weight_word(config: AcceleratorConfig, memory: str, address: int) -> tuple[int, int] | None:
+    """Lane and word of the weights that a word of a memory holds; None of another memory."""
+    match = re.fullmatch(r"weights__lane_(\d+)(_rest)?", memory)
+    if match is None:
+        return None
+    return int(match[1]), address + (weight_memory(config).parts[0] if match[2] else 0)

@@ -48,6 +48,7 @@ class Lanes(wiring.Component):
     # Stages after the token: A reads the accumulator, C meets the sum, D adds, E holds the total.
     STAGE_A, _, STAGE_C, STAGE_D, STAGE_E = range(5)
     LEAD = STAGE_C + 1
+    PARAMETER_STAGE = STAGE_D - 1
     RESIDUAL_READ = 2
 
     def __init__(self, config: AcceleratorConfig):
@@ -106,7 +107,7 @@ class Lanes(wiring.Component):
         ]
 
         begin = [token.valid & token.start & token.last for token in tokens]
-        m.d.comb += self.parameter_begin.eq(begin[self.STAGE_D - 1])
+        m.d.comb += self.parameter_begin.eq(begin[self.PARAMETER_STAGE])
         residual_stage = self.STAGE_E + Requantizer.RESIDUAL_STAGE - self.RESIDUAL_READ
         m.d.comb += self.residual_token.eq(tokens[residual_stage])
 

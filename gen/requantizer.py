@@ -89,30 +89,38 @@ class Requantizer(wiring.Component):
         # One bit more than the codes' differences, or than the bounds', shows what is outside.
         keep = (cfg.guard_bits if cfg.guard else cfg.act_bits) + 1
         m.submodules.shift = shift = RoundShift(
-            len(product), lift_bits(cfg.multiplier_bits), cfg.max_shift, keep, cfg.rounding
+            len(product), lift_bits(cfg.multiplier_bits), 63, keep, cfg.rounding
         )
         m.d.comb += [shift.value.eq(product), shift.shift.eq(parameters.shift)]
         rounded = Signal(signed(cfg.act_bits + 2))
         m.d.sync += rounded.eq(narrow(shift, cfg.act_bits + 1) + shift.increment)
         lo, hi = settings.lo, settings.hi
+        low = rounded < lo
         if cfg.guard:
             lo, hi = parameters.guard_lo, parameters.guard_hi
             # whole + increment against a bound, in halves.
             halves = Cat(shift.increment, shift.whole).as_signed()
             below = halves < Cat(Const(1, 1), parameters.guard_below).as_signed()
             above = halves > Cat(Const(0, 1), parameters.guard_above).as_signed()
-            outside = Signal()
+            smaller = Signal()
+            larger = Signal()
             violation = Signal()
-            m.d.comb += outside.eq(
-                (Mux(shift.over, shift.sign, below) & ~parameters.guard_least)
-                | (Mux(shift.over, ~shift.sign, above) & ~parameters.guard_most)
-            )
-            m.d.sync += violation.eq(outside & self.enable)
-            m.d.comb += self.violation.eq(violation & self.valid)
-            with m.If(outside & self.enable & self.use_zero):
+            bounded = Signal()
+            m.d.comb += [
+                smaller.eq(Mux(shift.over, shift.sign, below) & ~parameters.guard_least),
+                larger.eq(Mux(shift.over, ~shift.sign, above) & ~parameters.guard_most),
+                self.violation.eq(violation & self.valid),
+            ]
+            m.d.sync += [
+                violation.eq((smaller | larger) & self.enable),
+                bounded.eq(smaller & self.enable & ~self.use_zero),
+            ]
+            with m.If((smaller | larger) & self.enable & self.use_zero):
                 m.d.sync += rounded.eq(0)
+            # Without it a lower bound above the upper one would lose.
+            low = bounded | (rounded < lo)
         clamped = Signal(signed(cfg.act_bits + 1))
-        m.d.sync += clamped.eq(_clamp(rounded, lo, hi))
+        m.d.sync += clamped.eq(Mux(low, lo, Mux(rounded > hi, hi, rounded)))
 
         wide = cfg.act_bits + 1 + lifted_bits(cfg.add_multiplier_bits)
         scaled_a = Signal(signed(wide))
@@ -138,11 +146,13 @@ class Requantizer(wiring.Component):
         offset = Cat(add_shift.increment, settings.add_zero).as_signed()
         m.d.sync += [
             added.eq((halves + offset) >> 1),
-            result.eq(_clamp(added, settings.add_lo, settings.add_hi)),
+            result.eq(
+                Mux(
+                    added < settings.add_lo,
+                    settings.add_lo,
+                    Mux(added > settings.add_hi, settings.add_hi, added),
+                )
+            ),
         ]
         m.d.comb += self.code.eq(result)
         return m
-
-
-def _clamp(value, lo, hi):
-    return Mux(value < lo, lo, Mux(value > hi, hi, value))
