@@ -199,10 +199,10 @@ class Residue:
             products *= values.weights[loaded, :, lane]
             return int(products.sum()) & (1 << self.config.acc_bits) - 1
         chunk = self.program.chunks[0]
-        if place := weight_word(self.config, name, address):
-            row = place[1] - chunk.weight_base
+        if weights := weight_word(self.config, name, address):
+            row = weights[1] - chunk.weight_base
             inside = 0 <= row < len(chunk.weights)
-            value = int(chunk.weights[row, place[0]]) if inside else 0
+            value = int(chunk.weights[row, weights[0]]) if inside else 0
             return value & (1 << self.config.weight_bits) - 1
         if match := _PARAMETERS.fullmatch(name):
             row = address - chunk.param_base
@@ -264,10 +264,10 @@ class Residue:
             self._activation((bank, address, lane), (a, b), cycle, current, changes, tensors)
         elif match := _ACCUMULATOR.fullmatch(name):
             self._accumulator(int(match[1]), address, faulty - golden, cycle, current, changes)
-        elif place := weight_word(self.config, name, address):
+        elif weights := weight_word(self.config, name, address):
             bits = self.config.weight_bits
             a, b = (signed(value, bits) for value in (golden, faulty))
-            self._weight(*place, b - a, cycle, current, changes)
+            self._weight(*weights, b - a, cycle, current, changes)
         elif match := _PARAMETERS.fullmatch(name):
             self._parameter(match[1], address, faulty, cycle, current, changes)
         elif name == "descriptors":

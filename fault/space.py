@@ -39,7 +39,7 @@ _RULES = (
     ("sequencer", r"lanes__(?:token|pixel)(?:_\d+)?"),
     ("sequencer", r"input_stage__(?:pad\w*|sub_block\w*)"),
     ("skew", r"input_stage__(?:selected|act)\w*|array__skew__\w+"),
-    ("skew", r"residual_reader__codes\w*|lanes__residual_skew__\w+|lanes__align__\w+"),
+    ("skew", r"residual_reader__codes\w*|lanes__(?:residual|present)_skew__\w+|lanes__align__\w+"),
     ("accumulators", r"lanes__accumulator_\d+__\w+"),
     ("requantizer", r"lanes__requantizer_\d+__\w+|lanes__(?:bias|parameters)_\d+"),
     ("requantizer", r"lanes__\w+_setup__\w+|lanes__codes?\w*"),

@@ -298,6 +298,7 @@ class Accelerator(wiring.Component):
             lanes.token.eq(token),
             lanes.sums.eq(array.sums),
             lanes.residual.eq(residual_reader.codes),
+            lanes.residual_present.eq(residual_reader.present),
             parameter_loader.base.eq(layer.param_base),
             parameter_loader.go.eq(sequencer.go),
             parameter_loader.begin.eq(lanes.parameter_begin),

@@ -9,7 +9,14 @@ from .layer import Layer
 from .layout import ADD_SHIFT_BITS
 from .round_shift import lift, lift_bits, lifted_bits
 
-__all__ = ["ChannelSetup", "LayerSetup", "channel_parameters", "lane_parameters", "lane_settings"]
+__all__ = [
+    "ChannelSetup",
+    "LayerSetup",
+    "channel_parameters",
+    "lane_parameters",
+    "lane_settings",
+    "largest_shift",
+]
 
 
 def channel_parameters(config: AcceleratorConfig) -> data.StructLayout:
@@ -38,6 +45,15 @@ def lane_parameters(config: AcceleratorConfig) -> data.StructLayout:
         members |= {"guard_below": bound, "guard_above": bound, "guard_least": 1, "guard_most": 1}
         members |= {"guard_lo": clamp, "guard_hi": clamp}
     return data.StructLayout(members)
+
+
+def largest_shift(config: AcceleratorConfig) -> int:
+    """Largest shift that reaches the requantizers.
+
+    A larger one than the contract's leaves nothing of any product: with a multiplier,
+    `ChannelSetup` makes that 0. Rounding ``floor`` leaves -1 of negative ones.
+    """
+    return config.max_shift if config.multiplier_bits and config.rounding != "floor" else 63
 
 
 def lane_settings(config: AcceleratorConfig) -> data.StructLayout:
@@ -147,6 +163,9 @@ class ChannelSetup(wiring.Component):
             multiplier = Signal.like(parameters.multiplier)
             lifted, rest = lift(channel.multiplier, channel.shift)
             m.d.sync += [multiplier.eq(lifted), shift.eq(rest)]
+            if largest_shift(cfg) < 63:
+                with m.If(channel.shift > largest_shift(cfg)):
+                    m.d.sync += multiplier.eq(0)
             m.d.comb += parameters.multiplier.eq(multiplier)
         else:
             m.d.sync += shift.eq(channel.shift)

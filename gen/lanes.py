@@ -33,7 +33,7 @@ class Lanes(wiring.Component):
         Channel parameters, one cycle after their address.
     residual_token
         The pixel whose residual is to be read now.
-    residual
+    residual, residual_present
         Its codes, ``ResidualReader.LATENCY`` cycles later, aligned.
     codes, codes_token
         Finished pixel, aligned.
@@ -66,6 +66,7 @@ class Lanes(wiring.Component):
                 "parameters": In(channel_parameters(config)),
                 "residual_token": Out(Token),
                 "residual": In(data.ArrayLayout(code, config.cols)),
+                "residual_present": In(1),
                 "codes": Out(data.ArrayLayout(code, config.cols)),
                 "codes_token": Out(Token),
                 "overflow": Out(1),
@@ -122,6 +123,8 @@ class Lanes(wiring.Component):
             channel_setup.channel.eq(self.parameters),
         ]
         m.submodules.residual_skew = residual_skew = Skew(cfg.cols, signed(cfg.act_bits))
+        m.submodules.present_skew = present_skew = Skew(cfg.cols, 1)
+        m.d.comb += [present_skew.i[lane].eq(self.residual_present) for lane in range(cfg.cols)]
         m.submodules.align = align = Skew(cfg.cols, signed(cfg.act_bits), reverse=True)
         m.d.comb += [residual_skew.i.eq(self.residual), self.codes.eq(align.o)]
         for lane in range(cfg.cols):
@@ -154,6 +157,7 @@ class Lanes(wiring.Component):
                 requantizer.enable.eq(self.enable & self.layer.lane_mask[lane]),
                 requantizer.use_zero.eq(self.use_zero),
                 requantizer.residual_value.eq(residual_skew.o[lane]),
+                requantizer.residual_present.eq(present_skew.o[lane]),
                 self.violation[lane].eq(requantizer.violation),
                 align.i[lane].eq(requantizer.code),
             ]

@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .config import AcceleratorConfig
-from .lane_setup import lane_parameters, lane_settings
+from .lane_setup import lane_parameters, lane_settings, largest_shift
 from .layout import ADD_SHIFT_BITS
 from .round_shift import RoundShift, lift_bits, lifted_bits, narrow
 
@@ -29,8 +29,9 @@ class Requantizer(wiring.Component):
     enable, use_zero, valid, violation
         Output guard; ``valid`` marks the pixel in the guard's stage, ``GUARD_STAGE`` cycles after
         ``total``.
-    residual_value
-        Is taken ``RESIDUAL_STAGE`` cycles after ``total``.
+    residual_value, residual_present
+        Are taken ``RESIDUAL_STAGE`` cycles after ``total``; a residual that is not present is its
+        zero point.
     code
         Activation code, ``LATENCY`` cycles after ``total``.
 
@@ -58,6 +59,7 @@ class Requantizer(wiring.Component):
                 "valid": In(1),
                 "violation": Out(1),
                 "residual_value": In(code),
+                "residual_present": In(1),
                 "code": Out(code),
             }
         )
@@ -89,7 +91,7 @@ class Requantizer(wiring.Component):
         # One bit more than the codes' differences, or than the bounds', shows what is outside.
         keep = (cfg.guard_bits if cfg.guard else cfg.act_bits) + 1
         m.submodules.shift = shift = RoundShift(
-            len(product), lift_bits(cfg.multiplier_bits), 63, keep, cfg.rounding
+            len(product), lift_bits(cfg.multiplier_bits), largest_shift(cfg), keep, cfg.rounding
         )
         m.d.comb += [shift.value.eq(product), shift.shift.eq(parameters.shift)]
         rounded = Signal(signed(cfg.act_bits + 2))
@@ -131,6 +133,8 @@ class Requantizer(wiring.Component):
             scaled_b.eq((self.residual_value - settings.residual_zero) * settings.add_multiplier_b),
             sum_.eq(scaled_a + scaled_b),
         ]
+        with m.If(~self.residual_present):
+            m.d.sync += scaled_b.eq(0)
         m.submodules.add_shift = add_shift = RoundShift(
             len(sum_),
             lift_bits(cfg.add_multiplier_bits),

@@ -502,8 +502,8 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [7:0] \act[6] ;
   wire [7:0] \act[7] ;
   wire active;
-  wire \active$193 ;
-  wire \active$196 ;
+  wire \active$195 ;
+  wire \active$198 ;
   wire [10:0] address;
   wire [13:0] \address$101 ;
   wire [19:0] \address$115 ;
@@ -527,30 +527,30 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [15:0] \address$124[6] ;
   wire [15:0] \address$124[7] ;
   wire [19:0] base;
-  wire [13:0] \base$174 ;
+  wire [13:0] \base$176 ;
   wire \begin ;
   wire busy;
   input clk;
   wire clk;
   wire [63:0] codes;
-  wire [63:0] \codes$187 ;
-  wire [7:0] \codes$187[0] ;
-  wire [7:0] \codes$187[1] ;
-  wire [7:0] \codes$187[2] ;
-  wire [7:0] \codes$187[3] ;
-  wire [7:0] \codes$187[4] ;
-  wire [7:0] \codes$187[5] ;
-  wire [7:0] \codes$187[6] ;
-  wire [7:0] \codes$187[7] ;
-  wire [63:0] \codes$188 ;
-  wire [7:0] \codes$188[0] ;
-  wire [7:0] \codes$188[1] ;
-  wire [7:0] \codes$188[2] ;
-  wire [7:0] \codes$188[3] ;
-  wire [7:0] \codes$188[4] ;
-  wire [7:0] \codes$188[5] ;
-  wire [7:0] \codes$188[6] ;
-  wire [7:0] \codes$188[7] ;
+  wire [63:0] \codes$189 ;
+  wire [7:0] \codes$189[0] ;
+  wire [7:0] \codes$189[1] ;
+  wire [7:0] \codes$189[2] ;
+  wire [7:0] \codes$189[3] ;
+  wire [7:0] \codes$189[4] ;
+  wire [7:0] \codes$189[5] ;
+  wire [7:0] \codes$189[6] ;
+  wire [7:0] \codes$189[7] ;
+  wire [63:0] \codes$190 ;
+  wire [7:0] \codes$190[0] ;
+  wire [7:0] \codes$190[1] ;
+  wire [7:0] \codes$190[2] ;
+  wire [7:0] \codes$190[3] ;
+  wire [7:0] \codes$190[4] ;
+  wire [7:0] \codes$190[5] ;
+  wire [7:0] \codes$190[6] ;
+  wire [7:0] \codes$190[7] ;
   wire [7:0] \codes[0] ;
   wire [7:0] \codes[1] ;
   wire [7:0] \codes[2] ;
@@ -597,9 +597,9 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire go;
   wire \go$141 ;
   wire \go$155 ;
-  wire \go$175 ;
-  wire \go$179 ;
-  wire \go$184 ;
+  wire \go$177 ;
+  wire \go$181 ;
+  wire \go$186 ;
   wire [24:0] host__address;
   wire [31:0] host__data;
   reg host__error;
@@ -768,110 +768,110 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [19:0] \layer$167.weight_base ;
   wire [7:0] \layer$167.zero_in ;
   wire [7:0] \layer$167.zero_out ;
-  wire [514:0] \layer$178 ;
-  wire [7:0] \layer$178.add_hi ;
-  wire [7:0] \layer$178.add_lo ;
-  wire [23:0] \layer$178.add_multiplier_a ;
-  wire [23:0] \layer$178.add_multiplier_b ;
-  wire [4:0] \layer$178.add_shift ;
-  wire [7:0] \layer$178.add_zero ;
-  wire [12:0] \layer$178.blocks ;
-  wire [13:0] \layer$178.co_tiles ;
-  wire [2:0] \layer$178.dilation ;
-  wire [7:0] \layer$178.hi ;
-  wire \layer$178.hold_weights ;
-  wire [8:0] \layer$178.in_h ;
-  wire [8:0] \layer$178.in_w ;
-  wire [1:0] \layer$178.input_bank ;
-  wire [15:0] \layer$178.input_base ;
-  wire [7:0] \layer$178.input_hi ;
-  wire [7:0] \layer$178.input_lo ;
-  wire [15:0] \layer$178.input_step ;
-  wire [4:0] \layer$178.kernel_h ;
-  wire [4:0] \layer$178.kernel_w ;
-  wire [15:0] \layer$178.lane_mask ;
-  wire [7:0] \layer$178.lo ;
-  wire [15:0] \layer$178.magic ;
-  wire \layer$178.maximum ;
-  wire [9:0] \layer$178.origin_x ;
-  wire [9:0] \layer$178.origin_y ;
-  wire [15:0] \layer$178.out_base ;
-  wire [8:0] \layer$178.out_h ;
-  wire [4:0] \layer$178.out_lane ;
-  wire [11:0] \layer$178.out_step ;
-  wire [8:0] \layer$178.out_w ;
-  wire [1:0] \layer$178.output_bank ;
-  wire [7:0] \layer$178.pad_value ;
-  wire [13:0] \layer$178.param_base ;
-  wire [15:0] \layer$178.res_base ;
-  wire [4:0] \layer$178.res_lane ;
-  wire [15:0] \layer$178.res_step_x ;
-  wire [15:0] \layer$178.res_step_y ;
-  wire [13:0] \layer$178.res_tiles ;
-  wire [7:0] \layer$178.res_zero ;
-  wire \layer$178.residual ;
-  wire [1:0] \layer$178.residual_bank ;
-  wire [15:0] \layer$178.step_kx ;
-  wire [15:0] \layer$178.step_ky ;
-  wire [15:0] \layer$178.step_x ;
-  wire [15:0] \layer$178.step_y ;
-  wire [2:0] \layer$178.stride ;
-  wire [3:0] \layer$178.sub_block ;
-  wire [19:0] \layer$178.weight_base ;
-  wire [7:0] \layer$178.zero_in ;
-  wire [7:0] \layer$178.zero_out ;
-  wire [514:0] \layer$183 ;
-  wire [7:0] \layer$183.add_hi ;
-  wire [7:0] \layer$183.add_lo ;
-  wire [23:0] \layer$183.add_multiplier_a ;
-  wire [23:0] \layer$183.add_multiplier_b ;
-  wire [4:0] \layer$183.add_shift ;
-  wire [7:0] \layer$183.add_zero ;
-  wire [12:0] \layer$183.blocks ;
-  wire [13:0] \layer$183.co_tiles ;
-  wire [2:0] \layer$183.dilation ;
-  wire [7:0] \layer$183.hi ;
-  wire \layer$183.hold_weights ;
-  wire [8:0] \layer$183.in_h ;
-  wire [8:0] \layer$183.in_w ;
-  wire [1:0] \layer$183.input_bank ;
-  wire [15:0] \layer$183.input_base ;
-  wire [7:0] \layer$183.input_hi ;
-  wire [7:0] \layer$183.input_lo ;
-  wire [15:0] \layer$183.input_step ;
-  wire [4:0] \layer$183.kernel_h ;
-  wire [4:0] \layer$183.kernel_w ;
-  wire [15:0] \layer$183.lane_mask ;
-  wire [7:0] \layer$183.lo ;
-  wire [15:0] \layer$183.magic ;
-  wire \layer$183.maximum ;
-  wire [9:0] \layer$183.origin_x ;
-  wire [9:0] \layer$183.origin_y ;
-  wire [15:0] \layer$183.out_base ;
-  wire [8:0] \layer$183.out_h ;
-  wire [4:0] \layer$183.out_lane ;
-  wire [11:0] \layer$183.out_step ;
-  wire [8:0] \layer$183.out_w ;
-  wire [1:0] \layer$183.output_bank ;
-  wire [7:0] \layer$183.pad_value ;
-  wire [13:0] \layer$183.param_base ;
-  wire [15:0] \layer$183.res_base ;
-  wire [4:0] \layer$183.res_lane ;
-  wire [15:0] \layer$183.res_step_x ;
-  wire [15:0] \layer$183.res_step_y ;
-  wire [13:0] \layer$183.res_tiles ;
-  wire [7:0] \layer$183.res_zero ;
-  wire \layer$183.residual ;
-  wire [1:0] \layer$183.residual_bank ;
-  wire [15:0] \layer$183.step_kx ;
-  wire [15:0] \layer$183.step_ky ;
-  wire [15:0] \layer$183.step_x ;
-  wire [15:0] \layer$183.step_y ;
-  wire [2:0] \layer$183.stride ;
-  wire [3:0] \layer$183.sub_block ;
-  wire [19:0] \layer$183.weight_base ;
-  wire [7:0] \layer$183.zero_in ;
-  wire [7:0] \layer$183.zero_out ;
+  wire [514:0] \layer$180 ;
+  wire [7:0] \layer$180.add_hi ;
+  wire [7:0] \layer$180.add_lo ;
+  wire [23:0] \layer$180.add_multiplier_a ;
+  wire [23:0] \layer$180.add_multiplier_b ;
+  wire [4:0] \layer$180.add_shift ;
+  wire [7:0] \layer$180.add_zero ;
+  wire [12:0] \layer$180.blocks ;
+  wire [13:0] \layer$180.co_tiles ;
+  wire [2:0] \layer$180.dilation ;
+  wire [7:0] \layer$180.hi ;
+  wire \layer$180.hold_weights ;
+  wire [8:0] \layer$180.in_h ;
+  wire [8:0] \layer$180.in_w ;
+  wire [1:0] \layer$180.input_bank ;
+  wire [15:0] \layer$180.input_base ;
+  wire [7:0] \layer$180.input_hi ;
+  wire [7:0] \layer$180.input_lo ;
+  wire [15:0] \layer$180.input_step ;
+  wire [4:0] \layer$180.kernel_h ;
+  wire [4:0] \layer$180.kernel_w ;
+  wire [15:0] \layer$180.lane_mask ;
+  wire [7:0] \layer$180.lo ;
+  wire [15:0] \layer$180.magic ;
+  wire \layer$180.maximum ;
+  wire [9:0] \layer$180.origin_x ;
+  wire [9:0] \layer$180.origin_y ;
+  wire [15:0] \layer$180.out_base ;
+  wire [8:0] \layer$180.out_h ;
+  wire [4:0] \layer$180.out_lane ;
+  wire [11:0] \layer$180.out_step ;
+  wire [8:0] \layer$180.out_w ;
+  wire [1:0] \layer$180.output_bank ;
+  wire [7:0] \layer$180.pad_value ;
+  wire [13:0] \layer$180.param_base ;
+  wire [15:0] \layer$180.res_base ;
+  wire [4:0] \layer$180.res_lane ;
+  wire [15:0] \layer$180.res_step_x ;
+  wire [15:0] \layer$180.res_step_y ;
+  wire [13:0] \layer$180.res_tiles ;
+  wire [7:0] \layer$180.res_zero ;
+  wire \layer$180.residual ;
+  wire [1:0] \layer$180.residual_bank ;
+  wire [15:0] \layer$180.step_kx ;
+  wire [15:0] \layer$180.step_ky ;
+  wire [15:0] \layer$180.step_x ;
+  wire [15:0] \layer$180.step_y ;
+  wire [2:0] \layer$180.stride ;
+  wire [3:0] \layer$180.sub_block ;
+  wire [19:0] \layer$180.weight_base ;
+  wire [7:0] \layer$180.zero_in ;
+  wire [7:0] \layer$180.zero_out ;
+  wire [514:0] \layer$185 ;
+  wire [7:0] \layer$185.add_hi ;
+  wire [7:0] \layer$185.add_lo ;
+  wire [23:0] \layer$185.add_multiplier_a ;
+  wire [23:0] \layer$185.add_multiplier_b ;
+  wire [4:0] \layer$185.add_shift ;
+  wire [7:0] \layer$185.add_zero ;
+  wire [12:0] \layer$185.blocks ;
+  wire [13:0] \layer$185.co_tiles ;
+  wire [2:0] \layer$185.dilation ;
+  wire [7:0] \layer$185.hi ;
+  wire \layer$185.hold_weights ;
+  wire [8:0] \layer$185.in_h ;
+  wire [8:0] \layer$185.in_w ;
+  wire [1:0] \layer$185.input_bank ;
+  wire [15:0] \layer$185.input_base ;
+  wire [7:0] \layer$185.input_hi ;
+  wire [7:0] \layer$185.input_lo ;
+  wire [15:0] \layer$185.input_step ;
+  wire [4:0] \layer$185.kernel_h ;
+  wire [4:0] \layer$185.kernel_w ;
+  wire [15:0] \layer$185.lane_mask ;
+  wire [7:0] \layer$185.lo ;
+  wire [15:0] \layer$185.magic ;
+  wire \layer$185.maximum ;
+  wire [9:0] \layer$185.origin_x ;
+  wire [9:0] \layer$185.origin_y ;
+  wire [15:0] \layer$185.out_base ;
+  wire [8:0] \layer$185.out_h ;
+  wire [4:0] \layer$185.out_lane ;
+  wire [11:0] \layer$185.out_step ;
+  wire [8:0] \layer$185.out_w ;
+  wire [1:0] \layer$185.output_bank ;
+  wire [7:0] \layer$185.pad_value ;
+  wire [13:0] \layer$185.param_base ;
+  wire [15:0] \layer$185.res_base ;
+  wire [4:0] \layer$185.res_lane ;
+  wire [15:0] \layer$185.res_step_x ;
+  wire [15:0] \layer$185.res_step_y ;
+  wire [13:0] \layer$185.res_tiles ;
+  wire [7:0] \layer$185.res_zero ;
+  wire \layer$185.residual ;
+  wire [1:0] \layer$185.residual_bank ;
+  wire [15:0] \layer$185.step_kx ;
+  wire [15:0] \layer$185.step_ky ;
+  wire [15:0] \layer$185.step_x ;
+  wire [15:0] \layer$185.step_y ;
+  wire [2:0] \layer$185.stride ;
+  wire [3:0] \layer$185.sub_block ;
+  wire [19:0] \layer$185.weight_base ;
+  wire [7:0] \layer$185.zero_in ;
+  wire [7:0] \layer$185.zero_out ;
   wire [7:0] \layer.add_hi ;
   wire [7:0] \layer.add_lo ;
   wire [23:0] \layer.add_multiplier_a ;
@@ -943,6 +943,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [23:0] \parameters.bias ;
   wire [15:0] \parameters.multiplier ;
   wire [5:0] \parameters.shift ;
+  wire present;
   reg [31:0] read;
   wire [127:0] read_address;
   wire [95:0] \read_address$119 ;
@@ -991,15 +992,15 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [7:0] \read_data$136[5] ;
   wire [7:0] \read_data$136[6] ;
   wire [7:0] \read_data$136[7] ;
-  wire [63:0] \read_data$210 ;
-  wire [7:0] \read_data$210[0] ;
-  wire [7:0] \read_data$210[1] ;
-  wire [7:0] \read_data$210[2] ;
-  wire [7:0] \read_data$210[3] ;
-  wire [7:0] \read_data$210[4] ;
-  wire [7:0] \read_data$210[5] ;
-  wire [7:0] \read_data$210[6] ;
-  wire [7:0] \read_data$210[7] ;
+  wire [63:0] \read_data$212 ;
+  wire [7:0] \read_data$212[0] ;
+  wire [7:0] \read_data$212[1] ;
+  wire [7:0] \read_data$212[2] ;
+  wire [7:0] \read_data$212[3] ;
+  wire [7:0] \read_data$212[4] ;
+  wire [7:0] \read_data$212[5] ;
+  wire [7:0] \read_data$212[6] ;
+  wire [7:0] \read_data$212[7] ;
   reg [15:0] ready = 16'hffff;
   (* init = 16'hffff *)
   wire [15:0] \ready$91 ;
@@ -1016,6 +1017,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [7:0] \residual[6] ;
   wire [7:0] \residual[7] ;
   reg [1:0] residual_bank = 2'h0;
+  wire residual_present;
   wire [4:0] residual_token;
   wire \residual_token.end ;
   wire \residual_token.first ;
@@ -1124,11 +1126,11 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   reg [31:0] stall_fetch = 32'd0;
   reg [31:0] stall_host = 32'd0;
   reg [31:0] stall_memory = 32'd0;
-  wire \stall_memory$203 ;
+  wire \stall_memory$205 ;
   reg [31:0] stall_weights = 32'd0;
-  wire \stall_weights$202 ;
+  wire \stall_weights$204 ;
   reg [31:0] stall_writeback = 32'd0;
-  wire \stall_writeback$204 ;
+  wire \stall_writeback$206 ;
   reg start;
   wire \start$88 ;
   wire [7:0] status;
@@ -1168,18 +1170,18 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \token$168.last ;
   wire \token$168.start ;
   wire \token$168.valid ;
-  wire [4:0] \token$180 ;
-  wire \token$180.end ;
-  wire \token$180.first ;
-  wire \token$180.last ;
-  wire \token$180.start ;
-  wire \token$180.valid ;
-  wire [4:0] \token$185 ;
-  wire \token$185.end ;
-  wire \token$185.first ;
-  wire \token$185.last ;
-  wire \token$185.start ;
-  wire \token$185.valid ;
+  wire [4:0] \token$182 ;
+  wire \token$182.end ;
+  wire \token$182.first ;
+  wire \token$182.last ;
+  wire \token$182.start ;
+  wire \token$182.valid ;
+  wire [4:0] \token$187 ;
+  wire \token$187.end ;
+  wire \token$187.first ;
+  wire \token$187.last ;
+  wire \token$187.start ;
+  wire \token$187.valid ;
   wire \token.end ;
   wire \token.first ;
   wire \token.last ;
@@ -1280,15 +1282,15 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [7:0] \word$153[5] ;
   wire [7:0] \word$153[6] ;
   wire [7:0] \word$153[7] ;
-  wire [63:0] \word$182 ;
-  wire [7:0] \word$182[0] ;
-  wire [7:0] \word$182[1] ;
-  wire [7:0] \word$182[2] ;
-  wire [7:0] \word$182[3] ;
-  wire [7:0] \word$182[4] ;
-  wire [7:0] \word$182[5] ;
-  wire [7:0] \word$182[6] ;
-  wire [7:0] \word$182[7] ;
+  wire [63:0] \word$184 ;
+  wire [7:0] \word$184[0] ;
+  wire [7:0] \word$184[1] ;
+  wire [7:0] \word$184[2] ;
+  wire [7:0] \word$184[3] ;
+  wire [7:0] \word$184[4] ;
+  wire [7:0] \word$184[5] ;
+  wire [7:0] \word$184[6] ;
+  wire [7:0] \word$184[7] ;
   wire [9:0] write__addr;
   wire [9:0] \write__addr$108 ;
   wire [23:0] write__data;
@@ -1757,7 +1759,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \$403  = \address$115  >= 16'h9000;
   assign fault_weight = active & \$403 ;
   assign \$404  = \address$101  >= 11'h400;
-  assign fault_parameter = \active$193  & \$404 ;
+  assign fault_parameter = \active$195  & \$404 ;
   assign \$405  = \address$124 [15:0] >= 13'h1000;
   assign \$406  = \$405  & enable[0];
   assign \$407  = \address$124 [31:16] >= 13'h1000;
@@ -1776,13 +1778,13 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \$420  = \$419  & enable[7];
   assign fault_output = | { \$420 , \$418 , \$416 , \$414 , \$412 , \$410 , \$408 , \$406  };
   assign \$421  = \address$121 [15:0] >= 13'h1000;
-  assign fault_residual = \active$196  & \$421 ;
+  assign fault_residual = \active$198  & \$421 ;
   assign \$422  = cycles + 1'h1;
   assign \$423  = stream + streaming;
-  assign \$424  = stall_weights + \stall_weights$202 ;
-  assign \$425  = stall_memory + \stall_memory$203 ;
-  assign \$426  = stall_writeback + \stall_writeback$204 ;
-  assign \$427  = | { waiting, fetching, \stall_writeback$204 , \stall_memory$203 , \stall_weights$202 , streaming };
+  assign \$424  = stall_weights + \stall_weights$204 ;
+  assign \$425  = stall_memory + \stall_memory$205 ;
+  assign \$426  = stall_writeback + \stall_writeback$206 ;
+  assign \$427  = | { waiting, fetching, \stall_writeback$206 , \stall_memory$205 , \stall_weights$204 , streaming };
   assign \$428  = ~ \$427 ;
   assign \$429  = busy & \$428 ;
   assign \$430  = stall_drain + \$429 ;
@@ -1916,9 +1918,9 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     .load_next(load_next),
     .pad(pad),
     .rst(rst),
-    .stall_memory(\stall_memory$203 ),
-    .stall_weights(\stall_weights$202 ),
-    .stall_writeback(\stall_writeback$204 ),
+    .stall_memory(\stall_memory$205 ),
+    .stall_weights(\stall_weights$204 ),
+    .stall_writeback(\stall_writeback$206 ),
     .stop(stop),
     .streaming(streaming),
     .sub_block(sub_block),
@@ -1935,31 +1937,32 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   );
   \holdfast_8x8.lanes  lanes (
     .clk(clk),
-    .codes(\codes$187 ),
-    .i(residual),
+    .codes(\codes$189 ),
+    .\i$74 (residual),
     .layer(layer),
     .overflow(fault_accumulator),
     .parameter_begin(\begin ),
     .parameters(parameters),
+    .residual_present(residual_present),
     .rst(rst),
     .sums(sums),
     .token(\token$168 ),
-    .token_24(\token$185 ),
-    .token_9(\token$180 )
+    .token_24(\token$187 ),
+    .token_9(\token$182 )
   );
   \holdfast_8x8.output_writer  output_writer (
     .address(\address$124 ),
     .clk(clk),
-    .codes(\codes$187 ),
+    .codes(\codes$189 ),
     .enable(enable),
     .go(go),
     .layer(layer),
     .rst(rst),
-    .token(\token$185 ),
+    .token(\token$187 ),
     .word(\word$126 )
   );
   \holdfast_8x8.parameter_loader  parameter_loader (
-    .active(\active$193 ),
+    .active(\active$195 ),
     .address(\address$101 ),
     .base(layer[242:229]),
     .\begin (\begin ),
@@ -1968,14 +1971,15 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     .rst(rst)
   );
   \holdfast_8x8.residual_reader  residual_reader (
-    .active(\active$196 ),
+    .active(\active$198 ),
     .address(\address$121 ),
     .clk(clk),
     .codes(residual),
     .go(go),
     .layer(layer),
+    .present(residual_present),
     .rst(rst),
-    .token(\token$180 ),
+    .token(\token$182 ),
     .word(residual_word)
   );
   \holdfast_8x8.sequencer  sequencer (
@@ -2018,7 +2022,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   \holdfast_8x8.weights  weights (
     .clk(clk),
     .read_address(read_address),
-    .read_data(\read_data$210 ),
+    .read_data(\read_data$212 ),
     .rst(rst),
     .write_address(write_address),
     .write_data(write_data),
@@ -2075,7 +2079,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$473  = \read_data$210 ;
+    \$473  = \read_data$212 ;
     if (rst) begin
       \$473  = 64'h0000000000000000;
     end
@@ -2119,9 +2123,9 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     (* full_case = 32'd1 *)
     casez (offset_read[2])
       1'h0:
-          \$441  = \read_data$210 [31:0];
+          \$441  = \read_data$212 [31:0];
       1'h1:
-          \$441  = \read_data$210 [63:32];
+          \$441  = \read_data$212 [63:32];
     endcase
   end
   always @* begin
@@ -2611,17 +2615,18 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign token_8 = \token$168 ;
   assign \sums$171  = sums;
   assign codes = residual;
-  assign \base$174  = layer[242:229];
-  assign \go$175  = go;
+  assign present = residual_present;
+  assign \base$176  = layer[242:229];
+  assign \go$177  = go;
   assign parameter_begin = \begin ;
-  assign \layer$178  = layer;
-  assign \go$179  = go;
-  assign residual_token = \token$180 ;
-  assign \word$182  = residual_word;
-  assign \layer$183  = layer;
-  assign \go$184  = go;
-  assign codes_token = \token$185 ;
-  assign \codes$188  = \codes$187 ;
+  assign \layer$180  = layer;
+  assign \go$181  = go;
+  assign residual_token = \token$182 ;
+  assign \word$184  = residual_word;
+  assign \layer$185  = layer;
+  assign \go$186  = go;
+  assign codes_token = \token$187 ;
+  assign \codes$190  = \codes$189 ;
   assign overflow = fault_accumulator;
   assign parameter_slot_2 = 32'd0;
   assign parameter_slot_3 = 32'd0;
@@ -3048,160 +3053,160 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \codes[5]  = residual[47:40];
   assign \codes[6]  = residual[55:48];
   assign \codes[7]  = residual[63:56];
-  assign \layer$178.magic  = layer[15:0];
-  assign \layer$178.hold_weights  = layer[16];
-  assign \layer$178.maximum  = layer[17];
-  assign \layer$178.residual  = layer[18];
-  assign \layer$178.input_bank  = layer[20:19];
-  assign \layer$178.output_bank  = layer[22:21];
-  assign \layer$178.residual_bank  = layer[24:23];
-  assign \layer$178.stride  = layer[27:25];
-  assign \layer$178.dilation  = layer[30:28];
-  assign \layer$178.sub_block  = layer[34:31];
-  assign \layer$178.out_lane  = layer[39:35];
-  assign \layer$178.input_base  = layer[55:40];
-  assign \layer$178.input_step  = layer[71:56];
-  assign \layer$178.step_x  = layer[87:72];
-  assign \layer$178.step_y  = layer[103:88];
-  assign \layer$178.step_kx  = layer[119:104];
-  assign \layer$178.step_ky  = layer[135:120];
-  assign \layer$178.blocks  = layer[148:136];
-  assign \layer$178.origin_y  = layer[158:149];
-  assign \layer$178.origin_x  = layer[168:159];
-  assign \layer$178.kernel_h  = layer[173:169];
-  assign \layer$178.kernel_w  = layer[178:174];
-  assign \layer$178.in_h  = layer[187:179];
-  assign \layer$178.in_w  = layer[196:188];
-  assign \layer$178.co_tiles  = layer[210:197];
-  assign \layer$178.out_h  = layer[219:211];
-  assign \layer$178.out_w  = layer[228:220];
-  assign \layer$178.param_base  = layer[242:229];
-  assign \layer$178.weight_base  = layer[262:243];
-  assign \layer$178.out_step  = layer[274:263];
-  assign \layer$178.out_base  = layer[290:275];
-  assign \layer$178.lane_mask  = layer[306:291];
-  assign \layer$178.res_lane  = layer[311:307];
-  assign \layer$178.res_base  = layer[327:312];
-  assign \layer$178.res_step_x  = layer[343:328];
-  assign \layer$178.res_step_y  = layer[359:344];
-  assign \layer$178.res_tiles  = layer[373:360];
-  assign \layer$178.pad_value  = layer[381:374];
-  assign \layer$178.zero_in  = layer[389:382];
-  assign \layer$178.input_lo  = layer[397:390];
-  assign \layer$178.input_hi  = layer[405:398];
-  assign \layer$178.zero_out  = layer[413:406];
-  assign \layer$178.lo  = layer[421:414];
-  assign \layer$178.hi  = layer[429:422];
-  assign \layer$178.res_zero  = layer[437:430];
-  assign \layer$178.add_zero  = layer[445:438];
-  assign \layer$178.add_lo  = layer[453:446];
-  assign \layer$178.add_hi  = layer[461:454];
-  assign \layer$178.add_shift  = layer[466:462];
-  assign \layer$178.add_multiplier_a  = layer[490:467];
-  assign \layer$178.add_multiplier_b  = layer[514:491];
-  assign \token$180.valid  = \token$180 [0];
-  assign \token$180.start  = \token$180 [1];
-  assign \token$180.end  = \token$180 [2];
-  assign \token$180.first  = \token$180 [3];
-  assign \token$180.last  = \token$180 [4];
-  assign \residual_token.valid  = \token$180 [0];
-  assign \residual_token.start  = \token$180 [1];
-  assign \residual_token.end  = \token$180 [2];
-  assign \residual_token.first  = \token$180 [3];
-  assign \residual_token.last  = \token$180 [4];
-  assign \word$182[0]  = residual_word[7:0];
-  assign \word$182[1]  = residual_word[15:8];
-  assign \word$182[2]  = residual_word[23:16];
-  assign \word$182[3]  = residual_word[31:24];
-  assign \word$182[4]  = residual_word[39:32];
-  assign \word$182[5]  = residual_word[47:40];
-  assign \word$182[6]  = residual_word[55:48];
-  assign \word$182[7]  = residual_word[63:56];
-  assign \layer$183.magic  = layer[15:0];
-  assign \layer$183.hold_weights  = layer[16];
-  assign \layer$183.maximum  = layer[17];
-  assign \layer$183.residual  = layer[18];
-  assign \layer$183.input_bank  = layer[20:19];
-  assign \layer$183.output_bank  = layer[22:21];
-  assign \layer$183.residual_bank  = layer[24:23];
-  assign \layer$183.stride  = layer[27:25];
-  assign \layer$183.dilation  = layer[30:28];
-  assign \layer$183.sub_block  = layer[34:31];
-  assign \layer$183.out_lane  = layer[39:35];
-  assign \layer$183.input_base  = layer[55:40];
-  assign \layer$183.input_step  = layer[71:56];
-  assign \layer$183.step_x  = layer[87:72];
-  assign \layer$183.step_y  = layer[103:88];
-  assign \layer$183.step_kx  = layer[119:104];
-  assign \layer$183.step_ky  = layer[135:120];
-  assign \layer$183.blocks  = layer[148:136];
-  assign \layer$183.origin_y  = layer[158:149];
-  assign \layer$183.origin_x  = layer[168:159];
-  assign \layer$183.kernel_h  = layer[173:169];
-  assign \layer$183.kernel_w  = layer[178:174];
-  assign \layer$183.in_h  = layer[187:179];
-  assign \layer$183.in_w  = layer[196:188];
-  assign \layer$183.co_tiles  = layer[210:197];
-  assign \layer$183.out_h  = layer[219:211];
-  assign \layer$183.out_w  = layer[228:220];
-  assign \layer$183.param_base  = layer[242:229];
-  assign \layer$183.weight_base  = layer[262:243];
-  assign \layer$183.out_step  = layer[274:263];
-  assign \layer$183.out_base  = layer[290:275];
-  assign \layer$183.lane_mask  = layer[306:291];
-  assign \layer$183.res_lane  = layer[311:307];
-  assign \layer$183.res_base  = layer[327:312];
-  assign \layer$183.res_step_x  = layer[343:328];
-  assign \layer$183.res_step_y  = layer[359:344];
-  assign \layer$183.res_tiles  = layer[373:360];
-  assign \layer$183.pad_value  = layer[381:374];
-  assign \layer$183.zero_in  = layer[389:382];
-  assign \layer$183.input_lo  = layer[397:390];
-  assign \layer$183.input_hi  = layer[405:398];
-  assign \layer$183.zero_out  = layer[413:406];
-  assign \layer$183.lo  = layer[421:414];
-  assign \layer$183.hi  = layer[429:422];
-  assign \layer$183.res_zero  = layer[437:430];
-  assign \layer$183.add_zero  = layer[445:438];
-  assign \layer$183.add_lo  = layer[453:446];
-  assign \layer$183.add_hi  = layer[461:454];
-  assign \layer$183.add_shift  = layer[466:462];
-  assign \layer$183.add_multiplier_a  = layer[490:467];
-  assign \layer$183.add_multiplier_b  = layer[514:491];
-  assign \token$185.valid  = \token$185 [0];
-  assign \token$185.start  = \token$185 [1];
-  assign \token$185.end  = \token$185 [2];
-  assign \token$185.first  = \token$185 [3];
-  assign \token$185.last  = \token$185 [4];
-  assign \codes_token.valid  = \token$185 [0];
-  assign \codes_token.start  = \token$185 [1];
-  assign \codes_token.end  = \token$185 [2];
-  assign \codes_token.first  = \token$185 [3];
-  assign \codes_token.last  = \token$185 [4];
-  assign \codes$187[0]  = \codes$187 [7:0];
-  assign \codes$187[1]  = \codes$187 [15:8];
-  assign \codes$187[2]  = \codes$187 [23:16];
-  assign \codes$187[3]  = \codes$187 [31:24];
-  assign \codes$187[4]  = \codes$187 [39:32];
-  assign \codes$187[5]  = \codes$187 [47:40];
-  assign \codes$187[6]  = \codes$187 [55:48];
-  assign \codes$187[7]  = \codes$187 [63:56];
-  assign \codes$188[0]  = \codes$187 [7:0];
-  assign \codes$188[1]  = \codes$187 [15:8];
-  assign \codes$188[2]  = \codes$187 [23:16];
-  assign \codes$188[3]  = \codes$187 [31:24];
-  assign \codes$188[4]  = \codes$187 [39:32];
-  assign \codes$188[5]  = \codes$187 [47:40];
-  assign \codes$188[6]  = \codes$187 [55:48];
-  assign \codes$188[7]  = \codes$187 [63:56];
-  assign \read_data$210[0]  = \read_data$210 [7:0];
-  assign \read_data$210[1]  = \read_data$210 [15:8];
-  assign \read_data$210[2]  = \read_data$210 [23:16];
-  assign \read_data$210[3]  = \read_data$210 [31:24];
-  assign \read_data$210[4]  = \read_data$210 [39:32];
-  assign \read_data$210[5]  = \read_data$210 [47:40];
-  assign \read_data$210[6]  = \read_data$210 [55:48];
-  assign \read_data$210[7]  = \read_data$210 [63:56];
+  assign \layer$180.magic  = layer[15:0];
+  assign \layer$180.hold_weights  = layer[16];
+  assign \layer$180.maximum  = layer[17];
+  assign \layer$180.residual  = layer[18];
+  assign \layer$180.input_bank  = layer[20:19];
+  assign \layer$180.output_bank  = layer[22:21];
+  assign \layer$180.residual_bank  = layer[24:23];
+  assign \layer$180.stride  = layer[27:25];
+  assign \layer$180.dilation  = layer[30:28];
+  assign \layer$180.sub_block  = layer[34:31];
+  assign \layer$180.out_lane  = layer[39:35];
+  assign \layer$180.input_base  = layer[55:40];
+  assign \layer$180.input_step  = layer[71:56];
+  assign \layer$180.step_x  = layer[87:72];
+  assign \layer$180.step_y  = layer[103:88];
+  assign \layer$180.step_kx  = layer[119:104];
+  assign \layer$180.step_ky  = layer[135:120];
+  assign \layer$180.blocks  = layer[148:136];
+  assign \layer$180.origin_y  = layer[158:149];
+  assign \layer$180.origin_x  = layer[168:159];
+  assign \layer$180.kernel_h  = layer[173:169];
+  assign \layer$180.kernel_w  = layer[178:174];
+  assign \layer$180.in_h  = layer[187:179];
+  assign \layer$180.in_w  = layer[196:188];
+  assign \layer$180.co_tiles  = layer[210:197];
+  assign \layer$180.out_h  = layer[219:211];
+  assign \layer$180.out_w  = layer[228:220];
+  assign \layer$180.param_base  = layer[242:229];
+  assign \layer$180.weight_base  = layer[262:243];
+  assign \layer$180.out_step  = layer[274:263];
+  assign \layer$180.out_base  = layer[290:275];
+  assign \layer$180.lane_mask  = layer[306:291];
+  assign \layer$180.res_lane  = layer[311:307];
+  assign \layer$180.res_base  = layer[327:312];
+  assign \layer$180.res_step_x  = layer[343:328];
+  assign \layer$180.res_step_y  = layer[359:344];
+  assign \layer$180.res_tiles  = layer[373:360];
+  assign \layer$180.pad_value  = layer[381:374];
+  assign \layer$180.zero_in  = layer[389:382];
+  assign \layer$180.input_lo  = layer[397:390];
+  assign \layer$180.input_hi  = layer[405:398];
+  assign \layer$180.zero_out  = layer[413:406];
+  assign \layer$180.lo  = layer[421:414];
+  assign \layer$180.hi  = layer[429:422];
+  assign \layer$180.res_zero  = layer[437:430];
+  assign \layer$180.add_zero  = layer[445:438];
+  assign \layer$180.add_lo  = layer[453:446];
+  assign \layer$180.add_hi  = layer[461:454];
+  assign \layer$180.add_shift  = layer[466:462];
+  assign \layer$180.add_multiplier_a  = layer[490:467];
+  assign \layer$180.add_multiplier_b  = layer[514:491];
+  assign \token$182.valid  = \token$182 [0];
+  assign \token$182.start  = \token$182 [1];
+  assign \token$182.end  = \token$182 [2];
+  assign \token$182.first  = \token$182 [3];
+  assign \token$182.last  = \token$182 [4];
+  assign \residual_token.valid  = \token$182 [0];
+  assign \residual_token.start  = \token$182 [1];
+  assign \residual_token.end  = \token$182 [2];
+  assign \residual_token.first  = \token$182 [3];
+  assign \residual_token.last  = \token$182 [4];
+  assign \word$184[0]  = residual_word[7:0];
+  assign \word$184[1]  = residual_word[15:8];
+  assign \word$184[2]  = residual_word[23:16];
+  assign \word$184[3]  = residual_word[31:24];
+  assign \word$184[4]  = residual_word[39:32];
+  assign \word$184[5]  = residual_word[47:40];
+  assign \word$184[6]  = residual_word[55:48];
+  assign \word$184[7]  = residual_word[63:56];
+  assign \layer$185.magic  = layer[15:0];
+  assign \layer$185.hold_weights  = layer[16];
+  assign \layer$185.maximum  = layer[17];
+  assign \layer$185.residual  = layer[18];
+  assign \layer$185.input_bank  = layer[20:19];
+  assign \layer$185.output_bank  = layer[22:21];
+  assign \layer$185.residual_bank  = layer[24:23];
+  assign \layer$185.stride  = layer[27:25];
+  assign \layer$185.dilation  = layer[30:28];
+  assign \layer$185.sub_block  = layer[34:31];
+  assign \layer$185.out_lane  = layer[39:35];
+  assign \layer$185.input_base  = layer[55:40];
+  assign \layer$185.input_step  = layer[71:56];
+  assign \layer$185.step_x  = layer[87:72];
+  assign \layer$185.step_y  = layer[103:88];
+  assign \layer$185.step_kx  = layer[119:104];
+  assign \layer$185.step_ky  = layer[135:120];
+  assign \layer$185.blocks  = layer[148:136];
+  assign \layer$185.origin_y  = layer[158:149];
+  assign \layer$185.origin_x  = layer[168:159];
+  assign \layer$185.kernel_h  = layer[173:169];
+  assign \layer$185.kernel_w  = layer[178:174];
+  assign \layer$185.in_h  = layer[187:179];
+  assign \layer$185.in_w  = layer[196:188];
+  assign \layer$185.co_tiles  = layer[210:197];
+  assign \layer$185.out_h  = layer[219:211];
+  assign \layer$185.out_w  = layer[228:220];
+  assign \layer$185.param_base  = layer[242:229];
+  assign \layer$185.weight_base  = layer[262:243];
+  assign \layer$185.out_step  = layer[274:263];
+  assign \layer$185.out_base  = layer[290:275];
+  assign \layer$185.lane_mask  = layer[306:291];
+  assign \layer$185.res_lane  = layer[311:307];
+  assign \layer$185.res_base  = layer[327:312];
+  assign \layer$185.res_step_x  = layer[343:328];
+  assign \layer$185.res_step_y  = layer[359:344];
+  assign \layer$185.res_tiles  = layer[373:360];
+  assign \layer$185.pad_value  = layer[381:374];
+  assign \layer$185.zero_in  = layer[389:382];
+  assign \layer$185.input_lo  = layer[397:390];
+  assign \layer$185.input_hi  = layer[405:398];
+  assign \layer$185.zero_out  = layer[413:406];
+  assign \layer$185.lo  = layer[421:414];
+  assign \layer$185.hi  = layer[429:422];
+  assign \layer$185.res_zero  = layer[437:430];
+  assign \layer$185.add_zero  = layer[445:438];
+  assign \layer$185.add_lo  = layer[453:446];
+  assign \layer$185.add_hi  = layer[461:454];
+  assign \layer$185.add_shift  = layer[466:462];
+  assign \layer$185.add_multiplier_a  = layer[490:467];
+  assign \layer$185.add_multiplier_b  = layer[514:491];
+  assign \token$187.valid  = \token$187 [0];
+  assign \token$187.start  = \token$187 [1];
+  assign \token$187.end  = \token$187 [2];
+  assign \token$187.first  = \token$187 [3];
+  assign \token$187.last  = \token$187 [4];
+  assign \codes_token.valid  = \token$187 [0];
+  assign \codes_token.start  = \token$187 [1];
+  assign \codes_token.end  = \token$187 [2];
+  assign \codes_token.first  = \token$187 [3];
+  assign \codes_token.last  = \token$187 [4];
+  assign \codes$189[0]  = \codes$189 [7:0];
+  assign \codes$189[1]  = \codes$189 [15:8];
+  assign \codes$189[2]  = \codes$189 [23:16];
+  assign \codes$189[3]  = \codes$189 [31:24];
+  assign \codes$189[4]  = \codes$189 [39:32];
+  assign \codes$189[5]  = \codes$189 [47:40];
+  assign \codes$189[6]  = \codes$189 [55:48];
+  assign \codes$189[7]  = \codes$189 [63:56];
+  assign \codes$190[0]  = \codes$189 [7:0];
+  assign \codes$190[1]  = \codes$189 [15:8];
+  assign \codes$190[2]  = \codes$189 [23:16];
+  assign \codes$190[3]  = \codes$189 [31:24];
+  assign \codes$190[4]  = \codes$189 [39:32];
+  assign \codes$190[5]  = \codes$189 [47:40];
+  assign \codes$190[6]  = \codes$189 [55:48];
+  assign \codes$190[7]  = \codes$189 [63:56];
+  assign \read_data$212[0]  = \read_data$212 [7:0];
+  assign \read_data$212[1]  = \read_data$212 [15:8];
+  assign \read_data$212[2]  = \read_data$212 [23:16];
+  assign \read_data$212[3]  = \read_data$212 [31:24];
+  assign \read_data$212[4]  = \read_data$212 [39:32];
+  assign \read_data$212[5]  = \read_data$212 [47:40];
+  assign \read_data$212[6]  = \read_data$212 [55:48];
+  assign \read_data$212[7]  = \read_data$212 [63:56];
   assign \token_0.valid  = token_0[0];
   assign \token_0.start  = token_0[1];
   assign \token_0.end  = token_0[2];
@@ -4552,7 +4557,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$120 ),
-    .\port$3060$0 (sum_out),
+    .\port$3070$0 (sum_out),
     .rst(rst),
     .swap(\swap_in$64 ),
     .swap_in(\o$11 [1]),
@@ -4564,7 +4569,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$128 ),
-    .\port$3074$0 (\sum_out$67 ),
+    .\port$3084$0 (\sum_out$67 ),
     .rst(rst),
     .swap(\swap_in$72 ),
     .swap_in(\swap_in$64 ),
@@ -4576,7 +4581,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$136 ),
-    .\port$3088$0 (\sum_out$75 ),
+    .\port$3098$0 (\sum_out$75 ),
     .rst(rst),
     .swap(\swap_in$80 ),
     .swap_in(\swap_in$72 ),
@@ -4588,7 +4593,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$144 ),
-    .\port$3102$0 (\sum_out$83 ),
+    .\port$3112$0 (\sum_out$83 ),
     .rst(rst),
     .swap(\swap_in$88 ),
     .swap_in(\swap_in$80 ),
@@ -4600,7 +4605,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$152 ),
-    .\port$3116$0 (\sum_out$91 ),
+    .\port$3126$0 (\sum_out$91 ),
     .rst(rst),
     .swap(\swap_in$96 ),
     .swap_in(\swap_in$88 ),
@@ -4612,7 +4617,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$160 ),
-    .\port$3130$0 (\sum_out$99 ),
+    .\port$3140$0 (\sum_out$99 ),
     .rst(rst),
     .swap(\swap_in$104 ),
     .swap_in(\swap_in$96 ),
@@ -4624,7 +4629,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$168 ),
-    .\port$3144$0 (\sum_out$107 ),
+    .\port$3154$0 (\sum_out$107 ),
     .rst(rst),
     .swap(\swap_in$112 ),
     .swap_in(\swap_in$104 ),
@@ -4635,7 +4640,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$176 ),
-    .\port$3158$0 (\sum_out$115 ),
+    .\port$3168$0 (\sum_out$115 ),
     .rst(rst),
     .swap_in(\swap_in$112 ),
     .weight_in(weight[63:56])
@@ -4740,7 +4745,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$244 ),
-    .\port$3284$0 (\sum_out$183 ),
+    .\port$3294$0 (\sum_out$183 ),
     .rst(rst),
     .swap(\swap_in$188 ),
     .swap_in(\o$11 [3]),
@@ -4752,7 +4757,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$252 ),
-    .\port$3298$0 (\sum_out$191 ),
+    .\port$3308$0 (\sum_out$191 ),
     .rst(rst),
     .swap(\swap_in$196 ),
     .swap_in(\swap_in$188 ),
@@ -4764,7 +4769,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$260 ),
-    .\port$3312$0 (\sum_out$199 ),
+    .\port$3322$0 (\sum_out$199 ),
     .rst(rst),
     .swap(\swap_in$204 ),
     .swap_in(\swap_in$196 ),
@@ -4776,7 +4781,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$268 ),
-    .\port$3326$0 (\sum_out$207 ),
+    .\port$3336$0 (\sum_out$207 ),
     .rst(rst),
     .swap(\swap_in$212 ),
     .swap_in(\swap_in$204 ),
@@ -4788,7 +4793,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$276 ),
-    .\port$3340$0 (\sum_out$215 ),
+    .\port$3350$0 (\sum_out$215 ),
     .rst(rst),
     .swap(\swap_in$220 ),
     .swap_in(\swap_in$212 ),
@@ -4800,7 +4805,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$284 ),
-    .\port$3354$0 (\sum_out$223 ),
+    .\port$3364$0 (\sum_out$223 ),
     .rst(rst),
     .swap(\swap_in$228 ),
     .swap_in(\swap_in$220 ),
@@ -4812,7 +4817,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$292 ),
-    .\port$3368$0 (\sum_out$231 ),
+    .\port$3378$0 (\sum_out$231 ),
     .rst(rst),
     .swap(\swap_in$236 ),
     .swap_in(\swap_in$228 ),
@@ -4823,7 +4828,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$300 ),
-    .\port$3382$0 (\sum_out$239 ),
+    .\port$3392$0 (\sum_out$239 ),
     .rst(rst),
     .swap_in(\swap_in$236 ),
     .weight_in(weight[63:56])
@@ -5116,7 +5121,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$433 ),
-    .\port$3732$0 (\sum_out$431 ),
+    .\port$3742$0 (\sum_out$431 ),
     .rst(rst),
     .swap(\swap_in$438 ),
     .swap_in(\o$11 [7]),
@@ -5128,7 +5133,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$442 ),
-    .\port$3746$0 (\sum_out$441 ),
+    .\port$3756$0 (\sum_out$441 ),
     .rst(rst),
     .swap(\swap_in$447 ),
     .swap_in(\swap_in$438 ),
@@ -5140,7 +5145,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$451 ),
-    .\port$3760$0 (\sum_out$450 ),
+    .\port$3770$0 (\sum_out$450 ),
     .rst(rst),
     .swap(\swap_in$456 ),
     .swap_in(\swap_in$447 ),
@@ -5152,7 +5157,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$460 ),
-    .\port$3774$0 (\sum_out$459 ),
+    .\port$3784$0 (\sum_out$459 ),
     .rst(rst),
     .swap(\swap_in$465 ),
     .swap_in(\swap_in$456 ),
@@ -5164,7 +5169,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$469 ),
-    .\port$3788$0 (\sum_out$468 ),
+    .\port$3798$0 (\sum_out$468 ),
     .rst(rst),
     .swap(\swap_in$474 ),
     .swap_in(\swap_in$465 ),
@@ -5176,7 +5181,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$478 ),
-    .\port$3802$0 (\sum_out$477 ),
+    .\port$3812$0 (\sum_out$477 ),
     .rst(rst),
     .swap(\swap_in$483 ),
     .swap_in(\swap_in$474 ),
@@ -5188,7 +5193,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$487 ),
-    .\port$3816$0 (\sum_out$486 ),
+    .\port$3826$0 (\sum_out$486 ),
     .rst(rst),
     .swap(\swap_in$492 ),
     .swap_in(\swap_in$483 ),
@@ -5199,7 +5204,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$496 ),
-    .\port$3830$0 (\sum_out$495 ),
+    .\port$3840$0 (\sum_out$495 ),
     .rst(rst),
     .swap_in(\swap_in$492 ),
     .weight_in(weight[63:56])
@@ -6449,7 +6454,7 @@ module \holdfast_8x8.array.pe_0_7 (rst, weight_in, act_in, swap_in, partial_sum,
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$3060$0 , activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$3070$0 , activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$10  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -6471,8 +6476,8 @@ module \holdfast_8x8.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$3060$0
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3060$0 ;
-  wire [15:0] \port$3060$0 ;
+  input [15:0] \port$3070$0 ;
+  wire [15:0] \port$3070$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -6489,7 +6494,7 @@ module \holdfast_8x8.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$3060$0
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3060$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3070$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -6551,13 +6556,13 @@ module \holdfast_8x8.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$3060$0
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3060$0 [15], \port$3060$0  };
+  assign sum_in = { \port$3070$0 [15], \port$3070$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_1 (rst, weight_in, \port$3074$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_1 (rst, weight_in, \port$3084$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$11  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -6579,8 +6584,8 @@ module \holdfast_8x8.array.pe_1_1 (rst, weight_in, \port$3074$0 , act_in, swap_i
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3074$0 ;
-  wire [15:0] \port$3074$0 ;
+  input [15:0] \port$3084$0 ;
+  wire [15:0] \port$3084$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -6597,7 +6602,7 @@ module \holdfast_8x8.array.pe_1_1 (rst, weight_in, \port$3074$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3074$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3084$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -6659,13 +6664,13 @@ module \holdfast_8x8.array.pe_1_1 (rst, weight_in, \port$3074$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3074$0 [15], \port$3074$0  };
+  assign sum_in = { \port$3084$0 [15], \port$3084$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_2 (rst, weight_in, \port$3088$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_2 (rst, weight_in, \port$3098$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$12  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -6687,8 +6692,8 @@ module \holdfast_8x8.array.pe_1_2 (rst, weight_in, \port$3088$0 , act_in, swap_i
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3088$0 ;
-  wire [15:0] \port$3088$0 ;
+  input [15:0] \port$3098$0 ;
+  wire [15:0] \port$3098$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -6705,7 +6710,7 @@ module \holdfast_8x8.array.pe_1_2 (rst, weight_in, \port$3088$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3088$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3098$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -6767,13 +6772,13 @@ module \holdfast_8x8.array.pe_1_2 (rst, weight_in, \port$3088$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3088$0 [15], \port$3088$0  };
+  assign sum_in = { \port$3098$0 [15], \port$3098$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_3 (rst, weight_in, \port$3102$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_3 (rst, weight_in, \port$3112$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$13  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -6795,8 +6800,8 @@ module \holdfast_8x8.array.pe_1_3 (rst, weight_in, \port$3102$0 , act_in, swap_i
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3102$0 ;
-  wire [15:0] \port$3102$0 ;
+  input [15:0] \port$3112$0 ;
+  wire [15:0] \port$3112$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -6813,7 +6818,7 @@ module \holdfast_8x8.array.pe_1_3 (rst, weight_in, \port$3102$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3102$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3112$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -6875,13 +6880,13 @@ module \holdfast_8x8.array.pe_1_3 (rst, weight_in, \port$3102$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3102$0 [15], \port$3102$0  };
+  assign sum_in = { \port$3112$0 [15], \port$3112$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_4 (rst, weight_in, \port$3116$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_4 (rst, weight_in, \port$3126$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$14  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -6903,8 +6908,8 @@ module \holdfast_8x8.array.pe_1_4 (rst, weight_in, \port$3116$0 , act_in, swap_i
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3116$0 ;
-  wire [15:0] \port$3116$0 ;
+  input [15:0] \port$3126$0 ;
+  wire [15:0] \port$3126$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -6921,7 +6926,7 @@ module \holdfast_8x8.array.pe_1_4 (rst, weight_in, \port$3116$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3116$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3126$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -6983,13 +6988,13 @@ module \holdfast_8x8.array.pe_1_4 (rst, weight_in, \port$3116$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3116$0 [15], \port$3116$0  };
+  assign sum_in = { \port$3126$0 [15], \port$3126$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_5 (rst, weight_in, \port$3130$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_5 (rst, weight_in, \port$3140$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$15  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7011,8 +7016,8 @@ module \holdfast_8x8.array.pe_1_5 (rst, weight_in, \port$3130$0 , act_in, swap_i
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3130$0 ;
-  wire [15:0] \port$3130$0 ;
+  input [15:0] \port$3140$0 ;
+  wire [15:0] \port$3140$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7029,7 +7034,7 @@ module \holdfast_8x8.array.pe_1_5 (rst, weight_in, \port$3130$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3130$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3140$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7091,13 +7096,13 @@ module \holdfast_8x8.array.pe_1_5 (rst, weight_in, \port$3130$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3130$0 [15], \port$3130$0  };
+  assign sum_in = { \port$3140$0 [15], \port$3140$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_6 (rst, weight_in, \port$3144$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_6 (rst, weight_in, \port$3154$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$16  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7119,8 +7124,8 @@ module \holdfast_8x8.array.pe_1_6 (rst, weight_in, \port$3144$0 , act_in, swap_i
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3144$0 ;
-  wire [15:0] \port$3144$0 ;
+  input [15:0] \port$3154$0 ;
+  wire [15:0] \port$3154$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7137,7 +7142,7 @@ module \holdfast_8x8.array.pe_1_6 (rst, weight_in, \port$3144$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3144$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3154$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7199,13 +7204,13 @@ module \holdfast_8x8.array.pe_1_6 (rst, weight_in, \port$3144$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3144$0 [15], \port$3144$0  };
+  assign sum_in = { \port$3154$0 [15], \port$3154$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_7 (rst, weight_in, \port$3158$0 , act_in, swap_in, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_7 (rst, weight_in, \port$3168$0 , act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$17  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7226,8 +7231,8 @@ module \holdfast_8x8.array.pe_1_7 (rst, weight_in, \port$3158$0 , act_in, swap_i
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3158$0 ;
-  wire [15:0] \port$3158$0 ;
+  input [15:0] \port$3168$0 ;
+  wire [15:0] \port$3168$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7243,7 +7248,7 @@ module \holdfast_8x8.array.pe_1_7 (rst, weight_in, \port$3158$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3158$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3168$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7305,7 +7310,7 @@ module \holdfast_8x8.array.pe_1_7 (rst, weight_in, \port$3158$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3158$0 [15], \port$3158$0  };
+  assign sum_in = { \port$3168$0 [15], \port$3168$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -8157,7 +8162,7 @@ module \holdfast_8x8.array.pe_2_7 (rst, weight_in, sum_in, act_in, swap_in, part
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$3284$0 , activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$3294$0 , activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$26  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8179,8 +8184,8 @@ module \holdfast_8x8.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$3284$0
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3284$0 ;
-  wire [16:0] \port$3284$0 ;
+  input [16:0] \port$3294$0 ;
+  wire [16:0] \port$3294$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8197,7 +8202,7 @@ module \holdfast_8x8.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$3284$0
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3284$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3294$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8259,13 +8264,13 @@ module \holdfast_8x8.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$3284$0
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3284$0 [16], \port$3284$0  };
+  assign sum_in = { \port$3294$0 [16], \port$3294$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_1 (rst, weight_in, \port$3298$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_1 (rst, weight_in, \port$3308$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$27  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8287,8 +8292,8 @@ module \holdfast_8x8.array.pe_3_1 (rst, weight_in, \port$3298$0 , act_in, swap_i
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3298$0 ;
-  wire [16:0] \port$3298$0 ;
+  input [16:0] \port$3308$0 ;
+  wire [16:0] \port$3308$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8305,7 +8310,7 @@ module \holdfast_8x8.array.pe_3_1 (rst, weight_in, \port$3298$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3298$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3308$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8367,13 +8372,13 @@ module \holdfast_8x8.array.pe_3_1 (rst, weight_in, \port$3298$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3298$0 [16], \port$3298$0  };
+  assign sum_in = { \port$3308$0 [16], \port$3308$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_2 (rst, weight_in, \port$3312$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_2 (rst, weight_in, \port$3322$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$28  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8395,8 +8400,8 @@ module \holdfast_8x8.array.pe_3_2 (rst, weight_in, \port$3312$0 , act_in, swap_i
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3312$0 ;
-  wire [16:0] \port$3312$0 ;
+  input [16:0] \port$3322$0 ;
+  wire [16:0] \port$3322$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8413,7 +8418,7 @@ module \holdfast_8x8.array.pe_3_2 (rst, weight_in, \port$3312$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3312$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3322$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8475,13 +8480,13 @@ module \holdfast_8x8.array.pe_3_2 (rst, weight_in, \port$3312$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3312$0 [16], \port$3312$0  };
+  assign sum_in = { \port$3322$0 [16], \port$3322$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_3 (rst, weight_in, \port$3326$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_3 (rst, weight_in, \port$3336$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$29  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8503,8 +8508,8 @@ module \holdfast_8x8.array.pe_3_3 (rst, weight_in, \port$3326$0 , act_in, swap_i
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3326$0 ;
-  wire [16:0] \port$3326$0 ;
+  input [16:0] \port$3336$0 ;
+  wire [16:0] \port$3336$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8521,7 +8526,7 @@ module \holdfast_8x8.array.pe_3_3 (rst, weight_in, \port$3326$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3326$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3336$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8583,13 +8588,13 @@ module \holdfast_8x8.array.pe_3_3 (rst, weight_in, \port$3326$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3326$0 [16], \port$3326$0  };
+  assign sum_in = { \port$3336$0 [16], \port$3336$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_4 (rst, weight_in, \port$3340$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_4 (rst, weight_in, \port$3350$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$30  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8611,8 +8616,8 @@ module \holdfast_8x8.array.pe_3_4 (rst, weight_in, \port$3340$0 , act_in, swap_i
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3340$0 ;
-  wire [16:0] \port$3340$0 ;
+  input [16:0] \port$3350$0 ;
+  wire [16:0] \port$3350$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8629,7 +8634,7 @@ module \holdfast_8x8.array.pe_3_4 (rst, weight_in, \port$3340$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3340$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3350$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8691,13 +8696,13 @@ module \holdfast_8x8.array.pe_3_4 (rst, weight_in, \port$3340$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3340$0 [16], \port$3340$0  };
+  assign sum_in = { \port$3350$0 [16], \port$3350$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_5 (rst, weight_in, \port$3354$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_5 (rst, weight_in, \port$3364$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$31  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8719,8 +8724,8 @@ module \holdfast_8x8.array.pe_3_5 (rst, weight_in, \port$3354$0 , act_in, swap_i
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3354$0 ;
-  wire [16:0] \port$3354$0 ;
+  input [16:0] \port$3364$0 ;
+  wire [16:0] \port$3364$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8737,7 +8742,7 @@ module \holdfast_8x8.array.pe_3_5 (rst, weight_in, \port$3354$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3354$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3364$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8799,13 +8804,13 @@ module \holdfast_8x8.array.pe_3_5 (rst, weight_in, \port$3354$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3354$0 [16], \port$3354$0  };
+  assign sum_in = { \port$3364$0 [16], \port$3364$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_6 (rst, weight_in, \port$3368$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_6 (rst, weight_in, \port$3378$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$32  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8827,8 +8832,8 @@ module \holdfast_8x8.array.pe_3_6 (rst, weight_in, \port$3368$0 , act_in, swap_i
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3368$0 ;
-  wire [16:0] \port$3368$0 ;
+  input [16:0] \port$3378$0 ;
+  wire [16:0] \port$3378$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8845,7 +8850,7 @@ module \holdfast_8x8.array.pe_3_6 (rst, weight_in, \port$3368$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3368$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3378$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8907,13 +8912,13 @@ module \holdfast_8x8.array.pe_3_6 (rst, weight_in, \port$3368$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3368$0 [16], \port$3368$0  };
+  assign sum_in = { \port$3378$0 [16], \port$3378$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_7 (rst, weight_in, \port$3382$0 , act_in, swap_in, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_7 (rst, weight_in, \port$3392$0 , act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$33  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8934,8 +8939,8 @@ module \holdfast_8x8.array.pe_3_7 (rst, weight_in, \port$3382$0 , act_in, swap_i
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3382$0 ;
-  wire [16:0] \port$3382$0 ;
+  input [16:0] \port$3392$0 ;
+  wire [16:0] \port$3392$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8951,7 +8956,7 @@ module \holdfast_8x8.array.pe_3_7 (rst, weight_in, \port$3382$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3382$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3392$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9013,7 +9018,7 @@ module \holdfast_8x8.array.pe_3_7 (rst, weight_in, \port$3382$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3382$0 [16], \port$3382$0  };
+  assign sum_in = { \port$3392$0 [16], \port$3392$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -11557,7 +11562,7 @@ module \holdfast_8x8.array.pe_6_7 (rst, weight_in, sum_in, act_in, swap_in, part
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$3732$0 , activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$3742$0 , activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$58  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -11579,8 +11584,8 @@ module \holdfast_8x8.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$3732$0
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3732$0 ;
-  wire [17:0] \port$3732$0 ;
+  input [17:0] \port$3742$0 ;
+  wire [17:0] \port$3742$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -11597,7 +11602,7 @@ module \holdfast_8x8.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$3732$0
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3732$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3742$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -11659,13 +11664,13 @@ module \holdfast_8x8.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$3732$0
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3732$0 [17], \port$3732$0  };
+  assign sum_in = { \port$3742$0 [17], \port$3742$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_1 (rst, weight_in, \port$3746$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_1 (rst, weight_in, \port$3756$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$59  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -11687,8 +11692,8 @@ module \holdfast_8x8.array.pe_7_1 (rst, weight_in, \port$3746$0 , act_in, swap_i
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3746$0 ;
-  wire [17:0] \port$3746$0 ;
+  input [17:0] \port$3756$0 ;
+  wire [17:0] \port$3756$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -11705,7 +11710,7 @@ module \holdfast_8x8.array.pe_7_1 (rst, weight_in, \port$3746$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3746$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3756$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -11767,13 +11772,13 @@ module \holdfast_8x8.array.pe_7_1 (rst, weight_in, \port$3746$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3746$0 [17], \port$3746$0  };
+  assign sum_in = { \port$3756$0 [17], \port$3756$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_2 (rst, weight_in, \port$3760$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_2 (rst, weight_in, \port$3770$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$60  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -11795,8 +11800,8 @@ module \holdfast_8x8.array.pe_7_2 (rst, weight_in, \port$3760$0 , act_in, swap_i
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3760$0 ;
-  wire [17:0] \port$3760$0 ;
+  input [17:0] \port$3770$0 ;
+  wire [17:0] \port$3770$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -11813,7 +11818,7 @@ module \holdfast_8x8.array.pe_7_2 (rst, weight_in, \port$3760$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3760$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3770$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -11875,13 +11880,13 @@ module \holdfast_8x8.array.pe_7_2 (rst, weight_in, \port$3760$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3760$0 [17], \port$3760$0  };
+  assign sum_in = { \port$3770$0 [17], \port$3770$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_3 (rst, weight_in, \port$3774$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_3 (rst, weight_in, \port$3784$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$61  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -11903,8 +11908,8 @@ module \holdfast_8x8.array.pe_7_3 (rst, weight_in, \port$3774$0 , act_in, swap_i
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3774$0 ;
-  wire [17:0] \port$3774$0 ;
+  input [17:0] \port$3784$0 ;
+  wire [17:0] \port$3784$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -11921,7 +11926,7 @@ module \holdfast_8x8.array.pe_7_3 (rst, weight_in, \port$3774$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3774$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3784$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -11983,13 +11988,13 @@ module \holdfast_8x8.array.pe_7_3 (rst, weight_in, \port$3774$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3774$0 [17], \port$3774$0  };
+  assign sum_in = { \port$3784$0 [17], \port$3784$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_4 (rst, weight_in, \port$3788$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_4 (rst, weight_in, \port$3798$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$62  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12011,8 +12016,8 @@ module \holdfast_8x8.array.pe_7_4 (rst, weight_in, \port$3788$0 , act_in, swap_i
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3788$0 ;
-  wire [17:0] \port$3788$0 ;
+  input [17:0] \port$3798$0 ;
+  wire [17:0] \port$3798$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12029,7 +12034,7 @@ module \holdfast_8x8.array.pe_7_4 (rst, weight_in, \port$3788$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3788$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3798$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12091,13 +12096,13 @@ module \holdfast_8x8.array.pe_7_4 (rst, weight_in, \port$3788$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3788$0 [17], \port$3788$0  };
+  assign sum_in = { \port$3798$0 [17], \port$3798$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_5 (rst, weight_in, \port$3802$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_5 (rst, weight_in, \port$3812$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$63  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12119,8 +12124,8 @@ module \holdfast_8x8.array.pe_7_5 (rst, weight_in, \port$3802$0 , act_in, swap_i
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3802$0 ;
-  wire [17:0] \port$3802$0 ;
+  input [17:0] \port$3812$0 ;
+  wire [17:0] \port$3812$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12137,7 +12142,7 @@ module \holdfast_8x8.array.pe_7_5 (rst, weight_in, \port$3802$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3802$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3812$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12199,13 +12204,13 @@ module \holdfast_8x8.array.pe_7_5 (rst, weight_in, \port$3802$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3802$0 [17], \port$3802$0  };
+  assign sum_in = { \port$3812$0 [17], \port$3812$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_6 (rst, weight_in, \port$3816$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_6 (rst, weight_in, \port$3826$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$64  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12227,8 +12232,8 @@ module \holdfast_8x8.array.pe_7_6 (rst, weight_in, \port$3816$0 , act_in, swap_i
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3816$0 ;
-  wire [17:0] \port$3816$0 ;
+  input [17:0] \port$3826$0 ;
+  wire [17:0] \port$3826$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12245,7 +12250,7 @@ module \holdfast_8x8.array.pe_7_6 (rst, weight_in, \port$3816$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3816$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3826$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12307,13 +12312,13 @@ module \holdfast_8x8.array.pe_7_6 (rst, weight_in, \port$3816$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3816$0 [17], \port$3816$0  };
+  assign sum_in = { \port$3826$0 [17], \port$3826$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_7 (rst, weight_in, \port$3830$0 , act_in, swap_in, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_7 (rst, weight_in, \port$3840$0 , act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$65  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12334,8 +12339,8 @@ module \holdfast_8x8.array.pe_7_7 (rst, weight_in, \port$3830$0 , act_in, swap_i
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3830$0 ;
-  wire [17:0] \port$3830$0 ;
+  input [17:0] \port$3840$0 ;
+  wire [17:0] \port$3840$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12351,7 +12356,7 @@ module \holdfast_8x8.array.pe_7_7 (rst, weight_in, \port$3830$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3830$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3840$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12413,7 +12418,7 @@ module \holdfast_8x8.array.pe_7_7 (rst, weight_in, \port$3830$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3830$0 [17], \port$3830$0  };
+  assign sum_in = { \port$3840$0 [17], \port$3840$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -15019,7 +15024,7 @@ module \holdfast_8x8.input_stage (rst, word, \sub_block$3 , pad, act, layer, clk
   assign \act$11[7]  = act[63:56];
 endmodule
 
-module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, sums, token_9, token_24, codes, i, layer, clk);
+module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, sums, token_9, token_24, codes, residual_present, \i$74 , layer, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$71  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -15170,19 +15175,19 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
   (* init = 24'h000000 *)
   wire [23:0] bias;
   (* init = 24'h000000 *)
-  wire [23:0] \bias$109 ;
+  wire [23:0] \bias$113 ;
   (* init = 24'h000000 *)
-  wire [23:0] \bias$128 ;
+  wire [23:0] \bias$133 ;
   (* init = 24'h000000 *)
-  wire [23:0] \bias$147 ;
+  wire [23:0] \bias$153 ;
   (* init = 24'h000000 *)
-  wire [23:0] \bias$166 ;
+  wire [23:0] \bias$173 ;
   (* init = 24'h000000 *)
-  wire [23:0] \bias$185 ;
+  wire [23:0] \bias$193 ;
   (* init = 24'h000000 *)
-  wire [23:0] \bias$204 ;
+  wire [23:0] \bias$213 ;
   (* init = 24'h000000 *)
-  wire [23:0] \bias$223 ;
+  wire [23:0] \bias$233 ;
   reg [23:0] bias_0 = 24'h000000;
   reg [23:0] bias_1 = 24'h000000;
   reg [23:0] bias_2 = 24'h000000;
@@ -15193,13 +15198,13 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
   reg [23:0] bias_7 = 24'h000000;
   wire bound;
   wire chain;
-  wire \chain$103 ;
-  wire \chain$122 ;
-  wire \chain$141 ;
-  wire \chain$160 ;
-  wire \chain$179 ;
-  wire \chain$198 ;
-  wire \chain$217 ;
+  wire \chain$107 ;
+  wire \chain$127 ;
+  wire \chain$147 ;
+  wire \chain$167 ;
+  wire \chain$187 ;
+  wire \chain$207 ;
+  wire \chain$227 ;
   wire [45:0] channel;
   wire [23:0] \channel.bias ;
   wire [15:0] \channel.multiplier ;
@@ -15207,13 +15212,13 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
   input clk;
   wire clk;
   wire [7:0] code;
-  wire [7:0] \code$116 ;
-  wire [7:0] \code$135 ;
-  wire [7:0] \code$154 ;
-  wire [7:0] \code$173 ;
-  wire [7:0] \code$192 ;
-  wire [7:0] \code$211 ;
-  wire [7:0] \code$230 ;
+  wire [7:0] \code$121 ;
+  wire [7:0] \code$141 ;
+  wire [7:0] \code$161 ;
+  wire [7:0] \code$181 ;
+  wire [7:0] \code$201 ;
+  wire [7:0] \code$221 ;
+  wire [7:0] \code$241 ;
   output [63:0] codes;
   wire [63:0] codes;
   wire [7:0] \codes[0] ;
@@ -15232,42 +15237,51 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
   wire \codes_token.start ;
   wire \codes_token.valid ;
   wire enable;
-  wire \enable$112 ;
-  wire \enable$131 ;
-  wire \enable$150 ;
-  wire \enable$169 ;
-  wire \enable$188 ;
-  wire \enable$207 ;
-  wire \enable$226 ;
-  wire \enable$90 ;
+  wire \enable$116 ;
+  wire \enable$136 ;
+  wire \enable$156 ;
+  wire \enable$176 ;
+  wire \enable$196 ;
+  wire \enable$216 ;
+  wire \enable$236 ;
+  wire \enable$92 ;
   wire first;
-  wire \first$101 ;
-  wire \first$120 ;
-  wire \first$139 ;
-  wire \first$158 ;
-  wire \first$177 ;
-  wire \first$196 ;
-  wire \first$215 ;
+  wire \first$105 ;
+  wire \first$125 ;
+  wire \first$145 ;
+  wire \first$165 ;
+  wire \first$185 ;
+  wire \first$205 ;
+  wire \first$225 ;
   wire [8:0] hi;
-  input [63:0] i;
-  wire [63:0] i;
-  wire [63:0] \i$96 ;
-  wire [7:0] \i$96[0] ;
-  wire [7:0] \i$96[1] ;
-  wire [7:0] \i$96[2] ;
-  wire [7:0] \i$96[3] ;
-  wire [7:0] \i$96[4] ;
-  wire [7:0] \i$96[5] ;
-  wire [7:0] \i$96[6] ;
-  wire [7:0] \i$96[7] ;
-  wire [7:0] \i[0] ;
-  wire [7:0] \i[1] ;
-  wire [7:0] \i[2] ;
-  wire [7:0] \i[3] ;
-  wire [7:0] \i[4] ;
-  wire [7:0] \i[5] ;
-  wire [7:0] \i[6] ;
-  wire [7:0] \i[7] ;
+  wire [7:0] i;
+  wire [63:0] \i$100 ;
+  wire [7:0] \i$100[0] ;
+  wire [7:0] \i$100[1] ;
+  wire [7:0] \i$100[2] ;
+  wire [7:0] \i$100[3] ;
+  wire [7:0] \i$100[4] ;
+  wire [7:0] \i$100[5] ;
+  wire [7:0] \i$100[6] ;
+  wire [7:0] \i$100[7] ;
+  input [63:0] \i$74 ;
+  wire [63:0] \i$74 ;
+  wire [7:0] \i$74[0] ;
+  wire [7:0] \i$74[1] ;
+  wire [7:0] \i$74[2] ;
+  wire [7:0] \i$74[3] ;
+  wire [7:0] \i$74[4] ;
+  wire [7:0] \i$74[5] ;
+  wire [7:0] \i$74[6] ;
+  wire [7:0] \i$74[7] ;
+  wire \i[0] ;
+  wire \i[1] ;
+  wire \i[2] ;
+  wire \i[3] ;
+  wire \i[4] ;
+  wire \i[5] ;
+  wire \i[6] ;
+  wire \i[7] ;
   input [514:0] layer;
   wire [514:0] layer;
   wire [514:0] \layer$63 ;
@@ -15375,23 +15389,32 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
   wire [7:0] \layer.zero_out ;
   wire [8:0] lo;
   wire maximum;
-  wire \maximum$104 ;
-  wire \maximum$123 ;
-  wire \maximum$142 ;
-  wire \maximum$161 ;
-  wire \maximum$180 ;
-  wire \maximum$199 ;
-  wire \maximum$218 ;
+  wire \maximum$108 ;
+  wire \maximum$128 ;
+  wire \maximum$148 ;
+  wire \maximum$168 ;
+  wire \maximum$188 ;
+  wire \maximum$208 ;
+  wire \maximum$228 ;
   wire [63:0] o;
-  wire [63:0] \o$93 ;
-  wire [7:0] \o$93[0] ;
-  wire [7:0] \o$93[1] ;
-  wire [7:0] \o$93[2] ;
-  wire [7:0] \o$93[3] ;
-  wire [7:0] \o$93[4] ;
-  wire [7:0] \o$93[5] ;
-  wire [7:0] \o$93[6] ;
-  wire [7:0] \o$93[7] ;
+  wire [63:0] \o$95 ;
+  wire [7:0] \o$95[0] ;
+  wire [7:0] \o$95[1] ;
+  wire [7:0] \o$95[2] ;
+  wire [7:0] \o$95[3] ;
+  wire [7:0] \o$95[4] ;
+  wire [7:0] \o$95[5] ;
+  wire [7:0] \o$95[6] ;
+  wire [7:0] \o$95[7] ;
+  wire [7:0] \o$97 ;
+  wire \o$97[0] ;
+  wire \o$97[1] ;
+  wire \o$97[2] ;
+  wire \o$97[3] ;
+  wire \o$97[4] ;
+  wire \o$97[5] ;
+  wire \o$97[6] ;
+  wire \o$97[7] ;
   wire [7:0] \o[0] ;
   wire [7:0] \o[1] ;
   wire [7:0] \o[2] ;
@@ -15407,40 +15430,40 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
   input [45:0] parameters;
   wire [45:0] parameters;
   (* init = 22'h000000 *)
-  wire [21:0] \parameters$110 ;
-  wire [16:0] \parameters$110.multiplier ;
-  wire [4:0] \parameters$110.shift ;
+  wire [21:0] \parameters$114 ;
+  wire [16:0] \parameters$114.multiplier ;
+  wire [4:0] \parameters$114.shift ;
   (* init = 22'h000000 *)
-  wire [21:0] \parameters$129 ;
-  wire [16:0] \parameters$129.multiplier ;
-  wire [4:0] \parameters$129.shift ;
+  wire [21:0] \parameters$134 ;
+  wire [16:0] \parameters$134.multiplier ;
+  wire [4:0] \parameters$134.shift ;
   (* init = 22'h000000 *)
-  wire [21:0] \parameters$148 ;
-  wire [16:0] \parameters$148.multiplier ;
-  wire [4:0] \parameters$148.shift ;
+  wire [21:0] \parameters$154 ;
+  wire [16:0] \parameters$154.multiplier ;
+  wire [4:0] \parameters$154.shift ;
   (* init = 22'h000000 *)
-  wire [21:0] \parameters$167 ;
-  wire [16:0] \parameters$167.multiplier ;
-  wire [4:0] \parameters$167.shift ;
+  wire [21:0] \parameters$174 ;
+  wire [16:0] \parameters$174.multiplier ;
+  wire [4:0] \parameters$174.shift ;
   (* init = 22'h000000 *)
-  wire [21:0] \parameters$186 ;
-  wire [16:0] \parameters$186.multiplier ;
-  wire [4:0] \parameters$186.shift ;
+  wire [21:0] \parameters$194 ;
+  wire [16:0] \parameters$194.multiplier ;
+  wire [4:0] \parameters$194.shift ;
   (* init = 22'h000000 *)
-  wire [21:0] \parameters$205 ;
-  wire [16:0] \parameters$205.multiplier ;
-  wire [4:0] \parameters$205.shift ;
+  wire [21:0] \parameters$214 ;
+  wire [16:0] \parameters$214.multiplier ;
+  wire [4:0] \parameters$214.shift ;
   (* init = 22'h000000 *)
-  wire [21:0] \parameters$224 ;
-  wire [16:0] \parameters$224.multiplier ;
-  wire [4:0] \parameters$224.shift ;
+  wire [21:0] \parameters$234 ;
+  wire [16:0] \parameters$234.multiplier ;
+  wire [4:0] \parameters$234.shift ;
   wire [21:0] \parameters$43 ;
   wire [16:0] \parameters$43.multiplier ;
   wire [4:0] \parameters$43.shift ;
   (* init = 22'h000000 *)
-  wire [21:0] \parameters$88 ;
-  wire [16:0] \parameters$88.multiplier ;
-  wire [4:0] \parameters$88.shift ;
+  wire [21:0] \parameters$90 ;
+  wire [16:0] \parameters$90.multiplier ;
+  wire [4:0] \parameters$90.shift ;
   wire [23:0] \parameters.bias ;
   wire [15:0] \parameters.multiplier ;
   wire [5:0] \parameters.shift ;
@@ -15469,13 +15492,13 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
   wire [16:0] \parameters_7.multiplier ;
   wire [4:0] \parameters_7.shift ;
   wire [23:0] partial_sum;
-  wire [23:0] \partial_sum$100 ;
-  wire [23:0] \partial_sum$119 ;
-  wire [23:0] \partial_sum$138 ;
-  wire [23:0] \partial_sum$157 ;
-  wire [23:0] \partial_sum$176 ;
-  wire [23:0] \partial_sum$195 ;
-  wire [23:0] \partial_sum$214 ;
+  wire [23:0] \partial_sum$104 ;
+  wire [23:0] \partial_sum$124 ;
+  wire [23:0] \partial_sum$144 ;
+  wire [23:0] \partial_sum$164 ;
+  wire [23:0] \partial_sum$184 ;
+  wire [23:0] \partial_sum$204 ;
+  wire [23:0] \partial_sum$224 ;
   reg [10:0] pixel = 11'h000;
   reg [9:0] pixel_1 = 10'h000;
   reg [9:0] pixel_10 = 10'h000;
@@ -15490,19 +15513,19 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
   reg [9:0] pixel_9 = 10'h000;
   wire [9:0] read_address;
   (* init = 10'h000 *)
-  wire [9:0] \read_address$118 ;
+  wire [9:0] \read_address$103 ;
   (* init = 10'h000 *)
-  wire [9:0] \read_address$137 ;
+  wire [9:0] \read_address$123 ;
   (* init = 10'h000 *)
-  wire [9:0] \read_address$156 ;
+  wire [9:0] \read_address$143 ;
   (* init = 10'h000 *)
-  wire [9:0] \read_address$175 ;
+  wire [9:0] \read_address$163 ;
   (* init = 10'h000 *)
-  wire [9:0] \read_address$194 ;
+  wire [9:0] \read_address$183 ;
   (* init = 10'h000 *)
-  wire [9:0] \read_address$213 ;
+  wire [9:0] \read_address$203 ;
   (* init = 10'h000 *)
-  wire [9:0] \read_address$99 ;
+  wire [9:0] \read_address$223 ;
   wire [63:0] residual;
   wire [7:0] \residual[0] ;
   wire [7:0] \residual[1] ;
@@ -15512,6 +15535,16 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
   wire [7:0] \residual[5] ;
   wire [7:0] \residual[6] ;
   wire [7:0] \residual[7] ;
+  input residual_present;
+  wire residual_present;
+  wire \residual_present$119 ;
+  wire \residual_present$139 ;
+  wire \residual_present$159 ;
+  wire \residual_present$179 ;
+  wire \residual_present$199 ;
+  wire \residual_present$219 ;
+  wire \residual_present$239 ;
+  wire \residual_present$96 ;
   (* init = 5'h00 *)
   wire [4:0] residual_token;
   wire \residual_token.end ;
@@ -15520,96 +15553,96 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
   wire \residual_token.start ;
   wire \residual_token.valid ;
   wire [7:0] residual_value;
-  wire [7:0] \residual_value$114 ;
-  wire [7:0] \residual_value$133 ;
-  wire [7:0] \residual_value$152 ;
-  wire [7:0] \residual_value$171 ;
-  wire [7:0] \residual_value$190 ;
-  wire [7:0] \residual_value$209 ;
-  wire [7:0] \residual_value$228 ;
+  wire [7:0] \residual_value$118 ;
+  wire [7:0] \residual_value$138 ;
+  wire [7:0] \residual_value$158 ;
+  wire [7:0] \residual_value$178 ;
+  wire [7:0] \residual_value$198 ;
+  wire [7:0] \residual_value$218 ;
+  wire [7:0] \residual_value$238 ;
   input rst;
   wire rst;
   wire [87:0] settings;
-  wire [87:0] \settings$111 ;
-  wire [7:0] \settings$111.add_hi ;
-  wire [7:0] \settings$111.add_lo ;
-  wire [16:0] \settings$111.add_multiplier_a ;
-  wire [16:0] \settings$111.add_multiplier_b ;
-  wire [3:0] \settings$111.add_shift ;
-  wire [7:0] \settings$111.add_zero ;
-  wire [8:0] \settings$111.hi ;
-  wire [8:0] \settings$111.lo ;
-  wire [7:0] \settings$111.residual_zero ;
-  wire [87:0] \settings$130 ;
-  wire [7:0] \settings$130.add_hi ;
-  wire [7:0] \settings$130.add_lo ;
-  wire [16:0] \settings$130.add_multiplier_a ;
-  wire [16:0] \settings$130.add_multiplier_b ;
-  wire [3:0] \settings$130.add_shift ;
-  wire [7:0] \settings$130.add_zero ;
-  wire [8:0] \settings$130.hi ;
-  wire [8:0] \settings$130.lo ;
-  wire [7:0] \settings$130.residual_zero ;
-  wire [87:0] \settings$149 ;
-  wire [7:0] \settings$149.add_hi ;
-  wire [7:0] \settings$149.add_lo ;
-  wire [16:0] \settings$149.add_multiplier_a ;
-  wire [16:0] \settings$149.add_multiplier_b ;
-  wire [3:0] \settings$149.add_shift ;
-  wire [7:0] \settings$149.add_zero ;
-  wire [8:0] \settings$149.hi ;
-  wire [8:0] \settings$149.lo ;
-  wire [7:0] \settings$149.residual_zero ;
-  wire [87:0] \settings$168 ;
-  wire [7:0] \settings$168.add_hi ;
-  wire [7:0] \settings$168.add_lo ;
-  wire [16:0] \settings$168.add_multiplier_a ;
-  wire [16:0] \settings$168.add_multiplier_b ;
-  wire [3:0] \settings$168.add_shift ;
-  wire [7:0] \settings$168.add_zero ;
-  wire [8:0] \settings$168.hi ;
-  wire [8:0] \settings$168.lo ;
-  wire [7:0] \settings$168.residual_zero ;
-  wire [87:0] \settings$187 ;
-  wire [7:0] \settings$187.add_hi ;
-  wire [7:0] \settings$187.add_lo ;
-  wire [16:0] \settings$187.add_multiplier_a ;
-  wire [16:0] \settings$187.add_multiplier_b ;
-  wire [3:0] \settings$187.add_shift ;
-  wire [7:0] \settings$187.add_zero ;
-  wire [8:0] \settings$187.hi ;
-  wire [8:0] \settings$187.lo ;
-  wire [7:0] \settings$187.residual_zero ;
-  wire [87:0] \settings$206 ;
-  wire [7:0] \settings$206.add_hi ;
-  wire [7:0] \settings$206.add_lo ;
-  wire [16:0] \settings$206.add_multiplier_a ;
-  wire [16:0] \settings$206.add_multiplier_b ;
-  wire [3:0] \settings$206.add_shift ;
-  wire [7:0] \settings$206.add_zero ;
-  wire [8:0] \settings$206.hi ;
-  wire [8:0] \settings$206.lo ;
-  wire [7:0] \settings$206.residual_zero ;
-  wire [87:0] \settings$225 ;
-  wire [7:0] \settings$225.add_hi ;
-  wire [7:0] \settings$225.add_lo ;
-  wire [16:0] \settings$225.add_multiplier_a ;
-  wire [16:0] \settings$225.add_multiplier_b ;
-  wire [3:0] \settings$225.add_shift ;
-  wire [7:0] \settings$225.add_zero ;
-  wire [8:0] \settings$225.hi ;
-  wire [8:0] \settings$225.lo ;
-  wire [7:0] \settings$225.residual_zero ;
-  wire [87:0] \settings$89 ;
-  wire [7:0] \settings$89.add_hi ;
-  wire [7:0] \settings$89.add_lo ;
-  wire [16:0] \settings$89.add_multiplier_a ;
-  wire [16:0] \settings$89.add_multiplier_b ;
-  wire [3:0] \settings$89.add_shift ;
-  wire [7:0] \settings$89.add_zero ;
-  wire [8:0] \settings$89.hi ;
-  wire [8:0] \settings$89.lo ;
-  wire [7:0] \settings$89.residual_zero ;
+  wire [87:0] \settings$115 ;
+  wire [7:0] \settings$115.add_hi ;
+  wire [7:0] \settings$115.add_lo ;
+  wire [16:0] \settings$115.add_multiplier_a ;
+  wire [16:0] \settings$115.add_multiplier_b ;
+  wire [3:0] \settings$115.add_shift ;
+  wire [7:0] \settings$115.add_zero ;
+  wire [8:0] \settings$115.hi ;
+  wire [8:0] \settings$115.lo ;
+  wire [7:0] \settings$115.residual_zero ;
+  wire [87:0] \settings$135 ;
+  wire [7:0] \settings$135.add_hi ;
+  wire [7:0] \settings$135.add_lo ;
+  wire [16:0] \settings$135.add_multiplier_a ;
+  wire [16:0] \settings$135.add_multiplier_b ;
+  wire [3:0] \settings$135.add_shift ;
+  wire [7:0] \settings$135.add_zero ;
+  wire [8:0] \settings$135.hi ;
+  wire [8:0] \settings$135.lo ;
+  wire [7:0] \settings$135.residual_zero ;
+  wire [87:0] \settings$155 ;
+  wire [7:0] \settings$155.add_hi ;
+  wire [7:0] \settings$155.add_lo ;
+  wire [16:0] \settings$155.add_multiplier_a ;
+  wire [16:0] \settings$155.add_multiplier_b ;
+  wire [3:0] \settings$155.add_shift ;
+  wire [7:0] \settings$155.add_zero ;
+  wire [8:0] \settings$155.hi ;
+  wire [8:0] \settings$155.lo ;
+  wire [7:0] \settings$155.residual_zero ;
+  wire [87:0] \settings$175 ;
+  wire [7:0] \settings$175.add_hi ;
+  wire [7:0] \settings$175.add_lo ;
+  wire [16:0] \settings$175.add_multiplier_a ;
+  wire [16:0] \settings$175.add_multiplier_b ;
+  wire [3:0] \settings$175.add_shift ;
+  wire [7:0] \settings$175.add_zero ;
+  wire [8:0] \settings$175.hi ;
+  wire [8:0] \settings$175.lo ;
+  wire [7:0] \settings$175.residual_zero ;
+  wire [87:0] \settings$195 ;
+  wire [7:0] \settings$195.add_hi ;
+  wire [7:0] \settings$195.add_lo ;
+  wire [16:0] \settings$195.add_multiplier_a ;
+  wire [16:0] \settings$195.add_multiplier_b ;
+  wire [3:0] \settings$195.add_shift ;
+  wire [7:0] \settings$195.add_zero ;
+  wire [8:0] \settings$195.hi ;
+  wire [8:0] \settings$195.lo ;
+  wire [7:0] \settings$195.residual_zero ;
+  wire [87:0] \settings$215 ;
+  wire [7:0] \settings$215.add_hi ;
+  wire [7:0] \settings$215.add_lo ;
+  wire [16:0] \settings$215.add_multiplier_a ;
+  wire [16:0] \settings$215.add_multiplier_b ;
+  wire [3:0] \settings$215.add_shift ;
+  wire [7:0] \settings$215.add_zero ;
+  wire [8:0] \settings$215.hi ;
+  wire [8:0] \settings$215.lo ;
+  wire [7:0] \settings$215.residual_zero ;
+  wire [87:0] \settings$235 ;
+  wire [7:0] \settings$235.add_hi ;
+  wire [7:0] \settings$235.add_lo ;
+  wire [16:0] \settings$235.add_multiplier_a ;
+  wire [16:0] \settings$235.add_multiplier_b ;
+  wire [3:0] \settings$235.add_shift ;
+  wire [7:0] \settings$235.add_zero ;
+  wire [8:0] \settings$235.hi ;
+  wire [8:0] \settings$235.lo ;
+  wire [7:0] \settings$235.residual_zero ;
+  wire [87:0] \settings$91 ;
+  wire [7:0] \settings$91.add_hi ;
+  wire [7:0] \settings$91.add_lo ;
+  wire [16:0] \settings$91.add_multiplier_a ;
+  wire [16:0] \settings$91.add_multiplier_b ;
+  wire [3:0] \settings$91.add_shift ;
+  wire [7:0] \settings$91.add_zero ;
+  wire [8:0] \settings$91.hi ;
+  wire [8:0] \settings$91.lo ;
+  wire [7:0] \settings$91.residual_zero ;
   wire [7:0] \settings.add_hi ;
   wire [7:0] \settings.add_lo ;
   wire [16:0] \settings.add_multiplier_a ;
@@ -15789,79 +15822,79 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
   wire \token_9.start ;
   wire \token_9.valid ;
   wire [23:0] total;
-  wire [23:0] \total$107 ;
-  wire [23:0] \total$108 ;
-  wire [23:0] \total$126 ;
-  wire [23:0] \total$127 ;
-  wire [23:0] \total$145 ;
-  wire [23:0] \total$146 ;
-  wire [23:0] \total$164 ;
-  wire [23:0] \total$165 ;
-  wire [23:0] \total$183 ;
-  wire [23:0] \total$184 ;
-  wire [23:0] \total$202 ;
-  wire [23:0] \total$203 ;
-  wire [23:0] \total$221 ;
-  wire [23:0] \total$222 ;
-  wire [23:0] \total$86 ;
+  wire [23:0] \total$111 ;
+  wire [23:0] \total$112 ;
+  wire [23:0] \total$131 ;
+  wire [23:0] \total$132 ;
+  wire [23:0] \total$151 ;
+  wire [23:0] \total$152 ;
+  wire [23:0] \total$171 ;
+  wire [23:0] \total$172 ;
+  wire [23:0] \total$191 ;
+  wire [23:0] \total$192 ;
+  wire [23:0] \total$211 ;
+  wire [23:0] \total$212 ;
+  wire [23:0] \total$231 ;
+  wire [23:0] \total$232 ;
+  wire [23:0] \total$88 ;
   wire use_zero;
-  wire \use_zero$113 ;
-  wire \use_zero$132 ;
-  wire \use_zero$151 ;
-  wire \use_zero$170 ;
-  wire \use_zero$189 ;
-  wire \use_zero$208 ;
-  wire \use_zero$227 ;
-  wire \use_zero$91 ;
+  wire \use_zero$117 ;
+  wire \use_zero$137 ;
+  wire \use_zero$157 ;
+  wire \use_zero$177 ;
+  wire \use_zero$197 ;
+  wire \use_zero$217 ;
+  wire \use_zero$237 ;
+  wire \use_zero$93 ;
   wire valid;
   wire \valid$102 ;
-  wire \valid$117 ;
-  wire \valid$121 ;
-  wire \valid$136 ;
-  wire \valid$140 ;
-  wire \valid$155 ;
-  wire \valid$159 ;
-  wire \valid$174 ;
-  wire \valid$178 ;
-  wire \valid$193 ;
-  wire \valid$197 ;
-  wire \valid$212 ;
-  wire \valid$216 ;
-  wire \valid$231 ;
-  wire \valid$98 ;
+  wire \valid$106 ;
+  wire \valid$122 ;
+  wire \valid$126 ;
+  wire \valid$142 ;
+  wire \valid$146 ;
+  wire \valid$162 ;
+  wire \valid$166 ;
+  wire \valid$182 ;
+  wire \valid$186 ;
+  wire \valid$202 ;
+  wire \valid$206 ;
+  wire \valid$222 ;
+  wire \valid$226 ;
+  wire \valid$242 ;
   wire [7:0] violation;
-  wire \violation$115 ;
-  wire \violation$134 ;
-  wire \violation$153 ;
-  wire \violation$172 ;
-  wire \violation$191 ;
-  wire \violation$210 ;
-  wire \violation$229 ;
-  wire \violation$95 ;
+  wire \violation$120 ;
+  wire \violation$140 ;
+  wire \violation$160 ;
+  wire \violation$180 ;
+  wire \violation$200 ;
+  wire \violation$220 ;
+  wire \violation$240 ;
+  wire \violation$99 ;
   wire write;
-  wire \write$105 ;
-  wire \write$124 ;
-  wire \write$143 ;
-  wire \write$162 ;
-  wire \write$181 ;
-  wire \write$200 ;
-  wire \write$219 ;
+  wire \write$109 ;
+  wire \write$129 ;
+  wire \write$149 ;
+  wire \write$169 ;
+  wire \write$189 ;
+  wire \write$209 ;
+  wire \write$229 ;
   (* init = 10'h000 *)
   wire [9:0] write_address;
   (* init = 10'h000 *)
-  wire [9:0] \write_address$106 ;
+  wire [9:0] \write_address$110 ;
   (* init = 10'h000 *)
-  wire [9:0] \write_address$125 ;
+  wire [9:0] \write_address$130 ;
   (* init = 10'h000 *)
-  wire [9:0] \write_address$144 ;
+  wire [9:0] \write_address$150 ;
   (* init = 10'h000 *)
-  wire [9:0] \write_address$163 ;
+  wire [9:0] \write_address$170 ;
   (* init = 10'h000 *)
-  wire [9:0] \write_address$182 ;
+  wire [9:0] \write_address$190 ;
   (* init = 10'h000 *)
-  wire [9:0] \write_address$201 ;
+  wire [9:0] \write_address$210 ;
   (* init = 10'h000 *)
-  wire [9:0] \write_address$220 ;
+  wire [9:0] \write_address$230 ;
   wire [7:0] zero_out;
   assign \$1  = pixel != 11'h400;
   assign \$2  = pixel + 1'h1;
@@ -15910,77 +15943,77 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
   assign chain = \$42  & \$43 ;
   assign \$44  = ~ token_4[4];
   assign write = token_4[0] & \$44 ;
-  assign \valid$98  = token_10[0] & token_10[4];
+  assign \valid$102  = token_10[0] & token_10[4];
   assign \$45  = layer[228:220] == 1'h1;
   assign \$46  = layer[219:211] == 1'h1;
   assign \$47  = \$45  & \$46 ;
   assign \$48  = ~ layer[17];
   assign \$49  = \$47  & \$48 ;
   assign \$50  = ~ token_4[3];
-  assign \chain$103  = \$49  & \$50 ;
+  assign \chain$107  = \$49  & \$50 ;
   assign \$51  = ~ token_5[4];
-  assign \write$105  = token_5[0] & \$51 ;
-  assign \valid$117  = token_11[0] & token_11[4];
+  assign \write$109  = token_5[0] & \$51 ;
+  assign \valid$122  = token_11[0] & token_11[4];
   assign \$52  = layer[228:220] == 1'h1;
   assign \$53  = layer[219:211] == 1'h1;
   assign \$54  = \$52  & \$53 ;
   assign \$55  = ~ layer[17];
   assign \$56  = \$54  & \$55 ;
   assign \$57  = ~ token_5[3];
-  assign \chain$122  = \$56  & \$57 ;
+  assign \chain$127  = \$56  & \$57 ;
   assign \$58  = ~ token_6[4];
-  assign \write$124  = token_6[0] & \$58 ;
-  assign \valid$136  = token_12[0] & token_12[4];
+  assign \write$129  = token_6[0] & \$58 ;
+  assign \valid$142  = token_12[0] & token_12[4];
   assign \$59  = layer[228:220] == 1'h1;
   assign \$60  = layer[219:211] == 1'h1;
   assign \$61  = \$59  & \$60 ;
   assign \$62  = ~ layer[17];
   assign \$63  = \$61  & \$62 ;
   assign \$64  = ~ token_6[3];
-  assign \chain$141  = \$63  & \$64 ;
+  assign \chain$147  = \$63  & \$64 ;
   assign \$65  = ~ token_7[4];
-  assign \write$143  = token_7[0] & \$65 ;
-  assign \valid$155  = token_13[0] & token_13[4];
+  assign \write$149  = token_7[0] & \$65 ;
+  assign \valid$162  = token_13[0] & token_13[4];
   assign \$66  = layer[228:220] == 1'h1;
   assign \$67  = layer[219:211] == 1'h1;
   assign \$68  = \$66  & \$67 ;
   assign \$69  = ~ layer[17];
   assign \$70  = \$68  & \$69 ;
   assign \$71  = ~ token_7[3];
-  assign \chain$160  = \$70  & \$71 ;
+  assign \chain$167  = \$70  & \$71 ;
   assign \$72  = ~ token_8[4];
-  assign \write$162  = token_8[0] & \$72 ;
-  assign \valid$174  = token_14[0] & token_14[4];
+  assign \write$169  = token_8[0] & \$72 ;
+  assign \valid$182  = token_14[0] & token_14[4];
   assign \$73  = layer[228:220] == 1'h1;
   assign \$74  = layer[219:211] == 1'h1;
   assign \$75  = \$73  & \$74 ;
   assign \$76  = ~ layer[17];
   assign \$77  = \$75  & \$76 ;
   assign \$78  = ~ token_8[3];
-  assign \chain$179  = \$77  & \$78 ;
+  assign \chain$187  = \$77  & \$78 ;
   assign \$79  = ~ token_9[4];
-  assign \write$181  = token_9[0] & \$79 ;
-  assign \valid$193  = token_15[0] & token_15[4];
+  assign \write$189  = token_9[0] & \$79 ;
+  assign \valid$202  = token_15[0] & token_15[4];
   assign \$80  = layer[228:220] == 1'h1;
   assign \$81  = layer[219:211] == 1'h1;
   assign \$82  = \$80  & \$81 ;
   assign \$83  = ~ layer[17];
   assign \$84  = \$82  & \$83 ;
   assign \$85  = ~ token_9[3];
-  assign \chain$198  = \$84  & \$85 ;
+  assign \chain$207  = \$84  & \$85 ;
   assign \$86  = ~ token_10[4];
-  assign \write$200  = token_10[0] & \$86 ;
-  assign \valid$212  = token_16[0] & token_16[4];
+  assign \write$209  = token_10[0] & \$86 ;
+  assign \valid$222  = token_16[0] & token_16[4];
   assign \$87  = layer[228:220] == 1'h1;
   assign \$88  = layer[219:211] == 1'h1;
   assign \$89  = \$87  & \$88 ;
   assign \$90  = ~ layer[17];
   assign \$91  = \$89  & \$90 ;
   assign \$92  = ~ token_10[3];
-  assign \chain$217  = \$91  & \$92 ;
+  assign \chain$227  = \$91  & \$92 ;
   assign \$93  = ~ token_11[4];
-  assign \write$219  = token_11[0] & \$93 ;
-  assign \valid$231  = token_17[0] & token_17[4];
+  assign \write$229  = token_11[0] & \$93 ;
+  assign \valid$242  = token_17[0] & token_17[4];
   always @(posedge clk)
     pixel <= \$94 ;
   always @(posedge clk)
@@ -16101,7 +16134,7 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
     .write__en(write)
   );
   \holdfast_8x8.lanes.accumulator_1  accumulator_1 (
-    .chain(\chain$103 ),
+    .chain(\chain$107 ),
     .clk(clk),
     .first(token_3[3]),
     .maximum(layer[17]),
@@ -16110,11 +16143,11 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
     .rst(rst),
     .valid(token_4[0]),
     .write__addr(pixel_5),
-    .write__data(\total$107 ),
-    .write__en(\write$105 )
+    .write__data(\total$111 ),
+    .write__en(\write$109 )
   );
   \holdfast_8x8.lanes.accumulator_2  accumulator_2 (
-    .chain(\chain$122 ),
+    .chain(\chain$127 ),
     .clk(clk),
     .first(token_4[3]),
     .maximum(layer[17]),
@@ -16123,11 +16156,11 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
     .rst(rst),
     .valid(token_5[0]),
     .write__addr(pixel_6),
-    .write__data(\total$126 ),
-    .write__en(\write$124 )
+    .write__data(\total$131 ),
+    .write__en(\write$129 )
   );
   \holdfast_8x8.lanes.accumulator_3  accumulator_3 (
-    .chain(\chain$141 ),
+    .chain(\chain$147 ),
     .clk(clk),
     .first(token_5[3]),
     .maximum(layer[17]),
@@ -16136,11 +16169,11 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
     .rst(rst),
     .valid(token_6[0]),
     .write__addr(pixel_7),
-    .write__data(\total$145 ),
-    .write__en(\write$143 )
+    .write__data(\total$151 ),
+    .write__en(\write$149 )
   );
   \holdfast_8x8.lanes.accumulator_4  accumulator_4 (
-    .chain(\chain$160 ),
+    .chain(\chain$167 ),
     .clk(clk),
     .first(token_6[3]),
     .maximum(layer[17]),
@@ -16149,11 +16182,11 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
     .rst(rst),
     .valid(token_7[0]),
     .write__addr(pixel_8),
-    .write__data(\total$164 ),
-    .write__en(\write$162 )
+    .write__data(\total$171 ),
+    .write__en(\write$169 )
   );
   \holdfast_8x8.lanes.accumulator_5  accumulator_5 (
-    .chain(\chain$179 ),
+    .chain(\chain$187 ),
     .clk(clk),
     .first(token_7[3]),
     .maximum(layer[17]),
@@ -16162,11 +16195,11 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
     .rst(rst),
     .valid(token_8[0]),
     .write__addr(pixel_9),
-    .write__data(\total$183 ),
-    .write__en(\write$181 )
+    .write__data(\total$191 ),
+    .write__en(\write$189 )
   );
   \holdfast_8x8.lanes.accumulator_6  accumulator_6 (
-    .chain(\chain$198 ),
+    .chain(\chain$207 ),
     .clk(clk),
     .first(token_8[3]),
     .maximum(layer[17]),
@@ -16175,11 +16208,11 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
     .rst(rst),
     .valid(token_9[0]),
     .write__addr(pixel_10),
-    .write__data(\total$202 ),
-    .write__en(\write$200 )
+    .write__data(\total$211 ),
+    .write__en(\write$209 )
   );
   \holdfast_8x8.lanes.accumulator_7  accumulator_7 (
-    .chain(\chain$217 ),
+    .chain(\chain$227 ),
     .clk(clk),
     .first(token_9[3]),
     .maximum(layer[17]),
@@ -16188,12 +16221,12 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
     .rst(rst),
     .valid(token_10[0]),
     .write__addr(pixel_11),
-    .write__data(\total$221 ),
-    .write__en(\write$219 )
+    .write__data(\total$231 ),
+    .write__en(\write$229 )
   );
   \holdfast_8x8.lanes.align  align (
     .clk(clk),
-    .i(\i$96 ),
+    .i(\i$100 ),
     .o(codes),
     .rst(rst)
   );
@@ -16209,11 +16242,18 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
     .rst(rst),
     .settings(settings)
   );
+  \holdfast_8x8.lanes.present_skew  present_skew (
+    .clk(clk),
+    .i(i),
+    .o(\o$97 ),
+    .rst(rst)
+  );
   \holdfast_8x8.lanes.requantizer_0  requantizer_0 (
     .bias(bias_0),
     .clk(clk),
     .parameters(parameters_0),
-    .residual_value(\o$93 [7:0]),
+    .residual_present(\o$97 [0]),
+    .residual_value(\o$95 [7:0]),
     .result(code),
     .rst(rst),
     .settings(settings),
@@ -16223,76 +16263,83 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
     .bias(bias_1),
     .clk(clk),
     .parameters(parameters_1),
-    .residual_value(\o$93 [15:8]),
-    .result(\code$116 ),
+    .residual_present(\o$97 [1]),
+    .residual_value(\o$95 [15:8]),
+    .result(\code$121 ),
     .rst(rst),
     .settings(settings),
-    .total(\total$107 )
+    .total(\total$111 )
   );
   \holdfast_8x8.lanes.requantizer_2  requantizer_2 (
     .bias(bias_2),
     .clk(clk),
     .parameters(parameters_2),
-    .residual_value(\o$93 [23:16]),
-    .result(\code$135 ),
+    .residual_present(\o$97 [2]),
+    .residual_value(\o$95 [23:16]),
+    .result(\code$141 ),
     .rst(rst),
     .settings(settings),
-    .total(\total$126 )
+    .total(\total$131 )
   );
   \holdfast_8x8.lanes.requantizer_3  requantizer_3 (
     .bias(bias_3),
     .clk(clk),
     .parameters(parameters_3),
-    .residual_value(\o$93 [31:24]),
-    .result(\code$154 ),
+    .residual_present(\o$97 [3]),
+    .residual_value(\o$95 [31:24]),
+    .result(\code$161 ),
     .rst(rst),
     .settings(settings),
-    .total(\total$145 )
+    .total(\total$151 )
   );
   \holdfast_8x8.lanes.requantizer_4  requantizer_4 (
     .bias(bias_4),
     .clk(clk),
     .parameters(parameters_4),
-    .residual_value(\o$93 [39:32]),
-    .result(\code$173 ),
+    .residual_present(\o$97 [4]),
+    .residual_value(\o$95 [39:32]),
+    .result(\code$181 ),
     .rst(rst),
     .settings(settings),
-    .total(\total$164 )
+    .total(\total$171 )
   );
   \holdfast_8x8.lanes.requantizer_5  requantizer_5 (
     .bias(bias_5),
     .clk(clk),
     .parameters(parameters_5),
-    .residual_value(\o$93 [47:40]),
-    .result(\code$192 ),
+    .residual_present(\o$97 [5]),
+    .residual_value(\o$95 [47:40]),
+    .result(\code$201 ),
     .rst(rst),
     .settings(settings),
-    .total(\total$183 )
+    .total(\total$191 )
   );
   \holdfast_8x8.lanes.requantizer_6  requantizer_6 (
     .bias(bias_6),
     .clk(clk),
     .parameters(parameters_6),
-    .residual_value(\o$93 [55:48]),
-    .result(\code$211 ),
+    .residual_present(\o$97 [6]),
+    .residual_value(\o$95 [55:48]),
+    .result(\code$221 ),
     .rst(rst),
     .settings(settings),
-    .total(\total$202 )
+    .total(\total$211 )
   );
   \holdfast_8x8.lanes.requantizer_7  requantizer_7 (
     .bias(bias_7),
     .clk(clk),
     .parameters(parameters_7),
-    .residual_value(\o$93 [63:56]),
-    .result(\code$230 ),
+    .residual_present(\o$97 [7]),
+    .residual_value(\o$95 [63:56]),
+    .result(\code$241 ),
     .rst(rst),
     .settings(settings),
-    .total(\total$221 )
+    .total(\total$231 )
   );
   \holdfast_8x8.lanes.residual_skew  residual_skew (
     .clk(clk),
-    .i(i),
-    .o(\o$93 ),
+    .i(\i$74 ),
+    .o(\o$95 ),
     .rst(rst)
   );
   always @* begin
@@ -16730,7 +16777,7 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
   assign enable = 1'h0;
   assign use_zero = 1'h0;
   assign channel = parameters;
-  assign residual = i;
+  assign residual = \i$74 ;
   assign o = codes;
   assign read_address = pixel[9:0];
   assign partial_sum = sums[23:0];
@@ -16738,104 +16785,112 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
   assign valid = token_3[0];
   assign maximum = layer[17];
   assign write_address = pixel_4;
-  assign \total$86  = total;
+  assign \total$88  = total;
   assign bias = bias_0;
-  assign \parameters$88  = parameters_0;
-  assign \settings$89  = settings;
-  assign \use_zero$91  = 1'h0;
-  assign residual_value = \o$93 [7:0];
-  assign \violation$95  = 1'h0;
-  assign \read_address$99  = pixel_1;
-  assign \partial_sum$100  = sums[47:24];
-  assign \first$101  = token_3[3];
-  assign \valid$102  = token_4[0];
-  assign \maximum$104  = layer[17];
-  assign \write_address$106  = pixel_5;
-  assign \total$108  = \total$107 ;
-  assign \bias$109  = bias_1;
-  assign \parameters$110  = parameters_1;
-  assign \settings$111  = settings;
-  assign \use_zero$113  = 1'h0;
-  assign \residual_value$114  = \o$93 [15:8];
-  assign \violation$115  = 1'h0;
-  assign \read_address$118  = pixel_2;
-  assign \partial_sum$119  = sums[71:48];
-  assign \first$120  = token_4[3];
-  assign \valid$121  = token_5[0];
-  assign \maximum$123  = layer[17];
-  assign \write_address$125  = pixel_6;
-  assign \total$127  = \total$126 ;
-  assign \bias$128  = bias_2;
-  assign \parameters$129  = parameters_2;
-  assign \settings$130  = settings;
-  assign \use_zero$132  = 1'h0;
-  assign \residual_value$133  = \o$93 [23:16];
-  assign \violation$134  = 1'h0;
-  assign \read_address$137  = pixel_3;
-  assign \partial_sum$138  = sums[95:72];
-  assign \first$139  = token_5[3];
-  assign \valid$140  = token_6[0];
-  assign \maximum$142  = layer[17];
-  assign \write_address$144  = pixel_7;
-  assign \total$146  = \total$145 ;
-  assign \bias$147  = bias_3;
-  assign \parameters$148  = parameters_3;
-  assign \settings$149  = settings;
-  assign \use_zero$151  = 1'h0;
-  assign \residual_value$152  = \o$93 [31:24];
-  assign \violation$153  = 1'h0;
-  assign \read_address$156  = pixel_4;
-  assign \partial_sum$157  = sums[119:96];
-  assign \first$158  = token_6[3];
-  assign \valid$159  = token_7[0];
-  assign \maximum$161  = layer[17];
-  assign \write_address$163  = pixel_8;
-  assign \total$165  = \total$164 ;
-  assign \bias$166  = bias_4;
-  assign \parameters$167  = parameters_4;
-  assign \settings$168  = settings;
-  assign \use_zero$170  = 1'h0;
-  assign \residual_value$171  = \o$93 [39:32];
-  assign \violation$172  = 1'h0;
-  assign \read_address$175  = pixel_5;
-  assign \partial_sum$176  = sums[143:120];
-  assign \first$177  = token_7[3];
-  assign \valid$178  = token_8[0];
-  assign \maximum$180  = layer[17];
-  assign \write_address$182  = pixel_9;
-  assign \total$184  = \total$183 ;
-  assign \bias$185  = bias_5;
-  assign \parameters$186  = parameters_5;
-  assign \settings$187  = settings;
-  assign \use_zero$189  = 1'h0;
-  assign \residual_value$190  = \o$93 [47:40];
-  assign \violation$191  = 1'h0;
-  assign \read_address$194  = pixel_6;
-  assign \partial_sum$195  = sums[167:144];
-  assign \first$196  = token_8[3];
-  assign \valid$197  = token_9[0];
-  assign \maximum$199  = layer[17];
-  assign \write_address$201  = pixel_10;
-  assign \total$203  = \total$202 ;
-  assign \bias$204  = bias_6;
-  assign \parameters$205  = parameters_6;
-  assign \settings$206  = settings;
-  assign \use_zero$208  = 1'h0;
-  assign \residual_value$209  = \o$93 [55:48];
-  assign \violation$210  = 1'h0;
-  assign \read_address$213  = pixel_7;
-  assign \partial_sum$214  = sums[191:168];
-  assign \first$215  = token_9[3];
-  assign \valid$216  = token_10[0];
-  assign \maximum$218  = layer[17];
-  assign \write_address$220  = pixel_11;
-  assign \total$222  = \total$221 ;
-  assign \bias$223  = bias_7;
-  assign \parameters$224  = parameters_7;
-  assign \settings$225  = settings;
-  assign \use_zero$227  = 1'h0;
-  assign \residual_value$228  = \o$93 [63:56];
-  assign \violation$229  = 1'h0;
+  assign \parameters$90  = parameters_0;
+  assign \settings$91  = settings;
+  assign \use_zero$93  = 1'h0;
+  assign residual_value = \o$95 [7:0];
+  assign \residual_present$96  = \o$97 [0];
+  assign \violation$99  = 1'h0;
+  assign \read_address$103  = pixel_1;
+  assign \partial_sum$104  = sums[47:24];
+  assign \first$105  = token_3[3];
+  assign \valid$106  = token_4[0];
+  assign \maximum$108  = layer[17];
+  assign \write_address$110  = pixel_5;
+  assign \total$112  = \total$111 ;
+  assign \bias$113  = bias_1;
+  assign \parameters$114  = parameters_1;
+  assign \settings$115  = settings;
+  assign \use_zero$117  = 1'h0;
+  assign \residual_value$118  = \o$95 [15:8];
+  assign \residual_present$119  = \o$97 [1];
+  assign \violation$120  = 1'h0;
+  assign \read_address$123  = pixel_2;
+  assign \partial_sum$124  = sums[71:48];
+  assign \first$125  = token_4[3];
+  assign \valid$126  = token_5[0];
+  assign \maximum$128  = layer[17];
+  assign \write_address$130  = pixel_6;
+  assign \total$132  = \total$131 ;
+  assign \bias$133  = bias_2;
+  assign \parameters$134  = parameters_2;
+  assign \settings$135  = settings;
+  assign \use_zero$137  = 1'h0;
+  assign \residual_value$138  = \o$95 [23:16];
+  assign \residual_present$139  = \o$97 [2];
+  assign \violation$140  = 1'h0;
+  assign \read_address$143  = pixel_3;
+  assign \partial_sum$144  = sums[95:72];
+  assign \first$145  = token_5[3];
+  assign \valid$146  = token_6[0];
+  assign \maximum$148  = layer[17];
+  assign \write_address$150  = pixel_7;
+  assign \total$152  = \total$151 ;
+  assign \bias$153  = bias_3;
+  assign \parameters$154  = parameters_3;
+  assign \settings$155  = settings;
+  assign \use_zero$157  = 1'h0;
+  assign \residual_value$158  = \o$95 [31:24];
+  assign \residual_present$159  = \o$97 [3];
+  assign \violation$160  = 1'h0;
+  assign \read_address$163  = pixel_4;
+  assign \partial_sum$164  = sums[119:96];
+  assign \first$165  = token_6[3];
+  assign \valid$166  = token_7[0];
+  assign \maximum$168  = layer[17];
+  assign \write_address$170  = pixel_8;
+  assign \total$172  = \total$171 ;
+  assign \bias$173  = bias_4;
+  assign \parameters$174  = parameters_4;
+  assign \settings$175  = settings;
+  assign \use_zero$177  = 1'h0;
+  assign \residual_value$178  = \o$95 [39:32];
+  assign \residual_present$179  = \o$97 [4];
+  assign \violation$180  = 1'h0;
+  assign \read_address$183  = pixel_5;
+  assign \partial_sum$184  = sums[143:120];
+  assign \first$185  = token_7[3];
+  assign \valid$186  = token_8[0];
+  assign \maximum$188  = layer[17];
+  assign \write_address$190  = pixel_9;
+  assign \total$192  = \total$191 ;
+  assign \bias$193  = bias_5;
+  assign \parameters$194  = parameters_5;
+  assign \settings$195  = settings;
+  assign \use_zero$197  = 1'h0;
+  assign \residual_value$198  = \o$95 [47:40];
+  assign \residual_present$199  = \o$97 [5];
+  assign \violation$200  = 1'h0;
+  assign \read_address$203  = pixel_6;
+  assign \partial_sum$204  = sums[167:144];
+  assign \first$205  = token_8[3];
+  assign \valid$206  = token_9[0];
+  assign \maximum$208  = layer[17];
+  assign \write_address$210  = pixel_10;
+  assign \total$212  = \total$211 ;
+  assign \bias$213  = bias_6;
+  assign \parameters$214  = parameters_6;
+  assign \settings$215  = settings;
+  assign \use_zero$217  = 1'h0;
+  assign \residual_value$218  = \o$95 [55:48];
+  assign \residual_present$219  = \o$97 [6];
+  assign \violation$220  = 1'h0;
+  assign \read_address$223  = pixel_7;
+  assign \partial_sum$224  = sums[191:168];
+  assign \first$225  = token_9[3];
+  assign \valid$226  = token_10[0];
+  assign \maximum$228  = layer[17];
+  assign \write_address$230  = pixel_11;
+  assign \total$232  = \total$231 ;
+  assign \bias$233  = bias_7;
+  assign \parameters$234  = parameters_7;
+  assign \settings$235  = settings;
+  assign \use_zero$237  = 1'h0;
+  assign \residual_value$238  = \o$95 [63:56];
+  assign \residual_present$239  = \o$97 [7];
+  assign \violation$240  = 1'h0;
   assign \token.valid  = token[0];
   assign \token.start  = token[1];
   assign \token.end  = token[2];
@@ -17111,22 +17166,30 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
   assign \channel.bias  = parameters[23:0];
   assign \channel.shift  = parameters[29:24];
   assign \channel.multiplier  = parameters[45:30];
-  assign \i[0]  = i[7:0];
-  assign \i[1]  = i[15:8];
-  assign \i[2]  = i[23:16];
-  assign \i[3]  = i[31:24];
-  assign \i[4]  = i[39:32];
-  assign \i[5]  = i[47:40];
-  assign \i[6]  = i[55:48];
-  assign \i[7]  = i[63:56];
-  assign \residual[0]  = i[7:0];
-  assign \residual[1]  = i[15:8];
-  assign \residual[2]  = i[23:16];
-  assign \residual[3]  = i[31:24];
-  assign \residual[4]  = i[39:32];
-  assign \residual[5]  = i[47:40];
-  assign \residual[6]  = i[55:48];
-  assign \residual[7]  = i[63:56];
+  assign \i[0]  = i[0];
+  assign \i[1]  = i[1];
+  assign \i[2]  = i[2];
+  assign \i[3]  = i[3];
+  assign \i[4]  = i[4];
+  assign \i[5]  = i[5];
+  assign \i[6]  = i[6];
+  assign \i[7]  = i[7];
+  assign \i$74[0]  = \i$74 [7:0];
+  assign \i$74[1]  = \i$74 [15:8];
+  assign \i$74[2]  = \i$74 [23:16];
+  assign \i$74[3]  = \i$74 [31:24];
+  assign \i$74[4]  = \i$74 [39:32];
+  assign \i$74[5]  = \i$74 [47:40];
+  assign \i$74[6]  = \i$74 [55:48];
+  assign \i$74[7]  = \i$74 [63:56];
+  assign \residual[0]  = \i$74 [7:0];
+  assign \residual[1]  = \i$74 [15:8];
+  assign \residual[2]  = \i$74 [23:16];
+  assign \residual[3]  = \i$74 [31:24];
+  assign \residual[4]  = \i$74 [39:32];
+  assign \residual[5]  = \i$74 [47:40];
+  assign \residual[6]  = \i$74 [55:48];
+  assign \residual[7]  = \i$74 [63:56];
   assign \codes[0]  = codes[7:0];
   assign \codes[1]  = codes[15:8];
   assign \codes[2]  = codes[23:16];
@@ -17151,118 +17214,126 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
   assign \sums[5]  = sums[143:120];
   assign \sums[6]  = sums[167:144];
   assign \sums[7]  = sums[191:168];
-  assign \parameters$88.shift  = parameters_0[4:0];
-  assign \parameters$88.multiplier  = parameters_0[21:5];
-  assign \settings$89.lo  = settings[8:0];
-  assign \settings$89.hi  = settings[17:9];
-  assign \settings$89.residual_zero  = settings[25:18];
-  assign \settings$89.add_multiplier_a  = settings[42:26];
-  assign \settings$89.add_multiplier_b  = settings[59:43];
-  assign \settings$89.add_shift  = settings[63:60];
-  assign \settings$89.add_zero  = settings[71:64];
-  assign \settings$89.add_lo  = settings[79:72];
-  assign \settings$89.add_hi  = settings[87:80];
-  assign \o$93[0]  = \o$93 [7:0];
-  assign \o$93[1]  = \o$93 [15:8];
-  assign \o$93[2]  = \o$93 [23:16];
-  assign \o$93[3]  = \o$93 [31:24];
-  assign \o$93[4]  = \o$93 [39:32];
-  assign \o$93[5]  = \o$93 [47:40];
-  assign \o$93[6]  = \o$93 [55:48];
-  assign \o$93[7]  = \o$93 [63:56];
-  assign \i$96[0]  = \i$96 [7:0];
-  assign \i$96[1]  = \i$96 [15:8];
-  assign \i$96[2]  = \i$96 [23:16];
-  assign \i$96[3]  = \i$96 [31:24];
-  assign \i$96[4]  = \i$96 [39:32];
-  assign \i$96[5]  = \i$96 [47:40];
-  assign \i$96[6]  = \i$96 [55:48];
-  assign \i$96[7]  = \i$96 [63:56];
-  assign \parameters$110.shift  = parameters_1[4:0];
-  assign \parameters$110.multiplier  = parameters_1[21:5];
-  assign \settings$111.lo  = settings[8:0];
-  assign \settings$111.hi  = settings[17:9];
-  assign \settings$111.residual_zero  = settings[25:18];
-  assign \settings$111.add_multiplier_a  = settings[42:26];
-  assign \settings$111.add_multiplier_b  = settings[59:43];
-  assign \settings$111.add_shift  = settings[63:60];
-  assign \settings$111.add_zero  = settings[71:64];
-  assign \settings$111.add_lo  = settings[79:72];
-  assign \settings$111.add_hi  = settings[87:80];
-  assign \parameters$129.shift  = parameters_2[4:0];
-  assign \parameters$129.multiplier  = parameters_2[21:5];
-  assign \settings$130.lo  = settings[8:0];
-  assign \settings$130.hi  = settings[17:9];
-  assign \settings$130.residual_zero  = settings[25:18];
-  assign \settings$130.add_multiplier_a  = settings[42:26];
-  assign \settings$130.add_multiplier_b  = settings[59:43];
-  assign \settings$130.add_shift  = settings[63:60];
-  assign \settings$130.add_zero  = settings[71:64];
-  assign \settings$130.add_lo  = settings[79:72];
-  assign \settings$130.add_hi  = settings[87:80];
-  assign \parameters$148.shift  = parameters_3[4:0];
-  assign \parameters$148.multiplier  = parameters_3[21:5];
-  assign \settings$149.lo  = settings[8:0];
-  assign \settings$149.hi  = settings[17:9];
-  assign \settings$149.residual_zero  = settings[25:18];
-  assign \settings$149.add_multiplier_a  = settings[42:26];
-  assign \settings$149.add_multiplier_b  = settings[59:43];
-  assign \settings$149.add_shift  = settings[63:60];
-  assign \settings$149.add_zero  = settings[71:64];
-  assign \settings$149.add_lo  = settings[79:72];
-  assign \settings$149.add_hi  = settings[87:80];
-  assign \parameters$167.shift  = parameters_4[4:0];
-  assign \parameters$167.multiplier  = parameters_4[21:5];
-  assign \settings$168.lo  = settings[8:0];
-  assign \settings$168.hi  = settings[17:9];
-  assign \settings$168.residual_zero  = settings[25:18];
-  assign \settings$168.add_multiplier_a  = settings[42:26];
-  assign \settings$168.add_multiplier_b  = settings[59:43];
-  assign \settings$168.add_shift  = settings[63:60];
-  assign \settings$168.add_zero  = settings[71:64];
-  assign \settings$168.add_lo  = settings[79:72];
-  assign \settings$168.add_hi  = settings[87:80];
-  assign \parameters$186.shift  = parameters_5[4:0];
-  assign \parameters$186.multiplier  = parameters_5[21:5];
-  assign \settings$187.lo  = settings[8:0];
-  assign \settings$187.hi  = settings[17:9];
-  assign \settings$187.residual_zero  = settings[25:18];
-  assign \settings$187.add_multiplier_a  = settings[42:26];
-  assign \settings$187.add_multiplier_b  = settings[59:43];
-  assign \settings$187.add_shift  = settings[63:60];
-  assign \settings$187.add_zero  = settings[71:64];
-  assign \settings$187.add_lo  = settings[79:72];
-  assign \settings$187.add_hi  = settings[87:80];
-  assign \parameters$205.shift  = parameters_6[4:0];
-  assign \parameters$205.multiplier  = parameters_6[21:5];
-  assign \settings$206.lo  = settings[8:0];
-  assign \settings$206.hi  = settings[17:9];
-  assign \settings$206.residual_zero  = settings[25:18];
-  assign \settings$206.add_multiplier_a  = settings[42:26];
-  assign \settings$206.add_multiplier_b  = settings[59:43];
-  assign \settings$206.add_shift  = settings[63:60];
-  assign \settings$206.add_zero  = settings[71:64];
-  assign \settings$206.add_lo  = settings[79:72];
-  assign \settings$206.add_hi  = settings[87:80];
-  assign \parameters$224.shift  = parameters_7[4:0];
-  assign \parameters$224.multiplier  = parameters_7[21:5];
-  assign \settings$225.lo  = settings[8:0];
-  assign \settings$225.hi  = settings[17:9];
-  assign \settings$225.residual_zero  = settings[25:18];
-  assign \settings$225.add_multiplier_a  = settings[42:26];
-  assign \settings$225.add_multiplier_b  = settings[59:43];
-  assign \settings$225.add_shift  = settings[63:60];
-  assign \settings$225.add_zero  = settings[71:64];
-  assign \settings$225.add_lo  = settings[79:72];
-  assign \settings$225.add_hi  = settings[87:80];
-  assign \i$96 [63:56] = \code$230 ;
-  assign \i$96 [55:48] = \code$211 ;
-  assign \i$96 [47:40] = \code$192 ;
-  assign \i$96 [39:32] = \code$173 ;
-  assign \i$96 [31:24] = \code$154 ;
-  assign \i$96 [23:16] = \code$135 ;
-  assign \i$96 [15:8] = \code$116 ;
-  assign \i$96 [7:0] = code;
+  assign \parameters$90.shift  = parameters_0[4:0];
+  assign \parameters$90.multiplier  = parameters_0[21:5];
+  assign \settings$91.lo  = settings[8:0];
+  assign \settings$91.hi  = settings[17:9];
+  assign \settings$91.residual_zero  = settings[25:18];
+  assign \settings$91.add_multiplier_a  = settings[42:26];
+  assign \settings$91.add_multiplier_b  = settings[59:43];
+  assign \settings$91.add_shift  = settings[63:60];
+  assign \settings$91.add_zero  = settings[71:64];
+  assign \settings$91.add_lo  = settings[79:72];
+  assign \settings$91.add_hi  = settings[87:80];
+  assign \o$95[0]  = \o$95 [7:0];
+  assign \o$95[1]  = \o$95 [15:8];
+  assign \o$95[2]  = \o$95 [23:16];
+  assign \o$95[3]  = \o$95 [31:24];
+  assign \o$95[4]  = \o$95 [39:32];
+  assign \o$95[5]  = \o$95 [47:40];
+  assign \o$95[6]  = \o$95 [55:48];
+  assign \o$95[7]  = \o$95 [63:56];
+  assign \o$97[0]  = \o$97 [0];
+  assign \o$97[1]  = \o$97 [1];
+  assign \o$97[2]  = \o$97 [2];
+  assign \o$97[3]  = \o$97 [3];
+  assign \o$97[4]  = \o$97 [4];
+  assign \o$97[5]  = \o$97 [5];
+  assign \o$97[6]  = \o$97 [6];
+  assign \o$97[7]  = \o$97 [7];
+  assign \i$100[0]  = \i$100 [7:0];
+  assign \i$100[1]  = \i$100 [15:8];
+  assign \i$100[2]  = \i$100 [23:16];
+  assign \i$100[3]  = \i$100 [31:24];
+  assign \i$100[4]  = \i$100 [39:32];
+  assign \i$100[5]  = \i$100 [47:40];
+  assign \i$100[6]  = \i$100 [55:48];
+  assign \i$100[7]  = \i$100 [63:56];
+  assign \parameters$114.shift  = parameters_1[4:0];
+  assign \parameters$114.multiplier  = parameters_1[21:5];
+  assign \settings$115.lo  = settings[8:0];
+  assign \settings$115.hi  = settings[17:9];
+  assign \settings$115.residual_zero  = settings[25:18];
+  assign \settings$115.add_multiplier_a  = settings[42:26];
+  assign \settings$115.add_multiplier_b  = settings[59:43];
+  assign \settings$115.add_shift  = settings[63:60];
+  assign \settings$115.add_zero  = settings[71:64];
+  assign \settings$115.add_lo  = settings[79:72];
+  assign \settings$115.add_hi  = settings[87:80];
+  assign \parameters$134.shift  = parameters_2[4:0];
+  assign \parameters$134.multiplier  = parameters_2[21:5];
+  assign \settings$135.lo  = settings[8:0];
+  assign \settings$135.hi  = settings[17:9];
+  assign \settings$135.residual_zero  = settings[25:18];
+  assign \settings$135.add_multiplier_a  = settings[42:26];
+  assign \settings$135.add_multiplier_b  = settings[59:43];
+  assign \settings$135.add_shift  = settings[63:60];
+  assign \settings$135.add_zero  = settings[71:64];
+  assign \settings$135.add_lo  = settings[79:72];
+  assign \settings$135.add_hi  = settings[87:80];
+  assign \parameters$154.shift  = parameters_3[4:0];
+  assign \parameters$154.multiplier  = parameters_3[21:5];
+  assign \settings$155.lo  = settings[8:0];
+  assign \settings$155.hi  = settings[17:9];
+  assign \settings$155.residual_zero  = settings[25:18];
+  assign \settings$155.add_multiplier_a  = settings[42:26];
+  assign \settings$155.add_multiplier_b  = settings[59:43];
+  assign \settings$155.add_shift  = settings[63:60];
+  assign \settings$155.add_zero  = settings[71:64];
+  assign \settings$155.add_lo  = settings[79:72];
+  assign \settings$155.add_hi  = settings[87:80];
+  assign \parameters$174.shift  = parameters_4[4:0];
+  assign \parameters$174.multiplier  = parameters_4[21:5];
+  assign \settings$175.lo  = settings[8:0];
+  assign \settings$175.hi  = settings[17:9];
+  assign \settings$175.residual_zero  = settings[25:18];
+  assign \settings$175.add_multiplier_a  = settings[42:26];
+  assign \settings$175.add_multiplier_b  = settings[59:43];
+  assign \settings$175.add_shift  = settings[63:60];
+  assign \settings$175.add_zero  = settings[71:64];
+  assign \settings$175.add_lo  = settings[79:72];
+  assign \settings$175.add_hi  = settings[87:80];
+  assign \parameters$194.shift  = parameters_5[4:0];
+  assign \parameters$194.multiplier  = parameters_5[21:5];
+  assign \settings$195.lo  = settings[8:0];
+  assign \settings$195.hi  = settings[17:9];
+  assign \settings$195.residual_zero  = settings[25:18];
+  assign \settings$195.add_multiplier_a  = settings[42:26];
+  assign \settings$195.add_multiplier_b  = settings[59:43];
+  assign \settings$195.add_shift  = settings[63:60];
+  assign \settings$195.add_zero  = settings[71:64];
+  assign \settings$195.add_lo  = settings[79:72];
+  assign \settings$195.add_hi  = settings[87:80];
+  assign \parameters$214.shift  = parameters_6[4:0];
+  assign \parameters$214.multiplier  = parameters_6[21:5];
+  assign \settings$215.lo  = settings[8:0];
+  assign \settings$215.hi  = settings[17:9];
+  assign \settings$215.residual_zero  = settings[25:18];
+  assign \settings$215.add_multiplier_a  = settings[42:26];
+  assign \settings$215.add_multiplier_b  = settings[59:43];
+  assign \settings$215.add_shift  = settings[63:60];
+  assign \settings$215.add_zero  = settings[71:64];
+  assign \settings$215.add_lo  = settings[79:72];
+  assign \settings$215.add_hi  = settings[87:80];
+  assign \parameters$234.shift  = parameters_7[4:0];
+  assign \parameters$234.multiplier  = parameters_7[21:5];
+  assign \settings$235.lo  = settings[8:0];
+  assign \settings$235.hi  = settings[17:9];
+  assign \settings$235.residual_zero  = settings[25:18];
+  assign \settings$235.add_multiplier_a  = settings[42:26];
+  assign \settings$235.add_multiplier_b  = settings[59:43];
+  assign \settings$235.add_shift  = settings[63:60];
+  assign \settings$235.add_zero  = settings[71:64];
+  assign \settings$235.add_lo  = settings[79:72];
+  assign \settings$235.add_hi  = settings[87:80];
+  assign \i$100 [63:56] = \code$241 ;
+  assign \i$100 [55:48] = \code$221 ;
+  assign \i$100 [47:40] = \code$201 ;
+  assign \i$100 [39:32] = \code$181 ;
+  assign \i$100 [31:24] = \code$161 ;
+  assign \i$100 [23:16] = \code$141 ;
+  assign \i$100 [15:8] = \code$121 ;
+  assign \i$100 [7:0] = code;
   assign violation[7] = 1'h0;
   assign violation[6] = 1'h0;
   assign violation[5] = 1'h0;
@@ -17271,16 +17342,24 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
   assign violation[2] = 1'h0;
   assign violation[1] = 1'h0;
   assign violation[0] = 1'h0;
+  assign i[7] = residual_present;
+  assign i[6] = residual_present;
+  assign i[5] = residual_present;
+  assign i[4] = residual_present;
+  assign i[3] = residual_present;
+  assign i[2] = residual_present;
+  assign i[1] = residual_present;
+  assign i[0] = residual_present;
   assign \$37  = 1'h1;
   assign bound = 1'h0;
-  assign \enable$90  = 1'h0;
-  assign \enable$112  = 1'h0;
-  assign \enable$131  = 1'h0;
-  assign \enable$150  = 1'h0;
-  assign \enable$169  = 1'h0;
-  assign \enable$188  = 1'h0;
-  assign \enable$207  = 1'h0;
-  assign \enable$226  = 1'h0;
+  assign \enable$92  = 1'h0;
+  assign \enable$116  = 1'h0;
+  assign \enable$136  = 1'h0;
+  assign \enable$156  = 1'h0;
+  assign \enable$176  = 1'h0;
+  assign \enable$196  = 1'h0;
+  assign \enable$216  = 1'h0;
+  assign \enable$236  = 1'h0;
 endmodule
 
 module \holdfast_8x8.lanes.accumulator_0 (rst, chain, write__en, partial_sum, read_address, first, valid, write__addr, write__data, maximum, clk);
@@ -18622,8 +18701,9 @@ endmodule
 module \holdfast_8x8.lanes.channel_setup (rst, channel, parameters, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$81  = 0;
   wire [16:0] \$1 ;
-  reg [16:0] \$2 ;
-  reg [4:0] \$3 ;
+  wire \$2 ;
+  reg [16:0] \$3 ;
+  reg [4:0] \$4 ;
   input [45:0] channel;
   wire [45:0] channel;
   wire [23:0] \channel.bias ;
@@ -18639,23 +18719,27 @@ module \holdfast_8x8.lanes.channel_setup (rst, channel, parameters, clk);
   input rst;
   wire rst;
   reg [4:0] shift = 5'h00;
+  always @(posedge clk)
+    shift <= \$4 ;
   assign \$1  = { channel[45:30], 1'h0 } >> channel[24];
+  assign \$2  = channel[29:24] > 6'h27;
   always @(posedge clk)
-    multiplier <= \$2 ;
-  always @(posedge clk)
-    shift <= \$3 ;
+    multiplier <= \$3 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$81 ) begin end
-    \$2  = \$1 ;
+    \$4  = channel[29:25];
     if (rst) begin
-      \$2  = 17'h00000;
+      \$4  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$81 ) begin end
-    \$3  = channel[29:25];
+    \$3  = \$1 ;
+    if (\$2 ) begin
+      \$3  = 17'h00000;
+    end
     if (rst) begin
-      \$3  = 5'h00;
+      \$3  = 17'h00000;
     end
   end
   assign \parameters.shift  = parameters[4:0];
@@ -18835,8 +18919,368 @@ module \holdfast_8x8.lanes.layer_setup (rst, settings, layer, clk);
   assign \layer.add_multiplier_b  = layer[514:491];
 endmodule
 
-module \holdfast_8x8.lanes.requantizer_0 (rst, bias, parameters, settings, residual_value, total, result, clk);
+module \holdfast_8x8.lanes.present_skew (rst, i, o, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$83  = 0;
+  reg \$1 ;
+  reg \$10 ;
+  reg \$11 ;
+  reg \$12 ;
+  reg \$13 ;
+  reg \$14 ;
+  reg \$15 ;
+  reg \$16 ;
+  reg \$17 ;
+  reg \$18 ;
+  reg \$19 ;
+  reg \$2 ;
+  reg \$20 ;
+  reg \$21 ;
+  reg \$22 ;
+  reg \$23 ;
+  reg \$24 ;
+  reg \$25 ;
+  reg \$26 ;
+  reg \$27 ;
+  reg \$28 ;
+  reg \$3 ;
+  reg \$4 ;
+  reg \$5 ;
+  reg \$6 ;
+  reg \$7 ;
+  reg \$8 ;
+  reg \$9 ;
+  input clk;
+  wire clk;
+  input [7:0] i;
+  wire [7:0] i;
+  wire \i[0] ;
+  wire \i[1] ;
+  wire \i[2] ;
+  wire \i[3] ;
+  wire \i[4] ;
+  wire \i[5] ;
+  wire \i[6] ;
+  wire \i[7] ;
+  reg lane_1_0 = 1'h0;
+  reg lane_2_0 = 1'h0;
+  reg lane_2_1 = 1'h0;
+  reg lane_3_0 = 1'h0;
+  reg lane_3_1 = 1'h0;
+  reg lane_3_2 = 1'h0;
+  reg lane_4_0 = 1'h0;
+  reg lane_4_1 = 1'h0;
+  reg lane_4_2 = 1'h0;
+  reg lane_4_3 = 1'h0;
+  reg lane_5_0 = 1'h0;
+  reg lane_5_1 = 1'h0;
+  reg lane_5_2 = 1'h0;
+  reg lane_5_3 = 1'h0;
+  reg lane_5_4 = 1'h0;
+  reg lane_6_0 = 1'h0;
+  reg lane_6_1 = 1'h0;
+  reg lane_6_2 = 1'h0;
+  reg lane_6_3 = 1'h0;
+  reg lane_6_4 = 1'h0;
+  reg lane_6_5 = 1'h0;
+  reg lane_7_0 = 1'h0;
+  reg lane_7_1 = 1'h0;
+  reg lane_7_2 = 1'h0;
+  reg lane_7_3 = 1'h0;
+  reg lane_7_4 = 1'h0;
+  reg lane_7_5 = 1'h0;
+  reg lane_7_6 = 1'h0;
+  output [7:0] o;
+  wire [7:0] o;
+  wire \o[0] ;
+  wire \o[1] ;
+  wire \o[2] ;
+  wire \o[3] ;
+  wire \o[4] ;
+  wire \o[5] ;
+  wire \o[6] ;
+  wire \o[7] ;
+  input rst;
+  wire rst;
+  always @(posedge clk)
+    lane_1_0 <= \$1 ;
+  always @(posedge clk)
+    lane_2_0 <= \$2 ;
+  always @(posedge clk)
+    lane_2_1 <= \$3 ;
+  always @(posedge clk)
+    lane_3_0 <= \$4 ;
+  always @(posedge clk)
+    lane_3_1 <= \$5 ;
+  always @(posedge clk)
+    lane_3_2 <= \$6 ;
+  always @(posedge clk)
+    lane_4_0 <= \$7 ;
+  always @(posedge clk)
+    lane_4_1 <= \$8 ;
+  always @(posedge clk)
+    lane_4_2 <= \$9 ;
+  always @(posedge clk)
+    lane_4_3 <= \$10 ;
+  always @(posedge clk)
+    lane_5_0 <= \$11 ;
+  always @(posedge clk)
+    lane_5_1 <= \$12 ;
+  always @(posedge clk)
+    lane_5_2 <= \$13 ;
+  always @(posedge clk)
+    lane_5_3 <= \$14 ;
+  always @(posedge clk)
+    lane_5_4 <= \$15 ;
+  always @(posedge clk)
+    lane_6_0 <= \$16 ;
+  always @(posedge clk)
+    lane_6_1 <= \$17 ;
+  always @(posedge clk)
+    lane_6_2 <= \$18 ;
+  always @(posedge clk)
+    lane_6_3 <= \$19 ;
+  always @(posedge clk)
+    lane_6_4 <= \$20 ;
+  always @(posedge clk)
+    lane_6_5 <= \$21 ;
+  always @(posedge clk)
+    lane_7_0 <= \$22 ;
+  always @(posedge clk)
+    lane_7_1 <= \$23 ;
+  always @(posedge clk)
+    lane_7_2 <= \$24 ;
+  always @(posedge clk)
+    lane_7_3 <= \$25 ;
+  always @(posedge clk)
+    lane_7_4 <= \$26 ;
+  always @(posedge clk)
+    lane_7_5 <= \$27 ;
+  always @(posedge clk)
+    lane_7_6 <= \$28 ;
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$1  = i[1];
+    if (rst) begin
+      \$1  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$2  = i[2];
+    if (rst) begin
+      \$2  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$3  = lane_2_0;
+    if (rst) begin
+      \$3  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$4  = i[3];
+    if (rst) begin
+      \$4  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$5  = lane_3_0;
+    if (rst) begin
+      \$5  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$6  = lane_3_1;
+    if (rst) begin
+      \$6  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$7  = i[4];
+    if (rst) begin
+      \$7  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$8  = lane_4_0;
+    if (rst) begin
+      \$8  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$9  = lane_4_1;
+    if (rst) begin
+      \$9  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$10  = lane_4_2;
+    if (rst) begin
+      \$10  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$11  = i[5];
+    if (rst) begin
+      \$11  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$12  = lane_5_0;
+    if (rst) begin
+      \$12  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$13  = lane_5_1;
+    if (rst) begin
+      \$13  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$14  = lane_5_2;
+    if (rst) begin
+      \$14  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$15  = lane_5_3;
+    if (rst) begin
+      \$15  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$16  = i[6];
+    if (rst) begin
+      \$16  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$17  = lane_6_0;
+    if (rst) begin
+      \$17  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$18  = lane_6_1;
+    if (rst) begin
+      \$18  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$19  = lane_6_2;
+    if (rst) begin
+      \$19  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$20  = lane_6_3;
+    if (rst) begin
+      \$20  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$21  = lane_6_4;
+    if (rst) begin
+      \$21  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$22  = i[7];
+    if (rst) begin
+      \$22  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$23  = lane_7_0;
+    if (rst) begin
+      \$23  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$24  = lane_7_1;
+    if (rst) begin
+      \$24  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$25  = lane_7_2;
+    if (rst) begin
+      \$25  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$26  = lane_7_3;
+    if (rst) begin
+      \$26  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$27  = lane_7_4;
+    if (rst) begin
+      \$27  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$28  = lane_7_5;
+    if (rst) begin
+      \$28  = 1'h0;
+    end
+  end
+  assign \o[0]  = o[0];
+  assign \o[1]  = o[1];
+  assign \o[2]  = o[2];
+  assign \o[3]  = o[3];
+  assign \o[4]  = o[4];
+  assign \o[5]  = o[5];
+  assign \o[6]  = o[6];
+  assign \o[7]  = o[7];
+  assign \i[0]  = i[0];
+  assign \i[1]  = i[1];
+  assign \i[2]  = i[2];
+  assign \i[3]  = i[3];
+  assign \i[4]  = i[4];
+  assign \i[5]  = i[5];
+  assign \i[6]  = i[6];
+  assign \i[7]  = i[7];
+  assign o[7] = lane_7_6;
+  assign o[6] = lane_6_5;
+  assign o[5] = lane_5_4;
+  assign o[4] = lane_4_3;
+  assign o[3] = lane_3_2;
+  assign o[2] = lane_2_1;
+  assign o[1] = lane_1_0;
+  assign o[0] = i[0];
+endmodule
+
+module \holdfast_8x8.lanes.requantizer_0 (rst, bias, parameters, settings, residual_value, residual_present, total, result, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$84  = 0;
   wire [24:0] \$1 ;
   wire [9:0] \$10 ;
   wire \$11 ;
@@ -18851,27 +19295,28 @@ module \holdfast_8x8.lanes.requantizer_0 (rst, bias, parameters, settings, resid
   wire [33:0] \$2 ;
   wire \$20 ;
   wire \$21 ;
-  wire [7:0] \$22 ;
+  wire \$22 ;
   wire [7:0] \$23 ;
-  wire [10:0] \$24 ;
+  wire [7:0] \$24 ;
   wire [10:0] \$25 ;
-  wire \$26 ;
+  wire [10:0] \$26 ;
   wire \$27 ;
-  wire [9:0] \$28 ;
+  wire \$28 ;
   wire [9:0] \$29 ;
   wire [23:0] \$3 ;
-  reg [23:0] \$30 ;
-  reg [33:0] \$31 ;
-  reg [23:0] \$32 ;
-  reg [40:0] \$33 ;
-  reg [9:0] \$34 ;
-  reg [8:0] \$35 ;
-  reg [25:0] \$36 ;
+  wire [9:0] \$30 ;
+  reg [23:0] \$31 ;
+  reg [33:0] \$32 ;
+  reg [23:0] \$33 ;
+  reg [40:0] \$34 ;
+  reg [9:0] \$35 ;
+  reg [8:0] \$36 ;
   reg [25:0] \$37 ;
-  reg [26:0] \$38 ;
-  reg [9:0] \$39 ;
+  reg [25:0] \$38 ;
+  reg [26:0] \$39 ;
   wire [24:0] \$4 ;
-  reg [7:0] \$40 ;
+  reg [9:0] \$40 ;
+  reg [7:0] \$41 ;
   wire \$5 ;
   wire \$6 ;
   wire \$7 ;
@@ -18888,15 +19333,17 @@ module \holdfast_8x8.lanes.requantizer_0 (rst, bias, parameters, settings, resid
   wire [7:0] code;
   reg [23:0] high = 24'h000000;
   wire increment;
-  wire \increment$24 ;
+  wire \increment$25 ;
   reg [33:0] low = 34'h000000000;
   wire over;
-  wire \over$21 ;
+  wire \over$22 ;
   input [21:0] parameters;
   wire [21:0] parameters;
   wire [16:0] \parameters.multiplier ;
   wire [4:0] \parameters.shift ;
   reg [40:0] product = 41'h00000000000;
+  input residual_present;
+  wire residual_present;
   input [7:0] residual_value;
   wire [7:0] residual_value;
   output [7:0] result;
@@ -18918,18 +19365,18 @@ module \holdfast_8x8.lanes.requantizer_0 (rst, bias, parameters, settings, resid
   wire [8:0] \settings.lo ;
   wire [7:0] \settings.residual_zero ;
   wire [4:0] shift;
-  wire [3:0] \shift$29 ;
+  wire [3:0] \shift$30 ;
   wire sign;
-  wire \sign$23 ;
+  wire \sign$24 ;
   reg [26:0] sum_ = 27'h0000000;
   input [23:0] total;
   wire [23:0] total;
   (* init = 41'h00000000000 *)
   wire [40:0] value;
   (* init = 27'h0000000 *)
-  wire [26:0] \value$28 ;
+  wire [26:0] \value$29 ;
   wire [8:0] whole;
-  wire [8:0] \whole$22 ;
+  wire [8:0] \whole$23 ;
   assign \$1  = $signed(total) + $signed(bias);
   assign \$2  = biased[16:0] * parameters[21:5];
   assign \$3  = $signed(biased[23:17]) * $signed({ 1'h0, parameters[21:5] });
@@ -18948,49 +19395,50 @@ module \holdfast_8x8.lanes.requantizer_0 (rst, bias, parameters, settings, resid
   assign \$16  = $signed(residual_value) - $signed(settings[25:18]);
   assign \$17  = $signed(\$16 ) * $signed({ 1'h0, settings[59:43] });
   assign \$18  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$19  = ~ \over$21 ;
-  assign \$20  = \whole$22 [8] == \sign$23 ;
-  assign \$21  = \$19  & \$20 ;
-  assign \$22  = ~ { \sign$23 , \sign$23 , \sign$23 , \sign$23 , \sign$23 , \sign$23 , \sign$23 , \sign$23  };
-  assign \$23  = \$21  ? \whole$22 [7:0] : \$22 ;
-  assign \$24  = $signed({ \sign$23 , \$23 , 1'h1 }) + $signed({ settings[71:64], \increment$24  });
-  assign \$26  = $signed(added) < $signed(settings[79:72]);
-  assign \$27  = $signed(added) > $signed(settings[87:80]);
-  assign \$28  = \$27  ? { settings[87], settings[87], settings[87:80] } : added;
-  assign \$29  = \$26  ? { settings[79], settings[79], settings[79:72] } : \$28 ;
+  assign \$19  = ~ residual_present;
+  assign \$20  = ~ \over$22 ;
+  assign \$21  = \whole$23 [8] == \sign$24 ;
+  assign \$22  = \$20  & \$21 ;
+  assign \$23  = ~ { \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24  };
+  assign \$24  = \$22  ? \whole$23 [7:0] : \$23 ;
+  assign \$25  = $signed({ \sign$24 , \$24 , 1'h1 }) + $signed({ settings[71:64], \increment$25  });
+  assign \$27  = $signed(added) < $signed(settings[79:72]);
+  assign \$28  = $signed(added) > $signed(settings[87:80]);
+  assign \$29  = \$28  ? { settings[87], settings[87], settings[87:80] } : added;
+  assign \$30  = \$27  ? { settings[79], settings[79], settings[79:72] } : \$29 ;
   always @(posedge clk)
-    biased <= \$30 ;
+    biased <= \$31 ;
   always @(posedge clk)
-    low <= \$31 ;
+    low <= \$32 ;
   always @(posedge clk)
-    high <= \$32 ;
+    high <= \$33 ;
   always @(posedge clk)
-    product <= \$33 ;
+    product <= \$34 ;
   always @(posedge clk)
-    rounded <= \$34 ;
+    rounded <= \$35 ;
   always @(posedge clk)
-    clamped <= \$35 ;
+    clamped <= \$36 ;
   always @(posedge clk)
-    scaled_a <= \$36 ;
+    scaled_a <= \$37 ;
   always @(posedge clk)
-    scaled_b <= \$37 ;
+    scaled_b <= \$38 ;
   always @(posedge clk)
-    sum_ <= \$38 ;
+    sum_ <= \$39 ;
   always @(posedge clk)
-    added <= \$39 ;
+    added <= \$40 ;
   always @(posedge clk)
-    result <= \$40 ;
+    result <= \$41 ;
   \holdfast_8x8.lanes.requantizer_0.add_shift  add_shift (
     .clk(clk),
-    .increment(\increment$24 ),
-    .\over$10 (\over$21 ),
+    .increment(\increment$25 ),
+    .\over$10 (\over$22 ),
     .rst(rst),
     .shift(settings[63:60]),
-    .\sign$11 (\sign$23 ),
+    .\sign$11 (\sign$24 ),
     .value(sum_),
-    .whole(\whole$22 )
+    .whole(\whole$23 )
   );
-  \holdfast_8x8.lanes.requantizer_0.shift$31  \shift$31  (
+  \holdfast_8x8.lanes.requantizer_0.shift$32  \shift$32  (
     .clk(clk),
     .increment(increment),
     .\over$10 (over),
@@ -19001,86 +19449,89 @@ module \holdfast_8x8.lanes.requantizer_0 (rst, bias, parameters, settings, resid
     .whole(whole)
   );
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
-    \$30  = \$1 [23:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
+    \$31  = \$1 [23:0];
     if (rst) begin
-      \$30  = 24'h000000;
+      \$31  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
-    \$31  = \$2 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
+    \$32  = \$2 ;
     if (rst) begin
-      \$31  = 34'h000000000;
+      \$32  = 34'h000000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
-    \$32  = \$3 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
+    \$33  = \$3 ;
     if (rst) begin
-      \$32  = 24'h000000;
+      \$33  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
-    \$33  = { \$4 [23:0], low[16:0] };
+    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
+    \$34  = { \$4 [23:0], low[16:0] };
     if (rst) begin
-      \$33  = 41'h00000000000;
+      \$34  = 41'h00000000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
-    \$34  = \$10 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
+    \$35  = \$10 ;
     if (rst) begin
-      \$34  = 10'h000;
+      \$35  = 10'h000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
-    \$35  = \$14 [8:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
+    \$36  = \$14 [8:0];
     if (rst) begin
-      \$35  = 9'h000;
+      \$36  = 9'h000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
-    \$36  = \$15 ;
-    if (rst) begin
-      \$36  = 26'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
-    \$37  = \$17 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
+    \$37  = \$15 ;
     if (rst) begin
       \$37  = 26'h0000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
-    \$38  = \$18 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
+    \$38  = \$17 ;
+    if (\$19 ) begin
+      \$38  = 26'h0000000;
+    end
     if (rst) begin
-      \$38  = 27'h0000000;
+      \$38  = 26'h0000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
-    \$39  = \$25 [9:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
+    \$39  = \$18 ;
     if (rst) begin
-      \$39  = 10'h000;
+      \$39  = 27'h0000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
-    \$40  = \$29 [7:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
+    \$40  = \$26 [9:0];
     if (rst) begin
-      \$40  = 8'h00;
+      \$40  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
+    \$41  = \$30 [7:0];
+    if (rst) begin
+      \$41  = 8'h00;
     end
   end
   assign value = product;
   assign shift = parameters[4:0];
-  assign \value$28  = sum_;
-  assign \shift$29  = settings[63:60];
+  assign \value$29  = sum_;
+  assign \shift$30  = settings[63:60];
   assign code = result;
   assign \parameters.shift  = parameters[4:0];
   assign \parameters.multiplier  = parameters[21:5];
@@ -19093,178 +19544,10 @@ module \holdfast_8x8.lanes.requantizer_0 (rst, bias, parameters, settings, resid
   assign \settings.add_zero  = settings[71:64];
   assign \settings.add_lo  = settings[79:72];
   assign \settings.add_hi  = settings[87:80];
-  assign \$25  = { \$24 [10], \$24 [10:1] };
+  assign \$26  = { \$25 [10], \$25 [10:1] };
 endmodule
 
 module \holdfast_8x8.lanes.requantizer_0.add_shift (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$84  = 0;
-  wire \$1 ;
-  wire \$10 ;
-  wire \$11 ;
-  wire \$12 ;
-  wire \$13 ;
-  wire \$14 ;
-  wire \$15 ;
-  wire \$16 ;
-  wire \$17 ;
-  wire \$18 ;
-  wire \$19 ;
-  wire \$2 ;
-  wire \$20 ;
-  wire \$21 ;
-  reg \$22 ;
-  reg [1:0] \$23 ;
-  reg [15:0] \$24 ;
-  reg \$25 ;
-  reg [8:0] \$26 ;
-  reg \$27 ;
-  reg \$28 ;
-  reg \$29 ;
-  wire \$3 ;
-  wire \$4 ;
-  wire \$5 ;
-  wire \$6 ;
-  wire \$7 ;
-  wire \$8 ;
-  wire \$9 ;
-  input clk;
-  wire clk;
-  reg [15:0] coarse = 16'h0000;
-  reg [1:0] fine = 2'h0;
-  output increment;
-  reg increment = 1'h0;
-  reg over = 1'h0;
-  output \over$10 ;
-  reg \over$10  = 1'h0;
-  input rst;
-  wire rst;
-  input [3:0] shift;
-  wire [3:0] shift;
-  wire [15:0] shifted;
-  reg sign = 1'h0;
-  output \sign$11 ;
-  reg \sign$11  = 1'h0;
-  input [26:0] value;
-  wire [26:0] value;
-  output [8:0] whole;
-  reg [8:0] whole = 9'h000;
-  assign \$1  = $signed(value[25:15]) != $signed({ value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26] });
-  assign \$2  = $signed(value[25:23]) != $signed({ value[26], value[26], value[26] });
-  assign \$3  = coarse[9] != sign;
-  assign \$4  = { fine, 1'h0 } <= 1'h0;
-  assign \$5  = \$3  & \$4 ;
-  assign \$6  = coarse[10] != sign;
-  assign \$7  = { fine, 1'h0 } <= 1'h1;
-  assign \$8  = \$6  & \$7 ;
-  assign \$9  = coarse[11] != sign;
-  assign \$10  = { fine, 1'h0 } <= 2'h2;
-  assign \$11  = \$9  & \$10 ;
-  assign \$12  = coarse[12] != sign;
-  assign \$13  = { fine, 1'h0 } <= 2'h3;
-  assign \$14  = \$12  & \$13 ;
-  assign \$15  = coarse[13] != sign;
-  assign \$16  = { fine, 1'h0 } <= 3'h4;
-  assign \$17  = \$15  & \$16 ;
-  assign \$18  = coarse[14] != sign;
-  assign \$19  = { fine, 1'h0 } <= 3'h5;
-  assign \$20  = \$18  & \$19 ;
-  assign \$21  = | { \$20 , \$17 , \$14 , \$11 , \$8 , \$5 , over };
-  assign shifted = $signed(coarse) >>> { fine, 1'h0 };
-  always @(posedge clk)
-    sign <= \$22 ;
-  always @(posedge clk)
-    fine <= \$23 ;
-  always @(posedge clk)
-    coarse <= \$24 ;
-  always @(posedge clk)
-    over <= \$25 ;
-  always @(posedge clk)
-    whole <= \$26 ;
-  always @(posedge clk)
-    \over$10  <= \$27 ;
-  always @(posedge clk)
-    \sign$11  <= \$28 ;
-  always @(posedge clk)
-    increment <= \$29 ;
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
-    \$22  = value[26];
-    if (rst) begin
-      \$22  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
-    \$23  = shift[1:0];
-    if (rst) begin
-      \$23  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
-    (* full_case = 32'd1 *)
-    casez (shift[3:2])
-      2'h0:
-          \$24  = value[15:0];
-      2'h1:
-          \$24  = value[23:8];
-      2'h2:
-          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26:16] };
-      default:
-          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26:24] };
-    endcase
-    if (rst) begin
-      \$24  = 16'h0000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
-    (* full_case = 32'd1 *)
-    casez (shift[3:2])
-      2'h0:
-          \$25  = \$1 ;
-      2'h1:
-          \$25  = \$2 ;
-      2'h2:
-          \$25  = 1'h0;
-      default:
-          \$25  = 1'h0;
-    endcase
-    if (rst) begin
-      \$25  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
-    \$26  = shifted[9:1];
-    if (rst) begin
-      \$26  = 9'h000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
-    \$27  = \$21 ;
-    if (rst) begin
-      \$27  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
-    \$28  = sign;
-    if (rst) begin
-      \$28  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
-    \$29  = shifted[0];
-    if (rst) begin
-      \$29  = 1'h0;
-    end
-  end
-endmodule
-
-module \holdfast_8x8.lanes.requantizer_0.shift$31 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$85  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -19280,6 +19563,174 @@ module \holdfast_8x8.lanes.requantizer_0.shift$31 (rst, shift, value, whole, \ov
   wire \$2 ;
   wire \$20 ;
   wire \$21 ;
+  reg \$22 ;
+  reg [1:0] \$23 ;
+  reg [15:0] \$24 ;
+  reg \$25 ;
+  reg [8:0] \$26 ;
+  reg \$27 ;
+  reg \$28 ;
+  reg \$29 ;
+  wire \$3 ;
+  wire \$4 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire \$9 ;
+  input clk;
+  wire clk;
+  reg [15:0] coarse = 16'h0000;
+  reg [1:0] fine = 2'h0;
+  output increment;
+  reg increment = 1'h0;
+  reg over = 1'h0;
+  output \over$10 ;
+  reg \over$10  = 1'h0;
+  input rst;
+  wire rst;
+  input [3:0] shift;
+  wire [3:0] shift;
+  wire [15:0] shifted;
+  reg sign = 1'h0;
+  output \sign$11 ;
+  reg \sign$11  = 1'h0;
+  input [26:0] value;
+  wire [26:0] value;
+  output [8:0] whole;
+  reg [8:0] whole = 9'h000;
+  assign \$1  = $signed(value[25:15]) != $signed({ value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26] });
+  assign \$2  = $signed(value[25:23]) != $signed({ value[26], value[26], value[26] });
+  assign \$3  = coarse[9] != sign;
+  assign \$4  = { fine, 1'h0 } <= 1'h0;
+  assign \$5  = \$3  & \$4 ;
+  assign \$6  = coarse[10] != sign;
+  assign \$7  = { fine, 1'h0 } <= 1'h1;
+  assign \$8  = \$6  & \$7 ;
+  assign \$9  = coarse[11] != sign;
+  assign \$10  = { fine, 1'h0 } <= 2'h2;
+  assign \$11  = \$9  & \$10 ;
+  assign \$12  = coarse[12] != sign;
+  assign \$13  = { fine, 1'h0 } <= 2'h3;
+  assign \$14  = \$12  & \$13 ;
+  assign \$15  = coarse[13] != sign;
+  assign \$16  = { fine, 1'h0 } <= 3'h4;
+  assign \$17  = \$15  & \$16 ;
+  assign \$18  = coarse[14] != sign;
+  assign \$19  = { fine, 1'h0 } <= 3'h5;
+  assign \$20  = \$18  & \$19 ;
+  assign \$21  = | { \$20 , \$17 , \$14 , \$11 , \$8 , \$5 , over };
+  assign shifted = $signed(coarse) >>> { fine, 1'h0 };
+  always @(posedge clk)
+    sign <= \$22 ;
+  always @(posedge clk)
+    fine <= \$23 ;
+  always @(posedge clk)
+    coarse <= \$24 ;
+  always @(posedge clk)
+    over <= \$25 ;
+  always @(posedge clk)
+    whole <= \$26 ;
+  always @(posedge clk)
+    \over$10  <= \$27 ;
+  always @(posedge clk)
+    \sign$11  <= \$28 ;
+  always @(posedge clk)
+    increment <= \$29 ;
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$85 ) begin end
+    \$22  = value[26];
+    if (rst) begin
+      \$22  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$85 ) begin end
+    \$23  = shift[1:0];
+    if (rst) begin
+      \$23  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$85 ) begin end
+    (* full_case = 32'd1 *)
+    casez (shift[3:2])
+      2'h0:
+          \$24  = value[15:0];
+      2'h1:
+          \$24  = value[23:8];
+      2'h2:
+          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26:16] };
+      default:
+          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26:24] };
+    endcase
+    if (rst) begin
+      \$24  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$85 ) begin end
+    (* full_case = 32'd1 *)
+    casez (shift[3:2])
+      2'h0:
+          \$25  = \$1 ;
+      2'h1:
+          \$25  = \$2 ;
+      2'h2:
+          \$25  = 1'h0;
+      default:
+          \$25  = 1'h0;
+    endcase
+    if (rst) begin
+      \$25  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$85 ) begin end
+    \$26  = shifted[9:1];
+    if (rst) begin
+      \$26  = 9'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$85 ) begin end
+    \$27  = \$21 ;
+    if (rst) begin
+      \$27  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$85 ) begin end
+    \$28  = sign;
+    if (rst) begin
+      \$28  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$85 ) begin end
+    \$29  = shifted[0];
+    if (rst) begin
+      \$29  = 1'h0;
+    end
+  end
+endmodule
+
+module \holdfast_8x8.lanes.requantizer_0.shift$32 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$86  = 0;
+  wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire \$13 ;
+  wire \$14 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
+  wire \$19 ;
+  wire \$2 ;
+  wire \$20 ;
+  wire \$21 ;
   wire \$22 ;
   wire \$23 ;
   reg \$24 ;
@@ -19359,21 +19810,21 @@ module \holdfast_8x8.lanes.requantizer_0.shift$31 (rst, shift, value, whole, \ov
   always @(posedge clk)
     increment <= \$31 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$85 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$86 ) begin end
     \$24  = value[40];
     if (rst) begin
       \$24  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$85 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$86 ) begin end
     \$25  = shift[1:0];
     if (rst) begin
       \$25  = 2'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$85 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$86 ) begin end
     (* full_case = 32'd1 *)
     casez (shift[4:2])
       3'h0:
@@ -19384,21 +19835,15 @@ module \holdfast_8x8.lanes.requantizer_0.shift$31 (rst, shift, value, whole, \ov
           \$26  = value[31:16];
       3'h3:
           \$26  = value[39:24];
-      3'h4:
-          \$26  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40:32] };
-      3'h5:
-          \$26  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] };
-      3'h6:
-          \$26  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] };
       default:
-          \$26  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] };
+          \$26  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40:32] };
     endcase
     if (rst) begin
       \$26  = 16'h0000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$85 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$86 ) begin end
     (* full_case = 32'd1 *)
     casez (shift[4:2])
       3'h0:
@@ -19409,12 +19854,6 @@ module \holdfast_8x8.lanes.requantizer_0.shift$31 (rst, shift, value, whole, \ov
           \$27  = \$3 ;
       3'h3:
           \$27  = \$4 ;
-      3'h4:
-          \$27  = 1'h0;
-      3'h5:
-          \$27  = 1'h0;
-      3'h6:
-          \$27  = 1'h0;
       default:
           \$27  = 1'h0;
     endcase
@@ -19423,28 +19862,28 @@ module \holdfast_8x8.lanes.requantizer_0.shift$31 (rst, shift, value, whole, \ov
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$85 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$86 ) begin end
     \$28  = shifted[9:1];
     if (rst) begin
       \$28  = 9'h000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$85 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$86 ) begin end
     \$29  = \$23 ;
     if (rst) begin
       \$29  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$85 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$86 ) begin end
     \$30  = sign;
     if (rst) begin
       \$30  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$85 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$86 ) begin end
     \$31  = shifted[0];
     if (rst) begin
       \$31  = 1'h0;
@@ -19452,8 +19891,8 @@ module \holdfast_8x8.lanes.requantizer_0.shift$31 (rst, shift, value, whole, \ov
   end
 endmodule
 
-module \holdfast_8x8.lanes.requantizer_1 (rst, bias, parameters, settings, residual_value, total, result, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$86  = 0;
+module \holdfast_8x8.lanes.requantizer_1 (rst, bias, parameters, settings, residual_value, residual_present, total, result, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$87  = 0;
   wire [24:0] \$1 ;
   wire [9:0] \$10 ;
   wire \$11 ;
@@ -19468,27 +19907,28 @@ module \holdfast_8x8.lanes.requantizer_1 (rst, bias, parameters, settings, resid
   wire [33:0] \$2 ;
   wire \$20 ;
   wire \$21 ;
-  wire [7:0] \$22 ;
+  wire \$22 ;
   wire [7:0] \$23 ;
-  wire [10:0] \$24 ;
+  wire [7:0] \$24 ;
   wire [10:0] \$25 ;
-  wire \$26 ;
+  wire [10:0] \$26 ;
   wire \$27 ;
-  wire [9:0] \$28 ;
+  wire \$28 ;
   wire [9:0] \$29 ;
   wire [23:0] \$3 ;
-  reg [23:0] \$30 ;
-  reg [33:0] \$31 ;
-  reg [23:0] \$32 ;
-  reg [40:0] \$33 ;
-  reg [9:0] \$34 ;
-  reg [8:0] \$35 ;
-  reg [25:0] \$36 ;
+  wire [9:0] \$30 ;
+  reg [23:0] \$31 ;
+  reg [33:0] \$32 ;
+  reg [23:0] \$33 ;
+  reg [40:0] \$34 ;
+  reg [9:0] \$35 ;
+  reg [8:0] \$36 ;
   reg [25:0] \$37 ;
-  reg [26:0] \$38 ;
-  reg [9:0] \$39 ;
+  reg [25:0] \$38 ;
+  reg [26:0] \$39 ;
   wire [24:0] \$4 ;
-  reg [7:0] \$40 ;
+  reg [9:0] \$40 ;
+  reg [7:0] \$41 ;
   wire \$5 ;
   wire \$6 ;
   wire \$7 ;
@@ -19505,15 +19945,17 @@ module \holdfast_8x8.lanes.requantizer_1 (rst, bias, parameters, settings, resid
   wire [7:0] code;
   reg [23:0] high = 24'h000000;
   wire increment;
-  wire \increment$24 ;
+  wire \increment$25 ;
   reg [33:0] low = 34'h000000000;
   wire over;
-  wire \over$21 ;
+  wire \over$22 ;
   input [21:0] parameters;
   wire [21:0] parameters;
   wire [16:0] \parameters.multiplier ;
   wire [4:0] \parameters.shift ;
   reg [40:0] product = 41'h00000000000;
+  input residual_present;
+  wire residual_present;
   input [7:0] residual_value;
   wire [7:0] residual_value;
   output [7:0] result;
@@ -19535,18 +19977,18 @@ module \holdfast_8x8.lanes.requantizer_1 (rst, bias, parameters, settings, resid
   wire [8:0] \settings.lo ;
   wire [7:0] \settings.residual_zero ;
   wire [4:0] shift;
-  wire [3:0] \shift$29 ;
+  wire [3:0] \shift$30 ;
   wire sign;
-  wire \sign$23 ;
+  wire \sign$24 ;
   reg [26:0] sum_ = 27'h0000000;
   input [23:0] total;
   wire [23:0] total;
   (* init = 41'h00000000000 *)
   wire [40:0] value;
   (* init = 27'h0000000 *)
-  wire [26:0] \value$28 ;
+  wire [26:0] \value$29 ;
   wire [8:0] whole;
-  wire [8:0] \whole$22 ;
+  wire [8:0] \whole$23 ;
   assign \$1  = $signed(total) + $signed(bias);
   assign \$2  = biased[16:0] * parameters[21:5];
   assign \$3  = $signed(biased[23:17]) * $signed({ 1'h0, parameters[21:5] });
@@ -19565,49 +20007,50 @@ module \holdfast_8x8.lanes.requantizer_1 (rst, bias, parameters, settings, resid
   assign \$16  = $signed(residual_value) - $signed(settings[25:18]);
   assign \$17  = $signed(\$16 ) * $signed({ 1'h0, settings[59:43] });
   assign \$18  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$19  = ~ \over$21 ;
-  assign \$20  = \whole$22 [8] == \sign$23 ;
-  assign \$21  = \$19  & \$20 ;
-  assign \$22  = ~ { \sign$23 , \sign$23 , \sign$23 , \sign$23 , \sign$23 , \sign$23 , \sign$23 , \sign$23  };
-  assign \$23  = \$21  ? \whole$22 [7:0] : \$22 ;
-  assign \$24  = $signed({ \sign$23 , \$23 , 1'h1 }) + $signed({ settings[71:64], \increment$24  });
-  assign \$26  = $signed(added) < $signed(settings[79:72]);
-  assign \$27  = $signed(added) > $signed(settings[87:80]);
-  assign \$28  = \$27  ? { settings[87], settings[87], settings[87:80] } : added;
-  assign \$29  = \$26  ? { settings[79], settings[79], settings[79:72] } : \$28 ;
+  assign \$19  = ~ residual_present;
+  assign \$20  = ~ \over$22 ;
+  assign \$21  = \whole$23 [8] == \sign$24 ;
+  assign \$22  = \$20  & \$21 ;
+  assign \$23  = ~ { \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24  };
+  assign \$24  = \$22  ? \whole$23 [7:0] : \$23 ;
+  assign \$25  = $signed({ \sign$24 , \$24 , 1'h1 }) + $signed({ settings[71:64], \increment$25  });
+  assign \$27  = $signed(added) < $signed(settings[79:72]);
+  assign \$28  = $signed(added) > $signed(settings[87:80]);
+  assign \$29  = \$28  ? { settings[87], settings[87], settings[87:80] } : added;
+  assign \$30  = \$27  ? { settings[79], settings[79], settings[79:72] } : \$29 ;
   always @(posedge clk)
-    biased <= \$30 ;
+    biased <= \$31 ;
   always @(posedge clk)
-    low <= \$31 ;
+    low <= \$32 ;
   always @(posedge clk)
-    high <= \$32 ;
+    high <= \$33 ;
   always @(posedge clk)
-    product <= \$33 ;
+    product <= \$34 ;
   always @(posedge clk)
-    rounded <= \$34 ;
+    rounded <= \$35 ;
   always @(posedge clk)
-    clamped <= \$35 ;
+    clamped <= \$36 ;
   always @(posedge clk)
-    scaled_a <= \$36 ;
+    scaled_a <= \$37 ;
   always @(posedge clk)
-    scaled_b <= \$37 ;
+    scaled_b <= \$38 ;
   always @(posedge clk)
-    sum_ <= \$38 ;
+    sum_ <= \$39 ;
   always @(posedge clk)
-    added <= \$39 ;
+    added <= \$40 ;
   always @(posedge clk)
-    result <= \$40 ;
+    result <= \$41 ;
   \holdfast_8x8.lanes.requantizer_1.add_shift  add_shift (
     .clk(clk),
-    .increment(\increment$24 ),
-    .\over$10 (\over$21 ),
+    .increment(\increment$25 ),
+    .\over$10 (\over$22 ),
     .rst(rst),
     .shift(settings[63:60]),
-    .\sign$11 (\sign$23 ),
+    .\sign$11 (\sign$24 ),
     .value(sum_),
-    .whole(\whole$22 )
+    .whole(\whole$23 )
   );
-  \holdfast_8x8.lanes.requantizer_1.shift$31  \shift$31  (
+  \holdfast_8x8.lanes.requantizer_1.shift$32  \shift$32  (
     .clk(clk),
     .increment(increment),
     .\over$10 (over),
@@ -19618,86 +20061,89 @@ module \holdfast_8x8.lanes.requantizer_1 (rst, bias, parameters, settings, resid
     .whole(whole)
   );
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$86 ) begin end
-    \$30  = \$1 [23:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
+    \$31  = \$1 [23:0];
     if (rst) begin
-      \$30  = 24'h000000;
+      \$31  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$86 ) begin end
-    \$31  = \$2 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
+    \$32  = \$2 ;
     if (rst) begin
-      \$31  = 34'h000000000;
+      \$32  = 34'h000000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$86 ) begin end
-    \$32  = \$3 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
+    \$33  = \$3 ;
     if (rst) begin
-      \$32  = 24'h000000;
+      \$33  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$86 ) begin end
-    \$33  = { \$4 [23:0], low[16:0] };
+    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
+    \$34  = { \$4 [23:0], low[16:0] };
     if (rst) begin
-      \$33  = 41'h00000000000;
+      \$34  = 41'h00000000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$86 ) begin end
-    \$34  = \$10 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
+    \$35  = \$10 ;
     if (rst) begin
-      \$34  = 10'h000;
+      \$35  = 10'h000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$86 ) begin end
-    \$35  = \$14 [8:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
+    \$36  = \$14 [8:0];
     if (rst) begin
-      \$35  = 9'h000;
+      \$36  = 9'h000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$86 ) begin end
-    \$36  = \$15 ;
-    if (rst) begin
-      \$36  = 26'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$86 ) begin end
-    \$37  = \$17 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
+    \$37  = \$15 ;
     if (rst) begin
       \$37  = 26'h0000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$86 ) begin end
-    \$38  = \$18 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
+    \$38  = \$17 ;
+    if (\$19 ) begin
+      \$38  = 26'h0000000;
+    end
     if (rst) begin
-      \$38  = 27'h0000000;
+      \$38  = 26'h0000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$86 ) begin end
-    \$39  = \$25 [9:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
+    \$39  = \$18 ;
     if (rst) begin
-      \$39  = 10'h000;
+      \$39  = 27'h0000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$86 ) begin end
-    \$40  = \$29 [7:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
+    \$40  = \$26 [9:0];
     if (rst) begin
-      \$40  = 8'h00;
+      \$40  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
+    \$41  = \$30 [7:0];
+    if (rst) begin
+      \$41  = 8'h00;
     end
   end
   assign value = product;
   assign shift = parameters[4:0];
-  assign \value$28  = sum_;
-  assign \shift$29  = settings[63:60];
+  assign \value$29  = sum_;
+  assign \shift$30  = settings[63:60];
   assign code = result;
   assign \parameters.shift  = parameters[4:0];
   assign \parameters.multiplier  = parameters[21:5];
@@ -19710,178 +20156,10 @@ module \holdfast_8x8.lanes.requantizer_1 (rst, bias, parameters, settings, resid
   assign \settings.add_zero  = settings[71:64];
   assign \settings.add_lo  = settings[79:72];
   assign \settings.add_hi  = settings[87:80];
-  assign \$25  = { \$24 [10], \$24 [10:1] };
+  assign \$26  = { \$25 [10], \$25 [10:1] };
 endmodule
 
 module \holdfast_8x8.lanes.requantizer_1.add_shift (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$87  = 0;
-  wire \$1 ;
-  wire \$10 ;
-  wire \$11 ;
-  wire \$12 ;
-  wire \$13 ;
-  wire \$14 ;
-  wire \$15 ;
-  wire \$16 ;
-  wire \$17 ;
-  wire \$18 ;
-  wire \$19 ;
-  wire \$2 ;
-  wire \$20 ;
-  wire \$21 ;
-  reg \$22 ;
-  reg [1:0] \$23 ;
-  reg [15:0] \$24 ;
-  reg \$25 ;
-  reg [8:0] \$26 ;
-  reg \$27 ;
-  reg \$28 ;
-  reg \$29 ;
-  wire \$3 ;
-  wire \$4 ;
-  wire \$5 ;
-  wire \$6 ;
-  wire \$7 ;
-  wire \$8 ;
-  wire \$9 ;
-  input clk;
-  wire clk;
-  reg [15:0] coarse = 16'h0000;
-  reg [1:0] fine = 2'h0;
-  output increment;
-  reg increment = 1'h0;
-  reg over = 1'h0;
-  output \over$10 ;
-  reg \over$10  = 1'h0;
-  input rst;
-  wire rst;
-  input [3:0] shift;
-  wire [3:0] shift;
-  wire [15:0] shifted;
-  reg sign = 1'h0;
-  output \sign$11 ;
-  reg \sign$11  = 1'h0;
-  input [26:0] value;
-  wire [26:0] value;
-  output [8:0] whole;
-  reg [8:0] whole = 9'h000;
-  assign \$1  = $signed(value[25:15]) != $signed({ value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26] });
-  assign \$2  = $signed(value[25:23]) != $signed({ value[26], value[26], value[26] });
-  assign \$3  = coarse[9] != sign;
-  assign \$4  = { fine, 1'h0 } <= 1'h0;
-  assign \$5  = \$3  & \$4 ;
-  assign \$6  = coarse[10] != sign;
-  assign \$7  = { fine, 1'h0 } <= 1'h1;
-  assign \$8  = \$6  & \$7 ;
-  assign \$9  = coarse[11] != sign;
-  assign \$10  = { fine, 1'h0 } <= 2'h2;
-  assign \$11  = \$9  & \$10 ;
-  assign \$12  = coarse[12] != sign;
-  assign \$13  = { fine, 1'h0 } <= 2'h3;
-  assign \$14  = \$12  & \$13 ;
-  assign \$15  = coarse[13] != sign;
-  assign \$16  = { fine, 1'h0 } <= 3'h4;
-  assign \$17  = \$15  & \$16 ;
-  assign \$18  = coarse[14] != sign;
-  assign \$19  = { fine, 1'h0 } <= 3'h5;
-  assign \$20  = \$18  & \$19 ;
-  assign \$21  = | { \$20 , \$17 , \$14 , \$11 , \$8 , \$5 , over };
-  assign shifted = $signed(coarse) >>> { fine, 1'h0 };
-  always @(posedge clk)
-    sign <= \$22 ;
-  always @(posedge clk)
-    fine <= \$23 ;
-  always @(posedge clk)
-    coarse <= \$24 ;
-  always @(posedge clk)
-    over <= \$25 ;
-  always @(posedge clk)
-    whole <= \$26 ;
-  always @(posedge clk)
-    \over$10  <= \$27 ;
-  always @(posedge clk)
-    \sign$11  <= \$28 ;
-  always @(posedge clk)
-    increment <= \$29 ;
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
-    \$22  = value[26];
-    if (rst) begin
-      \$22  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
-    \$23  = shift[1:0];
-    if (rst) begin
-      \$23  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
-    (* full_case = 32'd1 *)
-    casez (shift[3:2])
-      2'h0:
-          \$24  = value[15:0];
-      2'h1:
-          \$24  = value[23:8];
-      2'h2:
-          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26:16] };
-      default:
-          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26:24] };
-    endcase
-    if (rst) begin
-      \$24  = 16'h0000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
-    (* full_case = 32'd1 *)
-    casez (shift[3:2])
-      2'h0:
-          \$25  = \$1 ;
-      2'h1:
-          \$25  = \$2 ;
-      2'h2:
-          \$25  = 1'h0;
-      default:
-          \$25  = 1'h0;
-    endcase
-    if (rst) begin
-      \$25  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
-    \$26  = shifted[9:1];
-    if (rst) begin
-      \$26  = 9'h000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
-    \$27  = \$21 ;
-    if (rst) begin
-      \$27  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
-    \$28  = sign;
-    if (rst) begin
-      \$28  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
-    \$29  = shifted[0];
-    if (rst) begin
-      \$29  = 1'h0;
-    end
-  end
-endmodule
-
-module \holdfast_8x8.lanes.requantizer_1.shift$31 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$88  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -19897,6 +20175,174 @@ module \holdfast_8x8.lanes.requantizer_1.shift$31 (rst, shift, value, whole, \ov
   wire \$2 ;
   wire \$20 ;
   wire \$21 ;
+  reg \$22 ;
+  reg [1:0] \$23 ;
+  reg [15:0] \$24 ;
+  reg \$25 ;
+  reg [8:0] \$26 ;
+  reg \$27 ;
+  reg \$28 ;
+  reg \$29 ;
+  wire \$3 ;
+  wire \$4 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire \$9 ;
+  input clk;
+  wire clk;
+  reg [15:0] coarse = 16'h0000;
+  reg [1:0] fine = 2'h0;
+  output increment;
+  reg increment = 1'h0;
+  reg over = 1'h0;
+  output \over$10 ;
+  reg \over$10  = 1'h0;
+  input rst;
+  wire rst;
+  input [3:0] shift;
+  wire [3:0] shift;
+  wire [15:0] shifted;
+  reg sign = 1'h0;
+  output \sign$11 ;
+  reg \sign$11  = 1'h0;
+  input [26:0] value;
+  wire [26:0] value;
+  output [8:0] whole;
+  reg [8:0] whole = 9'h000;
+  assign \$1  = $signed(value[25:15]) != $signed({ value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26] });
+  assign \$2  = $signed(value[25:23]) != $signed({ value[26], value[26], value[26] });
+  assign \$3  = coarse[9] != sign;
+  assign \$4  = { fine, 1'h0 } <= 1'h0;
+  assign \$5  = \$3  & \$4 ;
+  assign \$6  = coarse[10] != sign;
+  assign \$7  = { fine, 1'h0 } <= 1'h1;
+  assign \$8  = \$6  & \$7 ;
+  assign \$9  = coarse[11] != sign;
+  assign \$10  = { fine, 1'h0 } <= 2'h2;
+  assign \$11  = \$9  & \$10 ;
+  assign \$12  = coarse[12] != sign;
+  assign \$13  = { fine, 1'h0 } <= 2'h3;
+  assign \$14  = \$12  & \$13 ;
+  assign \$15  = coarse[13] != sign;
+  assign \$16  = { fine, 1'h0 } <= 3'h4;
+  assign \$17  = \$15  & \$16 ;
+  assign \$18  = coarse[14] != sign;
+  assign \$19  = { fine, 1'h0 } <= 3'h5;
+  assign \$20  = \$18  & \$19 ;
+  assign \$21  = | { \$20 , \$17 , \$14 , \$11 , \$8 , \$5 , over };
+  assign shifted = $signed(coarse) >>> { fine, 1'h0 };
+  always @(posedge clk)
+    sign <= \$22 ;
+  always @(posedge clk)
+    fine <= \$23 ;
+  always @(posedge clk)
+    coarse <= \$24 ;
+  always @(posedge clk)
+    over <= \$25 ;
+  always @(posedge clk)
+    whole <= \$26 ;
+  always @(posedge clk)
+    \over$10  <= \$27 ;
+  always @(posedge clk)
+    \sign$11  <= \$28 ;
+  always @(posedge clk)
+    increment <= \$29 ;
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
+    \$22  = value[26];
+    if (rst) begin
+      \$22  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
+    \$23  = shift[1:0];
+    if (rst) begin
+      \$23  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
+    (* full_case = 32'd1 *)
+    casez (shift[3:2])
+      2'h0:
+          \$24  = value[15:0];
+      2'h1:
+          \$24  = value[23:8];
+      2'h2:
+          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26:16] };
+      default:
+          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26:24] };
+    endcase
+    if (rst) begin
+      \$24  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
+    (* full_case = 32'd1 *)
+    casez (shift[3:2])
+      2'h0:
+          \$25  = \$1 ;
+      2'h1:
+          \$25  = \$2 ;
+      2'h2:
+          \$25  = 1'h0;
+      default:
+          \$25  = 1'h0;
+    endcase
+    if (rst) begin
+      \$25  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
+    \$26  = shifted[9:1];
+    if (rst) begin
+      \$26  = 9'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
+    \$27  = \$21 ;
+    if (rst) begin
+      \$27  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
+    \$28  = sign;
+    if (rst) begin
+      \$28  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
+    \$29  = shifted[0];
+    if (rst) begin
+      \$29  = 1'h0;
+    end
+  end
+endmodule
+
+module \holdfast_8x8.lanes.requantizer_1.shift$32 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$89  = 0;
+  wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire \$13 ;
+  wire \$14 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
+  wire \$19 ;
+  wire \$2 ;
+  wire \$20 ;
+  wire \$21 ;
   wire \$22 ;
   wire \$23 ;
   reg \$24 ;
@@ -19976,21 +20422,21 @@ module \holdfast_8x8.lanes.requantizer_1.shift$31 (rst, shift, value, whole, \ov
   always @(posedge clk)
     increment <= \$31 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
     \$24  = value[40];
     if (rst) begin
       \$24  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
     \$25  = shift[1:0];
     if (rst) begin
       \$25  = 2'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
     (* full_case = 32'd1 *)
     casez (shift[4:2])
       3'h0:
@@ -20001,21 +20447,15 @@ module \holdfast_8x8.lanes.requantizer_1.shift$31 (rst, shift, value, whole, \ov
           \$26  = value[31:16];
       3'h3:
           \$26  = value[39:24];
-      3'h4:
-          \$26  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40:32] };
-      3'h5:
-          \$26  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] };
-      3'h6:
-          \$26  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] };
       default:
-          \$26  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] };
+          \$26  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40:32] };
     endcase
     if (rst) begin
       \$26  = 16'h0000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
     (* full_case = 32'd1 *)
     casez (shift[4:2])
       3'h0:
@@ -20026,12 +20466,6 @@ module \holdfast_8x8.lanes.requantizer_1.shift$31 (rst, shift, value, whole, \ov
           \$27  = \$3 ;
       3'h3:
           \$27  = \$4 ;
-      3'h4:
-          \$27  = 1'h0;
-      3'h5:
-          \$27  = 1'h0;
-      3'h6:
-          \$27  = 1'h0;
       default:
           \$27  = 1'h0;
     endcase
@@ -20040,28 +20474,28 @@ module \holdfast_8x8.lanes.requantizer_1.shift$31 (rst, shift, value, whole, \ov
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
     \$28  = shifted[9:1];
     if (rst) begin
       \$28  = 9'h000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
     \$29  = \$23 ;
     if (rst) begin
       \$29  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
     \$30  = sign;
     if (rst) begin
       \$30  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
     \$31  = shifted[0];
     if (rst) begin
       \$31  = 1'h0;
@@ -20069,8 +20503,8 @@ module \holdfast_8x8.lanes.requantizer_1.shift$31 (rst, shift, value, whole, \ov
   end
 endmodule
 
-module \holdfast_8x8.lanes.requantizer_2 (rst, bias, parameters, settings, residual_value, total, result, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$89  = 0;
+module \holdfast_8x8.lanes.requantizer_2 (rst, bias, parameters, settings, residual_value, residual_present, total, result, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$90  = 0;
   wire [24:0] \$1 ;
   wire [9:0] \$10 ;
   wire \$11 ;
@@ -20085,27 +20519,28 @@ module \holdfast_8x8.lanes.requantizer_2 (rst, bias, parameters, settings, resid
   wire [33:0] \$2 ;
   wire \$20 ;
   wire \$21 ;
-  wire [7:0] \$22 ;
+  wire \$22 ;
   wire [7:0] \$23 ;
-  wire [10:0] \$24 ;
+  wire [7:0] \$24 ;
   wire [10:0] \$25 ;
-  wire \$26 ;
+  wire [10:0] \$26 ;
   wire \$27 ;
-  wire [9:0] \$28 ;
+  wire \$28 ;
   wire [9:0] \$29 ;
   wire [23:0] \$3 ;
-  reg [23:0] \$30 ;
-  reg [33:0] \$31 ;
-  reg [23:0] \$32 ;
-  reg [40:0] \$33 ;
-  reg [9:0] \$34 ;
-  reg [8:0] \$35 ;
-  reg [25:0] \$36 ;
+  wire [9:0] \$30 ;
+  reg [23:0] \$31 ;
+  reg [33:0] \$32 ;
+  reg [23:0] \$33 ;
+  reg [40:0] \$34 ;
+  reg [9:0] \$35 ;
+  reg [8:0] \$36 ;
   reg [25:0] \$37 ;
-  reg [26:0] \$38 ;
-  reg [9:0] \$39 ;
+  reg [25:0] \$38 ;
+  reg [26:0] \$39 ;
   wire [24:0] \$4 ;
-  reg [7:0] \$40 ;
+  reg [9:0] \$40 ;
+  reg [7:0] \$41 ;
   wire \$5 ;
   wire \$6 ;
   wire \$7 ;
@@ -20122,15 +20557,17 @@ module \holdfast_8x8.lanes.requantizer_2 (rst, bias, parameters, settings, resid
   wire [7:0] code;
   reg [23:0] high = 24'h000000;
   wire increment;
-  wire \increment$24 ;
+  wire \increment$25 ;
   reg [33:0] low = 34'h000000000;
   wire over;
-  wire \over$21 ;
+  wire \over$22 ;
   input [21:0] parameters;
   wire [21:0] parameters;
   wire [16:0] \parameters.multiplier ;
   wire [4:0] \parameters.shift ;
   reg [40:0] product = 41'h00000000000;
+  input residual_present;
+  wire residual_present;
   input [7:0] residual_value;
   wire [7:0] residual_value;
   output [7:0] result;
@@ -20152,18 +20589,18 @@ module \holdfast_8x8.lanes.requantizer_2 (rst, bias, parameters, settings, resid
   wire [8:0] \settings.lo ;
   wire [7:0] \settings.residual_zero ;
   wire [4:0] shift;
-  wire [3:0] \shift$29 ;
+  wire [3:0] \shift$30 ;
   wire sign;
-  wire \sign$23 ;
+  wire \sign$24 ;
   reg [26:0] sum_ = 27'h0000000;
   input [23:0] total;
   wire [23:0] total;
   (* init = 41'h00000000000 *)
   wire [40:0] value;
   (* init = 27'h0000000 *)
-  wire [26:0] \value$28 ;
+  wire [26:0] \value$29 ;
   wire [8:0] whole;
-  wire [8:0] \whole$22 ;
+  wire [8:0] \whole$23 ;
   assign \$1  = $signed(total) + $signed(bias);
   assign \$2  = biased[16:0] * parameters[21:5];
   assign \$3  = $signed(biased[23:17]) * $signed({ 1'h0, parameters[21:5] });
@@ -20182,49 +20619,50 @@ module \holdfast_8x8.lanes.requantizer_2 (rst, bias, parameters, settings, resid
   assign \$16  = $signed(residual_value) - $signed(settings[25:18]);
   assign \$17  = $signed(\$16 ) * $signed({ 1'h0, settings[59:43] });
   assign \$18  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$19  = ~ \over$21 ;
-  assign \$20  = \whole$22 [8] == \sign$23 ;
-  assign \$21  = \$19  & \$20 ;
-  assign \$22  = ~ { \sign$23 , \sign$23 , \sign$23 , \sign$23 , \sign$23 , \sign$23 , \sign$23 , \sign$23  };
-  assign \$23  = \$21  ? \whole$22 [7:0] : \$22 ;
-  assign \$24  = $signed({ \sign$23 , \$23 , 1'h1 }) + $signed({ settings[71:64], \increment$24  });
-  assign \$26  = $signed(added) < $signed(settings[79:72]);
-  assign \$27  = $signed(added) > $signed(settings[87:80]);
-  assign \$28  = \$27  ? { settings[87], settings[87], settings[87:80] } : added;
-  assign \$29  = \$26  ? { settings[79], settings[79], settings[79:72] } : \$28 ;
+  assign \$19  = ~ residual_present;
+  assign \$20  = ~ \over$22 ;
+  assign \$21  = \whole$23 [8] == \sign$24 ;
+  assign \$22  = \$20  & \$21 ;
+  assign \$23  = ~ { \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24  };
+  assign \$24  = \$22  ? \whole$23 [7:0] : \$23 ;
+  assign \$25  = $signed({ \sign$24 , \$24 , 1'h1 }) + $signed({ settings[71:64], \increment$25  });
+  assign \$27  = $signed(added) < $signed(settings[79:72]);
+  assign \$28  = $signed(added) > $signed(settings[87:80]);
+  assign \$29  = \$28  ? { settings[87], settings[87], settings[87:80] } : added;
+  assign \$30  = \$27  ? { settings[79], settings[79], settings[79:72] } : \$29 ;
   always @(posedge clk)
-    biased <= \$30 ;
+    biased <= \$31 ;
   always @(posedge clk)
-    low <= \$31 ;
+    low <= \$32 ;
   always @(posedge clk)
-    high <= \$32 ;
+    high <= \$33 ;
   always @(posedge clk)
-    product <= \$33 ;
+    product <= \$34 ;
   always @(posedge clk)
-    rounded <= \$34 ;
+    rounded <= \$35 ;
   always @(posedge clk)
-    clamped <= \$35 ;
+    clamped <= \$36 ;
   always @(posedge clk)
-    scaled_a <= \$36 ;
+    scaled_a <= \$37 ;
   always @(posedge clk)
-    scaled_b <= \$37 ;
+    scaled_b <= \$38 ;
   always @(posedge clk)
-    sum_ <= \$38 ;
+    sum_ <= \$39 ;
   always @(posedge clk)
-    added <= \$39 ;
+    added <= \$40 ;
   always @(posedge clk)
-    result <= \$40 ;
+    result <= \$41 ;
   \holdfast_8x8.lanes.requantizer_2.add_shift  add_shift (
     .clk(clk),
-    .increment(\increment$24 ),
-    .\over$10 (\over$21 ),
+    .increment(\increment$25 ),
+    .\over$10 (\over$22 ),
     .rst(rst),
     .shift(settings[63:60]),
-    .\sign$11 (\sign$23 ),
+    .\sign$11 (\sign$24 ),
     .value(sum_),
-    .whole(\whole$22 )
+    .whole(\whole$23 )
   );
-  \holdfast_8x8.lanes.requantizer_2.shift$31  \shift$31  (
+  \holdfast_8x8.lanes.requantizer_2.shift$32  \shift$32  (
     .clk(clk),
     .increment(increment),
     .\over$10 (over),
@@ -20235,86 +20673,89 @@ module \holdfast_8x8.lanes.requantizer_2 (rst, bias, parameters, settings, resid
     .whole(whole)
   );
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
-    \$30  = \$1 [23:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
+    \$31  = \$1 [23:0];
     if (rst) begin
-      \$30  = 24'h000000;
+      \$31  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
-    \$31  = \$2 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
+    \$32  = \$2 ;
     if (rst) begin
-      \$31  = 34'h000000000;
+      \$32  = 34'h000000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
-    \$32  = \$3 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
+    \$33  = \$3 ;
     if (rst) begin
-      \$32  = 24'h000000;
+      \$33  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
-    \$33  = { \$4 [23:0], low[16:0] };
+    if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
+    \$34  = { \$4 [23:0], low[16:0] };
     if (rst) begin
-      \$33  = 41'h00000000000;
+      \$34  = 41'h00000000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
-    \$34  = \$10 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
+    \$35  = \$10 ;
     if (rst) begin
-      \$34  = 10'h000;
+      \$35  = 10'h000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
-    \$35  = \$14 [8:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
+    \$36  = \$14 [8:0];
     if (rst) begin
-      \$35  = 9'h000;
+      \$36  = 9'h000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
-    \$36  = \$15 ;
-    if (rst) begin
-      \$36  = 26'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
-    \$37  = \$17 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
+    \$37  = \$15 ;
     if (rst) begin
       \$37  = 26'h0000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
-    \$38  = \$18 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
+    \$38  = \$17 ;
+    if (\$19 ) begin
+      \$38  = 26'h0000000;
+    end
     if (rst) begin
-      \$38  = 27'h0000000;
+      \$38  = 26'h0000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
-    \$39  = \$25 [9:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
+    \$39  = \$18 ;
     if (rst) begin
-      \$39  = 10'h000;
+      \$39  = 27'h0000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
-    \$40  = \$29 [7:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
+    \$40  = \$26 [9:0];
     if (rst) begin
-      \$40  = 8'h00;
+      \$40  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
+    \$41  = \$30 [7:0];
+    if (rst) begin
+      \$41  = 8'h00;
     end
   end
   assign value = product;
   assign shift = parameters[4:0];
-  assign \value$28  = sum_;
-  assign \shift$29  = settings[63:60];
+  assign \value$29  = sum_;
+  assign \shift$30  = settings[63:60];
   assign code = result;
   assign \parameters.shift  = parameters[4:0];
   assign \parameters.multiplier  = parameters[21:5];
@@ -20327,178 +20768,10 @@ module \holdfast_8x8.lanes.requantizer_2 (rst, bias, parameters, settings, resid
   assign \settings.add_zero  = settings[71:64];
   assign \settings.add_lo  = settings[79:72];
   assign \settings.add_hi  = settings[87:80];
-  assign \$25  = { \$24 [10], \$24 [10:1] };
+  assign \$26  = { \$25 [10], \$25 [10:1] };
 endmodule
 
 module \holdfast_8x8.lanes.requantizer_2.add_shift (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$90  = 0;
-  wire \$1 ;
-  wire \$10 ;
-  wire \$11 ;
-  wire \$12 ;
-  wire \$13 ;
-  wire \$14 ;
-  wire \$15 ;
-  wire \$16 ;
-  wire \$17 ;
-  wire \$18 ;
-  wire \$19 ;
-  wire \$2 ;
-  wire \$20 ;
-  wire \$21 ;
-  reg \$22 ;
-  reg [1:0] \$23 ;
-  reg [15:0] \$24 ;
-  reg \$25 ;
-  reg [8:0] \$26 ;
-  reg \$27 ;
-  reg \$28 ;
-  reg \$29 ;
-  wire \$3 ;
-  wire \$4 ;
-  wire \$5 ;
-  wire \$6 ;
-  wire \$7 ;
-  wire \$8 ;
-  wire \$9 ;
-  input clk;
-  wire clk;
-  reg [15:0] coarse = 16'h0000;
-  reg [1:0] fine = 2'h0;
-  output increment;
-  reg increment = 1'h0;
-  reg over = 1'h0;
-  output \over$10 ;
-  reg \over$10  = 1'h0;
-  input rst;
-  wire rst;
-  input [3:0] shift;
-  wire [3:0] shift;
-  wire [15:0] shifted;
-  reg sign = 1'h0;
-  output \sign$11 ;
-  reg \sign$11  = 1'h0;
-  input [26:0] value;
-  wire [26:0] value;
-  output [8:0] whole;
-  reg [8:0] whole = 9'h000;
-  assign \$1  = $signed(value[25:15]) != $signed({ value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26] });
-  assign \$2  = $signed(value[25:23]) != $signed({ value[26], value[26], value[26] });
-  assign \$3  = coarse[9] != sign;
-  assign \$4  = { fine, 1'h0 } <= 1'h0;
-  assign \$5  = \$3  & \$4 ;
-  assign \$6  = coarse[10] != sign;
-  assign \$7  = { fine, 1'h0 } <= 1'h1;
-  assign \$8  = \$6  & \$7 ;
-  assign \$9  = coarse[11] != sign;
-  assign \$10  = { fine, 1'h0 } <= 2'h2;
-  assign \$11  = \$9  & \$10 ;
-  assign \$12  = coarse[12] != sign;
-  assign \$13  = { fine, 1'h0 } <= 2'h3;
-  assign \$14  = \$12  & \$13 ;
-  assign \$15  = coarse[13] != sign;
-  assign \$16  = { fine, 1'h0 } <= 3'h4;
-  assign \$17  = \$15  & \$16 ;
-  assign \$18  = coarse[14] != sign;
-  assign \$19  = { fine, 1'h0 } <= 3'h5;
-  assign \$20  = \$18  & \$19 ;
-  assign \$21  = | { \$20 , \$17 , \$14 , \$11 , \$8 , \$5 , over };
-  assign shifted = $signed(coarse) >>> { fine, 1'h0 };
-  always @(posedge clk)
-    sign <= \$22 ;
-  always @(posedge clk)
-    fine <= \$23 ;
-  always @(posedge clk)
-    coarse <= \$24 ;
-  always @(posedge clk)
-    over <= \$25 ;
-  always @(posedge clk)
-    whole <= \$26 ;
-  always @(posedge clk)
-    \over$10  <= \$27 ;
-  always @(posedge clk)
-    \sign$11  <= \$28 ;
-  always @(posedge clk)
-    increment <= \$29 ;
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
-    \$22  = value[26];
-    if (rst) begin
-      \$22  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
-    \$23  = shift[1:0];
-    if (rst) begin
-      \$23  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
-    (* full_case = 32'd1 *)
-    casez (shift[3:2])
-      2'h0:
-          \$24  = value[15:0];
-      2'h1:
-          \$24  = value[23:8];
-      2'h2:
-          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26:16] };
-      default:
-          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26:24] };
-    endcase
-    if (rst) begin
-      \$24  = 16'h0000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
-    (* full_case = 32'd1 *)
-    casez (shift[3:2])
-      2'h0:
-          \$25  = \$1 ;
-      2'h1:
-          \$25  = \$2 ;
-      2'h2:
-          \$25  = 1'h0;
-      default:
-          \$25  = 1'h0;
-    endcase
-    if (rst) begin
-      \$25  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
-    \$26  = shifted[9:1];
-    if (rst) begin
-      \$26  = 9'h000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
-    \$27  = \$21 ;
-    if (rst) begin
-      \$27  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
-    \$28  = sign;
-    if (rst) begin
-      \$28  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
-    \$29  = shifted[0];
-    if (rst) begin
-      \$29  = 1'h0;
-    end
-  end
-endmodule
-
-module \holdfast_8x8.lanes.requantizer_2.shift$31 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$91  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -20514,6 +20787,174 @@ module \holdfast_8x8.lanes.requantizer_2.shift$31 (rst, shift, value, whole, \ov
   wire \$2 ;
   wire \$20 ;
   wire \$21 ;
+  reg \$22 ;
+  reg [1:0] \$23 ;
+  reg [15:0] \$24 ;
+  reg \$25 ;
+  reg [8:0] \$26 ;
+  reg \$27 ;
+  reg \$28 ;
+  reg \$29 ;
+  wire \$3 ;
+  wire \$4 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire \$9 ;
+  input clk;
+  wire clk;
+  reg [15:0] coarse = 16'h0000;
+  reg [1:0] fine = 2'h0;
+  output increment;
+  reg increment = 1'h0;
+  reg over = 1'h0;
+  output \over$10 ;
+  reg \over$10  = 1'h0;
+  input rst;
+  wire rst;
+  input [3:0] shift;
+  wire [3:0] shift;
+  wire [15:0] shifted;
+  reg sign = 1'h0;
+  output \sign$11 ;
+  reg \sign$11  = 1'h0;
+  input [26:0] value;
+  wire [26:0] value;
+  output [8:0] whole;
+  reg [8:0] whole = 9'h000;
+  assign \$1  = $signed(value[25:15]) != $signed({ value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26] });
+  assign \$2  = $signed(value[25:23]) != $signed({ value[26], value[26], value[26] });
+  assign \$3  = coarse[9] != sign;
+  assign \$4  = { fine, 1'h0 } <= 1'h0;
+  assign \$5  = \$3  & \$4 ;
+  assign \$6  = coarse[10] != sign;
+  assign \$7  = { fine, 1'h0 } <= 1'h1;
+  assign \$8  = \$6  & \$7 ;
+  assign \$9  = coarse[11] != sign;
+  assign \$10  = { fine, 1'h0 } <= 2'h2;
+  assign \$11  = \$9  & \$10 ;
+  assign \$12  = coarse[12] != sign;
+  assign \$13  = { fine, 1'h0 } <= 2'h3;
+  assign \$14  = \$12  & \$13 ;
+  assign \$15  = coarse[13] != sign;
+  assign \$16  = { fine, 1'h0 } <= 3'h4;
+  assign \$17  = \$15  & \$16 ;
+  assign \$18  = coarse[14] != sign;
+  assign \$19  = { fine, 1'h0 } <= 3'h5;
+  assign \$20  = \$18  & \$19 ;
+  assign \$21  = | { \$20 , \$17 , \$14 , \$11 , \$8 , \$5 , over };
+  assign shifted = $signed(coarse) >>> { fine, 1'h0 };
+  always @(posedge clk)
+    sign <= \$22 ;
+  always @(posedge clk)
+    fine <= \$23 ;
+  always @(posedge clk)
+    coarse <= \$24 ;
+  always @(posedge clk)
+    over <= \$25 ;
+  always @(posedge clk)
+    whole <= \$26 ;
+  always @(posedge clk)
+    \over$10  <= \$27 ;
+  always @(posedge clk)
+    \sign$11  <= \$28 ;
+  always @(posedge clk)
+    increment <= \$29 ;
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$91 ) begin end
+    \$22  = value[26];
+    if (rst) begin
+      \$22  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$91 ) begin end
+    \$23  = shift[1:0];
+    if (rst) begin
+      \$23  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$91 ) begin end
+    (* full_case = 32'd1 *)
+    casez (shift[3:2])
+      2'h0:
+          \$24  = value[15:0];
+      2'h1:
+          \$24  = value[23:8];
+      2'h2:
+          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26:16] };
+      default:
+          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26:24] };
+    endcase
+    if (rst) begin
+      \$24  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$91 ) begin end
+    (* full_case = 32'd1 *)
+    casez (shift[3:2])
+      2'h0:
+          \$25  = \$1 ;
+      2'h1:
+          \$25  = \$2 ;
+      2'h2:
+          \$25  = 1'h0;
+      default:
+          \$25  = 1'h0;
+    endcase
+    if (rst) begin
+      \$25  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$91 ) begin end
+    \$26  = shifted[9:1];
+    if (rst) begin
+      \$26  = 9'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$91 ) begin end
+    \$27  = \$21 ;
+    if (rst) begin
+      \$27  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$91 ) begin end
+    \$28  = sign;
+    if (rst) begin
+      \$28  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$91 ) begin end
+    \$29  = shifted[0];
+    if (rst) begin
+      \$29  = 1'h0;
+    end
+  end
+endmodule
+
+module \holdfast_8x8.lanes.requantizer_2.shift$32 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$92  = 0;
+  wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire \$13 ;
+  wire \$14 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
+  wire \$19 ;
+  wire \$2 ;
+  wire \$20 ;
+  wire \$21 ;
   wire \$22 ;
   wire \$23 ;
   reg \$24 ;
@@ -20593,21 +21034,21 @@ module \holdfast_8x8.lanes.requantizer_2.shift$31 (rst, shift, value, whole, \ov
   always @(posedge clk)
     increment <= \$31 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$91 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$92 ) begin end
     \$24  = value[40];
     if (rst) begin
       \$24  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$91 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$92 ) begin end
     \$25  = shift[1:0];
     if (rst) begin
       \$25  = 2'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$91 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$92 ) begin end
     (* full_case = 32'd1 *)
     casez (shift[4:2])
       3'h0:
@@ -20618,21 +21059,15 @@ module \holdfast_8x8.lanes.requantizer_2.shift$31 (rst, shift, value, whole, \ov
           \$26  = value[31:16];
       3'h3:
           \$26  = value[39:24];
-      3'h4:
-          \$26  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40:32] };
-      3'h5:
-          \$26  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] };
-      3'h6:
-          \$26  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] };
       default:
-          \$26  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] };
+          \$26  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40:32] };
     endcase
     if (rst) begin
       \$26  = 16'h0000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$91 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$92 ) begin end
     (* full_case = 32'd1 *)
     casez (shift[4:2])
       3'h0:
@@ -20643,12 +21078,6 @@ module \holdfast_8x8.lanes.requantizer_2.shift$31 (rst, shift, value, whole, \ov
           \$27  = \$3 ;
       3'h3:
           \$27  = \$4 ;
-      3'h4:
-          \$27  = 1'h0;
-      3'h5:
-          \$27  = 1'h0;
-      3'h6:
-          \$27  = 1'h0;
       default:
           \$27  = 1'h0;
     endcase
@@ -20657,28 +21086,28 @@ module \holdfast_8x8.lanes.requantizer_2.shift$31 (rst, shift, value, whole, \ov
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$91 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$92 ) begin end
     \$28  = shifted[9:1];
     if (rst) begin
       \$28  = 9'h000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$91 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$92 ) begin end
     \$29  = \$23 ;
     if (rst) begin
       \$29  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$91 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$92 ) begin end
     \$30  = sign;
     if (rst) begin
       \$30  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$91 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$92 ) begin end
     \$31  = shifted[0];
     if (rst) begin
       \$31  = 1'h0;
@@ -20686,8 +21115,8 @@ module \holdfast_8x8.lanes.requantizer_2.shift$31 (rst, shift, value, whole, \ov
   end
 endmodule
 
-module \holdfast_8x8.lanes.requantizer_3 (rst, bias, parameters, settings, residual_value, total, result, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$92  = 0;
+module \holdfast_8x8.lanes.requantizer_3 (rst, bias, parameters, settings, residual_value, residual_present, total, result, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$93  = 0;
   wire [24:0] \$1 ;
   wire [9:0] \$10 ;
   wire \$11 ;
@@ -20702,27 +21131,28 @@ module \holdfast_8x8.lanes.requantizer_3 (rst, bias, parameters, settings, resid
   wire [33:0] \$2 ;
   wire \$20 ;
   wire \$21 ;
-  wire [7:0] \$22 ;
+  wire \$22 ;
   wire [7:0] \$23 ;
-  wire [10:0] \$24 ;
+  wire [7:0] \$24 ;
   wire [10:0] \$25 ;
-  wire \$26 ;
+  wire [10:0] \$26 ;
   wire \$27 ;
-  wire [9:0] \$28 ;
+  wire \$28 ;
   wire [9:0] \$29 ;
   wire [23:0] \$3 ;
-  reg [23:0] \$30 ;
-  reg [33:0] \$31 ;
-  reg [23:0] \$32 ;
-  reg [40:0] \$33 ;
-  reg [9:0] \$34 ;
-  reg [8:0] \$35 ;
-  reg [25:0] \$36 ;
+  wire [9:0] \$30 ;
+  reg [23:0] \$31 ;
+  reg [33:0] \$32 ;
+  reg [23:0] \$33 ;
+  reg [40:0] \$34 ;
+  reg [9:0] \$35 ;
+  reg [8:0] \$36 ;
   reg [25:0] \$37 ;
-  reg [26:0] \$38 ;
-  reg [9:0] \$39 ;
+  reg [25:0] \$38 ;
+  reg [26:0] \$39 ;
   wire [24:0] \$4 ;
-  reg [7:0] \$40 ;
+  reg [9:0] \$40 ;
+  reg [7:0] \$41 ;
   wire \$5 ;
   wire \$6 ;
   wire \$7 ;
@@ -20739,15 +21169,17 @@ module \holdfast_8x8.lanes.requantizer_3 (rst, bias, parameters, settings, resid
   wire [7:0] code;
   reg [23:0] high = 24'h000000;
   wire increment;
-  wire \increment$24 ;
+  wire \increment$25 ;
   reg [33:0] low = 34'h000000000;
   wire over;
-  wire \over$21 ;
+  wire \over$22 ;
   input [21:0] parameters;
   wire [21:0] parameters;
   wire [16:0] \parameters.multiplier ;
   wire [4:0] \parameters.shift ;
   reg [40:0] product = 41'h00000000000;
+  input residual_present;
+  wire residual_present;
   input [7:0] residual_value;
   wire [7:0] residual_value;
   output [7:0] result;
@@ -20769,18 +21201,18 @@ module \holdfast_8x8.lanes.requantizer_3 (rst, bias, parameters, settings, resid
   wire [8:0] \settings.lo ;
   wire [7:0] \settings.residual_zero ;
   wire [4:0] shift;
-  wire [3:0] \shift$29 ;
+  wire [3:0] \shift$30 ;
   wire sign;
-  wire \sign$23 ;
+  wire \sign$24 ;
   reg [26:0] sum_ = 27'h0000000;
   input [23:0] total;
   wire [23:0] total;
   (* init = 41'h00000000000 *)
   wire [40:0] value;
   (* init = 27'h0000000 *)
-  wire [26:0] \value$28 ;
+  wire [26:0] \value$29 ;
   wire [8:0] whole;
-  wire [8:0] \whole$22 ;
+  wire [8:0] \whole$23 ;
   assign \$1  = $signed(total) + $signed(bias);
   assign \$2  = biased[16:0] * parameters[21:5];
   assign \$3  = $signed(biased[23:17]) * $signed({ 1'h0, parameters[21:5] });
@@ -20799,49 +21231,50 @@ module \holdfast_8x8.lanes.requantizer_3 (rst, bias, parameters, settings, resid
   assign \$16  = $signed(residual_value) - $signed(settings[25:18]);
   assign \$17  = $signed(\$16 ) * $signed({ 1'h0, settings[59:43] });
   assign \$18  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$19  = ~ \over$21 ;
-  assign \$20  = \whole$22 [8] == \sign$23 ;
-  assign \$21  = \$19  & \$20 ;
-  assign \$22  = ~ { \sign$23 , \sign$23 , \sign$23 , \sign$23 , \sign$23 , \sign$23 , \sign$23 , \sign$23  };
-  assign \$23  = \$21  ? \whole$22 [7:0] : \$22 ;
-  assign \$24  = $signed({ \sign$23 , \$23 , 1'h1 }) + $signed({ settings[71:64], \increment$24  });
-  assign \$26  = $signed(added) < $signed(settings[79:72]);
-  assign \$27  = $signed(added) > $signed(settings[87:80]);
-  assign \$28  = \$27  ? { settings[87], settings[87], settings[87:80] } : added;
-  assign \$29  = \$26  ? { settings[79], settings[79], settings[79:72] } : \$28 ;
+  assign \$19  = ~ residual_present;
+  assign \$20  = ~ \over$22 ;
+  assign \$21  = \whole$23 [8] == \sign$24 ;
+  assign \$22  = \$20  & \$21 ;
+  assign \$23  = ~ { \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24  };
+  assign \$24  = \$22  ? \whole$23 [7:0] : \$23 ;
+  assign \$25  = $signed({ \sign$24 , \$24 , 1'h1 }) + $signed({ settings[71:64], \increment$25  });
+  assign \$27  = $signed(added) < $signed(settings[79:72]);
+  assign \$28  = $signed(added) > $signed(settings[87:80]);
+  assign \$29  = \$28  ? { settings[87], settings[87], settings[87:80] } : added;
+  assign \$30  = \$27  ? { settings[79], settings[79], settings[79:72] } : \$29 ;
   always @(posedge clk)
-    biased <= \$30 ;
+    biased <= \$31 ;
   always @(posedge clk)
-    low <= \$31 ;
+    low <= \$32 ;
   always @(posedge clk)
-    high <= \$32 ;
+    high <= \$33 ;
   always @(posedge clk)
-    product <= \$33 ;
+    product <= \$34 ;
   always @(posedge clk)
-    rounded <= \$34 ;
+    rounded <= \$35 ;
   always @(posedge clk)
-    clamped <= \$35 ;
+    clamped <= \$36 ;
   always @(posedge clk)
-    scaled_a <= \$36 ;
+    scaled_a <= \$37 ;
   always @(posedge clk)
-    scaled_b <= \$37 ;
+    scaled_b <= \$38 ;
   always @(posedge clk)
-    sum_ <= \$38 ;
+    sum_ <= \$39 ;
   always @(posedge clk)
-    added <= \$39 ;
+    added <= \$40 ;
   always @(posedge clk)
-    result <= \$40 ;
+    result <= \$41 ;
   \holdfast_8x8.lanes.requantizer_3.add_shift  add_shift (
     .clk(clk),
-    .increment(\increment$24 ),
-    .\over$10 (\over$21 ),
+    .increment(\increment$25 ),
+    .\over$10 (\over$22 ),
     .rst(rst),
     .shift(settings[63:60]),
-    .\sign$11 (\sign$23 ),
+    .\sign$11 (\sign$24 ),
     .value(sum_),
-    .whole(\whole$22 )
+    .whole(\whole$23 )
   );
-  \holdfast_8x8.lanes.requantizer_3.shift$31  \shift$31  (
+  \holdfast_8x8.lanes.requantizer_3.shift$32  \shift$32  (
     .clk(clk),
     .increment(increment),
     .\over$10 (over),
@@ -20852,86 +21285,89 @@ module \holdfast_8x8.lanes.requantizer_3 (rst, bias, parameters, settings, resid
     .whole(whole)
   );
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$92 ) begin end
-    \$30  = \$1 [23:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
+    \$31  = \$1 [23:0];
     if (rst) begin
-      \$30  = 24'h000000;
+      \$31  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$92 ) begin end
-    \$31  = \$2 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
+    \$32  = \$2 ;
     if (rst) begin
-      \$31  = 34'h000000000;
+      \$32  = 34'h000000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$92 ) begin end
-    \$32  = \$3 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
+    \$33  = \$3 ;
     if (rst) begin
-      \$32  = 24'h000000;
+      \$33  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$92 ) begin end
-    \$33  = { \$4 [23:0], low[16:0] };
+    if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
+    \$34  = { \$4 [23:0], low[16:0] };
     if (rst) begin
-      \$33  = 41'h00000000000;
+      \$34  = 41'h00000000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$92 ) begin end
-    \$34  = \$10 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
+    \$35  = \$10 ;
     if (rst) begin
-      \$34  = 10'h000;
+      \$35  = 10'h000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$92 ) begin end
-    \$35  = \$14 [8:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
+    \$36  = \$14 [8:0];
     if (rst) begin
-      \$35  = 9'h000;
+      \$36  = 9'h000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$92 ) begin end
-    \$36  = \$15 ;
-    if (rst) begin
-      \$36  = 26'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$92 ) begin end
-    \$37  = \$17 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
+    \$37  = \$15 ;
     if (rst) begin
       \$37  = 26'h0000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$92 ) begin end
-    \$38  = \$18 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
+    \$38  = \$17 ;
+    if (\$19 ) begin
+      \$38  = 26'h0000000;
+    end
     if (rst) begin
-      \$38  = 27'h0000000;
+      \$38  = 26'h0000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$92 ) begin end
-    \$39  = \$25 [9:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
+    \$39  = \$18 ;
     if (rst) begin
-      \$39  = 10'h000;
+      \$39  = 27'h0000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$92 ) begin end
-    \$40  = \$29 [7:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
+    \$40  = \$26 [9:0];
     if (rst) begin
-      \$40  = 8'h00;
+      \$40  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
+    \$41  = \$30 [7:0];
+    if (rst) begin
+      \$41  = 8'h00;
     end
   end
   assign value = product;
   assign shift = parameters[4:0];
-  assign \value$28  = sum_;
-  assign \shift$29  = settings[63:60];
+  assign \value$29  = sum_;
+  assign \shift$30  = settings[63:60];
   assign code = result;
   assign \parameters.shift  = parameters[4:0];
   assign \parameters.multiplier  = parameters[21:5];
@@ -20944,178 +21380,10 @@ module \holdfast_8x8.lanes.requantizer_3 (rst, bias, parameters, settings, resid
   assign \settings.add_zero  = settings[71:64];
   assign \settings.add_lo  = settings[79:72];
   assign \settings.add_hi  = settings[87:80];
-  assign \$25  = { \$24 [10], \$24 [10:1] };
+  assign \$26  = { \$25 [10], \$25 [10:1] };
 endmodule
 
 module \holdfast_8x8.lanes.requantizer_3.add_shift (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$93  = 0;
-  wire \$1 ;
-  wire \$10 ;
-  wire \$11 ;
-  wire \$12 ;
-  wire \$13 ;
-  wire \$14 ;
-  wire \$15 ;
-  wire \$16 ;
-  wire \$17 ;
-  wire \$18 ;
-  wire \$19 ;
-  wire \$2 ;
-  wire \$20 ;
-  wire \$21 ;
-  reg \$22 ;
-  reg [1:0] \$23 ;
-  reg [15:0] \$24 ;
-  reg \$25 ;
-  reg [8:0] \$26 ;
-  reg \$27 ;
-  reg \$28 ;
-  reg \$29 ;
-  wire \$3 ;
-  wire \$4 ;
-  wire \$5 ;
-  wire \$6 ;
-  wire \$7 ;
-  wire \$8 ;
-  wire \$9 ;
-  input clk;
-  wire clk;
-  reg [15:0] coarse = 16'h0000;
-  reg [1:0] fine = 2'h0;
-  output increment;
-  reg increment = 1'h0;
-  reg over = 1'h0;
-  output \over$10 ;
-  reg \over$10  = 1'h0;
-  input rst;
-  wire rst;
-  input [3:0] shift;
-  wire [3:0] shift;
-  wire [15:0] shifted;
-  reg sign = 1'h0;
-  output \sign$11 ;
-  reg \sign$11  = 1'h0;
-  input [26:0] value;
-  wire [26:0] value;
-  output [8:0] whole;
-  reg [8:0] whole = 9'h000;
-  assign \$1  = $signed(value[25:15]) != $signed({ value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26] });
-  assign \$2  = $signed(value[25:23]) != $signed({ value[26], value[26], value[26] });
-  assign \$3  = coarse[9] != sign;
-  assign \$4  = { fine, 1'h0 } <= 1'h0;
-  assign \$5  = \$3  & \$4 ;
-  assign \$6  = coarse[10] != sign;
-  assign \$7  = { fine, 1'h0 } <= 1'h1;
-  assign \$8  = \$6  & \$7 ;
-  assign \$9  = coarse[11] != sign;
-  assign \$10  = { fine, 1'h0 } <= 2'h2;
-  assign \$11  = \$9  & \$10 ;
-  assign \$12  = coarse[12] != sign;
-  assign \$13  = { fine, 1'h0 } <= 2'h3;
-  assign \$14  = \$12  & \$13 ;
-  assign \$15  = coarse[13] != sign;
-  assign \$16  = { fine, 1'h0 } <= 3'h4;
-  assign \$17  = \$15  & \$16 ;
-  assign \$18  = coarse[14] != sign;
-  assign \$19  = { fine, 1'h0 } <= 3'h5;
-  assign \$20  = \$18  & \$19 ;
-  assign \$21  = | { \$20 , \$17 , \$14 , \$11 , \$8 , \$5 , over };
-  assign shifted = $signed(coarse) >>> { fine, 1'h0 };
-  always @(posedge clk)
-    sign <= \$22 ;
-  always @(posedge clk)
-    fine <= \$23 ;
-  always @(posedge clk)
-    coarse <= \$24 ;
-  always @(posedge clk)
-    over <= \$25 ;
-  always @(posedge clk)
-    whole <= \$26 ;
-  always @(posedge clk)
-    \over$10  <= \$27 ;
-  always @(posedge clk)
-    \sign$11  <= \$28 ;
-  always @(posedge clk)
-    increment <= \$29 ;
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
-    \$22  = value[26];
-    if (rst) begin
-      \$22  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
-    \$23  = shift[1:0];
-    if (rst) begin
-      \$23  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
-    (* full_case = 32'd1 *)
-    casez (shift[3:2])
-      2'h0:
-          \$24  = value[15:0];
-      2'h1:
-          \$24  = value[23:8];
-      2'h2:
-          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26:16] };
-      default:
-          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26:24] };
-    endcase
-    if (rst) begin
-      \$24  = 16'h0000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
-    (* full_case = 32'd1 *)
-    casez (shift[3:2])
-      2'h0:
-          \$25  = \$1 ;
-      2'h1:
-          \$25  = \$2 ;
-      2'h2:
-          \$25  = 1'h0;
-      default:
-          \$25  = 1'h0;
-    endcase
-    if (rst) begin
-      \$25  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
-    \$26  = shifted[9:1];
-    if (rst) begin
-      \$26  = 9'h000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
-    \$27  = \$21 ;
-    if (rst) begin
-      \$27  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
-    \$28  = sign;
-    if (rst) begin
-      \$28  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
-    \$29  = shifted[0];
-    if (rst) begin
-      \$29  = 1'h0;
-    end
-  end
-endmodule
-
-module \holdfast_8x8.lanes.requantizer_3.shift$31 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$94  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -21131,6 +21399,174 @@ module \holdfast_8x8.lanes.requantizer_3.shift$31 (rst, shift, value, whole, \ov
   wire \$2 ;
   wire \$20 ;
   wire \$21 ;
+  reg \$22 ;
+  reg [1:0] \$23 ;
+  reg [15:0] \$24 ;
+  reg \$25 ;
+  reg [8:0] \$26 ;
+  reg \$27 ;
+  reg \$28 ;
+  reg \$29 ;
+  wire \$3 ;
+  wire \$4 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire \$9 ;
+  input clk;
+  wire clk;
+  reg [15:0] coarse = 16'h0000;
+  reg [1:0] fine = 2'h0;
+  output increment;
+  reg increment = 1'h0;
+  reg over = 1'h0;
+  output \over$10 ;
+  reg \over$10  = 1'h0;
+  input rst;
+  wire rst;
+  input [3:0] shift;
+  wire [3:0] shift;
+  wire [15:0] shifted;
+  reg sign = 1'h0;
+  output \sign$11 ;
+  reg \sign$11  = 1'h0;
+  input [26:0] value;
+  wire [26:0] value;
+  output [8:0] whole;
+  reg [8:0] whole = 9'h000;
+  assign \$1  = $signed(value[25:15]) != $signed({ value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26] });
+  assign \$2  = $signed(value[25:23]) != $signed({ value[26], value[26], value[26] });
+  assign \$3  = coarse[9] != sign;
+  assign \$4  = { fine, 1'h0 } <= 1'h0;
+  assign \$5  = \$3  & \$4 ;
+  assign \$6  = coarse[10] != sign;
+  assign \$7  = { fine, 1'h0 } <= 1'h1;
+  assign \$8  = \$6  & \$7 ;
+  assign \$9  = coarse[11] != sign;
+  assign \$10  = { fine, 1'h0 } <= 2'h2;
+  assign \$11  = \$9  & \$10 ;
+  assign \$12  = coarse[12] != sign;
+  assign \$13  = { fine, 1'h0 } <= 2'h3;
+  assign \$14  = \$12  & \$13 ;
+  assign \$15  = coarse[13] != sign;
+  assign \$16  = { fine, 1'h0 } <= 3'h4;
+  assign \$17  = \$15  & \$16 ;
+  assign \$18  = coarse[14] != sign;
+  assign \$19  = { fine, 1'h0 } <= 3'h5;
+  assign \$20  = \$18  & \$19 ;
+  assign \$21  = | { \$20 , \$17 , \$14 , \$11 , \$8 , \$5 , over };
+  assign shifted = $signed(coarse) >>> { fine, 1'h0 };
+  always @(posedge clk)
+    sign <= \$22 ;
+  always @(posedge clk)
+    fine <= \$23 ;
+  always @(posedge clk)
+    coarse <= \$24 ;
+  always @(posedge clk)
+    over <= \$25 ;
+  always @(posedge clk)
+    whole <= \$26 ;
+  always @(posedge clk)
+    \over$10  <= \$27 ;
+  always @(posedge clk)
+    \sign$11  <= \$28 ;
+  always @(posedge clk)
+    increment <= \$29 ;
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$94 ) begin end
+    \$22  = value[26];
+    if (rst) begin
+      \$22  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$94 ) begin end
+    \$23  = shift[1:0];
+    if (rst) begin
+      \$23  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$94 ) begin end
+    (* full_case = 32'd1 *)
+    casez (shift[3:2])
+      2'h0:
+          \$24  = value[15:0];
+      2'h1:
+          \$24  = value[23:8];
+      2'h2:
+          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26:16] };
+      default:
+          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26:24] };
+    endcase
+    if (rst) begin
+      \$24  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$94 ) begin end
+    (* full_case = 32'd1 *)
+    casez (shift[3:2])
+      2'h0:
+          \$25  = \$1 ;
+      2'h1:
+          \$25  = \$2 ;
+      2'h2:
+          \$25  = 1'h0;
+      default:
+          \$25  = 1'h0;
+    endcase
+    if (rst) begin
+      \$25  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$94 ) begin end
+    \$26  = shifted[9:1];
+    if (rst) begin
+      \$26  = 9'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$94 ) begin end
+    \$27  = \$21 ;
+    if (rst) begin
+      \$27  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$94 ) begin end
+    \$28  = sign;
+    if (rst) begin
+      \$28  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$94 ) begin end
+    \$29  = shifted[0];
+    if (rst) begin
+      \$29  = 1'h0;
+    end
+  end
+endmodule
+
+module \holdfast_8x8.lanes.requantizer_3.shift$32 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$95  = 0;
+  wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire \$13 ;
+  wire \$14 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
+  wire \$19 ;
+  wire \$2 ;
+  wire \$20 ;
+  wire \$21 ;
   wire \$22 ;
   wire \$23 ;
   reg \$24 ;
@@ -21210,21 +21646,21 @@ module \holdfast_8x8.lanes.requantizer_3.shift$31 (rst, shift, value, whole, \ov
   always @(posedge clk)
     increment <= \$31 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$94 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
     \$24  = value[40];
     if (rst) begin
       \$24  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$94 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
     \$25  = shift[1:0];
     if (rst) begin
       \$25  = 2'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$94 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
     (* full_case = 32'd1 *)
     casez (shift[4:2])
       3'h0:
@@ -21235,21 +21671,15 @@ module \holdfast_8x8.lanes.requantizer_3.shift$31 (rst, shift, value, whole, \ov
           \$26  = value[31:16];
       3'h3:
           \$26  = value[39:24];
-      3'h4:
-          \$26  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40:32] };
-      3'h5:
-          \$26  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] };
-      3'h6:
-          \$26  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] };
       default:
-          \$26  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] };
+          \$26  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40:32] };
     endcase
     if (rst) begin
       \$26  = 16'h0000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$94 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
     (* full_case = 32'd1 *)
     casez (shift[4:2])
       3'h0:
@@ -21260,12 +21690,6 @@ module \holdfast_8x8.lanes.requantizer_3.shift$31 (rst, shift, value, whole, \ov
           \$27  = \$3 ;
       3'h3:
           \$27  = \$4 ;
-      3'h4:
-          \$27  = 1'h0;
-      3'h5:
-          \$27  = 1'h0;
-      3'h6:
-          \$27  = 1'h0;
       default:
           \$27  = 1'h0;
     endcase
@@ -21274,28 +21698,28 @@ module \holdfast_8x8.lanes.requantizer_3.shift$31 (rst, shift, value, whole, \ov
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$94 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
     \$28  = shifted[9:1];
     if (rst) begin
       \$28  = 9'h000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$94 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
     \$29  = \$23 ;
     if (rst) begin
       \$29  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$94 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
     \$30  = sign;
     if (rst) begin
       \$30  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$94 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
     \$31  = shifted[0];
     if (rst) begin
       \$31  = 1'h0;
@@ -21303,8 +21727,8 @@ module \holdfast_8x8.lanes.requantizer_3.shift$31 (rst, shift, value, whole, \ov
   end
 endmodule
 
-module \holdfast_8x8.lanes.requantizer_4 (rst, bias, parameters, settings, residual_value, total, result, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$95  = 0;
+module \holdfast_8x8.lanes.requantizer_4 (rst, bias, parameters, settings, residual_value, residual_present, total, result, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$96  = 0;
   wire [24:0] \$1 ;
   wire [9:0] \$10 ;
   wire \$11 ;
@@ -21319,27 +21743,28 @@ module \holdfast_8x8.lanes.requantizer_4 (rst, bias, parameters, settings, resid
   wire [33:0] \$2 ;
   wire \$20 ;
   wire \$21 ;
-  wire [7:0] \$22 ;
+  wire \$22 ;
   wire [7:0] \$23 ;
-  wire [10:0] \$24 ;
+  wire [7:0] \$24 ;
   wire [10:0] \$25 ;
-  wire \$26 ;
+  wire [10:0] \$26 ;
   wire \$27 ;
-  wire [9:0] \$28 ;
+  wire \$28 ;
   wire [9:0] \$29 ;
   wire [23:0] \$3 ;
-  reg [23:0] \$30 ;
-  reg [33:0] \$31 ;
-  reg [23:0] \$32 ;
-  reg [40:0] \$33 ;
-  reg [9:0] \$34 ;
-  reg [8:0] \$35 ;
-  reg [25:0] \$36 ;
+  wire [9:0] \$30 ;
+  reg [23:0] \$31 ;
+  reg [33:0] \$32 ;
+  reg [23:0] \$33 ;
+  reg [40:0] \$34 ;
+  reg [9:0] \$35 ;
+  reg [8:0] \$36 ;
   reg [25:0] \$37 ;
-  reg [26:0] \$38 ;
-  reg [9:0] \$39 ;
+  reg [25:0] \$38 ;
+  reg [26:0] \$39 ;
   wire [24:0] \$4 ;
-  reg [7:0] \$40 ;
+  reg [9:0] \$40 ;
+  reg [7:0] \$41 ;
   wire \$5 ;
   wire \$6 ;
   wire \$7 ;
@@ -21356,15 +21781,17 @@ module \holdfast_8x8.lanes.requantizer_4 (rst, bias, parameters, settings, resid
   wire [7:0] code;
   reg [23:0] high = 24'h000000;
   wire increment;
-  wire \increment$24 ;
+  wire \increment$25 ;
   reg [33:0] low = 34'h000000000;
   wire over;
-  wire \over$21 ;
+  wire \over$22 ;
   input [21:0] parameters;
   wire [21:0] parameters;
   wire [16:0] \parameters.multiplier ;
   wire [4:0] \parameters.shift ;
   reg [40:0] product = 41'h00000000000;
+  input residual_present;
+  wire residual_present;
   input [7:0] residual_value;
   wire [7:0] residual_value;
   output [7:0] result;
@@ -21386,18 +21813,18 @@ module \holdfast_8x8.lanes.requantizer_4 (rst, bias, parameters, settings, resid
   wire [8:0] \settings.lo ;
   wire [7:0] \settings.residual_zero ;
   wire [4:0] shift;
-  wire [3:0] \shift$29 ;
+  wire [3:0] \shift$30 ;
   wire sign;
-  wire \sign$23 ;
+  wire \sign$24 ;
   reg [26:0] sum_ = 27'h0000000;
   input [23:0] total;
   wire [23:0] total;
   (* init = 41'h00000000000 *)
   wire [40:0] value;
   (* init = 27'h0000000 *)
-  wire [26:0] \value$28 ;
+  wire [26:0] \value$29 ;
   wire [8:0] whole;
-  wire [8:0] \whole$22 ;
+  wire [8:0] \whole$23 ;
   assign \$1  = $signed(total) + $signed(bias);
   assign \$2  = biased[16:0] * parameters[21:5];
   assign \$3  = $signed(biased[23:17]) * $signed({ 1'h0, parameters[21:5] });
@@ -21416,49 +21843,50 @@ module \holdfast_8x8.lanes.requantizer_4 (rst, bias, parameters, settings, resid
   assign \$16  = $signed(residual_value) - $signed(settings[25:18]);
   assign \$17  = $signed(\$16 ) * $signed({ 1'h0, settings[59:43] });
   assign \$18  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$19  = ~ \over$21 ;
-  assign \$20  = \whole$22 [8] == \sign$23 ;
-  assign \$21  = \$19  & \$20 ;
-  assign \$22  = ~ { \sign$23 , \sign$23 , \sign$23 , \sign$23 , \sign$23 , \sign$23 , \sign$23 , \sign$23  };
-  assign \$23  = \$21  ? \whole$22 [7:0] : \$22 ;
-  assign \$24  = $signed({ \sign$23 , \$23 , 1'h1 }) + $signed({ settings[71:64], \increment$24  });
-  assign \$26  = $signed(added) < $signed(settings[79:72]);
-  assign \$27  = $signed(added) > $signed(settings[87:80]);
-  assign \$28  = \$27  ? { settings[87], settings[87], settings[87:80] } : added;
-  assign \$29  = \$26  ? { settings[79], settings[79], settings[79:72] } : \$28 ;
+  assign \$19  = ~ residual_present;
+  assign \$20  = ~ \over$22 ;
+  assign \$21  = \whole$23 [8] == \sign$24 ;
+  assign \$22  = \$20  & \$21 ;
+  assign \$23  = ~ { \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24  };
+  assign \$24  = \$22  ? \whole$23 [7:0] : \$23 ;
+  assign \$25  = $signed({ \sign$24 , \$24 , 1'h1 }) + $signed({ settings[71:64], \increment$25  });
+  assign \$27  = $signed(added) < $signed(settings[79:72]);
+  assign \$28  = $signed(added) > $signed(settings[87:80]);
+  assign \$29  = \$28  ? { settings[87], settings[87], settings[87:80] } : added;
+  assign \$30  = \$27  ? { settings[79], settings[79], settings[79:72] } : \$29 ;
   always @(posedge clk)
-    biased <= \$30 ;
+    biased <= \$31 ;
   always @(posedge clk)
-    low <= \$31 ;
+    low <= \$32 ;
   always @(posedge clk)
-    high <= \$32 ;
+    high <= \$33 ;
   always @(posedge clk)
-    product <= \$33 ;
+    product <= \$34 ;
   always @(posedge clk)
-    rounded <= \$34 ;
+    rounded <= \$35 ;
   always @(posedge clk)
-    clamped <= \$35 ;
+    clamped <= \$36 ;
   always @(posedge clk)
-    scaled_a <= \$36 ;
+    scaled_a <= \$37 ;
   always @(posedge clk)
-    scaled_b <= \$37 ;
+    scaled_b <= \$38 ;
   always @(posedge clk)
-    sum_ <= \$38 ;
+    sum_ <= \$39 ;
   always @(posedge clk)
-    added <= \$39 ;
+    added <= \$40 ;
   always @(posedge clk)
-    result <= \$40 ;
+    result <= \$41 ;
   \holdfast_8x8.lanes.requantizer_4.add_shift  add_shift (
     .clk(clk),
-    .increment(\increment$24 ),
-    .\over$10 (\over$21 ),
+    .increment(\increment$25 ),
+    .\over$10 (\over$22 ),
     .rst(rst),
     .shift(settings[63:60]),
-    .\sign$11 (\sign$23 ),
+    .\sign$11 (\sign$24 ),
     .value(sum_),
-    .whole(\whole$22 )
+    .whole(\whole$23 )
   );
-  \holdfast_8x8.lanes.requantizer_4.shift$31  \shift$31  (
+  \holdfast_8x8.lanes.requantizer_4.shift$32  \shift$32  (
     .clk(clk),
     .increment(increment),
     .\over$10 (over),
@@ -21469,86 +21897,89 @@ module \holdfast_8x8.lanes.requantizer_4 (rst, bias, parameters, settings, resid
     .whole(whole)
   );
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$30  = \$1 [23:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
+    \$31  = \$1 [23:0];
     if (rst) begin
-      \$30  = 24'h000000;
+      \$31  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$31  = \$2 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
+    \$32  = \$2 ;
     if (rst) begin
-      \$31  = 34'h000000000;
+      \$32  = 34'h000000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$32  = \$3 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
+    \$33  = \$3 ;
     if (rst) begin
-      \$32  = 24'h000000;
+      \$33  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$33  = { \$4 [23:0], low[16:0] };
+    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
+    \$34  = { \$4 [23:0], low[16:0] };
     if (rst) begin
-      \$33  = 41'h00000000000;
+      \$34  = 41'h00000000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$34  = \$10 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
+    \$35  = \$10 ;
     if (rst) begin
-      \$34  = 10'h000;
+      \$35  = 10'h000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$35  = \$14 [8:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
+    \$36  = \$14 [8:0];
     if (rst) begin
-      \$35  = 9'h000;
+      \$36  = 9'h000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$36  = \$15 ;
-    if (rst) begin
-      \$36  = 26'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$37  = \$17 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
+    \$37  = \$15 ;
     if (rst) begin
       \$37  = 26'h0000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$38  = \$18 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
+    \$38  = \$17 ;
+    if (\$19 ) begin
+      \$38  = 26'h0000000;
+    end
     if (rst) begin
-      \$38  = 27'h0000000;
+      \$38  = 26'h0000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$39  = \$25 [9:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
+    \$39  = \$18 ;
     if (rst) begin
-      \$39  = 10'h000;
+      \$39  = 27'h0000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$40  = \$29 [7:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
+    \$40  = \$26 [9:0];
     if (rst) begin
-      \$40  = 8'h00;
+      \$40  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
+    \$41  = \$30 [7:0];
+    if (rst) begin
+      \$41  = 8'h00;
     end
   end
   assign value = product;
   assign shift = parameters[4:0];
-  assign \value$28  = sum_;
-  assign \shift$29  = settings[63:60];
+  assign \value$29  = sum_;
+  assign \shift$30  = settings[63:60];
   assign code = result;
   assign \parameters.shift  = parameters[4:0];
   assign \parameters.multiplier  = parameters[21:5];
@@ -21561,178 +21992,10 @@ module \holdfast_8x8.lanes.requantizer_4 (rst, bias, parameters, settings, resid
   assign \settings.add_zero  = settings[71:64];
   assign \settings.add_lo  = settings[79:72];
   assign \settings.add_hi  = settings[87:80];
-  assign \$25  = { \$24 [10], \$24 [10:1] };
+  assign \$26  = { \$25 [10], \$25 [10:1] };
 endmodule
 
 module \holdfast_8x8.lanes.requantizer_4.add_shift (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$96  = 0;
-  wire \$1 ;
-  wire \$10 ;
-  wire \$11 ;
-  wire \$12 ;
-  wire \$13 ;
-  wire \$14 ;
-  wire \$15 ;
-  wire \$16 ;
-  wire \$17 ;
-  wire \$18 ;
-  wire \$19 ;
-  wire \$2 ;
-  wire \$20 ;
-  wire \$21 ;
-  reg \$22 ;
-  reg [1:0] \$23 ;
-  reg [15:0] \$24 ;
-  reg \$25 ;
-  reg [8:0] \$26 ;
-  reg \$27 ;
-  reg \$28 ;
-  reg \$29 ;
-  wire \$3 ;
-  wire \$4 ;
-  wire \$5 ;
-  wire \$6 ;
-  wire \$7 ;
-  wire \$8 ;
-  wire \$9 ;
-  input clk;
-  wire clk;
-  reg [15:0] coarse = 16'h0000;
-  reg [1:0] fine = 2'h0;
-  output increment;
-  reg increment = 1'h0;
-  reg over = 1'h0;
-  output \over$10 ;
-  reg \over$10  = 1'h0;
-  input rst;
-  wire rst;
-  input [3:0] shift;
-  wire [3:0] shift;
-  wire [15:0] shifted;
-  reg sign = 1'h0;
-  output \sign$11 ;
-  reg \sign$11  = 1'h0;
-  input [26:0] value;
-  wire [26:0] value;
-  output [8:0] whole;
-  reg [8:0] whole = 9'h000;
-  assign \$1  = $signed(value[25:15]) != $signed({ value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26] });
-  assign \$2  = $signed(value[25:23]) != $signed({ value[26], value[26], value[26] });
-  assign \$3  = coarse[9] != sign;
-  assign \$4  = { fine, 1'h0 } <= 1'h0;
-  assign \$5  = \$3  & \$4 ;
-  assign \$6  = coarse[10] != sign;
-  assign \$7  = { fine, 1'h0 } <= 1'h1;
-  assign \$8  = \$6  & \$7 ;
-  assign \$9  = coarse[11] != sign;
-  assign \$10  = { fine, 1'h0 } <= 2'h2;
-  assign \$11  = \$9  & \$10 ;
-  assign \$12  = coarse[12] != sign;
-  assign \$13  = { fine, 1'h0 } <= 2'h3;
-  assign \$14  = \$12  & \$13 ;
-  assign \$15  = coarse[13] != sign;
-  assign \$16  = { fine, 1'h0 } <= 3'h4;
-  assign \$17  = \$15  & \$16 ;
-  assign \$18  = coarse[14] != sign;
-  assign \$19  = { fine, 1'h0 } <= 3'h5;
-  assign \$20  = \$18  & \$19 ;
-  assign \$21  = | { \$20 , \$17 , \$14 , \$11 , \$8 , \$5 , over };
-  assign shifted = $signed(coarse) >>> { fine, 1'h0 };
-  always @(posedge clk)
-    sign <= \$22 ;
-  always @(posedge clk)
-    fine <= \$23 ;
-  always @(posedge clk)
-    coarse <= \$24 ;
-  always @(posedge clk)
-    over <= \$25 ;
-  always @(posedge clk)
-    whole <= \$26 ;
-  always @(posedge clk)
-    \over$10  <= \$27 ;
-  always @(posedge clk)
-    \sign$11  <= \$28 ;
-  always @(posedge clk)
-    increment <= \$29 ;
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
-    \$22  = value[26];
-    if (rst) begin
-      \$22  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
-    \$23  = shift[1:0];
-    if (rst) begin
-      \$23  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
-    (* full_case = 32'd1 *)
-    casez (shift[3:2])
-      2'h0:
-          \$24  = value[15:0];
-      2'h1:
-          \$24  = value[23:8];
-      2'h2:
-          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26:16] };
-      default:
-          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26:24] };
-    endcase
-    if (rst) begin
-      \$24  = 16'h0000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
-    (* full_case = 32'd1 *)
-    casez (shift[3:2])
-      2'h0:
-          \$25  = \$1 ;
-      2'h1:
-          \$25  = \$2 ;
-      2'h2:
-          \$25  = 1'h0;
-      default:
-          \$25  = 1'h0;
-    endcase
-    if (rst) begin
-      \$25  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
-    \$26  = shifted[9:1];
-    if (rst) begin
-      \$26  = 9'h000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
-    \$27  = \$21 ;
-    if (rst) begin
-      \$27  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
-    \$28  = sign;
-    if (rst) begin
-      \$28  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
-    \$29  = shifted[0];
-    if (rst) begin
-      \$29  = 1'h0;
-    end
-  end
-endmodule
-
-module \holdfast_8x8.lanes.requantizer_4.shift$31 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$97  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -21748,6 +22011,174 @@ module \holdfast_8x8.lanes.requantizer_4.shift$31 (rst, shift, value, whole, \ov
   wire \$2 ;
   wire \$20 ;
   wire \$21 ;
+  reg \$22 ;
+  reg [1:0] \$23 ;
+  reg [15:0] \$24 ;
+  reg \$25 ;
+  reg [8:0] \$26 ;
+  reg \$27 ;
+  reg \$28 ;
+  reg \$29 ;
+  wire \$3 ;
+  wire \$4 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire \$9 ;
+  input clk;
+  wire clk;
+  reg [15:0] coarse = 16'h0000;
+  reg [1:0] fine = 2'h0;
+  output increment;
+  reg increment = 1'h0;
+  reg over = 1'h0;
+  output \over$10 ;
+  reg \over$10  = 1'h0;
+  input rst;
+  wire rst;
+  input [3:0] shift;
+  wire [3:0] shift;
+  wire [15:0] shifted;
+  reg sign = 1'h0;
+  output \sign$11 ;
+  reg \sign$11  = 1'h0;
+  input [26:0] value;
+  wire [26:0] value;
+  output [8:0] whole;
+  reg [8:0] whole = 9'h000;
+  assign \$1  = $signed(value[25:15]) != $signed({ value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26] });
+  assign \$2  = $signed(value[25:23]) != $signed({ value[26], value[26], value[26] });
+  assign \$3  = coarse[9] != sign;
+  assign \$4  = { fine, 1'h0 } <= 1'h0;
+  assign \$5  = \$3  & \$4 ;
+  assign \$6  = coarse[10] != sign;
+  assign \$7  = { fine, 1'h0 } <= 1'h1;
+  assign \$8  = \$6  & \$7 ;
+  assign \$9  = coarse[11] != sign;
+  assign \$10  = { fine, 1'h0 } <= 2'h2;
+  assign \$11  = \$9  & \$10 ;
+  assign \$12  = coarse[12] != sign;
+  assign \$13  = { fine, 1'h0 } <= 2'h3;
+  assign \$14  = \$12  & \$13 ;
+  assign \$15  = coarse[13] != sign;
+  assign \$16  = { fine, 1'h0 } <= 3'h4;
+  assign \$17  = \$15  & \$16 ;
+  assign \$18  = coarse[14] != sign;
+  assign \$19  = { fine, 1'h0 } <= 3'h5;
+  assign \$20  = \$18  & \$19 ;
+  assign \$21  = | { \$20 , \$17 , \$14 , \$11 , \$8 , \$5 , over };
+  assign shifted = $signed(coarse) >>> { fine, 1'h0 };
+  always @(posedge clk)
+    sign <= \$22 ;
+  always @(posedge clk)
+    fine <= \$23 ;
+  always @(posedge clk)
+    coarse <= \$24 ;
+  always @(posedge clk)
+    over <= \$25 ;
+  always @(posedge clk)
+    whole <= \$26 ;
+  always @(posedge clk)
+    \over$10  <= \$27 ;
+  always @(posedge clk)
+    \sign$11  <= \$28 ;
+  always @(posedge clk)
+    increment <= \$29 ;
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$97 ) begin end
+    \$22  = value[26];
+    if (rst) begin
+      \$22  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$97 ) begin end
+    \$23  = shift[1:0];
+    if (rst) begin
+      \$23  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$97 ) begin end
+    (* full_case = 32'd1 *)
+    casez (shift[3:2])
+      2'h0:
+          \$24  = value[15:0];
+      2'h1:
+          \$24  = value[23:8];
+      2'h2:
+          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26:16] };
+      default:
+          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26:24] };
+    endcase
+    if (rst) begin
+      \$24  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$97 ) begin end
+    (* full_case = 32'd1 *)
+    casez (shift[3:2])
+      2'h0:
+          \$25  = \$1 ;
+      2'h1:
+          \$25  = \$2 ;
+      2'h2:
+          \$25  = 1'h0;
+      default:
+          \$25  = 1'h0;
+    endcase
+    if (rst) begin
+      \$25  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$97 ) begin end
+    \$26  = shifted[9:1];
+    if (rst) begin
+      \$26  = 9'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$97 ) begin end
+    \$27  = \$21 ;
+    if (rst) begin
+      \$27  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$97 ) begin end
+    \$28  = sign;
+    if (rst) begin
+      \$28  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$97 ) begin end
+    \$29  = shifted[0];
+    if (rst) begin
+      \$29  = 1'h0;
+    end
+  end
+endmodule
+
+module \holdfast_8x8.lanes.requantizer_4.shift$32 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$98  = 0;
+  wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire \$13 ;
+  wire \$14 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
+  wire \$19 ;
+  wire \$2 ;
+  wire \$20 ;
+  wire \$21 ;
   wire \$22 ;
   wire \$23 ;
   reg \$24 ;
@@ -21827,21 +22258,21 @@ module \holdfast_8x8.lanes.requantizer_4.shift$31 (rst, shift, value, whole, \ov
   always @(posedge clk)
     increment <= \$31 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$97 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$98 ) begin end
     \$24  = value[40];
     if (rst) begin
       \$24  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$97 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$98 ) begin end
     \$25  = shift[1:0];
     if (rst) begin
       \$25  = 2'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$97 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$98 ) begin end
     (* full_case = 32'd1 *)
     casez (shift[4:2])
       3'h0:
@@ -21852,21 +22283,15 @@ module \holdfast_8x8.lanes.requantizer_4.shift$31 (rst, shift, value, whole, \ov
           \$26  = value[31:16];
       3'h3:
           \$26  = value[39:24];
-      3'h4:
-          \$26  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40:32] };
-      3'h5:
-          \$26  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] };
-      3'h6:
-          \$26  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] };
       default:
-          \$26  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] };
+          \$26  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40:32] };
     endcase
     if (rst) begin
       \$26  = 16'h0000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$97 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$98 ) begin end
     (* full_case = 32'd1 *)
     casez (shift[4:2])
       3'h0:
@@ -21877,12 +22302,6 @@ module \holdfast_8x8.lanes.requantizer_4.shift$31 (rst, shift, value, whole, \ov
           \$27  = \$3 ;
       3'h3:
           \$27  = \$4 ;
-      3'h4:
-          \$27  = 1'h0;
-      3'h5:
-          \$27  = 1'h0;
-      3'h6:
-          \$27  = 1'h0;
       default:
           \$27  = 1'h0;
     endcase
@@ -21891,28 +22310,28 @@ module \holdfast_8x8.lanes.requantizer_4.shift$31 (rst, shift, value, whole, \ov
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$97 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$98 ) begin end
     \$28  = shifted[9:1];
     if (rst) begin
       \$28  = 9'h000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$97 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$98 ) begin end
     \$29  = \$23 ;
     if (rst) begin
       \$29  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$97 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$98 ) begin end
     \$30  = sign;
     if (rst) begin
       \$30  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$97 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$98 ) begin end
     \$31  = shifted[0];
     if (rst) begin
       \$31  = 1'h0;
@@ -21920,8 +22339,8 @@ module \holdfast_8x8.lanes.requantizer_4.shift$31 (rst, shift, value, whole, \ov
   end
 endmodule
 
-module \holdfast_8x8.lanes.requantizer_5 (rst, bias, parameters, settings, residual_value, total, result, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$98  = 0;
+module \holdfast_8x8.lanes.requantizer_5 (rst, bias, parameters, settings, residual_value, residual_present, total, result, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$99  = 0;
   wire [24:0] \$1 ;
   wire [9:0] \$10 ;
   wire \$11 ;
@@ -21936,27 +22355,28 @@ module \holdfast_8x8.lanes.requantizer_5 (rst, bias, parameters, settings, resid
   wire [33:0] \$2 ;
   wire \$20 ;
   wire \$21 ;
-  wire [7:0] \$22 ;
+  wire \$22 ;
   wire [7:0] \$23 ;
-  wire [10:0] \$24 ;
+  wire [7:0] \$24 ;
   wire [10:0] \$25 ;
-  wire \$26 ;
+  wire [10:0] \$26 ;
   wire \$27 ;
-  wire [9:0] \$28 ;
+  wire \$28 ;
   wire [9:0] \$29 ;
   wire [23:0] \$3 ;
-  reg [23:0] \$30 ;
-  reg [33:0] \$31 ;
-  reg [23:0] \$32 ;
-  reg [40:0] \$33 ;
-  reg [9:0] \$34 ;
-  reg [8:0] \$35 ;
-  reg [25:0] \$36 ;
+  wire [9:0] \$30 ;
+  reg [23:0] \$31 ;
+  reg [33:0] \$32 ;
+  reg [23:0] \$33 ;
+  reg [40:0] \$34 ;
+  reg [9:0] \$35 ;
+  reg [8:0] \$36 ;
   reg [25:0] \$37 ;
-  reg [26:0] \$38 ;
-  reg [9:0] \$39 ;
+  reg [25:0] \$38 ;
+  reg [26:0] \$39 ;
   wire [24:0] \$4 ;
-  reg [7:0] \$40 ;
+  reg [9:0] \$40 ;
+  reg [7:0] \$41 ;
   wire \$5 ;
   wire \$6 ;
   wire \$7 ;
@@ -21973,15 +22393,17 @@ module \holdfast_8x8.lanes.requantizer_5 (rst, bias, parameters, settings, resid
   wire [7:0] code;
   reg [23:0] high = 24'h000000;
   wire increment;
-  wire \increment$24 ;
+  wire \increment$25 ;
   reg [33:0] low = 34'h000000000;
   wire over;
-  wire \over$21 ;
+  wire \over$22 ;
   input [21:0] parameters;
   wire [21:0] parameters;
   wire [16:0] \parameters.multiplier ;
   wire [4:0] \parameters.shift ;
   reg [40:0] product = 41'h00000000000;
+  input residual_present;
+  wire residual_present;
   input [7:0] residual_value;
   wire [7:0] residual_value;
   output [7:0] result;
@@ -22003,18 +22425,18 @@ module \holdfast_8x8.lanes.requantizer_5 (rst, bias, parameters, settings, resid
   wire [8:0] \settings.lo ;
   wire [7:0] \settings.residual_zero ;
   wire [4:0] shift;
-  wire [3:0] \shift$29 ;
+  wire [3:0] \shift$30 ;
   wire sign;
-  wire \sign$23 ;
+  wire \sign$24 ;
   reg [26:0] sum_ = 27'h0000000;
   input [23:0] total;
   wire [23:0] total;
   (* init = 41'h00000000000 *)
   wire [40:0] value;
   (* init = 27'h0000000 *)
-  wire [26:0] \value$28 ;
+  wire [26:0] \value$29 ;
   wire [8:0] whole;
-  wire [8:0] \whole$22 ;
+  wire [8:0] \whole$23 ;
   assign \$1  = $signed(total) + $signed(bias);
   assign \$2  = biased[16:0] * parameters[21:5];
   assign \$3  = $signed(biased[23:17]) * $signed({ 1'h0, parameters[21:5] });
@@ -22033,49 +22455,50 @@ module \holdfast_8x8.lanes.requantizer_5 (rst, bias, parameters, settings, resid
   assign \$16  = $signed(residual_value) - $signed(settings[25:18]);
   assign \$17  = $signed(\$16 ) * $signed({ 1'h0, settings[59:43] });
   assign \$18  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$19  = ~ \over$21 ;
-  assign \$20  = \whole$22 [8] == \sign$23 ;
-  assign \$21  = \$19  & \$20 ;
-  assign \$22  = ~ { \sign$23 , \sign$23 , \sign$23 , \sign$23 , \sign$23 , \sign$23 , \sign$23 , \sign$23  };
-  assign \$23  = \$21  ? \whole$22 [7:0] : \$22 ;
-  assign \$24  = $signed({ \sign$23 , \$23 , 1'h1 }) + $signed({ settings[71:64], \increment$24  });
-  assign \$26  = $signed(added) < $signed(settings[79:72]);
-  assign \$27  = $signed(added) > $signed(settings[87:80]);
-  assign \$28  = \$27  ? { settings[87], settings[87], settings[87:80] } : added;
-  assign \$29  = \$26  ? { settings[79], settings[79], settings[79:72] } : \$28 ;
+  assign \$19  = ~ residual_present;
+  assign \$20  = ~ \over$22 ;
+  assign \$21  = \whole$23 [8] == \sign$24 ;
+  assign \$22  = \$20  & \$21 ;
+  assign \$23  = ~ { \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24  };
+  assign \$24  = \$22  ? \whole$23 [7:0] : \$23 ;
+  assign \$25  = $signed({ \sign$24 , \$24 , 1'h1 }) + $signed({ settings[71:64], \increment$25  });
+  assign \$27  = $signed(added) < $signed(settings[79:72]);
+  assign \$28  = $signed(added) > $signed(settings[87:80]);
+  assign \$29  = \$28  ? { settings[87], settings[87], settings[87:80] } : added;
+  assign \$30  = \$27  ? { settings[79], settings[79], settings[79:72] } : \$29 ;
   always @(posedge clk)
-    biased <= \$30 ;
+    biased <= \$31 ;
   always @(posedge clk)
-    low <= \$31 ;
+    low <= \$32 ;
   always @(posedge clk)
-    high <= \$32 ;
+    high <= \$33 ;
   always @(posedge clk)
-    product <= \$33 ;
+    product <= \$34 ;
   always @(posedge clk)
-    rounded <= \$34 ;
+    rounded <= \$35 ;
   always @(posedge clk)
-    clamped <= \$35 ;
+    clamped <= \$36 ;
   always @(posedge clk)
-    scaled_a <= \$36 ;
+    scaled_a <= \$37 ;
   always @(posedge clk)
-    scaled_b <= \$37 ;
+    scaled_b <= \$38 ;
   always @(posedge clk)
-    sum_ <= \$38 ;
+    sum_ <= \$39 ;
   always @(posedge clk)
-    added <= \$39 ;
+    added <= \$40 ;
   always @(posedge clk)
-    result <= \$40 ;
+    result <= \$41 ;
   \holdfast_8x8.lanes.requantizer_5.add_shift  add_shift (
     .clk(clk),
-    .increment(\increment$24 ),
-    .\over$10 (\over$21 ),
+    .increment(\increment$25 ),
+    .\over$10 (\over$22 ),
     .rst(rst),
     .shift(settings[63:60]),
-    .\sign$11 (\sign$23 ),
+    .\sign$11 (\sign$24 ),
     .value(sum_),
-    .whole(\whole$22 )
+    .whole(\whole$23 )
   );
-  \holdfast_8x8.lanes.requantizer_5.shift$31  \shift$31  (
+  \holdfast_8x8.lanes.requantizer_5.shift$32  \shift$32  (
     .clk(clk),
     .increment(increment),
     .\over$10 (over),
@@ -22086,86 +22509,89 @@ module \holdfast_8x8.lanes.requantizer_5 (rst, bias, parameters, settings, resid
     .whole(whole)
   );
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$98 ) begin end
-    \$30  = \$1 [23:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
+    \$31  = \$1 [23:0];
     if (rst) begin
-      \$30  = 24'h000000;
+      \$31  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$98 ) begin end
-    \$31  = \$2 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
+    \$32  = \$2 ;
     if (rst) begin
-      \$31  = 34'h000000000;
+      \$32  = 34'h000000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$98 ) begin end
-    \$32  = \$3 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
+    \$33  = \$3 ;
     if (rst) begin
-      \$32  = 24'h000000;
+      \$33  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$98 ) begin end
-    \$33  = { \$4 [23:0], low[16:0] };
+    if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
+    \$34  = { \$4 [23:0], low[16:0] };
     if (rst) begin
-      \$33  = 41'h00000000000;
+      \$34  = 41'h00000000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$98 ) begin end
-    \$34  = \$10 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
+    \$35  = \$10 ;
     if (rst) begin
-      \$34  = 10'h000;
+      \$35  = 10'h000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$98 ) begin end
-    \$35  = \$14 [8:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
+    \$36  = \$14 [8:0];
     if (rst) begin
-      \$35  = 9'h000;
+      \$36  = 9'h000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$98 ) begin end
-    \$36  = \$15 ;
-    if (rst) begin
-      \$36  = 26'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$98 ) begin end
-    \$37  = \$17 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
+    \$37  = \$15 ;
     if (rst) begin
       \$37  = 26'h0000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$98 ) begin end
-    \$38  = \$18 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
+    \$38  = \$17 ;
+    if (\$19 ) begin
+      \$38  = 26'h0000000;
+    end
     if (rst) begin
-      \$38  = 27'h0000000;
+      \$38  = 26'h0000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$98 ) begin end
-    \$39  = \$25 [9:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
+    \$39  = \$18 ;
     if (rst) begin
-      \$39  = 10'h000;
+      \$39  = 27'h0000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$98 ) begin end
-    \$40  = \$29 [7:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
+    \$40  = \$26 [9:0];
     if (rst) begin
-      \$40  = 8'h00;
+      \$40  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
+    \$41  = \$30 [7:0];
+    if (rst) begin
+      \$41  = 8'h00;
     end
   end
   assign value = product;
   assign shift = parameters[4:0];
-  assign \value$28  = sum_;
-  assign \shift$29  = settings[63:60];
+  assign \value$29  = sum_;
+  assign \shift$30  = settings[63:60];
   assign code = result;
   assign \parameters.shift  = parameters[4:0];
   assign \parameters.multiplier  = parameters[21:5];
@@ -22178,178 +22604,10 @@ module \holdfast_8x8.lanes.requantizer_5 (rst, bias, parameters, settings, resid
   assign \settings.add_zero  = settings[71:64];
   assign \settings.add_lo  = settings[79:72];
   assign \settings.add_hi  = settings[87:80];
-  assign \$25  = { \$24 [10], \$24 [10:1] };
+  assign \$26  = { \$25 [10], \$25 [10:1] };
 endmodule
 
 module \holdfast_8x8.lanes.requantizer_5.add_shift (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$99  = 0;
-  wire \$1 ;
-  wire \$10 ;
-  wire \$11 ;
-  wire \$12 ;
-  wire \$13 ;
-  wire \$14 ;
-  wire \$15 ;
-  wire \$16 ;
-  wire \$17 ;
-  wire \$18 ;
-  wire \$19 ;
-  wire \$2 ;
-  wire \$20 ;
-  wire \$21 ;
-  reg \$22 ;
-  reg [1:0] \$23 ;
-  reg [15:0] \$24 ;
-  reg \$25 ;
-  reg [8:0] \$26 ;
-  reg \$27 ;
-  reg \$28 ;
-  reg \$29 ;
-  wire \$3 ;
-  wire \$4 ;
-  wire \$5 ;
-  wire \$6 ;
-  wire \$7 ;
-  wire \$8 ;
-  wire \$9 ;
-  input clk;
-  wire clk;
-  reg [15:0] coarse = 16'h0000;
-  reg [1:0] fine = 2'h0;
-  output increment;
-  reg increment = 1'h0;
-  reg over = 1'h0;
-  output \over$10 ;
-  reg \over$10  = 1'h0;
-  input rst;
-  wire rst;
-  input [3:0] shift;
-  wire [3:0] shift;
-  wire [15:0] shifted;
-  reg sign = 1'h0;
-  output \sign$11 ;
-  reg \sign$11  = 1'h0;
-  input [26:0] value;
-  wire [26:0] value;
-  output [8:0] whole;
-  reg [8:0] whole = 9'h000;
-  assign \$1  = $signed(value[25:15]) != $signed({ value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26] });
-  assign \$2  = $signed(value[25:23]) != $signed({ value[26], value[26], value[26] });
-  assign \$3  = coarse[9] != sign;
-  assign \$4  = { fine, 1'h0 } <= 1'h0;
-  assign \$5  = \$3  & \$4 ;
-  assign \$6  = coarse[10] != sign;
-  assign \$7  = { fine, 1'h0 } <= 1'h1;
-  assign \$8  = \$6  & \$7 ;
-  assign \$9  = coarse[11] != sign;
-  assign \$10  = { fine, 1'h0 } <= 2'h2;
-  assign \$11  = \$9  & \$10 ;
-  assign \$12  = coarse[12] != sign;
-  assign \$13  = { fine, 1'h0 } <= 2'h3;
-  assign \$14  = \$12  & \$13 ;
-  assign \$15  = coarse[13] != sign;
-  assign \$16  = { fine, 1'h0 } <= 3'h4;
-  assign \$17  = \$15  & \$16 ;
-  assign \$18  = coarse[14] != sign;
-  assign \$19  = { fine, 1'h0 } <= 3'h5;
-  assign \$20  = \$18  & \$19 ;
-  assign \$21  = | { \$20 , \$17 , \$14 , \$11 , \$8 , \$5 , over };
-  assign shifted = $signed(coarse) >>> { fine, 1'h0 };
-  always @(posedge clk)
-    sign <= \$22 ;
-  always @(posedge clk)
-    fine <= \$23 ;
-  always @(posedge clk)
-    coarse <= \$24 ;
-  always @(posedge clk)
-    over <= \$25 ;
-  always @(posedge clk)
-    whole <= \$26 ;
-  always @(posedge clk)
-    \over$10  <= \$27 ;
-  always @(posedge clk)
-    \sign$11  <= \$28 ;
-  always @(posedge clk)
-    increment <= \$29 ;
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
-    \$22  = value[26];
-    if (rst) begin
-      \$22  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
-    \$23  = shift[1:0];
-    if (rst) begin
-      \$23  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
-    (* full_case = 32'd1 *)
-    casez (shift[3:2])
-      2'h0:
-          \$24  = value[15:0];
-      2'h1:
-          \$24  = value[23:8];
-      2'h2:
-          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26:16] };
-      default:
-          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26:24] };
-    endcase
-    if (rst) begin
-      \$24  = 16'h0000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
-    (* full_case = 32'd1 *)
-    casez (shift[3:2])
-      2'h0:
-          \$25  = \$1 ;
-      2'h1:
-          \$25  = \$2 ;
-      2'h2:
-          \$25  = 1'h0;
-      default:
-          \$25  = 1'h0;
-    endcase
-    if (rst) begin
-      \$25  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
-    \$26  = shifted[9:1];
-    if (rst) begin
-      \$26  = 9'h000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
-    \$27  = \$21 ;
-    if (rst) begin
-      \$27  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
-    \$28  = sign;
-    if (rst) begin
-      \$28  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
-    \$29  = shifted[0];
-    if (rst) begin
-      \$29  = 1'h0;
-    end
-  end
-endmodule
-
-module \holdfast_8x8.lanes.requantizer_5.shift$31 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$100  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -22365,6 +22623,174 @@ module \holdfast_8x8.lanes.requantizer_5.shift$31 (rst, shift, value, whole, \ov
   wire \$2 ;
   wire \$20 ;
   wire \$21 ;
+  reg \$22 ;
+  reg [1:0] \$23 ;
+  reg [15:0] \$24 ;
+  reg \$25 ;
+  reg [8:0] \$26 ;
+  reg \$27 ;
+  reg \$28 ;
+  reg \$29 ;
+  wire \$3 ;
+  wire \$4 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire \$9 ;
+  input clk;
+  wire clk;
+  reg [15:0] coarse = 16'h0000;
+  reg [1:0] fine = 2'h0;
+  output increment;
+  reg increment = 1'h0;
+  reg over = 1'h0;
+  output \over$10 ;
+  reg \over$10  = 1'h0;
+  input rst;
+  wire rst;
+  input [3:0] shift;
+  wire [3:0] shift;
+  wire [15:0] shifted;
+  reg sign = 1'h0;
+  output \sign$11 ;
+  reg \sign$11  = 1'h0;
+  input [26:0] value;
+  wire [26:0] value;
+  output [8:0] whole;
+  reg [8:0] whole = 9'h000;
+  assign \$1  = $signed(value[25:15]) != $signed({ value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26] });
+  assign \$2  = $signed(value[25:23]) != $signed({ value[26], value[26], value[26] });
+  assign \$3  = coarse[9] != sign;
+  assign \$4  = { fine, 1'h0 } <= 1'h0;
+  assign \$5  = \$3  & \$4 ;
+  assign \$6  = coarse[10] != sign;
+  assign \$7  = { fine, 1'h0 } <= 1'h1;
+  assign \$8  = \$6  & \$7 ;
+  assign \$9  = coarse[11] != sign;
+  assign \$10  = { fine, 1'h0 } <= 2'h2;
+  assign \$11  = \$9  & \$10 ;
+  assign \$12  = coarse[12] != sign;
+  assign \$13  = { fine, 1'h0 } <= 2'h3;
+  assign \$14  = \$12  & \$13 ;
+  assign \$15  = coarse[13] != sign;
+  assign \$16  = { fine, 1'h0 } <= 3'h4;
+  assign \$17  = \$15  & \$16 ;
+  assign \$18  = coarse[14] != sign;
+  assign \$19  = { fine, 1'h0 } <= 3'h5;
+  assign \$20  = \$18  & \$19 ;
+  assign \$21  = | { \$20 , \$17 , \$14 , \$11 , \$8 , \$5 , over };
+  assign shifted = $signed(coarse) >>> { fine, 1'h0 };
+  always @(posedge clk)
+    sign <= \$22 ;
+  always @(posedge clk)
+    fine <= \$23 ;
+  always @(posedge clk)
+    coarse <= \$24 ;
+  always @(posedge clk)
+    over <= \$25 ;
+  always @(posedge clk)
+    whole <= \$26 ;
+  always @(posedge clk)
+    \over$10  <= \$27 ;
+  always @(posedge clk)
+    \sign$11  <= \$28 ;
+  always @(posedge clk)
+    increment <= \$29 ;
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$100 ) begin end
+    \$22  = value[26];
+    if (rst) begin
+      \$22  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$100 ) begin end
+    \$23  = shift[1:0];
+    if (rst) begin
+      \$23  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$100 ) begin end
+    (* full_case = 32'd1 *)
+    casez (shift[3:2])
+      2'h0:
+          \$24  = value[15:0];
+      2'h1:
+          \$24  = value[23:8];
+      2'h2:
+          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26:16] };
+      default:
+          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26:24] };
+    endcase
+    if (rst) begin
+      \$24  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$100 ) begin end
+    (* full_case = 32'd1 *)
+    casez (shift[3:2])
+      2'h0:
+          \$25  = \$1 ;
+      2'h1:
+          \$25  = \$2 ;
+      2'h2:
+          \$25  = 1'h0;
+      default:
+          \$25  = 1'h0;
+    endcase
+    if (rst) begin
+      \$25  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$100 ) begin end
+    \$26  = shifted[9:1];
+    if (rst) begin
+      \$26  = 9'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$100 ) begin end
+    \$27  = \$21 ;
+    if (rst) begin
+      \$27  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$100 ) begin end
+    \$28  = sign;
+    if (rst) begin
+      \$28  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$100 ) begin end
+    \$29  = shifted[0];
+    if (rst) begin
+      \$29  = 1'h0;
+    end
+  end
+endmodule
+
+module \holdfast_8x8.lanes.requantizer_5.shift$32 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$101  = 0;
+  wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire \$13 ;
+  wire \$14 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
+  wire \$19 ;
+  wire \$2 ;
+  wire \$20 ;
+  wire \$21 ;
   wire \$22 ;
   wire \$23 ;
   reg \$24 ;
@@ -22444,21 +22870,21 @@ module \holdfast_8x8.lanes.requantizer_5.shift$31 (rst, shift, value, whole, \ov
   always @(posedge clk)
     increment <= \$31 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$100 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$101 ) begin end
     \$24  = value[40];
     if (rst) begin
       \$24  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$100 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$101 ) begin end
     \$25  = shift[1:0];
     if (rst) begin
       \$25  = 2'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$100 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$101 ) begin end
     (* full_case = 32'd1 *)
     casez (shift[4:2])
       3'h0:
@@ -22469,21 +22895,15 @@ module \holdfast_8x8.lanes.requantizer_5.shift$31 (rst, shift, value, whole, \ov
           \$26  = value[31:16];
       3'h3:
           \$26  = value[39:24];
-      3'h4:
-          \$26  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40:32] };
-      3'h5:
-          \$26  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] };
-      3'h6:
-          \$26  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] };
       default:
-          \$26  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] };
+          \$26  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40:32] };
     endcase
     if (rst) begin
       \$26  = 16'h0000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$100 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$101 ) begin end
     (* full_case = 32'd1 *)
     casez (shift[4:2])
       3'h0:
@@ -22494,12 +22914,6 @@ module \holdfast_8x8.lanes.requantizer_5.shift$31 (rst, shift, value, whole, \ov
           \$27  = \$3 ;
       3'h3:
           \$27  = \$4 ;
-      3'h4:
-          \$27  = 1'h0;
-      3'h5:
-          \$27  = 1'h0;
-      3'h6:
-          \$27  = 1'h0;
       default:
           \$27  = 1'h0;
     endcase
@@ -22508,28 +22922,28 @@ module \holdfast_8x8.lanes.requantizer_5.shift$31 (rst, shift, value, whole, \ov
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$100 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$101 ) begin end
     \$28  = shifted[9:1];
     if (rst) begin
       \$28  = 9'h000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$100 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$101 ) begin end
     \$29  = \$23 ;
     if (rst) begin
       \$29  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$100 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$101 ) begin end
     \$30  = sign;
     if (rst) begin
       \$30  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$100 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$101 ) begin end
     \$31  = shifted[0];
     if (rst) begin
       \$31  = 1'h0;
@@ -22537,8 +22951,8 @@ module \holdfast_8x8.lanes.requantizer_5.shift$31 (rst, shift, value, whole, \ov
   end
 endmodule
 
-module \holdfast_8x8.lanes.requantizer_6 (rst, bias, parameters, settings, residual_value, total, result, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$101  = 0;
+module \holdfast_8x8.lanes.requantizer_6 (rst, bias, parameters, settings, residual_value, residual_present, total, result, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$102  = 0;
   wire [24:0] \$1 ;
   wire [9:0] \$10 ;
   wire \$11 ;
@@ -22553,27 +22967,28 @@ module \holdfast_8x8.lanes.requantizer_6 (rst, bias, parameters, settings, resid
   wire [33:0] \$2 ;
   wire \$20 ;
   wire \$21 ;
-  wire [7:0] \$22 ;
+  wire \$22 ;
   wire [7:0] \$23 ;
-  wire [10:0] \$24 ;
+  wire [7:0] \$24 ;
   wire [10:0] \$25 ;
-  wire \$26 ;
+  wire [10:0] \$26 ;
   wire \$27 ;
-  wire [9:0] \$28 ;
+  wire \$28 ;
   wire [9:0] \$29 ;
   wire [23:0] \$3 ;
-  reg [23:0] \$30 ;
-  reg [33:0] \$31 ;
-  reg [23:0] \$32 ;
-  reg [40:0] \$33 ;
-  reg [9:0] \$34 ;
-  reg [8:0] \$35 ;
-  reg [25:0] \$36 ;
+  wire [9:0] \$30 ;
+  reg [23:0] \$31 ;
+  reg [33:0] \$32 ;
+  reg [23:0] \$33 ;
+  reg [40:0] \$34 ;
+  reg [9:0] \$35 ;
+  reg [8:0] \$36 ;
   reg [25:0] \$37 ;
-  reg [26:0] \$38 ;
-  reg [9:0] \$39 ;
+  reg [25:0] \$38 ;
+  reg [26:0] \$39 ;
   wire [24:0] \$4 ;
-  reg [7:0] \$40 ;
+  reg [9:0] \$40 ;
+  reg [7:0] \$41 ;
   wire \$5 ;
   wire \$6 ;
   wire \$7 ;
@@ -22590,15 +23005,17 @@ module \holdfast_8x8.lanes.requantizer_6 (rst, bias, parameters, settings, resid
   wire [7:0] code;
   reg [23:0] high = 24'h000000;
   wire increment;
-  wire \increment$24 ;
+  wire \increment$25 ;
   reg [33:0] low = 34'h000000000;
   wire over;
-  wire \over$21 ;
+  wire \over$22 ;
   input [21:0] parameters;
   wire [21:0] parameters;
   wire [16:0] \parameters.multiplier ;
   wire [4:0] \parameters.shift ;
   reg [40:0] product = 41'h00000000000;
+  input residual_present;
+  wire residual_present;
   input [7:0] residual_value;
   wire [7:0] residual_value;
   output [7:0] result;
@@ -22620,18 +23037,18 @@ module \holdfast_8x8.lanes.requantizer_6 (rst, bias, parameters, settings, resid
   wire [8:0] \settings.lo ;
   wire [7:0] \settings.residual_zero ;
   wire [4:0] shift;
-  wire [3:0] \shift$29 ;
+  wire [3:0] \shift$30 ;
   wire sign;
-  wire \sign$23 ;
+  wire \sign$24 ;
   reg [26:0] sum_ = 27'h0000000;
   input [23:0] total;
   wire [23:0] total;
   (* init = 41'h00000000000 *)
   wire [40:0] value;
   (* init = 27'h0000000 *)
-  wire [26:0] \value$28 ;
+  wire [26:0] \value$29 ;
   wire [8:0] whole;
-  wire [8:0] \whole$22 ;
+  wire [8:0] \whole$23 ;
   assign \$1  = $signed(total) + $signed(bias);
   assign \$2  = biased[16:0] * parameters[21:5];
   assign \$3  = $signed(biased[23:17]) * $signed({ 1'h0, parameters[21:5] });
@@ -22650,49 +23067,50 @@ module \holdfast_8x8.lanes.requantizer_6 (rst, bias, parameters, settings, resid
   assign \$16  = $signed(residual_value) - $signed(settings[25:18]);
   assign \$17  = $signed(\$16 ) * $signed({ 1'h0, settings[59:43] });
   assign \$18  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$19  = ~ \over$21 ;
-  assign \$20  = \whole$22 [8] == \sign$23 ;
-  assign \$21  = \$19  & \$20 ;
-  assign \$22  = ~ { \sign$23 , \sign$23 , \sign$23 , \sign$23 , \sign$23 , \sign$23 , \sign$23 , \sign$23  };
-  assign \$23  = \$21  ? \whole$22 [7:0] : \$22 ;
-  assign \$24  = $signed({ \sign$23 , \$23 , 1'h1 }) + $signed({ settings[71:64], \increment$24  });
-  assign \$26  = $signed(added) < $signed(settings[79:72]);
-  assign \$27  = $signed(added) > $signed(settings[87:80]);
-  assign \$28  = \$27  ? { settings[87], settings[87], settings[87:80] } : added;
-  assign \$29  = \$26  ? { settings[79], settings[79], settings[79:72] } : \$28 ;
+  assign \$19  = ~ residual_present;
+  assign \$20  = ~ \over$22 ;
+  assign \$21  = \whole$23 [8] == \sign$24 ;
+  assign \$22  = \$20  & \$21 ;
+  assign \$23  = ~ { \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24  };
+  assign \$24  = \$22  ? \whole$23 [7:0] : \$23 ;
+  assign \$25  = $signed({ \sign$24 , \$24 , 1'h1 }) + $signed({ settings[71:64], \increment$25  });
+  assign \$27  = $signed(added) < $signed(settings[79:72]);
+  assign \$28  = $signed(added) > $signed(settings[87:80]);
+  assign \$29  = \$28  ? { settings[87], settings[87], settings[87:80] } : added;
+  assign \$30  = \$27  ? { settings[79], settings[79], settings[79:72] } : \$29 ;
   always @(posedge clk)
-    biased <= \$30 ;
+    biased <= \$31 ;
   always @(posedge clk)
-    low <= \$31 ;
+    low <= \$32 ;
   always @(posedge clk)
-    high <= \$32 ;
+    high <= \$33 ;
   always @(posedge clk)
-    product <= \$33 ;
+    product <= \$34 ;
   always @(posedge clk)
-    rounded <= \$34 ;
+    rounded <= \$35 ;
   always @(posedge clk)
-    clamped <= \$35 ;
+    clamped <= \$36 ;
   always @(posedge clk)
-    scaled_a <= \$36 ;
+    scaled_a <= \$37 ;
   always @(posedge clk)
-    scaled_b <= \$37 ;
+    scaled_b <= \$38 ;
   always @(posedge clk)
-    sum_ <= \$38 ;
+    sum_ <= \$39 ;
   always @(posedge clk)
-    added <= \$39 ;
+    added <= \$40 ;
   always @(posedge clk)
-    result <= \$40 ;
+    result <= \$41 ;
   \holdfast_8x8.lanes.requantizer_6.add_shift  add_shift (
     .clk(clk),
-    .increment(\increment$24 ),
-    .\over$10 (\over$21 ),
+    .increment(\increment$25 ),
+    .\over$10 (\over$22 ),
     .rst(rst),
     .shift(settings[63:60]),
-    .\sign$11 (\sign$23 ),
+    .\sign$11 (\sign$24 ),
     .value(sum_),
-    .whole(\whole$22 )
+    .whole(\whole$23 )
   );
-  \holdfast_8x8.lanes.requantizer_6.shift$31  \shift$31  (
+  \holdfast_8x8.lanes.requantizer_6.shift$32  \shift$32  (
     .clk(clk),
     .increment(increment),
     .\over$10 (over),
@@ -22703,86 +23121,89 @@ module \holdfast_8x8.lanes.requantizer_6 (rst, bias, parameters, settings, resid
     .whole(whole)
   );
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$101 ) begin end
-    \$30  = \$1 [23:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
+    \$31  = \$1 [23:0];
     if (rst) begin
-      \$30  = 24'h000000;
+      \$31  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$101 ) begin end
-    \$31  = \$2 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
+    \$32  = \$2 ;
     if (rst) begin
-      \$31  = 34'h000000000;
+      \$32  = 34'h000000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$101 ) begin end
-    \$32  = \$3 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
+    \$33  = \$3 ;
     if (rst) begin
-      \$32  = 24'h000000;
+      \$33  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$101 ) begin end
-    \$33  = { \$4 [23:0], low[16:0] };
+    if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
+    \$34  = { \$4 [23:0], low[16:0] };
     if (rst) begin
-      \$33  = 41'h00000000000;
+      \$34  = 41'h00000000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$101 ) begin end
-    \$34  = \$10 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
+    \$35  = \$10 ;
     if (rst) begin
-      \$34  = 10'h000;
+      \$35  = 10'h000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$101 ) begin end
-    \$35  = \$14 [8:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
+    \$36  = \$14 [8:0];
     if (rst) begin
-      \$35  = 9'h000;
+      \$36  = 9'h000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$101 ) begin end
-    \$36  = \$15 ;
-    if (rst) begin
-      \$36  = 26'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$101 ) begin end
-    \$37  = \$17 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
+    \$37  = \$15 ;
     if (rst) begin
       \$37  = 26'h0000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$101 ) begin end
-    \$38  = \$18 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
+    \$38  = \$17 ;
+    if (\$19 ) begin
+      \$38  = 26'h0000000;
+    end
     if (rst) begin
-      \$38  = 27'h0000000;
+      \$38  = 26'h0000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$101 ) begin end
-    \$39  = \$25 [9:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
+    \$39  = \$18 ;
     if (rst) begin
-      \$39  = 10'h000;
+      \$39  = 27'h0000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$101 ) begin end
-    \$40  = \$29 [7:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
+    \$40  = \$26 [9:0];
     if (rst) begin
-      \$40  = 8'h00;
+      \$40  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
+    \$41  = \$30 [7:0];
+    if (rst) begin
+      \$41  = 8'h00;
     end
   end
   assign value = product;
   assign shift = parameters[4:0];
-  assign \value$28  = sum_;
-  assign \shift$29  = settings[63:60];
+  assign \value$29  = sum_;
+  assign \shift$30  = settings[63:60];
   assign code = result;
   assign \parameters.shift  = parameters[4:0];
   assign \parameters.multiplier  = parameters[21:5];
@@ -22795,178 +23216,10 @@ module \holdfast_8x8.lanes.requantizer_6 (rst, bias, parameters, settings, resid
   assign \settings.add_zero  = settings[71:64];
   assign \settings.add_lo  = settings[79:72];
   assign \settings.add_hi  = settings[87:80];
-  assign \$25  = { \$24 [10], \$24 [10:1] };
+  assign \$26  = { \$25 [10], \$25 [10:1] };
 endmodule
 
 module \holdfast_8x8.lanes.requantizer_6.add_shift (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$102  = 0;
-  wire \$1 ;
-  wire \$10 ;
-  wire \$11 ;
-  wire \$12 ;
-  wire \$13 ;
-  wire \$14 ;
-  wire \$15 ;
-  wire \$16 ;
-  wire \$17 ;
-  wire \$18 ;
-  wire \$19 ;
-  wire \$2 ;
-  wire \$20 ;
-  wire \$21 ;
-  reg \$22 ;
-  reg [1:0] \$23 ;
-  reg [15:0] \$24 ;
-  reg \$25 ;
-  reg [8:0] \$26 ;
-  reg \$27 ;
-  reg \$28 ;
-  reg \$29 ;
-  wire \$3 ;
-  wire \$4 ;
-  wire \$5 ;
-  wire \$6 ;
-  wire \$7 ;
-  wire \$8 ;
-  wire \$9 ;
-  input clk;
-  wire clk;
-  reg [15:0] coarse = 16'h0000;
-  reg [1:0] fine = 2'h0;
-  output increment;
-  reg increment = 1'h0;
-  reg over = 1'h0;
-  output \over$10 ;
-  reg \over$10  = 1'h0;
-  input rst;
-  wire rst;
-  input [3:0] shift;
-  wire [3:0] shift;
-  wire [15:0] shifted;
-  reg sign = 1'h0;
-  output \sign$11 ;
-  reg \sign$11  = 1'h0;
-  input [26:0] value;
-  wire [26:0] value;
-  output [8:0] whole;
-  reg [8:0] whole = 9'h000;
-  assign \$1  = $signed(value[25:15]) != $signed({ value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26] });
-  assign \$2  = $signed(value[25:23]) != $signed({ value[26], value[26], value[26] });
-  assign \$3  = coarse[9] != sign;
-  assign \$4  = { fine, 1'h0 } <= 1'h0;
-  assign \$5  = \$3  & \$4 ;
-  assign \$6  = coarse[10] != sign;
-  assign \$7  = { fine, 1'h0 } <= 1'h1;
-  assign \$8  = \$6  & \$7 ;
-  assign \$9  = coarse[11] != sign;
-  assign \$10  = { fine, 1'h0 } <= 2'h2;
-  assign \$11  = \$9  & \$10 ;
-  assign \$12  = coarse[12] != sign;
-  assign \$13  = { fine, 1'h0 } <= 2'h3;
-  assign \$14  = \$12  & \$13 ;
-  assign \$15  = coarse[13] != sign;
-  assign \$16  = { fine, 1'h0 } <= 3'h4;
-  assign \$17  = \$15  & \$16 ;
-  assign \$18  = coarse[14] != sign;
-  assign \$19  = { fine, 1'h0 } <= 3'h5;
-  assign \$20  = \$18  & \$19 ;
-  assign \$21  = | { \$20 , \$17 , \$14 , \$11 , \$8 , \$5 , over };
-  assign shifted = $signed(coarse) >>> { fine, 1'h0 };
-  always @(posedge clk)
-    sign <= \$22 ;
-  always @(posedge clk)
-    fine <= \$23 ;
-  always @(posedge clk)
-    coarse <= \$24 ;
-  always @(posedge clk)
-    over <= \$25 ;
-  always @(posedge clk)
-    whole <= \$26 ;
-  always @(posedge clk)
-    \over$10  <= \$27 ;
-  always @(posedge clk)
-    \sign$11  <= \$28 ;
-  always @(posedge clk)
-    increment <= \$29 ;
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
-    \$22  = value[26];
-    if (rst) begin
-      \$22  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
-    \$23  = shift[1:0];
-    if (rst) begin
-      \$23  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
-    (* full_case = 32'd1 *)
-    casez (shift[3:2])
-      2'h0:
-          \$24  = value[15:0];
-      2'h1:
-          \$24  = value[23:8];
-      2'h2:
-          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26:16] };
-      default:
-          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26:24] };
-    endcase
-    if (rst) begin
-      \$24  = 16'h0000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
-    (* full_case = 32'd1 *)
-    casez (shift[3:2])
-      2'h0:
-          \$25  = \$1 ;
-      2'h1:
-          \$25  = \$2 ;
-      2'h2:
-          \$25  = 1'h0;
-      default:
-          \$25  = 1'h0;
-    endcase
-    if (rst) begin
-      \$25  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
-    \$26  = shifted[9:1];
-    if (rst) begin
-      \$26  = 9'h000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
-    \$27  = \$21 ;
-    if (rst) begin
-      \$27  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
-    \$28  = sign;
-    if (rst) begin
-      \$28  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
-    \$29  = shifted[0];
-    if (rst) begin
-      \$29  = 1'h0;
-    end
-  end
-endmodule
-
-module \holdfast_8x8.lanes.requantizer_6.shift$31 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$103  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -22982,6 +23235,174 @@ module \holdfast_8x8.lanes.requantizer_6.shift$31 (rst, shift, value, whole, \ov
   wire \$2 ;
   wire \$20 ;
   wire \$21 ;
+  reg \$22 ;
+  reg [1:0] \$23 ;
+  reg [15:0] \$24 ;
+  reg \$25 ;
+  reg [8:0] \$26 ;
+  reg \$27 ;
+  reg \$28 ;
+  reg \$29 ;
+  wire \$3 ;
+  wire \$4 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire \$9 ;
+  input clk;
+  wire clk;
+  reg [15:0] coarse = 16'h0000;
+  reg [1:0] fine = 2'h0;
+  output increment;
+  reg increment = 1'h0;
+  reg over = 1'h0;
+  output \over$10 ;
+  reg \over$10  = 1'h0;
+  input rst;
+  wire rst;
+  input [3:0] shift;
+  wire [3:0] shift;
+  wire [15:0] shifted;
+  reg sign = 1'h0;
+  output \sign$11 ;
+  reg \sign$11  = 1'h0;
+  input [26:0] value;
+  wire [26:0] value;
+  output [8:0] whole;
+  reg [8:0] whole = 9'h000;
+  assign \$1  = $signed(value[25:15]) != $signed({ value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26] });
+  assign \$2  = $signed(value[25:23]) != $signed({ value[26], value[26], value[26] });
+  assign \$3  = coarse[9] != sign;
+  assign \$4  = { fine, 1'h0 } <= 1'h0;
+  assign \$5  = \$3  & \$4 ;
+  assign \$6  = coarse[10] != sign;
+  assign \$7  = { fine, 1'h0 } <= 1'h1;
+  assign \$8  = \$6  & \$7 ;
+  assign \$9  = coarse[11] != sign;
+  assign \$10  = { fine, 1'h0 } <= 2'h2;
+  assign \$11  = \$9  & \$10 ;
+  assign \$12  = coarse[12] != sign;
+  assign \$13  = { fine, 1'h0 } <= 2'h3;
+  assign \$14  = \$12  & \$13 ;
+  assign \$15  = coarse[13] != sign;
+  assign \$16  = { fine, 1'h0 } <= 3'h4;
+  assign \$17  = \$15  & \$16 ;
+  assign \$18  = coarse[14] != sign;
+  assign \$19  = { fine, 1'h0 } <= 3'h5;
+  assign \$20  = \$18  & \$19 ;
+  assign \$21  = | { \$20 , \$17 , \$14 , \$11 , \$8 , \$5 , over };
+  assign shifted = $signed(coarse) >>> { fine, 1'h0 };
+  always @(posedge clk)
+    sign <= \$22 ;
+  always @(posedge clk)
+    fine <= \$23 ;
+  always @(posedge clk)
+    coarse <= \$24 ;
+  always @(posedge clk)
+    over <= \$25 ;
+  always @(posedge clk)
+    whole <= \$26 ;
+  always @(posedge clk)
+    \over$10  <= \$27 ;
+  always @(posedge clk)
+    \sign$11  <= \$28 ;
+  always @(posedge clk)
+    increment <= \$29 ;
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$103 ) begin end
+    \$22  = value[26];
+    if (rst) begin
+      \$22  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$103 ) begin end
+    \$23  = shift[1:0];
+    if (rst) begin
+      \$23  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$103 ) begin end
+    (* full_case = 32'd1 *)
+    casez (shift[3:2])
+      2'h0:
+          \$24  = value[15:0];
+      2'h1:
+          \$24  = value[23:8];
+      2'h2:
+          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26:16] };
+      default:
+          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26:24] };
+    endcase
+    if (rst) begin
+      \$24  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$103 ) begin end
+    (* full_case = 32'd1 *)
+    casez (shift[3:2])
+      2'h0:
+          \$25  = \$1 ;
+      2'h1:
+          \$25  = \$2 ;
+      2'h2:
+          \$25  = 1'h0;
+      default:
+          \$25  = 1'h0;
+    endcase
+    if (rst) begin
+      \$25  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$103 ) begin end
+    \$26  = shifted[9:1];
+    if (rst) begin
+      \$26  = 9'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$103 ) begin end
+    \$27  = \$21 ;
+    if (rst) begin
+      \$27  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$103 ) begin end
+    \$28  = sign;
+    if (rst) begin
+      \$28  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$103 ) begin end
+    \$29  = shifted[0];
+    if (rst) begin
+      \$29  = 1'h0;
+    end
+  end
+endmodule
+
+module \holdfast_8x8.lanes.requantizer_6.shift$32 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$104  = 0;
+  wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire \$13 ;
+  wire \$14 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
+  wire \$19 ;
+  wire \$2 ;
+  wire \$20 ;
+  wire \$21 ;
   wire \$22 ;
   wire \$23 ;
   reg \$24 ;
@@ -23061,21 +23482,21 @@ module \holdfast_8x8.lanes.requantizer_6.shift$31 (rst, shift, value, whole, \ov
   always @(posedge clk)
     increment <= \$31 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$103 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$104 ) begin end
     \$24  = value[40];
     if (rst) begin
       \$24  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$103 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$104 ) begin end
     \$25  = shift[1:0];
     if (rst) begin
       \$25  = 2'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$103 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$104 ) begin end
     (* full_case = 32'd1 *)
     casez (shift[4:2])
       3'h0:
@@ -23086,21 +23507,15 @@ module \holdfast_8x8.lanes.requantizer_6.shift$31 (rst, shift, value, whole, \ov
           \$26  = value[31:16];
       3'h3:
           \$26  = value[39:24];
-      3'h4:
-          \$26  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40:32] };
-      3'h5:
-          \$26  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] };
-      3'h6:
-          \$26  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] };
       default:
-          \$26  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] };
+          \$26  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40:32] };
     endcase
     if (rst) begin
       \$26  = 16'h0000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$103 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$104 ) begin end
     (* full_case = 32'd1 *)
     casez (shift[4:2])
       3'h0:
@@ -23111,12 +23526,6 @@ module \holdfast_8x8.lanes.requantizer_6.shift$31 (rst, shift, value, whole, \ov
           \$27  = \$3 ;
       3'h3:
           \$27  = \$4 ;
-      3'h4:
-          \$27  = 1'h0;
-      3'h5:
-          \$27  = 1'h0;
-      3'h6:
-          \$27  = 1'h0;
       default:
           \$27  = 1'h0;
     endcase
@@ -23125,28 +23534,28 @@ module \holdfast_8x8.lanes.requantizer_6.shift$31 (rst, shift, value, whole, \ov
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$103 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$104 ) begin end
     \$28  = shifted[9:1];
     if (rst) begin
       \$28  = 9'h000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$103 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$104 ) begin end
     \$29  = \$23 ;
     if (rst) begin
       \$29  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$103 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$104 ) begin end
     \$30  = sign;
     if (rst) begin
       \$30  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$103 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$104 ) begin end
     \$31  = shifted[0];
     if (rst) begin
       \$31  = 1'h0;
@@ -23154,8 +23563,8 @@ module \holdfast_8x8.lanes.requantizer_6.shift$31 (rst, shift, value, whole, \ov
   end
 endmodule
 
-module \holdfast_8x8.lanes.requantizer_7 (rst, bias, parameters, settings, residual_value, total, result, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$104  = 0;
+module \holdfast_8x8.lanes.requantizer_7 (rst, bias, parameters, settings, residual_value, residual_present, total, result, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$105  = 0;
   wire [24:0] \$1 ;
   wire [9:0] \$10 ;
   wire \$11 ;
@@ -23170,27 +23579,28 @@ module \holdfast_8x8.lanes.requantizer_7 (rst, bias, parameters, settings, resid
   wire [33:0] \$2 ;
   wire \$20 ;
   wire \$21 ;
-  wire [7:0] \$22 ;
+  wire \$22 ;
   wire [7:0] \$23 ;
-  wire [10:0] \$24 ;
+  wire [7:0] \$24 ;
   wire [10:0] \$25 ;
-  wire \$26 ;
+  wire [10:0] \$26 ;
   wire \$27 ;
-  wire [9:0] \$28 ;
+  wire \$28 ;
   wire [9:0] \$29 ;
   wire [23:0] \$3 ;
-  reg [23:0] \$30 ;
-  reg [33:0] \$31 ;
-  reg [23:0] \$32 ;
-  reg [40:0] \$33 ;
-  reg [9:0] \$34 ;
-  reg [8:0] \$35 ;
-  reg [25:0] \$36 ;
+  wire [9:0] \$30 ;
+  reg [23:0] \$31 ;
+  reg [33:0] \$32 ;
+  reg [23:0] \$33 ;
+  reg [40:0] \$34 ;
+  reg [9:0] \$35 ;
+  reg [8:0] \$36 ;
   reg [25:0] \$37 ;
-  reg [26:0] \$38 ;
-  reg [9:0] \$39 ;
+  reg [25:0] \$38 ;
+  reg [26:0] \$39 ;
   wire [24:0] \$4 ;
-  reg [7:0] \$40 ;
+  reg [9:0] \$40 ;
+  reg [7:0] \$41 ;
   wire \$5 ;
   wire \$6 ;
   wire \$7 ;
@@ -23207,15 +23617,17 @@ module \holdfast_8x8.lanes.requantizer_7 (rst, bias, parameters, settings, resid
   wire [7:0] code;
   reg [23:0] high = 24'h000000;
   wire increment;
-  wire \increment$24 ;
+  wire \increment$25 ;
   reg [33:0] low = 34'h000000000;
   wire over;
-  wire \over$21 ;
+  wire \over$22 ;
   input [21:0] parameters;
   wire [21:0] parameters;
   wire [16:0] \parameters.multiplier ;
   wire [4:0] \parameters.shift ;
   reg [40:0] product = 41'h00000000000;
+  input residual_present;
+  wire residual_present;
   input [7:0] residual_value;
   wire [7:0] residual_value;
   output [7:0] result;
@@ -23237,18 +23649,18 @@ module \holdfast_8x8.lanes.requantizer_7 (rst, bias, parameters, settings, resid
   wire [8:0] \settings.lo ;
   wire [7:0] \settings.residual_zero ;
   wire [4:0] shift;
-  wire [3:0] \shift$29 ;
+  wire [3:0] \shift$30 ;
   wire sign;
-  wire \sign$23 ;
+  wire \sign$24 ;
   reg [26:0] sum_ = 27'h0000000;
   input [23:0] total;
   wire [23:0] total;
   (* init = 41'h00000000000 *)
   wire [40:0] value;
   (* init = 27'h0000000 *)
-  wire [26:0] \value$28 ;
+  wire [26:0] \value$29 ;
   wire [8:0] whole;
-  wire [8:0] \whole$22 ;
+  wire [8:0] \whole$23 ;
   assign \$1  = $signed(total) + $signed(bias);
   assign \$2  = biased[16:0] * parameters[21:5];
   assign \$3  = $signed(biased[23:17]) * $signed({ 1'h0, parameters[21:5] });
@@ -23267,49 +23679,50 @@ module \holdfast_8x8.lanes.requantizer_7 (rst, bias, parameters, settings, resid
   assign \$16  = $signed(residual_value) - $signed(settings[25:18]);
   assign \$17  = $signed(\$16 ) * $signed({ 1'h0, settings[59:43] });
   assign \$18  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$19  = ~ \over$21 ;
-  assign \$20  = \whole$22 [8] == \sign$23 ;
-  assign \$21  = \$19  & \$20 ;
-  assign \$22  = ~ { \sign$23 , \sign$23 , \sign$23 , \sign$23 , \sign$23 , \sign$23 , \sign$23 , \sign$23  };
-  assign \$23  = \$21  ? \whole$22 [7:0] : \$22 ;
-  assign \$24  = $signed({ \sign$23 , \$23 , 1'h1 }) + $signed({ settings[71:64], \increment$24  });
-  assign \$26  = $signed(added) < $signed(settings[79:72]);
-  assign \$27  = $signed(added) > $signed(settings[87:80]);
-  assign \$28  = \$27  ? { settings[87], settings[87], settings[87:80] } : added;
-  assign \$29  = \$26  ? { settings[79], settings[79], settings[79:72] } : \$28 ;
+  assign \$19  = ~ residual_present;
+  assign \$20  = ~ \over$22 ;
+  assign \$21  = \whole$23 [8] == \sign$24 ;
+  assign \$22  = \$20  & \$21 ;
+  assign \$23  = ~ { \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24  };
+  assign \$24  = \$22  ? \whole$23 [7:0] : \$23 ;
+  assign \$25  = $signed({ \sign$24 , \$24 , 1'h1 }) + $signed({ settings[71:64], \increment$25  });
+  assign \$27  = $signed(added) < $signed(settings[79:72]);
+  assign \$28  = $signed(added) > $signed(settings[87:80]);
+  assign \$29  = \$28  ? { settings[87], settings[87], settings[87:80] } : added;
+  assign \$30  = \$27  ? { settings[79], settings[79], settings[79:72] } : \$29 ;
   always @(posedge clk)
-    biased <= \$30 ;
+    biased <= \$31 ;
   always @(posedge clk)
-    low <= \$31 ;
+    low <= \$32 ;
   always @(posedge clk)
-    high <= \$32 ;
+    high <= \$33 ;
   always @(posedge clk)
-    product <= \$33 ;
+    product <= \$34 ;
   always @(posedge clk)
-    rounded <= \$34 ;
+    rounded <= \$35 ;
   always @(posedge clk)
-    clamped <= \$35 ;
+    clamped <= \$36 ;
   always @(posedge clk)
-    scaled_a <= \$36 ;
+    scaled_a <= \$37 ;
   always @(posedge clk)
-    scaled_b <= \$37 ;
+    scaled_b <= \$38 ;
   always @(posedge clk)
-    sum_ <= \$38 ;
+    sum_ <= \$39 ;
   always @(posedge clk)
-    added <= \$39 ;
+    added <= \$40 ;
   always @(posedge clk)
-    result <= \$40 ;
+    result <= \$41 ;
   \holdfast_8x8.lanes.requantizer_7.add_shift  add_shift (
     .clk(clk),
-    .increment(\increment$24 ),
-    .\over$10 (\over$21 ),
+    .increment(\increment$25 ),
+    .\over$10 (\over$22 ),
     .rst(rst),
     .shift(settings[63:60]),
-    .\sign$11 (\sign$23 ),
+    .\sign$11 (\sign$24 ),
     .value(sum_),
-    .whole(\whole$22 )
+    .whole(\whole$23 )
   );
-  \holdfast_8x8.lanes.requantizer_7.shift$31  \shift$31  (
+  \holdfast_8x8.lanes.requantizer_7.shift$32  \shift$32  (
     .clk(clk),
     .increment(increment),
     .\over$10 (over),
@@ -23320,86 +23733,89 @@ module \holdfast_8x8.lanes.requantizer_7 (rst, bias, parameters, settings, resid
     .whole(whole)
   );
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$104 ) begin end
-    \$30  = \$1 [23:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    \$31  = \$1 [23:0];
     if (rst) begin
-      \$30  = 24'h000000;
+      \$31  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$104 ) begin end
-    \$31  = \$2 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    \$32  = \$2 ;
     if (rst) begin
-      \$31  = 34'h000000000;
+      \$32  = 34'h000000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$104 ) begin end
-    \$32  = \$3 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    \$33  = \$3 ;
     if (rst) begin
-      \$32  = 24'h000000;
+      \$33  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$104 ) begin end
-    \$33  = { \$4 [23:0], low[16:0] };
+    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    \$34  = { \$4 [23:0], low[16:0] };
     if (rst) begin
-      \$33  = 41'h00000000000;
+      \$34  = 41'h00000000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$104 ) begin end
-    \$34  = \$10 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    \$35  = \$10 ;
     if (rst) begin
-      \$34  = 10'h000;
+      \$35  = 10'h000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$104 ) begin end
-    \$35  = \$14 [8:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    \$36  = \$14 [8:0];
     if (rst) begin
-      \$35  = 9'h000;
+      \$36  = 9'h000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$104 ) begin end
-    \$36  = \$15 ;
-    if (rst) begin
-      \$36  = 26'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$104 ) begin end
-    \$37  = \$17 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    \$37  = \$15 ;
     if (rst) begin
       \$37  = 26'h0000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$104 ) begin end
-    \$38  = \$18 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    \$38  = \$17 ;
+    if (\$19 ) begin
+      \$38  = 26'h0000000;
+    end
     if (rst) begin
-      \$38  = 27'h0000000;
+      \$38  = 26'h0000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$104 ) begin end
-    \$39  = \$25 [9:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    \$39  = \$18 ;
     if (rst) begin
-      \$39  = 10'h000;
+      \$39  = 27'h0000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$104 ) begin end
-    \$40  = \$29 [7:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    \$40  = \$26 [9:0];
     if (rst) begin
-      \$40  = 8'h00;
+      \$40  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    \$41  = \$30 [7:0];
+    if (rst) begin
+      \$41  = 8'h00;
     end
   end
   assign value = product;
   assign shift = parameters[4:0];
-  assign \value$28  = sum_;
-  assign \shift$29  = settings[63:60];
+  assign \value$29  = sum_;
+  assign \shift$30  = settings[63:60];
   assign code = result;
   assign \parameters.shift  = parameters[4:0];
   assign \parameters.multiplier  = parameters[21:5];
@@ -23412,11 +23828,11 @@ module \holdfast_8x8.lanes.requantizer_7 (rst, bias, parameters, settings, resid
   assign \settings.add_zero  = settings[71:64];
   assign \settings.add_lo  = settings[79:72];
   assign \settings.add_hi  = settings[87:80];
-  assign \$25  = { \$24 [10], \$24 [10:1] };
+  assign \$26  = { \$25 [10], \$25 [10:1] };
 endmodule
 
 module \holdfast_8x8.lanes.requantizer_7.add_shift (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$105  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$106  = 0;
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -23506,21 +23922,21 @@ module \holdfast_8x8.lanes.requantizer_7.add_shift (rst, shift, value, whole, \o
   always @(posedge clk)
     increment <= \$29 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$106 ) begin end
     \$22  = value[26];
     if (rst) begin
       \$22  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$106 ) begin end
     \$23  = shift[1:0];
     if (rst) begin
       \$23  = 2'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$106 ) begin end
     (* full_case = 32'd1 *)
     casez (shift[3:2])
       2'h0:
@@ -23537,7 +23953,7 @@ module \holdfast_8x8.lanes.requantizer_7.add_shift (rst, shift, value, whole, \o
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$106 ) begin end
     (* full_case = 32'd1 *)
     casez (shift[3:2])
       2'h0:
@@ -23554,28 +23970,28 @@ module \holdfast_8x8.lanes.requantizer_7.add_shift (rst, shift, value, whole, \o
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$106 ) begin end
     \$26  = shifted[9:1];
     if (rst) begin
       \$26  = 9'h000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$106 ) begin end
     \$27  = \$21 ;
     if (rst) begin
       \$27  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$106 ) begin end
     \$28  = sign;
     if (rst) begin
       \$28  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$106 ) begin end
     \$29  = shifted[0];
     if (rst) begin
       \$29  = 1'h0;
@@ -23583,8 +23999,8 @@ module \holdfast_8x8.lanes.requantizer_7.add_shift (rst, shift, value, whole, \o
   end
 endmodule
 
-module \holdfast_8x8.lanes.requantizer_7.shift$31 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$106  = 0;
+module \holdfast_8x8.lanes.requantizer_7.shift$32 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$107  = 0;
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -23678,21 +24094,21 @@ module \holdfast_8x8.lanes.requantizer_7.shift$31 (rst, shift, value, whole, \ov
   always @(posedge clk)
     increment <= \$31 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$106 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
     \$24  = value[40];
     if (rst) begin
       \$24  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$106 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
     \$25  = shift[1:0];
     if (rst) begin
       \$25  = 2'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$106 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
     (* full_case = 32'd1 *)
     casez (shift[4:2])
       3'h0:
@@ -23703,21 +24119,15 @@ module \holdfast_8x8.lanes.requantizer_7.shift$31 (rst, shift, value, whole, \ov
           \$26  = value[31:16];
       3'h3:
           \$26  = value[39:24];
-      3'h4:
-          \$26  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40:32] };
-      3'h5:
-          \$26  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] };
-      3'h6:
-          \$26  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] };
       default:
-          \$26  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] };
+          \$26  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40:32] };
     endcase
     if (rst) begin
       \$26  = 16'h0000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$106 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
     (* full_case = 32'd1 *)
     casez (shift[4:2])
       3'h0:
@@ -23728,12 +24138,6 @@ module \holdfast_8x8.lanes.requantizer_7.shift$31 (rst, shift, value, whole, \ov
           \$27  = \$3 ;
       3'h3:
           \$27  = \$4 ;
-      3'h4:
-          \$27  = 1'h0;
-      3'h5:
-          \$27  = 1'h0;
-      3'h6:
-          \$27  = 1'h0;
       default:
           \$27  = 1'h0;
     endcase
@@ -23742,28 +24146,28 @@ module \holdfast_8x8.lanes.requantizer_7.shift$31 (rst, shift, value, whole, \ov
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$106 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
     \$28  = shifted[9:1];
     if (rst) begin
       \$28  = 9'h000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$106 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
     \$29  = \$23 ;
     if (rst) begin
       \$29  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$106 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
     \$30  = sign;
     if (rst) begin
       \$30  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$106 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
     \$31  = shifted[0];
     if (rst) begin
       \$31  = 1'h0;
@@ -23772,7 +24176,7 @@ module \holdfast_8x8.lanes.requantizer_7.shift$31 (rst, shift, value, whole, \ov
 endmodule
 
 module \holdfast_8x8.lanes.residual_skew (rst, o, i, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$107  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$108  = 0;
   reg [7:0] \$1 ;
   reg [7:0] \$10 ;
   reg [7:0] \$11 ;
@@ -23910,196 +24314,196 @@ module \holdfast_8x8.lanes.residual_skew (rst, o, i, clk);
   always @(posedge clk)
     lane_7_6 <= \$28 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$1  = i[15:8];
     if (rst) begin
       \$1  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$2  = i[23:16];
     if (rst) begin
       \$2  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$3  = lane_2_0;
     if (rst) begin
       \$3  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$4  = i[31:24];
     if (rst) begin
       \$4  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$5  = lane_3_0;
     if (rst) begin
       \$5  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$6  = lane_3_1;
     if (rst) begin
       \$6  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$7  = i[39:32];
     if (rst) begin
       \$7  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$8  = lane_4_0;
     if (rst) begin
       \$8  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$9  = lane_4_1;
     if (rst) begin
       \$9  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$10  = lane_4_2;
     if (rst) begin
       \$10  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$11  = i[47:40];
     if (rst) begin
       \$11  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$12  = lane_5_0;
     if (rst) begin
       \$12  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$13  = lane_5_1;
     if (rst) begin
       \$13  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$14  = lane_5_2;
     if (rst) begin
       \$14  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$15  = lane_5_3;
     if (rst) begin
       \$15  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$16  = i[55:48];
     if (rst) begin
       \$16  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$17  = lane_6_0;
     if (rst) begin
       \$17  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$18  = lane_6_1;
     if (rst) begin
       \$18  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$19  = lane_6_2;
     if (rst) begin
       \$19  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$20  = lane_6_3;
     if (rst) begin
       \$20  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$21  = lane_6_4;
     if (rst) begin
       \$21  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$22  = i[63:56];
     if (rst) begin
       \$22  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$23  = lane_7_0;
     if (rst) begin
       \$23  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$24  = lane_7_1;
     if (rst) begin
       \$24  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$25  = lane_7_2;
     if (rst) begin
       \$25  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$26  = lane_7_3;
     if (rst) begin
       \$26  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$27  = lane_7_4;
     if (rst) begin
       \$27  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$28  = lane_7_5;
     if (rst) begin
       \$28  = 8'h00;
@@ -24132,7 +24536,7 @@ module \holdfast_8x8.lanes.residual_skew (rst, o, i, clk);
 endmodule
 
 module \holdfast_8x8.output_writer (rst, token, codes, word, enable, address, layer, go, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$108  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$109  = 0;
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -24152,15 +24556,15 @@ module \holdfast_8x8.output_writer (rst, token, codes, word, enable, address, la
   wire \$9 ;
   output [127:0] address;
   wire [127:0] address;
-  wire [127:0] \address$12 ;
-  wire [15:0] \address$12[0] ;
-  wire [15:0] \address$12[1] ;
-  wire [15:0] \address$12[2] ;
-  wire [15:0] \address$12[3] ;
-  wire [15:0] \address$12[4] ;
-  wire [15:0] \address$12[5] ;
-  wire [15:0] \address$12[6] ;
-  wire [15:0] \address$12[7] ;
+  wire [127:0] \address$10 ;
+  wire [15:0] \address$10[0] ;
+  wire [15:0] \address$10[1] ;
+  wire [15:0] \address$10[2] ;
+  wire [15:0] \address$10[3] ;
+  wire [15:0] \address$10[4] ;
+  wire [15:0] \address$10[5] ;
+  wire [15:0] \address$10[6] ;
+  wire [15:0] \address$10[7] ;
   wire [15:0] \address[0] ;
   wire [15:0] \address[1] ;
   wire [15:0] \address[2] ;
@@ -24182,13 +24586,12 @@ module \holdfast_8x8.output_writer (rst, token, codes, word, enable, address, la
   wire [7:0] \codes[5] ;
   wire [7:0] \codes[6] ;
   wire [7:0] \codes[7] ;
-  wire [8:0] columns;
   output [7:0] enable;
   reg [7:0] enable;
   wire \end ;
   input go;
   wire go;
-  wire \go$7 ;
+  wire \go$5 ;
   wire [4:0] lane;
   input [514:0] layer;
   wire [514:0] layer;
@@ -24247,7 +24650,6 @@ module \holdfast_8x8.output_writer (rst, token, codes, word, enable, address, la
   input rst;
   wire rst;
   wire [15:0] step_x;
-  wire [15:0] step_y;
   wire take;
   input [4:0] token;
   wire [4:0] token;
@@ -24288,12 +24690,12 @@ module \holdfast_8x8.output_writer (rst, token, codes, word, enable, address, la
     .clk(clk),
     .\end (token[2]),
     .go(go),
-    .\port$4814$263 (layer[290:263]),
+    .\port$4884$263 (layer[290:263]),
     .rst(rst),
     .take(take)
   );
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$109 ) begin end
     word = 64'h0000000000000000;
     if (\$1 ) begin
       word[7:0] = codes[7:0];
@@ -24307,7 +24709,7 @@ module \holdfast_8x8.output_writer (rst, token, codes, word, enable, address, la
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$109 ) begin end
     enable = 8'h00;
     if (\$1 ) begin
       enable[0] = \$3 ;
@@ -24323,11 +24725,9 @@ module \holdfast_8x8.output_writer (rst, token, codes, word, enable, address, la
   assign base = layer[290:275];
   assign lane = layer[39:35];
   assign step_x = { 4'h0, layer[274:263] };
-  assign step_y = { 4'h0, layer[274:263] };
-  assign columns = 9'h001;
-  assign \go$7  = go;
+  assign \go$5  = go;
   assign \end  = token[2];
-  assign \address$12  = address;
+  assign \address$10  = address;
   assign offset = 3'h0;
   assign \layer.magic  = layer[15:0];
   assign \layer.hold_weights  = layer[16];
@@ -24393,14 +24793,14 @@ module \holdfast_8x8.output_writer (rst, token, codes, word, enable, address, la
   assign \address[5]  = address[95:80];
   assign \address[6]  = address[111:96];
   assign \address[7]  = address[127:112];
-  assign \address$12[0]  = address[15:0];
-  assign \address$12[1]  = address[31:16];
-  assign \address$12[2]  = address[47:32];
-  assign \address$12[3]  = address[63:48];
-  assign \address$12[4]  = address[79:64];
-  assign \address$12[5]  = address[95:80];
-  assign \address$12[6]  = address[111:96];
-  assign \address$12[7]  = address[127:112];
+  assign \address$10[0]  = address[15:0];
+  assign \address$10[1]  = address[31:16];
+  assign \address$10[2]  = address[47:32];
+  assign \address$10[3]  = address[63:48];
+  assign \address$10[4]  = address[79:64];
+  assign \address$10[5]  = address[95:80];
+  assign \address$10[6]  = address[111:96];
+  assign \address$10[7]  = address[127:112];
   assign \word[0]  = word[7:0];
   assign \word[1]  = word[15:8];
   assign \word[2]  = word[23:16];
@@ -24420,20 +24820,17 @@ module \holdfast_8x8.output_writer (rst, token, codes, word, enable, address, la
   assign \$1  = 1'h1;
 endmodule
 
-module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4814$263 , go, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$109  = 0;
+module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4884$263 , go, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$110  = 0;
   wire [16:0] \$1 ;
-  reg [15:0] \$10 ;
-  reg [8:0] \$11 ;
-  reg [13:0] \$12 ;
   wire [16:0] \$2 ;
-  wire [9:0] \$3 ;
+  wire \$3 ;
   wire \$4 ;
   wire [14:0] \$5 ;
-  wire [16:0] \$6 ;
-  wire [9:0] \$7 ;
+  wire [14:0] \$6 ;
+  reg [15:0] \$7 ;
   reg [15:0] \$8 ;
-  reg [15:0] \$9 ;
+  reg [13:0] \$9 ;
   output [127:0] address;
   wire [127:0] address;
   wire [15:0] \address[0] ;
@@ -24447,130 +24844,75 @@ module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4814$2
   wire [15:0] base;
   input clk;
   wire clk;
-  reg [8:0] column = 9'h000;
-  wire [8:0] columns;
   input \end ;
   wire \end ;
   input go;
   wire go;
-  wire [15:0] next_base;
-  wire [15:0] next_row;
+  reg [15:0] next_base;
   reg [15:0] pointer = 16'h0000;
-  input [27:0] \port$4814$263 ;
-  wire [27:0] \port$4814$263 ;
-  reg [15:0] row = 16'h0000;
+  input [27:0] \port$4884$263 ;
+  wire [27:0] \port$4884$263 ;
   input rst;
   wire rst;
   wire [15:0] step_x;
-  wire [15:0] step_y;
   input take;
   wire take;
   reg [13:0] tile = 14'h0000;
   reg [15:0] tile_base = 16'h0000;
-  assign \$1  = row + \port$4814$263 [11:0];
-  assign \$2  = tile_base + 1'h1;
-  assign \$4  = ! column;
+  assign \$1  = tile_base + 1'h1;
+  assign \$2  = pointer + \port$4884$263 [11:0];
+  assign \$3  = take & \end ;
+  assign \$4  = go | \$3 ;
   assign \$5  = tile + 1'h1;
-  assign \$6  = pointer + \port$4814$263 [11:0];
-  assign \$7  = column + 1'h1;
+  assign \$6  = go ? 15'h0000 : \$5 ;
   always @(posedge clk)
-    pointer <= \$8 ;
+    pointer <= \$7 ;
   always @(posedge clk)
-    row <= \$9 ;
+    tile_base <= \$8 ;
   always @(posedge clk)
-    tile_base <= \$10 ;
-  always @(posedge clk)
-    column <= \$11 ;
-  always @(posedge clk)
-    tile <= \$12 ;
+    tile <= \$9 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$109 ) begin end
-    \$8  = pointer;
+    if (\$auto$verilog_backend.cc:2355:dump_module$110 ) begin end
+    next_base = \$1 [15:0];
     if (go) begin
-      \$8  = \port$4814$263 [27:12];
-    end else if (take) begin
-      (* full_case = 32'd1 *)
-      if (\end ) begin
-        \$8  = \$2 [15:0];
-      end else if (\$4 ) begin
-        \$8  = \$1 [15:0];
-      end else begin
-        \$8  = \$6 [15:0];
-      end
+      next_base = \port$4884$263 [27:12];
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$110 ) begin end
+    \$7  = pointer;
+    if (take) begin
+      \$7  = \$2 [15:0];
+    end
+    if (\$4 ) begin
+      \$7  = next_base;
+    end
+    if (rst) begin
+      \$7  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$110 ) begin end
+    \$8  = tile_base;
+    if (\$4 ) begin
+      \$8  = next_base;
     end
     if (rst) begin
       \$8  = 16'h0000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$109 ) begin end
-    \$9  = row;
-    if (go) begin
-      \$9  = \port$4814$263 [27:12];
-    end else if (take) begin
-      if (\end ) begin
-        \$9  = \$2 [15:0];
-      end else if (\$4 ) begin
-        \$9  = \$1 [15:0];
-      end
+    if (\$auto$verilog_backend.cc:2355:dump_module$110 ) begin end
+    \$9  = tile;
+    if (\$4 ) begin
+      \$9  = \$6 [13:0];
     end
     if (rst) begin
-      \$9  = 16'h0000;
+      \$9  = 14'h0000;
     end
   end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$109 ) begin end
-    \$10  = tile_base;
-    if (go) begin
-      \$10  = \port$4814$263 [27:12];
-    end else if (take) begin
-      if (\end ) begin
-        \$10  = \$2 [15:0];
-      end
-    end
-    if (rst) begin
-      \$10  = 16'h0000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$109 ) begin end
-    \$11  = column;
-    if (go) begin
-      \$11  = 9'h000;
-    end else if (take) begin
-      (* full_case = 32'd1 *)
-      if (\end ) begin
-        \$11  = 9'h000;
-      end else if (\$4 ) begin
-        \$11  = 9'h000;
-      end else begin
-        \$11  = \$7 [8:0];
-      end
-    end
-    if (rst) begin
-      \$11  = 9'h000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$109 ) begin end
-    \$12  = tile;
-    if (go) begin
-      \$12  = 14'h0000;
-    end else if (take) begin
-      if (\end ) begin
-        \$12  = \$5 [13:0];
-      end
-    end
-    if (rst) begin
-      \$12  = 14'h0000;
-    end
-  end
-  assign next_row = \$1 [15:0];
-  assign step_y = { 4'h0, \port$4814$263 [11:0] };
-  assign next_base = \$2 [15:0];
-  assign base = \port$4814$263 [27:12];
-  assign columns = 9'h001;
-  assign step_x = { 4'h0, \port$4814$263 [11:0] };
+  assign base = \port$4884$263 [27:12];
+  assign step_x = { 4'h0, \port$4884$263 [11:0] };
   assign \address[0]  = address[15:0];
   assign \address[1]  = address[31:16];
   assign \address[2]  = address[47:32];
@@ -24587,11 +24929,10 @@ module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4814$2
   assign address[47:32] = pointer;
   assign address[31:16] = pointer;
   assign address[15:0] = pointer;
-  assign \$3  = 10'h000;
 endmodule
 
 module \holdfast_8x8.parameter_loader (rst, \begin , active, address, base, go, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$110  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$111  = 0;
   wire \$1 ;
   wire [14:0] \$2 ;
   wire \$3 ;
@@ -24625,7 +24966,7 @@ module \holdfast_8x8.parameter_loader (rst, \begin , active, address, base, go, 
   assign active = \begin  | \$1 ;
   assign \$2  = address + 1'h1;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$110 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
     \$5  = address;
     if (active) begin
       \$5  = \$2 [13:0];
@@ -24638,7 +24979,7 @@ module \holdfast_8x8.parameter_loader (rst, \begin , active, address, base, go, 
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$110 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
     \$6  = lane;
     if (\begin ) begin
       \$6  = 4'h1;
@@ -24655,9 +24996,10 @@ module \holdfast_8x8.parameter_loader (rst, \begin , active, address, base, go, 
   assign pointer = address;
 endmodule
 
-module \holdfast_8x8.residual_reader (rst, word, active, token, codes, address, layer, go, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$111  = 0;
+module \holdfast_8x8.residual_reader (rst, word, active, token, present, codes, address, layer, go, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$112  = 0;
   wire \$1 ;
+  reg [63:0] \$10 ;
   wire \$2 ;
   wire \$3 ;
   wire \$4 ;
@@ -24665,7 +25007,7 @@ module \holdfast_8x8.residual_reader (rst, word, active, token, codes, address, 
   wire \$6 ;
   reg [2:0] \$7 ;
   reg \$8 ;
-  reg [63:0] \$9 ;
+  reg \$9 ;
   output active;
   wire active;
   output [127:0] address;
@@ -24772,6 +25114,8 @@ module \holdfast_8x8.residual_reader (rst, word, active, token, codes, address, 
   wire [7:0] \layer.zero_out ;
   reg [2:0] offset = 3'h0;
   wire [2:0] \offset$20 ;
+  output present;
+  reg present = 1'h0;
   input rst;
   wire rst;
   wire [15:0] step_x;
@@ -24808,56 +25152,56 @@ module \holdfast_8x8.residual_reader (rst, word, active, token, codes, address, 
   always @(posedge clk)
     found <= \$8 ;
   always @(posedge clk)
-    codes <= \$9 ;
+    present <= \$9 ;
+  always @(posedge clk)
+    codes <= \$10 ;
   \holdfast_8x8.residual_reader.walk  walk (
     .address(address),
     .clk(clk),
     .columns(layer[228:220]),
     .\end (token[2]),
     .go(go),
-    .\port$4814$312 (layer[359:312]),
+    .\port$4884$312 (layer[359:312]),
     .rst(rst),
     .take(take),
     .tile(tile)
   );
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$112 ) begin end
     \$7  = 3'h0;
     if (rst) begin
       \$7  = 3'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$112 ) begin end
     \$8  = \$5 ;
     if (rst) begin
       \$8  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
-    \$9 [7:0] = layer[437:430];
-    \$9 [15:8] = layer[437:430];
-    \$9 [23:16] = layer[437:430];
-    \$9 [31:24] = layer[437:430];
-    \$9 [39:32] = layer[437:430];
-    \$9 [47:40] = layer[437:430];
-    \$9 [55:48] = layer[437:430];
-    \$9 [63:56] = layer[437:430];
-    if (found) begin
-      if (\$6 ) begin
-        \$9 [7:0] = word[7:0];
-        \$9 [15:8] = word[15:8];
-        \$9 [23:16] = word[23:16];
-        \$9 [31:24] = word[31:24];
-        \$9 [39:32] = word[39:32];
-        \$9 [47:40] = word[47:40];
-        \$9 [55:48] = word[55:48];
-        \$9 [63:56] = word[63:56];
-      end
+    if (\$auto$verilog_backend.cc:2355:dump_module$112 ) begin end
+    \$9  = found;
+    if (rst) begin
+      \$9  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$112 ) begin end
+    \$10  = codes;
+    if (\$6 ) begin
+      \$10 [7:0] = word[7:0];
+      \$10 [15:8] = word[15:8];
+      \$10 [23:16] = word[23:16];
+      \$10 [31:24] = word[31:24];
+      \$10 [39:32] = word[39:32];
+      \$10 [47:40] = word[47:40];
+      \$10 [55:48] = word[55:48];
+      \$10 [63:56] = word[63:56];
     end
     if (rst) begin
-      \$9  = 64'h0000000000000000;
+      \$10  = 64'h0000000000000000;
     end
   end
   assign base = layer[327:312];
@@ -24968,20 +25312,24 @@ module \holdfast_8x8.residual_reader (rst, word, active, token, codes, address, 
   assign \word[7]  = word[63:56];
 endmodule
 
-module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, columns, \port$4814$312 , go, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$112  = 0;
+module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, columns, \port$4884$312 , go, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$113  = 0;
   wire [16:0] \$1 ;
-  reg [15:0] \$10 ;
-  reg [8:0] \$11 ;
-  reg [13:0] \$12 ;
+  wire [14:0] \$10 ;
+  wire [14:0] \$11 ;
+  reg [15:0] \$12 ;
+  reg [8:0] \$13 ;
+  reg [15:0] \$14 ;
+  reg [15:0] \$15 ;
+  reg [13:0] \$16 ;
   wire [16:0] \$2 ;
-  wire [9:0] \$3 ;
-  wire \$4 ;
-  wire [14:0] \$5 ;
-  wire [16:0] \$6 ;
-  wire [9:0] \$7 ;
-  reg [15:0] \$8 ;
-  reg [15:0] \$9 ;
+  wire [16:0] \$3 ;
+  wire [9:0] \$4 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire \$9 ;
   output [127:0] address;
   wire [127:0] address;
   wire [15:0] \address[0] ;
@@ -25002,11 +25350,11 @@ module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, colu
   wire \end ;
   input go;
   wire go;
-  wire [15:0] next_base;
+  reg [15:0] next_base;
   wire [15:0] next_row;
   reg [15:0] pointer = 16'h0000;
-  input [47:0] \port$4814$312 ;
-  wire [47:0] \port$4814$312 ;
+  input [47:0] \port$4884$312 ;
+  wire [47:0] \port$4884$312 ;
   reg [15:0] row = 16'h0000;
   input rst;
   wire rst;
@@ -25017,110 +25365,107 @@ module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, colu
   output [13:0] tile;
   reg [13:0] tile = 14'h0000;
   reg [15:0] tile_base = 16'h0000;
-  assign \$1  = row + \port$4814$312 [47:32];
-  assign \$2  = tile_base + 1'h1;
-  assign \$3  = columns - 1'h1;
-  assign \$4  = column == \$3 ;
-  assign \$5  = tile + 1'h1;
-  assign \$6  = pointer + \port$4814$312 [31:16];
-  assign \$7  = column + 1'h1;
+  assign \$1  = tile_base + 1'h1;
+  assign \$2  = row + \port$4884$312 [47:32];
+  assign \$3  = pointer + \port$4884$312 [31:16];
+  assign \$4  = column - 1'h1;
+  assign \$5  = column == 1'h1;
+  assign \$6  = take & \end ;
+  assign \$7  = go | \$6 ;
+  assign \$8  = take & \end ;
+  assign \$9  = go | \$8 ;
+  assign \$10  = tile + 1'h1;
+  assign \$11  = go ? 15'h0000 : \$10 ;
   always @(posedge clk)
-    pointer <= \$8 ;
+    pointer <= \$12 ;
   always @(posedge clk)
-    row <= \$9 ;
+    column <= \$13 ;
   always @(posedge clk)
-    tile_base <= \$10 ;
+    row <= \$14 ;
   always @(posedge clk)
-    column <= \$11 ;
+    tile_base <= \$15 ;
   always @(posedge clk)
-    tile <= \$12 ;
+    tile <= \$16 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$112 ) begin end
-    \$8  = pointer;
+    if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
+    next_base = \$1 [15:0];
     if (go) begin
-      \$8  = \port$4814$312 [15:0];
-    end else if (take) begin
-      (* full_case = 32'd1 *)
-      if (\end ) begin
-        \$8  = \$2 [15:0];
-      end else if (\$4 ) begin
-        \$8  = \$1 [15:0];
-      end else begin
-        \$8  = \$6 [15:0];
-      end
-    end
-    if (rst) begin
-      \$8  = 16'h0000;
+      next_base = \port$4884$312 [15:0];
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$112 ) begin end
-    \$9  = row;
-    if (go) begin
-      \$9  = \port$4814$312 [15:0];
-    end else if (take) begin
-      if (\end ) begin
-        \$9  = \$2 [15:0];
-      end else if (\$4 ) begin
-        \$9  = \$1 [15:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
+    \$12  = pointer;
+    if (take) begin
+      \$12  = \$3 [15:0];
+    end
+    if (take) begin
+      if (\$5 ) begin
+        \$12  = \$2 [15:0];
       end
     end
+    if (\$9 ) begin
+      \$12  = next_base;
+    end
     if (rst) begin
-      \$9  = 16'h0000;
+      \$12  = 16'h0000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$112 ) begin end
-    \$10  = tile_base;
-    if (go) begin
-      \$10  = \port$4814$312 [15:0];
-    end else if (take) begin
-      if (\end ) begin
-        \$10  = \$2 [15:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
+    \$13  = column;
+    if (take) begin
+      \$13  = \$4 [8:0];
+      if (\$5 ) begin
+        \$13  = columns;
       end
     end
+    if (\$7 ) begin
+      \$13  = columns;
+    end
     if (rst) begin
-      \$10  = 16'h0000;
+      \$13  = 9'h000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$112 ) begin end
-    \$11  = column;
-    if (go) begin
-      \$11  = 9'h000;
-    end else if (take) begin
-      (* full_case = 32'd1 *)
-      if (\end ) begin
-        \$11  = 9'h000;
-      end else if (\$4 ) begin
-        \$11  = 9'h000;
-      end else begin
-        \$11  = \$7 [8:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
+    \$14  = row;
+    if (take) begin
+      if (\$5 ) begin
+        \$14  = \$2 [15:0];
       end
     end
+    if (\$7 ) begin
+      \$14  = next_base;
+    end
     if (rst) begin
-      \$11  = 9'h000;
+      \$14  = 16'h0000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$112 ) begin end
-    \$12  = tile;
-    if (go) begin
-      \$12  = 14'h0000;
-    end else if (take) begin
-      if (\end ) begin
-        \$12  = \$5 [13:0];
-      end
+    if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
+    \$15  = tile_base;
+    if (\$9 ) begin
+      \$15  = next_base;
     end
     if (rst) begin
-      \$12  = 14'h0000;
+      \$15  = 16'h0000;
     end
   end
-  assign next_row = \$1 [15:0];
-  assign step_y = \port$4814$312 [47:32];
-  assign next_base = \$2 [15:0];
-  assign base = \port$4814$312 [15:0];
-  assign step_x = \port$4814$312 [31:16];
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
+    \$16  = tile;
+    if (\$9 ) begin
+      \$16  = \$11 [13:0];
+    end
+    if (rst) begin
+      \$16  = 14'h0000;
+    end
+  end
+  assign base = \port$4884$312 [15:0];
+  assign next_row = \$2 [15:0];
+  assign step_y = \port$4884$312 [47:32];
+  assign step_x = \port$4884$312 [31:16];
   assign \address[0]  = address[15:0];
   assign \address[1]  = address[31:16];
   assign \address[2]  = address[47:32];
@@ -25141,7 +25486,7 @@ endmodule
 
 module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_parameter, fault_output, fault_residual, fault_accumulator, busy, waiting, fetching, word, start, first, count, ready, feeder_done, layer, go, stop, done, status
 , index, fetch, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$113  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$114  = 0;
   wire \$1 ;
   wire \$10 ;
   wire \$100 ;
@@ -25696,7 +26041,7 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
   always @(posedge clk)
     drain <= \$207 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     go = 1'h0;
     casez (fsm_state)
       3'h1:
@@ -25712,7 +26057,7 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     stop = 1'h0;
     casez (fsm_state)
       3'h1:
@@ -25726,7 +26071,7 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$183  = done;
     casez (fsm_state)
       3'h1:
@@ -25756,7 +26101,7 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$184  = status;
     casez (fsm_state)
       3'h1:
@@ -25798,7 +26143,7 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$185  = index;
     casez (fsm_state)
       3'h1:
@@ -25825,7 +26170,7 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$186  = remaining;
     casez (fsm_state)
       3'h1:
@@ -25852,7 +26197,7 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$187  = fetch;
     casez (fsm_state)
       3'h1:
@@ -25875,7 +26220,7 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$188  = fsm_state;
     casez (fsm_state)
       3'h1:
@@ -25915,7 +26260,7 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$189  = word_0;
     casez (fsm_state)
       3'h1:
@@ -25930,7 +26275,7 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$190  = word_1;
     casez (fsm_state)
       3'h1:
@@ -25945,7 +26290,7 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$191  = word_2;
     casez (fsm_state)
       3'h1:
@@ -25960,7 +26305,7 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$192  = word_3;
     casez (fsm_state)
       3'h1:
@@ -25975,7 +26320,7 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$193  = word_4;
     casez (fsm_state)
       3'h1:
@@ -25990,7 +26335,7 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$194  = word_5;
     casez (fsm_state)
       3'h1:
@@ -26005,7 +26350,7 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$195  = word_6;
     casez (fsm_state)
       3'h1:
@@ -26020,7 +26365,7 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$196  = word_7;
     casez (fsm_state)
       3'h1:
@@ -26035,7 +26380,7 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$197  = word_8;
     casez (fsm_state)
       3'h1:
@@ -26050,7 +26395,7 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$198  = word_9;
     casez (fsm_state)
       3'h1:
@@ -26065,7 +26410,7 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$199  = word_10;
     casez (fsm_state)
       3'h1:
@@ -26080,7 +26425,7 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$200  = word_11;
     casez (fsm_state)
       3'h1:
@@ -26095,7 +26440,7 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$201  = word_12;
     casez (fsm_state)
       3'h1:
@@ -26110,7 +26455,7 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$202  = word_13;
     casez (fsm_state)
       3'h1:
@@ -26125,7 +26470,7 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$203  = word_14;
     casez (fsm_state)
       3'h1:
@@ -26140,7 +26485,7 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$204  = word_15;
     casez (fsm_state)
       3'h1:
@@ -26155,7 +26500,7 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$205  = word_16;
     casez (fsm_state)
       3'h1:
@@ -26170,7 +26515,7 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$206  = word_17;
     casez (fsm_state)
       3'h1:
@@ -26185,7 +26530,7 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$207  = drain;
     casez (fsm_state)
       3'h1:
@@ -26319,7 +26664,7 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
 endmodule
 
 module \holdfast_8x8.weight_loader (rst, active, load_next, pointer, registered, base, go, stop, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$114  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$115  = 0;
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -26520,56 +26865,56 @@ module \holdfast_8x8.weight_loader (rst, active, load_next, pointer, registered,
   assign \$21  = \$19  & \$20 ;
   assign \$22  = first | begin_6;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$115 ) begin end
     \$66  = \$2 ;
     if (rst) begin
       \$66  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$115 ) begin end
     \$67  = \$4 ;
     if (rst) begin
       \$67  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$115 ) begin end
     \$68  = \$6 ;
     if (rst) begin
       \$68  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$115 ) begin end
     \$69  = \$8 ;
     if (rst) begin
       \$69  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$115 ) begin end
     \$70  = \$10 ;
     if (rst) begin
       \$70  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$115 ) begin end
     \$71  = \$12 ;
     if (rst) begin
       \$71  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$115 ) begin end
     \$72  = \$14 ;
     if (rst) begin
       \$72  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$115 ) begin end
     \$73  = go;
     if (stop) begin
       \$73  = 1'h0;
@@ -26579,7 +26924,7 @@ module \holdfast_8x8.weight_loader (rst, active, load_next, pointer, registered,
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$115 ) begin end
     \$74  = pointer;
     if (active) begin
       \$74  = \$15 [19:0];
@@ -26592,7 +26937,7 @@ module \holdfast_8x8.weight_loader (rst, active, load_next, pointer, registered,
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$115 ) begin end
     \$75  = row;
     if (\$16 ) begin
       \$75  = 4'h1;
@@ -26607,7 +26952,7 @@ module \holdfast_8x8.weight_loader (rst, active, load_next, pointer, registered,
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$115 ) begin end
     \$76 [0] = \$21 ;
     \$76 [1] = \$27 ;
     \$76 [2] = \$33 ;
@@ -26621,7 +26966,7 @@ module \holdfast_8x8.weight_loader (rst, active, load_next, pointer, registered,
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$115 ) begin end
     \$77  = read;
     if (rst) begin
       \$77  = 8'h00;
@@ -26632,7 +26977,7 @@ module \holdfast_8x8.weight_loader (rst, active, load_next, pointer, registered,
 endmodule
 
 module \holdfast_8x8.weights (rst, read_address, write_address, write_data, write_enable, read_data, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$115  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$116  = 0;
   wire \$1 ;
   reg \$10 ;
   reg \$11 ;
@@ -27000,28 +27345,28 @@ module \holdfast_8x8.weights (rst, read_address, write_address, write_data, writ
   always @(posedge clk)
     in_rest_4 <= \$13 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$115 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
     \$14  = read_address[95];
     if (rst) begin
       \$14  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$115 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
     \$15  = read_address[111];
     if (rst) begin
       \$15  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$115 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
     \$16  = read_address[127];
     if (rst) begin
       \$16  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$115 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
     read_data[7:0] = \$signature__data ;
     if (in_rest_0) begin
       read_data[7:0] = \$signature__data$15 ;
@@ -27070,35 +27415,35 @@ module \holdfast_8x8.weights (rst, read_address, write_address, write_data, writ
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$115 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
     \$9  = read_address[15];
     if (rst) begin
       \$9  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$115 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
     \$10  = read_address[31];
     if (rst) begin
       \$10  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$115 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
     \$11  = read_address[47];
     if (rst) begin
       \$11  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$115 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
     \$12  = read_address[63];
     if (rst) begin
       \$12  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$115 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
     \$13  = read_address[79];
     if (rst) begin
       \$13  = 1'h0;

@@ -535,8 +535,8 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire [7:0] \act[6] ;
   wire [7:0] \act[7] ;
   wire active;
-  wire \active$204 ;
-  wire \active$207 ;
+  wire \active$206 ;
+  wire \active$209 ;
   wire [10:0] address;
   wire [13:0] \address$106 ;
   wire [19:0] \address$126 ;
@@ -560,30 +560,30 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire [15:0] \address$135[6] ;
   wire [15:0] \address$135[7] ;
   wire [19:0] base;
-  wire [13:0] \base$185 ;
+  wire [13:0] \base$187 ;
   wire \begin ;
   wire busy;
   input clk;
   wire clk;
   wire [63:0] codes;
-  wire [63:0] \codes$198 ;
-  wire [7:0] \codes$198[0] ;
-  wire [7:0] \codes$198[1] ;
-  wire [7:0] \codes$198[2] ;
-  wire [7:0] \codes$198[3] ;
-  wire [7:0] \codes$198[4] ;
-  wire [7:0] \codes$198[5] ;
-  wire [7:0] \codes$198[6] ;
-  wire [7:0] \codes$198[7] ;
-  wire [63:0] \codes$199 ;
-  wire [7:0] \codes$199[0] ;
-  wire [7:0] \codes$199[1] ;
-  wire [7:0] \codes$199[2] ;
-  wire [7:0] \codes$199[3] ;
-  wire [7:0] \codes$199[4] ;
-  wire [7:0] \codes$199[5] ;
-  wire [7:0] \codes$199[6] ;
-  wire [7:0] \codes$199[7] ;
+  wire [63:0] \codes$200 ;
+  wire [7:0] \codes$200[0] ;
+  wire [7:0] \codes$200[1] ;
+  wire [7:0] \codes$200[2] ;
+  wire [7:0] \codes$200[3] ;
+  wire [7:0] \codes$200[4] ;
+  wire [7:0] \codes$200[5] ;
+  wire [7:0] \codes$200[6] ;
+  wire [7:0] \codes$200[7] ;
+  wire [63:0] \codes$201 ;
+  wire [7:0] \codes$201[0] ;
+  wire [7:0] \codes$201[1] ;
+  wire [7:0] \codes$201[2] ;
+  wire [7:0] \codes$201[3] ;
+  wire [7:0] \codes$201[4] ;
+  wire [7:0] \codes$201[5] ;
+  wire [7:0] \codes$201[6] ;
+  wire [7:0] \codes$201[7] ;
   wire [7:0] \codes[0] ;
   wire [7:0] \codes[1] ;
   wire [7:0] \codes[2] ;
@@ -610,9 +610,9 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \done$156 ;
   wire [7:0] enable;
   (* init = 1'h0 *)
-  wire \enable$210 ;
-  (* init = 1'h0 *)
   wire \enable$212 ;
+  (* init = 1'h0 *)
+  wire \enable$214 ;
   wire error;
   wire fault_accumulator;
   wire fault_activation;
@@ -637,9 +637,9 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire go;
   wire \go$152 ;
   wire \go$166 ;
-  wire \go$186 ;
-  wire \go$190 ;
-  wire \go$195 ;
+  wire \go$188 ;
+  wire \go$192 ;
+  wire \go$197 ;
   reg [31:0] guard_input = 32'd0;
   wire [7:0] guard_input_count;
   reg [7:0] guard_input_count_now = 8'h00;
@@ -814,110 +814,110 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire [19:0] \layer$178.weight_base ;
   wire [7:0] \layer$178.zero_in ;
   wire [7:0] \layer$178.zero_out ;
-  wire [514:0] \layer$189 ;
-  wire [7:0] \layer$189.add_hi ;
-  wire [7:0] \layer$189.add_lo ;
-  wire [23:0] \layer$189.add_multiplier_a ;
-  wire [23:0] \layer$189.add_multiplier_b ;
-  wire [4:0] \layer$189.add_shift ;
-  wire [7:0] \layer$189.add_zero ;
-  wire [12:0] \layer$189.blocks ;
-  wire [13:0] \layer$189.co_tiles ;
-  wire [2:0] \layer$189.dilation ;
-  wire [7:0] \layer$189.hi ;
-  wire \layer$189.hold_weights ;
-  wire [8:0] \layer$189.in_h ;
-  wire [8:0] \layer$189.in_w ;
-  wire [1:0] \layer$189.input_bank ;
-  wire [15:0] \layer$189.input_base ;
-  wire [7:0] \layer$189.input_hi ;
-  wire [7:0] \layer$189.input_lo ;
-  wire [15:0] \layer$189.input_step ;
-  wire [4:0] \layer$189.kernel_h ;
-  wire [4:0] \layer$189.kernel_w ;
-  wire [15:0] \layer$189.lane_mask ;
-  wire [7:0] \layer$189.lo ;
-  wire [15:0] \layer$189.magic ;
-  wire \layer$189.maximum ;
-  wire [9:0] \layer$189.origin_x ;
-  wire [9:0] \layer$189.origin_y ;
-  wire [15:0] \layer$189.out_base ;
-  wire [8:0] \layer$189.out_h ;
-  wire [4:0] \layer$189.out_lane ;
-  wire [11:0] \layer$189.out_step ;
-  wire [8:0] \layer$189.out_w ;
-  wire [1:0] \layer$189.output_bank ;
-  wire [7:0] \layer$189.pad_value ;
-  wire [13:0] \layer$189.param_base ;
-  wire [15:0] \layer$189.res_base ;
-  wire [4:0] \layer$189.res_lane ;
-  wire [15:0] \layer$189.res_step_x ;
-  wire [15:0] \layer$189.res_step_y ;
-  wire [13:0] \layer$189.res_tiles ;
-  wire [7:0] \layer$189.res_zero ;
-  wire \layer$189.residual ;
-  wire [1:0] \layer$189.residual_bank ;
-  wire [15:0] \layer$189.step_kx ;
-  wire [15:0] \layer$189.step_ky ;
-  wire [15:0] \layer$189.step_x ;
-  wire [15:0] \layer$189.step_y ;
-  wire [2:0] \layer$189.stride ;
-  wire [3:0] \layer$189.sub_block ;
-  wire [19:0] \layer$189.weight_base ;
-  wire [7:0] \layer$189.zero_in ;
-  wire [7:0] \layer$189.zero_out ;
-  wire [514:0] \layer$194 ;
-  wire [7:0] \layer$194.add_hi ;
-  wire [7:0] \layer$194.add_lo ;
-  wire [23:0] \layer$194.add_multiplier_a ;
-  wire [23:0] \layer$194.add_multiplier_b ;
-  wire [4:0] \layer$194.add_shift ;
-  wire [7:0] \layer$194.add_zero ;
-  wire [12:0] \layer$194.blocks ;
-  wire [13:0] \layer$194.co_tiles ;
-  wire [2:0] \layer$194.dilation ;
-  wire [7:0] \layer$194.hi ;
-  wire \layer$194.hold_weights ;
-  wire [8:0] \layer$194.in_h ;
-  wire [8:0] \layer$194.in_w ;
-  wire [1:0] \layer$194.input_bank ;
-  wire [15:0] \layer$194.input_base ;
-  wire [7:0] \layer$194.input_hi ;
-  wire [7:0] \layer$194.input_lo ;
-  wire [15:0] \layer$194.input_step ;
-  wire [4:0] \layer$194.kernel_h ;
-  wire [4:0] \layer$194.kernel_w ;
-  wire [15:0] \layer$194.lane_mask ;
-  wire [7:0] \layer$194.lo ;
-  wire [15:0] \layer$194.magic ;
-  wire \layer$194.maximum ;
-  wire [9:0] \layer$194.origin_x ;
-  wire [9:0] \layer$194.origin_y ;
-  wire [15:0] \layer$194.out_base ;
-  wire [8:0] \layer$194.out_h ;
-  wire [4:0] \layer$194.out_lane ;
-  wire [11:0] \layer$194.out_step ;
-  wire [8:0] \layer$194.out_w ;
-  wire [1:0] \layer$194.output_bank ;
-  wire [7:0] \layer$194.pad_value ;
-  wire [13:0] \layer$194.param_base ;
-  wire [15:0] \layer$194.res_base ;
-  wire [4:0] \layer$194.res_lane ;
-  wire [15:0] \layer$194.res_step_x ;
-  wire [15:0] \layer$194.res_step_y ;
-  wire [13:0] \layer$194.res_tiles ;
-  wire [7:0] \layer$194.res_zero ;
-  wire \layer$194.residual ;
-  wire [1:0] \layer$194.residual_bank ;
-  wire [15:0] \layer$194.step_kx ;
-  wire [15:0] \layer$194.step_ky ;
-  wire [15:0] \layer$194.step_x ;
-  wire [15:0] \layer$194.step_y ;
-  wire [2:0] \layer$194.stride ;
-  wire [3:0] \layer$194.sub_block ;
-  wire [19:0] \layer$194.weight_base ;
-  wire [7:0] \layer$194.zero_in ;
-  wire [7:0] \layer$194.zero_out ;
+  wire [514:0] \layer$191 ;
+  wire [7:0] \layer$191.add_hi ;
+  wire [7:0] \layer$191.add_lo ;
+  wire [23:0] \layer$191.add_multiplier_a ;
+  wire [23:0] \layer$191.add_multiplier_b ;
+  wire [4:0] \layer$191.add_shift ;
+  wire [7:0] \layer$191.add_zero ;
+  wire [12:0] \layer$191.blocks ;
+  wire [13:0] \layer$191.co_tiles ;
+  wire [2:0] \layer$191.dilation ;
+  wire [7:0] \layer$191.hi ;
+  wire \layer$191.hold_weights ;
+  wire [8:0] \layer$191.in_h ;
+  wire [8:0] \layer$191.in_w ;
+  wire [1:0] \layer$191.input_bank ;
+  wire [15:0] \layer$191.input_base ;
+  wire [7:0] \layer$191.input_hi ;
+  wire [7:0] \layer$191.input_lo ;
+  wire [15:0] \layer$191.input_step ;
+  wire [4:0] \layer$191.kernel_h ;
+  wire [4:0] \layer$191.kernel_w ;
+  wire [15:0] \layer$191.lane_mask ;
+  wire [7:0] \layer$191.lo ;
+  wire [15:0] \layer$191.magic ;
+  wire \layer$191.maximum ;
+  wire [9:0] \layer$191.origin_x ;
+  wire [9:0] \layer$191.origin_y ;
+  wire [15:0] \layer$191.out_base ;
+  wire [8:0] \layer$191.out_h ;
+  wire [4:0] \layer$191.out_lane ;
+  wire [11:0] \layer$191.out_step ;
+  wire [8:0] \layer$191.out_w ;
+  wire [1:0] \layer$191.output_bank ;
+  wire [7:0] \layer$191.pad_value ;
+  wire [13:0] \layer$191.param_base ;
+  wire [15:0] \layer$191.res_base ;
+  wire [4:0] \layer$191.res_lane ;
+  wire [15:0] \layer$191.res_step_x ;
+  wire [15:0] \layer$191.res_step_y ;
+  wire [13:0] \layer$191.res_tiles ;
+  wire [7:0] \layer$191.res_zero ;
+  wire \layer$191.residual ;
+  wire [1:0] \layer$191.residual_bank ;
+  wire [15:0] \layer$191.step_kx ;
+  wire [15:0] \layer$191.step_ky ;
+  wire [15:0] \layer$191.step_x ;
+  wire [15:0] \layer$191.step_y ;
+  wire [2:0] \layer$191.stride ;
+  wire [3:0] \layer$191.sub_block ;
+  wire [19:0] \layer$191.weight_base ;
+  wire [7:0] \layer$191.zero_in ;
+  wire [7:0] \layer$191.zero_out ;
+  wire [514:0] \layer$196 ;
+  wire [7:0] \layer$196.add_hi ;
+  wire [7:0] \layer$196.add_lo ;
+  wire [23:0] \layer$196.add_multiplier_a ;
+  wire [23:0] \layer$196.add_multiplier_b ;
+  wire [4:0] \layer$196.add_shift ;
+  wire [7:0] \layer$196.add_zero ;
+  wire [12:0] \layer$196.blocks ;
+  wire [13:0] \layer$196.co_tiles ;
+  wire [2:0] \layer$196.dilation ;
+  wire [7:0] \layer$196.hi ;
+  wire \layer$196.hold_weights ;
+  wire [8:0] \layer$196.in_h ;
+  wire [8:0] \layer$196.in_w ;
+  wire [1:0] \layer$196.input_bank ;
+  wire [15:0] \layer$196.input_base ;
+  wire [7:0] \layer$196.input_hi ;
+  wire [7:0] \layer$196.input_lo ;
+  wire [15:0] \layer$196.input_step ;
+  wire [4:0] \layer$196.kernel_h ;
+  wire [4:0] \layer$196.kernel_w ;
+  wire [15:0] \layer$196.lane_mask ;
+  wire [7:0] \layer$196.lo ;
+  wire [15:0] \layer$196.magic ;
+  wire \layer$196.maximum ;
+  wire [9:0] \layer$196.origin_x ;
+  wire [9:0] \layer$196.origin_y ;
+  wire [15:0] \layer$196.out_base ;
+  wire [8:0] \layer$196.out_h ;
+  wire [4:0] \layer$196.out_lane ;
+  wire [11:0] \layer$196.out_step ;
+  wire [8:0] \layer$196.out_w ;
+  wire [1:0] \layer$196.output_bank ;
+  wire [7:0] \layer$196.pad_value ;
+  wire [13:0] \layer$196.param_base ;
+  wire [15:0] \layer$196.res_base ;
+  wire [4:0] \layer$196.res_lane ;
+  wire [15:0] \layer$196.res_step_x ;
+  wire [15:0] \layer$196.res_step_y ;
+  wire [13:0] \layer$196.res_tiles ;
+  wire [7:0] \layer$196.res_zero ;
+  wire \layer$196.residual ;
+  wire [1:0] \layer$196.residual_bank ;
+  wire [15:0] \layer$196.step_kx ;
+  wire [15:0] \layer$196.step_ky ;
+  wire [15:0] \layer$196.step_x ;
+  wire [15:0] \layer$196.step_y ;
+  wire [2:0] \layer$196.stride ;
+  wire [3:0] \layer$196.sub_block ;
+  wire [19:0] \layer$196.weight_base ;
+  wire [7:0] \layer$196.zero_in ;
+  wire [7:0] \layer$196.zero_out ;
   wire [7:0] \layer.add_hi ;
   wire [7:0] \layer.add_lo ;
   wire [23:0] \layer.add_multiplier_a ;
@@ -991,6 +991,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire [15:0] \parameters.guard_lo ;
   wire [15:0] \parameters.multiplier ;
   wire [5:0] \parameters.shift ;
+  wire present;
   reg [31:0] read;
   wire [127:0] read_address;
   wire [95:0] \read_address$130 ;
@@ -1039,15 +1040,15 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire [7:0] \read_data$147[5] ;
   wire [7:0] \read_data$147[6] ;
   wire [7:0] \read_data$147[7] ;
-  wire [63:0] \read_data$228 ;
-  wire [7:0] \read_data$228[0] ;
-  wire [7:0] \read_data$228[1] ;
-  wire [7:0] \read_data$228[2] ;
-  wire [7:0] \read_data$228[3] ;
-  wire [7:0] \read_data$228[4] ;
-  wire [7:0] \read_data$228[5] ;
-  wire [7:0] \read_data$228[6] ;
-  wire [7:0] \read_data$228[7] ;
+  wire [63:0] \read_data$230 ;
+  wire [7:0] \read_data$230[0] ;
+  wire [7:0] \read_data$230[1] ;
+  wire [7:0] \read_data$230[2] ;
+  wire [7:0] \read_data$230[3] ;
+  wire [7:0] \read_data$230[4] ;
+  wire [7:0] \read_data$230[5] ;
+  wire [7:0] \read_data$230[6] ;
+  wire [7:0] \read_data$230[7] ;
   reg [15:0] ready = 16'hffff;
   (* init = 16'hffff *)
   wire [15:0] \ready$96 ;
@@ -1064,6 +1065,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire [7:0] \residual[6] ;
   wire [7:0] \residual[7] ;
   reg [1:0] residual_bank = 2'h0;
+  wire residual_present;
   wire [4:0] residual_token;
   wire \residual_token.end ;
   wire \residual_token.first ;
@@ -1172,11 +1174,11 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   reg [31:0] stall_fetch = 32'd0;
   reg [31:0] stall_host = 32'd0;
   reg [31:0] stall_memory = 32'd0;
-  wire \stall_memory$222 ;
+  wire \stall_memory$224 ;
   reg [31:0] stall_weights = 32'd0;
-  wire \stall_weights$221 ;
+  wire \stall_weights$223 ;
   reg [31:0] stall_writeback = 32'd0;
-  wire \stall_writeback$223 ;
+  wire \stall_writeback$225 ;
   reg start;
   wire \start$93 ;
   wire [7:0] status;
@@ -1216,18 +1218,18 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \token$179.last ;
   wire \token$179.start ;
   wire \token$179.valid ;
-  wire [4:0] \token$191 ;
-  wire \token$191.end ;
-  wire \token$191.first ;
-  wire \token$191.last ;
-  wire \token$191.start ;
-  wire \token$191.valid ;
-  wire [4:0] \token$196 ;
-  wire \token$196.end ;
-  wire \token$196.first ;
-  wire \token$196.last ;
-  wire \token$196.start ;
-  wire \token$196.valid ;
+  wire [4:0] \token$193 ;
+  wire \token$193.end ;
+  wire \token$193.first ;
+  wire \token$193.last ;
+  wire \token$193.start ;
+  wire \token$193.valid ;
+  wire [4:0] \token$198 ;
+  wire \token$198.end ;
+  wire \token$198.first ;
+  wire \token$198.last ;
+  wire \token$198.start ;
+  wire \token$198.valid ;
   wire \token.end ;
   wire \token.first ;
   wire \token.last ;
@@ -1291,10 +1293,10 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   (* init = 1'h0 *)
   wire use_zero;
   (* init = 1'h0 *)
-  wire \use_zero$213 ;
+  wire \use_zero$215 ;
   wire valid;
   wire [7:0] violation;
-  wire [7:0] \violation$239 ;
+  wire [7:0] \violation$241 ;
   wire waiting;
   reg [63:0] weight = 64'h0000000000000000;
   wire [7:0] \weight[0] ;
@@ -1334,15 +1336,15 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire [7:0] \word$164[5] ;
   wire [7:0] \word$164[6] ;
   wire [7:0] \word$164[7] ;
-  wire [63:0] \word$193 ;
-  wire [7:0] \word$193[0] ;
-  wire [7:0] \word$193[1] ;
-  wire [7:0] \word$193[2] ;
-  wire [7:0] \word$193[3] ;
-  wire [7:0] \word$193[4] ;
-  wire [7:0] \word$193[5] ;
-  wire [7:0] \word$193[6] ;
-  wire [7:0] \word$193[7] ;
+  wire [63:0] \word$195 ;
+  wire [7:0] \word$195[0] ;
+  wire [7:0] \word$195[1] ;
+  wire [7:0] \word$195[2] ;
+  wire [7:0] \word$195[3] ;
+  wire [7:0] \word$195[4] ;
+  wire [7:0] \word$195[5] ;
+  wire [7:0] \word$195[6] ;
+  wire [7:0] \word$195[7] ;
   wire [9:0] write__addr;
   wire [9:0] \write__addr$113 ;
   wire [9:0] \write__addr$118 ;
@@ -1892,7 +1894,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \$409  = \address$126  >= 16'h9000;
   assign fault_weight = active & \$409 ;
   assign \$410  = \address$106  >= 11'h400;
-  assign fault_parameter = \active$204  & \$410 ;
+  assign fault_parameter = \active$206  & \$410 ;
   assign \$411  = \address$135 [15:0] >= 13'h1000;
   assign \$412  = \$411  & enable[0];
   assign \$413  = \address$135 [31:16] >= 13'h1000;
@@ -1911,7 +1913,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \$426  = \$425  & enable[7];
   assign fault_output = | { \$426 , \$424 , \$422 , \$420 , \$418 , \$416 , \$414 , \$412  };
   assign \$427  = \address$132 [15:0] >= 13'h1000;
-  assign fault_residual = \active$207  & \$427 ;
+  assign fault_residual = \active$209  & \$427 ;
   assign \$428  = 1'h0 + guard_output_count_now[0];
   assign \$429  = \$428  + guard_output_count_now[1];
   assign \$430  = \$429  + guard_output_count_now[2];
@@ -1930,10 +1932,10 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \$443  = \$442  + guard_input_count_now[7];
   assign \$444  = cycles + 1'h1;
   assign \$445  = stream + streaming;
-  assign \$446  = stall_weights + \stall_weights$221 ;
-  assign \$447  = stall_memory + \stall_memory$222 ;
-  assign \$448  = stall_writeback + \stall_writeback$223 ;
-  assign \$449  = | { waiting, fetching, \stall_writeback$223 , \stall_memory$222 , \stall_weights$221 , streaming };
+  assign \$446  = stall_weights + \stall_weights$223 ;
+  assign \$447  = stall_memory + \stall_memory$224 ;
+  assign \$448  = stall_writeback + \stall_writeback$225 ;
+  assign \$449  = | { waiting, fetching, \stall_writeback$225 , \stall_memory$224 , \stall_weights$223 , streaming };
   assign \$450  = ~ \$449 ;
   assign \$451  = busy & \$450 ;
   assign \$452  = stall_drain + \$451 ;
@@ -2023,9 +2025,9 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     .load_next(load_next),
     .pad(pad),
     .rst(rst),
-    .stall_memory(\stall_memory$222 ),
-    .stall_weights(\stall_weights$221 ),
-    .stall_writeback(\stall_writeback$223 ),
+    .stall_memory(\stall_memory$224 ),
+    .stall_weights(\stall_weights$223 ),
+    .stall_writeback(\stall_writeback$225 ),
     .stop(stop),
     .streaming(streaming),
     .sub_block(sub_block),
@@ -2041,39 +2043,40 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     .\sub_block$3 (sub_block),
     .use_zero(control_guard_zero),
     .valid(token[0]),
-    .violation(\violation$239 ),
+    .violation(\violation$241 ),
     .word(feeder_word)
   );
   \holdfast_8x8_guard.lanes  lanes (
     .clk(clk),
-    .codes(\codes$198 ),
+    .codes(\codes$200 ),
     .enable(control_guard_output),
-    .i(residual),
+    .\i$74 (residual),
     .layer(layer),
     .overflow(fault_accumulator),
     .parameter_begin(\begin ),
     .parameters(parameters),
+    .residual_present(residual_present),
     .rst(rst),
     .sums(sums),
     .token(\token$179 ),
-    .token_24(\token$196 ),
-    .token_9(\token$191 ),
+    .token_24(\token$198 ),
+    .token_9(\token$193 ),
     .use_zero(control_guard_zero),
     .violation(violation)
   );
   \holdfast_8x8_guard.output_writer  output_writer (
     .address(\address$135 ),
     .clk(clk),
-    .codes(\codes$198 ),
+    .codes(\codes$200 ),
     .enable(enable),
     .go(go),
     .layer(layer),
     .rst(rst),
-    .token(\token$196 ),
+    .token(\token$198 ),
     .word(\word$137 )
   );
   \holdfast_8x8_guard.parameter_loader  parameter_loader (
-    .active(\active$204 ),
+    .active(\active$206 ),
     .address(\address$106 ),
     .base(layer[242:229]),
     .\begin (\begin ),
@@ -2082,14 +2085,15 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     .rst(rst)
   );
   \holdfast_8x8_guard.residual_reader  residual_reader (
-    .active(\active$207 ),
+    .active(\active$209 ),
     .address(\address$132 ),
     .clk(clk),
     .codes(residual),
     .go(go),
     .layer(layer),
+    .present(residual_present),
     .rst(rst),
-    .token(\token$191 ),
+    .token(\token$193 ),
     .word(residual_word)
   );
   \holdfast_8x8_guard.sequencer  sequencer (
@@ -2132,7 +2136,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   \holdfast_8x8_guard.weights  weights (
     .clk(clk),
     .read_address(read_address),
-    .read_data(\read_data$228 ),
+    .read_data(\read_data$230 ),
     .rst(rst),
     .write_address(write_address),
     .write_data(write_data),
@@ -2559,7 +2563,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$502  = \read_data$228 ;
+    \$502  = \read_data$230 ;
     if (rst) begin
       \$502  = 64'h0000000000000000;
     end
@@ -2573,7 +2577,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$504  = \violation$239 ;
+    \$504  = \violation$241 ;
     if (rst) begin
       \$504  = 8'h00;
     end
@@ -2617,9 +2621,9 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     (* full_case = 32'd1 *)
     casez (offset_read[2])
       1'h0:
-          \$465  = \read_data$228 [31:0];
+          \$465  = \read_data$230 [31:0];
       1'h1:
-          \$465  = \read_data$228 [63:32];
+          \$465  = \read_data$230 [63:32];
     endcase
   end
   always @* begin
@@ -2825,22 +2829,23 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign token_8 = \token$179 ;
   assign \sums$182  = sums;
   assign codes = residual;
-  assign \base$185  = layer[242:229];
-  assign \go$186  = go;
+  assign present = residual_present;
+  assign \base$187  = layer[242:229];
+  assign \go$188  = go;
   assign parameter_begin = \begin ;
-  assign \layer$189  = layer;
-  assign \go$190  = go;
-  assign residual_token = \token$191 ;
-  assign \word$193  = residual_word;
-  assign \layer$194  = layer;
-  assign \go$195  = go;
-  assign codes_token = \token$196 ;
-  assign \codes$199  = \codes$198 ;
+  assign \layer$191  = layer;
+  assign \go$192  = go;
+  assign residual_token = \token$193 ;
+  assign \word$195  = residual_word;
+  assign \layer$196  = layer;
+  assign \go$197  = go;
+  assign codes_token = \token$198 ;
+  assign \codes$201  = \codes$200 ;
   assign overflow = fault_accumulator;
-  assign \enable$210  = control_guard_input;
+  assign \enable$212  = control_guard_input;
   assign use_zero = control_guard_zero;
-  assign \enable$212  = control_guard_output;
-  assign \use_zero$213  = control_guard_zero;
+  assign \enable$214  = control_guard_output;
+  assign \use_zero$215  = control_guard_zero;
   assign guard_output_count = \$435 [7:0];
   assign guard_input_count = \$443 [7:0];
   assign parameter_slot_3 = 32'd0;
@@ -3269,160 +3274,160 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \codes[5]  = residual[47:40];
   assign \codes[6]  = residual[55:48];
   assign \codes[7]  = residual[63:56];
-  assign \layer$189.magic  = layer[15:0];
-  assign \layer$189.hold_weights  = layer[16];
-  assign \layer$189.maximum  = layer[17];
-  assign \layer$189.residual  = layer[18];
-  assign \layer$189.input_bank  = layer[20:19];
-  assign \layer$189.output_bank  = layer[22:21];
-  assign \layer$189.residual_bank  = layer[24:23];
-  assign \layer$189.stride  = layer[27:25];
-  assign \layer$189.dilation  = layer[30:28];
-  assign \layer$189.sub_block  = layer[34:31];
-  assign \layer$189.out_lane  = layer[39:35];
-  assign \layer$189.input_base  = layer[55:40];
-  assign \layer$189.input_step  = layer[71:56];
-  assign \layer$189.step_x  = layer[87:72];
-  assign \layer$189.step_y  = layer[103:88];
-  assign \layer$189.step_kx  = layer[119:104];
-  assign \layer$189.step_ky  = layer[135:120];
-  assign \layer$189.blocks  = layer[148:136];
-  assign \layer$189.origin_y  = layer[158:149];
-  assign \layer$189.origin_x  = layer[168:159];
-  assign \layer$189.kernel_h  = layer[173:169];
-  assign \layer$189.kernel_w  = layer[178:174];
-  assign \layer$189.in_h  = layer[187:179];
-  assign \layer$189.in_w  = layer[196:188];
-  assign \layer$189.co_tiles  = layer[210:197];
-  assign \layer$189.out_h  = layer[219:211];
-  assign \layer$189.out_w  = layer[228:220];
-  assign \layer$189.param_base  = layer[242:229];
-  assign \layer$189.weight_base  = layer[262:243];
-  assign \layer$189.out_step  = layer[274:263];
-  assign \layer$189.out_base  = layer[290:275];
-  assign \layer$189.lane_mask  = layer[306:291];
-  assign \layer$189.res_lane  = layer[311:307];
-  assign \layer$189.res_base  = layer[327:312];
-  assign \layer$189.res_step_x  = layer[343:328];
-  assign \layer$189.res_step_y  = layer[359:344];
-  assign \layer$189.res_tiles  = layer[373:360];
-  assign \layer$189.pad_value  = layer[381:374];
-  assign \layer$189.zero_in  = layer[389:382];
-  assign \layer$189.input_lo  = layer[397:390];
-  assign \layer$189.input_hi  = layer[405:398];
-  assign \layer$189.zero_out  = layer[413:406];
-  assign \layer$189.lo  = layer[421:414];
-  assign \layer$189.hi  = layer[429:422];
-  assign \layer$189.res_zero  = layer[437:430];
-  assign \layer$189.add_zero  = layer[445:438];
-  assign \layer$189.add_lo  = layer[453:446];
-  assign \layer$189.add_hi  = layer[461:454];
-  assign \layer$189.add_shift  = layer[466:462];
-  assign \layer$189.add_multiplier_a  = layer[490:467];
-  assign \layer$189.add_multiplier_b  = layer[514:491];
-  assign \token$191.valid  = \token$191 [0];
-  assign \token$191.start  = \token$191 [1];
-  assign \token$191.end  = \token$191 [2];
-  assign \token$191.first  = \token$191 [3];
-  assign \token$191.last  = \token$191 [4];
-  assign \residual_token.valid  = \token$191 [0];
-  assign \residual_token.start  = \token$191 [1];
-  assign \residual_token.end  = \token$191 [2];
-  assign \residual_token.first  = \token$191 [3];
-  assign \residual_token.last  = \token$191 [4];
-  assign \word$193[0]  = residual_word[7:0];
-  assign \word$193[1]  = residual_word[15:8];
-  assign \word$193[2]  = residual_word[23:16];
-  assign \word$193[3]  = residual_word[31:24];
-  assign \word$193[4]  = residual_word[39:32];
-  assign \word$193[5]  = residual_word[47:40];
-  assign \word$193[6]  = residual_word[55:48];
-  assign \word$193[7]  = residual_word[63:56];
-  assign \layer$194.magic  = layer[15:0];
-  assign \layer$194.hold_weights  = layer[16];
-  assign \layer$194.maximum  = layer[17];
-  assign \layer$194.residual  = layer[18];
-  assign \layer$194.input_bank  = layer[20:19];
-  assign \layer$194.output_bank  = layer[22:21];
-  assign \layer$194.residual_bank  = layer[24:23];
-  assign \layer$194.stride  = layer[27:25];
-  assign \layer$194.dilation  = layer[30:28];
-  assign \layer$194.sub_block  = layer[34:31];
-  assign \layer$194.out_lane  = layer[39:35];
-  assign \layer$194.input_base  = layer[55:40];
-  assign \layer$194.input_step  = layer[71:56];
-  assign \layer$194.step_x  = layer[87:72];
-  assign \layer$194.step_y  = layer[103:88];
-  assign \layer$194.step_kx  = layer[119:104];
-  assign \layer$194.step_ky  = layer[135:120];
-  assign \layer$194.blocks  = layer[148:136];
-  assign \layer$194.origin_y  = layer[158:149];
-  assign \layer$194.origin_x  = layer[168:159];
-  assign \layer$194.kernel_h  = layer[173:169];
-  assign \layer$194.kernel_w  = layer[178:174];
-  assign \layer$194.in_h  = layer[187:179];
-  assign \layer$194.in_w  = layer[196:188];
-  assign \layer$194.co_tiles  = layer[210:197];
-  assign \layer$194.out_h  = layer[219:211];
-  assign \layer$194.out_w  = layer[228:220];
-  assign \layer$194.param_base  = layer[242:229];
-  assign \layer$194.weight_base  = layer[262:243];
-  assign \layer$194.out_step  = layer[274:263];
-  assign \layer$194.out_base  = layer[290:275];
-  assign \layer$194.lane_mask  = layer[306:291];
-  assign \layer$194.res_lane  = layer[311:307];
-  assign \layer$194.res_base  = layer[327:312];
-  assign \layer$194.res_step_x  = layer[343:328];
-  assign \layer$194.res_step_y  = layer[359:344];
-  assign \layer$194.res_tiles  = layer[373:360];
-  assign \layer$194.pad_value  = layer[381:374];
-  assign \layer$194.zero_in  = layer[389:382];
-  assign \layer$194.input_lo  = layer[397:390];
-  assign \layer$194.input_hi  = layer[405:398];
-  assign \layer$194.zero_out  = layer[413:406];
-  assign \layer$194.lo  = layer[421:414];
-  assign \layer$194.hi  = layer[429:422];
-  assign \layer$194.res_zero  = layer[437:430];
-  assign \layer$194.add_zero  = layer[445:438];
-  assign \layer$194.add_lo  = layer[453:446];
-  assign \layer$194.add_hi  = layer[461:454];
-  assign \layer$194.add_shift  = layer[466:462];
-  assign \layer$194.add_multiplier_a  = layer[490:467];
-  assign \layer$194.add_multiplier_b  = layer[514:491];
-  assign \token$196.valid  = \token$196 [0];
-  assign \token$196.start  = \token$196 [1];
-  assign \token$196.end  = \token$196 [2];
-  assign \token$196.first  = \token$196 [3];
-  assign \token$196.last  = \token$196 [4];
-  assign \codes_token.valid  = \token$196 [0];
-  assign \codes_token.start  = \token$196 [1];
-  assign \codes_token.end  = \token$196 [2];
-  assign \codes_token.first  = \token$196 [3];
-  assign \codes_token.last  = \token$196 [4];
-  assign \codes$198[0]  = \codes$198 [7:0];
-  assign \codes$198[1]  = \codes$198 [15:8];
-  assign \codes$198[2]  = \codes$198 [23:16];
-  assign \codes$198[3]  = \codes$198 [31:24];
-  assign \codes$198[4]  = \codes$198 [39:32];
-  assign \codes$198[5]  = \codes$198 [47:40];
-  assign \codes$198[6]  = \codes$198 [55:48];
-  assign \codes$198[7]  = \codes$198 [63:56];
-  assign \codes$199[0]  = \codes$198 [7:0];
-  assign \codes$199[1]  = \codes$198 [15:8];
-  assign \codes$199[2]  = \codes$198 [23:16];
-  assign \codes$199[3]  = \codes$198 [31:24];
-  assign \codes$199[4]  = \codes$198 [39:32];
-  assign \codes$199[5]  = \codes$198 [47:40];
-  assign \codes$199[6]  = \codes$198 [55:48];
-  assign \codes$199[7]  = \codes$198 [63:56];
-  assign \read_data$228[0]  = \read_data$228 [7:0];
-  assign \read_data$228[1]  = \read_data$228 [15:8];
-  assign \read_data$228[2]  = \read_data$228 [23:16];
-  assign \read_data$228[3]  = \read_data$228 [31:24];
-  assign \read_data$228[4]  = \read_data$228 [39:32];
-  assign \read_data$228[5]  = \read_data$228 [47:40];
-  assign \read_data$228[6]  = \read_data$228 [55:48];
-  assign \read_data$228[7]  = \read_data$228 [63:56];
+  assign \layer$191.magic  = layer[15:0];
+  assign \layer$191.hold_weights  = layer[16];
+  assign \layer$191.maximum  = layer[17];
+  assign \layer$191.residual  = layer[18];
+  assign \layer$191.input_bank  = layer[20:19];
+  assign \layer$191.output_bank  = layer[22:21];
+  assign \layer$191.residual_bank  = layer[24:23];
+  assign \layer$191.stride  = layer[27:25];
+  assign \layer$191.dilation  = layer[30:28];
+  assign \layer$191.sub_block  = layer[34:31];
+  assign \layer$191.out_lane  = layer[39:35];
+  assign \layer$191.input_base  = layer[55:40];
+  assign \layer$191.input_step  = layer[71:56];
+  assign \layer$191.step_x  = layer[87:72];
+  assign \layer$191.step_y  = layer[103:88];
+  assign \layer$191.step_kx  = layer[119:104];
+  assign \layer$191.step_ky  = layer[135:120];
+  assign \layer$191.blocks  = layer[148:136];
+  assign \layer$191.origin_y  = layer[158:149];
+  assign \layer$191.origin_x  = layer[168:159];
+  assign \layer$191.kernel_h  = layer[173:169];
+  assign \layer$191.kernel_w  = layer[178:174];
+  assign \layer$191.in_h  = layer[187:179];
+  assign \layer$191.in_w  = layer[196:188];
+  assign \layer$191.co_tiles  = layer[210:197];
+  assign \layer$191.out_h  = layer[219:211];
+  assign \layer$191.out_w  = layer[228:220];
+  assign \layer$191.param_base  = layer[242:229];
+  assign \layer$191.weight_base  = layer[262:243];
+  assign \layer$191.out_step  = layer[274:263];
+  assign \layer$191.out_base  = layer[290:275];
+  assign \layer$191.lane_mask  = layer[306:291];
+  assign \layer$191.res_lane  = layer[311:307];
+  assign \layer$191.res_base  = layer[327:312];
+  assign \layer$191.res_step_x  = layer[343:328];
+  assign \layer$191.res_step_y  = layer[359:344];
+  assign \layer$191.res_tiles  = layer[373:360];
+  assign \layer$191.pad_value  = layer[381:374];
+  assign \layer$191.zero_in  = layer[389:382];
+  assign \layer$191.input_lo  = layer[397:390];
+  assign \layer$191.input_hi  = layer[405:398];
+  assign \layer$191.zero_out  = layer[413:406];
+  assign \layer$191.lo  = layer[421:414];
+  assign \layer$191.hi  = layer[429:422];
+  assign \layer$191.res_zero  = layer[437:430];
+  assign \layer$191.add_zero  = layer[445:438];
+  assign \layer$191.add_lo  = layer[453:446];
+  assign \layer$191.add_hi  = layer[461:454];
+  assign \layer$191.add_shift  = layer[466:462];
+  assign \layer$191.add_multiplier_a  = layer[490:467];
+  assign \layer$191.add_multiplier_b  = layer[514:491];
+  assign \token$193.valid  = \token$193 [0];
+  assign \token$193.start  = \token$193 [1];
+  assign \token$193.end  = \token$193 [2];
+  assign \token$193.first  = \token$193 [3];
+  assign \token$193.last  = \token$193 [4];
+  assign \residual_token.valid  = \token$193 [0];
+  assign \residual_token.start  = \token$193 [1];
+  assign \residual_token.end  = \token$193 [2];
+  assign \residual_token.first  = \token$193 [3];
+  assign \residual_token.last  = \token$193 [4];
+  assign \word$195[0]  = residual_word[7:0];
+  assign \word$195[1]  = residual_word[15:8];
+  assign \word$195[2]  = residual_word[23:16];
+  assign \word$195[3]  = residual_word[31:24];
+  assign \word$195[4]  = residual_word[39:32];
+  assign \word$195[5]  = residual_word[47:40];
+  assign \word$195[6]  = residual_word[55:48];
+  assign \word$195[7]  = residual_word[63:56];
+  assign \layer$196.magic  = layer[15:0];
+  assign \layer$196.hold_weights  = layer[16];
+  assign \layer$196.maximum  = layer[17];
+  assign \layer$196.residual  = layer[18];
+  assign \layer$196.input_bank  = layer[20:19];
+  assign \layer$196.output_bank  = layer[22:21];
+  assign \layer$196.residual_bank  = layer[24:23];
+  assign \layer$196.stride  = layer[27:25];
+  assign \layer$196.dilation  = layer[30:28];
+  assign \layer$196.sub_block  = layer[34:31];
+  assign \layer$196.out_lane  = layer[39:35];
+  assign \layer$196.input_base  = layer[55:40];
+  assign \layer$196.input_step  = layer[71:56];
+  assign \layer$196.step_x  = layer[87:72];
+  assign \layer$196.step_y  = layer[103:88];
+  assign \layer$196.step_kx  = layer[119:104];
+  assign \layer$196.step_ky  = layer[135:120];
+  assign \layer$196.blocks  = layer[148:136];
+  assign \layer$196.origin_y  = layer[158:149];
+  assign \layer$196.origin_x  = layer[168:159];
+  assign \layer$196.kernel_h  = layer[173:169];
+  assign \layer$196.kernel_w  = layer[178:174];
+  assign \layer$196.in_h  = layer[187:179];
+  assign \layer$196.in_w  = layer[196:188];
+  assign \layer$196.co_tiles  = layer[210:197];
+  assign \layer$196.out_h  = layer[219:211];
+  assign \layer$196.out_w  = layer[228:220];
+  assign \layer$196.param_base  = layer[242:229];
+  assign \layer$196.weight_base  = layer[262:243];
+  assign \layer$196.out_step  = layer[274:263];
+  assign \layer$196.out_base  = layer[290:275];
+  assign \layer$196.lane_mask  = layer[306:291];
+  assign \layer$196.res_lane  = layer[311:307];
+  assign \layer$196.res_base  = layer[327:312];
+  assign \layer$196.res_step_x  = layer[343:328];
+  assign \layer$196.res_step_y  = layer[359:344];
+  assign \layer$196.res_tiles  = layer[373:360];
+  assign \layer$196.pad_value  = layer[381:374];
+  assign \layer$196.zero_in  = layer[389:382];
+  assign \layer$196.input_lo  = layer[397:390];
+  assign \layer$196.input_hi  = layer[405:398];
+  assign \layer$196.zero_out  = layer[413:406];
+  assign \layer$196.lo  = layer[421:414];
+  assign \layer$196.hi  = layer[429:422];
+  assign \layer$196.res_zero  = layer[437:430];
+  assign \layer$196.add_zero  = layer[445:438];
+  assign \layer$196.add_lo  = layer[453:446];
+  assign \layer$196.add_hi  = layer[461:454];
+  assign \layer$196.add_shift  = layer[466:462];
+  assign \layer$196.add_multiplier_a  = layer[490:467];
+  assign \layer$196.add_multiplier_b  = layer[514:491];
+  assign \token$198.valid  = \token$198 [0];
+  assign \token$198.start  = \token$198 [1];
+  assign \token$198.end  = \token$198 [2];
+  assign \token$198.first  = \token$198 [3];
+  assign \token$198.last  = \token$198 [4];
+  assign \codes_token.valid  = \token$198 [0];
+  assign \codes_token.start  = \token$198 [1];
+  assign \codes_token.end  = \token$198 [2];
+  assign \codes_token.first  = \token$198 [3];
+  assign \codes_token.last  = \token$198 [4];
+  assign \codes$200[0]  = \codes$200 [7:0];
+  assign \codes$200[1]  = \codes$200 [15:8];
+  assign \codes$200[2]  = \codes$200 [23:16];
+  assign \codes$200[3]  = \codes$200 [31:24];
+  assign \codes$200[4]  = \codes$200 [39:32];
+  assign \codes$200[5]  = \codes$200 [47:40];
+  assign \codes$200[6]  = \codes$200 [55:48];
+  assign \codes$200[7]  = \codes$200 [63:56];
+  assign \codes$201[0]  = \codes$200 [7:0];
+  assign \codes$201[1]  = \codes$200 [15:8];
+  assign \codes$201[2]  = \codes$200 [23:16];
+  assign \codes$201[3]  = \codes$200 [31:24];
+  assign \codes$201[4]  = \codes$200 [39:32];
+  assign \codes$201[5]  = \codes$200 [47:40];
+  assign \codes$201[6]  = \codes$200 [55:48];
+  assign \codes$201[7]  = \codes$200 [63:56];
+  assign \read_data$230[0]  = \read_data$230 [7:0];
+  assign \read_data$230[1]  = \read_data$230 [15:8];
+  assign \read_data$230[2]  = \read_data$230 [23:16];
+  assign \read_data$230[3]  = \read_data$230 [31:24];
+  assign \read_data$230[4]  = \read_data$230 [39:32];
+  assign \read_data$230[5]  = \read_data$230 [47:40];
+  assign \read_data$230[6]  = \read_data$230 [55:48];
+  assign \read_data$230[7]  = \read_data$230 [63:56];
   assign \token_0.valid  = token_0[0];
   assign \token_0.start  = token_0[1];
   assign \token_0.end  = token_0[2];
@@ -4777,7 +4782,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$120 ),
-    .\port$3392$0 (sum_out),
+    .\port$3402$0 (sum_out),
     .rst(rst),
     .swap(\swap_in$64 ),
     .swap_in(\o$11 [1]),
@@ -4789,7 +4794,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$128 ),
-    .\port$3406$0 (\sum_out$67 ),
+    .\port$3416$0 (\sum_out$67 ),
     .rst(rst),
     .swap(\swap_in$72 ),
     .swap_in(\swap_in$64 ),
@@ -4801,7 +4806,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$136 ),
-    .\port$3420$0 (\sum_out$75 ),
+    .\port$3430$0 (\sum_out$75 ),
     .rst(rst),
     .swap(\swap_in$80 ),
     .swap_in(\swap_in$72 ),
@@ -4813,7 +4818,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$144 ),
-    .\port$3434$0 (\sum_out$83 ),
+    .\port$3444$0 (\sum_out$83 ),
     .rst(rst),
     .swap(\swap_in$88 ),
     .swap_in(\swap_in$80 ),
@@ -4825,7 +4830,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$152 ),
-    .\port$3448$0 (\sum_out$91 ),
+    .\port$3458$0 (\sum_out$91 ),
     .rst(rst),
     .swap(\swap_in$96 ),
     .swap_in(\swap_in$88 ),
@@ -4837,7 +4842,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$160 ),
-    .\port$3462$0 (\sum_out$99 ),
+    .\port$3472$0 (\sum_out$99 ),
     .rst(rst),
     .swap(\swap_in$104 ),
     .swap_in(\swap_in$96 ),
@@ -4849,7 +4854,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$168 ),
-    .\port$3476$0 (\sum_out$107 ),
+    .\port$3486$0 (\sum_out$107 ),
     .rst(rst),
     .swap(\swap_in$112 ),
     .swap_in(\swap_in$104 ),
@@ -4860,7 +4865,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$176 ),
-    .\port$3490$0 (\sum_out$115 ),
+    .\port$3500$0 (\sum_out$115 ),
     .rst(rst),
     .swap_in(\swap_in$112 ),
     .weight_in(weight[63:56])
@@ -4965,7 +4970,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$244 ),
-    .\port$3616$0 (\sum_out$183 ),
+    .\port$3626$0 (\sum_out$183 ),
     .rst(rst),
     .swap(\swap_in$188 ),
     .swap_in(\o$11 [3]),
@@ -4977,7 +4982,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$252 ),
-    .\port$3630$0 (\sum_out$191 ),
+    .\port$3640$0 (\sum_out$191 ),
     .rst(rst),
     .swap(\swap_in$196 ),
     .swap_in(\swap_in$188 ),
@@ -4989,7 +4994,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$260 ),
-    .\port$3644$0 (\sum_out$199 ),
+    .\port$3654$0 (\sum_out$199 ),
     .rst(rst),
     .swap(\swap_in$204 ),
     .swap_in(\swap_in$196 ),
@@ -5001,7 +5006,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$268 ),
-    .\port$3658$0 (\sum_out$207 ),
+    .\port$3668$0 (\sum_out$207 ),
     .rst(rst),
     .swap(\swap_in$212 ),
     .swap_in(\swap_in$204 ),
@@ -5013,7 +5018,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$276 ),
-    .\port$3672$0 (\sum_out$215 ),
+    .\port$3682$0 (\sum_out$215 ),
     .rst(rst),
     .swap(\swap_in$220 ),
     .swap_in(\swap_in$212 ),
@@ -5025,7 +5030,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$284 ),
-    .\port$3686$0 (\sum_out$223 ),
+    .\port$3696$0 (\sum_out$223 ),
     .rst(rst),
     .swap(\swap_in$228 ),
     .swap_in(\swap_in$220 ),
@@ -5037,7 +5042,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$292 ),
-    .\port$3700$0 (\sum_out$231 ),
+    .\port$3710$0 (\sum_out$231 ),
     .rst(rst),
     .swap(\swap_in$236 ),
     .swap_in(\swap_in$228 ),
@@ -5048,7 +5053,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$300 ),
-    .\port$3714$0 (\sum_out$239 ),
+    .\port$3724$0 (\sum_out$239 ),
     .rst(rst),
     .swap_in(\swap_in$236 ),
     .weight_in(weight[63:56])
@@ -5341,7 +5346,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$433 ),
-    .\port$4064$0 (\sum_out$431 ),
+    .\port$4074$0 (\sum_out$431 ),
     .rst(rst),
     .swap(\swap_in$438 ),
     .swap_in(\o$11 [7]),
@@ -5353,7 +5358,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$442 ),
-    .\port$4078$0 (\sum_out$441 ),
+    .\port$4088$0 (\sum_out$441 ),
     .rst(rst),
     .swap(\swap_in$447 ),
     .swap_in(\swap_in$438 ),
@@ -5365,7 +5370,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$451 ),
-    .\port$4092$0 (\sum_out$450 ),
+    .\port$4102$0 (\sum_out$450 ),
     .rst(rst),
     .swap(\swap_in$456 ),
     .swap_in(\swap_in$447 ),
@@ -5377,7 +5382,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$460 ),
-    .\port$4106$0 (\sum_out$459 ),
+    .\port$4116$0 (\sum_out$459 ),
     .rst(rst),
     .swap(\swap_in$465 ),
     .swap_in(\swap_in$456 ),
@@ -5389,7 +5394,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$469 ),
-    .\port$4120$0 (\sum_out$468 ),
+    .\port$4130$0 (\sum_out$468 ),
     .rst(rst),
     .swap(\swap_in$474 ),
     .swap_in(\swap_in$465 ),
@@ -5401,7 +5406,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$478 ),
-    .\port$4134$0 (\sum_out$477 ),
+    .\port$4144$0 (\sum_out$477 ),
     .rst(rst),
     .swap(\swap_in$483 ),
     .swap_in(\swap_in$474 ),
@@ -5413,7 +5418,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$487 ),
-    .\port$4148$0 (\sum_out$486 ),
+    .\port$4158$0 (\sum_out$486 ),
     .rst(rst),
     .swap(\swap_in$492 ),
     .swap_in(\swap_in$483 ),
@@ -5424,7 +5429,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$496 ),
-    .\port$4162$0 (\sum_out$495 ),
+    .\port$4172$0 (\sum_out$495 ),
     .rst(rst),
     .swap_in(\swap_in$492 ),
     .weight_in(weight[63:56])
@@ -6674,7 +6679,7 @@ module \holdfast_8x8_guard.array.pe_0_7 (rst, weight_in, act_in, swap_in, partia
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$3392$0 , activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$3402$0 , activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$10  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -6696,8 +6701,8 @@ module \holdfast_8x8_guard.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3392$0 ;
-  wire [15:0] \port$3392$0 ;
+  input [15:0] \port$3402$0 ;
+  wire [15:0] \port$3402$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -6714,7 +6719,7 @@ module \holdfast_8x8_guard.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3392$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3402$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -6776,13 +6781,13 @@ module \holdfast_8x8_guard.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3392$0 [15], \port$3392$0  };
+  assign sum_in = { \port$3402$0 [15], \port$3402$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_1 (rst, weight_in, \port$3406$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_1 (rst, weight_in, \port$3416$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$11  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -6804,8 +6809,8 @@ module \holdfast_8x8_guard.array.pe_1_1 (rst, weight_in, \port$3406$0 , act_in, 
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3406$0 ;
-  wire [15:0] \port$3406$0 ;
+  input [15:0] \port$3416$0 ;
+  wire [15:0] \port$3416$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -6822,7 +6827,7 @@ module \holdfast_8x8_guard.array.pe_1_1 (rst, weight_in, \port$3406$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3406$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3416$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -6884,13 +6889,13 @@ module \holdfast_8x8_guard.array.pe_1_1 (rst, weight_in, \port$3406$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3406$0 [15], \port$3406$0  };
+  assign sum_in = { \port$3416$0 [15], \port$3416$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_2 (rst, weight_in, \port$3420$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_2 (rst, weight_in, \port$3430$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$12  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -6912,8 +6917,8 @@ module \holdfast_8x8_guard.array.pe_1_2 (rst, weight_in, \port$3420$0 , act_in, 
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3420$0 ;
-  wire [15:0] \port$3420$0 ;
+  input [15:0] \port$3430$0 ;
+  wire [15:0] \port$3430$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -6930,7 +6935,7 @@ module \holdfast_8x8_guard.array.pe_1_2 (rst, weight_in, \port$3420$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3420$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3430$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -6992,13 +6997,13 @@ module \holdfast_8x8_guard.array.pe_1_2 (rst, weight_in, \port$3420$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3420$0 [15], \port$3420$0  };
+  assign sum_in = { \port$3430$0 [15], \port$3430$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_3 (rst, weight_in, \port$3434$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_3 (rst, weight_in, \port$3444$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$13  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7020,8 +7025,8 @@ module \holdfast_8x8_guard.array.pe_1_3 (rst, weight_in, \port$3434$0 , act_in, 
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3434$0 ;
-  wire [15:0] \port$3434$0 ;
+  input [15:0] \port$3444$0 ;
+  wire [15:0] \port$3444$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7038,7 +7043,7 @@ module \holdfast_8x8_guard.array.pe_1_3 (rst, weight_in, \port$3434$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3434$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3444$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7100,13 +7105,13 @@ module \holdfast_8x8_guard.array.pe_1_3 (rst, weight_in, \port$3434$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3434$0 [15], \port$3434$0  };
+  assign sum_in = { \port$3444$0 [15], \port$3444$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_4 (rst, weight_in, \port$3448$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_4 (rst, weight_in, \port$3458$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$14  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7128,8 +7133,8 @@ module \holdfast_8x8_guard.array.pe_1_4 (rst, weight_in, \port$3448$0 , act_in, 
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3448$0 ;
-  wire [15:0] \port$3448$0 ;
+  input [15:0] \port$3458$0 ;
+  wire [15:0] \port$3458$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7146,7 +7151,7 @@ module \holdfast_8x8_guard.array.pe_1_4 (rst, weight_in, \port$3448$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3448$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3458$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7208,13 +7213,13 @@ module \holdfast_8x8_guard.array.pe_1_4 (rst, weight_in, \port$3448$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3448$0 [15], \port$3448$0  };
+  assign sum_in = { \port$3458$0 [15], \port$3458$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_5 (rst, weight_in, \port$3462$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_5 (rst, weight_in, \port$3472$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$15  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7236,8 +7241,8 @@ module \holdfast_8x8_guard.array.pe_1_5 (rst, weight_in, \port$3462$0 , act_in, 
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3462$0 ;
-  wire [15:0] \port$3462$0 ;
+  input [15:0] \port$3472$0 ;
+  wire [15:0] \port$3472$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7254,7 +7259,7 @@ module \holdfast_8x8_guard.array.pe_1_5 (rst, weight_in, \port$3462$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3462$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3472$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7316,13 +7321,13 @@ module \holdfast_8x8_guard.array.pe_1_5 (rst, weight_in, \port$3462$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3462$0 [15], \port$3462$0  };
+  assign sum_in = { \port$3472$0 [15], \port$3472$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_6 (rst, weight_in, \port$3476$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_6 (rst, weight_in, \port$3486$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$16  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7344,8 +7349,8 @@ module \holdfast_8x8_guard.array.pe_1_6 (rst, weight_in, \port$3476$0 , act_in, 
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3476$0 ;
-  wire [15:0] \port$3476$0 ;
+  input [15:0] \port$3486$0 ;
+  wire [15:0] \port$3486$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7362,7 +7367,7 @@ module \holdfast_8x8_guard.array.pe_1_6 (rst, weight_in, \port$3476$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3476$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3486$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7424,13 +7429,13 @@ module \holdfast_8x8_guard.array.pe_1_6 (rst, weight_in, \port$3476$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3476$0 [15], \port$3476$0  };
+  assign sum_in = { \port$3486$0 [15], \port$3486$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_7 (rst, weight_in, \port$3490$0 , act_in, swap_in, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_7 (rst, weight_in, \port$3500$0 , act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$17  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7451,8 +7456,8 @@ module \holdfast_8x8_guard.array.pe_1_7 (rst, weight_in, \port$3490$0 , act_in, 
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3490$0 ;
-  wire [15:0] \port$3490$0 ;
+  input [15:0] \port$3500$0 ;
+  wire [15:0] \port$3500$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7468,7 +7473,7 @@ module \holdfast_8x8_guard.array.pe_1_7 (rst, weight_in, \port$3490$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3490$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3500$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7530,7 +7535,7 @@ module \holdfast_8x8_guard.array.pe_1_7 (rst, weight_in, \port$3490$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3490$0 [15], \port$3490$0  };
+  assign sum_in = { \port$3500$0 [15], \port$3500$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -8382,7 +8387,7 @@ module \holdfast_8x8_guard.array.pe_2_7 (rst, weight_in, sum_in, act_in, swap_in
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$3616$0 , activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$3626$0 , activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$26  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8404,8 +8409,8 @@ module \holdfast_8x8_guard.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3616$0 ;
-  wire [16:0] \port$3616$0 ;
+  input [16:0] \port$3626$0 ;
+  wire [16:0] \port$3626$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8422,7 +8427,7 @@ module \holdfast_8x8_guard.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3616$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3626$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8484,13 +8489,13 @@ module \holdfast_8x8_guard.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3616$0 [16], \port$3616$0  };
+  assign sum_in = { \port$3626$0 [16], \port$3626$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_1 (rst, weight_in, \port$3630$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_1 (rst, weight_in, \port$3640$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$27  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8512,8 +8517,8 @@ module \holdfast_8x8_guard.array.pe_3_1 (rst, weight_in, \port$3630$0 , act_in, 
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3630$0 ;
-  wire [16:0] \port$3630$0 ;
+  input [16:0] \port$3640$0 ;
+  wire [16:0] \port$3640$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8530,7 +8535,7 @@ module \holdfast_8x8_guard.array.pe_3_1 (rst, weight_in, \port$3630$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3630$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3640$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8592,13 +8597,13 @@ module \holdfast_8x8_guard.array.pe_3_1 (rst, weight_in, \port$3630$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3630$0 [16], \port$3630$0  };
+  assign sum_in = { \port$3640$0 [16], \port$3640$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_2 (rst, weight_in, \port$3644$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_2 (rst, weight_in, \port$3654$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$28  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8620,8 +8625,8 @@ module \holdfast_8x8_guard.array.pe_3_2 (rst, weight_in, \port$3644$0 , act_in, 
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3644$0 ;
-  wire [16:0] \port$3644$0 ;
+  input [16:0] \port$3654$0 ;
+  wire [16:0] \port$3654$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8638,7 +8643,7 @@ module \holdfast_8x8_guard.array.pe_3_2 (rst, weight_in, \port$3644$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3644$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3654$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8700,13 +8705,13 @@ module \holdfast_8x8_guard.array.pe_3_2 (rst, weight_in, \port$3644$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3644$0 [16], \port$3644$0  };
+  assign sum_in = { \port$3654$0 [16], \port$3654$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_3 (rst, weight_in, \port$3658$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_3 (rst, weight_in, \port$3668$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$29  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8728,8 +8733,8 @@ module \holdfast_8x8_guard.array.pe_3_3 (rst, weight_in, \port$3658$0 , act_in, 
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3658$0 ;
-  wire [16:0] \port$3658$0 ;
+  input [16:0] \port$3668$0 ;
+  wire [16:0] \port$3668$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8746,7 +8751,7 @@ module \holdfast_8x8_guard.array.pe_3_3 (rst, weight_in, \port$3658$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3658$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3668$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8808,13 +8813,13 @@ module \holdfast_8x8_guard.array.pe_3_3 (rst, weight_in, \port$3658$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3658$0 [16], \port$3658$0  };
+  assign sum_in = { \port$3668$0 [16], \port$3668$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_4 (rst, weight_in, \port$3672$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_4 (rst, weight_in, \port$3682$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$30  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8836,8 +8841,8 @@ module \holdfast_8x8_guard.array.pe_3_4 (rst, weight_in, \port$3672$0 , act_in, 
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3672$0 ;
-  wire [16:0] \port$3672$0 ;
+  input [16:0] \port$3682$0 ;
+  wire [16:0] \port$3682$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8854,7 +8859,7 @@ module \holdfast_8x8_guard.array.pe_3_4 (rst, weight_in, \port$3672$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3672$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3682$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8916,13 +8921,13 @@ module \holdfast_8x8_guard.array.pe_3_4 (rst, weight_in, \port$3672$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3672$0 [16], \port$3672$0  };
+  assign sum_in = { \port$3682$0 [16], \port$3682$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_5 (rst, weight_in, \port$3686$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_5 (rst, weight_in, \port$3696$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$31  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8944,8 +8949,8 @@ module \holdfast_8x8_guard.array.pe_3_5 (rst, weight_in, \port$3686$0 , act_in, 
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3686$0 ;
-  wire [16:0] \port$3686$0 ;
+  input [16:0] \port$3696$0 ;
+  wire [16:0] \port$3696$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8962,7 +8967,7 @@ module \holdfast_8x8_guard.array.pe_3_5 (rst, weight_in, \port$3686$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3686$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3696$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9024,13 +9029,13 @@ module \holdfast_8x8_guard.array.pe_3_5 (rst, weight_in, \port$3686$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3686$0 [16], \port$3686$0  };
+  assign sum_in = { \port$3696$0 [16], \port$3696$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_6 (rst, weight_in, \port$3700$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_6 (rst, weight_in, \port$3710$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$32  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -9052,8 +9057,8 @@ module \holdfast_8x8_guard.array.pe_3_6 (rst, weight_in, \port$3700$0 , act_in, 
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3700$0 ;
-  wire [16:0] \port$3700$0 ;
+  input [16:0] \port$3710$0 ;
+  wire [16:0] \port$3710$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -9070,7 +9075,7 @@ module \holdfast_8x8_guard.array.pe_3_6 (rst, weight_in, \port$3700$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3700$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3710$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9132,13 +9137,13 @@ module \holdfast_8x8_guard.array.pe_3_6 (rst, weight_in, \port$3700$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3700$0 [16], \port$3700$0  };
+  assign sum_in = { \port$3710$0 [16], \port$3710$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_7 (rst, weight_in, \port$3714$0 , act_in, swap_in, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_7 (rst, weight_in, \port$3724$0 , act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$33  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -9159,8 +9164,8 @@ module \holdfast_8x8_guard.array.pe_3_7 (rst, weight_in, \port$3714$0 , act_in, 
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3714$0 ;
-  wire [16:0] \port$3714$0 ;
+  input [16:0] \port$3724$0 ;
+  wire [16:0] \port$3724$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -9176,7 +9181,7 @@ module \holdfast_8x8_guard.array.pe_3_7 (rst, weight_in, \port$3714$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3714$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3724$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9238,7 +9243,7 @@ module \holdfast_8x8_guard.array.pe_3_7 (rst, weight_in, \port$3714$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3714$0 [16], \port$3714$0  };
+  assign sum_in = { \port$3724$0 [16], \port$3724$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -11782,7 +11787,7 @@ module \holdfast_8x8_guard.array.pe_6_7 (rst, weight_in, sum_in, act_in, swap_in
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$4064$0 , activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$4074$0 , activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$58  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -11804,8 +11809,8 @@ module \holdfast_8x8_guard.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4064$0 ;
-  wire [17:0] \port$4064$0 ;
+  input [17:0] \port$4074$0 ;
+  wire [17:0] \port$4074$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -11822,7 +11827,7 @@ module \holdfast_8x8_guard.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4064$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4074$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -11884,13 +11889,13 @@ module \holdfast_8x8_guard.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4064$0 [17], \port$4064$0  };
+  assign sum_in = { \port$4074$0 [17], \port$4074$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_1 (rst, weight_in, \port$4078$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_1 (rst, weight_in, \port$4088$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$59  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -11912,8 +11917,8 @@ module \holdfast_8x8_guard.array.pe_7_1 (rst, weight_in, \port$4078$0 , act_in, 
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4078$0 ;
-  wire [17:0] \port$4078$0 ;
+  input [17:0] \port$4088$0 ;
+  wire [17:0] \port$4088$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -11930,7 +11935,7 @@ module \holdfast_8x8_guard.array.pe_7_1 (rst, weight_in, \port$4078$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4078$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4088$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -11992,13 +11997,13 @@ module \holdfast_8x8_guard.array.pe_7_1 (rst, weight_in, \port$4078$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4078$0 [17], \port$4078$0  };
+  assign sum_in = { \port$4088$0 [17], \port$4088$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_2 (rst, weight_in, \port$4092$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_2 (rst, weight_in, \port$4102$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$60  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12020,8 +12025,8 @@ module \holdfast_8x8_guard.array.pe_7_2 (rst, weight_in, \port$4092$0 , act_in, 
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4092$0 ;
-  wire [17:0] \port$4092$0 ;
+  input [17:0] \port$4102$0 ;
+  wire [17:0] \port$4102$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12038,7 +12043,7 @@ module \holdfast_8x8_guard.array.pe_7_2 (rst, weight_in, \port$4092$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4092$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4102$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12100,13 +12105,13 @@ module \holdfast_8x8_guard.array.pe_7_2 (rst, weight_in, \port$4092$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4092$0 [17], \port$4092$0  };
+  assign sum_in = { \port$4102$0 [17], \port$4102$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_3 (rst, weight_in, \port$4106$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_3 (rst, weight_in, \port$4116$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$61  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12128,8 +12133,8 @@ module \holdfast_8x8_guard.array.pe_7_3 (rst, weight_in, \port$4106$0 , act_in, 
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4106$0 ;
-  wire [17:0] \port$4106$0 ;
+  input [17:0] \port$4116$0 ;
+  wire [17:0] \port$4116$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12146,7 +12151,7 @@ module \holdfast_8x8_guard.array.pe_7_3 (rst, weight_in, \port$4106$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4106$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4116$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12208,13 +12213,13 @@ module \holdfast_8x8_guard.array.pe_7_3 (rst, weight_in, \port$4106$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4106$0 [17], \port$4106$0  };
+  assign sum_in = { \port$4116$0 [17], \port$4116$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_4 (rst, weight_in, \port$4120$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_4 (rst, weight_in, \port$4130$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$62  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12236,8 +12241,8 @@ module \holdfast_8x8_guard.array.pe_7_4 (rst, weight_in, \port$4120$0 , act_in, 
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4120$0 ;
-  wire [17:0] \port$4120$0 ;
+  input [17:0] \port$4130$0 ;
+  wire [17:0] \port$4130$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12254,7 +12259,7 @@ module \holdfast_8x8_guard.array.pe_7_4 (rst, weight_in, \port$4120$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4120$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4130$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12316,13 +12321,13 @@ module \holdfast_8x8_guard.array.pe_7_4 (rst, weight_in, \port$4120$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4120$0 [17], \port$4120$0  };
+  assign sum_in = { \port$4130$0 [17], \port$4130$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_5 (rst, weight_in, \port$4134$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_5 (rst, weight_in, \port$4144$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$63  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12344,8 +12349,8 @@ module \holdfast_8x8_guard.array.pe_7_5 (rst, weight_in, \port$4134$0 , act_in, 
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4134$0 ;
-  wire [17:0] \port$4134$0 ;
+  input [17:0] \port$4144$0 ;
+  wire [17:0] \port$4144$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12362,7 +12367,7 @@ module \holdfast_8x8_guard.array.pe_7_5 (rst, weight_in, \port$4134$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4134$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4144$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12424,13 +12429,13 @@ module \holdfast_8x8_guard.array.pe_7_5 (rst, weight_in, \port$4134$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4134$0 [17], \port$4134$0  };
+  assign sum_in = { \port$4144$0 [17], \port$4144$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_6 (rst, weight_in, \port$4148$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_6 (rst, weight_in, \port$4158$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$64  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12452,8 +12457,8 @@ module \holdfast_8x8_guard.array.pe_7_6 (rst, weight_in, \port$4148$0 , act_in, 
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4148$0 ;
-  wire [17:0] \port$4148$0 ;
+  input [17:0] \port$4158$0 ;
+  wire [17:0] \port$4158$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12470,7 +12475,7 @@ module \holdfast_8x8_guard.array.pe_7_6 (rst, weight_in, \port$4148$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4148$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4158$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12532,13 +12537,13 @@ module \holdfast_8x8_guard.array.pe_7_6 (rst, weight_in, \port$4148$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4148$0 [17], \port$4148$0  };
+  assign sum_in = { \port$4158$0 [17], \port$4158$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_7 (rst, weight_in, \port$4162$0 , act_in, swap_in, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_7 (rst, weight_in, \port$4172$0 , act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$65  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12559,8 +12564,8 @@ module \holdfast_8x8_guard.array.pe_7_7 (rst, weight_in, \port$4162$0 , act_in, 
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4162$0 ;
-  wire [17:0] \port$4162$0 ;
+  input [17:0] \port$4172$0 ;
+  wire [17:0] \port$4172$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12576,7 +12581,7 @@ module \holdfast_8x8_guard.array.pe_7_7 (rst, weight_in, \port$4162$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4162$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4172$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12638,7 +12643,7 @@ module \holdfast_8x8_guard.array.pe_7_7 (rst, weight_in, \port$4162$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4162$0 [17], \port$4162$0  };
+  assign sum_in = { \port$4172$0 [17], \port$4172$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -15241,7 +15246,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .above(above),
     .below(below),
     .enable(enable),
-    .\port$5186$390 (layer[405:390]),
+    .\port$5256$390 (layer[405:390]),
     .result(result),
     .value(selected[7:0]),
     .violation(\violation$34 )
@@ -15250,7 +15255,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .above(above),
     .below(below),
     .enable(enable),
-    .\port$5186$390 (layer[405:390]),
+    .\port$5256$390 (layer[405:390]),
     .result(\result$18 ),
     .value(selected[15:8]),
     .violation(\violation$41 )
@@ -15259,7 +15264,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .above(above),
     .below(below),
     .enable(enable),
-    .\port$5186$390 (layer[405:390]),
+    .\port$5256$390 (layer[405:390]),
     .result(\result$19 ),
     .value(selected[23:16]),
     .violation(\violation$48 )
@@ -15268,7 +15273,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .above(above),
     .below(below),
     .enable(enable),
-    .\port$5186$390 (layer[405:390]),
+    .\port$5256$390 (layer[405:390]),
     .result(\result$20 ),
     .value(selected[31:24]),
     .violation(\violation$55 )
@@ -15277,7 +15282,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .above(above),
     .below(below),
     .enable(enable),
-    .\port$5186$390 (layer[405:390]),
+    .\port$5256$390 (layer[405:390]),
     .result(\result$21 ),
     .value(selected[39:32]),
     .violation(\violation$62 )
@@ -15286,7 +15291,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .above(above),
     .below(below),
     .enable(enable),
-    .\port$5186$390 (layer[405:390]),
+    .\port$5256$390 (layer[405:390]),
     .result(\result$22 ),
     .value(selected[47:40]),
     .violation(\violation$69 )
@@ -15295,7 +15300,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .above(above),
     .below(below),
     .enable(enable),
-    .\port$5186$390 (layer[405:390]),
+    .\port$5256$390 (layer[405:390]),
     .result(\result$23 ),
     .value(selected[55:48]),
     .violation(\violation$76 )
@@ -15304,7 +15309,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .above(above),
     .below(below),
     .enable(enable),
-    .\port$5186$390 (layer[405:390]),
+    .\port$5256$390 (layer[405:390]),
     .result(\result$24 ),
     .value(selected[63:56]),
     .violation(\violation$83 )
@@ -15528,7 +15533,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
   assign violation[0] = \$13 ;
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_0 (result, enable, below, above, value, \port$5186$390 , violation);
+module \holdfast_8x8_guard.input_stage.guard_0 (result, enable, below, above, value, \port$5256$390 , violation);
   wire \$1 ;
   wire \$2 ;
   wire \$3 ;
@@ -15546,30 +15551,30 @@ module \holdfast_8x8_guard.input_stage.guard_0 (result, enable, below, above, va
   wire enable;
   wire [7:0] hi;
   wire [7:0] lo;
-  input [15:0] \port$5186$390 ;
-  wire [15:0] \port$5186$390 ;
+  input [15:0] \port$5256$390 ;
+  wire [15:0] \port$5256$390 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = $signed(value) < $signed(\port$5186$390 [7:0]);
+  assign \$1  = $signed(value) < $signed(\port$5256$390 [7:0]);
   assign \$2  = enable & \$1 ;
-  assign \$3  = $signed(value) > $signed(\port$5186$390 [15:8]);
+  assign \$3  = $signed(value) > $signed(\port$5256$390 [15:8]);
   assign \$4  = enable & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = $signed(value) < $signed(\port$5186$390 [7:0]);
+  assign \$5  = $signed(value) < $signed(\port$5256$390 [7:0]);
   assign \$6  = enable & \$5 ;
-  assign \$7  = $signed(value) > $signed(\port$5186$390 [15:8]);
+  assign \$7  = $signed(value) > $signed(\port$5256$390 [15:8]);
   assign \$8  = enable & \$7 ;
   assign \$9  = \$8  ? above : value;
   assign result = \$6  ? below : \$9 ;
-  assign lo = \port$5186$390 [7:0];
-  assign hi = \port$5186$390 [15:8];
+  assign lo = \port$5256$390 [7:0];
+  assign hi = \port$5256$390 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_1 (result, enable, below, above, value, \port$5186$390 , violation);
+module \holdfast_8x8_guard.input_stage.guard_1 (result, enable, below, above, value, \port$5256$390 , violation);
   wire \$1 ;
   wire \$2 ;
   wire \$3 ;
@@ -15587,30 +15592,30 @@ module \holdfast_8x8_guard.input_stage.guard_1 (result, enable, below, above, va
   wire enable;
   wire [7:0] hi;
   wire [7:0] lo;
-  input [15:0] \port$5186$390 ;
-  wire [15:0] \port$5186$390 ;
+  input [15:0] \port$5256$390 ;
+  wire [15:0] \port$5256$390 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = $signed(value) < $signed(\port$5186$390 [7:0]);
+  assign \$1  = $signed(value) < $signed(\port$5256$390 [7:0]);
   assign \$2  = enable & \$1 ;
-  assign \$3  = $signed(value) > $signed(\port$5186$390 [15:8]);
+  assign \$3  = $signed(value) > $signed(\port$5256$390 [15:8]);
   assign \$4  = enable & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = $signed(value) < $signed(\port$5186$390 [7:0]);
+  assign \$5  = $signed(value) < $signed(\port$5256$390 [7:0]);
   assign \$6  = enable & \$5 ;
-  assign \$7  = $signed(value) > $signed(\port$5186$390 [15:8]);
+  assign \$7  = $signed(value) > $signed(\port$5256$390 [15:8]);
   assign \$8  = enable & \$7 ;
   assign \$9  = \$8  ? above : value;
   assign result = \$6  ? below : \$9 ;
-  assign lo = \port$5186$390 [7:0];
-  assign hi = \port$5186$390 [15:8];
+  assign lo = \port$5256$390 [7:0];
+  assign hi = \port$5256$390 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_2 (result, enable, below, above, value, \port$5186$390 , violation);
+module \holdfast_8x8_guard.input_stage.guard_2 (result, enable, below, above, value, \port$5256$390 , violation);
   wire \$1 ;
   wire \$2 ;
   wire \$3 ;
@@ -15628,30 +15633,30 @@ module \holdfast_8x8_guard.input_stage.guard_2 (result, enable, below, above, va
   wire enable;
   wire [7:0] hi;
   wire [7:0] lo;
-  input [15:0] \port$5186$390 ;
-  wire [15:0] \port$5186$390 ;
+  input [15:0] \port$5256$390 ;
+  wire [15:0] \port$5256$390 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = $signed(value) < $signed(\port$5186$390 [7:0]);
+  assign \$1  = $signed(value) < $signed(\port$5256$390 [7:0]);
   assign \$2  = enable & \$1 ;
-  assign \$3  = $signed(value) > $signed(\port$5186$390 [15:8]);
+  assign \$3  = $signed(value) > $signed(\port$5256$390 [15:8]);
   assign \$4  = enable & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = $signed(value) < $signed(\port$5186$390 [7:0]);
+  assign \$5  = $signed(value) < $signed(\port$5256$390 [7:0]);
   assign \$6  = enable & \$5 ;
-  assign \$7  = $signed(value) > $signed(\port$5186$390 [15:8]);
+  assign \$7  = $signed(value) > $signed(\port$5256$390 [15:8]);
   assign \$8  = enable & \$7 ;
   assign \$9  = \$8  ? above : value;
   assign result = \$6  ? below : \$9 ;
-  assign lo = \port$5186$390 [7:0];
-  assign hi = \port$5186$390 [15:8];
+  assign lo = \port$5256$390 [7:0];
+  assign hi = \port$5256$390 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_3 (result, enable, below, above, value, \port$5186$390 , violation);
+module \holdfast_8x8_guard.input_stage.guard_3 (result, enable, below, above, value, \port$5256$390 , violation);
   wire \$1 ;
   wire \$2 ;
   wire \$3 ;
@@ -15669,30 +15674,30 @@ module \holdfast_8x8_guard.input_stage.guard_3 (result, enable, below, above, va
   wire enable;
   wire [7:0] hi;
   wire [7:0] lo;
-  input [15:0] \port$5186$390 ;
-  wire [15:0] \port$5186$390 ;
+  input [15:0] \port$5256$390 ;
+  wire [15:0] \port$5256$390 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = $signed(value) < $signed(\port$5186$390 [7:0]);
+  assign \$1  = $signed(value) < $signed(\port$5256$390 [7:0]);
   assign \$2  = enable & \$1 ;
-  assign \$3  = $signed(value) > $signed(\port$5186$390 [15:8]);
+  assign \$3  = $signed(value) > $signed(\port$5256$390 [15:8]);
   assign \$4  = enable & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = $signed(value) < $signed(\port$5186$390 [7:0]);
+  assign \$5  = $signed(value) < $signed(\port$5256$390 [7:0]);
   assign \$6  = enable & \$5 ;
-  assign \$7  = $signed(value) > $signed(\port$5186$390 [15:8]);
+  assign \$7  = $signed(value) > $signed(\port$5256$390 [15:8]);
   assign \$8  = enable & \$7 ;
   assign \$9  = \$8  ? above : value;
   assign result = \$6  ? below : \$9 ;
-  assign lo = \port$5186$390 [7:0];
-  assign hi = \port$5186$390 [15:8];
+  assign lo = \port$5256$390 [7:0];
+  assign hi = \port$5256$390 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_4 (result, enable, below, above, value, \port$5186$390 , violation);
+module \holdfast_8x8_guard.input_stage.guard_4 (result, enable, below, above, value, \port$5256$390 , violation);
   wire \$1 ;
   wire \$2 ;
   wire \$3 ;
@@ -15710,30 +15715,30 @@ module \holdfast_8x8_guard.input_stage.guard_4 (result, enable, below, above, va
   wire enable;
   wire [7:0] hi;
   wire [7:0] lo;
-  input [15:0] \port$5186$390 ;
-  wire [15:0] \port$5186$390 ;
+  input [15:0] \port$5256$390 ;
+  wire [15:0] \port$5256$390 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = $signed(value) < $signed(\port$5186$390 [7:0]);
+  assign \$1  = $signed(value) < $signed(\port$5256$390 [7:0]);
   assign \$2  = enable & \$1 ;
-  assign \$3  = $signed(value) > $signed(\port$5186$390 [15:8]);
+  assign \$3  = $signed(value) > $signed(\port$5256$390 [15:8]);
   assign \$4  = enable & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = $signed(value) < $signed(\port$5186$390 [7:0]);
+  assign \$5  = $signed(value) < $signed(\port$5256$390 [7:0]);
   assign \$6  = enable & \$5 ;
-  assign \$7  = $signed(value) > $signed(\port$5186$390 [15:8]);
+  assign \$7  = $signed(value) > $signed(\port$5256$390 [15:8]);
   assign \$8  = enable & \$7 ;
   assign \$9  = \$8  ? above : value;
   assign result = \$6  ? below : \$9 ;
-  assign lo = \port$5186$390 [7:0];
-  assign hi = \port$5186$390 [15:8];
+  assign lo = \port$5256$390 [7:0];
+  assign hi = \port$5256$390 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_5 (result, enable, below, above, value, \port$5186$390 , violation);
+module \holdfast_8x8_guard.input_stage.guard_5 (result, enable, below, above, value, \port$5256$390 , violation);
   wire \$1 ;
   wire \$2 ;
   wire \$3 ;
@@ -15751,30 +15756,30 @@ module \holdfast_8x8_guard.input_stage.guard_5 (result, enable, below, above, va
   wire enable;
   wire [7:0] hi;
   wire [7:0] lo;
-  input [15:0] \port$5186$390 ;
-  wire [15:0] \port$5186$390 ;
+  input [15:0] \port$5256$390 ;
+  wire [15:0] \port$5256$390 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = $signed(value) < $signed(\port$5186$390 [7:0]);
+  assign \$1  = $signed(value) < $signed(\port$5256$390 [7:0]);
   assign \$2  = enable & \$1 ;
-  assign \$3  = $signed(value) > $signed(\port$5186$390 [15:8]);
+  assign \$3  = $signed(value) > $signed(\port$5256$390 [15:8]);
   assign \$4  = enable & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = $signed(value) < $signed(\port$5186$390 [7:0]);
+  assign \$5  = $signed(value) < $signed(\port$5256$390 [7:0]);
   assign \$6  = enable & \$5 ;
-  assign \$7  = $signed(value) > $signed(\port$5186$390 [15:8]);
+  assign \$7  = $signed(value) > $signed(\port$5256$390 [15:8]);
   assign \$8  = enable & \$7 ;
   assign \$9  = \$8  ? above : value;
   assign result = \$6  ? below : \$9 ;
-  assign lo = \port$5186$390 [7:0];
-  assign hi = \port$5186$390 [15:8];
+  assign lo = \port$5256$390 [7:0];
+  assign hi = \port$5256$390 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_6 (result, enable, below, above, value, \port$5186$390 , violation);
+module \holdfast_8x8_guard.input_stage.guard_6 (result, enable, below, above, value, \port$5256$390 , violation);
   wire \$1 ;
   wire \$2 ;
   wire \$3 ;
@@ -15792,30 +15797,30 @@ module \holdfast_8x8_guard.input_stage.guard_6 (result, enable, below, above, va
   wire enable;
   wire [7:0] hi;
   wire [7:0] lo;
-  input [15:0] \port$5186$390 ;
-  wire [15:0] \port$5186$390 ;
+  input [15:0] \port$5256$390 ;
+  wire [15:0] \port$5256$390 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = $signed(value) < $signed(\port$5186$390 [7:0]);
+  assign \$1  = $signed(value) < $signed(\port$5256$390 [7:0]);
   assign \$2  = enable & \$1 ;
-  assign \$3  = $signed(value) > $signed(\port$5186$390 [15:8]);
+  assign \$3  = $signed(value) > $signed(\port$5256$390 [15:8]);
   assign \$4  = enable & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = $signed(value) < $signed(\port$5186$390 [7:0]);
+  assign \$5  = $signed(value) < $signed(\port$5256$390 [7:0]);
   assign \$6  = enable & \$5 ;
-  assign \$7  = $signed(value) > $signed(\port$5186$390 [15:8]);
+  assign \$7  = $signed(value) > $signed(\port$5256$390 [15:8]);
   assign \$8  = enable & \$7 ;
   assign \$9  = \$8  ? above : value;
   assign result = \$6  ? below : \$9 ;
-  assign lo = \port$5186$390 [7:0];
-  assign hi = \port$5186$390 [15:8];
+  assign lo = \port$5256$390 [7:0];
+  assign hi = \port$5256$390 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_7 (result, enable, below, above, value, \port$5186$390 , violation);
+module \holdfast_8x8_guard.input_stage.guard_7 (result, enable, below, above, value, \port$5256$390 , violation);
   wire \$1 ;
   wire \$2 ;
   wire \$3 ;
@@ -15833,30 +15838,30 @@ module \holdfast_8x8_guard.input_stage.guard_7 (result, enable, below, above, va
   wire enable;
   wire [7:0] hi;
   wire [7:0] lo;
-  input [15:0] \port$5186$390 ;
-  wire [15:0] \port$5186$390 ;
+  input [15:0] \port$5256$390 ;
+  wire [15:0] \port$5256$390 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = $signed(value) < $signed(\port$5186$390 [7:0]);
+  assign \$1  = $signed(value) < $signed(\port$5256$390 [7:0]);
   assign \$2  = enable & \$1 ;
-  assign \$3  = $signed(value) > $signed(\port$5186$390 [15:8]);
+  assign \$3  = $signed(value) > $signed(\port$5256$390 [15:8]);
   assign \$4  = enable & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = $signed(value) < $signed(\port$5186$390 [7:0]);
+  assign \$5  = $signed(value) < $signed(\port$5256$390 [7:0]);
   assign \$6  = enable & \$5 ;
-  assign \$7  = $signed(value) > $signed(\port$5186$390 [15:8]);
+  assign \$7  = $signed(value) > $signed(\port$5256$390 [15:8]);
   assign \$8  = enable & \$7 ;
   assign \$9  = \$8  ? above : value;
   assign result = \$6  ? below : \$9 ;
-  assign lo = \port$5186$390 [7:0];
-  assign hi = \port$5186$390 [15:8];
+  assign lo = \port$5256$390 [7:0];
+  assign hi = \port$5256$390 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, enable, use_zero, token, sums, token_9, token_24, violation, codes, i, layer, clk);
+module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, enable, use_zero, token, sums, token_9, token_24, violation, codes, residual_present, \i$74 , layer, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$71  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -16007,19 +16012,19 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
   (* init = 24'h000000 *)
   wire [23:0] bias;
   (* init = 24'h000000 *)
-  wire [23:0] \bias$109 ;
+  wire [23:0] \bias$113 ;
   (* init = 24'h000000 *)
-  wire [23:0] \bias$128 ;
+  wire [23:0] \bias$133 ;
   (* init = 24'h000000 *)
-  wire [23:0] \bias$147 ;
+  wire [23:0] \bias$153 ;
   (* init = 24'h000000 *)
-  wire [23:0] \bias$166 ;
+  wire [23:0] \bias$173 ;
   (* init = 24'h000000 *)
-  wire [23:0] \bias$185 ;
+  wire [23:0] \bias$193 ;
   (* init = 24'h000000 *)
-  wire [23:0] \bias$204 ;
+  wire [23:0] \bias$213 ;
   (* init = 24'h000000 *)
-  wire [23:0] \bias$223 ;
+  wire [23:0] \bias$233 ;
   reg [23:0] bias_0 = 24'h000000;
   reg [23:0] bias_1 = 24'h000000;
   reg [23:0] bias_2 = 24'h000000;
@@ -16030,13 +16035,13 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
   reg [23:0] bias_7 = 24'h000000;
   wire bound;
   wire chain;
-  wire \chain$103 ;
-  wire \chain$122 ;
-  wire \chain$141 ;
-  wire \chain$160 ;
-  wire \chain$179 ;
-  wire \chain$198 ;
-  wire \chain$217 ;
+  wire \chain$107 ;
+  wire \chain$127 ;
+  wire \chain$147 ;
+  wire \chain$167 ;
+  wire \chain$187 ;
+  wire \chain$207 ;
+  wire \chain$227 ;
   wire [77:0] channel;
   wire [23:0] \channel.bias ;
   wire [15:0] \channel.guard_hi ;
@@ -16046,13 +16051,13 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
   input clk;
   wire clk;
   wire [7:0] code;
-  wire [7:0] \code$116 ;
-  wire [7:0] \code$135 ;
-  wire [7:0] \code$154 ;
-  wire [7:0] \code$173 ;
-  wire [7:0] \code$192 ;
-  wire [7:0] \code$211 ;
-  wire [7:0] \code$230 ;
+  wire [7:0] \code$121 ;
+  wire [7:0] \code$141 ;
+  wire [7:0] \code$161 ;
+  wire [7:0] \code$181 ;
+  wire [7:0] \code$201 ;
+  wire [7:0] \code$221 ;
+  wire [7:0] \code$241 ;
   output [63:0] codes;
   wire [63:0] codes;
   wire [7:0] \codes[0] ;
@@ -16072,42 +16077,51 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
   wire \codes_token.valid ;
   input enable;
   wire enable;
-  wire \enable$112 ;
-  wire \enable$131 ;
-  wire \enable$150 ;
-  wire \enable$169 ;
-  wire \enable$188 ;
-  wire \enable$207 ;
-  wire \enable$226 ;
-  wire \enable$90 ;
+  wire \enable$116 ;
+  wire \enable$136 ;
+  wire \enable$156 ;
+  wire \enable$176 ;
+  wire \enable$196 ;
+  wire \enable$216 ;
+  wire \enable$236 ;
+  wire \enable$92 ;
   wire first;
-  wire \first$101 ;
-  wire \first$120 ;
-  wire \first$139 ;
-  wire \first$158 ;
-  wire \first$177 ;
-  wire \first$196 ;
-  wire \first$215 ;
+  wire \first$105 ;
+  wire \first$125 ;
+  wire \first$145 ;
+  wire \first$165 ;
+  wire \first$185 ;
+  wire \first$205 ;
+  wire \first$225 ;
   wire [8:0] hi;
-  input [63:0] i;
-  wire [63:0] i;
-  wire [63:0] \i$96 ;
-  wire [7:0] \i$96[0] ;
-  wire [7:0] \i$96[1] ;
-  wire [7:0] \i$96[2] ;
-  wire [7:0] \i$96[3] ;
-  wire [7:0] \i$96[4] ;
-  wire [7:0] \i$96[5] ;
-  wire [7:0] \i$96[6] ;
-  wire [7:0] \i$96[7] ;
-  wire [7:0] \i[0] ;
-  wire [7:0] \i[1] ;
-  wire [7:0] \i[2] ;
-  wire [7:0] \i[3] ;
-  wire [7:0] \i[4] ;
-  wire [7:0] \i[5] ;
-  wire [7:0] \i[6] ;
-  wire [7:0] \i[7] ;
+  wire [7:0] i;
+  wire [63:0] \i$100 ;
+  wire [7:0] \i$100[0] ;
+  wire [7:0] \i$100[1] ;
+  wire [7:0] \i$100[2] ;
+  wire [7:0] \i$100[3] ;
+  wire [7:0] \i$100[4] ;
+  wire [7:0] \i$100[5] ;
+  wire [7:0] \i$100[6] ;
+  wire [7:0] \i$100[7] ;
+  input [63:0] \i$74 ;
+  wire [63:0] \i$74 ;
+  wire [7:0] \i$74[0] ;
+  wire [7:0] \i$74[1] ;
+  wire [7:0] \i$74[2] ;
+  wire [7:0] \i$74[3] ;
+  wire [7:0] \i$74[4] ;
+  wire [7:0] \i$74[5] ;
+  wire [7:0] \i$74[6] ;
+  wire [7:0] \i$74[7] ;
+  wire \i[0] ;
+  wire \i[1] ;
+  wire \i[2] ;
+  wire \i[3] ;
+  wire \i[4] ;
+  wire \i[5] ;
+  wire \i[6] ;
+  wire \i[7] ;
   input [514:0] layer;
   wire [514:0] layer;
   wire [514:0] \layer$63 ;
@@ -16215,23 +16229,32 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
   wire [7:0] \layer.zero_out ;
   wire [8:0] lo;
   wire maximum;
-  wire \maximum$104 ;
-  wire \maximum$123 ;
-  wire \maximum$142 ;
-  wire \maximum$161 ;
-  wire \maximum$180 ;
-  wire \maximum$199 ;
-  wire \maximum$218 ;
+  wire \maximum$108 ;
+  wire \maximum$128 ;
+  wire \maximum$148 ;
+  wire \maximum$168 ;
+  wire \maximum$188 ;
+  wire \maximum$208 ;
+  wire \maximum$228 ;
   wire [63:0] o;
-  wire [63:0] \o$93 ;
-  wire [7:0] \o$93[0] ;
-  wire [7:0] \o$93[1] ;
-  wire [7:0] \o$93[2] ;
-  wire [7:0] \o$93[3] ;
-  wire [7:0] \o$93[4] ;
-  wire [7:0] \o$93[5] ;
-  wire [7:0] \o$93[6] ;
-  wire [7:0] \o$93[7] ;
+  wire [63:0] \o$95 ;
+  wire [7:0] \o$95[0] ;
+  wire [7:0] \o$95[1] ;
+  wire [7:0] \o$95[2] ;
+  wire [7:0] \o$95[3] ;
+  wire [7:0] \o$95[4] ;
+  wire [7:0] \o$95[5] ;
+  wire [7:0] \o$95[6] ;
+  wire [7:0] \o$95[7] ;
+  wire [7:0] \o$97 ;
+  wire \o$97[0] ;
+  wire \o$97[1] ;
+  wire \o$97[2] ;
+  wire \o$97[3] ;
+  wire \o$97[4] ;
+  wire \o$97[5] ;
+  wire \o$97[6] ;
+  wire \o$97[7] ;
   wire [7:0] \o[0] ;
   wire [7:0] \o[1] ;
   wire [7:0] \o[2] ;
@@ -16247,75 +16270,75 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
   input [77:0] parameters;
   wire [77:0] parameters;
   (* init = 76'h0000000000000000000 *)
-  wire [75:0] \parameters$110 ;
-  wire [16:0] \parameters$110.guard_above ;
-  wire [16:0] \parameters$110.guard_below ;
-  wire [8:0] \parameters$110.guard_hi ;
-  wire \parameters$110.guard_least ;
-  wire [8:0] \parameters$110.guard_lo ;
-  wire \parameters$110.guard_most ;
-  wire [16:0] \parameters$110.multiplier ;
-  wire [4:0] \parameters$110.shift ;
+  wire [75:0] \parameters$114 ;
+  wire [16:0] \parameters$114.guard_above ;
+  wire [16:0] \parameters$114.guard_below ;
+  wire [8:0] \parameters$114.guard_hi ;
+  wire \parameters$114.guard_least ;
+  wire [8:0] \parameters$114.guard_lo ;
+  wire \parameters$114.guard_most ;
+  wire [16:0] \parameters$114.multiplier ;
+  wire [4:0] \parameters$114.shift ;
   (* init = 76'h0000000000000000000 *)
-  wire [75:0] \parameters$129 ;
-  wire [16:0] \parameters$129.guard_above ;
-  wire [16:0] \parameters$129.guard_below ;
-  wire [8:0] \parameters$129.guard_hi ;
-  wire \parameters$129.guard_least ;
-  wire [8:0] \parameters$129.guard_lo ;
-  wire \parameters$129.guard_most ;
-  wire [16:0] \parameters$129.multiplier ;
-  wire [4:0] \parameters$129.shift ;
+  wire [75:0] \parameters$134 ;
+  wire [16:0] \parameters$134.guard_above ;
+  wire [16:0] \parameters$134.guard_below ;
+  wire [8:0] \parameters$134.guard_hi ;
+  wire \parameters$134.guard_least ;
+  wire [8:0] \parameters$134.guard_lo ;
+  wire \parameters$134.guard_most ;
+  wire [16:0] \parameters$134.multiplier ;
+  wire [4:0] \parameters$134.shift ;
   (* init = 76'h0000000000000000000 *)
-  wire [75:0] \parameters$148 ;
-  wire [16:0] \parameters$148.guard_above ;
-  wire [16:0] \parameters$148.guard_below ;
-  wire [8:0] \parameters$148.guard_hi ;
-  wire \parameters$148.guard_least ;
-  wire [8:0] \parameters$148.guard_lo ;
-  wire \parameters$148.guard_most ;
-  wire [16:0] \parameters$148.multiplier ;
-  wire [4:0] \parameters$148.shift ;
+  wire [75:0] \parameters$154 ;
+  wire [16:0] \parameters$154.guard_above ;
+  wire [16:0] \parameters$154.guard_below ;
+  wire [8:0] \parameters$154.guard_hi ;
+  wire \parameters$154.guard_least ;
+  wire [8:0] \parameters$154.guard_lo ;
+  wire \parameters$154.guard_most ;
+  wire [16:0] \parameters$154.multiplier ;
+  wire [4:0] \parameters$154.shift ;
   (* init = 76'h0000000000000000000 *)
-  wire [75:0] \parameters$167 ;
-  wire [16:0] \parameters$167.guard_above ;
-  wire [16:0] \parameters$167.guard_below ;
-  wire [8:0] \parameters$167.guard_hi ;
-  wire \parameters$167.guard_least ;
-  wire [8:0] \parameters$167.guard_lo ;
-  wire \parameters$167.guard_most ;
-  wire [16:0] \parameters$167.multiplier ;
-  wire [4:0] \parameters$167.shift ;
+  wire [75:0] \parameters$174 ;
+  wire [16:0] \parameters$174.guard_above ;
+  wire [16:0] \parameters$174.guard_below ;
+  wire [8:0] \parameters$174.guard_hi ;
+  wire \parameters$174.guard_least ;
+  wire [8:0] \parameters$174.guard_lo ;
+  wire \parameters$174.guard_most ;
+  wire [16:0] \parameters$174.multiplier ;
+  wire [4:0] \parameters$174.shift ;
   (* init = 76'h0000000000000000000 *)
-  wire [75:0] \parameters$186 ;
-  wire [16:0] \parameters$186.guard_above ;
-  wire [16:0] \parameters$186.guard_below ;
-  wire [8:0] \parameters$186.guard_hi ;
-  wire \parameters$186.guard_least ;
-  wire [8:0] \parameters$186.guard_lo ;
-  wire \parameters$186.guard_most ;
-  wire [16:0] \parameters$186.multiplier ;
-  wire [4:0] \parameters$186.shift ;
+  wire [75:0] \parameters$194 ;
+  wire [16:0] \parameters$194.guard_above ;
+  wire [16:0] \parameters$194.guard_below ;
+  wire [8:0] \parameters$194.guard_hi ;
+  wire \parameters$194.guard_least ;
+  wire [8:0] \parameters$194.guard_lo ;
+  wire \parameters$194.guard_most ;
+  wire [16:0] \parameters$194.multiplier ;
+  wire [4:0] \parameters$194.shift ;
   (* init = 76'h0000000000000000000 *)
-  wire [75:0] \parameters$205 ;
-  wire [16:0] \parameters$205.guard_above ;
-  wire [16:0] \parameters$205.guard_below ;
-  wire [8:0] \parameters$205.guard_hi ;
-  wire \parameters$205.guard_least ;
-  wire [8:0] \parameters$205.guard_lo ;
-  wire \parameters$205.guard_most ;
-  wire [16:0] \parameters$205.multiplier ;
-  wire [4:0] \parameters$205.shift ;
+  wire [75:0] \parameters$214 ;
+  wire [16:0] \parameters$214.guard_above ;
+  wire [16:0] \parameters$214.guard_below ;
+  wire [8:0] \parameters$214.guard_hi ;
+  wire \parameters$214.guard_least ;
+  wire [8:0] \parameters$214.guard_lo ;
+  wire \parameters$214.guard_most ;
+  wire [16:0] \parameters$214.multiplier ;
+  wire [4:0] \parameters$214.shift ;
   (* init = 76'h0000000000000000000 *)
-  wire [75:0] \parameters$224 ;
-  wire [16:0] \parameters$224.guard_above ;
-  wire [16:0] \parameters$224.guard_below ;
-  wire [8:0] \parameters$224.guard_hi ;
-  wire \parameters$224.guard_least ;
-  wire [8:0] \parameters$224.guard_lo ;
-  wire \parameters$224.guard_most ;
-  wire [16:0] \parameters$224.multiplier ;
-  wire [4:0] \parameters$224.shift ;
+  wire [75:0] \parameters$234 ;
+  wire [16:0] \parameters$234.guard_above ;
+  wire [16:0] \parameters$234.guard_below ;
+  wire [8:0] \parameters$234.guard_hi ;
+  wire \parameters$234.guard_least ;
+  wire [8:0] \parameters$234.guard_lo ;
+  wire \parameters$234.guard_most ;
+  wire [16:0] \parameters$234.multiplier ;
+  wire [4:0] \parameters$234.shift ;
   wire [75:0] \parameters$43 ;
   wire [16:0] \parameters$43.guard_above ;
   wire [16:0] \parameters$43.guard_below ;
@@ -16326,15 +16349,15 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
   wire [16:0] \parameters$43.multiplier ;
   wire [4:0] \parameters$43.shift ;
   (* init = 76'h0000000000000000000 *)
-  wire [75:0] \parameters$88 ;
-  wire [16:0] \parameters$88.guard_above ;
-  wire [16:0] \parameters$88.guard_below ;
-  wire [8:0] \parameters$88.guard_hi ;
-  wire \parameters$88.guard_least ;
-  wire [8:0] \parameters$88.guard_lo ;
-  wire \parameters$88.guard_most ;
-  wire [16:0] \parameters$88.multiplier ;
-  wire [4:0] \parameters$88.shift ;
+  wire [75:0] \parameters$90 ;
+  wire [16:0] \parameters$90.guard_above ;
+  wire [16:0] \parameters$90.guard_below ;
+  wire [8:0] \parameters$90.guard_hi ;
+  wire \parameters$90.guard_least ;
+  wire [8:0] \parameters$90.guard_lo ;
+  wire \parameters$90.guard_most ;
+  wire [16:0] \parameters$90.multiplier ;
+  wire [4:0] \parameters$90.shift ;
   wire [23:0] \parameters.bias ;
   wire [15:0] \parameters.guard_hi ;
   wire [15:0] \parameters.guard_lo ;
@@ -16413,13 +16436,13 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
   wire [16:0] \parameters_7.multiplier ;
   wire [4:0] \parameters_7.shift ;
   wire [23:0] partial_sum;
-  wire [23:0] \partial_sum$100 ;
-  wire [23:0] \partial_sum$119 ;
-  wire [23:0] \partial_sum$138 ;
-  wire [23:0] \partial_sum$157 ;
-  wire [23:0] \partial_sum$176 ;
-  wire [23:0] \partial_sum$195 ;
-  wire [23:0] \partial_sum$214 ;
+  wire [23:0] \partial_sum$104 ;
+  wire [23:0] \partial_sum$124 ;
+  wire [23:0] \partial_sum$144 ;
+  wire [23:0] \partial_sum$164 ;
+  wire [23:0] \partial_sum$184 ;
+  wire [23:0] \partial_sum$204 ;
+  wire [23:0] \partial_sum$224 ;
   reg [10:0] pixel = 11'h000;
   reg [9:0] pixel_1 = 10'h000;
   reg [9:0] pixel_10 = 10'h000;
@@ -16434,19 +16457,19 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
   reg [9:0] pixel_9 = 10'h000;
   wire [9:0] read_address;
   (* init = 10'h000 *)
-  wire [9:0] \read_address$118 ;
+  wire [9:0] \read_address$103 ;
   (* init = 10'h000 *)
-  wire [9:0] \read_address$137 ;
+  wire [9:0] \read_address$123 ;
   (* init = 10'h000 *)
-  wire [9:0] \read_address$156 ;
+  wire [9:0] \read_address$143 ;
   (* init = 10'h000 *)
-  wire [9:0] \read_address$175 ;
+  wire [9:0] \read_address$163 ;
   (* init = 10'h000 *)
-  wire [9:0] \read_address$194 ;
+  wire [9:0] \read_address$183 ;
   (* init = 10'h000 *)
-  wire [9:0] \read_address$213 ;
+  wire [9:0] \read_address$203 ;
   (* init = 10'h000 *)
-  wire [9:0] \read_address$99 ;
+  wire [9:0] \read_address$223 ;
   wire [63:0] residual;
   wire [7:0] \residual[0] ;
   wire [7:0] \residual[1] ;
@@ -16456,6 +16479,16 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
   wire [7:0] \residual[5] ;
   wire [7:0] \residual[6] ;
   wire [7:0] \residual[7] ;
+  input residual_present;
+  wire residual_present;
+  wire \residual_present$119 ;
+  wire \residual_present$139 ;
+  wire \residual_present$159 ;
+  wire \residual_present$179 ;
+  wire \residual_present$199 ;
+  wire \residual_present$219 ;
+  wire \residual_present$239 ;
+  wire \residual_present$96 ;
   (* init = 5'h00 *)
   wire [4:0] residual_token;
   wire \residual_token.end ;
@@ -16464,96 +16497,96 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
   wire \residual_token.start ;
   wire \residual_token.valid ;
   wire [7:0] residual_value;
-  wire [7:0] \residual_value$114 ;
-  wire [7:0] \residual_value$133 ;
-  wire [7:0] \residual_value$152 ;
-  wire [7:0] \residual_value$171 ;
-  wire [7:0] \residual_value$190 ;
-  wire [7:0] \residual_value$209 ;
-  wire [7:0] \residual_value$228 ;
+  wire [7:0] \residual_value$118 ;
+  wire [7:0] \residual_value$138 ;
+  wire [7:0] \residual_value$158 ;
+  wire [7:0] \residual_value$178 ;
+  wire [7:0] \residual_value$198 ;
+  wire [7:0] \residual_value$218 ;
+  wire [7:0] \residual_value$238 ;
   input rst;
   wire rst;
   wire [87:0] settings;
-  wire [87:0] \settings$111 ;
-  wire [7:0] \settings$111.add_hi ;
-  wire [7:0] \settings$111.add_lo ;
-  wire [16:0] \settings$111.add_multiplier_a ;
-  wire [16:0] \settings$111.add_multiplier_b ;
-  wire [3:0] \settings$111.add_shift ;
-  wire [7:0] \settings$111.add_zero ;
-  wire [8:0] \settings$111.hi ;
-  wire [8:0] \settings$111.lo ;
-  wire [7:0] \settings$111.residual_zero ;
-  wire [87:0] \settings$130 ;
-  wire [7:0] \settings$130.add_hi ;
-  wire [7:0] \settings$130.add_lo ;
-  wire [16:0] \settings$130.add_multiplier_a ;
-  wire [16:0] \settings$130.add_multiplier_b ;
-  wire [3:0] \settings$130.add_shift ;
-  wire [7:0] \settings$130.add_zero ;
-  wire [8:0] \settings$130.hi ;
-  wire [8:0] \settings$130.lo ;
-  wire [7:0] \settings$130.residual_zero ;
-  wire [87:0] \settings$149 ;
-  wire [7:0] \settings$149.add_hi ;
-  wire [7:0] \settings$149.add_lo ;
-  wire [16:0] \settings$149.add_multiplier_a ;
-  wire [16:0] \settings$149.add_multiplier_b ;
-  wire [3:0] \settings$149.add_shift ;
-  wire [7:0] \settings$149.add_zero ;
-  wire [8:0] \settings$149.hi ;
-  wire [8:0] \settings$149.lo ;
-  wire [7:0] \settings$149.residual_zero ;
-  wire [87:0] \settings$168 ;
-  wire [7:0] \settings$168.add_hi ;
-  wire [7:0] \settings$168.add_lo ;
-  wire [16:0] \settings$168.add_multiplier_a ;
-  wire [16:0] \settings$168.add_multiplier_b ;
-  wire [3:0] \settings$168.add_shift ;
-  wire [7:0] \settings$168.add_zero ;
-  wire [8:0] \settings$168.hi ;
-  wire [8:0] \settings$168.lo ;
-  wire [7:0] \settings$168.residual_zero ;
-  wire [87:0] \settings$187 ;
-  wire [7:0] \settings$187.add_hi ;
-  wire [7:0] \settings$187.add_lo ;
-  wire [16:0] \settings$187.add_multiplier_a ;
-  wire [16:0] \settings$187.add_multiplier_b ;
-  wire [3:0] \settings$187.add_shift ;
-  wire [7:0] \settings$187.add_zero ;
-  wire [8:0] \settings$187.hi ;
-  wire [8:0] \settings$187.lo ;
-  wire [7:0] \settings$187.residual_zero ;
-  wire [87:0] \settings$206 ;
-  wire [7:0] \settings$206.add_hi ;
-  wire [7:0] \settings$206.add_lo ;
-  wire [16:0] \settings$206.add_multiplier_a ;
-  wire [16:0] \settings$206.add_multiplier_b ;
-  wire [3:0] \settings$206.add_shift ;
-  wire [7:0] \settings$206.add_zero ;
-  wire [8:0] \settings$206.hi ;
-  wire [8:0] \settings$206.lo ;
-  wire [7:0] \settings$206.residual_zero ;
-  wire [87:0] \settings$225 ;
-  wire [7:0] \settings$225.add_hi ;
-  wire [7:0] \settings$225.add_lo ;
-  wire [16:0] \settings$225.add_multiplier_a ;
-  wire [16:0] \settings$225.add_multiplier_b ;
-  wire [3:0] \settings$225.add_shift ;
-  wire [7:0] \settings$225.add_zero ;
-  wire [8:0] \settings$225.hi ;
-  wire [8:0] \settings$225.lo ;
-  wire [7:0] \settings$225.residual_zero ;
-  wire [87:0] \settings$89 ;
-  wire [7:0] \settings$89.add_hi ;
-  wire [7:0] \settings$89.add_lo ;
-  wire [16:0] \settings$89.add_multiplier_a ;
-  wire [16:0] \settings$89.add_multiplier_b ;
-  wire [3:0] \settings$89.add_shift ;
-  wire [7:0] \settings$89.add_zero ;
-  wire [8:0] \settings$89.hi ;
-  wire [8:0] \settings$89.lo ;
-  wire [7:0] \settings$89.residual_zero ;
+  wire [87:0] \settings$115 ;
+  wire [7:0] \settings$115.add_hi ;
+  wire [7:0] \settings$115.add_lo ;
+  wire [16:0] \settings$115.add_multiplier_a ;
+  wire [16:0] \settings$115.add_multiplier_b ;
+  wire [3:0] \settings$115.add_shift ;
+  wire [7:0] \settings$115.add_zero ;
+  wire [8:0] \settings$115.hi ;
+  wire [8:0] \settings$115.lo ;
+  wire [7:0] \settings$115.residual_zero ;
+  wire [87:0] \settings$135 ;
+  wire [7:0] \settings$135.add_hi ;
+  wire [7:0] \settings$135.add_lo ;
+  wire [16:0] \settings$135.add_multiplier_a ;
+  wire [16:0] \settings$135.add_multiplier_b ;
+  wire [3:0] \settings$135.add_shift ;
+  wire [7:0] \settings$135.add_zero ;
+  wire [8:0] \settings$135.hi ;
+  wire [8:0] \settings$135.lo ;
+  wire [7:0] \settings$135.residual_zero ;
+  wire [87:0] \settings$155 ;
+  wire [7:0] \settings$155.add_hi ;
+  wire [7:0] \settings$155.add_lo ;
+  wire [16:0] \settings$155.add_multiplier_a ;
+  wire [16:0] \settings$155.add_multiplier_b ;
+  wire [3:0] \settings$155.add_shift ;
+  wire [7:0] \settings$155.add_zero ;
+  wire [8:0] \settings$155.hi ;
+  wire [8:0] \settings$155.lo ;
+  wire [7:0] \settings$155.residual_zero ;
+  wire [87:0] \settings$175 ;
+  wire [7:0] \settings$175.add_hi ;
+  wire [7:0] \settings$175.add_lo ;
+  wire [16:0] \settings$175.add_multiplier_a ;
+  wire [16:0] \settings$175.add_multiplier_b ;
+  wire [3:0] \settings$175.add_shift ;
+  wire [7:0] \settings$175.add_zero ;
+  wire [8:0] \settings$175.hi ;
+  wire [8:0] \settings$175.lo ;
+  wire [7:0] \settings$175.residual_zero ;
+  wire [87:0] \settings$195 ;
+  wire [7:0] \settings$195.add_hi ;
+  wire [7:0] \settings$195.add_lo ;
+  wire [16:0] \settings$195.add_multiplier_a ;
+  wire [16:0] \settings$195.add_multiplier_b ;
+  wire [3:0] \settings$195.add_shift ;
+  wire [7:0] \settings$195.add_zero ;
+  wire [8:0] \settings$195.hi ;
+  wire [8:0] \settings$195.lo ;
+  wire [7:0] \settings$195.residual_zero ;
+  wire [87:0] \settings$215 ;
+  wire [7:0] \settings$215.add_hi ;
+  wire [7:0] \settings$215.add_lo ;
+  wire [16:0] \settings$215.add_multiplier_a ;
+  wire [16:0] \settings$215.add_multiplier_b ;
+  wire [3:0] \settings$215.add_shift ;
+  wire [7:0] \settings$215.add_zero ;
+  wire [8:0] \settings$215.hi ;
+  wire [8:0] \settings$215.lo ;
+  wire [7:0] \settings$215.residual_zero ;
+  wire [87:0] \settings$235 ;
+  wire [7:0] \settings$235.add_hi ;
+  wire [7:0] \settings$235.add_lo ;
+  wire [16:0] \settings$235.add_multiplier_a ;
+  wire [16:0] \settings$235.add_multiplier_b ;
+  wire [3:0] \settings$235.add_shift ;
+  wire [7:0] \settings$235.add_zero ;
+  wire [8:0] \settings$235.hi ;
+  wire [8:0] \settings$235.lo ;
+  wire [7:0] \settings$235.residual_zero ;
+  wire [87:0] \settings$91 ;
+  wire [7:0] \settings$91.add_hi ;
+  wire [7:0] \settings$91.add_lo ;
+  wire [16:0] \settings$91.add_multiplier_a ;
+  wire [16:0] \settings$91.add_multiplier_b ;
+  wire [3:0] \settings$91.add_shift ;
+  wire [7:0] \settings$91.add_zero ;
+  wire [8:0] \settings$91.hi ;
+  wire [8:0] \settings$91.lo ;
+  wire [7:0] \settings$91.residual_zero ;
   wire [7:0] \settings.add_hi ;
   wire [7:0] \settings.add_lo ;
   wire [16:0] \settings.add_multiplier_a ;
@@ -16733,81 +16766,81 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
   wire \token_9.start ;
   wire \token_9.valid ;
   wire [23:0] total;
-  wire [23:0] \total$107 ;
-  wire [23:0] \total$108 ;
-  wire [23:0] \total$126 ;
-  wire [23:0] \total$127 ;
-  wire [23:0] \total$145 ;
-  wire [23:0] \total$146 ;
-  wire [23:0] \total$164 ;
-  wire [23:0] \total$165 ;
-  wire [23:0] \total$183 ;
-  wire [23:0] \total$184 ;
-  wire [23:0] \total$202 ;
-  wire [23:0] \total$203 ;
-  wire [23:0] \total$221 ;
-  wire [23:0] \total$222 ;
-  wire [23:0] \total$86 ;
+  wire [23:0] \total$111 ;
+  wire [23:0] \total$112 ;
+  wire [23:0] \total$131 ;
+  wire [23:0] \total$132 ;
+  wire [23:0] \total$151 ;
+  wire [23:0] \total$152 ;
+  wire [23:0] \total$171 ;
+  wire [23:0] \total$172 ;
+  wire [23:0] \total$191 ;
+  wire [23:0] \total$192 ;
+  wire [23:0] \total$211 ;
+  wire [23:0] \total$212 ;
+  wire [23:0] \total$231 ;
+  wire [23:0] \total$232 ;
+  wire [23:0] \total$88 ;
   input use_zero;
   wire use_zero;
-  wire \use_zero$113 ;
-  wire \use_zero$132 ;
-  wire \use_zero$151 ;
-  wire \use_zero$170 ;
-  wire \use_zero$189 ;
-  wire \use_zero$208 ;
-  wire \use_zero$227 ;
-  wire \use_zero$91 ;
+  wire \use_zero$117 ;
+  wire \use_zero$137 ;
+  wire \use_zero$157 ;
+  wire \use_zero$177 ;
+  wire \use_zero$197 ;
+  wire \use_zero$217 ;
+  wire \use_zero$237 ;
+  wire \use_zero$93 ;
   wire valid;
   wire \valid$102 ;
-  wire \valid$117 ;
-  wire \valid$121 ;
-  wire \valid$136 ;
-  wire \valid$140 ;
-  wire \valid$155 ;
-  wire \valid$159 ;
-  wire \valid$174 ;
-  wire \valid$178 ;
-  wire \valid$193 ;
-  wire \valid$197 ;
-  wire \valid$212 ;
-  wire \valid$216 ;
-  wire \valid$231 ;
-  wire \valid$98 ;
+  wire \valid$106 ;
+  wire \valid$122 ;
+  wire \valid$126 ;
+  wire \valid$142 ;
+  wire \valid$146 ;
+  wire \valid$162 ;
+  wire \valid$166 ;
+  wire \valid$182 ;
+  wire \valid$186 ;
+  wire \valid$202 ;
+  wire \valid$206 ;
+  wire \valid$222 ;
+  wire \valid$226 ;
+  wire \valid$242 ;
   output [7:0] violation;
   wire [7:0] violation;
-  wire \violation$115 ;
-  wire \violation$134 ;
-  wire \violation$153 ;
-  wire \violation$172 ;
-  wire \violation$191 ;
-  wire \violation$210 ;
-  wire \violation$229 ;
-  wire \violation$95 ;
+  wire \violation$120 ;
+  wire \violation$140 ;
+  wire \violation$160 ;
+  wire \violation$180 ;
+  wire \violation$200 ;
+  wire \violation$220 ;
+  wire \violation$240 ;
+  wire \violation$99 ;
   wire write;
-  wire \write$105 ;
-  wire \write$124 ;
-  wire \write$143 ;
-  wire \write$162 ;
-  wire \write$181 ;
-  wire \write$200 ;
-  wire \write$219 ;
+  wire \write$109 ;
+  wire \write$129 ;
+  wire \write$149 ;
+  wire \write$169 ;
+  wire \write$189 ;
+  wire \write$209 ;
+  wire \write$229 ;
   (* init = 10'h000 *)
   wire [9:0] write_address;
   (* init = 10'h000 *)
-  wire [9:0] \write_address$106 ;
+  wire [9:0] \write_address$110 ;
   (* init = 10'h000 *)
-  wire [9:0] \write_address$125 ;
+  wire [9:0] \write_address$130 ;
   (* init = 10'h000 *)
-  wire [9:0] \write_address$144 ;
+  wire [9:0] \write_address$150 ;
   (* init = 10'h000 *)
-  wire [9:0] \write_address$163 ;
+  wire [9:0] \write_address$170 ;
   (* init = 10'h000 *)
-  wire [9:0] \write_address$182 ;
+  wire [9:0] \write_address$190 ;
   (* init = 10'h000 *)
-  wire [9:0] \write_address$201 ;
+  wire [9:0] \write_address$210 ;
   (* init = 10'h000 *)
-  wire [9:0] \write_address$220 ;
+  wire [9:0] \write_address$230 ;
   wire [7:0] zero_out;
   assign \$1  = pixel != 11'h400;
   assign \$2  = pixel + 1'h1;
@@ -16858,85 +16891,85 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
   assign chain = \$42  & \$43 ;
   assign \$44  = ~ token_4[4];
   assign write = token_4[0] & \$44 ;
-  assign \enable$90  = enable & layer[291];
-  assign \valid$98  = token_10[0] & token_10[4];
+  assign \enable$92  = enable & layer[291];
+  assign \valid$102  = token_10[0] & token_10[4];
   assign \$45  = layer[228:220] == 1'h1;
   assign \$46  = layer[219:211] == 1'h1;
   assign \$47  = \$45  & \$46 ;
   assign \$48  = ~ layer[17];
   assign \$49  = \$47  & \$48 ;
   assign \$50  = ~ token_4[3];
-  assign \chain$103  = \$49  & \$50 ;
+  assign \chain$107  = \$49  & \$50 ;
   assign \$51  = ~ token_5[4];
-  assign \write$105  = token_5[0] & \$51 ;
-  assign \enable$112  = enable & layer[292];
-  assign \valid$117  = token_11[0] & token_11[4];
+  assign \write$109  = token_5[0] & \$51 ;
+  assign \enable$116  = enable & layer[292];
+  assign \valid$122  = token_11[0] & token_11[4];
   assign \$52  = layer[228:220] == 1'h1;
   assign \$53  = layer[219:211] == 1'h1;
   assign \$54  = \$52  & \$53 ;
   assign \$55  = ~ layer[17];
   assign \$56  = \$54  & \$55 ;
   assign \$57  = ~ token_5[3];
-  assign \chain$122  = \$56  & \$57 ;
+  assign \chain$127  = \$56  & \$57 ;
   assign \$58  = ~ token_6[4];
-  assign \write$124  = token_6[0] & \$58 ;
-  assign \enable$131  = enable & layer[293];
-  assign \valid$136  = token_12[0] & token_12[4];
+  assign \write$129  = token_6[0] & \$58 ;
+  assign \enable$136  = enable & layer[293];
+  assign \valid$142  = token_12[0] & token_12[4];
   assign \$59  = layer[228:220] == 1'h1;
   assign \$60  = layer[219:211] == 1'h1;
   assign \$61  = \$59  & \$60 ;
   assign \$62  = ~ layer[17];
   assign \$63  = \$61  & \$62 ;
   assign \$64  = ~ token_6[3];
-  assign \chain$141  = \$63  & \$64 ;
+  assign \chain$147  = \$63  & \$64 ;
   assign \$65  = ~ token_7[4];
-  assign \write$143  = token_7[0] & \$65 ;
-  assign \enable$150  = enable & layer[294];
-  assign \valid$155  = token_13[0] & token_13[4];
+  assign \write$149  = token_7[0] & \$65 ;
+  assign \enable$156  = enable & layer[294];
+  assign \valid$162  = token_13[0] & token_13[4];
   assign \$66  = layer[228:220] == 1'h1;
   assign \$67  = layer[219:211] == 1'h1;
   assign \$68  = \$66  & \$67 ;
   assign \$69  = ~ layer[17];
   assign \$70  = \$68  & \$69 ;
   assign \$71  = ~ token_7[3];
-  assign \chain$160  = \$70  & \$71 ;
+  assign \chain$167  = \$70  & \$71 ;
   assign \$72  = ~ token_8[4];
-  assign \write$162  = token_8[0] & \$72 ;
-  assign \enable$169  = enable & layer[295];
-  assign \valid$174  = token_14[0] & token_14[4];
+  assign \write$169  = token_8[0] & \$72 ;
+  assign \enable$176  = enable & layer[295];
+  assign \valid$182  = token_14[0] & token_14[4];
   assign \$73  = layer[228:220] == 1'h1;
   assign \$74  = layer[219:211] == 1'h1;
   assign \$75  = \$73  & \$74 ;
   assign \$76  = ~ layer[17];
   assign \$77  = \$75  & \$76 ;
   assign \$78  = ~ token_8[3];
-  assign \chain$179  = \$77  & \$78 ;
+  assign \chain$187  = \$77  & \$78 ;
   assign \$79  = ~ token_9[4];
-  assign \write$181  = token_9[0] & \$79 ;
-  assign \enable$188  = enable & layer[296];
-  assign \valid$193  = token_15[0] & token_15[4];
+  assign \write$189  = token_9[0] & \$79 ;
+  assign \enable$196  = enable & layer[296];
+  assign \valid$202  = token_15[0] & token_15[4];
   assign \$80  = layer[228:220] == 1'h1;
   assign \$81  = layer[219:211] == 1'h1;
   assign \$82  = \$80  & \$81 ;
   assign \$83  = ~ layer[17];
   assign \$84  = \$82  & \$83 ;
   assign \$85  = ~ token_9[3];
-  assign \chain$198  = \$84  & \$85 ;
+  assign \chain$207  = \$84  & \$85 ;
   assign \$86  = ~ token_10[4];
-  assign \write$200  = token_10[0] & \$86 ;
-  assign \enable$207  = enable & layer[297];
-  assign \valid$212  = token_16[0] & token_16[4];
+  assign \write$209  = token_10[0] & \$86 ;
+  assign \enable$216  = enable & layer[297];
+  assign \valid$222  = token_16[0] & token_16[4];
   assign \$87  = layer[228:220] == 1'h1;
   assign \$88  = layer[219:211] == 1'h1;
   assign \$89  = \$87  & \$88 ;
   assign \$90  = ~ layer[17];
   assign \$91  = \$89  & \$90 ;
   assign \$92  = ~ token_10[3];
-  assign \chain$217  = \$91  & \$92 ;
+  assign \chain$227  = \$91  & \$92 ;
   assign \$93  = ~ token_11[4];
-  assign \write$219  = token_11[0] & \$93 ;
-  assign \enable$226  = enable & layer[298];
-  assign \valid$231  = token_17[0] & token_17[4];
+  assign \write$229  = token_11[0] & \$93 ;
+  assign \enable$236  = enable & layer[298];
+  assign \valid$242  = token_17[0] & token_17[4];
   always @(posedge clk)
     pixel <= \$94 ;
   always @(posedge clk)
@@ -17057,7 +17090,7 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
     .write__en(write)
   );
   \holdfast_8x8_guard.lanes.accumulator_1  accumulator_1 (
-    .chain(\chain$103 ),
+    .chain(\chain$107 ),
     .clk(clk),
     .first(token_3[3]),
     .maximum(layer[17]),
@@ -17066,11 +17099,11 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
     .rst(rst),
     .valid(token_4[0]),
     .write__addr(pixel_5),
-    .write__data(\total$107 ),
-    .write__en(\write$105 )
+    .write__data(\total$111 ),
+    .write__en(\write$109 )
   );
   \holdfast_8x8_guard.lanes.accumulator_2  accumulator_2 (
-    .chain(\chain$122 ),
+    .chain(\chain$127 ),
     .clk(clk),
     .first(token_4[3]),
     .maximum(layer[17]),
@@ -17079,11 +17112,11 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
     .rst(rst),
     .valid(token_5[0]),
     .write__addr(pixel_6),
-    .write__data(\total$126 ),
-    .write__en(\write$124 )
+    .write__data(\total$131 ),
+    .write__en(\write$129 )
   );
   \holdfast_8x8_guard.lanes.accumulator_3  accumulator_3 (
-    .chain(\chain$141 ),
+    .chain(\chain$147 ),
     .clk(clk),
     .first(token_5[3]),
     .maximum(layer[17]),
@@ -17092,11 +17125,11 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
     .rst(rst),
     .valid(token_6[0]),
     .write__addr(pixel_7),
-    .write__data(\total$145 ),
-    .write__en(\write$143 )
+    .write__data(\total$151 ),
+    .write__en(\write$149 )
   );
   \holdfast_8x8_guard.lanes.accumulator_4  accumulator_4 (
-    .chain(\chain$160 ),
+    .chain(\chain$167 ),
     .clk(clk),
     .first(token_6[3]),
     .maximum(layer[17]),
@@ -17105,11 +17138,11 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
     .rst(rst),
     .valid(token_7[0]),
     .write__addr(pixel_8),
-    .write__data(\total$164 ),
-    .write__en(\write$162 )
+    .write__data(\total$171 ),
+    .write__en(\write$169 )
   );
   \holdfast_8x8_guard.lanes.accumulator_5  accumulator_5 (
-    .chain(\chain$179 ),
+    .chain(\chain$187 ),
     .clk(clk),
     .first(token_7[3]),
     .maximum(layer[17]),
@@ -17118,11 +17151,11 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
     .rst(rst),
     .valid(token_8[0]),
     .write__addr(pixel_9),
-    .write__data(\total$183 ),
-    .write__en(\write$181 )
+    .write__data(\total$191 ),
+    .write__en(\write$189 )
   );
   \holdfast_8x8_guard.lanes.accumulator_6  accumulator_6 (
-    .chain(\chain$198 ),
+    .chain(\chain$207 ),
     .clk(clk),
     .first(token_8[3]),
     .maximum(layer[17]),
@@ -17131,11 +17164,11 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
     .rst(rst),
     .valid(token_9[0]),
     .write__addr(pixel_10),
-    .write__data(\total$202 ),
-    .write__en(\write$200 )
+    .write__data(\total$211 ),
+    .write__en(\write$209 )
   );
   \holdfast_8x8_guard.lanes.accumulator_7  accumulator_7 (
-    .chain(\chain$217 ),
+    .chain(\chain$227 ),
     .clk(clk),
     .first(token_9[3]),
     .maximum(layer[17]),
@@ -17144,12 +17177,12 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
     .rst(rst),
     .valid(token_10[0]),
     .write__addr(pixel_11),
-    .write__data(\total$221 ),
-    .write__en(\write$219 )
+    .write__data(\total$231 ),
+    .write__en(\write$229 )
   );
   \holdfast_8x8_guard.lanes.align  align (
     .clk(clk),
-    .i(\i$96 ),
+    .i(\i$100 ),
     .o(codes),
     .rst(rst)
   );
@@ -17158,7 +17191,7 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
     .channel(parameters),
     .clk(clk),
     .parameters(\parameters$43 ),
-    .\port$4418$0 (settings[17:0]),
+    .\port$4429$0 (settings[17:0]),
     .rst(rst),
     .zero_out(layer[413:406])
   );
@@ -17168,122 +17201,136 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
     .rst(rst),
     .settings(settings)
   );
+  \holdfast_8x8_guard.lanes.present_skew  present_skew (
+    .clk(clk),
+    .i(i),
+    .o(\o$97 ),
+    .rst(rst)
+  );
   \holdfast_8x8_guard.lanes.requantizer_0  requantizer_0 (
     .bias(bias_0),
     .clk(clk),
-    .enable(\enable$90 ),
+    .enable(\enable$92 ),
     .parameters(parameters_0),
-    .residual_value(\o$93 [7:0]),
+    .residual_present(\o$97 [0]),
+    .residual_value(\o$95 [7:0]),
     .result(code),
     .rst(rst),
     .settings(settings),
     .total(total),
     .use_zero(use_zero),
-    .valid(\valid$98 ),
-    .\violation$34 (\violation$95 )
+    .valid(\valid$102 ),
+    .\violation$35 (\violation$99 )
   );
   \holdfast_8x8_guard.lanes.requantizer_1  requantizer_1 (
     .bias(bias_1),
     .clk(clk),
-    .enable(\enable$112 ),
+    .enable(\enable$116 ),
     .parameters(parameters_1),
-    .residual_value(\o$93 [15:8]),
-    .result(\code$116 ),
+    .residual_present(\o$97 [1]),
+    .residual_value(\o$95 [15:8]),
+    .result(\code$121 ),
     .rst(rst),
     .settings(settings),
-    .total(\total$107 ),
+    .total(\total$111 ),
     .use_zero(use_zero),
-    .valid(\valid$117 ),
-    .\violation$34 (\violation$115 )
+    .valid(\valid$122 ),
+    .\violation$35 (\violation$120 )
   );
   \holdfast_8x8_guard.lanes.requantizer_2  requantizer_2 (
     .bias(bias_2),
     .clk(clk),
-    .enable(\enable$131 ),
+    .enable(\enable$136 ),
     .parameters(parameters_2),
-    .residual_value(\o$93 [23:16]),
-    .result(\code$135 ),
+    .residual_present(\o$97 [2]),
+    .residual_value(\o$95 [23:16]),
+    .result(\code$141 ),
     .rst(rst),
     .settings(settings),
-    .total(\total$126 ),
+    .total(\total$131 ),
     .use_zero(use_zero),
-    .valid(\valid$136 ),
-    .\violation$34 (\violation$134 )
+    .valid(\valid$142 ),
+    .\violation$35 (\violation$140 )
   );
   \holdfast_8x8_guard.lanes.requantizer_3  requantizer_3 (
     .bias(bias_3),
     .clk(clk),
-    .enable(\enable$150 ),
+    .enable(\enable$156 ),
     .parameters(parameters_3),
-    .residual_value(\o$93 [31:24]),
-    .result(\code$154 ),
+    .residual_present(\o$97 [3]),
+    .residual_value(\o$95 [31:24]),
+    .result(\code$161 ),
     .rst(rst),
     .settings(settings),
-    .total(\total$145 ),
+    .total(\total$151 ),
     .use_zero(use_zero),
-    .valid(\valid$155 ),
-    .\violation$34 (\violation$153 )
+    .valid(\valid$162 ),
+    .\violation$35 (\violation$160 )
   );
   \holdfast_8x8_guard.lanes.requantizer_4  requantizer_4 (
     .bias(bias_4),
     .clk(clk),
-    .enable(\enable$169 ),
+    .enable(\enable$176 ),
     .parameters(parameters_4),
-    .residual_value(\o$93 [39:32]),
-    .result(\code$173 ),
+    .residual_present(\o$97 [4]),
+    .residual_value(\o$95 [39:32]),
+    .result(\code$181 ),
     .rst(rst),
     .settings(settings),
-    .total(\total$164 ),
+    .total(\total$171 ),
     .use_zero(use_zero),
-    .valid(\valid$174 ),
-    .\violation$34 (\violation$172 )
+    .valid(\valid$182 ),
+    .\violation$35 (\violation$180 )
   );
   \holdfast_8x8_guard.lanes.requantizer_5  requantizer_5 (
     .bias(bias_5),
     .clk(clk),
-    .enable(\enable$188 ),
+    .enable(\enable$196 ),
     .parameters(parameters_5),
-    .residual_value(\o$93 [47:40]),
-    .result(\code$192 ),
+    .residual_present(\o$97 [5]),
+    .residual_value(\o$95 [47:40]),
+    .result(\code$201 ),
     .rst(rst),
     .settings(settings),
-    .total(\total$183 ),
+    .total(\total$191 ),
     .use_zero(use_zero),
-    .valid(\valid$193 ),
-    .\violation$34 (\violation$191 )
+    .valid(\valid$202 ),
+    .\violation$35 (\violation$200 )
   );
   \holdfast_8x8_guard.lanes.requantizer_6  requantizer_6 (
     .bias(bias_6),
     .clk(clk),
-    .enable(\enable$207 ),
+    .enable(\enable$216 ),
     .parameters(parameters_6),
-    .residual_value(\o$93 [55:48]),
-    .result(\code$211 ),
+    .residual_present(\o$97 [6]),
+    .residual_value(\o$95 [55:48]),
+    .result(\code$221 ),
     .rst(rst),
     .settings(settings),
-    .total(\total$202 ),
+    .total(\total$211 ),
     .use_zero(use_zero),
-    .valid(\valid$212 ),
-    .\violation$34 (\violation$210 )
+    .valid(\valid$222 ),
+    .\violation$35 (\violation$220 )
   );
   \holdfast_8x8_guard.lanes.requantizer_7  requantizer_7 (
     .bias(bias_7),
     .clk(clk),
-    .enable(\enable$226 ),
+    .enable(\enable$236 ),
     .parameters(parameters_7),
-    .residual_value(\o$93 [63:56]),
-    .result(\code$230 ),
+    .residual_present(\o$97 [7]),
+    .residual_value(\o$95 [63:56]),
+    .result(\code$241 ),
     .rst(rst),
     .settings(settings),
-    .total(\total$221 ),
+    .total(\total$231 ),
     .use_zero(use_zero),
-    .valid(\valid$231 ),
-    .\violation$34 (\violation$229 )
+    .valid(\valid$242 ),
+    .\violation$35 (\violation$240 )
   );
   \holdfast_8x8_guard.lanes.residual_skew  residual_skew (
     .clk(clk),
-    .i(i),
-    .o(\o$93 ),
+    .i(\i$74 ),
+    .o(\o$95 ),
     .rst(rst)
   );
   always @* begin
@@ -17719,7 +17766,7 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
   assign lo = settings[8:0];
   assign hi = settings[17:9];
   assign channel = parameters;
-  assign residual = i;
+  assign residual = \i$74 ;
   assign o = codes;
   assign read_address = pixel[9:0];
   assign partial_sum = sums[23:0];
@@ -17727,96 +17774,104 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
   assign valid = token_3[0];
   assign maximum = layer[17];
   assign write_address = pixel_4;
-  assign \total$86  = total;
+  assign \total$88  = total;
   assign bias = bias_0;
-  assign \parameters$88  = parameters_0;
-  assign \settings$89  = settings;
-  assign \use_zero$91  = use_zero;
-  assign residual_value = \o$93 [7:0];
-  assign \read_address$99  = pixel_1;
-  assign \partial_sum$100  = sums[47:24];
-  assign \first$101  = token_3[3];
-  assign \valid$102  = token_4[0];
-  assign \maximum$104  = layer[17];
-  assign \write_address$106  = pixel_5;
-  assign \total$108  = \total$107 ;
-  assign \bias$109  = bias_1;
-  assign \parameters$110  = parameters_1;
-  assign \settings$111  = settings;
-  assign \use_zero$113  = use_zero;
-  assign \residual_value$114  = \o$93 [15:8];
-  assign \read_address$118  = pixel_2;
-  assign \partial_sum$119  = sums[71:48];
-  assign \first$120  = token_4[3];
-  assign \valid$121  = token_5[0];
-  assign \maximum$123  = layer[17];
-  assign \write_address$125  = pixel_6;
-  assign \total$127  = \total$126 ;
-  assign \bias$128  = bias_2;
-  assign \parameters$129  = parameters_2;
-  assign \settings$130  = settings;
-  assign \use_zero$132  = use_zero;
-  assign \residual_value$133  = \o$93 [23:16];
-  assign \read_address$137  = pixel_3;
-  assign \partial_sum$138  = sums[95:72];
-  assign \first$139  = token_5[3];
-  assign \valid$140  = token_6[0];
-  assign \maximum$142  = layer[17];
-  assign \write_address$144  = pixel_7;
-  assign \total$146  = \total$145 ;
-  assign \bias$147  = bias_3;
-  assign \parameters$148  = parameters_3;
-  assign \settings$149  = settings;
-  assign \use_zero$151  = use_zero;
-  assign \residual_value$152  = \o$93 [31:24];
-  assign \read_address$156  = pixel_4;
-  assign \partial_sum$157  = sums[119:96];
-  assign \first$158  = token_6[3];
-  assign \valid$159  = token_7[0];
-  assign \maximum$161  = layer[17];
-  assign \write_address$163  = pixel_8;
-  assign \total$165  = \total$164 ;
-  assign \bias$166  = bias_4;
-  assign \parameters$167  = parameters_4;
-  assign \settings$168  = settings;
-  assign \use_zero$170  = use_zero;
-  assign \residual_value$171  = \o$93 [39:32];
-  assign \read_address$175  = pixel_5;
-  assign \partial_sum$176  = sums[143:120];
-  assign \first$177  = token_7[3];
-  assign \valid$178  = token_8[0];
-  assign \maximum$180  = layer[17];
-  assign \write_address$182  = pixel_9;
-  assign \total$184  = \total$183 ;
-  assign \bias$185  = bias_5;
-  assign \parameters$186  = parameters_5;
-  assign \settings$187  = settings;
-  assign \use_zero$189  = use_zero;
-  assign \residual_value$190  = \o$93 [47:40];
-  assign \read_address$194  = pixel_6;
-  assign \partial_sum$195  = sums[167:144];
-  assign \first$196  = token_8[3];
-  assign \valid$197  = token_9[0];
-  assign \maximum$199  = layer[17];
-  assign \write_address$201  = pixel_10;
-  assign \total$203  = \total$202 ;
-  assign \bias$204  = bias_6;
-  assign \parameters$205  = parameters_6;
-  assign \settings$206  = settings;
-  assign \use_zero$208  = use_zero;
-  assign \residual_value$209  = \o$93 [55:48];
-  assign \read_address$213  = pixel_7;
-  assign \partial_sum$214  = sums[191:168];
-  assign \first$215  = token_9[3];
-  assign \valid$216  = token_10[0];
-  assign \maximum$218  = layer[17];
-  assign \write_address$220  = pixel_11;
-  assign \total$222  = \total$221 ;
-  assign \bias$223  = bias_7;
-  assign \parameters$224  = parameters_7;
-  assign \settings$225  = settings;
-  assign \use_zero$227  = use_zero;
-  assign \residual_value$228  = \o$93 [63:56];
+  assign \parameters$90  = parameters_0;
+  assign \settings$91  = settings;
+  assign \use_zero$93  = use_zero;
+  assign residual_value = \o$95 [7:0];
+  assign \residual_present$96  = \o$97 [0];
+  assign \read_address$103  = pixel_1;
+  assign \partial_sum$104  = sums[47:24];
+  assign \first$105  = token_3[3];
+  assign \valid$106  = token_4[0];
+  assign \maximum$108  = layer[17];
+  assign \write_address$110  = pixel_5;
+  assign \total$112  = \total$111 ;
+  assign \bias$113  = bias_1;
+  assign \parameters$114  = parameters_1;
+  assign \settings$115  = settings;
+  assign \use_zero$117  = use_zero;
+  assign \residual_value$118  = \o$95 [15:8];
+  assign \residual_present$119  = \o$97 [1];
+  assign \read_address$123  = pixel_2;
+  assign \partial_sum$124  = sums[71:48];
+  assign \first$125  = token_4[3];
+  assign \valid$126  = token_5[0];
+  assign \maximum$128  = layer[17];
+  assign \write_address$130  = pixel_6;
+  assign \total$132  = \total$131 ;
+  assign \bias$133  = bias_2;
+  assign \parameters$134  = parameters_2;
+  assign \settings$135  = settings;
+  assign \use_zero$137  = use_zero;
+  assign \residual_value$138  = \o$95 [23:16];
+  assign \residual_present$139  = \o$97 [2];
+  assign \read_address$143  = pixel_3;
+  assign \partial_sum$144  = sums[95:72];
+  assign \first$145  = token_5[3];
+  assign \valid$146  = token_6[0];
+  assign \maximum$148  = layer[17];
+  assign \write_address$150  = pixel_7;
+  assign \total$152  = \total$151 ;
+  assign \bias$153  = bias_3;
+  assign \parameters$154  = parameters_3;
+  assign \settings$155  = settings;
+  assign \use_zero$157  = use_zero;
+  assign \residual_value$158  = \o$95 [31:24];
+  assign \residual_present$159  = \o$97 [3];
+  assign \read_address$163  = pixel_4;
+  assign \partial_sum$164  = sums[119:96];
+  assign \first$165  = token_6[3];
+  assign \valid$166  = token_7[0];
+  assign \maximum$168  = layer[17];
+  assign \write_address$170  = pixel_8;
+  assign \total$172  = \total$171 ;
+  assign \bias$173  = bias_4;
+  assign \parameters$174  = parameters_4;
+  assign \settings$175  = settings;
+  assign \use_zero$177  = use_zero;
+  assign \residual_value$178  = \o$95 [39:32];
+  assign \residual_present$179  = \o$97 [4];
+  assign \read_address$183  = pixel_5;
+  assign \partial_sum$184  = sums[143:120];
+  assign \first$185  = token_7[3];
+  assign \valid$186  = token_8[0];
+  assign \maximum$188  = layer[17];
+  assign \write_address$190  = pixel_9;
+  assign \total$192  = \total$191 ;
+  assign \bias$193  = bias_5;
+  assign \parameters$194  = parameters_5;
+  assign \settings$195  = settings;
+  assign \use_zero$197  = use_zero;
+  assign \residual_value$198  = \o$95 [47:40];
+  assign \residual_present$199  = \o$97 [5];
+  assign \read_address$203  = pixel_6;
+  assign \partial_sum$204  = sums[167:144];
+  assign \first$205  = token_8[3];
+  assign \valid$206  = token_9[0];
+  assign \maximum$208  = layer[17];
+  assign \write_address$210  = pixel_10;
+  assign \total$212  = \total$211 ;
+  assign \bias$213  = bias_6;
+  assign \parameters$214  = parameters_6;
+  assign \settings$215  = settings;
+  assign \use_zero$217  = use_zero;
+  assign \residual_value$218  = \o$95 [55:48];
+  assign \residual_present$219  = \o$97 [6];
+  assign \read_address$223  = pixel_7;
+  assign \partial_sum$224  = sums[191:168];
+  assign \first$225  = token_9[3];
+  assign \valid$226  = token_10[0];
+  assign \maximum$228  = layer[17];
+  assign \write_address$230  = pixel_11;
+  assign \total$232  = \total$231 ;
+  assign \bias$233  = bias_7;
+  assign \parameters$234  = parameters_7;
+  assign \settings$235  = settings;
+  assign \use_zero$237  = use_zero;
+  assign \residual_value$238  = \o$95 [63:56];
+  assign \residual_present$239  = \o$97 [7];
   assign \token.valid  = token[0];
   assign \token.start  = token[1];
   assign \token.end  = token[2];
@@ -18150,22 +18205,30 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
   assign \channel.multiplier  = parameters[45:30];
   assign \channel.guard_lo  = parameters[61:46];
   assign \channel.guard_hi  = parameters[77:62];
-  assign \i[0]  = i[7:0];
-  assign \i[1]  = i[15:8];
-  assign \i[2]  = i[23:16];
-  assign \i[3]  = i[31:24];
-  assign \i[4]  = i[39:32];
-  assign \i[5]  = i[47:40];
-  assign \i[6]  = i[55:48];
-  assign \i[7]  = i[63:56];
-  assign \residual[0]  = i[7:0];
-  assign \residual[1]  = i[15:8];
-  assign \residual[2]  = i[23:16];
-  assign \residual[3]  = i[31:24];
-  assign \residual[4]  = i[39:32];
-  assign \residual[5]  = i[47:40];
-  assign \residual[6]  = i[55:48];
-  assign \residual[7]  = i[63:56];
+  assign \i[0]  = i[0];
+  assign \i[1]  = i[1];
+  assign \i[2]  = i[2];
+  assign \i[3]  = i[3];
+  assign \i[4]  = i[4];
+  assign \i[5]  = i[5];
+  assign \i[6]  = i[6];
+  assign \i[7]  = i[7];
+  assign \i$74[0]  = \i$74 [7:0];
+  assign \i$74[1]  = \i$74 [15:8];
+  assign \i$74[2]  = \i$74 [23:16];
+  assign \i$74[3]  = \i$74 [31:24];
+  assign \i$74[4]  = \i$74 [39:32];
+  assign \i$74[5]  = \i$74 [47:40];
+  assign \i$74[6]  = \i$74 [55:48];
+  assign \i$74[7]  = \i$74 [63:56];
+  assign \residual[0]  = \i$74 [7:0];
+  assign \residual[1]  = \i$74 [15:8];
+  assign \residual[2]  = \i$74 [23:16];
+  assign \residual[3]  = \i$74 [31:24];
+  assign \residual[4]  = \i$74 [39:32];
+  assign \residual[5]  = \i$74 [47:40];
+  assign \residual[6]  = \i$74 [55:48];
+  assign \residual[7]  = \i$74 [63:56];
   assign \codes[0]  = codes[7:0];
   assign \codes[1]  = codes[15:8];
   assign \codes[2]  = codes[23:16];
@@ -18190,174 +18253,190 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
   assign \sums[5]  = sums[143:120];
   assign \sums[6]  = sums[167:144];
   assign \sums[7]  = sums[191:168];
-  assign \parameters$88.shift  = parameters_0[4:0];
-  assign \parameters$88.multiplier  = parameters_0[21:5];
-  assign \parameters$88.guard_below  = parameters_0[38:22];
-  assign \parameters$88.guard_above  = parameters_0[55:39];
-  assign \parameters$88.guard_least  = parameters_0[56];
-  assign \parameters$88.guard_most  = parameters_0[57];
-  assign \parameters$88.guard_lo  = parameters_0[66:58];
-  assign \parameters$88.guard_hi  = parameters_0[75:67];
-  assign \settings$89.lo  = settings[8:0];
-  assign \settings$89.hi  = settings[17:9];
-  assign \settings$89.residual_zero  = settings[25:18];
-  assign \settings$89.add_multiplier_a  = settings[42:26];
-  assign \settings$89.add_multiplier_b  = settings[59:43];
-  assign \settings$89.add_shift  = settings[63:60];
-  assign \settings$89.add_zero  = settings[71:64];
-  assign \settings$89.add_lo  = settings[79:72];
-  assign \settings$89.add_hi  = settings[87:80];
-  assign \o$93[0]  = \o$93 [7:0];
-  assign \o$93[1]  = \o$93 [15:8];
-  assign \o$93[2]  = \o$93 [23:16];
-  assign \o$93[3]  = \o$93 [31:24];
-  assign \o$93[4]  = \o$93 [39:32];
-  assign \o$93[5]  = \o$93 [47:40];
-  assign \o$93[6]  = \o$93 [55:48];
-  assign \o$93[7]  = \o$93 [63:56];
-  assign \i$96[0]  = \i$96 [7:0];
-  assign \i$96[1]  = \i$96 [15:8];
-  assign \i$96[2]  = \i$96 [23:16];
-  assign \i$96[3]  = \i$96 [31:24];
-  assign \i$96[4]  = \i$96 [39:32];
-  assign \i$96[5]  = \i$96 [47:40];
-  assign \i$96[6]  = \i$96 [55:48];
-  assign \i$96[7]  = \i$96 [63:56];
-  assign \parameters$110.shift  = parameters_1[4:0];
-  assign \parameters$110.multiplier  = parameters_1[21:5];
-  assign \parameters$110.guard_below  = parameters_1[38:22];
-  assign \parameters$110.guard_above  = parameters_1[55:39];
-  assign \parameters$110.guard_least  = parameters_1[56];
-  assign \parameters$110.guard_most  = parameters_1[57];
-  assign \parameters$110.guard_lo  = parameters_1[66:58];
-  assign \parameters$110.guard_hi  = parameters_1[75:67];
-  assign \settings$111.lo  = settings[8:0];
-  assign \settings$111.hi  = settings[17:9];
-  assign \settings$111.residual_zero  = settings[25:18];
-  assign \settings$111.add_multiplier_a  = settings[42:26];
-  assign \settings$111.add_multiplier_b  = settings[59:43];
-  assign \settings$111.add_shift  = settings[63:60];
-  assign \settings$111.add_zero  = settings[71:64];
-  assign \settings$111.add_lo  = settings[79:72];
-  assign \settings$111.add_hi  = settings[87:80];
-  assign \parameters$129.shift  = parameters_2[4:0];
-  assign \parameters$129.multiplier  = parameters_2[21:5];
-  assign \parameters$129.guard_below  = parameters_2[38:22];
-  assign \parameters$129.guard_above  = parameters_2[55:39];
-  assign \parameters$129.guard_least  = parameters_2[56];
-  assign \parameters$129.guard_most  = parameters_2[57];
-  assign \parameters$129.guard_lo  = parameters_2[66:58];
-  assign \parameters$129.guard_hi  = parameters_2[75:67];
-  assign \settings$130.lo  = settings[8:0];
-  assign \settings$130.hi  = settings[17:9];
-  assign \settings$130.residual_zero  = settings[25:18];
-  assign \settings$130.add_multiplier_a  = settings[42:26];
-  assign \settings$130.add_multiplier_b  = settings[59:43];
-  assign \settings$130.add_shift  = settings[63:60];
-  assign \settings$130.add_zero  = settings[71:64];
-  assign \settings$130.add_lo  = settings[79:72];
-  assign \settings$130.add_hi  = settings[87:80];
-  assign \parameters$148.shift  = parameters_3[4:0];
-  assign \parameters$148.multiplier  = parameters_3[21:5];
-  assign \parameters$148.guard_below  = parameters_3[38:22];
-  assign \parameters$148.guard_above  = parameters_3[55:39];
-  assign \parameters$148.guard_least  = parameters_3[56];
-  assign \parameters$148.guard_most  = parameters_3[57];
-  assign \parameters$148.guard_lo  = parameters_3[66:58];
-  assign \parameters$148.guard_hi  = parameters_3[75:67];
-  assign \settings$149.lo  = settings[8:0];
-  assign \settings$149.hi  = settings[17:9];
-  assign \settings$149.residual_zero  = settings[25:18];
-  assign \settings$149.add_multiplier_a  = settings[42:26];
-  assign \settings$149.add_multiplier_b  = settings[59:43];
-  assign \settings$149.add_shift  = settings[63:60];
-  assign \settings$149.add_zero  = settings[71:64];
-  assign \settings$149.add_lo  = settings[79:72];
-  assign \settings$149.add_hi  = settings[87:80];
-  assign \parameters$167.shift  = parameters_4[4:0];
-  assign \parameters$167.multiplier  = parameters_4[21:5];
-  assign \parameters$167.guard_below  = parameters_4[38:22];
-  assign \parameters$167.guard_above  = parameters_4[55:39];
-  assign \parameters$167.guard_least  = parameters_4[56];
-  assign \parameters$167.guard_most  = parameters_4[57];
-  assign \parameters$167.guard_lo  = parameters_4[66:58];
-  assign \parameters$167.guard_hi  = parameters_4[75:67];
-  assign \settings$168.lo  = settings[8:0];
-  assign \settings$168.hi  = settings[17:9];
-  assign \settings$168.residual_zero  = settings[25:18];
-  assign \settings$168.add_multiplier_a  = settings[42:26];
-  assign \settings$168.add_multiplier_b  = settings[59:43];
-  assign \settings$168.add_shift  = settings[63:60];
-  assign \settings$168.add_zero  = settings[71:64];
-  assign \settings$168.add_lo  = settings[79:72];
-  assign \settings$168.add_hi  = settings[87:80];
-  assign \parameters$186.shift  = parameters_5[4:0];
-  assign \parameters$186.multiplier  = parameters_5[21:5];
-  assign \parameters$186.guard_below  = parameters_5[38:22];
-  assign \parameters$186.guard_above  = parameters_5[55:39];
-  assign \parameters$186.guard_least  = parameters_5[56];
-  assign \parameters$186.guard_most  = parameters_5[57];
-  assign \parameters$186.guard_lo  = parameters_5[66:58];
-  assign \parameters$186.guard_hi  = parameters_5[75:67];
-  assign \settings$187.lo  = settings[8:0];
-  assign \settings$187.hi  = settings[17:9];
-  assign \settings$187.residual_zero  = settings[25:18];
-  assign \settings$187.add_multiplier_a  = settings[42:26];
-  assign \settings$187.add_multiplier_b  = settings[59:43];
-  assign \settings$187.add_shift  = settings[63:60];
-  assign \settings$187.add_zero  = settings[71:64];
-  assign \settings$187.add_lo  = settings[79:72];
-  assign \settings$187.add_hi  = settings[87:80];
-  assign \parameters$205.shift  = parameters_6[4:0];
-  assign \parameters$205.multiplier  = parameters_6[21:5];
-  assign \parameters$205.guard_below  = parameters_6[38:22];
-  assign \parameters$205.guard_above  = parameters_6[55:39];
-  assign \parameters$205.guard_least  = parameters_6[56];
-  assign \parameters$205.guard_most  = parameters_6[57];
-  assign \parameters$205.guard_lo  = parameters_6[66:58];
-  assign \parameters$205.guard_hi  = parameters_6[75:67];
-  assign \settings$206.lo  = settings[8:0];
-  assign \settings$206.hi  = settings[17:9];
-  assign \settings$206.residual_zero  = settings[25:18];
-  assign \settings$206.add_multiplier_a  = settings[42:26];
-  assign \settings$206.add_multiplier_b  = settings[59:43];
-  assign \settings$206.add_shift  = settings[63:60];
-  assign \settings$206.add_zero  = settings[71:64];
-  assign \settings$206.add_lo  = settings[79:72];
-  assign \settings$206.add_hi  = settings[87:80];
-  assign \parameters$224.shift  = parameters_7[4:0];
-  assign \parameters$224.multiplier  = parameters_7[21:5];
-  assign \parameters$224.guard_below  = parameters_7[38:22];
-  assign \parameters$224.guard_above  = parameters_7[55:39];
-  assign \parameters$224.guard_least  = parameters_7[56];
-  assign \parameters$224.guard_most  = parameters_7[57];
-  assign \parameters$224.guard_lo  = parameters_7[66:58];
-  assign \parameters$224.guard_hi  = parameters_7[75:67];
-  assign \settings$225.lo  = settings[8:0];
-  assign \settings$225.hi  = settings[17:9];
-  assign \settings$225.residual_zero  = settings[25:18];
-  assign \settings$225.add_multiplier_a  = settings[42:26];
-  assign \settings$225.add_multiplier_b  = settings[59:43];
-  assign \settings$225.add_shift  = settings[63:60];
-  assign \settings$225.add_zero  = settings[71:64];
-  assign \settings$225.add_lo  = settings[79:72];
-  assign \settings$225.add_hi  = settings[87:80];
-  assign \i$96 [63:56] = \code$230 ;
-  assign \i$96 [55:48] = \code$211 ;
-  assign \i$96 [47:40] = \code$192 ;
-  assign \i$96 [39:32] = \code$173 ;
-  assign \i$96 [31:24] = \code$154 ;
-  assign \i$96 [23:16] = \code$135 ;
-  assign \i$96 [15:8] = \code$116 ;
-  assign \i$96 [7:0] = code;
-  assign violation[7] = \violation$229 ;
-  assign violation[6] = \violation$210 ;
-  assign violation[5] = \violation$191 ;
-  assign violation[4] = \violation$172 ;
-  assign violation[3] = \violation$153 ;
-  assign violation[2] = \violation$134 ;
-  assign violation[1] = \violation$115 ;
-  assign violation[0] = \violation$95 ;
+  assign \parameters$90.shift  = parameters_0[4:0];
+  assign \parameters$90.multiplier  = parameters_0[21:5];
+  assign \parameters$90.guard_below  = parameters_0[38:22];
+  assign \parameters$90.guard_above  = parameters_0[55:39];
+  assign \parameters$90.guard_least  = parameters_0[56];
+  assign \parameters$90.guard_most  = parameters_0[57];
+  assign \parameters$90.guard_lo  = parameters_0[66:58];
+  assign \parameters$90.guard_hi  = parameters_0[75:67];
+  assign \settings$91.lo  = settings[8:0];
+  assign \settings$91.hi  = settings[17:9];
+  assign \settings$91.residual_zero  = settings[25:18];
+  assign \settings$91.add_multiplier_a  = settings[42:26];
+  assign \settings$91.add_multiplier_b  = settings[59:43];
+  assign \settings$91.add_shift  = settings[63:60];
+  assign \settings$91.add_zero  = settings[71:64];
+  assign \settings$91.add_lo  = settings[79:72];
+  assign \settings$91.add_hi  = settings[87:80];
+  assign \o$95[0]  = \o$95 [7:0];
+  assign \o$95[1]  = \o$95 [15:8];
+  assign \o$95[2]  = \o$95 [23:16];
+  assign \o$95[3]  = \o$95 [31:24];
+  assign \o$95[4]  = \o$95 [39:32];
+  assign \o$95[5]  = \o$95 [47:40];
+  assign \o$95[6]  = \o$95 [55:48];
+  assign \o$95[7]  = \o$95 [63:56];
+  assign \o$97[0]  = \o$97 [0];
+  assign \o$97[1]  = \o$97 [1];
+  assign \o$97[2]  = \o$97 [2];
+  assign \o$97[3]  = \o$97 [3];
+  assign \o$97[4]  = \o$97 [4];
+  assign \o$97[5]  = \o$97 [5];
+  assign \o$97[6]  = \o$97 [6];
+  assign \o$97[7]  = \o$97 [7];
+  assign \i$100[0]  = \i$100 [7:0];
+  assign \i$100[1]  = \i$100 [15:8];
+  assign \i$100[2]  = \i$100 [23:16];
+  assign \i$100[3]  = \i$100 [31:24];
+  assign \i$100[4]  = \i$100 [39:32];
+  assign \i$100[5]  = \i$100 [47:40];
+  assign \i$100[6]  = \i$100 [55:48];
+  assign \i$100[7]  = \i$100 [63:56];
+  assign \parameters$114.shift  = parameters_1[4:0];
+  assign \parameters$114.multiplier  = parameters_1[21:5];
+  assign \parameters$114.guard_below  = parameters_1[38:22];
+  assign \parameters$114.guard_above  = parameters_1[55:39];
+  assign \parameters$114.guard_least  = parameters_1[56];
+  assign \parameters$114.guard_most  = parameters_1[57];
+  assign \parameters$114.guard_lo  = parameters_1[66:58];
+  assign \parameters$114.guard_hi  = parameters_1[75:67];
+  assign \settings$115.lo  = settings[8:0];
+  assign \settings$115.hi  = settings[17:9];
+  assign \settings$115.residual_zero  = settings[25:18];
+  assign \settings$115.add_multiplier_a  = settings[42:26];
+  assign \settings$115.add_multiplier_b  = settings[59:43];
+  assign \settings$115.add_shift  = settings[63:60];
+  assign \settings$115.add_zero  = settings[71:64];
+  assign \settings$115.add_lo  = settings[79:72];
+  assign \settings$115.add_hi  = settings[87:80];
+  assign \parameters$134.shift  = parameters_2[4:0];
+  assign \parameters$134.multiplier  = parameters_2[21:5];
+  assign \parameters$134.guard_below  = parameters_2[38:22];
+  assign \parameters$134.guard_above  = parameters_2[55:39];
+  assign \parameters$134.guard_least  = parameters_2[56];
+  assign \parameters$134.guard_most  = parameters_2[57];
+  assign \parameters$134.guard_lo  = parameters_2[66:58];
+  assign \parameters$134.guard_hi  = parameters_2[75:67];
+  assign \settings$135.lo  = settings[8:0];
+  assign \settings$135.hi  = settings[17:9];
+  assign \settings$135.residual_zero  = settings[25:18];
+  assign \settings$135.add_multiplier_a  = settings[42:26];
+  assign \settings$135.add_multiplier_b  = settings[59:43];
+  assign \settings$135.add_shift  = settings[63:60];
+  assign \settings$135.add_zero  = settings[71:64];
+  assign \settings$135.add_lo  = settings[79:72];
+  assign \settings$135.add_hi  = settings[87:80];
+  assign \parameters$154.shift  = parameters_3[4:0];
+  assign \parameters$154.multiplier  = parameters_3[21:5];
+  assign \parameters$154.guard_below  = parameters_3[38:22];
+  assign \parameters$154.guard_above  = parameters_3[55:39];
+  assign \parameters$154.guard_least  = parameters_3[56];
+  assign \parameters$154.guard_most  = parameters_3[57];
+  assign \parameters$154.guard_lo  = parameters_3[66:58];
+  assign \parameters$154.guard_hi  = parameters_3[75:67];
+  assign \settings$155.lo  = settings[8:0];
+  assign \settings$155.hi  = settings[17:9];
+  assign \settings$155.residual_zero  = settings[25:18];
+  assign \settings$155.add_multiplier_a  = settings[42:26];
+  assign \settings$155.add_multiplier_b  = settings[59:43];
+  assign \settings$155.add_shift  = settings[63:60];
+  assign \settings$155.add_zero  = settings[71:64];
+  assign \settings$155.add_lo  = settings[79:72];
+  assign \settings$155.add_hi  = settings[87:80];
+  assign \parameters$174.shift  = parameters_4[4:0];
+  assign \parameters$174.multiplier  = parameters_4[21:5];
+  assign \parameters$174.guard_below  = parameters_4[38:22];
+  assign \parameters$174.guard_above  = parameters_4[55:39];
+  assign \parameters$174.guard_least  = parameters_4[56];
+  assign \parameters$174.guard_most  = parameters_4[57];
+  assign \parameters$174.guard_lo  = parameters_4[66:58];
+  assign \parameters$174.guard_hi  = parameters_4[75:67];
+  assign \settings$175.lo  = settings[8:0];
+  assign \settings$175.hi  = settings[17:9];
+  assign \settings$175.residual_zero  = settings[25:18];
+  assign \settings$175.add_multiplier_a  = settings[42:26];
+  assign \settings$175.add_multiplier_b  = settings[59:43];
+  assign \settings$175.add_shift  = settings[63:60];
+  assign \settings$175.add_zero  = settings[71:64];
+  assign \settings$175.add_lo  = settings[79:72];
+  assign \settings$175.add_hi  = settings[87:80];
+  assign \parameters$194.shift  = parameters_5[4:0];
+  assign \parameters$194.multiplier  = parameters_5[21:5];
+  assign \parameters$194.guard_below  = parameters_5[38:22];
+  assign \parameters$194.guard_above  = parameters_5[55:39];
+  assign \parameters$194.guard_least  = parameters_5[56];
+  assign \parameters$194.guard_most  = parameters_5[57];
+  assign \parameters$194.guard_lo  = parameters_5[66:58];
+  assign \parameters$194.guard_hi  = parameters_5[75:67];
+  assign \settings$195.lo  = settings[8:0];
+  assign \settings$195.hi  = settings[17:9];
+  assign \settings$195.residual_zero  = settings[25:18];
+  assign \settings$195.add_multiplier_a  = settings[42:26];
+  assign \settings$195.add_multiplier_b  = settings[59:43];
+  assign \settings$195.add_shift  = settings[63:60];
+  assign \settings$195.add_zero  = settings[71:64];
+  assign \settings$195.add_lo  = settings[79:72];
+  assign \settings$195.add_hi  = settings[87:80];
+  assign \parameters$214.shift  = parameters_6[4:0];
+  assign \parameters$214.multiplier  = parameters_6[21:5];
+  assign \parameters$214.guard_below  = parameters_6[38:22];
+  assign \parameters$214.guard_above  = parameters_6[55:39];
+  assign \parameters$214.guard_least  = parameters_6[56];
+  assign \parameters$214.guard_most  = parameters_6[57];
+  assign \parameters$214.guard_lo  = parameters_6[66:58];
+  assign \parameters$214.guard_hi  = parameters_6[75:67];
+  assign \settings$215.lo  = settings[8:0];
+  assign \settings$215.hi  = settings[17:9];
+  assign \settings$215.residual_zero  = settings[25:18];
+  assign \settings$215.add_multiplier_a  = settings[42:26];
+  assign \settings$215.add_multiplier_b  = settings[59:43];
+  assign \settings$215.add_shift  = settings[63:60];
+  assign \settings$215.add_zero  = settings[71:64];
+  assign \settings$215.add_lo  = settings[79:72];
+  assign \settings$215.add_hi  = settings[87:80];
+  assign \parameters$234.shift  = parameters_7[4:0];
+  assign \parameters$234.multiplier  = parameters_7[21:5];
+  assign \parameters$234.guard_below  = parameters_7[38:22];
+  assign \parameters$234.guard_above  = parameters_7[55:39];
+  assign \parameters$234.guard_least  = parameters_7[56];
+  assign \parameters$234.guard_most  = parameters_7[57];
+  assign \parameters$234.guard_lo  = parameters_7[66:58];
+  assign \parameters$234.guard_hi  = parameters_7[75:67];
+  assign \settings$235.lo  = settings[8:0];
+  assign \settings$235.hi  = settings[17:9];
+  assign \settings$235.residual_zero  = settings[25:18];
+  assign \settings$235.add_multiplier_a  = settings[42:26];
+  assign \settings$235.add_multiplier_b  = settings[59:43];
+  assign \settings$235.add_shift  = settings[63:60];
+  assign \settings$235.add_zero  = settings[71:64];
+  assign \settings$235.add_lo  = settings[79:72];
+  assign \settings$235.add_hi  = settings[87:80];
+  assign \i$100 [63:56] = \code$241 ;
+  assign \i$100 [55:48] = \code$221 ;
+  assign \i$100 [47:40] = \code$201 ;
+  assign \i$100 [39:32] = \code$181 ;
+  assign \i$100 [31:24] = \code$161 ;
+  assign \i$100 [23:16] = \code$141 ;
+  assign \i$100 [15:8] = \code$121 ;
+  assign \i$100 [7:0] = code;
+  assign violation[7] = \violation$240 ;
+  assign violation[6] = \violation$220 ;
+  assign violation[5] = \violation$200 ;
+  assign violation[4] = \violation$180 ;
+  assign violation[3] = \violation$160 ;
+  assign violation[2] = \violation$140 ;
+  assign violation[1] = \violation$120 ;
+  assign violation[0] = \violation$99 ;
+  assign i[7] = residual_present;
+  assign i[6] = residual_present;
+  assign i[5] = residual_present;
+  assign i[4] = residual_present;
+  assign i[3] = residual_present;
+  assign i[2] = residual_present;
+  assign i[1] = residual_present;
+  assign i[0] = residual_present;
 endmodule
 
 module \holdfast_8x8_guard.lanes.accumulator_0 (rst, chain, write__en, partial_sum, read_address, first, valid, write__addr, write__data, maximum, clk);
@@ -19696,7 +19775,7 @@ module \holdfast_8x8_guard.lanes.align (rst, i, o, clk);
   assign o[7:0] = lane_0_6;
 endmodule
 
-module \holdfast_8x8_guard.lanes.channel_setup (rst, bound, channel, \port$4418$0 , parameters, zero_out, clk);
+module \holdfast_8x8_guard.lanes.channel_setup (rst, bound, channel, \port$4429$0 , parameters, zero_out, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$81  = 0;
   wire [17:0] \$1 ;
   wire \$10 ;
@@ -19704,18 +19783,19 @@ module \holdfast_8x8_guard.lanes.channel_setup (rst, bound, channel, \port$4418$
   wire [16:0] \$12 ;
   wire [16:0] \$13 ;
   wire [16:0] \$14 ;
-  wire [16:0] \$15 ;
-  wire [17:0] \$16 ;
-  wire [16:0] \$17 ;
-  wire \$18 ;
+  wire \$15 ;
+  wire [16:0] \$16 ;
+  wire [17:0] \$17 ;
+  wire [16:0] \$18 ;
   wire \$19 ;
   wire \$2 ;
-  reg [16:0] \$20 ;
-  reg [4:0] \$21 ;
-  reg [16:0] \$22 ;
+  wire \$20 ;
+  reg [16:0] \$21 ;
+  reg [4:0] \$22 ;
   reg [16:0] \$23 ;
-  reg \$24 ;
+  reg [16:0] \$24 ;
   reg \$25 ;
+  reg \$26 ;
   wire [17:0] \$3 ;
   wire \$4 ;
   wire [17:0] \$5 ;
@@ -19751,68 +19831,65 @@ module \holdfast_8x8_guard.lanes.channel_setup (rst, bound, channel, \port$4418$
   wire \parameters.guard_most ;
   wire [16:0] \parameters.multiplier ;
   wire [4:0] \parameters.shift ;
-  input [17:0] \port$4418$0 ;
-  wire [17:0] \port$4418$0 ;
+  input [17:0] \port$4429$0 ;
+  wire [17:0] \port$4429$0 ;
   input rst;
   wire rst;
   reg [4:0] shift = 5'h00;
   input [7:0] zero_out;
   wire [7:0] zero_out;
   assign \$1  = $signed(parameters[38:22]) + $signed(2'h1);
-  assign \$2  = $signed(\$1 ) < $signed(\port$4418$0 [8:0]);
+  assign \$2  = $signed(\$1 ) < $signed(\port$4429$0 [8:0]);
   assign \$3  = $signed(parameters[38:22]) + $signed(2'h1);
-  assign \$4  = $signed(\$3 ) > $signed(\port$4418$0 [17:9]);
+  assign \$4  = $signed(\$3 ) > $signed(\port$4429$0 [17:9]);
   assign \$5  = $signed(parameters[38:22]) + $signed(2'h1);
-  assign \$6  = \$4  ? { \port$4418$0 [17], \port$4418$0 [17], \port$4418$0 [17], \port$4418$0 [17], \port$4418$0 [17], \port$4418$0 [17], \port$4418$0 [17], \port$4418$0 [17], \port$4418$0 [17], \port$4418$0 [17:9] } : \$5 ;
-  assign \$7  = \$2  ? { \port$4418$0 [8], \port$4418$0 [8], \port$4418$0 [8], \port$4418$0 [8], \port$4418$0 [8], \port$4418$0 [8], \port$4418$0 [8], \port$4418$0 [8], \port$4418$0 [8], \port$4418$0 [8:0] } : \$6 ;
-  assign \$8  = bound ? \$7  : { \port$4418$0 [8], \port$4418$0 [8], \port$4418$0 [8], \port$4418$0 [8], \port$4418$0 [8], \port$4418$0 [8], \port$4418$0 [8], \port$4418$0 [8], \port$4418$0 [8], \port$4418$0 [8:0] };
-  assign \$9  = $signed(parameters[55:39]) < $signed(\port$4418$0 [8:0]);
-  assign \$10  = $signed(parameters[55:39]) > $signed(\port$4418$0 [17:9]);
-  assign \$11  = \$10  ? { \port$4418$0 [17], \port$4418$0 [17], \port$4418$0 [17], \port$4418$0 [17], \port$4418$0 [17], \port$4418$0 [17], \port$4418$0 [17], \port$4418$0 [17], \port$4418$0 [17:9] } : parameters[55:39];
-  assign \$12  = \$9  ? { \port$4418$0 [8], \port$4418$0 [8], \port$4418$0 [8], \port$4418$0 [8], \port$4418$0 [8], \port$4418$0 [8], \port$4418$0 [8], \port$4418$0 [8], \port$4418$0 [8:0] } : \$11 ;
-  assign \$13  = bound ? \$12  : { \port$4418$0 [17], \port$4418$0 [17], \port$4418$0 [17], \port$4418$0 [17], \port$4418$0 [17], \port$4418$0 [17], \port$4418$0 [17], \port$4418$0 [17], \port$4418$0 [17:9] };
+  assign \$6  = \$4  ? { \port$4429$0 [17], \port$4429$0 [17], \port$4429$0 [17], \port$4429$0 [17], \port$4429$0 [17], \port$4429$0 [17], \port$4429$0 [17], \port$4429$0 [17], \port$4429$0 [17], \port$4429$0 [17:9] } : \$5 ;
+  assign \$7  = \$2  ? { \port$4429$0 [8], \port$4429$0 [8], \port$4429$0 [8], \port$4429$0 [8], \port$4429$0 [8], \port$4429$0 [8], \port$4429$0 [8], \port$4429$0 [8], \port$4429$0 [8], \port$4429$0 [8:0] } : \$6 ;
+  assign \$8  = bound ? \$7  : { \port$4429$0 [8], \port$4429$0 [8], \port$4429$0 [8], \port$4429$0 [8], \port$4429$0 [8], \port$4429$0 [8], \port$4429$0 [8], \port$4429$0 [8], \port$4429$0 [8], \port$4429$0 [8:0] };
+  assign \$9  = $signed(parameters[55:39]) < $signed(\port$4429$0 [8:0]);
+  assign \$10  = $signed(parameters[55:39]) > $signed(\port$4429$0 [17:9]);
+  assign \$11  = \$10  ? { \port$4429$0 [17], \port$4429$0 [17], \port$4429$0 [17], \port$4429$0 [17], \port$4429$0 [17], \port$4429$0 [17], \port$4429$0 [17], \port$4429$0 [17], \port$4429$0 [17:9] } : parameters[55:39];
+  assign \$12  = \$9  ? { \port$4429$0 [8], \port$4429$0 [8], \port$4429$0 [8], \port$4429$0 [8], \port$4429$0 [8], \port$4429$0 [8], \port$4429$0 [8], \port$4429$0 [8], \port$4429$0 [8:0] } : \$11 ;
+  assign \$13  = bound ? \$12  : { \port$4429$0 [17], \port$4429$0 [17], \port$4429$0 [17], \port$4429$0 [17], \port$4429$0 [17], \port$4429$0 [17], \port$4429$0 [17], \port$4429$0 [17], \port$4429$0 [17:9] };
   assign \$14  = { channel[45:30], 1'h0 } >> channel[24];
-  assign \$15  = $signed(channel[61:46]) - $signed(zero_out);
-  assign \$16  = $signed(\$15 ) - $signed(2'h1);
-  assign \$17  = $signed(channel[77:62]) - $signed(zero_out);
-  assign \$18  = channel[61:46] == 16'h8000;
-  assign \$19  = channel[77:62] == 15'h7fff;
+  assign \$15  = channel[29:24] > 6'h27;
+  assign \$16  = $signed(channel[61:46]) - $signed(zero_out);
+  assign \$17  = $signed(\$16 ) - $signed(2'h1);
+  assign \$18  = $signed(channel[77:62]) - $signed(zero_out);
+  assign \$19  = channel[61:46] == 16'h8000;
+  assign \$20  = channel[77:62] == 15'h7fff;
   always @(posedge clk)
-    multiplier <= \$20 ;
+    multiplier <= \$21 ;
   always @(posedge clk)
-    shift <= \$21 ;
+    shift <= \$22 ;
   always @(posedge clk)
-    guard_below <= \$22 ;
+    guard_below <= \$23 ;
   always @(posedge clk)
-    guard_above <= \$23 ;
+    guard_above <= \$24 ;
   always @(posedge clk)
-    guard_least <= \$24 ;
+    guard_least <= \$25 ;
   always @(posedge clk)
-    guard_most <= \$25 ;
+    guard_most <= \$26 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$81 ) begin end
-    \$20  = \$14 ;
+    \$21  = \$14 ;
+    if (\$15 ) begin
+      \$21  = 17'h00000;
+    end
     if (rst) begin
-      \$20  = 17'h00000;
+      \$21  = 17'h00000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$81 ) begin end
-    \$21  = channel[29:25];
+    \$22  = channel[29:25];
     if (rst) begin
-      \$21  = 5'h00;
+      \$22  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$81 ) begin end
-    \$22  = \$16 [16:0];
-    if (rst) begin
-      \$22  = 17'h00000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$81 ) begin end
-    \$23  = \$17 ;
+    \$23  = \$17 [16:0];
     if (rst) begin
       \$23  = 17'h00000;
     end
@@ -19821,7 +19898,7 @@ module \holdfast_8x8_guard.lanes.channel_setup (rst, bound, channel, \port$4418$
     if (\$auto$verilog_backend.cc:2355:dump_module$81 ) begin end
     \$24  = \$18 ;
     if (rst) begin
-      \$24  = 1'h0;
+      \$24  = 17'h00000;
     end
   end
   always @* begin
@@ -19831,8 +19908,15 @@ module \holdfast_8x8_guard.lanes.channel_setup (rst, bound, channel, \port$4418$
       \$25  = 1'h0;
     end
   end
-  assign lo = \port$4418$0 [8:0];
-  assign hi = \port$4418$0 [17:9];
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$81 ) begin end
+    \$26  = \$20 ;
+    if (rst) begin
+      \$26  = 1'h0;
+    end
+  end
+  assign lo = \port$4429$0 [8:0];
+  assign hi = \port$4429$0 [17:9];
   assign \parameters.shift  = parameters[4:0];
   assign \parameters.multiplier  = parameters[21:5];
   assign \parameters.guard_below  = parameters[38:22];
@@ -20024,8 +20108,368 @@ module \holdfast_8x8_guard.lanes.layer_setup (rst, settings, layer, clk);
   assign \layer.add_multiplier_b  = layer[514:491];
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_0 (rst, enable, valid, \violation$34 , use_zero, bias, parameters, settings, residual_value, total, result, clk);
+module \holdfast_8x8_guard.lanes.present_skew (rst, i, o, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$83  = 0;
+  reg \$1 ;
+  reg \$10 ;
+  reg \$11 ;
+  reg \$12 ;
+  reg \$13 ;
+  reg \$14 ;
+  reg \$15 ;
+  reg \$16 ;
+  reg \$17 ;
+  reg \$18 ;
+  reg \$19 ;
+  reg \$2 ;
+  reg \$20 ;
+  reg \$21 ;
+  reg \$22 ;
+  reg \$23 ;
+  reg \$24 ;
+  reg \$25 ;
+  reg \$26 ;
+  reg \$27 ;
+  reg \$28 ;
+  reg \$3 ;
+  reg \$4 ;
+  reg \$5 ;
+  reg \$6 ;
+  reg \$7 ;
+  reg \$8 ;
+  reg \$9 ;
+  input clk;
+  wire clk;
+  input [7:0] i;
+  wire [7:0] i;
+  wire \i[0] ;
+  wire \i[1] ;
+  wire \i[2] ;
+  wire \i[3] ;
+  wire \i[4] ;
+  wire \i[5] ;
+  wire \i[6] ;
+  wire \i[7] ;
+  reg lane_1_0 = 1'h0;
+  reg lane_2_0 = 1'h0;
+  reg lane_2_1 = 1'h0;
+  reg lane_3_0 = 1'h0;
+  reg lane_3_1 = 1'h0;
+  reg lane_3_2 = 1'h0;
+  reg lane_4_0 = 1'h0;
+  reg lane_4_1 = 1'h0;
+  reg lane_4_2 = 1'h0;
+  reg lane_4_3 = 1'h0;
+  reg lane_5_0 = 1'h0;
+  reg lane_5_1 = 1'h0;
+  reg lane_5_2 = 1'h0;
+  reg lane_5_3 = 1'h0;
+  reg lane_5_4 = 1'h0;
+  reg lane_6_0 = 1'h0;
+  reg lane_6_1 = 1'h0;
+  reg lane_6_2 = 1'h0;
+  reg lane_6_3 = 1'h0;
+  reg lane_6_4 = 1'h0;
+  reg lane_6_5 = 1'h0;
+  reg lane_7_0 = 1'h0;
+  reg lane_7_1 = 1'h0;
+  reg lane_7_2 = 1'h0;
+  reg lane_7_3 = 1'h0;
+  reg lane_7_4 = 1'h0;
+  reg lane_7_5 = 1'h0;
+  reg lane_7_6 = 1'h0;
+  output [7:0] o;
+  wire [7:0] o;
+  wire \o[0] ;
+  wire \o[1] ;
+  wire \o[2] ;
+  wire \o[3] ;
+  wire \o[4] ;
+  wire \o[5] ;
+  wire \o[6] ;
+  wire \o[7] ;
+  input rst;
+  wire rst;
+  always @(posedge clk)
+    lane_1_0 <= \$1 ;
+  always @(posedge clk)
+    lane_2_0 <= \$2 ;
+  always @(posedge clk)
+    lane_2_1 <= \$3 ;
+  always @(posedge clk)
+    lane_3_0 <= \$4 ;
+  always @(posedge clk)
+    lane_3_1 <= \$5 ;
+  always @(posedge clk)
+    lane_3_2 <= \$6 ;
+  always @(posedge clk)
+    lane_4_0 <= \$7 ;
+  always @(posedge clk)
+    lane_4_1 <= \$8 ;
+  always @(posedge clk)
+    lane_4_2 <= \$9 ;
+  always @(posedge clk)
+    lane_4_3 <= \$10 ;
+  always @(posedge clk)
+    lane_5_0 <= \$11 ;
+  always @(posedge clk)
+    lane_5_1 <= \$12 ;
+  always @(posedge clk)
+    lane_5_2 <= \$13 ;
+  always @(posedge clk)
+    lane_5_3 <= \$14 ;
+  always @(posedge clk)
+    lane_5_4 <= \$15 ;
+  always @(posedge clk)
+    lane_6_0 <= \$16 ;
+  always @(posedge clk)
+    lane_6_1 <= \$17 ;
+  always @(posedge clk)
+    lane_6_2 <= \$18 ;
+  always @(posedge clk)
+    lane_6_3 <= \$19 ;
+  always @(posedge clk)
+    lane_6_4 <= \$20 ;
+  always @(posedge clk)
+    lane_6_5 <= \$21 ;
+  always @(posedge clk)
+    lane_7_0 <= \$22 ;
+  always @(posedge clk)
+    lane_7_1 <= \$23 ;
+  always @(posedge clk)
+    lane_7_2 <= \$24 ;
+  always @(posedge clk)
+    lane_7_3 <= \$25 ;
+  always @(posedge clk)
+    lane_7_4 <= \$26 ;
+  always @(posedge clk)
+    lane_7_5 <= \$27 ;
+  always @(posedge clk)
+    lane_7_6 <= \$28 ;
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$1  = i[1];
+    if (rst) begin
+      \$1  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$2  = i[2];
+    if (rst) begin
+      \$2  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$3  = lane_2_0;
+    if (rst) begin
+      \$3  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$4  = i[3];
+    if (rst) begin
+      \$4  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$5  = lane_3_0;
+    if (rst) begin
+      \$5  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$6  = lane_3_1;
+    if (rst) begin
+      \$6  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$7  = i[4];
+    if (rst) begin
+      \$7  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$8  = lane_4_0;
+    if (rst) begin
+      \$8  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$9  = lane_4_1;
+    if (rst) begin
+      \$9  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$10  = lane_4_2;
+    if (rst) begin
+      \$10  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$11  = i[5];
+    if (rst) begin
+      \$11  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$12  = lane_5_0;
+    if (rst) begin
+      \$12  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$13  = lane_5_1;
+    if (rst) begin
+      \$13  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$14  = lane_5_2;
+    if (rst) begin
+      \$14  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$15  = lane_5_3;
+    if (rst) begin
+      \$15  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$16  = i[6];
+    if (rst) begin
+      \$16  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$17  = lane_6_0;
+    if (rst) begin
+      \$17  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$18  = lane_6_1;
+    if (rst) begin
+      \$18  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$19  = lane_6_2;
+    if (rst) begin
+      \$19  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$20  = lane_6_3;
+    if (rst) begin
+      \$20  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$21  = lane_6_4;
+    if (rst) begin
+      \$21  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$22  = i[7];
+    if (rst) begin
+      \$22  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$23  = lane_7_0;
+    if (rst) begin
+      \$23  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$24  = lane_7_1;
+    if (rst) begin
+      \$24  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$25  = lane_7_2;
+    if (rst) begin
+      \$25  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$26  = lane_7_3;
+    if (rst) begin
+      \$26  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$27  = lane_7_4;
+    if (rst) begin
+      \$27  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$28  = lane_7_5;
+    if (rst) begin
+      \$28  = 1'h0;
+    end
+  end
+  assign \o[0]  = o[0];
+  assign \o[1]  = o[1];
+  assign \o[2]  = o[2];
+  assign \o[3]  = o[3];
+  assign \o[4]  = o[4];
+  assign \o[5]  = o[5];
+  assign \o[6]  = o[6];
+  assign \o[7]  = o[7];
+  assign \i[0]  = i[0];
+  assign \i[1]  = i[1];
+  assign \i[2]  = i[2];
+  assign \i[3]  = i[3];
+  assign \i[4]  = i[4];
+  assign \i[5]  = i[5];
+  assign \i[6]  = i[6];
+  assign \i[7]  = i[7];
+  assign o[7] = lane_7_6;
+  assign o[6] = lane_6_5;
+  assign o[5] = lane_5_4;
+  assign o[4] = lane_4_3;
+  assign o[3] = lane_3_2;
+  assign o[2] = lane_2_1;
+  assign o[1] = lane_1_0;
+  assign o[0] = i[0];
+endmodule
+
+module \holdfast_8x8_guard.lanes.requantizer_0 (rst, enable, valid, \violation$35 , use_zero, bias, parameters, settings, residual_value, residual_present, total, result, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$84  = 0;
   wire [24:0] \$1 ;
   wire [9:0] \$10 ;
   wire \$11 ;
@@ -20050,15 +20494,15 @@ module \holdfast_8x8_guard.lanes.requantizer_0 (rst, enable, valid, \violation$3
   wire \$29 ;
   wire [23:0] \$3 ;
   wire \$30 ;
-  wire [7:0] \$31 ;
+  wire \$31 ;
   wire [7:0] \$32 ;
-  wire [10:0] \$33 ;
+  wire [7:0] \$33 ;
   wire [10:0] \$34 ;
-  wire \$35 ;
+  wire [10:0] \$35 ;
   wire \$36 ;
-  wire [9:0] \$37 ;
+  wire \$37 ;
   wire [9:0] \$38 ;
-  wire \$39 ;
+  wire [9:0] \$39 ;
   wire [24:0] \$4 ;
   wire \$40 ;
   wire \$41 ;
@@ -20066,20 +20510,21 @@ module \holdfast_8x8_guard.lanes.requantizer_0 (rst, enable, valid, \violation$3
   wire \$43 ;
   wire \$44 ;
   wire \$45 ;
-  reg [23:0] \$46 ;
-  reg [33:0] \$47 ;
-  reg [23:0] \$48 ;
-  reg [40:0] \$49 ;
+  wire \$46 ;
+  reg [23:0] \$47 ;
+  reg [33:0] \$48 ;
+  reg [23:0] \$49 ;
   wire \$5 ;
-  reg [9:0] \$50 ;
-  reg \$51 ;
+  reg [40:0] \$50 ;
+  reg [9:0] \$51 ;
   reg \$52 ;
-  reg [8:0] \$53 ;
-  reg [25:0] \$54 ;
+  reg \$53 ;
+  reg [8:0] \$54 ;
   reg [25:0] \$55 ;
-  reg [26:0] \$56 ;
-  reg [9:0] \$57 ;
-  reg [7:0] \$58 ;
+  reg [25:0] \$56 ;
+  reg [26:0] \$57 ;
+  reg [9:0] \$58 ;
+  reg [7:0] \$59 ;
   wire \$6 ;
   wire \$7 ;
   wire [7:0] \$8 ;
@@ -20098,11 +20543,11 @@ module \holdfast_8x8_guard.lanes.requantizer_0 (rst, enable, valid, \violation$3
   wire enable;
   reg [23:0] high = 24'h000000;
   wire increment;
-  wire \increment$30 ;
+  wire \increment$31 ;
   wire larger;
   reg [33:0] low = 34'h000000000;
   wire over;
-  wire \over$27 ;
+  wire \over$28 ;
   input [75:0] parameters;
   wire [75:0] parameters;
   wire [16:0] \parameters.guard_above ;
@@ -20114,6 +20559,8 @@ module \holdfast_8x8_guard.lanes.requantizer_0 (rst, enable, valid, \violation$3
   wire [16:0] \parameters.multiplier ;
   wire [4:0] \parameters.shift ;
   reg [40:0] product = 41'h00000000000;
+  input residual_present;
+  wire residual_present;
   input [7:0] residual_value;
   wire [7:0] residual_value;
   output [7:0] result;
@@ -20135,9 +20582,9 @@ module \holdfast_8x8_guard.lanes.requantizer_0 (rst, enable, valid, \violation$3
   wire [8:0] \settings.lo ;
   wire [7:0] \settings.residual_zero ;
   wire [4:0] shift;
-  wire [3:0] \shift$37 ;
+  wire [3:0] \shift$38 ;
   wire sign;
-  wire \sign$29 ;
+  wire \sign$30 ;
   wire smaller;
   reg [26:0] sum_ = 27'h0000000;
   input [23:0] total;
@@ -20149,45 +20596,47 @@ module \holdfast_8x8_guard.lanes.requantizer_0 (rst, enable, valid, \violation$3
   (* init = 41'h00000000000 *)
   wire [40:0] value;
   (* init = 27'h0000000 *)
-  wire [26:0] \value$36 ;
+  wire [26:0] \value$37 ;
   reg violation = 1'h0;
-  output \violation$34 ;
-  wire \violation$34 ;
+  output \violation$35 ;
+  wire \violation$35 ;
   wire [16:0] whole;
-  wire [8:0] \whole$28 ;
-  assign smaller = \$40  & \$41 ;
-  assign \$42  = ~ sign;
-  assign \$43  = $signed({ whole, increment }) > $signed({ parameters[55:39], 1'h0 });
-  assign \$44  = over ? \$42  : \$43 ;
-  assign \$45  = ~ parameters[57];
-  assign larger = \$44  & \$45 ;
-  assign \violation$34  = violation & valid;
+  wire [8:0] \whole$29 ;
+  assign \$41  = over ? sign : \$40 ;
+  assign \$42  = ~ parameters[56];
+  assign smaller = \$41  & \$42 ;
+  assign \$43  = ~ sign;
+  assign \$44  = $signed({ whole, increment }) > $signed({ parameters[55:39], 1'h0 });
+  assign \$45  = over ? \$43  : \$44 ;
+  assign \$46  = ~ parameters[57];
+  assign larger = \$45  & \$46 ;
+  assign \violation$35  = violation & valid;
   always @(posedge clk)
-    biased <= \$46 ;
+    biased <= \$47 ;
   always @(posedge clk)
-    low <= \$47 ;
+    low <= \$48 ;
   always @(posedge clk)
-    high <= \$48 ;
+    high <= \$49 ;
   always @(posedge clk)
-    product <= \$49 ;
+    product <= \$50 ;
   always @(posedge clk)
-    rounded <= \$50 ;
+    rounded <= \$51 ;
   always @(posedge clk)
-    violation <= \$51 ;
+    violation <= \$52 ;
   always @(posedge clk)
-    bounded <= \$52 ;
+    bounded <= \$53 ;
   always @(posedge clk)
-    clamped <= \$53 ;
+    clamped <= \$54 ;
   always @(posedge clk)
-    scaled_a <= \$54 ;
+    scaled_a <= \$55 ;
   always @(posedge clk)
-    scaled_b <= \$55 ;
+    scaled_b <= \$56 ;
   always @(posedge clk)
-    sum_ <= \$56 ;
+    sum_ <= \$57 ;
   always @(posedge clk)
-    added <= \$57 ;
+    added <= \$58 ;
   always @(posedge clk)
-    result <= \$58 ;
+    result <= \$59 ;
   assign \$1  = $signed(total) + $signed(bias);
   assign \$2  = biased[16:0] * parameters[21:5];
   assign \$3  = $signed(biased[23:17]) * $signed({ 1'h0, parameters[21:5] });
@@ -20215,30 +20664,29 @@ module \holdfast_8x8_guard.lanes.requantizer_0 (rst, enable, valid, \violation$3
   assign \$25  = $signed(residual_value) - $signed(settings[25:18]);
   assign \$26  = $signed(\$25 ) * $signed({ 1'h0, settings[59:43] });
   assign \$27  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$28  = ~ \over$27 ;
-  assign \$29  = \whole$28 [8] == \sign$29 ;
-  assign \$30  = \$28  & \$29 ;
-  assign \$31  = ~ { \sign$29 , \sign$29 , \sign$29 , \sign$29 , \sign$29 , \sign$29 , \sign$29 , \sign$29  };
-  assign \$32  = \$30  ? \whole$28 [7:0] : \$31 ;
-  assign \$33  = $signed({ \sign$29 , \$32 , 1'h1 }) + $signed({ settings[71:64], \increment$30  });
-  assign \$35  = $signed(added) < $signed(settings[79:72]);
-  assign \$36  = $signed(added) > $signed(settings[87:80]);
-  assign \$37  = \$36  ? { settings[87], settings[87], settings[87:80] } : added;
-  assign \$38  = \$35  ? { settings[79], settings[79], settings[79:72] } : \$37 ;
-  assign \$39  = $signed({ whole, increment }) < $signed({ parameters[38:22], 1'h1 });
-  assign \$40  = over ? sign : \$39 ;
-  assign \$41  = ~ parameters[56];
+  assign \$28  = ~ residual_present;
+  assign \$29  = ~ \over$28 ;
+  assign \$30  = \whole$29 [8] == \sign$30 ;
+  assign \$31  = \$29  & \$30 ;
+  assign \$32  = ~ { \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30  };
+  assign \$33  = \$31  ? \whole$29 [7:0] : \$32 ;
+  assign \$34  = $signed({ \sign$30 , \$33 , 1'h1 }) + $signed({ settings[71:64], \increment$31  });
+  assign \$36  = $signed(added) < $signed(settings[79:72]);
+  assign \$37  = $signed(added) > $signed(settings[87:80]);
+  assign \$38  = \$37  ? { settings[87], settings[87], settings[87:80] } : added;
+  assign \$39  = \$36  ? { settings[79], settings[79], settings[79:72] } : \$38 ;
+  assign \$40  = $signed({ whole, increment }) < $signed({ parameters[38:22], 1'h1 });
   \holdfast_8x8_guard.lanes.requantizer_0.add_shift  add_shift (
     .clk(clk),
-    .increment(\increment$30 ),
-    .\over$10 (\over$27 ),
+    .increment(\increment$31 ),
+    .\over$10 (\over$28 ),
     .rst(rst),
     .shift(settings[63:60]),
-    .\sign$11 (\sign$29 ),
+    .\sign$11 (\sign$30 ),
     .value(sum_),
-    .whole(\whole$28 )
+    .whole(\whole$29 )
   );
-  \holdfast_8x8_guard.lanes.requantizer_0.shift$39  \shift$39  (
+  \holdfast_8x8_guard.lanes.requantizer_0.shift$40  \shift$40  (
     .clk(clk),
     .increment(increment),
     .\over$10 (over),
@@ -20249,103 +20697,106 @@ module \holdfast_8x8_guard.lanes.requantizer_0 (rst, enable, valid, \violation$3
     .whole(whole)
   );
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
-    \$46  = \$1 [23:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
+    \$47  = \$1 [23:0];
     if (rst) begin
-      \$46  = 24'h000000;
+      \$47  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
-    \$47  = \$2 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
+    \$48  = \$2 ;
     if (rst) begin
-      \$47  = 34'h000000000;
+      \$48  = 34'h000000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
-    \$48  = \$3 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
+    \$49  = \$3 ;
     if (rst) begin
-      \$48  = 24'h000000;
+      \$49  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
-    \$49  = { \$4 [23:0], low[16:0] };
+    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
+    \$50  = { \$4 [23:0], low[16:0] };
     if (rst) begin
-      \$49  = 41'h00000000000;
+      \$50  = 41'h00000000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
-    \$50  = \$10 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
+    \$51  = \$10 ;
     if (\$18 ) begin
-      \$50  = 10'h000;
+      \$51  = 10'h000;
     end
     if (rst) begin
-      \$50  = 10'h000;
+      \$51  = 10'h000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
-    \$51  = \$12 ;
-    if (rst) begin
-      \$51  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
-    \$52  = \$15 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
+    \$52  = \$12 ;
     if (rst) begin
       \$52  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
-    \$53  = \$23 [8:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
+    \$53  = \$15 ;
     if (rst) begin
-      \$53  = 9'h000;
+      \$53  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
-    \$54  = \$24 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
+    \$54  = \$23 [8:0];
     if (rst) begin
-      \$54  = 26'h0000000;
+      \$54  = 9'h000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
-    \$55  = \$26 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
+    \$55  = \$24 ;
     if (rst) begin
       \$55  = 26'h0000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
-    \$56  = \$27 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
+    \$56  = \$26 ;
+    if (\$28 ) begin
+      \$56  = 26'h0000000;
+    end
     if (rst) begin
-      \$56  = 27'h0000000;
+      \$56  = 26'h0000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
-    \$57  = \$34 [9:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
+    \$57  = \$27 ;
     if (rst) begin
-      \$57  = 10'h000;
+      \$57  = 27'h0000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
-    \$58  = \$38 [7:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
+    \$58  = \$35 [9:0];
     if (rst) begin
-      \$58  = 8'h00;
+      \$58  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
+    \$59  = \$39 [7:0];
+    if (rst) begin
+      \$59  = 8'h00;
     end
   end
   assign value = product;
   assign shift = parameters[4:0];
-  assign \value$36  = sum_;
-  assign \shift$37  = settings[63:60];
+  assign \value$37  = sum_;
+  assign \shift$38  = settings[63:60];
   assign code = result;
   assign \parameters.shift  = parameters[4:0];
   assign \parameters.multiplier  = parameters[21:5];
@@ -20364,178 +20815,10 @@ module \holdfast_8x8_guard.lanes.requantizer_0 (rst, enable, valid, \violation$3
   assign \settings.add_zero  = settings[71:64];
   assign \settings.add_lo  = settings[79:72];
   assign \settings.add_hi  = settings[87:80];
-  assign \$34  = { \$33 [10], \$33 [10:1] };
+  assign \$35  = { \$34 [10], \$34 [10:1] };
 endmodule
 
 module \holdfast_8x8_guard.lanes.requantizer_0.add_shift (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$84  = 0;
-  wire \$1 ;
-  wire \$10 ;
-  wire \$11 ;
-  wire \$12 ;
-  wire \$13 ;
-  wire \$14 ;
-  wire \$15 ;
-  wire \$16 ;
-  wire \$17 ;
-  wire \$18 ;
-  wire \$19 ;
-  wire \$2 ;
-  wire \$20 ;
-  wire \$21 ;
-  reg \$22 ;
-  reg [1:0] \$23 ;
-  reg [15:0] \$24 ;
-  reg \$25 ;
-  reg [8:0] \$26 ;
-  reg \$27 ;
-  reg \$28 ;
-  reg \$29 ;
-  wire \$3 ;
-  wire \$4 ;
-  wire \$5 ;
-  wire \$6 ;
-  wire \$7 ;
-  wire \$8 ;
-  wire \$9 ;
-  input clk;
-  wire clk;
-  reg [15:0] coarse = 16'h0000;
-  reg [1:0] fine = 2'h0;
-  output increment;
-  reg increment = 1'h0;
-  reg over = 1'h0;
-  output \over$10 ;
-  reg \over$10  = 1'h0;
-  input rst;
-  wire rst;
-  input [3:0] shift;
-  wire [3:0] shift;
-  wire [15:0] shifted;
-  reg sign = 1'h0;
-  output \sign$11 ;
-  reg \sign$11  = 1'h0;
-  input [26:0] value;
-  wire [26:0] value;
-  output [8:0] whole;
-  reg [8:0] whole = 9'h000;
-  assign \$1  = $signed(value[25:15]) != $signed({ value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26] });
-  assign \$2  = $signed(value[25:23]) != $signed({ value[26], value[26], value[26] });
-  assign \$3  = coarse[9] != sign;
-  assign \$4  = { fine, 1'h0 } <= 1'h0;
-  assign \$5  = \$3  & \$4 ;
-  assign \$6  = coarse[10] != sign;
-  assign \$7  = { fine, 1'h0 } <= 1'h1;
-  assign \$8  = \$6  & \$7 ;
-  assign \$9  = coarse[11] != sign;
-  assign \$10  = { fine, 1'h0 } <= 2'h2;
-  assign \$11  = \$9  & \$10 ;
-  assign \$12  = coarse[12] != sign;
-  assign \$13  = { fine, 1'h0 } <= 2'h3;
-  assign \$14  = \$12  & \$13 ;
-  assign \$15  = coarse[13] != sign;
-  assign \$16  = { fine, 1'h0 } <= 3'h4;
-  assign \$17  = \$15  & \$16 ;
-  assign \$18  = coarse[14] != sign;
-  assign \$19  = { fine, 1'h0 } <= 3'h5;
-  assign \$20  = \$18  & \$19 ;
-  assign \$21  = | { \$20 , \$17 , \$14 , \$11 , \$8 , \$5 , over };
-  assign shifted = $signed(coarse) >>> { fine, 1'h0 };
-  always @(posedge clk)
-    sign <= \$22 ;
-  always @(posedge clk)
-    fine <= \$23 ;
-  always @(posedge clk)
-    coarse <= \$24 ;
-  always @(posedge clk)
-    over <= \$25 ;
-  always @(posedge clk)
-    whole <= \$26 ;
-  always @(posedge clk)
-    \over$10  <= \$27 ;
-  always @(posedge clk)
-    \sign$11  <= \$28 ;
-  always @(posedge clk)
-    increment <= \$29 ;
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
-    \$22  = value[26];
-    if (rst) begin
-      \$22  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
-    \$23  = shift[1:0];
-    if (rst) begin
-      \$23  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
-    (* full_case = 32'd1 *)
-    casez (shift[3:2])
-      2'h0:
-          \$24  = value[15:0];
-      2'h1:
-          \$24  = value[23:8];
-      2'h2:
-          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26:16] };
-      default:
-          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26:24] };
-    endcase
-    if (rst) begin
-      \$24  = 16'h0000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
-    (* full_case = 32'd1 *)
-    casez (shift[3:2])
-      2'h0:
-          \$25  = \$1 ;
-      2'h1:
-          \$25  = \$2 ;
-      2'h2:
-          \$25  = 1'h0;
-      default:
-          \$25  = 1'h0;
-    endcase
-    if (rst) begin
-      \$25  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
-    \$26  = shifted[9:1];
-    if (rst) begin
-      \$26  = 9'h000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
-    \$27  = \$21 ;
-    if (rst) begin
-      \$27  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
-    \$28  = sign;
-    if (rst) begin
-      \$28  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
-    \$29  = shifted[0];
-    if (rst) begin
-      \$29  = 1'h0;
-    end
-  end
-endmodule
-
-module \holdfast_8x8_guard.lanes.requantizer_0.shift$39 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$85  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -20551,6 +20834,174 @@ module \holdfast_8x8_guard.lanes.requantizer_0.shift$39 (rst, shift, value, whol
   wire \$2 ;
   wire \$20 ;
   wire \$21 ;
+  reg \$22 ;
+  reg [1:0] \$23 ;
+  reg [15:0] \$24 ;
+  reg \$25 ;
+  reg [8:0] \$26 ;
+  reg \$27 ;
+  reg \$28 ;
+  reg \$29 ;
+  wire \$3 ;
+  wire \$4 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire \$9 ;
+  input clk;
+  wire clk;
+  reg [15:0] coarse = 16'h0000;
+  reg [1:0] fine = 2'h0;
+  output increment;
+  reg increment = 1'h0;
+  reg over = 1'h0;
+  output \over$10 ;
+  reg \over$10  = 1'h0;
+  input rst;
+  wire rst;
+  input [3:0] shift;
+  wire [3:0] shift;
+  wire [15:0] shifted;
+  reg sign = 1'h0;
+  output \sign$11 ;
+  reg \sign$11  = 1'h0;
+  input [26:0] value;
+  wire [26:0] value;
+  output [8:0] whole;
+  reg [8:0] whole = 9'h000;
+  assign \$1  = $signed(value[25:15]) != $signed({ value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26] });
+  assign \$2  = $signed(value[25:23]) != $signed({ value[26], value[26], value[26] });
+  assign \$3  = coarse[9] != sign;
+  assign \$4  = { fine, 1'h0 } <= 1'h0;
+  assign \$5  = \$3  & \$4 ;
+  assign \$6  = coarse[10] != sign;
+  assign \$7  = { fine, 1'h0 } <= 1'h1;
+  assign \$8  = \$6  & \$7 ;
+  assign \$9  = coarse[11] != sign;
+  assign \$10  = { fine, 1'h0 } <= 2'h2;
+  assign \$11  = \$9  & \$10 ;
+  assign \$12  = coarse[12] != sign;
+  assign \$13  = { fine, 1'h0 } <= 2'h3;
+  assign \$14  = \$12  & \$13 ;
+  assign \$15  = coarse[13] != sign;
+  assign \$16  = { fine, 1'h0 } <= 3'h4;
+  assign \$17  = \$15  & \$16 ;
+  assign \$18  = coarse[14] != sign;
+  assign \$19  = { fine, 1'h0 } <= 3'h5;
+  assign \$20  = \$18  & \$19 ;
+  assign \$21  = | { \$20 , \$17 , \$14 , \$11 , \$8 , \$5 , over };
+  assign shifted = $signed(coarse) >>> { fine, 1'h0 };
+  always @(posedge clk)
+    sign <= \$22 ;
+  always @(posedge clk)
+    fine <= \$23 ;
+  always @(posedge clk)
+    coarse <= \$24 ;
+  always @(posedge clk)
+    over <= \$25 ;
+  always @(posedge clk)
+    whole <= \$26 ;
+  always @(posedge clk)
+    \over$10  <= \$27 ;
+  always @(posedge clk)
+    \sign$11  <= \$28 ;
+  always @(posedge clk)
+    increment <= \$29 ;
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$85 ) begin end
+    \$22  = value[26];
+    if (rst) begin
+      \$22  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$85 ) begin end
+    \$23  = shift[1:0];
+    if (rst) begin
+      \$23  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$85 ) begin end
+    (* full_case = 32'd1 *)
+    casez (shift[3:2])
+      2'h0:
+          \$24  = value[15:0];
+      2'h1:
+          \$24  = value[23:8];
+      2'h2:
+          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26:16] };
+      default:
+          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26:24] };
+    endcase
+    if (rst) begin
+      \$24  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$85 ) begin end
+    (* full_case = 32'd1 *)
+    casez (shift[3:2])
+      2'h0:
+          \$25  = \$1 ;
+      2'h1:
+          \$25  = \$2 ;
+      2'h2:
+          \$25  = 1'h0;
+      default:
+          \$25  = 1'h0;
+    endcase
+    if (rst) begin
+      \$25  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$85 ) begin end
+    \$26  = shifted[9:1];
+    if (rst) begin
+      \$26  = 9'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$85 ) begin end
+    \$27  = \$21 ;
+    if (rst) begin
+      \$27  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$85 ) begin end
+    \$28  = sign;
+    if (rst) begin
+      \$28  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$85 ) begin end
+    \$29  = shifted[0];
+    if (rst) begin
+      \$29  = 1'h0;
+    end
+  end
+endmodule
+
+module \holdfast_8x8_guard.lanes.requantizer_0.shift$40 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$86  = 0;
+  wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire \$13 ;
+  wire \$14 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
+  wire \$19 ;
+  wire \$2 ;
+  wire \$20 ;
+  wire \$21 ;
   wire \$22 ;
   reg \$23 ;
   reg [1:0] \$24 ;
@@ -20628,21 +21079,21 @@ module \holdfast_8x8_guard.lanes.requantizer_0.shift$39 (rst, shift, value, whol
   always @(posedge clk)
     increment <= \$30 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$85 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$86 ) begin end
     \$23  = value[40];
     if (rst) begin
       \$23  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$85 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$86 ) begin end
     \$24  = shift[1:0];
     if (rst) begin
       \$24  = 2'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$85 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$86 ) begin end
     (* full_case = 32'd1 *)
     casez (shift[4:2])
       3'h0:
@@ -20653,21 +21104,15 @@ module \holdfast_8x8_guard.lanes.requantizer_0.shift$39 (rst, shift, value, whol
           \$25  = value[39:16];
       3'h3:
           \$25  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40:24] };
-      3'h4:
-          \$25  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40:32] };
-      3'h5:
-          \$25  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] };
-      3'h6:
-          \$25  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] };
       default:
-          \$25  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] };
+          \$25  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40:32] };
     endcase
     if (rst) begin
       \$25  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$85 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$86 ) begin end
     (* full_case = 32'd1 *)
     casez (shift[4:2])
       3'h0:
@@ -20678,12 +21123,6 @@ module \holdfast_8x8_guard.lanes.requantizer_0.shift$39 (rst, shift, value, whol
           \$26  = \$3 ;
       3'h3:
           \$26  = 1'h0;
-      3'h4:
-          \$26  = 1'h0;
-      3'h5:
-          \$26  = 1'h0;
-      3'h6:
-          \$26  = 1'h0;
       default:
           \$26  = 1'h0;
     endcase
@@ -20692,28 +21131,28 @@ module \holdfast_8x8_guard.lanes.requantizer_0.shift$39 (rst, shift, value, whol
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$85 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$86 ) begin end
     \$27  = shifted[17:1];
     if (rst) begin
       \$27  = 17'h00000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$85 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$86 ) begin end
     \$28  = \$22 ;
     if (rst) begin
       \$28  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$85 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$86 ) begin end
     \$29  = sign;
     if (rst) begin
       \$29  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$85 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$86 ) begin end
     \$30  = shifted[0];
     if (rst) begin
       \$30  = 1'h0;
@@ -20721,8 +21160,8 @@ module \holdfast_8x8_guard.lanes.requantizer_0.shift$39 (rst, shift, value, whol
   end
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_1 (rst, enable, valid, \violation$34 , use_zero, bias, parameters, settings, residual_value, total, result, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$86  = 0;
+module \holdfast_8x8_guard.lanes.requantizer_1 (rst, enable, valid, \violation$35 , use_zero, bias, parameters, settings, residual_value, residual_present, total, result, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$87  = 0;
   wire [24:0] \$1 ;
   wire [9:0] \$10 ;
   wire \$11 ;
@@ -20747,15 +21186,15 @@ module \holdfast_8x8_guard.lanes.requantizer_1 (rst, enable, valid, \violation$3
   wire \$29 ;
   wire [23:0] \$3 ;
   wire \$30 ;
-  wire [7:0] \$31 ;
+  wire \$31 ;
   wire [7:0] \$32 ;
-  wire [10:0] \$33 ;
+  wire [7:0] \$33 ;
   wire [10:0] \$34 ;
-  wire \$35 ;
+  wire [10:0] \$35 ;
   wire \$36 ;
-  wire [9:0] \$37 ;
+  wire \$37 ;
   wire [9:0] \$38 ;
-  wire \$39 ;
+  wire [9:0] \$39 ;
   wire [24:0] \$4 ;
   wire \$40 ;
   wire \$41 ;
@@ -20763,20 +21202,21 @@ module \holdfast_8x8_guard.lanes.requantizer_1 (rst, enable, valid, \violation$3
   wire \$43 ;
   wire \$44 ;
   wire \$45 ;
-  reg [23:0] \$46 ;
-  reg [33:0] \$47 ;
-  reg [23:0] \$48 ;
-  reg [40:0] \$49 ;
+  wire \$46 ;
+  reg [23:0] \$47 ;
+  reg [33:0] \$48 ;
+  reg [23:0] \$49 ;
   wire \$5 ;
-  reg [9:0] \$50 ;
-  reg \$51 ;
+  reg [40:0] \$50 ;
+  reg [9:0] \$51 ;
   reg \$52 ;
-  reg [8:0] \$53 ;
-  reg [25:0] \$54 ;
+  reg \$53 ;
+  reg [8:0] \$54 ;
   reg [25:0] \$55 ;
-  reg [26:0] \$56 ;
-  reg [9:0] \$57 ;
-  reg [7:0] \$58 ;
+  reg [25:0] \$56 ;
+  reg [26:0] \$57 ;
+  reg [9:0] \$58 ;
+  reg [7:0] \$59 ;
   wire \$6 ;
   wire \$7 ;
   wire [7:0] \$8 ;
@@ -20795,11 +21235,11 @@ module \holdfast_8x8_guard.lanes.requantizer_1 (rst, enable, valid, \violation$3
   wire enable;
   reg [23:0] high = 24'h000000;
   wire increment;
-  wire \increment$30 ;
+  wire \increment$31 ;
   wire larger;
   reg [33:0] low = 34'h000000000;
   wire over;
-  wire \over$27 ;
+  wire \over$28 ;
   input [75:0] parameters;
   wire [75:0] parameters;
   wire [16:0] \parameters.guard_above ;
@@ -20811,6 +21251,8 @@ module \holdfast_8x8_guard.lanes.requantizer_1 (rst, enable, valid, \violation$3
   wire [16:0] \parameters.multiplier ;
   wire [4:0] \parameters.shift ;
   reg [40:0] product = 41'h00000000000;
+  input residual_present;
+  wire residual_present;
   input [7:0] residual_value;
   wire [7:0] residual_value;
   output [7:0] result;
@@ -20832,9 +21274,9 @@ module \holdfast_8x8_guard.lanes.requantizer_1 (rst, enable, valid, \violation$3
   wire [8:0] \settings.lo ;
   wire [7:0] \settings.residual_zero ;
   wire [4:0] shift;
-  wire [3:0] \shift$37 ;
+  wire [3:0] \shift$38 ;
   wire sign;
-  wire \sign$29 ;
+  wire \sign$30 ;
   wire smaller;
   reg [26:0] sum_ = 27'h0000000;
   input [23:0] total;
@@ -20846,45 +21288,47 @@ module \holdfast_8x8_guard.lanes.requantizer_1 (rst, enable, valid, \violation$3
   (* init = 41'h00000000000 *)
   wire [40:0] value;
   (* init = 27'h0000000 *)
-  wire [26:0] \value$36 ;
+  wire [26:0] \value$37 ;
   reg violation = 1'h0;
-  output \violation$34 ;
-  wire \violation$34 ;
+  output \violation$35 ;
+  wire \violation$35 ;
   wire [16:0] whole;
-  wire [8:0] \whole$28 ;
-  assign smaller = \$40  & \$41 ;
-  assign \$42  = ~ sign;
-  assign \$43  = $signed({ whole, increment }) > $signed({ parameters[55:39], 1'h0 });
-  assign \$44  = over ? \$42  : \$43 ;
-  assign \$45  = ~ parameters[57];
-  assign larger = \$44  & \$45 ;
-  assign \violation$34  = violation & valid;
+  wire [8:0] \whole$29 ;
+  assign \$41  = over ? sign : \$40 ;
+  assign \$42  = ~ parameters[56];
+  assign smaller = \$41  & \$42 ;
+  assign \$43  = ~ sign;
+  assign \$44  = $signed({ whole, increment }) > $signed({ parameters[55:39], 1'h0 });
+  assign \$45  = over ? \$43  : \$44 ;
+  assign \$46  = ~ parameters[57];
+  assign larger = \$45  & \$46 ;
+  assign \violation$35  = violation & valid;
   always @(posedge clk)
-    biased <= \$46 ;
+    biased <= \$47 ;
   always @(posedge clk)
-    low <= \$47 ;
+    low <= \$48 ;
   always @(posedge clk)
-    high <= \$48 ;
+    high <= \$49 ;
   always @(posedge clk)
-    product <= \$49 ;
+    product <= \$50 ;
   always @(posedge clk)
-    rounded <= \$50 ;
+    rounded <= \$51 ;
   always @(posedge clk)
-    violation <= \$51 ;
+    violation <= \$52 ;
   always @(posedge clk)
-    bounded <= \$52 ;
+    bounded <= \$53 ;
   always @(posedge clk)
-    clamped <= \$53 ;
+    clamped <= \$54 ;
   always @(posedge clk)
-    scaled_a <= \$54 ;
+    scaled_a <= \$55 ;
   always @(posedge clk)
-    scaled_b <= \$55 ;
+    scaled_b <= \$56 ;
   always @(posedge clk)
-    sum_ <= \$56 ;
+    sum_ <= \$57 ;
   always @(posedge clk)
-    added <= \$57 ;
+    added <= \$58 ;
   always @(posedge clk)
-    result <= \$58 ;
+    result <= \$59 ;
   assign \$1  = $signed(total) + $signed(bias);
   assign \$2  = biased[16:0] * parameters[21:5];
   assign \$3  = $signed(biased[23:17]) * $signed({ 1'h0, parameters[21:5] });
@@ -20912,30 +21356,29 @@ module \holdfast_8x8_guard.lanes.requantizer_1 (rst, enable, valid, \violation$3
   assign \$25  = $signed(residual_value) - $signed(settings[25:18]);
   assign \$26  = $signed(\$25 ) * $signed({ 1'h0, settings[59:43] });
   assign \$27  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$28  = ~ \over$27 ;
-  assign \$29  = \whole$28 [8] == \sign$29 ;
-  assign \$30  = \$28  & \$29 ;
-  assign \$31  = ~ { \sign$29 , \sign$29 , \sign$29 , \sign$29 , \sign$29 , \sign$29 , \sign$29 , \sign$29  };
-  assign \$32  = \$30  ? \whole$28 [7:0] : \$31 ;
-  assign \$33  = $signed({ \sign$29 , \$32 , 1'h1 }) + $signed({ settings[71:64], \increment$30  });
-  assign \$35  = $signed(added) < $signed(settings[79:72]);
-  assign \$36  = $signed(added) > $signed(settings[87:80]);
-  assign \$37  = \$36  ? { settings[87], settings[87], settings[87:80] } : added;
-  assign \$38  = \$35  ? { settings[79], settings[79], settings[79:72] } : \$37 ;
-  assign \$39  = $signed({ whole, increment }) < $signed({ parameters[38:22], 1'h1 });
-  assign \$40  = over ? sign : \$39 ;
-  assign \$41  = ~ parameters[56];
+  assign \$28  = ~ residual_present;
+  assign \$29  = ~ \over$28 ;
+  assign \$30  = \whole$29 [8] == \sign$30 ;
+  assign \$31  = \$29  & \$30 ;
+  assign \$32  = ~ { \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30  };
+  assign \$33  = \$31  ? \whole$29 [7:0] : \$32 ;
+  assign \$34  = $signed({ \sign$30 , \$33 , 1'h1 }) + $signed({ settings[71:64], \increment$31  });
+  assign \$36  = $signed(added) < $signed(settings[79:72]);
+  assign \$37  = $signed(added) > $signed(settings[87:80]);
+  assign \$38  = \$37  ? { settings[87], settings[87], settings[87:80] } : added;
+  assign \$39  = \$36  ? { settings[79], settings[79], settings[79:72] } : \$38 ;
+  assign \$40  = $signed({ whole, increment }) < $signed({ parameters[38:22], 1'h1 });
   \holdfast_8x8_guard.lanes.requantizer_1.add_shift  add_shift (
     .clk(clk),
-    .increment(\increment$30 ),
-    .\over$10 (\over$27 ),
+    .increment(\increment$31 ),
+    .\over$10 (\over$28 ),
     .rst(rst),
     .shift(settings[63:60]),
-    .\sign$11 (\sign$29 ),
+    .\sign$11 (\sign$30 ),
     .value(sum_),
-    .whole(\whole$28 )
+    .whole(\whole$29 )
   );
-  \holdfast_8x8_guard.lanes.requantizer_1.shift$39  \shift$39  (
+  \holdfast_8x8_guard.lanes.requantizer_1.shift$40  \shift$40  (
     .clk(clk),
     .increment(increment),
     .\over$10 (over),
@@ -20946,103 +21389,106 @@ module \holdfast_8x8_guard.lanes.requantizer_1 (rst, enable, valid, \violation$3
     .whole(whole)
   );
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$86 ) begin end
-    \$46  = \$1 [23:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
+    \$47  = \$1 [23:0];
     if (rst) begin
-      \$46  = 24'h000000;
+      \$47  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$86 ) begin end
-    \$47  = \$2 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
+    \$48  = \$2 ;
     if (rst) begin
-      \$47  = 34'h000000000;
+      \$48  = 34'h000000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$86 ) begin end
-    \$48  = \$3 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
+    \$49  = \$3 ;
     if (rst) begin
-      \$48  = 24'h000000;
+      \$49  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$86 ) begin end
-    \$49  = { \$4 [23:0], low[16:0] };
+    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
+    \$50  = { \$4 [23:0], low[16:0] };
     if (rst) begin
-      \$49  = 41'h00000000000;
+      \$50  = 41'h00000000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$86 ) begin end
-    \$50  = \$10 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
+    \$51  = \$10 ;
     if (\$18 ) begin
-      \$50  = 10'h000;
+      \$51  = 10'h000;
     end
     if (rst) begin
-      \$50  = 10'h000;
+      \$51  = 10'h000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$86 ) begin end
-    \$51  = \$12 ;
-    if (rst) begin
-      \$51  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$86 ) begin end
-    \$52  = \$15 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
+    \$52  = \$12 ;
     if (rst) begin
       \$52  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$86 ) begin end
-    \$53  = \$23 [8:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
+    \$53  = \$15 ;
     if (rst) begin
-      \$53  = 9'h000;
+      \$53  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$86 ) begin end
-    \$54  = \$24 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
+    \$54  = \$23 [8:0];
     if (rst) begin
-      \$54  = 26'h0000000;
+      \$54  = 9'h000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$86 ) begin end
-    \$55  = \$26 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
+    \$55  = \$24 ;
     if (rst) begin
       \$55  = 26'h0000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$86 ) begin end
-    \$56  = \$27 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
+    \$56  = \$26 ;
+    if (\$28 ) begin
+      \$56  = 26'h0000000;
+    end
     if (rst) begin
-      \$56  = 27'h0000000;
+      \$56  = 26'h0000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$86 ) begin end
-    \$57  = \$34 [9:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
+    \$57  = \$27 ;
     if (rst) begin
-      \$57  = 10'h000;
+      \$57  = 27'h0000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$86 ) begin end
-    \$58  = \$38 [7:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
+    \$58  = \$35 [9:0];
     if (rst) begin
-      \$58  = 8'h00;
+      \$58  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
+    \$59  = \$39 [7:0];
+    if (rst) begin
+      \$59  = 8'h00;
     end
   end
   assign value = product;
   assign shift = parameters[4:0];
-  assign \value$36  = sum_;
-  assign \shift$37  = settings[63:60];
+  assign \value$37  = sum_;
+  assign \shift$38  = settings[63:60];
   assign code = result;
   assign \parameters.shift  = parameters[4:0];
   assign \parameters.multiplier  = parameters[21:5];
@@ -21061,178 +21507,10 @@ module \holdfast_8x8_guard.lanes.requantizer_1 (rst, enable, valid, \violation$3
   assign \settings.add_zero  = settings[71:64];
   assign \settings.add_lo  = settings[79:72];
   assign \settings.add_hi  = settings[87:80];
-  assign \$34  = { \$33 [10], \$33 [10:1] };
+  assign \$35  = { \$34 [10], \$34 [10:1] };
 endmodule
 
 module \holdfast_8x8_guard.lanes.requantizer_1.add_shift (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$87  = 0;
-  wire \$1 ;
-  wire \$10 ;
-  wire \$11 ;
-  wire \$12 ;
-  wire \$13 ;
-  wire \$14 ;
-  wire \$15 ;
-  wire \$16 ;
-  wire \$17 ;
-  wire \$18 ;
-  wire \$19 ;
-  wire \$2 ;
-  wire \$20 ;
-  wire \$21 ;
-  reg \$22 ;
-  reg [1:0] \$23 ;
-  reg [15:0] \$24 ;
-  reg \$25 ;
-  reg [8:0] \$26 ;
-  reg \$27 ;
-  reg \$28 ;
-  reg \$29 ;
-  wire \$3 ;
-  wire \$4 ;
-  wire \$5 ;
-  wire \$6 ;
-  wire \$7 ;
-  wire \$8 ;
-  wire \$9 ;
-  input clk;
-  wire clk;
-  reg [15:0] coarse = 16'h0000;
-  reg [1:0] fine = 2'h0;
-  output increment;
-  reg increment = 1'h0;
-  reg over = 1'h0;
-  output \over$10 ;
-  reg \over$10  = 1'h0;
-  input rst;
-  wire rst;
-  input [3:0] shift;
-  wire [3:0] shift;
-  wire [15:0] shifted;
-  reg sign = 1'h0;
-  output \sign$11 ;
-  reg \sign$11  = 1'h0;
-  input [26:0] value;
-  wire [26:0] value;
-  output [8:0] whole;
-  reg [8:0] whole = 9'h000;
-  assign \$1  = $signed(value[25:15]) != $signed({ value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26] });
-  assign \$2  = $signed(value[25:23]) != $signed({ value[26], value[26], value[26] });
-  assign \$3  = coarse[9] != sign;
-  assign \$4  = { fine, 1'h0 } <= 1'h0;
-  assign \$5  = \$3  & \$4 ;
-  assign \$6  = coarse[10] != sign;
-  assign \$7  = { fine, 1'h0 } <= 1'h1;
-  assign \$8  = \$6  & \$7 ;
-  assign \$9  = coarse[11] != sign;
-  assign \$10  = { fine, 1'h0 } <= 2'h2;
-  assign \$11  = \$9  & \$10 ;
-  assign \$12  = coarse[12] != sign;
-  assign \$13  = { fine, 1'h0 } <= 2'h3;
-  assign \$14  = \$12  & \$13 ;
-  assign \$15  = coarse[13] != sign;
-  assign \$16  = { fine, 1'h0 } <= 3'h4;
-  assign \$17  = \$15  & \$16 ;
-  assign \$18  = coarse[14] != sign;
-  assign \$19  = { fine, 1'h0 } <= 3'h5;
-  assign \$20  = \$18  & \$19 ;
-  assign \$21  = | { \$20 , \$17 , \$14 , \$11 , \$8 , \$5 , over };
-  assign shifted = $signed(coarse) >>> { fine, 1'h0 };
-  always @(posedge clk)
-    sign <= \$22 ;
-  always @(posedge clk)
-    fine <= \$23 ;
-  always @(posedge clk)
-    coarse <= \$24 ;
-  always @(posedge clk)
-    over <= \$25 ;
-  always @(posedge clk)
-    whole <= \$26 ;
-  always @(posedge clk)
-    \over$10  <= \$27 ;
-  always @(posedge clk)
-    \sign$11  <= \$28 ;
-  always @(posedge clk)
-    increment <= \$29 ;
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
-    \$22  = value[26];
-    if (rst) begin
-      \$22  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
-    \$23  = shift[1:0];
-    if (rst) begin
-      \$23  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
-    (* full_case = 32'd1 *)
-    casez (shift[3:2])
-      2'h0:
-          \$24  = value[15:0];
-      2'h1:
-          \$24  = value[23:8];
-      2'h2:
-          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26:16] };
-      default:
-          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26:24] };
-    endcase
-    if (rst) begin
-      \$24  = 16'h0000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
-    (* full_case = 32'd1 *)
-    casez (shift[3:2])
-      2'h0:
-          \$25  = \$1 ;
-      2'h1:
-          \$25  = \$2 ;
-      2'h2:
-          \$25  = 1'h0;
-      default:
-          \$25  = 1'h0;
-    endcase
-    if (rst) begin
-      \$25  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
-    \$26  = shifted[9:1];
-    if (rst) begin
-      \$26  = 9'h000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
-    \$27  = \$21 ;
-    if (rst) begin
-      \$27  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
-    \$28  = sign;
-    if (rst) begin
-      \$28  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
-    \$29  = shifted[0];
-    if (rst) begin
-      \$29  = 1'h0;
-    end
-  end
-endmodule
-
-module \holdfast_8x8_guard.lanes.requantizer_1.shift$39 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$88  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -21248,6 +21526,174 @@ module \holdfast_8x8_guard.lanes.requantizer_1.shift$39 (rst, shift, value, whol
   wire \$2 ;
   wire \$20 ;
   wire \$21 ;
+  reg \$22 ;
+  reg [1:0] \$23 ;
+  reg [15:0] \$24 ;
+  reg \$25 ;
+  reg [8:0] \$26 ;
+  reg \$27 ;
+  reg \$28 ;
+  reg \$29 ;
+  wire \$3 ;
+  wire \$4 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire \$9 ;
+  input clk;
+  wire clk;
+  reg [15:0] coarse = 16'h0000;
+  reg [1:0] fine = 2'h0;
+  output increment;
+  reg increment = 1'h0;
+  reg over = 1'h0;
+  output \over$10 ;
+  reg \over$10  = 1'h0;
+  input rst;
+  wire rst;
+  input [3:0] shift;
+  wire [3:0] shift;
+  wire [15:0] shifted;
+  reg sign = 1'h0;
+  output \sign$11 ;
+  reg \sign$11  = 1'h0;
+  input [26:0] value;
+  wire [26:0] value;
+  output [8:0] whole;
+  reg [8:0] whole = 9'h000;
+  assign \$1  = $signed(value[25:15]) != $signed({ value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26] });
+  assign \$2  = $signed(value[25:23]) != $signed({ value[26], value[26], value[26] });
+  assign \$3  = coarse[9] != sign;
+  assign \$4  = { fine, 1'h0 } <= 1'h0;
+  assign \$5  = \$3  & \$4 ;
+  assign \$6  = coarse[10] != sign;
+  assign \$7  = { fine, 1'h0 } <= 1'h1;
+  assign \$8  = \$6  & \$7 ;
+  assign \$9  = coarse[11] != sign;
+  assign \$10  = { fine, 1'h0 } <= 2'h2;
+  assign \$11  = \$9  & \$10 ;
+  assign \$12  = coarse[12] != sign;
+  assign \$13  = { fine, 1'h0 } <= 2'h3;
+  assign \$14  = \$12  & \$13 ;
+  assign \$15  = coarse[13] != sign;
+  assign \$16  = { fine, 1'h0 } <= 3'h4;
+  assign \$17  = \$15  & \$16 ;
+  assign \$18  = coarse[14] != sign;
+  assign \$19  = { fine, 1'h0 } <= 3'h5;
+  assign \$20  = \$18  & \$19 ;
+  assign \$21  = | { \$20 , \$17 , \$14 , \$11 , \$8 , \$5 , over };
+  assign shifted = $signed(coarse) >>> { fine, 1'h0 };
+  always @(posedge clk)
+    sign <= \$22 ;
+  always @(posedge clk)
+    fine <= \$23 ;
+  always @(posedge clk)
+    coarse <= \$24 ;
+  always @(posedge clk)
+    over <= \$25 ;
+  always @(posedge clk)
+    whole <= \$26 ;
+  always @(posedge clk)
+    \over$10  <= \$27 ;
+  always @(posedge clk)
+    \sign$11  <= \$28 ;
+  always @(posedge clk)
+    increment <= \$29 ;
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
+    \$22  = value[26];
+    if (rst) begin
+      \$22  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
+    \$23  = shift[1:0];
+    if (rst) begin
+      \$23  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
+    (* full_case = 32'd1 *)
+    casez (shift[3:2])
+      2'h0:
+          \$24  = value[15:0];
+      2'h1:
+          \$24  = value[23:8];
+      2'h2:
+          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26:16] };
+      default:
+          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26:24] };
+    endcase
+    if (rst) begin
+      \$24  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
+    (* full_case = 32'd1 *)
+    casez (shift[3:2])
+      2'h0:
+          \$25  = \$1 ;
+      2'h1:
+          \$25  = \$2 ;
+      2'h2:
+          \$25  = 1'h0;
+      default:
+          \$25  = 1'h0;
+    endcase
+    if (rst) begin
+      \$25  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
+    \$26  = shifted[9:1];
+    if (rst) begin
+      \$26  = 9'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
+    \$27  = \$21 ;
+    if (rst) begin
+      \$27  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
+    \$28  = sign;
+    if (rst) begin
+      \$28  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
+    \$29  = shifted[0];
+    if (rst) begin
+      \$29  = 1'h0;
+    end
+  end
+endmodule
+
+module \holdfast_8x8_guard.lanes.requantizer_1.shift$40 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$89  = 0;
+  wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire \$13 ;
+  wire \$14 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
+  wire \$19 ;
+  wire \$2 ;
+  wire \$20 ;
+  wire \$21 ;
   wire \$22 ;
   reg \$23 ;
   reg [1:0] \$24 ;
@@ -21325,21 +21771,21 @@ module \holdfast_8x8_guard.lanes.requantizer_1.shift$39 (rst, shift, value, whol
   always @(posedge clk)
     increment <= \$30 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
     \$23  = value[40];
     if (rst) begin
       \$23  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
     \$24  = shift[1:0];
     if (rst) begin
       \$24  = 2'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
     (* full_case = 32'd1 *)
     casez (shift[4:2])
       3'h0:
@@ -21350,21 +21796,15 @@ module \holdfast_8x8_guard.lanes.requantizer_1.shift$39 (rst, shift, value, whol
           \$25  = value[39:16];
       3'h3:
           \$25  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40:24] };
-      3'h4:
-          \$25  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40:32] };
-      3'h5:
-          \$25  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] };
-      3'h6:
-          \$25  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] };
       default:
-          \$25  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] };
+          \$25  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40:32] };
     endcase
     if (rst) begin
       \$25  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
     (* full_case = 32'd1 *)
     casez (shift[4:2])
       3'h0:
@@ -21375,12 +21815,6 @@ module \holdfast_8x8_guard.lanes.requantizer_1.shift$39 (rst, shift, value, whol
           \$26  = \$3 ;
       3'h3:
           \$26  = 1'h0;
-      3'h4:
-          \$26  = 1'h0;
-      3'h5:
-          \$26  = 1'h0;
-      3'h6:
-          \$26  = 1'h0;
       default:
           \$26  = 1'h0;
     endcase
@@ -21389,28 +21823,28 @@ module \holdfast_8x8_guard.lanes.requantizer_1.shift$39 (rst, shift, value, whol
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
     \$27  = shifted[17:1];
     if (rst) begin
       \$27  = 17'h00000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
     \$28  = \$22 ;
     if (rst) begin
       \$28  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
     \$29  = sign;
     if (rst) begin
       \$29  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
     \$30  = shifted[0];
     if (rst) begin
       \$30  = 1'h0;
@@ -21418,8 +21852,8 @@ module \holdfast_8x8_guard.lanes.requantizer_1.shift$39 (rst, shift, value, whol
   end
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_2 (rst, enable, valid, \violation$34 , use_zero, bias, parameters, settings, residual_value, total, result, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$89  = 0;
+module \holdfast_8x8_guard.lanes.requantizer_2 (rst, enable, valid, \violation$35 , use_zero, bias, parameters, settings, residual_value, residual_present, total, result, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$90  = 0;
   wire [24:0] \$1 ;
   wire [9:0] \$10 ;
   wire \$11 ;
@@ -21444,15 +21878,15 @@ module \holdfast_8x8_guard.lanes.requantizer_2 (rst, enable, valid, \violation$3
   wire \$29 ;
   wire [23:0] \$3 ;
   wire \$30 ;
-  wire [7:0] \$31 ;
+  wire \$31 ;
   wire [7:0] \$32 ;
-  wire [10:0] \$33 ;
+  wire [7:0] \$33 ;
   wire [10:0] \$34 ;
-  wire \$35 ;
+  wire [10:0] \$35 ;
   wire \$36 ;
-  wire [9:0] \$37 ;
+  wire \$37 ;
   wire [9:0] \$38 ;
-  wire \$39 ;
+  wire [9:0] \$39 ;
   wire [24:0] \$4 ;
   wire \$40 ;
   wire \$41 ;
@@ -21460,20 +21894,21 @@ module \holdfast_8x8_guard.lanes.requantizer_2 (rst, enable, valid, \violation$3
   wire \$43 ;
   wire \$44 ;
   wire \$45 ;
-  reg [23:0] \$46 ;
-  reg [33:0] \$47 ;
-  reg [23:0] \$48 ;
-  reg [40:0] \$49 ;
+  wire \$46 ;
+  reg [23:0] \$47 ;
+  reg [33:0] \$48 ;
+  reg [23:0] \$49 ;
   wire \$5 ;
-  reg [9:0] \$50 ;
-  reg \$51 ;
+  reg [40:0] \$50 ;
+  reg [9:0] \$51 ;
   reg \$52 ;
-  reg [8:0] \$53 ;
-  reg [25:0] \$54 ;
+  reg \$53 ;
+  reg [8:0] \$54 ;
   reg [25:0] \$55 ;
-  reg [26:0] \$56 ;
-  reg [9:0] \$57 ;
-  reg [7:0] \$58 ;
+  reg [25:0] \$56 ;
+  reg [26:0] \$57 ;
+  reg [9:0] \$58 ;
+  reg [7:0] \$59 ;
   wire \$6 ;
   wire \$7 ;
   wire [7:0] \$8 ;
@@ -21492,11 +21927,11 @@ module \holdfast_8x8_guard.lanes.requantizer_2 (rst, enable, valid, \violation$3
   wire enable;
   reg [23:0] high = 24'h000000;
   wire increment;
-  wire \increment$30 ;
+  wire \increment$31 ;
   wire larger;
   reg [33:0] low = 34'h000000000;
   wire over;
-  wire \over$27 ;
+  wire \over$28 ;
   input [75:0] parameters;
   wire [75:0] parameters;
   wire [16:0] \parameters.guard_above ;
@@ -21508,6 +21943,8 @@ module \holdfast_8x8_guard.lanes.requantizer_2 (rst, enable, valid, \violation$3
   wire [16:0] \parameters.multiplier ;
   wire [4:0] \parameters.shift ;
   reg [40:0] product = 41'h00000000000;
+  input residual_present;
+  wire residual_present;
   input [7:0] residual_value;
   wire [7:0] residual_value;
   output [7:0] result;
@@ -21529,9 +21966,9 @@ module \holdfast_8x8_guard.lanes.requantizer_2 (rst, enable, valid, \violation$3
   wire [8:0] \settings.lo ;
   wire [7:0] \settings.residual_zero ;
   wire [4:0] shift;
-  wire [3:0] \shift$37 ;
+  wire [3:0] \shift$38 ;
   wire sign;
-  wire \sign$29 ;
+  wire \sign$30 ;
   wire smaller;
   reg [26:0] sum_ = 27'h0000000;
   input [23:0] total;
@@ -21543,45 +21980,47 @@ module \holdfast_8x8_guard.lanes.requantizer_2 (rst, enable, valid, \violation$3
   (* init = 41'h00000000000 *)
   wire [40:0] value;
   (* init = 27'h0000000 *)
-  wire [26:0] \value$36 ;
+  wire [26:0] \value$37 ;
   reg violation = 1'h0;
-  output \violation$34 ;
-  wire \violation$34 ;
+  output \violation$35 ;
+  wire \violation$35 ;
   wire [16:0] whole;
-  wire [8:0] \whole$28 ;
-  assign smaller = \$40  & \$41 ;
-  assign \$42  = ~ sign;
-  assign \$43  = $signed({ whole, increment }) > $signed({ parameters[55:39], 1'h0 });
-  assign \$44  = over ? \$42  : \$43 ;
-  assign \$45  = ~ parameters[57];
-  assign larger = \$44  & \$45 ;
-  assign \violation$34  = violation & valid;
+  wire [8:0] \whole$29 ;
+  assign \$41  = over ? sign : \$40 ;
+  assign \$42  = ~ parameters[56];
+  assign smaller = \$41  & \$42 ;
+  assign \$43  = ~ sign;
+  assign \$44  = $signed({ whole, increment }) > $signed({ parameters[55:39], 1'h0 });
+  assign \$45  = over ? \$43  : \$44 ;
+  assign \$46  = ~ parameters[57];
+  assign larger = \$45  & \$46 ;
+  assign \violation$35  = violation & valid;
   always @(posedge clk)
-    biased <= \$46 ;
+    biased <= \$47 ;
   always @(posedge clk)
-    low <= \$47 ;
+    low <= \$48 ;
   always @(posedge clk)
-    high <= \$48 ;
+    high <= \$49 ;
   always @(posedge clk)
-    product <= \$49 ;
+    product <= \$50 ;
   always @(posedge clk)
-    rounded <= \$50 ;
+    rounded <= \$51 ;
   always @(posedge clk)
-    violation <= \$51 ;
+    violation <= \$52 ;
   always @(posedge clk)
-    bounded <= \$52 ;
+    bounded <= \$53 ;
   always @(posedge clk)
-    clamped <= \$53 ;
+    clamped <= \$54 ;
   always @(posedge clk)
-    scaled_a <= \$54 ;
+    scaled_a <= \$55 ;
   always @(posedge clk)
-    scaled_b <= \$55 ;
+    scaled_b <= \$56 ;
   always @(posedge clk)
-    sum_ <= \$56 ;
+    sum_ <= \$57 ;
   always @(posedge clk)
-    added <= \$57 ;
+    added <= \$58 ;
   always @(posedge clk)
-    result <= \$58 ;
+    result <= \$59 ;
   assign \$1  = $signed(total) + $signed(bias);
   assign \$2  = biased[16:0] * parameters[21:5];
   assign \$3  = $signed(biased[23:17]) * $signed({ 1'h0, parameters[21:5] });
@@ -21609,30 +22048,29 @@ module \holdfast_8x8_guard.lanes.requantizer_2 (rst, enable, valid, \violation$3
   assign \$25  = $signed(residual_value) - $signed(settings[25:18]);
   assign \$26  = $signed(\$25 ) * $signed({ 1'h0, settings[59:43] });
   assign \$27  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$28  = ~ \over$27 ;
-  assign \$29  = \whole$28 [8] == \sign$29 ;
-  assign \$30  = \$28  & \$29 ;
-  assign \$31  = ~ { \sign$29 , \sign$29 , \sign$29 , \sign$29 , \sign$29 , \sign$29 , \sign$29 , \sign$29  };
-  assign \$32  = \$30  ? \whole$28 [7:0] : \$31 ;
-  assign \$33  = $signed({ \sign$29 , \$32 , 1'h1 }) + $signed({ settings[71:64], \increment$30  });
-  assign \$35  = $signed(added) < $signed(settings[79:72]);
-  assign \$36  = $signed(added) > $signed(settings[87:80]);
-  assign \$37  = \$36  ? { settings[87], settings[87], settings[87:80] } : added;
-  assign \$38  = \$35  ? { settings[79], settings[79], settings[79:72] } : \$37 ;
-  assign \$39  = $signed({ whole, increment }) < $signed({ parameters[38:22], 1'h1 });
-  assign \$40  = over ? sign : \$39 ;
-  assign \$41  = ~ parameters[56];
+  assign \$28  = ~ residual_present;
+  assign \$29  = ~ \over$28 ;
+  assign \$30  = \whole$29 [8] == \sign$30 ;
+  assign \$31  = \$29  & \$30 ;
+  assign \$32  = ~ { \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30  };
+  assign \$33  = \$31  ? \whole$29 [7:0] : \$32 ;
+  assign \$34  = $signed({ \sign$30 , \$33 , 1'h1 }) + $signed({ settings[71:64], \increment$31  });
+  assign \$36  = $signed(added) < $signed(settings[79:72]);
+  assign \$37  = $signed(added) > $signed(settings[87:80]);
+  assign \$38  = \$37  ? { settings[87], settings[87], settings[87:80] } : added;
+  assign \$39  = \$36  ? { settings[79], settings[79], settings[79:72] } : \$38 ;
+  assign \$40  = $signed({ whole, increment }) < $signed({ parameters[38:22], 1'h1 });
   \holdfast_8x8_guard.lanes.requantizer_2.add_shift  add_shift (
     .clk(clk),
-    .increment(\increment$30 ),
-    .\over$10 (\over$27 ),
+    .increment(\increment$31 ),
+    .\over$10 (\over$28 ),
     .rst(rst),
     .shift(settings[63:60]),
-    .\sign$11 (\sign$29 ),
+    .\sign$11 (\sign$30 ),
     .value(sum_),
-    .whole(\whole$28 )
+    .whole(\whole$29 )
   );
-  \holdfast_8x8_guard.lanes.requantizer_2.shift$39  \shift$39  (
+  \holdfast_8x8_guard.lanes.requantizer_2.shift$40  \shift$40  (
     .clk(clk),
     .increment(increment),
     .\over$10 (over),
@@ -21643,103 +22081,106 @@ module \holdfast_8x8_guard.lanes.requantizer_2 (rst, enable, valid, \violation$3
     .whole(whole)
   );
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
-    \$46  = \$1 [23:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
+    \$47  = \$1 [23:0];
     if (rst) begin
-      \$46  = 24'h000000;
+      \$47  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
-    \$47  = \$2 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
+    \$48  = \$2 ;
     if (rst) begin
-      \$47  = 34'h000000000;
+      \$48  = 34'h000000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
-    \$48  = \$3 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
+    \$49  = \$3 ;
     if (rst) begin
-      \$48  = 24'h000000;
+      \$49  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
-    \$49  = { \$4 [23:0], low[16:0] };
+    if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
+    \$50  = { \$4 [23:0], low[16:0] };
     if (rst) begin
-      \$49  = 41'h00000000000;
+      \$50  = 41'h00000000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
-    \$50  = \$10 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
+    \$51  = \$10 ;
     if (\$18 ) begin
-      \$50  = 10'h000;
+      \$51  = 10'h000;
     end
     if (rst) begin
-      \$50  = 10'h000;
+      \$51  = 10'h000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
-    \$51  = \$12 ;
-    if (rst) begin
-      \$51  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
-    \$52  = \$15 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
+    \$52  = \$12 ;
     if (rst) begin
       \$52  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
-    \$53  = \$23 [8:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
+    \$53  = \$15 ;
     if (rst) begin
-      \$53  = 9'h000;
+      \$53  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
-    \$54  = \$24 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
+    \$54  = \$23 [8:0];
     if (rst) begin
-      \$54  = 26'h0000000;
+      \$54  = 9'h000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
-    \$55  = \$26 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
+    \$55  = \$24 ;
     if (rst) begin
       \$55  = 26'h0000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
-    \$56  = \$27 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
+    \$56  = \$26 ;
+    if (\$28 ) begin
+      \$56  = 26'h0000000;
+    end
     if (rst) begin
-      \$56  = 27'h0000000;
+      \$56  = 26'h0000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
-    \$57  = \$34 [9:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
+    \$57  = \$27 ;
     if (rst) begin
-      \$57  = 10'h000;
+      \$57  = 27'h0000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
-    \$58  = \$38 [7:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
+    \$58  = \$35 [9:0];
     if (rst) begin
-      \$58  = 8'h00;
+      \$58  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
+    \$59  = \$39 [7:0];
+    if (rst) begin
+      \$59  = 8'h00;
     end
   end
   assign value = product;
   assign shift = parameters[4:0];
-  assign \value$36  = sum_;
-  assign \shift$37  = settings[63:60];
+  assign \value$37  = sum_;
+  assign \shift$38  = settings[63:60];
   assign code = result;
   assign \parameters.shift  = parameters[4:0];
   assign \parameters.multiplier  = parameters[21:5];
@@ -21758,178 +22199,10 @@ module \holdfast_8x8_guard.lanes.requantizer_2 (rst, enable, valid, \violation$3
   assign \settings.add_zero  = settings[71:64];
   assign \settings.add_lo  = settings[79:72];
   assign \settings.add_hi  = settings[87:80];
-  assign \$34  = { \$33 [10], \$33 [10:1] };
+  assign \$35  = { \$34 [10], \$34 [10:1] };
 endmodule
 
 module \holdfast_8x8_guard.lanes.requantizer_2.add_shift (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$90  = 0;
-  wire \$1 ;
-  wire \$10 ;
-  wire \$11 ;
-  wire \$12 ;
-  wire \$13 ;
-  wire \$14 ;
-  wire \$15 ;
-  wire \$16 ;
-  wire \$17 ;
-  wire \$18 ;
-  wire \$19 ;
-  wire \$2 ;
-  wire \$20 ;
-  wire \$21 ;
-  reg \$22 ;
-  reg [1:0] \$23 ;
-  reg [15:0] \$24 ;
-  reg \$25 ;
-  reg [8:0] \$26 ;
-  reg \$27 ;
-  reg \$28 ;
-  reg \$29 ;
-  wire \$3 ;
-  wire \$4 ;
-  wire \$5 ;
-  wire \$6 ;
-  wire \$7 ;
-  wire \$8 ;
-  wire \$9 ;
-  input clk;
-  wire clk;
-  reg [15:0] coarse = 16'h0000;
-  reg [1:0] fine = 2'h0;
-  output increment;
-  reg increment = 1'h0;
-  reg over = 1'h0;
-  output \over$10 ;
-  reg \over$10  = 1'h0;
-  input rst;
-  wire rst;
-  input [3:0] shift;
-  wire [3:0] shift;
-  wire [15:0] shifted;
-  reg sign = 1'h0;
-  output \sign$11 ;
-  reg \sign$11  = 1'h0;
-  input [26:0] value;
-  wire [26:0] value;
-  output [8:0] whole;
-  reg [8:0] whole = 9'h000;
-  assign \$1  = $signed(value[25:15]) != $signed({ value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26] });
-  assign \$2  = $signed(value[25:23]) != $signed({ value[26], value[26], value[26] });
-  assign \$3  = coarse[9] != sign;
-  assign \$4  = { fine, 1'h0 } <= 1'h0;
-  assign \$5  = \$3  & \$4 ;
-  assign \$6  = coarse[10] != sign;
-  assign \$7  = { fine, 1'h0 } <= 1'h1;
-  assign \$8  = \$6  & \$7 ;
-  assign \$9  = coarse[11] != sign;
-  assign \$10  = { fine, 1'h0 } <= 2'h2;
-  assign \$11  = \$9  & \$10 ;
-  assign \$12  = coarse[12] != sign;
-  assign \$13  = { fine, 1'h0 } <= 2'h3;
-  assign \$14  = \$12  & \$13 ;
-  assign \$15  = coarse[13] != sign;
-  assign \$16  = { fine, 1'h0 } <= 3'h4;
-  assign \$17  = \$15  & \$16 ;
-  assign \$18  = coarse[14] != sign;
-  assign \$19  = { fine, 1'h0 } <= 3'h5;
-  assign \$20  = \$18  & \$19 ;
-  assign \$21  = | { \$20 , \$17 , \$14 , \$11 , \$8 , \$5 , over };
-  assign shifted = $signed(coarse) >>> { fine, 1'h0 };
-  always @(posedge clk)
-    sign <= \$22 ;
-  always @(posedge clk)
-    fine <= \$23 ;
-  always @(posedge clk)
-    coarse <= \$24 ;
-  always @(posedge clk)
-    over <= \$25 ;
-  always @(posedge clk)
-    whole <= \$26 ;
-  always @(posedge clk)
-    \over$10  <= \$27 ;
-  always @(posedge clk)
-    \sign$11  <= \$28 ;
-  always @(posedge clk)
-    increment <= \$29 ;
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
-    \$22  = value[26];
-    if (rst) begin
-      \$22  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
-    \$23  = shift[1:0];
-    if (rst) begin
-      \$23  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
-    (* full_case = 32'd1 *)
-    casez (shift[3:2])
-      2'h0:
-          \$24  = value[15:0];
-      2'h1:
-          \$24  = value[23:8];
-      2'h2:
-          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26:16] };
-      default:
-          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26:24] };
-    endcase
-    if (rst) begin
-      \$24  = 16'h0000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
-    (* full_case = 32'd1 *)
-    casez (shift[3:2])
-      2'h0:
-          \$25  = \$1 ;
-      2'h1:
-          \$25  = \$2 ;
-      2'h2:
-          \$25  = 1'h0;
-      default:
-          \$25  = 1'h0;
-    endcase
-    if (rst) begin
-      \$25  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
-    \$26  = shifted[9:1];
-    if (rst) begin
-      \$26  = 9'h000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
-    \$27  = \$21 ;
-    if (rst) begin
-      \$27  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
-    \$28  = sign;
-    if (rst) begin
-      \$28  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
-    \$29  = shifted[0];
-    if (rst) begin
-      \$29  = 1'h0;
-    end
-  end
-endmodule
-
-module \holdfast_8x8_guard.lanes.requantizer_2.shift$39 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$91  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -21945,6 +22218,174 @@ module \holdfast_8x8_guard.lanes.requantizer_2.shift$39 (rst, shift, value, whol
   wire \$2 ;
   wire \$20 ;
   wire \$21 ;
+  reg \$22 ;
+  reg [1:0] \$23 ;
+  reg [15:0] \$24 ;
+  reg \$25 ;
+  reg [8:0] \$26 ;
+  reg \$27 ;
+  reg \$28 ;
+  reg \$29 ;
+  wire \$3 ;
+  wire \$4 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire \$9 ;
+  input clk;
+  wire clk;
+  reg [15:0] coarse = 16'h0000;
+  reg [1:0] fine = 2'h0;
+  output increment;
+  reg increment = 1'h0;
+  reg over = 1'h0;
+  output \over$10 ;
+  reg \over$10  = 1'h0;
+  input rst;
+  wire rst;
+  input [3:0] shift;
+  wire [3:0] shift;
+  wire [15:0] shifted;
+  reg sign = 1'h0;
+  output \sign$11 ;
+  reg \sign$11  = 1'h0;
+  input [26:0] value;
+  wire [26:0] value;
+  output [8:0] whole;
+  reg [8:0] whole = 9'h000;
+  assign \$1  = $signed(value[25:15]) != $signed({ value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26] });
+  assign \$2  = $signed(value[25:23]) != $signed({ value[26], value[26], value[26] });
+  assign \$3  = coarse[9] != sign;
+  assign \$4  = { fine, 1'h0 } <= 1'h0;
+  assign \$5  = \$3  & \$4 ;
+  assign \$6  = coarse[10] != sign;
+  assign \$7  = { fine, 1'h0 } <= 1'h1;
+  assign \$8  = \$6  & \$7 ;
+  assign \$9  = coarse[11] != sign;
+  assign \$10  = { fine, 1'h0 } <= 2'h2;
+  assign \$11  = \$9  & \$10 ;
+  assign \$12  = coarse[12] != sign;
+  assign \$13  = { fine, 1'h0 } <= 2'h3;
+  assign \$14  = \$12  & \$13 ;
+  assign \$15  = coarse[13] != sign;
+  assign \$16  = { fine, 1'h0 } <= 3'h4;
+  assign \$17  = \$15  & \$16 ;
+  assign \$18  = coarse[14] != sign;
+  assign \$19  = { fine, 1'h0 } <= 3'h5;
+  assign \$20  = \$18  & \$19 ;
+  assign \$21  = | { \$20 , \$17 , \$14 , \$11 , \$8 , \$5 , over };
+  assign shifted = $signed(coarse) >>> { fine, 1'h0 };
+  always @(posedge clk)
+    sign <= \$22 ;
+  always @(posedge clk)
+    fine <= \$23 ;
+  always @(posedge clk)
+    coarse <= \$24 ;
+  always @(posedge clk)
+    over <= \$25 ;
+  always @(posedge clk)
+    whole <= \$26 ;
+  always @(posedge clk)
+    \over$10  <= \$27 ;
+  always @(posedge clk)
+    \sign$11  <= \$28 ;
+  always @(posedge clk)
+    increment <= \$29 ;
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$91 ) begin end
+    \$22  = value[26];
+    if (rst) begin
+      \$22  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$91 ) begin end
+    \$23  = shift[1:0];
+    if (rst) begin
+      \$23  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$91 ) begin end
+    (* full_case = 32'd1 *)
+    casez (shift[3:2])
+      2'h0:
+          \$24  = value[15:0];
+      2'h1:
+          \$24  = value[23:8];
+      2'h2:
+          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26:16] };
+      default:
+          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26:24] };
+    endcase
+    if (rst) begin
+      \$24  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$91 ) begin end
+    (* full_case = 32'd1 *)
+    casez (shift[3:2])
+      2'h0:
+          \$25  = \$1 ;
+      2'h1:
+          \$25  = \$2 ;
+      2'h2:
+          \$25  = 1'h0;
+      default:
+          \$25  = 1'h0;
+    endcase
+    if (rst) begin
+      \$25  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$91 ) begin end
+    \$26  = shifted[9:1];
+    if (rst) begin
+      \$26  = 9'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$91 ) begin end
+    \$27  = \$21 ;
+    if (rst) begin
+      \$27  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$91 ) begin end
+    \$28  = sign;
+    if (rst) begin
+      \$28  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$91 ) begin end
+    \$29  = shifted[0];
+    if (rst) begin
+      \$29  = 1'h0;
+    end
+  end
+endmodule
+
+module \holdfast_8x8_guard.lanes.requantizer_2.shift$40 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$92  = 0;
+  wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire \$13 ;
+  wire \$14 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
+  wire \$19 ;
+  wire \$2 ;
+  wire \$20 ;
+  wire \$21 ;
   wire \$22 ;
   reg \$23 ;
   reg [1:0] \$24 ;
@@ -22022,21 +22463,21 @@ module \holdfast_8x8_guard.lanes.requantizer_2.shift$39 (rst, shift, value, whol
   always @(posedge clk)
     increment <= \$30 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$91 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$92 ) begin end
     \$23  = value[40];
     if (rst) begin
       \$23  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$91 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$92 ) begin end
     \$24  = shift[1:0];
     if (rst) begin
       \$24  = 2'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$91 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$92 ) begin end
     (* full_case = 32'd1 *)
     casez (shift[4:2])
       3'h0:
@@ -22047,21 +22488,15 @@ module \holdfast_8x8_guard.lanes.requantizer_2.shift$39 (rst, shift, value, whol
           \$25  = value[39:16];
       3'h3:
           \$25  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40:24] };
-      3'h4:
-          \$25  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40:32] };
-      3'h5:
-          \$25  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] };
-      3'h6:
-          \$25  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] };
       default:
-          \$25  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] };
+          \$25  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40:32] };
     endcase
     if (rst) begin
       \$25  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$91 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$92 ) begin end
     (* full_case = 32'd1 *)
     casez (shift[4:2])
       3'h0:
@@ -22072,12 +22507,6 @@ module \holdfast_8x8_guard.lanes.requantizer_2.shift$39 (rst, shift, value, whol
           \$26  = \$3 ;
       3'h3:
           \$26  = 1'h0;
-      3'h4:
-          \$26  = 1'h0;
-      3'h5:
-          \$26  = 1'h0;
-      3'h6:
-          \$26  = 1'h0;
       default:
           \$26  = 1'h0;
     endcase
@@ -22086,28 +22515,28 @@ module \holdfast_8x8_guard.lanes.requantizer_2.shift$39 (rst, shift, value, whol
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$91 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$92 ) begin end
     \$27  = shifted[17:1];
     if (rst) begin
       \$27  = 17'h00000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$91 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$92 ) begin end
     \$28  = \$22 ;
     if (rst) begin
       \$28  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$91 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$92 ) begin end
     \$29  = sign;
     if (rst) begin
       \$29  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$91 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$92 ) begin end
     \$30  = shifted[0];
     if (rst) begin
       \$30  = 1'h0;
@@ -22115,8 +22544,8 @@ module \holdfast_8x8_guard.lanes.requantizer_2.shift$39 (rst, shift, value, whol
   end
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_3 (rst, enable, valid, \violation$34 , use_zero, bias, parameters, settings, residual_value, total, result, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$92  = 0;
+module \holdfast_8x8_guard.lanes.requantizer_3 (rst, enable, valid, \violation$35 , use_zero, bias, parameters, settings, residual_value, residual_present, total, result, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$93  = 0;
   wire [24:0] \$1 ;
   wire [9:0] \$10 ;
   wire \$11 ;
@@ -22141,15 +22570,15 @@ module \holdfast_8x8_guard.lanes.requantizer_3 (rst, enable, valid, \violation$3
   wire \$29 ;
   wire [23:0] \$3 ;
   wire \$30 ;
-  wire [7:0] \$31 ;
+  wire \$31 ;
   wire [7:0] \$32 ;
-  wire [10:0] \$33 ;
+  wire [7:0] \$33 ;
   wire [10:0] \$34 ;
-  wire \$35 ;
+  wire [10:0] \$35 ;
   wire \$36 ;
-  wire [9:0] \$37 ;
+  wire \$37 ;
   wire [9:0] \$38 ;
-  wire \$39 ;
+  wire [9:0] \$39 ;
   wire [24:0] \$4 ;
   wire \$40 ;
   wire \$41 ;
@@ -22157,20 +22586,21 @@ module \holdfast_8x8_guard.lanes.requantizer_3 (rst, enable, valid, \violation$3
   wire \$43 ;
   wire \$44 ;
   wire \$45 ;
-  reg [23:0] \$46 ;
-  reg [33:0] \$47 ;
-  reg [23:0] \$48 ;
-  reg [40:0] \$49 ;
+  wire \$46 ;
+  reg [23:0] \$47 ;
+  reg [33:0] \$48 ;
+  reg [23:0] \$49 ;
   wire \$5 ;
-  reg [9:0] \$50 ;
-  reg \$51 ;
+  reg [40:0] \$50 ;
+  reg [9:0] \$51 ;
   reg \$52 ;
-  reg [8:0] \$53 ;
-  reg [25:0] \$54 ;
+  reg \$53 ;
+  reg [8:0] \$54 ;
   reg [25:0] \$55 ;
-  reg [26:0] \$56 ;
-  reg [9:0] \$57 ;
-  reg [7:0] \$58 ;
+  reg [25:0] \$56 ;
+  reg [26:0] \$57 ;
+  reg [9:0] \$58 ;
+  reg [7:0] \$59 ;
   wire \$6 ;
   wire \$7 ;
   wire [7:0] \$8 ;
@@ -22189,11 +22619,11 @@ module \holdfast_8x8_guard.lanes.requantizer_3 (rst, enable, valid, \violation$3
   wire enable;
   reg [23:0] high = 24'h000000;
   wire increment;
-  wire \increment$30 ;
+  wire \increment$31 ;
   wire larger;
   reg [33:0] low = 34'h000000000;
   wire over;
-  wire \over$27 ;
+  wire \over$28 ;
   input [75:0] parameters;
   wire [75:0] parameters;
   wire [16:0] \parameters.guard_above ;
@@ -22205,6 +22635,8 @@ module \holdfast_8x8_guard.lanes.requantizer_3 (rst, enable, valid, \violation$3
   wire [16:0] \parameters.multiplier ;
   wire [4:0] \parameters.shift ;
   reg [40:0] product = 41'h00000000000;
+  input residual_present;
+  wire residual_present;
   input [7:0] residual_value;
   wire [7:0] residual_value;
   output [7:0] result;
@@ -22226,9 +22658,9 @@ module \holdfast_8x8_guard.lanes.requantizer_3 (rst, enable, valid, \violation$3
   wire [8:0] \settings.lo ;
   wire [7:0] \settings.residual_zero ;
   wire [4:0] shift;
-  wire [3:0] \shift$37 ;
+  wire [3:0] \shift$38 ;
   wire sign;
-  wire \sign$29 ;
+  wire \sign$30 ;
   wire smaller;
   reg [26:0] sum_ = 27'h0000000;
   input [23:0] total;
@@ -22240,45 +22672,47 @@ module \holdfast_8x8_guard.lanes.requantizer_3 (rst, enable, valid, \violation$3
   (* init = 41'h00000000000 *)
   wire [40:0] value;
   (* init = 27'h0000000 *)
-  wire [26:0] \value$36 ;
+  wire [26:0] \value$37 ;
   reg violation = 1'h0;
-  output \violation$34 ;
-  wire \violation$34 ;
+  output \violation$35 ;
+  wire \violation$35 ;
   wire [16:0] whole;
-  wire [8:0] \whole$28 ;
-  assign smaller = \$40  & \$41 ;
-  assign \$42  = ~ sign;
-  assign \$43  = $signed({ whole, increment }) > $signed({ parameters[55:39], 1'h0 });
-  assign \$44  = over ? \$42  : \$43 ;
-  assign \$45  = ~ parameters[57];
-  assign larger = \$44  & \$45 ;
-  assign \violation$34  = violation & valid;
+  wire [8:0] \whole$29 ;
+  assign \$41  = over ? sign : \$40 ;
+  assign \$42  = ~ parameters[56];
+  assign smaller = \$41  & \$42 ;
+  assign \$43  = ~ sign;
+  assign \$44  = $signed({ whole, increment }) > $signed({ parameters[55:39], 1'h0 });
+  assign \$45  = over ? \$43  : \$44 ;
+  assign \$46  = ~ parameters[57];
+  assign larger = \$45  & \$46 ;
+  assign \violation$35  = violation & valid;
   always @(posedge clk)
-    biased <= \$46 ;
+    biased <= \$47 ;
   always @(posedge clk)
-    low <= \$47 ;
+    low <= \$48 ;
   always @(posedge clk)
-    high <= \$48 ;
+    high <= \$49 ;
   always @(posedge clk)
-    product <= \$49 ;
+    product <= \$50 ;
   always @(posedge clk)
-    rounded <= \$50 ;
+    rounded <= \$51 ;
   always @(posedge clk)
-    violation <= \$51 ;
+    violation <= \$52 ;
   always @(posedge clk)
-    bounded <= \$52 ;
+    bounded <= \$53 ;
   always @(posedge clk)
-    clamped <= \$53 ;
+    clamped <= \$54 ;
   always @(posedge clk)
-    scaled_a <= \$54 ;
+    scaled_a <= \$55 ;
   always @(posedge clk)
-    scaled_b <= \$55 ;
+    scaled_b <= \$56 ;
   always @(posedge clk)
-    sum_ <= \$56 ;
+    sum_ <= \$57 ;
   always @(posedge clk)
-    added <= \$57 ;
+    added <= \$58 ;
   always @(posedge clk)
-    result <= \$58 ;
+    result <= \$59 ;
   assign \$1  = $signed(total) + $signed(bias);
   assign \$2  = biased[16:0] * parameters[21:5];
   assign \$3  = $signed(biased[23:17]) * $signed({ 1'h0, parameters[21:5] });
@@ -22306,30 +22740,29 @@ module \holdfast_8x8_guard.lanes.requantizer_3 (rst, enable, valid, \violation$3
   assign \$25  = $signed(residual_value) - $signed(settings[25:18]);
   assign \$26  = $signed(\$25 ) * $signed({ 1'h0, settings[59:43] });
   assign \$27  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$28  = ~ \over$27 ;
-  assign \$29  = \whole$28 [8] == \sign$29 ;
-  assign \$30  = \$28  & \$29 ;
-  assign \$31  = ~ { \sign$29 , \sign$29 , \sign$29 , \sign$29 , \sign$29 , \sign$29 , \sign$29 , \sign$29  };
-  assign \$32  = \$30  ? \whole$28 [7:0] : \$31 ;
-  assign \$33  = $signed({ \sign$29 , \$32 , 1'h1 }) + $signed({ settings[71:64], \increment$30  });
-  assign \$35  = $signed(added) < $signed(settings[79:72]);
-  assign \$36  = $signed(added) > $signed(settings[87:80]);
-  assign \$37  = \$36  ? { settings[87], settings[87], settings[87:80] } : added;
-  assign \$38  = \$35  ? { settings[79], settings[79], settings[79:72] } : \$37 ;
-  assign \$39  = $signed({ whole, increment }) < $signed({ parameters[38:22], 1'h1 });
-  assign \$40  = over ? sign : \$39 ;
-  assign \$41  = ~ parameters[56];
+  assign \$28  = ~ residual_present;
+  assign \$29  = ~ \over$28 ;
+  assign \$30  = \whole$29 [8] == \sign$30 ;
+  assign \$31  = \$29  & \$30 ;
+  assign \$32  = ~ { \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30  };
+  assign \$33  = \$31  ? \whole$29 [7:0] : \$32 ;
+  assign \$34  = $signed({ \sign$30 , \$33 , 1'h1 }) + $signed({ settings[71:64], \increment$31  });
+  assign \$36  = $signed(added) < $signed(settings[79:72]);
+  assign \$37  = $signed(added) > $signed(settings[87:80]);
+  assign \$38  = \$37  ? { settings[87], settings[87], settings[87:80] } : added;
+  assign \$39  = \$36  ? { settings[79], settings[79], settings[79:72] } : \$38 ;
+  assign \$40  = $signed({ whole, increment }) < $signed({ parameters[38:22], 1'h1 });
   \holdfast_8x8_guard.lanes.requantizer_3.add_shift  add_shift (
     .clk(clk),
-    .increment(\increment$30 ),
-    .\over$10 (\over$27 ),
+    .increment(\increment$31 ),
+    .\over$10 (\over$28 ),
     .rst(rst),
     .shift(settings[63:60]),
-    .\sign$11 (\sign$29 ),
+    .\sign$11 (\sign$30 ),
     .value(sum_),
-    .whole(\whole$28 )
+    .whole(\whole$29 )
   );
-  \holdfast_8x8_guard.lanes.requantizer_3.shift$39  \shift$39  (
+  \holdfast_8x8_guard.lanes.requantizer_3.shift$40  \shift$40  (
     .clk(clk),
     .increment(increment),
     .\over$10 (over),
@@ -22340,103 +22773,106 @@ module \holdfast_8x8_guard.lanes.requantizer_3 (rst, enable, valid, \violation$3
     .whole(whole)
   );
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$92 ) begin end
-    \$46  = \$1 [23:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
+    \$47  = \$1 [23:0];
     if (rst) begin
-      \$46  = 24'h000000;
+      \$47  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$92 ) begin end
-    \$47  = \$2 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
+    \$48  = \$2 ;
     if (rst) begin
-      \$47  = 34'h000000000;
+      \$48  = 34'h000000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$92 ) begin end
-    \$48  = \$3 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
+    \$49  = \$3 ;
     if (rst) begin
-      \$48  = 24'h000000;
+      \$49  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$92 ) begin end
-    \$49  = { \$4 [23:0], low[16:0] };
+    if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
+    \$50  = { \$4 [23:0], low[16:0] };
     if (rst) begin
-      \$49  = 41'h00000000000;
+      \$50  = 41'h00000000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$92 ) begin end
-    \$50  = \$10 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
+    \$51  = \$10 ;
     if (\$18 ) begin
-      \$50  = 10'h000;
+      \$51  = 10'h000;
     end
     if (rst) begin
-      \$50  = 10'h000;
+      \$51  = 10'h000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$92 ) begin end
-    \$51  = \$12 ;
-    if (rst) begin
-      \$51  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$92 ) begin end
-    \$52  = \$15 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
+    \$52  = \$12 ;
     if (rst) begin
       \$52  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$92 ) begin end
-    \$53  = \$23 [8:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
+    \$53  = \$15 ;
     if (rst) begin
-      \$53  = 9'h000;
+      \$53  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$92 ) begin end
-    \$54  = \$24 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
+    \$54  = \$23 [8:0];
     if (rst) begin
-      \$54  = 26'h0000000;
+      \$54  = 9'h000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$92 ) begin end
-    \$55  = \$26 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
+    \$55  = \$24 ;
     if (rst) begin
       \$55  = 26'h0000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$92 ) begin end
-    \$56  = \$27 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
+    \$56  = \$26 ;
+    if (\$28 ) begin
+      \$56  = 26'h0000000;
+    end
     if (rst) begin
-      \$56  = 27'h0000000;
+      \$56  = 26'h0000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$92 ) begin end
-    \$57  = \$34 [9:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
+    \$57  = \$27 ;
     if (rst) begin
-      \$57  = 10'h000;
+      \$57  = 27'h0000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$92 ) begin end
-    \$58  = \$38 [7:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
+    \$58  = \$35 [9:0];
     if (rst) begin
-      \$58  = 8'h00;
+      \$58  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
+    \$59  = \$39 [7:0];
+    if (rst) begin
+      \$59  = 8'h00;
     end
   end
   assign value = product;
   assign shift = parameters[4:0];
-  assign \value$36  = sum_;
-  assign \shift$37  = settings[63:60];
+  assign \value$37  = sum_;
+  assign \shift$38  = settings[63:60];
   assign code = result;
   assign \parameters.shift  = parameters[4:0];
   assign \parameters.multiplier  = parameters[21:5];
@@ -22455,178 +22891,10 @@ module \holdfast_8x8_guard.lanes.requantizer_3 (rst, enable, valid, \violation$3
   assign \settings.add_zero  = settings[71:64];
   assign \settings.add_lo  = settings[79:72];
   assign \settings.add_hi  = settings[87:80];
-  assign \$34  = { \$33 [10], \$33 [10:1] };
+  assign \$35  = { \$34 [10], \$34 [10:1] };
 endmodule
 
 module \holdfast_8x8_guard.lanes.requantizer_3.add_shift (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$93  = 0;
-  wire \$1 ;
-  wire \$10 ;
-  wire \$11 ;
-  wire \$12 ;
-  wire \$13 ;
-  wire \$14 ;
-  wire \$15 ;
-  wire \$16 ;
-  wire \$17 ;
-  wire \$18 ;
-  wire \$19 ;
-  wire \$2 ;
-  wire \$20 ;
-  wire \$21 ;
-  reg \$22 ;
-  reg [1:0] \$23 ;
-  reg [15:0] \$24 ;
-  reg \$25 ;
-  reg [8:0] \$26 ;
-  reg \$27 ;
-  reg \$28 ;
-  reg \$29 ;
-  wire \$3 ;
-  wire \$4 ;
-  wire \$5 ;
-  wire \$6 ;
-  wire \$7 ;
-  wire \$8 ;
-  wire \$9 ;
-  input clk;
-  wire clk;
-  reg [15:0] coarse = 16'h0000;
-  reg [1:0] fine = 2'h0;
-  output increment;
-  reg increment = 1'h0;
-  reg over = 1'h0;
-  output \over$10 ;
-  reg \over$10  = 1'h0;
-  input rst;
-  wire rst;
-  input [3:0] shift;
-  wire [3:0] shift;
-  wire [15:0] shifted;
-  reg sign = 1'h0;
-  output \sign$11 ;
-  reg \sign$11  = 1'h0;
-  input [26:0] value;
-  wire [26:0] value;
-  output [8:0] whole;
-  reg [8:0] whole = 9'h000;
-  assign \$1  = $signed(value[25:15]) != $signed({ value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26] });
-  assign \$2  = $signed(value[25:23]) != $signed({ value[26], value[26], value[26] });
-  assign \$3  = coarse[9] != sign;
-  assign \$4  = { fine, 1'h0 } <= 1'h0;
-  assign \$5  = \$3  & \$4 ;
-  assign \$6  = coarse[10] != sign;
-  assign \$7  = { fine, 1'h0 } <= 1'h1;
-  assign \$8  = \$6  & \$7 ;
-  assign \$9  = coarse[11] != sign;
-  assign \$10  = { fine, 1'h0 } <= 2'h2;
-  assign \$11  = \$9  & \$10 ;
-  assign \$12  = coarse[12] != sign;
-  assign \$13  = { fine, 1'h0 } <= 2'h3;
-  assign \$14  = \$12  & \$13 ;
-  assign \$15  = coarse[13] != sign;
-  assign \$16  = { fine, 1'h0 } <= 3'h4;
-  assign \$17  = \$15  & \$16 ;
-  assign \$18  = coarse[14] != sign;
-  assign \$19  = { fine, 1'h0 } <= 3'h5;
-  assign \$20  = \$18  & \$19 ;
-  assign \$21  = | { \$20 , \$17 , \$14 , \$11 , \$8 , \$5 , over };
-  assign shifted = $signed(coarse) >>> { fine, 1'h0 };
-  always @(posedge clk)
-    sign <= \$22 ;
-  always @(posedge clk)
-    fine <= \$23 ;
-  always @(posedge clk)
-    coarse <= \$24 ;
-  always @(posedge clk)
-    over <= \$25 ;
-  always @(posedge clk)
-    whole <= \$26 ;
-  always @(posedge clk)
-    \over$10  <= \$27 ;
-  always @(posedge clk)
-    \sign$11  <= \$28 ;
-  always @(posedge clk)
-    increment <= \$29 ;
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
-    \$22  = value[26];
-    if (rst) begin
-      \$22  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
-    \$23  = shift[1:0];
-    if (rst) begin
-      \$23  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
-    (* full_case = 32'd1 *)
-    casez (shift[3:2])
-      2'h0:
-          \$24  = value[15:0];
-      2'h1:
-          \$24  = value[23:8];
-      2'h2:
-          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26:16] };
-      default:
-          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26:24] };
-    endcase
-    if (rst) begin
-      \$24  = 16'h0000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
-    (* full_case = 32'd1 *)
-    casez (shift[3:2])
-      2'h0:
-          \$25  = \$1 ;
-      2'h1:
-          \$25  = \$2 ;
-      2'h2:
-          \$25  = 1'h0;
-      default:
-          \$25  = 1'h0;
-    endcase
-    if (rst) begin
-      \$25  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
-    \$26  = shifted[9:1];
-    if (rst) begin
-      \$26  = 9'h000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
-    \$27  = \$21 ;
-    if (rst) begin
-      \$27  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
-    \$28  = sign;
-    if (rst) begin
-      \$28  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
-    \$29  = shifted[0];
-    if (rst) begin
-      \$29  = 1'h0;
-    end
-  end
-endmodule
-
-module \holdfast_8x8_guard.lanes.requantizer_3.shift$39 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$94  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -22642,6 +22910,174 @@ module \holdfast_8x8_guard.lanes.requantizer_3.shift$39 (rst, shift, value, whol
   wire \$2 ;
   wire \$20 ;
   wire \$21 ;
+  reg \$22 ;
+  reg [1:0] \$23 ;
+  reg [15:0] \$24 ;
+  reg \$25 ;
+  reg [8:0] \$26 ;
+  reg \$27 ;
+  reg \$28 ;
+  reg \$29 ;
+  wire \$3 ;
+  wire \$4 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire \$9 ;
+  input clk;
+  wire clk;
+  reg [15:0] coarse = 16'h0000;
+  reg [1:0] fine = 2'h0;
+  output increment;
+  reg increment = 1'h0;
+  reg over = 1'h0;
+  output \over$10 ;
+  reg \over$10  = 1'h0;
+  input rst;
+  wire rst;
+  input [3:0] shift;
+  wire [3:0] shift;
+  wire [15:0] shifted;
+  reg sign = 1'h0;
+  output \sign$11 ;
+  reg \sign$11  = 1'h0;
+  input [26:0] value;
+  wire [26:0] value;
+  output [8:0] whole;
+  reg [8:0] whole = 9'h000;
+  assign \$1  = $signed(value[25:15]) != $signed({ value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26] });
+  assign \$2  = $signed(value[25:23]) != $signed({ value[26], value[26], value[26] });
+  assign \$3  = coarse[9] != sign;
+  assign \$4  = { fine, 1'h0 } <= 1'h0;
+  assign \$5  = \$3  & \$4 ;
+  assign \$6  = coarse[10] != sign;
+  assign \$7  = { fine, 1'h0 } <= 1'h1;
+  assign \$8  = \$6  & \$7 ;
+  assign \$9  = coarse[11] != sign;
+  assign \$10  = { fine, 1'h0 } <= 2'h2;
+  assign \$11  = \$9  & \$10 ;
+  assign \$12  = coarse[12] != sign;
+  assign \$13  = { fine, 1'h0 } <= 2'h3;
+  assign \$14  = \$12  & \$13 ;
+  assign \$15  = coarse[13] != sign;
+  assign \$16  = { fine, 1'h0 } <= 3'h4;
+  assign \$17  = \$15  & \$16 ;
+  assign \$18  = coarse[14] != sign;
+  assign \$19  = { fine, 1'h0 } <= 3'h5;
+  assign \$20  = \$18  & \$19 ;
+  assign \$21  = | { \$20 , \$17 , \$14 , \$11 , \$8 , \$5 , over };
+  assign shifted = $signed(coarse) >>> { fine, 1'h0 };
+  always @(posedge clk)
+    sign <= \$22 ;
+  always @(posedge clk)
+    fine <= \$23 ;
+  always @(posedge clk)
+    coarse <= \$24 ;
+  always @(posedge clk)
+    over <= \$25 ;
+  always @(posedge clk)
+    whole <= \$26 ;
+  always @(posedge clk)
+    \over$10  <= \$27 ;
+  always @(posedge clk)
+    \sign$11  <= \$28 ;
+  always @(posedge clk)
+    increment <= \$29 ;
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$94 ) begin end
+    \$22  = value[26];
+    if (rst) begin
+      \$22  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$94 ) begin end
+    \$23  = shift[1:0];
+    if (rst) begin
+      \$23  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$94 ) begin end
+    (* full_case = 32'd1 *)
+    casez (shift[3:2])
+      2'h0:
+          \$24  = value[15:0];
+      2'h1:
+          \$24  = value[23:8];
+      2'h2:
+          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26:16] };
+      default:
+          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26:24] };
+    endcase
+    if (rst) begin
+      \$24  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$94 ) begin end
+    (* full_case = 32'd1 *)
+    casez (shift[3:2])
+      2'h0:
+          \$25  = \$1 ;
+      2'h1:
+          \$25  = \$2 ;
+      2'h2:
+          \$25  = 1'h0;
+      default:
+          \$25  = 1'h0;
+    endcase
+    if (rst) begin
+      \$25  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$94 ) begin end
+    \$26  = shifted[9:1];
+    if (rst) begin
+      \$26  = 9'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$94 ) begin end
+    \$27  = \$21 ;
+    if (rst) begin
+      \$27  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$94 ) begin end
+    \$28  = sign;
+    if (rst) begin
+      \$28  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$94 ) begin end
+    \$29  = shifted[0];
+    if (rst) begin
+      \$29  = 1'h0;
+    end
+  end
+endmodule
+
+module \holdfast_8x8_guard.lanes.requantizer_3.shift$40 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$95  = 0;
+  wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire \$13 ;
+  wire \$14 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
+  wire \$19 ;
+  wire \$2 ;
+  wire \$20 ;
+  wire \$21 ;
   wire \$22 ;
   reg \$23 ;
   reg [1:0] \$24 ;
@@ -22719,21 +23155,21 @@ module \holdfast_8x8_guard.lanes.requantizer_3.shift$39 (rst, shift, value, whol
   always @(posedge clk)
     increment <= \$30 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$94 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
     \$23  = value[40];
     if (rst) begin
       \$23  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$94 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
     \$24  = shift[1:0];
     if (rst) begin
       \$24  = 2'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$94 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
     (* full_case = 32'd1 *)
     casez (shift[4:2])
       3'h0:
@@ -22744,21 +23180,15 @@ module \holdfast_8x8_guard.lanes.requantizer_3.shift$39 (rst, shift, value, whol
           \$25  = value[39:16];
       3'h3:
           \$25  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40:24] };
-      3'h4:
-          \$25  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40:32] };
-      3'h5:
-          \$25  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] };
-      3'h6:
-          \$25  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] };
       default:
-          \$25  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] };
+          \$25  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40:32] };
     endcase
     if (rst) begin
       \$25  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$94 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
     (* full_case = 32'd1 *)
     casez (shift[4:2])
       3'h0:
@@ -22769,12 +23199,6 @@ module \holdfast_8x8_guard.lanes.requantizer_3.shift$39 (rst, shift, value, whol
           \$26  = \$3 ;
       3'h3:
           \$26  = 1'h0;
-      3'h4:
-          \$26  = 1'h0;
-      3'h5:
-          \$26  = 1'h0;
-      3'h6:
-          \$26  = 1'h0;
       default:
           \$26  = 1'h0;
     endcase
@@ -22783,28 +23207,28 @@ module \holdfast_8x8_guard.lanes.requantizer_3.shift$39 (rst, shift, value, whol
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$94 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
     \$27  = shifted[17:1];
     if (rst) begin
       \$27  = 17'h00000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$94 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
     \$28  = \$22 ;
     if (rst) begin
       \$28  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$94 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
     \$29  = sign;
     if (rst) begin
       \$29  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$94 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
     \$30  = shifted[0];
     if (rst) begin
       \$30  = 1'h0;
@@ -22812,8 +23236,8 @@ module \holdfast_8x8_guard.lanes.requantizer_3.shift$39 (rst, shift, value, whol
   end
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_4 (rst, enable, valid, \violation$34 , use_zero, bias, parameters, settings, residual_value, total, result, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$95  = 0;
+module \holdfast_8x8_guard.lanes.requantizer_4 (rst, enable, valid, \violation$35 , use_zero, bias, parameters, settings, residual_value, residual_present, total, result, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$96  = 0;
   wire [24:0] \$1 ;
   wire [9:0] \$10 ;
   wire \$11 ;
@@ -22838,15 +23262,15 @@ module \holdfast_8x8_guard.lanes.requantizer_4 (rst, enable, valid, \violation$3
   wire \$29 ;
   wire [23:0] \$3 ;
   wire \$30 ;
-  wire [7:0] \$31 ;
+  wire \$31 ;
   wire [7:0] \$32 ;
-  wire [10:0] \$33 ;
+  wire [7:0] \$33 ;
   wire [10:0] \$34 ;
-  wire \$35 ;
+  wire [10:0] \$35 ;
   wire \$36 ;
-  wire [9:0] \$37 ;
+  wire \$37 ;
   wire [9:0] \$38 ;
-  wire \$39 ;
+  wire [9:0] \$39 ;
   wire [24:0] \$4 ;
   wire \$40 ;
   wire \$41 ;
@@ -22854,20 +23278,21 @@ module \holdfast_8x8_guard.lanes.requantizer_4 (rst, enable, valid, \violation$3
   wire \$43 ;
   wire \$44 ;
   wire \$45 ;
-  reg [23:0] \$46 ;
-  reg [33:0] \$47 ;
-  reg [23:0] \$48 ;
-  reg [40:0] \$49 ;
+  wire \$46 ;
+  reg [23:0] \$47 ;
+  reg [33:0] \$48 ;
+  reg [23:0] \$49 ;
   wire \$5 ;
-  reg [9:0] \$50 ;
-  reg \$51 ;
+  reg [40:0] \$50 ;
+  reg [9:0] \$51 ;
   reg \$52 ;
-  reg [8:0] \$53 ;
-  reg [25:0] \$54 ;
+  reg \$53 ;
+  reg [8:0] \$54 ;
   reg [25:0] \$55 ;
-  reg [26:0] \$56 ;
-  reg [9:0] \$57 ;
-  reg [7:0] \$58 ;
+  reg [25:0] \$56 ;
+  reg [26:0] \$57 ;
+  reg [9:0] \$58 ;
+  reg [7:0] \$59 ;
   wire \$6 ;
   wire \$7 ;
   wire [7:0] \$8 ;
@@ -22886,11 +23311,11 @@ module \holdfast_8x8_guard.lanes.requantizer_4 (rst, enable, valid, \violation$3
   wire enable;
   reg [23:0] high = 24'h000000;
   wire increment;
-  wire \increment$30 ;
+  wire \increment$31 ;
   wire larger;
   reg [33:0] low = 34'h000000000;
   wire over;
-  wire \over$27 ;
+  wire \over$28 ;
   input [75:0] parameters;
   wire [75:0] parameters;
   wire [16:0] \parameters.guard_above ;
@@ -22902,6 +23327,8 @@ module \holdfast_8x8_guard.lanes.requantizer_4 (rst, enable, valid, \violation$3
   wire [16:0] \parameters.multiplier ;
   wire [4:0] \parameters.shift ;
   reg [40:0] product = 41'h00000000000;
+  input residual_present;
+  wire residual_present;
   input [7:0] residual_value;
   wire [7:0] residual_value;
   output [7:0] result;
@@ -22923,9 +23350,9 @@ module \holdfast_8x8_guard.lanes.requantizer_4 (rst, enable, valid, \violation$3
   wire [8:0] \settings.lo ;
   wire [7:0] \settings.residual_zero ;
   wire [4:0] shift;
-  wire [3:0] \shift$37 ;
+  wire [3:0] \shift$38 ;
   wire sign;
-  wire \sign$29 ;
+  wire \sign$30 ;
   wire smaller;
   reg [26:0] sum_ = 27'h0000000;
   input [23:0] total;
@@ -22937,45 +23364,47 @@ module \holdfast_8x8_guard.lanes.requantizer_4 (rst, enable, valid, \violation$3
   (* init = 41'h00000000000 *)
   wire [40:0] value;
   (* init = 27'h0000000 *)
-  wire [26:0] \value$36 ;
+  wire [26:0] \value$37 ;
   reg violation = 1'h0;
-  output \violation$34 ;
-  wire \violation$34 ;
+  output \violation$35 ;
+  wire \violation$35 ;
   wire [16:0] whole;
-  wire [8:0] \whole$28 ;
-  assign smaller = \$40  & \$41 ;
-  assign \$42  = ~ sign;
-  assign \$43  = $signed({ whole, increment }) > $signed({ parameters[55:39], 1'h0 });
-  assign \$44  = over ? \$42  : \$43 ;
-  assign \$45  = ~ parameters[57];
-  assign larger = \$44  & \$45 ;
-  assign \violation$34  = violation & valid;
+  wire [8:0] \whole$29 ;
+  assign \$41  = over ? sign : \$40 ;
+  assign \$42  = ~ parameters[56];
+  assign smaller = \$41  & \$42 ;
+  assign \$43  = ~ sign;
+  assign \$44  = $signed({ whole, increment }) > $signed({ parameters[55:39], 1'h0 });
+  assign \$45  = over ? \$43  : \$44 ;
+  assign \$46  = ~ parameters[57];
+  assign larger = \$45  & \$46 ;
+  assign \violation$35  = violation & valid;
   always @(posedge clk)
-    biased <= \$46 ;
+    biased <= \$47 ;
   always @(posedge clk)
-    low <= \$47 ;
+    low <= \$48 ;
   always @(posedge clk)
-    high <= \$48 ;
+    high <= \$49 ;
   always @(posedge clk)
-    product <= \$49 ;
+    product <= \$50 ;
   always @(posedge clk)
-    rounded <= \$50 ;
+    rounded <= \$51 ;
   always @(posedge clk)
-    violation <= \$51 ;
+    violation <= \$52 ;
   always @(posedge clk)
-    bounded <= \$52 ;
+    bounded <= \$53 ;
   always @(posedge clk)
-    clamped <= \$53 ;
+    clamped <= \$54 ;
   always @(posedge clk)
-    scaled_a <= \$54 ;
+    scaled_a <= \$55 ;
   always @(posedge clk)
-    scaled_b <= \$55 ;
+    scaled_b <= \$56 ;
   always @(posedge clk)
-    sum_ <= \$56 ;
+    sum_ <= \$57 ;
   always @(posedge clk)
-    added <= \$57 ;
+    added <= \$58 ;
   always @(posedge clk)
-    result <= \$58 ;
+    result <= \$59 ;
   assign \$1  = $signed(total) + $signed(bias);
   assign \$2  = biased[16:0] * parameters[21:5];
   assign \$3  = $signed(biased[23:17]) * $signed({ 1'h0, parameters[21:5] });
@@ -23003,30 +23432,29 @@ module \holdfast_8x8_guard.lanes.requantizer_4 (rst, enable, valid, \violation$3
   assign \$25  = $signed(residual_value) - $signed(settings[25:18]);
   assign \$26  = $signed(\$25 ) * $signed({ 1'h0, settings[59:43] });
   assign \$27  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$28  = ~ \over$27 ;
-  assign \$29  = \whole$28 [8] == \sign$29 ;
-  assign \$30  = \$28  & \$29 ;
-  assign \$31  = ~ { \sign$29 , \sign$29 , \sign$29 , \sign$29 , \sign$29 , \sign$29 , \sign$29 , \sign$29  };
-  assign \$32  = \$30  ? \whole$28 [7:0] : \$31 ;
-  assign \$33  = $signed({ \sign$29 , \$32 , 1'h1 }) + $signed({ settings[71:64], \increment$30  });
-  assign \$35  = $signed(added) < $signed(settings[79:72]);
-  assign \$36  = $signed(added) > $signed(settings[87:80]);
-  assign \$37  = \$36  ? { settings[87], settings[87], settings[87:80] } : added;
-  assign \$38  = \$35  ? { settings[79], settings[79], settings[79:72] } : \$37 ;
-  assign \$39  = $signed({ whole, increment }) < $signed({ parameters[38:22], 1'h1 });
-  assign \$40  = over ? sign : \$39 ;
-  assign \$41  = ~ parameters[56];
+  assign \$28  = ~ residual_present;
+  assign \$29  = ~ \over$28 ;
+  assign \$30  = \whole$29 [8] == \sign$30 ;
+  assign \$31  = \$29  & \$30 ;
+  assign \$32  = ~ { \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30  };
+  assign \$33  = \$31  ? \whole$29 [7:0] : \$32 ;
+  assign \$34  = $signed({ \sign$30 , \$33 , 1'h1 }) + $signed({ settings[71:64], \increment$31  });
+  assign \$36  = $signed(added) < $signed(settings[79:72]);
+  assign \$37  = $signed(added) > $signed(settings[87:80]);
+  assign \$38  = \$37  ? { settings[87], settings[87], settings[87:80] } : added;
+  assign \$39  = \$36  ? { settings[79], settings[79], settings[79:72] } : \$38 ;
+  assign \$40  = $signed({ whole, increment }) < $signed({ parameters[38:22], 1'h1 });
   \holdfast_8x8_guard.lanes.requantizer_4.add_shift  add_shift (
     .clk(clk),
-    .increment(\increment$30 ),
-    .\over$10 (\over$27 ),
+    .increment(\increment$31 ),
+    .\over$10 (\over$28 ),
     .rst(rst),
     .shift(settings[63:60]),
-    .\sign$11 (\sign$29 ),
+    .\sign$11 (\sign$30 ),
     .value(sum_),
-    .whole(\whole$28 )
+    .whole(\whole$29 )
   );
-  \holdfast_8x8_guard.lanes.requantizer_4.shift$39  \shift$39  (
+  \holdfast_8x8_guard.lanes.requantizer_4.shift$40  \shift$40  (
     .clk(clk),
     .increment(increment),
     .\over$10 (over),
@@ -23037,103 +23465,106 @@ module \holdfast_8x8_guard.lanes.requantizer_4 (rst, enable, valid, \violation$3
     .whole(whole)
   );
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$46  = \$1 [23:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
+    \$47  = \$1 [23:0];
     if (rst) begin
-      \$46  = 24'h000000;
+      \$47  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$47  = \$2 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
+    \$48  = \$2 ;
     if (rst) begin
-      \$47  = 34'h000000000;
+      \$48  = 34'h000000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$48  = \$3 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
+    \$49  = \$3 ;
     if (rst) begin
-      \$48  = 24'h000000;
+      \$49  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$49  = { \$4 [23:0], low[16:0] };
+    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
+    \$50  = { \$4 [23:0], low[16:0] };
     if (rst) begin
-      \$49  = 41'h00000000000;
+      \$50  = 41'h00000000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$50  = \$10 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
+    \$51  = \$10 ;
     if (\$18 ) begin
-      \$50  = 10'h000;
+      \$51  = 10'h000;
     end
     if (rst) begin
-      \$50  = 10'h000;
+      \$51  = 10'h000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$51  = \$12 ;
-    if (rst) begin
-      \$51  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$52  = \$15 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
+    \$52  = \$12 ;
     if (rst) begin
       \$52  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$53  = \$23 [8:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
+    \$53  = \$15 ;
     if (rst) begin
-      \$53  = 9'h000;
+      \$53  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$54  = \$24 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
+    \$54  = \$23 [8:0];
     if (rst) begin
-      \$54  = 26'h0000000;
+      \$54  = 9'h000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$55  = \$26 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
+    \$55  = \$24 ;
     if (rst) begin
       \$55  = 26'h0000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$56  = \$27 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
+    \$56  = \$26 ;
+    if (\$28 ) begin
+      \$56  = 26'h0000000;
+    end
     if (rst) begin
-      \$56  = 27'h0000000;
+      \$56  = 26'h0000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$57  = \$34 [9:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
+    \$57  = \$27 ;
     if (rst) begin
-      \$57  = 10'h000;
+      \$57  = 27'h0000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$58  = \$38 [7:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
+    \$58  = \$35 [9:0];
     if (rst) begin
-      \$58  = 8'h00;
+      \$58  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
+    \$59  = \$39 [7:0];
+    if (rst) begin
+      \$59  = 8'h00;
     end
   end
   assign value = product;
   assign shift = parameters[4:0];
-  assign \value$36  = sum_;
-  assign \shift$37  = settings[63:60];
+  assign \value$37  = sum_;
+  assign \shift$38  = settings[63:60];
   assign code = result;
   assign \parameters.shift  = parameters[4:0];
   assign \parameters.multiplier  = parameters[21:5];
@@ -23152,178 +23583,10 @@ module \holdfast_8x8_guard.lanes.requantizer_4 (rst, enable, valid, \violation$3
   assign \settings.add_zero  = settings[71:64];
   assign \settings.add_lo  = settings[79:72];
   assign \settings.add_hi  = settings[87:80];
-  assign \$34  = { \$33 [10], \$33 [10:1] };
+  assign \$35  = { \$34 [10], \$34 [10:1] };
 endmodule
 
 module \holdfast_8x8_guard.lanes.requantizer_4.add_shift (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$96  = 0;
-  wire \$1 ;
-  wire \$10 ;
-  wire \$11 ;
-  wire \$12 ;
-  wire \$13 ;
-  wire \$14 ;
-  wire \$15 ;
-  wire \$16 ;
-  wire \$17 ;
-  wire \$18 ;
-  wire \$19 ;
-  wire \$2 ;
-  wire \$20 ;
-  wire \$21 ;
-  reg \$22 ;
-  reg [1:0] \$23 ;
-  reg [15:0] \$24 ;
-  reg \$25 ;
-  reg [8:0] \$26 ;
-  reg \$27 ;
-  reg \$28 ;
-  reg \$29 ;
-  wire \$3 ;
-  wire \$4 ;
-  wire \$5 ;
-  wire \$6 ;
-  wire \$7 ;
-  wire \$8 ;
-  wire \$9 ;
-  input clk;
-  wire clk;
-  reg [15:0] coarse = 16'h0000;
-  reg [1:0] fine = 2'h0;
-  output increment;
-  reg increment = 1'h0;
-  reg over = 1'h0;
-  output \over$10 ;
-  reg \over$10  = 1'h0;
-  input rst;
-  wire rst;
-  input [3:0] shift;
-  wire [3:0] shift;
-  wire [15:0] shifted;
-  reg sign = 1'h0;
-  output \sign$11 ;
-  reg \sign$11  = 1'h0;
-  input [26:0] value;
-  wire [26:0] value;
-  output [8:0] whole;
-  reg [8:0] whole = 9'h000;
-  assign \$1  = $signed(value[25:15]) != $signed({ value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26] });
-  assign \$2  = $signed(value[25:23]) != $signed({ value[26], value[26], value[26] });
-  assign \$3  = coarse[9] != sign;
-  assign \$4  = { fine, 1'h0 } <= 1'h0;
-  assign \$5  = \$3  & \$4 ;
-  assign \$6  = coarse[10] != sign;
-  assign \$7  = { fine, 1'h0 } <= 1'h1;
-  assign \$8  = \$6  & \$7 ;
-  assign \$9  = coarse[11] != sign;
-  assign \$10  = { fine, 1'h0 } <= 2'h2;
-  assign \$11  = \$9  & \$10 ;
-  assign \$12  = coarse[12] != sign;
-  assign \$13  = { fine, 1'h0 } <= 2'h3;
-  assign \$14  = \$12  & \$13 ;
-  assign \$15  = coarse[13] != sign;
-  assign \$16  = { fine, 1'h0 } <= 3'h4;
-  assign \$17  = \$15  & \$16 ;
-  assign \$18  = coarse[14] != sign;
-  assign \$19  = { fine, 1'h0 } <= 3'h5;
-  assign \$20  = \$18  & \$19 ;
-  assign \$21  = | { \$20 , \$17 , \$14 , \$11 , \$8 , \$5 , over };
-  assign shifted = $signed(coarse) >>> { fine, 1'h0 };
-  always @(posedge clk)
-    sign <= \$22 ;
-  always @(posedge clk)
-    fine <= \$23 ;
-  always @(posedge clk)
-    coarse <= \$24 ;
-  always @(posedge clk)
-    over <= \$25 ;
-  always @(posedge clk)
-    whole <= \$26 ;
-  always @(posedge clk)
-    \over$10  <= \$27 ;
-  always @(posedge clk)
-    \sign$11  <= \$28 ;
-  always @(posedge clk)
-    increment <= \$29 ;
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
-    \$22  = value[26];
-    if (rst) begin
-      \$22  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
-    \$23  = shift[1:0];
-    if (rst) begin
-      \$23  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
-    (* full_case = 32'd1 *)
-    casez (shift[3:2])
-      2'h0:
-          \$24  = value[15:0];
-      2'h1:
-          \$24  = value[23:8];
-      2'h2:
-          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26:16] };
-      default:
-          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26:24] };
-    endcase
-    if (rst) begin
-      \$24  = 16'h0000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
-    (* full_case = 32'd1 *)
-    casez (shift[3:2])
-      2'h0:
-          \$25  = \$1 ;
-      2'h1:
-          \$25  = \$2 ;
-      2'h2:
-          \$25  = 1'h0;
-      default:
-          \$25  = 1'h0;
-    endcase
-    if (rst) begin
-      \$25  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
-    \$26  = shifted[9:1];
-    if (rst) begin
-      \$26  = 9'h000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
-    \$27  = \$21 ;
-    if (rst) begin
-      \$27  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
-    \$28  = sign;
-    if (rst) begin
-      \$28  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
-    \$29  = shifted[0];
-    if (rst) begin
-      \$29  = 1'h0;
-    end
-  end
-endmodule
-
-module \holdfast_8x8_guard.lanes.requantizer_4.shift$39 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$97  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -23339,6 +23602,174 @@ module \holdfast_8x8_guard.lanes.requantizer_4.shift$39 (rst, shift, value, whol
   wire \$2 ;
   wire \$20 ;
   wire \$21 ;
+  reg \$22 ;
+  reg [1:0] \$23 ;
+  reg [15:0] \$24 ;
+  reg \$25 ;
+  reg [8:0] \$26 ;
+  reg \$27 ;
+  reg \$28 ;
+  reg \$29 ;
+  wire \$3 ;
+  wire \$4 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire \$9 ;
+  input clk;
+  wire clk;
+  reg [15:0] coarse = 16'h0000;
+  reg [1:0] fine = 2'h0;
+  output increment;
+  reg increment = 1'h0;
+  reg over = 1'h0;
+  output \over$10 ;
+  reg \over$10  = 1'h0;
+  input rst;
+  wire rst;
+  input [3:0] shift;
+  wire [3:0] shift;
+  wire [15:0] shifted;
+  reg sign = 1'h0;
+  output \sign$11 ;
+  reg \sign$11  = 1'h0;
+  input [26:0] value;
+  wire [26:0] value;
+  output [8:0] whole;
+  reg [8:0] whole = 9'h000;
+  assign \$1  = $signed(value[25:15]) != $signed({ value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26] });
+  assign \$2  = $signed(value[25:23]) != $signed({ value[26], value[26], value[26] });
+  assign \$3  = coarse[9] != sign;
+  assign \$4  = { fine, 1'h0 } <= 1'h0;
+  assign \$5  = \$3  & \$4 ;
+  assign \$6  = coarse[10] != sign;
+  assign \$7  = { fine, 1'h0 } <= 1'h1;
+  assign \$8  = \$6  & \$7 ;
+  assign \$9  = coarse[11] != sign;
+  assign \$10  = { fine, 1'h0 } <= 2'h2;
+  assign \$11  = \$9  & \$10 ;
+  assign \$12  = coarse[12] != sign;
+  assign \$13  = { fine, 1'h0 } <= 2'h3;
+  assign \$14  = \$12  & \$13 ;
+  assign \$15  = coarse[13] != sign;
+  assign \$16  = { fine, 1'h0 } <= 3'h4;
+  assign \$17  = \$15  & \$16 ;
+  assign \$18  = coarse[14] != sign;
+  assign \$19  = { fine, 1'h0 } <= 3'h5;
+  assign \$20  = \$18  & \$19 ;
+  assign \$21  = | { \$20 , \$17 , \$14 , \$11 , \$8 , \$5 , over };
+  assign shifted = $signed(coarse) >>> { fine, 1'h0 };
+  always @(posedge clk)
+    sign <= \$22 ;
+  always @(posedge clk)
+    fine <= \$23 ;
+  always @(posedge clk)
+    coarse <= \$24 ;
+  always @(posedge clk)
+    over <= \$25 ;
+  always @(posedge clk)
+    whole <= \$26 ;
+  always @(posedge clk)
+    \over$10  <= \$27 ;
+  always @(posedge clk)
+    \sign$11  <= \$28 ;
+  always @(posedge clk)
+    increment <= \$29 ;
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$97 ) begin end
+    \$22  = value[26];
+    if (rst) begin
+      \$22  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$97 ) begin end
+    \$23  = shift[1:0];
+    if (rst) begin
+      \$23  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$97 ) begin end
+    (* full_case = 32'd1 *)
+    casez (shift[3:2])
+      2'h0:
+          \$24  = value[15:0];
+      2'h1:
+          \$24  = value[23:8];
+      2'h2:
+          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26:16] };
+      default:
+          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26:24] };
+    endcase
+    if (rst) begin
+      \$24  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$97 ) begin end
+    (* full_case = 32'd1 *)
+    casez (shift[3:2])
+      2'h0:
+          \$25  = \$1 ;
+      2'h1:
+          \$25  = \$2 ;
+      2'h2:
+          \$25  = 1'h0;
+      default:
+          \$25  = 1'h0;
+    endcase
+    if (rst) begin
+      \$25  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$97 ) begin end
+    \$26  = shifted[9:1];
+    if (rst) begin
+      \$26  = 9'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$97 ) begin end
+    \$27  = \$21 ;
+    if (rst) begin
+      \$27  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$97 ) begin end
+    \$28  = sign;
+    if (rst) begin
+      \$28  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$97 ) begin end
+    \$29  = shifted[0];
+    if (rst) begin
+      \$29  = 1'h0;
+    end
+  end
+endmodule
+
+module \holdfast_8x8_guard.lanes.requantizer_4.shift$40 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$98  = 0;
+  wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire \$13 ;
+  wire \$14 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
+  wire \$19 ;
+  wire \$2 ;
+  wire \$20 ;
+  wire \$21 ;
   wire \$22 ;
   reg \$23 ;
   reg [1:0] \$24 ;
@@ -23416,21 +23847,21 @@ module \holdfast_8x8_guard.lanes.requantizer_4.shift$39 (rst, shift, value, whol
   always @(posedge clk)
     increment <= \$30 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$97 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$98 ) begin end
     \$23  = value[40];
     if (rst) begin
       \$23  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$97 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$98 ) begin end
     \$24  = shift[1:0];
     if (rst) begin
       \$24  = 2'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$97 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$98 ) begin end
     (* full_case = 32'd1 *)
     casez (shift[4:2])
       3'h0:
@@ -23441,21 +23872,15 @@ module \holdfast_8x8_guard.lanes.requantizer_4.shift$39 (rst, shift, value, whol
           \$25  = value[39:16];
       3'h3:
           \$25  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40:24] };
-      3'h4:
-          \$25  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40:32] };
-      3'h5:
-          \$25  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] };
-      3'h6:
-          \$25  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] };
       default:
-          \$25  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] };
+          \$25  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40:32] };
     endcase
     if (rst) begin
       \$25  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$97 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$98 ) begin end
     (* full_case = 32'd1 *)
     casez (shift[4:2])
       3'h0:
@@ -23466,12 +23891,6 @@ module \holdfast_8x8_guard.lanes.requantizer_4.shift$39 (rst, shift, value, whol
           \$26  = \$3 ;
       3'h3:
           \$26  = 1'h0;
-      3'h4:
-          \$26  = 1'h0;
-      3'h5:
-          \$26  = 1'h0;
-      3'h6:
-          \$26  = 1'h0;
       default:
           \$26  = 1'h0;
     endcase
@@ -23480,28 +23899,28 @@ module \holdfast_8x8_guard.lanes.requantizer_4.shift$39 (rst, shift, value, whol
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$97 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$98 ) begin end
     \$27  = shifted[17:1];
     if (rst) begin
       \$27  = 17'h00000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$97 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$98 ) begin end
     \$28  = \$22 ;
     if (rst) begin
       \$28  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$97 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$98 ) begin end
     \$29  = sign;
     if (rst) begin
       \$29  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$97 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$98 ) begin end
     \$30  = shifted[0];
     if (rst) begin
       \$30  = 1'h0;
@@ -23509,8 +23928,8 @@ module \holdfast_8x8_guard.lanes.requantizer_4.shift$39 (rst, shift, value, whol
   end
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_5 (rst, enable, valid, \violation$34 , use_zero, bias, parameters, settings, residual_value, total, result, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$98  = 0;
+module \holdfast_8x8_guard.lanes.requantizer_5 (rst, enable, valid, \violation$35 , use_zero, bias, parameters, settings, residual_value, residual_present, total, result, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$99  = 0;
   wire [24:0] \$1 ;
   wire [9:0] \$10 ;
   wire \$11 ;
@@ -23535,15 +23954,15 @@ module \holdfast_8x8_guard.lanes.requantizer_5 (rst, enable, valid, \violation$3
   wire \$29 ;
   wire [23:0] \$3 ;
   wire \$30 ;
-  wire [7:0] \$31 ;
+  wire \$31 ;
   wire [7:0] \$32 ;
-  wire [10:0] \$33 ;
+  wire [7:0] \$33 ;
   wire [10:0] \$34 ;
-  wire \$35 ;
+  wire [10:0] \$35 ;
   wire \$36 ;
-  wire [9:0] \$37 ;
+  wire \$37 ;
   wire [9:0] \$38 ;
-  wire \$39 ;
+  wire [9:0] \$39 ;
   wire [24:0] \$4 ;
   wire \$40 ;
   wire \$41 ;
@@ -23551,20 +23970,21 @@ module \holdfast_8x8_guard.lanes.requantizer_5 (rst, enable, valid, \violation$3
   wire \$43 ;
   wire \$44 ;
   wire \$45 ;
-  reg [23:0] \$46 ;
-  reg [33:0] \$47 ;
-  reg [23:0] \$48 ;
-  reg [40:0] \$49 ;
+  wire \$46 ;
+  reg [23:0] \$47 ;
+  reg [33:0] \$48 ;
+  reg [23:0] \$49 ;
   wire \$5 ;
-  reg [9:0] \$50 ;
-  reg \$51 ;
+  reg [40:0] \$50 ;
+  reg [9:0] \$51 ;
   reg \$52 ;
-  reg [8:0] \$53 ;
-  reg [25:0] \$54 ;
+  reg \$53 ;
+  reg [8:0] \$54 ;
   reg [25:0] \$55 ;
-  reg [26:0] \$56 ;
-  reg [9:0] \$57 ;
-  reg [7:0] \$58 ;
+  reg [25:0] \$56 ;
+  reg [26:0] \$57 ;
+  reg [9:0] \$58 ;
+  reg [7:0] \$59 ;
   wire \$6 ;
   wire \$7 ;
   wire [7:0] \$8 ;
@@ -23583,11 +24003,11 @@ module \holdfast_8x8_guard.lanes.requantizer_5 (rst, enable, valid, \violation$3
   wire enable;
   reg [23:0] high = 24'h000000;
   wire increment;
-  wire \increment$30 ;
+  wire \increment$31 ;
   wire larger;
   reg [33:0] low = 34'h000000000;
   wire over;
-  wire \over$27 ;
+  wire \over$28 ;
   input [75:0] parameters;
   wire [75:0] parameters;
   wire [16:0] \parameters.guard_above ;
@@ -23599,6 +24019,8 @@ module \holdfast_8x8_guard.lanes.requantizer_5 (rst, enable, valid, \violation$3
   wire [16:0] \parameters.multiplier ;
   wire [4:0] \parameters.shift ;
   reg [40:0] product = 41'h00000000000;
+  input residual_present;
+  wire residual_present;
   input [7:0] residual_value;
   wire [7:0] residual_value;
   output [7:0] result;
@@ -23620,9 +24042,9 @@ module \holdfast_8x8_guard.lanes.requantizer_5 (rst, enable, valid, \violation$3
   wire [8:0] \settings.lo ;
   wire [7:0] \settings.residual_zero ;
   wire [4:0] shift;
-  wire [3:0] \shift$37 ;
+  wire [3:0] \shift$38 ;
   wire sign;
-  wire \sign$29 ;
+  wire \sign$30 ;
   wire smaller;
   reg [26:0] sum_ = 27'h0000000;
   input [23:0] total;
@@ -23634,45 +24056,47 @@ module \holdfast_8x8_guard.lanes.requantizer_5 (rst, enable, valid, \violation$3
   (* init = 41'h00000000000 *)
   wire [40:0] value;
   (* init = 27'h0000000 *)
-  wire [26:0] \value$36 ;
+  wire [26:0] \value$37 ;
   reg violation = 1'h0;
-  output \violation$34 ;
-  wire \violation$34 ;
+  output \violation$35 ;
+  wire \violation$35 ;
   wire [16:0] whole;
-  wire [8:0] \whole$28 ;
-  assign smaller = \$40  & \$41 ;
-  assign \$42  = ~ sign;
-  assign \$43  = $signed({ whole, increment }) > $signed({ parameters[55:39], 1'h0 });
-  assign \$44  = over ? \$42  : \$43 ;
-  assign \$45  = ~ parameters[57];
-  assign larger = \$44  & \$45 ;
-  assign \violation$34  = violation & valid;
+  wire [8:0] \whole$29 ;
+  assign \$41  = over ? sign : \$40 ;
+  assign \$42  = ~ parameters[56];
+  assign smaller = \$41  & \$42 ;
+  assign \$43  = ~ sign;
+  assign \$44  = $signed({ whole, increment }) > $signed({ parameters[55:39], 1'h0 });
+  assign \$45  = over ? \$43  : \$44 ;
+  assign \$46  = ~ parameters[57];
+  assign larger = \$45  & \$46 ;
+  assign \violation$35  = violation & valid;
   always @(posedge clk)
-    biased <= \$46 ;
+    biased <= \$47 ;
   always @(posedge clk)
-    low <= \$47 ;
+    low <= \$48 ;
   always @(posedge clk)
-    high <= \$48 ;
+    high <= \$49 ;
   always @(posedge clk)
-    product <= \$49 ;
+    product <= \$50 ;
   always @(posedge clk)
-    rounded <= \$50 ;
+    rounded <= \$51 ;
   always @(posedge clk)
-    violation <= \$51 ;
+    violation <= \$52 ;
   always @(posedge clk)
-    bounded <= \$52 ;
+    bounded <= \$53 ;
   always @(posedge clk)
-    clamped <= \$53 ;
+    clamped <= \$54 ;
   always @(posedge clk)
-    scaled_a <= \$54 ;
+    scaled_a <= \$55 ;
   always @(posedge clk)
-    scaled_b <= \$55 ;
+    scaled_b <= \$56 ;
   always @(posedge clk)
-    sum_ <= \$56 ;
+    sum_ <= \$57 ;
   always @(posedge clk)
-    added <= \$57 ;
+    added <= \$58 ;
   always @(posedge clk)
-    result <= \$58 ;
+    result <= \$59 ;
   assign \$1  = $signed(total) + $signed(bias);
   assign \$2  = biased[16:0] * parameters[21:5];
   assign \$3  = $signed(biased[23:17]) * $signed({ 1'h0, parameters[21:5] });
@@ -23700,30 +24124,29 @@ module \holdfast_8x8_guard.lanes.requantizer_5 (rst, enable, valid, \violation$3
   assign \$25  = $signed(residual_value) - $signed(settings[25:18]);
   assign \$26  = $signed(\$25 ) * $signed({ 1'h0, settings[59:43] });
   assign \$27  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$28  = ~ \over$27 ;
-  assign \$29  = \whole$28 [8] == \sign$29 ;
-  assign \$30  = \$28  & \$29 ;
-  assign \$31  = ~ { \sign$29 , \sign$29 , \sign$29 , \sign$29 , \sign$29 , \sign$29 , \sign$29 , \sign$29  };
-  assign \$32  = \$30  ? \whole$28 [7:0] : \$31 ;
-  assign \$33  = $signed({ \sign$29 , \$32 , 1'h1 }) + $signed({ settings[71:64], \increment$30  });
-  assign \$35  = $signed(added) < $signed(settings[79:72]);
-  assign \$36  = $signed(added) > $signed(settings[87:80]);
-  assign \$37  = \$36  ? { settings[87], settings[87], settings[87:80] } : added;
-  assign \$38  = \$35  ? { settings[79], settings[79], settings[79:72] } : \$37 ;
-  assign \$39  = $signed({ whole, increment }) < $signed({ parameters[38:22], 1'h1 });
-  assign \$40  = over ? sign : \$39 ;
-  assign \$41  = ~ parameters[56];
+  assign \$28  = ~ residual_present;
+  assign \$29  = ~ \over$28 ;
+  assign \$30  = \whole$29 [8] == \sign$30 ;
+  assign \$31  = \$29  & \$30 ;
+  assign \$32  = ~ { \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30  };
+  assign \$33  = \$31  ? \whole$29 [7:0] : \$32 ;
+  assign \$34  = $signed({ \sign$30 , \$33 , 1'h1 }) + $signed({ settings[71:64], \increment$31  });
+  assign \$36  = $signed(added) < $signed(settings[79:72]);
+  assign \$37  = $signed(added) > $signed(settings[87:80]);
+  assign \$38  = \$37  ? { settings[87], settings[87], settings[87:80] } : added;
+  assign \$39  = \$36  ? { settings[79], settings[79], settings[79:72] } : \$38 ;
+  assign \$40  = $signed({ whole, increment }) < $signed({ parameters[38:22], 1'h1 });
   \holdfast_8x8_guard.lanes.requantizer_5.add_shift  add_shift (
     .clk(clk),
-    .increment(\increment$30 ),
-    .\over$10 (\over$27 ),
+    .increment(\increment$31 ),
+    .\over$10 (\over$28 ),
     .rst(rst),
     .shift(settings[63:60]),
-    .\sign$11 (\sign$29 ),
+    .\sign$11 (\sign$30 ),
     .value(sum_),
-    .whole(\whole$28 )
+    .whole(\whole$29 )
   );
-  \holdfast_8x8_guard.lanes.requantizer_5.shift$39  \shift$39  (
+  \holdfast_8x8_guard.lanes.requantizer_5.shift$40  \shift$40  (
     .clk(clk),
     .increment(increment),
     .\over$10 (over),
@@ -23734,103 +24157,106 @@ module \holdfast_8x8_guard.lanes.requantizer_5 (rst, enable, valid, \violation$3
     .whole(whole)
   );
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$98 ) begin end
-    \$46  = \$1 [23:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
+    \$47  = \$1 [23:0];
     if (rst) begin
-      \$46  = 24'h000000;
+      \$47  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$98 ) begin end
-    \$47  = \$2 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
+    \$48  = \$2 ;
     if (rst) begin
-      \$47  = 34'h000000000;
+      \$48  = 34'h000000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$98 ) begin end
-    \$48  = \$3 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
+    \$49  = \$3 ;
     if (rst) begin
-      \$48  = 24'h000000;
+      \$49  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$98 ) begin end
-    \$49  = { \$4 [23:0], low[16:0] };
+    if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
+    \$50  = { \$4 [23:0], low[16:0] };
     if (rst) begin
-      \$49  = 41'h00000000000;
+      \$50  = 41'h00000000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$98 ) begin end
-    \$50  = \$10 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
+    \$51  = \$10 ;
     if (\$18 ) begin
-      \$50  = 10'h000;
+      \$51  = 10'h000;
     end
     if (rst) begin
-      \$50  = 10'h000;
+      \$51  = 10'h000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$98 ) begin end
-    \$51  = \$12 ;
-    if (rst) begin
-      \$51  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$98 ) begin end
-    \$52  = \$15 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
+    \$52  = \$12 ;
     if (rst) begin
       \$52  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$98 ) begin end
-    \$53  = \$23 [8:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
+    \$53  = \$15 ;
     if (rst) begin
-      \$53  = 9'h000;
+      \$53  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$98 ) begin end
-    \$54  = \$24 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
+    \$54  = \$23 [8:0];
     if (rst) begin
-      \$54  = 26'h0000000;
+      \$54  = 9'h000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$98 ) begin end
-    \$55  = \$26 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
+    \$55  = \$24 ;
     if (rst) begin
       \$55  = 26'h0000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$98 ) begin end
-    \$56  = \$27 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
+    \$56  = \$26 ;
+    if (\$28 ) begin
+      \$56  = 26'h0000000;
+    end
     if (rst) begin
-      \$56  = 27'h0000000;
+      \$56  = 26'h0000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$98 ) begin end
-    \$57  = \$34 [9:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
+    \$57  = \$27 ;
     if (rst) begin
-      \$57  = 10'h000;
+      \$57  = 27'h0000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$98 ) begin end
-    \$58  = \$38 [7:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
+    \$58  = \$35 [9:0];
     if (rst) begin
-      \$58  = 8'h00;
+      \$58  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
+    \$59  = \$39 [7:0];
+    if (rst) begin
+      \$59  = 8'h00;
     end
   end
   assign value = product;
   assign shift = parameters[4:0];
-  assign \value$36  = sum_;
-  assign \shift$37  = settings[63:60];
+  assign \value$37  = sum_;
+  assign \shift$38  = settings[63:60];
   assign code = result;
   assign \parameters.shift  = parameters[4:0];
   assign \parameters.multiplier  = parameters[21:5];
@@ -23849,178 +24275,10 @@ module \holdfast_8x8_guard.lanes.requantizer_5 (rst, enable, valid, \violation$3
   assign \settings.add_zero  = settings[71:64];
   assign \settings.add_lo  = settings[79:72];
   assign \settings.add_hi  = settings[87:80];
-  assign \$34  = { \$33 [10], \$33 [10:1] };
+  assign \$35  = { \$34 [10], \$34 [10:1] };
 endmodule
 
 module \holdfast_8x8_guard.lanes.requantizer_5.add_shift (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$99  = 0;
-  wire \$1 ;
-  wire \$10 ;
-  wire \$11 ;
-  wire \$12 ;
-  wire \$13 ;
-  wire \$14 ;
-  wire \$15 ;
-  wire \$16 ;
-  wire \$17 ;
-  wire \$18 ;
-  wire \$19 ;
-  wire \$2 ;
-  wire \$20 ;
-  wire \$21 ;
-  reg \$22 ;
-  reg [1:0] \$23 ;
-  reg [15:0] \$24 ;
-  reg \$25 ;
-  reg [8:0] \$26 ;
-  reg \$27 ;
-  reg \$28 ;
-  reg \$29 ;
-  wire \$3 ;
-  wire \$4 ;
-  wire \$5 ;
-  wire \$6 ;
-  wire \$7 ;
-  wire \$8 ;
-  wire \$9 ;
-  input clk;
-  wire clk;
-  reg [15:0] coarse = 16'h0000;
-  reg [1:0] fine = 2'h0;
-  output increment;
-  reg increment = 1'h0;
-  reg over = 1'h0;
-  output \over$10 ;
-  reg \over$10  = 1'h0;
-  input rst;
-  wire rst;
-  input [3:0] shift;
-  wire [3:0] shift;
-  wire [15:0] shifted;
-  reg sign = 1'h0;
-  output \sign$11 ;
-  reg \sign$11  = 1'h0;
-  input [26:0] value;
-  wire [26:0] value;
-  output [8:0] whole;
-  reg [8:0] whole = 9'h000;
-  assign \$1  = $signed(value[25:15]) != $signed({ value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26] });
-  assign \$2  = $signed(value[25:23]) != $signed({ value[26], value[26], value[26] });
-  assign \$3  = coarse[9] != sign;
-  assign \$4  = { fine, 1'h0 } <= 1'h0;
-  assign \$5  = \$3  & \$4 ;
-  assign \$6  = coarse[10] != sign;
-  assign \$7  = { fine, 1'h0 } <= 1'h1;
-  assign \$8  = \$6  & \$7 ;
-  assign \$9  = coarse[11] != sign;
-  assign \$10  = { fine, 1'h0 } <= 2'h2;
-  assign \$11  = \$9  & \$10 ;
-  assign \$12  = coarse[12] != sign;
-  assign \$13  = { fine, 1'h0 } <= 2'h3;
-  assign \$14  = \$12  & \$13 ;
-  assign \$15  = coarse[13] != sign;
-  assign \$16  = { fine, 1'h0 } <= 3'h4;
-  assign \$17  = \$15  & \$16 ;
-  assign \$18  = coarse[14] != sign;
-  assign \$19  = { fine, 1'h0 } <= 3'h5;
-  assign \$20  = \$18  & \$19 ;
-  assign \$21  = | { \$20 , \$17 , \$14 , \$11 , \$8 , \$5 , over };
-  assign shifted = $signed(coarse) >>> { fine, 1'h0 };
-  always @(posedge clk)
-    sign <= \$22 ;
-  always @(posedge clk)
-    fine <= \$23 ;
-  always @(posedge clk)
-    coarse <= \$24 ;
-  always @(posedge clk)
-    over <= \$25 ;
-  always @(posedge clk)
-    whole <= \$26 ;
-  always @(posedge clk)
-    \over$10  <= \$27 ;
-  always @(posedge clk)
-    \sign$11  <= \$28 ;
-  always @(posedge clk)
-    increment <= \$29 ;
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
-    \$22  = value[26];
-    if (rst) begin
-      \$22  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
-    \$23  = shift[1:0];
-    if (rst) begin
-      \$23  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
-    (* full_case = 32'd1 *)
-    casez (shift[3:2])
-      2'h0:
-          \$24  = value[15:0];
-      2'h1:
-          \$24  = value[23:8];
-      2'h2:
-          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26:16] };
-      default:
-          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26:24] };
-    endcase
-    if (rst) begin
-      \$24  = 16'h0000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
-    (* full_case = 32'd1 *)
-    casez (shift[3:2])
-      2'h0:
-          \$25  = \$1 ;
-      2'h1:
-          \$25  = \$2 ;
-      2'h2:
-          \$25  = 1'h0;
-      default:
-          \$25  = 1'h0;
-    endcase
-    if (rst) begin
-      \$25  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
-    \$26  = shifted[9:1];
-    if (rst) begin
-      \$26  = 9'h000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
-    \$27  = \$21 ;
-    if (rst) begin
-      \$27  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
-    \$28  = sign;
-    if (rst) begin
-      \$28  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
-    \$29  = shifted[0];
-    if (rst) begin
-      \$29  = 1'h0;
-    end
-  end
-endmodule
-
-module \holdfast_8x8_guard.lanes.requantizer_5.shift$39 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$100  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -24036,6 +24294,174 @@ module \holdfast_8x8_guard.lanes.requantizer_5.shift$39 (rst, shift, value, whol
   wire \$2 ;
   wire \$20 ;
   wire \$21 ;
+  reg \$22 ;
+  reg [1:0] \$23 ;
+  reg [15:0] \$24 ;
+  reg \$25 ;
+  reg [8:0] \$26 ;
+  reg \$27 ;
+  reg \$28 ;
+  reg \$29 ;
+  wire \$3 ;
+  wire \$4 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire \$9 ;
+  input clk;
+  wire clk;
+  reg [15:0] coarse = 16'h0000;
+  reg [1:0] fine = 2'h0;
+  output increment;
+  reg increment = 1'h0;
+  reg over = 1'h0;
+  output \over$10 ;
+  reg \over$10  = 1'h0;
+  input rst;
+  wire rst;
+  input [3:0] shift;
+  wire [3:0] shift;
+  wire [15:0] shifted;
+  reg sign = 1'h0;
+  output \sign$11 ;
+  reg \sign$11  = 1'h0;
+  input [26:0] value;
+  wire [26:0] value;
+  output [8:0] whole;
+  reg [8:0] whole = 9'h000;
+  assign \$1  = $signed(value[25:15]) != $signed({ value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26] });
+  assign \$2  = $signed(value[25:23]) != $signed({ value[26], value[26], value[26] });
+  assign \$3  = coarse[9] != sign;
+  assign \$4  = { fine, 1'h0 } <= 1'h0;
+  assign \$5  = \$3  & \$4 ;
+  assign \$6  = coarse[10] != sign;
+  assign \$7  = { fine, 1'h0 } <= 1'h1;
+  assign \$8  = \$6  & \$7 ;
+  assign \$9  = coarse[11] != sign;
+  assign \$10  = { fine, 1'h0 } <= 2'h2;
+  assign \$11  = \$9  & \$10 ;
+  assign \$12  = coarse[12] != sign;
+  assign \$13  = { fine, 1'h0 } <= 2'h3;
+  assign \$14  = \$12  & \$13 ;
+  assign \$15  = coarse[13] != sign;
+  assign \$16  = { fine, 1'h0 } <= 3'h4;
+  assign \$17  = \$15  & \$16 ;
+  assign \$18  = coarse[14] != sign;
+  assign \$19  = { fine, 1'h0 } <= 3'h5;
+  assign \$20  = \$18  & \$19 ;
+  assign \$21  = | { \$20 , \$17 , \$14 , \$11 , \$8 , \$5 , over };
+  assign shifted = $signed(coarse) >>> { fine, 1'h0 };
+  always @(posedge clk)
+    sign <= \$22 ;
+  always @(posedge clk)
+    fine <= \$23 ;
+  always @(posedge clk)
+    coarse <= \$24 ;
+  always @(posedge clk)
+    over <= \$25 ;
+  always @(posedge clk)
+    whole <= \$26 ;
+  always @(posedge clk)
+    \over$10  <= \$27 ;
+  always @(posedge clk)
+    \sign$11  <= \$28 ;
+  always @(posedge clk)
+    increment <= \$29 ;
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$100 ) begin end
+    \$22  = value[26];
+    if (rst) begin
+      \$22  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$100 ) begin end
+    \$23  = shift[1:0];
+    if (rst) begin
+      \$23  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$100 ) begin end
+    (* full_case = 32'd1 *)
+    casez (shift[3:2])
+      2'h0:
+          \$24  = value[15:0];
+      2'h1:
+          \$24  = value[23:8];
+      2'h2:
+          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26:16] };
+      default:
+          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26:24] };
+    endcase
+    if (rst) begin
+      \$24  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$100 ) begin end
+    (* full_case = 32'd1 *)
+    casez (shift[3:2])
+      2'h0:
+          \$25  = \$1 ;
+      2'h1:
+          \$25  = \$2 ;
+      2'h2:
+          \$25  = 1'h0;
+      default:
+          \$25  = 1'h0;
+    endcase
+    if (rst) begin
+      \$25  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$100 ) begin end
+    \$26  = shifted[9:1];
+    if (rst) begin
+      \$26  = 9'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$100 ) begin end
+    \$27  = \$21 ;
+    if (rst) begin
+      \$27  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$100 ) begin end
+    \$28  = sign;
+    if (rst) begin
+      \$28  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$100 ) begin end
+    \$29  = shifted[0];
+    if (rst) begin
+      \$29  = 1'h0;
+    end
+  end
+endmodule
+
+module \holdfast_8x8_guard.lanes.requantizer_5.shift$40 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$101  = 0;
+  wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire \$13 ;
+  wire \$14 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
+  wire \$19 ;
+  wire \$2 ;
+  wire \$20 ;
+  wire \$21 ;
   wire \$22 ;
   reg \$23 ;
   reg [1:0] \$24 ;
@@ -24113,21 +24539,21 @@ module \holdfast_8x8_guard.lanes.requantizer_5.shift$39 (rst, shift, value, whol
   always @(posedge clk)
     increment <= \$30 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$100 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$101 ) begin end
     \$23  = value[40];
     if (rst) begin
       \$23  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$100 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$101 ) begin end
     \$24  = shift[1:0];
     if (rst) begin
       \$24  = 2'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$100 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$101 ) begin end
     (* full_case = 32'd1 *)
     casez (shift[4:2])
       3'h0:
@@ -24138,21 +24564,15 @@ module \holdfast_8x8_guard.lanes.requantizer_5.shift$39 (rst, shift, value, whol
           \$25  = value[39:16];
       3'h3:
           \$25  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40:24] };
-      3'h4:
-          \$25  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40:32] };
-      3'h5:
-          \$25  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] };
-      3'h6:
-          \$25  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] };
       default:
-          \$25  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] };
+          \$25  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40:32] };
     endcase
     if (rst) begin
       \$25  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$100 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$101 ) begin end
     (* full_case = 32'd1 *)
     casez (shift[4:2])
       3'h0:
@@ -24163,12 +24583,6 @@ module \holdfast_8x8_guard.lanes.requantizer_5.shift$39 (rst, shift, value, whol
           \$26  = \$3 ;
       3'h3:
           \$26  = 1'h0;
-      3'h4:
-          \$26  = 1'h0;
-      3'h5:
-          \$26  = 1'h0;
-      3'h6:
-          \$26  = 1'h0;
       default:
           \$26  = 1'h0;
     endcase
@@ -24177,28 +24591,28 @@ module \holdfast_8x8_guard.lanes.requantizer_5.shift$39 (rst, shift, value, whol
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$100 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$101 ) begin end
     \$27  = shifted[17:1];
     if (rst) begin
       \$27  = 17'h00000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$100 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$101 ) begin end
     \$28  = \$22 ;
     if (rst) begin
       \$28  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$100 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$101 ) begin end
     \$29  = sign;
     if (rst) begin
       \$29  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$100 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$101 ) begin end
     \$30  = shifted[0];
     if (rst) begin
       \$30  = 1'h0;
@@ -24206,8 +24620,8 @@ module \holdfast_8x8_guard.lanes.requantizer_5.shift$39 (rst, shift, value, whol
   end
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_6 (rst, enable, valid, \violation$34 , use_zero, bias, parameters, settings, residual_value, total, result, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$101  = 0;
+module \holdfast_8x8_guard.lanes.requantizer_6 (rst, enable, valid, \violation$35 , use_zero, bias, parameters, settings, residual_value, residual_present, total, result, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$102  = 0;
   wire [24:0] \$1 ;
   wire [9:0] \$10 ;
   wire \$11 ;
@@ -24232,15 +24646,15 @@ module \holdfast_8x8_guard.lanes.requantizer_6 (rst, enable, valid, \violation$3
   wire \$29 ;
   wire [23:0] \$3 ;
   wire \$30 ;
-  wire [7:0] \$31 ;
+  wire \$31 ;
   wire [7:0] \$32 ;
-  wire [10:0] \$33 ;
+  wire [7:0] \$33 ;
   wire [10:0] \$34 ;
-  wire \$35 ;
+  wire [10:0] \$35 ;
   wire \$36 ;
-  wire [9:0] \$37 ;
+  wire \$37 ;
   wire [9:0] \$38 ;
-  wire \$39 ;
+  wire [9:0] \$39 ;
   wire [24:0] \$4 ;
   wire \$40 ;
   wire \$41 ;
@@ -24248,20 +24662,21 @@ module \holdfast_8x8_guard.lanes.requantizer_6 (rst, enable, valid, \violation$3
   wire \$43 ;
   wire \$44 ;
   wire \$45 ;
-  reg [23:0] \$46 ;
-  reg [33:0] \$47 ;
-  reg [23:0] \$48 ;
-  reg [40:0] \$49 ;
+  wire \$46 ;
+  reg [23:0] \$47 ;
+  reg [33:0] \$48 ;
+  reg [23:0] \$49 ;
   wire \$5 ;
-  reg [9:0] \$50 ;
-  reg \$51 ;
+  reg [40:0] \$50 ;
+  reg [9:0] \$51 ;
   reg \$52 ;
-  reg [8:0] \$53 ;
-  reg [25:0] \$54 ;
+  reg \$53 ;
+  reg [8:0] \$54 ;
   reg [25:0] \$55 ;
-  reg [26:0] \$56 ;
-  reg [9:0] \$57 ;
-  reg [7:0] \$58 ;
+  reg [25:0] \$56 ;
+  reg [26:0] \$57 ;
+  reg [9:0] \$58 ;
+  reg [7:0] \$59 ;
   wire \$6 ;
   wire \$7 ;
   wire [7:0] \$8 ;
@@ -24280,11 +24695,11 @@ module \holdfast_8x8_guard.lanes.requantizer_6 (rst, enable, valid, \violation$3
   wire enable;
   reg [23:0] high = 24'h000000;
   wire increment;
-  wire \increment$30 ;
+  wire \increment$31 ;
   wire larger;
   reg [33:0] low = 34'h000000000;
   wire over;
-  wire \over$27 ;
+  wire \over$28 ;
   input [75:0] parameters;
   wire [75:0] parameters;
   wire [16:0] \parameters.guard_above ;
@@ -24296,6 +24711,8 @@ module \holdfast_8x8_guard.lanes.requantizer_6 (rst, enable, valid, \violation$3
   wire [16:0] \parameters.multiplier ;
   wire [4:0] \parameters.shift ;
   reg [40:0] product = 41'h00000000000;
+  input residual_present;
+  wire residual_present;
   input [7:0] residual_value;
   wire [7:0] residual_value;
   output [7:0] result;
@@ -24317,9 +24734,9 @@ module \holdfast_8x8_guard.lanes.requantizer_6 (rst, enable, valid, \violation$3
   wire [8:0] \settings.lo ;
   wire [7:0] \settings.residual_zero ;
   wire [4:0] shift;
-  wire [3:0] \shift$37 ;
+  wire [3:0] \shift$38 ;
   wire sign;
-  wire \sign$29 ;
+  wire \sign$30 ;
   wire smaller;
   reg [26:0] sum_ = 27'h0000000;
   input [23:0] total;
@@ -24331,45 +24748,47 @@ module \holdfast_8x8_guard.lanes.requantizer_6 (rst, enable, valid, \violation$3
   (* init = 41'h00000000000 *)
   wire [40:0] value;
   (* init = 27'h0000000 *)
-  wire [26:0] \value$36 ;
+  wire [26:0] \value$37 ;
   reg violation = 1'h0;
-  output \violation$34 ;
-  wire \violation$34 ;
+  output \violation$35 ;
+  wire \violation$35 ;
   wire [16:0] whole;
-  wire [8:0] \whole$28 ;
-  assign smaller = \$40  & \$41 ;
-  assign \$42  = ~ sign;
-  assign \$43  = $signed({ whole, increment }) > $signed({ parameters[55:39], 1'h0 });
-  assign \$44  = over ? \$42  : \$43 ;
-  assign \$45  = ~ parameters[57];
-  assign larger = \$44  & \$45 ;
-  assign \violation$34  = violation & valid;
+  wire [8:0] \whole$29 ;
+  assign \$41  = over ? sign : \$40 ;
+  assign \$42  = ~ parameters[56];
+  assign smaller = \$41  & \$42 ;
+  assign \$43  = ~ sign;
+  assign \$44  = $signed({ whole, increment }) > $signed({ parameters[55:39], 1'h0 });
+  assign \$45  = over ? \$43  : \$44 ;
+  assign \$46  = ~ parameters[57];
+  assign larger = \$45  & \$46 ;
+  assign \violation$35  = violation & valid;
   always @(posedge clk)
-    biased <= \$46 ;
+    biased <= \$47 ;
   always @(posedge clk)
-    low <= \$47 ;
+    low <= \$48 ;
   always @(posedge clk)
-    high <= \$48 ;
+    high <= \$49 ;
   always @(posedge clk)
-    product <= \$49 ;
+    product <= \$50 ;
   always @(posedge clk)
-    rounded <= \$50 ;
+    rounded <= \$51 ;
   always @(posedge clk)
-    violation <= \$51 ;
+    violation <= \$52 ;
   always @(posedge clk)
-    bounded <= \$52 ;
+    bounded <= \$53 ;
   always @(posedge clk)
-    clamped <= \$53 ;
+    clamped <= \$54 ;
   always @(posedge clk)
-    scaled_a <= \$54 ;
+    scaled_a <= \$55 ;
   always @(posedge clk)
-    scaled_b <= \$55 ;
+    scaled_b <= \$56 ;
   always @(posedge clk)
-    sum_ <= \$56 ;
+    sum_ <= \$57 ;
   always @(posedge clk)
-    added <= \$57 ;
+    added <= \$58 ;
   always @(posedge clk)
-    result <= \$58 ;
+    result <= \$59 ;
   assign \$1  = $signed(total) + $signed(bias);
   assign \$2  = biased[16:0] * parameters[21:5];
   assign \$3  = $signed(biased[23:17]) * $signed({ 1'h0, parameters[21:5] });
@@ -24397,30 +24816,29 @@ module \holdfast_8x8_guard.lanes.requantizer_6 (rst, enable, valid, \violation$3
   assign \$25  = $signed(residual_value) - $signed(settings[25:18]);
   assign \$26  = $signed(\$25 ) * $signed({ 1'h0, settings[59:43] });
   assign \$27  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$28  = ~ \over$27 ;
-  assign \$29  = \whole$28 [8] == \sign$29 ;
-  assign \$30  = \$28  & \$29 ;
-  assign \$31  = ~ { \sign$29 , \sign$29 , \sign$29 , \sign$29 , \sign$29 , \sign$29 , \sign$29 , \sign$29  };
-  assign \$32  = \$30  ? \whole$28 [7:0] : \$31 ;
-  assign \$33  = $signed({ \sign$29 , \$32 , 1'h1 }) + $signed({ settings[71:64], \increment$30  });
-  assign \$35  = $signed(added) < $signed(settings[79:72]);
-  assign \$36  = $signed(added) > $signed(settings[87:80]);
-  assign \$37  = \$36  ? { settings[87], settings[87], settings[87:80] } : added;
-  assign \$38  = \$35  ? { settings[79], settings[79], settings[79:72] } : \$37 ;
-  assign \$39  = $signed({ whole, increment }) < $signed({ parameters[38:22], 1'h1 });
-  assign \$40  = over ? sign : \$39 ;
-  assign \$41  = ~ parameters[56];
+  assign \$28  = ~ residual_present;
+  assign \$29  = ~ \over$28 ;
+  assign \$30  = \whole$29 [8] == \sign$30 ;
+  assign \$31  = \$29  & \$30 ;
+  assign \$32  = ~ { \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30  };
+  assign \$33  = \$31  ? \whole$29 [7:0] : \$32 ;
+  assign \$34  = $signed({ \sign$30 , \$33 , 1'h1 }) + $signed({ settings[71:64], \increment$31  });
+  assign \$36  = $signed(added) < $signed(settings[79:72]);
+  assign \$37  = $signed(added) > $signed(settings[87:80]);
+  assign \$38  = \$37  ? { settings[87], settings[87], settings[87:80] } : added;
+  assign \$39  = \$36  ? { settings[79], settings[79], settings[79:72] } : \$38 ;
+  assign \$40  = $signed({ whole, increment }) < $signed({ parameters[38:22], 1'h1 });
   \holdfast_8x8_guard.lanes.requantizer_6.add_shift  add_shift (
     .clk(clk),
-    .increment(\increment$30 ),
-    .\over$10 (\over$27 ),
+    .increment(\increment$31 ),
+    .\over$10 (\over$28 ),
     .rst(rst),
     .shift(settings[63:60]),
-    .\sign$11 (\sign$29 ),
+    .\sign$11 (\sign$30 ),
     .value(sum_),
-    .whole(\whole$28 )
+    .whole(\whole$29 )
   );
-  \holdfast_8x8_guard.lanes.requantizer_6.shift$39  \shift$39  (
+  \holdfast_8x8_guard.lanes.requantizer_6.shift$40  \shift$40  (
     .clk(clk),
     .increment(increment),
     .\over$10 (over),
@@ -24431,103 +24849,106 @@ module \holdfast_8x8_guard.lanes.requantizer_6 (rst, enable, valid, \violation$3
     .whole(whole)
   );
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$101 ) begin end
-    \$46  = \$1 [23:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
+    \$47  = \$1 [23:0];
     if (rst) begin
-      \$46  = 24'h000000;
+      \$47  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$101 ) begin end
-    \$47  = \$2 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
+    \$48  = \$2 ;
     if (rst) begin
-      \$47  = 34'h000000000;
+      \$48  = 34'h000000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$101 ) begin end
-    \$48  = \$3 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
+    \$49  = \$3 ;
     if (rst) begin
-      \$48  = 24'h000000;
+      \$49  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$101 ) begin end
-    \$49  = { \$4 [23:0], low[16:0] };
+    if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
+    \$50  = { \$4 [23:0], low[16:0] };
     if (rst) begin
-      \$49  = 41'h00000000000;
+      \$50  = 41'h00000000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$101 ) begin end
-    \$50  = \$10 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
+    \$51  = \$10 ;
     if (\$18 ) begin
-      \$50  = 10'h000;
+      \$51  = 10'h000;
     end
     if (rst) begin
-      \$50  = 10'h000;
+      \$51  = 10'h000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$101 ) begin end
-    \$51  = \$12 ;
-    if (rst) begin
-      \$51  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$101 ) begin end
-    \$52  = \$15 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
+    \$52  = \$12 ;
     if (rst) begin
       \$52  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$101 ) begin end
-    \$53  = \$23 [8:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
+    \$53  = \$15 ;
     if (rst) begin
-      \$53  = 9'h000;
+      \$53  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$101 ) begin end
-    \$54  = \$24 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
+    \$54  = \$23 [8:0];
     if (rst) begin
-      \$54  = 26'h0000000;
+      \$54  = 9'h000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$101 ) begin end
-    \$55  = \$26 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
+    \$55  = \$24 ;
     if (rst) begin
       \$55  = 26'h0000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$101 ) begin end
-    \$56  = \$27 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
+    \$56  = \$26 ;
+    if (\$28 ) begin
+      \$56  = 26'h0000000;
+    end
     if (rst) begin
-      \$56  = 27'h0000000;
+      \$56  = 26'h0000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$101 ) begin end
-    \$57  = \$34 [9:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
+    \$57  = \$27 ;
     if (rst) begin
-      \$57  = 10'h000;
+      \$57  = 27'h0000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$101 ) begin end
-    \$58  = \$38 [7:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
+    \$58  = \$35 [9:0];
     if (rst) begin
-      \$58  = 8'h00;
+      \$58  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
+    \$59  = \$39 [7:0];
+    if (rst) begin
+      \$59  = 8'h00;
     end
   end
   assign value = product;
   assign shift = parameters[4:0];
-  assign \value$36  = sum_;
-  assign \shift$37  = settings[63:60];
+  assign \value$37  = sum_;
+  assign \shift$38  = settings[63:60];
   assign code = result;
   assign \parameters.shift  = parameters[4:0];
   assign \parameters.multiplier  = parameters[21:5];
@@ -24546,178 +24967,10 @@ module \holdfast_8x8_guard.lanes.requantizer_6 (rst, enable, valid, \violation$3
   assign \settings.add_zero  = settings[71:64];
   assign \settings.add_lo  = settings[79:72];
   assign \settings.add_hi  = settings[87:80];
-  assign \$34  = { \$33 [10], \$33 [10:1] };
+  assign \$35  = { \$34 [10], \$34 [10:1] };
 endmodule
 
 module \holdfast_8x8_guard.lanes.requantizer_6.add_shift (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$102  = 0;
-  wire \$1 ;
-  wire \$10 ;
-  wire \$11 ;
-  wire \$12 ;
-  wire \$13 ;
-  wire \$14 ;
-  wire \$15 ;
-  wire \$16 ;
-  wire \$17 ;
-  wire \$18 ;
-  wire \$19 ;
-  wire \$2 ;
-  wire \$20 ;
-  wire \$21 ;
-  reg \$22 ;
-  reg [1:0] \$23 ;
-  reg [15:0] \$24 ;
-  reg \$25 ;
-  reg [8:0] \$26 ;
-  reg \$27 ;
-  reg \$28 ;
-  reg \$29 ;
-  wire \$3 ;
-  wire \$4 ;
-  wire \$5 ;
-  wire \$6 ;
-  wire \$7 ;
-  wire \$8 ;
-  wire \$9 ;
-  input clk;
-  wire clk;
-  reg [15:0] coarse = 16'h0000;
-  reg [1:0] fine = 2'h0;
-  output increment;
-  reg increment = 1'h0;
-  reg over = 1'h0;
-  output \over$10 ;
-  reg \over$10  = 1'h0;
-  input rst;
-  wire rst;
-  input [3:0] shift;
-  wire [3:0] shift;
-  wire [15:0] shifted;
-  reg sign = 1'h0;
-  output \sign$11 ;
-  reg \sign$11  = 1'h0;
-  input [26:0] value;
-  wire [26:0] value;
-  output [8:0] whole;
-  reg [8:0] whole = 9'h000;
-  assign \$1  = $signed(value[25:15]) != $signed({ value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26] });
-  assign \$2  = $signed(value[25:23]) != $signed({ value[26], value[26], value[26] });
-  assign \$3  = coarse[9] != sign;
-  assign \$4  = { fine, 1'h0 } <= 1'h0;
-  assign \$5  = \$3  & \$4 ;
-  assign \$6  = coarse[10] != sign;
-  assign \$7  = { fine, 1'h0 } <= 1'h1;
-  assign \$8  = \$6  & \$7 ;
-  assign \$9  = coarse[11] != sign;
-  assign \$10  = { fine, 1'h0 } <= 2'h2;
-  assign \$11  = \$9  & \$10 ;
-  assign \$12  = coarse[12] != sign;
-  assign \$13  = { fine, 1'h0 } <= 2'h3;
-  assign \$14  = \$12  & \$13 ;
-  assign \$15  = coarse[13] != sign;
-  assign \$16  = { fine, 1'h0 } <= 3'h4;
-  assign \$17  = \$15  & \$16 ;
-  assign \$18  = coarse[14] != sign;
-  assign \$19  = { fine, 1'h0 } <= 3'h5;
-  assign \$20  = \$18  & \$19 ;
-  assign \$21  = | { \$20 , \$17 , \$14 , \$11 , \$8 , \$5 , over };
-  assign shifted = $signed(coarse) >>> { fine, 1'h0 };
-  always @(posedge clk)
-    sign <= \$22 ;
-  always @(posedge clk)
-    fine <= \$23 ;
-  always @(posedge clk)
-    coarse <= \$24 ;
-  always @(posedge clk)
-    over <= \$25 ;
-  always @(posedge clk)
-    whole <= \$26 ;
-  always @(posedge clk)
-    \over$10  <= \$27 ;
-  always @(posedge clk)
-    \sign$11  <= \$28 ;
-  always @(posedge clk)
-    increment <= \$29 ;
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
-    \$22  = value[26];
-    if (rst) begin
-      \$22  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
-    \$23  = shift[1:0];
-    if (rst) begin
-      \$23  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
-    (* full_case = 32'd1 *)
-    casez (shift[3:2])
-      2'h0:
-          \$24  = value[15:0];
-      2'h1:
-          \$24  = value[23:8];
-      2'h2:
-          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26:16] };
-      default:
-          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26:24] };
-    endcase
-    if (rst) begin
-      \$24  = 16'h0000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
-    (* full_case = 32'd1 *)
-    casez (shift[3:2])
-      2'h0:
-          \$25  = \$1 ;
-      2'h1:
-          \$25  = \$2 ;
-      2'h2:
-          \$25  = 1'h0;
-      default:
-          \$25  = 1'h0;
-    endcase
-    if (rst) begin
-      \$25  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
-    \$26  = shifted[9:1];
-    if (rst) begin
-      \$26  = 9'h000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
-    \$27  = \$21 ;
-    if (rst) begin
-      \$27  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
-    \$28  = sign;
-    if (rst) begin
-      \$28  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
-    \$29  = shifted[0];
-    if (rst) begin
-      \$29  = 1'h0;
-    end
-  end
-endmodule
-
-module \holdfast_8x8_guard.lanes.requantizer_6.shift$39 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$103  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -24733,6 +24986,174 @@ module \holdfast_8x8_guard.lanes.requantizer_6.shift$39 (rst, shift, value, whol
   wire \$2 ;
   wire \$20 ;
   wire \$21 ;
+  reg \$22 ;
+  reg [1:0] \$23 ;
+  reg [15:0] \$24 ;
+  reg \$25 ;
+  reg [8:0] \$26 ;
+  reg \$27 ;
+  reg \$28 ;
+  reg \$29 ;
+  wire \$3 ;
+  wire \$4 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire \$9 ;
+  input clk;
+  wire clk;
+  reg [15:0] coarse = 16'h0000;
+  reg [1:0] fine = 2'h0;
+  output increment;
+  reg increment = 1'h0;
+  reg over = 1'h0;
+  output \over$10 ;
+  reg \over$10  = 1'h0;
+  input rst;
+  wire rst;
+  input [3:0] shift;
+  wire [3:0] shift;
+  wire [15:0] shifted;
+  reg sign = 1'h0;
+  output \sign$11 ;
+  reg \sign$11  = 1'h0;
+  input [26:0] value;
+  wire [26:0] value;
+  output [8:0] whole;
+  reg [8:0] whole = 9'h000;
+  assign \$1  = $signed(value[25:15]) != $signed({ value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26] });
+  assign \$2  = $signed(value[25:23]) != $signed({ value[26], value[26], value[26] });
+  assign \$3  = coarse[9] != sign;
+  assign \$4  = { fine, 1'h0 } <= 1'h0;
+  assign \$5  = \$3  & \$4 ;
+  assign \$6  = coarse[10] != sign;
+  assign \$7  = { fine, 1'h0 } <= 1'h1;
+  assign \$8  = \$6  & \$7 ;
+  assign \$9  = coarse[11] != sign;
+  assign \$10  = { fine, 1'h0 } <= 2'h2;
+  assign \$11  = \$9  & \$10 ;
+  assign \$12  = coarse[12] != sign;
+  assign \$13  = { fine, 1'h0 } <= 2'h3;
+  assign \$14  = \$12  & \$13 ;
+  assign \$15  = coarse[13] != sign;
+  assign \$16  = { fine, 1'h0 } <= 3'h4;
+  assign \$17  = \$15  & \$16 ;
+  assign \$18  = coarse[14] != sign;
+  assign \$19  = { fine, 1'h0 } <= 3'h5;
+  assign \$20  = \$18  & \$19 ;
+  assign \$21  = | { \$20 , \$17 , \$14 , \$11 , \$8 , \$5 , over };
+  assign shifted = $signed(coarse) >>> { fine, 1'h0 };
+  always @(posedge clk)
+    sign <= \$22 ;
+  always @(posedge clk)
+    fine <= \$23 ;
+  always @(posedge clk)
+    coarse <= \$24 ;
+  always @(posedge clk)
+    over <= \$25 ;
+  always @(posedge clk)
+    whole <= \$26 ;
+  always @(posedge clk)
+    \over$10  <= \$27 ;
+  always @(posedge clk)
+    \sign$11  <= \$28 ;
+  always @(posedge clk)
+    increment <= \$29 ;
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$103 ) begin end
+    \$22  = value[26];
+    if (rst) begin
+      \$22  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$103 ) begin end
+    \$23  = shift[1:0];
+    if (rst) begin
+      \$23  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$103 ) begin end
+    (* full_case = 32'd1 *)
+    casez (shift[3:2])
+      2'h0:
+          \$24  = value[15:0];
+      2'h1:
+          \$24  = value[23:8];
+      2'h2:
+          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26:16] };
+      default:
+          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26:24] };
+    endcase
+    if (rst) begin
+      \$24  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$103 ) begin end
+    (* full_case = 32'd1 *)
+    casez (shift[3:2])
+      2'h0:
+          \$25  = \$1 ;
+      2'h1:
+          \$25  = \$2 ;
+      2'h2:
+          \$25  = 1'h0;
+      default:
+          \$25  = 1'h0;
+    endcase
+    if (rst) begin
+      \$25  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$103 ) begin end
+    \$26  = shifted[9:1];
+    if (rst) begin
+      \$26  = 9'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$103 ) begin end
+    \$27  = \$21 ;
+    if (rst) begin
+      \$27  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$103 ) begin end
+    \$28  = sign;
+    if (rst) begin
+      \$28  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$103 ) begin end
+    \$29  = shifted[0];
+    if (rst) begin
+      \$29  = 1'h0;
+    end
+  end
+endmodule
+
+module \holdfast_8x8_guard.lanes.requantizer_6.shift$40 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$104  = 0;
+  wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire \$13 ;
+  wire \$14 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
+  wire \$19 ;
+  wire \$2 ;
+  wire \$20 ;
+  wire \$21 ;
   wire \$22 ;
   reg \$23 ;
   reg [1:0] \$24 ;
@@ -24810,21 +25231,21 @@ module \holdfast_8x8_guard.lanes.requantizer_6.shift$39 (rst, shift, value, whol
   always @(posedge clk)
     increment <= \$30 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$103 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$104 ) begin end
     \$23  = value[40];
     if (rst) begin
       \$23  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$103 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$104 ) begin end
     \$24  = shift[1:0];
     if (rst) begin
       \$24  = 2'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$103 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$104 ) begin end
     (* full_case = 32'd1 *)
     casez (shift[4:2])
       3'h0:
@@ -24835,21 +25256,15 @@ module \holdfast_8x8_guard.lanes.requantizer_6.shift$39 (rst, shift, value, whol
           \$25  = value[39:16];
       3'h3:
           \$25  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40:24] };
-      3'h4:
-          \$25  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40:32] };
-      3'h5:
-          \$25  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] };
-      3'h6:
-          \$25  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] };
       default:
-          \$25  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] };
+          \$25  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40:32] };
     endcase
     if (rst) begin
       \$25  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$103 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$104 ) begin end
     (* full_case = 32'd1 *)
     casez (shift[4:2])
       3'h0:
@@ -24860,12 +25275,6 @@ module \holdfast_8x8_guard.lanes.requantizer_6.shift$39 (rst, shift, value, whol
           \$26  = \$3 ;
       3'h3:
           \$26  = 1'h0;
-      3'h4:
-          \$26  = 1'h0;
-      3'h5:
-          \$26  = 1'h0;
-      3'h6:
-          \$26  = 1'h0;
       default:
           \$26  = 1'h0;
     endcase
@@ -24874,28 +25283,28 @@ module \holdfast_8x8_guard.lanes.requantizer_6.shift$39 (rst, shift, value, whol
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$103 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$104 ) begin end
     \$27  = shifted[17:1];
     if (rst) begin
       \$27  = 17'h00000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$103 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$104 ) begin end
     \$28  = \$22 ;
     if (rst) begin
       \$28  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$103 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$104 ) begin end
     \$29  = sign;
     if (rst) begin
       \$29  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$103 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$104 ) begin end
     \$30  = shifted[0];
     if (rst) begin
       \$30  = 1'h0;
@@ -24903,8 +25312,8 @@ module \holdfast_8x8_guard.lanes.requantizer_6.shift$39 (rst, shift, value, whol
   end
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_7 (rst, enable, valid, \violation$34 , use_zero, bias, parameters, settings, residual_value, total, result, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$104  = 0;
+module \holdfast_8x8_guard.lanes.requantizer_7 (rst, enable, valid, \violation$35 , use_zero, bias, parameters, settings, residual_value, residual_present, total, result, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$105  = 0;
   wire [24:0] \$1 ;
   wire [9:0] \$10 ;
   wire \$11 ;
@@ -24929,15 +25338,15 @@ module \holdfast_8x8_guard.lanes.requantizer_7 (rst, enable, valid, \violation$3
   wire \$29 ;
   wire [23:0] \$3 ;
   wire \$30 ;
-  wire [7:0] \$31 ;
+  wire \$31 ;
   wire [7:0] \$32 ;
-  wire [10:0] \$33 ;
+  wire [7:0] \$33 ;
   wire [10:0] \$34 ;
-  wire \$35 ;
+  wire [10:0] \$35 ;
   wire \$36 ;
-  wire [9:0] \$37 ;
+  wire \$37 ;
   wire [9:0] \$38 ;
-  wire \$39 ;
+  wire [9:0] \$39 ;
   wire [24:0] \$4 ;
   wire \$40 ;
   wire \$41 ;
@@ -24945,20 +25354,21 @@ module \holdfast_8x8_guard.lanes.requantizer_7 (rst, enable, valid, \violation$3
   wire \$43 ;
   wire \$44 ;
   wire \$45 ;
-  reg [23:0] \$46 ;
-  reg [33:0] \$47 ;
-  reg [23:0] \$48 ;
-  reg [40:0] \$49 ;
+  wire \$46 ;
+  reg [23:0] \$47 ;
+  reg [33:0] \$48 ;
+  reg [23:0] \$49 ;
   wire \$5 ;
-  reg [9:0] \$50 ;
-  reg \$51 ;
+  reg [40:0] \$50 ;
+  reg [9:0] \$51 ;
   reg \$52 ;
-  reg [8:0] \$53 ;
-  reg [25:0] \$54 ;
+  reg \$53 ;
+  reg [8:0] \$54 ;
   reg [25:0] \$55 ;
-  reg [26:0] \$56 ;
-  reg [9:0] \$57 ;
-  reg [7:0] \$58 ;
+  reg [25:0] \$56 ;
+  reg [26:0] \$57 ;
+  reg [9:0] \$58 ;
+  reg [7:0] \$59 ;
   wire \$6 ;
   wire \$7 ;
   wire [7:0] \$8 ;
@@ -24977,11 +25387,11 @@ module \holdfast_8x8_guard.lanes.requantizer_7 (rst, enable, valid, \violation$3
   wire enable;
   reg [23:0] high = 24'h000000;
   wire increment;
-  wire \increment$30 ;
+  wire \increment$31 ;
   wire larger;
   reg [33:0] low = 34'h000000000;
   wire over;
-  wire \over$27 ;
+  wire \over$28 ;
   input [75:0] parameters;
   wire [75:0] parameters;
   wire [16:0] \parameters.guard_above ;
@@ -24993,6 +25403,8 @@ module \holdfast_8x8_guard.lanes.requantizer_7 (rst, enable, valid, \violation$3
   wire [16:0] \parameters.multiplier ;
   wire [4:0] \parameters.shift ;
   reg [40:0] product = 41'h00000000000;
+  input residual_present;
+  wire residual_present;
   input [7:0] residual_value;
   wire [7:0] residual_value;
   output [7:0] result;
@@ -25014,9 +25426,9 @@ module \holdfast_8x8_guard.lanes.requantizer_7 (rst, enable, valid, \violation$3
   wire [8:0] \settings.lo ;
   wire [7:0] \settings.residual_zero ;
   wire [4:0] shift;
-  wire [3:0] \shift$37 ;
+  wire [3:0] \shift$38 ;
   wire sign;
-  wire \sign$29 ;
+  wire \sign$30 ;
   wire smaller;
   reg [26:0] sum_ = 27'h0000000;
   input [23:0] total;
@@ -25028,45 +25440,47 @@ module \holdfast_8x8_guard.lanes.requantizer_7 (rst, enable, valid, \violation$3
   (* init = 41'h00000000000 *)
   wire [40:0] value;
   (* init = 27'h0000000 *)
-  wire [26:0] \value$36 ;
+  wire [26:0] \value$37 ;
   reg violation = 1'h0;
-  output \violation$34 ;
-  wire \violation$34 ;
+  output \violation$35 ;
+  wire \violation$35 ;
   wire [16:0] whole;
-  wire [8:0] \whole$28 ;
-  assign smaller = \$40  & \$41 ;
-  assign \$42  = ~ sign;
-  assign \$43  = $signed({ whole, increment }) > $signed({ parameters[55:39], 1'h0 });
-  assign \$44  = over ? \$42  : \$43 ;
-  assign \$45  = ~ parameters[57];
-  assign larger = \$44  & \$45 ;
-  assign \violation$34  = violation & valid;
+  wire [8:0] \whole$29 ;
+  assign \$41  = over ? sign : \$40 ;
+  assign \$42  = ~ parameters[56];
+  assign smaller = \$41  & \$42 ;
+  assign \$43  = ~ sign;
+  assign \$44  = $signed({ whole, increment }) > $signed({ parameters[55:39], 1'h0 });
+  assign \$45  = over ? \$43  : \$44 ;
+  assign \$46  = ~ parameters[57];
+  assign larger = \$45  & \$46 ;
+  assign \violation$35  = violation & valid;
   always @(posedge clk)
-    biased <= \$46 ;
+    biased <= \$47 ;
   always @(posedge clk)
-    low <= \$47 ;
+    low <= \$48 ;
   always @(posedge clk)
-    high <= \$48 ;
+    high <= \$49 ;
   always @(posedge clk)
-    product <= \$49 ;
+    product <= \$50 ;
   always @(posedge clk)
-    rounded <= \$50 ;
+    rounded <= \$51 ;
   always @(posedge clk)
-    violation <= \$51 ;
+    violation <= \$52 ;
   always @(posedge clk)
-    bounded <= \$52 ;
+    bounded <= \$53 ;
   always @(posedge clk)
-    clamped <= \$53 ;
+    clamped <= \$54 ;
   always @(posedge clk)
-    scaled_a <= \$54 ;
+    scaled_a <= \$55 ;
   always @(posedge clk)
-    scaled_b <= \$55 ;
+    scaled_b <= \$56 ;
   always @(posedge clk)
-    sum_ <= \$56 ;
+    sum_ <= \$57 ;
   always @(posedge clk)
-    added <= \$57 ;
+    added <= \$58 ;
   always @(posedge clk)
-    result <= \$58 ;
+    result <= \$59 ;
   assign \$1  = $signed(total) + $signed(bias);
   assign \$2  = biased[16:0] * parameters[21:5];
   assign \$3  = $signed(biased[23:17]) * $signed({ 1'h0, parameters[21:5] });
@@ -25094,30 +25508,29 @@ module \holdfast_8x8_guard.lanes.requantizer_7 (rst, enable, valid, \violation$3
   assign \$25  = $signed(residual_value) - $signed(settings[25:18]);
   assign \$26  = $signed(\$25 ) * $signed({ 1'h0, settings[59:43] });
   assign \$27  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$28  = ~ \over$27 ;
-  assign \$29  = \whole$28 [8] == \sign$29 ;
-  assign \$30  = \$28  & \$29 ;
-  assign \$31  = ~ { \sign$29 , \sign$29 , \sign$29 , \sign$29 , \sign$29 , \sign$29 , \sign$29 , \sign$29  };
-  assign \$32  = \$30  ? \whole$28 [7:0] : \$31 ;
-  assign \$33  = $signed({ \sign$29 , \$32 , 1'h1 }) + $signed({ settings[71:64], \increment$30  });
-  assign \$35  = $signed(added) < $signed(settings[79:72]);
-  assign \$36  = $signed(added) > $signed(settings[87:80]);
-  assign \$37  = \$36  ? { settings[87], settings[87], settings[87:80] } : added;
-  assign \$38  = \$35  ? { settings[79], settings[79], settings[79:72] } : \$37 ;
-  assign \$39  = $signed({ whole, increment }) < $signed({ parameters[38:22], 1'h1 });
-  assign \$40  = over ? sign : \$39 ;
-  assign \$41  = ~ parameters[56];
+  assign \$28  = ~ residual_present;
+  assign \$29  = ~ \over$28 ;
+  assign \$30  = \whole$29 [8] == \sign$30 ;
+  assign \$31  = \$29  & \$30 ;
+  assign \$32  = ~ { \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30  };
+  assign \$33  = \$31  ? \whole$29 [7:0] : \$32 ;
+  assign \$34  = $signed({ \sign$30 , \$33 , 1'h1 }) + $signed({ settings[71:64], \increment$31  });
+  assign \$36  = $signed(added) < $signed(settings[79:72]);
+  assign \$37  = $signed(added) > $signed(settings[87:80]);
+  assign \$38  = \$37  ? { settings[87], settings[87], settings[87:80] } : added;
+  assign \$39  = \$36  ? { settings[79], settings[79], settings[79:72] } : \$38 ;
+  assign \$40  = $signed({ whole, increment }) < $signed({ parameters[38:22], 1'h1 });
   \holdfast_8x8_guard.lanes.requantizer_7.add_shift  add_shift (
     .clk(clk),
-    .increment(\increment$30 ),
-    .\over$10 (\over$27 ),
+    .increment(\increment$31 ),
+    .\over$10 (\over$28 ),
     .rst(rst),
     .shift(settings[63:60]),
-    .\sign$11 (\sign$29 ),
+    .\sign$11 (\sign$30 ),
     .value(sum_),
-    .whole(\whole$28 )
+    .whole(\whole$29 )
   );
-  \holdfast_8x8_guard.lanes.requantizer_7.shift$39  \shift$39  (
+  \holdfast_8x8_guard.lanes.requantizer_7.shift$40  \shift$40  (
     .clk(clk),
     .increment(increment),
     .\over$10 (over),
@@ -25128,103 +25541,106 @@ module \holdfast_8x8_guard.lanes.requantizer_7 (rst, enable, valid, \violation$3
     .whole(whole)
   );
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$104 ) begin end
-    \$46  = \$1 [23:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    \$47  = \$1 [23:0];
     if (rst) begin
-      \$46  = 24'h000000;
+      \$47  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$104 ) begin end
-    \$47  = \$2 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    \$48  = \$2 ;
     if (rst) begin
-      \$47  = 34'h000000000;
+      \$48  = 34'h000000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$104 ) begin end
-    \$48  = \$3 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    \$49  = \$3 ;
     if (rst) begin
-      \$48  = 24'h000000;
+      \$49  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$104 ) begin end
-    \$49  = { \$4 [23:0], low[16:0] };
+    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    \$50  = { \$4 [23:0], low[16:0] };
     if (rst) begin
-      \$49  = 41'h00000000000;
+      \$50  = 41'h00000000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$104 ) begin end
-    \$50  = \$10 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    \$51  = \$10 ;
     if (\$18 ) begin
-      \$50  = 10'h000;
+      \$51  = 10'h000;
     end
     if (rst) begin
-      \$50  = 10'h000;
+      \$51  = 10'h000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$104 ) begin end
-    \$51  = \$12 ;
-    if (rst) begin
-      \$51  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$104 ) begin end
-    \$52  = \$15 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    \$52  = \$12 ;
     if (rst) begin
       \$52  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$104 ) begin end
-    \$53  = \$23 [8:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    \$53  = \$15 ;
     if (rst) begin
-      \$53  = 9'h000;
+      \$53  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$104 ) begin end
-    \$54  = \$24 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    \$54  = \$23 [8:0];
     if (rst) begin
-      \$54  = 26'h0000000;
+      \$54  = 9'h000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$104 ) begin end
-    \$55  = \$26 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    \$55  = \$24 ;
     if (rst) begin
       \$55  = 26'h0000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$104 ) begin end
-    \$56  = \$27 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    \$56  = \$26 ;
+    if (\$28 ) begin
+      \$56  = 26'h0000000;
+    end
     if (rst) begin
-      \$56  = 27'h0000000;
+      \$56  = 26'h0000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$104 ) begin end
-    \$57  = \$34 [9:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    \$57  = \$27 ;
     if (rst) begin
-      \$57  = 10'h000;
+      \$57  = 27'h0000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$104 ) begin end
-    \$58  = \$38 [7:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    \$58  = \$35 [9:0];
     if (rst) begin
-      \$58  = 8'h00;
+      \$58  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    \$59  = \$39 [7:0];
+    if (rst) begin
+      \$59  = 8'h00;
     end
   end
   assign value = product;
   assign shift = parameters[4:0];
-  assign \value$36  = sum_;
-  assign \shift$37  = settings[63:60];
+  assign \value$37  = sum_;
+  assign \shift$38  = settings[63:60];
   assign code = result;
   assign \parameters.shift  = parameters[4:0];
   assign \parameters.multiplier  = parameters[21:5];
@@ -25243,11 +25659,11 @@ module \holdfast_8x8_guard.lanes.requantizer_7 (rst, enable, valid, \violation$3
   assign \settings.add_zero  = settings[71:64];
   assign \settings.add_lo  = settings[79:72];
   assign \settings.add_hi  = settings[87:80];
-  assign \$34  = { \$33 [10], \$33 [10:1] };
+  assign \$35  = { \$34 [10], \$34 [10:1] };
 endmodule
 
 module \holdfast_8x8_guard.lanes.requantizer_7.add_shift (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$105  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$106  = 0;
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -25337,21 +25753,21 @@ module \holdfast_8x8_guard.lanes.requantizer_7.add_shift (rst, shift, value, who
   always @(posedge clk)
     increment <= \$29 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$106 ) begin end
     \$22  = value[26];
     if (rst) begin
       \$22  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$106 ) begin end
     \$23  = shift[1:0];
     if (rst) begin
       \$23  = 2'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$106 ) begin end
     (* full_case = 32'd1 *)
     casez (shift[3:2])
       2'h0:
@@ -25368,7 +25784,7 @@ module \holdfast_8x8_guard.lanes.requantizer_7.add_shift (rst, shift, value, who
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$106 ) begin end
     (* full_case = 32'd1 *)
     casez (shift[3:2])
       2'h0:
@@ -25385,28 +25801,28 @@ module \holdfast_8x8_guard.lanes.requantizer_7.add_shift (rst, shift, value, who
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$106 ) begin end
     \$26  = shifted[9:1];
     if (rst) begin
       \$26  = 9'h000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$106 ) begin end
     \$27  = \$21 ;
     if (rst) begin
       \$27  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$106 ) begin end
     \$28  = sign;
     if (rst) begin
       \$28  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$106 ) begin end
     \$29  = shifted[0];
     if (rst) begin
       \$29  = 1'h0;
@@ -25414,8 +25830,8 @@ module \holdfast_8x8_guard.lanes.requantizer_7.add_shift (rst, shift, value, who
   end
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_7.shift$39 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$106  = 0;
+module \holdfast_8x8_guard.lanes.requantizer_7.shift$40 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$107  = 0;
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -25507,21 +25923,21 @@ module \holdfast_8x8_guard.lanes.requantizer_7.shift$39 (rst, shift, value, whol
   always @(posedge clk)
     increment <= \$30 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$106 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
     \$23  = value[40];
     if (rst) begin
       \$23  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$106 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
     \$24  = shift[1:0];
     if (rst) begin
       \$24  = 2'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$106 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
     (* full_case = 32'd1 *)
     casez (shift[4:2])
       3'h0:
@@ -25532,21 +25948,15 @@ module \holdfast_8x8_guard.lanes.requantizer_7.shift$39 (rst, shift, value, whol
           \$25  = value[39:16];
       3'h3:
           \$25  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40:24] };
-      3'h4:
-          \$25  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40:32] };
-      3'h5:
-          \$25  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] };
-      3'h6:
-          \$25  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] };
       default:
-          \$25  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] };
+          \$25  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40:32] };
     endcase
     if (rst) begin
       \$25  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$106 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
     (* full_case = 32'd1 *)
     casez (shift[4:2])
       3'h0:
@@ -25557,12 +25967,6 @@ module \holdfast_8x8_guard.lanes.requantizer_7.shift$39 (rst, shift, value, whol
           \$26  = \$3 ;
       3'h3:
           \$26  = 1'h0;
-      3'h4:
-          \$26  = 1'h0;
-      3'h5:
-          \$26  = 1'h0;
-      3'h6:
-          \$26  = 1'h0;
       default:
           \$26  = 1'h0;
     endcase
@@ -25571,28 +25975,28 @@ module \holdfast_8x8_guard.lanes.requantizer_7.shift$39 (rst, shift, value, whol
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$106 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
     \$27  = shifted[17:1];
     if (rst) begin
       \$27  = 17'h00000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$106 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
     \$28  = \$22 ;
     if (rst) begin
       \$28  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$106 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
     \$29  = sign;
     if (rst) begin
       \$29  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$106 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
     \$30  = shifted[0];
     if (rst) begin
       \$30  = 1'h0;
@@ -25601,7 +26005,7 @@ module \holdfast_8x8_guard.lanes.requantizer_7.shift$39 (rst, shift, value, whol
 endmodule
 
 module \holdfast_8x8_guard.lanes.residual_skew (rst, o, i, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$107  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$108  = 0;
   reg [7:0] \$1 ;
   reg [7:0] \$10 ;
   reg [7:0] \$11 ;
@@ -25739,196 +26143,196 @@ module \holdfast_8x8_guard.lanes.residual_skew (rst, o, i, clk);
   always @(posedge clk)
     lane_7_6 <= \$28 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$1  = i[15:8];
     if (rst) begin
       \$1  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$2  = i[23:16];
     if (rst) begin
       \$2  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$3  = lane_2_0;
     if (rst) begin
       \$3  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$4  = i[31:24];
     if (rst) begin
       \$4  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$5  = lane_3_0;
     if (rst) begin
       \$5  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$6  = lane_3_1;
     if (rst) begin
       \$6  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$7  = i[39:32];
     if (rst) begin
       \$7  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$8  = lane_4_0;
     if (rst) begin
       \$8  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$9  = lane_4_1;
     if (rst) begin
       \$9  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$10  = lane_4_2;
     if (rst) begin
       \$10  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$11  = i[47:40];
     if (rst) begin
       \$11  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$12  = lane_5_0;
     if (rst) begin
       \$12  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$13  = lane_5_1;
     if (rst) begin
       \$13  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$14  = lane_5_2;
     if (rst) begin
       \$14  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$15  = lane_5_3;
     if (rst) begin
       \$15  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$16  = i[55:48];
     if (rst) begin
       \$16  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$17  = lane_6_0;
     if (rst) begin
       \$17  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$18  = lane_6_1;
     if (rst) begin
       \$18  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$19  = lane_6_2;
     if (rst) begin
       \$19  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$20  = lane_6_3;
     if (rst) begin
       \$20  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$21  = lane_6_4;
     if (rst) begin
       \$21  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$22  = i[63:56];
     if (rst) begin
       \$22  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$23  = lane_7_0;
     if (rst) begin
       \$23  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$24  = lane_7_1;
     if (rst) begin
       \$24  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$25  = lane_7_2;
     if (rst) begin
       \$25  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$26  = lane_7_3;
     if (rst) begin
       \$26  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$27  = lane_7_4;
     if (rst) begin
       \$27  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$28  = lane_7_5;
     if (rst) begin
       \$28  = 8'h00;
@@ -25961,7 +26365,7 @@ module \holdfast_8x8_guard.lanes.residual_skew (rst, o, i, clk);
 endmodule
 
 module \holdfast_8x8_guard.output_writer (rst, token, codes, word, enable, address, layer, go, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$108  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$109  = 0;
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -25981,15 +26385,15 @@ module \holdfast_8x8_guard.output_writer (rst, token, codes, word, enable, addre
   wire \$9 ;
   output [127:0] address;
   wire [127:0] address;
-  wire [127:0] \address$12 ;
-  wire [15:0] \address$12[0] ;
-  wire [15:0] \address$12[1] ;
-  wire [15:0] \address$12[2] ;
-  wire [15:0] \address$12[3] ;
-  wire [15:0] \address$12[4] ;
-  wire [15:0] \address$12[5] ;
-  wire [15:0] \address$12[6] ;
-  wire [15:0] \address$12[7] ;
+  wire [127:0] \address$10 ;
+  wire [15:0] \address$10[0] ;
+  wire [15:0] \address$10[1] ;
+  wire [15:0] \address$10[2] ;
+  wire [15:0] \address$10[3] ;
+  wire [15:0] \address$10[4] ;
+  wire [15:0] \address$10[5] ;
+  wire [15:0] \address$10[6] ;
+  wire [15:0] \address$10[7] ;
   wire [15:0] \address[0] ;
   wire [15:0] \address[1] ;
   wire [15:0] \address[2] ;
@@ -26011,13 +26415,12 @@ module \holdfast_8x8_guard.output_writer (rst, token, codes, word, enable, addre
   wire [7:0] \codes[5] ;
   wire [7:0] \codes[6] ;
   wire [7:0] \codes[7] ;
-  wire [8:0] columns;
   output [7:0] enable;
   reg [7:0] enable;
   wire \end ;
   input go;
   wire go;
-  wire \go$7 ;
+  wire \go$5 ;
   wire [4:0] lane;
   input [514:0] layer;
   wire [514:0] layer;
@@ -26076,7 +26479,6 @@ module \holdfast_8x8_guard.output_writer (rst, token, codes, word, enable, addre
   input rst;
   wire rst;
   wire [15:0] step_x;
-  wire [15:0] step_y;
   wire take;
   input [4:0] token;
   wire [4:0] token;
@@ -26117,12 +26519,12 @@ module \holdfast_8x8_guard.output_writer (rst, token, codes, word, enable, addre
     .clk(clk),
     .\end (token[2]),
     .go(go),
-    .\port$5186$263 (layer[290:263]),
+    .\port$5256$263 (layer[290:263]),
     .rst(rst),
     .take(take)
   );
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$109 ) begin end
     word = 64'h0000000000000000;
     if (\$1 ) begin
       word[7:0] = codes[7:0];
@@ -26136,7 +26538,7 @@ module \holdfast_8x8_guard.output_writer (rst, token, codes, word, enable, addre
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$109 ) begin end
     enable = 8'h00;
     if (\$1 ) begin
       enable[0] = \$3 ;
@@ -26152,11 +26554,9 @@ module \holdfast_8x8_guard.output_writer (rst, token, codes, word, enable, addre
   assign base = layer[290:275];
   assign lane = layer[39:35];
   assign step_x = { 4'h0, layer[274:263] };
-  assign step_y = { 4'h0, layer[274:263] };
-  assign columns = 9'h001;
-  assign \go$7  = go;
+  assign \go$5  = go;
   assign \end  = token[2];
-  assign \address$12  = address;
+  assign \address$10  = address;
   assign offset = 3'h0;
   assign \layer.magic  = layer[15:0];
   assign \layer.hold_weights  = layer[16];
@@ -26222,14 +26622,14 @@ module \holdfast_8x8_guard.output_writer (rst, token, codes, word, enable, addre
   assign \address[5]  = address[95:80];
   assign \address[6]  = address[111:96];
   assign \address[7]  = address[127:112];
-  assign \address$12[0]  = address[15:0];
-  assign \address$12[1]  = address[31:16];
-  assign \address$12[2]  = address[47:32];
-  assign \address$12[3]  = address[63:48];
-  assign \address$12[4]  = address[79:64];
-  assign \address$12[5]  = address[95:80];
-  assign \address$12[6]  = address[111:96];
-  assign \address$12[7]  = address[127:112];
+  assign \address$10[0]  = address[15:0];
+  assign \address$10[1]  = address[31:16];
+  assign \address$10[2]  = address[47:32];
+  assign \address$10[3]  = address[63:48];
+  assign \address$10[4]  = address[79:64];
+  assign \address$10[5]  = address[95:80];
+  assign \address$10[6]  = address[111:96];
+  assign \address$10[7]  = address[127:112];
   assign \word[0]  = word[7:0];
   assign \word[1]  = word[15:8];
   assign \word[2]  = word[23:16];
@@ -26249,20 +26649,17 @@ module \holdfast_8x8_guard.output_writer (rst, token, codes, word, enable, addre
   assign \$1  = 1'h1;
 endmodule
 
-module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$5186$263 , go, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$109  = 0;
+module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$5256$263 , go, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$110  = 0;
   wire [16:0] \$1 ;
-  reg [15:0] \$10 ;
-  reg [8:0] \$11 ;
-  reg [13:0] \$12 ;
   wire [16:0] \$2 ;
-  wire [9:0] \$3 ;
+  wire \$3 ;
   wire \$4 ;
   wire [14:0] \$5 ;
-  wire [16:0] \$6 ;
-  wire [9:0] \$7 ;
+  wire [14:0] \$6 ;
+  reg [15:0] \$7 ;
   reg [15:0] \$8 ;
-  reg [15:0] \$9 ;
+  reg [13:0] \$9 ;
   output [127:0] address;
   wire [127:0] address;
   wire [15:0] \address[0] ;
@@ -26276,130 +26673,75 @@ module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$
   wire [15:0] base;
   input clk;
   wire clk;
-  reg [8:0] column = 9'h000;
-  wire [8:0] columns;
   input \end ;
   wire \end ;
   input go;
   wire go;
-  wire [15:0] next_base;
-  wire [15:0] next_row;
+  reg [15:0] next_base;
   reg [15:0] pointer = 16'h0000;
-  input [27:0] \port$5186$263 ;
-  wire [27:0] \port$5186$263 ;
-  reg [15:0] row = 16'h0000;
+  input [27:0] \port$5256$263 ;
+  wire [27:0] \port$5256$263 ;
   input rst;
   wire rst;
   wire [15:0] step_x;
-  wire [15:0] step_y;
   input take;
   wire take;
   reg [13:0] tile = 14'h0000;
   reg [15:0] tile_base = 16'h0000;
-  assign \$1  = row + \port$5186$263 [11:0];
-  assign \$2  = tile_base + 1'h1;
-  assign \$4  = ! column;
+  assign \$1  = tile_base + 1'h1;
+  assign \$2  = pointer + \port$5256$263 [11:0];
+  assign \$3  = take & \end ;
+  assign \$4  = go | \$3 ;
   assign \$5  = tile + 1'h1;
-  assign \$6  = pointer + \port$5186$263 [11:0];
-  assign \$7  = column + 1'h1;
+  assign \$6  = go ? 15'h0000 : \$5 ;
   always @(posedge clk)
-    pointer <= \$8 ;
+    pointer <= \$7 ;
   always @(posedge clk)
-    row <= \$9 ;
+    tile_base <= \$8 ;
   always @(posedge clk)
-    tile_base <= \$10 ;
-  always @(posedge clk)
-    column <= \$11 ;
-  always @(posedge clk)
-    tile <= \$12 ;
+    tile <= \$9 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$109 ) begin end
-    \$8  = pointer;
+    if (\$auto$verilog_backend.cc:2355:dump_module$110 ) begin end
+    next_base = \$1 [15:0];
     if (go) begin
-      \$8  = \port$5186$263 [27:12];
-    end else if (take) begin
-      (* full_case = 32'd1 *)
-      if (\end ) begin
-        \$8  = \$2 [15:0];
-      end else if (\$4 ) begin
-        \$8  = \$1 [15:0];
-      end else begin
-        \$8  = \$6 [15:0];
-      end
+      next_base = \port$5256$263 [27:12];
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$110 ) begin end
+    \$7  = pointer;
+    if (take) begin
+      \$7  = \$2 [15:0];
+    end
+    if (\$4 ) begin
+      \$7  = next_base;
+    end
+    if (rst) begin
+      \$7  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$110 ) begin end
+    \$8  = tile_base;
+    if (\$4 ) begin
+      \$8  = next_base;
     end
     if (rst) begin
       \$8  = 16'h0000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$109 ) begin end
-    \$9  = row;
-    if (go) begin
-      \$9  = \port$5186$263 [27:12];
-    end else if (take) begin
-      if (\end ) begin
-        \$9  = \$2 [15:0];
-      end else if (\$4 ) begin
-        \$9  = \$1 [15:0];
-      end
+    if (\$auto$verilog_backend.cc:2355:dump_module$110 ) begin end
+    \$9  = tile;
+    if (\$4 ) begin
+      \$9  = \$6 [13:0];
     end
     if (rst) begin
-      \$9  = 16'h0000;
+      \$9  = 14'h0000;
     end
   end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$109 ) begin end
-    \$10  = tile_base;
-    if (go) begin
-      \$10  = \port$5186$263 [27:12];
-    end else if (take) begin
-      if (\end ) begin
-        \$10  = \$2 [15:0];
-      end
-    end
-    if (rst) begin
-      \$10  = 16'h0000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$109 ) begin end
-    \$11  = column;
-    if (go) begin
-      \$11  = 9'h000;
-    end else if (take) begin
-      (* full_case = 32'd1 *)
-      if (\end ) begin
-        \$11  = 9'h000;
-      end else if (\$4 ) begin
-        \$11  = 9'h000;
-      end else begin
-        \$11  = \$7 [8:0];
-      end
-    end
-    if (rst) begin
-      \$11  = 9'h000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$109 ) begin end
-    \$12  = tile;
-    if (go) begin
-      \$12  = 14'h0000;
-    end else if (take) begin
-      if (\end ) begin
-        \$12  = \$5 [13:0];
-      end
-    end
-    if (rst) begin
-      \$12  = 14'h0000;
-    end
-  end
-  assign next_row = \$1 [15:0];
-  assign step_y = { 4'h0, \port$5186$263 [11:0] };
-  assign next_base = \$2 [15:0];
-  assign base = \port$5186$263 [27:12];
-  assign columns = 9'h001;
-  assign step_x = { 4'h0, \port$5186$263 [11:0] };
+  assign base = \port$5256$263 [27:12];
+  assign step_x = { 4'h0, \port$5256$263 [11:0] };
   assign \address[0]  = address[15:0];
   assign \address[1]  = address[31:16];
   assign \address[2]  = address[47:32];
@@ -26416,11 +26758,10 @@ module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$
   assign address[47:32] = pointer;
   assign address[31:16] = pointer;
   assign address[15:0] = pointer;
-  assign \$3  = 10'h000;
 endmodule
 
 module \holdfast_8x8_guard.parameter_loader (rst, \begin , active, address, base, go, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$110  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$111  = 0;
   wire \$1 ;
   wire [14:0] \$2 ;
   wire \$3 ;
@@ -26454,7 +26795,7 @@ module \holdfast_8x8_guard.parameter_loader (rst, \begin , active, address, base
   assign active = \begin  | \$1 ;
   assign \$2  = address + 1'h1;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$110 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
     \$5  = address;
     if (active) begin
       \$5  = \$2 [13:0];
@@ -26467,7 +26808,7 @@ module \holdfast_8x8_guard.parameter_loader (rst, \begin , active, address, base
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$110 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
     \$6  = lane;
     if (\begin ) begin
       \$6  = 4'h1;
@@ -26484,9 +26825,10 @@ module \holdfast_8x8_guard.parameter_loader (rst, \begin , active, address, base
   assign pointer = address;
 endmodule
 
-module \holdfast_8x8_guard.residual_reader (rst, word, active, token, codes, address, layer, go, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$111  = 0;
+module \holdfast_8x8_guard.residual_reader (rst, word, active, token, present, codes, address, layer, go, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$112  = 0;
   wire \$1 ;
+  reg [63:0] \$10 ;
   wire \$2 ;
   wire \$3 ;
   wire \$4 ;
@@ -26494,7 +26836,7 @@ module \holdfast_8x8_guard.residual_reader (rst, word, active, token, codes, add
   wire \$6 ;
   reg [2:0] \$7 ;
   reg \$8 ;
-  reg [63:0] \$9 ;
+  reg \$9 ;
   output active;
   wire active;
   output [127:0] address;
@@ -26601,6 +26943,8 @@ module \holdfast_8x8_guard.residual_reader (rst, word, active, token, codes, add
   wire [7:0] \layer.zero_out ;
   reg [2:0] offset = 3'h0;
   wire [2:0] \offset$20 ;
+  output present;
+  reg present = 1'h0;
   input rst;
   wire rst;
   wire [15:0] step_x;
@@ -26637,56 +26981,56 @@ module \holdfast_8x8_guard.residual_reader (rst, word, active, token, codes, add
   always @(posedge clk)
     found <= \$8 ;
   always @(posedge clk)
-    codes <= \$9 ;
+    present <= \$9 ;
+  always @(posedge clk)
+    codes <= \$10 ;
   \holdfast_8x8_guard.residual_reader.walk  walk (
     .address(address),
     .clk(clk),
     .columns(layer[228:220]),
     .\end (token[2]),
     .go(go),
-    .\port$5186$312 (layer[359:312]),
+    .\port$5256$312 (layer[359:312]),
     .rst(rst),
     .take(take),
     .tile(tile)
   );
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$112 ) begin end
     \$7  = 3'h0;
     if (rst) begin
       \$7  = 3'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$112 ) begin end
     \$8  = \$5 ;
     if (rst) begin
       \$8  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
-    \$9 [7:0] = layer[437:430];
-    \$9 [15:8] = layer[437:430];
-    \$9 [23:16] = layer[437:430];
-    \$9 [31:24] = layer[437:430];
-    \$9 [39:32] = layer[437:430];
-    \$9 [47:40] = layer[437:430];
-    \$9 [55:48] = layer[437:430];
-    \$9 [63:56] = layer[437:430];
-    if (found) begin
-      if (\$6 ) begin
-        \$9 [7:0] = word[7:0];
-        \$9 [15:8] = word[15:8];
-        \$9 [23:16] = word[23:16];
-        \$9 [31:24] = word[31:24];
-        \$9 [39:32] = word[39:32];
-        \$9 [47:40] = word[47:40];
-        \$9 [55:48] = word[55:48];
-        \$9 [63:56] = word[63:56];
-      end
+    if (\$auto$verilog_backend.cc:2355:dump_module$112 ) begin end
+    \$9  = found;
+    if (rst) begin
+      \$9  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$112 ) begin end
+    \$10  = codes;
+    if (\$6 ) begin
+      \$10 [7:0] = word[7:0];
+      \$10 [15:8] = word[15:8];
+      \$10 [23:16] = word[23:16];
+      \$10 [31:24] = word[31:24];
+      \$10 [39:32] = word[39:32];
+      \$10 [47:40] = word[47:40];
+      \$10 [55:48] = word[55:48];
+      \$10 [63:56] = word[63:56];
     end
     if (rst) begin
-      \$9  = 64'h0000000000000000;
+      \$10  = 64'h0000000000000000;
     end
   end
   assign base = layer[327:312];
@@ -26797,20 +27141,24 @@ module \holdfast_8x8_guard.residual_reader (rst, word, active, token, codes, add
   assign \word[7]  = word[63:56];
 endmodule
 
-module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile, columns, \port$5186$312 , go, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$112  = 0;
+module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile, columns, \port$5256$312 , go, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$113  = 0;
   wire [16:0] \$1 ;
-  reg [15:0] \$10 ;
-  reg [8:0] \$11 ;
-  reg [13:0] \$12 ;
+  wire [14:0] \$10 ;
+  wire [14:0] \$11 ;
+  reg [15:0] \$12 ;
+  reg [8:0] \$13 ;
+  reg [15:0] \$14 ;
+  reg [15:0] \$15 ;
+  reg [13:0] \$16 ;
   wire [16:0] \$2 ;
-  wire [9:0] \$3 ;
-  wire \$4 ;
-  wire [14:0] \$5 ;
-  wire [16:0] \$6 ;
-  wire [9:0] \$7 ;
-  reg [15:0] \$8 ;
-  reg [15:0] \$9 ;
+  wire [16:0] \$3 ;
+  wire [9:0] \$4 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire \$9 ;
   output [127:0] address;
   wire [127:0] address;
   wire [15:0] \address[0] ;
@@ -26831,11 +27179,11 @@ module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile
   wire \end ;
   input go;
   wire go;
-  wire [15:0] next_base;
+  reg [15:0] next_base;
   wire [15:0] next_row;
   reg [15:0] pointer = 16'h0000;
-  input [47:0] \port$5186$312 ;
-  wire [47:0] \port$5186$312 ;
+  input [47:0] \port$5256$312 ;
+  wire [47:0] \port$5256$312 ;
   reg [15:0] row = 16'h0000;
   input rst;
   wire rst;
@@ -26846,110 +27194,107 @@ module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile
   output [13:0] tile;
   reg [13:0] tile = 14'h0000;
   reg [15:0] tile_base = 16'h0000;
-  assign \$1  = row + \port$5186$312 [47:32];
-  assign \$2  = tile_base + 1'h1;
-  assign \$3  = columns - 1'h1;
-  assign \$4  = column == \$3 ;
-  assign \$5  = tile + 1'h1;
-  assign \$6  = pointer + \port$5186$312 [31:16];
-  assign \$7  = column + 1'h1;
+  assign \$1  = tile_base + 1'h1;
+  assign \$2  = row + \port$5256$312 [47:32];
+  assign \$3  = pointer + \port$5256$312 [31:16];
+  assign \$4  = column - 1'h1;
+  assign \$5  = column == 1'h1;
+  assign \$6  = take & \end ;
+  assign \$7  = go | \$6 ;
+  assign \$8  = take & \end ;
+  assign \$9  = go | \$8 ;
+  assign \$10  = tile + 1'h1;
+  assign \$11  = go ? 15'h0000 : \$10 ;
   always @(posedge clk)
-    pointer <= \$8 ;
+    pointer <= \$12 ;
   always @(posedge clk)
-    row <= \$9 ;
+    column <= \$13 ;
   always @(posedge clk)
-    tile_base <= \$10 ;
+    row <= \$14 ;
   always @(posedge clk)
-    column <= \$11 ;
+    tile_base <= \$15 ;
   always @(posedge clk)
-    tile <= \$12 ;
+    tile <= \$16 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$112 ) begin end
-    \$8  = pointer;
+    if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
+    next_base = \$1 [15:0];
     if (go) begin
-      \$8  = \port$5186$312 [15:0];
-    end else if (take) begin
-      (* full_case = 32'd1 *)
-      if (\end ) begin
-        \$8  = \$2 [15:0];
-      end else if (\$4 ) begin
-        \$8  = \$1 [15:0];
-      end else begin
-        \$8  = \$6 [15:0];
-      end
-    end
-    if (rst) begin
-      \$8  = 16'h0000;
+      next_base = \port$5256$312 [15:0];
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$112 ) begin end
-    \$9  = row;
-    if (go) begin
-      \$9  = \port$5186$312 [15:0];
-    end else if (take) begin
-      if (\end ) begin
-        \$9  = \$2 [15:0];
-      end else if (\$4 ) begin
-        \$9  = \$1 [15:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
+    \$12  = pointer;
+    if (take) begin
+      \$12  = \$3 [15:0];
+    end
+    if (take) begin
+      if (\$5 ) begin
+        \$12  = \$2 [15:0];
       end
     end
+    if (\$9 ) begin
+      \$12  = next_base;
+    end
     if (rst) begin
-      \$9  = 16'h0000;
+      \$12  = 16'h0000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$112 ) begin end
-    \$10  = tile_base;
-    if (go) begin
-      \$10  = \port$5186$312 [15:0];
-    end else if (take) begin
-      if (\end ) begin
-        \$10  = \$2 [15:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
+    \$13  = column;
+    if (take) begin
+      \$13  = \$4 [8:0];
+      if (\$5 ) begin
+        \$13  = columns;
       end
     end
+    if (\$7 ) begin
+      \$13  = columns;
+    end
     if (rst) begin
-      \$10  = 16'h0000;
+      \$13  = 9'h000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$112 ) begin end
-    \$11  = column;
-    if (go) begin
-      \$11  = 9'h000;
-    end else if (take) begin
-      (* full_case = 32'd1 *)
-      if (\end ) begin
-        \$11  = 9'h000;
-      end else if (\$4 ) begin
-        \$11  = 9'h000;
-      end else begin
-        \$11  = \$7 [8:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
+    \$14  = row;
+    if (take) begin
+      if (\$5 ) begin
+        \$14  = \$2 [15:0];
       end
     end
+    if (\$7 ) begin
+      \$14  = next_base;
+    end
     if (rst) begin
-      \$11  = 9'h000;
+      \$14  = 16'h0000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$112 ) begin end
-    \$12  = tile;
-    if (go) begin
-      \$12  = 14'h0000;
-    end else if (take) begin
-      if (\end ) begin
-        \$12  = \$5 [13:0];
-      end
+    if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
+    \$15  = tile_base;
+    if (\$9 ) begin
+      \$15  = next_base;
     end
     if (rst) begin
-      \$12  = 14'h0000;
+      \$15  = 16'h0000;
     end
   end
-  assign next_row = \$1 [15:0];
-  assign step_y = \port$5186$312 [47:32];
-  assign next_base = \$2 [15:0];
-  assign base = \port$5186$312 [15:0];
-  assign step_x = \port$5186$312 [31:16];
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
+    \$16  = tile;
+    if (\$9 ) begin
+      \$16  = \$11 [13:0];
+    end
+    if (rst) begin
+      \$16  = 14'h0000;
+    end
+  end
+  assign base = \port$5256$312 [15:0];
+  assign next_row = \$2 [15:0];
+  assign step_y = \port$5256$312 [47:32];
+  assign step_x = \port$5256$312 [31:16];
   assign \address[0]  = address[15:0];
   assign \address[1]  = address[31:16];
   assign \address[2]  = address[47:32];
@@ -26970,7 +27315,7 @@ endmodule
 
 module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault_parameter, fault_output, fault_residual, fault_accumulator, busy, waiting, fetching, word, start, first, count, ready, feeder_done, layer, go, stop, done, status
 , index, fetch, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$113  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$114  = 0;
   wire \$1 ;
   wire \$10 ;
   wire \$100 ;
@@ -27525,7 +27870,7 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
   always @(posedge clk)
     drain <= \$207 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     go = 1'h0;
     casez (fsm_state)
       3'h1:
@@ -27541,7 +27886,7 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     stop = 1'h0;
     casez (fsm_state)
       3'h1:
@@ -27555,7 +27900,7 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$183  = done;
     casez (fsm_state)
       3'h1:
@@ -27585,7 +27930,7 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$184  = status;
     casez (fsm_state)
       3'h1:
@@ -27627,7 +27972,7 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$185  = index;
     casez (fsm_state)
       3'h1:
@@ -27654,7 +27999,7 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$186  = remaining;
     casez (fsm_state)
       3'h1:
@@ -27681,7 +28026,7 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$187  = fetch;
     casez (fsm_state)
       3'h1:
@@ -27704,7 +28049,7 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$188  = fsm_state;
     casez (fsm_state)
       3'h1:
@@ -27744,7 +28089,7 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$189  = word_0;
     casez (fsm_state)
       3'h1:
@@ -27759,7 +28104,7 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$190  = word_1;
     casez (fsm_state)
       3'h1:
@@ -27774,7 +28119,7 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$191  = word_2;
     casez (fsm_state)
       3'h1:
@@ -27789,7 +28134,7 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$192  = word_3;
     casez (fsm_state)
       3'h1:
@@ -27804,7 +28149,7 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$193  = word_4;
     casez (fsm_state)
       3'h1:
@@ -27819,7 +28164,7 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$194  = word_5;
     casez (fsm_state)
       3'h1:
@@ -27834,7 +28179,7 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$195  = word_6;
     casez (fsm_state)
       3'h1:
@@ -27849,7 +28194,7 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$196  = word_7;
     casez (fsm_state)
       3'h1:
@@ -27864,7 +28209,7 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$197  = word_8;
     casez (fsm_state)
       3'h1:
@@ -27879,7 +28224,7 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$198  = word_9;
     casez (fsm_state)
       3'h1:
@@ -27894,7 +28239,7 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$199  = word_10;
     casez (fsm_state)
       3'h1:
@@ -27909,7 +28254,7 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$200  = word_11;
     casez (fsm_state)
       3'h1:
@@ -27924,7 +28269,7 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$201  = word_12;
     casez (fsm_state)
       3'h1:
@@ -27939,7 +28284,7 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$202  = word_13;
     casez (fsm_state)
       3'h1:
@@ -27954,7 +28299,7 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$203  = word_14;
     casez (fsm_state)
       3'h1:
@@ -27969,7 +28314,7 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$204  = word_15;
     casez (fsm_state)
       3'h1:
@@ -27984,7 +28329,7 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$205  = word_16;
     casez (fsm_state)
       3'h1:
@@ -27999,7 +28344,7 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$206  = word_17;
     casez (fsm_state)
       3'h1:
@@ -28014,7 +28359,7 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$207  = drain;
     casez (fsm_state)
       3'h1:
@@ -28148,7 +28493,7 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
 endmodule
 
 module \holdfast_8x8_guard.weight_loader (rst, active, load_next, pointer, registered, base, go, stop, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$114  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$115  = 0;
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -28349,56 +28694,56 @@ module \holdfast_8x8_guard.weight_loader (rst, active, load_next, pointer, regis
   assign \$21  = \$19  & \$20 ;
   assign \$22  = first | begin_6;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$115 ) begin end
     \$66  = \$2 ;
     if (rst) begin
       \$66  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$115 ) begin end
     \$67  = \$4 ;
     if (rst) begin
       \$67  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$115 ) begin end
     \$68  = \$6 ;
     if (rst) begin
       \$68  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$115 ) begin end
     \$69  = \$8 ;
     if (rst) begin
       \$69  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$115 ) begin end
     \$70  = \$10 ;
     if (rst) begin
       \$70  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$115 ) begin end
     \$71  = \$12 ;
     if (rst) begin
       \$71  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$115 ) begin end
     \$72  = \$14 ;
     if (rst) begin
       \$72  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$115 ) begin end
     \$73  = go;
     if (stop) begin
       \$73  = 1'h0;
@@ -28408,7 +28753,7 @@ module \holdfast_8x8_guard.weight_loader (rst, active, load_next, pointer, regis
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$115 ) begin end
     \$74  = pointer;
     if (active) begin
       \$74  = \$15 [19:0];
@@ -28421,7 +28766,7 @@ module \holdfast_8x8_guard.weight_loader (rst, active, load_next, pointer, regis
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$115 ) begin end
     \$75  = row;
     if (\$16 ) begin
       \$75  = 4'h1;
@@ -28436,7 +28781,7 @@ module \holdfast_8x8_guard.weight_loader (rst, active, load_next, pointer, regis
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$115 ) begin end
     \$76 [0] = \$21 ;
     \$76 [1] = \$27 ;
     \$76 [2] = \$33 ;
@@ -28450,7 +28795,7 @@ module \holdfast_8x8_guard.weight_loader (rst, active, load_next, pointer, regis
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$115 ) begin end
     \$77  = read;
     if (rst) begin
       \$77  = 8'h00;
@@ -28461,7 +28806,7 @@ module \holdfast_8x8_guard.weight_loader (rst, active, load_next, pointer, regis
 endmodule
 
 module \holdfast_8x8_guard.weights (rst, read_address, write_address, write_data, write_enable, read_data, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$115  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$116  = 0;
   wire \$1 ;
   reg \$10 ;
   reg \$11 ;
@@ -28829,28 +29174,28 @@ module \holdfast_8x8_guard.weights (rst, read_address, write_address, write_data
   always @(posedge clk)
     in_rest_4 <= \$13 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$115 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
     \$14  = read_address[95];
     if (rst) begin
       \$14  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$115 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
     \$15  = read_address[111];
     if (rst) begin
       \$15  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$115 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
     \$16  = read_address[127];
     if (rst) begin
       \$16  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$115 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
     read_data[7:0] = \$signature__data ;
     if (in_rest_0) begin
       read_data[7:0] = \$signature__data$15 ;
@@ -28899,35 +29244,35 @@ module \holdfast_8x8_guard.weights (rst, read_address, write_address, write_data
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$115 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
     \$9  = read_address[15];
     if (rst) begin
       \$9  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$115 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
     \$10  = read_address[31];
     if (rst) begin
       \$10  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$115 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
     \$11  = read_address[47];
     if (rst) begin
       \$11  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$115 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
     \$12  = read_address[63];
     if (rst) begin
       \$12  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$115 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
     \$13  = read_address[79];
     if (rst) begin
       \$13  = 1'h0;

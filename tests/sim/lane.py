@@ -30,6 +30,7 @@ class RequantizerLane(wiring.Component):
                 "valid": In(1),
                 "violation": Out(1),
                 "residual_value": In(signed(config.act_bits)),
+                "residual_present": In(1),
                 "code": Out(signed(config.act_bits)),
             }
         )
@@ -54,6 +55,7 @@ class RequantizerLane(wiring.Component):
             requantizer.use_zero.eq(self.use_zero),
             requantizer.valid.eq(self.valid),
             requantizer.residual_value.eq(self.residual_value),
+            requantizer.residual_present.eq(self.residual_present),
             self.violation.eq(requantizer.violation),
             self.code.eq(requantizer.code),
         ]
