@@ -49,13 +49,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gen.lane_setup import lane_parameters
 from gen.layout import DESCRIPTOR, DESCRIPTOR_STRIDE, DESCRIPTOR_WORDS
-from gen.requantizer import channel_parameters
 from nn.golden import Golden, Result, classes, confidences
 from nn.program import Program, Step
 
 from .bench import GoldenRun, Observation
-from .space import FaultSpace, Site
+from .space import FaultSpace, Site, weight_word
 from .tensors import live_after, signed, tensor
 
 __all__ = ["DIED", "EFFECTS", "LIVE", "FaultResult", "banks_after", "classify", "of_guard"]
@@ -334,8 +334,8 @@ def _is_used(program: Program, memory: str, address: int) -> bool:
     """Whether the program reads a word of descriptors, parameters or weights."""
     # Chunks that take turns are written anew before every use.
     chunks = program.chunks if program.resident else []
-    if memory.startswith("weights__"):
-        return any(0 <= address - c.weight_base < len(c.weights) for c in chunks)
+    if place := weight_word(program.config, memory, address):
+        return any(0 <= place[1] - c.weight_base < len(c.weights) for c in chunks)
     if memory.startswith("parameters_"):
         return any(0 <= address - c.param_base < len(c.parameters) for c in chunks)
     if memory == "descriptors":
@@ -377,7 +377,7 @@ def of_guard(program: Program, space: FaultSpace, site: Site) -> bool:
     if space[site.signal].structure == "guard" or site.signal.startswith("parameters_bounds"):
         return True
     if re.fullmatch(r"lanes__parameters_\d+", site.signal):
-        layout = channel_parameters(program.config)
+        layout = lane_parameters(program.config)
         bounds = [layout[name] for name in layout.members if name.startswith("guard_")]
         return any(f.offset <= site.bit < f.offset + f.width for f in bounds)
     match = re.fullmatch(r"sequencer__word_(\d+)", site.signal)

@@ -35,6 +35,7 @@ from sim.netlist import Netlist
 from .campaign import GuardSettings
 from .follow import End, Follower, Trace, Upset
 from .schedule import Schedule
+from .space import weight_word
 
 __all__ = ["LIVE", "Inference", "Seen", "is_constant"]
 
@@ -200,8 +201,8 @@ class Inference:
 def is_constant(program: Program, memory: str, word: int) -> bool:
     """Whether a word is written before the first inference only, and read by all."""
     chunk = program.chunks[0]
-    if memory.startswith("weights__"):
-        return 0 <= word - chunk.weight_base < len(chunk.weights)
+    if place := weight_word(program.config, memory, word):
+        return 0 <= place[1] - chunk.weight_base < len(chunk.weights)
     if memory.startswith("parameters_"):
         return 0 <= word - chunk.param_base < len(chunk.parameters)
     if memory == "descriptors":

@@ -30,6 +30,7 @@ from nn.program import Program, Step
 from .campaign import GuardSettings
 from .layer_values import LayerValues, Parameters, signed, wrap
 from .schedule import Run, Schedule
+from .space import weight_word
 from .tensors import live_after, store
 
 __all__ = ["Effect", "Residue", "Word"]
@@ -39,9 +40,8 @@ Word = tuple[str, int, int, int]
 
 _ACTIVATIONS = re.compile(r"activations_(\d+)__lane_(\d+)")
 _ACCUMULATOR = re.compile(r"lanes__accumulator_(\d+)__cells")
-_WEIGHTS = re.compile(r"weights__lane_(\d+)")
 _PARAMETERS = re.compile(r"parameters_(\w+)")
-_STORE = 3
+_STORE = 4
 """Cycles from an accumulator's read address to its write port."""
 
 
@@ -199,10 +199,10 @@ class Residue:
             products *= values.weights[loaded, :, lane]
             return int(products.sum()) & (1 << self.config.acc_bits) - 1
         chunk = self.program.chunks[0]
-        if match := _WEIGHTS.fullmatch(name):
-            row = address - chunk.weight_base
+        if weights := weight_word(self.config, name, address):
+            row = weights[1] - chunk.weight_base
             inside = 0 <= row < len(chunk.weights)
-            value = int(chunk.weights[row, int(match[1])]) if inside else 0
+            value = int(chunk.weights[row, weights[0]]) if inside else 0
             return value & (1 << self.config.weight_bits) - 1
         if match := _PARAMETERS.fullmatch(name):
             row = address - chunk.param_base
@@ -264,10 +264,10 @@ class Residue:
             self._activation((bank, address, lane), (a, b), cycle, current, changes, tensors)
         elif match := _ACCUMULATOR.fullmatch(name):
             self._accumulator(int(match[1]), address, faulty - golden, cycle, current, changes)
-        elif match := _WEIGHTS.fullmatch(name):
+        elif weights := weight_word(self.config, name, address):
             bits = self.config.weight_bits
             a, b = (signed(value, bits) for value in (golden, faulty))
-            self._weight(int(match[1]), address, b - a, cycle, current, changes)
+            self._weight(*weights, b - a, cycle, current, changes)
         elif match := _PARAMETERS.fullmatch(name):
             self._parameter(match[1], address, faulty, cycle, current, changes)
         elif name == "descriptors":
@@ -287,7 +287,7 @@ class Residue:
         run: Run,
         changes: dict[int, _Changes],
     ) -> None:
-        if pixel >= run.pixels or run.single:
+        if pixel >= run.pixels or run.chained:
             # A single pixel's sum stays in the register.
             return
         reads = run.start + pixel + run.timing.accumulate + lane

@@ -42,7 +42,7 @@ class Timing:
     enter : int
         Row 0's activation is at the array's edge; row r is r cycles later.
     accumulate : int
-        The accumulator memory's address is that of the pixel; its total is stored three cycles
+        The accumulator memory's address is that of the pixel; its total is stored four cycles
         later.
     parameters : int
         A channel's parameters are addressed, with the first pixel of the last reduction.
@@ -65,13 +65,13 @@ class Timing:
     @classmethod
     def of(cls, config: AcceleratorConfig) -> "Timing":
         """Of an accelerator."""
-        token = InputStage.LATENCY + config.rows + 1 - 2
-        lanes = 1 + Lanes.STAGE_D + Requantizer.LATENCY + config.cols - 1
+        token = InputStage.LATENCY + config.rows + 1 - Lanes.LEAD
+        lanes = 1 + Lanes.STAGE_E + Requantizer.LATENCY + config.cols - 1
         return cls(
             enter=InputStage.LATENCY,
             accumulate=token + 1 + Lanes.STAGE_A,
-            parameters=token + 1 + Lanes.STAGE_D - Lanes.RESIDUAL_READ,
-            residual=token + 1 + Lanes.STAGE_D + Requantizer.RESIDUAL_STAGE - Lanes.RESIDUAL_READ,
+            parameters=token + 1 + Lanes.PARAMETER_STAGE,
+            residual=token + 1 + Lanes.STAGE_E + Requantizer.RESIDUAL_STAGE - Lanes.RESIDUAL_READ,
             write=token + lanes,
             weight_lead=max(config.rows, config.cols) - 1,
         )
@@ -109,8 +109,8 @@ class Run:
         self.reductions = walk["kernel_h"] * walk["kernel_w"] * walk["blocks"]
         self.pixels = walk["out_h"] * walk["out_w"]
         self.hold = bool(walk["hold_weights"])
-        self.single = self.pixels == 1
         self.maximum = bool(walk.get("maximum", 0))
+        self.chained = self.pixels == 1 and not self.maximum
         self.timing = Timing.of(config)
 
     @cached_property
@@ -118,7 +118,7 @@ class Run:
         interval = max(self.config.rows, self.config.cols, Feeder.HAZARD)
         last = np.arange(self.tiles * self.reductions) % self.reductions == self.reductions - 1
         fresh = last | (not self.hold)
-        least = np.where(fresh, interval, 1 if self.single else Feeder.HAZARD)
+        least = np.where(fresh, interval, 1 if self.chained else Feeder.HAZARD)
         length = np.maximum(self.pixels, least) + np.where(last, Feeder.GAP, 0)
         first = self.fetch + DESCRIPTOR_WORDS + 1 + _FIRST_TOKEN
         return first + np.concatenate([[0], np.cumsum(length[:-1])])

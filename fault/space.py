@@ -14,15 +14,21 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 
+from gen.config import AcceleratorConfig
+from gen.memory import weight_memory
 from sim.netlist import Netlist
 
-__all__ = ["STRUCTURES", "FaultSpace", "Site", "State"]
+__all__ = ["STRUCTURES", "FaultSpace", "Site", "State", "weight_word"]
 
 _RULES = (
     # What exists only for the guard; its bounds lie beside the other channel parameters.
-    ("guard", r"control_guard_\w+|guard_(?:input|output)(?:_count_now)?|input_stage__checked\w*"),
+    (
+        "guard",
+        r"control_guard_\w+|guard_(?:input|output)(?:_count_now)?|input_stage__(?:checked\w*|below|above)",
+    ),
+    ("guard", r"lanes__requantizer_\d+__violation|lanes__channel_setup__guard_\w+"),
     ("activation_memory", r"activations_\d+__lane_\d+(?:__read\d+)?"),
-    ("weight_memory", r"weights__lane_\d+(?:__read\d+)?"),
+    ("weight_memory", r"weights__(?:in_rest|lane)_\d+(?:_rest)?(?:__read\d+)?"),
     ("parameter_memory", r"parameters_[a-z]+(?:__read\d+)?"),
     ("program_memory", r"descriptors(?:__read\d+)?"),
     ("pe_activation", r"array__pe_\d+_\d+__activation"),
@@ -33,9 +39,10 @@ _RULES = (
     ("sequencer", r"lanes__(?:token|pixel)(?:_\d+)?"),
     ("sequencer", r"input_stage__(?:pad\w*|sub_block\w*)"),
     ("skew", r"input_stage__(?:selected|act)\w*|array__skew__\w+"),
-    ("skew", r"residual_reader__codes\w*|lanes__residual_skew__\w+|lanes__align__\w+"),
+    ("skew", r"residual_reader__codes\w*|lanes__(?:residual|present)_skew__\w+|lanes__align__\w+"),
     ("accumulators", r"lanes__accumulator_\d+__\w+"),
-    ("requantizer", r"lanes__requantizer_\d+__\w+|lanes__parameters_\d+|lanes__codes?\w*"),
+    ("requantizer", r"lanes__requantizer_\d+__\w+|lanes__(?:bias|parameters)_\d+"),
+    ("requantizer", r"lanes__\w+_setup__\w+|lanes__codes?\w*"),
     ("sequencer", r"(?:sequencer|feeder|weight_loader|parameter_loader|residual_reader)__\w+"),
     ("sequencer", r"output_writer__\w+|input_bank|residual_bank|sub_block"),
     ("host", r"axi__\w+|host__\w+|control_interrupt|first|count|ready|refused"),
@@ -198,3 +205,11 @@ def structure_of(signal: str) -> str:
         if pattern.fullmatch(signal):
             return structure
     raise ValueError(f"{signal} belongs to no structure of the fault space")
+
+
+def weight_word(config: AcceleratorConfig, memory: str, address: int) -> tuple[int, int] | None:
+    """Lane and word of the weights that a word of a memory holds; None of another memory."""
+    match = re.fullmatch(r"weights__lane_(\d+)(_rest)?", memory)
+    if match is None:
+        return None
+    return int(match[1]), address + (weight_memory(config).parts[0] if match[2] else 0)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, signed
-from amaranth.lib import data, memory, wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from .array import SystolicArray
@@ -11,6 +11,7 @@ from .axi import AxiSubordinate
 from .config import ROUNDINGS, AcceleratorConfig
 from .feeder import Feeder
 from .input_stage import InputStage
+from .lane_setup import channel_parameters
 from .lanes import Lanes
 from .layer import Token
 from .layout import (
@@ -23,10 +24,9 @@ from .layout import (
     Region,
     word_stride,
 )
-from .memory import LaneMemory
+from .memory import LaneMemory, cells, weight_memory
 from .output_writer import OutputWriter
 from .parameter_loader import ParameterLoader
-from .requantizer import channel_parameters
 from .residual_reader import ResidualReader
 from .sequencer import Sequencer
 from .uart_bridge import UartBridge
@@ -88,27 +88,25 @@ class Accelerator(wiring.Component):
         m.submodules.parameter_loader = parameter_loader = ParameterLoader(cfg)
         m.submodules.residual_reader = residual_reader = ResidualReader(cfg)
         m.submodules.output_writer = output_writer = OutputWriter(cfg)
-        # The lanes want the token two cycles before the partial sum.
-        token_stages = InputStage.LATENCY + SystolicArray.latency(cfg) - 2
+        token_stages = InputStage.LATENCY + SystolicArray.latency(cfg) - Lanes.LEAD
         drain = token_stages + Lanes.latency(cfg) + 1
         m.submodules.sequencer = sequencer = Sequencer(cfg, drain)
         layer = sequencer.layer
 
-        weights = LaneMemory(cfg.cols, cfg.weight_bits, cfg.weight_depth)
+        weights = weight_memory(cfg)
         m.submodules.weights = weights
         banks = [
             LaneMemory(cfg.word_lanes, cfg.act_bits, cfg.act_depth) for _ in range(cfg.act_banks)
         ]
         for index, bank in enumerate(banks):
             m.submodules[f"activations_{index}"] = bank
-        program = memory.Memory(shape=32, depth=cfg.program_depth * DESCRIPTOR_STRIDE, init=[])
+        program = cells(32, cfg.program_depth * DESCRIPTOR_STRIDE)
         m.submodules.descriptors = program
         parameters = {
-            name: memory.Memory(shape=width, depth=cfg.param_depth, init=[])
-            for name, width in self._parameter_widths().items()
+            name: cells(width, cfg.param_depth) for name, width in self._parameter_widths().items()
         }
-        for name, cells in parameters.items():
-            m.submodules[f"parameters_{name}"] = cells
+        for name, store in parameters.items():
+            m.submodules[f"parameters_{name}"] = store
 
         busy = sequencer.busy
         region = host.address[REGION_BITS:]
@@ -164,8 +162,8 @@ class Accelerator(wiring.Component):
         channel, slot = host.address[4:REGION_BITS], host.address[2:4]
         slots: list[list[tuple[int, Value]]] = [[] for _ in range(4)]
         layout = channel_parameters(cfg)
-        for name, cells in parameters.items():
-            read, write = cells.read_port(), cells.write_port()
+        for name, store in parameters.items():
+            read, write = store.read_port(), store.write_port()
             number, parts = self._parameter_slot(name)
             bits = Cat(host.data[offset : offset + width] for _, offset, width in parts)
             m.d.comb += [
@@ -212,7 +210,11 @@ class Accelerator(wiring.Component):
         word, chunk = self._window(host.address, cfg.word_lanes)
         input_bank = Signal(2)
         residual_bank = Signal(2)
-        m.d.sync += [input_bank.eq(layer.input_bank), residual_bank.eq(layer.residual_bank)]
+        m.d.sync += [
+            # The host reads by the input's way.
+            input_bank.eq(Mux(busy, layer.input_bank, region)),
+            residual_bank.eq(layer.residual_bank),
+        ]
         for number, bank in enumerate(banks):
             selected = region == Region.ACTIVATIONS + number
             for lane in range(cfg.word_lanes):
@@ -260,11 +262,8 @@ class Accelerator(wiring.Component):
                 m.d.sync += read_data.eq(parameter_data[offset_read[2:4]])
             with m.Case(Region.WEIGHTS):
                 m.d.sync += read_data.eq(self._bus_word(weights.read_data, cfg.cols, offset_read))
-            for number, bank in enumerate(banks):
-                with m.Case(Region.ACTIVATIONS + number):
-                    m.d.sync += read_data.eq(
-                        self._bus_word(bank.read_data, cfg.word_lanes, offset_read)
-                    )
+            with m.Default():
+                m.d.sync += read_data.eq(self._bus_word(feeder_word, cfg.word_lanes, offset_read))
 
         # The pixel's way: feeder, bank, input stage, array, lanes, bank.
         token, swap = feeder.token, feeder.token.start
@@ -300,6 +299,7 @@ class Accelerator(wiring.Component):
             lanes.token.eq(token),
             lanes.sums.eq(array.sums),
             lanes.residual.eq(residual_reader.codes),
+            lanes.residual_present.eq(residual_reader.present),
             parameter_loader.base.eq(layer.param_base),
             parameter_loader.go.eq(sequencer.go),
             parameter_loader.begin.eq(lanes.parameter_begin),

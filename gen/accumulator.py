@@ -1,10 +1,11 @@
 """One lane of the accumulator bank."""
 
 from amaranth.hdl import Module, Mux, Signal, signed
-from amaranth.lib import memory, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .config import AcceleratorConfig
+from .memory import cells
 
 __all__ = ["AccumulatorLane"]
 
@@ -15,23 +16,23 @@ class AccumulatorLane(wiring.Component):
     Members
     -------
     read_address
-        Pixel whose partial sum arrives in the next cycle (stage A).
+        Pixel whose partial sum arrives two cycles later (stage A).
     partial_sum, first
-        Partial sum from the array, and whether nothing has been accumulated (stage B, one cycle
+        Partial sum from the array, and whether nothing has been accumulated (stage C, two cycles
         after A).
     valid, chain
-        Stage C, one after B: the sum is taken. ``chain``: continue the sum in the register instead
-        of the memory's, for layers of one pixel.
+        Stage D, one after C: the sum is taken. ``chain``: continue the sum in the register instead
+        of the memory's, for layers of one pixel; not with ``maximum``.
     maximum
-        Keep the larger of both instead of their sum; static for a layer.
+        Keep the larger of both, which are codes, instead of their sum; static for a layer.
     write, write_address
-        Stage D, one after C: store the total.
+        Stage E, one after D: store the total.
     total
-        The sum, in stage D. Wraps modulo ``2**acc_bits``.
+        The sum, in stage E. Wraps modulo ``2**acc_bits``.
 
     Latency
     -------
-    The pixel may be read again four cycles after it was read.
+    The pixel may be read again five cycles after it was read.
     """
 
     def __init__(self, config: AcceleratorConfig):
@@ -54,31 +55,32 @@ class AccumulatorLane(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         shape = signed(self.config.acc_bits)
-        m.submodules.cells = cells = memory.Memory(
-            shape=self.config.acc_bits, depth=self.config.acc_depth, init=[]
-        )
-        read, write = cells.read_port(), cells.write_port()
+        m.submodules.cells = store = cells(self.config.acc_bits, self.config.acc_depth)
+        read, write = store.read_port(), store.write_port()
+        fetched = Signal(shape)
         stored = Signal(shape)
         addend = Signal(shape)
         total = Signal(shape)
-        first = Signal()
-        operand = Signal(shape)
         m.d.comb += [
             read.addr.eq(self.read_address),
             write.addr.eq(self.write_address),
             write.data.eq(total),
             write.en.eq(self.write),
-            operand.eq(Mux(self.chain, total, stored)),
             self.total.eq(total),
         ]
         m.d.sync += [
-            stored.eq(Mux(self.first, 0, read.data)),
+            fetched.eq(read.data),
+            stored.eq(fetched),
             addend.eq(self.partial_sum),
-            first.eq(self.first),
         ]
+        # What is not kept becomes 0, so that the adder also passes the maximum.
+        code = slice(0, self.config.act_bits)
+        larger = self.partial_sum[code].as_signed() > fetched[code].as_signed()
+        alone = self.first | (self.maximum & larger)
+        with m.If(alone):
+            m.d.sync += stored.eq(0)
+        with m.If(self.maximum & ~alone):
+            m.d.sync += addend.eq(0)
         with m.If(self.valid):
-            with m.If(self.maximum):
-                m.d.sync += total.eq(Mux(first | (addend > operand), addend, operand))
-            with m.Else():
-                m.d.sync += total.eq(operand + addend)
+            m.d.sync += total.eq(Mux(self.chain, total, stored) + addend)
         return m

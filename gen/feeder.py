@@ -1,6 +1,6 @@
 """Address generation for the activations of a convolution."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -36,7 +36,8 @@ class Feeder(wiring.Component):
     Latency
     -------
     First token two cycles after ``go``. A tile of N pixels occupies max(N, interval) cycles:
-    ``weight_interval`` if the next tile has new weights, else ``HAZARD`` or, for N = 1, one. Each
+    ``weight_interval`` if the next tile has new weights, else ``HAZARD`` or, for sums of N = 1,
+    one. Each
     output tile adds ``GAP`` cycles, in which the post-processor changes its parameters.
 
     Back-pressure
@@ -44,9 +45,9 @@ class Feeder(wiring.Component):
     None: everything behind the feeder takes one pixel per cycle.
     """
 
-    HAZARD = 4
+    HAZARD = 5
     """Cycles from reading an accumulator to reading its new value."""
-    GAP = 6
+    GAP = 5
 
     def __init__(self, config: AcceleratorConfig):
         self.config = config
@@ -79,6 +80,7 @@ class Feeder(wiring.Component):
 
         walking = Signal()
         waiting = Signal()
+        # What remains of each loop, this turn included: its end is a comparison with 1.
         column = Signal(9)
         row = Signal(9)
         block = Signal(13)
@@ -86,6 +88,8 @@ class Feeder(wiring.Component):
         kernel_column = Signal(5)
         kernel_row = Signal(5)
         output_tile = Signal(14)
+        first_pixel = Signal()
+        first_reduction = Signal()
         x = Signal(signed(10))
         x_tile = Signal(signed(10))
         y = Signal(signed(10))
@@ -100,20 +104,18 @@ class Feeder(wiring.Component):
         elapsed = Signal(range(weight_interval + 1))
         gap = Signal(range(self.GAP + 1))
 
-        last_column = column == layer.out_w - 1
-        last_pixel = last_column & (row == layer.out_h - 1)
-        last_block = block == layer.blocks - 1
-        last_kernel_column = kernel_column == layer.kernel_w - 1
-        last_kernel_row = kernel_row == layer.kernel_h - 1
+        last_column = column == 1
+        last_pixel = last_column & (row == 1)
+        last_block = block == 1
+        last_kernel_column = kernel_column == 1
+        last_kernel_row = kernel_row == 1
         last_reduction = last_block & last_kernel_column & last_kernel_row
-        last_tile = last_reduction & (output_tile == layer.co_tiles - 1)
-        first_reduction = ~(Cat(block, kernel_column, kernel_row).any())
-        first_pixel = ~(Cat(column, row).any())
+        last_tile = last_reduction & (output_tile == 1)
         needs_weights = ~layer.hold_weights | last_reduction
-        single = (layer.out_w == 1) & (layer.out_h == 1)
+        chained = (layer.out_w == 1) & (layer.out_h == 1) & ~layer.maximum
 
         interval = Signal.like(elapsed)
-        m.d.comb += interval.eq(Mux(needs_weights, weight_interval, Mux(single, 1, self.HAZARD)))
+        m.d.comb += interval.eq(Mux(needs_weights, weight_interval, Mux(chained, 1, self.HAZARD)))
         issue = walking & ~waiting
         early = elapsed < interval
         m.d.comb += [
@@ -129,6 +131,8 @@ class Feeder(wiring.Component):
             next_tile.eq(walking & tile_over & (elapsed >= interval - 1)),
         ]
 
+        row_base = Signal(16)
+        m.d.comb += row_base.eq(row_address + layer.step_y)
         m.d.sync += [
             self.token.as_value().eq(0),
             self.done.eq(0),
@@ -145,18 +149,19 @@ class Feeder(wiring.Component):
                 self.token.first.eq(first_reduction),
                 self.token.last.eq(last_reduction),
                 self.load_next.eq(first_pixel & needs_weights & ~last_tile),
-                column.eq(column + 1),
+                first_pixel.eq(0),
+                column.eq(column - 1),
                 x.eq(x + layer.stride),
                 pixel_address.eq(pixel_address + layer.step_x),
             ]
             with m.If(last_column):
                 m.d.sync += [
-                    column.eq(0),
-                    row.eq(row + 1),
+                    column.eq(layer.out_w),
+                    row.eq(row - 1),
                     x.eq(x_tile),
                     y.eq(y + layer.stride),
-                    row_address.eq(row_address + layer.step_y),
-                    pixel_address.eq(row_address + layer.step_y),
+                    row_address.eq(row_base),
+                    pixel_address.eq(row_base),
                 ]
             with m.If(last_pixel):
                 m.d.sync += waiting.eq(1)
@@ -169,74 +174,72 @@ class Feeder(wiring.Component):
         with m.If(waiting & (elapsed >= interval) & (gap != 0)):
             m.d.sync += gap.eq(gap - 1)
 
+        # The first tile is entered like any other, as if all loops had just ended.
+        enter = Signal()
+        next_column = Signal()
+        next_row = Signal()
+        next_output = Signal()
+        m.d.comb += [
+            enter.eq(self.go | next_tile),
+            next_column.eq(self.go | last_block),
+            next_row.eq(self.go | (last_block & last_kernel_column)),
+            next_output.eq(self.go | last_reduction),
+        ]
         base = Signal(16)
         step = Signal(16)
         tile_base = Signal(16)
-        m.d.comb += tile_base.eq(base + step)
-        with m.If(next_tile):
+        m.d.comb += [base.eq(tile_address), step.eq(1), tile_base.eq(base + step)]
+        if self.config.sub_blocks > 1:
+            m.d.comb += step.eq(sub_block == self.config.sub_blocks - 1)
+        with m.If(self.go):
+            m.d.comb += [base.eq(layer.input_base), step.eq(0)]
+        with m.Elif(next_output):
+            m.d.comb += [base.eq(output_address), step.eq(layer.input_step)]
+        with m.Elif(next_row):
+            m.d.comb += [base.eq(kernel_address), step.eq(layer.step_ky)]
+        with m.Elif(next_column):
+            m.d.comb += [base.eq(column_address), step.eq(layer.step_kx)]
+        x_base = Mux(next_row, layer.origin_x, Mux(next_column, x_tile + layer.dilation, x_tile))
+        y_base = Mux(next_output, layer.origin_y, Mux(next_row, y_tile + layer.dilation, y_tile))
+
+        with m.If(enter):
             m.d.sync += [
                 waiting.eq(0),
                 gap.eq(0),
                 elapsed.eq(0),
-                column.eq(0),
-                row.eq(0),
-                x.eq(x_tile),
-                y.eq(y_tile),
+                first_pixel.eq(1),
+                first_reduction.eq(next_output),
+                column.eq(layer.out_w),
+                row.eq(layer.out_h),
+                x.eq(x_base),
+                x_tile.eq(x_base),
+                y.eq(y_base),
+                y_tile.eq(y_base),
                 tile_address.eq(tile_base),
                 row_address.eq(tile_base),
                 pixel_address.eq(tile_base),
-                block.eq(block + 1),
+                block.eq(Mux(next_column, layer.blocks, block - 1)),
             ]
-            m.d.comb += base.eq(tile_address)
             if self.config.sub_blocks > 1:
-                m.d.comb += step.eq(sub_block == self.config.sub_blocks - 1)
                 m.d.sync += sub_block.eq(Mux(step[0], 0, sub_block + 1))
-            else:
-                m.d.comb += step.eq(1)
-            with m.If(last_block):
-                m.d.sync += [block.eq(0), sub_block.eq(layer.sub_block)]
-                m.d.sync += [kernel_column.eq(kernel_column + 1), column_address.eq(tile_base)]
-                m.d.sync += [x.eq(x_tile + layer.dilation), x_tile.eq(x_tile + layer.dilation)]
-                m.d.comb += [base.eq(column_address), step.eq(layer.step_kx)]
-                with m.If(last_kernel_column):
-                    m.d.sync += [kernel_column.eq(0), x.eq(layer.origin_x)]
-                    m.d.sync += [x_tile.eq(layer.origin_x)]
-                    m.d.sync += [kernel_row.eq(kernel_row + 1), kernel_address.eq(tile_base)]
-                    m.d.sync += [y.eq(y_tile + layer.dilation), y_tile.eq(y_tile + layer.dilation)]
-                    m.d.comb += [base.eq(kernel_address), step.eq(layer.step_ky)]
-                    with m.If(last_kernel_row):
-                        m.d.sync += [kernel_row.eq(0), y.eq(layer.origin_y)]
-                        m.d.sync += [y_tile.eq(layer.origin_y)]
-                        m.d.sync += [output_tile.eq(output_tile + 1), output_address.eq(tile_base)]
-                        m.d.comb += [base.eq(output_address), step.eq(layer.input_step)]
-
+            with m.If(next_column):
+                m.d.sync += [
+                    sub_block.eq(layer.sub_block),
+                    column_address.eq(tile_base),
+                    kernel_column.eq(Mux(next_row, layer.kernel_w, kernel_column - 1)),
+                ]
+            with m.If(next_row):
+                m.d.sync += [
+                    kernel_address.eq(tile_base),
+                    kernel_row.eq(Mux(next_output, layer.kernel_h, kernel_row - 1)),
+                ]
+            with m.If(next_output):
+                m.d.sync += [
+                    output_address.eq(tile_base),
+                    output_tile.eq(Mux(self.go, layer.co_tiles, output_tile - 1)),
+                ]
         with m.If(self.go):
-            m.d.sync += [
-                walking.eq(1),
-                waiting.eq(0),
-                gap.eq(0),
-                elapsed.eq(0),
-                x.eq(layer.origin_x),
-                x_tile.eq(layer.origin_x),
-                y.eq(layer.origin_y),
-                y_tile.eq(layer.origin_y),
-                sub_block.eq(layer.sub_block),
-            ]
-            m.d.sync += [
-                counter.eq(0)
-                for counter in (column, row, block, kernel_column, kernel_row, output_tile)
-            ]
-            m.d.sync += [
-                address.eq(layer.input_base)
-                for address in (
-                    pixel_address,
-                    row_address,
-                    tile_address,
-                    column_address,
-                    kernel_address,
-                    output_address,
-                )
-            ]
+            m.d.sync += walking.eq(1)
         with m.If(self.stop):
             m.d.sync += walking.eq(0)
         return m

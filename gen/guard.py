@@ -19,10 +19,10 @@ class RangeGuard(wiring.Component):
     -------
     value, lo, hi
         In range while ``lo <= value <= hi``.
+    below, above
+        What replaces a smaller value, and a larger one.
     enable
         0 passes the value unchanged.
-    use_zero, zero
-        Replace by ``zero`` instead of the nearer bound.
     result, violation
         The value to use, and whether it was replaced.
 
@@ -39,9 +39,9 @@ class RangeGuard(wiring.Component):
                 "value": In(shape),
                 "lo": In(shape),
                 "hi": In(shape),
-                "zero": In(shape),
+                "below": In(shape),
+                "above": In(shape),
                 "enable": In(1),
-                "use_zero": In(1),
                 "result": Out(shape),
                 "violation": Out(1),
             }
@@ -49,12 +49,10 @@ class RangeGuard(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        below = self.value < self.lo
-        above = self.value > self.hi
+        smaller = self.enable & (self.value < self.lo)
+        larger = self.enable & (self.value > self.hi)
         m.d.comb += [
-            self.violation.eq(self.enable & (below | above)),
-            self.result.eq(self.value),
+            self.violation.eq(smaller | larger),
+            self.result.eq(Mux(smaller, self.below, Mux(larger, self.above, self.value))),
         ]
-        with m.If(self.violation):
-            m.d.comb += self.result.eq(Mux(self.use_zero, self.zero, Mux(below, self.lo, self.hi)))
         return m

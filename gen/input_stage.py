@@ -71,7 +71,14 @@ class InputStage(wiring.Component):
         checked_read = Signal()
         checked = Signal()
         if self.config.guard:
-            m.d.sync += [checked_read.eq(self.valid & ~self.pad), checked.eq(checked_read)]
+            below = Signal(shape)
+            above = Signal(shape)
+            m.d.sync += [
+                checked_read.eq(self.valid & ~self.pad),
+                checked.eq(checked_read),
+                below.eq(Mux(self.use_zero, self.layer.zero_in, self.layer.input_lo)),
+                above.eq(Mux(self.use_zero, self.layer.zero_in, self.layer.input_hi)),
+            ]
         m.d.comb += self.act.eq(act)
         for row in range(rows):
             choices = Array(
@@ -87,10 +94,10 @@ class InputStage(wiring.Component):
                     guard.value.eq(value),
                     guard.lo.eq(self.layer.input_lo),
                     guard.hi.eq(self.layer.input_hi),
-                    guard.zero.eq(self.layer.zero_in),
-                    guard.use_zero.eq(self.use_zero),
-                    guard.enable.eq(self.enable & checked),
-                    self.violation[row].eq(guard.violation),
+                    guard.below.eq(below),
+                    guard.above.eq(above),
+                    guard.enable.eq(self.enable),
+                    self.violation[row].eq(guard.violation & checked),
                 ]
                 value = guard.result
             m.d.sync += act[row].eq(Mux(pad_selected, self.layer.pad_value, value))

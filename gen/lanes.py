@@ -6,8 +6,9 @@ from amaranth.lib.wiring import In, Out
 
 from .accumulator import AccumulatorLane
 from .config import AcceleratorConfig
+from .lane_setup import ChannelSetup, LayerSetup, channel_parameters, lane_parameters
 from .layer import Layer, Token
-from .requantizer import Requantizer, channel_parameters
+from .requantizer import Requantizer
 from .skew import Skew
 
 __all__ = ["Lanes"]
@@ -21,7 +22,7 @@ class Lanes(wiring.Component):
     layer
         Descriptor.
     token
-        The pixel whose partial sum leaves column 0 two cycles later.
+        The pixel whose partial sum leaves column 0 ``LEAD`` cycles later.
     sums
         Feet of the array's columns, skewed.
     enable, use_zero, violation
@@ -32,7 +33,7 @@ class Lanes(wiring.Component):
         Channel parameters, one cycle after their address.
     residual_token
         The pixel whose residual is to be read now.
-    residual
+    residual, residual_present
         Its codes, ``ResidualReader.LATENCY`` cycles later, aligned.
     codes, codes_token
         Finished pixel, aligned.
@@ -44,8 +45,10 @@ class Lanes(wiring.Component):
     ``latency`` cycles from ``token`` to ``codes_token``.
     """
 
-    # Stages after the token: A reads the accumulator, B meets the sum, C adds, D holds the total.
-    STAGE_A, STAGE_B, STAGE_C, STAGE_D = range(4)
+    # Stages after the token: A reads the accumulator, C meets the sum, D adds, E holds the total.
+    STAGE_A, _, STAGE_C, STAGE_D, STAGE_E = range(5)
+    LEAD = STAGE_C + 1
+    PARAMETER_STAGE = STAGE_D - 1
     RESIDUAL_READ = 2
 
     def __init__(self, config: AcceleratorConfig):
@@ -63,6 +66,7 @@ class Lanes(wiring.Component):
                 "parameters": In(channel_parameters(config)),
                 "residual_token": Out(Token),
                 "residual": In(data.ArrayLayout(code, config.cols)),
+                "residual_present": In(1),
                 "codes": Out(data.ArrayLayout(code, config.cols)),
                 "codes_token": Out(Token),
                 "overflow": Out(1),
@@ -72,7 +76,7 @@ class Lanes(wiring.Component):
     @classmethod
     def latency(cls, config: AcceleratorConfig) -> int:
         """Cycles from ``token`` to ``codes_token``."""
-        return 1 + cls.STAGE_D + Requantizer.LATENCY + config.cols - 1
+        return 1 + cls.STAGE_E + Requantizer.LATENCY + config.cols - 1
 
     def elaborate(self, platform):
         m = Module()
@@ -93,63 +97,70 @@ class Lanes(wiring.Component):
             tokens.append(token)
             previous = token
         pixels.append(pixel)
-        for stage in range(1, cfg.cols + self.STAGE_D):
+        for stage in range(1, cfg.cols + self.STAGE_E):
             held = Signal(pixel_address, name=f"pixel_{stage}")
             m.d.sync += held.eq(pixels[-1])
             pixels.append(held)
-        single = (self.layer.out_w == 1) & (self.layer.out_h == 1)
+        chained = (self.layer.out_w == 1) & (self.layer.out_h == 1) & ~self.layer.maximum
         m.d.comb += [
             self.overflow.eq(tokens[self.STAGE_A].valid & (pixel == cfg.acc_depth)),
             self.codes_token.eq(tokens[-1]),
         ]
 
         begin = [token.valid & token.start & token.last for token in tokens]
-        m.d.comb += self.parameter_begin.eq(begin[self.STAGE_D - self.RESIDUAL_READ])
-        residual_stage = self.STAGE_D + Requantizer.RESIDUAL_STAGE - self.RESIDUAL_READ
+        m.d.comb += self.parameter_begin.eq(begin[self.PARAMETER_STAGE])
+        residual_stage = self.STAGE_E + Requantizer.RESIDUAL_STAGE - self.RESIDUAL_READ
         m.d.comb += self.residual_token.eq(tokens[residual_stage])
 
+        m.submodules.layer_setup = layer_setup = LayerSetup(cfg)
+        m.submodules.channel_setup = channel_setup = ChannelSetup(cfg)
+        m.d.comb += [
+            layer_setup.layer.eq(self.layer),
+            channel_setup.zero_out.eq(self.layer.zero_out),
+            channel_setup.lo.eq(layer_setup.settings.lo),
+            channel_setup.hi.eq(layer_setup.settings.hi),
+            channel_setup.bound.eq(self.enable & ~self.use_zero),
+            channel_setup.channel.eq(self.parameters),
+        ]
         m.submodules.residual_skew = residual_skew = Skew(cfg.cols, signed(cfg.act_bits))
+        m.submodules.present_skew = present_skew = Skew(cfg.cols, 1)
+        m.d.comb += [present_skew.i[lane].eq(self.residual_present) for lane in range(cfg.cols)]
         m.submodules.align = align = Skew(cfg.cols, signed(cfg.act_bits), reverse=True)
         m.d.comb += [residual_skew.i.eq(self.residual), self.codes.eq(align.o)]
         for lane in range(cfg.cols):
-            a, b, c, d = (
-                lane + s for s in (self.STAGE_A, self.STAGE_B, self.STAGE_C, self.STAGE_D)
+            a, c, d, e = (
+                lane + s for s in (self.STAGE_A, self.STAGE_C, self.STAGE_D, self.STAGE_E)
             )
             accumulator = AccumulatorLane(cfg)
             requantizer = Requantizer(cfg)
             m.submodules[f"accumulator_{lane}"] = accumulator
             m.submodules[f"requantizer_{lane}"] = requantizer
-            parameters = Signal(channel_parameters(cfg), name=f"parameters_{lane}")
-            with m.If(begin[c]):
-                m.d.sync += parameters.eq(self.parameters)
+            bias = Signal(signed(cfg.acc_bits), name=f"bias_{lane}")
+            parameters = Signal(lane_parameters(cfg), name=f"parameters_{lane}")
+            with m.If(begin[d]):
+                m.d.sync += bias.eq(self.parameters.bias)
+            with m.If(begin[e]):
+                m.d.sync += parameters.eq(channel_setup.parameters)
             m.d.comb += [
                 accumulator.read_address.eq(pixels[a]),
                 accumulator.partial_sum.eq(self.sums[lane]),
-                accumulator.first.eq(tokens[b].first),
-                accumulator.valid.eq(tokens[c].valid),
-                accumulator.chain.eq(single & ~tokens[c].first),
+                accumulator.first.eq(tokens[c].first),
+                accumulator.valid.eq(tokens[d].valid),
+                accumulator.chain.eq(chained & ~tokens[d].first),
                 accumulator.maximum.eq(self.layer.maximum),
-                accumulator.write.eq(tokens[d].valid & ~tokens[d].last),
-                accumulator.write_address.eq(pixels[d]),
+                accumulator.write.eq(tokens[e].valid & ~tokens[e].last),
+                accumulator.write_address.eq(pixels[e]),
                 requantizer.total.eq(accumulator.total),
+                requantizer.bias.eq(bias),
                 requantizer.parameters.eq(parameters),
-                requantizer.zero_out.eq(self.layer.zero_out),
-                requantizer.lo.eq(self.layer.lo),
-                requantizer.hi.eq(self.layer.hi),
+                requantizer.settings.eq(layer_setup.settings),
                 requantizer.enable.eq(self.enable & self.layer.lane_mask[lane]),
                 requantizer.use_zero.eq(self.use_zero),
-                requantizer.add.eq(self.layer.residual),
                 requantizer.residual_value.eq(residual_skew.o[lane]),
-                requantizer.residual_zero.eq(self.layer.res_zero),
-                requantizer.add_multiplier_a.eq(self.layer.add_multiplier_a),
-                requantizer.add_multiplier_b.eq(self.layer.add_multiplier_b),
-                requantizer.add_shift.eq(self.layer.add_shift),
-                requantizer.add_zero.eq(self.layer.add_zero),
-                requantizer.add_lo.eq(self.layer.add_lo),
-                requantizer.add_hi.eq(self.layer.add_hi),
+                requantizer.residual_present.eq(present_skew.o[lane]),
                 self.violation[lane].eq(requantizer.violation),
                 align.i[lane].eq(requantizer.code),
             ]
-            checked = d + Requantizer.GUARD_STAGE
+            checked = e + Requantizer.GUARD_STAGE
             m.d.comb += requantizer.valid.eq(tokens[checked].valid & tokens[checked].last)
         return m

@@ -13,6 +13,7 @@ from .config import AcceleratorConfig
 
 __all__ = [
     "ADDRESS_BITS",
+    "ADD_SHIFT_BITS",
     "CONTROL",
     "COUNTERS",
     "DESCRIPTOR",
@@ -35,6 +36,7 @@ __all__ = [
 MAGIC = 0x484F4C44
 REGION_BITS = 22
 ADDRESS_BITS = REGION_BITS + 3
+ADD_SHIFT_BITS = 5
 
 
 class Region(IntEnum):
@@ -152,7 +154,7 @@ DESCRIPTOR = _fields(
     ("add_zero", 8, True, "zero point after the residual add"),
     ("add_lo", 8, True, "lower clamp after the residual add"),
     ("add_hi", 8, True, "upper clamp after the residual add"),
-    ("add_shift", 6, False, "shift of the residual add"),
+    ("add_shift", ADD_SHIFT_BITS, False, "shift of the residual add"),
     ("add_multiplier_a", 24, False, "multiplier of the convolution's output in the residual add"),
     ("add_multiplier_b", 24, False, "multiplier of the residual"),
 )

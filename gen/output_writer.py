@@ -42,15 +42,12 @@ class OutputWriter(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         cfg = self.config
-        m.submodules.walk = walk = TensorWalk(cfg)
+        m.submodules.walk = walk = TensorWalk(cfg, rows=False)
         write = self.token.valid & self.token.last
         m.d.comb += [
             walk.base.eq(self.layer.out_base),
             walk.lane.eq(self.layer.out_lane),
             walk.step_x.eq(self.layer.out_step),
-            # Rows are contiguous: the column counter only has to wrap consistently.
-            walk.step_y.eq(self.layer.out_step),
-            walk.columns.eq(1),
             walk.go.eq(self.go),
             walk.take.eq(write),
             walk.end.eq(self.token.end),

@@ -1,77 +1,37 @@
 """From a finished accumulator to an activation code."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
-from amaranth.lib import data, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .config import AcceleratorConfig
-from .guard import RangeGuard
+from .lane_setup import lane_parameters, lane_settings, largest_shift
+from .layout import ADD_SHIFT_BITS
+from .round_shift import RoundShift, lift_bits, lifted_bits, narrow
 
-__all__ = ["Requantizer", "channel_parameters", "round_shift"]
-
-
-def channel_parameters(config: AcceleratorConfig) -> data.StructLayout:
-    """Parameters of one output channel."""
-    members = {"bias": signed(config.acc_bits), "shift": 6}
-    if config.multiplier_bits:
-        members["multiplier"] = config.multiplier_bits
-    if config.guard:
-        members |= {"guard_lo": signed(config.guard_bits), "guard_hi": signed(config.guard_bits)}
-    return data.StructLayout(members)
-
-
-def round_shift(m: Module, value, shift, keep: int, rounding: str, name: str):
-    """Rounded arithmetic right shift in two cycles, saturated to ``keep`` bits before rounding.
-
-    Returns the shifted value and the rounding increment (0 or 1), both registered.
-    """
-    width = len(value)
-    # One extra bit below the point holds the first bit shifted out.
-    wide = signed(width + 1)
-    coarse = Signal(wide, name=f"{name}_coarse")
-    fine = Signal(wide, name=f"{name}_fine")
-    shift_fine = Signal(3, name=f"{name}_shift")
-    result = Signal(signed(keep), name=f"{name}_result")
-    increment = Signal(name=f"{name}_increment")
-    extended = Cat(Const(0, 1), value).as_signed()
-    # Shifts of the width and more keep only the sign.
-    m.d.sync += [coarse.eq(extended >> Cat(Const(0, 3), shift[3:])), shift_fine.eq(shift[:3])]
-    m.d.comb += fine.eq(coarse >> shift_fine)
-    whole = fine[1:].as_signed()
-    high, low = (1 << (keep - 1)) - 1, -(1 << (keep - 1))
-    if len(whole) > keep:
-        overflow = whole[keep - 1 :] != whole[-1].replicate(len(whole) - keep + 1)
-        m.d.sync += result.eq(Mux(overflow, Mux(whole[-1], low, high), whole))
-    else:
-        m.d.sync += result.eq(whole)
-    if rounding == "half_up":
-        m.d.sync += increment.eq(fine[0])
-    elif rounding == "half_even":
-        lost_coarse = Signal(name=f"{name}_lost")
-        mask = (Const(1, width + 1) << Cat(Const(0, 3), shift[3:])) - 1
-        m.d.sync += lost_coarse.eq((extended & mask).any())
-        lost_fine = (coarse & ((Const(1, 8) << shift_fine) - 1)).any()
-        m.d.sync += increment.eq(fine[0] & (fine[1] | lost_coarse | lost_fine))
-    return result, increment
+__all__ = ["Requantizer"]
 
 
 class Requantizer(wiring.Component):
-    """Bias, multiply, rounded shift, zero point, output guard, clamp, residual add; one pixel per
-    cycle.
+    """Bias, multiply, rounded shift, output guard, clamp, residual add; one pixel per cycle.
+
+    Between the shift and the residual add, values are relative to the output's zero point.
 
     Members
     -------
     total
         Accumulator, wraps modulo ``2**acc_bits`` when the bias is added.
-    parameters
-        Of this lane's channel. Each is used in its own stage, all within ``PARAMETER_CYCLES``.
-    zero_out, lo, hi
-        Zero point and clamp.
+    bias, parameters
+        Of this lane's channel. Each is used in its own stage: the bias with ``total``, the others
+        in the ``PARAMETER_CYCLES`` that follow.
+    settings
+        The layer's.
     enable, use_zero, valid, violation
         Output guard; ``valid`` marks the pixel in the guard's stage, ``GUARD_STAGE`` cycles after
         ``total``.
-    residual, add, residual_value, ...
-        Residual add; ``residual_value`` is taken ``RESIDUAL_STAGE`` cycles after ``total``.
+    residual_value, residual_present
+        Are taken ``RESIDUAL_STAGE`` cycles after ``total``; a residual that is not present is its
+        zero point.
     code
         Activation code, ``LATENCY`` cycles after ``total``.
 
@@ -81,9 +41,9 @@ class Requantizer(wiring.Component):
     """
 
     GUARD_STAGE = 6
-    PARAMETER_CYCLES = 7
+    PARAMETER_CYCLES = 6
     RESIDUAL_STAGE = 7
-    LATENCY = 12
+    LATENCY = 13
 
     def __init__(self, config: AcceleratorConfig):
         self.config = config
@@ -91,108 +51,112 @@ class Requantizer(wiring.Component):
         super().__init__(
             {
                 "total": In(signed(config.acc_bits)),
-                "parameters": In(channel_parameters(config)),
-                "zero_out": In(code),
-                "lo": In(code),
-                "hi": In(code),
+                "bias": In(signed(config.acc_bits)),
+                "parameters": In(lane_parameters(config)),
+                "settings": In(lane_settings(config)),
                 "enable": In(1),
                 "use_zero": In(1),
                 "valid": In(1),
                 "violation": Out(1),
-                "add": In(1),
                 "residual_value": In(code),
-                "residual_zero": In(code),
-                "add_multiplier_a": In(config.add_multiplier_bits),
-                "add_multiplier_b": In(config.add_multiplier_bits),
-                "add_shift": In(6),
-                "add_zero": In(code),
-                "add_lo": In(code),
-                "add_hi": In(code),
+                "residual_present": In(1),
                 "code": Out(code),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
-        cfg = self.config
-        code = signed(cfg.act_bits)
-        keep = cfg.guard_bits + 2
+        cfg, parameters, settings = self.config, self.parameters, self.settings
 
         biased = Signal(signed(cfg.acc_bits))
-        m.d.sync += biased.eq(self.total + self.parameters.bias)
+        m.d.sync += biased.eq(self.total + self.bias)
 
         # The product is split so that each half fits an 18-bit hard multiplier.
         split = 17
-        product = Signal(signed(cfg.acc_bits + cfg.multiplier_bits + 1))
+        multiplier_bits = lifted_bits(cfg.multiplier_bits)
+        product = Signal(signed(cfg.acc_bits + multiplier_bits))
         if cfg.multiplier_bits and cfg.acc_bits > split:
-            low = Signal(split + cfg.multiplier_bits)
-            high = Signal(signed(cfg.acc_bits - split + cfg.multiplier_bits + 1))
+            low = Signal(split + multiplier_bits)
+            high = Signal(signed(cfg.acc_bits - split + multiplier_bits))
             m.d.sync += [
-                low.eq(biased[:split] * self.parameters.multiplier),
-                high.eq(biased[split:].as_signed() * self.parameters.multiplier),
-                product.eq(high.shift_left(split) + low),
+                low.eq(biased[:split] * parameters.multiplier),
+                high.eq(biased[split:].as_signed() * parameters.multiplier),
+                product.eq(Cat(low[:split], (high + low[split:])[: len(high)])),
             ]
         else:
             multiplied = Signal.like(product)
-            multiplier = self.parameters.multiplier if cfg.multiplier_bits else 1
+            multiplier = parameters.multiplier if cfg.multiplier_bits else 1
             m.d.sync += [multiplied.eq(biased * multiplier), product.eq(multiplied)]
 
-        shifted, increment = round_shift(
-            m, product, self.parameters.shift, keep, cfg.rounding, "requantize"
+        # One bit more than the codes' differences, or than the bounds', shows what is outside.
+        keep = (cfg.guard_bits if cfg.guard else cfg.act_bits) + 1
+        m.submodules.shift = shift = RoundShift(
+            len(product), lift_bits(cfg.multiplier_bits), largest_shift(cfg), keep, cfg.rounding
         )
-        exact = Signal(signed(keep + 2))
-        value = Signal(signed(cfg.guard_bits))
-        limit = 1 << (cfg.guard_bits - 1)
-        m.d.comb += exact.eq(shifted + increment + self.zero_out)
-        m.d.sync += value.eq(Mux(exact < -limit, -limit, Mux(exact > limit - 1, limit - 1, exact)))
-        checked = value
+        m.d.comb += [shift.value.eq(product), shift.shift.eq(parameters.shift)]
+        rounded = Signal(signed(cfg.act_bits + 2))
+        m.d.sync += rounded.eq(narrow(shift, cfg.act_bits + 1) + shift.increment)
+        lo, hi = settings.lo, settings.hi
+        low = rounded < lo
         if cfg.guard:
-            m.submodules.guard = guard = RangeGuard(cfg.guard_bits)
+            lo, hi = parameters.guard_lo, parameters.guard_hi
+            # whole + increment against a bound, in halves.
+            halves = Cat(shift.increment, shift.whole).as_signed()
+            below = halves < Cat(Const(1, 1), parameters.guard_below).as_signed()
+            above = halves > Cat(Const(0, 1), parameters.guard_above).as_signed()
+            smaller = Signal()
+            larger = Signal()
+            violation = Signal()
+            bounded = Signal()
             m.d.comb += [
-                guard.value.eq(value),
-                guard.lo.eq(self.parameters.guard_lo),
-                guard.hi.eq(self.parameters.guard_hi),
-                guard.zero.eq(self.zero_out),
-                guard.use_zero.eq(self.use_zero),
-                guard.enable.eq(self.enable & self.valid),
-                self.violation.eq(guard.violation),
+                smaller.eq(Mux(shift.over, shift.sign, below) & ~parameters.guard_least),
+                larger.eq(Mux(shift.over, ~shift.sign, above) & ~parameters.guard_most),
+                self.violation.eq(violation & self.valid),
             ]
-            checked = guard.result
-        clamped = Signal(code)
-        m.d.sync += clamped.eq(
-            Mux(checked < self.lo, self.lo, Mux(checked > self.hi, self.hi, checked))
-        )
+            m.d.sync += [
+                violation.eq((smaller | larger) & self.enable),
+                bounded.eq(smaller & self.enable & ~self.use_zero),
+            ]
+            with m.If((smaller | larger) & self.enable & self.use_zero):
+                m.d.sync += rounded.eq(0)
+            # Without it a lower bound above the upper one would lose.
+            low = bounded | (rounded < lo)
+        clamped = Signal(signed(cfg.act_bits + 1))
+        m.d.sync += clamped.eq(Mux(low, lo, Mux(rounded > hi, hi, rounded)))
 
-        wide = cfg.act_bits + 1 + cfg.add_multiplier_bits
-        scaled_a = Signal(signed(wide + 1))
-        scaled_b = Signal(signed(wide + 1))
-        total = Signal(signed(wide + 1))
+        wide = cfg.act_bits + 1 + lifted_bits(cfg.add_multiplier_bits)
+        scaled_a = Signal(signed(wide))
+        scaled_b = Signal(signed(wide))
+        sum_ = Signal(signed(wide + 1))
         m.d.sync += [
-            scaled_a.eq((clamped - self.zero_out) * self.add_multiplier_a),
-            scaled_b.eq((self.residual_value - self.residual_zero) * self.add_multiplier_b),
-            total.eq(scaled_a + scaled_b),
+            scaled_a.eq(clamped * settings.add_multiplier_a),
+            scaled_b.eq((self.residual_value - settings.residual_zero) * settings.add_multiplier_b),
+            sum_.eq(scaled_a + scaled_b),
         ]
-        added, add_increment = round_shift(
-            m, total, self.add_shift, cfg.act_bits + 2, cfg.rounding, "add"
+        with m.If(~self.residual_present):
+            m.d.sync += scaled_b.eq(0)
+        m.submodules.add_shift = add_shift = RoundShift(
+            len(sum_),
+            lift_bits(cfg.add_multiplier_bits),
+            (1 << ADD_SHIFT_BITS) - 1,
+            cfg.act_bits + 1,
+            cfg.rounding,
         )
-        exact_add = Signal(signed(cfg.act_bits + 4))
-        m.d.comb += exact_add.eq(added + add_increment + self.add_zero)
-
-        delayed = clamped
-        for stage in range(4):
-            following = Signal(code, name=f"clamped_{stage}")
-            m.d.sync += following.eq(delayed)
-            delayed = following
-        result = Signal(code)
-        with m.If(self.add):
-            m.d.sync += result.eq(
+        m.d.comb += [add_shift.value.eq(sum_), add_shift.shift.eq(settings.add_shift)]
+        added = Signal(signed(cfg.act_bits + 2))
+        result = Signal(signed(cfg.act_bits))
+        # The increment enters as the carry of one bit below the point.
+        halves = Cat(Const(1, 1), narrow(add_shift, cfg.act_bits + 1)).as_signed()
+        offset = Cat(add_shift.increment, settings.add_zero).as_signed()
+        m.d.sync += [
+            added.eq((halves + offset) >> 1),
+            result.eq(
                 Mux(
-                    exact_add < self.add_lo,
-                    self.add_lo,
-                    Mux(exact_add > self.add_hi, self.add_hi, exact_add),
+                    added < settings.add_lo,
+                    settings.add_lo,
+                    Mux(added > settings.add_hi, settings.add_hi, added),
                 )
-            )
-        with m.Else():
-            m.d.sync += result.eq(delayed)
+            ),
+        ]
         m.d.comb += self.code.eq(result)
         return m

@@ -25,9 +25,8 @@ class ResidualReader(wiring.Component):
         To the bank.
     word
         From the bank, one cycle later.
-    codes
-        Two cycles after the address; the residual's zero point in output tiles beyond
-        ``res_tiles``.
+    codes, present
+        Two cycles after the address; output tiles beyond ``res_tiles`` have no residual.
     """
 
     LATENCY = 2
@@ -44,13 +43,14 @@ class ResidualReader(wiring.Component):
                 "active": Out(1),
                 "word": In(data.ArrayLayout(code, config.word_lanes)),
                 "codes": Out(data.ArrayLayout(code, config.cols)),
+                "present": Out(1),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
         cfg = self.config
-        m.submodules.walk = walk = TensorWalk(cfg)
+        m.submodules.walk = walk = TensorWalk(cfg, rows=True)
         take = self.token.valid & self.token.last & self.layer.residual
         present = walk.tile < self.layer.res_tiles
         offset = Signal.like(walk.offset)
@@ -69,12 +69,9 @@ class ResidualReader(wiring.Component):
             self.active.eq(take & present),
             self.codes.eq(codes),
         ]
-        m.d.sync += [offset.eq(walk.offset), found.eq(present)]
-        for col in range(cfg.cols):
-            m.d.sync += codes[col].eq(self.layer.res_zero)
-        with m.If(found):
-            for begin in lane_offsets(cfg):
-                with m.If(offset == begin):
-                    for col in range(cfg.cols):
-                        m.d.sync += codes[col].eq(self.word[(begin + col) % cfg.word_lanes])
+        m.d.sync += [offset.eq(walk.offset), found.eq(present), self.present.eq(found)]
+        for begin in lane_offsets(cfg):
+            with m.If(offset == begin):
+                for col in range(cfg.cols):
+                    m.d.sync += codes[col].eq(self.word[(begin + col) % cfg.word_lanes])
         return m

@@ -14,6 +14,11 @@ class TensorWalk(wiring.Component):
     """Addresses of consecutive output tiles of a tensor: column by column, row by row, tile by
     tile.
 
+    Parameters
+    ----------
+    rows : bool
+        Without, all pixels are one row: ``step_y`` and ``columns`` do not exist.
+
     Members
     -------
     base, lane, step_x, step_y, columns
@@ -31,15 +36,14 @@ class TensorWalk(wiring.Component):
         Index of the output tile.
     """
 
-    def __init__(self, config: AcceleratorConfig):
+    def __init__(self, config: AcceleratorConfig, rows: bool):
         self.config = config
+        self._rows = rows
         super().__init__(
             {
                 "base": In(16),
                 "lane": In(5),
                 "step_x": In(16),
-                "step_y": In(16),
-                "columns": In(9),
                 "go": In(1),
                 "take": In(1),
                 "end": In(1),
@@ -47,18 +51,16 @@ class TensorWalk(wiring.Component):
                 "offset": Out(range(max(2, config.word_lanes))),
                 "tile": Out(14),
             }
+            | ({"step_y": In(16), "columns": In(9)} if rows else {})
         )
 
     def elaborate(self, platform):
         m = Module()
         lanes, cols = self.config.word_lanes, self.config.cols
         pointer = Signal(16)
-        row = Signal(16)
         tile_base = Signal(16)
-        column = Signal(9)
-        next_row = Signal(16)
         next_base = Signal(16)
-        m.d.comb += [next_row.eq(row + self.step_y), next_base.eq(tile_base)]
+        over = self.take & self.end
 
         offsets = lane_offsets(self.config)
         if len(offsets) == 1:
@@ -68,31 +70,32 @@ class TensorWalk(wiring.Component):
             m.d.comb += advanced.eq(self.offset + cols)
             with m.If(self.go):
                 m.d.sync += self.offset.eq(self.lane)
-            with m.Elif(self.take & self.end):
+            with m.Elif(over):
                 m.d.sync += self.offset.eq(Mux(advanced >= lanes, advanced - lanes, advanced))
             m.d.comb += next_base.eq(tile_base + (advanced >= lanes))
-
         with m.If(self.go):
+            m.d.comb += next_base.eq(self.base)
+
+        with m.If(self.take):
+            m.d.sync += pointer.eq(pointer + self.step_x)
+        if self._rows:
+            row = Signal(16)
+            next_row = Signal(16)
+            # What remains of the row, this pixel included.
+            column = Signal(9)
+            m.d.comb += next_row.eq(row + self.step_y)
+            with m.If(self.take):
+                m.d.sync += column.eq(column - 1)
+                with m.If(column == 1):
+                    m.d.sync += [pointer.eq(next_row), row.eq(next_row), column.eq(self.columns)]
+            with m.If(self.go | over):
+                m.d.sync += [row.eq(next_base), column.eq(self.columns)]
+        with m.If(self.go | over):
             m.d.sync += [
-                pointer.eq(self.base),
-                row.eq(self.base),
-                tile_base.eq(self.base),
-                column.eq(0),
-                self.tile.eq(0),
+                pointer.eq(next_base),
+                tile_base.eq(next_base),
+                self.tile.eq(Mux(self.go, 0, self.tile + 1)),
             ]
-        with m.Elif(self.take):
-            with m.If(self.end):
-                m.d.sync += [
-                    pointer.eq(next_base),
-                    row.eq(next_base),
-                    tile_base.eq(next_base),
-                    column.eq(0),
-                    self.tile.eq(self.tile + 1),
-                ]
-            with m.Elif(column == self.columns - 1):
-                m.d.sync += [pointer.eq(next_row), row.eq(next_row), column.eq(0)]
-            with m.Else():
-                m.d.sync += [pointer.eq(pointer + self.step_x), column.eq(column + 1)]
 
         for lane in range(lanes):
             wraps = [offset for offset in offsets if lane < offset + cols - lanes]

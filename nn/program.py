@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from gen.config import AcceleratorConfig
 from gen.errors import HoldfastError
-from gen.layout import pack_descriptor, parameter_words
+from gen.layout import ADD_SHIFT_BITS, pack_descriptor, parameter_words
 
 from .graph import (
     AddNode,
@@ -336,6 +336,12 @@ class _Compiler:
                         f"layer {node.name} shifts by {shift}, the accelerator by at most "
                         f"{cfg.max_shift} (acc_bits + multiplier_bits - 1)."
                     )
+        for node in graph.nodes:
+            if isinstance(node, AddNode) and node.shift >> ADD_SHIFT_BITS:
+                raise HoldfastError(
+                    f"residual add {node.name} shifts by {node.shift}, the accelerator by at most "
+                    f"{(1 << ADD_SHIFT_BITS) - 1}."
+                )
 
     # Which nodes become one step.
 

@@ -326,7 +326,7 @@ enum holdfast_code {
 /* shift of the residual add */
 #define HOLDFAST_ADD_SHIFT_WORD 15
 #define HOLDFAST_ADD_SHIFT_OFFSET 8
-#define HOLDFAST_ADD_SHIFT_MASK 0x3Fu
+#define HOLDFAST_ADD_SHIFT_MASK 0x1Fu
 
 /* multiplier of the convolution's output in the residual add */
 #define HOLDFAST_ADD_MULTIPLIER_A_WORD 16

@@ -380,7 +380,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$436 ;
   wire \$437 ;
   wire \$438 ;
-  reg [31:0] \$439 ;
+  wire [2:0] \$439 ;
   wire \$44 ;
   reg [31:0] \$440 ;
   reg [31:0] \$441 ;
@@ -416,11 +416,10 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   reg [4:0] \$469 ;
   wire \$47 ;
   reg [4:0] \$470 ;
-  reg [4:0] \$471 ;
+  reg \$471 ;
   reg \$472 ;
-  reg \$473 ;
-  reg [63:0] \$474 ;
-  wire [4:0] \$475 ;
+  reg [63:0] \$473 ;
+  wire [4:0] \$474 ;
   wire \$48 ;
   wire \$49 ;
   wire \$5 ;
@@ -503,8 +502,8 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [7:0] \act[6] ;
   wire [7:0] \act[7] ;
   wire active;
-  wire \active$193 ;
-  wire \active$196 ;
+  wire \active$195 ;
+  wire \active$198 ;
   wire [10:0] address;
   wire [13:0] \address$101 ;
   wire [19:0] \address$115 ;
@@ -528,30 +527,30 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [15:0] \address$124[6] ;
   wire [15:0] \address$124[7] ;
   wire [19:0] base;
-  wire [13:0] \base$174 ;
+  wire [13:0] \base$176 ;
   wire \begin ;
   wire busy;
   input clk;
   wire clk;
   wire [63:0] codes;
-  wire [63:0] \codes$187 ;
-  wire [7:0] \codes$187[0] ;
-  wire [7:0] \codes$187[1] ;
-  wire [7:0] \codes$187[2] ;
-  wire [7:0] \codes$187[3] ;
-  wire [7:0] \codes$187[4] ;
-  wire [7:0] \codes$187[5] ;
-  wire [7:0] \codes$187[6] ;
-  wire [7:0] \codes$187[7] ;
-  wire [63:0] \codes$188 ;
-  wire [7:0] \codes$188[0] ;
-  wire [7:0] \codes$188[1] ;
-  wire [7:0] \codes$188[2] ;
-  wire [7:0] \codes$188[3] ;
-  wire [7:0] \codes$188[4] ;
-  wire [7:0] \codes$188[5] ;
-  wire [7:0] \codes$188[6] ;
-  wire [7:0] \codes$188[7] ;
+  wire [63:0] \codes$189 ;
+  wire [7:0] \codes$189[0] ;
+  wire [7:0] \codes$189[1] ;
+  wire [7:0] \codes$189[2] ;
+  wire [7:0] \codes$189[3] ;
+  wire [7:0] \codes$189[4] ;
+  wire [7:0] \codes$189[5] ;
+  wire [7:0] \codes$189[6] ;
+  wire [7:0] \codes$189[7] ;
+  wire [63:0] \codes$190 ;
+  wire [7:0] \codes$190[0] ;
+  wire [7:0] \codes$190[1] ;
+  wire [7:0] \codes$190[2] ;
+  wire [7:0] \codes$190[3] ;
+  wire [7:0] \codes$190[4] ;
+  wire [7:0] \codes$190[5] ;
+  wire [7:0] \codes$190[6] ;
+  wire [7:0] \codes$190[7] ;
   wire [7:0] \codes[0] ;
   wire [7:0] \codes[1] ;
   wire [7:0] \codes[2] ;
@@ -598,9 +597,9 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire go;
   wire \go$141 ;
   wire \go$155 ;
-  wire \go$175 ;
-  wire \go$179 ;
-  wire \go$184 ;
+  wire \go$177 ;
+  wire \go$181 ;
+  wire \go$186 ;
   wire [24:0] host__address;
   wire [31:0] host__data;
   reg host__error;
@@ -612,13 +611,13 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   reg [1:0] input_bank = 2'h0;
   output interrupt;
   wire interrupt;
-  wire [515:0] layer;
-  wire [515:0] \layer$139 ;
+  wire [514:0] layer;
+  wire [514:0] \layer$139 ;
   wire [7:0] \layer$139.add_hi ;
   wire [7:0] \layer$139.add_lo ;
   wire [23:0] \layer$139.add_multiplier_a ;
   wire [23:0] \layer$139.add_multiplier_b ;
-  wire [5:0] \layer$139.add_shift ;
+  wire [4:0] \layer$139.add_shift ;
   wire [7:0] \layer$139.add_zero ;
   wire [12:0] \layer$139.blocks ;
   wire [13:0] \layer$139.co_tiles ;
@@ -665,12 +664,12 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [19:0] \layer$139.weight_base ;
   wire [7:0] \layer$139.zero_in ;
   wire [7:0] \layer$139.zero_out ;
-  wire [515:0] \layer$146 ;
+  wire [514:0] \layer$146 ;
   wire [7:0] \layer$146.add_hi ;
   wire [7:0] \layer$146.add_lo ;
   wire [23:0] \layer$146.add_multiplier_a ;
   wire [23:0] \layer$146.add_multiplier_b ;
-  wire [5:0] \layer$146.add_shift ;
+  wire [4:0] \layer$146.add_shift ;
   wire [7:0] \layer$146.add_zero ;
   wire [12:0] \layer$146.blocks ;
   wire [13:0] \layer$146.co_tiles ;
@@ -717,12 +716,12 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [19:0] \layer$146.weight_base ;
   wire [7:0] \layer$146.zero_in ;
   wire [7:0] \layer$146.zero_out ;
-  wire [515:0] \layer$167 ;
+  wire [514:0] \layer$167 ;
   wire [7:0] \layer$167.add_hi ;
   wire [7:0] \layer$167.add_lo ;
   wire [23:0] \layer$167.add_multiplier_a ;
   wire [23:0] \layer$167.add_multiplier_b ;
-  wire [5:0] \layer$167.add_shift ;
+  wire [4:0] \layer$167.add_shift ;
   wire [7:0] \layer$167.add_zero ;
   wire [12:0] \layer$167.blocks ;
   wire [13:0] \layer$167.co_tiles ;
@@ -769,115 +768,115 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [19:0] \layer$167.weight_base ;
   wire [7:0] \layer$167.zero_in ;
   wire [7:0] \layer$167.zero_out ;
-  wire [515:0] \layer$178 ;
-  wire [7:0] \layer$178.add_hi ;
-  wire [7:0] \layer$178.add_lo ;
-  wire [23:0] \layer$178.add_multiplier_a ;
-  wire [23:0] \layer$178.add_multiplier_b ;
-  wire [5:0] \layer$178.add_shift ;
-  wire [7:0] \layer$178.add_zero ;
-  wire [12:0] \layer$178.blocks ;
-  wire [13:0] \layer$178.co_tiles ;
-  wire [2:0] \layer$178.dilation ;
-  wire [7:0] \layer$178.hi ;
-  wire \layer$178.hold_weights ;
-  wire [8:0] \layer$178.in_h ;
-  wire [8:0] \layer$178.in_w ;
-  wire [1:0] \layer$178.input_bank ;
-  wire [15:0] \layer$178.input_base ;
-  wire [7:0] \layer$178.input_hi ;
-  wire [7:0] \layer$178.input_lo ;
-  wire [15:0] \layer$178.input_step ;
-  wire [4:0] \layer$178.kernel_h ;
-  wire [4:0] \layer$178.kernel_w ;
-  wire [15:0] \layer$178.lane_mask ;
-  wire [7:0] \layer$178.lo ;
-  wire [15:0] \layer$178.magic ;
-  wire \layer$178.maximum ;
-  wire [9:0] \layer$178.origin_x ;
-  wire [9:0] \layer$178.origin_y ;
-  wire [15:0] \layer$178.out_base ;
-  wire [8:0] \layer$178.out_h ;
-  wire [4:0] \layer$178.out_lane ;
-  wire [11:0] \layer$178.out_step ;
-  wire [8:0] \layer$178.out_w ;
-  wire [1:0] \layer$178.output_bank ;
-  wire [7:0] \layer$178.pad_value ;
-  wire [13:0] \layer$178.param_base ;
-  wire [15:0] \layer$178.res_base ;
-  wire [4:0] \layer$178.res_lane ;
-  wire [15:0] \layer$178.res_step_x ;
-  wire [15:0] \layer$178.res_step_y ;
-  wire [13:0] \layer$178.res_tiles ;
-  wire [7:0] \layer$178.res_zero ;
-  wire \layer$178.residual ;
-  wire [1:0] \layer$178.residual_bank ;
-  wire [15:0] \layer$178.step_kx ;
-  wire [15:0] \layer$178.step_ky ;
-  wire [15:0] \layer$178.step_x ;
-  wire [15:0] \layer$178.step_y ;
-  wire [2:0] \layer$178.stride ;
-  wire [3:0] \layer$178.sub_block ;
-  wire [19:0] \layer$178.weight_base ;
-  wire [7:0] \layer$178.zero_in ;
-  wire [7:0] \layer$178.zero_out ;
-  wire [515:0] \layer$183 ;
-  wire [7:0] \layer$183.add_hi ;
-  wire [7:0] \layer$183.add_lo ;
-  wire [23:0] \layer$183.add_multiplier_a ;
-  wire [23:0] \layer$183.add_multiplier_b ;
-  wire [5:0] \layer$183.add_shift ;
-  wire [7:0] \layer$183.add_zero ;
-  wire [12:0] \layer$183.blocks ;
-  wire [13:0] \layer$183.co_tiles ;
-  wire [2:0] \layer$183.dilation ;
-  wire [7:0] \layer$183.hi ;
-  wire \layer$183.hold_weights ;
-  wire [8:0] \layer$183.in_h ;
-  wire [8:0] \layer$183.in_w ;
-  wire [1:0] \layer$183.input_bank ;
-  wire [15:0] \layer$183.input_base ;
-  wire [7:0] \layer$183.input_hi ;
-  wire [7:0] \layer$183.input_lo ;
-  wire [15:0] \layer$183.input_step ;
-  wire [4:0] \layer$183.kernel_h ;
-  wire [4:0] \layer$183.kernel_w ;
-  wire [15:0] \layer$183.lane_mask ;
-  wire [7:0] \layer$183.lo ;
-  wire [15:0] \layer$183.magic ;
-  wire \layer$183.maximum ;
-  wire [9:0] \layer$183.origin_x ;
-  wire [9:0] \layer$183.origin_y ;
-  wire [15:0] \layer$183.out_base ;
-  wire [8:0] \layer$183.out_h ;
-  wire [4:0] \layer$183.out_lane ;
-  wire [11:0] \layer$183.out_step ;
-  wire [8:0] \layer$183.out_w ;
-  wire [1:0] \layer$183.output_bank ;
-  wire [7:0] \layer$183.pad_value ;
-  wire [13:0] \layer$183.param_base ;
-  wire [15:0] \layer$183.res_base ;
-  wire [4:0] \layer$183.res_lane ;
-  wire [15:0] \layer$183.res_step_x ;
-  wire [15:0] \layer$183.res_step_y ;
-  wire [13:0] \layer$183.res_tiles ;
-  wire [7:0] \layer$183.res_zero ;
-  wire \layer$183.residual ;
-  wire [1:0] \layer$183.residual_bank ;
-  wire [15:0] \layer$183.step_kx ;
-  wire [15:0] \layer$183.step_ky ;
-  wire [15:0] \layer$183.step_x ;
-  wire [15:0] \layer$183.step_y ;
-  wire [2:0] \layer$183.stride ;
-  wire [3:0] \layer$183.sub_block ;
-  wire [19:0] \layer$183.weight_base ;
-  wire [7:0] \layer$183.zero_in ;
-  wire [7:0] \layer$183.zero_out ;
+  wire [514:0] \layer$180 ;
+  wire [7:0] \layer$180.add_hi ;
+  wire [7:0] \layer$180.add_lo ;
+  wire [23:0] \layer$180.add_multiplier_a ;
+  wire [23:0] \layer$180.add_multiplier_b ;
+  wire [4:0] \layer$180.add_shift ;
+  wire [7:0] \layer$180.add_zero ;
+  wire [12:0] \layer$180.blocks ;
+  wire [13:0] \layer$180.co_tiles ;
+  wire [2:0] \layer$180.dilation ;
+  wire [7:0] \layer$180.hi ;
+  wire \layer$180.hold_weights ;
+  wire [8:0] \layer$180.in_h ;
+  wire [8:0] \layer$180.in_w ;
+  wire [1:0] \layer$180.input_bank ;
+  wire [15:0] \layer$180.input_base ;
+  wire [7:0] \layer$180.input_hi ;
+  wire [7:0] \layer$180.input_lo ;
+  wire [15:0] \layer$180.input_step ;
+  wire [4:0] \layer$180.kernel_h ;
+  wire [4:0] \layer$180.kernel_w ;
+  wire [15:0] \layer$180.lane_mask ;
+  wire [7:0] \layer$180.lo ;
+  wire [15:0] \layer$180.magic ;
+  wire \layer$180.maximum ;
+  wire [9:0] \layer$180.origin_x ;
+  wire [9:0] \layer$180.origin_y ;
+  wire [15:0] \layer$180.out_base ;
+  wire [8:0] \layer$180.out_h ;
+  wire [4:0] \layer$180.out_lane ;
+  wire [11:0] \layer$180.out_step ;
+  wire [8:0] \layer$180.out_w ;
+  wire [1:0] \layer$180.output_bank ;
+  wire [7:0] \layer$180.pad_value ;
+  wire [13:0] \layer$180.param_base ;
+  wire [15:0] \layer$180.res_base ;
+  wire [4:0] \layer$180.res_lane ;
+  wire [15:0] \layer$180.res_step_x ;
+  wire [15:0] \layer$180.res_step_y ;
+  wire [13:0] \layer$180.res_tiles ;
+  wire [7:0] \layer$180.res_zero ;
+  wire \layer$180.residual ;
+  wire [1:0] \layer$180.residual_bank ;
+  wire [15:0] \layer$180.step_kx ;
+  wire [15:0] \layer$180.step_ky ;
+  wire [15:0] \layer$180.step_x ;
+  wire [15:0] \layer$180.step_y ;
+  wire [2:0] \layer$180.stride ;
+  wire [3:0] \layer$180.sub_block ;
+  wire [19:0] \layer$180.weight_base ;
+  wire [7:0] \layer$180.zero_in ;
+  wire [7:0] \layer$180.zero_out ;
+  wire [514:0] \layer$185 ;
+  wire [7:0] \layer$185.add_hi ;
+  wire [7:0] \layer$185.add_lo ;
+  wire [23:0] \layer$185.add_multiplier_a ;
+  wire [23:0] \layer$185.add_multiplier_b ;
+  wire [4:0] \layer$185.add_shift ;
+  wire [7:0] \layer$185.add_zero ;
+  wire [12:0] \layer$185.blocks ;
+  wire [13:0] \layer$185.co_tiles ;
+  wire [2:0] \layer$185.dilation ;
+  wire [7:0] \layer$185.hi ;
+  wire \layer$185.hold_weights ;
+  wire [8:0] \layer$185.in_h ;
+  wire [8:0] \layer$185.in_w ;
+  wire [1:0] \layer$185.input_bank ;
+  wire [15:0] \layer$185.input_base ;
+  wire [7:0] \layer$185.input_hi ;
+  wire [7:0] \layer$185.input_lo ;
+  wire [15:0] \layer$185.input_step ;
+  wire [4:0] \layer$185.kernel_h ;
+  wire [4:0] \layer$185.kernel_w ;
+  wire [15:0] \layer$185.lane_mask ;
+  wire [7:0] \layer$185.lo ;
+  wire [15:0] \layer$185.magic ;
+  wire \layer$185.maximum ;
+  wire [9:0] \layer$185.origin_x ;
+  wire [9:0] \layer$185.origin_y ;
+  wire [15:0] \layer$185.out_base ;
+  wire [8:0] \layer$185.out_h ;
+  wire [4:0] \layer$185.out_lane ;
+  wire [11:0] \layer$185.out_step ;
+  wire [8:0] \layer$185.out_w ;
+  wire [1:0] \layer$185.output_bank ;
+  wire [7:0] \layer$185.pad_value ;
+  wire [13:0] \layer$185.param_base ;
+  wire [15:0] \layer$185.res_base ;
+  wire [4:0] \layer$185.res_lane ;
+  wire [15:0] \layer$185.res_step_x ;
+  wire [15:0] \layer$185.res_step_y ;
+  wire [13:0] \layer$185.res_tiles ;
+  wire [7:0] \layer$185.res_zero ;
+  wire \layer$185.residual ;
+  wire [1:0] \layer$185.residual_bank ;
+  wire [15:0] \layer$185.step_kx ;
+  wire [15:0] \layer$185.step_ky ;
+  wire [15:0] \layer$185.step_x ;
+  wire [15:0] \layer$185.step_y ;
+  wire [2:0] \layer$185.stride ;
+  wire [3:0] \layer$185.sub_block ;
+  wire [19:0] \layer$185.weight_base ;
+  wire [7:0] \layer$185.zero_in ;
+  wire [7:0] \layer$185.zero_out ;
   wire [7:0] \layer.add_hi ;
   wire [7:0] \layer.add_lo ;
   wire [23:0] \layer.add_multiplier_a ;
   wire [23:0] \layer.add_multiplier_b ;
-  wire [5:0] \layer.add_shift ;
+  wire [4:0] \layer.add_shift ;
   wire [7:0] \layer.add_zero ;
   wire [12:0] \layer.blocks ;
   wire [13:0] \layer.co_tiles ;
@@ -944,6 +943,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [23:0] \parameters.bias ;
   wire [15:0] \parameters.multiplier ;
   wire [5:0] \parameters.shift ;
+  wire present;
   reg [31:0] read;
   wire [127:0] read_address;
   wire [95:0] \read_address$119 ;
@@ -992,15 +992,15 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [7:0] \read_data$136[5] ;
   wire [7:0] \read_data$136[6] ;
   wire [7:0] \read_data$136[7] ;
-  wire [63:0] \read_data$210 ;
-  wire [7:0] \read_data$210[0] ;
-  wire [7:0] \read_data$210[1] ;
-  wire [7:0] \read_data$210[2] ;
-  wire [7:0] \read_data$210[3] ;
-  wire [7:0] \read_data$210[4] ;
-  wire [7:0] \read_data$210[5] ;
-  wire [7:0] \read_data$210[6] ;
-  wire [7:0] \read_data$210[7] ;
+  wire [63:0] \read_data$212 ;
+  wire [7:0] \read_data$212[0] ;
+  wire [7:0] \read_data$212[1] ;
+  wire [7:0] \read_data$212[2] ;
+  wire [7:0] \read_data$212[3] ;
+  wire [7:0] \read_data$212[4] ;
+  wire [7:0] \read_data$212[5] ;
+  wire [7:0] \read_data$212[6] ;
+  wire [7:0] \read_data$212[7] ;
   reg [15:0] ready = 16'hffff;
   (* init = 16'hffff *)
   wire [15:0] \ready$91 ;
@@ -1017,6 +1017,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [7:0] \residual[6] ;
   wire [7:0] \residual[7] ;
   reg [1:0] residual_bank = 2'h0;
+  wire residual_present;
   wire [4:0] residual_token;
   wire \residual_token.end ;
   wire \residual_token.first ;
@@ -1125,11 +1126,11 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   reg [31:0] stall_fetch = 32'd0;
   reg [31:0] stall_host = 32'd0;
   reg [31:0] stall_memory = 32'd0;
-  wire \stall_memory$203 ;
+  wire \stall_memory$205 ;
   reg [31:0] stall_weights = 32'd0;
-  wire \stall_weights$202 ;
+  wire \stall_weights$204 ;
   reg [31:0] stall_writeback = 32'd0;
-  wire \stall_writeback$204 ;
+  wire \stall_writeback$206 ;
   reg start;
   wire \start$88 ;
   wire [7:0] status;
@@ -1169,18 +1170,18 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \token$168.last ;
   wire \token$168.start ;
   wire \token$168.valid ;
-  wire [4:0] \token$180 ;
-  wire \token$180.end ;
-  wire \token$180.first ;
-  wire \token$180.last ;
-  wire \token$180.start ;
-  wire \token$180.valid ;
-  wire [4:0] \token$185 ;
-  wire \token$185.end ;
-  wire \token$185.first ;
-  wire \token$185.last ;
-  wire \token$185.start ;
-  wire \token$185.valid ;
+  wire [4:0] \token$182 ;
+  wire \token$182.end ;
+  wire \token$182.first ;
+  wire \token$182.last ;
+  wire \token$182.start ;
+  wire \token$182.valid ;
+  wire [4:0] \token$187 ;
+  wire \token$187.end ;
+  wire \token$187.first ;
+  wire \token$187.last ;
+  wire \token$187.start ;
+  wire \token$187.valid ;
   wire \token.end ;
   wire \token.first ;
   wire \token.last ;
@@ -1234,19 +1235,13 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \token_7.last ;
   wire \token_7.start ;
   wire \token_7.valid ;
-  reg [4:0] token_8 = 5'h00;
+  (* init = 5'h00 *)
+  wire [4:0] token_8;
   wire \token_8.end ;
   wire \token_8.first ;
   wire \token_8.last ;
   wire \token_8.start ;
   wire \token_8.valid ;
-  (* init = 5'h00 *)
-  wire [4:0] token_9;
-  wire \token_9.end ;
-  wire \token_9.first ;
-  wire \token_9.last ;
-  wire \token_9.start ;
-  wire \token_9.valid ;
   wire valid;
   wire waiting;
   reg [63:0] weight = 64'h0000000000000000;
@@ -1287,15 +1282,15 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [7:0] \word$153[5] ;
   wire [7:0] \word$153[6] ;
   wire [7:0] \word$153[7] ;
-  wire [63:0] \word$182 ;
-  wire [7:0] \word$182[0] ;
-  wire [7:0] \word$182[1] ;
-  wire [7:0] \word$182[2] ;
-  wire [7:0] \word$182[3] ;
-  wire [7:0] \word$182[4] ;
-  wire [7:0] \word$182[5] ;
-  wire [7:0] \word$182[6] ;
-  wire [7:0] \word$182[7] ;
+  wire [63:0] \word$184 ;
+  wire [7:0] \word$184[0] ;
+  wire [7:0] \word$184[1] ;
+  wire [7:0] \word$184[2] ;
+  wire [7:0] \word$184[3] ;
+  wire [7:0] \word$184[4] ;
+  wire [7:0] \word$184[5] ;
+  wire [7:0] \word$184[6] ;
+  wire [7:0] \word$184[7] ;
   wire [9:0] write__addr;
   wire [9:0] \write__addr$108 ;
   wire [23:0] write__data;
@@ -1359,6 +1354,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [7:0] write_enable;
   wire [7:0] \write_enable$127 ;
   wire [7:0] \write_enable$132 ;
+  (* no_rw_check = 32'd1 *)
   reg [31:0] descriptors [2047:0];
   always @(posedge clk) begin
     if (load__en)
@@ -1369,6 +1365,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     _0_ <= descriptors[\$71 [10:0]];
   end
   assign word = _0_;
+  (* no_rw_check = 32'd1 *)
   reg [23:0] parameters_bias [1023:0];
   always @(posedge clk) begin
     if (write__en)
@@ -1379,6 +1376,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     _1_ <= parameters_bias[\$82 [9:0]];
   end
   assign \$signature__data$106  = _1_;
+  (* no_rw_check = 32'd1 *)
   reg [21:0] parameters_scale [1023:0];
   always @(posedge clk) begin
     if (\write__en$110 )
@@ -1390,8 +1388,6 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   end
   assign \$signature__data$111  = _2_;
   always @(posedge clk)
-    token_3 <= \$465 ;
-  always @(posedge clk)
     token_4 <= \$466 ;
   always @(posedge clk)
     token_5 <= \$467 ;
@@ -1400,15 +1396,13 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   always @(posedge clk)
     token_7 <= \$469 ;
   always @(posedge clk)
-    token_8 <= \$470 ;
+    \token$168  <= \$470 ;
   always @(posedge clk)
-    \token$168  <= \$471 ;
+    swap_0 <= \$471 ;
   always @(posedge clk)
-    swap_0 <= \$472 ;
+    swap <= \$472 ;
   always @(posedge clk)
-    swap <= \$473 ;
-  always @(posedge clk)
-    weight <= \$474 ;
+    weight <= \$473 ;
   assign \$1  = ! host__address[24:22];
   assign \$5  = host__strobe == 4'hf;
   assign \$7  = ~ \$6 ;
@@ -1438,7 +1432,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \$69  = host__address[21:0] <= 5'h10;
   assign \$70  = \$68  & \$69 ;
   assign interrupt = done & control_interrupt;
-  assign \$71  = busy ? { 9'h000, index[5:0], \$475  } : host__address[21:2];
+  assign \$71  = busy ? { 9'h000, index[5:0], \$474  } : host__address[21:2];
   assign \$72  = host__address[24:22] == 1'h1;
   assign \$73  = \$72  & host__write;
   assign \$74  = host__strobe == 4'hf;
@@ -1765,7 +1759,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \$403  = \address$115  >= 16'h9000;
   assign fault_weight = active & \$403 ;
   assign \$404  = \address$101  >= 11'h400;
-  assign fault_parameter = \active$193  & \$404 ;
+  assign fault_parameter = \active$195  & \$404 ;
   assign \$405  = \address$124 [15:0] >= 13'h1000;
   assign \$406  = \$405  & enable[0];
   assign \$407  = \address$124 [31:16] >= 13'h1000;
@@ -1784,13 +1778,13 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \$420  = \$419  & enable[7];
   assign fault_output = | { \$420 , \$418 , \$416 , \$414 , \$412 , \$410 , \$408 , \$406  };
   assign \$421  = \address$121 [15:0] >= 13'h1000;
-  assign fault_residual = \active$196  & \$421 ;
+  assign fault_residual = \active$198  & \$421 ;
   assign \$422  = cycles + 1'h1;
   assign \$423  = stream + streaming;
-  assign \$424  = stall_weights + \stall_weights$202 ;
-  assign \$425  = stall_memory + \stall_memory$203 ;
-  assign \$426  = stall_writeback + \stall_writeback$204 ;
-  assign \$427  = | { waiting, fetching, \stall_writeback$204 , \stall_memory$203 , \stall_weights$202 , streaming };
+  assign \$424  = stall_weights + \stall_weights$204 ;
+  assign \$425  = stall_memory + \stall_memory$205 ;
+  assign \$426  = stall_writeback + \stall_writeback$206 ;
+  assign \$427  = | { waiting, fetching, \stall_writeback$206 , \stall_memory$205 , \stall_weights$204 , streaming };
   assign \$428  = ~ \$427 ;
   assign \$429  = busy & \$428 ;
   assign \$430  = stall_drain + \$429 ;
@@ -1802,6 +1796,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \$436  = \$434  & \$435 ;
   assign \$437  = busy & host__write;
   assign \$438  = \$437  & host__error;
+  assign \$439  = busy ? { 1'h0, layer[20:19] } : host__address[24:22];
   always @(posedge clk)
     region_read <= \$443 ;
   always @(posedge clk)
@@ -1846,6 +1841,8 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     token_1 <= \$463 ;
   always @(posedge clk)
     token_2 <= \$464 ;
+  always @(posedge clk)
+    token_3 <= \$465 ;
   \holdfast_8x8.activations_0  activations_0 (
     .clk(clk),
     .read_address(\read_address$119 ),
@@ -1921,9 +1918,9 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     .load_next(load_next),
     .pad(pad),
     .rst(rst),
-    .stall_memory(\stall_memory$203 ),
-    .stall_weights(\stall_weights$202 ),
-    .stall_writeback(\stall_writeback$204 ),
+    .stall_memory(\stall_memory$205 ),
+    .stall_weights(\stall_weights$204 ),
+    .stall_writeback(\stall_writeback$206 ),
     .stop(stop),
     .streaming(streaming),
     .sub_block(sub_block),
@@ -1940,31 +1937,32 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   );
   \holdfast_8x8.lanes  lanes (
     .clk(clk),
-    .codes(\codes$187 ),
-    .i(residual),
+    .codes(\codes$189 ),
+    .\i$74 (residual),
     .layer(layer),
     .overflow(fault_accumulator),
     .parameter_begin(\begin ),
     .parameters(parameters),
+    .residual_present(residual_present),
     .rst(rst),
     .sums(sums),
     .token(\token$168 ),
-    .token_22(\token$185 ),
-    .token_8(\token$180 )
+    .token_24(\token$187 ),
+    .token_9(\token$182 )
   );
   \holdfast_8x8.output_writer  output_writer (
     .address(\address$124 ),
     .clk(clk),
-    .codes(\codes$187 ),
+    .codes(\codes$189 ),
     .enable(enable),
     .go(go),
     .layer(layer),
     .rst(rst),
-    .token(\token$185 ),
+    .token(\token$187 ),
     .word(\word$126 )
   );
   \holdfast_8x8.parameter_loader  parameter_loader (
-    .active(\active$193 ),
+    .active(\active$195 ),
     .address(\address$101 ),
     .base(layer[242:229]),
     .\begin (\begin ),
@@ -1973,14 +1971,15 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     .rst(rst)
   );
   \holdfast_8x8.residual_reader  residual_reader (
-    .active(\active$196 ),
+    .active(\active$198 ),
     .address(\address$121 ),
     .clk(clk),
     .codes(residual),
     .go(go),
     .layer(layer),
+    .present(residual_present),
     .rst(rst),
-    .token(\token$180 ),
+    .token(\token$182 ),
     .word(residual_word)
   );
   \holdfast_8x8.sequencer  sequencer (
@@ -1995,7 +1994,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     .fault_residual(fault_residual),
     .fault_weight(fault_weight),
     .feeder_done(feeder_done),
-    .fetch(\$475 ),
+    .fetch(\$474 ),
     .fetching(fetching),
     .first(first),
     .go(go),
@@ -2023,7 +2022,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   \holdfast_8x8.weights  weights (
     .clk(clk),
     .read_address(read_address),
-    .read_data(\read_data$210 ),
+    .read_data(\read_data$212 ),
     .rst(rst),
     .write_address(write_address),
     .write_data(write_data),
@@ -2066,30 +2065,23 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$471  = token_8;
+    \$471  = token[1];
     if (rst) begin
-      \$471  = 5'h00;
+      \$471  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$472  = token[1];
+    \$472  = swap_0;
     if (rst) begin
       \$472  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$473  = swap_0;
+    \$473  = \read_data$212 ;
     if (rst) begin
-      \$473  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$474  = \read_data$210 ;
-    if (rst) begin
-      \$474  = 64'h0000000000000000;
+      \$473  = 64'h0000000000000000;
     end
   end
   always @* begin
@@ -2117,13 +2109,13 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     (* full_case = 32'd1 *)
     casez (offset_read[3:2])
       2'h0:
-          \$439  = { \$signature__data$106 [23], \$signature__data$106 [23], \$signature__data$106 [23], \$signature__data$106 [23], \$signature__data$106 [23], \$signature__data$106 [23], \$signature__data$106 [23], \$signature__data$106 [23], \$signature__data$106  };
+          \$440  = { \$signature__data$106 [23], \$signature__data$106 [23], \$signature__data$106 [23], \$signature__data$106 [23], \$signature__data$106 [23], \$signature__data$106 [23], \$signature__data$106 [23], \$signature__data$106 [23], \$signature__data$106  };
       2'h1:
-          \$439  = parameter_slot_1;
+          \$440  = parameter_slot_1;
       2'h2:
-          \$439  = 32'd0;
+          \$440  = 32'd0;
       2'h3:
-          \$439  = 32'd0;
+          \$440  = 32'd0;
     endcase
   end
   always @* begin
@@ -2131,9 +2123,9 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     (* full_case = 32'd1 *)
     casez (offset_read[2])
       1'h0:
-          \$440  = \read_data$210 [31:0];
+          \$441  = \read_data$212 [31:0];
       1'h1:
-          \$440  = \read_data$210 [63:32];
+          \$441  = \read_data$212 [63:32];
     endcase
   end
   always @* begin
@@ -2141,19 +2133,9 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     (* full_case = 32'd1 *)
     casez (offset_read[2])
       1'h0:
-          \$441  = \read_data$135 [31:0];
+          \$442  = feeder_word[31:0];
       1'h1:
-          \$441  = \read_data$135 [63:32];
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    (* full_case = 32'd1 *)
-    casez (offset_read[2])
-      1'h0:
-          \$442  = \read_data$136 [31:0];
-      1'h1:
-          \$442  = \read_data$136 [63:32];
+          \$442  = feeder_word[63:32];
     endcase
   end
   always @* begin
@@ -2506,7 +2488,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$459  = layer[20:19];
+    \$459  = \$439 [1:0];
     if (rst) begin
       \$459  = 2'h0;
     end
@@ -2520,19 +2502,17 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$461  = host__read_data;
+    (* full_case = 32'd1 *)
     casez (region_read)
       3'h0:
           \$461  = register_data;
       3'h1:
           \$461  = word;
       3'h2:
-          \$461  = \$439 ;
-      3'h3:
           \$461  = \$440 ;
-      3'h4:
+      3'h3:
           \$461  = \$441 ;
-      3'h5:
+      default:
           \$461  = \$442 ;
     endcase
     if (rst) begin
@@ -2603,7 +2583,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \count$90  = count;
   assign \ready$91  = ready;
   assign \$signature__addr  = \$71 [10:0];
-  assign address = { index[5:0], \$475  };
+  assign address = { index[5:0], \$474  };
   assign \$signature__data  = word;
   assign load__addr = host__address[12:2];
   assign load__data = host__data;
@@ -2632,20 +2612,21 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign weight_row = weight;
   assign \load$166  = load;
   assign \layer$167  = layer;
-  assign token_9 = \token$168 ;
+  assign token_8 = \token$168 ;
   assign \sums$171  = sums;
   assign codes = residual;
-  assign \base$174  = layer[242:229];
-  assign \go$175  = go;
+  assign present = residual_present;
+  assign \base$176  = layer[242:229];
+  assign \go$177  = go;
   assign parameter_begin = \begin ;
-  assign \layer$178  = layer;
-  assign \go$179  = go;
-  assign residual_token = \token$180 ;
-  assign \word$182  = residual_word;
-  assign \layer$183  = layer;
-  assign \go$184  = go;
-  assign codes_token = \token$185 ;
-  assign \codes$188  = \codes$187 ;
+  assign \layer$180  = layer;
+  assign \go$181  = go;
+  assign residual_token = \token$182 ;
+  assign \word$184  = residual_word;
+  assign \layer$185  = layer;
+  assign \go$186  = go;
+  assign codes_token = \token$187 ;
+  assign \codes$190  = \codes$189 ;
   assign overflow = fault_accumulator;
   assign parameter_slot_2 = 32'd0;
   assign parameter_slot_3 = 32'd0;
@@ -2733,9 +2714,9 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \layer.add_zero  = layer[445:438];
   assign \layer.add_lo  = layer[453:446];
   assign \layer.add_hi  = layer[461:454];
-  assign \layer.add_shift  = layer[467:462];
-  assign \layer.add_multiplier_a  = layer[491:468];
-  assign \layer.add_multiplier_b  = layer[515:492];
+  assign \layer.add_shift  = layer[466:462];
+  assign \layer.add_multiplier_a  = layer[490:467];
+  assign \layer.add_multiplier_b  = layer[514:491];
   assign \address$121[0]  = \address$121 [15:0];
   assign \address$121[1]  = \address$121 [31:16];
   assign \address$121[2]  = \address$121 [47:32];
@@ -2880,9 +2861,9 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \layer$139.add_zero  = layer[445:438];
   assign \layer$139.add_lo  = layer[453:446];
   assign \layer$139.add_hi  = layer[461:454];
-  assign \layer$139.add_shift  = layer[467:462];
-  assign \layer$139.add_multiplier_a  = layer[491:468];
-  assign \layer$139.add_multiplier_b  = layer[515:492];
+  assign \layer$139.add_shift  = layer[466:462];
+  assign \layer$139.add_multiplier_a  = layer[490:467];
+  assign \layer$139.add_multiplier_b  = layer[514:491];
   assign \layer$146.magic  = layer[15:0];
   assign \layer$146.hold_weights  = layer[16];
   assign \layer$146.maximum  = layer[17];
@@ -2931,9 +2912,9 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \layer$146.add_zero  = layer[445:438];
   assign \layer$146.add_lo  = layer[453:446];
   assign \layer$146.add_hi  = layer[461:454];
-  assign \layer$146.add_shift  = layer[467:462];
-  assign \layer$146.add_multiplier_a  = layer[491:468];
-  assign \layer$146.add_multiplier_b  = layer[515:492];
+  assign \layer$146.add_shift  = layer[466:462];
+  assign \layer$146.add_multiplier_a  = layer[490:467];
+  assign \layer$146.add_multiplier_b  = layer[514:491];
   assign \token.valid  = token[0];
   assign \token.start  = token[1];
   assign \token.end  = token[2];
@@ -3027,19 +3008,19 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \layer$167.add_zero  = layer[445:438];
   assign \layer$167.add_lo  = layer[453:446];
   assign \layer$167.add_hi  = layer[461:454];
-  assign \layer$167.add_shift  = layer[467:462];
-  assign \layer$167.add_multiplier_a  = layer[491:468];
-  assign \layer$167.add_multiplier_b  = layer[515:492];
+  assign \layer$167.add_shift  = layer[466:462];
+  assign \layer$167.add_multiplier_a  = layer[490:467];
+  assign \layer$167.add_multiplier_b  = layer[514:491];
   assign \token$168.valid  = \token$168 [0];
   assign \token$168.start  = \token$168 [1];
   assign \token$168.end  = \token$168 [2];
   assign \token$168.first  = \token$168 [3];
   assign \token$168.last  = \token$168 [4];
-  assign \token_9.valid  = \token$168 [0];
-  assign \token_9.start  = \token$168 [1];
-  assign \token_9.end  = \token$168 [2];
-  assign \token_9.first  = \token$168 [3];
-  assign \token_9.last  = \token$168 [4];
+  assign \token_8.valid  = \token$168 [0];
+  assign \token_8.start  = \token$168 [1];
+  assign \token_8.end  = \token$168 [2];
+  assign \token_8.first  = \token$168 [3];
+  assign \token_8.last  = \token$168 [4];
   assign \sums[0]  = sums[23:0];
   assign \sums[1]  = sums[47:24];
   assign \sums[2]  = sums[71:48];
@@ -3072,160 +3053,160 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \codes[5]  = residual[47:40];
   assign \codes[6]  = residual[55:48];
   assign \codes[7]  = residual[63:56];
-  assign \layer$178.magic  = layer[15:0];
-  assign \layer$178.hold_weights  = layer[16];
-  assign \layer$178.maximum  = layer[17];
-  assign \layer$178.residual  = layer[18];
-  assign \layer$178.input_bank  = layer[20:19];
-  assign \layer$178.output_bank  = layer[22:21];
-  assign \layer$178.residual_bank  = layer[24:23];
-  assign \layer$178.stride  = layer[27:25];
-  assign \layer$178.dilation  = layer[30:28];
-  assign \layer$178.sub_block  = layer[34:31];
-  assign \layer$178.out_lane  = layer[39:35];
-  assign \layer$178.input_base  = layer[55:40];
-  assign \layer$178.input_step  = layer[71:56];
-  assign \layer$178.step_x  = layer[87:72];
-  assign \layer$178.step_y  = layer[103:88];
-  assign \layer$178.step_kx  = layer[119:104];
-  assign \layer$178.step_ky  = layer[135:120];
-  assign \layer$178.blocks  = layer[148:136];
-  assign \layer$178.origin_y  = layer[158:149];
-  assign \layer$178.origin_x  = layer[168:159];
-  assign \layer$178.kernel_h  = layer[173:169];
-  assign \layer$178.kernel_w  = layer[178:174];
-  assign \layer$178.in_h  = layer[187:179];
-  assign \layer$178.in_w  = layer[196:188];
-  assign \layer$178.co_tiles  = layer[210:197];
-  assign \layer$178.out_h  = layer[219:211];
-  assign \layer$178.out_w  = layer[228:220];
-  assign \layer$178.param_base  = layer[242:229];
-  assign \layer$178.weight_base  = layer[262:243];
-  assign \layer$178.out_step  = layer[274:263];
-  assign \layer$178.out_base  = layer[290:275];
-  assign \layer$178.lane_mask  = layer[306:291];
-  assign \layer$178.res_lane  = layer[311:307];
-  assign \layer$178.res_base  = layer[327:312];
-  assign \layer$178.res_step_x  = layer[343:328];
-  assign \layer$178.res_step_y  = layer[359:344];
-  assign \layer$178.res_tiles  = layer[373:360];
-  assign \layer$178.pad_value  = layer[381:374];
-  assign \layer$178.zero_in  = layer[389:382];
-  assign \layer$178.input_lo  = layer[397:390];
-  assign \layer$178.input_hi  = layer[405:398];
-  assign \layer$178.zero_out  = layer[413:406];
-  assign \layer$178.lo  = layer[421:414];
-  assign \layer$178.hi  = layer[429:422];
-  assign \layer$178.res_zero  = layer[437:430];
-  assign \layer$178.add_zero  = layer[445:438];
-  assign \layer$178.add_lo  = layer[453:446];
-  assign \layer$178.add_hi  = layer[461:454];
-  assign \layer$178.add_shift  = layer[467:462];
-  assign \layer$178.add_multiplier_a  = layer[491:468];
-  assign \layer$178.add_multiplier_b  = layer[515:492];
-  assign \token$180.valid  = \token$180 [0];
-  assign \token$180.start  = \token$180 [1];
-  assign \token$180.end  = \token$180 [2];
-  assign \token$180.first  = \token$180 [3];
-  assign \token$180.last  = \token$180 [4];
-  assign \residual_token.valid  = \token$180 [0];
-  assign \residual_token.start  = \token$180 [1];
-  assign \residual_token.end  = \token$180 [2];
-  assign \residual_token.first  = \token$180 [3];
-  assign \residual_token.last  = \token$180 [4];
-  assign \word$182[0]  = residual_word[7:0];
-  assign \word$182[1]  = residual_word[15:8];
-  assign \word$182[2]  = residual_word[23:16];
-  assign \word$182[3]  = residual_word[31:24];
-  assign \word$182[4]  = residual_word[39:32];
-  assign \word$182[5]  = residual_word[47:40];
-  assign \word$182[6]  = residual_word[55:48];
-  assign \word$182[7]  = residual_word[63:56];
-  assign \layer$183.magic  = layer[15:0];
-  assign \layer$183.hold_weights  = layer[16];
-  assign \layer$183.maximum  = layer[17];
-  assign \layer$183.residual  = layer[18];
-  assign \layer$183.input_bank  = layer[20:19];
-  assign \layer$183.output_bank  = layer[22:21];
-  assign \layer$183.residual_bank  = layer[24:23];
-  assign \layer$183.stride  = layer[27:25];
-  assign \layer$183.dilation  = layer[30:28];
-  assign \layer$183.sub_block  = layer[34:31];
-  assign \layer$183.out_lane  = layer[39:35];
-  assign \layer$183.input_base  = layer[55:40];
-  assign \layer$183.input_step  = layer[71:56];
-  assign \layer$183.step_x  = layer[87:72];
-  assign \layer$183.step_y  = layer[103:88];
-  assign \layer$183.step_kx  = layer[119:104];
-  assign \layer$183.step_ky  = layer[135:120];
-  assign \layer$183.blocks  = layer[148:136];
-  assign \layer$183.origin_y  = layer[158:149];
-  assign \layer$183.origin_x  = layer[168:159];
-  assign \layer$183.kernel_h  = layer[173:169];
-  assign \layer$183.kernel_w  = layer[178:174];
-  assign \layer$183.in_h  = layer[187:179];
-  assign \layer$183.in_w  = layer[196:188];
-  assign \layer$183.co_tiles  = layer[210:197];
-  assign \layer$183.out_h  = layer[219:211];
-  assign \layer$183.out_w  = layer[228:220];
-  assign \layer$183.param_base  = layer[242:229];
-  assign \layer$183.weight_base  = layer[262:243];
-  assign \layer$183.out_step  = layer[274:263];
-  assign \layer$183.out_base  = layer[290:275];
-  assign \layer$183.lane_mask  = layer[306:291];
-  assign \layer$183.res_lane  = layer[311:307];
-  assign \layer$183.res_base  = layer[327:312];
-  assign \layer$183.res_step_x  = layer[343:328];
-  assign \layer$183.res_step_y  = layer[359:344];
-  assign \layer$183.res_tiles  = layer[373:360];
-  assign \layer$183.pad_value  = layer[381:374];
-  assign \layer$183.zero_in  = layer[389:382];
-  assign \layer$183.input_lo  = layer[397:390];
-  assign \layer$183.input_hi  = layer[405:398];
-  assign \layer$183.zero_out  = layer[413:406];
-  assign \layer$183.lo  = layer[421:414];
-  assign \layer$183.hi  = layer[429:422];
-  assign \layer$183.res_zero  = layer[437:430];
-  assign \layer$183.add_zero  = layer[445:438];
-  assign \layer$183.add_lo  = layer[453:446];
-  assign \layer$183.add_hi  = layer[461:454];
-  assign \layer$183.add_shift  = layer[467:462];
-  assign \layer$183.add_multiplier_a  = layer[491:468];
-  assign \layer$183.add_multiplier_b  = layer[515:492];
-  assign \token$185.valid  = \token$185 [0];
-  assign \token$185.start  = \token$185 [1];
-  assign \token$185.end  = \token$185 [2];
-  assign \token$185.first  = \token$185 [3];
-  assign \token$185.last  = \token$185 [4];
-  assign \codes_token.valid  = \token$185 [0];
-  assign \codes_token.start  = \token$185 [1];
-  assign \codes_token.end  = \token$185 [2];
-  assign \codes_token.first  = \token$185 [3];
-  assign \codes_token.last  = \token$185 [4];
-  assign \codes$187[0]  = \codes$187 [7:0];
-  assign \codes$187[1]  = \codes$187 [15:8];
-  assign \codes$187[2]  = \codes$187 [23:16];
-  assign \codes$187[3]  = \codes$187 [31:24];
-  assign \codes$187[4]  = \codes$187 [39:32];
-  assign \codes$187[5]  = \codes$187 [47:40];
-  assign \codes$187[6]  = \codes$187 [55:48];
-  assign \codes$187[7]  = \codes$187 [63:56];
-  assign \codes$188[0]  = \codes$187 [7:0];
-  assign \codes$188[1]  = \codes$187 [15:8];
-  assign \codes$188[2]  = \codes$187 [23:16];
-  assign \codes$188[3]  = \codes$187 [31:24];
-  assign \codes$188[4]  = \codes$187 [39:32];
-  assign \codes$188[5]  = \codes$187 [47:40];
-  assign \codes$188[6]  = \codes$187 [55:48];
-  assign \codes$188[7]  = \codes$187 [63:56];
-  assign \read_data$210[0]  = \read_data$210 [7:0];
-  assign \read_data$210[1]  = \read_data$210 [15:8];
-  assign \read_data$210[2]  = \read_data$210 [23:16];
-  assign \read_data$210[3]  = \read_data$210 [31:24];
-  assign \read_data$210[4]  = \read_data$210 [39:32];
-  assign \read_data$210[5]  = \read_data$210 [47:40];
-  assign \read_data$210[6]  = \read_data$210 [55:48];
-  assign \read_data$210[7]  = \read_data$210 [63:56];
+  assign \layer$180.magic  = layer[15:0];
+  assign \layer$180.hold_weights  = layer[16];
+  assign \layer$180.maximum  = layer[17];
+  assign \layer$180.residual  = layer[18];
+  assign \layer$180.input_bank  = layer[20:19];
+  assign \layer$180.output_bank  = layer[22:21];
+  assign \layer$180.residual_bank  = layer[24:23];
+  assign \layer$180.stride  = layer[27:25];
+  assign \layer$180.dilation  = layer[30:28];
+  assign \layer$180.sub_block  = layer[34:31];
+  assign \layer$180.out_lane  = layer[39:35];
+  assign \layer$180.input_base  = layer[55:40];
+  assign \layer$180.input_step  = layer[71:56];
+  assign \layer$180.step_x  = layer[87:72];
+  assign \layer$180.step_y  = layer[103:88];
+  assign \layer$180.step_kx  = layer[119:104];
+  assign \layer$180.step_ky  = layer[135:120];
+  assign \layer$180.blocks  = layer[148:136];
+  assign \layer$180.origin_y  = layer[158:149];
+  assign \layer$180.origin_x  = layer[168:159];
+  assign \layer$180.kernel_h  = layer[173:169];
+  assign \layer$180.kernel_w  = layer[178:174];
+  assign \layer$180.in_h  = layer[187:179];
+  assign \layer$180.in_w  = layer[196:188];
+  assign \layer$180.co_tiles  = layer[210:197];
+  assign \layer$180.out_h  = layer[219:211];
+  assign \layer$180.out_w  = layer[228:220];
+  assign \layer$180.param_base  = layer[242:229];
+  assign \layer$180.weight_base  = layer[262:243];
+  assign \layer$180.out_step  = layer[274:263];
+  assign \layer$180.out_base  = layer[290:275];
+  assign \layer$180.lane_mask  = layer[306:291];
+  assign \layer$180.res_lane  = layer[311:307];
+  assign \layer$180.res_base  = layer[327:312];
+  assign \layer$180.res_step_x  = layer[343:328];
+  assign \layer$180.res_step_y  = layer[359:344];
+  assign \layer$180.res_tiles  = layer[373:360];
+  assign \layer$180.pad_value  = layer[381:374];
+  assign \layer$180.zero_in  = layer[389:382];
+  assign \layer$180.input_lo  = layer[397:390];
+  assign \layer$180.input_hi  = layer[405:398];
+  assign \layer$180.zero_out  = layer[413:406];
+  assign \layer$180.lo  = layer[421:414];
+  assign \layer$180.hi  = layer[429:422];
+  assign \layer$180.res_zero  = layer[437:430];
+  assign \layer$180.add_zero  = layer[445:438];
+  assign \layer$180.add_lo  = layer[453:446];
+  assign \layer$180.add_hi  = layer[461:454];
+  assign \layer$180.add_shift  = layer[466:462];
+  assign \layer$180.add_multiplier_a  = layer[490:467];
+  assign \layer$180.add_multiplier_b  = layer[514:491];
+  assign \token$182.valid  = \token$182 [0];
+  assign \token$182.start  = \token$182 [1];
+  assign \token$182.end  = \token$182 [2];
+  assign \token$182.first  = \token$182 [3];
+  assign \token$182.last  = \token$182 [4];
+  assign \residual_token.valid  = \token$182 [0];
+  assign \residual_token.start  = \token$182 [1];
+  assign \residual_token.end  = \token$182 [2];
+  assign \residual_token.first  = \token$182 [3];
+  assign \residual_token.last  = \token$182 [4];
+  assign \word$184[0]  = residual_word[7:0];
+  assign \word$184[1]  = residual_word[15:8];
+  assign \word$184[2]  = residual_word[23:16];
+  assign \word$184[3]  = residual_word[31:24];
+  assign \word$184[4]  = residual_word[39:32];
+  assign \word$184[5]  = residual_word[47:40];
+  assign \word$184[6]  = residual_word[55:48];
+  assign \word$184[7]  = residual_word[63:56];
+  assign \layer$185.magic  = layer[15:0];
+  assign \layer$185.hold_weights  = layer[16];
+  assign \layer$185.maximum  = layer[17];
+  assign \layer$185.residual  = layer[18];
+  assign \layer$185.input_bank  = layer[20:19];
+  assign \layer$185.output_bank  = layer[22:21];
+  assign \layer$185.residual_bank  = layer[24:23];
+  assign \layer$185.stride  = layer[27:25];
+  assign \layer$185.dilation  = layer[30:28];
+  assign \layer$185.sub_block  = layer[34:31];
+  assign \layer$185.out_lane  = layer[39:35];
+  assign \layer$185.input_base  = layer[55:40];
+  assign \layer$185.input_step  = layer[71:56];
+  assign \layer$185.step_x  = layer[87:72];
+  assign \layer$185.step_y  = layer[103:88];
+  assign \layer$185.step_kx  = layer[119:104];
+  assign \layer$185.step_ky  = layer[135:120];
+  assign \layer$185.blocks  = layer[148:136];
+  assign \layer$185.origin_y  = layer[158:149];
+  assign \layer$185.origin_x  = layer[168:159];
+  assign \layer$185.kernel_h  = layer[173:169];
+  assign \layer$185.kernel_w  = layer[178:174];
+  assign \layer$185.in_h  = layer[187:179];
+  assign \layer$185.in_w  = layer[196:188];
+  assign \layer$185.co_tiles  = layer[210:197];
+  assign \layer$185.out_h  = layer[219:211];
+  assign \layer$185.out_w  = layer[228:220];
+  assign \layer$185.param_base  = layer[242:229];
+  assign \layer$185.weight_base  = layer[262:243];
+  assign \layer$185.out_step  = layer[274:263];
+  assign \layer$185.out_base  = layer[290:275];
+  assign \layer$185.lane_mask  = layer[306:291];
+  assign \layer$185.res_lane  = layer[311:307];
+  assign \layer$185.res_base  = layer[327:312];
+  assign \layer$185.res_step_x  = layer[343:328];
+  assign \layer$185.res_step_y  = layer[359:344];
+  assign \layer$185.res_tiles  = layer[373:360];
+  assign \layer$185.pad_value  = layer[381:374];
+  assign \layer$185.zero_in  = layer[389:382];
+  assign \layer$185.input_lo  = layer[397:390];
+  assign \layer$185.input_hi  = layer[405:398];
+  assign \layer$185.zero_out  = layer[413:406];
+  assign \layer$185.lo  = layer[421:414];
+  assign \layer$185.hi  = layer[429:422];
+  assign \layer$185.res_zero  = layer[437:430];
+  assign \layer$185.add_zero  = layer[445:438];
+  assign \layer$185.add_lo  = layer[453:446];
+  assign \layer$185.add_hi  = layer[461:454];
+  assign \layer$185.add_shift  = layer[466:462];
+  assign \layer$185.add_multiplier_a  = layer[490:467];
+  assign \layer$185.add_multiplier_b  = layer[514:491];
+  assign \token$187.valid  = \token$187 [0];
+  assign \token$187.start  = \token$187 [1];
+  assign \token$187.end  = \token$187 [2];
+  assign \token$187.first  = \token$187 [3];
+  assign \token$187.last  = \token$187 [4];
+  assign \codes_token.valid  = \token$187 [0];
+  assign \codes_token.start  = \token$187 [1];
+  assign \codes_token.end  = \token$187 [2];
+  assign \codes_token.first  = \token$187 [3];
+  assign \codes_token.last  = \token$187 [4];
+  assign \codes$189[0]  = \codes$189 [7:0];
+  assign \codes$189[1]  = \codes$189 [15:8];
+  assign \codes$189[2]  = \codes$189 [23:16];
+  assign \codes$189[3]  = \codes$189 [31:24];
+  assign \codes$189[4]  = \codes$189 [39:32];
+  assign \codes$189[5]  = \codes$189 [47:40];
+  assign \codes$189[6]  = \codes$189 [55:48];
+  assign \codes$189[7]  = \codes$189 [63:56];
+  assign \codes$190[0]  = \codes$189 [7:0];
+  assign \codes$190[1]  = \codes$189 [15:8];
+  assign \codes$190[2]  = \codes$189 [23:16];
+  assign \codes$190[3]  = \codes$189 [31:24];
+  assign \codes$190[4]  = \codes$189 [39:32];
+  assign \codes$190[5]  = \codes$189 [47:40];
+  assign \codes$190[6]  = \codes$189 [55:48];
+  assign \codes$190[7]  = \codes$189 [63:56];
+  assign \read_data$212[0]  = \read_data$212 [7:0];
+  assign \read_data$212[1]  = \read_data$212 [15:8];
+  assign \read_data$212[2]  = \read_data$212 [23:16];
+  assign \read_data$212[3]  = \read_data$212 [31:24];
+  assign \read_data$212[4]  = \read_data$212 [39:32];
+  assign \read_data$212[5]  = \read_data$212 [47:40];
+  assign \read_data$212[6]  = \read_data$212 [55:48];
+  assign \read_data$212[7]  = \read_data$212 [63:56];
   assign \token_0.valid  = token_0[0];
   assign \token_0.start  = token_0[1];
   assign \token_0.end  = token_0[2];
@@ -3266,11 +3247,6 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \token_7.end  = token_7[2];
   assign \token_7.first  = token_7[3];
   assign \token_7.last  = token_7[4];
-  assign \token_8.valid  = token_8[0];
-  assign \token_8.start  = token_8[1];
-  assign \token_8.end  = token_8[2];
-  assign \token_8.first  = token_8[3];
-  assign \token_8.last  = token_8[4];
   assign \write_enable$132 [7] = \$395 ;
   assign \write_enable$132 [6] = \$380 ;
   assign \write_enable$132 [5] = \$365 ;
@@ -3429,24 +3405,24 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
 endmodule
 
 module \holdfast_8x8.activations_0 (rst, read_address, write_address, write_data, write_enable, read_data, clk);
+  wire [11:0] \$signature__addr ;
+  wire [11:0] \$signature__addr$10 ;
+  wire [11:0] \$signature__addr$15 ;
+  wire [11:0] \$signature__addr$20 ;
+  wire [11:0] \$signature__addr$25 ;
+  wire [11:0] \$signature__addr$30 ;
+  wire [11:0] \$signature__addr$35 ;
+  wire [11:0] \$signature__addr$40 ;
+  wire [7:0] \$signature__data ;
+  wire [7:0] \$signature__data$11 ;
+  wire [7:0] \$signature__data$16 ;
+  wire [7:0] \$signature__data$21 ;
+  wire [7:0] \$signature__data$26 ;
+  wire [7:0] \$signature__data$31 ;
+  wire [7:0] \$signature__data$36 ;
+  wire [7:0] \$signature__data$41 ;
   input clk;
   wire clk;
-  wire [11:0] read__addr;
-  wire [11:0] \read__addr$10 ;
-  wire [11:0] \read__addr$15 ;
-  wire [11:0] \read__addr$20 ;
-  wire [11:0] \read__addr$25 ;
-  wire [11:0] \read__addr$30 ;
-  wire [11:0] \read__addr$35 ;
-  wire [11:0] \read__addr$40 ;
-  wire [7:0] read__data;
-  wire [7:0] \read__data$11 ;
-  wire [7:0] \read__data$16 ;
-  wire [7:0] \read__data$21 ;
-  wire [7:0] \read__data$26 ;
-  wire [7:0] \read__data$31 ;
-  wire [7:0] \read__data$36 ;
-  wire [7:0] \read__data$41 ;
   input [95:0] read_address;
   wire [95:0] read_address;
   wire [11:0] \read_address[0] ;
@@ -3515,6 +3491,7 @@ module \holdfast_8x8.activations_0 (rst, read_address, write_address, write_data
   wire [7:0] \write_data[7] ;
   input [7:0] write_enable;
   wire [7:0] write_enable;
+  (* no_rw_check = 32'd1 *)
   reg [7:0] lane_0 [4095:0];
   always @(posedge clk) begin
     if (write_enable[0])
@@ -3524,7 +3501,8 @@ module \holdfast_8x8.activations_0 (rst, read_address, write_address, write_data
   always @(posedge clk) begin
     _0_ <= lane_0[read_address[11:0]];
   end
-  assign read__data = _0_;
+  assign \$signature__data  = _0_;
+  (* no_rw_check = 32'd1 *)
   reg [7:0] lane_1 [4095:0];
   always @(posedge clk) begin
     if (write_enable[1])
@@ -3534,7 +3512,8 @@ module \holdfast_8x8.activations_0 (rst, read_address, write_address, write_data
   always @(posedge clk) begin
     _1_ <= lane_1[read_address[23:12]];
   end
-  assign \read__data$11  = _1_;
+  assign \$signature__data$11  = _1_;
+  (* no_rw_check = 32'd1 *)
   reg [7:0] lane_2 [4095:0];
   always @(posedge clk) begin
     if (write_enable[2])
@@ -3544,7 +3523,8 @@ module \holdfast_8x8.activations_0 (rst, read_address, write_address, write_data
   always @(posedge clk) begin
     _2_ <= lane_2[read_address[35:24]];
   end
-  assign \read__data$16  = _2_;
+  assign \$signature__data$16  = _2_;
+  (* no_rw_check = 32'd1 *)
   reg [7:0] lane_3 [4095:0];
   always @(posedge clk) begin
     if (write_enable[3])
@@ -3554,7 +3534,8 @@ module \holdfast_8x8.activations_0 (rst, read_address, write_address, write_data
   always @(posedge clk) begin
     _3_ <= lane_3[read_address[47:36]];
   end
-  assign \read__data$21  = _3_;
+  assign \$signature__data$21  = _3_;
+  (* no_rw_check = 32'd1 *)
   reg [7:0] lane_4 [4095:0];
   always @(posedge clk) begin
     if (write_enable[4])
@@ -3564,7 +3545,8 @@ module \holdfast_8x8.activations_0 (rst, read_address, write_address, write_data
   always @(posedge clk) begin
     _4_ <= lane_4[read_address[59:48]];
   end
-  assign \read__data$26  = _4_;
+  assign \$signature__data$26  = _4_;
+  (* no_rw_check = 32'd1 *)
   reg [7:0] lane_5 [4095:0];
   always @(posedge clk) begin
     if (write_enable[5])
@@ -3574,7 +3556,8 @@ module \holdfast_8x8.activations_0 (rst, read_address, write_address, write_data
   always @(posedge clk) begin
     _5_ <= lane_5[read_address[71:60]];
   end
-  assign \read__data$31  = _5_;
+  assign \$signature__data$31  = _5_;
+  (* no_rw_check = 32'd1 *)
   reg [7:0] lane_6 [4095:0];
   always @(posedge clk) begin
     if (write_enable[6])
@@ -3584,7 +3567,8 @@ module \holdfast_8x8.activations_0 (rst, read_address, write_address, write_data
   always @(posedge clk) begin
     _6_ <= lane_6[read_address[83:72]];
   end
-  assign \read__data$36  = _6_;
+  assign \$signature__data$36  = _6_;
+  (* no_rw_check = 32'd1 *)
   reg [7:0] lane_7 [4095:0];
   always @(posedge clk) begin
     if (write_enable[7])
@@ -3594,36 +3578,36 @@ module \holdfast_8x8.activations_0 (rst, read_address, write_address, write_data
   always @(posedge clk) begin
     _7_ <= lane_7[read_address[95:84]];
   end
-  assign \read__data$41  = _7_;
-  assign read__addr = read_address[11:0];
+  assign \$signature__data$41  = _7_;
+  assign \$signature__addr  = read_address[11:0];
   assign write__addr = write_address[11:0];
   assign write__data = write_data[7:0];
   assign write__en = write_enable[0];
-  assign \read__addr$10  = read_address[23:12];
+  assign \$signature__addr$10  = read_address[23:12];
   assign \write__addr$12  = write_address[23:12];
   assign \write__data$13  = write_data[15:8];
   assign \write__en$14  = write_enable[1];
-  assign \read__addr$15  = read_address[35:24];
+  assign \$signature__addr$15  = read_address[35:24];
   assign \write__addr$17  = write_address[35:24];
   assign \write__data$18  = write_data[23:16];
   assign \write__en$19  = write_enable[2];
-  assign \read__addr$20  = read_address[47:36];
+  assign \$signature__addr$20  = read_address[47:36];
   assign \write__addr$22  = write_address[47:36];
   assign \write__data$23  = write_data[31:24];
   assign \write__en$24  = write_enable[3];
-  assign \read__addr$25  = read_address[59:48];
+  assign \$signature__addr$25  = read_address[59:48];
   assign \write__addr$27  = write_address[59:48];
   assign \write__data$28  = write_data[39:32];
   assign \write__en$29  = write_enable[4];
-  assign \read__addr$30  = read_address[71:60];
+  assign \$signature__addr$30  = read_address[71:60];
   assign \write__addr$32  = write_address[71:60];
   assign \write__data$33  = write_data[47:40];
   assign \write__en$34  = write_enable[5];
-  assign \read__addr$35  = read_address[83:72];
+  assign \$signature__addr$35  = read_address[83:72];
   assign \write__addr$37  = write_address[83:72];
   assign \write__data$38  = write_data[55:48];
   assign \write__en$39  = write_enable[6];
-  assign \read__addr$40  = read_address[95:84];
+  assign \$signature__addr$40  = read_address[95:84];
   assign \write__addr$42  = write_address[95:84];
   assign \write__data$43  = write_data[63:56];
   assign \write__en$44  = write_enable[7];
@@ -3659,35 +3643,35 @@ module \holdfast_8x8.activations_0 (rst, read_address, write_address, write_data
   assign \write_data[5]  = write_data[47:40];
   assign \write_data[6]  = write_data[55:48];
   assign \write_data[7]  = write_data[63:56];
-  assign read_data[63:56] = \read__data$41 ;
-  assign read_data[55:48] = \read__data$36 ;
-  assign read_data[47:40] = \read__data$31 ;
-  assign read_data[39:32] = \read__data$26 ;
-  assign read_data[31:24] = \read__data$21 ;
-  assign read_data[23:16] = \read__data$16 ;
-  assign read_data[15:8] = \read__data$11 ;
-  assign read_data[7:0] = read__data;
+  assign read_data[63:56] = \$signature__data$41 ;
+  assign read_data[55:48] = \$signature__data$36 ;
+  assign read_data[47:40] = \$signature__data$31 ;
+  assign read_data[39:32] = \$signature__data$26 ;
+  assign read_data[31:24] = \$signature__data$21 ;
+  assign read_data[23:16] = \$signature__data$16 ;
+  assign read_data[15:8] = \$signature__data$11 ;
+  assign read_data[7:0] = \$signature__data ;
 endmodule
 
 module \holdfast_8x8.activations_1 (rst, read_address, write_address, write_data, write_enable, read_data, clk);
+  wire [11:0] \$signature__addr ;
+  wire [11:0] \$signature__addr$10 ;
+  wire [11:0] \$signature__addr$15 ;
+  wire [11:0] \$signature__addr$20 ;
+  wire [11:0] \$signature__addr$25 ;
+  wire [11:0] \$signature__addr$30 ;
+  wire [11:0] \$signature__addr$35 ;
+  wire [11:0] \$signature__addr$40 ;
+  wire [7:0] \$signature__data ;
+  wire [7:0] \$signature__data$11 ;
+  wire [7:0] \$signature__data$16 ;
+  wire [7:0] \$signature__data$21 ;
+  wire [7:0] \$signature__data$26 ;
+  wire [7:0] \$signature__data$31 ;
+  wire [7:0] \$signature__data$36 ;
+  wire [7:0] \$signature__data$41 ;
   input clk;
   wire clk;
-  wire [11:0] read__addr;
-  wire [11:0] \read__addr$10 ;
-  wire [11:0] \read__addr$15 ;
-  wire [11:0] \read__addr$20 ;
-  wire [11:0] \read__addr$25 ;
-  wire [11:0] \read__addr$30 ;
-  wire [11:0] \read__addr$35 ;
-  wire [11:0] \read__addr$40 ;
-  wire [7:0] read__data;
-  wire [7:0] \read__data$11 ;
-  wire [7:0] \read__data$16 ;
-  wire [7:0] \read__data$21 ;
-  wire [7:0] \read__data$26 ;
-  wire [7:0] \read__data$31 ;
-  wire [7:0] \read__data$36 ;
-  wire [7:0] \read__data$41 ;
   input [95:0] read_address;
   wire [95:0] read_address;
   wire [11:0] \read_address[0] ;
@@ -3756,6 +3740,7 @@ module \holdfast_8x8.activations_1 (rst, read_address, write_address, write_data
   wire [7:0] \write_data[7] ;
   input [7:0] write_enable;
   wire [7:0] write_enable;
+  (* no_rw_check = 32'd1 *)
   reg [7:0] lane_0 [4095:0];
   always @(posedge clk) begin
     if (write_enable[0])
@@ -3765,7 +3750,8 @@ module \holdfast_8x8.activations_1 (rst, read_address, write_address, write_data
   always @(posedge clk) begin
     _0_ <= lane_0[read_address[11:0]];
   end
-  assign read__data = _0_;
+  assign \$signature__data  = _0_;
+  (* no_rw_check = 32'd1 *)
   reg [7:0] lane_1 [4095:0];
   always @(posedge clk) begin
     if (write_enable[1])
@@ -3775,7 +3761,8 @@ module \holdfast_8x8.activations_1 (rst, read_address, write_address, write_data
   always @(posedge clk) begin
     _1_ <= lane_1[read_address[23:12]];
   end
-  assign \read__data$11  = _1_;
+  assign \$signature__data$11  = _1_;
+  (* no_rw_check = 32'd1 *)
   reg [7:0] lane_2 [4095:0];
   always @(posedge clk) begin
     if (write_enable[2])
@@ -3785,7 +3772,8 @@ module \holdfast_8x8.activations_1 (rst, read_address, write_address, write_data
   always @(posedge clk) begin
     _2_ <= lane_2[read_address[35:24]];
   end
-  assign \read__data$16  = _2_;
+  assign \$signature__data$16  = _2_;
+  (* no_rw_check = 32'd1 *)
   reg [7:0] lane_3 [4095:0];
   always @(posedge clk) begin
     if (write_enable[3])
@@ -3795,7 +3783,8 @@ module \holdfast_8x8.activations_1 (rst, read_address, write_address, write_data
   always @(posedge clk) begin
     _3_ <= lane_3[read_address[47:36]];
   end
-  assign \read__data$21  = _3_;
+  assign \$signature__data$21  = _3_;
+  (* no_rw_check = 32'd1 *)
   reg [7:0] lane_4 [4095:0];
   always @(posedge clk) begin
     if (write_enable[4])
@@ -3805,7 +3794,8 @@ module \holdfast_8x8.activations_1 (rst, read_address, write_address, write_data
   always @(posedge clk) begin
     _4_ <= lane_4[read_address[59:48]];
   end
-  assign \read__data$26  = _4_;
+  assign \$signature__data$26  = _4_;
+  (* no_rw_check = 32'd1 *)
   reg [7:0] lane_5 [4095:0];
   always @(posedge clk) begin
     if (write_enable[5])
@@ -3815,7 +3805,8 @@ module \holdfast_8x8.activations_1 (rst, read_address, write_address, write_data
   always @(posedge clk) begin
     _5_ <= lane_5[read_address[71:60]];
   end
-  assign \read__data$31  = _5_;
+  assign \$signature__data$31  = _5_;
+  (* no_rw_check = 32'd1 *)
   reg [7:0] lane_6 [4095:0];
   always @(posedge clk) begin
     if (write_enable[6])
@@ -3825,7 +3816,8 @@ module \holdfast_8x8.activations_1 (rst, read_address, write_address, write_data
   always @(posedge clk) begin
     _6_ <= lane_6[read_address[83:72]];
   end
-  assign \read__data$36  = _6_;
+  assign \$signature__data$36  = _6_;
+  (* no_rw_check = 32'd1 *)
   reg [7:0] lane_7 [4095:0];
   always @(posedge clk) begin
     if (write_enable[7])
@@ -3835,36 +3827,36 @@ module \holdfast_8x8.activations_1 (rst, read_address, write_address, write_data
   always @(posedge clk) begin
     _7_ <= lane_7[read_address[95:84]];
   end
-  assign \read__data$41  = _7_;
-  assign read__addr = read_address[11:0];
+  assign \$signature__data$41  = _7_;
+  assign \$signature__addr  = read_address[11:0];
   assign write__addr = write_address[11:0];
   assign write__data = write_data[7:0];
   assign write__en = write_enable[0];
-  assign \read__addr$10  = read_address[23:12];
+  assign \$signature__addr$10  = read_address[23:12];
   assign \write__addr$12  = write_address[23:12];
   assign \write__data$13  = write_data[15:8];
   assign \write__en$14  = write_enable[1];
-  assign \read__addr$15  = read_address[35:24];
+  assign \$signature__addr$15  = read_address[35:24];
   assign \write__addr$17  = write_address[35:24];
   assign \write__data$18  = write_data[23:16];
   assign \write__en$19  = write_enable[2];
-  assign \read__addr$20  = read_address[47:36];
+  assign \$signature__addr$20  = read_address[47:36];
   assign \write__addr$22  = write_address[47:36];
   assign \write__data$23  = write_data[31:24];
   assign \write__en$24  = write_enable[3];
-  assign \read__addr$25  = read_address[59:48];
+  assign \$signature__addr$25  = read_address[59:48];
   assign \write__addr$27  = write_address[59:48];
   assign \write__data$28  = write_data[39:32];
   assign \write__en$29  = write_enable[4];
-  assign \read__addr$30  = read_address[71:60];
+  assign \$signature__addr$30  = read_address[71:60];
   assign \write__addr$32  = write_address[71:60];
   assign \write__data$33  = write_data[47:40];
   assign \write__en$34  = write_enable[5];
-  assign \read__addr$35  = read_address[83:72];
+  assign \$signature__addr$35  = read_address[83:72];
   assign \write__addr$37  = write_address[83:72];
   assign \write__data$38  = write_data[55:48];
   assign \write__en$39  = write_enable[6];
-  assign \read__addr$40  = read_address[95:84];
+  assign \$signature__addr$40  = read_address[95:84];
   assign \write__addr$42  = write_address[95:84];
   assign \write__data$43  = write_data[63:56];
   assign \write__en$44  = write_enable[7];
@@ -3900,14 +3892,14 @@ module \holdfast_8x8.activations_1 (rst, read_address, write_address, write_data
   assign \write_data[5]  = write_data[47:40];
   assign \write_data[6]  = write_data[55:48];
   assign \write_data[7]  = write_data[63:56];
-  assign read_data[63:56] = \read__data$41 ;
-  assign read_data[55:48] = \read__data$36 ;
-  assign read_data[47:40] = \read__data$31 ;
-  assign read_data[39:32] = \read__data$26 ;
-  assign read_data[31:24] = \read__data$21 ;
-  assign read_data[23:16] = \read__data$16 ;
-  assign read_data[15:8] = \read__data$11 ;
-  assign read_data[7:0] = read__data;
+  assign read_data[63:56] = \$signature__data$41 ;
+  assign read_data[55:48] = \$signature__data$36 ;
+  assign read_data[47:40] = \$signature__data$31 ;
+  assign read_data[39:32] = \$signature__data$26 ;
+  assign read_data[31:24] = \$signature__data$21 ;
+  assign read_data[23:16] = \$signature__data$16 ;
+  assign read_data[15:8] = \$signature__data$11 ;
+  assign read_data[7:0] = \$signature__data ;
 endmodule
 
 module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
@@ -4147,126 +4139,126 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
   wire [7:0] \o[7] ;
   input rst;
   wire rst;
-  wire [23:0] sum_in;
-  wire [23:0] \sum_in$106 ;
-  wire [23:0] \sum_in$114 ;
-  wire [23:0] \sum_in$120 ;
-  wire [23:0] \sum_in$128 ;
-  wire [23:0] \sum_in$136 ;
-  wire [23:0] \sum_in$144 ;
-  wire [23:0] \sum_in$152 ;
-  wire [23:0] \sum_in$160 ;
-  wire [23:0] \sum_in$168 ;
-  wire [23:0] \sum_in$176 ;
-  wire [23:0] \sum_in$182 ;
-  wire [23:0] \sum_in$190 ;
-  wire [23:0] \sum_in$198 ;
-  wire [23:0] \sum_in$206 ;
-  wire [23:0] \sum_in$214 ;
-  wire [23:0] \sum_in$222 ;
-  wire [23:0] \sum_in$230 ;
-  wire [23:0] \sum_in$238 ;
-  wire [23:0] \sum_in$244 ;
-  wire [23:0] \sum_in$252 ;
-  wire [23:0] \sum_in$260 ;
-  wire [23:0] \sum_in$268 ;
-  wire [23:0] \sum_in$276 ;
-  wire [23:0] \sum_in$284 ;
-  wire [23:0] \sum_in$292 ;
-  wire [23:0] \sum_in$300 ;
-  wire [23:0] \sum_in$306 ;
-  wire [23:0] \sum_in$314 ;
-  wire [23:0] \sum_in$322 ;
-  wire [23:0] \sum_in$330 ;
-  wire [23:0] \sum_in$338 ;
-  wire [23:0] \sum_in$346 ;
-  wire [23:0] \sum_in$354 ;
-  wire [23:0] \sum_in$362 ;
-  wire [23:0] \sum_in$368 ;
-  wire [23:0] \sum_in$376 ;
-  wire [23:0] \sum_in$384 ;
-  wire [23:0] \sum_in$392 ;
-  wire [23:0] \sum_in$400 ;
-  wire [23:0] \sum_in$408 ;
-  wire [23:0] \sum_in$416 ;
-  wire [23:0] \sum_in$424 ;
-  wire [23:0] \sum_in$430 ;
-  wire [23:0] \sum_in$440 ;
-  wire [23:0] \sum_in$449 ;
-  wire [23:0] \sum_in$458 ;
-  wire [23:0] \sum_in$467 ;
-  wire [23:0] \sum_in$476 ;
-  wire [23:0] \sum_in$485 ;
-  wire [23:0] \sum_in$494 ;
-  wire [23:0] \sum_in$66 ;
-  wire [23:0] \sum_in$74 ;
-  wire [23:0] \sum_in$82 ;
-  wire [23:0] \sum_in$90 ;
-  wire [23:0] \sum_in$98 ;
-  wire [23:0] sum_out;
-  wire [23:0] \sum_out$107 ;
-  wire [23:0] \sum_out$115 ;
-  wire [23:0] \sum_out$121 ;
-  wire [23:0] \sum_out$129 ;
-  wire [23:0] \sum_out$137 ;
-  wire [23:0] \sum_out$145 ;
-  wire [23:0] \sum_out$153 ;
-  wire [23:0] \sum_out$161 ;
-  wire [23:0] \sum_out$169 ;
-  wire [23:0] \sum_out$177 ;
-  wire [23:0] \sum_out$183 ;
-  wire [23:0] \sum_out$191 ;
-  wire [23:0] \sum_out$199 ;
-  wire [23:0] \sum_out$207 ;
-  wire [23:0] \sum_out$215 ;
-  wire [23:0] \sum_out$223 ;
-  wire [23:0] \sum_out$231 ;
-  wire [23:0] \sum_out$239 ;
-  wire [23:0] \sum_out$245 ;
-  wire [23:0] \sum_out$253 ;
-  wire [23:0] \sum_out$261 ;
-  wire [23:0] \sum_out$269 ;
-  wire [23:0] \sum_out$277 ;
-  wire [23:0] \sum_out$285 ;
-  wire [23:0] \sum_out$293 ;
-  wire [23:0] \sum_out$301 ;
-  wire [23:0] \sum_out$307 ;
-  wire [23:0] \sum_out$315 ;
-  wire [23:0] \sum_out$323 ;
-  wire [23:0] \sum_out$331 ;
-  wire [23:0] \sum_out$339 ;
-  wire [23:0] \sum_out$347 ;
-  wire [23:0] \sum_out$355 ;
-  wire [23:0] \sum_out$363 ;
-  wire [23:0] \sum_out$369 ;
-  wire [23:0] \sum_out$377 ;
-  wire [23:0] \sum_out$385 ;
-  wire [23:0] \sum_out$393 ;
-  wire [23:0] \sum_out$401 ;
-  wire [23:0] \sum_out$409 ;
-  wire [23:0] \sum_out$417 ;
-  wire [23:0] \sum_out$425 ;
-  wire [23:0] \sum_out$431 ;
-  wire [23:0] \sum_out$433 ;
-  wire [23:0] \sum_out$441 ;
-  wire [23:0] \sum_out$442 ;
-  wire [23:0] \sum_out$450 ;
-  wire [23:0] \sum_out$451 ;
-  wire [23:0] \sum_out$459 ;
-  wire [23:0] \sum_out$460 ;
-  wire [23:0] \sum_out$468 ;
-  wire [23:0] \sum_out$469 ;
-  wire [23:0] \sum_out$477 ;
-  wire [23:0] \sum_out$478 ;
-  wire [23:0] \sum_out$486 ;
-  wire [23:0] \sum_out$487 ;
-  wire [23:0] \sum_out$495 ;
-  wire [23:0] \sum_out$496 ;
-  wire [23:0] \sum_out$67 ;
-  wire [23:0] \sum_out$75 ;
-  wire [23:0] \sum_out$83 ;
-  wire [23:0] \sum_out$91 ;
-  wire [23:0] \sum_out$99 ;
+  wire [16:0] sum_in;
+  wire [16:0] \sum_in$106 ;
+  wire [16:0] \sum_in$114 ;
+  wire [16:0] \sum_in$120 ;
+  wire [16:0] \sum_in$128 ;
+  wire [16:0] \sum_in$136 ;
+  wire [16:0] \sum_in$144 ;
+  wire [16:0] \sum_in$152 ;
+  wire [16:0] \sum_in$160 ;
+  wire [16:0] \sum_in$168 ;
+  wire [16:0] \sum_in$176 ;
+  wire [17:0] \sum_in$182 ;
+  wire [17:0] \sum_in$190 ;
+  wire [17:0] \sum_in$198 ;
+  wire [17:0] \sum_in$206 ;
+  wire [17:0] \sum_in$214 ;
+  wire [17:0] \sum_in$222 ;
+  wire [17:0] \sum_in$230 ;
+  wire [17:0] \sum_in$238 ;
+  wire [17:0] \sum_in$244 ;
+  wire [17:0] \sum_in$252 ;
+  wire [17:0] \sum_in$260 ;
+  wire [17:0] \sum_in$268 ;
+  wire [17:0] \sum_in$276 ;
+  wire [17:0] \sum_in$284 ;
+  wire [17:0] \sum_in$292 ;
+  wire [17:0] \sum_in$300 ;
+  wire [17:0] \sum_in$306 ;
+  wire [17:0] \sum_in$314 ;
+  wire [17:0] \sum_in$322 ;
+  wire [17:0] \sum_in$330 ;
+  wire [17:0] \sum_in$338 ;
+  wire [17:0] \sum_in$346 ;
+  wire [17:0] \sum_in$354 ;
+  wire [17:0] \sum_in$362 ;
+  wire [17:0] \sum_in$368 ;
+  wire [17:0] \sum_in$376 ;
+  wire [17:0] \sum_in$384 ;
+  wire [17:0] \sum_in$392 ;
+  wire [17:0] \sum_in$400 ;
+  wire [17:0] \sum_in$408 ;
+  wire [17:0] \sum_in$416 ;
+  wire [17:0] \sum_in$424 ;
+  wire [18:0] \sum_in$430 ;
+  wire [18:0] \sum_in$440 ;
+  wire [18:0] \sum_in$449 ;
+  wire [18:0] \sum_in$458 ;
+  wire [18:0] \sum_in$467 ;
+  wire [18:0] \sum_in$476 ;
+  wire [18:0] \sum_in$485 ;
+  wire [18:0] \sum_in$494 ;
+  wire [16:0] \sum_in$66 ;
+  wire [16:0] \sum_in$74 ;
+  wire [16:0] \sum_in$82 ;
+  wire [16:0] \sum_in$90 ;
+  wire [16:0] \sum_in$98 ;
+  wire [15:0] sum_out;
+  wire [15:0] \sum_out$107 ;
+  wire [15:0] \sum_out$115 ;
+  wire [16:0] \sum_out$121 ;
+  wire [16:0] \sum_out$129 ;
+  wire [16:0] \sum_out$137 ;
+  wire [16:0] \sum_out$145 ;
+  wire [16:0] \sum_out$153 ;
+  wire [16:0] \sum_out$161 ;
+  wire [16:0] \sum_out$169 ;
+  wire [16:0] \sum_out$177 ;
+  wire [16:0] \sum_out$183 ;
+  wire [16:0] \sum_out$191 ;
+  wire [16:0] \sum_out$199 ;
+  wire [16:0] \sum_out$207 ;
+  wire [16:0] \sum_out$215 ;
+  wire [16:0] \sum_out$223 ;
+  wire [16:0] \sum_out$231 ;
+  wire [16:0] \sum_out$239 ;
+  wire [17:0] \sum_out$245 ;
+  wire [17:0] \sum_out$253 ;
+  wire [17:0] \sum_out$261 ;
+  wire [17:0] \sum_out$269 ;
+  wire [17:0] \sum_out$277 ;
+  wire [17:0] \sum_out$285 ;
+  wire [17:0] \sum_out$293 ;
+  wire [17:0] \sum_out$301 ;
+  wire [17:0] \sum_out$307 ;
+  wire [17:0] \sum_out$315 ;
+  wire [17:0] \sum_out$323 ;
+  wire [17:0] \sum_out$331 ;
+  wire [17:0] \sum_out$339 ;
+  wire [17:0] \sum_out$347 ;
+  wire [17:0] \sum_out$355 ;
+  wire [17:0] \sum_out$363 ;
+  wire [17:0] \sum_out$369 ;
+  wire [17:0] \sum_out$377 ;
+  wire [17:0] \sum_out$385 ;
+  wire [17:0] \sum_out$393 ;
+  wire [17:0] \sum_out$401 ;
+  wire [17:0] \sum_out$409 ;
+  wire [17:0] \sum_out$417 ;
+  wire [17:0] \sum_out$425 ;
+  wire [17:0] \sum_out$431 ;
+  wire [18:0] \sum_out$433 ;
+  wire [17:0] \sum_out$441 ;
+  wire [18:0] \sum_out$442 ;
+  wire [17:0] \sum_out$450 ;
+  wire [18:0] \sum_out$451 ;
+  wire [17:0] \sum_out$459 ;
+  wire [18:0] \sum_out$460 ;
+  wire [17:0] \sum_out$468 ;
+  wire [18:0] \sum_out$469 ;
+  wire [17:0] \sum_out$477 ;
+  wire [18:0] \sum_out$478 ;
+  wire [17:0] \sum_out$486 ;
+  wire [18:0] \sum_out$487 ;
+  wire [17:0] \sum_out$495 ;
+  wire [18:0] \sum_out$496 ;
+  wire [15:0] \sum_out$67 ;
+  wire [15:0] \sum_out$75 ;
+  wire [15:0] \sum_out$83 ;
+  wire [15:0] \sum_out$91 ;
+  wire [15:0] \sum_out$99 ;
   output [191:0] sums;
   wire [191:0] sums;
   wire [23:0] \sums[0] ;
@@ -4478,7 +4470,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .activation(\act_in$14 ),
     .clk(clk),
     .load(\load$7 [0]),
-    .partial_sum(sum_in),
+    .partial_sum(sum_out),
     .rst(rst),
     .swap(\swap_in$16 ),
     .swap_in(\o$11 [0]),
@@ -4489,7 +4481,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .activation(\act_in$20 ),
     .clk(clk),
     .load(\load$7 [0]),
-    .partial_sum(\sum_in$66 ),
+    .partial_sum(\sum_out$67 ),
     .rst(rst),
     .swap(\swap_in$22 ),
     .swap_in(\swap_in$16 ),
@@ -4500,7 +4492,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .activation(\act_in$26 ),
     .clk(clk),
     .load(\load$7 [0]),
-    .partial_sum(\sum_in$74 ),
+    .partial_sum(\sum_out$75 ),
     .rst(rst),
     .swap(\swap_in$28 ),
     .swap_in(\swap_in$22 ),
@@ -4511,7 +4503,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .activation(\act_in$32 ),
     .clk(clk),
     .load(\load$7 [0]),
-    .partial_sum(\sum_in$82 ),
+    .partial_sum(\sum_out$83 ),
     .rst(rst),
     .swap(\swap_in$34 ),
     .swap_in(\swap_in$28 ),
@@ -4522,7 +4514,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .activation(\act_in$38 ),
     .clk(clk),
     .load(\load$7 [0]),
-    .partial_sum(\sum_in$90 ),
+    .partial_sum(\sum_out$91 ),
     .rst(rst),
     .swap(\swap_in$40 ),
     .swap_in(\swap_in$34 ),
@@ -4533,7 +4525,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .activation(\act_in$44 ),
     .clk(clk),
     .load(\load$7 [0]),
-    .partial_sum(\sum_in$98 ),
+    .partial_sum(\sum_out$99 ),
     .rst(rst),
     .swap(\swap_in$46 ),
     .swap_in(\swap_in$40 ),
@@ -4544,7 +4536,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .activation(\act_in$50 ),
     .clk(clk),
     .load(\load$7 [0]),
-    .partial_sum(\sum_in$106 ),
+    .partial_sum(\sum_out$107 ),
     .rst(rst),
     .swap(\swap_in$52 ),
     .swap_in(\swap_in$46 ),
@@ -4554,7 +4546,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .act_in(\act_in$50 ),
     .clk(clk),
     .load(\load$7 [0]),
-    .partial_sum(\sum_in$114 ),
+    .partial_sum(\sum_out$115 ),
     .rst(rst),
     .swap_in(\swap_in$52 ),
     .weight_in(weight[63:56])
@@ -4565,8 +4557,8 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$120 ),
+    .\port$3070$0 (sum_out),
     .rst(rst),
-    .sum_in(sum_in),
     .swap(\swap_in$64 ),
     .swap_in(\o$11 [1]),
     .weight_in(weight[7:0])
@@ -4577,8 +4569,8 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$128 ),
+    .\port$3084$0 (\sum_out$67 ),
     .rst(rst),
-    .sum_in(\sum_in$66 ),
     .swap(\swap_in$72 ),
     .swap_in(\swap_in$64 ),
     .weight_in(weight[15:8])
@@ -4589,8 +4581,8 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$136 ),
+    .\port$3098$0 (\sum_out$75 ),
     .rst(rst),
-    .sum_in(\sum_in$74 ),
     .swap(\swap_in$80 ),
     .swap_in(\swap_in$72 ),
     .weight_in(weight[23:16])
@@ -4601,8 +4593,8 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$144 ),
+    .\port$3112$0 (\sum_out$83 ),
     .rst(rst),
-    .sum_in(\sum_in$82 ),
     .swap(\swap_in$88 ),
     .swap_in(\swap_in$80 ),
     .weight_in(weight[31:24])
@@ -4613,8 +4605,8 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$152 ),
+    .\port$3126$0 (\sum_out$91 ),
     .rst(rst),
-    .sum_in(\sum_in$90 ),
     .swap(\swap_in$96 ),
     .swap_in(\swap_in$88 ),
     .weight_in(weight[39:32])
@@ -4625,8 +4617,8 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$160 ),
+    .\port$3140$0 (\sum_out$99 ),
     .rst(rst),
-    .sum_in(\sum_in$98 ),
     .swap(\swap_in$104 ),
     .swap_in(\swap_in$96 ),
     .weight_in(weight[47:40])
@@ -4637,8 +4629,8 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$168 ),
+    .\port$3154$0 (\sum_out$107 ),
     .rst(rst),
-    .sum_in(\sum_in$106 ),
     .swap(\swap_in$112 ),
     .swap_in(\swap_in$104 ),
     .weight_in(weight[55:48])
@@ -4648,8 +4640,8 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$176 ),
+    .\port$3168$0 (\sum_out$115 ),
     .rst(rst),
-    .sum_in(\sum_in$114 ),
     .swap_in(\swap_in$112 ),
     .weight_in(weight[63:56])
   );
@@ -4658,7 +4650,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .activation(\act_in$124 ),
     .clk(clk),
     .load(\load$7 [2]),
-    .partial_sum(\sum_in$182 ),
+    .partial_sum(\sum_out$183 ),
     .rst(rst),
     .sum_in(\sum_in$120 ),
     .swap(\swap_in$126 ),
@@ -4670,7 +4662,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .activation(\act_in$132 ),
     .clk(clk),
     .load(\load$7 [2]),
-    .partial_sum(\sum_in$190 ),
+    .partial_sum(\sum_out$191 ),
     .rst(rst),
     .sum_in(\sum_in$128 ),
     .swap(\swap_in$134 ),
@@ -4682,7 +4674,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .activation(\act_in$140 ),
     .clk(clk),
     .load(\load$7 [2]),
-    .partial_sum(\sum_in$198 ),
+    .partial_sum(\sum_out$199 ),
     .rst(rst),
     .sum_in(\sum_in$136 ),
     .swap(\swap_in$142 ),
@@ -4694,7 +4686,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .activation(\act_in$148 ),
     .clk(clk),
     .load(\load$7 [2]),
-    .partial_sum(\sum_in$206 ),
+    .partial_sum(\sum_out$207 ),
     .rst(rst),
     .sum_in(\sum_in$144 ),
     .swap(\swap_in$150 ),
@@ -4706,7 +4698,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .activation(\act_in$156 ),
     .clk(clk),
     .load(\load$7 [2]),
-    .partial_sum(\sum_in$214 ),
+    .partial_sum(\sum_out$215 ),
     .rst(rst),
     .sum_in(\sum_in$152 ),
     .swap(\swap_in$158 ),
@@ -4718,7 +4710,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .activation(\act_in$164 ),
     .clk(clk),
     .load(\load$7 [2]),
-    .partial_sum(\sum_in$222 ),
+    .partial_sum(\sum_out$223 ),
     .rst(rst),
     .sum_in(\sum_in$160 ),
     .swap(\swap_in$166 ),
@@ -4730,7 +4722,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .activation(\act_in$172 ),
     .clk(clk),
     .load(\load$7 [2]),
-    .partial_sum(\sum_in$230 ),
+    .partial_sum(\sum_out$231 ),
     .rst(rst),
     .sum_in(\sum_in$168 ),
     .swap(\swap_in$174 ),
@@ -4741,7 +4733,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .act_in(\act_in$172 ),
     .clk(clk),
     .load(\load$7 [2]),
-    .partial_sum(\sum_in$238 ),
+    .partial_sum(\sum_out$239 ),
     .rst(rst),
     .sum_in(\sum_in$176 ),
     .swap_in(\swap_in$174 ),
@@ -4753,8 +4745,8 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$244 ),
+    .\port$3294$0 (\sum_out$183 ),
     .rst(rst),
-    .sum_in(\sum_in$182 ),
     .swap(\swap_in$188 ),
     .swap_in(\o$11 [3]),
     .weight_in(weight[7:0])
@@ -4765,8 +4757,8 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$252 ),
+    .\port$3308$0 (\sum_out$191 ),
     .rst(rst),
-    .sum_in(\sum_in$190 ),
     .swap(\swap_in$196 ),
     .swap_in(\swap_in$188 ),
     .weight_in(weight[15:8])
@@ -4777,8 +4769,8 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$260 ),
+    .\port$3322$0 (\sum_out$199 ),
     .rst(rst),
-    .sum_in(\sum_in$198 ),
     .swap(\swap_in$204 ),
     .swap_in(\swap_in$196 ),
     .weight_in(weight[23:16])
@@ -4789,8 +4781,8 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$268 ),
+    .\port$3336$0 (\sum_out$207 ),
     .rst(rst),
-    .sum_in(\sum_in$206 ),
     .swap(\swap_in$212 ),
     .swap_in(\swap_in$204 ),
     .weight_in(weight[31:24])
@@ -4801,8 +4793,8 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$276 ),
+    .\port$3350$0 (\sum_out$215 ),
     .rst(rst),
-    .sum_in(\sum_in$214 ),
     .swap(\swap_in$220 ),
     .swap_in(\swap_in$212 ),
     .weight_in(weight[39:32])
@@ -4813,8 +4805,8 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$284 ),
+    .\port$3364$0 (\sum_out$223 ),
     .rst(rst),
-    .sum_in(\sum_in$222 ),
     .swap(\swap_in$228 ),
     .swap_in(\swap_in$220 ),
     .weight_in(weight[47:40])
@@ -4825,8 +4817,8 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$292 ),
+    .\port$3378$0 (\sum_out$231 ),
     .rst(rst),
-    .sum_in(\sum_in$230 ),
     .swap(\swap_in$236 ),
     .swap_in(\swap_in$228 ),
     .weight_in(weight[55:48])
@@ -4836,8 +4828,8 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$300 ),
+    .\port$3392$0 (\sum_out$239 ),
     .rst(rst),
-    .sum_in(\sum_in$238 ),
     .swap_in(\swap_in$236 ),
     .weight_in(weight[63:56])
   );
@@ -5034,7 +5026,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .activation(\act_in$372 ),
     .clk(clk),
     .load(\load$7 [6]),
-    .partial_sum(\sum_in$430 ),
+    .partial_sum(\sum_out$431 ),
     .rst(rst),
     .sum_in(\sum_in$368 ),
     .swap(\swap_in$374 ),
@@ -5046,7 +5038,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .activation(\act_in$380 ),
     .clk(clk),
     .load(\load$7 [6]),
-    .partial_sum(\sum_in$440 ),
+    .partial_sum(\sum_out$441 ),
     .rst(rst),
     .sum_in(\sum_in$376 ),
     .swap(\swap_in$382 ),
@@ -5058,7 +5050,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .activation(\act_in$388 ),
     .clk(clk),
     .load(\load$7 [6]),
-    .partial_sum(\sum_in$449 ),
+    .partial_sum(\sum_out$450 ),
     .rst(rst),
     .sum_in(\sum_in$384 ),
     .swap(\swap_in$390 ),
@@ -5070,7 +5062,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .activation(\act_in$396 ),
     .clk(clk),
     .load(\load$7 [6]),
-    .partial_sum(\sum_in$458 ),
+    .partial_sum(\sum_out$459 ),
     .rst(rst),
     .sum_in(\sum_in$392 ),
     .swap(\swap_in$398 ),
@@ -5082,7 +5074,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .activation(\act_in$404 ),
     .clk(clk),
     .load(\load$7 [6]),
-    .partial_sum(\sum_in$467 ),
+    .partial_sum(\sum_out$468 ),
     .rst(rst),
     .sum_in(\sum_in$400 ),
     .swap(\swap_in$406 ),
@@ -5094,7 +5086,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .activation(\act_in$412 ),
     .clk(clk),
     .load(\load$7 [6]),
-    .partial_sum(\sum_in$476 ),
+    .partial_sum(\sum_out$477 ),
     .rst(rst),
     .sum_in(\sum_in$408 ),
     .swap(\swap_in$414 ),
@@ -5106,7 +5098,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .activation(\act_in$420 ),
     .clk(clk),
     .load(\load$7 [6]),
-    .partial_sum(\sum_in$485 ),
+    .partial_sum(\sum_out$486 ),
     .rst(rst),
     .sum_in(\sum_in$416 ),
     .swap(\swap_in$422 ),
@@ -5117,7 +5109,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .act_in(\act_in$420 ),
     .clk(clk),
     .load(\load$7 [6]),
-    .partial_sum(\sum_in$494 ),
+    .partial_sum(\sum_out$495 ),
     .rst(rst),
     .sum_in(\sum_in$424 ),
     .swap_in(\swap_in$422 ),
@@ -5129,8 +5121,8 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$433 ),
+    .\port$3742$0 (\sum_out$431 ),
     .rst(rst),
-    .sum_in(\sum_in$430 ),
     .swap(\swap_in$438 ),
     .swap_in(\o$11 [7]),
     .weight_in(weight[7:0])
@@ -5141,8 +5133,8 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$442 ),
+    .\port$3756$0 (\sum_out$441 ),
     .rst(rst),
-    .sum_in(\sum_in$440 ),
     .swap(\swap_in$447 ),
     .swap_in(\swap_in$438 ),
     .weight_in(weight[15:8])
@@ -5153,8 +5145,8 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$451 ),
+    .\port$3770$0 (\sum_out$450 ),
     .rst(rst),
-    .sum_in(\sum_in$449 ),
     .swap(\swap_in$456 ),
     .swap_in(\swap_in$447 ),
     .weight_in(weight[23:16])
@@ -5165,8 +5157,8 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$460 ),
+    .\port$3784$0 (\sum_out$459 ),
     .rst(rst),
-    .sum_in(\sum_in$458 ),
     .swap(\swap_in$465 ),
     .swap_in(\swap_in$456 ),
     .weight_in(weight[31:24])
@@ -5177,8 +5169,8 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$469 ),
+    .\port$3798$0 (\sum_out$468 ),
     .rst(rst),
-    .sum_in(\sum_in$467 ),
     .swap(\swap_in$474 ),
     .swap_in(\swap_in$465 ),
     .weight_in(weight[39:32])
@@ -5189,8 +5181,8 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$478 ),
+    .\port$3812$0 (\sum_out$477 ),
     .rst(rst),
-    .sum_in(\sum_in$476 ),
     .swap(\swap_in$483 ),
     .swap_in(\swap_in$474 ),
     .weight_in(weight[47:40])
@@ -5201,8 +5193,8 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$487 ),
+    .\port$3826$0 (\sum_out$486 ),
     .rst(rst),
-    .sum_in(\sum_in$485 ),
     .swap(\swap_in$492 ),
     .swap_in(\swap_in$483 ),
     .weight_in(weight[55:48])
@@ -5212,8 +5204,8 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$496 ),
+    .\port$3840$0 (\sum_out$495 ),
     .rst(rst),
-    .sum_in(\sum_in$494 ),
     .swap_in(\swap_in$492 ),
     .weight_in(weight[63:56])
   );
@@ -5266,42 +5258,42 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
   assign \load$55  = \load$7 [1];
   assign \act_in$56  = o[15:8];
   assign \swap_in$57  = \o$11 [1];
-  assign sum_out = sum_in;
+  assign sum_in = { sum_out[15], sum_out };
   assign \weight_in$60  = weight[15:8];
   assign \load$61  = \load$7 [1];
   assign \act_out$63  = \act_in$62 ;
   assign \swap_out$65  = \swap_in$64 ;
-  assign \sum_out$67  = \sum_in$66 ;
+  assign \sum_in$66  = { \sum_out$67 [15], \sum_out$67  };
   assign \weight_in$68  = weight[23:16];
   assign \load$69  = \load$7 [1];
   assign \act_out$71  = \act_in$70 ;
   assign \swap_out$73  = \swap_in$72 ;
-  assign \sum_out$75  = \sum_in$74 ;
+  assign \sum_in$74  = { \sum_out$75 [15], \sum_out$75  };
   assign \weight_in$76  = weight[31:24];
   assign \load$77  = \load$7 [1];
   assign \act_out$79  = \act_in$78 ;
   assign \swap_out$81  = \swap_in$80 ;
-  assign \sum_out$83  = \sum_in$82 ;
+  assign \sum_in$82  = { \sum_out$83 [15], \sum_out$83  };
   assign \weight_in$84  = weight[39:32];
   assign \load$85  = \load$7 [1];
   assign \act_out$87  = \act_in$86 ;
   assign \swap_out$89  = \swap_in$88 ;
-  assign \sum_out$91  = \sum_in$90 ;
+  assign \sum_in$90  = { \sum_out$91 [15], \sum_out$91  };
   assign \weight_in$92  = weight[47:40];
   assign \load$93  = \load$7 [1];
   assign \act_out$95  = \act_in$94 ;
   assign \swap_out$97  = \swap_in$96 ;
-  assign \sum_out$99  = \sum_in$98 ;
+  assign \sum_in$98  = { \sum_out$99 [15], \sum_out$99  };
   assign \weight_in$100  = weight[55:48];
   assign \load$101  = \load$7 [1];
   assign \act_out$103  = \act_in$102 ;
   assign \swap_out$105  = \swap_in$104 ;
-  assign \sum_out$107  = \sum_in$106 ;
+  assign \sum_in$106  = { \sum_out$107 [15], \sum_out$107  };
   assign \weight_in$108  = weight[63:56];
   assign \load$109  = \load$7 [1];
   assign \act_out$111  = \act_in$110 ;
   assign \swap_out$113  = \swap_in$112 ;
-  assign \sum_out$115  = \sum_in$114 ;
+  assign \sum_in$114  = { \sum_out$115 [15], \sum_out$115  };
   assign \weight_in$116  = weight[7:0];
   assign \load$117  = \load$7 [2];
   assign \act_in$118  = o[23:16];
@@ -5346,42 +5338,42 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
   assign \load$179  = \load$7 [3];
   assign \act_in$180  = o[31:24];
   assign \swap_in$181  = \o$11 [3];
-  assign \sum_out$183  = \sum_in$182 ;
+  assign \sum_in$182  = { \sum_out$183 [16], \sum_out$183  };
   assign \weight_in$184  = weight[15:8];
   assign \load$185  = \load$7 [3];
   assign \act_out$187  = \act_in$186 ;
   assign \swap_out$189  = \swap_in$188 ;
-  assign \sum_out$191  = \sum_in$190 ;
+  assign \sum_in$190  = { \sum_out$191 [16], \sum_out$191  };
   assign \weight_in$192  = weight[23:16];
   assign \load$193  = \load$7 [3];
   assign \act_out$195  = \act_in$194 ;
   assign \swap_out$197  = \swap_in$196 ;
-  assign \sum_out$199  = \sum_in$198 ;
+  assign \sum_in$198  = { \sum_out$199 [16], \sum_out$199  };
   assign \weight_in$200  = weight[31:24];
   assign \load$201  = \load$7 [3];
   assign \act_out$203  = \act_in$202 ;
   assign \swap_out$205  = \swap_in$204 ;
-  assign \sum_out$207  = \sum_in$206 ;
+  assign \sum_in$206  = { \sum_out$207 [16], \sum_out$207  };
   assign \weight_in$208  = weight[39:32];
   assign \load$209  = \load$7 [3];
   assign \act_out$211  = \act_in$210 ;
   assign \swap_out$213  = \swap_in$212 ;
-  assign \sum_out$215  = \sum_in$214 ;
+  assign \sum_in$214  = { \sum_out$215 [16], \sum_out$215  };
   assign \weight_in$216  = weight[47:40];
   assign \load$217  = \load$7 [3];
   assign \act_out$219  = \act_in$218 ;
   assign \swap_out$221  = \swap_in$220 ;
-  assign \sum_out$223  = \sum_in$222 ;
+  assign \sum_in$222  = { \sum_out$223 [16], \sum_out$223  };
   assign \weight_in$224  = weight[55:48];
   assign \load$225  = \load$7 [3];
   assign \act_out$227  = \act_in$226 ;
   assign \swap_out$229  = \swap_in$228 ;
-  assign \sum_out$231  = \sum_in$230 ;
+  assign \sum_in$230  = { \sum_out$231 [16], \sum_out$231  };
   assign \weight_in$232  = weight[63:56];
   assign \load$233  = \load$7 [3];
   assign \act_out$235  = \act_in$234 ;
   assign \swap_out$237  = \swap_in$236 ;
-  assign \sum_out$239  = \sum_in$238 ;
+  assign \sum_in$238  = { \sum_out$239 [16], \sum_out$239  };
   assign \weight_in$240  = weight[7:0];
   assign \load$241  = \load$7 [4];
   assign \act_in$242  = o[39:32];
@@ -5506,42 +5498,42 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
   assign \load$427  = \load$7 [7];
   assign \act_in$428  = o[63:56];
   assign \swap_in$429  = \o$11 [7];
-  assign \sum_out$431  = \sum_in$430 ;
+  assign \sum_in$430  = { \sum_out$431 [17], \sum_out$431  };
   assign \weight_in$434  = weight[15:8];
   assign \load$435  = \load$7 [7];
   assign \act_out$437  = \act_in$436 ;
   assign \swap_out$439  = \swap_in$438 ;
-  assign \sum_out$441  = \sum_in$440 ;
+  assign \sum_in$440  = { \sum_out$441 [17], \sum_out$441  };
   assign \weight_in$443  = weight[23:16];
   assign \load$444  = \load$7 [7];
   assign \act_out$446  = \act_in$445 ;
   assign \swap_out$448  = \swap_in$447 ;
-  assign \sum_out$450  = \sum_in$449 ;
+  assign \sum_in$449  = { \sum_out$450 [17], \sum_out$450  };
   assign \weight_in$452  = weight[31:24];
   assign \load$453  = \load$7 [7];
   assign \act_out$455  = \act_in$454 ;
   assign \swap_out$457  = \swap_in$456 ;
-  assign \sum_out$459  = \sum_in$458 ;
+  assign \sum_in$458  = { \sum_out$459 [17], \sum_out$459  };
   assign \weight_in$461  = weight[39:32];
   assign \load$462  = \load$7 [7];
   assign \act_out$464  = \act_in$463 ;
   assign \swap_out$466  = \swap_in$465 ;
-  assign \sum_out$468  = \sum_in$467 ;
+  assign \sum_in$467  = { \sum_out$468 [17], \sum_out$468  };
   assign \weight_in$470  = weight[47:40];
   assign \load$471  = \load$7 [7];
   assign \act_out$473  = \act_in$472 ;
   assign \swap_out$475  = \swap_in$474 ;
-  assign \sum_out$477  = \sum_in$476 ;
+  assign \sum_in$476  = { \sum_out$477 [17], \sum_out$477  };
   assign \weight_in$479  = weight[55:48];
   assign \load$480  = \load$7 [7];
   assign \act_out$482  = \act_in$481 ;
   assign \swap_out$484  = \swap_in$483 ;
-  assign \sum_out$486  = \sum_in$485 ;
+  assign \sum_in$485  = { \sum_out$486 [17], \sum_out$486  };
   assign \weight_in$488  = weight[63:56];
   assign \load$489  = \load$7 [7];
   assign \act_out$491  = \act_in$490 ;
   assign \swap_out$493  = \swap_in$492 ;
-  assign \sum_out$495  = \sum_in$494 ;
+  assign \sum_in$494  = { \sum_out$495 [17], \sum_out$495  };
   assign \i[0]  = i[7:0];
   assign \i[1]  = i[15:8];
   assign \i[2]  = i[23:16];
@@ -5598,14 +5590,14 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
   assign \sums[5]  = sums[143:120];
   assign \sums[6]  = sums[167:144];
   assign \sums[7]  = sums[191:168];
-  assign sums[191:168] = \sum_out$496 ;
-  assign sums[167:144] = \sum_out$487 ;
-  assign sums[143:120] = \sum_out$478 ;
-  assign sums[119:96] = \sum_out$469 ;
-  assign sums[95:72] = \sum_out$460 ;
-  assign sums[71:48] = \sum_out$451 ;
-  assign sums[47:24] = \sum_out$442 ;
-  assign sums[23:0] = \sum_out$433 ;
+  assign sums[191:168] = { \sum_out$496 [18], \sum_out$496 [18], \sum_out$496 [18], \sum_out$496 [18], \sum_out$496 [18], \sum_out$496  };
+  assign sums[167:144] = { \sum_out$487 [18], \sum_out$487 [18], \sum_out$487 [18], \sum_out$487 [18], \sum_out$487 [18], \sum_out$487  };
+  assign sums[143:120] = { \sum_out$478 [18], \sum_out$478 [18], \sum_out$478 [18], \sum_out$478 [18], \sum_out$478 [18], \sum_out$478  };
+  assign sums[119:96] = { \sum_out$469 [18], \sum_out$469 [18], \sum_out$469 [18], \sum_out$469 [18], \sum_out$469 [18], \sum_out$469  };
+  assign sums[95:72] = { \sum_out$460 [18], \sum_out$460 [18], \sum_out$460 [18], \sum_out$460 [18], \sum_out$460 [18], \sum_out$460  };
+  assign sums[71:48] = { \sum_out$451 [18], \sum_out$451 [18], \sum_out$451 [18], \sum_out$451 [18], \sum_out$451 [18], \sum_out$451  };
+  assign sums[47:24] = { \sum_out$442 [18], \sum_out$442 [18], \sum_out$442 [18], \sum_out$442 [18], \sum_out$442 [18], \sum_out$442  };
+  assign sums[23:0] = { \sum_out$433 [18], \sum_out$433 [18], \sum_out$433 [18], \sum_out$433 [18], \sum_out$433 [18], \sum_out$433  };
   assign \i$2 [7] = swap;
   assign \i$2 [6] = swap;
   assign \i$2 [5] = swap;
@@ -5619,11 +5611,11 @@ endmodule
 module \holdfast_8x8.array.pe_0_0 (rst, weight_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$2  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [16:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [15:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -5636,15 +5628,15 @@ module \holdfast_8x8.array.pe_0_0 (rst, weight_in, act_in, swap_in, activation, 
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [15:0] partial_sum;
+  reg [15:0] partial_sum = 16'h0000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  wire [15:0] sum_in;
+  (* init = 16'h0000 *)
+  wire [15:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -5691,9 +5683,9 @@ module \holdfast_8x8.array.pe_0_0 (rst, weight_in, act_in, swap_in, activation, 
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [15:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 16'h0000;
     end
   end
   always @* begin
@@ -5716,7 +5708,7 @@ module \holdfast_8x8.array.pe_0_0 (rst, weight_in, act_in, swap_in, activation, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = 24'h000000;
+  assign sum_in = 16'h0000;
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -5725,11 +5717,11 @@ endmodule
 module \holdfast_8x8.array.pe_0_1 (rst, weight_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$3  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [16:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [15:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -5742,15 +5734,15 @@ module \holdfast_8x8.array.pe_0_1 (rst, weight_in, act_in, swap_in, activation, 
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [15:0] partial_sum;
+  reg [15:0] partial_sum = 16'h0000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  wire [15:0] sum_in;
+  (* init = 16'h0000 *)
+  wire [15:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -5797,9 +5789,9 @@ module \holdfast_8x8.array.pe_0_1 (rst, weight_in, act_in, swap_in, activation, 
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [15:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 16'h0000;
     end
   end
   always @* begin
@@ -5822,7 +5814,7 @@ module \holdfast_8x8.array.pe_0_1 (rst, weight_in, act_in, swap_in, activation, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = 24'h000000;
+  assign sum_in = 16'h0000;
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -5831,11 +5823,11 @@ endmodule
 module \holdfast_8x8.array.pe_0_2 (rst, weight_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$4  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [16:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [15:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -5848,15 +5840,15 @@ module \holdfast_8x8.array.pe_0_2 (rst, weight_in, act_in, swap_in, activation, 
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [15:0] partial_sum;
+  reg [15:0] partial_sum = 16'h0000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  wire [15:0] sum_in;
+  (* init = 16'h0000 *)
+  wire [15:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -5903,9 +5895,9 @@ module \holdfast_8x8.array.pe_0_2 (rst, weight_in, act_in, swap_in, activation, 
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [15:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 16'h0000;
     end
   end
   always @* begin
@@ -5928,7 +5920,7 @@ module \holdfast_8x8.array.pe_0_2 (rst, weight_in, act_in, swap_in, activation, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = 24'h000000;
+  assign sum_in = 16'h0000;
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -5937,11 +5929,11 @@ endmodule
 module \holdfast_8x8.array.pe_0_3 (rst, weight_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$5  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [16:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [15:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -5954,15 +5946,15 @@ module \holdfast_8x8.array.pe_0_3 (rst, weight_in, act_in, swap_in, activation, 
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [15:0] partial_sum;
+  reg [15:0] partial_sum = 16'h0000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  wire [15:0] sum_in;
+  (* init = 16'h0000 *)
+  wire [15:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -6009,9 +6001,9 @@ module \holdfast_8x8.array.pe_0_3 (rst, weight_in, act_in, swap_in, activation, 
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [15:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 16'h0000;
     end
   end
   always @* begin
@@ -6034,7 +6026,7 @@ module \holdfast_8x8.array.pe_0_3 (rst, weight_in, act_in, swap_in, activation, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = 24'h000000;
+  assign sum_in = 16'h0000;
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -6043,11 +6035,11 @@ endmodule
 module \holdfast_8x8.array.pe_0_4 (rst, weight_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$6  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [16:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [15:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -6060,15 +6052,15 @@ module \holdfast_8x8.array.pe_0_4 (rst, weight_in, act_in, swap_in, activation, 
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [15:0] partial_sum;
+  reg [15:0] partial_sum = 16'h0000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  wire [15:0] sum_in;
+  (* init = 16'h0000 *)
+  wire [15:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -6115,9 +6107,9 @@ module \holdfast_8x8.array.pe_0_4 (rst, weight_in, act_in, swap_in, activation, 
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [15:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 16'h0000;
     end
   end
   always @* begin
@@ -6140,7 +6132,7 @@ module \holdfast_8x8.array.pe_0_4 (rst, weight_in, act_in, swap_in, activation, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = 24'h000000;
+  assign sum_in = 16'h0000;
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -6149,11 +6141,11 @@ endmodule
 module \holdfast_8x8.array.pe_0_5 (rst, weight_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$7  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [16:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [15:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -6166,15 +6158,15 @@ module \holdfast_8x8.array.pe_0_5 (rst, weight_in, act_in, swap_in, activation, 
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [15:0] partial_sum;
+  reg [15:0] partial_sum = 16'h0000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  wire [15:0] sum_in;
+  (* init = 16'h0000 *)
+  wire [15:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -6221,9 +6213,9 @@ module \holdfast_8x8.array.pe_0_5 (rst, weight_in, act_in, swap_in, activation, 
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$7 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [15:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 16'h0000;
     end
   end
   always @* begin
@@ -6246,7 +6238,7 @@ module \holdfast_8x8.array.pe_0_5 (rst, weight_in, act_in, swap_in, activation, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = 24'h000000;
+  assign sum_in = 16'h0000;
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -6255,11 +6247,11 @@ endmodule
 module \holdfast_8x8.array.pe_0_6 (rst, weight_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$8  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [16:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [15:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -6272,15 +6264,15 @@ module \holdfast_8x8.array.pe_0_6 (rst, weight_in, act_in, swap_in, activation, 
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [15:0] partial_sum;
+  reg [15:0] partial_sum = 16'h0000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  wire [15:0] sum_in;
+  (* init = 16'h0000 *)
+  wire [15:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -6327,9 +6319,9 @@ module \holdfast_8x8.array.pe_0_6 (rst, weight_in, act_in, swap_in, activation, 
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [15:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 16'h0000;
     end
   end
   always @* begin
@@ -6352,7 +6344,7 @@ module \holdfast_8x8.array.pe_0_6 (rst, weight_in, act_in, swap_in, activation, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = 24'h000000;
+  assign sum_in = 16'h0000;
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -6361,11 +6353,11 @@ endmodule
 module \holdfast_8x8.array.pe_0_7 (rst, weight_in, act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$9  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [16:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [15:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -6377,15 +6369,15 @@ module \holdfast_8x8.array.pe_0_7 (rst, weight_in, act_in, swap_in, partial_sum,
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [15:0] partial_sum;
+  reg [15:0] partial_sum = 16'h0000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  wire [15:0] sum_in;
+  (* init = 16'h0000 *)
+  wire [15:0] sum_out;
   reg swap = 1'h0;
   input swap_in;
   wire swap_in;
@@ -6431,9 +6423,9 @@ module \holdfast_8x8.array.pe_0_7 (rst, weight_in, act_in, swap_in, partial_sum,
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [15:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 16'h0000;
     end
   end
   always @* begin
@@ -6456,20 +6448,20 @@ module \holdfast_8x8.array.pe_0_7 (rst, weight_in, act_in, swap_in, partial_sum,
       \$8  = 8'h00;
     end
   end
-  assign sum_in = 24'h000000;
+  assign sum_in = 16'h0000;
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_0 (rst, weight_in, act_in, swap_in, sum_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$3070$0 , activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$10  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [17:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [16:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -6482,16 +6474,17 @@ module \holdfast_8x8.array.pe_1_0 (rst, weight_in, act_in, swap_in, sum_in, acti
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [16:0] partial_sum;
+  reg [16:0] partial_sum = 17'h00000;
+  input [15:0] \port$3070$0 ;
+  wire [15:0] \port$3070$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  wire [16:0] sum_in;
+  (* init = 17'h00000 *)
+  wire [16:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -6501,7 +6494,7 @@ module \holdfast_8x8.array.pe_1_0 (rst, weight_in, act_in, swap_in, sum_in, acti
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(sum_in) + $signed(product);
+  assign \$2  = $signed(\port$3070$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -6538,9 +6531,9 @@ module \holdfast_8x8.array.pe_1_0 (rst, weight_in, act_in, swap_in, sum_in, acti
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [16:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 17'h00000;
     end
   end
   always @* begin
@@ -6563,19 +6556,20 @@ module \holdfast_8x8.array.pe_1_0 (rst, weight_in, act_in, swap_in, sum_in, acti
       \$8  = 8'h00;
     end
   end
+  assign sum_in = { \port$3070$0 [15], \port$3070$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_1 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_1 (rst, weight_in, \port$3084$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$11  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [17:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [16:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -6588,16 +6582,17 @@ module \holdfast_8x8.array.pe_1_1 (rst, weight_in, sum_in, act_in, swap_in, acti
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [16:0] partial_sum;
+  reg [16:0] partial_sum = 17'h00000;
+  input [15:0] \port$3084$0 ;
+  wire [15:0] \port$3084$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  wire [16:0] sum_in;
+  (* init = 17'h00000 *)
+  wire [16:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -6607,7 +6602,7 @@ module \holdfast_8x8.array.pe_1_1 (rst, weight_in, sum_in, act_in, swap_in, acti
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(sum_in) + $signed(product);
+  assign \$2  = $signed(\port$3084$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -6644,9 +6639,9 @@ module \holdfast_8x8.array.pe_1_1 (rst, weight_in, sum_in, act_in, swap_in, acti
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$11 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [16:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 17'h00000;
     end
   end
   always @* begin
@@ -6669,19 +6664,20 @@ module \holdfast_8x8.array.pe_1_1 (rst, weight_in, sum_in, act_in, swap_in, acti
       \$8  = 8'h00;
     end
   end
+  assign sum_in = { \port$3084$0 [15], \port$3084$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_2 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_2 (rst, weight_in, \port$3098$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$12  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [17:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [16:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -6694,16 +6690,17 @@ module \holdfast_8x8.array.pe_1_2 (rst, weight_in, sum_in, act_in, swap_in, acti
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [16:0] partial_sum;
+  reg [16:0] partial_sum = 17'h00000;
+  input [15:0] \port$3098$0 ;
+  wire [15:0] \port$3098$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  wire [16:0] sum_in;
+  (* init = 17'h00000 *)
+  wire [16:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -6713,7 +6710,7 @@ module \holdfast_8x8.array.pe_1_2 (rst, weight_in, sum_in, act_in, swap_in, acti
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(sum_in) + $signed(product);
+  assign \$2  = $signed(\port$3098$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -6750,9 +6747,9 @@ module \holdfast_8x8.array.pe_1_2 (rst, weight_in, sum_in, act_in, swap_in, acti
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [16:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 17'h00000;
     end
   end
   always @* begin
@@ -6775,19 +6772,20 @@ module \holdfast_8x8.array.pe_1_2 (rst, weight_in, sum_in, act_in, swap_in, acti
       \$8  = 8'h00;
     end
   end
+  assign sum_in = { \port$3098$0 [15], \port$3098$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_3 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_3 (rst, weight_in, \port$3112$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$13  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [17:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [16:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -6800,16 +6798,17 @@ module \holdfast_8x8.array.pe_1_3 (rst, weight_in, sum_in, act_in, swap_in, acti
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [16:0] partial_sum;
+  reg [16:0] partial_sum = 17'h00000;
+  input [15:0] \port$3112$0 ;
+  wire [15:0] \port$3112$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  wire [16:0] sum_in;
+  (* init = 17'h00000 *)
+  wire [16:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -6819,7 +6818,7 @@ module \holdfast_8x8.array.pe_1_3 (rst, weight_in, sum_in, act_in, swap_in, acti
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(sum_in) + $signed(product);
+  assign \$2  = $signed(\port$3112$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -6856,9 +6855,9 @@ module \holdfast_8x8.array.pe_1_3 (rst, weight_in, sum_in, act_in, swap_in, acti
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [16:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 17'h00000;
     end
   end
   always @* begin
@@ -6881,19 +6880,20 @@ module \holdfast_8x8.array.pe_1_3 (rst, weight_in, sum_in, act_in, swap_in, acti
       \$8  = 8'h00;
     end
   end
+  assign sum_in = { \port$3112$0 [15], \port$3112$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_4 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_4 (rst, weight_in, \port$3126$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$14  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [17:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [16:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -6906,16 +6906,17 @@ module \holdfast_8x8.array.pe_1_4 (rst, weight_in, sum_in, act_in, swap_in, acti
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [16:0] partial_sum;
+  reg [16:0] partial_sum = 17'h00000;
+  input [15:0] \port$3126$0 ;
+  wire [15:0] \port$3126$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  wire [16:0] sum_in;
+  (* init = 17'h00000 *)
+  wire [16:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -6925,7 +6926,7 @@ module \holdfast_8x8.array.pe_1_4 (rst, weight_in, sum_in, act_in, swap_in, acti
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(sum_in) + $signed(product);
+  assign \$2  = $signed(\port$3126$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -6962,9 +6963,9 @@ module \holdfast_8x8.array.pe_1_4 (rst, weight_in, sum_in, act_in, swap_in, acti
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$14 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [16:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 17'h00000;
     end
   end
   always @* begin
@@ -6987,19 +6988,20 @@ module \holdfast_8x8.array.pe_1_4 (rst, weight_in, sum_in, act_in, swap_in, acti
       \$8  = 8'h00;
     end
   end
+  assign sum_in = { \port$3126$0 [15], \port$3126$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_5 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_5 (rst, weight_in, \port$3140$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$15  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [17:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [16:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -7012,16 +7014,17 @@ module \holdfast_8x8.array.pe_1_5 (rst, weight_in, sum_in, act_in, swap_in, acti
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [16:0] partial_sum;
+  reg [16:0] partial_sum = 17'h00000;
+  input [15:0] \port$3140$0 ;
+  wire [15:0] \port$3140$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  wire [16:0] sum_in;
+  (* init = 17'h00000 *)
+  wire [16:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -7031,7 +7034,7 @@ module \holdfast_8x8.array.pe_1_5 (rst, weight_in, sum_in, act_in, swap_in, acti
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(sum_in) + $signed(product);
+  assign \$2  = $signed(\port$3140$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7068,9 +7071,9 @@ module \holdfast_8x8.array.pe_1_5 (rst, weight_in, sum_in, act_in, swap_in, acti
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [16:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 17'h00000;
     end
   end
   always @* begin
@@ -7093,19 +7096,20 @@ module \holdfast_8x8.array.pe_1_5 (rst, weight_in, sum_in, act_in, swap_in, acti
       \$8  = 8'h00;
     end
   end
+  assign sum_in = { \port$3140$0 [15], \port$3140$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_6 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_6 (rst, weight_in, \port$3154$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$16  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [17:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [16:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -7118,16 +7122,17 @@ module \holdfast_8x8.array.pe_1_6 (rst, weight_in, sum_in, act_in, swap_in, acti
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [16:0] partial_sum;
+  reg [16:0] partial_sum = 17'h00000;
+  input [15:0] \port$3154$0 ;
+  wire [15:0] \port$3154$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  wire [16:0] sum_in;
+  (* init = 17'h00000 *)
+  wire [16:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -7137,7 +7142,7 @@ module \holdfast_8x8.array.pe_1_6 (rst, weight_in, sum_in, act_in, swap_in, acti
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(sum_in) + $signed(product);
+  assign \$2  = $signed(\port$3154$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7174,9 +7179,9 @@ module \holdfast_8x8.array.pe_1_6 (rst, weight_in, sum_in, act_in, swap_in, acti
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [16:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 17'h00000;
     end
   end
   always @* begin
@@ -7199,19 +7204,20 @@ module \holdfast_8x8.array.pe_1_6 (rst, weight_in, sum_in, act_in, swap_in, acti
       \$8  = 8'h00;
     end
   end
+  assign sum_in = { \port$3154$0 [15], \port$3154$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_7 (rst, weight_in, sum_in, act_in, swap_in, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_7 (rst, weight_in, \port$3168$0 , act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$17  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [17:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [16:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -7223,16 +7229,17 @@ module \holdfast_8x8.array.pe_1_7 (rst, weight_in, sum_in, act_in, swap_in, part
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [16:0] partial_sum;
+  reg [16:0] partial_sum = 17'h00000;
+  input [15:0] \port$3168$0 ;
+  wire [15:0] \port$3168$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  wire [16:0] sum_in;
+  (* init = 17'h00000 *)
+  wire [16:0] sum_out;
   reg swap = 1'h0;
   input swap_in;
   wire swap_in;
@@ -7241,7 +7248,7 @@ module \holdfast_8x8.array.pe_1_7 (rst, weight_in, sum_in, act_in, swap_in, part
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(sum_in) + $signed(product);
+  assign \$2  = $signed(\port$3168$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7278,9 +7285,9 @@ module \holdfast_8x8.array.pe_1_7 (rst, weight_in, sum_in, act_in, swap_in, part
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$17 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [16:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 17'h00000;
     end
   end
   always @* begin
@@ -7303,6 +7310,7 @@ module \holdfast_8x8.array.pe_1_7 (rst, weight_in, sum_in, act_in, swap_in, part
       \$8  = 8'h00;
     end
   end
+  assign sum_in = { \port$3168$0 [15], \port$3168$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -7311,11 +7319,11 @@ endmodule
 module \holdfast_8x8.array.pe_2_0 (rst, weight_in, act_in, swap_in, sum_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$18  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [17:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [16:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -7328,16 +7336,16 @@ module \holdfast_8x8.array.pe_2_0 (rst, weight_in, act_in, swap_in, sum_in, acti
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [16:0] partial_sum;
+  reg [16:0] partial_sum = 17'h00000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  input [16:0] sum_in;
+  wire [16:0] sum_in;
+  (* init = 17'h00000 *)
+  wire [16:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -7384,9 +7392,9 @@ module \holdfast_8x8.array.pe_2_0 (rst, weight_in, act_in, swap_in, sum_in, acti
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$18 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [16:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 17'h00000;
     end
   end
   always @* begin
@@ -7417,11 +7425,11 @@ endmodule
 module \holdfast_8x8.array.pe_2_1 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$19  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [17:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [16:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -7434,16 +7442,16 @@ module \holdfast_8x8.array.pe_2_1 (rst, weight_in, sum_in, act_in, swap_in, acti
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [16:0] partial_sum;
+  reg [16:0] partial_sum = 17'h00000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  input [16:0] sum_in;
+  wire [16:0] sum_in;
+  (* init = 17'h00000 *)
+  wire [16:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -7490,9 +7498,9 @@ module \holdfast_8x8.array.pe_2_1 (rst, weight_in, sum_in, act_in, swap_in, acti
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [16:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 17'h00000;
     end
   end
   always @* begin
@@ -7523,11 +7531,11 @@ endmodule
 module \holdfast_8x8.array.pe_2_2 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$20  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [17:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [16:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -7540,16 +7548,16 @@ module \holdfast_8x8.array.pe_2_2 (rst, weight_in, sum_in, act_in, swap_in, acti
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [16:0] partial_sum;
+  reg [16:0] partial_sum = 17'h00000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  input [16:0] sum_in;
+  wire [16:0] sum_in;
+  (* init = 17'h00000 *)
+  wire [16:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -7596,9 +7604,9 @@ module \holdfast_8x8.array.pe_2_2 (rst, weight_in, sum_in, act_in, swap_in, acti
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$20 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [16:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 17'h00000;
     end
   end
   always @* begin
@@ -7629,11 +7637,11 @@ endmodule
 module \holdfast_8x8.array.pe_2_3 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$21  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [17:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [16:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -7646,16 +7654,16 @@ module \holdfast_8x8.array.pe_2_3 (rst, weight_in, sum_in, act_in, swap_in, acti
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [16:0] partial_sum;
+  reg [16:0] partial_sum = 17'h00000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  input [16:0] sum_in;
+  wire [16:0] sum_in;
+  (* init = 17'h00000 *)
+  wire [16:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -7702,9 +7710,9 @@ module \holdfast_8x8.array.pe_2_3 (rst, weight_in, sum_in, act_in, swap_in, acti
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$21 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [16:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 17'h00000;
     end
   end
   always @* begin
@@ -7735,11 +7743,11 @@ endmodule
 module \holdfast_8x8.array.pe_2_4 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$22  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [17:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [16:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -7752,16 +7760,16 @@ module \holdfast_8x8.array.pe_2_4 (rst, weight_in, sum_in, act_in, swap_in, acti
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [16:0] partial_sum;
+  reg [16:0] partial_sum = 17'h00000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  input [16:0] sum_in;
+  wire [16:0] sum_in;
+  (* init = 17'h00000 *)
+  wire [16:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -7808,9 +7816,9 @@ module \holdfast_8x8.array.pe_2_4 (rst, weight_in, sum_in, act_in, swap_in, acti
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$22 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [16:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 17'h00000;
     end
   end
   always @* begin
@@ -7841,11 +7849,11 @@ endmodule
 module \holdfast_8x8.array.pe_2_5 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$23  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [17:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [16:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -7858,16 +7866,16 @@ module \holdfast_8x8.array.pe_2_5 (rst, weight_in, sum_in, act_in, swap_in, acti
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [16:0] partial_sum;
+  reg [16:0] partial_sum = 17'h00000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  input [16:0] sum_in;
+  wire [16:0] sum_in;
+  (* init = 17'h00000 *)
+  wire [16:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -7914,9 +7922,9 @@ module \holdfast_8x8.array.pe_2_5 (rst, weight_in, sum_in, act_in, swap_in, acti
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$23 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [16:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 17'h00000;
     end
   end
   always @* begin
@@ -7947,11 +7955,11 @@ endmodule
 module \holdfast_8x8.array.pe_2_6 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$24  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [17:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [16:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -7964,16 +7972,16 @@ module \holdfast_8x8.array.pe_2_6 (rst, weight_in, sum_in, act_in, swap_in, acti
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [16:0] partial_sum;
+  reg [16:0] partial_sum = 17'h00000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  input [16:0] sum_in;
+  wire [16:0] sum_in;
+  (* init = 17'h00000 *)
+  wire [16:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -8020,9 +8028,9 @@ module \holdfast_8x8.array.pe_2_6 (rst, weight_in, sum_in, act_in, swap_in, acti
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$24 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [16:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 17'h00000;
     end
   end
   always @* begin
@@ -8053,11 +8061,11 @@ endmodule
 module \holdfast_8x8.array.pe_2_7 (rst, weight_in, sum_in, act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$25  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [17:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [16:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -8069,16 +8077,16 @@ module \holdfast_8x8.array.pe_2_7 (rst, weight_in, sum_in, act_in, swap_in, part
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [16:0] partial_sum;
+  reg [16:0] partial_sum = 17'h00000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  input [16:0] sum_in;
+  wire [16:0] sum_in;
+  (* init = 17'h00000 *)
+  wire [16:0] sum_out;
   reg swap = 1'h0;
   input swap_in;
   wire swap_in;
@@ -8124,9 +8132,9 @@ module \holdfast_8x8.array.pe_2_7 (rst, weight_in, sum_in, act_in, swap_in, part
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$25 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [16:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 17'h00000;
     end
   end
   always @* begin
@@ -8154,14 +8162,14 @@ module \holdfast_8x8.array.pe_2_7 (rst, weight_in, sum_in, act_in, swap_in, part
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_0 (rst, weight_in, act_in, swap_in, sum_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$3294$0 , activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$26  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [18:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [17:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -8174,16 +8182,17 @@ module \holdfast_8x8.array.pe_3_0 (rst, weight_in, act_in, swap_in, sum_in, acti
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [17:0] partial_sum;
+  reg [17:0] partial_sum = 18'h00000;
+  input [16:0] \port$3294$0 ;
+  wire [16:0] \port$3294$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  wire [17:0] sum_in;
+  (* init = 18'h00000 *)
+  wire [17:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -8193,7 +8202,7 @@ module \holdfast_8x8.array.pe_3_0 (rst, weight_in, act_in, swap_in, sum_in, acti
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(sum_in) + $signed(product);
+  assign \$2  = $signed(\port$3294$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8230,9 +8239,9 @@ module \holdfast_8x8.array.pe_3_0 (rst, weight_in, act_in, swap_in, sum_in, acti
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$26 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [17:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 18'h00000;
     end
   end
   always @* begin
@@ -8255,19 +8264,20 @@ module \holdfast_8x8.array.pe_3_0 (rst, weight_in, act_in, swap_in, sum_in, acti
       \$8  = 8'h00;
     end
   end
+  assign sum_in = { \port$3294$0 [16], \port$3294$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_1 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_1 (rst, weight_in, \port$3308$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$27  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [18:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [17:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -8280,16 +8290,17 @@ module \holdfast_8x8.array.pe_3_1 (rst, weight_in, sum_in, act_in, swap_in, acti
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [17:0] partial_sum;
+  reg [17:0] partial_sum = 18'h00000;
+  input [16:0] \port$3308$0 ;
+  wire [16:0] \port$3308$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  wire [17:0] sum_in;
+  (* init = 18'h00000 *)
+  wire [17:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -8299,7 +8310,7 @@ module \holdfast_8x8.array.pe_3_1 (rst, weight_in, sum_in, act_in, swap_in, acti
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(sum_in) + $signed(product);
+  assign \$2  = $signed(\port$3308$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8336,9 +8347,9 @@ module \holdfast_8x8.array.pe_3_1 (rst, weight_in, sum_in, act_in, swap_in, acti
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$27 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [17:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 18'h00000;
     end
   end
   always @* begin
@@ -8361,19 +8372,20 @@ module \holdfast_8x8.array.pe_3_1 (rst, weight_in, sum_in, act_in, swap_in, acti
       \$8  = 8'h00;
     end
   end
+  assign sum_in = { \port$3308$0 [16], \port$3308$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_2 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_2 (rst, weight_in, \port$3322$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$28  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [18:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [17:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -8386,16 +8398,17 @@ module \holdfast_8x8.array.pe_3_2 (rst, weight_in, sum_in, act_in, swap_in, acti
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [17:0] partial_sum;
+  reg [17:0] partial_sum = 18'h00000;
+  input [16:0] \port$3322$0 ;
+  wire [16:0] \port$3322$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  wire [17:0] sum_in;
+  (* init = 18'h00000 *)
+  wire [17:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -8405,7 +8418,7 @@ module \holdfast_8x8.array.pe_3_2 (rst, weight_in, sum_in, act_in, swap_in, acti
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(sum_in) + $signed(product);
+  assign \$2  = $signed(\port$3322$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8442,9 +8455,9 @@ module \holdfast_8x8.array.pe_3_2 (rst, weight_in, sum_in, act_in, swap_in, acti
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$28 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [17:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 18'h00000;
     end
   end
   always @* begin
@@ -8467,19 +8480,20 @@ module \holdfast_8x8.array.pe_3_2 (rst, weight_in, sum_in, act_in, swap_in, acti
       \$8  = 8'h00;
     end
   end
+  assign sum_in = { \port$3322$0 [16], \port$3322$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_3 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_3 (rst, weight_in, \port$3336$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$29  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [18:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [17:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -8492,16 +8506,17 @@ module \holdfast_8x8.array.pe_3_3 (rst, weight_in, sum_in, act_in, swap_in, acti
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [17:0] partial_sum;
+  reg [17:0] partial_sum = 18'h00000;
+  input [16:0] \port$3336$0 ;
+  wire [16:0] \port$3336$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  wire [17:0] sum_in;
+  (* init = 18'h00000 *)
+  wire [17:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -8511,7 +8526,7 @@ module \holdfast_8x8.array.pe_3_3 (rst, weight_in, sum_in, act_in, swap_in, acti
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(sum_in) + $signed(product);
+  assign \$2  = $signed(\port$3336$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8548,9 +8563,9 @@ module \holdfast_8x8.array.pe_3_3 (rst, weight_in, sum_in, act_in, swap_in, acti
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$29 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [17:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 18'h00000;
     end
   end
   always @* begin
@@ -8573,19 +8588,20 @@ module \holdfast_8x8.array.pe_3_3 (rst, weight_in, sum_in, act_in, swap_in, acti
       \$8  = 8'h00;
     end
   end
+  assign sum_in = { \port$3336$0 [16], \port$3336$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_4 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_4 (rst, weight_in, \port$3350$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$30  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [18:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [17:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -8598,16 +8614,17 @@ module \holdfast_8x8.array.pe_3_4 (rst, weight_in, sum_in, act_in, swap_in, acti
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [17:0] partial_sum;
+  reg [17:0] partial_sum = 18'h00000;
+  input [16:0] \port$3350$0 ;
+  wire [16:0] \port$3350$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  wire [17:0] sum_in;
+  (* init = 18'h00000 *)
+  wire [17:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -8617,7 +8634,7 @@ module \holdfast_8x8.array.pe_3_4 (rst, weight_in, sum_in, act_in, swap_in, acti
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(sum_in) + $signed(product);
+  assign \$2  = $signed(\port$3350$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8654,9 +8671,9 @@ module \holdfast_8x8.array.pe_3_4 (rst, weight_in, sum_in, act_in, swap_in, acti
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$30 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [17:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 18'h00000;
     end
   end
   always @* begin
@@ -8679,19 +8696,20 @@ module \holdfast_8x8.array.pe_3_4 (rst, weight_in, sum_in, act_in, swap_in, acti
       \$8  = 8'h00;
     end
   end
+  assign sum_in = { \port$3350$0 [16], \port$3350$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_5 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_5 (rst, weight_in, \port$3364$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$31  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [18:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [17:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -8704,16 +8722,17 @@ module \holdfast_8x8.array.pe_3_5 (rst, weight_in, sum_in, act_in, swap_in, acti
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [17:0] partial_sum;
+  reg [17:0] partial_sum = 18'h00000;
+  input [16:0] \port$3364$0 ;
+  wire [16:0] \port$3364$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  wire [17:0] sum_in;
+  (* init = 18'h00000 *)
+  wire [17:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -8723,7 +8742,7 @@ module \holdfast_8x8.array.pe_3_5 (rst, weight_in, sum_in, act_in, swap_in, acti
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(sum_in) + $signed(product);
+  assign \$2  = $signed(\port$3364$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8760,9 +8779,9 @@ module \holdfast_8x8.array.pe_3_5 (rst, weight_in, sum_in, act_in, swap_in, acti
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$31 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [17:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 18'h00000;
     end
   end
   always @* begin
@@ -8785,19 +8804,20 @@ module \holdfast_8x8.array.pe_3_5 (rst, weight_in, sum_in, act_in, swap_in, acti
       \$8  = 8'h00;
     end
   end
+  assign sum_in = { \port$3364$0 [16], \port$3364$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_6 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_6 (rst, weight_in, \port$3378$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$32  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [18:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [17:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -8810,16 +8830,17 @@ module \holdfast_8x8.array.pe_3_6 (rst, weight_in, sum_in, act_in, swap_in, acti
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [17:0] partial_sum;
+  reg [17:0] partial_sum = 18'h00000;
+  input [16:0] \port$3378$0 ;
+  wire [16:0] \port$3378$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  wire [17:0] sum_in;
+  (* init = 18'h00000 *)
+  wire [17:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -8829,7 +8850,7 @@ module \holdfast_8x8.array.pe_3_6 (rst, weight_in, sum_in, act_in, swap_in, acti
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(sum_in) + $signed(product);
+  assign \$2  = $signed(\port$3378$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8866,9 +8887,9 @@ module \holdfast_8x8.array.pe_3_6 (rst, weight_in, sum_in, act_in, swap_in, acti
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$32 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [17:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 18'h00000;
     end
   end
   always @* begin
@@ -8891,19 +8912,20 @@ module \holdfast_8x8.array.pe_3_6 (rst, weight_in, sum_in, act_in, swap_in, acti
       \$8  = 8'h00;
     end
   end
+  assign sum_in = { \port$3378$0 [16], \port$3378$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_7 (rst, weight_in, sum_in, act_in, swap_in, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_7 (rst, weight_in, \port$3392$0 , act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$33  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [18:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [17:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -8915,16 +8937,17 @@ module \holdfast_8x8.array.pe_3_7 (rst, weight_in, sum_in, act_in, swap_in, part
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [17:0] partial_sum;
+  reg [17:0] partial_sum = 18'h00000;
+  input [16:0] \port$3392$0 ;
+  wire [16:0] \port$3392$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  wire [17:0] sum_in;
+  (* init = 18'h00000 *)
+  wire [17:0] sum_out;
   reg swap = 1'h0;
   input swap_in;
   wire swap_in;
@@ -8933,7 +8956,7 @@ module \holdfast_8x8.array.pe_3_7 (rst, weight_in, sum_in, act_in, swap_in, part
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(sum_in) + $signed(product);
+  assign \$2  = $signed(\port$3392$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8970,9 +8993,9 @@ module \holdfast_8x8.array.pe_3_7 (rst, weight_in, sum_in, act_in, swap_in, part
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$33 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [17:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 18'h00000;
     end
   end
   always @* begin
@@ -8995,6 +9018,7 @@ module \holdfast_8x8.array.pe_3_7 (rst, weight_in, sum_in, act_in, swap_in, part
       \$8  = 8'h00;
     end
   end
+  assign sum_in = { \port$3392$0 [16], \port$3392$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -9003,11 +9027,11 @@ endmodule
 module \holdfast_8x8.array.pe_4_0 (rst, weight_in, act_in, swap_in, sum_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$34  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [18:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [17:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -9020,16 +9044,16 @@ module \holdfast_8x8.array.pe_4_0 (rst, weight_in, act_in, swap_in, sum_in, acti
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [17:0] partial_sum;
+  reg [17:0] partial_sum = 18'h00000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  input [17:0] sum_in;
+  wire [17:0] sum_in;
+  (* init = 18'h00000 *)
+  wire [17:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -9076,9 +9100,9 @@ module \holdfast_8x8.array.pe_4_0 (rst, weight_in, act_in, swap_in, sum_in, acti
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$34 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [17:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 18'h00000;
     end
   end
   always @* begin
@@ -9109,11 +9133,11 @@ endmodule
 module \holdfast_8x8.array.pe_4_1 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$35  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [18:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [17:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -9126,16 +9150,16 @@ module \holdfast_8x8.array.pe_4_1 (rst, weight_in, sum_in, act_in, swap_in, acti
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [17:0] partial_sum;
+  reg [17:0] partial_sum = 18'h00000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  input [17:0] sum_in;
+  wire [17:0] sum_in;
+  (* init = 18'h00000 *)
+  wire [17:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -9182,9 +9206,9 @@ module \holdfast_8x8.array.pe_4_1 (rst, weight_in, sum_in, act_in, swap_in, acti
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$35 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [17:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 18'h00000;
     end
   end
   always @* begin
@@ -9215,11 +9239,11 @@ endmodule
 module \holdfast_8x8.array.pe_4_2 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$36  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [18:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [17:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -9232,16 +9256,16 @@ module \holdfast_8x8.array.pe_4_2 (rst, weight_in, sum_in, act_in, swap_in, acti
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [17:0] partial_sum;
+  reg [17:0] partial_sum = 18'h00000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  input [17:0] sum_in;
+  wire [17:0] sum_in;
+  (* init = 18'h00000 *)
+  wire [17:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -9288,9 +9312,9 @@ module \holdfast_8x8.array.pe_4_2 (rst, weight_in, sum_in, act_in, swap_in, acti
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$36 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [17:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 18'h00000;
     end
   end
   always @* begin
@@ -9321,11 +9345,11 @@ endmodule
 module \holdfast_8x8.array.pe_4_3 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$37  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [18:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [17:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -9338,16 +9362,16 @@ module \holdfast_8x8.array.pe_4_3 (rst, weight_in, sum_in, act_in, swap_in, acti
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [17:0] partial_sum;
+  reg [17:0] partial_sum = 18'h00000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  input [17:0] sum_in;
+  wire [17:0] sum_in;
+  (* init = 18'h00000 *)
+  wire [17:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -9394,9 +9418,9 @@ module \holdfast_8x8.array.pe_4_3 (rst, weight_in, sum_in, act_in, swap_in, acti
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$37 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [17:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 18'h00000;
     end
   end
   always @* begin
@@ -9427,11 +9451,11 @@ endmodule
 module \holdfast_8x8.array.pe_4_4 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$38  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [18:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [17:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -9444,16 +9468,16 @@ module \holdfast_8x8.array.pe_4_4 (rst, weight_in, sum_in, act_in, swap_in, acti
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [17:0] partial_sum;
+  reg [17:0] partial_sum = 18'h00000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  input [17:0] sum_in;
+  wire [17:0] sum_in;
+  (* init = 18'h00000 *)
+  wire [17:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -9500,9 +9524,9 @@ module \holdfast_8x8.array.pe_4_4 (rst, weight_in, sum_in, act_in, swap_in, acti
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$38 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [17:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 18'h00000;
     end
   end
   always @* begin
@@ -9533,11 +9557,11 @@ endmodule
 module \holdfast_8x8.array.pe_4_5 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$39  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [18:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [17:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -9550,16 +9574,16 @@ module \holdfast_8x8.array.pe_4_5 (rst, weight_in, sum_in, act_in, swap_in, acti
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [17:0] partial_sum;
+  reg [17:0] partial_sum = 18'h00000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  input [17:0] sum_in;
+  wire [17:0] sum_in;
+  (* init = 18'h00000 *)
+  wire [17:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -9606,9 +9630,9 @@ module \holdfast_8x8.array.pe_4_5 (rst, weight_in, sum_in, act_in, swap_in, acti
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$39 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [17:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 18'h00000;
     end
   end
   always @* begin
@@ -9639,11 +9663,11 @@ endmodule
 module \holdfast_8x8.array.pe_4_6 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$40  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [18:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [17:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -9656,16 +9680,16 @@ module \holdfast_8x8.array.pe_4_6 (rst, weight_in, sum_in, act_in, swap_in, acti
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [17:0] partial_sum;
+  reg [17:0] partial_sum = 18'h00000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  input [17:0] sum_in;
+  wire [17:0] sum_in;
+  (* init = 18'h00000 *)
+  wire [17:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -9712,9 +9736,9 @@ module \holdfast_8x8.array.pe_4_6 (rst, weight_in, sum_in, act_in, swap_in, acti
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$40 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [17:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 18'h00000;
     end
   end
   always @* begin
@@ -9745,11 +9769,11 @@ endmodule
 module \holdfast_8x8.array.pe_4_7 (rst, weight_in, sum_in, act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$41  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [18:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [17:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -9761,16 +9785,16 @@ module \holdfast_8x8.array.pe_4_7 (rst, weight_in, sum_in, act_in, swap_in, part
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [17:0] partial_sum;
+  reg [17:0] partial_sum = 18'h00000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  input [17:0] sum_in;
+  wire [17:0] sum_in;
+  (* init = 18'h00000 *)
+  wire [17:0] sum_out;
   reg swap = 1'h0;
   input swap_in;
   wire swap_in;
@@ -9816,9 +9840,9 @@ module \holdfast_8x8.array.pe_4_7 (rst, weight_in, sum_in, act_in, swap_in, part
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$41 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [17:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 18'h00000;
     end
   end
   always @* begin
@@ -9849,11 +9873,11 @@ endmodule
 module \holdfast_8x8.array.pe_5_0 (rst, weight_in, act_in, swap_in, sum_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$42  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [18:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [17:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -9866,16 +9890,16 @@ module \holdfast_8x8.array.pe_5_0 (rst, weight_in, act_in, swap_in, sum_in, acti
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [17:0] partial_sum;
+  reg [17:0] partial_sum = 18'h00000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  input [17:0] sum_in;
+  wire [17:0] sum_in;
+  (* init = 18'h00000 *)
+  wire [17:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -9922,9 +9946,9 @@ module \holdfast_8x8.array.pe_5_0 (rst, weight_in, act_in, swap_in, sum_in, acti
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$42 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [17:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 18'h00000;
     end
   end
   always @* begin
@@ -9955,11 +9979,11 @@ endmodule
 module \holdfast_8x8.array.pe_5_1 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$43  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [18:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [17:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -9972,16 +9996,16 @@ module \holdfast_8x8.array.pe_5_1 (rst, weight_in, sum_in, act_in, swap_in, acti
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [17:0] partial_sum;
+  reg [17:0] partial_sum = 18'h00000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  input [17:0] sum_in;
+  wire [17:0] sum_in;
+  (* init = 18'h00000 *)
+  wire [17:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -10028,9 +10052,9 @@ module \holdfast_8x8.array.pe_5_1 (rst, weight_in, sum_in, act_in, swap_in, acti
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$43 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [17:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 18'h00000;
     end
   end
   always @* begin
@@ -10061,11 +10085,11 @@ endmodule
 module \holdfast_8x8.array.pe_5_2 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$44  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [18:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [17:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -10078,16 +10102,16 @@ module \holdfast_8x8.array.pe_5_2 (rst, weight_in, sum_in, act_in, swap_in, acti
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [17:0] partial_sum;
+  reg [17:0] partial_sum = 18'h00000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  input [17:0] sum_in;
+  wire [17:0] sum_in;
+  (* init = 18'h00000 *)
+  wire [17:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -10134,9 +10158,9 @@ module \holdfast_8x8.array.pe_5_2 (rst, weight_in, sum_in, act_in, swap_in, acti
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$44 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [17:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 18'h00000;
     end
   end
   always @* begin
@@ -10167,11 +10191,11 @@ endmodule
 module \holdfast_8x8.array.pe_5_3 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$45  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [18:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [17:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -10184,16 +10208,16 @@ module \holdfast_8x8.array.pe_5_3 (rst, weight_in, sum_in, act_in, swap_in, acti
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [17:0] partial_sum;
+  reg [17:0] partial_sum = 18'h00000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  input [17:0] sum_in;
+  wire [17:0] sum_in;
+  (* init = 18'h00000 *)
+  wire [17:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -10240,9 +10264,9 @@ module \holdfast_8x8.array.pe_5_3 (rst, weight_in, sum_in, act_in, swap_in, acti
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$45 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [17:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 18'h00000;
     end
   end
   always @* begin
@@ -10273,11 +10297,11 @@ endmodule
 module \holdfast_8x8.array.pe_5_4 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$46  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [18:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [17:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -10290,16 +10314,16 @@ module \holdfast_8x8.array.pe_5_4 (rst, weight_in, sum_in, act_in, swap_in, acti
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [17:0] partial_sum;
+  reg [17:0] partial_sum = 18'h00000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  input [17:0] sum_in;
+  wire [17:0] sum_in;
+  (* init = 18'h00000 *)
+  wire [17:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -10346,9 +10370,9 @@ module \holdfast_8x8.array.pe_5_4 (rst, weight_in, sum_in, act_in, swap_in, acti
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$46 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [17:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 18'h00000;
     end
   end
   always @* begin
@@ -10379,11 +10403,11 @@ endmodule
 module \holdfast_8x8.array.pe_5_5 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$47  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [18:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [17:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -10396,16 +10420,16 @@ module \holdfast_8x8.array.pe_5_5 (rst, weight_in, sum_in, act_in, swap_in, acti
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [17:0] partial_sum;
+  reg [17:0] partial_sum = 18'h00000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  input [17:0] sum_in;
+  wire [17:0] sum_in;
+  (* init = 18'h00000 *)
+  wire [17:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -10452,9 +10476,9 @@ module \holdfast_8x8.array.pe_5_5 (rst, weight_in, sum_in, act_in, swap_in, acti
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$47 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [17:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 18'h00000;
     end
   end
   always @* begin
@@ -10485,11 +10509,11 @@ endmodule
 module \holdfast_8x8.array.pe_5_6 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$48  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [18:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [17:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -10502,16 +10526,16 @@ module \holdfast_8x8.array.pe_5_6 (rst, weight_in, sum_in, act_in, swap_in, acti
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [17:0] partial_sum;
+  reg [17:0] partial_sum = 18'h00000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  input [17:0] sum_in;
+  wire [17:0] sum_in;
+  (* init = 18'h00000 *)
+  wire [17:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -10558,9 +10582,9 @@ module \holdfast_8x8.array.pe_5_6 (rst, weight_in, sum_in, act_in, swap_in, acti
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$48 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [17:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 18'h00000;
     end
   end
   always @* begin
@@ -10591,11 +10615,11 @@ endmodule
 module \holdfast_8x8.array.pe_5_7 (rst, weight_in, sum_in, act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$49  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [18:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [17:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -10607,16 +10631,16 @@ module \holdfast_8x8.array.pe_5_7 (rst, weight_in, sum_in, act_in, swap_in, part
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [17:0] partial_sum;
+  reg [17:0] partial_sum = 18'h00000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  input [17:0] sum_in;
+  wire [17:0] sum_in;
+  (* init = 18'h00000 *)
+  wire [17:0] sum_out;
   reg swap = 1'h0;
   input swap_in;
   wire swap_in;
@@ -10662,9 +10686,9 @@ module \holdfast_8x8.array.pe_5_7 (rst, weight_in, sum_in, act_in, swap_in, part
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$49 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [17:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 18'h00000;
     end
   end
   always @* begin
@@ -10695,11 +10719,11 @@ endmodule
 module \holdfast_8x8.array.pe_6_0 (rst, weight_in, act_in, swap_in, sum_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$50  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [18:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [17:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -10712,16 +10736,16 @@ module \holdfast_8x8.array.pe_6_0 (rst, weight_in, act_in, swap_in, sum_in, acti
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [17:0] partial_sum;
+  reg [17:0] partial_sum = 18'h00000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  input [17:0] sum_in;
+  wire [17:0] sum_in;
+  (* init = 18'h00000 *)
+  wire [17:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -10768,9 +10792,9 @@ module \holdfast_8x8.array.pe_6_0 (rst, weight_in, act_in, swap_in, sum_in, acti
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$50 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [17:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 18'h00000;
     end
   end
   always @* begin
@@ -10801,11 +10825,11 @@ endmodule
 module \holdfast_8x8.array.pe_6_1 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$51  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [18:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [17:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -10818,16 +10842,16 @@ module \holdfast_8x8.array.pe_6_1 (rst, weight_in, sum_in, act_in, swap_in, acti
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [17:0] partial_sum;
+  reg [17:0] partial_sum = 18'h00000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  input [17:0] sum_in;
+  wire [17:0] sum_in;
+  (* init = 18'h00000 *)
+  wire [17:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -10874,9 +10898,9 @@ module \holdfast_8x8.array.pe_6_1 (rst, weight_in, sum_in, act_in, swap_in, acti
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$51 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [17:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 18'h00000;
     end
   end
   always @* begin
@@ -10907,11 +10931,11 @@ endmodule
 module \holdfast_8x8.array.pe_6_2 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$52  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [18:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [17:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -10924,16 +10948,16 @@ module \holdfast_8x8.array.pe_6_2 (rst, weight_in, sum_in, act_in, swap_in, acti
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [17:0] partial_sum;
+  reg [17:0] partial_sum = 18'h00000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  input [17:0] sum_in;
+  wire [17:0] sum_in;
+  (* init = 18'h00000 *)
+  wire [17:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -10980,9 +11004,9 @@ module \holdfast_8x8.array.pe_6_2 (rst, weight_in, sum_in, act_in, swap_in, acti
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$52 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [17:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 18'h00000;
     end
   end
   always @* begin
@@ -11013,11 +11037,11 @@ endmodule
 module \holdfast_8x8.array.pe_6_3 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$53  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [18:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [17:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -11030,16 +11054,16 @@ module \holdfast_8x8.array.pe_6_3 (rst, weight_in, sum_in, act_in, swap_in, acti
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [17:0] partial_sum;
+  reg [17:0] partial_sum = 18'h00000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  input [17:0] sum_in;
+  wire [17:0] sum_in;
+  (* init = 18'h00000 *)
+  wire [17:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -11086,9 +11110,9 @@ module \holdfast_8x8.array.pe_6_3 (rst, weight_in, sum_in, act_in, swap_in, acti
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$53 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [17:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 18'h00000;
     end
   end
   always @* begin
@@ -11119,11 +11143,11 @@ endmodule
 module \holdfast_8x8.array.pe_6_4 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$54  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [18:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [17:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -11136,16 +11160,16 @@ module \holdfast_8x8.array.pe_6_4 (rst, weight_in, sum_in, act_in, swap_in, acti
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [17:0] partial_sum;
+  reg [17:0] partial_sum = 18'h00000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  input [17:0] sum_in;
+  wire [17:0] sum_in;
+  (* init = 18'h00000 *)
+  wire [17:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -11192,9 +11216,9 @@ module \holdfast_8x8.array.pe_6_4 (rst, weight_in, sum_in, act_in, swap_in, acti
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$54 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [17:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 18'h00000;
     end
   end
   always @* begin
@@ -11225,11 +11249,11 @@ endmodule
 module \holdfast_8x8.array.pe_6_5 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$55  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [18:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [17:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -11242,16 +11266,16 @@ module \holdfast_8x8.array.pe_6_5 (rst, weight_in, sum_in, act_in, swap_in, acti
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [17:0] partial_sum;
+  reg [17:0] partial_sum = 18'h00000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  input [17:0] sum_in;
+  wire [17:0] sum_in;
+  (* init = 18'h00000 *)
+  wire [17:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -11298,9 +11322,9 @@ module \holdfast_8x8.array.pe_6_5 (rst, weight_in, sum_in, act_in, swap_in, acti
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$55 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [17:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 18'h00000;
     end
   end
   always @* begin
@@ -11331,11 +11355,11 @@ endmodule
 module \holdfast_8x8.array.pe_6_6 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$56  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [18:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [17:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -11348,16 +11372,16 @@ module \holdfast_8x8.array.pe_6_6 (rst, weight_in, sum_in, act_in, swap_in, acti
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [17:0] partial_sum;
+  reg [17:0] partial_sum = 18'h00000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  input [17:0] sum_in;
+  wire [17:0] sum_in;
+  (* init = 18'h00000 *)
+  wire [17:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -11404,9 +11428,9 @@ module \holdfast_8x8.array.pe_6_6 (rst, weight_in, sum_in, act_in, swap_in, acti
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$56 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [17:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 18'h00000;
     end
   end
   always @* begin
@@ -11437,11 +11461,11 @@ endmodule
 module \holdfast_8x8.array.pe_6_7 (rst, weight_in, sum_in, act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$57  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [18:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [17:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -11453,16 +11477,16 @@ module \holdfast_8x8.array.pe_6_7 (rst, weight_in, sum_in, act_in, swap_in, part
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [17:0] partial_sum;
+  reg [17:0] partial_sum = 18'h00000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  input [17:0] sum_in;
+  wire [17:0] sum_in;
+  (* init = 18'h00000 *)
+  wire [17:0] sum_out;
   reg swap = 1'h0;
   input swap_in;
   wire swap_in;
@@ -11508,9 +11532,9 @@ module \holdfast_8x8.array.pe_6_7 (rst, weight_in, sum_in, act_in, swap_in, part
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$57 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [17:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 18'h00000;
     end
   end
   always @* begin
@@ -11538,14 +11562,14 @@ module \holdfast_8x8.array.pe_6_7 (rst, weight_in, sum_in, act_in, swap_in, part
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_0 (rst, weight_in, act_in, swap_in, sum_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$3742$0 , activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$58  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [19:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [18:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -11558,16 +11582,17 @@ module \holdfast_8x8.array.pe_7_0 (rst, weight_in, act_in, swap_in, sum_in, acti
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [18:0] partial_sum;
+  reg [18:0] partial_sum = 19'h00000;
+  input [17:0] \port$3742$0 ;
+  wire [17:0] \port$3742$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  wire [18:0] sum_in;
+  (* init = 19'h00000 *)
+  wire [18:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -11577,7 +11602,7 @@ module \holdfast_8x8.array.pe_7_0 (rst, weight_in, act_in, swap_in, sum_in, acti
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(sum_in) + $signed(product);
+  assign \$2  = $signed(\port$3742$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -11614,9 +11639,9 @@ module \holdfast_8x8.array.pe_7_0 (rst, weight_in, act_in, swap_in, sum_in, acti
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$58 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [18:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 19'h00000;
     end
   end
   always @* begin
@@ -11639,19 +11664,20 @@ module \holdfast_8x8.array.pe_7_0 (rst, weight_in, act_in, swap_in, sum_in, acti
       \$8  = 8'h00;
     end
   end
+  assign sum_in = { \port$3742$0 [17], \port$3742$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_1 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_1 (rst, weight_in, \port$3756$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$59  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [19:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [18:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -11664,16 +11690,17 @@ module \holdfast_8x8.array.pe_7_1 (rst, weight_in, sum_in, act_in, swap_in, acti
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [18:0] partial_sum;
+  reg [18:0] partial_sum = 19'h00000;
+  input [17:0] \port$3756$0 ;
+  wire [17:0] \port$3756$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  wire [18:0] sum_in;
+  (* init = 19'h00000 *)
+  wire [18:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -11683,7 +11710,7 @@ module \holdfast_8x8.array.pe_7_1 (rst, weight_in, sum_in, act_in, swap_in, acti
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(sum_in) + $signed(product);
+  assign \$2  = $signed(\port$3756$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -11720,9 +11747,9 @@ module \holdfast_8x8.array.pe_7_1 (rst, weight_in, sum_in, act_in, swap_in, acti
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$59 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [18:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 19'h00000;
     end
   end
   always @* begin
@@ -11745,19 +11772,20 @@ module \holdfast_8x8.array.pe_7_1 (rst, weight_in, sum_in, act_in, swap_in, acti
       \$8  = 8'h00;
     end
   end
+  assign sum_in = { \port$3756$0 [17], \port$3756$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_2 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_2 (rst, weight_in, \port$3770$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$60  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [19:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [18:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -11770,16 +11798,17 @@ module \holdfast_8x8.array.pe_7_2 (rst, weight_in, sum_in, act_in, swap_in, acti
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [18:0] partial_sum;
+  reg [18:0] partial_sum = 19'h00000;
+  input [17:0] \port$3770$0 ;
+  wire [17:0] \port$3770$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  wire [18:0] sum_in;
+  (* init = 19'h00000 *)
+  wire [18:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -11789,7 +11818,7 @@ module \holdfast_8x8.array.pe_7_2 (rst, weight_in, sum_in, act_in, swap_in, acti
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(sum_in) + $signed(product);
+  assign \$2  = $signed(\port$3770$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -11826,9 +11855,9 @@ module \holdfast_8x8.array.pe_7_2 (rst, weight_in, sum_in, act_in, swap_in, acti
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$60 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [18:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 19'h00000;
     end
   end
   always @* begin
@@ -11851,19 +11880,20 @@ module \holdfast_8x8.array.pe_7_2 (rst, weight_in, sum_in, act_in, swap_in, acti
       \$8  = 8'h00;
     end
   end
+  assign sum_in = { \port$3770$0 [17], \port$3770$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_3 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_3 (rst, weight_in, \port$3784$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$61  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [19:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [18:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -11876,16 +11906,17 @@ module \holdfast_8x8.array.pe_7_3 (rst, weight_in, sum_in, act_in, swap_in, acti
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [18:0] partial_sum;
+  reg [18:0] partial_sum = 19'h00000;
+  input [17:0] \port$3784$0 ;
+  wire [17:0] \port$3784$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  wire [18:0] sum_in;
+  (* init = 19'h00000 *)
+  wire [18:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -11895,7 +11926,7 @@ module \holdfast_8x8.array.pe_7_3 (rst, weight_in, sum_in, act_in, swap_in, acti
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(sum_in) + $signed(product);
+  assign \$2  = $signed(\port$3784$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -11932,9 +11963,9 @@ module \holdfast_8x8.array.pe_7_3 (rst, weight_in, sum_in, act_in, swap_in, acti
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$61 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [18:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 19'h00000;
     end
   end
   always @* begin
@@ -11957,19 +11988,20 @@ module \holdfast_8x8.array.pe_7_3 (rst, weight_in, sum_in, act_in, swap_in, acti
       \$8  = 8'h00;
     end
   end
+  assign sum_in = { \port$3784$0 [17], \port$3784$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_4 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_4 (rst, weight_in, \port$3798$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$62  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [19:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [18:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -11982,16 +12014,17 @@ module \holdfast_8x8.array.pe_7_4 (rst, weight_in, sum_in, act_in, swap_in, acti
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [18:0] partial_sum;
+  reg [18:0] partial_sum = 19'h00000;
+  input [17:0] \port$3798$0 ;
+  wire [17:0] \port$3798$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  wire [18:0] sum_in;
+  (* init = 19'h00000 *)
+  wire [18:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -12001,7 +12034,7 @@ module \holdfast_8x8.array.pe_7_4 (rst, weight_in, sum_in, act_in, swap_in, acti
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(sum_in) + $signed(product);
+  assign \$2  = $signed(\port$3798$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12038,9 +12071,9 @@ module \holdfast_8x8.array.pe_7_4 (rst, weight_in, sum_in, act_in, swap_in, acti
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$62 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [18:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 19'h00000;
     end
   end
   always @* begin
@@ -12063,19 +12096,20 @@ module \holdfast_8x8.array.pe_7_4 (rst, weight_in, sum_in, act_in, swap_in, acti
       \$8  = 8'h00;
     end
   end
+  assign sum_in = { \port$3798$0 [17], \port$3798$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_5 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_5 (rst, weight_in, \port$3812$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$63  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [19:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [18:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -12088,16 +12122,17 @@ module \holdfast_8x8.array.pe_7_5 (rst, weight_in, sum_in, act_in, swap_in, acti
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [18:0] partial_sum;
+  reg [18:0] partial_sum = 19'h00000;
+  input [17:0] \port$3812$0 ;
+  wire [17:0] \port$3812$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  wire [18:0] sum_in;
+  (* init = 19'h00000 *)
+  wire [18:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -12107,7 +12142,7 @@ module \holdfast_8x8.array.pe_7_5 (rst, weight_in, sum_in, act_in, swap_in, acti
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(sum_in) + $signed(product);
+  assign \$2  = $signed(\port$3812$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12144,9 +12179,9 @@ module \holdfast_8x8.array.pe_7_5 (rst, weight_in, sum_in, act_in, swap_in, acti
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$63 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [18:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 19'h00000;
     end
   end
   always @* begin
@@ -12169,19 +12204,20 @@ module \holdfast_8x8.array.pe_7_5 (rst, weight_in, sum_in, act_in, swap_in, acti
       \$8  = 8'h00;
     end
   end
+  assign sum_in = { \port$3812$0 [17], \port$3812$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_6 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_6 (rst, weight_in, \port$3826$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$64  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [19:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [18:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -12194,16 +12230,17 @@ module \holdfast_8x8.array.pe_7_6 (rst, weight_in, sum_in, act_in, swap_in, acti
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [18:0] partial_sum;
+  reg [18:0] partial_sum = 19'h00000;
+  input [17:0] \port$3826$0 ;
+  wire [17:0] \port$3826$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  wire [18:0] sum_in;
+  (* init = 19'h00000 *)
+  wire [18:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -12213,7 +12250,7 @@ module \holdfast_8x8.array.pe_7_6 (rst, weight_in, sum_in, act_in, swap_in, acti
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(sum_in) + $signed(product);
+  assign \$2  = $signed(\port$3826$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12250,9 +12287,9 @@ module \holdfast_8x8.array.pe_7_6 (rst, weight_in, sum_in, act_in, swap_in, acti
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$64 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [18:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 19'h00000;
     end
   end
   always @* begin
@@ -12275,19 +12312,20 @@ module \holdfast_8x8.array.pe_7_6 (rst, weight_in, sum_in, act_in, swap_in, acti
       \$8  = 8'h00;
     end
   end
+  assign sum_in = { \port$3826$0 [17], \port$3826$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_7 (rst, weight_in, sum_in, act_in, swap_in, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_7 (rst, weight_in, \port$3840$0 , act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$65  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [19:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [18:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -12299,16 +12337,17 @@ module \holdfast_8x8.array.pe_7_7 (rst, weight_in, sum_in, act_in, swap_in, part
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [18:0] partial_sum;
+  reg [18:0] partial_sum = 19'h00000;
+  input [17:0] \port$3840$0 ;
+  wire [17:0] \port$3840$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  wire [18:0] sum_in;
+  (* init = 19'h00000 *)
+  wire [18:0] sum_out;
   reg swap = 1'h0;
   input swap_in;
   wire swap_in;
@@ -12317,7 +12356,7 @@ module \holdfast_8x8.array.pe_7_7 (rst, weight_in, sum_in, act_in, swap_in, part
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(sum_in) + $signed(product);
+  assign \$2  = $signed(\port$3840$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12354,9 +12393,9 @@ module \holdfast_8x8.array.pe_7_7 (rst, weight_in, sum_in, act_in, swap_in, part
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$65 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [18:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 19'h00000;
     end
   end
   always @* begin
@@ -12379,6 +12418,7 @@ module \holdfast_8x8.array.pe_7_7 (rst, weight_in, sum_in, act_in, swap_in, part
       \$8  = 8'h00;
     end
   end
+  assign sum_in = { \port$3840$0 [17], \port$3840$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -13755,121 +13795,91 @@ module \holdfast_8x8.feeder (rst, streaming, stall_weights, stall_memory, stall_
   wire \$10 ;
   wire \$100 ;
   wire \$101 ;
-  wire [5:0] \$102 ;
+  wire \$102 ;
   wire \$103 ;
   wire \$104 ;
   wire \$105 ;
   wire \$106 ;
-  wire [13:0] \$107 ;
+  wire \$107 ;
   wire \$108 ;
-  wire [5:0] \$109 ;
+  wire \$109 ;
   wire \$11 ;
   wire \$110 ;
   wire \$111 ;
-  wire [5:0] \$112 ;
+  wire \$112 ;
   wire \$113 ;
   wire \$114 ;
-  wire [14:0] \$115 ;
-  wire \$116 ;
+  wire \$115 ;
+  wire [4:0] \$116 ;
   wire \$117 ;
   wire \$118 ;
   wire \$119 ;
   wire \$12 ;
-  wire [9:0] \$120 ;
-  wire [10:0] \$121 ;
-  wire [16:0] \$122 ;
-  wire [9:0] \$123 ;
-  wire \$124 ;
-  wire [9:0] \$125 ;
+  wire \$120 ;
+  wire [3:0] \$121 ;
+  wire [10:0] \$122 ;
+  wire [10:0] \$123 ;
+  wire [10:0] \$124 ;
+  wire [10:0] \$125 ;
   wire [10:0] \$126 ;
-  wire [16:0] \$127 ;
-  wire [16:0] \$128 ;
-  wire [9:0] \$129 ;
-  wire \$13 ;
-  wire \$130 ;
-  wire [9:0] \$131 ;
-  wire \$132 ;
-  wire \$133 ;
+  wire [10:0] \$127 ;
+  wire [10:0] \$128 ;
+  wire [10:0] \$129 ;
+  wire [2:0] \$13 ;
+  wire [10:0] \$130 ;
+  wire [10:0] \$131 ;
+  wire [10:0] \$132 ;
+  wire [10:0] \$133 ;
   wire [13:0] \$134 ;
-  wire \$135 ;
+  wire [13:0] \$135 ;
   wire [5:0] \$136 ;
-  wire \$137 ;
-  wire \$138 ;
+  wire [5:0] \$137 ;
+  wire [5:0] \$138 ;
   wire [5:0] \$139 ;
-  wire [2:0] \$14 ;
-  wire \$140 ;
-  wire \$141 ;
-  wire [13:0] \$142 ;
-  wire \$143 ;
-  wire [5:0] \$144 ;
-  wire \$145 ;
-  wire \$146 ;
-  wire [5:0] \$147 ;
-  wire \$148 ;
-  wire \$149 ;
+  wire \$14 ;
+  wire [14:0] \$140 ;
+  wire [14:0] \$141 ;
+  reg [4:0] \$142 ;
+  reg \$143 ;
+  reg \$144 ;
+  reg [15:0] \$145 ;
+  reg \$146 ;
+  reg \$147 ;
+  reg \$148 ;
+  reg [8:0] \$149 ;
   wire \$15 ;
-  wire [14:0] \$150 ;
-  wire \$151 ;
-  wire \$152 ;
-  wire \$153 ;
-  wire [4:0] \$154 ;
-  wire \$155 ;
-  wire \$156 ;
-  wire \$157 ;
-  wire \$158 ;
-  wire [3:0] \$159 ;
+  reg [9:0] \$150 ;
+  reg [15:0] \$151 ;
+  reg [8:0] \$152 ;
+  reg [9:0] \$153 ;
+  reg [15:0] \$154 ;
+  reg \$155 ;
+  reg [2:0] \$156 ;
+  reg \$157 ;
+  reg [3:0] \$158 ;
+  reg \$159 ;
   wire \$16 ;
-  wire [13:0] \$160 ;
-  wire [13:0] \$161 ;
-  wire \$162 ;
-  wire [5:0] \$163 ;
-  wire [10:0] \$164 ;
-  wire [10:0] \$165 ;
-  wire [5:0] \$166 ;
-  wire \$167 ;
-  wire [5:0] \$168 ;
-  wire [10:0] \$169 ;
+  reg [9:0] \$160 ;
+  reg [9:0] \$161 ;
+  reg [15:0] \$162 ;
+  reg [12:0] \$163 ;
+  reg \$164 ;
+  reg [15:0] \$165 ;
+  reg [4:0] \$166 ;
+  reg [15:0] \$167 ;
+  reg [4:0] \$168 ;
+  reg [15:0] \$169 ;
   wire \$17 ;
-  wire [10:0] \$170 ;
-  wire [5:0] \$171 ;
-  wire \$172 ;
-  wire [14:0] \$173 ;
-  reg [4:0] \$174 ;
-  reg \$175 ;
-  reg \$176 ;
-  reg [15:0] \$177 ;
-  reg \$178 ;
-  reg \$179 ;
+  reg [13:0] \$170 ;
   wire \$18 ;
-  reg [8:0] \$180 ;
-  reg [9:0] \$181 ;
-  reg [15:0] \$182 ;
-  reg [8:0] \$183 ;
-  reg [9:0] \$184 ;
-  reg [15:0] \$185 ;
-  reg \$186 ;
-  reg [2:0] \$187 ;
-  reg \$188 ;
-  reg [3:0] \$189 ;
   wire \$19 ;
-  reg [15:0] \$190 ;
-  reg [12:0] \$191 ;
-  reg \$192 ;
-  reg [4:0] \$193 ;
-  reg [15:0] \$194 ;
-  reg [9:0] \$195 ;
-  reg [4:0] \$196 ;
-  reg [15:0] \$197 ;
-  reg [9:0] \$198 ;
-  reg [13:0] \$199 ;
-  wire [13:0] \$2 ;
-  wire [13:0] \$20 ;
-  reg [15:0] \$200 ;
+  wire \$2 ;
+  wire \$20 ;
   wire \$21 ;
-  wire [5:0] \$22 ;
+  wire \$22 ;
   wire \$23 ;
   wire \$24 ;
-  wire [5:0] \$25 ;
+  wire \$25 ;
   wire \$26 ;
   wire \$27 ;
   wire \$28 ;
@@ -13878,14 +13888,14 @@ module \holdfast_8x8.feeder (rst, streaming, stall_weights, stall_memory, stall_
   wire \$30 ;
   wire \$31 ;
   wire \$32 ;
-  wire [13:0] \$33 ;
+  wire \$33 ;
   wire \$34 ;
-  wire [5:0] \$35 ;
+  wire \$35 ;
   wire \$36 ;
   wire \$37 ;
-  wire [5:0] \$38 ;
+  wire \$38 ;
   wire \$39 ;
-  wire [5:0] \$4 ;
+  wire \$4 ;
   wire \$40 ;
   wire \$41 ;
   wire \$42 ;
@@ -13893,33 +13903,33 @@ module \holdfast_8x8.feeder (rst, streaming, stall_weights, stall_memory, stall_
   wire \$44 ;
   wire \$45 ;
   wire \$46 ;
-  wire [9:0] \$47 ;
+  wire \$47 ;
   wire \$48 ;
-  wire [9:0] \$49 ;
+  wire \$49 ;
   wire \$5 ;
   wire \$50 ;
-  wire \$51 ;
-  wire [13:0] \$52 ;
-  wire \$53 ;
-  wire [5:0] \$54 ;
+  wire [4:0] \$51 ;
+  wire \$52 ;
+  wire [16:0] \$53 ;
+  wire \$54 ;
   wire \$55 ;
   wire \$56 ;
-  wire [5:0] \$57 ;
+  wire \$57 ;
   wire \$58 ;
   wire \$59 ;
   wire \$6 ;
   wire \$60 ;
   wire \$61 ;
   wire \$62 ;
-  wire [4:0] \$63 ;
+  wire [16:0] \$63 ;
   wire \$64 ;
-  wire [16:0] \$65 ;
-  wire [13:0] \$66 ;
+  wire \$65 ;
+  wire \$66 ;
   wire \$67 ;
-  wire [5:0] \$68 ;
+  wire \$68 ;
   wire \$69 ;
-  wire [5:0] \$7 ;
-  wire [5:0] \$70 ;
+  wire \$7 ;
+  wire \$70 ;
   wire \$71 ;
   wire \$72 ;
   wire \$73 ;
@@ -13928,29 +13938,29 @@ module \holdfast_8x8.feeder (rst, streaming, stall_weights, stall_memory, stall_
   wire \$76 ;
   wire \$77 ;
   wire \$78 ;
-  wire [9:0] \$79 ;
+  wire \$79 ;
   wire \$8 ;
   wire \$80 ;
-  wire [9:0] \$81 ;
+  wire \$81 ;
   wire \$82 ;
   wire \$83 ;
   wire \$84 ;
   wire \$85 ;
-  wire [13:0] \$86 ;
+  wire \$86 ;
   wire \$87 ;
-  wire [5:0] \$88 ;
+  wire \$88 ;
   wire \$89 ;
   wire \$9 ;
   wire \$90 ;
-  wire [5:0] \$91 ;
+  wire \$91 ;
   wire \$92 ;
   wire \$93 ;
-  wire \$94 ;
-  wire \$95 ;
-  wire \$96 ;
-  wire [13:0] \$97 ;
-  wire \$98 ;
-  wire [5:0] \$99 ;
+  wire [9:0] \$94 ;
+  wire [10:0] \$95 ;
+  wire [16:0] \$96 ;
+  wire \$97 ;
+  wire [9:0] \$98 ;
+  wire [10:0] \$99 ;
   output [15:0] address;
   reg [15:0] address = 16'h0000;
   reg [15:0] base;
@@ -13962,6 +13972,9 @@ module \holdfast_8x8.feeder (rst, streaming, stall_weights, stall_memory, stall_
   output done;
   reg done = 1'h0;
   reg [3:0] elapsed = 4'h0;
+  wire enter;
+  reg first_pixel = 1'h0;
+  reg first_reduction = 1'h0;
   reg [2:0] gap = 3'h0;
   input go;
   wire go;
@@ -13969,13 +13982,13 @@ module \holdfast_8x8.feeder (rst, streaming, stall_weights, stall_memory, stall_
   reg [15:0] kernel_address = 16'h0000;
   reg [4:0] kernel_column = 5'h00;
   reg [4:0] kernel_row = 5'h00;
-  input [515:0] layer;
-  wire [515:0] layer;
+  input [514:0] layer;
+  wire [514:0] layer;
   wire [7:0] \layer.add_hi ;
   wire [7:0] \layer.add_lo ;
   wire [23:0] \layer.add_multiplier_a ;
   wire [23:0] \layer.add_multiplier_b ;
-  wire [5:0] \layer.add_shift ;
+  wire [4:0] \layer.add_shift ;
   wire [7:0] \layer.add_zero ;
   wire [12:0] \layer.blocks ;
   wire [13:0] \layer.co_tiles ;
@@ -14024,6 +14037,9 @@ module \holdfast_8x8.feeder (rst, streaming, stall_weights, stall_memory, stall_
   wire [7:0] \layer.zero_out ;
   output load_next;
   reg load_next = 1'h0;
+  wire next_column;
+  wire next_output;
+  wire next_row;
   wire next_tile;
   reg [15:0] output_address = 16'h0000;
   reg [13:0] output_tile = 14'h0000;
@@ -14032,6 +14048,7 @@ module \holdfast_8x8.feeder (rst, streaming, stall_weights, stall_memory, stall_
   reg [15:0] pixel_address = 16'h0000;
   reg [8:0] row = 9'h000;
   reg [15:0] row_address = 16'h0000;
+  wire [15:0] row_base;
   input rst;
   wire rst;
   output stall_memory;
@@ -14047,7 +14064,7 @@ module \holdfast_8x8.feeder (rst, streaming, stall_weights, stall_memory, stall_
   wire streaming;
   output sub_block;
   reg sub_block = 1'h0;
-  reg \sub_block$32  = 1'h0;
+  reg \sub_block$39  = 1'h0;
   reg [15:0] tile_address = 16'h0000;
   wire [15:0] tile_base;
   wire tile_over;
@@ -14065,732 +14082,619 @@ module \holdfast_8x8.feeder (rst, streaming, stall_weights, stall_memory, stall_
   reg [9:0] y = 10'h000;
   reg [9:0] y_tile = 10'h000;
   assign \$1  = ~ layer[16];
-  assign \$2  = layer[148:136] - 1'h1;
-  assign \$3  = block == \$2 ;
-  assign \$4  = layer[178:174] - 1'h1;
-  assign \$5  = kernel_column == \$4 ;
-  assign \$6  = \$3  & \$5 ;
-  assign \$7  = layer[173:169] - 1'h1;
-  assign \$8  = kernel_row == \$7 ;
-  assign \$9  = \$6  & \$8 ;
-  assign \$10  = \$1  | \$9 ;
-  assign \$11  = layer[228:220] == 1'h1;
-  assign \$12  = layer[219:211] == 1'h1;
-  assign \$13  = \$11  & \$12 ;
-  assign \$14  = \$13  ? 3'h1 : 3'h4;
-  assign interval = \$10  ? 4'h8 : { 1'h0, \$14  };
-  assign \$15  = ~ waiting;
-  assign streaming = walking & \$15 ;
-  assign \$16  = walking & waiting;
-  assign \$17  = elapsed < interval;
-  assign \$18  = \$16  & \$17 ;
-  assign \$19  = ~ layer[16];
-  assign \$20  = layer[148:136] - 1'h1;
-  assign \$21  = block == \$20 ;
-  assign \$22  = layer[178:174] - 1'h1;
-  assign \$23  = kernel_column == \$22 ;
-  assign \$24  = \$21  & \$23 ;
-  assign \$25  = layer[173:169] - 1'h1;
-  assign \$26  = kernel_row == \$25 ;
-  assign \$27  = \$24  & \$26 ;
-  assign \$28  = \$19  | \$27 ;
-  assign stall_weights = \$18  & \$28 ;
-  assign \$29  = walking & waiting;
-  assign \$30  = elapsed < interval;
+  assign \$2  = block == 1'h1;
+  assign \$3  = kernel_column == 1'h1;
+  assign \$4  = \$2  & \$3 ;
+  assign \$5  = kernel_row == 1'h1;
+  assign \$6  = \$4  & \$5 ;
+  assign \$7  = \$1  | \$6 ;
+  assign \$8  = layer[228:220] == 1'h1;
+  assign \$9  = layer[219:211] == 1'h1;
+  assign \$10  = \$8  & \$9 ;
+  assign \$11  = ~ layer[17];
+  assign \$12  = \$10  & \$11 ;
+  assign \$13  = \$12  ? 3'h1 : 3'h5;
+  assign interval = \$7  ? 4'h8 : { 1'h0, \$13  };
+  assign \$14  = ~ waiting;
+  assign streaming = walking & \$14 ;
+  assign \$15  = walking & waiting;
+  assign \$16  = elapsed < interval;
+  assign \$17  = \$15  & \$16 ;
+  assign \$18  = ~ layer[16];
+  assign \$19  = block == 1'h1;
+  assign \$20  = kernel_column == 1'h1;
+  assign \$21  = \$19  & \$20 ;
+  assign \$22  = kernel_row == 1'h1;
+  assign \$23  = \$21  & \$22 ;
+  assign \$24  = \$18  | \$23 ;
+  assign stall_weights = \$17  & \$24 ;
+  assign \$25  = walking & waiting;
+  assign \$26  = elapsed < interval;
+  assign \$27  = \$25  & \$26 ;
+  assign \$28  = ~ layer[16];
+  assign \$29  = block == 1'h1;
+  assign \$30  = kernel_column == 1'h1;
   assign \$31  = \$29  & \$30 ;
-  assign \$32  = ~ layer[16];
-  assign \$33  = layer[148:136] - 1'h1;
-  assign \$34  = block == \$33 ;
-  assign \$35  = layer[178:174] - 1'h1;
-  assign \$36  = kernel_column == \$35 ;
-  assign \$37  = \$34  & \$36 ;
-  assign \$38  = layer[173:169] - 1'h1;
-  assign \$39  = kernel_row == \$38 ;
-  assign \$40  = \$37  & \$39 ;
-  assign \$41  = \$32  | \$40 ;
-  assign \$42  = ~ \$41 ;
-  assign stall_memory = \$31  & \$42 ;
-  assign \$43  = walking & waiting;
-  assign \$44  = elapsed < interval;
-  assign \$45  = ~ \$44 ;
-  assign stall_writeback = \$43  & \$45 ;
-  assign \$46  = ! gap;
-  assign \$47  = layer[228:220] - 1'h1;
-  assign \$48  = column == \$47 ;
-  assign \$49  = layer[219:211] - 1'h1;
-  assign \$50  = row == \$49 ;
-  assign \$51  = \$48  & \$50 ;
-  assign \$52  = layer[148:136] - 1'h1;
-  assign \$53  = block == \$52 ;
-  assign \$54  = layer[178:174] - 1'h1;
-  assign \$55  = kernel_column == \$54 ;
-  assign \$56  = \$53  & \$55 ;
-  assign \$57  = layer[173:169] - 1'h1;
-  assign \$58  = kernel_row == \$57 ;
-  assign \$59  = \$56  & \$58 ;
-  assign \$60  = ~ \$59 ;
-  assign \$61  = \$51  & \$60 ;
-  assign tile_over = waiting ? \$46  : \$61 ;
-  assign \$62  = walking & tile_over;
-  assign \$63  = interval - 1'h1;
-  assign \$64  = $signed({ 1'h0, elapsed }) >= $signed(\$63 );
-  assign next_tile = \$62  & \$64 ;
-  assign \$65  = base + step;
-  assign \$66  = layer[148:136] - 1'h1;
-  assign \$67  = block == \$66 ;
-  assign \$68  = layer[178:174] - 1'h1;
-  assign \$69  = kernel_column == \$68 ;
-  assign \$70  = layer[173:169] - 1'h1;
-  assign \$71  = kernel_row == \$70 ;
-  assign \$72  = ~ waiting;
-  assign \$73  = walking & \$72 ;
-  assign \$74  = x >= layer[196:188];
-  assign \$75  = y >= layer[187:179];
-  assign \$76  = \$74  | \$75 ;
-  assign \$77  = | { row, column };
-  assign \$78  = ~ \$77 ;
-  assign \$79  = layer[228:220] - 1'h1;
-  assign \$80  = column == \$79 ;
-  assign \$81  = layer[219:211] - 1'h1;
-  assign \$82  = row == \$81 ;
-  assign \$83  = \$80  & \$82 ;
-  assign \$84  = | { kernel_row, kernel_column, block };
-  assign \$85  = ~ \$84 ;
-  assign \$86  = layer[148:136] - 1'h1;
-  assign \$87  = block == \$86 ;
-  assign \$88  = layer[178:174] - 1'h1;
-  assign \$89  = kernel_column == \$88 ;
-  assign \$90  = \$87  & \$89 ;
-  assign \$91  = layer[173:169] - 1'h1;
-  assign \$92  = kernel_row == \$91 ;
-  assign \$93  = \$90  & \$92 ;
-  assign \$94  = | { row, column };
-  assign \$95  = ~ \$94 ;
-  assign \$96  = ~ layer[16];
-  assign \$97  = layer[148:136] - 1'h1;
-  assign \$98  = block == \$97 ;
-  assign \$99  = layer[178:174] - 1'h1;
-  assign \$100  = kernel_column == \$99 ;
-  assign \$101  = \$98  & \$100 ;
-  assign \$102  = layer[173:169] - 1'h1;
-  assign \$103  = kernel_row == \$102 ;
-  assign \$104  = \$101  & \$103 ;
-  assign \$105  = \$96  | \$104 ;
-  assign \$106  = \$95  & \$105 ;
-  assign \$107  = layer[148:136] - 1'h1;
-  assign \$108  = block == \$107 ;
-  assign \$109  = layer[178:174] - 1'h1;
-  assign \$110  = kernel_column == \$109 ;
-  assign \$111  = \$108  & \$110 ;
-  assign \$112  = layer[173:169] - 1'h1;
-  assign \$113  = kernel_row == \$112 ;
-  assign \$114  = \$111  & \$113 ;
-  assign \$115  = layer[210:197] - 1'h1;
-  assign \$116  = output_tile == \$115 ;
-  assign \$117  = \$114  & \$116 ;
-  assign \$118  = ~ \$117 ;
-  assign \$119  = \$106  & \$118 ;
-  assign \$120  = column + 1'h1;
-  assign \$121  = $signed(x) + $signed({ 1'h0, layer[27:25] });
-  assign \$122  = pixel_address + layer[87:72];
-  assign \$123  = layer[228:220] - 1'h1;
-  assign \$124  = column == \$123 ;
-  assign \$125  = row + 1'h1;
-  assign \$126  = $signed(y) + $signed({ 1'h0, layer[27:25] });
-  assign \$127  = row_address + layer[103:88];
-  assign \$128  = row_address + layer[103:88];
-  assign \$129  = layer[228:220] - 1'h1;
-  assign \$130  = column == \$129 ;
-  assign \$131  = layer[219:211] - 1'h1;
-  assign \$132  = row == \$131 ;
-  assign \$133  = \$130  & \$132 ;
-  assign \$134  = layer[148:136] - 1'h1;
-  assign \$135  = block == \$134 ;
-  assign \$136  = layer[178:174] - 1'h1;
-  assign \$137  = kernel_column == \$136 ;
-  assign \$138  = \$135  & \$137 ;
-  assign \$139  = layer[173:169] - 1'h1;
-  assign \$140  = kernel_row == \$139 ;
-  assign \$141  = \$138  & \$140 ;
-  assign \$142  = layer[148:136] - 1'h1;
-  assign \$143  = block == \$142 ;
-  assign \$144  = layer[178:174] - 1'h1;
-  assign \$145  = kernel_column == \$144 ;
-  assign \$146  = \$143  & \$145 ;
-  assign \$147  = layer[173:169] - 1'h1;
-  assign \$148  = kernel_row == \$147 ;
-  assign \$149  = \$146  & \$148 ;
-  assign \$150  = layer[210:197] - 1'h1;
-  assign \$151  = output_tile == \$150 ;
-  assign \$152  = \$149  & \$151 ;
-  assign \$153  = elapsed != 4'h8;
-  assign \$154  = elapsed + 1'h1;
-  assign \$155  = elapsed >= interval;
-  assign \$156  = waiting & \$155 ;
-  assign \$157  = | gap;
-  assign \$158  = \$156  & \$157 ;
-  assign \$159  = gap - 1'h1;
-  assign \$160  = block + 1'h1;
-  assign \$161  = layer[148:136] - 1'h1;
-  assign \$162  = block == \$161 ;
-  assign \$163  = kernel_column + 1'h1;
-  assign \$164  = $signed(x_tile) + $signed({ 1'h0, layer[30:28] });
-  assign \$165  = $signed(x_tile) + $signed({ 1'h0, layer[30:28] });
-  assign \$166  = layer[178:174] - 1'h1;
-  assign \$167  = kernel_column == \$166 ;
-  assign \$168  = kernel_row + 1'h1;
-  assign \$169  = $signed(y_tile) + $signed({ 1'h0, layer[30:28] });
-  assign \$170  = $signed(y_tile) + $signed({ 1'h0, layer[30:28] });
-  assign \$171  = layer[173:169] - 1'h1;
-  assign \$172  = kernel_row == \$171 ;
-  assign \$173  = output_tile + 1'h1;
+  assign \$32  = kernel_row == 1'h1;
+  assign \$33  = \$31  & \$32 ;
+  assign \$34  = \$28  | \$33 ;
+  assign \$35  = ~ \$34 ;
+  assign stall_memory = \$27  & \$35 ;
+  assign \$36  = walking & waiting;
+  assign \$37  = elapsed < interval;
+  assign \$38  = ~ \$37 ;
+  assign stall_writeback = \$36  & \$38 ;
+  assign \$39  = ! gap;
+  assign \$40  = column == 1'h1;
+  assign \$41  = row == 1'h1;
+  assign \$42  = \$40  & \$41 ;
+  assign \$43  = block == 1'h1;
+  assign \$44  = kernel_column == 1'h1;
+  assign \$45  = \$43  & \$44 ;
+  assign \$46  = kernel_row == 1'h1;
+  assign \$47  = \$45  & \$46 ;
+  assign \$48  = ~ \$47 ;
+  assign \$49  = \$42  & \$48 ;
+  assign tile_over = waiting ? \$39  : \$49 ;
+  assign \$50  = walking & tile_over;
+  assign \$51  = interval - 1'h1;
+  assign \$52  = $signed({ 1'h0, elapsed }) >= $signed(\$51 );
+  assign next_tile = \$50  & \$52 ;
+  assign \$53  = row_address + layer[103:88];
+  assign enter = go | next_tile;
+  assign \$54  = block == 1'h1;
+  assign next_column = go | \$54 ;
+  assign \$55  = block == 1'h1;
+  assign \$56  = kernel_column == 1'h1;
+  assign \$57  = \$55  & \$56 ;
+  assign next_row = go | \$57 ;
+  assign \$58  = block == 1'h1;
+  assign \$59  = kernel_column == 1'h1;
+  assign \$60  = \$58  & \$59 ;
+  assign \$61  = kernel_row == 1'h1;
+  assign \$62  = \$60  & \$61 ;
+  assign next_output = go | \$62 ;
+  assign \$63  = base + step;
+  assign \$64  = ~ waiting;
+  assign \$65  = walking & \$64 ;
+  assign \$66  = x >= layer[196:188];
+  assign \$67  = y >= layer[187:179];
+  assign \$68  = \$66  | \$67 ;
+  assign \$69  = column == 1'h1;
+  assign \$70  = row == 1'h1;
+  assign \$71  = \$69  & \$70 ;
+  assign \$72  = block == 1'h1;
+  assign \$73  = kernel_column == 1'h1;
+  assign \$74  = \$72  & \$73 ;
+  assign \$75  = kernel_row == 1'h1;
+  assign \$76  = \$74  & \$75 ;
+  assign \$77  = ~ layer[16];
+  assign \$78  = block == 1'h1;
+  assign \$79  = kernel_column == 1'h1;
+  assign \$80  = \$78  & \$79 ;
+  assign \$81  = kernel_row == 1'h1;
+  assign \$82  = \$80  & \$81 ;
+  assign \$83  = \$77  | \$82 ;
+  assign \$84  = first_pixel & \$83 ;
+  assign \$85  = block == 1'h1;
+  assign \$86  = kernel_column == 1'h1;
+  assign \$87  = \$85  & \$86 ;
+  assign \$88  = kernel_row == 1'h1;
+  assign \$89  = \$87  & \$88 ;
+  assign \$90  = output_tile == 1'h1;
+  assign \$91  = \$89  & \$90 ;
+  assign \$92  = ~ \$91 ;
+  assign \$93  = \$84  & \$92 ;
+  assign \$94  = column - 1'h1;
+  assign \$95  = $signed(x) + $signed({ 1'h0, layer[27:25] });
+  assign \$96  = pixel_address + layer[87:72];
+  assign \$97  = column == 1'h1;
+  assign \$98  = row - 1'h1;
+  assign \$99  = $signed(y) + $signed({ 1'h0, layer[27:25] });
+  assign \$100  = column == 1'h1;
+  assign \$101  = row == 1'h1;
+  assign \$102  = \$100  & \$101 ;
+  assign \$103  = block == 1'h1;
+  assign \$104  = kernel_column == 1'h1;
+  assign \$105  = \$103  & \$104 ;
+  assign \$106  = kernel_row == 1'h1;
+  assign \$107  = \$105  & \$106 ;
+  assign \$108  = block == 1'h1;
+  assign \$109  = kernel_column == 1'h1;
+  assign \$110  = \$108  & \$109 ;
+  assign \$111  = kernel_row == 1'h1;
+  assign \$112  = \$110  & \$111 ;
+  assign \$113  = output_tile == 1'h1;
+  assign \$114  = \$112  & \$113 ;
+  assign \$115  = elapsed != 4'h8;
+  assign \$116  = elapsed + 1'h1;
+  assign \$117  = elapsed >= interval;
+  assign \$118  = waiting & \$117 ;
+  assign \$119  = | gap;
+  assign \$120  = \$118  & \$119 ;
+  assign \$121  = gap - 1'h1;
+  assign \$122  = $signed(x_tile) + $signed({ 1'h0, layer[30:28] });
+  assign \$123  = next_column ? \$122  : { x_tile[9], x_tile };
+  assign \$124  = next_row ? { layer[168], layer[168:159] } : \$123 ;
+  assign \$125  = $signed(x_tile) + $signed({ 1'h0, layer[30:28] });
+  assign \$126  = next_column ? \$125  : { x_tile[9], x_tile };
+  assign \$127  = next_row ? { layer[168], layer[168:159] } : \$126 ;
+  assign \$128  = $signed(y_tile) + $signed({ 1'h0, layer[30:28] });
+  assign \$129  = next_row ? \$128  : { y_tile[9], y_tile };
+  assign \$130  = next_output ? { layer[158], layer[158:149] } : \$129 ;
+  assign \$131  = $signed(y_tile) + $signed({ 1'h0, layer[30:28] });
+  assign \$132  = next_row ? \$131  : { y_tile[9], y_tile };
+  assign \$133  = next_output ? { layer[158], layer[158:149] } : \$132 ;
+  assign \$134  = block - 1'h1;
+  assign \$135  = next_column ? { 1'h0, layer[148:136] } : \$134 ;
+  assign \$136  = kernel_column - 1'h1;
+  assign \$137  = next_row ? { 1'h0, layer[178:174] } : \$136 ;
+  assign \$138  = kernel_row - 1'h1;
+  assign \$139  = next_output ? { 1'h0, layer[173:169] } : \$138 ;
+  assign \$140  = output_tile - 1'h1;
+  assign \$141  = go ? { 1'h0, layer[210:197] } : \$140 ;
   always @(posedge clk)
-    token <= \$174 ;
+    token <= \$142 ;
   always @(posedge clk)
-    done <= \$175 ;
+    done <= \$143 ;
   always @(posedge clk)
-    load_next <= \$176 ;
+    load_next <= \$144 ;
   always @(posedge clk)
-    address <= \$177 ;
+    address <= \$145 ;
   always @(posedge clk)
-    sub_block <= \$178 ;
+    sub_block <= \$146 ;
   always @(posedge clk)
-    pad <= \$179 ;
+    pad <= \$147 ;
   always @(posedge clk)
-    column <= \$180 ;
+    first_pixel <= \$148 ;
   always @(posedge clk)
-    x <= \$181 ;
+    column <= \$149 ;
   always @(posedge clk)
-    pixel_address <= \$182 ;
+    x <= \$150 ;
   always @(posedge clk)
-    row <= \$183 ;
+    pixel_address <= \$151 ;
   always @(posedge clk)
-    y <= \$184 ;
+    row <= \$152 ;
   always @(posedge clk)
-    row_address <= \$185 ;
+    y <= \$153 ;
   always @(posedge clk)
-    waiting <= \$186 ;
+    row_address <= \$154 ;
   always @(posedge clk)
-    gap <= \$187 ;
+    waiting <= \$155 ;
   always @(posedge clk)
-    walking <= \$188 ;
+    gap <= \$156 ;
   always @(posedge clk)
-    elapsed <= \$189 ;
+    walking <= \$157 ;
   always @(posedge clk)
-    tile_address <= \$190 ;
+    elapsed <= \$158 ;
   always @(posedge clk)
-    block <= \$191 ;
+    first_reduction <= \$159 ;
   always @(posedge clk)
-    \sub_block$32  <= \$192 ;
+    x_tile <= \$160 ;
   always @(posedge clk)
-    kernel_column <= \$193 ;
+    y_tile <= \$161 ;
   always @(posedge clk)
-    column_address <= \$194 ;
+    tile_address <= \$162 ;
   always @(posedge clk)
-    x_tile <= \$195 ;
+    block <= \$163 ;
   always @(posedge clk)
-    kernel_row <= \$196 ;
+    \sub_block$39  <= \$164 ;
   always @(posedge clk)
-    kernel_address <= \$197 ;
+    column_address <= \$165 ;
   always @(posedge clk)
-    y_tile <= \$198 ;
+    kernel_column <= \$166 ;
   always @(posedge clk)
-    output_tile <= \$199 ;
+    kernel_address <= \$167 ;
   always @(posedge clk)
-    output_address <= \$200 ;
+    kernel_row <= \$168 ;
+  always @(posedge clk)
+    output_address <= \$169 ;
+  always @(posedge clk)
+    output_tile <= \$170 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    base = 16'h0000;
-    if (next_tile) begin
-      base = tile_address;
-      if (\$67 ) begin
-        base = column_address;
-        if (\$69 ) begin
-          base = kernel_address;
-          if (\$71 ) begin
-            base = output_address;
-          end
-        end
-      end
+    base = tile_address;
+    if (go) begin
+      base = layer[55:40];
+    end else if (next_output) begin
+      base = output_address;
+    end else if (next_row) begin
+      base = kernel_address;
+    end else if (next_column) begin
+      base = column_address;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    step = 16'h0000;
-    if (next_tile) begin
-      step = 16'h0001;
-      if (\$67 ) begin
-        step = layer[119:104];
-        if (\$69 ) begin
-          step = layer[135:120];
-          if (\$71 ) begin
-            step = layer[71:56];
-          end
-        end
-      end
+    step = 16'h0001;
+    if (go) begin
+      step = 16'h0000;
+    end else if (next_output) begin
+      step = layer[71:56];
+    end else if (next_row) begin
+      step = layer[135:120];
+    end else if (next_column) begin
+      step = layer[119:104];
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$174  = 5'h00;
-    if (\$73 ) begin
-      \$174 [0] = 1'h1;
-      \$174 [1] = \$78 ;
-      \$174 [2] = \$83 ;
-      \$174 [3] = \$85 ;
-      \$174 [4] = \$93 ;
+    \$142  = 5'h00;
+    if (\$65 ) begin
+      \$142 [0] = 1'h1;
+      \$142 [1] = first_pixel;
+      \$142 [2] = \$71 ;
+      \$142 [3] = first_reduction;
+      \$142 [4] = \$76 ;
     end
     if (rst) begin
-      \$174  = 5'h00;
+      \$142  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$175  = 1'h0;
-    if (\$73 ) begin
-      if (\$133 ) begin
-        if (\$152 ) begin
-          \$175  = 1'h1;
+    \$143  = 1'h0;
+    if (\$65 ) begin
+      if (\$102 ) begin
+        if (\$114 ) begin
+          \$143  = 1'h1;
         end
       end
     end
     if (rst) begin
-      \$175  = 1'h0;
+      \$143  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$176  = 1'h0;
-    if (\$73 ) begin
-      \$176  = \$119 ;
+    \$144  = 1'h0;
+    if (\$65 ) begin
+      \$144  = \$93 ;
     end
     if (rst) begin
-      \$176  = 1'h0;
+      \$144  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$177  = address;
-    if (\$73 ) begin
-      \$177  = pixel_address;
+    \$145  = address;
+    if (\$65 ) begin
+      \$145  = pixel_address;
     end
     if (rst) begin
-      \$177  = 16'h0000;
+      \$145  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$178  = sub_block;
-    if (\$73 ) begin
-      \$178  = \sub_block$32 ;
+    \$146  = sub_block;
+    if (\$65 ) begin
+      \$146  = \sub_block$39 ;
     end
     if (rst) begin
-      \$178  = 1'h0;
+      \$146  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$179  = pad;
-    if (\$73 ) begin
-      \$179  = \$76 ;
+    \$147  = pad;
+    if (\$65 ) begin
+      \$147  = \$68 ;
     end
     if (rst) begin
-      \$179  = 1'h0;
+      \$147  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$180  = column;
-    if (\$73 ) begin
-      \$180  = \$120 [8:0];
-      if (\$124 ) begin
-        \$180  = 9'h000;
+    \$148  = first_pixel;
+    if (\$65 ) begin
+      \$148  = 1'h0;
+    end
+    if (enter) begin
+      \$148  = 1'h1;
+    end
+    if (rst) begin
+      \$148  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
+    \$149  = column;
+    if (\$65 ) begin
+      \$149  = \$94 [8:0];
+      if (\$97 ) begin
+        \$149  = layer[228:220];
       end
     end
-    if (next_tile) begin
-      \$180  = 9'h000;
-    end
-    if (go) begin
-      \$180  = 9'h000;
+    if (enter) begin
+      \$149  = layer[228:220];
     end
     if (rst) begin
-      \$180  = 9'h000;
+      \$149  = 9'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$181  = x;
-    if (\$73 ) begin
-      \$181  = \$121 [9:0];
-      if (\$124 ) begin
-        \$181  = x_tile;
+    \$150  = x;
+    if (\$65 ) begin
+      \$150  = \$95 [9:0];
+      if (\$97 ) begin
+        \$150  = x_tile;
       end
     end
-    if (next_tile) begin
-      \$181  = x_tile;
-      if (\$162 ) begin
-        \$181  = \$164 [9:0];
-        if (\$167 ) begin
-          \$181  = layer[168:159];
+    if (enter) begin
+      \$150  = \$124 [9:0];
+    end
+    if (rst) begin
+      \$150  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
+    \$151  = pixel_address;
+    if (\$65 ) begin
+      \$151  = \$96 [15:0];
+      if (\$97 ) begin
+        \$151  = \$53 [15:0];
+      end
+    end
+    if (enter) begin
+      \$151  = \$63 [15:0];
+    end
+    if (rst) begin
+      \$151  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
+    \$152  = row;
+    if (\$65 ) begin
+      if (\$97 ) begin
+        \$152  = \$98 [8:0];
+      end
+    end
+    if (enter) begin
+      \$152  = layer[219:211];
+    end
+    if (rst) begin
+      \$152  = 9'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
+    \$153  = y;
+    if (\$65 ) begin
+      if (\$97 ) begin
+        \$153  = \$99 [9:0];
+      end
+    end
+    if (enter) begin
+      \$153  = \$130 [9:0];
+    end
+    if (rst) begin
+      \$153  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
+    \$154  = row_address;
+    if (\$65 ) begin
+      if (\$97 ) begin
+        \$154  = \$53 [15:0];
+      end
+    end
+    if (enter) begin
+      \$154  = \$63 [15:0];
+    end
+    if (rst) begin
+      \$154  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
+    \$155  = waiting;
+    if (\$65 ) begin
+      if (\$102 ) begin
+        \$155  = 1'h1;
+      end
+    end
+    if (enter) begin
+      \$155  = 1'h0;
+    end
+    if (rst) begin
+      \$155  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
+    \$156  = gap;
+    if (\$65 ) begin
+      if (\$102 ) begin
+        if (\$107 ) begin
+          \$156  = 3'h4;
+        end
+      end
+    end
+    if (\$120 ) begin
+      \$156  = \$121 [2:0];
+    end
+    if (enter) begin
+      \$156  = 3'h0;
+    end
+    if (rst) begin
+      \$156  = 3'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
+    \$157  = walking;
+    if (\$65 ) begin
+      if (\$102 ) begin
+        if (\$114 ) begin
+          \$157  = 1'h0;
         end
       end
     end
     if (go) begin
-      \$181  = layer[168:159];
-    end
-    if (rst) begin
-      \$181  = 10'h000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$182  = pixel_address;
-    if (\$73 ) begin
-      \$182  = \$122 [15:0];
-      if (\$124 ) begin
-        \$182  = \$128 [15:0];
-      end
-    end
-    if (next_tile) begin
-      \$182  = \$65 [15:0];
-    end
-    if (go) begin
-      \$182  = layer[55:40];
-    end
-    if (rst) begin
-      \$182  = 16'h0000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$183  = row;
-    if (\$73 ) begin
-      if (\$124 ) begin
-        \$183  = \$125 [8:0];
-      end
-    end
-    if (next_tile) begin
-      \$183  = 9'h000;
-    end
-    if (go) begin
-      \$183  = 9'h000;
-    end
-    if (rst) begin
-      \$183  = 9'h000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$184  = y;
-    if (\$73 ) begin
-      if (\$124 ) begin
-        \$184  = \$126 [9:0];
-      end
-    end
-    if (next_tile) begin
-      \$184  = y_tile;
-      if (\$162 ) begin
-        if (\$167 ) begin
-          \$184  = \$169 [9:0];
-          if (\$172 ) begin
-            \$184  = layer[158:149];
-          end
-        end
-      end
-    end
-    if (go) begin
-      \$184  = layer[158:149];
-    end
-    if (rst) begin
-      \$184  = 10'h000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$185  = row_address;
-    if (\$73 ) begin
-      if (\$124 ) begin
-        \$185  = \$127 [15:0];
-      end
-    end
-    if (next_tile) begin
-      \$185  = \$65 [15:0];
-    end
-    if (go) begin
-      \$185  = layer[55:40];
-    end
-    if (rst) begin
-      \$185  = 16'h0000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$186  = waiting;
-    if (\$73 ) begin
-      if (\$133 ) begin
-        \$186  = 1'h1;
-      end
-    end
-    if (next_tile) begin
-      \$186  = 1'h0;
-    end
-    if (go) begin
-      \$186  = 1'h0;
-    end
-    if (rst) begin
-      \$186  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$187  = gap;
-    if (\$73 ) begin
-      if (\$133 ) begin
-        if (\$141 ) begin
-          \$187  = 3'h5;
-        end
-      end
-    end
-    if (\$158 ) begin
-      \$187  = \$159 [2:0];
-    end
-    if (next_tile) begin
-      \$187  = 3'h0;
-    end
-    if (go) begin
-      \$187  = 3'h0;
-    end
-    if (rst) begin
-      \$187  = 3'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$188  = walking;
-    if (\$73 ) begin
-      if (\$133 ) begin
-        if (\$152 ) begin
-          \$188  = 1'h0;
-        end
-      end
-    end
-    if (go) begin
-      \$188  = 1'h1;
+      \$157  = 1'h1;
     end
     if (stop) begin
-      \$188  = 1'h0;
+      \$157  = 1'h0;
     end
     if (rst) begin
-      \$188  = 1'h0;
+      \$157  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$189  = elapsed;
-    if (\$153 ) begin
-      \$189  = \$154 [3:0];
+    \$158  = elapsed;
+    if (\$115 ) begin
+      \$158  = \$116 [3:0];
     end
-    if (next_tile) begin
-      \$189  = 4'h0;
-    end
-    if (go) begin
-      \$189  = 4'h0;
+    if (enter) begin
+      \$158  = 4'h0;
     end
     if (rst) begin
-      \$189  = 4'h0;
+      \$158  = 4'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$190  = tile_address;
-    if (next_tile) begin
-      \$190  = \$65 [15:0];
-    end
-    if (go) begin
-      \$190  = layer[55:40];
+    \$159  = first_reduction;
+    if (enter) begin
+      \$159  = next_output;
     end
     if (rst) begin
-      \$190  = 16'h0000;
+      \$159  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$191  = block;
-    if (next_tile) begin
-      \$191  = \$160 [12:0];
-      if (\$162 ) begin
-        \$191  = 13'h0000;
+    \$160  = x_tile;
+    if (enter) begin
+      \$160  = \$127 [9:0];
+    end
+    if (rst) begin
+      \$160  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
+    \$161  = y_tile;
+    if (enter) begin
+      \$161  = \$133 [9:0];
+    end
+    if (rst) begin
+      \$161  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
+    \$162  = tile_address;
+    if (enter) begin
+      \$162  = \$63 [15:0];
+    end
+    if (rst) begin
+      \$162  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
+    \$163  = block;
+    if (enter) begin
+      \$163  = \$135 [12:0];
+    end
+    if (rst) begin
+      \$163  = 13'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
+    \$164  = \sub_block$39 ;
+    if (enter) begin
+      if (next_column) begin
+        \$164  = layer[31];
       end
     end
-    if (go) begin
-      \$191  = 13'h0000;
-    end
     if (rst) begin
-      \$191  = 13'h0000;
+      \$164  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$192  = \sub_block$32 ;
-    if (next_tile) begin
-      if (\$162 ) begin
-        \$192  = layer[31];
+    \$165  = column_address;
+    if (enter) begin
+      if (next_column) begin
+        \$165  = \$63 [15:0];
       end
     end
-    if (go) begin
-      \$192  = layer[31];
-    end
     if (rst) begin
-      \$192  = 1'h0;
+      \$165  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$193  = kernel_column;
-    if (next_tile) begin
-      if (\$162 ) begin
-        \$193  = \$163 [4:0];
-        if (\$167 ) begin
-          \$193  = 5'h00;
-        end
+    \$166  = kernel_column;
+    if (enter) begin
+      if (next_column) begin
+        \$166  = \$137 [4:0];
       end
     end
-    if (go) begin
-      \$193  = 5'h00;
-    end
     if (rst) begin
-      \$193  = 5'h00;
+      \$166  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$194  = column_address;
-    if (next_tile) begin
-      if (\$162 ) begin
-        \$194  = \$65 [15:0];
+    \$167  = kernel_address;
+    if (enter) begin
+      if (next_row) begin
+        \$167  = \$63 [15:0];
       end
     end
-    if (go) begin
-      \$194  = layer[55:40];
-    end
     if (rst) begin
-      \$194  = 16'h0000;
+      \$167  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$195  = x_tile;
-    if (next_tile) begin
-      if (\$162 ) begin
-        \$195  = \$165 [9:0];
-        if (\$167 ) begin
-          \$195  = layer[168:159];
-        end
+    \$168  = kernel_row;
+    if (enter) begin
+      if (next_row) begin
+        \$168  = \$139 [4:0];
       end
     end
-    if (go) begin
-      \$195  = layer[168:159];
-    end
     if (rst) begin
-      \$195  = 10'h000;
+      \$168  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$196  = kernel_row;
-    if (next_tile) begin
-      if (\$162 ) begin
-        if (\$167 ) begin
-          \$196  = \$168 [4:0];
-          if (\$172 ) begin
-            \$196  = 5'h00;
-          end
-        end
+    \$169  = output_address;
+    if (enter) begin
+      if (next_output) begin
+        \$169  = \$63 [15:0];
       end
     end
-    if (go) begin
-      \$196  = 5'h00;
-    end
     if (rst) begin
-      \$196  = 5'h00;
+      \$169  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$197  = kernel_address;
-    if (next_tile) begin
-      if (\$162 ) begin
-        if (\$167 ) begin
-          \$197  = \$65 [15:0];
-        end
+    \$170  = output_tile;
+    if (enter) begin
+      if (next_output) begin
+        \$170  = \$141 [13:0];
       end
     end
-    if (go) begin
-      \$197  = layer[55:40];
-    end
     if (rst) begin
-      \$197  = 16'h0000;
+      \$170  = 14'h0000;
     end
   end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$198  = y_tile;
-    if (next_tile) begin
-      if (\$162 ) begin
-        if (\$167 ) begin
-          \$198  = \$170 [9:0];
-          if (\$172 ) begin
-            \$198  = layer[158:149];
-          end
-        end
-      end
-    end
-    if (go) begin
-      \$198  = layer[158:149];
-    end
-    if (rst) begin
-      \$198  = 10'h000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$199  = output_tile;
-    if (next_tile) begin
-      if (\$162 ) begin
-        if (\$167 ) begin
-          if (\$172 ) begin
-            \$199  = \$173 [13:0];
-          end
-        end
-      end
-    end
-    if (go) begin
-      \$199  = 14'h0000;
-    end
-    if (rst) begin
-      \$199  = 14'h0000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$200  = output_address;
-    if (next_tile) begin
-      if (\$162 ) begin
-        if (\$167 ) begin
-          if (\$172 ) begin
-            \$200  = \$65 [15:0];
-          end
-        end
-      end
-    end
-    if (go) begin
-      \$200  = layer[55:40];
-    end
-    if (rst) begin
-      \$200  = 16'h0000;
-    end
-  end
-  assign tile_base = \$65 [15:0];
+  assign row_base = \$53 [15:0];
+  assign tile_base = \$63 [15:0];
   assign \layer.magic  = layer[15:0];
   assign \layer.hold_weights  = layer[16];
   assign \layer.maximum  = layer[17];
@@ -14839,9 +14743,9 @@ module \holdfast_8x8.feeder (rst, streaming, stall_weights, stall_memory, stall_
   assign \layer.add_zero  = layer[445:438];
   assign \layer.add_lo  = layer[453:446];
   assign \layer.add_hi  = layer[461:454];
-  assign \layer.add_shift  = layer[467:462];
-  assign \layer.add_multiplier_a  = layer[491:468];
-  assign \layer.add_multiplier_b  = layer[515:492];
+  assign \layer.add_shift  = layer[466:462];
+  assign \layer.add_multiplier_a  = layer[490:467];
+  assign \layer.add_multiplier_b  = layer[514:491];
   assign \token.valid  = token[0];
   assign \token.start  = token[1];
   assign \token.end  = token[2];
@@ -14886,13 +14790,13 @@ module \holdfast_8x8.input_stage (rst, word, \sub_block$3 , pad, act, layer, clk
   wire [7:0] \act[7] ;
   input clk;
   wire clk;
-  input [515:0] layer;
-  wire [515:0] layer;
+  input [514:0] layer;
+  wire [514:0] layer;
   wire [7:0] \layer.add_hi ;
   wire [7:0] \layer.add_lo ;
   wire [23:0] \layer.add_multiplier_a ;
   wire [23:0] \layer.add_multiplier_b ;
-  wire [5:0] \layer.add_shift ;
+  wire [4:0] \layer.add_shift ;
   wire [7:0] \layer.add_zero ;
   wire [12:0] \layer.blocks ;
   wire [13:0] \layer.co_tiles ;
@@ -15107,9 +15011,9 @@ module \holdfast_8x8.input_stage (rst, word, \sub_block$3 , pad, act, layer, clk
   assign \layer.add_zero  = layer[445:438];
   assign \layer.add_lo  = layer[453:446];
   assign \layer.add_hi  = layer[461:454];
-  assign \layer.add_shift  = layer[467:462];
-  assign \layer.add_multiplier_a  = layer[491:468];
-  assign \layer.add_multiplier_b  = layer[515:492];
+  assign \layer.add_shift  = layer[466:462];
+  assign \layer.add_multiplier_a  = layer[490:467];
+  assign \layer.add_multiplier_b  = layer[514:491];
   assign \act$11[0]  = act[7:0];
   assign \act$11[1]  = act[15:8];
   assign \act$11[2]  = act[23:16];
@@ -15120,17 +15024,61 @@ module \holdfast_8x8.input_stage (rst, word, \sub_block$3 , pad, act, layer, clk
   assign \act$11[7]  = act[63:56];
 endmodule
 
-module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, sums, token_8, token_22, codes, i, layer, clk);
+module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, sums, token_9, token_24, codes, residual_present, \i$74 , layer, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$71  = 0;
   wire \$1 ;
   wire \$10 ;
-  reg [45:0] \$100 ;
-  reg [45:0] \$101 ;
-  reg [45:0] \$102 ;
+  reg [4:0] \$100 ;
+  reg [4:0] \$101 ;
+  reg [4:0] \$102 ;
+  reg [4:0] \$103 ;
+  reg [4:0] \$104 ;
+  reg [4:0] \$105 ;
+  reg [4:0] \$106 ;
+  reg [4:0] \$107 ;
+  reg [4:0] \$108 ;
+  reg [4:0] \$109 ;
   wire \$11 ;
+  reg [4:0] \$110 ;
+  reg [4:0] \$111 ;
+  reg [4:0] \$112 ;
+  reg [4:0] \$113 ;
+  reg [4:0] \$114 ;
+  reg [4:0] \$115 ;
+  reg [4:0] \$116 ;
+  reg [4:0] \$117 ;
+  reg [4:0] \$118 ;
+  reg [4:0] \$119 ;
   wire \$12 ;
+  reg [9:0] \$120 ;
+  reg [9:0] \$121 ;
+  reg [9:0] \$122 ;
+  reg [9:0] \$123 ;
+  reg [9:0] \$124 ;
+  reg [9:0] \$125 ;
+  reg [9:0] \$126 ;
+  reg [9:0] \$127 ;
+  reg [9:0] \$128 ;
+  reg [9:0] \$129 ;
   wire \$13 ;
+  reg [9:0] \$130 ;
+  reg [23:0] \$131 ;
+  reg [21:0] \$132 ;
+  reg [23:0] \$133 ;
+  reg [21:0] \$134 ;
+  reg [23:0] \$135 ;
+  reg [21:0] \$136 ;
+  reg [23:0] \$137 ;
+  reg [21:0] \$138 ;
+  reg [23:0] \$139 ;
   wire \$14 ;
+  reg [21:0] \$140 ;
+  reg [23:0] \$141 ;
+  reg [21:0] \$142 ;
+  reg [23:0] \$143 ;
+  reg [21:0] \$144 ;
+  reg [23:0] \$145 ;
+  reg [21:0] \$146 ;
   wire \$15 ;
   wire \$16 ;
   wire \$17 ;
@@ -15182,122 +15130,95 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
   wire \$59 ;
   wire \$6 ;
   wire \$60 ;
-  reg [10:0] \$61 ;
-  reg [4:0] \$62 ;
-  reg [4:0] \$63 ;
-  reg [4:0] \$64 ;
-  reg [4:0] \$65 ;
-  reg [4:0] \$66 ;
-  reg [4:0] \$67 ;
-  reg [4:0] \$68 ;
-  reg [4:0] \$69 ;
+  wire \$61 ;
+  wire \$62 ;
+  wire \$63 ;
+  wire \$64 ;
+  wire \$65 ;
+  wire \$66 ;
+  wire \$67 ;
+  wire \$68 ;
+  wire \$69 ;
   wire \$7 ;
-  reg [4:0] \$70 ;
-  reg [4:0] \$71 ;
-  reg [4:0] \$72 ;
-  reg [4:0] \$73 ;
-  reg [4:0] \$74 ;
-  reg [4:0] \$75 ;
-  reg [4:0] \$76 ;
-  reg [4:0] \$77 ;
-  reg [4:0] \$78 ;
-  reg [4:0] \$79 ;
+  wire \$70 ;
+  wire \$71 ;
+  wire \$72 ;
+  wire \$73 ;
+  wire \$74 ;
+  wire \$75 ;
+  wire \$76 ;
+  wire \$77 ;
+  wire \$78 ;
+  wire \$79 ;
   wire \$8 ;
-  reg [4:0] \$80 ;
-  reg [4:0] \$81 ;
-  reg [4:0] \$82 ;
-  reg [4:0] \$83 ;
-  reg [4:0] \$84 ;
-  reg [9:0] \$85 ;
-  reg [9:0] \$86 ;
-  reg [9:0] \$87 ;
-  reg [9:0] \$88 ;
-  reg [9:0] \$89 ;
+  wire \$80 ;
+  wire \$81 ;
+  wire \$82 ;
+  wire \$83 ;
+  wire \$84 ;
+  wire \$85 ;
+  wire \$86 ;
+  wire \$87 ;
+  wire \$88 ;
+  wire \$89 ;
   wire \$9 ;
-  reg [9:0] \$90 ;
-  reg [9:0] \$91 ;
-  reg [9:0] \$92 ;
-  reg [9:0] \$93 ;
-  reg [9:0] \$94 ;
-  reg [45:0] \$95 ;
-  reg [45:0] \$96 ;
-  reg [45:0] \$97 ;
-  reg [45:0] \$98 ;
-  reg [45:0] \$99 ;
-  wire add;
-  wire \add$105 ;
-  wire \add$133 ;
-  wire \add$161 ;
-  wire \add$189 ;
-  wire \add$217 ;
-  wire \add$245 ;
-  wire \add$273 ;
-  wire [7:0] add_hi;
-  wire [7:0] \add_hi$113 ;
-  wire [7:0] \add_hi$141 ;
-  wire [7:0] \add_hi$169 ;
-  wire [7:0] \add_hi$197 ;
-  wire [7:0] \add_hi$225 ;
-  wire [7:0] \add_hi$253 ;
-  wire [7:0] \add_hi$281 ;
-  wire [7:0] add_lo;
-  wire [7:0] \add_lo$112 ;
-  wire [7:0] \add_lo$140 ;
-  wire [7:0] \add_lo$168 ;
-  wire [7:0] \add_lo$196 ;
-  wire [7:0] \add_lo$224 ;
-  wire [7:0] \add_lo$252 ;
-  wire [7:0] \add_lo$280 ;
-  wire [15:0] add_multiplier_a;
-  wire [15:0] \add_multiplier_a$108 ;
-  wire [15:0] \add_multiplier_a$136 ;
-  wire [15:0] \add_multiplier_a$164 ;
-  wire [15:0] \add_multiplier_a$192 ;
-  wire [15:0] \add_multiplier_a$220 ;
-  wire [15:0] \add_multiplier_a$248 ;
-  wire [15:0] \add_multiplier_a$276 ;
-  wire [15:0] add_multiplier_b;
-  wire [15:0] \add_multiplier_b$109 ;
-  wire [15:0] \add_multiplier_b$137 ;
-  wire [15:0] \add_multiplier_b$165 ;
-  wire [15:0] \add_multiplier_b$193 ;
-  wire [15:0] \add_multiplier_b$221 ;
-  wire [15:0] \add_multiplier_b$249 ;
-  wire [15:0] \add_multiplier_b$277 ;
-  wire [5:0] add_shift;
-  wire [5:0] \add_shift$110 ;
-  wire [5:0] \add_shift$138 ;
-  wire [5:0] \add_shift$166 ;
-  wire [5:0] \add_shift$194 ;
-  wire [5:0] \add_shift$222 ;
-  wire [5:0] \add_shift$250 ;
-  wire [5:0] \add_shift$278 ;
-  wire [7:0] add_zero;
-  wire [7:0] \add_zero$111 ;
-  wire [7:0] \add_zero$139 ;
-  wire [7:0] \add_zero$167 ;
-  wire [7:0] \add_zero$195 ;
-  wire [7:0] \add_zero$223 ;
-  wire [7:0] \add_zero$251 ;
-  wire [7:0] \add_zero$279 ;
+  wire \$90 ;
+  wire \$91 ;
+  wire \$92 ;
+  wire \$93 ;
+  reg [10:0] \$94 ;
+  reg [4:0] \$95 ;
+  reg [4:0] \$96 ;
+  reg [4:0] \$97 ;
+  reg [4:0] \$98 ;
+  reg [4:0] \$99 ;
+  (* init = 24'h000000 *)
+  wire [23:0] bias;
+  (* init = 24'h000000 *)
+  wire [23:0] \bias$113 ;
+  (* init = 24'h000000 *)
+  wire [23:0] \bias$133 ;
+  (* init = 24'h000000 *)
+  wire [23:0] \bias$153 ;
+  (* init = 24'h000000 *)
+  wire [23:0] \bias$173 ;
+  (* init = 24'h000000 *)
+  wire [23:0] \bias$193 ;
+  (* init = 24'h000000 *)
+  wire [23:0] \bias$213 ;
+  (* init = 24'h000000 *)
+  wire [23:0] \bias$233 ;
+  reg [23:0] bias_0 = 24'h000000;
+  reg [23:0] bias_1 = 24'h000000;
+  reg [23:0] bias_2 = 24'h000000;
+  reg [23:0] bias_3 = 24'h000000;
+  reg [23:0] bias_4 = 24'h000000;
+  reg [23:0] bias_5 = 24'h000000;
+  reg [23:0] bias_6 = 24'h000000;
+  reg [23:0] bias_7 = 24'h000000;
+  wire bound;
   wire chain;
-  wire \chain$121 ;
-  wire \chain$149 ;
-  wire \chain$177 ;
-  wire \chain$205 ;
-  wire \chain$233 ;
-  wire \chain$261 ;
-  wire \chain$93 ;
+  wire \chain$107 ;
+  wire \chain$127 ;
+  wire \chain$147 ;
+  wire \chain$167 ;
+  wire \chain$187 ;
+  wire \chain$207 ;
+  wire \chain$227 ;
+  wire [45:0] channel;
+  wire [23:0] \channel.bias ;
+  wire [15:0] \channel.multiplier ;
+  wire [5:0] \channel.shift ;
   input clk;
   wire clk;
   wire [7:0] code;
-  wire [7:0] \code$115 ;
-  wire [7:0] \code$143 ;
-  wire [7:0] \code$171 ;
-  wire [7:0] \code$199 ;
-  wire [7:0] \code$227 ;
-  wire [7:0] \code$255 ;
-  wire [7:0] \code$283 ;
+  wire [7:0] \code$121 ;
+  wire [7:0] \code$141 ;
+  wire [7:0] \code$161 ;
+  wire [7:0] \code$181 ;
+  wire [7:0] \code$201 ;
+  wire [7:0] \code$221 ;
+  wire [7:0] \code$241 ;
   output [63:0] codes;
   wire [63:0] codes;
   wire [7:0] \codes[0] ;
@@ -15316,56 +15237,110 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
   wire \codes_token.start ;
   wire \codes_token.valid ;
   wire enable;
-  wire \enable$103 ;
-  wire \enable$131 ;
-  wire \enable$159 ;
-  wire \enable$187 ;
-  wire \enable$215 ;
-  wire \enable$243 ;
-  wire \enable$271 ;
-  wire \enable$71 ;
+  wire \enable$116 ;
+  wire \enable$136 ;
+  wire \enable$156 ;
+  wire \enable$176 ;
+  wire \enable$196 ;
+  wire \enable$216 ;
+  wire \enable$236 ;
+  wire \enable$92 ;
   wire first;
-  wire \first$119 ;
-  wire \first$147 ;
-  wire \first$175 ;
-  wire \first$203 ;
-  wire \first$231 ;
-  wire \first$259 ;
-  wire \first$91 ;
-  wire [7:0] hi;
-  wire [7:0] \hi$102 ;
-  wire [7:0] \hi$130 ;
-  wire [7:0] \hi$158 ;
-  wire [7:0] \hi$186 ;
-  wire [7:0] \hi$214 ;
-  wire [7:0] \hi$242 ;
-  wire [7:0] \hi$270 ;
-  input [63:0] i;
-  wire [63:0] i;
-  wire [63:0] \i$86 ;
-  wire [7:0] \i$86[0] ;
-  wire [7:0] \i$86[1] ;
-  wire [7:0] \i$86[2] ;
-  wire [7:0] \i$86[3] ;
-  wire [7:0] \i$86[4] ;
-  wire [7:0] \i$86[5] ;
-  wire [7:0] \i$86[6] ;
-  wire [7:0] \i$86[7] ;
-  wire [7:0] \i[0] ;
-  wire [7:0] \i[1] ;
-  wire [7:0] \i[2] ;
-  wire [7:0] \i[3] ;
-  wire [7:0] \i[4] ;
-  wire [7:0] \i[5] ;
-  wire [7:0] \i[6] ;
-  wire [7:0] \i[7] ;
-  input [515:0] layer;
-  wire [515:0] layer;
+  wire \first$105 ;
+  wire \first$125 ;
+  wire \first$145 ;
+  wire \first$165 ;
+  wire \first$185 ;
+  wire \first$205 ;
+  wire \first$225 ;
+  wire [8:0] hi;
+  wire [7:0] i;
+  wire [63:0] \i$100 ;
+  wire [7:0] \i$100[0] ;
+  wire [7:0] \i$100[1] ;
+  wire [7:0] \i$100[2] ;
+  wire [7:0] \i$100[3] ;
+  wire [7:0] \i$100[4] ;
+  wire [7:0] \i$100[5] ;
+  wire [7:0] \i$100[6] ;
+  wire [7:0] \i$100[7] ;
+  input [63:0] \i$74 ;
+  wire [63:0] \i$74 ;
+  wire [7:0] \i$74[0] ;
+  wire [7:0] \i$74[1] ;
+  wire [7:0] \i$74[2] ;
+  wire [7:0] \i$74[3] ;
+  wire [7:0] \i$74[4] ;
+  wire [7:0] \i$74[5] ;
+  wire [7:0] \i$74[6] ;
+  wire [7:0] \i$74[7] ;
+  wire \i[0] ;
+  wire \i[1] ;
+  wire \i[2] ;
+  wire \i[3] ;
+  wire \i[4] ;
+  wire \i[5] ;
+  wire \i[6] ;
+  wire \i[7] ;
+  input [514:0] layer;
+  wire [514:0] layer;
+  wire [514:0] \layer$63 ;
+  wire [7:0] \layer$63.add_hi ;
+  wire [7:0] \layer$63.add_lo ;
+  wire [23:0] \layer$63.add_multiplier_a ;
+  wire [23:0] \layer$63.add_multiplier_b ;
+  wire [4:0] \layer$63.add_shift ;
+  wire [7:0] \layer$63.add_zero ;
+  wire [12:0] \layer$63.blocks ;
+  wire [13:0] \layer$63.co_tiles ;
+  wire [2:0] \layer$63.dilation ;
+  wire [7:0] \layer$63.hi ;
+  wire \layer$63.hold_weights ;
+  wire [8:0] \layer$63.in_h ;
+  wire [8:0] \layer$63.in_w ;
+  wire [1:0] \layer$63.input_bank ;
+  wire [15:0] \layer$63.input_base ;
+  wire [7:0] \layer$63.input_hi ;
+  wire [7:0] \layer$63.input_lo ;
+  wire [15:0] \layer$63.input_step ;
+  wire [4:0] \layer$63.kernel_h ;
+  wire [4:0] \layer$63.kernel_w ;
+  wire [15:0] \layer$63.lane_mask ;
+  wire [7:0] \layer$63.lo ;
+  wire [15:0] \layer$63.magic ;
+  wire \layer$63.maximum ;
+  wire [9:0] \layer$63.origin_x ;
+  wire [9:0] \layer$63.origin_y ;
+  wire [15:0] \layer$63.out_base ;
+  wire [8:0] \layer$63.out_h ;
+  wire [4:0] \layer$63.out_lane ;
+  wire [11:0] \layer$63.out_step ;
+  wire [8:0] \layer$63.out_w ;
+  wire [1:0] \layer$63.output_bank ;
+  wire [7:0] \layer$63.pad_value ;
+  wire [13:0] \layer$63.param_base ;
+  wire [15:0] \layer$63.res_base ;
+  wire [4:0] \layer$63.res_lane ;
+  wire [15:0] \layer$63.res_step_x ;
+  wire [15:0] \layer$63.res_step_y ;
+  wire [13:0] \layer$63.res_tiles ;
+  wire [7:0] \layer$63.res_zero ;
+  wire \layer$63.residual ;
+  wire [1:0] \layer$63.residual_bank ;
+  wire [15:0] \layer$63.step_kx ;
+  wire [15:0] \layer$63.step_ky ;
+  wire [15:0] \layer$63.step_x ;
+  wire [15:0] \layer$63.step_y ;
+  wire [2:0] \layer$63.stride ;
+  wire [3:0] \layer$63.sub_block ;
+  wire [19:0] \layer$63.weight_base ;
+  wire [7:0] \layer$63.zero_in ;
+  wire [7:0] \layer$63.zero_out ;
   wire [7:0] \layer.add_hi ;
   wire [7:0] \layer.add_lo ;
   wire [23:0] \layer.add_multiplier_a ;
   wire [23:0] \layer.add_multiplier_b ;
-  wire [5:0] \layer.add_shift ;
+  wire [4:0] \layer.add_shift ;
   wire [7:0] \layer.add_zero ;
   wire [12:0] \layer.blocks ;
   wire [13:0] \layer.co_tiles ;
@@ -15412,32 +15387,34 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
   wire [19:0] \layer.weight_base ;
   wire [7:0] \layer.zero_in ;
   wire [7:0] \layer.zero_out ;
-  wire [7:0] lo;
-  wire [7:0] \lo$101 ;
-  wire [7:0] \lo$129 ;
-  wire [7:0] \lo$157 ;
-  wire [7:0] \lo$185 ;
-  wire [7:0] \lo$213 ;
-  wire [7:0] \lo$241 ;
-  wire [7:0] \lo$269 ;
+  wire [8:0] lo;
   wire maximum;
-  wire \maximum$122 ;
-  wire \maximum$150 ;
-  wire \maximum$178 ;
-  wire \maximum$206 ;
-  wire \maximum$234 ;
-  wire \maximum$262 ;
-  wire \maximum$94 ;
+  wire \maximum$108 ;
+  wire \maximum$128 ;
+  wire \maximum$148 ;
+  wire \maximum$168 ;
+  wire \maximum$188 ;
+  wire \maximum$208 ;
+  wire \maximum$228 ;
   wire [63:0] o;
-  wire [63:0] \o$76 ;
-  wire [7:0] \o$76[0] ;
-  wire [7:0] \o$76[1] ;
-  wire [7:0] \o$76[2] ;
-  wire [7:0] \o$76[3] ;
-  wire [7:0] \o$76[4] ;
-  wire [7:0] \o$76[5] ;
-  wire [7:0] \o$76[6] ;
-  wire [7:0] \o$76[7] ;
+  wire [63:0] \o$95 ;
+  wire [7:0] \o$95[0] ;
+  wire [7:0] \o$95[1] ;
+  wire [7:0] \o$95[2] ;
+  wire [7:0] \o$95[3] ;
+  wire [7:0] \o$95[4] ;
+  wire [7:0] \o$95[5] ;
+  wire [7:0] \o$95[6] ;
+  wire [7:0] \o$95[7] ;
+  wire [7:0] \o$97 ;
+  wire \o$97[0] ;
+  wire \o$97[1] ;
+  wire \o$97[2] ;
+  wire \o$97[3] ;
+  wire \o$97[4] ;
+  wire \o$97[5] ;
+  wire \o$97[6] ;
+  wire \o$97[7] ;
   wire [7:0] \o[0] ;
   wire [7:0] \o[1] ;
   wire [7:0] \o[2] ;
@@ -15452,92 +15429,80 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
   wire parameter_begin;
   input [45:0] parameters;
   wire [45:0] parameters;
-  (* init = 46'h000000000000 *)
-  wire [45:0] \parameters$127 ;
-  wire [23:0] \parameters$127.bias ;
-  wire [15:0] \parameters$127.multiplier ;
-  wire [5:0] \parameters$127.shift ;
-  (* init = 46'h000000000000 *)
-  wire [45:0] \parameters$155 ;
-  wire [23:0] \parameters$155.bias ;
-  wire [15:0] \parameters$155.multiplier ;
-  wire [5:0] \parameters$155.shift ;
-  (* init = 46'h000000000000 *)
-  wire [45:0] \parameters$183 ;
-  wire [23:0] \parameters$183.bias ;
-  wire [15:0] \parameters$183.multiplier ;
-  wire [5:0] \parameters$183.shift ;
-  (* init = 46'h000000000000 *)
-  wire [45:0] \parameters$211 ;
-  wire [23:0] \parameters$211.bias ;
-  wire [15:0] \parameters$211.multiplier ;
-  wire [5:0] \parameters$211.shift ;
-  (* init = 46'h000000000000 *)
-  wire [45:0] \parameters$239 ;
-  wire [23:0] \parameters$239.bias ;
-  wire [15:0] \parameters$239.multiplier ;
-  wire [5:0] \parameters$239.shift ;
-  (* init = 46'h000000000000 *)
-  wire [45:0] \parameters$267 ;
-  wire [23:0] \parameters$267.bias ;
-  wire [15:0] \parameters$267.multiplier ;
-  wire [5:0] \parameters$267.shift ;
-  (* init = 46'h000000000000 *)
-  wire [45:0] \parameters$66 ;
-  wire [23:0] \parameters$66.bias ;
-  wire [15:0] \parameters$66.multiplier ;
-  wire [5:0] \parameters$66.shift ;
-  (* init = 46'h000000000000 *)
-  wire [45:0] \parameters$99 ;
-  wire [23:0] \parameters$99.bias ;
-  wire [15:0] \parameters$99.multiplier ;
-  wire [5:0] \parameters$99.shift ;
+  (* init = 22'h000000 *)
+  wire [21:0] \parameters$114 ;
+  wire [16:0] \parameters$114.multiplier ;
+  wire [4:0] \parameters$114.shift ;
+  (* init = 22'h000000 *)
+  wire [21:0] \parameters$134 ;
+  wire [16:0] \parameters$134.multiplier ;
+  wire [4:0] \parameters$134.shift ;
+  (* init = 22'h000000 *)
+  wire [21:0] \parameters$154 ;
+  wire [16:0] \parameters$154.multiplier ;
+  wire [4:0] \parameters$154.shift ;
+  (* init = 22'h000000 *)
+  wire [21:0] \parameters$174 ;
+  wire [16:0] \parameters$174.multiplier ;
+  wire [4:0] \parameters$174.shift ;
+  (* init = 22'h000000 *)
+  wire [21:0] \parameters$194 ;
+  wire [16:0] \parameters$194.multiplier ;
+  wire [4:0] \parameters$194.shift ;
+  (* init = 22'h000000 *)
+  wire [21:0] \parameters$214 ;
+  wire [16:0] \parameters$214.multiplier ;
+  wire [4:0] \parameters$214.shift ;
+  (* init = 22'h000000 *)
+  wire [21:0] \parameters$234 ;
+  wire [16:0] \parameters$234.multiplier ;
+  wire [4:0] \parameters$234.shift ;
+  wire [21:0] \parameters$43 ;
+  wire [16:0] \parameters$43.multiplier ;
+  wire [4:0] \parameters$43.shift ;
+  (* init = 22'h000000 *)
+  wire [21:0] \parameters$90 ;
+  wire [16:0] \parameters$90.multiplier ;
+  wire [4:0] \parameters$90.shift ;
   wire [23:0] \parameters.bias ;
   wire [15:0] \parameters.multiplier ;
   wire [5:0] \parameters.shift ;
-  reg [45:0] parameters_0 = 46'h000000000000;
-  wire [23:0] \parameters_0.bias ;
-  wire [15:0] \parameters_0.multiplier ;
-  wire [5:0] \parameters_0.shift ;
-  reg [45:0] parameters_1 = 46'h000000000000;
-  wire [23:0] \parameters_1.bias ;
-  wire [15:0] \parameters_1.multiplier ;
-  wire [5:0] \parameters_1.shift ;
-  reg [45:0] parameters_2 = 46'h000000000000;
-  wire [23:0] \parameters_2.bias ;
-  wire [15:0] \parameters_2.multiplier ;
-  wire [5:0] \parameters_2.shift ;
-  reg [45:0] parameters_3 = 46'h000000000000;
-  wire [23:0] \parameters_3.bias ;
-  wire [15:0] \parameters_3.multiplier ;
-  wire [5:0] \parameters_3.shift ;
-  reg [45:0] parameters_4 = 46'h000000000000;
-  wire [23:0] \parameters_4.bias ;
-  wire [15:0] \parameters_4.multiplier ;
-  wire [5:0] \parameters_4.shift ;
-  reg [45:0] parameters_5 = 46'h000000000000;
-  wire [23:0] \parameters_5.bias ;
-  wire [15:0] \parameters_5.multiplier ;
-  wire [5:0] \parameters_5.shift ;
-  reg [45:0] parameters_6 = 46'h000000000000;
-  wire [23:0] \parameters_6.bias ;
-  wire [15:0] \parameters_6.multiplier ;
-  wire [5:0] \parameters_6.shift ;
-  reg [45:0] parameters_7 = 46'h000000000000;
-  wire [23:0] \parameters_7.bias ;
-  wire [15:0] \parameters_7.multiplier ;
-  wire [5:0] \parameters_7.shift ;
+  reg [21:0] parameters_0 = 22'h000000;
+  wire [16:0] \parameters_0.multiplier ;
+  wire [4:0] \parameters_0.shift ;
+  reg [21:0] parameters_1 = 22'h000000;
+  wire [16:0] \parameters_1.multiplier ;
+  wire [4:0] \parameters_1.shift ;
+  reg [21:0] parameters_2 = 22'h000000;
+  wire [16:0] \parameters_2.multiplier ;
+  wire [4:0] \parameters_2.shift ;
+  reg [21:0] parameters_3 = 22'h000000;
+  wire [16:0] \parameters_3.multiplier ;
+  wire [4:0] \parameters_3.shift ;
+  reg [21:0] parameters_4 = 22'h000000;
+  wire [16:0] \parameters_4.multiplier ;
+  wire [4:0] \parameters_4.shift ;
+  reg [21:0] parameters_5 = 22'h000000;
+  wire [16:0] \parameters_5.multiplier ;
+  wire [4:0] \parameters_5.shift ;
+  reg [21:0] parameters_6 = 22'h000000;
+  wire [16:0] \parameters_6.multiplier ;
+  wire [4:0] \parameters_6.shift ;
+  reg [21:0] parameters_7 = 22'h000000;
+  wire [16:0] \parameters_7.multiplier ;
+  wire [4:0] \parameters_7.shift ;
   wire [23:0] partial_sum;
-  wire [23:0] \partial_sum$118 ;
-  wire [23:0] \partial_sum$146 ;
-  wire [23:0] \partial_sum$174 ;
-  wire [23:0] \partial_sum$202 ;
-  wire [23:0] \partial_sum$230 ;
-  wire [23:0] \partial_sum$258 ;
-  wire [23:0] \partial_sum$90 ;
+  wire [23:0] \partial_sum$104 ;
+  wire [23:0] \partial_sum$124 ;
+  wire [23:0] \partial_sum$144 ;
+  wire [23:0] \partial_sum$164 ;
+  wire [23:0] \partial_sum$184 ;
+  wire [23:0] \partial_sum$204 ;
+  wire [23:0] \partial_sum$224 ;
   reg [10:0] pixel = 11'h000;
   reg [9:0] pixel_1 = 10'h000;
   reg [9:0] pixel_10 = 10'h000;
+  reg [9:0] pixel_11 = 10'h000;
   reg [9:0] pixel_2 = 10'h000;
   reg [9:0] pixel_3 = 10'h000;
   reg [9:0] pixel_4 = 10'h000;
@@ -15548,19 +15513,19 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
   reg [9:0] pixel_9 = 10'h000;
   wire [9:0] read_address;
   (* init = 10'h000 *)
-  wire [9:0] \read_address$117 ;
+  wire [9:0] \read_address$103 ;
   (* init = 10'h000 *)
-  wire [9:0] \read_address$145 ;
+  wire [9:0] \read_address$123 ;
   (* init = 10'h000 *)
-  wire [9:0] \read_address$173 ;
+  wire [9:0] \read_address$143 ;
   (* init = 10'h000 *)
-  wire [9:0] \read_address$201 ;
+  wire [9:0] \read_address$163 ;
   (* init = 10'h000 *)
-  wire [9:0] \read_address$229 ;
+  wire [9:0] \read_address$183 ;
   (* init = 10'h000 *)
-  wire [9:0] \read_address$257 ;
+  wire [9:0] \read_address$203 ;
   (* init = 10'h000 *)
-  wire [9:0] \read_address$89 ;
+  wire [9:0] \read_address$223 ;
   wire [63:0] residual;
   wire [7:0] \residual[0] ;
   wire [7:0] \residual[1] ;
@@ -15570,6 +15535,16 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
   wire [7:0] \residual[5] ;
   wire [7:0] \residual[6] ;
   wire [7:0] \residual[7] ;
+  input residual_present;
+  wire residual_present;
+  wire \residual_present$119 ;
+  wire \residual_present$139 ;
+  wire \residual_present$159 ;
+  wire \residual_present$179 ;
+  wire \residual_present$199 ;
+  wire \residual_present$219 ;
+  wire \residual_present$239 ;
+  wire \residual_present$96 ;
   (* init = 5'h00 *)
   wire [4:0] residual_token;
   wire \residual_token.end ;
@@ -15578,23 +15553,105 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
   wire \residual_token.start ;
   wire \residual_token.valid ;
   wire [7:0] residual_value;
-  wire [7:0] \residual_value$106 ;
-  wire [7:0] \residual_value$134 ;
-  wire [7:0] \residual_value$162 ;
-  wire [7:0] \residual_value$190 ;
+  wire [7:0] \residual_value$118 ;
+  wire [7:0] \residual_value$138 ;
+  wire [7:0] \residual_value$158 ;
+  wire [7:0] \residual_value$178 ;
+  wire [7:0] \residual_value$198 ;
   wire [7:0] \residual_value$218 ;
-  wire [7:0] \residual_value$246 ;
-  wire [7:0] \residual_value$274 ;
-  wire [7:0] residual_zero;
-  wire [7:0] \residual_zero$107 ;
-  wire [7:0] \residual_zero$135 ;
-  wire [7:0] \residual_zero$163 ;
-  wire [7:0] \residual_zero$191 ;
-  wire [7:0] \residual_zero$219 ;
-  wire [7:0] \residual_zero$247 ;
-  wire [7:0] \residual_zero$275 ;
+  wire [7:0] \residual_value$238 ;
   input rst;
   wire rst;
+  wire [87:0] settings;
+  wire [87:0] \settings$115 ;
+  wire [7:0] \settings$115.add_hi ;
+  wire [7:0] \settings$115.add_lo ;
+  wire [16:0] \settings$115.add_multiplier_a ;
+  wire [16:0] \settings$115.add_multiplier_b ;
+  wire [3:0] \settings$115.add_shift ;
+  wire [7:0] \settings$115.add_zero ;
+  wire [8:0] \settings$115.hi ;
+  wire [8:0] \settings$115.lo ;
+  wire [7:0] \settings$115.residual_zero ;
+  wire [87:0] \settings$135 ;
+  wire [7:0] \settings$135.add_hi ;
+  wire [7:0] \settings$135.add_lo ;
+  wire [16:0] \settings$135.add_multiplier_a ;
+  wire [16:0] \settings$135.add_multiplier_b ;
+  wire [3:0] \settings$135.add_shift ;
+  wire [7:0] \settings$135.add_zero ;
+  wire [8:0] \settings$135.hi ;
+  wire [8:0] \settings$135.lo ;
+  wire [7:0] \settings$135.residual_zero ;
+  wire [87:0] \settings$155 ;
+  wire [7:0] \settings$155.add_hi ;
+  wire [7:0] \settings$155.add_lo ;
+  wire [16:0] \settings$155.add_multiplier_a ;
+  wire [16:0] \settings$155.add_multiplier_b ;
+  wire [3:0] \settings$155.add_shift ;
+  wire [7:0] \settings$155.add_zero ;
+  wire [8:0] \settings$155.hi ;
+  wire [8:0] \settings$155.lo ;
+  wire [7:0] \settings$155.residual_zero ;
+  wire [87:0] \settings$175 ;
+  wire [7:0] \settings$175.add_hi ;
+  wire [7:0] \settings$175.add_lo ;
+  wire [16:0] \settings$175.add_multiplier_a ;
+  wire [16:0] \settings$175.add_multiplier_b ;
+  wire [3:0] \settings$175.add_shift ;
+  wire [7:0] \settings$175.add_zero ;
+  wire [8:0] \settings$175.hi ;
+  wire [8:0] \settings$175.lo ;
+  wire [7:0] \settings$175.residual_zero ;
+  wire [87:0] \settings$195 ;
+  wire [7:0] \settings$195.add_hi ;
+  wire [7:0] \settings$195.add_lo ;
+  wire [16:0] \settings$195.add_multiplier_a ;
+  wire [16:0] \settings$195.add_multiplier_b ;
+  wire [3:0] \settings$195.add_shift ;
+  wire [7:0] \settings$195.add_zero ;
+  wire [8:0] \settings$195.hi ;
+  wire [8:0] \settings$195.lo ;
+  wire [7:0] \settings$195.residual_zero ;
+  wire [87:0] \settings$215 ;
+  wire [7:0] \settings$215.add_hi ;
+  wire [7:0] \settings$215.add_lo ;
+  wire [16:0] \settings$215.add_multiplier_a ;
+  wire [16:0] \settings$215.add_multiplier_b ;
+  wire [3:0] \settings$215.add_shift ;
+  wire [7:0] \settings$215.add_zero ;
+  wire [8:0] \settings$215.hi ;
+  wire [8:0] \settings$215.lo ;
+  wire [7:0] \settings$215.residual_zero ;
+  wire [87:0] \settings$235 ;
+  wire [7:0] \settings$235.add_hi ;
+  wire [7:0] \settings$235.add_lo ;
+  wire [16:0] \settings$235.add_multiplier_a ;
+  wire [16:0] \settings$235.add_multiplier_b ;
+  wire [3:0] \settings$235.add_shift ;
+  wire [7:0] \settings$235.add_zero ;
+  wire [8:0] \settings$235.hi ;
+  wire [8:0] \settings$235.lo ;
+  wire [7:0] \settings$235.residual_zero ;
+  wire [87:0] \settings$91 ;
+  wire [7:0] \settings$91.add_hi ;
+  wire [7:0] \settings$91.add_lo ;
+  wire [16:0] \settings$91.add_multiplier_a ;
+  wire [16:0] \settings$91.add_multiplier_b ;
+  wire [3:0] \settings$91.add_shift ;
+  wire [7:0] \settings$91.add_zero ;
+  wire [8:0] \settings$91.hi ;
+  wire [8:0] \settings$91.lo ;
+  wire [7:0] \settings$91.residual_zero ;
+  wire [7:0] \settings.add_hi ;
+  wire [7:0] \settings.add_lo ;
+  wire [16:0] \settings.add_multiplier_a ;
+  wire [16:0] \settings.add_multiplier_b ;
+  wire [3:0] \settings.add_shift ;
+  wire [7:0] \settings.add_zero ;
+  wire [8:0] \settings.hi ;
+  wire [8:0] \settings.lo ;
+  wire [7:0] \settings.residual_zero ;
   input [191:0] sums;
   wire [191:0] sums;
   wire [23:0] \sums[0] ;
@@ -15702,13 +15759,25 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
   wire \token_21.last ;
   wire \token_21.start ;
   wire \token_21.valid ;
-  output [4:0] token_22;
   reg [4:0] token_22 = 5'h00;
   wire \token_22.end ;
   wire \token_22.first ;
   wire \token_22.last ;
   wire \token_22.start ;
   wire \token_22.valid ;
+  reg [4:0] token_23 = 5'h00;
+  wire \token_23.end ;
+  wire \token_23.first ;
+  wire \token_23.last ;
+  wire \token_23.start ;
+  wire \token_23.valid ;
+  output [4:0] token_24;
+  reg [4:0] token_24 = 5'h00;
+  wire \token_24.end ;
+  wire \token_24.first ;
+  wire \token_24.last ;
+  wire \token_24.start ;
+  wire \token_24.valid ;
   reg [4:0] token_3 = 5'h00;
   wire \token_3.end ;
   wire \token_3.first ;
@@ -15739,13 +15808,13 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
   wire \token_7.last ;
   wire \token_7.start ;
   wire \token_7.valid ;
-  output [4:0] token_8;
   reg [4:0] token_8 = 5'h00;
   wire \token_8.end ;
   wire \token_8.first ;
   wire \token_8.last ;
   wire \token_8.start ;
   wire \token_8.valid ;
+  output [4:0] token_9;
   reg [4:0] token_9 = 5'h00;
   wire \token_9.end ;
   wire \token_9.first ;
@@ -15753,968 +15822,1075 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
   wire \token_9.start ;
   wire \token_9.valid ;
   wire [23:0] total;
-  wire [23:0] \total$125 ;
-  wire [23:0] \total$126 ;
-  wire [23:0] \total$153 ;
-  wire [23:0] \total$154 ;
-  wire [23:0] \total$181 ;
-  wire [23:0] \total$182 ;
-  wire [23:0] \total$209 ;
-  wire [23:0] \total$210 ;
-  wire [23:0] \total$237 ;
-  wire [23:0] \total$238 ;
-  wire [23:0] \total$265 ;
-  wire [23:0] \total$266 ;
-  wire [23:0] \total$65 ;
-  wire [23:0] \total$97 ;
-  wire [23:0] \total$98 ;
+  wire [23:0] \total$111 ;
+  wire [23:0] \total$112 ;
+  wire [23:0] \total$131 ;
+  wire [23:0] \total$132 ;
+  wire [23:0] \total$151 ;
+  wire [23:0] \total$152 ;
+  wire [23:0] \total$171 ;
+  wire [23:0] \total$172 ;
+  wire [23:0] \total$191 ;
+  wire [23:0] \total$192 ;
+  wire [23:0] \total$211 ;
+  wire [23:0] \total$212 ;
+  wire [23:0] \total$231 ;
+  wire [23:0] \total$232 ;
+  wire [23:0] \total$88 ;
   wire use_zero;
-  wire \use_zero$104 ;
-  wire \use_zero$132 ;
-  wire \use_zero$160 ;
-  wire \use_zero$188 ;
-  wire \use_zero$216 ;
-  wire \use_zero$244 ;
-  wire \use_zero$272 ;
-  wire \use_zero$73 ;
+  wire \use_zero$117 ;
+  wire \use_zero$137 ;
+  wire \use_zero$157 ;
+  wire \use_zero$177 ;
+  wire \use_zero$197 ;
+  wire \use_zero$217 ;
+  wire \use_zero$237 ;
+  wire \use_zero$93 ;
   wire valid;
-  wire \valid$116 ;
-  wire \valid$120 ;
-  wire \valid$144 ;
-  wire \valid$148 ;
-  wire \valid$172 ;
-  wire \valid$176 ;
-  wire \valid$200 ;
-  wire \valid$204 ;
-  wire \valid$228 ;
-  wire \valid$232 ;
-  wire \valid$256 ;
-  wire \valid$260 ;
-  wire \valid$284 ;
-  wire \valid$88 ;
-  wire \valid$92 ;
+  wire \valid$102 ;
+  wire \valid$106 ;
+  wire \valid$122 ;
+  wire \valid$126 ;
+  wire \valid$142 ;
+  wire \valid$146 ;
+  wire \valid$162 ;
+  wire \valid$166 ;
+  wire \valid$182 ;
+  wire \valid$186 ;
+  wire \valid$202 ;
+  wire \valid$206 ;
+  wire \valid$222 ;
+  wire \valid$226 ;
+  wire \valid$242 ;
   wire [7:0] violation;
-  wire \violation$114 ;
-  wire \violation$142 ;
-  wire \violation$170 ;
-  wire \violation$198 ;
-  wire \violation$226 ;
-  wire \violation$254 ;
-  wire \violation$282 ;
-  wire \violation$85 ;
+  wire \violation$120 ;
+  wire \violation$140 ;
+  wire \violation$160 ;
+  wire \violation$180 ;
+  wire \violation$200 ;
+  wire \violation$220 ;
+  wire \violation$240 ;
+  wire \violation$99 ;
   wire write;
-  wire \write$123 ;
-  wire \write$151 ;
-  wire \write$179 ;
-  wire \write$207 ;
-  wire \write$235 ;
-  wire \write$263 ;
-  wire \write$95 ;
+  wire \write$109 ;
+  wire \write$129 ;
+  wire \write$149 ;
+  wire \write$169 ;
+  wire \write$189 ;
+  wire \write$209 ;
+  wire \write$229 ;
   (* init = 10'h000 *)
   wire [9:0] write_address;
   (* init = 10'h000 *)
-  wire [9:0] \write_address$124 ;
+  wire [9:0] \write_address$110 ;
   (* init = 10'h000 *)
-  wire [9:0] \write_address$152 ;
+  wire [9:0] \write_address$130 ;
   (* init = 10'h000 *)
-  wire [9:0] \write_address$180 ;
+  wire [9:0] \write_address$150 ;
   (* init = 10'h000 *)
-  wire [9:0] \write_address$208 ;
+  wire [9:0] \write_address$170 ;
   (* init = 10'h000 *)
-  wire [9:0] \write_address$236 ;
+  wire [9:0] \write_address$190 ;
   (* init = 10'h000 *)
-  wire [9:0] \write_address$264 ;
+  wire [9:0] \write_address$210 ;
   (* init = 10'h000 *)
-  wire [9:0] \write_address$96 ;
+  wire [9:0] \write_address$230 ;
   wire [7:0] zero_out;
-  wire [7:0] \zero_out$100 ;
-  wire [7:0] \zero_out$128 ;
-  wire [7:0] \zero_out$156 ;
-  wire [7:0] \zero_out$184 ;
-  wire [7:0] \zero_out$212 ;
-  wire [7:0] \zero_out$240 ;
-  wire [7:0] \zero_out$268 ;
   assign \$1  = pixel != 11'h400;
   assign \$2  = pixel + 1'h1;
-  assign \$3  = token_2[0] & token_2[1];
-  assign \$4  = \$3  & token_2[4];
-  assign \$5  = token_3[0] & token_3[1];
-  assign \$6  = \$5  & token_3[4];
+  assign \$3  = token_3[0] & token_3[1];
+  assign \$4  = \$3  & token_3[4];
+  assign \$5  = token_4[0] & token_4[1];
+  assign \$6  = \$5  & token_4[4];
   assign \$7  = token_4[0] & token_4[1];
   assign \$8  = \$7  & token_4[4];
   assign \$9  = token_5[0] & token_5[1];
   assign \$10  = \$9  & token_5[4];
-  assign \$11  = token_6[0] & token_6[1];
-  assign \$12  = \$11  & token_6[4];
-  assign \$13  = token_7[0] & token_7[1];
-  assign \$14  = \$13  & token_7[4];
-  assign \$15  = token_8[0] & token_8[1];
-  assign \$16  = \$15  & token_8[4];
-  assign \$17  = token_9[0] & token_9[1];
-  assign \$18  = \$17  & token_9[4];
-  assign \$19  = pixel == 11'h400;
-  assign overflow = token_0[0] & \$19 ;
-  assign \$20  = token_1[0] & token_1[1];
-  assign parameter_begin = \$20  & token_1[4];
-  assign \$21  = layer[228:220] == 1'h1;
-  assign \$22  = layer[219:211] == 1'h1;
-  assign \$23  = \$21  & \$22 ;
-  assign \$24  = ~ token_2[3];
-  assign chain = \$23  & \$24 ;
-  assign \$25  = ~ token_3[4];
-  assign write = token_3[0] & \$25 ;
-  assign \valid$88  = token_9[0] & token_9[4];
-  assign \$26  = layer[228:220] == 1'h1;
-  assign \$27  = layer[219:211] == 1'h1;
-  assign \$28  = \$26  & \$27 ;
-  assign \$29  = ~ token_3[3];
-  assign \chain$93  = \$28  & \$29 ;
-  assign \$30  = ~ token_4[4];
-  assign \write$95  = token_4[0] & \$30 ;
-  assign \valid$116  = token_10[0] & token_10[4];
-  assign \$31  = layer[228:220] == 1'h1;
-  assign \$32  = layer[219:211] == 1'h1;
-  assign \$33  = \$31  & \$32 ;
-  assign \$34  = ~ token_4[3];
-  assign \chain$121  = \$33  & \$34 ;
-  assign \$35  = ~ token_5[4];
-  assign \write$123  = token_5[0] & \$35 ;
-  assign \valid$144  = token_11[0] & token_11[4];
-  assign \$36  = layer[228:220] == 1'h1;
-  assign \$37  = layer[219:211] == 1'h1;
-  assign \$38  = \$36  & \$37 ;
-  assign \$39  = ~ token_5[3];
-  assign \chain$149  = \$38  & \$39 ;
-  assign \$40  = ~ token_6[4];
-  assign \write$151  = token_6[0] & \$40 ;
-  assign \valid$172  = token_12[0] & token_12[4];
-  assign \$41  = layer[228:220] == 1'h1;
-  assign \$42  = layer[219:211] == 1'h1;
-  assign \$43  = \$41  & \$42 ;
-  assign \$44  = ~ token_6[3];
-  assign \chain$177  = \$43  & \$44 ;
-  assign \$45  = ~ token_7[4];
-  assign \write$179  = token_7[0] & \$45 ;
-  assign \valid$200  = token_13[0] & token_13[4];
-  assign \$46  = layer[228:220] == 1'h1;
-  assign \$47  = layer[219:211] == 1'h1;
-  assign \$48  = \$46  & \$47 ;
-  assign \$49  = ~ token_7[3];
-  assign \chain$205  = \$48  & \$49 ;
-  assign \$50  = ~ token_8[4];
-  assign \write$207  = token_8[0] & \$50 ;
-  assign \valid$228  = token_14[0] & token_14[4];
-  assign \$51  = layer[228:220] == 1'h1;
-  assign \$52  = layer[219:211] == 1'h1;
-  assign \$53  = \$51  & \$52 ;
-  assign \$54  = ~ token_8[3];
-  assign \chain$233  = \$53  & \$54 ;
-  assign \$55  = ~ token_9[4];
-  assign \write$235  = token_9[0] & \$55 ;
-  assign \valid$256  = token_15[0] & token_15[4];
-  assign \$56  = layer[228:220] == 1'h1;
-  assign \$57  = layer[219:211] == 1'h1;
-  assign \$58  = \$56  & \$57 ;
-  assign \$59  = ~ token_9[3];
-  assign \chain$261  = \$58  & \$59 ;
-  assign \$60  = ~ token_10[4];
-  assign \write$263  = token_10[0] & \$60 ;
-  assign \valid$284  = token_16[0] & token_16[4];
+  assign \$11  = token_5[0] & token_5[1];
+  assign \$12  = \$11  & token_5[4];
+  assign \$13  = token_6[0] & token_6[1];
+  assign \$14  = \$13  & token_6[4];
+  assign \$15  = token_6[0] & token_6[1];
+  assign \$16  = \$15  & token_6[4];
+  assign \$17  = token_7[0] & token_7[1];
+  assign \$18  = \$17  & token_7[4];
+  assign \$19  = token_7[0] & token_7[1];
+  assign \$20  = \$19  & token_7[4];
+  assign \$21  = token_8[0] & token_8[1];
+  assign \$22  = \$21  & token_8[4];
+  assign \$23  = token_8[0] & token_8[1];
+  assign \$24  = \$23  & token_8[4];
+  assign \$25  = token_9[0] & token_9[1];
+  assign \$26  = \$25  & token_9[4];
+  assign \$27  = token_9[0] & token_9[1];
+  assign \$28  = \$27  & token_9[4];
+  assign \$29  = token_10[0] & token_10[1];
+  assign \$30  = \$29  & token_10[4];
+  assign \$31  = token_10[0] & token_10[1];
+  assign \$32  = \$31  & token_10[4];
+  assign \$33  = token_11[0] & token_11[1];
+  assign \$34  = \$33  & token_11[4];
+  assign \$35  = pixel == 11'h400;
+  assign overflow = token_0[0] & \$35 ;
+  assign \$36  = token_2[0] & token_2[1];
+  assign parameter_begin = \$36  & token_2[4];
+  assign \$38  = layer[228:220] == 1'h1;
+  assign \$39  = layer[219:211] == 1'h1;
+  assign \$40  = \$38  & \$39 ;
+  assign \$41  = ~ layer[17];
+  assign \$42  = \$40  & \$41 ;
+  assign \$43  = ~ token_3[3];
+  assign chain = \$42  & \$43 ;
+  assign \$44  = ~ token_4[4];
+  assign write = token_4[0] & \$44 ;
+  assign \valid$102  = token_10[0] & token_10[4];
+  assign \$45  = layer[228:220] == 1'h1;
+  assign \$46  = layer[219:211] == 1'h1;
+  assign \$47  = \$45  & \$46 ;
+  assign \$48  = ~ layer[17];
+  assign \$49  = \$47  & \$48 ;
+  assign \$50  = ~ token_4[3];
+  assign \chain$107  = \$49  & \$50 ;
+  assign \$51  = ~ token_5[4];
+  assign \write$109  = token_5[0] & \$51 ;
+  assign \valid$122  = token_11[0] & token_11[4];
+  assign \$52  = layer[228:220] == 1'h1;
+  assign \$53  = layer[219:211] == 1'h1;
+  assign \$54  = \$52  & \$53 ;
+  assign \$55  = ~ layer[17];
+  assign \$56  = \$54  & \$55 ;
+  assign \$57  = ~ token_5[3];
+  assign \chain$127  = \$56  & \$57 ;
+  assign \$58  = ~ token_6[4];
+  assign \write$129  = token_6[0] & \$58 ;
+  assign \valid$142  = token_12[0] & token_12[4];
+  assign \$59  = layer[228:220] == 1'h1;
+  assign \$60  = layer[219:211] == 1'h1;
+  assign \$61  = \$59  & \$60 ;
+  assign \$62  = ~ layer[17];
+  assign \$63  = \$61  & \$62 ;
+  assign \$64  = ~ token_6[3];
+  assign \chain$147  = \$63  & \$64 ;
+  assign \$65  = ~ token_7[4];
+  assign \write$149  = token_7[0] & \$65 ;
+  assign \valid$162  = token_13[0] & token_13[4];
+  assign \$66  = layer[228:220] == 1'h1;
+  assign \$67  = layer[219:211] == 1'h1;
+  assign \$68  = \$66  & \$67 ;
+  assign \$69  = ~ layer[17];
+  assign \$70  = \$68  & \$69 ;
+  assign \$71  = ~ token_7[3];
+  assign \chain$167  = \$70  & \$71 ;
+  assign \$72  = ~ token_8[4];
+  assign \write$169  = token_8[0] & \$72 ;
+  assign \valid$182  = token_14[0] & token_14[4];
+  assign \$73  = layer[228:220] == 1'h1;
+  assign \$74  = layer[219:211] == 1'h1;
+  assign \$75  = \$73  & \$74 ;
+  assign \$76  = ~ layer[17];
+  assign \$77  = \$75  & \$76 ;
+  assign \$78  = ~ token_8[3];
+  assign \chain$187  = \$77  & \$78 ;
+  assign \$79  = ~ token_9[4];
+  assign \write$189  = token_9[0] & \$79 ;
+  assign \valid$202  = token_15[0] & token_15[4];
+  assign \$80  = layer[228:220] == 1'h1;
+  assign \$81  = layer[219:211] == 1'h1;
+  assign \$82  = \$80  & \$81 ;
+  assign \$83  = ~ layer[17];
+  assign \$84  = \$82  & \$83 ;
+  assign \$85  = ~ token_9[3];
+  assign \chain$207  = \$84  & \$85 ;
+  assign \$86  = ~ token_10[4];
+  assign \write$209  = token_10[0] & \$86 ;
+  assign \valid$222  = token_16[0] & token_16[4];
+  assign \$87  = layer[228:220] == 1'h1;
+  assign \$88  = layer[219:211] == 1'h1;
+  assign \$89  = \$87  & \$88 ;
+  assign \$90  = ~ layer[17];
+  assign \$91  = \$89  & \$90 ;
+  assign \$92  = ~ token_10[3];
+  assign \chain$227  = \$91  & \$92 ;
+  assign \$93  = ~ token_11[4];
+  assign \write$229  = token_11[0] & \$93 ;
+  assign \valid$242  = token_17[0] & token_17[4];
   always @(posedge clk)
-    pixel <= \$61 ;
+    pixel <= \$94 ;
   always @(posedge clk)
-    token_0 <= \$62 ;
+    token_0 <= \$95 ;
   always @(posedge clk)
-    token_1 <= \$63 ;
+    token_1 <= \$96 ;
   always @(posedge clk)
-    token_2 <= \$64 ;
+    token_2 <= \$97 ;
   always @(posedge clk)
-    token_3 <= \$65 ;
+    token_3 <= \$98 ;
   always @(posedge clk)
-    token_4 <= \$66 ;
+    token_4 <= \$99 ;
   always @(posedge clk)
-    token_5 <= \$67 ;
+    token_5 <= \$100 ;
   always @(posedge clk)
-    token_6 <= \$68 ;
+    token_6 <= \$101 ;
   always @(posedge clk)
-    token_7 <= \$69 ;
+    token_7 <= \$102 ;
   always @(posedge clk)
-    token_8 <= \$70 ;
+    token_8 <= \$103 ;
   always @(posedge clk)
-    token_9 <= \$71 ;
+    token_9 <= \$104 ;
   always @(posedge clk)
-    token_10 <= \$72 ;
+    token_10 <= \$105 ;
   always @(posedge clk)
-    token_11 <= \$73 ;
+    token_11 <= \$106 ;
   always @(posedge clk)
-    token_12 <= \$74 ;
+    token_12 <= \$107 ;
   always @(posedge clk)
-    token_13 <= \$75 ;
+    token_13 <= \$108 ;
   always @(posedge clk)
-    token_14 <= \$76 ;
+    token_14 <= \$109 ;
   always @(posedge clk)
-    token_15 <= \$77 ;
+    token_15 <= \$110 ;
   always @(posedge clk)
-    token_16 <= \$78 ;
+    token_16 <= \$111 ;
   always @(posedge clk)
-    token_17 <= \$79 ;
+    token_17 <= \$112 ;
   always @(posedge clk)
-    token_18 <= \$80 ;
+    token_18 <= \$113 ;
   always @(posedge clk)
-    token_19 <= \$81 ;
+    token_19 <= \$114 ;
   always @(posedge clk)
-    token_20 <= \$82 ;
+    token_20 <= \$115 ;
   always @(posedge clk)
-    token_21 <= \$83 ;
+    token_21 <= \$116 ;
   always @(posedge clk)
-    token_22 <= \$84 ;
+    token_22 <= \$117 ;
   always @(posedge clk)
-    pixel_1 <= \$85 ;
+    token_23 <= \$118 ;
   always @(posedge clk)
-    pixel_2 <= \$86 ;
+    token_24 <= \$119 ;
   always @(posedge clk)
-    pixel_3 <= \$87 ;
+    pixel_1 <= \$120 ;
   always @(posedge clk)
-    pixel_4 <= \$88 ;
+    pixel_2 <= \$121 ;
   always @(posedge clk)
-    pixel_5 <= \$89 ;
+    pixel_3 <= \$122 ;
   always @(posedge clk)
-    pixel_6 <= \$90 ;
+    pixel_4 <= \$123 ;
   always @(posedge clk)
-    pixel_7 <= \$91 ;
+    pixel_5 <= \$124 ;
   always @(posedge clk)
-    pixel_8 <= \$92 ;
+    pixel_6 <= \$125 ;
   always @(posedge clk)
-    pixel_9 <= \$93 ;
+    pixel_7 <= \$126 ;
   always @(posedge clk)
-    pixel_10 <= \$94 ;
+    pixel_8 <= \$127 ;
   always @(posedge clk)
-    parameters_0 <= \$95 ;
+    pixel_9 <= \$128 ;
   always @(posedge clk)
-    parameters_1 <= \$96 ;
+    pixel_10 <= \$129 ;
   always @(posedge clk)
-    parameters_2 <= \$97 ;
+    pixel_11 <= \$130 ;
   always @(posedge clk)
-    parameters_3 <= \$98 ;
+    bias_0 <= \$131 ;
   always @(posedge clk)
-    parameters_4 <= \$99 ;
+    parameters_0 <= \$132 ;
   always @(posedge clk)
-    parameters_5 <= \$100 ;
+    bias_1 <= \$133 ;
   always @(posedge clk)
-    parameters_6 <= \$101 ;
+    parameters_1 <= \$134 ;
   always @(posedge clk)
-    parameters_7 <= \$102 ;
+    bias_2 <= \$135 ;
+  always @(posedge clk)
+    parameters_2 <= \$136 ;
+  always @(posedge clk)
+    bias_3 <= \$137 ;
+  always @(posedge clk)
+    parameters_3 <= \$138 ;
+  always @(posedge clk)
+    bias_4 <= \$139 ;
+  always @(posedge clk)
+    parameters_4 <= \$140 ;
+  always @(posedge clk)
+    bias_5 <= \$141 ;
+  always @(posedge clk)
+    parameters_5 <= \$142 ;
+  always @(posedge clk)
+    bias_6 <= \$143 ;
+  always @(posedge clk)
+    parameters_6 <= \$144 ;
+  always @(posedge clk)
+    bias_7 <= \$145 ;
+  always @(posedge clk)
+    parameters_7 <= \$146 ;
   \holdfast_8x8.lanes.accumulator_0  accumulator_0 (
     .chain(chain),
     .clk(clk),
-    .first(token_1[3]),
+    .first(token_2[3]),
     .maximum(layer[17]),
     .partial_sum(sums[23:0]),
     .read_address(pixel[9:0]),
     .rst(rst),
-    .valid(token_2[0]),
-    .write__addr(pixel_3),
+    .valid(token_3[0]),
+    .write__addr(pixel_4),
     .write__data(total),
     .write__en(write)
   );
   \holdfast_8x8.lanes.accumulator_1  accumulator_1 (
-    .chain(\chain$93 ),
+    .chain(\chain$107 ),
     .clk(clk),
-    .first(token_2[3]),
+    .first(token_3[3]),
     .maximum(layer[17]),
     .partial_sum(sums[47:24]),
     .read_address(pixel_1),
     .rst(rst),
-    .valid(token_3[0]),
-    .write__addr(pixel_4),
-    .write__data(\total$97 ),
-    .write__en(\write$95 )
+    .valid(token_4[0]),
+    .write__addr(pixel_5),
+    .write__data(\total$111 ),
+    .write__en(\write$109 )
   );
   \holdfast_8x8.lanes.accumulator_2  accumulator_2 (
-    .chain(\chain$121 ),
+    .chain(\chain$127 ),
     .clk(clk),
-    .first(token_3[3]),
+    .first(token_4[3]),
     .maximum(layer[17]),
     .partial_sum(sums[71:48]),
     .read_address(pixel_2),
     .rst(rst),
-    .valid(token_4[0]),
-    .write__addr(pixel_5),
-    .write__data(\total$125 ),
-    .write__en(\write$123 )
+    .valid(token_5[0]),
+    .write__addr(pixel_6),
+    .write__data(\total$131 ),
+    .write__en(\write$129 )
   );
   \holdfast_8x8.lanes.accumulator_3  accumulator_3 (
-    .chain(\chain$149 ),
+    .chain(\chain$147 ),
     .clk(clk),
-    .first(token_4[3]),
+    .first(token_5[3]),
     .maximum(layer[17]),
     .partial_sum(sums[95:72]),
     .read_address(pixel_3),
     .rst(rst),
-    .valid(token_5[0]),
-    .write__addr(pixel_6),
-    .write__data(\total$153 ),
-    .write__en(\write$151 )
+    .valid(token_6[0]),
+    .write__addr(pixel_7),
+    .write__data(\total$151 ),
+    .write__en(\write$149 )
   );
   \holdfast_8x8.lanes.accumulator_4  accumulator_4 (
-    .chain(\chain$177 ),
+    .chain(\chain$167 ),
     .clk(clk),
-    .first(token_5[3]),
+    .first(token_6[3]),
     .maximum(layer[17]),
     .partial_sum(sums[119:96]),
     .read_address(pixel_4),
     .rst(rst),
-    .valid(token_6[0]),
-    .write__addr(pixel_7),
-    .write__data(\total$181 ),
-    .write__en(\write$179 )
+    .valid(token_7[0]),
+    .write__addr(pixel_8),
+    .write__data(\total$171 ),
+    .write__en(\write$169 )
   );
   \holdfast_8x8.lanes.accumulator_5  accumulator_5 (
-    .chain(\chain$205 ),
+    .chain(\chain$187 ),
     .clk(clk),
-    .first(token_6[3]),
+    .first(token_7[3]),
     .maximum(layer[17]),
     .partial_sum(sums[143:120]),
     .read_address(pixel_5),
     .rst(rst),
-    .valid(token_7[0]),
-    .write__addr(pixel_8),
-    .write__data(\total$209 ),
-    .write__en(\write$207 )
+    .valid(token_8[0]),
+    .write__addr(pixel_9),
+    .write__data(\total$191 ),
+    .write__en(\write$189 )
   );
   \holdfast_8x8.lanes.accumulator_6  accumulator_6 (
-    .chain(\chain$233 ),
+    .chain(\chain$207 ),
     .clk(clk),
-    .first(token_7[3]),
+    .first(token_8[3]),
     .maximum(layer[17]),
     .partial_sum(sums[167:144]),
     .read_address(pixel_6),
     .rst(rst),
-    .valid(token_8[0]),
-    .write__addr(pixel_9),
-    .write__data(\total$237 ),
-    .write__en(\write$235 )
+    .valid(token_9[0]),
+    .write__addr(pixel_10),
+    .write__data(\total$211 ),
+    .write__en(\write$209 )
   );
   \holdfast_8x8.lanes.accumulator_7  accumulator_7 (
-    .chain(\chain$261 ),
+    .chain(\chain$227 ),
     .clk(clk),
-    .first(token_8[3]),
+    .first(token_9[3]),
     .maximum(layer[17]),
     .partial_sum(sums[191:168]),
     .read_address(pixel_7),
     .rst(rst),
-    .valid(token_9[0]),
-    .write__addr(pixel_10),
-    .write__data(\total$265 ),
-    .write__en(\write$263 )
+    .valid(token_10[0]),
+    .write__addr(pixel_11),
+    .write__data(\total$231 ),
+    .write__en(\write$229 )
   );
   \holdfast_8x8.lanes.align  align (
     .clk(clk),
-    .i(\i$86 ),
+    .i(\i$100 ),
     .o(codes),
     .rst(rst)
   );
+  \holdfast_8x8.lanes.channel_setup  channel_setup (
+    .channel(parameters),
+    .clk(clk),
+    .parameters(\parameters$43 ),
+    .rst(rst)
+  );
+  \holdfast_8x8.lanes.layer_setup  layer_setup (
+    .clk(clk),
+    .layer(layer),
+    .rst(rst),
+    .settings(settings)
+  );
+  \holdfast_8x8.lanes.present_skew  present_skew (
+    .clk(clk),
+    .i(i),
+    .o(\o$97 ),
+    .rst(rst)
+  );
   \holdfast_8x8.lanes.requantizer_0  requantizer_0 (
-    .add(layer[18]),
-    .add_multiplier_b(layer[507:492]),
+    .bias(bias_0),
     .clk(clk),
     .parameters(parameters_0),
-    .\port$4129$406 (layer[483:406]),
-    .residual_value(\o$76 [7:0]),
+    .residual_present(\o$97 [0]),
+    .residual_value(\o$95 [7:0]),
     .result(code),
     .rst(rst),
+    .settings(settings),
     .total(total)
   );
   \holdfast_8x8.lanes.requantizer_1  requantizer_1 (
-    .add(layer[18]),
-    .add_multiplier_b(layer[507:492]),
+    .bias(bias_1),
     .clk(clk),
     .parameters(parameters_1),
-    .\port$4129$406 (layer[483:406]),
-    .residual_value(\o$76 [15:8]),
-    .result(\code$115 ),
+    .residual_present(\o$97 [1]),
+    .residual_value(\o$95 [15:8]),
+    .result(\code$121 ),
     .rst(rst),
-    .total(\total$97 )
+    .settings(settings),
+    .total(\total$111 )
   );
   \holdfast_8x8.lanes.requantizer_2  requantizer_2 (
-    .add(layer[18]),
-    .add_multiplier_b(layer[507:492]),
+    .bias(bias_2),
     .clk(clk),
     .parameters(parameters_2),
-    .\port$4129$406 (layer[483:406]),
-    .residual_value(\o$76 [23:16]),
-    .result(\code$143 ),
+    .residual_present(\o$97 [2]),
+    .residual_value(\o$95 [23:16]),
+    .result(\code$141 ),
     .rst(rst),
-    .total(\total$125 )
+    .settings(settings),
+    .total(\total$131 )
   );
   \holdfast_8x8.lanes.requantizer_3  requantizer_3 (
-    .add(layer[18]),
-    .add_multiplier_b(layer[507:492]),
+    .bias(bias_3),
     .clk(clk),
     .parameters(parameters_3),
-    .\port$4129$406 (layer[483:406]),
-    .residual_value(\o$76 [31:24]),
-    .result(\code$171 ),
+    .residual_present(\o$97 [3]),
+    .residual_value(\o$95 [31:24]),
+    .result(\code$161 ),
     .rst(rst),
-    .total(\total$153 )
+    .settings(settings),
+    .total(\total$151 )
   );
   \holdfast_8x8.lanes.requantizer_4  requantizer_4 (
-    .add(layer[18]),
-    .add_multiplier_b(layer[507:492]),
+    .bias(bias_4),
     .clk(clk),
     .parameters(parameters_4),
-    .\port$4129$406 (layer[483:406]),
-    .residual_value(\o$76 [39:32]),
-    .result(\code$199 ),
+    .residual_present(\o$97 [4]),
+    .residual_value(\o$95 [39:32]),
+    .result(\code$181 ),
     .rst(rst),
-    .total(\total$181 )
+    .settings(settings),
+    .total(\total$171 )
   );
   \holdfast_8x8.lanes.requantizer_5  requantizer_5 (
-    .add(layer[18]),
-    .add_multiplier_b(layer[507:492]),
+    .bias(bias_5),
     .clk(clk),
     .parameters(parameters_5),
-    .\port$4129$406 (layer[483:406]),
-    .residual_value(\o$76 [47:40]),
-    .result(\code$227 ),
+    .residual_present(\o$97 [5]),
+    .residual_value(\o$95 [47:40]),
+    .result(\code$201 ),
     .rst(rst),
-    .total(\total$209 )
+    .settings(settings),
+    .total(\total$191 )
   );
   \holdfast_8x8.lanes.requantizer_6  requantizer_6 (
-    .add(layer[18]),
-    .add_multiplier_b(layer[507:492]),
+    .bias(bias_6),
     .clk(clk),
     .parameters(parameters_6),
-    .\port$4129$406 (layer[483:406]),
-    .residual_value(\o$76 [55:48]),
-    .result(\code$255 ),
+    .residual_present(\o$97 [6]),
+    .residual_value(\o$95 [55:48]),
+    .result(\code$221 ),
     .rst(rst),
-    .total(\total$237 )
+    .settings(settings),
+    .total(\total$211 )
   );
   \holdfast_8x8.lanes.requantizer_7  requantizer_7 (
-    .add(layer[18]),
-    .add_multiplier_b(layer[507:492]),
+    .bias(bias_7),
     .clk(clk),
     .parameters(parameters_7),
-    .\port$4129$406 (layer[483:406]),
-    .residual_value(\o$76 [63:56]),
-    .result(\code$283 ),
+    .residual_present(\o$97 [7]),
+    .residual_value(\o$95 [63:56]),
+    .result(\code$241 ),
     .rst(rst),
-    .total(\total$265 )
+    .settings(settings),
+    .total(\total$231 )
   );
   \holdfast_8x8.lanes.residual_skew  residual_skew (
     .clk(clk),
-    .i(i),
-    .o(\o$76 ),
+    .i(\i$74 ),
+    .o(\o$95 ),
     .rst(rst)
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$61  = pixel;
+    \$94  = pixel;
     if (token[0]) begin
       if (token[1]) begin
-        \$61  = 11'h000;
+        \$94  = 11'h000;
       end else if (\$1 ) begin
-        \$61  = \$2 [10:0];
+        \$94  = \$2 [10:0];
       end
     end
     if (rst) begin
-      \$61  = 11'h000;
+      \$94  = 11'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$62  = token;
+    \$95  = token;
     if (rst) begin
-      \$62  = 5'h00;
+      \$95  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$63  = token_0;
+    \$96  = token_0;
     if (rst) begin
-      \$63  = 5'h00;
+      \$96  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$64  = token_1;
+    \$97  = token_1;
     if (rst) begin
-      \$64  = 5'h00;
+      \$97  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$65  = token_2;
+    \$98  = token_2;
     if (rst) begin
-      \$65  = 5'h00;
+      \$98  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$66  = token_3;
+    \$99  = token_3;
     if (rst) begin
-      \$66  = 5'h00;
+      \$99  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$67  = token_4;
+    \$100  = token_4;
     if (rst) begin
-      \$67  = 5'h00;
+      \$100  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$68  = token_5;
+    \$101  = token_5;
     if (rst) begin
-      \$68  = 5'h00;
+      \$101  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$69  = token_6;
+    \$102  = token_6;
     if (rst) begin
-      \$69  = 5'h00;
+      \$102  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$70  = token_7;
+    \$103  = token_7;
     if (rst) begin
-      \$70  = 5'h00;
+      \$103  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$71  = token_8;
+    \$104  = token_8;
     if (rst) begin
-      \$71  = 5'h00;
+      \$104  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$72  = token_9;
+    \$105  = token_9;
     if (rst) begin
-      \$72  = 5'h00;
+      \$105  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$73  = token_10;
+    \$106  = token_10;
     if (rst) begin
-      \$73  = 5'h00;
+      \$106  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$74  = token_11;
+    \$107  = token_11;
     if (rst) begin
-      \$74  = 5'h00;
+      \$107  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$75  = token_12;
+    \$108  = token_12;
     if (rst) begin
-      \$75  = 5'h00;
+      \$108  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$76  = token_13;
+    \$109  = token_13;
     if (rst) begin
-      \$76  = 5'h00;
+      \$109  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$77  = token_14;
+    \$110  = token_14;
     if (rst) begin
-      \$77  = 5'h00;
+      \$110  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$78  = token_15;
+    \$111  = token_15;
     if (rst) begin
-      \$78  = 5'h00;
+      \$111  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$79  = token_16;
+    \$112  = token_16;
     if (rst) begin
-      \$79  = 5'h00;
+      \$112  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$80  = token_17;
+    \$113  = token_17;
     if (rst) begin
-      \$80  = 5'h00;
+      \$113  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$81  = token_18;
+    \$114  = token_18;
     if (rst) begin
-      \$81  = 5'h00;
+      \$114  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$82  = token_19;
+    \$115  = token_19;
     if (rst) begin
-      \$82  = 5'h00;
+      \$115  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$83  = token_20;
+    \$116  = token_20;
     if (rst) begin
-      \$83  = 5'h00;
+      \$116  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$84  = token_21;
+    \$117  = token_21;
     if (rst) begin
-      \$84  = 5'h00;
+      \$117  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$85  = pixel[9:0];
+    \$118  = token_22;
     if (rst) begin
-      \$85  = 10'h000;
+      \$118  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$86  = pixel_1;
+    \$119  = token_23;
     if (rst) begin
-      \$86  = 10'h000;
+      \$119  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$87  = pixel_2;
+    \$120  = pixel[9:0];
     if (rst) begin
-      \$87  = 10'h000;
+      \$120  = 10'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$88  = pixel_3;
+    \$121  = pixel_1;
     if (rst) begin
-      \$88  = 10'h000;
+      \$121  = 10'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$89  = pixel_4;
+    \$122  = pixel_2;
     if (rst) begin
-      \$89  = 10'h000;
+      \$122  = 10'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$90  = pixel_5;
+    \$123  = pixel_3;
     if (rst) begin
-      \$90  = 10'h000;
+      \$123  = 10'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$91  = pixel_6;
+    \$124  = pixel_4;
     if (rst) begin
-      \$91  = 10'h000;
+      \$124  = 10'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$92  = pixel_7;
+    \$125  = pixel_5;
     if (rst) begin
-      \$92  = 10'h000;
+      \$125  = 10'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$93  = pixel_8;
+    \$126  = pixel_6;
     if (rst) begin
-      \$93  = 10'h000;
+      \$126  = 10'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$94  = pixel_9;
+    \$127  = pixel_7;
     if (rst) begin
-      \$94  = 10'h000;
+      \$127  = 10'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$95  = parameters_0;
+    \$128  = pixel_8;
+    if (rst) begin
+      \$128  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$129  = pixel_9;
+    if (rst) begin
+      \$129  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$130  = pixel_10;
+    if (rst) begin
+      \$130  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$131  = bias_0;
     if (\$4 ) begin
-      \$95  = parameters;
+      \$131  = parameters[23:0];
     end
     if (rst) begin
-      \$95  = 46'h000000000000;
+      \$131  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$96  = parameters_1;
+    \$132  = parameters_0;
     if (\$6 ) begin
-      \$96  = parameters;
+      \$132  = \parameters$43 ;
     end
     if (rst) begin
-      \$96  = 46'h000000000000;
+      \$132  = 22'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$97  = parameters_2;
+    \$133  = bias_1;
     if (\$8 ) begin
-      \$97  = parameters;
+      \$133  = parameters[23:0];
     end
     if (rst) begin
-      \$97  = 46'h000000000000;
+      \$133  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$98  = parameters_3;
+    \$134  = parameters_1;
     if (\$10 ) begin
-      \$98  = parameters;
+      \$134  = \parameters$43 ;
     end
     if (rst) begin
-      \$98  = 46'h000000000000;
+      \$134  = 22'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$99  = parameters_4;
+    \$135  = bias_2;
     if (\$12 ) begin
-      \$99  = parameters;
+      \$135  = parameters[23:0];
     end
     if (rst) begin
-      \$99  = 46'h000000000000;
+      \$135  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$100  = parameters_5;
+    \$136  = parameters_2;
     if (\$14 ) begin
-      \$100  = parameters;
+      \$136  = \parameters$43 ;
     end
     if (rst) begin
-      \$100  = 46'h000000000000;
+      \$136  = 22'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$101  = parameters_6;
+    \$137  = bias_3;
     if (\$16 ) begin
-      \$101  = parameters;
+      \$137  = parameters[23:0];
     end
     if (rst) begin
-      \$101  = 46'h000000000000;
+      \$137  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$102  = parameters_7;
+    \$138  = parameters_3;
     if (\$18 ) begin
-      \$102  = parameters;
+      \$138  = \parameters$43 ;
     end
     if (rst) begin
-      \$102  = 46'h000000000000;
+      \$138  = 22'h000000;
     end
   end
-  assign codes_token = token_22;
-  assign residual_token = token_8;
-  assign residual = i;
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$139  = bias_4;
+    if (\$20 ) begin
+      \$139  = parameters[23:0];
+    end
+    if (rst) begin
+      \$139  = 24'h000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$140  = parameters_4;
+    if (\$22 ) begin
+      \$140  = \parameters$43 ;
+    end
+    if (rst) begin
+      \$140  = 22'h000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$141  = bias_5;
+    if (\$24 ) begin
+      \$141  = parameters[23:0];
+    end
+    if (rst) begin
+      \$141  = 24'h000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$142  = parameters_5;
+    if (\$26 ) begin
+      \$142  = \parameters$43 ;
+    end
+    if (rst) begin
+      \$142  = 22'h000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$143  = bias_6;
+    if (\$28 ) begin
+      \$143  = parameters[23:0];
+    end
+    if (rst) begin
+      \$143  = 24'h000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$144  = parameters_6;
+    if (\$30 ) begin
+      \$144  = \parameters$43 ;
+    end
+    if (rst) begin
+      \$144  = 22'h000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$145  = bias_7;
+    if (\$32 ) begin
+      \$145  = parameters[23:0];
+    end
+    if (rst) begin
+      \$145  = 24'h000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$146  = parameters_7;
+    if (\$34 ) begin
+      \$146  = \parameters$43 ;
+    end
+    if (rst) begin
+      \$146  = 22'h000000;
+    end
+  end
+  assign codes_token = token_24;
+  assign residual_token = token_9;
+  assign \layer$63  = layer;
+  assign zero_out = layer[413:406];
+  assign lo = settings[8:0];
+  assign hi = settings[17:9];
+  assign enable = 1'h0;
+  assign use_zero = 1'h0;
+  assign channel = parameters;
+  assign residual = \i$74 ;
   assign o = codes;
   assign read_address = pixel[9:0];
   assign partial_sum = sums[23:0];
-  assign first = token_1[3];
-  assign valid = token_2[0];
+  assign first = token_2[3];
+  assign valid = token_3[0];
   assign maximum = layer[17];
-  assign write_address = pixel_3;
-  assign \total$65  = total;
-  assign \parameters$66  = parameters_0;
-  assign zero_out = layer[413:406];
-  assign lo = layer[421:414];
-  assign hi = layer[429:422];
-  assign \enable$71  = 1'h0;
-  assign use_zero = 1'h0;
-  assign \use_zero$73  = 1'h0;
-  assign add = layer[18];
-  assign residual_value = \o$76 [7:0];
-  assign residual_zero = layer[437:430];
-  assign add_multiplier_a = layer[483:468];
-  assign add_multiplier_b = layer[507:492];
-  assign add_shift = layer[467:462];
-  assign add_zero = layer[445:438];
-  assign add_lo = layer[453:446];
-  assign add_hi = layer[461:454];
-  assign \violation$85  = 1'h0;
-  assign \read_address$89  = pixel_1;
-  assign \partial_sum$90  = sums[47:24];
-  assign \first$91  = token_2[3];
-  assign \valid$92  = token_3[0];
-  assign \maximum$94  = layer[17];
-  assign \write_address$96  = pixel_4;
-  assign \total$98  = \total$97 ;
-  assign \parameters$99  = parameters_1;
-  assign \zero_out$100  = layer[413:406];
-  assign \lo$101  = layer[421:414];
-  assign \hi$102  = layer[429:422];
-  assign \use_zero$104  = 1'h0;
-  assign \add$105  = layer[18];
-  assign \residual_value$106  = \o$76 [15:8];
-  assign \residual_zero$107  = layer[437:430];
-  assign \add_multiplier_a$108  = layer[483:468];
-  assign \add_multiplier_b$109  = layer[507:492];
-  assign \add_shift$110  = layer[467:462];
-  assign \add_zero$111  = layer[445:438];
-  assign \add_lo$112  = layer[453:446];
-  assign \add_hi$113  = layer[461:454];
-  assign \violation$114  = 1'h0;
-  assign \read_address$117  = pixel_2;
-  assign \partial_sum$118  = sums[71:48];
-  assign \first$119  = token_3[3];
-  assign \valid$120  = token_4[0];
-  assign \maximum$122  = layer[17];
-  assign \write_address$124  = pixel_5;
-  assign \total$126  = \total$125 ;
-  assign \parameters$127  = parameters_2;
-  assign \zero_out$128  = layer[413:406];
-  assign \lo$129  = layer[421:414];
-  assign \hi$130  = layer[429:422];
-  assign \use_zero$132  = 1'h0;
-  assign \add$133  = layer[18];
-  assign \residual_value$134  = \o$76 [23:16];
-  assign \residual_zero$135  = layer[437:430];
-  assign \add_multiplier_a$136  = layer[483:468];
-  assign \add_multiplier_b$137  = layer[507:492];
-  assign \add_shift$138  = layer[467:462];
-  assign \add_zero$139  = layer[445:438];
-  assign \add_lo$140  = layer[453:446];
-  assign \add_hi$141  = layer[461:454];
-  assign \violation$142  = 1'h0;
-  assign \read_address$145  = pixel_3;
-  assign \partial_sum$146  = sums[95:72];
-  assign \first$147  = token_4[3];
-  assign \valid$148  = token_5[0];
-  assign \maximum$150  = layer[17];
-  assign \write_address$152  = pixel_6;
-  assign \total$154  = \total$153 ;
-  assign \parameters$155  = parameters_3;
-  assign \zero_out$156  = layer[413:406];
-  assign \lo$157  = layer[421:414];
-  assign \hi$158  = layer[429:422];
-  assign \use_zero$160  = 1'h0;
-  assign \add$161  = layer[18];
-  assign \residual_value$162  = \o$76 [31:24];
-  assign \residual_zero$163  = layer[437:430];
-  assign \add_multiplier_a$164  = layer[483:468];
-  assign \add_multiplier_b$165  = layer[507:492];
-  assign \add_shift$166  = layer[467:462];
-  assign \add_zero$167  = layer[445:438];
-  assign \add_lo$168  = layer[453:446];
-  assign \add_hi$169  = layer[461:454];
-  assign \violation$170  = 1'h0;
-  assign \read_address$173  = pixel_4;
-  assign \partial_sum$174  = sums[119:96];
-  assign \first$175  = token_5[3];
-  assign \valid$176  = token_6[0];
-  assign \maximum$178  = layer[17];
-  assign \write_address$180  = pixel_7;
-  assign \total$182  = \total$181 ;
-  assign \parameters$183  = parameters_4;
-  assign \zero_out$184  = layer[413:406];
-  assign \lo$185  = layer[421:414];
-  assign \hi$186  = layer[429:422];
-  assign \use_zero$188  = 1'h0;
-  assign \add$189  = layer[18];
-  assign \residual_value$190  = \o$76 [39:32];
-  assign \residual_zero$191  = layer[437:430];
-  assign \add_multiplier_a$192  = layer[483:468];
-  assign \add_multiplier_b$193  = layer[507:492];
-  assign \add_shift$194  = layer[467:462];
-  assign \add_zero$195  = layer[445:438];
-  assign \add_lo$196  = layer[453:446];
-  assign \add_hi$197  = layer[461:454];
-  assign \violation$198  = 1'h0;
-  assign \read_address$201  = pixel_5;
-  assign \partial_sum$202  = sums[143:120];
-  assign \first$203  = token_6[3];
-  assign \valid$204  = token_7[0];
-  assign \maximum$206  = layer[17];
-  assign \write_address$208  = pixel_8;
-  assign \total$210  = \total$209 ;
-  assign \parameters$211  = parameters_5;
-  assign \zero_out$212  = layer[413:406];
-  assign \lo$213  = layer[421:414];
-  assign \hi$214  = layer[429:422];
-  assign \use_zero$216  = 1'h0;
-  assign \add$217  = layer[18];
-  assign \residual_value$218  = \o$76 [47:40];
-  assign \residual_zero$219  = layer[437:430];
-  assign \add_multiplier_a$220  = layer[483:468];
-  assign \add_multiplier_b$221  = layer[507:492];
-  assign \add_shift$222  = layer[467:462];
-  assign \add_zero$223  = layer[445:438];
-  assign \add_lo$224  = layer[453:446];
-  assign \add_hi$225  = layer[461:454];
-  assign \violation$226  = 1'h0;
-  assign \read_address$229  = pixel_6;
-  assign \partial_sum$230  = sums[167:144];
-  assign \first$231  = token_7[3];
-  assign \valid$232  = token_8[0];
-  assign \maximum$234  = layer[17];
-  assign \write_address$236  = pixel_9;
-  assign \total$238  = \total$237 ;
-  assign \parameters$239  = parameters_6;
-  assign \zero_out$240  = layer[413:406];
-  assign \lo$241  = layer[421:414];
-  assign \hi$242  = layer[429:422];
-  assign \use_zero$244  = 1'h0;
-  assign \add$245  = layer[18];
-  assign \residual_value$246  = \o$76 [55:48];
-  assign \residual_zero$247  = layer[437:430];
-  assign \add_multiplier_a$248  = layer[483:468];
-  assign \add_multiplier_b$249  = layer[507:492];
-  assign \add_shift$250  = layer[467:462];
-  assign \add_zero$251  = layer[445:438];
-  assign \add_lo$252  = layer[453:446];
-  assign \add_hi$253  = layer[461:454];
-  assign \violation$254  = 1'h0;
-  assign \read_address$257  = pixel_7;
-  assign \partial_sum$258  = sums[191:168];
-  assign \first$259  = token_8[3];
-  assign \valid$260  = token_9[0];
-  assign \maximum$262  = layer[17];
-  assign \write_address$264  = pixel_10;
-  assign \total$266  = \total$265 ;
-  assign \parameters$267  = parameters_7;
-  assign \zero_out$268  = layer[413:406];
-  assign \lo$269  = layer[421:414];
-  assign \hi$270  = layer[429:422];
-  assign \use_zero$272  = 1'h0;
-  assign \add$273  = layer[18];
-  assign \residual_value$274  = \o$76 [63:56];
-  assign \residual_zero$275  = layer[437:430];
-  assign \add_multiplier_a$276  = layer[483:468];
-  assign \add_multiplier_b$277  = layer[507:492];
-  assign \add_shift$278  = layer[467:462];
-  assign \add_zero$279  = layer[445:438];
-  assign \add_lo$280  = layer[453:446];
-  assign \add_hi$281  = layer[461:454];
-  assign \violation$282  = 1'h0;
+  assign write_address = pixel_4;
+  assign \total$88  = total;
+  assign bias = bias_0;
+  assign \parameters$90  = parameters_0;
+  assign \settings$91  = settings;
+  assign \use_zero$93  = 1'h0;
+  assign residual_value = \o$95 [7:0];
+  assign \residual_present$96  = \o$97 [0];
+  assign \violation$99  = 1'h0;
+  assign \read_address$103  = pixel_1;
+  assign \partial_sum$104  = sums[47:24];
+  assign \first$105  = token_3[3];
+  assign \valid$106  = token_4[0];
+  assign \maximum$108  = layer[17];
+  assign \write_address$110  = pixel_5;
+  assign \total$112  = \total$111 ;
+  assign \bias$113  = bias_1;
+  assign \parameters$114  = parameters_1;
+  assign \settings$115  = settings;
+  assign \use_zero$117  = 1'h0;
+  assign \residual_value$118  = \o$95 [15:8];
+  assign \residual_present$119  = \o$97 [1];
+  assign \violation$120  = 1'h0;
+  assign \read_address$123  = pixel_2;
+  assign \partial_sum$124  = sums[71:48];
+  assign \first$125  = token_4[3];
+  assign \valid$126  = token_5[0];
+  assign \maximum$128  = layer[17];
+  assign \write_address$130  = pixel_6;
+  assign \total$132  = \total$131 ;
+  assign \bias$133  = bias_2;
+  assign \parameters$134  = parameters_2;
+  assign \settings$135  = settings;
+  assign \use_zero$137  = 1'h0;
+  assign \residual_value$138  = \o$95 [23:16];
+  assign \residual_present$139  = \o$97 [2];
+  assign \violation$140  = 1'h0;
+  assign \read_address$143  = pixel_3;
+  assign \partial_sum$144  = sums[95:72];
+  assign \first$145  = token_5[3];
+  assign \valid$146  = token_6[0];
+  assign \maximum$148  = layer[17];
+  assign \write_address$150  = pixel_7;
+  assign \total$152  = \total$151 ;
+  assign \bias$153  = bias_3;
+  assign \parameters$154  = parameters_3;
+  assign \settings$155  = settings;
+  assign \use_zero$157  = 1'h0;
+  assign \residual_value$158  = \o$95 [31:24];
+  assign \residual_present$159  = \o$97 [3];
+  assign \violation$160  = 1'h0;
+  assign \read_address$163  = pixel_4;
+  assign \partial_sum$164  = sums[119:96];
+  assign \first$165  = token_6[3];
+  assign \valid$166  = token_7[0];
+  assign \maximum$168  = layer[17];
+  assign \write_address$170  = pixel_8;
+  assign \total$172  = \total$171 ;
+  assign \bias$173  = bias_4;
+  assign \parameters$174  = parameters_4;
+  assign \settings$175  = settings;
+  assign \use_zero$177  = 1'h0;
+  assign \residual_value$178  = \o$95 [39:32];
+  assign \residual_present$179  = \o$97 [4];
+  assign \violation$180  = 1'h0;
+  assign \read_address$183  = pixel_5;
+  assign \partial_sum$184  = sums[143:120];
+  assign \first$185  = token_7[3];
+  assign \valid$186  = token_8[0];
+  assign \maximum$188  = layer[17];
+  assign \write_address$190  = pixel_9;
+  assign \total$192  = \total$191 ;
+  assign \bias$193  = bias_5;
+  assign \parameters$194  = parameters_5;
+  assign \settings$195  = settings;
+  assign \use_zero$197  = 1'h0;
+  assign \residual_value$198  = \o$95 [47:40];
+  assign \residual_present$199  = \o$97 [5];
+  assign \violation$200  = 1'h0;
+  assign \read_address$203  = pixel_6;
+  assign \partial_sum$204  = sums[167:144];
+  assign \first$205  = token_8[3];
+  assign \valid$206  = token_9[0];
+  assign \maximum$208  = layer[17];
+  assign \write_address$210  = pixel_10;
+  assign \total$212  = \total$211 ;
+  assign \bias$213  = bias_6;
+  assign \parameters$214  = parameters_6;
+  assign \settings$215  = settings;
+  assign \use_zero$217  = 1'h0;
+  assign \residual_value$218  = \o$95 [55:48];
+  assign \residual_present$219  = \o$97 [6];
+  assign \violation$220  = 1'h0;
+  assign \read_address$223  = pixel_7;
+  assign \partial_sum$224  = sums[191:168];
+  assign \first$225  = token_9[3];
+  assign \valid$226  = token_10[0];
+  assign \maximum$228  = layer[17];
+  assign \write_address$230  = pixel_11;
+  assign \total$232  = \total$231 ;
+  assign \bias$233  = bias_7;
+  assign \parameters$234  = parameters_7;
+  assign \settings$235  = settings;
+  assign \use_zero$237  = 1'h0;
+  assign \residual_value$238  = \o$95 [63:56];
+  assign \residual_present$239  = \o$97 [7];
+  assign \violation$240  = 1'h0;
   assign \token.valid  = token[0];
   assign \token.start  = token[1];
   assign \token.end  = token[2];
@@ -16835,83 +17011,47 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
   assign \token_22.end  = token_22[2];
   assign \token_22.first  = token_22[3];
   assign \token_22.last  = token_22[4];
-  assign \parameters_0.bias  = parameters_0[23:0];
-  assign \parameters_0.shift  = parameters_0[29:24];
-  assign \parameters_0.multiplier  = parameters_0[45:30];
+  assign \token_23.valid  = token_23[0];
+  assign \token_23.start  = token_23[1];
+  assign \token_23.end  = token_23[2];
+  assign \token_23.first  = token_23[3];
+  assign \token_23.last  = token_23[4];
+  assign \token_24.valid  = token_24[0];
+  assign \token_24.start  = token_24[1];
+  assign \token_24.end  = token_24[2];
+  assign \token_24.first  = token_24[3];
+  assign \token_24.last  = token_24[4];
   assign \parameters.bias  = parameters[23:0];
   assign \parameters.shift  = parameters[29:24];
   assign \parameters.multiplier  = parameters[45:30];
-  assign \parameters_1.bias  = parameters_1[23:0];
-  assign \parameters_1.shift  = parameters_1[29:24];
-  assign \parameters_1.multiplier  = parameters_1[45:30];
-  assign \parameters_2.bias  = parameters_2[23:0];
-  assign \parameters_2.shift  = parameters_2[29:24];
-  assign \parameters_2.multiplier  = parameters_2[45:30];
-  assign \parameters_3.bias  = parameters_3[23:0];
-  assign \parameters_3.shift  = parameters_3[29:24];
-  assign \parameters_3.multiplier  = parameters_3[45:30];
-  assign \parameters_4.bias  = parameters_4[23:0];
-  assign \parameters_4.shift  = parameters_4[29:24];
-  assign \parameters_4.multiplier  = parameters_4[45:30];
-  assign \parameters_5.bias  = parameters_5[23:0];
-  assign \parameters_5.shift  = parameters_5[29:24];
-  assign \parameters_5.multiplier  = parameters_5[45:30];
-  assign \parameters_6.bias  = parameters_6[23:0];
-  assign \parameters_6.shift  = parameters_6[29:24];
-  assign \parameters_6.multiplier  = parameters_6[45:30];
-  assign \parameters_7.bias  = parameters_7[23:0];
-  assign \parameters_7.shift  = parameters_7[29:24];
-  assign \parameters_7.multiplier  = parameters_7[45:30];
-  assign \codes_token.valid  = token_22[0];
-  assign \codes_token.start  = token_22[1];
-  assign \codes_token.end  = token_22[2];
-  assign \codes_token.first  = token_22[3];
-  assign \codes_token.last  = token_22[4];
-  assign \residual_token.valid  = token_8[0];
-  assign \residual_token.start  = token_8[1];
-  assign \residual_token.end  = token_8[2];
-  assign \residual_token.first  = token_8[3];
-  assign \residual_token.last  = token_8[4];
-  assign \i[0]  = i[7:0];
-  assign \i[1]  = i[15:8];
-  assign \i[2]  = i[23:16];
-  assign \i[3]  = i[31:24];
-  assign \i[4]  = i[39:32];
-  assign \i[5]  = i[47:40];
-  assign \i[6]  = i[55:48];
-  assign \i[7]  = i[63:56];
-  assign \residual[0]  = i[7:0];
-  assign \residual[1]  = i[15:8];
-  assign \residual[2]  = i[23:16];
-  assign \residual[3]  = i[31:24];
-  assign \residual[4]  = i[39:32];
-  assign \residual[5]  = i[47:40];
-  assign \residual[6]  = i[55:48];
-  assign \residual[7]  = i[63:56];
-  assign \codes[0]  = codes[7:0];
-  assign \codes[1]  = codes[15:8];
-  assign \codes[2]  = codes[23:16];
-  assign \codes[3]  = codes[31:24];
-  assign \codes[4]  = codes[39:32];
-  assign \codes[5]  = codes[47:40];
-  assign \codes[6]  = codes[55:48];
-  assign \codes[7]  = codes[63:56];
-  assign \o[0]  = codes[7:0];
-  assign \o[1]  = codes[15:8];
-  assign \o[2]  = codes[23:16];
-  assign \o[3]  = codes[31:24];
-  assign \o[4]  = codes[39:32];
-  assign \o[5]  = codes[47:40];
-  assign \o[6]  = codes[55:48];
-  assign \o[7]  = codes[63:56];
-  assign \sums[0]  = sums[23:0];
-  assign \sums[1]  = sums[47:24];
-  assign \sums[2]  = sums[71:48];
-  assign \sums[3]  = sums[95:72];
-  assign \sums[4]  = sums[119:96];
-  assign \sums[5]  = sums[143:120];
-  assign \sums[6]  = sums[167:144];
-  assign \sums[7]  = sums[191:168];
+  assign \parameters_0.shift  = parameters_0[4:0];
+  assign \parameters_0.multiplier  = parameters_0[21:5];
+  assign \parameters$43.shift  = \parameters$43 [4:0];
+  assign \parameters$43.multiplier  = \parameters$43 [21:5];
+  assign \parameters_1.shift  = parameters_1[4:0];
+  assign \parameters_1.multiplier  = parameters_1[21:5];
+  assign \parameters_2.shift  = parameters_2[4:0];
+  assign \parameters_2.multiplier  = parameters_2[21:5];
+  assign \parameters_3.shift  = parameters_3[4:0];
+  assign \parameters_3.multiplier  = parameters_3[21:5];
+  assign \parameters_4.shift  = parameters_4[4:0];
+  assign \parameters_4.multiplier  = parameters_4[21:5];
+  assign \parameters_5.shift  = parameters_5[4:0];
+  assign \parameters_5.multiplier  = parameters_5[21:5];
+  assign \parameters_6.shift  = parameters_6[4:0];
+  assign \parameters_6.multiplier  = parameters_6[21:5];
+  assign \parameters_7.shift  = parameters_7[4:0];
+  assign \parameters_7.multiplier  = parameters_7[21:5];
+  assign \codes_token.valid  = token_24[0];
+  assign \codes_token.start  = token_24[1];
+  assign \codes_token.end  = token_24[2];
+  assign \codes_token.first  = token_24[3];
+  assign \codes_token.last  = token_24[4];
+  assign \residual_token.valid  = token_9[0];
+  assign \residual_token.start  = token_9[1];
+  assign \residual_token.end  = token_9[2];
+  assign \residual_token.first  = token_9[3];
+  assign \residual_token.last  = token_9[4];
   assign \layer.magic  = layer[15:0];
   assign \layer.hold_weights  = layer[16];
   assign \layer.maximum  = layer[17];
@@ -16960,57 +17100,240 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
   assign \layer.add_zero  = layer[445:438];
   assign \layer.add_lo  = layer[453:446];
   assign \layer.add_hi  = layer[461:454];
-  assign \layer.add_shift  = layer[467:462];
-  assign \layer.add_multiplier_a  = layer[491:468];
-  assign \layer.add_multiplier_b  = layer[515:492];
-  assign \parameters$66.bias  = parameters_0[23:0];
-  assign \parameters$66.shift  = parameters_0[29:24];
-  assign \parameters$66.multiplier  = parameters_0[45:30];
-  assign \o$76[0]  = \o$76 [7:0];
-  assign \o$76[1]  = \o$76 [15:8];
-  assign \o$76[2]  = \o$76 [23:16];
-  assign \o$76[3]  = \o$76 [31:24];
-  assign \o$76[4]  = \o$76 [39:32];
-  assign \o$76[5]  = \o$76 [47:40];
-  assign \o$76[6]  = \o$76 [55:48];
-  assign \o$76[7]  = \o$76 [63:56];
-  assign \i$86[0]  = \i$86 [7:0];
-  assign \i$86[1]  = \i$86 [15:8];
-  assign \i$86[2]  = \i$86 [23:16];
-  assign \i$86[3]  = \i$86 [31:24];
-  assign \i$86[4]  = \i$86 [39:32];
-  assign \i$86[5]  = \i$86 [47:40];
-  assign \i$86[6]  = \i$86 [55:48];
-  assign \i$86[7]  = \i$86 [63:56];
-  assign \parameters$99.bias  = parameters_1[23:0];
-  assign \parameters$99.shift  = parameters_1[29:24];
-  assign \parameters$99.multiplier  = parameters_1[45:30];
-  assign \parameters$127.bias  = parameters_2[23:0];
-  assign \parameters$127.shift  = parameters_2[29:24];
-  assign \parameters$127.multiplier  = parameters_2[45:30];
-  assign \parameters$155.bias  = parameters_3[23:0];
-  assign \parameters$155.shift  = parameters_3[29:24];
-  assign \parameters$155.multiplier  = parameters_3[45:30];
-  assign \parameters$183.bias  = parameters_4[23:0];
-  assign \parameters$183.shift  = parameters_4[29:24];
-  assign \parameters$183.multiplier  = parameters_4[45:30];
-  assign \parameters$211.bias  = parameters_5[23:0];
-  assign \parameters$211.shift  = parameters_5[29:24];
-  assign \parameters$211.multiplier  = parameters_5[45:30];
-  assign \parameters$239.bias  = parameters_6[23:0];
-  assign \parameters$239.shift  = parameters_6[29:24];
-  assign \parameters$239.multiplier  = parameters_6[45:30];
-  assign \parameters$267.bias  = parameters_7[23:0];
-  assign \parameters$267.shift  = parameters_7[29:24];
-  assign \parameters$267.multiplier  = parameters_7[45:30];
-  assign \i$86 [63:56] = \code$283 ;
-  assign \i$86 [55:48] = \code$255 ;
-  assign \i$86 [47:40] = \code$227 ;
-  assign \i$86 [39:32] = \code$199 ;
-  assign \i$86 [31:24] = \code$171 ;
-  assign \i$86 [23:16] = \code$143 ;
-  assign \i$86 [15:8] = \code$115 ;
-  assign \i$86 [7:0] = code;
+  assign \layer.add_shift  = layer[466:462];
+  assign \layer.add_multiplier_a  = layer[490:467];
+  assign \layer.add_multiplier_b  = layer[514:491];
+  assign \layer$63.magic  = layer[15:0];
+  assign \layer$63.hold_weights  = layer[16];
+  assign \layer$63.maximum  = layer[17];
+  assign \layer$63.residual  = layer[18];
+  assign \layer$63.input_bank  = layer[20:19];
+  assign \layer$63.output_bank  = layer[22:21];
+  assign \layer$63.residual_bank  = layer[24:23];
+  assign \layer$63.stride  = layer[27:25];
+  assign \layer$63.dilation  = layer[30:28];
+  assign \layer$63.sub_block  = layer[34:31];
+  assign \layer$63.out_lane  = layer[39:35];
+  assign \layer$63.input_base  = layer[55:40];
+  assign \layer$63.input_step  = layer[71:56];
+  assign \layer$63.step_x  = layer[87:72];
+  assign \layer$63.step_y  = layer[103:88];
+  assign \layer$63.step_kx  = layer[119:104];
+  assign \layer$63.step_ky  = layer[135:120];
+  assign \layer$63.blocks  = layer[148:136];
+  assign \layer$63.origin_y  = layer[158:149];
+  assign \layer$63.origin_x  = layer[168:159];
+  assign \layer$63.kernel_h  = layer[173:169];
+  assign \layer$63.kernel_w  = layer[178:174];
+  assign \layer$63.in_h  = layer[187:179];
+  assign \layer$63.in_w  = layer[196:188];
+  assign \layer$63.co_tiles  = layer[210:197];
+  assign \layer$63.out_h  = layer[219:211];
+  assign \layer$63.out_w  = layer[228:220];
+  assign \layer$63.param_base  = layer[242:229];
+  assign \layer$63.weight_base  = layer[262:243];
+  assign \layer$63.out_step  = layer[274:263];
+  assign \layer$63.out_base  = layer[290:275];
+  assign \layer$63.lane_mask  = layer[306:291];
+  assign \layer$63.res_lane  = layer[311:307];
+  assign \layer$63.res_base  = layer[327:312];
+  assign \layer$63.res_step_x  = layer[343:328];
+  assign \layer$63.res_step_y  = layer[359:344];
+  assign \layer$63.res_tiles  = layer[373:360];
+  assign \layer$63.pad_value  = layer[381:374];
+  assign \layer$63.zero_in  = layer[389:382];
+  assign \layer$63.input_lo  = layer[397:390];
+  assign \layer$63.input_hi  = layer[405:398];
+  assign \layer$63.zero_out  = layer[413:406];
+  assign \layer$63.lo  = layer[421:414];
+  assign \layer$63.hi  = layer[429:422];
+  assign \layer$63.res_zero  = layer[437:430];
+  assign \layer$63.add_zero  = layer[445:438];
+  assign \layer$63.add_lo  = layer[453:446];
+  assign \layer$63.add_hi  = layer[461:454];
+  assign \layer$63.add_shift  = layer[466:462];
+  assign \layer$63.add_multiplier_a  = layer[490:467];
+  assign \layer$63.add_multiplier_b  = layer[514:491];
+  assign \settings.lo  = settings[8:0];
+  assign \settings.hi  = settings[17:9];
+  assign \settings.residual_zero  = settings[25:18];
+  assign \settings.add_multiplier_a  = settings[42:26];
+  assign \settings.add_multiplier_b  = settings[59:43];
+  assign \settings.add_shift  = settings[63:60];
+  assign \settings.add_zero  = settings[71:64];
+  assign \settings.add_lo  = settings[79:72];
+  assign \settings.add_hi  = settings[87:80];
+  assign \channel.bias  = parameters[23:0];
+  assign \channel.shift  = parameters[29:24];
+  assign \channel.multiplier  = parameters[45:30];
+  assign \i[0]  = i[0];
+  assign \i[1]  = i[1];
+  assign \i[2]  = i[2];
+  assign \i[3]  = i[3];
+  assign \i[4]  = i[4];
+  assign \i[5]  = i[5];
+  assign \i[6]  = i[6];
+  assign \i[7]  = i[7];
+  assign \i$74[0]  = \i$74 [7:0];
+  assign \i$74[1]  = \i$74 [15:8];
+  assign \i$74[2]  = \i$74 [23:16];
+  assign \i$74[3]  = \i$74 [31:24];
+  assign \i$74[4]  = \i$74 [39:32];
+  assign \i$74[5]  = \i$74 [47:40];
+  assign \i$74[6]  = \i$74 [55:48];
+  assign \i$74[7]  = \i$74 [63:56];
+  assign \residual[0]  = \i$74 [7:0];
+  assign \residual[1]  = \i$74 [15:8];
+  assign \residual[2]  = \i$74 [23:16];
+  assign \residual[3]  = \i$74 [31:24];
+  assign \residual[4]  = \i$74 [39:32];
+  assign \residual[5]  = \i$74 [47:40];
+  assign \residual[6]  = \i$74 [55:48];
+  assign \residual[7]  = \i$74 [63:56];
+  assign \codes[0]  = codes[7:0];
+  assign \codes[1]  = codes[15:8];
+  assign \codes[2]  = codes[23:16];
+  assign \codes[3]  = codes[31:24];
+  assign \codes[4]  = codes[39:32];
+  assign \codes[5]  = codes[47:40];
+  assign \codes[6]  = codes[55:48];
+  assign \codes[7]  = codes[63:56];
+  assign \o[0]  = codes[7:0];
+  assign \o[1]  = codes[15:8];
+  assign \o[2]  = codes[23:16];
+  assign \o[3]  = codes[31:24];
+  assign \o[4]  = codes[39:32];
+  assign \o[5]  = codes[47:40];
+  assign \o[6]  = codes[55:48];
+  assign \o[7]  = codes[63:56];
+  assign \sums[0]  = sums[23:0];
+  assign \sums[1]  = sums[47:24];
+  assign \sums[2]  = sums[71:48];
+  assign \sums[3]  = sums[95:72];
+  assign \sums[4]  = sums[119:96];
+  assign \sums[5]  = sums[143:120];
+  assign \sums[6]  = sums[167:144];
+  assign \sums[7]  = sums[191:168];
+  assign \parameters$90.shift  = parameters_0[4:0];
+  assign \parameters$90.multiplier  = parameters_0[21:5];
+  assign \settings$91.lo  = settings[8:0];
+  assign \settings$91.hi  = settings[17:9];
+  assign \settings$91.residual_zero  = settings[25:18];
+  assign \settings$91.add_multiplier_a  = settings[42:26];
+  assign \settings$91.add_multiplier_b  = settings[59:43];
+  assign \settings$91.add_shift  = settings[63:60];
+  assign \settings$91.add_zero  = settings[71:64];
+  assign \settings$91.add_lo  = settings[79:72];
+  assign \settings$91.add_hi  = settings[87:80];
+  assign \o$95[0]  = \o$95 [7:0];
+  assign \o$95[1]  = \o$95 [15:8];
+  assign \o$95[2]  = \o$95 [23:16];
+  assign \o$95[3]  = \o$95 [31:24];
+  assign \o$95[4]  = \o$95 [39:32];
+  assign \o$95[5]  = \o$95 [47:40];
+  assign \o$95[6]  = \o$95 [55:48];
+  assign \o$95[7]  = \o$95 [63:56];
+  assign \o$97[0]  = \o$97 [0];
+  assign \o$97[1]  = \o$97 [1];
+  assign \o$97[2]  = \o$97 [2];
+  assign \o$97[3]  = \o$97 [3];
+  assign \o$97[4]  = \o$97 [4];
+  assign \o$97[5]  = \o$97 [5];
+  assign \o$97[6]  = \o$97 [6];
+  assign \o$97[7]  = \o$97 [7];
+  assign \i$100[0]  = \i$100 [7:0];
+  assign \i$100[1]  = \i$100 [15:8];
+  assign \i$100[2]  = \i$100 [23:16];
+  assign \i$100[3]  = \i$100 [31:24];
+  assign \i$100[4]  = \i$100 [39:32];
+  assign \i$100[5]  = \i$100 [47:40];
+  assign \i$100[6]  = \i$100 [55:48];
+  assign \i$100[7]  = \i$100 [63:56];
+  assign \parameters$114.shift  = parameters_1[4:0];
+  assign \parameters$114.multiplier  = parameters_1[21:5];
+  assign \settings$115.lo  = settings[8:0];
+  assign \settings$115.hi  = settings[17:9];
+  assign \settings$115.residual_zero  = settings[25:18];
+  assign \settings$115.add_multiplier_a  = settings[42:26];
+  assign \settings$115.add_multiplier_b  = settings[59:43];
+  assign \settings$115.add_shift  = settings[63:60];
+  assign \settings$115.add_zero  = settings[71:64];
+  assign \settings$115.add_lo  = settings[79:72];
+  assign \settings$115.add_hi  = settings[87:80];
+  assign \parameters$134.shift  = parameters_2[4:0];
+  assign \parameters$134.multiplier  = parameters_2[21:5];
+  assign \settings$135.lo  = settings[8:0];
+  assign \settings$135.hi  = settings[17:9];
+  assign \settings$135.residual_zero  = settings[25:18];
+  assign \settings$135.add_multiplier_a  = settings[42:26];
+  assign \settings$135.add_multiplier_b  = settings[59:43];
+  assign \settings$135.add_shift  = settings[63:60];
+  assign \settings$135.add_zero  = settings[71:64];
+  assign \settings$135.add_lo  = settings[79:72];
+  assign \settings$135.add_hi  = settings[87:80];
+  assign \parameters$154.shift  = parameters_3[4:0];
+  assign \parameters$154.multiplier  = parameters_3[21:5];
+  assign \settings$155.lo  = settings[8:0];
+  assign \settings$155.hi  = settings[17:9];
+  assign \settings$155.residual_zero  = settings[25:18];
+  assign \settings$155.add_multiplier_a  = settings[42:26];
+  assign \settings$155.add_multiplier_b  = settings[59:43];
+  assign \settings$155.add_shift  = settings[63:60];
+  assign \settings$155.add_zero  = settings[71:64];
+  assign \settings$155.add_lo  = settings[79:72];
+  assign \settings$155.add_hi  = settings[87:80];
+  assign \parameters$174.shift  = parameters_4[4:0];
+  assign \parameters$174.multiplier  = parameters_4[21:5];
+  assign \settings$175.lo  = settings[8:0];
+  assign \settings$175.hi  = settings[17:9];
+  assign \settings$175.residual_zero  = settings[25:18];
+  assign \settings$175.add_multiplier_a  = settings[42:26];
+  assign \settings$175.add_multiplier_b  = settings[59:43];
+  assign \settings$175.add_shift  = settings[63:60];
+  assign \settings$175.add_zero  = settings[71:64];
+  assign \settings$175.add_lo  = settings[79:72];
+  assign \settings$175.add_hi  = settings[87:80];
+  assign \parameters$194.shift  = parameters_5[4:0];
+  assign \parameters$194.multiplier  = parameters_5[21:5];
+  assign \settings$195.lo  = settings[8:0];
+  assign \settings$195.hi  = settings[17:9];
+  assign \settings$195.residual_zero  = settings[25:18];
+  assign \settings$195.add_multiplier_a  = settings[42:26];
+  assign \settings$195.add_multiplier_b  = settings[59:43];
+  assign \settings$195.add_shift  = settings[63:60];
+  assign \settings$195.add_zero  = settings[71:64];
+  assign \settings$195.add_lo  = settings[79:72];
+  assign \settings$195.add_hi  = settings[87:80];
+  assign \parameters$214.shift  = parameters_6[4:0];
+  assign \parameters$214.multiplier  = parameters_6[21:5];
+  assign \settings$215.lo  = settings[8:0];
+  assign \settings$215.hi  = settings[17:9];
+  assign \settings$215.residual_zero  = settings[25:18];
+  assign \settings$215.add_multiplier_a  = settings[42:26];
+  assign \settings$215.add_multiplier_b  = settings[59:43];
+  assign \settings$215.add_shift  = settings[63:60];
+  assign \settings$215.add_zero  = settings[71:64];
+  assign \settings$215.add_lo  = settings[79:72];
+  assign \settings$215.add_hi  = settings[87:80];
+  assign \parameters$234.shift  = parameters_7[4:0];
+  assign \parameters$234.multiplier  = parameters_7[21:5];
+  assign \settings$235.lo  = settings[8:0];
+  assign \settings$235.hi  = settings[17:9];
+  assign \settings$235.residual_zero  = settings[25:18];
+  assign \settings$235.add_multiplier_a  = settings[42:26];
+  assign \settings$235.add_multiplier_b  = settings[59:43];
+  assign \settings$235.add_shift  = settings[63:60];
+  assign \settings$235.add_zero  = settings[71:64];
+  assign \settings$235.add_lo  = settings[79:72];
+  assign \settings$235.add_hi  = settings[87:80];
+  assign \i$100 [63:56] = \code$241 ;
+  assign \i$100 [55:48] = \code$221 ;
+  assign \i$100 [47:40] = \code$201 ;
+  assign \i$100 [39:32] = \code$181 ;
+  assign \i$100 [31:24] = \code$161 ;
+  assign \i$100 [23:16] = \code$141 ;
+  assign \i$100 [15:8] = \code$121 ;
+  assign \i$100 [7:0] = code;
   assign violation[7] = 1'h0;
   assign violation[6] = 1'h0;
   assign violation[5] = 1'h0;
@@ -17019,27 +17342,42 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
   assign violation[2] = 1'h0;
   assign violation[1] = 1'h0;
   assign violation[0] = 1'h0;
-  assign enable = 1'h0;
-  assign \enable$103  = 1'h0;
-  assign \enable$131  = 1'h0;
-  assign \enable$159  = 1'h0;
-  assign \enable$187  = 1'h0;
-  assign \enable$215  = 1'h0;
-  assign \enable$243  = 1'h0;
-  assign \enable$271  = 1'h0;
+  assign i[7] = residual_present;
+  assign i[6] = residual_present;
+  assign i[5] = residual_present;
+  assign i[4] = residual_present;
+  assign i[3] = residual_present;
+  assign i[2] = residual_present;
+  assign i[1] = residual_present;
+  assign i[0] = residual_present;
+  assign \$37  = 1'h1;
+  assign bound = 1'h0;
+  assign \enable$92  = 1'h0;
+  assign \enable$116  = 1'h0;
+  assign \enable$136  = 1'h0;
+  assign \enable$156  = 1'h0;
+  assign \enable$176  = 1'h0;
+  assign \enable$196  = 1'h0;
+  assign \enable$216  = 1'h0;
+  assign \enable$236  = 1'h0;
 endmodule
 
 module \holdfast_8x8.lanes.accumulator_0 (rst, chain, write__en, partial_sum, read_address, first, valid, write__addr, write__data, maximum, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$72  = 0;
-  wire [23:0] \$1 ;
+  wire \$1 ;
+  wire [24:0] \$10 ;
+  reg [23:0] \$11 ;
+  reg [23:0] \$12 ;
+  reg [23:0] \$13 ;
+  reg [23:0] \$14 ;
   wire \$2 ;
   wire \$3 ;
-  wire [23:0] \$4 ;
-  wire [24:0] \$5 ;
-  reg [23:0] \$6 ;
-  reg [23:0] \$7 ;
-  reg \$8 ;
-  reg [23:0] \$9 ;
+  wire \$4 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire [23:0] \$9 ;
   wire [9:0] \$signature__addr ;
   wire [23:0] \$signature__data ;
   reg [23:0] addend = 24'h000000;
@@ -17047,12 +17385,11 @@ module \holdfast_8x8.lanes.accumulator_0 (rst, chain, write__en, partial_sum, re
   wire chain;
   input clk;
   wire clk;
+  reg [23:0] fetched = 24'h000000;
   input first;
   wire first;
-  reg \first$18  = 1'h0;
   input maximum;
   wire maximum;
-  wire [23:0] operand;
   input [23:0] partial_sum;
   wire [23:0] partial_sum;
   input [9:0] read_address;
@@ -17063,7 +17400,7 @@ module \holdfast_8x8.lanes.accumulator_0 (rst, chain, write__en, partial_sum, re
   (* init = 24'h000000 *)
   wire [23:0] total;
   (* init = 24'h000000 *)
-  wire [23:0] \total$11 ;
+  wire [23:0] \total$8 ;
   input valid;
   wire valid;
   wire write;
@@ -17074,6 +17411,7 @@ module \holdfast_8x8.lanes.accumulator_0 (rst, chain, write__en, partial_sum, re
   input write__en;
   wire write__en;
   wire [9:0] write_address;
+  (* no_rw_check = 32'd1 *)
   reg [23:0] cells [1023:0];
   always @(posedge clk) begin
     if (write__en)
@@ -17084,74 +17422,84 @@ module \holdfast_8x8.lanes.accumulator_0 (rst, chain, write__en, partial_sum, re
     _0_ <= cells[read_address];
   end
   assign \$signature__data  = _0_;
-  assign operand = chain ? write__data : stored;
-  assign \$1  = first ? 24'h000000 : \$signature__data ;
-  assign \$2  = $signed(addend) > $signed(operand);
-  assign \$3  = \first$18  | \$2 ;
-  assign \$4  = \$3  ? addend : operand;
-  assign \$5  = $signed(operand) + $signed(addend);
+  assign \$1  = $signed(partial_sum[7:0]) > $signed(fetched[7:0]);
+  assign \$2  = maximum & \$1 ;
+  assign \$3  = first | \$2 ;
+  assign \$4  = $signed(partial_sum[7:0]) > $signed(fetched[7:0]);
+  assign \$5  = maximum & \$4 ;
+  assign \$6  = first | \$5 ;
+  assign \$7  = ~ \$6 ;
+  assign \$8  = maximum & \$7 ;
+  assign \$9  = chain ? write__data : stored;
+  assign \$10  = $signed(\$9 ) + $signed(addend);
   always @(posedge clk)
-    stored <= \$6 ;
+    fetched <= \$11 ;
   always @(posedge clk)
-    addend <= \$7 ;
+    stored <= \$12 ;
   always @(posedge clk)
-    \first$18  <= \$8 ;
+    addend <= \$13 ;
   always @(posedge clk)
-    write__data <= \$9 ;
+    write__data <= \$14 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$72 ) begin end
-    \$6  = \$1 ;
+    \$11  = \$signature__data ;
     if (rst) begin
-      \$6  = 24'h000000;
+      \$11  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$72 ) begin end
-    \$7  = partial_sum;
+    \$12  = fetched;
+    if (\$3 ) begin
+      \$12  = 24'h000000;
+    end
     if (rst) begin
-      \$7  = 24'h000000;
+      \$12  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$72 ) begin end
-    \$8  = first;
+    \$13  = partial_sum;
+    if (\$8 ) begin
+      \$13  = 24'h000000;
+    end
     if (rst) begin
-      \$8  = 1'h0;
+      \$13  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$72 ) begin end
-    \$9  = write__data;
+    \$14  = write__data;
     if (valid) begin
-      (* full_case = 32'd1 *)
-      if (maximum) begin
-        \$9  = \$4 ;
-      end else begin
-        \$9  = \$5 [23:0];
-      end
+      \$14  = \$10 [23:0];
     end
     if (rst) begin
-      \$9  = 24'h000000;
+      \$14  = 24'h000000;
     end
   end
   assign \$signature__addr  = read_address;
   assign write_address = write__addr;
   assign total = write__data;
   assign write = write__en;
-  assign \total$11  = write__data;
+  assign \total$8  = write__data;
 endmodule
 
 module \holdfast_8x8.lanes.accumulator_1 (rst, chain, write__en, partial_sum, first, valid, read_address, write__addr, write__data, maximum, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$73  = 0;
-  wire [23:0] \$1 ;
+  wire \$1 ;
+  wire [24:0] \$10 ;
+  reg [23:0] \$11 ;
+  reg [23:0] \$12 ;
+  reg [23:0] \$13 ;
+  reg [23:0] \$14 ;
   wire \$2 ;
   wire \$3 ;
-  wire [23:0] \$4 ;
-  wire [24:0] \$5 ;
-  reg [23:0] \$6 ;
-  reg [23:0] \$7 ;
-  reg \$8 ;
-  reg [23:0] \$9 ;
+  wire \$4 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire [23:0] \$9 ;
   wire [9:0] \$signature__addr ;
   wire [23:0] \$signature__data ;
   reg [23:0] addend = 24'h000000;
@@ -17159,12 +17507,11 @@ module \holdfast_8x8.lanes.accumulator_1 (rst, chain, write__en, partial_sum, fi
   wire chain;
   input clk;
   wire clk;
+  reg [23:0] fetched = 24'h000000;
   input first;
   wire first;
-  reg \first$18  = 1'h0;
   input maximum;
   wire maximum;
-  wire [23:0] operand;
   input [23:0] partial_sum;
   wire [23:0] partial_sum;
   input [9:0] read_address;
@@ -17175,7 +17522,7 @@ module \holdfast_8x8.lanes.accumulator_1 (rst, chain, write__en, partial_sum, fi
   (* init = 24'h000000 *)
   wire [23:0] total;
   (* init = 24'h000000 *)
-  wire [23:0] \total$11 ;
+  wire [23:0] \total$8 ;
   input valid;
   wire valid;
   wire write;
@@ -17186,6 +17533,7 @@ module \holdfast_8x8.lanes.accumulator_1 (rst, chain, write__en, partial_sum, fi
   input write__en;
   wire write__en;
   wire [9:0] write_address;
+  (* no_rw_check = 32'd1 *)
   reg [23:0] cells [1023:0];
   always @(posedge clk) begin
     if (write__en)
@@ -17196,74 +17544,84 @@ module \holdfast_8x8.lanes.accumulator_1 (rst, chain, write__en, partial_sum, fi
     _0_ <= cells[read_address];
   end
   assign \$signature__data  = _0_;
-  assign operand = chain ? write__data : stored;
-  assign \$1  = first ? 24'h000000 : \$signature__data ;
-  assign \$2  = $signed(addend) > $signed(operand);
-  assign \$3  = \first$18  | \$2 ;
-  assign \$4  = \$3  ? addend : operand;
-  assign \$5  = $signed(operand) + $signed(addend);
+  assign \$1  = $signed(partial_sum[7:0]) > $signed(fetched[7:0]);
+  assign \$2  = maximum & \$1 ;
+  assign \$3  = first | \$2 ;
+  assign \$4  = $signed(partial_sum[7:0]) > $signed(fetched[7:0]);
+  assign \$5  = maximum & \$4 ;
+  assign \$6  = first | \$5 ;
+  assign \$7  = ~ \$6 ;
+  assign \$8  = maximum & \$7 ;
+  assign \$9  = chain ? write__data : stored;
+  assign \$10  = $signed(\$9 ) + $signed(addend);
   always @(posedge clk)
-    stored <= \$6 ;
+    fetched <= \$11 ;
   always @(posedge clk)
-    addend <= \$7 ;
+    stored <= \$12 ;
   always @(posedge clk)
-    \first$18  <= \$8 ;
+    addend <= \$13 ;
   always @(posedge clk)
-    write__data <= \$9 ;
+    write__data <= \$14 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$73 ) begin end
-    \$6  = \$1 ;
+    \$11  = \$signature__data ;
     if (rst) begin
-      \$6  = 24'h000000;
+      \$11  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$73 ) begin end
-    \$7  = partial_sum;
+    \$12  = fetched;
+    if (\$3 ) begin
+      \$12  = 24'h000000;
+    end
     if (rst) begin
-      \$7  = 24'h000000;
+      \$12  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$73 ) begin end
-    \$8  = first;
+    \$13  = partial_sum;
+    if (\$8 ) begin
+      \$13  = 24'h000000;
+    end
     if (rst) begin
-      \$8  = 1'h0;
+      \$13  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$73 ) begin end
-    \$9  = write__data;
+    \$14  = write__data;
     if (valid) begin
-      (* full_case = 32'd1 *)
-      if (maximum) begin
-        \$9  = \$4 ;
-      end else begin
-        \$9  = \$5 [23:0];
-      end
+      \$14  = \$10 [23:0];
     end
     if (rst) begin
-      \$9  = 24'h000000;
+      \$14  = 24'h000000;
     end
   end
   assign \$signature__addr  = read_address;
   assign write_address = write__addr;
   assign total = write__data;
   assign write = write__en;
-  assign \total$11  = write__data;
+  assign \total$8  = write__data;
 endmodule
 
 module \holdfast_8x8.lanes.accumulator_2 (rst, chain, write__en, partial_sum, first, valid, read_address, write__addr, write__data, maximum, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$74  = 0;
-  wire [23:0] \$1 ;
+  wire \$1 ;
+  wire [24:0] \$10 ;
+  reg [23:0] \$11 ;
+  reg [23:0] \$12 ;
+  reg [23:0] \$13 ;
+  reg [23:0] \$14 ;
   wire \$2 ;
   wire \$3 ;
-  wire [23:0] \$4 ;
-  wire [24:0] \$5 ;
-  reg [23:0] \$6 ;
-  reg [23:0] \$7 ;
-  reg \$8 ;
-  reg [23:0] \$9 ;
+  wire \$4 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire [23:0] \$9 ;
   wire [9:0] \$signature__addr ;
   wire [23:0] \$signature__data ;
   reg [23:0] addend = 24'h000000;
@@ -17271,12 +17629,11 @@ module \holdfast_8x8.lanes.accumulator_2 (rst, chain, write__en, partial_sum, fi
   wire chain;
   input clk;
   wire clk;
+  reg [23:0] fetched = 24'h000000;
   input first;
   wire first;
-  reg \first$18  = 1'h0;
   input maximum;
   wire maximum;
-  wire [23:0] operand;
   input [23:0] partial_sum;
   wire [23:0] partial_sum;
   input [9:0] read_address;
@@ -17287,7 +17644,7 @@ module \holdfast_8x8.lanes.accumulator_2 (rst, chain, write__en, partial_sum, fi
   (* init = 24'h000000 *)
   wire [23:0] total;
   (* init = 24'h000000 *)
-  wire [23:0] \total$11 ;
+  wire [23:0] \total$8 ;
   input valid;
   wire valid;
   wire write;
@@ -17298,6 +17655,7 @@ module \holdfast_8x8.lanes.accumulator_2 (rst, chain, write__en, partial_sum, fi
   input write__en;
   wire write__en;
   wire [9:0] write_address;
+  (* no_rw_check = 32'd1 *)
   reg [23:0] cells [1023:0];
   always @(posedge clk) begin
     if (write__en)
@@ -17308,74 +17666,84 @@ module \holdfast_8x8.lanes.accumulator_2 (rst, chain, write__en, partial_sum, fi
     _0_ <= cells[read_address];
   end
   assign \$signature__data  = _0_;
-  assign operand = chain ? write__data : stored;
-  assign \$1  = first ? 24'h000000 : \$signature__data ;
-  assign \$2  = $signed(addend) > $signed(operand);
-  assign \$3  = \first$18  | \$2 ;
-  assign \$4  = \$3  ? addend : operand;
-  assign \$5  = $signed(operand) + $signed(addend);
+  assign \$1  = $signed(partial_sum[7:0]) > $signed(fetched[7:0]);
+  assign \$2  = maximum & \$1 ;
+  assign \$3  = first | \$2 ;
+  assign \$4  = $signed(partial_sum[7:0]) > $signed(fetched[7:0]);
+  assign \$5  = maximum & \$4 ;
+  assign \$6  = first | \$5 ;
+  assign \$7  = ~ \$6 ;
+  assign \$8  = maximum & \$7 ;
+  assign \$9  = chain ? write__data : stored;
+  assign \$10  = $signed(\$9 ) + $signed(addend);
   always @(posedge clk)
-    stored <= \$6 ;
+    fetched <= \$11 ;
   always @(posedge clk)
-    addend <= \$7 ;
+    stored <= \$12 ;
   always @(posedge clk)
-    \first$18  <= \$8 ;
+    addend <= \$13 ;
   always @(posedge clk)
-    write__data <= \$9 ;
+    write__data <= \$14 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$74 ) begin end
-    \$6  = \$1 ;
+    \$11  = \$signature__data ;
     if (rst) begin
-      \$6  = 24'h000000;
+      \$11  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$74 ) begin end
-    \$7  = partial_sum;
+    \$12  = fetched;
+    if (\$3 ) begin
+      \$12  = 24'h000000;
+    end
     if (rst) begin
-      \$7  = 24'h000000;
+      \$12  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$74 ) begin end
-    \$8  = first;
+    \$13  = partial_sum;
+    if (\$8 ) begin
+      \$13  = 24'h000000;
+    end
     if (rst) begin
-      \$8  = 1'h0;
+      \$13  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$74 ) begin end
-    \$9  = write__data;
+    \$14  = write__data;
     if (valid) begin
-      (* full_case = 32'd1 *)
-      if (maximum) begin
-        \$9  = \$4 ;
-      end else begin
-        \$9  = \$5 [23:0];
-      end
+      \$14  = \$10 [23:0];
     end
     if (rst) begin
-      \$9  = 24'h000000;
+      \$14  = 24'h000000;
     end
   end
   assign \$signature__addr  = read_address;
   assign write_address = write__addr;
   assign total = write__data;
   assign write = write__en;
-  assign \total$11  = write__data;
+  assign \total$8  = write__data;
 endmodule
 
 module \holdfast_8x8.lanes.accumulator_3 (rst, chain, write__en, partial_sum, first, valid, read_address, write__addr, write__data, maximum, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$75  = 0;
-  wire [23:0] \$1 ;
+  wire \$1 ;
+  wire [24:0] \$10 ;
+  reg [23:0] \$11 ;
+  reg [23:0] \$12 ;
+  reg [23:0] \$13 ;
+  reg [23:0] \$14 ;
   wire \$2 ;
   wire \$3 ;
-  wire [23:0] \$4 ;
-  wire [24:0] \$5 ;
-  reg [23:0] \$6 ;
-  reg [23:0] \$7 ;
-  reg \$8 ;
-  reg [23:0] \$9 ;
+  wire \$4 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire [23:0] \$9 ;
   wire [9:0] \$signature__addr ;
   wire [23:0] \$signature__data ;
   reg [23:0] addend = 24'h000000;
@@ -17383,12 +17751,11 @@ module \holdfast_8x8.lanes.accumulator_3 (rst, chain, write__en, partial_sum, fi
   wire chain;
   input clk;
   wire clk;
+  reg [23:0] fetched = 24'h000000;
   input first;
   wire first;
-  reg \first$18  = 1'h0;
   input maximum;
   wire maximum;
-  wire [23:0] operand;
   input [23:0] partial_sum;
   wire [23:0] partial_sum;
   input [9:0] read_address;
@@ -17399,7 +17766,7 @@ module \holdfast_8x8.lanes.accumulator_3 (rst, chain, write__en, partial_sum, fi
   (* init = 24'h000000 *)
   wire [23:0] total;
   (* init = 24'h000000 *)
-  wire [23:0] \total$11 ;
+  wire [23:0] \total$8 ;
   input valid;
   wire valid;
   wire write;
@@ -17410,6 +17777,7 @@ module \holdfast_8x8.lanes.accumulator_3 (rst, chain, write__en, partial_sum, fi
   input write__en;
   wire write__en;
   wire [9:0] write_address;
+  (* no_rw_check = 32'd1 *)
   reg [23:0] cells [1023:0];
   always @(posedge clk) begin
     if (write__en)
@@ -17420,74 +17788,84 @@ module \holdfast_8x8.lanes.accumulator_3 (rst, chain, write__en, partial_sum, fi
     _0_ <= cells[read_address];
   end
   assign \$signature__data  = _0_;
-  assign operand = chain ? write__data : stored;
-  assign \$1  = first ? 24'h000000 : \$signature__data ;
-  assign \$2  = $signed(addend) > $signed(operand);
-  assign \$3  = \first$18  | \$2 ;
-  assign \$4  = \$3  ? addend : operand;
-  assign \$5  = $signed(operand) + $signed(addend);
+  assign \$1  = $signed(partial_sum[7:0]) > $signed(fetched[7:0]);
+  assign \$2  = maximum & \$1 ;
+  assign \$3  = first | \$2 ;
+  assign \$4  = $signed(partial_sum[7:0]) > $signed(fetched[7:0]);
+  assign \$5  = maximum & \$4 ;
+  assign \$6  = first | \$5 ;
+  assign \$7  = ~ \$6 ;
+  assign \$8  = maximum & \$7 ;
+  assign \$9  = chain ? write__data : stored;
+  assign \$10  = $signed(\$9 ) + $signed(addend);
   always @(posedge clk)
-    stored <= \$6 ;
+    fetched <= \$11 ;
   always @(posedge clk)
-    addend <= \$7 ;
+    stored <= \$12 ;
   always @(posedge clk)
-    \first$18  <= \$8 ;
+    addend <= \$13 ;
   always @(posedge clk)
-    write__data <= \$9 ;
+    write__data <= \$14 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$75 ) begin end
-    \$6  = \$1 ;
+    \$11  = \$signature__data ;
     if (rst) begin
-      \$6  = 24'h000000;
+      \$11  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$75 ) begin end
-    \$7  = partial_sum;
+    \$12  = fetched;
+    if (\$3 ) begin
+      \$12  = 24'h000000;
+    end
     if (rst) begin
-      \$7  = 24'h000000;
+      \$12  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$75 ) begin end
-    \$8  = first;
+    \$13  = partial_sum;
+    if (\$8 ) begin
+      \$13  = 24'h000000;
+    end
     if (rst) begin
-      \$8  = 1'h0;
+      \$13  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$75 ) begin end
-    \$9  = write__data;
+    \$14  = write__data;
     if (valid) begin
-      (* full_case = 32'd1 *)
-      if (maximum) begin
-        \$9  = \$4 ;
-      end else begin
-        \$9  = \$5 [23:0];
-      end
+      \$14  = \$10 [23:0];
     end
     if (rst) begin
-      \$9  = 24'h000000;
+      \$14  = 24'h000000;
     end
   end
   assign \$signature__addr  = read_address;
   assign write_address = write__addr;
   assign total = write__data;
   assign write = write__en;
-  assign \total$11  = write__data;
+  assign \total$8  = write__data;
 endmodule
 
 module \holdfast_8x8.lanes.accumulator_4 (rst, chain, write__en, partial_sum, first, valid, read_address, write__addr, write__data, maximum, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$76  = 0;
-  wire [23:0] \$1 ;
+  wire \$1 ;
+  wire [24:0] \$10 ;
+  reg [23:0] \$11 ;
+  reg [23:0] \$12 ;
+  reg [23:0] \$13 ;
+  reg [23:0] \$14 ;
   wire \$2 ;
   wire \$3 ;
-  wire [23:0] \$4 ;
-  wire [24:0] \$5 ;
-  reg [23:0] \$6 ;
-  reg [23:0] \$7 ;
-  reg \$8 ;
-  reg [23:0] \$9 ;
+  wire \$4 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire [23:0] \$9 ;
   wire [9:0] \$signature__addr ;
   wire [23:0] \$signature__data ;
   reg [23:0] addend = 24'h000000;
@@ -17495,12 +17873,11 @@ module \holdfast_8x8.lanes.accumulator_4 (rst, chain, write__en, partial_sum, fi
   wire chain;
   input clk;
   wire clk;
+  reg [23:0] fetched = 24'h000000;
   input first;
   wire first;
-  reg \first$18  = 1'h0;
   input maximum;
   wire maximum;
-  wire [23:0] operand;
   input [23:0] partial_sum;
   wire [23:0] partial_sum;
   input [9:0] read_address;
@@ -17511,7 +17888,7 @@ module \holdfast_8x8.lanes.accumulator_4 (rst, chain, write__en, partial_sum, fi
   (* init = 24'h000000 *)
   wire [23:0] total;
   (* init = 24'h000000 *)
-  wire [23:0] \total$11 ;
+  wire [23:0] \total$8 ;
   input valid;
   wire valid;
   wire write;
@@ -17522,6 +17899,7 @@ module \holdfast_8x8.lanes.accumulator_4 (rst, chain, write__en, partial_sum, fi
   input write__en;
   wire write__en;
   wire [9:0] write_address;
+  (* no_rw_check = 32'd1 *)
   reg [23:0] cells [1023:0];
   always @(posedge clk) begin
     if (write__en)
@@ -17532,74 +17910,84 @@ module \holdfast_8x8.lanes.accumulator_4 (rst, chain, write__en, partial_sum, fi
     _0_ <= cells[read_address];
   end
   assign \$signature__data  = _0_;
-  assign operand = chain ? write__data : stored;
-  assign \$1  = first ? 24'h000000 : \$signature__data ;
-  assign \$2  = $signed(addend) > $signed(operand);
-  assign \$3  = \first$18  | \$2 ;
-  assign \$4  = \$3  ? addend : operand;
-  assign \$5  = $signed(operand) + $signed(addend);
+  assign \$1  = $signed(partial_sum[7:0]) > $signed(fetched[7:0]);
+  assign \$2  = maximum & \$1 ;
+  assign \$3  = first | \$2 ;
+  assign \$4  = $signed(partial_sum[7:0]) > $signed(fetched[7:0]);
+  assign \$5  = maximum & \$4 ;
+  assign \$6  = first | \$5 ;
+  assign \$7  = ~ \$6 ;
+  assign \$8  = maximum & \$7 ;
+  assign \$9  = chain ? write__data : stored;
+  assign \$10  = $signed(\$9 ) + $signed(addend);
   always @(posedge clk)
-    stored <= \$6 ;
+    fetched <= \$11 ;
   always @(posedge clk)
-    addend <= \$7 ;
+    stored <= \$12 ;
   always @(posedge clk)
-    \first$18  <= \$8 ;
+    addend <= \$13 ;
   always @(posedge clk)
-    write__data <= \$9 ;
+    write__data <= \$14 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$76 ) begin end
-    \$6  = \$1 ;
+    \$11  = \$signature__data ;
     if (rst) begin
-      \$6  = 24'h000000;
+      \$11  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$76 ) begin end
-    \$7  = partial_sum;
+    \$12  = fetched;
+    if (\$3 ) begin
+      \$12  = 24'h000000;
+    end
     if (rst) begin
-      \$7  = 24'h000000;
+      \$12  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$76 ) begin end
-    \$8  = first;
+    \$13  = partial_sum;
+    if (\$8 ) begin
+      \$13  = 24'h000000;
+    end
     if (rst) begin
-      \$8  = 1'h0;
+      \$13  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$76 ) begin end
-    \$9  = write__data;
+    \$14  = write__data;
     if (valid) begin
-      (* full_case = 32'd1 *)
-      if (maximum) begin
-        \$9  = \$4 ;
-      end else begin
-        \$9  = \$5 [23:0];
-      end
+      \$14  = \$10 [23:0];
     end
     if (rst) begin
-      \$9  = 24'h000000;
+      \$14  = 24'h000000;
     end
   end
   assign \$signature__addr  = read_address;
   assign write_address = write__addr;
   assign total = write__data;
   assign write = write__en;
-  assign \total$11  = write__data;
+  assign \total$8  = write__data;
 endmodule
 
 module \holdfast_8x8.lanes.accumulator_5 (rst, chain, write__en, partial_sum, first, valid, read_address, write__addr, write__data, maximum, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$77  = 0;
-  wire [23:0] \$1 ;
+  wire \$1 ;
+  wire [24:0] \$10 ;
+  reg [23:0] \$11 ;
+  reg [23:0] \$12 ;
+  reg [23:0] \$13 ;
+  reg [23:0] \$14 ;
   wire \$2 ;
   wire \$3 ;
-  wire [23:0] \$4 ;
-  wire [24:0] \$5 ;
-  reg [23:0] \$6 ;
-  reg [23:0] \$7 ;
-  reg \$8 ;
-  reg [23:0] \$9 ;
+  wire \$4 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire [23:0] \$9 ;
   wire [9:0] \$signature__addr ;
   wire [23:0] \$signature__data ;
   reg [23:0] addend = 24'h000000;
@@ -17607,12 +17995,11 @@ module \holdfast_8x8.lanes.accumulator_5 (rst, chain, write__en, partial_sum, fi
   wire chain;
   input clk;
   wire clk;
+  reg [23:0] fetched = 24'h000000;
   input first;
   wire first;
-  reg \first$18  = 1'h0;
   input maximum;
   wire maximum;
-  wire [23:0] operand;
   input [23:0] partial_sum;
   wire [23:0] partial_sum;
   input [9:0] read_address;
@@ -17623,7 +18010,7 @@ module \holdfast_8x8.lanes.accumulator_5 (rst, chain, write__en, partial_sum, fi
   (* init = 24'h000000 *)
   wire [23:0] total;
   (* init = 24'h000000 *)
-  wire [23:0] \total$11 ;
+  wire [23:0] \total$8 ;
   input valid;
   wire valid;
   wire write;
@@ -17634,6 +18021,7 @@ module \holdfast_8x8.lanes.accumulator_5 (rst, chain, write__en, partial_sum, fi
   input write__en;
   wire write__en;
   wire [9:0] write_address;
+  (* no_rw_check = 32'd1 *)
   reg [23:0] cells [1023:0];
   always @(posedge clk) begin
     if (write__en)
@@ -17644,74 +18032,84 @@ module \holdfast_8x8.lanes.accumulator_5 (rst, chain, write__en, partial_sum, fi
     _0_ <= cells[read_address];
   end
   assign \$signature__data  = _0_;
-  assign operand = chain ? write__data : stored;
-  assign \$1  = first ? 24'h000000 : \$signature__data ;
-  assign \$2  = $signed(addend) > $signed(operand);
-  assign \$3  = \first$18  | \$2 ;
-  assign \$4  = \$3  ? addend : operand;
-  assign \$5  = $signed(operand) + $signed(addend);
+  assign \$1  = $signed(partial_sum[7:0]) > $signed(fetched[7:0]);
+  assign \$2  = maximum & \$1 ;
+  assign \$3  = first | \$2 ;
+  assign \$4  = $signed(partial_sum[7:0]) > $signed(fetched[7:0]);
+  assign \$5  = maximum & \$4 ;
+  assign \$6  = first | \$5 ;
+  assign \$7  = ~ \$6 ;
+  assign \$8  = maximum & \$7 ;
+  assign \$9  = chain ? write__data : stored;
+  assign \$10  = $signed(\$9 ) + $signed(addend);
   always @(posedge clk)
-    stored <= \$6 ;
+    fetched <= \$11 ;
   always @(posedge clk)
-    addend <= \$7 ;
+    stored <= \$12 ;
   always @(posedge clk)
-    \first$18  <= \$8 ;
+    addend <= \$13 ;
   always @(posedge clk)
-    write__data <= \$9 ;
+    write__data <= \$14 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$77 ) begin end
-    \$6  = \$1 ;
+    \$11  = \$signature__data ;
     if (rst) begin
-      \$6  = 24'h000000;
+      \$11  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$77 ) begin end
-    \$7  = partial_sum;
+    \$12  = fetched;
+    if (\$3 ) begin
+      \$12  = 24'h000000;
+    end
     if (rst) begin
-      \$7  = 24'h000000;
+      \$12  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$77 ) begin end
-    \$8  = first;
+    \$13  = partial_sum;
+    if (\$8 ) begin
+      \$13  = 24'h000000;
+    end
     if (rst) begin
-      \$8  = 1'h0;
+      \$13  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$77 ) begin end
-    \$9  = write__data;
+    \$14  = write__data;
     if (valid) begin
-      (* full_case = 32'd1 *)
-      if (maximum) begin
-        \$9  = \$4 ;
-      end else begin
-        \$9  = \$5 [23:0];
-      end
+      \$14  = \$10 [23:0];
     end
     if (rst) begin
-      \$9  = 24'h000000;
+      \$14  = 24'h000000;
     end
   end
   assign \$signature__addr  = read_address;
   assign write_address = write__addr;
   assign total = write__data;
   assign write = write__en;
-  assign \total$11  = write__data;
+  assign \total$8  = write__data;
 endmodule
 
 module \holdfast_8x8.lanes.accumulator_6 (rst, chain, write__en, partial_sum, first, valid, read_address, write__addr, write__data, maximum, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$78  = 0;
-  wire [23:0] \$1 ;
+  wire \$1 ;
+  wire [24:0] \$10 ;
+  reg [23:0] \$11 ;
+  reg [23:0] \$12 ;
+  reg [23:0] \$13 ;
+  reg [23:0] \$14 ;
   wire \$2 ;
   wire \$3 ;
-  wire [23:0] \$4 ;
-  wire [24:0] \$5 ;
-  reg [23:0] \$6 ;
-  reg [23:0] \$7 ;
-  reg \$8 ;
-  reg [23:0] \$9 ;
+  wire \$4 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire [23:0] \$9 ;
   wire [9:0] \$signature__addr ;
   wire [23:0] \$signature__data ;
   reg [23:0] addend = 24'h000000;
@@ -17719,12 +18117,11 @@ module \holdfast_8x8.lanes.accumulator_6 (rst, chain, write__en, partial_sum, fi
   wire chain;
   input clk;
   wire clk;
+  reg [23:0] fetched = 24'h000000;
   input first;
   wire first;
-  reg \first$18  = 1'h0;
   input maximum;
   wire maximum;
-  wire [23:0] operand;
   input [23:0] partial_sum;
   wire [23:0] partial_sum;
   input [9:0] read_address;
@@ -17735,7 +18132,7 @@ module \holdfast_8x8.lanes.accumulator_6 (rst, chain, write__en, partial_sum, fi
   (* init = 24'h000000 *)
   wire [23:0] total;
   (* init = 24'h000000 *)
-  wire [23:0] \total$11 ;
+  wire [23:0] \total$8 ;
   input valid;
   wire valid;
   wire write;
@@ -17746,6 +18143,7 @@ module \holdfast_8x8.lanes.accumulator_6 (rst, chain, write__en, partial_sum, fi
   input write__en;
   wire write__en;
   wire [9:0] write_address;
+  (* no_rw_check = 32'd1 *)
   reg [23:0] cells [1023:0];
   always @(posedge clk) begin
     if (write__en)
@@ -17756,74 +18154,84 @@ module \holdfast_8x8.lanes.accumulator_6 (rst, chain, write__en, partial_sum, fi
     _0_ <= cells[read_address];
   end
   assign \$signature__data  = _0_;
-  assign operand = chain ? write__data : stored;
-  assign \$1  = first ? 24'h000000 : \$signature__data ;
-  assign \$2  = $signed(addend) > $signed(operand);
-  assign \$3  = \first$18  | \$2 ;
-  assign \$4  = \$3  ? addend : operand;
-  assign \$5  = $signed(operand) + $signed(addend);
+  assign \$1  = $signed(partial_sum[7:0]) > $signed(fetched[7:0]);
+  assign \$2  = maximum & \$1 ;
+  assign \$3  = first | \$2 ;
+  assign \$4  = $signed(partial_sum[7:0]) > $signed(fetched[7:0]);
+  assign \$5  = maximum & \$4 ;
+  assign \$6  = first | \$5 ;
+  assign \$7  = ~ \$6 ;
+  assign \$8  = maximum & \$7 ;
+  assign \$9  = chain ? write__data : stored;
+  assign \$10  = $signed(\$9 ) + $signed(addend);
   always @(posedge clk)
-    stored <= \$6 ;
+    fetched <= \$11 ;
   always @(posedge clk)
-    addend <= \$7 ;
+    stored <= \$12 ;
   always @(posedge clk)
-    \first$18  <= \$8 ;
+    addend <= \$13 ;
   always @(posedge clk)
-    write__data <= \$9 ;
+    write__data <= \$14 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$78 ) begin end
-    \$6  = \$1 ;
+    \$11  = \$signature__data ;
     if (rst) begin
-      \$6  = 24'h000000;
+      \$11  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$78 ) begin end
-    \$7  = partial_sum;
+    \$12  = fetched;
+    if (\$3 ) begin
+      \$12  = 24'h000000;
+    end
     if (rst) begin
-      \$7  = 24'h000000;
+      \$12  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$78 ) begin end
-    \$8  = first;
+    \$13  = partial_sum;
+    if (\$8 ) begin
+      \$13  = 24'h000000;
+    end
     if (rst) begin
-      \$8  = 1'h0;
+      \$13  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$78 ) begin end
-    \$9  = write__data;
+    \$14  = write__data;
     if (valid) begin
-      (* full_case = 32'd1 *)
-      if (maximum) begin
-        \$9  = \$4 ;
-      end else begin
-        \$9  = \$5 [23:0];
-      end
+      \$14  = \$10 [23:0];
     end
     if (rst) begin
-      \$9  = 24'h000000;
+      \$14  = 24'h000000;
     end
   end
   assign \$signature__addr  = read_address;
   assign write_address = write__addr;
   assign total = write__data;
   assign write = write__en;
-  assign \total$11  = write__data;
+  assign \total$8  = write__data;
 endmodule
 
 module \holdfast_8x8.lanes.accumulator_7 (rst, chain, write__en, partial_sum, first, valid, read_address, write__addr, write__data, maximum, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$79  = 0;
-  wire [23:0] \$1 ;
+  wire \$1 ;
+  wire [24:0] \$10 ;
+  reg [23:0] \$11 ;
+  reg [23:0] \$12 ;
+  reg [23:0] \$13 ;
+  reg [23:0] \$14 ;
   wire \$2 ;
   wire \$3 ;
-  wire [23:0] \$4 ;
-  wire [24:0] \$5 ;
-  reg [23:0] \$6 ;
-  reg [23:0] \$7 ;
-  reg \$8 ;
-  reg [23:0] \$9 ;
+  wire \$4 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire [23:0] \$9 ;
   wire [9:0] \$signature__addr ;
   wire [23:0] \$signature__data ;
   reg [23:0] addend = 24'h000000;
@@ -17831,12 +18239,11 @@ module \holdfast_8x8.lanes.accumulator_7 (rst, chain, write__en, partial_sum, fi
   wire chain;
   input clk;
   wire clk;
+  reg [23:0] fetched = 24'h000000;
   input first;
   wire first;
-  reg \first$18  = 1'h0;
   input maximum;
   wire maximum;
-  wire [23:0] operand;
   input [23:0] partial_sum;
   wire [23:0] partial_sum;
   input [9:0] read_address;
@@ -17847,7 +18254,7 @@ module \holdfast_8x8.lanes.accumulator_7 (rst, chain, write__en, partial_sum, fi
   (* init = 24'h000000 *)
   wire [23:0] total;
   (* init = 24'h000000 *)
-  wire [23:0] \total$11 ;
+  wire [23:0] \total$8 ;
   input valid;
   wire valid;
   wire write;
@@ -17858,6 +18265,7 @@ module \holdfast_8x8.lanes.accumulator_7 (rst, chain, write__en, partial_sum, fi
   input write__en;
   wire write__en;
   wire [9:0] write_address;
+  (* no_rw_check = 32'd1 *)
   reg [23:0] cells [1023:0];
   always @(posedge clk) begin
     if (write__en)
@@ -17868,61 +18276,66 @@ module \holdfast_8x8.lanes.accumulator_7 (rst, chain, write__en, partial_sum, fi
     _0_ <= cells[read_address];
   end
   assign \$signature__data  = _0_;
-  assign operand = chain ? write__data : stored;
-  assign \$1  = first ? 24'h000000 : \$signature__data ;
-  assign \$2  = $signed(addend) > $signed(operand);
-  assign \$3  = \first$18  | \$2 ;
-  assign \$4  = \$3  ? addend : operand;
-  assign \$5  = $signed(operand) + $signed(addend);
+  assign \$1  = $signed(partial_sum[7:0]) > $signed(fetched[7:0]);
+  assign \$2  = maximum & \$1 ;
+  assign \$3  = first | \$2 ;
+  assign \$4  = $signed(partial_sum[7:0]) > $signed(fetched[7:0]);
+  assign \$5  = maximum & \$4 ;
+  assign \$6  = first | \$5 ;
+  assign \$7  = ~ \$6 ;
+  assign \$8  = maximum & \$7 ;
+  assign \$9  = chain ? write__data : stored;
+  assign \$10  = $signed(\$9 ) + $signed(addend);
   always @(posedge clk)
-    stored <= \$6 ;
+    fetched <= \$11 ;
   always @(posedge clk)
-    addend <= \$7 ;
+    stored <= \$12 ;
   always @(posedge clk)
-    \first$18  <= \$8 ;
+    addend <= \$13 ;
   always @(posedge clk)
-    write__data <= \$9 ;
+    write__data <= \$14 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$79 ) begin end
-    \$6  = \$1 ;
+    \$11  = \$signature__data ;
     if (rst) begin
-      \$6  = 24'h000000;
+      \$11  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$79 ) begin end
-    \$7  = partial_sum;
+    \$12  = fetched;
+    if (\$3 ) begin
+      \$12  = 24'h000000;
+    end
     if (rst) begin
-      \$7  = 24'h000000;
+      \$12  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$79 ) begin end
-    \$8  = first;
+    \$13  = partial_sum;
+    if (\$8 ) begin
+      \$13  = 24'h000000;
+    end
     if (rst) begin
-      \$8  = 1'h0;
+      \$13  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$79 ) begin end
-    \$9  = write__data;
+    \$14  = write__data;
     if (valid) begin
-      (* full_case = 32'd1 *)
-      if (maximum) begin
-        \$9  = \$4 ;
-      end else begin
-        \$9  = \$5 [23:0];
-      end
+      \$14  = \$10 [23:0];
     end
     if (rst) begin
-      \$9  = 24'h000000;
+      \$14  = 24'h000000;
     end
   end
   assign \$signature__addr  = read_address;
   assign write_address = write__addr;
   assign total = write__data;
   assign write = write__en;
-  assign \total$11  = write__data;
+  assign \total$8  = write__data;
 endmodule
 
 module \holdfast_8x8.lanes.align (rst, i, o, clk);
@@ -18285,2928 +18698,5485 @@ module \holdfast_8x8.lanes.align (rst, i, o, clk);
   assign o[7:0] = lane_0_6;
 endmodule
 
-module \holdfast_8x8.lanes.requantizer_0 (rst, parameters, residual_value, total, result, add, \port$4129$406 , add_multiplier_b, clk);
+module \holdfast_8x8.lanes.channel_setup (rst, channel, parameters, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$81  = 0;
-  wire [24:0] \$1 ;
-  wire \$10 ;
-  wire [19:0] \$11 ;
-  wire [19:0] \$12 ;
-  wire \$13 ;
-  wire \$14 ;
-  wire [15:0] \$15 ;
-  wire [15:0] \$16 ;
-  wire [8:0] \$17 ;
-  wire [24:0] \$18 ;
-  wire [8:0] \$19 ;
-  wire [32:0] \$2 ;
-  wire [24:0] \$20 ;
-  wire [26:0] \$21 ;
-  wire [26:0] \$22 ;
-  wire \$23 ;
-  wire [9:0] \$24 ;
-  wire [25:0] \$25 ;
-  wire \$26 ;
-  wire \$27 ;
-  wire [11:0] \$28 ;
-  wire [11:0] \$29 ;
-  wire [22:0] \$3 ;
-  wire [18:0] \$30 ;
-  wire [10:0] \$31 ;
-  reg [23:0] \$32 ;
-  reg [32:0] \$33 ;
-  reg [23:0] \$34 ;
-  reg [40:0] \$35 ;
-  reg [41:0] \$36 ;
-  reg [2:0] \$37 ;
-  reg [17:0] \$38 ;
-  reg \$39 ;
-  wire [41:0] \$4 ;
-  reg [15:0] \$40 ;
-  reg [7:0] \$41 ;
-  reg [25:0] \$42 ;
-  reg [25:0] \$43 ;
-  reg [25:0] \$44 ;
-  reg [26:0] \$45 ;
-  reg [2:0] \$46 ;
-  reg [9:0] \$47 ;
-  reg \$48 ;
-  reg [7:0] \$49 ;
-  wire [41:0] \$5 ;
-  reg [7:0] \$50 ;
-  reg [7:0] \$51 ;
-  reg [7:0] \$52 ;
-  reg [7:0] \$53 ;
-  wire \$6 ;
-  wire [17:0] \$7 ;
-  wire [40:0] \$8 ;
-  wire \$9 ;
-  input add;
-  wire add;
-  reg [26:0] add_coarse = 27'h0000000;
-  wire [26:0] add_fine;
-  wire [7:0] add_hi;
-  reg add_increment = 1'h0;
-  wire [7:0] add_lo;
-  wire [15:0] add_multiplier_a;
-  input [15:0] add_multiplier_b;
-  wire [15:0] add_multiplier_b;
-  reg [9:0] add_result = 10'h000;
-  wire [5:0] add_shift;
-  reg [2:0] \add_shift$28  = 3'h0;
-  wire [7:0] add_zero;
-  reg [23:0] biased = 24'h000000;
-  reg [7:0] clamped = 8'h00;
-  reg [7:0] clamped_0 = 8'h00;
-  reg [7:0] clamped_1 = 8'h00;
-  reg [7:0] clamped_2 = 8'h00;
-  reg [7:0] clamped_3 = 8'h00;
+  wire [16:0] \$1 ;
+  wire \$2 ;
+  reg [16:0] \$3 ;
+  reg [4:0] \$4 ;
+  input [45:0] channel;
+  wire [45:0] channel;
+  wire [23:0] \channel.bias ;
+  wire [15:0] \channel.multiplier ;
+  wire [5:0] \channel.shift ;
   input clk;
   wire clk;
-  (* init = 8'h00 *)
-  wire [7:0] code;
-  wire [19:0] exact;
-  wire [11:0] exact_add;
-  wire [7:0] hi;
-  reg [23:0] high = 24'h000000;
-  wire [7:0] lo;
-  reg [32:0] low = 33'h000000000;
-  input [45:0] parameters;
-  wire [45:0] parameters;
-  wire [23:0] \parameters.bias ;
-  wire [15:0] \parameters.multiplier ;
-  wire [5:0] \parameters.shift ;
-  input [77:0] \port$4129$406 ;
-  wire [77:0] \port$4129$406 ;
-  reg [40:0] product = 41'h00000000000;
-  reg [41:0] requantize_coarse = 42'h00000000000;
-  wire [41:0] requantize_fine;
-  reg requantize_increment = 1'h0;
-  reg [17:0] requantize_result = 18'h00000;
-  reg [2:0] requantize_shift = 3'h0;
-  input [7:0] residual_value;
-  wire [7:0] residual_value;
-  wire [7:0] residual_zero;
-  output [7:0] result;
-  reg [7:0] result = 8'h00;
+  reg [16:0] multiplier = 17'h00000;
+  output [21:0] parameters;
+  wire [21:0] parameters;
+  wire [16:0] \parameters.multiplier ;
+  wire [4:0] \parameters.shift ;
   input rst;
   wire rst;
-  reg [25:0] scaled_a = 26'h0000000;
-  reg [25:0] scaled_b = 26'h0000000;
-  input [23:0] total;
-  wire [23:0] total;
-  reg [25:0] \total$25  = 26'h0000000;
-  reg [15:0] value = 16'h0000;
-  wire [7:0] zero_out;
+  reg [4:0] shift = 5'h00;
   always @(posedge clk)
-    requantize_shift <= \$37 ;
+    shift <= \$4 ;
+  assign \$1  = { channel[45:30], 1'h0 } >> channel[24];
+  assign \$2  = channel[29:24] > 6'h27;
   always @(posedge clk)
-    requantize_result <= \$38 ;
-  always @(posedge clk)
-    requantize_increment <= \$39 ;
-  always @(posedge clk)
-    value <= \$40 ;
-  always @(posedge clk)
-    clamped <= \$41 ;
-  always @(posedge clk)
-    scaled_a <= \$42 ;
-  always @(posedge clk)
-    scaled_b <= \$43 ;
-  always @(posedge clk)
-    \total$25  <= \$44 ;
-  always @(posedge clk)
-    add_coarse <= \$45 ;
-  always @(posedge clk)
-    \add_shift$28  <= \$46 ;
-  always @(posedge clk)
-    add_result <= \$47 ;
-  always @(posedge clk)
-    add_increment <= \$48 ;
-  always @(posedge clk)
-    clamped_0 <= \$49 ;
-  always @(posedge clk)
-    clamped_1 <= \$50 ;
-  always @(posedge clk)
-    clamped_2 <= \$51 ;
-  always @(posedge clk)
-    clamped_3 <= \$52 ;
-  always @(posedge clk)
-    result <= \$53 ;
-  assign \$1  = $signed(total) + $signed(parameters[23:0]);
-  assign \$2  = biased[16:0] * parameters[45:30];
-  assign \$3  = $signed(biased[23:17]) * $signed({ 1'h0, parameters[45:30] });
-  assign \$4  = $signed({ high, 17'h00000 }) + $signed({ 1'h0, low });
-  assign \$5  = $signed({ product, 1'h0 }) >>> { parameters[29:27], 3'h0 };
-  assign \$6  = $signed(requantize_fine[40:18]) != $signed({ requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41] });
-  assign \$7  = requantize_fine[41] ? 18'h20000 : 18'h1ffff;
-  assign \$8  = \$6  ? { \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7  } : requantize_fine[41:1];
-  assign \$9  = $signed(exact) < $signed(16'h8000);
-  assign \$10  = $signed(exact) > $signed(16'h7fff);
-  assign \$11  = \$10  ? 20'h07fff : exact;
-  assign \$12  = \$9  ? 20'hf8000 : \$11 ;
-  assign \$13  = $signed(value) < $signed(\port$4129$406 [15:8]);
-  assign \$14  = $signed(value) > $signed(\port$4129$406 [23:16]);
-  assign \$15  = \$14  ? { \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23:16] } : value;
-  assign \$16  = \$13  ? { \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15:8] } : \$15 ;
-  assign \$17  = $signed(clamped) - $signed(\port$4129$406 [7:0]);
-  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4129$406 [77:62] });
-  assign \$19  = $signed(residual_value) - $signed(\port$4129$406 [31:24]);
-  assign \$20  = $signed(\$19 ) * $signed({ 1'h0, add_multiplier_b });
-  assign \$21  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$22  = $signed({ \total$25 , 1'h0 }) >>> { \port$4129$406 [61:59], 3'h0 };
-  assign \$23  = $signed(add_fine[25:10]) != $signed({ add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26] });
-  assign \$24  = add_fine[26] ? 10'h200 : 10'h1ff;
-  assign \$25  = \$23  ? { \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24  } : add_fine[26:1];
-  assign \$26  = $signed(exact_add) < $signed(\port$4129$406 [47:40]);
-  assign \$27  = $signed(exact_add) > $signed(\port$4129$406 [55:48]);
-  assign \$28  = \$27  ? { \port$4129$406 [55], \port$4129$406 [55], \port$4129$406 [55], \port$4129$406 [55], \port$4129$406 [55:48] } : exact_add;
-  assign \$29  = \$26  ? { \port$4129$406 [47], \port$4129$406 [47], \port$4129$406 [47], \port$4129$406 [47], \port$4129$406 [47:40] } : \$28 ;
-  assign requantize_fine = $signed(requantize_coarse) >>> requantize_shift;
-  assign \$30  = $signed(requantize_result) + $signed({ 1'h0, requantize_increment });
-  assign exact = $signed(\$30 ) + $signed(\port$4129$406 [7:0]);
-  assign add_fine = $signed(add_coarse) >>> \add_shift$28 ;
-  assign \$31  = $signed(add_result) + $signed({ 1'h0, add_increment });
-  assign exact_add = $signed(\$31 ) + $signed(\port$4129$406 [39:32]);
-  always @(posedge clk)
-    biased <= \$32 ;
-  always @(posedge clk)
-    low <= \$33 ;
-  always @(posedge clk)
-    high <= \$34 ;
-  always @(posedge clk)
-    product <= \$35 ;
-  always @(posedge clk)
-    requantize_coarse <= \$36 ;
+    multiplier <= \$3 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$81 ) begin end
-    \$38  = \$8 [17:0];
+    \$4  = channel[29:25];
     if (rst) begin
-      \$38  = 18'h00000;
+      \$4  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$81 ) begin end
-    \$39  = requantize_fine[0];
-    if (rst) begin
-      \$39  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$81 ) begin end
-    \$40  = \$12 [15:0];
-    if (rst) begin
-      \$40  = 16'h0000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$81 ) begin end
-    \$41  = \$16 [7:0];
-    if (rst) begin
-      \$41  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$81 ) begin end
-    \$42  = { \$18 [24], \$18  };
-    if (rst) begin
-      \$42  = 26'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$81 ) begin end
-    \$43  = { \$20 [24], \$20  };
-    if (rst) begin
-      \$43  = 26'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$81 ) begin end
-    \$44  = \$21 [25:0];
-    if (rst) begin
-      \$44  = 26'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$81 ) begin end
-    \$45  = \$22 ;
-    if (rst) begin
-      \$45  = 27'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$81 ) begin end
-    \$46  = \port$4129$406 [58:56];
-    if (rst) begin
-      \$46  = 3'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$81 ) begin end
-    \$47  = \$25 [9:0];
-    if (rst) begin
-      \$47  = 10'h000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$81 ) begin end
-    \$48  = add_fine[0];
-    if (rst) begin
-      \$48  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$81 ) begin end
-    \$49  = clamped;
-    if (rst) begin
-      \$49  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$81 ) begin end
-    \$50  = clamped_0;
-    if (rst) begin
-      \$50  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$81 ) begin end
-    \$51  = clamped_1;
-    if (rst) begin
-      \$51  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$81 ) begin end
-    \$52  = clamped_2;
-    if (rst) begin
-      \$52  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$81 ) begin end
-    (* full_case = 32'd1 *)
-    if (add) begin
-      \$53  = \$29 [7:0];
-    end else begin
-      \$53  = clamped_3;
+    \$3  = \$1 ;
+    if (\$2 ) begin
+      \$3  = 17'h00000;
     end
     if (rst) begin
-      \$53  = 8'h00;
+      \$3  = 17'h00000;
     end
   end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$81 ) begin end
-    \$32  = \$1 [23:0];
-    if (rst) begin
-      \$32  = 24'h000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$81 ) begin end
-    \$33  = \$2 ;
-    if (rst) begin
-      \$33  = 33'h000000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$81 ) begin end
-    \$34  = { \$3 [22], \$3  };
-    if (rst) begin
-      \$34  = 24'h000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$81 ) begin end
-    \$35  = \$4 [40:0];
-    if (rst) begin
-      \$35  = 41'h00000000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$81 ) begin end
-    \$36  = \$5 ;
-    if (rst) begin
-      \$36  = 42'h00000000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$81 ) begin end
-    \$37  = parameters[26:24];
-    if (rst) begin
-      \$37  = 3'h0;
-    end
-  end
-  assign lo = \port$4129$406 [15:8];
-  assign hi = \port$4129$406 [23:16];
-  assign zero_out = \port$4129$406 [7:0];
-  assign add_multiplier_a = \port$4129$406 [77:62];
-  assign residual_zero = \port$4129$406 [31:24];
-  assign add_shift = \port$4129$406 [61:56];
-  assign add_lo = \port$4129$406 [47:40];
-  assign add_hi = \port$4129$406 [55:48];
-  assign add_zero = \port$4129$406 [39:32];
-  assign code = result;
-  assign \parameters.bias  = parameters[23:0];
-  assign \parameters.shift  = parameters[29:24];
-  assign \parameters.multiplier  = parameters[45:30];
+  assign \parameters.shift  = parameters[4:0];
+  assign \parameters.multiplier  = parameters[21:5];
+  assign \channel.bias  = channel[23:0];
+  assign \channel.shift  = channel[29:24];
+  assign \channel.multiplier  = channel[45:30];
+  assign parameters[21:5] = multiplier;
+  assign parameters[4:0] = shift;
 endmodule
 
-module \holdfast_8x8.lanes.requantizer_1 (rst, parameters, residual_value, total, result, add, \port$4129$406 , add_multiplier_b, clk);
+module \holdfast_8x8.lanes.layer_setup (rst, settings, layer, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$82  = 0;
-  wire [24:0] \$1 ;
-  wire \$10 ;
-  wire [19:0] \$11 ;
-  wire [19:0] \$12 ;
-  wire \$13 ;
-  wire \$14 ;
-  wire [15:0] \$15 ;
-  wire [15:0] \$16 ;
-  wire [8:0] \$17 ;
-  wire [24:0] \$18 ;
-  wire [8:0] \$19 ;
-  wire [32:0] \$2 ;
-  wire [24:0] \$20 ;
-  wire [26:0] \$21 ;
-  wire [26:0] \$22 ;
-  wire \$23 ;
-  wire [9:0] \$24 ;
-  wire [25:0] \$25 ;
-  wire \$26 ;
-  wire \$27 ;
-  wire [11:0] \$28 ;
-  wire [11:0] \$29 ;
-  wire [22:0] \$3 ;
-  wire [18:0] \$30 ;
-  wire [10:0] \$31 ;
-  reg [23:0] \$32 ;
-  reg [32:0] \$33 ;
-  reg [23:0] \$34 ;
-  reg [40:0] \$35 ;
-  reg [41:0] \$36 ;
-  reg [2:0] \$37 ;
-  reg [17:0] \$38 ;
-  reg \$39 ;
-  wire [41:0] \$4 ;
-  reg [15:0] \$40 ;
-  reg [7:0] \$41 ;
-  reg [25:0] \$42 ;
-  reg [25:0] \$43 ;
-  reg [25:0] \$44 ;
-  reg [26:0] \$45 ;
-  reg [2:0] \$46 ;
-  reg [9:0] \$47 ;
-  reg \$48 ;
-  reg [7:0] \$49 ;
-  wire [41:0] \$5 ;
-  reg [7:0] \$50 ;
-  reg [7:0] \$51 ;
-  reg [7:0] \$52 ;
-  reg [7:0] \$53 ;
-  wire \$6 ;
-  wire [17:0] \$7 ;
-  wire [40:0] \$8 ;
-  wire \$9 ;
-  input add;
-  wire add;
-  reg [26:0] add_coarse = 27'h0000000;
-  wire [26:0] add_fine;
-  wire [7:0] add_hi;
-  reg add_increment = 1'h0;
-  wire [7:0] add_lo;
-  wire [15:0] add_multiplier_a;
-  input [15:0] add_multiplier_b;
-  wire [15:0] add_multiplier_b;
-  reg [9:0] add_result = 10'h000;
-  wire [5:0] add_shift;
-  reg [2:0] \add_shift$28  = 3'h0;
-  wire [7:0] add_zero;
-  reg [23:0] biased = 24'h000000;
-  reg [7:0] clamped = 8'h00;
-  reg [7:0] clamped_0 = 8'h00;
-  reg [7:0] clamped_1 = 8'h00;
-  reg [7:0] clamped_2 = 8'h00;
-  reg [7:0] clamped_3 = 8'h00;
+  wire [8:0] \$1 ;
+  wire [8:0] \$2 ;
+  wire [16:0] \$3 ;
+  wire [16:0] \$4 ;
+  reg [87:0] \$5 ;
   input clk;
   wire clk;
-  (* init = 8'h00 *)
-  wire [7:0] code;
-  wire [19:0] exact;
-  wire [11:0] exact_add;
-  wire [7:0] hi;
-  reg [23:0] high = 24'h000000;
-  wire [7:0] lo;
-  reg [32:0] low = 33'h000000000;
-  input [45:0] parameters;
-  wire [45:0] parameters;
-  wire [23:0] \parameters.bias ;
-  wire [15:0] \parameters.multiplier ;
-  wire [5:0] \parameters.shift ;
-  input [77:0] \port$4129$406 ;
-  wire [77:0] \port$4129$406 ;
-  reg [40:0] product = 41'h00000000000;
-  reg [41:0] requantize_coarse = 42'h00000000000;
-  wire [41:0] requantize_fine;
-  reg requantize_increment = 1'h0;
-  reg [17:0] requantize_result = 18'h00000;
-  reg [2:0] requantize_shift = 3'h0;
-  input [7:0] residual_value;
-  wire [7:0] residual_value;
-  wire [7:0] residual_zero;
-  output [7:0] result;
-  reg [7:0] result = 8'h00;
+  input [514:0] layer;
+  wire [514:0] layer;
+  wire [7:0] \layer.add_hi ;
+  wire [7:0] \layer.add_lo ;
+  wire [23:0] \layer.add_multiplier_a ;
+  wire [23:0] \layer.add_multiplier_b ;
+  wire [4:0] \layer.add_shift ;
+  wire [7:0] \layer.add_zero ;
+  wire [12:0] \layer.blocks ;
+  wire [13:0] \layer.co_tiles ;
+  wire [2:0] \layer.dilation ;
+  wire [7:0] \layer.hi ;
+  wire \layer.hold_weights ;
+  wire [8:0] \layer.in_h ;
+  wire [8:0] \layer.in_w ;
+  wire [1:0] \layer.input_bank ;
+  wire [15:0] \layer.input_base ;
+  wire [7:0] \layer.input_hi ;
+  wire [7:0] \layer.input_lo ;
+  wire [15:0] \layer.input_step ;
+  wire [4:0] \layer.kernel_h ;
+  wire [4:0] \layer.kernel_w ;
+  wire [15:0] \layer.lane_mask ;
+  wire [7:0] \layer.lo ;
+  wire [15:0] \layer.magic ;
+  wire \layer.maximum ;
+  wire [9:0] \layer.origin_x ;
+  wire [9:0] \layer.origin_y ;
+  wire [15:0] \layer.out_base ;
+  wire [8:0] \layer.out_h ;
+  wire [4:0] \layer.out_lane ;
+  wire [11:0] \layer.out_step ;
+  wire [8:0] \layer.out_w ;
+  wire [1:0] \layer.output_bank ;
+  wire [7:0] \layer.pad_value ;
+  wire [13:0] \layer.param_base ;
+  wire [15:0] \layer.res_base ;
+  wire [4:0] \layer.res_lane ;
+  wire [15:0] \layer.res_step_x ;
+  wire [15:0] \layer.res_step_y ;
+  wire [13:0] \layer.res_tiles ;
+  wire [7:0] \layer.res_zero ;
+  wire \layer.residual ;
+  wire [1:0] \layer.residual_bank ;
+  wire [15:0] \layer.step_kx ;
+  wire [15:0] \layer.step_ky ;
+  wire [15:0] \layer.step_x ;
+  wire [15:0] \layer.step_y ;
+  wire [2:0] \layer.stride ;
+  wire [3:0] \layer.sub_block ;
+  wire [19:0] \layer.weight_base ;
+  wire [7:0] \layer.zero_in ;
+  wire [7:0] \layer.zero_out ;
   input rst;
   wire rst;
-  reg [25:0] scaled_a = 26'h0000000;
-  reg [25:0] scaled_b = 26'h0000000;
-  input [23:0] total;
-  wire [23:0] total;
-  reg [25:0] \total$25  = 26'h0000000;
-  reg [15:0] value = 16'h0000;
-  wire [7:0] zero_out;
+  output [87:0] settings;
+  reg [87:0] settings = 88'h0000000000000000000000;
+  wire [7:0] \settings.add_hi ;
+  wire [7:0] \settings.add_lo ;
+  wire [16:0] \settings.add_multiplier_a ;
+  wire [16:0] \settings.add_multiplier_b ;
+  wire [3:0] \settings.add_shift ;
+  wire [7:0] \settings.add_zero ;
+  wire [8:0] \settings.hi ;
+  wire [8:0] \settings.lo ;
+  wire [7:0] \settings.residual_zero ;
   always @(posedge clk)
-    requantize_shift <= \$37 ;
-  always @(posedge clk)
-    requantize_result <= \$38 ;
-  always @(posedge clk)
-    requantize_increment <= \$39 ;
-  always @(posedge clk)
-    value <= \$40 ;
-  always @(posedge clk)
-    clamped <= \$41 ;
-  always @(posedge clk)
-    scaled_a <= \$42 ;
-  always @(posedge clk)
-    scaled_b <= \$43 ;
-  always @(posedge clk)
-    \total$25  <= \$44 ;
-  always @(posedge clk)
-    add_coarse <= \$45 ;
-  always @(posedge clk)
-    \add_shift$28  <= \$46 ;
-  always @(posedge clk)
-    add_result <= \$47 ;
-  always @(posedge clk)
-    add_increment <= \$48 ;
-  always @(posedge clk)
-    clamped_0 <= \$49 ;
-  always @(posedge clk)
-    clamped_1 <= \$50 ;
-  always @(posedge clk)
-    clamped_2 <= \$51 ;
-  always @(posedge clk)
-    clamped_3 <= \$52 ;
-  always @(posedge clk)
-    result <= \$53 ;
-  assign \$1  = $signed(total) + $signed(parameters[23:0]);
-  assign \$2  = biased[16:0] * parameters[45:30];
-  assign \$3  = $signed(biased[23:17]) * $signed({ 1'h0, parameters[45:30] });
-  assign \$4  = $signed({ high, 17'h00000 }) + $signed({ 1'h0, low });
-  assign \$5  = $signed({ product, 1'h0 }) >>> { parameters[29:27], 3'h0 };
-  assign \$6  = $signed(requantize_fine[40:18]) != $signed({ requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41] });
-  assign \$7  = requantize_fine[41] ? 18'h20000 : 18'h1ffff;
-  assign \$8  = \$6  ? { \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7  } : requantize_fine[41:1];
-  assign \$9  = $signed(exact) < $signed(16'h8000);
-  assign \$10  = $signed(exact) > $signed(16'h7fff);
-  assign \$11  = \$10  ? 20'h07fff : exact;
-  assign \$12  = \$9  ? 20'hf8000 : \$11 ;
-  assign \$13  = $signed(value) < $signed(\port$4129$406 [15:8]);
-  assign \$14  = $signed(value) > $signed(\port$4129$406 [23:16]);
-  assign \$15  = \$14  ? { \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23:16] } : value;
-  assign \$16  = \$13  ? { \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15:8] } : \$15 ;
-  assign \$17  = $signed(clamped) - $signed(\port$4129$406 [7:0]);
-  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4129$406 [77:62] });
-  assign \$19  = $signed(residual_value) - $signed(\port$4129$406 [31:24]);
-  assign \$20  = $signed(\$19 ) * $signed({ 1'h0, add_multiplier_b });
-  assign \$21  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$22  = $signed({ \total$25 , 1'h0 }) >>> { \port$4129$406 [61:59], 3'h0 };
-  assign \$23  = $signed(add_fine[25:10]) != $signed({ add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26] });
-  assign \$24  = add_fine[26] ? 10'h200 : 10'h1ff;
-  assign \$25  = \$23  ? { \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24  } : add_fine[26:1];
-  assign \$26  = $signed(exact_add) < $signed(\port$4129$406 [47:40]);
-  assign \$27  = $signed(exact_add) > $signed(\port$4129$406 [55:48]);
-  assign \$28  = \$27  ? { \port$4129$406 [55], \port$4129$406 [55], \port$4129$406 [55], \port$4129$406 [55], \port$4129$406 [55:48] } : exact_add;
-  assign \$29  = \$26  ? { \port$4129$406 [47], \port$4129$406 [47], \port$4129$406 [47], \port$4129$406 [47], \port$4129$406 [47:40] } : \$28 ;
-  assign requantize_fine = $signed(requantize_coarse) >>> requantize_shift;
-  assign \$30  = $signed(requantize_result) + $signed({ 1'h0, requantize_increment });
-  assign exact = $signed(\$30 ) + $signed(\port$4129$406 [7:0]);
-  assign add_fine = $signed(add_coarse) >>> \add_shift$28 ;
-  assign \$31  = $signed(add_result) + $signed({ 1'h0, add_increment });
-  assign exact_add = $signed(\$31 ) + $signed(\port$4129$406 [39:32]);
-  always @(posedge clk)
-    biased <= \$32 ;
-  always @(posedge clk)
-    low <= \$33 ;
-  always @(posedge clk)
-    high <= \$34 ;
-  always @(posedge clk)
-    product <= \$35 ;
-  always @(posedge clk)
-    requantize_coarse <= \$36 ;
+    settings <= \$5 ;
+  assign \$1  = $signed(layer[421:414]) - $signed(layer[413:406]);
+  assign \$2  = $signed(layer[429:422]) - $signed(layer[413:406]);
+  assign \$3  = { layer[482:467], 1'h0 } >> layer[462];
+  assign \$4  = { layer[506:491], 1'h0 } >> layer[462];
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$82 ) begin end
-    \$38  = \$8 [17:0];
-    if (rst) begin
-      \$38  = 18'h00000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$82 ) begin end
-    \$39  = requantize_fine[0];
-    if (rst) begin
-      \$39  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$82 ) begin end
-    \$40  = \$12 [15:0];
-    if (rst) begin
-      \$40  = 16'h0000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$82 ) begin end
-    \$41  = \$16 [7:0];
-    if (rst) begin
-      \$41  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$82 ) begin end
-    \$42  = { \$18 [24], \$18  };
-    if (rst) begin
-      \$42  = 26'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$82 ) begin end
-    \$43  = { \$20 [24], \$20  };
-    if (rst) begin
-      \$43  = 26'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$82 ) begin end
-    \$44  = \$21 [25:0];
-    if (rst) begin
-      \$44  = 26'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$82 ) begin end
-    \$45  = \$22 ;
-    if (rst) begin
-      \$45  = 27'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$82 ) begin end
-    \$46  = \port$4129$406 [58:56];
-    if (rst) begin
-      \$46  = 3'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$82 ) begin end
-    \$47  = \$25 [9:0];
-    if (rst) begin
-      \$47  = 10'h000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$82 ) begin end
-    \$48  = add_fine[0];
-    if (rst) begin
-      \$48  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$82 ) begin end
-    \$49  = clamped;
-    if (rst) begin
-      \$49  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$82 ) begin end
-    \$50  = clamped_0;
-    if (rst) begin
-      \$50  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$82 ) begin end
-    \$51  = clamped_1;
-    if (rst) begin
-      \$51  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$82 ) begin end
-    \$52  = clamped_2;
-    if (rst) begin
-      \$52  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$82 ) begin end
+    \$5 [8:0] = \$1 ;
+    \$5 [17:9] = \$2 ;
+    \$5 [25:18] = layer[437:430];
     (* full_case = 32'd1 *)
-    if (add) begin
-      \$53  = \$29 [7:0];
+    if (layer[18]) begin
+      \$5 [42:26] = \$3 ;
+      \$5 [59:43] = \$4 ;
+      \$5 [63:60] = layer[466:463];
+      \$5 [71:64] = layer[445:438];
+      \$5 [79:72] = layer[453:446];
+      \$5 [87:80] = layer[461:454];
     end else begin
-      \$53  = clamped_3;
+      \$5 [42:26] = 17'h00002;
+      \$5 [59:43] = 17'h00000;
+      \$5 [63:60] = 4'h0;
+      \$5 [71:64] = layer[413:406];
+      \$5 [79:72] = 8'h80;
+      \$5 [87:80] = 8'h7f;
     end
     if (rst) begin
-      \$53  = 8'h00;
+      \$5  = 88'h0000000000000000000000;
     end
   end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$82 ) begin end
-    \$32  = \$1 [23:0];
-    if (rst) begin
-      \$32  = 24'h000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$82 ) begin end
-    \$33  = \$2 ;
-    if (rst) begin
-      \$33  = 33'h000000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$82 ) begin end
-    \$34  = { \$3 [22], \$3  };
-    if (rst) begin
-      \$34  = 24'h000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$82 ) begin end
-    \$35  = \$4 [40:0];
-    if (rst) begin
-      \$35  = 41'h00000000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$82 ) begin end
-    \$36  = \$5 ;
-    if (rst) begin
-      \$36  = 42'h00000000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$82 ) begin end
-    \$37  = parameters[26:24];
-    if (rst) begin
-      \$37  = 3'h0;
-    end
-  end
-  assign lo = \port$4129$406 [15:8];
-  assign hi = \port$4129$406 [23:16];
-  assign zero_out = \port$4129$406 [7:0];
-  assign add_multiplier_a = \port$4129$406 [77:62];
-  assign residual_zero = \port$4129$406 [31:24];
-  assign add_shift = \port$4129$406 [61:56];
-  assign add_lo = \port$4129$406 [47:40];
-  assign add_hi = \port$4129$406 [55:48];
-  assign add_zero = \port$4129$406 [39:32];
-  assign code = result;
-  assign \parameters.bias  = parameters[23:0];
-  assign \parameters.shift  = parameters[29:24];
-  assign \parameters.multiplier  = parameters[45:30];
+  assign \settings.lo  = settings[8:0];
+  assign \settings.hi  = settings[17:9];
+  assign \settings.residual_zero  = settings[25:18];
+  assign \settings.add_multiplier_a  = settings[42:26];
+  assign \settings.add_multiplier_b  = settings[59:43];
+  assign \settings.add_shift  = settings[63:60];
+  assign \settings.add_zero  = settings[71:64];
+  assign \settings.add_lo  = settings[79:72];
+  assign \settings.add_hi  = settings[87:80];
+  assign \layer.magic  = layer[15:0];
+  assign \layer.hold_weights  = layer[16];
+  assign \layer.maximum  = layer[17];
+  assign \layer.residual  = layer[18];
+  assign \layer.input_bank  = layer[20:19];
+  assign \layer.output_bank  = layer[22:21];
+  assign \layer.residual_bank  = layer[24:23];
+  assign \layer.stride  = layer[27:25];
+  assign \layer.dilation  = layer[30:28];
+  assign \layer.sub_block  = layer[34:31];
+  assign \layer.out_lane  = layer[39:35];
+  assign \layer.input_base  = layer[55:40];
+  assign \layer.input_step  = layer[71:56];
+  assign \layer.step_x  = layer[87:72];
+  assign \layer.step_y  = layer[103:88];
+  assign \layer.step_kx  = layer[119:104];
+  assign \layer.step_ky  = layer[135:120];
+  assign \layer.blocks  = layer[148:136];
+  assign \layer.origin_y  = layer[158:149];
+  assign \layer.origin_x  = layer[168:159];
+  assign \layer.kernel_h  = layer[173:169];
+  assign \layer.kernel_w  = layer[178:174];
+  assign \layer.in_h  = layer[187:179];
+  assign \layer.in_w  = layer[196:188];
+  assign \layer.co_tiles  = layer[210:197];
+  assign \layer.out_h  = layer[219:211];
+  assign \layer.out_w  = layer[228:220];
+  assign \layer.param_base  = layer[242:229];
+  assign \layer.weight_base  = layer[262:243];
+  assign \layer.out_step  = layer[274:263];
+  assign \layer.out_base  = layer[290:275];
+  assign \layer.lane_mask  = layer[306:291];
+  assign \layer.res_lane  = layer[311:307];
+  assign \layer.res_base  = layer[327:312];
+  assign \layer.res_step_x  = layer[343:328];
+  assign \layer.res_step_y  = layer[359:344];
+  assign \layer.res_tiles  = layer[373:360];
+  assign \layer.pad_value  = layer[381:374];
+  assign \layer.zero_in  = layer[389:382];
+  assign \layer.input_lo  = layer[397:390];
+  assign \layer.input_hi  = layer[405:398];
+  assign \layer.zero_out  = layer[413:406];
+  assign \layer.lo  = layer[421:414];
+  assign \layer.hi  = layer[429:422];
+  assign \layer.res_zero  = layer[437:430];
+  assign \layer.add_zero  = layer[445:438];
+  assign \layer.add_lo  = layer[453:446];
+  assign \layer.add_hi  = layer[461:454];
+  assign \layer.add_shift  = layer[466:462];
+  assign \layer.add_multiplier_a  = layer[490:467];
+  assign \layer.add_multiplier_b  = layer[514:491];
 endmodule
 
-module \holdfast_8x8.lanes.requantizer_2 (rst, parameters, residual_value, total, result, add, \port$4129$406 , add_multiplier_b, clk);
+module \holdfast_8x8.lanes.present_skew (rst, i, o, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$83  = 0;
-  wire [24:0] \$1 ;
-  wire \$10 ;
-  wire [19:0] \$11 ;
-  wire [19:0] \$12 ;
-  wire \$13 ;
-  wire \$14 ;
-  wire [15:0] \$15 ;
-  wire [15:0] \$16 ;
-  wire [8:0] \$17 ;
-  wire [24:0] \$18 ;
-  wire [8:0] \$19 ;
-  wire [32:0] \$2 ;
-  wire [24:0] \$20 ;
-  wire [26:0] \$21 ;
-  wire [26:0] \$22 ;
-  wire \$23 ;
-  wire [9:0] \$24 ;
-  wire [25:0] \$25 ;
-  wire \$26 ;
-  wire \$27 ;
-  wire [11:0] \$28 ;
-  wire [11:0] \$29 ;
-  wire [22:0] \$3 ;
-  wire [18:0] \$30 ;
-  wire [10:0] \$31 ;
-  reg [23:0] \$32 ;
-  reg [32:0] \$33 ;
-  reg [23:0] \$34 ;
-  reg [40:0] \$35 ;
-  reg [41:0] \$36 ;
-  reg [2:0] \$37 ;
-  reg [17:0] \$38 ;
-  reg \$39 ;
-  wire [41:0] \$4 ;
-  reg [15:0] \$40 ;
-  reg [7:0] \$41 ;
-  reg [25:0] \$42 ;
-  reg [25:0] \$43 ;
-  reg [25:0] \$44 ;
-  reg [26:0] \$45 ;
-  reg [2:0] \$46 ;
-  reg [9:0] \$47 ;
-  reg \$48 ;
-  reg [7:0] \$49 ;
-  wire [41:0] \$5 ;
-  reg [7:0] \$50 ;
-  reg [7:0] \$51 ;
-  reg [7:0] \$52 ;
-  reg [7:0] \$53 ;
-  wire \$6 ;
-  wire [17:0] \$7 ;
-  wire [40:0] \$8 ;
-  wire \$9 ;
-  input add;
-  wire add;
-  reg [26:0] add_coarse = 27'h0000000;
-  wire [26:0] add_fine;
-  wire [7:0] add_hi;
-  reg add_increment = 1'h0;
-  wire [7:0] add_lo;
-  wire [15:0] add_multiplier_a;
-  input [15:0] add_multiplier_b;
-  wire [15:0] add_multiplier_b;
-  reg [9:0] add_result = 10'h000;
-  wire [5:0] add_shift;
-  reg [2:0] \add_shift$28  = 3'h0;
-  wire [7:0] add_zero;
-  reg [23:0] biased = 24'h000000;
-  reg [7:0] clamped = 8'h00;
-  reg [7:0] clamped_0 = 8'h00;
-  reg [7:0] clamped_1 = 8'h00;
-  reg [7:0] clamped_2 = 8'h00;
-  reg [7:0] clamped_3 = 8'h00;
+  reg \$1 ;
+  reg \$10 ;
+  reg \$11 ;
+  reg \$12 ;
+  reg \$13 ;
+  reg \$14 ;
+  reg \$15 ;
+  reg \$16 ;
+  reg \$17 ;
+  reg \$18 ;
+  reg \$19 ;
+  reg \$2 ;
+  reg \$20 ;
+  reg \$21 ;
+  reg \$22 ;
+  reg \$23 ;
+  reg \$24 ;
+  reg \$25 ;
+  reg \$26 ;
+  reg \$27 ;
+  reg \$28 ;
+  reg \$3 ;
+  reg \$4 ;
+  reg \$5 ;
+  reg \$6 ;
+  reg \$7 ;
+  reg \$8 ;
+  reg \$9 ;
   input clk;
   wire clk;
-  (* init = 8'h00 *)
-  wire [7:0] code;
-  wire [19:0] exact;
-  wire [11:0] exact_add;
-  wire [7:0] hi;
-  reg [23:0] high = 24'h000000;
-  wire [7:0] lo;
-  reg [32:0] low = 33'h000000000;
-  input [45:0] parameters;
-  wire [45:0] parameters;
-  wire [23:0] \parameters.bias ;
-  wire [15:0] \parameters.multiplier ;
-  wire [5:0] \parameters.shift ;
-  input [77:0] \port$4129$406 ;
-  wire [77:0] \port$4129$406 ;
-  reg [40:0] product = 41'h00000000000;
-  reg [41:0] requantize_coarse = 42'h00000000000;
-  wire [41:0] requantize_fine;
-  reg requantize_increment = 1'h0;
-  reg [17:0] requantize_result = 18'h00000;
-  reg [2:0] requantize_shift = 3'h0;
-  input [7:0] residual_value;
-  wire [7:0] residual_value;
-  wire [7:0] residual_zero;
-  output [7:0] result;
-  reg [7:0] result = 8'h00;
+  input [7:0] i;
+  wire [7:0] i;
+  wire \i[0] ;
+  wire \i[1] ;
+  wire \i[2] ;
+  wire \i[3] ;
+  wire \i[4] ;
+  wire \i[5] ;
+  wire \i[6] ;
+  wire \i[7] ;
+  reg lane_1_0 = 1'h0;
+  reg lane_2_0 = 1'h0;
+  reg lane_2_1 = 1'h0;
+  reg lane_3_0 = 1'h0;
+  reg lane_3_1 = 1'h0;
+  reg lane_3_2 = 1'h0;
+  reg lane_4_0 = 1'h0;
+  reg lane_4_1 = 1'h0;
+  reg lane_4_2 = 1'h0;
+  reg lane_4_3 = 1'h0;
+  reg lane_5_0 = 1'h0;
+  reg lane_5_1 = 1'h0;
+  reg lane_5_2 = 1'h0;
+  reg lane_5_3 = 1'h0;
+  reg lane_5_4 = 1'h0;
+  reg lane_6_0 = 1'h0;
+  reg lane_6_1 = 1'h0;
+  reg lane_6_2 = 1'h0;
+  reg lane_6_3 = 1'h0;
+  reg lane_6_4 = 1'h0;
+  reg lane_6_5 = 1'h0;
+  reg lane_7_0 = 1'h0;
+  reg lane_7_1 = 1'h0;
+  reg lane_7_2 = 1'h0;
+  reg lane_7_3 = 1'h0;
+  reg lane_7_4 = 1'h0;
+  reg lane_7_5 = 1'h0;
+  reg lane_7_6 = 1'h0;
+  output [7:0] o;
+  wire [7:0] o;
+  wire \o[0] ;
+  wire \o[1] ;
+  wire \o[2] ;
+  wire \o[3] ;
+  wire \o[4] ;
+  wire \o[5] ;
+  wire \o[6] ;
+  wire \o[7] ;
   input rst;
   wire rst;
-  reg [25:0] scaled_a = 26'h0000000;
-  reg [25:0] scaled_b = 26'h0000000;
-  input [23:0] total;
-  wire [23:0] total;
-  reg [25:0] \total$25  = 26'h0000000;
-  reg [15:0] value = 16'h0000;
-  wire [7:0] zero_out;
   always @(posedge clk)
-    requantize_shift <= \$37 ;
+    lane_1_0 <= \$1 ;
   always @(posedge clk)
-    requantize_result <= \$38 ;
+    lane_2_0 <= \$2 ;
   always @(posedge clk)
-    requantize_increment <= \$39 ;
+    lane_2_1 <= \$3 ;
   always @(posedge clk)
-    value <= \$40 ;
+    lane_3_0 <= \$4 ;
   always @(posedge clk)
-    clamped <= \$41 ;
+    lane_3_1 <= \$5 ;
   always @(posedge clk)
-    scaled_a <= \$42 ;
+    lane_3_2 <= \$6 ;
   always @(posedge clk)
-    scaled_b <= \$43 ;
+    lane_4_0 <= \$7 ;
   always @(posedge clk)
-    \total$25  <= \$44 ;
+    lane_4_1 <= \$8 ;
   always @(posedge clk)
-    add_coarse <= \$45 ;
+    lane_4_2 <= \$9 ;
   always @(posedge clk)
-    \add_shift$28  <= \$46 ;
+    lane_4_3 <= \$10 ;
   always @(posedge clk)
-    add_result <= \$47 ;
+    lane_5_0 <= \$11 ;
   always @(posedge clk)
-    add_increment <= \$48 ;
+    lane_5_1 <= \$12 ;
   always @(posedge clk)
-    clamped_0 <= \$49 ;
+    lane_5_2 <= \$13 ;
   always @(posedge clk)
-    clamped_1 <= \$50 ;
+    lane_5_3 <= \$14 ;
   always @(posedge clk)
-    clamped_2 <= \$51 ;
+    lane_5_4 <= \$15 ;
   always @(posedge clk)
-    clamped_3 <= \$52 ;
+    lane_6_0 <= \$16 ;
   always @(posedge clk)
-    result <= \$53 ;
-  assign \$1  = $signed(total) + $signed(parameters[23:0]);
-  assign \$2  = biased[16:0] * parameters[45:30];
-  assign \$3  = $signed(biased[23:17]) * $signed({ 1'h0, parameters[45:30] });
-  assign \$4  = $signed({ high, 17'h00000 }) + $signed({ 1'h0, low });
-  assign \$5  = $signed({ product, 1'h0 }) >>> { parameters[29:27], 3'h0 };
-  assign \$6  = $signed(requantize_fine[40:18]) != $signed({ requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41] });
-  assign \$7  = requantize_fine[41] ? 18'h20000 : 18'h1ffff;
-  assign \$8  = \$6  ? { \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7  } : requantize_fine[41:1];
-  assign \$9  = $signed(exact) < $signed(16'h8000);
-  assign \$10  = $signed(exact) > $signed(16'h7fff);
-  assign \$11  = \$10  ? 20'h07fff : exact;
-  assign \$12  = \$9  ? 20'hf8000 : \$11 ;
-  assign \$13  = $signed(value) < $signed(\port$4129$406 [15:8]);
-  assign \$14  = $signed(value) > $signed(\port$4129$406 [23:16]);
-  assign \$15  = \$14  ? { \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23:16] } : value;
-  assign \$16  = \$13  ? { \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15:8] } : \$15 ;
-  assign \$17  = $signed(clamped) - $signed(\port$4129$406 [7:0]);
-  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4129$406 [77:62] });
-  assign \$19  = $signed(residual_value) - $signed(\port$4129$406 [31:24]);
-  assign \$20  = $signed(\$19 ) * $signed({ 1'h0, add_multiplier_b });
-  assign \$21  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$22  = $signed({ \total$25 , 1'h0 }) >>> { \port$4129$406 [61:59], 3'h0 };
-  assign \$23  = $signed(add_fine[25:10]) != $signed({ add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26] });
-  assign \$24  = add_fine[26] ? 10'h200 : 10'h1ff;
-  assign \$25  = \$23  ? { \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24  } : add_fine[26:1];
-  assign \$26  = $signed(exact_add) < $signed(\port$4129$406 [47:40]);
-  assign \$27  = $signed(exact_add) > $signed(\port$4129$406 [55:48]);
-  assign \$28  = \$27  ? { \port$4129$406 [55], \port$4129$406 [55], \port$4129$406 [55], \port$4129$406 [55], \port$4129$406 [55:48] } : exact_add;
-  assign \$29  = \$26  ? { \port$4129$406 [47], \port$4129$406 [47], \port$4129$406 [47], \port$4129$406 [47], \port$4129$406 [47:40] } : \$28 ;
-  assign requantize_fine = $signed(requantize_coarse) >>> requantize_shift;
-  assign \$30  = $signed(requantize_result) + $signed({ 1'h0, requantize_increment });
-  assign exact = $signed(\$30 ) + $signed(\port$4129$406 [7:0]);
-  assign add_fine = $signed(add_coarse) >>> \add_shift$28 ;
-  assign \$31  = $signed(add_result) + $signed({ 1'h0, add_increment });
-  assign exact_add = $signed(\$31 ) + $signed(\port$4129$406 [39:32]);
+    lane_6_1 <= \$17 ;
   always @(posedge clk)
-    biased <= \$32 ;
+    lane_6_2 <= \$18 ;
   always @(posedge clk)
-    low <= \$33 ;
+    lane_6_3 <= \$19 ;
   always @(posedge clk)
-    high <= \$34 ;
+    lane_6_4 <= \$20 ;
   always @(posedge clk)
-    product <= \$35 ;
+    lane_6_5 <= \$21 ;
   always @(posedge clk)
-    requantize_coarse <= \$36 ;
+    lane_7_0 <= \$22 ;
+  always @(posedge clk)
+    lane_7_1 <= \$23 ;
+  always @(posedge clk)
+    lane_7_2 <= \$24 ;
+  always @(posedge clk)
+    lane_7_3 <= \$25 ;
+  always @(posedge clk)
+    lane_7_4 <= \$26 ;
+  always @(posedge clk)
+    lane_7_5 <= \$27 ;
+  always @(posedge clk)
+    lane_7_6 <= \$28 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
-    \$38  = \$8 [17:0];
+    \$1  = i[1];
     if (rst) begin
-      \$38  = 18'h00000;
+      \$1  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
-    \$39  = requantize_fine[0];
+    \$2  = i[2];
     if (rst) begin
-      \$39  = 1'h0;
+      \$2  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
-    \$40  = \$12 [15:0];
+    \$3  = lane_2_0;
     if (rst) begin
-      \$40  = 16'h0000;
+      \$3  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
-    \$41  = \$16 [7:0];
+    \$4  = i[3];
     if (rst) begin
-      \$41  = 8'h00;
+      \$4  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
-    \$42  = { \$18 [24], \$18  };
+    \$5  = lane_3_0;
     if (rst) begin
-      \$42  = 26'h0000000;
+      \$5  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
-    \$43  = { \$20 [24], \$20  };
+    \$6  = lane_3_1;
     if (rst) begin
-      \$43  = 26'h0000000;
+      \$6  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
-    \$44  = \$21 [25:0];
+    \$7  = i[4];
     if (rst) begin
-      \$44  = 26'h0000000;
+      \$7  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
-    \$45  = \$22 ;
+    \$8  = lane_4_0;
     if (rst) begin
-      \$45  = 27'h0000000;
+      \$8  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
-    \$46  = \port$4129$406 [58:56];
+    \$9  = lane_4_1;
     if (rst) begin
-      \$46  = 3'h0;
+      \$9  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
-    \$47  = \$25 [9:0];
+    \$10  = lane_4_2;
     if (rst) begin
-      \$47  = 10'h000;
+      \$10  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
-    \$48  = add_fine[0];
+    \$11  = i[5];
     if (rst) begin
-      \$48  = 1'h0;
+      \$11  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
-    \$49  = clamped;
+    \$12  = lane_5_0;
     if (rst) begin
-      \$49  = 8'h00;
+      \$12  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
-    \$50  = clamped_0;
+    \$13  = lane_5_1;
     if (rst) begin
-      \$50  = 8'h00;
+      \$13  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
-    \$51  = clamped_1;
+    \$14  = lane_5_2;
     if (rst) begin
-      \$51  = 8'h00;
+      \$14  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
-    \$52  = clamped_2;
+    \$15  = lane_5_3;
     if (rst) begin
-      \$52  = 8'h00;
+      \$15  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
-    (* full_case = 32'd1 *)
-    if (add) begin
-      \$53  = \$29 [7:0];
-    end else begin
-      \$53  = clamped_3;
-    end
+    \$16  = i[6];
     if (rst) begin
-      \$53  = 8'h00;
+      \$16  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
-    \$32  = \$1 [23:0];
+    \$17  = lane_6_0;
     if (rst) begin
-      \$32  = 24'h000000;
+      \$17  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
-    \$33  = \$2 ;
+    \$18  = lane_6_1;
     if (rst) begin
-      \$33  = 33'h000000000;
+      \$18  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
-    \$34  = { \$3 [22], \$3  };
+    \$19  = lane_6_2;
     if (rst) begin
-      \$34  = 24'h000000;
+      \$19  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
-    \$35  = \$4 [40:0];
+    \$20  = lane_6_3;
     if (rst) begin
-      \$35  = 41'h00000000000;
+      \$20  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
-    \$36  = \$5 ;
+    \$21  = lane_6_4;
     if (rst) begin
-      \$36  = 42'h00000000000;
+      \$21  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
-    \$37  = parameters[26:24];
+    \$22  = i[7];
     if (rst) begin
-      \$37  = 3'h0;
+      \$22  = 1'h0;
     end
   end
-  assign lo = \port$4129$406 [15:8];
-  assign hi = \port$4129$406 [23:16];
-  assign zero_out = \port$4129$406 [7:0];
-  assign add_multiplier_a = \port$4129$406 [77:62];
-  assign residual_zero = \port$4129$406 [31:24];
-  assign add_shift = \port$4129$406 [61:56];
-  assign add_lo = \port$4129$406 [47:40];
-  assign add_hi = \port$4129$406 [55:48];
-  assign add_zero = \port$4129$406 [39:32];
-  assign code = result;
-  assign \parameters.bias  = parameters[23:0];
-  assign \parameters.shift  = parameters[29:24];
-  assign \parameters.multiplier  = parameters[45:30];
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$23  = lane_7_0;
+    if (rst) begin
+      \$23  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$24  = lane_7_1;
+    if (rst) begin
+      \$24  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$25  = lane_7_2;
+    if (rst) begin
+      \$25  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$26  = lane_7_3;
+    if (rst) begin
+      \$26  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$27  = lane_7_4;
+    if (rst) begin
+      \$27  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$28  = lane_7_5;
+    if (rst) begin
+      \$28  = 1'h0;
+    end
+  end
+  assign \o[0]  = o[0];
+  assign \o[1]  = o[1];
+  assign \o[2]  = o[2];
+  assign \o[3]  = o[3];
+  assign \o[4]  = o[4];
+  assign \o[5]  = o[5];
+  assign \o[6]  = o[6];
+  assign \o[7]  = o[7];
+  assign \i[0]  = i[0];
+  assign \i[1]  = i[1];
+  assign \i[2]  = i[2];
+  assign \i[3]  = i[3];
+  assign \i[4]  = i[4];
+  assign \i[5]  = i[5];
+  assign \i[6]  = i[6];
+  assign \i[7]  = i[7];
+  assign o[7] = lane_7_6;
+  assign o[6] = lane_6_5;
+  assign o[5] = lane_5_4;
+  assign o[4] = lane_4_3;
+  assign o[3] = lane_3_2;
+  assign o[2] = lane_2_1;
+  assign o[1] = lane_1_0;
+  assign o[0] = i[0];
 endmodule
 
-module \holdfast_8x8.lanes.requantizer_3 (rst, parameters, residual_value, total, result, add, \port$4129$406 , add_multiplier_b, clk);
+module \holdfast_8x8.lanes.requantizer_0 (rst, bias, parameters, settings, residual_value, residual_present, total, result, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$84  = 0;
   wire [24:0] \$1 ;
-  wire \$10 ;
-  wire [19:0] \$11 ;
-  wire [19:0] \$12 ;
-  wire \$13 ;
-  wire \$14 ;
-  wire [15:0] \$15 ;
-  wire [15:0] \$16 ;
-  wire [8:0] \$17 ;
-  wire [24:0] \$18 ;
-  wire [8:0] \$19 ;
-  wire [32:0] \$2 ;
-  wire [24:0] \$20 ;
-  wire [26:0] \$21 ;
-  wire [26:0] \$22 ;
-  wire \$23 ;
-  wire [9:0] \$24 ;
-  wire [25:0] \$25 ;
-  wire \$26 ;
+  wire [9:0] \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire [9:0] \$13 ;
+  wire [9:0] \$14 ;
+  wire [25:0] \$15 ;
+  wire [8:0] \$16 ;
+  wire [25:0] \$17 ;
+  wire [26:0] \$18 ;
+  wire \$19 ;
+  wire [33:0] \$2 ;
+  wire \$20 ;
+  wire \$21 ;
+  wire \$22 ;
+  wire [7:0] \$23 ;
+  wire [7:0] \$24 ;
+  wire [10:0] \$25 ;
+  wire [10:0] \$26 ;
   wire \$27 ;
-  wire [11:0] \$28 ;
-  wire [11:0] \$29 ;
-  wire [22:0] \$3 ;
-  wire [18:0] \$30 ;
-  wire [10:0] \$31 ;
-  reg [23:0] \$32 ;
-  reg [32:0] \$33 ;
-  reg [23:0] \$34 ;
-  reg [40:0] \$35 ;
-  reg [41:0] \$36 ;
-  reg [2:0] \$37 ;
-  reg [17:0] \$38 ;
-  reg \$39 ;
-  wire [41:0] \$4 ;
-  reg [15:0] \$40 ;
+  wire \$28 ;
+  wire [9:0] \$29 ;
+  wire [23:0] \$3 ;
+  wire [9:0] \$30 ;
+  reg [23:0] \$31 ;
+  reg [33:0] \$32 ;
+  reg [23:0] \$33 ;
+  reg [40:0] \$34 ;
+  reg [9:0] \$35 ;
+  reg [8:0] \$36 ;
+  reg [25:0] \$37 ;
+  reg [25:0] \$38 ;
+  reg [26:0] \$39 ;
+  wire [24:0] \$4 ;
+  reg [9:0] \$40 ;
   reg [7:0] \$41 ;
-  reg [25:0] \$42 ;
-  reg [25:0] \$43 ;
-  reg [25:0] \$44 ;
-  reg [26:0] \$45 ;
-  reg [2:0] \$46 ;
-  reg [9:0] \$47 ;
-  reg \$48 ;
-  reg [7:0] \$49 ;
-  wire [41:0] \$5 ;
-  reg [7:0] \$50 ;
-  reg [7:0] \$51 ;
-  reg [7:0] \$52 ;
-  reg [7:0] \$53 ;
+  wire \$5 ;
   wire \$6 ;
-  wire [17:0] \$7 ;
-  wire [40:0] \$8 ;
-  wire \$9 ;
-  input add;
-  wire add;
-  reg [26:0] add_coarse = 27'h0000000;
-  wire [26:0] add_fine;
-  wire [7:0] add_hi;
-  reg add_increment = 1'h0;
-  wire [7:0] add_lo;
-  wire [15:0] add_multiplier_a;
-  input [15:0] add_multiplier_b;
-  wire [15:0] add_multiplier_b;
-  reg [9:0] add_result = 10'h000;
-  wire [5:0] add_shift;
-  reg [2:0] \add_shift$28  = 3'h0;
-  wire [7:0] add_zero;
+  wire \$7 ;
+  wire [7:0] \$8 ;
+  wire [7:0] \$9 ;
+  reg [9:0] added = 10'h000;
+  input [23:0] bias;
+  wire [23:0] bias;
   reg [23:0] biased = 24'h000000;
-  reg [7:0] clamped = 8'h00;
-  reg [7:0] clamped_0 = 8'h00;
-  reg [7:0] clamped_1 = 8'h00;
-  reg [7:0] clamped_2 = 8'h00;
-  reg [7:0] clamped_3 = 8'h00;
+  reg [8:0] clamped = 9'h000;
   input clk;
   wire clk;
   (* init = 8'h00 *)
   wire [7:0] code;
-  wire [19:0] exact;
-  wire [11:0] exact_add;
-  wire [7:0] hi;
   reg [23:0] high = 24'h000000;
-  wire [7:0] lo;
-  reg [32:0] low = 33'h000000000;
-  input [45:0] parameters;
-  wire [45:0] parameters;
-  wire [23:0] \parameters.bias ;
-  wire [15:0] \parameters.multiplier ;
-  wire [5:0] \parameters.shift ;
-  input [77:0] \port$4129$406 ;
-  wire [77:0] \port$4129$406 ;
+  wire increment;
+  wire \increment$25 ;
+  reg [33:0] low = 34'h000000000;
+  wire over;
+  wire \over$22 ;
+  input [21:0] parameters;
+  wire [21:0] parameters;
+  wire [16:0] \parameters.multiplier ;
+  wire [4:0] \parameters.shift ;
   reg [40:0] product = 41'h00000000000;
-  reg [41:0] requantize_coarse = 42'h00000000000;
-  wire [41:0] requantize_fine;
-  reg requantize_increment = 1'h0;
-  reg [17:0] requantize_result = 18'h00000;
-  reg [2:0] requantize_shift = 3'h0;
+  input residual_present;
+  wire residual_present;
   input [7:0] residual_value;
   wire [7:0] residual_value;
-  wire [7:0] residual_zero;
   output [7:0] result;
   reg [7:0] result = 8'h00;
+  reg [9:0] rounded = 10'h000;
   input rst;
   wire rst;
   reg [25:0] scaled_a = 26'h0000000;
   reg [25:0] scaled_b = 26'h0000000;
+  input [87:0] settings;
+  wire [87:0] settings;
+  wire [7:0] \settings.add_hi ;
+  wire [7:0] \settings.add_lo ;
+  wire [16:0] \settings.add_multiplier_a ;
+  wire [16:0] \settings.add_multiplier_b ;
+  wire [3:0] \settings.add_shift ;
+  wire [7:0] \settings.add_zero ;
+  wire [8:0] \settings.hi ;
+  wire [8:0] \settings.lo ;
+  wire [7:0] \settings.residual_zero ;
+  wire [4:0] shift;
+  wire [3:0] \shift$30 ;
+  wire sign;
+  wire \sign$24 ;
+  reg [26:0] sum_ = 27'h0000000;
   input [23:0] total;
   wire [23:0] total;
-  reg [25:0] \total$25  = 26'h0000000;
-  reg [15:0] value = 16'h0000;
-  wire [7:0] zero_out;
+  (* init = 41'h00000000000 *)
+  wire [40:0] value;
+  (* init = 27'h0000000 *)
+  wire [26:0] \value$29 ;
+  wire [8:0] whole;
+  wire [8:0] \whole$23 ;
+  assign \$1  = $signed(total) + $signed(bias);
+  assign \$2  = biased[16:0] * parameters[21:5];
+  assign \$3  = $signed(biased[23:17]) * $signed({ 1'h0, parameters[21:5] });
+  assign \$4  = $signed(high) + $signed({ 1'h0, low[33:17] });
+  assign \$5  = ~ over;
+  assign \$6  = whole[8] == sign;
+  assign \$7  = \$5  & \$6 ;
+  assign \$8  = ~ { sign, sign, sign, sign, sign, sign, sign, sign };
+  assign \$9  = \$7  ? whole[7:0] : \$8 ;
+  assign \$10  = $signed({ sign, \$9  }) + $signed({ 1'h0, increment });
+  assign \$11  = $signed(rounded) < $signed(settings[8:0]);
+  assign \$12  = $signed(rounded) > $signed(settings[17:9]);
+  assign \$13  = \$12  ? { settings[17], settings[17:9] } : rounded;
+  assign \$14  = \$11  ? { settings[8], settings[8:0] } : \$13 ;
+  assign \$15  = $signed(clamped) * $signed({ 1'h0, settings[42:26] });
+  assign \$16  = $signed(residual_value) - $signed(settings[25:18]);
+  assign \$17  = $signed(\$16 ) * $signed({ 1'h0, settings[59:43] });
+  assign \$18  = $signed(scaled_a) + $signed(scaled_b);
+  assign \$19  = ~ residual_present;
+  assign \$20  = ~ \over$22 ;
+  assign \$21  = \whole$23 [8] == \sign$24 ;
+  assign \$22  = \$20  & \$21 ;
+  assign \$23  = ~ { \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24  };
+  assign \$24  = \$22  ? \whole$23 [7:0] : \$23 ;
+  assign \$25  = $signed({ \sign$24 , \$24 , 1'h1 }) + $signed({ settings[71:64], \increment$25  });
+  assign \$27  = $signed(added) < $signed(settings[79:72]);
+  assign \$28  = $signed(added) > $signed(settings[87:80]);
+  assign \$29  = \$28  ? { settings[87], settings[87], settings[87:80] } : added;
+  assign \$30  = \$27  ? { settings[79], settings[79], settings[79:72] } : \$29 ;
   always @(posedge clk)
-    requantize_shift <= \$37 ;
+    biased <= \$31 ;
   always @(posedge clk)
-    requantize_result <= \$38 ;
+    low <= \$32 ;
   always @(posedge clk)
-    requantize_increment <= \$39 ;
+    high <= \$33 ;
   always @(posedge clk)
-    value <= \$40 ;
+    product <= \$34 ;
   always @(posedge clk)
-    clamped <= \$41 ;
+    rounded <= \$35 ;
   always @(posedge clk)
-    scaled_a <= \$42 ;
+    clamped <= \$36 ;
   always @(posedge clk)
-    scaled_b <= \$43 ;
+    scaled_a <= \$37 ;
   always @(posedge clk)
-    \total$25  <= \$44 ;
+    scaled_b <= \$38 ;
   always @(posedge clk)
-    add_coarse <= \$45 ;
+    sum_ <= \$39 ;
   always @(posedge clk)
-    \add_shift$28  <= \$46 ;
+    added <= \$40 ;
   always @(posedge clk)
-    add_result <= \$47 ;
-  always @(posedge clk)
-    add_increment <= \$48 ;
-  always @(posedge clk)
-    clamped_0 <= \$49 ;
-  always @(posedge clk)
-    clamped_1 <= \$50 ;
-  always @(posedge clk)
-    clamped_2 <= \$51 ;
-  always @(posedge clk)
-    clamped_3 <= \$52 ;
-  always @(posedge clk)
-    result <= \$53 ;
-  assign \$1  = $signed(total) + $signed(parameters[23:0]);
-  assign \$2  = biased[16:0] * parameters[45:30];
-  assign \$3  = $signed(biased[23:17]) * $signed({ 1'h0, parameters[45:30] });
-  assign \$4  = $signed({ high, 17'h00000 }) + $signed({ 1'h0, low });
-  assign \$5  = $signed({ product, 1'h0 }) >>> { parameters[29:27], 3'h0 };
-  assign \$6  = $signed(requantize_fine[40:18]) != $signed({ requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41] });
-  assign \$7  = requantize_fine[41] ? 18'h20000 : 18'h1ffff;
-  assign \$8  = \$6  ? { \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7  } : requantize_fine[41:1];
-  assign \$9  = $signed(exact) < $signed(16'h8000);
-  assign \$10  = $signed(exact) > $signed(16'h7fff);
-  assign \$11  = \$10  ? 20'h07fff : exact;
-  assign \$12  = \$9  ? 20'hf8000 : \$11 ;
-  assign \$13  = $signed(value) < $signed(\port$4129$406 [15:8]);
-  assign \$14  = $signed(value) > $signed(\port$4129$406 [23:16]);
-  assign \$15  = \$14  ? { \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23:16] } : value;
-  assign \$16  = \$13  ? { \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15:8] } : \$15 ;
-  assign \$17  = $signed(clamped) - $signed(\port$4129$406 [7:0]);
-  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4129$406 [77:62] });
-  assign \$19  = $signed(residual_value) - $signed(\port$4129$406 [31:24]);
-  assign \$20  = $signed(\$19 ) * $signed({ 1'h0, add_multiplier_b });
-  assign \$21  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$22  = $signed({ \total$25 , 1'h0 }) >>> { \port$4129$406 [61:59], 3'h0 };
-  assign \$23  = $signed(add_fine[25:10]) != $signed({ add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26] });
-  assign \$24  = add_fine[26] ? 10'h200 : 10'h1ff;
-  assign \$25  = \$23  ? { \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24  } : add_fine[26:1];
-  assign \$26  = $signed(exact_add) < $signed(\port$4129$406 [47:40]);
-  assign \$27  = $signed(exact_add) > $signed(\port$4129$406 [55:48]);
-  assign \$28  = \$27  ? { \port$4129$406 [55], \port$4129$406 [55], \port$4129$406 [55], \port$4129$406 [55], \port$4129$406 [55:48] } : exact_add;
-  assign \$29  = \$26  ? { \port$4129$406 [47], \port$4129$406 [47], \port$4129$406 [47], \port$4129$406 [47], \port$4129$406 [47:40] } : \$28 ;
-  assign requantize_fine = $signed(requantize_coarse) >>> requantize_shift;
-  assign \$30  = $signed(requantize_result) + $signed({ 1'h0, requantize_increment });
-  assign exact = $signed(\$30 ) + $signed(\port$4129$406 [7:0]);
-  assign add_fine = $signed(add_coarse) >>> \add_shift$28 ;
-  assign \$31  = $signed(add_result) + $signed({ 1'h0, add_increment });
-  assign exact_add = $signed(\$31 ) + $signed(\port$4129$406 [39:32]);
-  always @(posedge clk)
-    biased <= \$32 ;
-  always @(posedge clk)
-    low <= \$33 ;
-  always @(posedge clk)
-    high <= \$34 ;
-  always @(posedge clk)
-    product <= \$35 ;
-  always @(posedge clk)
-    requantize_coarse <= \$36 ;
+    result <= \$41 ;
+  \holdfast_8x8.lanes.requantizer_0.add_shift  add_shift (
+    .clk(clk),
+    .increment(\increment$25 ),
+    .\over$10 (\over$22 ),
+    .rst(rst),
+    .shift(settings[63:60]),
+    .\sign$11 (\sign$24 ),
+    .value(sum_),
+    .whole(\whole$23 )
+  );
+  \holdfast_8x8.lanes.requantizer_0.shift$32  \shift$32  (
+    .clk(clk),
+    .increment(increment),
+    .\over$10 (over),
+    .rst(rst),
+    .shift(parameters[4:0]),
+    .\sign$11 (sign),
+    .value(product),
+    .whole(whole)
+  );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
-    \$38  = \$8 [17:0];
+    \$31  = \$1 [23:0];
     if (rst) begin
-      \$38  = 18'h00000;
+      \$31  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
-    \$39  = requantize_fine[0];
+    \$32  = \$2 ;
     if (rst) begin
-      \$39  = 1'h0;
+      \$32  = 34'h000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
-    \$40  = \$12 [15:0];
+    \$33  = \$3 ;
     if (rst) begin
-      \$40  = 16'h0000;
+      \$33  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
-    \$41  = \$16 [7:0];
+    \$34  = { \$4 [23:0], low[16:0] };
+    if (rst) begin
+      \$34  = 41'h00000000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
+    \$35  = \$10 ;
+    if (rst) begin
+      \$35  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
+    \$36  = \$14 [8:0];
+    if (rst) begin
+      \$36  = 9'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
+    \$37  = \$15 ;
+    if (rst) begin
+      \$37  = 26'h0000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
+    \$38  = \$17 ;
+    if (\$19 ) begin
+      \$38  = 26'h0000000;
+    end
+    if (rst) begin
+      \$38  = 26'h0000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
+    \$39  = \$18 ;
+    if (rst) begin
+      \$39  = 27'h0000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
+    \$40  = \$26 [9:0];
+    if (rst) begin
+      \$40  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
+    \$41  = \$30 [7:0];
     if (rst) begin
       \$41  = 8'h00;
     end
   end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
-    \$42  = { \$18 [24], \$18  };
-    if (rst) begin
-      \$42  = 26'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
-    \$43  = { \$20 [24], \$20  };
-    if (rst) begin
-      \$43  = 26'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
-    \$44  = \$21 [25:0];
-    if (rst) begin
-      \$44  = 26'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
-    \$45  = \$22 ;
-    if (rst) begin
-      \$45  = 27'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
-    \$46  = \port$4129$406 [58:56];
-    if (rst) begin
-      \$46  = 3'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
-    \$47  = \$25 [9:0];
-    if (rst) begin
-      \$47  = 10'h000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
-    \$48  = add_fine[0];
-    if (rst) begin
-      \$48  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
-    \$49  = clamped;
-    if (rst) begin
-      \$49  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
-    \$50  = clamped_0;
-    if (rst) begin
-      \$50  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
-    \$51  = clamped_1;
-    if (rst) begin
-      \$51  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
-    \$52  = clamped_2;
-    if (rst) begin
-      \$52  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
-    (* full_case = 32'd1 *)
-    if (add) begin
-      \$53  = \$29 [7:0];
-    end else begin
-      \$53  = clamped_3;
-    end
-    if (rst) begin
-      \$53  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
-    \$32  = \$1 [23:0];
-    if (rst) begin
-      \$32  = 24'h000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
-    \$33  = \$2 ;
-    if (rst) begin
-      \$33  = 33'h000000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
-    \$34  = { \$3 [22], \$3  };
-    if (rst) begin
-      \$34  = 24'h000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
-    \$35  = \$4 [40:0];
-    if (rst) begin
-      \$35  = 41'h00000000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
-    \$36  = \$5 ;
-    if (rst) begin
-      \$36  = 42'h00000000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
-    \$37  = parameters[26:24];
-    if (rst) begin
-      \$37  = 3'h0;
-    end
-  end
-  assign lo = \port$4129$406 [15:8];
-  assign hi = \port$4129$406 [23:16];
-  assign zero_out = \port$4129$406 [7:0];
-  assign add_multiplier_a = \port$4129$406 [77:62];
-  assign residual_zero = \port$4129$406 [31:24];
-  assign add_shift = \port$4129$406 [61:56];
-  assign add_lo = \port$4129$406 [47:40];
-  assign add_hi = \port$4129$406 [55:48];
-  assign add_zero = \port$4129$406 [39:32];
+  assign value = product;
+  assign shift = parameters[4:0];
+  assign \value$29  = sum_;
+  assign \shift$30  = settings[63:60];
   assign code = result;
-  assign \parameters.bias  = parameters[23:0];
-  assign \parameters.shift  = parameters[29:24];
-  assign \parameters.multiplier  = parameters[45:30];
+  assign \parameters.shift  = parameters[4:0];
+  assign \parameters.multiplier  = parameters[21:5];
+  assign \settings.lo  = settings[8:0];
+  assign \settings.hi  = settings[17:9];
+  assign \settings.residual_zero  = settings[25:18];
+  assign \settings.add_multiplier_a  = settings[42:26];
+  assign \settings.add_multiplier_b  = settings[59:43];
+  assign \settings.add_shift  = settings[63:60];
+  assign \settings.add_zero  = settings[71:64];
+  assign \settings.add_lo  = settings[79:72];
+  assign \settings.add_hi  = settings[87:80];
+  assign \$26  = { \$25 [10], \$25 [10:1] };
 endmodule
 
-module \holdfast_8x8.lanes.requantizer_4 (rst, parameters, residual_value, total, result, add, \port$4129$406 , add_multiplier_b, clk);
+module \holdfast_8x8.lanes.requantizer_0.add_shift (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$85  = 0;
-  wire [24:0] \$1 ;
+  wire \$1 ;
   wire \$10 ;
-  wire [19:0] \$11 ;
-  wire [19:0] \$12 ;
+  wire \$11 ;
+  wire \$12 ;
   wire \$13 ;
   wire \$14 ;
-  wire [15:0] \$15 ;
-  wire [15:0] \$16 ;
-  wire [8:0] \$17 ;
-  wire [24:0] \$18 ;
-  wire [8:0] \$19 ;
-  wire [32:0] \$2 ;
-  wire [24:0] \$20 ;
-  wire [26:0] \$21 ;
-  wire [26:0] \$22 ;
-  wire \$23 ;
-  wire [9:0] \$24 ;
-  wire [25:0] \$25 ;
-  wire \$26 ;
-  wire \$27 ;
-  wire [11:0] \$28 ;
-  wire [11:0] \$29 ;
-  wire [22:0] \$3 ;
-  wire [18:0] \$30 ;
-  wire [10:0] \$31 ;
-  reg [23:0] \$32 ;
-  reg [32:0] \$33 ;
-  reg [23:0] \$34 ;
-  reg [40:0] \$35 ;
-  reg [41:0] \$36 ;
-  reg [2:0] \$37 ;
-  reg [17:0] \$38 ;
-  reg \$39 ;
-  wire [41:0] \$4 ;
-  reg [15:0] \$40 ;
-  reg [7:0] \$41 ;
-  reg [25:0] \$42 ;
-  reg [25:0] \$43 ;
-  reg [25:0] \$44 ;
-  reg [26:0] \$45 ;
-  reg [2:0] \$46 ;
-  reg [9:0] \$47 ;
-  reg \$48 ;
-  reg [7:0] \$49 ;
-  wire [41:0] \$5 ;
-  reg [7:0] \$50 ;
-  reg [7:0] \$51 ;
-  reg [7:0] \$52 ;
-  reg [7:0] \$53 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
+  wire \$19 ;
+  wire \$2 ;
+  wire \$20 ;
+  wire \$21 ;
+  reg \$22 ;
+  reg [1:0] \$23 ;
+  reg [15:0] \$24 ;
+  reg \$25 ;
+  reg [8:0] \$26 ;
+  reg \$27 ;
+  reg \$28 ;
+  reg \$29 ;
+  wire \$3 ;
+  wire \$4 ;
+  wire \$5 ;
   wire \$6 ;
-  wire [17:0] \$7 ;
-  wire [40:0] \$8 ;
+  wire \$7 ;
+  wire \$8 ;
   wire \$9 ;
-  input add;
-  wire add;
-  reg [26:0] add_coarse = 27'h0000000;
-  wire [26:0] add_fine;
-  wire [7:0] add_hi;
-  reg add_increment = 1'h0;
-  wire [7:0] add_lo;
-  wire [15:0] add_multiplier_a;
-  input [15:0] add_multiplier_b;
-  wire [15:0] add_multiplier_b;
-  reg [9:0] add_result = 10'h000;
-  wire [5:0] add_shift;
-  reg [2:0] \add_shift$28  = 3'h0;
-  wire [7:0] add_zero;
-  reg [23:0] biased = 24'h000000;
-  reg [7:0] clamped = 8'h00;
-  reg [7:0] clamped_0 = 8'h00;
-  reg [7:0] clamped_1 = 8'h00;
-  reg [7:0] clamped_2 = 8'h00;
-  reg [7:0] clamped_3 = 8'h00;
   input clk;
   wire clk;
-  (* init = 8'h00 *)
-  wire [7:0] code;
-  wire [19:0] exact;
-  wire [11:0] exact_add;
-  wire [7:0] hi;
-  reg [23:0] high = 24'h000000;
-  wire [7:0] lo;
-  reg [32:0] low = 33'h000000000;
-  input [45:0] parameters;
-  wire [45:0] parameters;
-  wire [23:0] \parameters.bias ;
-  wire [15:0] \parameters.multiplier ;
-  wire [5:0] \parameters.shift ;
-  input [77:0] \port$4129$406 ;
-  wire [77:0] \port$4129$406 ;
-  reg [40:0] product = 41'h00000000000;
-  reg [41:0] requantize_coarse = 42'h00000000000;
-  wire [41:0] requantize_fine;
-  reg requantize_increment = 1'h0;
-  reg [17:0] requantize_result = 18'h00000;
-  reg [2:0] requantize_shift = 3'h0;
-  input [7:0] residual_value;
-  wire [7:0] residual_value;
-  wire [7:0] residual_zero;
-  output [7:0] result;
-  reg [7:0] result = 8'h00;
+  reg [15:0] coarse = 16'h0000;
+  reg [1:0] fine = 2'h0;
+  output increment;
+  reg increment = 1'h0;
+  reg over = 1'h0;
+  output \over$10 ;
+  reg \over$10  = 1'h0;
   input rst;
   wire rst;
-  reg [25:0] scaled_a = 26'h0000000;
-  reg [25:0] scaled_b = 26'h0000000;
-  input [23:0] total;
-  wire [23:0] total;
-  reg [25:0] \total$25  = 26'h0000000;
-  reg [15:0] value = 16'h0000;
-  wire [7:0] zero_out;
+  input [3:0] shift;
+  wire [3:0] shift;
+  wire [15:0] shifted;
+  reg sign = 1'h0;
+  output \sign$11 ;
+  reg \sign$11  = 1'h0;
+  input [26:0] value;
+  wire [26:0] value;
+  output [8:0] whole;
+  reg [8:0] whole = 9'h000;
+  assign \$1  = $signed(value[25:15]) != $signed({ value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26] });
+  assign \$2  = $signed(value[25:23]) != $signed({ value[26], value[26], value[26] });
+  assign \$3  = coarse[9] != sign;
+  assign \$4  = { fine, 1'h0 } <= 1'h0;
+  assign \$5  = \$3  & \$4 ;
+  assign \$6  = coarse[10] != sign;
+  assign \$7  = { fine, 1'h0 } <= 1'h1;
+  assign \$8  = \$6  & \$7 ;
+  assign \$9  = coarse[11] != sign;
+  assign \$10  = { fine, 1'h0 } <= 2'h2;
+  assign \$11  = \$9  & \$10 ;
+  assign \$12  = coarse[12] != sign;
+  assign \$13  = { fine, 1'h0 } <= 2'h3;
+  assign \$14  = \$12  & \$13 ;
+  assign \$15  = coarse[13] != sign;
+  assign \$16  = { fine, 1'h0 } <= 3'h4;
+  assign \$17  = \$15  & \$16 ;
+  assign \$18  = coarse[14] != sign;
+  assign \$19  = { fine, 1'h0 } <= 3'h5;
+  assign \$20  = \$18  & \$19 ;
+  assign \$21  = | { \$20 , \$17 , \$14 , \$11 , \$8 , \$5 , over };
+  assign shifted = $signed(coarse) >>> { fine, 1'h0 };
   always @(posedge clk)
-    requantize_shift <= \$37 ;
+    sign <= \$22 ;
   always @(posedge clk)
-    requantize_result <= \$38 ;
+    fine <= \$23 ;
   always @(posedge clk)
-    requantize_increment <= \$39 ;
+    coarse <= \$24 ;
   always @(posedge clk)
-    value <= \$40 ;
+    over <= \$25 ;
   always @(posedge clk)
-    clamped <= \$41 ;
+    whole <= \$26 ;
   always @(posedge clk)
-    scaled_a <= \$42 ;
+    \over$10  <= \$27 ;
   always @(posedge clk)
-    scaled_b <= \$43 ;
+    \sign$11  <= \$28 ;
   always @(posedge clk)
-    \total$25  <= \$44 ;
-  always @(posedge clk)
-    add_coarse <= \$45 ;
-  always @(posedge clk)
-    \add_shift$28  <= \$46 ;
-  always @(posedge clk)
-    add_result <= \$47 ;
-  always @(posedge clk)
-    add_increment <= \$48 ;
-  always @(posedge clk)
-    clamped_0 <= \$49 ;
-  always @(posedge clk)
-    clamped_1 <= \$50 ;
-  always @(posedge clk)
-    clamped_2 <= \$51 ;
-  always @(posedge clk)
-    clamped_3 <= \$52 ;
-  always @(posedge clk)
-    result <= \$53 ;
-  assign \$1  = $signed(total) + $signed(parameters[23:0]);
-  assign \$2  = biased[16:0] * parameters[45:30];
-  assign \$3  = $signed(biased[23:17]) * $signed({ 1'h0, parameters[45:30] });
-  assign \$4  = $signed({ high, 17'h00000 }) + $signed({ 1'h0, low });
-  assign \$5  = $signed({ product, 1'h0 }) >>> { parameters[29:27], 3'h0 };
-  assign \$6  = $signed(requantize_fine[40:18]) != $signed({ requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41] });
-  assign \$7  = requantize_fine[41] ? 18'h20000 : 18'h1ffff;
-  assign \$8  = \$6  ? { \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7  } : requantize_fine[41:1];
-  assign \$9  = $signed(exact) < $signed(16'h8000);
-  assign \$10  = $signed(exact) > $signed(16'h7fff);
-  assign \$11  = \$10  ? 20'h07fff : exact;
-  assign \$12  = \$9  ? 20'hf8000 : \$11 ;
-  assign \$13  = $signed(value) < $signed(\port$4129$406 [15:8]);
-  assign \$14  = $signed(value) > $signed(\port$4129$406 [23:16]);
-  assign \$15  = \$14  ? { \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23:16] } : value;
-  assign \$16  = \$13  ? { \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15:8] } : \$15 ;
-  assign \$17  = $signed(clamped) - $signed(\port$4129$406 [7:0]);
-  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4129$406 [77:62] });
-  assign \$19  = $signed(residual_value) - $signed(\port$4129$406 [31:24]);
-  assign \$20  = $signed(\$19 ) * $signed({ 1'h0, add_multiplier_b });
-  assign \$21  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$22  = $signed({ \total$25 , 1'h0 }) >>> { \port$4129$406 [61:59], 3'h0 };
-  assign \$23  = $signed(add_fine[25:10]) != $signed({ add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26] });
-  assign \$24  = add_fine[26] ? 10'h200 : 10'h1ff;
-  assign \$25  = \$23  ? { \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24  } : add_fine[26:1];
-  assign \$26  = $signed(exact_add) < $signed(\port$4129$406 [47:40]);
-  assign \$27  = $signed(exact_add) > $signed(\port$4129$406 [55:48]);
-  assign \$28  = \$27  ? { \port$4129$406 [55], \port$4129$406 [55], \port$4129$406 [55], \port$4129$406 [55], \port$4129$406 [55:48] } : exact_add;
-  assign \$29  = \$26  ? { \port$4129$406 [47], \port$4129$406 [47], \port$4129$406 [47], \port$4129$406 [47], \port$4129$406 [47:40] } : \$28 ;
-  assign requantize_fine = $signed(requantize_coarse) >>> requantize_shift;
-  assign \$30  = $signed(requantize_result) + $signed({ 1'h0, requantize_increment });
-  assign exact = $signed(\$30 ) + $signed(\port$4129$406 [7:0]);
-  assign add_fine = $signed(add_coarse) >>> \add_shift$28 ;
-  assign \$31  = $signed(add_result) + $signed({ 1'h0, add_increment });
-  assign exact_add = $signed(\$31 ) + $signed(\port$4129$406 [39:32]);
-  always @(posedge clk)
-    biased <= \$32 ;
-  always @(posedge clk)
-    low <= \$33 ;
-  always @(posedge clk)
-    high <= \$34 ;
-  always @(posedge clk)
-    product <= \$35 ;
-  always @(posedge clk)
-    requantize_coarse <= \$36 ;
+    increment <= \$29 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$85 ) begin end
-    \$38  = \$8 [17:0];
+    \$22  = value[26];
     if (rst) begin
-      \$38  = 18'h00000;
+      \$22  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$85 ) begin end
-    \$39  = requantize_fine[0];
+    \$23  = shift[1:0];
     if (rst) begin
-      \$39  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$85 ) begin end
-    \$40  = \$12 [15:0];
-    if (rst) begin
-      \$40  = 16'h0000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$85 ) begin end
-    \$41  = \$16 [7:0];
-    if (rst) begin
-      \$41  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$85 ) begin end
-    \$42  = { \$18 [24], \$18  };
-    if (rst) begin
-      \$42  = 26'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$85 ) begin end
-    \$43  = { \$20 [24], \$20  };
-    if (rst) begin
-      \$43  = 26'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$85 ) begin end
-    \$44  = \$21 [25:0];
-    if (rst) begin
-      \$44  = 26'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$85 ) begin end
-    \$45  = \$22 ;
-    if (rst) begin
-      \$45  = 27'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$85 ) begin end
-    \$46  = \port$4129$406 [58:56];
-    if (rst) begin
-      \$46  = 3'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$85 ) begin end
-    \$47  = \$25 [9:0];
-    if (rst) begin
-      \$47  = 10'h000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$85 ) begin end
-    \$48  = add_fine[0];
-    if (rst) begin
-      \$48  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$85 ) begin end
-    \$49  = clamped;
-    if (rst) begin
-      \$49  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$85 ) begin end
-    \$50  = clamped_0;
-    if (rst) begin
-      \$50  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$85 ) begin end
-    \$51  = clamped_1;
-    if (rst) begin
-      \$51  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$85 ) begin end
-    \$52  = clamped_2;
-    if (rst) begin
-      \$52  = 8'h00;
+      \$23  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$85 ) begin end
     (* full_case = 32'd1 *)
-    if (add) begin
-      \$53  = \$29 [7:0];
-    end else begin
-      \$53  = clamped_3;
-    end
+    casez (shift[3:2])
+      2'h0:
+          \$24  = value[15:0];
+      2'h1:
+          \$24  = value[23:8];
+      2'h2:
+          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26:16] };
+      default:
+          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26:24] };
+    endcase
     if (rst) begin
-      \$53  = 8'h00;
+      \$24  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$85 ) begin end
-    \$32  = \$1 [23:0];
+    (* full_case = 32'd1 *)
+    casez (shift[3:2])
+      2'h0:
+          \$25  = \$1 ;
+      2'h1:
+          \$25  = \$2 ;
+      2'h2:
+          \$25  = 1'h0;
+      default:
+          \$25  = 1'h0;
+    endcase
     if (rst) begin
-      \$32  = 24'h000000;
+      \$25  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$85 ) begin end
-    \$33  = \$2 ;
+    \$26  = shifted[9:1];
     if (rst) begin
-      \$33  = 33'h000000000;
+      \$26  = 9'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$85 ) begin end
-    \$34  = { \$3 [22], \$3  };
+    \$27  = \$21 ;
     if (rst) begin
-      \$34  = 24'h000000;
+      \$27  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$85 ) begin end
-    \$35  = \$4 [40:0];
+    \$28  = sign;
     if (rst) begin
-      \$35  = 41'h00000000000;
+      \$28  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$85 ) begin end
-    \$36  = \$5 ;
+    \$29  = shifted[0];
     if (rst) begin
-      \$36  = 42'h00000000000;
+      \$29  = 1'h0;
     end
   end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$85 ) begin end
-    \$37  = parameters[26:24];
-    if (rst) begin
-      \$37  = 3'h0;
-    end
-  end
-  assign lo = \port$4129$406 [15:8];
-  assign hi = \port$4129$406 [23:16];
-  assign zero_out = \port$4129$406 [7:0];
-  assign add_multiplier_a = \port$4129$406 [77:62];
-  assign residual_zero = \port$4129$406 [31:24];
-  assign add_shift = \port$4129$406 [61:56];
-  assign add_lo = \port$4129$406 [47:40];
-  assign add_hi = \port$4129$406 [55:48];
-  assign add_zero = \port$4129$406 [39:32];
-  assign code = result;
-  assign \parameters.bias  = parameters[23:0];
-  assign \parameters.shift  = parameters[29:24];
-  assign \parameters.multiplier  = parameters[45:30];
 endmodule
 
-module \holdfast_8x8.lanes.requantizer_5 (rst, parameters, residual_value, total, result, add, \port$4129$406 , add_multiplier_b, clk);
+module \holdfast_8x8.lanes.requantizer_0.shift$32 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$86  = 0;
-  wire [24:0] \$1 ;
+  wire \$1 ;
   wire \$10 ;
-  wire [19:0] \$11 ;
-  wire [19:0] \$12 ;
+  wire \$11 ;
+  wire \$12 ;
   wire \$13 ;
   wire \$14 ;
-  wire [15:0] \$15 ;
-  wire [15:0] \$16 ;
-  wire [8:0] \$17 ;
-  wire [24:0] \$18 ;
-  wire [8:0] \$19 ;
-  wire [32:0] \$2 ;
-  wire [24:0] \$20 ;
-  wire [26:0] \$21 ;
-  wire [26:0] \$22 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
+  wire \$19 ;
+  wire \$2 ;
+  wire \$20 ;
+  wire \$21 ;
+  wire \$22 ;
   wire \$23 ;
-  wire [9:0] \$24 ;
-  wire [25:0] \$25 ;
-  wire \$26 ;
-  wire \$27 ;
-  wire [11:0] \$28 ;
-  wire [11:0] \$29 ;
-  wire [22:0] \$3 ;
-  wire [18:0] \$30 ;
-  wire [10:0] \$31 ;
-  reg [23:0] \$32 ;
-  reg [32:0] \$33 ;
-  reg [23:0] \$34 ;
-  reg [40:0] \$35 ;
-  reg [41:0] \$36 ;
-  reg [2:0] \$37 ;
-  reg [17:0] \$38 ;
-  reg \$39 ;
-  wire [41:0] \$4 ;
-  reg [15:0] \$40 ;
-  reg [7:0] \$41 ;
-  reg [25:0] \$42 ;
-  reg [25:0] \$43 ;
-  reg [25:0] \$44 ;
-  reg [26:0] \$45 ;
-  reg [2:0] \$46 ;
-  reg [9:0] \$47 ;
-  reg \$48 ;
-  reg [7:0] \$49 ;
-  wire [41:0] \$5 ;
-  reg [7:0] \$50 ;
-  reg [7:0] \$51 ;
-  reg [7:0] \$52 ;
-  reg [7:0] \$53 ;
+  reg \$24 ;
+  reg [1:0] \$25 ;
+  reg [15:0] \$26 ;
+  reg \$27 ;
+  reg [8:0] \$28 ;
+  reg \$29 ;
+  wire \$3 ;
+  reg \$30 ;
+  reg \$31 ;
+  wire \$4 ;
+  wire \$5 ;
   wire \$6 ;
-  wire [17:0] \$7 ;
-  wire [40:0] \$8 ;
+  wire \$7 ;
+  wire \$8 ;
   wire \$9 ;
-  input add;
-  wire add;
-  reg [26:0] add_coarse = 27'h0000000;
-  wire [26:0] add_fine;
-  wire [7:0] add_hi;
-  reg add_increment = 1'h0;
-  wire [7:0] add_lo;
-  wire [15:0] add_multiplier_a;
-  input [15:0] add_multiplier_b;
-  wire [15:0] add_multiplier_b;
-  reg [9:0] add_result = 10'h000;
-  wire [5:0] add_shift;
-  reg [2:0] \add_shift$28  = 3'h0;
-  wire [7:0] add_zero;
-  reg [23:0] biased = 24'h000000;
-  reg [7:0] clamped = 8'h00;
-  reg [7:0] clamped_0 = 8'h00;
-  reg [7:0] clamped_1 = 8'h00;
-  reg [7:0] clamped_2 = 8'h00;
-  reg [7:0] clamped_3 = 8'h00;
   input clk;
   wire clk;
-  (* init = 8'h00 *)
-  wire [7:0] code;
-  wire [19:0] exact;
-  wire [11:0] exact_add;
-  wire [7:0] hi;
-  reg [23:0] high = 24'h000000;
-  wire [7:0] lo;
-  reg [32:0] low = 33'h000000000;
-  input [45:0] parameters;
-  wire [45:0] parameters;
-  wire [23:0] \parameters.bias ;
-  wire [15:0] \parameters.multiplier ;
-  wire [5:0] \parameters.shift ;
-  input [77:0] \port$4129$406 ;
-  wire [77:0] \port$4129$406 ;
-  reg [40:0] product = 41'h00000000000;
-  reg [41:0] requantize_coarse = 42'h00000000000;
-  wire [41:0] requantize_fine;
-  reg requantize_increment = 1'h0;
-  reg [17:0] requantize_result = 18'h00000;
-  reg [2:0] requantize_shift = 3'h0;
-  input [7:0] residual_value;
-  wire [7:0] residual_value;
-  wire [7:0] residual_zero;
-  output [7:0] result;
-  reg [7:0] result = 8'h00;
+  reg [15:0] coarse = 16'h0000;
+  reg [1:0] fine = 2'h0;
+  output increment;
+  reg increment = 1'h0;
+  reg over = 1'h0;
+  output \over$10 ;
+  reg \over$10  = 1'h0;
   input rst;
   wire rst;
-  reg [25:0] scaled_a = 26'h0000000;
-  reg [25:0] scaled_b = 26'h0000000;
-  input [23:0] total;
-  wire [23:0] total;
-  reg [25:0] \total$25  = 26'h0000000;
-  reg [15:0] value = 16'h0000;
-  wire [7:0] zero_out;
+  input [4:0] shift;
+  wire [4:0] shift;
+  wire [15:0] shifted;
+  reg sign = 1'h0;
+  output \sign$11 ;
+  reg \sign$11  = 1'h0;
+  input [40:0] value;
+  wire [40:0] value;
+  output [8:0] whole;
+  reg [8:0] whole = 9'h000;
+  assign \$1  = $signed(value[39:15]) != $signed({ value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] });
+  assign \$2  = $signed(value[39:23]) != $signed({ value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] });
+  assign \$3  = $signed(value[39:31]) != $signed({ value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] });
+  assign \$4  = $signed(value[39]) != $signed(value[40]);
+  assign \$5  = coarse[9] != sign;
+  assign \$6  = { fine, 1'h0 } <= 1'h0;
+  assign \$7  = \$5  & \$6 ;
+  assign \$8  = coarse[10] != sign;
+  assign \$9  = { fine, 1'h0 } <= 1'h1;
+  assign \$10  = \$8  & \$9 ;
+  assign \$11  = coarse[11] != sign;
+  assign \$12  = { fine, 1'h0 } <= 2'h2;
+  assign \$13  = \$11  & \$12 ;
+  assign \$14  = coarse[12] != sign;
+  assign \$15  = { fine, 1'h0 } <= 2'h3;
+  assign \$16  = \$14  & \$15 ;
+  assign \$17  = coarse[13] != sign;
+  assign \$18  = { fine, 1'h0 } <= 3'h4;
+  assign \$19  = \$17  & \$18 ;
+  assign \$20  = coarse[14] != sign;
+  assign \$21  = { fine, 1'h0 } <= 3'h5;
+  assign \$22  = \$20  & \$21 ;
+  assign \$23  = | { \$22 , \$19 , \$16 , \$13 , \$10 , \$7 , over };
+  assign shifted = $signed(coarse) >>> { fine, 1'h0 };
   always @(posedge clk)
-    requantize_shift <= \$37 ;
+    sign <= \$24 ;
   always @(posedge clk)
-    requantize_result <= \$38 ;
+    fine <= \$25 ;
   always @(posedge clk)
-    requantize_increment <= \$39 ;
+    coarse <= \$26 ;
   always @(posedge clk)
-    value <= \$40 ;
+    over <= \$27 ;
   always @(posedge clk)
-    clamped <= \$41 ;
+    whole <= \$28 ;
   always @(posedge clk)
-    scaled_a <= \$42 ;
+    \over$10  <= \$29 ;
   always @(posedge clk)
-    scaled_b <= \$43 ;
+    \sign$11  <= \$30 ;
   always @(posedge clk)
-    \total$25  <= \$44 ;
-  always @(posedge clk)
-    add_coarse <= \$45 ;
-  always @(posedge clk)
-    \add_shift$28  <= \$46 ;
-  always @(posedge clk)
-    add_result <= \$47 ;
-  always @(posedge clk)
-    add_increment <= \$48 ;
-  always @(posedge clk)
-    clamped_0 <= \$49 ;
-  always @(posedge clk)
-    clamped_1 <= \$50 ;
-  always @(posedge clk)
-    clamped_2 <= \$51 ;
-  always @(posedge clk)
-    clamped_3 <= \$52 ;
-  always @(posedge clk)
-    result <= \$53 ;
-  assign \$1  = $signed(total) + $signed(parameters[23:0]);
-  assign \$2  = biased[16:0] * parameters[45:30];
-  assign \$3  = $signed(biased[23:17]) * $signed({ 1'h0, parameters[45:30] });
-  assign \$4  = $signed({ high, 17'h00000 }) + $signed({ 1'h0, low });
-  assign \$5  = $signed({ product, 1'h0 }) >>> { parameters[29:27], 3'h0 };
-  assign \$6  = $signed(requantize_fine[40:18]) != $signed({ requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41] });
-  assign \$7  = requantize_fine[41] ? 18'h20000 : 18'h1ffff;
-  assign \$8  = \$6  ? { \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7  } : requantize_fine[41:1];
-  assign \$9  = $signed(exact) < $signed(16'h8000);
-  assign \$10  = $signed(exact) > $signed(16'h7fff);
-  assign \$11  = \$10  ? 20'h07fff : exact;
-  assign \$12  = \$9  ? 20'hf8000 : \$11 ;
-  assign \$13  = $signed(value) < $signed(\port$4129$406 [15:8]);
-  assign \$14  = $signed(value) > $signed(\port$4129$406 [23:16]);
-  assign \$15  = \$14  ? { \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23:16] } : value;
-  assign \$16  = \$13  ? { \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15:8] } : \$15 ;
-  assign \$17  = $signed(clamped) - $signed(\port$4129$406 [7:0]);
-  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4129$406 [77:62] });
-  assign \$19  = $signed(residual_value) - $signed(\port$4129$406 [31:24]);
-  assign \$20  = $signed(\$19 ) * $signed({ 1'h0, add_multiplier_b });
-  assign \$21  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$22  = $signed({ \total$25 , 1'h0 }) >>> { \port$4129$406 [61:59], 3'h0 };
-  assign \$23  = $signed(add_fine[25:10]) != $signed({ add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26] });
-  assign \$24  = add_fine[26] ? 10'h200 : 10'h1ff;
-  assign \$25  = \$23  ? { \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24  } : add_fine[26:1];
-  assign \$26  = $signed(exact_add) < $signed(\port$4129$406 [47:40]);
-  assign \$27  = $signed(exact_add) > $signed(\port$4129$406 [55:48]);
-  assign \$28  = \$27  ? { \port$4129$406 [55], \port$4129$406 [55], \port$4129$406 [55], \port$4129$406 [55], \port$4129$406 [55:48] } : exact_add;
-  assign \$29  = \$26  ? { \port$4129$406 [47], \port$4129$406 [47], \port$4129$406 [47], \port$4129$406 [47], \port$4129$406 [47:40] } : \$28 ;
-  assign requantize_fine = $signed(requantize_coarse) >>> requantize_shift;
-  assign \$30  = $signed(requantize_result) + $signed({ 1'h0, requantize_increment });
-  assign exact = $signed(\$30 ) + $signed(\port$4129$406 [7:0]);
-  assign add_fine = $signed(add_coarse) >>> \add_shift$28 ;
-  assign \$31  = $signed(add_result) + $signed({ 1'h0, add_increment });
-  assign exact_add = $signed(\$31 ) + $signed(\port$4129$406 [39:32]);
-  always @(posedge clk)
-    biased <= \$32 ;
-  always @(posedge clk)
-    low <= \$33 ;
-  always @(posedge clk)
-    high <= \$34 ;
-  always @(posedge clk)
-    product <= \$35 ;
-  always @(posedge clk)
-    requantize_coarse <= \$36 ;
+    increment <= \$31 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$86 ) begin end
-    \$38  = \$8 [17:0];
+    \$24  = value[40];
     if (rst) begin
-      \$38  = 18'h00000;
+      \$24  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$86 ) begin end
-    \$39  = requantize_fine[0];
+    \$25  = shift[1:0];
     if (rst) begin
-      \$39  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$86 ) begin end
-    \$40  = \$12 [15:0];
-    if (rst) begin
-      \$40  = 16'h0000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$86 ) begin end
-    \$41  = \$16 [7:0];
-    if (rst) begin
-      \$41  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$86 ) begin end
-    \$42  = { \$18 [24], \$18  };
-    if (rst) begin
-      \$42  = 26'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$86 ) begin end
-    \$43  = { \$20 [24], \$20  };
-    if (rst) begin
-      \$43  = 26'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$86 ) begin end
-    \$44  = \$21 [25:0];
-    if (rst) begin
-      \$44  = 26'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$86 ) begin end
-    \$45  = \$22 ;
-    if (rst) begin
-      \$45  = 27'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$86 ) begin end
-    \$46  = \port$4129$406 [58:56];
-    if (rst) begin
-      \$46  = 3'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$86 ) begin end
-    \$47  = \$25 [9:0];
-    if (rst) begin
-      \$47  = 10'h000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$86 ) begin end
-    \$48  = add_fine[0];
-    if (rst) begin
-      \$48  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$86 ) begin end
-    \$49  = clamped;
-    if (rst) begin
-      \$49  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$86 ) begin end
-    \$50  = clamped_0;
-    if (rst) begin
-      \$50  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$86 ) begin end
-    \$51  = clamped_1;
-    if (rst) begin
-      \$51  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$86 ) begin end
-    \$52  = clamped_2;
-    if (rst) begin
-      \$52  = 8'h00;
+      \$25  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$86 ) begin end
     (* full_case = 32'd1 *)
-    if (add) begin
-      \$53  = \$29 [7:0];
-    end else begin
-      \$53  = clamped_3;
-    end
+    casez (shift[4:2])
+      3'h0:
+          \$26  = value[15:0];
+      3'h1:
+          \$26  = value[23:8];
+      3'h2:
+          \$26  = value[31:16];
+      3'h3:
+          \$26  = value[39:24];
+      default:
+          \$26  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40:32] };
+    endcase
     if (rst) begin
-      \$53  = 8'h00;
+      \$26  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$86 ) begin end
-    \$32  = \$1 [23:0];
+    (* full_case = 32'd1 *)
+    casez (shift[4:2])
+      3'h0:
+          \$27  = \$1 ;
+      3'h1:
+          \$27  = \$2 ;
+      3'h2:
+          \$27  = \$3 ;
+      3'h3:
+          \$27  = \$4 ;
+      default:
+          \$27  = 1'h0;
+    endcase
     if (rst) begin
-      \$32  = 24'h000000;
+      \$27  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$86 ) begin end
-    \$33  = \$2 ;
+    \$28  = shifted[9:1];
     if (rst) begin
-      \$33  = 33'h000000000;
+      \$28  = 9'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$86 ) begin end
-    \$34  = { \$3 [22], \$3  };
+    \$29  = \$23 ;
     if (rst) begin
-      \$34  = 24'h000000;
+      \$29  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$86 ) begin end
-    \$35  = \$4 [40:0];
+    \$30  = sign;
     if (rst) begin
-      \$35  = 41'h00000000000;
+      \$30  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$86 ) begin end
-    \$36  = \$5 ;
+    \$31  = shifted[0];
     if (rst) begin
-      \$36  = 42'h00000000000;
+      \$31  = 1'h0;
     end
   end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$86 ) begin end
-    \$37  = parameters[26:24];
-    if (rst) begin
-      \$37  = 3'h0;
-    end
-  end
-  assign lo = \port$4129$406 [15:8];
-  assign hi = \port$4129$406 [23:16];
-  assign zero_out = \port$4129$406 [7:0];
-  assign add_multiplier_a = \port$4129$406 [77:62];
-  assign residual_zero = \port$4129$406 [31:24];
-  assign add_shift = \port$4129$406 [61:56];
-  assign add_lo = \port$4129$406 [47:40];
-  assign add_hi = \port$4129$406 [55:48];
-  assign add_zero = \port$4129$406 [39:32];
-  assign code = result;
-  assign \parameters.bias  = parameters[23:0];
-  assign \parameters.shift  = parameters[29:24];
-  assign \parameters.multiplier  = parameters[45:30];
 endmodule
 
-module \holdfast_8x8.lanes.requantizer_6 (rst, parameters, residual_value, total, result, add, \port$4129$406 , add_multiplier_b, clk);
+module \holdfast_8x8.lanes.requantizer_1 (rst, bias, parameters, settings, residual_value, residual_present, total, result, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$87  = 0;
   wire [24:0] \$1 ;
-  wire \$10 ;
-  wire [19:0] \$11 ;
-  wire [19:0] \$12 ;
-  wire \$13 ;
-  wire \$14 ;
-  wire [15:0] \$15 ;
-  wire [15:0] \$16 ;
-  wire [8:0] \$17 ;
-  wire [24:0] \$18 ;
-  wire [8:0] \$19 ;
-  wire [32:0] \$2 ;
-  wire [24:0] \$20 ;
-  wire [26:0] \$21 ;
-  wire [26:0] \$22 ;
-  wire \$23 ;
-  wire [9:0] \$24 ;
-  wire [25:0] \$25 ;
-  wire \$26 ;
+  wire [9:0] \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire [9:0] \$13 ;
+  wire [9:0] \$14 ;
+  wire [25:0] \$15 ;
+  wire [8:0] \$16 ;
+  wire [25:0] \$17 ;
+  wire [26:0] \$18 ;
+  wire \$19 ;
+  wire [33:0] \$2 ;
+  wire \$20 ;
+  wire \$21 ;
+  wire \$22 ;
+  wire [7:0] \$23 ;
+  wire [7:0] \$24 ;
+  wire [10:0] \$25 ;
+  wire [10:0] \$26 ;
   wire \$27 ;
-  wire [11:0] \$28 ;
-  wire [11:0] \$29 ;
-  wire [22:0] \$3 ;
-  wire [18:0] \$30 ;
-  wire [10:0] \$31 ;
-  reg [23:0] \$32 ;
-  reg [32:0] \$33 ;
-  reg [23:0] \$34 ;
-  reg [40:0] \$35 ;
-  reg [41:0] \$36 ;
-  reg [2:0] \$37 ;
-  reg [17:0] \$38 ;
-  reg \$39 ;
-  wire [41:0] \$4 ;
-  reg [15:0] \$40 ;
+  wire \$28 ;
+  wire [9:0] \$29 ;
+  wire [23:0] \$3 ;
+  wire [9:0] \$30 ;
+  reg [23:0] \$31 ;
+  reg [33:0] \$32 ;
+  reg [23:0] \$33 ;
+  reg [40:0] \$34 ;
+  reg [9:0] \$35 ;
+  reg [8:0] \$36 ;
+  reg [25:0] \$37 ;
+  reg [25:0] \$38 ;
+  reg [26:0] \$39 ;
+  wire [24:0] \$4 ;
+  reg [9:0] \$40 ;
   reg [7:0] \$41 ;
-  reg [25:0] \$42 ;
-  reg [25:0] \$43 ;
-  reg [25:0] \$44 ;
-  reg [26:0] \$45 ;
-  reg [2:0] \$46 ;
-  reg [9:0] \$47 ;
-  reg \$48 ;
-  reg [7:0] \$49 ;
-  wire [41:0] \$5 ;
-  reg [7:0] \$50 ;
-  reg [7:0] \$51 ;
-  reg [7:0] \$52 ;
-  reg [7:0] \$53 ;
+  wire \$5 ;
   wire \$6 ;
-  wire [17:0] \$7 ;
-  wire [40:0] \$8 ;
-  wire \$9 ;
-  input add;
-  wire add;
-  reg [26:0] add_coarse = 27'h0000000;
-  wire [26:0] add_fine;
-  wire [7:0] add_hi;
-  reg add_increment = 1'h0;
-  wire [7:0] add_lo;
-  wire [15:0] add_multiplier_a;
-  input [15:0] add_multiplier_b;
-  wire [15:0] add_multiplier_b;
-  reg [9:0] add_result = 10'h000;
-  wire [5:0] add_shift;
-  reg [2:0] \add_shift$28  = 3'h0;
-  wire [7:0] add_zero;
+  wire \$7 ;
+  wire [7:0] \$8 ;
+  wire [7:0] \$9 ;
+  reg [9:0] added = 10'h000;
+  input [23:0] bias;
+  wire [23:0] bias;
   reg [23:0] biased = 24'h000000;
-  reg [7:0] clamped = 8'h00;
-  reg [7:0] clamped_0 = 8'h00;
-  reg [7:0] clamped_1 = 8'h00;
-  reg [7:0] clamped_2 = 8'h00;
-  reg [7:0] clamped_3 = 8'h00;
+  reg [8:0] clamped = 9'h000;
   input clk;
   wire clk;
   (* init = 8'h00 *)
   wire [7:0] code;
-  wire [19:0] exact;
-  wire [11:0] exact_add;
-  wire [7:0] hi;
   reg [23:0] high = 24'h000000;
-  wire [7:0] lo;
-  reg [32:0] low = 33'h000000000;
-  input [45:0] parameters;
-  wire [45:0] parameters;
-  wire [23:0] \parameters.bias ;
-  wire [15:0] \parameters.multiplier ;
-  wire [5:0] \parameters.shift ;
-  input [77:0] \port$4129$406 ;
-  wire [77:0] \port$4129$406 ;
+  wire increment;
+  wire \increment$25 ;
+  reg [33:0] low = 34'h000000000;
+  wire over;
+  wire \over$22 ;
+  input [21:0] parameters;
+  wire [21:0] parameters;
+  wire [16:0] \parameters.multiplier ;
+  wire [4:0] \parameters.shift ;
   reg [40:0] product = 41'h00000000000;
-  reg [41:0] requantize_coarse = 42'h00000000000;
-  wire [41:0] requantize_fine;
-  reg requantize_increment = 1'h0;
-  reg [17:0] requantize_result = 18'h00000;
-  reg [2:0] requantize_shift = 3'h0;
+  input residual_present;
+  wire residual_present;
   input [7:0] residual_value;
   wire [7:0] residual_value;
-  wire [7:0] residual_zero;
   output [7:0] result;
   reg [7:0] result = 8'h00;
+  reg [9:0] rounded = 10'h000;
   input rst;
   wire rst;
   reg [25:0] scaled_a = 26'h0000000;
   reg [25:0] scaled_b = 26'h0000000;
+  input [87:0] settings;
+  wire [87:0] settings;
+  wire [7:0] \settings.add_hi ;
+  wire [7:0] \settings.add_lo ;
+  wire [16:0] \settings.add_multiplier_a ;
+  wire [16:0] \settings.add_multiplier_b ;
+  wire [3:0] \settings.add_shift ;
+  wire [7:0] \settings.add_zero ;
+  wire [8:0] \settings.hi ;
+  wire [8:0] \settings.lo ;
+  wire [7:0] \settings.residual_zero ;
+  wire [4:0] shift;
+  wire [3:0] \shift$30 ;
+  wire sign;
+  wire \sign$24 ;
+  reg [26:0] sum_ = 27'h0000000;
   input [23:0] total;
   wire [23:0] total;
-  reg [25:0] \total$25  = 26'h0000000;
-  reg [15:0] value = 16'h0000;
-  wire [7:0] zero_out;
+  (* init = 41'h00000000000 *)
+  wire [40:0] value;
+  (* init = 27'h0000000 *)
+  wire [26:0] \value$29 ;
+  wire [8:0] whole;
+  wire [8:0] \whole$23 ;
+  assign \$1  = $signed(total) + $signed(bias);
+  assign \$2  = biased[16:0] * parameters[21:5];
+  assign \$3  = $signed(biased[23:17]) * $signed({ 1'h0, parameters[21:5] });
+  assign \$4  = $signed(high) + $signed({ 1'h0, low[33:17] });
+  assign \$5  = ~ over;
+  assign \$6  = whole[8] == sign;
+  assign \$7  = \$5  & \$6 ;
+  assign \$8  = ~ { sign, sign, sign, sign, sign, sign, sign, sign };
+  assign \$9  = \$7  ? whole[7:0] : \$8 ;
+  assign \$10  = $signed({ sign, \$9  }) + $signed({ 1'h0, increment });
+  assign \$11  = $signed(rounded) < $signed(settings[8:0]);
+  assign \$12  = $signed(rounded) > $signed(settings[17:9]);
+  assign \$13  = \$12  ? { settings[17], settings[17:9] } : rounded;
+  assign \$14  = \$11  ? { settings[8], settings[8:0] } : \$13 ;
+  assign \$15  = $signed(clamped) * $signed({ 1'h0, settings[42:26] });
+  assign \$16  = $signed(residual_value) - $signed(settings[25:18]);
+  assign \$17  = $signed(\$16 ) * $signed({ 1'h0, settings[59:43] });
+  assign \$18  = $signed(scaled_a) + $signed(scaled_b);
+  assign \$19  = ~ residual_present;
+  assign \$20  = ~ \over$22 ;
+  assign \$21  = \whole$23 [8] == \sign$24 ;
+  assign \$22  = \$20  & \$21 ;
+  assign \$23  = ~ { \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24  };
+  assign \$24  = \$22  ? \whole$23 [7:0] : \$23 ;
+  assign \$25  = $signed({ \sign$24 , \$24 , 1'h1 }) + $signed({ settings[71:64], \increment$25  });
+  assign \$27  = $signed(added) < $signed(settings[79:72]);
+  assign \$28  = $signed(added) > $signed(settings[87:80]);
+  assign \$29  = \$28  ? { settings[87], settings[87], settings[87:80] } : added;
+  assign \$30  = \$27  ? { settings[79], settings[79], settings[79:72] } : \$29 ;
   always @(posedge clk)
-    requantize_shift <= \$37 ;
+    biased <= \$31 ;
   always @(posedge clk)
-    requantize_result <= \$38 ;
+    low <= \$32 ;
   always @(posedge clk)
-    requantize_increment <= \$39 ;
+    high <= \$33 ;
   always @(posedge clk)
-    value <= \$40 ;
+    product <= \$34 ;
   always @(posedge clk)
-    clamped <= \$41 ;
+    rounded <= \$35 ;
   always @(posedge clk)
-    scaled_a <= \$42 ;
+    clamped <= \$36 ;
   always @(posedge clk)
-    scaled_b <= \$43 ;
+    scaled_a <= \$37 ;
   always @(posedge clk)
-    \total$25  <= \$44 ;
+    scaled_b <= \$38 ;
   always @(posedge clk)
-    add_coarse <= \$45 ;
+    sum_ <= \$39 ;
   always @(posedge clk)
-    \add_shift$28  <= \$46 ;
+    added <= \$40 ;
   always @(posedge clk)
-    add_result <= \$47 ;
-  always @(posedge clk)
-    add_increment <= \$48 ;
-  always @(posedge clk)
-    clamped_0 <= \$49 ;
-  always @(posedge clk)
-    clamped_1 <= \$50 ;
-  always @(posedge clk)
-    clamped_2 <= \$51 ;
-  always @(posedge clk)
-    clamped_3 <= \$52 ;
-  always @(posedge clk)
-    result <= \$53 ;
-  assign \$1  = $signed(total) + $signed(parameters[23:0]);
-  assign \$2  = biased[16:0] * parameters[45:30];
-  assign \$3  = $signed(biased[23:17]) * $signed({ 1'h0, parameters[45:30] });
-  assign \$4  = $signed({ high, 17'h00000 }) + $signed({ 1'h0, low });
-  assign \$5  = $signed({ product, 1'h0 }) >>> { parameters[29:27], 3'h0 };
-  assign \$6  = $signed(requantize_fine[40:18]) != $signed({ requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41] });
-  assign \$7  = requantize_fine[41] ? 18'h20000 : 18'h1ffff;
-  assign \$8  = \$6  ? { \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7  } : requantize_fine[41:1];
-  assign \$9  = $signed(exact) < $signed(16'h8000);
-  assign \$10  = $signed(exact) > $signed(16'h7fff);
-  assign \$11  = \$10  ? 20'h07fff : exact;
-  assign \$12  = \$9  ? 20'hf8000 : \$11 ;
-  assign \$13  = $signed(value) < $signed(\port$4129$406 [15:8]);
-  assign \$14  = $signed(value) > $signed(\port$4129$406 [23:16]);
-  assign \$15  = \$14  ? { \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23:16] } : value;
-  assign \$16  = \$13  ? { \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15:8] } : \$15 ;
-  assign \$17  = $signed(clamped) - $signed(\port$4129$406 [7:0]);
-  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4129$406 [77:62] });
-  assign \$19  = $signed(residual_value) - $signed(\port$4129$406 [31:24]);
-  assign \$20  = $signed(\$19 ) * $signed({ 1'h0, add_multiplier_b });
-  assign \$21  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$22  = $signed({ \total$25 , 1'h0 }) >>> { \port$4129$406 [61:59], 3'h0 };
-  assign \$23  = $signed(add_fine[25:10]) != $signed({ add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26] });
-  assign \$24  = add_fine[26] ? 10'h200 : 10'h1ff;
-  assign \$25  = \$23  ? { \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24  } : add_fine[26:1];
-  assign \$26  = $signed(exact_add) < $signed(\port$4129$406 [47:40]);
-  assign \$27  = $signed(exact_add) > $signed(\port$4129$406 [55:48]);
-  assign \$28  = \$27  ? { \port$4129$406 [55], \port$4129$406 [55], \port$4129$406 [55], \port$4129$406 [55], \port$4129$406 [55:48] } : exact_add;
-  assign \$29  = \$26  ? { \port$4129$406 [47], \port$4129$406 [47], \port$4129$406 [47], \port$4129$406 [47], \port$4129$406 [47:40] } : \$28 ;
-  assign requantize_fine = $signed(requantize_coarse) >>> requantize_shift;
-  assign \$30  = $signed(requantize_result) + $signed({ 1'h0, requantize_increment });
-  assign exact = $signed(\$30 ) + $signed(\port$4129$406 [7:0]);
-  assign add_fine = $signed(add_coarse) >>> \add_shift$28 ;
-  assign \$31  = $signed(add_result) + $signed({ 1'h0, add_increment });
-  assign exact_add = $signed(\$31 ) + $signed(\port$4129$406 [39:32]);
-  always @(posedge clk)
-    biased <= \$32 ;
-  always @(posedge clk)
-    low <= \$33 ;
-  always @(posedge clk)
-    high <= \$34 ;
-  always @(posedge clk)
-    product <= \$35 ;
-  always @(posedge clk)
-    requantize_coarse <= \$36 ;
+    result <= \$41 ;
+  \holdfast_8x8.lanes.requantizer_1.add_shift  add_shift (
+    .clk(clk),
+    .increment(\increment$25 ),
+    .\over$10 (\over$22 ),
+    .rst(rst),
+    .shift(settings[63:60]),
+    .\sign$11 (\sign$24 ),
+    .value(sum_),
+    .whole(\whole$23 )
+  );
+  \holdfast_8x8.lanes.requantizer_1.shift$32  \shift$32  (
+    .clk(clk),
+    .increment(increment),
+    .\over$10 (over),
+    .rst(rst),
+    .shift(parameters[4:0]),
+    .\sign$11 (sign),
+    .value(product),
+    .whole(whole)
+  );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
-    \$38  = \$8 [17:0];
+    \$31  = \$1 [23:0];
     if (rst) begin
-      \$38  = 18'h00000;
+      \$31  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
-    \$39  = requantize_fine[0];
+    \$32  = \$2 ;
     if (rst) begin
-      \$39  = 1'h0;
+      \$32  = 34'h000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
-    \$40  = \$12 [15:0];
+    \$33  = \$3 ;
     if (rst) begin
-      \$40  = 16'h0000;
+      \$33  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
-    \$41  = \$16 [7:0];
+    \$34  = { \$4 [23:0], low[16:0] };
+    if (rst) begin
+      \$34  = 41'h00000000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
+    \$35  = \$10 ;
+    if (rst) begin
+      \$35  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
+    \$36  = \$14 [8:0];
+    if (rst) begin
+      \$36  = 9'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
+    \$37  = \$15 ;
+    if (rst) begin
+      \$37  = 26'h0000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
+    \$38  = \$17 ;
+    if (\$19 ) begin
+      \$38  = 26'h0000000;
+    end
+    if (rst) begin
+      \$38  = 26'h0000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
+    \$39  = \$18 ;
+    if (rst) begin
+      \$39  = 27'h0000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
+    \$40  = \$26 [9:0];
+    if (rst) begin
+      \$40  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
+    \$41  = \$30 [7:0];
     if (rst) begin
       \$41  = 8'h00;
     end
   end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
-    \$42  = { \$18 [24], \$18  };
-    if (rst) begin
-      \$42  = 26'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
-    \$43  = { \$20 [24], \$20  };
-    if (rst) begin
-      \$43  = 26'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
-    \$44  = \$21 [25:0];
-    if (rst) begin
-      \$44  = 26'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
-    \$45  = \$22 ;
-    if (rst) begin
-      \$45  = 27'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
-    \$46  = \port$4129$406 [58:56];
-    if (rst) begin
-      \$46  = 3'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
-    \$47  = \$25 [9:0];
-    if (rst) begin
-      \$47  = 10'h000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
-    \$48  = add_fine[0];
-    if (rst) begin
-      \$48  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
-    \$49  = clamped;
-    if (rst) begin
-      \$49  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
-    \$50  = clamped_0;
-    if (rst) begin
-      \$50  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
-    \$51  = clamped_1;
-    if (rst) begin
-      \$51  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
-    \$52  = clamped_2;
-    if (rst) begin
-      \$52  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
-    (* full_case = 32'd1 *)
-    if (add) begin
-      \$53  = \$29 [7:0];
-    end else begin
-      \$53  = clamped_3;
-    end
-    if (rst) begin
-      \$53  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
-    \$32  = \$1 [23:0];
-    if (rst) begin
-      \$32  = 24'h000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
-    \$33  = \$2 ;
-    if (rst) begin
-      \$33  = 33'h000000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
-    \$34  = { \$3 [22], \$3  };
-    if (rst) begin
-      \$34  = 24'h000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
-    \$35  = \$4 [40:0];
-    if (rst) begin
-      \$35  = 41'h00000000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
-    \$36  = \$5 ;
-    if (rst) begin
-      \$36  = 42'h00000000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
-    \$37  = parameters[26:24];
-    if (rst) begin
-      \$37  = 3'h0;
-    end
-  end
-  assign lo = \port$4129$406 [15:8];
-  assign hi = \port$4129$406 [23:16];
-  assign zero_out = \port$4129$406 [7:0];
-  assign add_multiplier_a = \port$4129$406 [77:62];
-  assign residual_zero = \port$4129$406 [31:24];
-  assign add_shift = \port$4129$406 [61:56];
-  assign add_lo = \port$4129$406 [47:40];
-  assign add_hi = \port$4129$406 [55:48];
-  assign add_zero = \port$4129$406 [39:32];
+  assign value = product;
+  assign shift = parameters[4:0];
+  assign \value$29  = sum_;
+  assign \shift$30  = settings[63:60];
   assign code = result;
-  assign \parameters.bias  = parameters[23:0];
-  assign \parameters.shift  = parameters[29:24];
-  assign \parameters.multiplier  = parameters[45:30];
+  assign \parameters.shift  = parameters[4:0];
+  assign \parameters.multiplier  = parameters[21:5];
+  assign \settings.lo  = settings[8:0];
+  assign \settings.hi  = settings[17:9];
+  assign \settings.residual_zero  = settings[25:18];
+  assign \settings.add_multiplier_a  = settings[42:26];
+  assign \settings.add_multiplier_b  = settings[59:43];
+  assign \settings.add_shift  = settings[63:60];
+  assign \settings.add_zero  = settings[71:64];
+  assign \settings.add_lo  = settings[79:72];
+  assign \settings.add_hi  = settings[87:80];
+  assign \$26  = { \$25 [10], \$25 [10:1] };
 endmodule
 
-module \holdfast_8x8.lanes.requantizer_7 (rst, parameters, residual_value, total, result, add, \port$4129$406 , add_multiplier_b, clk);
+module \holdfast_8x8.lanes.requantizer_1.add_shift (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$88  = 0;
-  wire [24:0] \$1 ;
+  wire \$1 ;
   wire \$10 ;
-  wire [19:0] \$11 ;
-  wire [19:0] \$12 ;
+  wire \$11 ;
+  wire \$12 ;
   wire \$13 ;
   wire \$14 ;
-  wire [15:0] \$15 ;
-  wire [15:0] \$16 ;
-  wire [8:0] \$17 ;
-  wire [24:0] \$18 ;
-  wire [8:0] \$19 ;
-  wire [32:0] \$2 ;
-  wire [24:0] \$20 ;
-  wire [26:0] \$21 ;
-  wire [26:0] \$22 ;
-  wire \$23 ;
-  wire [9:0] \$24 ;
-  wire [25:0] \$25 ;
-  wire \$26 ;
-  wire \$27 ;
-  wire [11:0] \$28 ;
-  wire [11:0] \$29 ;
-  wire [22:0] \$3 ;
-  wire [18:0] \$30 ;
-  wire [10:0] \$31 ;
-  reg [23:0] \$32 ;
-  reg [32:0] \$33 ;
-  reg [23:0] \$34 ;
-  reg [40:0] \$35 ;
-  reg [41:0] \$36 ;
-  reg [2:0] \$37 ;
-  reg [17:0] \$38 ;
-  reg \$39 ;
-  wire [41:0] \$4 ;
-  reg [15:0] \$40 ;
-  reg [7:0] \$41 ;
-  reg [25:0] \$42 ;
-  reg [25:0] \$43 ;
-  reg [25:0] \$44 ;
-  reg [26:0] \$45 ;
-  reg [2:0] \$46 ;
-  reg [9:0] \$47 ;
-  reg \$48 ;
-  reg [7:0] \$49 ;
-  wire [41:0] \$5 ;
-  reg [7:0] \$50 ;
-  reg [7:0] \$51 ;
-  reg [7:0] \$52 ;
-  reg [7:0] \$53 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
+  wire \$19 ;
+  wire \$2 ;
+  wire \$20 ;
+  wire \$21 ;
+  reg \$22 ;
+  reg [1:0] \$23 ;
+  reg [15:0] \$24 ;
+  reg \$25 ;
+  reg [8:0] \$26 ;
+  reg \$27 ;
+  reg \$28 ;
+  reg \$29 ;
+  wire \$3 ;
+  wire \$4 ;
+  wire \$5 ;
   wire \$6 ;
-  wire [17:0] \$7 ;
-  wire [40:0] \$8 ;
+  wire \$7 ;
+  wire \$8 ;
   wire \$9 ;
-  input add;
-  wire add;
-  reg [26:0] add_coarse = 27'h0000000;
-  wire [26:0] add_fine;
-  wire [7:0] add_hi;
-  reg add_increment = 1'h0;
-  wire [7:0] add_lo;
-  wire [15:0] add_multiplier_a;
-  input [15:0] add_multiplier_b;
-  wire [15:0] add_multiplier_b;
-  reg [9:0] add_result = 10'h000;
-  wire [5:0] add_shift;
-  reg [2:0] \add_shift$28  = 3'h0;
-  wire [7:0] add_zero;
-  reg [23:0] biased = 24'h000000;
-  reg [7:0] clamped = 8'h00;
-  reg [7:0] clamped_0 = 8'h00;
-  reg [7:0] clamped_1 = 8'h00;
-  reg [7:0] clamped_2 = 8'h00;
-  reg [7:0] clamped_3 = 8'h00;
   input clk;
   wire clk;
-  (* init = 8'h00 *)
-  wire [7:0] code;
-  wire [19:0] exact;
-  wire [11:0] exact_add;
-  wire [7:0] hi;
-  reg [23:0] high = 24'h000000;
-  wire [7:0] lo;
-  reg [32:0] low = 33'h000000000;
-  input [45:0] parameters;
-  wire [45:0] parameters;
-  wire [23:0] \parameters.bias ;
-  wire [15:0] \parameters.multiplier ;
-  wire [5:0] \parameters.shift ;
-  input [77:0] \port$4129$406 ;
-  wire [77:0] \port$4129$406 ;
-  reg [40:0] product = 41'h00000000000;
-  reg [41:0] requantize_coarse = 42'h00000000000;
-  wire [41:0] requantize_fine;
-  reg requantize_increment = 1'h0;
-  reg [17:0] requantize_result = 18'h00000;
-  reg [2:0] requantize_shift = 3'h0;
-  input [7:0] residual_value;
-  wire [7:0] residual_value;
-  wire [7:0] residual_zero;
-  output [7:0] result;
-  reg [7:0] result = 8'h00;
+  reg [15:0] coarse = 16'h0000;
+  reg [1:0] fine = 2'h0;
+  output increment;
+  reg increment = 1'h0;
+  reg over = 1'h0;
+  output \over$10 ;
+  reg \over$10  = 1'h0;
   input rst;
   wire rst;
-  reg [25:0] scaled_a = 26'h0000000;
-  reg [25:0] scaled_b = 26'h0000000;
-  input [23:0] total;
-  wire [23:0] total;
-  reg [25:0] \total$25  = 26'h0000000;
-  reg [15:0] value = 16'h0000;
-  wire [7:0] zero_out;
+  input [3:0] shift;
+  wire [3:0] shift;
+  wire [15:0] shifted;
+  reg sign = 1'h0;
+  output \sign$11 ;
+  reg \sign$11  = 1'h0;
+  input [26:0] value;
+  wire [26:0] value;
+  output [8:0] whole;
+  reg [8:0] whole = 9'h000;
+  assign \$1  = $signed(value[25:15]) != $signed({ value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26] });
+  assign \$2  = $signed(value[25:23]) != $signed({ value[26], value[26], value[26] });
+  assign \$3  = coarse[9] != sign;
+  assign \$4  = { fine, 1'h0 } <= 1'h0;
+  assign \$5  = \$3  & \$4 ;
+  assign \$6  = coarse[10] != sign;
+  assign \$7  = { fine, 1'h0 } <= 1'h1;
+  assign \$8  = \$6  & \$7 ;
+  assign \$9  = coarse[11] != sign;
+  assign \$10  = { fine, 1'h0 } <= 2'h2;
+  assign \$11  = \$9  & \$10 ;
+  assign \$12  = coarse[12] != sign;
+  assign \$13  = { fine, 1'h0 } <= 2'h3;
+  assign \$14  = \$12  & \$13 ;
+  assign \$15  = coarse[13] != sign;
+  assign \$16  = { fine, 1'h0 } <= 3'h4;
+  assign \$17  = \$15  & \$16 ;
+  assign \$18  = coarse[14] != sign;
+  assign \$19  = { fine, 1'h0 } <= 3'h5;
+  assign \$20  = \$18  & \$19 ;
+  assign \$21  = | { \$20 , \$17 , \$14 , \$11 , \$8 , \$5 , over };
+  assign shifted = $signed(coarse) >>> { fine, 1'h0 };
   always @(posedge clk)
-    requantize_shift <= \$37 ;
+    sign <= \$22 ;
   always @(posedge clk)
-    requantize_result <= \$38 ;
+    fine <= \$23 ;
   always @(posedge clk)
-    requantize_increment <= \$39 ;
+    coarse <= \$24 ;
   always @(posedge clk)
-    value <= \$40 ;
+    over <= \$25 ;
   always @(posedge clk)
-    clamped <= \$41 ;
+    whole <= \$26 ;
   always @(posedge clk)
-    scaled_a <= \$42 ;
+    \over$10  <= \$27 ;
   always @(posedge clk)
-    scaled_b <= \$43 ;
+    \sign$11  <= \$28 ;
   always @(posedge clk)
-    \total$25  <= \$44 ;
-  always @(posedge clk)
-    add_coarse <= \$45 ;
-  always @(posedge clk)
-    \add_shift$28  <= \$46 ;
-  always @(posedge clk)
-    add_result <= \$47 ;
-  always @(posedge clk)
-    add_increment <= \$48 ;
-  always @(posedge clk)
-    clamped_0 <= \$49 ;
-  always @(posedge clk)
-    clamped_1 <= \$50 ;
-  always @(posedge clk)
-    clamped_2 <= \$51 ;
-  always @(posedge clk)
-    clamped_3 <= \$52 ;
-  always @(posedge clk)
-    result <= \$53 ;
-  assign \$1  = $signed(total) + $signed(parameters[23:0]);
-  assign \$2  = biased[16:0] * parameters[45:30];
-  assign \$3  = $signed(biased[23:17]) * $signed({ 1'h0, parameters[45:30] });
-  assign \$4  = $signed({ high, 17'h00000 }) + $signed({ 1'h0, low });
-  assign \$5  = $signed({ product, 1'h0 }) >>> { parameters[29:27], 3'h0 };
-  assign \$6  = $signed(requantize_fine[40:18]) != $signed({ requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41] });
-  assign \$7  = requantize_fine[41] ? 18'h20000 : 18'h1ffff;
-  assign \$8  = \$6  ? { \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7  } : requantize_fine[41:1];
-  assign \$9  = $signed(exact) < $signed(16'h8000);
-  assign \$10  = $signed(exact) > $signed(16'h7fff);
-  assign \$11  = \$10  ? 20'h07fff : exact;
-  assign \$12  = \$9  ? 20'hf8000 : \$11 ;
-  assign \$13  = $signed(value) < $signed(\port$4129$406 [15:8]);
-  assign \$14  = $signed(value) > $signed(\port$4129$406 [23:16]);
-  assign \$15  = \$14  ? { \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23], \port$4129$406 [23:16] } : value;
-  assign \$16  = \$13  ? { \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15], \port$4129$406 [15:8] } : \$15 ;
-  assign \$17  = $signed(clamped) - $signed(\port$4129$406 [7:0]);
-  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4129$406 [77:62] });
-  assign \$19  = $signed(residual_value) - $signed(\port$4129$406 [31:24]);
-  assign \$20  = $signed(\$19 ) * $signed({ 1'h0, add_multiplier_b });
-  assign \$21  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$22  = $signed({ \total$25 , 1'h0 }) >>> { \port$4129$406 [61:59], 3'h0 };
-  assign \$23  = $signed(add_fine[25:10]) != $signed({ add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26] });
-  assign \$24  = add_fine[26] ? 10'h200 : 10'h1ff;
-  assign \$25  = \$23  ? { \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24  } : add_fine[26:1];
-  assign \$26  = $signed(exact_add) < $signed(\port$4129$406 [47:40]);
-  assign \$27  = $signed(exact_add) > $signed(\port$4129$406 [55:48]);
-  assign \$28  = \$27  ? { \port$4129$406 [55], \port$4129$406 [55], \port$4129$406 [55], \port$4129$406 [55], \port$4129$406 [55:48] } : exact_add;
-  assign \$29  = \$26  ? { \port$4129$406 [47], \port$4129$406 [47], \port$4129$406 [47], \port$4129$406 [47], \port$4129$406 [47:40] } : \$28 ;
-  assign requantize_fine = $signed(requantize_coarse) >>> requantize_shift;
-  assign \$30  = $signed(requantize_result) + $signed({ 1'h0, requantize_increment });
-  assign exact = $signed(\$30 ) + $signed(\port$4129$406 [7:0]);
-  assign add_fine = $signed(add_coarse) >>> \add_shift$28 ;
-  assign \$31  = $signed(add_result) + $signed({ 1'h0, add_increment });
-  assign exact_add = $signed(\$31 ) + $signed(\port$4129$406 [39:32]);
-  always @(posedge clk)
-    biased <= \$32 ;
-  always @(posedge clk)
-    low <= \$33 ;
-  always @(posedge clk)
-    high <= \$34 ;
-  always @(posedge clk)
-    product <= \$35 ;
-  always @(posedge clk)
-    requantize_coarse <= \$36 ;
+    increment <= \$29 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
-    \$38  = \$8 [17:0];
+    \$22  = value[26];
     if (rst) begin
-      \$38  = 18'h00000;
+      \$22  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
-    \$39  = requantize_fine[0];
+    \$23  = shift[1:0];
     if (rst) begin
-      \$39  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
-    \$40  = \$12 [15:0];
-    if (rst) begin
-      \$40  = 16'h0000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
-    \$41  = \$16 [7:0];
-    if (rst) begin
-      \$41  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
-    \$42  = { \$18 [24], \$18  };
-    if (rst) begin
-      \$42  = 26'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
-    \$43  = { \$20 [24], \$20  };
-    if (rst) begin
-      \$43  = 26'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
-    \$44  = \$21 [25:0];
-    if (rst) begin
-      \$44  = 26'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
-    \$45  = \$22 ;
-    if (rst) begin
-      \$45  = 27'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
-    \$46  = \port$4129$406 [58:56];
-    if (rst) begin
-      \$46  = 3'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
-    \$47  = \$25 [9:0];
-    if (rst) begin
-      \$47  = 10'h000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
-    \$48  = add_fine[0];
-    if (rst) begin
-      \$48  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
-    \$49  = clamped;
-    if (rst) begin
-      \$49  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
-    \$50  = clamped_0;
-    if (rst) begin
-      \$50  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
-    \$51  = clamped_1;
-    if (rst) begin
-      \$51  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
-    \$52  = clamped_2;
-    if (rst) begin
-      \$52  = 8'h00;
+      \$23  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
     (* full_case = 32'd1 *)
-    if (add) begin
-      \$53  = \$29 [7:0];
-    end else begin
-      \$53  = clamped_3;
-    end
+    casez (shift[3:2])
+      2'h0:
+          \$24  = value[15:0];
+      2'h1:
+          \$24  = value[23:8];
+      2'h2:
+          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26:16] };
+      default:
+          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26:24] };
+    endcase
     if (rst) begin
-      \$53  = 8'h00;
+      \$24  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
-    \$32  = \$1 [23:0];
+    (* full_case = 32'd1 *)
+    casez (shift[3:2])
+      2'h0:
+          \$25  = \$1 ;
+      2'h1:
+          \$25  = \$2 ;
+      2'h2:
+          \$25  = 1'h0;
+      default:
+          \$25  = 1'h0;
+    endcase
     if (rst) begin
-      \$32  = 24'h000000;
+      \$25  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
-    \$33  = \$2 ;
+    \$26  = shifted[9:1];
     if (rst) begin
-      \$33  = 33'h000000000;
+      \$26  = 9'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
-    \$34  = { \$3 [22], \$3  };
+    \$27  = \$21 ;
     if (rst) begin
-      \$34  = 24'h000000;
+      \$27  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
-    \$35  = \$4 [40:0];
+    \$28  = sign;
     if (rst) begin
-      \$35  = 41'h00000000000;
+      \$28  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
-    \$36  = \$5 ;
+    \$29  = shifted[0];
     if (rst) begin
-      \$36  = 42'h00000000000;
+      \$29  = 1'h0;
+    end
+  end
+endmodule
+
+module \holdfast_8x8.lanes.requantizer_1.shift$32 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$89  = 0;
+  wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire \$13 ;
+  wire \$14 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
+  wire \$19 ;
+  wire \$2 ;
+  wire \$20 ;
+  wire \$21 ;
+  wire \$22 ;
+  wire \$23 ;
+  reg \$24 ;
+  reg [1:0] \$25 ;
+  reg [15:0] \$26 ;
+  reg \$27 ;
+  reg [8:0] \$28 ;
+  reg \$29 ;
+  wire \$3 ;
+  reg \$30 ;
+  reg \$31 ;
+  wire \$4 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire \$9 ;
+  input clk;
+  wire clk;
+  reg [15:0] coarse = 16'h0000;
+  reg [1:0] fine = 2'h0;
+  output increment;
+  reg increment = 1'h0;
+  reg over = 1'h0;
+  output \over$10 ;
+  reg \over$10  = 1'h0;
+  input rst;
+  wire rst;
+  input [4:0] shift;
+  wire [4:0] shift;
+  wire [15:0] shifted;
+  reg sign = 1'h0;
+  output \sign$11 ;
+  reg \sign$11  = 1'h0;
+  input [40:0] value;
+  wire [40:0] value;
+  output [8:0] whole;
+  reg [8:0] whole = 9'h000;
+  assign \$1  = $signed(value[39:15]) != $signed({ value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] });
+  assign \$2  = $signed(value[39:23]) != $signed({ value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] });
+  assign \$3  = $signed(value[39:31]) != $signed({ value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] });
+  assign \$4  = $signed(value[39]) != $signed(value[40]);
+  assign \$5  = coarse[9] != sign;
+  assign \$6  = { fine, 1'h0 } <= 1'h0;
+  assign \$7  = \$5  & \$6 ;
+  assign \$8  = coarse[10] != sign;
+  assign \$9  = { fine, 1'h0 } <= 1'h1;
+  assign \$10  = \$8  & \$9 ;
+  assign \$11  = coarse[11] != sign;
+  assign \$12  = { fine, 1'h0 } <= 2'h2;
+  assign \$13  = \$11  & \$12 ;
+  assign \$14  = coarse[12] != sign;
+  assign \$15  = { fine, 1'h0 } <= 2'h3;
+  assign \$16  = \$14  & \$15 ;
+  assign \$17  = coarse[13] != sign;
+  assign \$18  = { fine, 1'h0 } <= 3'h4;
+  assign \$19  = \$17  & \$18 ;
+  assign \$20  = coarse[14] != sign;
+  assign \$21  = { fine, 1'h0 } <= 3'h5;
+  assign \$22  = \$20  & \$21 ;
+  assign \$23  = | { \$22 , \$19 , \$16 , \$13 , \$10 , \$7 , over };
+  assign shifted = $signed(coarse) >>> { fine, 1'h0 };
+  always @(posedge clk)
+    sign <= \$24 ;
+  always @(posedge clk)
+    fine <= \$25 ;
+  always @(posedge clk)
+    coarse <= \$26 ;
+  always @(posedge clk)
+    over <= \$27 ;
+  always @(posedge clk)
+    whole <= \$28 ;
+  always @(posedge clk)
+    \over$10  <= \$29 ;
+  always @(posedge clk)
+    \sign$11  <= \$30 ;
+  always @(posedge clk)
+    increment <= \$31 ;
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
+    \$24  = value[40];
+    if (rst) begin
+      \$24  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
-    \$37  = parameters[26:24];
+    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
+    \$25  = shift[1:0];
     if (rst) begin
-      \$37  = 3'h0;
+      \$25  = 2'h0;
     end
   end
-  assign lo = \port$4129$406 [15:8];
-  assign hi = \port$4129$406 [23:16];
-  assign zero_out = \port$4129$406 [7:0];
-  assign add_multiplier_a = \port$4129$406 [77:62];
-  assign residual_zero = \port$4129$406 [31:24];
-  assign add_shift = \port$4129$406 [61:56];
-  assign add_lo = \port$4129$406 [47:40];
-  assign add_hi = \port$4129$406 [55:48];
-  assign add_zero = \port$4129$406 [39:32];
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
+    (* full_case = 32'd1 *)
+    casez (shift[4:2])
+      3'h0:
+          \$26  = value[15:0];
+      3'h1:
+          \$26  = value[23:8];
+      3'h2:
+          \$26  = value[31:16];
+      3'h3:
+          \$26  = value[39:24];
+      default:
+          \$26  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40:32] };
+    endcase
+    if (rst) begin
+      \$26  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
+    (* full_case = 32'd1 *)
+    casez (shift[4:2])
+      3'h0:
+          \$27  = \$1 ;
+      3'h1:
+          \$27  = \$2 ;
+      3'h2:
+          \$27  = \$3 ;
+      3'h3:
+          \$27  = \$4 ;
+      default:
+          \$27  = 1'h0;
+    endcase
+    if (rst) begin
+      \$27  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
+    \$28  = shifted[9:1];
+    if (rst) begin
+      \$28  = 9'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
+    \$29  = \$23 ;
+    if (rst) begin
+      \$29  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
+    \$30  = sign;
+    if (rst) begin
+      \$30  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
+    \$31  = shifted[0];
+    if (rst) begin
+      \$31  = 1'h0;
+    end
+  end
+endmodule
+
+module \holdfast_8x8.lanes.requantizer_2 (rst, bias, parameters, settings, residual_value, residual_present, total, result, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$90  = 0;
+  wire [24:0] \$1 ;
+  wire [9:0] \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire [9:0] \$13 ;
+  wire [9:0] \$14 ;
+  wire [25:0] \$15 ;
+  wire [8:0] \$16 ;
+  wire [25:0] \$17 ;
+  wire [26:0] \$18 ;
+  wire \$19 ;
+  wire [33:0] \$2 ;
+  wire \$20 ;
+  wire \$21 ;
+  wire \$22 ;
+  wire [7:0] \$23 ;
+  wire [7:0] \$24 ;
+  wire [10:0] \$25 ;
+  wire [10:0] \$26 ;
+  wire \$27 ;
+  wire \$28 ;
+  wire [9:0] \$29 ;
+  wire [23:0] \$3 ;
+  wire [9:0] \$30 ;
+  reg [23:0] \$31 ;
+  reg [33:0] \$32 ;
+  reg [23:0] \$33 ;
+  reg [40:0] \$34 ;
+  reg [9:0] \$35 ;
+  reg [8:0] \$36 ;
+  reg [25:0] \$37 ;
+  reg [25:0] \$38 ;
+  reg [26:0] \$39 ;
+  wire [24:0] \$4 ;
+  reg [9:0] \$40 ;
+  reg [7:0] \$41 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire [7:0] \$8 ;
+  wire [7:0] \$9 ;
+  reg [9:0] added = 10'h000;
+  input [23:0] bias;
+  wire [23:0] bias;
+  reg [23:0] biased = 24'h000000;
+  reg [8:0] clamped = 9'h000;
+  input clk;
+  wire clk;
+  (* init = 8'h00 *)
+  wire [7:0] code;
+  reg [23:0] high = 24'h000000;
+  wire increment;
+  wire \increment$25 ;
+  reg [33:0] low = 34'h000000000;
+  wire over;
+  wire \over$22 ;
+  input [21:0] parameters;
+  wire [21:0] parameters;
+  wire [16:0] \parameters.multiplier ;
+  wire [4:0] \parameters.shift ;
+  reg [40:0] product = 41'h00000000000;
+  input residual_present;
+  wire residual_present;
+  input [7:0] residual_value;
+  wire [7:0] residual_value;
+  output [7:0] result;
+  reg [7:0] result = 8'h00;
+  reg [9:0] rounded = 10'h000;
+  input rst;
+  wire rst;
+  reg [25:0] scaled_a = 26'h0000000;
+  reg [25:0] scaled_b = 26'h0000000;
+  input [87:0] settings;
+  wire [87:0] settings;
+  wire [7:0] \settings.add_hi ;
+  wire [7:0] \settings.add_lo ;
+  wire [16:0] \settings.add_multiplier_a ;
+  wire [16:0] \settings.add_multiplier_b ;
+  wire [3:0] \settings.add_shift ;
+  wire [7:0] \settings.add_zero ;
+  wire [8:0] \settings.hi ;
+  wire [8:0] \settings.lo ;
+  wire [7:0] \settings.residual_zero ;
+  wire [4:0] shift;
+  wire [3:0] \shift$30 ;
+  wire sign;
+  wire \sign$24 ;
+  reg [26:0] sum_ = 27'h0000000;
+  input [23:0] total;
+  wire [23:0] total;
+  (* init = 41'h00000000000 *)
+  wire [40:0] value;
+  (* init = 27'h0000000 *)
+  wire [26:0] \value$29 ;
+  wire [8:0] whole;
+  wire [8:0] \whole$23 ;
+  assign \$1  = $signed(total) + $signed(bias);
+  assign \$2  = biased[16:0] * parameters[21:5];
+  assign \$3  = $signed(biased[23:17]) * $signed({ 1'h0, parameters[21:5] });
+  assign \$4  = $signed(high) + $signed({ 1'h0, low[33:17] });
+  assign \$5  = ~ over;
+  assign \$6  = whole[8] == sign;
+  assign \$7  = \$5  & \$6 ;
+  assign \$8  = ~ { sign, sign, sign, sign, sign, sign, sign, sign };
+  assign \$9  = \$7  ? whole[7:0] : \$8 ;
+  assign \$10  = $signed({ sign, \$9  }) + $signed({ 1'h0, increment });
+  assign \$11  = $signed(rounded) < $signed(settings[8:0]);
+  assign \$12  = $signed(rounded) > $signed(settings[17:9]);
+  assign \$13  = \$12  ? { settings[17], settings[17:9] } : rounded;
+  assign \$14  = \$11  ? { settings[8], settings[8:0] } : \$13 ;
+  assign \$15  = $signed(clamped) * $signed({ 1'h0, settings[42:26] });
+  assign \$16  = $signed(residual_value) - $signed(settings[25:18]);
+  assign \$17  = $signed(\$16 ) * $signed({ 1'h0, settings[59:43] });
+  assign \$18  = $signed(scaled_a) + $signed(scaled_b);
+  assign \$19  = ~ residual_present;
+  assign \$20  = ~ \over$22 ;
+  assign \$21  = \whole$23 [8] == \sign$24 ;
+  assign \$22  = \$20  & \$21 ;
+  assign \$23  = ~ { \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24  };
+  assign \$24  = \$22  ? \whole$23 [7:0] : \$23 ;
+  assign \$25  = $signed({ \sign$24 , \$24 , 1'h1 }) + $signed({ settings[71:64], \increment$25  });
+  assign \$27  = $signed(added) < $signed(settings[79:72]);
+  assign \$28  = $signed(added) > $signed(settings[87:80]);
+  assign \$29  = \$28  ? { settings[87], settings[87], settings[87:80] } : added;
+  assign \$30  = \$27  ? { settings[79], settings[79], settings[79:72] } : \$29 ;
+  always @(posedge clk)
+    biased <= \$31 ;
+  always @(posedge clk)
+    low <= \$32 ;
+  always @(posedge clk)
+    high <= \$33 ;
+  always @(posedge clk)
+    product <= \$34 ;
+  always @(posedge clk)
+    rounded <= \$35 ;
+  always @(posedge clk)
+    clamped <= \$36 ;
+  always @(posedge clk)
+    scaled_a <= \$37 ;
+  always @(posedge clk)
+    scaled_b <= \$38 ;
+  always @(posedge clk)
+    sum_ <= \$39 ;
+  always @(posedge clk)
+    added <= \$40 ;
+  always @(posedge clk)
+    result <= \$41 ;
+  \holdfast_8x8.lanes.requantizer_2.add_shift  add_shift (
+    .clk(clk),
+    .increment(\increment$25 ),
+    .\over$10 (\over$22 ),
+    .rst(rst),
+    .shift(settings[63:60]),
+    .\sign$11 (\sign$24 ),
+    .value(sum_),
+    .whole(\whole$23 )
+  );
+  \holdfast_8x8.lanes.requantizer_2.shift$32  \shift$32  (
+    .clk(clk),
+    .increment(increment),
+    .\over$10 (over),
+    .rst(rst),
+    .shift(parameters[4:0]),
+    .\sign$11 (sign),
+    .value(product),
+    .whole(whole)
+  );
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
+    \$31  = \$1 [23:0];
+    if (rst) begin
+      \$31  = 24'h000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
+    \$32  = \$2 ;
+    if (rst) begin
+      \$32  = 34'h000000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
+    \$33  = \$3 ;
+    if (rst) begin
+      \$33  = 24'h000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
+    \$34  = { \$4 [23:0], low[16:0] };
+    if (rst) begin
+      \$34  = 41'h00000000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
+    \$35  = \$10 ;
+    if (rst) begin
+      \$35  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
+    \$36  = \$14 [8:0];
+    if (rst) begin
+      \$36  = 9'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
+    \$37  = \$15 ;
+    if (rst) begin
+      \$37  = 26'h0000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
+    \$38  = \$17 ;
+    if (\$19 ) begin
+      \$38  = 26'h0000000;
+    end
+    if (rst) begin
+      \$38  = 26'h0000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
+    \$39  = \$18 ;
+    if (rst) begin
+      \$39  = 27'h0000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
+    \$40  = \$26 [9:0];
+    if (rst) begin
+      \$40  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
+    \$41  = \$30 [7:0];
+    if (rst) begin
+      \$41  = 8'h00;
+    end
+  end
+  assign value = product;
+  assign shift = parameters[4:0];
+  assign \value$29  = sum_;
+  assign \shift$30  = settings[63:60];
   assign code = result;
-  assign \parameters.bias  = parameters[23:0];
-  assign \parameters.shift  = parameters[29:24];
-  assign \parameters.multiplier  = parameters[45:30];
+  assign \parameters.shift  = parameters[4:0];
+  assign \parameters.multiplier  = parameters[21:5];
+  assign \settings.lo  = settings[8:0];
+  assign \settings.hi  = settings[17:9];
+  assign \settings.residual_zero  = settings[25:18];
+  assign \settings.add_multiplier_a  = settings[42:26];
+  assign \settings.add_multiplier_b  = settings[59:43];
+  assign \settings.add_shift  = settings[63:60];
+  assign \settings.add_zero  = settings[71:64];
+  assign \settings.add_lo  = settings[79:72];
+  assign \settings.add_hi  = settings[87:80];
+  assign \$26  = { \$25 [10], \$25 [10:1] };
+endmodule
+
+module \holdfast_8x8.lanes.requantizer_2.add_shift (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$91  = 0;
+  wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire \$13 ;
+  wire \$14 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
+  wire \$19 ;
+  wire \$2 ;
+  wire \$20 ;
+  wire \$21 ;
+  reg \$22 ;
+  reg [1:0] \$23 ;
+  reg [15:0] \$24 ;
+  reg \$25 ;
+  reg [8:0] \$26 ;
+  reg \$27 ;
+  reg \$28 ;
+  reg \$29 ;
+  wire \$3 ;
+  wire \$4 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire \$9 ;
+  input clk;
+  wire clk;
+  reg [15:0] coarse = 16'h0000;
+  reg [1:0] fine = 2'h0;
+  output increment;
+  reg increment = 1'h0;
+  reg over = 1'h0;
+  output \over$10 ;
+  reg \over$10  = 1'h0;
+  input rst;
+  wire rst;
+  input [3:0] shift;
+  wire [3:0] shift;
+  wire [15:0] shifted;
+  reg sign = 1'h0;
+  output \sign$11 ;
+  reg \sign$11  = 1'h0;
+  input [26:0] value;
+  wire [26:0] value;
+  output [8:0] whole;
+  reg [8:0] whole = 9'h000;
+  assign \$1  = $signed(value[25:15]) != $signed({ value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26] });
+  assign \$2  = $signed(value[25:23]) != $signed({ value[26], value[26], value[26] });
+  assign \$3  = coarse[9] != sign;
+  assign \$4  = { fine, 1'h0 } <= 1'h0;
+  assign \$5  = \$3  & \$4 ;
+  assign \$6  = coarse[10] != sign;
+  assign \$7  = { fine, 1'h0 } <= 1'h1;
+  assign \$8  = \$6  & \$7 ;
+  assign \$9  = coarse[11] != sign;
+  assign \$10  = { fine, 1'h0 } <= 2'h2;
+  assign \$11  = \$9  & \$10 ;
+  assign \$12  = coarse[12] != sign;
+  assign \$13  = { fine, 1'h0 } <= 2'h3;
+  assign \$14  = \$12  & \$13 ;
+  assign \$15  = coarse[13] != sign;
+  assign \$16  = { fine, 1'h0 } <= 3'h4;
+  assign \$17  = \$15  & \$16 ;
+  assign \$18  = coarse[14] != sign;
+  assign \$19  = { fine, 1'h0 } <= 3'h5;
+  assign \$20  = \$18  & \$19 ;
+  assign \$21  = | { \$20 , \$17 , \$14 , \$11 , \$8 , \$5 , over };
+  assign shifted = $signed(coarse) >>> { fine, 1'h0 };
+  always @(posedge clk)
+    sign <= \$22 ;
+  always @(posedge clk)
+    fine <= \$23 ;
+  always @(posedge clk)
+    coarse <= \$24 ;
+  always @(posedge clk)
+    over <= \$25 ;
+  always @(posedge clk)
+    whole <= \$26 ;
+  always @(posedge clk)
+    \over$10  <= \$27 ;
+  always @(posedge clk)
+    \sign$11  <= \$28 ;
+  always @(posedge clk)
+    increment <= \$29 ;
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$91 ) begin end
+    \$22  = value[26];
+    if (rst) begin
+      \$22  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$91 ) begin end
+    \$23  = shift[1:0];
+    if (rst) begin
+      \$23  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$91 ) begin end
+    (* full_case = 32'd1 *)
+    casez (shift[3:2])
+      2'h0:
+          \$24  = value[15:0];
+      2'h1:
+          \$24  = value[23:8];
+      2'h2:
+          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26:16] };
+      default:
+          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26:24] };
+    endcase
+    if (rst) begin
+      \$24  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$91 ) begin end
+    (* full_case = 32'd1 *)
+    casez (shift[3:2])
+      2'h0:
+          \$25  = \$1 ;
+      2'h1:
+          \$25  = \$2 ;
+      2'h2:
+          \$25  = 1'h0;
+      default:
+          \$25  = 1'h0;
+    endcase
+    if (rst) begin
+      \$25  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$91 ) begin end
+    \$26  = shifted[9:1];
+    if (rst) begin
+      \$26  = 9'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$91 ) begin end
+    \$27  = \$21 ;
+    if (rst) begin
+      \$27  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$91 ) begin end
+    \$28  = sign;
+    if (rst) begin
+      \$28  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$91 ) begin end
+    \$29  = shifted[0];
+    if (rst) begin
+      \$29  = 1'h0;
+    end
+  end
+endmodule
+
+module \holdfast_8x8.lanes.requantizer_2.shift$32 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$92  = 0;
+  wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire \$13 ;
+  wire \$14 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
+  wire \$19 ;
+  wire \$2 ;
+  wire \$20 ;
+  wire \$21 ;
+  wire \$22 ;
+  wire \$23 ;
+  reg \$24 ;
+  reg [1:0] \$25 ;
+  reg [15:0] \$26 ;
+  reg \$27 ;
+  reg [8:0] \$28 ;
+  reg \$29 ;
+  wire \$3 ;
+  reg \$30 ;
+  reg \$31 ;
+  wire \$4 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire \$9 ;
+  input clk;
+  wire clk;
+  reg [15:0] coarse = 16'h0000;
+  reg [1:0] fine = 2'h0;
+  output increment;
+  reg increment = 1'h0;
+  reg over = 1'h0;
+  output \over$10 ;
+  reg \over$10  = 1'h0;
+  input rst;
+  wire rst;
+  input [4:0] shift;
+  wire [4:0] shift;
+  wire [15:0] shifted;
+  reg sign = 1'h0;
+  output \sign$11 ;
+  reg \sign$11  = 1'h0;
+  input [40:0] value;
+  wire [40:0] value;
+  output [8:0] whole;
+  reg [8:0] whole = 9'h000;
+  assign \$1  = $signed(value[39:15]) != $signed({ value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] });
+  assign \$2  = $signed(value[39:23]) != $signed({ value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] });
+  assign \$3  = $signed(value[39:31]) != $signed({ value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] });
+  assign \$4  = $signed(value[39]) != $signed(value[40]);
+  assign \$5  = coarse[9] != sign;
+  assign \$6  = { fine, 1'h0 } <= 1'h0;
+  assign \$7  = \$5  & \$6 ;
+  assign \$8  = coarse[10] != sign;
+  assign \$9  = { fine, 1'h0 } <= 1'h1;
+  assign \$10  = \$8  & \$9 ;
+  assign \$11  = coarse[11] != sign;
+  assign \$12  = { fine, 1'h0 } <= 2'h2;
+  assign \$13  = \$11  & \$12 ;
+  assign \$14  = coarse[12] != sign;
+  assign \$15  = { fine, 1'h0 } <= 2'h3;
+  assign \$16  = \$14  & \$15 ;
+  assign \$17  = coarse[13] != sign;
+  assign \$18  = { fine, 1'h0 } <= 3'h4;
+  assign \$19  = \$17  & \$18 ;
+  assign \$20  = coarse[14] != sign;
+  assign \$21  = { fine, 1'h0 } <= 3'h5;
+  assign \$22  = \$20  & \$21 ;
+  assign \$23  = | { \$22 , \$19 , \$16 , \$13 , \$10 , \$7 , over };
+  assign shifted = $signed(coarse) >>> { fine, 1'h0 };
+  always @(posedge clk)
+    sign <= \$24 ;
+  always @(posedge clk)
+    fine <= \$25 ;
+  always @(posedge clk)
+    coarse <= \$26 ;
+  always @(posedge clk)
+    over <= \$27 ;
+  always @(posedge clk)
+    whole <= \$28 ;
+  always @(posedge clk)
+    \over$10  <= \$29 ;
+  always @(posedge clk)
+    \sign$11  <= \$30 ;
+  always @(posedge clk)
+    increment <= \$31 ;
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$92 ) begin end
+    \$24  = value[40];
+    if (rst) begin
+      \$24  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$92 ) begin end
+    \$25  = shift[1:0];
+    if (rst) begin
+      \$25  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$92 ) begin end
+    (* full_case = 32'd1 *)
+    casez (shift[4:2])
+      3'h0:
+          \$26  = value[15:0];
+      3'h1:
+          \$26  = value[23:8];
+      3'h2:
+          \$26  = value[31:16];
+      3'h3:
+          \$26  = value[39:24];
+      default:
+          \$26  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40:32] };
+    endcase
+    if (rst) begin
+      \$26  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$92 ) begin end
+    (* full_case = 32'd1 *)
+    casez (shift[4:2])
+      3'h0:
+          \$27  = \$1 ;
+      3'h1:
+          \$27  = \$2 ;
+      3'h2:
+          \$27  = \$3 ;
+      3'h3:
+          \$27  = \$4 ;
+      default:
+          \$27  = 1'h0;
+    endcase
+    if (rst) begin
+      \$27  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$92 ) begin end
+    \$28  = shifted[9:1];
+    if (rst) begin
+      \$28  = 9'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$92 ) begin end
+    \$29  = \$23 ;
+    if (rst) begin
+      \$29  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$92 ) begin end
+    \$30  = sign;
+    if (rst) begin
+      \$30  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$92 ) begin end
+    \$31  = shifted[0];
+    if (rst) begin
+      \$31  = 1'h0;
+    end
+  end
+endmodule
+
+module \holdfast_8x8.lanes.requantizer_3 (rst, bias, parameters, settings, residual_value, residual_present, total, result, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$93  = 0;
+  wire [24:0] \$1 ;
+  wire [9:0] \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire [9:0] \$13 ;
+  wire [9:0] \$14 ;
+  wire [25:0] \$15 ;
+  wire [8:0] \$16 ;
+  wire [25:0] \$17 ;
+  wire [26:0] \$18 ;
+  wire \$19 ;
+  wire [33:0] \$2 ;
+  wire \$20 ;
+  wire \$21 ;
+  wire \$22 ;
+  wire [7:0] \$23 ;
+  wire [7:0] \$24 ;
+  wire [10:0] \$25 ;
+  wire [10:0] \$26 ;
+  wire \$27 ;
+  wire \$28 ;
+  wire [9:0] \$29 ;
+  wire [23:0] \$3 ;
+  wire [9:0] \$30 ;
+  reg [23:0] \$31 ;
+  reg [33:0] \$32 ;
+  reg [23:0] \$33 ;
+  reg [40:0] \$34 ;
+  reg [9:0] \$35 ;
+  reg [8:0] \$36 ;
+  reg [25:0] \$37 ;
+  reg [25:0] \$38 ;
+  reg [26:0] \$39 ;
+  wire [24:0] \$4 ;
+  reg [9:0] \$40 ;
+  reg [7:0] \$41 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire [7:0] \$8 ;
+  wire [7:0] \$9 ;
+  reg [9:0] added = 10'h000;
+  input [23:0] bias;
+  wire [23:0] bias;
+  reg [23:0] biased = 24'h000000;
+  reg [8:0] clamped = 9'h000;
+  input clk;
+  wire clk;
+  (* init = 8'h00 *)
+  wire [7:0] code;
+  reg [23:0] high = 24'h000000;
+  wire increment;
+  wire \increment$25 ;
+  reg [33:0] low = 34'h000000000;
+  wire over;
+  wire \over$22 ;
+  input [21:0] parameters;
+  wire [21:0] parameters;
+  wire [16:0] \parameters.multiplier ;
+  wire [4:0] \parameters.shift ;
+  reg [40:0] product = 41'h00000000000;
+  input residual_present;
+  wire residual_present;
+  input [7:0] residual_value;
+  wire [7:0] residual_value;
+  output [7:0] result;
+  reg [7:0] result = 8'h00;
+  reg [9:0] rounded = 10'h000;
+  input rst;
+  wire rst;
+  reg [25:0] scaled_a = 26'h0000000;
+  reg [25:0] scaled_b = 26'h0000000;
+  input [87:0] settings;
+  wire [87:0] settings;
+  wire [7:0] \settings.add_hi ;
+  wire [7:0] \settings.add_lo ;
+  wire [16:0] \settings.add_multiplier_a ;
+  wire [16:0] \settings.add_multiplier_b ;
+  wire [3:0] \settings.add_shift ;
+  wire [7:0] \settings.add_zero ;
+  wire [8:0] \settings.hi ;
+  wire [8:0] \settings.lo ;
+  wire [7:0] \settings.residual_zero ;
+  wire [4:0] shift;
+  wire [3:0] \shift$30 ;
+  wire sign;
+  wire \sign$24 ;
+  reg [26:0] sum_ = 27'h0000000;
+  input [23:0] total;
+  wire [23:0] total;
+  (* init = 41'h00000000000 *)
+  wire [40:0] value;
+  (* init = 27'h0000000 *)
+  wire [26:0] \value$29 ;
+  wire [8:0] whole;
+  wire [8:0] \whole$23 ;
+  assign \$1  = $signed(total) + $signed(bias);
+  assign \$2  = biased[16:0] * parameters[21:5];
+  assign \$3  = $signed(biased[23:17]) * $signed({ 1'h0, parameters[21:5] });
+  assign \$4  = $signed(high) + $signed({ 1'h0, low[33:17] });
+  assign \$5  = ~ over;
+  assign \$6  = whole[8] == sign;
+  assign \$7  = \$5  & \$6 ;
+  assign \$8  = ~ { sign, sign, sign, sign, sign, sign, sign, sign };
+  assign \$9  = \$7  ? whole[7:0] : \$8 ;
+  assign \$10  = $signed({ sign, \$9  }) + $signed({ 1'h0, increment });
+  assign \$11  = $signed(rounded) < $signed(settings[8:0]);
+  assign \$12  = $signed(rounded) > $signed(settings[17:9]);
+  assign \$13  = \$12  ? { settings[17], settings[17:9] } : rounded;
+  assign \$14  = \$11  ? { settings[8], settings[8:0] } : \$13 ;
+  assign \$15  = $signed(clamped) * $signed({ 1'h0, settings[42:26] });
+  assign \$16  = $signed(residual_value) - $signed(settings[25:18]);
+  assign \$17  = $signed(\$16 ) * $signed({ 1'h0, settings[59:43] });
+  assign \$18  = $signed(scaled_a) + $signed(scaled_b);
+  assign \$19  = ~ residual_present;
+  assign \$20  = ~ \over$22 ;
+  assign \$21  = \whole$23 [8] == \sign$24 ;
+  assign \$22  = \$20  & \$21 ;
+  assign \$23  = ~ { \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24  };
+  assign \$24  = \$22  ? \whole$23 [7:0] : \$23 ;
+  assign \$25  = $signed({ \sign$24 , \$24 , 1'h1 }) + $signed({ settings[71:64], \increment$25  });
+  assign \$27  = $signed(added) < $signed(settings[79:72]);
+  assign \$28  = $signed(added) > $signed(settings[87:80]);
+  assign \$29  = \$28  ? { settings[87], settings[87], settings[87:80] } : added;
+  assign \$30  = \$27  ? { settings[79], settings[79], settings[79:72] } : \$29 ;
+  always @(posedge clk)
+    biased <= \$31 ;
+  always @(posedge clk)
+    low <= \$32 ;
+  always @(posedge clk)
+    high <= \$33 ;
+  always @(posedge clk)
+    product <= \$34 ;
+  always @(posedge clk)
+    rounded <= \$35 ;
+  always @(posedge clk)
+    clamped <= \$36 ;
+  always @(posedge clk)
+    scaled_a <= \$37 ;
+  always @(posedge clk)
+    scaled_b <= \$38 ;
+  always @(posedge clk)
+    sum_ <= \$39 ;
+  always @(posedge clk)
+    added <= \$40 ;
+  always @(posedge clk)
+    result <= \$41 ;
+  \holdfast_8x8.lanes.requantizer_3.add_shift  add_shift (
+    .clk(clk),
+    .increment(\increment$25 ),
+    .\over$10 (\over$22 ),
+    .rst(rst),
+    .shift(settings[63:60]),
+    .\sign$11 (\sign$24 ),
+    .value(sum_),
+    .whole(\whole$23 )
+  );
+  \holdfast_8x8.lanes.requantizer_3.shift$32  \shift$32  (
+    .clk(clk),
+    .increment(increment),
+    .\over$10 (over),
+    .rst(rst),
+    .shift(parameters[4:0]),
+    .\sign$11 (sign),
+    .value(product),
+    .whole(whole)
+  );
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
+    \$31  = \$1 [23:0];
+    if (rst) begin
+      \$31  = 24'h000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
+    \$32  = \$2 ;
+    if (rst) begin
+      \$32  = 34'h000000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
+    \$33  = \$3 ;
+    if (rst) begin
+      \$33  = 24'h000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
+    \$34  = { \$4 [23:0], low[16:0] };
+    if (rst) begin
+      \$34  = 41'h00000000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
+    \$35  = \$10 ;
+    if (rst) begin
+      \$35  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
+    \$36  = \$14 [8:0];
+    if (rst) begin
+      \$36  = 9'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
+    \$37  = \$15 ;
+    if (rst) begin
+      \$37  = 26'h0000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
+    \$38  = \$17 ;
+    if (\$19 ) begin
+      \$38  = 26'h0000000;
+    end
+    if (rst) begin
+      \$38  = 26'h0000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
+    \$39  = \$18 ;
+    if (rst) begin
+      \$39  = 27'h0000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
+    \$40  = \$26 [9:0];
+    if (rst) begin
+      \$40  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
+    \$41  = \$30 [7:0];
+    if (rst) begin
+      \$41  = 8'h00;
+    end
+  end
+  assign value = product;
+  assign shift = parameters[4:0];
+  assign \value$29  = sum_;
+  assign \shift$30  = settings[63:60];
+  assign code = result;
+  assign \parameters.shift  = parameters[4:0];
+  assign \parameters.multiplier  = parameters[21:5];
+  assign \settings.lo  = settings[8:0];
+  assign \settings.hi  = settings[17:9];
+  assign \settings.residual_zero  = settings[25:18];
+  assign \settings.add_multiplier_a  = settings[42:26];
+  assign \settings.add_multiplier_b  = settings[59:43];
+  assign \settings.add_shift  = settings[63:60];
+  assign \settings.add_zero  = settings[71:64];
+  assign \settings.add_lo  = settings[79:72];
+  assign \settings.add_hi  = settings[87:80];
+  assign \$26  = { \$25 [10], \$25 [10:1] };
+endmodule
+
+module \holdfast_8x8.lanes.requantizer_3.add_shift (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$94  = 0;
+  wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire \$13 ;
+  wire \$14 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
+  wire \$19 ;
+  wire \$2 ;
+  wire \$20 ;
+  wire \$21 ;
+  reg \$22 ;
+  reg [1:0] \$23 ;
+  reg [15:0] \$24 ;
+  reg \$25 ;
+  reg [8:0] \$26 ;
+  reg \$27 ;
+  reg \$28 ;
+  reg \$29 ;
+  wire \$3 ;
+  wire \$4 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire \$9 ;
+  input clk;
+  wire clk;
+  reg [15:0] coarse = 16'h0000;
+  reg [1:0] fine = 2'h0;
+  output increment;
+  reg increment = 1'h0;
+  reg over = 1'h0;
+  output \over$10 ;
+  reg \over$10  = 1'h0;
+  input rst;
+  wire rst;
+  input [3:0] shift;
+  wire [3:0] shift;
+  wire [15:0] shifted;
+  reg sign = 1'h0;
+  output \sign$11 ;
+  reg \sign$11  = 1'h0;
+  input [26:0] value;
+  wire [26:0] value;
+  output [8:0] whole;
+  reg [8:0] whole = 9'h000;
+  assign \$1  = $signed(value[25:15]) != $signed({ value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26] });
+  assign \$2  = $signed(value[25:23]) != $signed({ value[26], value[26], value[26] });
+  assign \$3  = coarse[9] != sign;
+  assign \$4  = { fine, 1'h0 } <= 1'h0;
+  assign \$5  = \$3  & \$4 ;
+  assign \$6  = coarse[10] != sign;
+  assign \$7  = { fine, 1'h0 } <= 1'h1;
+  assign \$8  = \$6  & \$7 ;
+  assign \$9  = coarse[11] != sign;
+  assign \$10  = { fine, 1'h0 } <= 2'h2;
+  assign \$11  = \$9  & \$10 ;
+  assign \$12  = coarse[12] != sign;
+  assign \$13  = { fine, 1'h0 } <= 2'h3;
+  assign \$14  = \$12  & \$13 ;
+  assign \$15  = coarse[13] != sign;
+  assign \$16  = { fine, 1'h0 } <= 3'h4;
+  assign \$17  = \$15  & \$16 ;
+  assign \$18  = coarse[14] != sign;
+  assign \$19  = { fine, 1'h0 } <= 3'h5;
+  assign \$20  = \$18  & \$19 ;
+  assign \$21  = | { \$20 , \$17 , \$14 , \$11 , \$8 , \$5 , over };
+  assign shifted = $signed(coarse) >>> { fine, 1'h0 };
+  always @(posedge clk)
+    sign <= \$22 ;
+  always @(posedge clk)
+    fine <= \$23 ;
+  always @(posedge clk)
+    coarse <= \$24 ;
+  always @(posedge clk)
+    over <= \$25 ;
+  always @(posedge clk)
+    whole <= \$26 ;
+  always @(posedge clk)
+    \over$10  <= \$27 ;
+  always @(posedge clk)
+    \sign$11  <= \$28 ;
+  always @(posedge clk)
+    increment <= \$29 ;
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$94 ) begin end
+    \$22  = value[26];
+    if (rst) begin
+      \$22  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$94 ) begin end
+    \$23  = shift[1:0];
+    if (rst) begin
+      \$23  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$94 ) begin end
+    (* full_case = 32'd1 *)
+    casez (shift[3:2])
+      2'h0:
+          \$24  = value[15:0];
+      2'h1:
+          \$24  = value[23:8];
+      2'h2:
+          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26:16] };
+      default:
+          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26:24] };
+    endcase
+    if (rst) begin
+      \$24  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$94 ) begin end
+    (* full_case = 32'd1 *)
+    casez (shift[3:2])
+      2'h0:
+          \$25  = \$1 ;
+      2'h1:
+          \$25  = \$2 ;
+      2'h2:
+          \$25  = 1'h0;
+      default:
+          \$25  = 1'h0;
+    endcase
+    if (rst) begin
+      \$25  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$94 ) begin end
+    \$26  = shifted[9:1];
+    if (rst) begin
+      \$26  = 9'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$94 ) begin end
+    \$27  = \$21 ;
+    if (rst) begin
+      \$27  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$94 ) begin end
+    \$28  = sign;
+    if (rst) begin
+      \$28  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$94 ) begin end
+    \$29  = shifted[0];
+    if (rst) begin
+      \$29  = 1'h0;
+    end
+  end
+endmodule
+
+module \holdfast_8x8.lanes.requantizer_3.shift$32 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$95  = 0;
+  wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire \$13 ;
+  wire \$14 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
+  wire \$19 ;
+  wire \$2 ;
+  wire \$20 ;
+  wire \$21 ;
+  wire \$22 ;
+  wire \$23 ;
+  reg \$24 ;
+  reg [1:0] \$25 ;
+  reg [15:0] \$26 ;
+  reg \$27 ;
+  reg [8:0] \$28 ;
+  reg \$29 ;
+  wire \$3 ;
+  reg \$30 ;
+  reg \$31 ;
+  wire \$4 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire \$9 ;
+  input clk;
+  wire clk;
+  reg [15:0] coarse = 16'h0000;
+  reg [1:0] fine = 2'h0;
+  output increment;
+  reg increment = 1'h0;
+  reg over = 1'h0;
+  output \over$10 ;
+  reg \over$10  = 1'h0;
+  input rst;
+  wire rst;
+  input [4:0] shift;
+  wire [4:0] shift;
+  wire [15:0] shifted;
+  reg sign = 1'h0;
+  output \sign$11 ;
+  reg \sign$11  = 1'h0;
+  input [40:0] value;
+  wire [40:0] value;
+  output [8:0] whole;
+  reg [8:0] whole = 9'h000;
+  assign \$1  = $signed(value[39:15]) != $signed({ value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] });
+  assign \$2  = $signed(value[39:23]) != $signed({ value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] });
+  assign \$3  = $signed(value[39:31]) != $signed({ value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] });
+  assign \$4  = $signed(value[39]) != $signed(value[40]);
+  assign \$5  = coarse[9] != sign;
+  assign \$6  = { fine, 1'h0 } <= 1'h0;
+  assign \$7  = \$5  & \$6 ;
+  assign \$8  = coarse[10] != sign;
+  assign \$9  = { fine, 1'h0 } <= 1'h1;
+  assign \$10  = \$8  & \$9 ;
+  assign \$11  = coarse[11] != sign;
+  assign \$12  = { fine, 1'h0 } <= 2'h2;
+  assign \$13  = \$11  & \$12 ;
+  assign \$14  = coarse[12] != sign;
+  assign \$15  = { fine, 1'h0 } <= 2'h3;
+  assign \$16  = \$14  & \$15 ;
+  assign \$17  = coarse[13] != sign;
+  assign \$18  = { fine, 1'h0 } <= 3'h4;
+  assign \$19  = \$17  & \$18 ;
+  assign \$20  = coarse[14] != sign;
+  assign \$21  = { fine, 1'h0 } <= 3'h5;
+  assign \$22  = \$20  & \$21 ;
+  assign \$23  = | { \$22 , \$19 , \$16 , \$13 , \$10 , \$7 , over };
+  assign shifted = $signed(coarse) >>> { fine, 1'h0 };
+  always @(posedge clk)
+    sign <= \$24 ;
+  always @(posedge clk)
+    fine <= \$25 ;
+  always @(posedge clk)
+    coarse <= \$26 ;
+  always @(posedge clk)
+    over <= \$27 ;
+  always @(posedge clk)
+    whole <= \$28 ;
+  always @(posedge clk)
+    \over$10  <= \$29 ;
+  always @(posedge clk)
+    \sign$11  <= \$30 ;
+  always @(posedge clk)
+    increment <= \$31 ;
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
+    \$24  = value[40];
+    if (rst) begin
+      \$24  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
+    \$25  = shift[1:0];
+    if (rst) begin
+      \$25  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
+    (* full_case = 32'd1 *)
+    casez (shift[4:2])
+      3'h0:
+          \$26  = value[15:0];
+      3'h1:
+          \$26  = value[23:8];
+      3'h2:
+          \$26  = value[31:16];
+      3'h3:
+          \$26  = value[39:24];
+      default:
+          \$26  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40:32] };
+    endcase
+    if (rst) begin
+      \$26  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
+    (* full_case = 32'd1 *)
+    casez (shift[4:2])
+      3'h0:
+          \$27  = \$1 ;
+      3'h1:
+          \$27  = \$2 ;
+      3'h2:
+          \$27  = \$3 ;
+      3'h3:
+          \$27  = \$4 ;
+      default:
+          \$27  = 1'h0;
+    endcase
+    if (rst) begin
+      \$27  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
+    \$28  = shifted[9:1];
+    if (rst) begin
+      \$28  = 9'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
+    \$29  = \$23 ;
+    if (rst) begin
+      \$29  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
+    \$30  = sign;
+    if (rst) begin
+      \$30  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
+    \$31  = shifted[0];
+    if (rst) begin
+      \$31  = 1'h0;
+    end
+  end
+endmodule
+
+module \holdfast_8x8.lanes.requantizer_4 (rst, bias, parameters, settings, residual_value, residual_present, total, result, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$96  = 0;
+  wire [24:0] \$1 ;
+  wire [9:0] \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire [9:0] \$13 ;
+  wire [9:0] \$14 ;
+  wire [25:0] \$15 ;
+  wire [8:0] \$16 ;
+  wire [25:0] \$17 ;
+  wire [26:0] \$18 ;
+  wire \$19 ;
+  wire [33:0] \$2 ;
+  wire \$20 ;
+  wire \$21 ;
+  wire \$22 ;
+  wire [7:0] \$23 ;
+  wire [7:0] \$24 ;
+  wire [10:0] \$25 ;
+  wire [10:0] \$26 ;
+  wire \$27 ;
+  wire \$28 ;
+  wire [9:0] \$29 ;
+  wire [23:0] \$3 ;
+  wire [9:0] \$30 ;
+  reg [23:0] \$31 ;
+  reg [33:0] \$32 ;
+  reg [23:0] \$33 ;
+  reg [40:0] \$34 ;
+  reg [9:0] \$35 ;
+  reg [8:0] \$36 ;
+  reg [25:0] \$37 ;
+  reg [25:0] \$38 ;
+  reg [26:0] \$39 ;
+  wire [24:0] \$4 ;
+  reg [9:0] \$40 ;
+  reg [7:0] \$41 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire [7:0] \$8 ;
+  wire [7:0] \$9 ;
+  reg [9:0] added = 10'h000;
+  input [23:0] bias;
+  wire [23:0] bias;
+  reg [23:0] biased = 24'h000000;
+  reg [8:0] clamped = 9'h000;
+  input clk;
+  wire clk;
+  (* init = 8'h00 *)
+  wire [7:0] code;
+  reg [23:0] high = 24'h000000;
+  wire increment;
+  wire \increment$25 ;
+  reg [33:0] low = 34'h000000000;
+  wire over;
+  wire \over$22 ;
+  input [21:0] parameters;
+  wire [21:0] parameters;
+  wire [16:0] \parameters.multiplier ;
+  wire [4:0] \parameters.shift ;
+  reg [40:0] product = 41'h00000000000;
+  input residual_present;
+  wire residual_present;
+  input [7:0] residual_value;
+  wire [7:0] residual_value;
+  output [7:0] result;
+  reg [7:0] result = 8'h00;
+  reg [9:0] rounded = 10'h000;
+  input rst;
+  wire rst;
+  reg [25:0] scaled_a = 26'h0000000;
+  reg [25:0] scaled_b = 26'h0000000;
+  input [87:0] settings;
+  wire [87:0] settings;
+  wire [7:0] \settings.add_hi ;
+  wire [7:0] \settings.add_lo ;
+  wire [16:0] \settings.add_multiplier_a ;
+  wire [16:0] \settings.add_multiplier_b ;
+  wire [3:0] \settings.add_shift ;
+  wire [7:0] \settings.add_zero ;
+  wire [8:0] \settings.hi ;
+  wire [8:0] \settings.lo ;
+  wire [7:0] \settings.residual_zero ;
+  wire [4:0] shift;
+  wire [3:0] \shift$30 ;
+  wire sign;
+  wire \sign$24 ;
+  reg [26:0] sum_ = 27'h0000000;
+  input [23:0] total;
+  wire [23:0] total;
+  (* init = 41'h00000000000 *)
+  wire [40:0] value;
+  (* init = 27'h0000000 *)
+  wire [26:0] \value$29 ;
+  wire [8:0] whole;
+  wire [8:0] \whole$23 ;
+  assign \$1  = $signed(total) + $signed(bias);
+  assign \$2  = biased[16:0] * parameters[21:5];
+  assign \$3  = $signed(biased[23:17]) * $signed({ 1'h0, parameters[21:5] });
+  assign \$4  = $signed(high) + $signed({ 1'h0, low[33:17] });
+  assign \$5  = ~ over;
+  assign \$6  = whole[8] == sign;
+  assign \$7  = \$5  & \$6 ;
+  assign \$8  = ~ { sign, sign, sign, sign, sign, sign, sign, sign };
+  assign \$9  = \$7  ? whole[7:0] : \$8 ;
+  assign \$10  = $signed({ sign, \$9  }) + $signed({ 1'h0, increment });
+  assign \$11  = $signed(rounded) < $signed(settings[8:0]);
+  assign \$12  = $signed(rounded) > $signed(settings[17:9]);
+  assign \$13  = \$12  ? { settings[17], settings[17:9] } : rounded;
+  assign \$14  = \$11  ? { settings[8], settings[8:0] } : \$13 ;
+  assign \$15  = $signed(clamped) * $signed({ 1'h0, settings[42:26] });
+  assign \$16  = $signed(residual_value) - $signed(settings[25:18]);
+  assign \$17  = $signed(\$16 ) * $signed({ 1'h0, settings[59:43] });
+  assign \$18  = $signed(scaled_a) + $signed(scaled_b);
+  assign \$19  = ~ residual_present;
+  assign \$20  = ~ \over$22 ;
+  assign \$21  = \whole$23 [8] == \sign$24 ;
+  assign \$22  = \$20  & \$21 ;
+  assign \$23  = ~ { \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24  };
+  assign \$24  = \$22  ? \whole$23 [7:0] : \$23 ;
+  assign \$25  = $signed({ \sign$24 , \$24 , 1'h1 }) + $signed({ settings[71:64], \increment$25  });
+  assign \$27  = $signed(added) < $signed(settings[79:72]);
+  assign \$28  = $signed(added) > $signed(settings[87:80]);
+  assign \$29  = \$28  ? { settings[87], settings[87], settings[87:80] } : added;
+  assign \$30  = \$27  ? { settings[79], settings[79], settings[79:72] } : \$29 ;
+  always @(posedge clk)
+    biased <= \$31 ;
+  always @(posedge clk)
+    low <= \$32 ;
+  always @(posedge clk)
+    high <= \$33 ;
+  always @(posedge clk)
+    product <= \$34 ;
+  always @(posedge clk)
+    rounded <= \$35 ;
+  always @(posedge clk)
+    clamped <= \$36 ;
+  always @(posedge clk)
+    scaled_a <= \$37 ;
+  always @(posedge clk)
+    scaled_b <= \$38 ;
+  always @(posedge clk)
+    sum_ <= \$39 ;
+  always @(posedge clk)
+    added <= \$40 ;
+  always @(posedge clk)
+    result <= \$41 ;
+  \holdfast_8x8.lanes.requantizer_4.add_shift  add_shift (
+    .clk(clk),
+    .increment(\increment$25 ),
+    .\over$10 (\over$22 ),
+    .rst(rst),
+    .shift(settings[63:60]),
+    .\sign$11 (\sign$24 ),
+    .value(sum_),
+    .whole(\whole$23 )
+  );
+  \holdfast_8x8.lanes.requantizer_4.shift$32  \shift$32  (
+    .clk(clk),
+    .increment(increment),
+    .\over$10 (over),
+    .rst(rst),
+    .shift(parameters[4:0]),
+    .\sign$11 (sign),
+    .value(product),
+    .whole(whole)
+  );
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
+    \$31  = \$1 [23:0];
+    if (rst) begin
+      \$31  = 24'h000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
+    \$32  = \$2 ;
+    if (rst) begin
+      \$32  = 34'h000000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
+    \$33  = \$3 ;
+    if (rst) begin
+      \$33  = 24'h000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
+    \$34  = { \$4 [23:0], low[16:0] };
+    if (rst) begin
+      \$34  = 41'h00000000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
+    \$35  = \$10 ;
+    if (rst) begin
+      \$35  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
+    \$36  = \$14 [8:0];
+    if (rst) begin
+      \$36  = 9'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
+    \$37  = \$15 ;
+    if (rst) begin
+      \$37  = 26'h0000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
+    \$38  = \$17 ;
+    if (\$19 ) begin
+      \$38  = 26'h0000000;
+    end
+    if (rst) begin
+      \$38  = 26'h0000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
+    \$39  = \$18 ;
+    if (rst) begin
+      \$39  = 27'h0000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
+    \$40  = \$26 [9:0];
+    if (rst) begin
+      \$40  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
+    \$41  = \$30 [7:0];
+    if (rst) begin
+      \$41  = 8'h00;
+    end
+  end
+  assign value = product;
+  assign shift = parameters[4:0];
+  assign \value$29  = sum_;
+  assign \shift$30  = settings[63:60];
+  assign code = result;
+  assign \parameters.shift  = parameters[4:0];
+  assign \parameters.multiplier  = parameters[21:5];
+  assign \settings.lo  = settings[8:0];
+  assign \settings.hi  = settings[17:9];
+  assign \settings.residual_zero  = settings[25:18];
+  assign \settings.add_multiplier_a  = settings[42:26];
+  assign \settings.add_multiplier_b  = settings[59:43];
+  assign \settings.add_shift  = settings[63:60];
+  assign \settings.add_zero  = settings[71:64];
+  assign \settings.add_lo  = settings[79:72];
+  assign \settings.add_hi  = settings[87:80];
+  assign \$26  = { \$25 [10], \$25 [10:1] };
+endmodule
+
+module \holdfast_8x8.lanes.requantizer_4.add_shift (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$97  = 0;
+  wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire \$13 ;
+  wire \$14 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
+  wire \$19 ;
+  wire \$2 ;
+  wire \$20 ;
+  wire \$21 ;
+  reg \$22 ;
+  reg [1:0] \$23 ;
+  reg [15:0] \$24 ;
+  reg \$25 ;
+  reg [8:0] \$26 ;
+  reg \$27 ;
+  reg \$28 ;
+  reg \$29 ;
+  wire \$3 ;
+  wire \$4 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire \$9 ;
+  input clk;
+  wire clk;
+  reg [15:0] coarse = 16'h0000;
+  reg [1:0] fine = 2'h0;
+  output increment;
+  reg increment = 1'h0;
+  reg over = 1'h0;
+  output \over$10 ;
+  reg \over$10  = 1'h0;
+  input rst;
+  wire rst;
+  input [3:0] shift;
+  wire [3:0] shift;
+  wire [15:0] shifted;
+  reg sign = 1'h0;
+  output \sign$11 ;
+  reg \sign$11  = 1'h0;
+  input [26:0] value;
+  wire [26:0] value;
+  output [8:0] whole;
+  reg [8:0] whole = 9'h000;
+  assign \$1  = $signed(value[25:15]) != $signed({ value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26] });
+  assign \$2  = $signed(value[25:23]) != $signed({ value[26], value[26], value[26] });
+  assign \$3  = coarse[9] != sign;
+  assign \$4  = { fine, 1'h0 } <= 1'h0;
+  assign \$5  = \$3  & \$4 ;
+  assign \$6  = coarse[10] != sign;
+  assign \$7  = { fine, 1'h0 } <= 1'h1;
+  assign \$8  = \$6  & \$7 ;
+  assign \$9  = coarse[11] != sign;
+  assign \$10  = { fine, 1'h0 } <= 2'h2;
+  assign \$11  = \$9  & \$10 ;
+  assign \$12  = coarse[12] != sign;
+  assign \$13  = { fine, 1'h0 } <= 2'h3;
+  assign \$14  = \$12  & \$13 ;
+  assign \$15  = coarse[13] != sign;
+  assign \$16  = { fine, 1'h0 } <= 3'h4;
+  assign \$17  = \$15  & \$16 ;
+  assign \$18  = coarse[14] != sign;
+  assign \$19  = { fine, 1'h0 } <= 3'h5;
+  assign \$20  = \$18  & \$19 ;
+  assign \$21  = | { \$20 , \$17 , \$14 , \$11 , \$8 , \$5 , over };
+  assign shifted = $signed(coarse) >>> { fine, 1'h0 };
+  always @(posedge clk)
+    sign <= \$22 ;
+  always @(posedge clk)
+    fine <= \$23 ;
+  always @(posedge clk)
+    coarse <= \$24 ;
+  always @(posedge clk)
+    over <= \$25 ;
+  always @(posedge clk)
+    whole <= \$26 ;
+  always @(posedge clk)
+    \over$10  <= \$27 ;
+  always @(posedge clk)
+    \sign$11  <= \$28 ;
+  always @(posedge clk)
+    increment <= \$29 ;
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$97 ) begin end
+    \$22  = value[26];
+    if (rst) begin
+      \$22  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$97 ) begin end
+    \$23  = shift[1:0];
+    if (rst) begin
+      \$23  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$97 ) begin end
+    (* full_case = 32'd1 *)
+    casez (shift[3:2])
+      2'h0:
+          \$24  = value[15:0];
+      2'h1:
+          \$24  = value[23:8];
+      2'h2:
+          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26:16] };
+      default:
+          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26:24] };
+    endcase
+    if (rst) begin
+      \$24  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$97 ) begin end
+    (* full_case = 32'd1 *)
+    casez (shift[3:2])
+      2'h0:
+          \$25  = \$1 ;
+      2'h1:
+          \$25  = \$2 ;
+      2'h2:
+          \$25  = 1'h0;
+      default:
+          \$25  = 1'h0;
+    endcase
+    if (rst) begin
+      \$25  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$97 ) begin end
+    \$26  = shifted[9:1];
+    if (rst) begin
+      \$26  = 9'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$97 ) begin end
+    \$27  = \$21 ;
+    if (rst) begin
+      \$27  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$97 ) begin end
+    \$28  = sign;
+    if (rst) begin
+      \$28  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$97 ) begin end
+    \$29  = shifted[0];
+    if (rst) begin
+      \$29  = 1'h0;
+    end
+  end
+endmodule
+
+module \holdfast_8x8.lanes.requantizer_4.shift$32 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$98  = 0;
+  wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire \$13 ;
+  wire \$14 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
+  wire \$19 ;
+  wire \$2 ;
+  wire \$20 ;
+  wire \$21 ;
+  wire \$22 ;
+  wire \$23 ;
+  reg \$24 ;
+  reg [1:0] \$25 ;
+  reg [15:0] \$26 ;
+  reg \$27 ;
+  reg [8:0] \$28 ;
+  reg \$29 ;
+  wire \$3 ;
+  reg \$30 ;
+  reg \$31 ;
+  wire \$4 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire \$9 ;
+  input clk;
+  wire clk;
+  reg [15:0] coarse = 16'h0000;
+  reg [1:0] fine = 2'h0;
+  output increment;
+  reg increment = 1'h0;
+  reg over = 1'h0;
+  output \over$10 ;
+  reg \over$10  = 1'h0;
+  input rst;
+  wire rst;
+  input [4:0] shift;
+  wire [4:0] shift;
+  wire [15:0] shifted;
+  reg sign = 1'h0;
+  output \sign$11 ;
+  reg \sign$11  = 1'h0;
+  input [40:0] value;
+  wire [40:0] value;
+  output [8:0] whole;
+  reg [8:0] whole = 9'h000;
+  assign \$1  = $signed(value[39:15]) != $signed({ value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] });
+  assign \$2  = $signed(value[39:23]) != $signed({ value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] });
+  assign \$3  = $signed(value[39:31]) != $signed({ value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] });
+  assign \$4  = $signed(value[39]) != $signed(value[40]);
+  assign \$5  = coarse[9] != sign;
+  assign \$6  = { fine, 1'h0 } <= 1'h0;
+  assign \$7  = \$5  & \$6 ;
+  assign \$8  = coarse[10] != sign;
+  assign \$9  = { fine, 1'h0 } <= 1'h1;
+  assign \$10  = \$8  & \$9 ;
+  assign \$11  = coarse[11] != sign;
+  assign \$12  = { fine, 1'h0 } <= 2'h2;
+  assign \$13  = \$11  & \$12 ;
+  assign \$14  = coarse[12] != sign;
+  assign \$15  = { fine, 1'h0 } <= 2'h3;
+  assign \$16  = \$14  & \$15 ;
+  assign \$17  = coarse[13] != sign;
+  assign \$18  = { fine, 1'h0 } <= 3'h4;
+  assign \$19  = \$17  & \$18 ;
+  assign \$20  = coarse[14] != sign;
+  assign \$21  = { fine, 1'h0 } <= 3'h5;
+  assign \$22  = \$20  & \$21 ;
+  assign \$23  = | { \$22 , \$19 , \$16 , \$13 , \$10 , \$7 , over };
+  assign shifted = $signed(coarse) >>> { fine, 1'h0 };
+  always @(posedge clk)
+    sign <= \$24 ;
+  always @(posedge clk)
+    fine <= \$25 ;
+  always @(posedge clk)
+    coarse <= \$26 ;
+  always @(posedge clk)
+    over <= \$27 ;
+  always @(posedge clk)
+    whole <= \$28 ;
+  always @(posedge clk)
+    \over$10  <= \$29 ;
+  always @(posedge clk)
+    \sign$11  <= \$30 ;
+  always @(posedge clk)
+    increment <= \$31 ;
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$98 ) begin end
+    \$24  = value[40];
+    if (rst) begin
+      \$24  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$98 ) begin end
+    \$25  = shift[1:0];
+    if (rst) begin
+      \$25  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$98 ) begin end
+    (* full_case = 32'd1 *)
+    casez (shift[4:2])
+      3'h0:
+          \$26  = value[15:0];
+      3'h1:
+          \$26  = value[23:8];
+      3'h2:
+          \$26  = value[31:16];
+      3'h3:
+          \$26  = value[39:24];
+      default:
+          \$26  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40:32] };
+    endcase
+    if (rst) begin
+      \$26  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$98 ) begin end
+    (* full_case = 32'd1 *)
+    casez (shift[4:2])
+      3'h0:
+          \$27  = \$1 ;
+      3'h1:
+          \$27  = \$2 ;
+      3'h2:
+          \$27  = \$3 ;
+      3'h3:
+          \$27  = \$4 ;
+      default:
+          \$27  = 1'h0;
+    endcase
+    if (rst) begin
+      \$27  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$98 ) begin end
+    \$28  = shifted[9:1];
+    if (rst) begin
+      \$28  = 9'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$98 ) begin end
+    \$29  = \$23 ;
+    if (rst) begin
+      \$29  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$98 ) begin end
+    \$30  = sign;
+    if (rst) begin
+      \$30  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$98 ) begin end
+    \$31  = shifted[0];
+    if (rst) begin
+      \$31  = 1'h0;
+    end
+  end
+endmodule
+
+module \holdfast_8x8.lanes.requantizer_5 (rst, bias, parameters, settings, residual_value, residual_present, total, result, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$99  = 0;
+  wire [24:0] \$1 ;
+  wire [9:0] \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire [9:0] \$13 ;
+  wire [9:0] \$14 ;
+  wire [25:0] \$15 ;
+  wire [8:0] \$16 ;
+  wire [25:0] \$17 ;
+  wire [26:0] \$18 ;
+  wire \$19 ;
+  wire [33:0] \$2 ;
+  wire \$20 ;
+  wire \$21 ;
+  wire \$22 ;
+  wire [7:0] \$23 ;
+  wire [7:0] \$24 ;
+  wire [10:0] \$25 ;
+  wire [10:0] \$26 ;
+  wire \$27 ;
+  wire \$28 ;
+  wire [9:0] \$29 ;
+  wire [23:0] \$3 ;
+  wire [9:0] \$30 ;
+  reg [23:0] \$31 ;
+  reg [33:0] \$32 ;
+  reg [23:0] \$33 ;
+  reg [40:0] \$34 ;
+  reg [9:0] \$35 ;
+  reg [8:0] \$36 ;
+  reg [25:0] \$37 ;
+  reg [25:0] \$38 ;
+  reg [26:0] \$39 ;
+  wire [24:0] \$4 ;
+  reg [9:0] \$40 ;
+  reg [7:0] \$41 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire [7:0] \$8 ;
+  wire [7:0] \$9 ;
+  reg [9:0] added = 10'h000;
+  input [23:0] bias;
+  wire [23:0] bias;
+  reg [23:0] biased = 24'h000000;
+  reg [8:0] clamped = 9'h000;
+  input clk;
+  wire clk;
+  (* init = 8'h00 *)
+  wire [7:0] code;
+  reg [23:0] high = 24'h000000;
+  wire increment;
+  wire \increment$25 ;
+  reg [33:0] low = 34'h000000000;
+  wire over;
+  wire \over$22 ;
+  input [21:0] parameters;
+  wire [21:0] parameters;
+  wire [16:0] \parameters.multiplier ;
+  wire [4:0] \parameters.shift ;
+  reg [40:0] product = 41'h00000000000;
+  input residual_present;
+  wire residual_present;
+  input [7:0] residual_value;
+  wire [7:0] residual_value;
+  output [7:0] result;
+  reg [7:0] result = 8'h00;
+  reg [9:0] rounded = 10'h000;
+  input rst;
+  wire rst;
+  reg [25:0] scaled_a = 26'h0000000;
+  reg [25:0] scaled_b = 26'h0000000;
+  input [87:0] settings;
+  wire [87:0] settings;
+  wire [7:0] \settings.add_hi ;
+  wire [7:0] \settings.add_lo ;
+  wire [16:0] \settings.add_multiplier_a ;
+  wire [16:0] \settings.add_multiplier_b ;
+  wire [3:0] \settings.add_shift ;
+  wire [7:0] \settings.add_zero ;
+  wire [8:0] \settings.hi ;
+  wire [8:0] \settings.lo ;
+  wire [7:0] \settings.residual_zero ;
+  wire [4:0] shift;
+  wire [3:0] \shift$30 ;
+  wire sign;
+  wire \sign$24 ;
+  reg [26:0] sum_ = 27'h0000000;
+  input [23:0] total;
+  wire [23:0] total;
+  (* init = 41'h00000000000 *)
+  wire [40:0] value;
+  (* init = 27'h0000000 *)
+  wire [26:0] \value$29 ;
+  wire [8:0] whole;
+  wire [8:0] \whole$23 ;
+  assign \$1  = $signed(total) + $signed(bias);
+  assign \$2  = biased[16:0] * parameters[21:5];
+  assign \$3  = $signed(biased[23:17]) * $signed({ 1'h0, parameters[21:5] });
+  assign \$4  = $signed(high) + $signed({ 1'h0, low[33:17] });
+  assign \$5  = ~ over;
+  assign \$6  = whole[8] == sign;
+  assign \$7  = \$5  & \$6 ;
+  assign \$8  = ~ { sign, sign, sign, sign, sign, sign, sign, sign };
+  assign \$9  = \$7  ? whole[7:0] : \$8 ;
+  assign \$10  = $signed({ sign, \$9  }) + $signed({ 1'h0, increment });
+  assign \$11  = $signed(rounded) < $signed(settings[8:0]);
+  assign \$12  = $signed(rounded) > $signed(settings[17:9]);
+  assign \$13  = \$12  ? { settings[17], settings[17:9] } : rounded;
+  assign \$14  = \$11  ? { settings[8], settings[8:0] } : \$13 ;
+  assign \$15  = $signed(clamped) * $signed({ 1'h0, settings[42:26] });
+  assign \$16  = $signed(residual_value) - $signed(settings[25:18]);
+  assign \$17  = $signed(\$16 ) * $signed({ 1'h0, settings[59:43] });
+  assign \$18  = $signed(scaled_a) + $signed(scaled_b);
+  assign \$19  = ~ residual_present;
+  assign \$20  = ~ \over$22 ;
+  assign \$21  = \whole$23 [8] == \sign$24 ;
+  assign \$22  = \$20  & \$21 ;
+  assign \$23  = ~ { \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24  };
+  assign \$24  = \$22  ? \whole$23 [7:0] : \$23 ;
+  assign \$25  = $signed({ \sign$24 , \$24 , 1'h1 }) + $signed({ settings[71:64], \increment$25  });
+  assign \$27  = $signed(added) < $signed(settings[79:72]);
+  assign \$28  = $signed(added) > $signed(settings[87:80]);
+  assign \$29  = \$28  ? { settings[87], settings[87], settings[87:80] } : added;
+  assign \$30  = \$27  ? { settings[79], settings[79], settings[79:72] } : \$29 ;
+  always @(posedge clk)
+    biased <= \$31 ;
+  always @(posedge clk)
+    low <= \$32 ;
+  always @(posedge clk)
+    high <= \$33 ;
+  always @(posedge clk)
+    product <= \$34 ;
+  always @(posedge clk)
+    rounded <= \$35 ;
+  always @(posedge clk)
+    clamped <= \$36 ;
+  always @(posedge clk)
+    scaled_a <= \$37 ;
+  always @(posedge clk)
+    scaled_b <= \$38 ;
+  always @(posedge clk)
+    sum_ <= \$39 ;
+  always @(posedge clk)
+    added <= \$40 ;
+  always @(posedge clk)
+    result <= \$41 ;
+  \holdfast_8x8.lanes.requantizer_5.add_shift  add_shift (
+    .clk(clk),
+    .increment(\increment$25 ),
+    .\over$10 (\over$22 ),
+    .rst(rst),
+    .shift(settings[63:60]),
+    .\sign$11 (\sign$24 ),
+    .value(sum_),
+    .whole(\whole$23 )
+  );
+  \holdfast_8x8.lanes.requantizer_5.shift$32  \shift$32  (
+    .clk(clk),
+    .increment(increment),
+    .\over$10 (over),
+    .rst(rst),
+    .shift(parameters[4:0]),
+    .\sign$11 (sign),
+    .value(product),
+    .whole(whole)
+  );
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
+    \$31  = \$1 [23:0];
+    if (rst) begin
+      \$31  = 24'h000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
+    \$32  = \$2 ;
+    if (rst) begin
+      \$32  = 34'h000000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
+    \$33  = \$3 ;
+    if (rst) begin
+      \$33  = 24'h000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
+    \$34  = { \$4 [23:0], low[16:0] };
+    if (rst) begin
+      \$34  = 41'h00000000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
+    \$35  = \$10 ;
+    if (rst) begin
+      \$35  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
+    \$36  = \$14 [8:0];
+    if (rst) begin
+      \$36  = 9'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
+    \$37  = \$15 ;
+    if (rst) begin
+      \$37  = 26'h0000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
+    \$38  = \$17 ;
+    if (\$19 ) begin
+      \$38  = 26'h0000000;
+    end
+    if (rst) begin
+      \$38  = 26'h0000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
+    \$39  = \$18 ;
+    if (rst) begin
+      \$39  = 27'h0000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
+    \$40  = \$26 [9:0];
+    if (rst) begin
+      \$40  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
+    \$41  = \$30 [7:0];
+    if (rst) begin
+      \$41  = 8'h00;
+    end
+  end
+  assign value = product;
+  assign shift = parameters[4:0];
+  assign \value$29  = sum_;
+  assign \shift$30  = settings[63:60];
+  assign code = result;
+  assign \parameters.shift  = parameters[4:0];
+  assign \parameters.multiplier  = parameters[21:5];
+  assign \settings.lo  = settings[8:0];
+  assign \settings.hi  = settings[17:9];
+  assign \settings.residual_zero  = settings[25:18];
+  assign \settings.add_multiplier_a  = settings[42:26];
+  assign \settings.add_multiplier_b  = settings[59:43];
+  assign \settings.add_shift  = settings[63:60];
+  assign \settings.add_zero  = settings[71:64];
+  assign \settings.add_lo  = settings[79:72];
+  assign \settings.add_hi  = settings[87:80];
+  assign \$26  = { \$25 [10], \$25 [10:1] };
+endmodule
+
+module \holdfast_8x8.lanes.requantizer_5.add_shift (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$100  = 0;
+  wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire \$13 ;
+  wire \$14 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
+  wire \$19 ;
+  wire \$2 ;
+  wire \$20 ;
+  wire \$21 ;
+  reg \$22 ;
+  reg [1:0] \$23 ;
+  reg [15:0] \$24 ;
+  reg \$25 ;
+  reg [8:0] \$26 ;
+  reg \$27 ;
+  reg \$28 ;
+  reg \$29 ;
+  wire \$3 ;
+  wire \$4 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire \$9 ;
+  input clk;
+  wire clk;
+  reg [15:0] coarse = 16'h0000;
+  reg [1:0] fine = 2'h0;
+  output increment;
+  reg increment = 1'h0;
+  reg over = 1'h0;
+  output \over$10 ;
+  reg \over$10  = 1'h0;
+  input rst;
+  wire rst;
+  input [3:0] shift;
+  wire [3:0] shift;
+  wire [15:0] shifted;
+  reg sign = 1'h0;
+  output \sign$11 ;
+  reg \sign$11  = 1'h0;
+  input [26:0] value;
+  wire [26:0] value;
+  output [8:0] whole;
+  reg [8:0] whole = 9'h000;
+  assign \$1  = $signed(value[25:15]) != $signed({ value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26] });
+  assign \$2  = $signed(value[25:23]) != $signed({ value[26], value[26], value[26] });
+  assign \$3  = coarse[9] != sign;
+  assign \$4  = { fine, 1'h0 } <= 1'h0;
+  assign \$5  = \$3  & \$4 ;
+  assign \$6  = coarse[10] != sign;
+  assign \$7  = { fine, 1'h0 } <= 1'h1;
+  assign \$8  = \$6  & \$7 ;
+  assign \$9  = coarse[11] != sign;
+  assign \$10  = { fine, 1'h0 } <= 2'h2;
+  assign \$11  = \$9  & \$10 ;
+  assign \$12  = coarse[12] != sign;
+  assign \$13  = { fine, 1'h0 } <= 2'h3;
+  assign \$14  = \$12  & \$13 ;
+  assign \$15  = coarse[13] != sign;
+  assign \$16  = { fine, 1'h0 } <= 3'h4;
+  assign \$17  = \$15  & \$16 ;
+  assign \$18  = coarse[14] != sign;
+  assign \$19  = { fine, 1'h0 } <= 3'h5;
+  assign \$20  = \$18  & \$19 ;
+  assign \$21  = | { \$20 , \$17 , \$14 , \$11 , \$8 , \$5 , over };
+  assign shifted = $signed(coarse) >>> { fine, 1'h0 };
+  always @(posedge clk)
+    sign <= \$22 ;
+  always @(posedge clk)
+    fine <= \$23 ;
+  always @(posedge clk)
+    coarse <= \$24 ;
+  always @(posedge clk)
+    over <= \$25 ;
+  always @(posedge clk)
+    whole <= \$26 ;
+  always @(posedge clk)
+    \over$10  <= \$27 ;
+  always @(posedge clk)
+    \sign$11  <= \$28 ;
+  always @(posedge clk)
+    increment <= \$29 ;
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$100 ) begin end
+    \$22  = value[26];
+    if (rst) begin
+      \$22  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$100 ) begin end
+    \$23  = shift[1:0];
+    if (rst) begin
+      \$23  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$100 ) begin end
+    (* full_case = 32'd1 *)
+    casez (shift[3:2])
+      2'h0:
+          \$24  = value[15:0];
+      2'h1:
+          \$24  = value[23:8];
+      2'h2:
+          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26:16] };
+      default:
+          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26:24] };
+    endcase
+    if (rst) begin
+      \$24  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$100 ) begin end
+    (* full_case = 32'd1 *)
+    casez (shift[3:2])
+      2'h0:
+          \$25  = \$1 ;
+      2'h1:
+          \$25  = \$2 ;
+      2'h2:
+          \$25  = 1'h0;
+      default:
+          \$25  = 1'h0;
+    endcase
+    if (rst) begin
+      \$25  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$100 ) begin end
+    \$26  = shifted[9:1];
+    if (rst) begin
+      \$26  = 9'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$100 ) begin end
+    \$27  = \$21 ;
+    if (rst) begin
+      \$27  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$100 ) begin end
+    \$28  = sign;
+    if (rst) begin
+      \$28  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$100 ) begin end
+    \$29  = shifted[0];
+    if (rst) begin
+      \$29  = 1'h0;
+    end
+  end
+endmodule
+
+module \holdfast_8x8.lanes.requantizer_5.shift$32 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$101  = 0;
+  wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire \$13 ;
+  wire \$14 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
+  wire \$19 ;
+  wire \$2 ;
+  wire \$20 ;
+  wire \$21 ;
+  wire \$22 ;
+  wire \$23 ;
+  reg \$24 ;
+  reg [1:0] \$25 ;
+  reg [15:0] \$26 ;
+  reg \$27 ;
+  reg [8:0] \$28 ;
+  reg \$29 ;
+  wire \$3 ;
+  reg \$30 ;
+  reg \$31 ;
+  wire \$4 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire \$9 ;
+  input clk;
+  wire clk;
+  reg [15:0] coarse = 16'h0000;
+  reg [1:0] fine = 2'h0;
+  output increment;
+  reg increment = 1'h0;
+  reg over = 1'h0;
+  output \over$10 ;
+  reg \over$10  = 1'h0;
+  input rst;
+  wire rst;
+  input [4:0] shift;
+  wire [4:0] shift;
+  wire [15:0] shifted;
+  reg sign = 1'h0;
+  output \sign$11 ;
+  reg \sign$11  = 1'h0;
+  input [40:0] value;
+  wire [40:0] value;
+  output [8:0] whole;
+  reg [8:0] whole = 9'h000;
+  assign \$1  = $signed(value[39:15]) != $signed({ value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] });
+  assign \$2  = $signed(value[39:23]) != $signed({ value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] });
+  assign \$3  = $signed(value[39:31]) != $signed({ value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] });
+  assign \$4  = $signed(value[39]) != $signed(value[40]);
+  assign \$5  = coarse[9] != sign;
+  assign \$6  = { fine, 1'h0 } <= 1'h0;
+  assign \$7  = \$5  & \$6 ;
+  assign \$8  = coarse[10] != sign;
+  assign \$9  = { fine, 1'h0 } <= 1'h1;
+  assign \$10  = \$8  & \$9 ;
+  assign \$11  = coarse[11] != sign;
+  assign \$12  = { fine, 1'h0 } <= 2'h2;
+  assign \$13  = \$11  & \$12 ;
+  assign \$14  = coarse[12] != sign;
+  assign \$15  = { fine, 1'h0 } <= 2'h3;
+  assign \$16  = \$14  & \$15 ;
+  assign \$17  = coarse[13] != sign;
+  assign \$18  = { fine, 1'h0 } <= 3'h4;
+  assign \$19  = \$17  & \$18 ;
+  assign \$20  = coarse[14] != sign;
+  assign \$21  = { fine, 1'h0 } <= 3'h5;
+  assign \$22  = \$20  & \$21 ;
+  assign \$23  = | { \$22 , \$19 , \$16 , \$13 , \$10 , \$7 , over };
+  assign shifted = $signed(coarse) >>> { fine, 1'h0 };
+  always @(posedge clk)
+    sign <= \$24 ;
+  always @(posedge clk)
+    fine <= \$25 ;
+  always @(posedge clk)
+    coarse <= \$26 ;
+  always @(posedge clk)
+    over <= \$27 ;
+  always @(posedge clk)
+    whole <= \$28 ;
+  always @(posedge clk)
+    \over$10  <= \$29 ;
+  always @(posedge clk)
+    \sign$11  <= \$30 ;
+  always @(posedge clk)
+    increment <= \$31 ;
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$101 ) begin end
+    \$24  = value[40];
+    if (rst) begin
+      \$24  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$101 ) begin end
+    \$25  = shift[1:0];
+    if (rst) begin
+      \$25  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$101 ) begin end
+    (* full_case = 32'd1 *)
+    casez (shift[4:2])
+      3'h0:
+          \$26  = value[15:0];
+      3'h1:
+          \$26  = value[23:8];
+      3'h2:
+          \$26  = value[31:16];
+      3'h3:
+          \$26  = value[39:24];
+      default:
+          \$26  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40:32] };
+    endcase
+    if (rst) begin
+      \$26  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$101 ) begin end
+    (* full_case = 32'd1 *)
+    casez (shift[4:2])
+      3'h0:
+          \$27  = \$1 ;
+      3'h1:
+          \$27  = \$2 ;
+      3'h2:
+          \$27  = \$3 ;
+      3'h3:
+          \$27  = \$4 ;
+      default:
+          \$27  = 1'h0;
+    endcase
+    if (rst) begin
+      \$27  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$101 ) begin end
+    \$28  = shifted[9:1];
+    if (rst) begin
+      \$28  = 9'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$101 ) begin end
+    \$29  = \$23 ;
+    if (rst) begin
+      \$29  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$101 ) begin end
+    \$30  = sign;
+    if (rst) begin
+      \$30  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$101 ) begin end
+    \$31  = shifted[0];
+    if (rst) begin
+      \$31  = 1'h0;
+    end
+  end
+endmodule
+
+module \holdfast_8x8.lanes.requantizer_6 (rst, bias, parameters, settings, residual_value, residual_present, total, result, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$102  = 0;
+  wire [24:0] \$1 ;
+  wire [9:0] \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire [9:0] \$13 ;
+  wire [9:0] \$14 ;
+  wire [25:0] \$15 ;
+  wire [8:0] \$16 ;
+  wire [25:0] \$17 ;
+  wire [26:0] \$18 ;
+  wire \$19 ;
+  wire [33:0] \$2 ;
+  wire \$20 ;
+  wire \$21 ;
+  wire \$22 ;
+  wire [7:0] \$23 ;
+  wire [7:0] \$24 ;
+  wire [10:0] \$25 ;
+  wire [10:0] \$26 ;
+  wire \$27 ;
+  wire \$28 ;
+  wire [9:0] \$29 ;
+  wire [23:0] \$3 ;
+  wire [9:0] \$30 ;
+  reg [23:0] \$31 ;
+  reg [33:0] \$32 ;
+  reg [23:0] \$33 ;
+  reg [40:0] \$34 ;
+  reg [9:0] \$35 ;
+  reg [8:0] \$36 ;
+  reg [25:0] \$37 ;
+  reg [25:0] \$38 ;
+  reg [26:0] \$39 ;
+  wire [24:0] \$4 ;
+  reg [9:0] \$40 ;
+  reg [7:0] \$41 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire [7:0] \$8 ;
+  wire [7:0] \$9 ;
+  reg [9:0] added = 10'h000;
+  input [23:0] bias;
+  wire [23:0] bias;
+  reg [23:0] biased = 24'h000000;
+  reg [8:0] clamped = 9'h000;
+  input clk;
+  wire clk;
+  (* init = 8'h00 *)
+  wire [7:0] code;
+  reg [23:0] high = 24'h000000;
+  wire increment;
+  wire \increment$25 ;
+  reg [33:0] low = 34'h000000000;
+  wire over;
+  wire \over$22 ;
+  input [21:0] parameters;
+  wire [21:0] parameters;
+  wire [16:0] \parameters.multiplier ;
+  wire [4:0] \parameters.shift ;
+  reg [40:0] product = 41'h00000000000;
+  input residual_present;
+  wire residual_present;
+  input [7:0] residual_value;
+  wire [7:0] residual_value;
+  output [7:0] result;
+  reg [7:0] result = 8'h00;
+  reg [9:0] rounded = 10'h000;
+  input rst;
+  wire rst;
+  reg [25:0] scaled_a = 26'h0000000;
+  reg [25:0] scaled_b = 26'h0000000;
+  input [87:0] settings;
+  wire [87:0] settings;
+  wire [7:0] \settings.add_hi ;
+  wire [7:0] \settings.add_lo ;
+  wire [16:0] \settings.add_multiplier_a ;
+  wire [16:0] \settings.add_multiplier_b ;
+  wire [3:0] \settings.add_shift ;
+  wire [7:0] \settings.add_zero ;
+  wire [8:0] \settings.hi ;
+  wire [8:0] \settings.lo ;
+  wire [7:0] \settings.residual_zero ;
+  wire [4:0] shift;
+  wire [3:0] \shift$30 ;
+  wire sign;
+  wire \sign$24 ;
+  reg [26:0] sum_ = 27'h0000000;
+  input [23:0] total;
+  wire [23:0] total;
+  (* init = 41'h00000000000 *)
+  wire [40:0] value;
+  (* init = 27'h0000000 *)
+  wire [26:0] \value$29 ;
+  wire [8:0] whole;
+  wire [8:0] \whole$23 ;
+  assign \$1  = $signed(total) + $signed(bias);
+  assign \$2  = biased[16:0] * parameters[21:5];
+  assign \$3  = $signed(biased[23:17]) * $signed({ 1'h0, parameters[21:5] });
+  assign \$4  = $signed(high) + $signed({ 1'h0, low[33:17] });
+  assign \$5  = ~ over;
+  assign \$6  = whole[8] == sign;
+  assign \$7  = \$5  & \$6 ;
+  assign \$8  = ~ { sign, sign, sign, sign, sign, sign, sign, sign };
+  assign \$9  = \$7  ? whole[7:0] : \$8 ;
+  assign \$10  = $signed({ sign, \$9  }) + $signed({ 1'h0, increment });
+  assign \$11  = $signed(rounded) < $signed(settings[8:0]);
+  assign \$12  = $signed(rounded) > $signed(settings[17:9]);
+  assign \$13  = \$12  ? { settings[17], settings[17:9] } : rounded;
+  assign \$14  = \$11  ? { settings[8], settings[8:0] } : \$13 ;
+  assign \$15  = $signed(clamped) * $signed({ 1'h0, settings[42:26] });
+  assign \$16  = $signed(residual_value) - $signed(settings[25:18]);
+  assign \$17  = $signed(\$16 ) * $signed({ 1'h0, settings[59:43] });
+  assign \$18  = $signed(scaled_a) + $signed(scaled_b);
+  assign \$19  = ~ residual_present;
+  assign \$20  = ~ \over$22 ;
+  assign \$21  = \whole$23 [8] == \sign$24 ;
+  assign \$22  = \$20  & \$21 ;
+  assign \$23  = ~ { \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24  };
+  assign \$24  = \$22  ? \whole$23 [7:0] : \$23 ;
+  assign \$25  = $signed({ \sign$24 , \$24 , 1'h1 }) + $signed({ settings[71:64], \increment$25  });
+  assign \$27  = $signed(added) < $signed(settings[79:72]);
+  assign \$28  = $signed(added) > $signed(settings[87:80]);
+  assign \$29  = \$28  ? { settings[87], settings[87], settings[87:80] } : added;
+  assign \$30  = \$27  ? { settings[79], settings[79], settings[79:72] } : \$29 ;
+  always @(posedge clk)
+    biased <= \$31 ;
+  always @(posedge clk)
+    low <= \$32 ;
+  always @(posedge clk)
+    high <= \$33 ;
+  always @(posedge clk)
+    product <= \$34 ;
+  always @(posedge clk)
+    rounded <= \$35 ;
+  always @(posedge clk)
+    clamped <= \$36 ;
+  always @(posedge clk)
+    scaled_a <= \$37 ;
+  always @(posedge clk)
+    scaled_b <= \$38 ;
+  always @(posedge clk)
+    sum_ <= \$39 ;
+  always @(posedge clk)
+    added <= \$40 ;
+  always @(posedge clk)
+    result <= \$41 ;
+  \holdfast_8x8.lanes.requantizer_6.add_shift  add_shift (
+    .clk(clk),
+    .increment(\increment$25 ),
+    .\over$10 (\over$22 ),
+    .rst(rst),
+    .shift(settings[63:60]),
+    .\sign$11 (\sign$24 ),
+    .value(sum_),
+    .whole(\whole$23 )
+  );
+  \holdfast_8x8.lanes.requantizer_6.shift$32  \shift$32  (
+    .clk(clk),
+    .increment(increment),
+    .\over$10 (over),
+    .rst(rst),
+    .shift(parameters[4:0]),
+    .\sign$11 (sign),
+    .value(product),
+    .whole(whole)
+  );
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
+    \$31  = \$1 [23:0];
+    if (rst) begin
+      \$31  = 24'h000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
+    \$32  = \$2 ;
+    if (rst) begin
+      \$32  = 34'h000000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
+    \$33  = \$3 ;
+    if (rst) begin
+      \$33  = 24'h000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
+    \$34  = { \$4 [23:0], low[16:0] };
+    if (rst) begin
+      \$34  = 41'h00000000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
+    \$35  = \$10 ;
+    if (rst) begin
+      \$35  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
+    \$36  = \$14 [8:0];
+    if (rst) begin
+      \$36  = 9'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
+    \$37  = \$15 ;
+    if (rst) begin
+      \$37  = 26'h0000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
+    \$38  = \$17 ;
+    if (\$19 ) begin
+      \$38  = 26'h0000000;
+    end
+    if (rst) begin
+      \$38  = 26'h0000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
+    \$39  = \$18 ;
+    if (rst) begin
+      \$39  = 27'h0000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
+    \$40  = \$26 [9:0];
+    if (rst) begin
+      \$40  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
+    \$41  = \$30 [7:0];
+    if (rst) begin
+      \$41  = 8'h00;
+    end
+  end
+  assign value = product;
+  assign shift = parameters[4:0];
+  assign \value$29  = sum_;
+  assign \shift$30  = settings[63:60];
+  assign code = result;
+  assign \parameters.shift  = parameters[4:0];
+  assign \parameters.multiplier  = parameters[21:5];
+  assign \settings.lo  = settings[8:0];
+  assign \settings.hi  = settings[17:9];
+  assign \settings.residual_zero  = settings[25:18];
+  assign \settings.add_multiplier_a  = settings[42:26];
+  assign \settings.add_multiplier_b  = settings[59:43];
+  assign \settings.add_shift  = settings[63:60];
+  assign \settings.add_zero  = settings[71:64];
+  assign \settings.add_lo  = settings[79:72];
+  assign \settings.add_hi  = settings[87:80];
+  assign \$26  = { \$25 [10], \$25 [10:1] };
+endmodule
+
+module \holdfast_8x8.lanes.requantizer_6.add_shift (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$103  = 0;
+  wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire \$13 ;
+  wire \$14 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
+  wire \$19 ;
+  wire \$2 ;
+  wire \$20 ;
+  wire \$21 ;
+  reg \$22 ;
+  reg [1:0] \$23 ;
+  reg [15:0] \$24 ;
+  reg \$25 ;
+  reg [8:0] \$26 ;
+  reg \$27 ;
+  reg \$28 ;
+  reg \$29 ;
+  wire \$3 ;
+  wire \$4 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire \$9 ;
+  input clk;
+  wire clk;
+  reg [15:0] coarse = 16'h0000;
+  reg [1:0] fine = 2'h0;
+  output increment;
+  reg increment = 1'h0;
+  reg over = 1'h0;
+  output \over$10 ;
+  reg \over$10  = 1'h0;
+  input rst;
+  wire rst;
+  input [3:0] shift;
+  wire [3:0] shift;
+  wire [15:0] shifted;
+  reg sign = 1'h0;
+  output \sign$11 ;
+  reg \sign$11  = 1'h0;
+  input [26:0] value;
+  wire [26:0] value;
+  output [8:0] whole;
+  reg [8:0] whole = 9'h000;
+  assign \$1  = $signed(value[25:15]) != $signed({ value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26] });
+  assign \$2  = $signed(value[25:23]) != $signed({ value[26], value[26], value[26] });
+  assign \$3  = coarse[9] != sign;
+  assign \$4  = { fine, 1'h0 } <= 1'h0;
+  assign \$5  = \$3  & \$4 ;
+  assign \$6  = coarse[10] != sign;
+  assign \$7  = { fine, 1'h0 } <= 1'h1;
+  assign \$8  = \$6  & \$7 ;
+  assign \$9  = coarse[11] != sign;
+  assign \$10  = { fine, 1'h0 } <= 2'h2;
+  assign \$11  = \$9  & \$10 ;
+  assign \$12  = coarse[12] != sign;
+  assign \$13  = { fine, 1'h0 } <= 2'h3;
+  assign \$14  = \$12  & \$13 ;
+  assign \$15  = coarse[13] != sign;
+  assign \$16  = { fine, 1'h0 } <= 3'h4;
+  assign \$17  = \$15  & \$16 ;
+  assign \$18  = coarse[14] != sign;
+  assign \$19  = { fine, 1'h0 } <= 3'h5;
+  assign \$20  = \$18  & \$19 ;
+  assign \$21  = | { \$20 , \$17 , \$14 , \$11 , \$8 , \$5 , over };
+  assign shifted = $signed(coarse) >>> { fine, 1'h0 };
+  always @(posedge clk)
+    sign <= \$22 ;
+  always @(posedge clk)
+    fine <= \$23 ;
+  always @(posedge clk)
+    coarse <= \$24 ;
+  always @(posedge clk)
+    over <= \$25 ;
+  always @(posedge clk)
+    whole <= \$26 ;
+  always @(posedge clk)
+    \over$10  <= \$27 ;
+  always @(posedge clk)
+    \sign$11  <= \$28 ;
+  always @(posedge clk)
+    increment <= \$29 ;
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$103 ) begin end
+    \$22  = value[26];
+    if (rst) begin
+      \$22  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$103 ) begin end
+    \$23  = shift[1:0];
+    if (rst) begin
+      \$23  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$103 ) begin end
+    (* full_case = 32'd1 *)
+    casez (shift[3:2])
+      2'h0:
+          \$24  = value[15:0];
+      2'h1:
+          \$24  = value[23:8];
+      2'h2:
+          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26:16] };
+      default:
+          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26:24] };
+    endcase
+    if (rst) begin
+      \$24  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$103 ) begin end
+    (* full_case = 32'd1 *)
+    casez (shift[3:2])
+      2'h0:
+          \$25  = \$1 ;
+      2'h1:
+          \$25  = \$2 ;
+      2'h2:
+          \$25  = 1'h0;
+      default:
+          \$25  = 1'h0;
+    endcase
+    if (rst) begin
+      \$25  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$103 ) begin end
+    \$26  = shifted[9:1];
+    if (rst) begin
+      \$26  = 9'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$103 ) begin end
+    \$27  = \$21 ;
+    if (rst) begin
+      \$27  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$103 ) begin end
+    \$28  = sign;
+    if (rst) begin
+      \$28  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$103 ) begin end
+    \$29  = shifted[0];
+    if (rst) begin
+      \$29  = 1'h0;
+    end
+  end
+endmodule
+
+module \holdfast_8x8.lanes.requantizer_6.shift$32 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$104  = 0;
+  wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire \$13 ;
+  wire \$14 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
+  wire \$19 ;
+  wire \$2 ;
+  wire \$20 ;
+  wire \$21 ;
+  wire \$22 ;
+  wire \$23 ;
+  reg \$24 ;
+  reg [1:0] \$25 ;
+  reg [15:0] \$26 ;
+  reg \$27 ;
+  reg [8:0] \$28 ;
+  reg \$29 ;
+  wire \$3 ;
+  reg \$30 ;
+  reg \$31 ;
+  wire \$4 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire \$9 ;
+  input clk;
+  wire clk;
+  reg [15:0] coarse = 16'h0000;
+  reg [1:0] fine = 2'h0;
+  output increment;
+  reg increment = 1'h0;
+  reg over = 1'h0;
+  output \over$10 ;
+  reg \over$10  = 1'h0;
+  input rst;
+  wire rst;
+  input [4:0] shift;
+  wire [4:0] shift;
+  wire [15:0] shifted;
+  reg sign = 1'h0;
+  output \sign$11 ;
+  reg \sign$11  = 1'h0;
+  input [40:0] value;
+  wire [40:0] value;
+  output [8:0] whole;
+  reg [8:0] whole = 9'h000;
+  assign \$1  = $signed(value[39:15]) != $signed({ value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] });
+  assign \$2  = $signed(value[39:23]) != $signed({ value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] });
+  assign \$3  = $signed(value[39:31]) != $signed({ value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] });
+  assign \$4  = $signed(value[39]) != $signed(value[40]);
+  assign \$5  = coarse[9] != sign;
+  assign \$6  = { fine, 1'h0 } <= 1'h0;
+  assign \$7  = \$5  & \$6 ;
+  assign \$8  = coarse[10] != sign;
+  assign \$9  = { fine, 1'h0 } <= 1'h1;
+  assign \$10  = \$8  & \$9 ;
+  assign \$11  = coarse[11] != sign;
+  assign \$12  = { fine, 1'h0 } <= 2'h2;
+  assign \$13  = \$11  & \$12 ;
+  assign \$14  = coarse[12] != sign;
+  assign \$15  = { fine, 1'h0 } <= 2'h3;
+  assign \$16  = \$14  & \$15 ;
+  assign \$17  = coarse[13] != sign;
+  assign \$18  = { fine, 1'h0 } <= 3'h4;
+  assign \$19  = \$17  & \$18 ;
+  assign \$20  = coarse[14] != sign;
+  assign \$21  = { fine, 1'h0 } <= 3'h5;
+  assign \$22  = \$20  & \$21 ;
+  assign \$23  = | { \$22 , \$19 , \$16 , \$13 , \$10 , \$7 , over };
+  assign shifted = $signed(coarse) >>> { fine, 1'h0 };
+  always @(posedge clk)
+    sign <= \$24 ;
+  always @(posedge clk)
+    fine <= \$25 ;
+  always @(posedge clk)
+    coarse <= \$26 ;
+  always @(posedge clk)
+    over <= \$27 ;
+  always @(posedge clk)
+    whole <= \$28 ;
+  always @(posedge clk)
+    \over$10  <= \$29 ;
+  always @(posedge clk)
+    \sign$11  <= \$30 ;
+  always @(posedge clk)
+    increment <= \$31 ;
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$104 ) begin end
+    \$24  = value[40];
+    if (rst) begin
+      \$24  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$104 ) begin end
+    \$25  = shift[1:0];
+    if (rst) begin
+      \$25  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$104 ) begin end
+    (* full_case = 32'd1 *)
+    casez (shift[4:2])
+      3'h0:
+          \$26  = value[15:0];
+      3'h1:
+          \$26  = value[23:8];
+      3'h2:
+          \$26  = value[31:16];
+      3'h3:
+          \$26  = value[39:24];
+      default:
+          \$26  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40:32] };
+    endcase
+    if (rst) begin
+      \$26  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$104 ) begin end
+    (* full_case = 32'd1 *)
+    casez (shift[4:2])
+      3'h0:
+          \$27  = \$1 ;
+      3'h1:
+          \$27  = \$2 ;
+      3'h2:
+          \$27  = \$3 ;
+      3'h3:
+          \$27  = \$4 ;
+      default:
+          \$27  = 1'h0;
+    endcase
+    if (rst) begin
+      \$27  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$104 ) begin end
+    \$28  = shifted[9:1];
+    if (rst) begin
+      \$28  = 9'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$104 ) begin end
+    \$29  = \$23 ;
+    if (rst) begin
+      \$29  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$104 ) begin end
+    \$30  = sign;
+    if (rst) begin
+      \$30  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$104 ) begin end
+    \$31  = shifted[0];
+    if (rst) begin
+      \$31  = 1'h0;
+    end
+  end
+endmodule
+
+module \holdfast_8x8.lanes.requantizer_7 (rst, bias, parameters, settings, residual_value, residual_present, total, result, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$105  = 0;
+  wire [24:0] \$1 ;
+  wire [9:0] \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire [9:0] \$13 ;
+  wire [9:0] \$14 ;
+  wire [25:0] \$15 ;
+  wire [8:0] \$16 ;
+  wire [25:0] \$17 ;
+  wire [26:0] \$18 ;
+  wire \$19 ;
+  wire [33:0] \$2 ;
+  wire \$20 ;
+  wire \$21 ;
+  wire \$22 ;
+  wire [7:0] \$23 ;
+  wire [7:0] \$24 ;
+  wire [10:0] \$25 ;
+  wire [10:0] \$26 ;
+  wire \$27 ;
+  wire \$28 ;
+  wire [9:0] \$29 ;
+  wire [23:0] \$3 ;
+  wire [9:0] \$30 ;
+  reg [23:0] \$31 ;
+  reg [33:0] \$32 ;
+  reg [23:0] \$33 ;
+  reg [40:0] \$34 ;
+  reg [9:0] \$35 ;
+  reg [8:0] \$36 ;
+  reg [25:0] \$37 ;
+  reg [25:0] \$38 ;
+  reg [26:0] \$39 ;
+  wire [24:0] \$4 ;
+  reg [9:0] \$40 ;
+  reg [7:0] \$41 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire [7:0] \$8 ;
+  wire [7:0] \$9 ;
+  reg [9:0] added = 10'h000;
+  input [23:0] bias;
+  wire [23:0] bias;
+  reg [23:0] biased = 24'h000000;
+  reg [8:0] clamped = 9'h000;
+  input clk;
+  wire clk;
+  (* init = 8'h00 *)
+  wire [7:0] code;
+  reg [23:0] high = 24'h000000;
+  wire increment;
+  wire \increment$25 ;
+  reg [33:0] low = 34'h000000000;
+  wire over;
+  wire \over$22 ;
+  input [21:0] parameters;
+  wire [21:0] parameters;
+  wire [16:0] \parameters.multiplier ;
+  wire [4:0] \parameters.shift ;
+  reg [40:0] product = 41'h00000000000;
+  input residual_present;
+  wire residual_present;
+  input [7:0] residual_value;
+  wire [7:0] residual_value;
+  output [7:0] result;
+  reg [7:0] result = 8'h00;
+  reg [9:0] rounded = 10'h000;
+  input rst;
+  wire rst;
+  reg [25:0] scaled_a = 26'h0000000;
+  reg [25:0] scaled_b = 26'h0000000;
+  input [87:0] settings;
+  wire [87:0] settings;
+  wire [7:0] \settings.add_hi ;
+  wire [7:0] \settings.add_lo ;
+  wire [16:0] \settings.add_multiplier_a ;
+  wire [16:0] \settings.add_multiplier_b ;
+  wire [3:0] \settings.add_shift ;
+  wire [7:0] \settings.add_zero ;
+  wire [8:0] \settings.hi ;
+  wire [8:0] \settings.lo ;
+  wire [7:0] \settings.residual_zero ;
+  wire [4:0] shift;
+  wire [3:0] \shift$30 ;
+  wire sign;
+  wire \sign$24 ;
+  reg [26:0] sum_ = 27'h0000000;
+  input [23:0] total;
+  wire [23:0] total;
+  (* init = 41'h00000000000 *)
+  wire [40:0] value;
+  (* init = 27'h0000000 *)
+  wire [26:0] \value$29 ;
+  wire [8:0] whole;
+  wire [8:0] \whole$23 ;
+  assign \$1  = $signed(total) + $signed(bias);
+  assign \$2  = biased[16:0] * parameters[21:5];
+  assign \$3  = $signed(biased[23:17]) * $signed({ 1'h0, parameters[21:5] });
+  assign \$4  = $signed(high) + $signed({ 1'h0, low[33:17] });
+  assign \$5  = ~ over;
+  assign \$6  = whole[8] == sign;
+  assign \$7  = \$5  & \$6 ;
+  assign \$8  = ~ { sign, sign, sign, sign, sign, sign, sign, sign };
+  assign \$9  = \$7  ? whole[7:0] : \$8 ;
+  assign \$10  = $signed({ sign, \$9  }) + $signed({ 1'h0, increment });
+  assign \$11  = $signed(rounded) < $signed(settings[8:0]);
+  assign \$12  = $signed(rounded) > $signed(settings[17:9]);
+  assign \$13  = \$12  ? { settings[17], settings[17:9] } : rounded;
+  assign \$14  = \$11  ? { settings[8], settings[8:0] } : \$13 ;
+  assign \$15  = $signed(clamped) * $signed({ 1'h0, settings[42:26] });
+  assign \$16  = $signed(residual_value) - $signed(settings[25:18]);
+  assign \$17  = $signed(\$16 ) * $signed({ 1'h0, settings[59:43] });
+  assign \$18  = $signed(scaled_a) + $signed(scaled_b);
+  assign \$19  = ~ residual_present;
+  assign \$20  = ~ \over$22 ;
+  assign \$21  = \whole$23 [8] == \sign$24 ;
+  assign \$22  = \$20  & \$21 ;
+  assign \$23  = ~ { \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24  };
+  assign \$24  = \$22  ? \whole$23 [7:0] : \$23 ;
+  assign \$25  = $signed({ \sign$24 , \$24 , 1'h1 }) + $signed({ settings[71:64], \increment$25  });
+  assign \$27  = $signed(added) < $signed(settings[79:72]);
+  assign \$28  = $signed(added) > $signed(settings[87:80]);
+  assign \$29  = \$28  ? { settings[87], settings[87], settings[87:80] } : added;
+  assign \$30  = \$27  ? { settings[79], settings[79], settings[79:72] } : \$29 ;
+  always @(posedge clk)
+    biased <= \$31 ;
+  always @(posedge clk)
+    low <= \$32 ;
+  always @(posedge clk)
+    high <= \$33 ;
+  always @(posedge clk)
+    product <= \$34 ;
+  always @(posedge clk)
+    rounded <= \$35 ;
+  always @(posedge clk)
+    clamped <= \$36 ;
+  always @(posedge clk)
+    scaled_a <= \$37 ;
+  always @(posedge clk)
+    scaled_b <= \$38 ;
+  always @(posedge clk)
+    sum_ <= \$39 ;
+  always @(posedge clk)
+    added <= \$40 ;
+  always @(posedge clk)
+    result <= \$41 ;
+  \holdfast_8x8.lanes.requantizer_7.add_shift  add_shift (
+    .clk(clk),
+    .increment(\increment$25 ),
+    .\over$10 (\over$22 ),
+    .rst(rst),
+    .shift(settings[63:60]),
+    .\sign$11 (\sign$24 ),
+    .value(sum_),
+    .whole(\whole$23 )
+  );
+  \holdfast_8x8.lanes.requantizer_7.shift$32  \shift$32  (
+    .clk(clk),
+    .increment(increment),
+    .\over$10 (over),
+    .rst(rst),
+    .shift(parameters[4:0]),
+    .\sign$11 (sign),
+    .value(product),
+    .whole(whole)
+  );
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    \$31  = \$1 [23:0];
+    if (rst) begin
+      \$31  = 24'h000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    \$32  = \$2 ;
+    if (rst) begin
+      \$32  = 34'h000000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    \$33  = \$3 ;
+    if (rst) begin
+      \$33  = 24'h000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    \$34  = { \$4 [23:0], low[16:0] };
+    if (rst) begin
+      \$34  = 41'h00000000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    \$35  = \$10 ;
+    if (rst) begin
+      \$35  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    \$36  = \$14 [8:0];
+    if (rst) begin
+      \$36  = 9'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    \$37  = \$15 ;
+    if (rst) begin
+      \$37  = 26'h0000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    \$38  = \$17 ;
+    if (\$19 ) begin
+      \$38  = 26'h0000000;
+    end
+    if (rst) begin
+      \$38  = 26'h0000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    \$39  = \$18 ;
+    if (rst) begin
+      \$39  = 27'h0000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    \$40  = \$26 [9:0];
+    if (rst) begin
+      \$40  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    \$41  = \$30 [7:0];
+    if (rst) begin
+      \$41  = 8'h00;
+    end
+  end
+  assign value = product;
+  assign shift = parameters[4:0];
+  assign \value$29  = sum_;
+  assign \shift$30  = settings[63:60];
+  assign code = result;
+  assign \parameters.shift  = parameters[4:0];
+  assign \parameters.multiplier  = parameters[21:5];
+  assign \settings.lo  = settings[8:0];
+  assign \settings.hi  = settings[17:9];
+  assign \settings.residual_zero  = settings[25:18];
+  assign \settings.add_multiplier_a  = settings[42:26];
+  assign \settings.add_multiplier_b  = settings[59:43];
+  assign \settings.add_shift  = settings[63:60];
+  assign \settings.add_zero  = settings[71:64];
+  assign \settings.add_lo  = settings[79:72];
+  assign \settings.add_hi  = settings[87:80];
+  assign \$26  = { \$25 [10], \$25 [10:1] };
+endmodule
+
+module \holdfast_8x8.lanes.requantizer_7.add_shift (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$106  = 0;
+  wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire \$13 ;
+  wire \$14 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
+  wire \$19 ;
+  wire \$2 ;
+  wire \$20 ;
+  wire \$21 ;
+  reg \$22 ;
+  reg [1:0] \$23 ;
+  reg [15:0] \$24 ;
+  reg \$25 ;
+  reg [8:0] \$26 ;
+  reg \$27 ;
+  reg \$28 ;
+  reg \$29 ;
+  wire \$3 ;
+  wire \$4 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire \$9 ;
+  input clk;
+  wire clk;
+  reg [15:0] coarse = 16'h0000;
+  reg [1:0] fine = 2'h0;
+  output increment;
+  reg increment = 1'h0;
+  reg over = 1'h0;
+  output \over$10 ;
+  reg \over$10  = 1'h0;
+  input rst;
+  wire rst;
+  input [3:0] shift;
+  wire [3:0] shift;
+  wire [15:0] shifted;
+  reg sign = 1'h0;
+  output \sign$11 ;
+  reg \sign$11  = 1'h0;
+  input [26:0] value;
+  wire [26:0] value;
+  output [8:0] whole;
+  reg [8:0] whole = 9'h000;
+  assign \$1  = $signed(value[25:15]) != $signed({ value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26] });
+  assign \$2  = $signed(value[25:23]) != $signed({ value[26], value[26], value[26] });
+  assign \$3  = coarse[9] != sign;
+  assign \$4  = { fine, 1'h0 } <= 1'h0;
+  assign \$5  = \$3  & \$4 ;
+  assign \$6  = coarse[10] != sign;
+  assign \$7  = { fine, 1'h0 } <= 1'h1;
+  assign \$8  = \$6  & \$7 ;
+  assign \$9  = coarse[11] != sign;
+  assign \$10  = { fine, 1'h0 } <= 2'h2;
+  assign \$11  = \$9  & \$10 ;
+  assign \$12  = coarse[12] != sign;
+  assign \$13  = { fine, 1'h0 } <= 2'h3;
+  assign \$14  = \$12  & \$13 ;
+  assign \$15  = coarse[13] != sign;
+  assign \$16  = { fine, 1'h0 } <= 3'h4;
+  assign \$17  = \$15  & \$16 ;
+  assign \$18  = coarse[14] != sign;
+  assign \$19  = { fine, 1'h0 } <= 3'h5;
+  assign \$20  = \$18  & \$19 ;
+  assign \$21  = | { \$20 , \$17 , \$14 , \$11 , \$8 , \$5 , over };
+  assign shifted = $signed(coarse) >>> { fine, 1'h0 };
+  always @(posedge clk)
+    sign <= \$22 ;
+  always @(posedge clk)
+    fine <= \$23 ;
+  always @(posedge clk)
+    coarse <= \$24 ;
+  always @(posedge clk)
+    over <= \$25 ;
+  always @(posedge clk)
+    whole <= \$26 ;
+  always @(posedge clk)
+    \over$10  <= \$27 ;
+  always @(posedge clk)
+    \sign$11  <= \$28 ;
+  always @(posedge clk)
+    increment <= \$29 ;
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$106 ) begin end
+    \$22  = value[26];
+    if (rst) begin
+      \$22  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$106 ) begin end
+    \$23  = shift[1:0];
+    if (rst) begin
+      \$23  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$106 ) begin end
+    (* full_case = 32'd1 *)
+    casez (shift[3:2])
+      2'h0:
+          \$24  = value[15:0];
+      2'h1:
+          \$24  = value[23:8];
+      2'h2:
+          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26:16] };
+      default:
+          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26:24] };
+    endcase
+    if (rst) begin
+      \$24  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$106 ) begin end
+    (* full_case = 32'd1 *)
+    casez (shift[3:2])
+      2'h0:
+          \$25  = \$1 ;
+      2'h1:
+          \$25  = \$2 ;
+      2'h2:
+          \$25  = 1'h0;
+      default:
+          \$25  = 1'h0;
+    endcase
+    if (rst) begin
+      \$25  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$106 ) begin end
+    \$26  = shifted[9:1];
+    if (rst) begin
+      \$26  = 9'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$106 ) begin end
+    \$27  = \$21 ;
+    if (rst) begin
+      \$27  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$106 ) begin end
+    \$28  = sign;
+    if (rst) begin
+      \$28  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$106 ) begin end
+    \$29  = shifted[0];
+    if (rst) begin
+      \$29  = 1'h0;
+    end
+  end
+endmodule
+
+module \holdfast_8x8.lanes.requantizer_7.shift$32 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$107  = 0;
+  wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire \$13 ;
+  wire \$14 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
+  wire \$19 ;
+  wire \$2 ;
+  wire \$20 ;
+  wire \$21 ;
+  wire \$22 ;
+  wire \$23 ;
+  reg \$24 ;
+  reg [1:0] \$25 ;
+  reg [15:0] \$26 ;
+  reg \$27 ;
+  reg [8:0] \$28 ;
+  reg \$29 ;
+  wire \$3 ;
+  reg \$30 ;
+  reg \$31 ;
+  wire \$4 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire \$9 ;
+  input clk;
+  wire clk;
+  reg [15:0] coarse = 16'h0000;
+  reg [1:0] fine = 2'h0;
+  output increment;
+  reg increment = 1'h0;
+  reg over = 1'h0;
+  output \over$10 ;
+  reg \over$10  = 1'h0;
+  input rst;
+  wire rst;
+  input [4:0] shift;
+  wire [4:0] shift;
+  wire [15:0] shifted;
+  reg sign = 1'h0;
+  output \sign$11 ;
+  reg \sign$11  = 1'h0;
+  input [40:0] value;
+  wire [40:0] value;
+  output [8:0] whole;
+  reg [8:0] whole = 9'h000;
+  assign \$1  = $signed(value[39:15]) != $signed({ value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] });
+  assign \$2  = $signed(value[39:23]) != $signed({ value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] });
+  assign \$3  = $signed(value[39:31]) != $signed({ value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] });
+  assign \$4  = $signed(value[39]) != $signed(value[40]);
+  assign \$5  = coarse[9] != sign;
+  assign \$6  = { fine, 1'h0 } <= 1'h0;
+  assign \$7  = \$5  & \$6 ;
+  assign \$8  = coarse[10] != sign;
+  assign \$9  = { fine, 1'h0 } <= 1'h1;
+  assign \$10  = \$8  & \$9 ;
+  assign \$11  = coarse[11] != sign;
+  assign \$12  = { fine, 1'h0 } <= 2'h2;
+  assign \$13  = \$11  & \$12 ;
+  assign \$14  = coarse[12] != sign;
+  assign \$15  = { fine, 1'h0 } <= 2'h3;
+  assign \$16  = \$14  & \$15 ;
+  assign \$17  = coarse[13] != sign;
+  assign \$18  = { fine, 1'h0 } <= 3'h4;
+  assign \$19  = \$17  & \$18 ;
+  assign \$20  = coarse[14] != sign;
+  assign \$21  = { fine, 1'h0 } <= 3'h5;
+  assign \$22  = \$20  & \$21 ;
+  assign \$23  = | { \$22 , \$19 , \$16 , \$13 , \$10 , \$7 , over };
+  assign shifted = $signed(coarse) >>> { fine, 1'h0 };
+  always @(posedge clk)
+    sign <= \$24 ;
+  always @(posedge clk)
+    fine <= \$25 ;
+  always @(posedge clk)
+    coarse <= \$26 ;
+  always @(posedge clk)
+    over <= \$27 ;
+  always @(posedge clk)
+    whole <= \$28 ;
+  always @(posedge clk)
+    \over$10  <= \$29 ;
+  always @(posedge clk)
+    \sign$11  <= \$30 ;
+  always @(posedge clk)
+    increment <= \$31 ;
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
+    \$24  = value[40];
+    if (rst) begin
+      \$24  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
+    \$25  = shift[1:0];
+    if (rst) begin
+      \$25  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
+    (* full_case = 32'd1 *)
+    casez (shift[4:2])
+      3'h0:
+          \$26  = value[15:0];
+      3'h1:
+          \$26  = value[23:8];
+      3'h2:
+          \$26  = value[31:16];
+      3'h3:
+          \$26  = value[39:24];
+      default:
+          \$26  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40:32] };
+    endcase
+    if (rst) begin
+      \$26  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
+    (* full_case = 32'd1 *)
+    casez (shift[4:2])
+      3'h0:
+          \$27  = \$1 ;
+      3'h1:
+          \$27  = \$2 ;
+      3'h2:
+          \$27  = \$3 ;
+      3'h3:
+          \$27  = \$4 ;
+      default:
+          \$27  = 1'h0;
+    endcase
+    if (rst) begin
+      \$27  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
+    \$28  = shifted[9:1];
+    if (rst) begin
+      \$28  = 9'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
+    \$29  = \$23 ;
+    if (rst) begin
+      \$29  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
+    \$30  = sign;
+    if (rst) begin
+      \$30  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
+    \$31  = shifted[0];
+    if (rst) begin
+      \$31  = 1'h0;
+    end
+  end
 endmodule
 
 module \holdfast_8x8.lanes.residual_skew (rst, o, i, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$89  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$108  = 0;
   reg [7:0] \$1 ;
   reg [7:0] \$10 ;
   reg [7:0] \$11 ;
@@ -21344,196 +24314,196 @@ module \holdfast_8x8.lanes.residual_skew (rst, o, i, clk);
   always @(posedge clk)
     lane_7_6 <= \$28 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$1  = i[15:8];
     if (rst) begin
       \$1  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$2  = i[23:16];
     if (rst) begin
       \$2  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$3  = lane_2_0;
     if (rst) begin
       \$3  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$4  = i[31:24];
     if (rst) begin
       \$4  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$5  = lane_3_0;
     if (rst) begin
       \$5  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$6  = lane_3_1;
     if (rst) begin
       \$6  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$7  = i[39:32];
     if (rst) begin
       \$7  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$8  = lane_4_0;
     if (rst) begin
       \$8  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$9  = lane_4_1;
     if (rst) begin
       \$9  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$10  = lane_4_2;
     if (rst) begin
       \$10  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$11  = i[47:40];
     if (rst) begin
       \$11  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$12  = lane_5_0;
     if (rst) begin
       \$12  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$13  = lane_5_1;
     if (rst) begin
       \$13  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$14  = lane_5_2;
     if (rst) begin
       \$14  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$15  = lane_5_3;
     if (rst) begin
       \$15  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$16  = i[55:48];
     if (rst) begin
       \$16  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$17  = lane_6_0;
     if (rst) begin
       \$17  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$18  = lane_6_1;
     if (rst) begin
       \$18  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$19  = lane_6_2;
     if (rst) begin
       \$19  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$20  = lane_6_3;
     if (rst) begin
       \$20  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$21  = lane_6_4;
     if (rst) begin
       \$21  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$22  = i[63:56];
     if (rst) begin
       \$22  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$23  = lane_7_0;
     if (rst) begin
       \$23  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$24  = lane_7_1;
     if (rst) begin
       \$24  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$25  = lane_7_2;
     if (rst) begin
       \$25  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$26  = lane_7_3;
     if (rst) begin
       \$26  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$27  = lane_7_4;
     if (rst) begin
       \$27  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$28  = lane_7_5;
     if (rst) begin
       \$28  = 8'h00;
@@ -21566,7 +24536,7 @@ module \holdfast_8x8.lanes.residual_skew (rst, o, i, clk);
 endmodule
 
 module \holdfast_8x8.output_writer (rst, token, codes, word, enable, address, layer, go, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$90  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$109  = 0;
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -21586,15 +24556,15 @@ module \holdfast_8x8.output_writer (rst, token, codes, word, enable, address, la
   wire \$9 ;
   output [127:0] address;
   wire [127:0] address;
-  wire [127:0] \address$12 ;
-  wire [15:0] \address$12[0] ;
-  wire [15:0] \address$12[1] ;
-  wire [15:0] \address$12[2] ;
-  wire [15:0] \address$12[3] ;
-  wire [15:0] \address$12[4] ;
-  wire [15:0] \address$12[5] ;
-  wire [15:0] \address$12[6] ;
-  wire [15:0] \address$12[7] ;
+  wire [127:0] \address$10 ;
+  wire [15:0] \address$10[0] ;
+  wire [15:0] \address$10[1] ;
+  wire [15:0] \address$10[2] ;
+  wire [15:0] \address$10[3] ;
+  wire [15:0] \address$10[4] ;
+  wire [15:0] \address$10[5] ;
+  wire [15:0] \address$10[6] ;
+  wire [15:0] \address$10[7] ;
   wire [15:0] \address[0] ;
   wire [15:0] \address[1] ;
   wire [15:0] \address[2] ;
@@ -21616,21 +24586,20 @@ module \holdfast_8x8.output_writer (rst, token, codes, word, enable, address, la
   wire [7:0] \codes[5] ;
   wire [7:0] \codes[6] ;
   wire [7:0] \codes[7] ;
-  wire [8:0] columns;
   output [7:0] enable;
   reg [7:0] enable;
   wire \end ;
   input go;
   wire go;
-  wire \go$7 ;
+  wire \go$5 ;
   wire [4:0] lane;
-  input [515:0] layer;
-  wire [515:0] layer;
+  input [514:0] layer;
+  wire [514:0] layer;
   wire [7:0] \layer.add_hi ;
   wire [7:0] \layer.add_lo ;
   wire [23:0] \layer.add_multiplier_a ;
   wire [23:0] \layer.add_multiplier_b ;
-  wire [5:0] \layer.add_shift ;
+  wire [4:0] \layer.add_shift ;
   wire [7:0] \layer.add_zero ;
   wire [12:0] \layer.blocks ;
   wire [13:0] \layer.co_tiles ;
@@ -21681,7 +24650,6 @@ module \holdfast_8x8.output_writer (rst, token, codes, word, enable, address, la
   input rst;
   wire rst;
   wire [15:0] step_x;
-  wire [15:0] step_y;
   wire take;
   input [4:0] token;
   wire [4:0] token;
@@ -21722,12 +24690,12 @@ module \holdfast_8x8.output_writer (rst, token, codes, word, enable, address, la
     .clk(clk),
     .\end (token[2]),
     .go(go),
-    .\port$4129$263 (layer[290:263]),
+    .\port$4884$263 (layer[290:263]),
     .rst(rst),
     .take(take)
   );
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$109 ) begin end
     word = 64'h0000000000000000;
     if (\$1 ) begin
       word[7:0] = codes[7:0];
@@ -21741,7 +24709,7 @@ module \holdfast_8x8.output_writer (rst, token, codes, word, enable, address, la
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$109 ) begin end
     enable = 8'h00;
     if (\$1 ) begin
       enable[0] = \$3 ;
@@ -21757,11 +24725,9 @@ module \holdfast_8x8.output_writer (rst, token, codes, word, enable, address, la
   assign base = layer[290:275];
   assign lane = layer[39:35];
   assign step_x = { 4'h0, layer[274:263] };
-  assign step_y = { 4'h0, layer[274:263] };
-  assign columns = 9'h001;
-  assign \go$7  = go;
+  assign \go$5  = go;
   assign \end  = token[2];
-  assign \address$12  = address;
+  assign \address$10  = address;
   assign offset = 3'h0;
   assign \layer.magic  = layer[15:0];
   assign \layer.hold_weights  = layer[16];
@@ -21811,9 +24777,9 @@ module \holdfast_8x8.output_writer (rst, token, codes, word, enable, address, la
   assign \layer.add_zero  = layer[445:438];
   assign \layer.add_lo  = layer[453:446];
   assign \layer.add_hi  = layer[461:454];
-  assign \layer.add_shift  = layer[467:462];
-  assign \layer.add_multiplier_a  = layer[491:468];
-  assign \layer.add_multiplier_b  = layer[515:492];
+  assign \layer.add_shift  = layer[466:462];
+  assign \layer.add_multiplier_a  = layer[490:467];
+  assign \layer.add_multiplier_b  = layer[514:491];
   assign \token.valid  = token[0];
   assign \token.start  = token[1];
   assign \token.end  = token[2];
@@ -21827,14 +24793,14 @@ module \holdfast_8x8.output_writer (rst, token, codes, word, enable, address, la
   assign \address[5]  = address[95:80];
   assign \address[6]  = address[111:96];
   assign \address[7]  = address[127:112];
-  assign \address$12[0]  = address[15:0];
-  assign \address$12[1]  = address[31:16];
-  assign \address$12[2]  = address[47:32];
-  assign \address$12[3]  = address[63:48];
-  assign \address$12[4]  = address[79:64];
-  assign \address$12[5]  = address[95:80];
-  assign \address$12[6]  = address[111:96];
-  assign \address$12[7]  = address[127:112];
+  assign \address$10[0]  = address[15:0];
+  assign \address$10[1]  = address[31:16];
+  assign \address$10[2]  = address[47:32];
+  assign \address$10[3]  = address[63:48];
+  assign \address$10[4]  = address[79:64];
+  assign \address$10[5]  = address[95:80];
+  assign \address$10[6]  = address[111:96];
+  assign \address$10[7]  = address[127:112];
   assign \word[0]  = word[7:0];
   assign \word[1]  = word[15:8];
   assign \word[2]  = word[23:16];
@@ -21854,20 +24820,17 @@ module \holdfast_8x8.output_writer (rst, token, codes, word, enable, address, la
   assign \$1  = 1'h1;
 endmodule
 
-module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4129$263 , go, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$91  = 0;
+module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4884$263 , go, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$110  = 0;
   wire [16:0] \$1 ;
-  reg [15:0] \$10 ;
-  reg [8:0] \$11 ;
-  reg [13:0] \$12 ;
   wire [16:0] \$2 ;
-  wire [9:0] \$3 ;
+  wire \$3 ;
   wire \$4 ;
   wire [14:0] \$5 ;
-  wire [16:0] \$6 ;
-  wire [9:0] \$7 ;
+  wire [14:0] \$6 ;
+  reg [15:0] \$7 ;
   reg [15:0] \$8 ;
-  reg [15:0] \$9 ;
+  reg [13:0] \$9 ;
   output [127:0] address;
   wire [127:0] address;
   wire [15:0] \address[0] ;
@@ -21881,130 +24844,75 @@ module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4129$2
   wire [15:0] base;
   input clk;
   wire clk;
-  reg [8:0] column = 9'h000;
-  wire [8:0] columns;
   input \end ;
   wire \end ;
   input go;
   wire go;
-  wire [15:0] next_base;
-  wire [15:0] next_row;
+  reg [15:0] next_base;
   reg [15:0] pointer = 16'h0000;
-  input [27:0] \port$4129$263 ;
-  wire [27:0] \port$4129$263 ;
-  reg [15:0] row = 16'h0000;
+  input [27:0] \port$4884$263 ;
+  wire [27:0] \port$4884$263 ;
   input rst;
   wire rst;
   wire [15:0] step_x;
-  wire [15:0] step_y;
   input take;
   wire take;
   reg [13:0] tile = 14'h0000;
   reg [15:0] tile_base = 16'h0000;
-  assign \$1  = row + \port$4129$263 [11:0];
-  assign \$2  = tile_base + 1'h1;
-  assign \$4  = ! column;
+  assign \$1  = tile_base + 1'h1;
+  assign \$2  = pointer + \port$4884$263 [11:0];
+  assign \$3  = take & \end ;
+  assign \$4  = go | \$3 ;
   assign \$5  = tile + 1'h1;
-  assign \$6  = pointer + \port$4129$263 [11:0];
-  assign \$7  = column + 1'h1;
+  assign \$6  = go ? 15'h0000 : \$5 ;
   always @(posedge clk)
-    pointer <= \$8 ;
+    pointer <= \$7 ;
   always @(posedge clk)
-    row <= \$9 ;
+    tile_base <= \$8 ;
   always @(posedge clk)
-    tile_base <= \$10 ;
-  always @(posedge clk)
-    column <= \$11 ;
-  always @(posedge clk)
-    tile <= \$12 ;
+    tile <= \$9 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$91 ) begin end
-    \$8  = pointer;
+    if (\$auto$verilog_backend.cc:2355:dump_module$110 ) begin end
+    next_base = \$1 [15:0];
     if (go) begin
-      \$8  = \port$4129$263 [27:12];
-    end else if (take) begin
-      (* full_case = 32'd1 *)
-      if (\end ) begin
-        \$8  = \$2 [15:0];
-      end else if (\$4 ) begin
-        \$8  = \$1 [15:0];
-      end else begin
-        \$8  = \$6 [15:0];
-      end
+      next_base = \port$4884$263 [27:12];
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$110 ) begin end
+    \$7  = pointer;
+    if (take) begin
+      \$7  = \$2 [15:0];
+    end
+    if (\$4 ) begin
+      \$7  = next_base;
+    end
+    if (rst) begin
+      \$7  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$110 ) begin end
+    \$8  = tile_base;
+    if (\$4 ) begin
+      \$8  = next_base;
     end
     if (rst) begin
       \$8  = 16'h0000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$91 ) begin end
-    \$9  = row;
-    if (go) begin
-      \$9  = \port$4129$263 [27:12];
-    end else if (take) begin
-      if (\end ) begin
-        \$9  = \$2 [15:0];
-      end else if (\$4 ) begin
-        \$9  = \$1 [15:0];
-      end
+    if (\$auto$verilog_backend.cc:2355:dump_module$110 ) begin end
+    \$9  = tile;
+    if (\$4 ) begin
+      \$9  = \$6 [13:0];
     end
     if (rst) begin
-      \$9  = 16'h0000;
+      \$9  = 14'h0000;
     end
   end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$91 ) begin end
-    \$10  = tile_base;
-    if (go) begin
-      \$10  = \port$4129$263 [27:12];
-    end else if (take) begin
-      if (\end ) begin
-        \$10  = \$2 [15:0];
-      end
-    end
-    if (rst) begin
-      \$10  = 16'h0000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$91 ) begin end
-    \$11  = column;
-    if (go) begin
-      \$11  = 9'h000;
-    end else if (take) begin
-      (* full_case = 32'd1 *)
-      if (\end ) begin
-        \$11  = 9'h000;
-      end else if (\$4 ) begin
-        \$11  = 9'h000;
-      end else begin
-        \$11  = \$7 [8:0];
-      end
-    end
-    if (rst) begin
-      \$11  = 9'h000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$91 ) begin end
-    \$12  = tile;
-    if (go) begin
-      \$12  = 14'h0000;
-    end else if (take) begin
-      if (\end ) begin
-        \$12  = \$5 [13:0];
-      end
-    end
-    if (rst) begin
-      \$12  = 14'h0000;
-    end
-  end
-  assign next_row = \$1 [15:0];
-  assign step_y = { 4'h0, \port$4129$263 [11:0] };
-  assign next_base = \$2 [15:0];
-  assign base = \port$4129$263 [27:12];
-  assign columns = 9'h001;
-  assign step_x = { 4'h0, \port$4129$263 [11:0] };
+  assign base = \port$4884$263 [27:12];
+  assign step_x = { 4'h0, \port$4884$263 [11:0] };
   assign \address[0]  = address[15:0];
   assign \address[1]  = address[31:16];
   assign \address[2]  = address[47:32];
@@ -22021,11 +24929,10 @@ module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4129$2
   assign address[47:32] = pointer;
   assign address[31:16] = pointer;
   assign address[15:0] = pointer;
-  assign \$3  = 10'h000;
 endmodule
 
 module \holdfast_8x8.parameter_loader (rst, \begin , active, address, base, go, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$92  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$111  = 0;
   wire \$1 ;
   wire [14:0] \$2 ;
   wire \$3 ;
@@ -22059,7 +24966,7 @@ module \holdfast_8x8.parameter_loader (rst, \begin , active, address, base, go, 
   assign active = \begin  | \$1 ;
   assign \$2  = address + 1'h1;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$92 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
     \$5  = address;
     if (active) begin
       \$5  = \$2 [13:0];
@@ -22072,7 +24979,7 @@ module \holdfast_8x8.parameter_loader (rst, \begin , active, address, base, go, 
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$92 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
     \$6  = lane;
     if (\begin ) begin
       \$6  = 4'h1;
@@ -22089,9 +24996,10 @@ module \holdfast_8x8.parameter_loader (rst, \begin , active, address, base, go, 
   assign pointer = address;
 endmodule
 
-module \holdfast_8x8.residual_reader (rst, word, active, token, codes, address, layer, go, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$93  = 0;
+module \holdfast_8x8.residual_reader (rst, word, active, token, present, codes, address, layer, go, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$112  = 0;
   wire \$1 ;
+  reg [63:0] \$10 ;
   wire \$2 ;
   wire \$3 ;
   wire \$4 ;
@@ -22099,7 +25007,7 @@ module \holdfast_8x8.residual_reader (rst, word, active, token, codes, address, 
   wire \$6 ;
   reg [2:0] \$7 ;
   reg \$8 ;
-  reg [63:0] \$9 ;
+  reg \$9 ;
   output active;
   wire active;
   output [127:0] address;
@@ -22151,13 +25059,13 @@ module \holdfast_8x8.residual_reader (rst, word, active, token, codes, address, 
   wire go;
   wire \go$7 ;
   wire [4:0] lane;
-  input [515:0] layer;
-  wire [515:0] layer;
+  input [514:0] layer;
+  wire [514:0] layer;
   wire [7:0] \layer.add_hi ;
   wire [7:0] \layer.add_lo ;
   wire [23:0] \layer.add_multiplier_a ;
   wire [23:0] \layer.add_multiplier_b ;
-  wire [5:0] \layer.add_shift ;
+  wire [4:0] \layer.add_shift ;
   wire [7:0] \layer.add_zero ;
   wire [12:0] \layer.blocks ;
   wire [13:0] \layer.co_tiles ;
@@ -22206,6 +25114,8 @@ module \holdfast_8x8.residual_reader (rst, word, active, token, codes, address, 
   wire [7:0] \layer.zero_out ;
   reg [2:0] offset = 3'h0;
   wire [2:0] \offset$20 ;
+  output present;
+  reg present = 1'h0;
   input rst;
   wire rst;
   wire [15:0] step_x;
@@ -22242,56 +25152,56 @@ module \holdfast_8x8.residual_reader (rst, word, active, token, codes, address, 
   always @(posedge clk)
     found <= \$8 ;
   always @(posedge clk)
-    codes <= \$9 ;
+    present <= \$9 ;
+  always @(posedge clk)
+    codes <= \$10 ;
   \holdfast_8x8.residual_reader.walk  walk (
     .address(address),
     .clk(clk),
     .columns(layer[228:220]),
     .\end (token[2]),
     .go(go),
-    .\port$4129$312 (layer[359:312]),
+    .\port$4884$312 (layer[359:312]),
     .rst(rst),
     .take(take),
     .tile(tile)
   );
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$112 ) begin end
     \$7  = 3'h0;
     if (rst) begin
       \$7  = 3'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$112 ) begin end
     \$8  = \$5 ;
     if (rst) begin
       \$8  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
-    \$9 [7:0] = layer[437:430];
-    \$9 [15:8] = layer[437:430];
-    \$9 [23:16] = layer[437:430];
-    \$9 [31:24] = layer[437:430];
-    \$9 [39:32] = layer[437:430];
-    \$9 [47:40] = layer[437:430];
-    \$9 [55:48] = layer[437:430];
-    \$9 [63:56] = layer[437:430];
-    if (found) begin
-      if (\$6 ) begin
-        \$9 [7:0] = word[7:0];
-        \$9 [15:8] = word[15:8];
-        \$9 [23:16] = word[23:16];
-        \$9 [31:24] = word[31:24];
-        \$9 [39:32] = word[39:32];
-        \$9 [47:40] = word[47:40];
-        \$9 [55:48] = word[55:48];
-        \$9 [63:56] = word[63:56];
-      end
+    if (\$auto$verilog_backend.cc:2355:dump_module$112 ) begin end
+    \$9  = found;
+    if (rst) begin
+      \$9  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$112 ) begin end
+    \$10  = codes;
+    if (\$6 ) begin
+      \$10 [7:0] = word[7:0];
+      \$10 [15:8] = word[15:8];
+      \$10 [23:16] = word[23:16];
+      \$10 [31:24] = word[31:24];
+      \$10 [39:32] = word[39:32];
+      \$10 [47:40] = word[47:40];
+      \$10 [55:48] = word[55:48];
+      \$10 [63:56] = word[63:56];
     end
     if (rst) begin
-      \$9  = 64'h0000000000000000;
+      \$10  = 64'h0000000000000000;
     end
   end
   assign base = layer[327:312];
@@ -22352,9 +25262,9 @@ module \holdfast_8x8.residual_reader (rst, word, active, token, codes, address, 
   assign \layer.add_zero  = layer[445:438];
   assign \layer.add_lo  = layer[453:446];
   assign \layer.add_hi  = layer[461:454];
-  assign \layer.add_shift  = layer[467:462];
-  assign \layer.add_multiplier_a  = layer[491:468];
-  assign \layer.add_multiplier_b  = layer[515:492];
+  assign \layer.add_shift  = layer[466:462];
+  assign \layer.add_multiplier_a  = layer[490:467];
+  assign \layer.add_multiplier_b  = layer[514:491];
   assign \token.valid  = token[0];
   assign \token.start  = token[1];
   assign \token.end  = token[2];
@@ -22402,20 +25312,24 @@ module \holdfast_8x8.residual_reader (rst, word, active, token, codes, address, 
   assign \word[7]  = word[63:56];
 endmodule
 
-module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, columns, \port$4129$312 , go, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$94  = 0;
+module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, columns, \port$4884$312 , go, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$113  = 0;
   wire [16:0] \$1 ;
-  reg [15:0] \$10 ;
-  reg [8:0] \$11 ;
-  reg [13:0] \$12 ;
+  wire [14:0] \$10 ;
+  wire [14:0] \$11 ;
+  reg [15:0] \$12 ;
+  reg [8:0] \$13 ;
+  reg [15:0] \$14 ;
+  reg [15:0] \$15 ;
+  reg [13:0] \$16 ;
   wire [16:0] \$2 ;
-  wire [9:0] \$3 ;
-  wire \$4 ;
-  wire [14:0] \$5 ;
-  wire [16:0] \$6 ;
-  wire [9:0] \$7 ;
-  reg [15:0] \$8 ;
-  reg [15:0] \$9 ;
+  wire [16:0] \$3 ;
+  wire [9:0] \$4 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire \$9 ;
   output [127:0] address;
   wire [127:0] address;
   wire [15:0] \address[0] ;
@@ -22436,11 +25350,11 @@ module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, colu
   wire \end ;
   input go;
   wire go;
-  wire [15:0] next_base;
+  reg [15:0] next_base;
   wire [15:0] next_row;
   reg [15:0] pointer = 16'h0000;
-  input [47:0] \port$4129$312 ;
-  wire [47:0] \port$4129$312 ;
+  input [47:0] \port$4884$312 ;
+  wire [47:0] \port$4884$312 ;
   reg [15:0] row = 16'h0000;
   input rst;
   wire rst;
@@ -22451,110 +25365,107 @@ module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, colu
   output [13:0] tile;
   reg [13:0] tile = 14'h0000;
   reg [15:0] tile_base = 16'h0000;
-  assign \$1  = row + \port$4129$312 [47:32];
-  assign \$2  = tile_base + 1'h1;
-  assign \$3  = columns - 1'h1;
-  assign \$4  = column == \$3 ;
-  assign \$5  = tile + 1'h1;
-  assign \$6  = pointer + \port$4129$312 [31:16];
-  assign \$7  = column + 1'h1;
+  assign \$1  = tile_base + 1'h1;
+  assign \$2  = row + \port$4884$312 [47:32];
+  assign \$3  = pointer + \port$4884$312 [31:16];
+  assign \$4  = column - 1'h1;
+  assign \$5  = column == 1'h1;
+  assign \$6  = take & \end ;
+  assign \$7  = go | \$6 ;
+  assign \$8  = take & \end ;
+  assign \$9  = go | \$8 ;
+  assign \$10  = tile + 1'h1;
+  assign \$11  = go ? 15'h0000 : \$10 ;
   always @(posedge clk)
-    pointer <= \$8 ;
+    pointer <= \$12 ;
   always @(posedge clk)
-    row <= \$9 ;
+    column <= \$13 ;
   always @(posedge clk)
-    tile_base <= \$10 ;
+    row <= \$14 ;
   always @(posedge clk)
-    column <= \$11 ;
+    tile_base <= \$15 ;
   always @(posedge clk)
-    tile <= \$12 ;
+    tile <= \$16 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$94 ) begin end
-    \$8  = pointer;
+    if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
+    next_base = \$1 [15:0];
     if (go) begin
-      \$8  = \port$4129$312 [15:0];
-    end else if (take) begin
-      (* full_case = 32'd1 *)
-      if (\end ) begin
-        \$8  = \$2 [15:0];
-      end else if (\$4 ) begin
-        \$8  = \$1 [15:0];
-      end else begin
-        \$8  = \$6 [15:0];
-      end
-    end
-    if (rst) begin
-      \$8  = 16'h0000;
+      next_base = \port$4884$312 [15:0];
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$94 ) begin end
-    \$9  = row;
-    if (go) begin
-      \$9  = \port$4129$312 [15:0];
-    end else if (take) begin
-      if (\end ) begin
-        \$9  = \$2 [15:0];
-      end else if (\$4 ) begin
-        \$9  = \$1 [15:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
+    \$12  = pointer;
+    if (take) begin
+      \$12  = \$3 [15:0];
+    end
+    if (take) begin
+      if (\$5 ) begin
+        \$12  = \$2 [15:0];
       end
     end
+    if (\$9 ) begin
+      \$12  = next_base;
+    end
     if (rst) begin
-      \$9  = 16'h0000;
+      \$12  = 16'h0000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$94 ) begin end
-    \$10  = tile_base;
-    if (go) begin
-      \$10  = \port$4129$312 [15:0];
-    end else if (take) begin
-      if (\end ) begin
-        \$10  = \$2 [15:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
+    \$13  = column;
+    if (take) begin
+      \$13  = \$4 [8:0];
+      if (\$5 ) begin
+        \$13  = columns;
       end
     end
+    if (\$7 ) begin
+      \$13  = columns;
+    end
     if (rst) begin
-      \$10  = 16'h0000;
+      \$13  = 9'h000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$94 ) begin end
-    \$11  = column;
-    if (go) begin
-      \$11  = 9'h000;
-    end else if (take) begin
-      (* full_case = 32'd1 *)
-      if (\end ) begin
-        \$11  = 9'h000;
-      end else if (\$4 ) begin
-        \$11  = 9'h000;
-      end else begin
-        \$11  = \$7 [8:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
+    \$14  = row;
+    if (take) begin
+      if (\$5 ) begin
+        \$14  = \$2 [15:0];
       end
     end
+    if (\$7 ) begin
+      \$14  = next_base;
+    end
     if (rst) begin
-      \$11  = 9'h000;
+      \$14  = 16'h0000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$94 ) begin end
-    \$12  = tile;
-    if (go) begin
-      \$12  = 14'h0000;
-    end else if (take) begin
-      if (\end ) begin
-        \$12  = \$5 [13:0];
-      end
+    if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
+    \$15  = tile_base;
+    if (\$9 ) begin
+      \$15  = next_base;
     end
     if (rst) begin
-      \$12  = 14'h0000;
+      \$15  = 16'h0000;
     end
   end
-  assign next_row = \$1 [15:0];
-  assign step_y = \port$4129$312 [47:32];
-  assign next_base = \$2 [15:0];
-  assign base = \port$4129$312 [15:0];
-  assign step_x = \port$4129$312 [31:16];
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
+    \$16  = tile;
+    if (\$9 ) begin
+      \$16  = \$11 [13:0];
+    end
+    if (rst) begin
+      \$16  = 14'h0000;
+    end
+  end
+  assign base = \port$4884$312 [15:0];
+  assign next_row = \$2 [15:0];
+  assign step_y = \port$4884$312 [47:32];
+  assign step_x = \port$4884$312 [31:16];
   assign \address[0]  = address[15:0];
   assign \address[1]  = address[31:16];
   assign \address[2]  = address[47:32];
@@ -22575,7 +25486,7 @@ endmodule
 
 module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_parameter, fault_output, fault_residual, fault_accumulator, busy, waiting, fetching, word, start, first, count, ready, feeder_done, layer, go, stop, done, status
 , index, fetch, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$95  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$114  = 0;
   wire \$1 ;
   wire \$10 ;
   wire \$100 ;
@@ -22818,13 +25729,13 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
   reg go;
   output [15:0] index;
   reg [15:0] index = 16'h0000;
-  output [515:0] layer;
-  wire [515:0] layer;
+  output [514:0] layer;
+  wire [514:0] layer;
   wire [7:0] \layer.add_hi ;
   wire [7:0] \layer.add_lo ;
   wire [23:0] \layer.add_multiplier_a ;
   wire [23:0] \layer.add_multiplier_b ;
-  wire [5:0] \layer.add_shift ;
+  wire [4:0] \layer.add_shift ;
   wire [7:0] \layer.add_zero ;
   wire [12:0] \layer.blocks ;
   wire [13:0] \layer.co_tiles ;
@@ -23130,7 +26041,7 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
   always @(posedge clk)
     drain <= \$207 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     go = 1'h0;
     casez (fsm_state)
       3'h1:
@@ -23146,7 +26057,7 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     stop = 1'h0;
     casez (fsm_state)
       3'h1:
@@ -23160,7 +26071,7 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$183  = done;
     casez (fsm_state)
       3'h1:
@@ -23190,7 +26101,7 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$184  = status;
     casez (fsm_state)
       3'h1:
@@ -23232,7 +26143,7 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$185  = index;
     casez (fsm_state)
       3'h1:
@@ -23259,7 +26170,7 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$186  = remaining;
     casez (fsm_state)
       3'h1:
@@ -23286,7 +26197,7 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$187  = fetch;
     casez (fsm_state)
       3'h1:
@@ -23309,7 +26220,7 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$188  = fsm_state;
     casez (fsm_state)
       3'h1:
@@ -23349,7 +26260,7 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$189  = word_0;
     casez (fsm_state)
       3'h1:
@@ -23364,7 +26275,7 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$190  = word_1;
     casez (fsm_state)
       3'h1:
@@ -23379,7 +26290,7 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$191  = word_2;
     casez (fsm_state)
       3'h1:
@@ -23394,7 +26305,7 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$192  = word_3;
     casez (fsm_state)
       3'h1:
@@ -23409,7 +26320,7 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$193  = word_4;
     casez (fsm_state)
       3'h1:
@@ -23424,7 +26335,7 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$194  = word_5;
     casez (fsm_state)
       3'h1:
@@ -23439,7 +26350,7 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$195  = word_6;
     casez (fsm_state)
       3'h1:
@@ -23454,7 +26365,7 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$196  = word_7;
     casez (fsm_state)
       3'h1:
@@ -23469,7 +26380,7 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$197  = word_8;
     casez (fsm_state)
       3'h1:
@@ -23484,7 +26395,7 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$198  = word_9;
     casez (fsm_state)
       3'h1:
@@ -23499,7 +26410,7 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$199  = word_10;
     casez (fsm_state)
       3'h1:
@@ -23514,7 +26425,7 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$200  = word_11;
     casez (fsm_state)
       3'h1:
@@ -23529,7 +26440,7 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$201  = word_12;
     casez (fsm_state)
       3'h1:
@@ -23544,7 +26455,7 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$202  = word_13;
     casez (fsm_state)
       3'h1:
@@ -23559,7 +26470,7 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$203  = word_14;
     casez (fsm_state)
       3'h1:
@@ -23574,7 +26485,7 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$204  = word_15;
     casez (fsm_state)
       3'h1:
@@ -23589,7 +26500,7 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$205  = word_16;
     casez (fsm_state)
       3'h1:
@@ -23604,7 +26515,7 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$206  = word_17;
     casez (fsm_state)
       3'h1:
@@ -23619,7 +26530,7 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$207  = drain;
     casez (fsm_state)
       3'h1:
@@ -23627,7 +26538,7 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
       3'h0:
           /* empty */;
       3'h2:
-          \$207  = 6'h22;
+          \$207  = 6'h23;
       3'h3:
           /* empty */;
       3'h4:
@@ -23686,12 +26597,12 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
   assign \layer.add_zero  = layer[445:438];
   assign \layer.add_lo  = layer[453:446];
   assign \layer.add_hi  = layer[461:454];
-  assign \layer.add_shift  = layer[467:462];
-  assign \layer.add_multiplier_a  = layer[491:468];
-  assign \layer.add_multiplier_b  = layer[515:492];
-  assign layer[515:492] = word_17[23:0];
-  assign layer[491:468] = word_16[23:0];
-  assign layer[467:462] = word_15[13:8];
+  assign \layer.add_shift  = layer[466:462];
+  assign \layer.add_multiplier_a  = layer[490:467];
+  assign \layer.add_multiplier_b  = layer[514:491];
+  assign layer[514:491] = word_17[23:0];
+  assign layer[490:467] = word_16[23:0];
+  assign layer[466:462] = word_15[12:8];
   assign layer[461:454] = word_15[7:0];
   assign layer[453:446] = word_14[31:24];
   assign layer[445:438] = word_14[23:16];
@@ -23753,7 +26664,7 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
 endmodule
 
 module \holdfast_8x8.weight_loader (rst, active, load_next, pointer, registered, base, go, stop, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$96  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$115  = 0;
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -23954,56 +26865,56 @@ module \holdfast_8x8.weight_loader (rst, active, load_next, pointer, registered,
   assign \$21  = \$19  & \$20 ;
   assign \$22  = first | begin_6;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$115 ) begin end
     \$66  = \$2 ;
     if (rst) begin
       \$66  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$115 ) begin end
     \$67  = \$4 ;
     if (rst) begin
       \$67  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$115 ) begin end
     \$68  = \$6 ;
     if (rst) begin
       \$68  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$115 ) begin end
     \$69  = \$8 ;
     if (rst) begin
       \$69  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$115 ) begin end
     \$70  = \$10 ;
     if (rst) begin
       \$70  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$115 ) begin end
     \$71  = \$12 ;
     if (rst) begin
       \$71  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$115 ) begin end
     \$72  = \$14 ;
     if (rst) begin
       \$72  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$115 ) begin end
     \$73  = go;
     if (stop) begin
       \$73  = 1'h0;
@@ -24013,7 +26924,7 @@ module \holdfast_8x8.weight_loader (rst, active, load_next, pointer, registered,
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$115 ) begin end
     \$74  = pointer;
     if (active) begin
       \$74  = \$15 [19:0];
@@ -24026,7 +26937,7 @@ module \holdfast_8x8.weight_loader (rst, active, load_next, pointer, registered,
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$115 ) begin end
     \$75  = row;
     if (\$16 ) begin
       \$75  = 4'h1;
@@ -24041,7 +26952,7 @@ module \holdfast_8x8.weight_loader (rst, active, load_next, pointer, registered,
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$115 ) begin end
     \$76 [0] = \$21 ;
     \$76 [1] = \$27 ;
     \$76 [2] = \$33 ;
@@ -24055,7 +26966,7 @@ module \holdfast_8x8.weight_loader (rst, active, load_next, pointer, registered,
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$115 ) begin end
     \$77  = read;
     if (rst) begin
       \$77  = 8'h00;
@@ -24066,24 +26977,65 @@ module \holdfast_8x8.weight_loader (rst, active, load_next, pointer, registered,
 endmodule
 
 module \holdfast_8x8.weights (rst, read_address, write_address, write_data, write_enable, read_data, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$116  = 0;
+  wire \$1 ;
+  reg \$10 ;
+  reg \$11 ;
+  reg \$12 ;
+  reg \$13 ;
+  reg \$14 ;
+  reg \$15 ;
+  reg \$16 ;
+  wire \$2 ;
+  wire \$3 ;
+  wire \$4 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire \$8 ;
+  reg \$9 ;
+  wire [14:0] \$signature__addr ;
+  wire [11:0] \$signature__addr$10 ;
+  wire [14:0] \$signature__addr$16 ;
+  wire [11:0] \$signature__addr$21 ;
+  wire [14:0] \$signature__addr$27 ;
+  wire [11:0] \$signature__addr$32 ;
+  wire [14:0] \$signature__addr$38 ;
+  wire [11:0] \$signature__addr$43 ;
+  wire [14:0] \$signature__addr$49 ;
+  wire [11:0] \$signature__addr$54 ;
+  wire [14:0] \$signature__addr$60 ;
+  wire [11:0] \$signature__addr$65 ;
+  wire [14:0] \$signature__addr$71 ;
+  wire [11:0] \$signature__addr$76 ;
+  wire [14:0] \$signature__addr$82 ;
+  wire [11:0] \$signature__addr$87 ;
+  wire [7:0] \$signature__data ;
+  wire [7:0] \$signature__data$15 ;
+  wire [7:0] \$signature__data$17 ;
+  wire [7:0] \$signature__data$26 ;
+  wire [7:0] \$signature__data$28 ;
+  wire [7:0] \$signature__data$37 ;
+  wire [7:0] \$signature__data$39 ;
+  wire [7:0] \$signature__data$48 ;
+  wire [7:0] \$signature__data$50 ;
+  wire [7:0] \$signature__data$59 ;
+  wire [7:0] \$signature__data$61 ;
+  wire [7:0] \$signature__data$70 ;
+  wire [7:0] \$signature__data$72 ;
+  wire [7:0] \$signature__data$81 ;
+  wire [7:0] \$signature__data$83 ;
+  wire [7:0] \$signature__data$92 ;
   input clk;
   wire clk;
-  wire [15:0] read__addr;
-  wire [15:0] \read__addr$10 ;
-  wire [15:0] \read__addr$15 ;
-  wire [15:0] \read__addr$20 ;
-  wire [15:0] \read__addr$25 ;
-  wire [15:0] \read__addr$30 ;
-  wire [15:0] \read__addr$35 ;
-  wire [15:0] \read__addr$40 ;
-  wire [7:0] read__data;
-  wire [7:0] \read__data$11 ;
-  wire [7:0] \read__data$16 ;
-  wire [7:0] \read__data$21 ;
-  wire [7:0] \read__data$26 ;
-  wire [7:0] \read__data$31 ;
-  wire [7:0] \read__data$36 ;
-  wire [7:0] \read__data$41 ;
+  reg in_rest_0 = 1'h0;
+  reg in_rest_1 = 1'h0;
+  reg in_rest_2 = 1'h0;
+  reg in_rest_3 = 1'h0;
+  reg in_rest_4 = 1'h0;
+  reg in_rest_5 = 1'h0;
+  reg in_rest_6 = 1'h0;
+  reg in_rest_7 = 1'h0;
   input [127:0] read_address;
   wire [127:0] read_address;
   wire [15:0] \read_address[0] ;
@@ -24095,7 +27047,7 @@ module \holdfast_8x8.weights (rst, read_address, write_address, write_data, writ
   wire [15:0] \read_address[6] ;
   wire [15:0] \read_address[7] ;
   output [63:0] read_data;
-  wire [63:0] read_data;
+  reg [63:0] read_data;
   wire [7:0] \read_data[0] ;
   wire [7:0] \read_data[1] ;
   wire [7:0] \read_data[2] ;
@@ -24106,30 +27058,30 @@ module \holdfast_8x8.weights (rst, read_address, write_address, write_data, writ
   wire [7:0] \read_data[7] ;
   input rst;
   wire rst;
-  wire [15:0] write__addr;
-  wire [15:0] \write__addr$12 ;
-  wire [15:0] \write__addr$17 ;
-  wire [15:0] \write__addr$22 ;
-  wire [15:0] \write__addr$27 ;
-  wire [15:0] \write__addr$32 ;
-  wire [15:0] \write__addr$37 ;
-  wire [15:0] \write__addr$42 ;
+  wire [14:0] write__addr;
+  wire [14:0] \write__addr$18 ;
+  wire [14:0] \write__addr$29 ;
+  wire [14:0] \write__addr$40 ;
+  wire [14:0] \write__addr$51 ;
+  wire [14:0] \write__addr$62 ;
+  wire [14:0] \write__addr$73 ;
+  wire [14:0] \write__addr$84 ;
   wire [7:0] write__data;
-  wire [7:0] \write__data$13 ;
-  wire [7:0] \write__data$18 ;
-  wire [7:0] \write__data$23 ;
-  wire [7:0] \write__data$28 ;
-  wire [7:0] \write__data$33 ;
-  wire [7:0] \write__data$38 ;
-  wire [7:0] \write__data$43 ;
+  wire [7:0] \write__data$19 ;
+  wire [7:0] \write__data$30 ;
+  wire [7:0] \write__data$41 ;
+  wire [7:0] \write__data$52 ;
+  wire [7:0] \write__data$63 ;
+  wire [7:0] \write__data$74 ;
+  wire [7:0] \write__data$85 ;
   wire write__en;
-  wire \write__en$14 ;
-  wire \write__en$19 ;
-  wire \write__en$24 ;
-  wire \write__en$29 ;
-  wire \write__en$34 ;
-  wire \write__en$39 ;
-  wire \write__en$44 ;
+  wire \write__en$20 ;
+  wire \write__en$31 ;
+  wire \write__en$42 ;
+  wire \write__en$53 ;
+  wire \write__en$64 ;
+  wire \write__en$75 ;
+  wire \write__en$86 ;
   input [127:0] write_address;
   wire [127:0] write_address;
   wire [15:0] \write_address[0] ;
@@ -24152,118 +27104,399 @@ module \holdfast_8x8.weights (rst, read_address, write_address, write_data, writ
   wire [7:0] \write_data[7] ;
   input [7:0] write_enable;
   wire [7:0] write_enable;
-  reg [7:0] lane_0 [36863:0];
+  wire [11:0] write_rest__addr;
+  wire [11:0] \write_rest__addr$22 ;
+  wire [11:0] \write_rest__addr$33 ;
+  wire [11:0] \write_rest__addr$44 ;
+  wire [11:0] \write_rest__addr$55 ;
+  wire [11:0] \write_rest__addr$66 ;
+  wire [11:0] \write_rest__addr$77 ;
+  wire [11:0] \write_rest__addr$88 ;
+  wire [7:0] write_rest__data;
+  wire [7:0] \write_rest__data$23 ;
+  wire [7:0] \write_rest__data$34 ;
+  wire [7:0] \write_rest__data$45 ;
+  wire [7:0] \write_rest__data$56 ;
+  wire [7:0] \write_rest__data$67 ;
+  wire [7:0] \write_rest__data$78 ;
+  wire [7:0] \write_rest__data$89 ;
+  wire write_rest__en;
+  wire \write_rest__en$24 ;
+  wire \write_rest__en$35 ;
+  wire \write_rest__en$46 ;
+  wire \write_rest__en$57 ;
+  wire \write_rest__en$68 ;
+  wire \write_rest__en$79 ;
+  wire \write_rest__en$90 ;
+  (* no_rw_check = 32'd1 *)
+  reg [7:0] lane_0 [32767:0];
   always @(posedge clk) begin
-    if (write_enable[0])
-      lane_0[write_address[15:0]] <= write_data[7:0];
+    if (write__en)
+      lane_0[write_address[14:0]] <= write_data[7:0];
   end
   reg [7:0] _0_;
   always @(posedge clk) begin
-    _0_ <= lane_0[read_address[15:0]];
+    _0_ <= lane_0[read_address[14:0]];
   end
-  assign read__data = _0_;
-  reg [7:0] lane_1 [36863:0];
+  assign \$signature__data  = _0_;
+  (* no_rw_check = 32'd1 *)
+  reg [7:0] lane_0_rest [4095:0];
   always @(posedge clk) begin
-    if (write_enable[1])
-      lane_1[write_address[31:16]] <= write_data[15:8];
+    if (write_rest__en)
+      lane_0_rest[write_address[11:0]] <= write_data[7:0];
   end
   reg [7:0] _1_;
   always @(posedge clk) begin
-    _1_ <= lane_1[read_address[31:16]];
+    _1_ <= lane_0_rest[read_address[11:0]];
   end
-  assign \read__data$11  = _1_;
-  reg [7:0] lane_2 [36863:0];
+  assign \$signature__data$15  = _1_;
+  (* no_rw_check = 32'd1 *)
+  reg [7:0] lane_1 [32767:0];
   always @(posedge clk) begin
-    if (write_enable[2])
-      lane_2[write_address[47:32]] <= write_data[23:16];
+    if (\write__en$20 )
+      lane_1[write_address[30:16]] <= write_data[15:8];
   end
   reg [7:0] _2_;
   always @(posedge clk) begin
-    _2_ <= lane_2[read_address[47:32]];
+    _2_ <= lane_1[read_address[30:16]];
   end
-  assign \read__data$16  = _2_;
-  reg [7:0] lane_3 [36863:0];
+  assign \$signature__data$17  = _2_;
+  (* no_rw_check = 32'd1 *)
+  reg [7:0] lane_1_rest [4095:0];
   always @(posedge clk) begin
-    if (write_enable[3])
-      lane_3[write_address[63:48]] <= write_data[31:24];
+    if (\write_rest__en$24 )
+      lane_1_rest[write_address[27:16]] <= write_data[15:8];
   end
   reg [7:0] _3_;
   always @(posedge clk) begin
-    _3_ <= lane_3[read_address[63:48]];
+    _3_ <= lane_1_rest[read_address[27:16]];
   end
-  assign \read__data$21  = _3_;
-  reg [7:0] lane_4 [36863:0];
+  assign \$signature__data$26  = _3_;
+  (* no_rw_check = 32'd1 *)
+  reg [7:0] lane_2 [32767:0];
   always @(posedge clk) begin
-    if (write_enable[4])
-      lane_4[write_address[79:64]] <= write_data[39:32];
+    if (\write__en$31 )
+      lane_2[write_address[46:32]] <= write_data[23:16];
   end
   reg [7:0] _4_;
   always @(posedge clk) begin
-    _4_ <= lane_4[read_address[79:64]];
+    _4_ <= lane_2[read_address[46:32]];
   end
-  assign \read__data$26  = _4_;
-  reg [7:0] lane_5 [36863:0];
+  assign \$signature__data$28  = _4_;
+  (* no_rw_check = 32'd1 *)
+  reg [7:0] lane_2_rest [4095:0];
   always @(posedge clk) begin
-    if (write_enable[5])
-      lane_5[write_address[95:80]] <= write_data[47:40];
+    if (\write_rest__en$35 )
+      lane_2_rest[write_address[43:32]] <= write_data[23:16];
   end
   reg [7:0] _5_;
   always @(posedge clk) begin
-    _5_ <= lane_5[read_address[95:80]];
+    _5_ <= lane_2_rest[read_address[43:32]];
   end
-  assign \read__data$31  = _5_;
-  reg [7:0] lane_6 [36863:0];
+  assign \$signature__data$37  = _5_;
+  (* no_rw_check = 32'd1 *)
+  reg [7:0] lane_3 [32767:0];
   always @(posedge clk) begin
-    if (write_enable[6])
-      lane_6[write_address[111:96]] <= write_data[55:48];
+    if (\write__en$42 )
+      lane_3[write_address[62:48]] <= write_data[31:24];
   end
   reg [7:0] _6_;
   always @(posedge clk) begin
-    _6_ <= lane_6[read_address[111:96]];
+    _6_ <= lane_3[read_address[62:48]];
   end
-  assign \read__data$36  = _6_;
-  reg [7:0] lane_7 [36863:0];
+  assign \$signature__data$39  = _6_;
+  (* no_rw_check = 32'd1 *)
+  reg [7:0] lane_3_rest [4095:0];
   always @(posedge clk) begin
-    if (write_enable[7])
-      lane_7[write_address[127:112]] <= write_data[63:56];
+    if (\write_rest__en$46 )
+      lane_3_rest[write_address[59:48]] <= write_data[31:24];
   end
   reg [7:0] _7_;
   always @(posedge clk) begin
-    _7_ <= lane_7[read_address[127:112]];
+    _7_ <= lane_3_rest[read_address[59:48]];
   end
-  assign \read__data$41  = _7_;
-  assign read__addr = read_address[15:0];
-  assign write__addr = write_address[15:0];
+  assign \$signature__data$48  = _7_;
+  (* no_rw_check = 32'd1 *)
+  reg [7:0] lane_4 [32767:0];
+  always @(posedge clk) begin
+    if (\write__en$53 )
+      lane_4[write_address[78:64]] <= write_data[39:32];
+  end
+  reg [7:0] _8_;
+  always @(posedge clk) begin
+    _8_ <= lane_4[read_address[78:64]];
+  end
+  assign \$signature__data$50  = _8_;
+  (* no_rw_check = 32'd1 *)
+  reg [7:0] lane_4_rest [4095:0];
+  always @(posedge clk) begin
+    if (\write_rest__en$57 )
+      lane_4_rest[write_address[75:64]] <= write_data[39:32];
+  end
+  reg [7:0] _9_;
+  always @(posedge clk) begin
+    _9_ <= lane_4_rest[read_address[75:64]];
+  end
+  assign \$signature__data$59  = _9_;
+  (* no_rw_check = 32'd1 *)
+  reg [7:0] lane_5 [32767:0];
+  always @(posedge clk) begin
+    if (\write__en$64 )
+      lane_5[write_address[94:80]] <= write_data[47:40];
+  end
+  reg [7:0] _10_;
+  always @(posedge clk) begin
+    _10_ <= lane_5[read_address[94:80]];
+  end
+  assign \$signature__data$61  = _10_;
+  (* no_rw_check = 32'd1 *)
+  reg [7:0] lane_5_rest [4095:0];
+  always @(posedge clk) begin
+    if (\write_rest__en$68 )
+      lane_5_rest[write_address[91:80]] <= write_data[47:40];
+  end
+  reg [7:0] _11_;
+  always @(posedge clk) begin
+    _11_ <= lane_5_rest[read_address[91:80]];
+  end
+  assign \$signature__data$70  = _11_;
+  (* no_rw_check = 32'd1 *)
+  reg [7:0] lane_6 [32767:0];
+  always @(posedge clk) begin
+    if (\write__en$75 )
+      lane_6[write_address[110:96]] <= write_data[55:48];
+  end
+  reg [7:0] _12_;
+  always @(posedge clk) begin
+    _12_ <= lane_6[read_address[110:96]];
+  end
+  assign \$signature__data$72  = _12_;
+  (* no_rw_check = 32'd1 *)
+  reg [7:0] lane_6_rest [4095:0];
+  always @(posedge clk) begin
+    if (\write_rest__en$79 )
+      lane_6_rest[write_address[107:96]] <= write_data[55:48];
+  end
+  reg [7:0] _13_;
+  always @(posedge clk) begin
+    _13_ <= lane_6_rest[read_address[107:96]];
+  end
+  assign \$signature__data$81  = _13_;
+  (* no_rw_check = 32'd1 *)
+  reg [7:0] lane_7 [32767:0];
+  always @(posedge clk) begin
+    if (\write__en$86 )
+      lane_7[write_address[126:112]] <= write_data[63:56];
+  end
+  reg [7:0] _14_;
+  always @(posedge clk) begin
+    _14_ <= lane_7[read_address[126:112]];
+  end
+  assign \$signature__data$83  = _14_;
+  (* no_rw_check = 32'd1 *)
+  reg [7:0] lane_7_rest [4095:0];
+  always @(posedge clk) begin
+    if (\write_rest__en$90 )
+      lane_7_rest[write_address[123:112]] <= write_data[63:56];
+  end
+  reg [7:0] _15_;
+  always @(posedge clk) begin
+    _15_ <= lane_7_rest[read_address[123:112]];
+  end
+  assign \$signature__data$92  = _15_;
+  always @(posedge clk)
+    in_rest_5 <= \$14 ;
+  always @(posedge clk)
+    in_rest_6 <= \$15 ;
+  always @(posedge clk)
+    in_rest_7 <= \$16 ;
+  assign write_rest__en = write_enable[0] & write_address[15];
+  assign \$1  = ~ write_address[15];
+  assign write__en = write_enable[0] & \$1 ;
+  assign \write_rest__en$24  = write_enable[1] & write_address[31];
+  assign \$2  = ~ write_address[31];
+  assign \write__en$20  = write_enable[1] & \$2 ;
+  assign \write_rest__en$35  = write_enable[2] & write_address[47];
+  assign \$3  = ~ write_address[47];
+  assign \write__en$31  = write_enable[2] & \$3 ;
+  assign \write_rest__en$46  = write_enable[3] & write_address[63];
+  assign \$4  = ~ write_address[63];
+  assign \write__en$42  = write_enable[3] & \$4 ;
+  assign \write_rest__en$57  = write_enable[4] & write_address[79];
+  assign \$5  = ~ write_address[79];
+  assign \write__en$53  = write_enable[4] & \$5 ;
+  assign \write_rest__en$68  = write_enable[5] & write_address[95];
+  assign \$6  = ~ write_address[95];
+  assign \write__en$64  = write_enable[5] & \$6 ;
+  assign \write_rest__en$79  = write_enable[6] & write_address[111];
+  assign \$7  = ~ write_address[111];
+  assign \write__en$75  = write_enable[6] & \$7 ;
+  assign \write_rest__en$90  = write_enable[7] & write_address[127];
+  assign \$8  = ~ write_address[127];
+  assign \write__en$86  = write_enable[7] & \$8 ;
+  always @(posedge clk)
+    in_rest_0 <= \$9 ;
+  always @(posedge clk)
+    in_rest_1 <= \$10 ;
+  always @(posedge clk)
+    in_rest_2 <= \$11 ;
+  always @(posedge clk)
+    in_rest_3 <= \$12 ;
+  always @(posedge clk)
+    in_rest_4 <= \$13 ;
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$14  = read_address[95];
+    if (rst) begin
+      \$14  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$15  = read_address[111];
+    if (rst) begin
+      \$15  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$16  = read_address[127];
+    if (rst) begin
+      \$16  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    read_data[7:0] = \$signature__data ;
+    if (in_rest_0) begin
+      read_data[7:0] = \$signature__data$15 ;
+    end
+    begin
+        read_data[15:8] = \$signature__data$17 ;
+    end
+    if (in_rest_1) begin
+      read_data[15:8] = \$signature__data$26 ;
+    end
+    begin
+        read_data[23:16] = \$signature__data$28 ;
+    end
+    if (in_rest_2) begin
+      read_data[23:16] = \$signature__data$37 ;
+    end
+    begin
+        read_data[31:24] = \$signature__data$39 ;
+    end
+    if (in_rest_3) begin
+      read_data[31:24] = \$signature__data$48 ;
+    end
+    begin
+        read_data[39:32] = \$signature__data$50 ;
+    end
+    if (in_rest_4) begin
+      read_data[39:32] = \$signature__data$59 ;
+    end
+    begin
+        read_data[47:40] = \$signature__data$61 ;
+    end
+    if (in_rest_5) begin
+      read_data[47:40] = \$signature__data$70 ;
+    end
+    begin
+        read_data[55:48] = \$signature__data$72 ;
+    end
+    if (in_rest_6) begin
+      read_data[55:48] = \$signature__data$81 ;
+    end
+    begin
+        read_data[63:56] = \$signature__data$83 ;
+    end
+    if (in_rest_7) begin
+      read_data[63:56] = \$signature__data$92 ;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$9  = read_address[15];
+    if (rst) begin
+      \$9  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$10  = read_address[31];
+    if (rst) begin
+      \$10  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$11  = read_address[47];
+    if (rst) begin
+      \$11  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$12  = read_address[63];
+    if (rst) begin
+      \$12  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$13  = read_address[79];
+    if (rst) begin
+      \$13  = 1'h0;
+    end
+  end
+  assign \$signature__addr  = read_address[14:0];
+  assign write__addr = write_address[14:0];
   assign write__data = write_data[7:0];
-  assign write__en = write_enable[0];
-  assign \read__addr$10  = read_address[31:16];
-  assign \write__addr$12  = write_address[31:16];
-  assign \write__data$13  = write_data[15:8];
-  assign \write__en$14  = write_enable[1];
-  assign \read__addr$15  = read_address[47:32];
-  assign \write__addr$17  = write_address[47:32];
-  assign \write__data$18  = write_data[23:16];
-  assign \write__en$19  = write_enable[2];
-  assign \read__addr$20  = read_address[63:48];
-  assign \write__addr$22  = write_address[63:48];
-  assign \write__data$23  = write_data[31:24];
-  assign \write__en$24  = write_enable[3];
-  assign \read__addr$25  = read_address[79:64];
-  assign \write__addr$27  = write_address[79:64];
-  assign \write__data$28  = write_data[39:32];
-  assign \write__en$29  = write_enable[4];
-  assign \read__addr$30  = read_address[95:80];
-  assign \write__addr$32  = write_address[95:80];
-  assign \write__data$33  = write_data[47:40];
-  assign \write__en$34  = write_enable[5];
-  assign \read__addr$35  = read_address[111:96];
-  assign \write__addr$37  = write_address[111:96];
-  assign \write__data$38  = write_data[55:48];
-  assign \write__en$39  = write_enable[6];
-  assign \read__addr$40  = read_address[127:112];
-  assign \write__addr$42  = write_address[127:112];
-  assign \write__data$43  = write_data[63:56];
-  assign \write__en$44  = write_enable[7];
+  assign \$signature__addr$10  = read_address[11:0];
+  assign write_rest__addr = write_address[11:0];
+  assign write_rest__data = write_data[7:0];
+  assign \$signature__addr$16  = read_address[30:16];
+  assign \write__addr$18  = write_address[30:16];
+  assign \write__data$19  = write_data[15:8];
+  assign \$signature__addr$21  = read_address[27:16];
+  assign \write_rest__addr$22  = write_address[27:16];
+  assign \write_rest__data$23  = write_data[15:8];
+  assign \$signature__addr$27  = read_address[46:32];
+  assign \write__addr$29  = write_address[46:32];
+  assign \write__data$30  = write_data[23:16];
+  assign \$signature__addr$32  = read_address[43:32];
+  assign \write_rest__addr$33  = write_address[43:32];
+  assign \write_rest__data$34  = write_data[23:16];
+  assign \$signature__addr$38  = read_address[62:48];
+  assign \write__addr$40  = write_address[62:48];
+  assign \write__data$41  = write_data[31:24];
+  assign \$signature__addr$43  = read_address[59:48];
+  assign \write_rest__addr$44  = write_address[59:48];
+  assign \write_rest__data$45  = write_data[31:24];
+  assign \$signature__addr$49  = read_address[78:64];
+  assign \write__addr$51  = write_address[78:64];
+  assign \write__data$52  = write_data[39:32];
+  assign \$signature__addr$54  = read_address[75:64];
+  assign \write_rest__addr$55  = write_address[75:64];
+  assign \write_rest__data$56  = write_data[39:32];
+  assign \$signature__addr$60  = read_address[94:80];
+  assign \write__addr$62  = write_address[94:80];
+  assign \write__data$63  = write_data[47:40];
+  assign \$signature__addr$65  = read_address[91:80];
+  assign \write_rest__addr$66  = write_address[91:80];
+  assign \write_rest__data$67  = write_data[47:40];
+  assign \$signature__addr$71  = read_address[110:96];
+  assign \write__addr$73  = write_address[110:96];
+  assign \write__data$74  = write_data[55:48];
+  assign \$signature__addr$76  = read_address[107:96];
+  assign \write_rest__addr$77  = write_address[107:96];
+  assign \write_rest__data$78  = write_data[55:48];
+  assign \$signature__addr$82  = read_address[126:112];
+  assign \write__addr$84  = write_address[126:112];
+  assign \write__data$85  = write_data[63:56];
+  assign \$signature__addr$87  = read_address[123:112];
+  assign \write_rest__addr$88  = write_address[123:112];
+  assign \write_rest__data$89  = write_data[63:56];
   assign \read_address[0]  = read_address[15:0];
   assign \read_address[1]  = read_address[31:16];
   assign \read_address[2]  = read_address[47:32];
@@ -24296,12 +27529,4 @@ module \holdfast_8x8.weights (rst, read_address, write_address, write_data, writ
   assign \write_data[5]  = write_data[47:40];
   assign \write_data[6]  = write_data[55:48];
   assign \write_data[7]  = write_data[63:56];
-  assign read_data[63:56] = \read__data$41 ;
-  assign read_data[55:48] = \read__data$36 ;
-  assign read_data[47:40] = \read__data$31 ;
-  assign read_data[39:32] = \read__data$26 ;
-  assign read_data[31:24] = \read__data$21 ;
-  assign read_data[23:16] = \read__data$16 ;
-  assign read_data[15:8] = \read__data$11 ;
-  assign read_data[7:0] = read__data;
 endmodule

@@ -407,7 +407,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$460 ;
   wire \$461 ;
   wire \$462 ;
-  reg [31:0] \$463 ;
+  wire [2:0] \$463 ;
   reg [31:0] \$464 ;
   reg [31:0] \$465 ;
   reg [31:0] \$466 ;
@@ -449,13 +449,12 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   reg [4:0] \$499 ;
   wire \$5 ;
   wire \$50 ;
-  reg [4:0] \$500 ;
+  reg \$500 ;
   reg \$501 ;
-  reg \$502 ;
-  reg [63:0] \$503 ;
+  reg [63:0] \$502 ;
+  reg [7:0] \$503 ;
   reg [7:0] \$504 ;
-  reg [7:0] \$505 ;
-  wire [4:0] \$506 ;
+  wire [4:0] \$505 ;
   wire \$51 ;
   wire \$52 ;
   wire \$53 ;
@@ -536,8 +535,8 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire [7:0] \act[6] ;
   wire [7:0] \act[7] ;
   wire active;
-  wire \active$204 ;
-  wire \active$207 ;
+  wire \active$206 ;
+  wire \active$209 ;
   wire [10:0] address;
   wire [13:0] \address$106 ;
   wire [19:0] \address$126 ;
@@ -561,30 +560,30 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire [15:0] \address$135[6] ;
   wire [15:0] \address$135[7] ;
   wire [19:0] base;
-  wire [13:0] \base$185 ;
+  wire [13:0] \base$187 ;
   wire \begin ;
   wire busy;
   input clk;
   wire clk;
   wire [63:0] codes;
-  wire [63:0] \codes$198 ;
-  wire [7:0] \codes$198[0] ;
-  wire [7:0] \codes$198[1] ;
-  wire [7:0] \codes$198[2] ;
-  wire [7:0] \codes$198[3] ;
-  wire [7:0] \codes$198[4] ;
-  wire [7:0] \codes$198[5] ;
-  wire [7:0] \codes$198[6] ;
-  wire [7:0] \codes$198[7] ;
-  wire [63:0] \codes$199 ;
-  wire [7:0] \codes$199[0] ;
-  wire [7:0] \codes$199[1] ;
-  wire [7:0] \codes$199[2] ;
-  wire [7:0] \codes$199[3] ;
-  wire [7:0] \codes$199[4] ;
-  wire [7:0] \codes$199[5] ;
-  wire [7:0] \codes$199[6] ;
-  wire [7:0] \codes$199[7] ;
+  wire [63:0] \codes$200 ;
+  wire [7:0] \codes$200[0] ;
+  wire [7:0] \codes$200[1] ;
+  wire [7:0] \codes$200[2] ;
+  wire [7:0] \codes$200[3] ;
+  wire [7:0] \codes$200[4] ;
+  wire [7:0] \codes$200[5] ;
+  wire [7:0] \codes$200[6] ;
+  wire [7:0] \codes$200[7] ;
+  wire [63:0] \codes$201 ;
+  wire [7:0] \codes$201[0] ;
+  wire [7:0] \codes$201[1] ;
+  wire [7:0] \codes$201[2] ;
+  wire [7:0] \codes$201[3] ;
+  wire [7:0] \codes$201[4] ;
+  wire [7:0] \codes$201[5] ;
+  wire [7:0] \codes$201[6] ;
+  wire [7:0] \codes$201[7] ;
   wire [7:0] \codes[0] ;
   wire [7:0] \codes[1] ;
   wire [7:0] \codes[2] ;
@@ -611,9 +610,9 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \done$156 ;
   wire [7:0] enable;
   (* init = 1'h0 *)
-  wire \enable$210 ;
-  (* init = 1'h0 *)
   wire \enable$212 ;
+  (* init = 1'h0 *)
+  wire \enable$214 ;
   wire error;
   wire fault_accumulator;
   wire fault_activation;
@@ -638,9 +637,9 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire go;
   wire \go$152 ;
   wire \go$166 ;
-  wire \go$186 ;
-  wire \go$190 ;
-  wire \go$195 ;
+  wire \go$188 ;
+  wire \go$192 ;
+  wire \go$197 ;
   reg [31:0] guard_input = 32'd0;
   wire [7:0] guard_input_count;
   reg [7:0] guard_input_count_now = 8'h00;
@@ -658,13 +657,13 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   reg [1:0] input_bank = 2'h0;
   output interrupt;
   wire interrupt;
-  wire [515:0] layer;
-  wire [515:0] \layer$150 ;
+  wire [514:0] layer;
+  wire [514:0] \layer$150 ;
   wire [7:0] \layer$150.add_hi ;
   wire [7:0] \layer$150.add_lo ;
   wire [23:0] \layer$150.add_multiplier_a ;
   wire [23:0] \layer$150.add_multiplier_b ;
-  wire [5:0] \layer$150.add_shift ;
+  wire [4:0] \layer$150.add_shift ;
   wire [7:0] \layer$150.add_zero ;
   wire [12:0] \layer$150.blocks ;
   wire [13:0] \layer$150.co_tiles ;
@@ -711,12 +710,12 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire [19:0] \layer$150.weight_base ;
   wire [7:0] \layer$150.zero_in ;
   wire [7:0] \layer$150.zero_out ;
-  wire [515:0] \layer$157 ;
+  wire [514:0] \layer$157 ;
   wire [7:0] \layer$157.add_hi ;
   wire [7:0] \layer$157.add_lo ;
   wire [23:0] \layer$157.add_multiplier_a ;
   wire [23:0] \layer$157.add_multiplier_b ;
-  wire [5:0] \layer$157.add_shift ;
+  wire [4:0] \layer$157.add_shift ;
   wire [7:0] \layer$157.add_zero ;
   wire [12:0] \layer$157.blocks ;
   wire [13:0] \layer$157.co_tiles ;
@@ -763,12 +762,12 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire [19:0] \layer$157.weight_base ;
   wire [7:0] \layer$157.zero_in ;
   wire [7:0] \layer$157.zero_out ;
-  wire [515:0] \layer$178 ;
+  wire [514:0] \layer$178 ;
   wire [7:0] \layer$178.add_hi ;
   wire [7:0] \layer$178.add_lo ;
   wire [23:0] \layer$178.add_multiplier_a ;
   wire [23:0] \layer$178.add_multiplier_b ;
-  wire [5:0] \layer$178.add_shift ;
+  wire [4:0] \layer$178.add_shift ;
   wire [7:0] \layer$178.add_zero ;
   wire [12:0] \layer$178.blocks ;
   wire [13:0] \layer$178.co_tiles ;
@@ -815,115 +814,115 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire [19:0] \layer$178.weight_base ;
   wire [7:0] \layer$178.zero_in ;
   wire [7:0] \layer$178.zero_out ;
-  wire [515:0] \layer$189 ;
-  wire [7:0] \layer$189.add_hi ;
-  wire [7:0] \layer$189.add_lo ;
-  wire [23:0] \layer$189.add_multiplier_a ;
-  wire [23:0] \layer$189.add_multiplier_b ;
-  wire [5:0] \layer$189.add_shift ;
-  wire [7:0] \layer$189.add_zero ;
-  wire [12:0] \layer$189.blocks ;
-  wire [13:0] \layer$189.co_tiles ;
-  wire [2:0] \layer$189.dilation ;
-  wire [7:0] \layer$189.hi ;
-  wire \layer$189.hold_weights ;
-  wire [8:0] \layer$189.in_h ;
-  wire [8:0] \layer$189.in_w ;
-  wire [1:0] \layer$189.input_bank ;
-  wire [15:0] \layer$189.input_base ;
-  wire [7:0] \layer$189.input_hi ;
-  wire [7:0] \layer$189.input_lo ;
-  wire [15:0] \layer$189.input_step ;
-  wire [4:0] \layer$189.kernel_h ;
-  wire [4:0] \layer$189.kernel_w ;
-  wire [15:0] \layer$189.lane_mask ;
-  wire [7:0] \layer$189.lo ;
-  wire [15:0] \layer$189.magic ;
-  wire \layer$189.maximum ;
-  wire [9:0] \layer$189.origin_x ;
-  wire [9:0] \layer$189.origin_y ;
-  wire [15:0] \layer$189.out_base ;
-  wire [8:0] \layer$189.out_h ;
-  wire [4:0] \layer$189.out_lane ;
-  wire [11:0] \layer$189.out_step ;
-  wire [8:0] \layer$189.out_w ;
-  wire [1:0] \layer$189.output_bank ;
-  wire [7:0] \layer$189.pad_value ;
-  wire [13:0] \layer$189.param_base ;
-  wire [15:0] \layer$189.res_base ;
-  wire [4:0] \layer$189.res_lane ;
-  wire [15:0] \layer$189.res_step_x ;
-  wire [15:0] \layer$189.res_step_y ;
-  wire [13:0] \layer$189.res_tiles ;
-  wire [7:0] \layer$189.res_zero ;
-  wire \layer$189.residual ;
-  wire [1:0] \layer$189.residual_bank ;
-  wire [15:0] \layer$189.step_kx ;
-  wire [15:0] \layer$189.step_ky ;
-  wire [15:0] \layer$189.step_x ;
-  wire [15:0] \layer$189.step_y ;
-  wire [2:0] \layer$189.stride ;
-  wire [3:0] \layer$189.sub_block ;
-  wire [19:0] \layer$189.weight_base ;
-  wire [7:0] \layer$189.zero_in ;
-  wire [7:0] \layer$189.zero_out ;
-  wire [515:0] \layer$194 ;
-  wire [7:0] \layer$194.add_hi ;
-  wire [7:0] \layer$194.add_lo ;
-  wire [23:0] \layer$194.add_multiplier_a ;
-  wire [23:0] \layer$194.add_multiplier_b ;
-  wire [5:0] \layer$194.add_shift ;
-  wire [7:0] \layer$194.add_zero ;
-  wire [12:0] \layer$194.blocks ;
-  wire [13:0] \layer$194.co_tiles ;
-  wire [2:0] \layer$194.dilation ;
-  wire [7:0] \layer$194.hi ;
-  wire \layer$194.hold_weights ;
-  wire [8:0] \layer$194.in_h ;
-  wire [8:0] \layer$194.in_w ;
-  wire [1:0] \layer$194.input_bank ;
-  wire [15:0] \layer$194.input_base ;
-  wire [7:0] \layer$194.input_hi ;
-  wire [7:0] \layer$194.input_lo ;
-  wire [15:0] \layer$194.input_step ;
-  wire [4:0] \layer$194.kernel_h ;
-  wire [4:0] \layer$194.kernel_w ;
-  wire [15:0] \layer$194.lane_mask ;
-  wire [7:0] \layer$194.lo ;
-  wire [15:0] \layer$194.magic ;
-  wire \layer$194.maximum ;
-  wire [9:0] \layer$194.origin_x ;
-  wire [9:0] \layer$194.origin_y ;
-  wire [15:0] \layer$194.out_base ;
-  wire [8:0] \layer$194.out_h ;
-  wire [4:0] \layer$194.out_lane ;
-  wire [11:0] \layer$194.out_step ;
-  wire [8:0] \layer$194.out_w ;
-  wire [1:0] \layer$194.output_bank ;
-  wire [7:0] \layer$194.pad_value ;
-  wire [13:0] \layer$194.param_base ;
-  wire [15:0] \layer$194.res_base ;
-  wire [4:0] \layer$194.res_lane ;
-  wire [15:0] \layer$194.res_step_x ;
-  wire [15:0] \layer$194.res_step_y ;
-  wire [13:0] \layer$194.res_tiles ;
-  wire [7:0] \layer$194.res_zero ;
-  wire \layer$194.residual ;
-  wire [1:0] \layer$194.residual_bank ;
-  wire [15:0] \layer$194.step_kx ;
-  wire [15:0] \layer$194.step_ky ;
-  wire [15:0] \layer$194.step_x ;
-  wire [15:0] \layer$194.step_y ;
-  wire [2:0] \layer$194.stride ;
-  wire [3:0] \layer$194.sub_block ;
-  wire [19:0] \layer$194.weight_base ;
-  wire [7:0] \layer$194.zero_in ;
-  wire [7:0] \layer$194.zero_out ;
+  wire [514:0] \layer$191 ;
+  wire [7:0] \layer$191.add_hi ;
+  wire [7:0] \layer$191.add_lo ;
+  wire [23:0] \layer$191.add_multiplier_a ;
+  wire [23:0] \layer$191.add_multiplier_b ;
+  wire [4:0] \layer$191.add_shift ;
+  wire [7:0] \layer$191.add_zero ;
+  wire [12:0] \layer$191.blocks ;
+  wire [13:0] \layer$191.co_tiles ;
+  wire [2:0] \layer$191.dilation ;
+  wire [7:0] \layer$191.hi ;
+  wire \layer$191.hold_weights ;
+  wire [8:0] \layer$191.in_h ;
+  wire [8:0] \layer$191.in_w ;
+  wire [1:0] \layer$191.input_bank ;
+  wire [15:0] \layer$191.input_base ;
+  wire [7:0] \layer$191.input_hi ;
+  wire [7:0] \layer$191.input_lo ;
+  wire [15:0] \layer$191.input_step ;
+  wire [4:0] \layer$191.kernel_h ;
+  wire [4:0] \layer$191.kernel_w ;
+  wire [15:0] \layer$191.lane_mask ;
+  wire [7:0] \layer$191.lo ;
+  wire [15:0] \layer$191.magic ;
+  wire \layer$191.maximum ;
+  wire [9:0] \layer$191.origin_x ;
+  wire [9:0] \layer$191.origin_y ;
+  wire [15:0] \layer$191.out_base ;
+  wire [8:0] \layer$191.out_h ;
+  wire [4:0] \layer$191.out_lane ;
+  wire [11:0] \layer$191.out_step ;
+  wire [8:0] \layer$191.out_w ;
+  wire [1:0] \layer$191.output_bank ;
+  wire [7:0] \layer$191.pad_value ;
+  wire [13:0] \layer$191.param_base ;
+  wire [15:0] \layer$191.res_base ;
+  wire [4:0] \layer$191.res_lane ;
+  wire [15:0] \layer$191.res_step_x ;
+  wire [15:0] \layer$191.res_step_y ;
+  wire [13:0] \layer$191.res_tiles ;
+  wire [7:0] \layer$191.res_zero ;
+  wire \layer$191.residual ;
+  wire [1:0] \layer$191.residual_bank ;
+  wire [15:0] \layer$191.step_kx ;
+  wire [15:0] \layer$191.step_ky ;
+  wire [15:0] \layer$191.step_x ;
+  wire [15:0] \layer$191.step_y ;
+  wire [2:0] \layer$191.stride ;
+  wire [3:0] \layer$191.sub_block ;
+  wire [19:0] \layer$191.weight_base ;
+  wire [7:0] \layer$191.zero_in ;
+  wire [7:0] \layer$191.zero_out ;
+  wire [514:0] \layer$196 ;
+  wire [7:0] \layer$196.add_hi ;
+  wire [7:0] \layer$196.add_lo ;
+  wire [23:0] \layer$196.add_multiplier_a ;
+  wire [23:0] \layer$196.add_multiplier_b ;
+  wire [4:0] \layer$196.add_shift ;
+  wire [7:0] \layer$196.add_zero ;
+  wire [12:0] \layer$196.blocks ;
+  wire [13:0] \layer$196.co_tiles ;
+  wire [2:0] \layer$196.dilation ;
+  wire [7:0] \layer$196.hi ;
+  wire \layer$196.hold_weights ;
+  wire [8:0] \layer$196.in_h ;
+  wire [8:0] \layer$196.in_w ;
+  wire [1:0] \layer$196.input_bank ;
+  wire [15:0] \layer$196.input_base ;
+  wire [7:0] \layer$196.input_hi ;
+  wire [7:0] \layer$196.input_lo ;
+  wire [15:0] \layer$196.input_step ;
+  wire [4:0] \layer$196.kernel_h ;
+  wire [4:0] \layer$196.kernel_w ;
+  wire [15:0] \layer$196.lane_mask ;
+  wire [7:0] \layer$196.lo ;
+  wire [15:0] \layer$196.magic ;
+  wire \layer$196.maximum ;
+  wire [9:0] \layer$196.origin_x ;
+  wire [9:0] \layer$196.origin_y ;
+  wire [15:0] \layer$196.out_base ;
+  wire [8:0] \layer$196.out_h ;
+  wire [4:0] \layer$196.out_lane ;
+  wire [11:0] \layer$196.out_step ;
+  wire [8:0] \layer$196.out_w ;
+  wire [1:0] \layer$196.output_bank ;
+  wire [7:0] \layer$196.pad_value ;
+  wire [13:0] \layer$196.param_base ;
+  wire [15:0] \layer$196.res_base ;
+  wire [4:0] \layer$196.res_lane ;
+  wire [15:0] \layer$196.res_step_x ;
+  wire [15:0] \layer$196.res_step_y ;
+  wire [13:0] \layer$196.res_tiles ;
+  wire [7:0] \layer$196.res_zero ;
+  wire \layer$196.residual ;
+  wire [1:0] \layer$196.residual_bank ;
+  wire [15:0] \layer$196.step_kx ;
+  wire [15:0] \layer$196.step_ky ;
+  wire [15:0] \layer$196.step_x ;
+  wire [15:0] \layer$196.step_y ;
+  wire [2:0] \layer$196.stride ;
+  wire [3:0] \layer$196.sub_block ;
+  wire [19:0] \layer$196.weight_base ;
+  wire [7:0] \layer$196.zero_in ;
+  wire [7:0] \layer$196.zero_out ;
   wire [7:0] \layer.add_hi ;
   wire [7:0] \layer.add_lo ;
   wire [23:0] \layer.add_multiplier_a ;
   wire [23:0] \layer.add_multiplier_b ;
-  wire [5:0] \layer.add_shift ;
+  wire [4:0] \layer.add_shift ;
   wire [7:0] \layer.add_zero ;
   wire [12:0] \layer.blocks ;
   wire [13:0] \layer.co_tiles ;
@@ -992,6 +991,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire [15:0] \parameters.guard_lo ;
   wire [15:0] \parameters.multiplier ;
   wire [5:0] \parameters.shift ;
+  wire present;
   reg [31:0] read;
   wire [127:0] read_address;
   wire [95:0] \read_address$130 ;
@@ -1040,15 +1040,15 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire [7:0] \read_data$147[5] ;
   wire [7:0] \read_data$147[6] ;
   wire [7:0] \read_data$147[7] ;
-  wire [63:0] \read_data$228 ;
-  wire [7:0] \read_data$228[0] ;
-  wire [7:0] \read_data$228[1] ;
-  wire [7:0] \read_data$228[2] ;
-  wire [7:0] \read_data$228[3] ;
-  wire [7:0] \read_data$228[4] ;
-  wire [7:0] \read_data$228[5] ;
-  wire [7:0] \read_data$228[6] ;
-  wire [7:0] \read_data$228[7] ;
+  wire [63:0] \read_data$230 ;
+  wire [7:0] \read_data$230[0] ;
+  wire [7:0] \read_data$230[1] ;
+  wire [7:0] \read_data$230[2] ;
+  wire [7:0] \read_data$230[3] ;
+  wire [7:0] \read_data$230[4] ;
+  wire [7:0] \read_data$230[5] ;
+  wire [7:0] \read_data$230[6] ;
+  wire [7:0] \read_data$230[7] ;
   reg [15:0] ready = 16'hffff;
   (* init = 16'hffff *)
   wire [15:0] \ready$96 ;
@@ -1065,6 +1065,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire [7:0] \residual[6] ;
   wire [7:0] \residual[7] ;
   reg [1:0] residual_bank = 2'h0;
+  wire residual_present;
   wire [4:0] residual_token;
   wire \residual_token.end ;
   wire \residual_token.first ;
@@ -1173,11 +1174,11 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   reg [31:0] stall_fetch = 32'd0;
   reg [31:0] stall_host = 32'd0;
   reg [31:0] stall_memory = 32'd0;
-  wire \stall_memory$222 ;
+  wire \stall_memory$224 ;
   reg [31:0] stall_weights = 32'd0;
-  wire \stall_weights$221 ;
+  wire \stall_weights$223 ;
   reg [31:0] stall_writeback = 32'd0;
-  wire \stall_writeback$223 ;
+  wire \stall_writeback$225 ;
   reg start;
   wire \start$93 ;
   wire [7:0] status;
@@ -1217,18 +1218,18 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \token$179.last ;
   wire \token$179.start ;
   wire \token$179.valid ;
-  wire [4:0] \token$191 ;
-  wire \token$191.end ;
-  wire \token$191.first ;
-  wire \token$191.last ;
-  wire \token$191.start ;
-  wire \token$191.valid ;
-  wire [4:0] \token$196 ;
-  wire \token$196.end ;
-  wire \token$196.first ;
-  wire \token$196.last ;
-  wire \token$196.start ;
-  wire \token$196.valid ;
+  wire [4:0] \token$193 ;
+  wire \token$193.end ;
+  wire \token$193.first ;
+  wire \token$193.last ;
+  wire \token$193.start ;
+  wire \token$193.valid ;
+  wire [4:0] \token$198 ;
+  wire \token$198.end ;
+  wire \token$198.first ;
+  wire \token$198.last ;
+  wire \token$198.start ;
+  wire \token$198.valid ;
   wire \token.end ;
   wire \token.first ;
   wire \token.last ;
@@ -1282,26 +1283,20 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \token_7.last ;
   wire \token_7.start ;
   wire \token_7.valid ;
-  reg [4:0] token_8 = 5'h00;
+  (* init = 5'h00 *)
+  wire [4:0] token_8;
   wire \token_8.end ;
   wire \token_8.first ;
   wire \token_8.last ;
   wire \token_8.start ;
   wire \token_8.valid ;
-  (* init = 5'h00 *)
-  wire [4:0] token_9;
-  wire \token_9.end ;
-  wire \token_9.first ;
-  wire \token_9.last ;
-  wire \token_9.start ;
-  wire \token_9.valid ;
   (* init = 1'h0 *)
   wire use_zero;
   (* init = 1'h0 *)
-  wire \use_zero$213 ;
+  wire \use_zero$215 ;
   wire valid;
   wire [7:0] violation;
-  wire [7:0] \violation$240 ;
+  wire [7:0] \violation$241 ;
   wire waiting;
   reg [63:0] weight = 64'h0000000000000000;
   wire [7:0] \weight[0] ;
@@ -1341,15 +1336,15 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire [7:0] \word$164[5] ;
   wire [7:0] \word$164[6] ;
   wire [7:0] \word$164[7] ;
-  wire [63:0] \word$193 ;
-  wire [7:0] \word$193[0] ;
-  wire [7:0] \word$193[1] ;
-  wire [7:0] \word$193[2] ;
-  wire [7:0] \word$193[3] ;
-  wire [7:0] \word$193[4] ;
-  wire [7:0] \word$193[5] ;
-  wire [7:0] \word$193[6] ;
-  wire [7:0] \word$193[7] ;
+  wire [63:0] \word$195 ;
+  wire [7:0] \word$195[0] ;
+  wire [7:0] \word$195[1] ;
+  wire [7:0] \word$195[2] ;
+  wire [7:0] \word$195[3] ;
+  wire [7:0] \word$195[4] ;
+  wire [7:0] \word$195[5] ;
+  wire [7:0] \word$195[6] ;
+  wire [7:0] \word$195[7] ;
   wire [9:0] write__addr;
   wire [9:0] \write__addr$113 ;
   wire [9:0] \write__addr$118 ;
@@ -1416,6 +1411,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire [7:0] write_enable;
   wire [7:0] \write_enable$138 ;
   wire [7:0] \write_enable$143 ;
+  (* no_rw_check = 32'd1 *)
   reg [31:0] descriptors [2047:0];
   always @(posedge clk) begin
     if (load__en)
@@ -1426,6 +1422,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     _0_ <= descriptors[\$71 [10:0]];
   end
   assign word = _0_;
+  (* no_rw_check = 32'd1 *)
   reg [23:0] parameters_bias [1023:0];
   always @(posedge clk) begin
     if (write__en)
@@ -1436,6 +1433,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     _1_ <= parameters_bias[\$82 [9:0]];
   end
   assign \$signature__data$111  = _1_;
+  (* no_rw_check = 32'd1 *)
   reg [31:0] parameters_bounds [1023:0];
   always @(posedge clk) begin
     if (\write__en$120 )
@@ -1446,6 +1444,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     _2_ <= parameters_bounds[\$94 [9:0]];
   end
   assign \$signature__data$121  = _2_;
+  (* no_rw_check = 32'd1 *)
   reg [21:0] parameters_scale [1023:0];
   always @(posedge clk) begin
     if (\write__en$115 )
@@ -1521,19 +1520,17 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   always @(posedge clk)
     token_7 <= \$498 ;
   always @(posedge clk)
-    token_8 <= \$499 ;
+    \token$179  <= \$499 ;
   always @(posedge clk)
-    \token$179  <= \$500 ;
+    swap_0 <= \$500 ;
   always @(posedge clk)
-    swap_0 <= \$501 ;
+    swap <= \$501 ;
   always @(posedge clk)
-    swap <= \$502 ;
+    weight <= \$502 ;
   always @(posedge clk)
-    weight <= \$503 ;
+    guard_output_count_now <= \$503 ;
   always @(posedge clk)
-    guard_output_count_now <= \$504 ;
-  always @(posedge clk)
-    guard_input_count_now <= \$505 ;
+    guard_input_count_now <= \$504 ;
   assign \$1  = ! host__address[24:22];
   assign \$5  = host__strobe == 4'hf;
   assign \$7  = ~ \$6 ;
@@ -1563,7 +1560,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \$69  = host__address[21:0] <= 5'h10;
   assign \$70  = \$68  & \$69 ;
   assign interrupt = done & control_interrupt;
-  assign \$71  = busy ? { 9'h000, index[5:0], \$506  } : host__address[21:2];
+  assign \$71  = busy ? { 9'h000, index[5:0], \$505  } : host__address[21:2];
   assign \$72  = host__address[24:22] == 1'h1;
   assign \$73  = \$72  & host__write;
   assign \$74  = host__strobe == 4'hf;
@@ -1897,7 +1894,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \$409  = \address$126  >= 16'h9000;
   assign fault_weight = active & \$409 ;
   assign \$410  = \address$106  >= 11'h400;
-  assign fault_parameter = \active$204  & \$410 ;
+  assign fault_parameter = \active$206  & \$410 ;
   assign \$411  = \address$135 [15:0] >= 13'h1000;
   assign \$412  = \$411  & enable[0];
   assign \$413  = \address$135 [31:16] >= 13'h1000;
@@ -1916,7 +1913,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \$426  = \$425  & enable[7];
   assign fault_output = | { \$426 , \$424 , \$422 , \$420 , \$418 , \$416 , \$414 , \$412  };
   assign \$427  = \address$132 [15:0] >= 13'h1000;
-  assign fault_residual = \active$207  & \$427 ;
+  assign fault_residual = \active$209  & \$427 ;
   assign \$428  = 1'h0 + guard_output_count_now[0];
   assign \$429  = \$428  + guard_output_count_now[1];
   assign \$430  = \$429  + guard_output_count_now[2];
@@ -1935,10 +1932,10 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \$443  = \$442  + guard_input_count_now[7];
   assign \$444  = cycles + 1'h1;
   assign \$445  = stream + streaming;
-  assign \$446  = stall_weights + \stall_weights$221 ;
-  assign \$447  = stall_memory + \stall_memory$222 ;
-  assign \$448  = stall_writeback + \stall_writeback$223 ;
-  assign \$449  = | { waiting, fetching, \stall_writeback$223 , \stall_memory$222 , \stall_weights$221 , streaming };
+  assign \$446  = stall_weights + \stall_weights$223 ;
+  assign \$447  = stall_memory + \stall_memory$224 ;
+  assign \$448  = stall_writeback + \stall_writeback$225 ;
+  assign \$449  = | { waiting, fetching, \stall_writeback$225 , \stall_memory$224 , \stall_weights$223 , streaming };
   assign \$450  = ~ \$449 ;
   assign \$451  = busy & \$450 ;
   assign \$452  = stall_drain + \$451 ;
@@ -1952,6 +1949,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \$460  = \$458  & \$459 ;
   assign \$461  = busy & host__write;
   assign \$462  = \$461  & host__error;
+  assign \$463  = busy ? { 1'h0, layer[20:19] } : host__address[24:22];
   \holdfast_8x8_guard.activations_0  activations_0 (
     .clk(clk),
     .read_address(\read_address$130 ),
@@ -2027,9 +2025,9 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     .load_next(load_next),
     .pad(pad),
     .rst(rst),
-    .stall_memory(\stall_memory$222 ),
-    .stall_weights(\stall_weights$221 ),
-    .stall_writeback(\stall_writeback$223 ),
+    .stall_memory(\stall_memory$224 ),
+    .stall_weights(\stall_weights$223 ),
+    .stall_writeback(\stall_writeback$225 ),
     .stop(stop),
     .streaming(streaming),
     .sub_block(sub_block),
@@ -2038,46 +2036,47 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   \holdfast_8x8_guard.input_stage  input_stage (
     .act(act),
     .clk(clk),
-    .\enable$30 (control_guard_input),
+    .enable(control_guard_input),
     .layer(layer),
     .pad(pad),
     .rst(rst),
     .\sub_block$3 (sub_block),
     .use_zero(control_guard_zero),
     .valid(token[0]),
-    .violation(\violation$240 ),
+    .violation(\violation$241 ),
     .word(feeder_word)
   );
   \holdfast_8x8_guard.lanes  lanes (
     .clk(clk),
-    .codes(\codes$198 ),
-    .\enable$71 (control_guard_output),
-    .i(residual),
+    .codes(\codes$200 ),
+    .enable(control_guard_output),
+    .\i$74 (residual),
     .layer(layer),
     .overflow(fault_accumulator),
     .parameter_begin(\begin ),
     .parameters(parameters),
+    .residual_present(residual_present),
     .rst(rst),
     .sums(sums),
     .token(\token$179 ),
-    .token_22(\token$196 ),
-    .token_8(\token$191 ),
+    .token_24(\token$198 ),
+    .token_9(\token$193 ),
     .use_zero(control_guard_zero),
     .violation(violation)
   );
   \holdfast_8x8_guard.output_writer  output_writer (
     .address(\address$135 ),
     .clk(clk),
-    .codes(\codes$198 ),
+    .codes(\codes$200 ),
     .enable(enable),
     .go(go),
     .layer(layer),
     .rst(rst),
-    .token(\token$196 ),
+    .token(\token$198 ),
     .word(\word$137 )
   );
   \holdfast_8x8_guard.parameter_loader  parameter_loader (
-    .active(\active$204 ),
+    .active(\active$206 ),
     .address(\address$106 ),
     .base(layer[242:229]),
     .\begin (\begin ),
@@ -2086,14 +2085,15 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     .rst(rst)
   );
   \holdfast_8x8_guard.residual_reader  residual_reader (
-    .active(\active$207 ),
+    .active(\active$209 ),
     .address(\address$132 ),
     .clk(clk),
     .codes(residual),
     .go(go),
     .layer(layer),
+    .present(residual_present),
     .rst(rst),
-    .token(\token$191 ),
+    .token(\token$193 ),
     .word(residual_word)
   );
   \holdfast_8x8_guard.sequencer  sequencer (
@@ -2108,7 +2108,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     .fault_residual(fault_residual),
     .fault_weight(fault_weight),
     .feeder_done(feeder_done),
-    .fetch(\$506 ),
+    .fetch(\$505 ),
     .fetching(fetching),
     .first(first),
     .go(go),
@@ -2136,7 +2136,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   \holdfast_8x8_guard.weights  weights (
     .clk(clk),
     .read_address(read_address),
-    .read_data(\read_data$228 ),
+    .read_data(\read_data$230 ),
     .rst(rst),
     .write_address(write_address),
     .write_data(write_data),
@@ -2453,7 +2453,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$488  = layer[20:19];
+    \$488  = \$463 [1:0];
     if (rst) begin
       \$488  = 2'h0;
     end
@@ -2467,19 +2467,17 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$490  = host__read_data;
+    (* full_case = 32'd1 *)
     casez (region_read)
       3'h0:
           \$490  = register_data;
       3'h1:
           \$490  = word;
       3'h2:
-          \$490  = \$463 ;
-      3'h3:
           \$490  = \$464 ;
-      3'h4:
+      3'h3:
           \$490  = \$465 ;
-      3'h5:
+      default:
           \$490  = \$466 ;
     endcase
     if (rst) begin
@@ -2551,44 +2549,37 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$500  = token_8;
+    \$500  = token[1];
     if (rst) begin
-      \$500  = 5'h00;
+      \$500  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$501  = token[1];
+    \$501  = swap_0;
     if (rst) begin
       \$501  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$502  = swap_0;
+    \$502  = \read_data$230 ;
     if (rst) begin
-      \$502  = 1'h0;
+      \$502  = 64'h0000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$503  = \read_data$228 ;
+    \$503  = violation;
     if (rst) begin
-      \$503  = 64'h0000000000000000;
+      \$503  = 8'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$504  = violation;
+    \$504  = \violation$241 ;
     if (rst) begin
       \$504  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$505  = \violation$240 ;
-    if (rst) begin
-      \$505  = 8'h00;
     end
   end
   always @* begin
@@ -2616,13 +2607,13 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     (* full_case = 32'd1 *)
     casez (offset_read[3:2])
       2'h0:
-          \$463  = { \$signature__data$111 [23], \$signature__data$111 [23], \$signature__data$111 [23], \$signature__data$111 [23], \$signature__data$111 [23], \$signature__data$111 [23], \$signature__data$111 [23], \$signature__data$111 [23], \$signature__data$111  };
+          \$464  = { \$signature__data$111 [23], \$signature__data$111 [23], \$signature__data$111 [23], \$signature__data$111 [23], \$signature__data$111 [23], \$signature__data$111 [23], \$signature__data$111 [23], \$signature__data$111 [23], \$signature__data$111  };
       2'h1:
-          \$463  = parameter_slot_1;
+          \$464  = parameter_slot_1;
       2'h2:
-          \$463  = parameter_slot_2;
+          \$464  = parameter_slot_2;
       2'h3:
-          \$463  = 32'd0;
+          \$464  = 32'd0;
     endcase
   end
   always @* begin
@@ -2630,9 +2621,9 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     (* full_case = 32'd1 *)
     casez (offset_read[2])
       1'h0:
-          \$464  = \read_data$228 [31:0];
+          \$465  = \read_data$230 [31:0];
       1'h1:
-          \$464  = \read_data$228 [63:32];
+          \$465  = \read_data$230 [63:32];
     endcase
   end
   always @* begin
@@ -2640,19 +2631,9 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     (* full_case = 32'd1 *)
     casez (offset_read[2])
       1'h0:
-          \$465  = \read_data$146 [31:0];
+          \$466  = feeder_word[31:0];
       1'h1:
-          \$465  = \read_data$146 [63:32];
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    (* full_case = 32'd1 *)
-    casez (offset_read[2])
-      1'h0:
-          \$466  = \read_data$147 [31:0];
-      1'h1:
-          \$466  = \read_data$147 [63:32];
+          \$466  = feeder_word[63:32];
     endcase
   end
   always @* begin
@@ -2813,7 +2794,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \count$95  = count;
   assign \ready$96  = ready;
   assign \$signature__addr  = \$71 [10:0];
-  assign address = { index[5:0], \$506  };
+  assign address = { index[5:0], \$505  };
   assign \$signature__data  = word;
   assign load__addr = host__address[12:2];
   assign load__data = host__data;
@@ -2845,25 +2826,26 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign weight_row = weight;
   assign \load$177  = load;
   assign \layer$178  = layer;
-  assign token_9 = \token$179 ;
+  assign token_8 = \token$179 ;
   assign \sums$182  = sums;
   assign codes = residual;
-  assign \base$185  = layer[242:229];
-  assign \go$186  = go;
+  assign present = residual_present;
+  assign \base$187  = layer[242:229];
+  assign \go$188  = go;
   assign parameter_begin = \begin ;
-  assign \layer$189  = layer;
-  assign \go$190  = go;
-  assign residual_token = \token$191 ;
-  assign \word$193  = residual_word;
-  assign \layer$194  = layer;
-  assign \go$195  = go;
-  assign codes_token = \token$196 ;
-  assign \codes$199  = \codes$198 ;
+  assign \layer$191  = layer;
+  assign \go$192  = go;
+  assign residual_token = \token$193 ;
+  assign \word$195  = residual_word;
+  assign \layer$196  = layer;
+  assign \go$197  = go;
+  assign codes_token = \token$198 ;
+  assign \codes$201  = \codes$200 ;
   assign overflow = fault_accumulator;
-  assign \enable$210  = control_guard_input;
+  assign \enable$212  = control_guard_input;
   assign use_zero = control_guard_zero;
-  assign \enable$212  = control_guard_output;
-  assign \use_zero$213  = control_guard_zero;
+  assign \enable$214  = control_guard_output;
+  assign \use_zero$215  = control_guard_zero;
   assign guard_output_count = \$435 [7:0];
   assign guard_input_count = \$443 [7:0];
   assign parameter_slot_3 = 32'd0;
@@ -2953,9 +2935,9 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \layer.add_zero  = layer[445:438];
   assign \layer.add_lo  = layer[453:446];
   assign \layer.add_hi  = layer[461:454];
-  assign \layer.add_shift  = layer[467:462];
-  assign \layer.add_multiplier_a  = layer[491:468];
-  assign \layer.add_multiplier_b  = layer[515:492];
+  assign \layer.add_shift  = layer[466:462];
+  assign \layer.add_multiplier_a  = layer[490:467];
+  assign \layer.add_multiplier_b  = layer[514:491];
   assign \address$132[0]  = \address$132 [15:0];
   assign \address$132[1]  = \address$132 [31:16];
   assign \address$132[2]  = \address$132 [47:32];
@@ -3100,9 +3082,9 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \layer$150.add_zero  = layer[445:438];
   assign \layer$150.add_lo  = layer[453:446];
   assign \layer$150.add_hi  = layer[461:454];
-  assign \layer$150.add_shift  = layer[467:462];
-  assign \layer$150.add_multiplier_a  = layer[491:468];
-  assign \layer$150.add_multiplier_b  = layer[515:492];
+  assign \layer$150.add_shift  = layer[466:462];
+  assign \layer$150.add_multiplier_a  = layer[490:467];
+  assign \layer$150.add_multiplier_b  = layer[514:491];
   assign \layer$157.magic  = layer[15:0];
   assign \layer$157.hold_weights  = layer[16];
   assign \layer$157.maximum  = layer[17];
@@ -3151,9 +3133,9 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \layer$157.add_zero  = layer[445:438];
   assign \layer$157.add_lo  = layer[453:446];
   assign \layer$157.add_hi  = layer[461:454];
-  assign \layer$157.add_shift  = layer[467:462];
-  assign \layer$157.add_multiplier_a  = layer[491:468];
-  assign \layer$157.add_multiplier_b  = layer[515:492];
+  assign \layer$157.add_shift  = layer[466:462];
+  assign \layer$157.add_multiplier_a  = layer[490:467];
+  assign \layer$157.add_multiplier_b  = layer[514:491];
   assign \token.valid  = token[0];
   assign \token.start  = token[1];
   assign \token.end  = token[2];
@@ -3247,19 +3229,19 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \layer$178.add_zero  = layer[445:438];
   assign \layer$178.add_lo  = layer[453:446];
   assign \layer$178.add_hi  = layer[461:454];
-  assign \layer$178.add_shift  = layer[467:462];
-  assign \layer$178.add_multiplier_a  = layer[491:468];
-  assign \layer$178.add_multiplier_b  = layer[515:492];
+  assign \layer$178.add_shift  = layer[466:462];
+  assign \layer$178.add_multiplier_a  = layer[490:467];
+  assign \layer$178.add_multiplier_b  = layer[514:491];
   assign \token$179.valid  = \token$179 [0];
   assign \token$179.start  = \token$179 [1];
   assign \token$179.end  = \token$179 [2];
   assign \token$179.first  = \token$179 [3];
   assign \token$179.last  = \token$179 [4];
-  assign \token_9.valid  = \token$179 [0];
-  assign \token_9.start  = \token$179 [1];
-  assign \token_9.end  = \token$179 [2];
-  assign \token_9.first  = \token$179 [3];
-  assign \token_9.last  = \token$179 [4];
+  assign \token_8.valid  = \token$179 [0];
+  assign \token_8.start  = \token$179 [1];
+  assign \token_8.end  = \token$179 [2];
+  assign \token_8.first  = \token$179 [3];
+  assign \token_8.last  = \token$179 [4];
   assign \sums[0]  = sums[23:0];
   assign \sums[1]  = sums[47:24];
   assign \sums[2]  = sums[71:48];
@@ -3292,160 +3274,160 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \codes[5]  = residual[47:40];
   assign \codes[6]  = residual[55:48];
   assign \codes[7]  = residual[63:56];
-  assign \layer$189.magic  = layer[15:0];
-  assign \layer$189.hold_weights  = layer[16];
-  assign \layer$189.maximum  = layer[17];
-  assign \layer$189.residual  = layer[18];
-  assign \layer$189.input_bank  = layer[20:19];
-  assign \layer$189.output_bank  = layer[22:21];
-  assign \layer$189.residual_bank  = layer[24:23];
-  assign \layer$189.stride  = layer[27:25];
-  assign \layer$189.dilation  = layer[30:28];
-  assign \layer$189.sub_block  = layer[34:31];
-  assign \layer$189.out_lane  = layer[39:35];
-  assign \layer$189.input_base  = layer[55:40];
-  assign \layer$189.input_step  = layer[71:56];
-  assign \layer$189.step_x  = layer[87:72];
-  assign \layer$189.step_y  = layer[103:88];
-  assign \layer$189.step_kx  = layer[119:104];
-  assign \layer$189.step_ky  = layer[135:120];
-  assign \layer$189.blocks  = layer[148:136];
-  assign \layer$189.origin_y  = layer[158:149];
-  assign \layer$189.origin_x  = layer[168:159];
-  assign \layer$189.kernel_h  = layer[173:169];
-  assign \layer$189.kernel_w  = layer[178:174];
-  assign \layer$189.in_h  = layer[187:179];
-  assign \layer$189.in_w  = layer[196:188];
-  assign \layer$189.co_tiles  = layer[210:197];
-  assign \layer$189.out_h  = layer[219:211];
-  assign \layer$189.out_w  = layer[228:220];
-  assign \layer$189.param_base  = layer[242:229];
-  assign \layer$189.weight_base  = layer[262:243];
-  assign \layer$189.out_step  = layer[274:263];
-  assign \layer$189.out_base  = layer[290:275];
-  assign \layer$189.lane_mask  = layer[306:291];
-  assign \layer$189.res_lane  = layer[311:307];
-  assign \layer$189.res_base  = layer[327:312];
-  assign \layer$189.res_step_x  = layer[343:328];
-  assign \layer$189.res_step_y  = layer[359:344];
-  assign \layer$189.res_tiles  = layer[373:360];
-  assign \layer$189.pad_value  = layer[381:374];
-  assign \layer$189.zero_in  = layer[389:382];
-  assign \layer$189.input_lo  = layer[397:390];
-  assign \layer$189.input_hi  = layer[405:398];
-  assign \layer$189.zero_out  = layer[413:406];
-  assign \layer$189.lo  = layer[421:414];
-  assign \layer$189.hi  = layer[429:422];
-  assign \layer$189.res_zero  = layer[437:430];
-  assign \layer$189.add_zero  = layer[445:438];
-  assign \layer$189.add_lo  = layer[453:446];
-  assign \layer$189.add_hi  = layer[461:454];
-  assign \layer$189.add_shift  = layer[467:462];
-  assign \layer$189.add_multiplier_a  = layer[491:468];
-  assign \layer$189.add_multiplier_b  = layer[515:492];
-  assign \token$191.valid  = \token$191 [0];
-  assign \token$191.start  = \token$191 [1];
-  assign \token$191.end  = \token$191 [2];
-  assign \token$191.first  = \token$191 [3];
-  assign \token$191.last  = \token$191 [4];
-  assign \residual_token.valid  = \token$191 [0];
-  assign \residual_token.start  = \token$191 [1];
-  assign \residual_token.end  = \token$191 [2];
-  assign \residual_token.first  = \token$191 [3];
-  assign \residual_token.last  = \token$191 [4];
-  assign \word$193[0]  = residual_word[7:0];
-  assign \word$193[1]  = residual_word[15:8];
-  assign \word$193[2]  = residual_word[23:16];
-  assign \word$193[3]  = residual_word[31:24];
-  assign \word$193[4]  = residual_word[39:32];
-  assign \word$193[5]  = residual_word[47:40];
-  assign \word$193[6]  = residual_word[55:48];
-  assign \word$193[7]  = residual_word[63:56];
-  assign \layer$194.magic  = layer[15:0];
-  assign \layer$194.hold_weights  = layer[16];
-  assign \layer$194.maximum  = layer[17];
-  assign \layer$194.residual  = layer[18];
-  assign \layer$194.input_bank  = layer[20:19];
-  assign \layer$194.output_bank  = layer[22:21];
-  assign \layer$194.residual_bank  = layer[24:23];
-  assign \layer$194.stride  = layer[27:25];
-  assign \layer$194.dilation  = layer[30:28];
-  assign \layer$194.sub_block  = layer[34:31];
-  assign \layer$194.out_lane  = layer[39:35];
-  assign \layer$194.input_base  = layer[55:40];
-  assign \layer$194.input_step  = layer[71:56];
-  assign \layer$194.step_x  = layer[87:72];
-  assign \layer$194.step_y  = layer[103:88];
-  assign \layer$194.step_kx  = layer[119:104];
-  assign \layer$194.step_ky  = layer[135:120];
-  assign \layer$194.blocks  = layer[148:136];
-  assign \layer$194.origin_y  = layer[158:149];
-  assign \layer$194.origin_x  = layer[168:159];
-  assign \layer$194.kernel_h  = layer[173:169];
-  assign \layer$194.kernel_w  = layer[178:174];
-  assign \layer$194.in_h  = layer[187:179];
-  assign \layer$194.in_w  = layer[196:188];
-  assign \layer$194.co_tiles  = layer[210:197];
-  assign \layer$194.out_h  = layer[219:211];
-  assign \layer$194.out_w  = layer[228:220];
-  assign \layer$194.param_base  = layer[242:229];
-  assign \layer$194.weight_base  = layer[262:243];
-  assign \layer$194.out_step  = layer[274:263];
-  assign \layer$194.out_base  = layer[290:275];
-  assign \layer$194.lane_mask  = layer[306:291];
-  assign \layer$194.res_lane  = layer[311:307];
-  assign \layer$194.res_base  = layer[327:312];
-  assign \layer$194.res_step_x  = layer[343:328];
-  assign \layer$194.res_step_y  = layer[359:344];
-  assign \layer$194.res_tiles  = layer[373:360];
-  assign \layer$194.pad_value  = layer[381:374];
-  assign \layer$194.zero_in  = layer[389:382];
-  assign \layer$194.input_lo  = layer[397:390];
-  assign \layer$194.input_hi  = layer[405:398];
-  assign \layer$194.zero_out  = layer[413:406];
-  assign \layer$194.lo  = layer[421:414];
-  assign \layer$194.hi  = layer[429:422];
-  assign \layer$194.res_zero  = layer[437:430];
-  assign \layer$194.add_zero  = layer[445:438];
-  assign \layer$194.add_lo  = layer[453:446];
-  assign \layer$194.add_hi  = layer[461:454];
-  assign \layer$194.add_shift  = layer[467:462];
-  assign \layer$194.add_multiplier_a  = layer[491:468];
-  assign \layer$194.add_multiplier_b  = layer[515:492];
-  assign \token$196.valid  = \token$196 [0];
-  assign \token$196.start  = \token$196 [1];
-  assign \token$196.end  = \token$196 [2];
-  assign \token$196.first  = \token$196 [3];
-  assign \token$196.last  = \token$196 [4];
-  assign \codes_token.valid  = \token$196 [0];
-  assign \codes_token.start  = \token$196 [1];
-  assign \codes_token.end  = \token$196 [2];
-  assign \codes_token.first  = \token$196 [3];
-  assign \codes_token.last  = \token$196 [4];
-  assign \codes$198[0]  = \codes$198 [7:0];
-  assign \codes$198[1]  = \codes$198 [15:8];
-  assign \codes$198[2]  = \codes$198 [23:16];
-  assign \codes$198[3]  = \codes$198 [31:24];
-  assign \codes$198[4]  = \codes$198 [39:32];
-  assign \codes$198[5]  = \codes$198 [47:40];
-  assign \codes$198[6]  = \codes$198 [55:48];
-  assign \codes$198[7]  = \codes$198 [63:56];
-  assign \codes$199[0]  = \codes$198 [7:0];
-  assign \codes$199[1]  = \codes$198 [15:8];
-  assign \codes$199[2]  = \codes$198 [23:16];
-  assign \codes$199[3]  = \codes$198 [31:24];
-  assign \codes$199[4]  = \codes$198 [39:32];
-  assign \codes$199[5]  = \codes$198 [47:40];
-  assign \codes$199[6]  = \codes$198 [55:48];
-  assign \codes$199[7]  = \codes$198 [63:56];
-  assign \read_data$228[0]  = \read_data$228 [7:0];
-  assign \read_data$228[1]  = \read_data$228 [15:8];
-  assign \read_data$228[2]  = \read_data$228 [23:16];
-  assign \read_data$228[3]  = \read_data$228 [31:24];
-  assign \read_data$228[4]  = \read_data$228 [39:32];
-  assign \read_data$228[5]  = \read_data$228 [47:40];
-  assign \read_data$228[6]  = \read_data$228 [55:48];
-  assign \read_data$228[7]  = \read_data$228 [63:56];
+  assign \layer$191.magic  = layer[15:0];
+  assign \layer$191.hold_weights  = layer[16];
+  assign \layer$191.maximum  = layer[17];
+  assign \layer$191.residual  = layer[18];
+  assign \layer$191.input_bank  = layer[20:19];
+  assign \layer$191.output_bank  = layer[22:21];
+  assign \layer$191.residual_bank  = layer[24:23];
+  assign \layer$191.stride  = layer[27:25];
+  assign \layer$191.dilation  = layer[30:28];
+  assign \layer$191.sub_block  = layer[34:31];
+  assign \layer$191.out_lane  = layer[39:35];
+  assign \layer$191.input_base  = layer[55:40];
+  assign \layer$191.input_step  = layer[71:56];
+  assign \layer$191.step_x  = layer[87:72];
+  assign \layer$191.step_y  = layer[103:88];
+  assign \layer$191.step_kx  = layer[119:104];
+  assign \layer$191.step_ky  = layer[135:120];
+  assign \layer$191.blocks  = layer[148:136];
+  assign \layer$191.origin_y  = layer[158:149];
+  assign \layer$191.origin_x  = layer[168:159];
+  assign \layer$191.kernel_h  = layer[173:169];
+  assign \layer$191.kernel_w  = layer[178:174];
+  assign \layer$191.in_h  = layer[187:179];
+  assign \layer$191.in_w  = layer[196:188];
+  assign \layer$191.co_tiles  = layer[210:197];
+  assign \layer$191.out_h  = layer[219:211];
+  assign \layer$191.out_w  = layer[228:220];
+  assign \layer$191.param_base  = layer[242:229];
+  assign \layer$191.weight_base  = layer[262:243];
+  assign \layer$191.out_step  = layer[274:263];
+  assign \layer$191.out_base  = layer[290:275];
+  assign \layer$191.lane_mask  = layer[306:291];
+  assign \layer$191.res_lane  = layer[311:307];
+  assign \layer$191.res_base  = layer[327:312];
+  assign \layer$191.res_step_x  = layer[343:328];
+  assign \layer$191.res_step_y  = layer[359:344];
+  assign \layer$191.res_tiles  = layer[373:360];
+  assign \layer$191.pad_value  = layer[381:374];
+  assign \layer$191.zero_in  = layer[389:382];
+  assign \layer$191.input_lo  = layer[397:390];
+  assign \layer$191.input_hi  = layer[405:398];
+  assign \layer$191.zero_out  = layer[413:406];
+  assign \layer$191.lo  = layer[421:414];
+  assign \layer$191.hi  = layer[429:422];
+  assign \layer$191.res_zero  = layer[437:430];
+  assign \layer$191.add_zero  = layer[445:438];
+  assign \layer$191.add_lo  = layer[453:446];
+  assign \layer$191.add_hi  = layer[461:454];
+  assign \layer$191.add_shift  = layer[466:462];
+  assign \layer$191.add_multiplier_a  = layer[490:467];
+  assign \layer$191.add_multiplier_b  = layer[514:491];
+  assign \token$193.valid  = \token$193 [0];
+  assign \token$193.start  = \token$193 [1];
+  assign \token$193.end  = \token$193 [2];
+  assign \token$193.first  = \token$193 [3];
+  assign \token$193.last  = \token$193 [4];
+  assign \residual_token.valid  = \token$193 [0];
+  assign \residual_token.start  = \token$193 [1];
+  assign \residual_token.end  = \token$193 [2];
+  assign \residual_token.first  = \token$193 [3];
+  assign \residual_token.last  = \token$193 [4];
+  assign \word$195[0]  = residual_word[7:0];
+  assign \word$195[1]  = residual_word[15:8];
+  assign \word$195[2]  = residual_word[23:16];
+  assign \word$195[3]  = residual_word[31:24];
+  assign \word$195[4]  = residual_word[39:32];
+  assign \word$195[5]  = residual_word[47:40];
+  assign \word$195[6]  = residual_word[55:48];
+  assign \word$195[7]  = residual_word[63:56];
+  assign \layer$196.magic  = layer[15:0];
+  assign \layer$196.hold_weights  = layer[16];
+  assign \layer$196.maximum  = layer[17];
+  assign \layer$196.residual  = layer[18];
+  assign \layer$196.input_bank  = layer[20:19];
+  assign \layer$196.output_bank  = layer[22:21];
+  assign \layer$196.residual_bank  = layer[24:23];
+  assign \layer$196.stride  = layer[27:25];
+  assign \layer$196.dilation  = layer[30:28];
+  assign \layer$196.sub_block  = layer[34:31];
+  assign \layer$196.out_lane  = layer[39:35];
+  assign \layer$196.input_base  = layer[55:40];
+  assign \layer$196.input_step  = layer[71:56];
+  assign \layer$196.step_x  = layer[87:72];
+  assign \layer$196.step_y  = layer[103:88];
+  assign \layer$196.step_kx  = layer[119:104];
+  assign \layer$196.step_ky  = layer[135:120];
+  assign \layer$196.blocks  = layer[148:136];
+  assign \layer$196.origin_y  = layer[158:149];
+  assign \layer$196.origin_x  = layer[168:159];
+  assign \layer$196.kernel_h  = layer[173:169];
+  assign \layer$196.kernel_w  = layer[178:174];
+  assign \layer$196.in_h  = layer[187:179];
+  assign \layer$196.in_w  = layer[196:188];
+  assign \layer$196.co_tiles  = layer[210:197];
+  assign \layer$196.out_h  = layer[219:211];
+  assign \layer$196.out_w  = layer[228:220];
+  assign \layer$196.param_base  = layer[242:229];
+  assign \layer$196.weight_base  = layer[262:243];
+  assign \layer$196.out_step  = layer[274:263];
+  assign \layer$196.out_base  = layer[290:275];
+  assign \layer$196.lane_mask  = layer[306:291];
+  assign \layer$196.res_lane  = layer[311:307];
+  assign \layer$196.res_base  = layer[327:312];
+  assign \layer$196.res_step_x  = layer[343:328];
+  assign \layer$196.res_step_y  = layer[359:344];
+  assign \layer$196.res_tiles  = layer[373:360];
+  assign \layer$196.pad_value  = layer[381:374];
+  assign \layer$196.zero_in  = layer[389:382];
+  assign \layer$196.input_lo  = layer[397:390];
+  assign \layer$196.input_hi  = layer[405:398];
+  assign \layer$196.zero_out  = layer[413:406];
+  assign \layer$196.lo  = layer[421:414];
+  assign \layer$196.hi  = layer[429:422];
+  assign \layer$196.res_zero  = layer[437:430];
+  assign \layer$196.add_zero  = layer[445:438];
+  assign \layer$196.add_lo  = layer[453:446];
+  assign \layer$196.add_hi  = layer[461:454];
+  assign \layer$196.add_shift  = layer[466:462];
+  assign \layer$196.add_multiplier_a  = layer[490:467];
+  assign \layer$196.add_multiplier_b  = layer[514:491];
+  assign \token$198.valid  = \token$198 [0];
+  assign \token$198.start  = \token$198 [1];
+  assign \token$198.end  = \token$198 [2];
+  assign \token$198.first  = \token$198 [3];
+  assign \token$198.last  = \token$198 [4];
+  assign \codes_token.valid  = \token$198 [0];
+  assign \codes_token.start  = \token$198 [1];
+  assign \codes_token.end  = \token$198 [2];
+  assign \codes_token.first  = \token$198 [3];
+  assign \codes_token.last  = \token$198 [4];
+  assign \codes$200[0]  = \codes$200 [7:0];
+  assign \codes$200[1]  = \codes$200 [15:8];
+  assign \codes$200[2]  = \codes$200 [23:16];
+  assign \codes$200[3]  = \codes$200 [31:24];
+  assign \codes$200[4]  = \codes$200 [39:32];
+  assign \codes$200[5]  = \codes$200 [47:40];
+  assign \codes$200[6]  = \codes$200 [55:48];
+  assign \codes$200[7]  = \codes$200 [63:56];
+  assign \codes$201[0]  = \codes$200 [7:0];
+  assign \codes$201[1]  = \codes$200 [15:8];
+  assign \codes$201[2]  = \codes$200 [23:16];
+  assign \codes$201[3]  = \codes$200 [31:24];
+  assign \codes$201[4]  = \codes$200 [39:32];
+  assign \codes$201[5]  = \codes$200 [47:40];
+  assign \codes$201[6]  = \codes$200 [55:48];
+  assign \codes$201[7]  = \codes$200 [63:56];
+  assign \read_data$230[0]  = \read_data$230 [7:0];
+  assign \read_data$230[1]  = \read_data$230 [15:8];
+  assign \read_data$230[2]  = \read_data$230 [23:16];
+  assign \read_data$230[3]  = \read_data$230 [31:24];
+  assign \read_data$230[4]  = \read_data$230 [39:32];
+  assign \read_data$230[5]  = \read_data$230 [47:40];
+  assign \read_data$230[6]  = \read_data$230 [55:48];
+  assign \read_data$230[7]  = \read_data$230 [63:56];
   assign \token_0.valid  = token_0[0];
   assign \token_0.start  = token_0[1];
   assign \token_0.end  = token_0[2];
@@ -3486,11 +3468,6 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \token_7.end  = token_7[2];
   assign \token_7.first  = token_7[3];
   assign \token_7.last  = token_7[4];
-  assign \token_8.valid  = token_8[0];
-  assign \token_8.start  = token_8[1];
-  assign \token_8.end  = token_8[2];
-  assign \token_8.first  = token_8[3];
-  assign \token_8.last  = token_8[4];
   assign \write_enable$143 [7] = \$401 ;
   assign \write_enable$143 [6] = \$386 ;
   assign \write_enable$143 [5] = \$371 ;
@@ -3653,24 +3630,24 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
 endmodule
 
 module \holdfast_8x8_guard.activations_0 (rst, read_address, write_address, write_data, write_enable, read_data, clk);
+  wire [11:0] \$signature__addr ;
+  wire [11:0] \$signature__addr$10 ;
+  wire [11:0] \$signature__addr$15 ;
+  wire [11:0] \$signature__addr$20 ;
+  wire [11:0] \$signature__addr$25 ;
+  wire [11:0] \$signature__addr$30 ;
+  wire [11:0] \$signature__addr$35 ;
+  wire [11:0] \$signature__addr$40 ;
+  wire [7:0] \$signature__data ;
+  wire [7:0] \$signature__data$11 ;
+  wire [7:0] \$signature__data$16 ;
+  wire [7:0] \$signature__data$21 ;
+  wire [7:0] \$signature__data$26 ;
+  wire [7:0] \$signature__data$31 ;
+  wire [7:0] \$signature__data$36 ;
+  wire [7:0] \$signature__data$41 ;
   input clk;
   wire clk;
-  wire [11:0] read__addr;
-  wire [11:0] \read__addr$10 ;
-  wire [11:0] \read__addr$15 ;
-  wire [11:0] \read__addr$20 ;
-  wire [11:0] \read__addr$25 ;
-  wire [11:0] \read__addr$30 ;
-  wire [11:0] \read__addr$35 ;
-  wire [11:0] \read__addr$40 ;
-  wire [7:0] read__data;
-  wire [7:0] \read__data$11 ;
-  wire [7:0] \read__data$16 ;
-  wire [7:0] \read__data$21 ;
-  wire [7:0] \read__data$26 ;
-  wire [7:0] \read__data$31 ;
-  wire [7:0] \read__data$36 ;
-  wire [7:0] \read__data$41 ;
   input [95:0] read_address;
   wire [95:0] read_address;
   wire [11:0] \read_address[0] ;
@@ -3739,6 +3716,7 @@ module \holdfast_8x8_guard.activations_0 (rst, read_address, write_address, writ
   wire [7:0] \write_data[7] ;
   input [7:0] write_enable;
   wire [7:0] write_enable;
+  (* no_rw_check = 32'd1 *)
   reg [7:0] lane_0 [4095:0];
   always @(posedge clk) begin
     if (write_enable[0])
@@ -3748,7 +3726,8 @@ module \holdfast_8x8_guard.activations_0 (rst, read_address, write_address, writ
   always @(posedge clk) begin
     _0_ <= lane_0[read_address[11:0]];
   end
-  assign read__data = _0_;
+  assign \$signature__data  = _0_;
+  (* no_rw_check = 32'd1 *)
   reg [7:0] lane_1 [4095:0];
   always @(posedge clk) begin
     if (write_enable[1])
@@ -3758,7 +3737,8 @@ module \holdfast_8x8_guard.activations_0 (rst, read_address, write_address, writ
   always @(posedge clk) begin
     _1_ <= lane_1[read_address[23:12]];
   end
-  assign \read__data$11  = _1_;
+  assign \$signature__data$11  = _1_;
+  (* no_rw_check = 32'd1 *)
   reg [7:0] lane_2 [4095:0];
   always @(posedge clk) begin
     if (write_enable[2])
@@ -3768,7 +3748,8 @@ module \holdfast_8x8_guard.activations_0 (rst, read_address, write_address, writ
   always @(posedge clk) begin
     _2_ <= lane_2[read_address[35:24]];
   end
-  assign \read__data$16  = _2_;
+  assign \$signature__data$16  = _2_;
+  (* no_rw_check = 32'd1 *)
   reg [7:0] lane_3 [4095:0];
   always @(posedge clk) begin
     if (write_enable[3])
@@ -3778,7 +3759,8 @@ module \holdfast_8x8_guard.activations_0 (rst, read_address, write_address, writ
   always @(posedge clk) begin
     _3_ <= lane_3[read_address[47:36]];
   end
-  assign \read__data$21  = _3_;
+  assign \$signature__data$21  = _3_;
+  (* no_rw_check = 32'd1 *)
   reg [7:0] lane_4 [4095:0];
   always @(posedge clk) begin
     if (write_enable[4])
@@ -3788,7 +3770,8 @@ module \holdfast_8x8_guard.activations_0 (rst, read_address, write_address, writ
   always @(posedge clk) begin
     _4_ <= lane_4[read_address[59:48]];
   end
-  assign \read__data$26  = _4_;
+  assign \$signature__data$26  = _4_;
+  (* no_rw_check = 32'd1 *)
   reg [7:0] lane_5 [4095:0];
   always @(posedge clk) begin
     if (write_enable[5])
@@ -3798,7 +3781,8 @@ module \holdfast_8x8_guard.activations_0 (rst, read_address, write_address, writ
   always @(posedge clk) begin
     _5_ <= lane_5[read_address[71:60]];
   end
-  assign \read__data$31  = _5_;
+  assign \$signature__data$31  = _5_;
+  (* no_rw_check = 32'd1 *)
   reg [7:0] lane_6 [4095:0];
   always @(posedge clk) begin
     if (write_enable[6])
@@ -3808,7 +3792,8 @@ module \holdfast_8x8_guard.activations_0 (rst, read_address, write_address, writ
   always @(posedge clk) begin
     _6_ <= lane_6[read_address[83:72]];
   end
-  assign \read__data$36  = _6_;
+  assign \$signature__data$36  = _6_;
+  (* no_rw_check = 32'd1 *)
   reg [7:0] lane_7 [4095:0];
   always @(posedge clk) begin
     if (write_enable[7])
@@ -3818,36 +3803,36 @@ module \holdfast_8x8_guard.activations_0 (rst, read_address, write_address, writ
   always @(posedge clk) begin
     _7_ <= lane_7[read_address[95:84]];
   end
-  assign \read__data$41  = _7_;
-  assign read__addr = read_address[11:0];
+  assign \$signature__data$41  = _7_;
+  assign \$signature__addr  = read_address[11:0];
   assign write__addr = write_address[11:0];
   assign write__data = write_data[7:0];
   assign write__en = write_enable[0];
-  assign \read__addr$10  = read_address[23:12];
+  assign \$signature__addr$10  = read_address[23:12];
   assign \write__addr$12  = write_address[23:12];
   assign \write__data$13  = write_data[15:8];
   assign \write__en$14  = write_enable[1];
-  assign \read__addr$15  = read_address[35:24];
+  assign \$signature__addr$15  = read_address[35:24];
   assign \write__addr$17  = write_address[35:24];
   assign \write__data$18  = write_data[23:16];
   assign \write__en$19  = write_enable[2];
-  assign \read__addr$20  = read_address[47:36];
+  assign \$signature__addr$20  = read_address[47:36];
   assign \write__addr$22  = write_address[47:36];
   assign \write__data$23  = write_data[31:24];
   assign \write__en$24  = write_enable[3];
-  assign \read__addr$25  = read_address[59:48];
+  assign \$signature__addr$25  = read_address[59:48];
   assign \write__addr$27  = write_address[59:48];
   assign \write__data$28  = write_data[39:32];
   assign \write__en$29  = write_enable[4];
-  assign \read__addr$30  = read_address[71:60];
+  assign \$signature__addr$30  = read_address[71:60];
   assign \write__addr$32  = write_address[71:60];
   assign \write__data$33  = write_data[47:40];
   assign \write__en$34  = write_enable[5];
-  assign \read__addr$35  = read_address[83:72];
+  assign \$signature__addr$35  = read_address[83:72];
   assign \write__addr$37  = write_address[83:72];
   assign \write__data$38  = write_data[55:48];
   assign \write__en$39  = write_enable[6];
-  assign \read__addr$40  = read_address[95:84];
+  assign \$signature__addr$40  = read_address[95:84];
   assign \write__addr$42  = write_address[95:84];
   assign \write__data$43  = write_data[63:56];
   assign \write__en$44  = write_enable[7];
@@ -3883,35 +3868,35 @@ module \holdfast_8x8_guard.activations_0 (rst, read_address, write_address, writ
   assign \write_data[5]  = write_data[47:40];
   assign \write_data[6]  = write_data[55:48];
   assign \write_data[7]  = write_data[63:56];
-  assign read_data[63:56] = \read__data$41 ;
-  assign read_data[55:48] = \read__data$36 ;
-  assign read_data[47:40] = \read__data$31 ;
-  assign read_data[39:32] = \read__data$26 ;
-  assign read_data[31:24] = \read__data$21 ;
-  assign read_data[23:16] = \read__data$16 ;
-  assign read_data[15:8] = \read__data$11 ;
-  assign read_data[7:0] = read__data;
+  assign read_data[63:56] = \$signature__data$41 ;
+  assign read_data[55:48] = \$signature__data$36 ;
+  assign read_data[47:40] = \$signature__data$31 ;
+  assign read_data[39:32] = \$signature__data$26 ;
+  assign read_data[31:24] = \$signature__data$21 ;
+  assign read_data[23:16] = \$signature__data$16 ;
+  assign read_data[15:8] = \$signature__data$11 ;
+  assign read_data[7:0] = \$signature__data ;
 endmodule
 
 module \holdfast_8x8_guard.activations_1 (rst, read_address, write_address, write_data, write_enable, read_data, clk);
+  wire [11:0] \$signature__addr ;
+  wire [11:0] \$signature__addr$10 ;
+  wire [11:0] \$signature__addr$15 ;
+  wire [11:0] \$signature__addr$20 ;
+  wire [11:0] \$signature__addr$25 ;
+  wire [11:0] \$signature__addr$30 ;
+  wire [11:0] \$signature__addr$35 ;
+  wire [11:0] \$signature__addr$40 ;
+  wire [7:0] \$signature__data ;
+  wire [7:0] \$signature__data$11 ;
+  wire [7:0] \$signature__data$16 ;
+  wire [7:0] \$signature__data$21 ;
+  wire [7:0] \$signature__data$26 ;
+  wire [7:0] \$signature__data$31 ;
+  wire [7:0] \$signature__data$36 ;
+  wire [7:0] \$signature__data$41 ;
   input clk;
   wire clk;
-  wire [11:0] read__addr;
-  wire [11:0] \read__addr$10 ;
-  wire [11:0] \read__addr$15 ;
-  wire [11:0] \read__addr$20 ;
-  wire [11:0] \read__addr$25 ;
-  wire [11:0] \read__addr$30 ;
-  wire [11:0] \read__addr$35 ;
-  wire [11:0] \read__addr$40 ;
-  wire [7:0] read__data;
-  wire [7:0] \read__data$11 ;
-  wire [7:0] \read__data$16 ;
-  wire [7:0] \read__data$21 ;
-  wire [7:0] \read__data$26 ;
-  wire [7:0] \read__data$31 ;
-  wire [7:0] \read__data$36 ;
-  wire [7:0] \read__data$41 ;
   input [95:0] read_address;
   wire [95:0] read_address;
   wire [11:0] \read_address[0] ;
@@ -3980,6 +3965,7 @@ module \holdfast_8x8_guard.activations_1 (rst, read_address, write_address, writ
   wire [7:0] \write_data[7] ;
   input [7:0] write_enable;
   wire [7:0] write_enable;
+  (* no_rw_check = 32'd1 *)
   reg [7:0] lane_0 [4095:0];
   always @(posedge clk) begin
     if (write_enable[0])
@@ -3989,7 +3975,8 @@ module \holdfast_8x8_guard.activations_1 (rst, read_address, write_address, writ
   always @(posedge clk) begin
     _0_ <= lane_0[read_address[11:0]];
   end
-  assign read__data = _0_;
+  assign \$signature__data  = _0_;
+  (* no_rw_check = 32'd1 *)
   reg [7:0] lane_1 [4095:0];
   always @(posedge clk) begin
     if (write_enable[1])
@@ -3999,7 +3986,8 @@ module \holdfast_8x8_guard.activations_1 (rst, read_address, write_address, writ
   always @(posedge clk) begin
     _1_ <= lane_1[read_address[23:12]];
   end
-  assign \read__data$11  = _1_;
+  assign \$signature__data$11  = _1_;
+  (* no_rw_check = 32'd1 *)
   reg [7:0] lane_2 [4095:0];
   always @(posedge clk) begin
     if (write_enable[2])
@@ -4009,7 +3997,8 @@ module \holdfast_8x8_guard.activations_1 (rst, read_address, write_address, writ
   always @(posedge clk) begin
     _2_ <= lane_2[read_address[35:24]];
   end
-  assign \read__data$16  = _2_;
+  assign \$signature__data$16  = _2_;
+  (* no_rw_check = 32'd1 *)
   reg [7:0] lane_3 [4095:0];
   always @(posedge clk) begin
     if (write_enable[3])
@@ -4019,7 +4008,8 @@ module \holdfast_8x8_guard.activations_1 (rst, read_address, write_address, writ
   always @(posedge clk) begin
     _3_ <= lane_3[read_address[47:36]];
   end
-  assign \read__data$21  = _3_;
+  assign \$signature__data$21  = _3_;
+  (* no_rw_check = 32'd1 *)
   reg [7:0] lane_4 [4095:0];
   always @(posedge clk) begin
     if (write_enable[4])
@@ -4029,7 +4019,8 @@ module \holdfast_8x8_guard.activations_1 (rst, read_address, write_address, writ
   always @(posedge clk) begin
     _4_ <= lane_4[read_address[59:48]];
   end
-  assign \read__data$26  = _4_;
+  assign \$signature__data$26  = _4_;
+  (* no_rw_check = 32'd1 *)
   reg [7:0] lane_5 [4095:0];
   always @(posedge clk) begin
     if (write_enable[5])
@@ -4039,7 +4030,8 @@ module \holdfast_8x8_guard.activations_1 (rst, read_address, write_address, writ
   always @(posedge clk) begin
     _5_ <= lane_5[read_address[71:60]];
   end
-  assign \read__data$31  = _5_;
+  assign \$signature__data$31  = _5_;
+  (* no_rw_check = 32'd1 *)
   reg [7:0] lane_6 [4095:0];
   always @(posedge clk) begin
     if (write_enable[6])
@@ -4049,7 +4041,8 @@ module \holdfast_8x8_guard.activations_1 (rst, read_address, write_address, writ
   always @(posedge clk) begin
     _6_ <= lane_6[read_address[83:72]];
   end
-  assign \read__data$36  = _6_;
+  assign \$signature__data$36  = _6_;
+  (* no_rw_check = 32'd1 *)
   reg [7:0] lane_7 [4095:0];
   always @(posedge clk) begin
     if (write_enable[7])
@@ -4059,36 +4052,36 @@ module \holdfast_8x8_guard.activations_1 (rst, read_address, write_address, writ
   always @(posedge clk) begin
     _7_ <= lane_7[read_address[95:84]];
   end
-  assign \read__data$41  = _7_;
-  assign read__addr = read_address[11:0];
+  assign \$signature__data$41  = _7_;
+  assign \$signature__addr  = read_address[11:0];
   assign write__addr = write_address[11:0];
   assign write__data = write_data[7:0];
   assign write__en = write_enable[0];
-  assign \read__addr$10  = read_address[23:12];
+  assign \$signature__addr$10  = read_address[23:12];
   assign \write__addr$12  = write_address[23:12];
   assign \write__data$13  = write_data[15:8];
   assign \write__en$14  = write_enable[1];
-  assign \read__addr$15  = read_address[35:24];
+  assign \$signature__addr$15  = read_address[35:24];
   assign \write__addr$17  = write_address[35:24];
   assign \write__data$18  = write_data[23:16];
   assign \write__en$19  = write_enable[2];
-  assign \read__addr$20  = read_address[47:36];
+  assign \$signature__addr$20  = read_address[47:36];
   assign \write__addr$22  = write_address[47:36];
   assign \write__data$23  = write_data[31:24];
   assign \write__en$24  = write_enable[3];
-  assign \read__addr$25  = read_address[59:48];
+  assign \$signature__addr$25  = read_address[59:48];
   assign \write__addr$27  = write_address[59:48];
   assign \write__data$28  = write_data[39:32];
   assign \write__en$29  = write_enable[4];
-  assign \read__addr$30  = read_address[71:60];
+  assign \$signature__addr$30  = read_address[71:60];
   assign \write__addr$32  = write_address[71:60];
   assign \write__data$33  = write_data[47:40];
   assign \write__en$34  = write_enable[5];
-  assign \read__addr$35  = read_address[83:72];
+  assign \$signature__addr$35  = read_address[83:72];
   assign \write__addr$37  = write_address[83:72];
   assign \write__data$38  = write_data[55:48];
   assign \write__en$39  = write_enable[6];
-  assign \read__addr$40  = read_address[95:84];
+  assign \$signature__addr$40  = read_address[95:84];
   assign \write__addr$42  = write_address[95:84];
   assign \write__data$43  = write_data[63:56];
   assign \write__en$44  = write_enable[7];
@@ -4124,14 +4117,14 @@ module \holdfast_8x8_guard.activations_1 (rst, read_address, write_address, writ
   assign \write_data[5]  = write_data[47:40];
   assign \write_data[6]  = write_data[55:48];
   assign \write_data[7]  = write_data[63:56];
-  assign read_data[63:56] = \read__data$41 ;
-  assign read_data[55:48] = \read__data$36 ;
-  assign read_data[47:40] = \read__data$31 ;
-  assign read_data[39:32] = \read__data$26 ;
-  assign read_data[31:24] = \read__data$21 ;
-  assign read_data[23:16] = \read__data$16 ;
-  assign read_data[15:8] = \read__data$11 ;
-  assign read_data[7:0] = read__data;
+  assign read_data[63:56] = \$signature__data$41 ;
+  assign read_data[55:48] = \$signature__data$36 ;
+  assign read_data[47:40] = \$signature__data$31 ;
+  assign read_data[39:32] = \$signature__data$26 ;
+  assign read_data[31:24] = \$signature__data$21 ;
+  assign read_data[23:16] = \$signature__data$16 ;
+  assign read_data[15:8] = \$signature__data$11 ;
+  assign read_data[7:0] = \$signature__data ;
 endmodule
 
 module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
@@ -4371,126 +4364,126 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
   wire [7:0] \o[7] ;
   input rst;
   wire rst;
-  wire [23:0] sum_in;
-  wire [23:0] \sum_in$106 ;
-  wire [23:0] \sum_in$114 ;
-  wire [23:0] \sum_in$120 ;
-  wire [23:0] \sum_in$128 ;
-  wire [23:0] \sum_in$136 ;
-  wire [23:0] \sum_in$144 ;
-  wire [23:0] \sum_in$152 ;
-  wire [23:0] \sum_in$160 ;
-  wire [23:0] \sum_in$168 ;
-  wire [23:0] \sum_in$176 ;
-  wire [23:0] \sum_in$182 ;
-  wire [23:0] \sum_in$190 ;
-  wire [23:0] \sum_in$198 ;
-  wire [23:0] \sum_in$206 ;
-  wire [23:0] \sum_in$214 ;
-  wire [23:0] \sum_in$222 ;
-  wire [23:0] \sum_in$230 ;
-  wire [23:0] \sum_in$238 ;
-  wire [23:0] \sum_in$244 ;
-  wire [23:0] \sum_in$252 ;
-  wire [23:0] \sum_in$260 ;
-  wire [23:0] \sum_in$268 ;
-  wire [23:0] \sum_in$276 ;
-  wire [23:0] \sum_in$284 ;
-  wire [23:0] \sum_in$292 ;
-  wire [23:0] \sum_in$300 ;
-  wire [23:0] \sum_in$306 ;
-  wire [23:0] \sum_in$314 ;
-  wire [23:0] \sum_in$322 ;
-  wire [23:0] \sum_in$330 ;
-  wire [23:0] \sum_in$338 ;
-  wire [23:0] \sum_in$346 ;
-  wire [23:0] \sum_in$354 ;
-  wire [23:0] \sum_in$362 ;
-  wire [23:0] \sum_in$368 ;
-  wire [23:0] \sum_in$376 ;
-  wire [23:0] \sum_in$384 ;
-  wire [23:0] \sum_in$392 ;
-  wire [23:0] \sum_in$400 ;
-  wire [23:0] \sum_in$408 ;
-  wire [23:0] \sum_in$416 ;
-  wire [23:0] \sum_in$424 ;
-  wire [23:0] \sum_in$430 ;
-  wire [23:0] \sum_in$440 ;
-  wire [23:0] \sum_in$449 ;
-  wire [23:0] \sum_in$458 ;
-  wire [23:0] \sum_in$467 ;
-  wire [23:0] \sum_in$476 ;
-  wire [23:0] \sum_in$485 ;
-  wire [23:0] \sum_in$494 ;
-  wire [23:0] \sum_in$66 ;
-  wire [23:0] \sum_in$74 ;
-  wire [23:0] \sum_in$82 ;
-  wire [23:0] \sum_in$90 ;
-  wire [23:0] \sum_in$98 ;
-  wire [23:0] sum_out;
-  wire [23:0] \sum_out$107 ;
-  wire [23:0] \sum_out$115 ;
-  wire [23:0] \sum_out$121 ;
-  wire [23:0] \sum_out$129 ;
-  wire [23:0] \sum_out$137 ;
-  wire [23:0] \sum_out$145 ;
-  wire [23:0] \sum_out$153 ;
-  wire [23:0] \sum_out$161 ;
-  wire [23:0] \sum_out$169 ;
-  wire [23:0] \sum_out$177 ;
-  wire [23:0] \sum_out$183 ;
-  wire [23:0] \sum_out$191 ;
-  wire [23:0] \sum_out$199 ;
-  wire [23:0] \sum_out$207 ;
-  wire [23:0] \sum_out$215 ;
-  wire [23:0] \sum_out$223 ;
-  wire [23:0] \sum_out$231 ;
-  wire [23:0] \sum_out$239 ;
-  wire [23:0] \sum_out$245 ;
-  wire [23:0] \sum_out$253 ;
-  wire [23:0] \sum_out$261 ;
-  wire [23:0] \sum_out$269 ;
-  wire [23:0] \sum_out$277 ;
-  wire [23:0] \sum_out$285 ;
-  wire [23:0] \sum_out$293 ;
-  wire [23:0] \sum_out$301 ;
-  wire [23:0] \sum_out$307 ;
-  wire [23:0] \sum_out$315 ;
-  wire [23:0] \sum_out$323 ;
-  wire [23:0] \sum_out$331 ;
-  wire [23:0] \sum_out$339 ;
-  wire [23:0] \sum_out$347 ;
-  wire [23:0] \sum_out$355 ;
-  wire [23:0] \sum_out$363 ;
-  wire [23:0] \sum_out$369 ;
-  wire [23:0] \sum_out$377 ;
-  wire [23:0] \sum_out$385 ;
-  wire [23:0] \sum_out$393 ;
-  wire [23:0] \sum_out$401 ;
-  wire [23:0] \sum_out$409 ;
-  wire [23:0] \sum_out$417 ;
-  wire [23:0] \sum_out$425 ;
-  wire [23:0] \sum_out$431 ;
-  wire [23:0] \sum_out$433 ;
-  wire [23:0] \sum_out$441 ;
-  wire [23:0] \sum_out$442 ;
-  wire [23:0] \sum_out$450 ;
-  wire [23:0] \sum_out$451 ;
-  wire [23:0] \sum_out$459 ;
-  wire [23:0] \sum_out$460 ;
-  wire [23:0] \sum_out$468 ;
-  wire [23:0] \sum_out$469 ;
-  wire [23:0] \sum_out$477 ;
-  wire [23:0] \sum_out$478 ;
-  wire [23:0] \sum_out$486 ;
-  wire [23:0] \sum_out$487 ;
-  wire [23:0] \sum_out$495 ;
-  wire [23:0] \sum_out$496 ;
-  wire [23:0] \sum_out$67 ;
-  wire [23:0] \sum_out$75 ;
-  wire [23:0] \sum_out$83 ;
-  wire [23:0] \sum_out$91 ;
-  wire [23:0] \sum_out$99 ;
+  wire [16:0] sum_in;
+  wire [16:0] \sum_in$106 ;
+  wire [16:0] \sum_in$114 ;
+  wire [16:0] \sum_in$120 ;
+  wire [16:0] \sum_in$128 ;
+  wire [16:0] \sum_in$136 ;
+  wire [16:0] \sum_in$144 ;
+  wire [16:0] \sum_in$152 ;
+  wire [16:0] \sum_in$160 ;
+  wire [16:0] \sum_in$168 ;
+  wire [16:0] \sum_in$176 ;
+  wire [17:0] \sum_in$182 ;
+  wire [17:0] \sum_in$190 ;
+  wire [17:0] \sum_in$198 ;
+  wire [17:0] \sum_in$206 ;
+  wire [17:0] \sum_in$214 ;
+  wire [17:0] \sum_in$222 ;
+  wire [17:0] \sum_in$230 ;
+  wire [17:0] \sum_in$238 ;
+  wire [17:0] \sum_in$244 ;
+  wire [17:0] \sum_in$252 ;
+  wire [17:0] \sum_in$260 ;
+  wire [17:0] \sum_in$268 ;
+  wire [17:0] \sum_in$276 ;
+  wire [17:0] \sum_in$284 ;
+  wire [17:0] \sum_in$292 ;
+  wire [17:0] \sum_in$300 ;
+  wire [17:0] \sum_in$306 ;
+  wire [17:0] \sum_in$314 ;
+  wire [17:0] \sum_in$322 ;
+  wire [17:0] \sum_in$330 ;
+  wire [17:0] \sum_in$338 ;
+  wire [17:0] \sum_in$346 ;
+  wire [17:0] \sum_in$354 ;
+  wire [17:0] \sum_in$362 ;
+  wire [17:0] \sum_in$368 ;
+  wire [17:0] \sum_in$376 ;
+  wire [17:0] \sum_in$384 ;
+  wire [17:0] \sum_in$392 ;
+  wire [17:0] \sum_in$400 ;
+  wire [17:0] \sum_in$408 ;
+  wire [17:0] \sum_in$416 ;
+  wire [17:0] \sum_in$424 ;
+  wire [18:0] \sum_in$430 ;
+  wire [18:0] \sum_in$440 ;
+  wire [18:0] \sum_in$449 ;
+  wire [18:0] \sum_in$458 ;
+  wire [18:0] \sum_in$467 ;
+  wire [18:0] \sum_in$476 ;
+  wire [18:0] \sum_in$485 ;
+  wire [18:0] \sum_in$494 ;
+  wire [16:0] \sum_in$66 ;
+  wire [16:0] \sum_in$74 ;
+  wire [16:0] \sum_in$82 ;
+  wire [16:0] \sum_in$90 ;
+  wire [16:0] \sum_in$98 ;
+  wire [15:0] sum_out;
+  wire [15:0] \sum_out$107 ;
+  wire [15:0] \sum_out$115 ;
+  wire [16:0] \sum_out$121 ;
+  wire [16:0] \sum_out$129 ;
+  wire [16:0] \sum_out$137 ;
+  wire [16:0] \sum_out$145 ;
+  wire [16:0] \sum_out$153 ;
+  wire [16:0] \sum_out$161 ;
+  wire [16:0] \sum_out$169 ;
+  wire [16:0] \sum_out$177 ;
+  wire [16:0] \sum_out$183 ;
+  wire [16:0] \sum_out$191 ;
+  wire [16:0] \sum_out$199 ;
+  wire [16:0] \sum_out$207 ;
+  wire [16:0] \sum_out$215 ;
+  wire [16:0] \sum_out$223 ;
+  wire [16:0] \sum_out$231 ;
+  wire [16:0] \sum_out$239 ;
+  wire [17:0] \sum_out$245 ;
+  wire [17:0] \sum_out$253 ;
+  wire [17:0] \sum_out$261 ;
+  wire [17:0] \sum_out$269 ;
+  wire [17:0] \sum_out$277 ;
+  wire [17:0] \sum_out$285 ;
+  wire [17:0] \sum_out$293 ;
+  wire [17:0] \sum_out$301 ;
+  wire [17:0] \sum_out$307 ;
+  wire [17:0] \sum_out$315 ;
+  wire [17:0] \sum_out$323 ;
+  wire [17:0] \sum_out$331 ;
+  wire [17:0] \sum_out$339 ;
+  wire [17:0] \sum_out$347 ;
+  wire [17:0] \sum_out$355 ;
+  wire [17:0] \sum_out$363 ;
+  wire [17:0] \sum_out$369 ;
+  wire [17:0] \sum_out$377 ;
+  wire [17:0] \sum_out$385 ;
+  wire [17:0] \sum_out$393 ;
+  wire [17:0] \sum_out$401 ;
+  wire [17:0] \sum_out$409 ;
+  wire [17:0] \sum_out$417 ;
+  wire [17:0] \sum_out$425 ;
+  wire [17:0] \sum_out$431 ;
+  wire [18:0] \sum_out$433 ;
+  wire [17:0] \sum_out$441 ;
+  wire [18:0] \sum_out$442 ;
+  wire [17:0] \sum_out$450 ;
+  wire [18:0] \sum_out$451 ;
+  wire [17:0] \sum_out$459 ;
+  wire [18:0] \sum_out$460 ;
+  wire [17:0] \sum_out$468 ;
+  wire [18:0] \sum_out$469 ;
+  wire [17:0] \sum_out$477 ;
+  wire [18:0] \sum_out$478 ;
+  wire [17:0] \sum_out$486 ;
+  wire [18:0] \sum_out$487 ;
+  wire [17:0] \sum_out$495 ;
+  wire [18:0] \sum_out$496 ;
+  wire [15:0] \sum_out$67 ;
+  wire [15:0] \sum_out$75 ;
+  wire [15:0] \sum_out$83 ;
+  wire [15:0] \sum_out$91 ;
+  wire [15:0] \sum_out$99 ;
   output [191:0] sums;
   wire [191:0] sums;
   wire [23:0] \sums[0] ;
@@ -4702,7 +4695,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .activation(\act_in$14 ),
     .clk(clk),
     .load(\load$7 [0]),
-    .partial_sum(sum_in),
+    .partial_sum(sum_out),
     .rst(rst),
     .swap(\swap_in$16 ),
     .swap_in(\o$11 [0]),
@@ -4713,7 +4706,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .activation(\act_in$20 ),
     .clk(clk),
     .load(\load$7 [0]),
-    .partial_sum(\sum_in$66 ),
+    .partial_sum(\sum_out$67 ),
     .rst(rst),
     .swap(\swap_in$22 ),
     .swap_in(\swap_in$16 ),
@@ -4724,7 +4717,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .activation(\act_in$26 ),
     .clk(clk),
     .load(\load$7 [0]),
-    .partial_sum(\sum_in$74 ),
+    .partial_sum(\sum_out$75 ),
     .rst(rst),
     .swap(\swap_in$28 ),
     .swap_in(\swap_in$22 ),
@@ -4735,7 +4728,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .activation(\act_in$32 ),
     .clk(clk),
     .load(\load$7 [0]),
-    .partial_sum(\sum_in$82 ),
+    .partial_sum(\sum_out$83 ),
     .rst(rst),
     .swap(\swap_in$34 ),
     .swap_in(\swap_in$28 ),
@@ -4746,7 +4739,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .activation(\act_in$38 ),
     .clk(clk),
     .load(\load$7 [0]),
-    .partial_sum(\sum_in$90 ),
+    .partial_sum(\sum_out$91 ),
     .rst(rst),
     .swap(\swap_in$40 ),
     .swap_in(\swap_in$34 ),
@@ -4757,7 +4750,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .activation(\act_in$44 ),
     .clk(clk),
     .load(\load$7 [0]),
-    .partial_sum(\sum_in$98 ),
+    .partial_sum(\sum_out$99 ),
     .rst(rst),
     .swap(\swap_in$46 ),
     .swap_in(\swap_in$40 ),
@@ -4768,7 +4761,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .activation(\act_in$50 ),
     .clk(clk),
     .load(\load$7 [0]),
-    .partial_sum(\sum_in$106 ),
+    .partial_sum(\sum_out$107 ),
     .rst(rst),
     .swap(\swap_in$52 ),
     .swap_in(\swap_in$46 ),
@@ -4778,7 +4771,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .act_in(\act_in$50 ),
     .clk(clk),
     .load(\load$7 [0]),
-    .partial_sum(\sum_in$114 ),
+    .partial_sum(\sum_out$115 ),
     .rst(rst),
     .swap_in(\swap_in$52 ),
     .weight_in(weight[63:56])
@@ -4789,8 +4782,8 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$120 ),
+    .\port$3402$0 (sum_out),
     .rst(rst),
-    .sum_in(sum_in),
     .swap(\swap_in$64 ),
     .swap_in(\o$11 [1]),
     .weight_in(weight[7:0])
@@ -4801,8 +4794,8 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$128 ),
+    .\port$3416$0 (\sum_out$67 ),
     .rst(rst),
-    .sum_in(\sum_in$66 ),
     .swap(\swap_in$72 ),
     .swap_in(\swap_in$64 ),
     .weight_in(weight[15:8])
@@ -4813,8 +4806,8 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$136 ),
+    .\port$3430$0 (\sum_out$75 ),
     .rst(rst),
-    .sum_in(\sum_in$74 ),
     .swap(\swap_in$80 ),
     .swap_in(\swap_in$72 ),
     .weight_in(weight[23:16])
@@ -4825,8 +4818,8 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$144 ),
+    .\port$3444$0 (\sum_out$83 ),
     .rst(rst),
-    .sum_in(\sum_in$82 ),
     .swap(\swap_in$88 ),
     .swap_in(\swap_in$80 ),
     .weight_in(weight[31:24])
@@ -4837,8 +4830,8 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$152 ),
+    .\port$3458$0 (\sum_out$91 ),
     .rst(rst),
-    .sum_in(\sum_in$90 ),
     .swap(\swap_in$96 ),
     .swap_in(\swap_in$88 ),
     .weight_in(weight[39:32])
@@ -4849,8 +4842,8 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$160 ),
+    .\port$3472$0 (\sum_out$99 ),
     .rst(rst),
-    .sum_in(\sum_in$98 ),
     .swap(\swap_in$104 ),
     .swap_in(\swap_in$96 ),
     .weight_in(weight[47:40])
@@ -4861,8 +4854,8 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$168 ),
+    .\port$3486$0 (\sum_out$107 ),
     .rst(rst),
-    .sum_in(\sum_in$106 ),
     .swap(\swap_in$112 ),
     .swap_in(\swap_in$104 ),
     .weight_in(weight[55:48])
@@ -4872,8 +4865,8 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$176 ),
+    .\port$3500$0 (\sum_out$115 ),
     .rst(rst),
-    .sum_in(\sum_in$114 ),
     .swap_in(\swap_in$112 ),
     .weight_in(weight[63:56])
   );
@@ -4882,7 +4875,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .activation(\act_in$124 ),
     .clk(clk),
     .load(\load$7 [2]),
-    .partial_sum(\sum_in$182 ),
+    .partial_sum(\sum_out$183 ),
     .rst(rst),
     .sum_in(\sum_in$120 ),
     .swap(\swap_in$126 ),
@@ -4894,7 +4887,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .activation(\act_in$132 ),
     .clk(clk),
     .load(\load$7 [2]),
-    .partial_sum(\sum_in$190 ),
+    .partial_sum(\sum_out$191 ),
     .rst(rst),
     .sum_in(\sum_in$128 ),
     .swap(\swap_in$134 ),
@@ -4906,7 +4899,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .activation(\act_in$140 ),
     .clk(clk),
     .load(\load$7 [2]),
-    .partial_sum(\sum_in$198 ),
+    .partial_sum(\sum_out$199 ),
     .rst(rst),
     .sum_in(\sum_in$136 ),
     .swap(\swap_in$142 ),
@@ -4918,7 +4911,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .activation(\act_in$148 ),
     .clk(clk),
     .load(\load$7 [2]),
-    .partial_sum(\sum_in$206 ),
+    .partial_sum(\sum_out$207 ),
     .rst(rst),
     .sum_in(\sum_in$144 ),
     .swap(\swap_in$150 ),
@@ -4930,7 +4923,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .activation(\act_in$156 ),
     .clk(clk),
     .load(\load$7 [2]),
-    .partial_sum(\sum_in$214 ),
+    .partial_sum(\sum_out$215 ),
     .rst(rst),
     .sum_in(\sum_in$152 ),
     .swap(\swap_in$158 ),
@@ -4942,7 +4935,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .activation(\act_in$164 ),
     .clk(clk),
     .load(\load$7 [2]),
-    .partial_sum(\sum_in$222 ),
+    .partial_sum(\sum_out$223 ),
     .rst(rst),
     .sum_in(\sum_in$160 ),
     .swap(\swap_in$166 ),
@@ -4954,7 +4947,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .activation(\act_in$172 ),
     .clk(clk),
     .load(\load$7 [2]),
-    .partial_sum(\sum_in$230 ),
+    .partial_sum(\sum_out$231 ),
     .rst(rst),
     .sum_in(\sum_in$168 ),
     .swap(\swap_in$174 ),
@@ -4965,7 +4958,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .act_in(\act_in$172 ),
     .clk(clk),
     .load(\load$7 [2]),
-    .partial_sum(\sum_in$238 ),
+    .partial_sum(\sum_out$239 ),
     .rst(rst),
     .sum_in(\sum_in$176 ),
     .swap_in(\swap_in$174 ),
@@ -4977,8 +4970,8 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$244 ),
+    .\port$3626$0 (\sum_out$183 ),
     .rst(rst),
-    .sum_in(\sum_in$182 ),
     .swap(\swap_in$188 ),
     .swap_in(\o$11 [3]),
     .weight_in(weight[7:0])
@@ -4989,8 +4982,8 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$252 ),
+    .\port$3640$0 (\sum_out$191 ),
     .rst(rst),
-    .sum_in(\sum_in$190 ),
     .swap(\swap_in$196 ),
     .swap_in(\swap_in$188 ),
     .weight_in(weight[15:8])
@@ -5001,8 +4994,8 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$260 ),
+    .\port$3654$0 (\sum_out$199 ),
     .rst(rst),
-    .sum_in(\sum_in$198 ),
     .swap(\swap_in$204 ),
     .swap_in(\swap_in$196 ),
     .weight_in(weight[23:16])
@@ -5013,8 +5006,8 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$268 ),
+    .\port$3668$0 (\sum_out$207 ),
     .rst(rst),
-    .sum_in(\sum_in$206 ),
     .swap(\swap_in$212 ),
     .swap_in(\swap_in$204 ),
     .weight_in(weight[31:24])
@@ -5025,8 +5018,8 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$276 ),
+    .\port$3682$0 (\sum_out$215 ),
     .rst(rst),
-    .sum_in(\sum_in$214 ),
     .swap(\swap_in$220 ),
     .swap_in(\swap_in$212 ),
     .weight_in(weight[39:32])
@@ -5037,8 +5030,8 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$284 ),
+    .\port$3696$0 (\sum_out$223 ),
     .rst(rst),
-    .sum_in(\sum_in$222 ),
     .swap(\swap_in$228 ),
     .swap_in(\swap_in$220 ),
     .weight_in(weight[47:40])
@@ -5049,8 +5042,8 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$292 ),
+    .\port$3710$0 (\sum_out$231 ),
     .rst(rst),
-    .sum_in(\sum_in$230 ),
     .swap(\swap_in$236 ),
     .swap_in(\swap_in$228 ),
     .weight_in(weight[55:48])
@@ -5060,8 +5053,8 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$300 ),
+    .\port$3724$0 (\sum_out$239 ),
     .rst(rst),
-    .sum_in(\sum_in$238 ),
     .swap_in(\swap_in$236 ),
     .weight_in(weight[63:56])
   );
@@ -5258,7 +5251,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .activation(\act_in$372 ),
     .clk(clk),
     .load(\load$7 [6]),
-    .partial_sum(\sum_in$430 ),
+    .partial_sum(\sum_out$431 ),
     .rst(rst),
     .sum_in(\sum_in$368 ),
     .swap(\swap_in$374 ),
@@ -5270,7 +5263,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .activation(\act_in$380 ),
     .clk(clk),
     .load(\load$7 [6]),
-    .partial_sum(\sum_in$440 ),
+    .partial_sum(\sum_out$441 ),
     .rst(rst),
     .sum_in(\sum_in$376 ),
     .swap(\swap_in$382 ),
@@ -5282,7 +5275,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .activation(\act_in$388 ),
     .clk(clk),
     .load(\load$7 [6]),
-    .partial_sum(\sum_in$449 ),
+    .partial_sum(\sum_out$450 ),
     .rst(rst),
     .sum_in(\sum_in$384 ),
     .swap(\swap_in$390 ),
@@ -5294,7 +5287,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .activation(\act_in$396 ),
     .clk(clk),
     .load(\load$7 [6]),
-    .partial_sum(\sum_in$458 ),
+    .partial_sum(\sum_out$459 ),
     .rst(rst),
     .sum_in(\sum_in$392 ),
     .swap(\swap_in$398 ),
@@ -5306,7 +5299,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .activation(\act_in$404 ),
     .clk(clk),
     .load(\load$7 [6]),
-    .partial_sum(\sum_in$467 ),
+    .partial_sum(\sum_out$468 ),
     .rst(rst),
     .sum_in(\sum_in$400 ),
     .swap(\swap_in$406 ),
@@ -5318,7 +5311,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .activation(\act_in$412 ),
     .clk(clk),
     .load(\load$7 [6]),
-    .partial_sum(\sum_in$476 ),
+    .partial_sum(\sum_out$477 ),
     .rst(rst),
     .sum_in(\sum_in$408 ),
     .swap(\swap_in$414 ),
@@ -5330,7 +5323,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .activation(\act_in$420 ),
     .clk(clk),
     .load(\load$7 [6]),
-    .partial_sum(\sum_in$485 ),
+    .partial_sum(\sum_out$486 ),
     .rst(rst),
     .sum_in(\sum_in$416 ),
     .swap(\swap_in$422 ),
@@ -5341,7 +5334,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .act_in(\act_in$420 ),
     .clk(clk),
     .load(\load$7 [6]),
-    .partial_sum(\sum_in$494 ),
+    .partial_sum(\sum_out$495 ),
     .rst(rst),
     .sum_in(\sum_in$424 ),
     .swap_in(\swap_in$422 ),
@@ -5353,8 +5346,8 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$433 ),
+    .\port$4074$0 (\sum_out$431 ),
     .rst(rst),
-    .sum_in(\sum_in$430 ),
     .swap(\swap_in$438 ),
     .swap_in(\o$11 [7]),
     .weight_in(weight[7:0])
@@ -5365,8 +5358,8 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$442 ),
+    .\port$4088$0 (\sum_out$441 ),
     .rst(rst),
-    .sum_in(\sum_in$440 ),
     .swap(\swap_in$447 ),
     .swap_in(\swap_in$438 ),
     .weight_in(weight[15:8])
@@ -5377,8 +5370,8 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$451 ),
+    .\port$4102$0 (\sum_out$450 ),
     .rst(rst),
-    .sum_in(\sum_in$449 ),
     .swap(\swap_in$456 ),
     .swap_in(\swap_in$447 ),
     .weight_in(weight[23:16])
@@ -5389,8 +5382,8 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$460 ),
+    .\port$4116$0 (\sum_out$459 ),
     .rst(rst),
-    .sum_in(\sum_in$458 ),
     .swap(\swap_in$465 ),
     .swap_in(\swap_in$456 ),
     .weight_in(weight[31:24])
@@ -5401,8 +5394,8 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$469 ),
+    .\port$4130$0 (\sum_out$468 ),
     .rst(rst),
-    .sum_in(\sum_in$467 ),
     .swap(\swap_in$474 ),
     .swap_in(\swap_in$465 ),
     .weight_in(weight[39:32])
@@ -5413,8 +5406,8 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$478 ),
+    .\port$4144$0 (\sum_out$477 ),
     .rst(rst),
-    .sum_in(\sum_in$476 ),
     .swap(\swap_in$483 ),
     .swap_in(\swap_in$474 ),
     .weight_in(weight[47:40])
@@ -5425,8 +5418,8 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$487 ),
+    .\port$4158$0 (\sum_out$486 ),
     .rst(rst),
-    .sum_in(\sum_in$485 ),
     .swap(\swap_in$492 ),
     .swap_in(\swap_in$483 ),
     .weight_in(weight[55:48])
@@ -5436,8 +5429,8 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$496 ),
+    .\port$4172$0 (\sum_out$495 ),
     .rst(rst),
-    .sum_in(\sum_in$494 ),
     .swap_in(\swap_in$492 ),
     .weight_in(weight[63:56])
   );
@@ -5490,42 +5483,42 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
   assign \load$55  = \load$7 [1];
   assign \act_in$56  = o[15:8];
   assign \swap_in$57  = \o$11 [1];
-  assign sum_out = sum_in;
+  assign sum_in = { sum_out[15], sum_out };
   assign \weight_in$60  = weight[15:8];
   assign \load$61  = \load$7 [1];
   assign \act_out$63  = \act_in$62 ;
   assign \swap_out$65  = \swap_in$64 ;
-  assign \sum_out$67  = \sum_in$66 ;
+  assign \sum_in$66  = { \sum_out$67 [15], \sum_out$67  };
   assign \weight_in$68  = weight[23:16];
   assign \load$69  = \load$7 [1];
   assign \act_out$71  = \act_in$70 ;
   assign \swap_out$73  = \swap_in$72 ;
-  assign \sum_out$75  = \sum_in$74 ;
+  assign \sum_in$74  = { \sum_out$75 [15], \sum_out$75  };
   assign \weight_in$76  = weight[31:24];
   assign \load$77  = \load$7 [1];
   assign \act_out$79  = \act_in$78 ;
   assign \swap_out$81  = \swap_in$80 ;
-  assign \sum_out$83  = \sum_in$82 ;
+  assign \sum_in$82  = { \sum_out$83 [15], \sum_out$83  };
   assign \weight_in$84  = weight[39:32];
   assign \load$85  = \load$7 [1];
   assign \act_out$87  = \act_in$86 ;
   assign \swap_out$89  = \swap_in$88 ;
-  assign \sum_out$91  = \sum_in$90 ;
+  assign \sum_in$90  = { \sum_out$91 [15], \sum_out$91  };
   assign \weight_in$92  = weight[47:40];
   assign \load$93  = \load$7 [1];
   assign \act_out$95  = \act_in$94 ;
   assign \swap_out$97  = \swap_in$96 ;
-  assign \sum_out$99  = \sum_in$98 ;
+  assign \sum_in$98  = { \sum_out$99 [15], \sum_out$99  };
   assign \weight_in$100  = weight[55:48];
   assign \load$101  = \load$7 [1];
   assign \act_out$103  = \act_in$102 ;
   assign \swap_out$105  = \swap_in$104 ;
-  assign \sum_out$107  = \sum_in$106 ;
+  assign \sum_in$106  = { \sum_out$107 [15], \sum_out$107  };
   assign \weight_in$108  = weight[63:56];
   assign \load$109  = \load$7 [1];
   assign \act_out$111  = \act_in$110 ;
   assign \swap_out$113  = \swap_in$112 ;
-  assign \sum_out$115  = \sum_in$114 ;
+  assign \sum_in$114  = { \sum_out$115 [15], \sum_out$115  };
   assign \weight_in$116  = weight[7:0];
   assign \load$117  = \load$7 [2];
   assign \act_in$118  = o[23:16];
@@ -5570,42 +5563,42 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
   assign \load$179  = \load$7 [3];
   assign \act_in$180  = o[31:24];
   assign \swap_in$181  = \o$11 [3];
-  assign \sum_out$183  = \sum_in$182 ;
+  assign \sum_in$182  = { \sum_out$183 [16], \sum_out$183  };
   assign \weight_in$184  = weight[15:8];
   assign \load$185  = \load$7 [3];
   assign \act_out$187  = \act_in$186 ;
   assign \swap_out$189  = \swap_in$188 ;
-  assign \sum_out$191  = \sum_in$190 ;
+  assign \sum_in$190  = { \sum_out$191 [16], \sum_out$191  };
   assign \weight_in$192  = weight[23:16];
   assign \load$193  = \load$7 [3];
   assign \act_out$195  = \act_in$194 ;
   assign \swap_out$197  = \swap_in$196 ;
-  assign \sum_out$199  = \sum_in$198 ;
+  assign \sum_in$198  = { \sum_out$199 [16], \sum_out$199  };
   assign \weight_in$200  = weight[31:24];
   assign \load$201  = \load$7 [3];
   assign \act_out$203  = \act_in$202 ;
   assign \swap_out$205  = \swap_in$204 ;
-  assign \sum_out$207  = \sum_in$206 ;
+  assign \sum_in$206  = { \sum_out$207 [16], \sum_out$207  };
   assign \weight_in$208  = weight[39:32];
   assign \load$209  = \load$7 [3];
   assign \act_out$211  = \act_in$210 ;
   assign \swap_out$213  = \swap_in$212 ;
-  assign \sum_out$215  = \sum_in$214 ;
+  assign \sum_in$214  = { \sum_out$215 [16], \sum_out$215  };
   assign \weight_in$216  = weight[47:40];
   assign \load$217  = \load$7 [3];
   assign \act_out$219  = \act_in$218 ;
   assign \swap_out$221  = \swap_in$220 ;
-  assign \sum_out$223  = \sum_in$222 ;
+  assign \sum_in$222  = { \sum_out$223 [16], \sum_out$223  };
   assign \weight_in$224  = weight[55:48];
   assign \load$225  = \load$7 [3];
   assign \act_out$227  = \act_in$226 ;
   assign \swap_out$229  = \swap_in$228 ;
-  assign \sum_out$231  = \sum_in$230 ;
+  assign \sum_in$230  = { \sum_out$231 [16], \sum_out$231  };
   assign \weight_in$232  = weight[63:56];
   assign \load$233  = \load$7 [3];
   assign \act_out$235  = \act_in$234 ;
   assign \swap_out$237  = \swap_in$236 ;
-  assign \sum_out$239  = \sum_in$238 ;
+  assign \sum_in$238  = { \sum_out$239 [16], \sum_out$239  };
   assign \weight_in$240  = weight[7:0];
   assign \load$241  = \load$7 [4];
   assign \act_in$242  = o[39:32];
@@ -5730,42 +5723,42 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
   assign \load$427  = \load$7 [7];
   assign \act_in$428  = o[63:56];
   assign \swap_in$429  = \o$11 [7];
-  assign \sum_out$431  = \sum_in$430 ;
+  assign \sum_in$430  = { \sum_out$431 [17], \sum_out$431  };
   assign \weight_in$434  = weight[15:8];
   assign \load$435  = \load$7 [7];
   assign \act_out$437  = \act_in$436 ;
   assign \swap_out$439  = \swap_in$438 ;
-  assign \sum_out$441  = \sum_in$440 ;
+  assign \sum_in$440  = { \sum_out$441 [17], \sum_out$441  };
   assign \weight_in$443  = weight[23:16];
   assign \load$444  = \load$7 [7];
   assign \act_out$446  = \act_in$445 ;
   assign \swap_out$448  = \swap_in$447 ;
-  assign \sum_out$450  = \sum_in$449 ;
+  assign \sum_in$449  = { \sum_out$450 [17], \sum_out$450  };
   assign \weight_in$452  = weight[31:24];
   assign \load$453  = \load$7 [7];
   assign \act_out$455  = \act_in$454 ;
   assign \swap_out$457  = \swap_in$456 ;
-  assign \sum_out$459  = \sum_in$458 ;
+  assign \sum_in$458  = { \sum_out$459 [17], \sum_out$459  };
   assign \weight_in$461  = weight[39:32];
   assign \load$462  = \load$7 [7];
   assign \act_out$464  = \act_in$463 ;
   assign \swap_out$466  = \swap_in$465 ;
-  assign \sum_out$468  = \sum_in$467 ;
+  assign \sum_in$467  = { \sum_out$468 [17], \sum_out$468  };
   assign \weight_in$470  = weight[47:40];
   assign \load$471  = \load$7 [7];
   assign \act_out$473  = \act_in$472 ;
   assign \swap_out$475  = \swap_in$474 ;
-  assign \sum_out$477  = \sum_in$476 ;
+  assign \sum_in$476  = { \sum_out$477 [17], \sum_out$477  };
   assign \weight_in$479  = weight[55:48];
   assign \load$480  = \load$7 [7];
   assign \act_out$482  = \act_in$481 ;
   assign \swap_out$484  = \swap_in$483 ;
-  assign \sum_out$486  = \sum_in$485 ;
+  assign \sum_in$485  = { \sum_out$486 [17], \sum_out$486  };
   assign \weight_in$488  = weight[63:56];
   assign \load$489  = \load$7 [7];
   assign \act_out$491  = \act_in$490 ;
   assign \swap_out$493  = \swap_in$492 ;
-  assign \sum_out$495  = \sum_in$494 ;
+  assign \sum_in$494  = { \sum_out$495 [17], \sum_out$495  };
   assign \i[0]  = i[7:0];
   assign \i[1]  = i[15:8];
   assign \i[2]  = i[23:16];
@@ -5822,14 +5815,14 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
   assign \sums[5]  = sums[143:120];
   assign \sums[6]  = sums[167:144];
   assign \sums[7]  = sums[191:168];
-  assign sums[191:168] = \sum_out$496 ;
-  assign sums[167:144] = \sum_out$487 ;
-  assign sums[143:120] = \sum_out$478 ;
-  assign sums[119:96] = \sum_out$469 ;
-  assign sums[95:72] = \sum_out$460 ;
-  assign sums[71:48] = \sum_out$451 ;
-  assign sums[47:24] = \sum_out$442 ;
-  assign sums[23:0] = \sum_out$433 ;
+  assign sums[191:168] = { \sum_out$496 [18], \sum_out$496 [18], \sum_out$496 [18], \sum_out$496 [18], \sum_out$496 [18], \sum_out$496  };
+  assign sums[167:144] = { \sum_out$487 [18], \sum_out$487 [18], \sum_out$487 [18], \sum_out$487 [18], \sum_out$487 [18], \sum_out$487  };
+  assign sums[143:120] = { \sum_out$478 [18], \sum_out$478 [18], \sum_out$478 [18], \sum_out$478 [18], \sum_out$478 [18], \sum_out$478  };
+  assign sums[119:96] = { \sum_out$469 [18], \sum_out$469 [18], \sum_out$469 [18], \sum_out$469 [18], \sum_out$469 [18], \sum_out$469  };
+  assign sums[95:72] = { \sum_out$460 [18], \sum_out$460 [18], \sum_out$460 [18], \sum_out$460 [18], \sum_out$460 [18], \sum_out$460  };
+  assign sums[71:48] = { \sum_out$451 [18], \sum_out$451 [18], \sum_out$451 [18], \sum_out$451 [18], \sum_out$451 [18], \sum_out$451  };
+  assign sums[47:24] = { \sum_out$442 [18], \sum_out$442 [18], \sum_out$442 [18], \sum_out$442 [18], \sum_out$442 [18], \sum_out$442  };
+  assign sums[23:0] = { \sum_out$433 [18], \sum_out$433 [18], \sum_out$433 [18], \sum_out$433 [18], \sum_out$433 [18], \sum_out$433  };
   assign \i$2 [7] = swap;
   assign \i$2 [6] = swap;
   assign \i$2 [5] = swap;
@@ -5843,11 +5836,11 @@ endmodule
 module \holdfast_8x8_guard.array.pe_0_0 (rst, weight_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$2  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [16:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [15:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -5860,15 +5853,15 @@ module \holdfast_8x8_guard.array.pe_0_0 (rst, weight_in, act_in, swap_in, activa
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [15:0] partial_sum;
+  reg [15:0] partial_sum = 16'h0000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  wire [15:0] sum_in;
+  (* init = 16'h0000 *)
+  wire [15:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -5915,9 +5908,9 @@ module \holdfast_8x8_guard.array.pe_0_0 (rst, weight_in, act_in, swap_in, activa
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$2 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [15:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 16'h0000;
     end
   end
   always @* begin
@@ -5940,7 +5933,7 @@ module \holdfast_8x8_guard.array.pe_0_0 (rst, weight_in, act_in, swap_in, activa
       \$8  = 8'h00;
     end
   end
-  assign sum_in = 24'h000000;
+  assign sum_in = 16'h0000;
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -5949,11 +5942,11 @@ endmodule
 module \holdfast_8x8_guard.array.pe_0_1 (rst, weight_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$3  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [16:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [15:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -5966,15 +5959,15 @@ module \holdfast_8x8_guard.array.pe_0_1 (rst, weight_in, act_in, swap_in, activa
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [15:0] partial_sum;
+  reg [15:0] partial_sum = 16'h0000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  wire [15:0] sum_in;
+  (* init = 16'h0000 *)
+  wire [15:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -6021,9 +6014,9 @@ module \holdfast_8x8_guard.array.pe_0_1 (rst, weight_in, act_in, swap_in, activa
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$3 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [15:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 16'h0000;
     end
   end
   always @* begin
@@ -6046,7 +6039,7 @@ module \holdfast_8x8_guard.array.pe_0_1 (rst, weight_in, act_in, swap_in, activa
       \$8  = 8'h00;
     end
   end
-  assign sum_in = 24'h000000;
+  assign sum_in = 16'h0000;
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -6055,11 +6048,11 @@ endmodule
 module \holdfast_8x8_guard.array.pe_0_2 (rst, weight_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$4  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [16:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [15:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -6072,15 +6065,15 @@ module \holdfast_8x8_guard.array.pe_0_2 (rst, weight_in, act_in, swap_in, activa
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [15:0] partial_sum;
+  reg [15:0] partial_sum = 16'h0000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  wire [15:0] sum_in;
+  (* init = 16'h0000 *)
+  wire [15:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -6127,9 +6120,9 @@ module \holdfast_8x8_guard.array.pe_0_2 (rst, weight_in, act_in, swap_in, activa
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$4 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [15:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 16'h0000;
     end
   end
   always @* begin
@@ -6152,7 +6145,7 @@ module \holdfast_8x8_guard.array.pe_0_2 (rst, weight_in, act_in, swap_in, activa
       \$8  = 8'h00;
     end
   end
-  assign sum_in = 24'h000000;
+  assign sum_in = 16'h0000;
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -6161,11 +6154,11 @@ endmodule
 module \holdfast_8x8_guard.array.pe_0_3 (rst, weight_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$5  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [16:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [15:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -6178,15 +6171,15 @@ module \holdfast_8x8_guard.array.pe_0_3 (rst, weight_in, act_in, swap_in, activa
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [15:0] partial_sum;
+  reg [15:0] partial_sum = 16'h0000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  wire [15:0] sum_in;
+  (* init = 16'h0000 *)
+  wire [15:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -6233,9 +6226,9 @@ module \holdfast_8x8_guard.array.pe_0_3 (rst, weight_in, act_in, swap_in, activa
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$5 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [15:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 16'h0000;
     end
   end
   always @* begin
@@ -6258,7 +6251,7 @@ module \holdfast_8x8_guard.array.pe_0_3 (rst, weight_in, act_in, swap_in, activa
       \$8  = 8'h00;
     end
   end
-  assign sum_in = 24'h000000;
+  assign sum_in = 16'h0000;
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -6267,11 +6260,11 @@ endmodule
 module \holdfast_8x8_guard.array.pe_0_4 (rst, weight_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$6  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [16:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [15:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -6284,15 +6277,15 @@ module \holdfast_8x8_guard.array.pe_0_4 (rst, weight_in, act_in, swap_in, activa
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [15:0] partial_sum;
+  reg [15:0] partial_sum = 16'h0000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  wire [15:0] sum_in;
+  (* init = 16'h0000 *)
+  wire [15:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -6339,9 +6332,9 @@ module \holdfast_8x8_guard.array.pe_0_4 (rst, weight_in, act_in, swap_in, activa
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$6 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [15:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 16'h0000;
     end
   end
   always @* begin
@@ -6364,7 +6357,7 @@ module \holdfast_8x8_guard.array.pe_0_4 (rst, weight_in, act_in, swap_in, activa
       \$8  = 8'h00;
     end
   end
-  assign sum_in = 24'h000000;
+  assign sum_in = 16'h0000;
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -6373,11 +6366,11 @@ endmodule
 module \holdfast_8x8_guard.array.pe_0_5 (rst, weight_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$7  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [16:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [15:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -6390,15 +6383,15 @@ module \holdfast_8x8_guard.array.pe_0_5 (rst, weight_in, act_in, swap_in, activa
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [15:0] partial_sum;
+  reg [15:0] partial_sum = 16'h0000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  wire [15:0] sum_in;
+  (* init = 16'h0000 *)
+  wire [15:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -6445,9 +6438,9 @@ module \holdfast_8x8_guard.array.pe_0_5 (rst, weight_in, act_in, swap_in, activa
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$7 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [15:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 16'h0000;
     end
   end
   always @* begin
@@ -6470,7 +6463,7 @@ module \holdfast_8x8_guard.array.pe_0_5 (rst, weight_in, act_in, swap_in, activa
       \$8  = 8'h00;
     end
   end
-  assign sum_in = 24'h000000;
+  assign sum_in = 16'h0000;
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -6479,11 +6472,11 @@ endmodule
 module \holdfast_8x8_guard.array.pe_0_6 (rst, weight_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$8  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [16:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [15:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -6496,15 +6489,15 @@ module \holdfast_8x8_guard.array.pe_0_6 (rst, weight_in, act_in, swap_in, activa
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [15:0] partial_sum;
+  reg [15:0] partial_sum = 16'h0000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  wire [15:0] sum_in;
+  (* init = 16'h0000 *)
+  wire [15:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -6551,9 +6544,9 @@ module \holdfast_8x8_guard.array.pe_0_6 (rst, weight_in, act_in, swap_in, activa
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$8 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [15:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 16'h0000;
     end
   end
   always @* begin
@@ -6576,7 +6569,7 @@ module \holdfast_8x8_guard.array.pe_0_6 (rst, weight_in, act_in, swap_in, activa
       \$8  = 8'h00;
     end
   end
-  assign sum_in = 24'h000000;
+  assign sum_in = 16'h0000;
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -6585,11 +6578,11 @@ endmodule
 module \holdfast_8x8_guard.array.pe_0_7 (rst, weight_in, act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$9  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [16:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [15:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -6601,15 +6594,15 @@ module \holdfast_8x8_guard.array.pe_0_7 (rst, weight_in, act_in, swap_in, partia
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [15:0] partial_sum;
+  reg [15:0] partial_sum = 16'h0000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  wire [15:0] sum_in;
+  (* init = 16'h0000 *)
+  wire [15:0] sum_out;
   reg swap = 1'h0;
   input swap_in;
   wire swap_in;
@@ -6655,9 +6648,9 @@ module \holdfast_8x8_guard.array.pe_0_7 (rst, weight_in, act_in, swap_in, partia
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$9 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [15:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 16'h0000;
     end
   end
   always @* begin
@@ -6680,20 +6673,20 @@ module \holdfast_8x8_guard.array.pe_0_7 (rst, weight_in, act_in, swap_in, partia
       \$8  = 8'h00;
     end
   end
-  assign sum_in = 24'h000000;
+  assign sum_in = 16'h0000;
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_0 (rst, weight_in, act_in, swap_in, sum_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$3402$0 , activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$10  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [17:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [16:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -6706,16 +6699,17 @@ module \holdfast_8x8_guard.array.pe_1_0 (rst, weight_in, act_in, swap_in, sum_in
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [16:0] partial_sum;
+  reg [16:0] partial_sum = 17'h00000;
+  input [15:0] \port$3402$0 ;
+  wire [15:0] \port$3402$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  wire [16:0] sum_in;
+  (* init = 17'h00000 *)
+  wire [16:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -6725,7 +6719,7 @@ module \holdfast_8x8_guard.array.pe_1_0 (rst, weight_in, act_in, swap_in, sum_in
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(sum_in) + $signed(product);
+  assign \$2  = $signed(\port$3402$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -6762,9 +6756,9 @@ module \holdfast_8x8_guard.array.pe_1_0 (rst, weight_in, act_in, swap_in, sum_in
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$10 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [16:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 17'h00000;
     end
   end
   always @* begin
@@ -6787,19 +6781,20 @@ module \holdfast_8x8_guard.array.pe_1_0 (rst, weight_in, act_in, swap_in, sum_in
       \$8  = 8'h00;
     end
   end
+  assign sum_in = { \port$3402$0 [15], \port$3402$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_1 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_1 (rst, weight_in, \port$3416$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$11  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [17:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [16:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -6812,16 +6807,17 @@ module \holdfast_8x8_guard.array.pe_1_1 (rst, weight_in, sum_in, act_in, swap_in
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [16:0] partial_sum;
+  reg [16:0] partial_sum = 17'h00000;
+  input [15:0] \port$3416$0 ;
+  wire [15:0] \port$3416$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  wire [16:0] sum_in;
+  (* init = 17'h00000 *)
+  wire [16:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -6831,7 +6827,7 @@ module \holdfast_8x8_guard.array.pe_1_1 (rst, weight_in, sum_in, act_in, swap_in
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(sum_in) + $signed(product);
+  assign \$2  = $signed(\port$3416$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -6868,9 +6864,9 @@ module \holdfast_8x8_guard.array.pe_1_1 (rst, weight_in, sum_in, act_in, swap_in
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$11 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [16:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 17'h00000;
     end
   end
   always @* begin
@@ -6893,19 +6889,20 @@ module \holdfast_8x8_guard.array.pe_1_1 (rst, weight_in, sum_in, act_in, swap_in
       \$8  = 8'h00;
     end
   end
+  assign sum_in = { \port$3416$0 [15], \port$3416$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_2 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_2 (rst, weight_in, \port$3430$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$12  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [17:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [16:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -6918,16 +6915,17 @@ module \holdfast_8x8_guard.array.pe_1_2 (rst, weight_in, sum_in, act_in, swap_in
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [16:0] partial_sum;
+  reg [16:0] partial_sum = 17'h00000;
+  input [15:0] \port$3430$0 ;
+  wire [15:0] \port$3430$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  wire [16:0] sum_in;
+  (* init = 17'h00000 *)
+  wire [16:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -6937,7 +6935,7 @@ module \holdfast_8x8_guard.array.pe_1_2 (rst, weight_in, sum_in, act_in, swap_in
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(sum_in) + $signed(product);
+  assign \$2  = $signed(\port$3430$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -6974,9 +6972,9 @@ module \holdfast_8x8_guard.array.pe_1_2 (rst, weight_in, sum_in, act_in, swap_in
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$12 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [16:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 17'h00000;
     end
   end
   always @* begin
@@ -6999,19 +6997,20 @@ module \holdfast_8x8_guard.array.pe_1_2 (rst, weight_in, sum_in, act_in, swap_in
       \$8  = 8'h00;
     end
   end
+  assign sum_in = { \port$3430$0 [15], \port$3430$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_3 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_3 (rst, weight_in, \port$3444$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$13  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [17:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [16:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -7024,16 +7023,17 @@ module \holdfast_8x8_guard.array.pe_1_3 (rst, weight_in, sum_in, act_in, swap_in
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [16:0] partial_sum;
+  reg [16:0] partial_sum = 17'h00000;
+  input [15:0] \port$3444$0 ;
+  wire [15:0] \port$3444$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  wire [16:0] sum_in;
+  (* init = 17'h00000 *)
+  wire [16:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -7043,7 +7043,7 @@ module \holdfast_8x8_guard.array.pe_1_3 (rst, weight_in, sum_in, act_in, swap_in
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(sum_in) + $signed(product);
+  assign \$2  = $signed(\port$3444$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7080,9 +7080,9 @@ module \holdfast_8x8_guard.array.pe_1_3 (rst, weight_in, sum_in, act_in, swap_in
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$13 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [16:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 17'h00000;
     end
   end
   always @* begin
@@ -7105,19 +7105,20 @@ module \holdfast_8x8_guard.array.pe_1_3 (rst, weight_in, sum_in, act_in, swap_in
       \$8  = 8'h00;
     end
   end
+  assign sum_in = { \port$3444$0 [15], \port$3444$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_4 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_4 (rst, weight_in, \port$3458$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$14  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [17:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [16:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -7130,16 +7131,17 @@ module \holdfast_8x8_guard.array.pe_1_4 (rst, weight_in, sum_in, act_in, swap_in
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [16:0] partial_sum;
+  reg [16:0] partial_sum = 17'h00000;
+  input [15:0] \port$3458$0 ;
+  wire [15:0] \port$3458$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  wire [16:0] sum_in;
+  (* init = 17'h00000 *)
+  wire [16:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -7149,7 +7151,7 @@ module \holdfast_8x8_guard.array.pe_1_4 (rst, weight_in, sum_in, act_in, swap_in
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(sum_in) + $signed(product);
+  assign \$2  = $signed(\port$3458$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7186,9 +7188,9 @@ module \holdfast_8x8_guard.array.pe_1_4 (rst, weight_in, sum_in, act_in, swap_in
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$14 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [16:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 17'h00000;
     end
   end
   always @* begin
@@ -7211,19 +7213,20 @@ module \holdfast_8x8_guard.array.pe_1_4 (rst, weight_in, sum_in, act_in, swap_in
       \$8  = 8'h00;
     end
   end
+  assign sum_in = { \port$3458$0 [15], \port$3458$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_5 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_5 (rst, weight_in, \port$3472$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$15  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [17:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [16:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -7236,16 +7239,17 @@ module \holdfast_8x8_guard.array.pe_1_5 (rst, weight_in, sum_in, act_in, swap_in
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [16:0] partial_sum;
+  reg [16:0] partial_sum = 17'h00000;
+  input [15:0] \port$3472$0 ;
+  wire [15:0] \port$3472$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  wire [16:0] sum_in;
+  (* init = 17'h00000 *)
+  wire [16:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -7255,7 +7259,7 @@ module \holdfast_8x8_guard.array.pe_1_5 (rst, weight_in, sum_in, act_in, swap_in
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(sum_in) + $signed(product);
+  assign \$2  = $signed(\port$3472$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7292,9 +7296,9 @@ module \holdfast_8x8_guard.array.pe_1_5 (rst, weight_in, sum_in, act_in, swap_in
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$15 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [16:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 17'h00000;
     end
   end
   always @* begin
@@ -7317,19 +7321,20 @@ module \holdfast_8x8_guard.array.pe_1_5 (rst, weight_in, sum_in, act_in, swap_in
       \$8  = 8'h00;
     end
   end
+  assign sum_in = { \port$3472$0 [15], \port$3472$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_6 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_6 (rst, weight_in, \port$3486$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$16  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [17:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [16:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -7342,16 +7347,17 @@ module \holdfast_8x8_guard.array.pe_1_6 (rst, weight_in, sum_in, act_in, swap_in
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [16:0] partial_sum;
+  reg [16:0] partial_sum = 17'h00000;
+  input [15:0] \port$3486$0 ;
+  wire [15:0] \port$3486$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  wire [16:0] sum_in;
+  (* init = 17'h00000 *)
+  wire [16:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -7361,7 +7367,7 @@ module \holdfast_8x8_guard.array.pe_1_6 (rst, weight_in, sum_in, act_in, swap_in
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(sum_in) + $signed(product);
+  assign \$2  = $signed(\port$3486$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7398,9 +7404,9 @@ module \holdfast_8x8_guard.array.pe_1_6 (rst, weight_in, sum_in, act_in, swap_in
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$16 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [16:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 17'h00000;
     end
   end
   always @* begin
@@ -7423,19 +7429,20 @@ module \holdfast_8x8_guard.array.pe_1_6 (rst, weight_in, sum_in, act_in, swap_in
       \$8  = 8'h00;
     end
   end
+  assign sum_in = { \port$3486$0 [15], \port$3486$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_7 (rst, weight_in, sum_in, act_in, swap_in, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_7 (rst, weight_in, \port$3500$0 , act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$17  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [17:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [16:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -7447,16 +7454,17 @@ module \holdfast_8x8_guard.array.pe_1_7 (rst, weight_in, sum_in, act_in, swap_in
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [16:0] partial_sum;
+  reg [16:0] partial_sum = 17'h00000;
+  input [15:0] \port$3500$0 ;
+  wire [15:0] \port$3500$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  wire [16:0] sum_in;
+  (* init = 17'h00000 *)
+  wire [16:0] sum_out;
   reg swap = 1'h0;
   input swap_in;
   wire swap_in;
@@ -7465,7 +7473,7 @@ module \holdfast_8x8_guard.array.pe_1_7 (rst, weight_in, sum_in, act_in, swap_in
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(sum_in) + $signed(product);
+  assign \$2  = $signed(\port$3500$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7502,9 +7510,9 @@ module \holdfast_8x8_guard.array.pe_1_7 (rst, weight_in, sum_in, act_in, swap_in
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$17 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [16:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 17'h00000;
     end
   end
   always @* begin
@@ -7527,6 +7535,7 @@ module \holdfast_8x8_guard.array.pe_1_7 (rst, weight_in, sum_in, act_in, swap_in
       \$8  = 8'h00;
     end
   end
+  assign sum_in = { \port$3500$0 [15], \port$3500$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -7535,11 +7544,11 @@ endmodule
 module \holdfast_8x8_guard.array.pe_2_0 (rst, weight_in, act_in, swap_in, sum_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$18  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [17:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [16:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -7552,16 +7561,16 @@ module \holdfast_8x8_guard.array.pe_2_0 (rst, weight_in, act_in, swap_in, sum_in
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [16:0] partial_sum;
+  reg [16:0] partial_sum = 17'h00000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  input [16:0] sum_in;
+  wire [16:0] sum_in;
+  (* init = 17'h00000 *)
+  wire [16:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -7608,9 +7617,9 @@ module \holdfast_8x8_guard.array.pe_2_0 (rst, weight_in, act_in, swap_in, sum_in
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$18 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [16:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 17'h00000;
     end
   end
   always @* begin
@@ -7641,11 +7650,11 @@ endmodule
 module \holdfast_8x8_guard.array.pe_2_1 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$19  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [17:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [16:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -7658,16 +7667,16 @@ module \holdfast_8x8_guard.array.pe_2_1 (rst, weight_in, sum_in, act_in, swap_in
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [16:0] partial_sum;
+  reg [16:0] partial_sum = 17'h00000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  input [16:0] sum_in;
+  wire [16:0] sum_in;
+  (* init = 17'h00000 *)
+  wire [16:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -7714,9 +7723,9 @@ module \holdfast_8x8_guard.array.pe_2_1 (rst, weight_in, sum_in, act_in, swap_in
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$19 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [16:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 17'h00000;
     end
   end
   always @* begin
@@ -7747,11 +7756,11 @@ endmodule
 module \holdfast_8x8_guard.array.pe_2_2 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$20  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [17:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [16:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -7764,16 +7773,16 @@ module \holdfast_8x8_guard.array.pe_2_2 (rst, weight_in, sum_in, act_in, swap_in
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [16:0] partial_sum;
+  reg [16:0] partial_sum = 17'h00000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  input [16:0] sum_in;
+  wire [16:0] sum_in;
+  (* init = 17'h00000 *)
+  wire [16:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -7820,9 +7829,9 @@ module \holdfast_8x8_guard.array.pe_2_2 (rst, weight_in, sum_in, act_in, swap_in
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$20 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [16:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 17'h00000;
     end
   end
   always @* begin
@@ -7853,11 +7862,11 @@ endmodule
 module \holdfast_8x8_guard.array.pe_2_3 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$21  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [17:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [16:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -7870,16 +7879,16 @@ module \holdfast_8x8_guard.array.pe_2_3 (rst, weight_in, sum_in, act_in, swap_in
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [16:0] partial_sum;
+  reg [16:0] partial_sum = 17'h00000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  input [16:0] sum_in;
+  wire [16:0] sum_in;
+  (* init = 17'h00000 *)
+  wire [16:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -7926,9 +7935,9 @@ module \holdfast_8x8_guard.array.pe_2_3 (rst, weight_in, sum_in, act_in, swap_in
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$21 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [16:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 17'h00000;
     end
   end
   always @* begin
@@ -7959,11 +7968,11 @@ endmodule
 module \holdfast_8x8_guard.array.pe_2_4 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$22  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [17:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [16:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -7976,16 +7985,16 @@ module \holdfast_8x8_guard.array.pe_2_4 (rst, weight_in, sum_in, act_in, swap_in
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [16:0] partial_sum;
+  reg [16:0] partial_sum = 17'h00000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  input [16:0] sum_in;
+  wire [16:0] sum_in;
+  (* init = 17'h00000 *)
+  wire [16:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -8032,9 +8041,9 @@ module \holdfast_8x8_guard.array.pe_2_4 (rst, weight_in, sum_in, act_in, swap_in
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$22 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [16:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 17'h00000;
     end
   end
   always @* begin
@@ -8065,11 +8074,11 @@ endmodule
 module \holdfast_8x8_guard.array.pe_2_5 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$23  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [17:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [16:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -8082,16 +8091,16 @@ module \holdfast_8x8_guard.array.pe_2_5 (rst, weight_in, sum_in, act_in, swap_in
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [16:0] partial_sum;
+  reg [16:0] partial_sum = 17'h00000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  input [16:0] sum_in;
+  wire [16:0] sum_in;
+  (* init = 17'h00000 *)
+  wire [16:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -8138,9 +8147,9 @@ module \holdfast_8x8_guard.array.pe_2_5 (rst, weight_in, sum_in, act_in, swap_in
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$23 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [16:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 17'h00000;
     end
   end
   always @* begin
@@ -8171,11 +8180,11 @@ endmodule
 module \holdfast_8x8_guard.array.pe_2_6 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$24  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [17:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [16:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -8188,16 +8197,16 @@ module \holdfast_8x8_guard.array.pe_2_6 (rst, weight_in, sum_in, act_in, swap_in
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [16:0] partial_sum;
+  reg [16:0] partial_sum = 17'h00000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  input [16:0] sum_in;
+  wire [16:0] sum_in;
+  (* init = 17'h00000 *)
+  wire [16:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -8244,9 +8253,9 @@ module \holdfast_8x8_guard.array.pe_2_6 (rst, weight_in, sum_in, act_in, swap_in
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$24 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [16:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 17'h00000;
     end
   end
   always @* begin
@@ -8277,11 +8286,11 @@ endmodule
 module \holdfast_8x8_guard.array.pe_2_7 (rst, weight_in, sum_in, act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$25  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [17:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [16:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -8293,16 +8302,16 @@ module \holdfast_8x8_guard.array.pe_2_7 (rst, weight_in, sum_in, act_in, swap_in
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [16:0] partial_sum;
+  reg [16:0] partial_sum = 17'h00000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  input [16:0] sum_in;
+  wire [16:0] sum_in;
+  (* init = 17'h00000 *)
+  wire [16:0] sum_out;
   reg swap = 1'h0;
   input swap_in;
   wire swap_in;
@@ -8348,9 +8357,9 @@ module \holdfast_8x8_guard.array.pe_2_7 (rst, weight_in, sum_in, act_in, swap_in
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$25 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [16:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 17'h00000;
     end
   end
   always @* begin
@@ -8378,14 +8387,14 @@ module \holdfast_8x8_guard.array.pe_2_7 (rst, weight_in, sum_in, act_in, swap_in
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_0 (rst, weight_in, act_in, swap_in, sum_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$3626$0 , activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$26  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [18:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [17:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -8398,16 +8407,17 @@ module \holdfast_8x8_guard.array.pe_3_0 (rst, weight_in, act_in, swap_in, sum_in
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [17:0] partial_sum;
+  reg [17:0] partial_sum = 18'h00000;
+  input [16:0] \port$3626$0 ;
+  wire [16:0] \port$3626$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  wire [17:0] sum_in;
+  (* init = 18'h00000 *)
+  wire [17:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -8417,7 +8427,7 @@ module \holdfast_8x8_guard.array.pe_3_0 (rst, weight_in, act_in, swap_in, sum_in
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(sum_in) + $signed(product);
+  assign \$2  = $signed(\port$3626$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8454,9 +8464,9 @@ module \holdfast_8x8_guard.array.pe_3_0 (rst, weight_in, act_in, swap_in, sum_in
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$26 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [17:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 18'h00000;
     end
   end
   always @* begin
@@ -8479,19 +8489,20 @@ module \holdfast_8x8_guard.array.pe_3_0 (rst, weight_in, act_in, swap_in, sum_in
       \$8  = 8'h00;
     end
   end
+  assign sum_in = { \port$3626$0 [16], \port$3626$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_1 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_1 (rst, weight_in, \port$3640$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$27  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [18:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [17:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -8504,16 +8515,17 @@ module \holdfast_8x8_guard.array.pe_3_1 (rst, weight_in, sum_in, act_in, swap_in
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [17:0] partial_sum;
+  reg [17:0] partial_sum = 18'h00000;
+  input [16:0] \port$3640$0 ;
+  wire [16:0] \port$3640$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  wire [17:0] sum_in;
+  (* init = 18'h00000 *)
+  wire [17:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -8523,7 +8535,7 @@ module \holdfast_8x8_guard.array.pe_3_1 (rst, weight_in, sum_in, act_in, swap_in
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(sum_in) + $signed(product);
+  assign \$2  = $signed(\port$3640$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8560,9 +8572,9 @@ module \holdfast_8x8_guard.array.pe_3_1 (rst, weight_in, sum_in, act_in, swap_in
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$27 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [17:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 18'h00000;
     end
   end
   always @* begin
@@ -8585,19 +8597,20 @@ module \holdfast_8x8_guard.array.pe_3_1 (rst, weight_in, sum_in, act_in, swap_in
       \$8  = 8'h00;
     end
   end
+  assign sum_in = { \port$3640$0 [16], \port$3640$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_2 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_2 (rst, weight_in, \port$3654$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$28  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [18:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [17:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -8610,16 +8623,17 @@ module \holdfast_8x8_guard.array.pe_3_2 (rst, weight_in, sum_in, act_in, swap_in
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [17:0] partial_sum;
+  reg [17:0] partial_sum = 18'h00000;
+  input [16:0] \port$3654$0 ;
+  wire [16:0] \port$3654$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  wire [17:0] sum_in;
+  (* init = 18'h00000 *)
+  wire [17:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -8629,7 +8643,7 @@ module \holdfast_8x8_guard.array.pe_3_2 (rst, weight_in, sum_in, act_in, swap_in
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(sum_in) + $signed(product);
+  assign \$2  = $signed(\port$3654$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8666,9 +8680,9 @@ module \holdfast_8x8_guard.array.pe_3_2 (rst, weight_in, sum_in, act_in, swap_in
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$28 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [17:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 18'h00000;
     end
   end
   always @* begin
@@ -8691,19 +8705,20 @@ module \holdfast_8x8_guard.array.pe_3_2 (rst, weight_in, sum_in, act_in, swap_in
       \$8  = 8'h00;
     end
   end
+  assign sum_in = { \port$3654$0 [16], \port$3654$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_3 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_3 (rst, weight_in, \port$3668$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$29  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [18:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [17:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -8716,16 +8731,17 @@ module \holdfast_8x8_guard.array.pe_3_3 (rst, weight_in, sum_in, act_in, swap_in
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [17:0] partial_sum;
+  reg [17:0] partial_sum = 18'h00000;
+  input [16:0] \port$3668$0 ;
+  wire [16:0] \port$3668$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  wire [17:0] sum_in;
+  (* init = 18'h00000 *)
+  wire [17:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -8735,7 +8751,7 @@ module \holdfast_8x8_guard.array.pe_3_3 (rst, weight_in, sum_in, act_in, swap_in
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(sum_in) + $signed(product);
+  assign \$2  = $signed(\port$3668$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8772,9 +8788,9 @@ module \holdfast_8x8_guard.array.pe_3_3 (rst, weight_in, sum_in, act_in, swap_in
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$29 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [17:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 18'h00000;
     end
   end
   always @* begin
@@ -8797,19 +8813,20 @@ module \holdfast_8x8_guard.array.pe_3_3 (rst, weight_in, sum_in, act_in, swap_in
       \$8  = 8'h00;
     end
   end
+  assign sum_in = { \port$3668$0 [16], \port$3668$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_4 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_4 (rst, weight_in, \port$3682$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$30  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [18:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [17:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -8822,16 +8839,17 @@ module \holdfast_8x8_guard.array.pe_3_4 (rst, weight_in, sum_in, act_in, swap_in
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [17:0] partial_sum;
+  reg [17:0] partial_sum = 18'h00000;
+  input [16:0] \port$3682$0 ;
+  wire [16:0] \port$3682$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  wire [17:0] sum_in;
+  (* init = 18'h00000 *)
+  wire [17:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -8841,7 +8859,7 @@ module \holdfast_8x8_guard.array.pe_3_4 (rst, weight_in, sum_in, act_in, swap_in
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(sum_in) + $signed(product);
+  assign \$2  = $signed(\port$3682$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8878,9 +8896,9 @@ module \holdfast_8x8_guard.array.pe_3_4 (rst, weight_in, sum_in, act_in, swap_in
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$30 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [17:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 18'h00000;
     end
   end
   always @* begin
@@ -8903,19 +8921,20 @@ module \holdfast_8x8_guard.array.pe_3_4 (rst, weight_in, sum_in, act_in, swap_in
       \$8  = 8'h00;
     end
   end
+  assign sum_in = { \port$3682$0 [16], \port$3682$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_5 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_5 (rst, weight_in, \port$3696$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$31  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [18:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [17:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -8928,16 +8947,17 @@ module \holdfast_8x8_guard.array.pe_3_5 (rst, weight_in, sum_in, act_in, swap_in
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [17:0] partial_sum;
+  reg [17:0] partial_sum = 18'h00000;
+  input [16:0] \port$3696$0 ;
+  wire [16:0] \port$3696$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  wire [17:0] sum_in;
+  (* init = 18'h00000 *)
+  wire [17:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -8947,7 +8967,7 @@ module \holdfast_8x8_guard.array.pe_3_5 (rst, weight_in, sum_in, act_in, swap_in
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(sum_in) + $signed(product);
+  assign \$2  = $signed(\port$3696$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8984,9 +9004,9 @@ module \holdfast_8x8_guard.array.pe_3_5 (rst, weight_in, sum_in, act_in, swap_in
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$31 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [17:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 18'h00000;
     end
   end
   always @* begin
@@ -9009,19 +9029,20 @@ module \holdfast_8x8_guard.array.pe_3_5 (rst, weight_in, sum_in, act_in, swap_in
       \$8  = 8'h00;
     end
   end
+  assign sum_in = { \port$3696$0 [16], \port$3696$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_6 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_6 (rst, weight_in, \port$3710$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$32  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [18:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [17:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -9034,16 +9055,17 @@ module \holdfast_8x8_guard.array.pe_3_6 (rst, weight_in, sum_in, act_in, swap_in
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [17:0] partial_sum;
+  reg [17:0] partial_sum = 18'h00000;
+  input [16:0] \port$3710$0 ;
+  wire [16:0] \port$3710$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  wire [17:0] sum_in;
+  (* init = 18'h00000 *)
+  wire [17:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -9053,7 +9075,7 @@ module \holdfast_8x8_guard.array.pe_3_6 (rst, weight_in, sum_in, act_in, swap_in
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(sum_in) + $signed(product);
+  assign \$2  = $signed(\port$3710$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9090,9 +9112,9 @@ module \holdfast_8x8_guard.array.pe_3_6 (rst, weight_in, sum_in, act_in, swap_in
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$32 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [17:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 18'h00000;
     end
   end
   always @* begin
@@ -9115,19 +9137,20 @@ module \holdfast_8x8_guard.array.pe_3_6 (rst, weight_in, sum_in, act_in, swap_in
       \$8  = 8'h00;
     end
   end
+  assign sum_in = { \port$3710$0 [16], \port$3710$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_7 (rst, weight_in, sum_in, act_in, swap_in, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_7 (rst, weight_in, \port$3724$0 , act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$33  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [18:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [17:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -9139,16 +9162,17 @@ module \holdfast_8x8_guard.array.pe_3_7 (rst, weight_in, sum_in, act_in, swap_in
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [17:0] partial_sum;
+  reg [17:0] partial_sum = 18'h00000;
+  input [16:0] \port$3724$0 ;
+  wire [16:0] \port$3724$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  wire [17:0] sum_in;
+  (* init = 18'h00000 *)
+  wire [17:0] sum_out;
   reg swap = 1'h0;
   input swap_in;
   wire swap_in;
@@ -9157,7 +9181,7 @@ module \holdfast_8x8_guard.array.pe_3_7 (rst, weight_in, sum_in, act_in, swap_in
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(sum_in) + $signed(product);
+  assign \$2  = $signed(\port$3724$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9194,9 +9218,9 @@ module \holdfast_8x8_guard.array.pe_3_7 (rst, weight_in, sum_in, act_in, swap_in
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$33 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [17:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 18'h00000;
     end
   end
   always @* begin
@@ -9219,6 +9243,7 @@ module \holdfast_8x8_guard.array.pe_3_7 (rst, weight_in, sum_in, act_in, swap_in
       \$8  = 8'h00;
     end
   end
+  assign sum_in = { \port$3724$0 [16], \port$3724$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -9227,11 +9252,11 @@ endmodule
 module \holdfast_8x8_guard.array.pe_4_0 (rst, weight_in, act_in, swap_in, sum_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$34  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [18:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [17:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -9244,16 +9269,16 @@ module \holdfast_8x8_guard.array.pe_4_0 (rst, weight_in, act_in, swap_in, sum_in
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [17:0] partial_sum;
+  reg [17:0] partial_sum = 18'h00000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  input [17:0] sum_in;
+  wire [17:0] sum_in;
+  (* init = 18'h00000 *)
+  wire [17:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -9300,9 +9325,9 @@ module \holdfast_8x8_guard.array.pe_4_0 (rst, weight_in, act_in, swap_in, sum_in
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$34 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [17:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 18'h00000;
     end
   end
   always @* begin
@@ -9333,11 +9358,11 @@ endmodule
 module \holdfast_8x8_guard.array.pe_4_1 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$35  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [18:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [17:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -9350,16 +9375,16 @@ module \holdfast_8x8_guard.array.pe_4_1 (rst, weight_in, sum_in, act_in, swap_in
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [17:0] partial_sum;
+  reg [17:0] partial_sum = 18'h00000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  input [17:0] sum_in;
+  wire [17:0] sum_in;
+  (* init = 18'h00000 *)
+  wire [17:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -9406,9 +9431,9 @@ module \holdfast_8x8_guard.array.pe_4_1 (rst, weight_in, sum_in, act_in, swap_in
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$35 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [17:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 18'h00000;
     end
   end
   always @* begin
@@ -9439,11 +9464,11 @@ endmodule
 module \holdfast_8x8_guard.array.pe_4_2 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$36  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [18:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [17:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -9456,16 +9481,16 @@ module \holdfast_8x8_guard.array.pe_4_2 (rst, weight_in, sum_in, act_in, swap_in
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [17:0] partial_sum;
+  reg [17:0] partial_sum = 18'h00000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  input [17:0] sum_in;
+  wire [17:0] sum_in;
+  (* init = 18'h00000 *)
+  wire [17:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -9512,9 +9537,9 @@ module \holdfast_8x8_guard.array.pe_4_2 (rst, weight_in, sum_in, act_in, swap_in
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$36 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [17:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 18'h00000;
     end
   end
   always @* begin
@@ -9545,11 +9570,11 @@ endmodule
 module \holdfast_8x8_guard.array.pe_4_3 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$37  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [18:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [17:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -9562,16 +9587,16 @@ module \holdfast_8x8_guard.array.pe_4_3 (rst, weight_in, sum_in, act_in, swap_in
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [17:0] partial_sum;
+  reg [17:0] partial_sum = 18'h00000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  input [17:0] sum_in;
+  wire [17:0] sum_in;
+  (* init = 18'h00000 *)
+  wire [17:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -9618,9 +9643,9 @@ module \holdfast_8x8_guard.array.pe_4_3 (rst, weight_in, sum_in, act_in, swap_in
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$37 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [17:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 18'h00000;
     end
   end
   always @* begin
@@ -9651,11 +9676,11 @@ endmodule
 module \holdfast_8x8_guard.array.pe_4_4 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$38  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [18:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [17:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -9668,16 +9693,16 @@ module \holdfast_8x8_guard.array.pe_4_4 (rst, weight_in, sum_in, act_in, swap_in
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [17:0] partial_sum;
+  reg [17:0] partial_sum = 18'h00000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  input [17:0] sum_in;
+  wire [17:0] sum_in;
+  (* init = 18'h00000 *)
+  wire [17:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -9724,9 +9749,9 @@ module \holdfast_8x8_guard.array.pe_4_4 (rst, weight_in, sum_in, act_in, swap_in
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$38 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [17:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 18'h00000;
     end
   end
   always @* begin
@@ -9757,11 +9782,11 @@ endmodule
 module \holdfast_8x8_guard.array.pe_4_5 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$39  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [18:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [17:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -9774,16 +9799,16 @@ module \holdfast_8x8_guard.array.pe_4_5 (rst, weight_in, sum_in, act_in, swap_in
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [17:0] partial_sum;
+  reg [17:0] partial_sum = 18'h00000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  input [17:0] sum_in;
+  wire [17:0] sum_in;
+  (* init = 18'h00000 *)
+  wire [17:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -9830,9 +9855,9 @@ module \holdfast_8x8_guard.array.pe_4_5 (rst, weight_in, sum_in, act_in, swap_in
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$39 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [17:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 18'h00000;
     end
   end
   always @* begin
@@ -9863,11 +9888,11 @@ endmodule
 module \holdfast_8x8_guard.array.pe_4_6 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$40  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [18:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [17:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -9880,16 +9905,16 @@ module \holdfast_8x8_guard.array.pe_4_6 (rst, weight_in, sum_in, act_in, swap_in
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [17:0] partial_sum;
+  reg [17:0] partial_sum = 18'h00000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  input [17:0] sum_in;
+  wire [17:0] sum_in;
+  (* init = 18'h00000 *)
+  wire [17:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -9936,9 +9961,9 @@ module \holdfast_8x8_guard.array.pe_4_6 (rst, weight_in, sum_in, act_in, swap_in
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$40 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [17:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 18'h00000;
     end
   end
   always @* begin
@@ -9969,11 +9994,11 @@ endmodule
 module \holdfast_8x8_guard.array.pe_4_7 (rst, weight_in, sum_in, act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$41  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [18:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [17:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -9985,16 +10010,16 @@ module \holdfast_8x8_guard.array.pe_4_7 (rst, weight_in, sum_in, act_in, swap_in
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [17:0] partial_sum;
+  reg [17:0] partial_sum = 18'h00000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  input [17:0] sum_in;
+  wire [17:0] sum_in;
+  (* init = 18'h00000 *)
+  wire [17:0] sum_out;
   reg swap = 1'h0;
   input swap_in;
   wire swap_in;
@@ -10040,9 +10065,9 @@ module \holdfast_8x8_guard.array.pe_4_7 (rst, weight_in, sum_in, act_in, swap_in
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$41 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [17:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 18'h00000;
     end
   end
   always @* begin
@@ -10073,11 +10098,11 @@ endmodule
 module \holdfast_8x8_guard.array.pe_5_0 (rst, weight_in, act_in, swap_in, sum_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$42  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [18:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [17:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -10090,16 +10115,16 @@ module \holdfast_8x8_guard.array.pe_5_0 (rst, weight_in, act_in, swap_in, sum_in
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [17:0] partial_sum;
+  reg [17:0] partial_sum = 18'h00000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  input [17:0] sum_in;
+  wire [17:0] sum_in;
+  (* init = 18'h00000 *)
+  wire [17:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -10146,9 +10171,9 @@ module \holdfast_8x8_guard.array.pe_5_0 (rst, weight_in, act_in, swap_in, sum_in
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$42 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [17:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 18'h00000;
     end
   end
   always @* begin
@@ -10179,11 +10204,11 @@ endmodule
 module \holdfast_8x8_guard.array.pe_5_1 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$43  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [18:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [17:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -10196,16 +10221,16 @@ module \holdfast_8x8_guard.array.pe_5_1 (rst, weight_in, sum_in, act_in, swap_in
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [17:0] partial_sum;
+  reg [17:0] partial_sum = 18'h00000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  input [17:0] sum_in;
+  wire [17:0] sum_in;
+  (* init = 18'h00000 *)
+  wire [17:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -10252,9 +10277,9 @@ module \holdfast_8x8_guard.array.pe_5_1 (rst, weight_in, sum_in, act_in, swap_in
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$43 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [17:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 18'h00000;
     end
   end
   always @* begin
@@ -10285,11 +10310,11 @@ endmodule
 module \holdfast_8x8_guard.array.pe_5_2 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$44  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [18:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [17:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -10302,16 +10327,16 @@ module \holdfast_8x8_guard.array.pe_5_2 (rst, weight_in, sum_in, act_in, swap_in
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [17:0] partial_sum;
+  reg [17:0] partial_sum = 18'h00000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  input [17:0] sum_in;
+  wire [17:0] sum_in;
+  (* init = 18'h00000 *)
+  wire [17:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -10358,9 +10383,9 @@ module \holdfast_8x8_guard.array.pe_5_2 (rst, weight_in, sum_in, act_in, swap_in
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$44 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [17:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 18'h00000;
     end
   end
   always @* begin
@@ -10391,11 +10416,11 @@ endmodule
 module \holdfast_8x8_guard.array.pe_5_3 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$45  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [18:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [17:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -10408,16 +10433,16 @@ module \holdfast_8x8_guard.array.pe_5_3 (rst, weight_in, sum_in, act_in, swap_in
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [17:0] partial_sum;
+  reg [17:0] partial_sum = 18'h00000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  input [17:0] sum_in;
+  wire [17:0] sum_in;
+  (* init = 18'h00000 *)
+  wire [17:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -10464,9 +10489,9 @@ module \holdfast_8x8_guard.array.pe_5_3 (rst, weight_in, sum_in, act_in, swap_in
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$45 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [17:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 18'h00000;
     end
   end
   always @* begin
@@ -10497,11 +10522,11 @@ endmodule
 module \holdfast_8x8_guard.array.pe_5_4 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$46  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [18:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [17:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -10514,16 +10539,16 @@ module \holdfast_8x8_guard.array.pe_5_4 (rst, weight_in, sum_in, act_in, swap_in
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [17:0] partial_sum;
+  reg [17:0] partial_sum = 18'h00000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  input [17:0] sum_in;
+  wire [17:0] sum_in;
+  (* init = 18'h00000 *)
+  wire [17:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -10570,9 +10595,9 @@ module \holdfast_8x8_guard.array.pe_5_4 (rst, weight_in, sum_in, act_in, swap_in
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$46 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [17:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 18'h00000;
     end
   end
   always @* begin
@@ -10603,11 +10628,11 @@ endmodule
 module \holdfast_8x8_guard.array.pe_5_5 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$47  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [18:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [17:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -10620,16 +10645,16 @@ module \holdfast_8x8_guard.array.pe_5_5 (rst, weight_in, sum_in, act_in, swap_in
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [17:0] partial_sum;
+  reg [17:0] partial_sum = 18'h00000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  input [17:0] sum_in;
+  wire [17:0] sum_in;
+  (* init = 18'h00000 *)
+  wire [17:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -10676,9 +10701,9 @@ module \holdfast_8x8_guard.array.pe_5_5 (rst, weight_in, sum_in, act_in, swap_in
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$47 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [17:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 18'h00000;
     end
   end
   always @* begin
@@ -10709,11 +10734,11 @@ endmodule
 module \holdfast_8x8_guard.array.pe_5_6 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$48  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [18:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [17:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -10726,16 +10751,16 @@ module \holdfast_8x8_guard.array.pe_5_6 (rst, weight_in, sum_in, act_in, swap_in
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [17:0] partial_sum;
+  reg [17:0] partial_sum = 18'h00000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  input [17:0] sum_in;
+  wire [17:0] sum_in;
+  (* init = 18'h00000 *)
+  wire [17:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -10782,9 +10807,9 @@ module \holdfast_8x8_guard.array.pe_5_6 (rst, weight_in, sum_in, act_in, swap_in
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$48 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [17:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 18'h00000;
     end
   end
   always @* begin
@@ -10815,11 +10840,11 @@ endmodule
 module \holdfast_8x8_guard.array.pe_5_7 (rst, weight_in, sum_in, act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$49  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [18:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [17:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -10831,16 +10856,16 @@ module \holdfast_8x8_guard.array.pe_5_7 (rst, weight_in, sum_in, act_in, swap_in
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [17:0] partial_sum;
+  reg [17:0] partial_sum = 18'h00000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  input [17:0] sum_in;
+  wire [17:0] sum_in;
+  (* init = 18'h00000 *)
+  wire [17:0] sum_out;
   reg swap = 1'h0;
   input swap_in;
   wire swap_in;
@@ -10886,9 +10911,9 @@ module \holdfast_8x8_guard.array.pe_5_7 (rst, weight_in, sum_in, act_in, swap_in
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$49 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [17:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 18'h00000;
     end
   end
   always @* begin
@@ -10919,11 +10944,11 @@ endmodule
 module \holdfast_8x8_guard.array.pe_6_0 (rst, weight_in, act_in, swap_in, sum_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$50  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [18:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [17:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -10936,16 +10961,16 @@ module \holdfast_8x8_guard.array.pe_6_0 (rst, weight_in, act_in, swap_in, sum_in
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [17:0] partial_sum;
+  reg [17:0] partial_sum = 18'h00000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  input [17:0] sum_in;
+  wire [17:0] sum_in;
+  (* init = 18'h00000 *)
+  wire [17:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -10992,9 +11017,9 @@ module \holdfast_8x8_guard.array.pe_6_0 (rst, weight_in, act_in, swap_in, sum_in
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$50 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [17:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 18'h00000;
     end
   end
   always @* begin
@@ -11025,11 +11050,11 @@ endmodule
 module \holdfast_8x8_guard.array.pe_6_1 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$51  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [18:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [17:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -11042,16 +11067,16 @@ module \holdfast_8x8_guard.array.pe_6_1 (rst, weight_in, sum_in, act_in, swap_in
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [17:0] partial_sum;
+  reg [17:0] partial_sum = 18'h00000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  input [17:0] sum_in;
+  wire [17:0] sum_in;
+  (* init = 18'h00000 *)
+  wire [17:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -11098,9 +11123,9 @@ module \holdfast_8x8_guard.array.pe_6_1 (rst, weight_in, sum_in, act_in, swap_in
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$51 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [17:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 18'h00000;
     end
   end
   always @* begin
@@ -11131,11 +11156,11 @@ endmodule
 module \holdfast_8x8_guard.array.pe_6_2 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$52  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [18:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [17:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -11148,16 +11173,16 @@ module \holdfast_8x8_guard.array.pe_6_2 (rst, weight_in, sum_in, act_in, swap_in
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [17:0] partial_sum;
+  reg [17:0] partial_sum = 18'h00000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  input [17:0] sum_in;
+  wire [17:0] sum_in;
+  (* init = 18'h00000 *)
+  wire [17:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -11204,9 +11229,9 @@ module \holdfast_8x8_guard.array.pe_6_2 (rst, weight_in, sum_in, act_in, swap_in
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$52 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [17:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 18'h00000;
     end
   end
   always @* begin
@@ -11237,11 +11262,11 @@ endmodule
 module \holdfast_8x8_guard.array.pe_6_3 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$53  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [18:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [17:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -11254,16 +11279,16 @@ module \holdfast_8x8_guard.array.pe_6_3 (rst, weight_in, sum_in, act_in, swap_in
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [17:0] partial_sum;
+  reg [17:0] partial_sum = 18'h00000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  input [17:0] sum_in;
+  wire [17:0] sum_in;
+  (* init = 18'h00000 *)
+  wire [17:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -11310,9 +11335,9 @@ module \holdfast_8x8_guard.array.pe_6_3 (rst, weight_in, sum_in, act_in, swap_in
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$53 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [17:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 18'h00000;
     end
   end
   always @* begin
@@ -11343,11 +11368,11 @@ endmodule
 module \holdfast_8x8_guard.array.pe_6_4 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$54  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [18:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [17:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -11360,16 +11385,16 @@ module \holdfast_8x8_guard.array.pe_6_4 (rst, weight_in, sum_in, act_in, swap_in
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [17:0] partial_sum;
+  reg [17:0] partial_sum = 18'h00000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  input [17:0] sum_in;
+  wire [17:0] sum_in;
+  (* init = 18'h00000 *)
+  wire [17:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -11416,9 +11441,9 @@ module \holdfast_8x8_guard.array.pe_6_4 (rst, weight_in, sum_in, act_in, swap_in
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$54 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [17:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 18'h00000;
     end
   end
   always @* begin
@@ -11449,11 +11474,11 @@ endmodule
 module \holdfast_8x8_guard.array.pe_6_5 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$55  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [18:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [17:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -11466,16 +11491,16 @@ module \holdfast_8x8_guard.array.pe_6_5 (rst, weight_in, sum_in, act_in, swap_in
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [17:0] partial_sum;
+  reg [17:0] partial_sum = 18'h00000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  input [17:0] sum_in;
+  wire [17:0] sum_in;
+  (* init = 18'h00000 *)
+  wire [17:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -11522,9 +11547,9 @@ module \holdfast_8x8_guard.array.pe_6_5 (rst, weight_in, sum_in, act_in, swap_in
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$55 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [17:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 18'h00000;
     end
   end
   always @* begin
@@ -11555,11 +11580,11 @@ endmodule
 module \holdfast_8x8_guard.array.pe_6_6 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$56  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [18:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [17:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -11572,16 +11597,16 @@ module \holdfast_8x8_guard.array.pe_6_6 (rst, weight_in, sum_in, act_in, swap_in
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [17:0] partial_sum;
+  reg [17:0] partial_sum = 18'h00000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  input [17:0] sum_in;
+  wire [17:0] sum_in;
+  (* init = 18'h00000 *)
+  wire [17:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -11628,9 +11653,9 @@ module \holdfast_8x8_guard.array.pe_6_6 (rst, weight_in, sum_in, act_in, swap_in
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$56 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [17:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 18'h00000;
     end
   end
   always @* begin
@@ -11661,11 +11686,11 @@ endmodule
 module \holdfast_8x8_guard.array.pe_6_7 (rst, weight_in, sum_in, act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$57  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [18:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [17:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -11677,16 +11702,16 @@ module \holdfast_8x8_guard.array.pe_6_7 (rst, weight_in, sum_in, act_in, swap_in
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [17:0] partial_sum;
+  reg [17:0] partial_sum = 18'h00000;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  input [17:0] sum_in;
+  wire [17:0] sum_in;
+  (* init = 18'h00000 *)
+  wire [17:0] sum_out;
   reg swap = 1'h0;
   input swap_in;
   wire swap_in;
@@ -11732,9 +11757,9 @@ module \holdfast_8x8_guard.array.pe_6_7 (rst, weight_in, sum_in, act_in, swap_in
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$57 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [17:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 18'h00000;
     end
   end
   always @* begin
@@ -11762,14 +11787,14 @@ module \holdfast_8x8_guard.array.pe_6_7 (rst, weight_in, sum_in, act_in, swap_in
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_0 (rst, weight_in, act_in, swap_in, sum_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$4074$0 , activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$58  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [19:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [18:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -11782,16 +11807,17 @@ module \holdfast_8x8_guard.array.pe_7_0 (rst, weight_in, act_in, swap_in, sum_in
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [18:0] partial_sum;
+  reg [18:0] partial_sum = 19'h00000;
+  input [17:0] \port$4074$0 ;
+  wire [17:0] \port$4074$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  wire [18:0] sum_in;
+  (* init = 19'h00000 *)
+  wire [18:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -11801,7 +11827,7 @@ module \holdfast_8x8_guard.array.pe_7_0 (rst, weight_in, act_in, swap_in, sum_in
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(sum_in) + $signed(product);
+  assign \$2  = $signed(\port$4074$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -11838,9 +11864,9 @@ module \holdfast_8x8_guard.array.pe_7_0 (rst, weight_in, act_in, swap_in, sum_in
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$58 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [18:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 19'h00000;
     end
   end
   always @* begin
@@ -11863,19 +11889,20 @@ module \holdfast_8x8_guard.array.pe_7_0 (rst, weight_in, act_in, swap_in, sum_in
       \$8  = 8'h00;
     end
   end
+  assign sum_in = { \port$4074$0 [17], \port$4074$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_1 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_1 (rst, weight_in, \port$4088$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$59  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [19:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [18:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -11888,16 +11915,17 @@ module \holdfast_8x8_guard.array.pe_7_1 (rst, weight_in, sum_in, act_in, swap_in
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [18:0] partial_sum;
+  reg [18:0] partial_sum = 19'h00000;
+  input [17:0] \port$4088$0 ;
+  wire [17:0] \port$4088$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  wire [18:0] sum_in;
+  (* init = 19'h00000 *)
+  wire [18:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -11907,7 +11935,7 @@ module \holdfast_8x8_guard.array.pe_7_1 (rst, weight_in, sum_in, act_in, swap_in
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(sum_in) + $signed(product);
+  assign \$2  = $signed(\port$4088$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -11944,9 +11972,9 @@ module \holdfast_8x8_guard.array.pe_7_1 (rst, weight_in, sum_in, act_in, swap_in
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$59 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [18:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 19'h00000;
     end
   end
   always @* begin
@@ -11969,19 +11997,20 @@ module \holdfast_8x8_guard.array.pe_7_1 (rst, weight_in, sum_in, act_in, swap_in
       \$8  = 8'h00;
     end
   end
+  assign sum_in = { \port$4088$0 [17], \port$4088$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_2 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_2 (rst, weight_in, \port$4102$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$60  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [19:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [18:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -11994,16 +12023,17 @@ module \holdfast_8x8_guard.array.pe_7_2 (rst, weight_in, sum_in, act_in, swap_in
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [18:0] partial_sum;
+  reg [18:0] partial_sum = 19'h00000;
+  input [17:0] \port$4102$0 ;
+  wire [17:0] \port$4102$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  wire [18:0] sum_in;
+  (* init = 19'h00000 *)
+  wire [18:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -12013,7 +12043,7 @@ module \holdfast_8x8_guard.array.pe_7_2 (rst, weight_in, sum_in, act_in, swap_in
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(sum_in) + $signed(product);
+  assign \$2  = $signed(\port$4102$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12050,9 +12080,9 @@ module \holdfast_8x8_guard.array.pe_7_2 (rst, weight_in, sum_in, act_in, swap_in
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$60 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [18:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 19'h00000;
     end
   end
   always @* begin
@@ -12075,19 +12105,20 @@ module \holdfast_8x8_guard.array.pe_7_2 (rst, weight_in, sum_in, act_in, swap_in
       \$8  = 8'h00;
     end
   end
+  assign sum_in = { \port$4102$0 [17], \port$4102$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_3 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_3 (rst, weight_in, \port$4116$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$61  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [19:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [18:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -12100,16 +12131,17 @@ module \holdfast_8x8_guard.array.pe_7_3 (rst, weight_in, sum_in, act_in, swap_in
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [18:0] partial_sum;
+  reg [18:0] partial_sum = 19'h00000;
+  input [17:0] \port$4116$0 ;
+  wire [17:0] \port$4116$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  wire [18:0] sum_in;
+  (* init = 19'h00000 *)
+  wire [18:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -12119,7 +12151,7 @@ module \holdfast_8x8_guard.array.pe_7_3 (rst, weight_in, sum_in, act_in, swap_in
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(sum_in) + $signed(product);
+  assign \$2  = $signed(\port$4116$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12156,9 +12188,9 @@ module \holdfast_8x8_guard.array.pe_7_3 (rst, weight_in, sum_in, act_in, swap_in
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$61 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [18:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 19'h00000;
     end
   end
   always @* begin
@@ -12181,19 +12213,20 @@ module \holdfast_8x8_guard.array.pe_7_3 (rst, weight_in, sum_in, act_in, swap_in
       \$8  = 8'h00;
     end
   end
+  assign sum_in = { \port$4116$0 [17], \port$4116$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_4 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_4 (rst, weight_in, \port$4130$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$62  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [19:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [18:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -12206,16 +12239,17 @@ module \holdfast_8x8_guard.array.pe_7_4 (rst, weight_in, sum_in, act_in, swap_in
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [18:0] partial_sum;
+  reg [18:0] partial_sum = 19'h00000;
+  input [17:0] \port$4130$0 ;
+  wire [17:0] \port$4130$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  wire [18:0] sum_in;
+  (* init = 19'h00000 *)
+  wire [18:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -12225,7 +12259,7 @@ module \holdfast_8x8_guard.array.pe_7_4 (rst, weight_in, sum_in, act_in, swap_in
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(sum_in) + $signed(product);
+  assign \$2  = $signed(\port$4130$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12262,9 +12296,9 @@ module \holdfast_8x8_guard.array.pe_7_4 (rst, weight_in, sum_in, act_in, swap_in
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$62 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [18:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 19'h00000;
     end
   end
   always @* begin
@@ -12287,19 +12321,20 @@ module \holdfast_8x8_guard.array.pe_7_4 (rst, weight_in, sum_in, act_in, swap_in
       \$8  = 8'h00;
     end
   end
+  assign sum_in = { \port$4130$0 [17], \port$4130$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_5 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_5 (rst, weight_in, \port$4144$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$63  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [19:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [18:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -12312,16 +12347,17 @@ module \holdfast_8x8_guard.array.pe_7_5 (rst, weight_in, sum_in, act_in, swap_in
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [18:0] partial_sum;
+  reg [18:0] partial_sum = 19'h00000;
+  input [17:0] \port$4144$0 ;
+  wire [17:0] \port$4144$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  wire [18:0] sum_in;
+  (* init = 19'h00000 *)
+  wire [18:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -12331,7 +12367,7 @@ module \holdfast_8x8_guard.array.pe_7_5 (rst, weight_in, sum_in, act_in, swap_in
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(sum_in) + $signed(product);
+  assign \$2  = $signed(\port$4144$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12368,9 +12404,9 @@ module \holdfast_8x8_guard.array.pe_7_5 (rst, weight_in, sum_in, act_in, swap_in
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$63 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [18:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 19'h00000;
     end
   end
   always @* begin
@@ -12393,19 +12429,20 @@ module \holdfast_8x8_guard.array.pe_7_5 (rst, weight_in, sum_in, act_in, swap_in
       \$8  = 8'h00;
     end
   end
+  assign sum_in = { \port$4144$0 [17], \port$4144$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_6 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_6 (rst, weight_in, \port$4158$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$64  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [19:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [18:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -12418,16 +12455,17 @@ module \holdfast_8x8_guard.array.pe_7_6 (rst, weight_in, sum_in, act_in, swap_in
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [18:0] partial_sum;
+  reg [18:0] partial_sum = 19'h00000;
+  input [17:0] \port$4158$0 ;
+  wire [17:0] \port$4158$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  wire [18:0] sum_in;
+  (* init = 19'h00000 *)
+  wire [18:0] sum_out;
   output swap;
   reg swap = 1'h0;
   input swap_in;
@@ -12437,7 +12475,7 @@ module \holdfast_8x8_guard.array.pe_7_6 (rst, weight_in, sum_in, act_in, swap_in
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(sum_in) + $signed(product);
+  assign \$2  = $signed(\port$4158$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12474,9 +12512,9 @@ module \holdfast_8x8_guard.array.pe_7_6 (rst, weight_in, sum_in, act_in, swap_in
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$64 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [18:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 19'h00000;
     end
   end
   always @* begin
@@ -12499,19 +12537,20 @@ module \holdfast_8x8_guard.array.pe_7_6 (rst, weight_in, sum_in, act_in, swap_in
       \$8  = 8'h00;
     end
   end
+  assign sum_in = { \port$4158$0 [17], \port$4158$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_7 (rst, weight_in, sum_in, act_in, swap_in, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_7 (rst, weight_in, \port$4172$0 , act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$65  = 0;
   wire [15:0] \$1 ;
-  wire [24:0] \$2 ;
+  wire [19:0] \$2 ;
   reg [7:0] \$3 ;
   reg \$4 ;
   reg [15:0] \$5 ;
-  reg [23:0] \$6 ;
+  reg [18:0] \$6 ;
   reg [7:0] \$7 ;
   reg [7:0] \$8 ;
   input [7:0] act_in;
@@ -12523,16 +12562,17 @@ module \holdfast_8x8_guard.array.pe_7_7 (rst, weight_in, sum_in, act_in, swap_in
   wire clk;
   input load;
   wire load;
-  output [23:0] partial_sum;
-  reg [23:0] partial_sum = 24'h000000;
+  output [18:0] partial_sum;
+  reg [18:0] partial_sum = 19'h00000;
+  input [17:0] \port$4172$0 ;
+  wire [17:0] \port$4172$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
   reg [7:0] shadow = 8'h00;
-  input [23:0] sum_in;
-  wire [23:0] sum_in;
-  (* init = 24'h000000 *)
-  wire [23:0] sum_out;
+  wire [18:0] sum_in;
+  (* init = 19'h00000 *)
+  wire [18:0] sum_out;
   reg swap = 1'h0;
   input swap_in;
   wire swap_in;
@@ -12541,7 +12581,7 @@ module \holdfast_8x8_guard.array.pe_7_7 (rst, weight_in, sum_in, act_in, swap_in
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(sum_in) + $signed(product);
+  assign \$2  = $signed(\port$4172$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12578,9 +12618,9 @@ module \holdfast_8x8_guard.array.pe_7_7 (rst, weight_in, sum_in, act_in, swap_in
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$65 ) begin end
-    \$6  = \$2 [23:0];
+    \$6  = \$2 [18:0];
     if (rst) begin
-      \$6  = 24'h000000;
+      \$6  = 19'h00000;
     end
   end
   always @* begin
@@ -12603,6 +12643,7 @@ module \holdfast_8x8_guard.array.pe_7_7 (rst, weight_in, sum_in, act_in, swap_in
       \$8  = 8'h00;
     end
   end
+  assign sum_in = { \port$4172$0 [17], \port$4172$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -13979,121 +14020,91 @@ module \holdfast_8x8_guard.feeder (rst, streaming, stall_weights, stall_memory, 
   wire \$10 ;
   wire \$100 ;
   wire \$101 ;
-  wire [5:0] \$102 ;
+  wire \$102 ;
   wire \$103 ;
   wire \$104 ;
   wire \$105 ;
   wire \$106 ;
-  wire [13:0] \$107 ;
+  wire \$107 ;
   wire \$108 ;
-  wire [5:0] \$109 ;
+  wire \$109 ;
   wire \$11 ;
   wire \$110 ;
   wire \$111 ;
-  wire [5:0] \$112 ;
+  wire \$112 ;
   wire \$113 ;
   wire \$114 ;
-  wire [14:0] \$115 ;
-  wire \$116 ;
+  wire \$115 ;
+  wire [4:0] \$116 ;
   wire \$117 ;
   wire \$118 ;
   wire \$119 ;
   wire \$12 ;
-  wire [9:0] \$120 ;
-  wire [10:0] \$121 ;
-  wire [16:0] \$122 ;
-  wire [9:0] \$123 ;
-  wire \$124 ;
-  wire [9:0] \$125 ;
+  wire \$120 ;
+  wire [3:0] \$121 ;
+  wire [10:0] \$122 ;
+  wire [10:0] \$123 ;
+  wire [10:0] \$124 ;
+  wire [10:0] \$125 ;
   wire [10:0] \$126 ;
-  wire [16:0] \$127 ;
-  wire [16:0] \$128 ;
-  wire [9:0] \$129 ;
-  wire \$13 ;
-  wire \$130 ;
-  wire [9:0] \$131 ;
-  wire \$132 ;
-  wire \$133 ;
+  wire [10:0] \$127 ;
+  wire [10:0] \$128 ;
+  wire [10:0] \$129 ;
+  wire [2:0] \$13 ;
+  wire [10:0] \$130 ;
+  wire [10:0] \$131 ;
+  wire [10:0] \$132 ;
+  wire [10:0] \$133 ;
   wire [13:0] \$134 ;
-  wire \$135 ;
+  wire [13:0] \$135 ;
   wire [5:0] \$136 ;
-  wire \$137 ;
-  wire \$138 ;
+  wire [5:0] \$137 ;
+  wire [5:0] \$138 ;
   wire [5:0] \$139 ;
-  wire [2:0] \$14 ;
-  wire \$140 ;
-  wire \$141 ;
-  wire [13:0] \$142 ;
-  wire \$143 ;
-  wire [5:0] \$144 ;
-  wire \$145 ;
-  wire \$146 ;
-  wire [5:0] \$147 ;
-  wire \$148 ;
-  wire \$149 ;
+  wire \$14 ;
+  wire [14:0] \$140 ;
+  wire [14:0] \$141 ;
+  reg [4:0] \$142 ;
+  reg \$143 ;
+  reg \$144 ;
+  reg [15:0] \$145 ;
+  reg \$146 ;
+  reg \$147 ;
+  reg \$148 ;
+  reg [8:0] \$149 ;
   wire \$15 ;
-  wire [14:0] \$150 ;
-  wire \$151 ;
-  wire \$152 ;
-  wire \$153 ;
-  wire [4:0] \$154 ;
-  wire \$155 ;
-  wire \$156 ;
-  wire \$157 ;
-  wire \$158 ;
-  wire [3:0] \$159 ;
+  reg [9:0] \$150 ;
+  reg [15:0] \$151 ;
+  reg [8:0] \$152 ;
+  reg [9:0] \$153 ;
+  reg [15:0] \$154 ;
+  reg \$155 ;
+  reg [2:0] \$156 ;
+  reg \$157 ;
+  reg [3:0] \$158 ;
+  reg \$159 ;
   wire \$16 ;
-  wire [13:0] \$160 ;
-  wire [13:0] \$161 ;
-  wire \$162 ;
-  wire [5:0] \$163 ;
-  wire [10:0] \$164 ;
-  wire [10:0] \$165 ;
-  wire [5:0] \$166 ;
-  wire \$167 ;
-  wire [5:0] \$168 ;
-  wire [10:0] \$169 ;
+  reg [9:0] \$160 ;
+  reg [9:0] \$161 ;
+  reg [15:0] \$162 ;
+  reg [12:0] \$163 ;
+  reg \$164 ;
+  reg [15:0] \$165 ;
+  reg [4:0] \$166 ;
+  reg [15:0] \$167 ;
+  reg [4:0] \$168 ;
+  reg [15:0] \$169 ;
   wire \$17 ;
-  wire [10:0] \$170 ;
-  wire [5:0] \$171 ;
-  wire \$172 ;
-  wire [14:0] \$173 ;
-  reg [4:0] \$174 ;
-  reg \$175 ;
-  reg \$176 ;
-  reg [15:0] \$177 ;
-  reg \$178 ;
-  reg \$179 ;
+  reg [13:0] \$170 ;
   wire \$18 ;
-  reg [8:0] \$180 ;
-  reg [9:0] \$181 ;
-  reg [15:0] \$182 ;
-  reg [8:0] \$183 ;
-  reg [9:0] \$184 ;
-  reg [15:0] \$185 ;
-  reg \$186 ;
-  reg [2:0] \$187 ;
-  reg \$188 ;
-  reg [3:0] \$189 ;
   wire \$19 ;
-  reg [15:0] \$190 ;
-  reg [12:0] \$191 ;
-  reg \$192 ;
-  reg [4:0] \$193 ;
-  reg [15:0] \$194 ;
-  reg [9:0] \$195 ;
-  reg [4:0] \$196 ;
-  reg [15:0] \$197 ;
-  reg [9:0] \$198 ;
-  reg [13:0] \$199 ;
-  wire [13:0] \$2 ;
-  wire [13:0] \$20 ;
-  reg [15:0] \$200 ;
+  wire \$2 ;
+  wire \$20 ;
   wire \$21 ;
-  wire [5:0] \$22 ;
+  wire \$22 ;
   wire \$23 ;
   wire \$24 ;
-  wire [5:0] \$25 ;
+  wire \$25 ;
   wire \$26 ;
   wire \$27 ;
   wire \$28 ;
@@ -14102,14 +14113,14 @@ module \holdfast_8x8_guard.feeder (rst, streaming, stall_weights, stall_memory, 
   wire \$30 ;
   wire \$31 ;
   wire \$32 ;
-  wire [13:0] \$33 ;
+  wire \$33 ;
   wire \$34 ;
-  wire [5:0] \$35 ;
+  wire \$35 ;
   wire \$36 ;
   wire \$37 ;
-  wire [5:0] \$38 ;
+  wire \$38 ;
   wire \$39 ;
-  wire [5:0] \$4 ;
+  wire \$4 ;
   wire \$40 ;
   wire \$41 ;
   wire \$42 ;
@@ -14117,33 +14128,33 @@ module \holdfast_8x8_guard.feeder (rst, streaming, stall_weights, stall_memory, 
   wire \$44 ;
   wire \$45 ;
   wire \$46 ;
-  wire [9:0] \$47 ;
+  wire \$47 ;
   wire \$48 ;
-  wire [9:0] \$49 ;
+  wire \$49 ;
   wire \$5 ;
   wire \$50 ;
-  wire \$51 ;
-  wire [13:0] \$52 ;
-  wire \$53 ;
-  wire [5:0] \$54 ;
+  wire [4:0] \$51 ;
+  wire \$52 ;
+  wire [16:0] \$53 ;
+  wire \$54 ;
   wire \$55 ;
   wire \$56 ;
-  wire [5:0] \$57 ;
+  wire \$57 ;
   wire \$58 ;
   wire \$59 ;
   wire \$6 ;
   wire \$60 ;
   wire \$61 ;
   wire \$62 ;
-  wire [4:0] \$63 ;
+  wire [16:0] \$63 ;
   wire \$64 ;
-  wire [16:0] \$65 ;
-  wire [13:0] \$66 ;
+  wire \$65 ;
+  wire \$66 ;
   wire \$67 ;
-  wire [5:0] \$68 ;
+  wire \$68 ;
   wire \$69 ;
-  wire [5:0] \$7 ;
-  wire [5:0] \$70 ;
+  wire \$7 ;
+  wire \$70 ;
   wire \$71 ;
   wire \$72 ;
   wire \$73 ;
@@ -14152,29 +14163,29 @@ module \holdfast_8x8_guard.feeder (rst, streaming, stall_weights, stall_memory, 
   wire \$76 ;
   wire \$77 ;
   wire \$78 ;
-  wire [9:0] \$79 ;
+  wire \$79 ;
   wire \$8 ;
   wire \$80 ;
-  wire [9:0] \$81 ;
+  wire \$81 ;
   wire \$82 ;
   wire \$83 ;
   wire \$84 ;
   wire \$85 ;
-  wire [13:0] \$86 ;
+  wire \$86 ;
   wire \$87 ;
-  wire [5:0] \$88 ;
+  wire \$88 ;
   wire \$89 ;
   wire \$9 ;
   wire \$90 ;
-  wire [5:0] \$91 ;
+  wire \$91 ;
   wire \$92 ;
   wire \$93 ;
-  wire \$94 ;
-  wire \$95 ;
-  wire \$96 ;
-  wire [13:0] \$97 ;
-  wire \$98 ;
-  wire [5:0] \$99 ;
+  wire [9:0] \$94 ;
+  wire [10:0] \$95 ;
+  wire [16:0] \$96 ;
+  wire \$97 ;
+  wire [9:0] \$98 ;
+  wire [10:0] \$99 ;
   output [15:0] address;
   reg [15:0] address = 16'h0000;
   reg [15:0] base;
@@ -14186,6 +14197,9 @@ module \holdfast_8x8_guard.feeder (rst, streaming, stall_weights, stall_memory, 
   output done;
   reg done = 1'h0;
   reg [3:0] elapsed = 4'h0;
+  wire enter;
+  reg first_pixel = 1'h0;
+  reg first_reduction = 1'h0;
   reg [2:0] gap = 3'h0;
   input go;
   wire go;
@@ -14193,13 +14207,13 @@ module \holdfast_8x8_guard.feeder (rst, streaming, stall_weights, stall_memory, 
   reg [15:0] kernel_address = 16'h0000;
   reg [4:0] kernel_column = 5'h00;
   reg [4:0] kernel_row = 5'h00;
-  input [515:0] layer;
-  wire [515:0] layer;
+  input [514:0] layer;
+  wire [514:0] layer;
   wire [7:0] \layer.add_hi ;
   wire [7:0] \layer.add_lo ;
   wire [23:0] \layer.add_multiplier_a ;
   wire [23:0] \layer.add_multiplier_b ;
-  wire [5:0] \layer.add_shift ;
+  wire [4:0] \layer.add_shift ;
   wire [7:0] \layer.add_zero ;
   wire [12:0] \layer.blocks ;
   wire [13:0] \layer.co_tiles ;
@@ -14248,6 +14262,9 @@ module \holdfast_8x8_guard.feeder (rst, streaming, stall_weights, stall_memory, 
   wire [7:0] \layer.zero_out ;
   output load_next;
   reg load_next = 1'h0;
+  wire next_column;
+  wire next_output;
+  wire next_row;
   wire next_tile;
   reg [15:0] output_address = 16'h0000;
   reg [13:0] output_tile = 14'h0000;
@@ -14256,6 +14273,7 @@ module \holdfast_8x8_guard.feeder (rst, streaming, stall_weights, stall_memory, 
   reg [15:0] pixel_address = 16'h0000;
   reg [8:0] row = 9'h000;
   reg [15:0] row_address = 16'h0000;
+  wire [15:0] row_base;
   input rst;
   wire rst;
   output stall_memory;
@@ -14271,7 +14289,7 @@ module \holdfast_8x8_guard.feeder (rst, streaming, stall_weights, stall_memory, 
   wire streaming;
   output sub_block;
   reg sub_block = 1'h0;
-  reg \sub_block$32  = 1'h0;
+  reg \sub_block$39  = 1'h0;
   reg [15:0] tile_address = 16'h0000;
   wire [15:0] tile_base;
   wire tile_over;
@@ -14289,732 +14307,619 @@ module \holdfast_8x8_guard.feeder (rst, streaming, stall_weights, stall_memory, 
   reg [9:0] y = 10'h000;
   reg [9:0] y_tile = 10'h000;
   assign \$1  = ~ layer[16];
-  assign \$2  = layer[148:136] - 1'h1;
-  assign \$3  = block == \$2 ;
-  assign \$4  = layer[178:174] - 1'h1;
-  assign \$5  = kernel_column == \$4 ;
-  assign \$6  = \$3  & \$5 ;
-  assign \$7  = layer[173:169] - 1'h1;
-  assign \$8  = kernel_row == \$7 ;
-  assign \$9  = \$6  & \$8 ;
-  assign \$10  = \$1  | \$9 ;
-  assign \$11  = layer[228:220] == 1'h1;
-  assign \$12  = layer[219:211] == 1'h1;
-  assign \$13  = \$11  & \$12 ;
-  assign \$14  = \$13  ? 3'h1 : 3'h4;
-  assign interval = \$10  ? 4'h8 : { 1'h0, \$14  };
-  assign \$15  = ~ waiting;
-  assign streaming = walking & \$15 ;
-  assign \$16  = walking & waiting;
-  assign \$17  = elapsed < interval;
-  assign \$18  = \$16  & \$17 ;
-  assign \$19  = ~ layer[16];
-  assign \$20  = layer[148:136] - 1'h1;
-  assign \$21  = block == \$20 ;
-  assign \$22  = layer[178:174] - 1'h1;
-  assign \$23  = kernel_column == \$22 ;
-  assign \$24  = \$21  & \$23 ;
-  assign \$25  = layer[173:169] - 1'h1;
-  assign \$26  = kernel_row == \$25 ;
-  assign \$27  = \$24  & \$26 ;
-  assign \$28  = \$19  | \$27 ;
-  assign stall_weights = \$18  & \$28 ;
-  assign \$29  = walking & waiting;
-  assign \$30  = elapsed < interval;
+  assign \$2  = block == 1'h1;
+  assign \$3  = kernel_column == 1'h1;
+  assign \$4  = \$2  & \$3 ;
+  assign \$5  = kernel_row == 1'h1;
+  assign \$6  = \$4  & \$5 ;
+  assign \$7  = \$1  | \$6 ;
+  assign \$8  = layer[228:220] == 1'h1;
+  assign \$9  = layer[219:211] == 1'h1;
+  assign \$10  = \$8  & \$9 ;
+  assign \$11  = ~ layer[17];
+  assign \$12  = \$10  & \$11 ;
+  assign \$13  = \$12  ? 3'h1 : 3'h5;
+  assign interval = \$7  ? 4'h8 : { 1'h0, \$13  };
+  assign \$14  = ~ waiting;
+  assign streaming = walking & \$14 ;
+  assign \$15  = walking & waiting;
+  assign \$16  = elapsed < interval;
+  assign \$17  = \$15  & \$16 ;
+  assign \$18  = ~ layer[16];
+  assign \$19  = block == 1'h1;
+  assign \$20  = kernel_column == 1'h1;
+  assign \$21  = \$19  & \$20 ;
+  assign \$22  = kernel_row == 1'h1;
+  assign \$23  = \$21  & \$22 ;
+  assign \$24  = \$18  | \$23 ;
+  assign stall_weights = \$17  & \$24 ;
+  assign \$25  = walking & waiting;
+  assign \$26  = elapsed < interval;
+  assign \$27  = \$25  & \$26 ;
+  assign \$28  = ~ layer[16];
+  assign \$29  = block == 1'h1;
+  assign \$30  = kernel_column == 1'h1;
   assign \$31  = \$29  & \$30 ;
-  assign \$32  = ~ layer[16];
-  assign \$33  = layer[148:136] - 1'h1;
-  assign \$34  = block == \$33 ;
-  assign \$35  = layer[178:174] - 1'h1;
-  assign \$36  = kernel_column == \$35 ;
-  assign \$37  = \$34  & \$36 ;
-  assign \$38  = layer[173:169] - 1'h1;
-  assign \$39  = kernel_row == \$38 ;
-  assign \$40  = \$37  & \$39 ;
-  assign \$41  = \$32  | \$40 ;
-  assign \$42  = ~ \$41 ;
-  assign stall_memory = \$31  & \$42 ;
-  assign \$43  = walking & waiting;
-  assign \$44  = elapsed < interval;
-  assign \$45  = ~ \$44 ;
-  assign stall_writeback = \$43  & \$45 ;
-  assign \$46  = ! gap;
-  assign \$47  = layer[228:220] - 1'h1;
-  assign \$48  = column == \$47 ;
-  assign \$49  = layer[219:211] - 1'h1;
-  assign \$50  = row == \$49 ;
-  assign \$51  = \$48  & \$50 ;
-  assign \$52  = layer[148:136] - 1'h1;
-  assign \$53  = block == \$52 ;
-  assign \$54  = layer[178:174] - 1'h1;
-  assign \$55  = kernel_column == \$54 ;
-  assign \$56  = \$53  & \$55 ;
-  assign \$57  = layer[173:169] - 1'h1;
-  assign \$58  = kernel_row == \$57 ;
-  assign \$59  = \$56  & \$58 ;
-  assign \$60  = ~ \$59 ;
-  assign \$61  = \$51  & \$60 ;
-  assign tile_over = waiting ? \$46  : \$61 ;
-  assign \$62  = walking & tile_over;
-  assign \$63  = interval - 1'h1;
-  assign \$64  = $signed({ 1'h0, elapsed }) >= $signed(\$63 );
-  assign next_tile = \$62  & \$64 ;
-  assign \$65  = base + step;
-  assign \$66  = layer[148:136] - 1'h1;
-  assign \$67  = block == \$66 ;
-  assign \$68  = layer[178:174] - 1'h1;
-  assign \$69  = kernel_column == \$68 ;
-  assign \$70  = layer[173:169] - 1'h1;
-  assign \$71  = kernel_row == \$70 ;
-  assign \$72  = ~ waiting;
-  assign \$73  = walking & \$72 ;
-  assign \$74  = x >= layer[196:188];
-  assign \$75  = y >= layer[187:179];
-  assign \$76  = \$74  | \$75 ;
-  assign \$77  = | { row, column };
-  assign \$78  = ~ \$77 ;
-  assign \$79  = layer[228:220] - 1'h1;
-  assign \$80  = column == \$79 ;
-  assign \$81  = layer[219:211] - 1'h1;
-  assign \$82  = row == \$81 ;
-  assign \$83  = \$80  & \$82 ;
-  assign \$84  = | { kernel_row, kernel_column, block };
-  assign \$85  = ~ \$84 ;
-  assign \$86  = layer[148:136] - 1'h1;
-  assign \$87  = block == \$86 ;
-  assign \$88  = layer[178:174] - 1'h1;
-  assign \$89  = kernel_column == \$88 ;
-  assign \$90  = \$87  & \$89 ;
-  assign \$91  = layer[173:169] - 1'h1;
-  assign \$92  = kernel_row == \$91 ;
-  assign \$93  = \$90  & \$92 ;
-  assign \$94  = | { row, column };
-  assign \$95  = ~ \$94 ;
-  assign \$96  = ~ layer[16];
-  assign \$97  = layer[148:136] - 1'h1;
-  assign \$98  = block == \$97 ;
-  assign \$99  = layer[178:174] - 1'h1;
-  assign \$100  = kernel_column == \$99 ;
-  assign \$101  = \$98  & \$100 ;
-  assign \$102  = layer[173:169] - 1'h1;
-  assign \$103  = kernel_row == \$102 ;
-  assign \$104  = \$101  & \$103 ;
-  assign \$105  = \$96  | \$104 ;
-  assign \$106  = \$95  & \$105 ;
-  assign \$107  = layer[148:136] - 1'h1;
-  assign \$108  = block == \$107 ;
-  assign \$109  = layer[178:174] - 1'h1;
-  assign \$110  = kernel_column == \$109 ;
-  assign \$111  = \$108  & \$110 ;
-  assign \$112  = layer[173:169] - 1'h1;
-  assign \$113  = kernel_row == \$112 ;
-  assign \$114  = \$111  & \$113 ;
-  assign \$115  = layer[210:197] - 1'h1;
-  assign \$116  = output_tile == \$115 ;
-  assign \$117  = \$114  & \$116 ;
-  assign \$118  = ~ \$117 ;
-  assign \$119  = \$106  & \$118 ;
-  assign \$120  = column + 1'h1;
-  assign \$121  = $signed(x) + $signed({ 1'h0, layer[27:25] });
-  assign \$122  = pixel_address + layer[87:72];
-  assign \$123  = layer[228:220] - 1'h1;
-  assign \$124  = column == \$123 ;
-  assign \$125  = row + 1'h1;
-  assign \$126  = $signed(y) + $signed({ 1'h0, layer[27:25] });
-  assign \$127  = row_address + layer[103:88];
-  assign \$128  = row_address + layer[103:88];
-  assign \$129  = layer[228:220] - 1'h1;
-  assign \$130  = column == \$129 ;
-  assign \$131  = layer[219:211] - 1'h1;
-  assign \$132  = row == \$131 ;
-  assign \$133  = \$130  & \$132 ;
-  assign \$134  = layer[148:136] - 1'h1;
-  assign \$135  = block == \$134 ;
-  assign \$136  = layer[178:174] - 1'h1;
-  assign \$137  = kernel_column == \$136 ;
-  assign \$138  = \$135  & \$137 ;
-  assign \$139  = layer[173:169] - 1'h1;
-  assign \$140  = kernel_row == \$139 ;
-  assign \$141  = \$138  & \$140 ;
-  assign \$142  = layer[148:136] - 1'h1;
-  assign \$143  = block == \$142 ;
-  assign \$144  = layer[178:174] - 1'h1;
-  assign \$145  = kernel_column == \$144 ;
-  assign \$146  = \$143  & \$145 ;
-  assign \$147  = layer[173:169] - 1'h1;
-  assign \$148  = kernel_row == \$147 ;
-  assign \$149  = \$146  & \$148 ;
-  assign \$150  = layer[210:197] - 1'h1;
-  assign \$151  = output_tile == \$150 ;
-  assign \$152  = \$149  & \$151 ;
-  assign \$153  = elapsed != 4'h8;
-  assign \$154  = elapsed + 1'h1;
-  assign \$155  = elapsed >= interval;
-  assign \$156  = waiting & \$155 ;
-  assign \$157  = | gap;
-  assign \$158  = \$156  & \$157 ;
-  assign \$159  = gap - 1'h1;
-  assign \$160  = block + 1'h1;
-  assign \$161  = layer[148:136] - 1'h1;
-  assign \$162  = block == \$161 ;
-  assign \$163  = kernel_column + 1'h1;
-  assign \$164  = $signed(x_tile) + $signed({ 1'h0, layer[30:28] });
-  assign \$165  = $signed(x_tile) + $signed({ 1'h0, layer[30:28] });
-  assign \$166  = layer[178:174] - 1'h1;
-  assign \$167  = kernel_column == \$166 ;
-  assign \$168  = kernel_row + 1'h1;
-  assign \$169  = $signed(y_tile) + $signed({ 1'h0, layer[30:28] });
-  assign \$170  = $signed(y_tile) + $signed({ 1'h0, layer[30:28] });
-  assign \$171  = layer[173:169] - 1'h1;
-  assign \$172  = kernel_row == \$171 ;
-  assign \$173  = output_tile + 1'h1;
+  assign \$32  = kernel_row == 1'h1;
+  assign \$33  = \$31  & \$32 ;
+  assign \$34  = \$28  | \$33 ;
+  assign \$35  = ~ \$34 ;
+  assign stall_memory = \$27  & \$35 ;
+  assign \$36  = walking & waiting;
+  assign \$37  = elapsed < interval;
+  assign \$38  = ~ \$37 ;
+  assign stall_writeback = \$36  & \$38 ;
+  assign \$39  = ! gap;
+  assign \$40  = column == 1'h1;
+  assign \$41  = row == 1'h1;
+  assign \$42  = \$40  & \$41 ;
+  assign \$43  = block == 1'h1;
+  assign \$44  = kernel_column == 1'h1;
+  assign \$45  = \$43  & \$44 ;
+  assign \$46  = kernel_row == 1'h1;
+  assign \$47  = \$45  & \$46 ;
+  assign \$48  = ~ \$47 ;
+  assign \$49  = \$42  & \$48 ;
+  assign tile_over = waiting ? \$39  : \$49 ;
+  assign \$50  = walking & tile_over;
+  assign \$51  = interval - 1'h1;
+  assign \$52  = $signed({ 1'h0, elapsed }) >= $signed(\$51 );
+  assign next_tile = \$50  & \$52 ;
+  assign \$53  = row_address + layer[103:88];
+  assign enter = go | next_tile;
+  assign \$54  = block == 1'h1;
+  assign next_column = go | \$54 ;
+  assign \$55  = block == 1'h1;
+  assign \$56  = kernel_column == 1'h1;
+  assign \$57  = \$55  & \$56 ;
+  assign next_row = go | \$57 ;
+  assign \$58  = block == 1'h1;
+  assign \$59  = kernel_column == 1'h1;
+  assign \$60  = \$58  & \$59 ;
+  assign \$61  = kernel_row == 1'h1;
+  assign \$62  = \$60  & \$61 ;
+  assign next_output = go | \$62 ;
+  assign \$63  = base + step;
+  assign \$64  = ~ waiting;
+  assign \$65  = walking & \$64 ;
+  assign \$66  = x >= layer[196:188];
+  assign \$67  = y >= layer[187:179];
+  assign \$68  = \$66  | \$67 ;
+  assign \$69  = column == 1'h1;
+  assign \$70  = row == 1'h1;
+  assign \$71  = \$69  & \$70 ;
+  assign \$72  = block == 1'h1;
+  assign \$73  = kernel_column == 1'h1;
+  assign \$74  = \$72  & \$73 ;
+  assign \$75  = kernel_row == 1'h1;
+  assign \$76  = \$74  & \$75 ;
+  assign \$77  = ~ layer[16];
+  assign \$78  = block == 1'h1;
+  assign \$79  = kernel_column == 1'h1;
+  assign \$80  = \$78  & \$79 ;
+  assign \$81  = kernel_row == 1'h1;
+  assign \$82  = \$80  & \$81 ;
+  assign \$83  = \$77  | \$82 ;
+  assign \$84  = first_pixel & \$83 ;
+  assign \$85  = block == 1'h1;
+  assign \$86  = kernel_column == 1'h1;
+  assign \$87  = \$85  & \$86 ;
+  assign \$88  = kernel_row == 1'h1;
+  assign \$89  = \$87  & \$88 ;
+  assign \$90  = output_tile == 1'h1;
+  assign \$91  = \$89  & \$90 ;
+  assign \$92  = ~ \$91 ;
+  assign \$93  = \$84  & \$92 ;
+  assign \$94  = column - 1'h1;
+  assign \$95  = $signed(x) + $signed({ 1'h0, layer[27:25] });
+  assign \$96  = pixel_address + layer[87:72];
+  assign \$97  = column == 1'h1;
+  assign \$98  = row - 1'h1;
+  assign \$99  = $signed(y) + $signed({ 1'h0, layer[27:25] });
+  assign \$100  = column == 1'h1;
+  assign \$101  = row == 1'h1;
+  assign \$102  = \$100  & \$101 ;
+  assign \$103  = block == 1'h1;
+  assign \$104  = kernel_column == 1'h1;
+  assign \$105  = \$103  & \$104 ;
+  assign \$106  = kernel_row == 1'h1;
+  assign \$107  = \$105  & \$106 ;
+  assign \$108  = block == 1'h1;
+  assign \$109  = kernel_column == 1'h1;
+  assign \$110  = \$108  & \$109 ;
+  assign \$111  = kernel_row == 1'h1;
+  assign \$112  = \$110  & \$111 ;
+  assign \$113  = output_tile == 1'h1;
+  assign \$114  = \$112  & \$113 ;
+  assign \$115  = elapsed != 4'h8;
+  assign \$116  = elapsed + 1'h1;
+  assign \$117  = elapsed >= interval;
+  assign \$118  = waiting & \$117 ;
+  assign \$119  = | gap;
+  assign \$120  = \$118  & \$119 ;
+  assign \$121  = gap - 1'h1;
+  assign \$122  = $signed(x_tile) + $signed({ 1'h0, layer[30:28] });
+  assign \$123  = next_column ? \$122  : { x_tile[9], x_tile };
+  assign \$124  = next_row ? { layer[168], layer[168:159] } : \$123 ;
+  assign \$125  = $signed(x_tile) + $signed({ 1'h0, layer[30:28] });
+  assign \$126  = next_column ? \$125  : { x_tile[9], x_tile };
+  assign \$127  = next_row ? { layer[168], layer[168:159] } : \$126 ;
+  assign \$128  = $signed(y_tile) + $signed({ 1'h0, layer[30:28] });
+  assign \$129  = next_row ? \$128  : { y_tile[9], y_tile };
+  assign \$130  = next_output ? { layer[158], layer[158:149] } : \$129 ;
+  assign \$131  = $signed(y_tile) + $signed({ 1'h0, layer[30:28] });
+  assign \$132  = next_row ? \$131  : { y_tile[9], y_tile };
+  assign \$133  = next_output ? { layer[158], layer[158:149] } : \$132 ;
+  assign \$134  = block - 1'h1;
+  assign \$135  = next_column ? { 1'h0, layer[148:136] } : \$134 ;
+  assign \$136  = kernel_column - 1'h1;
+  assign \$137  = next_row ? { 1'h0, layer[178:174] } : \$136 ;
+  assign \$138  = kernel_row - 1'h1;
+  assign \$139  = next_output ? { 1'h0, layer[173:169] } : \$138 ;
+  assign \$140  = output_tile - 1'h1;
+  assign \$141  = go ? { 1'h0, layer[210:197] } : \$140 ;
   always @(posedge clk)
-    token <= \$174 ;
+    token <= \$142 ;
   always @(posedge clk)
-    done <= \$175 ;
+    done <= \$143 ;
   always @(posedge clk)
-    load_next <= \$176 ;
+    load_next <= \$144 ;
   always @(posedge clk)
-    address <= \$177 ;
+    address <= \$145 ;
   always @(posedge clk)
-    sub_block <= \$178 ;
+    sub_block <= \$146 ;
   always @(posedge clk)
-    pad <= \$179 ;
+    pad <= \$147 ;
   always @(posedge clk)
-    column <= \$180 ;
+    first_pixel <= \$148 ;
   always @(posedge clk)
-    x <= \$181 ;
+    column <= \$149 ;
   always @(posedge clk)
-    pixel_address <= \$182 ;
+    x <= \$150 ;
   always @(posedge clk)
-    row <= \$183 ;
+    pixel_address <= \$151 ;
   always @(posedge clk)
-    y <= \$184 ;
+    row <= \$152 ;
   always @(posedge clk)
-    row_address <= \$185 ;
+    y <= \$153 ;
   always @(posedge clk)
-    waiting <= \$186 ;
+    row_address <= \$154 ;
   always @(posedge clk)
-    gap <= \$187 ;
+    waiting <= \$155 ;
   always @(posedge clk)
-    walking <= \$188 ;
+    gap <= \$156 ;
   always @(posedge clk)
-    elapsed <= \$189 ;
+    walking <= \$157 ;
   always @(posedge clk)
-    tile_address <= \$190 ;
+    elapsed <= \$158 ;
   always @(posedge clk)
-    block <= \$191 ;
+    first_reduction <= \$159 ;
   always @(posedge clk)
-    \sub_block$32  <= \$192 ;
+    x_tile <= \$160 ;
   always @(posedge clk)
-    kernel_column <= \$193 ;
+    y_tile <= \$161 ;
   always @(posedge clk)
-    column_address <= \$194 ;
+    tile_address <= \$162 ;
   always @(posedge clk)
-    x_tile <= \$195 ;
+    block <= \$163 ;
   always @(posedge clk)
-    kernel_row <= \$196 ;
+    \sub_block$39  <= \$164 ;
   always @(posedge clk)
-    kernel_address <= \$197 ;
+    column_address <= \$165 ;
   always @(posedge clk)
-    y_tile <= \$198 ;
+    kernel_column <= \$166 ;
   always @(posedge clk)
-    output_tile <= \$199 ;
+    kernel_address <= \$167 ;
   always @(posedge clk)
-    output_address <= \$200 ;
+    kernel_row <= \$168 ;
+  always @(posedge clk)
+    output_address <= \$169 ;
+  always @(posedge clk)
+    output_tile <= \$170 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    base = 16'h0000;
-    if (next_tile) begin
-      base = tile_address;
-      if (\$67 ) begin
-        base = column_address;
-        if (\$69 ) begin
-          base = kernel_address;
-          if (\$71 ) begin
-            base = output_address;
-          end
-        end
-      end
+    base = tile_address;
+    if (go) begin
+      base = layer[55:40];
+    end else if (next_output) begin
+      base = output_address;
+    end else if (next_row) begin
+      base = kernel_address;
+    end else if (next_column) begin
+      base = column_address;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    step = 16'h0000;
-    if (next_tile) begin
-      step = 16'h0001;
-      if (\$67 ) begin
-        step = layer[119:104];
-        if (\$69 ) begin
-          step = layer[135:120];
-          if (\$71 ) begin
-            step = layer[71:56];
-          end
-        end
-      end
+    step = 16'h0001;
+    if (go) begin
+      step = 16'h0000;
+    end else if (next_output) begin
+      step = layer[71:56];
+    end else if (next_row) begin
+      step = layer[135:120];
+    end else if (next_column) begin
+      step = layer[119:104];
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$174  = 5'h00;
-    if (\$73 ) begin
-      \$174 [0] = 1'h1;
-      \$174 [1] = \$78 ;
-      \$174 [2] = \$83 ;
-      \$174 [3] = \$85 ;
-      \$174 [4] = \$93 ;
+    \$142  = 5'h00;
+    if (\$65 ) begin
+      \$142 [0] = 1'h1;
+      \$142 [1] = first_pixel;
+      \$142 [2] = \$71 ;
+      \$142 [3] = first_reduction;
+      \$142 [4] = \$76 ;
     end
     if (rst) begin
-      \$174  = 5'h00;
+      \$142  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$175  = 1'h0;
-    if (\$73 ) begin
-      if (\$133 ) begin
-        if (\$152 ) begin
-          \$175  = 1'h1;
+    \$143  = 1'h0;
+    if (\$65 ) begin
+      if (\$102 ) begin
+        if (\$114 ) begin
+          \$143  = 1'h1;
         end
       end
     end
     if (rst) begin
-      \$175  = 1'h0;
+      \$143  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$176  = 1'h0;
-    if (\$73 ) begin
-      \$176  = \$119 ;
+    \$144  = 1'h0;
+    if (\$65 ) begin
+      \$144  = \$93 ;
     end
     if (rst) begin
-      \$176  = 1'h0;
+      \$144  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$177  = address;
-    if (\$73 ) begin
-      \$177  = pixel_address;
+    \$145  = address;
+    if (\$65 ) begin
+      \$145  = pixel_address;
     end
     if (rst) begin
-      \$177  = 16'h0000;
+      \$145  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$178  = sub_block;
-    if (\$73 ) begin
-      \$178  = \sub_block$32 ;
+    \$146  = sub_block;
+    if (\$65 ) begin
+      \$146  = \sub_block$39 ;
     end
     if (rst) begin
-      \$178  = 1'h0;
+      \$146  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$179  = pad;
-    if (\$73 ) begin
-      \$179  = \$76 ;
+    \$147  = pad;
+    if (\$65 ) begin
+      \$147  = \$68 ;
     end
     if (rst) begin
-      \$179  = 1'h0;
+      \$147  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$180  = column;
-    if (\$73 ) begin
-      \$180  = \$120 [8:0];
-      if (\$124 ) begin
-        \$180  = 9'h000;
+    \$148  = first_pixel;
+    if (\$65 ) begin
+      \$148  = 1'h0;
+    end
+    if (enter) begin
+      \$148  = 1'h1;
+    end
+    if (rst) begin
+      \$148  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
+    \$149  = column;
+    if (\$65 ) begin
+      \$149  = \$94 [8:0];
+      if (\$97 ) begin
+        \$149  = layer[228:220];
       end
     end
-    if (next_tile) begin
-      \$180  = 9'h000;
-    end
-    if (go) begin
-      \$180  = 9'h000;
+    if (enter) begin
+      \$149  = layer[228:220];
     end
     if (rst) begin
-      \$180  = 9'h000;
+      \$149  = 9'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$181  = x;
-    if (\$73 ) begin
-      \$181  = \$121 [9:0];
-      if (\$124 ) begin
-        \$181  = x_tile;
+    \$150  = x;
+    if (\$65 ) begin
+      \$150  = \$95 [9:0];
+      if (\$97 ) begin
+        \$150  = x_tile;
       end
     end
-    if (next_tile) begin
-      \$181  = x_tile;
-      if (\$162 ) begin
-        \$181  = \$164 [9:0];
-        if (\$167 ) begin
-          \$181  = layer[168:159];
+    if (enter) begin
+      \$150  = \$124 [9:0];
+    end
+    if (rst) begin
+      \$150  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
+    \$151  = pixel_address;
+    if (\$65 ) begin
+      \$151  = \$96 [15:0];
+      if (\$97 ) begin
+        \$151  = \$53 [15:0];
+      end
+    end
+    if (enter) begin
+      \$151  = \$63 [15:0];
+    end
+    if (rst) begin
+      \$151  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
+    \$152  = row;
+    if (\$65 ) begin
+      if (\$97 ) begin
+        \$152  = \$98 [8:0];
+      end
+    end
+    if (enter) begin
+      \$152  = layer[219:211];
+    end
+    if (rst) begin
+      \$152  = 9'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
+    \$153  = y;
+    if (\$65 ) begin
+      if (\$97 ) begin
+        \$153  = \$99 [9:0];
+      end
+    end
+    if (enter) begin
+      \$153  = \$130 [9:0];
+    end
+    if (rst) begin
+      \$153  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
+    \$154  = row_address;
+    if (\$65 ) begin
+      if (\$97 ) begin
+        \$154  = \$53 [15:0];
+      end
+    end
+    if (enter) begin
+      \$154  = \$63 [15:0];
+    end
+    if (rst) begin
+      \$154  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
+    \$155  = waiting;
+    if (\$65 ) begin
+      if (\$102 ) begin
+        \$155  = 1'h1;
+      end
+    end
+    if (enter) begin
+      \$155  = 1'h0;
+    end
+    if (rst) begin
+      \$155  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
+    \$156  = gap;
+    if (\$65 ) begin
+      if (\$102 ) begin
+        if (\$107 ) begin
+          \$156  = 3'h4;
+        end
+      end
+    end
+    if (\$120 ) begin
+      \$156  = \$121 [2:0];
+    end
+    if (enter) begin
+      \$156  = 3'h0;
+    end
+    if (rst) begin
+      \$156  = 3'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
+    \$157  = walking;
+    if (\$65 ) begin
+      if (\$102 ) begin
+        if (\$114 ) begin
+          \$157  = 1'h0;
         end
       end
     end
     if (go) begin
-      \$181  = layer[168:159];
-    end
-    if (rst) begin
-      \$181  = 10'h000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$182  = pixel_address;
-    if (\$73 ) begin
-      \$182  = \$122 [15:0];
-      if (\$124 ) begin
-        \$182  = \$128 [15:0];
-      end
-    end
-    if (next_tile) begin
-      \$182  = \$65 [15:0];
-    end
-    if (go) begin
-      \$182  = layer[55:40];
-    end
-    if (rst) begin
-      \$182  = 16'h0000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$183  = row;
-    if (\$73 ) begin
-      if (\$124 ) begin
-        \$183  = \$125 [8:0];
-      end
-    end
-    if (next_tile) begin
-      \$183  = 9'h000;
-    end
-    if (go) begin
-      \$183  = 9'h000;
-    end
-    if (rst) begin
-      \$183  = 9'h000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$184  = y;
-    if (\$73 ) begin
-      if (\$124 ) begin
-        \$184  = \$126 [9:0];
-      end
-    end
-    if (next_tile) begin
-      \$184  = y_tile;
-      if (\$162 ) begin
-        if (\$167 ) begin
-          \$184  = \$169 [9:0];
-          if (\$172 ) begin
-            \$184  = layer[158:149];
-          end
-        end
-      end
-    end
-    if (go) begin
-      \$184  = layer[158:149];
-    end
-    if (rst) begin
-      \$184  = 10'h000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$185  = row_address;
-    if (\$73 ) begin
-      if (\$124 ) begin
-        \$185  = \$127 [15:0];
-      end
-    end
-    if (next_tile) begin
-      \$185  = \$65 [15:0];
-    end
-    if (go) begin
-      \$185  = layer[55:40];
-    end
-    if (rst) begin
-      \$185  = 16'h0000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$186  = waiting;
-    if (\$73 ) begin
-      if (\$133 ) begin
-        \$186  = 1'h1;
-      end
-    end
-    if (next_tile) begin
-      \$186  = 1'h0;
-    end
-    if (go) begin
-      \$186  = 1'h0;
-    end
-    if (rst) begin
-      \$186  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$187  = gap;
-    if (\$73 ) begin
-      if (\$133 ) begin
-        if (\$141 ) begin
-          \$187  = 3'h5;
-        end
-      end
-    end
-    if (\$158 ) begin
-      \$187  = \$159 [2:0];
-    end
-    if (next_tile) begin
-      \$187  = 3'h0;
-    end
-    if (go) begin
-      \$187  = 3'h0;
-    end
-    if (rst) begin
-      \$187  = 3'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$188  = walking;
-    if (\$73 ) begin
-      if (\$133 ) begin
-        if (\$152 ) begin
-          \$188  = 1'h0;
-        end
-      end
-    end
-    if (go) begin
-      \$188  = 1'h1;
+      \$157  = 1'h1;
     end
     if (stop) begin
-      \$188  = 1'h0;
+      \$157  = 1'h0;
     end
     if (rst) begin
-      \$188  = 1'h0;
+      \$157  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$189  = elapsed;
-    if (\$153 ) begin
-      \$189  = \$154 [3:0];
+    \$158  = elapsed;
+    if (\$115 ) begin
+      \$158  = \$116 [3:0];
     end
-    if (next_tile) begin
-      \$189  = 4'h0;
-    end
-    if (go) begin
-      \$189  = 4'h0;
+    if (enter) begin
+      \$158  = 4'h0;
     end
     if (rst) begin
-      \$189  = 4'h0;
+      \$158  = 4'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$190  = tile_address;
-    if (next_tile) begin
-      \$190  = \$65 [15:0];
-    end
-    if (go) begin
-      \$190  = layer[55:40];
+    \$159  = first_reduction;
+    if (enter) begin
+      \$159  = next_output;
     end
     if (rst) begin
-      \$190  = 16'h0000;
+      \$159  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$191  = block;
-    if (next_tile) begin
-      \$191  = \$160 [12:0];
-      if (\$162 ) begin
-        \$191  = 13'h0000;
+    \$160  = x_tile;
+    if (enter) begin
+      \$160  = \$127 [9:0];
+    end
+    if (rst) begin
+      \$160  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
+    \$161  = y_tile;
+    if (enter) begin
+      \$161  = \$133 [9:0];
+    end
+    if (rst) begin
+      \$161  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
+    \$162  = tile_address;
+    if (enter) begin
+      \$162  = \$63 [15:0];
+    end
+    if (rst) begin
+      \$162  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
+    \$163  = block;
+    if (enter) begin
+      \$163  = \$135 [12:0];
+    end
+    if (rst) begin
+      \$163  = 13'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
+    \$164  = \sub_block$39 ;
+    if (enter) begin
+      if (next_column) begin
+        \$164  = layer[31];
       end
     end
-    if (go) begin
-      \$191  = 13'h0000;
-    end
     if (rst) begin
-      \$191  = 13'h0000;
+      \$164  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$192  = \sub_block$32 ;
-    if (next_tile) begin
-      if (\$162 ) begin
-        \$192  = layer[31];
+    \$165  = column_address;
+    if (enter) begin
+      if (next_column) begin
+        \$165  = \$63 [15:0];
       end
     end
-    if (go) begin
-      \$192  = layer[31];
-    end
     if (rst) begin
-      \$192  = 1'h0;
+      \$165  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$193  = kernel_column;
-    if (next_tile) begin
-      if (\$162 ) begin
-        \$193  = \$163 [4:0];
-        if (\$167 ) begin
-          \$193  = 5'h00;
-        end
+    \$166  = kernel_column;
+    if (enter) begin
+      if (next_column) begin
+        \$166  = \$137 [4:0];
       end
     end
-    if (go) begin
-      \$193  = 5'h00;
-    end
     if (rst) begin
-      \$193  = 5'h00;
+      \$166  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$194  = column_address;
-    if (next_tile) begin
-      if (\$162 ) begin
-        \$194  = \$65 [15:0];
+    \$167  = kernel_address;
+    if (enter) begin
+      if (next_row) begin
+        \$167  = \$63 [15:0];
       end
     end
-    if (go) begin
-      \$194  = layer[55:40];
-    end
     if (rst) begin
-      \$194  = 16'h0000;
+      \$167  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$195  = x_tile;
-    if (next_tile) begin
-      if (\$162 ) begin
-        \$195  = \$165 [9:0];
-        if (\$167 ) begin
-          \$195  = layer[168:159];
-        end
+    \$168  = kernel_row;
+    if (enter) begin
+      if (next_row) begin
+        \$168  = \$139 [4:0];
       end
     end
-    if (go) begin
-      \$195  = layer[168:159];
-    end
     if (rst) begin
-      \$195  = 10'h000;
+      \$168  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$196  = kernel_row;
-    if (next_tile) begin
-      if (\$162 ) begin
-        if (\$167 ) begin
-          \$196  = \$168 [4:0];
-          if (\$172 ) begin
-            \$196  = 5'h00;
-          end
-        end
+    \$169  = output_address;
+    if (enter) begin
+      if (next_output) begin
+        \$169  = \$63 [15:0];
       end
     end
-    if (go) begin
-      \$196  = 5'h00;
-    end
     if (rst) begin
-      \$196  = 5'h00;
+      \$169  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$197  = kernel_address;
-    if (next_tile) begin
-      if (\$162 ) begin
-        if (\$167 ) begin
-          \$197  = \$65 [15:0];
-        end
+    \$170  = output_tile;
+    if (enter) begin
+      if (next_output) begin
+        \$170  = \$141 [13:0];
       end
     end
-    if (go) begin
-      \$197  = layer[55:40];
-    end
     if (rst) begin
-      \$197  = 16'h0000;
+      \$170  = 14'h0000;
     end
   end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$198  = y_tile;
-    if (next_tile) begin
-      if (\$162 ) begin
-        if (\$167 ) begin
-          \$198  = \$170 [9:0];
-          if (\$172 ) begin
-            \$198  = layer[158:149];
-          end
-        end
-      end
-    end
-    if (go) begin
-      \$198  = layer[158:149];
-    end
-    if (rst) begin
-      \$198  = 10'h000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$199  = output_tile;
-    if (next_tile) begin
-      if (\$162 ) begin
-        if (\$167 ) begin
-          if (\$172 ) begin
-            \$199  = \$173 [13:0];
-          end
-        end
-      end
-    end
-    if (go) begin
-      \$199  = 14'h0000;
-    end
-    if (rst) begin
-      \$199  = 14'h0000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$200  = output_address;
-    if (next_tile) begin
-      if (\$162 ) begin
-        if (\$167 ) begin
-          if (\$172 ) begin
-            \$200  = \$65 [15:0];
-          end
-        end
-      end
-    end
-    if (go) begin
-      \$200  = layer[55:40];
-    end
-    if (rst) begin
-      \$200  = 16'h0000;
-    end
-  end
-  assign tile_base = \$65 [15:0];
+  assign row_base = \$53 [15:0];
+  assign tile_base = \$63 [15:0];
   assign \layer.magic  = layer[15:0];
   assign \layer.hold_weights  = layer[16];
   assign \layer.maximum  = layer[17];
@@ -15063,9 +14968,9 @@ module \holdfast_8x8_guard.feeder (rst, streaming, stall_weights, stall_memory, 
   assign \layer.add_zero  = layer[445:438];
   assign \layer.add_lo  = layer[453:446];
   assign \layer.add_hi  = layer[461:454];
-  assign \layer.add_shift  = layer[467:462];
-  assign \layer.add_multiplier_a  = layer[491:468];
-  assign \layer.add_multiplier_b  = layer[515:492];
+  assign \layer.add_shift  = layer[466:462];
+  assign \layer.add_multiplier_a  = layer[490:467];
+  assign \layer.add_multiplier_b  = layer[514:491];
   assign \token.valid  = token[0];
   assign \token.start  = token[1];
   assign \token.end  = token[2];
@@ -15073,18 +14978,30 @@ module \holdfast_8x8_guard.feeder (rst, streaming, stall_weights, stall_memory, 
   assign \token.last  = token[4];
 endmodule
 
-module \holdfast_8x8_guard.input_stage (rst, word, \enable$30 , use_zero, valid, \sub_block$3 , pad, act, violation, layer, clk);
+module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub_block$3 , pad, act, violation, layer, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$70  = 0;
   wire \$1 ;
   wire [7:0] \$10 ;
-  reg \$11 ;
-  reg \$12 ;
-  reg \$13 ;
-  reg \$14 ;
-  reg \$15 ;
-  reg [63:0] \$16 ;
-  reg [63:0] \$17 ;
+  wire [7:0] \$11 ;
+  wire [7:0] \$12 ;
+  wire \$13 ;
+  wire \$14 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
+  wire \$19 ;
   wire \$2 ;
+  wire \$20 ;
+  reg \$21 ;
+  reg \$22 ;
+  reg \$23 ;
+  reg \$24 ;
+  reg \$25 ;
+  reg [7:0] \$26 ;
+  reg [7:0] \$27 ;
+  reg [63:0] \$28 ;
+  reg [63:0] \$29 ;
   wire [7:0] \$3 ;
   wire [7:0] \$4 ;
   wire [7:0] \$5 ;
@@ -15092,18 +15009,35 @@ module \holdfast_8x8_guard.input_stage (rst, word, \enable$30 , use_zero, valid,
   wire [7:0] \$7 ;
   wire [7:0] \$8 ;
   wire [7:0] \$9 ;
+  reg [7:0] above = 8'h00;
+  (* init = 8'h00 *)
+  wire [7:0] \above$30 ;
+  (* init = 8'h00 *)
+  wire [7:0] \above$39 ;
+  (* init = 8'h00 *)
+  wire [7:0] \above$46 ;
+  (* init = 8'h00 *)
+  wire [7:0] \above$53 ;
+  (* init = 8'h00 *)
+  wire [7:0] \above$60 ;
+  (* init = 8'h00 *)
+  wire [7:0] \above$67 ;
+  (* init = 8'h00 *)
+  wire [7:0] \above$74 ;
+  (* init = 8'h00 *)
+  wire [7:0] \above$81 ;
   output [63:0] act;
   reg [63:0] act = 64'h0000000000000000;
   (* init = 64'h0000000000000000 *)
-  wire [63:0] \act$22 ;
-  wire [7:0] \act$22[0] ;
-  wire [7:0] \act$22[1] ;
-  wire [7:0] \act$22[2] ;
-  wire [7:0] \act$22[3] ;
-  wire [7:0] \act$22[4] ;
-  wire [7:0] \act$22[5] ;
-  wire [7:0] \act$22[6] ;
-  wire [7:0] \act$22[7] ;
+  wire [63:0] \act$25 ;
+  wire [7:0] \act$25[0] ;
+  wire [7:0] \act$25[1] ;
+  wire [7:0] \act$25[2] ;
+  wire [7:0] \act$25[3] ;
+  wire [7:0] \act$25[4] ;
+  wire [7:0] \act$25[5] ;
+  wire [7:0] \act$25[6] ;
+  wire [7:0] \act$25[7] ;
   wire [7:0] \act[0] ;
   wire [7:0] \act[1] ;
   wire [7:0] \act[2] ;
@@ -15112,35 +15046,52 @@ module \holdfast_8x8_guard.input_stage (rst, word, \enable$30 , use_zero, valid,
   wire [7:0] \act[5] ;
   wire [7:0] \act[6] ;
   wire [7:0] \act[7] ;
+  reg [7:0] below = 8'h00;
+  (* init = 8'h00 *)
+  wire [7:0] \below$29 ;
+  (* init = 8'h00 *)
+  wire [7:0] \below$38 ;
+  (* init = 8'h00 *)
+  wire [7:0] \below$45 ;
+  (* init = 8'h00 *)
+  wire [7:0] \below$52 ;
+  (* init = 8'h00 *)
+  wire [7:0] \below$59 ;
+  (* init = 8'h00 *)
+  wire [7:0] \below$66 ;
+  (* init = 8'h00 *)
+  wire [7:0] \below$73 ;
+  (* init = 8'h00 *)
+  wire [7:0] \below$80 ;
   reg checked = 1'h0;
   reg checked_read = 1'h0;
   input clk;
   wire clk;
+  input enable;
   wire enable;
-  input \enable$30 ;
-  wire \enable$30 ;
-  wire \enable$38 ;
-  wire \enable$45 ;
-  wire \enable$52 ;
-  wire \enable$59 ;
-  wire \enable$66 ;
-  wire \enable$73 ;
-  wire \enable$80 ;
+  wire \enable$32 ;
+  wire \enable$40 ;
+  wire \enable$47 ;
+  wire \enable$54 ;
+  wire \enable$61 ;
+  wire \enable$68 ;
+  wire \enable$75 ;
+  wire \enable$82 ;
   wire [7:0] hi;
-  wire [7:0] \hi$35 ;
-  wire [7:0] \hi$42 ;
-  wire [7:0] \hi$49 ;
-  wire [7:0] \hi$56 ;
-  wire [7:0] \hi$63 ;
-  wire [7:0] \hi$70 ;
-  wire [7:0] \hi$77 ;
-  input [515:0] layer;
-  wire [515:0] layer;
+  wire [7:0] \hi$37 ;
+  wire [7:0] \hi$44 ;
+  wire [7:0] \hi$51 ;
+  wire [7:0] \hi$58 ;
+  wire [7:0] \hi$65 ;
+  wire [7:0] \hi$72 ;
+  wire [7:0] \hi$79 ;
+  input [514:0] layer;
+  wire [514:0] layer;
   wire [7:0] \layer.add_hi ;
   wire [7:0] \layer.add_lo ;
   wire [23:0] \layer.add_multiplier_a ;
   wire [23:0] \layer.add_multiplier_b ;
-  wire [5:0] \layer.add_shift ;
+  wire [4:0] \layer.add_shift ;
   wire [7:0] \layer.add_zero ;
   wire [12:0] \layer.blocks ;
   wire [13:0] \layer.co_tiles ;
@@ -15188,25 +15139,25 @@ module \holdfast_8x8_guard.input_stage (rst, word, \enable$30 , use_zero, valid,
   wire [7:0] \layer.zero_in ;
   wire [7:0] \layer.zero_out ;
   wire [7:0] lo;
-  wire [7:0] \lo$34 ;
-  wire [7:0] \lo$41 ;
-  wire [7:0] \lo$48 ;
-  wire [7:0] \lo$55 ;
-  wire [7:0] \lo$62 ;
-  wire [7:0] \lo$69 ;
-  wire [7:0] \lo$76 ;
+  wire [7:0] \lo$36 ;
+  wire [7:0] \lo$43 ;
+  wire [7:0] \lo$50 ;
+  wire [7:0] \lo$57 ;
+  wire [7:0] \lo$64 ;
+  wire [7:0] \lo$71 ;
+  wire [7:0] \lo$78 ;
   input pad;
   wire pad;
   reg pad_read = 1'h0;
   reg pad_selected = 1'h0;
   wire [7:0] result;
-  wire [7:0] \result$15 ;
-  wire [7:0] \result$16 ;
-  wire [7:0] \result$17 ;
   wire [7:0] \result$18 ;
   wire [7:0] \result$19 ;
   wire [7:0] \result$20 ;
   wire [7:0] \result$21 ;
+  wire [7:0] \result$22 ;
+  wire [7:0] \result$23 ;
+  wire [7:0] \result$24 ;
   input rst;
   wire rst;
   reg [63:0] selected = 64'h0000000000000000;
@@ -15223,34 +15174,26 @@ module \holdfast_8x8_guard.input_stage (rst, word, \enable$30 , use_zero, valid,
   wire \sub_block$3 ;
   input use_zero;
   wire use_zero;
-  wire \use_zero$28 ;
-  wire \use_zero$37 ;
-  wire \use_zero$44 ;
-  wire \use_zero$51 ;
-  wire \use_zero$58 ;
-  wire \use_zero$65 ;
-  wire \use_zero$72 ;
-  wire \use_zero$79 ;
   input valid;
   wire valid;
   wire [7:0] value;
-  wire [7:0] \value$33 ;
-  wire [7:0] \value$40 ;
-  wire [7:0] \value$47 ;
-  wire [7:0] \value$54 ;
-  wire [7:0] \value$61 ;
-  wire [7:0] \value$68 ;
-  wire [7:0] \value$75 ;
+  wire [7:0] \value$35 ;
+  wire [7:0] \value$42 ;
+  wire [7:0] \value$49 ;
+  wire [7:0] \value$56 ;
+  wire [7:0] \value$63 ;
+  wire [7:0] \value$70 ;
+  wire [7:0] \value$77 ;
   output [7:0] violation;
   wire [7:0] violation;
-  wire \violation$32 ;
-  wire \violation$39 ;
-  wire \violation$46 ;
-  wire \violation$53 ;
-  wire \violation$60 ;
-  wire \violation$67 ;
-  wire \violation$74 ;
-  wire \violation$81 ;
+  wire \violation$34 ;
+  wire \violation$41 ;
+  wire \violation$48 ;
+  wire \violation$55 ;
+  wire \violation$62 ;
+  wire \violation$69 ;
+  wire \violation$76 ;
+  wire \violation$83 ;
   input [63:0] word;
   wire [63:0] word;
   wire [7:0] \word[0] ;
@@ -15261,238 +15204,242 @@ module \holdfast_8x8_guard.input_stage (rst, word, \enable$30 , use_zero, valid,
   wire [7:0] \word[5] ;
   wire [7:0] \word[6] ;
   wire [7:0] \word[7] ;
-  wire [7:0] zero;
-  wire [7:0] \zero$36 ;
-  wire [7:0] \zero$43 ;
-  wire [7:0] \zero$50 ;
-  wire [7:0] \zero$57 ;
-  wire [7:0] \zero$64 ;
-  wire [7:0] \zero$71 ;
-  wire [7:0] \zero$78 ;
   assign \$1  = ~ pad;
   assign \$2  = valid & \$1 ;
-  assign \$3  = pad_selected ? layer[381:374] : result;
-  assign \$4  = pad_selected ? layer[381:374] : \result$15 ;
-  assign \$5  = pad_selected ? layer[381:374] : \result$16 ;
-  assign \$6  = pad_selected ? layer[381:374] : \result$17 ;
-  assign \$7  = pad_selected ? layer[381:374] : \result$18 ;
-  assign \$8  = pad_selected ? layer[381:374] : \result$19 ;
-  assign \$9  = pad_selected ? layer[381:374] : \result$20 ;
-  assign \$10  = pad_selected ? layer[381:374] : \result$21 ;
-  assign enable = \enable$30  & checked;
-  assign \enable$38  = \enable$30  & checked;
-  assign \enable$45  = \enable$30  & checked;
-  assign \enable$52  = \enable$30  & checked;
-  assign \enable$59  = \enable$30  & checked;
-  assign \enable$66  = \enable$30  & checked;
-  assign \enable$73  = \enable$30  & checked;
-  assign \enable$80  = \enable$30  & checked;
+  assign \$3  = use_zero ? layer[389:382] : layer[397:390];
+  assign \$4  = use_zero ? layer[389:382] : layer[405:398];
+  assign \$5  = pad_selected ? layer[381:374] : result;
+  assign \$6  = pad_selected ? layer[381:374] : \result$18 ;
+  assign \$7  = pad_selected ? layer[381:374] : \result$19 ;
+  assign \$8  = pad_selected ? layer[381:374] : \result$20 ;
+  assign \$9  = pad_selected ? layer[381:374] : \result$21 ;
+  assign \$10  = pad_selected ? layer[381:374] : \result$22 ;
+  assign \$11  = pad_selected ? layer[381:374] : \result$23 ;
+  assign \$12  = pad_selected ? layer[381:374] : \result$24 ;
+  assign \$13  = \violation$34  & checked;
+  assign \$14  = \violation$41  & checked;
+  assign \$15  = \violation$48  & checked;
+  assign \$16  = \violation$55  & checked;
+  assign \$17  = \violation$62  & checked;
+  assign \$18  = \violation$69  & checked;
+  assign \$19  = \violation$76  & checked;
+  assign \$20  = \violation$83  & checked;
   always @(posedge clk)
-    sub_block <= \$11 ;
+    sub_block <= \$21 ;
   always @(posedge clk)
-    pad_read <= \$12 ;
+    pad_read <= \$22 ;
   always @(posedge clk)
-    pad_selected <= \$13 ;
+    pad_selected <= \$23 ;
   always @(posedge clk)
-    checked_read <= \$14 ;
+    checked_read <= \$24 ;
   always @(posedge clk)
-    checked <= \$15 ;
+    checked <= \$25 ;
   always @(posedge clk)
-    selected <= \$16 ;
+    below <= \$26 ;
   always @(posedge clk)
-    act <= \$17 ;
+    above <= \$27 ;
+  always @(posedge clk)
+    selected <= \$28 ;
+  always @(posedge clk)
+    act <= \$29 ;
   \holdfast_8x8_guard.input_stage.guard_0  guard_0 (
+    .above(above),
+    .below(below),
     .enable(enable),
-    .\port$4357$382 (layer[405:382]),
+    .\port$5256$390 (layer[405:390]),
     .result(result),
-    .use_zero(use_zero),
     .value(selected[7:0]),
-    .violation(\violation$32 )
+    .violation(\violation$34 )
   );
   \holdfast_8x8_guard.input_stage.guard_1  guard_1 (
-    .enable(\enable$38 ),
-    .\port$4357$382 (layer[405:382]),
-    .result(\result$15 ),
-    .use_zero(use_zero),
+    .above(above),
+    .below(below),
+    .enable(enable),
+    .\port$5256$390 (layer[405:390]),
+    .result(\result$18 ),
     .value(selected[15:8]),
-    .violation(\violation$39 )
+    .violation(\violation$41 )
   );
   \holdfast_8x8_guard.input_stage.guard_2  guard_2 (
-    .enable(\enable$45 ),
-    .\port$4357$382 (layer[405:382]),
-    .result(\result$16 ),
-    .use_zero(use_zero),
+    .above(above),
+    .below(below),
+    .enable(enable),
+    .\port$5256$390 (layer[405:390]),
+    .result(\result$19 ),
     .value(selected[23:16]),
-    .violation(\violation$46 )
+    .violation(\violation$48 )
   );
   \holdfast_8x8_guard.input_stage.guard_3  guard_3 (
-    .enable(\enable$52 ),
-    .\port$4357$382 (layer[405:382]),
-    .result(\result$17 ),
-    .use_zero(use_zero),
+    .above(above),
+    .below(below),
+    .enable(enable),
+    .\port$5256$390 (layer[405:390]),
+    .result(\result$20 ),
     .value(selected[31:24]),
-    .violation(\violation$53 )
+    .violation(\violation$55 )
   );
   \holdfast_8x8_guard.input_stage.guard_4  guard_4 (
-    .enable(\enable$59 ),
-    .\port$4357$382 (layer[405:382]),
-    .result(\result$18 ),
-    .use_zero(use_zero),
+    .above(above),
+    .below(below),
+    .enable(enable),
+    .\port$5256$390 (layer[405:390]),
+    .result(\result$21 ),
     .value(selected[39:32]),
-    .violation(\violation$60 )
+    .violation(\violation$62 )
   );
   \holdfast_8x8_guard.input_stage.guard_5  guard_5 (
-    .enable(\enable$66 ),
-    .\port$4357$382 (layer[405:382]),
-    .result(\result$19 ),
-    .use_zero(use_zero),
+    .above(above),
+    .below(below),
+    .enable(enable),
+    .\port$5256$390 (layer[405:390]),
+    .result(\result$22 ),
     .value(selected[47:40]),
-    .violation(\violation$67 )
+    .violation(\violation$69 )
   );
   \holdfast_8x8_guard.input_stage.guard_6  guard_6 (
-    .enable(\enable$73 ),
-    .\port$4357$382 (layer[405:382]),
-    .result(\result$20 ),
-    .use_zero(use_zero),
+    .above(above),
+    .below(below),
+    .enable(enable),
+    .\port$5256$390 (layer[405:390]),
+    .result(\result$23 ),
     .value(selected[55:48]),
-    .violation(\violation$74 )
+    .violation(\violation$76 )
   );
   \holdfast_8x8_guard.input_stage.guard_7  guard_7 (
-    .enable(\enable$80 ),
-    .\port$4357$382 (layer[405:382]),
-    .result(\result$21 ),
-    .use_zero(use_zero),
+    .above(above),
+    .below(below),
+    .enable(enable),
+    .\port$5256$390 (layer[405:390]),
+    .result(\result$24 ),
     .value(selected[63:56]),
-    .violation(\violation$81 )
+    .violation(\violation$83 )
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$70 ) begin end
-    \$11  = \sub_block$3 ;
+    \$21  = \sub_block$3 ;
     if (rst) begin
-      \$11  = 1'h0;
+      \$21  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$70 ) begin end
-    \$12  = pad;
+    \$22  = pad;
     if (rst) begin
-      \$12  = 1'h0;
+      \$22  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$70 ) begin end
-    \$13  = pad_read;
+    \$23  = pad_read;
     if (rst) begin
-      \$13  = 1'h0;
+      \$23  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$70 ) begin end
-    \$14  = \$2 ;
+    \$24  = \$2 ;
     if (rst) begin
-      \$14  = 1'h0;
+      \$24  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$70 ) begin end
-    \$15  = checked_read;
+    \$25  = checked_read;
     if (rst) begin
-      \$15  = 1'h0;
+      \$25  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$70 ) begin end
-    \$16 [7:0] = word[7:0];
-    \$16 [15:8] = word[15:8];
-    \$16 [23:16] = word[23:16];
-    \$16 [31:24] = word[31:24];
-    \$16 [39:32] = word[39:32];
-    \$16 [47:40] = word[47:40];
-    \$16 [55:48] = word[55:48];
-    \$16 [63:56] = word[63:56];
+    \$26  = \$3 ;
     if (rst) begin
-      \$16  = 64'h0000000000000000;
+      \$26  = 8'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$70 ) begin end
-    \$17 [7:0] = \$3 ;
-    \$17 [15:8] = \$4 ;
-    \$17 [23:16] = \$5 ;
-    \$17 [31:24] = \$6 ;
-    \$17 [39:32] = \$7 ;
-    \$17 [47:40] = \$8 ;
-    \$17 [55:48] = \$9 ;
-    \$17 [63:56] = \$10 ;
+    \$27  = \$4 ;
     if (rst) begin
-      \$17  = 64'h0000000000000000;
+      \$27  = 8'h00;
     end
   end
-  assign \act$22  = act;
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$70 ) begin end
+    \$28 [7:0] = word[7:0];
+    \$28 [15:8] = word[15:8];
+    \$28 [23:16] = word[23:16];
+    \$28 [31:24] = word[31:24];
+    \$28 [39:32] = word[39:32];
+    \$28 [47:40] = word[47:40];
+    \$28 [55:48] = word[55:48];
+    \$28 [63:56] = word[63:56];
+    if (rst) begin
+      \$28  = 64'h0000000000000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$70 ) begin end
+    \$29 [7:0] = \$5 ;
+    \$29 [15:8] = \$6 ;
+    \$29 [23:16] = \$7 ;
+    \$29 [31:24] = \$8 ;
+    \$29 [39:32] = \$9 ;
+    \$29 [47:40] = \$10 ;
+    \$29 [55:48] = \$11 ;
+    \$29 [63:56] = \$12 ;
+    if (rst) begin
+      \$29  = 64'h0000000000000000;
+    end
+  end
+  assign \act$25  = act;
   assign value = selected[7:0];
   assign lo = layer[397:390];
   assign hi = layer[405:398];
-  assign zero = layer[389:382];
-  assign \use_zero$28  = use_zero;
-  assign \value$33  = selected[15:8];
-  assign \lo$34  = layer[397:390];
-  assign \hi$35  = layer[405:398];
-  assign \zero$36  = layer[389:382];
-  assign \use_zero$37  = use_zero;
-  assign \value$40  = selected[23:16];
-  assign \lo$41  = layer[397:390];
-  assign \hi$42  = layer[405:398];
-  assign \zero$43  = layer[389:382];
-  assign \use_zero$44  = use_zero;
-  assign \value$47  = selected[31:24];
-  assign \lo$48  = layer[397:390];
-  assign \hi$49  = layer[405:398];
-  assign \zero$50  = layer[389:382];
-  assign \use_zero$51  = use_zero;
-  assign \value$54  = selected[39:32];
-  assign \lo$55  = layer[397:390];
-  assign \hi$56  = layer[405:398];
-  assign \zero$57  = layer[389:382];
-  assign \use_zero$58  = use_zero;
-  assign \value$61  = selected[47:40];
-  assign \lo$62  = layer[397:390];
-  assign \hi$63  = layer[405:398];
-  assign \zero$64  = layer[389:382];
-  assign \use_zero$65  = use_zero;
-  assign \value$68  = selected[55:48];
-  assign \lo$69  = layer[397:390];
-  assign \hi$70  = layer[405:398];
-  assign \zero$71  = layer[389:382];
-  assign \use_zero$72  = use_zero;
-  assign \value$75  = selected[63:56];
-  assign \lo$76  = layer[397:390];
-  assign \hi$77  = layer[405:398];
-  assign \zero$78  = layer[389:382];
-  assign \use_zero$79  = use_zero;
-  assign \selected[0]  = selected[7:0];
-  assign \selected[1]  = selected[15:8];
-  assign \selected[2]  = selected[23:16];
-  assign \selected[3]  = selected[31:24];
-  assign \selected[4]  = selected[39:32];
-  assign \selected[5]  = selected[47:40];
-  assign \selected[6]  = selected[55:48];
-  assign \selected[7]  = selected[63:56];
-  assign \word[0]  = word[7:0];
-  assign \word[1]  = word[15:8];
-  assign \word[2]  = word[23:16];
-  assign \word[3]  = word[31:24];
-  assign \word[4]  = word[39:32];
-  assign \word[5]  = word[47:40];
-  assign \word[6]  = word[55:48];
-  assign \word[7]  = word[63:56];
-  assign \act[0]  = act[7:0];
-  assign \act[1]  = act[15:8];
-  assign \act[2]  = act[23:16];
-  assign \act[3]  = act[31:24];
-  assign \act[4]  = act[39:32];
-  assign \act[5]  = act[47:40];
-  assign \act[6]  = act[55:48];
-  assign \act[7]  = act[63:56];
+  assign \below$29  = below;
+  assign \above$30  = above;
+  assign \enable$32  = enable;
+  assign \value$35  = selected[15:8];
+  assign \lo$36  = layer[397:390];
+  assign \hi$37  = layer[405:398];
+  assign \below$38  = below;
+  assign \above$39  = above;
+  assign \enable$40  = enable;
+  assign \value$42  = selected[23:16];
+  assign \lo$43  = layer[397:390];
+  assign \hi$44  = layer[405:398];
+  assign \below$45  = below;
+  assign \above$46  = above;
+  assign \enable$47  = enable;
+  assign \value$49  = selected[31:24];
+  assign \lo$50  = layer[397:390];
+  assign \hi$51  = layer[405:398];
+  assign \below$52  = below;
+  assign \above$53  = above;
+  assign \enable$54  = enable;
+  assign \value$56  = selected[39:32];
+  assign \lo$57  = layer[397:390];
+  assign \hi$58  = layer[405:398];
+  assign \below$59  = below;
+  assign \above$60  = above;
+  assign \enable$61  = enable;
+  assign \value$63  = selected[47:40];
+  assign \lo$64  = layer[397:390];
+  assign \hi$65  = layer[405:398];
+  assign \below$66  = below;
+  assign \above$67  = above;
+  assign \enable$68  = enable;
+  assign \value$70  = selected[55:48];
+  assign \lo$71  = layer[397:390];
+  assign \hi$72  = layer[405:398];
+  assign \below$73  = below;
+  assign \above$74  = above;
+  assign \enable$75  = enable;
+  assign \value$77  = selected[63:56];
+  assign \lo$78  = layer[397:390];
+  assign \hi$79  = layer[405:398];
+  assign \below$80  = below;
+  assign \above$81  = above;
+  assign \enable$82  = enable;
   assign \layer.magic  = layer[15:0];
   assign \layer.hold_weights  = layer[16];
   assign \layer.maximum  = layer[17];
@@ -15541,374 +15488,434 @@ module \holdfast_8x8_guard.input_stage (rst, word, \enable$30 , use_zero, valid,
   assign \layer.add_zero  = layer[445:438];
   assign \layer.add_lo  = layer[453:446];
   assign \layer.add_hi  = layer[461:454];
-  assign \layer.add_shift  = layer[467:462];
-  assign \layer.add_multiplier_a  = layer[491:468];
-  assign \layer.add_multiplier_b  = layer[515:492];
-  assign \act$22[0]  = act[7:0];
-  assign \act$22[1]  = act[15:8];
-  assign \act$22[2]  = act[23:16];
-  assign \act$22[3]  = act[31:24];
-  assign \act$22[4]  = act[39:32];
-  assign \act$22[5]  = act[47:40];
-  assign \act$22[6]  = act[55:48];
-  assign \act$22[7]  = act[63:56];
-  assign violation[7] = \violation$81 ;
-  assign violation[6] = \violation$74 ;
-  assign violation[5] = \violation$67 ;
-  assign violation[4] = \violation$60 ;
-  assign violation[3] = \violation$53 ;
-  assign violation[2] = \violation$46 ;
-  assign violation[1] = \violation$39 ;
-  assign violation[0] = \violation$32 ;
+  assign \layer.add_shift  = layer[466:462];
+  assign \layer.add_multiplier_a  = layer[490:467];
+  assign \layer.add_multiplier_b  = layer[514:491];
+  assign \selected[0]  = selected[7:0];
+  assign \selected[1]  = selected[15:8];
+  assign \selected[2]  = selected[23:16];
+  assign \selected[3]  = selected[31:24];
+  assign \selected[4]  = selected[39:32];
+  assign \selected[5]  = selected[47:40];
+  assign \selected[6]  = selected[55:48];
+  assign \selected[7]  = selected[63:56];
+  assign \word[0]  = word[7:0];
+  assign \word[1]  = word[15:8];
+  assign \word[2]  = word[23:16];
+  assign \word[3]  = word[31:24];
+  assign \word[4]  = word[39:32];
+  assign \word[5]  = word[47:40];
+  assign \word[6]  = word[55:48];
+  assign \word[7]  = word[63:56];
+  assign \act[0]  = act[7:0];
+  assign \act[1]  = act[15:8];
+  assign \act[2]  = act[23:16];
+  assign \act[3]  = act[31:24];
+  assign \act[4]  = act[39:32];
+  assign \act[5]  = act[47:40];
+  assign \act[6]  = act[55:48];
+  assign \act[7]  = act[63:56];
+  assign \act$25[0]  = act[7:0];
+  assign \act$25[1]  = act[15:8];
+  assign \act$25[2]  = act[23:16];
+  assign \act$25[3]  = act[31:24];
+  assign \act$25[4]  = act[39:32];
+  assign \act$25[5]  = act[47:40];
+  assign \act$25[6]  = act[55:48];
+  assign \act$25[7]  = act[63:56];
+  assign violation[7] = \$20 ;
+  assign violation[6] = \$19 ;
+  assign violation[5] = \$18 ;
+  assign violation[4] = \$17 ;
+  assign violation[3] = \$16 ;
+  assign violation[2] = \$15 ;
+  assign violation[1] = \$14 ;
+  assign violation[0] = \$13 ;
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_0 (violation, use_zero, value, result, \port$4357$382 , enable);
+module \holdfast_8x8_guard.input_stage.guard_0 (result, enable, below, above, value, \port$5256$390 , violation);
+  wire \$1 ;
+  wire \$2 ;
+  wire \$3 ;
+  wire \$4 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire [7:0] \$9 ;
+  input [7:0] above;
+  wire [7:0] above;
+  input [7:0] below;
+  wire [7:0] below;
+  input enable;
+  wire enable;
+  wire [7:0] hi;
+  wire [7:0] lo;
+  input [15:0] \port$5256$390 ;
+  wire [15:0] \port$5256$390 ;
+  output [7:0] result;
+  wire [7:0] result;
+  input [7:0] value;
+  wire [7:0] value;
+  output violation;
+  wire violation;
+  assign \$1  = $signed(value) < $signed(\port$5256$390 [7:0]);
+  assign \$2  = enable & \$1 ;
+  assign \$3  = $signed(value) > $signed(\port$5256$390 [15:8]);
+  assign \$4  = enable & \$3 ;
+  assign violation = \$2  | \$4 ;
+  assign \$5  = $signed(value) < $signed(\port$5256$390 [7:0]);
+  assign \$6  = enable & \$5 ;
+  assign \$7  = $signed(value) > $signed(\port$5256$390 [15:8]);
+  assign \$8  = enable & \$7 ;
+  assign \$9  = \$8  ? above : value;
+  assign result = \$6  ? below : \$9 ;
+  assign lo = \port$5256$390 [7:0];
+  assign hi = \port$5256$390 [15:8];
+endmodule
+
+module \holdfast_8x8_guard.input_stage.guard_1 (result, enable, below, above, value, \port$5256$390 , violation);
+  wire \$1 ;
+  wire \$2 ;
+  wire \$3 ;
+  wire \$4 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire [7:0] \$9 ;
+  input [7:0] above;
+  wire [7:0] above;
+  input [7:0] below;
+  wire [7:0] below;
+  input enable;
+  wire enable;
+  wire [7:0] hi;
+  wire [7:0] lo;
+  input [15:0] \port$5256$390 ;
+  wire [15:0] \port$5256$390 ;
+  output [7:0] result;
+  wire [7:0] result;
+  input [7:0] value;
+  wire [7:0] value;
+  output violation;
+  wire violation;
+  assign \$1  = $signed(value) < $signed(\port$5256$390 [7:0]);
+  assign \$2  = enable & \$1 ;
+  assign \$3  = $signed(value) > $signed(\port$5256$390 [15:8]);
+  assign \$4  = enable & \$3 ;
+  assign violation = \$2  | \$4 ;
+  assign \$5  = $signed(value) < $signed(\port$5256$390 [7:0]);
+  assign \$6  = enable & \$5 ;
+  assign \$7  = $signed(value) > $signed(\port$5256$390 [15:8]);
+  assign \$8  = enable & \$7 ;
+  assign \$9  = \$8  ? above : value;
+  assign result = \$6  ? below : \$9 ;
+  assign lo = \port$5256$390 [7:0];
+  assign hi = \port$5256$390 [15:8];
+endmodule
+
+module \holdfast_8x8_guard.input_stage.guard_2 (result, enable, below, above, value, \port$5256$390 , violation);
+  wire \$1 ;
+  wire \$2 ;
+  wire \$3 ;
+  wire \$4 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire [7:0] \$9 ;
+  input [7:0] above;
+  wire [7:0] above;
+  input [7:0] below;
+  wire [7:0] below;
+  input enable;
+  wire enable;
+  wire [7:0] hi;
+  wire [7:0] lo;
+  input [15:0] \port$5256$390 ;
+  wire [15:0] \port$5256$390 ;
+  output [7:0] result;
+  wire [7:0] result;
+  input [7:0] value;
+  wire [7:0] value;
+  output violation;
+  wire violation;
+  assign \$1  = $signed(value) < $signed(\port$5256$390 [7:0]);
+  assign \$2  = enable & \$1 ;
+  assign \$3  = $signed(value) > $signed(\port$5256$390 [15:8]);
+  assign \$4  = enable & \$3 ;
+  assign violation = \$2  | \$4 ;
+  assign \$5  = $signed(value) < $signed(\port$5256$390 [7:0]);
+  assign \$6  = enable & \$5 ;
+  assign \$7  = $signed(value) > $signed(\port$5256$390 [15:8]);
+  assign \$8  = enable & \$7 ;
+  assign \$9  = \$8  ? above : value;
+  assign result = \$6  ? below : \$9 ;
+  assign lo = \port$5256$390 [7:0];
+  assign hi = \port$5256$390 [15:8];
+endmodule
+
+module \holdfast_8x8_guard.input_stage.guard_3 (result, enable, below, above, value, \port$5256$390 , violation);
+  wire \$1 ;
+  wire \$2 ;
+  wire \$3 ;
+  wire \$4 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire [7:0] \$9 ;
+  input [7:0] above;
+  wire [7:0] above;
+  input [7:0] below;
+  wire [7:0] below;
+  input enable;
+  wire enable;
+  wire [7:0] hi;
+  wire [7:0] lo;
+  input [15:0] \port$5256$390 ;
+  wire [15:0] \port$5256$390 ;
+  output [7:0] result;
+  wire [7:0] result;
+  input [7:0] value;
+  wire [7:0] value;
+  output violation;
+  wire violation;
+  assign \$1  = $signed(value) < $signed(\port$5256$390 [7:0]);
+  assign \$2  = enable & \$1 ;
+  assign \$3  = $signed(value) > $signed(\port$5256$390 [15:8]);
+  assign \$4  = enable & \$3 ;
+  assign violation = \$2  | \$4 ;
+  assign \$5  = $signed(value) < $signed(\port$5256$390 [7:0]);
+  assign \$6  = enable & \$5 ;
+  assign \$7  = $signed(value) > $signed(\port$5256$390 [15:8]);
+  assign \$8  = enable & \$7 ;
+  assign \$9  = \$8  ? above : value;
+  assign result = \$6  ? below : \$9 ;
+  assign lo = \port$5256$390 [7:0];
+  assign hi = \port$5256$390 [15:8];
+endmodule
+
+module \holdfast_8x8_guard.input_stage.guard_4 (result, enable, below, above, value, \port$5256$390 , violation);
+  wire \$1 ;
+  wire \$2 ;
+  wire \$3 ;
+  wire \$4 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire [7:0] \$9 ;
+  input [7:0] above;
+  wire [7:0] above;
+  input [7:0] below;
+  wire [7:0] below;
+  input enable;
+  wire enable;
+  wire [7:0] hi;
+  wire [7:0] lo;
+  input [15:0] \port$5256$390 ;
+  wire [15:0] \port$5256$390 ;
+  output [7:0] result;
+  wire [7:0] result;
+  input [7:0] value;
+  wire [7:0] value;
+  output violation;
+  wire violation;
+  assign \$1  = $signed(value) < $signed(\port$5256$390 [7:0]);
+  assign \$2  = enable & \$1 ;
+  assign \$3  = $signed(value) > $signed(\port$5256$390 [15:8]);
+  assign \$4  = enable & \$3 ;
+  assign violation = \$2  | \$4 ;
+  assign \$5  = $signed(value) < $signed(\port$5256$390 [7:0]);
+  assign \$6  = enable & \$5 ;
+  assign \$7  = $signed(value) > $signed(\port$5256$390 [15:8]);
+  assign \$8  = enable & \$7 ;
+  assign \$9  = \$8  ? above : value;
+  assign result = \$6  ? below : \$9 ;
+  assign lo = \port$5256$390 [7:0];
+  assign hi = \port$5256$390 [15:8];
+endmodule
+
+module \holdfast_8x8_guard.input_stage.guard_5 (result, enable, below, above, value, \port$5256$390 , violation);
+  wire \$1 ;
+  wire \$2 ;
+  wire \$3 ;
+  wire \$4 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire [7:0] \$9 ;
+  input [7:0] above;
+  wire [7:0] above;
+  input [7:0] below;
+  wire [7:0] below;
+  input enable;
+  wire enable;
+  wire [7:0] hi;
+  wire [7:0] lo;
+  input [15:0] \port$5256$390 ;
+  wire [15:0] \port$5256$390 ;
+  output [7:0] result;
+  wire [7:0] result;
+  input [7:0] value;
+  wire [7:0] value;
+  output violation;
+  wire violation;
+  assign \$1  = $signed(value) < $signed(\port$5256$390 [7:0]);
+  assign \$2  = enable & \$1 ;
+  assign \$3  = $signed(value) > $signed(\port$5256$390 [15:8]);
+  assign \$4  = enable & \$3 ;
+  assign violation = \$2  | \$4 ;
+  assign \$5  = $signed(value) < $signed(\port$5256$390 [7:0]);
+  assign \$6  = enable & \$5 ;
+  assign \$7  = $signed(value) > $signed(\port$5256$390 [15:8]);
+  assign \$8  = enable & \$7 ;
+  assign \$9  = \$8  ? above : value;
+  assign result = \$6  ? below : \$9 ;
+  assign lo = \port$5256$390 [7:0];
+  assign hi = \port$5256$390 [15:8];
+endmodule
+
+module \holdfast_8x8_guard.input_stage.guard_6 (result, enable, below, above, value, \port$5256$390 , violation);
+  wire \$1 ;
+  wire \$2 ;
+  wire \$3 ;
+  wire \$4 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire [7:0] \$9 ;
+  input [7:0] above;
+  wire [7:0] above;
+  input [7:0] below;
+  wire [7:0] below;
+  input enable;
+  wire enable;
+  wire [7:0] hi;
+  wire [7:0] lo;
+  input [15:0] \port$5256$390 ;
+  wire [15:0] \port$5256$390 ;
+  output [7:0] result;
+  wire [7:0] result;
+  input [7:0] value;
+  wire [7:0] value;
+  output violation;
+  wire violation;
+  assign \$1  = $signed(value) < $signed(\port$5256$390 [7:0]);
+  assign \$2  = enable & \$1 ;
+  assign \$3  = $signed(value) > $signed(\port$5256$390 [15:8]);
+  assign \$4  = enable & \$3 ;
+  assign violation = \$2  | \$4 ;
+  assign \$5  = $signed(value) < $signed(\port$5256$390 [7:0]);
+  assign \$6  = enable & \$5 ;
+  assign \$7  = $signed(value) > $signed(\port$5256$390 [15:8]);
+  assign \$8  = enable & \$7 ;
+  assign \$9  = \$8  ? above : value;
+  assign result = \$6  ? below : \$9 ;
+  assign lo = \port$5256$390 [7:0];
+  assign hi = \port$5256$390 [15:8];
+endmodule
+
+module \holdfast_8x8_guard.input_stage.guard_7 (result, enable, below, above, value, \port$5256$390 , violation);
+  wire \$1 ;
+  wire \$2 ;
+  wire \$3 ;
+  wire \$4 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire [7:0] \$9 ;
+  input [7:0] above;
+  wire [7:0] above;
+  input [7:0] below;
+  wire [7:0] below;
+  input enable;
+  wire enable;
+  wire [7:0] hi;
+  wire [7:0] lo;
+  input [15:0] \port$5256$390 ;
+  wire [15:0] \port$5256$390 ;
+  output [7:0] result;
+  wire [7:0] result;
+  input [7:0] value;
+  wire [7:0] value;
+  output violation;
+  wire violation;
+  assign \$1  = $signed(value) < $signed(\port$5256$390 [7:0]);
+  assign \$2  = enable & \$1 ;
+  assign \$3  = $signed(value) > $signed(\port$5256$390 [15:8]);
+  assign \$4  = enable & \$3 ;
+  assign violation = \$2  | \$4 ;
+  assign \$5  = $signed(value) < $signed(\port$5256$390 [7:0]);
+  assign \$6  = enable & \$5 ;
+  assign \$7  = $signed(value) > $signed(\port$5256$390 [15:8]);
+  assign \$8  = enable & \$7 ;
+  assign \$9  = \$8  ? above : value;
+  assign result = \$6  ? below : \$9 ;
+  assign lo = \port$5256$390 [7:0];
+  assign hi = \port$5256$390 [15:8];
+endmodule
+
+module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, enable, use_zero, token, sums, token_9, token_24, violation, codes, residual_present, \i$74 , layer, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$71  = 0;
   wire \$1 ;
-  wire \$2 ;
-  wire \$3 ;
-  wire \$4 ;
-  wire [7:0] \$5 ;
-  wire [7:0] \$6 ;
-  input enable;
-  wire enable;
-  wire [7:0] hi;
-  wire [7:0] lo;
-  input [23:0] \port$4357$382 ;
-  wire [23:0] \port$4357$382 ;
-  output [7:0] result;
-  reg [7:0] result;
-  input use_zero;
-  wire use_zero;
-  input [7:0] value;
-  wire [7:0] value;
-  output violation;
-  wire violation;
-  wire [7:0] zero;
-  assign violation = enable & \$3 ;
-  assign \$4  = $signed(value) < $signed(\port$4357$382 [15:8]);
-  assign \$5  = \$4  ? \port$4357$382 [15:8] : \port$4357$382 [23:16];
-  assign \$6  = use_zero ? \port$4357$382 [7:0] : \$5 ;
-  assign \$1  = $signed(value) < $signed(\port$4357$382 [15:8]);
-  assign \$2  = $signed(value) > $signed(\port$4357$382 [23:16]);
-  assign \$3  = \$1  | \$2 ;
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    result = value;
-    if (violation) begin
-      result = \$6 ;
-    end
-  end
-  assign lo = \port$4357$382 [15:8];
-  assign hi = \port$4357$382 [23:16];
-  assign zero = \port$4357$382 [7:0];
-endmodule
-
-module \holdfast_8x8_guard.input_stage.guard_1 (violation, use_zero, value, result, \port$4357$382 , enable);
-  reg \$auto$verilog_backend.cc:2355:dump_module$72  = 0;
-  wire \$1 ;
-  wire \$2 ;
-  wire \$3 ;
-  wire \$4 ;
-  wire [7:0] \$5 ;
-  wire [7:0] \$6 ;
-  input enable;
-  wire enable;
-  wire [7:0] hi;
-  wire [7:0] lo;
-  input [23:0] \port$4357$382 ;
-  wire [23:0] \port$4357$382 ;
-  output [7:0] result;
-  reg [7:0] result;
-  input use_zero;
-  wire use_zero;
-  input [7:0] value;
-  wire [7:0] value;
-  output violation;
-  wire violation;
-  wire [7:0] zero;
-  assign violation = enable & \$3 ;
-  assign \$4  = $signed(value) < $signed(\port$4357$382 [15:8]);
-  assign \$5  = \$4  ? \port$4357$382 [15:8] : \port$4357$382 [23:16];
-  assign \$6  = use_zero ? \port$4357$382 [7:0] : \$5 ;
-  assign \$1  = $signed(value) < $signed(\port$4357$382 [15:8]);
-  assign \$2  = $signed(value) > $signed(\port$4357$382 [23:16]);
-  assign \$3  = \$1  | \$2 ;
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$72 ) begin end
-    result = value;
-    if (violation) begin
-      result = \$6 ;
-    end
-  end
-  assign lo = \port$4357$382 [15:8];
-  assign hi = \port$4357$382 [23:16];
-  assign zero = \port$4357$382 [7:0];
-endmodule
-
-module \holdfast_8x8_guard.input_stage.guard_2 (violation, use_zero, value, result, \port$4357$382 , enable);
-  reg \$auto$verilog_backend.cc:2355:dump_module$73  = 0;
-  wire \$1 ;
-  wire \$2 ;
-  wire \$3 ;
-  wire \$4 ;
-  wire [7:0] \$5 ;
-  wire [7:0] \$6 ;
-  input enable;
-  wire enable;
-  wire [7:0] hi;
-  wire [7:0] lo;
-  input [23:0] \port$4357$382 ;
-  wire [23:0] \port$4357$382 ;
-  output [7:0] result;
-  reg [7:0] result;
-  input use_zero;
-  wire use_zero;
-  input [7:0] value;
-  wire [7:0] value;
-  output violation;
-  wire violation;
-  wire [7:0] zero;
-  assign violation = enable & \$3 ;
-  assign \$4  = $signed(value) < $signed(\port$4357$382 [15:8]);
-  assign \$5  = \$4  ? \port$4357$382 [15:8] : \port$4357$382 [23:16];
-  assign \$6  = use_zero ? \port$4357$382 [7:0] : \$5 ;
-  assign \$1  = $signed(value) < $signed(\port$4357$382 [15:8]);
-  assign \$2  = $signed(value) > $signed(\port$4357$382 [23:16]);
-  assign \$3  = \$1  | \$2 ;
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$73 ) begin end
-    result = value;
-    if (violation) begin
-      result = \$6 ;
-    end
-  end
-  assign lo = \port$4357$382 [15:8];
-  assign hi = \port$4357$382 [23:16];
-  assign zero = \port$4357$382 [7:0];
-endmodule
-
-module \holdfast_8x8_guard.input_stage.guard_3 (violation, use_zero, value, result, \port$4357$382 , enable);
-  reg \$auto$verilog_backend.cc:2355:dump_module$74  = 0;
-  wire \$1 ;
-  wire \$2 ;
-  wire \$3 ;
-  wire \$4 ;
-  wire [7:0] \$5 ;
-  wire [7:0] \$6 ;
-  input enable;
-  wire enable;
-  wire [7:0] hi;
-  wire [7:0] lo;
-  input [23:0] \port$4357$382 ;
-  wire [23:0] \port$4357$382 ;
-  output [7:0] result;
-  reg [7:0] result;
-  input use_zero;
-  wire use_zero;
-  input [7:0] value;
-  wire [7:0] value;
-  output violation;
-  wire violation;
-  wire [7:0] zero;
-  assign violation = enable & \$3 ;
-  assign \$4  = $signed(value) < $signed(\port$4357$382 [15:8]);
-  assign \$5  = \$4  ? \port$4357$382 [15:8] : \port$4357$382 [23:16];
-  assign \$6  = use_zero ? \port$4357$382 [7:0] : \$5 ;
-  assign \$1  = $signed(value) < $signed(\port$4357$382 [15:8]);
-  assign \$2  = $signed(value) > $signed(\port$4357$382 [23:16]);
-  assign \$3  = \$1  | \$2 ;
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$74 ) begin end
-    result = value;
-    if (violation) begin
-      result = \$6 ;
-    end
-  end
-  assign lo = \port$4357$382 [15:8];
-  assign hi = \port$4357$382 [23:16];
-  assign zero = \port$4357$382 [7:0];
-endmodule
-
-module \holdfast_8x8_guard.input_stage.guard_4 (violation, use_zero, value, result, \port$4357$382 , enable);
-  reg \$auto$verilog_backend.cc:2355:dump_module$75  = 0;
-  wire \$1 ;
-  wire \$2 ;
-  wire \$3 ;
-  wire \$4 ;
-  wire [7:0] \$5 ;
-  wire [7:0] \$6 ;
-  input enable;
-  wire enable;
-  wire [7:0] hi;
-  wire [7:0] lo;
-  input [23:0] \port$4357$382 ;
-  wire [23:0] \port$4357$382 ;
-  output [7:0] result;
-  reg [7:0] result;
-  input use_zero;
-  wire use_zero;
-  input [7:0] value;
-  wire [7:0] value;
-  output violation;
-  wire violation;
-  wire [7:0] zero;
-  assign violation = enable & \$3 ;
-  assign \$4  = $signed(value) < $signed(\port$4357$382 [15:8]);
-  assign \$5  = \$4  ? \port$4357$382 [15:8] : \port$4357$382 [23:16];
-  assign \$6  = use_zero ? \port$4357$382 [7:0] : \$5 ;
-  assign \$1  = $signed(value) < $signed(\port$4357$382 [15:8]);
-  assign \$2  = $signed(value) > $signed(\port$4357$382 [23:16]);
-  assign \$3  = \$1  | \$2 ;
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$75 ) begin end
-    result = value;
-    if (violation) begin
-      result = \$6 ;
-    end
-  end
-  assign lo = \port$4357$382 [15:8];
-  assign hi = \port$4357$382 [23:16];
-  assign zero = \port$4357$382 [7:0];
-endmodule
-
-module \holdfast_8x8_guard.input_stage.guard_5 (violation, use_zero, value, result, \port$4357$382 , enable);
-  reg \$auto$verilog_backend.cc:2355:dump_module$76  = 0;
-  wire \$1 ;
-  wire \$2 ;
-  wire \$3 ;
-  wire \$4 ;
-  wire [7:0] \$5 ;
-  wire [7:0] \$6 ;
-  input enable;
-  wire enable;
-  wire [7:0] hi;
-  wire [7:0] lo;
-  input [23:0] \port$4357$382 ;
-  wire [23:0] \port$4357$382 ;
-  output [7:0] result;
-  reg [7:0] result;
-  input use_zero;
-  wire use_zero;
-  input [7:0] value;
-  wire [7:0] value;
-  output violation;
-  wire violation;
-  wire [7:0] zero;
-  assign violation = enable & \$3 ;
-  assign \$4  = $signed(value) < $signed(\port$4357$382 [15:8]);
-  assign \$5  = \$4  ? \port$4357$382 [15:8] : \port$4357$382 [23:16];
-  assign \$6  = use_zero ? \port$4357$382 [7:0] : \$5 ;
-  assign \$1  = $signed(value) < $signed(\port$4357$382 [15:8]);
-  assign \$2  = $signed(value) > $signed(\port$4357$382 [23:16]);
-  assign \$3  = \$1  | \$2 ;
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$76 ) begin end
-    result = value;
-    if (violation) begin
-      result = \$6 ;
-    end
-  end
-  assign lo = \port$4357$382 [15:8];
-  assign hi = \port$4357$382 [23:16];
-  assign zero = \port$4357$382 [7:0];
-endmodule
-
-module \holdfast_8x8_guard.input_stage.guard_6 (violation, use_zero, value, result, \port$4357$382 , enable);
-  reg \$auto$verilog_backend.cc:2355:dump_module$77  = 0;
-  wire \$1 ;
-  wire \$2 ;
-  wire \$3 ;
-  wire \$4 ;
-  wire [7:0] \$5 ;
-  wire [7:0] \$6 ;
-  input enable;
-  wire enable;
-  wire [7:0] hi;
-  wire [7:0] lo;
-  input [23:0] \port$4357$382 ;
-  wire [23:0] \port$4357$382 ;
-  output [7:0] result;
-  reg [7:0] result;
-  input use_zero;
-  wire use_zero;
-  input [7:0] value;
-  wire [7:0] value;
-  output violation;
-  wire violation;
-  wire [7:0] zero;
-  assign violation = enable & \$3 ;
-  assign \$4  = $signed(value) < $signed(\port$4357$382 [15:8]);
-  assign \$5  = \$4  ? \port$4357$382 [15:8] : \port$4357$382 [23:16];
-  assign \$6  = use_zero ? \port$4357$382 [7:0] : \$5 ;
-  assign \$1  = $signed(value) < $signed(\port$4357$382 [15:8]);
-  assign \$2  = $signed(value) > $signed(\port$4357$382 [23:16]);
-  assign \$3  = \$1  | \$2 ;
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$77 ) begin end
-    result = value;
-    if (violation) begin
-      result = \$6 ;
-    end
-  end
-  assign lo = \port$4357$382 [15:8];
-  assign hi = \port$4357$382 [23:16];
-  assign zero = \port$4357$382 [7:0];
-endmodule
-
-module \holdfast_8x8_guard.input_stage.guard_7 (violation, use_zero, value, result, \port$4357$382 , enable);
-  reg \$auto$verilog_backend.cc:2355:dump_module$78  = 0;
-  wire \$1 ;
-  wire \$2 ;
-  wire \$3 ;
-  wire \$4 ;
-  wire [7:0] \$5 ;
-  wire [7:0] \$6 ;
-  input enable;
-  wire enable;
-  wire [7:0] hi;
-  wire [7:0] lo;
-  input [23:0] \port$4357$382 ;
-  wire [23:0] \port$4357$382 ;
-  output [7:0] result;
-  reg [7:0] result;
-  input use_zero;
-  wire use_zero;
-  input [7:0] value;
-  wire [7:0] value;
-  output violation;
-  wire violation;
-  wire [7:0] zero;
-  assign violation = enable & \$3 ;
-  assign \$4  = $signed(value) < $signed(\port$4357$382 [15:8]);
-  assign \$5  = \$4  ? \port$4357$382 [15:8] : \port$4357$382 [23:16];
-  assign \$6  = use_zero ? \port$4357$382 [7:0] : \$5 ;
-  assign \$1  = $signed(value) < $signed(\port$4357$382 [15:8]);
-  assign \$2  = $signed(value) > $signed(\port$4357$382 [23:16]);
-  assign \$3  = \$1  | \$2 ;
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$78 ) begin end
-    result = value;
-    if (violation) begin
-      result = \$6 ;
-    end
-  end
-  assign lo = \port$4357$382 [15:8];
-  assign hi = \port$4357$382 [23:16];
-  assign zero = \port$4357$382 [7:0];
-endmodule
-
-module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, \enable$71 , use_zero, token, sums, token_8, token_22, violation, codes, i, layer, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$79  = 0;
-  wire \$1 ;
   wire \$10 ;
-  reg [77:0] \$100 ;
-  reg [77:0] \$101 ;
-  reg [77:0] \$102 ;
+  reg [4:0] \$100 ;
+  reg [4:0] \$101 ;
+  reg [4:0] \$102 ;
+  reg [4:0] \$103 ;
+  reg [4:0] \$104 ;
+  reg [4:0] \$105 ;
+  reg [4:0] \$106 ;
+  reg [4:0] \$107 ;
+  reg [4:0] \$108 ;
+  reg [4:0] \$109 ;
   wire \$11 ;
+  reg [4:0] \$110 ;
+  reg [4:0] \$111 ;
+  reg [4:0] \$112 ;
+  reg [4:0] \$113 ;
+  reg [4:0] \$114 ;
+  reg [4:0] \$115 ;
+  reg [4:0] \$116 ;
+  reg [4:0] \$117 ;
+  reg [4:0] \$118 ;
+  reg [4:0] \$119 ;
   wire \$12 ;
+  reg [9:0] \$120 ;
+  reg [9:0] \$121 ;
+  reg [9:0] \$122 ;
+  reg [9:0] \$123 ;
+  reg [9:0] \$124 ;
+  reg [9:0] \$125 ;
+  reg [9:0] \$126 ;
+  reg [9:0] \$127 ;
+  reg [9:0] \$128 ;
+  reg [9:0] \$129 ;
   wire \$13 ;
+  reg [9:0] \$130 ;
+  reg [23:0] \$131 ;
+  reg [75:0] \$132 ;
+  reg [23:0] \$133 ;
+  reg [75:0] \$134 ;
+  reg [23:0] \$135 ;
+  reg [75:0] \$136 ;
+  reg [23:0] \$137 ;
+  reg [75:0] \$138 ;
+  reg [23:0] \$139 ;
   wire \$14 ;
+  reg [75:0] \$140 ;
+  reg [23:0] \$141 ;
+  reg [75:0] \$142 ;
+  reg [23:0] \$143 ;
+  reg [75:0] \$144 ;
+  reg [23:0] \$145 ;
+  reg [75:0] \$146 ;
   wire \$15 ;
   wire \$16 ;
   wire \$17 ;
@@ -15960,122 +15967,97 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, \e
   wire \$59 ;
   wire \$6 ;
   wire \$60 ;
-  reg [10:0] \$61 ;
-  reg [4:0] \$62 ;
-  reg [4:0] \$63 ;
-  reg [4:0] \$64 ;
-  reg [4:0] \$65 ;
-  reg [4:0] \$66 ;
-  reg [4:0] \$67 ;
-  reg [4:0] \$68 ;
-  reg [4:0] \$69 ;
+  wire \$61 ;
+  wire \$62 ;
+  wire \$63 ;
+  wire \$64 ;
+  wire \$65 ;
+  wire \$66 ;
+  wire \$67 ;
+  wire \$68 ;
+  wire \$69 ;
   wire \$7 ;
-  reg [4:0] \$70 ;
-  reg [4:0] \$71 ;
-  reg [4:0] \$72 ;
-  reg [4:0] \$73 ;
-  reg [4:0] \$74 ;
-  reg [4:0] \$75 ;
-  reg [4:0] \$76 ;
-  reg [4:0] \$77 ;
-  reg [4:0] \$78 ;
-  reg [4:0] \$79 ;
+  wire \$70 ;
+  wire \$71 ;
+  wire \$72 ;
+  wire \$73 ;
+  wire \$74 ;
+  wire \$75 ;
+  wire \$76 ;
+  wire \$77 ;
+  wire \$78 ;
+  wire \$79 ;
   wire \$8 ;
-  reg [4:0] \$80 ;
-  reg [4:0] \$81 ;
-  reg [4:0] \$82 ;
-  reg [4:0] \$83 ;
-  reg [4:0] \$84 ;
-  reg [9:0] \$85 ;
-  reg [9:0] \$86 ;
-  reg [9:0] \$87 ;
-  reg [9:0] \$88 ;
-  reg [9:0] \$89 ;
+  wire \$80 ;
+  wire \$81 ;
+  wire \$82 ;
+  wire \$83 ;
+  wire \$84 ;
+  wire \$85 ;
+  wire \$86 ;
+  wire \$87 ;
+  wire \$88 ;
+  wire \$89 ;
   wire \$9 ;
-  reg [9:0] \$90 ;
-  reg [9:0] \$91 ;
-  reg [9:0] \$92 ;
-  reg [9:0] \$93 ;
-  reg [9:0] \$94 ;
-  reg [77:0] \$95 ;
-  reg [77:0] \$96 ;
-  reg [77:0] \$97 ;
-  reg [77:0] \$98 ;
-  reg [77:0] \$99 ;
-  wire add;
-  wire \add$105 ;
-  wire \add$133 ;
-  wire \add$161 ;
-  wire \add$189 ;
-  wire \add$217 ;
-  wire \add$245 ;
-  wire \add$273 ;
-  wire [7:0] add_hi;
-  wire [7:0] \add_hi$113 ;
-  wire [7:0] \add_hi$141 ;
-  wire [7:0] \add_hi$169 ;
-  wire [7:0] \add_hi$197 ;
-  wire [7:0] \add_hi$225 ;
-  wire [7:0] \add_hi$253 ;
-  wire [7:0] \add_hi$281 ;
-  wire [7:0] add_lo;
-  wire [7:0] \add_lo$112 ;
-  wire [7:0] \add_lo$140 ;
-  wire [7:0] \add_lo$168 ;
-  wire [7:0] \add_lo$196 ;
-  wire [7:0] \add_lo$224 ;
-  wire [7:0] \add_lo$252 ;
-  wire [7:0] \add_lo$280 ;
-  wire [15:0] add_multiplier_a;
-  wire [15:0] \add_multiplier_a$108 ;
-  wire [15:0] \add_multiplier_a$136 ;
-  wire [15:0] \add_multiplier_a$164 ;
-  wire [15:0] \add_multiplier_a$192 ;
-  wire [15:0] \add_multiplier_a$220 ;
-  wire [15:0] \add_multiplier_a$248 ;
-  wire [15:0] \add_multiplier_a$276 ;
-  wire [15:0] add_multiplier_b;
-  wire [15:0] \add_multiplier_b$109 ;
-  wire [15:0] \add_multiplier_b$137 ;
-  wire [15:0] \add_multiplier_b$165 ;
-  wire [15:0] \add_multiplier_b$193 ;
-  wire [15:0] \add_multiplier_b$221 ;
-  wire [15:0] \add_multiplier_b$249 ;
-  wire [15:0] \add_multiplier_b$277 ;
-  wire [5:0] add_shift;
-  wire [5:0] \add_shift$110 ;
-  wire [5:0] \add_shift$138 ;
-  wire [5:0] \add_shift$166 ;
-  wire [5:0] \add_shift$194 ;
-  wire [5:0] \add_shift$222 ;
-  wire [5:0] \add_shift$250 ;
-  wire [5:0] \add_shift$278 ;
-  wire [7:0] add_zero;
-  wire [7:0] \add_zero$111 ;
-  wire [7:0] \add_zero$139 ;
-  wire [7:0] \add_zero$167 ;
-  wire [7:0] \add_zero$195 ;
-  wire [7:0] \add_zero$223 ;
-  wire [7:0] \add_zero$251 ;
-  wire [7:0] \add_zero$279 ;
+  wire \$90 ;
+  wire \$91 ;
+  wire \$92 ;
+  wire \$93 ;
+  reg [10:0] \$94 ;
+  reg [4:0] \$95 ;
+  reg [4:0] \$96 ;
+  reg [4:0] \$97 ;
+  reg [4:0] \$98 ;
+  reg [4:0] \$99 ;
+  (* init = 24'h000000 *)
+  wire [23:0] bias;
+  (* init = 24'h000000 *)
+  wire [23:0] \bias$113 ;
+  (* init = 24'h000000 *)
+  wire [23:0] \bias$133 ;
+  (* init = 24'h000000 *)
+  wire [23:0] \bias$153 ;
+  (* init = 24'h000000 *)
+  wire [23:0] \bias$173 ;
+  (* init = 24'h000000 *)
+  wire [23:0] \bias$193 ;
+  (* init = 24'h000000 *)
+  wire [23:0] \bias$213 ;
+  (* init = 24'h000000 *)
+  wire [23:0] \bias$233 ;
+  reg [23:0] bias_0 = 24'h000000;
+  reg [23:0] bias_1 = 24'h000000;
+  reg [23:0] bias_2 = 24'h000000;
+  reg [23:0] bias_3 = 24'h000000;
+  reg [23:0] bias_4 = 24'h000000;
+  reg [23:0] bias_5 = 24'h000000;
+  reg [23:0] bias_6 = 24'h000000;
+  reg [23:0] bias_7 = 24'h000000;
+  wire bound;
   wire chain;
-  wire \chain$121 ;
-  wire \chain$149 ;
-  wire \chain$177 ;
-  wire \chain$205 ;
-  wire \chain$233 ;
-  wire \chain$261 ;
-  wire \chain$93 ;
+  wire \chain$107 ;
+  wire \chain$127 ;
+  wire \chain$147 ;
+  wire \chain$167 ;
+  wire \chain$187 ;
+  wire \chain$207 ;
+  wire \chain$227 ;
+  wire [77:0] channel;
+  wire [23:0] \channel.bias ;
+  wire [15:0] \channel.guard_hi ;
+  wire [15:0] \channel.guard_lo ;
+  wire [15:0] \channel.multiplier ;
+  wire [5:0] \channel.shift ;
   input clk;
   wire clk;
   wire [7:0] code;
-  wire [7:0] \code$115 ;
-  wire [7:0] \code$143 ;
-  wire [7:0] \code$171 ;
-  wire [7:0] \code$199 ;
-  wire [7:0] \code$227 ;
-  wire [7:0] \code$255 ;
-  wire [7:0] \code$283 ;
+  wire [7:0] \code$121 ;
+  wire [7:0] \code$141 ;
+  wire [7:0] \code$161 ;
+  wire [7:0] \code$181 ;
+  wire [7:0] \code$201 ;
+  wire [7:0] \code$221 ;
+  wire [7:0] \code$241 ;
   output [63:0] codes;
   wire [63:0] codes;
   wire [7:0] \codes[0] ;
@@ -16093,58 +16075,112 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, \e
   wire \codes_token.last ;
   wire \codes_token.start ;
   wire \codes_token.valid ;
+  input enable;
   wire enable;
-  wire \enable$103 ;
-  wire \enable$131 ;
-  wire \enable$159 ;
-  wire \enable$187 ;
-  wire \enable$215 ;
-  wire \enable$243 ;
-  wire \enable$271 ;
-  input \enable$71 ;
-  wire \enable$71 ;
+  wire \enable$116 ;
+  wire \enable$136 ;
+  wire \enable$156 ;
+  wire \enable$176 ;
+  wire \enable$196 ;
+  wire \enable$216 ;
+  wire \enable$236 ;
+  wire \enable$92 ;
   wire first;
-  wire \first$119 ;
-  wire \first$147 ;
-  wire \first$175 ;
-  wire \first$203 ;
-  wire \first$231 ;
-  wire \first$259 ;
-  wire \first$91 ;
-  wire [7:0] hi;
-  wire [7:0] \hi$102 ;
-  wire [7:0] \hi$130 ;
-  wire [7:0] \hi$158 ;
-  wire [7:0] \hi$186 ;
-  wire [7:0] \hi$214 ;
-  wire [7:0] \hi$242 ;
-  wire [7:0] \hi$270 ;
-  input [63:0] i;
-  wire [63:0] i;
-  wire [63:0] \i$86 ;
-  wire [7:0] \i$86[0] ;
-  wire [7:0] \i$86[1] ;
-  wire [7:0] \i$86[2] ;
-  wire [7:0] \i$86[3] ;
-  wire [7:0] \i$86[4] ;
-  wire [7:0] \i$86[5] ;
-  wire [7:0] \i$86[6] ;
-  wire [7:0] \i$86[7] ;
-  wire [7:0] \i[0] ;
-  wire [7:0] \i[1] ;
-  wire [7:0] \i[2] ;
-  wire [7:0] \i[3] ;
-  wire [7:0] \i[4] ;
-  wire [7:0] \i[5] ;
-  wire [7:0] \i[6] ;
-  wire [7:0] \i[7] ;
-  input [515:0] layer;
-  wire [515:0] layer;
+  wire \first$105 ;
+  wire \first$125 ;
+  wire \first$145 ;
+  wire \first$165 ;
+  wire \first$185 ;
+  wire \first$205 ;
+  wire \first$225 ;
+  wire [8:0] hi;
+  wire [7:0] i;
+  wire [63:0] \i$100 ;
+  wire [7:0] \i$100[0] ;
+  wire [7:0] \i$100[1] ;
+  wire [7:0] \i$100[2] ;
+  wire [7:0] \i$100[3] ;
+  wire [7:0] \i$100[4] ;
+  wire [7:0] \i$100[5] ;
+  wire [7:0] \i$100[6] ;
+  wire [7:0] \i$100[7] ;
+  input [63:0] \i$74 ;
+  wire [63:0] \i$74 ;
+  wire [7:0] \i$74[0] ;
+  wire [7:0] \i$74[1] ;
+  wire [7:0] \i$74[2] ;
+  wire [7:0] \i$74[3] ;
+  wire [7:0] \i$74[4] ;
+  wire [7:0] \i$74[5] ;
+  wire [7:0] \i$74[6] ;
+  wire [7:0] \i$74[7] ;
+  wire \i[0] ;
+  wire \i[1] ;
+  wire \i[2] ;
+  wire \i[3] ;
+  wire \i[4] ;
+  wire \i[5] ;
+  wire \i[6] ;
+  wire \i[7] ;
+  input [514:0] layer;
+  wire [514:0] layer;
+  wire [514:0] \layer$63 ;
+  wire [7:0] \layer$63.add_hi ;
+  wire [7:0] \layer$63.add_lo ;
+  wire [23:0] \layer$63.add_multiplier_a ;
+  wire [23:0] \layer$63.add_multiplier_b ;
+  wire [4:0] \layer$63.add_shift ;
+  wire [7:0] \layer$63.add_zero ;
+  wire [12:0] \layer$63.blocks ;
+  wire [13:0] \layer$63.co_tiles ;
+  wire [2:0] \layer$63.dilation ;
+  wire [7:0] \layer$63.hi ;
+  wire \layer$63.hold_weights ;
+  wire [8:0] \layer$63.in_h ;
+  wire [8:0] \layer$63.in_w ;
+  wire [1:0] \layer$63.input_bank ;
+  wire [15:0] \layer$63.input_base ;
+  wire [7:0] \layer$63.input_hi ;
+  wire [7:0] \layer$63.input_lo ;
+  wire [15:0] \layer$63.input_step ;
+  wire [4:0] \layer$63.kernel_h ;
+  wire [4:0] \layer$63.kernel_w ;
+  wire [15:0] \layer$63.lane_mask ;
+  wire [7:0] \layer$63.lo ;
+  wire [15:0] \layer$63.magic ;
+  wire \layer$63.maximum ;
+  wire [9:0] \layer$63.origin_x ;
+  wire [9:0] \layer$63.origin_y ;
+  wire [15:0] \layer$63.out_base ;
+  wire [8:0] \layer$63.out_h ;
+  wire [4:0] \layer$63.out_lane ;
+  wire [11:0] \layer$63.out_step ;
+  wire [8:0] \layer$63.out_w ;
+  wire [1:0] \layer$63.output_bank ;
+  wire [7:0] \layer$63.pad_value ;
+  wire [13:0] \layer$63.param_base ;
+  wire [15:0] \layer$63.res_base ;
+  wire [4:0] \layer$63.res_lane ;
+  wire [15:0] \layer$63.res_step_x ;
+  wire [15:0] \layer$63.res_step_y ;
+  wire [13:0] \layer$63.res_tiles ;
+  wire [7:0] \layer$63.res_zero ;
+  wire \layer$63.residual ;
+  wire [1:0] \layer$63.residual_bank ;
+  wire [15:0] \layer$63.step_kx ;
+  wire [15:0] \layer$63.step_ky ;
+  wire [15:0] \layer$63.step_x ;
+  wire [15:0] \layer$63.step_y ;
+  wire [2:0] \layer$63.stride ;
+  wire [3:0] \layer$63.sub_block ;
+  wire [19:0] \layer$63.weight_base ;
+  wire [7:0] \layer$63.zero_in ;
+  wire [7:0] \layer$63.zero_out ;
   wire [7:0] \layer.add_hi ;
   wire [7:0] \layer.add_lo ;
   wire [23:0] \layer.add_multiplier_a ;
   wire [23:0] \layer.add_multiplier_b ;
-  wire [5:0] \layer.add_shift ;
+  wire [4:0] \layer.add_shift ;
   wire [7:0] \layer.add_zero ;
   wire [12:0] \layer.blocks ;
   wire [13:0] \layer.co_tiles ;
@@ -16191,32 +16227,34 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, \e
   wire [19:0] \layer.weight_base ;
   wire [7:0] \layer.zero_in ;
   wire [7:0] \layer.zero_out ;
-  wire [7:0] lo;
-  wire [7:0] \lo$101 ;
-  wire [7:0] \lo$129 ;
-  wire [7:0] \lo$157 ;
-  wire [7:0] \lo$185 ;
-  wire [7:0] \lo$213 ;
-  wire [7:0] \lo$241 ;
-  wire [7:0] \lo$269 ;
+  wire [8:0] lo;
   wire maximum;
-  wire \maximum$122 ;
-  wire \maximum$150 ;
-  wire \maximum$178 ;
-  wire \maximum$206 ;
-  wire \maximum$234 ;
-  wire \maximum$262 ;
-  wire \maximum$94 ;
+  wire \maximum$108 ;
+  wire \maximum$128 ;
+  wire \maximum$148 ;
+  wire \maximum$168 ;
+  wire \maximum$188 ;
+  wire \maximum$208 ;
+  wire \maximum$228 ;
   wire [63:0] o;
-  wire [63:0] \o$76 ;
-  wire [7:0] \o$76[0] ;
-  wire [7:0] \o$76[1] ;
-  wire [7:0] \o$76[2] ;
-  wire [7:0] \o$76[3] ;
-  wire [7:0] \o$76[4] ;
-  wire [7:0] \o$76[5] ;
-  wire [7:0] \o$76[6] ;
-  wire [7:0] \o$76[7] ;
+  wire [63:0] \o$95 ;
+  wire [7:0] \o$95[0] ;
+  wire [7:0] \o$95[1] ;
+  wire [7:0] \o$95[2] ;
+  wire [7:0] \o$95[3] ;
+  wire [7:0] \o$95[4] ;
+  wire [7:0] \o$95[5] ;
+  wire [7:0] \o$95[6] ;
+  wire [7:0] \o$95[7] ;
+  wire [7:0] \o$97 ;
+  wire \o$97[0] ;
+  wire \o$97[1] ;
+  wire \o$97[2] ;
+  wire \o$97[3] ;
+  wire \o$97[4] ;
+  wire \o$97[5] ;
+  wire \o$97[6] ;
+  wire \o$97[7] ;
   wire [7:0] \o[0] ;
   wire [7:0] \o[1] ;
   wire [7:0] \o[2] ;
@@ -16231,126 +16269,184 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, \e
   wire parameter_begin;
   input [77:0] parameters;
   wire [77:0] parameters;
-  (* init = 78'h00000000000000000000 *)
-  wire [77:0] \parameters$127 ;
-  wire [23:0] \parameters$127.bias ;
-  wire [15:0] \parameters$127.guard_hi ;
-  wire [15:0] \parameters$127.guard_lo ;
-  wire [15:0] \parameters$127.multiplier ;
-  wire [5:0] \parameters$127.shift ;
-  (* init = 78'h00000000000000000000 *)
-  wire [77:0] \parameters$155 ;
-  wire [23:0] \parameters$155.bias ;
-  wire [15:0] \parameters$155.guard_hi ;
-  wire [15:0] \parameters$155.guard_lo ;
-  wire [15:0] \parameters$155.multiplier ;
-  wire [5:0] \parameters$155.shift ;
-  (* init = 78'h00000000000000000000 *)
-  wire [77:0] \parameters$183 ;
-  wire [23:0] \parameters$183.bias ;
-  wire [15:0] \parameters$183.guard_hi ;
-  wire [15:0] \parameters$183.guard_lo ;
-  wire [15:0] \parameters$183.multiplier ;
-  wire [5:0] \parameters$183.shift ;
-  (* init = 78'h00000000000000000000 *)
-  wire [77:0] \parameters$211 ;
-  wire [23:0] \parameters$211.bias ;
-  wire [15:0] \parameters$211.guard_hi ;
-  wire [15:0] \parameters$211.guard_lo ;
-  wire [15:0] \parameters$211.multiplier ;
-  wire [5:0] \parameters$211.shift ;
-  (* init = 78'h00000000000000000000 *)
-  wire [77:0] \parameters$239 ;
-  wire [23:0] \parameters$239.bias ;
-  wire [15:0] \parameters$239.guard_hi ;
-  wire [15:0] \parameters$239.guard_lo ;
-  wire [15:0] \parameters$239.multiplier ;
-  wire [5:0] \parameters$239.shift ;
-  (* init = 78'h00000000000000000000 *)
-  wire [77:0] \parameters$267 ;
-  wire [23:0] \parameters$267.bias ;
-  wire [15:0] \parameters$267.guard_hi ;
-  wire [15:0] \parameters$267.guard_lo ;
-  wire [15:0] \parameters$267.multiplier ;
-  wire [5:0] \parameters$267.shift ;
-  (* init = 78'h00000000000000000000 *)
-  wire [77:0] \parameters$66 ;
-  wire [23:0] \parameters$66.bias ;
-  wire [15:0] \parameters$66.guard_hi ;
-  wire [15:0] \parameters$66.guard_lo ;
-  wire [15:0] \parameters$66.multiplier ;
-  wire [5:0] \parameters$66.shift ;
-  (* init = 78'h00000000000000000000 *)
-  wire [77:0] \parameters$99 ;
-  wire [23:0] \parameters$99.bias ;
-  wire [15:0] \parameters$99.guard_hi ;
-  wire [15:0] \parameters$99.guard_lo ;
-  wire [15:0] \parameters$99.multiplier ;
-  wire [5:0] \parameters$99.shift ;
+  (* init = 76'h0000000000000000000 *)
+  wire [75:0] \parameters$114 ;
+  wire [16:0] \parameters$114.guard_above ;
+  wire [16:0] \parameters$114.guard_below ;
+  wire [8:0] \parameters$114.guard_hi ;
+  wire \parameters$114.guard_least ;
+  wire [8:0] \parameters$114.guard_lo ;
+  wire \parameters$114.guard_most ;
+  wire [16:0] \parameters$114.multiplier ;
+  wire [4:0] \parameters$114.shift ;
+  (* init = 76'h0000000000000000000 *)
+  wire [75:0] \parameters$134 ;
+  wire [16:0] \parameters$134.guard_above ;
+  wire [16:0] \parameters$134.guard_below ;
+  wire [8:0] \parameters$134.guard_hi ;
+  wire \parameters$134.guard_least ;
+  wire [8:0] \parameters$134.guard_lo ;
+  wire \parameters$134.guard_most ;
+  wire [16:0] \parameters$134.multiplier ;
+  wire [4:0] \parameters$134.shift ;
+  (* init = 76'h0000000000000000000 *)
+  wire [75:0] \parameters$154 ;
+  wire [16:0] \parameters$154.guard_above ;
+  wire [16:0] \parameters$154.guard_below ;
+  wire [8:0] \parameters$154.guard_hi ;
+  wire \parameters$154.guard_least ;
+  wire [8:0] \parameters$154.guard_lo ;
+  wire \parameters$154.guard_most ;
+  wire [16:0] \parameters$154.multiplier ;
+  wire [4:0] \parameters$154.shift ;
+  (* init = 76'h0000000000000000000 *)
+  wire [75:0] \parameters$174 ;
+  wire [16:0] \parameters$174.guard_above ;
+  wire [16:0] \parameters$174.guard_below ;
+  wire [8:0] \parameters$174.guard_hi ;
+  wire \parameters$174.guard_least ;
+  wire [8:0] \parameters$174.guard_lo ;
+  wire \parameters$174.guard_most ;
+  wire [16:0] \parameters$174.multiplier ;
+  wire [4:0] \parameters$174.shift ;
+  (* init = 76'h0000000000000000000 *)
+  wire [75:0] \parameters$194 ;
+  wire [16:0] \parameters$194.guard_above ;
+  wire [16:0] \parameters$194.guard_below ;
+  wire [8:0] \parameters$194.guard_hi ;
+  wire \parameters$194.guard_least ;
+  wire [8:0] \parameters$194.guard_lo ;
+  wire \parameters$194.guard_most ;
+  wire [16:0] \parameters$194.multiplier ;
+  wire [4:0] \parameters$194.shift ;
+  (* init = 76'h0000000000000000000 *)
+  wire [75:0] \parameters$214 ;
+  wire [16:0] \parameters$214.guard_above ;
+  wire [16:0] \parameters$214.guard_below ;
+  wire [8:0] \parameters$214.guard_hi ;
+  wire \parameters$214.guard_least ;
+  wire [8:0] \parameters$214.guard_lo ;
+  wire \parameters$214.guard_most ;
+  wire [16:0] \parameters$214.multiplier ;
+  wire [4:0] \parameters$214.shift ;
+  (* init = 76'h0000000000000000000 *)
+  wire [75:0] \parameters$234 ;
+  wire [16:0] \parameters$234.guard_above ;
+  wire [16:0] \parameters$234.guard_below ;
+  wire [8:0] \parameters$234.guard_hi ;
+  wire \parameters$234.guard_least ;
+  wire [8:0] \parameters$234.guard_lo ;
+  wire \parameters$234.guard_most ;
+  wire [16:0] \parameters$234.multiplier ;
+  wire [4:0] \parameters$234.shift ;
+  wire [75:0] \parameters$43 ;
+  wire [16:0] \parameters$43.guard_above ;
+  wire [16:0] \parameters$43.guard_below ;
+  wire [8:0] \parameters$43.guard_hi ;
+  wire \parameters$43.guard_least ;
+  wire [8:0] \parameters$43.guard_lo ;
+  wire \parameters$43.guard_most ;
+  wire [16:0] \parameters$43.multiplier ;
+  wire [4:0] \parameters$43.shift ;
+  (* init = 76'h0000000000000000000 *)
+  wire [75:0] \parameters$90 ;
+  wire [16:0] \parameters$90.guard_above ;
+  wire [16:0] \parameters$90.guard_below ;
+  wire [8:0] \parameters$90.guard_hi ;
+  wire \parameters$90.guard_least ;
+  wire [8:0] \parameters$90.guard_lo ;
+  wire \parameters$90.guard_most ;
+  wire [16:0] \parameters$90.multiplier ;
+  wire [4:0] \parameters$90.shift ;
   wire [23:0] \parameters.bias ;
   wire [15:0] \parameters.guard_hi ;
   wire [15:0] \parameters.guard_lo ;
   wire [15:0] \parameters.multiplier ;
   wire [5:0] \parameters.shift ;
-  reg [77:0] parameters_0 = 78'h00000000000000000000;
-  wire [23:0] \parameters_0.bias ;
-  wire [15:0] \parameters_0.guard_hi ;
-  wire [15:0] \parameters_0.guard_lo ;
-  wire [15:0] \parameters_0.multiplier ;
-  wire [5:0] \parameters_0.shift ;
-  reg [77:0] parameters_1 = 78'h00000000000000000000;
-  wire [23:0] \parameters_1.bias ;
-  wire [15:0] \parameters_1.guard_hi ;
-  wire [15:0] \parameters_1.guard_lo ;
-  wire [15:0] \parameters_1.multiplier ;
-  wire [5:0] \parameters_1.shift ;
-  reg [77:0] parameters_2 = 78'h00000000000000000000;
-  wire [23:0] \parameters_2.bias ;
-  wire [15:0] \parameters_2.guard_hi ;
-  wire [15:0] \parameters_2.guard_lo ;
-  wire [15:0] \parameters_2.multiplier ;
-  wire [5:0] \parameters_2.shift ;
-  reg [77:0] parameters_3 = 78'h00000000000000000000;
-  wire [23:0] \parameters_3.bias ;
-  wire [15:0] \parameters_3.guard_hi ;
-  wire [15:0] \parameters_3.guard_lo ;
-  wire [15:0] \parameters_3.multiplier ;
-  wire [5:0] \parameters_3.shift ;
-  reg [77:0] parameters_4 = 78'h00000000000000000000;
-  wire [23:0] \parameters_4.bias ;
-  wire [15:0] \parameters_4.guard_hi ;
-  wire [15:0] \parameters_4.guard_lo ;
-  wire [15:0] \parameters_4.multiplier ;
-  wire [5:0] \parameters_4.shift ;
-  reg [77:0] parameters_5 = 78'h00000000000000000000;
-  wire [23:0] \parameters_5.bias ;
-  wire [15:0] \parameters_5.guard_hi ;
-  wire [15:0] \parameters_5.guard_lo ;
-  wire [15:0] \parameters_5.multiplier ;
-  wire [5:0] \parameters_5.shift ;
-  reg [77:0] parameters_6 = 78'h00000000000000000000;
-  wire [23:0] \parameters_6.bias ;
-  wire [15:0] \parameters_6.guard_hi ;
-  wire [15:0] \parameters_6.guard_lo ;
-  wire [15:0] \parameters_6.multiplier ;
-  wire [5:0] \parameters_6.shift ;
-  reg [77:0] parameters_7 = 78'h00000000000000000000;
-  wire [23:0] \parameters_7.bias ;
-  wire [15:0] \parameters_7.guard_hi ;
-  wire [15:0] \parameters_7.guard_lo ;
-  wire [15:0] \parameters_7.multiplier ;
-  wire [5:0] \parameters_7.shift ;
+  reg [75:0] parameters_0 = 76'h0000000000000000000;
+  wire [16:0] \parameters_0.guard_above ;
+  wire [16:0] \parameters_0.guard_below ;
+  wire [8:0] \parameters_0.guard_hi ;
+  wire \parameters_0.guard_least ;
+  wire [8:0] \parameters_0.guard_lo ;
+  wire \parameters_0.guard_most ;
+  wire [16:0] \parameters_0.multiplier ;
+  wire [4:0] \parameters_0.shift ;
+  reg [75:0] parameters_1 = 76'h0000000000000000000;
+  wire [16:0] \parameters_1.guard_above ;
+  wire [16:0] \parameters_1.guard_below ;
+  wire [8:0] \parameters_1.guard_hi ;
+  wire \parameters_1.guard_least ;
+  wire [8:0] \parameters_1.guard_lo ;
+  wire \parameters_1.guard_most ;
+  wire [16:0] \parameters_1.multiplier ;
+  wire [4:0] \parameters_1.shift ;
+  reg [75:0] parameters_2 = 76'h0000000000000000000;
+  wire [16:0] \parameters_2.guard_above ;
+  wire [16:0] \parameters_2.guard_below ;
+  wire [8:0] \parameters_2.guard_hi ;
+  wire \parameters_2.guard_least ;
+  wire [8:0] \parameters_2.guard_lo ;
+  wire \parameters_2.guard_most ;
+  wire [16:0] \parameters_2.multiplier ;
+  wire [4:0] \parameters_2.shift ;
+  reg [75:0] parameters_3 = 76'h0000000000000000000;
+  wire [16:0] \parameters_3.guard_above ;
+  wire [16:0] \parameters_3.guard_below ;
+  wire [8:0] \parameters_3.guard_hi ;
+  wire \parameters_3.guard_least ;
+  wire [8:0] \parameters_3.guard_lo ;
+  wire \parameters_3.guard_most ;
+  wire [16:0] \parameters_3.multiplier ;
+  wire [4:0] \parameters_3.shift ;
+  reg [75:0] parameters_4 = 76'h0000000000000000000;
+  wire [16:0] \parameters_4.guard_above ;
+  wire [16:0] \parameters_4.guard_below ;
+  wire [8:0] \parameters_4.guard_hi ;
+  wire \parameters_4.guard_least ;
+  wire [8:0] \parameters_4.guard_lo ;
+  wire \parameters_4.guard_most ;
+  wire [16:0] \parameters_4.multiplier ;
+  wire [4:0] \parameters_4.shift ;
+  reg [75:0] parameters_5 = 76'h0000000000000000000;
+  wire [16:0] \parameters_5.guard_above ;
+  wire [16:0] \parameters_5.guard_below ;
+  wire [8:0] \parameters_5.guard_hi ;
+  wire \parameters_5.guard_least ;
+  wire [8:0] \parameters_5.guard_lo ;
+  wire \parameters_5.guard_most ;
+  wire [16:0] \parameters_5.multiplier ;
+  wire [4:0] \parameters_5.shift ;
+  reg [75:0] parameters_6 = 76'h0000000000000000000;
+  wire [16:0] \parameters_6.guard_above ;
+  wire [16:0] \parameters_6.guard_below ;
+  wire [8:0] \parameters_6.guard_hi ;
+  wire \parameters_6.guard_least ;
+  wire [8:0] \parameters_6.guard_lo ;
+  wire \parameters_6.guard_most ;
+  wire [16:0] \parameters_6.multiplier ;
+  wire [4:0] \parameters_6.shift ;
+  reg [75:0] parameters_7 = 76'h0000000000000000000;
+  wire [16:0] \parameters_7.guard_above ;
+  wire [16:0] \parameters_7.guard_below ;
+  wire [8:0] \parameters_7.guard_hi ;
+  wire \parameters_7.guard_least ;
+  wire [8:0] \parameters_7.guard_lo ;
+  wire \parameters_7.guard_most ;
+  wire [16:0] \parameters_7.multiplier ;
+  wire [4:0] \parameters_7.shift ;
   wire [23:0] partial_sum;
-  wire [23:0] \partial_sum$118 ;
-  wire [23:0] \partial_sum$146 ;
-  wire [23:0] \partial_sum$174 ;
-  wire [23:0] \partial_sum$202 ;
-  wire [23:0] \partial_sum$230 ;
-  wire [23:0] \partial_sum$258 ;
-  wire [23:0] \partial_sum$90 ;
+  wire [23:0] \partial_sum$104 ;
+  wire [23:0] \partial_sum$124 ;
+  wire [23:0] \partial_sum$144 ;
+  wire [23:0] \partial_sum$164 ;
+  wire [23:0] \partial_sum$184 ;
+  wire [23:0] \partial_sum$204 ;
+  wire [23:0] \partial_sum$224 ;
   reg [10:0] pixel = 11'h000;
   reg [9:0] pixel_1 = 10'h000;
   reg [9:0] pixel_10 = 10'h000;
+  reg [9:0] pixel_11 = 10'h000;
   reg [9:0] pixel_2 = 10'h000;
   reg [9:0] pixel_3 = 10'h000;
   reg [9:0] pixel_4 = 10'h000;
@@ -16361,19 +16457,19 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, \e
   reg [9:0] pixel_9 = 10'h000;
   wire [9:0] read_address;
   (* init = 10'h000 *)
-  wire [9:0] \read_address$117 ;
+  wire [9:0] \read_address$103 ;
   (* init = 10'h000 *)
-  wire [9:0] \read_address$145 ;
+  wire [9:0] \read_address$123 ;
   (* init = 10'h000 *)
-  wire [9:0] \read_address$173 ;
+  wire [9:0] \read_address$143 ;
   (* init = 10'h000 *)
-  wire [9:0] \read_address$201 ;
+  wire [9:0] \read_address$163 ;
   (* init = 10'h000 *)
-  wire [9:0] \read_address$229 ;
+  wire [9:0] \read_address$183 ;
   (* init = 10'h000 *)
-  wire [9:0] \read_address$257 ;
+  wire [9:0] \read_address$203 ;
   (* init = 10'h000 *)
-  wire [9:0] \read_address$89 ;
+  wire [9:0] \read_address$223 ;
   wire [63:0] residual;
   wire [7:0] \residual[0] ;
   wire [7:0] \residual[1] ;
@@ -16383,6 +16479,16 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, \e
   wire [7:0] \residual[5] ;
   wire [7:0] \residual[6] ;
   wire [7:0] \residual[7] ;
+  input residual_present;
+  wire residual_present;
+  wire \residual_present$119 ;
+  wire \residual_present$139 ;
+  wire \residual_present$159 ;
+  wire \residual_present$179 ;
+  wire \residual_present$199 ;
+  wire \residual_present$219 ;
+  wire \residual_present$239 ;
+  wire \residual_present$96 ;
   (* init = 5'h00 *)
   wire [4:0] residual_token;
   wire \residual_token.end ;
@@ -16391,23 +16497,105 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, \e
   wire \residual_token.start ;
   wire \residual_token.valid ;
   wire [7:0] residual_value;
-  wire [7:0] \residual_value$106 ;
-  wire [7:0] \residual_value$134 ;
-  wire [7:0] \residual_value$162 ;
-  wire [7:0] \residual_value$190 ;
+  wire [7:0] \residual_value$118 ;
+  wire [7:0] \residual_value$138 ;
+  wire [7:0] \residual_value$158 ;
+  wire [7:0] \residual_value$178 ;
+  wire [7:0] \residual_value$198 ;
   wire [7:0] \residual_value$218 ;
-  wire [7:0] \residual_value$246 ;
-  wire [7:0] \residual_value$274 ;
-  wire [7:0] residual_zero;
-  wire [7:0] \residual_zero$107 ;
-  wire [7:0] \residual_zero$135 ;
-  wire [7:0] \residual_zero$163 ;
-  wire [7:0] \residual_zero$191 ;
-  wire [7:0] \residual_zero$219 ;
-  wire [7:0] \residual_zero$247 ;
-  wire [7:0] \residual_zero$275 ;
+  wire [7:0] \residual_value$238 ;
   input rst;
   wire rst;
+  wire [87:0] settings;
+  wire [87:0] \settings$115 ;
+  wire [7:0] \settings$115.add_hi ;
+  wire [7:0] \settings$115.add_lo ;
+  wire [16:0] \settings$115.add_multiplier_a ;
+  wire [16:0] \settings$115.add_multiplier_b ;
+  wire [3:0] \settings$115.add_shift ;
+  wire [7:0] \settings$115.add_zero ;
+  wire [8:0] \settings$115.hi ;
+  wire [8:0] \settings$115.lo ;
+  wire [7:0] \settings$115.residual_zero ;
+  wire [87:0] \settings$135 ;
+  wire [7:0] \settings$135.add_hi ;
+  wire [7:0] \settings$135.add_lo ;
+  wire [16:0] \settings$135.add_multiplier_a ;
+  wire [16:0] \settings$135.add_multiplier_b ;
+  wire [3:0] \settings$135.add_shift ;
+  wire [7:0] \settings$135.add_zero ;
+  wire [8:0] \settings$135.hi ;
+  wire [8:0] \settings$135.lo ;
+  wire [7:0] \settings$135.residual_zero ;
+  wire [87:0] \settings$155 ;
+  wire [7:0] \settings$155.add_hi ;
+  wire [7:0] \settings$155.add_lo ;
+  wire [16:0] \settings$155.add_multiplier_a ;
+  wire [16:0] \settings$155.add_multiplier_b ;
+  wire [3:0] \settings$155.add_shift ;
+  wire [7:0] \settings$155.add_zero ;
+  wire [8:0] \settings$155.hi ;
+  wire [8:0] \settings$155.lo ;
+  wire [7:0] \settings$155.residual_zero ;
+  wire [87:0] \settings$175 ;
+  wire [7:0] \settings$175.add_hi ;
+  wire [7:0] \settings$175.add_lo ;
+  wire [16:0] \settings$175.add_multiplier_a ;
+  wire [16:0] \settings$175.add_multiplier_b ;
+  wire [3:0] \settings$175.add_shift ;
+  wire [7:0] \settings$175.add_zero ;
+  wire [8:0] \settings$175.hi ;
+  wire [8:0] \settings$175.lo ;
+  wire [7:0] \settings$175.residual_zero ;
+  wire [87:0] \settings$195 ;
+  wire [7:0] \settings$195.add_hi ;
+  wire [7:0] \settings$195.add_lo ;
+  wire [16:0] \settings$195.add_multiplier_a ;
+  wire [16:0] \settings$195.add_multiplier_b ;
+  wire [3:0] \settings$195.add_shift ;
+  wire [7:0] \settings$195.add_zero ;
+  wire [8:0] \settings$195.hi ;
+  wire [8:0] \settings$195.lo ;
+  wire [7:0] \settings$195.residual_zero ;
+  wire [87:0] \settings$215 ;
+  wire [7:0] \settings$215.add_hi ;
+  wire [7:0] \settings$215.add_lo ;
+  wire [16:0] \settings$215.add_multiplier_a ;
+  wire [16:0] \settings$215.add_multiplier_b ;
+  wire [3:0] \settings$215.add_shift ;
+  wire [7:0] \settings$215.add_zero ;
+  wire [8:0] \settings$215.hi ;
+  wire [8:0] \settings$215.lo ;
+  wire [7:0] \settings$215.residual_zero ;
+  wire [87:0] \settings$235 ;
+  wire [7:0] \settings$235.add_hi ;
+  wire [7:0] \settings$235.add_lo ;
+  wire [16:0] \settings$235.add_multiplier_a ;
+  wire [16:0] \settings$235.add_multiplier_b ;
+  wire [3:0] \settings$235.add_shift ;
+  wire [7:0] \settings$235.add_zero ;
+  wire [8:0] \settings$235.hi ;
+  wire [8:0] \settings$235.lo ;
+  wire [7:0] \settings$235.residual_zero ;
+  wire [87:0] \settings$91 ;
+  wire [7:0] \settings$91.add_hi ;
+  wire [7:0] \settings$91.add_lo ;
+  wire [16:0] \settings$91.add_multiplier_a ;
+  wire [16:0] \settings$91.add_multiplier_b ;
+  wire [3:0] \settings$91.add_shift ;
+  wire [7:0] \settings$91.add_zero ;
+  wire [8:0] \settings$91.hi ;
+  wire [8:0] \settings$91.lo ;
+  wire [7:0] \settings$91.residual_zero ;
+  wire [7:0] \settings.add_hi ;
+  wire [7:0] \settings.add_lo ;
+  wire [16:0] \settings.add_multiplier_a ;
+  wire [16:0] \settings.add_multiplier_b ;
+  wire [3:0] \settings.add_shift ;
+  wire [7:0] \settings.add_zero ;
+  wire [8:0] \settings.hi ;
+  wire [8:0] \settings.lo ;
+  wire [7:0] \settings.residual_zero ;
   input [191:0] sums;
   wire [191:0] sums;
   wire [23:0] \sums[0] ;
@@ -16515,13 +16703,25 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, \e
   wire \token_21.last ;
   wire \token_21.start ;
   wire \token_21.valid ;
-  output [4:0] token_22;
   reg [4:0] token_22 = 5'h00;
   wire \token_22.end ;
   wire \token_22.first ;
   wire \token_22.last ;
   wire \token_22.start ;
   wire \token_22.valid ;
+  reg [4:0] token_23 = 5'h00;
+  wire \token_23.end ;
+  wire \token_23.first ;
+  wire \token_23.last ;
+  wire \token_23.start ;
+  wire \token_23.valid ;
+  output [4:0] token_24;
+  reg [4:0] token_24 = 5'h00;
+  wire \token_24.end ;
+  wire \token_24.first ;
+  wire \token_24.last ;
+  wire \token_24.start ;
+  wire \token_24.valid ;
   reg [4:0] token_3 = 5'h00;
   wire \token_3.end ;
   wire \token_3.first ;
@@ -16552,13 +16752,13 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, \e
   wire \token_7.last ;
   wire \token_7.start ;
   wire \token_7.valid ;
-  output [4:0] token_8;
   reg [4:0] token_8 = 5'h00;
   wire \token_8.end ;
   wire \token_8.first ;
   wire \token_8.last ;
   wire \token_8.start ;
   wire \token_8.valid ;
+  output [4:0] token_9;
   reg [4:0] token_9 = 5'h00;
   wire \token_9.end ;
   wire \token_9.first ;
@@ -16566,1000 +16766,1112 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, \e
   wire \token_9.start ;
   wire \token_9.valid ;
   wire [23:0] total;
-  wire [23:0] \total$125 ;
-  wire [23:0] \total$126 ;
-  wire [23:0] \total$153 ;
-  wire [23:0] \total$154 ;
-  wire [23:0] \total$181 ;
-  wire [23:0] \total$182 ;
-  wire [23:0] \total$209 ;
-  wire [23:0] \total$210 ;
-  wire [23:0] \total$237 ;
-  wire [23:0] \total$238 ;
-  wire [23:0] \total$265 ;
-  wire [23:0] \total$266 ;
-  wire [23:0] \total$65 ;
-  wire [23:0] \total$97 ;
-  wire [23:0] \total$98 ;
+  wire [23:0] \total$111 ;
+  wire [23:0] \total$112 ;
+  wire [23:0] \total$131 ;
+  wire [23:0] \total$132 ;
+  wire [23:0] \total$151 ;
+  wire [23:0] \total$152 ;
+  wire [23:0] \total$171 ;
+  wire [23:0] \total$172 ;
+  wire [23:0] \total$191 ;
+  wire [23:0] \total$192 ;
+  wire [23:0] \total$211 ;
+  wire [23:0] \total$212 ;
+  wire [23:0] \total$231 ;
+  wire [23:0] \total$232 ;
+  wire [23:0] \total$88 ;
   input use_zero;
   wire use_zero;
-  wire \use_zero$104 ;
-  wire \use_zero$132 ;
-  wire \use_zero$160 ;
-  wire \use_zero$188 ;
-  wire \use_zero$216 ;
-  wire \use_zero$244 ;
-  wire \use_zero$272 ;
-  wire \use_zero$73 ;
+  wire \use_zero$117 ;
+  wire \use_zero$137 ;
+  wire \use_zero$157 ;
+  wire \use_zero$177 ;
+  wire \use_zero$197 ;
+  wire \use_zero$217 ;
+  wire \use_zero$237 ;
+  wire \use_zero$93 ;
   wire valid;
-  wire \valid$116 ;
-  wire \valid$120 ;
-  wire \valid$144 ;
-  wire \valid$148 ;
-  wire \valid$172 ;
-  wire \valid$176 ;
-  wire \valid$200 ;
-  wire \valid$204 ;
-  wire \valid$228 ;
-  wire \valid$232 ;
-  wire \valid$256 ;
-  wire \valid$260 ;
-  wire \valid$284 ;
-  wire \valid$88 ;
-  wire \valid$92 ;
+  wire \valid$102 ;
+  wire \valid$106 ;
+  wire \valid$122 ;
+  wire \valid$126 ;
+  wire \valid$142 ;
+  wire \valid$146 ;
+  wire \valid$162 ;
+  wire \valid$166 ;
+  wire \valid$182 ;
+  wire \valid$186 ;
+  wire \valid$202 ;
+  wire \valid$206 ;
+  wire \valid$222 ;
+  wire \valid$226 ;
+  wire \valid$242 ;
   output [7:0] violation;
   wire [7:0] violation;
-  wire \violation$114 ;
-  wire \violation$142 ;
-  wire \violation$170 ;
-  wire \violation$198 ;
-  wire \violation$226 ;
-  wire \violation$254 ;
-  wire \violation$282 ;
-  wire \violation$85 ;
+  wire \violation$120 ;
+  wire \violation$140 ;
+  wire \violation$160 ;
+  wire \violation$180 ;
+  wire \violation$200 ;
+  wire \violation$220 ;
+  wire \violation$240 ;
+  wire \violation$99 ;
   wire write;
-  wire \write$123 ;
-  wire \write$151 ;
-  wire \write$179 ;
-  wire \write$207 ;
-  wire \write$235 ;
-  wire \write$263 ;
-  wire \write$95 ;
+  wire \write$109 ;
+  wire \write$129 ;
+  wire \write$149 ;
+  wire \write$169 ;
+  wire \write$189 ;
+  wire \write$209 ;
+  wire \write$229 ;
   (* init = 10'h000 *)
   wire [9:0] write_address;
   (* init = 10'h000 *)
-  wire [9:0] \write_address$124 ;
+  wire [9:0] \write_address$110 ;
   (* init = 10'h000 *)
-  wire [9:0] \write_address$152 ;
+  wire [9:0] \write_address$130 ;
   (* init = 10'h000 *)
-  wire [9:0] \write_address$180 ;
+  wire [9:0] \write_address$150 ;
   (* init = 10'h000 *)
-  wire [9:0] \write_address$208 ;
+  wire [9:0] \write_address$170 ;
   (* init = 10'h000 *)
-  wire [9:0] \write_address$236 ;
+  wire [9:0] \write_address$190 ;
   (* init = 10'h000 *)
-  wire [9:0] \write_address$264 ;
+  wire [9:0] \write_address$210 ;
   (* init = 10'h000 *)
-  wire [9:0] \write_address$96 ;
+  wire [9:0] \write_address$230 ;
   wire [7:0] zero_out;
-  wire [7:0] \zero_out$100 ;
-  wire [7:0] \zero_out$128 ;
-  wire [7:0] \zero_out$156 ;
-  wire [7:0] \zero_out$184 ;
-  wire [7:0] \zero_out$212 ;
-  wire [7:0] \zero_out$240 ;
-  wire [7:0] \zero_out$268 ;
   assign \$1  = pixel != 11'h400;
   assign \$2  = pixel + 1'h1;
-  assign \$3  = token_2[0] & token_2[1];
-  assign \$4  = \$3  & token_2[4];
-  assign \$5  = token_3[0] & token_3[1];
-  assign \$6  = \$5  & token_3[4];
+  assign \$3  = token_3[0] & token_3[1];
+  assign \$4  = \$3  & token_3[4];
+  assign \$5  = token_4[0] & token_4[1];
+  assign \$6  = \$5  & token_4[4];
   assign \$7  = token_4[0] & token_4[1];
   assign \$8  = \$7  & token_4[4];
   assign \$9  = token_5[0] & token_5[1];
   assign \$10  = \$9  & token_5[4];
-  assign \$11  = token_6[0] & token_6[1];
-  assign \$12  = \$11  & token_6[4];
-  assign \$13  = token_7[0] & token_7[1];
-  assign \$14  = \$13  & token_7[4];
-  assign \$15  = token_8[0] & token_8[1];
-  assign \$16  = \$15  & token_8[4];
-  assign \$17  = token_9[0] & token_9[1];
-  assign \$18  = \$17  & token_9[4];
-  assign \$19  = pixel == 11'h400;
-  assign overflow = token_0[0] & \$19 ;
-  assign \$20  = token_1[0] & token_1[1];
-  assign parameter_begin = \$20  & token_1[4];
-  assign \$21  = layer[228:220] == 1'h1;
-  assign \$22  = layer[219:211] == 1'h1;
-  assign \$23  = \$21  & \$22 ;
-  assign \$24  = ~ token_2[3];
-  assign chain = \$23  & \$24 ;
-  assign \$25  = ~ token_3[4];
-  assign write = token_3[0] & \$25 ;
-  assign enable = \enable$71  & layer[291];
-  assign \valid$88  = token_9[0] & token_9[4];
-  assign \$26  = layer[228:220] == 1'h1;
-  assign \$27  = layer[219:211] == 1'h1;
-  assign \$28  = \$26  & \$27 ;
-  assign \$29  = ~ token_3[3];
-  assign \chain$93  = \$28  & \$29 ;
-  assign \$30  = ~ token_4[4];
-  assign \write$95  = token_4[0] & \$30 ;
-  assign \enable$103  = \enable$71  & layer[292];
-  assign \valid$116  = token_10[0] & token_10[4];
-  assign \$31  = layer[228:220] == 1'h1;
-  assign \$32  = layer[219:211] == 1'h1;
-  assign \$33  = \$31  & \$32 ;
-  assign \$34  = ~ token_4[3];
-  assign \chain$121  = \$33  & \$34 ;
-  assign \$35  = ~ token_5[4];
-  assign \write$123  = token_5[0] & \$35 ;
-  assign \enable$131  = \enable$71  & layer[293];
-  assign \valid$144  = token_11[0] & token_11[4];
-  assign \$36  = layer[228:220] == 1'h1;
-  assign \$37  = layer[219:211] == 1'h1;
-  assign \$38  = \$36  & \$37 ;
-  assign \$39  = ~ token_5[3];
-  assign \chain$149  = \$38  & \$39 ;
-  assign \$40  = ~ token_6[4];
-  assign \write$151  = token_6[0] & \$40 ;
-  assign \enable$159  = \enable$71  & layer[294];
-  assign \valid$172  = token_12[0] & token_12[4];
-  assign \$41  = layer[228:220] == 1'h1;
-  assign \$42  = layer[219:211] == 1'h1;
-  assign \$43  = \$41  & \$42 ;
-  assign \$44  = ~ token_6[3];
-  assign \chain$177  = \$43  & \$44 ;
-  assign \$45  = ~ token_7[4];
-  assign \write$179  = token_7[0] & \$45 ;
-  assign \enable$187  = \enable$71  & layer[295];
-  assign \valid$200  = token_13[0] & token_13[4];
-  assign \$46  = layer[228:220] == 1'h1;
-  assign \$47  = layer[219:211] == 1'h1;
-  assign \$48  = \$46  & \$47 ;
-  assign \$49  = ~ token_7[3];
-  assign \chain$205  = \$48  & \$49 ;
-  assign \$50  = ~ token_8[4];
-  assign \write$207  = token_8[0] & \$50 ;
-  assign \enable$215  = \enable$71  & layer[296];
-  assign \valid$228  = token_14[0] & token_14[4];
-  assign \$51  = layer[228:220] == 1'h1;
-  assign \$52  = layer[219:211] == 1'h1;
-  assign \$53  = \$51  & \$52 ;
-  assign \$54  = ~ token_8[3];
-  assign \chain$233  = \$53  & \$54 ;
-  assign \$55  = ~ token_9[4];
-  assign \write$235  = token_9[0] & \$55 ;
-  assign \enable$243  = \enable$71  & layer[297];
-  assign \valid$256  = token_15[0] & token_15[4];
-  assign \$56  = layer[228:220] == 1'h1;
-  assign \$57  = layer[219:211] == 1'h1;
-  assign \$58  = \$56  & \$57 ;
-  assign \$59  = ~ token_9[3];
-  assign \chain$261  = \$58  & \$59 ;
-  assign \$60  = ~ token_10[4];
-  assign \write$263  = token_10[0] & \$60 ;
-  assign \enable$271  = \enable$71  & layer[298];
-  assign \valid$284  = token_16[0] & token_16[4];
+  assign \$11  = token_5[0] & token_5[1];
+  assign \$12  = \$11  & token_5[4];
+  assign \$13  = token_6[0] & token_6[1];
+  assign \$14  = \$13  & token_6[4];
+  assign \$15  = token_6[0] & token_6[1];
+  assign \$16  = \$15  & token_6[4];
+  assign \$17  = token_7[0] & token_7[1];
+  assign \$18  = \$17  & token_7[4];
+  assign \$19  = token_7[0] & token_7[1];
+  assign \$20  = \$19  & token_7[4];
+  assign \$21  = token_8[0] & token_8[1];
+  assign \$22  = \$21  & token_8[4];
+  assign \$23  = token_8[0] & token_8[1];
+  assign \$24  = \$23  & token_8[4];
+  assign \$25  = token_9[0] & token_9[1];
+  assign \$26  = \$25  & token_9[4];
+  assign \$27  = token_9[0] & token_9[1];
+  assign \$28  = \$27  & token_9[4];
+  assign \$29  = token_10[0] & token_10[1];
+  assign \$30  = \$29  & token_10[4];
+  assign \$31  = token_10[0] & token_10[1];
+  assign \$32  = \$31  & token_10[4];
+  assign \$33  = token_11[0] & token_11[1];
+  assign \$34  = \$33  & token_11[4];
+  assign \$35  = pixel == 11'h400;
+  assign overflow = token_0[0] & \$35 ;
+  assign \$36  = token_2[0] & token_2[1];
+  assign parameter_begin = \$36  & token_2[4];
+  assign \$37  = ~ use_zero;
+  assign bound = enable & \$37 ;
+  assign \$38  = layer[228:220] == 1'h1;
+  assign \$39  = layer[219:211] == 1'h1;
+  assign \$40  = \$38  & \$39 ;
+  assign \$41  = ~ layer[17];
+  assign \$42  = \$40  & \$41 ;
+  assign \$43  = ~ token_3[3];
+  assign chain = \$42  & \$43 ;
+  assign \$44  = ~ token_4[4];
+  assign write = token_4[0] & \$44 ;
+  assign \enable$92  = enable & layer[291];
+  assign \valid$102  = token_10[0] & token_10[4];
+  assign \$45  = layer[228:220] == 1'h1;
+  assign \$46  = layer[219:211] == 1'h1;
+  assign \$47  = \$45  & \$46 ;
+  assign \$48  = ~ layer[17];
+  assign \$49  = \$47  & \$48 ;
+  assign \$50  = ~ token_4[3];
+  assign \chain$107  = \$49  & \$50 ;
+  assign \$51  = ~ token_5[4];
+  assign \write$109  = token_5[0] & \$51 ;
+  assign \enable$116  = enable & layer[292];
+  assign \valid$122  = token_11[0] & token_11[4];
+  assign \$52  = layer[228:220] == 1'h1;
+  assign \$53  = layer[219:211] == 1'h1;
+  assign \$54  = \$52  & \$53 ;
+  assign \$55  = ~ layer[17];
+  assign \$56  = \$54  & \$55 ;
+  assign \$57  = ~ token_5[3];
+  assign \chain$127  = \$56  & \$57 ;
+  assign \$58  = ~ token_6[4];
+  assign \write$129  = token_6[0] & \$58 ;
+  assign \enable$136  = enable & layer[293];
+  assign \valid$142  = token_12[0] & token_12[4];
+  assign \$59  = layer[228:220] == 1'h1;
+  assign \$60  = layer[219:211] == 1'h1;
+  assign \$61  = \$59  & \$60 ;
+  assign \$62  = ~ layer[17];
+  assign \$63  = \$61  & \$62 ;
+  assign \$64  = ~ token_6[3];
+  assign \chain$147  = \$63  & \$64 ;
+  assign \$65  = ~ token_7[4];
+  assign \write$149  = token_7[0] & \$65 ;
+  assign \enable$156  = enable & layer[294];
+  assign \valid$162  = token_13[0] & token_13[4];
+  assign \$66  = layer[228:220] == 1'h1;
+  assign \$67  = layer[219:211] == 1'h1;
+  assign \$68  = \$66  & \$67 ;
+  assign \$69  = ~ layer[17];
+  assign \$70  = \$68  & \$69 ;
+  assign \$71  = ~ token_7[3];
+  assign \chain$167  = \$70  & \$71 ;
+  assign \$72  = ~ token_8[4];
+  assign \write$169  = token_8[0] & \$72 ;
+  assign \enable$176  = enable & layer[295];
+  assign \valid$182  = token_14[0] & token_14[4];
+  assign \$73  = layer[228:220] == 1'h1;
+  assign \$74  = layer[219:211] == 1'h1;
+  assign \$75  = \$73  & \$74 ;
+  assign \$76  = ~ layer[17];
+  assign \$77  = \$75  & \$76 ;
+  assign \$78  = ~ token_8[3];
+  assign \chain$187  = \$77  & \$78 ;
+  assign \$79  = ~ token_9[4];
+  assign \write$189  = token_9[0] & \$79 ;
+  assign \enable$196  = enable & layer[296];
+  assign \valid$202  = token_15[0] & token_15[4];
+  assign \$80  = layer[228:220] == 1'h1;
+  assign \$81  = layer[219:211] == 1'h1;
+  assign \$82  = \$80  & \$81 ;
+  assign \$83  = ~ layer[17];
+  assign \$84  = \$82  & \$83 ;
+  assign \$85  = ~ token_9[3];
+  assign \chain$207  = \$84  & \$85 ;
+  assign \$86  = ~ token_10[4];
+  assign \write$209  = token_10[0] & \$86 ;
+  assign \enable$216  = enable & layer[297];
+  assign \valid$222  = token_16[0] & token_16[4];
+  assign \$87  = layer[228:220] == 1'h1;
+  assign \$88  = layer[219:211] == 1'h1;
+  assign \$89  = \$87  & \$88 ;
+  assign \$90  = ~ layer[17];
+  assign \$91  = \$89  & \$90 ;
+  assign \$92  = ~ token_10[3];
+  assign \chain$227  = \$91  & \$92 ;
+  assign \$93  = ~ token_11[4];
+  assign \write$229  = token_11[0] & \$93 ;
+  assign \enable$236  = enable & layer[298];
+  assign \valid$242  = token_17[0] & token_17[4];
   always @(posedge clk)
-    pixel <= \$61 ;
+    pixel <= \$94 ;
   always @(posedge clk)
-    token_0 <= \$62 ;
+    token_0 <= \$95 ;
   always @(posedge clk)
-    token_1 <= \$63 ;
+    token_1 <= \$96 ;
   always @(posedge clk)
-    token_2 <= \$64 ;
+    token_2 <= \$97 ;
   always @(posedge clk)
-    token_3 <= \$65 ;
+    token_3 <= \$98 ;
   always @(posedge clk)
-    token_4 <= \$66 ;
+    token_4 <= \$99 ;
   always @(posedge clk)
-    token_5 <= \$67 ;
+    token_5 <= \$100 ;
   always @(posedge clk)
-    token_6 <= \$68 ;
+    token_6 <= \$101 ;
   always @(posedge clk)
-    token_7 <= \$69 ;
+    token_7 <= \$102 ;
   always @(posedge clk)
-    token_8 <= \$70 ;
+    token_8 <= \$103 ;
   always @(posedge clk)
-    token_9 <= \$71 ;
+    token_9 <= \$104 ;
   always @(posedge clk)
-    token_10 <= \$72 ;
+    token_10 <= \$105 ;
   always @(posedge clk)
-    token_11 <= \$73 ;
+    token_11 <= \$106 ;
   always @(posedge clk)
-    token_12 <= \$74 ;
+    token_12 <= \$107 ;
   always @(posedge clk)
-    token_13 <= \$75 ;
+    token_13 <= \$108 ;
   always @(posedge clk)
-    token_14 <= \$76 ;
+    token_14 <= \$109 ;
   always @(posedge clk)
-    token_15 <= \$77 ;
+    token_15 <= \$110 ;
   always @(posedge clk)
-    token_16 <= \$78 ;
+    token_16 <= \$111 ;
   always @(posedge clk)
-    token_17 <= \$79 ;
+    token_17 <= \$112 ;
   always @(posedge clk)
-    token_18 <= \$80 ;
+    token_18 <= \$113 ;
   always @(posedge clk)
-    token_19 <= \$81 ;
+    token_19 <= \$114 ;
   always @(posedge clk)
-    token_20 <= \$82 ;
+    token_20 <= \$115 ;
   always @(posedge clk)
-    token_21 <= \$83 ;
+    token_21 <= \$116 ;
   always @(posedge clk)
-    token_22 <= \$84 ;
+    token_22 <= \$117 ;
   always @(posedge clk)
-    pixel_1 <= \$85 ;
+    token_23 <= \$118 ;
   always @(posedge clk)
-    pixel_2 <= \$86 ;
+    token_24 <= \$119 ;
   always @(posedge clk)
-    pixel_3 <= \$87 ;
+    pixel_1 <= \$120 ;
   always @(posedge clk)
-    pixel_4 <= \$88 ;
+    pixel_2 <= \$121 ;
   always @(posedge clk)
-    pixel_5 <= \$89 ;
+    pixel_3 <= \$122 ;
   always @(posedge clk)
-    pixel_6 <= \$90 ;
+    pixel_4 <= \$123 ;
   always @(posedge clk)
-    pixel_7 <= \$91 ;
+    pixel_5 <= \$124 ;
   always @(posedge clk)
-    pixel_8 <= \$92 ;
+    pixel_6 <= \$125 ;
   always @(posedge clk)
-    pixel_9 <= \$93 ;
+    pixel_7 <= \$126 ;
   always @(posedge clk)
-    pixel_10 <= \$94 ;
+    pixel_8 <= \$127 ;
   always @(posedge clk)
-    parameters_0 <= \$95 ;
+    pixel_9 <= \$128 ;
   always @(posedge clk)
-    parameters_1 <= \$96 ;
+    pixel_10 <= \$129 ;
   always @(posedge clk)
-    parameters_2 <= \$97 ;
+    pixel_11 <= \$130 ;
   always @(posedge clk)
-    parameters_3 <= \$98 ;
+    bias_0 <= \$131 ;
   always @(posedge clk)
-    parameters_4 <= \$99 ;
+    parameters_0 <= \$132 ;
   always @(posedge clk)
-    parameters_5 <= \$100 ;
+    bias_1 <= \$133 ;
   always @(posedge clk)
-    parameters_6 <= \$101 ;
+    parameters_1 <= \$134 ;
   always @(posedge clk)
-    parameters_7 <= \$102 ;
+    bias_2 <= \$135 ;
+  always @(posedge clk)
+    parameters_2 <= \$136 ;
+  always @(posedge clk)
+    bias_3 <= \$137 ;
+  always @(posedge clk)
+    parameters_3 <= \$138 ;
+  always @(posedge clk)
+    bias_4 <= \$139 ;
+  always @(posedge clk)
+    parameters_4 <= \$140 ;
+  always @(posedge clk)
+    bias_5 <= \$141 ;
+  always @(posedge clk)
+    parameters_5 <= \$142 ;
+  always @(posedge clk)
+    bias_6 <= \$143 ;
+  always @(posedge clk)
+    parameters_6 <= \$144 ;
+  always @(posedge clk)
+    bias_7 <= \$145 ;
+  always @(posedge clk)
+    parameters_7 <= \$146 ;
   \holdfast_8x8_guard.lanes.accumulator_0  accumulator_0 (
     .chain(chain),
     .clk(clk),
-    .first(token_1[3]),
+    .first(token_2[3]),
     .maximum(layer[17]),
     .partial_sum(sums[23:0]),
     .read_address(pixel[9:0]),
     .rst(rst),
-    .valid(token_2[0]),
-    .write__addr(pixel_3),
+    .valid(token_3[0]),
+    .write__addr(pixel_4),
     .write__data(total),
     .write__en(write)
   );
   \holdfast_8x8_guard.lanes.accumulator_1  accumulator_1 (
-    .chain(\chain$93 ),
+    .chain(\chain$107 ),
     .clk(clk),
-    .first(token_2[3]),
+    .first(token_3[3]),
     .maximum(layer[17]),
     .partial_sum(sums[47:24]),
     .read_address(pixel_1),
     .rst(rst),
-    .valid(token_3[0]),
-    .write__addr(pixel_4),
-    .write__data(\total$97 ),
-    .write__en(\write$95 )
+    .valid(token_4[0]),
+    .write__addr(pixel_5),
+    .write__data(\total$111 ),
+    .write__en(\write$109 )
   );
   \holdfast_8x8_guard.lanes.accumulator_2  accumulator_2 (
-    .chain(\chain$121 ),
+    .chain(\chain$127 ),
     .clk(clk),
-    .first(token_3[3]),
+    .first(token_4[3]),
     .maximum(layer[17]),
     .partial_sum(sums[71:48]),
     .read_address(pixel_2),
     .rst(rst),
-    .valid(token_4[0]),
-    .write__addr(pixel_5),
-    .write__data(\total$125 ),
-    .write__en(\write$123 )
+    .valid(token_5[0]),
+    .write__addr(pixel_6),
+    .write__data(\total$131 ),
+    .write__en(\write$129 )
   );
   \holdfast_8x8_guard.lanes.accumulator_3  accumulator_3 (
-    .chain(\chain$149 ),
+    .chain(\chain$147 ),
     .clk(clk),
-    .first(token_4[3]),
+    .first(token_5[3]),
     .maximum(layer[17]),
     .partial_sum(sums[95:72]),
     .read_address(pixel_3),
     .rst(rst),
-    .valid(token_5[0]),
-    .write__addr(pixel_6),
-    .write__data(\total$153 ),
-    .write__en(\write$151 )
+    .valid(token_6[0]),
+    .write__addr(pixel_7),
+    .write__data(\total$151 ),
+    .write__en(\write$149 )
   );
   \holdfast_8x8_guard.lanes.accumulator_4  accumulator_4 (
-    .chain(\chain$177 ),
+    .chain(\chain$167 ),
     .clk(clk),
-    .first(token_5[3]),
+    .first(token_6[3]),
     .maximum(layer[17]),
     .partial_sum(sums[119:96]),
     .read_address(pixel_4),
     .rst(rst),
-    .valid(token_6[0]),
-    .write__addr(pixel_7),
-    .write__data(\total$181 ),
-    .write__en(\write$179 )
+    .valid(token_7[0]),
+    .write__addr(pixel_8),
+    .write__data(\total$171 ),
+    .write__en(\write$169 )
   );
   \holdfast_8x8_guard.lanes.accumulator_5  accumulator_5 (
-    .chain(\chain$205 ),
+    .chain(\chain$187 ),
     .clk(clk),
-    .first(token_6[3]),
+    .first(token_7[3]),
     .maximum(layer[17]),
     .partial_sum(sums[143:120]),
     .read_address(pixel_5),
     .rst(rst),
-    .valid(token_7[0]),
-    .write__addr(pixel_8),
-    .write__data(\total$209 ),
-    .write__en(\write$207 )
+    .valid(token_8[0]),
+    .write__addr(pixel_9),
+    .write__data(\total$191 ),
+    .write__en(\write$189 )
   );
   \holdfast_8x8_guard.lanes.accumulator_6  accumulator_6 (
-    .chain(\chain$233 ),
+    .chain(\chain$207 ),
     .clk(clk),
-    .first(token_7[3]),
+    .first(token_8[3]),
     .maximum(layer[17]),
     .partial_sum(sums[167:144]),
     .read_address(pixel_6),
     .rst(rst),
-    .valid(token_8[0]),
-    .write__addr(pixel_9),
-    .write__data(\total$237 ),
-    .write__en(\write$235 )
+    .valid(token_9[0]),
+    .write__addr(pixel_10),
+    .write__data(\total$211 ),
+    .write__en(\write$209 )
   );
   \holdfast_8x8_guard.lanes.accumulator_7  accumulator_7 (
-    .chain(\chain$261 ),
+    .chain(\chain$227 ),
     .clk(clk),
-    .first(token_8[3]),
+    .first(token_9[3]),
     .maximum(layer[17]),
     .partial_sum(sums[191:168]),
     .read_address(pixel_7),
     .rst(rst),
-    .valid(token_9[0]),
-    .write__addr(pixel_10),
-    .write__data(\total$265 ),
-    .write__en(\write$263 )
+    .valid(token_10[0]),
+    .write__addr(pixel_11),
+    .write__data(\total$231 ),
+    .write__en(\write$229 )
   );
   \holdfast_8x8_guard.lanes.align  align (
     .clk(clk),
-    .i(\i$86 ),
+    .i(\i$100 ),
     .o(codes),
     .rst(rst)
   );
-  \holdfast_8x8_guard.lanes.requantizer_0  requantizer_0 (
-    .add(layer[18]),
-    .add_multiplier_b(layer[507:492]),
+  \holdfast_8x8_guard.lanes.channel_setup  channel_setup (
+    .bound(bound),
+    .channel(parameters),
     .clk(clk),
-    .\enable$49 (enable),
-    .parameters(parameters_0),
-    .\port$4357$406 (layer[483:406]),
-    .residual_value(\o$76 [7:0]),
-    .\result$38 (code),
+    .parameters(\parameters$43 ),
+    .\port$4429$0 (settings[17:0]),
     .rst(rst),
+    .zero_out(layer[413:406])
+  );
+  \holdfast_8x8_guard.lanes.layer_setup  layer_setup (
+    .clk(clk),
+    .layer(layer),
+    .rst(rst),
+    .settings(settings)
+  );
+  \holdfast_8x8_guard.lanes.present_skew  present_skew (
+    .clk(clk),
+    .i(i),
+    .o(\o$97 ),
+    .rst(rst)
+  );
+  \holdfast_8x8_guard.lanes.requantizer_0  requantizer_0 (
+    .bias(bias_0),
+    .clk(clk),
+    .enable(\enable$92 ),
+    .parameters(parameters_0),
+    .residual_present(\o$97 [0]),
+    .residual_value(\o$95 [7:0]),
+    .result(code),
+    .rst(rst),
+    .settings(settings),
     .total(total),
     .use_zero(use_zero),
-    .valid(\valid$88 ),
-    .violation(\violation$85 )
+    .valid(\valid$102 ),
+    .\violation$35 (\violation$99 )
   );
   \holdfast_8x8_guard.lanes.requantizer_1  requantizer_1 (
-    .add(layer[18]),
-    .add_multiplier_b(layer[507:492]),
+    .bias(bias_1),
     .clk(clk),
-    .\enable$49 (\enable$103 ),
+    .enable(\enable$116 ),
     .parameters(parameters_1),
-    .\port$4357$406 (layer[483:406]),
-    .residual_value(\o$76 [15:8]),
-    .\result$38 (\code$115 ),
+    .residual_present(\o$97 [1]),
+    .residual_value(\o$95 [15:8]),
+    .result(\code$121 ),
     .rst(rst),
-    .total(\total$97 ),
+    .settings(settings),
+    .total(\total$111 ),
     .use_zero(use_zero),
-    .valid(\valid$116 ),
-    .violation(\violation$114 )
+    .valid(\valid$122 ),
+    .\violation$35 (\violation$120 )
   );
   \holdfast_8x8_guard.lanes.requantizer_2  requantizer_2 (
-    .add(layer[18]),
-    .add_multiplier_b(layer[507:492]),
+    .bias(bias_2),
     .clk(clk),
-    .\enable$49 (\enable$131 ),
+    .enable(\enable$136 ),
     .parameters(parameters_2),
-    .\port$4357$406 (layer[483:406]),
-    .residual_value(\o$76 [23:16]),
-    .\result$38 (\code$143 ),
+    .residual_present(\o$97 [2]),
+    .residual_value(\o$95 [23:16]),
+    .result(\code$141 ),
     .rst(rst),
-    .total(\total$125 ),
+    .settings(settings),
+    .total(\total$131 ),
     .use_zero(use_zero),
-    .valid(\valid$144 ),
-    .violation(\violation$142 )
+    .valid(\valid$142 ),
+    .\violation$35 (\violation$140 )
   );
   \holdfast_8x8_guard.lanes.requantizer_3  requantizer_3 (
-    .add(layer[18]),
-    .add_multiplier_b(layer[507:492]),
+    .bias(bias_3),
     .clk(clk),
-    .\enable$49 (\enable$159 ),
+    .enable(\enable$156 ),
     .parameters(parameters_3),
-    .\port$4357$406 (layer[483:406]),
-    .residual_value(\o$76 [31:24]),
-    .\result$38 (\code$171 ),
+    .residual_present(\o$97 [3]),
+    .residual_value(\o$95 [31:24]),
+    .result(\code$161 ),
     .rst(rst),
-    .total(\total$153 ),
+    .settings(settings),
+    .total(\total$151 ),
     .use_zero(use_zero),
-    .valid(\valid$172 ),
-    .violation(\violation$170 )
+    .valid(\valid$162 ),
+    .\violation$35 (\violation$160 )
   );
   \holdfast_8x8_guard.lanes.requantizer_4  requantizer_4 (
-    .add(layer[18]),
-    .add_multiplier_b(layer[507:492]),
+    .bias(bias_4),
     .clk(clk),
-    .\enable$49 (\enable$187 ),
+    .enable(\enable$176 ),
     .parameters(parameters_4),
-    .\port$4357$406 (layer[483:406]),
-    .residual_value(\o$76 [39:32]),
-    .\result$38 (\code$199 ),
+    .residual_present(\o$97 [4]),
+    .residual_value(\o$95 [39:32]),
+    .result(\code$181 ),
     .rst(rst),
-    .total(\total$181 ),
+    .settings(settings),
+    .total(\total$171 ),
     .use_zero(use_zero),
-    .valid(\valid$200 ),
-    .violation(\violation$198 )
+    .valid(\valid$182 ),
+    .\violation$35 (\violation$180 )
   );
   \holdfast_8x8_guard.lanes.requantizer_5  requantizer_5 (
-    .add(layer[18]),
-    .add_multiplier_b(layer[507:492]),
+    .bias(bias_5),
     .clk(clk),
-    .\enable$49 (\enable$215 ),
+    .enable(\enable$196 ),
     .parameters(parameters_5),
-    .\port$4357$406 (layer[483:406]),
-    .residual_value(\o$76 [47:40]),
-    .\result$38 (\code$227 ),
+    .residual_present(\o$97 [5]),
+    .residual_value(\o$95 [47:40]),
+    .result(\code$201 ),
     .rst(rst),
-    .total(\total$209 ),
+    .settings(settings),
+    .total(\total$191 ),
     .use_zero(use_zero),
-    .valid(\valid$228 ),
-    .violation(\violation$226 )
+    .valid(\valid$202 ),
+    .\violation$35 (\violation$200 )
   );
   \holdfast_8x8_guard.lanes.requantizer_6  requantizer_6 (
-    .add(layer[18]),
-    .add_multiplier_b(layer[507:492]),
+    .bias(bias_6),
     .clk(clk),
-    .\enable$49 (\enable$243 ),
+    .enable(\enable$216 ),
     .parameters(parameters_6),
-    .\port$4357$406 (layer[483:406]),
-    .residual_value(\o$76 [55:48]),
-    .\result$38 (\code$255 ),
+    .residual_present(\o$97 [6]),
+    .residual_value(\o$95 [55:48]),
+    .result(\code$221 ),
     .rst(rst),
-    .total(\total$237 ),
+    .settings(settings),
+    .total(\total$211 ),
     .use_zero(use_zero),
-    .valid(\valid$256 ),
-    .violation(\violation$254 )
+    .valid(\valid$222 ),
+    .\violation$35 (\violation$220 )
   );
   \holdfast_8x8_guard.lanes.requantizer_7  requantizer_7 (
-    .add(layer[18]),
-    .add_multiplier_b(layer[507:492]),
+    .bias(bias_7),
     .clk(clk),
-    .\enable$49 (\enable$271 ),
+    .enable(\enable$236 ),
     .parameters(parameters_7),
-    .\port$4357$406 (layer[483:406]),
-    .residual_value(\o$76 [63:56]),
-    .\result$38 (\code$283 ),
+    .residual_present(\o$97 [7]),
+    .residual_value(\o$95 [63:56]),
+    .result(\code$241 ),
     .rst(rst),
-    .total(\total$265 ),
+    .settings(settings),
+    .total(\total$231 ),
     .use_zero(use_zero),
-    .valid(\valid$284 ),
-    .violation(\violation$282 )
+    .valid(\valid$242 ),
+    .\violation$35 (\violation$240 )
   );
   \holdfast_8x8_guard.lanes.residual_skew  residual_skew (
     .clk(clk),
-    .i(i),
-    .o(\o$76 ),
+    .i(\i$74 ),
+    .o(\o$95 ),
     .rst(rst)
   );
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$79 ) begin end
-    \$61  = pixel;
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$94  = pixel;
     if (token[0]) begin
       if (token[1]) begin
-        \$61  = 11'h000;
+        \$94  = 11'h000;
       end else if (\$1 ) begin
-        \$61  = \$2 [10:0];
+        \$94  = \$2 [10:0];
       end
     end
     if (rst) begin
-      \$61  = 11'h000;
+      \$94  = 11'h000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$79 ) begin end
-    \$62  = token;
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$95  = token;
     if (rst) begin
-      \$62  = 5'h00;
+      \$95  = 5'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$79 ) begin end
-    \$63  = token_0;
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$96  = token_0;
     if (rst) begin
-      \$63  = 5'h00;
+      \$96  = 5'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$79 ) begin end
-    \$64  = token_1;
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$97  = token_1;
     if (rst) begin
-      \$64  = 5'h00;
+      \$97  = 5'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$79 ) begin end
-    \$65  = token_2;
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$98  = token_2;
     if (rst) begin
-      \$65  = 5'h00;
+      \$98  = 5'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$79 ) begin end
-    \$66  = token_3;
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$99  = token_3;
     if (rst) begin
-      \$66  = 5'h00;
+      \$99  = 5'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$79 ) begin end
-    \$67  = token_4;
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$100  = token_4;
     if (rst) begin
-      \$67  = 5'h00;
+      \$100  = 5'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$79 ) begin end
-    \$68  = token_5;
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$101  = token_5;
     if (rst) begin
-      \$68  = 5'h00;
+      \$101  = 5'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$79 ) begin end
-    \$69  = token_6;
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$102  = token_6;
     if (rst) begin
-      \$69  = 5'h00;
+      \$102  = 5'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$79 ) begin end
-    \$70  = token_7;
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$103  = token_7;
     if (rst) begin
-      \$70  = 5'h00;
+      \$103  = 5'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$79 ) begin end
-    \$71  = token_8;
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$104  = token_8;
     if (rst) begin
-      \$71  = 5'h00;
+      \$104  = 5'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$79 ) begin end
-    \$72  = token_9;
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$105  = token_9;
     if (rst) begin
-      \$72  = 5'h00;
+      \$105  = 5'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$79 ) begin end
-    \$73  = token_10;
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$106  = token_10;
     if (rst) begin
-      \$73  = 5'h00;
+      \$106  = 5'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$79 ) begin end
-    \$74  = token_11;
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$107  = token_11;
     if (rst) begin
-      \$74  = 5'h00;
+      \$107  = 5'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$79 ) begin end
-    \$75  = token_12;
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$108  = token_12;
     if (rst) begin
-      \$75  = 5'h00;
+      \$108  = 5'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$79 ) begin end
-    \$76  = token_13;
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$109  = token_13;
     if (rst) begin
-      \$76  = 5'h00;
+      \$109  = 5'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$79 ) begin end
-    \$77  = token_14;
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$110  = token_14;
     if (rst) begin
-      \$77  = 5'h00;
+      \$110  = 5'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$79 ) begin end
-    \$78  = token_15;
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$111  = token_15;
     if (rst) begin
-      \$78  = 5'h00;
+      \$111  = 5'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$79 ) begin end
-    \$79  = token_16;
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$112  = token_16;
     if (rst) begin
-      \$79  = 5'h00;
+      \$112  = 5'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$79 ) begin end
-    \$80  = token_17;
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$113  = token_17;
     if (rst) begin
-      \$80  = 5'h00;
+      \$113  = 5'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$79 ) begin end
-    \$81  = token_18;
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$114  = token_18;
     if (rst) begin
-      \$81  = 5'h00;
+      \$114  = 5'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$79 ) begin end
-    \$82  = token_19;
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$115  = token_19;
     if (rst) begin
-      \$82  = 5'h00;
+      \$115  = 5'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$79 ) begin end
-    \$83  = token_20;
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$116  = token_20;
     if (rst) begin
-      \$83  = 5'h00;
+      \$116  = 5'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$79 ) begin end
-    \$84  = token_21;
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$117  = token_21;
     if (rst) begin
-      \$84  = 5'h00;
+      \$117  = 5'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$79 ) begin end
-    \$85  = pixel[9:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$118  = token_22;
     if (rst) begin
-      \$85  = 10'h000;
+      \$118  = 5'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$79 ) begin end
-    \$86  = pixel_1;
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$119  = token_23;
     if (rst) begin
-      \$86  = 10'h000;
+      \$119  = 5'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$79 ) begin end
-    \$87  = pixel_2;
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$120  = pixel[9:0];
     if (rst) begin
-      \$87  = 10'h000;
+      \$120  = 10'h000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$79 ) begin end
-    \$88  = pixel_3;
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$121  = pixel_1;
     if (rst) begin
-      \$88  = 10'h000;
+      \$121  = 10'h000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$79 ) begin end
-    \$89  = pixel_4;
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$122  = pixel_2;
     if (rst) begin
-      \$89  = 10'h000;
+      \$122  = 10'h000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$79 ) begin end
-    \$90  = pixel_5;
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$123  = pixel_3;
     if (rst) begin
-      \$90  = 10'h000;
+      \$123  = 10'h000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$79 ) begin end
-    \$91  = pixel_6;
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$124  = pixel_4;
     if (rst) begin
-      \$91  = 10'h000;
+      \$124  = 10'h000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$79 ) begin end
-    \$92  = pixel_7;
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$125  = pixel_5;
     if (rst) begin
-      \$92  = 10'h000;
+      \$125  = 10'h000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$79 ) begin end
-    \$93  = pixel_8;
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$126  = pixel_6;
     if (rst) begin
-      \$93  = 10'h000;
+      \$126  = 10'h000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$79 ) begin end
-    \$94  = pixel_9;
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$127  = pixel_7;
     if (rst) begin
-      \$94  = 10'h000;
+      \$127  = 10'h000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$79 ) begin end
-    \$95  = parameters_0;
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$128  = pixel_8;
+    if (rst) begin
+      \$128  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$129  = pixel_9;
+    if (rst) begin
+      \$129  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$130  = pixel_10;
+    if (rst) begin
+      \$130  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$131  = bias_0;
     if (\$4 ) begin
-      \$95  = parameters;
+      \$131  = parameters[23:0];
     end
     if (rst) begin
-      \$95  = 78'h00000000000000000000;
+      \$131  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$79 ) begin end
-    \$96  = parameters_1;
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$132  = parameters_0;
     if (\$6 ) begin
-      \$96  = parameters;
+      \$132  = \parameters$43 ;
     end
     if (rst) begin
-      \$96  = 78'h00000000000000000000;
+      \$132  = 76'h0000000000000000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$79 ) begin end
-    \$97  = parameters_2;
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$133  = bias_1;
     if (\$8 ) begin
-      \$97  = parameters;
+      \$133  = parameters[23:0];
     end
     if (rst) begin
-      \$97  = 78'h00000000000000000000;
+      \$133  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$79 ) begin end
-    \$98  = parameters_3;
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$134  = parameters_1;
     if (\$10 ) begin
-      \$98  = parameters;
+      \$134  = \parameters$43 ;
     end
     if (rst) begin
-      \$98  = 78'h00000000000000000000;
+      \$134  = 76'h0000000000000000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$79 ) begin end
-    \$99  = parameters_4;
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$135  = bias_2;
     if (\$12 ) begin
-      \$99  = parameters;
+      \$135  = parameters[23:0];
     end
     if (rst) begin
-      \$99  = 78'h00000000000000000000;
+      \$135  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$79 ) begin end
-    \$100  = parameters_5;
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$136  = parameters_2;
     if (\$14 ) begin
-      \$100  = parameters;
+      \$136  = \parameters$43 ;
     end
     if (rst) begin
-      \$100  = 78'h00000000000000000000;
+      \$136  = 76'h0000000000000000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$79 ) begin end
-    \$101  = parameters_6;
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$137  = bias_3;
     if (\$16 ) begin
-      \$101  = parameters;
+      \$137  = parameters[23:0];
     end
     if (rst) begin
-      \$101  = 78'h00000000000000000000;
+      \$137  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$79 ) begin end
-    \$102  = parameters_7;
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$138  = parameters_3;
     if (\$18 ) begin
-      \$102  = parameters;
+      \$138  = \parameters$43 ;
     end
     if (rst) begin
-      \$102  = 78'h00000000000000000000;
+      \$138  = 76'h0000000000000000000;
     end
   end
-  assign codes_token = token_22;
-  assign residual_token = token_8;
-  assign residual = i;
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$139  = bias_4;
+    if (\$20 ) begin
+      \$139  = parameters[23:0];
+    end
+    if (rst) begin
+      \$139  = 24'h000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$140  = parameters_4;
+    if (\$22 ) begin
+      \$140  = \parameters$43 ;
+    end
+    if (rst) begin
+      \$140  = 76'h0000000000000000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$141  = bias_5;
+    if (\$24 ) begin
+      \$141  = parameters[23:0];
+    end
+    if (rst) begin
+      \$141  = 24'h000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$142  = parameters_5;
+    if (\$26 ) begin
+      \$142  = \parameters$43 ;
+    end
+    if (rst) begin
+      \$142  = 76'h0000000000000000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$143  = bias_6;
+    if (\$28 ) begin
+      \$143  = parameters[23:0];
+    end
+    if (rst) begin
+      \$143  = 24'h000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$144  = parameters_6;
+    if (\$30 ) begin
+      \$144  = \parameters$43 ;
+    end
+    if (rst) begin
+      \$144  = 76'h0000000000000000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$145  = bias_7;
+    if (\$32 ) begin
+      \$145  = parameters[23:0];
+    end
+    if (rst) begin
+      \$145  = 24'h000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$146  = parameters_7;
+    if (\$34 ) begin
+      \$146  = \parameters$43 ;
+    end
+    if (rst) begin
+      \$146  = 76'h0000000000000000000;
+    end
+  end
+  assign codes_token = token_24;
+  assign residual_token = token_9;
+  assign \layer$63  = layer;
+  assign zero_out = layer[413:406];
+  assign lo = settings[8:0];
+  assign hi = settings[17:9];
+  assign channel = parameters;
+  assign residual = \i$74 ;
   assign o = codes;
   assign read_address = pixel[9:0];
   assign partial_sum = sums[23:0];
-  assign first = token_1[3];
-  assign valid = token_2[0];
+  assign first = token_2[3];
+  assign valid = token_3[0];
   assign maximum = layer[17];
-  assign write_address = pixel_3;
-  assign \total$65  = total;
-  assign \parameters$66  = parameters_0;
-  assign zero_out = layer[413:406];
-  assign lo = layer[421:414];
-  assign hi = layer[429:422];
-  assign \use_zero$73  = use_zero;
-  assign add = layer[18];
-  assign residual_value = \o$76 [7:0];
-  assign residual_zero = layer[437:430];
-  assign add_multiplier_a = layer[483:468];
-  assign add_multiplier_b = layer[507:492];
-  assign add_shift = layer[467:462];
-  assign add_zero = layer[445:438];
-  assign add_lo = layer[453:446];
-  assign add_hi = layer[461:454];
-  assign \read_address$89  = pixel_1;
-  assign \partial_sum$90  = sums[47:24];
-  assign \first$91  = token_2[3];
-  assign \valid$92  = token_3[0];
-  assign \maximum$94  = layer[17];
-  assign \write_address$96  = pixel_4;
-  assign \total$98  = \total$97 ;
-  assign \parameters$99  = parameters_1;
-  assign \zero_out$100  = layer[413:406];
-  assign \lo$101  = layer[421:414];
-  assign \hi$102  = layer[429:422];
-  assign \use_zero$104  = use_zero;
-  assign \add$105  = layer[18];
-  assign \residual_value$106  = \o$76 [15:8];
-  assign \residual_zero$107  = layer[437:430];
-  assign \add_multiplier_a$108  = layer[483:468];
-  assign \add_multiplier_b$109  = layer[507:492];
-  assign \add_shift$110  = layer[467:462];
-  assign \add_zero$111  = layer[445:438];
-  assign \add_lo$112  = layer[453:446];
-  assign \add_hi$113  = layer[461:454];
-  assign \read_address$117  = pixel_2;
-  assign \partial_sum$118  = sums[71:48];
-  assign \first$119  = token_3[3];
-  assign \valid$120  = token_4[0];
-  assign \maximum$122  = layer[17];
-  assign \write_address$124  = pixel_5;
-  assign \total$126  = \total$125 ;
-  assign \parameters$127  = parameters_2;
-  assign \zero_out$128  = layer[413:406];
-  assign \lo$129  = layer[421:414];
-  assign \hi$130  = layer[429:422];
-  assign \use_zero$132  = use_zero;
-  assign \add$133  = layer[18];
-  assign \residual_value$134  = \o$76 [23:16];
-  assign \residual_zero$135  = layer[437:430];
-  assign \add_multiplier_a$136  = layer[483:468];
-  assign \add_multiplier_b$137  = layer[507:492];
-  assign \add_shift$138  = layer[467:462];
-  assign \add_zero$139  = layer[445:438];
-  assign \add_lo$140  = layer[453:446];
-  assign \add_hi$141  = layer[461:454];
-  assign \read_address$145  = pixel_3;
-  assign \partial_sum$146  = sums[95:72];
-  assign \first$147  = token_4[3];
-  assign \valid$148  = token_5[0];
-  assign \maximum$150  = layer[17];
-  assign \write_address$152  = pixel_6;
-  assign \total$154  = \total$153 ;
-  assign \parameters$155  = parameters_3;
-  assign \zero_out$156  = layer[413:406];
-  assign \lo$157  = layer[421:414];
-  assign \hi$158  = layer[429:422];
-  assign \use_zero$160  = use_zero;
-  assign \add$161  = layer[18];
-  assign \residual_value$162  = \o$76 [31:24];
-  assign \residual_zero$163  = layer[437:430];
-  assign \add_multiplier_a$164  = layer[483:468];
-  assign \add_multiplier_b$165  = layer[507:492];
-  assign \add_shift$166  = layer[467:462];
-  assign \add_zero$167  = layer[445:438];
-  assign \add_lo$168  = layer[453:446];
-  assign \add_hi$169  = layer[461:454];
-  assign \read_address$173  = pixel_4;
-  assign \partial_sum$174  = sums[119:96];
-  assign \first$175  = token_5[3];
-  assign \valid$176  = token_6[0];
-  assign \maximum$178  = layer[17];
-  assign \write_address$180  = pixel_7;
-  assign \total$182  = \total$181 ;
-  assign \parameters$183  = parameters_4;
-  assign \zero_out$184  = layer[413:406];
-  assign \lo$185  = layer[421:414];
-  assign \hi$186  = layer[429:422];
-  assign \use_zero$188  = use_zero;
-  assign \add$189  = layer[18];
-  assign \residual_value$190  = \o$76 [39:32];
-  assign \residual_zero$191  = layer[437:430];
-  assign \add_multiplier_a$192  = layer[483:468];
-  assign \add_multiplier_b$193  = layer[507:492];
-  assign \add_shift$194  = layer[467:462];
-  assign \add_zero$195  = layer[445:438];
-  assign \add_lo$196  = layer[453:446];
-  assign \add_hi$197  = layer[461:454];
-  assign \read_address$201  = pixel_5;
-  assign \partial_sum$202  = sums[143:120];
-  assign \first$203  = token_6[3];
-  assign \valid$204  = token_7[0];
-  assign \maximum$206  = layer[17];
-  assign \write_address$208  = pixel_8;
-  assign \total$210  = \total$209 ;
-  assign \parameters$211  = parameters_5;
-  assign \zero_out$212  = layer[413:406];
-  assign \lo$213  = layer[421:414];
-  assign \hi$214  = layer[429:422];
-  assign \use_zero$216  = use_zero;
-  assign \add$217  = layer[18];
-  assign \residual_value$218  = \o$76 [47:40];
-  assign \residual_zero$219  = layer[437:430];
-  assign \add_multiplier_a$220  = layer[483:468];
-  assign \add_multiplier_b$221  = layer[507:492];
-  assign \add_shift$222  = layer[467:462];
-  assign \add_zero$223  = layer[445:438];
-  assign \add_lo$224  = layer[453:446];
-  assign \add_hi$225  = layer[461:454];
-  assign \read_address$229  = pixel_6;
-  assign \partial_sum$230  = sums[167:144];
-  assign \first$231  = token_7[3];
-  assign \valid$232  = token_8[0];
-  assign \maximum$234  = layer[17];
-  assign \write_address$236  = pixel_9;
-  assign \total$238  = \total$237 ;
-  assign \parameters$239  = parameters_6;
-  assign \zero_out$240  = layer[413:406];
-  assign \lo$241  = layer[421:414];
-  assign \hi$242  = layer[429:422];
-  assign \use_zero$244  = use_zero;
-  assign \add$245  = layer[18];
-  assign \residual_value$246  = \o$76 [55:48];
-  assign \residual_zero$247  = layer[437:430];
-  assign \add_multiplier_a$248  = layer[483:468];
-  assign \add_multiplier_b$249  = layer[507:492];
-  assign \add_shift$250  = layer[467:462];
-  assign \add_zero$251  = layer[445:438];
-  assign \add_lo$252  = layer[453:446];
-  assign \add_hi$253  = layer[461:454];
-  assign \read_address$257  = pixel_7;
-  assign \partial_sum$258  = sums[191:168];
-  assign \first$259  = token_8[3];
-  assign \valid$260  = token_9[0];
-  assign \maximum$262  = layer[17];
-  assign \write_address$264  = pixel_10;
-  assign \total$266  = \total$265 ;
-  assign \parameters$267  = parameters_7;
-  assign \zero_out$268  = layer[413:406];
-  assign \lo$269  = layer[421:414];
-  assign \hi$270  = layer[429:422];
-  assign \use_zero$272  = use_zero;
-  assign \add$273  = layer[18];
-  assign \residual_value$274  = \o$76 [63:56];
-  assign \residual_zero$275  = layer[437:430];
-  assign \add_multiplier_a$276  = layer[483:468];
-  assign \add_multiplier_b$277  = layer[507:492];
-  assign \add_shift$278  = layer[467:462];
-  assign \add_zero$279  = layer[445:438];
-  assign \add_lo$280  = layer[453:446];
-  assign \add_hi$281  = layer[461:454];
+  assign write_address = pixel_4;
+  assign \total$88  = total;
+  assign bias = bias_0;
+  assign \parameters$90  = parameters_0;
+  assign \settings$91  = settings;
+  assign \use_zero$93  = use_zero;
+  assign residual_value = \o$95 [7:0];
+  assign \residual_present$96  = \o$97 [0];
+  assign \read_address$103  = pixel_1;
+  assign \partial_sum$104  = sums[47:24];
+  assign \first$105  = token_3[3];
+  assign \valid$106  = token_4[0];
+  assign \maximum$108  = layer[17];
+  assign \write_address$110  = pixel_5;
+  assign \total$112  = \total$111 ;
+  assign \bias$113  = bias_1;
+  assign \parameters$114  = parameters_1;
+  assign \settings$115  = settings;
+  assign \use_zero$117  = use_zero;
+  assign \residual_value$118  = \o$95 [15:8];
+  assign \residual_present$119  = \o$97 [1];
+  assign \read_address$123  = pixel_2;
+  assign \partial_sum$124  = sums[71:48];
+  assign \first$125  = token_4[3];
+  assign \valid$126  = token_5[0];
+  assign \maximum$128  = layer[17];
+  assign \write_address$130  = pixel_6;
+  assign \total$132  = \total$131 ;
+  assign \bias$133  = bias_2;
+  assign \parameters$134  = parameters_2;
+  assign \settings$135  = settings;
+  assign \use_zero$137  = use_zero;
+  assign \residual_value$138  = \o$95 [23:16];
+  assign \residual_present$139  = \o$97 [2];
+  assign \read_address$143  = pixel_3;
+  assign \partial_sum$144  = sums[95:72];
+  assign \first$145  = token_5[3];
+  assign \valid$146  = token_6[0];
+  assign \maximum$148  = layer[17];
+  assign \write_address$150  = pixel_7;
+  assign \total$152  = \total$151 ;
+  assign \bias$153  = bias_3;
+  assign \parameters$154  = parameters_3;
+  assign \settings$155  = settings;
+  assign \use_zero$157  = use_zero;
+  assign \residual_value$158  = \o$95 [31:24];
+  assign \residual_present$159  = \o$97 [3];
+  assign \read_address$163  = pixel_4;
+  assign \partial_sum$164  = sums[119:96];
+  assign \first$165  = token_6[3];
+  assign \valid$166  = token_7[0];
+  assign \maximum$168  = layer[17];
+  assign \write_address$170  = pixel_8;
+  assign \total$172  = \total$171 ;
+  assign \bias$173  = bias_4;
+  assign \parameters$174  = parameters_4;
+  assign \settings$175  = settings;
+  assign \use_zero$177  = use_zero;
+  assign \residual_value$178  = \o$95 [39:32];
+  assign \residual_present$179  = \o$97 [4];
+  assign \read_address$183  = pixel_5;
+  assign \partial_sum$184  = sums[143:120];
+  assign \first$185  = token_7[3];
+  assign \valid$186  = token_8[0];
+  assign \maximum$188  = layer[17];
+  assign \write_address$190  = pixel_9;
+  assign \total$192  = \total$191 ;
+  assign \bias$193  = bias_5;
+  assign \parameters$194  = parameters_5;
+  assign \settings$195  = settings;
+  assign \use_zero$197  = use_zero;
+  assign \residual_value$198  = \o$95 [47:40];
+  assign \residual_present$199  = \o$97 [5];
+  assign \read_address$203  = pixel_6;
+  assign \partial_sum$204  = sums[167:144];
+  assign \first$205  = token_8[3];
+  assign \valid$206  = token_9[0];
+  assign \maximum$208  = layer[17];
+  assign \write_address$210  = pixel_10;
+  assign \total$212  = \total$211 ;
+  assign \bias$213  = bias_6;
+  assign \parameters$214  = parameters_6;
+  assign \settings$215  = settings;
+  assign \use_zero$217  = use_zero;
+  assign \residual_value$218  = \o$95 [55:48];
+  assign \residual_present$219  = \o$97 [6];
+  assign \read_address$223  = pixel_7;
+  assign \partial_sum$224  = sums[191:168];
+  assign \first$225  = token_9[3];
+  assign \valid$226  = token_10[0];
+  assign \maximum$228  = layer[17];
+  assign \write_address$230  = pixel_11;
+  assign \total$232  = \total$231 ;
+  assign \bias$233  = bias_7;
+  assign \parameters$234  = parameters_7;
+  assign \settings$235  = settings;
+  assign \use_zero$237  = use_zero;
+  assign \residual_value$238  = \o$95 [63:56];
+  assign \residual_present$239  = \o$97 [7];
   assign \token.valid  = token[0];
   assign \token.start  = token[1];
   assign \token.end  = token[2];
@@ -17680,101 +17992,103 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, \e
   assign \token_22.end  = token_22[2];
   assign \token_22.first  = token_22[3];
   assign \token_22.last  = token_22[4];
-  assign \parameters_0.bias  = parameters_0[23:0];
-  assign \parameters_0.shift  = parameters_0[29:24];
-  assign \parameters_0.multiplier  = parameters_0[45:30];
-  assign \parameters_0.guard_lo  = parameters_0[61:46];
-  assign \parameters_0.guard_hi  = parameters_0[77:62];
+  assign \token_23.valid  = token_23[0];
+  assign \token_23.start  = token_23[1];
+  assign \token_23.end  = token_23[2];
+  assign \token_23.first  = token_23[3];
+  assign \token_23.last  = token_23[4];
+  assign \token_24.valid  = token_24[0];
+  assign \token_24.start  = token_24[1];
+  assign \token_24.end  = token_24[2];
+  assign \token_24.first  = token_24[3];
+  assign \token_24.last  = token_24[4];
   assign \parameters.bias  = parameters[23:0];
   assign \parameters.shift  = parameters[29:24];
   assign \parameters.multiplier  = parameters[45:30];
   assign \parameters.guard_lo  = parameters[61:46];
   assign \parameters.guard_hi  = parameters[77:62];
-  assign \parameters_1.bias  = parameters_1[23:0];
-  assign \parameters_1.shift  = parameters_1[29:24];
-  assign \parameters_1.multiplier  = parameters_1[45:30];
-  assign \parameters_1.guard_lo  = parameters_1[61:46];
-  assign \parameters_1.guard_hi  = parameters_1[77:62];
-  assign \parameters_2.bias  = parameters_2[23:0];
-  assign \parameters_2.shift  = parameters_2[29:24];
-  assign \parameters_2.multiplier  = parameters_2[45:30];
-  assign \parameters_2.guard_lo  = parameters_2[61:46];
-  assign \parameters_2.guard_hi  = parameters_2[77:62];
-  assign \parameters_3.bias  = parameters_3[23:0];
-  assign \parameters_3.shift  = parameters_3[29:24];
-  assign \parameters_3.multiplier  = parameters_3[45:30];
-  assign \parameters_3.guard_lo  = parameters_3[61:46];
-  assign \parameters_3.guard_hi  = parameters_3[77:62];
-  assign \parameters_4.bias  = parameters_4[23:0];
-  assign \parameters_4.shift  = parameters_4[29:24];
-  assign \parameters_4.multiplier  = parameters_4[45:30];
-  assign \parameters_4.guard_lo  = parameters_4[61:46];
-  assign \parameters_4.guard_hi  = parameters_4[77:62];
-  assign \parameters_5.bias  = parameters_5[23:0];
-  assign \parameters_5.shift  = parameters_5[29:24];
-  assign \parameters_5.multiplier  = parameters_5[45:30];
-  assign \parameters_5.guard_lo  = parameters_5[61:46];
-  assign \parameters_5.guard_hi  = parameters_5[77:62];
-  assign \parameters_6.bias  = parameters_6[23:0];
-  assign \parameters_6.shift  = parameters_6[29:24];
-  assign \parameters_6.multiplier  = parameters_6[45:30];
-  assign \parameters_6.guard_lo  = parameters_6[61:46];
-  assign \parameters_6.guard_hi  = parameters_6[77:62];
-  assign \parameters_7.bias  = parameters_7[23:0];
-  assign \parameters_7.shift  = parameters_7[29:24];
-  assign \parameters_7.multiplier  = parameters_7[45:30];
-  assign \parameters_7.guard_lo  = parameters_7[61:46];
-  assign \parameters_7.guard_hi  = parameters_7[77:62];
-  assign \codes_token.valid  = token_22[0];
-  assign \codes_token.start  = token_22[1];
-  assign \codes_token.end  = token_22[2];
-  assign \codes_token.first  = token_22[3];
-  assign \codes_token.last  = token_22[4];
-  assign \residual_token.valid  = token_8[0];
-  assign \residual_token.start  = token_8[1];
-  assign \residual_token.end  = token_8[2];
-  assign \residual_token.first  = token_8[3];
-  assign \residual_token.last  = token_8[4];
-  assign \i[0]  = i[7:0];
-  assign \i[1]  = i[15:8];
-  assign \i[2]  = i[23:16];
-  assign \i[3]  = i[31:24];
-  assign \i[4]  = i[39:32];
-  assign \i[5]  = i[47:40];
-  assign \i[6]  = i[55:48];
-  assign \i[7]  = i[63:56];
-  assign \residual[0]  = i[7:0];
-  assign \residual[1]  = i[15:8];
-  assign \residual[2]  = i[23:16];
-  assign \residual[3]  = i[31:24];
-  assign \residual[4]  = i[39:32];
-  assign \residual[5]  = i[47:40];
-  assign \residual[6]  = i[55:48];
-  assign \residual[7]  = i[63:56];
-  assign \codes[0]  = codes[7:0];
-  assign \codes[1]  = codes[15:8];
-  assign \codes[2]  = codes[23:16];
-  assign \codes[3]  = codes[31:24];
-  assign \codes[4]  = codes[39:32];
-  assign \codes[5]  = codes[47:40];
-  assign \codes[6]  = codes[55:48];
-  assign \codes[7]  = codes[63:56];
-  assign \o[0]  = codes[7:0];
-  assign \o[1]  = codes[15:8];
-  assign \o[2]  = codes[23:16];
-  assign \o[3]  = codes[31:24];
-  assign \o[4]  = codes[39:32];
-  assign \o[5]  = codes[47:40];
-  assign \o[6]  = codes[55:48];
-  assign \o[7]  = codes[63:56];
-  assign \sums[0]  = sums[23:0];
-  assign \sums[1]  = sums[47:24];
-  assign \sums[2]  = sums[71:48];
-  assign \sums[3]  = sums[95:72];
-  assign \sums[4]  = sums[119:96];
-  assign \sums[5]  = sums[143:120];
-  assign \sums[6]  = sums[167:144];
-  assign \sums[7]  = sums[191:168];
+  assign \parameters_0.shift  = parameters_0[4:0];
+  assign \parameters_0.multiplier  = parameters_0[21:5];
+  assign \parameters_0.guard_below  = parameters_0[38:22];
+  assign \parameters_0.guard_above  = parameters_0[55:39];
+  assign \parameters_0.guard_least  = parameters_0[56];
+  assign \parameters_0.guard_most  = parameters_0[57];
+  assign \parameters_0.guard_lo  = parameters_0[66:58];
+  assign \parameters_0.guard_hi  = parameters_0[75:67];
+  assign \parameters$43.shift  = \parameters$43 [4:0];
+  assign \parameters$43.multiplier  = \parameters$43 [21:5];
+  assign \parameters$43.guard_below  = \parameters$43 [38:22];
+  assign \parameters$43.guard_above  = \parameters$43 [55:39];
+  assign \parameters$43.guard_least  = \parameters$43 [56];
+  assign \parameters$43.guard_most  = \parameters$43 [57];
+  assign \parameters$43.guard_lo  = \parameters$43 [66:58];
+  assign \parameters$43.guard_hi  = \parameters$43 [75:67];
+  assign \parameters_1.shift  = parameters_1[4:0];
+  assign \parameters_1.multiplier  = parameters_1[21:5];
+  assign \parameters_1.guard_below  = parameters_1[38:22];
+  assign \parameters_1.guard_above  = parameters_1[55:39];
+  assign \parameters_1.guard_least  = parameters_1[56];
+  assign \parameters_1.guard_most  = parameters_1[57];
+  assign \parameters_1.guard_lo  = parameters_1[66:58];
+  assign \parameters_1.guard_hi  = parameters_1[75:67];
+  assign \parameters_2.shift  = parameters_2[4:0];
+  assign \parameters_2.multiplier  = parameters_2[21:5];
+  assign \parameters_2.guard_below  = parameters_2[38:22];
+  assign \parameters_2.guard_above  = parameters_2[55:39];
+  assign \parameters_2.guard_least  = parameters_2[56];
+  assign \parameters_2.guard_most  = parameters_2[57];
+  assign \parameters_2.guard_lo  = parameters_2[66:58];
+  assign \parameters_2.guard_hi  = parameters_2[75:67];
+  assign \parameters_3.shift  = parameters_3[4:0];
+  assign \parameters_3.multiplier  = parameters_3[21:5];
+  assign \parameters_3.guard_below  = parameters_3[38:22];
+  assign \parameters_3.guard_above  = parameters_3[55:39];
+  assign \parameters_3.guard_least  = parameters_3[56];
+  assign \parameters_3.guard_most  = parameters_3[57];
+  assign \parameters_3.guard_lo  = parameters_3[66:58];
+  assign \parameters_3.guard_hi  = parameters_3[75:67];
+  assign \parameters_4.shift  = parameters_4[4:0];
+  assign \parameters_4.multiplier  = parameters_4[21:5];
+  assign \parameters_4.guard_below  = parameters_4[38:22];
+  assign \parameters_4.guard_above  = parameters_4[55:39];
+  assign \parameters_4.guard_least  = parameters_4[56];
+  assign \parameters_4.guard_most  = parameters_4[57];
+  assign \parameters_4.guard_lo  = parameters_4[66:58];
+  assign \parameters_4.guard_hi  = parameters_4[75:67];
+  assign \parameters_5.shift  = parameters_5[4:0];
+  assign \parameters_5.multiplier  = parameters_5[21:5];
+  assign \parameters_5.guard_below  = parameters_5[38:22];
+  assign \parameters_5.guard_above  = parameters_5[55:39];
+  assign \parameters_5.guard_least  = parameters_5[56];
+  assign \parameters_5.guard_most  = parameters_5[57];
+  assign \parameters_5.guard_lo  = parameters_5[66:58];
+  assign \parameters_5.guard_hi  = parameters_5[75:67];
+  assign \parameters_6.shift  = parameters_6[4:0];
+  assign \parameters_6.multiplier  = parameters_6[21:5];
+  assign \parameters_6.guard_below  = parameters_6[38:22];
+  assign \parameters_6.guard_above  = parameters_6[55:39];
+  assign \parameters_6.guard_least  = parameters_6[56];
+  assign \parameters_6.guard_most  = parameters_6[57];
+  assign \parameters_6.guard_lo  = parameters_6[66:58];
+  assign \parameters_6.guard_hi  = parameters_6[75:67];
+  assign \parameters_7.shift  = parameters_7[4:0];
+  assign \parameters_7.multiplier  = parameters_7[21:5];
+  assign \parameters_7.guard_below  = parameters_7[38:22];
+  assign \parameters_7.guard_above  = parameters_7[55:39];
+  assign \parameters_7.guard_least  = parameters_7[56];
+  assign \parameters_7.guard_most  = parameters_7[57];
+  assign \parameters_7.guard_lo  = parameters_7[66:58];
+  assign \parameters_7.guard_hi  = parameters_7[75:67];
+  assign \codes_token.valid  = token_24[0];
+  assign \codes_token.start  = token_24[1];
+  assign \codes_token.end  = token_24[2];
+  assign \codes_token.first  = token_24[3];
+  assign \codes_token.last  = token_24[4];
+  assign \residual_token.valid  = token_9[0];
+  assign \residual_token.start  = token_9[1];
+  assign \residual_token.end  = token_9[2];
+  assign \residual_token.first  = token_9[3];
+  assign \residual_token.last  = token_9[4];
   assign \layer.magic  = layer[15:0];
   assign \layer.hold_weights  = layer[16];
   assign \layer.maximum  = layer[17];
@@ -17823,94 +18137,324 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, \e
   assign \layer.add_zero  = layer[445:438];
   assign \layer.add_lo  = layer[453:446];
   assign \layer.add_hi  = layer[461:454];
-  assign \layer.add_shift  = layer[467:462];
-  assign \layer.add_multiplier_a  = layer[491:468];
-  assign \layer.add_multiplier_b  = layer[515:492];
-  assign \parameters$66.bias  = parameters_0[23:0];
-  assign \parameters$66.shift  = parameters_0[29:24];
-  assign \parameters$66.multiplier  = parameters_0[45:30];
-  assign \parameters$66.guard_lo  = parameters_0[61:46];
-  assign \parameters$66.guard_hi  = parameters_0[77:62];
-  assign \o$76[0]  = \o$76 [7:0];
-  assign \o$76[1]  = \o$76 [15:8];
-  assign \o$76[2]  = \o$76 [23:16];
-  assign \o$76[3]  = \o$76 [31:24];
-  assign \o$76[4]  = \o$76 [39:32];
-  assign \o$76[5]  = \o$76 [47:40];
-  assign \o$76[6]  = \o$76 [55:48];
-  assign \o$76[7]  = \o$76 [63:56];
-  assign \i$86[0]  = \i$86 [7:0];
-  assign \i$86[1]  = \i$86 [15:8];
-  assign \i$86[2]  = \i$86 [23:16];
-  assign \i$86[3]  = \i$86 [31:24];
-  assign \i$86[4]  = \i$86 [39:32];
-  assign \i$86[5]  = \i$86 [47:40];
-  assign \i$86[6]  = \i$86 [55:48];
-  assign \i$86[7]  = \i$86 [63:56];
-  assign \parameters$99.bias  = parameters_1[23:0];
-  assign \parameters$99.shift  = parameters_1[29:24];
-  assign \parameters$99.multiplier  = parameters_1[45:30];
-  assign \parameters$99.guard_lo  = parameters_1[61:46];
-  assign \parameters$99.guard_hi  = parameters_1[77:62];
-  assign \parameters$127.bias  = parameters_2[23:0];
-  assign \parameters$127.shift  = parameters_2[29:24];
-  assign \parameters$127.multiplier  = parameters_2[45:30];
-  assign \parameters$127.guard_lo  = parameters_2[61:46];
-  assign \parameters$127.guard_hi  = parameters_2[77:62];
-  assign \parameters$155.bias  = parameters_3[23:0];
-  assign \parameters$155.shift  = parameters_3[29:24];
-  assign \parameters$155.multiplier  = parameters_3[45:30];
-  assign \parameters$155.guard_lo  = parameters_3[61:46];
-  assign \parameters$155.guard_hi  = parameters_3[77:62];
-  assign \parameters$183.bias  = parameters_4[23:0];
-  assign \parameters$183.shift  = parameters_4[29:24];
-  assign \parameters$183.multiplier  = parameters_4[45:30];
-  assign \parameters$183.guard_lo  = parameters_4[61:46];
-  assign \parameters$183.guard_hi  = parameters_4[77:62];
-  assign \parameters$211.bias  = parameters_5[23:0];
-  assign \parameters$211.shift  = parameters_5[29:24];
-  assign \parameters$211.multiplier  = parameters_5[45:30];
-  assign \parameters$211.guard_lo  = parameters_5[61:46];
-  assign \parameters$211.guard_hi  = parameters_5[77:62];
-  assign \parameters$239.bias  = parameters_6[23:0];
-  assign \parameters$239.shift  = parameters_6[29:24];
-  assign \parameters$239.multiplier  = parameters_6[45:30];
-  assign \parameters$239.guard_lo  = parameters_6[61:46];
-  assign \parameters$239.guard_hi  = parameters_6[77:62];
-  assign \parameters$267.bias  = parameters_7[23:0];
-  assign \parameters$267.shift  = parameters_7[29:24];
-  assign \parameters$267.multiplier  = parameters_7[45:30];
-  assign \parameters$267.guard_lo  = parameters_7[61:46];
-  assign \parameters$267.guard_hi  = parameters_7[77:62];
-  assign \i$86 [63:56] = \code$283 ;
-  assign \i$86 [55:48] = \code$255 ;
-  assign \i$86 [47:40] = \code$227 ;
-  assign \i$86 [39:32] = \code$199 ;
-  assign \i$86 [31:24] = \code$171 ;
-  assign \i$86 [23:16] = \code$143 ;
-  assign \i$86 [15:8] = \code$115 ;
-  assign \i$86 [7:0] = code;
-  assign violation[7] = \violation$282 ;
-  assign violation[6] = \violation$254 ;
-  assign violation[5] = \violation$226 ;
-  assign violation[4] = \violation$198 ;
-  assign violation[3] = \violation$170 ;
-  assign violation[2] = \violation$142 ;
-  assign violation[1] = \violation$114 ;
-  assign violation[0] = \violation$85 ;
+  assign \layer.add_shift  = layer[466:462];
+  assign \layer.add_multiplier_a  = layer[490:467];
+  assign \layer.add_multiplier_b  = layer[514:491];
+  assign \layer$63.magic  = layer[15:0];
+  assign \layer$63.hold_weights  = layer[16];
+  assign \layer$63.maximum  = layer[17];
+  assign \layer$63.residual  = layer[18];
+  assign \layer$63.input_bank  = layer[20:19];
+  assign \layer$63.output_bank  = layer[22:21];
+  assign \layer$63.residual_bank  = layer[24:23];
+  assign \layer$63.stride  = layer[27:25];
+  assign \layer$63.dilation  = layer[30:28];
+  assign \layer$63.sub_block  = layer[34:31];
+  assign \layer$63.out_lane  = layer[39:35];
+  assign \layer$63.input_base  = layer[55:40];
+  assign \layer$63.input_step  = layer[71:56];
+  assign \layer$63.step_x  = layer[87:72];
+  assign \layer$63.step_y  = layer[103:88];
+  assign \layer$63.step_kx  = layer[119:104];
+  assign \layer$63.step_ky  = layer[135:120];
+  assign \layer$63.blocks  = layer[148:136];
+  assign \layer$63.origin_y  = layer[158:149];
+  assign \layer$63.origin_x  = layer[168:159];
+  assign \layer$63.kernel_h  = layer[173:169];
+  assign \layer$63.kernel_w  = layer[178:174];
+  assign \layer$63.in_h  = layer[187:179];
+  assign \layer$63.in_w  = layer[196:188];
+  assign \layer$63.co_tiles  = layer[210:197];
+  assign \layer$63.out_h  = layer[219:211];
+  assign \layer$63.out_w  = layer[228:220];
+  assign \layer$63.param_base  = layer[242:229];
+  assign \layer$63.weight_base  = layer[262:243];
+  assign \layer$63.out_step  = layer[274:263];
+  assign \layer$63.out_base  = layer[290:275];
+  assign \layer$63.lane_mask  = layer[306:291];
+  assign \layer$63.res_lane  = layer[311:307];
+  assign \layer$63.res_base  = layer[327:312];
+  assign \layer$63.res_step_x  = layer[343:328];
+  assign \layer$63.res_step_y  = layer[359:344];
+  assign \layer$63.res_tiles  = layer[373:360];
+  assign \layer$63.pad_value  = layer[381:374];
+  assign \layer$63.zero_in  = layer[389:382];
+  assign \layer$63.input_lo  = layer[397:390];
+  assign \layer$63.input_hi  = layer[405:398];
+  assign \layer$63.zero_out  = layer[413:406];
+  assign \layer$63.lo  = layer[421:414];
+  assign \layer$63.hi  = layer[429:422];
+  assign \layer$63.res_zero  = layer[437:430];
+  assign \layer$63.add_zero  = layer[445:438];
+  assign \layer$63.add_lo  = layer[453:446];
+  assign \layer$63.add_hi  = layer[461:454];
+  assign \layer$63.add_shift  = layer[466:462];
+  assign \layer$63.add_multiplier_a  = layer[490:467];
+  assign \layer$63.add_multiplier_b  = layer[514:491];
+  assign \settings.lo  = settings[8:0];
+  assign \settings.hi  = settings[17:9];
+  assign \settings.residual_zero  = settings[25:18];
+  assign \settings.add_multiplier_a  = settings[42:26];
+  assign \settings.add_multiplier_b  = settings[59:43];
+  assign \settings.add_shift  = settings[63:60];
+  assign \settings.add_zero  = settings[71:64];
+  assign \settings.add_lo  = settings[79:72];
+  assign \settings.add_hi  = settings[87:80];
+  assign \channel.bias  = parameters[23:0];
+  assign \channel.shift  = parameters[29:24];
+  assign \channel.multiplier  = parameters[45:30];
+  assign \channel.guard_lo  = parameters[61:46];
+  assign \channel.guard_hi  = parameters[77:62];
+  assign \i[0]  = i[0];
+  assign \i[1]  = i[1];
+  assign \i[2]  = i[2];
+  assign \i[3]  = i[3];
+  assign \i[4]  = i[4];
+  assign \i[5]  = i[5];
+  assign \i[6]  = i[6];
+  assign \i[7]  = i[7];
+  assign \i$74[0]  = \i$74 [7:0];
+  assign \i$74[1]  = \i$74 [15:8];
+  assign \i$74[2]  = \i$74 [23:16];
+  assign \i$74[3]  = \i$74 [31:24];
+  assign \i$74[4]  = \i$74 [39:32];
+  assign \i$74[5]  = \i$74 [47:40];
+  assign \i$74[6]  = \i$74 [55:48];
+  assign \i$74[7]  = \i$74 [63:56];
+  assign \residual[0]  = \i$74 [7:0];
+  assign \residual[1]  = \i$74 [15:8];
+  assign \residual[2]  = \i$74 [23:16];
+  assign \residual[3]  = \i$74 [31:24];
+  assign \residual[4]  = \i$74 [39:32];
+  assign \residual[5]  = \i$74 [47:40];
+  assign \residual[6]  = \i$74 [55:48];
+  assign \residual[7]  = \i$74 [63:56];
+  assign \codes[0]  = codes[7:0];
+  assign \codes[1]  = codes[15:8];
+  assign \codes[2]  = codes[23:16];
+  assign \codes[3]  = codes[31:24];
+  assign \codes[4]  = codes[39:32];
+  assign \codes[5]  = codes[47:40];
+  assign \codes[6]  = codes[55:48];
+  assign \codes[7]  = codes[63:56];
+  assign \o[0]  = codes[7:0];
+  assign \o[1]  = codes[15:8];
+  assign \o[2]  = codes[23:16];
+  assign \o[3]  = codes[31:24];
+  assign \o[4]  = codes[39:32];
+  assign \o[5]  = codes[47:40];
+  assign \o[6]  = codes[55:48];
+  assign \o[7]  = codes[63:56];
+  assign \sums[0]  = sums[23:0];
+  assign \sums[1]  = sums[47:24];
+  assign \sums[2]  = sums[71:48];
+  assign \sums[3]  = sums[95:72];
+  assign \sums[4]  = sums[119:96];
+  assign \sums[5]  = sums[143:120];
+  assign \sums[6]  = sums[167:144];
+  assign \sums[7]  = sums[191:168];
+  assign \parameters$90.shift  = parameters_0[4:0];
+  assign \parameters$90.multiplier  = parameters_0[21:5];
+  assign \parameters$90.guard_below  = parameters_0[38:22];
+  assign \parameters$90.guard_above  = parameters_0[55:39];
+  assign \parameters$90.guard_least  = parameters_0[56];
+  assign \parameters$90.guard_most  = parameters_0[57];
+  assign \parameters$90.guard_lo  = parameters_0[66:58];
+  assign \parameters$90.guard_hi  = parameters_0[75:67];
+  assign \settings$91.lo  = settings[8:0];
+  assign \settings$91.hi  = settings[17:9];
+  assign \settings$91.residual_zero  = settings[25:18];
+  assign \settings$91.add_multiplier_a  = settings[42:26];
+  assign \settings$91.add_multiplier_b  = settings[59:43];
+  assign \settings$91.add_shift  = settings[63:60];
+  assign \settings$91.add_zero  = settings[71:64];
+  assign \settings$91.add_lo  = settings[79:72];
+  assign \settings$91.add_hi  = settings[87:80];
+  assign \o$95[0]  = \o$95 [7:0];
+  assign \o$95[1]  = \o$95 [15:8];
+  assign \o$95[2]  = \o$95 [23:16];
+  assign \o$95[3]  = \o$95 [31:24];
+  assign \o$95[4]  = \o$95 [39:32];
+  assign \o$95[5]  = \o$95 [47:40];
+  assign \o$95[6]  = \o$95 [55:48];
+  assign \o$95[7]  = \o$95 [63:56];
+  assign \o$97[0]  = \o$97 [0];
+  assign \o$97[1]  = \o$97 [1];
+  assign \o$97[2]  = \o$97 [2];
+  assign \o$97[3]  = \o$97 [3];
+  assign \o$97[4]  = \o$97 [4];
+  assign \o$97[5]  = \o$97 [5];
+  assign \o$97[6]  = \o$97 [6];
+  assign \o$97[7]  = \o$97 [7];
+  assign \i$100[0]  = \i$100 [7:0];
+  assign \i$100[1]  = \i$100 [15:8];
+  assign \i$100[2]  = \i$100 [23:16];
+  assign \i$100[3]  = \i$100 [31:24];
+  assign \i$100[4]  = \i$100 [39:32];
+  assign \i$100[5]  = \i$100 [47:40];
+  assign \i$100[6]  = \i$100 [55:48];
+  assign \i$100[7]  = \i$100 [63:56];
+  assign \parameters$114.shift  = parameters_1[4:0];
+  assign \parameters$114.multiplier  = parameters_1[21:5];
+  assign \parameters$114.guard_below  = parameters_1[38:22];
+  assign \parameters$114.guard_above  = parameters_1[55:39];
+  assign \parameters$114.guard_least  = parameters_1[56];
+  assign \parameters$114.guard_most  = parameters_1[57];
+  assign \parameters$114.guard_lo  = parameters_1[66:58];
+  assign \parameters$114.guard_hi  = parameters_1[75:67];
+  assign \settings$115.lo  = settings[8:0];
+  assign \settings$115.hi  = settings[17:9];
+  assign \settings$115.residual_zero  = settings[25:18];
+  assign \settings$115.add_multiplier_a  = settings[42:26];
+  assign \settings$115.add_multiplier_b  = settings[59:43];
+  assign \settings$115.add_shift  = settings[63:60];
+  assign \settings$115.add_zero  = settings[71:64];
+  assign \settings$115.add_lo  = settings[79:72];
+  assign \settings$115.add_hi  = settings[87:80];
+  assign \parameters$134.shift  = parameters_2[4:0];
+  assign \parameters$134.multiplier  = parameters_2[21:5];
+  assign \parameters$134.guard_below  = parameters_2[38:22];
+  assign \parameters$134.guard_above  = parameters_2[55:39];
+  assign \parameters$134.guard_least  = parameters_2[56];
+  assign \parameters$134.guard_most  = parameters_2[57];
+  assign \parameters$134.guard_lo  = parameters_2[66:58];
+  assign \parameters$134.guard_hi  = parameters_2[75:67];
+  assign \settings$135.lo  = settings[8:0];
+  assign \settings$135.hi  = settings[17:9];
+  assign \settings$135.residual_zero  = settings[25:18];
+  assign \settings$135.add_multiplier_a  = settings[42:26];
+  assign \settings$135.add_multiplier_b  = settings[59:43];
+  assign \settings$135.add_shift  = settings[63:60];
+  assign \settings$135.add_zero  = settings[71:64];
+  assign \settings$135.add_lo  = settings[79:72];
+  assign \settings$135.add_hi  = settings[87:80];
+  assign \parameters$154.shift  = parameters_3[4:0];
+  assign \parameters$154.multiplier  = parameters_3[21:5];
+  assign \parameters$154.guard_below  = parameters_3[38:22];
+  assign \parameters$154.guard_above  = parameters_3[55:39];
+  assign \parameters$154.guard_least  = parameters_3[56];
+  assign \parameters$154.guard_most  = parameters_3[57];
+  assign \parameters$154.guard_lo  = parameters_3[66:58];
+  assign \parameters$154.guard_hi  = parameters_3[75:67];
+  assign \settings$155.lo  = settings[8:0];
+  assign \settings$155.hi  = settings[17:9];
+  assign \settings$155.residual_zero  = settings[25:18];
+  assign \settings$155.add_multiplier_a  = settings[42:26];
+  assign \settings$155.add_multiplier_b  = settings[59:43];
+  assign \settings$155.add_shift  = settings[63:60];
+  assign \settings$155.add_zero  = settings[71:64];
+  assign \settings$155.add_lo  = settings[79:72];
+  assign \settings$155.add_hi  = settings[87:80];
+  assign \parameters$174.shift  = parameters_4[4:0];
+  assign \parameters$174.multiplier  = parameters_4[21:5];
+  assign \parameters$174.guard_below  = parameters_4[38:22];
+  assign \parameters$174.guard_above  = parameters_4[55:39];
+  assign \parameters$174.guard_least  = parameters_4[56];
+  assign \parameters$174.guard_most  = parameters_4[57];
+  assign \parameters$174.guard_lo  = parameters_4[66:58];
+  assign \parameters$174.guard_hi  = parameters_4[75:67];
+  assign \settings$175.lo  = settings[8:0];
+  assign \settings$175.hi  = settings[17:9];
+  assign \settings$175.residual_zero  = settings[25:18];
+  assign \settings$175.add_multiplier_a  = settings[42:26];
+  assign \settings$175.add_multiplier_b  = settings[59:43];
+  assign \settings$175.add_shift  = settings[63:60];
+  assign \settings$175.add_zero  = settings[71:64];
+  assign \settings$175.add_lo  = settings[79:72];
+  assign \settings$175.add_hi  = settings[87:80];
+  assign \parameters$194.shift  = parameters_5[4:0];
+  assign \parameters$194.multiplier  = parameters_5[21:5];
+  assign \parameters$194.guard_below  = parameters_5[38:22];
+  assign \parameters$194.guard_above  = parameters_5[55:39];
+  assign \parameters$194.guard_least  = parameters_5[56];
+  assign \parameters$194.guard_most  = parameters_5[57];
+  assign \parameters$194.guard_lo  = parameters_5[66:58];
+  assign \parameters$194.guard_hi  = parameters_5[75:67];
+  assign \settings$195.lo  = settings[8:0];
+  assign \settings$195.hi  = settings[17:9];
+  assign \settings$195.residual_zero  = settings[25:18];
+  assign \settings$195.add_multiplier_a  = settings[42:26];
+  assign \settings$195.add_multiplier_b  = settings[59:43];
+  assign \settings$195.add_shift  = settings[63:60];
+  assign \settings$195.add_zero  = settings[71:64];
+  assign \settings$195.add_lo  = settings[79:72];
+  assign \settings$195.add_hi  = settings[87:80];
+  assign \parameters$214.shift  = parameters_6[4:0];
+  assign \parameters$214.multiplier  = parameters_6[21:5];
+  assign \parameters$214.guard_below  = parameters_6[38:22];
+  assign \parameters$214.guard_above  = parameters_6[55:39];
+  assign \parameters$214.guard_least  = parameters_6[56];
+  assign \parameters$214.guard_most  = parameters_6[57];
+  assign \parameters$214.guard_lo  = parameters_6[66:58];
+  assign \parameters$214.guard_hi  = parameters_6[75:67];
+  assign \settings$215.lo  = settings[8:0];
+  assign \settings$215.hi  = settings[17:9];
+  assign \settings$215.residual_zero  = settings[25:18];
+  assign \settings$215.add_multiplier_a  = settings[42:26];
+  assign \settings$215.add_multiplier_b  = settings[59:43];
+  assign \settings$215.add_shift  = settings[63:60];
+  assign \settings$215.add_zero  = settings[71:64];
+  assign \settings$215.add_lo  = settings[79:72];
+  assign \settings$215.add_hi  = settings[87:80];
+  assign \parameters$234.shift  = parameters_7[4:0];
+  assign \parameters$234.multiplier  = parameters_7[21:5];
+  assign \parameters$234.guard_below  = parameters_7[38:22];
+  assign \parameters$234.guard_above  = parameters_7[55:39];
+  assign \parameters$234.guard_least  = parameters_7[56];
+  assign \parameters$234.guard_most  = parameters_7[57];
+  assign \parameters$234.guard_lo  = parameters_7[66:58];
+  assign \parameters$234.guard_hi  = parameters_7[75:67];
+  assign \settings$235.lo  = settings[8:0];
+  assign \settings$235.hi  = settings[17:9];
+  assign \settings$235.residual_zero  = settings[25:18];
+  assign \settings$235.add_multiplier_a  = settings[42:26];
+  assign \settings$235.add_multiplier_b  = settings[59:43];
+  assign \settings$235.add_shift  = settings[63:60];
+  assign \settings$235.add_zero  = settings[71:64];
+  assign \settings$235.add_lo  = settings[79:72];
+  assign \settings$235.add_hi  = settings[87:80];
+  assign \i$100 [63:56] = \code$241 ;
+  assign \i$100 [55:48] = \code$221 ;
+  assign \i$100 [47:40] = \code$201 ;
+  assign \i$100 [39:32] = \code$181 ;
+  assign \i$100 [31:24] = \code$161 ;
+  assign \i$100 [23:16] = \code$141 ;
+  assign \i$100 [15:8] = \code$121 ;
+  assign \i$100 [7:0] = code;
+  assign violation[7] = \violation$240 ;
+  assign violation[6] = \violation$220 ;
+  assign violation[5] = \violation$200 ;
+  assign violation[4] = \violation$180 ;
+  assign violation[3] = \violation$160 ;
+  assign violation[2] = \violation$140 ;
+  assign violation[1] = \violation$120 ;
+  assign violation[0] = \violation$99 ;
+  assign i[7] = residual_present;
+  assign i[6] = residual_present;
+  assign i[5] = residual_present;
+  assign i[4] = residual_present;
+  assign i[3] = residual_present;
+  assign i[2] = residual_present;
+  assign i[1] = residual_present;
+  assign i[0] = residual_present;
 endmodule
 
 module \holdfast_8x8_guard.lanes.accumulator_0 (rst, chain, write__en, partial_sum, read_address, first, valid, write__addr, write__data, maximum, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$80  = 0;
-  wire [23:0] \$1 ;
+  reg \$auto$verilog_backend.cc:2355:dump_module$72  = 0;
+  wire \$1 ;
+  wire [24:0] \$10 ;
+  reg [23:0] \$11 ;
+  reg [23:0] \$12 ;
+  reg [23:0] \$13 ;
+  reg [23:0] \$14 ;
   wire \$2 ;
   wire \$3 ;
-  wire [23:0] \$4 ;
-  wire [24:0] \$5 ;
-  reg [23:0] \$6 ;
-  reg [23:0] \$7 ;
-  reg \$8 ;
-  reg [23:0] \$9 ;
+  wire \$4 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire [23:0] \$9 ;
   wire [9:0] \$signature__addr ;
   wire [23:0] \$signature__data ;
   reg [23:0] addend = 24'h000000;
@@ -17918,12 +18462,11 @@ module \holdfast_8x8_guard.lanes.accumulator_0 (rst, chain, write__en, partial_s
   wire chain;
   input clk;
   wire clk;
+  reg [23:0] fetched = 24'h000000;
   input first;
   wire first;
-  reg \first$18  = 1'h0;
   input maximum;
   wire maximum;
-  wire [23:0] operand;
   input [23:0] partial_sum;
   wire [23:0] partial_sum;
   input [9:0] read_address;
@@ -17934,7 +18477,7 @@ module \holdfast_8x8_guard.lanes.accumulator_0 (rst, chain, write__en, partial_s
   (* init = 24'h000000 *)
   wire [23:0] total;
   (* init = 24'h000000 *)
-  wire [23:0] \total$11 ;
+  wire [23:0] \total$8 ;
   input valid;
   wire valid;
   wire write;
@@ -17945,6 +18488,7 @@ module \holdfast_8x8_guard.lanes.accumulator_0 (rst, chain, write__en, partial_s
   input write__en;
   wire write__en;
   wire [9:0] write_address;
+  (* no_rw_check = 32'd1 *)
   reg [23:0] cells [1023:0];
   always @(posedge clk) begin
     if (write__en)
@@ -17955,74 +18499,84 @@ module \holdfast_8x8_guard.lanes.accumulator_0 (rst, chain, write__en, partial_s
     _0_ <= cells[read_address];
   end
   assign \$signature__data  = _0_;
-  assign operand = chain ? write__data : stored;
-  assign \$1  = first ? 24'h000000 : \$signature__data ;
-  assign \$2  = $signed(addend) > $signed(operand);
-  assign \$3  = \first$18  | \$2 ;
-  assign \$4  = \$3  ? addend : operand;
-  assign \$5  = $signed(operand) + $signed(addend);
+  assign \$1  = $signed(partial_sum[7:0]) > $signed(fetched[7:0]);
+  assign \$2  = maximum & \$1 ;
+  assign \$3  = first | \$2 ;
+  assign \$4  = $signed(partial_sum[7:0]) > $signed(fetched[7:0]);
+  assign \$5  = maximum & \$4 ;
+  assign \$6  = first | \$5 ;
+  assign \$7  = ~ \$6 ;
+  assign \$8  = maximum & \$7 ;
+  assign \$9  = chain ? write__data : stored;
+  assign \$10  = $signed(\$9 ) + $signed(addend);
   always @(posedge clk)
-    stored <= \$6 ;
+    fetched <= \$11 ;
   always @(posedge clk)
-    addend <= \$7 ;
+    stored <= \$12 ;
   always @(posedge clk)
-    \first$18  <= \$8 ;
+    addend <= \$13 ;
   always @(posedge clk)
-    write__data <= \$9 ;
+    write__data <= \$14 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$80 ) begin end
-    \$6  = \$1 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$72 ) begin end
+    \$11  = \$signature__data ;
     if (rst) begin
-      \$6  = 24'h000000;
+      \$11  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$80 ) begin end
-    \$7  = partial_sum;
+    if (\$auto$verilog_backend.cc:2355:dump_module$72 ) begin end
+    \$12  = fetched;
+    if (\$3 ) begin
+      \$12  = 24'h000000;
+    end
     if (rst) begin
-      \$7  = 24'h000000;
+      \$12  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$80 ) begin end
-    \$8  = first;
+    if (\$auto$verilog_backend.cc:2355:dump_module$72 ) begin end
+    \$13  = partial_sum;
+    if (\$8 ) begin
+      \$13  = 24'h000000;
+    end
     if (rst) begin
-      \$8  = 1'h0;
+      \$13  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$80 ) begin end
-    \$9  = write__data;
+    if (\$auto$verilog_backend.cc:2355:dump_module$72 ) begin end
+    \$14  = write__data;
     if (valid) begin
-      (* full_case = 32'd1 *)
-      if (maximum) begin
-        \$9  = \$4 ;
-      end else begin
-        \$9  = \$5 [23:0];
-      end
+      \$14  = \$10 [23:0];
     end
     if (rst) begin
-      \$9  = 24'h000000;
+      \$14  = 24'h000000;
     end
   end
   assign \$signature__addr  = read_address;
   assign write_address = write__addr;
   assign total = write__data;
   assign write = write__en;
-  assign \total$11  = write__data;
+  assign \total$8  = write__data;
 endmodule
 
 module \holdfast_8x8_guard.lanes.accumulator_1 (rst, chain, write__en, partial_sum, first, valid, read_address, write__addr, write__data, maximum, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$81  = 0;
-  wire [23:0] \$1 ;
+  reg \$auto$verilog_backend.cc:2355:dump_module$73  = 0;
+  wire \$1 ;
+  wire [24:0] \$10 ;
+  reg [23:0] \$11 ;
+  reg [23:0] \$12 ;
+  reg [23:0] \$13 ;
+  reg [23:0] \$14 ;
   wire \$2 ;
   wire \$3 ;
-  wire [23:0] \$4 ;
-  wire [24:0] \$5 ;
-  reg [23:0] \$6 ;
-  reg [23:0] \$7 ;
-  reg \$8 ;
-  reg [23:0] \$9 ;
+  wire \$4 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire [23:0] \$9 ;
   wire [9:0] \$signature__addr ;
   wire [23:0] \$signature__data ;
   reg [23:0] addend = 24'h000000;
@@ -18030,12 +18584,11 @@ module \holdfast_8x8_guard.lanes.accumulator_1 (rst, chain, write__en, partial_s
   wire chain;
   input clk;
   wire clk;
+  reg [23:0] fetched = 24'h000000;
   input first;
   wire first;
-  reg \first$18  = 1'h0;
   input maximum;
   wire maximum;
-  wire [23:0] operand;
   input [23:0] partial_sum;
   wire [23:0] partial_sum;
   input [9:0] read_address;
@@ -18046,7 +18599,7 @@ module \holdfast_8x8_guard.lanes.accumulator_1 (rst, chain, write__en, partial_s
   (* init = 24'h000000 *)
   wire [23:0] total;
   (* init = 24'h000000 *)
-  wire [23:0] \total$11 ;
+  wire [23:0] \total$8 ;
   input valid;
   wire valid;
   wire write;
@@ -18057,6 +18610,7 @@ module \holdfast_8x8_guard.lanes.accumulator_1 (rst, chain, write__en, partial_s
   input write__en;
   wire write__en;
   wire [9:0] write_address;
+  (* no_rw_check = 32'd1 *)
   reg [23:0] cells [1023:0];
   always @(posedge clk) begin
     if (write__en)
@@ -18067,74 +18621,84 @@ module \holdfast_8x8_guard.lanes.accumulator_1 (rst, chain, write__en, partial_s
     _0_ <= cells[read_address];
   end
   assign \$signature__data  = _0_;
-  assign operand = chain ? write__data : stored;
-  assign \$1  = first ? 24'h000000 : \$signature__data ;
-  assign \$2  = $signed(addend) > $signed(operand);
-  assign \$3  = \first$18  | \$2 ;
-  assign \$4  = \$3  ? addend : operand;
-  assign \$5  = $signed(operand) + $signed(addend);
+  assign \$1  = $signed(partial_sum[7:0]) > $signed(fetched[7:0]);
+  assign \$2  = maximum & \$1 ;
+  assign \$3  = first | \$2 ;
+  assign \$4  = $signed(partial_sum[7:0]) > $signed(fetched[7:0]);
+  assign \$5  = maximum & \$4 ;
+  assign \$6  = first | \$5 ;
+  assign \$7  = ~ \$6 ;
+  assign \$8  = maximum & \$7 ;
+  assign \$9  = chain ? write__data : stored;
+  assign \$10  = $signed(\$9 ) + $signed(addend);
   always @(posedge clk)
-    stored <= \$6 ;
+    fetched <= \$11 ;
   always @(posedge clk)
-    addend <= \$7 ;
+    stored <= \$12 ;
   always @(posedge clk)
-    \first$18  <= \$8 ;
+    addend <= \$13 ;
   always @(posedge clk)
-    write__data <= \$9 ;
+    write__data <= \$14 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$81 ) begin end
-    \$6  = \$1 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$73 ) begin end
+    \$11  = \$signature__data ;
     if (rst) begin
-      \$6  = 24'h000000;
+      \$11  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$81 ) begin end
-    \$7  = partial_sum;
+    if (\$auto$verilog_backend.cc:2355:dump_module$73 ) begin end
+    \$12  = fetched;
+    if (\$3 ) begin
+      \$12  = 24'h000000;
+    end
     if (rst) begin
-      \$7  = 24'h000000;
+      \$12  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$81 ) begin end
-    \$8  = first;
+    if (\$auto$verilog_backend.cc:2355:dump_module$73 ) begin end
+    \$13  = partial_sum;
+    if (\$8 ) begin
+      \$13  = 24'h000000;
+    end
     if (rst) begin
-      \$8  = 1'h0;
+      \$13  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$81 ) begin end
-    \$9  = write__data;
+    if (\$auto$verilog_backend.cc:2355:dump_module$73 ) begin end
+    \$14  = write__data;
     if (valid) begin
-      (* full_case = 32'd1 *)
-      if (maximum) begin
-        \$9  = \$4 ;
-      end else begin
-        \$9  = \$5 [23:0];
-      end
+      \$14  = \$10 [23:0];
     end
     if (rst) begin
-      \$9  = 24'h000000;
+      \$14  = 24'h000000;
     end
   end
   assign \$signature__addr  = read_address;
   assign write_address = write__addr;
   assign total = write__data;
   assign write = write__en;
-  assign \total$11  = write__data;
+  assign \total$8  = write__data;
 endmodule
 
 module \holdfast_8x8_guard.lanes.accumulator_2 (rst, chain, write__en, partial_sum, first, valid, read_address, write__addr, write__data, maximum, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$82  = 0;
-  wire [23:0] \$1 ;
+  reg \$auto$verilog_backend.cc:2355:dump_module$74  = 0;
+  wire \$1 ;
+  wire [24:0] \$10 ;
+  reg [23:0] \$11 ;
+  reg [23:0] \$12 ;
+  reg [23:0] \$13 ;
+  reg [23:0] \$14 ;
   wire \$2 ;
   wire \$3 ;
-  wire [23:0] \$4 ;
-  wire [24:0] \$5 ;
-  reg [23:0] \$6 ;
-  reg [23:0] \$7 ;
-  reg \$8 ;
-  reg [23:0] \$9 ;
+  wire \$4 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire [23:0] \$9 ;
   wire [9:0] \$signature__addr ;
   wire [23:0] \$signature__data ;
   reg [23:0] addend = 24'h000000;
@@ -18142,12 +18706,11 @@ module \holdfast_8x8_guard.lanes.accumulator_2 (rst, chain, write__en, partial_s
   wire chain;
   input clk;
   wire clk;
+  reg [23:0] fetched = 24'h000000;
   input first;
   wire first;
-  reg \first$18  = 1'h0;
   input maximum;
   wire maximum;
-  wire [23:0] operand;
   input [23:0] partial_sum;
   wire [23:0] partial_sum;
   input [9:0] read_address;
@@ -18158,7 +18721,7 @@ module \holdfast_8x8_guard.lanes.accumulator_2 (rst, chain, write__en, partial_s
   (* init = 24'h000000 *)
   wire [23:0] total;
   (* init = 24'h000000 *)
-  wire [23:0] \total$11 ;
+  wire [23:0] \total$8 ;
   input valid;
   wire valid;
   wire write;
@@ -18169,6 +18732,7 @@ module \holdfast_8x8_guard.lanes.accumulator_2 (rst, chain, write__en, partial_s
   input write__en;
   wire write__en;
   wire [9:0] write_address;
+  (* no_rw_check = 32'd1 *)
   reg [23:0] cells [1023:0];
   always @(posedge clk) begin
     if (write__en)
@@ -18179,74 +18743,84 @@ module \holdfast_8x8_guard.lanes.accumulator_2 (rst, chain, write__en, partial_s
     _0_ <= cells[read_address];
   end
   assign \$signature__data  = _0_;
-  assign operand = chain ? write__data : stored;
-  assign \$1  = first ? 24'h000000 : \$signature__data ;
-  assign \$2  = $signed(addend) > $signed(operand);
-  assign \$3  = \first$18  | \$2 ;
-  assign \$4  = \$3  ? addend : operand;
-  assign \$5  = $signed(operand) + $signed(addend);
+  assign \$1  = $signed(partial_sum[7:0]) > $signed(fetched[7:0]);
+  assign \$2  = maximum & \$1 ;
+  assign \$3  = first | \$2 ;
+  assign \$4  = $signed(partial_sum[7:0]) > $signed(fetched[7:0]);
+  assign \$5  = maximum & \$4 ;
+  assign \$6  = first | \$5 ;
+  assign \$7  = ~ \$6 ;
+  assign \$8  = maximum & \$7 ;
+  assign \$9  = chain ? write__data : stored;
+  assign \$10  = $signed(\$9 ) + $signed(addend);
   always @(posedge clk)
-    stored <= \$6 ;
+    fetched <= \$11 ;
   always @(posedge clk)
-    addend <= \$7 ;
+    stored <= \$12 ;
   always @(posedge clk)
-    \first$18  <= \$8 ;
+    addend <= \$13 ;
   always @(posedge clk)
-    write__data <= \$9 ;
+    write__data <= \$14 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$82 ) begin end
-    \$6  = \$1 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$74 ) begin end
+    \$11  = \$signature__data ;
     if (rst) begin
-      \$6  = 24'h000000;
+      \$11  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$82 ) begin end
-    \$7  = partial_sum;
+    if (\$auto$verilog_backend.cc:2355:dump_module$74 ) begin end
+    \$12  = fetched;
+    if (\$3 ) begin
+      \$12  = 24'h000000;
+    end
     if (rst) begin
-      \$7  = 24'h000000;
+      \$12  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$82 ) begin end
-    \$8  = first;
+    if (\$auto$verilog_backend.cc:2355:dump_module$74 ) begin end
+    \$13  = partial_sum;
+    if (\$8 ) begin
+      \$13  = 24'h000000;
+    end
     if (rst) begin
-      \$8  = 1'h0;
+      \$13  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$82 ) begin end
-    \$9  = write__data;
+    if (\$auto$verilog_backend.cc:2355:dump_module$74 ) begin end
+    \$14  = write__data;
     if (valid) begin
-      (* full_case = 32'd1 *)
-      if (maximum) begin
-        \$9  = \$4 ;
-      end else begin
-        \$9  = \$5 [23:0];
-      end
+      \$14  = \$10 [23:0];
     end
     if (rst) begin
-      \$9  = 24'h000000;
+      \$14  = 24'h000000;
     end
   end
   assign \$signature__addr  = read_address;
   assign write_address = write__addr;
   assign total = write__data;
   assign write = write__en;
-  assign \total$11  = write__data;
+  assign \total$8  = write__data;
 endmodule
 
 module \holdfast_8x8_guard.lanes.accumulator_3 (rst, chain, write__en, partial_sum, first, valid, read_address, write__addr, write__data, maximum, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$83  = 0;
-  wire [23:0] \$1 ;
+  reg \$auto$verilog_backend.cc:2355:dump_module$75  = 0;
+  wire \$1 ;
+  wire [24:0] \$10 ;
+  reg [23:0] \$11 ;
+  reg [23:0] \$12 ;
+  reg [23:0] \$13 ;
+  reg [23:0] \$14 ;
   wire \$2 ;
   wire \$3 ;
-  wire [23:0] \$4 ;
-  wire [24:0] \$5 ;
-  reg [23:0] \$6 ;
-  reg [23:0] \$7 ;
-  reg \$8 ;
-  reg [23:0] \$9 ;
+  wire \$4 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire [23:0] \$9 ;
   wire [9:0] \$signature__addr ;
   wire [23:0] \$signature__data ;
   reg [23:0] addend = 24'h000000;
@@ -18254,12 +18828,11 @@ module \holdfast_8x8_guard.lanes.accumulator_3 (rst, chain, write__en, partial_s
   wire chain;
   input clk;
   wire clk;
+  reg [23:0] fetched = 24'h000000;
   input first;
   wire first;
-  reg \first$18  = 1'h0;
   input maximum;
   wire maximum;
-  wire [23:0] operand;
   input [23:0] partial_sum;
   wire [23:0] partial_sum;
   input [9:0] read_address;
@@ -18270,7 +18843,7 @@ module \holdfast_8x8_guard.lanes.accumulator_3 (rst, chain, write__en, partial_s
   (* init = 24'h000000 *)
   wire [23:0] total;
   (* init = 24'h000000 *)
-  wire [23:0] \total$11 ;
+  wire [23:0] \total$8 ;
   input valid;
   wire valid;
   wire write;
@@ -18281,6 +18854,7 @@ module \holdfast_8x8_guard.lanes.accumulator_3 (rst, chain, write__en, partial_s
   input write__en;
   wire write__en;
   wire [9:0] write_address;
+  (* no_rw_check = 32'd1 *)
   reg [23:0] cells [1023:0];
   always @(posedge clk) begin
     if (write__en)
@@ -18291,74 +18865,84 @@ module \holdfast_8x8_guard.lanes.accumulator_3 (rst, chain, write__en, partial_s
     _0_ <= cells[read_address];
   end
   assign \$signature__data  = _0_;
-  assign operand = chain ? write__data : stored;
-  assign \$1  = first ? 24'h000000 : \$signature__data ;
-  assign \$2  = $signed(addend) > $signed(operand);
-  assign \$3  = \first$18  | \$2 ;
-  assign \$4  = \$3  ? addend : operand;
-  assign \$5  = $signed(operand) + $signed(addend);
+  assign \$1  = $signed(partial_sum[7:0]) > $signed(fetched[7:0]);
+  assign \$2  = maximum & \$1 ;
+  assign \$3  = first | \$2 ;
+  assign \$4  = $signed(partial_sum[7:0]) > $signed(fetched[7:0]);
+  assign \$5  = maximum & \$4 ;
+  assign \$6  = first | \$5 ;
+  assign \$7  = ~ \$6 ;
+  assign \$8  = maximum & \$7 ;
+  assign \$9  = chain ? write__data : stored;
+  assign \$10  = $signed(\$9 ) + $signed(addend);
   always @(posedge clk)
-    stored <= \$6 ;
+    fetched <= \$11 ;
   always @(posedge clk)
-    addend <= \$7 ;
+    stored <= \$12 ;
   always @(posedge clk)
-    \first$18  <= \$8 ;
+    addend <= \$13 ;
   always @(posedge clk)
-    write__data <= \$9 ;
+    write__data <= \$14 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
-    \$6  = \$1 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$75 ) begin end
+    \$11  = \$signature__data ;
     if (rst) begin
-      \$6  = 24'h000000;
+      \$11  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
-    \$7  = partial_sum;
+    if (\$auto$verilog_backend.cc:2355:dump_module$75 ) begin end
+    \$12  = fetched;
+    if (\$3 ) begin
+      \$12  = 24'h000000;
+    end
     if (rst) begin
-      \$7  = 24'h000000;
+      \$12  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
-    \$8  = first;
+    if (\$auto$verilog_backend.cc:2355:dump_module$75 ) begin end
+    \$13  = partial_sum;
+    if (\$8 ) begin
+      \$13  = 24'h000000;
+    end
     if (rst) begin
-      \$8  = 1'h0;
+      \$13  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
-    \$9  = write__data;
+    if (\$auto$verilog_backend.cc:2355:dump_module$75 ) begin end
+    \$14  = write__data;
     if (valid) begin
-      (* full_case = 32'd1 *)
-      if (maximum) begin
-        \$9  = \$4 ;
-      end else begin
-        \$9  = \$5 [23:0];
-      end
+      \$14  = \$10 [23:0];
     end
     if (rst) begin
-      \$9  = 24'h000000;
+      \$14  = 24'h000000;
     end
   end
   assign \$signature__addr  = read_address;
   assign write_address = write__addr;
   assign total = write__data;
   assign write = write__en;
-  assign \total$11  = write__data;
+  assign \total$8  = write__data;
 endmodule
 
 module \holdfast_8x8_guard.lanes.accumulator_4 (rst, chain, write__en, partial_sum, first, valid, read_address, write__addr, write__data, maximum, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$84  = 0;
-  wire [23:0] \$1 ;
+  reg \$auto$verilog_backend.cc:2355:dump_module$76  = 0;
+  wire \$1 ;
+  wire [24:0] \$10 ;
+  reg [23:0] \$11 ;
+  reg [23:0] \$12 ;
+  reg [23:0] \$13 ;
+  reg [23:0] \$14 ;
   wire \$2 ;
   wire \$3 ;
-  wire [23:0] \$4 ;
-  wire [24:0] \$5 ;
-  reg [23:0] \$6 ;
-  reg [23:0] \$7 ;
-  reg \$8 ;
-  reg [23:0] \$9 ;
+  wire \$4 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire [23:0] \$9 ;
   wire [9:0] \$signature__addr ;
   wire [23:0] \$signature__data ;
   reg [23:0] addend = 24'h000000;
@@ -18366,12 +18950,11 @@ module \holdfast_8x8_guard.lanes.accumulator_4 (rst, chain, write__en, partial_s
   wire chain;
   input clk;
   wire clk;
+  reg [23:0] fetched = 24'h000000;
   input first;
   wire first;
-  reg \first$18  = 1'h0;
   input maximum;
   wire maximum;
-  wire [23:0] operand;
   input [23:0] partial_sum;
   wire [23:0] partial_sum;
   input [9:0] read_address;
@@ -18382,7 +18965,7 @@ module \holdfast_8x8_guard.lanes.accumulator_4 (rst, chain, write__en, partial_s
   (* init = 24'h000000 *)
   wire [23:0] total;
   (* init = 24'h000000 *)
-  wire [23:0] \total$11 ;
+  wire [23:0] \total$8 ;
   input valid;
   wire valid;
   wire write;
@@ -18393,6 +18976,7 @@ module \holdfast_8x8_guard.lanes.accumulator_4 (rst, chain, write__en, partial_s
   input write__en;
   wire write__en;
   wire [9:0] write_address;
+  (* no_rw_check = 32'd1 *)
   reg [23:0] cells [1023:0];
   always @(posedge clk) begin
     if (write__en)
@@ -18403,74 +18987,84 @@ module \holdfast_8x8_guard.lanes.accumulator_4 (rst, chain, write__en, partial_s
     _0_ <= cells[read_address];
   end
   assign \$signature__data  = _0_;
-  assign operand = chain ? write__data : stored;
-  assign \$1  = first ? 24'h000000 : \$signature__data ;
-  assign \$2  = $signed(addend) > $signed(operand);
-  assign \$3  = \first$18  | \$2 ;
-  assign \$4  = \$3  ? addend : operand;
-  assign \$5  = $signed(operand) + $signed(addend);
+  assign \$1  = $signed(partial_sum[7:0]) > $signed(fetched[7:0]);
+  assign \$2  = maximum & \$1 ;
+  assign \$3  = first | \$2 ;
+  assign \$4  = $signed(partial_sum[7:0]) > $signed(fetched[7:0]);
+  assign \$5  = maximum & \$4 ;
+  assign \$6  = first | \$5 ;
+  assign \$7  = ~ \$6 ;
+  assign \$8  = maximum & \$7 ;
+  assign \$9  = chain ? write__data : stored;
+  assign \$10  = $signed(\$9 ) + $signed(addend);
   always @(posedge clk)
-    stored <= \$6 ;
+    fetched <= \$11 ;
   always @(posedge clk)
-    addend <= \$7 ;
+    stored <= \$12 ;
   always @(posedge clk)
-    \first$18  <= \$8 ;
+    addend <= \$13 ;
   always @(posedge clk)
-    write__data <= \$9 ;
+    write__data <= \$14 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
-    \$6  = \$1 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$76 ) begin end
+    \$11  = \$signature__data ;
     if (rst) begin
-      \$6  = 24'h000000;
+      \$11  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
-    \$7  = partial_sum;
+    if (\$auto$verilog_backend.cc:2355:dump_module$76 ) begin end
+    \$12  = fetched;
+    if (\$3 ) begin
+      \$12  = 24'h000000;
+    end
     if (rst) begin
-      \$7  = 24'h000000;
+      \$12  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
-    \$8  = first;
+    if (\$auto$verilog_backend.cc:2355:dump_module$76 ) begin end
+    \$13  = partial_sum;
+    if (\$8 ) begin
+      \$13  = 24'h000000;
+    end
     if (rst) begin
-      \$8  = 1'h0;
+      \$13  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
-    \$9  = write__data;
+    if (\$auto$verilog_backend.cc:2355:dump_module$76 ) begin end
+    \$14  = write__data;
     if (valid) begin
-      (* full_case = 32'd1 *)
-      if (maximum) begin
-        \$9  = \$4 ;
-      end else begin
-        \$9  = \$5 [23:0];
-      end
+      \$14  = \$10 [23:0];
     end
     if (rst) begin
-      \$9  = 24'h000000;
+      \$14  = 24'h000000;
     end
   end
   assign \$signature__addr  = read_address;
   assign write_address = write__addr;
   assign total = write__data;
   assign write = write__en;
-  assign \total$11  = write__data;
+  assign \total$8  = write__data;
 endmodule
 
 module \holdfast_8x8_guard.lanes.accumulator_5 (rst, chain, write__en, partial_sum, first, valid, read_address, write__addr, write__data, maximum, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$85  = 0;
-  wire [23:0] \$1 ;
+  reg \$auto$verilog_backend.cc:2355:dump_module$77  = 0;
+  wire \$1 ;
+  wire [24:0] \$10 ;
+  reg [23:0] \$11 ;
+  reg [23:0] \$12 ;
+  reg [23:0] \$13 ;
+  reg [23:0] \$14 ;
   wire \$2 ;
   wire \$3 ;
-  wire [23:0] \$4 ;
-  wire [24:0] \$5 ;
-  reg [23:0] \$6 ;
-  reg [23:0] \$7 ;
-  reg \$8 ;
-  reg [23:0] \$9 ;
+  wire \$4 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire [23:0] \$9 ;
   wire [9:0] \$signature__addr ;
   wire [23:0] \$signature__data ;
   reg [23:0] addend = 24'h000000;
@@ -18478,12 +19072,11 @@ module \holdfast_8x8_guard.lanes.accumulator_5 (rst, chain, write__en, partial_s
   wire chain;
   input clk;
   wire clk;
+  reg [23:0] fetched = 24'h000000;
   input first;
   wire first;
-  reg \first$18  = 1'h0;
   input maximum;
   wire maximum;
-  wire [23:0] operand;
   input [23:0] partial_sum;
   wire [23:0] partial_sum;
   input [9:0] read_address;
@@ -18494,7 +19087,7 @@ module \holdfast_8x8_guard.lanes.accumulator_5 (rst, chain, write__en, partial_s
   (* init = 24'h000000 *)
   wire [23:0] total;
   (* init = 24'h000000 *)
-  wire [23:0] \total$11 ;
+  wire [23:0] \total$8 ;
   input valid;
   wire valid;
   wire write;
@@ -18505,6 +19098,7 @@ module \holdfast_8x8_guard.lanes.accumulator_5 (rst, chain, write__en, partial_s
   input write__en;
   wire write__en;
   wire [9:0] write_address;
+  (* no_rw_check = 32'd1 *)
   reg [23:0] cells [1023:0];
   always @(posedge clk) begin
     if (write__en)
@@ -18515,74 +19109,84 @@ module \holdfast_8x8_guard.lanes.accumulator_5 (rst, chain, write__en, partial_s
     _0_ <= cells[read_address];
   end
   assign \$signature__data  = _0_;
-  assign operand = chain ? write__data : stored;
-  assign \$1  = first ? 24'h000000 : \$signature__data ;
-  assign \$2  = $signed(addend) > $signed(operand);
-  assign \$3  = \first$18  | \$2 ;
-  assign \$4  = \$3  ? addend : operand;
-  assign \$5  = $signed(operand) + $signed(addend);
+  assign \$1  = $signed(partial_sum[7:0]) > $signed(fetched[7:0]);
+  assign \$2  = maximum & \$1 ;
+  assign \$3  = first | \$2 ;
+  assign \$4  = $signed(partial_sum[7:0]) > $signed(fetched[7:0]);
+  assign \$5  = maximum & \$4 ;
+  assign \$6  = first | \$5 ;
+  assign \$7  = ~ \$6 ;
+  assign \$8  = maximum & \$7 ;
+  assign \$9  = chain ? write__data : stored;
+  assign \$10  = $signed(\$9 ) + $signed(addend);
   always @(posedge clk)
-    stored <= \$6 ;
+    fetched <= \$11 ;
   always @(posedge clk)
-    addend <= \$7 ;
+    stored <= \$12 ;
   always @(posedge clk)
-    \first$18  <= \$8 ;
+    addend <= \$13 ;
   always @(posedge clk)
-    write__data <= \$9 ;
+    write__data <= \$14 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$85 ) begin end
-    \$6  = \$1 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$77 ) begin end
+    \$11  = \$signature__data ;
     if (rst) begin
-      \$6  = 24'h000000;
+      \$11  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$85 ) begin end
-    \$7  = partial_sum;
+    if (\$auto$verilog_backend.cc:2355:dump_module$77 ) begin end
+    \$12  = fetched;
+    if (\$3 ) begin
+      \$12  = 24'h000000;
+    end
     if (rst) begin
-      \$7  = 24'h000000;
+      \$12  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$85 ) begin end
-    \$8  = first;
+    if (\$auto$verilog_backend.cc:2355:dump_module$77 ) begin end
+    \$13  = partial_sum;
+    if (\$8 ) begin
+      \$13  = 24'h000000;
+    end
     if (rst) begin
-      \$8  = 1'h0;
+      \$13  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$85 ) begin end
-    \$9  = write__data;
+    if (\$auto$verilog_backend.cc:2355:dump_module$77 ) begin end
+    \$14  = write__data;
     if (valid) begin
-      (* full_case = 32'd1 *)
-      if (maximum) begin
-        \$9  = \$4 ;
-      end else begin
-        \$9  = \$5 [23:0];
-      end
+      \$14  = \$10 [23:0];
     end
     if (rst) begin
-      \$9  = 24'h000000;
+      \$14  = 24'h000000;
     end
   end
   assign \$signature__addr  = read_address;
   assign write_address = write__addr;
   assign total = write__data;
   assign write = write__en;
-  assign \total$11  = write__data;
+  assign \total$8  = write__data;
 endmodule
 
 module \holdfast_8x8_guard.lanes.accumulator_6 (rst, chain, write__en, partial_sum, first, valid, read_address, write__addr, write__data, maximum, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$86  = 0;
-  wire [23:0] \$1 ;
+  reg \$auto$verilog_backend.cc:2355:dump_module$78  = 0;
+  wire \$1 ;
+  wire [24:0] \$10 ;
+  reg [23:0] \$11 ;
+  reg [23:0] \$12 ;
+  reg [23:0] \$13 ;
+  reg [23:0] \$14 ;
   wire \$2 ;
   wire \$3 ;
-  wire [23:0] \$4 ;
-  wire [24:0] \$5 ;
-  reg [23:0] \$6 ;
-  reg [23:0] \$7 ;
-  reg \$8 ;
-  reg [23:0] \$9 ;
+  wire \$4 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire [23:0] \$9 ;
   wire [9:0] \$signature__addr ;
   wire [23:0] \$signature__data ;
   reg [23:0] addend = 24'h000000;
@@ -18590,12 +19194,11 @@ module \holdfast_8x8_guard.lanes.accumulator_6 (rst, chain, write__en, partial_s
   wire chain;
   input clk;
   wire clk;
+  reg [23:0] fetched = 24'h000000;
   input first;
   wire first;
-  reg \first$18  = 1'h0;
   input maximum;
   wire maximum;
-  wire [23:0] operand;
   input [23:0] partial_sum;
   wire [23:0] partial_sum;
   input [9:0] read_address;
@@ -18606,7 +19209,7 @@ module \holdfast_8x8_guard.lanes.accumulator_6 (rst, chain, write__en, partial_s
   (* init = 24'h000000 *)
   wire [23:0] total;
   (* init = 24'h000000 *)
-  wire [23:0] \total$11 ;
+  wire [23:0] \total$8 ;
   input valid;
   wire valid;
   wire write;
@@ -18617,6 +19220,7 @@ module \holdfast_8x8_guard.lanes.accumulator_6 (rst, chain, write__en, partial_s
   input write__en;
   wire write__en;
   wire [9:0] write_address;
+  (* no_rw_check = 32'd1 *)
   reg [23:0] cells [1023:0];
   always @(posedge clk) begin
     if (write__en)
@@ -18627,74 +19231,84 @@ module \holdfast_8x8_guard.lanes.accumulator_6 (rst, chain, write__en, partial_s
     _0_ <= cells[read_address];
   end
   assign \$signature__data  = _0_;
-  assign operand = chain ? write__data : stored;
-  assign \$1  = first ? 24'h000000 : \$signature__data ;
-  assign \$2  = $signed(addend) > $signed(operand);
-  assign \$3  = \first$18  | \$2 ;
-  assign \$4  = \$3  ? addend : operand;
-  assign \$5  = $signed(operand) + $signed(addend);
+  assign \$1  = $signed(partial_sum[7:0]) > $signed(fetched[7:0]);
+  assign \$2  = maximum & \$1 ;
+  assign \$3  = first | \$2 ;
+  assign \$4  = $signed(partial_sum[7:0]) > $signed(fetched[7:0]);
+  assign \$5  = maximum & \$4 ;
+  assign \$6  = first | \$5 ;
+  assign \$7  = ~ \$6 ;
+  assign \$8  = maximum & \$7 ;
+  assign \$9  = chain ? write__data : stored;
+  assign \$10  = $signed(\$9 ) + $signed(addend);
   always @(posedge clk)
-    stored <= \$6 ;
+    fetched <= \$11 ;
   always @(posedge clk)
-    addend <= \$7 ;
+    stored <= \$12 ;
   always @(posedge clk)
-    \first$18  <= \$8 ;
+    addend <= \$13 ;
   always @(posedge clk)
-    write__data <= \$9 ;
+    write__data <= \$14 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$86 ) begin end
-    \$6  = \$1 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$78 ) begin end
+    \$11  = \$signature__data ;
     if (rst) begin
-      \$6  = 24'h000000;
+      \$11  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$86 ) begin end
-    \$7  = partial_sum;
+    if (\$auto$verilog_backend.cc:2355:dump_module$78 ) begin end
+    \$12  = fetched;
+    if (\$3 ) begin
+      \$12  = 24'h000000;
+    end
     if (rst) begin
-      \$7  = 24'h000000;
+      \$12  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$86 ) begin end
-    \$8  = first;
+    if (\$auto$verilog_backend.cc:2355:dump_module$78 ) begin end
+    \$13  = partial_sum;
+    if (\$8 ) begin
+      \$13  = 24'h000000;
+    end
     if (rst) begin
-      \$8  = 1'h0;
+      \$13  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$86 ) begin end
-    \$9  = write__data;
+    if (\$auto$verilog_backend.cc:2355:dump_module$78 ) begin end
+    \$14  = write__data;
     if (valid) begin
-      (* full_case = 32'd1 *)
-      if (maximum) begin
-        \$9  = \$4 ;
-      end else begin
-        \$9  = \$5 [23:0];
-      end
+      \$14  = \$10 [23:0];
     end
     if (rst) begin
-      \$9  = 24'h000000;
+      \$14  = 24'h000000;
     end
   end
   assign \$signature__addr  = read_address;
   assign write_address = write__addr;
   assign total = write__data;
   assign write = write__en;
-  assign \total$11  = write__data;
+  assign \total$8  = write__data;
 endmodule
 
 module \holdfast_8x8_guard.lanes.accumulator_7 (rst, chain, write__en, partial_sum, first, valid, read_address, write__addr, write__data, maximum, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$87  = 0;
-  wire [23:0] \$1 ;
+  reg \$auto$verilog_backend.cc:2355:dump_module$79  = 0;
+  wire \$1 ;
+  wire [24:0] \$10 ;
+  reg [23:0] \$11 ;
+  reg [23:0] \$12 ;
+  reg [23:0] \$13 ;
+  reg [23:0] \$14 ;
   wire \$2 ;
   wire \$3 ;
-  wire [23:0] \$4 ;
-  wire [24:0] \$5 ;
-  reg [23:0] \$6 ;
-  reg [23:0] \$7 ;
-  reg \$8 ;
-  reg [23:0] \$9 ;
+  wire \$4 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire [23:0] \$9 ;
   wire [9:0] \$signature__addr ;
   wire [23:0] \$signature__data ;
   reg [23:0] addend = 24'h000000;
@@ -18702,12 +19316,11 @@ module \holdfast_8x8_guard.lanes.accumulator_7 (rst, chain, write__en, partial_s
   wire chain;
   input clk;
   wire clk;
+  reg [23:0] fetched = 24'h000000;
   input first;
   wire first;
-  reg \first$18  = 1'h0;
   input maximum;
   wire maximum;
-  wire [23:0] operand;
   input [23:0] partial_sum;
   wire [23:0] partial_sum;
   input [9:0] read_address;
@@ -18718,7 +19331,7 @@ module \holdfast_8x8_guard.lanes.accumulator_7 (rst, chain, write__en, partial_s
   (* init = 24'h000000 *)
   wire [23:0] total;
   (* init = 24'h000000 *)
-  wire [23:0] \total$11 ;
+  wire [23:0] \total$8 ;
   input valid;
   wire valid;
   wire write;
@@ -18729,6 +19342,7 @@ module \holdfast_8x8_guard.lanes.accumulator_7 (rst, chain, write__en, partial_s
   input write__en;
   wire write__en;
   wire [9:0] write_address;
+  (* no_rw_check = 32'd1 *)
   reg [23:0] cells [1023:0];
   always @(posedge clk) begin
     if (write__en)
@@ -18739,65 +19353,70 @@ module \holdfast_8x8_guard.lanes.accumulator_7 (rst, chain, write__en, partial_s
     _0_ <= cells[read_address];
   end
   assign \$signature__data  = _0_;
-  assign operand = chain ? write__data : stored;
-  assign \$1  = first ? 24'h000000 : \$signature__data ;
-  assign \$2  = $signed(addend) > $signed(operand);
-  assign \$3  = \first$18  | \$2 ;
-  assign \$4  = \$3  ? addend : operand;
-  assign \$5  = $signed(operand) + $signed(addend);
+  assign \$1  = $signed(partial_sum[7:0]) > $signed(fetched[7:0]);
+  assign \$2  = maximum & \$1 ;
+  assign \$3  = first | \$2 ;
+  assign \$4  = $signed(partial_sum[7:0]) > $signed(fetched[7:0]);
+  assign \$5  = maximum & \$4 ;
+  assign \$6  = first | \$5 ;
+  assign \$7  = ~ \$6 ;
+  assign \$8  = maximum & \$7 ;
+  assign \$9  = chain ? write__data : stored;
+  assign \$10  = $signed(\$9 ) + $signed(addend);
   always @(posedge clk)
-    stored <= \$6 ;
+    fetched <= \$11 ;
   always @(posedge clk)
-    addend <= \$7 ;
+    stored <= \$12 ;
   always @(posedge clk)
-    \first$18  <= \$8 ;
+    addend <= \$13 ;
   always @(posedge clk)
-    write__data <= \$9 ;
+    write__data <= \$14 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
-    \$6  = \$1 ;
+    if (\$auto$verilog_backend.cc:2355:dump_module$79 ) begin end
+    \$11  = \$signature__data ;
     if (rst) begin
-      \$6  = 24'h000000;
+      \$11  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
-    \$7  = partial_sum;
+    if (\$auto$verilog_backend.cc:2355:dump_module$79 ) begin end
+    \$12  = fetched;
+    if (\$3 ) begin
+      \$12  = 24'h000000;
+    end
     if (rst) begin
-      \$7  = 24'h000000;
+      \$12  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
-    \$8  = first;
+    if (\$auto$verilog_backend.cc:2355:dump_module$79 ) begin end
+    \$13  = partial_sum;
+    if (\$8 ) begin
+      \$13  = 24'h000000;
+    end
     if (rst) begin
-      \$8  = 1'h0;
+      \$13  = 24'h000000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
-    \$9  = write__data;
+    if (\$auto$verilog_backend.cc:2355:dump_module$79 ) begin end
+    \$14  = write__data;
     if (valid) begin
-      (* full_case = 32'd1 *)
-      if (maximum) begin
-        \$9  = \$4 ;
-      end else begin
-        \$9  = \$5 [23:0];
-      end
+      \$14  = \$10 [23:0];
     end
     if (rst) begin
-      \$9  = 24'h000000;
+      \$14  = 24'h000000;
     end
   end
   assign \$signature__addr  = read_address;
   assign write_address = write__addr;
   assign total = write__data;
   assign write = write__en;
-  assign \total$11  = write__data;
+  assign \total$8  = write__data;
 endmodule
 
 module \holdfast_8x8_guard.lanes.align (rst, i, o, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$88  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$80  = 0;
   reg [7:0] \$1 ;
   reg [7:0] \$10 ;
   reg [7:0] \$11 ;
@@ -18935,196 +19554,196 @@ module \holdfast_8x8_guard.lanes.align (rst, i, o, clk);
   always @(posedge clk)
     lane_6_0 <= \$28 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$80 ) begin end
     \$1  = i[7:0];
     if (rst) begin
       \$1  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$80 ) begin end
     \$2  = lane_0_0;
     if (rst) begin
       \$2  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$80 ) begin end
     \$3  = lane_0_1;
     if (rst) begin
       \$3  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$80 ) begin end
     \$4  = lane_0_2;
     if (rst) begin
       \$4  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$80 ) begin end
     \$5  = lane_0_3;
     if (rst) begin
       \$5  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$80 ) begin end
     \$6  = lane_0_4;
     if (rst) begin
       \$6  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$80 ) begin end
     \$7  = lane_0_5;
     if (rst) begin
       \$7  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$80 ) begin end
     \$8  = i[15:8];
     if (rst) begin
       \$8  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$80 ) begin end
     \$9  = lane_1_0;
     if (rst) begin
       \$9  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$80 ) begin end
     \$10  = lane_1_1;
     if (rst) begin
       \$10  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$80 ) begin end
     \$11  = lane_1_2;
     if (rst) begin
       \$11  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$80 ) begin end
     \$12  = lane_1_3;
     if (rst) begin
       \$12  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$80 ) begin end
     \$13  = lane_1_4;
     if (rst) begin
       \$13  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$80 ) begin end
     \$14  = i[23:16];
     if (rst) begin
       \$14  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$80 ) begin end
     \$15  = lane_2_0;
     if (rst) begin
       \$15  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$80 ) begin end
     \$16  = lane_2_1;
     if (rst) begin
       \$16  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$80 ) begin end
     \$17  = lane_2_2;
     if (rst) begin
       \$17  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$80 ) begin end
     \$18  = lane_2_3;
     if (rst) begin
       \$18  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$80 ) begin end
     \$19  = i[31:24];
     if (rst) begin
       \$19  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$80 ) begin end
     \$20  = lane_3_0;
     if (rst) begin
       \$20  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$80 ) begin end
     \$21  = lane_3_1;
     if (rst) begin
       \$21  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$80 ) begin end
     \$22  = lane_3_2;
     if (rst) begin
       \$22  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$80 ) begin end
     \$23  = i[39:32];
     if (rst) begin
       \$23  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$80 ) begin end
     \$24  = lane_4_0;
     if (rst) begin
       \$24  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$80 ) begin end
     \$25  = lane_4_1;
     if (rst) begin
       \$25  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$80 ) begin end
     \$26  = i[47:40];
     if (rst) begin
       \$26  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$80 ) begin end
     \$27  = lane_5_0;
     if (rst) begin
       \$27  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$80 ) begin end
     \$28  = i[55:48];
     if (rst) begin
       \$28  = 8'h00;
@@ -19156,3576 +19775,6237 @@ module \holdfast_8x8_guard.lanes.align (rst, i, o, clk);
   assign o[7:0] = lane_0_6;
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_0 (rst, \enable$49 , valid, violation, use_zero, parameters, residual_value, total, \result$38 , add, \port$4357$406 , add_multiplier_b, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$89  = 0;
-  wire [24:0] \$1 ;
+module \holdfast_8x8_guard.lanes.channel_setup (rst, bound, channel, \port$4429$0 , parameters, zero_out, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$81  = 0;
+  wire [17:0] \$1 ;
   wire \$10 ;
-  wire [19:0] \$11 ;
-  wire [19:0] \$12 ;
+  wire [16:0] \$11 ;
+  wire [16:0] \$12 ;
+  wire [16:0] \$13 ;
+  wire [16:0] \$14 ;
+  wire \$15 ;
+  wire [16:0] \$16 ;
+  wire [17:0] \$17 ;
+  wire [16:0] \$18 ;
+  wire \$19 ;
+  wire \$2 ;
+  wire \$20 ;
+  reg [16:0] \$21 ;
+  reg [4:0] \$22 ;
+  reg [16:0] \$23 ;
+  reg [16:0] \$24 ;
+  reg \$25 ;
+  reg \$26 ;
+  wire [17:0] \$3 ;
+  wire \$4 ;
+  wire [17:0] \$5 ;
+  wire [17:0] \$6 ;
+  wire [17:0] \$7 ;
+  wire [17:0] \$8 ;
+  wire \$9 ;
+  input bound;
+  wire bound;
+  input [77:0] channel;
+  wire [77:0] channel;
+  wire [23:0] \channel.bias ;
+  wire [15:0] \channel.guard_hi ;
+  wire [15:0] \channel.guard_lo ;
+  wire [15:0] \channel.multiplier ;
+  wire [5:0] \channel.shift ;
+  input clk;
+  wire clk;
+  reg [16:0] guard_above = 17'h00000;
+  reg [16:0] guard_below = 17'h00000;
+  reg guard_least = 1'h0;
+  reg guard_most = 1'h0;
+  wire [8:0] hi;
+  wire [8:0] lo;
+  reg [16:0] multiplier = 17'h00000;
+  output [75:0] parameters;
+  wire [75:0] parameters;
+  wire [16:0] \parameters.guard_above ;
+  wire [16:0] \parameters.guard_below ;
+  wire [8:0] \parameters.guard_hi ;
+  wire \parameters.guard_least ;
+  wire [8:0] \parameters.guard_lo ;
+  wire \parameters.guard_most ;
+  wire [16:0] \parameters.multiplier ;
+  wire [4:0] \parameters.shift ;
+  input [17:0] \port$4429$0 ;
+  wire [17:0] \port$4429$0 ;
+  input rst;
+  wire rst;
+  reg [4:0] shift = 5'h00;
+  input [7:0] zero_out;
+  wire [7:0] zero_out;
+  assign \$1  = $signed(parameters[38:22]) + $signed(2'h1);
+  assign \$2  = $signed(\$1 ) < $signed(\port$4429$0 [8:0]);
+  assign \$3  = $signed(parameters[38:22]) + $signed(2'h1);
+  assign \$4  = $signed(\$3 ) > $signed(\port$4429$0 [17:9]);
+  assign \$5  = $signed(parameters[38:22]) + $signed(2'h1);
+  assign \$6  = \$4  ? { \port$4429$0 [17], \port$4429$0 [17], \port$4429$0 [17], \port$4429$0 [17], \port$4429$0 [17], \port$4429$0 [17], \port$4429$0 [17], \port$4429$0 [17], \port$4429$0 [17], \port$4429$0 [17:9] } : \$5 ;
+  assign \$7  = \$2  ? { \port$4429$0 [8], \port$4429$0 [8], \port$4429$0 [8], \port$4429$0 [8], \port$4429$0 [8], \port$4429$0 [8], \port$4429$0 [8], \port$4429$0 [8], \port$4429$0 [8], \port$4429$0 [8:0] } : \$6 ;
+  assign \$8  = bound ? \$7  : { \port$4429$0 [8], \port$4429$0 [8], \port$4429$0 [8], \port$4429$0 [8], \port$4429$0 [8], \port$4429$0 [8], \port$4429$0 [8], \port$4429$0 [8], \port$4429$0 [8], \port$4429$0 [8:0] };
+  assign \$9  = $signed(parameters[55:39]) < $signed(\port$4429$0 [8:0]);
+  assign \$10  = $signed(parameters[55:39]) > $signed(\port$4429$0 [17:9]);
+  assign \$11  = \$10  ? { \port$4429$0 [17], \port$4429$0 [17], \port$4429$0 [17], \port$4429$0 [17], \port$4429$0 [17], \port$4429$0 [17], \port$4429$0 [17], \port$4429$0 [17], \port$4429$0 [17:9] } : parameters[55:39];
+  assign \$12  = \$9  ? { \port$4429$0 [8], \port$4429$0 [8], \port$4429$0 [8], \port$4429$0 [8], \port$4429$0 [8], \port$4429$0 [8], \port$4429$0 [8], \port$4429$0 [8], \port$4429$0 [8:0] } : \$11 ;
+  assign \$13  = bound ? \$12  : { \port$4429$0 [17], \port$4429$0 [17], \port$4429$0 [17], \port$4429$0 [17], \port$4429$0 [17], \port$4429$0 [17], \port$4429$0 [17], \port$4429$0 [17], \port$4429$0 [17:9] };
+  assign \$14  = { channel[45:30], 1'h0 } >> channel[24];
+  assign \$15  = channel[29:24] > 6'h27;
+  assign \$16  = $signed(channel[61:46]) - $signed(zero_out);
+  assign \$17  = $signed(\$16 ) - $signed(2'h1);
+  assign \$18  = $signed(channel[77:62]) - $signed(zero_out);
+  assign \$19  = channel[61:46] == 16'h8000;
+  assign \$20  = channel[77:62] == 15'h7fff;
+  always @(posedge clk)
+    multiplier <= \$21 ;
+  always @(posedge clk)
+    shift <= \$22 ;
+  always @(posedge clk)
+    guard_below <= \$23 ;
+  always @(posedge clk)
+    guard_above <= \$24 ;
+  always @(posedge clk)
+    guard_least <= \$25 ;
+  always @(posedge clk)
+    guard_most <= \$26 ;
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$81 ) begin end
+    \$21  = \$14 ;
+    if (\$15 ) begin
+      \$21  = 17'h00000;
+    end
+    if (rst) begin
+      \$21  = 17'h00000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$81 ) begin end
+    \$22  = channel[29:25];
+    if (rst) begin
+      \$22  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$81 ) begin end
+    \$23  = \$17 [16:0];
+    if (rst) begin
+      \$23  = 17'h00000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$81 ) begin end
+    \$24  = \$18 ;
+    if (rst) begin
+      \$24  = 17'h00000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$81 ) begin end
+    \$25  = \$19 ;
+    if (rst) begin
+      \$25  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$81 ) begin end
+    \$26  = \$20 ;
+    if (rst) begin
+      \$26  = 1'h0;
+    end
+  end
+  assign lo = \port$4429$0 [8:0];
+  assign hi = \port$4429$0 [17:9];
+  assign \parameters.shift  = parameters[4:0];
+  assign \parameters.multiplier  = parameters[21:5];
+  assign \parameters.guard_below  = parameters[38:22];
+  assign \parameters.guard_above  = parameters[55:39];
+  assign \parameters.guard_least  = parameters[56];
+  assign \parameters.guard_most  = parameters[57];
+  assign \parameters.guard_lo  = parameters[66:58];
+  assign \parameters.guard_hi  = parameters[75:67];
+  assign \channel.bias  = channel[23:0];
+  assign \channel.shift  = channel[29:24];
+  assign \channel.multiplier  = channel[45:30];
+  assign \channel.guard_lo  = channel[61:46];
+  assign \channel.guard_hi  = channel[77:62];
+  assign parameters[75:67] = \$13 [8:0];
+  assign parameters[66:58] = \$8 [8:0];
+  assign parameters[57] = guard_most;
+  assign parameters[56] = guard_least;
+  assign parameters[55:39] = guard_above;
+  assign parameters[38:22] = guard_below;
+  assign parameters[21:5] = multiplier;
+  assign parameters[4:0] = shift;
+endmodule
+
+module \holdfast_8x8_guard.lanes.layer_setup (rst, settings, layer, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$82  = 0;
+  wire [8:0] \$1 ;
+  wire [8:0] \$2 ;
+  wire [16:0] \$3 ;
+  wire [16:0] \$4 ;
+  reg [87:0] \$5 ;
+  input clk;
+  wire clk;
+  input [514:0] layer;
+  wire [514:0] layer;
+  wire [7:0] \layer.add_hi ;
+  wire [7:0] \layer.add_lo ;
+  wire [23:0] \layer.add_multiplier_a ;
+  wire [23:0] \layer.add_multiplier_b ;
+  wire [4:0] \layer.add_shift ;
+  wire [7:0] \layer.add_zero ;
+  wire [12:0] \layer.blocks ;
+  wire [13:0] \layer.co_tiles ;
+  wire [2:0] \layer.dilation ;
+  wire [7:0] \layer.hi ;
+  wire \layer.hold_weights ;
+  wire [8:0] \layer.in_h ;
+  wire [8:0] \layer.in_w ;
+  wire [1:0] \layer.input_bank ;
+  wire [15:0] \layer.input_base ;
+  wire [7:0] \layer.input_hi ;
+  wire [7:0] \layer.input_lo ;
+  wire [15:0] \layer.input_step ;
+  wire [4:0] \layer.kernel_h ;
+  wire [4:0] \layer.kernel_w ;
+  wire [15:0] \layer.lane_mask ;
+  wire [7:0] \layer.lo ;
+  wire [15:0] \layer.magic ;
+  wire \layer.maximum ;
+  wire [9:0] \layer.origin_x ;
+  wire [9:0] \layer.origin_y ;
+  wire [15:0] \layer.out_base ;
+  wire [8:0] \layer.out_h ;
+  wire [4:0] \layer.out_lane ;
+  wire [11:0] \layer.out_step ;
+  wire [8:0] \layer.out_w ;
+  wire [1:0] \layer.output_bank ;
+  wire [7:0] \layer.pad_value ;
+  wire [13:0] \layer.param_base ;
+  wire [15:0] \layer.res_base ;
+  wire [4:0] \layer.res_lane ;
+  wire [15:0] \layer.res_step_x ;
+  wire [15:0] \layer.res_step_y ;
+  wire [13:0] \layer.res_tiles ;
+  wire [7:0] \layer.res_zero ;
+  wire \layer.residual ;
+  wire [1:0] \layer.residual_bank ;
+  wire [15:0] \layer.step_kx ;
+  wire [15:0] \layer.step_ky ;
+  wire [15:0] \layer.step_x ;
+  wire [15:0] \layer.step_y ;
+  wire [2:0] \layer.stride ;
+  wire [3:0] \layer.sub_block ;
+  wire [19:0] \layer.weight_base ;
+  wire [7:0] \layer.zero_in ;
+  wire [7:0] \layer.zero_out ;
+  input rst;
+  wire rst;
+  output [87:0] settings;
+  reg [87:0] settings = 88'h0000000000000000000000;
+  wire [7:0] \settings.add_hi ;
+  wire [7:0] \settings.add_lo ;
+  wire [16:0] \settings.add_multiplier_a ;
+  wire [16:0] \settings.add_multiplier_b ;
+  wire [3:0] \settings.add_shift ;
+  wire [7:0] \settings.add_zero ;
+  wire [8:0] \settings.hi ;
+  wire [8:0] \settings.lo ;
+  wire [7:0] \settings.residual_zero ;
+  always @(posedge clk)
+    settings <= \$5 ;
+  assign \$1  = $signed(layer[421:414]) - $signed(layer[413:406]);
+  assign \$2  = $signed(layer[429:422]) - $signed(layer[413:406]);
+  assign \$3  = { layer[482:467], 1'h0 } >> layer[462];
+  assign \$4  = { layer[506:491], 1'h0 } >> layer[462];
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$82 ) begin end
+    \$5 [8:0] = \$1 ;
+    \$5 [17:9] = \$2 ;
+    \$5 [25:18] = layer[437:430];
+    (* full_case = 32'd1 *)
+    if (layer[18]) begin
+      \$5 [42:26] = \$3 ;
+      \$5 [59:43] = \$4 ;
+      \$5 [63:60] = layer[466:463];
+      \$5 [71:64] = layer[445:438];
+      \$5 [79:72] = layer[453:446];
+      \$5 [87:80] = layer[461:454];
+    end else begin
+      \$5 [42:26] = 17'h00002;
+      \$5 [59:43] = 17'h00000;
+      \$5 [63:60] = 4'h0;
+      \$5 [71:64] = layer[413:406];
+      \$5 [79:72] = 8'h80;
+      \$5 [87:80] = 8'h7f;
+    end
+    if (rst) begin
+      \$5  = 88'h0000000000000000000000;
+    end
+  end
+  assign \settings.lo  = settings[8:0];
+  assign \settings.hi  = settings[17:9];
+  assign \settings.residual_zero  = settings[25:18];
+  assign \settings.add_multiplier_a  = settings[42:26];
+  assign \settings.add_multiplier_b  = settings[59:43];
+  assign \settings.add_shift  = settings[63:60];
+  assign \settings.add_zero  = settings[71:64];
+  assign \settings.add_lo  = settings[79:72];
+  assign \settings.add_hi  = settings[87:80];
+  assign \layer.magic  = layer[15:0];
+  assign \layer.hold_weights  = layer[16];
+  assign \layer.maximum  = layer[17];
+  assign \layer.residual  = layer[18];
+  assign \layer.input_bank  = layer[20:19];
+  assign \layer.output_bank  = layer[22:21];
+  assign \layer.residual_bank  = layer[24:23];
+  assign \layer.stride  = layer[27:25];
+  assign \layer.dilation  = layer[30:28];
+  assign \layer.sub_block  = layer[34:31];
+  assign \layer.out_lane  = layer[39:35];
+  assign \layer.input_base  = layer[55:40];
+  assign \layer.input_step  = layer[71:56];
+  assign \layer.step_x  = layer[87:72];
+  assign \layer.step_y  = layer[103:88];
+  assign \layer.step_kx  = layer[119:104];
+  assign \layer.step_ky  = layer[135:120];
+  assign \layer.blocks  = layer[148:136];
+  assign \layer.origin_y  = layer[158:149];
+  assign \layer.origin_x  = layer[168:159];
+  assign \layer.kernel_h  = layer[173:169];
+  assign \layer.kernel_w  = layer[178:174];
+  assign \layer.in_h  = layer[187:179];
+  assign \layer.in_w  = layer[196:188];
+  assign \layer.co_tiles  = layer[210:197];
+  assign \layer.out_h  = layer[219:211];
+  assign \layer.out_w  = layer[228:220];
+  assign \layer.param_base  = layer[242:229];
+  assign \layer.weight_base  = layer[262:243];
+  assign \layer.out_step  = layer[274:263];
+  assign \layer.out_base  = layer[290:275];
+  assign \layer.lane_mask  = layer[306:291];
+  assign \layer.res_lane  = layer[311:307];
+  assign \layer.res_base  = layer[327:312];
+  assign \layer.res_step_x  = layer[343:328];
+  assign \layer.res_step_y  = layer[359:344];
+  assign \layer.res_tiles  = layer[373:360];
+  assign \layer.pad_value  = layer[381:374];
+  assign \layer.zero_in  = layer[389:382];
+  assign \layer.input_lo  = layer[397:390];
+  assign \layer.input_hi  = layer[405:398];
+  assign \layer.zero_out  = layer[413:406];
+  assign \layer.lo  = layer[421:414];
+  assign \layer.hi  = layer[429:422];
+  assign \layer.res_zero  = layer[437:430];
+  assign \layer.add_zero  = layer[445:438];
+  assign \layer.add_lo  = layer[453:446];
+  assign \layer.add_hi  = layer[461:454];
+  assign \layer.add_shift  = layer[466:462];
+  assign \layer.add_multiplier_a  = layer[490:467];
+  assign \layer.add_multiplier_b  = layer[514:491];
+endmodule
+
+module \holdfast_8x8_guard.lanes.present_skew (rst, i, o, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$83  = 0;
+  reg \$1 ;
+  reg \$10 ;
+  reg \$11 ;
+  reg \$12 ;
+  reg \$13 ;
+  reg \$14 ;
+  reg \$15 ;
+  reg \$16 ;
+  reg \$17 ;
+  reg \$18 ;
+  reg \$19 ;
+  reg \$2 ;
+  reg \$20 ;
+  reg \$21 ;
+  reg \$22 ;
+  reg \$23 ;
+  reg \$24 ;
+  reg \$25 ;
+  reg \$26 ;
+  reg \$27 ;
+  reg \$28 ;
+  reg \$3 ;
+  reg \$4 ;
+  reg \$5 ;
+  reg \$6 ;
+  reg \$7 ;
+  reg \$8 ;
+  reg \$9 ;
+  input clk;
+  wire clk;
+  input [7:0] i;
+  wire [7:0] i;
+  wire \i[0] ;
+  wire \i[1] ;
+  wire \i[2] ;
+  wire \i[3] ;
+  wire \i[4] ;
+  wire \i[5] ;
+  wire \i[6] ;
+  wire \i[7] ;
+  reg lane_1_0 = 1'h0;
+  reg lane_2_0 = 1'h0;
+  reg lane_2_1 = 1'h0;
+  reg lane_3_0 = 1'h0;
+  reg lane_3_1 = 1'h0;
+  reg lane_3_2 = 1'h0;
+  reg lane_4_0 = 1'h0;
+  reg lane_4_1 = 1'h0;
+  reg lane_4_2 = 1'h0;
+  reg lane_4_3 = 1'h0;
+  reg lane_5_0 = 1'h0;
+  reg lane_5_1 = 1'h0;
+  reg lane_5_2 = 1'h0;
+  reg lane_5_3 = 1'h0;
+  reg lane_5_4 = 1'h0;
+  reg lane_6_0 = 1'h0;
+  reg lane_6_1 = 1'h0;
+  reg lane_6_2 = 1'h0;
+  reg lane_6_3 = 1'h0;
+  reg lane_6_4 = 1'h0;
+  reg lane_6_5 = 1'h0;
+  reg lane_7_0 = 1'h0;
+  reg lane_7_1 = 1'h0;
+  reg lane_7_2 = 1'h0;
+  reg lane_7_3 = 1'h0;
+  reg lane_7_4 = 1'h0;
+  reg lane_7_5 = 1'h0;
+  reg lane_7_6 = 1'h0;
+  output [7:0] o;
+  wire [7:0] o;
+  wire \o[0] ;
+  wire \o[1] ;
+  wire \o[2] ;
+  wire \o[3] ;
+  wire \o[4] ;
+  wire \o[5] ;
+  wire \o[6] ;
+  wire \o[7] ;
+  input rst;
+  wire rst;
+  always @(posedge clk)
+    lane_1_0 <= \$1 ;
+  always @(posedge clk)
+    lane_2_0 <= \$2 ;
+  always @(posedge clk)
+    lane_2_1 <= \$3 ;
+  always @(posedge clk)
+    lane_3_0 <= \$4 ;
+  always @(posedge clk)
+    lane_3_1 <= \$5 ;
+  always @(posedge clk)
+    lane_3_2 <= \$6 ;
+  always @(posedge clk)
+    lane_4_0 <= \$7 ;
+  always @(posedge clk)
+    lane_4_1 <= \$8 ;
+  always @(posedge clk)
+    lane_4_2 <= \$9 ;
+  always @(posedge clk)
+    lane_4_3 <= \$10 ;
+  always @(posedge clk)
+    lane_5_0 <= \$11 ;
+  always @(posedge clk)
+    lane_5_1 <= \$12 ;
+  always @(posedge clk)
+    lane_5_2 <= \$13 ;
+  always @(posedge clk)
+    lane_5_3 <= \$14 ;
+  always @(posedge clk)
+    lane_5_4 <= \$15 ;
+  always @(posedge clk)
+    lane_6_0 <= \$16 ;
+  always @(posedge clk)
+    lane_6_1 <= \$17 ;
+  always @(posedge clk)
+    lane_6_2 <= \$18 ;
+  always @(posedge clk)
+    lane_6_3 <= \$19 ;
+  always @(posedge clk)
+    lane_6_4 <= \$20 ;
+  always @(posedge clk)
+    lane_6_5 <= \$21 ;
+  always @(posedge clk)
+    lane_7_0 <= \$22 ;
+  always @(posedge clk)
+    lane_7_1 <= \$23 ;
+  always @(posedge clk)
+    lane_7_2 <= \$24 ;
+  always @(posedge clk)
+    lane_7_3 <= \$25 ;
+  always @(posedge clk)
+    lane_7_4 <= \$26 ;
+  always @(posedge clk)
+    lane_7_5 <= \$27 ;
+  always @(posedge clk)
+    lane_7_6 <= \$28 ;
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$1  = i[1];
+    if (rst) begin
+      \$1  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$2  = i[2];
+    if (rst) begin
+      \$2  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$3  = lane_2_0;
+    if (rst) begin
+      \$3  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$4  = i[3];
+    if (rst) begin
+      \$4  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$5  = lane_3_0;
+    if (rst) begin
+      \$5  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$6  = lane_3_1;
+    if (rst) begin
+      \$6  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$7  = i[4];
+    if (rst) begin
+      \$7  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$8  = lane_4_0;
+    if (rst) begin
+      \$8  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$9  = lane_4_1;
+    if (rst) begin
+      \$9  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$10  = lane_4_2;
+    if (rst) begin
+      \$10  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$11  = i[5];
+    if (rst) begin
+      \$11  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$12  = lane_5_0;
+    if (rst) begin
+      \$12  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$13  = lane_5_1;
+    if (rst) begin
+      \$13  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$14  = lane_5_2;
+    if (rst) begin
+      \$14  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$15  = lane_5_3;
+    if (rst) begin
+      \$15  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$16  = i[6];
+    if (rst) begin
+      \$16  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$17  = lane_6_0;
+    if (rst) begin
+      \$17  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$18  = lane_6_1;
+    if (rst) begin
+      \$18  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$19  = lane_6_2;
+    if (rst) begin
+      \$19  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$20  = lane_6_3;
+    if (rst) begin
+      \$20  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$21  = lane_6_4;
+    if (rst) begin
+      \$21  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$22  = i[7];
+    if (rst) begin
+      \$22  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$23  = lane_7_0;
+    if (rst) begin
+      \$23  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$24  = lane_7_1;
+    if (rst) begin
+      \$24  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$25  = lane_7_2;
+    if (rst) begin
+      \$25  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$26  = lane_7_3;
+    if (rst) begin
+      \$26  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$27  = lane_7_4;
+    if (rst) begin
+      \$27  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$83 ) begin end
+    \$28  = lane_7_5;
+    if (rst) begin
+      \$28  = 1'h0;
+    end
+  end
+  assign \o[0]  = o[0];
+  assign \o[1]  = o[1];
+  assign \o[2]  = o[2];
+  assign \o[3]  = o[3];
+  assign \o[4]  = o[4];
+  assign \o[5]  = o[5];
+  assign \o[6]  = o[6];
+  assign \o[7]  = o[7];
+  assign \i[0]  = i[0];
+  assign \i[1]  = i[1];
+  assign \i[2]  = i[2];
+  assign \i[3]  = i[3];
+  assign \i[4]  = i[4];
+  assign \i[5]  = i[5];
+  assign \i[6]  = i[6];
+  assign \i[7]  = i[7];
+  assign o[7] = lane_7_6;
+  assign o[6] = lane_6_5;
+  assign o[5] = lane_5_4;
+  assign o[4] = lane_4_3;
+  assign o[3] = lane_3_2;
+  assign o[2] = lane_2_1;
+  assign o[1] = lane_1_0;
+  assign o[0] = i[0];
+endmodule
+
+module \holdfast_8x8_guard.lanes.requantizer_0 (rst, enable, valid, \violation$35 , use_zero, bias, parameters, settings, residual_value, residual_present, total, result, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$84  = 0;
+  wire [24:0] \$1 ;
+  wire [9:0] \$10 ;
+  wire \$11 ;
+  wire \$12 ;
   wire \$13 ;
   wire \$14 ;
-  wire [15:0] \$15 ;
-  wire [15:0] \$16 ;
-  wire [8:0] \$17 ;
-  wire [24:0] \$18 ;
-  wire [8:0] \$19 ;
-  wire [32:0] \$2 ;
-  wire [24:0] \$20 ;
-  wire [26:0] \$21 ;
-  wire [26:0] \$22 ;
-  wire \$23 ;
-  wire [9:0] \$24 ;
-  wire [25:0] \$25 ;
-  wire \$26 ;
-  wire \$27 ;
-  wire [11:0] \$28 ;
-  wire [11:0] \$29 ;
-  wire [22:0] \$3 ;
-  wire [18:0] \$30 ;
-  wire [10:0] \$31 ;
-  reg [23:0] \$32 ;
-  reg [32:0] \$33 ;
-  reg [23:0] \$34 ;
-  reg [40:0] \$35 ;
-  reg [41:0] \$36 ;
-  reg [2:0] \$37 ;
-  reg [17:0] \$38 ;
-  reg \$39 ;
-  wire [41:0] \$4 ;
-  reg [15:0] \$40 ;
-  reg [7:0] \$41 ;
-  reg [25:0] \$42 ;
-  reg [25:0] \$43 ;
-  reg [25:0] \$44 ;
-  reg [26:0] \$45 ;
-  reg [2:0] \$46 ;
-  reg [9:0] \$47 ;
-  reg \$48 ;
-  reg [7:0] \$49 ;
-  wire [41:0] \$5 ;
-  reg [7:0] \$50 ;
-  reg [7:0] \$51 ;
-  reg [7:0] \$52 ;
-  reg [7:0] \$53 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
+  wire \$19 ;
+  wire [33:0] \$2 ;
+  wire \$20 ;
+  wire \$21 ;
+  wire [9:0] \$22 ;
+  wire [9:0] \$23 ;
+  wire [25:0] \$24 ;
+  wire [8:0] \$25 ;
+  wire [25:0] \$26 ;
+  wire [26:0] \$27 ;
+  wire \$28 ;
+  wire \$29 ;
+  wire [23:0] \$3 ;
+  wire \$30 ;
+  wire \$31 ;
+  wire [7:0] \$32 ;
+  wire [7:0] \$33 ;
+  wire [10:0] \$34 ;
+  wire [10:0] \$35 ;
+  wire \$36 ;
+  wire \$37 ;
+  wire [9:0] \$38 ;
+  wire [9:0] \$39 ;
+  wire [24:0] \$4 ;
+  wire \$40 ;
+  wire \$41 ;
+  wire \$42 ;
+  wire \$43 ;
+  wire \$44 ;
+  wire \$45 ;
+  wire \$46 ;
+  reg [23:0] \$47 ;
+  reg [33:0] \$48 ;
+  reg [23:0] \$49 ;
+  wire \$5 ;
+  reg [40:0] \$50 ;
+  reg [9:0] \$51 ;
+  reg \$52 ;
+  reg \$53 ;
+  reg [8:0] \$54 ;
+  reg [25:0] \$55 ;
+  reg [25:0] \$56 ;
+  reg [26:0] \$57 ;
+  reg [9:0] \$58 ;
+  reg [7:0] \$59 ;
   wire \$6 ;
-  wire [17:0] \$7 ;
-  wire [40:0] \$8 ;
-  wire \$9 ;
-  input add;
-  wire add;
-  reg [26:0] add_coarse = 27'h0000000;
-  wire [26:0] add_fine;
-  wire [7:0] add_hi;
-  reg add_increment = 1'h0;
-  wire [7:0] add_lo;
-  wire [15:0] add_multiplier_a;
-  input [15:0] add_multiplier_b;
-  wire [15:0] add_multiplier_b;
-  reg [9:0] add_result = 10'h000;
-  wire [5:0] add_shift;
-  reg [2:0] \add_shift$29  = 3'h0;
-  wire [7:0] add_zero;
+  wire \$7 ;
+  wire [7:0] \$8 ;
+  wire [7:0] \$9 ;
+  reg [9:0] added = 10'h000;
+  input [23:0] bias;
+  wire [23:0] bias;
   reg [23:0] biased = 24'h000000;
-  reg [7:0] clamped = 8'h00;
-  reg [7:0] clamped_0 = 8'h00;
-  reg [7:0] clamped_1 = 8'h00;
-  reg [7:0] clamped_2 = 8'h00;
-  reg [7:0] clamped_3 = 8'h00;
+  reg bounded = 1'h0;
+  reg [8:0] clamped = 9'h000;
   input clk;
   wire clk;
   (* init = 8'h00 *)
   wire [7:0] code;
+  input enable;
   wire enable;
-  input \enable$49 ;
-  wire \enable$49 ;
-  wire [19:0] exact;
-  wire [11:0] exact_add;
-  wire [7:0] hi;
-  wire [15:0] \hi$44 ;
   reg [23:0] high = 24'h000000;
-  wire [7:0] lo;
-  wire [15:0] \lo$43 ;
-  reg [32:0] low = 33'h000000000;
-  input [77:0] parameters;
-  wire [77:0] parameters;
-  wire [23:0] \parameters.bias ;
-  wire [15:0] \parameters.guard_hi ;
-  wire [15:0] \parameters.guard_lo ;
-  wire [15:0] \parameters.multiplier ;
-  wire [5:0] \parameters.shift ;
-  input [77:0] \port$4357$406 ;
-  wire [77:0] \port$4357$406 ;
+  wire increment;
+  wire \increment$31 ;
+  wire larger;
+  reg [33:0] low = 34'h000000000;
+  wire over;
+  wire \over$28 ;
+  input [75:0] parameters;
+  wire [75:0] parameters;
+  wire [16:0] \parameters.guard_above ;
+  wire [16:0] \parameters.guard_below ;
+  wire [8:0] \parameters.guard_hi ;
+  wire \parameters.guard_least ;
+  wire [8:0] \parameters.guard_lo ;
+  wire \parameters.guard_most ;
+  wire [16:0] \parameters.multiplier ;
+  wire [4:0] \parameters.shift ;
   reg [40:0] product = 41'h00000000000;
-  reg [41:0] requantize_coarse = 42'h00000000000;
-  wire [41:0] requantize_fine;
-  reg requantize_increment = 1'h0;
-  reg [17:0] requantize_result = 18'h00000;
-  reg [2:0] requantize_shift = 3'h0;
+  input residual_present;
+  wire residual_present;
   input [7:0] residual_value;
   wire [7:0] residual_value;
-  wire [7:0] residual_zero;
-  wire [15:0] result;
-  output [7:0] \result$38 ;
-  reg [7:0] \result$38  = 8'h00;
+  output [7:0] result;
+  reg [7:0] result = 8'h00;
+  reg [9:0] rounded = 10'h000;
   input rst;
   wire rst;
   reg [25:0] scaled_a = 26'h0000000;
   reg [25:0] scaled_b = 26'h0000000;
+  input [87:0] settings;
+  wire [87:0] settings;
+  wire [7:0] \settings.add_hi ;
+  wire [7:0] \settings.add_lo ;
+  wire [16:0] \settings.add_multiplier_a ;
+  wire [16:0] \settings.add_multiplier_b ;
+  wire [3:0] \settings.add_shift ;
+  wire [7:0] \settings.add_zero ;
+  wire [8:0] \settings.hi ;
+  wire [8:0] \settings.lo ;
+  wire [7:0] \settings.residual_zero ;
+  wire [4:0] shift;
+  wire [3:0] \shift$38 ;
+  wire sign;
+  wire \sign$30 ;
+  wire smaller;
+  reg [26:0] sum_ = 27'h0000000;
   input [23:0] total;
   wire [23:0] total;
-  reg [25:0] \total$26  = 26'h0000000;
   input use_zero;
   wire use_zero;
-  wire \use_zero$47 ;
   input valid;
   wire valid;
-  reg [15:0] value = 16'h0000;
-  (* init = 16'h0000 *)
-  wire [15:0] \value$42 ;
-  output violation;
-  wire violation;
-  wire \violation$52 ;
-  wire [15:0] zero;
-  wire [7:0] zero_out;
+  (* init = 41'h00000000000 *)
+  wire [40:0] value;
+  (* init = 27'h0000000 *)
+  wire [26:0] \value$37 ;
+  reg violation = 1'h0;
+  output \violation$35 ;
+  wire \violation$35 ;
+  wire [16:0] whole;
+  wire [8:0] \whole$29 ;
+  assign \$41  = over ? sign : \$40 ;
+  assign \$42  = ~ parameters[56];
+  assign smaller = \$41  & \$42 ;
+  assign \$43  = ~ sign;
+  assign \$44  = $signed({ whole, increment }) > $signed({ parameters[55:39], 1'h0 });
+  assign \$45  = over ? \$43  : \$44 ;
+  assign \$46  = ~ parameters[57];
+  assign larger = \$45  & \$46 ;
+  assign \violation$35  = violation & valid;
   always @(posedge clk)
-    requantize_shift <= \$37 ;
+    biased <= \$47 ;
   always @(posedge clk)
-    requantize_result <= \$38 ;
+    low <= \$48 ;
   always @(posedge clk)
-    requantize_increment <= \$39 ;
+    high <= \$49 ;
   always @(posedge clk)
-    value <= \$40 ;
+    product <= \$50 ;
   always @(posedge clk)
-    clamped <= \$41 ;
+    rounded <= \$51 ;
   always @(posedge clk)
-    scaled_a <= \$42 ;
+    violation <= \$52 ;
   always @(posedge clk)
-    scaled_b <= \$43 ;
+    bounded <= \$53 ;
   always @(posedge clk)
-    \total$26  <= \$44 ;
+    clamped <= \$54 ;
   always @(posedge clk)
-    add_coarse <= \$45 ;
+    scaled_a <= \$55 ;
   always @(posedge clk)
-    \add_shift$29  <= \$46 ;
+    scaled_b <= \$56 ;
   always @(posedge clk)
-    add_result <= \$47 ;
+    sum_ <= \$57 ;
   always @(posedge clk)
-    add_increment <= \$48 ;
+    added <= \$58 ;
   always @(posedge clk)
-    clamped_0 <= \$49 ;
-  always @(posedge clk)
-    clamped_1 <= \$50 ;
-  always @(posedge clk)
-    clamped_2 <= \$51 ;
-  always @(posedge clk)
-    clamped_3 <= \$52 ;
-  always @(posedge clk)
-    \result$38  <= \$53 ;
-  assign \$1  = $signed(total) + $signed(parameters[23:0]);
-  assign \$2  = biased[16:0] * parameters[45:30];
-  assign \$3  = $signed(biased[23:17]) * $signed({ 1'h0, parameters[45:30] });
-  assign \$4  = $signed({ high, 17'h00000 }) + $signed({ 1'h0, low });
-  assign \$5  = $signed({ product, 1'h0 }) >>> { parameters[29:27], 3'h0 };
-  assign \$6  = $signed(requantize_fine[40:18]) != $signed({ requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41] });
-  assign \$7  = requantize_fine[41] ? 18'h20000 : 18'h1ffff;
-  assign \$8  = \$6  ? { \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7  } : requantize_fine[41:1];
-  assign \$9  = $signed(exact) < $signed(16'h8000);
-  assign \$10  = $signed(exact) > $signed(16'h7fff);
-  assign \$11  = \$10  ? 20'h07fff : exact;
-  assign \$12  = \$9  ? 20'hf8000 : \$11 ;
-  assign \$13  = $signed(result) < $signed(\port$4357$406 [15:8]);
-  assign \$14  = $signed(result) > $signed(\port$4357$406 [23:16]);
-  assign \$15  = \$14  ? { \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23:16] } : result;
-  assign \$16  = \$13  ? { \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15:8] } : \$15 ;
-  assign \$17  = $signed(clamped) - $signed(\port$4357$406 [7:0]);
-  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4357$406 [77:62] });
-  assign \$19  = $signed(residual_value) - $signed(\port$4357$406 [31:24]);
-  assign \$20  = $signed(\$19 ) * $signed({ 1'h0, add_multiplier_b });
-  assign \$21  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$22  = $signed({ \total$26 , 1'h0 }) >>> { \port$4357$406 [61:59], 3'h0 };
-  assign \$23  = $signed(add_fine[25:10]) != $signed({ add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26] });
-  assign \$24  = add_fine[26] ? 10'h200 : 10'h1ff;
-  assign \$25  = \$23  ? { \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24  } : add_fine[26:1];
-  assign \$26  = $signed(exact_add) < $signed(\port$4357$406 [47:40]);
-  assign \$27  = $signed(exact_add) > $signed(\port$4357$406 [55:48]);
-  assign \$28  = \$27  ? { \port$4357$406 [55], \port$4357$406 [55], \port$4357$406 [55], \port$4357$406 [55], \port$4357$406 [55:48] } : exact_add;
-  assign \$29  = \$26  ? { \port$4357$406 [47], \port$4357$406 [47], \port$4357$406 [47], \port$4357$406 [47], \port$4357$406 [47:40] } : \$28 ;
-  assign requantize_fine = $signed(requantize_coarse) >>> requantize_shift;
-  assign \$30  = $signed(requantize_result) + $signed({ 1'h0, requantize_increment });
-  assign exact = $signed(\$30 ) + $signed(\port$4357$406 [7:0]);
-  assign enable = \enable$49  & valid;
-  assign add_fine = $signed(add_coarse) >>> \add_shift$29 ;
-  assign \$31  = $signed(add_result) + $signed({ 1'h0, add_increment });
-  assign exact_add = $signed(\$31 ) + $signed(\port$4357$406 [39:32]);
-  always @(posedge clk)
-    biased <= \$32 ;
-  always @(posedge clk)
-    low <= \$33 ;
-  always @(posedge clk)
-    high <= \$34 ;
-  always @(posedge clk)
-    product <= \$35 ;
-  always @(posedge clk)
-    requantize_coarse <= \$36 ;
-  \holdfast_8x8_guard.lanes.requantizer_0.guard  guard (
-    .enable(enable),
-    .\port$3724$46 (parameters[77:46]),
-    .\port$4357$406 (\port$4357$406 [7:0]),
-    .result(result),
-    .use_zero(use_zero),
-    .value(value),
-    .violation(violation)
+    result <= \$59 ;
+  assign \$1  = $signed(total) + $signed(bias);
+  assign \$2  = biased[16:0] * parameters[21:5];
+  assign \$3  = $signed(biased[23:17]) * $signed({ 1'h0, parameters[21:5] });
+  assign \$4  = $signed(high) + $signed({ 1'h0, low[33:17] });
+  assign \$5  = ~ over;
+  assign \$6  = $signed(whole[16:8]) == $signed(sign);
+  assign \$7  = \$5  & \$6 ;
+  assign \$8  = ~ { sign, sign, sign, sign, sign, sign, sign, sign };
+  assign \$9  = \$7  ? whole[7:0] : \$8 ;
+  assign \$10  = $signed({ sign, \$9  }) + $signed({ 1'h0, increment });
+  assign \$11  = smaller | larger;
+  assign \$12  = \$11  & enable;
+  assign \$13  = smaller & enable;
+  assign \$14  = ~ use_zero;
+  assign \$15  = \$13  & \$14 ;
+  assign \$16  = smaller | larger;
+  assign \$17  = \$16  & enable;
+  assign \$18  = \$17  & use_zero;
+  assign \$19  = $signed(rounded) < $signed(parameters[66:58]);
+  assign \$20  = bounded | \$19 ;
+  assign \$21  = $signed(rounded) > $signed(parameters[75:67]);
+  assign \$22  = \$21  ? { parameters[75], parameters[75:67] } : rounded;
+  assign \$23  = \$20  ? { parameters[66], parameters[66:58] } : \$22 ;
+  assign \$24  = $signed(clamped) * $signed({ 1'h0, settings[42:26] });
+  assign \$25  = $signed(residual_value) - $signed(settings[25:18]);
+  assign \$26  = $signed(\$25 ) * $signed({ 1'h0, settings[59:43] });
+  assign \$27  = $signed(scaled_a) + $signed(scaled_b);
+  assign \$28  = ~ residual_present;
+  assign \$29  = ~ \over$28 ;
+  assign \$30  = \whole$29 [8] == \sign$30 ;
+  assign \$31  = \$29  & \$30 ;
+  assign \$32  = ~ { \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30  };
+  assign \$33  = \$31  ? \whole$29 [7:0] : \$32 ;
+  assign \$34  = $signed({ \sign$30 , \$33 , 1'h1 }) + $signed({ settings[71:64], \increment$31  });
+  assign \$36  = $signed(added) < $signed(settings[79:72]);
+  assign \$37  = $signed(added) > $signed(settings[87:80]);
+  assign \$38  = \$37  ? { settings[87], settings[87], settings[87:80] } : added;
+  assign \$39  = \$36  ? { settings[79], settings[79], settings[79:72] } : \$38 ;
+  assign \$40  = $signed({ whole, increment }) < $signed({ parameters[38:22], 1'h1 });
+  \holdfast_8x8_guard.lanes.requantizer_0.add_shift  add_shift (
+    .clk(clk),
+    .increment(\increment$31 ),
+    .\over$10 (\over$28 ),
+    .rst(rst),
+    .shift(settings[63:60]),
+    .\sign$11 (\sign$30 ),
+    .value(sum_),
+    .whole(\whole$29 )
+  );
+  \holdfast_8x8_guard.lanes.requantizer_0.shift$40  \shift$40  (
+    .clk(clk),
+    .increment(increment),
+    .\over$10 (over),
+    .rst(rst),
+    .shift(parameters[4:0]),
+    .\sign$11 (sign),
+    .value(product),
+    .whole(whole)
   );
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
-    \$37  = parameters[26:24];
+    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
+    \$47  = \$1 [23:0];
     if (rst) begin
-      \$37  = 3'h0;
+      \$47  = 24'h000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
+    \$48  = \$2 ;
+    if (rst) begin
+      \$48  = 34'h000000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
+    \$49  = \$3 ;
+    if (rst) begin
+      \$49  = 24'h000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
+    \$50  = { \$4 [23:0], low[16:0] };
+    if (rst) begin
+      \$50  = 41'h00000000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
+    \$51  = \$10 ;
+    if (\$18 ) begin
+      \$51  = 10'h000;
+    end
+    if (rst) begin
+      \$51  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
+    \$52  = \$12 ;
+    if (rst) begin
+      \$52  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
+    \$53  = \$15 ;
+    if (rst) begin
+      \$53  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
+    \$54  = \$23 [8:0];
+    if (rst) begin
+      \$54  = 9'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
+    \$55  = \$24 ;
+    if (rst) begin
+      \$55  = 26'h0000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
+    \$56  = \$26 ;
+    if (\$28 ) begin
+      \$56  = 26'h0000000;
+    end
+    if (rst) begin
+      \$56  = 26'h0000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
+    \$57  = \$27 ;
+    if (rst) begin
+      \$57  = 27'h0000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
+    \$58  = \$35 [9:0];
+    if (rst) begin
+      \$58  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
+    \$59  = \$39 [7:0];
+    if (rst) begin
+      \$59  = 8'h00;
+    end
+  end
+  assign value = product;
+  assign shift = parameters[4:0];
+  assign \value$37  = sum_;
+  assign \shift$38  = settings[63:60];
+  assign code = result;
+  assign \parameters.shift  = parameters[4:0];
+  assign \parameters.multiplier  = parameters[21:5];
+  assign \parameters.guard_below  = parameters[38:22];
+  assign \parameters.guard_above  = parameters[55:39];
+  assign \parameters.guard_least  = parameters[56];
+  assign \parameters.guard_most  = parameters[57];
+  assign \parameters.guard_lo  = parameters[66:58];
+  assign \parameters.guard_hi  = parameters[75:67];
+  assign \settings.lo  = settings[8:0];
+  assign \settings.hi  = settings[17:9];
+  assign \settings.residual_zero  = settings[25:18];
+  assign \settings.add_multiplier_a  = settings[42:26];
+  assign \settings.add_multiplier_b  = settings[59:43];
+  assign \settings.add_shift  = settings[63:60];
+  assign \settings.add_zero  = settings[71:64];
+  assign \settings.add_lo  = settings[79:72];
+  assign \settings.add_hi  = settings[87:80];
+  assign \$35  = { \$34 [10], \$34 [10:1] };
+endmodule
+
+module \holdfast_8x8_guard.lanes.requantizer_0.add_shift (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$85  = 0;
+  wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire \$13 ;
+  wire \$14 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
+  wire \$19 ;
+  wire \$2 ;
+  wire \$20 ;
+  wire \$21 ;
+  reg \$22 ;
+  reg [1:0] \$23 ;
+  reg [15:0] \$24 ;
+  reg \$25 ;
+  reg [8:0] \$26 ;
+  reg \$27 ;
+  reg \$28 ;
+  reg \$29 ;
+  wire \$3 ;
+  wire \$4 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire \$9 ;
+  input clk;
+  wire clk;
+  reg [15:0] coarse = 16'h0000;
+  reg [1:0] fine = 2'h0;
+  output increment;
+  reg increment = 1'h0;
+  reg over = 1'h0;
+  output \over$10 ;
+  reg \over$10  = 1'h0;
+  input rst;
+  wire rst;
+  input [3:0] shift;
+  wire [3:0] shift;
+  wire [15:0] shifted;
+  reg sign = 1'h0;
+  output \sign$11 ;
+  reg \sign$11  = 1'h0;
+  input [26:0] value;
+  wire [26:0] value;
+  output [8:0] whole;
+  reg [8:0] whole = 9'h000;
+  assign \$1  = $signed(value[25:15]) != $signed({ value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26] });
+  assign \$2  = $signed(value[25:23]) != $signed({ value[26], value[26], value[26] });
+  assign \$3  = coarse[9] != sign;
+  assign \$4  = { fine, 1'h0 } <= 1'h0;
+  assign \$5  = \$3  & \$4 ;
+  assign \$6  = coarse[10] != sign;
+  assign \$7  = { fine, 1'h0 } <= 1'h1;
+  assign \$8  = \$6  & \$7 ;
+  assign \$9  = coarse[11] != sign;
+  assign \$10  = { fine, 1'h0 } <= 2'h2;
+  assign \$11  = \$9  & \$10 ;
+  assign \$12  = coarse[12] != sign;
+  assign \$13  = { fine, 1'h0 } <= 2'h3;
+  assign \$14  = \$12  & \$13 ;
+  assign \$15  = coarse[13] != sign;
+  assign \$16  = { fine, 1'h0 } <= 3'h4;
+  assign \$17  = \$15  & \$16 ;
+  assign \$18  = coarse[14] != sign;
+  assign \$19  = { fine, 1'h0 } <= 3'h5;
+  assign \$20  = \$18  & \$19 ;
+  assign \$21  = | { \$20 , \$17 , \$14 , \$11 , \$8 , \$5 , over };
+  assign shifted = $signed(coarse) >>> { fine, 1'h0 };
+  always @(posedge clk)
+    sign <= \$22 ;
+  always @(posedge clk)
+    fine <= \$23 ;
+  always @(posedge clk)
+    coarse <= \$24 ;
+  always @(posedge clk)
+    over <= \$25 ;
+  always @(posedge clk)
+    whole <= \$26 ;
+  always @(posedge clk)
+    \over$10  <= \$27 ;
+  always @(posedge clk)
+    \sign$11  <= \$28 ;
+  always @(posedge clk)
+    increment <= \$29 ;
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$85 ) begin end
+    \$22  = value[26];
+    if (rst) begin
+      \$22  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$85 ) begin end
+    \$23  = shift[1:0];
+    if (rst) begin
+      \$23  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$85 ) begin end
+    (* full_case = 32'd1 *)
+    casez (shift[3:2])
+      2'h0:
+          \$24  = value[15:0];
+      2'h1:
+          \$24  = value[23:8];
+      2'h2:
+          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26:16] };
+      default:
+          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26:24] };
+    endcase
+    if (rst) begin
+      \$24  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$85 ) begin end
+    (* full_case = 32'd1 *)
+    casez (shift[3:2])
+      2'h0:
+          \$25  = \$1 ;
+      2'h1:
+          \$25  = \$2 ;
+      2'h2:
+          \$25  = 1'h0;
+      default:
+          \$25  = 1'h0;
+    endcase
+    if (rst) begin
+      \$25  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$85 ) begin end
+    \$26  = shifted[9:1];
+    if (rst) begin
+      \$26  = 9'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$85 ) begin end
+    \$27  = \$21 ;
+    if (rst) begin
+      \$27  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$85 ) begin end
+    \$28  = sign;
+    if (rst) begin
+      \$28  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$85 ) begin end
+    \$29  = shifted[0];
+    if (rst) begin
+      \$29  = 1'h0;
+    end
+  end
+endmodule
+
+module \holdfast_8x8_guard.lanes.requantizer_0.shift$40 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$86  = 0;
+  wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire \$13 ;
+  wire \$14 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
+  wire \$19 ;
+  wire \$2 ;
+  wire \$20 ;
+  wire \$21 ;
+  wire \$22 ;
+  reg \$23 ;
+  reg [1:0] \$24 ;
+  reg [23:0] \$25 ;
+  reg \$26 ;
+  reg [16:0] \$27 ;
+  reg \$28 ;
+  reg \$29 ;
+  wire \$3 ;
+  reg \$30 ;
+  wire \$4 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire \$9 ;
+  input clk;
+  wire clk;
+  reg [23:0] coarse = 24'h000000;
+  reg [1:0] fine = 2'h0;
+  output increment;
+  reg increment = 1'h0;
+  reg over = 1'h0;
+  output \over$10 ;
+  reg \over$10  = 1'h0;
+  input rst;
+  wire rst;
+  input [4:0] shift;
+  wire [4:0] shift;
+  wire [23:0] shifted;
+  reg sign = 1'h0;
+  output \sign$11 ;
+  reg \sign$11  = 1'h0;
+  input [40:0] value;
+  wire [40:0] value;
+  output [16:0] whole;
+  reg [16:0] whole = 17'h00000;
+  assign \$1  = $signed(value[39:23]) != $signed({ value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] });
+  assign \$2  = $signed(value[39:31]) != $signed({ value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] });
+  assign \$3  = $signed(value[39]) != $signed(value[40]);
+  assign \$4  = coarse[17] != sign;
+  assign \$5  = { fine, 1'h0 } <= 1'h0;
+  assign \$6  = \$4  & \$5 ;
+  assign \$7  = coarse[18] != sign;
+  assign \$8  = { fine, 1'h0 } <= 1'h1;
+  assign \$9  = \$7  & \$8 ;
+  assign \$10  = coarse[19] != sign;
+  assign \$11  = { fine, 1'h0 } <= 2'h2;
+  assign \$12  = \$10  & \$11 ;
+  assign \$13  = coarse[20] != sign;
+  assign \$14  = { fine, 1'h0 } <= 2'h3;
+  assign \$15  = \$13  & \$14 ;
+  assign \$16  = coarse[21] != sign;
+  assign \$17  = { fine, 1'h0 } <= 3'h4;
+  assign \$18  = \$16  & \$17 ;
+  assign \$19  = coarse[22] != sign;
+  assign \$20  = { fine, 1'h0 } <= 3'h5;
+  assign \$21  = \$19  & \$20 ;
+  assign \$22  = | { \$21 , \$18 , \$15 , \$12 , \$9 , \$6 , over };
+  assign shifted = $signed(coarse) >>> { fine, 1'h0 };
+  always @(posedge clk)
+    sign <= \$23 ;
+  always @(posedge clk)
+    fine <= \$24 ;
+  always @(posedge clk)
+    coarse <= \$25 ;
+  always @(posedge clk)
+    over <= \$26 ;
+  always @(posedge clk)
+    whole <= \$27 ;
+  always @(posedge clk)
+    \over$10  <= \$28 ;
+  always @(posedge clk)
+    \sign$11  <= \$29 ;
+  always @(posedge clk)
+    increment <= \$30 ;
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$86 ) begin end
+    \$23  = value[40];
+    if (rst) begin
+      \$23  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$86 ) begin end
+    \$24  = shift[1:0];
+    if (rst) begin
+      \$24  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$86 ) begin end
+    (* full_case = 32'd1 *)
+    casez (shift[4:2])
+      3'h0:
+          \$25  = value[23:0];
+      3'h1:
+          \$25  = value[31:8];
+      3'h2:
+          \$25  = value[39:16];
+      3'h3:
+          \$25  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40:24] };
+      default:
+          \$25  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40:32] };
+    endcase
+    if (rst) begin
+      \$25  = 24'h000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$86 ) begin end
+    (* full_case = 32'd1 *)
+    casez (shift[4:2])
+      3'h0:
+          \$26  = \$1 ;
+      3'h1:
+          \$26  = \$2 ;
+      3'h2:
+          \$26  = \$3 ;
+      3'h3:
+          \$26  = 1'h0;
+      default:
+          \$26  = 1'h0;
+    endcase
+    if (rst) begin
+      \$26  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$86 ) begin end
+    \$27  = shifted[17:1];
+    if (rst) begin
+      \$27  = 17'h00000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$86 ) begin end
+    \$28  = \$22 ;
+    if (rst) begin
+      \$28  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$86 ) begin end
+    \$29  = sign;
+    if (rst) begin
+      \$29  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$86 ) begin end
+    \$30  = shifted[0];
+    if (rst) begin
+      \$30  = 1'h0;
+    end
+  end
+endmodule
+
+module \holdfast_8x8_guard.lanes.requantizer_1 (rst, enable, valid, \violation$35 , use_zero, bias, parameters, settings, residual_value, residual_present, total, result, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$87  = 0;
+  wire [24:0] \$1 ;
+  wire [9:0] \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire \$13 ;
+  wire \$14 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
+  wire \$19 ;
+  wire [33:0] \$2 ;
+  wire \$20 ;
+  wire \$21 ;
+  wire [9:0] \$22 ;
+  wire [9:0] \$23 ;
+  wire [25:0] \$24 ;
+  wire [8:0] \$25 ;
+  wire [25:0] \$26 ;
+  wire [26:0] \$27 ;
+  wire \$28 ;
+  wire \$29 ;
+  wire [23:0] \$3 ;
+  wire \$30 ;
+  wire \$31 ;
+  wire [7:0] \$32 ;
+  wire [7:0] \$33 ;
+  wire [10:0] \$34 ;
+  wire [10:0] \$35 ;
+  wire \$36 ;
+  wire \$37 ;
+  wire [9:0] \$38 ;
+  wire [9:0] \$39 ;
+  wire [24:0] \$4 ;
+  wire \$40 ;
+  wire \$41 ;
+  wire \$42 ;
+  wire \$43 ;
+  wire \$44 ;
+  wire \$45 ;
+  wire \$46 ;
+  reg [23:0] \$47 ;
+  reg [33:0] \$48 ;
+  reg [23:0] \$49 ;
+  wire \$5 ;
+  reg [40:0] \$50 ;
+  reg [9:0] \$51 ;
+  reg \$52 ;
+  reg \$53 ;
+  reg [8:0] \$54 ;
+  reg [25:0] \$55 ;
+  reg [25:0] \$56 ;
+  reg [26:0] \$57 ;
+  reg [9:0] \$58 ;
+  reg [7:0] \$59 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire [7:0] \$8 ;
+  wire [7:0] \$9 ;
+  reg [9:0] added = 10'h000;
+  input [23:0] bias;
+  wire [23:0] bias;
+  reg [23:0] biased = 24'h000000;
+  reg bounded = 1'h0;
+  reg [8:0] clamped = 9'h000;
+  input clk;
+  wire clk;
+  (* init = 8'h00 *)
+  wire [7:0] code;
+  input enable;
+  wire enable;
+  reg [23:0] high = 24'h000000;
+  wire increment;
+  wire \increment$31 ;
+  wire larger;
+  reg [33:0] low = 34'h000000000;
+  wire over;
+  wire \over$28 ;
+  input [75:0] parameters;
+  wire [75:0] parameters;
+  wire [16:0] \parameters.guard_above ;
+  wire [16:0] \parameters.guard_below ;
+  wire [8:0] \parameters.guard_hi ;
+  wire \parameters.guard_least ;
+  wire [8:0] \parameters.guard_lo ;
+  wire \parameters.guard_most ;
+  wire [16:0] \parameters.multiplier ;
+  wire [4:0] \parameters.shift ;
+  reg [40:0] product = 41'h00000000000;
+  input residual_present;
+  wire residual_present;
+  input [7:0] residual_value;
+  wire [7:0] residual_value;
+  output [7:0] result;
+  reg [7:0] result = 8'h00;
+  reg [9:0] rounded = 10'h000;
+  input rst;
+  wire rst;
+  reg [25:0] scaled_a = 26'h0000000;
+  reg [25:0] scaled_b = 26'h0000000;
+  input [87:0] settings;
+  wire [87:0] settings;
+  wire [7:0] \settings.add_hi ;
+  wire [7:0] \settings.add_lo ;
+  wire [16:0] \settings.add_multiplier_a ;
+  wire [16:0] \settings.add_multiplier_b ;
+  wire [3:0] \settings.add_shift ;
+  wire [7:0] \settings.add_zero ;
+  wire [8:0] \settings.hi ;
+  wire [8:0] \settings.lo ;
+  wire [7:0] \settings.residual_zero ;
+  wire [4:0] shift;
+  wire [3:0] \shift$38 ;
+  wire sign;
+  wire \sign$30 ;
+  wire smaller;
+  reg [26:0] sum_ = 27'h0000000;
+  input [23:0] total;
+  wire [23:0] total;
+  input use_zero;
+  wire use_zero;
+  input valid;
+  wire valid;
+  (* init = 41'h00000000000 *)
+  wire [40:0] value;
+  (* init = 27'h0000000 *)
+  wire [26:0] \value$37 ;
+  reg violation = 1'h0;
+  output \violation$35 ;
+  wire \violation$35 ;
+  wire [16:0] whole;
+  wire [8:0] \whole$29 ;
+  assign \$41  = over ? sign : \$40 ;
+  assign \$42  = ~ parameters[56];
+  assign smaller = \$41  & \$42 ;
+  assign \$43  = ~ sign;
+  assign \$44  = $signed({ whole, increment }) > $signed({ parameters[55:39], 1'h0 });
+  assign \$45  = over ? \$43  : \$44 ;
+  assign \$46  = ~ parameters[57];
+  assign larger = \$45  & \$46 ;
+  assign \violation$35  = violation & valid;
+  always @(posedge clk)
+    biased <= \$47 ;
+  always @(posedge clk)
+    low <= \$48 ;
+  always @(posedge clk)
+    high <= \$49 ;
+  always @(posedge clk)
+    product <= \$50 ;
+  always @(posedge clk)
+    rounded <= \$51 ;
+  always @(posedge clk)
+    violation <= \$52 ;
+  always @(posedge clk)
+    bounded <= \$53 ;
+  always @(posedge clk)
+    clamped <= \$54 ;
+  always @(posedge clk)
+    scaled_a <= \$55 ;
+  always @(posedge clk)
+    scaled_b <= \$56 ;
+  always @(posedge clk)
+    sum_ <= \$57 ;
+  always @(posedge clk)
+    added <= \$58 ;
+  always @(posedge clk)
+    result <= \$59 ;
+  assign \$1  = $signed(total) + $signed(bias);
+  assign \$2  = biased[16:0] * parameters[21:5];
+  assign \$3  = $signed(biased[23:17]) * $signed({ 1'h0, parameters[21:5] });
+  assign \$4  = $signed(high) + $signed({ 1'h0, low[33:17] });
+  assign \$5  = ~ over;
+  assign \$6  = $signed(whole[16:8]) == $signed(sign);
+  assign \$7  = \$5  & \$6 ;
+  assign \$8  = ~ { sign, sign, sign, sign, sign, sign, sign, sign };
+  assign \$9  = \$7  ? whole[7:0] : \$8 ;
+  assign \$10  = $signed({ sign, \$9  }) + $signed({ 1'h0, increment });
+  assign \$11  = smaller | larger;
+  assign \$12  = \$11  & enable;
+  assign \$13  = smaller & enable;
+  assign \$14  = ~ use_zero;
+  assign \$15  = \$13  & \$14 ;
+  assign \$16  = smaller | larger;
+  assign \$17  = \$16  & enable;
+  assign \$18  = \$17  & use_zero;
+  assign \$19  = $signed(rounded) < $signed(parameters[66:58]);
+  assign \$20  = bounded | \$19 ;
+  assign \$21  = $signed(rounded) > $signed(parameters[75:67]);
+  assign \$22  = \$21  ? { parameters[75], parameters[75:67] } : rounded;
+  assign \$23  = \$20  ? { parameters[66], parameters[66:58] } : \$22 ;
+  assign \$24  = $signed(clamped) * $signed({ 1'h0, settings[42:26] });
+  assign \$25  = $signed(residual_value) - $signed(settings[25:18]);
+  assign \$26  = $signed(\$25 ) * $signed({ 1'h0, settings[59:43] });
+  assign \$27  = $signed(scaled_a) + $signed(scaled_b);
+  assign \$28  = ~ residual_present;
+  assign \$29  = ~ \over$28 ;
+  assign \$30  = \whole$29 [8] == \sign$30 ;
+  assign \$31  = \$29  & \$30 ;
+  assign \$32  = ~ { \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30  };
+  assign \$33  = \$31  ? \whole$29 [7:0] : \$32 ;
+  assign \$34  = $signed({ \sign$30 , \$33 , 1'h1 }) + $signed({ settings[71:64], \increment$31  });
+  assign \$36  = $signed(added) < $signed(settings[79:72]);
+  assign \$37  = $signed(added) > $signed(settings[87:80]);
+  assign \$38  = \$37  ? { settings[87], settings[87], settings[87:80] } : added;
+  assign \$39  = \$36  ? { settings[79], settings[79], settings[79:72] } : \$38 ;
+  assign \$40  = $signed({ whole, increment }) < $signed({ parameters[38:22], 1'h1 });
+  \holdfast_8x8_guard.lanes.requantizer_1.add_shift  add_shift (
+    .clk(clk),
+    .increment(\increment$31 ),
+    .\over$10 (\over$28 ),
+    .rst(rst),
+    .shift(settings[63:60]),
+    .\sign$11 (\sign$30 ),
+    .value(sum_),
+    .whole(\whole$29 )
+  );
+  \holdfast_8x8_guard.lanes.requantizer_1.shift$40  \shift$40  (
+    .clk(clk),
+    .increment(increment),
+    .\over$10 (over),
+    .rst(rst),
+    .shift(parameters[4:0]),
+    .\sign$11 (sign),
+    .value(product),
+    .whole(whole)
+  );
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
+    \$47  = \$1 [23:0];
+    if (rst) begin
+      \$47  = 24'h000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
+    \$48  = \$2 ;
+    if (rst) begin
+      \$48  = 34'h000000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
+    \$49  = \$3 ;
+    if (rst) begin
+      \$49  = 24'h000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
+    \$50  = { \$4 [23:0], low[16:0] };
+    if (rst) begin
+      \$50  = 41'h00000000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
+    \$51  = \$10 ;
+    if (\$18 ) begin
+      \$51  = 10'h000;
+    end
+    if (rst) begin
+      \$51  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
+    \$52  = \$12 ;
+    if (rst) begin
+      \$52  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
+    \$53  = \$15 ;
+    if (rst) begin
+      \$53  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
+    \$54  = \$23 [8:0];
+    if (rst) begin
+      \$54  = 9'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
+    \$55  = \$24 ;
+    if (rst) begin
+      \$55  = 26'h0000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
+    \$56  = \$26 ;
+    if (\$28 ) begin
+      \$56  = 26'h0000000;
+    end
+    if (rst) begin
+      \$56  = 26'h0000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
+    \$57  = \$27 ;
+    if (rst) begin
+      \$57  = 27'h0000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
+    \$58  = \$35 [9:0];
+    if (rst) begin
+      \$58  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
+    \$59  = \$39 [7:0];
+    if (rst) begin
+      \$59  = 8'h00;
+    end
+  end
+  assign value = product;
+  assign shift = parameters[4:0];
+  assign \value$37  = sum_;
+  assign \shift$38  = settings[63:60];
+  assign code = result;
+  assign \parameters.shift  = parameters[4:0];
+  assign \parameters.multiplier  = parameters[21:5];
+  assign \parameters.guard_below  = parameters[38:22];
+  assign \parameters.guard_above  = parameters[55:39];
+  assign \parameters.guard_least  = parameters[56];
+  assign \parameters.guard_most  = parameters[57];
+  assign \parameters.guard_lo  = parameters[66:58];
+  assign \parameters.guard_hi  = parameters[75:67];
+  assign \settings.lo  = settings[8:0];
+  assign \settings.hi  = settings[17:9];
+  assign \settings.residual_zero  = settings[25:18];
+  assign \settings.add_multiplier_a  = settings[42:26];
+  assign \settings.add_multiplier_b  = settings[59:43];
+  assign \settings.add_shift  = settings[63:60];
+  assign \settings.add_zero  = settings[71:64];
+  assign \settings.add_lo  = settings[79:72];
+  assign \settings.add_hi  = settings[87:80];
+  assign \$35  = { \$34 [10], \$34 [10:1] };
+endmodule
+
+module \holdfast_8x8_guard.lanes.requantizer_1.add_shift (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$88  = 0;
+  wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire \$13 ;
+  wire \$14 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
+  wire \$19 ;
+  wire \$2 ;
+  wire \$20 ;
+  wire \$21 ;
+  reg \$22 ;
+  reg [1:0] \$23 ;
+  reg [15:0] \$24 ;
+  reg \$25 ;
+  reg [8:0] \$26 ;
+  reg \$27 ;
+  reg \$28 ;
+  reg \$29 ;
+  wire \$3 ;
+  wire \$4 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire \$9 ;
+  input clk;
+  wire clk;
+  reg [15:0] coarse = 16'h0000;
+  reg [1:0] fine = 2'h0;
+  output increment;
+  reg increment = 1'h0;
+  reg over = 1'h0;
+  output \over$10 ;
+  reg \over$10  = 1'h0;
+  input rst;
+  wire rst;
+  input [3:0] shift;
+  wire [3:0] shift;
+  wire [15:0] shifted;
+  reg sign = 1'h0;
+  output \sign$11 ;
+  reg \sign$11  = 1'h0;
+  input [26:0] value;
+  wire [26:0] value;
+  output [8:0] whole;
+  reg [8:0] whole = 9'h000;
+  assign \$1  = $signed(value[25:15]) != $signed({ value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26] });
+  assign \$2  = $signed(value[25:23]) != $signed({ value[26], value[26], value[26] });
+  assign \$3  = coarse[9] != sign;
+  assign \$4  = { fine, 1'h0 } <= 1'h0;
+  assign \$5  = \$3  & \$4 ;
+  assign \$6  = coarse[10] != sign;
+  assign \$7  = { fine, 1'h0 } <= 1'h1;
+  assign \$8  = \$6  & \$7 ;
+  assign \$9  = coarse[11] != sign;
+  assign \$10  = { fine, 1'h0 } <= 2'h2;
+  assign \$11  = \$9  & \$10 ;
+  assign \$12  = coarse[12] != sign;
+  assign \$13  = { fine, 1'h0 } <= 2'h3;
+  assign \$14  = \$12  & \$13 ;
+  assign \$15  = coarse[13] != sign;
+  assign \$16  = { fine, 1'h0 } <= 3'h4;
+  assign \$17  = \$15  & \$16 ;
+  assign \$18  = coarse[14] != sign;
+  assign \$19  = { fine, 1'h0 } <= 3'h5;
+  assign \$20  = \$18  & \$19 ;
+  assign \$21  = | { \$20 , \$17 , \$14 , \$11 , \$8 , \$5 , over };
+  assign shifted = $signed(coarse) >>> { fine, 1'h0 };
+  always @(posedge clk)
+    sign <= \$22 ;
+  always @(posedge clk)
+    fine <= \$23 ;
+  always @(posedge clk)
+    coarse <= \$24 ;
+  always @(posedge clk)
+    over <= \$25 ;
+  always @(posedge clk)
+    whole <= \$26 ;
+  always @(posedge clk)
+    \over$10  <= \$27 ;
+  always @(posedge clk)
+    \sign$11  <= \$28 ;
+  always @(posedge clk)
+    increment <= \$29 ;
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
+    \$22  = value[26];
+    if (rst) begin
+      \$22  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
+    \$23  = shift[1:0];
+    if (rst) begin
+      \$23  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
+    (* full_case = 32'd1 *)
+    casez (shift[3:2])
+      2'h0:
+          \$24  = value[15:0];
+      2'h1:
+          \$24  = value[23:8];
+      2'h2:
+          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26:16] };
+      default:
+          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26:24] };
+    endcase
+    if (rst) begin
+      \$24  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
+    (* full_case = 32'd1 *)
+    casez (shift[3:2])
+      2'h0:
+          \$25  = \$1 ;
+      2'h1:
+          \$25  = \$2 ;
+      2'h2:
+          \$25  = 1'h0;
+      default:
+          \$25  = 1'h0;
+    endcase
+    if (rst) begin
+      \$25  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
+    \$26  = shifted[9:1];
+    if (rst) begin
+      \$26  = 9'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
+    \$27  = \$21 ;
+    if (rst) begin
+      \$27  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
+    \$28  = sign;
+    if (rst) begin
+      \$28  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$88 ) begin end
+    \$29  = shifted[0];
+    if (rst) begin
+      \$29  = 1'h0;
+    end
+  end
+endmodule
+
+module \holdfast_8x8_guard.lanes.requantizer_1.shift$40 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$89  = 0;
+  wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire \$13 ;
+  wire \$14 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
+  wire \$19 ;
+  wire \$2 ;
+  wire \$20 ;
+  wire \$21 ;
+  wire \$22 ;
+  reg \$23 ;
+  reg [1:0] \$24 ;
+  reg [23:0] \$25 ;
+  reg \$26 ;
+  reg [16:0] \$27 ;
+  reg \$28 ;
+  reg \$29 ;
+  wire \$3 ;
+  reg \$30 ;
+  wire \$4 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire \$9 ;
+  input clk;
+  wire clk;
+  reg [23:0] coarse = 24'h000000;
+  reg [1:0] fine = 2'h0;
+  output increment;
+  reg increment = 1'h0;
+  reg over = 1'h0;
+  output \over$10 ;
+  reg \over$10  = 1'h0;
+  input rst;
+  wire rst;
+  input [4:0] shift;
+  wire [4:0] shift;
+  wire [23:0] shifted;
+  reg sign = 1'h0;
+  output \sign$11 ;
+  reg \sign$11  = 1'h0;
+  input [40:0] value;
+  wire [40:0] value;
+  output [16:0] whole;
+  reg [16:0] whole = 17'h00000;
+  assign \$1  = $signed(value[39:23]) != $signed({ value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] });
+  assign \$2  = $signed(value[39:31]) != $signed({ value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] });
+  assign \$3  = $signed(value[39]) != $signed(value[40]);
+  assign \$4  = coarse[17] != sign;
+  assign \$5  = { fine, 1'h0 } <= 1'h0;
+  assign \$6  = \$4  & \$5 ;
+  assign \$7  = coarse[18] != sign;
+  assign \$8  = { fine, 1'h0 } <= 1'h1;
+  assign \$9  = \$7  & \$8 ;
+  assign \$10  = coarse[19] != sign;
+  assign \$11  = { fine, 1'h0 } <= 2'h2;
+  assign \$12  = \$10  & \$11 ;
+  assign \$13  = coarse[20] != sign;
+  assign \$14  = { fine, 1'h0 } <= 2'h3;
+  assign \$15  = \$13  & \$14 ;
+  assign \$16  = coarse[21] != sign;
+  assign \$17  = { fine, 1'h0 } <= 3'h4;
+  assign \$18  = \$16  & \$17 ;
+  assign \$19  = coarse[22] != sign;
+  assign \$20  = { fine, 1'h0 } <= 3'h5;
+  assign \$21  = \$19  & \$20 ;
+  assign \$22  = | { \$21 , \$18 , \$15 , \$12 , \$9 , \$6 , over };
+  assign shifted = $signed(coarse) >>> { fine, 1'h0 };
+  always @(posedge clk)
+    sign <= \$23 ;
+  always @(posedge clk)
+    fine <= \$24 ;
+  always @(posedge clk)
+    coarse <= \$25 ;
+  always @(posedge clk)
+    over <= \$26 ;
+  always @(posedge clk)
+    whole <= \$27 ;
+  always @(posedge clk)
+    \over$10  <= \$28 ;
+  always @(posedge clk)
+    \sign$11  <= \$29 ;
+  always @(posedge clk)
+    increment <= \$30 ;
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
+    \$23  = value[40];
+    if (rst) begin
+      \$23  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
-    \$38  = \$8 [17:0];
+    \$24  = shift[1:0];
     if (rst) begin
-      \$38  = 18'h00000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
-    \$39  = requantize_fine[0];
-    if (rst) begin
-      \$39  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
-    \$40  = \$12 [15:0];
-    if (rst) begin
-      \$40  = 16'h0000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
-    \$41  = \$16 [7:0];
-    if (rst) begin
-      \$41  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
-    \$42  = { \$18 [24], \$18  };
-    if (rst) begin
-      \$42  = 26'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
-    \$43  = { \$20 [24], \$20  };
-    if (rst) begin
-      \$43  = 26'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
-    \$44  = \$21 [25:0];
-    if (rst) begin
-      \$44  = 26'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
-    \$45  = \$22 ;
-    if (rst) begin
-      \$45  = 27'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
-    \$46  = \port$4357$406 [58:56];
-    if (rst) begin
-      \$46  = 3'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
-    \$47  = \$25 [9:0];
-    if (rst) begin
-      \$47  = 10'h000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
-    \$48  = add_fine[0];
-    if (rst) begin
-      \$48  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
-    \$49  = clamped;
-    if (rst) begin
-      \$49  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
-    \$50  = clamped_0;
-    if (rst) begin
-      \$50  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
-    \$51  = clamped_1;
-    if (rst) begin
-      \$51  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
-    \$52  = clamped_2;
-    if (rst) begin
-      \$52  = 8'h00;
+      \$24  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
     (* full_case = 32'd1 *)
-    if (add) begin
-      \$53  = \$29 [7:0];
-    end else begin
-      \$53  = clamped_3;
-    end
+    casez (shift[4:2])
+      3'h0:
+          \$25  = value[23:0];
+      3'h1:
+          \$25  = value[31:8];
+      3'h2:
+          \$25  = value[39:16];
+      3'h3:
+          \$25  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40:24] };
+      default:
+          \$25  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40:32] };
+    endcase
     if (rst) begin
-      \$53  = 8'h00;
+      \$25  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
-    \$32  = \$1 [23:0];
+    (* full_case = 32'd1 *)
+    casez (shift[4:2])
+      3'h0:
+          \$26  = \$1 ;
+      3'h1:
+          \$26  = \$2 ;
+      3'h2:
+          \$26  = \$3 ;
+      3'h3:
+          \$26  = 1'h0;
+      default:
+          \$26  = 1'h0;
+    endcase
     if (rst) begin
-      \$32  = 24'h000000;
+      \$26  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
-    \$33  = \$2 ;
+    \$27  = shifted[17:1];
     if (rst) begin
-      \$33  = 33'h000000000;
+      \$27  = 17'h00000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
-    \$34  = { \$3 [22], \$3  };
+    \$28  = \$22 ;
     if (rst) begin
-      \$34  = 24'h000000;
+      \$28  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
-    \$35  = \$4 [40:0];
+    \$29  = sign;
     if (rst) begin
-      \$35  = 41'h00000000000;
+      \$29  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$89 ) begin end
-    \$36  = \$5 ;
+    \$30  = shifted[0];
     if (rst) begin
-      \$36  = 42'h00000000000;
+      \$30  = 1'h0;
     end
   end
-  assign lo = \port$4357$406 [15:8];
-  assign hi = \port$4357$406 [23:16];
-  assign zero_out = \port$4357$406 [7:0];
-  assign add_multiplier_a = \port$4357$406 [77:62];
-  assign residual_zero = \port$4357$406 [31:24];
-  assign add_shift = \port$4357$406 [61:56];
-  assign add_lo = \port$4357$406 [47:40];
-  assign add_hi = \port$4357$406 [55:48];
-  assign \value$42  = value;
-  assign \lo$43  = parameters[61:46];
-  assign \hi$44  = parameters[77:62];
-  assign zero = { \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7:0] };
-  assign \use_zero$47  = use_zero;
-  assign \violation$52  = violation;
-  assign add_zero = \port$4357$406 [39:32];
-  assign code = \result$38 ;
-  assign \parameters.bias  = parameters[23:0];
-  assign \parameters.shift  = parameters[29:24];
-  assign \parameters.multiplier  = parameters[45:30];
-  assign \parameters.guard_lo  = parameters[61:46];
-  assign \parameters.guard_hi  = parameters[77:62];
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_0.guard (violation, use_zero, \port$3724$46 , value, result, \port$4357$406 , enable);
+module \holdfast_8x8_guard.lanes.requantizer_2 (rst, enable, valid, \violation$35 , use_zero, bias, parameters, settings, residual_value, residual_present, total, result, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$90  = 0;
-  wire \$1 ;
-  wire \$2 ;
-  wire \$3 ;
-  wire \$4 ;
-  wire [15:0] \$5 ;
-  wire [15:0] \$6 ;
+  wire [24:0] \$1 ;
+  wire [9:0] \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire \$13 ;
+  wire \$14 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
+  wire \$19 ;
+  wire [33:0] \$2 ;
+  wire \$20 ;
+  wire \$21 ;
+  wire [9:0] \$22 ;
+  wire [9:0] \$23 ;
+  wire [25:0] \$24 ;
+  wire [8:0] \$25 ;
+  wire [25:0] \$26 ;
+  wire [26:0] \$27 ;
+  wire \$28 ;
+  wire \$29 ;
+  wire [23:0] \$3 ;
+  wire \$30 ;
+  wire \$31 ;
+  wire [7:0] \$32 ;
+  wire [7:0] \$33 ;
+  wire [10:0] \$34 ;
+  wire [10:0] \$35 ;
+  wire \$36 ;
+  wire \$37 ;
+  wire [9:0] \$38 ;
+  wire [9:0] \$39 ;
+  wire [24:0] \$4 ;
+  wire \$40 ;
+  wire \$41 ;
+  wire \$42 ;
+  wire \$43 ;
+  wire \$44 ;
+  wire \$45 ;
+  wire \$46 ;
+  reg [23:0] \$47 ;
+  reg [33:0] \$48 ;
+  reg [23:0] \$49 ;
+  wire \$5 ;
+  reg [40:0] \$50 ;
+  reg [9:0] \$51 ;
+  reg \$52 ;
+  reg \$53 ;
+  reg [8:0] \$54 ;
+  reg [25:0] \$55 ;
+  reg [25:0] \$56 ;
+  reg [26:0] \$57 ;
+  reg [9:0] \$58 ;
+  reg [7:0] \$59 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire [7:0] \$8 ;
+  wire [7:0] \$9 ;
+  reg [9:0] added = 10'h000;
+  input [23:0] bias;
+  wire [23:0] bias;
+  reg [23:0] biased = 24'h000000;
+  reg bounded = 1'h0;
+  reg [8:0] clamped = 9'h000;
+  input clk;
+  wire clk;
+  (* init = 8'h00 *)
+  wire [7:0] code;
   input enable;
   wire enable;
-  wire [15:0] hi;
-  wire [15:0] lo;
-  input [31:0] \port$3724$46 ;
-  wire [31:0] \port$3724$46 ;
-  input [7:0] \port$4357$406 ;
-  wire [7:0] \port$4357$406 ;
-  output [15:0] result;
-  reg [15:0] result;
+  reg [23:0] high = 24'h000000;
+  wire increment;
+  wire \increment$31 ;
+  wire larger;
+  reg [33:0] low = 34'h000000000;
+  wire over;
+  wire \over$28 ;
+  input [75:0] parameters;
+  wire [75:0] parameters;
+  wire [16:0] \parameters.guard_above ;
+  wire [16:0] \parameters.guard_below ;
+  wire [8:0] \parameters.guard_hi ;
+  wire \parameters.guard_least ;
+  wire [8:0] \parameters.guard_lo ;
+  wire \parameters.guard_most ;
+  wire [16:0] \parameters.multiplier ;
+  wire [4:0] \parameters.shift ;
+  reg [40:0] product = 41'h00000000000;
+  input residual_present;
+  wire residual_present;
+  input [7:0] residual_value;
+  wire [7:0] residual_value;
+  output [7:0] result;
+  reg [7:0] result = 8'h00;
+  reg [9:0] rounded = 10'h000;
+  input rst;
+  wire rst;
+  reg [25:0] scaled_a = 26'h0000000;
+  reg [25:0] scaled_b = 26'h0000000;
+  input [87:0] settings;
+  wire [87:0] settings;
+  wire [7:0] \settings.add_hi ;
+  wire [7:0] \settings.add_lo ;
+  wire [16:0] \settings.add_multiplier_a ;
+  wire [16:0] \settings.add_multiplier_b ;
+  wire [3:0] \settings.add_shift ;
+  wire [7:0] \settings.add_zero ;
+  wire [8:0] \settings.hi ;
+  wire [8:0] \settings.lo ;
+  wire [7:0] \settings.residual_zero ;
+  wire [4:0] shift;
+  wire [3:0] \shift$38 ;
+  wire sign;
+  wire \sign$30 ;
+  wire smaller;
+  reg [26:0] sum_ = 27'h0000000;
+  input [23:0] total;
+  wire [23:0] total;
   input use_zero;
   wire use_zero;
-  input [15:0] value;
-  wire [15:0] value;
-  output violation;
-  wire violation;
-  wire [15:0] zero;
-  assign violation = enable & \$3 ;
-  assign \$4  = $signed(value) < $signed(\port$3724$46 [15:0]);
-  assign \$5  = \$4  ? \port$3724$46 [15:0] : \port$3724$46 [31:16];
-  assign \$6  = use_zero ? { \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406  } : \$5 ;
-  assign \$1  = $signed(value) < $signed(\port$3724$46 [15:0]);
-  assign \$2  = $signed(value) > $signed(\port$3724$46 [31:16]);
-  assign \$3  = \$1  | \$2 ;
+  input valid;
+  wire valid;
+  (* init = 41'h00000000000 *)
+  wire [40:0] value;
+  (* init = 27'h0000000 *)
+  wire [26:0] \value$37 ;
+  reg violation = 1'h0;
+  output \violation$35 ;
+  wire \violation$35 ;
+  wire [16:0] whole;
+  wire [8:0] \whole$29 ;
+  assign \$41  = over ? sign : \$40 ;
+  assign \$42  = ~ parameters[56];
+  assign smaller = \$41  & \$42 ;
+  assign \$43  = ~ sign;
+  assign \$44  = $signed({ whole, increment }) > $signed({ parameters[55:39], 1'h0 });
+  assign \$45  = over ? \$43  : \$44 ;
+  assign \$46  = ~ parameters[57];
+  assign larger = \$45  & \$46 ;
+  assign \violation$35  = violation & valid;
+  always @(posedge clk)
+    biased <= \$47 ;
+  always @(posedge clk)
+    low <= \$48 ;
+  always @(posedge clk)
+    high <= \$49 ;
+  always @(posedge clk)
+    product <= \$50 ;
+  always @(posedge clk)
+    rounded <= \$51 ;
+  always @(posedge clk)
+    violation <= \$52 ;
+  always @(posedge clk)
+    bounded <= \$53 ;
+  always @(posedge clk)
+    clamped <= \$54 ;
+  always @(posedge clk)
+    scaled_a <= \$55 ;
+  always @(posedge clk)
+    scaled_b <= \$56 ;
+  always @(posedge clk)
+    sum_ <= \$57 ;
+  always @(posedge clk)
+    added <= \$58 ;
+  always @(posedge clk)
+    result <= \$59 ;
+  assign \$1  = $signed(total) + $signed(bias);
+  assign \$2  = biased[16:0] * parameters[21:5];
+  assign \$3  = $signed(biased[23:17]) * $signed({ 1'h0, parameters[21:5] });
+  assign \$4  = $signed(high) + $signed({ 1'h0, low[33:17] });
+  assign \$5  = ~ over;
+  assign \$6  = $signed(whole[16:8]) == $signed(sign);
+  assign \$7  = \$5  & \$6 ;
+  assign \$8  = ~ { sign, sign, sign, sign, sign, sign, sign, sign };
+  assign \$9  = \$7  ? whole[7:0] : \$8 ;
+  assign \$10  = $signed({ sign, \$9  }) + $signed({ 1'h0, increment });
+  assign \$11  = smaller | larger;
+  assign \$12  = \$11  & enable;
+  assign \$13  = smaller & enable;
+  assign \$14  = ~ use_zero;
+  assign \$15  = \$13  & \$14 ;
+  assign \$16  = smaller | larger;
+  assign \$17  = \$16  & enable;
+  assign \$18  = \$17  & use_zero;
+  assign \$19  = $signed(rounded) < $signed(parameters[66:58]);
+  assign \$20  = bounded | \$19 ;
+  assign \$21  = $signed(rounded) > $signed(parameters[75:67]);
+  assign \$22  = \$21  ? { parameters[75], parameters[75:67] } : rounded;
+  assign \$23  = \$20  ? { parameters[66], parameters[66:58] } : \$22 ;
+  assign \$24  = $signed(clamped) * $signed({ 1'h0, settings[42:26] });
+  assign \$25  = $signed(residual_value) - $signed(settings[25:18]);
+  assign \$26  = $signed(\$25 ) * $signed({ 1'h0, settings[59:43] });
+  assign \$27  = $signed(scaled_a) + $signed(scaled_b);
+  assign \$28  = ~ residual_present;
+  assign \$29  = ~ \over$28 ;
+  assign \$30  = \whole$29 [8] == \sign$30 ;
+  assign \$31  = \$29  & \$30 ;
+  assign \$32  = ~ { \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30  };
+  assign \$33  = \$31  ? \whole$29 [7:0] : \$32 ;
+  assign \$34  = $signed({ \sign$30 , \$33 , 1'h1 }) + $signed({ settings[71:64], \increment$31  });
+  assign \$36  = $signed(added) < $signed(settings[79:72]);
+  assign \$37  = $signed(added) > $signed(settings[87:80]);
+  assign \$38  = \$37  ? { settings[87], settings[87], settings[87:80] } : added;
+  assign \$39  = \$36  ? { settings[79], settings[79], settings[79:72] } : \$38 ;
+  assign \$40  = $signed({ whole, increment }) < $signed({ parameters[38:22], 1'h1 });
+  \holdfast_8x8_guard.lanes.requantizer_2.add_shift  add_shift (
+    .clk(clk),
+    .increment(\increment$31 ),
+    .\over$10 (\over$28 ),
+    .rst(rst),
+    .shift(settings[63:60]),
+    .\sign$11 (\sign$30 ),
+    .value(sum_),
+    .whole(\whole$29 )
+  );
+  \holdfast_8x8_guard.lanes.requantizer_2.shift$40  \shift$40  (
+    .clk(clk),
+    .increment(increment),
+    .\over$10 (over),
+    .rst(rst),
+    .shift(parameters[4:0]),
+    .\sign$11 (sign),
+    .value(product),
+    .whole(whole)
+  );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
-    result = value;
-    if (violation) begin
-      result = \$6 ;
+    \$47  = \$1 [23:0];
+    if (rst) begin
+      \$47  = 24'h000000;
     end
   end
-  assign lo = \port$3724$46 [15:0];
-  assign hi = \port$3724$46 [31:16];
-  assign zero = { \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406  };
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
+    \$48  = \$2 ;
+    if (rst) begin
+      \$48  = 34'h000000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
+    \$49  = \$3 ;
+    if (rst) begin
+      \$49  = 24'h000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
+    \$50  = { \$4 [23:0], low[16:0] };
+    if (rst) begin
+      \$50  = 41'h00000000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
+    \$51  = \$10 ;
+    if (\$18 ) begin
+      \$51  = 10'h000;
+    end
+    if (rst) begin
+      \$51  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
+    \$52  = \$12 ;
+    if (rst) begin
+      \$52  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
+    \$53  = \$15 ;
+    if (rst) begin
+      \$53  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
+    \$54  = \$23 [8:0];
+    if (rst) begin
+      \$54  = 9'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
+    \$55  = \$24 ;
+    if (rst) begin
+      \$55  = 26'h0000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
+    \$56  = \$26 ;
+    if (\$28 ) begin
+      \$56  = 26'h0000000;
+    end
+    if (rst) begin
+      \$56  = 26'h0000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
+    \$57  = \$27 ;
+    if (rst) begin
+      \$57  = 27'h0000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
+    \$58  = \$35 [9:0];
+    if (rst) begin
+      \$58  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
+    \$59  = \$39 [7:0];
+    if (rst) begin
+      \$59  = 8'h00;
+    end
+  end
+  assign value = product;
+  assign shift = parameters[4:0];
+  assign \value$37  = sum_;
+  assign \shift$38  = settings[63:60];
+  assign code = result;
+  assign \parameters.shift  = parameters[4:0];
+  assign \parameters.multiplier  = parameters[21:5];
+  assign \parameters.guard_below  = parameters[38:22];
+  assign \parameters.guard_above  = parameters[55:39];
+  assign \parameters.guard_least  = parameters[56];
+  assign \parameters.guard_most  = parameters[57];
+  assign \parameters.guard_lo  = parameters[66:58];
+  assign \parameters.guard_hi  = parameters[75:67];
+  assign \settings.lo  = settings[8:0];
+  assign \settings.hi  = settings[17:9];
+  assign \settings.residual_zero  = settings[25:18];
+  assign \settings.add_multiplier_a  = settings[42:26];
+  assign \settings.add_multiplier_b  = settings[59:43];
+  assign \settings.add_shift  = settings[63:60];
+  assign \settings.add_zero  = settings[71:64];
+  assign \settings.add_lo  = settings[79:72];
+  assign \settings.add_hi  = settings[87:80];
+  assign \$35  = { \$34 [10], \$34 [10:1] };
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_1 (rst, \enable$49 , valid, violation, use_zero, parameters, residual_value, total, \result$38 , add, \port$4357$406 , add_multiplier_b, clk);
+module \holdfast_8x8_guard.lanes.requantizer_2.add_shift (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$91  = 0;
-  wire [24:0] \$1 ;
+  wire \$1 ;
   wire \$10 ;
-  wire [19:0] \$11 ;
-  wire [19:0] \$12 ;
+  wire \$11 ;
+  wire \$12 ;
   wire \$13 ;
   wire \$14 ;
-  wire [15:0] \$15 ;
-  wire [15:0] \$16 ;
-  wire [8:0] \$17 ;
-  wire [24:0] \$18 ;
-  wire [8:0] \$19 ;
-  wire [32:0] \$2 ;
-  wire [24:0] \$20 ;
-  wire [26:0] \$21 ;
-  wire [26:0] \$22 ;
-  wire \$23 ;
-  wire [9:0] \$24 ;
-  wire [25:0] \$25 ;
-  wire \$26 ;
-  wire \$27 ;
-  wire [11:0] \$28 ;
-  wire [11:0] \$29 ;
-  wire [22:0] \$3 ;
-  wire [18:0] \$30 ;
-  wire [10:0] \$31 ;
-  reg [23:0] \$32 ;
-  reg [32:0] \$33 ;
-  reg [23:0] \$34 ;
-  reg [40:0] \$35 ;
-  reg [41:0] \$36 ;
-  reg [2:0] \$37 ;
-  reg [17:0] \$38 ;
-  reg \$39 ;
-  wire [41:0] \$4 ;
-  reg [15:0] \$40 ;
-  reg [7:0] \$41 ;
-  reg [25:0] \$42 ;
-  reg [25:0] \$43 ;
-  reg [25:0] \$44 ;
-  reg [26:0] \$45 ;
-  reg [2:0] \$46 ;
-  reg [9:0] \$47 ;
-  reg \$48 ;
-  reg [7:0] \$49 ;
-  wire [41:0] \$5 ;
-  reg [7:0] \$50 ;
-  reg [7:0] \$51 ;
-  reg [7:0] \$52 ;
-  reg [7:0] \$53 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
+  wire \$19 ;
+  wire \$2 ;
+  wire \$20 ;
+  wire \$21 ;
+  reg \$22 ;
+  reg [1:0] \$23 ;
+  reg [15:0] \$24 ;
+  reg \$25 ;
+  reg [8:0] \$26 ;
+  reg \$27 ;
+  reg \$28 ;
+  reg \$29 ;
+  wire \$3 ;
+  wire \$4 ;
+  wire \$5 ;
   wire \$6 ;
-  wire [17:0] \$7 ;
-  wire [40:0] \$8 ;
+  wire \$7 ;
+  wire \$8 ;
   wire \$9 ;
-  input add;
-  wire add;
-  reg [26:0] add_coarse = 27'h0000000;
-  wire [26:0] add_fine;
-  wire [7:0] add_hi;
-  reg add_increment = 1'h0;
-  wire [7:0] add_lo;
-  wire [15:0] add_multiplier_a;
-  input [15:0] add_multiplier_b;
-  wire [15:0] add_multiplier_b;
-  reg [9:0] add_result = 10'h000;
-  wire [5:0] add_shift;
-  reg [2:0] \add_shift$29  = 3'h0;
-  wire [7:0] add_zero;
-  reg [23:0] biased = 24'h000000;
-  reg [7:0] clamped = 8'h00;
-  reg [7:0] clamped_0 = 8'h00;
-  reg [7:0] clamped_1 = 8'h00;
-  reg [7:0] clamped_2 = 8'h00;
-  reg [7:0] clamped_3 = 8'h00;
   input clk;
   wire clk;
-  (* init = 8'h00 *)
-  wire [7:0] code;
-  wire enable;
-  input \enable$49 ;
-  wire \enable$49 ;
-  wire [19:0] exact;
-  wire [11:0] exact_add;
-  wire [7:0] hi;
-  wire [15:0] \hi$44 ;
-  reg [23:0] high = 24'h000000;
-  wire [7:0] lo;
-  wire [15:0] \lo$43 ;
-  reg [32:0] low = 33'h000000000;
-  input [77:0] parameters;
-  wire [77:0] parameters;
-  wire [23:0] \parameters.bias ;
-  wire [15:0] \parameters.guard_hi ;
-  wire [15:0] \parameters.guard_lo ;
-  wire [15:0] \parameters.multiplier ;
-  wire [5:0] \parameters.shift ;
-  input [77:0] \port$4357$406 ;
-  wire [77:0] \port$4357$406 ;
-  reg [40:0] product = 41'h00000000000;
-  reg [41:0] requantize_coarse = 42'h00000000000;
-  wire [41:0] requantize_fine;
-  reg requantize_increment = 1'h0;
-  reg [17:0] requantize_result = 18'h00000;
-  reg [2:0] requantize_shift = 3'h0;
-  input [7:0] residual_value;
-  wire [7:0] residual_value;
-  wire [7:0] residual_zero;
-  wire [15:0] result;
-  output [7:0] \result$38 ;
-  reg [7:0] \result$38  = 8'h00;
+  reg [15:0] coarse = 16'h0000;
+  reg [1:0] fine = 2'h0;
+  output increment;
+  reg increment = 1'h0;
+  reg over = 1'h0;
+  output \over$10 ;
+  reg \over$10  = 1'h0;
   input rst;
   wire rst;
-  reg [25:0] scaled_a = 26'h0000000;
-  reg [25:0] scaled_b = 26'h0000000;
-  input [23:0] total;
-  wire [23:0] total;
-  reg [25:0] \total$26  = 26'h0000000;
-  input use_zero;
-  wire use_zero;
-  wire \use_zero$47 ;
-  input valid;
-  wire valid;
-  reg [15:0] value = 16'h0000;
-  (* init = 16'h0000 *)
-  wire [15:0] \value$42 ;
-  output violation;
-  wire violation;
-  wire \violation$52 ;
-  wire [15:0] zero;
-  wire [7:0] zero_out;
+  input [3:0] shift;
+  wire [3:0] shift;
+  wire [15:0] shifted;
+  reg sign = 1'h0;
+  output \sign$11 ;
+  reg \sign$11  = 1'h0;
+  input [26:0] value;
+  wire [26:0] value;
+  output [8:0] whole;
+  reg [8:0] whole = 9'h000;
+  assign \$1  = $signed(value[25:15]) != $signed({ value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26] });
+  assign \$2  = $signed(value[25:23]) != $signed({ value[26], value[26], value[26] });
+  assign \$3  = coarse[9] != sign;
+  assign \$4  = { fine, 1'h0 } <= 1'h0;
+  assign \$5  = \$3  & \$4 ;
+  assign \$6  = coarse[10] != sign;
+  assign \$7  = { fine, 1'h0 } <= 1'h1;
+  assign \$8  = \$6  & \$7 ;
+  assign \$9  = coarse[11] != sign;
+  assign \$10  = { fine, 1'h0 } <= 2'h2;
+  assign \$11  = \$9  & \$10 ;
+  assign \$12  = coarse[12] != sign;
+  assign \$13  = { fine, 1'h0 } <= 2'h3;
+  assign \$14  = \$12  & \$13 ;
+  assign \$15  = coarse[13] != sign;
+  assign \$16  = { fine, 1'h0 } <= 3'h4;
+  assign \$17  = \$15  & \$16 ;
+  assign \$18  = coarse[14] != sign;
+  assign \$19  = { fine, 1'h0 } <= 3'h5;
+  assign \$20  = \$18  & \$19 ;
+  assign \$21  = | { \$20 , \$17 , \$14 , \$11 , \$8 , \$5 , over };
+  assign shifted = $signed(coarse) >>> { fine, 1'h0 };
   always @(posedge clk)
-    requantize_shift <= \$37 ;
+    sign <= \$22 ;
   always @(posedge clk)
-    requantize_result <= \$38 ;
+    fine <= \$23 ;
   always @(posedge clk)
-    requantize_increment <= \$39 ;
+    coarse <= \$24 ;
   always @(posedge clk)
-    value <= \$40 ;
+    over <= \$25 ;
   always @(posedge clk)
-    clamped <= \$41 ;
+    whole <= \$26 ;
   always @(posedge clk)
-    scaled_a <= \$42 ;
+    \over$10  <= \$27 ;
   always @(posedge clk)
-    scaled_b <= \$43 ;
+    \sign$11  <= \$28 ;
   always @(posedge clk)
-    \total$26  <= \$44 ;
-  always @(posedge clk)
-    add_coarse <= \$45 ;
-  always @(posedge clk)
-    \add_shift$29  <= \$46 ;
-  always @(posedge clk)
-    add_result <= \$47 ;
-  always @(posedge clk)
-    add_increment <= \$48 ;
-  always @(posedge clk)
-    clamped_0 <= \$49 ;
-  always @(posedge clk)
-    clamped_1 <= \$50 ;
-  always @(posedge clk)
-    clamped_2 <= \$51 ;
-  always @(posedge clk)
-    clamped_3 <= \$52 ;
-  always @(posedge clk)
-    \result$38  <= \$53 ;
-  assign \$1  = $signed(total) + $signed(parameters[23:0]);
-  assign \$2  = biased[16:0] * parameters[45:30];
-  assign \$3  = $signed(biased[23:17]) * $signed({ 1'h0, parameters[45:30] });
-  assign \$4  = $signed({ high, 17'h00000 }) + $signed({ 1'h0, low });
-  assign \$5  = $signed({ product, 1'h0 }) >>> { parameters[29:27], 3'h0 };
-  assign \$6  = $signed(requantize_fine[40:18]) != $signed({ requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41] });
-  assign \$7  = requantize_fine[41] ? 18'h20000 : 18'h1ffff;
-  assign \$8  = \$6  ? { \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7  } : requantize_fine[41:1];
-  assign \$9  = $signed(exact) < $signed(16'h8000);
-  assign \$10  = $signed(exact) > $signed(16'h7fff);
-  assign \$11  = \$10  ? 20'h07fff : exact;
-  assign \$12  = \$9  ? 20'hf8000 : \$11 ;
-  assign \$13  = $signed(result) < $signed(\port$4357$406 [15:8]);
-  assign \$14  = $signed(result) > $signed(\port$4357$406 [23:16]);
-  assign \$15  = \$14  ? { \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23:16] } : result;
-  assign \$16  = \$13  ? { \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15:8] } : \$15 ;
-  assign \$17  = $signed(clamped) - $signed(\port$4357$406 [7:0]);
-  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4357$406 [77:62] });
-  assign \$19  = $signed(residual_value) - $signed(\port$4357$406 [31:24]);
-  assign \$20  = $signed(\$19 ) * $signed({ 1'h0, add_multiplier_b });
-  assign \$21  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$22  = $signed({ \total$26 , 1'h0 }) >>> { \port$4357$406 [61:59], 3'h0 };
-  assign \$23  = $signed(add_fine[25:10]) != $signed({ add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26] });
-  assign \$24  = add_fine[26] ? 10'h200 : 10'h1ff;
-  assign \$25  = \$23  ? { \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24  } : add_fine[26:1];
-  assign \$26  = $signed(exact_add) < $signed(\port$4357$406 [47:40]);
-  assign \$27  = $signed(exact_add) > $signed(\port$4357$406 [55:48]);
-  assign \$28  = \$27  ? { \port$4357$406 [55], \port$4357$406 [55], \port$4357$406 [55], \port$4357$406 [55], \port$4357$406 [55:48] } : exact_add;
-  assign \$29  = \$26  ? { \port$4357$406 [47], \port$4357$406 [47], \port$4357$406 [47], \port$4357$406 [47], \port$4357$406 [47:40] } : \$28 ;
-  assign requantize_fine = $signed(requantize_coarse) >>> requantize_shift;
-  assign \$30  = $signed(requantize_result) + $signed({ 1'h0, requantize_increment });
-  assign exact = $signed(\$30 ) + $signed(\port$4357$406 [7:0]);
-  assign enable = \enable$49  & valid;
-  assign add_fine = $signed(add_coarse) >>> \add_shift$29 ;
-  assign \$31  = $signed(add_result) + $signed({ 1'h0, add_increment });
-  assign exact_add = $signed(\$31 ) + $signed(\port$4357$406 [39:32]);
-  always @(posedge clk)
-    biased <= \$32 ;
-  always @(posedge clk)
-    low <= \$33 ;
-  always @(posedge clk)
-    high <= \$34 ;
-  always @(posedge clk)
-    product <= \$35 ;
-  always @(posedge clk)
-    requantize_coarse <= \$36 ;
-  \holdfast_8x8_guard.lanes.requantizer_1.guard  guard (
-    .enable(enable),
-    .\port$3726$46 (parameters[77:46]),
-    .\port$4357$406 (\port$4357$406 [7:0]),
-    .result(result),
-    .use_zero(use_zero),
-    .value(value),
-    .violation(violation)
-  );
+    increment <= \$29 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$91 ) begin end
-    \$37  = parameters[26:24];
+    \$22  = value[26];
     if (rst) begin
-      \$37  = 3'h0;
+      \$22  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$91 ) begin end
-    \$38  = \$8 [17:0];
+    \$23  = shift[1:0];
     if (rst) begin
-      \$38  = 18'h00000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$91 ) begin end
-    \$39  = requantize_fine[0];
-    if (rst) begin
-      \$39  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$91 ) begin end
-    \$40  = \$12 [15:0];
-    if (rst) begin
-      \$40  = 16'h0000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$91 ) begin end
-    \$41  = \$16 [7:0];
-    if (rst) begin
-      \$41  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$91 ) begin end
-    \$42  = { \$18 [24], \$18  };
-    if (rst) begin
-      \$42  = 26'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$91 ) begin end
-    \$43  = { \$20 [24], \$20  };
-    if (rst) begin
-      \$43  = 26'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$91 ) begin end
-    \$44  = \$21 [25:0];
-    if (rst) begin
-      \$44  = 26'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$91 ) begin end
-    \$45  = \$22 ;
-    if (rst) begin
-      \$45  = 27'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$91 ) begin end
-    \$46  = \port$4357$406 [58:56];
-    if (rst) begin
-      \$46  = 3'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$91 ) begin end
-    \$47  = \$25 [9:0];
-    if (rst) begin
-      \$47  = 10'h000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$91 ) begin end
-    \$48  = add_fine[0];
-    if (rst) begin
-      \$48  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$91 ) begin end
-    \$49  = clamped;
-    if (rst) begin
-      \$49  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$91 ) begin end
-    \$50  = clamped_0;
-    if (rst) begin
-      \$50  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$91 ) begin end
-    \$51  = clamped_1;
-    if (rst) begin
-      \$51  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$91 ) begin end
-    \$52  = clamped_2;
-    if (rst) begin
-      \$52  = 8'h00;
+      \$23  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$91 ) begin end
     (* full_case = 32'd1 *)
-    if (add) begin
-      \$53  = \$29 [7:0];
-    end else begin
-      \$53  = clamped_3;
-    end
+    casez (shift[3:2])
+      2'h0:
+          \$24  = value[15:0];
+      2'h1:
+          \$24  = value[23:8];
+      2'h2:
+          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26:16] };
+      default:
+          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26:24] };
+    endcase
     if (rst) begin
-      \$53  = 8'h00;
+      \$24  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$91 ) begin end
-    \$32  = \$1 [23:0];
+    (* full_case = 32'd1 *)
+    casez (shift[3:2])
+      2'h0:
+          \$25  = \$1 ;
+      2'h1:
+          \$25  = \$2 ;
+      2'h2:
+          \$25  = 1'h0;
+      default:
+          \$25  = 1'h0;
+    endcase
     if (rst) begin
-      \$32  = 24'h000000;
+      \$25  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$91 ) begin end
-    \$33  = \$2 ;
+    \$26  = shifted[9:1];
     if (rst) begin
-      \$33  = 33'h000000000;
+      \$26  = 9'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$91 ) begin end
-    \$34  = { \$3 [22], \$3  };
+    \$27  = \$21 ;
     if (rst) begin
-      \$34  = 24'h000000;
+      \$27  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$91 ) begin end
-    \$35  = \$4 [40:0];
+    \$28  = sign;
     if (rst) begin
-      \$35  = 41'h00000000000;
+      \$28  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$91 ) begin end
-    \$36  = \$5 ;
+    \$29  = shifted[0];
     if (rst) begin
-      \$36  = 42'h00000000000;
+      \$29  = 1'h0;
     end
   end
-  assign lo = \port$4357$406 [15:8];
-  assign hi = \port$4357$406 [23:16];
-  assign zero_out = \port$4357$406 [7:0];
-  assign add_multiplier_a = \port$4357$406 [77:62];
-  assign residual_zero = \port$4357$406 [31:24];
-  assign add_shift = \port$4357$406 [61:56];
-  assign add_lo = \port$4357$406 [47:40];
-  assign add_hi = \port$4357$406 [55:48];
-  assign \value$42  = value;
-  assign \lo$43  = parameters[61:46];
-  assign \hi$44  = parameters[77:62];
-  assign zero = { \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7:0] };
-  assign \use_zero$47  = use_zero;
-  assign \violation$52  = violation;
-  assign add_zero = \port$4357$406 [39:32];
-  assign code = \result$38 ;
-  assign \parameters.bias  = parameters[23:0];
-  assign \parameters.shift  = parameters[29:24];
-  assign \parameters.multiplier  = parameters[45:30];
-  assign \parameters.guard_lo  = parameters[61:46];
-  assign \parameters.guard_hi  = parameters[77:62];
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_1.guard (violation, use_zero, \port$3726$46 , value, result, \port$4357$406 , enable);
+module \holdfast_8x8_guard.lanes.requantizer_2.shift$40 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$92  = 0;
   wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire \$13 ;
+  wire \$14 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
+  wire \$19 ;
   wire \$2 ;
+  wire \$20 ;
+  wire \$21 ;
+  wire \$22 ;
+  reg \$23 ;
+  reg [1:0] \$24 ;
+  reg [23:0] \$25 ;
+  reg \$26 ;
+  reg [16:0] \$27 ;
+  reg \$28 ;
+  reg \$29 ;
   wire \$3 ;
+  reg \$30 ;
   wire \$4 ;
-  wire [15:0] \$5 ;
-  wire [15:0] \$6 ;
-  input enable;
-  wire enable;
-  wire [15:0] hi;
-  wire [15:0] lo;
-  input [31:0] \port$3726$46 ;
-  wire [31:0] \port$3726$46 ;
-  input [7:0] \port$4357$406 ;
-  wire [7:0] \port$4357$406 ;
-  output [15:0] result;
-  reg [15:0] result;
-  input use_zero;
-  wire use_zero;
-  input [15:0] value;
-  wire [15:0] value;
-  output violation;
-  wire violation;
-  wire [15:0] zero;
-  assign violation = enable & \$3 ;
-  assign \$4  = $signed(value) < $signed(\port$3726$46 [15:0]);
-  assign \$5  = \$4  ? \port$3726$46 [15:0] : \port$3726$46 [31:16];
-  assign \$6  = use_zero ? { \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406  } : \$5 ;
-  assign \$1  = $signed(value) < $signed(\port$3726$46 [15:0]);
-  assign \$2  = $signed(value) > $signed(\port$3726$46 [31:16]);
-  assign \$3  = \$1  | \$2 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire \$9 ;
+  input clk;
+  wire clk;
+  reg [23:0] coarse = 24'h000000;
+  reg [1:0] fine = 2'h0;
+  output increment;
+  reg increment = 1'h0;
+  reg over = 1'h0;
+  output \over$10 ;
+  reg \over$10  = 1'h0;
+  input rst;
+  wire rst;
+  input [4:0] shift;
+  wire [4:0] shift;
+  wire [23:0] shifted;
+  reg sign = 1'h0;
+  output \sign$11 ;
+  reg \sign$11  = 1'h0;
+  input [40:0] value;
+  wire [40:0] value;
+  output [16:0] whole;
+  reg [16:0] whole = 17'h00000;
+  assign \$1  = $signed(value[39:23]) != $signed({ value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] });
+  assign \$2  = $signed(value[39:31]) != $signed({ value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] });
+  assign \$3  = $signed(value[39]) != $signed(value[40]);
+  assign \$4  = coarse[17] != sign;
+  assign \$5  = { fine, 1'h0 } <= 1'h0;
+  assign \$6  = \$4  & \$5 ;
+  assign \$7  = coarse[18] != sign;
+  assign \$8  = { fine, 1'h0 } <= 1'h1;
+  assign \$9  = \$7  & \$8 ;
+  assign \$10  = coarse[19] != sign;
+  assign \$11  = { fine, 1'h0 } <= 2'h2;
+  assign \$12  = \$10  & \$11 ;
+  assign \$13  = coarse[20] != sign;
+  assign \$14  = { fine, 1'h0 } <= 2'h3;
+  assign \$15  = \$13  & \$14 ;
+  assign \$16  = coarse[21] != sign;
+  assign \$17  = { fine, 1'h0 } <= 3'h4;
+  assign \$18  = \$16  & \$17 ;
+  assign \$19  = coarse[22] != sign;
+  assign \$20  = { fine, 1'h0 } <= 3'h5;
+  assign \$21  = \$19  & \$20 ;
+  assign \$22  = | { \$21 , \$18 , \$15 , \$12 , \$9 , \$6 , over };
+  assign shifted = $signed(coarse) >>> { fine, 1'h0 };
+  always @(posedge clk)
+    sign <= \$23 ;
+  always @(posedge clk)
+    fine <= \$24 ;
+  always @(posedge clk)
+    coarse <= \$25 ;
+  always @(posedge clk)
+    over <= \$26 ;
+  always @(posedge clk)
+    whole <= \$27 ;
+  always @(posedge clk)
+    \over$10  <= \$28 ;
+  always @(posedge clk)
+    \sign$11  <= \$29 ;
+  always @(posedge clk)
+    increment <= \$30 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$92 ) begin end
-    result = value;
-    if (violation) begin
-      result = \$6 ;
+    \$23  = value[40];
+    if (rst) begin
+      \$23  = 1'h0;
     end
   end
-  assign lo = \port$3726$46 [15:0];
-  assign hi = \port$3726$46 [31:16];
-  assign zero = { \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406  };
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$92 ) begin end
+    \$24  = shift[1:0];
+    if (rst) begin
+      \$24  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$92 ) begin end
+    (* full_case = 32'd1 *)
+    casez (shift[4:2])
+      3'h0:
+          \$25  = value[23:0];
+      3'h1:
+          \$25  = value[31:8];
+      3'h2:
+          \$25  = value[39:16];
+      3'h3:
+          \$25  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40:24] };
+      default:
+          \$25  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40:32] };
+    endcase
+    if (rst) begin
+      \$25  = 24'h000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$92 ) begin end
+    (* full_case = 32'd1 *)
+    casez (shift[4:2])
+      3'h0:
+          \$26  = \$1 ;
+      3'h1:
+          \$26  = \$2 ;
+      3'h2:
+          \$26  = \$3 ;
+      3'h3:
+          \$26  = 1'h0;
+      default:
+          \$26  = 1'h0;
+    endcase
+    if (rst) begin
+      \$26  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$92 ) begin end
+    \$27  = shifted[17:1];
+    if (rst) begin
+      \$27  = 17'h00000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$92 ) begin end
+    \$28  = \$22 ;
+    if (rst) begin
+      \$28  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$92 ) begin end
+    \$29  = sign;
+    if (rst) begin
+      \$29  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$92 ) begin end
+    \$30  = shifted[0];
+    if (rst) begin
+      \$30  = 1'h0;
+    end
+  end
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_2 (rst, \enable$49 , valid, violation, use_zero, parameters, residual_value, total, \result$38 , add, \port$4357$406 , add_multiplier_b, clk);
+module \holdfast_8x8_guard.lanes.requantizer_3 (rst, enable, valid, \violation$35 , use_zero, bias, parameters, settings, residual_value, residual_present, total, result, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$93  = 0;
   wire [24:0] \$1 ;
-  wire \$10 ;
-  wire [19:0] \$11 ;
-  wire [19:0] \$12 ;
+  wire [9:0] \$10 ;
+  wire \$11 ;
+  wire \$12 ;
   wire \$13 ;
   wire \$14 ;
-  wire [15:0] \$15 ;
-  wire [15:0] \$16 ;
-  wire [8:0] \$17 ;
-  wire [24:0] \$18 ;
-  wire [8:0] \$19 ;
-  wire [32:0] \$2 ;
-  wire [24:0] \$20 ;
-  wire [26:0] \$21 ;
-  wire [26:0] \$22 ;
-  wire \$23 ;
-  wire [9:0] \$24 ;
-  wire [25:0] \$25 ;
-  wire \$26 ;
-  wire \$27 ;
-  wire [11:0] \$28 ;
-  wire [11:0] \$29 ;
-  wire [22:0] \$3 ;
-  wire [18:0] \$30 ;
-  wire [10:0] \$31 ;
-  reg [23:0] \$32 ;
-  reg [32:0] \$33 ;
-  reg [23:0] \$34 ;
-  reg [40:0] \$35 ;
-  reg [41:0] \$36 ;
-  reg [2:0] \$37 ;
-  reg [17:0] \$38 ;
-  reg \$39 ;
-  wire [41:0] \$4 ;
-  reg [15:0] \$40 ;
-  reg [7:0] \$41 ;
-  reg [25:0] \$42 ;
-  reg [25:0] \$43 ;
-  reg [25:0] \$44 ;
-  reg [26:0] \$45 ;
-  reg [2:0] \$46 ;
-  reg [9:0] \$47 ;
-  reg \$48 ;
-  reg [7:0] \$49 ;
-  wire [41:0] \$5 ;
-  reg [7:0] \$50 ;
-  reg [7:0] \$51 ;
-  reg [7:0] \$52 ;
-  reg [7:0] \$53 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
+  wire \$19 ;
+  wire [33:0] \$2 ;
+  wire \$20 ;
+  wire \$21 ;
+  wire [9:0] \$22 ;
+  wire [9:0] \$23 ;
+  wire [25:0] \$24 ;
+  wire [8:0] \$25 ;
+  wire [25:0] \$26 ;
+  wire [26:0] \$27 ;
+  wire \$28 ;
+  wire \$29 ;
+  wire [23:0] \$3 ;
+  wire \$30 ;
+  wire \$31 ;
+  wire [7:0] \$32 ;
+  wire [7:0] \$33 ;
+  wire [10:0] \$34 ;
+  wire [10:0] \$35 ;
+  wire \$36 ;
+  wire \$37 ;
+  wire [9:0] \$38 ;
+  wire [9:0] \$39 ;
+  wire [24:0] \$4 ;
+  wire \$40 ;
+  wire \$41 ;
+  wire \$42 ;
+  wire \$43 ;
+  wire \$44 ;
+  wire \$45 ;
+  wire \$46 ;
+  reg [23:0] \$47 ;
+  reg [33:0] \$48 ;
+  reg [23:0] \$49 ;
+  wire \$5 ;
+  reg [40:0] \$50 ;
+  reg [9:0] \$51 ;
+  reg \$52 ;
+  reg \$53 ;
+  reg [8:0] \$54 ;
+  reg [25:0] \$55 ;
+  reg [25:0] \$56 ;
+  reg [26:0] \$57 ;
+  reg [9:0] \$58 ;
+  reg [7:0] \$59 ;
   wire \$6 ;
-  wire [17:0] \$7 ;
-  wire [40:0] \$8 ;
-  wire \$9 ;
-  input add;
-  wire add;
-  reg [26:0] add_coarse = 27'h0000000;
-  wire [26:0] add_fine;
-  wire [7:0] add_hi;
-  reg add_increment = 1'h0;
-  wire [7:0] add_lo;
-  wire [15:0] add_multiplier_a;
-  input [15:0] add_multiplier_b;
-  wire [15:0] add_multiplier_b;
-  reg [9:0] add_result = 10'h000;
-  wire [5:0] add_shift;
-  reg [2:0] \add_shift$29  = 3'h0;
-  wire [7:0] add_zero;
+  wire \$7 ;
+  wire [7:0] \$8 ;
+  wire [7:0] \$9 ;
+  reg [9:0] added = 10'h000;
+  input [23:0] bias;
+  wire [23:0] bias;
   reg [23:0] biased = 24'h000000;
-  reg [7:0] clamped = 8'h00;
-  reg [7:0] clamped_0 = 8'h00;
-  reg [7:0] clamped_1 = 8'h00;
-  reg [7:0] clamped_2 = 8'h00;
-  reg [7:0] clamped_3 = 8'h00;
+  reg bounded = 1'h0;
+  reg [8:0] clamped = 9'h000;
   input clk;
   wire clk;
   (* init = 8'h00 *)
   wire [7:0] code;
+  input enable;
   wire enable;
-  input \enable$49 ;
-  wire \enable$49 ;
-  wire [19:0] exact;
-  wire [11:0] exact_add;
-  wire [7:0] hi;
-  wire [15:0] \hi$44 ;
   reg [23:0] high = 24'h000000;
-  wire [7:0] lo;
-  wire [15:0] \lo$43 ;
-  reg [32:0] low = 33'h000000000;
-  input [77:0] parameters;
-  wire [77:0] parameters;
-  wire [23:0] \parameters.bias ;
-  wire [15:0] \parameters.guard_hi ;
-  wire [15:0] \parameters.guard_lo ;
-  wire [15:0] \parameters.multiplier ;
-  wire [5:0] \parameters.shift ;
-  input [77:0] \port$4357$406 ;
-  wire [77:0] \port$4357$406 ;
+  wire increment;
+  wire \increment$31 ;
+  wire larger;
+  reg [33:0] low = 34'h000000000;
+  wire over;
+  wire \over$28 ;
+  input [75:0] parameters;
+  wire [75:0] parameters;
+  wire [16:0] \parameters.guard_above ;
+  wire [16:0] \parameters.guard_below ;
+  wire [8:0] \parameters.guard_hi ;
+  wire \parameters.guard_least ;
+  wire [8:0] \parameters.guard_lo ;
+  wire \parameters.guard_most ;
+  wire [16:0] \parameters.multiplier ;
+  wire [4:0] \parameters.shift ;
   reg [40:0] product = 41'h00000000000;
-  reg [41:0] requantize_coarse = 42'h00000000000;
-  wire [41:0] requantize_fine;
-  reg requantize_increment = 1'h0;
-  reg [17:0] requantize_result = 18'h00000;
-  reg [2:0] requantize_shift = 3'h0;
+  input residual_present;
+  wire residual_present;
   input [7:0] residual_value;
   wire [7:0] residual_value;
-  wire [7:0] residual_zero;
-  wire [15:0] result;
-  output [7:0] \result$38 ;
-  reg [7:0] \result$38  = 8'h00;
+  output [7:0] result;
+  reg [7:0] result = 8'h00;
+  reg [9:0] rounded = 10'h000;
   input rst;
   wire rst;
   reg [25:0] scaled_a = 26'h0000000;
   reg [25:0] scaled_b = 26'h0000000;
+  input [87:0] settings;
+  wire [87:0] settings;
+  wire [7:0] \settings.add_hi ;
+  wire [7:0] \settings.add_lo ;
+  wire [16:0] \settings.add_multiplier_a ;
+  wire [16:0] \settings.add_multiplier_b ;
+  wire [3:0] \settings.add_shift ;
+  wire [7:0] \settings.add_zero ;
+  wire [8:0] \settings.hi ;
+  wire [8:0] \settings.lo ;
+  wire [7:0] \settings.residual_zero ;
+  wire [4:0] shift;
+  wire [3:0] \shift$38 ;
+  wire sign;
+  wire \sign$30 ;
+  wire smaller;
+  reg [26:0] sum_ = 27'h0000000;
   input [23:0] total;
   wire [23:0] total;
-  reg [25:0] \total$26  = 26'h0000000;
   input use_zero;
   wire use_zero;
-  wire \use_zero$47 ;
   input valid;
   wire valid;
-  reg [15:0] value = 16'h0000;
-  (* init = 16'h0000 *)
-  wire [15:0] \value$42 ;
-  output violation;
-  wire violation;
-  wire \violation$52 ;
-  wire [15:0] zero;
-  wire [7:0] zero_out;
+  (* init = 41'h00000000000 *)
+  wire [40:0] value;
+  (* init = 27'h0000000 *)
+  wire [26:0] \value$37 ;
+  reg violation = 1'h0;
+  output \violation$35 ;
+  wire \violation$35 ;
+  wire [16:0] whole;
+  wire [8:0] \whole$29 ;
+  assign \$41  = over ? sign : \$40 ;
+  assign \$42  = ~ parameters[56];
+  assign smaller = \$41  & \$42 ;
+  assign \$43  = ~ sign;
+  assign \$44  = $signed({ whole, increment }) > $signed({ parameters[55:39], 1'h0 });
+  assign \$45  = over ? \$43  : \$44 ;
+  assign \$46  = ~ parameters[57];
+  assign larger = \$45  & \$46 ;
+  assign \violation$35  = violation & valid;
   always @(posedge clk)
-    requantize_shift <= \$37 ;
+    biased <= \$47 ;
   always @(posedge clk)
-    requantize_result <= \$38 ;
+    low <= \$48 ;
   always @(posedge clk)
-    requantize_increment <= \$39 ;
+    high <= \$49 ;
   always @(posedge clk)
-    value <= \$40 ;
+    product <= \$50 ;
   always @(posedge clk)
-    clamped <= \$41 ;
+    rounded <= \$51 ;
   always @(posedge clk)
-    scaled_a <= \$42 ;
+    violation <= \$52 ;
   always @(posedge clk)
-    scaled_b <= \$43 ;
+    bounded <= \$53 ;
   always @(posedge clk)
-    \total$26  <= \$44 ;
+    clamped <= \$54 ;
   always @(posedge clk)
-    add_coarse <= \$45 ;
+    scaled_a <= \$55 ;
   always @(posedge clk)
-    \add_shift$29  <= \$46 ;
+    scaled_b <= \$56 ;
   always @(posedge clk)
-    add_result <= \$47 ;
+    sum_ <= \$57 ;
   always @(posedge clk)
-    add_increment <= \$48 ;
+    added <= \$58 ;
   always @(posedge clk)
-    clamped_0 <= \$49 ;
-  always @(posedge clk)
-    clamped_1 <= \$50 ;
-  always @(posedge clk)
-    clamped_2 <= \$51 ;
-  always @(posedge clk)
-    clamped_3 <= \$52 ;
-  always @(posedge clk)
-    \result$38  <= \$53 ;
-  assign \$1  = $signed(total) + $signed(parameters[23:0]);
-  assign \$2  = biased[16:0] * parameters[45:30];
-  assign \$3  = $signed(biased[23:17]) * $signed({ 1'h0, parameters[45:30] });
-  assign \$4  = $signed({ high, 17'h00000 }) + $signed({ 1'h0, low });
-  assign \$5  = $signed({ product, 1'h0 }) >>> { parameters[29:27], 3'h0 };
-  assign \$6  = $signed(requantize_fine[40:18]) != $signed({ requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41] });
-  assign \$7  = requantize_fine[41] ? 18'h20000 : 18'h1ffff;
-  assign \$8  = \$6  ? { \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7  } : requantize_fine[41:1];
-  assign \$9  = $signed(exact) < $signed(16'h8000);
-  assign \$10  = $signed(exact) > $signed(16'h7fff);
-  assign \$11  = \$10  ? 20'h07fff : exact;
-  assign \$12  = \$9  ? 20'hf8000 : \$11 ;
-  assign \$13  = $signed(result) < $signed(\port$4357$406 [15:8]);
-  assign \$14  = $signed(result) > $signed(\port$4357$406 [23:16]);
-  assign \$15  = \$14  ? { \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23:16] } : result;
-  assign \$16  = \$13  ? { \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15:8] } : \$15 ;
-  assign \$17  = $signed(clamped) - $signed(\port$4357$406 [7:0]);
-  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4357$406 [77:62] });
-  assign \$19  = $signed(residual_value) - $signed(\port$4357$406 [31:24]);
-  assign \$20  = $signed(\$19 ) * $signed({ 1'h0, add_multiplier_b });
-  assign \$21  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$22  = $signed({ \total$26 , 1'h0 }) >>> { \port$4357$406 [61:59], 3'h0 };
-  assign \$23  = $signed(add_fine[25:10]) != $signed({ add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26] });
-  assign \$24  = add_fine[26] ? 10'h200 : 10'h1ff;
-  assign \$25  = \$23  ? { \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24  } : add_fine[26:1];
-  assign \$26  = $signed(exact_add) < $signed(\port$4357$406 [47:40]);
-  assign \$27  = $signed(exact_add) > $signed(\port$4357$406 [55:48]);
-  assign \$28  = \$27  ? { \port$4357$406 [55], \port$4357$406 [55], \port$4357$406 [55], \port$4357$406 [55], \port$4357$406 [55:48] } : exact_add;
-  assign \$29  = \$26  ? { \port$4357$406 [47], \port$4357$406 [47], \port$4357$406 [47], \port$4357$406 [47], \port$4357$406 [47:40] } : \$28 ;
-  assign requantize_fine = $signed(requantize_coarse) >>> requantize_shift;
-  assign \$30  = $signed(requantize_result) + $signed({ 1'h0, requantize_increment });
-  assign exact = $signed(\$30 ) + $signed(\port$4357$406 [7:0]);
-  assign enable = \enable$49  & valid;
-  assign add_fine = $signed(add_coarse) >>> \add_shift$29 ;
-  assign \$31  = $signed(add_result) + $signed({ 1'h0, add_increment });
-  assign exact_add = $signed(\$31 ) + $signed(\port$4357$406 [39:32]);
-  always @(posedge clk)
-    biased <= \$32 ;
-  always @(posedge clk)
-    low <= \$33 ;
-  always @(posedge clk)
-    high <= \$34 ;
-  always @(posedge clk)
-    product <= \$35 ;
-  always @(posedge clk)
-    requantize_coarse <= \$36 ;
-  \holdfast_8x8_guard.lanes.requantizer_2.guard  guard (
-    .enable(enable),
-    .\port$3728$46 (parameters[77:46]),
-    .\port$4357$406 (\port$4357$406 [7:0]),
-    .result(result),
-    .use_zero(use_zero),
-    .value(value),
-    .violation(violation)
+    result <= \$59 ;
+  assign \$1  = $signed(total) + $signed(bias);
+  assign \$2  = biased[16:0] * parameters[21:5];
+  assign \$3  = $signed(biased[23:17]) * $signed({ 1'h0, parameters[21:5] });
+  assign \$4  = $signed(high) + $signed({ 1'h0, low[33:17] });
+  assign \$5  = ~ over;
+  assign \$6  = $signed(whole[16:8]) == $signed(sign);
+  assign \$7  = \$5  & \$6 ;
+  assign \$8  = ~ { sign, sign, sign, sign, sign, sign, sign, sign };
+  assign \$9  = \$7  ? whole[7:0] : \$8 ;
+  assign \$10  = $signed({ sign, \$9  }) + $signed({ 1'h0, increment });
+  assign \$11  = smaller | larger;
+  assign \$12  = \$11  & enable;
+  assign \$13  = smaller & enable;
+  assign \$14  = ~ use_zero;
+  assign \$15  = \$13  & \$14 ;
+  assign \$16  = smaller | larger;
+  assign \$17  = \$16  & enable;
+  assign \$18  = \$17  & use_zero;
+  assign \$19  = $signed(rounded) < $signed(parameters[66:58]);
+  assign \$20  = bounded | \$19 ;
+  assign \$21  = $signed(rounded) > $signed(parameters[75:67]);
+  assign \$22  = \$21  ? { parameters[75], parameters[75:67] } : rounded;
+  assign \$23  = \$20  ? { parameters[66], parameters[66:58] } : \$22 ;
+  assign \$24  = $signed(clamped) * $signed({ 1'h0, settings[42:26] });
+  assign \$25  = $signed(residual_value) - $signed(settings[25:18]);
+  assign \$26  = $signed(\$25 ) * $signed({ 1'h0, settings[59:43] });
+  assign \$27  = $signed(scaled_a) + $signed(scaled_b);
+  assign \$28  = ~ residual_present;
+  assign \$29  = ~ \over$28 ;
+  assign \$30  = \whole$29 [8] == \sign$30 ;
+  assign \$31  = \$29  & \$30 ;
+  assign \$32  = ~ { \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30  };
+  assign \$33  = \$31  ? \whole$29 [7:0] : \$32 ;
+  assign \$34  = $signed({ \sign$30 , \$33 , 1'h1 }) + $signed({ settings[71:64], \increment$31  });
+  assign \$36  = $signed(added) < $signed(settings[79:72]);
+  assign \$37  = $signed(added) > $signed(settings[87:80]);
+  assign \$38  = \$37  ? { settings[87], settings[87], settings[87:80] } : added;
+  assign \$39  = \$36  ? { settings[79], settings[79], settings[79:72] } : \$38 ;
+  assign \$40  = $signed({ whole, increment }) < $signed({ parameters[38:22], 1'h1 });
+  \holdfast_8x8_guard.lanes.requantizer_3.add_shift  add_shift (
+    .clk(clk),
+    .increment(\increment$31 ),
+    .\over$10 (\over$28 ),
+    .rst(rst),
+    .shift(settings[63:60]),
+    .\sign$11 (\sign$30 ),
+    .value(sum_),
+    .whole(\whole$29 )
+  );
+  \holdfast_8x8_guard.lanes.requantizer_3.shift$40  \shift$40  (
+    .clk(clk),
+    .increment(increment),
+    .\over$10 (over),
+    .rst(rst),
+    .shift(parameters[4:0]),
+    .\sign$11 (sign),
+    .value(product),
+    .whole(whole)
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
-    \$37  = parameters[26:24];
+    \$47  = \$1 [23:0];
     if (rst) begin
-      \$37  = 3'h0;
+      \$47  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
-    \$38  = \$8 [17:0];
+    \$48  = \$2 ;
     if (rst) begin
-      \$38  = 18'h00000;
+      \$48  = 34'h000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
-    \$39  = requantize_fine[0];
+    \$49  = \$3 ;
     if (rst) begin
-      \$39  = 1'h0;
+      \$49  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
-    \$40  = \$12 [15:0];
+    \$50  = { \$4 [23:0], low[16:0] };
     if (rst) begin
-      \$40  = 16'h0000;
+      \$50  = 41'h00000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
-    \$41  = \$16 [7:0];
+    \$51  = \$10 ;
+    if (\$18 ) begin
+      \$51  = 10'h000;
+    end
     if (rst) begin
-      \$41  = 8'h00;
+      \$51  = 10'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
-    \$42  = { \$18 [24], \$18  };
+    \$52  = \$12 ;
     if (rst) begin
-      \$42  = 26'h0000000;
+      \$52  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
-    \$43  = { \$20 [24], \$20  };
+    \$53  = \$15 ;
     if (rst) begin
-      \$43  = 26'h0000000;
+      \$53  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
-    \$44  = \$21 [25:0];
+    \$54  = \$23 [8:0];
     if (rst) begin
-      \$44  = 26'h0000000;
+      \$54  = 9'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
-    \$45  = \$22 ;
+    \$55  = \$24 ;
     if (rst) begin
-      \$45  = 27'h0000000;
+      \$55  = 26'h0000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
-    \$46  = \port$4357$406 [58:56];
+    \$56  = \$26 ;
+    if (\$28 ) begin
+      \$56  = 26'h0000000;
+    end
     if (rst) begin
-      \$46  = 3'h0;
+      \$56  = 26'h0000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
-    \$47  = \$25 [9:0];
+    \$57  = \$27 ;
     if (rst) begin
-      \$47  = 10'h000;
+      \$57  = 27'h0000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
-    \$48  = add_fine[0];
+    \$58  = \$35 [9:0];
     if (rst) begin
-      \$48  = 1'h0;
+      \$58  = 10'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
-    \$49  = clamped;
+    \$59  = \$39 [7:0];
     if (rst) begin
-      \$49  = 8'h00;
+      \$59  = 8'h00;
     end
   end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
-    \$50  = clamped_0;
-    if (rst) begin
-      \$50  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
-    \$51  = clamped_1;
-    if (rst) begin
-      \$51  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
-    \$52  = clamped_2;
-    if (rst) begin
-      \$52  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
-    (* full_case = 32'd1 *)
-    if (add) begin
-      \$53  = \$29 [7:0];
-    end else begin
-      \$53  = clamped_3;
-    end
-    if (rst) begin
-      \$53  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
-    \$32  = \$1 [23:0];
-    if (rst) begin
-      \$32  = 24'h000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
-    \$33  = \$2 ;
-    if (rst) begin
-      \$33  = 33'h000000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
-    \$34  = { \$3 [22], \$3  };
-    if (rst) begin
-      \$34  = 24'h000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
-    \$35  = \$4 [40:0];
-    if (rst) begin
-      \$35  = 41'h00000000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
-    \$36  = \$5 ;
-    if (rst) begin
-      \$36  = 42'h00000000000;
-    end
-  end
-  assign lo = \port$4357$406 [15:8];
-  assign hi = \port$4357$406 [23:16];
-  assign zero_out = \port$4357$406 [7:0];
-  assign add_multiplier_a = \port$4357$406 [77:62];
-  assign residual_zero = \port$4357$406 [31:24];
-  assign add_shift = \port$4357$406 [61:56];
-  assign add_lo = \port$4357$406 [47:40];
-  assign add_hi = \port$4357$406 [55:48];
-  assign \value$42  = value;
-  assign \lo$43  = parameters[61:46];
-  assign \hi$44  = parameters[77:62];
-  assign zero = { \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7:0] };
-  assign \use_zero$47  = use_zero;
-  assign \violation$52  = violation;
-  assign add_zero = \port$4357$406 [39:32];
-  assign code = \result$38 ;
-  assign \parameters.bias  = parameters[23:0];
-  assign \parameters.shift  = parameters[29:24];
-  assign \parameters.multiplier  = parameters[45:30];
-  assign \parameters.guard_lo  = parameters[61:46];
-  assign \parameters.guard_hi  = parameters[77:62];
+  assign value = product;
+  assign shift = parameters[4:0];
+  assign \value$37  = sum_;
+  assign \shift$38  = settings[63:60];
+  assign code = result;
+  assign \parameters.shift  = parameters[4:0];
+  assign \parameters.multiplier  = parameters[21:5];
+  assign \parameters.guard_below  = parameters[38:22];
+  assign \parameters.guard_above  = parameters[55:39];
+  assign \parameters.guard_least  = parameters[56];
+  assign \parameters.guard_most  = parameters[57];
+  assign \parameters.guard_lo  = parameters[66:58];
+  assign \parameters.guard_hi  = parameters[75:67];
+  assign \settings.lo  = settings[8:0];
+  assign \settings.hi  = settings[17:9];
+  assign \settings.residual_zero  = settings[25:18];
+  assign \settings.add_multiplier_a  = settings[42:26];
+  assign \settings.add_multiplier_b  = settings[59:43];
+  assign \settings.add_shift  = settings[63:60];
+  assign \settings.add_zero  = settings[71:64];
+  assign \settings.add_lo  = settings[79:72];
+  assign \settings.add_hi  = settings[87:80];
+  assign \$35  = { \$34 [10], \$34 [10:1] };
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_2.guard (violation, use_zero, \port$3728$46 , value, result, \port$4357$406 , enable);
+module \holdfast_8x8_guard.lanes.requantizer_3.add_shift (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$94  = 0;
   wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire \$13 ;
+  wire \$14 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
+  wire \$19 ;
   wire \$2 ;
+  wire \$20 ;
+  wire \$21 ;
+  reg \$22 ;
+  reg [1:0] \$23 ;
+  reg [15:0] \$24 ;
+  reg \$25 ;
+  reg [8:0] \$26 ;
+  reg \$27 ;
+  reg \$28 ;
+  reg \$29 ;
   wire \$3 ;
   wire \$4 ;
-  wire [15:0] \$5 ;
-  wire [15:0] \$6 ;
-  input enable;
-  wire enable;
-  wire [15:0] hi;
-  wire [15:0] lo;
-  input [31:0] \port$3728$46 ;
-  wire [31:0] \port$3728$46 ;
-  input [7:0] \port$4357$406 ;
-  wire [7:0] \port$4357$406 ;
-  output [15:0] result;
-  reg [15:0] result;
-  input use_zero;
-  wire use_zero;
-  input [15:0] value;
-  wire [15:0] value;
-  output violation;
-  wire violation;
-  wire [15:0] zero;
-  assign violation = enable & \$3 ;
-  assign \$4  = $signed(value) < $signed(\port$3728$46 [15:0]);
-  assign \$5  = \$4  ? \port$3728$46 [15:0] : \port$3728$46 [31:16];
-  assign \$6  = use_zero ? { \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406  } : \$5 ;
-  assign \$1  = $signed(value) < $signed(\port$3728$46 [15:0]);
-  assign \$2  = $signed(value) > $signed(\port$3728$46 [31:16]);
-  assign \$3  = \$1  | \$2 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire \$9 ;
+  input clk;
+  wire clk;
+  reg [15:0] coarse = 16'h0000;
+  reg [1:0] fine = 2'h0;
+  output increment;
+  reg increment = 1'h0;
+  reg over = 1'h0;
+  output \over$10 ;
+  reg \over$10  = 1'h0;
+  input rst;
+  wire rst;
+  input [3:0] shift;
+  wire [3:0] shift;
+  wire [15:0] shifted;
+  reg sign = 1'h0;
+  output \sign$11 ;
+  reg \sign$11  = 1'h0;
+  input [26:0] value;
+  wire [26:0] value;
+  output [8:0] whole;
+  reg [8:0] whole = 9'h000;
+  assign \$1  = $signed(value[25:15]) != $signed({ value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26] });
+  assign \$2  = $signed(value[25:23]) != $signed({ value[26], value[26], value[26] });
+  assign \$3  = coarse[9] != sign;
+  assign \$4  = { fine, 1'h0 } <= 1'h0;
+  assign \$5  = \$3  & \$4 ;
+  assign \$6  = coarse[10] != sign;
+  assign \$7  = { fine, 1'h0 } <= 1'h1;
+  assign \$8  = \$6  & \$7 ;
+  assign \$9  = coarse[11] != sign;
+  assign \$10  = { fine, 1'h0 } <= 2'h2;
+  assign \$11  = \$9  & \$10 ;
+  assign \$12  = coarse[12] != sign;
+  assign \$13  = { fine, 1'h0 } <= 2'h3;
+  assign \$14  = \$12  & \$13 ;
+  assign \$15  = coarse[13] != sign;
+  assign \$16  = { fine, 1'h0 } <= 3'h4;
+  assign \$17  = \$15  & \$16 ;
+  assign \$18  = coarse[14] != sign;
+  assign \$19  = { fine, 1'h0 } <= 3'h5;
+  assign \$20  = \$18  & \$19 ;
+  assign \$21  = | { \$20 , \$17 , \$14 , \$11 , \$8 , \$5 , over };
+  assign shifted = $signed(coarse) >>> { fine, 1'h0 };
+  always @(posedge clk)
+    sign <= \$22 ;
+  always @(posedge clk)
+    fine <= \$23 ;
+  always @(posedge clk)
+    coarse <= \$24 ;
+  always @(posedge clk)
+    over <= \$25 ;
+  always @(posedge clk)
+    whole <= \$26 ;
+  always @(posedge clk)
+    \over$10  <= \$27 ;
+  always @(posedge clk)
+    \sign$11  <= \$28 ;
+  always @(posedge clk)
+    increment <= \$29 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$94 ) begin end
-    result = value;
-    if (violation) begin
-      result = \$6 ;
+    \$22  = value[26];
+    if (rst) begin
+      \$22  = 1'h0;
     end
   end
-  assign lo = \port$3728$46 [15:0];
-  assign hi = \port$3728$46 [31:16];
-  assign zero = { \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406  };
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$94 ) begin end
+    \$23  = shift[1:0];
+    if (rst) begin
+      \$23  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$94 ) begin end
+    (* full_case = 32'd1 *)
+    casez (shift[3:2])
+      2'h0:
+          \$24  = value[15:0];
+      2'h1:
+          \$24  = value[23:8];
+      2'h2:
+          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26:16] };
+      default:
+          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26:24] };
+    endcase
+    if (rst) begin
+      \$24  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$94 ) begin end
+    (* full_case = 32'd1 *)
+    casez (shift[3:2])
+      2'h0:
+          \$25  = \$1 ;
+      2'h1:
+          \$25  = \$2 ;
+      2'h2:
+          \$25  = 1'h0;
+      default:
+          \$25  = 1'h0;
+    endcase
+    if (rst) begin
+      \$25  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$94 ) begin end
+    \$26  = shifted[9:1];
+    if (rst) begin
+      \$26  = 9'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$94 ) begin end
+    \$27  = \$21 ;
+    if (rst) begin
+      \$27  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$94 ) begin end
+    \$28  = sign;
+    if (rst) begin
+      \$28  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$94 ) begin end
+    \$29  = shifted[0];
+    if (rst) begin
+      \$29  = 1'h0;
+    end
+  end
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_3 (rst, \enable$49 , valid, violation, use_zero, parameters, residual_value, total, \result$38 , add, \port$4357$406 , add_multiplier_b, clk);
+module \holdfast_8x8_guard.lanes.requantizer_3.shift$40 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$95  = 0;
-  wire [24:0] \$1 ;
+  wire \$1 ;
   wire \$10 ;
-  wire [19:0] \$11 ;
-  wire [19:0] \$12 ;
+  wire \$11 ;
+  wire \$12 ;
   wire \$13 ;
   wire \$14 ;
-  wire [15:0] \$15 ;
-  wire [15:0] \$16 ;
-  wire [8:0] \$17 ;
-  wire [24:0] \$18 ;
-  wire [8:0] \$19 ;
-  wire [32:0] \$2 ;
-  wire [24:0] \$20 ;
-  wire [26:0] \$21 ;
-  wire [26:0] \$22 ;
-  wire \$23 ;
-  wire [9:0] \$24 ;
-  wire [25:0] \$25 ;
-  wire \$26 ;
-  wire \$27 ;
-  wire [11:0] \$28 ;
-  wire [11:0] \$29 ;
-  wire [22:0] \$3 ;
-  wire [18:0] \$30 ;
-  wire [10:0] \$31 ;
-  reg [23:0] \$32 ;
-  reg [32:0] \$33 ;
-  reg [23:0] \$34 ;
-  reg [40:0] \$35 ;
-  reg [41:0] \$36 ;
-  reg [2:0] \$37 ;
-  reg [17:0] \$38 ;
-  reg \$39 ;
-  wire [41:0] \$4 ;
-  reg [15:0] \$40 ;
-  reg [7:0] \$41 ;
-  reg [25:0] \$42 ;
-  reg [25:0] \$43 ;
-  reg [25:0] \$44 ;
-  reg [26:0] \$45 ;
-  reg [2:0] \$46 ;
-  reg [9:0] \$47 ;
-  reg \$48 ;
-  reg [7:0] \$49 ;
-  wire [41:0] \$5 ;
-  reg [7:0] \$50 ;
-  reg [7:0] \$51 ;
-  reg [7:0] \$52 ;
-  reg [7:0] \$53 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
+  wire \$19 ;
+  wire \$2 ;
+  wire \$20 ;
+  wire \$21 ;
+  wire \$22 ;
+  reg \$23 ;
+  reg [1:0] \$24 ;
+  reg [23:0] \$25 ;
+  reg \$26 ;
+  reg [16:0] \$27 ;
+  reg \$28 ;
+  reg \$29 ;
+  wire \$3 ;
+  reg \$30 ;
+  wire \$4 ;
+  wire \$5 ;
   wire \$6 ;
-  wire [17:0] \$7 ;
-  wire [40:0] \$8 ;
+  wire \$7 ;
+  wire \$8 ;
   wire \$9 ;
-  input add;
-  wire add;
-  reg [26:0] add_coarse = 27'h0000000;
-  wire [26:0] add_fine;
-  wire [7:0] add_hi;
-  reg add_increment = 1'h0;
-  wire [7:0] add_lo;
-  wire [15:0] add_multiplier_a;
-  input [15:0] add_multiplier_b;
-  wire [15:0] add_multiplier_b;
-  reg [9:0] add_result = 10'h000;
-  wire [5:0] add_shift;
-  reg [2:0] \add_shift$29  = 3'h0;
-  wire [7:0] add_zero;
-  reg [23:0] biased = 24'h000000;
-  reg [7:0] clamped = 8'h00;
-  reg [7:0] clamped_0 = 8'h00;
-  reg [7:0] clamped_1 = 8'h00;
-  reg [7:0] clamped_2 = 8'h00;
-  reg [7:0] clamped_3 = 8'h00;
   input clk;
   wire clk;
-  (* init = 8'h00 *)
-  wire [7:0] code;
-  wire enable;
-  input \enable$49 ;
-  wire \enable$49 ;
-  wire [19:0] exact;
-  wire [11:0] exact_add;
-  wire [7:0] hi;
-  wire [15:0] \hi$44 ;
-  reg [23:0] high = 24'h000000;
-  wire [7:0] lo;
-  wire [15:0] \lo$43 ;
-  reg [32:0] low = 33'h000000000;
-  input [77:0] parameters;
-  wire [77:0] parameters;
-  wire [23:0] \parameters.bias ;
-  wire [15:0] \parameters.guard_hi ;
-  wire [15:0] \parameters.guard_lo ;
-  wire [15:0] \parameters.multiplier ;
-  wire [5:0] \parameters.shift ;
-  input [77:0] \port$4357$406 ;
-  wire [77:0] \port$4357$406 ;
-  reg [40:0] product = 41'h00000000000;
-  reg [41:0] requantize_coarse = 42'h00000000000;
-  wire [41:0] requantize_fine;
-  reg requantize_increment = 1'h0;
-  reg [17:0] requantize_result = 18'h00000;
-  reg [2:0] requantize_shift = 3'h0;
-  input [7:0] residual_value;
-  wire [7:0] residual_value;
-  wire [7:0] residual_zero;
-  wire [15:0] result;
-  output [7:0] \result$38 ;
-  reg [7:0] \result$38  = 8'h00;
+  reg [23:0] coarse = 24'h000000;
+  reg [1:0] fine = 2'h0;
+  output increment;
+  reg increment = 1'h0;
+  reg over = 1'h0;
+  output \over$10 ;
+  reg \over$10  = 1'h0;
   input rst;
   wire rst;
-  reg [25:0] scaled_a = 26'h0000000;
-  reg [25:0] scaled_b = 26'h0000000;
-  input [23:0] total;
-  wire [23:0] total;
-  reg [25:0] \total$26  = 26'h0000000;
-  input use_zero;
-  wire use_zero;
-  wire \use_zero$47 ;
-  input valid;
-  wire valid;
-  reg [15:0] value = 16'h0000;
-  (* init = 16'h0000 *)
-  wire [15:0] \value$42 ;
-  output violation;
-  wire violation;
-  wire \violation$52 ;
-  wire [15:0] zero;
-  wire [7:0] zero_out;
+  input [4:0] shift;
+  wire [4:0] shift;
+  wire [23:0] shifted;
+  reg sign = 1'h0;
+  output \sign$11 ;
+  reg \sign$11  = 1'h0;
+  input [40:0] value;
+  wire [40:0] value;
+  output [16:0] whole;
+  reg [16:0] whole = 17'h00000;
+  assign \$1  = $signed(value[39:23]) != $signed({ value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] });
+  assign \$2  = $signed(value[39:31]) != $signed({ value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] });
+  assign \$3  = $signed(value[39]) != $signed(value[40]);
+  assign \$4  = coarse[17] != sign;
+  assign \$5  = { fine, 1'h0 } <= 1'h0;
+  assign \$6  = \$4  & \$5 ;
+  assign \$7  = coarse[18] != sign;
+  assign \$8  = { fine, 1'h0 } <= 1'h1;
+  assign \$9  = \$7  & \$8 ;
+  assign \$10  = coarse[19] != sign;
+  assign \$11  = { fine, 1'h0 } <= 2'h2;
+  assign \$12  = \$10  & \$11 ;
+  assign \$13  = coarse[20] != sign;
+  assign \$14  = { fine, 1'h0 } <= 2'h3;
+  assign \$15  = \$13  & \$14 ;
+  assign \$16  = coarse[21] != sign;
+  assign \$17  = { fine, 1'h0 } <= 3'h4;
+  assign \$18  = \$16  & \$17 ;
+  assign \$19  = coarse[22] != sign;
+  assign \$20  = { fine, 1'h0 } <= 3'h5;
+  assign \$21  = \$19  & \$20 ;
+  assign \$22  = | { \$21 , \$18 , \$15 , \$12 , \$9 , \$6 , over };
+  assign shifted = $signed(coarse) >>> { fine, 1'h0 };
   always @(posedge clk)
-    requantize_shift <= \$37 ;
+    sign <= \$23 ;
   always @(posedge clk)
-    requantize_result <= \$38 ;
+    fine <= \$24 ;
   always @(posedge clk)
-    requantize_increment <= \$39 ;
+    coarse <= \$25 ;
   always @(posedge clk)
-    value <= \$40 ;
+    over <= \$26 ;
   always @(posedge clk)
-    clamped <= \$41 ;
+    whole <= \$27 ;
   always @(posedge clk)
-    scaled_a <= \$42 ;
+    \over$10  <= \$28 ;
   always @(posedge clk)
-    scaled_b <= \$43 ;
+    \sign$11  <= \$29 ;
   always @(posedge clk)
-    \total$26  <= \$44 ;
-  always @(posedge clk)
-    add_coarse <= \$45 ;
-  always @(posedge clk)
-    \add_shift$29  <= \$46 ;
-  always @(posedge clk)
-    add_result <= \$47 ;
-  always @(posedge clk)
-    add_increment <= \$48 ;
-  always @(posedge clk)
-    clamped_0 <= \$49 ;
-  always @(posedge clk)
-    clamped_1 <= \$50 ;
-  always @(posedge clk)
-    clamped_2 <= \$51 ;
-  always @(posedge clk)
-    clamped_3 <= \$52 ;
-  always @(posedge clk)
-    \result$38  <= \$53 ;
-  assign \$1  = $signed(total) + $signed(parameters[23:0]);
-  assign \$2  = biased[16:0] * parameters[45:30];
-  assign \$3  = $signed(biased[23:17]) * $signed({ 1'h0, parameters[45:30] });
-  assign \$4  = $signed({ high, 17'h00000 }) + $signed({ 1'h0, low });
-  assign \$5  = $signed({ product, 1'h0 }) >>> { parameters[29:27], 3'h0 };
-  assign \$6  = $signed(requantize_fine[40:18]) != $signed({ requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41] });
-  assign \$7  = requantize_fine[41] ? 18'h20000 : 18'h1ffff;
-  assign \$8  = \$6  ? { \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7  } : requantize_fine[41:1];
-  assign \$9  = $signed(exact) < $signed(16'h8000);
-  assign \$10  = $signed(exact) > $signed(16'h7fff);
-  assign \$11  = \$10  ? 20'h07fff : exact;
-  assign \$12  = \$9  ? 20'hf8000 : \$11 ;
-  assign \$13  = $signed(result) < $signed(\port$4357$406 [15:8]);
-  assign \$14  = $signed(result) > $signed(\port$4357$406 [23:16]);
-  assign \$15  = \$14  ? { \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23:16] } : result;
-  assign \$16  = \$13  ? { \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15:8] } : \$15 ;
-  assign \$17  = $signed(clamped) - $signed(\port$4357$406 [7:0]);
-  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4357$406 [77:62] });
-  assign \$19  = $signed(residual_value) - $signed(\port$4357$406 [31:24]);
-  assign \$20  = $signed(\$19 ) * $signed({ 1'h0, add_multiplier_b });
-  assign \$21  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$22  = $signed({ \total$26 , 1'h0 }) >>> { \port$4357$406 [61:59], 3'h0 };
-  assign \$23  = $signed(add_fine[25:10]) != $signed({ add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26] });
-  assign \$24  = add_fine[26] ? 10'h200 : 10'h1ff;
-  assign \$25  = \$23  ? { \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24  } : add_fine[26:1];
-  assign \$26  = $signed(exact_add) < $signed(\port$4357$406 [47:40]);
-  assign \$27  = $signed(exact_add) > $signed(\port$4357$406 [55:48]);
-  assign \$28  = \$27  ? { \port$4357$406 [55], \port$4357$406 [55], \port$4357$406 [55], \port$4357$406 [55], \port$4357$406 [55:48] } : exact_add;
-  assign \$29  = \$26  ? { \port$4357$406 [47], \port$4357$406 [47], \port$4357$406 [47], \port$4357$406 [47], \port$4357$406 [47:40] } : \$28 ;
-  assign requantize_fine = $signed(requantize_coarse) >>> requantize_shift;
-  assign \$30  = $signed(requantize_result) + $signed({ 1'h0, requantize_increment });
-  assign exact = $signed(\$30 ) + $signed(\port$4357$406 [7:0]);
-  assign enable = \enable$49  & valid;
-  assign add_fine = $signed(add_coarse) >>> \add_shift$29 ;
-  assign \$31  = $signed(add_result) + $signed({ 1'h0, add_increment });
-  assign exact_add = $signed(\$31 ) + $signed(\port$4357$406 [39:32]);
-  always @(posedge clk)
-    biased <= \$32 ;
-  always @(posedge clk)
-    low <= \$33 ;
-  always @(posedge clk)
-    high <= \$34 ;
-  always @(posedge clk)
-    product <= \$35 ;
-  always @(posedge clk)
-    requantize_coarse <= \$36 ;
-  \holdfast_8x8_guard.lanes.requantizer_3.guard  guard (
-    .enable(enable),
-    .\port$3730$46 (parameters[77:46]),
-    .\port$4357$406 (\port$4357$406 [7:0]),
-    .result(result),
-    .use_zero(use_zero),
-    .value(value),
-    .violation(violation)
-  );
+    increment <= \$30 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$37  = parameters[26:24];
+    \$23  = value[40];
     if (rst) begin
-      \$37  = 3'h0;
+      \$23  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$38  = \$8 [17:0];
+    \$24  = shift[1:0];
     if (rst) begin
-      \$38  = 18'h00000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$39  = requantize_fine[0];
-    if (rst) begin
-      \$39  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$40  = \$12 [15:0];
-    if (rst) begin
-      \$40  = 16'h0000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$41  = \$16 [7:0];
-    if (rst) begin
-      \$41  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$42  = { \$18 [24], \$18  };
-    if (rst) begin
-      \$42  = 26'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$43  = { \$20 [24], \$20  };
-    if (rst) begin
-      \$43  = 26'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$44  = \$21 [25:0];
-    if (rst) begin
-      \$44  = 26'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$45  = \$22 ;
-    if (rst) begin
-      \$45  = 27'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$46  = \port$4357$406 [58:56];
-    if (rst) begin
-      \$46  = 3'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$47  = \$25 [9:0];
-    if (rst) begin
-      \$47  = 10'h000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$48  = add_fine[0];
-    if (rst) begin
-      \$48  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$49  = clamped;
-    if (rst) begin
-      \$49  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$50  = clamped_0;
-    if (rst) begin
-      \$50  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$51  = clamped_1;
-    if (rst) begin
-      \$51  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$52  = clamped_2;
-    if (rst) begin
-      \$52  = 8'h00;
+      \$24  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
     (* full_case = 32'd1 *)
-    if (add) begin
-      \$53  = \$29 [7:0];
-    end else begin
-      \$53  = clamped_3;
-    end
+    casez (shift[4:2])
+      3'h0:
+          \$25  = value[23:0];
+      3'h1:
+          \$25  = value[31:8];
+      3'h2:
+          \$25  = value[39:16];
+      3'h3:
+          \$25  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40:24] };
+      default:
+          \$25  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40:32] };
+    endcase
     if (rst) begin
-      \$53  = 8'h00;
+      \$25  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$32  = \$1 [23:0];
+    (* full_case = 32'd1 *)
+    casez (shift[4:2])
+      3'h0:
+          \$26  = \$1 ;
+      3'h1:
+          \$26  = \$2 ;
+      3'h2:
+          \$26  = \$3 ;
+      3'h3:
+          \$26  = 1'h0;
+      default:
+          \$26  = 1'h0;
+    endcase
     if (rst) begin
-      \$32  = 24'h000000;
+      \$26  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$33  = \$2 ;
+    \$27  = shifted[17:1];
     if (rst) begin
-      \$33  = 33'h000000000;
+      \$27  = 17'h00000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$34  = { \$3 [22], \$3  };
+    \$28  = \$22 ;
     if (rst) begin
-      \$34  = 24'h000000;
+      \$28  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$35  = \$4 [40:0];
+    \$29  = sign;
     if (rst) begin
-      \$35  = 41'h00000000000;
+      \$29  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$95 ) begin end
-    \$36  = \$5 ;
+    \$30  = shifted[0];
     if (rst) begin
-      \$36  = 42'h00000000000;
+      \$30  = 1'h0;
     end
   end
-  assign lo = \port$4357$406 [15:8];
-  assign hi = \port$4357$406 [23:16];
-  assign zero_out = \port$4357$406 [7:0];
-  assign add_multiplier_a = \port$4357$406 [77:62];
-  assign residual_zero = \port$4357$406 [31:24];
-  assign add_shift = \port$4357$406 [61:56];
-  assign add_lo = \port$4357$406 [47:40];
-  assign add_hi = \port$4357$406 [55:48];
-  assign \value$42  = value;
-  assign \lo$43  = parameters[61:46];
-  assign \hi$44  = parameters[77:62];
-  assign zero = { \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7:0] };
-  assign \use_zero$47  = use_zero;
-  assign \violation$52  = violation;
-  assign add_zero = \port$4357$406 [39:32];
-  assign code = \result$38 ;
-  assign \parameters.bias  = parameters[23:0];
-  assign \parameters.shift  = parameters[29:24];
-  assign \parameters.multiplier  = parameters[45:30];
-  assign \parameters.guard_lo  = parameters[61:46];
-  assign \parameters.guard_hi  = parameters[77:62];
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_3.guard (violation, use_zero, \port$3730$46 , value, result, \port$4357$406 , enable);
+module \holdfast_8x8_guard.lanes.requantizer_4 (rst, enable, valid, \violation$35 , use_zero, bias, parameters, settings, residual_value, residual_present, total, result, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$96  = 0;
-  wire \$1 ;
-  wire \$2 ;
-  wire \$3 ;
-  wire \$4 ;
-  wire [15:0] \$5 ;
-  wire [15:0] \$6 ;
+  wire [24:0] \$1 ;
+  wire [9:0] \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire \$13 ;
+  wire \$14 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
+  wire \$19 ;
+  wire [33:0] \$2 ;
+  wire \$20 ;
+  wire \$21 ;
+  wire [9:0] \$22 ;
+  wire [9:0] \$23 ;
+  wire [25:0] \$24 ;
+  wire [8:0] \$25 ;
+  wire [25:0] \$26 ;
+  wire [26:0] \$27 ;
+  wire \$28 ;
+  wire \$29 ;
+  wire [23:0] \$3 ;
+  wire \$30 ;
+  wire \$31 ;
+  wire [7:0] \$32 ;
+  wire [7:0] \$33 ;
+  wire [10:0] \$34 ;
+  wire [10:0] \$35 ;
+  wire \$36 ;
+  wire \$37 ;
+  wire [9:0] \$38 ;
+  wire [9:0] \$39 ;
+  wire [24:0] \$4 ;
+  wire \$40 ;
+  wire \$41 ;
+  wire \$42 ;
+  wire \$43 ;
+  wire \$44 ;
+  wire \$45 ;
+  wire \$46 ;
+  reg [23:0] \$47 ;
+  reg [33:0] \$48 ;
+  reg [23:0] \$49 ;
+  wire \$5 ;
+  reg [40:0] \$50 ;
+  reg [9:0] \$51 ;
+  reg \$52 ;
+  reg \$53 ;
+  reg [8:0] \$54 ;
+  reg [25:0] \$55 ;
+  reg [25:0] \$56 ;
+  reg [26:0] \$57 ;
+  reg [9:0] \$58 ;
+  reg [7:0] \$59 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire [7:0] \$8 ;
+  wire [7:0] \$9 ;
+  reg [9:0] added = 10'h000;
+  input [23:0] bias;
+  wire [23:0] bias;
+  reg [23:0] biased = 24'h000000;
+  reg bounded = 1'h0;
+  reg [8:0] clamped = 9'h000;
+  input clk;
+  wire clk;
+  (* init = 8'h00 *)
+  wire [7:0] code;
   input enable;
   wire enable;
-  wire [15:0] hi;
-  wire [15:0] lo;
-  input [31:0] \port$3730$46 ;
-  wire [31:0] \port$3730$46 ;
-  input [7:0] \port$4357$406 ;
-  wire [7:0] \port$4357$406 ;
-  output [15:0] result;
-  reg [15:0] result;
+  reg [23:0] high = 24'h000000;
+  wire increment;
+  wire \increment$31 ;
+  wire larger;
+  reg [33:0] low = 34'h000000000;
+  wire over;
+  wire \over$28 ;
+  input [75:0] parameters;
+  wire [75:0] parameters;
+  wire [16:0] \parameters.guard_above ;
+  wire [16:0] \parameters.guard_below ;
+  wire [8:0] \parameters.guard_hi ;
+  wire \parameters.guard_least ;
+  wire [8:0] \parameters.guard_lo ;
+  wire \parameters.guard_most ;
+  wire [16:0] \parameters.multiplier ;
+  wire [4:0] \parameters.shift ;
+  reg [40:0] product = 41'h00000000000;
+  input residual_present;
+  wire residual_present;
+  input [7:0] residual_value;
+  wire [7:0] residual_value;
+  output [7:0] result;
+  reg [7:0] result = 8'h00;
+  reg [9:0] rounded = 10'h000;
+  input rst;
+  wire rst;
+  reg [25:0] scaled_a = 26'h0000000;
+  reg [25:0] scaled_b = 26'h0000000;
+  input [87:0] settings;
+  wire [87:0] settings;
+  wire [7:0] \settings.add_hi ;
+  wire [7:0] \settings.add_lo ;
+  wire [16:0] \settings.add_multiplier_a ;
+  wire [16:0] \settings.add_multiplier_b ;
+  wire [3:0] \settings.add_shift ;
+  wire [7:0] \settings.add_zero ;
+  wire [8:0] \settings.hi ;
+  wire [8:0] \settings.lo ;
+  wire [7:0] \settings.residual_zero ;
+  wire [4:0] shift;
+  wire [3:0] \shift$38 ;
+  wire sign;
+  wire \sign$30 ;
+  wire smaller;
+  reg [26:0] sum_ = 27'h0000000;
+  input [23:0] total;
+  wire [23:0] total;
   input use_zero;
   wire use_zero;
-  input [15:0] value;
-  wire [15:0] value;
-  output violation;
-  wire violation;
-  wire [15:0] zero;
-  assign violation = enable & \$3 ;
-  assign \$4  = $signed(value) < $signed(\port$3730$46 [15:0]);
-  assign \$5  = \$4  ? \port$3730$46 [15:0] : \port$3730$46 [31:16];
-  assign \$6  = use_zero ? { \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406  } : \$5 ;
-  assign \$1  = $signed(value) < $signed(\port$3730$46 [15:0]);
-  assign \$2  = $signed(value) > $signed(\port$3730$46 [31:16]);
-  assign \$3  = \$1  | \$2 ;
+  input valid;
+  wire valid;
+  (* init = 41'h00000000000 *)
+  wire [40:0] value;
+  (* init = 27'h0000000 *)
+  wire [26:0] \value$37 ;
+  reg violation = 1'h0;
+  output \violation$35 ;
+  wire \violation$35 ;
+  wire [16:0] whole;
+  wire [8:0] \whole$29 ;
+  assign \$41  = over ? sign : \$40 ;
+  assign \$42  = ~ parameters[56];
+  assign smaller = \$41  & \$42 ;
+  assign \$43  = ~ sign;
+  assign \$44  = $signed({ whole, increment }) > $signed({ parameters[55:39], 1'h0 });
+  assign \$45  = over ? \$43  : \$44 ;
+  assign \$46  = ~ parameters[57];
+  assign larger = \$45  & \$46 ;
+  assign \violation$35  = violation & valid;
+  always @(posedge clk)
+    biased <= \$47 ;
+  always @(posedge clk)
+    low <= \$48 ;
+  always @(posedge clk)
+    high <= \$49 ;
+  always @(posedge clk)
+    product <= \$50 ;
+  always @(posedge clk)
+    rounded <= \$51 ;
+  always @(posedge clk)
+    violation <= \$52 ;
+  always @(posedge clk)
+    bounded <= \$53 ;
+  always @(posedge clk)
+    clamped <= \$54 ;
+  always @(posedge clk)
+    scaled_a <= \$55 ;
+  always @(posedge clk)
+    scaled_b <= \$56 ;
+  always @(posedge clk)
+    sum_ <= \$57 ;
+  always @(posedge clk)
+    added <= \$58 ;
+  always @(posedge clk)
+    result <= \$59 ;
+  assign \$1  = $signed(total) + $signed(bias);
+  assign \$2  = biased[16:0] * parameters[21:5];
+  assign \$3  = $signed(biased[23:17]) * $signed({ 1'h0, parameters[21:5] });
+  assign \$4  = $signed(high) + $signed({ 1'h0, low[33:17] });
+  assign \$5  = ~ over;
+  assign \$6  = $signed(whole[16:8]) == $signed(sign);
+  assign \$7  = \$5  & \$6 ;
+  assign \$8  = ~ { sign, sign, sign, sign, sign, sign, sign, sign };
+  assign \$9  = \$7  ? whole[7:0] : \$8 ;
+  assign \$10  = $signed({ sign, \$9  }) + $signed({ 1'h0, increment });
+  assign \$11  = smaller | larger;
+  assign \$12  = \$11  & enable;
+  assign \$13  = smaller & enable;
+  assign \$14  = ~ use_zero;
+  assign \$15  = \$13  & \$14 ;
+  assign \$16  = smaller | larger;
+  assign \$17  = \$16  & enable;
+  assign \$18  = \$17  & use_zero;
+  assign \$19  = $signed(rounded) < $signed(parameters[66:58]);
+  assign \$20  = bounded | \$19 ;
+  assign \$21  = $signed(rounded) > $signed(parameters[75:67]);
+  assign \$22  = \$21  ? { parameters[75], parameters[75:67] } : rounded;
+  assign \$23  = \$20  ? { parameters[66], parameters[66:58] } : \$22 ;
+  assign \$24  = $signed(clamped) * $signed({ 1'h0, settings[42:26] });
+  assign \$25  = $signed(residual_value) - $signed(settings[25:18]);
+  assign \$26  = $signed(\$25 ) * $signed({ 1'h0, settings[59:43] });
+  assign \$27  = $signed(scaled_a) + $signed(scaled_b);
+  assign \$28  = ~ residual_present;
+  assign \$29  = ~ \over$28 ;
+  assign \$30  = \whole$29 [8] == \sign$30 ;
+  assign \$31  = \$29  & \$30 ;
+  assign \$32  = ~ { \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30  };
+  assign \$33  = \$31  ? \whole$29 [7:0] : \$32 ;
+  assign \$34  = $signed({ \sign$30 , \$33 , 1'h1 }) + $signed({ settings[71:64], \increment$31  });
+  assign \$36  = $signed(added) < $signed(settings[79:72]);
+  assign \$37  = $signed(added) > $signed(settings[87:80]);
+  assign \$38  = \$37  ? { settings[87], settings[87], settings[87:80] } : added;
+  assign \$39  = \$36  ? { settings[79], settings[79], settings[79:72] } : \$38 ;
+  assign \$40  = $signed({ whole, increment }) < $signed({ parameters[38:22], 1'h1 });
+  \holdfast_8x8_guard.lanes.requantizer_4.add_shift  add_shift (
+    .clk(clk),
+    .increment(\increment$31 ),
+    .\over$10 (\over$28 ),
+    .rst(rst),
+    .shift(settings[63:60]),
+    .\sign$11 (\sign$30 ),
+    .value(sum_),
+    .whole(\whole$29 )
+  );
+  \holdfast_8x8_guard.lanes.requantizer_4.shift$40  \shift$40  (
+    .clk(clk),
+    .increment(increment),
+    .\over$10 (over),
+    .rst(rst),
+    .shift(parameters[4:0]),
+    .\sign$11 (sign),
+    .value(product),
+    .whole(whole)
+  );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
-    result = value;
-    if (violation) begin
-      result = \$6 ;
+    \$47  = \$1 [23:0];
+    if (rst) begin
+      \$47  = 24'h000000;
     end
   end
-  assign lo = \port$3730$46 [15:0];
-  assign hi = \port$3730$46 [31:16];
-  assign zero = { \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406  };
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
+    \$48  = \$2 ;
+    if (rst) begin
+      \$48  = 34'h000000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
+    \$49  = \$3 ;
+    if (rst) begin
+      \$49  = 24'h000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
+    \$50  = { \$4 [23:0], low[16:0] };
+    if (rst) begin
+      \$50  = 41'h00000000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
+    \$51  = \$10 ;
+    if (\$18 ) begin
+      \$51  = 10'h000;
+    end
+    if (rst) begin
+      \$51  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
+    \$52  = \$12 ;
+    if (rst) begin
+      \$52  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
+    \$53  = \$15 ;
+    if (rst) begin
+      \$53  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
+    \$54  = \$23 [8:0];
+    if (rst) begin
+      \$54  = 9'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
+    \$55  = \$24 ;
+    if (rst) begin
+      \$55  = 26'h0000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
+    \$56  = \$26 ;
+    if (\$28 ) begin
+      \$56  = 26'h0000000;
+    end
+    if (rst) begin
+      \$56  = 26'h0000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
+    \$57  = \$27 ;
+    if (rst) begin
+      \$57  = 27'h0000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
+    \$58  = \$35 [9:0];
+    if (rst) begin
+      \$58  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
+    \$59  = \$39 [7:0];
+    if (rst) begin
+      \$59  = 8'h00;
+    end
+  end
+  assign value = product;
+  assign shift = parameters[4:0];
+  assign \value$37  = sum_;
+  assign \shift$38  = settings[63:60];
+  assign code = result;
+  assign \parameters.shift  = parameters[4:0];
+  assign \parameters.multiplier  = parameters[21:5];
+  assign \parameters.guard_below  = parameters[38:22];
+  assign \parameters.guard_above  = parameters[55:39];
+  assign \parameters.guard_least  = parameters[56];
+  assign \parameters.guard_most  = parameters[57];
+  assign \parameters.guard_lo  = parameters[66:58];
+  assign \parameters.guard_hi  = parameters[75:67];
+  assign \settings.lo  = settings[8:0];
+  assign \settings.hi  = settings[17:9];
+  assign \settings.residual_zero  = settings[25:18];
+  assign \settings.add_multiplier_a  = settings[42:26];
+  assign \settings.add_multiplier_b  = settings[59:43];
+  assign \settings.add_shift  = settings[63:60];
+  assign \settings.add_zero  = settings[71:64];
+  assign \settings.add_lo  = settings[79:72];
+  assign \settings.add_hi  = settings[87:80];
+  assign \$35  = { \$34 [10], \$34 [10:1] };
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_4 (rst, \enable$49 , valid, violation, use_zero, parameters, residual_value, total, \result$38 , add, \port$4357$406 , add_multiplier_b, clk);
+module \holdfast_8x8_guard.lanes.requantizer_4.add_shift (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$97  = 0;
-  wire [24:0] \$1 ;
+  wire \$1 ;
   wire \$10 ;
-  wire [19:0] \$11 ;
-  wire [19:0] \$12 ;
+  wire \$11 ;
+  wire \$12 ;
   wire \$13 ;
   wire \$14 ;
-  wire [15:0] \$15 ;
-  wire [15:0] \$16 ;
-  wire [8:0] \$17 ;
-  wire [24:0] \$18 ;
-  wire [8:0] \$19 ;
-  wire [32:0] \$2 ;
-  wire [24:0] \$20 ;
-  wire [26:0] \$21 ;
-  wire [26:0] \$22 ;
-  wire \$23 ;
-  wire [9:0] \$24 ;
-  wire [25:0] \$25 ;
-  wire \$26 ;
-  wire \$27 ;
-  wire [11:0] \$28 ;
-  wire [11:0] \$29 ;
-  wire [22:0] \$3 ;
-  wire [18:0] \$30 ;
-  wire [10:0] \$31 ;
-  reg [23:0] \$32 ;
-  reg [32:0] \$33 ;
-  reg [23:0] \$34 ;
-  reg [40:0] \$35 ;
-  reg [41:0] \$36 ;
-  reg [2:0] \$37 ;
-  reg [17:0] \$38 ;
-  reg \$39 ;
-  wire [41:0] \$4 ;
-  reg [15:0] \$40 ;
-  reg [7:0] \$41 ;
-  reg [25:0] \$42 ;
-  reg [25:0] \$43 ;
-  reg [25:0] \$44 ;
-  reg [26:0] \$45 ;
-  reg [2:0] \$46 ;
-  reg [9:0] \$47 ;
-  reg \$48 ;
-  reg [7:0] \$49 ;
-  wire [41:0] \$5 ;
-  reg [7:0] \$50 ;
-  reg [7:0] \$51 ;
-  reg [7:0] \$52 ;
-  reg [7:0] \$53 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
+  wire \$19 ;
+  wire \$2 ;
+  wire \$20 ;
+  wire \$21 ;
+  reg \$22 ;
+  reg [1:0] \$23 ;
+  reg [15:0] \$24 ;
+  reg \$25 ;
+  reg [8:0] \$26 ;
+  reg \$27 ;
+  reg \$28 ;
+  reg \$29 ;
+  wire \$3 ;
+  wire \$4 ;
+  wire \$5 ;
   wire \$6 ;
-  wire [17:0] \$7 ;
-  wire [40:0] \$8 ;
+  wire \$7 ;
+  wire \$8 ;
   wire \$9 ;
-  input add;
-  wire add;
-  reg [26:0] add_coarse = 27'h0000000;
-  wire [26:0] add_fine;
-  wire [7:0] add_hi;
-  reg add_increment = 1'h0;
-  wire [7:0] add_lo;
-  wire [15:0] add_multiplier_a;
-  input [15:0] add_multiplier_b;
-  wire [15:0] add_multiplier_b;
-  reg [9:0] add_result = 10'h000;
-  wire [5:0] add_shift;
-  reg [2:0] \add_shift$29  = 3'h0;
-  wire [7:0] add_zero;
-  reg [23:0] biased = 24'h000000;
-  reg [7:0] clamped = 8'h00;
-  reg [7:0] clamped_0 = 8'h00;
-  reg [7:0] clamped_1 = 8'h00;
-  reg [7:0] clamped_2 = 8'h00;
-  reg [7:0] clamped_3 = 8'h00;
   input clk;
   wire clk;
-  (* init = 8'h00 *)
-  wire [7:0] code;
-  wire enable;
-  input \enable$49 ;
-  wire \enable$49 ;
-  wire [19:0] exact;
-  wire [11:0] exact_add;
-  wire [7:0] hi;
-  wire [15:0] \hi$44 ;
-  reg [23:0] high = 24'h000000;
-  wire [7:0] lo;
-  wire [15:0] \lo$43 ;
-  reg [32:0] low = 33'h000000000;
-  input [77:0] parameters;
-  wire [77:0] parameters;
-  wire [23:0] \parameters.bias ;
-  wire [15:0] \parameters.guard_hi ;
-  wire [15:0] \parameters.guard_lo ;
-  wire [15:0] \parameters.multiplier ;
-  wire [5:0] \parameters.shift ;
-  input [77:0] \port$4357$406 ;
-  wire [77:0] \port$4357$406 ;
-  reg [40:0] product = 41'h00000000000;
-  reg [41:0] requantize_coarse = 42'h00000000000;
-  wire [41:0] requantize_fine;
-  reg requantize_increment = 1'h0;
-  reg [17:0] requantize_result = 18'h00000;
-  reg [2:0] requantize_shift = 3'h0;
-  input [7:0] residual_value;
-  wire [7:0] residual_value;
-  wire [7:0] residual_zero;
-  wire [15:0] result;
-  output [7:0] \result$38 ;
-  reg [7:0] \result$38  = 8'h00;
+  reg [15:0] coarse = 16'h0000;
+  reg [1:0] fine = 2'h0;
+  output increment;
+  reg increment = 1'h0;
+  reg over = 1'h0;
+  output \over$10 ;
+  reg \over$10  = 1'h0;
   input rst;
   wire rst;
-  reg [25:0] scaled_a = 26'h0000000;
-  reg [25:0] scaled_b = 26'h0000000;
-  input [23:0] total;
-  wire [23:0] total;
-  reg [25:0] \total$26  = 26'h0000000;
-  input use_zero;
-  wire use_zero;
-  wire \use_zero$47 ;
-  input valid;
-  wire valid;
-  reg [15:0] value = 16'h0000;
-  (* init = 16'h0000 *)
-  wire [15:0] \value$42 ;
-  output violation;
-  wire violation;
-  wire \violation$52 ;
-  wire [15:0] zero;
-  wire [7:0] zero_out;
+  input [3:0] shift;
+  wire [3:0] shift;
+  wire [15:0] shifted;
+  reg sign = 1'h0;
+  output \sign$11 ;
+  reg \sign$11  = 1'h0;
+  input [26:0] value;
+  wire [26:0] value;
+  output [8:0] whole;
+  reg [8:0] whole = 9'h000;
+  assign \$1  = $signed(value[25:15]) != $signed({ value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26] });
+  assign \$2  = $signed(value[25:23]) != $signed({ value[26], value[26], value[26] });
+  assign \$3  = coarse[9] != sign;
+  assign \$4  = { fine, 1'h0 } <= 1'h0;
+  assign \$5  = \$3  & \$4 ;
+  assign \$6  = coarse[10] != sign;
+  assign \$7  = { fine, 1'h0 } <= 1'h1;
+  assign \$8  = \$6  & \$7 ;
+  assign \$9  = coarse[11] != sign;
+  assign \$10  = { fine, 1'h0 } <= 2'h2;
+  assign \$11  = \$9  & \$10 ;
+  assign \$12  = coarse[12] != sign;
+  assign \$13  = { fine, 1'h0 } <= 2'h3;
+  assign \$14  = \$12  & \$13 ;
+  assign \$15  = coarse[13] != sign;
+  assign \$16  = { fine, 1'h0 } <= 3'h4;
+  assign \$17  = \$15  & \$16 ;
+  assign \$18  = coarse[14] != sign;
+  assign \$19  = { fine, 1'h0 } <= 3'h5;
+  assign \$20  = \$18  & \$19 ;
+  assign \$21  = | { \$20 , \$17 , \$14 , \$11 , \$8 , \$5 , over };
+  assign shifted = $signed(coarse) >>> { fine, 1'h0 };
   always @(posedge clk)
-    requantize_shift <= \$37 ;
+    sign <= \$22 ;
   always @(posedge clk)
-    requantize_result <= \$38 ;
+    fine <= \$23 ;
   always @(posedge clk)
-    requantize_increment <= \$39 ;
+    coarse <= \$24 ;
   always @(posedge clk)
-    value <= \$40 ;
+    over <= \$25 ;
   always @(posedge clk)
-    clamped <= \$41 ;
+    whole <= \$26 ;
   always @(posedge clk)
-    scaled_a <= \$42 ;
+    \over$10  <= \$27 ;
   always @(posedge clk)
-    scaled_b <= \$43 ;
+    \sign$11  <= \$28 ;
   always @(posedge clk)
-    \total$26  <= \$44 ;
-  always @(posedge clk)
-    add_coarse <= \$45 ;
-  always @(posedge clk)
-    \add_shift$29  <= \$46 ;
-  always @(posedge clk)
-    add_result <= \$47 ;
-  always @(posedge clk)
-    add_increment <= \$48 ;
-  always @(posedge clk)
-    clamped_0 <= \$49 ;
-  always @(posedge clk)
-    clamped_1 <= \$50 ;
-  always @(posedge clk)
-    clamped_2 <= \$51 ;
-  always @(posedge clk)
-    clamped_3 <= \$52 ;
-  always @(posedge clk)
-    \result$38  <= \$53 ;
-  assign \$1  = $signed(total) + $signed(parameters[23:0]);
-  assign \$2  = biased[16:0] * parameters[45:30];
-  assign \$3  = $signed(biased[23:17]) * $signed({ 1'h0, parameters[45:30] });
-  assign \$4  = $signed({ high, 17'h00000 }) + $signed({ 1'h0, low });
-  assign \$5  = $signed({ product, 1'h0 }) >>> { parameters[29:27], 3'h0 };
-  assign \$6  = $signed(requantize_fine[40:18]) != $signed({ requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41] });
-  assign \$7  = requantize_fine[41] ? 18'h20000 : 18'h1ffff;
-  assign \$8  = \$6  ? { \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7  } : requantize_fine[41:1];
-  assign \$9  = $signed(exact) < $signed(16'h8000);
-  assign \$10  = $signed(exact) > $signed(16'h7fff);
-  assign \$11  = \$10  ? 20'h07fff : exact;
-  assign \$12  = \$9  ? 20'hf8000 : \$11 ;
-  assign \$13  = $signed(result) < $signed(\port$4357$406 [15:8]);
-  assign \$14  = $signed(result) > $signed(\port$4357$406 [23:16]);
-  assign \$15  = \$14  ? { \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23:16] } : result;
-  assign \$16  = \$13  ? { \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15:8] } : \$15 ;
-  assign \$17  = $signed(clamped) - $signed(\port$4357$406 [7:0]);
-  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4357$406 [77:62] });
-  assign \$19  = $signed(residual_value) - $signed(\port$4357$406 [31:24]);
-  assign \$20  = $signed(\$19 ) * $signed({ 1'h0, add_multiplier_b });
-  assign \$21  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$22  = $signed({ \total$26 , 1'h0 }) >>> { \port$4357$406 [61:59], 3'h0 };
-  assign \$23  = $signed(add_fine[25:10]) != $signed({ add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26] });
-  assign \$24  = add_fine[26] ? 10'h200 : 10'h1ff;
-  assign \$25  = \$23  ? { \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24  } : add_fine[26:1];
-  assign \$26  = $signed(exact_add) < $signed(\port$4357$406 [47:40]);
-  assign \$27  = $signed(exact_add) > $signed(\port$4357$406 [55:48]);
-  assign \$28  = \$27  ? { \port$4357$406 [55], \port$4357$406 [55], \port$4357$406 [55], \port$4357$406 [55], \port$4357$406 [55:48] } : exact_add;
-  assign \$29  = \$26  ? { \port$4357$406 [47], \port$4357$406 [47], \port$4357$406 [47], \port$4357$406 [47], \port$4357$406 [47:40] } : \$28 ;
-  assign requantize_fine = $signed(requantize_coarse) >>> requantize_shift;
-  assign \$30  = $signed(requantize_result) + $signed({ 1'h0, requantize_increment });
-  assign exact = $signed(\$30 ) + $signed(\port$4357$406 [7:0]);
-  assign enable = \enable$49  & valid;
-  assign add_fine = $signed(add_coarse) >>> \add_shift$29 ;
-  assign \$31  = $signed(add_result) + $signed({ 1'h0, add_increment });
-  assign exact_add = $signed(\$31 ) + $signed(\port$4357$406 [39:32]);
-  always @(posedge clk)
-    biased <= \$32 ;
-  always @(posedge clk)
-    low <= \$33 ;
-  always @(posedge clk)
-    high <= \$34 ;
-  always @(posedge clk)
-    product <= \$35 ;
-  always @(posedge clk)
-    requantize_coarse <= \$36 ;
-  \holdfast_8x8_guard.lanes.requantizer_4.guard  guard (
-    .enable(enable),
-    .\port$3732$46 (parameters[77:46]),
-    .\port$4357$406 (\port$4357$406 [7:0]),
-    .result(result),
-    .use_zero(use_zero),
-    .value(value),
-    .violation(violation)
-  );
+    increment <= \$29 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$97 ) begin end
-    \$37  = parameters[26:24];
+    \$22  = value[26];
     if (rst) begin
-      \$37  = 3'h0;
+      \$22  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$97 ) begin end
-    \$38  = \$8 [17:0];
+    \$23  = shift[1:0];
     if (rst) begin
-      \$38  = 18'h00000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$97 ) begin end
-    \$39  = requantize_fine[0];
-    if (rst) begin
-      \$39  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$97 ) begin end
-    \$40  = \$12 [15:0];
-    if (rst) begin
-      \$40  = 16'h0000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$97 ) begin end
-    \$41  = \$16 [7:0];
-    if (rst) begin
-      \$41  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$97 ) begin end
-    \$42  = { \$18 [24], \$18  };
-    if (rst) begin
-      \$42  = 26'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$97 ) begin end
-    \$43  = { \$20 [24], \$20  };
-    if (rst) begin
-      \$43  = 26'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$97 ) begin end
-    \$44  = \$21 [25:0];
-    if (rst) begin
-      \$44  = 26'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$97 ) begin end
-    \$45  = \$22 ;
-    if (rst) begin
-      \$45  = 27'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$97 ) begin end
-    \$46  = \port$4357$406 [58:56];
-    if (rst) begin
-      \$46  = 3'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$97 ) begin end
-    \$47  = \$25 [9:0];
-    if (rst) begin
-      \$47  = 10'h000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$97 ) begin end
-    \$48  = add_fine[0];
-    if (rst) begin
-      \$48  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$97 ) begin end
-    \$49  = clamped;
-    if (rst) begin
-      \$49  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$97 ) begin end
-    \$50  = clamped_0;
-    if (rst) begin
-      \$50  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$97 ) begin end
-    \$51  = clamped_1;
-    if (rst) begin
-      \$51  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$97 ) begin end
-    \$52  = clamped_2;
-    if (rst) begin
-      \$52  = 8'h00;
+      \$23  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$97 ) begin end
     (* full_case = 32'd1 *)
-    if (add) begin
-      \$53  = \$29 [7:0];
-    end else begin
-      \$53  = clamped_3;
-    end
+    casez (shift[3:2])
+      2'h0:
+          \$24  = value[15:0];
+      2'h1:
+          \$24  = value[23:8];
+      2'h2:
+          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26:16] };
+      default:
+          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26:24] };
+    endcase
     if (rst) begin
-      \$53  = 8'h00;
+      \$24  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$97 ) begin end
-    \$32  = \$1 [23:0];
+    (* full_case = 32'd1 *)
+    casez (shift[3:2])
+      2'h0:
+          \$25  = \$1 ;
+      2'h1:
+          \$25  = \$2 ;
+      2'h2:
+          \$25  = 1'h0;
+      default:
+          \$25  = 1'h0;
+    endcase
     if (rst) begin
-      \$32  = 24'h000000;
+      \$25  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$97 ) begin end
-    \$33  = \$2 ;
+    \$26  = shifted[9:1];
     if (rst) begin
-      \$33  = 33'h000000000;
+      \$26  = 9'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$97 ) begin end
-    \$34  = { \$3 [22], \$3  };
+    \$27  = \$21 ;
     if (rst) begin
-      \$34  = 24'h000000;
+      \$27  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$97 ) begin end
-    \$35  = \$4 [40:0];
+    \$28  = sign;
     if (rst) begin
-      \$35  = 41'h00000000000;
+      \$28  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$97 ) begin end
-    \$36  = \$5 ;
+    \$29  = shifted[0];
     if (rst) begin
-      \$36  = 42'h00000000000;
+      \$29  = 1'h0;
     end
   end
-  assign lo = \port$4357$406 [15:8];
-  assign hi = \port$4357$406 [23:16];
-  assign zero_out = \port$4357$406 [7:0];
-  assign add_multiplier_a = \port$4357$406 [77:62];
-  assign residual_zero = \port$4357$406 [31:24];
-  assign add_shift = \port$4357$406 [61:56];
-  assign add_lo = \port$4357$406 [47:40];
-  assign add_hi = \port$4357$406 [55:48];
-  assign \value$42  = value;
-  assign \lo$43  = parameters[61:46];
-  assign \hi$44  = parameters[77:62];
-  assign zero = { \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7:0] };
-  assign \use_zero$47  = use_zero;
-  assign \violation$52  = violation;
-  assign add_zero = \port$4357$406 [39:32];
-  assign code = \result$38 ;
-  assign \parameters.bias  = parameters[23:0];
-  assign \parameters.shift  = parameters[29:24];
-  assign \parameters.multiplier  = parameters[45:30];
-  assign \parameters.guard_lo  = parameters[61:46];
-  assign \parameters.guard_hi  = parameters[77:62];
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_4.guard (violation, use_zero, \port$3732$46 , value, result, \port$4357$406 , enable);
+module \holdfast_8x8_guard.lanes.requantizer_4.shift$40 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$98  = 0;
   wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire \$13 ;
+  wire \$14 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
+  wire \$19 ;
   wire \$2 ;
+  wire \$20 ;
+  wire \$21 ;
+  wire \$22 ;
+  reg \$23 ;
+  reg [1:0] \$24 ;
+  reg [23:0] \$25 ;
+  reg \$26 ;
+  reg [16:0] \$27 ;
+  reg \$28 ;
+  reg \$29 ;
   wire \$3 ;
+  reg \$30 ;
   wire \$4 ;
-  wire [15:0] \$5 ;
-  wire [15:0] \$6 ;
-  input enable;
-  wire enable;
-  wire [15:0] hi;
-  wire [15:0] lo;
-  input [31:0] \port$3732$46 ;
-  wire [31:0] \port$3732$46 ;
-  input [7:0] \port$4357$406 ;
-  wire [7:0] \port$4357$406 ;
-  output [15:0] result;
-  reg [15:0] result;
-  input use_zero;
-  wire use_zero;
-  input [15:0] value;
-  wire [15:0] value;
-  output violation;
-  wire violation;
-  wire [15:0] zero;
-  assign violation = enable & \$3 ;
-  assign \$4  = $signed(value) < $signed(\port$3732$46 [15:0]);
-  assign \$5  = \$4  ? \port$3732$46 [15:0] : \port$3732$46 [31:16];
-  assign \$6  = use_zero ? { \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406  } : \$5 ;
-  assign \$1  = $signed(value) < $signed(\port$3732$46 [15:0]);
-  assign \$2  = $signed(value) > $signed(\port$3732$46 [31:16]);
-  assign \$3  = \$1  | \$2 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire \$9 ;
+  input clk;
+  wire clk;
+  reg [23:0] coarse = 24'h000000;
+  reg [1:0] fine = 2'h0;
+  output increment;
+  reg increment = 1'h0;
+  reg over = 1'h0;
+  output \over$10 ;
+  reg \over$10  = 1'h0;
+  input rst;
+  wire rst;
+  input [4:0] shift;
+  wire [4:0] shift;
+  wire [23:0] shifted;
+  reg sign = 1'h0;
+  output \sign$11 ;
+  reg \sign$11  = 1'h0;
+  input [40:0] value;
+  wire [40:0] value;
+  output [16:0] whole;
+  reg [16:0] whole = 17'h00000;
+  assign \$1  = $signed(value[39:23]) != $signed({ value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] });
+  assign \$2  = $signed(value[39:31]) != $signed({ value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] });
+  assign \$3  = $signed(value[39]) != $signed(value[40]);
+  assign \$4  = coarse[17] != sign;
+  assign \$5  = { fine, 1'h0 } <= 1'h0;
+  assign \$6  = \$4  & \$5 ;
+  assign \$7  = coarse[18] != sign;
+  assign \$8  = { fine, 1'h0 } <= 1'h1;
+  assign \$9  = \$7  & \$8 ;
+  assign \$10  = coarse[19] != sign;
+  assign \$11  = { fine, 1'h0 } <= 2'h2;
+  assign \$12  = \$10  & \$11 ;
+  assign \$13  = coarse[20] != sign;
+  assign \$14  = { fine, 1'h0 } <= 2'h3;
+  assign \$15  = \$13  & \$14 ;
+  assign \$16  = coarse[21] != sign;
+  assign \$17  = { fine, 1'h0 } <= 3'h4;
+  assign \$18  = \$16  & \$17 ;
+  assign \$19  = coarse[22] != sign;
+  assign \$20  = { fine, 1'h0 } <= 3'h5;
+  assign \$21  = \$19  & \$20 ;
+  assign \$22  = | { \$21 , \$18 , \$15 , \$12 , \$9 , \$6 , over };
+  assign shifted = $signed(coarse) >>> { fine, 1'h0 };
+  always @(posedge clk)
+    sign <= \$23 ;
+  always @(posedge clk)
+    fine <= \$24 ;
+  always @(posedge clk)
+    coarse <= \$25 ;
+  always @(posedge clk)
+    over <= \$26 ;
+  always @(posedge clk)
+    whole <= \$27 ;
+  always @(posedge clk)
+    \over$10  <= \$28 ;
+  always @(posedge clk)
+    \sign$11  <= \$29 ;
+  always @(posedge clk)
+    increment <= \$30 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$98 ) begin end
-    result = value;
-    if (violation) begin
-      result = \$6 ;
+    \$23  = value[40];
+    if (rst) begin
+      \$23  = 1'h0;
     end
   end
-  assign lo = \port$3732$46 [15:0];
-  assign hi = \port$3732$46 [31:16];
-  assign zero = { \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406  };
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$98 ) begin end
+    \$24  = shift[1:0];
+    if (rst) begin
+      \$24  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$98 ) begin end
+    (* full_case = 32'd1 *)
+    casez (shift[4:2])
+      3'h0:
+          \$25  = value[23:0];
+      3'h1:
+          \$25  = value[31:8];
+      3'h2:
+          \$25  = value[39:16];
+      3'h3:
+          \$25  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40:24] };
+      default:
+          \$25  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40:32] };
+    endcase
+    if (rst) begin
+      \$25  = 24'h000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$98 ) begin end
+    (* full_case = 32'd1 *)
+    casez (shift[4:2])
+      3'h0:
+          \$26  = \$1 ;
+      3'h1:
+          \$26  = \$2 ;
+      3'h2:
+          \$26  = \$3 ;
+      3'h3:
+          \$26  = 1'h0;
+      default:
+          \$26  = 1'h0;
+    endcase
+    if (rst) begin
+      \$26  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$98 ) begin end
+    \$27  = shifted[17:1];
+    if (rst) begin
+      \$27  = 17'h00000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$98 ) begin end
+    \$28  = \$22 ;
+    if (rst) begin
+      \$28  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$98 ) begin end
+    \$29  = sign;
+    if (rst) begin
+      \$29  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$98 ) begin end
+    \$30  = shifted[0];
+    if (rst) begin
+      \$30  = 1'h0;
+    end
+  end
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_5 (rst, \enable$49 , valid, violation, use_zero, parameters, residual_value, total, \result$38 , add, \port$4357$406 , add_multiplier_b, clk);
+module \holdfast_8x8_guard.lanes.requantizer_5 (rst, enable, valid, \violation$35 , use_zero, bias, parameters, settings, residual_value, residual_present, total, result, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$99  = 0;
   wire [24:0] \$1 ;
-  wire \$10 ;
-  wire [19:0] \$11 ;
-  wire [19:0] \$12 ;
+  wire [9:0] \$10 ;
+  wire \$11 ;
+  wire \$12 ;
   wire \$13 ;
   wire \$14 ;
-  wire [15:0] \$15 ;
-  wire [15:0] \$16 ;
-  wire [8:0] \$17 ;
-  wire [24:0] \$18 ;
-  wire [8:0] \$19 ;
-  wire [32:0] \$2 ;
-  wire [24:0] \$20 ;
-  wire [26:0] \$21 ;
-  wire [26:0] \$22 ;
-  wire \$23 ;
-  wire [9:0] \$24 ;
-  wire [25:0] \$25 ;
-  wire \$26 ;
-  wire \$27 ;
-  wire [11:0] \$28 ;
-  wire [11:0] \$29 ;
-  wire [22:0] \$3 ;
-  wire [18:0] \$30 ;
-  wire [10:0] \$31 ;
-  reg [23:0] \$32 ;
-  reg [32:0] \$33 ;
-  reg [23:0] \$34 ;
-  reg [40:0] \$35 ;
-  reg [41:0] \$36 ;
-  reg [2:0] \$37 ;
-  reg [17:0] \$38 ;
-  reg \$39 ;
-  wire [41:0] \$4 ;
-  reg [15:0] \$40 ;
-  reg [7:0] \$41 ;
-  reg [25:0] \$42 ;
-  reg [25:0] \$43 ;
-  reg [25:0] \$44 ;
-  reg [26:0] \$45 ;
-  reg [2:0] \$46 ;
-  reg [9:0] \$47 ;
-  reg \$48 ;
-  reg [7:0] \$49 ;
-  wire [41:0] \$5 ;
-  reg [7:0] \$50 ;
-  reg [7:0] \$51 ;
-  reg [7:0] \$52 ;
-  reg [7:0] \$53 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
+  wire \$19 ;
+  wire [33:0] \$2 ;
+  wire \$20 ;
+  wire \$21 ;
+  wire [9:0] \$22 ;
+  wire [9:0] \$23 ;
+  wire [25:0] \$24 ;
+  wire [8:0] \$25 ;
+  wire [25:0] \$26 ;
+  wire [26:0] \$27 ;
+  wire \$28 ;
+  wire \$29 ;
+  wire [23:0] \$3 ;
+  wire \$30 ;
+  wire \$31 ;
+  wire [7:0] \$32 ;
+  wire [7:0] \$33 ;
+  wire [10:0] \$34 ;
+  wire [10:0] \$35 ;
+  wire \$36 ;
+  wire \$37 ;
+  wire [9:0] \$38 ;
+  wire [9:0] \$39 ;
+  wire [24:0] \$4 ;
+  wire \$40 ;
+  wire \$41 ;
+  wire \$42 ;
+  wire \$43 ;
+  wire \$44 ;
+  wire \$45 ;
+  wire \$46 ;
+  reg [23:0] \$47 ;
+  reg [33:0] \$48 ;
+  reg [23:0] \$49 ;
+  wire \$5 ;
+  reg [40:0] \$50 ;
+  reg [9:0] \$51 ;
+  reg \$52 ;
+  reg \$53 ;
+  reg [8:0] \$54 ;
+  reg [25:0] \$55 ;
+  reg [25:0] \$56 ;
+  reg [26:0] \$57 ;
+  reg [9:0] \$58 ;
+  reg [7:0] \$59 ;
   wire \$6 ;
-  wire [17:0] \$7 ;
-  wire [40:0] \$8 ;
-  wire \$9 ;
-  input add;
-  wire add;
-  reg [26:0] add_coarse = 27'h0000000;
-  wire [26:0] add_fine;
-  wire [7:0] add_hi;
-  reg add_increment = 1'h0;
-  wire [7:0] add_lo;
-  wire [15:0] add_multiplier_a;
-  input [15:0] add_multiplier_b;
-  wire [15:0] add_multiplier_b;
-  reg [9:0] add_result = 10'h000;
-  wire [5:0] add_shift;
-  reg [2:0] \add_shift$29  = 3'h0;
-  wire [7:0] add_zero;
+  wire \$7 ;
+  wire [7:0] \$8 ;
+  wire [7:0] \$9 ;
+  reg [9:0] added = 10'h000;
+  input [23:0] bias;
+  wire [23:0] bias;
   reg [23:0] biased = 24'h000000;
-  reg [7:0] clamped = 8'h00;
-  reg [7:0] clamped_0 = 8'h00;
-  reg [7:0] clamped_1 = 8'h00;
-  reg [7:0] clamped_2 = 8'h00;
-  reg [7:0] clamped_3 = 8'h00;
+  reg bounded = 1'h0;
+  reg [8:0] clamped = 9'h000;
   input clk;
   wire clk;
   (* init = 8'h00 *)
   wire [7:0] code;
+  input enable;
   wire enable;
-  input \enable$49 ;
-  wire \enable$49 ;
-  wire [19:0] exact;
-  wire [11:0] exact_add;
-  wire [7:0] hi;
-  wire [15:0] \hi$44 ;
   reg [23:0] high = 24'h000000;
-  wire [7:0] lo;
-  wire [15:0] \lo$43 ;
-  reg [32:0] low = 33'h000000000;
-  input [77:0] parameters;
-  wire [77:0] parameters;
-  wire [23:0] \parameters.bias ;
-  wire [15:0] \parameters.guard_hi ;
-  wire [15:0] \parameters.guard_lo ;
-  wire [15:0] \parameters.multiplier ;
-  wire [5:0] \parameters.shift ;
-  input [77:0] \port$4357$406 ;
-  wire [77:0] \port$4357$406 ;
+  wire increment;
+  wire \increment$31 ;
+  wire larger;
+  reg [33:0] low = 34'h000000000;
+  wire over;
+  wire \over$28 ;
+  input [75:0] parameters;
+  wire [75:0] parameters;
+  wire [16:0] \parameters.guard_above ;
+  wire [16:0] \parameters.guard_below ;
+  wire [8:0] \parameters.guard_hi ;
+  wire \parameters.guard_least ;
+  wire [8:0] \parameters.guard_lo ;
+  wire \parameters.guard_most ;
+  wire [16:0] \parameters.multiplier ;
+  wire [4:0] \parameters.shift ;
   reg [40:0] product = 41'h00000000000;
-  reg [41:0] requantize_coarse = 42'h00000000000;
-  wire [41:0] requantize_fine;
-  reg requantize_increment = 1'h0;
-  reg [17:0] requantize_result = 18'h00000;
-  reg [2:0] requantize_shift = 3'h0;
+  input residual_present;
+  wire residual_present;
   input [7:0] residual_value;
   wire [7:0] residual_value;
-  wire [7:0] residual_zero;
-  wire [15:0] result;
-  output [7:0] \result$38 ;
-  reg [7:0] \result$38  = 8'h00;
+  output [7:0] result;
+  reg [7:0] result = 8'h00;
+  reg [9:0] rounded = 10'h000;
   input rst;
   wire rst;
   reg [25:0] scaled_a = 26'h0000000;
   reg [25:0] scaled_b = 26'h0000000;
+  input [87:0] settings;
+  wire [87:0] settings;
+  wire [7:0] \settings.add_hi ;
+  wire [7:0] \settings.add_lo ;
+  wire [16:0] \settings.add_multiplier_a ;
+  wire [16:0] \settings.add_multiplier_b ;
+  wire [3:0] \settings.add_shift ;
+  wire [7:0] \settings.add_zero ;
+  wire [8:0] \settings.hi ;
+  wire [8:0] \settings.lo ;
+  wire [7:0] \settings.residual_zero ;
+  wire [4:0] shift;
+  wire [3:0] \shift$38 ;
+  wire sign;
+  wire \sign$30 ;
+  wire smaller;
+  reg [26:0] sum_ = 27'h0000000;
   input [23:0] total;
   wire [23:0] total;
-  reg [25:0] \total$26  = 26'h0000000;
   input use_zero;
   wire use_zero;
-  wire \use_zero$47 ;
   input valid;
   wire valid;
-  reg [15:0] value = 16'h0000;
-  (* init = 16'h0000 *)
-  wire [15:0] \value$42 ;
-  output violation;
-  wire violation;
-  wire \violation$52 ;
-  wire [15:0] zero;
-  wire [7:0] zero_out;
+  (* init = 41'h00000000000 *)
+  wire [40:0] value;
+  (* init = 27'h0000000 *)
+  wire [26:0] \value$37 ;
+  reg violation = 1'h0;
+  output \violation$35 ;
+  wire \violation$35 ;
+  wire [16:0] whole;
+  wire [8:0] \whole$29 ;
+  assign \$41  = over ? sign : \$40 ;
+  assign \$42  = ~ parameters[56];
+  assign smaller = \$41  & \$42 ;
+  assign \$43  = ~ sign;
+  assign \$44  = $signed({ whole, increment }) > $signed({ parameters[55:39], 1'h0 });
+  assign \$45  = over ? \$43  : \$44 ;
+  assign \$46  = ~ parameters[57];
+  assign larger = \$45  & \$46 ;
+  assign \violation$35  = violation & valid;
   always @(posedge clk)
-    requantize_shift <= \$37 ;
+    biased <= \$47 ;
   always @(posedge clk)
-    requantize_result <= \$38 ;
+    low <= \$48 ;
   always @(posedge clk)
-    requantize_increment <= \$39 ;
+    high <= \$49 ;
   always @(posedge clk)
-    value <= \$40 ;
+    product <= \$50 ;
   always @(posedge clk)
-    clamped <= \$41 ;
+    rounded <= \$51 ;
   always @(posedge clk)
-    scaled_a <= \$42 ;
+    violation <= \$52 ;
   always @(posedge clk)
-    scaled_b <= \$43 ;
+    bounded <= \$53 ;
   always @(posedge clk)
-    \total$26  <= \$44 ;
+    clamped <= \$54 ;
   always @(posedge clk)
-    add_coarse <= \$45 ;
+    scaled_a <= \$55 ;
   always @(posedge clk)
-    \add_shift$29  <= \$46 ;
+    scaled_b <= \$56 ;
   always @(posedge clk)
-    add_result <= \$47 ;
+    sum_ <= \$57 ;
   always @(posedge clk)
-    add_increment <= \$48 ;
+    added <= \$58 ;
   always @(posedge clk)
-    clamped_0 <= \$49 ;
-  always @(posedge clk)
-    clamped_1 <= \$50 ;
-  always @(posedge clk)
-    clamped_2 <= \$51 ;
-  always @(posedge clk)
-    clamped_3 <= \$52 ;
-  always @(posedge clk)
-    \result$38  <= \$53 ;
-  assign \$1  = $signed(total) + $signed(parameters[23:0]);
-  assign \$2  = biased[16:0] * parameters[45:30];
-  assign \$3  = $signed(biased[23:17]) * $signed({ 1'h0, parameters[45:30] });
-  assign \$4  = $signed({ high, 17'h00000 }) + $signed({ 1'h0, low });
-  assign \$5  = $signed({ product, 1'h0 }) >>> { parameters[29:27], 3'h0 };
-  assign \$6  = $signed(requantize_fine[40:18]) != $signed({ requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41] });
-  assign \$7  = requantize_fine[41] ? 18'h20000 : 18'h1ffff;
-  assign \$8  = \$6  ? { \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7  } : requantize_fine[41:1];
-  assign \$9  = $signed(exact) < $signed(16'h8000);
-  assign \$10  = $signed(exact) > $signed(16'h7fff);
-  assign \$11  = \$10  ? 20'h07fff : exact;
-  assign \$12  = \$9  ? 20'hf8000 : \$11 ;
-  assign \$13  = $signed(result) < $signed(\port$4357$406 [15:8]);
-  assign \$14  = $signed(result) > $signed(\port$4357$406 [23:16]);
-  assign \$15  = \$14  ? { \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23:16] } : result;
-  assign \$16  = \$13  ? { \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15:8] } : \$15 ;
-  assign \$17  = $signed(clamped) - $signed(\port$4357$406 [7:0]);
-  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4357$406 [77:62] });
-  assign \$19  = $signed(residual_value) - $signed(\port$4357$406 [31:24]);
-  assign \$20  = $signed(\$19 ) * $signed({ 1'h0, add_multiplier_b });
-  assign \$21  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$22  = $signed({ \total$26 , 1'h0 }) >>> { \port$4357$406 [61:59], 3'h0 };
-  assign \$23  = $signed(add_fine[25:10]) != $signed({ add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26] });
-  assign \$24  = add_fine[26] ? 10'h200 : 10'h1ff;
-  assign \$25  = \$23  ? { \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24  } : add_fine[26:1];
-  assign \$26  = $signed(exact_add) < $signed(\port$4357$406 [47:40]);
-  assign \$27  = $signed(exact_add) > $signed(\port$4357$406 [55:48]);
-  assign \$28  = \$27  ? { \port$4357$406 [55], \port$4357$406 [55], \port$4357$406 [55], \port$4357$406 [55], \port$4357$406 [55:48] } : exact_add;
-  assign \$29  = \$26  ? { \port$4357$406 [47], \port$4357$406 [47], \port$4357$406 [47], \port$4357$406 [47], \port$4357$406 [47:40] } : \$28 ;
-  assign requantize_fine = $signed(requantize_coarse) >>> requantize_shift;
-  assign \$30  = $signed(requantize_result) + $signed({ 1'h0, requantize_increment });
-  assign exact = $signed(\$30 ) + $signed(\port$4357$406 [7:0]);
-  assign enable = \enable$49  & valid;
-  assign add_fine = $signed(add_coarse) >>> \add_shift$29 ;
-  assign \$31  = $signed(add_result) + $signed({ 1'h0, add_increment });
-  assign exact_add = $signed(\$31 ) + $signed(\port$4357$406 [39:32]);
-  always @(posedge clk)
-    biased <= \$32 ;
-  always @(posedge clk)
-    low <= \$33 ;
-  always @(posedge clk)
-    high <= \$34 ;
-  always @(posedge clk)
-    product <= \$35 ;
-  always @(posedge clk)
-    requantize_coarse <= \$36 ;
-  \holdfast_8x8_guard.lanes.requantizer_5.guard  guard (
-    .enable(enable),
-    .\port$3734$46 (parameters[77:46]),
-    .\port$4357$406 (\port$4357$406 [7:0]),
-    .result(result),
-    .use_zero(use_zero),
-    .value(value),
-    .violation(violation)
+    result <= \$59 ;
+  assign \$1  = $signed(total) + $signed(bias);
+  assign \$2  = biased[16:0] * parameters[21:5];
+  assign \$3  = $signed(biased[23:17]) * $signed({ 1'h0, parameters[21:5] });
+  assign \$4  = $signed(high) + $signed({ 1'h0, low[33:17] });
+  assign \$5  = ~ over;
+  assign \$6  = $signed(whole[16:8]) == $signed(sign);
+  assign \$7  = \$5  & \$6 ;
+  assign \$8  = ~ { sign, sign, sign, sign, sign, sign, sign, sign };
+  assign \$9  = \$7  ? whole[7:0] : \$8 ;
+  assign \$10  = $signed({ sign, \$9  }) + $signed({ 1'h0, increment });
+  assign \$11  = smaller | larger;
+  assign \$12  = \$11  & enable;
+  assign \$13  = smaller & enable;
+  assign \$14  = ~ use_zero;
+  assign \$15  = \$13  & \$14 ;
+  assign \$16  = smaller | larger;
+  assign \$17  = \$16  & enable;
+  assign \$18  = \$17  & use_zero;
+  assign \$19  = $signed(rounded) < $signed(parameters[66:58]);
+  assign \$20  = bounded | \$19 ;
+  assign \$21  = $signed(rounded) > $signed(parameters[75:67]);
+  assign \$22  = \$21  ? { parameters[75], parameters[75:67] } : rounded;
+  assign \$23  = \$20  ? { parameters[66], parameters[66:58] } : \$22 ;
+  assign \$24  = $signed(clamped) * $signed({ 1'h0, settings[42:26] });
+  assign \$25  = $signed(residual_value) - $signed(settings[25:18]);
+  assign \$26  = $signed(\$25 ) * $signed({ 1'h0, settings[59:43] });
+  assign \$27  = $signed(scaled_a) + $signed(scaled_b);
+  assign \$28  = ~ residual_present;
+  assign \$29  = ~ \over$28 ;
+  assign \$30  = \whole$29 [8] == \sign$30 ;
+  assign \$31  = \$29  & \$30 ;
+  assign \$32  = ~ { \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30  };
+  assign \$33  = \$31  ? \whole$29 [7:0] : \$32 ;
+  assign \$34  = $signed({ \sign$30 , \$33 , 1'h1 }) + $signed({ settings[71:64], \increment$31  });
+  assign \$36  = $signed(added) < $signed(settings[79:72]);
+  assign \$37  = $signed(added) > $signed(settings[87:80]);
+  assign \$38  = \$37  ? { settings[87], settings[87], settings[87:80] } : added;
+  assign \$39  = \$36  ? { settings[79], settings[79], settings[79:72] } : \$38 ;
+  assign \$40  = $signed({ whole, increment }) < $signed({ parameters[38:22], 1'h1 });
+  \holdfast_8x8_guard.lanes.requantizer_5.add_shift  add_shift (
+    .clk(clk),
+    .increment(\increment$31 ),
+    .\over$10 (\over$28 ),
+    .rst(rst),
+    .shift(settings[63:60]),
+    .\sign$11 (\sign$30 ),
+    .value(sum_),
+    .whole(\whole$29 )
+  );
+  \holdfast_8x8_guard.lanes.requantizer_5.shift$40  \shift$40  (
+    .clk(clk),
+    .increment(increment),
+    .\over$10 (over),
+    .rst(rst),
+    .shift(parameters[4:0]),
+    .\sign$11 (sign),
+    .value(product),
+    .whole(whole)
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
-    \$37  = parameters[26:24];
+    \$47  = \$1 [23:0];
     if (rst) begin
-      \$37  = 3'h0;
+      \$47  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
-    \$38  = \$8 [17:0];
+    \$48  = \$2 ;
     if (rst) begin
-      \$38  = 18'h00000;
+      \$48  = 34'h000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
-    \$39  = requantize_fine[0];
+    \$49  = \$3 ;
     if (rst) begin
-      \$39  = 1'h0;
+      \$49  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
-    \$40  = \$12 [15:0];
+    \$50  = { \$4 [23:0], low[16:0] };
     if (rst) begin
-      \$40  = 16'h0000;
+      \$50  = 41'h00000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
-    \$41  = \$16 [7:0];
+    \$51  = \$10 ;
+    if (\$18 ) begin
+      \$51  = 10'h000;
+    end
     if (rst) begin
-      \$41  = 8'h00;
+      \$51  = 10'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
-    \$42  = { \$18 [24], \$18  };
+    \$52  = \$12 ;
     if (rst) begin
-      \$42  = 26'h0000000;
+      \$52  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
-    \$43  = { \$20 [24], \$20  };
+    \$53  = \$15 ;
     if (rst) begin
-      \$43  = 26'h0000000;
+      \$53  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
-    \$44  = \$21 [25:0];
+    \$54  = \$23 [8:0];
     if (rst) begin
-      \$44  = 26'h0000000;
+      \$54  = 9'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
-    \$45  = \$22 ;
+    \$55  = \$24 ;
     if (rst) begin
-      \$45  = 27'h0000000;
+      \$55  = 26'h0000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
-    \$46  = \port$4357$406 [58:56];
+    \$56  = \$26 ;
+    if (\$28 ) begin
+      \$56  = 26'h0000000;
+    end
     if (rst) begin
-      \$46  = 3'h0;
+      \$56  = 26'h0000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
-    \$47  = \$25 [9:0];
+    \$57  = \$27 ;
     if (rst) begin
-      \$47  = 10'h000;
+      \$57  = 27'h0000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
-    \$48  = add_fine[0];
+    \$58  = \$35 [9:0];
     if (rst) begin
-      \$48  = 1'h0;
+      \$58  = 10'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
-    \$49  = clamped;
+    \$59  = \$39 [7:0];
     if (rst) begin
-      \$49  = 8'h00;
+      \$59  = 8'h00;
     end
   end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
-    \$50  = clamped_0;
-    if (rst) begin
-      \$50  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
-    \$51  = clamped_1;
-    if (rst) begin
-      \$51  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
-    \$52  = clamped_2;
-    if (rst) begin
-      \$52  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
-    (* full_case = 32'd1 *)
-    if (add) begin
-      \$53  = \$29 [7:0];
-    end else begin
-      \$53  = clamped_3;
-    end
-    if (rst) begin
-      \$53  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
-    \$32  = \$1 [23:0];
-    if (rst) begin
-      \$32  = 24'h000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
-    \$33  = \$2 ;
-    if (rst) begin
-      \$33  = 33'h000000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
-    \$34  = { \$3 [22], \$3  };
-    if (rst) begin
-      \$34  = 24'h000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
-    \$35  = \$4 [40:0];
-    if (rst) begin
-      \$35  = 41'h00000000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
-    \$36  = \$5 ;
-    if (rst) begin
-      \$36  = 42'h00000000000;
-    end
-  end
-  assign lo = \port$4357$406 [15:8];
-  assign hi = \port$4357$406 [23:16];
-  assign zero_out = \port$4357$406 [7:0];
-  assign add_multiplier_a = \port$4357$406 [77:62];
-  assign residual_zero = \port$4357$406 [31:24];
-  assign add_shift = \port$4357$406 [61:56];
-  assign add_lo = \port$4357$406 [47:40];
-  assign add_hi = \port$4357$406 [55:48];
-  assign \value$42  = value;
-  assign \lo$43  = parameters[61:46];
-  assign \hi$44  = parameters[77:62];
-  assign zero = { \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7:0] };
-  assign \use_zero$47  = use_zero;
-  assign \violation$52  = violation;
-  assign add_zero = \port$4357$406 [39:32];
-  assign code = \result$38 ;
-  assign \parameters.bias  = parameters[23:0];
-  assign \parameters.shift  = parameters[29:24];
-  assign \parameters.multiplier  = parameters[45:30];
-  assign \parameters.guard_lo  = parameters[61:46];
-  assign \parameters.guard_hi  = parameters[77:62];
+  assign value = product;
+  assign shift = parameters[4:0];
+  assign \value$37  = sum_;
+  assign \shift$38  = settings[63:60];
+  assign code = result;
+  assign \parameters.shift  = parameters[4:0];
+  assign \parameters.multiplier  = parameters[21:5];
+  assign \parameters.guard_below  = parameters[38:22];
+  assign \parameters.guard_above  = parameters[55:39];
+  assign \parameters.guard_least  = parameters[56];
+  assign \parameters.guard_most  = parameters[57];
+  assign \parameters.guard_lo  = parameters[66:58];
+  assign \parameters.guard_hi  = parameters[75:67];
+  assign \settings.lo  = settings[8:0];
+  assign \settings.hi  = settings[17:9];
+  assign \settings.residual_zero  = settings[25:18];
+  assign \settings.add_multiplier_a  = settings[42:26];
+  assign \settings.add_multiplier_b  = settings[59:43];
+  assign \settings.add_shift  = settings[63:60];
+  assign \settings.add_zero  = settings[71:64];
+  assign \settings.add_lo  = settings[79:72];
+  assign \settings.add_hi  = settings[87:80];
+  assign \$35  = { \$34 [10], \$34 [10:1] };
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_5.guard (violation, use_zero, \port$3734$46 , value, result, \port$4357$406 , enable);
+module \holdfast_8x8_guard.lanes.requantizer_5.add_shift (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$100  = 0;
   wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire \$13 ;
+  wire \$14 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
+  wire \$19 ;
   wire \$2 ;
+  wire \$20 ;
+  wire \$21 ;
+  reg \$22 ;
+  reg [1:0] \$23 ;
+  reg [15:0] \$24 ;
+  reg \$25 ;
+  reg [8:0] \$26 ;
+  reg \$27 ;
+  reg \$28 ;
+  reg \$29 ;
   wire \$3 ;
   wire \$4 ;
-  wire [15:0] \$5 ;
-  wire [15:0] \$6 ;
-  input enable;
-  wire enable;
-  wire [15:0] hi;
-  wire [15:0] lo;
-  input [31:0] \port$3734$46 ;
-  wire [31:0] \port$3734$46 ;
-  input [7:0] \port$4357$406 ;
-  wire [7:0] \port$4357$406 ;
-  output [15:0] result;
-  reg [15:0] result;
-  input use_zero;
-  wire use_zero;
-  input [15:0] value;
-  wire [15:0] value;
-  output violation;
-  wire violation;
-  wire [15:0] zero;
-  assign violation = enable & \$3 ;
-  assign \$4  = $signed(value) < $signed(\port$3734$46 [15:0]);
-  assign \$5  = \$4  ? \port$3734$46 [15:0] : \port$3734$46 [31:16];
-  assign \$6  = use_zero ? { \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406  } : \$5 ;
-  assign \$1  = $signed(value) < $signed(\port$3734$46 [15:0]);
-  assign \$2  = $signed(value) > $signed(\port$3734$46 [31:16]);
-  assign \$3  = \$1  | \$2 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire \$9 ;
+  input clk;
+  wire clk;
+  reg [15:0] coarse = 16'h0000;
+  reg [1:0] fine = 2'h0;
+  output increment;
+  reg increment = 1'h0;
+  reg over = 1'h0;
+  output \over$10 ;
+  reg \over$10  = 1'h0;
+  input rst;
+  wire rst;
+  input [3:0] shift;
+  wire [3:0] shift;
+  wire [15:0] shifted;
+  reg sign = 1'h0;
+  output \sign$11 ;
+  reg \sign$11  = 1'h0;
+  input [26:0] value;
+  wire [26:0] value;
+  output [8:0] whole;
+  reg [8:0] whole = 9'h000;
+  assign \$1  = $signed(value[25:15]) != $signed({ value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26] });
+  assign \$2  = $signed(value[25:23]) != $signed({ value[26], value[26], value[26] });
+  assign \$3  = coarse[9] != sign;
+  assign \$4  = { fine, 1'h0 } <= 1'h0;
+  assign \$5  = \$3  & \$4 ;
+  assign \$6  = coarse[10] != sign;
+  assign \$7  = { fine, 1'h0 } <= 1'h1;
+  assign \$8  = \$6  & \$7 ;
+  assign \$9  = coarse[11] != sign;
+  assign \$10  = { fine, 1'h0 } <= 2'h2;
+  assign \$11  = \$9  & \$10 ;
+  assign \$12  = coarse[12] != sign;
+  assign \$13  = { fine, 1'h0 } <= 2'h3;
+  assign \$14  = \$12  & \$13 ;
+  assign \$15  = coarse[13] != sign;
+  assign \$16  = { fine, 1'h0 } <= 3'h4;
+  assign \$17  = \$15  & \$16 ;
+  assign \$18  = coarse[14] != sign;
+  assign \$19  = { fine, 1'h0 } <= 3'h5;
+  assign \$20  = \$18  & \$19 ;
+  assign \$21  = | { \$20 , \$17 , \$14 , \$11 , \$8 , \$5 , over };
+  assign shifted = $signed(coarse) >>> { fine, 1'h0 };
+  always @(posedge clk)
+    sign <= \$22 ;
+  always @(posedge clk)
+    fine <= \$23 ;
+  always @(posedge clk)
+    coarse <= \$24 ;
+  always @(posedge clk)
+    over <= \$25 ;
+  always @(posedge clk)
+    whole <= \$26 ;
+  always @(posedge clk)
+    \over$10  <= \$27 ;
+  always @(posedge clk)
+    \sign$11  <= \$28 ;
+  always @(posedge clk)
+    increment <= \$29 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$100 ) begin end
-    result = value;
-    if (violation) begin
-      result = \$6 ;
+    \$22  = value[26];
+    if (rst) begin
+      \$22  = 1'h0;
     end
   end
-  assign lo = \port$3734$46 [15:0];
-  assign hi = \port$3734$46 [31:16];
-  assign zero = { \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406  };
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$100 ) begin end
+    \$23  = shift[1:0];
+    if (rst) begin
+      \$23  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$100 ) begin end
+    (* full_case = 32'd1 *)
+    casez (shift[3:2])
+      2'h0:
+          \$24  = value[15:0];
+      2'h1:
+          \$24  = value[23:8];
+      2'h2:
+          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26:16] };
+      default:
+          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26:24] };
+    endcase
+    if (rst) begin
+      \$24  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$100 ) begin end
+    (* full_case = 32'd1 *)
+    casez (shift[3:2])
+      2'h0:
+          \$25  = \$1 ;
+      2'h1:
+          \$25  = \$2 ;
+      2'h2:
+          \$25  = 1'h0;
+      default:
+          \$25  = 1'h0;
+    endcase
+    if (rst) begin
+      \$25  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$100 ) begin end
+    \$26  = shifted[9:1];
+    if (rst) begin
+      \$26  = 9'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$100 ) begin end
+    \$27  = \$21 ;
+    if (rst) begin
+      \$27  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$100 ) begin end
+    \$28  = sign;
+    if (rst) begin
+      \$28  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$100 ) begin end
+    \$29  = shifted[0];
+    if (rst) begin
+      \$29  = 1'h0;
+    end
+  end
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_6 (rst, \enable$49 , valid, violation, use_zero, parameters, residual_value, total, \result$38 , add, \port$4357$406 , add_multiplier_b, clk);
+module \holdfast_8x8_guard.lanes.requantizer_5.shift$40 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$101  = 0;
-  wire [24:0] \$1 ;
+  wire \$1 ;
   wire \$10 ;
-  wire [19:0] \$11 ;
-  wire [19:0] \$12 ;
+  wire \$11 ;
+  wire \$12 ;
   wire \$13 ;
   wire \$14 ;
-  wire [15:0] \$15 ;
-  wire [15:0] \$16 ;
-  wire [8:0] \$17 ;
-  wire [24:0] \$18 ;
-  wire [8:0] \$19 ;
-  wire [32:0] \$2 ;
-  wire [24:0] \$20 ;
-  wire [26:0] \$21 ;
-  wire [26:0] \$22 ;
-  wire \$23 ;
-  wire [9:0] \$24 ;
-  wire [25:0] \$25 ;
-  wire \$26 ;
-  wire \$27 ;
-  wire [11:0] \$28 ;
-  wire [11:0] \$29 ;
-  wire [22:0] \$3 ;
-  wire [18:0] \$30 ;
-  wire [10:0] \$31 ;
-  reg [23:0] \$32 ;
-  reg [32:0] \$33 ;
-  reg [23:0] \$34 ;
-  reg [40:0] \$35 ;
-  reg [41:0] \$36 ;
-  reg [2:0] \$37 ;
-  reg [17:0] \$38 ;
-  reg \$39 ;
-  wire [41:0] \$4 ;
-  reg [15:0] \$40 ;
-  reg [7:0] \$41 ;
-  reg [25:0] \$42 ;
-  reg [25:0] \$43 ;
-  reg [25:0] \$44 ;
-  reg [26:0] \$45 ;
-  reg [2:0] \$46 ;
-  reg [9:0] \$47 ;
-  reg \$48 ;
-  reg [7:0] \$49 ;
-  wire [41:0] \$5 ;
-  reg [7:0] \$50 ;
-  reg [7:0] \$51 ;
-  reg [7:0] \$52 ;
-  reg [7:0] \$53 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
+  wire \$19 ;
+  wire \$2 ;
+  wire \$20 ;
+  wire \$21 ;
+  wire \$22 ;
+  reg \$23 ;
+  reg [1:0] \$24 ;
+  reg [23:0] \$25 ;
+  reg \$26 ;
+  reg [16:0] \$27 ;
+  reg \$28 ;
+  reg \$29 ;
+  wire \$3 ;
+  reg \$30 ;
+  wire \$4 ;
+  wire \$5 ;
   wire \$6 ;
-  wire [17:0] \$7 ;
-  wire [40:0] \$8 ;
+  wire \$7 ;
+  wire \$8 ;
   wire \$9 ;
-  input add;
-  wire add;
-  reg [26:0] add_coarse = 27'h0000000;
-  wire [26:0] add_fine;
-  wire [7:0] add_hi;
-  reg add_increment = 1'h0;
-  wire [7:0] add_lo;
-  wire [15:0] add_multiplier_a;
-  input [15:0] add_multiplier_b;
-  wire [15:0] add_multiplier_b;
-  reg [9:0] add_result = 10'h000;
-  wire [5:0] add_shift;
-  reg [2:0] \add_shift$29  = 3'h0;
-  wire [7:0] add_zero;
-  reg [23:0] biased = 24'h000000;
-  reg [7:0] clamped = 8'h00;
-  reg [7:0] clamped_0 = 8'h00;
-  reg [7:0] clamped_1 = 8'h00;
-  reg [7:0] clamped_2 = 8'h00;
-  reg [7:0] clamped_3 = 8'h00;
   input clk;
   wire clk;
-  (* init = 8'h00 *)
-  wire [7:0] code;
-  wire enable;
-  input \enable$49 ;
-  wire \enable$49 ;
-  wire [19:0] exact;
-  wire [11:0] exact_add;
-  wire [7:0] hi;
-  wire [15:0] \hi$44 ;
-  reg [23:0] high = 24'h000000;
-  wire [7:0] lo;
-  wire [15:0] \lo$43 ;
-  reg [32:0] low = 33'h000000000;
-  input [77:0] parameters;
-  wire [77:0] parameters;
-  wire [23:0] \parameters.bias ;
-  wire [15:0] \parameters.guard_hi ;
-  wire [15:0] \parameters.guard_lo ;
-  wire [15:0] \parameters.multiplier ;
-  wire [5:0] \parameters.shift ;
-  input [77:0] \port$4357$406 ;
-  wire [77:0] \port$4357$406 ;
-  reg [40:0] product = 41'h00000000000;
-  reg [41:0] requantize_coarse = 42'h00000000000;
-  wire [41:0] requantize_fine;
-  reg requantize_increment = 1'h0;
-  reg [17:0] requantize_result = 18'h00000;
-  reg [2:0] requantize_shift = 3'h0;
-  input [7:0] residual_value;
-  wire [7:0] residual_value;
-  wire [7:0] residual_zero;
-  wire [15:0] result;
-  output [7:0] \result$38 ;
-  reg [7:0] \result$38  = 8'h00;
+  reg [23:0] coarse = 24'h000000;
+  reg [1:0] fine = 2'h0;
+  output increment;
+  reg increment = 1'h0;
+  reg over = 1'h0;
+  output \over$10 ;
+  reg \over$10  = 1'h0;
   input rst;
   wire rst;
-  reg [25:0] scaled_a = 26'h0000000;
-  reg [25:0] scaled_b = 26'h0000000;
-  input [23:0] total;
-  wire [23:0] total;
-  reg [25:0] \total$26  = 26'h0000000;
-  input use_zero;
-  wire use_zero;
-  wire \use_zero$47 ;
-  input valid;
-  wire valid;
-  reg [15:0] value = 16'h0000;
-  (* init = 16'h0000 *)
-  wire [15:0] \value$42 ;
-  output violation;
-  wire violation;
-  wire \violation$52 ;
-  wire [15:0] zero;
-  wire [7:0] zero_out;
+  input [4:0] shift;
+  wire [4:0] shift;
+  wire [23:0] shifted;
+  reg sign = 1'h0;
+  output \sign$11 ;
+  reg \sign$11  = 1'h0;
+  input [40:0] value;
+  wire [40:0] value;
+  output [16:0] whole;
+  reg [16:0] whole = 17'h00000;
+  assign \$1  = $signed(value[39:23]) != $signed({ value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] });
+  assign \$2  = $signed(value[39:31]) != $signed({ value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] });
+  assign \$3  = $signed(value[39]) != $signed(value[40]);
+  assign \$4  = coarse[17] != sign;
+  assign \$5  = { fine, 1'h0 } <= 1'h0;
+  assign \$6  = \$4  & \$5 ;
+  assign \$7  = coarse[18] != sign;
+  assign \$8  = { fine, 1'h0 } <= 1'h1;
+  assign \$9  = \$7  & \$8 ;
+  assign \$10  = coarse[19] != sign;
+  assign \$11  = { fine, 1'h0 } <= 2'h2;
+  assign \$12  = \$10  & \$11 ;
+  assign \$13  = coarse[20] != sign;
+  assign \$14  = { fine, 1'h0 } <= 2'h3;
+  assign \$15  = \$13  & \$14 ;
+  assign \$16  = coarse[21] != sign;
+  assign \$17  = { fine, 1'h0 } <= 3'h4;
+  assign \$18  = \$16  & \$17 ;
+  assign \$19  = coarse[22] != sign;
+  assign \$20  = { fine, 1'h0 } <= 3'h5;
+  assign \$21  = \$19  & \$20 ;
+  assign \$22  = | { \$21 , \$18 , \$15 , \$12 , \$9 , \$6 , over };
+  assign shifted = $signed(coarse) >>> { fine, 1'h0 };
   always @(posedge clk)
-    requantize_shift <= \$37 ;
+    sign <= \$23 ;
   always @(posedge clk)
-    requantize_result <= \$38 ;
+    fine <= \$24 ;
   always @(posedge clk)
-    requantize_increment <= \$39 ;
+    coarse <= \$25 ;
   always @(posedge clk)
-    value <= \$40 ;
+    over <= \$26 ;
   always @(posedge clk)
-    clamped <= \$41 ;
+    whole <= \$27 ;
   always @(posedge clk)
-    scaled_a <= \$42 ;
+    \over$10  <= \$28 ;
   always @(posedge clk)
-    scaled_b <= \$43 ;
+    \sign$11  <= \$29 ;
   always @(posedge clk)
-    \total$26  <= \$44 ;
-  always @(posedge clk)
-    add_coarse <= \$45 ;
-  always @(posedge clk)
-    \add_shift$29  <= \$46 ;
-  always @(posedge clk)
-    add_result <= \$47 ;
-  always @(posedge clk)
-    add_increment <= \$48 ;
-  always @(posedge clk)
-    clamped_0 <= \$49 ;
-  always @(posedge clk)
-    clamped_1 <= \$50 ;
-  always @(posedge clk)
-    clamped_2 <= \$51 ;
-  always @(posedge clk)
-    clamped_3 <= \$52 ;
-  always @(posedge clk)
-    \result$38  <= \$53 ;
-  assign \$1  = $signed(total) + $signed(parameters[23:0]);
-  assign \$2  = biased[16:0] * parameters[45:30];
-  assign \$3  = $signed(biased[23:17]) * $signed({ 1'h0, parameters[45:30] });
-  assign \$4  = $signed({ high, 17'h00000 }) + $signed({ 1'h0, low });
-  assign \$5  = $signed({ product, 1'h0 }) >>> { parameters[29:27], 3'h0 };
-  assign \$6  = $signed(requantize_fine[40:18]) != $signed({ requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41] });
-  assign \$7  = requantize_fine[41] ? 18'h20000 : 18'h1ffff;
-  assign \$8  = \$6  ? { \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7  } : requantize_fine[41:1];
-  assign \$9  = $signed(exact) < $signed(16'h8000);
-  assign \$10  = $signed(exact) > $signed(16'h7fff);
-  assign \$11  = \$10  ? 20'h07fff : exact;
-  assign \$12  = \$9  ? 20'hf8000 : \$11 ;
-  assign \$13  = $signed(result) < $signed(\port$4357$406 [15:8]);
-  assign \$14  = $signed(result) > $signed(\port$4357$406 [23:16]);
-  assign \$15  = \$14  ? { \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23:16] } : result;
-  assign \$16  = \$13  ? { \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15:8] } : \$15 ;
-  assign \$17  = $signed(clamped) - $signed(\port$4357$406 [7:0]);
-  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4357$406 [77:62] });
-  assign \$19  = $signed(residual_value) - $signed(\port$4357$406 [31:24]);
-  assign \$20  = $signed(\$19 ) * $signed({ 1'h0, add_multiplier_b });
-  assign \$21  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$22  = $signed({ \total$26 , 1'h0 }) >>> { \port$4357$406 [61:59], 3'h0 };
-  assign \$23  = $signed(add_fine[25:10]) != $signed({ add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26] });
-  assign \$24  = add_fine[26] ? 10'h200 : 10'h1ff;
-  assign \$25  = \$23  ? { \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24  } : add_fine[26:1];
-  assign \$26  = $signed(exact_add) < $signed(\port$4357$406 [47:40]);
-  assign \$27  = $signed(exact_add) > $signed(\port$4357$406 [55:48]);
-  assign \$28  = \$27  ? { \port$4357$406 [55], \port$4357$406 [55], \port$4357$406 [55], \port$4357$406 [55], \port$4357$406 [55:48] } : exact_add;
-  assign \$29  = \$26  ? { \port$4357$406 [47], \port$4357$406 [47], \port$4357$406 [47], \port$4357$406 [47], \port$4357$406 [47:40] } : \$28 ;
-  assign requantize_fine = $signed(requantize_coarse) >>> requantize_shift;
-  assign \$30  = $signed(requantize_result) + $signed({ 1'h0, requantize_increment });
-  assign exact = $signed(\$30 ) + $signed(\port$4357$406 [7:0]);
-  assign enable = \enable$49  & valid;
-  assign add_fine = $signed(add_coarse) >>> \add_shift$29 ;
-  assign \$31  = $signed(add_result) + $signed({ 1'h0, add_increment });
-  assign exact_add = $signed(\$31 ) + $signed(\port$4357$406 [39:32]);
-  always @(posedge clk)
-    biased <= \$32 ;
-  always @(posedge clk)
-    low <= \$33 ;
-  always @(posedge clk)
-    high <= \$34 ;
-  always @(posedge clk)
-    product <= \$35 ;
-  always @(posedge clk)
-    requantize_coarse <= \$36 ;
-  \holdfast_8x8_guard.lanes.requantizer_6.guard  guard (
-    .enable(enable),
-    .\port$3736$46 (parameters[77:46]),
-    .\port$4357$406 (\port$4357$406 [7:0]),
-    .result(result),
-    .use_zero(use_zero),
-    .value(value),
-    .violation(violation)
-  );
+    increment <= \$30 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$101 ) begin end
-    \$37  = parameters[26:24];
+    \$23  = value[40];
     if (rst) begin
-      \$37  = 3'h0;
+      \$23  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$101 ) begin end
-    \$38  = \$8 [17:0];
+    \$24  = shift[1:0];
     if (rst) begin
-      \$38  = 18'h00000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$101 ) begin end
-    \$39  = requantize_fine[0];
-    if (rst) begin
-      \$39  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$101 ) begin end
-    \$40  = \$12 [15:0];
-    if (rst) begin
-      \$40  = 16'h0000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$101 ) begin end
-    \$41  = \$16 [7:0];
-    if (rst) begin
-      \$41  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$101 ) begin end
-    \$42  = { \$18 [24], \$18  };
-    if (rst) begin
-      \$42  = 26'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$101 ) begin end
-    \$43  = { \$20 [24], \$20  };
-    if (rst) begin
-      \$43  = 26'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$101 ) begin end
-    \$44  = \$21 [25:0];
-    if (rst) begin
-      \$44  = 26'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$101 ) begin end
-    \$45  = \$22 ;
-    if (rst) begin
-      \$45  = 27'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$101 ) begin end
-    \$46  = \port$4357$406 [58:56];
-    if (rst) begin
-      \$46  = 3'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$101 ) begin end
-    \$47  = \$25 [9:0];
-    if (rst) begin
-      \$47  = 10'h000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$101 ) begin end
-    \$48  = add_fine[0];
-    if (rst) begin
-      \$48  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$101 ) begin end
-    \$49  = clamped;
-    if (rst) begin
-      \$49  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$101 ) begin end
-    \$50  = clamped_0;
-    if (rst) begin
-      \$50  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$101 ) begin end
-    \$51  = clamped_1;
-    if (rst) begin
-      \$51  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$101 ) begin end
-    \$52  = clamped_2;
-    if (rst) begin
-      \$52  = 8'h00;
+      \$24  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$101 ) begin end
     (* full_case = 32'd1 *)
-    if (add) begin
-      \$53  = \$29 [7:0];
-    end else begin
-      \$53  = clamped_3;
-    end
+    casez (shift[4:2])
+      3'h0:
+          \$25  = value[23:0];
+      3'h1:
+          \$25  = value[31:8];
+      3'h2:
+          \$25  = value[39:16];
+      3'h3:
+          \$25  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40:24] };
+      default:
+          \$25  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40:32] };
+    endcase
     if (rst) begin
-      \$53  = 8'h00;
+      \$25  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$101 ) begin end
-    \$32  = \$1 [23:0];
+    (* full_case = 32'd1 *)
+    casez (shift[4:2])
+      3'h0:
+          \$26  = \$1 ;
+      3'h1:
+          \$26  = \$2 ;
+      3'h2:
+          \$26  = \$3 ;
+      3'h3:
+          \$26  = 1'h0;
+      default:
+          \$26  = 1'h0;
+    endcase
     if (rst) begin
-      \$32  = 24'h000000;
+      \$26  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$101 ) begin end
-    \$33  = \$2 ;
+    \$27  = shifted[17:1];
     if (rst) begin
-      \$33  = 33'h000000000;
+      \$27  = 17'h00000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$101 ) begin end
-    \$34  = { \$3 [22], \$3  };
+    \$28  = \$22 ;
     if (rst) begin
-      \$34  = 24'h000000;
+      \$28  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$101 ) begin end
-    \$35  = \$4 [40:0];
+    \$29  = sign;
     if (rst) begin
-      \$35  = 41'h00000000000;
+      \$29  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$101 ) begin end
-    \$36  = \$5 ;
+    \$30  = shifted[0];
     if (rst) begin
-      \$36  = 42'h00000000000;
+      \$30  = 1'h0;
     end
   end
-  assign lo = \port$4357$406 [15:8];
-  assign hi = \port$4357$406 [23:16];
-  assign zero_out = \port$4357$406 [7:0];
-  assign add_multiplier_a = \port$4357$406 [77:62];
-  assign residual_zero = \port$4357$406 [31:24];
-  assign add_shift = \port$4357$406 [61:56];
-  assign add_lo = \port$4357$406 [47:40];
-  assign add_hi = \port$4357$406 [55:48];
-  assign \value$42  = value;
-  assign \lo$43  = parameters[61:46];
-  assign \hi$44  = parameters[77:62];
-  assign zero = { \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7:0] };
-  assign \use_zero$47  = use_zero;
-  assign \violation$52  = violation;
-  assign add_zero = \port$4357$406 [39:32];
-  assign code = \result$38 ;
-  assign \parameters.bias  = parameters[23:0];
-  assign \parameters.shift  = parameters[29:24];
-  assign \parameters.multiplier  = parameters[45:30];
-  assign \parameters.guard_lo  = parameters[61:46];
-  assign \parameters.guard_hi  = parameters[77:62];
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_6.guard (violation, use_zero, \port$3736$46 , value, result, \port$4357$406 , enable);
+module \holdfast_8x8_guard.lanes.requantizer_6 (rst, enable, valid, \violation$35 , use_zero, bias, parameters, settings, residual_value, residual_present, total, result, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$102  = 0;
-  wire \$1 ;
-  wire \$2 ;
-  wire \$3 ;
-  wire \$4 ;
-  wire [15:0] \$5 ;
-  wire [15:0] \$6 ;
+  wire [24:0] \$1 ;
+  wire [9:0] \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire \$13 ;
+  wire \$14 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
+  wire \$19 ;
+  wire [33:0] \$2 ;
+  wire \$20 ;
+  wire \$21 ;
+  wire [9:0] \$22 ;
+  wire [9:0] \$23 ;
+  wire [25:0] \$24 ;
+  wire [8:0] \$25 ;
+  wire [25:0] \$26 ;
+  wire [26:0] \$27 ;
+  wire \$28 ;
+  wire \$29 ;
+  wire [23:0] \$3 ;
+  wire \$30 ;
+  wire \$31 ;
+  wire [7:0] \$32 ;
+  wire [7:0] \$33 ;
+  wire [10:0] \$34 ;
+  wire [10:0] \$35 ;
+  wire \$36 ;
+  wire \$37 ;
+  wire [9:0] \$38 ;
+  wire [9:0] \$39 ;
+  wire [24:0] \$4 ;
+  wire \$40 ;
+  wire \$41 ;
+  wire \$42 ;
+  wire \$43 ;
+  wire \$44 ;
+  wire \$45 ;
+  wire \$46 ;
+  reg [23:0] \$47 ;
+  reg [33:0] \$48 ;
+  reg [23:0] \$49 ;
+  wire \$5 ;
+  reg [40:0] \$50 ;
+  reg [9:0] \$51 ;
+  reg \$52 ;
+  reg \$53 ;
+  reg [8:0] \$54 ;
+  reg [25:0] \$55 ;
+  reg [25:0] \$56 ;
+  reg [26:0] \$57 ;
+  reg [9:0] \$58 ;
+  reg [7:0] \$59 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire [7:0] \$8 ;
+  wire [7:0] \$9 ;
+  reg [9:0] added = 10'h000;
+  input [23:0] bias;
+  wire [23:0] bias;
+  reg [23:0] biased = 24'h000000;
+  reg bounded = 1'h0;
+  reg [8:0] clamped = 9'h000;
+  input clk;
+  wire clk;
+  (* init = 8'h00 *)
+  wire [7:0] code;
   input enable;
   wire enable;
-  wire [15:0] hi;
-  wire [15:0] lo;
-  input [31:0] \port$3736$46 ;
-  wire [31:0] \port$3736$46 ;
-  input [7:0] \port$4357$406 ;
-  wire [7:0] \port$4357$406 ;
-  output [15:0] result;
-  reg [15:0] result;
+  reg [23:0] high = 24'h000000;
+  wire increment;
+  wire \increment$31 ;
+  wire larger;
+  reg [33:0] low = 34'h000000000;
+  wire over;
+  wire \over$28 ;
+  input [75:0] parameters;
+  wire [75:0] parameters;
+  wire [16:0] \parameters.guard_above ;
+  wire [16:0] \parameters.guard_below ;
+  wire [8:0] \parameters.guard_hi ;
+  wire \parameters.guard_least ;
+  wire [8:0] \parameters.guard_lo ;
+  wire \parameters.guard_most ;
+  wire [16:0] \parameters.multiplier ;
+  wire [4:0] \parameters.shift ;
+  reg [40:0] product = 41'h00000000000;
+  input residual_present;
+  wire residual_present;
+  input [7:0] residual_value;
+  wire [7:0] residual_value;
+  output [7:0] result;
+  reg [7:0] result = 8'h00;
+  reg [9:0] rounded = 10'h000;
+  input rst;
+  wire rst;
+  reg [25:0] scaled_a = 26'h0000000;
+  reg [25:0] scaled_b = 26'h0000000;
+  input [87:0] settings;
+  wire [87:0] settings;
+  wire [7:0] \settings.add_hi ;
+  wire [7:0] \settings.add_lo ;
+  wire [16:0] \settings.add_multiplier_a ;
+  wire [16:0] \settings.add_multiplier_b ;
+  wire [3:0] \settings.add_shift ;
+  wire [7:0] \settings.add_zero ;
+  wire [8:0] \settings.hi ;
+  wire [8:0] \settings.lo ;
+  wire [7:0] \settings.residual_zero ;
+  wire [4:0] shift;
+  wire [3:0] \shift$38 ;
+  wire sign;
+  wire \sign$30 ;
+  wire smaller;
+  reg [26:0] sum_ = 27'h0000000;
+  input [23:0] total;
+  wire [23:0] total;
   input use_zero;
   wire use_zero;
-  input [15:0] value;
-  wire [15:0] value;
-  output violation;
-  wire violation;
-  wire [15:0] zero;
-  assign violation = enable & \$3 ;
-  assign \$4  = $signed(value) < $signed(\port$3736$46 [15:0]);
-  assign \$5  = \$4  ? \port$3736$46 [15:0] : \port$3736$46 [31:16];
-  assign \$6  = use_zero ? { \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406  } : \$5 ;
-  assign \$1  = $signed(value) < $signed(\port$3736$46 [15:0]);
-  assign \$2  = $signed(value) > $signed(\port$3736$46 [31:16]);
-  assign \$3  = \$1  | \$2 ;
+  input valid;
+  wire valid;
+  (* init = 41'h00000000000 *)
+  wire [40:0] value;
+  (* init = 27'h0000000 *)
+  wire [26:0] \value$37 ;
+  reg violation = 1'h0;
+  output \violation$35 ;
+  wire \violation$35 ;
+  wire [16:0] whole;
+  wire [8:0] \whole$29 ;
+  assign \$41  = over ? sign : \$40 ;
+  assign \$42  = ~ parameters[56];
+  assign smaller = \$41  & \$42 ;
+  assign \$43  = ~ sign;
+  assign \$44  = $signed({ whole, increment }) > $signed({ parameters[55:39], 1'h0 });
+  assign \$45  = over ? \$43  : \$44 ;
+  assign \$46  = ~ parameters[57];
+  assign larger = \$45  & \$46 ;
+  assign \violation$35  = violation & valid;
+  always @(posedge clk)
+    biased <= \$47 ;
+  always @(posedge clk)
+    low <= \$48 ;
+  always @(posedge clk)
+    high <= \$49 ;
+  always @(posedge clk)
+    product <= \$50 ;
+  always @(posedge clk)
+    rounded <= \$51 ;
+  always @(posedge clk)
+    violation <= \$52 ;
+  always @(posedge clk)
+    bounded <= \$53 ;
+  always @(posedge clk)
+    clamped <= \$54 ;
+  always @(posedge clk)
+    scaled_a <= \$55 ;
+  always @(posedge clk)
+    scaled_b <= \$56 ;
+  always @(posedge clk)
+    sum_ <= \$57 ;
+  always @(posedge clk)
+    added <= \$58 ;
+  always @(posedge clk)
+    result <= \$59 ;
+  assign \$1  = $signed(total) + $signed(bias);
+  assign \$2  = biased[16:0] * parameters[21:5];
+  assign \$3  = $signed(biased[23:17]) * $signed({ 1'h0, parameters[21:5] });
+  assign \$4  = $signed(high) + $signed({ 1'h0, low[33:17] });
+  assign \$5  = ~ over;
+  assign \$6  = $signed(whole[16:8]) == $signed(sign);
+  assign \$7  = \$5  & \$6 ;
+  assign \$8  = ~ { sign, sign, sign, sign, sign, sign, sign, sign };
+  assign \$9  = \$7  ? whole[7:0] : \$8 ;
+  assign \$10  = $signed({ sign, \$9  }) + $signed({ 1'h0, increment });
+  assign \$11  = smaller | larger;
+  assign \$12  = \$11  & enable;
+  assign \$13  = smaller & enable;
+  assign \$14  = ~ use_zero;
+  assign \$15  = \$13  & \$14 ;
+  assign \$16  = smaller | larger;
+  assign \$17  = \$16  & enable;
+  assign \$18  = \$17  & use_zero;
+  assign \$19  = $signed(rounded) < $signed(parameters[66:58]);
+  assign \$20  = bounded | \$19 ;
+  assign \$21  = $signed(rounded) > $signed(parameters[75:67]);
+  assign \$22  = \$21  ? { parameters[75], parameters[75:67] } : rounded;
+  assign \$23  = \$20  ? { parameters[66], parameters[66:58] } : \$22 ;
+  assign \$24  = $signed(clamped) * $signed({ 1'h0, settings[42:26] });
+  assign \$25  = $signed(residual_value) - $signed(settings[25:18]);
+  assign \$26  = $signed(\$25 ) * $signed({ 1'h0, settings[59:43] });
+  assign \$27  = $signed(scaled_a) + $signed(scaled_b);
+  assign \$28  = ~ residual_present;
+  assign \$29  = ~ \over$28 ;
+  assign \$30  = \whole$29 [8] == \sign$30 ;
+  assign \$31  = \$29  & \$30 ;
+  assign \$32  = ~ { \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30  };
+  assign \$33  = \$31  ? \whole$29 [7:0] : \$32 ;
+  assign \$34  = $signed({ \sign$30 , \$33 , 1'h1 }) + $signed({ settings[71:64], \increment$31  });
+  assign \$36  = $signed(added) < $signed(settings[79:72]);
+  assign \$37  = $signed(added) > $signed(settings[87:80]);
+  assign \$38  = \$37  ? { settings[87], settings[87], settings[87:80] } : added;
+  assign \$39  = \$36  ? { settings[79], settings[79], settings[79:72] } : \$38 ;
+  assign \$40  = $signed({ whole, increment }) < $signed({ parameters[38:22], 1'h1 });
+  \holdfast_8x8_guard.lanes.requantizer_6.add_shift  add_shift (
+    .clk(clk),
+    .increment(\increment$31 ),
+    .\over$10 (\over$28 ),
+    .rst(rst),
+    .shift(settings[63:60]),
+    .\sign$11 (\sign$30 ),
+    .value(sum_),
+    .whole(\whole$29 )
+  );
+  \holdfast_8x8_guard.lanes.requantizer_6.shift$40  \shift$40  (
+    .clk(clk),
+    .increment(increment),
+    .\over$10 (over),
+    .rst(rst),
+    .shift(parameters[4:0]),
+    .\sign$11 (sign),
+    .value(product),
+    .whole(whole)
+  );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
-    result = value;
-    if (violation) begin
-      result = \$6 ;
+    \$47  = \$1 [23:0];
+    if (rst) begin
+      \$47  = 24'h000000;
     end
   end
-  assign lo = \port$3736$46 [15:0];
-  assign hi = \port$3736$46 [31:16];
-  assign zero = { \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406  };
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
+    \$48  = \$2 ;
+    if (rst) begin
+      \$48  = 34'h000000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
+    \$49  = \$3 ;
+    if (rst) begin
+      \$49  = 24'h000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
+    \$50  = { \$4 [23:0], low[16:0] };
+    if (rst) begin
+      \$50  = 41'h00000000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
+    \$51  = \$10 ;
+    if (\$18 ) begin
+      \$51  = 10'h000;
+    end
+    if (rst) begin
+      \$51  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
+    \$52  = \$12 ;
+    if (rst) begin
+      \$52  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
+    \$53  = \$15 ;
+    if (rst) begin
+      \$53  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
+    \$54  = \$23 [8:0];
+    if (rst) begin
+      \$54  = 9'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
+    \$55  = \$24 ;
+    if (rst) begin
+      \$55  = 26'h0000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
+    \$56  = \$26 ;
+    if (\$28 ) begin
+      \$56  = 26'h0000000;
+    end
+    if (rst) begin
+      \$56  = 26'h0000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
+    \$57  = \$27 ;
+    if (rst) begin
+      \$57  = 27'h0000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
+    \$58  = \$35 [9:0];
+    if (rst) begin
+      \$58  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
+    \$59  = \$39 [7:0];
+    if (rst) begin
+      \$59  = 8'h00;
+    end
+  end
+  assign value = product;
+  assign shift = parameters[4:0];
+  assign \value$37  = sum_;
+  assign \shift$38  = settings[63:60];
+  assign code = result;
+  assign \parameters.shift  = parameters[4:0];
+  assign \parameters.multiplier  = parameters[21:5];
+  assign \parameters.guard_below  = parameters[38:22];
+  assign \parameters.guard_above  = parameters[55:39];
+  assign \parameters.guard_least  = parameters[56];
+  assign \parameters.guard_most  = parameters[57];
+  assign \parameters.guard_lo  = parameters[66:58];
+  assign \parameters.guard_hi  = parameters[75:67];
+  assign \settings.lo  = settings[8:0];
+  assign \settings.hi  = settings[17:9];
+  assign \settings.residual_zero  = settings[25:18];
+  assign \settings.add_multiplier_a  = settings[42:26];
+  assign \settings.add_multiplier_b  = settings[59:43];
+  assign \settings.add_shift  = settings[63:60];
+  assign \settings.add_zero  = settings[71:64];
+  assign \settings.add_lo  = settings[79:72];
+  assign \settings.add_hi  = settings[87:80];
+  assign \$35  = { \$34 [10], \$34 [10:1] };
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_7 (rst, \enable$49 , valid, violation, use_zero, parameters, residual_value, total, \result$38 , add, \port$4357$406 , add_multiplier_b, clk);
+module \holdfast_8x8_guard.lanes.requantizer_6.add_shift (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$103  = 0;
-  wire [24:0] \$1 ;
+  wire \$1 ;
   wire \$10 ;
-  wire [19:0] \$11 ;
-  wire [19:0] \$12 ;
+  wire \$11 ;
+  wire \$12 ;
   wire \$13 ;
   wire \$14 ;
-  wire [15:0] \$15 ;
-  wire [15:0] \$16 ;
-  wire [8:0] \$17 ;
-  wire [24:0] \$18 ;
-  wire [8:0] \$19 ;
-  wire [32:0] \$2 ;
-  wire [24:0] \$20 ;
-  wire [26:0] \$21 ;
-  wire [26:0] \$22 ;
-  wire \$23 ;
-  wire [9:0] \$24 ;
-  wire [25:0] \$25 ;
-  wire \$26 ;
-  wire \$27 ;
-  wire [11:0] \$28 ;
-  wire [11:0] \$29 ;
-  wire [22:0] \$3 ;
-  wire [18:0] \$30 ;
-  wire [10:0] \$31 ;
-  reg [23:0] \$32 ;
-  reg [32:0] \$33 ;
-  reg [23:0] \$34 ;
-  reg [40:0] \$35 ;
-  reg [41:0] \$36 ;
-  reg [2:0] \$37 ;
-  reg [17:0] \$38 ;
-  reg \$39 ;
-  wire [41:0] \$4 ;
-  reg [15:0] \$40 ;
-  reg [7:0] \$41 ;
-  reg [25:0] \$42 ;
-  reg [25:0] \$43 ;
-  reg [25:0] \$44 ;
-  reg [26:0] \$45 ;
-  reg [2:0] \$46 ;
-  reg [9:0] \$47 ;
-  reg \$48 ;
-  reg [7:0] \$49 ;
-  wire [41:0] \$5 ;
-  reg [7:0] \$50 ;
-  reg [7:0] \$51 ;
-  reg [7:0] \$52 ;
-  reg [7:0] \$53 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
+  wire \$19 ;
+  wire \$2 ;
+  wire \$20 ;
+  wire \$21 ;
+  reg \$22 ;
+  reg [1:0] \$23 ;
+  reg [15:0] \$24 ;
+  reg \$25 ;
+  reg [8:0] \$26 ;
+  reg \$27 ;
+  reg \$28 ;
+  reg \$29 ;
+  wire \$3 ;
+  wire \$4 ;
+  wire \$5 ;
   wire \$6 ;
-  wire [17:0] \$7 ;
-  wire [40:0] \$8 ;
+  wire \$7 ;
+  wire \$8 ;
   wire \$9 ;
-  input add;
-  wire add;
-  reg [26:0] add_coarse = 27'h0000000;
-  wire [26:0] add_fine;
-  wire [7:0] add_hi;
-  reg add_increment = 1'h0;
-  wire [7:0] add_lo;
-  wire [15:0] add_multiplier_a;
-  input [15:0] add_multiplier_b;
-  wire [15:0] add_multiplier_b;
-  reg [9:0] add_result = 10'h000;
-  wire [5:0] add_shift;
-  reg [2:0] \add_shift$29  = 3'h0;
-  wire [7:0] add_zero;
-  reg [23:0] biased = 24'h000000;
-  reg [7:0] clamped = 8'h00;
-  reg [7:0] clamped_0 = 8'h00;
-  reg [7:0] clamped_1 = 8'h00;
-  reg [7:0] clamped_2 = 8'h00;
-  reg [7:0] clamped_3 = 8'h00;
   input clk;
   wire clk;
-  (* init = 8'h00 *)
-  wire [7:0] code;
-  wire enable;
-  input \enable$49 ;
-  wire \enable$49 ;
-  wire [19:0] exact;
-  wire [11:0] exact_add;
-  wire [7:0] hi;
-  wire [15:0] \hi$44 ;
-  reg [23:0] high = 24'h000000;
-  wire [7:0] lo;
-  wire [15:0] \lo$43 ;
-  reg [32:0] low = 33'h000000000;
-  input [77:0] parameters;
-  wire [77:0] parameters;
-  wire [23:0] \parameters.bias ;
-  wire [15:0] \parameters.guard_hi ;
-  wire [15:0] \parameters.guard_lo ;
-  wire [15:0] \parameters.multiplier ;
-  wire [5:0] \parameters.shift ;
-  input [77:0] \port$4357$406 ;
-  wire [77:0] \port$4357$406 ;
-  reg [40:0] product = 41'h00000000000;
-  reg [41:0] requantize_coarse = 42'h00000000000;
-  wire [41:0] requantize_fine;
-  reg requantize_increment = 1'h0;
-  reg [17:0] requantize_result = 18'h00000;
-  reg [2:0] requantize_shift = 3'h0;
-  input [7:0] residual_value;
-  wire [7:0] residual_value;
-  wire [7:0] residual_zero;
-  wire [15:0] result;
-  output [7:0] \result$38 ;
-  reg [7:0] \result$38  = 8'h00;
+  reg [15:0] coarse = 16'h0000;
+  reg [1:0] fine = 2'h0;
+  output increment;
+  reg increment = 1'h0;
+  reg over = 1'h0;
+  output \over$10 ;
+  reg \over$10  = 1'h0;
   input rst;
   wire rst;
-  reg [25:0] scaled_a = 26'h0000000;
-  reg [25:0] scaled_b = 26'h0000000;
-  input [23:0] total;
-  wire [23:0] total;
-  reg [25:0] \total$26  = 26'h0000000;
-  input use_zero;
-  wire use_zero;
-  wire \use_zero$47 ;
-  input valid;
-  wire valid;
-  reg [15:0] value = 16'h0000;
-  (* init = 16'h0000 *)
-  wire [15:0] \value$42 ;
-  output violation;
-  wire violation;
-  wire \violation$52 ;
-  wire [15:0] zero;
-  wire [7:0] zero_out;
+  input [3:0] shift;
+  wire [3:0] shift;
+  wire [15:0] shifted;
+  reg sign = 1'h0;
+  output \sign$11 ;
+  reg \sign$11  = 1'h0;
+  input [26:0] value;
+  wire [26:0] value;
+  output [8:0] whole;
+  reg [8:0] whole = 9'h000;
+  assign \$1  = $signed(value[25:15]) != $signed({ value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26] });
+  assign \$2  = $signed(value[25:23]) != $signed({ value[26], value[26], value[26] });
+  assign \$3  = coarse[9] != sign;
+  assign \$4  = { fine, 1'h0 } <= 1'h0;
+  assign \$5  = \$3  & \$4 ;
+  assign \$6  = coarse[10] != sign;
+  assign \$7  = { fine, 1'h0 } <= 1'h1;
+  assign \$8  = \$6  & \$7 ;
+  assign \$9  = coarse[11] != sign;
+  assign \$10  = { fine, 1'h0 } <= 2'h2;
+  assign \$11  = \$9  & \$10 ;
+  assign \$12  = coarse[12] != sign;
+  assign \$13  = { fine, 1'h0 } <= 2'h3;
+  assign \$14  = \$12  & \$13 ;
+  assign \$15  = coarse[13] != sign;
+  assign \$16  = { fine, 1'h0 } <= 3'h4;
+  assign \$17  = \$15  & \$16 ;
+  assign \$18  = coarse[14] != sign;
+  assign \$19  = { fine, 1'h0 } <= 3'h5;
+  assign \$20  = \$18  & \$19 ;
+  assign \$21  = | { \$20 , \$17 , \$14 , \$11 , \$8 , \$5 , over };
+  assign shifted = $signed(coarse) >>> { fine, 1'h0 };
   always @(posedge clk)
-    requantize_shift <= \$37 ;
+    sign <= \$22 ;
   always @(posedge clk)
-    requantize_result <= \$38 ;
+    fine <= \$23 ;
   always @(posedge clk)
-    requantize_increment <= \$39 ;
+    coarse <= \$24 ;
   always @(posedge clk)
-    value <= \$40 ;
+    over <= \$25 ;
   always @(posedge clk)
-    clamped <= \$41 ;
+    whole <= \$26 ;
   always @(posedge clk)
-    scaled_a <= \$42 ;
+    \over$10  <= \$27 ;
   always @(posedge clk)
-    scaled_b <= \$43 ;
+    \sign$11  <= \$28 ;
   always @(posedge clk)
-    \total$26  <= \$44 ;
-  always @(posedge clk)
-    add_coarse <= \$45 ;
-  always @(posedge clk)
-    \add_shift$29  <= \$46 ;
-  always @(posedge clk)
-    add_result <= \$47 ;
-  always @(posedge clk)
-    add_increment <= \$48 ;
-  always @(posedge clk)
-    clamped_0 <= \$49 ;
-  always @(posedge clk)
-    clamped_1 <= \$50 ;
-  always @(posedge clk)
-    clamped_2 <= \$51 ;
-  always @(posedge clk)
-    clamped_3 <= \$52 ;
-  always @(posedge clk)
-    \result$38  <= \$53 ;
-  assign \$1  = $signed(total) + $signed(parameters[23:0]);
-  assign \$2  = biased[16:0] * parameters[45:30];
-  assign \$3  = $signed(biased[23:17]) * $signed({ 1'h0, parameters[45:30] });
-  assign \$4  = $signed({ high, 17'h00000 }) + $signed({ 1'h0, low });
-  assign \$5  = $signed({ product, 1'h0 }) >>> { parameters[29:27], 3'h0 };
-  assign \$6  = $signed(requantize_fine[40:18]) != $signed({ requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41], requantize_fine[41] });
-  assign \$7  = requantize_fine[41] ? 18'h20000 : 18'h1ffff;
-  assign \$8  = \$6  ? { \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7 [17], \$7  } : requantize_fine[41:1];
-  assign \$9  = $signed(exact) < $signed(16'h8000);
-  assign \$10  = $signed(exact) > $signed(16'h7fff);
-  assign \$11  = \$10  ? 20'h07fff : exact;
-  assign \$12  = \$9  ? 20'hf8000 : \$11 ;
-  assign \$13  = $signed(result) < $signed(\port$4357$406 [15:8]);
-  assign \$14  = $signed(result) > $signed(\port$4357$406 [23:16]);
-  assign \$15  = \$14  ? { \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23], \port$4357$406 [23:16] } : result;
-  assign \$16  = \$13  ? { \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15], \port$4357$406 [15:8] } : \$15 ;
-  assign \$17  = $signed(clamped) - $signed(\port$4357$406 [7:0]);
-  assign \$18  = $signed(\$17 ) * $signed({ 1'h0, \port$4357$406 [77:62] });
-  assign \$19  = $signed(residual_value) - $signed(\port$4357$406 [31:24]);
-  assign \$20  = $signed(\$19 ) * $signed({ 1'h0, add_multiplier_b });
-  assign \$21  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$22  = $signed({ \total$26 , 1'h0 }) >>> { \port$4357$406 [61:59], 3'h0 };
-  assign \$23  = $signed(add_fine[25:10]) != $signed({ add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26], add_fine[26] });
-  assign \$24  = add_fine[26] ? 10'h200 : 10'h1ff;
-  assign \$25  = \$23  ? { \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24 [9], \$24  } : add_fine[26:1];
-  assign \$26  = $signed(exact_add) < $signed(\port$4357$406 [47:40]);
-  assign \$27  = $signed(exact_add) > $signed(\port$4357$406 [55:48]);
-  assign \$28  = \$27  ? { \port$4357$406 [55], \port$4357$406 [55], \port$4357$406 [55], \port$4357$406 [55], \port$4357$406 [55:48] } : exact_add;
-  assign \$29  = \$26  ? { \port$4357$406 [47], \port$4357$406 [47], \port$4357$406 [47], \port$4357$406 [47], \port$4357$406 [47:40] } : \$28 ;
-  assign requantize_fine = $signed(requantize_coarse) >>> requantize_shift;
-  assign \$30  = $signed(requantize_result) + $signed({ 1'h0, requantize_increment });
-  assign exact = $signed(\$30 ) + $signed(\port$4357$406 [7:0]);
-  assign enable = \enable$49  & valid;
-  assign add_fine = $signed(add_coarse) >>> \add_shift$29 ;
-  assign \$31  = $signed(add_result) + $signed({ 1'h0, add_increment });
-  assign exact_add = $signed(\$31 ) + $signed(\port$4357$406 [39:32]);
-  always @(posedge clk)
-    biased <= \$32 ;
-  always @(posedge clk)
-    low <= \$33 ;
-  always @(posedge clk)
-    high <= \$34 ;
-  always @(posedge clk)
-    product <= \$35 ;
-  always @(posedge clk)
-    requantize_coarse <= \$36 ;
-  \holdfast_8x8_guard.lanes.requantizer_7.guard  guard (
-    .enable(enable),
-    .\port$3738$46 (parameters[77:46]),
-    .\port$4357$406 (\port$4357$406 [7:0]),
-    .result(result),
-    .use_zero(use_zero),
-    .value(value),
-    .violation(violation)
-  );
+    increment <= \$29 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$103 ) begin end
-    \$37  = parameters[26:24];
+    \$22  = value[26];
     if (rst) begin
-      \$37  = 3'h0;
+      \$22  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$103 ) begin end
-    \$38  = \$8 [17:0];
+    \$23  = shift[1:0];
     if (rst) begin
-      \$38  = 18'h00000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$103 ) begin end
-    \$39  = requantize_fine[0];
-    if (rst) begin
-      \$39  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$103 ) begin end
-    \$40  = \$12 [15:0];
-    if (rst) begin
-      \$40  = 16'h0000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$103 ) begin end
-    \$41  = \$16 [7:0];
-    if (rst) begin
-      \$41  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$103 ) begin end
-    \$42  = { \$18 [24], \$18  };
-    if (rst) begin
-      \$42  = 26'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$103 ) begin end
-    \$43  = { \$20 [24], \$20  };
-    if (rst) begin
-      \$43  = 26'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$103 ) begin end
-    \$44  = \$21 [25:0];
-    if (rst) begin
-      \$44  = 26'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$103 ) begin end
-    \$45  = \$22 ;
-    if (rst) begin
-      \$45  = 27'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$103 ) begin end
-    \$46  = \port$4357$406 [58:56];
-    if (rst) begin
-      \$46  = 3'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$103 ) begin end
-    \$47  = \$25 [9:0];
-    if (rst) begin
-      \$47  = 10'h000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$103 ) begin end
-    \$48  = add_fine[0];
-    if (rst) begin
-      \$48  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$103 ) begin end
-    \$49  = clamped;
-    if (rst) begin
-      \$49  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$103 ) begin end
-    \$50  = clamped_0;
-    if (rst) begin
-      \$50  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$103 ) begin end
-    \$51  = clamped_1;
-    if (rst) begin
-      \$51  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$103 ) begin end
-    \$52  = clamped_2;
-    if (rst) begin
-      \$52  = 8'h00;
+      \$23  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$103 ) begin end
     (* full_case = 32'd1 *)
-    if (add) begin
-      \$53  = \$29 [7:0];
-    end else begin
-      \$53  = clamped_3;
-    end
+    casez (shift[3:2])
+      2'h0:
+          \$24  = value[15:0];
+      2'h1:
+          \$24  = value[23:8];
+      2'h2:
+          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26:16] };
+      default:
+          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26:24] };
+    endcase
     if (rst) begin
-      \$53  = 8'h00;
+      \$24  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$103 ) begin end
-    \$32  = \$1 [23:0];
+    (* full_case = 32'd1 *)
+    casez (shift[3:2])
+      2'h0:
+          \$25  = \$1 ;
+      2'h1:
+          \$25  = \$2 ;
+      2'h2:
+          \$25  = 1'h0;
+      default:
+          \$25  = 1'h0;
+    endcase
     if (rst) begin
-      \$32  = 24'h000000;
+      \$25  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$103 ) begin end
-    \$33  = \$2 ;
+    \$26  = shifted[9:1];
     if (rst) begin
-      \$33  = 33'h000000000;
+      \$26  = 9'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$103 ) begin end
-    \$34  = { \$3 [22], \$3  };
+    \$27  = \$21 ;
     if (rst) begin
-      \$34  = 24'h000000;
+      \$27  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$103 ) begin end
-    \$35  = \$4 [40:0];
+    \$28  = sign;
     if (rst) begin
-      \$35  = 41'h00000000000;
+      \$28  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$103 ) begin end
-    \$36  = \$5 ;
+    \$29  = shifted[0];
     if (rst) begin
-      \$36  = 42'h00000000000;
+      \$29  = 1'h0;
     end
   end
-  assign lo = \port$4357$406 [15:8];
-  assign hi = \port$4357$406 [23:16];
-  assign zero_out = \port$4357$406 [7:0];
-  assign add_multiplier_a = \port$4357$406 [77:62];
-  assign residual_zero = \port$4357$406 [31:24];
-  assign add_shift = \port$4357$406 [61:56];
-  assign add_lo = \port$4357$406 [47:40];
-  assign add_hi = \port$4357$406 [55:48];
-  assign \value$42  = value;
-  assign \lo$43  = parameters[61:46];
-  assign \hi$44  = parameters[77:62];
-  assign zero = { \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7:0] };
-  assign \use_zero$47  = use_zero;
-  assign \violation$52  = violation;
-  assign add_zero = \port$4357$406 [39:32];
-  assign code = \result$38 ;
-  assign \parameters.bias  = parameters[23:0];
-  assign \parameters.shift  = parameters[29:24];
-  assign \parameters.multiplier  = parameters[45:30];
-  assign \parameters.guard_lo  = parameters[61:46];
-  assign \parameters.guard_hi  = parameters[77:62];
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_7.guard (violation, use_zero, \port$3738$46 , value, result, \port$4357$406 , enable);
+module \holdfast_8x8_guard.lanes.requantizer_6.shift$40 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$104  = 0;
   wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire \$13 ;
+  wire \$14 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
+  wire \$19 ;
   wire \$2 ;
+  wire \$20 ;
+  wire \$21 ;
+  wire \$22 ;
+  reg \$23 ;
+  reg [1:0] \$24 ;
+  reg [23:0] \$25 ;
+  reg \$26 ;
+  reg [16:0] \$27 ;
+  reg \$28 ;
+  reg \$29 ;
   wire \$3 ;
+  reg \$30 ;
   wire \$4 ;
-  wire [15:0] \$5 ;
-  wire [15:0] \$6 ;
-  input enable;
-  wire enable;
-  wire [15:0] hi;
-  wire [15:0] lo;
-  input [31:0] \port$3738$46 ;
-  wire [31:0] \port$3738$46 ;
-  input [7:0] \port$4357$406 ;
-  wire [7:0] \port$4357$406 ;
-  output [15:0] result;
-  reg [15:0] result;
-  input use_zero;
-  wire use_zero;
-  input [15:0] value;
-  wire [15:0] value;
-  output violation;
-  wire violation;
-  wire [15:0] zero;
-  assign violation = enable & \$3 ;
-  assign \$4  = $signed(value) < $signed(\port$3738$46 [15:0]);
-  assign \$5  = \$4  ? \port$3738$46 [15:0] : \port$3738$46 [31:16];
-  assign \$6  = use_zero ? { \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406  } : \$5 ;
-  assign \$1  = $signed(value) < $signed(\port$3738$46 [15:0]);
-  assign \$2  = $signed(value) > $signed(\port$3738$46 [31:16]);
-  assign \$3  = \$1  | \$2 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire \$9 ;
+  input clk;
+  wire clk;
+  reg [23:0] coarse = 24'h000000;
+  reg [1:0] fine = 2'h0;
+  output increment;
+  reg increment = 1'h0;
+  reg over = 1'h0;
+  output \over$10 ;
+  reg \over$10  = 1'h0;
+  input rst;
+  wire rst;
+  input [4:0] shift;
+  wire [4:0] shift;
+  wire [23:0] shifted;
+  reg sign = 1'h0;
+  output \sign$11 ;
+  reg \sign$11  = 1'h0;
+  input [40:0] value;
+  wire [40:0] value;
+  output [16:0] whole;
+  reg [16:0] whole = 17'h00000;
+  assign \$1  = $signed(value[39:23]) != $signed({ value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] });
+  assign \$2  = $signed(value[39:31]) != $signed({ value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] });
+  assign \$3  = $signed(value[39]) != $signed(value[40]);
+  assign \$4  = coarse[17] != sign;
+  assign \$5  = { fine, 1'h0 } <= 1'h0;
+  assign \$6  = \$4  & \$5 ;
+  assign \$7  = coarse[18] != sign;
+  assign \$8  = { fine, 1'h0 } <= 1'h1;
+  assign \$9  = \$7  & \$8 ;
+  assign \$10  = coarse[19] != sign;
+  assign \$11  = { fine, 1'h0 } <= 2'h2;
+  assign \$12  = \$10  & \$11 ;
+  assign \$13  = coarse[20] != sign;
+  assign \$14  = { fine, 1'h0 } <= 2'h3;
+  assign \$15  = \$13  & \$14 ;
+  assign \$16  = coarse[21] != sign;
+  assign \$17  = { fine, 1'h0 } <= 3'h4;
+  assign \$18  = \$16  & \$17 ;
+  assign \$19  = coarse[22] != sign;
+  assign \$20  = { fine, 1'h0 } <= 3'h5;
+  assign \$21  = \$19  & \$20 ;
+  assign \$22  = | { \$21 , \$18 , \$15 , \$12 , \$9 , \$6 , over };
+  assign shifted = $signed(coarse) >>> { fine, 1'h0 };
+  always @(posedge clk)
+    sign <= \$23 ;
+  always @(posedge clk)
+    fine <= \$24 ;
+  always @(posedge clk)
+    coarse <= \$25 ;
+  always @(posedge clk)
+    over <= \$26 ;
+  always @(posedge clk)
+    whole <= \$27 ;
+  always @(posedge clk)
+    \over$10  <= \$28 ;
+  always @(posedge clk)
+    \sign$11  <= \$29 ;
+  always @(posedge clk)
+    increment <= \$30 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$104 ) begin end
-    result = value;
-    if (violation) begin
-      result = \$6 ;
+    \$23  = value[40];
+    if (rst) begin
+      \$23  = 1'h0;
     end
   end
-  assign lo = \port$3738$46 [15:0];
-  assign hi = \port$3738$46 [31:16];
-  assign zero = { \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406 [7], \port$4357$406  };
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$104 ) begin end
+    \$24  = shift[1:0];
+    if (rst) begin
+      \$24  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$104 ) begin end
+    (* full_case = 32'd1 *)
+    casez (shift[4:2])
+      3'h0:
+          \$25  = value[23:0];
+      3'h1:
+          \$25  = value[31:8];
+      3'h2:
+          \$25  = value[39:16];
+      3'h3:
+          \$25  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40:24] };
+      default:
+          \$25  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40:32] };
+    endcase
+    if (rst) begin
+      \$25  = 24'h000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$104 ) begin end
+    (* full_case = 32'd1 *)
+    casez (shift[4:2])
+      3'h0:
+          \$26  = \$1 ;
+      3'h1:
+          \$26  = \$2 ;
+      3'h2:
+          \$26  = \$3 ;
+      3'h3:
+          \$26  = 1'h0;
+      default:
+          \$26  = 1'h0;
+    endcase
+    if (rst) begin
+      \$26  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$104 ) begin end
+    \$27  = shifted[17:1];
+    if (rst) begin
+      \$27  = 17'h00000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$104 ) begin end
+    \$28  = \$22 ;
+    if (rst) begin
+      \$28  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$104 ) begin end
+    \$29  = sign;
+    if (rst) begin
+      \$29  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$104 ) begin end
+    \$30  = shifted[0];
+    if (rst) begin
+      \$30  = 1'h0;
+    end
+  end
+endmodule
+
+module \holdfast_8x8_guard.lanes.requantizer_7 (rst, enable, valid, \violation$35 , use_zero, bias, parameters, settings, residual_value, residual_present, total, result, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$105  = 0;
+  wire [24:0] \$1 ;
+  wire [9:0] \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire \$13 ;
+  wire \$14 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
+  wire \$19 ;
+  wire [33:0] \$2 ;
+  wire \$20 ;
+  wire \$21 ;
+  wire [9:0] \$22 ;
+  wire [9:0] \$23 ;
+  wire [25:0] \$24 ;
+  wire [8:0] \$25 ;
+  wire [25:0] \$26 ;
+  wire [26:0] \$27 ;
+  wire \$28 ;
+  wire \$29 ;
+  wire [23:0] \$3 ;
+  wire \$30 ;
+  wire \$31 ;
+  wire [7:0] \$32 ;
+  wire [7:0] \$33 ;
+  wire [10:0] \$34 ;
+  wire [10:0] \$35 ;
+  wire \$36 ;
+  wire \$37 ;
+  wire [9:0] \$38 ;
+  wire [9:0] \$39 ;
+  wire [24:0] \$4 ;
+  wire \$40 ;
+  wire \$41 ;
+  wire \$42 ;
+  wire \$43 ;
+  wire \$44 ;
+  wire \$45 ;
+  wire \$46 ;
+  reg [23:0] \$47 ;
+  reg [33:0] \$48 ;
+  reg [23:0] \$49 ;
+  wire \$5 ;
+  reg [40:0] \$50 ;
+  reg [9:0] \$51 ;
+  reg \$52 ;
+  reg \$53 ;
+  reg [8:0] \$54 ;
+  reg [25:0] \$55 ;
+  reg [25:0] \$56 ;
+  reg [26:0] \$57 ;
+  reg [9:0] \$58 ;
+  reg [7:0] \$59 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire [7:0] \$8 ;
+  wire [7:0] \$9 ;
+  reg [9:0] added = 10'h000;
+  input [23:0] bias;
+  wire [23:0] bias;
+  reg [23:0] biased = 24'h000000;
+  reg bounded = 1'h0;
+  reg [8:0] clamped = 9'h000;
+  input clk;
+  wire clk;
+  (* init = 8'h00 *)
+  wire [7:0] code;
+  input enable;
+  wire enable;
+  reg [23:0] high = 24'h000000;
+  wire increment;
+  wire \increment$31 ;
+  wire larger;
+  reg [33:0] low = 34'h000000000;
+  wire over;
+  wire \over$28 ;
+  input [75:0] parameters;
+  wire [75:0] parameters;
+  wire [16:0] \parameters.guard_above ;
+  wire [16:0] \parameters.guard_below ;
+  wire [8:0] \parameters.guard_hi ;
+  wire \parameters.guard_least ;
+  wire [8:0] \parameters.guard_lo ;
+  wire \parameters.guard_most ;
+  wire [16:0] \parameters.multiplier ;
+  wire [4:0] \parameters.shift ;
+  reg [40:0] product = 41'h00000000000;
+  input residual_present;
+  wire residual_present;
+  input [7:0] residual_value;
+  wire [7:0] residual_value;
+  output [7:0] result;
+  reg [7:0] result = 8'h00;
+  reg [9:0] rounded = 10'h000;
+  input rst;
+  wire rst;
+  reg [25:0] scaled_a = 26'h0000000;
+  reg [25:0] scaled_b = 26'h0000000;
+  input [87:0] settings;
+  wire [87:0] settings;
+  wire [7:0] \settings.add_hi ;
+  wire [7:0] \settings.add_lo ;
+  wire [16:0] \settings.add_multiplier_a ;
+  wire [16:0] \settings.add_multiplier_b ;
+  wire [3:0] \settings.add_shift ;
+  wire [7:0] \settings.add_zero ;
+  wire [8:0] \settings.hi ;
+  wire [8:0] \settings.lo ;
+  wire [7:0] \settings.residual_zero ;
+  wire [4:0] shift;
+  wire [3:0] \shift$38 ;
+  wire sign;
+  wire \sign$30 ;
+  wire smaller;
+  reg [26:0] sum_ = 27'h0000000;
+  input [23:0] total;
+  wire [23:0] total;
+  input use_zero;
+  wire use_zero;
+  input valid;
+  wire valid;
+  (* init = 41'h00000000000 *)
+  wire [40:0] value;
+  (* init = 27'h0000000 *)
+  wire [26:0] \value$37 ;
+  reg violation = 1'h0;
+  output \violation$35 ;
+  wire \violation$35 ;
+  wire [16:0] whole;
+  wire [8:0] \whole$29 ;
+  assign \$41  = over ? sign : \$40 ;
+  assign \$42  = ~ parameters[56];
+  assign smaller = \$41  & \$42 ;
+  assign \$43  = ~ sign;
+  assign \$44  = $signed({ whole, increment }) > $signed({ parameters[55:39], 1'h0 });
+  assign \$45  = over ? \$43  : \$44 ;
+  assign \$46  = ~ parameters[57];
+  assign larger = \$45  & \$46 ;
+  assign \violation$35  = violation & valid;
+  always @(posedge clk)
+    biased <= \$47 ;
+  always @(posedge clk)
+    low <= \$48 ;
+  always @(posedge clk)
+    high <= \$49 ;
+  always @(posedge clk)
+    product <= \$50 ;
+  always @(posedge clk)
+    rounded <= \$51 ;
+  always @(posedge clk)
+    violation <= \$52 ;
+  always @(posedge clk)
+    bounded <= \$53 ;
+  always @(posedge clk)
+    clamped <= \$54 ;
+  always @(posedge clk)
+    scaled_a <= \$55 ;
+  always @(posedge clk)
+    scaled_b <= \$56 ;
+  always @(posedge clk)
+    sum_ <= \$57 ;
+  always @(posedge clk)
+    added <= \$58 ;
+  always @(posedge clk)
+    result <= \$59 ;
+  assign \$1  = $signed(total) + $signed(bias);
+  assign \$2  = biased[16:0] * parameters[21:5];
+  assign \$3  = $signed(biased[23:17]) * $signed({ 1'h0, parameters[21:5] });
+  assign \$4  = $signed(high) + $signed({ 1'h0, low[33:17] });
+  assign \$5  = ~ over;
+  assign \$6  = $signed(whole[16:8]) == $signed(sign);
+  assign \$7  = \$5  & \$6 ;
+  assign \$8  = ~ { sign, sign, sign, sign, sign, sign, sign, sign };
+  assign \$9  = \$7  ? whole[7:0] : \$8 ;
+  assign \$10  = $signed({ sign, \$9  }) + $signed({ 1'h0, increment });
+  assign \$11  = smaller | larger;
+  assign \$12  = \$11  & enable;
+  assign \$13  = smaller & enable;
+  assign \$14  = ~ use_zero;
+  assign \$15  = \$13  & \$14 ;
+  assign \$16  = smaller | larger;
+  assign \$17  = \$16  & enable;
+  assign \$18  = \$17  & use_zero;
+  assign \$19  = $signed(rounded) < $signed(parameters[66:58]);
+  assign \$20  = bounded | \$19 ;
+  assign \$21  = $signed(rounded) > $signed(parameters[75:67]);
+  assign \$22  = \$21  ? { parameters[75], parameters[75:67] } : rounded;
+  assign \$23  = \$20  ? { parameters[66], parameters[66:58] } : \$22 ;
+  assign \$24  = $signed(clamped) * $signed({ 1'h0, settings[42:26] });
+  assign \$25  = $signed(residual_value) - $signed(settings[25:18]);
+  assign \$26  = $signed(\$25 ) * $signed({ 1'h0, settings[59:43] });
+  assign \$27  = $signed(scaled_a) + $signed(scaled_b);
+  assign \$28  = ~ residual_present;
+  assign \$29  = ~ \over$28 ;
+  assign \$30  = \whole$29 [8] == \sign$30 ;
+  assign \$31  = \$29  & \$30 ;
+  assign \$32  = ~ { \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30  };
+  assign \$33  = \$31  ? \whole$29 [7:0] : \$32 ;
+  assign \$34  = $signed({ \sign$30 , \$33 , 1'h1 }) + $signed({ settings[71:64], \increment$31  });
+  assign \$36  = $signed(added) < $signed(settings[79:72]);
+  assign \$37  = $signed(added) > $signed(settings[87:80]);
+  assign \$38  = \$37  ? { settings[87], settings[87], settings[87:80] } : added;
+  assign \$39  = \$36  ? { settings[79], settings[79], settings[79:72] } : \$38 ;
+  assign \$40  = $signed({ whole, increment }) < $signed({ parameters[38:22], 1'h1 });
+  \holdfast_8x8_guard.lanes.requantizer_7.add_shift  add_shift (
+    .clk(clk),
+    .increment(\increment$31 ),
+    .\over$10 (\over$28 ),
+    .rst(rst),
+    .shift(settings[63:60]),
+    .\sign$11 (\sign$30 ),
+    .value(sum_),
+    .whole(\whole$29 )
+  );
+  \holdfast_8x8_guard.lanes.requantizer_7.shift$40  \shift$40  (
+    .clk(clk),
+    .increment(increment),
+    .\over$10 (over),
+    .rst(rst),
+    .shift(parameters[4:0]),
+    .\sign$11 (sign),
+    .value(product),
+    .whole(whole)
+  );
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    \$47  = \$1 [23:0];
+    if (rst) begin
+      \$47  = 24'h000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    \$48  = \$2 ;
+    if (rst) begin
+      \$48  = 34'h000000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    \$49  = \$3 ;
+    if (rst) begin
+      \$49  = 24'h000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    \$50  = { \$4 [23:0], low[16:0] };
+    if (rst) begin
+      \$50  = 41'h00000000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    \$51  = \$10 ;
+    if (\$18 ) begin
+      \$51  = 10'h000;
+    end
+    if (rst) begin
+      \$51  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    \$52  = \$12 ;
+    if (rst) begin
+      \$52  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    \$53  = \$15 ;
+    if (rst) begin
+      \$53  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    \$54  = \$23 [8:0];
+    if (rst) begin
+      \$54  = 9'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    \$55  = \$24 ;
+    if (rst) begin
+      \$55  = 26'h0000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    \$56  = \$26 ;
+    if (\$28 ) begin
+      \$56  = 26'h0000000;
+    end
+    if (rst) begin
+      \$56  = 26'h0000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    \$57  = \$27 ;
+    if (rst) begin
+      \$57  = 27'h0000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    \$58  = \$35 [9:0];
+    if (rst) begin
+      \$58  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    \$59  = \$39 [7:0];
+    if (rst) begin
+      \$59  = 8'h00;
+    end
+  end
+  assign value = product;
+  assign shift = parameters[4:0];
+  assign \value$37  = sum_;
+  assign \shift$38  = settings[63:60];
+  assign code = result;
+  assign \parameters.shift  = parameters[4:0];
+  assign \parameters.multiplier  = parameters[21:5];
+  assign \parameters.guard_below  = parameters[38:22];
+  assign \parameters.guard_above  = parameters[55:39];
+  assign \parameters.guard_least  = parameters[56];
+  assign \parameters.guard_most  = parameters[57];
+  assign \parameters.guard_lo  = parameters[66:58];
+  assign \parameters.guard_hi  = parameters[75:67];
+  assign \settings.lo  = settings[8:0];
+  assign \settings.hi  = settings[17:9];
+  assign \settings.residual_zero  = settings[25:18];
+  assign \settings.add_multiplier_a  = settings[42:26];
+  assign \settings.add_multiplier_b  = settings[59:43];
+  assign \settings.add_shift  = settings[63:60];
+  assign \settings.add_zero  = settings[71:64];
+  assign \settings.add_lo  = settings[79:72];
+  assign \settings.add_hi  = settings[87:80];
+  assign \$35  = { \$34 [10], \$34 [10:1] };
+endmodule
+
+module \holdfast_8x8_guard.lanes.requantizer_7.add_shift (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$106  = 0;
+  wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire \$13 ;
+  wire \$14 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
+  wire \$19 ;
+  wire \$2 ;
+  wire \$20 ;
+  wire \$21 ;
+  reg \$22 ;
+  reg [1:0] \$23 ;
+  reg [15:0] \$24 ;
+  reg \$25 ;
+  reg [8:0] \$26 ;
+  reg \$27 ;
+  reg \$28 ;
+  reg \$29 ;
+  wire \$3 ;
+  wire \$4 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire \$9 ;
+  input clk;
+  wire clk;
+  reg [15:0] coarse = 16'h0000;
+  reg [1:0] fine = 2'h0;
+  output increment;
+  reg increment = 1'h0;
+  reg over = 1'h0;
+  output \over$10 ;
+  reg \over$10  = 1'h0;
+  input rst;
+  wire rst;
+  input [3:0] shift;
+  wire [3:0] shift;
+  wire [15:0] shifted;
+  reg sign = 1'h0;
+  output \sign$11 ;
+  reg \sign$11  = 1'h0;
+  input [26:0] value;
+  wire [26:0] value;
+  output [8:0] whole;
+  reg [8:0] whole = 9'h000;
+  assign \$1  = $signed(value[25:15]) != $signed({ value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26] });
+  assign \$2  = $signed(value[25:23]) != $signed({ value[26], value[26], value[26] });
+  assign \$3  = coarse[9] != sign;
+  assign \$4  = { fine, 1'h0 } <= 1'h0;
+  assign \$5  = \$3  & \$4 ;
+  assign \$6  = coarse[10] != sign;
+  assign \$7  = { fine, 1'h0 } <= 1'h1;
+  assign \$8  = \$6  & \$7 ;
+  assign \$9  = coarse[11] != sign;
+  assign \$10  = { fine, 1'h0 } <= 2'h2;
+  assign \$11  = \$9  & \$10 ;
+  assign \$12  = coarse[12] != sign;
+  assign \$13  = { fine, 1'h0 } <= 2'h3;
+  assign \$14  = \$12  & \$13 ;
+  assign \$15  = coarse[13] != sign;
+  assign \$16  = { fine, 1'h0 } <= 3'h4;
+  assign \$17  = \$15  & \$16 ;
+  assign \$18  = coarse[14] != sign;
+  assign \$19  = { fine, 1'h0 } <= 3'h5;
+  assign \$20  = \$18  & \$19 ;
+  assign \$21  = | { \$20 , \$17 , \$14 , \$11 , \$8 , \$5 , over };
+  assign shifted = $signed(coarse) >>> { fine, 1'h0 };
+  always @(posedge clk)
+    sign <= \$22 ;
+  always @(posedge clk)
+    fine <= \$23 ;
+  always @(posedge clk)
+    coarse <= \$24 ;
+  always @(posedge clk)
+    over <= \$25 ;
+  always @(posedge clk)
+    whole <= \$26 ;
+  always @(posedge clk)
+    \over$10  <= \$27 ;
+  always @(posedge clk)
+    \sign$11  <= \$28 ;
+  always @(posedge clk)
+    increment <= \$29 ;
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$106 ) begin end
+    \$22  = value[26];
+    if (rst) begin
+      \$22  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$106 ) begin end
+    \$23  = shift[1:0];
+    if (rst) begin
+      \$23  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$106 ) begin end
+    (* full_case = 32'd1 *)
+    casez (shift[3:2])
+      2'h0:
+          \$24  = value[15:0];
+      2'h1:
+          \$24  = value[23:8];
+      2'h2:
+          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26:16] };
+      default:
+          \$24  = { value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26], value[26:24] };
+    endcase
+    if (rst) begin
+      \$24  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$106 ) begin end
+    (* full_case = 32'd1 *)
+    casez (shift[3:2])
+      2'h0:
+          \$25  = \$1 ;
+      2'h1:
+          \$25  = \$2 ;
+      2'h2:
+          \$25  = 1'h0;
+      default:
+          \$25  = 1'h0;
+    endcase
+    if (rst) begin
+      \$25  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$106 ) begin end
+    \$26  = shifted[9:1];
+    if (rst) begin
+      \$26  = 9'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$106 ) begin end
+    \$27  = \$21 ;
+    if (rst) begin
+      \$27  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$106 ) begin end
+    \$28  = sign;
+    if (rst) begin
+      \$28  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$106 ) begin end
+    \$29  = shifted[0];
+    if (rst) begin
+      \$29  = 1'h0;
+    end
+  end
+endmodule
+
+module \holdfast_8x8_guard.lanes.requantizer_7.shift$40 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$107  = 0;
+  wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire \$13 ;
+  wire \$14 ;
+  wire \$15 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
+  wire \$19 ;
+  wire \$2 ;
+  wire \$20 ;
+  wire \$21 ;
+  wire \$22 ;
+  reg \$23 ;
+  reg [1:0] \$24 ;
+  reg [23:0] \$25 ;
+  reg \$26 ;
+  reg [16:0] \$27 ;
+  reg \$28 ;
+  reg \$29 ;
+  wire \$3 ;
+  reg \$30 ;
+  wire \$4 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire \$9 ;
+  input clk;
+  wire clk;
+  reg [23:0] coarse = 24'h000000;
+  reg [1:0] fine = 2'h0;
+  output increment;
+  reg increment = 1'h0;
+  reg over = 1'h0;
+  output \over$10 ;
+  reg \over$10  = 1'h0;
+  input rst;
+  wire rst;
+  input [4:0] shift;
+  wire [4:0] shift;
+  wire [23:0] shifted;
+  reg sign = 1'h0;
+  output \sign$11 ;
+  reg \sign$11  = 1'h0;
+  input [40:0] value;
+  wire [40:0] value;
+  output [16:0] whole;
+  reg [16:0] whole = 17'h00000;
+  assign \$1  = $signed(value[39:23]) != $signed({ value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] });
+  assign \$2  = $signed(value[39:31]) != $signed({ value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40] });
+  assign \$3  = $signed(value[39]) != $signed(value[40]);
+  assign \$4  = coarse[17] != sign;
+  assign \$5  = { fine, 1'h0 } <= 1'h0;
+  assign \$6  = \$4  & \$5 ;
+  assign \$7  = coarse[18] != sign;
+  assign \$8  = { fine, 1'h0 } <= 1'h1;
+  assign \$9  = \$7  & \$8 ;
+  assign \$10  = coarse[19] != sign;
+  assign \$11  = { fine, 1'h0 } <= 2'h2;
+  assign \$12  = \$10  & \$11 ;
+  assign \$13  = coarse[20] != sign;
+  assign \$14  = { fine, 1'h0 } <= 2'h3;
+  assign \$15  = \$13  & \$14 ;
+  assign \$16  = coarse[21] != sign;
+  assign \$17  = { fine, 1'h0 } <= 3'h4;
+  assign \$18  = \$16  & \$17 ;
+  assign \$19  = coarse[22] != sign;
+  assign \$20  = { fine, 1'h0 } <= 3'h5;
+  assign \$21  = \$19  & \$20 ;
+  assign \$22  = | { \$21 , \$18 , \$15 , \$12 , \$9 , \$6 , over };
+  assign shifted = $signed(coarse) >>> { fine, 1'h0 };
+  always @(posedge clk)
+    sign <= \$23 ;
+  always @(posedge clk)
+    fine <= \$24 ;
+  always @(posedge clk)
+    coarse <= \$25 ;
+  always @(posedge clk)
+    over <= \$26 ;
+  always @(posedge clk)
+    whole <= \$27 ;
+  always @(posedge clk)
+    \over$10  <= \$28 ;
+  always @(posedge clk)
+    \sign$11  <= \$29 ;
+  always @(posedge clk)
+    increment <= \$30 ;
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
+    \$23  = value[40];
+    if (rst) begin
+      \$23  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
+    \$24  = shift[1:0];
+    if (rst) begin
+      \$24  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
+    (* full_case = 32'd1 *)
+    casez (shift[4:2])
+      3'h0:
+          \$25  = value[23:0];
+      3'h1:
+          \$25  = value[31:8];
+      3'h2:
+          \$25  = value[39:16];
+      3'h3:
+          \$25  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40:24] };
+      default:
+          \$25  = { value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40], value[40:32] };
+    endcase
+    if (rst) begin
+      \$25  = 24'h000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
+    (* full_case = 32'd1 *)
+    casez (shift[4:2])
+      3'h0:
+          \$26  = \$1 ;
+      3'h1:
+          \$26  = \$2 ;
+      3'h2:
+          \$26  = \$3 ;
+      3'h3:
+          \$26  = 1'h0;
+      default:
+          \$26  = 1'h0;
+    endcase
+    if (rst) begin
+      \$26  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
+    \$27  = shifted[17:1];
+    if (rst) begin
+      \$27  = 17'h00000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
+    \$28  = \$22 ;
+    if (rst) begin
+      \$28  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
+    \$29  = sign;
+    if (rst) begin
+      \$29  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
+    \$30  = shifted[0];
+    if (rst) begin
+      \$30  = 1'h0;
+    end
+  end
 endmodule
 
 module \holdfast_8x8_guard.lanes.residual_skew (rst, o, i, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$105  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$108  = 0;
   reg [7:0] \$1 ;
   reg [7:0] \$10 ;
   reg [7:0] \$11 ;
@@ -22863,196 +26143,196 @@ module \holdfast_8x8_guard.lanes.residual_skew (rst, o, i, clk);
   always @(posedge clk)
     lane_7_6 <= \$28 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$1  = i[15:8];
     if (rst) begin
       \$1  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$2  = i[23:16];
     if (rst) begin
       \$2  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$3  = lane_2_0;
     if (rst) begin
       \$3  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$4  = i[31:24];
     if (rst) begin
       \$4  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$5  = lane_3_0;
     if (rst) begin
       \$5  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$6  = lane_3_1;
     if (rst) begin
       \$6  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$7  = i[39:32];
     if (rst) begin
       \$7  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$8  = lane_4_0;
     if (rst) begin
       \$8  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$9  = lane_4_1;
     if (rst) begin
       \$9  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$10  = lane_4_2;
     if (rst) begin
       \$10  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$11  = i[47:40];
     if (rst) begin
       \$11  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$12  = lane_5_0;
     if (rst) begin
       \$12  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$13  = lane_5_1;
     if (rst) begin
       \$13  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$14  = lane_5_2;
     if (rst) begin
       \$14  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$15  = lane_5_3;
     if (rst) begin
       \$15  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$16  = i[55:48];
     if (rst) begin
       \$16  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$17  = lane_6_0;
     if (rst) begin
       \$17  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$18  = lane_6_1;
     if (rst) begin
       \$18  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$19  = lane_6_2;
     if (rst) begin
       \$19  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$20  = lane_6_3;
     if (rst) begin
       \$20  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$21  = lane_6_4;
     if (rst) begin
       \$21  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$22  = i[63:56];
     if (rst) begin
       \$22  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$23  = lane_7_0;
     if (rst) begin
       \$23  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$24  = lane_7_1;
     if (rst) begin
       \$24  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$25  = lane_7_2;
     if (rst) begin
       \$25  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$26  = lane_7_3;
     if (rst) begin
       \$26  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$27  = lane_7_4;
     if (rst) begin
       \$27  = 8'h00;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
     \$28  = lane_7_5;
     if (rst) begin
       \$28  = 8'h00;
@@ -23085,7 +26365,7 @@ module \holdfast_8x8_guard.lanes.residual_skew (rst, o, i, clk);
 endmodule
 
 module \holdfast_8x8_guard.output_writer (rst, token, codes, word, enable, address, layer, go, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$106  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$109  = 0;
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -23105,15 +26385,15 @@ module \holdfast_8x8_guard.output_writer (rst, token, codes, word, enable, addre
   wire \$9 ;
   output [127:0] address;
   wire [127:0] address;
-  wire [127:0] \address$12 ;
-  wire [15:0] \address$12[0] ;
-  wire [15:0] \address$12[1] ;
-  wire [15:0] \address$12[2] ;
-  wire [15:0] \address$12[3] ;
-  wire [15:0] \address$12[4] ;
-  wire [15:0] \address$12[5] ;
-  wire [15:0] \address$12[6] ;
-  wire [15:0] \address$12[7] ;
+  wire [127:0] \address$10 ;
+  wire [15:0] \address$10[0] ;
+  wire [15:0] \address$10[1] ;
+  wire [15:0] \address$10[2] ;
+  wire [15:0] \address$10[3] ;
+  wire [15:0] \address$10[4] ;
+  wire [15:0] \address$10[5] ;
+  wire [15:0] \address$10[6] ;
+  wire [15:0] \address$10[7] ;
   wire [15:0] \address[0] ;
   wire [15:0] \address[1] ;
   wire [15:0] \address[2] ;
@@ -23135,21 +26415,20 @@ module \holdfast_8x8_guard.output_writer (rst, token, codes, word, enable, addre
   wire [7:0] \codes[5] ;
   wire [7:0] \codes[6] ;
   wire [7:0] \codes[7] ;
-  wire [8:0] columns;
   output [7:0] enable;
   reg [7:0] enable;
   wire \end ;
   input go;
   wire go;
-  wire \go$7 ;
+  wire \go$5 ;
   wire [4:0] lane;
-  input [515:0] layer;
-  wire [515:0] layer;
+  input [514:0] layer;
+  wire [514:0] layer;
   wire [7:0] \layer.add_hi ;
   wire [7:0] \layer.add_lo ;
   wire [23:0] \layer.add_multiplier_a ;
   wire [23:0] \layer.add_multiplier_b ;
-  wire [5:0] \layer.add_shift ;
+  wire [4:0] \layer.add_shift ;
   wire [7:0] \layer.add_zero ;
   wire [12:0] \layer.blocks ;
   wire [13:0] \layer.co_tiles ;
@@ -23200,7 +26479,6 @@ module \holdfast_8x8_guard.output_writer (rst, token, codes, word, enable, addre
   input rst;
   wire rst;
   wire [15:0] step_x;
-  wire [15:0] step_y;
   wire take;
   input [4:0] token;
   wire [4:0] token;
@@ -23241,12 +26519,12 @@ module \holdfast_8x8_guard.output_writer (rst, token, codes, word, enable, addre
     .clk(clk),
     .\end (token[2]),
     .go(go),
-    .\port$4357$263 (layer[290:263]),
+    .\port$5256$263 (layer[290:263]),
     .rst(rst),
     .take(take)
   );
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$106 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$109 ) begin end
     word = 64'h0000000000000000;
     if (\$1 ) begin
       word[7:0] = codes[7:0];
@@ -23260,7 +26538,7 @@ module \holdfast_8x8_guard.output_writer (rst, token, codes, word, enable, addre
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$106 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$109 ) begin end
     enable = 8'h00;
     if (\$1 ) begin
       enable[0] = \$3 ;
@@ -23276,11 +26554,9 @@ module \holdfast_8x8_guard.output_writer (rst, token, codes, word, enable, addre
   assign base = layer[290:275];
   assign lane = layer[39:35];
   assign step_x = { 4'h0, layer[274:263] };
-  assign step_y = { 4'h0, layer[274:263] };
-  assign columns = 9'h001;
-  assign \go$7  = go;
+  assign \go$5  = go;
   assign \end  = token[2];
-  assign \address$12  = address;
+  assign \address$10  = address;
   assign offset = 3'h0;
   assign \layer.magic  = layer[15:0];
   assign \layer.hold_weights  = layer[16];
@@ -23330,9 +26606,9 @@ module \holdfast_8x8_guard.output_writer (rst, token, codes, word, enable, addre
   assign \layer.add_zero  = layer[445:438];
   assign \layer.add_lo  = layer[453:446];
   assign \layer.add_hi  = layer[461:454];
-  assign \layer.add_shift  = layer[467:462];
-  assign \layer.add_multiplier_a  = layer[491:468];
-  assign \layer.add_multiplier_b  = layer[515:492];
+  assign \layer.add_shift  = layer[466:462];
+  assign \layer.add_multiplier_a  = layer[490:467];
+  assign \layer.add_multiplier_b  = layer[514:491];
   assign \token.valid  = token[0];
   assign \token.start  = token[1];
   assign \token.end  = token[2];
@@ -23346,14 +26622,14 @@ module \holdfast_8x8_guard.output_writer (rst, token, codes, word, enable, addre
   assign \address[5]  = address[95:80];
   assign \address[6]  = address[111:96];
   assign \address[7]  = address[127:112];
-  assign \address$12[0]  = address[15:0];
-  assign \address$12[1]  = address[31:16];
-  assign \address$12[2]  = address[47:32];
-  assign \address$12[3]  = address[63:48];
-  assign \address$12[4]  = address[79:64];
-  assign \address$12[5]  = address[95:80];
-  assign \address$12[6]  = address[111:96];
-  assign \address$12[7]  = address[127:112];
+  assign \address$10[0]  = address[15:0];
+  assign \address$10[1]  = address[31:16];
+  assign \address$10[2]  = address[47:32];
+  assign \address$10[3]  = address[63:48];
+  assign \address$10[4]  = address[79:64];
+  assign \address$10[5]  = address[95:80];
+  assign \address$10[6]  = address[111:96];
+  assign \address$10[7]  = address[127:112];
   assign \word[0]  = word[7:0];
   assign \word[1]  = word[15:8];
   assign \word[2]  = word[23:16];
@@ -23373,20 +26649,17 @@ module \holdfast_8x8_guard.output_writer (rst, token, codes, word, enable, addre
   assign \$1  = 1'h1;
 endmodule
 
-module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$4357$263 , go, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$107  = 0;
+module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$5256$263 , go, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$110  = 0;
   wire [16:0] \$1 ;
-  reg [15:0] \$10 ;
-  reg [8:0] \$11 ;
-  reg [13:0] \$12 ;
   wire [16:0] \$2 ;
-  wire [9:0] \$3 ;
+  wire \$3 ;
   wire \$4 ;
   wire [14:0] \$5 ;
-  wire [16:0] \$6 ;
-  wire [9:0] \$7 ;
+  wire [14:0] \$6 ;
+  reg [15:0] \$7 ;
   reg [15:0] \$8 ;
-  reg [15:0] \$9 ;
+  reg [13:0] \$9 ;
   output [127:0] address;
   wire [127:0] address;
   wire [15:0] \address[0] ;
@@ -23400,130 +26673,75 @@ module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$
   wire [15:0] base;
   input clk;
   wire clk;
-  reg [8:0] column = 9'h000;
-  wire [8:0] columns;
   input \end ;
   wire \end ;
   input go;
   wire go;
-  wire [15:0] next_base;
-  wire [15:0] next_row;
+  reg [15:0] next_base;
   reg [15:0] pointer = 16'h0000;
-  input [27:0] \port$4357$263 ;
-  wire [27:0] \port$4357$263 ;
-  reg [15:0] row = 16'h0000;
+  input [27:0] \port$5256$263 ;
+  wire [27:0] \port$5256$263 ;
   input rst;
   wire rst;
   wire [15:0] step_x;
-  wire [15:0] step_y;
   input take;
   wire take;
   reg [13:0] tile = 14'h0000;
   reg [15:0] tile_base = 16'h0000;
-  assign \$1  = row + \port$4357$263 [11:0];
-  assign \$2  = tile_base + 1'h1;
-  assign \$4  = ! column;
+  assign \$1  = tile_base + 1'h1;
+  assign \$2  = pointer + \port$5256$263 [11:0];
+  assign \$3  = take & \end ;
+  assign \$4  = go | \$3 ;
   assign \$5  = tile + 1'h1;
-  assign \$6  = pointer + \port$4357$263 [11:0];
-  assign \$7  = column + 1'h1;
+  assign \$6  = go ? 15'h0000 : \$5 ;
   always @(posedge clk)
-    pointer <= \$8 ;
+    pointer <= \$7 ;
   always @(posedge clk)
-    row <= \$9 ;
+    tile_base <= \$8 ;
   always @(posedge clk)
-    tile_base <= \$10 ;
-  always @(posedge clk)
-    column <= \$11 ;
-  always @(posedge clk)
-    tile <= \$12 ;
+    tile <= \$9 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
-    \$8  = pointer;
+    if (\$auto$verilog_backend.cc:2355:dump_module$110 ) begin end
+    next_base = \$1 [15:0];
     if (go) begin
-      \$8  = \port$4357$263 [27:12];
-    end else if (take) begin
-      (* full_case = 32'd1 *)
-      if (\end ) begin
-        \$8  = \$2 [15:0];
-      end else if (\$4 ) begin
-        \$8  = \$1 [15:0];
-      end else begin
-        \$8  = \$6 [15:0];
-      end
+      next_base = \port$5256$263 [27:12];
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$110 ) begin end
+    \$7  = pointer;
+    if (take) begin
+      \$7  = \$2 [15:0];
+    end
+    if (\$4 ) begin
+      \$7  = next_base;
+    end
+    if (rst) begin
+      \$7  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$110 ) begin end
+    \$8  = tile_base;
+    if (\$4 ) begin
+      \$8  = next_base;
     end
     if (rst) begin
       \$8  = 16'h0000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
-    \$9  = row;
-    if (go) begin
-      \$9  = \port$4357$263 [27:12];
-    end else if (take) begin
-      if (\end ) begin
-        \$9  = \$2 [15:0];
-      end else if (\$4 ) begin
-        \$9  = \$1 [15:0];
-      end
+    if (\$auto$verilog_backend.cc:2355:dump_module$110 ) begin end
+    \$9  = tile;
+    if (\$4 ) begin
+      \$9  = \$6 [13:0];
     end
     if (rst) begin
-      \$9  = 16'h0000;
+      \$9  = 14'h0000;
     end
   end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
-    \$10  = tile_base;
-    if (go) begin
-      \$10  = \port$4357$263 [27:12];
-    end else if (take) begin
-      if (\end ) begin
-        \$10  = \$2 [15:0];
-      end
-    end
-    if (rst) begin
-      \$10  = 16'h0000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
-    \$11  = column;
-    if (go) begin
-      \$11  = 9'h000;
-    end else if (take) begin
-      (* full_case = 32'd1 *)
-      if (\end ) begin
-        \$11  = 9'h000;
-      end else if (\$4 ) begin
-        \$11  = 9'h000;
-      end else begin
-        \$11  = \$7 [8:0];
-      end
-    end
-    if (rst) begin
-      \$11  = 9'h000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$107 ) begin end
-    \$12  = tile;
-    if (go) begin
-      \$12  = 14'h0000;
-    end else if (take) begin
-      if (\end ) begin
-        \$12  = \$5 [13:0];
-      end
-    end
-    if (rst) begin
-      \$12  = 14'h0000;
-    end
-  end
-  assign next_row = \$1 [15:0];
-  assign step_y = { 4'h0, \port$4357$263 [11:0] };
-  assign next_base = \$2 [15:0];
-  assign base = \port$4357$263 [27:12];
-  assign columns = 9'h001;
-  assign step_x = { 4'h0, \port$4357$263 [11:0] };
+  assign base = \port$5256$263 [27:12];
+  assign step_x = { 4'h0, \port$5256$263 [11:0] };
   assign \address[0]  = address[15:0];
   assign \address[1]  = address[31:16];
   assign \address[2]  = address[47:32];
@@ -23540,11 +26758,10 @@ module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$
   assign address[47:32] = pointer;
   assign address[31:16] = pointer;
   assign address[15:0] = pointer;
-  assign \$3  = 10'h000;
 endmodule
 
 module \holdfast_8x8_guard.parameter_loader (rst, \begin , active, address, base, go, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$108  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$111  = 0;
   wire \$1 ;
   wire [14:0] \$2 ;
   wire \$3 ;
@@ -23578,7 +26795,7 @@ module \holdfast_8x8_guard.parameter_loader (rst, \begin , active, address, base
   assign active = \begin  | \$1 ;
   assign \$2  = address + 1'h1;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
     \$5  = address;
     if (active) begin
       \$5  = \$2 [13:0];
@@ -23591,7 +26808,7 @@ module \holdfast_8x8_guard.parameter_loader (rst, \begin , active, address, base
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$108 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
     \$6  = lane;
     if (\begin ) begin
       \$6  = 4'h1;
@@ -23608,9 +26825,10 @@ module \holdfast_8x8_guard.parameter_loader (rst, \begin , active, address, base
   assign pointer = address;
 endmodule
 
-module \holdfast_8x8_guard.residual_reader (rst, word, active, token, codes, address, layer, go, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$109  = 0;
+module \holdfast_8x8_guard.residual_reader (rst, word, active, token, present, codes, address, layer, go, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$112  = 0;
   wire \$1 ;
+  reg [63:0] \$10 ;
   wire \$2 ;
   wire \$3 ;
   wire \$4 ;
@@ -23618,7 +26836,7 @@ module \holdfast_8x8_guard.residual_reader (rst, word, active, token, codes, add
   wire \$6 ;
   reg [2:0] \$7 ;
   reg \$8 ;
-  reg [63:0] \$9 ;
+  reg \$9 ;
   output active;
   wire active;
   output [127:0] address;
@@ -23670,13 +26888,13 @@ module \holdfast_8x8_guard.residual_reader (rst, word, active, token, codes, add
   wire go;
   wire \go$7 ;
   wire [4:0] lane;
-  input [515:0] layer;
-  wire [515:0] layer;
+  input [514:0] layer;
+  wire [514:0] layer;
   wire [7:0] \layer.add_hi ;
   wire [7:0] \layer.add_lo ;
   wire [23:0] \layer.add_multiplier_a ;
   wire [23:0] \layer.add_multiplier_b ;
-  wire [5:0] \layer.add_shift ;
+  wire [4:0] \layer.add_shift ;
   wire [7:0] \layer.add_zero ;
   wire [12:0] \layer.blocks ;
   wire [13:0] \layer.co_tiles ;
@@ -23725,6 +26943,8 @@ module \holdfast_8x8_guard.residual_reader (rst, word, active, token, codes, add
   wire [7:0] \layer.zero_out ;
   reg [2:0] offset = 3'h0;
   wire [2:0] \offset$20 ;
+  output present;
+  reg present = 1'h0;
   input rst;
   wire rst;
   wire [15:0] step_x;
@@ -23761,56 +26981,56 @@ module \holdfast_8x8_guard.residual_reader (rst, word, active, token, codes, add
   always @(posedge clk)
     found <= \$8 ;
   always @(posedge clk)
-    codes <= \$9 ;
+    present <= \$9 ;
+  always @(posedge clk)
+    codes <= \$10 ;
   \holdfast_8x8_guard.residual_reader.walk  walk (
     .address(address),
     .clk(clk),
     .columns(layer[228:220]),
     .\end (token[2]),
     .go(go),
-    .\port$4357$312 (layer[359:312]),
+    .\port$5256$312 (layer[359:312]),
     .rst(rst),
     .take(take),
     .tile(tile)
   );
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$109 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$112 ) begin end
     \$7  = 3'h0;
     if (rst) begin
       \$7  = 3'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$109 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$112 ) begin end
     \$8  = \$5 ;
     if (rst) begin
       \$8  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$109 ) begin end
-    \$9 [7:0] = layer[437:430];
-    \$9 [15:8] = layer[437:430];
-    \$9 [23:16] = layer[437:430];
-    \$9 [31:24] = layer[437:430];
-    \$9 [39:32] = layer[437:430];
-    \$9 [47:40] = layer[437:430];
-    \$9 [55:48] = layer[437:430];
-    \$9 [63:56] = layer[437:430];
-    if (found) begin
-      if (\$6 ) begin
-        \$9 [7:0] = word[7:0];
-        \$9 [15:8] = word[15:8];
-        \$9 [23:16] = word[23:16];
-        \$9 [31:24] = word[31:24];
-        \$9 [39:32] = word[39:32];
-        \$9 [47:40] = word[47:40];
-        \$9 [55:48] = word[55:48];
-        \$9 [63:56] = word[63:56];
-      end
+    if (\$auto$verilog_backend.cc:2355:dump_module$112 ) begin end
+    \$9  = found;
+    if (rst) begin
+      \$9  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$112 ) begin end
+    \$10  = codes;
+    if (\$6 ) begin
+      \$10 [7:0] = word[7:0];
+      \$10 [15:8] = word[15:8];
+      \$10 [23:16] = word[23:16];
+      \$10 [31:24] = word[31:24];
+      \$10 [39:32] = word[39:32];
+      \$10 [47:40] = word[47:40];
+      \$10 [55:48] = word[55:48];
+      \$10 [63:56] = word[63:56];
     end
     if (rst) begin
-      \$9  = 64'h0000000000000000;
+      \$10  = 64'h0000000000000000;
     end
   end
   assign base = layer[327:312];
@@ -23871,9 +27091,9 @@ module \holdfast_8x8_guard.residual_reader (rst, word, active, token, codes, add
   assign \layer.add_zero  = layer[445:438];
   assign \layer.add_lo  = layer[453:446];
   assign \layer.add_hi  = layer[461:454];
-  assign \layer.add_shift  = layer[467:462];
-  assign \layer.add_multiplier_a  = layer[491:468];
-  assign \layer.add_multiplier_b  = layer[515:492];
+  assign \layer.add_shift  = layer[466:462];
+  assign \layer.add_multiplier_a  = layer[490:467];
+  assign \layer.add_multiplier_b  = layer[514:491];
   assign \token.valid  = token[0];
   assign \token.start  = token[1];
   assign \token.end  = token[2];
@@ -23921,20 +27141,24 @@ module \holdfast_8x8_guard.residual_reader (rst, word, active, token, codes, add
   assign \word[7]  = word[63:56];
 endmodule
 
-module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile, columns, \port$4357$312 , go, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$110  = 0;
+module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile, columns, \port$5256$312 , go, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$113  = 0;
   wire [16:0] \$1 ;
-  reg [15:0] \$10 ;
-  reg [8:0] \$11 ;
-  reg [13:0] \$12 ;
+  wire [14:0] \$10 ;
+  wire [14:0] \$11 ;
+  reg [15:0] \$12 ;
+  reg [8:0] \$13 ;
+  reg [15:0] \$14 ;
+  reg [15:0] \$15 ;
+  reg [13:0] \$16 ;
   wire [16:0] \$2 ;
-  wire [9:0] \$3 ;
-  wire \$4 ;
-  wire [14:0] \$5 ;
-  wire [16:0] \$6 ;
-  wire [9:0] \$7 ;
-  reg [15:0] \$8 ;
-  reg [15:0] \$9 ;
+  wire [16:0] \$3 ;
+  wire [9:0] \$4 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire \$8 ;
+  wire \$9 ;
   output [127:0] address;
   wire [127:0] address;
   wire [15:0] \address[0] ;
@@ -23955,11 +27179,11 @@ module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile
   wire \end ;
   input go;
   wire go;
-  wire [15:0] next_base;
+  reg [15:0] next_base;
   wire [15:0] next_row;
   reg [15:0] pointer = 16'h0000;
-  input [47:0] \port$4357$312 ;
-  wire [47:0] \port$4357$312 ;
+  input [47:0] \port$5256$312 ;
+  wire [47:0] \port$5256$312 ;
   reg [15:0] row = 16'h0000;
   input rst;
   wire rst;
@@ -23970,110 +27194,107 @@ module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile
   output [13:0] tile;
   reg [13:0] tile = 14'h0000;
   reg [15:0] tile_base = 16'h0000;
-  assign \$1  = row + \port$4357$312 [47:32];
-  assign \$2  = tile_base + 1'h1;
-  assign \$3  = columns - 1'h1;
-  assign \$4  = column == \$3 ;
-  assign \$5  = tile + 1'h1;
-  assign \$6  = pointer + \port$4357$312 [31:16];
-  assign \$7  = column + 1'h1;
+  assign \$1  = tile_base + 1'h1;
+  assign \$2  = row + \port$5256$312 [47:32];
+  assign \$3  = pointer + \port$5256$312 [31:16];
+  assign \$4  = column - 1'h1;
+  assign \$5  = column == 1'h1;
+  assign \$6  = take & \end ;
+  assign \$7  = go | \$6 ;
+  assign \$8  = take & \end ;
+  assign \$9  = go | \$8 ;
+  assign \$10  = tile + 1'h1;
+  assign \$11  = go ? 15'h0000 : \$10 ;
   always @(posedge clk)
-    pointer <= \$8 ;
+    pointer <= \$12 ;
   always @(posedge clk)
-    row <= \$9 ;
+    column <= \$13 ;
   always @(posedge clk)
-    tile_base <= \$10 ;
+    row <= \$14 ;
   always @(posedge clk)
-    column <= \$11 ;
+    tile_base <= \$15 ;
   always @(posedge clk)
-    tile <= \$12 ;
+    tile <= \$16 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$110 ) begin end
-    \$8  = pointer;
+    if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
+    next_base = \$1 [15:0];
     if (go) begin
-      \$8  = \port$4357$312 [15:0];
-    end else if (take) begin
-      (* full_case = 32'd1 *)
-      if (\end ) begin
-        \$8  = \$2 [15:0];
-      end else if (\$4 ) begin
-        \$8  = \$1 [15:0];
-      end else begin
-        \$8  = \$6 [15:0];
-      end
-    end
-    if (rst) begin
-      \$8  = 16'h0000;
+      next_base = \port$5256$312 [15:0];
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$110 ) begin end
-    \$9  = row;
-    if (go) begin
-      \$9  = \port$4357$312 [15:0];
-    end else if (take) begin
-      if (\end ) begin
-        \$9  = \$2 [15:0];
-      end else if (\$4 ) begin
-        \$9  = \$1 [15:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
+    \$12  = pointer;
+    if (take) begin
+      \$12  = \$3 [15:0];
+    end
+    if (take) begin
+      if (\$5 ) begin
+        \$12  = \$2 [15:0];
       end
     end
+    if (\$9 ) begin
+      \$12  = next_base;
+    end
     if (rst) begin
-      \$9  = 16'h0000;
+      \$12  = 16'h0000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$110 ) begin end
-    \$10  = tile_base;
-    if (go) begin
-      \$10  = \port$4357$312 [15:0];
-    end else if (take) begin
-      if (\end ) begin
-        \$10  = \$2 [15:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
+    \$13  = column;
+    if (take) begin
+      \$13  = \$4 [8:0];
+      if (\$5 ) begin
+        \$13  = columns;
       end
     end
+    if (\$7 ) begin
+      \$13  = columns;
+    end
     if (rst) begin
-      \$10  = 16'h0000;
+      \$13  = 9'h000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$110 ) begin end
-    \$11  = column;
-    if (go) begin
-      \$11  = 9'h000;
-    end else if (take) begin
-      (* full_case = 32'd1 *)
-      if (\end ) begin
-        \$11  = 9'h000;
-      end else if (\$4 ) begin
-        \$11  = 9'h000;
-      end else begin
-        \$11  = \$7 [8:0];
+    if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
+    \$14  = row;
+    if (take) begin
+      if (\$5 ) begin
+        \$14  = \$2 [15:0];
       end
     end
+    if (\$7 ) begin
+      \$14  = next_base;
+    end
     if (rst) begin
-      \$11  = 9'h000;
+      \$14  = 16'h0000;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$110 ) begin end
-    \$12  = tile;
-    if (go) begin
-      \$12  = 14'h0000;
-    end else if (take) begin
-      if (\end ) begin
-        \$12  = \$5 [13:0];
-      end
+    if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
+    \$15  = tile_base;
+    if (\$9 ) begin
+      \$15  = next_base;
     end
     if (rst) begin
-      \$12  = 14'h0000;
+      \$15  = 16'h0000;
     end
   end
-  assign next_row = \$1 [15:0];
-  assign step_y = \port$4357$312 [47:32];
-  assign next_base = \$2 [15:0];
-  assign base = \port$4357$312 [15:0];
-  assign step_x = \port$4357$312 [31:16];
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
+    \$16  = tile;
+    if (\$9 ) begin
+      \$16  = \$11 [13:0];
+    end
+    if (rst) begin
+      \$16  = 14'h0000;
+    end
+  end
+  assign base = \port$5256$312 [15:0];
+  assign next_row = \$2 [15:0];
+  assign step_y = \port$5256$312 [47:32];
+  assign step_x = \port$5256$312 [31:16];
   assign \address[0]  = address[15:0];
   assign \address[1]  = address[31:16];
   assign \address[2]  = address[47:32];
@@ -24094,7 +27315,7 @@ endmodule
 
 module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault_parameter, fault_output, fault_residual, fault_accumulator, busy, waiting, fetching, word, start, first, count, ready, feeder_done, layer, go, stop, done, status
 , index, fetch, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$111  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$114  = 0;
   wire \$1 ;
   wire \$10 ;
   wire \$100 ;
@@ -24337,13 +27558,13 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
   reg go;
   output [15:0] index;
   reg [15:0] index = 16'h0000;
-  output [515:0] layer;
-  wire [515:0] layer;
+  output [514:0] layer;
+  wire [514:0] layer;
   wire [7:0] \layer.add_hi ;
   wire [7:0] \layer.add_lo ;
   wire [23:0] \layer.add_multiplier_a ;
   wire [23:0] \layer.add_multiplier_b ;
-  wire [5:0] \layer.add_shift ;
+  wire [4:0] \layer.add_shift ;
   wire [7:0] \layer.add_zero ;
   wire [12:0] \layer.blocks ;
   wire [13:0] \layer.co_tiles ;
@@ -24649,7 +27870,7 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
   always @(posedge clk)
     drain <= \$207 ;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     go = 1'h0;
     casez (fsm_state)
       3'h1:
@@ -24665,7 +27886,7 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     stop = 1'h0;
     casez (fsm_state)
       3'h1:
@@ -24679,7 +27900,7 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
     endcase
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$183  = done;
     casez (fsm_state)
       3'h1:
@@ -24709,7 +27930,7 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$184  = status;
     casez (fsm_state)
       3'h1:
@@ -24751,7 +27972,7 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$185  = index;
     casez (fsm_state)
       3'h1:
@@ -24778,7 +27999,7 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$186  = remaining;
     casez (fsm_state)
       3'h1:
@@ -24805,7 +28026,7 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$187  = fetch;
     casez (fsm_state)
       3'h1:
@@ -24828,7 +28049,7 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$188  = fsm_state;
     casez (fsm_state)
       3'h1:
@@ -24868,7 +28089,7 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$189  = word_0;
     casez (fsm_state)
       3'h1:
@@ -24883,7 +28104,7 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$190  = word_1;
     casez (fsm_state)
       3'h1:
@@ -24898,7 +28119,7 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$191  = word_2;
     casez (fsm_state)
       3'h1:
@@ -24913,7 +28134,7 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$192  = word_3;
     casez (fsm_state)
       3'h1:
@@ -24928,7 +28149,7 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$193  = word_4;
     casez (fsm_state)
       3'h1:
@@ -24943,7 +28164,7 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$194  = word_5;
     casez (fsm_state)
       3'h1:
@@ -24958,7 +28179,7 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$195  = word_6;
     casez (fsm_state)
       3'h1:
@@ -24973,7 +28194,7 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$196  = word_7;
     casez (fsm_state)
       3'h1:
@@ -24988,7 +28209,7 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$197  = word_8;
     casez (fsm_state)
       3'h1:
@@ -25003,7 +28224,7 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$198  = word_9;
     casez (fsm_state)
       3'h1:
@@ -25018,7 +28239,7 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$199  = word_10;
     casez (fsm_state)
       3'h1:
@@ -25033,7 +28254,7 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$200  = word_11;
     casez (fsm_state)
       3'h1:
@@ -25048,7 +28269,7 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$201  = word_12;
     casez (fsm_state)
       3'h1:
@@ -25063,7 +28284,7 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$202  = word_13;
     casez (fsm_state)
       3'h1:
@@ -25078,7 +28299,7 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$203  = word_14;
     casez (fsm_state)
       3'h1:
@@ -25093,7 +28314,7 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$204  = word_15;
     casez (fsm_state)
       3'h1:
@@ -25108,7 +28329,7 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$205  = word_16;
     casez (fsm_state)
       3'h1:
@@ -25123,7 +28344,7 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$206  = word_17;
     casez (fsm_state)
       3'h1:
@@ -25138,7 +28359,7 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$111 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     \$207  = drain;
     casez (fsm_state)
       3'h1:
@@ -25146,7 +28367,7 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
       3'h0:
           /* empty */;
       3'h2:
-          \$207  = 6'h22;
+          \$207  = 6'h23;
       3'h3:
           /* empty */;
       3'h4:
@@ -25205,12 +28426,12 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
   assign \layer.add_zero  = layer[445:438];
   assign \layer.add_lo  = layer[453:446];
   assign \layer.add_hi  = layer[461:454];
-  assign \layer.add_shift  = layer[467:462];
-  assign \layer.add_multiplier_a  = layer[491:468];
-  assign \layer.add_multiplier_b  = layer[515:492];
-  assign layer[515:492] = word_17[23:0];
-  assign layer[491:468] = word_16[23:0];
-  assign layer[467:462] = word_15[13:8];
+  assign \layer.add_shift  = layer[466:462];
+  assign \layer.add_multiplier_a  = layer[490:467];
+  assign \layer.add_multiplier_b  = layer[514:491];
+  assign layer[514:491] = word_17[23:0];
+  assign layer[490:467] = word_16[23:0];
+  assign layer[466:462] = word_15[12:8];
   assign layer[461:454] = word_15[7:0];
   assign layer[453:446] = word_14[31:24];
   assign layer[445:438] = word_14[23:16];
@@ -25272,7 +28493,7 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
 endmodule
 
 module \holdfast_8x8_guard.weight_loader (rst, active, load_next, pointer, registered, base, go, stop, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$112  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$115  = 0;
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -25473,56 +28694,56 @@ module \holdfast_8x8_guard.weight_loader (rst, active, load_next, pointer, regis
   assign \$21  = \$19  & \$20 ;
   assign \$22  = first | begin_6;
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$112 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$115 ) begin end
     \$66  = \$2 ;
     if (rst) begin
       \$66  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$112 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$115 ) begin end
     \$67  = \$4 ;
     if (rst) begin
       \$67  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$112 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$115 ) begin end
     \$68  = \$6 ;
     if (rst) begin
       \$68  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$112 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$115 ) begin end
     \$69  = \$8 ;
     if (rst) begin
       \$69  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$112 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$115 ) begin end
     \$70  = \$10 ;
     if (rst) begin
       \$70  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$112 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$115 ) begin end
     \$71  = \$12 ;
     if (rst) begin
       \$71  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$112 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$115 ) begin end
     \$72  = \$14 ;
     if (rst) begin
       \$72  = 1'h0;
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$112 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$115 ) begin end
     \$73  = go;
     if (stop) begin
       \$73  = 1'h0;
@@ -25532,7 +28753,7 @@ module \holdfast_8x8_guard.weight_loader (rst, active, load_next, pointer, regis
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$112 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$115 ) begin end
     \$74  = pointer;
     if (active) begin
       \$74  = \$15 [19:0];
@@ -25545,7 +28766,7 @@ module \holdfast_8x8_guard.weight_loader (rst, active, load_next, pointer, regis
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$112 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$115 ) begin end
     \$75  = row;
     if (\$16 ) begin
       \$75  = 4'h1;
@@ -25560,7 +28781,7 @@ module \holdfast_8x8_guard.weight_loader (rst, active, load_next, pointer, regis
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$112 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$115 ) begin end
     \$76 [0] = \$21 ;
     \$76 [1] = \$27 ;
     \$76 [2] = \$33 ;
@@ -25574,7 +28795,7 @@ module \holdfast_8x8_guard.weight_loader (rst, active, load_next, pointer, regis
     end
   end
   always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$112 ) begin end
+    if (\$auto$verilog_backend.cc:2355:dump_module$115 ) begin end
     \$77  = read;
     if (rst) begin
       \$77  = 8'h00;
@@ -25585,24 +28806,65 @@ module \holdfast_8x8_guard.weight_loader (rst, active, load_next, pointer, regis
 endmodule
 
 module \holdfast_8x8_guard.weights (rst, read_address, write_address, write_data, write_enable, read_data, clk);
+  reg \$auto$verilog_backend.cc:2355:dump_module$116  = 0;
+  wire \$1 ;
+  reg \$10 ;
+  reg \$11 ;
+  reg \$12 ;
+  reg \$13 ;
+  reg \$14 ;
+  reg \$15 ;
+  reg \$16 ;
+  wire \$2 ;
+  wire \$3 ;
+  wire \$4 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire \$8 ;
+  reg \$9 ;
+  wire [14:0] \$signature__addr ;
+  wire [11:0] \$signature__addr$10 ;
+  wire [14:0] \$signature__addr$16 ;
+  wire [11:0] \$signature__addr$21 ;
+  wire [14:0] \$signature__addr$27 ;
+  wire [11:0] \$signature__addr$32 ;
+  wire [14:0] \$signature__addr$38 ;
+  wire [11:0] \$signature__addr$43 ;
+  wire [14:0] \$signature__addr$49 ;
+  wire [11:0] \$signature__addr$54 ;
+  wire [14:0] \$signature__addr$60 ;
+  wire [11:0] \$signature__addr$65 ;
+  wire [14:0] \$signature__addr$71 ;
+  wire [11:0] \$signature__addr$76 ;
+  wire [14:0] \$signature__addr$82 ;
+  wire [11:0] \$signature__addr$87 ;
+  wire [7:0] \$signature__data ;
+  wire [7:0] \$signature__data$15 ;
+  wire [7:0] \$signature__data$17 ;
+  wire [7:0] \$signature__data$26 ;
+  wire [7:0] \$signature__data$28 ;
+  wire [7:0] \$signature__data$37 ;
+  wire [7:0] \$signature__data$39 ;
+  wire [7:0] \$signature__data$48 ;
+  wire [7:0] \$signature__data$50 ;
+  wire [7:0] \$signature__data$59 ;
+  wire [7:0] \$signature__data$61 ;
+  wire [7:0] \$signature__data$70 ;
+  wire [7:0] \$signature__data$72 ;
+  wire [7:0] \$signature__data$81 ;
+  wire [7:0] \$signature__data$83 ;
+  wire [7:0] \$signature__data$92 ;
   input clk;
   wire clk;
-  wire [15:0] read__addr;
-  wire [15:0] \read__addr$10 ;
-  wire [15:0] \read__addr$15 ;
-  wire [15:0] \read__addr$20 ;
-  wire [15:0] \read__addr$25 ;
-  wire [15:0] \read__addr$30 ;
-  wire [15:0] \read__addr$35 ;
-  wire [15:0] \read__addr$40 ;
-  wire [7:0] read__data;
-  wire [7:0] \read__data$11 ;
-  wire [7:0] \read__data$16 ;
-  wire [7:0] \read__data$21 ;
-  wire [7:0] \read__data$26 ;
-  wire [7:0] \read__data$31 ;
-  wire [7:0] \read__data$36 ;
-  wire [7:0] \read__data$41 ;
+  reg in_rest_0 = 1'h0;
+  reg in_rest_1 = 1'h0;
+  reg in_rest_2 = 1'h0;
+  reg in_rest_3 = 1'h0;
+  reg in_rest_4 = 1'h0;
+  reg in_rest_5 = 1'h0;
+  reg in_rest_6 = 1'h0;
+  reg in_rest_7 = 1'h0;
   input [127:0] read_address;
   wire [127:0] read_address;
   wire [15:0] \read_address[0] ;
@@ -25614,7 +28876,7 @@ module \holdfast_8x8_guard.weights (rst, read_address, write_address, write_data
   wire [15:0] \read_address[6] ;
   wire [15:0] \read_address[7] ;
   output [63:0] read_data;
-  wire [63:0] read_data;
+  reg [63:0] read_data;
   wire [7:0] \read_data[0] ;
   wire [7:0] \read_data[1] ;
   wire [7:0] \read_data[2] ;
@@ -25625,30 +28887,30 @@ module \holdfast_8x8_guard.weights (rst, read_address, write_address, write_data
   wire [7:0] \read_data[7] ;
   input rst;
   wire rst;
-  wire [15:0] write__addr;
-  wire [15:0] \write__addr$12 ;
-  wire [15:0] \write__addr$17 ;
-  wire [15:0] \write__addr$22 ;
-  wire [15:0] \write__addr$27 ;
-  wire [15:0] \write__addr$32 ;
-  wire [15:0] \write__addr$37 ;
-  wire [15:0] \write__addr$42 ;
+  wire [14:0] write__addr;
+  wire [14:0] \write__addr$18 ;
+  wire [14:0] \write__addr$29 ;
+  wire [14:0] \write__addr$40 ;
+  wire [14:0] \write__addr$51 ;
+  wire [14:0] \write__addr$62 ;
+  wire [14:0] \write__addr$73 ;
+  wire [14:0] \write__addr$84 ;
   wire [7:0] write__data;
-  wire [7:0] \write__data$13 ;
-  wire [7:0] \write__data$18 ;
-  wire [7:0] \write__data$23 ;
-  wire [7:0] \write__data$28 ;
-  wire [7:0] \write__data$33 ;
-  wire [7:0] \write__data$38 ;
-  wire [7:0] \write__data$43 ;
+  wire [7:0] \write__data$19 ;
+  wire [7:0] \write__data$30 ;
+  wire [7:0] \write__data$41 ;
+  wire [7:0] \write__data$52 ;
+  wire [7:0] \write__data$63 ;
+  wire [7:0] \write__data$74 ;
+  wire [7:0] \write__data$85 ;
   wire write__en;
-  wire \write__en$14 ;
-  wire \write__en$19 ;
-  wire \write__en$24 ;
-  wire \write__en$29 ;
-  wire \write__en$34 ;
-  wire \write__en$39 ;
-  wire \write__en$44 ;
+  wire \write__en$20 ;
+  wire \write__en$31 ;
+  wire \write__en$42 ;
+  wire \write__en$53 ;
+  wire \write__en$64 ;
+  wire \write__en$75 ;
+  wire \write__en$86 ;
   input [127:0] write_address;
   wire [127:0] write_address;
   wire [15:0] \write_address[0] ;
@@ -25671,118 +28933,399 @@ module \holdfast_8x8_guard.weights (rst, read_address, write_address, write_data
   wire [7:0] \write_data[7] ;
   input [7:0] write_enable;
   wire [7:0] write_enable;
-  reg [7:0] lane_0 [36863:0];
+  wire [11:0] write_rest__addr;
+  wire [11:0] \write_rest__addr$22 ;
+  wire [11:0] \write_rest__addr$33 ;
+  wire [11:0] \write_rest__addr$44 ;
+  wire [11:0] \write_rest__addr$55 ;
+  wire [11:0] \write_rest__addr$66 ;
+  wire [11:0] \write_rest__addr$77 ;
+  wire [11:0] \write_rest__addr$88 ;
+  wire [7:0] write_rest__data;
+  wire [7:0] \write_rest__data$23 ;
+  wire [7:0] \write_rest__data$34 ;
+  wire [7:0] \write_rest__data$45 ;
+  wire [7:0] \write_rest__data$56 ;
+  wire [7:0] \write_rest__data$67 ;
+  wire [7:0] \write_rest__data$78 ;
+  wire [7:0] \write_rest__data$89 ;
+  wire write_rest__en;
+  wire \write_rest__en$24 ;
+  wire \write_rest__en$35 ;
+  wire \write_rest__en$46 ;
+  wire \write_rest__en$57 ;
+  wire \write_rest__en$68 ;
+  wire \write_rest__en$79 ;
+  wire \write_rest__en$90 ;
+  (* no_rw_check = 32'd1 *)
+  reg [7:0] lane_0 [32767:0];
   always @(posedge clk) begin
-    if (write_enable[0])
-      lane_0[write_address[15:0]] <= write_data[7:0];
+    if (write__en)
+      lane_0[write_address[14:0]] <= write_data[7:0];
   end
   reg [7:0] _0_;
   always @(posedge clk) begin
-    _0_ <= lane_0[read_address[15:0]];
+    _0_ <= lane_0[read_address[14:0]];
   end
-  assign read__data = _0_;
-  reg [7:0] lane_1 [36863:0];
+  assign \$signature__data  = _0_;
+  (* no_rw_check = 32'd1 *)
+  reg [7:0] lane_0_rest [4095:0];
   always @(posedge clk) begin
-    if (write_enable[1])
-      lane_1[write_address[31:16]] <= write_data[15:8];
+    if (write_rest__en)
+      lane_0_rest[write_address[11:0]] <= write_data[7:0];
   end
   reg [7:0] _1_;
   always @(posedge clk) begin
-    _1_ <= lane_1[read_address[31:16]];
+    _1_ <= lane_0_rest[read_address[11:0]];
   end
-  assign \read__data$11  = _1_;
-  reg [7:0] lane_2 [36863:0];
+  assign \$signature__data$15  = _1_;
+  (* no_rw_check = 32'd1 *)
+  reg [7:0] lane_1 [32767:0];
   always @(posedge clk) begin
-    if (write_enable[2])
-      lane_2[write_address[47:32]] <= write_data[23:16];
+    if (\write__en$20 )
+      lane_1[write_address[30:16]] <= write_data[15:8];
   end
   reg [7:0] _2_;
   always @(posedge clk) begin
-    _2_ <= lane_2[read_address[47:32]];
+    _2_ <= lane_1[read_address[30:16]];
   end
-  assign \read__data$16  = _2_;
-  reg [7:0] lane_3 [36863:0];
+  assign \$signature__data$17  = _2_;
+  (* no_rw_check = 32'd1 *)
+  reg [7:0] lane_1_rest [4095:0];
   always @(posedge clk) begin
-    if (write_enable[3])
-      lane_3[write_address[63:48]] <= write_data[31:24];
+    if (\write_rest__en$24 )
+      lane_1_rest[write_address[27:16]] <= write_data[15:8];
   end
   reg [7:0] _3_;
   always @(posedge clk) begin
-    _3_ <= lane_3[read_address[63:48]];
+    _3_ <= lane_1_rest[read_address[27:16]];
   end
-  assign \read__data$21  = _3_;
-  reg [7:0] lane_4 [36863:0];
+  assign \$signature__data$26  = _3_;
+  (* no_rw_check = 32'd1 *)
+  reg [7:0] lane_2 [32767:0];
   always @(posedge clk) begin
-    if (write_enable[4])
-      lane_4[write_address[79:64]] <= write_data[39:32];
+    if (\write__en$31 )
+      lane_2[write_address[46:32]] <= write_data[23:16];
   end
   reg [7:0] _4_;
   always @(posedge clk) begin
-    _4_ <= lane_4[read_address[79:64]];
+    _4_ <= lane_2[read_address[46:32]];
   end
-  assign \read__data$26  = _4_;
-  reg [7:0] lane_5 [36863:0];
+  assign \$signature__data$28  = _4_;
+  (* no_rw_check = 32'd1 *)
+  reg [7:0] lane_2_rest [4095:0];
   always @(posedge clk) begin
-    if (write_enable[5])
-      lane_5[write_address[95:80]] <= write_data[47:40];
+    if (\write_rest__en$35 )
+      lane_2_rest[write_address[43:32]] <= write_data[23:16];
   end
   reg [7:0] _5_;
   always @(posedge clk) begin
-    _5_ <= lane_5[read_address[95:80]];
+    _5_ <= lane_2_rest[read_address[43:32]];
   end
-  assign \read__data$31  = _5_;
-  reg [7:0] lane_6 [36863:0];
+  assign \$signature__data$37  = _5_;
+  (* no_rw_check = 32'd1 *)
+  reg [7:0] lane_3 [32767:0];
   always @(posedge clk) begin
-    if (write_enable[6])
-      lane_6[write_address[111:96]] <= write_data[55:48];
+    if (\write__en$42 )
+      lane_3[write_address[62:48]] <= write_data[31:24];
   end
   reg [7:0] _6_;
   always @(posedge clk) begin
-    _6_ <= lane_6[read_address[111:96]];
+    _6_ <= lane_3[read_address[62:48]];
   end
-  assign \read__data$36  = _6_;
-  reg [7:0] lane_7 [36863:0];
+  assign \$signature__data$39  = _6_;
+  (* no_rw_check = 32'd1 *)
+  reg [7:0] lane_3_rest [4095:0];
   always @(posedge clk) begin
-    if (write_enable[7])
-      lane_7[write_address[127:112]] <= write_data[63:56];
+    if (\write_rest__en$46 )
+      lane_3_rest[write_address[59:48]] <= write_data[31:24];
   end
   reg [7:0] _7_;
   always @(posedge clk) begin
-    _7_ <= lane_7[read_address[127:112]];
+    _7_ <= lane_3_rest[read_address[59:48]];
   end
-  assign \read__data$41  = _7_;
-  assign read__addr = read_address[15:0];
-  assign write__addr = write_address[15:0];
+  assign \$signature__data$48  = _7_;
+  (* no_rw_check = 32'd1 *)
+  reg [7:0] lane_4 [32767:0];
+  always @(posedge clk) begin
+    if (\write__en$53 )
+      lane_4[write_address[78:64]] <= write_data[39:32];
+  end
+  reg [7:0] _8_;
+  always @(posedge clk) begin
+    _8_ <= lane_4[read_address[78:64]];
+  end
+  assign \$signature__data$50  = _8_;
+  (* no_rw_check = 32'd1 *)
+  reg [7:0] lane_4_rest [4095:0];
+  always @(posedge clk) begin
+    if (\write_rest__en$57 )
+      lane_4_rest[write_address[75:64]] <= write_data[39:32];
+  end
+  reg [7:0] _9_;
+  always @(posedge clk) begin
+    _9_ <= lane_4_rest[read_address[75:64]];
+  end
+  assign \$signature__data$59  = _9_;
+  (* no_rw_check = 32'd1 *)
+  reg [7:0] lane_5 [32767:0];
+  always @(posedge clk) begin
+    if (\write__en$64 )
+      lane_5[write_address[94:80]] <= write_data[47:40];
+  end
+  reg [7:0] _10_;
+  always @(posedge clk) begin
+    _10_ <= lane_5[read_address[94:80]];
+  end
+  assign \$signature__data$61  = _10_;
+  (* no_rw_check = 32'd1 *)
+  reg [7:0] lane_5_rest [4095:0];
+  always @(posedge clk) begin
+    if (\write_rest__en$68 )
+      lane_5_rest[write_address[91:80]] <= write_data[47:40];
+  end
+  reg [7:0] _11_;
+  always @(posedge clk) begin
+    _11_ <= lane_5_rest[read_address[91:80]];
+  end
+  assign \$signature__data$70  = _11_;
+  (* no_rw_check = 32'd1 *)
+  reg [7:0] lane_6 [32767:0];
+  always @(posedge clk) begin
+    if (\write__en$75 )
+      lane_6[write_address[110:96]] <= write_data[55:48];
+  end
+  reg [7:0] _12_;
+  always @(posedge clk) begin
+    _12_ <= lane_6[read_address[110:96]];
+  end
+  assign \$signature__data$72  = _12_;
+  (* no_rw_check = 32'd1 *)
+  reg [7:0] lane_6_rest [4095:0];
+  always @(posedge clk) begin
+    if (\write_rest__en$79 )
+      lane_6_rest[write_address[107:96]] <= write_data[55:48];
+  end
+  reg [7:0] _13_;
+  always @(posedge clk) begin
+    _13_ <= lane_6_rest[read_address[107:96]];
+  end
+  assign \$signature__data$81  = _13_;
+  (* no_rw_check = 32'd1 *)
+  reg [7:0] lane_7 [32767:0];
+  always @(posedge clk) begin
+    if (\write__en$86 )
+      lane_7[write_address[126:112]] <= write_data[63:56];
+  end
+  reg [7:0] _14_;
+  always @(posedge clk) begin
+    _14_ <= lane_7[read_address[126:112]];
+  end
+  assign \$signature__data$83  = _14_;
+  (* no_rw_check = 32'd1 *)
+  reg [7:0] lane_7_rest [4095:0];
+  always @(posedge clk) begin
+    if (\write_rest__en$90 )
+      lane_7_rest[write_address[123:112]] <= write_data[63:56];
+  end
+  reg [7:0] _15_;
+  always @(posedge clk) begin
+    _15_ <= lane_7_rest[read_address[123:112]];
+  end
+  assign \$signature__data$92  = _15_;
+  always @(posedge clk)
+    in_rest_5 <= \$14 ;
+  always @(posedge clk)
+    in_rest_6 <= \$15 ;
+  always @(posedge clk)
+    in_rest_7 <= \$16 ;
+  assign write_rest__en = write_enable[0] & write_address[15];
+  assign \$1  = ~ write_address[15];
+  assign write__en = write_enable[0] & \$1 ;
+  assign \write_rest__en$24  = write_enable[1] & write_address[31];
+  assign \$2  = ~ write_address[31];
+  assign \write__en$20  = write_enable[1] & \$2 ;
+  assign \write_rest__en$35  = write_enable[2] & write_address[47];
+  assign \$3  = ~ write_address[47];
+  assign \write__en$31  = write_enable[2] & \$3 ;
+  assign \write_rest__en$46  = write_enable[3] & write_address[63];
+  assign \$4  = ~ write_address[63];
+  assign \write__en$42  = write_enable[3] & \$4 ;
+  assign \write_rest__en$57  = write_enable[4] & write_address[79];
+  assign \$5  = ~ write_address[79];
+  assign \write__en$53  = write_enable[4] & \$5 ;
+  assign \write_rest__en$68  = write_enable[5] & write_address[95];
+  assign \$6  = ~ write_address[95];
+  assign \write__en$64  = write_enable[5] & \$6 ;
+  assign \write_rest__en$79  = write_enable[6] & write_address[111];
+  assign \$7  = ~ write_address[111];
+  assign \write__en$75  = write_enable[6] & \$7 ;
+  assign \write_rest__en$90  = write_enable[7] & write_address[127];
+  assign \$8  = ~ write_address[127];
+  assign \write__en$86  = write_enable[7] & \$8 ;
+  always @(posedge clk)
+    in_rest_0 <= \$9 ;
+  always @(posedge clk)
+    in_rest_1 <= \$10 ;
+  always @(posedge clk)
+    in_rest_2 <= \$11 ;
+  always @(posedge clk)
+    in_rest_3 <= \$12 ;
+  always @(posedge clk)
+    in_rest_4 <= \$13 ;
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$14  = read_address[95];
+    if (rst) begin
+      \$14  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$15  = read_address[111];
+    if (rst) begin
+      \$15  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$16  = read_address[127];
+    if (rst) begin
+      \$16  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    read_data[7:0] = \$signature__data ;
+    if (in_rest_0) begin
+      read_data[7:0] = \$signature__data$15 ;
+    end
+    begin
+        read_data[15:8] = \$signature__data$17 ;
+    end
+    if (in_rest_1) begin
+      read_data[15:8] = \$signature__data$26 ;
+    end
+    begin
+        read_data[23:16] = \$signature__data$28 ;
+    end
+    if (in_rest_2) begin
+      read_data[23:16] = \$signature__data$37 ;
+    end
+    begin
+        read_data[31:24] = \$signature__data$39 ;
+    end
+    if (in_rest_3) begin
+      read_data[31:24] = \$signature__data$48 ;
+    end
+    begin
+        read_data[39:32] = \$signature__data$50 ;
+    end
+    if (in_rest_4) begin
+      read_data[39:32] = \$signature__data$59 ;
+    end
+    begin
+        read_data[47:40] = \$signature__data$61 ;
+    end
+    if (in_rest_5) begin
+      read_data[47:40] = \$signature__data$70 ;
+    end
+    begin
+        read_data[55:48] = \$signature__data$72 ;
+    end
+    if (in_rest_6) begin
+      read_data[55:48] = \$signature__data$81 ;
+    end
+    begin
+        read_data[63:56] = \$signature__data$83 ;
+    end
+    if (in_rest_7) begin
+      read_data[63:56] = \$signature__data$92 ;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$9  = read_address[15];
+    if (rst) begin
+      \$9  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$10  = read_address[31];
+    if (rst) begin
+      \$10  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$11  = read_address[47];
+    if (rst) begin
+      \$11  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$12  = read_address[63];
+    if (rst) begin
+      \$12  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$13  = read_address[79];
+    if (rst) begin
+      \$13  = 1'h0;
+    end
+  end
+  assign \$signature__addr  = read_address[14:0];
+  assign write__addr = write_address[14:0];
   assign write__data = write_data[7:0];
-  assign write__en = write_enable[0];
-  assign \read__addr$10  = read_address[31:16];
-  assign \write__addr$12  = write_address[31:16];
-  assign \write__data$13  = write_data[15:8];
-  assign \write__en$14  = write_enable[1];
-  assign \read__addr$15  = read_address[47:32];
-  assign \write__addr$17  = write_address[47:32];
-  assign \write__data$18  = write_data[23:16];
-  assign \write__en$19  = write_enable[2];
-  assign \read__addr$20  = read_address[63:48];
-  assign \write__addr$22  = write_address[63:48];
-  assign \write__data$23  = write_data[31:24];
-  assign \write__en$24  = write_enable[3];
-  assign \read__addr$25  = read_address[79:64];
-  assign \write__addr$27  = write_address[79:64];
-  assign \write__data$28  = write_data[39:32];
-  assign \write__en$29  = write_enable[4];
-  assign \read__addr$30  = read_address[95:80];
-  assign \write__addr$32  = write_address[95:80];
-  assign \write__data$33  = write_data[47:40];
-  assign \write__en$34  = write_enable[5];
-  assign \read__addr$35  = read_address[111:96];
-  assign \write__addr$37  = write_address[111:96];
-  assign \write__data$38  = write_data[55:48];
-  assign \write__en$39  = write_enable[6];
-  assign \read__addr$40  = read_address[127:112];
-  assign \write__addr$42  = write_address[127:112];
-  assign \write__data$43  = write_data[63:56];
-  assign \write__en$44  = write_enable[7];
+  assign \$signature__addr$10  = read_address[11:0];
+  assign write_rest__addr = write_address[11:0];
+  assign write_rest__data = write_data[7:0];
+  assign \$signature__addr$16  = read_address[30:16];
+  assign \write__addr$18  = write_address[30:16];
+  assign \write__data$19  = write_data[15:8];
+  assign \$signature__addr$21  = read_address[27:16];
+  assign \write_rest__addr$22  = write_address[27:16];
+  assign \write_rest__data$23  = write_data[15:8];
+  assign \$signature__addr$27  = read_address[46:32];
+  assign \write__addr$29  = write_address[46:32];
+  assign \write__data$30  = write_data[23:16];
+  assign \$signature__addr$32  = read_address[43:32];
+  assign \write_rest__addr$33  = write_address[43:32];
+  assign \write_rest__data$34  = write_data[23:16];
+  assign \$signature__addr$38  = read_address[62:48];
+  assign \write__addr$40  = write_address[62:48];
+  assign \write__data$41  = write_data[31:24];
+  assign \$signature__addr$43  = read_address[59:48];
+  assign \write_rest__addr$44  = write_address[59:48];
+  assign \write_rest__data$45  = write_data[31:24];
+  assign \$signature__addr$49  = read_address[78:64];
+  assign \write__addr$51  = write_address[78:64];
+  assign \write__data$52  = write_data[39:32];
+  assign \$signature__addr$54  = read_address[75:64];
+  assign \write_rest__addr$55  = write_address[75:64];
+  assign \write_rest__data$56  = write_data[39:32];
+  assign \$signature__addr$60  = read_address[94:80];
+  assign \write__addr$62  = write_address[94:80];
+  assign \write__data$63  = write_data[47:40];
+  assign \$signature__addr$65  = read_address[91:80];
+  assign \write_rest__addr$66  = write_address[91:80];
+  assign \write_rest__data$67  = write_data[47:40];
+  assign \$signature__addr$71  = read_address[110:96];
+  assign \write__addr$73  = write_address[110:96];
+  assign \write__data$74  = write_data[55:48];
+  assign \$signature__addr$76  = read_address[107:96];
+  assign \write_rest__addr$77  = write_address[107:96];
+  assign \write_rest__data$78  = write_data[55:48];
+  assign \$signature__addr$82  = read_address[126:112];
+  assign \write__addr$84  = write_address[126:112];
+  assign \write__data$85  = write_data[63:56];
+  assign \$signature__addr$87  = read_address[123:112];
+  assign \write_rest__addr$88  = write_address[123:112];
+  assign \write_rest__data$89  = write_data[63:56];
   assign \read_address[0]  = read_address[15:0];
   assign \read_address[1]  = read_address[31:16];
   assign \read_address[2]  = read_address[47:32];
@@ -25815,12 +29358,4 @@ module \holdfast_8x8_guard.weights (rst, read_address, write_address, write_data
   assign \write_data[5]  = write_data[47:40];
   assign \write_data[6]  = write_data[55:48];
   assign \write_data[7]  = write_data[63:56];
-  assign read_data[63:56] = \read__data$41 ;
-  assign read_data[55:48] = \read__data$36 ;
-  assign read_data[47:40] = \read__data$31 ;
-  assign read_data[39:32] = \read__data$26 ;
-  assign read_data[31:24] = \read__data$21 ;
-  assign read_data[23:16] = \read__data$16 ;
-  assign read_data[15:8] = \read__data$11 ;
-  assign read_data[7:0] = read__data;
 endmodule

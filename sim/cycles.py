@@ -27,8 +27,9 @@ def descriptor_cycles(config: AcceleratorConfig, walk: dict[str, int]) -> Counte
     # Tiles that are followed by one with new weights, and those that are not.
     swapping = tiles if walk["hold_weights"] else tiles * reductions
     holding = tiles * reductions - swapping
-    keep = 1 if pixels == 1 else Feeder.HAZARD
-    drain = InputStage.LATENCY + SystolicArray.latency(config) - 2 + Lanes.latency(config) + 1
+    keep = 1 if pixels == 1 and not walk.get("maximum") else Feeder.HAZARD
+    drain = InputStage.LATENCY + SystolicArray.latency(config) - Lanes.LEAD
+    drain += Lanes.latency(config) + 1
     return Counter(
         stream=tiles * reductions * pixels,
         # Nothing waits behind the last tile.

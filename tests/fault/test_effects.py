@@ -10,7 +10,7 @@ from fault.tensors import banks_before
 from nn.golden import Golden
 from tests.fault.tiny import graph, images, netlist, program
 
-VALUE = Site("lanes__requantizer_0__value", None, 15)
+VALUE = Site("lanes__requantizer_0__rounded", None, 9)
 COUNTER = Site("guard_output", None, 3)
 
 

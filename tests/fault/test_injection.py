@@ -32,7 +32,7 @@ from tests.fault.tiny import CONFIG, build, graph, images, netlist, program
 # DESCRIPTOR_WORDS + 2, and a pixel enters the array five cycles after the units start.
 FIRST_PIXEL = DESCRIPTOR_WORDS + 2 + 5
 PIXELS = 16
-GAP = 6  # cycles between output tiles
+GAP = 5  # cycles between output tiles
 WEIGHT_BITS = 8
 
 

@@ -37,9 +37,10 @@ def test_structures_hold_what_they_say():
     assert space.structures == STRUCTURES
     assert space.bits("activation_memory") == 2 * 2 * 8 * (128 + 1)
     assert space.bits("weight_memory") == 2 * 8 * (512 + 1)
-    assert space.bits("partial_sum") == 4 * (24 + 16)
+    # A product has 16 bits, the sum of two 17.
+    assert space.bits("partial_sum") == 4 * 16 + 2 * (16 + 17)
     assert space.bits("weight") == 4 * 2 * 8 + 2 * 8
-    assert space.bits("accumulators") == 2 * (24 * (32 + 4) + 1)
+    assert space.bits("accumulators") == 2 * 24 * (32 + 5)
     assert space.population(100, "weight") == 100 * space.bits("weight")
 
 

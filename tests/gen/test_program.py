@@ -121,6 +121,18 @@ def test_shift_too_large():
     )
 
 
+def test_shift_of_an_add_too_large():
+    pixels = image()
+    first = conv("first", pixels)
+    add = AddNode(
+        name="add", inputs=("first", "image"), shape=(4, 8, 8), multiplier_a=1, multiplier_b=1,
+        shift=32, **CODES,
+    )  # fmt: skip
+    assert refusal(graph(pixels, first, add)) == (
+        "residual add add shifts by 32, the accelerator by at most 31."
+    )
+
+
 def test_activation_memory_too_small():
     # 64 pixels of 8 channels, 4 to a word.
     assert refusal(simple(), act_depth=127) == (

@@ -114,7 +114,7 @@ def near(source):
         "out_h": source.randrange(1, 5),
         "out_w": source.randrange(1, 5),
         "res_tiles": source.randrange(3),
-        "add_shift": source.randrange(64),
+        "add_shift": source.randrange(32),
     }
     for name in ("input_base", "out_base", "res_base"):
         values[name] = source.choice([0, source.randrange(40), source.randrange(70)])

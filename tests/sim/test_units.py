@@ -16,13 +16,13 @@ from gen.memory import LaneMemory
 from gen.output_writer import OutputWriter
 from gen.parameter_loader import ParameterLoader
 from gen.pe import ProcessingElement
-from gen.requantizer import Requantizer
 from gen.residual_reader import ResidualReader
 from gen.sequencer import Sequencer
 from gen.skew import Skew
 from gen.weight_loader import WeightLoader
 from sim.build import build_cocotb, run_cocotb
 from sim.netlist import Netlist
+from tests.sim.lane import RequantizerLane
 
 SIZES = {"1x1": (1, 1), "3x2": (3, 2), "2x5": (2, 5), "4x4": (4, 4), "5x3": (5, 3)}
 
@@ -77,9 +77,14 @@ def test_parameter_loader(size):
     bench(ParameterLoader(config(size)), "loaders", unit="parameters")
 
 
-@pytest.mark.parametrize(("lanes", "width", "depth"), [(1, 8, 1), (3, 5, 7)])
-def test_memory(lanes, width, depth):
-    bench(LaneMemory(lanes, width, depth), "memory", lanes=lanes, width=width, depth=depth)
+@pytest.mark.parametrize(
+    ("lanes", "width", "depth", "split"),
+    [(1, 8, 1, False), (3, 5, 7, False), (2, 3, LaneMemory.DEEPEST + 5, True)],
+)
+def test_memory(lanes, width, depth, split):
+    memory = LaneMemory(lanes, width, depth, split)
+    assert len(memory.parts) == 2 and bool(memory.parts[1]) == split
+    bench(memory, "memory", lanes=lanes, width=width, depth=depth)
 
 
 def test_range_guard():
@@ -117,7 +122,7 @@ def test_accumulator(values):
     ids=lambda v: "-".join(map(str, v.values())),
 )
 def test_requantizer(values):
-    bench(Requantizer(config(**{"weight_bits": 4} | values)), "requantizer")
+    bench(RequantizerLane(config(**{"weight_bits": 4} | values)), "requantizer")
 
 
 @sized("3x2", "5x3", "2x5")

@@ -8,38 +8,38 @@ from tests.sim.units import Cycles, config, signed
 async def accumulate(dut, pixels: int, tiles: int, maximum: int, chain: int = 0) -> None:
     """Tiles of pixels at the least interval; totals of all but the last are stored.
 
-    Stages A, B, C and D of a pixel are one cycle apart.
+    Stages A to E of a pixel are one cycle apart.
     """
     cfg = config()
     width = cfg.acc_bits
     bench = await Cycles.start(dut, "total", maximum=maximum)
     draw = bench.random
-    top = 1 << width - 1
-    spacing = max(pixels, 1 if chain else 4)
+    # Sums: the whole range, so that they wrap. Maxima are of codes.
+    top = 1 << (cfg.act_bits if maximum else width) - 1
+    spacing = max(pixels, 1 if chain else 5)
     values, at = {}, {}
     for tile in range(tiles):
         for pixel in range(pixels):
-            # The whole range: sums wrap.
             values[tile, pixel] = draw.randint(-top, top - 1)
             at[tile * spacing + pixel] = (tile, pixel)
-    for cycle in range(max(at) + 4):
+    for cycle in range(max(at) + 5):
         inputs = dict.fromkeys(
             ("first", "valid", "chain", "write", "partial_sum", "read_address", "write_address"), 0
         )
         if cycle in at:
             inputs["read_address"] = at[cycle][1]
-        if cycle - 1 in at:
-            tile, pixel = at[cycle - 1]
-            inputs |= {"partial_sum": values[tile, pixel], "first": int(tile == 0)}
         if cycle - 2 in at:
-            tile, _ = at[cycle - 2]
-            inputs |= {"valid": 1, "chain": int(chain and tile > 0)}
+            tile, pixel = at[cycle - 2]
+            inputs |= {"partial_sum": values[tile, pixel], "first": int(tile == 0)}
         if cycle - 3 in at:
-            tile, pixel = at[cycle - 3]
+            tile, _ = at[cycle - 3]
+            inputs |= {"valid": 1, "chain": int(chain and tile > 0)}
+        if cycle - 4 in at:
+            tile, pixel = at[cycle - 4]
             inputs |= {"write": int(tile < tiles - 1), "write_address": pixel}
         seen = await bench.step(**inputs)
-        if cycle - 3 in at:
-            tile, pixel = at[cycle - 3]
+        if cycle - 4 in at:
+            tile, pixel = at[cycle - 4]
             history = [values[t, pixel] for t in range(tile + 1)]
             wanted = max(history) if maximum else signed(sum(history), width)
             assert signed(seen["total"], width) == wanted, (cycle, tile, pixel)
@@ -60,4 +60,3 @@ async def maxima(dut):
 @cocotb.test()
 async def one_pixel_in_the_register(dut):
     await accumulate(dut, 1, 12, maximum=0, chain=1)
-    await accumulate(dut, 1, 12, maximum=1, chain=1)

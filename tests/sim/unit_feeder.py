@@ -44,7 +44,8 @@ def walk(layer: dict[str, int], sub_blocks: int, weight_interval: int) -> dict[i
                 token,
                 load_next,
             )
-        interval = weight_interval if new_weights else 1 if pixels == 1 else Feeder.HAZARD
+        keep = 1 if pixels == 1 and not layer["maximum"] else Feeder.HAZARD
+        interval = weight_interval if new_weights else keep
         begin += max(pixels, interval) + (Feeder.GAP if last else 0)
     return seen
 
@@ -88,6 +89,7 @@ def draw_layer(bench: Cycles, **fixed: int) -> dict[str, int]:
             "sub_block": draw(0, config().sub_blocks - 1),
             "blocks": blocks,
             "hold_weights": int(blocks == 1 and draw(0, 1)),
+            "maximum": draw(0, 1),
             "origin_y": draw(-3, 1),
             "origin_x": draw(-3, 1),
             "kernel_h": draw(1, 3),
@@ -113,8 +115,8 @@ async def random_layers(dut):
 async def one_pixel(dut):
     """Tiles of one pixel, with new weights and with held ones."""
     bench = await Cycles.start(dut, *OUTPUTS)
-    for hold in (0, 1):
-        fixed = {"out_h": 1, "out_w": 1, "blocks": 1, "hold_weights": hold}
+    for hold, maximum in ((0, 0), (1, 0), (1, 1)):
+        fixed = {"out_h": 1, "out_w": 1, "blocks": 1, "hold_weights": hold, "maximum": maximum}
         await compare(bench, draw_layer(bench, **fixed, kernel_h=3, kernel_w=3, co_tiles=2))
 
 

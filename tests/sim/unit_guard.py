@@ -12,11 +12,9 @@ async def every_value(dut):
     """All values against all bounds and settings."""
     width = parameters()["width"]
     codes = range(-(1 << width - 1), 1 << width - 1)
-    zero = 1
-    dut.zero.value = zero
     for enable in (0, 1):
-        for use_zero in (0, 1):
-            dut.enable.value, dut.use_zero.value = enable, use_zero
+        for below, above in ((1, 1), (-2, 3)):
+            dut.enable.value, dut.below.value, dut.above.value = enable, below, above
             for lo in codes:
                 for hi in codes:
                     dut.lo.value, dut.hi.value = lo, hi
@@ -24,8 +22,7 @@ async def every_value(dut):
                         dut.value.value = value
                         await Timer(1, "ns")
                         outside = bool(enable) and not lo <= value <= hi
-                        nearer = lo if value < lo else hi
-                        wanted = (zero if use_zero else nearer) if outside else value
+                        wanted = (below if value < lo else above) if outside else value
                         assert int(dut.violation.value) == outside, (value, lo, hi)
                         assert signed(int(dut.result.value), width) == wanted, (value, lo, hi)
 
