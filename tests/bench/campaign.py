@@ -35,12 +35,12 @@ from nn.golden import Golden
 from nn.pixels import image_codes
 from nn.shipped import load_network
 from sim.accelerator import accelerator_netlist
-from tests.bench.accelerator import fit
+from tests.bench.networks import fit
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 console = Console()
 
-CASES = (("resnet20", 16, 16), ("resnet8", 8, 8))
+CASES = (("resnet8", 8, 8), ("resnet20", 16, 16))
 _BATCH = 32
 
 
