@@ -104,8 +104,10 @@ def train(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measures: ``nox -s bench -- accelerator`` exactness, cycles, speed and cost; faultmodels."""
-    known = ("accelerator", "faultmodels")
+    """Measures: ``nox -s bench -- accelerator`` exactness, cycles, speed and cost; faultmodels;
+    campaign: faults per second.
+    """
+    known = ("accelerator", "campaign", "faultmodels")
     what, *options = session.posargs or ["accelerator"]
     if what not in known:
         print(f"error: there is no benchmark {what!r}; known are {', '.join(known)}")

@@ -5,7 +5,7 @@
 
 Synthesis runs twice: flat, which is what a bitstream is made from and gives the total, and, if
 asked for, with the hierarchy kept, which says what each unit costs. The sum of the units is above
-the total, because nothing is shared or simplified across their borders.
+the total: nothing is shared or simplified across their borders, and the mapping is a simpler one.
 """
 
 import json
@@ -30,13 +30,16 @@ class _Family:
     Attributes
     ----------
     flat, hierarchical : str
-        Synthesis commands.
+        Synthesis commands; with the hierarchy kept, up to the mapping to look-up tables.
+    mapping : str
+        That mapping: Yosys's own, abc9, fails on hierarchies.
     lut, ff, dsp, mem : dict of float
         By cell type: look-up tables, flip-flops, multiplier blocks, block memories.
     """
 
     flat: str
     hierarchical: str
+    mapping: str
     lut: dict[str, float]
     ff: tuple[str, ...]
     dsp: tuple[str, ...]
@@ -49,13 +52,21 @@ _XILINX_LUT = {
     "RAM32X1S": 1, "RAM64X1S": 1, "RAM128X1S": 2, "RAM256X1S": 4, "RAM32M": 4, "RAM64M": 4,
     "RAM32M16": 8, "RAM64M8": 8, "RAM64X8SW": 8,
 }  # fmt: skip
+_XILINX_MAPPING = (
+    "opt_expr -mux_undef -noclkinv; abc -luts 2:2,3,6:5,10,20; clean; "
+    "xilinx_srl -fixed -minlen 3; "
+    "techmap -map +/xilinx/lut_map.v -map +/xilinx/cells_map.v -D LUT_WIDTH=6; "
+    "xilinx_dffopt; opt_lut_ins -tech xilinx; clean"
+)
 _XILINX_FF = ("FDRE", "FDSE", "FDCE", "FDPE")
 
 FAMILIES = {
     # A carry cell takes two look-up tables, a distributed memory of 16 x 4 bits four.
     "ecp5": _Family(
         "synth_ecp5",
-        "synth_ecp5 -noflatten -noabc9",
+        "synth_ecp5 -noflatten -run begin:map_luts",
+        "abc -luts 2:3,6:5,10,20; clean; techmap -map +/lattice/cells_map_trellis.v; "
+        "opt_lut_ins -tech lattice; clean",
         {"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 4},
         ("TRELLIS_FF",),
         ("MULT18X18D",),
@@ -63,7 +74,8 @@ FAMILIES = {
     ),
     "xc7": _Family(
         "synth_xilinx -family xc7 -flatten",
-        "synth_xilinx -family xc7",
+        "synth_xilinx -family xc7 -run begin:map_luts",
+        _XILINX_MAPPING,
         _XILINX_LUT,
         _XILINX_FF,
         ("DSP48E1",),
@@ -71,7 +83,8 @@ FAMILIES = {
     ),
     "xcup": _Family(
         "synth_xilinx -family xcup -flatten",
-        "synth_xilinx -family xcup",
+        "synth_xilinx -family xcup -run begin:map_luts",
+        _XILINX_MAPPING,
         _XILINX_LUT,
         _XILINX_FF,
         ("DSP48E2",),
@@ -79,7 +92,9 @@ FAMILIES = {
     ),
     "ice40": _Family(
         "synth_ice40 -device u -dsp -spram",
-        "synth_ice40 -device u -dsp -spram -noflatten",
+        "synth_ice40 -device u -dsp -spram -noflatten -run begin:map_luts",
+        "abc -lut 4; ice40_wrapcarry -unwrap; techmap -map +/ice40/ff_map.v; clean; "
+        "opt_lut -tech ice40; techmap -map +/ice40/cells_map.v; clean",
         {"SB_LUT4": 1},
         tuple(
             f"SB_DFF{edge}{enable}{reset}"
@@ -163,14 +178,15 @@ def synthesize(
         raise HoldfastError(f"unknown FPGA family {family!r}; known are {', '.join(FAMILIES)}.")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "design.v").write_text(verilog)
-    cells = _modules(folder, known.flat, top)[top]
+    cells = _modules(folder, f"{known.flat} -top {top}")[top]
     total = count(cells, known)
     if not hierarchy:
         return Synthesis(family, total, dict(cells))
     parts: dict[str, Counter[str]] = {}
     multiplying: Counter[str] = Counter()
     # Every instance has a module of its own, called by its path.
-    for name, found in _modules(folder, known.hierarchical, top).items():
+    kept = f"{known.hierarchical} -top {top}; {known.mapping}"
+    for name, found in _modules(folder, kept).items():
         unit = re.sub(r"(?:_\d+)+(?=\.|$)", "", name.removeprefix(top).lstrip("."))
         parts.setdefault(unit, Counter()).update(found)
         multiplying[unit] += any(found[cell] for cell in known.dsp)
@@ -189,13 +205,13 @@ def count(cells: Mapping[str, int], family: _Family) -> Cost:
     )
 
 
-def _modules(folder: Path, command: str, top: str) -> dict[str, Counter[str]]:
+def _modules(folder: Path, commands: str) -> dict[str, Counter[str]]:
     """Cells by type of each module after synthesis, by the module's Verilog name."""
     statistics = folder / "statistics.json"
     statistics.unlink(missing_ok=True)
-    script = (
-        f"read_verilog design.v\n{command} -top {top}\ntee -q -o {statistics.name} stat -json\n"
-    )
+    lines = ["read_verilog design.v", *commands.split("; ")]
+    lines.append(f"tee -q -o {statistics.name} stat -json")
+    script = "".join(f"{line}\n" for line in lines)
     YosysFlow.run_script(folder, "design.v", script, [statistics.name])
     modules: dict[str, Any] = json.loads(statistics.read_text())["modules"]
     return {

@@ -78,6 +78,9 @@ def campaign(
         str, typer.Option(help="Error margin that decides the number of faults, such as 0.5%.")
     ] = "",
     confidence: Annotated[str, typer.Option(help="Of all intervals.")] = "95%",
+    stop_at: Annotated[
+        str, typer.Option(help="Stop early once SDC-1's weighted interval is this +- or less.")
+    ] = "",
     minimum: Annotated[int, typer.Option(help="Least faults of a structure.")] = 200,
     structures: Annotated[str, typer.Option(help="Comma-separated; all if empty.")] = "",
     pattern: Annotated[
@@ -121,6 +124,9 @@ def campaign(
     if comparison and len(set(settings)) < 2:
         raise HoldfastError(f"--compare needs two or more different settings, not {comparison!r}.")
     rates = _rates(fit)
+    if stop_at and comparison:
+        raise HoldfastError("--stop-at is for one setting; --compare needs the same faults in all.")
+    enough = _share("--stop-at", stop_at) if stop_at else 0.0
     model = FaultModel(bits, stuck, duration)
     filters = Filters(
         tuple(_names(structures)), tuple(_names(layers)), tuple(_names(phases)), pattern,
@@ -160,7 +166,7 @@ def campaign(
     for name in settings:
         part = replace(job, guard=GUARDS[name])
         place = folder / f"guard_{name}" if comparison else folder
-        summary, found = _one(part, place, plan, level, rates, processes, scheduler, name)
+        summary, found = _one(part, place, plan, level, rates, processes, scheduler, name, enough)
         summaries.append(summary)
         tables.append(found)
     if comparison:
@@ -186,18 +192,24 @@ def _one(
     processes: int,
     scheduler: str,
     guard: str,
+    enough: float,
 ) -> tuple[dict[str, Any], list[pa.Table]]:
     """One campaign, from where its folder stands to its report."""
-    units = job.units()
+    units: list[str] = []
     with Store(folder, _manifest(job)) as store:
         job = replace(job, golden=folder.resolve() / "golden")
-        todo = [name for name in units if not store.done(name)]
-        if todo:
-            with console.status("Golden runs: compiling and running the accelerator"):
-                golden_runs(job)
-            _run(job, store, todo, processes, scheduler, f"guard {guard}")
-        tables = list(store.tables(units))
-        summary = summarize(tables, plan, len(job.codes), confidence)
+        for part in job.rounds() if enough else [job.units()]:
+            todo = [name for name in part if not store.done(name)]
+            if todo:
+                with console.status("Golden runs: compiling and running the accelerator"):
+                    golden_runs(job)
+                _run(job, store, todo, processes, scheduler, f"guard {guard}")
+            units += part
+            tables = list(store.tables(units))
+            summary = summarize(tables, plan, len(job.codes), confidence)
+            share = summary["total"]["sdc1"]
+            if (share["high"] - share["low"]) / 2 <= enough:
+                break
         summary["settings"] = _settings(job)
         if rates:
             summary["fit"] = failure_rates(summary, plan, rates) | {"per_megabit": rates}

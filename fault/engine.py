@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from nn.golden import classes, confidences
 
 from .carry import Carry, Outcome
+from .closed_form import ClosedForm
 from .follow import End, Trace, Upset
 from .inference import Inference, Seen, is_constant
 from .residue import Effect, Residue
@@ -119,6 +120,7 @@ class Engine:
         reference = golden.run(torch.from_numpy(np.ascontiguousarray(codes))[None])
         outputs = {name: value[0].numpy() for name, value in reference.outputs.items()}
         self._residue = Residue(self.program, inference.schedule, inference.guard, outputs)
+        self._closed = ClosedForm(self._residue)
         self.carry = Carry(self.program, inference.schedule, golden, reference)
         self._memories = {memory.name for memory in inference.netlist.memories}
         self._cycles = trace.cycles
@@ -178,6 +180,12 @@ class Engine:
                 return decided
             # Nothing but the word differs until it is read.
             upset = Upset(upset.bits, decided)
+        elif upset.stuck is None and len(upset.bits) == 1:
+            ((name, _, bit),) = upset.bits
+            effect = self._closed.resolve(name, bit, upset.cycle)
+            if effect is not None and effect.rtl is None:
+                counts = self._counts + effect.counts
+                return _Decision("closed", effect, False, counts, self._cycles)
         return self._rtl(upset)
 
     def _memory(self, upset: Upset) -> _Decision | int:

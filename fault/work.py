@@ -86,6 +86,17 @@ class Job:
         ]
         return [name for _, _, name in sorted(numbered)]
 
+    def rounds(self) -> list[list[str]]:
+        """The units in parts that double the faults of every structure, for stopping early."""
+        parts: list[list[str]] = []
+        for name in self.units():
+            number = int(name.rpartition("-")[2])
+            index = number.bit_length()
+            while len(parts) <= index:
+                parts.append([])
+            parts[index].append(name)
+        return parts
+
 
 @dataclass
 class Spent:
@@ -97,14 +108,16 @@ class Spent:
         Results: faults times images.
     shortcuts, audit : float
         The faults, and computing some of them again.
-    audited, carried : int
-        Faults computed again; corruptions carried through the golden model.
+    audited, disagreements, carried : int
+        Faults computed again, and those of them that differed; corruptions carried through the
+        golden model.
     """
 
     faults: int = 0
     shortcuts: float = 0.0
     audit: float = 0.0
     audited: int = 0
+    disagreements: int = 0
     carried: int = 0
     paths: dict[str, int] = field(default_factory=dict)
 
@@ -176,6 +189,7 @@ class Worker:
             }
             spent.audit += time.perf_counter() - began
             spent.audited += len(audited)
+            spent.disagreements += sum(not agrees for agrees in audited.values())
             spent.faults += len(results)
             for index, (upset, result) in enumerate(zip(upsets, results, strict=True)):
                 spent.paths[result.path] = spent.paths.get(result.path, 0) + 1

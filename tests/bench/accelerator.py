@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -103,7 +104,7 @@ def _networks(results: Parts, names: list[str]) -> bool:
             results.write()
             console.print(f"{key}: {entries[key]['cycles']:,} cycles")
     table = _table("Whole networks, one start each", "network", "MACs", "cycles", "model",
-                   "utilization", "mismatches", "weights", "seconds")  # fmt: skip
+                   "of peak", "wrong", "weights", "s")  # fmt: skip
     for key, entry in entries.items():
         table.add_row(
             key,
@@ -180,9 +181,9 @@ def _cost(results: Parts, folder: Path) -> bool:
 
 
 def _table(title: str, *names: str) -> Table:
-    table = Table(title=title)
+    table = Table(title=title, box=SIMPLE, pad_edge=False, padding=(0, 0, 0, 1))
     for index, name in enumerate(names):
-        table.add_column(name, justify="right" if index else "left")
+        table.add_column(name, justify="right" if index else "left", no_wrap=True)
     return table
 
 

@@ -28,5 +28,6 @@ int main(int, char** arguments) {
         top.eval();
     }
     std::printf("%f\n", double(std::clock() - begin) / CLOCKS_PER_SEC);
-    return top.interrupt ? 0 : 2;
+    // Verilator marks names that mean something to C++ compilers.
+    return top.__SYM__interrupt ? 0 : 2;
 }

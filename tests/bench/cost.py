@@ -10,11 +10,11 @@ from gen.verilog import emit
 
 __all__ = ["COSTS", "measure"]
 
-_TINY = AcceleratorConfig(
-    rows=2, cols=2, act_depth=4096, weight_depth=2048, acc_depth=256, param_depth=128,
+_SMALL = AcceleratorConfig(
+    rows=4, cols=1, act_depth=1024, weight_depth=1024, acc_depth=256, param_depth=64,
     multiplier_bits=8, program_depth=16, guard=False,
 )  # fmt: skip
-"""For the iCE40 UltraPlus: 5,280 look-up tables, 8 multipliers, 120 kbit."""
+"""Fits the iCE40 UltraPlus: 5,280 look-up tables, 8 multipliers, 30 memories of 4 kbit."""
 
 COSTS = {
     ("ecp5", "8x8"): AcceleratorConfig(rows=8, cols=8),
@@ -22,7 +22,7 @@ COSTS = {
     ("xc7", "8x8"): AcceleratorConfig(rows=8, cols=8),
     ("xcup", "8x8"): AcceleratorConfig(rows=8, cols=8),
     ("xcup", "16x16"): AcceleratorConfig(rows=16, cols=16),
-    ("ice40", "2x2"): _TINY,
+    ("ice40", "4x1"): _SMALL,
 }
 
 

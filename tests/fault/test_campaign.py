@@ -313,6 +313,31 @@ def test_truncated_shard_is_named(finished, tmp_path):
             store.done("weight-000000")
 
 
+def test_rounds_double_and_hold_every_unit(space, schedule):
+    job = job_of(space, schedule, counts={"weight": 200, "skew": 30}, size=25)
+    rounds = job.rounds()
+    assert sorted(name for part in rounds for name in part) == sorted(job.units())
+    assert [sum(name.startswith("weight") for name in part) for part in rounds] == [1, 1, 2, 4]
+
+
+def test_dask_worker_killed_midway(finished):
+    """Two Dask workers, one killed while it works: the shards are those of local processes."""
+    from distributed import LocalCluster
+
+    job, expected, _, _ = finished
+    units = job.units()
+    found = {}
+    with LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+    ) as cluster:
+        for name, data, _ in run_units(job, units, scheduler=cluster.scheduler_address):
+            found[name] = data
+            if len(found) == 2:
+                worker = next(iter(cluster.workers.values()))
+                os.kill(worker.process.pid, signal.SIGKILL)
+    assert b"".join(found[name] for name in units) == expected
+
+
 def test_no_scheduler_answers(space, schedule):
     with pytest.raises(HoldfastError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"):
         next(run_units(job_of(space, schedule), ["weight-000000"], scheduler="tcp://127.0.0.1:9"))

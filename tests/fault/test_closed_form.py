@@ -1,0 +1,84 @@
+"""Closed forms against the RTL: all bits in all cycles of a layer, on 3x2 and 4x4 arrays."""
+
+import re
+
+import numpy as np
+import pytest
+
+from fault.campaign import GUARD_OFF
+from fault.closed_form import ClosedForm
+from fault.engine import Engine
+from fault.inference import Inference
+from fault.tensors import tensor
+from gen.config import AcceleratorConfig
+from nn.networks import Network
+from nn.pixels import image_codes
+from nn.program import compile_graph
+from nn.random_graph import random_graph
+from sim.accelerator import accelerator_netlist
+
+COVERED = re.compile(
+    r"array__pe_\d+_\d+__(activation|product|partial_sum|weight|shadow)|array__skew__lane_\d+_\d+"
+    r"|input_stage__(act|selected)|weight"
+    r"|lanes__accumulator_\d+__(cells__read0|stored|addend|write__data)"
+)
+
+
+def engine_of(rows, cols, channels, kernel):
+    config = AcceleratorConfig(
+        rows=rows, cols=cols, act_depth=64, weight_depth=128, acc_depth=16, param_depth=16,
+        program_depth=2, guard=False,
+    )  # fmt: skip
+    net = Network("proof", input_shape=(channels, 3, 3))
+    layer = net.conv("layer", "image", cols + 1, kernel)
+    net.dense("logits", layer, 3)
+    graph = random_graph(net, seed=5)
+    program = compile_graph(graph, config)
+    pixels = np.random.default_rng(1).integers(0, 256, (1, channels, 3, 3), np.uint8)
+    codes = image_codes(pixels, 8)[0].numpy()
+    inference = Inference(program, accelerator_netlist(config), GUARD_OFF, 16)
+    return Engine(inference, codes, inference.record(codes))
+
+
+@pytest.mark.parametrize(("rows", "cols", "channels", "kernel"), [(3, 2, 2, 3), (4, 4, 6, 1)])
+def test_all_bits_in_all_cycles(rows, cols, channels, kernel):
+    engine = engine_of(rows, cols, channels, kernel)
+    inference = engine.inference
+    program, model = inference.program, inference.model
+    form = ClosedForm(engine._residue)
+    registers = [ff for ff in inference.netlist.flip_flops if COVERED.fullmatch(ff.name)]
+    lanes = range(program.config.word_lanes)
+    for run in inference.schedule.runs:
+        target = run.step.target
+        bank = program.places[target].bank
+        clean = engine.carry.reference.outputs[target][0].numpy().ravel()
+        checked = changed = 0
+        for cycle in range(run.fetch, run.end):
+            inference.follower.load(cycle)
+            here = model.snapshot()
+            for register in registers:
+                for bit in range(register.width):
+                    effect = form.resolve(register.name, bit, cycle)
+                    if effect is None:
+                        # A single pixel's sum stays in its register.
+                        assert run.single and register.name.endswith("write__data")
+                        continue
+                    model.restore(here)
+                    model.flip(register.name, bit)
+                    model.step(run.end - cycle)
+                    banks = np.zeros((program.config.act_banks, 64, len(lanes)), np.int8)
+                    for lane in lanes:
+                        words = model.read_memory(f"activations_{bank}__lane_{lane}")
+                        banks[bank, :, lane] = words.view(np.int8)
+                    expected = clean.copy()
+                    if target in effect.tensors:
+                        indices, codes = effect.tensors[target]
+                        expected[indices] = codes
+                    found = tensor(program, target, banks).ravel()
+                    assert np.array_equal(found, expected), (register.name, bit, cycle)
+                    checked += 1
+                    changed += not np.array_equal(found, clean)
+        if not run.single:
+            bits = sum(register.width for register in registers)
+            assert checked == bits * (run.end - run.fetch)
+        assert changed > checked // 50
