@@ -8,7 +8,7 @@ schedule names; the upset adds a known difference to the sums that it enters:
 
 ====================  =============================================================================
 activation, skew      the pixel's product in every column that the value has yet to reach
-product, partial sum  a power of two, to the pixel's sum in that column
+product, partial sum  its difference, as far as the sums below are wide, to the pixel's sum
 weight                its difference times the activations of the pixels still to come in its tile
 shadow, weight row    the same for all pixels of the tiles whose swap takes it
 accumulator           a power of two, to the pixel's sum
@@ -23,6 +23,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from gen.array import SystolicArray
+
 from .layer_values import signed
 from .residue import Effect, Residue
 from .schedule import Run
@@ -35,7 +37,7 @@ _LOAD = 2
 """Cycles from a weight's address to the cycle in which the shadow register takes it."""
 _SWAP = 2
 """Cycles from T of a tile's first pixel to PE (0, 0)'s swap."""
-_STAGE_B, _STAGE_C, _STAGE_D = 1, 2, 3
+_STAGE_B, _STAGE_C, _STAGE_D, _STAGE_E = 1, 2, 3, 4
 """Of an accumulator, from its read address."""
 
 
@@ -57,6 +59,7 @@ class ClosedForm:
                 (r"input_stage__(act|selected)", self._input),
                 (r"weight", self._row),
                 (r"lanes__accumulator_(\d+)__cells__read0", self._read),
+                (r"lanes__accumulator_(\d+)__fetched", self._fetched),
                 (r"lanes__accumulator_(\d+)__stored", self._stored),
                 (r"lanes__accumulator_(\d+)__addend", self._addend),
                 (r"lanes__accumulator_(\d+)__write__data", self._total),
@@ -129,23 +132,35 @@ class ClosedForm:
         weights = values.weights[run.weight_tile(tile), :rows, col].astype(np.int64)
         return values.activations[tile, pixel, :rows] * weights
 
+    def _foot(
+        self, run: Run, tile: int, pixel: int, row: int, col: int, total: int, products: np.ndarray
+    ) -> Effect:
+        """A partial sum of a row, wrong; what the rows below have not room for is lost."""
+        for below in range(row, self._config.rows):
+            total = signed(
+                total + int(products[below]) * (below > row),
+                SystolicArray.sum_bits(self._config, below),
+            )
+        tau = np.array([tile // run.reductions])
+        point = np.array([pixel]), np.array([col]), np.array([total - int(products.sum())])
+        return self._residue.points(run, tau, *point)
+
     def _product(self, run: Run, bit: int, cycle: int, row: int, col: int) -> Effect:
         found = self._pixel(run, cycle - run.timing.enter - _PRODUCT - row - col)
         if found is None:
             return Effect()
-        product = int(self._operands(run, *found, row + 1, col)[row])
+        products = self._operands(run, *found, self._config.rows, col)
         width = self._config.act_bits + self._config.weight_bits
-        difference = signed(product ^ 1 << bit, width) - product
-        tau = np.array([found[0] // run.reductions])
-        point = np.array([found[1]]), np.array([col]), np.array([difference])
-        return self._residue.points(run, tau, *point)
+        faulty = signed(int(products[row]) ^ 1 << bit, width)
+        return self._foot(run, *found, row, col, int(products[:row].sum()) + faulty, products)
 
     def _partial_sum(self, run: Run, bit: int, cycle: int, row: int, col: int) -> Effect:
         found = self._pixel(run, cycle - run.timing.enter - _SUM - row - col)
         if found is None:
             return Effect()
-        value = int(self._operands(run, *found, row + 1, col).sum())
-        return self._power(run, *found, col, value, bit)
+        products = self._operands(run, *found, self._config.rows, col)
+        total = int(products[: row + 1].sum()) ^ 1 << bit
+        return self._foot(run, *found, row, col, total, products)
 
     def _changed_weight(
         self, run: Run, tiles: range, first: int, row: int, col: int, loaded: int, bit: int
@@ -215,29 +230,32 @@ class ClosedForm:
         return sum(int(self._operands(run, t, pixel, rows, lane).sum()) for t in tiles)
 
     def _read(self, run: Run, bit: int, cycle: int, lane: int) -> Effect:
-        found = self._accumulated(run, cycle, lane, _STAGE_B)
-        if found is None or run.single or found[0] % run.reductions == 0:
+        return self._fetched(run, bit, cycle + _STAGE_C - _STAGE_B, lane)
+
+    def _fetched(self, run: Run, bit: int, cycle: int, lane: int) -> Effect:
+        found = self._accumulated(run, cycle, lane, _STAGE_C)
+        if found is None or run.chained or found[0] % run.reductions == 0:
             return Effect()
         return self._power(run, *found, lane, self._before(run, *found, lane), bit)
 
     def _stored(self, run: Run, bit: int, cycle: int, lane: int) -> Effect:
-        found = self._accumulated(run, cycle, lane, _STAGE_C)
-        if found is None or (run.single and found[0] % run.reductions):
+        found = self._accumulated(run, cycle, lane, _STAGE_D)
+        if found is None or (run.chained and found[0] % run.reductions):
             return Effect()
         return self._power(run, *found, lane, self._before(run, *found, lane), bit)
 
     def _addend(self, run: Run, bit: int, cycle: int, lane: int) -> Effect:
-        found = self._accumulated(run, cycle, lane, _STAGE_C)
+        found = self._accumulated(run, cycle, lane, _STAGE_D)
         if found is None:
             return Effect()
         value = int(self._operands(run, *found, self._config.rows, lane).sum())
         return self._power(run, *found, lane, value, bit)
 
     def _total(self, run: Run, bit: int, cycle: int, lane: int) -> Effect | None:
-        if run.single:
+        if run.chained:
             # The sum stays in this register from tile to tile.
             return None
-        found = self._accumulated(run, cycle, lane, _STAGE_D)
+        found = self._accumulated(run, cycle, lane, _STAGE_E)
         if found is None:
             return Effect()
         value = self._before(run, *found, lane)

@@ -53,10 +53,11 @@ class SystolicArray(wiring.Component):
         """Cycles from ``act`` to ``sums[0]``."""
         return config.rows - 1 + ProcessingElement.LATENCY
 
-    def _sum_bits(self, row: int) -> int:
+    @classmethod
+    def sum_bits(cls, config: AcceleratorConfig, row: int) -> int:
         """Width of the partial sums of a row: no wider than the products above it can need."""
-        largest = (row + 1) << (self.config.act_bits + self.config.weight_bits - 2)
-        return min(self.config.acc_bits, largest.bit_length() + 1)
+        largest = (row + 1) << (config.act_bits + config.weight_bits - 2)
+        return min(config.acc_bits, largest.bit_length() + 1)
 
     def elaborate(self, platform):
         m = Module()
@@ -71,7 +72,7 @@ class SystolicArray(wiring.Component):
             left: ProcessingElement | None = None
             for col in range(cols):
                 pe = ProcessingElement(
-                    self.config.act_bits, self.config.weight_bits, self._sum_bits(row)
+                    self.config.act_bits, self.config.weight_bits, self.sum_bits(self.config, row)
                 )
                 m.submodules[f"pe_{row}_{col}"] = pe
                 m.d.comb += [

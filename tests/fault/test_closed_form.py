@@ -20,7 +20,7 @@ from sim.accelerator import accelerator_netlist
 COVERED = re.compile(
     r"array__pe_\d+_\d+__(activation|product|partial_sum|weight|shadow)|array__skew__lane_\d+_\d+"
     r"|input_stage__(act|selected)|weight"
-    r"|lanes__accumulator_\d+__(cells__read0|stored|addend|write__data)"
+    r"|lanes__accumulator_\d+__(cells__read0|fetched|stored|addend|write__data)"
 )
 
 
@@ -61,7 +61,7 @@ def test_all_bits_in_all_cycles(rows, cols, channels, kernel):
                     effect = form.resolve(register.name, bit, cycle)
                     if effect is None:
                         # A single pixel's sum stays in its register.
-                        assert run.single and register.name.endswith("write__data")
+                        assert run.chained and register.name.endswith("write__data")
                         continue
                     model.restore(here)
                     model.flip(register.name, bit)
@@ -78,7 +78,7 @@ def test_all_bits_in_all_cycles(rows, cols, channels, kernel):
                     assert np.array_equal(found, expected), (register.name, bit, cycle)
                     checked += 1
                     changed += not np.array_equal(found, clean)
-        if not run.single:
+        if not run.chained:
             bits = sum(register.width for register in registers)
             assert checked == bits * (run.end - run.fetch)
         assert changed > checked // 50
