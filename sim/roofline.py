@@ -102,7 +102,7 @@ def roofline_table(layers: Iterable[Roofline]) -> Table:
     parts = list(layers)
     table = Table(
         title="Where the cycles go, in % of each row's", box=SIMPLE, pad_edge=False,
-        padding=(0, 0, 0, 1),
+        padding=0,
     )  # fmt: skip
     for name in ("layer", "cycles", "peak", "idle", *_CAUSES.values(), "bound"):
         justify: JustifyMethod = "left" if name in ("layer", "bound") else "right"
