@@ -19,8 +19,8 @@ __all__ = ["Roofline", "roofline", "roofline_table", "total"]
 _CAUSES = {
     "stall_weights": "weights",
     "stall_memory": "sums",
-    "stall_writeback": "writing",
-    "stall_drain": "filling",
+    "stall_writeback": "gaps",
+    "stall_drain": "drain",
     "stall_fetch": "fetch",
     "stall_host": "host",
 }
@@ -96,13 +96,13 @@ def roofline_table(layers: Iterable[Roofline]) -> Table:
     """Layers and their total, in per cent of each row's cycles.
 
     ``peak``: all multipliers busy; ``idle``: streaming, but rows or columns without a channel;
-    then waiting for weights, for accumulators, between output tiles, filling and draining the
-    pipeline, fetching descriptors, waiting for the host.
+    then waiting for weights and for accumulators (sums), gaps between output tiles, filling and
+    draining the pipeline, fetching descriptors, waiting for the host.
     """
     parts = list(layers)
     table = Table(
         title="Where the cycles go, in % of each row's", box=SIMPLE, pad_edge=False,
-        padding=(0, 0, 0, 1),
+        padding=0,
     )  # fmt: skip
     for name in ("layer", "cycles", "peak", "idle", *_CAUSES.values(), "bound"):
         justify: JustifyMethod = "left" if name in ("layer", "bound") else "right"
