@@ -98,7 +98,7 @@ async def descriptors_in_order(dut):
             ):
                 fields[field.name] = draw.randrange(1 << 16)
         fields |= {"in_h": draw.randint(1, 511), "origin_y": draw.randint(-512, 511)}
-        fields |= {"add_shift": draw.randint(0, 63), "weight_base": draw.randrange(1 << 20)}
+        fields |= {"add_shift": draw.randint(0, 31), "weight_base": draw.randrange(1 << 20)}
         program.append(fields)
     m = Machine(bench, program)
     for first, count in ((0, cfg.program_depth), (1, 2), (cfg.program_depth - 1, 1)):
