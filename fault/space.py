@@ -11,7 +11,7 @@ exactly one structure, and one that no rule knows is an error, so that nothing i
 import re
 from bisect import bisect_right
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import accumulate
 
 from gen.config import AcceleratorConfig
@@ -212,4 +212,10 @@ def weight_word(config: AcceleratorConfig, memory: str, address: int) -> tuple[i
     match = re.fullmatch(r"weights__lane_(\d+)(_rest)?", memory)
     if match is None:
         return None
-    return int(match[1]), address + (weight_memory(config).parts[0] if match[2] else 0)
+    return int(match[1]), address + (_first_weights(config) if match[2] else 0)
+
+
+@cache
+def _first_weights(config: AcceleratorConfig) -> int:
+    """Words of a lane that its first memory holds."""
+    return weight_memory(config).parts[0]
