@@ -80,7 +80,7 @@ def find_data(path: Path | None = None) -> Path | None:
     named = path or os.environ.get("HOLDFAST_DATA")
     if named:
         if not Path(named).exists():
-            raise HoldfastError(f"no CIFAR-10 data at {named}: there is no such file or folder")
+            raise HoldfastError(f"no CIFAR-10 data at {named}: there is no such file or folder.")
         return Path(named)
     return _SHARED if (_SHARED / _EXACT).exists() else None
 
@@ -101,7 +101,7 @@ def load_cifar10(path: Path | None = None) -> Cifar10:
     if place is None:
         raise HoldfastError(
             "no CIFAR-10 data: name a folder with --data or $HOLDFAST_DATA, or "
-            "have the official archive fetched with --download"
+            "have the official archive fetched with --download."
         )
     if place.is_dir():
         return _load_folder(place)
@@ -133,7 +133,8 @@ def download(folder: Path) -> Path:
             pooch.retrieve(ARCHIVE_URL, f"md5:{ARCHIVE_MD5}", name, folder, progressbar=False)
         )
     except (OSError, ValueError) as error:
-        raise HoldfastError(f"could not fetch {ARCHIVE_URL}: {error}") from error
+        reason = str(error).rstrip(".")
+        raise HoldfastError(f"could not fetch {ARCHIVE_URL}: {reason}.") from error
 
 
 def generated_images(count: int, seed: int) -> ImageSet:
@@ -189,7 +190,7 @@ def _load_folder(folder: Path) -> Cifar10:
             return _load_npz(file)
     raise HoldfastError(
         f"no CIFAR-10 data in {folder}: it holds neither the official batches, nor "
-        f"their archive, nor an .npz with train_x and test_x, nor {_JPEG}"
+        f"their archive, nor an .npz with train_x and test_x, nor {_JPEG}."
     )
 
 
@@ -203,14 +204,14 @@ def _npz(file: Path) -> Iterator[Any]:
         with arrays:
             yield arrays
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-        raise HoldfastError(f"{file} cannot be read as .npz: {error}") from error
+        raise HoldfastError(f"{file} cannot be read as .npz: {error}.") from error
 
 
 def _read_npz(file: Path, *needed: str) -> dict[str, Any]:
     with _npz(file) as arrays:
         missing = [name for name in needed if name not in arrays.files]
         if missing:
-            raise HoldfastError(f"{file} is no CIFAR-10 data: it lacks {', '.join(missing)}")
+            raise HoldfastError(f"{file} is no CIFAR-10 data: it lacks {', '.join(missing)}.")
         return {name: arrays[name] for name in arrays.files}
 
 
@@ -221,7 +222,7 @@ def _load_npz(file: Path) -> Cifar10:
         if x.dtype != np.uint8 or x.shape != (len(x), 3, 32, 32) or y.shape != (len(x),):
             raise HoldfastError(
                 f"{split}_x and {split}_y of {file} must be uint8 [N, 3, 32, 32] and labels [N], "
-                f"not {x.dtype} {list(x.shape)} and {list(y.shape)}"
+                f"not {x.dtype} {list(x.shape)} and {list(y.shape)}."
             )
     if "exact_test_x" not in arrays:
         return Cifar10(
@@ -231,7 +232,7 @@ def _load_npz(file: Path) -> Cifar10:
     if np.array_equal(arrays["test_x"][:932], arrays["exact_test_x"]):
         raise HoldfastError(
             f"{file} mixes lossless and JPEG images in its test set; "
-            "accuracies on it mean nothing: prepare it without --exact"
+            "accuracies on it mean nothing: prepare it without --exact."
         )
     return _mixed(arrays)
 
@@ -266,7 +267,7 @@ def _load_jpeg(folder: Path) -> Cifar10:
                 image = np.asarray(Image.open(io.BytesIO(stream.read())).convert("RGB"))
                 decoded.setdefault((split, CLASSES.index(kind)), {})[file] = image
     except (OSError, EOFError, ValueError, tarfile.TarError, zlib.error) as error:
-        raise HoldfastError(f"{folder / _JPEG} cannot be read: {error}") from error
+        raise HoldfastError(f"{folder / _JPEG} cannot be read: {error}.") from error
     arrays: dict[str, Any] = {
         "exact_train_index": exact["train_index"],
         "exact_train_x": exact["train_x"],
@@ -282,7 +283,7 @@ def _load_jpeg(folder: Path) -> Cifar10:
             if len(files) != np.count_nonzero(y == label):
                 raise HoldfastError(
                     f"{folder / _JPEG} holds {len(files)} {split} images of class "
-                    f"{CLASSES[label]}, not {np.count_nonzero(y == label)}"
+                    f"{CLASSES[label]}, not {np.count_nonzero(y == label)}."
                 )
             x[np.flatnonzero(y == label)] = np.stack([i for _, i in files]).transpose(0, 3, 1, 2)
         arrays[f"{split}_x"], arrays[f"{split}_y"] = x, y
@@ -300,14 +301,14 @@ def _load_official_archive(file: Path) -> Cifar10:
                     assert stream is not None
                     batches[name] = stream.read()
     except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
-        raise HoldfastError(f"{file} cannot be read: {error}") from error
+        raise HoldfastError(f"{file} cannot be read: {error}.") from error
     return _official(batches, file)
 
 
 def _official(batches: dict[str, bytes], place: Path) -> Cifar10:
     missing = [name for name in [*_BATCHES, "test_batch"] if name not in batches]
     if missing:
-        raise HoldfastError(f"CIFAR-10 in {place} lacks {', '.join(missing)}")
+        raise HoldfastError(f"CIFAR-10 in {place} lacks {', '.join(missing)}.")
     x, y = {}, {}
     for name, content in batches.items():
         try:
@@ -323,7 +324,7 @@ def _official(batches: dict[str, bytes], place: Path) -> Cifar10:
             IndexError,
             AttributeError,
         ) as error:
-            raise HoldfastError(f"{name} in {place} is no CIFAR-10 batch: {error}") from error
+            raise HoldfastError(f"{name} in {place} is no CIFAR-10 batch: {error}.") from error
     return Cifar10(
         ImageSet(
             "official",

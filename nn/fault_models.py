@@ -119,7 +119,7 @@ class MacBitBias(FaultModel):
         self.rate = _rate("rate", rate)
         self.rounded_rate = rounded_rate
         if bound not in ("power", "largest"):
-            raise HoldfastError(f"bound must be power or largest, not {bound!r}")
+            raise HoldfastError(f"bound must be power or largest, not {bound!r}.")
         self.bound = bound
 
     def element_rate(self, macs: int) -> float:
@@ -278,7 +278,7 @@ class SingleActivationFlip(FaultModel):
     def __init__(self, seed: int = 0, *, uniform: str = "bits") -> None:
         super().__init__(seed)
         if uniform not in ("bits", "layers"):
-            raise HoldfastError(f"uniform must be bits or layers, not {uniform!r}")
+            raise HoldfastError(f"uniform must be bits or layers, not {uniform!r}.")
         self.uniform = uniform
         self._drawn: dict[str, tuple[Tensor, Tensor, Tensor]] = {}
 
@@ -323,7 +323,7 @@ def fault_model(name: str, rate: float, seed: int = 0) -> FaultModel:
     """The fault model of that name at a rate. Raises HoldfastError when there is none."""
     if name not in _MODELS:
         raise HoldfastError(
-            f"unknown fault model {name!r}; known are {', '.join(fault_model_names())}"
+            f"unknown fault model {name!r}; known are {', '.join(fault_model_names())}."
         )
     return _MODELS[name](rate, seed)
 
@@ -401,5 +401,5 @@ def _signed(codes: Tensor, bits: int) -> Tensor:
 
 def _rate(name: str, value: float) -> float:
     if not 0 <= value <= 1:
-        raise HoldfastError(f"{name} must be from 0 to 1, not {value}")
+        raise HoldfastError(f"{name} must be from 0 to 1, not {value}.")
     return value

@@ -239,7 +239,7 @@ class Graph:
                 return node
         raise ModelError(
             f"network {self.network} has no layer {name!r}; it has "
-            f"{', '.join(node.name for node in self.nodes)}"
+            f"{', '.join(node.name for node in self.nodes)}."
         )
 
     def weighted(self) -> Iterator[ConvNode]:
@@ -298,20 +298,20 @@ class Graph:
                 metadata = file.metadata() or {}
                 tensors = {name: file.get_tensor(name) for name in file.keys()}
         except FileNotFoundError:
-            raise ModelError(f"no model file {path}") from None
+            raise ModelError(f"no model file {path}.") from None
         except (OSError, safetensors.SafetensorError) as error:
-            raise ModelError(f"{path} is no whole .safetensors file: {error}") from error
+            raise ModelError(f"{path} is no whole .safetensors file: {error}.") from error
         try:
             header = json.loads(metadata["holdfast"])
             version = header["format"]
         except (KeyError, ValueError, TypeError):
             raise ModelError(
-                f"{path} is not a Holdfast model: it has no metadata of that name"
+                f"{path} is not a Holdfast model: it has no metadata of that name."
             ) from None
         if version != FORMAT_VERSION:
             raise ModelError(
                 f"{path} has format version {version!r}; "
-                f"this Holdfast reads version {FORMAT_VERSION}"
+                f"this Holdfast reads version {FORMAT_VERSION}."
             )
         try:
             nodes = [_node(entry, tensors) for entry in header["nodes"]]
@@ -324,7 +324,7 @@ class Graph:
         except ModelError as error:
             raise ModelError(f"{path}: {error}") from error
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ModelError(f"{path} is malformed: {type(error).__name__} {error}") from error
+            raise ModelError(f"{path} is malformed: {type(error).__name__} {error}.") from error
         return graph
 
 
@@ -355,7 +355,7 @@ def _node(entry: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> Node
     if op not in _NODES:
         raise ModelError(
             f"layer {fields.get('name')!r} has the unsupported operation {op!r}; "
-            f"supported are {', '.join(_NODES)}"
+            f"supported are {', '.join(_NODES)}."
         )
     kind = _NODES[op]
     fields["inputs"] = tuple(fields.get("inputs", ()))
@@ -363,13 +363,13 @@ def _node(entry: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> Node
     for name in kind.arrays:
         key = f"{fields['name']}.{name}"
         if key not in tensors:
-            raise ModelError(f"array {key} is missing")
+            raise ModelError(f"array {key} is missing.")
         if tensors[key].dtype.kind not in "iu":
-            raise ModelError(f"array {key} must hold integers, not {tensors[key].dtype}")
+            raise ModelError(f"array {key} must hold integers, not {tensors[key].dtype}.")
         fields[name] = tensors[key].astype(np.int64)
     if "weight" in fields:
         if fields["weight"].size and np.abs(fields["weight"]).max() > 127:
-            raise ModelError(f"weights of layer {fields['name']!r} must lie in -127..127")
+            raise ModelError(f"weights of layer {fields['name']!r} must lie in -127..127.")
         fields["weight"] = fields["weight"].astype(np.int8)
     return kind(**fields)
 
@@ -392,41 +392,41 @@ class _Validator:
             self.inside(name, getattr(graph, name), low, high)
         if graph.rounding not in ROUNDINGS:
             raise ModelError(
-                f"rounding must be one of {', '.join(ROUNDINGS)}, not {graph.rounding!r}"
+                f"rounding must be one of {', '.join(ROUNDINGS)}, not {graph.rounding!r}."
             )
         if not graph.nodes or not isinstance(graph.nodes[0], InputNode):
-            raise ModelError("the first node of a graph must be its input")
+            raise ModelError("the first node of a graph must be its input.")
         for node in graph.nodes:
             self.node(node)
             self.seen[node.name] = node
         if graph.nodes[-1].shape != (graph.classes, 1, 1):
             raise ModelError(
                 f"the last layer must have shape {(graph.classes, 1, 1)}, "
-                f"not {graph.nodes[-1].shape}"
+                f"not {graph.nodes[-1].shape}."
             )
 
     def node(self, node: Node) -> None:
         where = f"of layer {node.name!r}"
         if node.name in self.seen:
-            raise ModelError(f"two layers have the name {node.name!r}")
+            raise ModelError(f"two layers have the name {node.name!r}.")
         if isinstance(node, InputNode) and self.seen:
-            raise ModelError(f"a graph has one input, but {node.name!r} is a second one")
+            raise ModelError(f"a graph has one input, but {node.name!r} is a second one.")
         arity = {"input": 0, "add": 2}.get(node.op, 1)
         if len(node.inputs) != arity and not (node.op == "concat" and node.inputs):
             raise ModelError(
-                f"layer {node.name!r} must have {arity} inputs, not {len(node.inputs)}"
+                f"layer {node.name!r} must have {arity} inputs, not {len(node.inputs)}."
             )
         for name in node.inputs:
             if name not in self.seen:
                 raise ModelError(
-                    f"layer {node.name!r} reads {name!r}, which no earlier layer makes"
+                    f"layer {node.name!r} reads {name!r}, which no earlier layer makes."
                 )
         if len(node.shape) != 3:
-            raise ModelError(f"shape {where} must be (C, H, W), not {node.shape}")
+            raise ModelError(f"shape {where} must be (C, H, W), not {node.shape}.")
         for size in node.shape:
             self.inside(f"a side of the shape {where}", size, 1, 1 << 16)
         if not (isinstance(node.scale, float) and 0 < node.scale < math.inf):
-            raise ModelError(f"scale {where} must be a positive number, not {node.scale!r}")
+            raise ModelError(f"scale {where} must be a positive number, not {node.scale!r}.")
         low, high = self.graph.codes
         self.inside(f"zero_point {where}", node.zero_point, low, high)
         self.inside(f"lo {where}", node.lo, low, high)
@@ -449,7 +449,7 @@ class _Validator:
             if node.shape[0] < c:
                 raise ModelError(
                     f"shortcut {node.name!r} must not lose channels: "
-                    f"{c} before, {node.shape[0]} after"
+                    f"{c} before, {node.shape[0]} after."
                 )
             self.shape(node, (node.shape[0], -(-h // node.stride), -(-w // node.stride)))
         elif isinstance(node, ConcatNode):
@@ -459,7 +459,7 @@ class _Validator:
                 if (source.scale, source.zero_point) != (node.scale, node.zero_point):
                     raise ModelError(
                         f"{node.op} {node.name!r} must have the scale and zero point "
-                        f"of its input {source.name!r}"
+                        f"of its input {source.name!r}."
                     )
 
     def convolution(self, node: ConvNode, source: Node, where: str) -> None:
@@ -474,12 +474,12 @@ class _Validator:
         if c % node.groups or out % node.groups:
             raise ModelError(
                 f"groups {where} must divide its {c} input and {out} output channels, "
-                f"not be {node.groups}"
+                f"not be {node.groups}."
             )
         if node.weight.ndim != 4 or node.weight.shape[:2] != (out, c // node.groups):
             raise ModelError(
                 f"weight {where} must have shape ({out}, {c // node.groups}, kh, kw), "
-                f"not {node.weight.shape}"
+                f"not {node.weight.shape}."
             )
         kh, kw = node.weight.shape[2:]
         if isinstance(node, DenseNode) and (
@@ -487,7 +487,7 @@ class _Validator:
         ):
             raise ModelError(
                 f"dense layer {node.name!r} must cover its whole {h}x{w} input with "
-                f"stride 1, no padding and no offset"
+                f"stride 1, no padding and no offset."
             )
         self.shape(
             node,
@@ -512,18 +512,18 @@ class _Validator:
         ):
             array = getattr(node, name)
             if name != "weight" and array.shape != (out,):
-                raise ModelError(f"{name} {where} must have {out} entries, not {array.shape}")
+                raise ModelError(f"{name} {where} must have {out} entries, not {array.shape}.")
             self.inside(f"{name} {where}", int(array.min()), low, high)
             self.inside(f"{name} {where}", int(array.max()), low, high)
         if (node.guard_lo > node.guard_hi).any():
-            raise ModelError(f"guard_lo {where} must not exceed guard_hi")
+            raise ModelError(f"guard_lo {where} must not exceed guard_hi.")
         self.inside(f"input_lo {where}", node.input_lo, *graph.codes)
         self.inside(f"input_hi {where}", node.input_hi, node.input_lo, graph.codes[1])
         need = graph.accumulator_bits(node)
         if need > ACC_BITS_LIMIT:
             raise ModelError(
                 f"layer {node.name!r} needs an accumulator of {need} bits; "
-                f"at most {ACC_BITS_LIMIT} are possible"
+                f"at most {ACC_BITS_LIMIT} are possible."
             )
 
     def pool(self, node: AvgPoolNode | MaxPoolNode, source: Node, where: str) -> None:
@@ -543,12 +543,12 @@ class _Validator:
     @staticmethod
     def inside(what: str, value: Any, low: int, high: int) -> None:
         if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-            raise ModelError(f"{what} must be a whole number from {low} to {high}, not {value!r}")
+            raise ModelError(f"{what} must be a whole number from {low} to {high}, not {value!r}.")
 
     @staticmethod
     def shape(node: Node, expected: tuple[int, ...]) -> None:
         if node.shape != expected:
-            raise ModelError(f"layer {node.name!r} must have shape {expected}, not {node.shape}")
+            raise ModelError(f"layer {node.name!r} must have shape {expected}, not {node.shape}.")
 
 
 def _window(size: int, kernel: int, stride: int, padding: int, dilation: int) -> int:

@@ -74,7 +74,7 @@ def normalize(factor: float, bits: int) -> tuple[int, int]:
         if power > 0 or not math.isclose(factor, 2.0**power, rel_tol=1e-9):
             raise ModelError(
                 f"requantization factor {factor} must be 1, 1/2, 1/4, ... "
-                "where there is no multiplier"
+                "where there is no multiplier."
             )
         return 1, -power
     multiplier, shift = round(math.ldexp(mantissa, bits)), bits - exponent
@@ -82,7 +82,8 @@ def normalize(factor: float, bits: int) -> tuple[int, int]:
         multiplier, shift = multiplier >> 1, shift - 1
     if shift < 0:
         raise ModelError(
-            f"requantization factor {factor} must be below 2^{bits} for a multiplier of {bits} bits"
+            f"requantization factor {factor} must be below 2^{bits} "
+            f"for a multiplier of {bits} bits."
         )
     return (multiplier, shift) if shift < ACC_BITS_LIMIT + bits else (0, 0)
 
@@ -169,7 +170,7 @@ def integer_graph(
         elif layer.op == "concat":
             nodes[layer.name] = ConcatNode(**common)
         else:
-            raise ModelError(f"layer {layer.name!r} has the unsupported operation {layer.op!r}")
+            raise ModelError(f"layer {layer.name!r} has the unsupported operation {layer.op!r}.")
     graph = Graph(
         spec.name,
         act_bits,

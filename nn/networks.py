@@ -227,7 +227,7 @@ def network(name: str) -> Network:
     """The network of that name. Raises HoldfastError when there is none."""
     known = _known()
     if name not in known:
-        raise HoldfastError(f"unknown network {name!r}; known are {', '.join(known)}")
+        raise HoldfastError(f"unknown network {name!r}; known are {', '.join(known)}.")
     return known[name]()
 
 

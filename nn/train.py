@@ -42,42 +42,45 @@ class _Rate(ProgressColumn):
 @app.command()
 def train(
     network_name: Annotated[
-        str, typer.Option("--network", help=", ".join(network_names()))
+        str, typer.Option("--network", help=", ".join(network_names()) + ".")
     ] = "resnet8",
-    bits: Annotated[int, typer.Option(help="width of weights and activations, 2 to 8")] = 8,
-    weight_bits: Annotated[int | None, typer.Option(help="width of the weights alone")] = None,
-    act_bits: Annotated[int | None, typer.Option(help="width of the activations alone")] = None,
-    epochs: Annotated[int, typer.Option(help="epochs in floating point")] = 60,
+    bits: Annotated[int, typer.Option(help="Width of weights and activations, 2 to 8.")] = 8,
+    weight_bits: Annotated[int | None, typer.Option(help="Width of the weights alone.")] = None,
+    act_bits: Annotated[int | None, typer.Option(help="Width of the activations alone.")] = None,
+    epochs: Annotated[int, typer.Option(help="Epochs in floating point.")] = 60,
     restart_epochs: Annotated[
-        int, typer.Option(help="further epochs after a warm restart at half the learning rate")
+        int, typer.Option(help="Further epochs after a warm restart at half the learning rate.")
     ] = 0,
-    qat_epochs: Annotated[int, typer.Option(help="epochs fake-quantized; 0: none")] = 3,
-    learning_rate: Annotated[float, typer.Option(help="peak, in floating point")] = 0.2,
-    qat_learning_rate: Annotated[float, typer.Option(help="peak, fake-quantized")] = 0.01,
+    qat_epochs: Annotated[int, typer.Option(help="Epochs fake-quantized; 0: none.")] = 3,
+    learning_rate: Annotated[float, typer.Option(help="Peak, in floating point.")] = 0.2,
+    qat_learning_rate: Annotated[float, typer.Option(help="Peak, fake-quantized.")] = 0.01,
     faults: Annotated[
         str,
         typer.Option(
-            help="fault-tolerant training in the fake-quantized epochs: "
+            help="Fault-tolerant training in the fake-quantized epochs: "
             + ", ".join(fault_model_names())
+            + "."
         ),
     ] = "none",
     fault_rate: Annotated[
-        float, typer.Option(help="per MAC (mibb), cell (adsaf) or bit (others)")
+        float, typer.Option(help="Per MAC (mibb), cell (adsaf) or bit (others).")
     ] = 1e-4,
     fault_share: Annotated[
-        float, typer.Option(help="a_l in the loss (1 - a_l) CE_clean + a_l CE_fault")
+        float, typer.Option(help="a_l in the loss (1 - a_l) CE_clean + a_l CE_fault.")
     ] = 0.5,
-    weight_decay: Annotated[float, typer.Option()] = 5e-4,
-    seed: Annotated[int, typer.Option()] = 1,
-    data: Annotated[Path | None, typer.Option(help="CIFAR-10: folder, .npz or archive")] = None,
-    fetch: Annotated[bool, typer.Option("--download", help="fetch CIFAR-10 first")] = False,
+    weight_decay: Annotated[float, typer.Option(help="Of all weights, not of scales.")] = 5e-4,
+    seed: Annotated[int, typer.Option(help="Seed of weights, batches and faults.")] = 1,
+    data: Annotated[Path | None, typer.Option(help="CIFAR-10: folder, .npz or archive.")] = None,
+    fetch: Annotated[bool, typer.Option("--download", help="Fetch CIFAR-10 first.")] = False,
     clip: Annotated[
-        str, typer.Option(help="where activations are clipped at first: max, percentile, mse")
+        str, typer.Option(help="Where activations are clipped at first: max, percentile, mse.")
     ] = "percentile",
-    calibration: Annotated[int, typer.Option(help="images that teach the range guard")] = 10_000,
-    output: Annotated[Path | None, typer.Option(help="file; default: in build/train")] = None,
-    resume: Annotated[bool, typer.Option(help="continue from the checkpoints")] = False,
-    threads: Annotated[int | None, typer.Option(help="CPU threads")] = None,
+    calibration: Annotated[int, typer.Option(help="Images that teach the range guard.")] = 10_000,
+    output: Annotated[
+        Path | None, typer.Option(help="File to write; default: in build/train.")
+    ] = None,
+    resume: Annotated[bool, typer.Option(help="Continue from the checkpoints.")] = False,
+    threads: Annotated[int | None, typer.Option(help="CPU threads.")] = None,
 ) -> None:
     """Train from scratch; checkpoints, and what --download fetches, go to build/."""
     spec = network(network_name)
@@ -87,27 +90,27 @@ def train(
     }
     for name, width in widths.items():
         if not 2 <= width <= 8:
-            raise HoldfastError(f"{name}_bits must be from 2 to 8, not {width}")
+            raise HoldfastError(f"{name}_bits must be from 2 to 8, not {width}.")
     for name, value, least in (
         ("seed", seed, 0),
         ("calibration", calibration, 1),
         ("threads", 1 if threads is None else threads, 1),
     ):
         if value < least:
-            raise HoldfastError(f"{name} must be at least {least}, not {value}")
+            raise HoldfastError(f"{name} must be at least {least}, not {value}.")
     if epochs < 1:
-        raise HoldfastError(f"epochs must be at least 1, not {epochs}")
+        raise HoldfastError(f"epochs must be at least 1, not {epochs}.")
     if restart_epochs < 0:
-        raise HoldfastError(f"restart_epochs must not be negative: {restart_epochs}")
+        raise HoldfastError(f"restart_epochs must not be negative: {restart_epochs}.")
     if qat_epochs < 0:
-        raise HoldfastError(f"qat_epochs must not be negative: {qat_epochs}")
+        raise HoldfastError(f"qat_epochs must not be negative: {qat_epochs}.")
     if clip not in CLIP_METHODS:
-        raise HoldfastError(f"clip must be one of {', '.join(CLIP_METHODS)}, not {clip!r}")
+        raise HoldfastError(f"clip must be one of {', '.join(CLIP_METHODS)}, not {clip!r}.")
     model = None if faults == "none" else fault_model(faults, fault_rate)
     if not 0 <= fault_share <= 1:
-        raise HoldfastError(f"fault_share must be from 0 to 1, not {fault_share}")
+        raise HoldfastError(f"fault_share must be from 0 to 1, not {fault_share}.")
     if model is not None and qat_epochs == 0:
-        raise HoldfastError("faults are trained in the fake-quantized epochs; qat_epochs is 0")
+        raise HoldfastError("faults are trained in the fake-quantized epochs; qat_epochs is 0.")
     if threads is not None:
         torch.set_num_threads(threads)
     cifar = load_cifar10(download(Path("build/data")) if fetch else data)

@@ -113,7 +113,7 @@ def fit(
     x, y = torch.from_numpy(images), torch.from_numpy(labels).long()
     batches = len(x) // plan.batch
     if batches == 0:
-        raise HoldfastError(f"training needs at least {plan.batch} images, not {len(x)}")
+        raise HoldfastError(f"training needs at least {plan.batch} images, not {len(x)}.")
     undecayed = {id(parameter) for parameter in slow or []}
     optimizer = torch.optim.SGD(
         [
@@ -174,7 +174,7 @@ def _diverged(plan: Plan, epoch: int, batch: int, checkpoint: Path) -> str:
     kept = f"{checkpoint} holds epoch {epoch}" if epoch else "there is no checkpoint yet"
     return (
         f"the loss of {plan.name} is not a finite number in epoch {epoch + 1}, batch "
-        f"{batch + 1}; {kept}: try a learning rate below {plan.learning_rate}"
+        f"{batch + 1}; {kept}: try a learning rate below {plan.learning_rate}."
     )
 
 
@@ -203,13 +203,16 @@ def _load(path: Path, net: nn.Module, optimizer: torch.optim.Optimizer, plan: Pl
     try:
         state: dict[str, Any] = torch.load(path, weights_only=True)
         made_by = state["plan"]
-    except Exception as error:  # torch.load raises whatever its file format layers do
-        raise HoldfastError(f"{path} is no checkpoint of Holdfast: {error}") from error
+    except Exception as error:
+        # torch.load raises whatever its layers do, with advice that does not fit here.
+        raise HoldfastError(
+            f"{path} is no checkpoint of Holdfast; start anew without --resume."
+        ) from error
     for name, value in asdict(plan).items():
         if made_by.get(name) != value:
             raise HoldfastError(
                 f"{path} was trained with {name} {made_by.get(name)}, not {value}; "
-                "resume with the same options, or start anew without --resume"
+                "resume with the same options, or start anew without --resume."
             )
     with torch.no_grad():
         # in place: Brevitas' own loading replaces the scales, and the optimizer would train the old
