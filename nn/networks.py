@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -16,8 +17,7 @@ __all__ = [
     "TensorGroup",
     "activate",
     "affine",
-    "inner_padding",
-    "kernel_shape",
+    "convolution_options",
     "network",
     "network_names",
     "shifted",
@@ -253,16 +253,11 @@ def activate(layer: Layer, x: Tensor) -> Tensor:
 
 
 def shifted(layer: Layer, x: Tensor) -> Tensor:
-    """What a convolution with :func:`inner_padding` reads, so that windows begin at the offset."""
+    """What a convolution of :func:`convolution_options` reads: an offset's padding is in it."""
     if layer.offset == 0:
         return x
     before = layer.padding - layer.offset
     return F.pad(x, (before, layer.padding, before, layer.padding))
-
-
-def inner_padding(layer: Layer) -> int:
-    """Padding that the convolution does itself: with an offset it is not the same on all sides."""
-    return 0 if layer.offset else layer.padding
 
 
 def affine(module: nn.Module) -> tuple[Tensor, Tensor]:
@@ -275,11 +270,20 @@ def affine(module: nn.Module) -> tuple[Tensor, Tensor]:
     return one, torch.zeros_like(one) if module.conv.bias is None else module.conv.bias.double()
 
 
-def kernel_shape(layer: Layer, source: Shape) -> tuple[int, int, int, int]:
-    """Shape [C_out, C_in / groups, kh, kw] of the weights of a convolution or dense layer."""
-    if layer.op == "dense":
-        return layer.channels, *source
-    return layer.channels, source[0] // layer.groups, layer.kernel, layer.kernel
+def convolution_options(layer: Layer, source: Shape) -> dict[str, Any]:
+    """Arguments of PyTorch's Conv2d for a convolution or dense layer on an input (C, H, W)."""
+    channels, height, width = source
+    return {
+        "in_channels": channels,
+        "out_channels": layer.channels,
+        "kernel_size": (height, width) if layer.op == "dense" else (layer.kernel, layer.kernel),
+        "stride": layer.stride,
+        # With an offset it is not the same on all sides; `shifted` does it.
+        "padding": 0 if layer.offset else layer.padding,
+        "dilation": layer.dilation,
+        "groups": layer.groups,
+        "bias": layer.norm == "bias",
+    }
 
 
 class FloatNetwork(nn.Module):
@@ -291,22 +295,12 @@ class FloatNetwork(nn.Module):
         self.layers = nn.ModuleDict()
         shapes = spec.shapes()
         for layer in weighted(spec):
-            out, into, kh, kw = kernel_shape(layer, shapes[layer.inputs[0]])
             module = nn.Module()
-            module.conv = nn.Conv2d(
-                into * layer.groups,
-                out,
-                (kh, kw),
-                layer.stride,
-                inner_padding(layer),
-                layer.dilation,
-                layer.groups,
-                bias=layer.norm == "bias",
-            )
+            module.conv = nn.Conv2d(**convolution_options(layer, shapes[layer.inputs[0]]))
             if layer.op == "conv":
                 nn.init.kaiming_normal_(module.conv.weight)
             if layer.norm == "batch":
-                module.bn = nn.BatchNorm2d(out)
+                module.bn = nn.BatchNorm2d(layer.channels)
             self.layers[layer.name] = module
 
     def forward(self, pixels: Tensor) -> Tensor:

@@ -22,8 +22,7 @@ from nn.networks import (
     TensorGroup,
     activate,
     affine,
-    inner_padding,
-    kernel_shape,
+    convolution_options,
     shifted,
     tensor_groups,
     weighted,
@@ -56,22 +55,14 @@ class QuantizedNetwork(nn.Module):
         self.quantizers = nn.ModuleDict()
         shapes = spec.shapes()
         for layer in weighted(spec):
-            out, into, kh, kw = kernel_shape(layer, shapes[layer.inputs[0]])
             module = nn.Module()
             module.conv = qnn.QuantConv2d(
-                into * layer.groups,
-                out,
-                (kh, kw),
-                layer.stride,
-                inner_padding(layer),
-                layer.dilation,
-                layer.groups,
-                bias=layer.norm == "bias",
+                **convolution_options(layer, shapes[layer.inputs[0]]),
                 weight_quant=Int8WeightPerChannelFloat,
                 weight_bit_width=weight_bits,
             )
             if layer.norm == "batch":
-                module.bn = nn.BatchNorm2d(out)
+                module.bn = nn.BatchNorm2d(layer.channels)
             self.layers[layer.name] = module
         for group in {group.key: group for group in self.groups.values()}.values():
             clip = clips[group.key]
