@@ -14,14 +14,6 @@ import pyarrow as pa
 import typer
 from rich.box import SIMPLE
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
 
 from gen.command import run
@@ -34,6 +26,7 @@ from sim.tools import find_tools
 
 from .campaign import GUARD_OFF, GuardSettings
 from .plan import FaultModel, Filters, Plan
+from .progress import progress_bar
 from .replay_upset import replay_upset
 from .report import report
 from .schedule import Schedule
@@ -238,11 +231,7 @@ def _run(
     total = sum(_size(job, name) for name in todo) * len(job.codes)
     spent = Spent()
     began = time.monotonic()
-    with Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"), TimeElapsedColumn(), TimeRemainingColumn(),
-        console=console,
-    ) as progress:  # fmt: skip
+    with progress_bar(console) as progress:
         task = progress.add_task(f"Faults, {what}", total=total, rate="")
         for name, content, part in run_units(job, todo, processes, scheduler):
             store.add(name, content)

@@ -1,6 +1,6 @@
 """A campaign's report: one HTML file that needs nothing else."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -50,6 +50,7 @@ def report(
     audit = summary["audit"]
     level = f"{summary['confidence']:.0%}"
     wrong = audit["disagreements"]
+    bits = summary["bits_by_structure"]
     verdict = (
         f"<span class=bad>{wrong} disagree with plain RTL: "
         f"{escape(', '.join(audit['faults']))}</span>"
@@ -74,9 +75,11 @@ def report(
         "<h2>By phase of a layer</h2>",
         _profile(summary["phases"]),
         "<h2>AVF: structure by phase</h2>",
-        _structure_phase(summary["phase_by_structure"]),
+        _structure_by("AVF, %", summary["phase_by_structure"], PHASES),
         "<h2>AVF: structure by bit</h2>",
-        _structure_bit(summary["bits_by_structure"]),
+        _structure_by(
+            "AVF, %, by bit", bits, sorted({b for e in bits.values() for b in e}, key=int)
+        ),
         "<h2>AVF of the processing elements</h2>",
         _elements(summary["processing_elements"]),
         "<h2>Registers and memories with the most SDC-1</h2>",
@@ -218,39 +221,18 @@ def _heat(corner: str, columns: list[str], rows: list[tuple[str, list[str]]]) ->
     )
 
 
-def _structure_phase(groups: Mapping[str, Mapping[str, Any]]) -> str:
-    rows = [
-        (
-            name,
-            [
-                _cell(
-                    phases[p]["avf"]["value"] if p in phases else None,
-                    f"{phases[p]['faults']} faults" if p in phases else "",
-                )
-                for p in PHASES
-            ],
-        )
-        for name, phases in groups.items()
-    ]
-    return _heat("AVF, %", list(PHASES), rows)
+def _structure_by(
+    corner: str, groups: Mapping[str, Mapping[str, Any]], columns: Sequence[str]
+) -> str:
+    """AVF of every structure by another property; groups by structure, then by column."""
 
+    def cell(entry: Mapping[str, Any] | None) -> str:
+        if entry is None:
+            return _cell(None, "")
+        return _cell(entry["avf"]["value"], f"{entry['faults']} faults")
 
-def _structure_bit(groups: Mapping[str, Mapping[str, Any]]) -> str:
-    bits = sorted({int(bit) for entry in groups.values() for bit in entry})
-    rows = [
-        (
-            name,
-            [
-                _cell(
-                    entry[str(b)]["avf"]["value"] if str(b) in entry else None,
-                    f"{entry[str(b)]['faults']} faults" if str(b) in entry else "",
-                )
-                for b in bits
-            ],
-        )
-        for name, entry in groups.items()
-    ]
-    return _heat("AVF, %, by bit", [str(bit) for bit in bits], rows)
+    rows = [(name, [cell(entry.get(c)) for c in columns]) for name, entry in groups.items()]
+    return _heat(corner, list(columns), rows)
 
 
 def _elements(elements: list[Mapping[str, Any]]) -> str:

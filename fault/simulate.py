@@ -13,14 +13,6 @@ import torch
 import typer
 from rich.box import SIMPLE
 from rich.console import Console, JustifyMethod
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
 
 from gen.command import run
@@ -55,6 +47,7 @@ from .campaign import (
 )
 from .effects import FaultResult
 from .fault import Fault
+from .progress import progress_bar
 from .replay import replay as replay_fault
 from .sample import sample
 from .space import FaultSpace
@@ -223,7 +216,7 @@ def _inject(
     cycles = {name: value for name, value in cycles.items() if name in names}
     faults = sample(space, cycles, len(codes), count, seed=job.seed)
     guard = _guard(job)
-    with _progress() as progress:
+    with progress_bar(console) as progress:
         task = progress.add_task("Faults in RTL", total=len(faults), rate="")
         began = time.monotonic()
 
@@ -409,7 +402,7 @@ def _run_layers(
     job: Job, build: Build | FastBuild, steps: list[Step], stall: float, waves: Path | None
 ) -> list[LayerRun]:
     total = len(steps) * len(job.images.images)
-    with _progress() as progress:
+    with progress_bar(console) as progress:
         task = progress.add_task("Layers on RTL", total=total, rate="")
         cycles = 0
         began = time.monotonic()
@@ -438,18 +431,6 @@ def _roofline(job: Job, runs: list[LayerRun]) -> Table:
     steps = {step.name: step for step in job.program.steps}
     return roofline_table(
         layer_roofline(job.program, steps[run.name], run.spent) for run in runs if run.image == 0
-    )
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=console,
     )
 
 
