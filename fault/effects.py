@@ -58,7 +58,8 @@ from .bench import GoldenRun, Observation
 from .space import FaultSpace, Site, weight_word
 from .tensors import live_after, signed, tensor
 
-__all__ = ["DIED", "EFFECTS", "LIVE", "FaultResult", "banks_after", "classify", "of_guard"]
+__all__ = ["DIED", "EFFECTS", "LIVE", "FaultResult", "banks_after", "classify", "is_constant",
+           "of_guard"]  # fmt: skip
 
 EFFECTS = ("masked", "latent", "benign", "sdc1", "stopped", "hang")
 DIED = ("never_read", "overwritten", "array", "requantization", "later_layer")
@@ -312,7 +313,7 @@ def _left(program: Program, step: Step, observation: Observation, followed: bool
             if name.startswith("activations_"):
                 if not followed and _is_live(program, step, name, address):
                     return True
-            elif _is_used(program, name, address):
+            elif is_constant(program, name, address):
                 return True
     return False
 
@@ -330,8 +331,8 @@ def _holds(program: Program, names: Sequence[str], memory: str, address: int) ->
     return any(p.bank == bank and p.base <= address < p.base + p.size for p in places)
 
 
-def _is_used(program: Program, memory: str, address: int) -> bool:
-    """Whether the program reads a word of descriptors, parameters or weights."""
+def is_constant(program: Program, memory: str, address: int) -> bool:
+    """Whether a word of descriptors, parameters or weights is written once and read by all runs."""
     # Chunks that take turns are written anew before every use.
     chunks = program.chunks if program.resident else []
     if place := weight_word(program.config, memory, address):

@@ -29,8 +29,9 @@ from nn.golden import classes, confidences
 
 from .carry import Carry, Outcome
 from .closed_form import ClosedForm
+from .effects import is_constant
 from .follow import End, Trace, Upset
-from .inference import Inference, Seen, is_constant
+from .inference import Inference, Seen
 from .residue import Effect, Residue
 
 __all__ = ["PATHS", "Engine", "Result"]

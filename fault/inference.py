@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gen.errors import HoldfastError
-from gen.layout import DESCRIPTOR_STRIDE, DESCRIPTOR_WORDS
 from nn.program import Program
 from sim.driver import (
     REGISTER,
@@ -26,6 +25,7 @@ from sim.driver import (
     control_word,
     image_writes,
     lanes_from_bytes,
+    status_part,
     tensor_range,
 )
 from sim.fast import FastModel
@@ -33,17 +33,16 @@ from sim.fast_bus import BusError, FastBus
 from sim.netlist import Netlist
 
 from .campaign import GuardSettings
+from .effects import is_constant
 from .follow import End, Follower, Trace, Upset
 from .schedule import Schedule
-from .space import weight_word
 
-__all__ = ["LIVE", "Inference", "Seen", "is_constant"]
+__all__ = ["LIVE", "Inference", "Seen"]
 
 LIVE = re.compile(r"axi__fsm_state|axi__host__write|sequencer__fsm_state|feeder__walking")
 """Registers of the idle accelerator that the next inference depends on; the host or the run set all
 others first. A test flips every bit."""
 
-_BUSY, _DONE = 1, 2
 _ANSWER = 1000
 """Cycles in which the port has to answer."""
 
@@ -187,8 +186,9 @@ class Inference:
         output = self.program.tensor_codes(
             place, lanes_from_bytes(data, self.program.config.word_lanes)
         )
-        ended = status & (_DONE | _BUSY) == _DONE
-        return Seen(ended, status >> 8 & 0xFF, end.cycle, counts, output, left, end.detected)
+        ended = bool(status_part(status, "done")) and not status_part(status, "busy")
+        code = status_part(status, "code")
+        return Seen(ended, code, end.cycle, counts, output, left, end.detected)
 
     def _left(self, end: End) -> bool:
         state, golden = self.follower.state(), self.golden.states[-1]
@@ -196,16 +196,3 @@ class Inference:
         if any(LIVE.fullmatch(name) for name in names):
             return True
         return any(is_constant(self.program, name, word) for name, word, _, _ in end.memories)
-
-
-def is_constant(program: Program, memory: str, word: int) -> bool:
-    """Whether a word is written before the first inference only, and read by all."""
-    chunk = program.chunks[0]
-    if place := weight_word(program.config, memory, word):
-        return 0 <= place[1] - chunk.weight_base < len(chunk.weights)
-    if memory.startswith("parameters_"):
-        return 0 <= word - chunk.param_base < len(chunk.parameters)
-    if memory == "descriptors":
-        number, part = divmod(word, DESCRIPTOR_STRIDE)
-        return number < len(program.descriptors) and part < DESCRIPTOR_WORDS
-    return False
