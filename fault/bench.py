@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 
 from nn.program import Program
 from sim.build import parameters, write_results
-from sim.driver import chunk_writes, control_word, loads, network_writes
+from sim.driver import chunk_writes, control_word, loads, network_writes, status_part
 from sim.netlist import Netlist
 
 from .bus import RegisterBus
@@ -41,10 +41,9 @@ from .state import Contents, FlipFlops, Memories, Values, changed
 from .tensors import banks_before, banks_of, check_written, words_of
 
 __all__ = [
-    "BUSY",
-    "DONE",
     "DRAIN",
     "MARK",
+    "Ending",
     "GoldenRun",
     "Job",
     "Observation",
@@ -59,7 +58,6 @@ FLIP = 6
 LOOK = 8
 DRAIN = 64
 """Cycles after the interrupt until the state that remains is read: pipelines have drained."""
-BUSY, DONE = 1, 2
 
 
 @dataclass(frozen=True)
@@ -124,19 +122,51 @@ class GoldenRun:
 
 
 @dataclass
+class Ending:
+    """How a run ended, as the host saw it.
+
+    Attributes
+    ----------
+    ended : bool
+        The interrupt came, and the port answered that the run is done.
+    status : int
+        `gen.layout.Status`.
+    cycles : int
+        As in GoldenRun; the watchdog's limit if it did not end.
+    guard_output, guard_input : int
+        Counters.
+    """
+
+    ended: bool = False
+    status: int = 0
+    cycles: int = 0
+    guard_output: int = 0
+    guard_input: int = 0
+
+    def take(
+        self,
+        interrupted: bool,
+        status: int | None,
+        guard_output: int | None,
+        guard_input: int | None,
+    ) -> None:
+        """What the port answered for its registers; None where it did not."""
+        if status is None or guard_output is None or guard_input is None:
+            return
+        done = status_part(status, "done") and not status_part(status, "busy")
+        self.ended = interrupted and bool(done)
+        self.status = status_part(status, "code")
+        self.guard_output, self.guard_input = guard_output, guard_input
+
+
+@dataclass
 class Observation:
     """What one faulty run showed, as differences from the golden run.
 
     Attributes
     ----------
-    ended : bool
-        The interrupt came, and the port answered.
-    status : int
-        Status register.
-    cycles : int
-        As in GoldenRun; the watchdog's limit if it did not end.
-    guard_output, guard_input : int
-        Counters.
+    ended, status, cycles, guard_output, guard_input
+        As in Ending.
     held : bool
         One cycle after the flip, the flipped register differed.
     reached : frozenset of str
@@ -189,14 +219,9 @@ async def inject(dut):
 
 
 @dataclass
-class _Run:
+class _Run(Ending):
     """How a run went: its end, and registers and accumulators in the cycles that were watched."""
 
-    ended: bool = False
-    status: int = 0
-    cycles: int = 0
-    guard_output: int = 0
-    guard_input: int = 0
     trace: dict[int, Values] = field(default_factory=dict)
     sums: dict[int, Contents] = field(default_factory=dict)
 
@@ -264,7 +289,7 @@ class Bench:
         watched = {end - k for end in ends for k in range(self.span)}
         self.limit = 10_000_000
         self.reference = run = await self._run(None, watched, ends)
-        assert run.ended and run.status >> 8 & 0xFF == 0, f"{work.layer} ended with {run}"
+        assert run.ended and not run.status, f"{work.layer} ended with {run}"
         self.limit = 2 * run.cycles + 1000
         self.end_flip_flops = self.flip_flops.read()
         self.end_memories = self.memories.snapshot(self.variable)
@@ -314,7 +339,7 @@ class Bench:
         return Observation(
             fault=fault,
             ended=run.ended,
-            status=run.status >> 8 & 0xFF,
+            status=run.status,
             cycles=run.cycles,
             guard_output=run.guard_output,
             guard_input=run.guard_input,
@@ -368,13 +393,9 @@ class Bench:
         if remaining > 0:
             await Timer(remaining, "ns")
         await RisingEdge(self.dut.clk)
-        status = await self.bus.read("status")
-        output_count = await self.bus.read("guard_output")
-        input_count = await self.bus.read("guard_input")
+        answers = [await self.bus.read(name) for name in ("status", "guard_output", "guard_input")]
         await self._cycles(2)
-        if status is not None and output_count is not None and input_count is not None:
-            run.status, run.guard_output, run.guard_input = status, output_count, input_count
-            run.ended = ended and status & (DONE | BUSY) == DONE
+        run.take(ended, *answers)
         return run
 
     async def _interrupt(self, event: Event) -> None:

@@ -15,7 +15,7 @@ from sim.driver import chunk_writes, control_word, loads, network_writes
 from sim.fast import FastModel
 from sim.fast_bus import FastBus
 
-from .bench import BUSY, DONE, DRAIN, GoldenRun, Job, Observation, Work, trace_cycles
+from .bench import DRAIN, Ending, GoldenRun, Job, Observation, Work, trace_cycles
 from .fast_bus import FastRegisterBus
 from .fault import Fault
 from .space import structure_of
@@ -25,14 +25,9 @@ __all__ = ["FastBench"]
 
 
 @dataclass
-class _Ending:
+class _Left(Ending):
     """How a run ended, and what is left that the golden run does not leave."""
 
-    ended: bool = False
-    status: int = 0
-    cycles: int = 0
-    guard_output: int = 0
-    guard_input: int = 0
     flip_flops: tuple[str, ...] = ()
     memories: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
 
@@ -168,10 +163,10 @@ class FastBench:
         if self._begin(model):
             ending = self._rest(model, model.cycles, _Interrupt(model))
         else:
-            ending = self._compared(model, _Ending())
+            ending = self._compared(model, _Left())
         return _observation(fault, ending)
 
-    def _rest(self, model: FastModel, begin: int, interrupt: _Interrupt) -> _Ending:
+    def _rest(self, model: FastModel, begin: int, interrupt: _Interrupt) -> _Left:
         """From where a faulty run stands to what it leaves."""
         if interrupt.cycle is None:
             interrupt.wait(begin, self.limit)
@@ -185,21 +180,18 @@ class FastBench:
         writes |= {"count": self.step.count, "control": word}
         return all(bus.write(name, value) for name, value in writes.items())
 
-    def _end(self, model: FastModel, begin: int, interrupted: int | None) -> _Ending:
+    def _end(self, model: FastModel, begin: int, interrupted: int | None) -> _Left:
         """Let the pipelines drain and read what the host reads."""
         cycles = self.limit if interrupted is None else interrupted
         model.step(max(1, begin + cycles + DRAIN + 1 - model.cycles))
         bus = FastRegisterBus(model)
-        status, output_count, input_count = (
-            bus.read(name) for name in ("status", "guard_output", "guard_input")
-        )
+        answers = [bus.read(name) for name in ("status", "guard_output", "guard_input")]
         model.step(2)
-        if status is None or output_count is None or input_count is None:
-            return _Ending(cycles=cycles)
-        ended = interrupted is not None and status & (DONE | BUSY) == DONE
-        return _Ending(ended, status >> 8 & 0xFF, cycles, output_count, input_count)
+        ending = _Left(cycles=cycles)
+        ending.take(interrupted is not None, *answers)
+        return ending
 
-    def _compared(self, model: FastModel, ending: _Ending) -> _Ending:
+    def _compared(self, model: FastModel, ending: _Left) -> _Left:
         """Add what differs from the golden end."""
         differing = model.differences(self.end)
         ending.flip_flops = tuple(name for name in differing if name in self.flip_flops)
@@ -240,7 +232,7 @@ def _flip(model: FastModel, fault: Fault) -> None:
 
 
 def _observation(
-    fault: Fault, ending: _Ending, held: bool = False, reached: frozenset[str] = frozenset()
+    fault: Fault, ending: _Left, held: bool = False, reached: frozenset[str] = frozenset()
 ) -> Observation:
     return Observation(
         fault=fault,

@@ -23,6 +23,7 @@ from gen.layout import (
     MAGIC,
     REGION_BITS,
     REGISTERS,
+    STATUS_BITS,
     STATUS_MEANINGS,
     Region,
     Status,
@@ -48,13 +49,13 @@ __all__ = [
     "loads",
     "network_writes",
     "region",
+    "status_part",
     "tensor_range",
     "tensor_writes",
 ]
 
 REGISTER = {register.name: register.offset for register in REGISTERS}
 
-_BUSY = 1
 _NO_INDEX = 1 << 16
 
 Write = tuple[int, bytes]
@@ -163,13 +164,19 @@ def control_word(*, start: bool = False, **settings: bool) -> int:
     return sum(1 << CONTROL[name] for name, on in {"start": start, **settings}.items() if on)
 
 
+def status_part(value: int, name: str) -> int:
+    """A part of the status register, by its name in `gen.layout.STATUS_BITS`."""
+    first, width = STATUS_BITS[name]
+    return value >> first & (1 << width) - 1
+
+
 def check_status(value: int, config: AcceleratorConfig) -> None:
     """Raise AcceleratorError unless the status register tells of a run that ended well."""
-    status, index = Status(value >> 8 & 0xFF), value >> 16
+    status, index = Status(status_part(value, "code")), status_part(value, "index")
     if status != Status.OK:
         meaning = STATUS_MEANINGS[status].format(**asdict(config))
         raise AcceleratorError(f"the accelerator stopped: descriptor {index} {meaning}.")
-    if not value & 2:
+    if not status_part(value, "done"):
         raise AcceleratorError("the accelerator has not finished a run.")
 
 
@@ -307,7 +314,7 @@ class Accelerator:
 
         limit = self._limit
         for load in plan[len(early) :]:
-            if not self._poll(limit, load.after) & _BUSY:
+            if not status_part(self._poll(limit, load.after), "busy"):
                 break
             self._write(chunk_writes(load.chunk))
             self._transport.write(REGISTER["ready"], load.ready.to_bytes(4, "little"))
@@ -323,14 +330,14 @@ class Accelerator:
         """Status as soon as the run has reached a descriptor or has ended."""
         while True:
             status = self._read("status")
-            if status >> 16 >= index or not status & _BUSY:
+            if status_part(status, "index") >= index or not status_part(status, "busy"):
                 return status
             # The accelerator's own clock: seconds mean nothing to a simulated one.
             if self._read("cycles") - self._read("stall_host") > limit:
                 raise _too_long(limit)
 
     def _check_idle(self) -> None:
-        if self._read("status") & _BUSY:
+        if status_part(self._read("status"), "busy"):
             raise AcceleratorError("the accelerator is busy with another run.")
 
     def _read(self, name: str) -> int:

@@ -84,10 +84,10 @@ class FastBus:
         model = self.model
         model.poke("s_axi_awaddr", address)
         model.poke("s_axi_awlen", 0)
-        self._offer("aw")
         model.poke("s_axi_wdata", value)
         model.poke("s_axi_wstrb", (1 << _BEAT) - 1)
         model.poke("s_axi_wlast", 1)
+        self._offer("aw")
         self._offer("w")
 
     def read_word(self, address: int) -> int:

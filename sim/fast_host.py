@@ -18,8 +18,6 @@ from .transport import BusError
 
 __all__ = ["FastHost"]
 
-_BUSY = 1
-
 
 class FastHost:
     """Resets a model and talks to it.
@@ -89,11 +87,18 @@ class FastHost:
         # The interrupt of the run before goes down one cycle after the start is accepted.
         self.model.step(3)
         for load in plan[len(early) :]:
-            while (status := self.read_register("status")) >> 16 < load.after and status & _BUSY:
-                pass
+            self._await_index(load.after)
             self.write(driver.chunk_writes(load.chunk))
             self.write_register("ready", load.ready)
         if not self.bus.wait_interrupt(limit):
             raise BusError(f"{step.name} did not end within {limit} cycles.")
         cycles = self.model.cycles - begin
         return cycles, self.read_register("status")
+
+    def _await_index(self, index: int) -> None:
+        """Poll until the run has reached a descriptor or has ended."""
+        while True:
+            status = self.read_register("status")
+            reached = driver.status_part(status, "index") >= index
+            if reached or not driver.status_part(status, "busy"):
+                return

@@ -158,7 +158,7 @@ class Host:
 
     async def _stream(self, plan: list[driver.Load]) -> None:
         for load in plan:
-            while await self.read_register("status") >> 16 < load.after:
+            while driver.status_part(await self.read_register("status"), "index") < load.after:
                 pass
             await self.write(driver.chunk_writes(load.chunk))
             await self.write_register("ready", load.ready)
