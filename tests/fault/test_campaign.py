@@ -20,7 +20,7 @@ from fault.report import report
 from fault.schedule import Schedule
 from fault.space import FaultSpace
 from fault.statistics import sample_size
-from fault.store import Store
+from fault.store import Store, pack
 from fault.summary import compare, failure_rates, summarize
 from fault.upset import parse_upset, upset_text
 from fault.work import Job, Worker, golden_runs, run_units
@@ -237,7 +237,7 @@ def test_killed_workers_change_nothing(finished, tmp_path):
 _CHILD = """
 import pickle, sys
 from pathlib import Path
-from fault.store import Store
+from fault.store import Store, pack
 from fault.work import run_units
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
@@ -369,6 +369,37 @@ def _buffer(data):
     import pyarrow as pa
 
     return pa.BufferReader(data)
+
+
+def shard(effects):
+    """A shard of faults in the structure weight that had these effects."""
+    row = {
+        "fault": "", "structure": "weight", "signal": "weight", "word": 0, "bit": 0, "cycle": 0,
+        "layer": "a", "phase": "stream", "image": 0, "died": "", "detected": False,
+        "false_alarm": False, "latency": -1, "sdc5": False, "sdc10": False, "sdc20": False,
+        "counts": 0, "cycles": 0, "status": 0, "right": None, "path": "closed", "audited": False,
+        "agrees": None,
+    }  # fmt: skip
+    columns = {name: [value] * len(effects) for name, value in row.items()}
+    columns |= {"number": list(range(len(effects))), "effect": effects}
+    return pq.read_table(_buffer(pack(columns)))
+
+
+def test_interval_of_paired_shares(space, schedule):
+    """Agresti, Categorical Data Analysis, table 10.1: 944 and 880 of 1600, 794 in both.
+
+    The difference there is -0.04 with a standard error of 0.0095.
+    """
+    plan = plan_of(space, schedule, structures=("weight",))
+    first = ["sdc1"] * (794 + 150) + ["masked"] * 86 + ["benign"] * 570
+    second = ["sdc1"] * 794 + ["masked"] * 150 + ["sdc1"] * 86 + ["benign"] * 570
+    pairs = compare([shard(first)], [shard(second)], plan)
+    for entry in pairs.values():
+        assert (entry["prevented"], entry["caused"]) == (150, 86)
+        assert entry["ratio"] == pytest.approx(880 / 944)
+        assert entry["difference"] == pytest.approx(
+            {"value": -0.04, "low": -0.04 - 1.96 * 0.0095, "high": -0.04 + 1.96 * 0.0095}, abs=2e-4
+        )
 
 
 def test_pairs_and_rates(finished, space, schedule):

@@ -112,6 +112,18 @@ def test_random_bursts_against_a_model(line):
     assert status(line) == written << 16
 
 
+def test_bytes_are_those_of_uartbone(line):
+    """As LiteX's clients send them: command, words, word address and data, highest byte first."""
+    line.write(bytes.fromhex("01 02 00000003 11223344 A5B6C7D8"))
+    line.write(bytes.fromhex("02 02 00000003"))
+    assert line.read(8) == bytes.fromhex("11223344 A5B6C7D8")
+    line.write(bytes.fromhex("03 02 00000005 00000001 00000002"))
+    line.write(bytes.fromhex("04 02 00000005"))
+    assert line.read(8) == bytes.fromhex("00000002 00000002")
+    line.write(bytes.fromhex("02 01 00000006"))
+    assert line.read(4) == bytes(4)
+
+
 def test_length_zero_is_256_words(line):
     line.write(command(Command.WRITE_FIXED, 4, 256, range(256)))
     assert status(line) == 256 << 16
