@@ -25,12 +25,13 @@ from sim.accelerator import accelerator_netlist
 from sim.tools import find_tools
 
 from .campaign import GUARD_OFF, GuardSettings
+from .inference import check_injectable
 from .plan import FaultModel, Filters, Plan
 from .progress import progress_bar
 from .replay_upset import replay_upset
 from .report import report
 from .schedule import Schedule
-from .simulate import chosen_images, configuration
+from .simulate import configuration, images_for
 from .space import FaultSpace
 from .store import Store
 from .summary import compare, failure_rates, summarize
@@ -129,8 +130,10 @@ def campaign(
     graph = load_network(network)
     chosen = configuration(graph, config, rows, cols)
     program = compile_graph(graph, chosen)
+    for name in settings:
+        check_injectable(program, GUARDS[name])
     find_tools()
-    image_set = chosen_images(data, images, seed)
+    image_set = images_for(graph, data, images, seed)
     codes = image_codes(image_set.images, graph.act_bits).numpy()
     with console.status(f"Generating the {chosen.rows}x{chosen.cols} accelerator"):
         netlist = accelerator_netlist(chosen)

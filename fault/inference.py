@@ -37,7 +37,7 @@ from .effects import is_constant
 from .follow import End, Follower, Trace, Upset
 from .schedule import Schedule
 
-__all__ = ["LIVE", "Inference", "Seen"]
+__all__ = ["LIVE", "Inference", "Seen", "check_injectable"]
 
 LIVE = re.compile(r"axi__fsm_state|axi__host__write|sequencer__fsm_state|feeder__walking")
 """Registers of the idle accelerator that the next inference depends on; the host or the run set all
@@ -78,6 +78,25 @@ class Seen:
     detected: int | None = None
 
 
+def check_injectable(program: Program, guard: GuardSettings) -> None:
+    """Refuse what no campaign can be made of.
+
+    Raises
+    ------
+    HoldfastError
+        The weights do not fit the accelerator at once, or the guard is not there.
+    """
+    if not program.resident:
+        raise HoldfastError(
+            f"network {program.graph.network} does not fit the accelerator's weight memory of "
+            f"{program.config.weight_depth} words; campaigns need a weight_depth that holds it."
+        )
+    if not program.config.guard and any(guard.control.values()):
+        raise HoldfastError(
+            f"the guard cannot be switched on: accelerator {program.config.name} has none."
+        )
+
+
 @dataclass
 class Inference:
     """A program on a compiled accelerator.
@@ -90,7 +109,7 @@ class Inference:
     Raises
     ------
     HoldfastError
-        The weights do not fit the accelerator at once, or the guard is not there.
+        From `check_injectable`.
     """
 
     program: Program
@@ -100,17 +119,8 @@ class Inference:
     limit: int = field(init=False)
 
     def __post_init__(self) -> None:
-        program = self.program
-        if not program.resident:
-            raise HoldfastError(
-                f"network {program.graph.network} does not fit the accelerator's weight memory of "
-                f"{program.config.weight_depth} words; campaigns need a weight_depth that holds it."
-            )
-        if not program.config.guard and any(self.guard.control.values()):
-            raise HoldfastError(
-                f"the guard cannot be switched on: accelerator {program.config.name} has none."
-            )
-        self.schedule = Schedule(program)
+        check_injectable(self.program, self.guard)
+        self.schedule = Schedule(self.program)
         self.limit = 2 * self.schedule.cycles + 1000
         self.model = FastModel(self.netlist)
         self.follower = Follower(self.model, self.spacing)

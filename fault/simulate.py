@@ -141,13 +141,7 @@ def simulate(
     if faults:
         check_not_streamed(program, [step.name for step in steps])
     find_tools()
-    image_set = chosen_images(data, images, seed)
-    shape = image_set.images.shape[1:]
-    if graph.nodes[0].shape != shape:
-        raise HoldfastError(
-            f"network {graph.network} takes images of shape {graph.nodes[0].shape}, "
-            f"those at hand have {shape}."
-        )
+    image_set = images_for(graph, data, images, seed)
     for folder in (output, *([waves] if waves else [])):
         make_folder(folder)
     codes = image_codes(image_set.images, graph.act_bits)
@@ -382,6 +376,23 @@ def chosen_images(data: Path | None, count: int, seed: int) -> ImageSet:
     chosen = np.random.default_rng(seed).choice(len(full.images), count, replace=False)
     labels = None if full.labels is None else full.labels[chosen]
     return ImageSet(full.name, full.images[chosen], labels)
+
+
+def images_for(graph: Graph, data: Path | None, count: int, seed: int) -> ImageSet:
+    """The images of `chosen_images`, if the network takes such.
+
+    Raises
+    ------
+    HoldfastError
+        It takes images of another shape, or there are not so many.
+    """
+    images = chosen_images(data, count, seed)
+    wanted, shape = graph.nodes[0].shape, images.images.shape[1:]
+    if wanted != shape:
+        raise HoldfastError(
+            f"network {graph.network} takes images of shape {wanted}, those at hand have {shape}."
+        )
+    return images
 
 
 def _headline(job: Job) -> str:

@@ -1,0 +1,146 @@
+"""The campaign's command: what it writes, how it goes on, and how it refuses."""
+
+import json
+from types import SimpleNamespace
+
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner
+
+import fault.__main__ as campaign
+from fault import simulate
+from gen.command import run
+from nn import data
+from tests.fault.tiny import CONFIG, graph
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+    """A small model and configurations, and a place without CIFAR-10."""
+    monkeypatch.delenv("HOLDFAST_DATA", raising=False)
+    monkeypatch.setattr(data, "_SHARED", tmp_path / "absent")
+    found = simulate.chosen_images
+
+    def small_images(place, count, seed):
+        chosen = found(place, count, seed)
+        return data.ImageSet(chosen.name, chosen.images[:, :, :4, :4].copy(), chosen.labels)
+
+    monkeypatch.setattr(simulate, "chosen_images", small_images)
+    graph().save(tmp_path / "tiny.safetensors")
+    (tmp_path / "tiny.toml").write_text(CONFIG.to_toml())
+    (tmp_path / "bare.toml").write_text(CONFIG.with_(guard=False).to_toml())
+    (tmp_path / "streamed.toml").write_text(CONFIG.with_(weight_depth=160).to_toml())
+    return SimpleNamespace(
+        folder=tmp_path,
+        network=["--network", str(tmp_path / "tiny.safetensors")],
+        config=str(tmp_path / "tiny.toml"),
+        bare=str(tmp_path / "bare.toml"),
+        streamed=str(tmp_path / "streamed.toml"),
+        images=found,
+        store=tmp_path / "store",
+    )
+
+
+def command(files, *options):
+    """Exit code and output of a small campaign."""
+    config = [] if "--config" in options else ["--config", files.config]
+    arguments = [*files.network, *config, "--store", str(files.store), "--processes", "1",
+                 "--minimum", "5", "--faults", "100", *options]  # fmt: skip
+    return CliRunner().invoke(campaign.app, arguments, catch_exceptions=False)
+
+
+def shards(folder):
+    return {path.name: path.read_bytes() for path in folder.glob("shards/*.parquet")}
+
+
+def test_a_campaign_and_the_same_command_again(files):
+    first = command(files, "--audit", "20%")
+    assert first.exit_code == 0, first.output
+    assert "Nothing is excluded." in " ".join(first.output.split())
+    summary = json.loads((files.store / "summary.json").read_text())
+    assert summary["faults"] == sum(pq.read_table(p).num_rows for p in files.store.glob("shards/*"))
+    assert summary["audit"]["checked"] > 0 and summary["audit"]["disagreements"] == 0
+    assert "<title>tiny on 2x2_a8w8_guard</title>" in (files.store / "report.html").read_text()
+    before = shards(files.store)
+    (files.store / "shards" / "weight-000000.parquet").unlink()
+    (files.store / "summary.json").unlink()
+    again = command(files, "--audit", "20%")
+    assert again.exit_code == 0, again.output
+    assert shards(files.store) == before
+    assert json.loads((files.store / "summary.json").read_text()) == summary
+
+
+def test_settings_are_compared_on_the_same_faults(files):
+    found = command(files, "--compare", "off,bound", "--structures", "skew,guard")
+    assert found.exit_code == 0, found.output
+    folders = [files.store / f"guard_{name}" for name in ("off", "bound")]
+    pairs = json.loads((files.store / "comparison.json").read_text())
+    assert pairs["first"] == "off" and set(pairs["second"]["bound"]) == {"skew", "guard", "total"}
+    drawn = [pq.read_table(folder / "shards").column("fault").to_pylist() for folder in folders]
+    assert drawn[0] == drawn[1] and len(drawn[0]) == pairs["second"]["bound"]["total"]["faults"]
+
+
+def test_a_disagreement_fails_the_campaign(files, monkeypatch):
+    from fault.engine import Result
+
+    monkeypatch.setattr(Result, "agrees", lambda self, other: False)
+    monkeypatch.setattr(campaign, "run_units", here)
+    found = command(files, "--audit", "100%", "--structures", "weight")
+    assert found.exit_code == 1
+    assert "plain RTL disagrees" in found.output
+
+
+def here(job, units, processes, scheduler):
+    """In this process."""
+    from fault.work import Worker
+
+    worker = Worker(job)
+    for unit in units:
+        yield (unit, *worker.compute(unit))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--config", "{bare}", "--guard", "bound"], "the guard cannot be switched on"),
+        (["--config", "{bare}", "--compare", "off,zero"], "the guard cannot be switched on"),
+        (["--config", "{streamed}"], "does not fit the accelerator's weight memory of 160 words"),
+        (["--guard", "on"], "the guard is off, bound, zero, not 'on'."),
+        (["--compare", "off,off"], "--compare needs two or more different settings"),
+        (["--compare", "off,bound", "--stop-at", "1%"], "--stop-at is for one setting"),
+        (["--faults", "0"], "a campaign needs at least 1 fault, not 0."),
+        (["--margin", "0"], "--margin must be between 0 and 1 (or 0% and 100%), not 0."),
+        (["--margin", "x"], "--margin must be a share such as 0.005 or 0.5%, not 'x'."),
+        (["--confidence", "100%"], "--confidence must be between 0 and 1"),
+        (["--images", "0"], "--images must be at least 1, not 0."),
+        (["--seed", "-1"], "--seed must be 0 or more, not -1."),
+        (["--minimum", "-1"], "--minimum must be 0 or more, not -1."),
+        (["--bits", "5"], "a fault has 1 to 4 adjacent bits, not 5."),
+        (["--stuck", "2"], "a bit can be stuck at 0 or 1, not 2."),
+        (["--duration", "5"], "only stuck bits have a duration."),
+        (["--pes", "3"], "a processing element is ROW.COLUMN, not '3'."),
+        (["--structures", "wieght"], "structure 'wieght' does not exist"),
+        (["--fit", "memory=1"], "--fit needs flip-flop=A,memory=B"),
+        (["--fit", "memory=x"], "--fit takes NAME=NUMBER, not 'memory=x'."),
+        (["--replay", "c1/nothing[0]"], "has no register or memory nothing"),
+    ],
+)
+def test_mistakes_are_one_sentence_and_write_nothing(files, options, message, capsys, monkeypatch):
+    given = [option.format_map(vars(files)) for option in options]
+    config = [] if "--config" in options else ["--config", files.config]
+    arguments = [*files.network, *config, "--store", str(files.store), *given]
+    monkeypatch.setattr("sys.argv", ["campaign", *arguments])
+    assert run(campaign.app) == 2
+    told = capsys.readouterr().err
+    assert message in told and told.count("\n") == 1
+    assert not files.store.exists()
+
+
+def test_images_of_another_size(files, capsys, monkeypatch):
+    monkeypatch.setattr(simulate, "chosen_images", files.images)
+    arguments = [*files.network, "--config", files.config, "--store", str(files.store)]
+    monkeypatch.setattr("sys.argv", ["campaign", *arguments])
+    assert run(campaign.app) == 2
+    told = capsys.readouterr().err
+    assert told == "network tiny takes images of shape (3, 4, 4), those at hand have (3, 32, 32).\n"
+    assert not files.store.exists()
