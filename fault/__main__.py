@@ -12,9 +12,7 @@ from typing import Annotated, Any
 import numpy as np
 import pyarrow as pa
 import typer
-from rich.box import SIMPLE
 from rich.console import Console
-from rich.table import Table
 
 from gen.command import run
 from gen.errors import HoldfastError
@@ -24,6 +22,7 @@ from nn.shipped import load_network
 from sim.accelerator import accelerator_netlist
 from sim.tools import find_tools
 
+from . import options
 from .campaign import GUARD_OFF, GuardSettings
 from .inference import check_injectable
 from .plan import FaultModel, Filters, Plan
@@ -35,7 +34,7 @@ from .simulate import configuration, images_for
 from .space import FaultSpace
 from .store import Store
 from .summary import compare, failure_rates, summarize
-from .tables import compact
+from .tables import effects_table, pairs_table, percent
 from .work import Job, Spent, golden_runs, run_units
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -103,7 +102,7 @@ def campaign(
     replay: Annotated[str, typer.Option(help="Repeat one fault by its id.")] = "",
 ) -> int:
     """Inject faults into whole inferences and estimate failure rates, exactly as RTL would."""
-    level = _share("--confidence", confidence)
+    level = options.share("--confidence", confidence)
     for name, value in (("--images", images), ("--processes", processes), ("--unit", unit)):
         if value < 1:
             raise HoldfastError(f"{name} must be at least 1, not {value}.")
@@ -111,21 +110,24 @@ def campaign(
         raise HoldfastError(f"--seed must be 0 or more, not {seed}.")
     if minimum < 0:
         raise HoldfastError(f"--minimum must be 0 or more, not {minimum}.")
-    settings = _names(comparison) or [guard]
+    settings = options.names(comparison) or (guard,)
     for name in settings:
         if name not in GUARDS:
             raise HoldfastError(f"the guard is {', '.join(GUARDS)}, not {name!r}.")
     if comparison and len(set(settings)) < 2:
         raise HoldfastError(f"--compare needs two or more different settings, not {comparison!r}.")
-    rates = _rates(fit)
+    rates = options.rates(fit)
     if stop_at and comparison:
         raise HoldfastError("--stop-at is for one setting; --compare needs the same faults in all.")
-    enough = _share("--stop-at", stop_at) if stop_at else 0.0
+    enough = options.share("--stop-at", stop_at) if stop_at else 0.0
     model = FaultModel(bits, stuck, duration)
     filters = Filters(
-        tuple(_names(structures)), tuple(_names(layers)), tuple(_names(phases)), pattern,
-        tuple(_element(name) for name in _names(pes)),
-    )  # fmt: skip
+        structures=options.names(structures),
+        layers=options.names(layers),
+        phases=options.names(phases),
+        pattern=pattern,
+        pes=tuple(options.element(name) for name in options.names(pes)),
+    )
 
     graph = load_network(network)
     chosen = configuration(graph, config, rows, cols)
@@ -138,7 +140,7 @@ def campaign(
     with console.status(f"Generating the {chosen.rows}x{chosen.cols} accelerator"):
         netlist = accelerator_netlist(chosen)
     plan = Plan(FaultSpace.of(netlist), Schedule(program), model, filters)
-    count = plan.faults(_share("--margin", margin), level) if margin else faults
+    count = plan.faults(options.share("--margin", margin), level) if margin else faults
     job = Job(
         program=program,
         netlist=netlist,
@@ -150,7 +152,7 @@ def campaign(
         counts=plan.allocate(count, minimum),
         size=unit,
         seed=seed,
-        audit=_share("--audit", audit, zero=True),
+        audit=options.share("--audit", audit, zero=True),
     )
     folder = store or Path("build", "campaign", f"{graph.network}_{chosen.name}")
     if replay:
@@ -170,7 +172,7 @@ def campaign(
             name: compare(tables[0], found, plan, level)
             for name, found in zip(settings[1:], tables[1:], strict=True)
         }
-        console.print(_pairs(settings[0], pairs))
+        console.print(pairs_table(settings[0], pairs))
         content = json.dumps({"first": settings[0], "second": pairs}, indent=1)
         (folder / "comparison.json").write_text(content)
         for name, summary in zip(settings, summaries, strict=True):
@@ -211,11 +213,11 @@ def _one(
             summary["fit"] = failure_rates(summary, plan, rates) | {"per_megabit": rates}
         store.write("summary.json", json.dumps(summary, indent=1).encode())
         store.write("report.html", report(summary, plan, _command(), {}).encode())
-    console.print(_effects(summary, guard))
+    console.print(effects_table(summary, guard))
     checked = summary["audit"]
     console.print(
-        f"Weighted by population: SDC-1 {_percent(summary['total']['sdc1'])} %, output or end "
-        f"wrong (AVF) {_percent(summary['total']['avf'])} %."
+        f"Weighted by population: SDC-1 {percent(summary['total']['sdc1'])} %, output or end "
+        f"wrong (AVF) {percent(summary['total']['avf'])} %."
     )
     console.print(
         f"Audit: {checked['checked']} faults again by plain RTL, "
@@ -303,95 +305,6 @@ def _population(plan: Plan, job: Job, images: str) -> str:
         f"cycles, {plan.total:,} faults, {sum(job.counts.values()):,} drawn. "
         + (f"Not injected: {excluded}." if excluded else "Nothing is excluded.")
     )
-
-
-def _effects(summary: dict[str, Any], guard: str) -> Table:
-    table = Table(
-        title=f"Effects over the whole inference, guard {guard}", box=SIMPLE, pad_edge=False,
-        padding=0,
-    )  # fmt: skip
-    table.add_column("structure", no_wrap=True)
-    short = ("bits", "n", "mask", "lat", "ben", "SDC1", "stop", "hang", "SDC1 %")
-    for name in short:
-        table.add_column(f" {name}", justify="right", no_wrap=True)
-    effects = ("masked", "latent", "benign", "sdc1", "stopped", "hang")
-    for name, entry in summary["structures"].items():
-        table.add_row(
-            name, compact(entry["bits"]), compact(entry["faults"]),
-            *(compact(entry["counts"][effect]) for effect in effects),
-            _range(entry["shares"]["sdc1"]),
-        )  # fmt: skip
-    table.add_section()
-    total = summary["total"]
-    table.add_row(
-        "weighted, %", compact(summary["bits"]), compact(summary["faults"]),
-        *(f"{100 * total[effect]['value']:.2f}" for effect in effects),
-        _range(total["sdc1"]),
-    )  # fmt: skip
-    return table
-
-
-def _range(share: dict[str, float]) -> str:
-    """Interval in per cent."""
-    return f" {100 * share['low']:.2g}-{100 * share['high']:.2g}"
-
-
-def _percent(share: dict[str, float]) -> str:
-    low, value, high = (100 * share[name] for name in ("low", "value", "high"))
-    return f"{value:.2f} ({low:.2f}-{high:.2f})"
-
-
-def _pairs(first: str, pairs: dict[str, dict[str, Any]]) -> Table:
-    table = Table(title=f"SDC-1 on the same faults, against guard {first}", box=SIMPLE)
-    for name in ("guard", "structure", "faults", "prevented", "caused", "difference %", "ratio"):
-        table.add_column(name, justify="left" if name in ("guard", "structure") else "right")
-    for guard, entries in pairs.items():
-        for name, entry in entries.items():
-            ratio = "-" if entry["ratio"] is None else f"{entry['ratio']:.2f}"
-            table.add_row(
-                guard, name, f"{entry['faults']:,}", str(entry["prevented"]),
-                str(entry["caused"]), _percent(entry["difference"]), ratio,
-            )  # fmt: skip
-    return table
-
-
-def _share(option: str, text: str, zero: bool = False) -> float:
-    """A share, given as 0.005 or 0.5%."""
-    try:
-        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-    except ValueError:
-        raise HoldfastError(f"{option} must be a share such as 0.005 or 0.5%, not {text!r}.") from (
-            None
-        )
-    if not (0 <= value <= 1 if zero else 0 < value < 1):
-        raise HoldfastError(f"{option} must be between 0 and 1 (or 0% and 100%), not {text}.")
-    return value
-
-
-def _names(text: str) -> list[str]:
-    return [name for name in text.split(",") if name]
-
-
-def _element(text: str) -> tuple[int, int]:
-    row, _, col = text.partition(".")
-    if not (row.isdigit() and col.isdigit()):
-        raise HoldfastError(f"a processing element is ROW.COLUMN, not {text!r}.")
-    return int(row), int(col)
-
-
-def _rates(text: str) -> dict[str, float]:
-    if not text:
-        return {}
-    rates: dict[str, float] = {}
-    for part in _names(text):
-        name, _, value = part.partition("=")
-        try:
-            rates[name] = float(value)
-        except ValueError:
-            raise HoldfastError(f"--fit takes NAME=NUMBER, not {part!r}.") from None
-    if rates.keys() != {"flip-flop", "memory"} or min(rates.values()) < 0:
-        raise HoldfastError(f"--fit needs flip-flop=A,memory=B, both 0 or more, not {text!r}.")
-    return rates
 
 
 def _command() -> str:

@@ -1,6 +1,7 @@
 """Terminal tables of a fault run."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rich.box import SIMPLE
 from rich.table import Table
@@ -9,7 +10,8 @@ from .campaign import Row
 from .effects import EFFECTS, FaultResult
 from .statistics import Estimate, wilson
 
-__all__ = ["compact", "fault_table", "interval", "pairs_sentence"]
+__all__ = ["compact", "effects_table", "fault_table", "interval", "pairs_sentence", "pairs_table",
+           "percent"]  # fmt: skip
 
 _HEADINGS = {"masked": "mask", "latent": "lat", "benign": "ben", "sdc1": "SDC1", "stopped": "stop",
              "hang": "hang", "detected": "flag"}  # fmt: skip
@@ -47,10 +49,10 @@ def fault_table(rows: Sequence[Row], title: str) -> Table:
 
 def compact(number: int) -> str:
     """A count in at most five characters."""
-    for limit, unit in ((1e6, "M"), (1e3, "k")):
-        if number >= limit:
-            return f"{number / limit:.3g}{unit}"
-    return str(number)
+    # From here on three digits would be a thousand.
+    if number >= 999_500:
+        return f"{number / 1e6:.3g}M"
+    return f"{number / 1e3:.3g}k" if number >= 1000 else str(number)
 
 
 def pairs_sentence(off: Sequence[FaultResult], on: Sequence[FaultResult]) -> str:
@@ -66,3 +68,56 @@ def pairs_sentence(off: Sequence[FaultResult], on: Sequence[FaultResult]) -> str
         f"Of {sum(bad_off)} SDC-1 with the guard off, it prevents {prevented}: {interval(share)}; "
         f"it causes {caused}."
     )
+
+
+def effects_table(summary: dict[str, Any], guard: str) -> Table:
+    """Structure by effect over whole inferences, from `fault.summary.summarize`."""
+    table = Table(
+        title=f"Effects over the whole inference, guard {guard}", box=SIMPLE, pad_edge=False,
+        padding=0,
+    )  # fmt: skip
+    table.add_column("structure", no_wrap=True)
+    short = ("bits", "n", "mask", "lat", "ben", "SDC1", "stop", "hang", "SDC1 %")
+    for name in short:
+        table.add_column(f" {name}", justify="right", no_wrap=True)
+    effects = ("masked", "latent", "benign", "sdc1", "stopped", "hang")
+    for name, entry in summary["structures"].items():
+        table.add_row(
+            name, compact(entry["bits"]), compact(entry["faults"]),
+            *(compact(entry["counts"][effect]) for effect in effects),
+            _range(entry["shares"]["sdc1"]),
+        )  # fmt: skip
+    table.add_section()
+    total = summary["total"]
+    table.add_row(
+        "weighted, %", compact(summary["bits"]), compact(summary["faults"]),
+        *(f"{100 * total[effect]['value']:.2f}" for effect in effects),
+        _range(total["sdc1"]),
+    )  # fmt: skip
+    return table
+
+
+def pairs_table(first: str, pairs: dict[str, dict[str, Any]]) -> Table:
+    """Comparisons with the first setting, from `fault.summary.compare` by the second."""
+    table = Table(title=f"SDC-1 on the same faults, against guard {first}", box=SIMPLE)
+    for name in ("guard", "structure", "faults", "prevented", "caused", "difference %", "ratio"):
+        table.add_column(name, justify="left" if name in ("guard", "structure") else "right")
+    for guard, entries in pairs.items():
+        for name, entry in entries.items():
+            ratio = "-" if entry["ratio"] is None else f"{entry['ratio']:.2f}"
+            table.add_row(
+                guard, name, f"{entry['faults']:,}", str(entry["prevented"]),
+                str(entry["caused"]), percent(entry["difference"]), ratio,
+            )  # fmt: skip
+    return table
+
+
+def percent(share: Mapping[str, float]) -> str:
+    """Share and interval of a summary in per cent, without the sign."""
+    low, value, high = (100 * share[name] for name in ("low", "value", "high"))
+    return f"{value:.2f} ({low:.2f}-{high:.2f})"
+
+
+def _range(share: Mapping[str, float]) -> str:
+    """Interval in per cent."""
+    return f" {100 * share['low']:.2g}-{100 * share['high']:.2g}"
