@@ -5,10 +5,11 @@ from types import SimpleNamespace
 
 import pyarrow.parquet as pq
 import pytest
-from typer.testing import CliRunner
 
 import fault.__main__ as campaign
 from fault import simulate
+from fault.engine import Result
+from fault.work import Worker
 from gen.command import run
 from nn import data
 from tests.fault.tiny import CONFIG, graph
@@ -41,22 +42,32 @@ def files(tmp_path, monkeypatch):
     )
 
 
-def command(files, *options):
-    """Exit code and output of a small campaign."""
-    config = [] if "--config" in options else ["--config", files.config]
-    arguments = [*files.network, *config, "--store", str(files.store), "--processes", "1",
-                 "--minimum", "5", "--faults", "100", *options]  # fmt: skip
-    return CliRunner().invoke(campaign.app, arguments, catch_exceptions=False)
+@pytest.fixture
+def command(files, monkeypatch, capsys):
+    """Exit code, output and complaint of the command, which is given a model and a store."""
+
+    def call(*options):
+        given = [option.format_map(vars(files)) for option in options]
+        config = [] if "--config" in options else ["--config", files.config]
+        arguments = [*files.network, *config, "--store", str(files.store), *given]
+        monkeypatch.setattr("sys.argv", ["campaign", *arguments])
+        code = run(campaign.app)
+        return (code, *capsys.readouterr())
+
+    return call
+
+
+SMALL = ("--processes", "1", "--minimum", "5", "--faults", "100")
 
 
 def shards(folder):
     return {path.name: path.read_bytes() for path in folder.glob("shards/*.parquet")}
 
 
-def test_a_campaign_and_the_same_command_again(files):
-    first = command(files, "--audit", "20%")
-    assert first.exit_code == 0, first.output
-    assert "Nothing is excluded." in " ".join(first.output.split())
+def test_a_campaign_and_the_same_command_again(files, command):
+    code, told, _ = command(*SMALL, "--audit", "20%")
+    assert code == 0, told
+    assert "Nothing is excluded." in " ".join(told.split())
     summary = json.loads((files.store / "summary.json").read_text())
     assert summary["faults"] == sum(pq.read_table(p).num_rows for p in files.store.glob("shards/*"))
     assert summary["audit"]["checked"] > 0 and summary["audit"]["disagreements"] == 0
@@ -64,15 +75,15 @@ def test_a_campaign_and_the_same_command_again(files):
     before = shards(files.store)
     (files.store / "shards" / "weight-000000.parquet").unlink()
     (files.store / "summary.json").unlink()
-    again = command(files, "--audit", "20%")
-    assert again.exit_code == 0, again.output
+    code, told, _ = command(*SMALL, "--audit", "20%")
+    assert code == 0, told
     assert shards(files.store) == before
     assert json.loads((files.store / "summary.json").read_text()) == summary
 
 
-def test_settings_are_compared_on_the_same_faults(files):
-    found = command(files, "--compare", "off,bound", "--structures", "skew,guard")
-    assert found.exit_code == 0, found.output
+def test_settings_are_compared_on_the_same_faults(files, command):
+    code, told, _ = command(*SMALL, "--compare", "off,bound", "--structures", "skew,guard")
+    assert code == 0, told
     folders = [files.store / f"guard_{name}" for name in ("off", "bound")]
     pairs = json.loads((files.store / "comparison.json").read_text())
     assert pairs["first"] == "off" and set(pairs["second"]["bound"]) == {"skew", "guard", "total"}
@@ -80,20 +91,16 @@ def test_settings_are_compared_on_the_same_faults(files):
     assert drawn[0] == drawn[1] and len(drawn[0]) == pairs["second"]["bound"]["total"]["faults"]
 
 
-def test_a_disagreement_fails_the_campaign(files, monkeypatch):
-    from fault.engine import Result
-
+def test_a_disagreement_fails_the_campaign(command, monkeypatch):
     monkeypatch.setattr(Result, "agrees", lambda self, other: False)
     monkeypatch.setattr(campaign, "run_units", here)
-    found = command(files, "--audit", "100%", "--structures", "weight")
-    assert found.exit_code == 1
-    assert "plain RTL disagrees" in found.output
+    code, told, _ = command(*SMALL, "--audit", "100%", "--structures", "weight")
+    assert code == 1
+    assert "plain RTL disagrees" in told
 
 
 def here(job, units, processes, scheduler):
-    """In this process."""
-    from fault.work import Worker
-
+    """What `fault.work.run_units` does, in this process."""
     worker = Worker(job)
     for unit in units:
         yield (unit, *worker.compute(unit))
@@ -125,22 +132,17 @@ def here(job, units, processes, scheduler):
         (["--replay", "c1/nothing[0]"], "has no register or memory nothing"),
     ],
 )
-def test_mistakes_are_one_sentence_and_write_nothing(files, options, message, capsys, monkeypatch):
-    given = [option.format_map(vars(files)) for option in options]
-    config = [] if "--config" in options else ["--config", files.config]
-    arguments = [*files.network, *config, "--store", str(files.store), *given]
-    monkeypatch.setattr("sys.argv", ["campaign", *arguments])
-    assert run(campaign.app) == 2
-    told = capsys.readouterr().err
+def test_mistakes_are_one_sentence_and_write_nothing(files, command, options, message):
+    code, _, told = command(*options)
+    assert code == 2
     assert message in told and told.count("\n") == 1
     assert not files.store.exists()
 
 
-def test_images_of_another_size(files, capsys, monkeypatch):
+def test_images_of_another_size(files, command, monkeypatch):
     monkeypatch.setattr(simulate, "chosen_images", files.images)
-    arguments = [*files.network, "--config", files.config, "--store", str(files.store)]
-    monkeypatch.setattr("sys.argv", ["campaign", *arguments])
-    assert run(campaign.app) == 2
-    told = capsys.readouterr().err
-    assert told == "network tiny takes images of shape (3, 4, 4), those at hand have (3, 32, 32).\n"
+    assert command()[::2] == (
+        2,
+        "network tiny takes images of shape (3, 4, 4), those at hand have (3, 32, 32).\n",
+    )
     assert not files.store.exists()
