@@ -58,7 +58,7 @@ from .bench import GoldenRun, Observation
 from .space import FaultSpace, Site, weight_word
 from .tensors import live_after, signed, tensor
 
-__all__ = ["DIED", "EFFECTS", "LIVE", "FaultResult", "banks_after", "classify", "is_constant",
+__all__ = ["DIED", "EFFECTS", "LIVE", "FaultResult", "banks_after", "classify", "holds_constants",
            "of_guard"]  # fmt: skip
 
 EFFECTS = ("masked", "latent", "benign", "sdc1", "stopped", "hang")
@@ -313,7 +313,7 @@ def _left(program: Program, step: Step, observation: Observation, followed: bool
             if name.startswith("activations_"):
                 if not followed and _is_live(program, step, name, address):
                     return True
-            elif is_constant(program, name, address):
+            elif holds_constants(program, name, np.array([address])):
                 return True
     return False
 
@@ -331,18 +331,22 @@ def _holds(program: Program, names: Sequence[str], memory: str, address: int) ->
     return any(p.bank == bank and p.base <= address < p.base + p.size for p in places)
 
 
-def is_constant(program: Program, memory: str, address: int) -> bool:
-    """Whether a word of descriptors, parameters or weights is written once and read by all runs."""
+def holds_constants(program: Program, memory: str, words: NDArray[np.int64]) -> bool:
+    """Whether one of some words of descriptors, parameters or weights is written once and read by
+    all runs.
+    """
     # Chunks that take turns are written anew before every use.
-    chunks = program.chunks if program.resident else []
-    if place := weight_word(program.config, memory, address):
-        return any(0 <= place[1] - c.weight_base < len(c.weights) for c in chunks)
-    if memory.startswith("parameters_"):
-        return any(0 <= address - c.param_base < len(c.parameters) for c in chunks)
+    chunk = program.chunks[0] if program.resident else None
     if memory == "descriptors":
-        number, word = divmod(address, DESCRIPTOR_STRIDE)
-        return number < len(program.descriptors) and word < DESCRIPTOR_WORDS
-    return False
+        words, part = np.divmod(words, DESCRIPTOR_STRIDE)
+        words, size = words[part < DESCRIPTOR_WORDS], len(program.descriptors)
+    elif chunk and (first := weight_word(program.config, memory, 0)):
+        words, size = words + first[1] - chunk.weight_base, len(chunk.weights)
+    elif chunk and memory.startswith("parameters_"):
+        words, size = words - chunk.param_base, len(chunk.parameters)
+    else:
+        return False
+    return bool(((words >= 0) & (words < size)).any())
 
 
 def _died(

@@ -8,10 +8,10 @@ Each fault takes the first of these paths that decides it (*path*):
 
 ============  =====================================================================================
 ``unread``    a memory word that is not read any more, or is written before it is read: decided by
-              the schedule
+              the schedule; a register's bit likewise, by `fault.dormant`
 ``closed``    a memory word, or a register of the array, whose effect on its layer has a closed form
-``window``    RTL from the last boundary before the fault until every live register is golden again;
-              memory words that then differ are resolved as above
+``window``    RTL from the last boundary before the fault, or before anything sees it, until every
+              live register is golden again; memory words that then differ are resolved as above
 ``end``       RTL to the end of the inference
 ============  =====================================================================================
 
@@ -29,8 +29,9 @@ from nn.golden import classes, confidences
 
 from .carry import Carry, Outcome
 from .closed_form import ClosedForm
-from .effects import is_constant
-from .follow import End, Trace, Upset
+from .dormant import Dormant
+from .effects import holds_constants
+from .follow import Differences, End, Trace, Upset
 from .inference import Inference, Seen
 from .residue import Effect, Residue
 
@@ -109,12 +110,21 @@ class Engine:
         The image.
     trace : Trace
         Its golden run.
+    dormant : Dormant or None
+        When wrong bits of its registers are seen; without it RTL finds out.
     """
 
-    def __init__(self, inference: Inference, codes: NDArray[np.int8], trace: Trace):
+    def __init__(
+        self,
+        inference: Inference,
+        codes: NDArray[np.int8],
+        trace: Trace,
+        dormant: Dormant | None = None,
+    ):
         self.inference = inference
         self.program = inference.program
         self._trace = trace
+        self._dormant = dormant
         inference.golden = trace
         self._follower = inference.follower
         golden = inference.guard.golden(self.program)
@@ -166,7 +176,7 @@ class Engine:
         """A fault by RTL alone, from the first cycle to the last."""
         self._take()
         seen = self.inference.plain(upset)
-        return self._seen(upset, seen, "plain")
+        return self._seen(upset.cycle, seen, "plain")
 
     def _take(self) -> None:
         """Make this image's golden run the inference's."""
@@ -175,6 +185,7 @@ class Engine:
 
     def _decide(self, upset: Upset) -> _Decision | Result:
         names = {name for name, _, _ in upset.bits}
+        began = upset.cycle
         if upset.stuck is None and len(names) == 1 and names <= self._memories:
             decided = self._memory(upset)
             if isinstance(decided, _Decision):
@@ -187,7 +198,15 @@ class Engine:
             if effect is not None and effect.rtl is None:
                 counts = self._counts + effect.counts
                 return _Decision("closed", effect, False, counts, self._cycles)
-        return self._rtl(upset)
+            event = self._dormant.after(name, bit, began) if self._dormant else None
+            if event is not None:
+                if event.kind == "written":
+                    nothing = Effect()
+                    return _Decision(
+                        "unread", nothing, False, self._counts, self._cycles, died="overwritten"
+                    )
+                upset = Upset(upset.bits, event.cycle)
+        return self._rtl(upset, began)
 
     def _memory(self, upset: Upset) -> _Decision | int:
         """Decide flips in one memory word, or tell the cycle in which RTL has to take over."""
@@ -200,10 +219,11 @@ class Engine:
         faulty = golden
         for _, _, bit in upset.bits:
             faulty ^= 1 << bit
-        effect = self._residue.resolve(upset.cycle, [(name, address, golden, faulty)])
+        word, before, after = (np.array([value]) for value in (address, golden, faulty))
+        effect = self._residue.resolve(upset.cycle, [Differences(name, word, before, after)])
         if effect.rtl is not None:
             return effect.rtl
-        left = is_constant(self.program, name, address)
+        left = holds_constants(self.program, name, word)
         decision = _Decision("closed", effect, left, self._counts + effect.counts, self._cycles)
         if effect.step is None:
             decision.path = "unread"
@@ -211,7 +231,7 @@ class Engine:
             decision.died = "overwritten" if written else "never_read"
         return decision
 
-    def _rtl(self, upset: Upset) -> _Decision | Result:
+    def _rtl(self, upset: Upset, began: int) -> _Decision | Result:
         limit = self.inference.limit
         end = self._follower.inject(upset, limit)
         while end.kind == "equal":
@@ -220,7 +240,7 @@ class Engine:
                 return self._window(end, effect)
             later = max(effect.rtl - end.golden_cycle, self.inference.spacing)
             end = self._again(end, later)
-        return self._seen(upset, self.inference.read_out(end), "end")
+        return self._seen(began, self.inference.read_out(end), "end")
 
     def _again(self, end: End, later: int) -> End:
         found = self._follower.proceed(self.inference.limit, end.cycle + later)
@@ -231,7 +251,7 @@ class Engine:
         )
 
     def _window(self, end: End, effect: Effect) -> _Decision:
-        left = any(is_constant(self.program, name, word) for name, word, _, _ in end.memories)
+        left = any(holds_constants(self.program, d.memory, d.words) for d in end.memories)
         so_far = self._follower.violations() - int(self.inference.golden.counts[end.golden_cycle])
         counts = self._counts + so_far + effect.counts
         return _Decision("window", effect, left, counts, self._cycles + end.shift, end.detected)
@@ -252,11 +272,11 @@ class Engine:
             sdc5, sdc10, sdc20, counts, decision.cycles, 0, outcome.output, decision.path, top,
         )  # fmt: skip
 
-    def _seen(self, upset: Upset, seen: Seen, path: str) -> Result:
+    def _seen(self, began: int, seen: Seen, path: str) -> Result:
         detected = seen.ended and seen.counts > self._counts
         latency = -1
         if detected and seen.detected is not None:
-            latency = seen.detected - upset.cycle
+            latency = seen.detected - began
         output = seen.output.tobytes()
         judged = ("", False, False, False, -1)
         died = ""

@@ -1,8 +1,8 @@
 // Runs faults in a compiled model beside a recorded golden run; see fault/follow.py.
 //
 // "Packed" state is the concatenation of the model's registers, inputs and memories, each copied
-// from where it lies in the model. Registers come in three parts: live ones, those that nothing but
-// the host reads (free), inputs.
+// from where it lies in the model. Registers come in four parts: live ones, those that are live unless
+// the pipeline is empty (stale), those that nothing but the host reads (free), inputs.
 
 #include <cstdint>
 #include <cstring>
@@ -21,6 +21,8 @@ struct Flip {
     uint64_t mask;
 };
 
+constexpr uint32_t none = UINT32_MAX;
+
 struct Golden {
     std::vector<uint8_t> states;       // registers at every boundary
     std::vector<uint64_t> first;       // first change of every boundary, and the end
@@ -37,14 +39,15 @@ struct Follower {
     uint8_t* root;
     void (*step)(void*, uint64_t);
     void (*settle)(void*);
-    std::vector<Range> live, free, inputs, memories;
-    uint64_t live_size, state_size, memory_size;
+    std::vector<Range> live, stale, free, inputs, memories;
+    uint64_t state_size, memory_size;
     uint64_t index_at, interrupt_at;
     uint64_t guards[2];
-    uint64_t spacing;
 
     // The golden run, owned by the caller after recording.
     uint64_t boundaries, cycles, descriptors;
+    const uint64_t* moments;
+    const uint8_t* empty;  // whether the pipeline is, at every boundary
     const uint8_t* states;
     const uint64_t* first;
     const uint32_t* words;
@@ -54,6 +57,7 @@ struct Follower {
     std::vector<uint8_t> begin;   // packed memories at boundary 0
     std::vector<uint8_t> image;   // packed memories at boundary `at`
     uint64_t at = 0;
+    std::vector<uint32_t> boundary_at;  // by cycle; none where there is no boundary
 
     // The run under way.
     uint64_t now = 0;
@@ -83,6 +87,10 @@ struct Reply {
 
 void pack(const Follower* f, const std::vector<Range>& ranges, uint8_t* to) {
     for (const Range& r : ranges) std::memcpy(to + r.packed, f->root + r.at, r.size);
+}
+
+void pack_state(const Follower* f, uint8_t* to) {
+    for (const auto* part : {&f->live, &f->stale, &f->free, &f->inputs}) pack(f, *part, to);
 }
 
 void unpack(Follower* f, const std::vector<Range>& ranges, const uint8_t* from) {
@@ -185,25 +193,23 @@ extern "C" {
 
 Follower* follower_new(void* model, uint8_t* root, void (*step)(void*, uint64_t),
                        void (*settle)(void*), const Range* ranges, const uint64_t* counts,
-                       const uint64_t* places, uint64_t spacing) {
+                       const uint64_t* places) {
     Follower* f = new Follower;
     f->model = model;
     f->root = root;
     f->step = step;
     f->settle = settle;
-    std::vector<Range>* parts[] = {&f->live, &f->free, &f->inputs, &f->memories};
-    for (int part = 0; part < 4; ++part) {
+    std::vector<Range>* parts[] = {&f->live, &f->stale, &f->free, &f->inputs, &f->memories};
+    for (int part = 0; part < 5; ++part) {
         parts[part]->assign(ranges, ranges + counts[part]);
         ranges += counts[part];
     }
-    f->live_size = places[0];
-    f->state_size = places[1];
-    f->memory_size = places[2];
-    f->index_at = places[3];
-    f->interrupt_at = places[4];
-    f->guards[0] = places[5];
-    f->guards[1] = places[6];
-    f->spacing = spacing;
+    f->state_size = places[0];
+    f->memory_size = places[1];
+    f->index_at = places[2];
+    f->interrupt_at = places[3];
+    f->guards[0] = places[4];
+    f->guards[1] = places[5];
     f->before.resize(f->state_size);
     f->present.resize(f->state_size);
     return f;
@@ -212,16 +218,15 @@ Follower* follower_new(void* model, uint8_t* root, void (*step)(void*, uint64_t)
 void follower_delete(Follower* f) { delete f; }
 
 // Runs the model from its present state, cycle 0, until the interrupt; returns its cycle, or 0.
-uint64_t follower_record(Follower* f, uint64_t limit) {
+// Boundaries are at some cycles, in order, and at the interrupt.
+uint64_t follower_record(Follower* f, uint64_t limit, const uint64_t* moments, uint64_t count) {
     Golden& g = f->recorded;
     g = Golden();
     std::vector<uint8_t> last(f->memory_size), next(f->memory_size);
     pack(f, f->memories, last.data());
     f->begin = last;
     auto boundary = [&] {
-        pack(f, f->live, f->present.data());
-        pack(f, f->free, f->present.data());
-        pack(f, f->inputs, f->present.data());
+        pack_state(f, f->present.data());
         g.states.insert(g.states.end(), f->present.begin(), f->present.end());
         g.first.push_back(g.words.size());
         pack(f, f->memories, next.data());
@@ -247,7 +252,10 @@ uint64_t follower_record(Follower* f, uint64_t limit) {
         }
         // The interrupt of an earlier run ends with the start.
         const bool over = cycle && f->root[f->interrupt_at];
-        if (over || cycle % f->spacing == 0) boundary();
+        if (over || (count && *moments == cycle)) {
+            boundary();
+            ++moments, --count;
+        }
         if (over) {
             g.first.push_back(g.words.size());
             return cycle;
@@ -283,12 +291,14 @@ void follower_take(Follower* f, uint8_t* states, uint64_t* first, uint32_t* word
 }
 
 void follower_golden(Follower* f, uint64_t boundaries, uint64_t cycles, uint64_t descriptors,
-                     const uint8_t* states, const uint64_t* first, const uint32_t* words,
-                     const uint32_t* values, const uint32_t* counts, const uint64_t* indices,
-                     const uint8_t* begin) {
+                     const uint64_t* moments, const uint8_t* empty, const uint8_t* states,
+                     const uint64_t* first, const uint32_t* words, const uint32_t* values,
+                     const uint32_t* counts, const uint64_t* indices, const uint8_t* begin) {
     f->boundaries = boundaries;
     f->cycles = cycles;
     f->descriptors = descriptors;
+    f->moments = moments;
+    f->empty = empty;
     f->states = states;
     f->first = first;
     f->words = words;
@@ -298,18 +308,18 @@ void follower_golden(Follower* f, uint64_t boundaries, uint64_t cycles, uint64_t
     f->begin.assign(begin, begin + f->memory_size);
     f->image = f->begin;
     f->at = 0;
+    f->boundary_at.assign(cycles + 1, none);
+    for (uint64_t b = 0; b < boundaries; ++b) f->boundary_at[moments[b]] = uint32_t(b);
 }
 
 // Puts the model into the golden state at a boundary.
 void follower_load(Follower* f, uint64_t boundary) {
     move(f, boundary);
     const uint8_t* state = f->states + boundary * f->state_size;
-    unpack(f, f->live, state);
-    unpack(f, f->free, state);
-    unpack(f, f->inputs, state);
+    for (const auto* part : {&f->live, &f->stale, &f->free, &f->inputs}) unpack(f, *part, state);
     unpack(f, f->memories, f->image.data());
     f->settle(f->model);
-    f->now = boundary == f->boundaries - 1 ? f->cycles : boundary * f->spacing;
+    f->now = f->moments[boundary];
     f->shift = 0;
     f->index = word16(f->root + f->index_at);
 }
@@ -347,10 +357,11 @@ void follower_run(Follower* f, const Flip* flips, uint64_t count, const Fault* f
             if (counted(f) > f->counts[moment]) reply->detected = f->now;
         }
         if (!disturbed && fault->sync && f->now >= fault->earliest && then >= 0 &&
-            uint64_t(then) < f->cycles && uint64_t(then) % f->spacing == 0 &&
-            uint64_t(then) / f->spacing >= f->at) {
-            const uint64_t boundary = uint64_t(then) / f->spacing;
-            if (same(f, f->live, f->states + boundary * f->state_size)) {
+            uint64_t(then) < f->cycles && f->boundary_at[then] != none &&
+            f->boundary_at[then] >= f->at) {
+            const uint64_t boundary = f->boundary_at[then];
+            const uint8_t* state = f->states + boundary * f->state_size;
+            if (same(f, f->live, state) && (f->empty[boundary] || same(f, f->stale, state))) {
                 reply->kind = equal;
                 reply->boundary = boundary;
                 reply->differences = compare(f, boundary, differing, golden, faulty, room);
@@ -367,9 +378,12 @@ void follower_run(Follower* f, const Flip* flips, uint64_t count, const Fault* f
             // later one can differ.
             if (f->now % 64 == 0) {
                 pack(f, f->live, f->before.data());
+                pack(f, f->stale, f->before.data());
                 still = 1;
             } else if (still) {
-                still = same(f, f->live, f->before.data()) ? still + 1 : 0;
+                const bool equal = same(f, f->live, f->before.data()) &&
+                                   same(f, f->stale, f->before.data());
+                still = equal ? still + 1 : 0;
                 if (still == 3) {
                     reply->kind = hang;
                     break;
@@ -398,9 +412,16 @@ void follower_run(Follower* f, const Flip* flips, uint64_t count, const Fault* f
 }
 
 void follower_state(Follower* f, uint8_t* to) {
-    pack(f, f->live, to);
-    pack(f, f->free, to);
-    pack(f, f->inputs, to);
+    pack_state(f, to);
+}
+
+// Steps the model and packs the state of every cycle, the present one first.
+void follower_states(Follower* f, uint64_t cycles, uint8_t* to) {
+    for (uint64_t cycle = 0; cycle < cycles; ++cycle) {
+        follower_state(f, to + cycle * f->state_size);
+        f->step(f->model, 1);
+        ++f->now;
+    }
 }
 
 }  // extern "C"

@@ -1,7 +1,7 @@
 """A compiled model that runs beside its recorded golden run.
 
-    follower = Follower(model, spacing=64)
-    trace = follower.record(limit)                       # from the present state, cycle 0
+    follower = Follower(model, stale)
+    trace = follower.record(limit, moments, empty)       # from the present state, cycle 0
     follower.golden = trace
     end = follower.inject(upset, limit)                  # from the nearest boundary, until equal
     end.memories                                         # words that differ there
@@ -14,10 +14,11 @@ so many cycles before: from equal states on, both do the same.
 """
 
 import ctypes
-from bisect import bisect_right
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +27,16 @@ from gen.layout import COUNTERS
 from sim.fast import FastModel, Native, processor
 from sim.verilate import cached, compile_sources, link, tool_versions
 
-__all__ = ["FREE", "GUARD_COUNTERS", "End", "Follower", "Trace", "Upset", "native_library"]
+__all__ = [
+    "FREE",
+    "GUARD_COUNTERS",
+    "Differences",
+    "End",
+    "Follower",
+    "Trace",
+    "Upset",
+    "native_library",
+]
 
 GUARD_COUNTERS = ("guard_output", "guard_input")
 FREE = ("cycles", *COUNTERS, *GUARD_COUNTERS)
@@ -65,8 +75,12 @@ class Trace:
 
     Attributes
     ----------
+    moments : uint64 [boundaries]
+        Cycles of the golden run in which its state is kept; the last is its end.
+    empty : uint8 [boundaries]
+        1 where the pipeline is empty: what stale registers then hold is not used.
     states : uint8 [boundaries, bytes]
-        Registers and inputs every ``spacing`` cycles, and at the end.
+        Registers and inputs then.
     first : uint64 [boundaries + 1]
         Where the changes of each boundary begin.
     words, values : uint32
@@ -79,6 +93,8 @@ class Trace:
         Memories at cycle 0.
     """
 
+    moments: NDArray[np.uint64]
+    empty: NDArray[np.uint8]
     states: NDArray[np.uint8]
     first: NDArray[np.uint64]
     words: NDArray[np.uint32]
@@ -104,6 +120,22 @@ class Trace:
         return cls(*(np.load(folder / f"{field.name}.npy", mmap_mode="r") for field in fields(cls)))
 
 
+class Differences(NamedTuple):
+    """Words of a memory that are wrong.
+
+    Attributes
+    ----------
+    memory : str
+    words, golden, faulty : int64 [N]
+        Addresses, ascending, and what is and ought to be there, unsigned.
+    """
+
+    memory: str
+    words: NDArray[np.int64]
+    golden: NDArray[np.int64]
+    faulty: NDArray[np.int64]
+
+
 @dataclass(frozen=True)
 class End:
     """Where a faulty run was left.
@@ -120,7 +152,7 @@ class End:
         The cycle of the golden run that it was compared with.
     detected : int or None
         First cycle in which the guard has counted more than in the golden run.
-    memories : list of (name, word, golden, faulty)
+    memories : list of Differences
         Words that differ.
     """
 
@@ -129,7 +161,7 @@ class End:
     shift: int
     golden_cycle: int
     detected: int | None
-    memories: list[tuple[str, int, int, int]]
+    memories: list[Differences]
 
 
 class _Range(ctypes.Structure):
@@ -162,21 +194,22 @@ class Follower:
     ----------
     model : FastModel
         Of an accelerator, in the state of cycle 0 before :meth:`record`.
-    spacing : int
-        Cycles between boundaries.
+    stale : Pattern
+        Registers whose values are not used while the pipeline is empty.
     """
 
-    def __init__(self, model: FastModel, spacing: int = 64):
+    def __init__(self, model: FastModel, stale: re.Pattern[str]):
         self.model = model
-        self.spacing = spacing
         self._library = native_library("follow", _declare)
         native = model.native()
         netlist = model.netlist
         registers = [flip_flop.name for flip_flop in netlist.flip_flops]
         free = [name for name in FREE if name in registers]
+        held = [name for name in registers if stale.fullmatch(name)]
         inputs = [p.name for p in netlist.ports if p.direction == "input"]
         inputs.remove(netlist.clock)
-        groups = [[n for n in registers if n not in free], free, inputs]
+        apart = {*free, *held}
+        groups = [[n for n in registers if n not in apart], held, free, inputs]
         parts, offset = [], 0
         self._packed: dict[str, int] = {}
         sizes = []
@@ -187,17 +220,17 @@ class Follower:
         memories, memory_size = self._ranges(native, [m.name for m in netlist.memories], 0, 8)
         parts.append(memories)
         self._memories = sorted((self._packed[m.name], m.name) for m in netlist.memories)
-        self.live_bytes, self.state_bytes = sizes[0], sizes[-1]
+        self.state_bytes = sizes[-1]
         self._places = native.places
         flat = [entry for part in parts for entry in part]
         guards = [native.places[n].offset if n in free else _NEVER for n in GUARD_COUNTERS]
-        places = [self.live_bytes, self.state_bytes, memory_size]
+        places = [self.state_bytes, memory_size]
         places += [native.places[_INDEX].offset, native.places[_INTERRUPT].offset, *guards]
         self._follower = self._library.follower_new(
             native.model, native.state, native.step, native.settle,
             (_Range * len(flat))(*(_Range(*entry) for entry in flat)),
-            (ctypes.c_uint64 * 4)(*map(len, parts)),
-            (ctypes.c_uint64 * len(places))(*places), spacing,
+            (ctypes.c_uint64 * 5)(*map(len, parts)),
+            (ctypes.c_uint64 * len(places))(*places),
         )  # fmt: skip
         self._differences = [np.empty(_ROOM, np.uint32) for _ in range(3)]
         self._trace: Trace | None = None
@@ -225,21 +258,32 @@ class Follower:
             offset += size
         return ranges, offset + -offset % align
 
-    def record(self, limit: int) -> Trace:
+    def record(self, limit: int, moments: NDArray[np.uint64], empty: NDArray[np.uint8]) -> Trace:
         """Run from the present state, which is that of cycle 0, to the interrupt.
+
+        Parameters
+        ----------
+        moments : uint64
+            Cycles in which the state is kept: ascending, 0 the first, all before the end.
+        empty : uint8
+            1 for those of them in which the pipeline is empty.
 
         Raises
         ------
         RuntimeError
             It does not come within ``limit`` cycles.
         """
-        cycles = self._library.follower_record(self._follower, limit)
+        cycles = self._library.follower_record(
+            self._follower, limit, _pointer(moments), len(moments)
+        )
         self.model.changed(cycles)
         if not cycles:
             raise RuntimeError(f"the golden run has not ended after {limit} cycles")
         sizes = (ctypes.c_uint64 * 6)()
         self._library.follower_sizes(self._follower, sizes)
         trace = Trace(
+            moments=np.append(moments, np.uint64(cycles)),
+            empty=np.append(empty, np.uint8(0)),
             states=np.empty((sizes[0] // self.state_bytes, self.state_bytes), np.uint8),
             first=np.empty(sizes[1], np.uint64),
             words=np.empty(sizes[2], np.uint32),
@@ -248,7 +292,7 @@ class Follower:
             indices=np.empty(sizes[4], np.uint64),
             begin=np.empty(sizes[5], np.uint8),
         )
-        arrays = [getattr(trace, field.name) for field in fields(trace)]
+        arrays = [getattr(trace, field.name) for field in fields(trace)[2:]]
         self._library.follower_take(self._follower, *map(_pointer, arrays))
         return trace
 
@@ -263,16 +307,13 @@ class Follower:
         self._trace = trace
         self._library.follower_golden(
             self._follower, len(trace.states), trace.cycles, len(trace.indices),
-            *(_pointer(a) for a in (trace.states, trace.first, trace.words, trace.values,
-                                    trace.counts, trace.indices, trace.begin)),
+            *(_pointer(getattr(trace, field.name)) for field in fields(trace)),
         )  # fmt: skip
 
     def load(self, cycle: int) -> None:
         """Put the model into the golden state of a cycle."""
         trace = self.golden
-        boundary = min(cycle // self.spacing, len(trace.states) - 1)
-        if cycle == trace.cycles:
-            boundary = len(trace.states) - 1
+        boundary = int(np.searchsorted(trace.moments, cycle, side="right")) - 1
         self._library.follower_load(self._follower, boundary)
         self._library.follower_advance(self._follower, cycle)
         self.model.changed()
@@ -327,33 +368,53 @@ class Follower:
             memories=[] if kind == "hang" else self._words(count),
         )
 
-    def _words(self, count: int) -> list[tuple[str, int, int, int]]:
-        """Memory words from differing 32-bit parts of the packed memories."""
-        found: dict[tuple[str, int], list[int]] = {}
-        starts = [start for start, _ in self._memories]
-        parts = zip(*(a[:count].tolist() for a in self._differences), strict=True)
-        for part, golden, faulty in parts:
-            start, name = self._memories[bisect_right(starts, 4 * part) - 1]
-            element = self._places[name].element
-            first = 4 * part - start
-            if element >= 4:
-                word, low = divmod(first, element)
-                values = found.setdefault((name, word), [0, 0])
-                values[0] |= golden << 8 * low
-                values[1] |= faulty << 8 * low
+    def _words(self, count: int) -> list[Differences]:
+        """Memory words from differing 32-bit parts of the packed memories, in ascending order."""
+        parts, golden, faulty = (a[:count] for a in self._differences)
+        ends = np.searchsorted(4 * parts.astype(np.int64), [s for s, _ in self._memories[1:]])
+        bounds = [0, *ends.tolist(), count]
+        found = []
+        for (start, name), low, high in zip(self._memories, bounds, bounds[1:], strict=False):
+            if low == high:
                 continue
-            mask = (1 << 8 * element) - 1
-            for position in range(4 // element):
-                a, b = (v >> 8 * element * position & mask for v in (golden, faulty))
-                if a != b:
-                    found[name, first // element + position] = [a, b]
-        return [(name, word, a, b) for (name, word), (a, b) in found.items()]
+            element = self._places[name].element
+            first = 4 * parts[low:high].astype(np.int64) - start
+            values = golden[low:high], faulty[low:high]
+            if element > 4:
+                words, which = np.unique(first // element, return_inverse=True)
+                whole = [np.zeros(len(words), np.int64) for _ in values]
+                for total, part in zip(whole, values, strict=True):
+                    np.bitwise_or.at(total, which, part.astype(np.int64) << 8 * (first % element))
+                found.append(Differences(name, words, *whole))
+                continue
+            old, new = (np.ascontiguousarray(v).view(f"<u{element}") for v in values)
+            words = (first[:, None] + np.arange(0, 4, element)).ravel() // element
+            wrong = old != new
+            found.append(
+                Differences(
+                    name, words[wrong], old[wrong].astype(np.int64), new[wrong].astype(np.int64)
+                )
+            )
+        return found
 
     def state(self) -> NDArray[np.uint8]:
         """The registers of the present state, packed."""
         packed = np.empty(self.state_bytes, np.uint8)
         self._library.follower_state(self._follower, _pointer(packed))
         return packed
+
+    def states(self, begin: int, end: int) -> NDArray[np.uint8]:
+        """The registers and inputs of the golden run in some cycles, packed, [cycle, byte]."""
+        packed = np.empty((end - begin, self.state_bytes), np.uint8)
+        self.load(begin)
+        self._library.follower_states(self._follower, end - begin, _pointer(packed))
+        self.model.changed(end - begin)
+        return packed
+
+    def place(self, name: str, bit: int) -> tuple[int, int] | None:
+        """Byte and bit of a register's or an input's bit in a packed state; None of other names."""
+        start = self._packed.get(name)
+        return None if start is None else (start + bit // 8, bit % 8)
 
     def violations(self) -> int:
         """Guard violations that the present state has counted."""
@@ -404,16 +465,17 @@ def native_library(name: str, declare: Callable[[ctypes.CDLL], None]) -> ctypes.
 def _declare(library: ctypes.CDLL) -> None:
     pointer, number = ctypes.c_void_p, ctypes.c_uint64
     for name, result, arguments in (
-        ("new", pointer, [pointer] * 7 + [number]),
+        ("new", pointer, [pointer] * 7),
         ("delete", None, [pointer]),
-        ("record", number, [pointer, number]),
+        ("record", number, [pointer, number, pointer, number]),
         ("sizes", None, [pointer, pointer]),
         ("take", None, [pointer] * 8),
-        ("golden", None, [pointer] + [number] * 3 + [pointer] * 7),
+        ("golden", None, [pointer] + [number] * 3 + [pointer] * 9),
         ("load", None, [pointer, number]),
         ("advance", None, [pointer, number]),
         ("run", None, [pointer, pointer, number] + [pointer] * 5 + [number]),
         ("state", None, [pointer, pointer]),
+        ("states", None, [pointer, number, pointer]),
     ):
         function = getattr(library, f"follower_{name}")
         function.restype, function.argtypes = result, arguments

@@ -33,15 +33,24 @@ from sim.fast_bus import BusError, FastBus
 from sim.netlist import Netlist
 
 from .campaign import GuardSettings
-from .effects import is_constant
+from .effects import holds_constants
 from .follow import End, Follower, Trace, Upset
 from .schedule import Schedule
 
-__all__ = ["LIVE", "Inference", "Seen", "check_injectable"]
+__all__ = ["LIVE", "STALE", "Inference", "Seen", "check_injectable"]
 
 LIVE = re.compile(r"axi__fsm_state|axi__host__write|sequencer__fsm_state|feeder__walking")
 """Registers of the idle accelerator that the next inference depends on; the host or the run set all
 others first. A test flips every bit."""
+
+STALE = re.compile(
+    r"array__(pe_\d+_\d+__(activation|product|partial_sum|weight|shadow)|skew__.*)|weight"
+    r"|(activations_\d+|weights|parameters)_.*__read\d+|input_stage__(act|selected)"
+    r"|lanes__(accumulator_\d+__|bias_|parameters_|channel_setup__|align__).*"
+    r"|lanes__requantizer_\d+__.*"
+)
+"""Registers of the pipeline. Before a layer's first pixel it is empty: all are written before they
+are used. A test gives them random values there."""
 
 _ANSWER = 1000
 """Cycles in which the port has to answer."""
@@ -101,6 +110,11 @@ def check_injectable(program: Program, guard: GuardSettings) -> None:
 class Inference:
     """A program on a compiled accelerator.
 
+    Parameters
+    ----------
+    spacing : int
+        Cycles between golden states that are kept.
+
     Attributes
     ----------
     limit : int
@@ -123,7 +137,7 @@ class Inference:
         self.schedule = Schedule(self.program)
         self.limit = 2 * self.schedule.cycles + 1000
         self.model = FastModel(self.netlist)
-        self.follower = Follower(self.model, self.spacing)
+        self.follower = Follower(self.model, STALE)
         self.bus = FastBus(self.model, timeout=_ANSWER)
 
     def record(self, codes: NDArray[np.int8]) -> Trace:
@@ -140,11 +154,20 @@ class Inference:
             model.write_memory(name, np.zeros_like(model.read_memory(name)[:width]))
         Accelerator(self.bus).load(program)
         self.start(codes)
-        trace = self.follower.record(self.limit)
+        trace = self.follower.record(self.limit, *self.moments())
         predicted = [run.fetch for run in self.schedule.runs[1:]]
         assert trace.cycles == self.schedule.cycles, (trace.cycles, self.schedule.cycles)
         assert trace.indices.tolist() == predicted, "the descriptors are not where they should be"
         return trace
+
+    def moments(self) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
+        """Cycles in which golden states are kept, and in which of them the pipeline is empty: at
+        equal distances, and in the last cycle before each layer's first pixel.
+        """
+        before = np.array([run.start[0] - 1 for run in self.schedule.runs], np.uint64)
+        even = np.arange(0, self.schedule.cycles, self.spacing, dtype=np.uint64)
+        moments = np.union1d(even, before)
+        return moments, np.isin(moments, before).astype(np.uint8)
 
     def start(self, codes: NDArray[np.int8]) -> None:
         """What the host does before every inference, up to cycle 0."""
@@ -205,4 +228,4 @@ class Inference:
         names = self.follower.differing(state, golden)
         if any(LIVE.fullmatch(name) for name in names):
             return True
-        return any(is_constant(self.program, name, word) for name, word, _, _ in end.memories)
+        return any(holds_constants(self.program, d.memory, d.words) for d in end.memories)

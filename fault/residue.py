@@ -28,15 +28,15 @@ from nn.graph import ConcatNode
 from nn.program import Program, Step
 
 from .campaign import GuardSettings
+from .follow import Differences
 from .layer_values import LayerValues, Parameters, signed, wrap
 from .schedule import Run, Schedule
 from .space import weight_word
 from .tensors import live_after, store
 
-__all__ = ["Effect", "Residue", "Word"]
+__all__ = ["Effect", "Residue"]
 
-Word = tuple[str, int, int, int]
-"""Memory, address, golden and faulty value (unsigned)."""
+Ints = NDArray[np.int64]
 
 _ACTIVATIONS = re.compile(r"activations_(\d+)__lane_(\d+)")
 _ACCUMULATOR = re.compile(r"lanes__accumulator_(\d+)__cells")
@@ -65,7 +65,7 @@ class Effect:
     """
 
     step: Step | None = None
-    tensors: dict[str, tuple[NDArray[np.int64], NDArray[np.int8]]] = field(default_factory=dict)
+    tensors: dict[str, tuple[Ints, NDArray[np.int8]]] = field(default_factory=dict)
     counts: int = 0
     summed: bool = False
     rtl: int | None = None
@@ -80,10 +80,12 @@ class Effect:
 
 @dataclass
 class _Changes:
-    """Changes to one run's points."""
+    """Changes to one run's points: differences of sums (tau, pixel, column, difference), residual
+    codes (flat [tau, pixel, column], code), parameters (tau, column, memory, word).
+    """
 
-    sums: list[tuple[NDArray, NDArray, NDArray, NDArray]] = field(default_factory=list)
-    residuals: dict[tuple[int, int, int], int] = field(default_factory=dict)
+    sums: list[tuple[Ints, Ints, Ints, Ints]] = field(default_factory=list)
+    residuals: list[tuple[Ints, Ints]] = field(default_factory=list)
     parameters: list[tuple[int, int, str, int]] = field(default_factory=list)
     counts: int = 0
 
@@ -123,7 +125,7 @@ class Residue:
             self._values[run.index] = LayerValues(self.program, run, self.guard, self._golden)
         return self._values[run.index]
 
-    def resolve(self, cycle: int, words: Sequence[Word]) -> Effect:
+    def resolve(self, cycle: int, memories: Sequence[Differences]) -> Effect:
         """What words that differ in a cycle do, all registers being golden.
 
         Returns
@@ -132,11 +134,14 @@ class Residue:
             With ``rtl`` set if the closed form does not cover it.
         """
         current = self.schedule.at(cycle)
+        if current.index and cycle < current.start[0]:
+            # The layer before has ended, this one has read nothing: what differs is that one's.
+            current = self.schedule.runs[current.index - 1]
         changes: dict[int, _Changes] = {}
-        tensors: dict[str, dict[int, int]] = {}
+        tensors: dict[str, list[tuple[Ints, Ints]]] = {}
         try:
-            for word in words:
-                self._word(word, cycle, current, changes, tensors)
+            for differences in memories:
+                self._memory(differences, cycle, current, changes, tensors)
             steps = {self.schedule.runs[index].step.name for index in changes}
             if tensors:
                 steps.add(current.step.name)
@@ -148,7 +153,7 @@ class Residue:
             return Effect()
         step = self.schedule.runs[next(iter(changes), current.index)].step
         effect = Effect(step)
-        target = tensors.setdefault(step.target, {})
+        target = tensors.setdefault(step.target, [])
         for index, change in changes.items():
             run = self.schedule.runs[index]
             try:
@@ -158,11 +163,7 @@ class Residue:
             effect.summed |= bool(change.sums or change.residuals or change.parameters)
         if target and isinstance(self.program.graph[step.target], ConcatNode):
             return Effect(rtl=cycle)
-        for name, codes in tensors.items():
-            if codes:
-                indices = np.array(sorted(codes))
-                values = np.array([codes[int(i)] for i in indices], np.int8)
-                effect.tensors[name] = indices, values
+        effect.tensors |= {name: _joined(parts) for name, parts in tensors.items() if parts}
         return effect
 
     def golden_word(self, name: str, address: int, cycle: int) -> int | None:
@@ -177,8 +178,7 @@ class Residue:
             written = False
             for run in runs:
                 if bank == run.walk["output_bank"]:
-                    place = run.writer(address, lane)
-                    written |= place is not None and run.write_cycle(*place[:2]) < cycle
+                    written |= 0 <= int(run.write_cycles(np.array([address]), lane)[0]) < cycle
             banks = self.values(current).banks
             if written:
                 banks = self._after(step)
@@ -222,8 +222,7 @@ class Residue:
             bank, lane = int(match[1]), int(match[2])
             for run in runs:
                 if bank == run.walk["output_bank"]:
-                    place = run.writer(address, lane)
-                    if place is not None and run.write_cycle(*place[:2]) >= cycle:
+                    if run.write_cycles(np.array([address]), lane)[0] >= cycle:
                         return True
         elif match := _ACCUMULATOR.fullmatch(name):
             offset = address + current.timing.accumulate + int(match[1]) + _STORE
@@ -238,36 +237,49 @@ class Residue:
         """What differences of totals do: arrays that broadcast to one shape."""
         change = _Changes(sums=[(tau, pixel, col, difference)])
         effect = Effect(run.step, summed=True)
-        target: dict[int, int] = {}
+        target: list[tuple[Ints, Ints]] = []
         effect.counts = self._evaluate(run, change, target)
         if target:
             if isinstance(self.program.graph[run.step.target], ConcatNode):
                 return Effect(rtl=run.fetch)
-            indices = np.array(sorted(target))
-            values = np.array([target[int(i)] for i in indices], np.int8)
-            effect.tensors[run.step.target] = indices, values
+            effect.tensors[run.step.target] = _joined(target)
         return effect
 
-    def _word(
+    def _memory(
         self,
-        word: Word,
+        differences: Differences,
         cycle: int,
         current: Run,
         changes: dict[int, _Changes],
-        tensors: dict[str, dict[int, int]],
+        tensors: dict[str, list[tuple[Ints, Ints]]],
     ) -> None:
-        name, address, golden, faulty = word
+        name, words, golden, faulty = differences
         if match := _ACTIVATIONS.fullmatch(name):
-            bank, lane = int(match[1]), int(match[2])
             bits = self.config.act_bits
-            a, b = (signed(value, bits) for value in (golden, faulty))
-            self._activation((bank, address, lane), (a, b), cycle, current, changes, tensors)
+            codes = wrap(golden, bits), wrap(faulty, bits)
+            bank, lane = int(match[1]), int(match[2])
+            self._activations(bank, lane, words, codes, cycle, current, changes, tensors)
         elif match := _ACCUMULATOR.fullmatch(name):
-            self._accumulator(int(match[1]), address, faulty - golden, cycle, current, changes)
-        elif weights := weight_word(self.config, name, address):
+            self._accumulator(int(match[1]), words, faulty - golden, cycle, current, changes)
+        else:
+            for word, old, new in zip(*(a.tolist() for a in differences[1:]), strict=True):
+                self._constant(name, word, old, new, cycle, current, changes)
+
+    def _constant(
+        self,
+        name: str,
+        address: int,
+        golden: int,
+        faulty: int,
+        cycle: int,
+        current: Run,
+        changes: dict[int, _Changes],
+    ) -> None:
+        """A word that the host wrote before the run."""
+        if weights := weight_word(self.config, name, address):
             bits = self.config.weight_bits
-            a, b = (signed(value, bits) for value in (golden, faulty))
-            self._weight(*weights, b - a, cycle, current, changes)
+            difference = signed(faulty, bits) - signed(golden, bits)
+            self._weight(*weights, difference, cycle, current, changes)
         elif match := _PARAMETERS.fullmatch(name):
             self._parameter(match[1], address, faulty, cycle, current, changes)
         elif name == "descriptors":
@@ -281,26 +293,27 @@ class Residue:
     def _accumulator(
         self,
         lane: int,
-        pixel: int,
-        difference: int,
+        pixel: Ints,
+        difference: Ints,
         cycle: int,
         run: Run,
         changes: dict[int, _Changes],
     ) -> None:
-        if pixel >= run.pixels or run.chained:
+        if run.chained:
             # A single pixel's sum stays in the register.
             return
-        reads = run.start + pixel + run.timing.accumulate + lane
-        tile = int(np.searchsorted(reads, cycle))
-        if tile == len(reads) or tile % run.reductions == 0:
-            return
-        if reads[tile - 1] + _STORE >= cycle:
-            # The pass before has yet to write.
+        offset = pixel + run.timing.accumulate + lane
+        tile = np.searchsorted(run.start, cycle - offset)
+        before = run.start[np.maximum(tile, 1) - 1] + offset
+        # A sum begins anew with its first reduction; the pass before may have yet to write.
+        kept = (pixel < run.pixels) & (tile < len(run.start)) & (tile % run.reductions != 0)
+        kept &= before + _STORE < cycle
+        if not kept.any():
             return
         if run.maximum:
             raise _NotCovered(cycle)
-        tau = np.array([tile // run.reductions])
-        point = (tau, np.array([pixel]), np.array([lane]), np.array([difference]))
+        tau = tile[kept] // run.reductions
+        point = (tau, pixel[kept], np.full(len(tau), lane), difference[kept])
         changes.setdefault(run.index, _Changes()).sums.append(point)
 
     def _weight(
@@ -346,117 +359,117 @@ class Residue:
             change = changes.setdefault(run.index, _Changes())
             change.parameters.append((tau, col, memory, faulty))
 
-    def _activation(
+    def _activations(
         self,
-        where: tuple[int, int, int],
-        codes: tuple[int, int],
+        bank: int,
+        lane: int,
+        words: Ints,
+        codes: tuple[Ints, Ints],
         cycle: int,
         current: Run,
         changes: dict[int, _Changes],
-        tensors: dict[str, dict[int, int]],
+        tensors: dict[str, list[tuple[Ints, Ints]]],
     ) -> None:
-        bank, address, lane = where
-        rows = self.config.rows
+        golden, faulty = codes
         step = current.step
         for run in self.schedule.runs[current.index :]:
-            if run.step is not step:
+            if run.step is not step or not len(words):
                 break
-            end = None
+            # Nothing reads a wrong code once it is written again.
+            end = np.full(len(words), -1)
             if bank == run.walk["output_bank"]:
-                place = run.writer(address, lane)
-                if place is not None and run.write_cycle(*place[:2]) >= cycle:
-                    end = run.write_cycle(*place[:2])
+                end = run.write_cycles(words, lane)
+                end[end < cycle] = -1
+            last = np.where(end < 0, self.schedule.cycles, end)
             if bank == run.walk["input_bank"]:
-                tile, pixel = run.input_reads(address)
+                which, tile, pixel = run.input_reads(words)
                 moment = run.start[tile] + pixel
-                subs = run.inputs[2]
-                hit = (moment >= cycle) & (subs[tile] == lane // rows)
-                if end is not None:
-                    hit &= moment <= end
+                hit = (moment >= cycle) & (moment <= last[which])
+                hit &= run.inputs[2][tile] == lane // self.config.rows
                 if hit.any():
                     if run.maximum:
                         raise _NotCovered(cycle)
-                    self._reads(run, tile[hit], pixel[hit], lane % rows, codes, changes)
+                    which = which[hit]
+                    read = golden[which], faulty[which]
+                    self._reads(run, tile[hit], pixel[hit], lane, read, changes)
             if run.has_residual and bank == run.walk["residual_bank"]:
-                point = run.residual_reader(address, lane)
-                if point is not None:
-                    read = int(run.finish[point[0]]) + point[1] + run.timing.residual
-                    if read >= cycle and (end is None or read <= end):
-                        change = changes.setdefault(run.index, _Changes())
-                        change.residuals[point] = codes[1]
-            if end is not None:
-                return
+                point = run.residual_reads(words, lane)
+                tau, pixel, _ = np.unravel_index(
+                    np.maximum(point, 0), (run.tiles, run.pixels, self.config.cols)
+                )
+                moment = run.finish[tau] + pixel + run.timing.residual
+                hit = (point >= 0) & (moment >= cycle) & (moment <= last)
+                if hit.any():
+                    change = changes.setdefault(run.index, _Changes())
+                    change.residuals.append((point[hit], faulty[hit]))
+            left = end < 0
+            words, golden, faulty = words[left], golden[left], faulty[left]
         for name in (*live_after(self.program, step), step.target):
             held = self.program.places[name]
-            if held.bank == bank and held.base <= address < held.base + held.size:
-                index = self._index(name, address, lane)
-                if index is not None:
-                    tensors.setdefault(name, {})[index] = codes[1]
-                elif self.guard.input:
+            inside = (words >= held.base) & (words < held.base + held.size)
+            if held.bank == bank and inside.any():
+                index = self._indices(name, words[inside], lane)
+                used = index >= 0
+                if self.guard.input and not used.all():
                     # A lane without a channel is counted where it is read.
                     raise _NotCovered(cycle)
+                if used.any():
+                    tensors.setdefault(name, []).append((index[used], faulty[inside][used]))
 
     def _reads(
         self,
         run: Run,
-        tile: NDArray[np.int64],
-        pixel: NDArray[np.int64],
-        row: int,
-        codes: tuple[int, int],
+        tile: Ints,
+        pixel: Ints,
+        lane: int,
+        codes: tuple[Ints, Ints],
         changes: dict[int, _Changes],
     ) -> None:
         values = self.values(run)
-        admitted, bad = values.admit(np.array(codes, np.int64))
+        (before, old), (after, new) = (values.admit(part) for part in codes)
         change = changes.setdefault(run.index, _Changes())
-        change.counts += int(bad[1] - bad[0]) * len(tile)
-        difference = int(admitted[1] - admitted[0])
-        if not difference:
+        change.counts += int((new - old).sum())
+        difference = after - before
+        if not difference.any():
             return
         loaded = tile // run.reductions if run.hold else tile
-        add = values.weights[loaded, row].astype(np.int64) * difference
+        row = lane % self.config.rows
+        add = values.weights[loaded, row].astype(np.int64) * difference[:, None]
         cols = np.arange(self.config.cols)
         tau = tile // run.reductions
         change.sums.append((tau[:, None], pixel[:, None], cols[None, :], add))
 
-    def _index(self, name: str, address: int, lane: int) -> int | None:
-        """Flat index [C, H, W] of a word's lane, or None if the lane holds no channel."""
+    def _indices(self, name: str, words: Ints, lane: int) -> Ints:
+        """Flat index [C, H, W] of a lane of words, or -1 if it holds no channel."""
         place = self.program.places[name]
-        pixel, word = divmod(address - place.base, place.words)
-        channel = place.lanes[word * self.config.word_lanes + lane]
-        if channel < 0:
-            return None
         if name == self.program.graph.nodes[0].name and self.program.packed > 1:
             # Packed copies of a pixel are read by the first layer alone.
-            return None
-        return channel * place.height * place.width + pixel
+            return np.full(len(words), -1)
+        pixel, word = np.divmod(words - place.base, place.words)
+        channel = self._lanes[name][word * self.config.word_lanes + lane]
+        return np.where(channel < 0, -1, channel * place.height * place.width + pixel)
 
-    def _evaluate(self, run: Run, change: _Changes, target: dict[int, int]) -> int:
-        """Put changed codes of the run's target into ``target``; returns additional violations."""
+    def _evaluate(self, run: Run, change: _Changes, target: list[tuple[Ints, Ints]]) -> int:
+        """Add changed codes of the run's target to ``target``; returns additional violations."""
         values = self.values(run)
         cols = self.config.cols
         shape = (run.tiles, run.pixels, cols)
-        parts = [np.zeros(0, np.int64)]
-        adds = [np.zeros(0, np.int64)]
+        parts: list[Ints] = []
+        adds: list[Ints] = []
         for arrays in change.sums:
             *axes, difference = np.broadcast_arrays(*arrays)
             parts.append(np.ravel_multi_index(tuple(axes), shape).ravel())
             adds.append(difference.ravel())
-        for point in change.residuals:
-            parts.append(np.array([np.ravel_multi_index(point, shape)]))
-            adds.append(np.zeros(1, np.int64))
+        for point, _ in change.residuals:
+            parts.append(point)
+            adds.append(np.zeros(len(point), np.int64))
         for tile, column, _, _ in change.parameters:
             pixels = np.arange(run.pixels)
             parts.append((tile * run.pixels + pixels) * cols + column)
             adds.append(np.zeros(run.pixels, np.int64))
-        flat, add = np.concatenate(parts), np.concatenate(adds)
-        if not len(flat):
+        if not parts:
             return 0
-        if len(change.sums) == len(parts) - 1 == 1 and np.all(flat[1:] > flat[:-1]):
-            unique, total = flat, add
-        else:
-            unique, inverse = np.unique(flat, return_inverse=True)
-            total = np.zeros(len(unique), np.int64)
-            np.add.at(total, inverse, add)
+        unique, total = _totals(np.concatenate(parts), np.concatenate(adds), values.sums.size)
         points = np.unravel_index(unique, shape)
         parameters = residual = None
         if change.parameters:
@@ -466,8 +479,8 @@ class Residue:
                 parameters.words[memory][hit] = faulty
         if change.residuals:
             residual = values.residual(points)
-            for point, code in change.residuals.items():
-                residual[unique == np.ravel_multi_index(point, shape)] = code
+            for point, code in change.residuals:
+                residual[np.searchsorted(unique, point)] = code
         golden, before = self._golden_codes(run)
         sums = wrap(values.sums.ravel()[unique] + total, self.config.acc_bits)
         codes, bad = values.codes(points, sums, parameters, residual)
@@ -490,7 +503,7 @@ class Residue:
             self._stored[step.name] = banks
         return self._stored[step.name]
 
-    def _golden_codes(self, run: Run) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def _golden_codes(self, run: Run) -> tuple[Ints, Ints]:
         if run.index not in self._codes:
             values = self.values(run)
             points = tuple(axis.ravel() for axis in np.indices(values.sums.shape))
@@ -500,9 +513,9 @@ class Residue:
     def _place(
         self,
         run: Run,
-        points: Sequence[NDArray[np.int64]],
-        codes: NDArray[np.int64],
-        target: dict[int, int],
+        points: Sequence[Ints],
+        codes: Ints,
+        target: list[tuple[Ints, Ints]],
     ) -> None:
         name = run.step.target
         place = self.program.places[name]
@@ -515,4 +528,24 @@ class Residue:
             raise _NotCovered(run.fetch)
         index = channel * place.height * place.width + spot
         used = channel >= 0
-        target.update(zip(index[used].tolist(), codes[used].tolist(), strict=True))
+        if used.any():
+            target.append((index[used], codes[used]))
+
+
+def _joined(parts: Sequence[tuple[Ints, Ints]]) -> tuple[Ints, NDArray[np.int8]]:
+    """Indices, ascending, and codes; where an index stands twice the later code holds."""
+    index, codes = (np.concatenate(column)[::-1] for column in zip(*parts, strict=True))
+    unique, first = np.unique(index, return_index=True)
+    return unique, codes[first].astype(np.int8)
+
+
+def _totals(index: Ints, add: Ints, size: int) -> tuple[Ints, Ints]:
+    """Indices that occur, ascending, and the sum of what is added to each."""
+    if (index[1:] > index[:-1]).all():
+        return index, add
+    if len(index) < size // 64:
+        unique, inverse = np.unique(index, return_inverse=True)
+        # Exact: far below 2**53.
+        return unique, np.bincount(inverse, add).astype(np.int64)
+    occurs = np.flatnonzero(np.bincount(index, minlength=size))
+    return occurs, np.bincount(index, add, size)[occurs].astype(np.int64)

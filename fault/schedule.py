@@ -191,11 +191,18 @@ class Run:
         order = np.argsort(words, kind="stable")
         return words[order], flat[order]
 
-    def input_reads(self, word: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Tile and pixel of every read of a word of the input bank, padding left out."""
-        words, flat = self._readers
-        low, high = np.searchsorted(words, [word, word + 1])
-        return np.divmod(flat[low:high], self.pixels)
+    def input_reads(
+        self, words: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """Every read of some words of the input bank, padding left out: the word's position in
+        ``words``, tile and pixel.
+        """
+        read, flat = self._readers
+        low, high = np.searchsorted(read, words), np.searchsorted(read, words, side="right")
+        count = high - low
+        which = np.repeat(np.arange(len(words)), count)
+        within = np.arange(len(which)) - np.repeat(np.cumsum(count) - count, count)
+        return which, *np.divmod(flat[low[which] + within], self.pixels)
 
     def _walk(
         self, base: int, lane: int, step_x: int, step_y: int, columns: int
@@ -248,38 +255,36 @@ class Run:
         """T of pixel 0 of each output tile's last reduction, [tau]."""
         return self.start[self.reductions - 1 :: self.reductions]
 
-    @cached_property
-    def _writers(self) -> dict[tuple[int, int], tuple[int, int, int]]:
-        words, lanes = self.outputs
-        columns = np.flatnonzero(self.mask())
-        return {
-            (int(words[tau, pixel, col]), int(lanes[tau, col])): (tau, pixel, int(col))
-            for tau in range(self.tiles)
-            for pixel in range(self.pixels)
-            for col in columns
-        }
-
-    def writer(self, word: int, lane: int) -> tuple[int, int, int] | None:
-        """Output tile, pixel and column that write a word's lane in the output bank, or None."""
-        return self._writers.get((word, lane))
-
-    def write_cycle(self, tau: int, pixel: int) -> int:
-        """Cycle in which a finished pixel is at the write port."""
-        return int(self.finish[tau]) + pixel + self.timing.write
+    def _table(
+        self, words: NDArray[np.int64], lanes: NDArray[np.int64], columns: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """Flat index [tau, pixel, column] of what visits each word's lane, or -1."""
+        cfg = self.config
+        table = np.full((cfg.act_depth, cfg.word_lanes), -1)
+        shape = (len(words), self.pixels, cfg.cols)
+        visits = np.arange(words.size).reshape(shape)[:, :, columns]
+        table[words[:, :, columns], np.broadcast_to(lanes[:, None, columns], visits.shape)] = visits
+        return table
 
     @cached_property
-    def _residual_readers(self) -> dict[tuple[int, int], tuple[int, int, int]]:
-        words, lanes = self.residuals
-        return {
-            (int(words[tau, pixel, col]), int(lanes[tau, col])): (tau, pixel, col)
-            for tau in range(len(words))
-            for pixel in range(self.pixels)
-            for col in range(self.config.cols)
-        }
+    def _writers(self) -> NDArray[np.int64]:
+        return self._table(*self.outputs, np.flatnonzero(self.mask()))
 
-    def residual_reader(self, word: int, lane: int) -> tuple[int, int, int] | None:
-        """Output tile, pixel and column whose residual a word's lane is, or None."""
-        return self._residual_readers.get((word, lane)) if self.has_residual else None
+    def write_cycles(self, words: NDArray[np.int64], lane: int) -> NDArray[np.int64]:
+        """Cycle in which words of a lane of the output bank are at the write port, or -1."""
+        visits = self._writers[words, lane]
+        tau, pixel, _ = np.unravel_index(
+            np.maximum(visits, 0), (self.tiles, self.pixels, self.config.cols)
+        )
+        return np.where(visits < 0, -1, self.finish[tau] + pixel + self.timing.write)
+
+    @cached_property
+    def _residual_readers(self) -> NDArray[np.int64]:
+        return self._table(*self.residuals, np.arange(self.config.cols))
+
+    def residual_reads(self, words: NDArray[np.int64], lane: int) -> NDArray[np.int64]:
+        """Flat index [tau, pixel, column] of the code whose residual a word holds, or -1."""
+        return self._residual_readers[words, lane]
 
 
 class Schedule:

@@ -29,6 +29,7 @@ from nn.program import Program
 from sim.netlist import Netlist
 
 from .campaign import GuardSettings
+from .dormant import Dormant
 from .effects import of_guard
 from .engine import Engine, Result
 from .follow import Trace, Upset
@@ -40,6 +41,8 @@ from .upset import upset_text
 
 __all__ = ["Job", "Spent", "Worker", "golden_runs", "run_units", "unit_name"]
 
+_CONTROL, _MANY = ("requantizer", "sequencer", "host"), 1000
+"""Structures of registers without a closed form, and how many faults in them are many."""
 _BREAKS = 20
 """Times that the processes may die without a unit in between."""
 
@@ -76,6 +79,14 @@ class Job:
     audit: float
     golden: Path | None = None
     spacing: int = 64
+
+    @property
+    def watches_registers(self) -> bool:
+        """Whether to find out in advance when wrong bits of registers are seen: it takes seconds,
+        and pays for single upsets of many.
+        """
+        many = sum(self.counts.get(name, 0) for name in _CONTROL) >= _MANY
+        return many and self.model == FaultModel()
 
     def units(self) -> list[str]:
         """Names of all units, structures taking turns."""
@@ -130,14 +141,26 @@ def unit_name(structure: str, number: int) -> str:
 def golden_runs(job: Job) -> None:
     """Record the golden runs that are not yet in the job's folder."""
     assert job.golden is not None
-    todo = [n for n in range(len(job.codes)) if not (job.golden / str(n)).is_dir()]
-    if not todo:
-        return
-    inference = Inference(job.program, job.netlist, job.guard, job.spacing)
-    for number in todo:
-        partial = job.golden / f".{number}.{os.getpid()}"
-        inference.record(job.codes[number]).save(partial)
-        partial.rename(job.golden / str(number))
+    inference = None
+    for number, codes in enumerate(job.codes):
+        for name, wanted in ((f"{number}", True), (f"{number}-dormant", job.watches_registers)):
+            if not wanted or (job.golden / name).is_dir():
+                continue
+            inference = inference or Inference(job.program, job.netlist, job.guard, job.spacing)
+            partial = job.golden / f".{name}.{os.getpid()}"
+            if name == f"{number}":
+                inference.record(codes).save(partial)
+            else:
+                inference.golden = Trace.load(job.golden / str(number))
+                follower, registers = inference.follower, _control(job.netlist)
+                Dormant.of(job.netlist, follower, registers).save(partial)
+            partial.rename(job.golden / name)
+
+
+def _control(netlist: Netlist) -> list[str]:
+    """Registers without a closed form."""
+    space = FaultSpace.of(netlist)
+    return [s.signal for name in _CONTROL for s in space.members(name) if s.kind == "flip-flop"]
 
 
 class Worker:
@@ -159,7 +182,11 @@ class Worker:
             trace = (
                 Trace.load(folder) if saved and folder else self.inference.record(job.codes[image])
             )
-            self._engines[image] = Engine(self.inference, job.codes[image], trace)
+            dormant = None
+            watched = folder.with_name(f"{image}-dormant") if folder else None
+            if watched is not None and watched.is_dir():
+                dormant = Dormant.load(watched, trace.cycles)
+            self._engines[image] = Engine(self.inference, job.codes[image], trace, dormant)
         return self._engines[image]
 
     def compute(self, unit: str) -> tuple[bytes, Spent]:

@@ -67,6 +67,8 @@ class Netlist:
         Name of the Verilog module.
     verilog : str
         The design, without attributes.
+    rtlil : str
+        The same, cell by cell: what `sim.rtlil.parse_module` reads.
     ports : tuple[Port, ...]
         Ports, clock and reset among them.
     flip_flops : tuple[FlipFlop, ...]
@@ -79,6 +81,7 @@ class Netlist:
 
     top: str
     verilog: str
+    rtlil: str
     ports: tuple[Port, ...]
     flip_flops: tuple[FlipFlop, ...]
     memories: tuple[Memory, ...]
@@ -127,11 +130,13 @@ def _flatten(design: str, top: str) -> Netlist:
     module = parse_module(flat)
     canonical = Canonical(module)
     canonical.run()
-    verilog = run_yosys(_EMIT, {"flat.il": module.to_text()}, ["design.v"])["design.v"]
+    rtlil = module.to_text()
+    verilog = run_yosys(_EMIT, {"flat.il": rtlil}, ["design.v"])["design.v"]
     verilog = re.sub(r"\A/\*.*?\*/\s*", "", verilog, flags=re.DOTALL)
     netlist = Netlist(
         top=top,
         verilog=verilog,
+        rtlil=rtlil,
         ports=tuple(
             Port(wire.name[1:], wire.width, wire.direction, wire.signed)
             for wire in module.wires.values()

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fault.campaign import GUARD_OFF, GUARD_ON, GuardSettings
+from fault.dormant import Dormant
 from fault.engine import PATHS, Engine
 from fault.follow import FREE, Trace, Upset
 from fault.inference import LIVE, Inference
@@ -16,14 +17,25 @@ from nn.program import compile_graph
 from tests.fault.tiny import CONFIG, graph, images, netlist, program
 
 
-def engine_of(program, netlist, codes, guard, spacing=16):
+def engine_of(program, netlist, codes, guard, spacing=16, watched=False):
     inference = Inference(program, netlist, guard, spacing)
-    return Engine(inference, codes, inference.record(codes))
+    trace = inference.record(codes)
+    dormant = None
+    if watched:
+        inference.golden = trace
+        names = [flip_flop.name for flip_flop in netlist.flip_flops]
+        dormant = Dormant.of(netlist, inference.follower, names)
+    return Engine(inference, codes, trace, dormant)
 
 
-@pytest.fixture(scope="module", params=[GUARD_OFF, GUARD_ON], ids=["off", "on"])
+@pytest.fixture(
+    scope="module",
+    params=[(GUARD_OFF, False), (GUARD_ON, False), (GUARD_OFF, True), (GUARD_ON, True)],
+    ids=["off", "on", "off, watched", "on, watched"],
+)
 def engine(request):
-    return engine_of(program(), netlist(), images()[0].numpy(), request.param)
+    guard, watched = request.param
+    return engine_of(program(), netlist(), images()[0].numpy(), guard, watched=watched)
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +137,7 @@ def test_registers_are_dead_after_an_inference():
     idle = inference.model.snapshot()
     kept = [m.name for m in netlist().memories if "accumulator" not in m.name]
     inference.start(images()[0].numpy())
-    second = inference.follower.record(inference.limit)
+    second = inference.follower.record(inference.limit, *inference.moments())
     contents = {name: inference.model.read_memory(name) for name in kept}
     disturbed = set()
     for flip_flop in netlist().flip_flops:
@@ -135,7 +147,7 @@ def test_registers_are_dead_after_an_inference():
             inference.model.step(2)
             try:
                 inference.start(images()[0].numpy())
-                again = inference.follower.record(inference.limit)
+                again = inference.follower.record(inference.limit, *inference.moments())
             except (RuntimeError, HoldfastError):
                 disturbed.add(flip_flop.name)
                 continue

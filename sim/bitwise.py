@@ -1,0 +1,406 @@
+"""Evaluates a netlist's logic in many cycles at once.
+
+    logic = Logic(netlist.module())
+    cells = logic.fan_out(nets)               # cells that some nets can change, in order
+    cells = logic.sources(nets)               # cells that determine them
+    values = {net: waveform}                  # of registers and inputs
+    logic.evaluate(cells, values, ones)       # adds the waveforms of what the cells drive
+    logic.spread({net: other}, values, ones, cells)     # and what another waveform changes
+
+A waveform is an int whose bit t is a net's value in cycle t; a net is a wire's name and an index.
+All cycles of a cell are a handful of operations on such ints. What a multiplier or a memory drives
+is left out, and whatever depends on it.
+"""
+
+from collections.abc import Callable, Container, Iterable, Mapping
+from functools import cached_property, reduce
+from heapq import heapify, heappop, heappush
+from operator import and_, or_, xor
+
+from .rtlil import Cell, Module, Signal
+
+__all__ = ["Logic", "Net"]
+
+Net = tuple[str, int]
+"""Wire and index; the wires ``0`` and ``1`` are the constants."""
+Bits = list[int]
+"""Waveforms, least significant bit first."""
+
+_STATE = ("$dff", "$dffe", "$memrd_v2", "$memwr_v2")
+_OPAQUE = ("$mul", *_STATE)
+
+
+class Logic:
+    """The combinational cells of a flattened module.
+
+    Attributes
+    ----------
+    registers : list of Cell
+        ``$dff`` and ``$dffe``.
+    memory_reads, memory_writes : list of Cell
+    """
+
+    def __init__(self, module: Module):
+        self._aliases: dict[Net, Net] = {}
+        for target, source in module.connections:
+            nets = zip(self._spread(target), self._spread(source), strict=True)
+            self._aliases.update(nets)
+        self.registers = [c for c in module.cells if c.type in ("$dff", "$dffe")]
+        self.memory_reads = [c for c in module.cells if c.type == "$memrd_v2"]
+        self.memory_writes = [c for c in module.cells if c.type == "$memwr_v2"]
+        known = (*_OPERATIONS, *_OPAQUE, "$scopeinfo")
+        for cell in module.cells:
+            if cell.type not in known:
+                raise NotImplementedError(f"cell {cell.name} is of type {cell.type}")
+        self.cells = [c for c in module.cells if c.type in (*_OPERATIONS, "$mul")]
+        self._pins: dict[tuple[int, str], list[Net]] = {}
+
+    @staticmethod
+    def _spread(signal: Signal) -> list[Net]:
+        nets: list[Net] = []
+        for chunk in reversed(signal):
+            if chunk.wire:
+                name = chunk.wire.removeprefix("\\")
+                nets += [(name, chunk.offset + k) for k in range(chunk.width)]
+            else:
+                nets += [("1" if bit == "1" else "0", 0) for bit in reversed(chunk.bits)]
+        return nets
+
+    def pin(self, cell: Cell, name: str) -> list[Net]:
+        """Nets at a cell's pin, least significant first; empty if it has none."""
+        key = id(cell), name
+        if key not in self._pins:
+            nets = self._spread(cell.connections.get(name, []))
+            self._pins[key] = [self._source(net) for net in nets]
+        return self._pins[key]
+
+    def _source(self, net: Net) -> Net:
+        while net in self._aliases:
+            net = self._aliases[net]
+        return net
+
+    def net(self, name: str, index: int = 0) -> Net:
+        """What drives a bit of a wire."""
+        return self._source((name, index))
+
+    def inputs(self, cell: Cell) -> list[Net]:
+        """All nets that a cell reads, without constants and the clock."""
+        return [
+            net
+            for name in cell.connections
+            if name not in ("\\CLK", _output(cell))
+            for net in self.pin(cell, name)
+            if net[0] not in "01"
+        ]
+
+    @cached_property
+    def readers(self) -> Mapping[Net, list[int]]:
+        """Numbers of the combinational cells that read a net."""
+        found: dict[Net, list[int]] = {}
+        for number, cell in enumerate(self.cells):
+            for net in dict.fromkeys(self.inputs(cell)):
+                found.setdefault(net, []).append(number)
+        return found
+
+    @cached_property
+    def _drivers(self) -> Mapping[Net, int]:
+        return {
+            net: number for number, cell in enumerate(self.cells) for net in self.pin(cell, "\\Y")
+        }
+
+    @cached_property
+    def _ranks(self) -> list[int]:
+        """Position of every combinational cell in an order in which inputs come first."""
+        ranks: list[int] = [-1] * len(self.cells)
+        waiting = [
+            len({self._drivers[net] for net in self.inputs(cell) if net in self._drivers})
+            for cell in self.cells
+        ]
+        ready = [number for number, count in enumerate(waiting) if not count]
+        position = 0
+        while ready:
+            number = ready.pop()
+            ranks[number] = position
+            position += 1
+            after = {r for net in self.pin(self.cells[number], "\\Y") for r in self._read(net)}
+            for reader in after:
+                waiting[reader] -= 1
+                if not waiting[reader]:
+                    ready.append(reader)
+        assert position == len(self.cells), "the netlist has a combinational loop"
+        return ranks
+
+    def _read(self, net: Net) -> list[int]:
+        return self.readers.get(net, [])
+
+    def sources(self, nets: Iterable[Net]) -> list[int]:
+        """Numbers of the cells that determine some nets, in order."""
+        found: set[int] = set()
+        todo = list(nets)
+        while todo:
+            number = self._drivers.get(todo.pop())
+            if number is not None and number not in found:
+                found.add(number)
+                todo += self.inputs(self.cells[number])
+        return sorted(found, key=self._ranks.__getitem__)
+
+    def fan_out(self, nets: Iterable[Net]) -> list[int]:
+        """Numbers of the cells that some nets reach, in order."""
+        found: set[int] = set()
+        todo = list(nets)
+        while todo:
+            for number in self._read(todo.pop()):
+                if number not in found:
+                    found.add(number)
+                    todo += self.pin(self.cells[number], "\\Y")
+        return sorted(found, key=self._ranks.__getitem__)
+
+    def evaluate(self, cells: Iterable[int], values: dict[Net, int], ones: int) -> None:
+        """Add what cells drive to ``values``; ``ones`` has a 1 in every cycle."""
+        for number in cells:
+            cell = self.cells[number]
+            result = self._result(cell, values, {}, ones)
+            if result is not None:
+                values.update(zip(self.pin(cell, "\\Y"), result, strict=True))
+
+    def spread(
+        self,
+        changed: dict[Net, int],
+        values: Mapping[Net, int],
+        ones: int,
+        within: Container[int],
+    ) -> tuple[dict[Net, int], int]:
+        """What else changes if some nets have other waveforms.
+
+        Parameters
+        ----------
+        changed : dict
+            The nets' other waveforms.
+        values : Mapping
+            All that :meth:`evaluate` has found.
+        within : Container
+            The cells that matter.
+
+        Returns
+        -------
+        dict
+            Other waveforms, ``changed`` among them.
+        int
+            Cycles in which something unknown may have changed.
+        """
+        changed = dict(changed)
+        unknown = 0
+        ranks = self._ranks
+        queue = [(ranks[n], n) for net in changed for n in self._read(net)]
+        heapify(queue)
+        last = -1
+        while queue:
+            _, number = heappop(queue)
+            if number == last or number not in within:
+                continue
+            last = number
+            cell = self.cells[number]
+            result = self._result(cell, values, changed, ones)
+            outputs = self.pin(cell, "\\Y")
+            if result is None:
+                unknown |= self.differences(self.inputs(cell), values, changed)
+                continue
+            for net, other in zip(outputs, result, strict=True):
+                if net not in values:
+                    unknown |= self.differences(self.inputs(cell), values, changed)
+                elif other != values[net]:
+                    changed[net] = other
+                    for reader in self._read(net):
+                        heappush(queue, (ranks[reader], reader))
+        return changed, unknown
+
+    @staticmethod
+    def differences(
+        nets: Iterable[Net], values: Mapping[Net, int], changed: Mapping[Net, int]
+    ) -> int:
+        """Cycles in which one of some nets has changed."""
+        return reduce(or_, (changed[n] ^ values[n] for n in nets if n in changed), 0)
+
+    def _result(
+        self, cell: Cell, values: Mapping[Net, int], changed: Mapping[Net, int], ones: int
+    ) -> Bits | None:
+        if cell.type in _OPAQUE:
+            return None
+        pins: dict[str, Bits] = {}
+        for name in cell.connections:
+            if name == _output(cell):
+                continue
+            bits = []
+            for net in self.pin(cell, name):
+                value = changed.get(net)
+                if value is None:
+                    value = values.get(net)
+                if value is None:
+                    if net[0] not in "01":
+                        return None
+                    value = ones if net[0] == "1" else 0
+                bits.append(value)
+            pins[name[1:]] = bits
+        return _OPERATIONS[cell.type](cell, pins, ones)
+
+
+def _output(cell: Cell) -> str:
+    """The pin that a cell drives."""
+    pins = {"$dff": "\\Q", "$dffe": "\\Q", "$memrd_v2": "\\DATA", "$memwr_v2": ""}
+    return pins.get(cell.type, "\\Y")
+
+
+def _extended(bits: Bits, width: int, signed: bool) -> Bits:
+    fill = bits[-1] if signed and bits else 0
+    return (bits + [fill] * (width - len(bits)))[:width]
+
+
+def _signed(cell: Cell) -> bool:
+    return all(cell.number(f"\\{name}_SIGNED") for name in "AB")
+
+
+def _operands(cell: Cell, pins: dict[str, Bits], width: int) -> tuple[Bits, Bits]:
+    signed = _signed(cell)
+    return _extended(pins["A"], width, signed), _extended(pins["B"], width, signed)
+
+
+def _bitwise(operation: Callable[[int, int], int]) -> Callable[[Cell, dict, int], Bits]:
+    def result(cell: Cell, pins: dict[str, Bits], ones: int) -> Bits:
+        a, b = _operands(cell, pins, cell.number("\\Y_WIDTH"))
+        return [operation(x, y) for x, y in zip(a, b, strict=True)]
+
+    return result
+
+
+def _not(cell: Cell, pins: dict[str, Bits], ones: int) -> Bits:
+    signed = bool(cell.number("\\A_SIGNED"))
+    return [ones ^ bit for bit in _extended(pins["A"], cell.number("\\Y_WIDTH"), signed)]
+
+
+def _sum(a: Bits, b: Bits, carry: int) -> tuple[Bits, int]:
+    total = []
+    for x, y in zip(a, b, strict=True):
+        either = x ^ y
+        total.append(either ^ carry)
+        carry = x & y | carry & either
+    return total, carry
+
+
+def _add(cell: Cell, pins: dict[str, Bits], ones: int) -> Bits:
+    return _sum(*_operands(cell, pins, cell.number("\\Y_WIDTH")), 0)[0]
+
+
+def _subtract(cell: Cell, pins: dict[str, Bits], ones: int) -> Bits:
+    a, b = _operands(cell, pins, cell.number("\\Y_WIDTH"))
+    return _sum(a, [ones ^ bit for bit in b], ones)[0]
+
+
+def _widest(cell: Cell) -> int:
+    return max(cell.number("\\A_WIDTH"), cell.number("\\B_WIDTH"))
+
+
+def _below(a: Bits, b: Bits, signed: bool, ones: int) -> int:
+    """a < b."""
+    if signed:
+        a, b = [*a[:-1], ones ^ a[-1]], [*b[:-1], ones ^ b[-1]]
+    return ones ^ _sum(a, [ones ^ bit for bit in b], ones)[1]
+
+
+def _compare(swap: bool, invert: bool) -> Callable[[Cell, dict, int], Bits]:
+    def result(cell: Cell, pins: dict[str, Bits], ones: int) -> Bits:
+        a, b = _operands(cell, pins, _widest(cell))
+        if swap:
+            a, b = b, a
+        below = _below(a, b, _signed(cell), ones)
+        return _flag(cell, ones ^ below if invert else below)
+
+    return result
+
+
+def _equal(invert: bool) -> Callable[[Cell, dict, int], Bits]:
+    def result(cell: Cell, pins: dict[str, Bits], ones: int) -> Bits:
+        a, b = _operands(cell, pins, _widest(cell))
+        differ = reduce(or_, (x ^ y for x, y in zip(a, b, strict=True)), 0)
+        return _flag(cell, differ if invert else ones ^ differ)
+
+    return result
+
+
+def _flag(cell: Cell, value: int) -> Bits:
+    return _extended([value], cell.number("\\Y_WIDTH"), False)
+
+
+def _reduction(operation: Callable[[int, int], int], invert: bool) -> Callable:
+    def result(cell: Cell, pins: dict[str, Bits], ones: int) -> Bits:
+        value = reduce(operation, pins["A"])
+        return _flag(cell, ones ^ value if invert else value)
+
+    return result
+
+
+def _logic(operation: Callable[[int, int], int]) -> Callable[[Cell, dict, int], Bits]:
+    def result(cell: Cell, pins: dict[str, Bits], ones: int) -> Bits:
+        return _flag(cell, operation(reduce(or_, pins["A"]), reduce(or_, pins["B"])))
+
+    return result
+
+
+def _choose(when: int, then: int, otherwise: int) -> int:
+    return otherwise ^ (when & (then ^ otherwise))
+
+
+def _mux(cell: Cell, pins: dict[str, Bits], ones: int) -> Bits:
+    (select,) = pins["S"]
+    return [_choose(select, b, a) for a, b in zip(pins["A"], pins["B"], strict=True)]
+
+
+def _parallel_mux(cell: Cell, pins: dict[str, Bits], ones: int) -> Bits:
+    result, width = pins["A"], len(pins["A"])
+    for number, select in reversed(list(enumerate(pins["S"]))):
+        part = pins["B"][number * width : (number + 1) * width]
+        result = [_choose(select, b, a) for a, b in zip(result, part, strict=True)]
+    return result
+
+
+def _shift(left: bool, arithmetic: bool) -> Callable[[Cell, dict, int], Bits]:
+    def result(cell: Cell, pins: dict[str, Bits], ones: int) -> Bits:
+        signed = bool(cell.number("\\A_SIGNED"))
+        width = cell.number("\\Y_WIDTH")
+        bits = _extended(pins["A"], max(width, len(pins["A"])), signed)
+        fill = bits[-1] if arithmetic and signed else 0
+        for position, select in enumerate(pins["B"]):
+            by = min(1 << position, len(bits))
+            kept = len(bits) - by
+            moved = [0] * by + bits[:kept] if left else bits[by:] + [fill] * by
+            bits = [_choose(select, new, old) for new, old in zip(moved, bits, strict=True)]
+        return bits[:width]
+
+    return result
+
+
+_OPERATIONS: dict[str, Callable[[Cell, dict[str, Bits], int], Bits]] = {
+    "$not": _not,
+    "$and": _bitwise(and_),
+    "$or": _bitwise(or_),
+    "$xor": _bitwise(xor),
+    "$add": _add,
+    "$sub": _subtract,
+    "$eq": _equal(False),
+    "$ne": _equal(True),
+    "$lt": _compare(False, False),
+    "$gt": _compare(True, False),
+    "$ge": _compare(False, True),
+    "$le": _compare(True, True),
+    "$reduce_or": _reduction(or_, False),
+    "$reduce_bool": _reduction(or_, False),
+    "$reduce_and": _reduction(and_, False),
+    "$reduce_xor": _reduction(xor, False),
+    "$logic_not": _reduction(or_, True),
+    "$logic_and": _logic(and_),
+    "$logic_or": _logic(or_),
+    "$mux": _mux,
+    "$pmux": _parallel_mux,
+    "$shl": _shift(True, False),
+    "$shr": _shift(False, False),
+    "$sshr": _shift(False, True),
+}
