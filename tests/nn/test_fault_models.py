@@ -128,6 +128,38 @@ def test_stuck_bits():
     assert torch.equal(all_ones, torch.zeros_like(codes))  # both cells hold 127
 
 
+def test_bits_stuck_at_one_and_at_zero():
+    zeros = torch.zeros(100, 100, 3, 3)
+    found = StuckWeightBits(0.1, seed=4, stuck_at_1=1.0).weights(zeros, 8)
+    # Seven bits of each cell are 1 with 0.1 each; the cells differ unless they do in no bit.
+    assert (found != 0).double().mean() == pytest.approx(1 - (0.9**2 + 0.1**2) ** 7, abs=0.01)
+    assert found.abs().max() <= 127
+    found = StuckWeightBits(0.1, seed=4, stuck_at_1=0.0).weights(zeros + 127, 8)
+    assert found.mean() == pytest.approx(127 * 0.9, rel=0.005)
+    assert (found == 127).double().mean() == pytest.approx(0.9**7, abs=0.01)
+
+
+@pytest.mark.parametrize("bits", [2, 5, 8])
+def test_activation_bit_flips(bits):
+    half = 1 << bits - 1
+    codes = torch.randint(-half, half, (50, 8, 10, 10)).float()
+    scale, zero_point = torch.tensor(0.25), -half
+
+    def flipped(rate, seed=0):
+        model = ActivationBitFlips(rate, seed)
+        values = model.stored("a", (codes - zero_point) * scale, scale, zero_point, bits)
+        found = values / scale + zero_point
+        assert found.min() >= -half and found.max() < half
+        return np.bitwise_xor(codes.long().numpy(), found.long().numpy()) & (2 * half - 1)
+
+    assert not flipped(0.0).any()
+    assert (flipped(1.0) == 2 * half - 1).all()
+    masks = flipped(0.05, 6)
+    low, high = stats.binom.interval(1 - 1e-6, codes.numel(), 0.05)
+    for bit in range(bits):
+        assert low <= (masks >> bit & 1).sum() <= high
+
+
 @pytest.mark.parametrize("bits", [2, 5, 8])
 def test_weight_bit_flips(bits):
     top = (1 << bits - 1) - 1

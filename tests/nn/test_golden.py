@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nn.golden import Golden, classes, confidences, round_shift
-from nn.graph import ConvNode, Graph, InputNode
+from nn.graph import AddNode, AvgPoolNode, ConvNode, Graph, InputNode
 from nn.networks import Network
 from nn.random_graph import random_graph
 
@@ -140,6 +140,37 @@ def test_output_guard_saturates_compares_and_counts():
     zero = Golden(graph, output_guard="zero").run(x)
     assert zero.outputs["conv"][0, 0, 0].tolist() == [3, -20, 30, 3]
     assert zero.input_violations == {}
+
+
+def test_output_guard_comes_before_the_clamp():
+    """A bound beyond the clamp: the clamp alone would hide what the bound replaces."""
+    graph = single_conv((1, 1, 4), np.ones((1, 1, 1, 1)), [0], [1 << 15], [15], clamp=(-50, 50))
+    node = graph["conv"]
+    node.guard_lo[:], node.guard_hi[:] = -60, 55
+    x = torch.tensor([[[[-61, -60, 55, 56]]]], dtype=torch.int8)
+    bound = Golden(graph, output_guard="bound").run(x)
+    assert bound.outputs["conv"].flatten().tolist() == [-50, -50, 50, 50]
+    assert bound.output_violations["conv"].tolist() == [2]
+    zero = Golden(graph, output_guard="zero").run(x)
+    assert zero.outputs["conv"].flatten().tolist() == [0, -50, 50, 0]
+
+
+def test_each_addend_has_its_own_zero_point():
+    image = InputNode(name="image", shape=(1, 1, 3), scale=1.0, zero_point=-128, lo=-128, hi=127)
+    pool = AvgPoolNode(
+        name="pool", inputs=("image",), shape=(1, 1, 3), scale=1.0, zero_point=10, lo=-128, hi=127,
+        kernel=1, stride=1, multiplier=1, shift=0,
+    )  # fmt: skip
+    add = AddNode(
+        name="add", inputs=("image", "pool"), shape=(1, 1, 3), scale=1.0, zero_point=-5, lo=-128,
+        hi=127, multiplier_a=3, multiplier_b=2, shift=2,
+    )  # fmt: skip
+    graph = Graph("test", 8, 8, 16, "half_up", 1, [image, pool, add])
+    x = torch.tensor([[[[-128, -127, -100]]]], dtype=torch.int8)
+    # The pooling adds 138: real values 0, 1, 28 on both sides; (3 r + 2 r) / 4 - 5.
+    outputs = Golden(graph).run(x).outputs
+    assert outputs["pool"].flatten().tolist() == [10, 11, 38]
+    assert outputs["add"].flatten().tolist() == [-5, -4, 30]
 
 
 def test_input_guard_exempts_padding():

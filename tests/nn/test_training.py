@@ -83,6 +83,28 @@ def test_fault_tolerant_training_resumes_and_depends_on_its_faults(batch, tmp_pa
     assert not torch.equal(whole, trained(tmp_path / "c.pt", 0.0))
 
 
+def test_the_share_of_faults_in_the_loss(batch, tmp_path):
+    """With a share of 0, faults teach nothing; with 1, the clean pass does not."""
+
+    def trained(model, share):
+        torch.manual_seed(0)
+        net = QuantizedNetwork(tiny(), {"image": 1.0, "a": 2.0, "p": 1.0, "d": 4.0}, 8, 8)
+        given = plan(epochs=1, fault_share=share)
+        with Progress(disable=True) as progress:
+            fit(net, *batch, given, tmp_path / f"{share}.pt", progress, resume=False, faults=model)
+        return [parameter.detach() for parameter in net.parameters()]
+
+    def same(one, other):
+        return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+    clean = trained(None, 0.0)
+    assert same(clean, trained(fault_model("mibb", 0.3), 0.0))
+    assert not same(clean, trained(fault_model("mibb", 0.3), 1.0))
+    # Without faults both passes are the same, but for the order of float operations.
+    for one, other in zip(clean, trained(fault_model("mibb", 0.0), 1.0), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
+
+
 def test_seeds_differ(batch, tmp_path):
     a = fitted(batch, tmp_path / "a.pt", resume=False)
     b = fitted(batch, tmp_path / "a.pt", resume=False, seed=6)
