@@ -16,6 +16,7 @@ from rich.console import Console
 
 from gen.command import run
 from gen.errors import HoldfastError
+from gen.files import write_atomically
 from nn.pixels import image_codes
 from nn.program import Program, compile_graph
 from nn.shipped import load_network
@@ -23,6 +24,7 @@ from sim.accelerator import accelerator_netlist
 from sim.tools import find_tools
 
 from . import options
+from .against import finished
 from .campaign import GUARD_OFF, GuardSettings
 from .inference import check_injectable
 from .plan import FaultModel, Filters, Plan
@@ -34,7 +36,7 @@ from .simulate import configuration, images_for
 from .space import FaultSpace
 from .store import Store
 from .summary import compare, failure_rates, summarize
-from .tables import effects_table, pairs_table, percent
+from .tables import effects_table, independent_table, pairs_table, percent
 from .work import Job, Spent, golden_runs, run_units
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -91,6 +93,9 @@ def campaign(
     ] = "0.1%",
     comparison: Annotated[
         str, typer.Option("--compare", help="Guard settings to compare on the same faults.")
+    ] = "",
+    against: Annotated[
+        str, typer.Option(help="Finished campaigns to compare with: comma-separated folders.")
     ] = "",
     fit: Annotated[
         str, typer.Option(help="Raw rates, FIT per 2**20 bits: flip-flop=A,memory=B.")
@@ -154,6 +159,7 @@ def campaign(
         seed=seed,
         audit=options.share("--audit", audit, zero=True),
     )
+    others = {name: finished(Path(name)) for name in options.names(against)}
     folder = store or Path("build", "campaign", f"{graph.network}_{chosen.name}")
     if replay:
         replay_upset(job, replay, folder / "replay", console)
@@ -169,15 +175,24 @@ def campaign(
         tables.append(found)
     if comparison:
         pairs = {
-            name: compare(tables[0], found, plan, level)
+            name: compare(tables[0], found, plan, len(codes), level)
             for name, found in zip(settings[1:], tables[1:], strict=True)
         }
-        console.print(pairs_table(settings[0], pairs))
+        console.print(pairs_table(f"guard {settings[0]}", pairs))
         content = json.dumps({"first": settings[0], "second": pairs}, indent=1)
         (folder / "comparison.json").write_text(content)
         for name, summary in zip(settings, summaries, strict=True):
             page = report(summary, plan, _command(), {settings[0]: pairs})
             (folder / f"guard_{name}" / "report.html").write_text(page)
+    for name, other in others.items():
+        result = other.compared(_manifest(job), summaries[0], tables[0], plan, level)
+        console.print(
+            pairs_table(name, {settings[0]: result["pairs"]})
+            if "pairs" in result
+            else independent_table(name, result)
+        )
+        path = folder / f"against_{Path(name).name}.json"
+        write_atomically(path, json.dumps(result, indent=1).encode())
     return 1 if any(summary["audit"]["disagreements"] for summary in summaries) else 0
 
 
@@ -219,6 +234,12 @@ def _one(
         f"Weighted by population: SDC-1 {percent(summary['total']['sdc1'])} %, output or end "
         f"wrong (AVF) {percent(summary['total']['avf'])} %."
     )
+    accuracy = summary["accuracy"]
+    if accuracy:
+        console.print(
+            f"{accuracy['golden']} of {accuracy['images']} images are classified rightly without a "
+            f"fault; an upset costs {percent(accuracy['drop'])} % of accuracy."
+        )
     console.print(
         f"Audit: {checked['checked']} faults again by plain RTL, "
         f"{checked['disagreements']} disagreements."

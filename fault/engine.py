@@ -49,7 +49,7 @@ class Result:
     effect, died
         As in `fault.effects`, over the whole inference.
     detected : bool
-        The guard counted more than in the golden run.
+        A guard that is on counted more than in the golden run.
     latency : int
         Cycles from the fault to the first additional count, where it was seen in RTL; else -1.
     sdc5, sdc10, sdc20 : bool
@@ -136,6 +136,7 @@ class Engine:
         self._memories = {memory.name for memory in inference.netlist.memories}
         self._cycles = trace.cycles
         self._counts = int(trace.counts[-1])
+        self._guarded = inference.guard.output or inference.guard.input
         self._judged: dict[bytes, tuple[str, bool, bool, bool, int]] = {}
         last = reference.outputs[self.program.graph.nodes[-1].name].flatten(1)
         self._clean = last
@@ -265,7 +266,7 @@ class Engine:
             if effect == "masked":
                 summed = "requantization" if decision.effect.summed else "array"
                 died = decision.died or ("later_layer" if decision.effect.tensors else summed)
-        detected = counts > self._counts
+        detected = self._guarded and counts > self._counts
         seen = decision.detected is not None and detected
         return Result(
             effect, died, detected, (decision.detected or 0) - upset.cycle if seen else -1,
@@ -273,7 +274,7 @@ class Engine:
         )  # fmt: skip
 
     def _seen(self, began: int, seen: Seen, path: str) -> Result:
-        detected = seen.ended and seen.counts > self._counts
+        detected = self._guarded and seen.ended and seen.counts > self._counts
         latency = -1
         if detected and seen.detected is not None:
             latency = seen.detected - began

@@ -6,6 +6,7 @@ from typing import Any
 
 from .effects import EFFECTS
 from .plan import PHASES, Plan
+from .tables import ratio
 
 __all__ = ["report"]
 
@@ -175,7 +176,7 @@ def _comparison(pairs: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> list[st
                     str(entry["prevented"]),
                     str(entry["caused"]),
                     _percent(entry["difference"]),
-                    "-" if entry["ratio"] is None else f"{entry['ratio']:.3f}",
+                    ratio(entry["ratio"]),
                     str(entry["detected"]),
                     str(entry["false_alarms"]),
                 ]

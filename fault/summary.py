@@ -9,8 +9,7 @@ are a cluster: the effective number of trials is what the spread between faults 
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from math import sqrt
-from statistics import NormalDist
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -18,16 +17,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from .compare import Pairs, combined
 from .effects import EFFECTS
 from .plan import PHASES, Plan
-from .statistics import Estimate, stratified, wilson
+from .statistics import stratified, wilson
 
 __all__ = ["FAILURES", "compare", "failure_rates", "summarize"]
 
 FAILURES = ("benign", "sdc1", "stopped", "hang")
 """Effects that count as failures in the architectural vulnerability factor (AVF)."""
 
-_KINDS = (*EFFECTS, "avf", "detected", "undetected_sdc1", "false_alarm", "sdc5", "sdc10", "sdc20")
+_KINDS = (
+    *EFFECTS, "avf", "detected", "corrected", "undetected_sdc1", "false_alarm", "sdc5", "sdc10",
+    "sdc20",
+)  # fmt: skip
 _KEPT = ["structure", "signal", "bit", "layer", "phase", "number", "image", "effect", "died",
          "detected", "false_alarm", "latency", "sdc5", "sdc10", "sdc20", "right", "path",
          "audited", "agrees", "fault"]  # fmt: skip
@@ -47,6 +50,8 @@ class _Table:
                 self.names[name] = column.dictionary.to_pylist()
                 column = column.indices
             elif name in ("right", "agrees"):
+                if name == "right":
+                    self.columns["labelled"] = column.is_valid().to_numpy(zero_copy_only=False)
                 column = pc.fill_null(column, False)
             self.columns[name] = column.to_numpy(zero_copy_only=False)
         self.rows = table.num_rows
@@ -57,6 +62,11 @@ class _Table:
             return np.zeros(self.rows, bool)
         return self.columns[column] == names.index(value)
 
+    def faults(self, structure: str) -> NDArray[np.intp]:
+        """Rows of a structure, fault by fault and for each image by image."""
+        rows = np.flatnonzero(self.equals("structure", structure))
+        return rows[np.lexsort((self.columns["image"][rows], self.columns["number"][rows]))]
+
     def kinds(self) -> dict[str, NDArray[np.bool_]]:
         """Which rows count as what."""
         kinds = {effect: self.equals("effect", effect) for effect in EFFECTS}
@@ -64,6 +74,8 @@ class _Table:
         for name in ("detected", "false_alarm", "sdc5", "sdc10", "sdc20"):
             kinds[name] = self.columns[name].astype(bool)
         kinds["undetected_sdc1"] = kinds["sdc1"] & ~kinds["detected"]
+        golden = kinds["masked"] | kinds["latent"]
+        kinds["corrected"] = kinds["detected"] & ~kinds["false_alarm"] & golden
         return kinds
 
 
@@ -84,7 +96,7 @@ def summarize(
     structures = {}
     effective: dict[str, dict[str, tuple[float, float]]] = {kind: {} for kind in _KINDS}
     for name in plan.structures:
-        rows = np.flatnonzero(table.equals("structure", name))
+        rows = table.faults(name)
         if not len(rows):
             continue
         entry: dict[str, Any] = {
@@ -93,10 +105,9 @@ def summarize(
             "faults": len(rows) // images,
             "counts": {kind: int(kinds[kind][rows].sum()) for kind in _KINDS},
         }
-        order = np.argsort(table.columns["number"][rows], kind="stable")
         shares = {}
         for kind in _KINDS:
-            hits = kinds[kind][rows][order].reshape(-1, images)
+            hits = kinds[kind][rows].reshape(-1, images)
             effective[kind][name] = _effective(hits)
             shares[kind] = asdict(wilson(*effective[kind][name], confidence))  # type: ignore
         entry["shares"] = shares
@@ -139,7 +150,7 @@ def summarize(
             "median": float(np.median(seen)) if len(seen) else None,
             "largest": int(seen.max()) if len(seen) else None,
         },
-        "right": int(table.columns["right"].astype(bool).sum()),
+        "accuracy": _accuracy(table, plan, images, confidence),
         "worst": _worst(table, kinds, plan),
         "audit": {
             "checked": int(audited.sum()),
@@ -267,71 +278,87 @@ def failure_rates(
 
 
 def compare(
-    first: Iterable[pa.Table], second: Iterable[pa.Table], plan: Plan, confidence: float = 0.95
+    first: Iterable[pa.Table],
+    second: Iterable[pa.Table],
+    plan: Plan,
+    images: int,
+    confidence: float = 0.95,
 ) -> dict[str, dict[str, Any]]:
     """SDC-1 of the same faults in two settings, by structure and weighted by population.
-
-    The interval of a difference of paired shares is that of Agresti and Min (2005): half a pair
-    more in each of the four cells; the total combines the structures as `stratified` does.
 
     Returns
     -------
     dict
-        By structure and ``total``: ``faults``, ``prevented`` (only in the first), ``caused`` (only
-        in the second), ``difference`` (second minus first), ``ratio`` (second over first; None
-        where the first has none), and ``false_alarms`` and ``detected`` in the second.
+        By structure and ``total``: ``faults``, ``sdc1`` (in both settings: how many; of the total,
+        the weighted share), ``prevented`` (only in the first), ``caused`` (only in the second),
+        ``difference`` (second minus first), ``ratio`` (second over first; None where the first has
+        none), and ``false_alarms`` and ``detected`` in the second.
     """
     before, after = _Table(first), _Table(second)
-    bad, still = before.kinds()["sdc1"], after.kinds()["sdc1"]
+    bad, now = before.kinds()["sdc1"], after.kinds()
     result: dict[str, dict[str, Any]] = {}
-    value = below = above = 0.0
-    weights = {name: size / plan.total for name, size in plan.population.items()}
+    pairs: dict[str, Pairs] = {}
     for name in plan.structures:
-        rows = before.equals("structure", name)
-        faults = int(rows.sum())
-        if not faults:
+        rows, others = before.faults(name), after.faults(name)
+        if not len(rows):
             continue
-        prevented = int((bad & ~still & rows).sum())
-        caused = int((still & ~bad & rows).sum())
-        share = _paired(prevented, caused, faults, confidence)
+        pair = pairs[name] = Pairs(
+            bad[rows].reshape(-1, images), now["sdc1"][others].reshape(-1, images)
+        )
+        ratio = pair.ratio(confidence)
         result[name] = {
-            "faults": faults,
-            "sdc1": [int((bad & rows).sum()), int((still & rows).sum())],
-            "prevented": prevented,
-            "caused": caused,
-            "difference": asdict(share),
-            "ratio": _ratio(int((still & rows).sum()), int((bad & rows).sum())),
-            "detected": int((after.kinds()["detected"] & rows).sum()),
-            "false_alarms": int((after.kinds()["false_alarm"] & rows).sum()),
+            "faults": len(rows),
+            "sdc1": [int(pair.before.sum()), int(pair.after.sum())],
+            "prevented": int((pair.before & ~pair.after).sum()),
+            "caused": int((pair.after & ~pair.before).sum()),
+            "difference": asdict(pair.difference(confidence)),
+            "ratio": asdict(ratio) if ratio else None,
+            "detected": int(now["detected"][others].sum()),
+            "false_alarms": int(now["false_alarm"][others].sum()),
         }
-        value += weights[name] * share.value
-        below += (weights[name] * (share.value - share.low)) ** 2
-        above += (weights[name] * (share.high - share.value)) ** 2
-    shares = [
-        sum(weights[name] * e["sdc1"][k] / e["faults"] for name, e in result.items())
-        for k in (0, 1)
-    ]
+    weights = {name: plan.population[name] / plan.total for name in pairs}
+    difference, ratio = combined(pairs, weights, confidence)
     result["total"] = {
         "faults": sum(entry["faults"] for entry in result.values()),
-        "sdc1": shares,
-        "prevented": sum(entry["prevented"] for entry in result.values()),
-        "caused": sum(entry["caused"] for entry in result.values()),
-        "difference": asdict(Estimate(value, value - sqrt(below), value + sqrt(above))),
-        "ratio": shares[1] / shares[0] if shares[0] else None,
-        "detected": sum(entry["detected"] for entry in result.values()),
-        "false_alarms": sum(entry["false_alarms"] for entry in result.values()),
+        "sdc1": [
+            sum(w * float(side(pairs[name]).mean()) for name, w in weights.items())
+            for side in (attrgetter("before"), attrgetter("after"))
+        ],
+        **{key: sum(entry[key] for entry in result.values()) for key in ("prevented", "caused")},
+        "difference": asdict(difference),
+        "ratio": asdict(ratio) if ratio else None,
+        **{
+            key: sum(entry[key] for entry in result.values())
+            for key in ("detected", "false_alarms")
+        },
     }
     return result
 
 
-def _ratio(second: int, first: int) -> float | None:
-    return second / first if first else None
-
-
-def _paired(prevented: int, caused: int, pairs: int, confidence: float) -> Estimate:
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
-    b, c, n = prevented + 0.5, caused + 0.5, pairs + 2
-    centre = (c - b) / n
-    margin = z * sqrt(b + c - (c - b) ** 2 / n) / n
-    value = (caused - prevented) / pairs
-    return Estimate(value, max(-1.0, centre - margin), min(1.0, centre + margin))
+def _accuracy(table: _Table, plan: Plan, images: int, confidence: float) -> dict[str, Any] | None:
+    """Images classified rightly without a fault and what an upset takes from that; None without
+    labels.
+    """
+    known = table.columns["labelled"].astype(bool)
+    if not known.all():
+        return None
+    right, image = table.columns["right"].astype(bool), table.columns["image"]
+    same = ~np.logical_or.reduce([table.equals("effect", e) for e in ("sdc1", "stopped", "hang")])
+    golden = np.zeros(images, bool)
+    golden[image[same & right]] = True
+    pairs = {}
+    for name in plan.structures:
+        rows = table.faults(name)
+        if len(rows):
+            after = right[rows].reshape(-1, images)
+            pairs[name] = Pairs(np.broadcast_to(golden, after.shape), after)
+    weights = {name: plan.population[name] / plan.total for name in pairs}
+    change, _ = combined(pairs, weights, confidence)
+    return {
+        "golden": int(golden.sum()),
+        "images": images,
+        "drop": {"value": -change.value, "low": -change.high, "high": -change.low},
+        "drop_by_structure": {
+            name: -pair.difference(confidence).value for name, pair in pairs.items()
+        },
+    }

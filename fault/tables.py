@@ -4,14 +4,24 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.box import SIMPLE
+from rich.console import JustifyMethod
 from rich.table import Table
 
 from .campaign import Row
 from .effects import EFFECTS, FaultResult
 from .statistics import Estimate, wilson
 
-__all__ = ["compact", "effects_table", "fault_table", "interval", "pairs_sentence", "pairs_table",
-           "percent"]  # fmt: skip
+__all__ = [
+    "compact",
+    "effects_table",
+    "fault_table",
+    "independent_table",
+    "interval",
+    "pairs_sentence",
+    "pairs_table",
+    "percent",
+    "ratio",
+]
 
 _HEADINGS = {"masked": "mask", "latent": "lat", "benign": "ben", "sdc1": "SDC1", "stopped": "stop",
              "hang": "hang", "detected": "flag"}  # fmt: skip
@@ -99,17 +109,41 @@ def effects_table(summary: dict[str, Any], guard: str) -> Table:
 
 def pairs_table(first: str, pairs: dict[str, dict[str, Any]]) -> Table:
     """Comparisons with the first setting, from `fault.summary.compare` by the second."""
-    table = Table(title=f"SDC-1 on the same faults, against guard {first}", box=SIMPLE)
-    for name in ("guard", "structure", "faults", "prevented", "caused", "difference %", "ratio"):
-        table.add_column(name, justify="left" if name in ("guard", "structure") else "right")
-    for guard, entries in pairs.items():
+    table = Table(
+        title=f"SDC-1 on the same faults, against {first}", box=SIMPLE, pad_edge=False, padding=0
+    )
+    table.add_column("structure", no_wrap=True)
+    for name in ("n", "prevented", "caused", "difference, %", "ratio"):
+        table.add_column(f" {name}", justify="right", no_wrap=True)
+    for second, entries in pairs.items():
+        table.add_row(f"[bold]{second}[/]")
         for name, entry in entries.items():
-            ratio = "-" if entry["ratio"] is None else f"{entry['ratio']:.2f}"
             table.add_row(
-                guard, name, f"{entry['faults']:,}", str(entry["prevented"]),
-                str(entry["caused"]), percent(entry["difference"]), ratio,
+                name, compact(entry["faults"]), str(entry["prevented"]), str(entry["caused"]),
+                percent(entry["difference"]), ratio(entry["ratio"]),
             )  # fmt: skip
+        table.add_section()
     return table
+
+
+def independent_table(name: str, kinds: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Two campaigns with faults of their own, from `fault.compare.independent` by kind."""
+    table = Table(title=f"Against {name}: faults of each its own, per cent", box=SIMPLE)
+    for column in ("share", "structure", "there", "here", "difference"):
+        justify: JustifyMethod = "left" if column in ("share", "structure") else "right"
+        table.add_column(column, justify=justify)
+    for kind, entries in kinds.items():
+        for structure, entry in entries.items():
+            shares = [entry["first"], entry["second"], entry["difference"]]
+            table.add_row(kind, structure, *(percent(s) if s else "-" for s in shares))
+    return table
+
+
+def ratio(estimate: Mapping[str, float] | None) -> str:
+    """A ratio and its interval, or a dash."""
+    if estimate is None:
+        return "-"
+    return "{value:.2f} ({low:.2f}-{high:.2f})".format(**estimate)
 
 
 def percent(share: Mapping[str, float]) -> str:

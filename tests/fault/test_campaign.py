@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from math import exp, sqrt
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -236,6 +237,7 @@ def test_killed_workers_change_nothing(finished, tmp_path):
 
 _CHILD = """
 import pickle, sys
+from math import exp, sqrt
 from pathlib import Path
 from fault.store import Store, pack
 from fault.work import run_units
@@ -393,10 +395,15 @@ def test_interval_of_paired_shares(space, schedule):
     plan = plan_of(space, schedule, structures=("weight",))
     first = ["sdc1"] * (794 + 150) + ["masked"] * 86 + ["benign"] * 570
     second = ["sdc1"] * 794 + ["masked"] * 150 + ["sdc1"] * 86 + ["benign"] * 570
-    pairs = compare([shard(first)], [shard(second)], plan)
+    pairs = compare([shard(first)], [shard(second)], plan, 1)
     for entry in pairs.values():
         assert (entry["prevented"], entry["caused"]) == (150, 86)
-        assert entry["ratio"] == pytest.approx(880 / 944)
+        # The textbook's variance of the logarithm of a paired ratio.
+        spread = sqrt((150 + 86) / (944 * 880))
+        assert entry["ratio"] == pytest.approx(
+            {"value": 880 / 944, "low": 880 / 944 * exp(-1.96 * spread),
+             "high": 880 / 944 * exp(1.96 * spread)}, rel=1e-3,
+        )  # fmt: skip
         assert entry["difference"] == pytest.approx(
             {"value": -0.04, "low": -0.04 - 1.96 * 0.0095, "high": -0.04 + 1.96 * 0.0095}, abs=2e-4
         )
@@ -407,14 +414,14 @@ def test_pairs_and_rates(finished, space, schedule):
     plan = plan_of(space, schedule)
     guarded = job_of(space, schedule, guard=GUARD_ON)
     second = [pq.read_table(_buffer(data)) for _, data, _ in run_units(guarded, guarded.units())]
-    pairs = compare(tables, second, plan)
+    pairs = compare(tables, second, plan, summary["images"])
     for name, entry in pairs.items():
         if name != "total":
             before, after = entry["sdc1"]
             assert before - entry["prevented"] + entry["caused"] == after
             assert entry["difference"]["low"] <= (after - before) / entry["faults"]
             assert entry["difference"]["high"] >= (after - before) / entry["faults"]
-    same = compare(tables, tables, plan)["total"]
+    same = compare(tables, tables, plan, summary["images"])["total"]
     assert (same["prevented"], same["caused"], same["difference"]["value"]) == (0, 0, 0)
     rates = failure_rates(summary, plan, {"flip-flop": 100.0, "memory": 0.0})
     assert rates["total"]["raw"] == pytest.approx(100 * netlist().flip_flop_bits / 2**20)

@@ -1,0 +1,82 @@
+"""A campaign against others that have ended.
+
+    other = finished(folder)
+    other.compared(manifest, summary, tables, plan, 0.95)
+
+Where both drew the same faults in the same design they are compared fault by fault; otherwise, say
+for two designs, by the shares of each.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from gen.errors import HoldfastError
+
+from .compare import independent
+from .plan import Plan
+from .summary import compare
+
+__all__ = ["Finished", "finished"]
+
+_SAME = ("format", "design", "model", "filters", "faults", "unit", "seed")
+"""What two campaigns that drew the same faults have in common."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A campaign's folder."""
+
+    folder: Path
+    manifest: Mapping[str, Any]
+    summary: Mapping[str, Any]
+
+    def compared(
+        self,
+        manifest: Mapping[str, Any],
+        summary: Mapping[str, Any],
+        tables: Sequence[pa.Table],
+        plan: Plan,
+        confidence: float,
+    ) -> dict[str, Any]:
+        """Differences, this campaign the first.
+
+        Returns
+        -------
+        dict
+            ``pairs`` from `fault.summary.compare`, or ``sdc1`` and ``avf`` from
+            `fault.compare.independent`.
+        """
+        here = json.loads(json.dumps(manifest))
+        same = all(here[key] == self.manifest.get(key) for key in _SAME)
+        if same and self.summary["images"] == summary["images"]:
+            mine = [pq.read_table(path) for path in sorted(self.folder.glob("shards/*.parquet"))]
+            if sum(table.num_rows for table in mine) == sum(table.num_rows for table in tables):
+                return {"pairs": compare(mine, tables, plan, summary["images"], confidence)}
+        return {kind: independent(self.summary, summary, kind) for kind in ("sdc1", "avf")}
+
+
+def finished(folder: Path) -> Finished:
+    """The campaign in a folder.
+
+    Raises
+    ------
+    HoldfastError
+        None has ended there.
+    """
+    try:
+        manifest, summary = (
+            json.loads((folder / f"{name}.json").read_text()) for name in ("manifest", "summary")
+        )
+    except OSError:
+        raise HoldfastError(
+            f"{folder} holds no campaign that has ended: manifest.json or summary.json is missing."
+        ) from None
+    except ValueError:
+        raise HoldfastError(f"{folder}: manifest.json or summary.json is not JSON.") from None
+    return Finished(folder, manifest, summary)
