@@ -105,9 +105,9 @@ def train(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Measures: ``nox -s bench -- accelerator`` exactness, cycles, speed and cost; faultmodels;
-    campaign: faults per second.
+    campaign: faults per second; kills: a campaign killed again and again.
     """
-    known = ("accelerator", "campaign", "faultmodels")
+    known = ("accelerator", "campaign", "faultmodels", "kills")
     what, *options = session.posargs or ["accelerator"]
     if what not in known:
         print(f"error: there is no benchmark {what!r}; known are {', '.join(known)}")

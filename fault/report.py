@@ -65,7 +65,7 @@ def report(
         f"Intervals: {level}. {audit['checked']:,} faults computed again by plain RTL: {verdict}."
         "</p>",
         f"<p>Repeat it: <code>{escape(command)}</code></p>",
-        f"<p>Settings: <code>{escape(str(settings))}</code></p>",
+        _settings(settings),
         "<h2>Effects by structure</h2>",
         _effects(summary),
         "<h2>SDC-1 and AVF by structure</h2>",
@@ -89,6 +89,8 @@ def report(
         _counts("path", summary["paths"]),
         "<h2>Where masked faults ended</h2>",
         _counts("ended", summary["died"]),
+        "<h2>Accuracy</h2>",
+        _accuracy(summary["accuracy"]),
         "<h2>Detection</h2>",
         _detection(summary),
         *_fit(summary),
@@ -241,10 +243,13 @@ def _elements(elements: list[Mapping[str, Any]]) -> str:
         return "<p>No fault in a processing element.</p>"
     cells: dict[tuple[int, int], list[int]] = {}
     bits: dict[tuple[str, int], list[int]] = {}
+    places: dict[tuple[str, int], list[int]] = {}
     for entry in elements:
+        found: dict[Any, list[int]]
         for found, key in (
             (cells, (entry["row"], entry["col"])),
             (bits, (entry["register"], entry["bit"])),
+            (places, (f"{entry['row']}.{entry['col']}", entry["bit"])),
         ):
             total = found.setdefault(key, [0, 0])
             total[0] += entry["faults"]
@@ -262,8 +267,18 @@ def _elements(elements: list[Mapping[str, Any]]) -> str:
     names = sorted({name for name, _ in bits})
     widest = 1 + max(bit for _, bit in bits)
     registers = [(name, [cell(bits.get((name, bit))) for bit in range(widest)]) for name in names]
-    return _heat("AVF, %", [f"col {col}" for col in range(width)], array) + _heat(
-        "AVF, %, by bit", [str(bit) for bit in range(widest)], registers
+    numbers = [str(bit) for bit in range(widest)]
+    every = [
+        (f"PE {row}.{col}", [cell(places.get((f"{row}.{col}", bit))) for bit in range(widest)])
+        for row in range(height)
+        for col in range(width)
+    ]
+    return (
+        _heat("AVF, %", [f"col {col}" for col in range(width)], array)
+        + _heat("AVF, %, by bit", numbers, registers)
+        + "<details><summary>Every processing element by bit, all its registers</summary>"
+        + _heat("AVF, %, by bit", numbers, every)
+        + "</details>"
     )
 
 
@@ -284,10 +299,37 @@ def _counts(heading: str, counts: Mapping[str, int]) -> str:
     return _table([heading, "faults", "share"], rows)
 
 
+def _settings(settings: Mapping[str, Any]) -> str:
+    """What was asked for, as far as it is not empty."""
+    parts = []
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            value = ", ".join(f"{key} {_plain(v)}" for key, v in value.items() if v not in ((), ""))
+        parts.append(f"<b>{escape(name)}</b> {escape(_plain(value))}")
+    return f"<p>{'; '.join(parts)}.</p>"
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, bool) or value is None:
+        return {True: "on", False: "off", None: "none"}[value]
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _accuracy(accuracy: Mapping[str, Any] | None) -> str:
+    if accuracy is None:
+        return "<p>The images have no labels.</p>"
+    return (
+        f"<p>{accuracy['golden']} of {accuracy['images']} images are classified rightly without a "
+        f"fault; an upset costs {_percent(accuracy['drop'])} of accuracy, weighted by "
+        "population.</p>"
+    )
+
+
 def _detection(summary: Mapping[str, Any]) -> str:
     total, latency = summary["total"], summary["detection_latency"]
-    text = f"<p>Detected: {_percent(total['detected'])}; false alarms: "
-    text += f"{_percent(total['false_alarm'])}, weighted by population. "
+    text = f"<p>Detected: {_percent(total['detected'])}; corrected: "
+    text += f"{_percent(total['corrected'])}; false alarms: {_percent(total['false_alarm'])}, "
+    text += "weighted by population. "
     if latency["seen"]:
         text += (
             f"Latency where RTL saw the flag ({latency['seen']:,} faults): median "

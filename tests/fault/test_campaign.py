@@ -237,7 +237,6 @@ def test_killed_workers_change_nothing(finished, tmp_path):
 
 _CHILD = """
 import pickle, sys
-from math import exp, sqrt
 from pathlib import Path
 from fault.store import Store, pack
 from fault.work import run_units
