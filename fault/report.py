@@ -245,13 +245,12 @@ def _elements(elements: list[Mapping[str, Any]]) -> str:
     bits: dict[tuple[str, int], list[int]] = {}
     places: dict[tuple[str, int], list[int]] = {}
     for entry in elements:
-        found: dict[Any, list[int]]
-        for found, key in (
-            (cells, (entry["row"], entry["col"])),
-            (bits, (entry["register"], entry["bit"])),
-            (places, (f"{entry['row']}.{entry['col']}", entry["bit"])),
+        place = f"{entry['row']}.{entry['col']}"
+        for total in (
+            cells.setdefault((entry["row"], entry["col"]), [0, 0]),
+            bits.setdefault((entry["register"], entry["bit"]), [0, 0]),
+            places.setdefault((place, entry["bit"]), [0, 0]),
         ):
-            total = found.setdefault(key, [0, 0])
             total[0] += entry["faults"]
             total[1] += entry["avf"]
 
@@ -305,7 +304,7 @@ def _settings(settings: Mapping[str, Any]) -> str:
     for name, value in settings.items():
         if isinstance(value, Mapping):
             value = ", ".join(f"{key} {_plain(v)}" for key, v in value.items() if v not in ((), ""))
-        parts.append(f"<b>{escape(name)}</b> {escape(_plain(value))}")
+        parts.append(f"<strong>{escape(name)}</strong> {escape(_plain(value))}")
     return f"<p>{'; '.join(parts)}.</p>"
 
 
