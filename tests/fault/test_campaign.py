@@ -386,6 +386,24 @@ def shard(effects):
     return pq.read_table(_buffer(pack(columns)))
 
 
+def test_what_counts_as_a_failure(space, schedule):
+    plan = plan_of(space, schedule, structures=("weight",))
+    effects = ["masked"] * 5 + ["latent"] * 4 + ["benign"] * 3 + ["sdc1"] * 2 + ["stopped", "hang"]
+    counts = summarize([shard(effects)], plan, 1)["structures"]["weight"]["counts"]
+    assert counts["avf"] == 3 + 2 + 1 + 1
+    assert (counts["sdc1"], counts["undetected_sdc1"], counts["detected"]) == (2, 2, 0)
+
+
+def test_a_larger_campaign_continues_a_smaller(space, schedule):
+    drawn = []
+    for count in (30, 80):
+        worker = Worker(job_of(space, schedule, counts={"weight": count}, audit=0.0))
+        shards = [pq.read_table(_buffer(worker.compute(unit)[0])) for unit in worker.job.units()]
+        drawn.append([fault for shard in shards for fault in shard["fault"].to_pylist()])
+    assert drawn[0] == drawn[1][:30]
+    assert len(set(drawn[1])) > 70
+
+
 def test_interval_of_paired_shares(space, schedule):
     """Agresti, Categorical Data Analysis, table 10.1: 944 and 880 of 1600, 794 in both.
 

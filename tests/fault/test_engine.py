@@ -76,6 +76,39 @@ def test_shortcuts_equal_plain_rtl(engine, space, structure):
     assert not disagreements(engine, upsets)
 
 
+def test_words_around_their_reads(engine):
+    """A word matters to the very cycle in which it is read; from the next on it does not."""
+    source = random.Random(11)
+    upsets = []
+    for run in engine.inference.schedule.runs:
+        moments = []
+        tile, pixel = source.randrange(len(run.start)), source.randrange(run.pixels)
+        tau, col = source.randrange(run.tiles), source.randrange(CONFIG.cols)
+        address = int(run.inputs[0][tile, pixel])
+        lane = int(run.inputs[2][tile]) * CONFIG.rows + source.randrange(CONFIG.rows)
+        memory = f"activations_{run.walk['input_bank']}__lane_{lane}"
+        moments.append((memory, address, int(run.start[tile]) + pixel))
+        loads, words = run.weight_reads
+        load, row = source.randrange(len(loads)), source.randrange(CONFIG.rows)
+        moments.append((f"weights__lane_{col}", int(words[load]) + row, int(loads[load]) + row))
+        channel = run.walk["param_base"] + tau * CONFIG.cols + col
+        read = int(run.finish[tau]) + run.timing.parameters + col
+        moments += [(f"parameters_{name}", channel, read) for name in ("bias", "scale", "bounds")]
+        if run.has_residual:
+            words, lanes = run.residuals
+            memory = f"activations_{run.walk['residual_bank']}__lane_{int(lanes[0, col])}"
+            for pixel in range(run.pixels):
+                read = int(run.finish[0]) + pixel + run.timing.residual
+                moments.append((memory, int(words[0, pixel, col]), read))
+        upsets += [
+            Upset(((name, word, 6),), cycle + late)
+            for name, word, cycle in moments
+            for late in range(-2, 3)
+            if word < next(m.depth for m in netlist().memories if m.name == name)
+        ]
+    assert not disagreements(engine, upsets)
+
+
 def test_every_path_is_taken(engine, space):
     upsets = [
         upset

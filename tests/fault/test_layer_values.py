@@ -1,0 +1,51 @@
+"""What the closed forms take for a layer's sums and codes, against the golden model."""
+
+from copy import deepcopy
+
+import numpy as np
+import pytest
+
+from fault.campaign import GuardSettings
+from fault.layer_values import LayerValues
+from fault.schedule import Schedule
+from nn.golden import Golden
+from nn.guard import learn_bounds
+from nn.program import compile_graph
+from tests.fault.tiny import CONFIG, graph, images
+
+
+def bounded(tighter):
+    """The small network with bounds that its own image reaches, or surpasses."""
+    made = deepcopy(graph())
+    pixels = (images()[:1].numpy().astype(int) + 128).astype(np.uint8)
+    learn_bounds(made, pixels)
+    for node in made.weighted():
+        node.guard_lo = node.guard_lo + tighter
+        node.guard_hi = np.maximum(node.guard_hi - tighter, node.guard_lo)
+    return made
+
+
+@pytest.mark.parametrize("zero", [False, True])
+@pytest.mark.parametrize("tighter", [0, 9])
+def test_codes_and_violations(tighter, zero):
+    network = bounded(tighter)
+    program = compile_graph(network, CONFIG)
+    guard = GuardSettings(output=True, input=True, zero=zero)
+    result = Golden(network, *["zero" if zero else "bound"] * 2).run(images()[:1])
+    golden = {name: codes[0].numpy() for name, codes in result.outputs.items()}
+    violations = 0
+    for run in Schedule(program).runs:
+        values = LayerValues(program, run, guard, golden)
+        points = tuple(axis.ravel() for axis in np.indices(values.sums.shape))
+        codes, bad = values.codes(points, values.sums.ravel())
+        assert bad.sum() == sum(
+            int(result.output_violations[name]) for name in run.step.nodes
+            if name in result.output_violations
+        )  # fmt: skip
+        tau, pixel, column = points
+        channel = tau * CONFIG.cols + column
+        flat = golden[run.step.target].reshape(len(golden[run.step.target]), -1)
+        real = channel < len(flat)
+        assert np.array_equal(codes[real], flat[channel[real], pixel[real]]), run.step.name
+        violations += int(bad.sum())
+    assert (violations > 0) == (tighter > 0)
