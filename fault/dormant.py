@@ -31,6 +31,8 @@ from .follow import FREE, GUARD_COUNTERS, Follower
 
 __all__ = ["Dormant", "Event"]
 
+_PROBE = 1024
+"""Cycles in which a bit has to sleep once to be looked at in all others."""
 _STATES = 100 << 20
 """Bytes of golden states that are held at once."""
 _SETTLE = 16
@@ -113,14 +115,14 @@ class Dormant:
         """
         analysis = _Analysis(netlist, names)
         cycles = follower.golden.cycles
-        seen = dict.fromkeys(analysis.bits, 0)
-        kept = dict.fromkeys(analysis.bits, 0)
         length = max(1024, _STATES // follower.state_bytes)
+        probe = analysis.between(follower, analysis.bits, cycles // 4, cycles // 4 + _PROBE)
+        bits = [bit for bit, (sees, keeps) in probe.items() if keeps & ~sees]
+        seen = dict.fromkeys(bits, 0)
+        kept = dict.fromkeys(bits, 0)
         for begin in range(0, cycles, length):
             end = min(begin + length, cycles)
-            values = analysis.golden(follower, begin, end)
-            for bit in analysis.bits:
-                sees, keeps = analysis.next(bit, values, (1 << end - begin) - 1)
+            for bit, (sees, keeps) in analysis.between(follower, bits, begin, end).items():
                 seen[bit] |= sees << begin
                 kept[bit] |= keeps << begin
             if progress is not None:
@@ -275,6 +277,16 @@ class _Analysis:
         now, data = set(logic.pin(cell, "\\Q")), logic.pin(cell, "\\D")
         reached = {net for n in logic.sources(data) for net in logic.inputs(logic.cells[n])}
         return bool(now.intersection(reached.union(data)))
+
+    def between(
+        self, follower: Follower, bits: Iterable[Net], begin: int, end: int
+    ) -> dict[Net, tuple[int, int]]:
+        """Of bits, the cycles from ``begin`` to ``end`` in which each is seen, and after which it
+        is still wrong.
+        """
+        end = min(end, follower.golden.cycles)
+        values, ones = self.golden(follower, begin, end), (1 << end - begin) - 1
+        return {bit: self.next(bit, values, ones) for bit in bits}
 
     def golden(self, follower: Follower, begin: int, end: int) -> dict[Net, int]:
         """Golden waveforms of all that is needed, from a cycle on."""
