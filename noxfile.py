@@ -97,6 +97,12 @@ def generate(session: nox.Session) -> None:
 
 
 @nox.session
+def bitstream(session: nox.Session) -> None:
+    """Makes a board's bitstream, or its Vivado project."""
+    python(session, "-m", "constraints")
+
+
+@nox.session
 def train(session: nox.Session) -> None:
     """Trains, quantizes and lowers a network."""
     python(session, "-m", "nn.train")

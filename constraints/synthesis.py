@@ -9,6 +9,7 @@ the total: nothing is shared or simplified across their borders, and the mapping
 """
 
 import json
+import math
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -42,7 +43,7 @@ class _Family:
     mapping: str
     lut: dict[str, float]
     ff: tuple[str, ...]
-    dsp: tuple[str, ...]
+    dsp: dict[str, float]
     mem: dict[str, float]
 
 
@@ -69,7 +70,7 @@ FAMILIES = {
         "opt_lut_ins -tech lattice; clean",
         {"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 4},
         ("TRELLIS_FF",),
-        ("MULT18X18D",),
+        {"MULT18X18D": 1},
         {"DP16KD": 1},
     ),
     "xc7": _Family(
@@ -78,7 +79,7 @@ FAMILIES = {
         _XILINX_MAPPING,
         _XILINX_LUT,
         _XILINX_FF,
-        ("DSP48E1",),
+        {"DSP48E1": 1},
         {"RAMB36E1": 1, "RAMB18E1": 0.5},
     ),
     "xcup": _Family(
@@ -87,7 +88,7 @@ FAMILIES = {
         _XILINX_MAPPING,
         _XILINX_LUT,
         _XILINX_FF,
-        ("DSP48E2",),
+        {"DSP48E2": 1},
         {"RAMB36E2": 1, "RAMB18E2": 0.5},
     ),
     "ice40": _Family(
@@ -102,12 +103,22 @@ FAMILIES = {
             for enable in ("", "E")
             for reset in ("", "R", "S", "SR", "SS")
         ),
-        ("SB_MAC16",),
+        {"SB_MAC16": 1},
         {"SB_RAM40_4K": 1, "SB_SPRAM256KA": 64},
+    ),
+    # Multipliers of 18 x 18 bits; a memory of 16 x 4 bits takes four look-up tables.
+    "gowin": _Family(
+        "synth_gowin -family gw2a",
+        "synth_gowin -family gw2a -noflatten -run begin:map_luts",
+        "abc -luts 4; clean; techmap -map +/gowin/cells_map.v; opt_lut_ins -tech gowin; clean",
+        {"LUT1": 1, "LUT2": 1, "LUT3": 1, "LUT4": 1, "ALU": 1, "RAM16SDP4": 4},
+        tuple(f"DFF{kind}{enable}" for kind in ("", "S", "R", "P", "C") for enable in ("", "E")),
+        {"MULT9X9": 0.5, "MULT18X18": 1, "MULT36X36": 4},
+        {"SDPB": 1, "SDPX9B": 1, "DPB": 1, "DPX9B": 1, "SP": 1, "SPX9": 1},
     ),
 }
 """ECP5 (LUT4, memories of 18 kbit), 7-series (LUT6, 36 kbit), UltraScale+ (LUT6, 36 kbit), iCE40
-UltraPlus (LUT4, 4 kbit)."""
+UltraPlus (LUT4, 4 kbit), Gowin GW2A (LUT4, 18 kbit)."""
 
 
 @dataclass(frozen=True)
@@ -200,7 +211,7 @@ def count(cells: Mapping[str, int], family: _Family) -> Cost:
     return Cost(
         lut=round(sum(number * family.lut.get(cell, 0) for cell, number in cells.items())),
         ff=sum(number for cell, number in cells.items() if cell in family.ff),
-        dsp=sum(number for cell, number in cells.items() if cell in family.dsp),
+        dsp=math.ceil(sum(number * family.dsp.get(cell, 0) for cell, number in cells.items())),
         mem=sum(number * family.mem.get(cell, 0) for cell, number in cells.items()),
     )
 

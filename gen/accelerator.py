@@ -18,6 +18,7 @@ from .layout import (
     CONTROL,
     COUNTERS,
     DESCRIPTOR_STRIDE,
+    INTERFACE,
     MAGIC,
     REGION_BITS,
     REGISTERS,
@@ -426,6 +427,7 @@ class Accelerator(wiring.Component):
             "widths": _bytes(
                 cfg.acc_bits, cfg.multiplier_bits, ROUNDINGS.index(cfg.rounding), cfg.guard
             ),
+            "interface": Const(INTERFACE << 16 | cfg.signature, 32),
         }
         offset = host.address[:REGION_BITS]
         write = selected & host.write

@@ -8,6 +8,7 @@ power of two of bytes.
 
 from dataclasses import dataclass
 from enum import IntEnum
+from zlib import crc32
 
 from .config import AcceleratorConfig
 
@@ -19,6 +20,7 @@ __all__ = [
     "DESCRIPTOR",
     "DESCRIPTOR_STRIDE",
     "DESCRIPTOR_WORDS",
+    "INTERFACE",
     "MAGIC",
     "REGION_BITS",
     "REGISTERS",
@@ -222,6 +224,7 @@ REGISTERS = (
     Register("ready", 0x20, "rw", "descriptors below this index may run; 0xFFFF after reset"),
     Register("array", 0x24, "r", "rows, cols, act_bits, weight_bits, one byte each"),
     Register("widths", 0x28, "r", "acc_bits, multiplier_bits, rounding, guard, one byte each"),
+    Register("interface", 0x2C, "r", "signature of the configuration; above it, of this interface"),
     Register("stream", 0x30, "r", "cycles in which the array took a pixel"),
     Register("stall_weights", 0x34, "r", "cycles waiting for the next weight tile"),
     Register("stall_memory", 0x38, "r", "cycles waiting for an accumulator to be written"),
@@ -239,6 +242,22 @@ CONTROL = {"start": 0, "guard_output": 1, "guard_input": 2, "guard_zero": 3, "in
 STATUS_BITS = {"busy": (0, 1), "done": (1, 1), "refused": (2, 1), "code": (8, 8), "index": (16, 16)}
 """First bit and width of the parts of the status register. ``refused``: a write during the run;
 ``code``: a `Status`; ``index``: the current, at the end the last descriptor."""
+
+
+INTERFACE = (
+    crc32(
+        repr(
+            [
+                *((r.name, r.offset, r.access) for r in REGISTERS),
+                *((f.name, f.word, f.offset, f.width, f.signed) for f in DESCRIPTOR),
+                (CONTROL, STATUS_BITS, *((s.name, int(s)) for s in Status)),
+                (REGION_BITS, *((r.name, int(r)) for r in Region)),
+            ]
+        ).encode()
+    )
+    & 0xFFFF
+)
+"""16 bits that tell this layout of registers, descriptors and addresses from others."""
 
 
 def word_stride(lanes: int) -> int:

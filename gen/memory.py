@@ -21,6 +21,9 @@ def cells(width: int, depth: int) -> memory.Memory:
 class LaneMemory(wiring.Component):
     """One read and one write port; every lane has its own address and write enable.
 
+    A platform with ``get_lane_memory(width, depth)`` may return a component with the members below,
+    for one lane, to be used instead of a memory that synthesis maps.
+
     Parameters
     ----------
     lanes, width, depth : int
@@ -60,7 +63,20 @@ class LaneMemory(wiring.Component):
         m = Module()
         first, rest = self.parts
         address_bits = len(self.read_address[0])
+        choose = getattr(platform, "get_lane_memory", None)
         for lane in range(self._lanes):
+            if choose is not None and not rest:
+                chosen = choose(self._width, first)
+                if chosen is not None:
+                    m.submodules[f"lane_{lane}"] = chosen
+                    m.d.comb += [
+                        chosen.read_address.eq(self.read_address[lane]),
+                        self.read_data[lane].eq(chosen.read_data),
+                        chosen.write_address.eq(self.write_address[lane]),
+                        chosen.write_data.eq(self.write_data[lane]),
+                        chosen.write_enable.eq(self.write_enable[lane]),
+                    ]
+                    continue
             m.submodules[f"lane_{lane}"] = store = cells(self._width, first)
             read, write = store.read_port(), store.write_port()
             m.d.comb += [

@@ -24,9 +24,9 @@ _MEMORY_OF_ZEROS = re.compile(
 )
 
 
-def to_rtlil(component: object, name: str) -> str:
+def to_rtlil(component: object, name: str, platform: object = None) -> str:
     """RTLIL of a component, without the zeros that Amaranth writes into every memory word."""
-    return _MEMORY_OF_ZEROS.sub("", rtlil.convert(component, name=name, emit_src=False))
+    return _MEMORY_OF_ZEROS.sub("", rtlil.convert(component, name, platform, emit_src=False))
 
 
 def emit(config: AcceleratorConfig, name: str, uart: int | None = None) -> str:

@@ -143,6 +143,14 @@ class Program:
         """Whether all weights are on chip at once."""
         return len(self.chunks) == 1
 
+    @property
+    def parts(self) -> list[tuple[int, int]]:
+        """First descriptor and number of descriptors of each part that is started on its own; one
+        part where the program memory holds all.
+        """
+        total, depth = len(self.descriptors), self.config.program_depth
+        return [(first, min(depth, total - first)) for first in range(0, total, depth)]
+
     def input_words(self, codes: NDArray[np.integer]) -> NDArray[np.int8]:
         """The image as it lies in memory: int8 [words, lanes] from codes [C, H, W]."""
         if self.packed == 1:
@@ -173,8 +181,14 @@ class Program:
         return pixels[:, order].T.reshape(-1, place.height, place.width).astype(np.int8)
 
 
-def compile_graph(graph: Graph, config: AcceleratorConfig) -> Program:
+def compile_graph(graph: Graph, config: AcceleratorConfig, parts: bool = False) -> Program:
     """Place a network on an accelerator.
+
+    Parameters
+    ----------
+    parts
+        Allow more descriptors than the program memory holds: the program then runs part by part
+        (see ``Program.parts``).
 
     Raises
     ------
@@ -182,7 +196,7 @@ def compile_graph(graph: Graph, config: AcceleratorConfig) -> Program:
         The network does not fit, or the accelerator computes with other widths: names the layer,
         the need and what there is.
     """
-    return _Compiler(graph, config).run()
+    return _Compiler(graph, config, parts).run()
 
 
 @dataclass
@@ -209,9 +223,10 @@ class _Piece:
 
 
 class _Compiler:
-    def __init__(self, graph: Graph, config: AcceleratorConfig):
+    def __init__(self, graph: Graph, config: AcceleratorConfig, parts: bool):
         self.graph = graph
         self.config = config
+        self.parts = parts
         self.steps: list[Step] = []
         self.places: dict[str, Place] = {}
         self.pieces: list[_Piece] = []
@@ -234,7 +249,8 @@ class _Compiler:
             chunks = self._chunks(self._groups(half_weights, half_channels),
                                   half_weights, half_channels)  # fmt: skip
         descriptors = [self._pack(step, walk) for step in self.steps for walk in step.walks]
-        self._need("program memory", "descriptors", len(descriptors), cfg.program_depth)
+        if not self.parts:
+            self._need("program memory", "descriptors", len(descriptors), cfg.program_depth)
         return Program(
             config=cfg,
             graph=self.graph,

@@ -6,56 +6,56 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$1 ;
   wire \$10 ;
   wire \$100 ;
-  wire [19:0] \$101 ;
+  wire \$101 ;
   wire \$102 ;
   wire \$103 ;
-  wire \$104 ;
+  wire [19:0] \$104 ;
   wire \$105 ;
   wire \$106 ;
-  wire [19:0] \$107 ;
+  wire \$107 ;
   wire \$108 ;
   wire \$109 ;
   wire \$11 ;
-  wire \$110 ;
+  wire [19:0] \$110 ;
   wire \$111 ;
   wire \$112 ;
-  wire [19:0] \$113 ;
+  wire \$113 ;
   wire \$114 ;
   wire \$115 ;
-  wire \$116 ;
+  wire [19:0] \$116 ;
   wire \$117 ;
   wire \$118 ;
-  wire [19:0] \$119 ;
+  wire \$119 ;
   wire \$12 ;
   wire \$120 ;
   wire \$121 ;
-  wire \$122 ;
+  wire [19:0] \$122 ;
   wire \$123 ;
   wire \$124 ;
-  wire [19:0] \$125 ;
+  wire \$125 ;
   wire \$126 ;
   wire \$127 ;
-  wire \$128 ;
+  wire [19:0] \$128 ;
   wire \$129 ;
   wire \$13 ;
   wire \$130 ;
-  wire [19:0] \$131 ;
+  wire \$131 ;
   wire \$132 ;
   wire \$133 ;
-  wire \$134 ;
+  wire [19:0] \$134 ;
   wire \$135 ;
   wire \$136 ;
-  wire [19:0] \$137 ;
+  wire \$137 ;
   wire \$138 ;
   wire \$139 ;
   wire \$14 ;
-  wire \$140 ;
+  wire [19:0] \$140 ;
   wire \$141 ;
   wire \$142 ;
-  wire [19:0] \$143 ;
+  wire \$143 ;
   wire \$144 ;
   wire \$145 ;
-  wire \$146 ;
+  wire [19:0] \$146 ;
   wire \$147 ;
   wire \$148 ;
   wire \$149 ;
@@ -64,14 +64,14 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$151 ;
   wire \$152 ;
   wire \$153 ;
-  wire [15:0] \$154 ;
-  wire [18:0] \$155 ;
-  wire [18:0] \$156 ;
-  wire [7:0] \$157 ;
-  wire \$158 ;
-  wire \$159 ;
+  wire \$154 ;
+  wire \$155 ;
+  wire \$156 ;
+  wire [15:0] \$157 ;
+  wire [18:0] \$158 ;
+  wire [18:0] \$159 ;
   wire \$16 ;
-  wire \$160 ;
+  wire [7:0] \$160 ;
   wire \$161 ;
   wire \$162 ;
   wire \$163 ;
@@ -80,14 +80,14 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$166 ;
   wire \$167 ;
   wire \$168 ;
-  wire [15:0] \$169 ;
+  wire \$169 ;
   wire \$17 ;
-  wire [18:0] \$170 ;
-  wire [18:0] \$171 ;
-  wire [7:0] \$172 ;
-  wire \$173 ;
-  wire \$174 ;
-  wire \$175 ;
+  wire \$170 ;
+  wire \$171 ;
+  wire [15:0] \$172 ;
+  wire [18:0] \$173 ;
+  wire [18:0] \$174 ;
+  wire [7:0] \$175 ;
   wire \$176 ;
   wire \$177 ;
   wire \$178 ;
@@ -97,14 +97,14 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$181 ;
   wire \$182 ;
   wire \$183 ;
-  wire [15:0] \$184 ;
-  wire [18:0] \$185 ;
-  wire [18:0] \$186 ;
-  wire [7:0] \$187 ;
-  wire \$188 ;
-  wire \$189 ;
+  wire \$184 ;
+  wire \$185 ;
+  wire \$186 ;
+  wire [15:0] \$187 ;
+  wire [18:0] \$188 ;
+  wire [18:0] \$189 ;
   wire \$19 ;
-  wire \$190 ;
+  wire [7:0] \$190 ;
   wire \$191 ;
   wire \$192 ;
   wire \$193 ;
@@ -113,15 +113,15 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$196 ;
   wire \$197 ;
   wire \$198 ;
-  wire [15:0] \$199 ;
+  wire \$199 ;
   wire \$2 ;
   wire \$20 ;
-  wire [18:0] \$200 ;
-  wire [18:0] \$201 ;
-  wire [7:0] \$202 ;
-  wire \$203 ;
-  wire \$204 ;
-  wire \$205 ;
+  wire \$200 ;
+  wire \$201 ;
+  wire [15:0] \$202 ;
+  wire [18:0] \$203 ;
+  wire [18:0] \$204 ;
+  wire [7:0] \$205 ;
   wire \$206 ;
   wire \$207 ;
   wire \$208 ;
@@ -131,14 +131,14 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$211 ;
   wire \$212 ;
   wire \$213 ;
-  wire [15:0] \$214 ;
-  wire [18:0] \$215 ;
-  wire [18:0] \$216 ;
-  wire [7:0] \$217 ;
-  wire \$218 ;
-  wire \$219 ;
+  wire \$214 ;
+  wire \$215 ;
+  wire \$216 ;
+  wire [15:0] \$217 ;
+  wire [18:0] \$218 ;
+  wire [18:0] \$219 ;
   wire \$22 ;
-  wire \$220 ;
+  wire [7:0] \$220 ;
   wire \$221 ;
   wire \$222 ;
   wire \$223 ;
@@ -147,14 +147,14 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$226 ;
   wire \$227 ;
   wire \$228 ;
-  wire [15:0] \$229 ;
+  wire \$229 ;
   wire \$23 ;
-  wire [18:0] \$230 ;
-  wire [18:0] \$231 ;
-  wire [7:0] \$232 ;
-  wire \$233 ;
-  wire \$234 ;
-  wire \$235 ;
+  wire \$230 ;
+  wire \$231 ;
+  wire [15:0] \$232 ;
+  wire [18:0] \$233 ;
+  wire [18:0] \$234 ;
+  wire [7:0] \$235 ;
   wire \$236 ;
   wire \$237 ;
   wire \$238 ;
@@ -164,14 +164,14 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$241 ;
   wire \$242 ;
   wire \$243 ;
-  wire [15:0] \$244 ;
-  wire [18:0] \$245 ;
-  wire [18:0] \$246 ;
-  wire [7:0] \$247 ;
-  wire \$248 ;
-  wire \$249 ;
+  wire \$244 ;
+  wire \$245 ;
+  wire \$246 ;
+  wire [15:0] \$247 ;
+  wire [18:0] \$248 ;
+  wire [18:0] \$249 ;
   wire \$25 ;
-  wire \$250 ;
+  wire [7:0] \$250 ;
   wire \$251 ;
   wire \$252 ;
   wire \$253 ;
@@ -180,14 +180,14 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$256 ;
   wire \$257 ;
   wire \$258 ;
-  wire [15:0] \$259 ;
+  wire \$259 ;
   wire \$26 ;
-  wire [18:0] \$260 ;
-  wire [18:0] \$261 ;
-  wire [7:0] \$262 ;
-  wire \$263 ;
-  wire \$264 ;
-  wire \$265 ;
+  wire \$260 ;
+  wire \$261 ;
+  wire [15:0] \$262 ;
+  wire [18:0] \$263 ;
+  wire [18:0] \$264 ;
+  wire [7:0] \$265 ;
   wire \$266 ;
   wire \$267 ;
   wire \$268 ;
@@ -200,14 +200,14 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$274 ;
   wire \$275 ;
   wire \$276 ;
-  wire [15:0] \$277 ;
-  wire [18:0] \$278 ;
-  wire [18:0] \$279 ;
+  wire \$277 ;
+  wire \$278 ;
+  wire \$279 ;
   wire \$28 ;
-  wire [7:0] \$280 ;
-  wire \$281 ;
-  wire \$282 ;
-  wire \$283 ;
+  wire [15:0] \$280 ;
+  wire [18:0] \$281 ;
+  wire [18:0] \$282 ;
+  wire [7:0] \$283 ;
   wire \$284 ;
   wire \$285 ;
   wire \$286 ;
@@ -217,13 +217,13 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$29 ;
   wire \$290 ;
   wire \$291 ;
-  wire [15:0] \$292 ;
-  wire [18:0] \$293 ;
-  wire [18:0] \$294 ;
-  wire [7:0] \$295 ;
-  wire \$296 ;
-  wire \$297 ;
-  wire \$298 ;
+  wire \$292 ;
+  wire \$293 ;
+  wire \$294 ;
+  wire [15:0] \$295 ;
+  wire [18:0] \$296 ;
+  wire [18:0] \$297 ;
+  wire [7:0] \$298 ;
   wire \$299 ;
   wire \$3 ;
   wire \$30 ;
@@ -234,14 +234,14 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$304 ;
   wire \$305 ;
   wire \$306 ;
-  wire [15:0] \$307 ;
-  wire [18:0] \$308 ;
-  wire [18:0] \$309 ;
+  wire \$307 ;
+  wire \$308 ;
+  wire \$309 ;
   wire \$31 ;
-  wire [7:0] \$310 ;
-  wire \$311 ;
-  wire \$312 ;
-  wire \$313 ;
+  wire [15:0] \$310 ;
+  wire [18:0] \$311 ;
+  wire [18:0] \$312 ;
+  wire [7:0] \$313 ;
   wire \$314 ;
   wire \$315 ;
   wire \$316 ;
@@ -251,13 +251,13 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$32 ;
   wire \$320 ;
   wire \$321 ;
-  wire [15:0] \$322 ;
-  wire [18:0] \$323 ;
-  wire [18:0] \$324 ;
-  wire [7:0] \$325 ;
-  wire \$326 ;
-  wire \$327 ;
-  wire \$328 ;
+  wire \$322 ;
+  wire \$323 ;
+  wire \$324 ;
+  wire [15:0] \$325 ;
+  wire [18:0] \$326 ;
+  wire [18:0] \$327 ;
+  wire [7:0] \$328 ;
   wire \$329 ;
   wire \$33 ;
   wire \$330 ;
@@ -267,14 +267,14 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$334 ;
   wire \$335 ;
   wire \$336 ;
-  wire [15:0] \$337 ;
-  wire [18:0] \$338 ;
-  wire [18:0] \$339 ;
+  wire \$337 ;
+  wire \$338 ;
+  wire \$339 ;
   wire \$34 ;
-  wire [7:0] \$340 ;
-  wire \$341 ;
-  wire \$342 ;
-  wire \$343 ;
+  wire [15:0] \$340 ;
+  wire [18:0] \$341 ;
+  wire [18:0] \$342 ;
+  wire [7:0] \$343 ;
   wire \$344 ;
   wire \$345 ;
   wire \$346 ;
@@ -284,13 +284,13 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$35 ;
   wire \$350 ;
   wire \$351 ;
-  wire [15:0] \$352 ;
-  wire [18:0] \$353 ;
-  wire [18:0] \$354 ;
-  wire [7:0] \$355 ;
-  wire \$356 ;
-  wire \$357 ;
-  wire \$358 ;
+  wire \$352 ;
+  wire \$353 ;
+  wire \$354 ;
+  wire [15:0] \$355 ;
+  wire [18:0] \$356 ;
+  wire [18:0] \$357 ;
+  wire [7:0] \$358 ;
   wire \$359 ;
   wire \$36 ;
   wire \$360 ;
@@ -300,14 +300,14 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$364 ;
   wire \$365 ;
   wire \$366 ;
-  wire [15:0] \$367 ;
-  wire [18:0] \$368 ;
-  wire [18:0] \$369 ;
+  wire \$367 ;
+  wire \$368 ;
+  wire \$369 ;
   wire \$37 ;
-  wire [7:0] \$370 ;
-  wire \$371 ;
-  wire \$372 ;
-  wire \$373 ;
+  wire [15:0] \$370 ;
+  wire [18:0] \$371 ;
+  wire [18:0] \$372 ;
+  wire [7:0] \$373 ;
   wire \$374 ;
   wire \$375 ;
   wire \$376 ;
@@ -317,13 +317,13 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$38 ;
   wire \$380 ;
   wire \$381 ;
-  wire [15:0] \$382 ;
-  wire [18:0] \$383 ;
-  wire [18:0] \$384 ;
-  wire [7:0] \$385 ;
-  wire \$386 ;
-  wire \$387 ;
-  wire \$388 ;
+  wire \$382 ;
+  wire \$383 ;
+  wire \$384 ;
+  wire [15:0] \$385 ;
+  wire [18:0] \$386 ;
+  wire [18:0] \$387 ;
+  wire [7:0] \$388 ;
   wire \$389 ;
   wire \$39 ;
   wire \$390 ;
@@ -362,53 +362,53 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$42 ;
   wire \$420 ;
   wire \$421 ;
-  wire [32:0] \$422 ;
-  wire [32:0] \$423 ;
-  wire [32:0] \$424 ;
+  wire \$422 ;
+  wire \$423 ;
+  wire \$424 ;
   wire [32:0] \$425 ;
   wire [32:0] \$426 ;
-  wire \$427 ;
-  wire \$428 ;
-  wire \$429 ;
+  wire [32:0] \$427 ;
+  wire [32:0] \$428 ;
+  wire [32:0] \$429 ;
   wire \$43 ;
-  wire [32:0] \$430 ;
-  wire [32:0] \$431 ;
-  wire [32:0] \$432 ;
-  wire \$433 ;
-  wire \$434 ;
-  wire \$435 ;
+  wire \$430 ;
+  wire \$431 ;
+  wire \$432 ;
+  wire [32:0] \$433 ;
+  wire [32:0] \$434 ;
+  wire [32:0] \$435 ;
   wire \$436 ;
   wire \$437 ;
   wire \$438 ;
-  wire [2:0] \$439 ;
+  wire \$439 ;
   wire \$44 ;
-  reg [31:0] \$440 ;
-  reg [31:0] \$441 ;
-  reg [31:0] \$442 ;
-  reg [2:0] \$443 ;
-  reg [21:0] \$444 ;
+  wire \$440 ;
+  wire \$441 ;
+  wire [2:0] \$442 ;
+  reg [31:0] \$443 ;
+  reg [31:0] \$444 ;
   reg [31:0] \$445 ;
-  reg [31:0] \$446 ;
-  reg [31:0] \$447 ;
+  reg [2:0] \$446 ;
+  reg [21:0] \$447 ;
   reg [31:0] \$448 ;
   reg [31:0] \$449 ;
   wire \$45 ;
   reg [31:0] \$450 ;
   reg [31:0] \$451 ;
   reg [31:0] \$452 ;
-  reg \$453 ;
-  reg \$454 ;
-  reg [15:0] \$455 ;
-  reg [15:0] \$456 ;
-  reg [15:0] \$457 ;
-  reg [31:0] \$458 ;
-  reg [1:0] \$459 ;
+  reg [31:0] \$453 ;
+  reg [31:0] \$454 ;
+  reg [31:0] \$455 ;
+  reg \$456 ;
+  reg \$457 ;
+  reg [15:0] \$458 ;
+  reg [15:0] \$459 ;
   wire \$46 ;
-  reg [1:0] \$460 ;
+  reg [15:0] \$460 ;
   reg [31:0] \$461 ;
-  reg [4:0] \$462 ;
-  reg [4:0] \$463 ;
-  reg [4:0] \$464 ;
+  reg [1:0] \$462 ;
+  reg [1:0] \$463 ;
+  reg [31:0] \$464 ;
   reg [4:0] \$465 ;
   reg [4:0] \$466 ;
   reg [4:0] \$467 ;
@@ -416,10 +416,13 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   reg [4:0] \$469 ;
   wire \$47 ;
   reg [4:0] \$470 ;
-  reg \$471 ;
-  reg \$472 ;
-  reg [63:0] \$473 ;
-  wire [4:0] \$474 ;
+  reg [4:0] \$471 ;
+  reg [4:0] \$472 ;
+  reg [4:0] \$473 ;
+  reg \$474 ;
+  reg \$475 ;
+  reg [63:0] \$476 ;
+  wire [4:0] \$477 ;
   wire \$48 ;
   wire \$49 ;
   wire \$5 ;
@@ -446,10 +449,10 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$69 ;
   wire \$7 ;
   wire \$70 ;
-  wire [19:0] \$71 ;
+  wire \$71 ;
   wire \$72 ;
   wire \$73 ;
-  wire \$74 ;
+  wire [19:0] \$74 ;
   wire \$75 ;
   wire \$76 ;
   wire \$77 ;
@@ -458,17 +461,17 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$8 ;
   wire \$80 ;
   wire \$81 ;
-  wire [17:0] \$82 ;
+  wire \$82 ;
   wire \$83 ;
   wire \$84 ;
-  wire \$85 ;
+  wire [17:0] \$85 ;
   wire \$86 ;
   wire \$87 ;
-  wire [17:0] \$88 ;
+  wire \$88 ;
   wire \$89 ;
   wire \$9 ;
   wire \$90 ;
-  wire \$91 ;
+  wire [17:0] \$91 ;
   wire \$92 ;
   wire \$93 ;
   wire \$94 ;
@@ -1362,7 +1365,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   end
   reg [31:0] _0_;
   always @(posedge clk) begin
-    _0_ <= descriptors[\$71 [10:0]];
+    _0_ <= descriptors[\$74 [10:0]];
   end
   assign word = _0_;
   (* no_rw_check = 32'd1 *)
@@ -1373,7 +1376,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   end
   reg [23:0] _1_;
   always @(posedge clk) begin
-    _1_ <= parameters_bias[\$82 [9:0]];
+    _1_ <= parameters_bias[\$85 [9:0]];
   end
   assign \$signature__data$106  = _1_;
   (* no_rw_check = 32'd1 *)
@@ -1384,25 +1387,31 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   end
   reg [21:0] _2_;
   always @(posedge clk) begin
-    _2_ <= parameters_scale[\$88 [9:0]];
+    _2_ <= parameters_scale[\$91 [9:0]];
   end
   assign \$signature__data$111  = _2_;
   always @(posedge clk)
-    token_4 <= \$466 ;
+    token_1 <= \$466 ;
   always @(posedge clk)
-    token_5 <= \$467 ;
+    token_2 <= \$467 ;
   always @(posedge clk)
-    token_6 <= \$468 ;
+    token_3 <= \$468 ;
   always @(posedge clk)
-    token_7 <= \$469 ;
+    token_4 <= \$469 ;
   always @(posedge clk)
-    \token$168  <= \$470 ;
+    token_5 <= \$470 ;
   always @(posedge clk)
-    swap_0 <= \$471 ;
+    token_6 <= \$471 ;
   always @(posedge clk)
-    swap <= \$472 ;
+    token_7 <= \$472 ;
   always @(posedge clk)
-    weight <= \$473 ;
+    \token$168  <= \$473 ;
+  always @(posedge clk)
+    swap_0 <= \$474 ;
+  always @(posedge clk)
+    swap <= \$475 ;
+  always @(posedge clk)
+    weight <= \$476 ;
   assign \$1  = ! host__address[24:22];
   assign \$5  = host__strobe == 4'hf;
   assign \$7  = ~ \$6 ;
@@ -1422,427 +1431,421 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \$31  = host__strobe == 4'hf;
   assign \$33  = ~ \$32 ;
   assign \$34  = host__write & \$33 ;
-  assign \$62  = ! host__address[24:22];
-  assign \$63  = \$62  & host__write;
-  assign \$64  = ~ host__error;
-  assign \$65  = \$63  & \$64 ;
-  assign \$66  = busy & host__write;
-  assign \$67  = ! host__address[24:22];
+  assign \$65  = ! host__address[24:22];
+  assign \$66  = \$65  & host__write;
+  assign \$67  = ~ host__error;
   assign \$68  = \$66  & \$67 ;
-  assign \$69  = host__address[21:0] <= 5'h10;
-  assign \$70  = \$68  & \$69 ;
+  assign \$69  = busy & host__write;
+  assign \$70  = ! host__address[24:22];
+  assign \$71  = \$69  & \$70 ;
+  assign \$72  = host__address[21:0] <= 5'h10;
+  assign \$73  = \$71  & \$72 ;
   assign interrupt = done & control_interrupt;
-  assign \$71  = busy ? { 9'h000, index[5:0], \$474  } : host__address[21:2];
-  assign \$72  = host__address[24:22] == 1'h1;
-  assign \$73  = \$72  & host__write;
-  assign \$74  = host__strobe == 4'hf;
-  assign load__en = \$73  & \$74 ;
+  assign \$74  = busy ? { 9'h000, index[5:0], \$477  } : host__address[21:2];
   assign \$75  = host__address[24:22] == 1'h1;
-  assign \$76  = host__address[21:2] >= 12'h800;
-  assign \$77  = host__read & busy;
-  assign \$78  = \$76  | \$77 ;
-  assign \$79  = host__strobe != 4'hf;
-  assign \$80  = host__write & \$79 ;
-  assign \$81  = \$78  | \$80 ;
-  assign \$82  = busy ? { 4'h0, \address$101  } : host__address[21:4];
-  assign \$83  = host__address[24:22] == 2'h2;
-  assign \$84  = \$83  & host__write;
-  assign \$85  = ! host__address[3:2];
-  assign \$86  = \$84  & \$85 ;
-  assign \$87  = host__strobe == 4'hf;
-  assign write__en = \$86  & \$87 ;
-  assign \$88  = busy ? { 4'h0, \address$101  } : host__address[21:4];
-  assign \$89  = host__address[24:22] == 2'h2;
-  assign \$90  = \$89  & host__write;
-  assign \$91  = host__address[3:2] == 1'h1;
-  assign \$92  = \$90  & \$91 ;
-  assign \$93  = host__strobe == 4'hf;
-  assign \write__en$110  = \$92  & \$93 ;
-  assign \$94  = host__address[24:22] == 2'h2;
-  assign \$95  = host__address[21:4] >= 11'h400;
-  assign \$96  = host__read & busy;
-  assign \$97  = \$95  | \$96 ;
-  assign \$98  = host__strobe != 4'hf;
-  assign \$99  = host__write & \$98 ;
-  assign \$100  = \$97  | \$99 ;
-  assign \$101  = busy ? \address$115  : { 1'h0, host__address[21:3] };
-  assign \$102  = host__address[24:22] == 2'h3;
-  assign \$103  = \$102  & host__write;
-  assign \$104  = ! host__address[2];
-  assign \$105  = \$103  & \$104 ;
-  assign \$106  = \$105  & host__strobe[0];
-  assign \$107  = busy ? \address$115  : { 1'h0, host__address[21:3] };
-  assign \$108  = host__address[24:22] == 2'h3;
-  assign \$109  = \$108  & host__write;
-  assign \$110  = ! host__address[2];
-  assign \$111  = \$109  & \$110 ;
-  assign \$112  = \$111  & host__strobe[1];
-  assign \$113  = busy ? \address$115  : { 1'h0, host__address[21:3] };
-  assign \$114  = host__address[24:22] == 2'h3;
-  assign \$115  = \$114  & host__write;
-  assign \$116  = ! host__address[2];
-  assign \$117  = \$115  & \$116 ;
-  assign \$118  = \$117  & host__strobe[2];
-  assign \$119  = busy ? \address$115  : { 1'h0, host__address[21:3] };
-  assign \$120  = host__address[24:22] == 2'h3;
-  assign \$121  = \$120  & host__write;
-  assign \$122  = ! host__address[2];
-  assign \$123  = \$121  & \$122 ;
-  assign \$124  = \$123  & host__strobe[3];
-  assign \$125  = busy ? \address$115  : { 1'h0, host__address[21:3] };
-  assign \$126  = host__address[24:22] == 2'h3;
-  assign \$127  = \$126  & host__write;
-  assign \$129  = \$127  & \$128 ;
-  assign \$130  = \$129  & host__strobe[0];
-  assign \$131  = busy ? \address$115  : { 1'h0, host__address[21:3] };
-  assign \$132  = host__address[24:22] == 2'h3;
-  assign \$133  = \$132  & host__write;
-  assign \$135  = \$133  & \$134 ;
-  assign \$136  = \$135  & host__strobe[1];
-  assign \$137  = busy ? \address$115  : { 1'h0, host__address[21:3] };
-  assign \$138  = host__address[24:22] == 2'h3;
-  assign \$139  = \$138  & host__write;
-  assign \$141  = \$139  & \$140 ;
-  assign \$142  = \$141  & host__strobe[2];
-  assign \$143  = busy ? \address$115  : { 1'h0, host__address[21:3] };
-  assign \$144  = host__address[24:22] == 2'h3;
-  assign \$145  = \$144  & host__write;
-  assign \$147  = \$145  & \$146 ;
-  assign \$148  = \$147  & host__strobe[3];
-  assign \$149  = host__address[24:22] == 2'h3;
-  assign \$150  = host__address[21:3] >= 16'h9000;
-  assign \$151  = host__read & busy;
-  assign \$152  = \$150  | \$151 ;
-  assign \$153  = ! layer[20:19];
-  assign \$154  = \$153  ? \address$122  : \address$121 [15:0];
-  assign \$155  = busy ? { 3'h0, \$154  } : host__address[21:3];
-  assign \$156  = busy ? { 3'h0, \address$124 [15:0] } : host__address[21:3];
-  assign \$157  = busy ? \word$126 [7:0] : host__data[7:0];
-  assign \$158  = ! layer[22:21];
-  assign \$159  = enable[0] & \$158 ;
-  assign \$160  = host__address[24:22] == 3'h4;
-  assign \$161  = \$160  & host__write;
-  assign \$162  = ! host__address[2];
-  assign \$163  = \$161  & \$162 ;
-  assign \$164  = \$163  & host__strobe[0];
-  assign \$165  = ~ busy;
+  assign \$76  = \$75  & host__write;
+  assign \$77  = host__strobe == 4'hf;
+  assign load__en = \$76  & \$77 ;
+  assign \$78  = host__address[24:22] == 1'h1;
+  assign \$79  = host__address[21:2] >= 12'h800;
+  assign \$80  = host__read & busy;
+  assign \$81  = \$79  | \$80 ;
+  assign \$82  = host__strobe != 4'hf;
+  assign \$83  = host__write & \$82 ;
+  assign \$84  = \$81  | \$83 ;
+  assign \$85  = busy ? { 4'h0, \address$101  } : host__address[21:4];
+  assign \$86  = host__address[24:22] == 2'h2;
+  assign \$87  = \$86  & host__write;
+  assign \$88  = ! host__address[3:2];
+  assign \$89  = \$87  & \$88 ;
+  assign \$90  = host__strobe == 4'hf;
+  assign write__en = \$89  & \$90 ;
+  assign \$91  = busy ? { 4'h0, \address$101  } : host__address[21:4];
+  assign \$92  = host__address[24:22] == 2'h2;
+  assign \$93  = \$92  & host__write;
+  assign \$94  = host__address[3:2] == 1'h1;
+  assign \$95  = \$93  & \$94 ;
+  assign \$96  = host__strobe == 4'hf;
+  assign \write__en$110  = \$95  & \$96 ;
+  assign \$97  = host__address[24:22] == 2'h2;
+  assign \$98  = host__address[21:4] >= 11'h400;
+  assign \$99  = host__read & busy;
+  assign \$100  = \$98  | \$99 ;
+  assign \$101  = host__strobe != 4'hf;
+  assign \$102  = host__write & \$101 ;
+  assign \$103  = \$100  | \$102 ;
+  assign \$104  = busy ? \address$115  : { 1'h0, host__address[21:3] };
+  assign \$105  = host__address[24:22] == 2'h3;
+  assign \$106  = \$105  & host__write;
+  assign \$107  = ! host__address[2];
+  assign \$108  = \$106  & \$107 ;
+  assign \$109  = \$108  & host__strobe[0];
+  assign \$110  = busy ? \address$115  : { 1'h0, host__address[21:3] };
+  assign \$111  = host__address[24:22] == 2'h3;
+  assign \$112  = \$111  & host__write;
+  assign \$113  = ! host__address[2];
+  assign \$114  = \$112  & \$113 ;
+  assign \$115  = \$114  & host__strobe[1];
+  assign \$116  = busy ? \address$115  : { 1'h0, host__address[21:3] };
+  assign \$117  = host__address[24:22] == 2'h3;
+  assign \$118  = \$117  & host__write;
+  assign \$119  = ! host__address[2];
+  assign \$120  = \$118  & \$119 ;
+  assign \$121  = \$120  & host__strobe[2];
+  assign \$122  = busy ? \address$115  : { 1'h0, host__address[21:3] };
+  assign \$123  = host__address[24:22] == 2'h3;
+  assign \$124  = \$123  & host__write;
+  assign \$125  = ! host__address[2];
+  assign \$126  = \$124  & \$125 ;
+  assign \$127  = \$126  & host__strobe[3];
+  assign \$128  = busy ? \address$115  : { 1'h0, host__address[21:3] };
+  assign \$129  = host__address[24:22] == 2'h3;
+  assign \$130  = \$129  & host__write;
+  assign \$132  = \$130  & \$131 ;
+  assign \$133  = \$132  & host__strobe[0];
+  assign \$134  = busy ? \address$115  : { 1'h0, host__address[21:3] };
+  assign \$135  = host__address[24:22] == 2'h3;
+  assign \$136  = \$135  & host__write;
+  assign \$138  = \$136  & \$137 ;
+  assign \$139  = \$138  & host__strobe[1];
+  assign \$140  = busy ? \address$115  : { 1'h0, host__address[21:3] };
+  assign \$141  = host__address[24:22] == 2'h3;
+  assign \$142  = \$141  & host__write;
+  assign \$144  = \$142  & \$143 ;
+  assign \$145  = \$144  & host__strobe[2];
+  assign \$146  = busy ? \address$115  : { 1'h0, host__address[21:3] };
+  assign \$147  = host__address[24:22] == 2'h3;
+  assign \$148  = \$147  & host__write;
+  assign \$150  = \$148  & \$149 ;
+  assign \$151  = \$150  & host__strobe[3];
+  assign \$152  = host__address[24:22] == 2'h3;
+  assign \$153  = host__address[21:3] >= 16'h9000;
+  assign \$154  = host__read & busy;
+  assign \$155  = \$153  | \$154 ;
+  assign \$156  = ! layer[20:19];
+  assign \$157  = \$156  ? \address$122  : \address$121 [15:0];
+  assign \$158  = busy ? { 3'h0, \$157  } : host__address[21:3];
+  assign \$159  = busy ? { 3'h0, \address$124 [15:0] } : host__address[21:3];
+  assign \$160  = busy ? \word$126 [7:0] : host__data[7:0];
+  assign \$161  = ! layer[22:21];
+  assign \$162  = enable[0] & \$161 ;
+  assign \$163  = host__address[24:22] == 3'h4;
+  assign \$164  = \$163  & host__write;
+  assign \$165  = ! host__address[2];
   assign \$166  = \$164  & \$165 ;
-  assign \$167  = busy ? \$159  : \$166 ;
-  assign \$168  = ! layer[20:19];
-  assign \$169  = \$168  ? \address$122  : \address$121 [31:16];
-  assign \$170  = busy ? { 3'h0, \$169  } : host__address[21:3];
-  assign \$171  = busy ? { 3'h0, \address$124 [31:16] } : host__address[21:3];
-  assign \$172  = busy ? \word$126 [15:8] : host__data[15:8];
-  assign \$173  = ! layer[22:21];
-  assign \$174  = enable[1] & \$173 ;
-  assign \$175  = host__address[24:22] == 3'h4;
-  assign \$176  = \$175  & host__write;
-  assign \$177  = ! host__address[2];
-  assign \$178  = \$176  & \$177 ;
-  assign \$179  = \$178  & host__strobe[1];
-  assign \$180  = ~ busy;
+  assign \$167  = \$166  & host__strobe[0];
+  assign \$168  = ~ busy;
+  assign \$169  = \$167  & \$168 ;
+  assign \$170  = busy ? \$162  : \$169 ;
+  assign \$171  = ! layer[20:19];
+  assign \$172  = \$171  ? \address$122  : \address$121 [31:16];
+  assign \$173  = busy ? { 3'h0, \$172  } : host__address[21:3];
+  assign \$174  = busy ? { 3'h0, \address$124 [31:16] } : host__address[21:3];
+  assign \$175  = busy ? \word$126 [15:8] : host__data[15:8];
+  assign \$176  = ! layer[22:21];
+  assign \$177  = enable[1] & \$176 ;
+  assign \$178  = host__address[24:22] == 3'h4;
+  assign \$179  = \$178  & host__write;
+  assign \$180  = ! host__address[2];
   assign \$181  = \$179  & \$180 ;
-  assign \$182  = busy ? \$174  : \$181 ;
-  assign \$183  = ! layer[20:19];
-  assign \$184  = \$183  ? \address$122  : \address$121 [47:32];
-  assign \$185  = busy ? { 3'h0, \$184  } : host__address[21:3];
-  assign \$186  = busy ? { 3'h0, \address$124 [47:32] } : host__address[21:3];
-  assign \$187  = busy ? \word$126 [23:16] : host__data[23:16];
-  assign \$188  = ! layer[22:21];
-  assign \$189  = enable[2] & \$188 ;
-  assign \$190  = host__address[24:22] == 3'h4;
-  assign \$191  = \$190  & host__write;
-  assign \$192  = ! host__address[2];
-  assign \$193  = \$191  & \$192 ;
-  assign \$194  = \$193  & host__strobe[2];
-  assign \$195  = ~ busy;
+  assign \$182  = \$181  & host__strobe[1];
+  assign \$183  = ~ busy;
+  assign \$184  = \$182  & \$183 ;
+  assign \$185  = busy ? \$177  : \$184 ;
+  assign \$186  = ! layer[20:19];
+  assign \$187  = \$186  ? \address$122  : \address$121 [47:32];
+  assign \$188  = busy ? { 3'h0, \$187  } : host__address[21:3];
+  assign \$189  = busy ? { 3'h0, \address$124 [47:32] } : host__address[21:3];
+  assign \$190  = busy ? \word$126 [23:16] : host__data[23:16];
+  assign \$191  = ! layer[22:21];
+  assign \$192  = enable[2] & \$191 ;
+  assign \$193  = host__address[24:22] == 3'h4;
+  assign \$194  = \$193  & host__write;
+  assign \$195  = ! host__address[2];
   assign \$196  = \$194  & \$195 ;
-  assign \$197  = busy ? \$189  : \$196 ;
-  assign \$198  = ! layer[20:19];
-  assign \$199  = \$198  ? \address$122  : \address$121 [63:48];
-  assign \$200  = busy ? { 3'h0, \$199  } : host__address[21:3];
-  assign \$201  = busy ? { 3'h0, \address$124 [63:48] } : host__address[21:3];
-  assign \$202  = busy ? \word$126 [31:24] : host__data[31:24];
-  assign \$203  = ! layer[22:21];
-  assign \$204  = enable[3] & \$203 ;
-  assign \$205  = host__address[24:22] == 3'h4;
-  assign \$206  = \$205  & host__write;
-  assign \$207  = ! host__address[2];
-  assign \$208  = \$206  & \$207 ;
-  assign \$209  = \$208  & host__strobe[3];
-  assign \$210  = ~ busy;
+  assign \$197  = \$196  & host__strobe[2];
+  assign \$198  = ~ busy;
+  assign \$199  = \$197  & \$198 ;
+  assign \$200  = busy ? \$192  : \$199 ;
+  assign \$201  = ! layer[20:19];
+  assign \$202  = \$201  ? \address$122  : \address$121 [63:48];
+  assign \$203  = busy ? { 3'h0, \$202  } : host__address[21:3];
+  assign \$204  = busy ? { 3'h0, \address$124 [63:48] } : host__address[21:3];
+  assign \$205  = busy ? \word$126 [31:24] : host__data[31:24];
+  assign \$206  = ! layer[22:21];
+  assign \$207  = enable[3] & \$206 ;
+  assign \$208  = host__address[24:22] == 3'h4;
+  assign \$209  = \$208  & host__write;
+  assign \$210  = ! host__address[2];
   assign \$211  = \$209  & \$210 ;
-  assign \$212  = busy ? \$204  : \$211 ;
-  assign \$213  = ! layer[20:19];
-  assign \$214  = \$213  ? \address$122  : \address$121 [79:64];
-  assign \$215  = busy ? { 3'h0, \$214  } : host__address[21:3];
-  assign \$216  = busy ? { 3'h0, \address$124 [79:64] } : host__address[21:3];
-  assign \$217  = busy ? \word$126 [39:32] : host__data[7:0];
-  assign \$218  = ! layer[22:21];
-  assign \$219  = enable[4] & \$218 ;
-  assign \$220  = host__address[24:22] == 3'h4;
-  assign \$221  = \$220  & host__write;
-  assign \$223  = \$221  & \$222 ;
-  assign \$224  = \$223  & host__strobe[0];
-  assign \$225  = ~ busy;
+  assign \$212  = \$211  & host__strobe[3];
+  assign \$213  = ~ busy;
+  assign \$214  = \$212  & \$213 ;
+  assign \$215  = busy ? \$207  : \$214 ;
+  assign \$216  = ! layer[20:19];
+  assign \$217  = \$216  ? \address$122  : \address$121 [79:64];
+  assign \$218  = busy ? { 3'h0, \$217  } : host__address[21:3];
+  assign \$219  = busy ? { 3'h0, \address$124 [79:64] } : host__address[21:3];
+  assign \$220  = busy ? \word$126 [39:32] : host__data[7:0];
+  assign \$221  = ! layer[22:21];
+  assign \$222  = enable[4] & \$221 ;
+  assign \$223  = host__address[24:22] == 3'h4;
+  assign \$224  = \$223  & host__write;
   assign \$226  = \$224  & \$225 ;
-  assign \$227  = busy ? \$219  : \$226 ;
-  assign \$228  = ! layer[20:19];
-  assign \$229  = \$228  ? \address$122  : \address$121 [95:80];
-  assign \$230  = busy ? { 3'h0, \$229  } : host__address[21:3];
-  assign \$231  = busy ? { 3'h0, \address$124 [95:80] } : host__address[21:3];
-  assign \$232  = busy ? \word$126 [47:40] : host__data[15:8];
-  assign \$233  = ! layer[22:21];
-  assign \$234  = enable[5] & \$233 ;
-  assign \$235  = host__address[24:22] == 3'h4;
-  assign \$236  = \$235  & host__write;
-  assign \$238  = \$236  & \$237 ;
-  assign \$239  = \$238  & host__strobe[1];
-  assign \$240  = ~ busy;
+  assign \$227  = \$226  & host__strobe[0];
+  assign \$228  = ~ busy;
+  assign \$229  = \$227  & \$228 ;
+  assign \$230  = busy ? \$222  : \$229 ;
+  assign \$231  = ! layer[20:19];
+  assign \$232  = \$231  ? \address$122  : \address$121 [95:80];
+  assign \$233  = busy ? { 3'h0, \$232  } : host__address[21:3];
+  assign \$234  = busy ? { 3'h0, \address$124 [95:80] } : host__address[21:3];
+  assign \$235  = busy ? \word$126 [47:40] : host__data[15:8];
+  assign \$236  = ! layer[22:21];
+  assign \$237  = enable[5] & \$236 ;
+  assign \$238  = host__address[24:22] == 3'h4;
+  assign \$239  = \$238  & host__write;
   assign \$241  = \$239  & \$240 ;
-  assign \$242  = busy ? \$234  : \$241 ;
-  assign \$243  = ! layer[20:19];
-  assign \$244  = \$243  ? \address$122  : \address$121 [111:96];
-  assign \$245  = busy ? { 3'h0, \$244  } : host__address[21:3];
-  assign \$246  = busy ? { 3'h0, \address$124 [111:96] } : host__address[21:3];
-  assign \$247  = busy ? \word$126 [55:48] : host__data[23:16];
-  assign \$248  = ! layer[22:21];
-  assign \$249  = enable[6] & \$248 ;
-  assign \$250  = host__address[24:22] == 3'h4;
-  assign \$251  = \$250  & host__write;
-  assign \$253  = \$251  & \$252 ;
-  assign \$254  = \$253  & host__strobe[2];
-  assign \$255  = ~ busy;
+  assign \$242  = \$241  & host__strobe[1];
+  assign \$243  = ~ busy;
+  assign \$244  = \$242  & \$243 ;
+  assign \$245  = busy ? \$237  : \$244 ;
+  assign \$246  = ! layer[20:19];
+  assign \$247  = \$246  ? \address$122  : \address$121 [111:96];
+  assign \$248  = busy ? { 3'h0, \$247  } : host__address[21:3];
+  assign \$249  = busy ? { 3'h0, \address$124 [111:96] } : host__address[21:3];
+  assign \$250  = busy ? \word$126 [55:48] : host__data[23:16];
+  assign \$251  = ! layer[22:21];
+  assign \$252  = enable[6] & \$251 ;
+  assign \$253  = host__address[24:22] == 3'h4;
+  assign \$254  = \$253  & host__write;
   assign \$256  = \$254  & \$255 ;
-  assign \$257  = busy ? \$249  : \$256 ;
-  assign \$258  = ! layer[20:19];
-  assign \$259  = \$258  ? \address$122  : \address$121 [127:112];
-  assign \$260  = busy ? { 3'h0, \$259  } : host__address[21:3];
-  assign \$261  = busy ? { 3'h0, \address$124 [127:112] } : host__address[21:3];
-  assign \$262  = busy ? \word$126 [63:56] : host__data[31:24];
-  assign \$263  = ! layer[22:21];
-  assign \$264  = enable[7] & \$263 ;
-  assign \$265  = host__address[24:22] == 3'h4;
-  assign \$266  = \$265  & host__write;
-  assign \$268  = \$266  & \$267 ;
-  assign \$269  = \$268  & host__strobe[3];
-  assign \$270  = ~ busy;
+  assign \$257  = \$256  & host__strobe[2];
+  assign \$258  = ~ busy;
+  assign \$259  = \$257  & \$258 ;
+  assign \$260  = busy ? \$252  : \$259 ;
+  assign \$261  = ! layer[20:19];
+  assign \$262  = \$261  ? \address$122  : \address$121 [127:112];
+  assign \$263  = busy ? { 3'h0, \$262  } : host__address[21:3];
+  assign \$264  = busy ? { 3'h0, \address$124 [127:112] } : host__address[21:3];
+  assign \$265  = busy ? \word$126 [63:56] : host__data[31:24];
+  assign \$266  = ! layer[22:21];
+  assign \$267  = enable[7] & \$266 ;
+  assign \$268  = host__address[24:22] == 3'h4;
+  assign \$269  = \$268  & host__write;
   assign \$271  = \$269  & \$270 ;
-  assign \$272  = busy ? \$264  : \$271 ;
-  assign \$273  = host__address[24:22] == 3'h4;
-  assign \$274  = host__address[21:3] >= 13'h1000;
-  assign \$275  = \$274  | busy;
-  assign \$276  = layer[20:19] == 1'h1;
-  assign \$277  = \$276  ? \address$122  : \address$121 [15:0];
-  assign \$278  = busy ? { 3'h0, \$277  } : host__address[21:3];
-  assign \$279  = busy ? { 3'h0, \address$124 [15:0] } : host__address[21:3];
-  assign \$280  = busy ? \word$126 [7:0] : host__data[7:0];
-  assign \$281  = layer[22:21] == 1'h1;
-  assign \$282  = enable[0] & \$281 ;
-  assign \$283  = host__address[24:22] == 3'h5;
-  assign \$284  = \$283  & host__write;
-  assign \$285  = ! host__address[2];
-  assign \$286  = \$284  & \$285 ;
-  assign \$287  = \$286  & host__strobe[0];
-  assign \$288  = ~ busy;
+  assign \$272  = \$271  & host__strobe[3];
+  assign \$273  = ~ busy;
+  assign \$274  = \$272  & \$273 ;
+  assign \$275  = busy ? \$267  : \$274 ;
+  assign \$276  = host__address[24:22] == 3'h4;
+  assign \$277  = host__address[21:3] >= 13'h1000;
+  assign \$278  = \$277  | busy;
+  assign \$279  = layer[20:19] == 1'h1;
+  assign \$280  = \$279  ? \address$122  : \address$121 [15:0];
+  assign \$281  = busy ? { 3'h0, \$280  } : host__address[21:3];
+  assign \$282  = busy ? { 3'h0, \address$124 [15:0] } : host__address[21:3];
+  assign \$283  = busy ? \word$126 [7:0] : host__data[7:0];
+  assign \$284  = layer[22:21] == 1'h1;
+  assign \$285  = enable[0] & \$284 ;
+  assign \$286  = host__address[24:22] == 3'h5;
+  assign \$287  = \$286  & host__write;
+  assign \$288  = ! host__address[2];
   assign \$289  = \$287  & \$288 ;
-  assign \$290  = busy ? \$282  : \$289 ;
-  assign \$291  = layer[20:19] == 1'h1;
-  assign \$292  = \$291  ? \address$122  : \address$121 [31:16];
-  assign \$293  = busy ? { 3'h0, \$292  } : host__address[21:3];
-  assign \$294  = busy ? { 3'h0, \address$124 [31:16] } : host__address[21:3];
-  assign \$295  = busy ? \word$126 [15:8] : host__data[15:8];
-  assign \$296  = layer[22:21] == 1'h1;
-  assign \$297  = enable[1] & \$296 ;
-  assign \$298  = host__address[24:22] == 3'h5;
-  assign \$299  = \$298  & host__write;
-  assign \$300  = ! host__address[2];
-  assign \$301  = \$299  & \$300 ;
-  assign \$302  = \$301  & host__strobe[1];
-  assign \$303  = ~ busy;
+  assign \$290  = \$289  & host__strobe[0];
+  assign \$291  = ~ busy;
+  assign \$292  = \$290  & \$291 ;
+  assign \$293  = busy ? \$285  : \$292 ;
+  assign \$294  = layer[20:19] == 1'h1;
+  assign \$295  = \$294  ? \address$122  : \address$121 [31:16];
+  assign \$296  = busy ? { 3'h0, \$295  } : host__address[21:3];
+  assign \$297  = busy ? { 3'h0, \address$124 [31:16] } : host__address[21:3];
+  assign \$298  = busy ? \word$126 [15:8] : host__data[15:8];
+  assign \$299  = layer[22:21] == 1'h1;
+  assign \$300  = enable[1] & \$299 ;
+  assign \$301  = host__address[24:22] == 3'h5;
+  assign \$302  = \$301  & host__write;
+  assign \$303  = ! host__address[2];
   assign \$304  = \$302  & \$303 ;
-  assign \$305  = busy ? \$297  : \$304 ;
-  assign \$306  = layer[20:19] == 1'h1;
-  assign \$307  = \$306  ? \address$122  : \address$121 [47:32];
-  assign \$308  = busy ? { 3'h0, \$307  } : host__address[21:3];
-  assign \$309  = busy ? { 3'h0, \address$124 [47:32] } : host__address[21:3];
-  assign \$310  = busy ? \word$126 [23:16] : host__data[23:16];
-  assign \$311  = layer[22:21] == 1'h1;
-  assign \$312  = enable[2] & \$311 ;
-  assign \$313  = host__address[24:22] == 3'h5;
-  assign \$314  = \$313  & host__write;
-  assign \$315  = ! host__address[2];
-  assign \$316  = \$314  & \$315 ;
-  assign \$317  = \$316  & host__strobe[2];
-  assign \$318  = ~ busy;
+  assign \$305  = \$304  & host__strobe[1];
+  assign \$306  = ~ busy;
+  assign \$307  = \$305  & \$306 ;
+  assign \$308  = busy ? \$300  : \$307 ;
+  assign \$309  = layer[20:19] == 1'h1;
+  assign \$310  = \$309  ? \address$122  : \address$121 [47:32];
+  assign \$311  = busy ? { 3'h0, \$310  } : host__address[21:3];
+  assign \$312  = busy ? { 3'h0, \address$124 [47:32] } : host__address[21:3];
+  assign \$313  = busy ? \word$126 [23:16] : host__data[23:16];
+  assign \$314  = layer[22:21] == 1'h1;
+  assign \$315  = enable[2] & \$314 ;
+  assign \$316  = host__address[24:22] == 3'h5;
+  assign \$317  = \$316  & host__write;
+  assign \$318  = ! host__address[2];
   assign \$319  = \$317  & \$318 ;
-  assign \$320  = busy ? \$312  : \$319 ;
-  assign \$321  = layer[20:19] == 1'h1;
-  assign \$322  = \$321  ? \address$122  : \address$121 [63:48];
-  assign \$323  = busy ? { 3'h0, \$322  } : host__address[21:3];
-  assign \$324  = busy ? { 3'h0, \address$124 [63:48] } : host__address[21:3];
-  assign \$325  = busy ? \word$126 [31:24] : host__data[31:24];
-  assign \$326  = layer[22:21] == 1'h1;
-  assign \$327  = enable[3] & \$326 ;
-  assign \$328  = host__address[24:22] == 3'h5;
-  assign \$329  = \$328  & host__write;
-  assign \$330  = ! host__address[2];
-  assign \$331  = \$329  & \$330 ;
-  assign \$332  = \$331  & host__strobe[3];
-  assign \$333  = ~ busy;
+  assign \$320  = \$319  & host__strobe[2];
+  assign \$321  = ~ busy;
+  assign \$322  = \$320  & \$321 ;
+  assign \$323  = busy ? \$315  : \$322 ;
+  assign \$324  = layer[20:19] == 1'h1;
+  assign \$325  = \$324  ? \address$122  : \address$121 [63:48];
+  assign \$326  = busy ? { 3'h0, \$325  } : host__address[21:3];
+  assign \$327  = busy ? { 3'h0, \address$124 [63:48] } : host__address[21:3];
+  assign \$328  = busy ? \word$126 [31:24] : host__data[31:24];
+  assign \$329  = layer[22:21] == 1'h1;
+  assign \$330  = enable[3] & \$329 ;
+  assign \$331  = host__address[24:22] == 3'h5;
+  assign \$332  = \$331  & host__write;
+  assign \$333  = ! host__address[2];
   assign \$334  = \$332  & \$333 ;
-  assign \$335  = busy ? \$327  : \$334 ;
-  assign \$336  = layer[20:19] == 1'h1;
-  assign \$337  = \$336  ? \address$122  : \address$121 [79:64];
-  assign \$338  = busy ? { 3'h0, \$337  } : host__address[21:3];
-  assign \$339  = busy ? { 3'h0, \address$124 [79:64] } : host__address[21:3];
-  assign \$340  = busy ? \word$126 [39:32] : host__data[7:0];
-  assign \$341  = layer[22:21] == 1'h1;
-  assign \$342  = enable[4] & \$341 ;
-  assign \$343  = host__address[24:22] == 3'h5;
-  assign \$344  = \$343  & host__write;
-  assign \$346  = \$344  & \$345 ;
-  assign \$347  = \$346  & host__strobe[0];
-  assign \$348  = ~ busy;
+  assign \$335  = \$334  & host__strobe[3];
+  assign \$336  = ~ busy;
+  assign \$337  = \$335  & \$336 ;
+  assign \$338  = busy ? \$330  : \$337 ;
+  assign \$339  = layer[20:19] == 1'h1;
+  assign \$340  = \$339  ? \address$122  : \address$121 [79:64];
+  assign \$341  = busy ? { 3'h0, \$340  } : host__address[21:3];
+  assign \$342  = busy ? { 3'h0, \address$124 [79:64] } : host__address[21:3];
+  assign \$343  = busy ? \word$126 [39:32] : host__data[7:0];
+  assign \$344  = layer[22:21] == 1'h1;
+  assign \$345  = enable[4] & \$344 ;
+  assign \$346  = host__address[24:22] == 3'h5;
+  assign \$347  = \$346  & host__write;
   assign \$349  = \$347  & \$348 ;
-  assign \$350  = busy ? \$342  : \$349 ;
-  assign \$351  = layer[20:19] == 1'h1;
-  assign \$352  = \$351  ? \address$122  : \address$121 [95:80];
-  assign \$353  = busy ? { 3'h0, \$352  } : host__address[21:3];
-  assign \$354  = busy ? { 3'h0, \address$124 [95:80] } : host__address[21:3];
-  assign \$355  = busy ? \word$126 [47:40] : host__data[15:8];
-  assign \$356  = layer[22:21] == 1'h1;
-  assign \$357  = enable[5] & \$356 ;
-  assign \$358  = host__address[24:22] == 3'h5;
-  assign \$359  = \$358  & host__write;
-  assign \$361  = \$359  & \$360 ;
-  assign \$362  = \$361  & host__strobe[1];
-  assign \$363  = ~ busy;
+  assign \$350  = \$349  & host__strobe[0];
+  assign \$351  = ~ busy;
+  assign \$352  = \$350  & \$351 ;
+  assign \$353  = busy ? \$345  : \$352 ;
+  assign \$354  = layer[20:19] == 1'h1;
+  assign \$355  = \$354  ? \address$122  : \address$121 [95:80];
+  assign \$356  = busy ? { 3'h0, \$355  } : host__address[21:3];
+  assign \$357  = busy ? { 3'h0, \address$124 [95:80] } : host__address[21:3];
+  assign \$358  = busy ? \word$126 [47:40] : host__data[15:8];
+  assign \$359  = layer[22:21] == 1'h1;
+  assign \$360  = enable[5] & \$359 ;
+  assign \$361  = host__address[24:22] == 3'h5;
+  assign \$362  = \$361  & host__write;
   assign \$364  = \$362  & \$363 ;
-  assign \$365  = busy ? \$357  : \$364 ;
-  assign \$366  = layer[20:19] == 1'h1;
-  assign \$367  = \$366  ? \address$122  : \address$121 [111:96];
-  assign \$368  = busy ? { 3'h0, \$367  } : host__address[21:3];
-  assign \$369  = busy ? { 3'h0, \address$124 [111:96] } : host__address[21:3];
-  assign \$370  = busy ? \word$126 [55:48] : host__data[23:16];
-  assign \$371  = layer[22:21] == 1'h1;
-  assign \$372  = enable[6] & \$371 ;
-  assign \$373  = host__address[24:22] == 3'h5;
-  assign \$374  = \$373  & host__write;
-  assign \$376  = \$374  & \$375 ;
-  assign \$377  = \$376  & host__strobe[2];
-  assign \$378  = ~ busy;
+  assign \$365  = \$364  & host__strobe[1];
+  assign \$366  = ~ busy;
+  assign \$367  = \$365  & \$366 ;
+  assign \$368  = busy ? \$360  : \$367 ;
+  assign \$369  = layer[20:19] == 1'h1;
+  assign \$370  = \$369  ? \address$122  : \address$121 [111:96];
+  assign \$371  = busy ? { 3'h0, \$370  } : host__address[21:3];
+  assign \$372  = busy ? { 3'h0, \address$124 [111:96] } : host__address[21:3];
+  assign \$373  = busy ? \word$126 [55:48] : host__data[23:16];
+  assign \$374  = layer[22:21] == 1'h1;
+  assign \$375  = enable[6] & \$374 ;
+  assign \$376  = host__address[24:22] == 3'h5;
+  assign \$377  = \$376  & host__write;
   assign \$379  = \$377  & \$378 ;
-  assign \$380  = busy ? \$372  : \$379 ;
-  assign \$381  = layer[20:19] == 1'h1;
-  assign \$382  = \$381  ? \address$122  : \address$121 [127:112];
-  assign \$383  = busy ? { 3'h0, \$382  } : host__address[21:3];
-  assign \$384  = busy ? { 3'h0, \address$124 [127:112] } : host__address[21:3];
-  assign \$385  = busy ? \word$126 [63:56] : host__data[31:24];
-  assign \$386  = layer[22:21] == 1'h1;
-  assign \$387  = enable[7] & \$386 ;
-  assign \$388  = host__address[24:22] == 3'h5;
-  assign \$389  = \$388  & host__write;
-  assign \$391  = \$389  & \$390 ;
-  assign \$392  = \$391  & host__strobe[3];
-  assign \$393  = ~ busy;
+  assign \$380  = \$379  & host__strobe[2];
+  assign \$381  = ~ busy;
+  assign \$382  = \$380  & \$381 ;
+  assign \$383  = busy ? \$375  : \$382 ;
+  assign \$384  = layer[20:19] == 1'h1;
+  assign \$385  = \$384  ? \address$122  : \address$121 [127:112];
+  assign \$386  = busy ? { 3'h0, \$385  } : host__address[21:3];
+  assign \$387  = busy ? { 3'h0, \address$124 [127:112] } : host__address[21:3];
+  assign \$388  = busy ? \word$126 [63:56] : host__data[31:24];
+  assign \$389  = layer[22:21] == 1'h1;
+  assign \$390  = enable[7] & \$389 ;
+  assign \$391  = host__address[24:22] == 3'h5;
+  assign \$392  = \$391  & host__write;
   assign \$394  = \$392  & \$393 ;
-  assign \$395  = busy ? \$387  : \$394 ;
-  assign \$396  = host__address[24:22] == 3'h5;
-  assign \$397  = host__address[21:3] >= 13'h1000;
-  assign \$398  = \$397  | busy;
-  assign \$399  = host__address[24:22] >= 3'h6;
-  assign \$400  = ~ pad;
-  assign \$401  = token[0] & \$400 ;
-  assign \$402  = \address$122  >= 13'h1000;
-  assign fault_activation = \$401  & \$402 ;
-  assign \$403  = \address$115  >= 16'h9000;
-  assign fault_weight = active & \$403 ;
-  assign \$404  = \address$101  >= 11'h400;
-  assign fault_parameter = \active$195  & \$404 ;
-  assign \$405  = \address$124 [15:0] >= 13'h1000;
-  assign \$406  = \$405  & enable[0];
-  assign \$407  = \address$124 [31:16] >= 13'h1000;
-  assign \$408  = \$407  & enable[1];
-  assign \$409  = \address$124 [47:32] >= 13'h1000;
-  assign \$410  = \$409  & enable[2];
-  assign \$411  = \address$124 [63:48] >= 13'h1000;
-  assign \$412  = \$411  & enable[3];
-  assign \$413  = \address$124 [79:64] >= 13'h1000;
-  assign \$414  = \$413  & enable[4];
-  assign \$415  = \address$124 [95:80] >= 13'h1000;
-  assign \$416  = \$415  & enable[5];
-  assign \$417  = \address$124 [111:96] >= 13'h1000;
-  assign \$418  = \$417  & enable[6];
-  assign \$419  = \address$124 [127:112] >= 13'h1000;
-  assign \$420  = \$419  & enable[7];
-  assign fault_output = | { \$420 , \$418 , \$416 , \$414 , \$412 , \$410 , \$408 , \$406  };
-  assign \$421  = \address$121 [15:0] >= 13'h1000;
-  assign fault_residual = \active$198  & \$421 ;
-  assign \$422  = cycles + 1'h1;
-  assign \$423  = stream + streaming;
-  assign \$424  = stall_weights + \stall_weights$204 ;
-  assign \$425  = stall_memory + \stall_memory$205 ;
-  assign \$426  = stall_writeback + \stall_writeback$206 ;
-  assign \$427  = | { waiting, fetching, \stall_writeback$206 , \stall_memory$205 , \stall_weights$204 , streaming };
-  assign \$428  = ~ \$427 ;
-  assign \$429  = busy & \$428 ;
-  assign \$430  = stall_drain + \$429 ;
-  assign \$431  = stall_fetch + fetching;
-  assign \$432  = stall_host + waiting;
-  assign \$433  = ! host__address[24:22];
-  assign \$434  = \$433  & host__write;
-  assign \$435  = ~ host__error;
-  assign \$436  = \$434  & \$435 ;
-  assign \$437  = busy & host__write;
-  assign \$438  = \$437  & host__error;
-  assign \$439  = busy ? { 1'h0, layer[20:19] } : host__address[24:22];
+  assign \$395  = \$394  & host__strobe[3];
+  assign \$396  = ~ busy;
+  assign \$397  = \$395  & \$396 ;
+  assign \$398  = busy ? \$390  : \$397 ;
+  assign \$399  = host__address[24:22] == 3'h5;
+  assign \$400  = host__address[21:3] >= 13'h1000;
+  assign \$401  = \$400  | busy;
+  assign \$402  = host__address[24:22] >= 3'h6;
+  assign \$403  = ~ pad;
+  assign \$404  = token[0] & \$403 ;
+  assign \$405  = \address$122  >= 13'h1000;
+  assign fault_activation = \$404  & \$405 ;
+  assign \$406  = \address$115  >= 16'h9000;
+  assign fault_weight = active & \$406 ;
+  assign \$407  = \address$101  >= 11'h400;
+  assign fault_parameter = \active$195  & \$407 ;
+  assign \$408  = \address$124 [15:0] >= 13'h1000;
+  assign \$409  = \$408  & enable[0];
+  assign \$410  = \address$124 [31:16] >= 13'h1000;
+  assign \$411  = \$410  & enable[1];
+  assign \$412  = \address$124 [47:32] >= 13'h1000;
+  assign \$413  = \$412  & enable[2];
+  assign \$414  = \address$124 [63:48] >= 13'h1000;
+  assign \$415  = \$414  & enable[3];
+  assign \$416  = \address$124 [79:64] >= 13'h1000;
+  assign \$417  = \$416  & enable[4];
+  assign \$418  = \address$124 [95:80] >= 13'h1000;
+  assign \$419  = \$418  & enable[5];
+  assign \$420  = \address$124 [111:96] >= 13'h1000;
+  assign \$421  = \$420  & enable[6];
+  assign \$422  = \address$124 [127:112] >= 13'h1000;
+  assign \$423  = \$422  & enable[7];
+  assign fault_output = | { \$423 , \$421 , \$419 , \$417 , \$415 , \$413 , \$411 , \$409  };
+  assign \$424  = \address$121 [15:0] >= 13'h1000;
+  assign fault_residual = \active$198  & \$424 ;
+  assign \$425  = cycles + 1'h1;
+  assign \$426  = stream + streaming;
+  assign \$427  = stall_weights + \stall_weights$204 ;
+  assign \$428  = stall_memory + \stall_memory$205 ;
+  assign \$429  = stall_writeback + \stall_writeback$206 ;
+  assign \$430  = | { waiting, fetching, \stall_writeback$206 , \stall_memory$205 , \stall_weights$204 , streaming };
+  assign \$431  = ~ \$430 ;
+  assign \$432  = busy & \$431 ;
+  assign \$433  = stall_drain + \$432 ;
+  assign \$434  = stall_fetch + fetching;
+  assign \$435  = stall_host + waiting;
+  assign \$436  = ! host__address[24:22];
+  assign \$437  = \$436  & host__write;
+  assign \$438  = ~ host__error;
+  assign \$439  = \$437  & \$438 ;
+  assign \$440  = busy & host__write;
+  assign \$441  = \$440  & host__error;
+  assign \$442  = busy ? { 1'h0, layer[20:19] } : host__address[24:22];
   always @(posedge clk)
-    region_read <= \$443 ;
+    region_read <= \$446 ;
   always @(posedge clk)
-    offset_read <= \$444 ;
+    offset_read <= \$447 ;
   always @(posedge clk)
-    cycles <= \$445 ;
+    cycles <= \$448 ;
   always @(posedge clk)
-    stream <= \$446 ;
+    stream <= \$449 ;
   always @(posedge clk)
-    stall_weights <= \$447 ;
+    stall_weights <= \$450 ;
   always @(posedge clk)
-    stall_memory <= \$448 ;
+    stall_memory <= \$451 ;
   always @(posedge clk)
-    stall_writeback <= \$449 ;
+    stall_writeback <= \$452 ;
   always @(posedge clk)
-    stall_drain <= \$450 ;
+    stall_drain <= \$453 ;
   always @(posedge clk)
-    stall_fetch <= \$451 ;
+    stall_fetch <= \$454 ;
   always @(posedge clk)
-    stall_host <= \$452 ;
+    stall_host <= \$455 ;
   always @(posedge clk)
-    control_interrupt <= \$453 ;
+    control_interrupt <= \$456 ;
   always @(posedge clk)
-    refused <= \$454 ;
+    refused <= \$457 ;
   always @(posedge clk)
-    first <= \$455 ;
+    first <= \$458 ;
   always @(posedge clk)
-    count <= \$456 ;
+    count <= \$459 ;
   always @(posedge clk)
-    ready <= \$457 ;
+    ready <= \$460 ;
   always @(posedge clk)
-    register_data <= \$458 ;
+    register_data <= \$461 ;
   always @(posedge clk)
-    input_bank <= \$459 ;
+    input_bank <= \$462 ;
   always @(posedge clk)
-    residual_bank <= \$460 ;
+    residual_bank <= \$463 ;
   always @(posedge clk)
-    host__read_data <= \$461 ;
+    host__read_data <= \$464 ;
   always @(posedge clk)
-    token_0 <= \$462 ;
-  always @(posedge clk)
-    token_1 <= \$463 ;
-  always @(posedge clk)
-    token_2 <= \$464 ;
-  always @(posedge clk)
-    token_3 <= \$465 ;
+    token_0 <= \$465 ;
   \holdfast_8x8.activations_0  activations_0 (
     .clk(clk),
     .read_address(\read_address$119 ),
@@ -1994,7 +1997,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     .fault_residual(fault_residual),
     .fault_weight(fault_weight),
     .feeder_done(feeder_done),
-    .fetch(\$474 ),
+    .fetch(\$477 ),
     .fetching(fetching),
     .first(first),
     .go(go),
@@ -2030,58 +2033,79 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$466  = token_3;
+    \$466  = token_0;
     if (rst) begin
       \$466  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$467  = token_4;
+    \$467  = token_1;
     if (rst) begin
       \$467  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$468  = token_5;
+    \$468  = token_2;
     if (rst) begin
       \$468  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$469  = token_6;
+    \$469  = token_3;
     if (rst) begin
       \$469  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$470  = token_7;
+    \$470  = token_4;
     if (rst) begin
       \$470  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$471  = token[1];
+    \$471  = token_5;
     if (rst) begin
-      \$471  = 1'h0;
+      \$471  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$472  = swap_0;
+    \$472  = token_6;
     if (rst) begin
-      \$472  = 1'h0;
+      \$472  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$473  = \read_data$212 ;
+    \$473  = token_7;
     if (rst) begin
-      \$473  = 64'h0000000000000000;
+      \$473  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$474  = token[1];
+    if (rst) begin
+      \$474  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$475  = swap_0;
+    if (rst) begin
+      \$475  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$476  = \read_data$212 ;
+    if (rst) begin
+      \$476  = 64'h0000000000000000;
     end
   end
   always @* begin
@@ -2109,13 +2133,13 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     (* full_case = 32'd1 *)
     casez (offset_read[3:2])
       2'h0:
-          \$440  = { \$signature__data$106 [23], \$signature__data$106 [23], \$signature__data$106 [23], \$signature__data$106 [23], \$signature__data$106 [23], \$signature__data$106 [23], \$signature__data$106 [23], \$signature__data$106 [23], \$signature__data$106  };
+          \$443  = { \$signature__data$106 [23], \$signature__data$106 [23], \$signature__data$106 [23], \$signature__data$106 [23], \$signature__data$106 [23], \$signature__data$106 [23], \$signature__data$106 [23], \$signature__data$106 [23], \$signature__data$106  };
       2'h1:
-          \$440  = parameter_slot_1;
+          \$443  = parameter_slot_1;
       2'h2:
-          \$440  = 32'd0;
+          \$443  = 32'd0;
       2'h3:
-          \$440  = 32'd0;
+          \$443  = 32'd0;
     endcase
   end
   always @* begin
@@ -2123,9 +2147,9 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     (* full_case = 32'd1 *)
     casez (offset_read[2])
       1'h0:
-          \$441  = \read_data$212 [31:0];
+          \$444  = \read_data$212 [31:0];
       1'h1:
-          \$441  = \read_data$212 [63:32];
+          \$444  = \read_data$212 [63:32];
     endcase
   end
   always @* begin
@@ -2133,9 +2157,9 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     (* full_case = 32'd1 *)
     casez (offset_read[2])
       1'h0:
-          \$442  = feeder_word[31:0];
+          \$445  = feeder_word[31:0];
       1'h1:
-          \$442  = feeder_word[63:32];
+          \$445  = feeder_word[63:32];
     endcase
   end
   always @* begin
@@ -2166,41 +2190,43 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
             host__error = \$37 ;
         22'h000028:
             host__error = \$40 ;
-        22'h000030:
+        22'h00002c:
             host__error = \$43 ;
-        22'h000034:
+        22'h000030:
             host__error = \$46 ;
-        22'h000038:
+        22'h000034:
             host__error = \$49 ;
-        22'h00003c:
+        22'h000038:
             host__error = \$52 ;
-        22'h000040:
+        22'h00003c:
             host__error = \$55 ;
-        22'h000044:
+        22'h000040:
             host__error = \$58 ;
-        22'h000048:
+        22'h000044:
             host__error = \$61 ;
+        22'h000048:
+            host__error = \$64 ;
       endcase
     end
-    if (\$70 ) begin
+    if (\$73 ) begin
       host__error = 1'h1;
     end
-    if (\$75 ) begin
-      host__error = \$81 ;
+    if (\$78 ) begin
+      host__error = \$84 ;
     end
-    if (\$94 ) begin
-      host__error = \$100 ;
+    if (\$97 ) begin
+      host__error = \$103 ;
     end
-    if (\$149 ) begin
-      host__error = \$152 ;
+    if (\$152 ) begin
+      host__error = \$155 ;
     end
-    if (\$273 ) begin
-      host__error = \$275 ;
-    end
-    if (\$396 ) begin
-      host__error = \$398 ;
+    if (\$276 ) begin
+      host__error = \$278 ;
     end
     if (\$399 ) begin
+      host__error = \$401 ;
+    end
+    if (\$402 ) begin
       host__error = 1'h1;
     end
   end
@@ -2231,6 +2257,8 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
             read = 32'd134744072;
         22'h000028:
             read = 32'd4120;
+        22'h00002c:
+            read = 32'd2223550378;
         22'h000030:
             read = stream;
         22'h000034:
@@ -2251,7 +2279,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     start = 1'h0;
-    if (\$65 ) begin
+    if (\$68 ) begin
       casez (host__address[21:0])
         22'h000004:
             if (host__data[0]) begin
@@ -2262,70 +2290,25 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$443  = host__address[24:22];
+    \$446  = host__address[24:22];
     if (rst) begin
-      \$443  = 3'h0;
+      \$446  = 3'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$444  = host__address[21:0];
+    \$447  = host__address[21:0];
     if (rst) begin
-      \$444  = 22'h000000;
+      \$447  = 22'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$445  = cycles;
+    \$448  = cycles;
     if (busy) begin
-      \$445  = \$422 [31:0];
+      \$448  = \$425 [31:0];
     end
-    if (\$436 ) begin
-      casez (host__address[21:0])
-        22'h000004:
-            if (host__data[0]) begin
-              \$445  = 32'd0;
-            end
-      endcase
-    end
-    if (rst) begin
-      \$445  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$446  = \$423 [31:0];
-    if (\$436 ) begin
-      casez (host__address[21:0])
-        22'h000004:
-            if (host__data[0]) begin
-              \$446  = 32'd0;
-            end
-      endcase
-    end
-    if (rst) begin
-      \$446  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$447  = \$424 [31:0];
-    if (\$436 ) begin
-      casez (host__address[21:0])
-        22'h000004:
-            if (host__data[0]) begin
-              \$447  = 32'd0;
-            end
-      endcase
-    end
-    if (rst) begin
-      \$447  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$448  = \$425 [31:0];
-    if (\$436 ) begin
+    if (\$439 ) begin
       casez (host__address[21:0])
         22'h000004:
             if (host__data[0]) begin
@@ -2340,7 +2323,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     \$449  = \$426 [31:0];
-    if (\$436 ) begin
+    if (\$439 ) begin
       casez (host__address[21:0])
         22'h000004:
             if (host__data[0]) begin
@@ -2354,8 +2337,8 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$450  = \$430 [31:0];
-    if (\$436 ) begin
+    \$450  = \$427 [31:0];
+    if (\$439 ) begin
       casez (host__address[21:0])
         22'h000004:
             if (host__data[0]) begin
@@ -2369,8 +2352,8 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$451  = \$431 [31:0];
-    if (\$436 ) begin
+    \$451  = \$428 [31:0];
+    if (\$439 ) begin
       casez (host__address[21:0])
         22'h000004:
             if (host__data[0]) begin
@@ -2384,8 +2367,8 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$452  = \$432 [31:0];
-    if (\$436 ) begin
+    \$452  = \$429 [31:0];
+    if (\$439 ) begin
       casez (host__address[21:0])
         22'h000004:
             if (host__data[0]) begin
@@ -2399,71 +2382,116 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$453  = control_interrupt;
-    if (\$436 ) begin
-      casez (host__address[21:0])
-        22'h000004:
-            \$453  = host__data[4];
-      endcase
-    end
-    if (rst) begin
-      \$453  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$454  = refused;
-    if (\$436 ) begin
+    \$453  = \$433 [31:0];
+    if (\$439 ) begin
       casez (host__address[21:0])
         22'h000004:
             if (host__data[0]) begin
-              \$454  = 1'h0;
+              \$453  = 32'd0;
             end
       endcase
     end
-    if (\$438 ) begin
-      \$454  = 1'h1;
-    end
     if (rst) begin
-      \$454  = 1'h0;
+      \$453  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$455  = first;
-    if (\$436 ) begin
+    \$454  = \$434 [31:0];
+    if (\$439 ) begin
+      casez (host__address[21:0])
+        22'h000004:
+            if (host__data[0]) begin
+              \$454  = 32'd0;
+            end
+      endcase
+    end
+    if (rst) begin
+      \$454  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$455  = \$435 [31:0];
+    if (\$439 ) begin
+      casez (host__address[21:0])
+        22'h000004:
+            if (host__data[0]) begin
+              \$455  = 32'd0;
+            end
+      endcase
+    end
+    if (rst) begin
+      \$455  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$456  = control_interrupt;
+    if (\$439 ) begin
+      casez (host__address[21:0])
+        22'h000004:
+            \$456  = host__data[4];
+      endcase
+    end
+    if (rst) begin
+      \$456  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$457  = refused;
+    if (\$439 ) begin
+      casez (host__address[21:0])
+        22'h000004:
+            if (host__data[0]) begin
+              \$457  = 1'h0;
+            end
+      endcase
+    end
+    if (\$441 ) begin
+      \$457  = 1'h1;
+    end
+    if (rst) begin
+      \$457  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$458  = first;
+    if (\$439 ) begin
       casez (host__address[21:0])
         22'h000004:
             /* empty */;
         22'h00000c:
-            \$455  = host__data[15:0];
+            \$458  = host__data[15:0];
       endcase
     end
     if (rst) begin
-      \$455  = 16'h0000;
+      \$458  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$456  = count;
-    if (\$436 ) begin
+    \$459  = count;
+    if (\$439 ) begin
       casez (host__address[21:0])
         22'h000004:
             /* empty */;
         22'h00000c:
             /* empty */;
         22'h000010:
-            \$456  = host__data[15:0];
+            \$459  = host__data[15:0];
       endcase
     end
     if (rst) begin
-      \$456  = 16'h0000;
+      \$459  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$457  = ready;
-    if (\$436 ) begin
+    \$460  = ready;
+    if (\$439 ) begin
       casez (host__address[21:0])
         22'h000004:
             /* empty */;
@@ -2472,32 +2500,32 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
         22'h000010:
             /* empty */;
         22'h000020:
-            \$457  = host__data[15:0];
+            \$460  = host__data[15:0];
       endcase
     end
     if (rst) begin
-      \$457  = 16'hffff;
+      \$460  = 16'hffff;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$458  = read;
+    \$461  = read;
     if (rst) begin
-      \$458  = 32'd0;
+      \$461  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$459  = \$439 [1:0];
+    \$462  = \$442 [1:0];
     if (rst) begin
-      \$459  = 2'h0;
+      \$462  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$460  = layer[24:23];
+    \$463  = layer[24:23];
     if (rst) begin
-      \$460  = 2'h0;
+      \$463  = 2'h0;
     end
   end
   always @* begin
@@ -2505,44 +2533,23 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     (* full_case = 32'd1 *)
     casez (region_read)
       3'h0:
-          \$461  = register_data;
+          \$464  = register_data;
       3'h1:
-          \$461  = word;
+          \$464  = word;
       3'h2:
-          \$461  = \$440 ;
+          \$464  = \$443 ;
       3'h3:
-          \$461  = \$441 ;
+          \$464  = \$444 ;
       default:
-          \$461  = \$442 ;
+          \$464  = \$445 ;
     endcase
     if (rst) begin
-      \$461  = 32'd0;
+      \$464  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$462  = token;
-    if (rst) begin
-      \$462  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$463  = token_0;
-    if (rst) begin
-      \$463  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$464  = token_1;
-    if (rst) begin
-      \$464  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$465  = token_2;
+    \$465  = token;
     if (rst) begin
       \$465  = 5'h00;
     end
@@ -2582,15 +2589,15 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \first$89  = first;
   assign \count$90  = count;
   assign \ready$91  = ready;
-  assign \$signature__addr  = \$71 [10:0];
-  assign address = { index[5:0], \$474  };
+  assign \$signature__addr  = \$74 [10:0];
+  assign address = { index[5:0], \$477  };
   assign \$signature__data  = word;
   assign load__addr = host__address[12:2];
   assign load__data = host__data;
-  assign \$signature__addr$100  = \$82 [9:0];
+  assign \$signature__addr$100  = \$85 [9:0];
   assign write__addr = host__address[13:4];
   assign write__data = host__data[23:0];
-  assign \$signature__addr$107  = \$88 [9:0];
+  assign \$signature__addr$107  = \$91 [9:0];
   assign \write__addr$108  = host__address[13:4];
   assign \write__data$109  = { host__data[29:24], host__data[15:0] };
   assign parameter_slot_0 = { \$signature__data$106 [23], \$signature__data$106 [23], \$signature__data$106 [23], \$signature__data$106 [23], \$signature__data$106 [23], \$signature__data$106 [23], \$signature__data$106 [23], \$signature__data$106 [23], \$signature__data$106  };
@@ -3247,78 +3254,78 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \token_7.end  = token_7[2];
   assign \token_7.first  = token_7[3];
   assign \token_7.last  = token_7[4];
-  assign \write_enable$132 [7] = \$395 ;
-  assign \write_enable$132 [6] = \$380 ;
-  assign \write_enable$132 [5] = \$365 ;
-  assign \write_enable$132 [4] = \$350 ;
-  assign \write_enable$132 [3] = \$335 ;
-  assign \write_enable$132 [2] = \$320 ;
-  assign \write_enable$132 [1] = \$305 ;
-  assign \write_enable$132 [0] = \$290 ;
-  assign \write_data$131 [63:56] = \$385 ;
-  assign \write_data$131 [55:48] = \$370 ;
-  assign \write_data$131 [47:40] = \$355 ;
-  assign \write_data$131 [39:32] = \$340 ;
-  assign \write_data$131 [31:24] = \$325 ;
-  assign \write_data$131 [23:16] = \$310 ;
-  assign \write_data$131 [15:8] = \$295 ;
-  assign \write_data$131 [7:0] = \$280 ;
-  assign \write_address$130 [95:84] = \$384 [11:0];
-  assign \write_address$130 [83:72] = \$369 [11:0];
-  assign \write_address$130 [71:60] = \$354 [11:0];
-  assign \write_address$130 [59:48] = \$339 [11:0];
-  assign \write_address$130 [47:36] = \$324 [11:0];
-  assign \write_address$130 [35:24] = \$309 [11:0];
-  assign \write_address$130 [23:12] = \$294 [11:0];
-  assign \write_address$130 [11:0] = \$279 [11:0];
-  assign \read_address$129 [95:84] = \$383 [11:0];
-  assign \read_address$129 [83:72] = \$368 [11:0];
-  assign \read_address$129 [71:60] = \$353 [11:0];
-  assign \read_address$129 [59:48] = \$338 [11:0];
-  assign \read_address$129 [47:36] = \$323 [11:0];
-  assign \read_address$129 [35:24] = \$308 [11:0];
-  assign \read_address$129 [23:12] = \$293 [11:0];
-  assign \read_address$129 [11:0] = \$278 [11:0];
-  assign \write_enable$127 [7] = \$272 ;
-  assign \write_enable$127 [6] = \$257 ;
-  assign \write_enable$127 [5] = \$242 ;
-  assign \write_enable$127 [4] = \$227 ;
-  assign \write_enable$127 [3] = \$212 ;
-  assign \write_enable$127 [2] = \$197 ;
-  assign \write_enable$127 [1] = \$182 ;
-  assign \write_enable$127 [0] = \$167 ;
-  assign \write_data$125 [63:56] = \$262 ;
-  assign \write_data$125 [55:48] = \$247 ;
-  assign \write_data$125 [47:40] = \$232 ;
-  assign \write_data$125 [39:32] = \$217 ;
-  assign \write_data$125 [31:24] = \$202 ;
-  assign \write_data$125 [23:16] = \$187 ;
-  assign \write_data$125 [15:8] = \$172 ;
-  assign \write_data$125 [7:0] = \$157 ;
-  assign \write_address$123 [95:84] = \$261 [11:0];
-  assign \write_address$123 [83:72] = \$246 [11:0];
-  assign \write_address$123 [71:60] = \$231 [11:0];
-  assign \write_address$123 [59:48] = \$216 [11:0];
-  assign \write_address$123 [47:36] = \$201 [11:0];
-  assign \write_address$123 [35:24] = \$186 [11:0];
-  assign \write_address$123 [23:12] = \$171 [11:0];
-  assign \write_address$123 [11:0] = \$156 [11:0];
-  assign \read_address$119 [95:84] = \$260 [11:0];
-  assign \read_address$119 [83:72] = \$245 [11:0];
-  assign \read_address$119 [71:60] = \$230 [11:0];
-  assign \read_address$119 [59:48] = \$215 [11:0];
-  assign \read_address$119 [47:36] = \$200 [11:0];
-  assign \read_address$119 [35:24] = \$185 [11:0];
-  assign \read_address$119 [23:12] = \$170 [11:0];
-  assign \read_address$119 [11:0] = \$155 [11:0];
-  assign write_enable[7] = \$148 ;
-  assign write_enable[6] = \$142 ;
-  assign write_enable[5] = \$136 ;
-  assign write_enable[4] = \$130 ;
-  assign write_enable[3] = \$124 ;
-  assign write_enable[2] = \$118 ;
-  assign write_enable[1] = \$112 ;
-  assign write_enable[0] = \$106 ;
+  assign \write_enable$132 [7] = \$398 ;
+  assign \write_enable$132 [6] = \$383 ;
+  assign \write_enable$132 [5] = \$368 ;
+  assign \write_enable$132 [4] = \$353 ;
+  assign \write_enable$132 [3] = \$338 ;
+  assign \write_enable$132 [2] = \$323 ;
+  assign \write_enable$132 [1] = \$308 ;
+  assign \write_enable$132 [0] = \$293 ;
+  assign \write_data$131 [63:56] = \$388 ;
+  assign \write_data$131 [55:48] = \$373 ;
+  assign \write_data$131 [47:40] = \$358 ;
+  assign \write_data$131 [39:32] = \$343 ;
+  assign \write_data$131 [31:24] = \$328 ;
+  assign \write_data$131 [23:16] = \$313 ;
+  assign \write_data$131 [15:8] = \$298 ;
+  assign \write_data$131 [7:0] = \$283 ;
+  assign \write_address$130 [95:84] = \$387 [11:0];
+  assign \write_address$130 [83:72] = \$372 [11:0];
+  assign \write_address$130 [71:60] = \$357 [11:0];
+  assign \write_address$130 [59:48] = \$342 [11:0];
+  assign \write_address$130 [47:36] = \$327 [11:0];
+  assign \write_address$130 [35:24] = \$312 [11:0];
+  assign \write_address$130 [23:12] = \$297 [11:0];
+  assign \write_address$130 [11:0] = \$282 [11:0];
+  assign \read_address$129 [95:84] = \$386 [11:0];
+  assign \read_address$129 [83:72] = \$371 [11:0];
+  assign \read_address$129 [71:60] = \$356 [11:0];
+  assign \read_address$129 [59:48] = \$341 [11:0];
+  assign \read_address$129 [47:36] = \$326 [11:0];
+  assign \read_address$129 [35:24] = \$311 [11:0];
+  assign \read_address$129 [23:12] = \$296 [11:0];
+  assign \read_address$129 [11:0] = \$281 [11:0];
+  assign \write_enable$127 [7] = \$275 ;
+  assign \write_enable$127 [6] = \$260 ;
+  assign \write_enable$127 [5] = \$245 ;
+  assign \write_enable$127 [4] = \$230 ;
+  assign \write_enable$127 [3] = \$215 ;
+  assign \write_enable$127 [2] = \$200 ;
+  assign \write_enable$127 [1] = \$185 ;
+  assign \write_enable$127 [0] = \$170 ;
+  assign \write_data$125 [63:56] = \$265 ;
+  assign \write_data$125 [55:48] = \$250 ;
+  assign \write_data$125 [47:40] = \$235 ;
+  assign \write_data$125 [39:32] = \$220 ;
+  assign \write_data$125 [31:24] = \$205 ;
+  assign \write_data$125 [23:16] = \$190 ;
+  assign \write_data$125 [15:8] = \$175 ;
+  assign \write_data$125 [7:0] = \$160 ;
+  assign \write_address$123 [95:84] = \$264 [11:0];
+  assign \write_address$123 [83:72] = \$249 [11:0];
+  assign \write_address$123 [71:60] = \$234 [11:0];
+  assign \write_address$123 [59:48] = \$219 [11:0];
+  assign \write_address$123 [47:36] = \$204 [11:0];
+  assign \write_address$123 [35:24] = \$189 [11:0];
+  assign \write_address$123 [23:12] = \$174 [11:0];
+  assign \write_address$123 [11:0] = \$159 [11:0];
+  assign \read_address$119 [95:84] = \$263 [11:0];
+  assign \read_address$119 [83:72] = \$248 [11:0];
+  assign \read_address$119 [71:60] = \$233 [11:0];
+  assign \read_address$119 [59:48] = \$218 [11:0];
+  assign \read_address$119 [47:36] = \$203 [11:0];
+  assign \read_address$119 [35:24] = \$188 [11:0];
+  assign \read_address$119 [23:12] = \$173 [11:0];
+  assign \read_address$119 [11:0] = \$158 [11:0];
+  assign write_enable[7] = \$151 ;
+  assign write_enable[6] = \$145 ;
+  assign write_enable[5] = \$139 ;
+  assign write_enable[4] = \$133 ;
+  assign write_enable[3] = \$127 ;
+  assign write_enable[2] = \$121 ;
+  assign write_enable[1] = \$115 ;
+  assign write_enable[0] = \$109 ;
   assign write_data[63:56] = host__data[31:24];
   assign write_data[55:48] = host__data[23:16];
   assign write_data[47:40] = host__data[15:8];
@@ -3335,14 +3342,14 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign write_address[47:32] = host__address[18:3];
   assign write_address[31:16] = host__address[18:3];
   assign write_address[15:0] = host__address[18:3];
-  assign read_address[127:112] = \$143 [15:0];
-  assign read_address[111:96] = \$137 [15:0];
-  assign read_address[95:80] = \$131 [15:0];
-  assign read_address[79:64] = \$125 [15:0];
-  assign read_address[63:48] = \$119 [15:0];
-  assign read_address[47:32] = \$113 [15:0];
-  assign read_address[31:16] = \$107 [15:0];
-  assign read_address[15:0] = \$101 [15:0];
+  assign read_address[127:112] = \$146 [15:0];
+  assign read_address[111:96] = \$140 [15:0];
+  assign read_address[95:80] = \$134 [15:0];
+  assign read_address[79:64] = \$128 [15:0];
+  assign read_address[63:48] = \$122 [15:0];
+  assign read_address[47:32] = \$116 [15:0];
+  assign read_address[31:16] = \$110 [15:0];
+  assign read_address[15:0] = \$104 [15:0];
   assign parameter_slot_1[31:24] = { 2'h0, \$signature__data$111 [21:16] };
   assign parameter_slot_1[23:0] = { 8'h00, \$signature__data$111 [15:0] };
   assign parameters[29:24] = \$signature__data$111 [21:16];
@@ -3390,18 +3397,21 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \$59  = 1'h0;
   assign \$60  = 1'h1;
   assign \$61  = host__write;
-  assign \$128  = host__address[2];
-  assign \$134  = host__address[2];
-  assign \$140  = host__address[2];
-  assign \$146  = host__address[2];
-  assign \$222  = host__address[2];
-  assign \$237  = host__address[2];
-  assign \$252  = host__address[2];
-  assign \$267  = host__address[2];
-  assign \$345  = host__address[2];
-  assign \$360  = host__address[2];
-  assign \$375  = host__address[2];
-  assign \$390  = host__address[2];
+  assign \$62  = 1'h0;
+  assign \$63  = 1'h1;
+  assign \$64  = host__write;
+  assign \$131  = host__address[2];
+  assign \$137  = host__address[2];
+  assign \$143  = host__address[2];
+  assign \$149  = host__address[2];
+  assign \$225  = host__address[2];
+  assign \$240  = host__address[2];
+  assign \$255  = host__address[2];
+  assign \$270  = host__address[2];
+  assign \$348  = host__address[2];
+  assign \$363  = host__address[2];
+  assign \$378  = host__address[2];
+  assign \$393  = host__address[2];
 endmodule
 
 module \holdfast_8x8.activations_0 (rst, read_address, write_address, write_data, write_enable, read_data, clk);
@@ -4557,7 +4567,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$120 ),
-    .\port$3070$0 (sum_out),
+    .\port$3074$0 (sum_out),
     .rst(rst),
     .swap(\swap_in$64 ),
     .swap_in(\o$11 [1]),
@@ -4569,7 +4579,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$128 ),
-    .\port$3084$0 (\sum_out$67 ),
+    .\port$3088$0 (\sum_out$67 ),
     .rst(rst),
     .swap(\swap_in$72 ),
     .swap_in(\swap_in$64 ),
@@ -4581,7 +4591,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$136 ),
-    .\port$3098$0 (\sum_out$75 ),
+    .\port$3102$0 (\sum_out$75 ),
     .rst(rst),
     .swap(\swap_in$80 ),
     .swap_in(\swap_in$72 ),
@@ -4593,7 +4603,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$144 ),
-    .\port$3112$0 (\sum_out$83 ),
+    .\port$3116$0 (\sum_out$83 ),
     .rst(rst),
     .swap(\swap_in$88 ),
     .swap_in(\swap_in$80 ),
@@ -4605,7 +4615,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$152 ),
-    .\port$3126$0 (\sum_out$91 ),
+    .\port$3130$0 (\sum_out$91 ),
     .rst(rst),
     .swap(\swap_in$96 ),
     .swap_in(\swap_in$88 ),
@@ -4617,7 +4627,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$160 ),
-    .\port$3140$0 (\sum_out$99 ),
+    .\port$3144$0 (\sum_out$99 ),
     .rst(rst),
     .swap(\swap_in$104 ),
     .swap_in(\swap_in$96 ),
@@ -4629,7 +4639,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$168 ),
-    .\port$3154$0 (\sum_out$107 ),
+    .\port$3158$0 (\sum_out$107 ),
     .rst(rst),
     .swap(\swap_in$112 ),
     .swap_in(\swap_in$104 ),
@@ -4640,7 +4650,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$176 ),
-    .\port$3168$0 (\sum_out$115 ),
+    .\port$3172$0 (\sum_out$115 ),
     .rst(rst),
     .swap_in(\swap_in$112 ),
     .weight_in(weight[63:56])
@@ -4745,7 +4755,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$244 ),
-    .\port$3294$0 (\sum_out$183 ),
+    .\port$3298$0 (\sum_out$183 ),
     .rst(rst),
     .swap(\swap_in$188 ),
     .swap_in(\o$11 [3]),
@@ -4757,7 +4767,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$252 ),
-    .\port$3308$0 (\sum_out$191 ),
+    .\port$3312$0 (\sum_out$191 ),
     .rst(rst),
     .swap(\swap_in$196 ),
     .swap_in(\swap_in$188 ),
@@ -4769,7 +4779,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$260 ),
-    .\port$3322$0 (\sum_out$199 ),
+    .\port$3326$0 (\sum_out$199 ),
     .rst(rst),
     .swap(\swap_in$204 ),
     .swap_in(\swap_in$196 ),
@@ -4781,7 +4791,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$268 ),
-    .\port$3336$0 (\sum_out$207 ),
+    .\port$3340$0 (\sum_out$207 ),
     .rst(rst),
     .swap(\swap_in$212 ),
     .swap_in(\swap_in$204 ),
@@ -4793,7 +4803,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$276 ),
-    .\port$3350$0 (\sum_out$215 ),
+    .\port$3354$0 (\sum_out$215 ),
     .rst(rst),
     .swap(\swap_in$220 ),
     .swap_in(\swap_in$212 ),
@@ -4805,7 +4815,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$284 ),
-    .\port$3364$0 (\sum_out$223 ),
+    .\port$3368$0 (\sum_out$223 ),
     .rst(rst),
     .swap(\swap_in$228 ),
     .swap_in(\swap_in$220 ),
@@ -4817,7 +4827,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$292 ),
-    .\port$3378$0 (\sum_out$231 ),
+    .\port$3382$0 (\sum_out$231 ),
     .rst(rst),
     .swap(\swap_in$236 ),
     .swap_in(\swap_in$228 ),
@@ -4828,7 +4838,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$300 ),
-    .\port$3392$0 (\sum_out$239 ),
+    .\port$3396$0 (\sum_out$239 ),
     .rst(rst),
     .swap_in(\swap_in$236 ),
     .weight_in(weight[63:56])
@@ -5121,7 +5131,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$433 ),
-    .\port$3742$0 (\sum_out$431 ),
+    .\port$3746$0 (\sum_out$431 ),
     .rst(rst),
     .swap(\swap_in$438 ),
     .swap_in(\o$11 [7]),
@@ -5133,7 +5143,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$442 ),
-    .\port$3756$0 (\sum_out$441 ),
+    .\port$3760$0 (\sum_out$441 ),
     .rst(rst),
     .swap(\swap_in$447 ),
     .swap_in(\swap_in$438 ),
@@ -5145,7 +5155,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$451 ),
-    .\port$3770$0 (\sum_out$450 ),
+    .\port$3774$0 (\sum_out$450 ),
     .rst(rst),
     .swap(\swap_in$456 ),
     .swap_in(\swap_in$447 ),
@@ -5157,7 +5167,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$460 ),
-    .\port$3784$0 (\sum_out$459 ),
+    .\port$3788$0 (\sum_out$459 ),
     .rst(rst),
     .swap(\swap_in$465 ),
     .swap_in(\swap_in$456 ),
@@ -5169,7 +5179,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$469 ),
-    .\port$3798$0 (\sum_out$468 ),
+    .\port$3802$0 (\sum_out$468 ),
     .rst(rst),
     .swap(\swap_in$474 ),
     .swap_in(\swap_in$465 ),
@@ -5181,7 +5191,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$478 ),
-    .\port$3812$0 (\sum_out$477 ),
+    .\port$3816$0 (\sum_out$477 ),
     .rst(rst),
     .swap(\swap_in$483 ),
     .swap_in(\swap_in$474 ),
@@ -5193,7 +5203,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$487 ),
-    .\port$3826$0 (\sum_out$486 ),
+    .\port$3830$0 (\sum_out$486 ),
     .rst(rst),
     .swap(\swap_in$492 ),
     .swap_in(\swap_in$483 ),
@@ -5204,7 +5214,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$496 ),
-    .\port$3840$0 (\sum_out$495 ),
+    .\port$3844$0 (\sum_out$495 ),
     .rst(rst),
     .swap_in(\swap_in$492 ),
     .weight_in(weight[63:56])
@@ -6454,7 +6464,7 @@ module \holdfast_8x8.array.pe_0_7 (rst, weight_in, act_in, swap_in, partial_sum,
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$3070$0 , activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$3074$0 , activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$10  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -6476,8 +6486,8 @@ module \holdfast_8x8.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$3070$0
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3070$0 ;
-  wire [15:0] \port$3070$0 ;
+  input [15:0] \port$3074$0 ;
+  wire [15:0] \port$3074$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -6494,7 +6504,7 @@ module \holdfast_8x8.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$3070$0
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3070$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3074$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -6556,13 +6566,13 @@ module \holdfast_8x8.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$3070$0
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3070$0 [15], \port$3070$0  };
+  assign sum_in = { \port$3074$0 [15], \port$3074$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_1 (rst, weight_in, \port$3084$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_1 (rst, weight_in, \port$3088$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$11  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -6584,8 +6594,8 @@ module \holdfast_8x8.array.pe_1_1 (rst, weight_in, \port$3084$0 , act_in, swap_i
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3084$0 ;
-  wire [15:0] \port$3084$0 ;
+  input [15:0] \port$3088$0 ;
+  wire [15:0] \port$3088$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -6602,7 +6612,7 @@ module \holdfast_8x8.array.pe_1_1 (rst, weight_in, \port$3084$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3084$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3088$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -6664,13 +6674,13 @@ module \holdfast_8x8.array.pe_1_1 (rst, weight_in, \port$3084$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3084$0 [15], \port$3084$0  };
+  assign sum_in = { \port$3088$0 [15], \port$3088$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_2 (rst, weight_in, \port$3098$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_2 (rst, weight_in, \port$3102$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$12  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -6692,8 +6702,8 @@ module \holdfast_8x8.array.pe_1_2 (rst, weight_in, \port$3098$0 , act_in, swap_i
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3098$0 ;
-  wire [15:0] \port$3098$0 ;
+  input [15:0] \port$3102$0 ;
+  wire [15:0] \port$3102$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -6710,7 +6720,7 @@ module \holdfast_8x8.array.pe_1_2 (rst, weight_in, \port$3098$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3098$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3102$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -6772,13 +6782,13 @@ module \holdfast_8x8.array.pe_1_2 (rst, weight_in, \port$3098$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3098$0 [15], \port$3098$0  };
+  assign sum_in = { \port$3102$0 [15], \port$3102$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_3 (rst, weight_in, \port$3112$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_3 (rst, weight_in, \port$3116$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$13  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -6800,8 +6810,8 @@ module \holdfast_8x8.array.pe_1_3 (rst, weight_in, \port$3112$0 , act_in, swap_i
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3112$0 ;
-  wire [15:0] \port$3112$0 ;
+  input [15:0] \port$3116$0 ;
+  wire [15:0] \port$3116$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -6818,7 +6828,7 @@ module \holdfast_8x8.array.pe_1_3 (rst, weight_in, \port$3112$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3112$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3116$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -6880,13 +6890,13 @@ module \holdfast_8x8.array.pe_1_3 (rst, weight_in, \port$3112$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3112$0 [15], \port$3112$0  };
+  assign sum_in = { \port$3116$0 [15], \port$3116$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_4 (rst, weight_in, \port$3126$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_4 (rst, weight_in, \port$3130$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$14  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -6908,8 +6918,8 @@ module \holdfast_8x8.array.pe_1_4 (rst, weight_in, \port$3126$0 , act_in, swap_i
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3126$0 ;
-  wire [15:0] \port$3126$0 ;
+  input [15:0] \port$3130$0 ;
+  wire [15:0] \port$3130$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -6926,7 +6936,7 @@ module \holdfast_8x8.array.pe_1_4 (rst, weight_in, \port$3126$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3126$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3130$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -6988,13 +6998,13 @@ module \holdfast_8x8.array.pe_1_4 (rst, weight_in, \port$3126$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3126$0 [15], \port$3126$0  };
+  assign sum_in = { \port$3130$0 [15], \port$3130$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_5 (rst, weight_in, \port$3140$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_5 (rst, weight_in, \port$3144$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$15  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7016,8 +7026,8 @@ module \holdfast_8x8.array.pe_1_5 (rst, weight_in, \port$3140$0 , act_in, swap_i
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3140$0 ;
-  wire [15:0] \port$3140$0 ;
+  input [15:0] \port$3144$0 ;
+  wire [15:0] \port$3144$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7034,7 +7044,7 @@ module \holdfast_8x8.array.pe_1_5 (rst, weight_in, \port$3140$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3140$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3144$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7096,13 +7106,13 @@ module \holdfast_8x8.array.pe_1_5 (rst, weight_in, \port$3140$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3140$0 [15], \port$3140$0  };
+  assign sum_in = { \port$3144$0 [15], \port$3144$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_6 (rst, weight_in, \port$3154$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_6 (rst, weight_in, \port$3158$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$16  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7124,8 +7134,8 @@ module \holdfast_8x8.array.pe_1_6 (rst, weight_in, \port$3154$0 , act_in, swap_i
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3154$0 ;
-  wire [15:0] \port$3154$0 ;
+  input [15:0] \port$3158$0 ;
+  wire [15:0] \port$3158$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7142,7 +7152,7 @@ module \holdfast_8x8.array.pe_1_6 (rst, weight_in, \port$3154$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3154$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3158$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7204,13 +7214,13 @@ module \holdfast_8x8.array.pe_1_6 (rst, weight_in, \port$3154$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3154$0 [15], \port$3154$0  };
+  assign sum_in = { \port$3158$0 [15], \port$3158$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_7 (rst, weight_in, \port$3168$0 , act_in, swap_in, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_7 (rst, weight_in, \port$3172$0 , act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$17  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7231,8 +7241,8 @@ module \holdfast_8x8.array.pe_1_7 (rst, weight_in, \port$3168$0 , act_in, swap_i
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3168$0 ;
-  wire [15:0] \port$3168$0 ;
+  input [15:0] \port$3172$0 ;
+  wire [15:0] \port$3172$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7248,7 +7258,7 @@ module \holdfast_8x8.array.pe_1_7 (rst, weight_in, \port$3168$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3168$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3172$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7310,7 +7320,7 @@ module \holdfast_8x8.array.pe_1_7 (rst, weight_in, \port$3168$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3168$0 [15], \port$3168$0  };
+  assign sum_in = { \port$3172$0 [15], \port$3172$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -8162,7 +8172,7 @@ module \holdfast_8x8.array.pe_2_7 (rst, weight_in, sum_in, act_in, swap_in, part
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$3294$0 , activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$3298$0 , activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$26  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8184,8 +8194,8 @@ module \holdfast_8x8.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$3294$0
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3294$0 ;
-  wire [16:0] \port$3294$0 ;
+  input [16:0] \port$3298$0 ;
+  wire [16:0] \port$3298$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8202,7 +8212,7 @@ module \holdfast_8x8.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$3294$0
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3294$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3298$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8264,13 +8274,13 @@ module \holdfast_8x8.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$3294$0
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3294$0 [16], \port$3294$0  };
+  assign sum_in = { \port$3298$0 [16], \port$3298$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_1 (rst, weight_in, \port$3308$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_1 (rst, weight_in, \port$3312$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$27  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8292,8 +8302,8 @@ module \holdfast_8x8.array.pe_3_1 (rst, weight_in, \port$3308$0 , act_in, swap_i
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3308$0 ;
-  wire [16:0] \port$3308$0 ;
+  input [16:0] \port$3312$0 ;
+  wire [16:0] \port$3312$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8310,7 +8320,7 @@ module \holdfast_8x8.array.pe_3_1 (rst, weight_in, \port$3308$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3308$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3312$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8372,13 +8382,13 @@ module \holdfast_8x8.array.pe_3_1 (rst, weight_in, \port$3308$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3308$0 [16], \port$3308$0  };
+  assign sum_in = { \port$3312$0 [16], \port$3312$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_2 (rst, weight_in, \port$3322$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_2 (rst, weight_in, \port$3326$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$28  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8400,8 +8410,8 @@ module \holdfast_8x8.array.pe_3_2 (rst, weight_in, \port$3322$0 , act_in, swap_i
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3322$0 ;
-  wire [16:0] \port$3322$0 ;
+  input [16:0] \port$3326$0 ;
+  wire [16:0] \port$3326$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8418,7 +8428,7 @@ module \holdfast_8x8.array.pe_3_2 (rst, weight_in, \port$3322$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3322$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3326$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8480,13 +8490,13 @@ module \holdfast_8x8.array.pe_3_2 (rst, weight_in, \port$3322$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3322$0 [16], \port$3322$0  };
+  assign sum_in = { \port$3326$0 [16], \port$3326$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_3 (rst, weight_in, \port$3336$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_3 (rst, weight_in, \port$3340$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$29  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8508,8 +8518,8 @@ module \holdfast_8x8.array.pe_3_3 (rst, weight_in, \port$3336$0 , act_in, swap_i
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3336$0 ;
-  wire [16:0] \port$3336$0 ;
+  input [16:0] \port$3340$0 ;
+  wire [16:0] \port$3340$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8526,7 +8536,7 @@ module \holdfast_8x8.array.pe_3_3 (rst, weight_in, \port$3336$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3336$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3340$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8588,13 +8598,13 @@ module \holdfast_8x8.array.pe_3_3 (rst, weight_in, \port$3336$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3336$0 [16], \port$3336$0  };
+  assign sum_in = { \port$3340$0 [16], \port$3340$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_4 (rst, weight_in, \port$3350$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_4 (rst, weight_in, \port$3354$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$30  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8616,8 +8626,8 @@ module \holdfast_8x8.array.pe_3_4 (rst, weight_in, \port$3350$0 , act_in, swap_i
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3350$0 ;
-  wire [16:0] \port$3350$0 ;
+  input [16:0] \port$3354$0 ;
+  wire [16:0] \port$3354$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8634,7 +8644,7 @@ module \holdfast_8x8.array.pe_3_4 (rst, weight_in, \port$3350$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3350$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3354$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8696,13 +8706,13 @@ module \holdfast_8x8.array.pe_3_4 (rst, weight_in, \port$3350$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3350$0 [16], \port$3350$0  };
+  assign sum_in = { \port$3354$0 [16], \port$3354$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_5 (rst, weight_in, \port$3364$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_5 (rst, weight_in, \port$3368$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$31  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8724,8 +8734,8 @@ module \holdfast_8x8.array.pe_3_5 (rst, weight_in, \port$3364$0 , act_in, swap_i
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3364$0 ;
-  wire [16:0] \port$3364$0 ;
+  input [16:0] \port$3368$0 ;
+  wire [16:0] \port$3368$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8742,7 +8752,7 @@ module \holdfast_8x8.array.pe_3_5 (rst, weight_in, \port$3364$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3364$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3368$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8804,13 +8814,13 @@ module \holdfast_8x8.array.pe_3_5 (rst, weight_in, \port$3364$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3364$0 [16], \port$3364$0  };
+  assign sum_in = { \port$3368$0 [16], \port$3368$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_6 (rst, weight_in, \port$3378$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_6 (rst, weight_in, \port$3382$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$32  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8832,8 +8842,8 @@ module \holdfast_8x8.array.pe_3_6 (rst, weight_in, \port$3378$0 , act_in, swap_i
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3378$0 ;
-  wire [16:0] \port$3378$0 ;
+  input [16:0] \port$3382$0 ;
+  wire [16:0] \port$3382$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8850,7 +8860,7 @@ module \holdfast_8x8.array.pe_3_6 (rst, weight_in, \port$3378$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3378$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3382$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8912,13 +8922,13 @@ module \holdfast_8x8.array.pe_3_6 (rst, weight_in, \port$3378$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3378$0 [16], \port$3378$0  };
+  assign sum_in = { \port$3382$0 [16], \port$3382$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_7 (rst, weight_in, \port$3392$0 , act_in, swap_in, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_7 (rst, weight_in, \port$3396$0 , act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$33  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8939,8 +8949,8 @@ module \holdfast_8x8.array.pe_3_7 (rst, weight_in, \port$3392$0 , act_in, swap_i
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3392$0 ;
-  wire [16:0] \port$3392$0 ;
+  input [16:0] \port$3396$0 ;
+  wire [16:0] \port$3396$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8956,7 +8966,7 @@ module \holdfast_8x8.array.pe_3_7 (rst, weight_in, \port$3392$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3392$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3396$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9018,7 +9028,7 @@ module \holdfast_8x8.array.pe_3_7 (rst, weight_in, \port$3392$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3392$0 [16], \port$3392$0  };
+  assign sum_in = { \port$3396$0 [16], \port$3396$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -11562,7 +11572,7 @@ module \holdfast_8x8.array.pe_6_7 (rst, weight_in, sum_in, act_in, swap_in, part
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$3742$0 , activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$3746$0 , activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$58  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -11584,8 +11594,8 @@ module \holdfast_8x8.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$3742$0
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3742$0 ;
-  wire [17:0] \port$3742$0 ;
+  input [17:0] \port$3746$0 ;
+  wire [17:0] \port$3746$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -11602,7 +11612,7 @@ module \holdfast_8x8.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$3742$0
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3742$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3746$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -11664,13 +11674,13 @@ module \holdfast_8x8.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$3742$0
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3742$0 [17], \port$3742$0  };
+  assign sum_in = { \port$3746$0 [17], \port$3746$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_1 (rst, weight_in, \port$3756$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_1 (rst, weight_in, \port$3760$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$59  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -11692,8 +11702,8 @@ module \holdfast_8x8.array.pe_7_1 (rst, weight_in, \port$3756$0 , act_in, swap_i
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3756$0 ;
-  wire [17:0] \port$3756$0 ;
+  input [17:0] \port$3760$0 ;
+  wire [17:0] \port$3760$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -11710,7 +11720,7 @@ module \holdfast_8x8.array.pe_7_1 (rst, weight_in, \port$3756$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3756$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3760$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -11772,13 +11782,13 @@ module \holdfast_8x8.array.pe_7_1 (rst, weight_in, \port$3756$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3756$0 [17], \port$3756$0  };
+  assign sum_in = { \port$3760$0 [17], \port$3760$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_2 (rst, weight_in, \port$3770$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_2 (rst, weight_in, \port$3774$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$60  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -11800,8 +11810,8 @@ module \holdfast_8x8.array.pe_7_2 (rst, weight_in, \port$3770$0 , act_in, swap_i
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3770$0 ;
-  wire [17:0] \port$3770$0 ;
+  input [17:0] \port$3774$0 ;
+  wire [17:0] \port$3774$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -11818,7 +11828,7 @@ module \holdfast_8x8.array.pe_7_2 (rst, weight_in, \port$3770$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3770$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3774$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -11880,13 +11890,13 @@ module \holdfast_8x8.array.pe_7_2 (rst, weight_in, \port$3770$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3770$0 [17], \port$3770$0  };
+  assign sum_in = { \port$3774$0 [17], \port$3774$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_3 (rst, weight_in, \port$3784$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_3 (rst, weight_in, \port$3788$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$61  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -11908,8 +11918,8 @@ module \holdfast_8x8.array.pe_7_3 (rst, weight_in, \port$3784$0 , act_in, swap_i
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3784$0 ;
-  wire [17:0] \port$3784$0 ;
+  input [17:0] \port$3788$0 ;
+  wire [17:0] \port$3788$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -11926,7 +11936,7 @@ module \holdfast_8x8.array.pe_7_3 (rst, weight_in, \port$3784$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3784$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3788$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -11988,13 +11998,13 @@ module \holdfast_8x8.array.pe_7_3 (rst, weight_in, \port$3784$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3784$0 [17], \port$3784$0  };
+  assign sum_in = { \port$3788$0 [17], \port$3788$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_4 (rst, weight_in, \port$3798$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_4 (rst, weight_in, \port$3802$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$62  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12016,8 +12026,8 @@ module \holdfast_8x8.array.pe_7_4 (rst, weight_in, \port$3798$0 , act_in, swap_i
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3798$0 ;
-  wire [17:0] \port$3798$0 ;
+  input [17:0] \port$3802$0 ;
+  wire [17:0] \port$3802$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12034,7 +12044,7 @@ module \holdfast_8x8.array.pe_7_4 (rst, weight_in, \port$3798$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3798$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3802$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12096,13 +12106,13 @@ module \holdfast_8x8.array.pe_7_4 (rst, weight_in, \port$3798$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3798$0 [17], \port$3798$0  };
+  assign sum_in = { \port$3802$0 [17], \port$3802$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_5 (rst, weight_in, \port$3812$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_5 (rst, weight_in, \port$3816$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$63  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12124,8 +12134,8 @@ module \holdfast_8x8.array.pe_7_5 (rst, weight_in, \port$3812$0 , act_in, swap_i
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3812$0 ;
-  wire [17:0] \port$3812$0 ;
+  input [17:0] \port$3816$0 ;
+  wire [17:0] \port$3816$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12142,7 +12152,7 @@ module \holdfast_8x8.array.pe_7_5 (rst, weight_in, \port$3812$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3812$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3816$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12204,13 +12214,13 @@ module \holdfast_8x8.array.pe_7_5 (rst, weight_in, \port$3812$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3812$0 [17], \port$3812$0  };
+  assign sum_in = { \port$3816$0 [17], \port$3816$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_6 (rst, weight_in, \port$3826$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_6 (rst, weight_in, \port$3830$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$64  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12232,8 +12242,8 @@ module \holdfast_8x8.array.pe_7_6 (rst, weight_in, \port$3826$0 , act_in, swap_i
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3826$0 ;
-  wire [17:0] \port$3826$0 ;
+  input [17:0] \port$3830$0 ;
+  wire [17:0] \port$3830$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12250,7 +12260,7 @@ module \holdfast_8x8.array.pe_7_6 (rst, weight_in, \port$3826$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3826$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3830$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12312,13 +12322,13 @@ module \holdfast_8x8.array.pe_7_6 (rst, weight_in, \port$3826$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3826$0 [17], \port$3826$0  };
+  assign sum_in = { \port$3830$0 [17], \port$3830$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_7 (rst, weight_in, \port$3840$0 , act_in, swap_in, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_7 (rst, weight_in, \port$3844$0 , act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$65  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12339,8 +12349,8 @@ module \holdfast_8x8.array.pe_7_7 (rst, weight_in, \port$3840$0 , act_in, swap_i
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3840$0 ;
-  wire [17:0] \port$3840$0 ;
+  input [17:0] \port$3844$0 ;
+  wire [17:0] \port$3844$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12356,7 +12366,7 @@ module \holdfast_8x8.array.pe_7_7 (rst, weight_in, \port$3840$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3840$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3844$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12418,7 +12428,7 @@ module \holdfast_8x8.array.pe_7_7 (rst, weight_in, \port$3840$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3840$0 [17], \port$3840$0  };
+  assign sum_in = { \port$3844$0 [17], \port$3844$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -24690,7 +24700,7 @@ module \holdfast_8x8.output_writer (rst, token, codes, word, enable, address, la
     .clk(clk),
     .\end (token[2]),
     .go(go),
-    .\port$4884$263 (layer[290:263]),
+    .\port$4888$263 (layer[290:263]),
     .rst(rst),
     .take(take)
   );
@@ -24820,7 +24830,7 @@ module \holdfast_8x8.output_writer (rst, token, codes, word, enable, address, la
   assign \$1  = 1'h1;
 endmodule
 
-module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4884$263 , go, clk);
+module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4888$263 , go, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$110  = 0;
   wire [16:0] \$1 ;
   wire [16:0] \$2 ;
@@ -24850,8 +24860,8 @@ module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4884$2
   wire go;
   reg [15:0] next_base;
   reg [15:0] pointer = 16'h0000;
-  input [27:0] \port$4884$263 ;
-  wire [27:0] \port$4884$263 ;
+  input [27:0] \port$4888$263 ;
+  wire [27:0] \port$4888$263 ;
   input rst;
   wire rst;
   wire [15:0] step_x;
@@ -24860,7 +24870,7 @@ module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4884$2
   reg [13:0] tile = 14'h0000;
   reg [15:0] tile_base = 16'h0000;
   assign \$1  = tile_base + 1'h1;
-  assign \$2  = pointer + \port$4884$263 [11:0];
+  assign \$2  = pointer + \port$4888$263 [11:0];
   assign \$3  = take & \end ;
   assign \$4  = go | \$3 ;
   assign \$5  = tile + 1'h1;
@@ -24875,7 +24885,7 @@ module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4884$2
     if (\$auto$verilog_backend.cc:2355:dump_module$110 ) begin end
     next_base = \$1 [15:0];
     if (go) begin
-      next_base = \port$4884$263 [27:12];
+      next_base = \port$4888$263 [27:12];
     end
   end
   always @* begin
@@ -24911,8 +24921,8 @@ module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4884$2
       \$9  = 14'h0000;
     end
   end
-  assign base = \port$4884$263 [27:12];
-  assign step_x = { 4'h0, \port$4884$263 [11:0] };
+  assign base = \port$4888$263 [27:12];
+  assign step_x = { 4'h0, \port$4888$263 [11:0] };
   assign \address[0]  = address[15:0];
   assign \address[1]  = address[31:16];
   assign \address[2]  = address[47:32];
@@ -25161,7 +25171,7 @@ module \holdfast_8x8.residual_reader (rst, word, active, token, present, codes, 
     .columns(layer[228:220]),
     .\end (token[2]),
     .go(go),
-    .\port$4884$312 (layer[359:312]),
+    .\port$4888$312 (layer[359:312]),
     .rst(rst),
     .take(take),
     .tile(tile)
@@ -25312,7 +25322,7 @@ module \holdfast_8x8.residual_reader (rst, word, active, token, present, codes, 
   assign \word[7]  = word[63:56];
 endmodule
 
-module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, columns, \port$4884$312 , go, clk);
+module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, columns, \port$4888$312 , go, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$113  = 0;
   wire [16:0] \$1 ;
   wire [14:0] \$10 ;
@@ -25353,8 +25363,8 @@ module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, colu
   reg [15:0] next_base;
   wire [15:0] next_row;
   reg [15:0] pointer = 16'h0000;
-  input [47:0] \port$4884$312 ;
-  wire [47:0] \port$4884$312 ;
+  input [47:0] \port$4888$312 ;
+  wire [47:0] \port$4888$312 ;
   reg [15:0] row = 16'h0000;
   input rst;
   wire rst;
@@ -25366,8 +25376,8 @@ module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, colu
   reg [13:0] tile = 14'h0000;
   reg [15:0] tile_base = 16'h0000;
   assign \$1  = tile_base + 1'h1;
-  assign \$2  = row + \port$4884$312 [47:32];
-  assign \$3  = pointer + \port$4884$312 [31:16];
+  assign \$2  = row + \port$4888$312 [47:32];
+  assign \$3  = pointer + \port$4888$312 [31:16];
   assign \$4  = column - 1'h1;
   assign \$5  = column == 1'h1;
   assign \$6  = take & \end ;
@@ -25390,7 +25400,7 @@ module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, colu
     if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
     next_base = \$1 [15:0];
     if (go) begin
-      next_base = \port$4884$312 [15:0];
+      next_base = \port$4888$312 [15:0];
     end
   end
   always @* begin
@@ -25462,10 +25472,10 @@ module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, colu
       \$16  = 14'h0000;
     end
   end
-  assign base = \port$4884$312 [15:0];
+  assign base = \port$4888$312 [15:0];
   assign next_row = \$2 [15:0];
-  assign step_y = \port$4884$312 [47:32];
-  assign step_x = \port$4884$312 [31:16];
+  assign step_y = \port$4888$312 [47:32];
+  assign step_x = \port$4888$312 [31:16];
   assign \address[0]  = address[15:0];
   assign \address[1]  = address[31:16];
   assign \address[2]  = address[47:32];

@@ -12,57 +12,57 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$104 ;
   wire \$105 ;
   wire \$106 ;
-  wire [19:0] \$107 ;
+  wire \$107 ;
   wire \$108 ;
   wire \$109 ;
   wire \$11 ;
-  wire \$110 ;
+  wire [19:0] \$110 ;
   wire \$111 ;
   wire \$112 ;
-  wire [19:0] \$113 ;
+  wire \$113 ;
   wire \$114 ;
   wire \$115 ;
-  wire \$116 ;
+  wire [19:0] \$116 ;
   wire \$117 ;
   wire \$118 ;
-  wire [19:0] \$119 ;
+  wire \$119 ;
   wire \$12 ;
   wire \$120 ;
   wire \$121 ;
-  wire \$122 ;
+  wire [19:0] \$122 ;
   wire \$123 ;
   wire \$124 ;
-  wire [19:0] \$125 ;
+  wire \$125 ;
   wire \$126 ;
   wire \$127 ;
-  wire \$128 ;
+  wire [19:0] \$128 ;
   wire \$129 ;
   wire \$13 ;
   wire \$130 ;
-  wire [19:0] \$131 ;
+  wire \$131 ;
   wire \$132 ;
   wire \$133 ;
-  wire \$134 ;
+  wire [19:0] \$134 ;
   wire \$135 ;
   wire \$136 ;
-  wire [19:0] \$137 ;
+  wire \$137 ;
   wire \$138 ;
   wire \$139 ;
   wire \$14 ;
-  wire \$140 ;
+  wire [19:0] \$140 ;
   wire \$141 ;
   wire \$142 ;
-  wire [19:0] \$143 ;
+  wire \$143 ;
   wire \$144 ;
   wire \$145 ;
-  wire \$146 ;
+  wire [19:0] \$146 ;
   wire \$147 ;
   wire \$148 ;
-  wire [19:0] \$149 ;
+  wire \$149 ;
   wire \$15 ;
   wire \$150 ;
   wire \$151 ;
-  wire \$152 ;
+  wire [19:0] \$152 ;
   wire \$153 ;
   wire \$154 ;
   wire \$155 ;
@@ -71,13 +71,13 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$158 ;
   wire \$159 ;
   wire \$16 ;
-  wire [15:0] \$160 ;
-  wire [18:0] \$161 ;
-  wire [18:0] \$162 ;
-  wire [7:0] \$163 ;
-  wire \$164 ;
-  wire \$165 ;
-  wire \$166 ;
+  wire \$160 ;
+  wire \$161 ;
+  wire \$162 ;
+  wire [15:0] \$163 ;
+  wire [18:0] \$164 ;
+  wire [18:0] \$165 ;
+  wire [7:0] \$166 ;
   wire \$167 ;
   wire \$168 ;
   wire \$169 ;
@@ -87,14 +87,14 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$172 ;
   wire \$173 ;
   wire \$174 ;
-  wire [15:0] \$175 ;
-  wire [18:0] \$176 ;
-  wire [18:0] \$177 ;
-  wire [7:0] \$178 ;
-  wire \$179 ;
+  wire \$175 ;
+  wire \$176 ;
+  wire \$177 ;
+  wire [15:0] \$178 ;
+  wire [18:0] \$179 ;
   wire \$18 ;
-  wire \$180 ;
-  wire \$181 ;
+  wire [18:0] \$180 ;
+  wire [7:0] \$181 ;
   wire \$182 ;
   wire \$183 ;
   wire \$184 ;
@@ -104,13 +104,13 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$188 ;
   wire \$189 ;
   wire \$19 ;
-  wire [15:0] \$190 ;
-  wire [18:0] \$191 ;
-  wire [18:0] \$192 ;
-  wire [7:0] \$193 ;
-  wire \$194 ;
-  wire \$195 ;
-  wire \$196 ;
+  wire \$190 ;
+  wire \$191 ;
+  wire \$192 ;
+  wire [15:0] \$193 ;
+  wire [18:0] \$194 ;
+  wire [18:0] \$195 ;
+  wire [7:0] \$196 ;
   wire \$197 ;
   wire \$198 ;
   wire \$199 ;
@@ -121,14 +121,14 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$202 ;
   wire \$203 ;
   wire \$204 ;
-  wire [15:0] \$205 ;
-  wire [18:0] \$206 ;
-  wire [18:0] \$207 ;
-  wire [7:0] \$208 ;
-  wire \$209 ;
+  wire \$205 ;
+  wire \$206 ;
+  wire \$207 ;
+  wire [15:0] \$208 ;
+  wire [18:0] \$209 ;
   wire \$21 ;
-  wire \$210 ;
-  wire \$211 ;
+  wire [18:0] \$210 ;
+  wire [7:0] \$211 ;
   wire \$212 ;
   wire \$213 ;
   wire \$214 ;
@@ -138,13 +138,13 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$218 ;
   wire \$219 ;
   wire \$22 ;
-  wire [15:0] \$220 ;
-  wire [18:0] \$221 ;
-  wire [18:0] \$222 ;
-  wire [7:0] \$223 ;
-  wire \$224 ;
-  wire \$225 ;
-  wire \$226 ;
+  wire \$220 ;
+  wire \$221 ;
+  wire \$222 ;
+  wire [15:0] \$223 ;
+  wire [18:0] \$224 ;
+  wire [18:0] \$225 ;
+  wire [7:0] \$226 ;
   wire \$227 ;
   wire \$228 ;
   wire \$229 ;
@@ -154,14 +154,14 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$232 ;
   wire \$233 ;
   wire \$234 ;
-  wire [15:0] \$235 ;
-  wire [18:0] \$236 ;
-  wire [18:0] \$237 ;
-  wire [7:0] \$238 ;
-  wire \$239 ;
+  wire \$235 ;
+  wire \$236 ;
+  wire \$237 ;
+  wire [15:0] \$238 ;
+  wire [18:0] \$239 ;
   wire \$24 ;
-  wire \$240 ;
-  wire \$241 ;
+  wire [18:0] \$240 ;
+  wire [7:0] \$241 ;
   wire \$242 ;
   wire \$243 ;
   wire \$244 ;
@@ -171,13 +171,13 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$248 ;
   wire \$249 ;
   wire \$25 ;
-  wire [15:0] \$250 ;
-  wire [18:0] \$251 ;
-  wire [18:0] \$252 ;
-  wire [7:0] \$253 ;
-  wire \$254 ;
-  wire \$255 ;
-  wire \$256 ;
+  wire \$250 ;
+  wire \$251 ;
+  wire \$252 ;
+  wire [15:0] \$253 ;
+  wire [18:0] \$254 ;
+  wire [18:0] \$255 ;
+  wire [7:0] \$256 ;
   wire \$257 ;
   wire \$258 ;
   wire \$259 ;
@@ -187,14 +187,14 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$262 ;
   wire \$263 ;
   wire \$264 ;
-  wire [15:0] \$265 ;
-  wire [18:0] \$266 ;
-  wire [18:0] \$267 ;
-  wire [7:0] \$268 ;
-  wire \$269 ;
+  wire \$265 ;
+  wire \$266 ;
+  wire \$267 ;
+  wire [15:0] \$268 ;
+  wire [18:0] \$269 ;
   wire \$27 ;
-  wire \$270 ;
-  wire \$271 ;
+  wire [18:0] \$270 ;
+  wire [7:0] \$271 ;
   wire \$272 ;
   wire \$273 ;
   wire \$274 ;
@@ -207,13 +207,13 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$280 ;
   wire \$281 ;
   wire \$282 ;
-  wire [15:0] \$283 ;
-  wire [18:0] \$284 ;
-  wire [18:0] \$285 ;
-  wire [7:0] \$286 ;
-  wire \$287 ;
-  wire \$288 ;
-  wire \$289 ;
+  wire \$283 ;
+  wire \$284 ;
+  wire \$285 ;
+  wire [15:0] \$286 ;
+  wire [18:0] \$287 ;
+  wire [18:0] \$288 ;
+  wire [7:0] \$289 ;
   wire \$29 ;
   wire \$290 ;
   wire \$291 ;
@@ -223,15 +223,15 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$295 ;
   wire \$296 ;
   wire \$297 ;
-  wire [15:0] \$298 ;
-  wire [18:0] \$299 ;
+  wire \$298 ;
+  wire \$299 ;
   wire \$3 ;
   wire \$30 ;
-  wire [18:0] \$300 ;
-  wire [7:0] \$301 ;
-  wire \$302 ;
-  wire \$303 ;
-  wire \$304 ;
+  wire \$300 ;
+  wire [15:0] \$301 ;
+  wire [18:0] \$302 ;
+  wire [18:0] \$303 ;
+  wire [7:0] \$304 ;
   wire \$305 ;
   wire \$306 ;
   wire \$307 ;
@@ -241,13 +241,13 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$310 ;
   wire \$311 ;
   wire \$312 ;
-  wire [15:0] \$313 ;
-  wire [18:0] \$314 ;
-  wire [18:0] \$315 ;
-  wire [7:0] \$316 ;
-  wire \$317 ;
-  wire \$318 ;
-  wire \$319 ;
+  wire \$313 ;
+  wire \$314 ;
+  wire \$315 ;
+  wire [15:0] \$316 ;
+  wire [18:0] \$317 ;
+  wire [18:0] \$318 ;
+  wire [7:0] \$319 ;
   wire \$32 ;
   wire \$320 ;
   wire \$321 ;
@@ -257,14 +257,14 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$325 ;
   wire \$326 ;
   wire \$327 ;
-  wire [15:0] \$328 ;
-  wire [18:0] \$329 ;
+  wire \$328 ;
+  wire \$329 ;
   wire \$33 ;
-  wire [18:0] \$330 ;
-  wire [7:0] \$331 ;
-  wire \$332 ;
-  wire \$333 ;
-  wire \$334 ;
+  wire \$330 ;
+  wire [15:0] \$331 ;
+  wire [18:0] \$332 ;
+  wire [18:0] \$333 ;
+  wire [7:0] \$334 ;
   wire \$335 ;
   wire \$336 ;
   wire \$337 ;
@@ -274,13 +274,13 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$340 ;
   wire \$341 ;
   wire \$342 ;
-  wire [15:0] \$343 ;
-  wire [18:0] \$344 ;
-  wire [18:0] \$345 ;
-  wire [7:0] \$346 ;
-  wire \$347 ;
-  wire \$348 ;
-  wire \$349 ;
+  wire \$343 ;
+  wire \$344 ;
+  wire \$345 ;
+  wire [15:0] \$346 ;
+  wire [18:0] \$347 ;
+  wire [18:0] \$348 ;
+  wire [7:0] \$349 ;
   wire \$35 ;
   wire \$350 ;
   wire \$351 ;
@@ -290,14 +290,14 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$355 ;
   wire \$356 ;
   wire \$357 ;
-  wire [15:0] \$358 ;
-  wire [18:0] \$359 ;
+  wire \$358 ;
+  wire \$359 ;
   wire \$36 ;
-  wire [18:0] \$360 ;
-  wire [7:0] \$361 ;
-  wire \$362 ;
-  wire \$363 ;
-  wire \$364 ;
+  wire \$360 ;
+  wire [15:0] \$361 ;
+  wire [18:0] \$362 ;
+  wire [18:0] \$363 ;
+  wire [7:0] \$364 ;
   wire \$365 ;
   wire \$366 ;
   wire \$367 ;
@@ -307,13 +307,13 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$370 ;
   wire \$371 ;
   wire \$372 ;
-  wire [15:0] \$373 ;
-  wire [18:0] \$374 ;
-  wire [18:0] \$375 ;
-  wire [7:0] \$376 ;
-  wire \$377 ;
-  wire \$378 ;
-  wire \$379 ;
+  wire \$373 ;
+  wire \$374 ;
+  wire \$375 ;
+  wire [15:0] \$376 ;
+  wire [18:0] \$377 ;
+  wire [18:0] \$378 ;
+  wire [7:0] \$379 ;
   wire \$38 ;
   wire \$380 ;
   wire \$381 ;
@@ -323,14 +323,14 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$385 ;
   wire \$386 ;
   wire \$387 ;
-  wire [15:0] \$388 ;
-  wire [18:0] \$389 ;
+  wire \$388 ;
+  wire \$389 ;
   wire \$39 ;
-  wire [18:0] \$390 ;
-  wire [7:0] \$391 ;
-  wire \$392 ;
-  wire \$393 ;
-  wire \$394 ;
+  wire \$390 ;
+  wire [15:0] \$391 ;
+  wire [18:0] \$392 ;
+  wire [18:0] \$393 ;
+  wire [7:0] \$394 ;
   wire \$395 ;
   wire \$396 ;
   wire \$397 ;
@@ -368,55 +368,55 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$425 ;
   wire \$426 ;
   wire \$427 ;
-  wire [1:0] \$428 ;
-  wire [2:0] \$429 ;
+  wire \$428 ;
+  wire \$429 ;
   wire \$43 ;
-  wire [3:0] \$430 ;
-  wire [4:0] \$431 ;
-  wire [5:0] \$432 ;
-  wire [6:0] \$433 ;
-  wire [7:0] \$434 ;
-  wire [8:0] \$435 ;
-  wire [1:0] \$436 ;
-  wire [2:0] \$437 ;
-  wire [3:0] \$438 ;
-  wire [4:0] \$439 ;
+  wire \$430 ;
+  wire [1:0] \$431 ;
+  wire [2:0] \$432 ;
+  wire [3:0] \$433 ;
+  wire [4:0] \$434 ;
+  wire [5:0] \$435 ;
+  wire [6:0] \$436 ;
+  wire [7:0] \$437 ;
+  wire [8:0] \$438 ;
+  wire [1:0] \$439 ;
   wire \$44 ;
-  wire [5:0] \$440 ;
-  wire [6:0] \$441 ;
-  wire [7:0] \$442 ;
-  wire [8:0] \$443 ;
-  wire [32:0] \$444 ;
-  wire [32:0] \$445 ;
-  wire [32:0] \$446 ;
+  wire [2:0] \$440 ;
+  wire [3:0] \$441 ;
+  wire [4:0] \$442 ;
+  wire [5:0] \$443 ;
+  wire [6:0] \$444 ;
+  wire [7:0] \$445 ;
+  wire [8:0] \$446 ;
   wire [32:0] \$447 ;
   wire [32:0] \$448 ;
-  wire \$449 ;
+  wire [32:0] \$449 ;
   wire \$45 ;
-  wire \$450 ;
-  wire \$451 ;
-  wire [32:0] \$452 ;
-  wire [32:0] \$453 ;
-  wire [32:0] \$454 ;
+  wire [32:0] \$450 ;
+  wire [32:0] \$451 ;
+  wire \$452 ;
+  wire \$453 ;
+  wire \$454 ;
   wire [32:0] \$455 ;
   wire [32:0] \$456 ;
-  wire \$457 ;
-  wire \$458 ;
-  wire \$459 ;
+  wire [32:0] \$457 ;
+  wire [32:0] \$458 ;
+  wire [32:0] \$459 ;
   wire \$46 ;
   wire \$460 ;
   wire \$461 ;
   wire \$462 ;
-  wire [2:0] \$463 ;
-  reg [31:0] \$464 ;
-  reg [31:0] \$465 ;
-  reg [31:0] \$466 ;
-  reg [2:0] \$467 ;
-  reg [21:0] \$468 ;
+  wire \$463 ;
+  wire \$464 ;
+  wire \$465 ;
+  wire [2:0] \$466 ;
+  reg [31:0] \$467 ;
+  reg [31:0] \$468 ;
   reg [31:0] \$469 ;
   wire \$47 ;
-  reg [31:0] \$470 ;
-  reg [31:0] \$471 ;
+  reg [2:0] \$470 ;
+  reg [21:0] \$471 ;
   reg [31:0] \$472 ;
   reg [31:0] \$473 ;
   reg [31:0] \$474 ;
@@ -424,23 +424,23 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   reg [31:0] \$476 ;
   reg [31:0] \$477 ;
   reg [31:0] \$478 ;
-  reg \$479 ;
+  reg [31:0] \$479 ;
   wire \$48 ;
-  reg \$480 ;
-  reg \$481 ;
+  reg [31:0] \$480 ;
+  reg [31:0] \$481 ;
   reg \$482 ;
   reg \$483 ;
-  reg [15:0] \$484 ;
-  reg [15:0] \$485 ;
-  reg [15:0] \$486 ;
-  reg [31:0] \$487 ;
-  reg [1:0] \$488 ;
-  reg [1:0] \$489 ;
+  reg \$484 ;
+  reg \$485 ;
+  reg \$486 ;
+  reg [15:0] \$487 ;
+  reg [15:0] \$488 ;
+  reg [15:0] \$489 ;
   wire \$49 ;
   reg [31:0] \$490 ;
-  reg [4:0] \$491 ;
-  reg [4:0] \$492 ;
-  reg [4:0] \$493 ;
+  reg [1:0] \$491 ;
+  reg [1:0] \$492 ;
+  reg [31:0] \$493 ;
   reg [4:0] \$494 ;
   reg [4:0] \$495 ;
   reg [4:0] \$496 ;
@@ -449,12 +449,15 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   reg [4:0] \$499 ;
   wire \$5 ;
   wire \$50 ;
-  reg \$500 ;
-  reg \$501 ;
-  reg [63:0] \$502 ;
-  reg [7:0] \$503 ;
-  reg [7:0] \$504 ;
-  wire [4:0] \$505 ;
+  reg [4:0] \$500 ;
+  reg [4:0] \$501 ;
+  reg [4:0] \$502 ;
+  reg \$503 ;
+  reg \$504 ;
+  reg [63:0] \$505 ;
+  reg [7:0] \$506 ;
+  reg [7:0] \$507 ;
+  wire [4:0] \$508 ;
   wire \$51 ;
   wire \$52 ;
   wire \$53 ;
@@ -477,10 +480,10 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$69 ;
   wire \$7 ;
   wire \$70 ;
-  wire [19:0] \$71 ;
+  wire \$71 ;
   wire \$72 ;
   wire \$73 ;
-  wire \$74 ;
+  wire [19:0] \$74 ;
   wire \$75 ;
   wire \$76 ;
   wire \$77 ;
@@ -489,23 +492,23 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$8 ;
   wire \$80 ;
   wire \$81 ;
-  wire [17:0] \$82 ;
+  wire \$82 ;
   wire \$83 ;
   wire \$84 ;
-  wire \$85 ;
+  wire [17:0] \$85 ;
   wire \$86 ;
   wire \$87 ;
-  wire [17:0] \$88 ;
+  wire \$88 ;
   wire \$89 ;
   wire \$9 ;
   wire \$90 ;
-  wire \$91 ;
+  wire [17:0] \$91 ;
   wire \$92 ;
   wire \$93 ;
-  wire [17:0] \$94 ;
+  wire \$94 ;
   wire \$95 ;
   wire \$96 ;
-  wire \$97 ;
+  wire [17:0] \$97 ;
   wire \$98 ;
   wire \$99 ;
   wire [10:0] \$signature__addr ;
@@ -1419,7 +1422,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   end
   reg [31:0] _0_;
   always @(posedge clk) begin
-    _0_ <= descriptors[\$71 [10:0]];
+    _0_ <= descriptors[\$74 [10:0]];
   end
   assign word = _0_;
   (* no_rw_check = 32'd1 *)
@@ -1430,7 +1433,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   end
   reg [23:0] _1_;
   always @(posedge clk) begin
-    _1_ <= parameters_bias[\$82 [9:0]];
+    _1_ <= parameters_bias[\$85 [9:0]];
   end
   assign \$signature__data$111  = _1_;
   (* no_rw_check = 32'd1 *)
@@ -1441,7 +1444,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   end
   reg [31:0] _2_;
   always @(posedge clk) begin
-    _2_ <= parameters_bounds[\$94 [9:0]];
+    _2_ <= parameters_bounds[\$97 [9:0]];
   end
   assign \$signature__data$121  = _2_;
   (* no_rw_check = 32'd1 *)
@@ -1452,85 +1455,85 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   end
   reg [21:0] _3_;
   always @(posedge clk) begin
-    _3_ <= parameters_scale[\$88 [9:0]];
+    _3_ <= parameters_scale[\$91 [9:0]];
   end
   assign \$signature__data$116  = _3_;
   always @(posedge clk)
-    region_read <= \$467 ;
+    region_read <= \$470 ;
   always @(posedge clk)
-    offset_read <= \$468 ;
+    offset_read <= \$471 ;
   always @(posedge clk)
-    cycles <= \$469 ;
+    cycles <= \$472 ;
   always @(posedge clk)
-    stream <= \$470 ;
+    stream <= \$473 ;
   always @(posedge clk)
-    stall_weights <= \$471 ;
+    stall_weights <= \$474 ;
   always @(posedge clk)
-    stall_memory <= \$472 ;
+    stall_memory <= \$475 ;
   always @(posedge clk)
-    stall_writeback <= \$473 ;
+    stall_writeback <= \$476 ;
   always @(posedge clk)
-    stall_drain <= \$474 ;
+    stall_drain <= \$477 ;
   always @(posedge clk)
-    stall_fetch <= \$475 ;
+    stall_fetch <= \$478 ;
   always @(posedge clk)
-    stall_host <= \$476 ;
+    stall_host <= \$479 ;
   always @(posedge clk)
-    guard_output <= \$477 ;
+    guard_output <= \$480 ;
   always @(posedge clk)
-    guard_input <= \$478 ;
+    guard_input <= \$481 ;
   always @(posedge clk)
-    control_guard_output <= \$479 ;
+    control_guard_output <= \$482 ;
   always @(posedge clk)
-    control_guard_input <= \$480 ;
+    control_guard_input <= \$483 ;
   always @(posedge clk)
-    control_guard_zero <= \$481 ;
+    control_guard_zero <= \$484 ;
   always @(posedge clk)
-    control_interrupt <= \$482 ;
+    control_interrupt <= \$485 ;
   always @(posedge clk)
-    refused <= \$483 ;
+    refused <= \$486 ;
   always @(posedge clk)
-    first <= \$484 ;
+    first <= \$487 ;
   always @(posedge clk)
-    count <= \$485 ;
+    count <= \$488 ;
   always @(posedge clk)
-    ready <= \$486 ;
+    ready <= \$489 ;
   always @(posedge clk)
-    register_data <= \$487 ;
+    register_data <= \$490 ;
   always @(posedge clk)
-    input_bank <= \$488 ;
+    input_bank <= \$491 ;
   always @(posedge clk)
-    residual_bank <= \$489 ;
+    residual_bank <= \$492 ;
   always @(posedge clk)
-    host__read_data <= \$490 ;
+    host__read_data <= \$493 ;
   always @(posedge clk)
-    token_0 <= \$491 ;
+    token_0 <= \$494 ;
   always @(posedge clk)
-    token_1 <= \$492 ;
+    token_1 <= \$495 ;
   always @(posedge clk)
-    token_2 <= \$493 ;
+    token_2 <= \$496 ;
   always @(posedge clk)
-    token_3 <= \$494 ;
+    token_3 <= \$497 ;
   always @(posedge clk)
-    token_4 <= \$495 ;
+    token_4 <= \$498 ;
   always @(posedge clk)
-    token_5 <= \$496 ;
+    token_5 <= \$499 ;
   always @(posedge clk)
-    token_6 <= \$497 ;
+    token_6 <= \$500 ;
   always @(posedge clk)
-    token_7 <= \$498 ;
+    token_7 <= \$501 ;
   always @(posedge clk)
-    \token$179  <= \$499 ;
+    \token$179  <= \$502 ;
   always @(posedge clk)
-    swap_0 <= \$500 ;
+    swap_0 <= \$503 ;
   always @(posedge clk)
-    swap <= \$501 ;
+    swap <= \$504 ;
   always @(posedge clk)
-    weight <= \$502 ;
+    weight <= \$505 ;
   always @(posedge clk)
-    guard_output_count_now <= \$503 ;
+    guard_output_count_now <= \$506 ;
   always @(posedge clk)
-    guard_input_count_now <= \$504 ;
+    guard_input_count_now <= \$507 ;
   assign \$1  = ! host__address[24:22];
   assign \$5  = host__strobe == 4'hf;
   assign \$7  = ~ \$6 ;
@@ -1550,406 +1553,406 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \$31  = host__strobe == 4'hf;
   assign \$33  = ~ \$32 ;
   assign \$34  = host__write & \$33 ;
-  assign \$62  = ! host__address[24:22];
-  assign \$63  = \$62  & host__write;
-  assign \$64  = ~ host__error;
-  assign \$65  = \$63  & \$64 ;
-  assign \$66  = busy & host__write;
-  assign \$67  = ! host__address[24:22];
+  assign \$65  = ! host__address[24:22];
+  assign \$66  = \$65  & host__write;
+  assign \$67  = ~ host__error;
   assign \$68  = \$66  & \$67 ;
-  assign \$69  = host__address[21:0] <= 5'h10;
-  assign \$70  = \$68  & \$69 ;
+  assign \$69  = busy & host__write;
+  assign \$70  = ! host__address[24:22];
+  assign \$71  = \$69  & \$70 ;
+  assign \$72  = host__address[21:0] <= 5'h10;
+  assign \$73  = \$71  & \$72 ;
   assign interrupt = done & control_interrupt;
-  assign \$71  = busy ? { 9'h000, index[5:0], \$505  } : host__address[21:2];
-  assign \$72  = host__address[24:22] == 1'h1;
-  assign \$73  = \$72  & host__write;
-  assign \$74  = host__strobe == 4'hf;
-  assign load__en = \$73  & \$74 ;
+  assign \$74  = busy ? { 9'h000, index[5:0], \$508  } : host__address[21:2];
   assign \$75  = host__address[24:22] == 1'h1;
-  assign \$76  = host__address[21:2] >= 12'h800;
-  assign \$77  = host__read & busy;
-  assign \$78  = \$76  | \$77 ;
-  assign \$79  = host__strobe != 4'hf;
-  assign \$80  = host__write & \$79 ;
-  assign \$81  = \$78  | \$80 ;
-  assign \$82  = busy ? { 4'h0, \address$106  } : host__address[21:4];
-  assign \$83  = host__address[24:22] == 2'h2;
-  assign \$84  = \$83  & host__write;
-  assign \$85  = ! host__address[3:2];
-  assign \$86  = \$84  & \$85 ;
-  assign \$87  = host__strobe == 4'hf;
-  assign write__en = \$86  & \$87 ;
-  assign \$88  = busy ? { 4'h0, \address$106  } : host__address[21:4];
-  assign \$89  = host__address[24:22] == 2'h2;
-  assign \$90  = \$89  & host__write;
-  assign \$91  = host__address[3:2] == 1'h1;
-  assign \$92  = \$90  & \$91 ;
-  assign \$93  = host__strobe == 4'hf;
-  assign \write__en$115  = \$92  & \$93 ;
-  assign \$94  = busy ? { 4'h0, \address$106  } : host__address[21:4];
-  assign \$95  = host__address[24:22] == 2'h2;
-  assign \$96  = \$95  & host__write;
-  assign \$97  = host__address[3:2] == 2'h2;
-  assign \$98  = \$96  & \$97 ;
-  assign \$99  = host__strobe == 4'hf;
-  assign \write__en$120  = \$98  & \$99 ;
-  assign \$100  = host__address[24:22] == 2'h2;
-  assign \$101  = host__address[21:4] >= 11'h400;
-  assign \$102  = host__read & busy;
-  assign \$103  = \$101  | \$102 ;
-  assign \$104  = host__strobe != 4'hf;
-  assign \$105  = host__write & \$104 ;
-  assign \$106  = \$103  | \$105 ;
-  assign \$107  = busy ? \address$126  : { 1'h0, host__address[21:3] };
-  assign \$108  = host__address[24:22] == 2'h3;
-  assign \$109  = \$108  & host__write;
-  assign \$110  = ! host__address[2];
-  assign \$111  = \$109  & \$110 ;
-  assign \$112  = \$111  & host__strobe[0];
-  assign \$113  = busy ? \address$126  : { 1'h0, host__address[21:3] };
-  assign \$114  = host__address[24:22] == 2'h3;
-  assign \$115  = \$114  & host__write;
-  assign \$116  = ! host__address[2];
-  assign \$117  = \$115  & \$116 ;
-  assign \$118  = \$117  & host__strobe[1];
-  assign \$119  = busy ? \address$126  : { 1'h0, host__address[21:3] };
-  assign \$120  = host__address[24:22] == 2'h3;
-  assign \$121  = \$120  & host__write;
-  assign \$122  = ! host__address[2];
-  assign \$123  = \$121  & \$122 ;
-  assign \$124  = \$123  & host__strobe[2];
-  assign \$125  = busy ? \address$126  : { 1'h0, host__address[21:3] };
-  assign \$126  = host__address[24:22] == 2'h3;
-  assign \$127  = \$126  & host__write;
-  assign \$128  = ! host__address[2];
-  assign \$129  = \$127  & \$128 ;
-  assign \$130  = \$129  & host__strobe[3];
-  assign \$131  = busy ? \address$126  : { 1'h0, host__address[21:3] };
-  assign \$132  = host__address[24:22] == 2'h3;
-  assign \$133  = \$132  & host__write;
-  assign \$135  = \$133  & \$134 ;
-  assign \$136  = \$135  & host__strobe[0];
-  assign \$137  = busy ? \address$126  : { 1'h0, host__address[21:3] };
-  assign \$138  = host__address[24:22] == 2'h3;
-  assign \$139  = \$138  & host__write;
-  assign \$141  = \$139  & \$140 ;
-  assign \$142  = \$141  & host__strobe[1];
-  assign \$143  = busy ? \address$126  : { 1'h0, host__address[21:3] };
-  assign \$144  = host__address[24:22] == 2'h3;
-  assign \$145  = \$144  & host__write;
-  assign \$147  = \$145  & \$146 ;
-  assign \$148  = \$147  & host__strobe[2];
-  assign \$149  = busy ? \address$126  : { 1'h0, host__address[21:3] };
-  assign \$150  = host__address[24:22] == 2'h3;
-  assign \$151  = \$150  & host__write;
-  assign \$153  = \$151  & \$152 ;
-  assign \$154  = \$153  & host__strobe[3];
-  assign \$155  = host__address[24:22] == 2'h3;
-  assign \$156  = host__address[21:3] >= 16'h9000;
-  assign \$157  = host__read & busy;
-  assign \$158  = \$156  | \$157 ;
-  assign \$159  = ! layer[20:19];
-  assign \$160  = \$159  ? \address$133  : \address$132 [15:0];
-  assign \$161  = busy ? { 3'h0, \$160  } : host__address[21:3];
-  assign \$162  = busy ? { 3'h0, \address$135 [15:0] } : host__address[21:3];
-  assign \$163  = busy ? \word$137 [7:0] : host__data[7:0];
-  assign \$164  = ! layer[22:21];
-  assign \$165  = enable[0] & \$164 ;
-  assign \$166  = host__address[24:22] == 3'h4;
-  assign \$167  = \$166  & host__write;
-  assign \$168  = ! host__address[2];
-  assign \$169  = \$167  & \$168 ;
-  assign \$170  = \$169  & host__strobe[0];
-  assign \$171  = ~ busy;
+  assign \$76  = \$75  & host__write;
+  assign \$77  = host__strobe == 4'hf;
+  assign load__en = \$76  & \$77 ;
+  assign \$78  = host__address[24:22] == 1'h1;
+  assign \$79  = host__address[21:2] >= 12'h800;
+  assign \$80  = host__read & busy;
+  assign \$81  = \$79  | \$80 ;
+  assign \$82  = host__strobe != 4'hf;
+  assign \$83  = host__write & \$82 ;
+  assign \$84  = \$81  | \$83 ;
+  assign \$85  = busy ? { 4'h0, \address$106  } : host__address[21:4];
+  assign \$86  = host__address[24:22] == 2'h2;
+  assign \$87  = \$86  & host__write;
+  assign \$88  = ! host__address[3:2];
+  assign \$89  = \$87  & \$88 ;
+  assign \$90  = host__strobe == 4'hf;
+  assign write__en = \$89  & \$90 ;
+  assign \$91  = busy ? { 4'h0, \address$106  } : host__address[21:4];
+  assign \$92  = host__address[24:22] == 2'h2;
+  assign \$93  = \$92  & host__write;
+  assign \$94  = host__address[3:2] == 1'h1;
+  assign \$95  = \$93  & \$94 ;
+  assign \$96  = host__strobe == 4'hf;
+  assign \write__en$115  = \$95  & \$96 ;
+  assign \$97  = busy ? { 4'h0, \address$106  } : host__address[21:4];
+  assign \$98  = host__address[24:22] == 2'h2;
+  assign \$99  = \$98  & host__write;
+  assign \$100  = host__address[3:2] == 2'h2;
+  assign \$101  = \$99  & \$100 ;
+  assign \$102  = host__strobe == 4'hf;
+  assign \write__en$120  = \$101  & \$102 ;
+  assign \$103  = host__address[24:22] == 2'h2;
+  assign \$104  = host__address[21:4] >= 11'h400;
+  assign \$105  = host__read & busy;
+  assign \$106  = \$104  | \$105 ;
+  assign \$107  = host__strobe != 4'hf;
+  assign \$108  = host__write & \$107 ;
+  assign \$109  = \$106  | \$108 ;
+  assign \$110  = busy ? \address$126  : { 1'h0, host__address[21:3] };
+  assign \$111  = host__address[24:22] == 2'h3;
+  assign \$112  = \$111  & host__write;
+  assign \$113  = ! host__address[2];
+  assign \$114  = \$112  & \$113 ;
+  assign \$115  = \$114  & host__strobe[0];
+  assign \$116  = busy ? \address$126  : { 1'h0, host__address[21:3] };
+  assign \$117  = host__address[24:22] == 2'h3;
+  assign \$118  = \$117  & host__write;
+  assign \$119  = ! host__address[2];
+  assign \$120  = \$118  & \$119 ;
+  assign \$121  = \$120  & host__strobe[1];
+  assign \$122  = busy ? \address$126  : { 1'h0, host__address[21:3] };
+  assign \$123  = host__address[24:22] == 2'h3;
+  assign \$124  = \$123  & host__write;
+  assign \$125  = ! host__address[2];
+  assign \$126  = \$124  & \$125 ;
+  assign \$127  = \$126  & host__strobe[2];
+  assign \$128  = busy ? \address$126  : { 1'h0, host__address[21:3] };
+  assign \$129  = host__address[24:22] == 2'h3;
+  assign \$130  = \$129  & host__write;
+  assign \$131  = ! host__address[2];
+  assign \$132  = \$130  & \$131 ;
+  assign \$133  = \$132  & host__strobe[3];
+  assign \$134  = busy ? \address$126  : { 1'h0, host__address[21:3] };
+  assign \$135  = host__address[24:22] == 2'h3;
+  assign \$136  = \$135  & host__write;
+  assign \$138  = \$136  & \$137 ;
+  assign \$139  = \$138  & host__strobe[0];
+  assign \$140  = busy ? \address$126  : { 1'h0, host__address[21:3] };
+  assign \$141  = host__address[24:22] == 2'h3;
+  assign \$142  = \$141  & host__write;
+  assign \$144  = \$142  & \$143 ;
+  assign \$145  = \$144  & host__strobe[1];
+  assign \$146  = busy ? \address$126  : { 1'h0, host__address[21:3] };
+  assign \$147  = host__address[24:22] == 2'h3;
+  assign \$148  = \$147  & host__write;
+  assign \$150  = \$148  & \$149 ;
+  assign \$151  = \$150  & host__strobe[2];
+  assign \$152  = busy ? \address$126  : { 1'h0, host__address[21:3] };
+  assign \$153  = host__address[24:22] == 2'h3;
+  assign \$154  = \$153  & host__write;
+  assign \$156  = \$154  & \$155 ;
+  assign \$157  = \$156  & host__strobe[3];
+  assign \$158  = host__address[24:22] == 2'h3;
+  assign \$159  = host__address[21:3] >= 16'h9000;
+  assign \$160  = host__read & busy;
+  assign \$161  = \$159  | \$160 ;
+  assign \$162  = ! layer[20:19];
+  assign \$163  = \$162  ? \address$133  : \address$132 [15:0];
+  assign \$164  = busy ? { 3'h0, \$163  } : host__address[21:3];
+  assign \$165  = busy ? { 3'h0, \address$135 [15:0] } : host__address[21:3];
+  assign \$166  = busy ? \word$137 [7:0] : host__data[7:0];
+  assign \$167  = ! layer[22:21];
+  assign \$168  = enable[0] & \$167 ;
+  assign \$169  = host__address[24:22] == 3'h4;
+  assign \$170  = \$169  & host__write;
+  assign \$171  = ! host__address[2];
   assign \$172  = \$170  & \$171 ;
-  assign \$173  = busy ? \$165  : \$172 ;
-  assign \$174  = ! layer[20:19];
-  assign \$175  = \$174  ? \address$133  : \address$132 [31:16];
-  assign \$176  = busy ? { 3'h0, \$175  } : host__address[21:3];
-  assign \$177  = busy ? { 3'h0, \address$135 [31:16] } : host__address[21:3];
-  assign \$178  = busy ? \word$137 [15:8] : host__data[15:8];
-  assign \$179  = ! layer[22:21];
-  assign \$180  = enable[1] & \$179 ;
-  assign \$181  = host__address[24:22] == 3'h4;
-  assign \$182  = \$181  & host__write;
-  assign \$183  = ! host__address[2];
-  assign \$184  = \$182  & \$183 ;
-  assign \$185  = \$184  & host__strobe[1];
-  assign \$186  = ~ busy;
+  assign \$173  = \$172  & host__strobe[0];
+  assign \$174  = ~ busy;
+  assign \$175  = \$173  & \$174 ;
+  assign \$176  = busy ? \$168  : \$175 ;
+  assign \$177  = ! layer[20:19];
+  assign \$178  = \$177  ? \address$133  : \address$132 [31:16];
+  assign \$179  = busy ? { 3'h0, \$178  } : host__address[21:3];
+  assign \$180  = busy ? { 3'h0, \address$135 [31:16] } : host__address[21:3];
+  assign \$181  = busy ? \word$137 [15:8] : host__data[15:8];
+  assign \$182  = ! layer[22:21];
+  assign \$183  = enable[1] & \$182 ;
+  assign \$184  = host__address[24:22] == 3'h4;
+  assign \$185  = \$184  & host__write;
+  assign \$186  = ! host__address[2];
   assign \$187  = \$185  & \$186 ;
-  assign \$188  = busy ? \$180  : \$187 ;
-  assign \$189  = ! layer[20:19];
-  assign \$190  = \$189  ? \address$133  : \address$132 [47:32];
-  assign \$191  = busy ? { 3'h0, \$190  } : host__address[21:3];
-  assign \$192  = busy ? { 3'h0, \address$135 [47:32] } : host__address[21:3];
-  assign \$193  = busy ? \word$137 [23:16] : host__data[23:16];
-  assign \$194  = ! layer[22:21];
-  assign \$195  = enable[2] & \$194 ;
-  assign \$196  = host__address[24:22] == 3'h4;
-  assign \$197  = \$196  & host__write;
-  assign \$198  = ! host__address[2];
-  assign \$199  = \$197  & \$198 ;
-  assign \$200  = \$199  & host__strobe[2];
-  assign \$201  = ~ busy;
+  assign \$188  = \$187  & host__strobe[1];
+  assign \$189  = ~ busy;
+  assign \$190  = \$188  & \$189 ;
+  assign \$191  = busy ? \$183  : \$190 ;
+  assign \$192  = ! layer[20:19];
+  assign \$193  = \$192  ? \address$133  : \address$132 [47:32];
+  assign \$194  = busy ? { 3'h0, \$193  } : host__address[21:3];
+  assign \$195  = busy ? { 3'h0, \address$135 [47:32] } : host__address[21:3];
+  assign \$196  = busy ? \word$137 [23:16] : host__data[23:16];
+  assign \$197  = ! layer[22:21];
+  assign \$198  = enable[2] & \$197 ;
+  assign \$199  = host__address[24:22] == 3'h4;
+  assign \$200  = \$199  & host__write;
+  assign \$201  = ! host__address[2];
   assign \$202  = \$200  & \$201 ;
-  assign \$203  = busy ? \$195  : \$202 ;
-  assign \$204  = ! layer[20:19];
-  assign \$205  = \$204  ? \address$133  : \address$132 [63:48];
-  assign \$206  = busy ? { 3'h0, \$205  } : host__address[21:3];
-  assign \$207  = busy ? { 3'h0, \address$135 [63:48] } : host__address[21:3];
-  assign \$208  = busy ? \word$137 [31:24] : host__data[31:24];
-  assign \$209  = ! layer[22:21];
-  assign \$210  = enable[3] & \$209 ;
-  assign \$211  = host__address[24:22] == 3'h4;
-  assign \$212  = \$211  & host__write;
-  assign \$213  = ! host__address[2];
-  assign \$214  = \$212  & \$213 ;
-  assign \$215  = \$214  & host__strobe[3];
-  assign \$216  = ~ busy;
+  assign \$203  = \$202  & host__strobe[2];
+  assign \$204  = ~ busy;
+  assign \$205  = \$203  & \$204 ;
+  assign \$206  = busy ? \$198  : \$205 ;
+  assign \$207  = ! layer[20:19];
+  assign \$208  = \$207  ? \address$133  : \address$132 [63:48];
+  assign \$209  = busy ? { 3'h0, \$208  } : host__address[21:3];
+  assign \$210  = busy ? { 3'h0, \address$135 [63:48] } : host__address[21:3];
+  assign \$211  = busy ? \word$137 [31:24] : host__data[31:24];
+  assign \$212  = ! layer[22:21];
+  assign \$213  = enable[3] & \$212 ;
+  assign \$214  = host__address[24:22] == 3'h4;
+  assign \$215  = \$214  & host__write;
+  assign \$216  = ! host__address[2];
   assign \$217  = \$215  & \$216 ;
-  assign \$218  = busy ? \$210  : \$217 ;
-  assign \$219  = ! layer[20:19];
-  assign \$220  = \$219  ? \address$133  : \address$132 [79:64];
-  assign \$221  = busy ? { 3'h0, \$220  } : host__address[21:3];
-  assign \$222  = busy ? { 3'h0, \address$135 [79:64] } : host__address[21:3];
-  assign \$223  = busy ? \word$137 [39:32] : host__data[7:0];
-  assign \$224  = ! layer[22:21];
-  assign \$225  = enable[4] & \$224 ;
-  assign \$226  = host__address[24:22] == 3'h4;
-  assign \$227  = \$226  & host__write;
-  assign \$229  = \$227  & \$228 ;
-  assign \$230  = \$229  & host__strobe[0];
-  assign \$231  = ~ busy;
+  assign \$218  = \$217  & host__strobe[3];
+  assign \$219  = ~ busy;
+  assign \$220  = \$218  & \$219 ;
+  assign \$221  = busy ? \$213  : \$220 ;
+  assign \$222  = ! layer[20:19];
+  assign \$223  = \$222  ? \address$133  : \address$132 [79:64];
+  assign \$224  = busy ? { 3'h0, \$223  } : host__address[21:3];
+  assign \$225  = busy ? { 3'h0, \address$135 [79:64] } : host__address[21:3];
+  assign \$226  = busy ? \word$137 [39:32] : host__data[7:0];
+  assign \$227  = ! layer[22:21];
+  assign \$228  = enable[4] & \$227 ;
+  assign \$229  = host__address[24:22] == 3'h4;
+  assign \$230  = \$229  & host__write;
   assign \$232  = \$230  & \$231 ;
-  assign \$233  = busy ? \$225  : \$232 ;
-  assign \$234  = ! layer[20:19];
-  assign \$235  = \$234  ? \address$133  : \address$132 [95:80];
-  assign \$236  = busy ? { 3'h0, \$235  } : host__address[21:3];
-  assign \$237  = busy ? { 3'h0, \address$135 [95:80] } : host__address[21:3];
-  assign \$238  = busy ? \word$137 [47:40] : host__data[15:8];
-  assign \$239  = ! layer[22:21];
-  assign \$240  = enable[5] & \$239 ;
-  assign \$241  = host__address[24:22] == 3'h4;
-  assign \$242  = \$241  & host__write;
-  assign \$244  = \$242  & \$243 ;
-  assign \$245  = \$244  & host__strobe[1];
-  assign \$246  = ~ busy;
+  assign \$233  = \$232  & host__strobe[0];
+  assign \$234  = ~ busy;
+  assign \$235  = \$233  & \$234 ;
+  assign \$236  = busy ? \$228  : \$235 ;
+  assign \$237  = ! layer[20:19];
+  assign \$238  = \$237  ? \address$133  : \address$132 [95:80];
+  assign \$239  = busy ? { 3'h0, \$238  } : host__address[21:3];
+  assign \$240  = busy ? { 3'h0, \address$135 [95:80] } : host__address[21:3];
+  assign \$241  = busy ? \word$137 [47:40] : host__data[15:8];
+  assign \$242  = ! layer[22:21];
+  assign \$243  = enable[5] & \$242 ;
+  assign \$244  = host__address[24:22] == 3'h4;
+  assign \$245  = \$244  & host__write;
   assign \$247  = \$245  & \$246 ;
-  assign \$248  = busy ? \$240  : \$247 ;
-  assign \$249  = ! layer[20:19];
-  assign \$250  = \$249  ? \address$133  : \address$132 [111:96];
-  assign \$251  = busy ? { 3'h0, \$250  } : host__address[21:3];
-  assign \$252  = busy ? { 3'h0, \address$135 [111:96] } : host__address[21:3];
-  assign \$253  = busy ? \word$137 [55:48] : host__data[23:16];
-  assign \$254  = ! layer[22:21];
-  assign \$255  = enable[6] & \$254 ;
-  assign \$256  = host__address[24:22] == 3'h4;
-  assign \$257  = \$256  & host__write;
-  assign \$259  = \$257  & \$258 ;
-  assign \$260  = \$259  & host__strobe[2];
-  assign \$261  = ~ busy;
+  assign \$248  = \$247  & host__strobe[1];
+  assign \$249  = ~ busy;
+  assign \$250  = \$248  & \$249 ;
+  assign \$251  = busy ? \$243  : \$250 ;
+  assign \$252  = ! layer[20:19];
+  assign \$253  = \$252  ? \address$133  : \address$132 [111:96];
+  assign \$254  = busy ? { 3'h0, \$253  } : host__address[21:3];
+  assign \$255  = busy ? { 3'h0, \address$135 [111:96] } : host__address[21:3];
+  assign \$256  = busy ? \word$137 [55:48] : host__data[23:16];
+  assign \$257  = ! layer[22:21];
+  assign \$258  = enable[6] & \$257 ;
+  assign \$259  = host__address[24:22] == 3'h4;
+  assign \$260  = \$259  & host__write;
   assign \$262  = \$260  & \$261 ;
-  assign \$263  = busy ? \$255  : \$262 ;
-  assign \$264  = ! layer[20:19];
-  assign \$265  = \$264  ? \address$133  : \address$132 [127:112];
-  assign \$266  = busy ? { 3'h0, \$265  } : host__address[21:3];
-  assign \$267  = busy ? { 3'h0, \address$135 [127:112] } : host__address[21:3];
-  assign \$268  = busy ? \word$137 [63:56] : host__data[31:24];
-  assign \$269  = ! layer[22:21];
-  assign \$270  = enable[7] & \$269 ;
-  assign \$271  = host__address[24:22] == 3'h4;
-  assign \$272  = \$271  & host__write;
-  assign \$274  = \$272  & \$273 ;
-  assign \$275  = \$274  & host__strobe[3];
-  assign \$276  = ~ busy;
+  assign \$263  = \$262  & host__strobe[2];
+  assign \$264  = ~ busy;
+  assign \$265  = \$263  & \$264 ;
+  assign \$266  = busy ? \$258  : \$265 ;
+  assign \$267  = ! layer[20:19];
+  assign \$268  = \$267  ? \address$133  : \address$132 [127:112];
+  assign \$269  = busy ? { 3'h0, \$268  } : host__address[21:3];
+  assign \$270  = busy ? { 3'h0, \address$135 [127:112] } : host__address[21:3];
+  assign \$271  = busy ? \word$137 [63:56] : host__data[31:24];
+  assign \$272  = ! layer[22:21];
+  assign \$273  = enable[7] & \$272 ;
+  assign \$274  = host__address[24:22] == 3'h4;
+  assign \$275  = \$274  & host__write;
   assign \$277  = \$275  & \$276 ;
-  assign \$278  = busy ? \$270  : \$277 ;
-  assign \$279  = host__address[24:22] == 3'h4;
-  assign \$280  = host__address[21:3] >= 13'h1000;
-  assign \$281  = \$280  | busy;
-  assign \$282  = layer[20:19] == 1'h1;
-  assign \$283  = \$282  ? \address$133  : \address$132 [15:0];
-  assign \$284  = busy ? { 3'h0, \$283  } : host__address[21:3];
-  assign \$285  = busy ? { 3'h0, \address$135 [15:0] } : host__address[21:3];
-  assign \$286  = busy ? \word$137 [7:0] : host__data[7:0];
-  assign \$287  = layer[22:21] == 1'h1;
-  assign \$288  = enable[0] & \$287 ;
-  assign \$289  = host__address[24:22] == 3'h5;
-  assign \$290  = \$289  & host__write;
-  assign \$291  = ! host__address[2];
-  assign \$292  = \$290  & \$291 ;
-  assign \$293  = \$292  & host__strobe[0];
-  assign \$294  = ~ busy;
+  assign \$278  = \$277  & host__strobe[3];
+  assign \$279  = ~ busy;
+  assign \$280  = \$278  & \$279 ;
+  assign \$281  = busy ? \$273  : \$280 ;
+  assign \$282  = host__address[24:22] == 3'h4;
+  assign \$283  = host__address[21:3] >= 13'h1000;
+  assign \$284  = \$283  | busy;
+  assign \$285  = layer[20:19] == 1'h1;
+  assign \$286  = \$285  ? \address$133  : \address$132 [15:0];
+  assign \$287  = busy ? { 3'h0, \$286  } : host__address[21:3];
+  assign \$288  = busy ? { 3'h0, \address$135 [15:0] } : host__address[21:3];
+  assign \$289  = busy ? \word$137 [7:0] : host__data[7:0];
+  assign \$290  = layer[22:21] == 1'h1;
+  assign \$291  = enable[0] & \$290 ;
+  assign \$292  = host__address[24:22] == 3'h5;
+  assign \$293  = \$292  & host__write;
+  assign \$294  = ! host__address[2];
   assign \$295  = \$293  & \$294 ;
-  assign \$296  = busy ? \$288  : \$295 ;
-  assign \$297  = layer[20:19] == 1'h1;
-  assign \$298  = \$297  ? \address$133  : \address$132 [31:16];
-  assign \$299  = busy ? { 3'h0, \$298  } : host__address[21:3];
-  assign \$300  = busy ? { 3'h0, \address$135 [31:16] } : host__address[21:3];
-  assign \$301  = busy ? \word$137 [15:8] : host__data[15:8];
-  assign \$302  = layer[22:21] == 1'h1;
-  assign \$303  = enable[1] & \$302 ;
-  assign \$304  = host__address[24:22] == 3'h5;
-  assign \$305  = \$304  & host__write;
-  assign \$306  = ! host__address[2];
-  assign \$307  = \$305  & \$306 ;
-  assign \$308  = \$307  & host__strobe[1];
-  assign \$309  = ~ busy;
+  assign \$296  = \$295  & host__strobe[0];
+  assign \$297  = ~ busy;
+  assign \$298  = \$296  & \$297 ;
+  assign \$299  = busy ? \$291  : \$298 ;
+  assign \$300  = layer[20:19] == 1'h1;
+  assign \$301  = \$300  ? \address$133  : \address$132 [31:16];
+  assign \$302  = busy ? { 3'h0, \$301  } : host__address[21:3];
+  assign \$303  = busy ? { 3'h0, \address$135 [31:16] } : host__address[21:3];
+  assign \$304  = busy ? \word$137 [15:8] : host__data[15:8];
+  assign \$305  = layer[22:21] == 1'h1;
+  assign \$306  = enable[1] & \$305 ;
+  assign \$307  = host__address[24:22] == 3'h5;
+  assign \$308  = \$307  & host__write;
+  assign \$309  = ! host__address[2];
   assign \$310  = \$308  & \$309 ;
-  assign \$311  = busy ? \$303  : \$310 ;
-  assign \$312  = layer[20:19] == 1'h1;
-  assign \$313  = \$312  ? \address$133  : \address$132 [47:32];
-  assign \$314  = busy ? { 3'h0, \$313  } : host__address[21:3];
-  assign \$315  = busy ? { 3'h0, \address$135 [47:32] } : host__address[21:3];
-  assign \$316  = busy ? \word$137 [23:16] : host__data[23:16];
-  assign \$317  = layer[22:21] == 1'h1;
-  assign \$318  = enable[2] & \$317 ;
-  assign \$319  = host__address[24:22] == 3'h5;
-  assign \$320  = \$319  & host__write;
-  assign \$321  = ! host__address[2];
-  assign \$322  = \$320  & \$321 ;
-  assign \$323  = \$322  & host__strobe[2];
-  assign \$324  = ~ busy;
+  assign \$311  = \$310  & host__strobe[1];
+  assign \$312  = ~ busy;
+  assign \$313  = \$311  & \$312 ;
+  assign \$314  = busy ? \$306  : \$313 ;
+  assign \$315  = layer[20:19] == 1'h1;
+  assign \$316  = \$315  ? \address$133  : \address$132 [47:32];
+  assign \$317  = busy ? { 3'h0, \$316  } : host__address[21:3];
+  assign \$318  = busy ? { 3'h0, \address$135 [47:32] } : host__address[21:3];
+  assign \$319  = busy ? \word$137 [23:16] : host__data[23:16];
+  assign \$320  = layer[22:21] == 1'h1;
+  assign \$321  = enable[2] & \$320 ;
+  assign \$322  = host__address[24:22] == 3'h5;
+  assign \$323  = \$322  & host__write;
+  assign \$324  = ! host__address[2];
   assign \$325  = \$323  & \$324 ;
-  assign \$326  = busy ? \$318  : \$325 ;
-  assign \$327  = layer[20:19] == 1'h1;
-  assign \$328  = \$327  ? \address$133  : \address$132 [63:48];
-  assign \$329  = busy ? { 3'h0, \$328  } : host__address[21:3];
-  assign \$330  = busy ? { 3'h0, \address$135 [63:48] } : host__address[21:3];
-  assign \$331  = busy ? \word$137 [31:24] : host__data[31:24];
-  assign \$332  = layer[22:21] == 1'h1;
-  assign \$333  = enable[3] & \$332 ;
-  assign \$334  = host__address[24:22] == 3'h5;
-  assign \$335  = \$334  & host__write;
-  assign \$336  = ! host__address[2];
-  assign \$337  = \$335  & \$336 ;
-  assign \$338  = \$337  & host__strobe[3];
-  assign \$339  = ~ busy;
+  assign \$326  = \$325  & host__strobe[2];
+  assign \$327  = ~ busy;
+  assign \$328  = \$326  & \$327 ;
+  assign \$329  = busy ? \$321  : \$328 ;
+  assign \$330  = layer[20:19] == 1'h1;
+  assign \$331  = \$330  ? \address$133  : \address$132 [63:48];
+  assign \$332  = busy ? { 3'h0, \$331  } : host__address[21:3];
+  assign \$333  = busy ? { 3'h0, \address$135 [63:48] } : host__address[21:3];
+  assign \$334  = busy ? \word$137 [31:24] : host__data[31:24];
+  assign \$335  = layer[22:21] == 1'h1;
+  assign \$336  = enable[3] & \$335 ;
+  assign \$337  = host__address[24:22] == 3'h5;
+  assign \$338  = \$337  & host__write;
+  assign \$339  = ! host__address[2];
   assign \$340  = \$338  & \$339 ;
-  assign \$341  = busy ? \$333  : \$340 ;
-  assign \$342  = layer[20:19] == 1'h1;
-  assign \$343  = \$342  ? \address$133  : \address$132 [79:64];
-  assign \$344  = busy ? { 3'h0, \$343  } : host__address[21:3];
-  assign \$345  = busy ? { 3'h0, \address$135 [79:64] } : host__address[21:3];
-  assign \$346  = busy ? \word$137 [39:32] : host__data[7:0];
-  assign \$347  = layer[22:21] == 1'h1;
-  assign \$348  = enable[4] & \$347 ;
-  assign \$349  = host__address[24:22] == 3'h5;
-  assign \$350  = \$349  & host__write;
-  assign \$352  = \$350  & \$351 ;
-  assign \$353  = \$352  & host__strobe[0];
-  assign \$354  = ~ busy;
+  assign \$341  = \$340  & host__strobe[3];
+  assign \$342  = ~ busy;
+  assign \$343  = \$341  & \$342 ;
+  assign \$344  = busy ? \$336  : \$343 ;
+  assign \$345  = layer[20:19] == 1'h1;
+  assign \$346  = \$345  ? \address$133  : \address$132 [79:64];
+  assign \$347  = busy ? { 3'h0, \$346  } : host__address[21:3];
+  assign \$348  = busy ? { 3'h0, \address$135 [79:64] } : host__address[21:3];
+  assign \$349  = busy ? \word$137 [39:32] : host__data[7:0];
+  assign \$350  = layer[22:21] == 1'h1;
+  assign \$351  = enable[4] & \$350 ;
+  assign \$352  = host__address[24:22] == 3'h5;
+  assign \$353  = \$352  & host__write;
   assign \$355  = \$353  & \$354 ;
-  assign \$356  = busy ? \$348  : \$355 ;
-  assign \$357  = layer[20:19] == 1'h1;
-  assign \$358  = \$357  ? \address$133  : \address$132 [95:80];
-  assign \$359  = busy ? { 3'h0, \$358  } : host__address[21:3];
-  assign \$360  = busy ? { 3'h0, \address$135 [95:80] } : host__address[21:3];
-  assign \$361  = busy ? \word$137 [47:40] : host__data[15:8];
-  assign \$362  = layer[22:21] == 1'h1;
-  assign \$363  = enable[5] & \$362 ;
-  assign \$364  = host__address[24:22] == 3'h5;
-  assign \$365  = \$364  & host__write;
-  assign \$367  = \$365  & \$366 ;
-  assign \$368  = \$367  & host__strobe[1];
-  assign \$369  = ~ busy;
+  assign \$356  = \$355  & host__strobe[0];
+  assign \$357  = ~ busy;
+  assign \$358  = \$356  & \$357 ;
+  assign \$359  = busy ? \$351  : \$358 ;
+  assign \$360  = layer[20:19] == 1'h1;
+  assign \$361  = \$360  ? \address$133  : \address$132 [95:80];
+  assign \$362  = busy ? { 3'h0, \$361  } : host__address[21:3];
+  assign \$363  = busy ? { 3'h0, \address$135 [95:80] } : host__address[21:3];
+  assign \$364  = busy ? \word$137 [47:40] : host__data[15:8];
+  assign \$365  = layer[22:21] == 1'h1;
+  assign \$366  = enable[5] & \$365 ;
+  assign \$367  = host__address[24:22] == 3'h5;
+  assign \$368  = \$367  & host__write;
   assign \$370  = \$368  & \$369 ;
-  assign \$371  = busy ? \$363  : \$370 ;
-  assign \$372  = layer[20:19] == 1'h1;
-  assign \$373  = \$372  ? \address$133  : \address$132 [111:96];
-  assign \$374  = busy ? { 3'h0, \$373  } : host__address[21:3];
-  assign \$375  = busy ? { 3'h0, \address$135 [111:96] } : host__address[21:3];
-  assign \$376  = busy ? \word$137 [55:48] : host__data[23:16];
-  assign \$377  = layer[22:21] == 1'h1;
-  assign \$378  = enable[6] & \$377 ;
-  assign \$379  = host__address[24:22] == 3'h5;
-  assign \$380  = \$379  & host__write;
-  assign \$382  = \$380  & \$381 ;
-  assign \$383  = \$382  & host__strobe[2];
-  assign \$384  = ~ busy;
+  assign \$371  = \$370  & host__strobe[1];
+  assign \$372  = ~ busy;
+  assign \$373  = \$371  & \$372 ;
+  assign \$374  = busy ? \$366  : \$373 ;
+  assign \$375  = layer[20:19] == 1'h1;
+  assign \$376  = \$375  ? \address$133  : \address$132 [111:96];
+  assign \$377  = busy ? { 3'h0, \$376  } : host__address[21:3];
+  assign \$378  = busy ? { 3'h0, \address$135 [111:96] } : host__address[21:3];
+  assign \$379  = busy ? \word$137 [55:48] : host__data[23:16];
+  assign \$380  = layer[22:21] == 1'h1;
+  assign \$381  = enable[6] & \$380 ;
+  assign \$382  = host__address[24:22] == 3'h5;
+  assign \$383  = \$382  & host__write;
   assign \$385  = \$383  & \$384 ;
-  assign \$386  = busy ? \$378  : \$385 ;
-  assign \$387  = layer[20:19] == 1'h1;
-  assign \$388  = \$387  ? \address$133  : \address$132 [127:112];
-  assign \$389  = busy ? { 3'h0, \$388  } : host__address[21:3];
-  assign \$390  = busy ? { 3'h0, \address$135 [127:112] } : host__address[21:3];
-  assign \$391  = busy ? \word$137 [63:56] : host__data[31:24];
-  assign \$392  = layer[22:21] == 1'h1;
-  assign \$393  = enable[7] & \$392 ;
-  assign \$394  = host__address[24:22] == 3'h5;
-  assign \$395  = \$394  & host__write;
-  assign \$397  = \$395  & \$396 ;
-  assign \$398  = \$397  & host__strobe[3];
-  assign \$399  = ~ busy;
+  assign \$386  = \$385  & host__strobe[2];
+  assign \$387  = ~ busy;
+  assign \$388  = \$386  & \$387 ;
+  assign \$389  = busy ? \$381  : \$388 ;
+  assign \$390  = layer[20:19] == 1'h1;
+  assign \$391  = \$390  ? \address$133  : \address$132 [127:112];
+  assign \$392  = busy ? { 3'h0, \$391  } : host__address[21:3];
+  assign \$393  = busy ? { 3'h0, \address$135 [127:112] } : host__address[21:3];
+  assign \$394  = busy ? \word$137 [63:56] : host__data[31:24];
+  assign \$395  = layer[22:21] == 1'h1;
+  assign \$396  = enable[7] & \$395 ;
+  assign \$397  = host__address[24:22] == 3'h5;
+  assign \$398  = \$397  & host__write;
   assign \$400  = \$398  & \$399 ;
-  assign \$401  = busy ? \$393  : \$400 ;
-  assign \$402  = host__address[24:22] == 3'h5;
-  assign \$403  = host__address[21:3] >= 13'h1000;
-  assign \$404  = \$403  | busy;
-  assign \$405  = host__address[24:22] >= 3'h6;
-  assign \$406  = ~ pad;
-  assign \$407  = token[0] & \$406 ;
-  assign \$408  = \address$133  >= 13'h1000;
-  assign fault_activation = \$407  & \$408 ;
-  assign \$409  = \address$126  >= 16'h9000;
-  assign fault_weight = active & \$409 ;
-  assign \$410  = \address$106  >= 11'h400;
-  assign fault_parameter = \active$206  & \$410 ;
-  assign \$411  = \address$135 [15:0] >= 13'h1000;
-  assign \$412  = \$411  & enable[0];
-  assign \$413  = \address$135 [31:16] >= 13'h1000;
-  assign \$414  = \$413  & enable[1];
-  assign \$415  = \address$135 [47:32] >= 13'h1000;
-  assign \$416  = \$415  & enable[2];
-  assign \$417  = \address$135 [63:48] >= 13'h1000;
-  assign \$418  = \$417  & enable[3];
-  assign \$419  = \address$135 [79:64] >= 13'h1000;
-  assign \$420  = \$419  & enable[4];
-  assign \$421  = \address$135 [95:80] >= 13'h1000;
-  assign \$422  = \$421  & enable[5];
-  assign \$423  = \address$135 [111:96] >= 13'h1000;
-  assign \$424  = \$423  & enable[6];
-  assign \$425  = \address$135 [127:112] >= 13'h1000;
-  assign \$426  = \$425  & enable[7];
-  assign fault_output = | { \$426 , \$424 , \$422 , \$420 , \$418 , \$416 , \$414 , \$412  };
-  assign \$427  = \address$132 [15:0] >= 13'h1000;
-  assign fault_residual = \active$209  & \$427 ;
-  assign \$428  = 1'h0 + guard_output_count_now[0];
-  assign \$429  = \$428  + guard_output_count_now[1];
-  assign \$430  = \$429  + guard_output_count_now[2];
-  assign \$431  = \$430  + guard_output_count_now[3];
-  assign \$432  = \$431  + guard_output_count_now[4];
-  assign \$433  = \$432  + guard_output_count_now[5];
-  assign \$434  = \$433  + guard_output_count_now[6];
-  assign \$435  = \$434  + guard_output_count_now[7];
-  assign \$436  = 1'h0 + guard_input_count_now[0];
-  assign \$437  = \$436  + guard_input_count_now[1];
-  assign \$438  = \$437  + guard_input_count_now[2];
-  assign \$439  = \$438  + guard_input_count_now[3];
-  assign \$440  = \$439  + guard_input_count_now[4];
-  assign \$441  = \$440  + guard_input_count_now[5];
-  assign \$442  = \$441  + guard_input_count_now[6];
-  assign \$443  = \$442  + guard_input_count_now[7];
-  assign \$444  = cycles + 1'h1;
-  assign \$445  = stream + streaming;
-  assign \$446  = stall_weights + \stall_weights$223 ;
-  assign \$447  = stall_memory + \stall_memory$224 ;
-  assign \$448  = stall_writeback + \stall_writeback$225 ;
-  assign \$449  = | { waiting, fetching, \stall_writeback$225 , \stall_memory$224 , \stall_weights$223 , streaming };
-  assign \$450  = ~ \$449 ;
-  assign \$451  = busy & \$450 ;
-  assign \$452  = stall_drain + \$451 ;
-  assign \$453  = stall_fetch + fetching;
-  assign \$454  = stall_host + waiting;
-  assign \$455  = guard_output + \$435 [7:0];
-  assign \$456  = guard_input + \$443 [7:0];
-  assign \$457  = ! host__address[24:22];
-  assign \$458  = \$457  & host__write;
-  assign \$459  = ~ host__error;
-  assign \$460  = \$458  & \$459 ;
-  assign \$461  = busy & host__write;
-  assign \$462  = \$461  & host__error;
-  assign \$463  = busy ? { 1'h0, layer[20:19] } : host__address[24:22];
+  assign \$401  = \$400  & host__strobe[3];
+  assign \$402  = ~ busy;
+  assign \$403  = \$401  & \$402 ;
+  assign \$404  = busy ? \$396  : \$403 ;
+  assign \$405  = host__address[24:22] == 3'h5;
+  assign \$406  = host__address[21:3] >= 13'h1000;
+  assign \$407  = \$406  | busy;
+  assign \$408  = host__address[24:22] >= 3'h6;
+  assign \$409  = ~ pad;
+  assign \$410  = token[0] & \$409 ;
+  assign \$411  = \address$133  >= 13'h1000;
+  assign fault_activation = \$410  & \$411 ;
+  assign \$412  = \address$126  >= 16'h9000;
+  assign fault_weight = active & \$412 ;
+  assign \$413  = \address$106  >= 11'h400;
+  assign fault_parameter = \active$206  & \$413 ;
+  assign \$414  = \address$135 [15:0] >= 13'h1000;
+  assign \$415  = \$414  & enable[0];
+  assign \$416  = \address$135 [31:16] >= 13'h1000;
+  assign \$417  = \$416  & enable[1];
+  assign \$418  = \address$135 [47:32] >= 13'h1000;
+  assign \$419  = \$418  & enable[2];
+  assign \$420  = \address$135 [63:48] >= 13'h1000;
+  assign \$421  = \$420  & enable[3];
+  assign \$422  = \address$135 [79:64] >= 13'h1000;
+  assign \$423  = \$422  & enable[4];
+  assign \$424  = \address$135 [95:80] >= 13'h1000;
+  assign \$425  = \$424  & enable[5];
+  assign \$426  = \address$135 [111:96] >= 13'h1000;
+  assign \$427  = \$426  & enable[6];
+  assign \$428  = \address$135 [127:112] >= 13'h1000;
+  assign \$429  = \$428  & enable[7];
+  assign fault_output = | { \$429 , \$427 , \$425 , \$423 , \$421 , \$419 , \$417 , \$415  };
+  assign \$430  = \address$132 [15:0] >= 13'h1000;
+  assign fault_residual = \active$209  & \$430 ;
+  assign \$431  = 1'h0 + guard_output_count_now[0];
+  assign \$432  = \$431  + guard_output_count_now[1];
+  assign \$433  = \$432  + guard_output_count_now[2];
+  assign \$434  = \$433  + guard_output_count_now[3];
+  assign \$435  = \$434  + guard_output_count_now[4];
+  assign \$436  = \$435  + guard_output_count_now[5];
+  assign \$437  = \$436  + guard_output_count_now[6];
+  assign \$438  = \$437  + guard_output_count_now[7];
+  assign \$439  = 1'h0 + guard_input_count_now[0];
+  assign \$440  = \$439  + guard_input_count_now[1];
+  assign \$441  = \$440  + guard_input_count_now[2];
+  assign \$442  = \$441  + guard_input_count_now[3];
+  assign \$443  = \$442  + guard_input_count_now[4];
+  assign \$444  = \$443  + guard_input_count_now[5];
+  assign \$445  = \$444  + guard_input_count_now[6];
+  assign \$446  = \$445  + guard_input_count_now[7];
+  assign \$447  = cycles + 1'h1;
+  assign \$448  = stream + streaming;
+  assign \$449  = stall_weights + \stall_weights$223 ;
+  assign \$450  = stall_memory + \stall_memory$224 ;
+  assign \$451  = stall_writeback + \stall_writeback$225 ;
+  assign \$452  = | { waiting, fetching, \stall_writeback$225 , \stall_memory$224 , \stall_weights$223 , streaming };
+  assign \$453  = ~ \$452 ;
+  assign \$454  = busy & \$453 ;
+  assign \$455  = stall_drain + \$454 ;
+  assign \$456  = stall_fetch + fetching;
+  assign \$457  = stall_host + waiting;
+  assign \$458  = guard_output + \$438 [7:0];
+  assign \$459  = guard_input + \$446 [7:0];
+  assign \$460  = ! host__address[24:22];
+  assign \$461  = \$460  & host__write;
+  assign \$462  = ~ host__error;
+  assign \$463  = \$461  & \$462 ;
+  assign \$464  = busy & host__write;
+  assign \$465  = \$464  & host__error;
+  assign \$466  = busy ? { 1'h0, layer[20:19] } : host__address[24:22];
   \holdfast_8x8_guard.activations_0  activations_0 (
     .clk(clk),
     .read_address(\read_address$130 ),
@@ -2108,7 +2111,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     .fault_residual(fault_residual),
     .fault_weight(fault_weight),
     .feeder_done(feeder_done),
-    .fetch(\$505 ),
+    .fetch(\$508 ),
     .fetching(fetching),
     .first(first),
     .go(go),
@@ -2144,500 +2147,6 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$467  = host__address[24:22];
-    if (rst) begin
-      \$467  = 3'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$468  = host__address[21:0];
-    if (rst) begin
-      \$468  = 22'h000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$469  = cycles;
-    if (busy) begin
-      \$469  = \$444 [31:0];
-    end
-    if (\$460 ) begin
-      casez (host__address[21:0])
-        22'h000004:
-            if (host__data[0]) begin
-              \$469  = 32'd0;
-            end
-      endcase
-    end
-    if (rst) begin
-      \$469  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$470  = \$445 [31:0];
-    if (\$460 ) begin
-      casez (host__address[21:0])
-        22'h000004:
-            if (host__data[0]) begin
-              \$470  = 32'd0;
-            end
-      endcase
-    end
-    if (rst) begin
-      \$470  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$471  = \$446 [31:0];
-    if (\$460 ) begin
-      casez (host__address[21:0])
-        22'h000004:
-            if (host__data[0]) begin
-              \$471  = 32'd0;
-            end
-      endcase
-    end
-    if (rst) begin
-      \$471  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$472  = \$447 [31:0];
-    if (\$460 ) begin
-      casez (host__address[21:0])
-        22'h000004:
-            if (host__data[0]) begin
-              \$472  = 32'd0;
-            end
-      endcase
-    end
-    if (rst) begin
-      \$472  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$473  = \$448 [31:0];
-    if (\$460 ) begin
-      casez (host__address[21:0])
-        22'h000004:
-            if (host__data[0]) begin
-              \$473  = 32'd0;
-            end
-      endcase
-    end
-    if (rst) begin
-      \$473  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$474  = \$452 [31:0];
-    if (\$460 ) begin
-      casez (host__address[21:0])
-        22'h000004:
-            if (host__data[0]) begin
-              \$474  = 32'd0;
-            end
-      endcase
-    end
-    if (rst) begin
-      \$474  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$475  = \$453 [31:0];
-    if (\$460 ) begin
-      casez (host__address[21:0])
-        22'h000004:
-            if (host__data[0]) begin
-              \$475  = 32'd0;
-            end
-      endcase
-    end
-    if (rst) begin
-      \$475  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$476  = \$454 [31:0];
-    if (\$460 ) begin
-      casez (host__address[21:0])
-        22'h000004:
-            if (host__data[0]) begin
-              \$476  = 32'd0;
-            end
-      endcase
-    end
-    if (rst) begin
-      \$476  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$477  = \$455 [31:0];
-    if (\$460 ) begin
-      casez (host__address[21:0])
-        22'h000004:
-            /* empty */;
-        22'h00000c:
-            /* empty */;
-        22'h000010:
-            /* empty */;
-        22'h000020:
-            /* empty */;
-        22'h000018:
-            \$477  = 32'd0;
-      endcase
-    end
-    if (rst) begin
-      \$477  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$478  = \$456 [31:0];
-    if (\$460 ) begin
-      casez (host__address[21:0])
-        22'h000004:
-            /* empty */;
-        22'h00000c:
-            /* empty */;
-        22'h000010:
-            /* empty */;
-        22'h000020:
-            /* empty */;
-        22'h000018:
-            /* empty */;
-        22'h00001c:
-            \$478  = 32'd0;
-      endcase
-    end
-    if (rst) begin
-      \$478  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$479  = control_guard_output;
-    if (\$460 ) begin
-      casez (host__address[21:0])
-        22'h000004:
-            \$479  = host__data[1];
-      endcase
-    end
-    if (rst) begin
-      \$479  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$480  = control_guard_input;
-    if (\$460 ) begin
-      casez (host__address[21:0])
-        22'h000004:
-            \$480  = host__data[2];
-      endcase
-    end
-    if (rst) begin
-      \$480  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$481  = control_guard_zero;
-    if (\$460 ) begin
-      casez (host__address[21:0])
-        22'h000004:
-            \$481  = host__data[3];
-      endcase
-    end
-    if (rst) begin
-      \$481  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$482  = control_interrupt;
-    if (\$460 ) begin
-      casez (host__address[21:0])
-        22'h000004:
-            \$482  = host__data[4];
-      endcase
-    end
-    if (rst) begin
-      \$482  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$483  = refused;
-    if (\$460 ) begin
-      casez (host__address[21:0])
-        22'h000004:
-            if (host__data[0]) begin
-              \$483  = 1'h0;
-            end
-      endcase
-    end
-    if (\$462 ) begin
-      \$483  = 1'h1;
-    end
-    if (rst) begin
-      \$483  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$484  = first;
-    if (\$460 ) begin
-      casez (host__address[21:0])
-        22'h000004:
-            /* empty */;
-        22'h00000c:
-            \$484  = host__data[15:0];
-      endcase
-    end
-    if (rst) begin
-      \$484  = 16'h0000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$485  = count;
-    if (\$460 ) begin
-      casez (host__address[21:0])
-        22'h000004:
-            /* empty */;
-        22'h00000c:
-            /* empty */;
-        22'h000010:
-            \$485  = host__data[15:0];
-      endcase
-    end
-    if (rst) begin
-      \$485  = 16'h0000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$486  = ready;
-    if (\$460 ) begin
-      casez (host__address[21:0])
-        22'h000004:
-            /* empty */;
-        22'h00000c:
-            /* empty */;
-        22'h000010:
-            /* empty */;
-        22'h000020:
-            \$486  = host__data[15:0];
-      endcase
-    end
-    if (rst) begin
-      \$486  = 16'hffff;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$487  = read;
-    if (rst) begin
-      \$487  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$488  = \$463 [1:0];
-    if (rst) begin
-      \$488  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$489  = layer[24:23];
-    if (rst) begin
-      \$489  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    (* full_case = 32'd1 *)
-    casez (region_read)
-      3'h0:
-          \$490  = register_data;
-      3'h1:
-          \$490  = word;
-      3'h2:
-          \$490  = \$464 ;
-      3'h3:
-          \$490  = \$465 ;
-      default:
-          \$490  = \$466 ;
-    endcase
-    if (rst) begin
-      \$490  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$491  = token;
-    if (rst) begin
-      \$491  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$492  = token_0;
-    if (rst) begin
-      \$492  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$493  = token_1;
-    if (rst) begin
-      \$493  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$494  = token_2;
-    if (rst) begin
-      \$494  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$495  = token_3;
-    if (rst) begin
-      \$495  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$496  = token_4;
-    if (rst) begin
-      \$496  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$497  = token_5;
-    if (rst) begin
-      \$497  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$498  = token_6;
-    if (rst) begin
-      \$498  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$499  = token_7;
-    if (rst) begin
-      \$499  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$500  = token[1];
-    if (rst) begin
-      \$500  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$501  = swap_0;
-    if (rst) begin
-      \$501  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$502  = \read_data$230 ;
-    if (rst) begin
-      \$502  = 64'h0000000000000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$503  = violation;
-    if (rst) begin
-      \$503  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$504  = \violation$241 ;
-    if (rst) begin
-      \$504  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    feeder_word = 64'h0000000000000000;
-    casez (input_bank)
-      2'h0:
-          feeder_word = \read_data$146 ;
-      2'h1:
-          feeder_word = \read_data$147 ;
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    residual_word = 64'h0000000000000000;
-    casez (residual_bank)
-      2'h0:
-          residual_word = \read_data$146 ;
-      2'h1:
-          residual_word = \read_data$147 ;
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    (* full_case = 32'd1 *)
-    casez (offset_read[3:2])
-      2'h0:
-          \$464  = { \$signature__data$111 [23], \$signature__data$111 [23], \$signature__data$111 [23], \$signature__data$111 [23], \$signature__data$111 [23], \$signature__data$111 [23], \$signature__data$111 [23], \$signature__data$111 [23], \$signature__data$111  };
-      2'h1:
-          \$464  = parameter_slot_1;
-      2'h2:
-          \$464  = parameter_slot_2;
-      2'h3:
-          \$464  = 32'd0;
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    (* full_case = 32'd1 *)
-    casez (offset_read[2])
-      1'h0:
-          \$465  = \read_data$230 [31:0];
-      1'h1:
-          \$465  = \read_data$230 [63:32];
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    (* full_case = 32'd1 *)
-    casez (offset_read[2])
-      1'h0:
-          \$466  = feeder_word[31:0];
-      1'h1:
-          \$466  = feeder_word[63:32];
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     host__error = 1'h0;
     if (\$1 ) begin
       host__error = 1'h1;
@@ -2664,41 +2173,43 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
             host__error = \$37 ;
         22'h000028:
             host__error = \$40 ;
-        22'h000030:
+        22'h00002c:
             host__error = \$43 ;
-        22'h000034:
+        22'h000030:
             host__error = \$46 ;
-        22'h000038:
+        22'h000034:
             host__error = \$49 ;
-        22'h00003c:
+        22'h000038:
             host__error = \$52 ;
-        22'h000040:
+        22'h00003c:
             host__error = \$55 ;
-        22'h000044:
+        22'h000040:
             host__error = \$58 ;
-        22'h000048:
+        22'h000044:
             host__error = \$61 ;
+        22'h000048:
+            host__error = \$64 ;
       endcase
     end
-    if (\$70 ) begin
+    if (\$73 ) begin
       host__error = 1'h1;
     end
-    if (\$75 ) begin
-      host__error = \$81 ;
+    if (\$78 ) begin
+      host__error = \$84 ;
     end
-    if (\$100 ) begin
-      host__error = \$106 ;
+    if (\$103 ) begin
+      host__error = \$109 ;
     end
-    if (\$155 ) begin
-      host__error = \$158 ;
+    if (\$158 ) begin
+      host__error = \$161 ;
     end
-    if (\$279 ) begin
-      host__error = \$281 ;
-    end
-    if (\$402 ) begin
-      host__error = \$404 ;
+    if (\$282 ) begin
+      host__error = \$284 ;
     end
     if (\$405 ) begin
+      host__error = \$407 ;
+    end
+    if (\$408 ) begin
       host__error = 1'h1;
     end
   end
@@ -2729,6 +2240,8 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
             read = 32'd134744072;
         22'h000028:
             read = 32'd16781336;
+        22'h00002c:
+            read = 32'd2223550378;
         22'h000030:
             read = stream;
         22'h000034:
@@ -2749,7 +2262,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     start = 1'h0;
-    if (\$65 ) begin
+    if (\$68 ) begin
       casez (host__address[21:0])
         22'h000004:
             if (host__data[0]) begin
@@ -2757,6 +2270,500 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
             end
       endcase
     end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$470  = host__address[24:22];
+    if (rst) begin
+      \$470  = 3'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$471  = host__address[21:0];
+    if (rst) begin
+      \$471  = 22'h000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$472  = cycles;
+    if (busy) begin
+      \$472  = \$447 [31:0];
+    end
+    if (\$463 ) begin
+      casez (host__address[21:0])
+        22'h000004:
+            if (host__data[0]) begin
+              \$472  = 32'd0;
+            end
+      endcase
+    end
+    if (rst) begin
+      \$472  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$473  = \$448 [31:0];
+    if (\$463 ) begin
+      casez (host__address[21:0])
+        22'h000004:
+            if (host__data[0]) begin
+              \$473  = 32'd0;
+            end
+      endcase
+    end
+    if (rst) begin
+      \$473  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$474  = \$449 [31:0];
+    if (\$463 ) begin
+      casez (host__address[21:0])
+        22'h000004:
+            if (host__data[0]) begin
+              \$474  = 32'd0;
+            end
+      endcase
+    end
+    if (rst) begin
+      \$474  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$475  = \$450 [31:0];
+    if (\$463 ) begin
+      casez (host__address[21:0])
+        22'h000004:
+            if (host__data[0]) begin
+              \$475  = 32'd0;
+            end
+      endcase
+    end
+    if (rst) begin
+      \$475  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$476  = \$451 [31:0];
+    if (\$463 ) begin
+      casez (host__address[21:0])
+        22'h000004:
+            if (host__data[0]) begin
+              \$476  = 32'd0;
+            end
+      endcase
+    end
+    if (rst) begin
+      \$476  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$477  = \$455 [31:0];
+    if (\$463 ) begin
+      casez (host__address[21:0])
+        22'h000004:
+            if (host__data[0]) begin
+              \$477  = 32'd0;
+            end
+      endcase
+    end
+    if (rst) begin
+      \$477  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$478  = \$456 [31:0];
+    if (\$463 ) begin
+      casez (host__address[21:0])
+        22'h000004:
+            if (host__data[0]) begin
+              \$478  = 32'd0;
+            end
+      endcase
+    end
+    if (rst) begin
+      \$478  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$479  = \$457 [31:0];
+    if (\$463 ) begin
+      casez (host__address[21:0])
+        22'h000004:
+            if (host__data[0]) begin
+              \$479  = 32'd0;
+            end
+      endcase
+    end
+    if (rst) begin
+      \$479  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$480  = \$458 [31:0];
+    if (\$463 ) begin
+      casez (host__address[21:0])
+        22'h000004:
+            /* empty */;
+        22'h00000c:
+            /* empty */;
+        22'h000010:
+            /* empty */;
+        22'h000020:
+            /* empty */;
+        22'h000018:
+            \$480  = 32'd0;
+      endcase
+    end
+    if (rst) begin
+      \$480  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$481  = \$459 [31:0];
+    if (\$463 ) begin
+      casez (host__address[21:0])
+        22'h000004:
+            /* empty */;
+        22'h00000c:
+            /* empty */;
+        22'h000010:
+            /* empty */;
+        22'h000020:
+            /* empty */;
+        22'h000018:
+            /* empty */;
+        22'h00001c:
+            \$481  = 32'd0;
+      endcase
+    end
+    if (rst) begin
+      \$481  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$482  = control_guard_output;
+    if (\$463 ) begin
+      casez (host__address[21:0])
+        22'h000004:
+            \$482  = host__data[1];
+      endcase
+    end
+    if (rst) begin
+      \$482  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$483  = control_guard_input;
+    if (\$463 ) begin
+      casez (host__address[21:0])
+        22'h000004:
+            \$483  = host__data[2];
+      endcase
+    end
+    if (rst) begin
+      \$483  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$484  = control_guard_zero;
+    if (\$463 ) begin
+      casez (host__address[21:0])
+        22'h000004:
+            \$484  = host__data[3];
+      endcase
+    end
+    if (rst) begin
+      \$484  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$485  = control_interrupt;
+    if (\$463 ) begin
+      casez (host__address[21:0])
+        22'h000004:
+            \$485  = host__data[4];
+      endcase
+    end
+    if (rst) begin
+      \$485  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$486  = refused;
+    if (\$463 ) begin
+      casez (host__address[21:0])
+        22'h000004:
+            if (host__data[0]) begin
+              \$486  = 1'h0;
+            end
+      endcase
+    end
+    if (\$465 ) begin
+      \$486  = 1'h1;
+    end
+    if (rst) begin
+      \$486  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$487  = first;
+    if (\$463 ) begin
+      casez (host__address[21:0])
+        22'h000004:
+            /* empty */;
+        22'h00000c:
+            \$487  = host__data[15:0];
+      endcase
+    end
+    if (rst) begin
+      \$487  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$488  = count;
+    if (\$463 ) begin
+      casez (host__address[21:0])
+        22'h000004:
+            /* empty */;
+        22'h00000c:
+            /* empty */;
+        22'h000010:
+            \$488  = host__data[15:0];
+      endcase
+    end
+    if (rst) begin
+      \$488  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$489  = ready;
+    if (\$463 ) begin
+      casez (host__address[21:0])
+        22'h000004:
+            /* empty */;
+        22'h00000c:
+            /* empty */;
+        22'h000010:
+            /* empty */;
+        22'h000020:
+            \$489  = host__data[15:0];
+      endcase
+    end
+    if (rst) begin
+      \$489  = 16'hffff;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$490  = read;
+    if (rst) begin
+      \$490  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$491  = \$466 [1:0];
+    if (rst) begin
+      \$491  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$492  = layer[24:23];
+    if (rst) begin
+      \$492  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    (* full_case = 32'd1 *)
+    casez (region_read)
+      3'h0:
+          \$493  = register_data;
+      3'h1:
+          \$493  = word;
+      3'h2:
+          \$493  = \$467 ;
+      3'h3:
+          \$493  = \$468 ;
+      default:
+          \$493  = \$469 ;
+    endcase
+    if (rst) begin
+      \$493  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$494  = token;
+    if (rst) begin
+      \$494  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$495  = token_0;
+    if (rst) begin
+      \$495  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$496  = token_1;
+    if (rst) begin
+      \$496  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$497  = token_2;
+    if (rst) begin
+      \$497  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$498  = token_3;
+    if (rst) begin
+      \$498  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$499  = token_4;
+    if (rst) begin
+      \$499  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$500  = token_5;
+    if (rst) begin
+      \$500  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$501  = token_6;
+    if (rst) begin
+      \$501  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$502  = token_7;
+    if (rst) begin
+      \$502  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$503  = token[1];
+    if (rst) begin
+      \$503  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$504  = swap_0;
+    if (rst) begin
+      \$504  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$505  = \read_data$230 ;
+    if (rst) begin
+      \$505  = 64'h0000000000000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$506  = violation;
+    if (rst) begin
+      \$506  = 8'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$507  = \violation$241 ;
+    if (rst) begin
+      \$507  = 8'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    feeder_word = 64'h0000000000000000;
+    casez (input_bank)
+      2'h0:
+          feeder_word = \read_data$146 ;
+      2'h1:
+          feeder_word = \read_data$147 ;
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    residual_word = 64'h0000000000000000;
+    casez (residual_bank)
+      2'h0:
+          residual_word = \read_data$146 ;
+      2'h1:
+          residual_word = \read_data$147 ;
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    (* full_case = 32'd1 *)
+    casez (offset_read[3:2])
+      2'h0:
+          \$467  = { \$signature__data$111 [23], \$signature__data$111 [23], \$signature__data$111 [23], \$signature__data$111 [23], \$signature__data$111 [23], \$signature__data$111 [23], \$signature__data$111 [23], \$signature__data$111 [23], \$signature__data$111  };
+      2'h1:
+          \$467  = parameter_slot_1;
+      2'h2:
+          \$467  = parameter_slot_2;
+      2'h3:
+          \$467  = 32'd0;
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    (* full_case = 32'd1 *)
+    casez (offset_read[2])
+      1'h0:
+          \$468  = \read_data$230 [31:0];
+      1'h1:
+          \$468  = \read_data$230 [63:32];
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    (* full_case = 32'd1 *)
+    casez (offset_read[2])
+      1'h0:
+          \$469  = feeder_word[31:0];
+      1'h1:
+          \$469  = feeder_word[63:32];
+    endcase
   end
   assign \s_axi_awid$32  = s_axi_awid;
   assign \s_axi_awaddr$33  = s_axi_awaddr;
@@ -2793,18 +2800,18 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \first$94  = first;
   assign \count$95  = count;
   assign \ready$96  = ready;
-  assign \$signature__addr  = \$71 [10:0];
-  assign address = { index[5:0], \$505  };
+  assign \$signature__addr  = \$74 [10:0];
+  assign address = { index[5:0], \$508  };
   assign \$signature__data  = word;
   assign load__addr = host__address[12:2];
   assign load__data = host__data;
-  assign \$signature__addr$105  = \$82 [9:0];
+  assign \$signature__addr$105  = \$85 [9:0];
   assign write__addr = host__address[13:4];
   assign write__data = host__data[23:0];
-  assign \$signature__addr$112  = \$88 [9:0];
+  assign \$signature__addr$112  = \$91 [9:0];
   assign \write__addr$113  = host__address[13:4];
   assign \write__data$114  = { host__data[29:24], host__data[15:0] };
-  assign \$signature__addr$117  = \$94 [9:0];
+  assign \$signature__addr$117  = \$97 [9:0];
   assign \write__addr$118  = host__address[13:4];
   assign \write__data$119  = host__data;
   assign parameter_slot_0 = { \$signature__data$111 [23], \$signature__data$111 [23], \$signature__data$111 [23], \$signature__data$111 [23], \$signature__data$111 [23], \$signature__data$111 [23], \$signature__data$111 [23], \$signature__data$111 [23], \$signature__data$111  };
@@ -2846,8 +2853,8 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign use_zero = control_guard_zero;
   assign \enable$214  = control_guard_output;
   assign \use_zero$215  = control_guard_zero;
-  assign guard_output_count = \$435 [7:0];
-  assign guard_input_count = \$443 [7:0];
+  assign guard_output_count = \$438 [7:0];
+  assign guard_input_count = \$446 [7:0];
   assign parameter_slot_3 = 32'd0;
   assign s_axi_rid = s_axi_bid;
   assign \parameters.bias  = parameters[23:0];
@@ -3468,78 +3475,78 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \token_7.end  = token_7[2];
   assign \token_7.first  = token_7[3];
   assign \token_7.last  = token_7[4];
-  assign \write_enable$143 [7] = \$401 ;
-  assign \write_enable$143 [6] = \$386 ;
-  assign \write_enable$143 [5] = \$371 ;
-  assign \write_enable$143 [4] = \$356 ;
-  assign \write_enable$143 [3] = \$341 ;
-  assign \write_enable$143 [2] = \$326 ;
-  assign \write_enable$143 [1] = \$311 ;
-  assign \write_enable$143 [0] = \$296 ;
-  assign \write_data$142 [63:56] = \$391 ;
-  assign \write_data$142 [55:48] = \$376 ;
-  assign \write_data$142 [47:40] = \$361 ;
-  assign \write_data$142 [39:32] = \$346 ;
-  assign \write_data$142 [31:24] = \$331 ;
-  assign \write_data$142 [23:16] = \$316 ;
-  assign \write_data$142 [15:8] = \$301 ;
-  assign \write_data$142 [7:0] = \$286 ;
-  assign \write_address$141 [95:84] = \$390 [11:0];
-  assign \write_address$141 [83:72] = \$375 [11:0];
-  assign \write_address$141 [71:60] = \$360 [11:0];
-  assign \write_address$141 [59:48] = \$345 [11:0];
-  assign \write_address$141 [47:36] = \$330 [11:0];
-  assign \write_address$141 [35:24] = \$315 [11:0];
-  assign \write_address$141 [23:12] = \$300 [11:0];
-  assign \write_address$141 [11:0] = \$285 [11:0];
-  assign \read_address$140 [95:84] = \$389 [11:0];
-  assign \read_address$140 [83:72] = \$374 [11:0];
-  assign \read_address$140 [71:60] = \$359 [11:0];
-  assign \read_address$140 [59:48] = \$344 [11:0];
-  assign \read_address$140 [47:36] = \$329 [11:0];
-  assign \read_address$140 [35:24] = \$314 [11:0];
-  assign \read_address$140 [23:12] = \$299 [11:0];
-  assign \read_address$140 [11:0] = \$284 [11:0];
-  assign \write_enable$138 [7] = \$278 ;
-  assign \write_enable$138 [6] = \$263 ;
-  assign \write_enable$138 [5] = \$248 ;
-  assign \write_enable$138 [4] = \$233 ;
-  assign \write_enable$138 [3] = \$218 ;
-  assign \write_enable$138 [2] = \$203 ;
-  assign \write_enable$138 [1] = \$188 ;
-  assign \write_enable$138 [0] = \$173 ;
-  assign \write_data$136 [63:56] = \$268 ;
-  assign \write_data$136 [55:48] = \$253 ;
-  assign \write_data$136 [47:40] = \$238 ;
-  assign \write_data$136 [39:32] = \$223 ;
-  assign \write_data$136 [31:24] = \$208 ;
-  assign \write_data$136 [23:16] = \$193 ;
-  assign \write_data$136 [15:8] = \$178 ;
-  assign \write_data$136 [7:0] = \$163 ;
-  assign \write_address$134 [95:84] = \$267 [11:0];
-  assign \write_address$134 [83:72] = \$252 [11:0];
-  assign \write_address$134 [71:60] = \$237 [11:0];
-  assign \write_address$134 [59:48] = \$222 [11:0];
-  assign \write_address$134 [47:36] = \$207 [11:0];
-  assign \write_address$134 [35:24] = \$192 [11:0];
-  assign \write_address$134 [23:12] = \$177 [11:0];
-  assign \write_address$134 [11:0] = \$162 [11:0];
-  assign \read_address$130 [95:84] = \$266 [11:0];
-  assign \read_address$130 [83:72] = \$251 [11:0];
-  assign \read_address$130 [71:60] = \$236 [11:0];
-  assign \read_address$130 [59:48] = \$221 [11:0];
-  assign \read_address$130 [47:36] = \$206 [11:0];
-  assign \read_address$130 [35:24] = \$191 [11:0];
-  assign \read_address$130 [23:12] = \$176 [11:0];
-  assign \read_address$130 [11:0] = \$161 [11:0];
-  assign write_enable[7] = \$154 ;
-  assign write_enable[6] = \$148 ;
-  assign write_enable[5] = \$142 ;
-  assign write_enable[4] = \$136 ;
-  assign write_enable[3] = \$130 ;
-  assign write_enable[2] = \$124 ;
-  assign write_enable[1] = \$118 ;
-  assign write_enable[0] = \$112 ;
+  assign \write_enable$143 [7] = \$404 ;
+  assign \write_enable$143 [6] = \$389 ;
+  assign \write_enable$143 [5] = \$374 ;
+  assign \write_enable$143 [4] = \$359 ;
+  assign \write_enable$143 [3] = \$344 ;
+  assign \write_enable$143 [2] = \$329 ;
+  assign \write_enable$143 [1] = \$314 ;
+  assign \write_enable$143 [0] = \$299 ;
+  assign \write_data$142 [63:56] = \$394 ;
+  assign \write_data$142 [55:48] = \$379 ;
+  assign \write_data$142 [47:40] = \$364 ;
+  assign \write_data$142 [39:32] = \$349 ;
+  assign \write_data$142 [31:24] = \$334 ;
+  assign \write_data$142 [23:16] = \$319 ;
+  assign \write_data$142 [15:8] = \$304 ;
+  assign \write_data$142 [7:0] = \$289 ;
+  assign \write_address$141 [95:84] = \$393 [11:0];
+  assign \write_address$141 [83:72] = \$378 [11:0];
+  assign \write_address$141 [71:60] = \$363 [11:0];
+  assign \write_address$141 [59:48] = \$348 [11:0];
+  assign \write_address$141 [47:36] = \$333 [11:0];
+  assign \write_address$141 [35:24] = \$318 [11:0];
+  assign \write_address$141 [23:12] = \$303 [11:0];
+  assign \write_address$141 [11:0] = \$288 [11:0];
+  assign \read_address$140 [95:84] = \$392 [11:0];
+  assign \read_address$140 [83:72] = \$377 [11:0];
+  assign \read_address$140 [71:60] = \$362 [11:0];
+  assign \read_address$140 [59:48] = \$347 [11:0];
+  assign \read_address$140 [47:36] = \$332 [11:0];
+  assign \read_address$140 [35:24] = \$317 [11:0];
+  assign \read_address$140 [23:12] = \$302 [11:0];
+  assign \read_address$140 [11:0] = \$287 [11:0];
+  assign \write_enable$138 [7] = \$281 ;
+  assign \write_enable$138 [6] = \$266 ;
+  assign \write_enable$138 [5] = \$251 ;
+  assign \write_enable$138 [4] = \$236 ;
+  assign \write_enable$138 [3] = \$221 ;
+  assign \write_enable$138 [2] = \$206 ;
+  assign \write_enable$138 [1] = \$191 ;
+  assign \write_enable$138 [0] = \$176 ;
+  assign \write_data$136 [63:56] = \$271 ;
+  assign \write_data$136 [55:48] = \$256 ;
+  assign \write_data$136 [47:40] = \$241 ;
+  assign \write_data$136 [39:32] = \$226 ;
+  assign \write_data$136 [31:24] = \$211 ;
+  assign \write_data$136 [23:16] = \$196 ;
+  assign \write_data$136 [15:8] = \$181 ;
+  assign \write_data$136 [7:0] = \$166 ;
+  assign \write_address$134 [95:84] = \$270 [11:0];
+  assign \write_address$134 [83:72] = \$255 [11:0];
+  assign \write_address$134 [71:60] = \$240 [11:0];
+  assign \write_address$134 [59:48] = \$225 [11:0];
+  assign \write_address$134 [47:36] = \$210 [11:0];
+  assign \write_address$134 [35:24] = \$195 [11:0];
+  assign \write_address$134 [23:12] = \$180 [11:0];
+  assign \write_address$134 [11:0] = \$165 [11:0];
+  assign \read_address$130 [95:84] = \$269 [11:0];
+  assign \read_address$130 [83:72] = \$254 [11:0];
+  assign \read_address$130 [71:60] = \$239 [11:0];
+  assign \read_address$130 [59:48] = \$224 [11:0];
+  assign \read_address$130 [47:36] = \$209 [11:0];
+  assign \read_address$130 [35:24] = \$194 [11:0];
+  assign \read_address$130 [23:12] = \$179 [11:0];
+  assign \read_address$130 [11:0] = \$164 [11:0];
+  assign write_enable[7] = \$157 ;
+  assign write_enable[6] = \$151 ;
+  assign write_enable[5] = \$145 ;
+  assign write_enable[4] = \$139 ;
+  assign write_enable[3] = \$133 ;
+  assign write_enable[2] = \$127 ;
+  assign write_enable[1] = \$121 ;
+  assign write_enable[0] = \$115 ;
   assign write_data[63:56] = host__data[31:24];
   assign write_data[55:48] = host__data[23:16];
   assign write_data[47:40] = host__data[15:8];
@@ -3556,14 +3563,14 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign write_address[47:32] = host__address[18:3];
   assign write_address[31:16] = host__address[18:3];
   assign write_address[15:0] = host__address[18:3];
-  assign read_address[127:112] = \$149 [15:0];
-  assign read_address[111:96] = \$143 [15:0];
-  assign read_address[95:80] = \$137 [15:0];
-  assign read_address[79:64] = \$131 [15:0];
-  assign read_address[63:48] = \$125 [15:0];
-  assign read_address[47:32] = \$119 [15:0];
-  assign read_address[31:16] = \$113 [15:0];
-  assign read_address[15:0] = \$107 [15:0];
+  assign read_address[127:112] = \$152 [15:0];
+  assign read_address[111:96] = \$146 [15:0];
+  assign read_address[95:80] = \$140 [15:0];
+  assign read_address[79:64] = \$134 [15:0];
+  assign read_address[63:48] = \$128 [15:0];
+  assign read_address[47:32] = \$122 [15:0];
+  assign read_address[31:16] = \$116 [15:0];
+  assign read_address[15:0] = \$110 [15:0];
   assign parameter_slot_2[31:16] = \$signature__data$121 [31:16];
   assign parameter_slot_2[15:0] = \$signature__data$121 [15:0];
   assign parameter_slot_1[31:24] = { 2'h0, \$signature__data$116 [21:16] };
@@ -3615,18 +3622,21 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \$59  = 1'h0;
   assign \$60  = 1'h1;
   assign \$61  = host__write;
-  assign \$134  = host__address[2];
-  assign \$140  = host__address[2];
-  assign \$146  = host__address[2];
-  assign \$152  = host__address[2];
-  assign \$228  = host__address[2];
-  assign \$243  = host__address[2];
-  assign \$258  = host__address[2];
-  assign \$273  = host__address[2];
-  assign \$351  = host__address[2];
-  assign \$366  = host__address[2];
-  assign \$381  = host__address[2];
-  assign \$396  = host__address[2];
+  assign \$62  = 1'h0;
+  assign \$63  = 1'h1;
+  assign \$64  = host__write;
+  assign \$137  = host__address[2];
+  assign \$143  = host__address[2];
+  assign \$149  = host__address[2];
+  assign \$155  = host__address[2];
+  assign \$231  = host__address[2];
+  assign \$246  = host__address[2];
+  assign \$261  = host__address[2];
+  assign \$276  = host__address[2];
+  assign \$354  = host__address[2];
+  assign \$369  = host__address[2];
+  assign \$384  = host__address[2];
+  assign \$399  = host__address[2];
 endmodule
 
 module \holdfast_8x8_guard.activations_0 (rst, read_address, write_address, write_data, write_enable, read_data, clk);
@@ -4782,7 +4792,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$120 ),
-    .\port$3402$0 (sum_out),
+    .\port$3406$0 (sum_out),
     .rst(rst),
     .swap(\swap_in$64 ),
     .swap_in(\o$11 [1]),
@@ -4794,7 +4804,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$128 ),
-    .\port$3416$0 (\sum_out$67 ),
+    .\port$3420$0 (\sum_out$67 ),
     .rst(rst),
     .swap(\swap_in$72 ),
     .swap_in(\swap_in$64 ),
@@ -4806,7 +4816,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$136 ),
-    .\port$3430$0 (\sum_out$75 ),
+    .\port$3434$0 (\sum_out$75 ),
     .rst(rst),
     .swap(\swap_in$80 ),
     .swap_in(\swap_in$72 ),
@@ -4818,7 +4828,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$144 ),
-    .\port$3444$0 (\sum_out$83 ),
+    .\port$3448$0 (\sum_out$83 ),
     .rst(rst),
     .swap(\swap_in$88 ),
     .swap_in(\swap_in$80 ),
@@ -4830,7 +4840,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$152 ),
-    .\port$3458$0 (\sum_out$91 ),
+    .\port$3462$0 (\sum_out$91 ),
     .rst(rst),
     .swap(\swap_in$96 ),
     .swap_in(\swap_in$88 ),
@@ -4842,7 +4852,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$160 ),
-    .\port$3472$0 (\sum_out$99 ),
+    .\port$3476$0 (\sum_out$99 ),
     .rst(rst),
     .swap(\swap_in$104 ),
     .swap_in(\swap_in$96 ),
@@ -4854,7 +4864,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$168 ),
-    .\port$3486$0 (\sum_out$107 ),
+    .\port$3490$0 (\sum_out$107 ),
     .rst(rst),
     .swap(\swap_in$112 ),
     .swap_in(\swap_in$104 ),
@@ -4865,7 +4875,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$176 ),
-    .\port$3500$0 (\sum_out$115 ),
+    .\port$3504$0 (\sum_out$115 ),
     .rst(rst),
     .swap_in(\swap_in$112 ),
     .weight_in(weight[63:56])
@@ -4970,7 +4980,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$244 ),
-    .\port$3626$0 (\sum_out$183 ),
+    .\port$3630$0 (\sum_out$183 ),
     .rst(rst),
     .swap(\swap_in$188 ),
     .swap_in(\o$11 [3]),
@@ -4982,7 +4992,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$252 ),
-    .\port$3640$0 (\sum_out$191 ),
+    .\port$3644$0 (\sum_out$191 ),
     .rst(rst),
     .swap(\swap_in$196 ),
     .swap_in(\swap_in$188 ),
@@ -4994,7 +5004,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$260 ),
-    .\port$3654$0 (\sum_out$199 ),
+    .\port$3658$0 (\sum_out$199 ),
     .rst(rst),
     .swap(\swap_in$204 ),
     .swap_in(\swap_in$196 ),
@@ -5006,7 +5016,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$268 ),
-    .\port$3668$0 (\sum_out$207 ),
+    .\port$3672$0 (\sum_out$207 ),
     .rst(rst),
     .swap(\swap_in$212 ),
     .swap_in(\swap_in$204 ),
@@ -5018,7 +5028,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$276 ),
-    .\port$3682$0 (\sum_out$215 ),
+    .\port$3686$0 (\sum_out$215 ),
     .rst(rst),
     .swap(\swap_in$220 ),
     .swap_in(\swap_in$212 ),
@@ -5030,7 +5040,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$284 ),
-    .\port$3696$0 (\sum_out$223 ),
+    .\port$3700$0 (\sum_out$223 ),
     .rst(rst),
     .swap(\swap_in$228 ),
     .swap_in(\swap_in$220 ),
@@ -5042,7 +5052,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$292 ),
-    .\port$3710$0 (\sum_out$231 ),
+    .\port$3714$0 (\sum_out$231 ),
     .rst(rst),
     .swap(\swap_in$236 ),
     .swap_in(\swap_in$228 ),
@@ -5053,7 +5063,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$300 ),
-    .\port$3724$0 (\sum_out$239 ),
+    .\port$3728$0 (\sum_out$239 ),
     .rst(rst),
     .swap_in(\swap_in$236 ),
     .weight_in(weight[63:56])
@@ -5346,7 +5356,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$433 ),
-    .\port$4074$0 (\sum_out$431 ),
+    .\port$4078$0 (\sum_out$431 ),
     .rst(rst),
     .swap(\swap_in$438 ),
     .swap_in(\o$11 [7]),
@@ -5358,7 +5368,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$442 ),
-    .\port$4088$0 (\sum_out$441 ),
+    .\port$4092$0 (\sum_out$441 ),
     .rst(rst),
     .swap(\swap_in$447 ),
     .swap_in(\swap_in$438 ),
@@ -5370,7 +5380,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$451 ),
-    .\port$4102$0 (\sum_out$450 ),
+    .\port$4106$0 (\sum_out$450 ),
     .rst(rst),
     .swap(\swap_in$456 ),
     .swap_in(\swap_in$447 ),
@@ -5382,7 +5392,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$460 ),
-    .\port$4116$0 (\sum_out$459 ),
+    .\port$4120$0 (\sum_out$459 ),
     .rst(rst),
     .swap(\swap_in$465 ),
     .swap_in(\swap_in$456 ),
@@ -5394,7 +5404,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$469 ),
-    .\port$4130$0 (\sum_out$468 ),
+    .\port$4134$0 (\sum_out$468 ),
     .rst(rst),
     .swap(\swap_in$474 ),
     .swap_in(\swap_in$465 ),
@@ -5406,7 +5416,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$478 ),
-    .\port$4144$0 (\sum_out$477 ),
+    .\port$4148$0 (\sum_out$477 ),
     .rst(rst),
     .swap(\swap_in$483 ),
     .swap_in(\swap_in$474 ),
@@ -5418,7 +5428,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$487 ),
-    .\port$4158$0 (\sum_out$486 ),
+    .\port$4162$0 (\sum_out$486 ),
     .rst(rst),
     .swap(\swap_in$492 ),
     .swap_in(\swap_in$483 ),
@@ -5429,7 +5439,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$496 ),
-    .\port$4172$0 (\sum_out$495 ),
+    .\port$4176$0 (\sum_out$495 ),
     .rst(rst),
     .swap_in(\swap_in$492 ),
     .weight_in(weight[63:56])
@@ -6679,7 +6689,7 @@ module \holdfast_8x8_guard.array.pe_0_7 (rst, weight_in, act_in, swap_in, partia
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$3402$0 , activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$3406$0 , activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$10  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -6701,8 +6711,8 @@ module \holdfast_8x8_guard.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3402$0 ;
-  wire [15:0] \port$3402$0 ;
+  input [15:0] \port$3406$0 ;
+  wire [15:0] \port$3406$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -6719,7 +6729,7 @@ module \holdfast_8x8_guard.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3402$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3406$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -6781,13 +6791,13 @@ module \holdfast_8x8_guard.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3402$0 [15], \port$3402$0  };
+  assign sum_in = { \port$3406$0 [15], \port$3406$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_1 (rst, weight_in, \port$3416$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_1 (rst, weight_in, \port$3420$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$11  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -6809,8 +6819,8 @@ module \holdfast_8x8_guard.array.pe_1_1 (rst, weight_in, \port$3416$0 , act_in, 
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3416$0 ;
-  wire [15:0] \port$3416$0 ;
+  input [15:0] \port$3420$0 ;
+  wire [15:0] \port$3420$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -6827,7 +6837,7 @@ module \holdfast_8x8_guard.array.pe_1_1 (rst, weight_in, \port$3416$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3416$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3420$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -6889,13 +6899,13 @@ module \holdfast_8x8_guard.array.pe_1_1 (rst, weight_in, \port$3416$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3416$0 [15], \port$3416$0  };
+  assign sum_in = { \port$3420$0 [15], \port$3420$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_2 (rst, weight_in, \port$3430$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_2 (rst, weight_in, \port$3434$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$12  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -6917,8 +6927,8 @@ module \holdfast_8x8_guard.array.pe_1_2 (rst, weight_in, \port$3430$0 , act_in, 
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3430$0 ;
-  wire [15:0] \port$3430$0 ;
+  input [15:0] \port$3434$0 ;
+  wire [15:0] \port$3434$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -6935,7 +6945,7 @@ module \holdfast_8x8_guard.array.pe_1_2 (rst, weight_in, \port$3430$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3430$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3434$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -6997,13 +7007,13 @@ module \holdfast_8x8_guard.array.pe_1_2 (rst, weight_in, \port$3430$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3430$0 [15], \port$3430$0  };
+  assign sum_in = { \port$3434$0 [15], \port$3434$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_3 (rst, weight_in, \port$3444$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_3 (rst, weight_in, \port$3448$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$13  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7025,8 +7035,8 @@ module \holdfast_8x8_guard.array.pe_1_3 (rst, weight_in, \port$3444$0 , act_in, 
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3444$0 ;
-  wire [15:0] \port$3444$0 ;
+  input [15:0] \port$3448$0 ;
+  wire [15:0] \port$3448$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7043,7 +7053,7 @@ module \holdfast_8x8_guard.array.pe_1_3 (rst, weight_in, \port$3444$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3444$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3448$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7105,13 +7115,13 @@ module \holdfast_8x8_guard.array.pe_1_3 (rst, weight_in, \port$3444$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3444$0 [15], \port$3444$0  };
+  assign sum_in = { \port$3448$0 [15], \port$3448$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_4 (rst, weight_in, \port$3458$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_4 (rst, weight_in, \port$3462$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$14  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7133,8 +7143,8 @@ module \holdfast_8x8_guard.array.pe_1_4 (rst, weight_in, \port$3458$0 , act_in, 
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3458$0 ;
-  wire [15:0] \port$3458$0 ;
+  input [15:0] \port$3462$0 ;
+  wire [15:0] \port$3462$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7151,7 +7161,7 @@ module \holdfast_8x8_guard.array.pe_1_4 (rst, weight_in, \port$3458$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3458$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3462$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7213,13 +7223,13 @@ module \holdfast_8x8_guard.array.pe_1_4 (rst, weight_in, \port$3458$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3458$0 [15], \port$3458$0  };
+  assign sum_in = { \port$3462$0 [15], \port$3462$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_5 (rst, weight_in, \port$3472$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_5 (rst, weight_in, \port$3476$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$15  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7241,8 +7251,8 @@ module \holdfast_8x8_guard.array.pe_1_5 (rst, weight_in, \port$3472$0 , act_in, 
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3472$0 ;
-  wire [15:0] \port$3472$0 ;
+  input [15:0] \port$3476$0 ;
+  wire [15:0] \port$3476$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7259,7 +7269,7 @@ module \holdfast_8x8_guard.array.pe_1_5 (rst, weight_in, \port$3472$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3472$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3476$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7321,13 +7331,13 @@ module \holdfast_8x8_guard.array.pe_1_5 (rst, weight_in, \port$3472$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3472$0 [15], \port$3472$0  };
+  assign sum_in = { \port$3476$0 [15], \port$3476$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_6 (rst, weight_in, \port$3486$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_6 (rst, weight_in, \port$3490$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$16  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7349,8 +7359,8 @@ module \holdfast_8x8_guard.array.pe_1_6 (rst, weight_in, \port$3486$0 , act_in, 
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3486$0 ;
-  wire [15:0] \port$3486$0 ;
+  input [15:0] \port$3490$0 ;
+  wire [15:0] \port$3490$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7367,7 +7377,7 @@ module \holdfast_8x8_guard.array.pe_1_6 (rst, weight_in, \port$3486$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3486$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3490$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7429,13 +7439,13 @@ module \holdfast_8x8_guard.array.pe_1_6 (rst, weight_in, \port$3486$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3486$0 [15], \port$3486$0  };
+  assign sum_in = { \port$3490$0 [15], \port$3490$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_7 (rst, weight_in, \port$3500$0 , act_in, swap_in, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_7 (rst, weight_in, \port$3504$0 , act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$17  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7456,8 +7466,8 @@ module \holdfast_8x8_guard.array.pe_1_7 (rst, weight_in, \port$3500$0 , act_in, 
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3500$0 ;
-  wire [15:0] \port$3500$0 ;
+  input [15:0] \port$3504$0 ;
+  wire [15:0] \port$3504$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7473,7 +7483,7 @@ module \holdfast_8x8_guard.array.pe_1_7 (rst, weight_in, \port$3500$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3500$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3504$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7535,7 +7545,7 @@ module \holdfast_8x8_guard.array.pe_1_7 (rst, weight_in, \port$3500$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3500$0 [15], \port$3500$0  };
+  assign sum_in = { \port$3504$0 [15], \port$3504$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -8387,7 +8397,7 @@ module \holdfast_8x8_guard.array.pe_2_7 (rst, weight_in, sum_in, act_in, swap_in
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$3626$0 , activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$3630$0 , activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$26  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8409,8 +8419,8 @@ module \holdfast_8x8_guard.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3626$0 ;
-  wire [16:0] \port$3626$0 ;
+  input [16:0] \port$3630$0 ;
+  wire [16:0] \port$3630$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8427,7 +8437,7 @@ module \holdfast_8x8_guard.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3626$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3630$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8489,13 +8499,13 @@ module \holdfast_8x8_guard.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3626$0 [16], \port$3626$0  };
+  assign sum_in = { \port$3630$0 [16], \port$3630$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_1 (rst, weight_in, \port$3640$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_1 (rst, weight_in, \port$3644$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$27  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8517,8 +8527,8 @@ module \holdfast_8x8_guard.array.pe_3_1 (rst, weight_in, \port$3640$0 , act_in, 
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3640$0 ;
-  wire [16:0] \port$3640$0 ;
+  input [16:0] \port$3644$0 ;
+  wire [16:0] \port$3644$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8535,7 +8545,7 @@ module \holdfast_8x8_guard.array.pe_3_1 (rst, weight_in, \port$3640$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3640$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3644$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8597,13 +8607,13 @@ module \holdfast_8x8_guard.array.pe_3_1 (rst, weight_in, \port$3640$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3640$0 [16], \port$3640$0  };
+  assign sum_in = { \port$3644$0 [16], \port$3644$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_2 (rst, weight_in, \port$3654$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_2 (rst, weight_in, \port$3658$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$28  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8625,8 +8635,8 @@ module \holdfast_8x8_guard.array.pe_3_2 (rst, weight_in, \port$3654$0 , act_in, 
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3654$0 ;
-  wire [16:0] \port$3654$0 ;
+  input [16:0] \port$3658$0 ;
+  wire [16:0] \port$3658$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8643,7 +8653,7 @@ module \holdfast_8x8_guard.array.pe_3_2 (rst, weight_in, \port$3654$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3654$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3658$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8705,13 +8715,13 @@ module \holdfast_8x8_guard.array.pe_3_2 (rst, weight_in, \port$3654$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3654$0 [16], \port$3654$0  };
+  assign sum_in = { \port$3658$0 [16], \port$3658$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_3 (rst, weight_in, \port$3668$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_3 (rst, weight_in, \port$3672$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$29  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8733,8 +8743,8 @@ module \holdfast_8x8_guard.array.pe_3_3 (rst, weight_in, \port$3668$0 , act_in, 
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3668$0 ;
-  wire [16:0] \port$3668$0 ;
+  input [16:0] \port$3672$0 ;
+  wire [16:0] \port$3672$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8751,7 +8761,7 @@ module \holdfast_8x8_guard.array.pe_3_3 (rst, weight_in, \port$3668$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3668$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3672$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8813,13 +8823,13 @@ module \holdfast_8x8_guard.array.pe_3_3 (rst, weight_in, \port$3668$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3668$0 [16], \port$3668$0  };
+  assign sum_in = { \port$3672$0 [16], \port$3672$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_4 (rst, weight_in, \port$3682$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_4 (rst, weight_in, \port$3686$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$30  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8841,8 +8851,8 @@ module \holdfast_8x8_guard.array.pe_3_4 (rst, weight_in, \port$3682$0 , act_in, 
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3682$0 ;
-  wire [16:0] \port$3682$0 ;
+  input [16:0] \port$3686$0 ;
+  wire [16:0] \port$3686$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8859,7 +8869,7 @@ module \holdfast_8x8_guard.array.pe_3_4 (rst, weight_in, \port$3682$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3682$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3686$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8921,13 +8931,13 @@ module \holdfast_8x8_guard.array.pe_3_4 (rst, weight_in, \port$3682$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3682$0 [16], \port$3682$0  };
+  assign sum_in = { \port$3686$0 [16], \port$3686$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_5 (rst, weight_in, \port$3696$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_5 (rst, weight_in, \port$3700$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$31  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8949,8 +8959,8 @@ module \holdfast_8x8_guard.array.pe_3_5 (rst, weight_in, \port$3696$0 , act_in, 
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3696$0 ;
-  wire [16:0] \port$3696$0 ;
+  input [16:0] \port$3700$0 ;
+  wire [16:0] \port$3700$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8967,7 +8977,7 @@ module \holdfast_8x8_guard.array.pe_3_5 (rst, weight_in, \port$3696$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3696$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3700$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9029,13 +9039,13 @@ module \holdfast_8x8_guard.array.pe_3_5 (rst, weight_in, \port$3696$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3696$0 [16], \port$3696$0  };
+  assign sum_in = { \port$3700$0 [16], \port$3700$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_6 (rst, weight_in, \port$3710$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_6 (rst, weight_in, \port$3714$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$32  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -9057,8 +9067,8 @@ module \holdfast_8x8_guard.array.pe_3_6 (rst, weight_in, \port$3710$0 , act_in, 
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3710$0 ;
-  wire [16:0] \port$3710$0 ;
+  input [16:0] \port$3714$0 ;
+  wire [16:0] \port$3714$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -9075,7 +9085,7 @@ module \holdfast_8x8_guard.array.pe_3_6 (rst, weight_in, \port$3710$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3710$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3714$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9137,13 +9147,13 @@ module \holdfast_8x8_guard.array.pe_3_6 (rst, weight_in, \port$3710$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3710$0 [16], \port$3710$0  };
+  assign sum_in = { \port$3714$0 [16], \port$3714$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_7 (rst, weight_in, \port$3724$0 , act_in, swap_in, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_7 (rst, weight_in, \port$3728$0 , act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$33  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -9164,8 +9174,8 @@ module \holdfast_8x8_guard.array.pe_3_7 (rst, weight_in, \port$3724$0 , act_in, 
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3724$0 ;
-  wire [16:0] \port$3724$0 ;
+  input [16:0] \port$3728$0 ;
+  wire [16:0] \port$3728$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -9181,7 +9191,7 @@ module \holdfast_8x8_guard.array.pe_3_7 (rst, weight_in, \port$3724$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3724$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3728$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9243,7 +9253,7 @@ module \holdfast_8x8_guard.array.pe_3_7 (rst, weight_in, \port$3724$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3724$0 [16], \port$3724$0  };
+  assign sum_in = { \port$3728$0 [16], \port$3728$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -11787,7 +11797,7 @@ module \holdfast_8x8_guard.array.pe_6_7 (rst, weight_in, sum_in, act_in, swap_in
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$4074$0 , activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$4078$0 , activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$58  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -11809,8 +11819,8 @@ module \holdfast_8x8_guard.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4074$0 ;
-  wire [17:0] \port$4074$0 ;
+  input [17:0] \port$4078$0 ;
+  wire [17:0] \port$4078$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -11827,7 +11837,7 @@ module \holdfast_8x8_guard.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4074$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4078$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -11889,13 +11899,13 @@ module \holdfast_8x8_guard.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4074$0 [17], \port$4074$0  };
+  assign sum_in = { \port$4078$0 [17], \port$4078$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_1 (rst, weight_in, \port$4088$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_1 (rst, weight_in, \port$4092$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$59  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -11917,8 +11927,8 @@ module \holdfast_8x8_guard.array.pe_7_1 (rst, weight_in, \port$4088$0 , act_in, 
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4088$0 ;
-  wire [17:0] \port$4088$0 ;
+  input [17:0] \port$4092$0 ;
+  wire [17:0] \port$4092$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -11935,7 +11945,7 @@ module \holdfast_8x8_guard.array.pe_7_1 (rst, weight_in, \port$4088$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4088$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4092$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -11997,13 +12007,13 @@ module \holdfast_8x8_guard.array.pe_7_1 (rst, weight_in, \port$4088$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4088$0 [17], \port$4088$0  };
+  assign sum_in = { \port$4092$0 [17], \port$4092$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_2 (rst, weight_in, \port$4102$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_2 (rst, weight_in, \port$4106$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$60  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12025,8 +12035,8 @@ module \holdfast_8x8_guard.array.pe_7_2 (rst, weight_in, \port$4102$0 , act_in, 
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4102$0 ;
-  wire [17:0] \port$4102$0 ;
+  input [17:0] \port$4106$0 ;
+  wire [17:0] \port$4106$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12043,7 +12053,7 @@ module \holdfast_8x8_guard.array.pe_7_2 (rst, weight_in, \port$4102$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4102$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4106$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12105,13 +12115,13 @@ module \holdfast_8x8_guard.array.pe_7_2 (rst, weight_in, \port$4102$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4102$0 [17], \port$4102$0  };
+  assign sum_in = { \port$4106$0 [17], \port$4106$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_3 (rst, weight_in, \port$4116$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_3 (rst, weight_in, \port$4120$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$61  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12133,8 +12143,8 @@ module \holdfast_8x8_guard.array.pe_7_3 (rst, weight_in, \port$4116$0 , act_in, 
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4116$0 ;
-  wire [17:0] \port$4116$0 ;
+  input [17:0] \port$4120$0 ;
+  wire [17:0] \port$4120$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12151,7 +12161,7 @@ module \holdfast_8x8_guard.array.pe_7_3 (rst, weight_in, \port$4116$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4116$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4120$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12213,13 +12223,13 @@ module \holdfast_8x8_guard.array.pe_7_3 (rst, weight_in, \port$4116$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4116$0 [17], \port$4116$0  };
+  assign sum_in = { \port$4120$0 [17], \port$4120$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_4 (rst, weight_in, \port$4130$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_4 (rst, weight_in, \port$4134$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$62  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12241,8 +12251,8 @@ module \holdfast_8x8_guard.array.pe_7_4 (rst, weight_in, \port$4130$0 , act_in, 
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4130$0 ;
-  wire [17:0] \port$4130$0 ;
+  input [17:0] \port$4134$0 ;
+  wire [17:0] \port$4134$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12259,7 +12269,7 @@ module \holdfast_8x8_guard.array.pe_7_4 (rst, weight_in, \port$4130$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4130$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4134$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12321,13 +12331,13 @@ module \holdfast_8x8_guard.array.pe_7_4 (rst, weight_in, \port$4130$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4130$0 [17], \port$4130$0  };
+  assign sum_in = { \port$4134$0 [17], \port$4134$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_5 (rst, weight_in, \port$4144$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_5 (rst, weight_in, \port$4148$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$63  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12349,8 +12359,8 @@ module \holdfast_8x8_guard.array.pe_7_5 (rst, weight_in, \port$4144$0 , act_in, 
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4144$0 ;
-  wire [17:0] \port$4144$0 ;
+  input [17:0] \port$4148$0 ;
+  wire [17:0] \port$4148$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12367,7 +12377,7 @@ module \holdfast_8x8_guard.array.pe_7_5 (rst, weight_in, \port$4144$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4144$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4148$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12429,13 +12439,13 @@ module \holdfast_8x8_guard.array.pe_7_5 (rst, weight_in, \port$4144$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4144$0 [17], \port$4144$0  };
+  assign sum_in = { \port$4148$0 [17], \port$4148$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_6 (rst, weight_in, \port$4158$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_6 (rst, weight_in, \port$4162$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$64  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12457,8 +12467,8 @@ module \holdfast_8x8_guard.array.pe_7_6 (rst, weight_in, \port$4158$0 , act_in, 
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4158$0 ;
-  wire [17:0] \port$4158$0 ;
+  input [17:0] \port$4162$0 ;
+  wire [17:0] \port$4162$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12475,7 +12485,7 @@ module \holdfast_8x8_guard.array.pe_7_6 (rst, weight_in, \port$4158$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4158$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4162$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12537,13 +12547,13 @@ module \holdfast_8x8_guard.array.pe_7_6 (rst, weight_in, \port$4158$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4158$0 [17], \port$4158$0  };
+  assign sum_in = { \port$4162$0 [17], \port$4162$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_7 (rst, weight_in, \port$4172$0 , act_in, swap_in, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_7 (rst, weight_in, \port$4176$0 , act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$65  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12564,8 +12574,8 @@ module \holdfast_8x8_guard.array.pe_7_7 (rst, weight_in, \port$4172$0 , act_in, 
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4172$0 ;
-  wire [17:0] \port$4172$0 ;
+  input [17:0] \port$4176$0 ;
+  wire [17:0] \port$4176$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12581,7 +12591,7 @@ module \holdfast_8x8_guard.array.pe_7_7 (rst, weight_in, \port$4172$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4172$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4176$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12643,7 +12653,7 @@ module \holdfast_8x8_guard.array.pe_7_7 (rst, weight_in, \port$4172$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4172$0 [17], \port$4172$0  };
+  assign sum_in = { \port$4176$0 [17], \port$4176$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -15246,7 +15256,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .above(above),
     .below(below),
     .enable(enable),
-    .\port$5256$390 (layer[405:390]),
+    .\port$5260$390 (layer[405:390]),
     .result(result),
     .value(selected[7:0]),
     .violation(\violation$34 )
@@ -15255,7 +15265,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .above(above),
     .below(below),
     .enable(enable),
-    .\port$5256$390 (layer[405:390]),
+    .\port$5260$390 (layer[405:390]),
     .result(\result$18 ),
     .value(selected[15:8]),
     .violation(\violation$41 )
@@ -15264,7 +15274,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .above(above),
     .below(below),
     .enable(enable),
-    .\port$5256$390 (layer[405:390]),
+    .\port$5260$390 (layer[405:390]),
     .result(\result$19 ),
     .value(selected[23:16]),
     .violation(\violation$48 )
@@ -15273,7 +15283,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .above(above),
     .below(below),
     .enable(enable),
-    .\port$5256$390 (layer[405:390]),
+    .\port$5260$390 (layer[405:390]),
     .result(\result$20 ),
     .value(selected[31:24]),
     .violation(\violation$55 )
@@ -15282,7 +15292,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .above(above),
     .below(below),
     .enable(enable),
-    .\port$5256$390 (layer[405:390]),
+    .\port$5260$390 (layer[405:390]),
     .result(\result$21 ),
     .value(selected[39:32]),
     .violation(\violation$62 )
@@ -15291,7 +15301,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .above(above),
     .below(below),
     .enable(enable),
-    .\port$5256$390 (layer[405:390]),
+    .\port$5260$390 (layer[405:390]),
     .result(\result$22 ),
     .value(selected[47:40]),
     .violation(\violation$69 )
@@ -15300,7 +15310,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .above(above),
     .below(below),
     .enable(enable),
-    .\port$5256$390 (layer[405:390]),
+    .\port$5260$390 (layer[405:390]),
     .result(\result$23 ),
     .value(selected[55:48]),
     .violation(\violation$76 )
@@ -15309,7 +15319,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .above(above),
     .below(below),
     .enable(enable),
-    .\port$5256$390 (layer[405:390]),
+    .\port$5260$390 (layer[405:390]),
     .result(\result$24 ),
     .value(selected[63:56]),
     .violation(\violation$83 )
@@ -15533,7 +15543,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
   assign violation[0] = \$13 ;
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_0 (result, enable, below, above, value, \port$5256$390 , violation);
+module \holdfast_8x8_guard.input_stage.guard_0 (result, enable, below, above, value, \port$5260$390 , violation);
   wire \$1 ;
   wire \$2 ;
   wire \$3 ;
@@ -15551,30 +15561,30 @@ module \holdfast_8x8_guard.input_stage.guard_0 (result, enable, below, above, va
   wire enable;
   wire [7:0] hi;
   wire [7:0] lo;
-  input [15:0] \port$5256$390 ;
-  wire [15:0] \port$5256$390 ;
+  input [15:0] \port$5260$390 ;
+  wire [15:0] \port$5260$390 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = $signed(value) < $signed(\port$5256$390 [7:0]);
+  assign \$1  = $signed(value) < $signed(\port$5260$390 [7:0]);
   assign \$2  = enable & \$1 ;
-  assign \$3  = $signed(value) > $signed(\port$5256$390 [15:8]);
+  assign \$3  = $signed(value) > $signed(\port$5260$390 [15:8]);
   assign \$4  = enable & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = $signed(value) < $signed(\port$5256$390 [7:0]);
+  assign \$5  = $signed(value) < $signed(\port$5260$390 [7:0]);
   assign \$6  = enable & \$5 ;
-  assign \$7  = $signed(value) > $signed(\port$5256$390 [15:8]);
+  assign \$7  = $signed(value) > $signed(\port$5260$390 [15:8]);
   assign \$8  = enable & \$7 ;
   assign \$9  = \$8  ? above : value;
   assign result = \$6  ? below : \$9 ;
-  assign lo = \port$5256$390 [7:0];
-  assign hi = \port$5256$390 [15:8];
+  assign lo = \port$5260$390 [7:0];
+  assign hi = \port$5260$390 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_1 (result, enable, below, above, value, \port$5256$390 , violation);
+module \holdfast_8x8_guard.input_stage.guard_1 (result, enable, below, above, value, \port$5260$390 , violation);
   wire \$1 ;
   wire \$2 ;
   wire \$3 ;
@@ -15592,30 +15602,30 @@ module \holdfast_8x8_guard.input_stage.guard_1 (result, enable, below, above, va
   wire enable;
   wire [7:0] hi;
   wire [7:0] lo;
-  input [15:0] \port$5256$390 ;
-  wire [15:0] \port$5256$390 ;
+  input [15:0] \port$5260$390 ;
+  wire [15:0] \port$5260$390 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = $signed(value) < $signed(\port$5256$390 [7:0]);
+  assign \$1  = $signed(value) < $signed(\port$5260$390 [7:0]);
   assign \$2  = enable & \$1 ;
-  assign \$3  = $signed(value) > $signed(\port$5256$390 [15:8]);
+  assign \$3  = $signed(value) > $signed(\port$5260$390 [15:8]);
   assign \$4  = enable & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = $signed(value) < $signed(\port$5256$390 [7:0]);
+  assign \$5  = $signed(value) < $signed(\port$5260$390 [7:0]);
   assign \$6  = enable & \$5 ;
-  assign \$7  = $signed(value) > $signed(\port$5256$390 [15:8]);
+  assign \$7  = $signed(value) > $signed(\port$5260$390 [15:8]);
   assign \$8  = enable & \$7 ;
   assign \$9  = \$8  ? above : value;
   assign result = \$6  ? below : \$9 ;
-  assign lo = \port$5256$390 [7:0];
-  assign hi = \port$5256$390 [15:8];
+  assign lo = \port$5260$390 [7:0];
+  assign hi = \port$5260$390 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_2 (result, enable, below, above, value, \port$5256$390 , violation);
+module \holdfast_8x8_guard.input_stage.guard_2 (result, enable, below, above, value, \port$5260$390 , violation);
   wire \$1 ;
   wire \$2 ;
   wire \$3 ;
@@ -15633,30 +15643,30 @@ module \holdfast_8x8_guard.input_stage.guard_2 (result, enable, below, above, va
   wire enable;
   wire [7:0] hi;
   wire [7:0] lo;
-  input [15:0] \port$5256$390 ;
-  wire [15:0] \port$5256$390 ;
+  input [15:0] \port$5260$390 ;
+  wire [15:0] \port$5260$390 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = $signed(value) < $signed(\port$5256$390 [7:0]);
+  assign \$1  = $signed(value) < $signed(\port$5260$390 [7:0]);
   assign \$2  = enable & \$1 ;
-  assign \$3  = $signed(value) > $signed(\port$5256$390 [15:8]);
+  assign \$3  = $signed(value) > $signed(\port$5260$390 [15:8]);
   assign \$4  = enable & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = $signed(value) < $signed(\port$5256$390 [7:0]);
+  assign \$5  = $signed(value) < $signed(\port$5260$390 [7:0]);
   assign \$6  = enable & \$5 ;
-  assign \$7  = $signed(value) > $signed(\port$5256$390 [15:8]);
+  assign \$7  = $signed(value) > $signed(\port$5260$390 [15:8]);
   assign \$8  = enable & \$7 ;
   assign \$9  = \$8  ? above : value;
   assign result = \$6  ? below : \$9 ;
-  assign lo = \port$5256$390 [7:0];
-  assign hi = \port$5256$390 [15:8];
+  assign lo = \port$5260$390 [7:0];
+  assign hi = \port$5260$390 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_3 (result, enable, below, above, value, \port$5256$390 , violation);
+module \holdfast_8x8_guard.input_stage.guard_3 (result, enable, below, above, value, \port$5260$390 , violation);
   wire \$1 ;
   wire \$2 ;
   wire \$3 ;
@@ -15674,30 +15684,30 @@ module \holdfast_8x8_guard.input_stage.guard_3 (result, enable, below, above, va
   wire enable;
   wire [7:0] hi;
   wire [7:0] lo;
-  input [15:0] \port$5256$390 ;
-  wire [15:0] \port$5256$390 ;
+  input [15:0] \port$5260$390 ;
+  wire [15:0] \port$5260$390 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = $signed(value) < $signed(\port$5256$390 [7:0]);
+  assign \$1  = $signed(value) < $signed(\port$5260$390 [7:0]);
   assign \$2  = enable & \$1 ;
-  assign \$3  = $signed(value) > $signed(\port$5256$390 [15:8]);
+  assign \$3  = $signed(value) > $signed(\port$5260$390 [15:8]);
   assign \$4  = enable & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = $signed(value) < $signed(\port$5256$390 [7:0]);
+  assign \$5  = $signed(value) < $signed(\port$5260$390 [7:0]);
   assign \$6  = enable & \$5 ;
-  assign \$7  = $signed(value) > $signed(\port$5256$390 [15:8]);
+  assign \$7  = $signed(value) > $signed(\port$5260$390 [15:8]);
   assign \$8  = enable & \$7 ;
   assign \$9  = \$8  ? above : value;
   assign result = \$6  ? below : \$9 ;
-  assign lo = \port$5256$390 [7:0];
-  assign hi = \port$5256$390 [15:8];
+  assign lo = \port$5260$390 [7:0];
+  assign hi = \port$5260$390 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_4 (result, enable, below, above, value, \port$5256$390 , violation);
+module \holdfast_8x8_guard.input_stage.guard_4 (result, enable, below, above, value, \port$5260$390 , violation);
   wire \$1 ;
   wire \$2 ;
   wire \$3 ;
@@ -15715,30 +15725,30 @@ module \holdfast_8x8_guard.input_stage.guard_4 (result, enable, below, above, va
   wire enable;
   wire [7:0] hi;
   wire [7:0] lo;
-  input [15:0] \port$5256$390 ;
-  wire [15:0] \port$5256$390 ;
+  input [15:0] \port$5260$390 ;
+  wire [15:0] \port$5260$390 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = $signed(value) < $signed(\port$5256$390 [7:0]);
+  assign \$1  = $signed(value) < $signed(\port$5260$390 [7:0]);
   assign \$2  = enable & \$1 ;
-  assign \$3  = $signed(value) > $signed(\port$5256$390 [15:8]);
+  assign \$3  = $signed(value) > $signed(\port$5260$390 [15:8]);
   assign \$4  = enable & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = $signed(value) < $signed(\port$5256$390 [7:0]);
+  assign \$5  = $signed(value) < $signed(\port$5260$390 [7:0]);
   assign \$6  = enable & \$5 ;
-  assign \$7  = $signed(value) > $signed(\port$5256$390 [15:8]);
+  assign \$7  = $signed(value) > $signed(\port$5260$390 [15:8]);
   assign \$8  = enable & \$7 ;
   assign \$9  = \$8  ? above : value;
   assign result = \$6  ? below : \$9 ;
-  assign lo = \port$5256$390 [7:0];
-  assign hi = \port$5256$390 [15:8];
+  assign lo = \port$5260$390 [7:0];
+  assign hi = \port$5260$390 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_5 (result, enable, below, above, value, \port$5256$390 , violation);
+module \holdfast_8x8_guard.input_stage.guard_5 (result, enable, below, above, value, \port$5260$390 , violation);
   wire \$1 ;
   wire \$2 ;
   wire \$3 ;
@@ -15756,30 +15766,30 @@ module \holdfast_8x8_guard.input_stage.guard_5 (result, enable, below, above, va
   wire enable;
   wire [7:0] hi;
   wire [7:0] lo;
-  input [15:0] \port$5256$390 ;
-  wire [15:0] \port$5256$390 ;
+  input [15:0] \port$5260$390 ;
+  wire [15:0] \port$5260$390 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = $signed(value) < $signed(\port$5256$390 [7:0]);
+  assign \$1  = $signed(value) < $signed(\port$5260$390 [7:0]);
   assign \$2  = enable & \$1 ;
-  assign \$3  = $signed(value) > $signed(\port$5256$390 [15:8]);
+  assign \$3  = $signed(value) > $signed(\port$5260$390 [15:8]);
   assign \$4  = enable & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = $signed(value) < $signed(\port$5256$390 [7:0]);
+  assign \$5  = $signed(value) < $signed(\port$5260$390 [7:0]);
   assign \$6  = enable & \$5 ;
-  assign \$7  = $signed(value) > $signed(\port$5256$390 [15:8]);
+  assign \$7  = $signed(value) > $signed(\port$5260$390 [15:8]);
   assign \$8  = enable & \$7 ;
   assign \$9  = \$8  ? above : value;
   assign result = \$6  ? below : \$9 ;
-  assign lo = \port$5256$390 [7:0];
-  assign hi = \port$5256$390 [15:8];
+  assign lo = \port$5260$390 [7:0];
+  assign hi = \port$5260$390 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_6 (result, enable, below, above, value, \port$5256$390 , violation);
+module \holdfast_8x8_guard.input_stage.guard_6 (result, enable, below, above, value, \port$5260$390 , violation);
   wire \$1 ;
   wire \$2 ;
   wire \$3 ;
@@ -15797,30 +15807,30 @@ module \holdfast_8x8_guard.input_stage.guard_6 (result, enable, below, above, va
   wire enable;
   wire [7:0] hi;
   wire [7:0] lo;
-  input [15:0] \port$5256$390 ;
-  wire [15:0] \port$5256$390 ;
+  input [15:0] \port$5260$390 ;
+  wire [15:0] \port$5260$390 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = $signed(value) < $signed(\port$5256$390 [7:0]);
+  assign \$1  = $signed(value) < $signed(\port$5260$390 [7:0]);
   assign \$2  = enable & \$1 ;
-  assign \$3  = $signed(value) > $signed(\port$5256$390 [15:8]);
+  assign \$3  = $signed(value) > $signed(\port$5260$390 [15:8]);
   assign \$4  = enable & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = $signed(value) < $signed(\port$5256$390 [7:0]);
+  assign \$5  = $signed(value) < $signed(\port$5260$390 [7:0]);
   assign \$6  = enable & \$5 ;
-  assign \$7  = $signed(value) > $signed(\port$5256$390 [15:8]);
+  assign \$7  = $signed(value) > $signed(\port$5260$390 [15:8]);
   assign \$8  = enable & \$7 ;
   assign \$9  = \$8  ? above : value;
   assign result = \$6  ? below : \$9 ;
-  assign lo = \port$5256$390 [7:0];
-  assign hi = \port$5256$390 [15:8];
+  assign lo = \port$5260$390 [7:0];
+  assign hi = \port$5260$390 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_7 (result, enable, below, above, value, \port$5256$390 , violation);
+module \holdfast_8x8_guard.input_stage.guard_7 (result, enable, below, above, value, \port$5260$390 , violation);
   wire \$1 ;
   wire \$2 ;
   wire \$3 ;
@@ -15838,27 +15848,27 @@ module \holdfast_8x8_guard.input_stage.guard_7 (result, enable, below, above, va
   wire enable;
   wire [7:0] hi;
   wire [7:0] lo;
-  input [15:0] \port$5256$390 ;
-  wire [15:0] \port$5256$390 ;
+  input [15:0] \port$5260$390 ;
+  wire [15:0] \port$5260$390 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = $signed(value) < $signed(\port$5256$390 [7:0]);
+  assign \$1  = $signed(value) < $signed(\port$5260$390 [7:0]);
   assign \$2  = enable & \$1 ;
-  assign \$3  = $signed(value) > $signed(\port$5256$390 [15:8]);
+  assign \$3  = $signed(value) > $signed(\port$5260$390 [15:8]);
   assign \$4  = enable & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = $signed(value) < $signed(\port$5256$390 [7:0]);
+  assign \$5  = $signed(value) < $signed(\port$5260$390 [7:0]);
   assign \$6  = enable & \$5 ;
-  assign \$7  = $signed(value) > $signed(\port$5256$390 [15:8]);
+  assign \$7  = $signed(value) > $signed(\port$5260$390 [15:8]);
   assign \$8  = enable & \$7 ;
   assign \$9  = \$8  ? above : value;
   assign result = \$6  ? below : \$9 ;
-  assign lo = \port$5256$390 [7:0];
-  assign hi = \port$5256$390 [15:8];
+  assign lo = \port$5260$390 [7:0];
+  assign hi = \port$5260$390 [15:8];
 endmodule
 
 module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, enable, use_zero, token, sums, token_9, token_24, violation, codes, residual_present, \i$74 , layer, clk);
@@ -17191,7 +17201,7 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
     .channel(parameters),
     .clk(clk),
     .parameters(\parameters$43 ),
-    .\port$4429$0 (settings[17:0]),
+    .\port$4433$0 (settings[17:0]),
     .rst(rst),
     .zero_out(layer[413:406])
   );
@@ -19775,7 +19785,7 @@ module \holdfast_8x8_guard.lanes.align (rst, i, o, clk);
   assign o[7:0] = lane_0_6;
 endmodule
 
-module \holdfast_8x8_guard.lanes.channel_setup (rst, bound, channel, \port$4429$0 , parameters, zero_out, clk);
+module \holdfast_8x8_guard.lanes.channel_setup (rst, bound, channel, \port$4433$0 , parameters, zero_out, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$81  = 0;
   wire [17:0] \$1 ;
   wire \$10 ;
@@ -19831,26 +19841,26 @@ module \holdfast_8x8_guard.lanes.channel_setup (rst, bound, channel, \port$4429$
   wire \parameters.guard_most ;
   wire [16:0] \parameters.multiplier ;
   wire [4:0] \parameters.shift ;
-  input [17:0] \port$4429$0 ;
-  wire [17:0] \port$4429$0 ;
+  input [17:0] \port$4433$0 ;
+  wire [17:0] \port$4433$0 ;
   input rst;
   wire rst;
   reg [4:0] shift = 5'h00;
   input [7:0] zero_out;
   wire [7:0] zero_out;
   assign \$1  = $signed(parameters[38:22]) + $signed(2'h1);
-  assign \$2  = $signed(\$1 ) < $signed(\port$4429$0 [8:0]);
+  assign \$2  = $signed(\$1 ) < $signed(\port$4433$0 [8:0]);
   assign \$3  = $signed(parameters[38:22]) + $signed(2'h1);
-  assign \$4  = $signed(\$3 ) > $signed(\port$4429$0 [17:9]);
+  assign \$4  = $signed(\$3 ) > $signed(\port$4433$0 [17:9]);
   assign \$5  = $signed(parameters[38:22]) + $signed(2'h1);
-  assign \$6  = \$4  ? { \port$4429$0 [17], \port$4429$0 [17], \port$4429$0 [17], \port$4429$0 [17], \port$4429$0 [17], \port$4429$0 [17], \port$4429$0 [17], \port$4429$0 [17], \port$4429$0 [17], \port$4429$0 [17:9] } : \$5 ;
-  assign \$7  = \$2  ? { \port$4429$0 [8], \port$4429$0 [8], \port$4429$0 [8], \port$4429$0 [8], \port$4429$0 [8], \port$4429$0 [8], \port$4429$0 [8], \port$4429$0 [8], \port$4429$0 [8], \port$4429$0 [8:0] } : \$6 ;
-  assign \$8  = bound ? \$7  : { \port$4429$0 [8], \port$4429$0 [8], \port$4429$0 [8], \port$4429$0 [8], \port$4429$0 [8], \port$4429$0 [8], \port$4429$0 [8], \port$4429$0 [8], \port$4429$0 [8], \port$4429$0 [8:0] };
-  assign \$9  = $signed(parameters[55:39]) < $signed(\port$4429$0 [8:0]);
-  assign \$10  = $signed(parameters[55:39]) > $signed(\port$4429$0 [17:9]);
-  assign \$11  = \$10  ? { \port$4429$0 [17], \port$4429$0 [17], \port$4429$0 [17], \port$4429$0 [17], \port$4429$0 [17], \port$4429$0 [17], \port$4429$0 [17], \port$4429$0 [17], \port$4429$0 [17:9] } : parameters[55:39];
-  assign \$12  = \$9  ? { \port$4429$0 [8], \port$4429$0 [8], \port$4429$0 [8], \port$4429$0 [8], \port$4429$0 [8], \port$4429$0 [8], \port$4429$0 [8], \port$4429$0 [8], \port$4429$0 [8:0] } : \$11 ;
-  assign \$13  = bound ? \$12  : { \port$4429$0 [17], \port$4429$0 [17], \port$4429$0 [17], \port$4429$0 [17], \port$4429$0 [17], \port$4429$0 [17], \port$4429$0 [17], \port$4429$0 [17], \port$4429$0 [17:9] };
+  assign \$6  = \$4  ? { \port$4433$0 [17], \port$4433$0 [17], \port$4433$0 [17], \port$4433$0 [17], \port$4433$0 [17], \port$4433$0 [17], \port$4433$0 [17], \port$4433$0 [17], \port$4433$0 [17], \port$4433$0 [17:9] } : \$5 ;
+  assign \$7  = \$2  ? { \port$4433$0 [8], \port$4433$0 [8], \port$4433$0 [8], \port$4433$0 [8], \port$4433$0 [8], \port$4433$0 [8], \port$4433$0 [8], \port$4433$0 [8], \port$4433$0 [8], \port$4433$0 [8:0] } : \$6 ;
+  assign \$8  = bound ? \$7  : { \port$4433$0 [8], \port$4433$0 [8], \port$4433$0 [8], \port$4433$0 [8], \port$4433$0 [8], \port$4433$0 [8], \port$4433$0 [8], \port$4433$0 [8], \port$4433$0 [8], \port$4433$0 [8:0] };
+  assign \$9  = $signed(parameters[55:39]) < $signed(\port$4433$0 [8:0]);
+  assign \$10  = $signed(parameters[55:39]) > $signed(\port$4433$0 [17:9]);
+  assign \$11  = \$10  ? { \port$4433$0 [17], \port$4433$0 [17], \port$4433$0 [17], \port$4433$0 [17], \port$4433$0 [17], \port$4433$0 [17], \port$4433$0 [17], \port$4433$0 [17], \port$4433$0 [17:9] } : parameters[55:39];
+  assign \$12  = \$9  ? { \port$4433$0 [8], \port$4433$0 [8], \port$4433$0 [8], \port$4433$0 [8], \port$4433$0 [8], \port$4433$0 [8], \port$4433$0 [8], \port$4433$0 [8], \port$4433$0 [8:0] } : \$11 ;
+  assign \$13  = bound ? \$12  : { \port$4433$0 [17], \port$4433$0 [17], \port$4433$0 [17], \port$4433$0 [17], \port$4433$0 [17], \port$4433$0 [17], \port$4433$0 [17], \port$4433$0 [17], \port$4433$0 [17:9] };
   assign \$14  = { channel[45:30], 1'h0 } >> channel[24];
   assign \$15  = channel[29:24] > 6'h27;
   assign \$16  = $signed(channel[61:46]) - $signed(zero_out);
@@ -19915,8 +19925,8 @@ module \holdfast_8x8_guard.lanes.channel_setup (rst, bound, channel, \port$4429$
       \$26  = 1'h0;
     end
   end
-  assign lo = \port$4429$0 [8:0];
-  assign hi = \port$4429$0 [17:9];
+  assign lo = \port$4433$0 [8:0];
+  assign hi = \port$4433$0 [17:9];
   assign \parameters.shift  = parameters[4:0];
   assign \parameters.multiplier  = parameters[21:5];
   assign \parameters.guard_below  = parameters[38:22];
@@ -26519,7 +26529,7 @@ module \holdfast_8x8_guard.output_writer (rst, token, codes, word, enable, addre
     .clk(clk),
     .\end (token[2]),
     .go(go),
-    .\port$5256$263 (layer[290:263]),
+    .\port$5260$263 (layer[290:263]),
     .rst(rst),
     .take(take)
   );
@@ -26649,7 +26659,7 @@ module \holdfast_8x8_guard.output_writer (rst, token, codes, word, enable, addre
   assign \$1  = 1'h1;
 endmodule
 
-module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$5256$263 , go, clk);
+module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$5260$263 , go, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$110  = 0;
   wire [16:0] \$1 ;
   wire [16:0] \$2 ;
@@ -26679,8 +26689,8 @@ module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$
   wire go;
   reg [15:0] next_base;
   reg [15:0] pointer = 16'h0000;
-  input [27:0] \port$5256$263 ;
-  wire [27:0] \port$5256$263 ;
+  input [27:0] \port$5260$263 ;
+  wire [27:0] \port$5260$263 ;
   input rst;
   wire rst;
   wire [15:0] step_x;
@@ -26689,7 +26699,7 @@ module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$
   reg [13:0] tile = 14'h0000;
   reg [15:0] tile_base = 16'h0000;
   assign \$1  = tile_base + 1'h1;
-  assign \$2  = pointer + \port$5256$263 [11:0];
+  assign \$2  = pointer + \port$5260$263 [11:0];
   assign \$3  = take & \end ;
   assign \$4  = go | \$3 ;
   assign \$5  = tile + 1'h1;
@@ -26704,7 +26714,7 @@ module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$
     if (\$auto$verilog_backend.cc:2355:dump_module$110 ) begin end
     next_base = \$1 [15:0];
     if (go) begin
-      next_base = \port$5256$263 [27:12];
+      next_base = \port$5260$263 [27:12];
     end
   end
   always @* begin
@@ -26740,8 +26750,8 @@ module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$
       \$9  = 14'h0000;
     end
   end
-  assign base = \port$5256$263 [27:12];
-  assign step_x = { 4'h0, \port$5256$263 [11:0] };
+  assign base = \port$5260$263 [27:12];
+  assign step_x = { 4'h0, \port$5260$263 [11:0] };
   assign \address[0]  = address[15:0];
   assign \address[1]  = address[31:16];
   assign \address[2]  = address[47:32];
@@ -26990,7 +27000,7 @@ module \holdfast_8x8_guard.residual_reader (rst, word, active, token, present, c
     .columns(layer[228:220]),
     .\end (token[2]),
     .go(go),
-    .\port$5256$312 (layer[359:312]),
+    .\port$5260$312 (layer[359:312]),
     .rst(rst),
     .take(take),
     .tile(tile)
@@ -27141,7 +27151,7 @@ module \holdfast_8x8_guard.residual_reader (rst, word, active, token, present, c
   assign \word[7]  = word[63:56];
 endmodule
 
-module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile, columns, \port$5256$312 , go, clk);
+module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile, columns, \port$5260$312 , go, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$113  = 0;
   wire [16:0] \$1 ;
   wire [14:0] \$10 ;
@@ -27182,8 +27192,8 @@ module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile
   reg [15:0] next_base;
   wire [15:0] next_row;
   reg [15:0] pointer = 16'h0000;
-  input [47:0] \port$5256$312 ;
-  wire [47:0] \port$5256$312 ;
+  input [47:0] \port$5260$312 ;
+  wire [47:0] \port$5260$312 ;
   reg [15:0] row = 16'h0000;
   input rst;
   wire rst;
@@ -27195,8 +27205,8 @@ module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile
   reg [13:0] tile = 14'h0000;
   reg [15:0] tile_base = 16'h0000;
   assign \$1  = tile_base + 1'h1;
-  assign \$2  = row + \port$5256$312 [47:32];
-  assign \$3  = pointer + \port$5256$312 [31:16];
+  assign \$2  = row + \port$5260$312 [47:32];
+  assign \$3  = pointer + \port$5260$312 [31:16];
   assign \$4  = column - 1'h1;
   assign \$5  = column == 1'h1;
   assign \$6  = take & \end ;
@@ -27219,7 +27229,7 @@ module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile
     if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
     next_base = \$1 [15:0];
     if (go) begin
-      next_base = \port$5256$312 [15:0];
+      next_base = \port$5260$312 [15:0];
     end
   end
   always @* begin
@@ -27291,10 +27301,10 @@ module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile
       \$16  = 14'h0000;
     end
   end
-  assign base = \port$5256$312 [15:0];
+  assign base = \port$5260$312 [15:0];
   assign next_row = \$2 [15:0];
-  assign step_y = \port$5256$312 [47:32];
-  assign step_x = \port$5256$312 [31:16];
+  assign step_y = \port$5260$312 [47:32];
+  assign step_x = \port$5260$312 [31:16];
   assign \address[0]  = address[15:0];
   assign \address[1]  = address[31:16];
   assign \address[2]  = address[47:32];

@@ -8,6 +8,7 @@ What is said is plain data: ``(address, bytes)`` writes, and addresses to read. 
 it through any `sim.transport.Transport`; cocotb testbenches send it through `sim.host.Host`.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 
@@ -20,6 +21,7 @@ from gen.layout import (
     CONTROL,
     COUNTERS,
     DESCRIPTOR_STRIDE,
+    INTERFACE,
     MAGIC,
     REGION_BITS,
     REGISTERS,
@@ -40,9 +42,11 @@ __all__ = [
     "Accelerator",
     "AcceleratorError",
     "Load",
+    "Write",
     "check_status",
     "chunk_writes",
     "control_word",
+    "descriptor_write",
     "image_writes",
     "lanes_from_bytes",
     "lanes_to_bytes",
@@ -56,6 +60,8 @@ __all__ = [
 
 REGISTER = {register.name: register.offset for register in REGISTERS}
 
+_PER_START = ("cycles", *COUNTERS)
+_COUNTED = (*_PER_START, "guard_output", "guard_input")
 _NO_INDEX = 1 << 16
 
 Write = tuple[int, bytes]
@@ -83,12 +89,19 @@ def lanes_from_bytes(data: bytes, lanes: int) -> NDArray[np.int8]:
 
 
 def network_writes(program: Program) -> Iterator[Write]:
-    """What is in place before a run: descriptors, and the weights of the first two chunks."""
-    words = np.zeros((len(program.descriptors), DESCRIPTOR_STRIDE), "<u4")
-    words[:, : program.descriptors.shape[1]] = program.descriptors
-    yield region(Region.PROGRAM), words.tobytes()
+    """What is in place before a run: descriptors (of the first part), and the weights of the first
+    two chunks.
+    """
+    yield descriptor_write(program, *program.parts[0])
     for chunk in program.chunks[:2]:
         yield from chunk_writes(chunk)
+
+
+def descriptor_write(program: Program, first: int, count: int) -> Write:
+    """Descriptors from `first` on, to the beginning of the program memory."""
+    words = np.zeros((count, DESCRIPTOR_STRIDE), "<u4")
+    words[:, : program.descriptors.shape[1]] = program.descriptors[first : first + count]
+    return region(Region.PROGRAM), words.tobytes()
 
 
 def chunk_writes(chunk: Chunk) -> Iterator[Write]:
@@ -198,10 +211,21 @@ class Accelerator:
         self._program: Program | None = None
         self._limit = 0
         self._settings: dict[str, bool] = {}
+        # Counts of the parts of the last run before its last.
+        self._earlier: Counter[str] = Counter()
         identity = self._read("id")
         if identity != MAGIC:
             raise AcceleratorError(
                 f"no Holdfast accelerator answers: its id is {identity:#010x}, not {MAGIC:#010x}."
+            )
+        try:
+            interface = self._read("interface")
+        except AccessRefused:
+            interface = 0
+        if interface >> 16 != INTERFACE:
+            raise AcceleratorError(
+                f"the accelerator's registers are of version {interface >> 16:#06x}, this client's "
+                f"of {INTERFACE:#06x}; make both with the same version of Holdfast."
             )
         self._array = tuple(self._read("array").to_bytes(4, "little"))
         self._widths = tuple(self._read("widths").to_bytes(4, "little"))
@@ -294,37 +318,51 @@ class Accelerator:
 
     def counters(self) -> dict[str, int]:
         """Of the last image's run: its clock cycles, where they went, and guard violations."""
-        names = ("cycles", *COUNTERS, "guard_output", "guard_input")
-        return {name: self._read(name) for name in names}
+        found = {name: self._read(name) for name in _COUNTED}
+        return found | {
+            name: value + found[name] for name, value in self._earlier.items() if name in _PER_START
+        }
 
     def _run(self, program: Program, codes: NDArray[np.integer]) -> NDArray[np.int8]:
-        count = len(program.descriptors)
-        plan = loads(program, 0, count)
-        early = [load for load in plan if load.after <= 0]
         self._check_idle()
+        self._write(image_writes(program, codes))
+        self._earlier = Counter()
+        if self.guarded:
+            for name in ("guard_output", "guard_input"):
+                self._transport.write(REGISTER[name], bytes(4))
+        parts = program.parts
+        for number, (first, count) in enumerate(parts):
+            if number:
+                self._earlier.update({name: self._read(name) for name in _PER_START})
+            if len(parts) > 1:
+                self._transport.write(*descriptor_write(program, first, count))
+            self._run_part(program, first, count)
+        name = program.graph.nodes[-1].name
+        data = self._transport.read(*tensor_range(program, name))
+        return program.tensor_codes(name, lanes_from_bytes(data, program.config.word_lanes))
+
+    def _run_part(self, program: Program, first: int, count: int) -> None:
+        """Run descriptors `first` to `first + count` of the program, which lie from 0 on."""
+        plan = loads(program, first, count)
+        early = [load for load in plan if load.after <= first]
         for load in early:
             self._write(chunk_writes(load.chunk))
-        self._write(image_writes(program, codes))
-        registers = {"first": 0, "count": count, "ready": early[-1].ready if early else 0xFFFF}
-        if self.guarded:
-            registers |= {"guard_output": 0, "guard_input": 0}
+        ready = early[-1].ready - first if early else 0xFFFF
+        registers = {"first": 0, "count": count, "ready": ready}
         registers["control"] = control_word(start=True, interrupt=True, **self._settings)
         for name, value in registers.items():
             self._transport.write(REGISTER[name], value.to_bytes(4, "little"))
 
         limit = self._limit
         for load in plan[len(early) :]:
-            if not status_part(self._poll(limit, load.after), "busy"):
+            if not status_part(self._poll(limit, load.after - first), "busy"):
                 break
             self._write(chunk_writes(load.chunk))
-            self._transport.write(REGISTER["ready"], load.ready.to_bytes(4, "little"))
+            self._transport.write(REGISTER["ready"], (load.ready - first).to_bytes(4, "little"))
         wait: Callable[[int], bool] | None = getattr(self._transport, "wait_interrupt", None)
         if wait is not None and not wait(limit):
             raise _too_long(limit)
         check_status(self._poll(limit), program.config)
-        name = program.graph.nodes[-1].name
-        data = self._transport.read(*tensor_range(program, name))
-        return program.tensor_codes(name, lanes_from_bytes(data, program.config.word_lanes))
 
     def _poll(self, limit: int, index: int = _NO_INDEX) -> int:
         """Status as soon as the run has reached a descriptor or has ended."""

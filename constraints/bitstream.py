@@ -1,0 +1,268 @@
+"""From a configuration to a bitstream: synthesis, placement and routing, packing, with a cache.
+
+    found = build(find_board("icebreaker"), config, seeds=1, folder=Path("build/bitstream"))
+    found.summary["fmax_mhz"], found.bitstream
+
+Each step leaves a hash of what it was made from beside its result; a step whose hash is still
+right is not run again, so that a build that was interrupted goes on where it stopped.
+"""
+
+import hashlib
+import json
+import re
+import shutil
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gen.config import AcceleratorConfig
+from gen.errors import HoldfastError
+from gen.files import make_folder, write_atomically
+
+from .boards import Board
+from .eda_tools import program, program_identity
+from .place_flow import LOG, NETLIST, REPORT, PlaceFlow
+from .synthesis import FAMILIES, Cost, count
+from .top import TOP, board_verilog
+from .yosys_flow import YosysFlow
+
+__all__ = ["Placed", "Synthesized", "check_fit", "pack", "place", "synthesize_board"]
+
+Progress = Callable[[str], None]
+
+_KEY = "made_from"
+_DESIGN = "design.v"
+_STATISTICS = "statistics.json"
+_VERILOG = "netlist.v"
+_POLL_S = 2.0
+_TAIL_BYTES = 4096
+_PHASE = re.compile(r"Info: (Packing|Running|Routing|Placing|Creating|Router)")
+_UNITS = {"lut": "look-up tables", "ff": "flip-flops", "dsp": "multiplier blocks",
+          "mem": "block memories"}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Synthesized:
+    """A board's design after synthesis.
+
+    Attributes
+    ----------
+    folder : Path
+        Holds ``design.v``, ``netlist.json`` and ``netlist.v``.
+    cost : Cost
+    cells : dict of int
+        By type.
+    """
+
+    folder: Path
+    cost: Cost
+    cells: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A board's design after placement and routing.
+
+    Attributes
+    ----------
+    folder : Path
+        Holds ``report.json`` and nextpnr's log.
+    seed : int
+    fmax_mhz : float
+        Of the core clock.
+    slack_ns : float
+        The least of all clocks; negative where the design is too slow.
+    critical : str
+        Where the slowest path of the clock with the least slack begins and ends.
+    used : dict of int
+        Cells of the device that are used, by nextpnr's names.
+    seconds : float
+        What it took.
+    """
+
+    folder: Path
+    seed: int
+    fmax_mhz: float
+    slack_ns: float
+    critical: str
+    used: dict[str, int]
+    seconds: float
+
+    @property
+    def met(self) -> bool:
+        """Whether every clock is as fast as it has to be."""
+        return self.slack_ns >= 0
+
+
+def synthesize_board(
+    board: Board, config: AcceleratorConfig, folder: Path, progress: Progress
+) -> Synthesized:
+    """Synthesize a board's top level.
+
+    Parameters
+    ----------
+    folder : Path
+        Each design has a folder of its own in it.
+
+    Raises
+    ------
+    HoldfastError
+        A tool is missing or failed.
+    """
+    progress("generating")
+    verilog = board_verilog(board, config)
+    family = FAMILIES[board.family]
+    script = (
+        f"read_verilog {_DESIGN}\n{family.flat} -top {TOP}\n"
+        f"tee -q -o {_STATISTICS} stat -json\n"
+        f"write_verilog -noattr {_VERILOG}\nwrite_json {NETLIST}\n"
+    )
+    key = _digest(verilog, script, program_identity("yosys"))
+    place = folder / f"{config.name}_{key[:12]}" / "synthesis"
+    outputs = [NETLIST, _VERILOG, _STATISTICS]
+    if not _current(place, key, outputs):
+        progress("synthesis")
+        make_folder(place)
+        for name in outputs:
+            (place / name).unlink(missing_ok=True)
+        (place / _DESIGN).write_text(verilog)
+        YosysFlow.run_script(place, _DESIGN, script, outputs, program("yosys"))
+        _mark(place, key)
+    cells = json.loads((place / _STATISTICS).read_text())["modules"][f"\\{TOP}"]
+    by_type = cells["num_cells_by_type"]
+    return Synthesized(place, count(by_type, family), by_type)
+
+
+def check_fit(board: Board, cost: Cost) -> None:
+    """Raise HoldfastError if the device has less of anything than the design needs."""
+    for name, unit in _UNITS.items():
+        need, have = getattr(cost, name), getattr(board, name)
+        if need > have:
+            raise HoldfastError(
+                f"the configuration does not fit {board.title}: it needs {need:g} {unit}, "
+                f"the device has {have}."
+            )
+
+
+def place(board: Board, design: Synthesized, seed: int, progress: Progress) -> Placed:
+    """Place and route a synthesized design.
+
+    Raises
+    ------
+    HoldfastError
+        nextpnr failed, which is often for lack of room.
+    """
+    netlist = design.folder / NETLIST
+    folder = design.folder.parent / f"seed_{seed}"
+    make_folder(folder)
+    for source in (netlist, board.pin_file):
+        # A link would do, but the file has to look old to make.
+        if not (folder / source.name).exists() or (
+            (folder / source.name).read_bytes() != source.read_bytes()
+        ):
+            shutil.copyfile(source, folder / source.name)
+    flow = PlaceFlow.make(board, folder, seed)
+    options = (folder / "Makefile").read_text()
+    key = _digest(
+        netlist.read_text(), board.pin_file.read_text(), options,
+        program_identity(PlaceFlow.programs(board)[0]),
+    )  # fmt: skip
+    if not _current(folder, key, [flow.placed, REPORT]):
+        (folder / flow.placed).unlink(missing_ok=True)
+        (folder / flow.bitstream).unlink(missing_ok=True)
+        begin = time.monotonic()
+        _watch(lambda: flow.run(flow.placed), folder / LOG, f"seed {seed}", progress)
+        (folder / "seconds").write_text(f"{time.monotonic() - begin:.1f}")
+        _mark(folder, key)
+    return read_report(board, folder, seed)
+
+
+def read_report(board: Board, folder: Path, seed: int) -> Placed:
+    """What nextpnr's report in a folder says."""
+    report = json.loads((folder / REPORT).read_text())
+    clocks = report["fmax"]
+    if not clocks:
+        raise HoldfastError(f"{folder / REPORT} knows no clock.")
+    slack = {
+        name: 1000 / values["constraint"] - 1000 / values["achieved"]
+        for name, values in clocks.items()
+    }
+    worst = min(slack, key=lambda name: slack[name])
+    core = min(clocks, key=lambda name: abs(clocks[name]["constraint"] - board.core_mhz))
+    return Placed(
+        folder=folder,
+        seed=seed,
+        fmax_mhz=round(clocks[core]["achieved"], 2),
+        slack_ns=round(slack[worst], 3),
+        critical=_critical(report, worst),
+        used={name: values["used"] for name, values in report["utilization"].items()},
+        seconds=float((folder / "seconds").read_text()),
+    )
+
+
+def pack(board: Board, placed: Placed) -> Path:
+    """The bitstream of a placed design.
+
+    Raises
+    ------
+    HoldfastError
+        The packer failed.
+    """
+    flow = PlaceFlow.make(board, placed.folder, placed.seed)
+    flow.run(flow.bitstream)
+    return placed.folder / flow.bitstream
+
+
+def _critical(report: dict[str, Any], clock: str) -> str:
+    """Ends of the slowest path of a clock."""
+    for found in report.get("critical_paths", []):
+        path = found["path"]
+        if found["from"].endswith(clock) and found["to"].endswith(clock) and path:
+            return f"{path[0]['from']['cell']} to {path[-1]['to']['cell']}"
+    return "unknown"
+
+
+def _digest(*texts: str) -> str:
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()
+
+
+def _current(folder: Path, key: str, outputs: list[str]) -> bool:
+    mark = folder / _KEY
+    return (
+        mark.is_file()
+        and mark.read_text() == key
+        and all((folder / name).is_file() for name in outputs)
+    )
+
+
+def _mark(folder: Path, key: str) -> None:
+    write_atomically(folder / _KEY, key.encode())
+
+
+def _watch(work: Callable[[], None], log: Path, what: str, progress: Progress) -> None:
+    """Do something, and meanwhile tell what its log says."""
+    log.unlink(missing_ok=True)
+    phase = "placement and routing"
+    with ThreadPoolExecutor(1) as pool:
+        job = pool.submit(work)
+        while not job.done():
+            progress(f"{what}: {phase}")
+            wait([job], _POLL_S)
+            phase = _phase(log) or phase
+        job.result()
+
+
+def _phase(log: Path) -> str:
+    """What the end of a log says is being done."""
+    if not log.is_file():
+        return ""
+    with log.open("rb") as stream:
+        stream.seek(max(0, log.stat().st_size - _TAIL_BYTES))
+        lines = stream.read().decode(errors="replace").splitlines()
+    return next(
+        (line.removeprefix("Info: ").rstrip(".") for line in reversed(lines) if _PHASE.match(line)),
+        "",
+    )

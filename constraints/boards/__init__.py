@@ -1,0 +1,112 @@
+"""The boards: one TOML file each with what is on it, and a pin file in the vendor's format.
+
+board = find_board("ulx3s")
+board.config, board.core_mhz, board.pin_file
+"""
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gen.config import AcceleratorConfig
+from gen.errors import HoldfastError
+
+__all__ = ["OPEN_FAMILIES", "Board", "board_names", "find_board"]
+
+_FOLDER = Path(__file__).parent
+
+OPEN_FAMILIES = ("ecp5", "ice40", "gowin")
+"""Families whose bitstreams are made with open tools; the others' with Vivado."""
+
+
+@dataclass(frozen=True)
+class Board:
+    """What is on a board, and how the accelerator is put on it.
+
+    Attributes
+    ----------
+    name, title : str
+        Name in commands, and in print.
+    family : str
+        A key of `constraints.synthesis.FAMILIES`.
+    part, package : str
+        As the family's tools call them; ``package`` is empty where the part includes it.
+    tools : tuple of str
+        Options that choose the device in nextpnr.
+    clock_mhz, core_mhz : float
+        Oscillator, and the clock that the accelerator has to reach.
+    transport : str
+        ``uart`` or ``axi``.
+    baud : int
+        Bits per second of the serial port; 0 without.
+    leds : int
+        Light-emitting diodes that are used: heartbeat, run ended, and so on.
+    leds_low, button_low : bool
+        Whether they light, or read as pressed, when low.
+    memory : str
+        What the memories are made of.
+    lut, ff, dsp, mem : int
+        What the device has, in the units of `constraints.synthesis.Cost`.
+    source : str
+        Where the pins are from.
+    config : AcceleratorConfig
+        What is built without ``--config``.
+    """
+
+    name: str
+    title: str
+    family: str
+    part: str
+    package: str
+    tools: tuple[str, ...]
+    clock_mhz: float
+    core_mhz: float
+    transport: str
+    baud: int
+    leds: int
+    leds_low: bool
+    button_low: bool
+    memory: str
+    lut: int
+    ff: int
+    dsp: int
+    mem: int
+    source: str
+    config: AcceleratorConfig
+
+    @property
+    def open(self) -> bool:
+        """Whether open tools make the bitstream."""
+        return self.family in OPEN_FAMILIES
+
+    @property
+    def pin_file(self) -> Path:
+        """Pins, in the format of the family's tools."""
+        suffix = {"ecp5": "lpf", "ice40": "pcf", "gowin": "cst"}.get(self.family, "xdc")
+        return _FOLDER / f"{self.name}.{suffix}"
+
+    @property
+    def divisor(self) -> int:
+        """Core clock cycles per bit of the serial port."""
+        return round(self.core_mhz * 1e6 / self.baud)
+
+
+def board_names() -> list[str]:
+    """Names of all boards."""
+    return sorted(path.stem for path in _FOLDER.glob("*.toml"))
+
+
+def find_board(name: str) -> Board:
+    """A board by its name.
+
+    Raises
+    ------
+    HoldfastError
+        There is none.
+    """
+    if name not in board_names():
+        raise HoldfastError(f"there is no board {name!r}; known are {', '.join(board_names())}.")
+    values: dict[str, Any] = tomllib.loads((_FOLDER / f"{name}.toml").read_text())
+    values["tools"] = tuple(values["tools"])
+    return Board(**values | {"name": name, "config": AcceleratorConfig(**values["config"])})

@@ -1,0 +1,197 @@
+"""``holdfast run``: a network on a board, its answers beside the golden model's.
+
+results = run_images(UartTransport(line), program, images, "bound")
+"""
+
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, cast
+
+import numpy as np
+import torch
+import typer
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+from rich.console import Console
+from rich.table import Table
+
+from gen.command import run
+from gen.config import AcceleratorConfig
+from gen.errors import HoldfastError
+from nn.data import CLASSES, ImageSet, generated_images, test_images
+from nn.golden import Golden, GuardMode
+from nn.pixels import image_codes
+from nn.program import Program, compile_graph
+from nn.shipped import load_network
+from sim.driver import Accelerator
+from sim.transport import Transport, open_serial
+
+from .boards import board_names, find_board
+
+__all__ = ["BoardResult", "app", "main", "read_images", "run_images"]
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+console = Console()
+
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".ppm")
+_GUARDS = ("off", "bound", "zero")
+_SIDE = 32
+_DISAGREES = 1
+
+
+@dataclass(frozen=True)
+class BoardResult:
+    """One image on a board.
+
+    Attributes
+    ----------
+    chosen, expected : int
+        Class, and that of the golden model.
+    exact : bool
+        Whether all outputs are the golden model's.
+    cycles : int
+        Of the accelerator's clock, from its own counter.
+    seconds : float
+        On the host's clock, image and answer included.
+    replaced : int
+        Values that the range guard replaced.
+    """
+
+    chosen: int
+    expected: int
+    exact: bool
+    cycles: int
+    seconds: float
+    replaced: int
+
+
+def run_images(
+    transport: Transport, program: Program, images: NDArray[np.uint8], guard: str = "off"
+) -> Iterator[BoardResult]:
+    """Load a network and run images.
+
+    Parameters
+    ----------
+    images : uint8 [N, C, H, W]
+    guard : "off", "bound" or "zero"
+
+    Raises
+    ------
+    HoldfastError
+        Nobody answers, it is another accelerator, or a run ended badly.
+    """
+    mode = None if guard == "off" else cast(GuardMode, guard)
+    golden = Golden(program.graph, mode, mode)
+    accelerator = Accelerator(transport)
+    accelerator.guard(output=mode is not None, input=mode is not None, zero=mode == "zero")
+    accelerator.load(program)
+    name = program.graph.nodes[-1].name
+    for image in images:
+        codes = torch.as_tensor(image_codes(image[None], program.config.act_bits))
+        expected = golden.run(codes).outputs[name].numpy().reshape(-1)
+        begin = time.monotonic()
+        found = accelerator.run(image).reshape(-1)
+        seconds = time.monotonic() - begin
+        counters = accelerator.counters()
+        yield BoardResult(
+            int(found.argmax()), int(expected.argmax()), bool((found == expected).all()),
+            counters["cycles"], seconds, counters["guard_output"] + counters["guard_input"],
+        )  # fmt: skip
+
+
+def read_images(place: Path | None, count: int) -> ImageSet:
+    """The first `count` images of a picture file, a folder of pictures or CIFAR-10 data; generated
+    ones without a place.
+
+    Raises
+    ------
+    HoldfastError
+        There are none, or a picture has another size than 32 x 32.
+    """
+    if place is None:
+        return generated_images(count, 0)
+    if not place.exists():
+        raise HoldfastError(f"there are no images at {place}.")
+    files = sorted(place.iterdir()) if place.is_dir() else [place]
+    pictures = [path for path in files if path.suffix.lower() in _SUFFIXES][:count]
+    if not pictures:
+        found = test_images(place)
+        labels = None if found.labels is None else found.labels[:count]
+        return ImageSet(found.name, found.images[:count], labels)
+    return ImageSet(place.name, np.stack([_picture(path) for path in pictures]), None)
+
+
+def _picture(path: Path) -> NDArray[np.uint8]:
+    try:
+        with Image.open(path) as picture:
+            pixels = np.asarray(picture.convert("RGB"))
+    except (OSError, UnidentifiedImageError):
+        raise HoldfastError(f"{path} is not a picture.") from None
+    if pixels.shape != (_SIDE, _SIDE, 3):
+        height, width = pixels.shape[:2]
+        raise HoldfastError(f"{path} has {width} x {height} pixels, not {_SIDE} x {_SIDE}.")
+    return pixels.transpose(2, 0, 1).copy()
+
+
+@app.callback()
+def holdfast() -> None:
+    """Holdfast's accelerator on a board."""
+
+
+@app.command(
+    name="run",
+    epilog="Example: holdfast run --board ulx3s --port /dev/ttyUSB0 --model resnet8 --images DIR",
+)
+def run_command(
+    port: Annotated[str, typer.Option(help="Serial port, such as /dev/ttyUSB0 or COM3.")],
+    model: Annotated[str, typer.Option(help="Shipped network or .safetensors file.")] = "resnet8",
+    images: Annotated[
+        Path | None,
+        typer.Option(help="Picture, folder of pictures or CIFAR-10 data; without it, generated."),
+    ] = None,
+    board: Annotated[str, typer.Option(help=f"One of {', '.join(board_names())}.")] = "ulx3s",
+    config: Annotated[
+        Path | None, typer.Option(help="Configuration of the bitstream, if not the board's own.")
+    ] = None,
+    baud: Annotated[int | None, typer.Option(help="Bits per second, if not the board's.")] = None,
+    count: Annotated[int, typer.Option(help="Images to run.")] = 10,
+    guard: Annotated[str, typer.Option(help="Range guard: off, bound or zero.")] = "off",
+) -> int:
+    """Run a network on a board: class, latency and agreement with the golden model."""
+    found = find_board(board)
+    if not found.baud:
+        raise HoldfastError(f"{found.title} has no serial port; docs/boards.md has its driver.")
+    if guard not in _GUARDS:
+        raise HoldfastError(f"--guard must be one of {', '.join(_GUARDS)}, not {guard!r}.")
+    if count < 1:
+        raise HoldfastError(f"--count must be at least 1, not {count}.")
+    chosen = AcceleratorConfig.from_toml(config) if config else found.config
+    program = compile_graph(load_network(model), chosen, parts=True)
+    pictures = read_images(images, count)
+    transport = open_serial(port, baud or found.baud)
+    table = Table("image", "class", "label", "cycles", "ms", "host ms", "golden model")
+    exact = 0
+    for number, result in enumerate(run_images(transport, program, pictures.images, guard)):
+        exact += result.exact
+        label = "" if pictures.labels is None else CLASSES[int(pictures.labels[number])]
+        table.add_row(
+            str(number), CLASSES[result.chosen], label, f"{result.cycles:,}",
+            f"{result.cycles / found.core_mhz / 1000:.2f}", f"{1000 * result.seconds:.0f}",
+            "equal" if result.exact else f"differs: {CLASSES[result.expected]}",
+        )  # fmt: skip
+    console.print(table)
+    total = len(pictures.images)
+    console.print(f"{exact} of {total} images agree with the golden model in every output.")
+    return 0 if exact == total else _DISAGREES
+
+
+def main() -> int:
+    """The console script ``holdfast``."""
+    return run(app)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

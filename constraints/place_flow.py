@@ -1,0 +1,128 @@
+"""An edalize flow from a synthesized netlist to a bitstream: nextpnr and the family's packer.
+
+flow = PlaceFlow.make(board, folder, seed=1)
+flow.run(flow.placed)       # top.config, top.asc or top.routed.json, and report.json
+flow.run(flow.bitstream)    # top.bit, top.bin or top.fs
+"""
+
+import contextlib
+import io
+from pathlib import Path
+
+from edalize.flows.edaflow import Edaflow, FlowGraph
+
+from gen.errors import HoldfastError
+
+from .boards import Board
+from .eda_tools import SEARCH_PATH, program
+
+__all__ = ["LOG", "NETLIST", "REPORT", "PlaceFlow"]
+
+NETLIST = "netlist.json"
+REPORT = "report.json"
+LOG = "next.log"
+
+_NAME = "top"
+_PLACER = {"ecp5": "nextpnr-ecp5", "ice40": "nextpnr-ice40", "gowin": "nextpnr-himbaechel"}
+_PACKER = {"ecp5": "ecppack", "ice40": "icepack", "gowin": "gowinpack"}
+_PINS = {"ecp5": "LPF", "ice40": "PCF", "gowin": "CST"}
+_PLACED = {"ecp5": "config", "ice40": "asc", "gowin": "routed.json"}
+_BITSTREAM = {"ecp5": "bit", "ice40": "bin", "gowin": "fs"}
+
+
+class PlaceFlow(Edaflow):
+    """nextpnr, then the packer, in a folder that holds netlist and pins."""
+
+    argtypes: list[str] = []
+
+    placed: str
+    bitstream: str
+
+    def configure_flow(self, flow_options):
+        options = self.edam["place"]
+        family = options["family"]
+        place = {"arch": family, "nextpnr_options": options["nextpnr"]}
+        pack: dict[str, object] = {}
+        if family == "gowin":
+            place |= {"device": options["part"], "device_family": options["device"]}
+            pack |= {"device": options["device"]}
+        if family == "ecp5":
+            pack |= {"ecppack_options": ["--compress"]}
+        self.commands.set_default_target(f"{_NAME}.{_BITSTREAM[family]}")
+        return FlowGraph.fromdict(
+            {
+                "nextpnr": {"fdto": place},
+                _PACKER[family]: {"deps": ["nextpnr"], "fdto": pack},
+            }
+        )
+
+    def configure_tools(self, graph):
+        super().configure_tools(graph)
+        # edalize writes the native names.
+        for command in self.commands.commands:
+            for words in command.commands:
+                if words:
+                    words[0] = program(words[0])
+
+    def run(self, args=None):
+        """Make a file; nothing is done if it is there and newer than what it is made from.
+
+        Raises
+        ------
+        HoldfastError
+            A tool failed: names its log.
+        """
+        with contextlib.redirect_stdout(io.StringIO()):
+            try:
+                self._run_tool(
+                    "make", [args], cwd=self.work_root, quiet=True, env={"PATH": SEARCH_PATH}
+                )
+            except RuntimeError:
+                log = Path(self.work_root, LOG)
+                reason = next(
+                    (
+                        line.removeprefix("ERROR: ")
+                        for line in (log.read_text().splitlines() if log.is_file() else [])
+                        if line.startswith("ERROR: ")
+                    ),
+                    "no reason given",
+                )
+                raise HoldfastError(
+                    f"making {args} failed: {reason.rstrip('.')}; {log} has the details."
+                ) from None
+
+    @classmethod
+    def make(cls, board: Board, folder: Path, seed: int) -> "PlaceFlow":
+        """Write the flow's Makefile into a folder that holds `NETLIST` and the board's pin file."""
+        options = ["--seed", str(seed), "--freq", f"{board.core_mhz:g}"]
+        options += ["--timing-allow-fail", "--report", REPORT]
+        device = ""
+        if board.family == "gowin":
+            device = board.tools[0]
+        else:
+            options += board.tools
+        edam = {
+            "name": _NAME,
+            "files": [
+                {"name": NETLIST, "file_type": "jsonNetlist"},
+                {"name": board.pin_file.name, "file_type": _PINS[board.family]},
+            ],
+            "place": {
+                "family": board.family,
+                "part": board.part,
+                "device": device,
+                "nextpnr": options,
+            },
+        }
+        with contextlib.redirect_stdout(io.StringIO()):
+            flow = cls(edam, folder)
+            flow.configure()
+        flow.placed = f"{_NAME}.{_PLACED[board.family]}"
+        flow.bitstream = f"{_NAME}.{_BITSTREAM[board.family]}"
+        return flow
+
+    @staticmethod
+    def programs(board: Board) -> list[str]:
+        """Native names of the tools."""
+        packer = {"gowinpack": "gowin_pack"}.get(_PACKER[board.family], _PACKER[board.family])
+        return [_PLACER[board.family], packer]

@@ -1,0 +1,71 @@
+"""Inferences per second of a network on a board, from exact cycles and the bytes on its line."""
+
+import numpy as np
+
+from gen.config import AcceleratorConfig
+from gen.errors import HoldfastError
+from nn.program import Program, compile_graph
+from nn.shipped import load_network
+from sim.cycles import step_cycles
+from sim.driver import Write, chunk_writes, descriptor_write, image_writes, loads, tensor_range
+
+from .boards import Board
+
+__all__ = ["end_to_end_rate", "inference_rate", "line_bytes", "program_cycles"]
+
+_BITS_PER_BYTE = 10
+_HEADER, _WORD, _BURST = 6, 4, 512
+_REGISTER_WRITES = 6
+
+
+def inference_rate(network: str, config: AcceleratorConfig, board: Board) -> float | None:
+    """Inferences per second of compute: core clock / exact cycles; None if it does not fit."""
+    program = _program(network, config)
+    return None if program is None else round(board.core_mhz * 1e6 / program_cycles(program), 2)
+
+
+def end_to_end_rate(network: str, config: AcceleratorConfig, board: Board) -> float | None:
+    """The same with everything that crosses the board's serial line for each image, nothing of it
+    overlapping the compute; None if it does not fit or there is no serial line.
+    """
+    program = _program(network, config)
+    if program is None or not board.baud:
+        return None
+    seconds = program_cycles(program) / board.core_mhz / 1e6
+    seconds += line_bytes(program) * _BITS_PER_BYTE / board.baud
+    return round(1 / seconds, 3)
+
+
+def program_cycles(program: Program) -> int:
+    """Clock cycles of one image, waiting for the host left out."""
+    return sum(step_cycles(program, step).total() for step in program.steps)
+
+
+def line_bytes(program: Program) -> int:
+    """Bytes on the serial line for one image, both directions, without the polls for its end."""
+    shape = program.graph.nodes[0].shape
+    total = 0
+    writes: list[Write] = []
+    writes += image_writes(program, np.zeros(shape, np.int8))
+    for first, count in program.parts:
+        if len(program.parts) > 1:
+            writes.append(descriptor_write(program, first, count))
+        for load in loads(program, first, count):
+            writes += chunk_writes(load.chunk)
+        total += _REGISTER_WRITES * _written(_WORD)
+    total += sum(_written(len(data)) for _, data in writes)
+    length = tensor_range(program, program.graph.nodes[-1].name)[1]
+    return total + length + _HEADER
+
+
+def _written(length: int) -> int:
+    """Bytes for a write: its bursts, and the question whether they have arrived."""
+    bursts = -(-length // _BURST)
+    return length + bursts * _HEADER + _HEADER + _WORD
+
+
+def _program(network: str, config: AcceleratorConfig) -> Program | None:
+    try:
+        return compile_graph(load_network(network), config, parts=True)
+    except HoldfastError:
+        return None

@@ -1,0 +1,52 @@
+"""Board tops, driven through their serial pins in simulation: whole inferences."""
+
+import numpy as np
+import pytest
+import torch
+
+from constraints.boards import find_board
+from constraints.client import run_images
+from constraints.gate_level import board_line, board_model
+from nn.data import generated_images
+from nn.golden import Golden
+from nn.networks import Network
+from nn.program import compile_graph
+from nn.random_graph import random_graph
+from nn.shipped import load_network
+from sim.cycles import step_cycles
+from sim.driver import Accelerator
+
+DIVISOR = 4
+
+
+@pytest.mark.parametrize("name", ["ulx3s", "icebreaker", "tangnano20k"])
+def test_resnet8(name):
+    """A whole inference of the shipped network: every logit is the golden model's."""
+    board = find_board(name)
+    graph = load_network("resnet8")
+    program = compile_graph(graph, board.config, parts=True)
+    line = board_line(board, board_model(board, board.config, DIVISOR), DIVISOR)
+    image = generated_images(1, 1).images
+    (found,) = run_images(line, program, image, "bound" if board.config.guard else "off")
+    assert found.exact
+    if len(program.parts) == 1:
+        assert found.cycles == sum(step_cycles(program, step).total() for step in program.steps)
+
+
+def test_lights_and_button():
+    board = find_board("icebreaker")
+    model = board_model(board, board.config, DIVISOR)
+    assert model.peek("leds") >> 1 & 1 == 1  # off: they light when low
+    spec = Network("tiny", (2, 4, 4))
+    spec.dense("logits", "image", 4)
+    graph = random_graph(spec, seed=1)
+    program = compile_graph(graph, board.config)
+    accelerator = Accelerator(board_line(board, model, DIVISOR))
+    accelerator.load(program)
+    codes = np.random.default_rng(1).integers(-128, 128, (1, 2, 4, 4)).astype(np.int8)
+    expected = Golden(graph).run(torch.from_numpy(codes)).outputs["logits"].numpy().reshape(1, -1)
+    assert (accelerator.run(codes) == expected).all()
+    assert model.peek("leds") >> 1 & 1 == 0
+    model.poke("button", 0)
+    model.step(20)
+    assert model.peek("leds") >> 1 & 1 == 1
