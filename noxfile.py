@@ -112,8 +112,9 @@ def train(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Measures: ``nox -s bench -- accelerator`` exactness, cycles, speed and cost; faultmodels;
     campaign: faults per second; kills: a campaign killed again and again.
+    boards: the guard's cost after place and route.
     """
-    known = ("accelerator", "campaign", "faultmodels", "kills")
+    known = ("accelerator", "boards", "campaign", "faultmodels", "kills")
     what, *options = session.posargs or ["accelerator"]
     if what not in known:
         print(f"error: there is no benchmark {what!r}; known are {', '.join(known)}")

@@ -5,9 +5,10 @@ import shutil
 import statistics
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -18,11 +19,12 @@ from gen.config import AcceleratorConfig
 from gen.errors import HoldfastError
 from gen.files import make_folder, write_atomically
 
-from .bitstream import check_fit, pack, place, synthesize_board
+from .bitstream import Placed, Synthesized, check_fit, pack, place, synthesize_board
 from .boards import Board, board_names, find_board
 from .eda_tools import program
 from .place_flow import PlaceFlow
 from .speed import end_to_end_rate, inference_rate
+from .synthesis import Cost
 from .vivado import run_project, write_project
 
 __all__ = ["app"]
@@ -32,6 +34,7 @@ console = Console()
 
 _NETWORKS = ("resnet8", "resnet20")
 _TOO_SLOW = 1
+_IMAGE = "holdfast"
 
 
 @app.command(
@@ -46,6 +49,10 @@ def bitstream(
     seeds: Annotated[
         int, typer.Option(help="Placements to try, 1 to 20; the fastest is taken.")
     ] = 1,
+    lut_multipliers: Annotated[
+        int,
+        typer.Option(help="Processing elements whose multiplier is made of look-up tables."),
+    ] = 0,
     force: Annotated[
         bool, typer.Option("--force", help="Make the bitstream even if it is too slow.")
     ] = False,
@@ -56,87 +63,127 @@ def bitstream(
     if not 1 <= seeds <= 20:
         raise HoldfastError(f"--seeds must be 1 to 20, not {seeds}.")
     chosen = AcceleratorConfig.from_toml(config) if config else found.config
-    if not found.open:
-        make_folder(output / board)
-        command = write_project(found, chosen, output / board)
-        if shutil.which("vivado"):
-            run_project(command)
-        else:
-            console.print(
-                f"{output / board}: a complete Vivado project. Vivado is not installed here, so it "
-                f"was not run; where it is: {command}",
-                soft_wrap=True,
-            )
-        return 0
-    for name in ("yosys", *PlaceFlow.programs(found)):
+    elements = chosen.rows * chosen.cols
+    if not 0 <= lut_multipliers <= elements:
+        raise HoldfastError(f"--lut-multipliers must be 0 to {elements}, not {lut_multipliers}.")
+    for name in ("yosys", *(PlaceFlow.programs(found) if found.open else [])):
         program(name)
-    make_folder(output / board)
-    return _build(found, chosen, seeds, force, output / board)
-
-
-def _build(board: Board, config: AcceleratorConfig, seeds: int, force: bool, folder: Path) -> int:
+    folder = output / board
+    make_folder(folder)
     begin = time.monotonic()
-    with console.status(f"{board.title}: synthesis") as status:
+    with console.status(f"{found.title}, {chosen.name}") as status:
 
         def progress(text: str) -> None:
-            status.update(f"{board.title}, {config.name}: {escape(text)}")
+            status.update(f"{found.title}, {chosen.name}: {escape(text)}")
 
-        design = synthesize_board(board, config, folder, progress)
+        design = synthesize_board(found, chosen, folder, progress, lut_multipliers)
         cost = design.cost
         console.print(
-            f"{board.title}, {config.name}: {cost.lut} look-up tables, {cost.ff} flip-flops, "
-            f"{cost.dsp} multiplier blocks, {cost.mem:g} block memories after synthesis"
+            f"{found.title}, {chosen.name}: {cost.lut} look-up tables, {cost.ff} flip-flops, "
+            f"{cost.dsp} multiplier blocks, {cost.mem:g} block memories after synthesis",
+            soft_wrap=True,
         )
-        check_fit(board, cost)
-        placed = []
-        for seed in range(1, seeds + 1):
-            placed.append(place(board, design, seed, progress))
-            console.print(
-                f"seed {seed}: {placed[-1].fmax_mhz:.1f} MHz of {board.core_mhz:g}, "
-                f"least slack {placed[-1].slack_ns:.2f} ns, {placed[-1].seconds:.0f} s"
-            )
-        best = max(placed, key=lambda p: (p.met, p.fmax_mhz))
-        image = None
-        if best.met or force:
-            progress("packing")
-            made = pack(board, best)
-            image = folder / f"holdfast{made.suffix}"
-            shutil.copyfile(made, image)
-    measured = {
-        name: (inference_rate(name, config, board), end_to_end_rate(name, config, board))
-        for name in _NETWORKS
-    }
-    summary = {
+        check_fit(found, cost)
+        summary = _facts(found, chosen, lut_multipliers, cost)
+        if found.open:
+            placed = _place(found, design, seeds, progress)
+            summary |= _placement(placed, force, found, folder)
+        else:
+            progress("Vivado project")
+            command = write_project(found, chosen, folder)
+    summary["seconds"] = round(time.monotonic() - begin, 1)
+    write_atomically(folder / "summary.json", json.dumps(summary, indent=2).encode() + b"\n")
+    if found.open:
+        return _verdict(found, summary, force, folder)
+    return _vivado(command, folder)
+
+
+def _facts(
+    board: Board, config: AcceleratorConfig, lut_multipliers: int, cost: Cost
+) -> dict[str, Any]:
+    """The part of the summary that needs no placement."""
+    return {
         "board": board.name,
         "device": board.part,
         "config": asdict(config),
+        "lut_multipliers": lut_multipliers,
         "lut": cost.lut,
         "ff": cost.ff,
         "dsp": cost.dsp,
         "bram": cost.mem,
-        "fmax_mhz": best.fmax_mhz,
+        "fmax_mhz": None,
         "target_mhz": board.core_mhz,
+        "met": None,
+        "bitstream": None,
+        "bytes": None,
+        "inferences_per_second": {n: inference_rate(n, config, board) for n in _NETWORKS},
+        "end_to_end_per_second": {n: end_to_end_rate(n, config, board) for n in _NETWORKS},
+    }
+
+
+def _place(
+    board: Board, design: Synthesized, seeds: int, progress: Callable[[str], None]
+) -> list[Placed]:
+    placed = []
+    for seed in range(1, seeds + 1):
+        placed.append(place(board, design, seed, progress))
+        found = placed[-1]
+        console.print(
+            f"seed {seed}: {found.fmax_mhz:.1f} MHz of {board.core_mhz:g}, "
+            f"least slack {found.slack_ns:.2f} ns, {found.seconds:.0f} s"
+        )
+    return placed
+
+
+def _placement(placed: list[Placed], force: bool, board: Board, folder: Path) -> dict[str, Any]:
+    """The summary's other part; makes the bitstream of the best placement."""
+    best = max(placed, key=lambda p: (p.met, p.fmax_mhz))
+    image = None
+    for old in folder.glob(f"{_IMAGE}.*"):
+        old.unlink()
+    if best.met or force:
+        made = pack(board, best)
+        image = folder / f"{_IMAGE}{made.suffix}"
+        shutil.copyfile(made, image)
+    return {
+        "fmax_mhz": best.fmax_mhz,
         "met": best.met,
         "bitstream": str(image) if image else None,
         "bytes": image.stat().st_size if image else None,
-        "seconds": round(time.monotonic() - begin, 1),
-        "inferences_per_second": {name: rates[0] for name, rates in measured.items()},
-        "end_to_end_per_second": {name: rates[1] for name, rates in measured.items()},
         "seeds": {placement.seed: placement.fmax_mhz for placement in placed},
         "median_fmax_mhz": statistics.median(placement.fmax_mhz for placement in placed),
         "placement_seconds": [placement.seconds for placement in placed],
         "used": best.used,
+        "slack_ns": best.slack_ns,
         "critical_path": best.critical,
     }
-    write_atomically(folder / "summary.json", json.dumps(summary, indent=2).encode() + b"\n")
-    if not best.met:
+
+
+def _verdict(board: Board, summary: dict[str, Any], force: bool, folder: Path) -> int:
+    if summary["met"]:
         console.print(
-            f"{board.title} misses its clock by {-best.slack_ns:.2f} ns: {best.fmax_mhz:.1f} MHz "
-            f"of {board.core_mhz:g}, slowest from {best.critical}"
-            + ("." if force else "; no bitstream without --force.")
+            f"{summary['bitstream']}: {summary['bytes']} bytes; {folder / 'summary.json'} written",
+            soft_wrap=True,
         )
-        return _TOO_SLOW
-    console.print(f"{image}: {summary['bytes']} bytes; {folder / 'summary.json'} written")
+        return 0
+    console.print(
+        f"{board.title} misses its clock by {-summary['slack_ns']:.2f} ns: "
+        f"{summary['fmax_mhz']:.1f} MHz of {board.core_mhz:g}, slowest from "
+        f"{summary['critical_path']}" + ("." if force else "; no bitstream without --force."),
+        soft_wrap=True,
+    )
+    return _TOO_SLOW
+
+
+def _vivado(command: str, folder: Path) -> int:
+    if shutil.which("vivado"):
+        run_project(command)
+    else:
+        console.print(
+            f"{folder}: a complete Vivado project. Vivado is not installed here, so it was not "
+            f"run; where it is: {command}",
+            soft_wrap=True,
+        )
     return 0
 
 

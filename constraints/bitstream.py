@@ -98,7 +98,11 @@ class Placed:
 
 
 def synthesize_board(
-    board: Board, config: AcceleratorConfig, folder: Path, progress: Progress
+    board: Board,
+    config: AcceleratorConfig,
+    folder: Path,
+    progress: Progress,
+    lut_multipliers: int = 0,
 ) -> Synthesized:
     """Synthesize a board's top level.
 
@@ -106,6 +110,8 @@ def synthesize_board(
     ----------
     folder : Path
         Each design has a folder of its own in it.
+    lut_multipliers : int
+        Processing elements, row by row, whose multiplier is made of look-up tables.
 
     Raises
     ------
@@ -116,7 +122,7 @@ def synthesize_board(
     verilog = board_verilog(board, config)
     family = FAMILIES[board.family]
     script = (
-        f"read_verilog {_DESIGN}\n{family.flat} -top {TOP}\n"
+        f"read_verilog {_DESIGN}\n{_mapping(family.flat, config, lut_multipliers)}"
         f"tee -q -o {_STATISTICS} stat -json\n"
         f"write_verilog -noattr {_VERILOG}\nwrite_json {NETLIST}\n"
     )
@@ -134,6 +140,21 @@ def synthesize_board(
     cells = json.loads((place / _STATISTICS).read_text())["modules"][f"\\{TOP}"]
     by_type = cells["num_cells_by_type"]
     return Synthesized(place, count(by_type, family), by_type)
+
+
+def _mapping(flat: str, config: AcceleratorConfig, lut_multipliers: int) -> str:
+    """Yosys commands that map the design, some multipliers to look-up tables."""
+    if not lut_multipliers:
+        return f"{flat} -top {TOP}\n"
+    cells = [(row, col) for row in range(config.rows) for col in range(config.cols)]
+    # Yosys's own mapping leaves cells of this type alone and turns them back into $mul afterwards.
+    soft = "".join(
+        f"chtype -set $__soft_mul c:*pe_{row}_{col}.$mul*\n" for row, col in cells[:lut_multipliers]
+    )
+    return (
+        f"{flat} -top {TOP} -run begin:coarse\nproc\nflatten\nopt_expr\nopt_clean\n"
+        f"wreduce t:$mul\n{soft}{flat} -top {TOP} -run coarse:\n"
+    )
 
 
 def check_fit(board: Board, cost: Cost) -> None:

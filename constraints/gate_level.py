@@ -3,7 +3,7 @@ from with the cell models that Yosys ships.
 
     model = board_model(board, config, divisor=4)
     model = gate_model(board, design)
-    accelerator = Accelerator(board_line(board, model))     # through the board's serial pins
+    accelerator = Accelerator(UartTransport(board_line(board, model)))
     bits = register_bits(design)
 """
 
@@ -16,7 +16,6 @@ from gen.config import AcceleratorConfig
 from sim.fast import FastModel
 from sim.fast_line import SimulatedLine
 from sim.netlist import Netlist, Port
-from sim.transport import UartTransport
 
 from .bitstream import Synthesized
 from .boards import Board
@@ -76,10 +75,10 @@ def _released(board: Board, model: FastModel) -> FastModel:
     return model
 
 
-def board_line(board: Board, model: FastModel, divisor: int | None = None) -> UartTransport:
+def board_line(board: Board, model: FastModel, divisor: int | None = None) -> SimulatedLine:
     """The far end of a simulated board's serial line."""
     divisor = board.divisor if divisor is None else divisor
-    return UartTransport(SimulatedLine(model, _periods(board) * divisor, _TIMEOUT))
+    return SimulatedLine(model, _periods(board) * divisor, _TIMEOUT)
 
 
 def register_bits(design: Synthesized) -> dict[str, int]:

@@ -101,6 +101,9 @@ class PlaceFlow(Edaflow):
             device = board.tools[0]
         else:
             options += board.tools
+        if board.family == "ecp5":
+            # The default router takes three times as long where most block RAMs are in use.
+            options += ["--router", "router2"]
         edam = {
             "name": _NAME,
             "files": [

@@ -60,6 +60,12 @@ class SimulatedLine:
         del self._received[:size]
         return data
 
+    def take(self) -> bytes:
+        """What has been received so far."""
+        data = bytes(self._received)
+        self._received.clear()
+        return data
+
     def wait(self, cycles: int) -> None:
         """Let time pass."""
         # The transmitter's bits all last `divisor` cycles, so that one look in as many sees each.

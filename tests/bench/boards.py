@@ -1,0 +1,78 @@
+"""``nox -s bench -- boards``: what the range guard costs on the open boards, in area and clock.
+
+The same configuration with and without the guard; clocks are medians over placement seeds.
+"""
+
+import json
+import statistics
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from constraints.bitstream import check_fit, place, synthesize_board
+from constraints.boards import Board, board_names, find_board
+from gen.command import run
+from gen.errors import HoldfastError
+from gen.files import make_folder, write_atomically
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+console = Console()
+
+
+@app.command()
+def boards(
+    board: Annotated[
+        list[str] | None, typer.Option(help="A board; may be repeated. Without it, all open ones.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="Placements per design.")] = 5,
+    output: Annotated[Path, typer.Option(help="JSON file.")] = Path("build/bench/boards.json"),
+) -> None:
+    """Measure the guard's cost on boards."""
+    if seeds < 1:
+        raise HoldfastError(f"--seeds must be at least 1, not {seeds}.")
+    chosen = [find_board(name) for name in board or board_names()]
+    make_folder(output.parent)
+    results: dict[str, Any] = json.loads(output.read_text()) if output.is_file() else {}
+    for found in chosen:
+        if not found.open:
+            if board:
+                raise HoldfastError(f"{found.title} has no open place and route.")
+            continue
+        results[found.name] = _measure(found, seeds)
+        write_atomically(output, json.dumps(results, indent=2).encode() + b"\n")
+        console.print(found.name, results[found.name])
+
+
+def _measure(board: Board, seeds: int) -> dict[str, Any]:
+    folder = Path("build/bitstream") / board.name
+    entry: dict[str, Any] = {"config": asdict(board.config)}
+    for guard in (False, True):
+        design = synthesize_board(board, board.config.with_(guard=guard), folder, _say)
+        check_fit(board, design.cost)
+        placed = [place(board, design, seed, _say) for seed in range(1, seeds + 1)]
+        clocks = [placement.fmax_mhz for placement in placed]
+        entry["guard" if guard else "bare"] = {
+            **asdict(design.cost),
+            "used": placed[0].used,
+            "fmax_mhz": clocks,
+            "median_fmax_mhz": statistics.median(clocks),
+        }
+    bare, guarded = entry["bare"], entry["guard"]
+    entry["lut_percent"] = round(100 * (guarded["lut"] / bare["lut"] - 1), 2)
+    entry["ff_percent"] = round(100 * (guarded["ff"] / bare["ff"] - 1), 2)
+    entry["clock_percent"] = round(
+        100 * (guarded["median_fmax_mhz"] / bare["median_fmax_mhz"] - 1), 2
+    )
+    return entry
+
+
+def _say(_: str) -> None:
+    """The figures are all there is to say."""
+
+
+if __name__ == "__main__":
+    sys.exit(run(app))

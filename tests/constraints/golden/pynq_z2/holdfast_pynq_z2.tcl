@@ -1,0 +1,21 @@
+# Auto-generated project tcl file
+
+
+create_project holdfast_pynq_z2 -force
+
+set_property part xc7z020clg400-1 [current_project]
+
+
+
+
+
+read_verilog {design.v}
+read_verilog {wrapper.v}
+source {system.tcl}
+read_xdc {pynq_z2.xdc}
+
+set_property include_dirs [list .] [get_filesets sources_1]
+set_property top system_wrapper [current_fileset]
+set_property source_mgmt_mode None [current_project]
+
+

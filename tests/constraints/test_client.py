@@ -1,0 +1,79 @@
+"""``holdfast run`` on a simulated board behind a serial port."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from constraints import client
+from constraints.boards import find_board
+from constraints.gate_level import board_line, board_model
+from gen.command import run
+from gen.config import AcceleratorConfig
+from nn.program import compile_graph
+from nn.shipped import load_network
+from sim.cycles import step_cycles
+from tests.constraints.pty_line import serial_port
+
+DIVISOR = 4
+
+
+def holdfast(monkeypatch, *arguments):
+    monkeypatch.setattr("sys.argv", ["holdfast", "run", *map(str, arguments)])
+    return run(client.app)
+
+
+@pytest.fixture(scope="module")
+def port():
+    board = find_board("ulx3s")
+    line = board_line(board, board_model(board, board.config, DIVISOR), DIVISOR)
+    with serial_port(line) as path:
+        yield path
+
+
+def test_whole_network(port, monkeypatch, capsys, tmp_path):
+    """Class, cycles and agreement of ResNet-8 on a picture; all weights stay on the board."""
+    pixels = np.random.default_rng(3).integers(0, 256, (32, 32, 3)).astype(np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "noise.png")
+    arguments = ("--board", "ulx3s", "--port", port, "--model", "resnet8", "--guard", "bound")
+    assert holdfast(monkeypatch, *arguments, "--images", tmp_path, "--count", 1) == 0
+    out = capsys.readouterr().out
+    program = compile_graph(load_network("resnet8"), find_board("ulx3s").config)
+    cycles = sum(step_cycles(program, step).total() for step in program.steps)
+    assert f"{cycles:,}" in out
+    assert "1 of 1 images agree with the golden model in every output." in out
+
+
+def test_wrong_configuration(port, monkeypatch, capsys, tmp_path):
+    path = tmp_path / "other.toml"
+    path.write_text(AcceleratorConfig(rows=4, cols=4).to_toml())
+    arguments = ("--board", "ulx3s", "--port", port, "--config", path)
+    assert holdfast(monkeypatch, *arguments) == 2
+    assert "the accelerator is 8x8 with 8-bit activations" in capsys.readouterr().err
+
+
+def test_other_version(port, monkeypatch, capsys):
+    monkeypatch.setattr("sim.driver.INTERFACE", 0x1234)
+    assert holdfast(monkeypatch, "--board", "ulx3s", "--port", port) == 2
+    error = capsys.readouterr().err
+    assert "this client's of 0x1234; make both with the same version of Holdfast." in error
+
+
+def test_bad_requests(monkeypatch, capsys, tmp_path):
+    nothing = tmp_path / "ttyUSB9"
+    (tmp_path / "text.png").write_text("no picture")
+    Image.new("RGB", (31, 32)).save(tmp_path / "small.png")
+    for arguments, message in (
+        (("--port", nothing), f"cannot open {nothing}"),
+        (("--port", nothing, "--board", "kv260"), "KV260 has no serial port"),
+        (("--port", nothing, "--guard", "on"), "--guard must be one of off, bound, zero"),
+        (("--port", nothing, "--count", 0), "--count must be at least 1, not 0."),
+        (("--port", nothing, "--images", tmp_path / "none"), "there are no images at"),
+        (("--port", nothing, "--images", tmp_path / "text.png"), "text.png is not a picture."),
+        (
+            ("--port", nothing, "--images", tmp_path / "small.png"),
+            "small.png has 31 x 32 pixels, not 32 x 32.",
+        ),
+        (("--port", nothing, "--model", "resnet9"), "there is no network 'resnet9'"),
+    ):
+        assert holdfast(monkeypatch, *arguments) == 2
+        assert message in " ".join(capsys.readouterr().err.split())

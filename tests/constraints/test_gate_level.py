@@ -1,0 +1,80 @@
+"""The netlists that bitstreams are made from, simulated with the vendors' cells as Yosys has them:
+a whole layer of ResNet-8 through the serial pins, and the registers that the guard consists of.
+
+Only the smallest board is synthesized in every run of the tests; ``-m slow`` does the others.
+"""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from constraints.bitstream import synthesize_board
+from constraints.boards import find_board
+from constraints.gate_level import board_line, gate_model, register_bits
+from fault.space import FaultSpace
+from nn.data import generated_images
+from nn.golden import Golden
+from nn.graph import Graph, InputNode
+from nn.pixels import image_codes
+from nn.program import compile_graph
+from nn.shipped import load_network
+from sim.accelerator import accelerator_netlist
+from sim.driver import Accelerator
+from sim.transport import UartTransport
+
+BOARDS = [
+    pytest.param("icebreaker"),
+    pytest.param("tangnano20k", marks=pytest.mark.slow),
+    pytest.param("ulx3s", marks=pytest.mark.slow),
+]
+
+
+@pytest.fixture(scope="module", params=BOARDS)
+def synthesized(request, tmp_path_factory):
+    board = find_board(request.param)
+    # As fast as the line can be: everything else is the bitstream's netlist.
+    board = dataclasses.replace(board, baud=round(board.core_mhz * 1e6 / 4))
+    folder = tmp_path_factory.mktemp(request.param)
+    return board, synthesize_board(board, board.config, folder, lambda _: None)
+
+
+def last_layer():
+    """The last layer of ResNet-8 as a network of its own, and what comes in."""
+    graph = load_network("resnet8")
+    codes = torch.as_tensor(image_codes(generated_images(1, 2).images, graph.act_bits))
+    layer = graph.nodes[-1]
+    outputs = Golden(graph).run(codes).outputs
+    before = graph[layer.inputs[0]]
+    source = InputNode(
+        name=before.name, shape=before.shape, scale=before.scale, zero_point=before.zero_point,
+        lo=before.lo, hi=before.hi,
+    )  # fmt: skip
+    alone = dataclasses.replace(graph, nodes=[source, layer])
+    return alone, outputs[before.name].numpy(), outputs[layer.name].numpy().reshape(-1)
+
+
+def test_layer(synthesized):
+    board, design = synthesized
+    graph, codes, expected = last_layer()
+    assert isinstance(graph, Graph) and len(np.unique(expected)) > 3
+    accelerator = Accelerator(UartTransport(board_line(board, gate_model(board, design))))
+    accelerator.load(compile_graph(graph, board.config, parts=True))
+    accelerator.guard(output=True, input=True)
+    assert (accelerator.run(codes.astype(np.int8)).reshape(-1) == expected).all()
+
+
+def test_guard_survives(synthesized):
+    """Every register bit of the guard is a flip-flop of the netlist."""
+    board, design = synthesized
+    space = FaultSpace.of(accelerator_netlist(board.config))
+    wanted = {state.signal: state.width for state in space.states if state.structure == "guard"}
+    assert len(wanted) > 5
+    found = {name.replace(".", "__"): bits for name, bits in register_bits(design).items()}
+    lost = {
+        name: width - found.get(f"accelerator__{name}", 0)
+        for name, width in wanted.items()
+        if found.get(f"accelerator__{name}", 0) < width
+    }
+    assert lost == {}
