@@ -101,9 +101,8 @@ class PlaceFlow(Edaflow):
             device = board.tools[0]
         else:
             options += board.tools
-        if board.family == "ecp5":
-            # The default router takes three times as long where most block RAMs are in use.
-            options += ["--router", "router2"]
+        # The default, router1, spends minutes on what this one does in seconds.
+        options += ["--router", "router2"]
         edam = {
             "name": _NAME,
             "files": [

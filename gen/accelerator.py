@@ -437,15 +437,21 @@ class Accelerator(wiring.Component):
             m.d.sync += counter.eq(counter + activity[name])
         for name, counter in counters.items():
             m.d.sync += counter.eq(counter + increments[name])
+        # Of its own: the way to a start does not lead through the memories' bounds.
+        forbidden = Signal()
+        m.d.comb += forbidden.eq(1)
+        with m.Switch(offset):
+            for register in REGISTERS:
+                with m.Case(register.offset):
+                    m.d.comb += read.eq(values[register.name])
+                    allowed = host.strobe == 0b1111 if "w" in register.access else 0
+                    m.d.comb += forbidden.eq(host.write & ~(Const(1, 1) & allowed))
+        # A start or a change of settings in the middle of a run is refused.
+        with m.If(sequencer.busy & host.write & (offset <= offsets["count"])):
+            m.d.comb += forbidden.eq(1)
         with m.If(selected):
-            m.d.comb += error.eq(1)
-            with m.Switch(offset):
-                for register in REGISTERS:
-                    with m.Case(register.offset):
-                        m.d.comb += read.eq(values[register.name])
-                        allowed = host.strobe == 0b1111 if "w" in register.access else 0
-                        m.d.comb += error.eq(host.write & ~(Const(1, 1) & allowed))
-        with m.If(write & ~error):
+            m.d.comb += error.eq(forbidden)
+        with m.If(write & ~forbidden):
             with m.Switch(offset):
                 with m.Case(offsets["control"]):
                     for name, setting in settings.items():
@@ -463,9 +469,6 @@ class Accelerator(wiring.Component):
                 for name, counter in counters.items():
                     with m.Case(offsets[name]):
                         m.d.sync += counter.eq(0)
-        # A start or a change of settings in the middle of a run is refused.
-        with m.If(sequencer.busy & host.write & selected & (offset <= offsets["count"])):
-            m.d.comb += error.eq(1)
         with m.If(sequencer.busy & host.write & error):
             m.d.sync += refused.eq(1)
         return (
