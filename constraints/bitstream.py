@@ -26,7 +26,7 @@ from .boards import Board
 from .eda_tools import program, program_identity
 from .place_flow import LOG, NETLIST, REPORT, PlaceFlow
 from .synthesis import FAMILIES, Cost, count
-from .top import TOP, board_verilog
+from .top import DOUBLE, TOP, board_verilog
 from .yosys_flow import YosysFlow
 
 __all__ = ["Placed", "Synthesized", "check_fit", "pack", "place", "synthesize_board"]
@@ -208,7 +208,7 @@ def read_report(board: Board, folder: Path, seed: int) -> Placed:
     if not clocks:
         raise HoldfastError(f"{folder / REPORT} knows no clock.")
     period = 1000 / board.core_mhz
-    core = next((name for name in clocks if not name.endswith(DOUBLE_CLOCK)), "")
+    core = next((name for name in clocks if not name.endswith(f"{DOUBLE}_clk")), "")
     slack = {
         name: (period if name == core else period / 2) - 1000 / values["achieved"]
         for name, values in clocks.items()

@@ -60,7 +60,7 @@ def _netlist(board: Board, text: str) -> Netlist:
         Port("uart_tx", 1, "output"),
         Port("leds", board.leds, "output"),
     )
-    return Netlist(TOP, verilog, ports, (), (), "clock", "")
+    return Netlist(TOP, verilog, "", ports, (), (), "clock", "")
 
 
 def gate_model(board: Board, design: Synthesized) -> FastModel:

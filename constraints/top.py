@@ -18,10 +18,13 @@ from .boards import Board
 from .pll import Pll
 from .spram import SpramPlatform
 
-__all__ = ["TOP", "AxiTop", "BoardTop", "board_rtlil", "board_verilog"]
+__all__ = ["DOUBLE", "TOP", "AxiTop", "BoardTop", "board_rtlil", "board_verilog"]
 
 TOP = "holdfast_top"
 """Name of the Verilog module."""
+
+DOUBLE = "double"
+"""Domain of twice the core clock."""
 
 _HOLD_BITS = 6
 _SHOWN_BITS = 21

@@ -7,55 +7,55 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$10 ;
   wire \$100 ;
   wire \$101 ;
-  wire \$102 ;
+  wire [19:0] \$102 ;
   wire \$103 ;
-  wire [19:0] \$104 ;
+  wire \$104 ;
   wire \$105 ;
   wire \$106 ;
   wire \$107 ;
-  wire \$108 ;
+  wire [19:0] \$108 ;
   wire \$109 ;
   wire \$11 ;
-  wire [19:0] \$110 ;
+  wire \$110 ;
   wire \$111 ;
   wire \$112 ;
   wire \$113 ;
-  wire \$114 ;
+  wire [19:0] \$114 ;
   wire \$115 ;
-  wire [19:0] \$116 ;
+  wire \$116 ;
   wire \$117 ;
   wire \$118 ;
   wire \$119 ;
   wire \$12 ;
-  wire \$120 ;
+  wire [19:0] \$120 ;
   wire \$121 ;
-  wire [19:0] \$122 ;
+  wire \$122 ;
   wire \$123 ;
   wire \$124 ;
   wire \$125 ;
-  wire \$126 ;
+  wire [19:0] \$126 ;
   wire \$127 ;
-  wire [19:0] \$128 ;
+  wire \$128 ;
   wire \$129 ;
   wire \$13 ;
   wire \$130 ;
   wire \$131 ;
-  wire \$132 ;
+  wire [19:0] \$132 ;
   wire \$133 ;
-  wire [19:0] \$134 ;
+  wire \$134 ;
   wire \$135 ;
   wire \$136 ;
   wire \$137 ;
-  wire \$138 ;
+  wire [19:0] \$138 ;
   wire \$139 ;
   wire \$14 ;
-  wire [19:0] \$140 ;
+  wire \$140 ;
   wire \$141 ;
   wire \$142 ;
   wire \$143 ;
-  wire \$144 ;
+  wire [19:0] \$144 ;
   wire \$145 ;
-  wire [19:0] \$146 ;
+  wire \$146 ;
   wire \$147 ;
   wire \$148 ;
   wire \$149 ;
@@ -65,13 +65,13 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$152 ;
   wire \$153 ;
   wire \$154 ;
-  wire \$155 ;
-  wire \$156 ;
-  wire [15:0] \$157 ;
-  wire [18:0] \$158 ;
-  wire [18:0] \$159 ;
+  wire [15:0] \$155 ;
+  wire [18:0] \$156 ;
+  wire [18:0] \$157 ;
+  wire [7:0] \$158 ;
+  wire \$159 ;
   wire \$16 ;
-  wire [7:0] \$160 ;
+  wire \$160 ;
   wire \$161 ;
   wire \$162 ;
   wire \$163 ;
@@ -82,12 +82,12 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$168 ;
   wire \$169 ;
   wire \$17 ;
-  wire \$170 ;
-  wire \$171 ;
-  wire [15:0] \$172 ;
-  wire [18:0] \$173 ;
-  wire [18:0] \$174 ;
-  wire [7:0] \$175 ;
+  wire [15:0] \$170 ;
+  wire [18:0] \$171 ;
+  wire [18:0] \$172 ;
+  wire [7:0] \$173 ;
+  wire \$174 ;
+  wire \$175 ;
   wire \$176 ;
   wire \$177 ;
   wire \$178 ;
@@ -98,13 +98,13 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$182 ;
   wire \$183 ;
   wire \$184 ;
-  wire \$185 ;
-  wire \$186 ;
-  wire [15:0] \$187 ;
-  wire [18:0] \$188 ;
-  wire [18:0] \$189 ;
+  wire [15:0] \$185 ;
+  wire [18:0] \$186 ;
+  wire [18:0] \$187 ;
+  wire [7:0] \$188 ;
+  wire \$189 ;
   wire \$19 ;
-  wire [7:0] \$190 ;
+  wire \$190 ;
   wire \$191 ;
   wire \$192 ;
   wire \$193 ;
@@ -116,12 +116,12 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$199 ;
   wire \$2 ;
   wire \$20 ;
-  wire \$200 ;
-  wire \$201 ;
-  wire [15:0] \$202 ;
-  wire [18:0] \$203 ;
-  wire [18:0] \$204 ;
-  wire [7:0] \$205 ;
+  wire [15:0] \$200 ;
+  wire [18:0] \$201 ;
+  wire [18:0] \$202 ;
+  wire [7:0] \$203 ;
+  wire \$204 ;
+  wire \$205 ;
   wire \$206 ;
   wire \$207 ;
   wire \$208 ;
@@ -132,13 +132,13 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$212 ;
   wire \$213 ;
   wire \$214 ;
-  wire \$215 ;
-  wire \$216 ;
-  wire [15:0] \$217 ;
-  wire [18:0] \$218 ;
-  wire [18:0] \$219 ;
+  wire [15:0] \$215 ;
+  wire [18:0] \$216 ;
+  wire [18:0] \$217 ;
+  wire [7:0] \$218 ;
+  wire \$219 ;
   wire \$22 ;
-  wire [7:0] \$220 ;
+  wire \$220 ;
   wire \$221 ;
   wire \$222 ;
   wire \$223 ;
@@ -149,12 +149,12 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$228 ;
   wire \$229 ;
   wire \$23 ;
-  wire \$230 ;
-  wire \$231 ;
-  wire [15:0] \$232 ;
-  wire [18:0] \$233 ;
-  wire [18:0] \$234 ;
-  wire [7:0] \$235 ;
+  wire [15:0] \$230 ;
+  wire [18:0] \$231 ;
+  wire [18:0] \$232 ;
+  wire [7:0] \$233 ;
+  wire \$234 ;
+  wire \$235 ;
   wire \$236 ;
   wire \$237 ;
   wire \$238 ;
@@ -165,13 +165,13 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$242 ;
   wire \$243 ;
   wire \$244 ;
-  wire \$245 ;
-  wire \$246 ;
-  wire [15:0] \$247 ;
-  wire [18:0] \$248 ;
-  wire [18:0] \$249 ;
+  wire [15:0] \$245 ;
+  wire [18:0] \$246 ;
+  wire [18:0] \$247 ;
+  wire [7:0] \$248 ;
+  wire \$249 ;
   wire \$25 ;
-  wire [7:0] \$250 ;
+  wire \$250 ;
   wire \$251 ;
   wire \$252 ;
   wire \$253 ;
@@ -182,12 +182,12 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$258 ;
   wire \$259 ;
   wire \$26 ;
-  wire \$260 ;
-  wire \$261 ;
-  wire [15:0] \$262 ;
-  wire [18:0] \$263 ;
-  wire [18:0] \$264 ;
-  wire [7:0] \$265 ;
+  wire [15:0] \$260 ;
+  wire [18:0] \$261 ;
+  wire [18:0] \$262 ;
+  wire [7:0] \$263 ;
+  wire \$264 ;
+  wire \$265 ;
   wire \$266 ;
   wire \$267 ;
   wire \$268 ;
@@ -201,13 +201,13 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$275 ;
   wire \$276 ;
   wire \$277 ;
-  wire \$278 ;
-  wire \$279 ;
+  wire [15:0] \$278 ;
+  wire [18:0] \$279 ;
   wire \$28 ;
-  wire [15:0] \$280 ;
-  wire [18:0] \$281 ;
-  wire [18:0] \$282 ;
-  wire [7:0] \$283 ;
+  wire [18:0] \$280 ;
+  wire [7:0] \$281 ;
+  wire \$282 ;
+  wire \$283 ;
   wire \$284 ;
   wire \$285 ;
   wire \$286 ;
@@ -218,12 +218,12 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$290 ;
   wire \$291 ;
   wire \$292 ;
-  wire \$293 ;
-  wire \$294 ;
-  wire [15:0] \$295 ;
-  wire [18:0] \$296 ;
-  wire [18:0] \$297 ;
-  wire [7:0] \$298 ;
+  wire [15:0] \$293 ;
+  wire [18:0] \$294 ;
+  wire [18:0] \$295 ;
+  wire [7:0] \$296 ;
+  wire \$297 ;
+  wire \$298 ;
   wire \$299 ;
   wire \$3 ;
   wire \$30 ;
@@ -235,13 +235,13 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$305 ;
   wire \$306 ;
   wire \$307 ;
-  wire \$308 ;
-  wire \$309 ;
+  wire [15:0] \$308 ;
+  wire [18:0] \$309 ;
   wire \$31 ;
-  wire [15:0] \$310 ;
-  wire [18:0] \$311 ;
-  wire [18:0] \$312 ;
-  wire [7:0] \$313 ;
+  wire [18:0] \$310 ;
+  wire [7:0] \$311 ;
+  wire \$312 ;
+  wire \$313 ;
   wire \$314 ;
   wire \$315 ;
   wire \$316 ;
@@ -252,12 +252,12 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$320 ;
   wire \$321 ;
   wire \$322 ;
-  wire \$323 ;
-  wire \$324 ;
-  wire [15:0] \$325 ;
-  wire [18:0] \$326 ;
-  wire [18:0] \$327 ;
-  wire [7:0] \$328 ;
+  wire [15:0] \$323 ;
+  wire [18:0] \$324 ;
+  wire [18:0] \$325 ;
+  wire [7:0] \$326 ;
+  wire \$327 ;
+  wire \$328 ;
   wire \$329 ;
   wire \$33 ;
   wire \$330 ;
@@ -268,13 +268,13 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$335 ;
   wire \$336 ;
   wire \$337 ;
-  wire \$338 ;
-  wire \$339 ;
+  wire [15:0] \$338 ;
+  wire [18:0] \$339 ;
   wire \$34 ;
-  wire [15:0] \$340 ;
-  wire [18:0] \$341 ;
-  wire [18:0] \$342 ;
-  wire [7:0] \$343 ;
+  wire [18:0] \$340 ;
+  wire [7:0] \$341 ;
+  wire \$342 ;
+  wire \$343 ;
   wire \$344 ;
   wire \$345 ;
   wire \$346 ;
@@ -285,12 +285,12 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$350 ;
   wire \$351 ;
   wire \$352 ;
-  wire \$353 ;
-  wire \$354 ;
-  wire [15:0] \$355 ;
-  wire [18:0] \$356 ;
-  wire [18:0] \$357 ;
-  wire [7:0] \$358 ;
+  wire [15:0] \$353 ;
+  wire [18:0] \$354 ;
+  wire [18:0] \$355 ;
+  wire [7:0] \$356 ;
+  wire \$357 ;
+  wire \$358 ;
   wire \$359 ;
   wire \$36 ;
   wire \$360 ;
@@ -301,13 +301,13 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$365 ;
   wire \$366 ;
   wire \$367 ;
-  wire \$368 ;
-  wire \$369 ;
+  wire [15:0] \$368 ;
+  wire [18:0] \$369 ;
   wire \$37 ;
-  wire [15:0] \$370 ;
-  wire [18:0] \$371 ;
-  wire [18:0] \$372 ;
-  wire [7:0] \$373 ;
+  wire [18:0] \$370 ;
+  wire [7:0] \$371 ;
+  wire \$372 ;
+  wire \$373 ;
   wire \$374 ;
   wire \$375 ;
   wire \$376 ;
@@ -318,12 +318,12 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$380 ;
   wire \$381 ;
   wire \$382 ;
-  wire \$383 ;
-  wire \$384 ;
-  wire [15:0] \$385 ;
-  wire [18:0] \$386 ;
-  wire [18:0] \$387 ;
-  wire [7:0] \$388 ;
+  wire [15:0] \$383 ;
+  wire [18:0] \$384 ;
+  wire [18:0] \$385 ;
+  wire [7:0] \$386 ;
+  wire \$387 ;
+  wire \$388 ;
   wire \$389 ;
   wire \$39 ;
   wire \$390 ;
@@ -363,33 +363,33 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$420 ;
   wire \$421 ;
   wire \$422 ;
-  wire \$423 ;
-  wire \$424 ;
+  wire [32:0] \$423 ;
+  wire [32:0] \$424 ;
   wire [32:0] \$425 ;
   wire [32:0] \$426 ;
   wire [32:0] \$427 ;
-  wire [32:0] \$428 ;
-  wire [32:0] \$429 ;
+  wire \$428 ;
+  wire \$429 ;
   wire \$43 ;
   wire \$430 ;
-  wire \$431 ;
-  wire \$432 ;
+  wire [32:0] \$431 ;
+  wire [32:0] \$432 ;
   wire [32:0] \$433 ;
-  wire [32:0] \$434 ;
-  wire [32:0] \$435 ;
+  wire \$434 ;
+  wire \$435 ;
   wire \$436 ;
   wire \$437 ;
   wire \$438 ;
   wire \$439 ;
   wire \$44 ;
-  wire \$440 ;
-  wire \$441 ;
-  wire [2:0] \$442 ;
+  wire [2:0] \$440 ;
+  reg [31:0] \$441 ;
+  reg [31:0] \$442 ;
   reg [31:0] \$443 ;
-  reg [31:0] \$444 ;
-  reg [31:0] \$445 ;
-  reg [2:0] \$446 ;
-  reg [21:0] \$447 ;
+  reg [2:0] \$444 ;
+  reg [21:0] \$445 ;
+  reg [31:0] \$446 ;
+  reg [31:0] \$447 ;
   reg [31:0] \$448 ;
   reg [31:0] \$449 ;
   wire \$45 ;
@@ -397,18 +397,18 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   reg [31:0] \$451 ;
   reg [31:0] \$452 ;
   reg [31:0] \$453 ;
-  reg [31:0] \$454 ;
-  reg [31:0] \$455 ;
-  reg \$456 ;
-  reg \$457 ;
+  reg \$454 ;
+  reg \$455 ;
+  reg [15:0] \$456 ;
+  reg [15:0] \$457 ;
   reg [15:0] \$458 ;
-  reg [15:0] \$459 ;
+  reg [31:0] \$459 ;
   wire \$46 ;
-  reg [15:0] \$460 ;
-  reg [31:0] \$461 ;
-  reg [1:0] \$462 ;
-  reg [1:0] \$463 ;
-  reg [31:0] \$464 ;
+  reg [1:0] \$460 ;
+  reg [1:0] \$461 ;
+  reg [31:0] \$462 ;
+  reg [4:0] \$463 ;
+  reg [4:0] \$464 ;
   reg [4:0] \$465 ;
   reg [4:0] \$466 ;
   reg [4:0] \$467 ;
@@ -417,12 +417,10 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$47 ;
   reg [4:0] \$470 ;
   reg [4:0] \$471 ;
-  reg [4:0] \$472 ;
-  reg [4:0] \$473 ;
-  reg \$474 ;
-  reg \$475 ;
-  reg [63:0] \$476 ;
-  wire [4:0] \$477 ;
+  reg \$472 ;
+  reg \$473 ;
+  reg [63:0] \$474 ;
+  wire [4:0] \$475 ;
   wire \$48 ;
   wire \$49 ;
   wire \$5 ;
@@ -450,9 +448,9 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$7 ;
   wire \$70 ;
   wire \$71 ;
-  wire \$72 ;
+  wire [19:0] \$72 ;
   wire \$73 ;
-  wire [19:0] \$74 ;
+  wire \$74 ;
   wire \$75 ;
   wire \$76 ;
   wire \$77 ;
@@ -462,16 +460,16 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$80 ;
   wire \$81 ;
   wire \$82 ;
-  wire \$83 ;
+  wire [17:0] \$83 ;
   wire \$84 ;
-  wire [17:0] \$85 ;
+  wire \$85 ;
   wire \$86 ;
   wire \$87 ;
   wire \$88 ;
-  wire \$89 ;
+  wire [17:0] \$89 ;
   wire \$9 ;
   wire \$90 ;
-  wire [17:0] \$91 ;
+  wire \$91 ;
   wire \$92 ;
   wire \$93 ;
   wire \$94 ;
@@ -481,21 +479,21 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$98 ;
   wire \$99 ;
   wire [10:0] \$signature__addr ;
-  wire [9:0] \$signature__addr$100 ;
-  wire [9:0] \$signature__addr$107 ;
+  wire [9:0] \$signature__addr$101 ;
+  wire [9:0] \$signature__addr$108 ;
   wire [31:0] \$signature__data ;
-  wire [23:0] \$signature__data$106 ;
-  wire [21:0] \$signature__data$111 ;
+  wire [23:0] \$signature__data$107 ;
+  wire [21:0] \$signature__data$112 ;
   wire [63:0] act;
-  wire [63:0] \act$160 ;
-  wire [7:0] \act$160[0] ;
-  wire [7:0] \act$160[1] ;
-  wire [7:0] \act$160[2] ;
-  wire [7:0] \act$160[3] ;
-  wire [7:0] \act$160[4] ;
-  wire [7:0] \act$160[5] ;
-  wire [7:0] \act$160[6] ;
-  wire [7:0] \act$160[7] ;
+  wire [63:0] \act$161 ;
+  wire [7:0] \act$161[0] ;
+  wire [7:0] \act$161[1] ;
+  wire [7:0] \act$161[2] ;
+  wire [7:0] \act$161[3] ;
+  wire [7:0] \act$161[4] ;
+  wire [7:0] \act$161[5] ;
+  wire [7:0] \act$161[6] ;
+  wire [7:0] \act$161[7] ;
   wire [7:0] \act[0] ;
   wire [7:0] \act[1] ;
   wire [7:0] \act[2] ;
@@ -505,46 +503,37 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [7:0] \act[6] ;
   wire [7:0] \act[7] ;
   wire active;
-  wire \active$195 ;
-  wire \active$198 ;
+  wire \active$196 ;
+  wire \active$199 ;
   wire [10:0] address;
-  wire [13:0] \address$101 ;
-  wire [19:0] \address$115 ;
-  wire [127:0] \address$121 ;
-  wire [15:0] \address$121[0] ;
-  wire [15:0] \address$121[1] ;
-  wire [15:0] \address$121[2] ;
-  wire [15:0] \address$121[3] ;
-  wire [15:0] \address$121[4] ;
-  wire [15:0] \address$121[5] ;
-  wire [15:0] \address$121[6] ;
-  wire [15:0] \address$121[7] ;
-  wire [15:0] \address$122 ;
-  wire [127:0] \address$124 ;
-  wire [15:0] \address$124[0] ;
-  wire [15:0] \address$124[1] ;
-  wire [15:0] \address$124[2] ;
-  wire [15:0] \address$124[3] ;
-  wire [15:0] \address$124[4] ;
-  wire [15:0] \address$124[5] ;
-  wire [15:0] \address$124[6] ;
-  wire [15:0] \address$124[7] ;
+  wire [13:0] \address$102 ;
+  wire [19:0] \address$116 ;
+  wire [127:0] \address$122 ;
+  wire [15:0] \address$122[0] ;
+  wire [15:0] \address$122[1] ;
+  wire [15:0] \address$122[2] ;
+  wire [15:0] \address$122[3] ;
+  wire [15:0] \address$122[4] ;
+  wire [15:0] \address$122[5] ;
+  wire [15:0] \address$122[6] ;
+  wire [15:0] \address$122[7] ;
+  wire [15:0] \address$123 ;
+  wire [127:0] \address$125 ;
+  wire [15:0] \address$125[0] ;
+  wire [15:0] \address$125[1] ;
+  wire [15:0] \address$125[2] ;
+  wire [15:0] \address$125[3] ;
+  wire [15:0] \address$125[4] ;
+  wire [15:0] \address$125[5] ;
+  wire [15:0] \address$125[6] ;
+  wire [15:0] \address$125[7] ;
   wire [19:0] base;
-  wire [13:0] \base$176 ;
+  wire [13:0] \base$177 ;
   wire \begin ;
   wire busy;
   input clk;
   wire clk;
   wire [63:0] codes;
-  wire [63:0] \codes$189 ;
-  wire [7:0] \codes$189[0] ;
-  wire [7:0] \codes$189[1] ;
-  wire [7:0] \codes$189[2] ;
-  wire [7:0] \codes$189[3] ;
-  wire [7:0] \codes$189[4] ;
-  wire [7:0] \codes$189[5] ;
-  wire [7:0] \codes$189[6] ;
-  wire [7:0] \codes$189[7] ;
   wire [63:0] \codes$190 ;
   wire [7:0] \codes$190[0] ;
   wire [7:0] \codes$190[1] ;
@@ -554,6 +543,15 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [7:0] \codes$190[5] ;
   wire [7:0] \codes$190[6] ;
   wire [7:0] \codes$190[7] ;
+  wire [63:0] \codes$191 ;
+  wire [7:0] \codes$191[0] ;
+  wire [7:0] \codes$191[1] ;
+  wire [7:0] \codes$191[2] ;
+  wire [7:0] \codes$191[3] ;
+  wire [7:0] \codes$191[4] ;
+  wire [7:0] \codes$191[5] ;
+  wire [7:0] \codes$191[6] ;
+  wire [7:0] \codes$191[7] ;
   wire [7:0] \codes[0] ;
   wire [7:0] \codes[1] ;
   wire [7:0] \codes[2] ;
@@ -571,10 +569,10 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   reg control_interrupt = 1'h0;
   reg [15:0] count = 16'h0000;
   (* init = 16'h0000 *)
-  wire [15:0] \count$90 ;
+  wire [15:0] \count$91 ;
   reg [31:0] cycles = 32'd0;
   wire done;
-  wire \done$145 ;
+  wire \done$146 ;
   wire [7:0] enable;
   wire error;
   wire fault_accumulator;
@@ -596,13 +594,14 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire fetching;
   reg [15:0] first = 16'h0000;
   (* init = 16'h0000 *)
-  wire [15:0] \first$89 ;
+  wire [15:0] \first$90 ;
+  reg forbidden;
   wire go;
-  wire \go$141 ;
-  wire \go$155 ;
-  wire \go$177 ;
-  wire \go$181 ;
-  wire \go$186 ;
+  wire \go$142 ;
+  wire \go$156 ;
+  wire \go$178 ;
+  wire \go$182 ;
+  wire \go$187 ;
   wire [24:0] host__address;
   wire [31:0] host__data;
   reg host__error;
@@ -615,266 +614,266 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   output interrupt;
   wire interrupt;
   wire [514:0] layer;
-  wire [514:0] \layer$139 ;
-  wire [7:0] \layer$139.add_hi ;
-  wire [7:0] \layer$139.add_lo ;
-  wire [23:0] \layer$139.add_multiplier_a ;
-  wire [23:0] \layer$139.add_multiplier_b ;
-  wire [4:0] \layer$139.add_shift ;
-  wire [7:0] \layer$139.add_zero ;
-  wire [12:0] \layer$139.blocks ;
-  wire [13:0] \layer$139.co_tiles ;
-  wire [2:0] \layer$139.dilation ;
-  wire [7:0] \layer$139.hi ;
-  wire \layer$139.hold_weights ;
-  wire [8:0] \layer$139.in_h ;
-  wire [8:0] \layer$139.in_w ;
-  wire [1:0] \layer$139.input_bank ;
-  wire [15:0] \layer$139.input_base ;
-  wire [7:0] \layer$139.input_hi ;
-  wire [7:0] \layer$139.input_lo ;
-  wire [15:0] \layer$139.input_step ;
-  wire [4:0] \layer$139.kernel_h ;
-  wire [4:0] \layer$139.kernel_w ;
-  wire [15:0] \layer$139.lane_mask ;
-  wire [7:0] \layer$139.lo ;
-  wire [15:0] \layer$139.magic ;
-  wire \layer$139.maximum ;
-  wire [9:0] \layer$139.origin_x ;
-  wire [9:0] \layer$139.origin_y ;
-  wire [15:0] \layer$139.out_base ;
-  wire [8:0] \layer$139.out_h ;
-  wire [4:0] \layer$139.out_lane ;
-  wire [11:0] \layer$139.out_step ;
-  wire [8:0] \layer$139.out_w ;
-  wire [1:0] \layer$139.output_bank ;
-  wire [7:0] \layer$139.pad_value ;
-  wire [13:0] \layer$139.param_base ;
-  wire [15:0] \layer$139.res_base ;
-  wire [4:0] \layer$139.res_lane ;
-  wire [15:0] \layer$139.res_step_x ;
-  wire [15:0] \layer$139.res_step_y ;
-  wire [13:0] \layer$139.res_tiles ;
-  wire [7:0] \layer$139.res_zero ;
-  wire \layer$139.residual ;
-  wire [1:0] \layer$139.residual_bank ;
-  wire [15:0] \layer$139.step_kx ;
-  wire [15:0] \layer$139.step_ky ;
-  wire [15:0] \layer$139.step_x ;
-  wire [15:0] \layer$139.step_y ;
-  wire [2:0] \layer$139.stride ;
-  wire [3:0] \layer$139.sub_block ;
-  wire [19:0] \layer$139.weight_base ;
-  wire [7:0] \layer$139.zero_in ;
-  wire [7:0] \layer$139.zero_out ;
-  wire [514:0] \layer$146 ;
-  wire [7:0] \layer$146.add_hi ;
-  wire [7:0] \layer$146.add_lo ;
-  wire [23:0] \layer$146.add_multiplier_a ;
-  wire [23:0] \layer$146.add_multiplier_b ;
-  wire [4:0] \layer$146.add_shift ;
-  wire [7:0] \layer$146.add_zero ;
-  wire [12:0] \layer$146.blocks ;
-  wire [13:0] \layer$146.co_tiles ;
-  wire [2:0] \layer$146.dilation ;
-  wire [7:0] \layer$146.hi ;
-  wire \layer$146.hold_weights ;
-  wire [8:0] \layer$146.in_h ;
-  wire [8:0] \layer$146.in_w ;
-  wire [1:0] \layer$146.input_bank ;
-  wire [15:0] \layer$146.input_base ;
-  wire [7:0] \layer$146.input_hi ;
-  wire [7:0] \layer$146.input_lo ;
-  wire [15:0] \layer$146.input_step ;
-  wire [4:0] \layer$146.kernel_h ;
-  wire [4:0] \layer$146.kernel_w ;
-  wire [15:0] \layer$146.lane_mask ;
-  wire [7:0] \layer$146.lo ;
-  wire [15:0] \layer$146.magic ;
-  wire \layer$146.maximum ;
-  wire [9:0] \layer$146.origin_x ;
-  wire [9:0] \layer$146.origin_y ;
-  wire [15:0] \layer$146.out_base ;
-  wire [8:0] \layer$146.out_h ;
-  wire [4:0] \layer$146.out_lane ;
-  wire [11:0] \layer$146.out_step ;
-  wire [8:0] \layer$146.out_w ;
-  wire [1:0] \layer$146.output_bank ;
-  wire [7:0] \layer$146.pad_value ;
-  wire [13:0] \layer$146.param_base ;
-  wire [15:0] \layer$146.res_base ;
-  wire [4:0] \layer$146.res_lane ;
-  wire [15:0] \layer$146.res_step_x ;
-  wire [15:0] \layer$146.res_step_y ;
-  wire [13:0] \layer$146.res_tiles ;
-  wire [7:0] \layer$146.res_zero ;
-  wire \layer$146.residual ;
-  wire [1:0] \layer$146.residual_bank ;
-  wire [15:0] \layer$146.step_kx ;
-  wire [15:0] \layer$146.step_ky ;
-  wire [15:0] \layer$146.step_x ;
-  wire [15:0] \layer$146.step_y ;
-  wire [2:0] \layer$146.stride ;
-  wire [3:0] \layer$146.sub_block ;
-  wire [19:0] \layer$146.weight_base ;
-  wire [7:0] \layer$146.zero_in ;
-  wire [7:0] \layer$146.zero_out ;
-  wire [514:0] \layer$167 ;
-  wire [7:0] \layer$167.add_hi ;
-  wire [7:0] \layer$167.add_lo ;
-  wire [23:0] \layer$167.add_multiplier_a ;
-  wire [23:0] \layer$167.add_multiplier_b ;
-  wire [4:0] \layer$167.add_shift ;
-  wire [7:0] \layer$167.add_zero ;
-  wire [12:0] \layer$167.blocks ;
-  wire [13:0] \layer$167.co_tiles ;
-  wire [2:0] \layer$167.dilation ;
-  wire [7:0] \layer$167.hi ;
-  wire \layer$167.hold_weights ;
-  wire [8:0] \layer$167.in_h ;
-  wire [8:0] \layer$167.in_w ;
-  wire [1:0] \layer$167.input_bank ;
-  wire [15:0] \layer$167.input_base ;
-  wire [7:0] \layer$167.input_hi ;
-  wire [7:0] \layer$167.input_lo ;
-  wire [15:0] \layer$167.input_step ;
-  wire [4:0] \layer$167.kernel_h ;
-  wire [4:0] \layer$167.kernel_w ;
-  wire [15:0] \layer$167.lane_mask ;
-  wire [7:0] \layer$167.lo ;
-  wire [15:0] \layer$167.magic ;
-  wire \layer$167.maximum ;
-  wire [9:0] \layer$167.origin_x ;
-  wire [9:0] \layer$167.origin_y ;
-  wire [15:0] \layer$167.out_base ;
-  wire [8:0] \layer$167.out_h ;
-  wire [4:0] \layer$167.out_lane ;
-  wire [11:0] \layer$167.out_step ;
-  wire [8:0] \layer$167.out_w ;
-  wire [1:0] \layer$167.output_bank ;
-  wire [7:0] \layer$167.pad_value ;
-  wire [13:0] \layer$167.param_base ;
-  wire [15:0] \layer$167.res_base ;
-  wire [4:0] \layer$167.res_lane ;
-  wire [15:0] \layer$167.res_step_x ;
-  wire [15:0] \layer$167.res_step_y ;
-  wire [13:0] \layer$167.res_tiles ;
-  wire [7:0] \layer$167.res_zero ;
-  wire \layer$167.residual ;
-  wire [1:0] \layer$167.residual_bank ;
-  wire [15:0] \layer$167.step_kx ;
-  wire [15:0] \layer$167.step_ky ;
-  wire [15:0] \layer$167.step_x ;
-  wire [15:0] \layer$167.step_y ;
-  wire [2:0] \layer$167.stride ;
-  wire [3:0] \layer$167.sub_block ;
-  wire [19:0] \layer$167.weight_base ;
-  wire [7:0] \layer$167.zero_in ;
-  wire [7:0] \layer$167.zero_out ;
-  wire [514:0] \layer$180 ;
-  wire [7:0] \layer$180.add_hi ;
-  wire [7:0] \layer$180.add_lo ;
-  wire [23:0] \layer$180.add_multiplier_a ;
-  wire [23:0] \layer$180.add_multiplier_b ;
-  wire [4:0] \layer$180.add_shift ;
-  wire [7:0] \layer$180.add_zero ;
-  wire [12:0] \layer$180.blocks ;
-  wire [13:0] \layer$180.co_tiles ;
-  wire [2:0] \layer$180.dilation ;
-  wire [7:0] \layer$180.hi ;
-  wire \layer$180.hold_weights ;
-  wire [8:0] \layer$180.in_h ;
-  wire [8:0] \layer$180.in_w ;
-  wire [1:0] \layer$180.input_bank ;
-  wire [15:0] \layer$180.input_base ;
-  wire [7:0] \layer$180.input_hi ;
-  wire [7:0] \layer$180.input_lo ;
-  wire [15:0] \layer$180.input_step ;
-  wire [4:0] \layer$180.kernel_h ;
-  wire [4:0] \layer$180.kernel_w ;
-  wire [15:0] \layer$180.lane_mask ;
-  wire [7:0] \layer$180.lo ;
-  wire [15:0] \layer$180.magic ;
-  wire \layer$180.maximum ;
-  wire [9:0] \layer$180.origin_x ;
-  wire [9:0] \layer$180.origin_y ;
-  wire [15:0] \layer$180.out_base ;
-  wire [8:0] \layer$180.out_h ;
-  wire [4:0] \layer$180.out_lane ;
-  wire [11:0] \layer$180.out_step ;
-  wire [8:0] \layer$180.out_w ;
-  wire [1:0] \layer$180.output_bank ;
-  wire [7:0] \layer$180.pad_value ;
-  wire [13:0] \layer$180.param_base ;
-  wire [15:0] \layer$180.res_base ;
-  wire [4:0] \layer$180.res_lane ;
-  wire [15:0] \layer$180.res_step_x ;
-  wire [15:0] \layer$180.res_step_y ;
-  wire [13:0] \layer$180.res_tiles ;
-  wire [7:0] \layer$180.res_zero ;
-  wire \layer$180.residual ;
-  wire [1:0] \layer$180.residual_bank ;
-  wire [15:0] \layer$180.step_kx ;
-  wire [15:0] \layer$180.step_ky ;
-  wire [15:0] \layer$180.step_x ;
-  wire [15:0] \layer$180.step_y ;
-  wire [2:0] \layer$180.stride ;
-  wire [3:0] \layer$180.sub_block ;
-  wire [19:0] \layer$180.weight_base ;
-  wire [7:0] \layer$180.zero_in ;
-  wire [7:0] \layer$180.zero_out ;
-  wire [514:0] \layer$185 ;
-  wire [7:0] \layer$185.add_hi ;
-  wire [7:0] \layer$185.add_lo ;
-  wire [23:0] \layer$185.add_multiplier_a ;
-  wire [23:0] \layer$185.add_multiplier_b ;
-  wire [4:0] \layer$185.add_shift ;
-  wire [7:0] \layer$185.add_zero ;
-  wire [12:0] \layer$185.blocks ;
-  wire [13:0] \layer$185.co_tiles ;
-  wire [2:0] \layer$185.dilation ;
-  wire [7:0] \layer$185.hi ;
-  wire \layer$185.hold_weights ;
-  wire [8:0] \layer$185.in_h ;
-  wire [8:0] \layer$185.in_w ;
-  wire [1:0] \layer$185.input_bank ;
-  wire [15:0] \layer$185.input_base ;
-  wire [7:0] \layer$185.input_hi ;
-  wire [7:0] \layer$185.input_lo ;
-  wire [15:0] \layer$185.input_step ;
-  wire [4:0] \layer$185.kernel_h ;
-  wire [4:0] \layer$185.kernel_w ;
-  wire [15:0] \layer$185.lane_mask ;
-  wire [7:0] \layer$185.lo ;
-  wire [15:0] \layer$185.magic ;
-  wire \layer$185.maximum ;
-  wire [9:0] \layer$185.origin_x ;
-  wire [9:0] \layer$185.origin_y ;
-  wire [15:0] \layer$185.out_base ;
-  wire [8:0] \layer$185.out_h ;
-  wire [4:0] \layer$185.out_lane ;
-  wire [11:0] \layer$185.out_step ;
-  wire [8:0] \layer$185.out_w ;
-  wire [1:0] \layer$185.output_bank ;
-  wire [7:0] \layer$185.pad_value ;
-  wire [13:0] \layer$185.param_base ;
-  wire [15:0] \layer$185.res_base ;
-  wire [4:0] \layer$185.res_lane ;
-  wire [15:0] \layer$185.res_step_x ;
-  wire [15:0] \layer$185.res_step_y ;
-  wire [13:0] \layer$185.res_tiles ;
-  wire [7:0] \layer$185.res_zero ;
-  wire \layer$185.residual ;
-  wire [1:0] \layer$185.residual_bank ;
-  wire [15:0] \layer$185.step_kx ;
-  wire [15:0] \layer$185.step_ky ;
-  wire [15:0] \layer$185.step_x ;
-  wire [15:0] \layer$185.step_y ;
-  wire [2:0] \layer$185.stride ;
-  wire [3:0] \layer$185.sub_block ;
-  wire [19:0] \layer$185.weight_base ;
-  wire [7:0] \layer$185.zero_in ;
-  wire [7:0] \layer$185.zero_out ;
+  wire [514:0] \layer$140 ;
+  wire [7:0] \layer$140.add_hi ;
+  wire [7:0] \layer$140.add_lo ;
+  wire [23:0] \layer$140.add_multiplier_a ;
+  wire [23:0] \layer$140.add_multiplier_b ;
+  wire [4:0] \layer$140.add_shift ;
+  wire [7:0] \layer$140.add_zero ;
+  wire [12:0] \layer$140.blocks ;
+  wire [13:0] \layer$140.co_tiles ;
+  wire [2:0] \layer$140.dilation ;
+  wire [7:0] \layer$140.hi ;
+  wire \layer$140.hold_weights ;
+  wire [8:0] \layer$140.in_h ;
+  wire [8:0] \layer$140.in_w ;
+  wire [1:0] \layer$140.input_bank ;
+  wire [15:0] \layer$140.input_base ;
+  wire [7:0] \layer$140.input_hi ;
+  wire [7:0] \layer$140.input_lo ;
+  wire [15:0] \layer$140.input_step ;
+  wire [4:0] \layer$140.kernel_h ;
+  wire [4:0] \layer$140.kernel_w ;
+  wire [15:0] \layer$140.lane_mask ;
+  wire [7:0] \layer$140.lo ;
+  wire [15:0] \layer$140.magic ;
+  wire \layer$140.maximum ;
+  wire [9:0] \layer$140.origin_x ;
+  wire [9:0] \layer$140.origin_y ;
+  wire [15:0] \layer$140.out_base ;
+  wire [8:0] \layer$140.out_h ;
+  wire [4:0] \layer$140.out_lane ;
+  wire [11:0] \layer$140.out_step ;
+  wire [8:0] \layer$140.out_w ;
+  wire [1:0] \layer$140.output_bank ;
+  wire [7:0] \layer$140.pad_value ;
+  wire [13:0] \layer$140.param_base ;
+  wire [15:0] \layer$140.res_base ;
+  wire [4:0] \layer$140.res_lane ;
+  wire [15:0] \layer$140.res_step_x ;
+  wire [15:0] \layer$140.res_step_y ;
+  wire [13:0] \layer$140.res_tiles ;
+  wire [7:0] \layer$140.res_zero ;
+  wire \layer$140.residual ;
+  wire [1:0] \layer$140.residual_bank ;
+  wire [15:0] \layer$140.step_kx ;
+  wire [15:0] \layer$140.step_ky ;
+  wire [15:0] \layer$140.step_x ;
+  wire [15:0] \layer$140.step_y ;
+  wire [2:0] \layer$140.stride ;
+  wire [3:0] \layer$140.sub_block ;
+  wire [19:0] \layer$140.weight_base ;
+  wire [7:0] \layer$140.zero_in ;
+  wire [7:0] \layer$140.zero_out ;
+  wire [514:0] \layer$147 ;
+  wire [7:0] \layer$147.add_hi ;
+  wire [7:0] \layer$147.add_lo ;
+  wire [23:0] \layer$147.add_multiplier_a ;
+  wire [23:0] \layer$147.add_multiplier_b ;
+  wire [4:0] \layer$147.add_shift ;
+  wire [7:0] \layer$147.add_zero ;
+  wire [12:0] \layer$147.blocks ;
+  wire [13:0] \layer$147.co_tiles ;
+  wire [2:0] \layer$147.dilation ;
+  wire [7:0] \layer$147.hi ;
+  wire \layer$147.hold_weights ;
+  wire [8:0] \layer$147.in_h ;
+  wire [8:0] \layer$147.in_w ;
+  wire [1:0] \layer$147.input_bank ;
+  wire [15:0] \layer$147.input_base ;
+  wire [7:0] \layer$147.input_hi ;
+  wire [7:0] \layer$147.input_lo ;
+  wire [15:0] \layer$147.input_step ;
+  wire [4:0] \layer$147.kernel_h ;
+  wire [4:0] \layer$147.kernel_w ;
+  wire [15:0] \layer$147.lane_mask ;
+  wire [7:0] \layer$147.lo ;
+  wire [15:0] \layer$147.magic ;
+  wire \layer$147.maximum ;
+  wire [9:0] \layer$147.origin_x ;
+  wire [9:0] \layer$147.origin_y ;
+  wire [15:0] \layer$147.out_base ;
+  wire [8:0] \layer$147.out_h ;
+  wire [4:0] \layer$147.out_lane ;
+  wire [11:0] \layer$147.out_step ;
+  wire [8:0] \layer$147.out_w ;
+  wire [1:0] \layer$147.output_bank ;
+  wire [7:0] \layer$147.pad_value ;
+  wire [13:0] \layer$147.param_base ;
+  wire [15:0] \layer$147.res_base ;
+  wire [4:0] \layer$147.res_lane ;
+  wire [15:0] \layer$147.res_step_x ;
+  wire [15:0] \layer$147.res_step_y ;
+  wire [13:0] \layer$147.res_tiles ;
+  wire [7:0] \layer$147.res_zero ;
+  wire \layer$147.residual ;
+  wire [1:0] \layer$147.residual_bank ;
+  wire [15:0] \layer$147.step_kx ;
+  wire [15:0] \layer$147.step_ky ;
+  wire [15:0] \layer$147.step_x ;
+  wire [15:0] \layer$147.step_y ;
+  wire [2:0] \layer$147.stride ;
+  wire [3:0] \layer$147.sub_block ;
+  wire [19:0] \layer$147.weight_base ;
+  wire [7:0] \layer$147.zero_in ;
+  wire [7:0] \layer$147.zero_out ;
+  wire [514:0] \layer$168 ;
+  wire [7:0] \layer$168.add_hi ;
+  wire [7:0] \layer$168.add_lo ;
+  wire [23:0] \layer$168.add_multiplier_a ;
+  wire [23:0] \layer$168.add_multiplier_b ;
+  wire [4:0] \layer$168.add_shift ;
+  wire [7:0] \layer$168.add_zero ;
+  wire [12:0] \layer$168.blocks ;
+  wire [13:0] \layer$168.co_tiles ;
+  wire [2:0] \layer$168.dilation ;
+  wire [7:0] \layer$168.hi ;
+  wire \layer$168.hold_weights ;
+  wire [8:0] \layer$168.in_h ;
+  wire [8:0] \layer$168.in_w ;
+  wire [1:0] \layer$168.input_bank ;
+  wire [15:0] \layer$168.input_base ;
+  wire [7:0] \layer$168.input_hi ;
+  wire [7:0] \layer$168.input_lo ;
+  wire [15:0] \layer$168.input_step ;
+  wire [4:0] \layer$168.kernel_h ;
+  wire [4:0] \layer$168.kernel_w ;
+  wire [15:0] \layer$168.lane_mask ;
+  wire [7:0] \layer$168.lo ;
+  wire [15:0] \layer$168.magic ;
+  wire \layer$168.maximum ;
+  wire [9:0] \layer$168.origin_x ;
+  wire [9:0] \layer$168.origin_y ;
+  wire [15:0] \layer$168.out_base ;
+  wire [8:0] \layer$168.out_h ;
+  wire [4:0] \layer$168.out_lane ;
+  wire [11:0] \layer$168.out_step ;
+  wire [8:0] \layer$168.out_w ;
+  wire [1:0] \layer$168.output_bank ;
+  wire [7:0] \layer$168.pad_value ;
+  wire [13:0] \layer$168.param_base ;
+  wire [15:0] \layer$168.res_base ;
+  wire [4:0] \layer$168.res_lane ;
+  wire [15:0] \layer$168.res_step_x ;
+  wire [15:0] \layer$168.res_step_y ;
+  wire [13:0] \layer$168.res_tiles ;
+  wire [7:0] \layer$168.res_zero ;
+  wire \layer$168.residual ;
+  wire [1:0] \layer$168.residual_bank ;
+  wire [15:0] \layer$168.step_kx ;
+  wire [15:0] \layer$168.step_ky ;
+  wire [15:0] \layer$168.step_x ;
+  wire [15:0] \layer$168.step_y ;
+  wire [2:0] \layer$168.stride ;
+  wire [3:0] \layer$168.sub_block ;
+  wire [19:0] \layer$168.weight_base ;
+  wire [7:0] \layer$168.zero_in ;
+  wire [7:0] \layer$168.zero_out ;
+  wire [514:0] \layer$181 ;
+  wire [7:0] \layer$181.add_hi ;
+  wire [7:0] \layer$181.add_lo ;
+  wire [23:0] \layer$181.add_multiplier_a ;
+  wire [23:0] \layer$181.add_multiplier_b ;
+  wire [4:0] \layer$181.add_shift ;
+  wire [7:0] \layer$181.add_zero ;
+  wire [12:0] \layer$181.blocks ;
+  wire [13:0] \layer$181.co_tiles ;
+  wire [2:0] \layer$181.dilation ;
+  wire [7:0] \layer$181.hi ;
+  wire \layer$181.hold_weights ;
+  wire [8:0] \layer$181.in_h ;
+  wire [8:0] \layer$181.in_w ;
+  wire [1:0] \layer$181.input_bank ;
+  wire [15:0] \layer$181.input_base ;
+  wire [7:0] \layer$181.input_hi ;
+  wire [7:0] \layer$181.input_lo ;
+  wire [15:0] \layer$181.input_step ;
+  wire [4:0] \layer$181.kernel_h ;
+  wire [4:0] \layer$181.kernel_w ;
+  wire [15:0] \layer$181.lane_mask ;
+  wire [7:0] \layer$181.lo ;
+  wire [15:0] \layer$181.magic ;
+  wire \layer$181.maximum ;
+  wire [9:0] \layer$181.origin_x ;
+  wire [9:0] \layer$181.origin_y ;
+  wire [15:0] \layer$181.out_base ;
+  wire [8:0] \layer$181.out_h ;
+  wire [4:0] \layer$181.out_lane ;
+  wire [11:0] \layer$181.out_step ;
+  wire [8:0] \layer$181.out_w ;
+  wire [1:0] \layer$181.output_bank ;
+  wire [7:0] \layer$181.pad_value ;
+  wire [13:0] \layer$181.param_base ;
+  wire [15:0] \layer$181.res_base ;
+  wire [4:0] \layer$181.res_lane ;
+  wire [15:0] \layer$181.res_step_x ;
+  wire [15:0] \layer$181.res_step_y ;
+  wire [13:0] \layer$181.res_tiles ;
+  wire [7:0] \layer$181.res_zero ;
+  wire \layer$181.residual ;
+  wire [1:0] \layer$181.residual_bank ;
+  wire [15:0] \layer$181.step_kx ;
+  wire [15:0] \layer$181.step_ky ;
+  wire [15:0] \layer$181.step_x ;
+  wire [15:0] \layer$181.step_y ;
+  wire [2:0] \layer$181.stride ;
+  wire [3:0] \layer$181.sub_block ;
+  wire [19:0] \layer$181.weight_base ;
+  wire [7:0] \layer$181.zero_in ;
+  wire [7:0] \layer$181.zero_out ;
+  wire [514:0] \layer$186 ;
+  wire [7:0] \layer$186.add_hi ;
+  wire [7:0] \layer$186.add_lo ;
+  wire [23:0] \layer$186.add_multiplier_a ;
+  wire [23:0] \layer$186.add_multiplier_b ;
+  wire [4:0] \layer$186.add_shift ;
+  wire [7:0] \layer$186.add_zero ;
+  wire [12:0] \layer$186.blocks ;
+  wire [13:0] \layer$186.co_tiles ;
+  wire [2:0] \layer$186.dilation ;
+  wire [7:0] \layer$186.hi ;
+  wire \layer$186.hold_weights ;
+  wire [8:0] \layer$186.in_h ;
+  wire [8:0] \layer$186.in_w ;
+  wire [1:0] \layer$186.input_bank ;
+  wire [15:0] \layer$186.input_base ;
+  wire [7:0] \layer$186.input_hi ;
+  wire [7:0] \layer$186.input_lo ;
+  wire [15:0] \layer$186.input_step ;
+  wire [4:0] \layer$186.kernel_h ;
+  wire [4:0] \layer$186.kernel_w ;
+  wire [15:0] \layer$186.lane_mask ;
+  wire [7:0] \layer$186.lo ;
+  wire [15:0] \layer$186.magic ;
+  wire \layer$186.maximum ;
+  wire [9:0] \layer$186.origin_x ;
+  wire [9:0] \layer$186.origin_y ;
+  wire [15:0] \layer$186.out_base ;
+  wire [8:0] \layer$186.out_h ;
+  wire [4:0] \layer$186.out_lane ;
+  wire [11:0] \layer$186.out_step ;
+  wire [8:0] \layer$186.out_w ;
+  wire [1:0] \layer$186.output_bank ;
+  wire [7:0] \layer$186.pad_value ;
+  wire [13:0] \layer$186.param_base ;
+  wire [15:0] \layer$186.res_base ;
+  wire [4:0] \layer$186.res_lane ;
+  wire [15:0] \layer$186.res_step_x ;
+  wire [15:0] \layer$186.res_step_y ;
+  wire [13:0] \layer$186.res_tiles ;
+  wire [7:0] \layer$186.res_zero ;
+  wire \layer$186.residual ;
+  wire [1:0] \layer$186.residual_bank ;
+  wire [15:0] \layer$186.step_kx ;
+  wire [15:0] \layer$186.step_ky ;
+  wire [15:0] \layer$186.step_x ;
+  wire [15:0] \layer$186.step_y ;
+  wire [2:0] \layer$186.stride ;
+  wire [3:0] \layer$186.sub_block ;
+  wire [19:0] \layer$186.weight_base ;
+  wire [7:0] \layer$186.zero_in ;
+  wire [7:0] \layer$186.zero_out ;
   wire [7:0] \layer.add_hi ;
   wire [7:0] \layer.add_lo ;
   wire [23:0] \layer.add_multiplier_a ;
@@ -927,16 +926,16 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [7:0] \layer.zero_in ;
   wire [7:0] \layer.zero_out ;
   wire [7:0] load;
-  wire [7:0] \load$166 ;
+  wire [7:0] \load$167 ;
   wire [10:0] load__addr;
   wire [31:0] load__data;
   wire load__en;
   wire load_next;
-  wire \load_next$158 ;
+  wire \load_next$159 ;
   reg [21:0] offset_read = 22'h000000;
   wire overflow;
   wire pad;
-  wire \pad$150 ;
+  wire \pad$151 ;
   wire parameter_begin;
   wire [31:0] parameter_slot_0;
   wire [31:0] parameter_slot_1;
@@ -949,24 +948,24 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire present;
   reg [31:0] read;
   wire [127:0] read_address;
-  wire [95:0] \read_address$119 ;
-  wire [11:0] \read_address$119[0] ;
-  wire [11:0] \read_address$119[1] ;
-  wire [11:0] \read_address$119[2] ;
-  wire [11:0] \read_address$119[3] ;
-  wire [11:0] \read_address$119[4] ;
-  wire [11:0] \read_address$119[5] ;
-  wire [11:0] \read_address$119[6] ;
-  wire [11:0] \read_address$119[7] ;
-  wire [95:0] \read_address$129 ;
-  wire [11:0] \read_address$129[0] ;
-  wire [11:0] \read_address$129[1] ;
-  wire [11:0] \read_address$129[2] ;
-  wire [11:0] \read_address$129[3] ;
-  wire [11:0] \read_address$129[4] ;
-  wire [11:0] \read_address$129[5] ;
-  wire [11:0] \read_address$129[6] ;
-  wire [11:0] \read_address$129[7] ;
+  wire [95:0] \read_address$120 ;
+  wire [11:0] \read_address$120[0] ;
+  wire [11:0] \read_address$120[1] ;
+  wire [11:0] \read_address$120[2] ;
+  wire [11:0] \read_address$120[3] ;
+  wire [11:0] \read_address$120[4] ;
+  wire [11:0] \read_address$120[5] ;
+  wire [11:0] \read_address$120[6] ;
+  wire [11:0] \read_address$120[7] ;
+  wire [95:0] \read_address$130 ;
+  wire [11:0] \read_address$130[0] ;
+  wire [11:0] \read_address$130[1] ;
+  wire [11:0] \read_address$130[2] ;
+  wire [11:0] \read_address$130[3] ;
+  wire [11:0] \read_address$130[4] ;
+  wire [11:0] \read_address$130[5] ;
+  wire [11:0] \read_address$130[6] ;
+  wire [11:0] \read_address$130[7] ;
   wire [15:0] \read_address[0] ;
   wire [15:0] \read_address[1] ;
   wire [15:0] \read_address[2] ;
@@ -977,15 +976,6 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [15:0] \read_address[7] ;
   (* init = 32'd0 *)
   wire [31:0] read_data;
-  wire [63:0] \read_data$135 ;
-  wire [7:0] \read_data$135[0] ;
-  wire [7:0] \read_data$135[1] ;
-  wire [7:0] \read_data$135[2] ;
-  wire [7:0] \read_data$135[3] ;
-  wire [7:0] \read_data$135[4] ;
-  wire [7:0] \read_data$135[5] ;
-  wire [7:0] \read_data$135[6] ;
-  wire [7:0] \read_data$135[7] ;
   wire [63:0] \read_data$136 ;
   wire [7:0] \read_data$136[0] ;
   wire [7:0] \read_data$136[1] ;
@@ -995,18 +985,27 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [7:0] \read_data$136[5] ;
   wire [7:0] \read_data$136[6] ;
   wire [7:0] \read_data$136[7] ;
-  wire [63:0] \read_data$212 ;
-  wire [7:0] \read_data$212[0] ;
-  wire [7:0] \read_data$212[1] ;
-  wire [7:0] \read_data$212[2] ;
-  wire [7:0] \read_data$212[3] ;
-  wire [7:0] \read_data$212[4] ;
-  wire [7:0] \read_data$212[5] ;
-  wire [7:0] \read_data$212[6] ;
-  wire [7:0] \read_data$212[7] ;
+  wire [63:0] \read_data$137 ;
+  wire [7:0] \read_data$137[0] ;
+  wire [7:0] \read_data$137[1] ;
+  wire [7:0] \read_data$137[2] ;
+  wire [7:0] \read_data$137[3] ;
+  wire [7:0] \read_data$137[4] ;
+  wire [7:0] \read_data$137[5] ;
+  wire [7:0] \read_data$137[6] ;
+  wire [7:0] \read_data$137[7] ;
+  wire [63:0] \read_data$213 ;
+  wire [7:0] \read_data$213[0] ;
+  wire [7:0] \read_data$213[1] ;
+  wire [7:0] \read_data$213[2] ;
+  wire [7:0] \read_data$213[3] ;
+  wire [7:0] \read_data$213[4] ;
+  wire [7:0] \read_data$213[5] ;
+  wire [7:0] \read_data$213[6] ;
+  wire [7:0] \read_data$213[7] ;
   reg [15:0] ready = 16'hffff;
   (* init = 16'hffff *)
-  wire [15:0] \ready$91 ;
+  wire [15:0] \ready$92 ;
   reg refused = 1'h0;
   reg [2:0] region_read = 3'h0;
   reg [31:0] register_data = 32'd0;
@@ -1129,31 +1128,31 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   reg [31:0] stall_fetch = 32'd0;
   reg [31:0] stall_host = 32'd0;
   reg [31:0] stall_memory = 32'd0;
-  wire \stall_memory$205 ;
+  wire \stall_memory$206 ;
   reg [31:0] stall_weights = 32'd0;
-  wire \stall_weights$204 ;
+  wire \stall_weights$205 ;
   reg [31:0] stall_writeback = 32'd0;
-  wire \stall_writeback$206 ;
+  wire \stall_writeback$207 ;
   reg start;
-  wire \start$88 ;
+  wire \start$89 ;
   wire [7:0] status;
   wire stop;
-  wire \stop$143 ;
-  wire \stop$156 ;
+  wire \stop$144 ;
+  wire \stop$157 ;
   reg [31:0] stream = 32'd0;
   wire streaming;
   wire sub_block;
-  wire \sub_block$148 ;
+  wire \sub_block$149 ;
   wire [191:0] sums;
-  wire [191:0] \sums$171 ;
-  wire [23:0] \sums$171[0] ;
-  wire [23:0] \sums$171[1] ;
-  wire [23:0] \sums$171[2] ;
-  wire [23:0] \sums$171[3] ;
-  wire [23:0] \sums$171[4] ;
-  wire [23:0] \sums$171[5] ;
-  wire [23:0] \sums$171[6] ;
-  wire [23:0] \sums$171[7] ;
+  wire [191:0] \sums$172 ;
+  wire [23:0] \sums$172[0] ;
+  wire [23:0] \sums$172[1] ;
+  wire [23:0] \sums$172[2] ;
+  wire [23:0] \sums$172[3] ;
+  wire [23:0] \sums$172[4] ;
+  wire [23:0] \sums$172[5] ;
+  wire [23:0] \sums$172[6] ;
+  wire [23:0] \sums$172[7] ;
   wire [23:0] \sums[0] ;
   wire [23:0] \sums[1] ;
   wire [23:0] \sums[2] ;
@@ -1167,24 +1166,24 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   (* init = 1'h0 *)
   wire swap_1;
   wire [4:0] token;
-  reg [4:0] \token$168  = 5'h00;
-  wire \token$168.end ;
-  wire \token$168.first ;
-  wire \token$168.last ;
-  wire \token$168.start ;
-  wire \token$168.valid ;
-  wire [4:0] \token$182 ;
-  wire \token$182.end ;
-  wire \token$182.first ;
-  wire \token$182.last ;
-  wire \token$182.start ;
-  wire \token$182.valid ;
-  wire [4:0] \token$187 ;
-  wire \token$187.end ;
-  wire \token$187.first ;
-  wire \token$187.last ;
-  wire \token$187.start ;
-  wire \token$187.valid ;
+  reg [4:0] \token$169  = 5'h00;
+  wire \token$169.end ;
+  wire \token$169.first ;
+  wire \token$169.last ;
+  wire \token$169.start ;
+  wire \token$169.valid ;
+  wire [4:0] \token$183 ;
+  wire \token$183.end ;
+  wire \token$183.first ;
+  wire \token$183.last ;
+  wire \token$183.start ;
+  wire \token$183.valid ;
+  wire [4:0] \token$188 ;
+  wire \token$188.end ;
+  wire \token$188.first ;
+  wire \token$188.last ;
+  wire \token$188.start ;
+  wire \token$188.valid ;
   wire \token.end ;
   wire \token.first ;
   wire \token.last ;
@@ -1267,58 +1266,58 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [7:0] \weight_row[6] ;
   wire [7:0] \weight_row[7] ;
   wire [31:0] word;
-  wire [63:0] \word$126 ;
-  wire [7:0] \word$126[0] ;
-  wire [7:0] \word$126[1] ;
-  wire [7:0] \word$126[2] ;
-  wire [7:0] \word$126[3] ;
-  wire [7:0] \word$126[4] ;
-  wire [7:0] \word$126[5] ;
-  wire [7:0] \word$126[6] ;
-  wire [7:0] \word$126[7] ;
-  wire [63:0] \word$153 ;
-  wire [7:0] \word$153[0] ;
-  wire [7:0] \word$153[1] ;
-  wire [7:0] \word$153[2] ;
-  wire [7:0] \word$153[3] ;
-  wire [7:0] \word$153[4] ;
-  wire [7:0] \word$153[5] ;
-  wire [7:0] \word$153[6] ;
-  wire [7:0] \word$153[7] ;
-  wire [63:0] \word$184 ;
-  wire [7:0] \word$184[0] ;
-  wire [7:0] \word$184[1] ;
-  wire [7:0] \word$184[2] ;
-  wire [7:0] \word$184[3] ;
-  wire [7:0] \word$184[4] ;
-  wire [7:0] \word$184[5] ;
-  wire [7:0] \word$184[6] ;
-  wire [7:0] \word$184[7] ;
+  wire [63:0] \word$127 ;
+  wire [7:0] \word$127[0] ;
+  wire [7:0] \word$127[1] ;
+  wire [7:0] \word$127[2] ;
+  wire [7:0] \word$127[3] ;
+  wire [7:0] \word$127[4] ;
+  wire [7:0] \word$127[5] ;
+  wire [7:0] \word$127[6] ;
+  wire [7:0] \word$127[7] ;
+  wire [63:0] \word$154 ;
+  wire [7:0] \word$154[0] ;
+  wire [7:0] \word$154[1] ;
+  wire [7:0] \word$154[2] ;
+  wire [7:0] \word$154[3] ;
+  wire [7:0] \word$154[4] ;
+  wire [7:0] \word$154[5] ;
+  wire [7:0] \word$154[6] ;
+  wire [7:0] \word$154[7] ;
+  wire [63:0] \word$185 ;
+  wire [7:0] \word$185[0] ;
+  wire [7:0] \word$185[1] ;
+  wire [7:0] \word$185[2] ;
+  wire [7:0] \word$185[3] ;
+  wire [7:0] \word$185[4] ;
+  wire [7:0] \word$185[5] ;
+  wire [7:0] \word$185[6] ;
+  wire [7:0] \word$185[7] ;
   wire [9:0] write__addr;
-  wire [9:0] \write__addr$108 ;
+  wire [9:0] \write__addr$109 ;
   wire [23:0] write__data;
-  wire [21:0] \write__data$109 ;
+  wire [21:0] \write__data$110 ;
   wire write__en;
-  wire \write__en$110 ;
+  wire \write__en$111 ;
   wire [127:0] write_address;
-  wire [95:0] \write_address$123 ;
-  wire [11:0] \write_address$123[0] ;
-  wire [11:0] \write_address$123[1] ;
-  wire [11:0] \write_address$123[2] ;
-  wire [11:0] \write_address$123[3] ;
-  wire [11:0] \write_address$123[4] ;
-  wire [11:0] \write_address$123[5] ;
-  wire [11:0] \write_address$123[6] ;
-  wire [11:0] \write_address$123[7] ;
-  wire [95:0] \write_address$130 ;
-  wire [11:0] \write_address$130[0] ;
-  wire [11:0] \write_address$130[1] ;
-  wire [11:0] \write_address$130[2] ;
-  wire [11:0] \write_address$130[3] ;
-  wire [11:0] \write_address$130[4] ;
-  wire [11:0] \write_address$130[5] ;
-  wire [11:0] \write_address$130[6] ;
-  wire [11:0] \write_address$130[7] ;
+  wire [95:0] \write_address$124 ;
+  wire [11:0] \write_address$124[0] ;
+  wire [11:0] \write_address$124[1] ;
+  wire [11:0] \write_address$124[2] ;
+  wire [11:0] \write_address$124[3] ;
+  wire [11:0] \write_address$124[4] ;
+  wire [11:0] \write_address$124[5] ;
+  wire [11:0] \write_address$124[6] ;
+  wire [11:0] \write_address$124[7] ;
+  wire [95:0] \write_address$131 ;
+  wire [11:0] \write_address$131[0] ;
+  wire [11:0] \write_address$131[1] ;
+  wire [11:0] \write_address$131[2] ;
+  wire [11:0] \write_address$131[3] ;
+  wire [11:0] \write_address$131[4] ;
+  wire [11:0] \write_address$131[5] ;
+  wire [11:0] \write_address$131[6] ;
+  wire [11:0] \write_address$131[7] ;
   wire [15:0] \write_address[0] ;
   wire [15:0] \write_address[1] ;
   wire [15:0] \write_address[2] ;
@@ -1328,24 +1327,24 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [15:0] \write_address[6] ;
   wire [15:0] \write_address[7] ;
   wire [63:0] write_data;
-  wire [63:0] \write_data$125 ;
-  wire [7:0] \write_data$125[0] ;
-  wire [7:0] \write_data$125[1] ;
-  wire [7:0] \write_data$125[2] ;
-  wire [7:0] \write_data$125[3] ;
-  wire [7:0] \write_data$125[4] ;
-  wire [7:0] \write_data$125[5] ;
-  wire [7:0] \write_data$125[6] ;
-  wire [7:0] \write_data$125[7] ;
-  wire [63:0] \write_data$131 ;
-  wire [7:0] \write_data$131[0] ;
-  wire [7:0] \write_data$131[1] ;
-  wire [7:0] \write_data$131[2] ;
-  wire [7:0] \write_data$131[3] ;
-  wire [7:0] \write_data$131[4] ;
-  wire [7:0] \write_data$131[5] ;
-  wire [7:0] \write_data$131[6] ;
-  wire [7:0] \write_data$131[7] ;
+  wire [63:0] \write_data$126 ;
+  wire [7:0] \write_data$126[0] ;
+  wire [7:0] \write_data$126[1] ;
+  wire [7:0] \write_data$126[2] ;
+  wire [7:0] \write_data$126[3] ;
+  wire [7:0] \write_data$126[4] ;
+  wire [7:0] \write_data$126[5] ;
+  wire [7:0] \write_data$126[6] ;
+  wire [7:0] \write_data$126[7] ;
+  wire [63:0] \write_data$132 ;
+  wire [7:0] \write_data$132[0] ;
+  wire [7:0] \write_data$132[1] ;
+  wire [7:0] \write_data$132[2] ;
+  wire [7:0] \write_data$132[3] ;
+  wire [7:0] \write_data$132[4] ;
+  wire [7:0] \write_data$132[5] ;
+  wire [7:0] \write_data$132[6] ;
+  wire [7:0] \write_data$132[7] ;
   wire [7:0] \write_data[0] ;
   wire [7:0] \write_data[1] ;
   wire [7:0] \write_data[2] ;
@@ -1355,8 +1354,8 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [7:0] \write_data[6] ;
   wire [7:0] \write_data[7] ;
   wire [7:0] write_enable;
-  wire [7:0] \write_enable$127 ;
-  wire [7:0] \write_enable$132 ;
+  wire [7:0] \write_enable$128 ;
+  wire [7:0] \write_enable$133 ;
   (* no_rw_check = 32'd1 *)
   reg [31:0] descriptors [2047:0];
   always @(posedge clk) begin
@@ -1365,7 +1364,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   end
   reg [31:0] _0_;
   always @(posedge clk) begin
-    _0_ <= descriptors[\$74 [10:0]];
+    _0_ <= descriptors[\$72 [10:0]];
   end
   assign word = _0_;
   (* no_rw_check = 32'd1 *)
@@ -1376,493 +1375,491 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   end
   reg [23:0] _1_;
   always @(posedge clk) begin
-    _1_ <= parameters_bias[\$85 [9:0]];
+    _1_ <= parameters_bias[\$83 [9:0]];
   end
-  assign \$signature__data$106  = _1_;
+  assign \$signature__data$107  = _1_;
   (* no_rw_check = 32'd1 *)
   reg [21:0] parameters_scale [1023:0];
   always @(posedge clk) begin
-    if (\write__en$110 )
+    if (\write__en$111 )
       parameters_scale[host__address[13:4]] <= { host__data[29:24], host__data[15:0] };
   end
   reg [21:0] _2_;
   always @(posedge clk) begin
-    _2_ <= parameters_scale[\$91 [9:0]];
+    _2_ <= parameters_scale[\$89 [9:0]];
   end
-  assign \$signature__data$111  = _2_;
+  assign \$signature__data$112  = _2_;
   always @(posedge clk)
-    token_1 <= \$466 ;
+    token_2 <= \$465 ;
   always @(posedge clk)
-    token_2 <= \$467 ;
+    token_3 <= \$466 ;
   always @(posedge clk)
-    token_3 <= \$468 ;
+    token_4 <= \$467 ;
   always @(posedge clk)
-    token_4 <= \$469 ;
+    token_5 <= \$468 ;
   always @(posedge clk)
-    token_5 <= \$470 ;
+    token_6 <= \$469 ;
   always @(posedge clk)
-    token_6 <= \$471 ;
+    token_7 <= \$470 ;
   always @(posedge clk)
-    token_7 <= \$472 ;
+    \token$169  <= \$471 ;
   always @(posedge clk)
-    \token$168  <= \$473 ;
+    swap_0 <= \$472 ;
   always @(posedge clk)
-    swap_0 <= \$474 ;
+    swap <= \$473 ;
   always @(posedge clk)
-    swap <= \$475 ;
-  always @(posedge clk)
-    weight <= \$476 ;
-  assign \$1  = ! host__address[24:22];
-  assign \$5  = host__strobe == 4'hf;
-  assign \$7  = ~ \$6 ;
-  assign \$8  = host__write & \$7 ;
-  assign \$12  = host__strobe == 4'hf;
-  assign \$14  = ~ \$13 ;
-  assign \$15  = host__write & \$14 ;
-  assign \$16  = host__strobe == 4'hf;
-  assign \$18  = ~ \$17 ;
-  assign \$19  = host__write & \$18 ;
-  assign \$23  = host__strobe == 4'hf;
-  assign \$25  = ~ \$24 ;
-  assign \$26  = host__write & \$25 ;
-  assign \$27  = host__strobe == 4'hf;
-  assign \$29  = ~ \$28 ;
-  assign \$30  = host__write & \$29 ;
-  assign \$31  = host__strobe == 4'hf;
-  assign \$33  = ~ \$32 ;
-  assign \$34  = host__write & \$33 ;
-  assign \$65  = ! host__address[24:22];
-  assign \$66  = \$65  & host__write;
-  assign \$67  = ~ host__error;
-  assign \$68  = \$66  & \$67 ;
-  assign \$69  = busy & host__write;
-  assign \$70  = ! host__address[24:22];
+    weight <= \$474 ;
+  assign \$4  = host__strobe == 4'hf;
+  assign \$6  = ~ \$5 ;
+  assign \$7  = host__write & \$6 ;
+  assign \$11  = host__strobe == 4'hf;
+  assign \$13  = ~ \$12 ;
+  assign \$14  = host__write & \$13 ;
+  assign \$15  = host__strobe == 4'hf;
+  assign \$17  = ~ \$16 ;
+  assign \$18  = host__write & \$17 ;
+  assign \$22  = host__strobe == 4'hf;
+  assign \$24  = ~ \$23 ;
+  assign \$25  = host__write & \$24 ;
+  assign \$26  = host__strobe == 4'hf;
+  assign \$28  = ~ \$27 ;
+  assign \$29  = host__write & \$28 ;
+  assign \$30  = host__strobe == 4'hf;
+  assign \$32  = ~ \$31 ;
+  assign \$33  = host__write & \$32 ;
+  assign \$64  = busy & host__write;
+  assign \$65  = host__address[21:0] <= 5'h10;
+  assign \$66  = \$64  & \$65 ;
+  assign \$67  = ! host__address[24:22];
+  assign \$68  = ! host__address[24:22];
+  assign \$69  = \$68  & host__write;
+  assign \$70  = ~ forbidden;
   assign \$71  = \$69  & \$70 ;
-  assign \$72  = host__address[21:0] <= 5'h10;
-  assign \$73  = \$71  & \$72 ;
   assign interrupt = done & control_interrupt;
-  assign \$74  = busy ? { 9'h000, index[5:0], \$477  } : host__address[21:2];
-  assign \$75  = host__address[24:22] == 1'h1;
-  assign \$76  = \$75  & host__write;
-  assign \$77  = host__strobe == 4'hf;
-  assign load__en = \$76  & \$77 ;
-  assign \$78  = host__address[24:22] == 1'h1;
-  assign \$79  = host__address[21:2] >= 12'h800;
-  assign \$80  = host__read & busy;
-  assign \$81  = \$79  | \$80 ;
-  assign \$82  = host__strobe != 4'hf;
-  assign \$83  = host__write & \$82 ;
-  assign \$84  = \$81  | \$83 ;
-  assign \$85  = busy ? { 4'h0, \address$101  } : host__address[21:4];
-  assign \$86  = host__address[24:22] == 2'h2;
-  assign \$87  = \$86  & host__write;
-  assign \$88  = ! host__address[3:2];
-  assign \$89  = \$87  & \$88 ;
-  assign \$90  = host__strobe == 4'hf;
-  assign write__en = \$89  & \$90 ;
-  assign \$91  = busy ? { 4'h0, \address$101  } : host__address[21:4];
-  assign \$92  = host__address[24:22] == 2'h2;
-  assign \$93  = \$92  & host__write;
-  assign \$94  = host__address[3:2] == 1'h1;
-  assign \$95  = \$93  & \$94 ;
-  assign \$96  = host__strobe == 4'hf;
-  assign \write__en$110  = \$95  & \$96 ;
-  assign \$97  = host__address[24:22] == 2'h2;
-  assign \$98  = host__address[21:4] >= 11'h400;
-  assign \$99  = host__read & busy;
-  assign \$100  = \$98  | \$99 ;
-  assign \$101  = host__strobe != 4'hf;
-  assign \$102  = host__write & \$101 ;
-  assign \$103  = \$100  | \$102 ;
-  assign \$104  = busy ? \address$115  : { 1'h0, host__address[21:3] };
-  assign \$105  = host__address[24:22] == 2'h3;
-  assign \$106  = \$105  & host__write;
-  assign \$107  = ! host__address[2];
-  assign \$108  = \$106  & \$107 ;
-  assign \$109  = \$108  & host__strobe[0];
-  assign \$110  = busy ? \address$115  : { 1'h0, host__address[21:3] };
-  assign \$111  = host__address[24:22] == 2'h3;
-  assign \$112  = \$111  & host__write;
-  assign \$113  = ! host__address[2];
-  assign \$114  = \$112  & \$113 ;
-  assign \$115  = \$114  & host__strobe[1];
-  assign \$116  = busy ? \address$115  : { 1'h0, host__address[21:3] };
-  assign \$117  = host__address[24:22] == 2'h3;
-  assign \$118  = \$117  & host__write;
-  assign \$119  = ! host__address[2];
-  assign \$120  = \$118  & \$119 ;
-  assign \$121  = \$120  & host__strobe[2];
-  assign \$122  = busy ? \address$115  : { 1'h0, host__address[21:3] };
-  assign \$123  = host__address[24:22] == 2'h3;
-  assign \$124  = \$123  & host__write;
-  assign \$125  = ! host__address[2];
-  assign \$126  = \$124  & \$125 ;
-  assign \$127  = \$126  & host__strobe[3];
-  assign \$128  = busy ? \address$115  : { 1'h0, host__address[21:3] };
-  assign \$129  = host__address[24:22] == 2'h3;
-  assign \$130  = \$129  & host__write;
-  assign \$132  = \$130  & \$131 ;
-  assign \$133  = \$132  & host__strobe[0];
-  assign \$134  = busy ? \address$115  : { 1'h0, host__address[21:3] };
-  assign \$135  = host__address[24:22] == 2'h3;
-  assign \$136  = \$135  & host__write;
-  assign \$138  = \$136  & \$137 ;
-  assign \$139  = \$138  & host__strobe[1];
-  assign \$140  = busy ? \address$115  : { 1'h0, host__address[21:3] };
-  assign \$141  = host__address[24:22] == 2'h3;
-  assign \$142  = \$141  & host__write;
-  assign \$144  = \$142  & \$143 ;
-  assign \$145  = \$144  & host__strobe[2];
-  assign \$146  = busy ? \address$115  : { 1'h0, host__address[21:3] };
-  assign \$147  = host__address[24:22] == 2'h3;
-  assign \$148  = \$147  & host__write;
-  assign \$150  = \$148  & \$149 ;
-  assign \$151  = \$150  & host__strobe[3];
-  assign \$152  = host__address[24:22] == 2'h3;
-  assign \$153  = host__address[21:3] >= 16'h9000;
-  assign \$154  = host__read & busy;
-  assign \$155  = \$153  | \$154 ;
-  assign \$156  = ! layer[20:19];
-  assign \$157  = \$156  ? \address$122  : \address$121 [15:0];
-  assign \$158  = busy ? { 3'h0, \$157  } : host__address[21:3];
-  assign \$159  = busy ? { 3'h0, \address$124 [15:0] } : host__address[21:3];
-  assign \$160  = busy ? \word$126 [7:0] : host__data[7:0];
-  assign \$161  = ! layer[22:21];
-  assign \$162  = enable[0] & \$161 ;
-  assign \$163  = host__address[24:22] == 3'h4;
-  assign \$164  = \$163  & host__write;
-  assign \$165  = ! host__address[2];
-  assign \$166  = \$164  & \$165 ;
-  assign \$167  = \$166  & host__strobe[0];
-  assign \$168  = ~ busy;
-  assign \$169  = \$167  & \$168 ;
-  assign \$170  = busy ? \$162  : \$169 ;
-  assign \$171  = ! layer[20:19];
-  assign \$172  = \$171  ? \address$122  : \address$121 [31:16];
-  assign \$173  = busy ? { 3'h0, \$172  } : host__address[21:3];
-  assign \$174  = busy ? { 3'h0, \address$124 [31:16] } : host__address[21:3];
-  assign \$175  = busy ? \word$126 [15:8] : host__data[15:8];
-  assign \$176  = ! layer[22:21];
-  assign \$177  = enable[1] & \$176 ;
-  assign \$178  = host__address[24:22] == 3'h4;
-  assign \$179  = \$178  & host__write;
-  assign \$180  = ! host__address[2];
-  assign \$181  = \$179  & \$180 ;
-  assign \$182  = \$181  & host__strobe[1];
-  assign \$183  = ~ busy;
-  assign \$184  = \$182  & \$183 ;
-  assign \$185  = busy ? \$177  : \$184 ;
-  assign \$186  = ! layer[20:19];
-  assign \$187  = \$186  ? \address$122  : \address$121 [47:32];
-  assign \$188  = busy ? { 3'h0, \$187  } : host__address[21:3];
-  assign \$189  = busy ? { 3'h0, \address$124 [47:32] } : host__address[21:3];
-  assign \$190  = busy ? \word$126 [23:16] : host__data[23:16];
-  assign \$191  = ! layer[22:21];
-  assign \$192  = enable[2] & \$191 ;
-  assign \$193  = host__address[24:22] == 3'h4;
-  assign \$194  = \$193  & host__write;
-  assign \$195  = ! host__address[2];
-  assign \$196  = \$194  & \$195 ;
-  assign \$197  = \$196  & host__strobe[2];
-  assign \$198  = ~ busy;
-  assign \$199  = \$197  & \$198 ;
-  assign \$200  = busy ? \$192  : \$199 ;
-  assign \$201  = ! layer[20:19];
-  assign \$202  = \$201  ? \address$122  : \address$121 [63:48];
-  assign \$203  = busy ? { 3'h0, \$202  } : host__address[21:3];
-  assign \$204  = busy ? { 3'h0, \address$124 [63:48] } : host__address[21:3];
-  assign \$205  = busy ? \word$126 [31:24] : host__data[31:24];
-  assign \$206  = ! layer[22:21];
-  assign \$207  = enable[3] & \$206 ;
-  assign \$208  = host__address[24:22] == 3'h4;
-  assign \$209  = \$208  & host__write;
-  assign \$210  = ! host__address[2];
-  assign \$211  = \$209  & \$210 ;
-  assign \$212  = \$211  & host__strobe[3];
-  assign \$213  = ~ busy;
-  assign \$214  = \$212  & \$213 ;
-  assign \$215  = busy ? \$207  : \$214 ;
-  assign \$216  = ! layer[20:19];
-  assign \$217  = \$216  ? \address$122  : \address$121 [79:64];
-  assign \$218  = busy ? { 3'h0, \$217  } : host__address[21:3];
-  assign \$219  = busy ? { 3'h0, \address$124 [79:64] } : host__address[21:3];
-  assign \$220  = busy ? \word$126 [39:32] : host__data[7:0];
-  assign \$221  = ! layer[22:21];
-  assign \$222  = enable[4] & \$221 ;
-  assign \$223  = host__address[24:22] == 3'h4;
-  assign \$224  = \$223  & host__write;
-  assign \$226  = \$224  & \$225 ;
-  assign \$227  = \$226  & host__strobe[0];
-  assign \$228  = ~ busy;
-  assign \$229  = \$227  & \$228 ;
-  assign \$230  = busy ? \$222  : \$229 ;
-  assign \$231  = ! layer[20:19];
-  assign \$232  = \$231  ? \address$122  : \address$121 [95:80];
-  assign \$233  = busy ? { 3'h0, \$232  } : host__address[21:3];
-  assign \$234  = busy ? { 3'h0, \address$124 [95:80] } : host__address[21:3];
-  assign \$235  = busy ? \word$126 [47:40] : host__data[15:8];
-  assign \$236  = ! layer[22:21];
-  assign \$237  = enable[5] & \$236 ;
-  assign \$238  = host__address[24:22] == 3'h4;
-  assign \$239  = \$238  & host__write;
-  assign \$241  = \$239  & \$240 ;
-  assign \$242  = \$241  & host__strobe[1];
-  assign \$243  = ~ busy;
-  assign \$244  = \$242  & \$243 ;
-  assign \$245  = busy ? \$237  : \$244 ;
-  assign \$246  = ! layer[20:19];
-  assign \$247  = \$246  ? \address$122  : \address$121 [111:96];
-  assign \$248  = busy ? { 3'h0, \$247  } : host__address[21:3];
-  assign \$249  = busy ? { 3'h0, \address$124 [111:96] } : host__address[21:3];
-  assign \$250  = busy ? \word$126 [55:48] : host__data[23:16];
-  assign \$251  = ! layer[22:21];
-  assign \$252  = enable[6] & \$251 ;
-  assign \$253  = host__address[24:22] == 3'h4;
-  assign \$254  = \$253  & host__write;
-  assign \$256  = \$254  & \$255 ;
-  assign \$257  = \$256  & host__strobe[2];
-  assign \$258  = ~ busy;
-  assign \$259  = \$257  & \$258 ;
-  assign \$260  = busy ? \$252  : \$259 ;
-  assign \$261  = ! layer[20:19];
-  assign \$262  = \$261  ? \address$122  : \address$121 [127:112];
-  assign \$263  = busy ? { 3'h0, \$262  } : host__address[21:3];
-  assign \$264  = busy ? { 3'h0, \address$124 [127:112] } : host__address[21:3];
-  assign \$265  = busy ? \word$126 [63:56] : host__data[31:24];
-  assign \$266  = ! layer[22:21];
-  assign \$267  = enable[7] & \$266 ;
-  assign \$268  = host__address[24:22] == 3'h4;
-  assign \$269  = \$268  & host__write;
-  assign \$271  = \$269  & \$270 ;
-  assign \$272  = \$271  & host__strobe[3];
-  assign \$273  = ~ busy;
-  assign \$274  = \$272  & \$273 ;
-  assign \$275  = busy ? \$267  : \$274 ;
-  assign \$276  = host__address[24:22] == 3'h4;
-  assign \$277  = host__address[21:3] >= 13'h1000;
-  assign \$278  = \$277  | busy;
-  assign \$279  = layer[20:19] == 1'h1;
-  assign \$280  = \$279  ? \address$122  : \address$121 [15:0];
-  assign \$281  = busy ? { 3'h0, \$280  } : host__address[21:3];
-  assign \$282  = busy ? { 3'h0, \address$124 [15:0] } : host__address[21:3];
-  assign \$283  = busy ? \word$126 [7:0] : host__data[7:0];
-  assign \$284  = layer[22:21] == 1'h1;
-  assign \$285  = enable[0] & \$284 ;
-  assign \$286  = host__address[24:22] == 3'h5;
-  assign \$287  = \$286  & host__write;
-  assign \$288  = ! host__address[2];
-  assign \$289  = \$287  & \$288 ;
-  assign \$290  = \$289  & host__strobe[0];
-  assign \$291  = ~ busy;
-  assign \$292  = \$290  & \$291 ;
-  assign \$293  = busy ? \$285  : \$292 ;
-  assign \$294  = layer[20:19] == 1'h1;
-  assign \$295  = \$294  ? \address$122  : \address$121 [31:16];
-  assign \$296  = busy ? { 3'h0, \$295  } : host__address[21:3];
-  assign \$297  = busy ? { 3'h0, \address$124 [31:16] } : host__address[21:3];
-  assign \$298  = busy ? \word$126 [15:8] : host__data[15:8];
-  assign \$299  = layer[22:21] == 1'h1;
-  assign \$300  = enable[1] & \$299 ;
-  assign \$301  = host__address[24:22] == 3'h5;
-  assign \$302  = \$301  & host__write;
-  assign \$303  = ! host__address[2];
-  assign \$304  = \$302  & \$303 ;
-  assign \$305  = \$304  & host__strobe[1];
-  assign \$306  = ~ busy;
-  assign \$307  = \$305  & \$306 ;
-  assign \$308  = busy ? \$300  : \$307 ;
-  assign \$309  = layer[20:19] == 1'h1;
-  assign \$310  = \$309  ? \address$122  : \address$121 [47:32];
-  assign \$311  = busy ? { 3'h0, \$310  } : host__address[21:3];
-  assign \$312  = busy ? { 3'h0, \address$124 [47:32] } : host__address[21:3];
-  assign \$313  = busy ? \word$126 [23:16] : host__data[23:16];
-  assign \$314  = layer[22:21] == 1'h1;
-  assign \$315  = enable[2] & \$314 ;
-  assign \$316  = host__address[24:22] == 3'h5;
-  assign \$317  = \$316  & host__write;
-  assign \$318  = ! host__address[2];
-  assign \$319  = \$317  & \$318 ;
-  assign \$320  = \$319  & host__strobe[2];
-  assign \$321  = ~ busy;
-  assign \$322  = \$320  & \$321 ;
-  assign \$323  = busy ? \$315  : \$322 ;
-  assign \$324  = layer[20:19] == 1'h1;
-  assign \$325  = \$324  ? \address$122  : \address$121 [63:48];
-  assign \$326  = busy ? { 3'h0, \$325  } : host__address[21:3];
-  assign \$327  = busy ? { 3'h0, \address$124 [63:48] } : host__address[21:3];
-  assign \$328  = busy ? \word$126 [31:24] : host__data[31:24];
-  assign \$329  = layer[22:21] == 1'h1;
-  assign \$330  = enable[3] & \$329 ;
-  assign \$331  = host__address[24:22] == 3'h5;
-  assign \$332  = \$331  & host__write;
-  assign \$333  = ! host__address[2];
-  assign \$334  = \$332  & \$333 ;
-  assign \$335  = \$334  & host__strobe[3];
-  assign \$336  = ~ busy;
-  assign \$337  = \$335  & \$336 ;
-  assign \$338  = busy ? \$330  : \$337 ;
-  assign \$339  = layer[20:19] == 1'h1;
-  assign \$340  = \$339  ? \address$122  : \address$121 [79:64];
-  assign \$341  = busy ? { 3'h0, \$340  } : host__address[21:3];
-  assign \$342  = busy ? { 3'h0, \address$124 [79:64] } : host__address[21:3];
-  assign \$343  = busy ? \word$126 [39:32] : host__data[7:0];
-  assign \$344  = layer[22:21] == 1'h1;
-  assign \$345  = enable[4] & \$344 ;
-  assign \$346  = host__address[24:22] == 3'h5;
-  assign \$347  = \$346  & host__write;
-  assign \$349  = \$347  & \$348 ;
-  assign \$350  = \$349  & host__strobe[0];
-  assign \$351  = ~ busy;
-  assign \$352  = \$350  & \$351 ;
-  assign \$353  = busy ? \$345  : \$352 ;
-  assign \$354  = layer[20:19] == 1'h1;
-  assign \$355  = \$354  ? \address$122  : \address$121 [95:80];
-  assign \$356  = busy ? { 3'h0, \$355  } : host__address[21:3];
-  assign \$357  = busy ? { 3'h0, \address$124 [95:80] } : host__address[21:3];
-  assign \$358  = busy ? \word$126 [47:40] : host__data[15:8];
-  assign \$359  = layer[22:21] == 1'h1;
-  assign \$360  = enable[5] & \$359 ;
-  assign \$361  = host__address[24:22] == 3'h5;
-  assign \$362  = \$361  & host__write;
-  assign \$364  = \$362  & \$363 ;
-  assign \$365  = \$364  & host__strobe[1];
-  assign \$366  = ~ busy;
-  assign \$367  = \$365  & \$366 ;
-  assign \$368  = busy ? \$360  : \$367 ;
-  assign \$369  = layer[20:19] == 1'h1;
-  assign \$370  = \$369  ? \address$122  : \address$121 [111:96];
-  assign \$371  = busy ? { 3'h0, \$370  } : host__address[21:3];
-  assign \$372  = busy ? { 3'h0, \address$124 [111:96] } : host__address[21:3];
-  assign \$373  = busy ? \word$126 [55:48] : host__data[23:16];
-  assign \$374  = layer[22:21] == 1'h1;
-  assign \$375  = enable[6] & \$374 ;
-  assign \$376  = host__address[24:22] == 3'h5;
-  assign \$377  = \$376  & host__write;
-  assign \$379  = \$377  & \$378 ;
-  assign \$380  = \$379  & host__strobe[2];
-  assign \$381  = ~ busy;
-  assign \$382  = \$380  & \$381 ;
-  assign \$383  = busy ? \$375  : \$382 ;
-  assign \$384  = layer[20:19] == 1'h1;
-  assign \$385  = \$384  ? \address$122  : \address$121 [127:112];
-  assign \$386  = busy ? { 3'h0, \$385  } : host__address[21:3];
-  assign \$387  = busy ? { 3'h0, \address$124 [127:112] } : host__address[21:3];
-  assign \$388  = busy ? \word$126 [63:56] : host__data[31:24];
-  assign \$389  = layer[22:21] == 1'h1;
-  assign \$390  = enable[7] & \$389 ;
-  assign \$391  = host__address[24:22] == 3'h5;
-  assign \$392  = \$391  & host__write;
-  assign \$394  = \$392  & \$393 ;
-  assign \$395  = \$394  & host__strobe[3];
-  assign \$396  = ~ busy;
-  assign \$397  = \$395  & \$396 ;
-  assign \$398  = busy ? \$390  : \$397 ;
-  assign \$399  = host__address[24:22] == 3'h5;
-  assign \$400  = host__address[21:3] >= 13'h1000;
-  assign \$401  = \$400  | busy;
-  assign \$402  = host__address[24:22] >= 3'h6;
-  assign \$403  = ~ pad;
-  assign \$404  = token[0] & \$403 ;
-  assign \$405  = \address$122  >= 13'h1000;
-  assign fault_activation = \$404  & \$405 ;
-  assign \$406  = \address$115  >= 16'h9000;
-  assign fault_weight = active & \$406 ;
-  assign \$407  = \address$101  >= 11'h400;
-  assign fault_parameter = \active$195  & \$407 ;
-  assign \$408  = \address$124 [15:0] >= 13'h1000;
-  assign \$409  = \$408  & enable[0];
-  assign \$410  = \address$124 [31:16] >= 13'h1000;
-  assign \$411  = \$410  & enable[1];
-  assign \$412  = \address$124 [47:32] >= 13'h1000;
-  assign \$413  = \$412  & enable[2];
-  assign \$414  = \address$124 [63:48] >= 13'h1000;
-  assign \$415  = \$414  & enable[3];
-  assign \$416  = \address$124 [79:64] >= 13'h1000;
-  assign \$417  = \$416  & enable[4];
-  assign \$418  = \address$124 [95:80] >= 13'h1000;
-  assign \$419  = \$418  & enable[5];
-  assign \$420  = \address$124 [111:96] >= 13'h1000;
-  assign \$421  = \$420  & enable[6];
-  assign \$422  = \address$124 [127:112] >= 13'h1000;
-  assign \$423  = \$422  & enable[7];
-  assign fault_output = | { \$423 , \$421 , \$419 , \$417 , \$415 , \$413 , \$411 , \$409  };
-  assign \$424  = \address$121 [15:0] >= 13'h1000;
-  assign fault_residual = \active$198  & \$424 ;
-  assign \$425  = cycles + 1'h1;
-  assign \$426  = stream + streaming;
-  assign \$427  = stall_weights + \stall_weights$204 ;
-  assign \$428  = stall_memory + \stall_memory$205 ;
-  assign \$429  = stall_writeback + \stall_writeback$206 ;
-  assign \$430  = | { waiting, fetching, \stall_writeback$206 , \stall_memory$205 , \stall_weights$204 , streaming };
-  assign \$431  = ~ \$430 ;
-  assign \$432  = busy & \$431 ;
-  assign \$433  = stall_drain + \$432 ;
-  assign \$434  = stall_fetch + fetching;
-  assign \$435  = stall_host + waiting;
-  assign \$436  = ! host__address[24:22];
-  assign \$437  = \$436  & host__write;
-  assign \$438  = ~ host__error;
-  assign \$439  = \$437  & \$438 ;
-  assign \$440  = busy & host__write;
-  assign \$441  = \$440  & host__error;
-  assign \$442  = busy ? { 1'h0, layer[20:19] } : host__address[24:22];
+  assign \$72  = busy ? { 9'h000, index[5:0], \$475  } : host__address[21:2];
+  assign \$73  = host__address[24:22] == 1'h1;
+  assign \$74  = \$73  & host__write;
+  assign \$75  = host__strobe == 4'hf;
+  assign load__en = \$74  & \$75 ;
+  assign \$76  = host__address[24:22] == 1'h1;
+  assign \$77  = host__address[21:2] >= 12'h800;
+  assign \$78  = host__read & busy;
+  assign \$79  = \$77  | \$78 ;
+  assign \$80  = host__strobe != 4'hf;
+  assign \$81  = host__write & \$80 ;
+  assign \$82  = \$79  | \$81 ;
+  assign \$83  = busy ? { 4'h0, \address$102  } : host__address[21:4];
+  assign \$84  = host__address[24:22] == 2'h2;
+  assign \$85  = \$84  & host__write;
+  assign \$86  = ! host__address[3:2];
+  assign \$87  = \$85  & \$86 ;
+  assign \$88  = host__strobe == 4'hf;
+  assign write__en = \$87  & \$88 ;
+  assign \$89  = busy ? { 4'h0, \address$102  } : host__address[21:4];
+  assign \$90  = host__address[24:22] == 2'h2;
+  assign \$91  = \$90  & host__write;
+  assign \$92  = host__address[3:2] == 1'h1;
+  assign \$93  = \$91  & \$92 ;
+  assign \$94  = host__strobe == 4'hf;
+  assign \write__en$111  = \$93  & \$94 ;
+  assign \$95  = host__address[24:22] == 2'h2;
+  assign \$96  = host__address[21:4] >= 11'h400;
+  assign \$97  = host__read & busy;
+  assign \$98  = \$96  | \$97 ;
+  assign \$99  = host__strobe != 4'hf;
+  assign \$100  = host__write & \$99 ;
+  assign \$101  = \$98  | \$100 ;
+  assign \$102  = busy ? \address$116  : { 1'h0, host__address[21:3] };
+  assign \$103  = host__address[24:22] == 2'h3;
+  assign \$104  = \$103  & host__write;
+  assign \$105  = ! host__address[2];
+  assign \$106  = \$104  & \$105 ;
+  assign \$107  = \$106  & host__strobe[0];
+  assign \$108  = busy ? \address$116  : { 1'h0, host__address[21:3] };
+  assign \$109  = host__address[24:22] == 2'h3;
+  assign \$110  = \$109  & host__write;
+  assign \$111  = ! host__address[2];
+  assign \$112  = \$110  & \$111 ;
+  assign \$113  = \$112  & host__strobe[1];
+  assign \$114  = busy ? \address$116  : { 1'h0, host__address[21:3] };
+  assign \$115  = host__address[24:22] == 2'h3;
+  assign \$116  = \$115  & host__write;
+  assign \$117  = ! host__address[2];
+  assign \$118  = \$116  & \$117 ;
+  assign \$119  = \$118  & host__strobe[2];
+  assign \$120  = busy ? \address$116  : { 1'h0, host__address[21:3] };
+  assign \$121  = host__address[24:22] == 2'h3;
+  assign \$122  = \$121  & host__write;
+  assign \$123  = ! host__address[2];
+  assign \$124  = \$122  & \$123 ;
+  assign \$125  = \$124  & host__strobe[3];
+  assign \$126  = busy ? \address$116  : { 1'h0, host__address[21:3] };
+  assign \$127  = host__address[24:22] == 2'h3;
+  assign \$128  = \$127  & host__write;
+  assign \$130  = \$128  & \$129 ;
+  assign \$131  = \$130  & host__strobe[0];
+  assign \$132  = busy ? \address$116  : { 1'h0, host__address[21:3] };
+  assign \$133  = host__address[24:22] == 2'h3;
+  assign \$134  = \$133  & host__write;
+  assign \$136  = \$134  & \$135 ;
+  assign \$137  = \$136  & host__strobe[1];
+  assign \$138  = busy ? \address$116  : { 1'h0, host__address[21:3] };
+  assign \$139  = host__address[24:22] == 2'h3;
+  assign \$140  = \$139  & host__write;
+  assign \$142  = \$140  & \$141 ;
+  assign \$143  = \$142  & host__strobe[2];
+  assign \$144  = busy ? \address$116  : { 1'h0, host__address[21:3] };
+  assign \$145  = host__address[24:22] == 2'h3;
+  assign \$146  = \$145  & host__write;
+  assign \$148  = \$146  & \$147 ;
+  assign \$149  = \$148  & host__strobe[3];
+  assign \$150  = host__address[24:22] == 2'h3;
+  assign \$151  = host__address[21:3] >= 16'h9000;
+  assign \$152  = host__read & busy;
+  assign \$153  = \$151  | \$152 ;
+  assign \$154  = ! layer[20:19];
+  assign \$155  = \$154  ? \address$123  : \address$122 [15:0];
+  assign \$156  = busy ? { 3'h0, \$155  } : host__address[21:3];
+  assign \$157  = busy ? { 3'h0, \address$125 [15:0] } : host__address[21:3];
+  assign \$158  = busy ? \word$127 [7:0] : host__data[7:0];
+  assign \$159  = ! layer[22:21];
+  assign \$160  = enable[0] & \$159 ;
+  assign \$161  = host__address[24:22] == 3'h4;
+  assign \$162  = \$161  & host__write;
+  assign \$163  = ! host__address[2];
+  assign \$164  = \$162  & \$163 ;
+  assign \$165  = \$164  & host__strobe[0];
+  assign \$166  = ~ busy;
+  assign \$167  = \$165  & \$166 ;
+  assign \$168  = busy ? \$160  : \$167 ;
+  assign \$169  = ! layer[20:19];
+  assign \$170  = \$169  ? \address$123  : \address$122 [31:16];
+  assign \$171  = busy ? { 3'h0, \$170  } : host__address[21:3];
+  assign \$172  = busy ? { 3'h0, \address$125 [31:16] } : host__address[21:3];
+  assign \$173  = busy ? \word$127 [15:8] : host__data[15:8];
+  assign \$174  = ! layer[22:21];
+  assign \$175  = enable[1] & \$174 ;
+  assign \$176  = host__address[24:22] == 3'h4;
+  assign \$177  = \$176  & host__write;
+  assign \$178  = ! host__address[2];
+  assign \$179  = \$177  & \$178 ;
+  assign \$180  = \$179  & host__strobe[1];
+  assign \$181  = ~ busy;
+  assign \$182  = \$180  & \$181 ;
+  assign \$183  = busy ? \$175  : \$182 ;
+  assign \$184  = ! layer[20:19];
+  assign \$185  = \$184  ? \address$123  : \address$122 [47:32];
+  assign \$186  = busy ? { 3'h0, \$185  } : host__address[21:3];
+  assign \$187  = busy ? { 3'h0, \address$125 [47:32] } : host__address[21:3];
+  assign \$188  = busy ? \word$127 [23:16] : host__data[23:16];
+  assign \$189  = ! layer[22:21];
+  assign \$190  = enable[2] & \$189 ;
+  assign \$191  = host__address[24:22] == 3'h4;
+  assign \$192  = \$191  & host__write;
+  assign \$193  = ! host__address[2];
+  assign \$194  = \$192  & \$193 ;
+  assign \$195  = \$194  & host__strobe[2];
+  assign \$196  = ~ busy;
+  assign \$197  = \$195  & \$196 ;
+  assign \$198  = busy ? \$190  : \$197 ;
+  assign \$199  = ! layer[20:19];
+  assign \$200  = \$199  ? \address$123  : \address$122 [63:48];
+  assign \$201  = busy ? { 3'h0, \$200  } : host__address[21:3];
+  assign \$202  = busy ? { 3'h0, \address$125 [63:48] } : host__address[21:3];
+  assign \$203  = busy ? \word$127 [31:24] : host__data[31:24];
+  assign \$204  = ! layer[22:21];
+  assign \$205  = enable[3] & \$204 ;
+  assign \$206  = host__address[24:22] == 3'h4;
+  assign \$207  = \$206  & host__write;
+  assign \$208  = ! host__address[2];
+  assign \$209  = \$207  & \$208 ;
+  assign \$210  = \$209  & host__strobe[3];
+  assign \$211  = ~ busy;
+  assign \$212  = \$210  & \$211 ;
+  assign \$213  = busy ? \$205  : \$212 ;
+  assign \$214  = ! layer[20:19];
+  assign \$215  = \$214  ? \address$123  : \address$122 [79:64];
+  assign \$216  = busy ? { 3'h0, \$215  } : host__address[21:3];
+  assign \$217  = busy ? { 3'h0, \address$125 [79:64] } : host__address[21:3];
+  assign \$218  = busy ? \word$127 [39:32] : host__data[7:0];
+  assign \$219  = ! layer[22:21];
+  assign \$220  = enable[4] & \$219 ;
+  assign \$221  = host__address[24:22] == 3'h4;
+  assign \$222  = \$221  & host__write;
+  assign \$224  = \$222  & \$223 ;
+  assign \$225  = \$224  & host__strobe[0];
+  assign \$226  = ~ busy;
+  assign \$227  = \$225  & \$226 ;
+  assign \$228  = busy ? \$220  : \$227 ;
+  assign \$229  = ! layer[20:19];
+  assign \$230  = \$229  ? \address$123  : \address$122 [95:80];
+  assign \$231  = busy ? { 3'h0, \$230  } : host__address[21:3];
+  assign \$232  = busy ? { 3'h0, \address$125 [95:80] } : host__address[21:3];
+  assign \$233  = busy ? \word$127 [47:40] : host__data[15:8];
+  assign \$234  = ! layer[22:21];
+  assign \$235  = enable[5] & \$234 ;
+  assign \$236  = host__address[24:22] == 3'h4;
+  assign \$237  = \$236  & host__write;
+  assign \$239  = \$237  & \$238 ;
+  assign \$240  = \$239  & host__strobe[1];
+  assign \$241  = ~ busy;
+  assign \$242  = \$240  & \$241 ;
+  assign \$243  = busy ? \$235  : \$242 ;
+  assign \$244  = ! layer[20:19];
+  assign \$245  = \$244  ? \address$123  : \address$122 [111:96];
+  assign \$246  = busy ? { 3'h0, \$245  } : host__address[21:3];
+  assign \$247  = busy ? { 3'h0, \address$125 [111:96] } : host__address[21:3];
+  assign \$248  = busy ? \word$127 [55:48] : host__data[23:16];
+  assign \$249  = ! layer[22:21];
+  assign \$250  = enable[6] & \$249 ;
+  assign \$251  = host__address[24:22] == 3'h4;
+  assign \$252  = \$251  & host__write;
+  assign \$254  = \$252  & \$253 ;
+  assign \$255  = \$254  & host__strobe[2];
+  assign \$256  = ~ busy;
+  assign \$257  = \$255  & \$256 ;
+  assign \$258  = busy ? \$250  : \$257 ;
+  assign \$259  = ! layer[20:19];
+  assign \$260  = \$259  ? \address$123  : \address$122 [127:112];
+  assign \$261  = busy ? { 3'h0, \$260  } : host__address[21:3];
+  assign \$262  = busy ? { 3'h0, \address$125 [127:112] } : host__address[21:3];
+  assign \$263  = busy ? \word$127 [63:56] : host__data[31:24];
+  assign \$264  = ! layer[22:21];
+  assign \$265  = enable[7] & \$264 ;
+  assign \$266  = host__address[24:22] == 3'h4;
+  assign \$267  = \$266  & host__write;
+  assign \$269  = \$267  & \$268 ;
+  assign \$270  = \$269  & host__strobe[3];
+  assign \$271  = ~ busy;
+  assign \$272  = \$270  & \$271 ;
+  assign \$273  = busy ? \$265  : \$272 ;
+  assign \$274  = host__address[24:22] == 3'h4;
+  assign \$275  = host__address[21:3] >= 13'h1000;
+  assign \$276  = \$275  | busy;
+  assign \$277  = layer[20:19] == 1'h1;
+  assign \$278  = \$277  ? \address$123  : \address$122 [15:0];
+  assign \$279  = busy ? { 3'h0, \$278  } : host__address[21:3];
+  assign \$280  = busy ? { 3'h0, \address$125 [15:0] } : host__address[21:3];
+  assign \$281  = busy ? \word$127 [7:0] : host__data[7:0];
+  assign \$282  = layer[22:21] == 1'h1;
+  assign \$283  = enable[0] & \$282 ;
+  assign \$284  = host__address[24:22] == 3'h5;
+  assign \$285  = \$284  & host__write;
+  assign \$286  = ! host__address[2];
+  assign \$287  = \$285  & \$286 ;
+  assign \$288  = \$287  & host__strobe[0];
+  assign \$289  = ~ busy;
+  assign \$290  = \$288  & \$289 ;
+  assign \$291  = busy ? \$283  : \$290 ;
+  assign \$292  = layer[20:19] == 1'h1;
+  assign \$293  = \$292  ? \address$123  : \address$122 [31:16];
+  assign \$294  = busy ? { 3'h0, \$293  } : host__address[21:3];
+  assign \$295  = busy ? { 3'h0, \address$125 [31:16] } : host__address[21:3];
+  assign \$296  = busy ? \word$127 [15:8] : host__data[15:8];
+  assign \$297  = layer[22:21] == 1'h1;
+  assign \$298  = enable[1] & \$297 ;
+  assign \$299  = host__address[24:22] == 3'h5;
+  assign \$300  = \$299  & host__write;
+  assign \$301  = ! host__address[2];
+  assign \$302  = \$300  & \$301 ;
+  assign \$303  = \$302  & host__strobe[1];
+  assign \$304  = ~ busy;
+  assign \$305  = \$303  & \$304 ;
+  assign \$306  = busy ? \$298  : \$305 ;
+  assign \$307  = layer[20:19] == 1'h1;
+  assign \$308  = \$307  ? \address$123  : \address$122 [47:32];
+  assign \$309  = busy ? { 3'h0, \$308  } : host__address[21:3];
+  assign \$310  = busy ? { 3'h0, \address$125 [47:32] } : host__address[21:3];
+  assign \$311  = busy ? \word$127 [23:16] : host__data[23:16];
+  assign \$312  = layer[22:21] == 1'h1;
+  assign \$313  = enable[2] & \$312 ;
+  assign \$314  = host__address[24:22] == 3'h5;
+  assign \$315  = \$314  & host__write;
+  assign \$316  = ! host__address[2];
+  assign \$317  = \$315  & \$316 ;
+  assign \$318  = \$317  & host__strobe[2];
+  assign \$319  = ~ busy;
+  assign \$320  = \$318  & \$319 ;
+  assign \$321  = busy ? \$313  : \$320 ;
+  assign \$322  = layer[20:19] == 1'h1;
+  assign \$323  = \$322  ? \address$123  : \address$122 [63:48];
+  assign \$324  = busy ? { 3'h0, \$323  } : host__address[21:3];
+  assign \$325  = busy ? { 3'h0, \address$125 [63:48] } : host__address[21:3];
+  assign \$326  = busy ? \word$127 [31:24] : host__data[31:24];
+  assign \$327  = layer[22:21] == 1'h1;
+  assign \$328  = enable[3] & \$327 ;
+  assign \$329  = host__address[24:22] == 3'h5;
+  assign \$330  = \$329  & host__write;
+  assign \$331  = ! host__address[2];
+  assign \$332  = \$330  & \$331 ;
+  assign \$333  = \$332  & host__strobe[3];
+  assign \$334  = ~ busy;
+  assign \$335  = \$333  & \$334 ;
+  assign \$336  = busy ? \$328  : \$335 ;
+  assign \$337  = layer[20:19] == 1'h1;
+  assign \$338  = \$337  ? \address$123  : \address$122 [79:64];
+  assign \$339  = busy ? { 3'h0, \$338  } : host__address[21:3];
+  assign \$340  = busy ? { 3'h0, \address$125 [79:64] } : host__address[21:3];
+  assign \$341  = busy ? \word$127 [39:32] : host__data[7:0];
+  assign \$342  = layer[22:21] == 1'h1;
+  assign \$343  = enable[4] & \$342 ;
+  assign \$344  = host__address[24:22] == 3'h5;
+  assign \$345  = \$344  & host__write;
+  assign \$347  = \$345  & \$346 ;
+  assign \$348  = \$347  & host__strobe[0];
+  assign \$349  = ~ busy;
+  assign \$350  = \$348  & \$349 ;
+  assign \$351  = busy ? \$343  : \$350 ;
+  assign \$352  = layer[20:19] == 1'h1;
+  assign \$353  = \$352  ? \address$123  : \address$122 [95:80];
+  assign \$354  = busy ? { 3'h0, \$353  } : host__address[21:3];
+  assign \$355  = busy ? { 3'h0, \address$125 [95:80] } : host__address[21:3];
+  assign \$356  = busy ? \word$127 [47:40] : host__data[15:8];
+  assign \$357  = layer[22:21] == 1'h1;
+  assign \$358  = enable[5] & \$357 ;
+  assign \$359  = host__address[24:22] == 3'h5;
+  assign \$360  = \$359  & host__write;
+  assign \$362  = \$360  & \$361 ;
+  assign \$363  = \$362  & host__strobe[1];
+  assign \$364  = ~ busy;
+  assign \$365  = \$363  & \$364 ;
+  assign \$366  = busy ? \$358  : \$365 ;
+  assign \$367  = layer[20:19] == 1'h1;
+  assign \$368  = \$367  ? \address$123  : \address$122 [111:96];
+  assign \$369  = busy ? { 3'h0, \$368  } : host__address[21:3];
+  assign \$370  = busy ? { 3'h0, \address$125 [111:96] } : host__address[21:3];
+  assign \$371  = busy ? \word$127 [55:48] : host__data[23:16];
+  assign \$372  = layer[22:21] == 1'h1;
+  assign \$373  = enable[6] & \$372 ;
+  assign \$374  = host__address[24:22] == 3'h5;
+  assign \$375  = \$374  & host__write;
+  assign \$377  = \$375  & \$376 ;
+  assign \$378  = \$377  & host__strobe[2];
+  assign \$379  = ~ busy;
+  assign \$380  = \$378  & \$379 ;
+  assign \$381  = busy ? \$373  : \$380 ;
+  assign \$382  = layer[20:19] == 1'h1;
+  assign \$383  = \$382  ? \address$123  : \address$122 [127:112];
+  assign \$384  = busy ? { 3'h0, \$383  } : host__address[21:3];
+  assign \$385  = busy ? { 3'h0, \address$125 [127:112] } : host__address[21:3];
+  assign \$386  = busy ? \word$127 [63:56] : host__data[31:24];
+  assign \$387  = layer[22:21] == 1'h1;
+  assign \$388  = enable[7] & \$387 ;
+  assign \$389  = host__address[24:22] == 3'h5;
+  assign \$390  = \$389  & host__write;
+  assign \$392  = \$390  & \$391 ;
+  assign \$393  = \$392  & host__strobe[3];
+  assign \$394  = ~ busy;
+  assign \$395  = \$393  & \$394 ;
+  assign \$396  = busy ? \$388  : \$395 ;
+  assign \$397  = host__address[24:22] == 3'h5;
+  assign \$398  = host__address[21:3] >= 13'h1000;
+  assign \$399  = \$398  | busy;
+  assign \$400  = host__address[24:22] >= 3'h6;
+  assign \$401  = ~ pad;
+  assign \$402  = token[0] & \$401 ;
+  assign \$403  = \address$123  >= 13'h1000;
+  assign fault_activation = \$402  & \$403 ;
+  assign \$404  = \address$116  >= 16'h9000;
+  assign fault_weight = active & \$404 ;
+  assign \$405  = \address$102  >= 11'h400;
+  assign fault_parameter = \active$196  & \$405 ;
+  assign \$406  = \address$125 [15:0] >= 13'h1000;
+  assign \$407  = \$406  & enable[0];
+  assign \$408  = \address$125 [31:16] >= 13'h1000;
+  assign \$409  = \$408  & enable[1];
+  assign \$410  = \address$125 [47:32] >= 13'h1000;
+  assign \$411  = \$410  & enable[2];
+  assign \$412  = \address$125 [63:48] >= 13'h1000;
+  assign \$413  = \$412  & enable[3];
+  assign \$414  = \address$125 [79:64] >= 13'h1000;
+  assign \$415  = \$414  & enable[4];
+  assign \$416  = \address$125 [95:80] >= 13'h1000;
+  assign \$417  = \$416  & enable[5];
+  assign \$418  = \address$125 [111:96] >= 13'h1000;
+  assign \$419  = \$418  & enable[6];
+  assign \$420  = \address$125 [127:112] >= 13'h1000;
+  assign \$421  = \$420  & enable[7];
+  assign fault_output = | { \$421 , \$419 , \$417 , \$415 , \$413 , \$411 , \$409 , \$407  };
+  assign \$422  = \address$122 [15:0] >= 13'h1000;
+  assign fault_residual = \active$199  & \$422 ;
+  assign \$423  = cycles + 1'h1;
+  assign \$424  = stream + streaming;
+  assign \$425  = stall_weights + \stall_weights$205 ;
+  assign \$426  = stall_memory + \stall_memory$206 ;
+  assign \$427  = stall_writeback + \stall_writeback$207 ;
+  assign \$428  = | { waiting, fetching, \stall_writeback$207 , \stall_memory$206 , \stall_weights$205 , streaming };
+  assign \$429  = ~ \$428 ;
+  assign \$430  = busy & \$429 ;
+  assign \$431  = stall_drain + \$430 ;
+  assign \$432  = stall_fetch + fetching;
+  assign \$433  = stall_host + waiting;
+  assign \$434  = ! host__address[24:22];
+  assign \$435  = \$434  & host__write;
+  assign \$436  = ~ forbidden;
+  assign \$437  = \$435  & \$436 ;
+  assign \$438  = busy & host__write;
+  assign \$439  = \$438  & host__error;
+  assign \$440  = busy ? { 1'h0, layer[20:19] } : host__address[24:22];
   always @(posedge clk)
-    region_read <= \$446 ;
+    region_read <= \$444 ;
   always @(posedge clk)
-    offset_read <= \$447 ;
+    offset_read <= \$445 ;
   always @(posedge clk)
-    cycles <= \$448 ;
+    cycles <= \$446 ;
   always @(posedge clk)
-    stream <= \$449 ;
+    stream <= \$447 ;
   always @(posedge clk)
-    stall_weights <= \$450 ;
+    stall_weights <= \$448 ;
   always @(posedge clk)
-    stall_memory <= \$451 ;
+    stall_memory <= \$449 ;
   always @(posedge clk)
-    stall_writeback <= \$452 ;
+    stall_writeback <= \$450 ;
   always @(posedge clk)
-    stall_drain <= \$453 ;
+    stall_drain <= \$451 ;
   always @(posedge clk)
-    stall_fetch <= \$454 ;
+    stall_fetch <= \$452 ;
   always @(posedge clk)
-    stall_host <= \$455 ;
+    stall_host <= \$453 ;
   always @(posedge clk)
-    control_interrupt <= \$456 ;
+    control_interrupt <= \$454 ;
   always @(posedge clk)
-    refused <= \$457 ;
+    refused <= \$455 ;
   always @(posedge clk)
-    first <= \$458 ;
+    first <= \$456 ;
   always @(posedge clk)
-    count <= \$459 ;
+    count <= \$457 ;
   always @(posedge clk)
-    ready <= \$460 ;
+    ready <= \$458 ;
   always @(posedge clk)
-    register_data <= \$461 ;
+    register_data <= \$459 ;
   always @(posedge clk)
-    input_bank <= \$462 ;
+    input_bank <= \$460 ;
   always @(posedge clk)
-    residual_bank <= \$463 ;
+    residual_bank <= \$461 ;
   always @(posedge clk)
-    host__read_data <= \$464 ;
+    host__read_data <= \$462 ;
   always @(posedge clk)
-    token_0 <= \$465 ;
+    token_0 <= \$463 ;
+  always @(posedge clk)
+    token_1 <= \$464 ;
   \holdfast_8x8.activations_0  activations_0 (
     .clk(clk),
-    .read_address(\read_address$119 ),
-    .read_data(\read_data$135 ),
+    .read_address(\read_address$120 ),
+    .read_data(\read_data$136 ),
     .rst(rst),
-    .write_address(\write_address$123 ),
-    .write_data(\write_data$125 ),
-    .write_enable(\write_enable$127 )
+    .write_address(\write_address$124 ),
+    .write_data(\write_data$126 ),
+    .write_enable(\write_enable$128 )
   );
   \holdfast_8x8.activations_1  activations_1 (
     .clk(clk),
-    .read_address(\read_address$129 ),
-    .read_data(\read_data$136 ),
+    .read_address(\read_address$130 ),
+    .read_data(\read_data$137 ),
     .rst(rst),
-    .write_address(\write_address$130 ),
-    .write_data(\write_data$131 ),
-    .write_enable(\write_enable$132 )
+    .write_address(\write_address$131 ),
+    .write_data(\write_data$132 ),
+    .write_enable(\write_enable$133 )
   );
   \holdfast_8x8.array  array (
     .clk(clk),
@@ -1913,7 +1910,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     .s_axi_wvalid(s_axi_wvalid)
   );
   \holdfast_8x8.feeder  feeder (
-    .address(\address$122 ),
+    .address(\address$123 ),
     .clk(clk),
     .done(feeder_done),
     .go(go),
@@ -1921,9 +1918,9 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     .load_next(load_next),
     .pad(pad),
     .rst(rst),
-    .stall_memory(\stall_memory$205 ),
-    .stall_weights(\stall_weights$204 ),
-    .stall_writeback(\stall_writeback$206 ),
+    .stall_memory(\stall_memory$206 ),
+    .stall_weights(\stall_weights$205 ),
+    .stall_writeback(\stall_writeback$207 ),
     .stop(stop),
     .streaming(streaming),
     .sub_block(sub_block),
@@ -1940,7 +1937,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   );
   \holdfast_8x8.lanes  lanes (
     .clk(clk),
-    .codes(\codes$189 ),
+    .codes(\codes$190 ),
     .\i$74 (residual),
     .layer(layer),
     .overflow(fault_accumulator),
@@ -1949,24 +1946,24 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     .residual_present(residual_present),
     .rst(rst),
     .sums(sums),
-    .token(\token$168 ),
-    .token_24(\token$187 ),
-    .token_9(\token$182 )
+    .token(\token$169 ),
+    .token_24(\token$188 ),
+    .token_9(\token$183 )
   );
   \holdfast_8x8.output_writer  output_writer (
-    .address(\address$124 ),
+    .address(\address$125 ),
     .clk(clk),
-    .codes(\codes$189 ),
+    .codes(\codes$190 ),
     .enable(enable),
     .go(go),
     .layer(layer),
     .rst(rst),
-    .token(\token$187 ),
-    .word(\word$126 )
+    .token(\token$188 ),
+    .word(\word$127 )
   );
   \holdfast_8x8.parameter_loader  parameter_loader (
-    .active(\active$195 ),
-    .address(\address$101 ),
+    .active(\active$196 ),
+    .address(\address$102 ),
     .base(layer[242:229]),
     .\begin (\begin ),
     .clk(clk),
@@ -1974,15 +1971,15 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     .rst(rst)
   );
   \holdfast_8x8.residual_reader  residual_reader (
-    .active(\active$198 ),
-    .address(\address$121 ),
+    .active(\active$199 ),
+    .address(\address$122 ),
     .clk(clk),
     .codes(residual),
     .go(go),
     .layer(layer),
     .present(residual_present),
     .rst(rst),
-    .token(\token$182 ),
+    .token(\token$183 ),
     .word(residual_word)
   );
   \holdfast_8x8.sequencer  sequencer (
@@ -1997,7 +1994,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     .fault_residual(fault_residual),
     .fault_weight(fault_weight),
     .feeder_done(feeder_done),
-    .fetch(\$477 ),
+    .fetch(\$475 ),
     .fetching(fetching),
     .first(first),
     .go(go),
@@ -2017,7 +2014,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     .clk(clk),
     .go(go),
     .load_next(load_next),
-    .pointer(\address$115 ),
+    .pointer(\address$116 ),
     .registered(load),
     .rst(rst),
     .stop(stop)
@@ -2025,7 +2022,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   \holdfast_8x8.weights  weights (
     .clk(clk),
     .read_address(read_address),
-    .read_data(\read_data$212 ),
+    .read_data(\read_data$213 ),
     .rst(rst),
     .write_address(write_address),
     .write_data(write_data),
@@ -2033,79 +2030,65 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$466  = token_0;
+    \$466  = token_2;
     if (rst) begin
       \$466  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$467  = token_1;
+    \$467  = token_3;
     if (rst) begin
       \$467  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$468  = token_2;
+    \$468  = token_4;
     if (rst) begin
       \$468  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$469  = token_3;
+    \$469  = token_5;
     if (rst) begin
       \$469  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$470  = token_4;
+    \$470  = token_6;
     if (rst) begin
       \$470  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$471  = token_5;
+    \$471  = token_7;
     if (rst) begin
       \$471  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$472  = token_6;
+    \$472  = token[1];
     if (rst) begin
-      \$472  = 5'h00;
+      \$472  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$473  = token_7;
+    \$473  = swap_0;
     if (rst) begin
-      \$473  = 5'h00;
+      \$473  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$474  = token[1];
+    \$474  = \read_data$213 ;
     if (rst) begin
-      \$474  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$475  = swap_0;
-    if (rst) begin
-      \$475  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$476  = \read_data$212 ;
-    if (rst) begin
-      \$476  = 64'h0000000000000000;
+      \$474  = 64'h0000000000000000;
     end
   end
   always @* begin
@@ -2113,9 +2096,9 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     feeder_word = 64'h0000000000000000;
     casez (input_bank)
       2'h0:
-          feeder_word = \read_data$135 ;
-      2'h1:
           feeder_word = \read_data$136 ;
+      2'h1:
+          feeder_word = \read_data$137 ;
     endcase
   end
   always @* begin
@@ -2123,9 +2106,9 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     residual_word = 64'h0000000000000000;
     casez (residual_bank)
       2'h0:
-          residual_word = \read_data$135 ;
-      2'h1:
           residual_word = \read_data$136 ;
+      2'h1:
+          residual_word = \read_data$137 ;
     endcase
   end
   always @* begin
@@ -2133,13 +2116,13 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     (* full_case = 32'd1 *)
     casez (offset_read[3:2])
       2'h0:
-          \$443  = { \$signature__data$106 [23], \$signature__data$106 [23], \$signature__data$106 [23], \$signature__data$106 [23], \$signature__data$106 [23], \$signature__data$106 [23], \$signature__data$106 [23], \$signature__data$106 [23], \$signature__data$106  };
+          \$441  = { \$signature__data$107 [23], \$signature__data$107 [23], \$signature__data$107 [23], \$signature__data$107 [23], \$signature__data$107 [23], \$signature__data$107 [23], \$signature__data$107 [23], \$signature__data$107 [23], \$signature__data$107  };
       2'h1:
-          \$443  = parameter_slot_1;
+          \$441  = parameter_slot_1;
       2'h2:
-          \$443  = 32'd0;
+          \$441  = 32'd0;
       2'h3:
-          \$443  = 32'd0;
+          \$441  = 32'd0;
     endcase
   end
   always @* begin
@@ -2147,9 +2130,9 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     (* full_case = 32'd1 *)
     casez (offset_read[2])
       1'h0:
-          \$444  = \read_data$212 [31:0];
+          \$442  = \read_data$213 [31:0];
       1'h1:
-          \$444  = \read_data$212 [63:32];
+          \$442  = \read_data$213 [63:32];
     endcase
   end
   always @* begin
@@ -2157,129 +2140,131 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     (* full_case = 32'd1 *)
     casez (offset_read[2])
       1'h0:
-          \$445  = feeder_word[31:0];
+          \$443  = feeder_word[31:0];
       1'h1:
-          \$445  = feeder_word[63:32];
+          \$443  = feeder_word[63:32];
     endcase
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    host__error = 1'h0;
-    if (\$1 ) begin
-      host__error = 1'h1;
-      casez (host__address[21:0])
-        22'h000000:
-            host__error = \$4 ;
-        22'h000004:
-            host__error = \$8 ;
-        22'h000008:
-            host__error = \$11 ;
-        22'h00000c:
-            host__error = \$15 ;
-        22'h000010:
-            host__error = \$19 ;
-        22'h000014:
-            host__error = \$22 ;
-        22'h000018:
-            host__error = \$26 ;
-        22'h00001c:
-            host__error = \$30 ;
-        22'h000020:
-            host__error = \$34 ;
-        22'h000024:
-            host__error = \$37 ;
-        22'h000028:
-            host__error = \$40 ;
-        22'h00002c:
-            host__error = \$43 ;
-        22'h000030:
-            host__error = \$46 ;
-        22'h000034:
-            host__error = \$49 ;
-        22'h000038:
-            host__error = \$52 ;
-        22'h00003c:
-            host__error = \$55 ;
-        22'h000040:
-            host__error = \$58 ;
-        22'h000044:
-            host__error = \$61 ;
-        22'h000048:
-            host__error = \$64 ;
-      endcase
-    end
-    if (\$73 ) begin
-      host__error = 1'h1;
-    end
-    if (\$78 ) begin
-      host__error = \$84 ;
-    end
-    if (\$97 ) begin
-      host__error = \$103 ;
-    end
-    if (\$152 ) begin
-      host__error = \$155 ;
-    end
-    if (\$276 ) begin
-      host__error = \$278 ;
-    end
-    if (\$399 ) begin
-      host__error = \$401 ;
-    end
-    if (\$402 ) begin
-      host__error = 1'h1;
+    forbidden = 1'h1;
+    casez (host__address[21:0])
+      22'h000000:
+          forbidden = \$3 ;
+      22'h000004:
+          forbidden = \$7 ;
+      22'h000008:
+          forbidden = \$10 ;
+      22'h00000c:
+          forbidden = \$14 ;
+      22'h000010:
+          forbidden = \$18 ;
+      22'h000014:
+          forbidden = \$21 ;
+      22'h000018:
+          forbidden = \$25 ;
+      22'h00001c:
+          forbidden = \$29 ;
+      22'h000020:
+          forbidden = \$33 ;
+      22'h000024:
+          forbidden = \$36 ;
+      22'h000028:
+          forbidden = \$39 ;
+      22'h00002c:
+          forbidden = \$42 ;
+      22'h000030:
+          forbidden = \$45 ;
+      22'h000034:
+          forbidden = \$48 ;
+      22'h000038:
+          forbidden = \$51 ;
+      22'h00003c:
+          forbidden = \$54 ;
+      22'h000040:
+          forbidden = \$57 ;
+      22'h000044:
+          forbidden = \$60 ;
+      22'h000048:
+          forbidden = \$63 ;
+    endcase
+    if (\$66 ) begin
+      forbidden = 1'h1;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     read = 32'd0;
-    if (\$1 ) begin
-      casez (host__address[21:0])
-        22'h000000:
-            read = 32'd1213156420;
-        22'h000004:
-            read = { 27'h0000000, control_interrupt, 4'h0 };
-        22'h000008:
-            read = { index, status, 5'h00, refused, done, busy };
-        22'h00000c:
-            read = { 16'h0000, first };
-        22'h000010:
-            read = { 16'h0000, count };
-        22'h000014:
-            read = cycles;
-        22'h000018:
-            read = 32'd0;
-        22'h00001c:
-            read = 32'd0;
-        22'h000020:
-            read = { 16'h0000, ready };
-        22'h000024:
-            read = 32'd134744072;
-        22'h000028:
-            read = 32'd4120;
-        22'h00002c:
-            read = 32'd2223550378;
-        22'h000030:
-            read = stream;
-        22'h000034:
-            read = stall_weights;
-        22'h000038:
-            read = stall_memory;
-        22'h00003c:
-            read = stall_writeback;
-        22'h000040:
-            read = stall_drain;
-        22'h000044:
-            read = stall_fetch;
-        22'h000048:
-            read = stall_host;
-      endcase
+    casez (host__address[21:0])
+      22'h000000:
+          read = 32'd1213156420;
+      22'h000004:
+          read = { 27'h0000000, control_interrupt, 4'h0 };
+      22'h000008:
+          read = { index, status, 5'h00, refused, done, busy };
+      22'h00000c:
+          read = { 16'h0000, first };
+      22'h000010:
+          read = { 16'h0000, count };
+      22'h000014:
+          read = cycles;
+      22'h000018:
+          read = 32'd0;
+      22'h00001c:
+          read = 32'd0;
+      22'h000020:
+          read = { 16'h0000, ready };
+      22'h000024:
+          read = 32'd134744072;
+      22'h000028:
+          read = 32'd4120;
+      22'h00002c:
+          read = 32'd2223550378;
+      22'h000030:
+          read = stream;
+      22'h000034:
+          read = stall_weights;
+      22'h000038:
+          read = stall_memory;
+      22'h00003c:
+          read = stall_writeback;
+      22'h000040:
+          read = stall_drain;
+      22'h000044:
+          read = stall_fetch;
+      22'h000048:
+          read = stall_host;
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    host__error = 1'h0;
+    if (\$67 ) begin
+      host__error = forbidden;
+    end
+    if (\$76 ) begin
+      host__error = \$82 ;
+    end
+    if (\$95 ) begin
+      host__error = \$101 ;
+    end
+    if (\$150 ) begin
+      host__error = \$153 ;
+    end
+    if (\$274 ) begin
+      host__error = \$276 ;
+    end
+    if (\$397 ) begin
+      host__error = \$399 ;
+    end
+    if (\$400 ) begin
+      host__error = 1'h1;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     start = 1'h0;
-    if (\$68 ) begin
+    if (\$71 ) begin
       casez (host__address[21:0])
         22'h000004:
             if (host__data[0]) begin
@@ -2290,25 +2275,55 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$446  = host__address[24:22];
+    \$444  = host__address[24:22];
     if (rst) begin
-      \$446  = 3'h0;
+      \$444  = 3'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$447  = host__address[21:0];
+    \$445  = host__address[21:0];
     if (rst) begin
-      \$447  = 22'h000000;
+      \$445  = 22'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$448  = cycles;
+    \$446  = cycles;
     if (busy) begin
-      \$448  = \$425 [31:0];
+      \$446  = \$423 [31:0];
     end
-    if (\$439 ) begin
+    if (\$437 ) begin
+      casez (host__address[21:0])
+        22'h000004:
+            if (host__data[0]) begin
+              \$446  = 32'd0;
+            end
+      endcase
+    end
+    if (rst) begin
+      \$446  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$447  = \$424 [31:0];
+    if (\$437 ) begin
+      casez (host__address[21:0])
+        22'h000004:
+            if (host__data[0]) begin
+              \$447  = 32'd0;
+            end
+      endcase
+    end
+    if (rst) begin
+      \$447  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$448  = \$425 [31:0];
+    if (\$437 ) begin
       casez (host__address[21:0])
         22'h000004:
             if (host__data[0]) begin
@@ -2323,7 +2338,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     \$449  = \$426 [31:0];
-    if (\$439 ) begin
+    if (\$437 ) begin
       casez (host__address[21:0])
         22'h000004:
             if (host__data[0]) begin
@@ -2338,7 +2353,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     \$450  = \$427 [31:0];
-    if (\$439 ) begin
+    if (\$437 ) begin
       casez (host__address[21:0])
         22'h000004:
             if (host__data[0]) begin
@@ -2352,8 +2367,8 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$451  = \$428 [31:0];
-    if (\$439 ) begin
+    \$451  = \$431 [31:0];
+    if (\$437 ) begin
       casez (host__address[21:0])
         22'h000004:
             if (host__data[0]) begin
@@ -2367,8 +2382,8 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$452  = \$429 [31:0];
-    if (\$439 ) begin
+    \$452  = \$432 [31:0];
+    if (\$437 ) begin
       casez (host__address[21:0])
         22'h000004:
             if (host__data[0]) begin
@@ -2383,7 +2398,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     \$453  = \$433 [31:0];
-    if (\$439 ) begin
+    if (\$437 ) begin
       casez (host__address[21:0])
         22'h000004:
             if (host__data[0]) begin
@@ -2397,101 +2412,71 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$454  = \$434 [31:0];
-    if (\$439 ) begin
+    \$454  = control_interrupt;
+    if (\$437 ) begin
+      casez (host__address[21:0])
+        22'h000004:
+            \$454  = host__data[4];
+      endcase
+    end
+    if (rst) begin
+      \$454  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$455  = refused;
+    if (\$437 ) begin
       casez (host__address[21:0])
         22'h000004:
             if (host__data[0]) begin
-              \$454  = 32'd0;
+              \$455  = 1'h0;
             end
       endcase
     end
+    if (\$439 ) begin
+      \$455  = 1'h1;
+    end
     if (rst) begin
-      \$454  = 32'd0;
+      \$455  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$455  = \$435 [31:0];
-    if (\$439 ) begin
-      casez (host__address[21:0])
-        22'h000004:
-            if (host__data[0]) begin
-              \$455  = 32'd0;
-            end
-      endcase
-    end
-    if (rst) begin
-      \$455  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$456  = control_interrupt;
-    if (\$439 ) begin
-      casez (host__address[21:0])
-        22'h000004:
-            \$456  = host__data[4];
-      endcase
-    end
-    if (rst) begin
-      \$456  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$457  = refused;
-    if (\$439 ) begin
-      casez (host__address[21:0])
-        22'h000004:
-            if (host__data[0]) begin
-              \$457  = 1'h0;
-            end
-      endcase
-    end
-    if (\$441 ) begin
-      \$457  = 1'h1;
-    end
-    if (rst) begin
-      \$457  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$458  = first;
-    if (\$439 ) begin
+    \$456  = first;
+    if (\$437 ) begin
       casez (host__address[21:0])
         22'h000004:
             /* empty */;
         22'h00000c:
-            \$458  = host__data[15:0];
+            \$456  = host__data[15:0];
       endcase
     end
     if (rst) begin
-      \$458  = 16'h0000;
+      \$456  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$459  = count;
-    if (\$439 ) begin
+    \$457  = count;
+    if (\$437 ) begin
       casez (host__address[21:0])
         22'h000004:
             /* empty */;
         22'h00000c:
             /* empty */;
         22'h000010:
-            \$459  = host__data[15:0];
+            \$457  = host__data[15:0];
       endcase
     end
     if (rst) begin
-      \$459  = 16'h0000;
+      \$457  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$460  = ready;
-    if (\$439 ) begin
+    \$458  = ready;
+    if (\$437 ) begin
       casez (host__address[21:0])
         22'h000004:
             /* empty */;
@@ -2500,32 +2485,32 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
         22'h000010:
             /* empty */;
         22'h000020:
-            \$460  = host__data[15:0];
+            \$458  = host__data[15:0];
       endcase
     end
     if (rst) begin
-      \$460  = 16'hffff;
+      \$458  = 16'hffff;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$461  = read;
+    \$459  = read;
     if (rst) begin
-      \$461  = 32'd0;
+      \$459  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$462  = \$442 [1:0];
+    \$460  = \$440 [1:0];
     if (rst) begin
-      \$462  = 2'h0;
+      \$460  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$463  = layer[24:23];
+    \$461  = layer[24:23];
     if (rst) begin
-      \$463  = 2'h0;
+      \$461  = 2'h0;
     end
   end
   always @* begin
@@ -2533,23 +2518,37 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     (* full_case = 32'd1 *)
     casez (region_read)
       3'h0:
-          \$464  = register_data;
+          \$462  = register_data;
       3'h1:
-          \$464  = word;
+          \$462  = word;
       3'h2:
-          \$464  = \$443 ;
+          \$462  = \$441 ;
       3'h3:
-          \$464  = \$444 ;
+          \$462  = \$442 ;
       default:
-          \$464  = \$445 ;
+          \$462  = \$443 ;
     endcase
     if (rst) begin
-      \$464  = 32'd0;
+      \$462  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$465  = token;
+    \$463  = token;
+    if (rst) begin
+      \$463  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$464  = token_0;
+    if (rst) begin
+      \$464  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$465  = token_1;
     if (rst) begin
       \$465  = 5'h00;
     end
@@ -2585,55 +2584,55 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \s_axi_rready$60  = s_axi_rready;
   assign error = host__error;
   assign read_data = host__read_data;
-  assign \start$88  = start;
-  assign \first$89  = first;
-  assign \count$90  = count;
-  assign \ready$91  = ready;
-  assign \$signature__addr  = \$74 [10:0];
-  assign address = { index[5:0], \$477  };
+  assign \start$89  = start;
+  assign \first$90  = first;
+  assign \count$91  = count;
+  assign \ready$92  = ready;
+  assign \$signature__addr  = \$72 [10:0];
+  assign address = { index[5:0], \$475  };
   assign \$signature__data  = word;
   assign load__addr = host__address[12:2];
   assign load__data = host__data;
-  assign \$signature__addr$100  = \$85 [9:0];
+  assign \$signature__addr$101  = \$83 [9:0];
   assign write__addr = host__address[13:4];
   assign write__data = host__data[23:0];
-  assign \$signature__addr$107  = \$91 [9:0];
-  assign \write__addr$108  = host__address[13:4];
-  assign \write__data$109  = { host__data[29:24], host__data[15:0] };
-  assign parameter_slot_0 = { \$signature__data$106 [23], \$signature__data$106 [23], \$signature__data$106 [23], \$signature__data$106 [23], \$signature__data$106 [23], \$signature__data$106 [23], \$signature__data$106 [23], \$signature__data$106 [23], \$signature__data$106  };
-  assign \layer$139  = layer;
-  assign \go$141  = go;
-  assign \stop$143  = stop;
-  assign \done$145  = feeder_done;
-  assign \layer$146  = layer;
-  assign \sub_block$148  = sub_block;
-  assign \pad$150  = pad;
+  assign \$signature__addr$108  = \$89 [9:0];
+  assign \write__addr$109  = host__address[13:4];
+  assign \write__data$110  = { host__data[29:24], host__data[15:0] };
+  assign parameter_slot_0 = { \$signature__data$107 [23], \$signature__data$107 [23], \$signature__data$107 [23], \$signature__data$107 [23], \$signature__data$107 [23], \$signature__data$107 [23], \$signature__data$107 [23], \$signature__data$107 [23], \$signature__data$107  };
+  assign \layer$140  = layer;
+  assign \go$142  = go;
+  assign \stop$144  = stop;
+  assign \done$146  = feeder_done;
+  assign \layer$147  = layer;
+  assign \sub_block$149  = sub_block;
+  assign \pad$151  = pad;
   assign valid = token[0];
-  assign \word$153  = feeder_word;
+  assign \word$154  = feeder_word;
   assign base = layer[262:243];
-  assign \go$155  = go;
-  assign \stop$156  = stop;
-  assign \load_next$158  = load_next;
-  assign \act$160  = act;
+  assign \go$156  = go;
+  assign \stop$157  = stop;
+  assign \load_next$159  = load_next;
+  assign \act$161  = act;
   assign swap_1 = swap;
   assign weight_row = weight;
-  assign \load$166  = load;
-  assign \layer$167  = layer;
-  assign token_8 = \token$168 ;
-  assign \sums$171  = sums;
+  assign \load$167  = load;
+  assign \layer$168  = layer;
+  assign token_8 = \token$169 ;
+  assign \sums$172  = sums;
   assign codes = residual;
   assign present = residual_present;
-  assign \base$176  = layer[242:229];
-  assign \go$177  = go;
+  assign \base$177  = layer[242:229];
+  assign \go$178  = go;
   assign parameter_begin = \begin ;
-  assign \layer$180  = layer;
-  assign \go$181  = go;
-  assign residual_token = \token$182 ;
-  assign \word$184  = residual_word;
-  assign \layer$185  = layer;
-  assign \go$186  = go;
-  assign codes_token = \token$187 ;
-  assign \codes$190  = \codes$189 ;
+  assign \layer$181  = layer;
+  assign \go$182  = go;
+  assign residual_token = \token$183 ;
+  assign \word$185  = residual_word;
+  assign \layer$186  = layer;
+  assign \go$187  = go;
+  assign codes_token = \token$188 ;
+  assign \codes$191  = \codes$190 ;
   assign overflow = fault_accumulator;
   assign parameter_slot_2 = 32'd0;
   assign parameter_slot_3 = 32'd0;
@@ -2665,14 +2664,14 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \write_data[5]  = write_data[47:40];
   assign \write_data[6]  = write_data[55:48];
   assign \write_data[7]  = write_data[63:56];
-  assign \read_address$119[0]  = \read_address$119 [11:0];
-  assign \read_address$119[1]  = \read_address$119 [23:12];
-  assign \read_address$119[2]  = \read_address$119 [35:24];
-  assign \read_address$119[3]  = \read_address$119 [47:36];
-  assign \read_address$119[4]  = \read_address$119 [59:48];
-  assign \read_address$119[5]  = \read_address$119 [71:60];
-  assign \read_address$119[6]  = \read_address$119 [83:72];
-  assign \read_address$119[7]  = \read_address$119 [95:84];
+  assign \read_address$120[0]  = \read_address$120 [11:0];
+  assign \read_address$120[1]  = \read_address$120 [23:12];
+  assign \read_address$120[2]  = \read_address$120 [35:24];
+  assign \read_address$120[3]  = \read_address$120 [47:36];
+  assign \read_address$120[4]  = \read_address$120 [59:48];
+  assign \read_address$120[5]  = \read_address$120 [71:60];
+  assign \read_address$120[6]  = \read_address$120 [83:72];
+  assign \read_address$120[7]  = \read_address$120 [95:84];
   assign \layer.magic  = layer[15:0];
   assign \layer.hold_weights  = layer[16];
   assign \layer.maximum  = layer[17];
@@ -2724,70 +2723,70 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \layer.add_shift  = layer[466:462];
   assign \layer.add_multiplier_a  = layer[490:467];
   assign \layer.add_multiplier_b  = layer[514:491];
-  assign \address$121[0]  = \address$121 [15:0];
-  assign \address$121[1]  = \address$121 [31:16];
-  assign \address$121[2]  = \address$121 [47:32];
-  assign \address$121[3]  = \address$121 [63:48];
-  assign \address$121[4]  = \address$121 [79:64];
-  assign \address$121[5]  = \address$121 [95:80];
-  assign \address$121[6]  = \address$121 [111:96];
-  assign \address$121[7]  = \address$121 [127:112];
-  assign \write_address$123[0]  = \write_address$123 [11:0];
-  assign \write_address$123[1]  = \write_address$123 [23:12];
-  assign \write_address$123[2]  = \write_address$123 [35:24];
-  assign \write_address$123[3]  = \write_address$123 [47:36];
-  assign \write_address$123[4]  = \write_address$123 [59:48];
-  assign \write_address$123[5]  = \write_address$123 [71:60];
-  assign \write_address$123[6]  = \write_address$123 [83:72];
-  assign \write_address$123[7]  = \write_address$123 [95:84];
-  assign \address$124[0]  = \address$124 [15:0];
-  assign \address$124[1]  = \address$124 [31:16];
-  assign \address$124[2]  = \address$124 [47:32];
-  assign \address$124[3]  = \address$124 [63:48];
-  assign \address$124[4]  = \address$124 [79:64];
-  assign \address$124[5]  = \address$124 [95:80];
-  assign \address$124[6]  = \address$124 [111:96];
-  assign \address$124[7]  = \address$124 [127:112];
-  assign \write_data$125[0]  = \write_data$125 [7:0];
-  assign \write_data$125[1]  = \write_data$125 [15:8];
-  assign \write_data$125[2]  = \write_data$125 [23:16];
-  assign \write_data$125[3]  = \write_data$125 [31:24];
-  assign \write_data$125[4]  = \write_data$125 [39:32];
-  assign \write_data$125[5]  = \write_data$125 [47:40];
-  assign \write_data$125[6]  = \write_data$125 [55:48];
-  assign \write_data$125[7]  = \write_data$125 [63:56];
-  assign \word$126[0]  = \word$126 [7:0];
-  assign \word$126[1]  = \word$126 [15:8];
-  assign \word$126[2]  = \word$126 [23:16];
-  assign \word$126[3]  = \word$126 [31:24];
-  assign \word$126[4]  = \word$126 [39:32];
-  assign \word$126[5]  = \word$126 [47:40];
-  assign \word$126[6]  = \word$126 [55:48];
-  assign \word$126[7]  = \word$126 [63:56];
-  assign \read_address$129[0]  = \read_address$129 [11:0];
-  assign \read_address$129[1]  = \read_address$129 [23:12];
-  assign \read_address$129[2]  = \read_address$129 [35:24];
-  assign \read_address$129[3]  = \read_address$129 [47:36];
-  assign \read_address$129[4]  = \read_address$129 [59:48];
-  assign \read_address$129[5]  = \read_address$129 [71:60];
-  assign \read_address$129[6]  = \read_address$129 [83:72];
-  assign \read_address$129[7]  = \read_address$129 [95:84];
-  assign \write_address$130[0]  = \write_address$130 [11:0];
-  assign \write_address$130[1]  = \write_address$130 [23:12];
-  assign \write_address$130[2]  = \write_address$130 [35:24];
-  assign \write_address$130[3]  = \write_address$130 [47:36];
-  assign \write_address$130[4]  = \write_address$130 [59:48];
-  assign \write_address$130[5]  = \write_address$130 [71:60];
-  assign \write_address$130[6]  = \write_address$130 [83:72];
-  assign \write_address$130[7]  = \write_address$130 [95:84];
-  assign \write_data$131[0]  = \write_data$131 [7:0];
-  assign \write_data$131[1]  = \write_data$131 [15:8];
-  assign \write_data$131[2]  = \write_data$131 [23:16];
-  assign \write_data$131[3]  = \write_data$131 [31:24];
-  assign \write_data$131[4]  = \write_data$131 [39:32];
-  assign \write_data$131[5]  = \write_data$131 [47:40];
-  assign \write_data$131[6]  = \write_data$131 [55:48];
-  assign \write_data$131[7]  = \write_data$131 [63:56];
+  assign \address$122[0]  = \address$122 [15:0];
+  assign \address$122[1]  = \address$122 [31:16];
+  assign \address$122[2]  = \address$122 [47:32];
+  assign \address$122[3]  = \address$122 [63:48];
+  assign \address$122[4]  = \address$122 [79:64];
+  assign \address$122[5]  = \address$122 [95:80];
+  assign \address$122[6]  = \address$122 [111:96];
+  assign \address$122[7]  = \address$122 [127:112];
+  assign \write_address$124[0]  = \write_address$124 [11:0];
+  assign \write_address$124[1]  = \write_address$124 [23:12];
+  assign \write_address$124[2]  = \write_address$124 [35:24];
+  assign \write_address$124[3]  = \write_address$124 [47:36];
+  assign \write_address$124[4]  = \write_address$124 [59:48];
+  assign \write_address$124[5]  = \write_address$124 [71:60];
+  assign \write_address$124[6]  = \write_address$124 [83:72];
+  assign \write_address$124[7]  = \write_address$124 [95:84];
+  assign \address$125[0]  = \address$125 [15:0];
+  assign \address$125[1]  = \address$125 [31:16];
+  assign \address$125[2]  = \address$125 [47:32];
+  assign \address$125[3]  = \address$125 [63:48];
+  assign \address$125[4]  = \address$125 [79:64];
+  assign \address$125[5]  = \address$125 [95:80];
+  assign \address$125[6]  = \address$125 [111:96];
+  assign \address$125[7]  = \address$125 [127:112];
+  assign \write_data$126[0]  = \write_data$126 [7:0];
+  assign \write_data$126[1]  = \write_data$126 [15:8];
+  assign \write_data$126[2]  = \write_data$126 [23:16];
+  assign \write_data$126[3]  = \write_data$126 [31:24];
+  assign \write_data$126[4]  = \write_data$126 [39:32];
+  assign \write_data$126[5]  = \write_data$126 [47:40];
+  assign \write_data$126[6]  = \write_data$126 [55:48];
+  assign \write_data$126[7]  = \write_data$126 [63:56];
+  assign \word$127[0]  = \word$127 [7:0];
+  assign \word$127[1]  = \word$127 [15:8];
+  assign \word$127[2]  = \word$127 [23:16];
+  assign \word$127[3]  = \word$127 [31:24];
+  assign \word$127[4]  = \word$127 [39:32];
+  assign \word$127[5]  = \word$127 [47:40];
+  assign \word$127[6]  = \word$127 [55:48];
+  assign \word$127[7]  = \word$127 [63:56];
+  assign \read_address$130[0]  = \read_address$130 [11:0];
+  assign \read_address$130[1]  = \read_address$130 [23:12];
+  assign \read_address$130[2]  = \read_address$130 [35:24];
+  assign \read_address$130[3]  = \read_address$130 [47:36];
+  assign \read_address$130[4]  = \read_address$130 [59:48];
+  assign \read_address$130[5]  = \read_address$130 [71:60];
+  assign \read_address$130[6]  = \read_address$130 [83:72];
+  assign \read_address$130[7]  = \read_address$130 [95:84];
+  assign \write_address$131[0]  = \write_address$131 [11:0];
+  assign \write_address$131[1]  = \write_address$131 [23:12];
+  assign \write_address$131[2]  = \write_address$131 [35:24];
+  assign \write_address$131[3]  = \write_address$131 [47:36];
+  assign \write_address$131[4]  = \write_address$131 [59:48];
+  assign \write_address$131[5]  = \write_address$131 [71:60];
+  assign \write_address$131[6]  = \write_address$131 [83:72];
+  assign \write_address$131[7]  = \write_address$131 [95:84];
+  assign \write_data$132[0]  = \write_data$132 [7:0];
+  assign \write_data$132[1]  = \write_data$132 [15:8];
+  assign \write_data$132[2]  = \write_data$132 [23:16];
+  assign \write_data$132[3]  = \write_data$132 [31:24];
+  assign \write_data$132[4]  = \write_data$132 [39:32];
+  assign \write_data$132[5]  = \write_data$132 [47:40];
+  assign \write_data$132[6]  = \write_data$132 [55:48];
+  assign \write_data$132[7]  = \write_data$132 [63:56];
   assign \feeder_word[0]  = feeder_word[7:0];
   assign \feeder_word[1]  = feeder_word[15:8];
   assign \feeder_word[2]  = feeder_word[23:16];
@@ -2796,14 +2795,6 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \feeder_word[5]  = feeder_word[47:40];
   assign \feeder_word[6]  = feeder_word[55:48];
   assign \feeder_word[7]  = feeder_word[63:56];
-  assign \read_data$135[0]  = \read_data$135 [7:0];
-  assign \read_data$135[1]  = \read_data$135 [15:8];
-  assign \read_data$135[2]  = \read_data$135 [23:16];
-  assign \read_data$135[3]  = \read_data$135 [31:24];
-  assign \read_data$135[4]  = \read_data$135 [39:32];
-  assign \read_data$135[5]  = \read_data$135 [47:40];
-  assign \read_data$135[6]  = \read_data$135 [55:48];
-  assign \read_data$135[7]  = \read_data$135 [63:56];
   assign \read_data$136[0]  = \read_data$136 [7:0];
   assign \read_data$136[1]  = \read_data$136 [15:8];
   assign \read_data$136[2]  = \read_data$136 [23:16];
@@ -2812,6 +2803,14 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \read_data$136[5]  = \read_data$136 [47:40];
   assign \read_data$136[6]  = \read_data$136 [55:48];
   assign \read_data$136[7]  = \read_data$136 [63:56];
+  assign \read_data$137[0]  = \read_data$137 [7:0];
+  assign \read_data$137[1]  = \read_data$137 [15:8];
+  assign \read_data$137[2]  = \read_data$137 [23:16];
+  assign \read_data$137[3]  = \read_data$137 [31:24];
+  assign \read_data$137[4]  = \read_data$137 [39:32];
+  assign \read_data$137[5]  = \read_data$137 [47:40];
+  assign \read_data$137[6]  = \read_data$137 [55:48];
+  assign \read_data$137[7]  = \read_data$137 [63:56];
   assign \residual_word[0]  = residual_word[7:0];
   assign \residual_word[1]  = residual_word[15:8];
   assign \residual_word[2]  = residual_word[23:16];
@@ -2820,121 +2819,121 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \residual_word[5]  = residual_word[47:40];
   assign \residual_word[6]  = residual_word[55:48];
   assign \residual_word[7]  = residual_word[63:56];
-  assign \layer$139.magic  = layer[15:0];
-  assign \layer$139.hold_weights  = layer[16];
-  assign \layer$139.maximum  = layer[17];
-  assign \layer$139.residual  = layer[18];
-  assign \layer$139.input_bank  = layer[20:19];
-  assign \layer$139.output_bank  = layer[22:21];
-  assign \layer$139.residual_bank  = layer[24:23];
-  assign \layer$139.stride  = layer[27:25];
-  assign \layer$139.dilation  = layer[30:28];
-  assign \layer$139.sub_block  = layer[34:31];
-  assign \layer$139.out_lane  = layer[39:35];
-  assign \layer$139.input_base  = layer[55:40];
-  assign \layer$139.input_step  = layer[71:56];
-  assign \layer$139.step_x  = layer[87:72];
-  assign \layer$139.step_y  = layer[103:88];
-  assign \layer$139.step_kx  = layer[119:104];
-  assign \layer$139.step_ky  = layer[135:120];
-  assign \layer$139.blocks  = layer[148:136];
-  assign \layer$139.origin_y  = layer[158:149];
-  assign \layer$139.origin_x  = layer[168:159];
-  assign \layer$139.kernel_h  = layer[173:169];
-  assign \layer$139.kernel_w  = layer[178:174];
-  assign \layer$139.in_h  = layer[187:179];
-  assign \layer$139.in_w  = layer[196:188];
-  assign \layer$139.co_tiles  = layer[210:197];
-  assign \layer$139.out_h  = layer[219:211];
-  assign \layer$139.out_w  = layer[228:220];
-  assign \layer$139.param_base  = layer[242:229];
-  assign \layer$139.weight_base  = layer[262:243];
-  assign \layer$139.out_step  = layer[274:263];
-  assign \layer$139.out_base  = layer[290:275];
-  assign \layer$139.lane_mask  = layer[306:291];
-  assign \layer$139.res_lane  = layer[311:307];
-  assign \layer$139.res_base  = layer[327:312];
-  assign \layer$139.res_step_x  = layer[343:328];
-  assign \layer$139.res_step_y  = layer[359:344];
-  assign \layer$139.res_tiles  = layer[373:360];
-  assign \layer$139.pad_value  = layer[381:374];
-  assign \layer$139.zero_in  = layer[389:382];
-  assign \layer$139.input_lo  = layer[397:390];
-  assign \layer$139.input_hi  = layer[405:398];
-  assign \layer$139.zero_out  = layer[413:406];
-  assign \layer$139.lo  = layer[421:414];
-  assign \layer$139.hi  = layer[429:422];
-  assign \layer$139.res_zero  = layer[437:430];
-  assign \layer$139.add_zero  = layer[445:438];
-  assign \layer$139.add_lo  = layer[453:446];
-  assign \layer$139.add_hi  = layer[461:454];
-  assign \layer$139.add_shift  = layer[466:462];
-  assign \layer$139.add_multiplier_a  = layer[490:467];
-  assign \layer$139.add_multiplier_b  = layer[514:491];
-  assign \layer$146.magic  = layer[15:0];
-  assign \layer$146.hold_weights  = layer[16];
-  assign \layer$146.maximum  = layer[17];
-  assign \layer$146.residual  = layer[18];
-  assign \layer$146.input_bank  = layer[20:19];
-  assign \layer$146.output_bank  = layer[22:21];
-  assign \layer$146.residual_bank  = layer[24:23];
-  assign \layer$146.stride  = layer[27:25];
-  assign \layer$146.dilation  = layer[30:28];
-  assign \layer$146.sub_block  = layer[34:31];
-  assign \layer$146.out_lane  = layer[39:35];
-  assign \layer$146.input_base  = layer[55:40];
-  assign \layer$146.input_step  = layer[71:56];
-  assign \layer$146.step_x  = layer[87:72];
-  assign \layer$146.step_y  = layer[103:88];
-  assign \layer$146.step_kx  = layer[119:104];
-  assign \layer$146.step_ky  = layer[135:120];
-  assign \layer$146.blocks  = layer[148:136];
-  assign \layer$146.origin_y  = layer[158:149];
-  assign \layer$146.origin_x  = layer[168:159];
-  assign \layer$146.kernel_h  = layer[173:169];
-  assign \layer$146.kernel_w  = layer[178:174];
-  assign \layer$146.in_h  = layer[187:179];
-  assign \layer$146.in_w  = layer[196:188];
-  assign \layer$146.co_tiles  = layer[210:197];
-  assign \layer$146.out_h  = layer[219:211];
-  assign \layer$146.out_w  = layer[228:220];
-  assign \layer$146.param_base  = layer[242:229];
-  assign \layer$146.weight_base  = layer[262:243];
-  assign \layer$146.out_step  = layer[274:263];
-  assign \layer$146.out_base  = layer[290:275];
-  assign \layer$146.lane_mask  = layer[306:291];
-  assign \layer$146.res_lane  = layer[311:307];
-  assign \layer$146.res_base  = layer[327:312];
-  assign \layer$146.res_step_x  = layer[343:328];
-  assign \layer$146.res_step_y  = layer[359:344];
-  assign \layer$146.res_tiles  = layer[373:360];
-  assign \layer$146.pad_value  = layer[381:374];
-  assign \layer$146.zero_in  = layer[389:382];
-  assign \layer$146.input_lo  = layer[397:390];
-  assign \layer$146.input_hi  = layer[405:398];
-  assign \layer$146.zero_out  = layer[413:406];
-  assign \layer$146.lo  = layer[421:414];
-  assign \layer$146.hi  = layer[429:422];
-  assign \layer$146.res_zero  = layer[437:430];
-  assign \layer$146.add_zero  = layer[445:438];
-  assign \layer$146.add_lo  = layer[453:446];
-  assign \layer$146.add_hi  = layer[461:454];
-  assign \layer$146.add_shift  = layer[466:462];
-  assign \layer$146.add_multiplier_a  = layer[490:467];
-  assign \layer$146.add_multiplier_b  = layer[514:491];
+  assign \layer$140.magic  = layer[15:0];
+  assign \layer$140.hold_weights  = layer[16];
+  assign \layer$140.maximum  = layer[17];
+  assign \layer$140.residual  = layer[18];
+  assign \layer$140.input_bank  = layer[20:19];
+  assign \layer$140.output_bank  = layer[22:21];
+  assign \layer$140.residual_bank  = layer[24:23];
+  assign \layer$140.stride  = layer[27:25];
+  assign \layer$140.dilation  = layer[30:28];
+  assign \layer$140.sub_block  = layer[34:31];
+  assign \layer$140.out_lane  = layer[39:35];
+  assign \layer$140.input_base  = layer[55:40];
+  assign \layer$140.input_step  = layer[71:56];
+  assign \layer$140.step_x  = layer[87:72];
+  assign \layer$140.step_y  = layer[103:88];
+  assign \layer$140.step_kx  = layer[119:104];
+  assign \layer$140.step_ky  = layer[135:120];
+  assign \layer$140.blocks  = layer[148:136];
+  assign \layer$140.origin_y  = layer[158:149];
+  assign \layer$140.origin_x  = layer[168:159];
+  assign \layer$140.kernel_h  = layer[173:169];
+  assign \layer$140.kernel_w  = layer[178:174];
+  assign \layer$140.in_h  = layer[187:179];
+  assign \layer$140.in_w  = layer[196:188];
+  assign \layer$140.co_tiles  = layer[210:197];
+  assign \layer$140.out_h  = layer[219:211];
+  assign \layer$140.out_w  = layer[228:220];
+  assign \layer$140.param_base  = layer[242:229];
+  assign \layer$140.weight_base  = layer[262:243];
+  assign \layer$140.out_step  = layer[274:263];
+  assign \layer$140.out_base  = layer[290:275];
+  assign \layer$140.lane_mask  = layer[306:291];
+  assign \layer$140.res_lane  = layer[311:307];
+  assign \layer$140.res_base  = layer[327:312];
+  assign \layer$140.res_step_x  = layer[343:328];
+  assign \layer$140.res_step_y  = layer[359:344];
+  assign \layer$140.res_tiles  = layer[373:360];
+  assign \layer$140.pad_value  = layer[381:374];
+  assign \layer$140.zero_in  = layer[389:382];
+  assign \layer$140.input_lo  = layer[397:390];
+  assign \layer$140.input_hi  = layer[405:398];
+  assign \layer$140.zero_out  = layer[413:406];
+  assign \layer$140.lo  = layer[421:414];
+  assign \layer$140.hi  = layer[429:422];
+  assign \layer$140.res_zero  = layer[437:430];
+  assign \layer$140.add_zero  = layer[445:438];
+  assign \layer$140.add_lo  = layer[453:446];
+  assign \layer$140.add_hi  = layer[461:454];
+  assign \layer$140.add_shift  = layer[466:462];
+  assign \layer$140.add_multiplier_a  = layer[490:467];
+  assign \layer$140.add_multiplier_b  = layer[514:491];
+  assign \layer$147.magic  = layer[15:0];
+  assign \layer$147.hold_weights  = layer[16];
+  assign \layer$147.maximum  = layer[17];
+  assign \layer$147.residual  = layer[18];
+  assign \layer$147.input_bank  = layer[20:19];
+  assign \layer$147.output_bank  = layer[22:21];
+  assign \layer$147.residual_bank  = layer[24:23];
+  assign \layer$147.stride  = layer[27:25];
+  assign \layer$147.dilation  = layer[30:28];
+  assign \layer$147.sub_block  = layer[34:31];
+  assign \layer$147.out_lane  = layer[39:35];
+  assign \layer$147.input_base  = layer[55:40];
+  assign \layer$147.input_step  = layer[71:56];
+  assign \layer$147.step_x  = layer[87:72];
+  assign \layer$147.step_y  = layer[103:88];
+  assign \layer$147.step_kx  = layer[119:104];
+  assign \layer$147.step_ky  = layer[135:120];
+  assign \layer$147.blocks  = layer[148:136];
+  assign \layer$147.origin_y  = layer[158:149];
+  assign \layer$147.origin_x  = layer[168:159];
+  assign \layer$147.kernel_h  = layer[173:169];
+  assign \layer$147.kernel_w  = layer[178:174];
+  assign \layer$147.in_h  = layer[187:179];
+  assign \layer$147.in_w  = layer[196:188];
+  assign \layer$147.co_tiles  = layer[210:197];
+  assign \layer$147.out_h  = layer[219:211];
+  assign \layer$147.out_w  = layer[228:220];
+  assign \layer$147.param_base  = layer[242:229];
+  assign \layer$147.weight_base  = layer[262:243];
+  assign \layer$147.out_step  = layer[274:263];
+  assign \layer$147.out_base  = layer[290:275];
+  assign \layer$147.lane_mask  = layer[306:291];
+  assign \layer$147.res_lane  = layer[311:307];
+  assign \layer$147.res_base  = layer[327:312];
+  assign \layer$147.res_step_x  = layer[343:328];
+  assign \layer$147.res_step_y  = layer[359:344];
+  assign \layer$147.res_tiles  = layer[373:360];
+  assign \layer$147.pad_value  = layer[381:374];
+  assign \layer$147.zero_in  = layer[389:382];
+  assign \layer$147.input_lo  = layer[397:390];
+  assign \layer$147.input_hi  = layer[405:398];
+  assign \layer$147.zero_out  = layer[413:406];
+  assign \layer$147.lo  = layer[421:414];
+  assign \layer$147.hi  = layer[429:422];
+  assign \layer$147.res_zero  = layer[437:430];
+  assign \layer$147.add_zero  = layer[445:438];
+  assign \layer$147.add_lo  = layer[453:446];
+  assign \layer$147.add_hi  = layer[461:454];
+  assign \layer$147.add_shift  = layer[466:462];
+  assign \layer$147.add_multiplier_a  = layer[490:467];
+  assign \layer$147.add_multiplier_b  = layer[514:491];
   assign \token.valid  = token[0];
   assign \token.start  = token[1];
   assign \token.end  = token[2];
   assign \token.first  = token[3];
   assign \token.last  = token[4];
-  assign \word$153[0]  = feeder_word[7:0];
-  assign \word$153[1]  = feeder_word[15:8];
-  assign \word$153[2]  = feeder_word[23:16];
-  assign \word$153[3]  = feeder_word[31:24];
-  assign \word$153[4]  = feeder_word[39:32];
-  assign \word$153[5]  = feeder_word[47:40];
-  assign \word$153[6]  = feeder_word[55:48];
-  assign \word$153[7]  = feeder_word[63:56];
+  assign \word$154[0]  = feeder_word[7:0];
+  assign \word$154[1]  = feeder_word[15:8];
+  assign \word$154[2]  = feeder_word[23:16];
+  assign \word$154[3]  = feeder_word[31:24];
+  assign \word$154[4]  = feeder_word[39:32];
+  assign \word$154[5]  = feeder_word[47:40];
+  assign \word$154[6]  = feeder_word[55:48];
+  assign \word$154[7]  = feeder_word[63:56];
   assign \act[0]  = act[7:0];
   assign \act[1]  = act[15:8];
   assign \act[2]  = act[23:16];
@@ -2943,14 +2942,14 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \act[5]  = act[47:40];
   assign \act[6]  = act[55:48];
   assign \act[7]  = act[63:56];
-  assign \act$160[0]  = act[7:0];
-  assign \act$160[1]  = act[15:8];
-  assign \act$160[2]  = act[23:16];
-  assign \act$160[3]  = act[31:24];
-  assign \act$160[4]  = act[39:32];
-  assign \act$160[5]  = act[47:40];
-  assign \act$160[6]  = act[55:48];
-  assign \act$160[7]  = act[63:56];
+  assign \act$161[0]  = act[7:0];
+  assign \act$161[1]  = act[15:8];
+  assign \act$161[2]  = act[23:16];
+  assign \act$161[3]  = act[31:24];
+  assign \act$161[4]  = act[39:32];
+  assign \act$161[5]  = act[47:40];
+  assign \act$161[6]  = act[55:48];
+  assign \act$161[7]  = act[63:56];
   assign \weight[0]  = weight[7:0];
   assign \weight[1]  = weight[15:8];
   assign \weight[2]  = weight[23:16];
@@ -2967,67 +2966,67 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \weight_row[5]  = weight[47:40];
   assign \weight_row[6]  = weight[55:48];
   assign \weight_row[7]  = weight[63:56];
-  assign \layer$167.magic  = layer[15:0];
-  assign \layer$167.hold_weights  = layer[16];
-  assign \layer$167.maximum  = layer[17];
-  assign \layer$167.residual  = layer[18];
-  assign \layer$167.input_bank  = layer[20:19];
-  assign \layer$167.output_bank  = layer[22:21];
-  assign \layer$167.residual_bank  = layer[24:23];
-  assign \layer$167.stride  = layer[27:25];
-  assign \layer$167.dilation  = layer[30:28];
-  assign \layer$167.sub_block  = layer[34:31];
-  assign \layer$167.out_lane  = layer[39:35];
-  assign \layer$167.input_base  = layer[55:40];
-  assign \layer$167.input_step  = layer[71:56];
-  assign \layer$167.step_x  = layer[87:72];
-  assign \layer$167.step_y  = layer[103:88];
-  assign \layer$167.step_kx  = layer[119:104];
-  assign \layer$167.step_ky  = layer[135:120];
-  assign \layer$167.blocks  = layer[148:136];
-  assign \layer$167.origin_y  = layer[158:149];
-  assign \layer$167.origin_x  = layer[168:159];
-  assign \layer$167.kernel_h  = layer[173:169];
-  assign \layer$167.kernel_w  = layer[178:174];
-  assign \layer$167.in_h  = layer[187:179];
-  assign \layer$167.in_w  = layer[196:188];
-  assign \layer$167.co_tiles  = layer[210:197];
-  assign \layer$167.out_h  = layer[219:211];
-  assign \layer$167.out_w  = layer[228:220];
-  assign \layer$167.param_base  = layer[242:229];
-  assign \layer$167.weight_base  = layer[262:243];
-  assign \layer$167.out_step  = layer[274:263];
-  assign \layer$167.out_base  = layer[290:275];
-  assign \layer$167.lane_mask  = layer[306:291];
-  assign \layer$167.res_lane  = layer[311:307];
-  assign \layer$167.res_base  = layer[327:312];
-  assign \layer$167.res_step_x  = layer[343:328];
-  assign \layer$167.res_step_y  = layer[359:344];
-  assign \layer$167.res_tiles  = layer[373:360];
-  assign \layer$167.pad_value  = layer[381:374];
-  assign \layer$167.zero_in  = layer[389:382];
-  assign \layer$167.input_lo  = layer[397:390];
-  assign \layer$167.input_hi  = layer[405:398];
-  assign \layer$167.zero_out  = layer[413:406];
-  assign \layer$167.lo  = layer[421:414];
-  assign \layer$167.hi  = layer[429:422];
-  assign \layer$167.res_zero  = layer[437:430];
-  assign \layer$167.add_zero  = layer[445:438];
-  assign \layer$167.add_lo  = layer[453:446];
-  assign \layer$167.add_hi  = layer[461:454];
-  assign \layer$167.add_shift  = layer[466:462];
-  assign \layer$167.add_multiplier_a  = layer[490:467];
-  assign \layer$167.add_multiplier_b  = layer[514:491];
-  assign \token$168.valid  = \token$168 [0];
-  assign \token$168.start  = \token$168 [1];
-  assign \token$168.end  = \token$168 [2];
-  assign \token$168.first  = \token$168 [3];
-  assign \token$168.last  = \token$168 [4];
-  assign \token_8.valid  = \token$168 [0];
-  assign \token_8.start  = \token$168 [1];
-  assign \token_8.end  = \token$168 [2];
-  assign \token_8.first  = \token$168 [3];
-  assign \token_8.last  = \token$168 [4];
+  assign \layer$168.magic  = layer[15:0];
+  assign \layer$168.hold_weights  = layer[16];
+  assign \layer$168.maximum  = layer[17];
+  assign \layer$168.residual  = layer[18];
+  assign \layer$168.input_bank  = layer[20:19];
+  assign \layer$168.output_bank  = layer[22:21];
+  assign \layer$168.residual_bank  = layer[24:23];
+  assign \layer$168.stride  = layer[27:25];
+  assign \layer$168.dilation  = layer[30:28];
+  assign \layer$168.sub_block  = layer[34:31];
+  assign \layer$168.out_lane  = layer[39:35];
+  assign \layer$168.input_base  = layer[55:40];
+  assign \layer$168.input_step  = layer[71:56];
+  assign \layer$168.step_x  = layer[87:72];
+  assign \layer$168.step_y  = layer[103:88];
+  assign \layer$168.step_kx  = layer[119:104];
+  assign \layer$168.step_ky  = layer[135:120];
+  assign \layer$168.blocks  = layer[148:136];
+  assign \layer$168.origin_y  = layer[158:149];
+  assign \layer$168.origin_x  = layer[168:159];
+  assign \layer$168.kernel_h  = layer[173:169];
+  assign \layer$168.kernel_w  = layer[178:174];
+  assign \layer$168.in_h  = layer[187:179];
+  assign \layer$168.in_w  = layer[196:188];
+  assign \layer$168.co_tiles  = layer[210:197];
+  assign \layer$168.out_h  = layer[219:211];
+  assign \layer$168.out_w  = layer[228:220];
+  assign \layer$168.param_base  = layer[242:229];
+  assign \layer$168.weight_base  = layer[262:243];
+  assign \layer$168.out_step  = layer[274:263];
+  assign \layer$168.out_base  = layer[290:275];
+  assign \layer$168.lane_mask  = layer[306:291];
+  assign \layer$168.res_lane  = layer[311:307];
+  assign \layer$168.res_base  = layer[327:312];
+  assign \layer$168.res_step_x  = layer[343:328];
+  assign \layer$168.res_step_y  = layer[359:344];
+  assign \layer$168.res_tiles  = layer[373:360];
+  assign \layer$168.pad_value  = layer[381:374];
+  assign \layer$168.zero_in  = layer[389:382];
+  assign \layer$168.input_lo  = layer[397:390];
+  assign \layer$168.input_hi  = layer[405:398];
+  assign \layer$168.zero_out  = layer[413:406];
+  assign \layer$168.lo  = layer[421:414];
+  assign \layer$168.hi  = layer[429:422];
+  assign \layer$168.res_zero  = layer[437:430];
+  assign \layer$168.add_zero  = layer[445:438];
+  assign \layer$168.add_lo  = layer[453:446];
+  assign \layer$168.add_hi  = layer[461:454];
+  assign \layer$168.add_shift  = layer[466:462];
+  assign \layer$168.add_multiplier_a  = layer[490:467];
+  assign \layer$168.add_multiplier_b  = layer[514:491];
+  assign \token$169.valid  = \token$169 [0];
+  assign \token$169.start  = \token$169 [1];
+  assign \token$169.end  = \token$169 [2];
+  assign \token$169.first  = \token$169 [3];
+  assign \token$169.last  = \token$169 [4];
+  assign \token_8.valid  = \token$169 [0];
+  assign \token_8.start  = \token$169 [1];
+  assign \token_8.end  = \token$169 [2];
+  assign \token_8.first  = \token$169 [3];
+  assign \token_8.last  = \token$169 [4];
   assign \sums[0]  = sums[23:0];
   assign \sums[1]  = sums[47:24];
   assign \sums[2]  = sums[71:48];
@@ -3036,14 +3035,14 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \sums[5]  = sums[143:120];
   assign \sums[6]  = sums[167:144];
   assign \sums[7]  = sums[191:168];
-  assign \sums$171[0]  = sums[23:0];
-  assign \sums$171[1]  = sums[47:24];
-  assign \sums$171[2]  = sums[71:48];
-  assign \sums$171[3]  = sums[95:72];
-  assign \sums$171[4]  = sums[119:96];
-  assign \sums$171[5]  = sums[143:120];
-  assign \sums$171[6]  = sums[167:144];
-  assign \sums$171[7]  = sums[191:168];
+  assign \sums$172[0]  = sums[23:0];
+  assign \sums$172[1]  = sums[47:24];
+  assign \sums$172[2]  = sums[71:48];
+  assign \sums$172[3]  = sums[95:72];
+  assign \sums$172[4]  = sums[119:96];
+  assign \sums$172[5]  = sums[143:120];
+  assign \sums$172[6]  = sums[167:144];
+  assign \sums$172[7]  = sums[191:168];
   assign \residual[0]  = residual[7:0];
   assign \residual[1]  = residual[15:8];
   assign \residual[2]  = residual[23:16];
@@ -3060,160 +3059,160 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \codes[5]  = residual[47:40];
   assign \codes[6]  = residual[55:48];
   assign \codes[7]  = residual[63:56];
-  assign \layer$180.magic  = layer[15:0];
-  assign \layer$180.hold_weights  = layer[16];
-  assign \layer$180.maximum  = layer[17];
-  assign \layer$180.residual  = layer[18];
-  assign \layer$180.input_bank  = layer[20:19];
-  assign \layer$180.output_bank  = layer[22:21];
-  assign \layer$180.residual_bank  = layer[24:23];
-  assign \layer$180.stride  = layer[27:25];
-  assign \layer$180.dilation  = layer[30:28];
-  assign \layer$180.sub_block  = layer[34:31];
-  assign \layer$180.out_lane  = layer[39:35];
-  assign \layer$180.input_base  = layer[55:40];
-  assign \layer$180.input_step  = layer[71:56];
-  assign \layer$180.step_x  = layer[87:72];
-  assign \layer$180.step_y  = layer[103:88];
-  assign \layer$180.step_kx  = layer[119:104];
-  assign \layer$180.step_ky  = layer[135:120];
-  assign \layer$180.blocks  = layer[148:136];
-  assign \layer$180.origin_y  = layer[158:149];
-  assign \layer$180.origin_x  = layer[168:159];
-  assign \layer$180.kernel_h  = layer[173:169];
-  assign \layer$180.kernel_w  = layer[178:174];
-  assign \layer$180.in_h  = layer[187:179];
-  assign \layer$180.in_w  = layer[196:188];
-  assign \layer$180.co_tiles  = layer[210:197];
-  assign \layer$180.out_h  = layer[219:211];
-  assign \layer$180.out_w  = layer[228:220];
-  assign \layer$180.param_base  = layer[242:229];
-  assign \layer$180.weight_base  = layer[262:243];
-  assign \layer$180.out_step  = layer[274:263];
-  assign \layer$180.out_base  = layer[290:275];
-  assign \layer$180.lane_mask  = layer[306:291];
-  assign \layer$180.res_lane  = layer[311:307];
-  assign \layer$180.res_base  = layer[327:312];
-  assign \layer$180.res_step_x  = layer[343:328];
-  assign \layer$180.res_step_y  = layer[359:344];
-  assign \layer$180.res_tiles  = layer[373:360];
-  assign \layer$180.pad_value  = layer[381:374];
-  assign \layer$180.zero_in  = layer[389:382];
-  assign \layer$180.input_lo  = layer[397:390];
-  assign \layer$180.input_hi  = layer[405:398];
-  assign \layer$180.zero_out  = layer[413:406];
-  assign \layer$180.lo  = layer[421:414];
-  assign \layer$180.hi  = layer[429:422];
-  assign \layer$180.res_zero  = layer[437:430];
-  assign \layer$180.add_zero  = layer[445:438];
-  assign \layer$180.add_lo  = layer[453:446];
-  assign \layer$180.add_hi  = layer[461:454];
-  assign \layer$180.add_shift  = layer[466:462];
-  assign \layer$180.add_multiplier_a  = layer[490:467];
-  assign \layer$180.add_multiplier_b  = layer[514:491];
-  assign \token$182.valid  = \token$182 [0];
-  assign \token$182.start  = \token$182 [1];
-  assign \token$182.end  = \token$182 [2];
-  assign \token$182.first  = \token$182 [3];
-  assign \token$182.last  = \token$182 [4];
-  assign \residual_token.valid  = \token$182 [0];
-  assign \residual_token.start  = \token$182 [1];
-  assign \residual_token.end  = \token$182 [2];
-  assign \residual_token.first  = \token$182 [3];
-  assign \residual_token.last  = \token$182 [4];
-  assign \word$184[0]  = residual_word[7:0];
-  assign \word$184[1]  = residual_word[15:8];
-  assign \word$184[2]  = residual_word[23:16];
-  assign \word$184[3]  = residual_word[31:24];
-  assign \word$184[4]  = residual_word[39:32];
-  assign \word$184[5]  = residual_word[47:40];
-  assign \word$184[6]  = residual_word[55:48];
-  assign \word$184[7]  = residual_word[63:56];
-  assign \layer$185.magic  = layer[15:0];
-  assign \layer$185.hold_weights  = layer[16];
-  assign \layer$185.maximum  = layer[17];
-  assign \layer$185.residual  = layer[18];
-  assign \layer$185.input_bank  = layer[20:19];
-  assign \layer$185.output_bank  = layer[22:21];
-  assign \layer$185.residual_bank  = layer[24:23];
-  assign \layer$185.stride  = layer[27:25];
-  assign \layer$185.dilation  = layer[30:28];
-  assign \layer$185.sub_block  = layer[34:31];
-  assign \layer$185.out_lane  = layer[39:35];
-  assign \layer$185.input_base  = layer[55:40];
-  assign \layer$185.input_step  = layer[71:56];
-  assign \layer$185.step_x  = layer[87:72];
-  assign \layer$185.step_y  = layer[103:88];
-  assign \layer$185.step_kx  = layer[119:104];
-  assign \layer$185.step_ky  = layer[135:120];
-  assign \layer$185.blocks  = layer[148:136];
-  assign \layer$185.origin_y  = layer[158:149];
-  assign \layer$185.origin_x  = layer[168:159];
-  assign \layer$185.kernel_h  = layer[173:169];
-  assign \layer$185.kernel_w  = layer[178:174];
-  assign \layer$185.in_h  = layer[187:179];
-  assign \layer$185.in_w  = layer[196:188];
-  assign \layer$185.co_tiles  = layer[210:197];
-  assign \layer$185.out_h  = layer[219:211];
-  assign \layer$185.out_w  = layer[228:220];
-  assign \layer$185.param_base  = layer[242:229];
-  assign \layer$185.weight_base  = layer[262:243];
-  assign \layer$185.out_step  = layer[274:263];
-  assign \layer$185.out_base  = layer[290:275];
-  assign \layer$185.lane_mask  = layer[306:291];
-  assign \layer$185.res_lane  = layer[311:307];
-  assign \layer$185.res_base  = layer[327:312];
-  assign \layer$185.res_step_x  = layer[343:328];
-  assign \layer$185.res_step_y  = layer[359:344];
-  assign \layer$185.res_tiles  = layer[373:360];
-  assign \layer$185.pad_value  = layer[381:374];
-  assign \layer$185.zero_in  = layer[389:382];
-  assign \layer$185.input_lo  = layer[397:390];
-  assign \layer$185.input_hi  = layer[405:398];
-  assign \layer$185.zero_out  = layer[413:406];
-  assign \layer$185.lo  = layer[421:414];
-  assign \layer$185.hi  = layer[429:422];
-  assign \layer$185.res_zero  = layer[437:430];
-  assign \layer$185.add_zero  = layer[445:438];
-  assign \layer$185.add_lo  = layer[453:446];
-  assign \layer$185.add_hi  = layer[461:454];
-  assign \layer$185.add_shift  = layer[466:462];
-  assign \layer$185.add_multiplier_a  = layer[490:467];
-  assign \layer$185.add_multiplier_b  = layer[514:491];
-  assign \token$187.valid  = \token$187 [0];
-  assign \token$187.start  = \token$187 [1];
-  assign \token$187.end  = \token$187 [2];
-  assign \token$187.first  = \token$187 [3];
-  assign \token$187.last  = \token$187 [4];
-  assign \codes_token.valid  = \token$187 [0];
-  assign \codes_token.start  = \token$187 [1];
-  assign \codes_token.end  = \token$187 [2];
-  assign \codes_token.first  = \token$187 [3];
-  assign \codes_token.last  = \token$187 [4];
-  assign \codes$189[0]  = \codes$189 [7:0];
-  assign \codes$189[1]  = \codes$189 [15:8];
-  assign \codes$189[2]  = \codes$189 [23:16];
-  assign \codes$189[3]  = \codes$189 [31:24];
-  assign \codes$189[4]  = \codes$189 [39:32];
-  assign \codes$189[5]  = \codes$189 [47:40];
-  assign \codes$189[6]  = \codes$189 [55:48];
-  assign \codes$189[7]  = \codes$189 [63:56];
-  assign \codes$190[0]  = \codes$189 [7:0];
-  assign \codes$190[1]  = \codes$189 [15:8];
-  assign \codes$190[2]  = \codes$189 [23:16];
-  assign \codes$190[3]  = \codes$189 [31:24];
-  assign \codes$190[4]  = \codes$189 [39:32];
-  assign \codes$190[5]  = \codes$189 [47:40];
-  assign \codes$190[6]  = \codes$189 [55:48];
-  assign \codes$190[7]  = \codes$189 [63:56];
-  assign \read_data$212[0]  = \read_data$212 [7:0];
-  assign \read_data$212[1]  = \read_data$212 [15:8];
-  assign \read_data$212[2]  = \read_data$212 [23:16];
-  assign \read_data$212[3]  = \read_data$212 [31:24];
-  assign \read_data$212[4]  = \read_data$212 [39:32];
-  assign \read_data$212[5]  = \read_data$212 [47:40];
-  assign \read_data$212[6]  = \read_data$212 [55:48];
-  assign \read_data$212[7]  = \read_data$212 [63:56];
+  assign \layer$181.magic  = layer[15:0];
+  assign \layer$181.hold_weights  = layer[16];
+  assign \layer$181.maximum  = layer[17];
+  assign \layer$181.residual  = layer[18];
+  assign \layer$181.input_bank  = layer[20:19];
+  assign \layer$181.output_bank  = layer[22:21];
+  assign \layer$181.residual_bank  = layer[24:23];
+  assign \layer$181.stride  = layer[27:25];
+  assign \layer$181.dilation  = layer[30:28];
+  assign \layer$181.sub_block  = layer[34:31];
+  assign \layer$181.out_lane  = layer[39:35];
+  assign \layer$181.input_base  = layer[55:40];
+  assign \layer$181.input_step  = layer[71:56];
+  assign \layer$181.step_x  = layer[87:72];
+  assign \layer$181.step_y  = layer[103:88];
+  assign \layer$181.step_kx  = layer[119:104];
+  assign \layer$181.step_ky  = layer[135:120];
+  assign \layer$181.blocks  = layer[148:136];
+  assign \layer$181.origin_y  = layer[158:149];
+  assign \layer$181.origin_x  = layer[168:159];
+  assign \layer$181.kernel_h  = layer[173:169];
+  assign \layer$181.kernel_w  = layer[178:174];
+  assign \layer$181.in_h  = layer[187:179];
+  assign \layer$181.in_w  = layer[196:188];
+  assign \layer$181.co_tiles  = layer[210:197];
+  assign \layer$181.out_h  = layer[219:211];
+  assign \layer$181.out_w  = layer[228:220];
+  assign \layer$181.param_base  = layer[242:229];
+  assign \layer$181.weight_base  = layer[262:243];
+  assign \layer$181.out_step  = layer[274:263];
+  assign \layer$181.out_base  = layer[290:275];
+  assign \layer$181.lane_mask  = layer[306:291];
+  assign \layer$181.res_lane  = layer[311:307];
+  assign \layer$181.res_base  = layer[327:312];
+  assign \layer$181.res_step_x  = layer[343:328];
+  assign \layer$181.res_step_y  = layer[359:344];
+  assign \layer$181.res_tiles  = layer[373:360];
+  assign \layer$181.pad_value  = layer[381:374];
+  assign \layer$181.zero_in  = layer[389:382];
+  assign \layer$181.input_lo  = layer[397:390];
+  assign \layer$181.input_hi  = layer[405:398];
+  assign \layer$181.zero_out  = layer[413:406];
+  assign \layer$181.lo  = layer[421:414];
+  assign \layer$181.hi  = layer[429:422];
+  assign \layer$181.res_zero  = layer[437:430];
+  assign \layer$181.add_zero  = layer[445:438];
+  assign \layer$181.add_lo  = layer[453:446];
+  assign \layer$181.add_hi  = layer[461:454];
+  assign \layer$181.add_shift  = layer[466:462];
+  assign \layer$181.add_multiplier_a  = layer[490:467];
+  assign \layer$181.add_multiplier_b  = layer[514:491];
+  assign \token$183.valid  = \token$183 [0];
+  assign \token$183.start  = \token$183 [1];
+  assign \token$183.end  = \token$183 [2];
+  assign \token$183.first  = \token$183 [3];
+  assign \token$183.last  = \token$183 [4];
+  assign \residual_token.valid  = \token$183 [0];
+  assign \residual_token.start  = \token$183 [1];
+  assign \residual_token.end  = \token$183 [2];
+  assign \residual_token.first  = \token$183 [3];
+  assign \residual_token.last  = \token$183 [4];
+  assign \word$185[0]  = residual_word[7:0];
+  assign \word$185[1]  = residual_word[15:8];
+  assign \word$185[2]  = residual_word[23:16];
+  assign \word$185[3]  = residual_word[31:24];
+  assign \word$185[4]  = residual_word[39:32];
+  assign \word$185[5]  = residual_word[47:40];
+  assign \word$185[6]  = residual_word[55:48];
+  assign \word$185[7]  = residual_word[63:56];
+  assign \layer$186.magic  = layer[15:0];
+  assign \layer$186.hold_weights  = layer[16];
+  assign \layer$186.maximum  = layer[17];
+  assign \layer$186.residual  = layer[18];
+  assign \layer$186.input_bank  = layer[20:19];
+  assign \layer$186.output_bank  = layer[22:21];
+  assign \layer$186.residual_bank  = layer[24:23];
+  assign \layer$186.stride  = layer[27:25];
+  assign \layer$186.dilation  = layer[30:28];
+  assign \layer$186.sub_block  = layer[34:31];
+  assign \layer$186.out_lane  = layer[39:35];
+  assign \layer$186.input_base  = layer[55:40];
+  assign \layer$186.input_step  = layer[71:56];
+  assign \layer$186.step_x  = layer[87:72];
+  assign \layer$186.step_y  = layer[103:88];
+  assign \layer$186.step_kx  = layer[119:104];
+  assign \layer$186.step_ky  = layer[135:120];
+  assign \layer$186.blocks  = layer[148:136];
+  assign \layer$186.origin_y  = layer[158:149];
+  assign \layer$186.origin_x  = layer[168:159];
+  assign \layer$186.kernel_h  = layer[173:169];
+  assign \layer$186.kernel_w  = layer[178:174];
+  assign \layer$186.in_h  = layer[187:179];
+  assign \layer$186.in_w  = layer[196:188];
+  assign \layer$186.co_tiles  = layer[210:197];
+  assign \layer$186.out_h  = layer[219:211];
+  assign \layer$186.out_w  = layer[228:220];
+  assign \layer$186.param_base  = layer[242:229];
+  assign \layer$186.weight_base  = layer[262:243];
+  assign \layer$186.out_step  = layer[274:263];
+  assign \layer$186.out_base  = layer[290:275];
+  assign \layer$186.lane_mask  = layer[306:291];
+  assign \layer$186.res_lane  = layer[311:307];
+  assign \layer$186.res_base  = layer[327:312];
+  assign \layer$186.res_step_x  = layer[343:328];
+  assign \layer$186.res_step_y  = layer[359:344];
+  assign \layer$186.res_tiles  = layer[373:360];
+  assign \layer$186.pad_value  = layer[381:374];
+  assign \layer$186.zero_in  = layer[389:382];
+  assign \layer$186.input_lo  = layer[397:390];
+  assign \layer$186.input_hi  = layer[405:398];
+  assign \layer$186.zero_out  = layer[413:406];
+  assign \layer$186.lo  = layer[421:414];
+  assign \layer$186.hi  = layer[429:422];
+  assign \layer$186.res_zero  = layer[437:430];
+  assign \layer$186.add_zero  = layer[445:438];
+  assign \layer$186.add_lo  = layer[453:446];
+  assign \layer$186.add_hi  = layer[461:454];
+  assign \layer$186.add_shift  = layer[466:462];
+  assign \layer$186.add_multiplier_a  = layer[490:467];
+  assign \layer$186.add_multiplier_b  = layer[514:491];
+  assign \token$188.valid  = \token$188 [0];
+  assign \token$188.start  = \token$188 [1];
+  assign \token$188.end  = \token$188 [2];
+  assign \token$188.first  = \token$188 [3];
+  assign \token$188.last  = \token$188 [4];
+  assign \codes_token.valid  = \token$188 [0];
+  assign \codes_token.start  = \token$188 [1];
+  assign \codes_token.end  = \token$188 [2];
+  assign \codes_token.first  = \token$188 [3];
+  assign \codes_token.last  = \token$188 [4];
+  assign \codes$190[0]  = \codes$190 [7:0];
+  assign \codes$190[1]  = \codes$190 [15:8];
+  assign \codes$190[2]  = \codes$190 [23:16];
+  assign \codes$190[3]  = \codes$190 [31:24];
+  assign \codes$190[4]  = \codes$190 [39:32];
+  assign \codes$190[5]  = \codes$190 [47:40];
+  assign \codes$190[6]  = \codes$190 [55:48];
+  assign \codes$190[7]  = \codes$190 [63:56];
+  assign \codes$191[0]  = \codes$190 [7:0];
+  assign \codes$191[1]  = \codes$190 [15:8];
+  assign \codes$191[2]  = \codes$190 [23:16];
+  assign \codes$191[3]  = \codes$190 [31:24];
+  assign \codes$191[4]  = \codes$190 [39:32];
+  assign \codes$191[5]  = \codes$190 [47:40];
+  assign \codes$191[6]  = \codes$190 [55:48];
+  assign \codes$191[7]  = \codes$190 [63:56];
+  assign \read_data$213[0]  = \read_data$213 [7:0];
+  assign \read_data$213[1]  = \read_data$213 [15:8];
+  assign \read_data$213[2]  = \read_data$213 [23:16];
+  assign \read_data$213[3]  = \read_data$213 [31:24];
+  assign \read_data$213[4]  = \read_data$213 [39:32];
+  assign \read_data$213[5]  = \read_data$213 [47:40];
+  assign \read_data$213[6]  = \read_data$213 [55:48];
+  assign \read_data$213[7]  = \read_data$213 [63:56];
   assign \token_0.valid  = token_0[0];
   assign \token_0.start  = token_0[1];
   assign \token_0.end  = token_0[2];
@@ -3254,78 +3253,78 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \token_7.end  = token_7[2];
   assign \token_7.first  = token_7[3];
   assign \token_7.last  = token_7[4];
-  assign \write_enable$132 [7] = \$398 ;
-  assign \write_enable$132 [6] = \$383 ;
-  assign \write_enable$132 [5] = \$368 ;
-  assign \write_enable$132 [4] = \$353 ;
-  assign \write_enable$132 [3] = \$338 ;
-  assign \write_enable$132 [2] = \$323 ;
-  assign \write_enable$132 [1] = \$308 ;
-  assign \write_enable$132 [0] = \$293 ;
-  assign \write_data$131 [63:56] = \$388 ;
-  assign \write_data$131 [55:48] = \$373 ;
-  assign \write_data$131 [47:40] = \$358 ;
-  assign \write_data$131 [39:32] = \$343 ;
-  assign \write_data$131 [31:24] = \$328 ;
-  assign \write_data$131 [23:16] = \$313 ;
-  assign \write_data$131 [15:8] = \$298 ;
-  assign \write_data$131 [7:0] = \$283 ;
-  assign \write_address$130 [95:84] = \$387 [11:0];
-  assign \write_address$130 [83:72] = \$372 [11:0];
-  assign \write_address$130 [71:60] = \$357 [11:0];
-  assign \write_address$130 [59:48] = \$342 [11:0];
-  assign \write_address$130 [47:36] = \$327 [11:0];
-  assign \write_address$130 [35:24] = \$312 [11:0];
-  assign \write_address$130 [23:12] = \$297 [11:0];
-  assign \write_address$130 [11:0] = \$282 [11:0];
-  assign \read_address$129 [95:84] = \$386 [11:0];
-  assign \read_address$129 [83:72] = \$371 [11:0];
-  assign \read_address$129 [71:60] = \$356 [11:0];
-  assign \read_address$129 [59:48] = \$341 [11:0];
-  assign \read_address$129 [47:36] = \$326 [11:0];
-  assign \read_address$129 [35:24] = \$311 [11:0];
-  assign \read_address$129 [23:12] = \$296 [11:0];
-  assign \read_address$129 [11:0] = \$281 [11:0];
-  assign \write_enable$127 [7] = \$275 ;
-  assign \write_enable$127 [6] = \$260 ;
-  assign \write_enable$127 [5] = \$245 ;
-  assign \write_enable$127 [4] = \$230 ;
-  assign \write_enable$127 [3] = \$215 ;
-  assign \write_enable$127 [2] = \$200 ;
-  assign \write_enable$127 [1] = \$185 ;
-  assign \write_enable$127 [0] = \$170 ;
-  assign \write_data$125 [63:56] = \$265 ;
-  assign \write_data$125 [55:48] = \$250 ;
-  assign \write_data$125 [47:40] = \$235 ;
-  assign \write_data$125 [39:32] = \$220 ;
-  assign \write_data$125 [31:24] = \$205 ;
-  assign \write_data$125 [23:16] = \$190 ;
-  assign \write_data$125 [15:8] = \$175 ;
-  assign \write_data$125 [7:0] = \$160 ;
-  assign \write_address$123 [95:84] = \$264 [11:0];
-  assign \write_address$123 [83:72] = \$249 [11:0];
-  assign \write_address$123 [71:60] = \$234 [11:0];
-  assign \write_address$123 [59:48] = \$219 [11:0];
-  assign \write_address$123 [47:36] = \$204 [11:0];
-  assign \write_address$123 [35:24] = \$189 [11:0];
-  assign \write_address$123 [23:12] = \$174 [11:0];
-  assign \write_address$123 [11:0] = \$159 [11:0];
-  assign \read_address$119 [95:84] = \$263 [11:0];
-  assign \read_address$119 [83:72] = \$248 [11:0];
-  assign \read_address$119 [71:60] = \$233 [11:0];
-  assign \read_address$119 [59:48] = \$218 [11:0];
-  assign \read_address$119 [47:36] = \$203 [11:0];
-  assign \read_address$119 [35:24] = \$188 [11:0];
-  assign \read_address$119 [23:12] = \$173 [11:0];
-  assign \read_address$119 [11:0] = \$158 [11:0];
-  assign write_enable[7] = \$151 ;
-  assign write_enable[6] = \$145 ;
-  assign write_enable[5] = \$139 ;
-  assign write_enable[4] = \$133 ;
-  assign write_enable[3] = \$127 ;
-  assign write_enable[2] = \$121 ;
-  assign write_enable[1] = \$115 ;
-  assign write_enable[0] = \$109 ;
+  assign \write_enable$133 [7] = \$396 ;
+  assign \write_enable$133 [6] = \$381 ;
+  assign \write_enable$133 [5] = \$366 ;
+  assign \write_enable$133 [4] = \$351 ;
+  assign \write_enable$133 [3] = \$336 ;
+  assign \write_enable$133 [2] = \$321 ;
+  assign \write_enable$133 [1] = \$306 ;
+  assign \write_enable$133 [0] = \$291 ;
+  assign \write_data$132 [63:56] = \$386 ;
+  assign \write_data$132 [55:48] = \$371 ;
+  assign \write_data$132 [47:40] = \$356 ;
+  assign \write_data$132 [39:32] = \$341 ;
+  assign \write_data$132 [31:24] = \$326 ;
+  assign \write_data$132 [23:16] = \$311 ;
+  assign \write_data$132 [15:8] = \$296 ;
+  assign \write_data$132 [7:0] = \$281 ;
+  assign \write_address$131 [95:84] = \$385 [11:0];
+  assign \write_address$131 [83:72] = \$370 [11:0];
+  assign \write_address$131 [71:60] = \$355 [11:0];
+  assign \write_address$131 [59:48] = \$340 [11:0];
+  assign \write_address$131 [47:36] = \$325 [11:0];
+  assign \write_address$131 [35:24] = \$310 [11:0];
+  assign \write_address$131 [23:12] = \$295 [11:0];
+  assign \write_address$131 [11:0] = \$280 [11:0];
+  assign \read_address$130 [95:84] = \$384 [11:0];
+  assign \read_address$130 [83:72] = \$369 [11:0];
+  assign \read_address$130 [71:60] = \$354 [11:0];
+  assign \read_address$130 [59:48] = \$339 [11:0];
+  assign \read_address$130 [47:36] = \$324 [11:0];
+  assign \read_address$130 [35:24] = \$309 [11:0];
+  assign \read_address$130 [23:12] = \$294 [11:0];
+  assign \read_address$130 [11:0] = \$279 [11:0];
+  assign \write_enable$128 [7] = \$273 ;
+  assign \write_enable$128 [6] = \$258 ;
+  assign \write_enable$128 [5] = \$243 ;
+  assign \write_enable$128 [4] = \$228 ;
+  assign \write_enable$128 [3] = \$213 ;
+  assign \write_enable$128 [2] = \$198 ;
+  assign \write_enable$128 [1] = \$183 ;
+  assign \write_enable$128 [0] = \$168 ;
+  assign \write_data$126 [63:56] = \$263 ;
+  assign \write_data$126 [55:48] = \$248 ;
+  assign \write_data$126 [47:40] = \$233 ;
+  assign \write_data$126 [39:32] = \$218 ;
+  assign \write_data$126 [31:24] = \$203 ;
+  assign \write_data$126 [23:16] = \$188 ;
+  assign \write_data$126 [15:8] = \$173 ;
+  assign \write_data$126 [7:0] = \$158 ;
+  assign \write_address$124 [95:84] = \$262 [11:0];
+  assign \write_address$124 [83:72] = \$247 [11:0];
+  assign \write_address$124 [71:60] = \$232 [11:0];
+  assign \write_address$124 [59:48] = \$217 [11:0];
+  assign \write_address$124 [47:36] = \$202 [11:0];
+  assign \write_address$124 [35:24] = \$187 [11:0];
+  assign \write_address$124 [23:12] = \$172 [11:0];
+  assign \write_address$124 [11:0] = \$157 [11:0];
+  assign \read_address$120 [95:84] = \$261 [11:0];
+  assign \read_address$120 [83:72] = \$246 [11:0];
+  assign \read_address$120 [71:60] = \$231 [11:0];
+  assign \read_address$120 [59:48] = \$216 [11:0];
+  assign \read_address$120 [47:36] = \$201 [11:0];
+  assign \read_address$120 [35:24] = \$186 [11:0];
+  assign \read_address$120 [23:12] = \$171 [11:0];
+  assign \read_address$120 [11:0] = \$156 [11:0];
+  assign write_enable[7] = \$149 ;
+  assign write_enable[6] = \$143 ;
+  assign write_enable[5] = \$137 ;
+  assign write_enable[4] = \$131 ;
+  assign write_enable[3] = \$125 ;
+  assign write_enable[2] = \$119 ;
+  assign write_enable[1] = \$113 ;
+  assign write_enable[0] = \$107 ;
   assign write_data[63:56] = host__data[31:24];
   assign write_data[55:48] = host__data[23:16];
   assign write_data[47:40] = host__data[15:8];
@@ -3342,76 +3341,76 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign write_address[47:32] = host__address[18:3];
   assign write_address[31:16] = host__address[18:3];
   assign write_address[15:0] = host__address[18:3];
-  assign read_address[127:112] = \$146 [15:0];
-  assign read_address[111:96] = \$140 [15:0];
-  assign read_address[95:80] = \$134 [15:0];
-  assign read_address[79:64] = \$128 [15:0];
-  assign read_address[63:48] = \$122 [15:0];
-  assign read_address[47:32] = \$116 [15:0];
-  assign read_address[31:16] = \$110 [15:0];
-  assign read_address[15:0] = \$104 [15:0];
-  assign parameter_slot_1[31:24] = { 2'h0, \$signature__data$111 [21:16] };
-  assign parameter_slot_1[23:0] = { 8'h00, \$signature__data$111 [15:0] };
-  assign parameters[29:24] = \$signature__data$111 [21:16];
-  assign parameters[45:30] = \$signature__data$111 [15:0];
-  assign parameters[23:0] = \$signature__data$106 ;
-  assign \$2  = 1'h0;
-  assign \$3  = 1'h1;
-  assign \$4  = host__write;
-  assign \$6  = \$5 ;
-  assign \$9  = 1'h0;
-  assign \$10  = 1'h1;
-  assign \$11  = host__write;
-  assign \$13  = \$12 ;
-  assign \$17  = \$16 ;
-  assign \$20  = 1'h0;
-  assign \$21  = 1'h1;
-  assign \$22  = host__write;
-  assign \$24  = \$23 ;
-  assign \$28  = \$27 ;
-  assign \$32  = \$31 ;
-  assign \$35  = 1'h0;
-  assign \$36  = 1'h1;
-  assign \$37  = host__write;
-  assign \$38  = 1'h0;
-  assign \$39  = 1'h1;
-  assign \$40  = host__write;
-  assign \$41  = 1'h0;
-  assign \$42  = 1'h1;
-  assign \$43  = host__write;
-  assign \$44  = 1'h0;
-  assign \$45  = 1'h1;
-  assign \$46  = host__write;
-  assign \$47  = 1'h0;
-  assign \$48  = 1'h1;
-  assign \$49  = host__write;
-  assign \$50  = 1'h0;
-  assign \$51  = 1'h1;
-  assign \$52  = host__write;
-  assign \$53  = 1'h0;
-  assign \$54  = 1'h1;
-  assign \$55  = host__write;
-  assign \$56  = 1'h0;
-  assign \$57  = 1'h1;
-  assign \$58  = host__write;
-  assign \$59  = 1'h0;
-  assign \$60  = 1'h1;
-  assign \$61  = host__write;
-  assign \$62  = 1'h0;
-  assign \$63  = 1'h1;
-  assign \$64  = host__write;
-  assign \$131  = host__address[2];
-  assign \$137  = host__address[2];
-  assign \$143  = host__address[2];
-  assign \$149  = host__address[2];
-  assign \$225  = host__address[2];
-  assign \$240  = host__address[2];
-  assign \$255  = host__address[2];
-  assign \$270  = host__address[2];
-  assign \$348  = host__address[2];
-  assign \$363  = host__address[2];
-  assign \$378  = host__address[2];
-  assign \$393  = host__address[2];
+  assign read_address[127:112] = \$144 [15:0];
+  assign read_address[111:96] = \$138 [15:0];
+  assign read_address[95:80] = \$132 [15:0];
+  assign read_address[79:64] = \$126 [15:0];
+  assign read_address[63:48] = \$120 [15:0];
+  assign read_address[47:32] = \$114 [15:0];
+  assign read_address[31:16] = \$108 [15:0];
+  assign read_address[15:0] = \$102 [15:0];
+  assign parameter_slot_1[31:24] = { 2'h0, \$signature__data$112 [21:16] };
+  assign parameter_slot_1[23:0] = { 8'h00, \$signature__data$112 [15:0] };
+  assign parameters[29:24] = \$signature__data$112 [21:16];
+  assign parameters[45:30] = \$signature__data$112 [15:0];
+  assign parameters[23:0] = \$signature__data$107 ;
+  assign \$1  = 1'h0;
+  assign \$2  = 1'h1;
+  assign \$3  = host__write;
+  assign \$5  = \$4 ;
+  assign \$8  = 1'h0;
+  assign \$9  = 1'h1;
+  assign \$10  = host__write;
+  assign \$12  = \$11 ;
+  assign \$16  = \$15 ;
+  assign \$19  = 1'h0;
+  assign \$20  = 1'h1;
+  assign \$21  = host__write;
+  assign \$23  = \$22 ;
+  assign \$27  = \$26 ;
+  assign \$31  = \$30 ;
+  assign \$34  = 1'h0;
+  assign \$35  = 1'h1;
+  assign \$36  = host__write;
+  assign \$37  = 1'h0;
+  assign \$38  = 1'h1;
+  assign \$39  = host__write;
+  assign \$40  = 1'h0;
+  assign \$41  = 1'h1;
+  assign \$42  = host__write;
+  assign \$43  = 1'h0;
+  assign \$44  = 1'h1;
+  assign \$45  = host__write;
+  assign \$46  = 1'h0;
+  assign \$47  = 1'h1;
+  assign \$48  = host__write;
+  assign \$49  = 1'h0;
+  assign \$50  = 1'h1;
+  assign \$51  = host__write;
+  assign \$52  = 1'h0;
+  assign \$53  = 1'h1;
+  assign \$54  = host__write;
+  assign \$55  = 1'h0;
+  assign \$56  = 1'h1;
+  assign \$57  = host__write;
+  assign \$58  = 1'h0;
+  assign \$59  = 1'h1;
+  assign \$60  = host__write;
+  assign \$61  = 1'h0;
+  assign \$62  = 1'h1;
+  assign \$63  = host__write;
+  assign \$129  = host__address[2];
+  assign \$135  = host__address[2];
+  assign \$141  = host__address[2];
+  assign \$147  = host__address[2];
+  assign \$223  = host__address[2];
+  assign \$238  = host__address[2];
+  assign \$253  = host__address[2];
+  assign \$268  = host__address[2];
+  assign \$346  = host__address[2];
+  assign \$361  = host__address[2];
+  assign \$376  = host__address[2];
+  assign \$391  = host__address[2];
 endmodule
 
 module \holdfast_8x8.activations_0 (rst, read_address, write_address, write_data, write_enable, read_data, clk);
@@ -4567,7 +4566,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$120 ),
-    .\port$3074$0 (sum_out),
+    .\port$3073$0 (sum_out),
     .rst(rst),
     .swap(\swap_in$64 ),
     .swap_in(\o$11 [1]),
@@ -4579,7 +4578,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$128 ),
-    .\port$3088$0 (\sum_out$67 ),
+    .\port$3087$0 (\sum_out$67 ),
     .rst(rst),
     .swap(\swap_in$72 ),
     .swap_in(\swap_in$64 ),
@@ -4591,7 +4590,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$136 ),
-    .\port$3102$0 (\sum_out$75 ),
+    .\port$3101$0 (\sum_out$75 ),
     .rst(rst),
     .swap(\swap_in$80 ),
     .swap_in(\swap_in$72 ),
@@ -4603,7 +4602,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$144 ),
-    .\port$3116$0 (\sum_out$83 ),
+    .\port$3115$0 (\sum_out$83 ),
     .rst(rst),
     .swap(\swap_in$88 ),
     .swap_in(\swap_in$80 ),
@@ -4615,7 +4614,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$152 ),
-    .\port$3130$0 (\sum_out$91 ),
+    .\port$3129$0 (\sum_out$91 ),
     .rst(rst),
     .swap(\swap_in$96 ),
     .swap_in(\swap_in$88 ),
@@ -4627,7 +4626,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$160 ),
-    .\port$3144$0 (\sum_out$99 ),
+    .\port$3143$0 (\sum_out$99 ),
     .rst(rst),
     .swap(\swap_in$104 ),
     .swap_in(\swap_in$96 ),
@@ -4639,7 +4638,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$168 ),
-    .\port$3158$0 (\sum_out$107 ),
+    .\port$3157$0 (\sum_out$107 ),
     .rst(rst),
     .swap(\swap_in$112 ),
     .swap_in(\swap_in$104 ),
@@ -4650,7 +4649,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$176 ),
-    .\port$3172$0 (\sum_out$115 ),
+    .\port$3171$0 (\sum_out$115 ),
     .rst(rst),
     .swap_in(\swap_in$112 ),
     .weight_in(weight[63:56])
@@ -4755,7 +4754,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$244 ),
-    .\port$3298$0 (\sum_out$183 ),
+    .\port$3297$0 (\sum_out$183 ),
     .rst(rst),
     .swap(\swap_in$188 ),
     .swap_in(\o$11 [3]),
@@ -4767,7 +4766,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$252 ),
-    .\port$3312$0 (\sum_out$191 ),
+    .\port$3311$0 (\sum_out$191 ),
     .rst(rst),
     .swap(\swap_in$196 ),
     .swap_in(\swap_in$188 ),
@@ -4779,7 +4778,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$260 ),
-    .\port$3326$0 (\sum_out$199 ),
+    .\port$3325$0 (\sum_out$199 ),
     .rst(rst),
     .swap(\swap_in$204 ),
     .swap_in(\swap_in$196 ),
@@ -4791,7 +4790,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$268 ),
-    .\port$3340$0 (\sum_out$207 ),
+    .\port$3339$0 (\sum_out$207 ),
     .rst(rst),
     .swap(\swap_in$212 ),
     .swap_in(\swap_in$204 ),
@@ -4803,7 +4802,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$276 ),
-    .\port$3354$0 (\sum_out$215 ),
+    .\port$3353$0 (\sum_out$215 ),
     .rst(rst),
     .swap(\swap_in$220 ),
     .swap_in(\swap_in$212 ),
@@ -4815,7 +4814,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$284 ),
-    .\port$3368$0 (\sum_out$223 ),
+    .\port$3367$0 (\sum_out$223 ),
     .rst(rst),
     .swap(\swap_in$228 ),
     .swap_in(\swap_in$220 ),
@@ -4827,7 +4826,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$292 ),
-    .\port$3382$0 (\sum_out$231 ),
+    .\port$3381$0 (\sum_out$231 ),
     .rst(rst),
     .swap(\swap_in$236 ),
     .swap_in(\swap_in$228 ),
@@ -4838,7 +4837,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$300 ),
-    .\port$3396$0 (\sum_out$239 ),
+    .\port$3395$0 (\sum_out$239 ),
     .rst(rst),
     .swap_in(\swap_in$236 ),
     .weight_in(weight[63:56])
@@ -5131,7 +5130,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$433 ),
-    .\port$3746$0 (\sum_out$431 ),
+    .\port$3745$0 (\sum_out$431 ),
     .rst(rst),
     .swap(\swap_in$438 ),
     .swap_in(\o$11 [7]),
@@ -5143,7 +5142,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$442 ),
-    .\port$3760$0 (\sum_out$441 ),
+    .\port$3759$0 (\sum_out$441 ),
     .rst(rst),
     .swap(\swap_in$447 ),
     .swap_in(\swap_in$438 ),
@@ -5155,7 +5154,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$451 ),
-    .\port$3774$0 (\sum_out$450 ),
+    .\port$3773$0 (\sum_out$450 ),
     .rst(rst),
     .swap(\swap_in$456 ),
     .swap_in(\swap_in$447 ),
@@ -5167,7 +5166,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$460 ),
-    .\port$3788$0 (\sum_out$459 ),
+    .\port$3787$0 (\sum_out$459 ),
     .rst(rst),
     .swap(\swap_in$465 ),
     .swap_in(\swap_in$456 ),
@@ -5179,7 +5178,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$469 ),
-    .\port$3802$0 (\sum_out$468 ),
+    .\port$3801$0 (\sum_out$468 ),
     .rst(rst),
     .swap(\swap_in$474 ),
     .swap_in(\swap_in$465 ),
@@ -5191,7 +5190,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$478 ),
-    .\port$3816$0 (\sum_out$477 ),
+    .\port$3815$0 (\sum_out$477 ),
     .rst(rst),
     .swap(\swap_in$483 ),
     .swap_in(\swap_in$474 ),
@@ -5203,7 +5202,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$487 ),
-    .\port$3830$0 (\sum_out$486 ),
+    .\port$3829$0 (\sum_out$486 ),
     .rst(rst),
     .swap(\swap_in$492 ),
     .swap_in(\swap_in$483 ),
@@ -5214,7 +5213,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$496 ),
-    .\port$3844$0 (\sum_out$495 ),
+    .\port$3843$0 (\sum_out$495 ),
     .rst(rst),
     .swap_in(\swap_in$492 ),
     .weight_in(weight[63:56])
@@ -6464,7 +6463,7 @@ module \holdfast_8x8.array.pe_0_7 (rst, weight_in, act_in, swap_in, partial_sum,
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$3074$0 , activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$3073$0 , activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$10  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -6486,8 +6485,8 @@ module \holdfast_8x8.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$3074$0
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3074$0 ;
-  wire [15:0] \port$3074$0 ;
+  input [15:0] \port$3073$0 ;
+  wire [15:0] \port$3073$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -6504,7 +6503,7 @@ module \holdfast_8x8.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$3074$0
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3074$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3073$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -6566,13 +6565,13 @@ module \holdfast_8x8.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$3074$0
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3074$0 [15], \port$3074$0  };
+  assign sum_in = { \port$3073$0 [15], \port$3073$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_1 (rst, weight_in, \port$3088$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_1 (rst, weight_in, \port$3087$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$11  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -6594,8 +6593,8 @@ module \holdfast_8x8.array.pe_1_1 (rst, weight_in, \port$3088$0 , act_in, swap_i
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3088$0 ;
-  wire [15:0] \port$3088$0 ;
+  input [15:0] \port$3087$0 ;
+  wire [15:0] \port$3087$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -6612,7 +6611,7 @@ module \holdfast_8x8.array.pe_1_1 (rst, weight_in, \port$3088$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3088$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3087$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -6674,13 +6673,13 @@ module \holdfast_8x8.array.pe_1_1 (rst, weight_in, \port$3088$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3088$0 [15], \port$3088$0  };
+  assign sum_in = { \port$3087$0 [15], \port$3087$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_2 (rst, weight_in, \port$3102$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_2 (rst, weight_in, \port$3101$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$12  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -6702,8 +6701,8 @@ module \holdfast_8x8.array.pe_1_2 (rst, weight_in, \port$3102$0 , act_in, swap_i
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3102$0 ;
-  wire [15:0] \port$3102$0 ;
+  input [15:0] \port$3101$0 ;
+  wire [15:0] \port$3101$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -6720,7 +6719,7 @@ module \holdfast_8x8.array.pe_1_2 (rst, weight_in, \port$3102$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3102$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3101$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -6782,13 +6781,13 @@ module \holdfast_8x8.array.pe_1_2 (rst, weight_in, \port$3102$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3102$0 [15], \port$3102$0  };
+  assign sum_in = { \port$3101$0 [15], \port$3101$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_3 (rst, weight_in, \port$3116$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_3 (rst, weight_in, \port$3115$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$13  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -6810,8 +6809,8 @@ module \holdfast_8x8.array.pe_1_3 (rst, weight_in, \port$3116$0 , act_in, swap_i
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3116$0 ;
-  wire [15:0] \port$3116$0 ;
+  input [15:0] \port$3115$0 ;
+  wire [15:0] \port$3115$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -6828,7 +6827,7 @@ module \holdfast_8x8.array.pe_1_3 (rst, weight_in, \port$3116$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3116$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3115$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -6890,13 +6889,13 @@ module \holdfast_8x8.array.pe_1_3 (rst, weight_in, \port$3116$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3116$0 [15], \port$3116$0  };
+  assign sum_in = { \port$3115$0 [15], \port$3115$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_4 (rst, weight_in, \port$3130$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_4 (rst, weight_in, \port$3129$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$14  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -6918,8 +6917,8 @@ module \holdfast_8x8.array.pe_1_4 (rst, weight_in, \port$3130$0 , act_in, swap_i
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3130$0 ;
-  wire [15:0] \port$3130$0 ;
+  input [15:0] \port$3129$0 ;
+  wire [15:0] \port$3129$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -6936,7 +6935,7 @@ module \holdfast_8x8.array.pe_1_4 (rst, weight_in, \port$3130$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3130$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3129$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -6998,13 +6997,13 @@ module \holdfast_8x8.array.pe_1_4 (rst, weight_in, \port$3130$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3130$0 [15], \port$3130$0  };
+  assign sum_in = { \port$3129$0 [15], \port$3129$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_5 (rst, weight_in, \port$3144$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_5 (rst, weight_in, \port$3143$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$15  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7026,8 +7025,8 @@ module \holdfast_8x8.array.pe_1_5 (rst, weight_in, \port$3144$0 , act_in, swap_i
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3144$0 ;
-  wire [15:0] \port$3144$0 ;
+  input [15:0] \port$3143$0 ;
+  wire [15:0] \port$3143$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7044,7 +7043,7 @@ module \holdfast_8x8.array.pe_1_5 (rst, weight_in, \port$3144$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3144$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3143$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7106,13 +7105,13 @@ module \holdfast_8x8.array.pe_1_5 (rst, weight_in, \port$3144$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3144$0 [15], \port$3144$0  };
+  assign sum_in = { \port$3143$0 [15], \port$3143$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_6 (rst, weight_in, \port$3158$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_6 (rst, weight_in, \port$3157$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$16  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7134,8 +7133,8 @@ module \holdfast_8x8.array.pe_1_6 (rst, weight_in, \port$3158$0 , act_in, swap_i
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3158$0 ;
-  wire [15:0] \port$3158$0 ;
+  input [15:0] \port$3157$0 ;
+  wire [15:0] \port$3157$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7152,7 +7151,7 @@ module \holdfast_8x8.array.pe_1_6 (rst, weight_in, \port$3158$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3158$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3157$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7214,13 +7213,13 @@ module \holdfast_8x8.array.pe_1_6 (rst, weight_in, \port$3158$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3158$0 [15], \port$3158$0  };
+  assign sum_in = { \port$3157$0 [15], \port$3157$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_7 (rst, weight_in, \port$3172$0 , act_in, swap_in, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_7 (rst, weight_in, \port$3171$0 , act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$17  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7241,8 +7240,8 @@ module \holdfast_8x8.array.pe_1_7 (rst, weight_in, \port$3172$0 , act_in, swap_i
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3172$0 ;
-  wire [15:0] \port$3172$0 ;
+  input [15:0] \port$3171$0 ;
+  wire [15:0] \port$3171$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7258,7 +7257,7 @@ module \holdfast_8x8.array.pe_1_7 (rst, weight_in, \port$3172$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3172$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3171$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7320,7 +7319,7 @@ module \holdfast_8x8.array.pe_1_7 (rst, weight_in, \port$3172$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3172$0 [15], \port$3172$0  };
+  assign sum_in = { \port$3171$0 [15], \port$3171$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -8172,7 +8171,7 @@ module \holdfast_8x8.array.pe_2_7 (rst, weight_in, sum_in, act_in, swap_in, part
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$3298$0 , activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$3297$0 , activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$26  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8194,8 +8193,8 @@ module \holdfast_8x8.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$3298$0
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3298$0 ;
-  wire [16:0] \port$3298$0 ;
+  input [16:0] \port$3297$0 ;
+  wire [16:0] \port$3297$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8212,7 +8211,7 @@ module \holdfast_8x8.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$3298$0
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3298$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3297$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8274,13 +8273,13 @@ module \holdfast_8x8.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$3298$0
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3298$0 [16], \port$3298$0  };
+  assign sum_in = { \port$3297$0 [16], \port$3297$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_1 (rst, weight_in, \port$3312$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_1 (rst, weight_in, \port$3311$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$27  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8302,8 +8301,8 @@ module \holdfast_8x8.array.pe_3_1 (rst, weight_in, \port$3312$0 , act_in, swap_i
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3312$0 ;
-  wire [16:0] \port$3312$0 ;
+  input [16:0] \port$3311$0 ;
+  wire [16:0] \port$3311$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8320,7 +8319,7 @@ module \holdfast_8x8.array.pe_3_1 (rst, weight_in, \port$3312$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3312$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3311$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8382,13 +8381,13 @@ module \holdfast_8x8.array.pe_3_1 (rst, weight_in, \port$3312$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3312$0 [16], \port$3312$0  };
+  assign sum_in = { \port$3311$0 [16], \port$3311$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_2 (rst, weight_in, \port$3326$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_2 (rst, weight_in, \port$3325$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$28  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8410,8 +8409,8 @@ module \holdfast_8x8.array.pe_3_2 (rst, weight_in, \port$3326$0 , act_in, swap_i
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3326$0 ;
-  wire [16:0] \port$3326$0 ;
+  input [16:0] \port$3325$0 ;
+  wire [16:0] \port$3325$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8428,7 +8427,7 @@ module \holdfast_8x8.array.pe_3_2 (rst, weight_in, \port$3326$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3326$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3325$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8490,13 +8489,13 @@ module \holdfast_8x8.array.pe_3_2 (rst, weight_in, \port$3326$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3326$0 [16], \port$3326$0  };
+  assign sum_in = { \port$3325$0 [16], \port$3325$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_3 (rst, weight_in, \port$3340$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_3 (rst, weight_in, \port$3339$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$29  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8518,8 +8517,8 @@ module \holdfast_8x8.array.pe_3_3 (rst, weight_in, \port$3340$0 , act_in, swap_i
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3340$0 ;
-  wire [16:0] \port$3340$0 ;
+  input [16:0] \port$3339$0 ;
+  wire [16:0] \port$3339$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8536,7 +8535,7 @@ module \holdfast_8x8.array.pe_3_3 (rst, weight_in, \port$3340$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3340$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3339$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8598,13 +8597,13 @@ module \holdfast_8x8.array.pe_3_3 (rst, weight_in, \port$3340$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3340$0 [16], \port$3340$0  };
+  assign sum_in = { \port$3339$0 [16], \port$3339$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_4 (rst, weight_in, \port$3354$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_4 (rst, weight_in, \port$3353$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$30  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8626,8 +8625,8 @@ module \holdfast_8x8.array.pe_3_4 (rst, weight_in, \port$3354$0 , act_in, swap_i
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3354$0 ;
-  wire [16:0] \port$3354$0 ;
+  input [16:0] \port$3353$0 ;
+  wire [16:0] \port$3353$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8644,7 +8643,7 @@ module \holdfast_8x8.array.pe_3_4 (rst, weight_in, \port$3354$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3354$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3353$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8706,13 +8705,13 @@ module \holdfast_8x8.array.pe_3_4 (rst, weight_in, \port$3354$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3354$0 [16], \port$3354$0  };
+  assign sum_in = { \port$3353$0 [16], \port$3353$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_5 (rst, weight_in, \port$3368$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_5 (rst, weight_in, \port$3367$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$31  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8734,8 +8733,8 @@ module \holdfast_8x8.array.pe_3_5 (rst, weight_in, \port$3368$0 , act_in, swap_i
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3368$0 ;
-  wire [16:0] \port$3368$0 ;
+  input [16:0] \port$3367$0 ;
+  wire [16:0] \port$3367$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8752,7 +8751,7 @@ module \holdfast_8x8.array.pe_3_5 (rst, weight_in, \port$3368$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3368$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3367$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8814,13 +8813,13 @@ module \holdfast_8x8.array.pe_3_5 (rst, weight_in, \port$3368$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3368$0 [16], \port$3368$0  };
+  assign sum_in = { \port$3367$0 [16], \port$3367$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_6 (rst, weight_in, \port$3382$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_6 (rst, weight_in, \port$3381$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$32  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8842,8 +8841,8 @@ module \holdfast_8x8.array.pe_3_6 (rst, weight_in, \port$3382$0 , act_in, swap_i
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3382$0 ;
-  wire [16:0] \port$3382$0 ;
+  input [16:0] \port$3381$0 ;
+  wire [16:0] \port$3381$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8860,7 +8859,7 @@ module \holdfast_8x8.array.pe_3_6 (rst, weight_in, \port$3382$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3382$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3381$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8922,13 +8921,13 @@ module \holdfast_8x8.array.pe_3_6 (rst, weight_in, \port$3382$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3382$0 [16], \port$3382$0  };
+  assign sum_in = { \port$3381$0 [16], \port$3381$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_7 (rst, weight_in, \port$3396$0 , act_in, swap_in, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_7 (rst, weight_in, \port$3395$0 , act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$33  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8949,8 +8948,8 @@ module \holdfast_8x8.array.pe_3_7 (rst, weight_in, \port$3396$0 , act_in, swap_i
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3396$0 ;
-  wire [16:0] \port$3396$0 ;
+  input [16:0] \port$3395$0 ;
+  wire [16:0] \port$3395$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8966,7 +8965,7 @@ module \holdfast_8x8.array.pe_3_7 (rst, weight_in, \port$3396$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3396$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3395$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9028,7 +9027,7 @@ module \holdfast_8x8.array.pe_3_7 (rst, weight_in, \port$3396$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3396$0 [16], \port$3396$0  };
+  assign sum_in = { \port$3395$0 [16], \port$3395$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -11572,7 +11571,7 @@ module \holdfast_8x8.array.pe_6_7 (rst, weight_in, sum_in, act_in, swap_in, part
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$3746$0 , activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$3745$0 , activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$58  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -11594,8 +11593,8 @@ module \holdfast_8x8.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$3746$0
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3746$0 ;
-  wire [17:0] \port$3746$0 ;
+  input [17:0] \port$3745$0 ;
+  wire [17:0] \port$3745$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -11612,7 +11611,7 @@ module \holdfast_8x8.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$3746$0
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3746$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3745$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -11674,13 +11673,13 @@ module \holdfast_8x8.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$3746$0
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3746$0 [17], \port$3746$0  };
+  assign sum_in = { \port$3745$0 [17], \port$3745$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_1 (rst, weight_in, \port$3760$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_1 (rst, weight_in, \port$3759$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$59  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -11702,8 +11701,8 @@ module \holdfast_8x8.array.pe_7_1 (rst, weight_in, \port$3760$0 , act_in, swap_i
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3760$0 ;
-  wire [17:0] \port$3760$0 ;
+  input [17:0] \port$3759$0 ;
+  wire [17:0] \port$3759$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -11720,7 +11719,7 @@ module \holdfast_8x8.array.pe_7_1 (rst, weight_in, \port$3760$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3760$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3759$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -11782,13 +11781,13 @@ module \holdfast_8x8.array.pe_7_1 (rst, weight_in, \port$3760$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3760$0 [17], \port$3760$0  };
+  assign sum_in = { \port$3759$0 [17], \port$3759$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_2 (rst, weight_in, \port$3774$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_2 (rst, weight_in, \port$3773$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$60  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -11810,8 +11809,8 @@ module \holdfast_8x8.array.pe_7_2 (rst, weight_in, \port$3774$0 , act_in, swap_i
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3774$0 ;
-  wire [17:0] \port$3774$0 ;
+  input [17:0] \port$3773$0 ;
+  wire [17:0] \port$3773$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -11828,7 +11827,7 @@ module \holdfast_8x8.array.pe_7_2 (rst, weight_in, \port$3774$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3774$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3773$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -11890,13 +11889,13 @@ module \holdfast_8x8.array.pe_7_2 (rst, weight_in, \port$3774$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3774$0 [17], \port$3774$0  };
+  assign sum_in = { \port$3773$0 [17], \port$3773$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_3 (rst, weight_in, \port$3788$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_3 (rst, weight_in, \port$3787$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$61  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -11918,8 +11917,8 @@ module \holdfast_8x8.array.pe_7_3 (rst, weight_in, \port$3788$0 , act_in, swap_i
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3788$0 ;
-  wire [17:0] \port$3788$0 ;
+  input [17:0] \port$3787$0 ;
+  wire [17:0] \port$3787$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -11936,7 +11935,7 @@ module \holdfast_8x8.array.pe_7_3 (rst, weight_in, \port$3788$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3788$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3787$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -11998,13 +11997,13 @@ module \holdfast_8x8.array.pe_7_3 (rst, weight_in, \port$3788$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3788$0 [17], \port$3788$0  };
+  assign sum_in = { \port$3787$0 [17], \port$3787$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_4 (rst, weight_in, \port$3802$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_4 (rst, weight_in, \port$3801$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$62  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12026,8 +12025,8 @@ module \holdfast_8x8.array.pe_7_4 (rst, weight_in, \port$3802$0 , act_in, swap_i
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3802$0 ;
-  wire [17:0] \port$3802$0 ;
+  input [17:0] \port$3801$0 ;
+  wire [17:0] \port$3801$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12044,7 +12043,7 @@ module \holdfast_8x8.array.pe_7_4 (rst, weight_in, \port$3802$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3802$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3801$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12106,13 +12105,13 @@ module \holdfast_8x8.array.pe_7_4 (rst, weight_in, \port$3802$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3802$0 [17], \port$3802$0  };
+  assign sum_in = { \port$3801$0 [17], \port$3801$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_5 (rst, weight_in, \port$3816$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_5 (rst, weight_in, \port$3815$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$63  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12134,8 +12133,8 @@ module \holdfast_8x8.array.pe_7_5 (rst, weight_in, \port$3816$0 , act_in, swap_i
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3816$0 ;
-  wire [17:0] \port$3816$0 ;
+  input [17:0] \port$3815$0 ;
+  wire [17:0] \port$3815$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12152,7 +12151,7 @@ module \holdfast_8x8.array.pe_7_5 (rst, weight_in, \port$3816$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3816$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3815$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12214,13 +12213,13 @@ module \holdfast_8x8.array.pe_7_5 (rst, weight_in, \port$3816$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3816$0 [17], \port$3816$0  };
+  assign sum_in = { \port$3815$0 [17], \port$3815$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_6 (rst, weight_in, \port$3830$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_6 (rst, weight_in, \port$3829$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$64  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12242,8 +12241,8 @@ module \holdfast_8x8.array.pe_7_6 (rst, weight_in, \port$3830$0 , act_in, swap_i
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3830$0 ;
-  wire [17:0] \port$3830$0 ;
+  input [17:0] \port$3829$0 ;
+  wire [17:0] \port$3829$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12260,7 +12259,7 @@ module \holdfast_8x8.array.pe_7_6 (rst, weight_in, \port$3830$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3830$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3829$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12322,13 +12321,13 @@ module \holdfast_8x8.array.pe_7_6 (rst, weight_in, \port$3830$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3830$0 [17], \port$3830$0  };
+  assign sum_in = { \port$3829$0 [17], \port$3829$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_7 (rst, weight_in, \port$3844$0 , act_in, swap_in, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_7 (rst, weight_in, \port$3843$0 , act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$65  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12349,8 +12348,8 @@ module \holdfast_8x8.array.pe_7_7 (rst, weight_in, \port$3844$0 , act_in, swap_i
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3844$0 ;
-  wire [17:0] \port$3844$0 ;
+  input [17:0] \port$3843$0 ;
+  wire [17:0] \port$3843$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12366,7 +12365,7 @@ module \holdfast_8x8.array.pe_7_7 (rst, weight_in, \port$3844$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3844$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3843$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12428,7 +12427,7 @@ module \holdfast_8x8.array.pe_7_7 (rst, weight_in, \port$3844$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3844$0 [17], \port$3844$0  };
+  assign sum_in = { \port$3843$0 [17], \port$3843$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -24700,7 +24699,7 @@ module \holdfast_8x8.output_writer (rst, token, codes, word, enable, address, la
     .clk(clk),
     .\end (token[2]),
     .go(go),
-    .\port$4888$263 (layer[290:263]),
+    .\port$4887$263 (layer[290:263]),
     .rst(rst),
     .take(take)
   );
@@ -24830,7 +24829,7 @@ module \holdfast_8x8.output_writer (rst, token, codes, word, enable, address, la
   assign \$1  = 1'h1;
 endmodule
 
-module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4888$263 , go, clk);
+module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4887$263 , go, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$110  = 0;
   wire [16:0] \$1 ;
   wire [16:0] \$2 ;
@@ -24860,8 +24859,8 @@ module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4888$2
   wire go;
   reg [15:0] next_base;
   reg [15:0] pointer = 16'h0000;
-  input [27:0] \port$4888$263 ;
-  wire [27:0] \port$4888$263 ;
+  input [27:0] \port$4887$263 ;
+  wire [27:0] \port$4887$263 ;
   input rst;
   wire rst;
   wire [15:0] step_x;
@@ -24870,7 +24869,7 @@ module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4888$2
   reg [13:0] tile = 14'h0000;
   reg [15:0] tile_base = 16'h0000;
   assign \$1  = tile_base + 1'h1;
-  assign \$2  = pointer + \port$4888$263 [11:0];
+  assign \$2  = pointer + \port$4887$263 [11:0];
   assign \$3  = take & \end ;
   assign \$4  = go | \$3 ;
   assign \$5  = tile + 1'h1;
@@ -24885,7 +24884,7 @@ module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4888$2
     if (\$auto$verilog_backend.cc:2355:dump_module$110 ) begin end
     next_base = \$1 [15:0];
     if (go) begin
-      next_base = \port$4888$263 [27:12];
+      next_base = \port$4887$263 [27:12];
     end
   end
   always @* begin
@@ -24921,8 +24920,8 @@ module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4888$2
       \$9  = 14'h0000;
     end
   end
-  assign base = \port$4888$263 [27:12];
-  assign step_x = { 4'h0, \port$4888$263 [11:0] };
+  assign base = \port$4887$263 [27:12];
+  assign step_x = { 4'h0, \port$4887$263 [11:0] };
   assign \address[0]  = address[15:0];
   assign \address[1]  = address[31:16];
   assign \address[2]  = address[47:32];
@@ -25171,7 +25170,7 @@ module \holdfast_8x8.residual_reader (rst, word, active, token, present, codes, 
     .columns(layer[228:220]),
     .\end (token[2]),
     .go(go),
-    .\port$4888$312 (layer[359:312]),
+    .\port$4887$312 (layer[359:312]),
     .rst(rst),
     .take(take),
     .tile(tile)
@@ -25322,7 +25321,7 @@ module \holdfast_8x8.residual_reader (rst, word, active, token, present, codes, 
   assign \word[7]  = word[63:56];
 endmodule
 
-module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, columns, \port$4888$312 , go, clk);
+module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, columns, \port$4887$312 , go, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$113  = 0;
   wire [16:0] \$1 ;
   wire [14:0] \$10 ;
@@ -25363,8 +25362,8 @@ module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, colu
   reg [15:0] next_base;
   wire [15:0] next_row;
   reg [15:0] pointer = 16'h0000;
-  input [47:0] \port$4888$312 ;
-  wire [47:0] \port$4888$312 ;
+  input [47:0] \port$4887$312 ;
+  wire [47:0] \port$4887$312 ;
   reg [15:0] row = 16'h0000;
   input rst;
   wire rst;
@@ -25376,8 +25375,8 @@ module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, colu
   reg [13:0] tile = 14'h0000;
   reg [15:0] tile_base = 16'h0000;
   assign \$1  = tile_base + 1'h1;
-  assign \$2  = row + \port$4888$312 [47:32];
-  assign \$3  = pointer + \port$4888$312 [31:16];
+  assign \$2  = row + \port$4887$312 [47:32];
+  assign \$3  = pointer + \port$4887$312 [31:16];
   assign \$4  = column - 1'h1;
   assign \$5  = column == 1'h1;
   assign \$6  = take & \end ;
@@ -25400,7 +25399,7 @@ module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, colu
     if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
     next_base = \$1 [15:0];
     if (go) begin
-      next_base = \port$4888$312 [15:0];
+      next_base = \port$4887$312 [15:0];
     end
   end
   always @* begin
@@ -25472,10 +25471,10 @@ module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, colu
       \$16  = 14'h0000;
     end
   end
-  assign base = \port$4888$312 [15:0];
+  assign base = \port$4887$312 [15:0];
   assign next_row = \$2 [15:0];
-  assign step_y = \port$4888$312 [47:32];
-  assign step_x = \port$4888$312 [31:16];
+  assign step_y = \port$4887$312 [47:32];
+  assign step_x = \port$4887$312 [31:16];
   assign \address[0]  = address[15:0];
   assign \address[1]  = address[31:16];
   assign \address[2]  = address[47:32];

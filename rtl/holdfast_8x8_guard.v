@@ -13,56 +13,56 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$105 ;
   wire \$106 ;
   wire \$107 ;
-  wire \$108 ;
+  wire [19:0] \$108 ;
   wire \$109 ;
   wire \$11 ;
-  wire [19:0] \$110 ;
+  wire \$110 ;
   wire \$111 ;
   wire \$112 ;
   wire \$113 ;
-  wire \$114 ;
+  wire [19:0] \$114 ;
   wire \$115 ;
-  wire [19:0] \$116 ;
+  wire \$116 ;
   wire \$117 ;
   wire \$118 ;
   wire \$119 ;
   wire \$12 ;
-  wire \$120 ;
+  wire [19:0] \$120 ;
   wire \$121 ;
-  wire [19:0] \$122 ;
+  wire \$122 ;
   wire \$123 ;
   wire \$124 ;
   wire \$125 ;
-  wire \$126 ;
+  wire [19:0] \$126 ;
   wire \$127 ;
-  wire [19:0] \$128 ;
+  wire \$128 ;
   wire \$129 ;
   wire \$13 ;
   wire \$130 ;
   wire \$131 ;
-  wire \$132 ;
+  wire [19:0] \$132 ;
   wire \$133 ;
-  wire [19:0] \$134 ;
+  wire \$134 ;
   wire \$135 ;
   wire \$136 ;
   wire \$137 ;
-  wire \$138 ;
+  wire [19:0] \$138 ;
   wire \$139 ;
   wire \$14 ;
-  wire [19:0] \$140 ;
+  wire \$140 ;
   wire \$141 ;
   wire \$142 ;
   wire \$143 ;
-  wire \$144 ;
+  wire [19:0] \$144 ;
   wire \$145 ;
-  wire [19:0] \$146 ;
+  wire \$146 ;
   wire \$147 ;
   wire \$148 ;
   wire \$149 ;
   wire \$15 ;
-  wire \$150 ;
+  wire [19:0] \$150 ;
   wire \$151 ;
-  wire [19:0] \$152 ;
+  wire \$152 ;
   wire \$153 ;
   wire \$154 ;
   wire \$155 ;
@@ -72,12 +72,12 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$159 ;
   wire \$16 ;
   wire \$160 ;
-  wire \$161 ;
-  wire \$162 ;
-  wire [15:0] \$163 ;
-  wire [18:0] \$164 ;
-  wire [18:0] \$165 ;
-  wire [7:0] \$166 ;
+  wire [15:0] \$161 ;
+  wire [18:0] \$162 ;
+  wire [18:0] \$163 ;
+  wire [7:0] \$164 ;
+  wire \$165 ;
+  wire \$166 ;
   wire \$167 ;
   wire \$168 ;
   wire \$169 ;
@@ -88,13 +88,13 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$173 ;
   wire \$174 ;
   wire \$175 ;
-  wire \$176 ;
-  wire \$177 ;
-  wire [15:0] \$178 ;
-  wire [18:0] \$179 ;
+  wire [15:0] \$176 ;
+  wire [18:0] \$177 ;
+  wire [18:0] \$178 ;
+  wire [7:0] \$179 ;
   wire \$18 ;
-  wire [18:0] \$180 ;
-  wire [7:0] \$181 ;
+  wire \$180 ;
+  wire \$181 ;
   wire \$182 ;
   wire \$183 ;
   wire \$184 ;
@@ -105,12 +105,12 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$189 ;
   wire \$19 ;
   wire \$190 ;
-  wire \$191 ;
-  wire \$192 ;
-  wire [15:0] \$193 ;
-  wire [18:0] \$194 ;
-  wire [18:0] \$195 ;
-  wire [7:0] \$196 ;
+  wire [15:0] \$191 ;
+  wire [18:0] \$192 ;
+  wire [18:0] \$193 ;
+  wire [7:0] \$194 ;
+  wire \$195 ;
+  wire \$196 ;
   wire \$197 ;
   wire \$198 ;
   wire \$199 ;
@@ -122,13 +122,13 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$203 ;
   wire \$204 ;
   wire \$205 ;
-  wire \$206 ;
-  wire \$207 ;
-  wire [15:0] \$208 ;
-  wire [18:0] \$209 ;
+  wire [15:0] \$206 ;
+  wire [18:0] \$207 ;
+  wire [18:0] \$208 ;
+  wire [7:0] \$209 ;
   wire \$21 ;
-  wire [18:0] \$210 ;
-  wire [7:0] \$211 ;
+  wire \$210 ;
+  wire \$211 ;
   wire \$212 ;
   wire \$213 ;
   wire \$214 ;
@@ -139,12 +139,12 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$219 ;
   wire \$22 ;
   wire \$220 ;
-  wire \$221 ;
-  wire \$222 ;
-  wire [15:0] \$223 ;
-  wire [18:0] \$224 ;
-  wire [18:0] \$225 ;
-  wire [7:0] \$226 ;
+  wire [15:0] \$221 ;
+  wire [18:0] \$222 ;
+  wire [18:0] \$223 ;
+  wire [7:0] \$224 ;
+  wire \$225 ;
+  wire \$226 ;
   wire \$227 ;
   wire \$228 ;
   wire \$229 ;
@@ -155,13 +155,13 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$233 ;
   wire \$234 ;
   wire \$235 ;
-  wire \$236 ;
-  wire \$237 ;
-  wire [15:0] \$238 ;
-  wire [18:0] \$239 ;
+  wire [15:0] \$236 ;
+  wire [18:0] \$237 ;
+  wire [18:0] \$238 ;
+  wire [7:0] \$239 ;
   wire \$24 ;
-  wire [18:0] \$240 ;
-  wire [7:0] \$241 ;
+  wire \$240 ;
+  wire \$241 ;
   wire \$242 ;
   wire \$243 ;
   wire \$244 ;
@@ -172,12 +172,12 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$249 ;
   wire \$25 ;
   wire \$250 ;
-  wire \$251 ;
-  wire \$252 ;
-  wire [15:0] \$253 ;
-  wire [18:0] \$254 ;
-  wire [18:0] \$255 ;
-  wire [7:0] \$256 ;
+  wire [15:0] \$251 ;
+  wire [18:0] \$252 ;
+  wire [18:0] \$253 ;
+  wire [7:0] \$254 ;
+  wire \$255 ;
+  wire \$256 ;
   wire \$257 ;
   wire \$258 ;
   wire \$259 ;
@@ -188,13 +188,13 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$263 ;
   wire \$264 ;
   wire \$265 ;
-  wire \$266 ;
-  wire \$267 ;
-  wire [15:0] \$268 ;
-  wire [18:0] \$269 ;
+  wire [15:0] \$266 ;
+  wire [18:0] \$267 ;
+  wire [18:0] \$268 ;
+  wire [7:0] \$269 ;
   wire \$27 ;
-  wire [18:0] \$270 ;
-  wire [7:0] \$271 ;
+  wire \$270 ;
+  wire \$271 ;
   wire \$272 ;
   wire \$273 ;
   wire \$274 ;
@@ -208,12 +208,12 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$281 ;
   wire \$282 ;
   wire \$283 ;
-  wire \$284 ;
-  wire \$285 ;
-  wire [15:0] \$286 ;
-  wire [18:0] \$287 ;
-  wire [18:0] \$288 ;
-  wire [7:0] \$289 ;
+  wire [15:0] \$284 ;
+  wire [18:0] \$285 ;
+  wire [18:0] \$286 ;
+  wire [7:0] \$287 ;
+  wire \$288 ;
+  wire \$289 ;
   wire \$29 ;
   wire \$290 ;
   wire \$291 ;
@@ -224,14 +224,14 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$296 ;
   wire \$297 ;
   wire \$298 ;
-  wire \$299 ;
+  wire [15:0] \$299 ;
   wire \$3 ;
   wire \$30 ;
-  wire \$300 ;
-  wire [15:0] \$301 ;
-  wire [18:0] \$302 ;
-  wire [18:0] \$303 ;
-  wire [7:0] \$304 ;
+  wire [18:0] \$300 ;
+  wire [18:0] \$301 ;
+  wire [7:0] \$302 ;
+  wire \$303 ;
+  wire \$304 ;
   wire \$305 ;
   wire \$306 ;
   wire \$307 ;
@@ -242,12 +242,12 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$311 ;
   wire \$312 ;
   wire \$313 ;
-  wire \$314 ;
-  wire \$315 ;
-  wire [15:0] \$316 ;
-  wire [18:0] \$317 ;
-  wire [18:0] \$318 ;
-  wire [7:0] \$319 ;
+  wire [15:0] \$314 ;
+  wire [18:0] \$315 ;
+  wire [18:0] \$316 ;
+  wire [7:0] \$317 ;
+  wire \$318 ;
+  wire \$319 ;
   wire \$32 ;
   wire \$320 ;
   wire \$321 ;
@@ -258,13 +258,13 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$326 ;
   wire \$327 ;
   wire \$328 ;
-  wire \$329 ;
+  wire [15:0] \$329 ;
   wire \$33 ;
-  wire \$330 ;
-  wire [15:0] \$331 ;
-  wire [18:0] \$332 ;
-  wire [18:0] \$333 ;
-  wire [7:0] \$334 ;
+  wire [18:0] \$330 ;
+  wire [18:0] \$331 ;
+  wire [7:0] \$332 ;
+  wire \$333 ;
+  wire \$334 ;
   wire \$335 ;
   wire \$336 ;
   wire \$337 ;
@@ -275,12 +275,12 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$341 ;
   wire \$342 ;
   wire \$343 ;
-  wire \$344 ;
-  wire \$345 ;
-  wire [15:0] \$346 ;
-  wire [18:0] \$347 ;
-  wire [18:0] \$348 ;
-  wire [7:0] \$349 ;
+  wire [15:0] \$344 ;
+  wire [18:0] \$345 ;
+  wire [18:0] \$346 ;
+  wire [7:0] \$347 ;
+  wire \$348 ;
+  wire \$349 ;
   wire \$35 ;
   wire \$350 ;
   wire \$351 ;
@@ -291,13 +291,13 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$356 ;
   wire \$357 ;
   wire \$358 ;
-  wire \$359 ;
+  wire [15:0] \$359 ;
   wire \$36 ;
-  wire \$360 ;
-  wire [15:0] \$361 ;
-  wire [18:0] \$362 ;
-  wire [18:0] \$363 ;
-  wire [7:0] \$364 ;
+  wire [18:0] \$360 ;
+  wire [18:0] \$361 ;
+  wire [7:0] \$362 ;
+  wire \$363 ;
+  wire \$364 ;
   wire \$365 ;
   wire \$366 ;
   wire \$367 ;
@@ -308,12 +308,12 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$371 ;
   wire \$372 ;
   wire \$373 ;
-  wire \$374 ;
-  wire \$375 ;
-  wire [15:0] \$376 ;
-  wire [18:0] \$377 ;
-  wire [18:0] \$378 ;
-  wire [7:0] \$379 ;
+  wire [15:0] \$374 ;
+  wire [18:0] \$375 ;
+  wire [18:0] \$376 ;
+  wire [7:0] \$377 ;
+  wire \$378 ;
+  wire \$379 ;
   wire \$38 ;
   wire \$380 ;
   wire \$381 ;
@@ -324,13 +324,13 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$386 ;
   wire \$387 ;
   wire \$388 ;
-  wire \$389 ;
+  wire [15:0] \$389 ;
   wire \$39 ;
-  wire \$390 ;
-  wire [15:0] \$391 ;
-  wire [18:0] \$392 ;
-  wire [18:0] \$393 ;
-  wire [7:0] \$394 ;
+  wire [18:0] \$390 ;
+  wire [18:0] \$391 ;
+  wire [7:0] \$392 ;
+  wire \$393 ;
+  wire \$394 ;
   wire \$395 ;
   wire \$396 ;
   wire \$397 ;
@@ -369,54 +369,54 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$426 ;
   wire \$427 ;
   wire \$428 ;
-  wire \$429 ;
+  wire [1:0] \$429 ;
   wire \$43 ;
-  wire \$430 ;
-  wire [1:0] \$431 ;
-  wire [2:0] \$432 ;
-  wire [3:0] \$433 ;
-  wire [4:0] \$434 ;
-  wire [5:0] \$435 ;
-  wire [6:0] \$436 ;
-  wire [7:0] \$437 ;
-  wire [8:0] \$438 ;
-  wire [1:0] \$439 ;
+  wire [2:0] \$430 ;
+  wire [3:0] \$431 ;
+  wire [4:0] \$432 ;
+  wire [5:0] \$433 ;
+  wire [6:0] \$434 ;
+  wire [7:0] \$435 ;
+  wire [8:0] \$436 ;
+  wire [1:0] \$437 ;
+  wire [2:0] \$438 ;
+  wire [3:0] \$439 ;
   wire \$44 ;
-  wire [2:0] \$440 ;
-  wire [3:0] \$441 ;
-  wire [4:0] \$442 ;
-  wire [5:0] \$443 ;
-  wire [6:0] \$444 ;
-  wire [7:0] \$445 ;
-  wire [8:0] \$446 ;
+  wire [4:0] \$440 ;
+  wire [5:0] \$441 ;
+  wire [6:0] \$442 ;
+  wire [7:0] \$443 ;
+  wire [8:0] \$444 ;
+  wire [32:0] \$445 ;
+  wire [32:0] \$446 ;
   wire [32:0] \$447 ;
   wire [32:0] \$448 ;
   wire [32:0] \$449 ;
   wire \$45 ;
-  wire [32:0] \$450 ;
-  wire [32:0] \$451 ;
+  wire \$450 ;
+  wire \$451 ;
   wire \$452 ;
-  wire \$453 ;
-  wire \$454 ;
+  wire [32:0] \$453 ;
+  wire [32:0] \$454 ;
   wire [32:0] \$455 ;
   wire [32:0] \$456 ;
   wire [32:0] \$457 ;
-  wire [32:0] \$458 ;
-  wire [32:0] \$459 ;
+  wire \$458 ;
+  wire \$459 ;
   wire \$46 ;
   wire \$460 ;
   wire \$461 ;
   wire \$462 ;
   wire \$463 ;
-  wire \$464 ;
-  wire \$465 ;
-  wire [2:0] \$466 ;
+  wire [2:0] \$464 ;
+  reg [31:0] \$465 ;
+  reg [31:0] \$466 ;
   reg [31:0] \$467 ;
-  reg [31:0] \$468 ;
-  reg [31:0] \$469 ;
+  reg [2:0] \$468 ;
+  reg [21:0] \$469 ;
   wire \$47 ;
-  reg [2:0] \$470 ;
-  reg [21:0] \$471 ;
+  reg [31:0] \$470 ;
+  reg [31:0] \$471 ;
   reg [31:0] \$472 ;
   reg [31:0] \$473 ;
   reg [31:0] \$474 ;
@@ -426,21 +426,21 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   reg [31:0] \$478 ;
   reg [31:0] \$479 ;
   wire \$48 ;
-  reg [31:0] \$480 ;
-  reg [31:0] \$481 ;
+  reg \$480 ;
+  reg \$481 ;
   reg \$482 ;
   reg \$483 ;
   reg \$484 ;
-  reg \$485 ;
-  reg \$486 ;
+  reg [15:0] \$485 ;
+  reg [15:0] \$486 ;
   reg [15:0] \$487 ;
-  reg [15:0] \$488 ;
-  reg [15:0] \$489 ;
+  reg [31:0] \$488 ;
+  reg [1:0] \$489 ;
   wire \$49 ;
-  reg [31:0] \$490 ;
-  reg [1:0] \$491 ;
-  reg [1:0] \$492 ;
-  reg [31:0] \$493 ;
+  reg [1:0] \$490 ;
+  reg [31:0] \$491 ;
+  reg [4:0] \$492 ;
+  reg [4:0] \$493 ;
   reg [4:0] \$494 ;
   reg [4:0] \$495 ;
   reg [4:0] \$496 ;
@@ -450,14 +450,12 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$5 ;
   wire \$50 ;
   reg [4:0] \$500 ;
-  reg [4:0] \$501 ;
-  reg [4:0] \$502 ;
-  reg \$503 ;
-  reg \$504 ;
-  reg [63:0] \$505 ;
-  reg [7:0] \$506 ;
-  reg [7:0] \$507 ;
-  wire [4:0] \$508 ;
+  reg \$501 ;
+  reg \$502 ;
+  reg [63:0] \$503 ;
+  reg [7:0] \$504 ;
+  reg [7:0] \$505 ;
+  wire [4:0] \$506 ;
   wire \$51 ;
   wire \$52 ;
   wire \$53 ;
@@ -481,9 +479,9 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$7 ;
   wire \$70 ;
   wire \$71 ;
-  wire \$72 ;
+  wire [19:0] \$72 ;
   wire \$73 ;
-  wire [19:0] \$74 ;
+  wire \$74 ;
   wire \$75 ;
   wire \$76 ;
   wire \$77 ;
@@ -493,42 +491,42 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$80 ;
   wire \$81 ;
   wire \$82 ;
-  wire \$83 ;
+  wire [17:0] \$83 ;
   wire \$84 ;
-  wire [17:0] \$85 ;
+  wire \$85 ;
   wire \$86 ;
   wire \$87 ;
   wire \$88 ;
-  wire \$89 ;
+  wire [17:0] \$89 ;
   wire \$9 ;
   wire \$90 ;
-  wire [17:0] \$91 ;
+  wire \$91 ;
   wire \$92 ;
   wire \$93 ;
   wire \$94 ;
-  wire \$95 ;
+  wire [17:0] \$95 ;
   wire \$96 ;
-  wire [17:0] \$97 ;
+  wire \$97 ;
   wire \$98 ;
   wire \$99 ;
   wire [10:0] \$signature__addr ;
-  wire [9:0] \$signature__addr$105 ;
-  wire [9:0] \$signature__addr$112 ;
-  wire [9:0] \$signature__addr$117 ;
+  wire [9:0] \$signature__addr$106 ;
+  wire [9:0] \$signature__addr$113 ;
+  wire [9:0] \$signature__addr$118 ;
   wire [31:0] \$signature__data ;
-  wire [23:0] \$signature__data$111 ;
-  wire [21:0] \$signature__data$116 ;
-  wire [31:0] \$signature__data$121 ;
+  wire [23:0] \$signature__data$112 ;
+  wire [21:0] \$signature__data$117 ;
+  wire [31:0] \$signature__data$122 ;
   wire [63:0] act;
-  wire [63:0] \act$171 ;
-  wire [7:0] \act$171[0] ;
-  wire [7:0] \act$171[1] ;
-  wire [7:0] \act$171[2] ;
-  wire [7:0] \act$171[3] ;
-  wire [7:0] \act$171[4] ;
-  wire [7:0] \act$171[5] ;
-  wire [7:0] \act$171[6] ;
-  wire [7:0] \act$171[7] ;
+  wire [63:0] \act$172 ;
+  wire [7:0] \act$172[0] ;
+  wire [7:0] \act$172[1] ;
+  wire [7:0] \act$172[2] ;
+  wire [7:0] \act$172[3] ;
+  wire [7:0] \act$172[4] ;
+  wire [7:0] \act$172[5] ;
+  wire [7:0] \act$172[6] ;
+  wire [7:0] \act$172[7] ;
   wire [7:0] \act[0] ;
   wire [7:0] \act[1] ;
   wire [7:0] \act[2] ;
@@ -538,46 +536,37 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire [7:0] \act[6] ;
   wire [7:0] \act[7] ;
   wire active;
-  wire \active$206 ;
-  wire \active$209 ;
+  wire \active$207 ;
+  wire \active$210 ;
   wire [10:0] address;
-  wire [13:0] \address$106 ;
-  wire [19:0] \address$126 ;
-  wire [127:0] \address$132 ;
-  wire [15:0] \address$132[0] ;
-  wire [15:0] \address$132[1] ;
-  wire [15:0] \address$132[2] ;
-  wire [15:0] \address$132[3] ;
-  wire [15:0] \address$132[4] ;
-  wire [15:0] \address$132[5] ;
-  wire [15:0] \address$132[6] ;
-  wire [15:0] \address$132[7] ;
-  wire [15:0] \address$133 ;
-  wire [127:0] \address$135 ;
-  wire [15:0] \address$135[0] ;
-  wire [15:0] \address$135[1] ;
-  wire [15:0] \address$135[2] ;
-  wire [15:0] \address$135[3] ;
-  wire [15:0] \address$135[4] ;
-  wire [15:0] \address$135[5] ;
-  wire [15:0] \address$135[6] ;
-  wire [15:0] \address$135[7] ;
+  wire [13:0] \address$107 ;
+  wire [19:0] \address$127 ;
+  wire [127:0] \address$133 ;
+  wire [15:0] \address$133[0] ;
+  wire [15:0] \address$133[1] ;
+  wire [15:0] \address$133[2] ;
+  wire [15:0] \address$133[3] ;
+  wire [15:0] \address$133[4] ;
+  wire [15:0] \address$133[5] ;
+  wire [15:0] \address$133[6] ;
+  wire [15:0] \address$133[7] ;
+  wire [15:0] \address$134 ;
+  wire [127:0] \address$136 ;
+  wire [15:0] \address$136[0] ;
+  wire [15:0] \address$136[1] ;
+  wire [15:0] \address$136[2] ;
+  wire [15:0] \address$136[3] ;
+  wire [15:0] \address$136[4] ;
+  wire [15:0] \address$136[5] ;
+  wire [15:0] \address$136[6] ;
+  wire [15:0] \address$136[7] ;
   wire [19:0] base;
-  wire [13:0] \base$187 ;
+  wire [13:0] \base$188 ;
   wire \begin ;
   wire busy;
   input clk;
   wire clk;
   wire [63:0] codes;
-  wire [63:0] \codes$200 ;
-  wire [7:0] \codes$200[0] ;
-  wire [7:0] \codes$200[1] ;
-  wire [7:0] \codes$200[2] ;
-  wire [7:0] \codes$200[3] ;
-  wire [7:0] \codes$200[4] ;
-  wire [7:0] \codes$200[5] ;
-  wire [7:0] \codes$200[6] ;
-  wire [7:0] \codes$200[7] ;
   wire [63:0] \codes$201 ;
   wire [7:0] \codes$201[0] ;
   wire [7:0] \codes$201[1] ;
@@ -587,6 +576,15 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire [7:0] \codes$201[5] ;
   wire [7:0] \codes$201[6] ;
   wire [7:0] \codes$201[7] ;
+  wire [63:0] \codes$202 ;
+  wire [7:0] \codes$202[0] ;
+  wire [7:0] \codes$202[1] ;
+  wire [7:0] \codes$202[2] ;
+  wire [7:0] \codes$202[3] ;
+  wire [7:0] \codes$202[4] ;
+  wire [7:0] \codes$202[5] ;
+  wire [7:0] \codes$202[6] ;
+  wire [7:0] \codes$202[7] ;
   wire [7:0] \codes[0] ;
   wire [7:0] \codes[1] ;
   wire [7:0] \codes[2] ;
@@ -607,15 +605,15 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   reg control_interrupt = 1'h0;
   reg [15:0] count = 16'h0000;
   (* init = 16'h0000 *)
-  wire [15:0] \count$95 ;
+  wire [15:0] \count$96 ;
   reg [31:0] cycles = 32'd0;
   wire done;
-  wire \done$156 ;
+  wire \done$157 ;
   wire [7:0] enable;
   (* init = 1'h0 *)
-  wire \enable$212 ;
+  wire \enable$213 ;
   (* init = 1'h0 *)
-  wire \enable$214 ;
+  wire \enable$215 ;
   wire error;
   wire fault_accumulator;
   wire fault_activation;
@@ -636,13 +634,14 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire fetching;
   reg [15:0] first = 16'h0000;
   (* init = 16'h0000 *)
-  wire [15:0] \first$94 ;
+  wire [15:0] \first$95 ;
+  reg forbidden;
   wire go;
-  wire \go$152 ;
-  wire \go$166 ;
-  wire \go$188 ;
-  wire \go$192 ;
-  wire \go$197 ;
+  wire \go$153 ;
+  wire \go$167 ;
+  wire \go$189 ;
+  wire \go$193 ;
+  wire \go$198 ;
   reg [31:0] guard_input = 32'd0;
   wire [7:0] guard_input_count;
   reg [7:0] guard_input_count_now = 8'h00;
@@ -661,266 +660,266 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   output interrupt;
   wire interrupt;
   wire [514:0] layer;
-  wire [514:0] \layer$150 ;
-  wire [7:0] \layer$150.add_hi ;
-  wire [7:0] \layer$150.add_lo ;
-  wire [23:0] \layer$150.add_multiplier_a ;
-  wire [23:0] \layer$150.add_multiplier_b ;
-  wire [4:0] \layer$150.add_shift ;
-  wire [7:0] \layer$150.add_zero ;
-  wire [12:0] \layer$150.blocks ;
-  wire [13:0] \layer$150.co_tiles ;
-  wire [2:0] \layer$150.dilation ;
-  wire [7:0] \layer$150.hi ;
-  wire \layer$150.hold_weights ;
-  wire [8:0] \layer$150.in_h ;
-  wire [8:0] \layer$150.in_w ;
-  wire [1:0] \layer$150.input_bank ;
-  wire [15:0] \layer$150.input_base ;
-  wire [7:0] \layer$150.input_hi ;
-  wire [7:0] \layer$150.input_lo ;
-  wire [15:0] \layer$150.input_step ;
-  wire [4:0] \layer$150.kernel_h ;
-  wire [4:0] \layer$150.kernel_w ;
-  wire [15:0] \layer$150.lane_mask ;
-  wire [7:0] \layer$150.lo ;
-  wire [15:0] \layer$150.magic ;
-  wire \layer$150.maximum ;
-  wire [9:0] \layer$150.origin_x ;
-  wire [9:0] \layer$150.origin_y ;
-  wire [15:0] \layer$150.out_base ;
-  wire [8:0] \layer$150.out_h ;
-  wire [4:0] \layer$150.out_lane ;
-  wire [11:0] \layer$150.out_step ;
-  wire [8:0] \layer$150.out_w ;
-  wire [1:0] \layer$150.output_bank ;
-  wire [7:0] \layer$150.pad_value ;
-  wire [13:0] \layer$150.param_base ;
-  wire [15:0] \layer$150.res_base ;
-  wire [4:0] \layer$150.res_lane ;
-  wire [15:0] \layer$150.res_step_x ;
-  wire [15:0] \layer$150.res_step_y ;
-  wire [13:0] \layer$150.res_tiles ;
-  wire [7:0] \layer$150.res_zero ;
-  wire \layer$150.residual ;
-  wire [1:0] \layer$150.residual_bank ;
-  wire [15:0] \layer$150.step_kx ;
-  wire [15:0] \layer$150.step_ky ;
-  wire [15:0] \layer$150.step_x ;
-  wire [15:0] \layer$150.step_y ;
-  wire [2:0] \layer$150.stride ;
-  wire [3:0] \layer$150.sub_block ;
-  wire [19:0] \layer$150.weight_base ;
-  wire [7:0] \layer$150.zero_in ;
-  wire [7:0] \layer$150.zero_out ;
-  wire [514:0] \layer$157 ;
-  wire [7:0] \layer$157.add_hi ;
-  wire [7:0] \layer$157.add_lo ;
-  wire [23:0] \layer$157.add_multiplier_a ;
-  wire [23:0] \layer$157.add_multiplier_b ;
-  wire [4:0] \layer$157.add_shift ;
-  wire [7:0] \layer$157.add_zero ;
-  wire [12:0] \layer$157.blocks ;
-  wire [13:0] \layer$157.co_tiles ;
-  wire [2:0] \layer$157.dilation ;
-  wire [7:0] \layer$157.hi ;
-  wire \layer$157.hold_weights ;
-  wire [8:0] \layer$157.in_h ;
-  wire [8:0] \layer$157.in_w ;
-  wire [1:0] \layer$157.input_bank ;
-  wire [15:0] \layer$157.input_base ;
-  wire [7:0] \layer$157.input_hi ;
-  wire [7:0] \layer$157.input_lo ;
-  wire [15:0] \layer$157.input_step ;
-  wire [4:0] \layer$157.kernel_h ;
-  wire [4:0] \layer$157.kernel_w ;
-  wire [15:0] \layer$157.lane_mask ;
-  wire [7:0] \layer$157.lo ;
-  wire [15:0] \layer$157.magic ;
-  wire \layer$157.maximum ;
-  wire [9:0] \layer$157.origin_x ;
-  wire [9:0] \layer$157.origin_y ;
-  wire [15:0] \layer$157.out_base ;
-  wire [8:0] \layer$157.out_h ;
-  wire [4:0] \layer$157.out_lane ;
-  wire [11:0] \layer$157.out_step ;
-  wire [8:0] \layer$157.out_w ;
-  wire [1:0] \layer$157.output_bank ;
-  wire [7:0] \layer$157.pad_value ;
-  wire [13:0] \layer$157.param_base ;
-  wire [15:0] \layer$157.res_base ;
-  wire [4:0] \layer$157.res_lane ;
-  wire [15:0] \layer$157.res_step_x ;
-  wire [15:0] \layer$157.res_step_y ;
-  wire [13:0] \layer$157.res_tiles ;
-  wire [7:0] \layer$157.res_zero ;
-  wire \layer$157.residual ;
-  wire [1:0] \layer$157.residual_bank ;
-  wire [15:0] \layer$157.step_kx ;
-  wire [15:0] \layer$157.step_ky ;
-  wire [15:0] \layer$157.step_x ;
-  wire [15:0] \layer$157.step_y ;
-  wire [2:0] \layer$157.stride ;
-  wire [3:0] \layer$157.sub_block ;
-  wire [19:0] \layer$157.weight_base ;
-  wire [7:0] \layer$157.zero_in ;
-  wire [7:0] \layer$157.zero_out ;
-  wire [514:0] \layer$178 ;
-  wire [7:0] \layer$178.add_hi ;
-  wire [7:0] \layer$178.add_lo ;
-  wire [23:0] \layer$178.add_multiplier_a ;
-  wire [23:0] \layer$178.add_multiplier_b ;
-  wire [4:0] \layer$178.add_shift ;
-  wire [7:0] \layer$178.add_zero ;
-  wire [12:0] \layer$178.blocks ;
-  wire [13:0] \layer$178.co_tiles ;
-  wire [2:0] \layer$178.dilation ;
-  wire [7:0] \layer$178.hi ;
-  wire \layer$178.hold_weights ;
-  wire [8:0] \layer$178.in_h ;
-  wire [8:0] \layer$178.in_w ;
-  wire [1:0] \layer$178.input_bank ;
-  wire [15:0] \layer$178.input_base ;
-  wire [7:0] \layer$178.input_hi ;
-  wire [7:0] \layer$178.input_lo ;
-  wire [15:0] \layer$178.input_step ;
-  wire [4:0] \layer$178.kernel_h ;
-  wire [4:0] \layer$178.kernel_w ;
-  wire [15:0] \layer$178.lane_mask ;
-  wire [7:0] \layer$178.lo ;
-  wire [15:0] \layer$178.magic ;
-  wire \layer$178.maximum ;
-  wire [9:0] \layer$178.origin_x ;
-  wire [9:0] \layer$178.origin_y ;
-  wire [15:0] \layer$178.out_base ;
-  wire [8:0] \layer$178.out_h ;
-  wire [4:0] \layer$178.out_lane ;
-  wire [11:0] \layer$178.out_step ;
-  wire [8:0] \layer$178.out_w ;
-  wire [1:0] \layer$178.output_bank ;
-  wire [7:0] \layer$178.pad_value ;
-  wire [13:0] \layer$178.param_base ;
-  wire [15:0] \layer$178.res_base ;
-  wire [4:0] \layer$178.res_lane ;
-  wire [15:0] \layer$178.res_step_x ;
-  wire [15:0] \layer$178.res_step_y ;
-  wire [13:0] \layer$178.res_tiles ;
-  wire [7:0] \layer$178.res_zero ;
-  wire \layer$178.residual ;
-  wire [1:0] \layer$178.residual_bank ;
-  wire [15:0] \layer$178.step_kx ;
-  wire [15:0] \layer$178.step_ky ;
-  wire [15:0] \layer$178.step_x ;
-  wire [15:0] \layer$178.step_y ;
-  wire [2:0] \layer$178.stride ;
-  wire [3:0] \layer$178.sub_block ;
-  wire [19:0] \layer$178.weight_base ;
-  wire [7:0] \layer$178.zero_in ;
-  wire [7:0] \layer$178.zero_out ;
-  wire [514:0] \layer$191 ;
-  wire [7:0] \layer$191.add_hi ;
-  wire [7:0] \layer$191.add_lo ;
-  wire [23:0] \layer$191.add_multiplier_a ;
-  wire [23:0] \layer$191.add_multiplier_b ;
-  wire [4:0] \layer$191.add_shift ;
-  wire [7:0] \layer$191.add_zero ;
-  wire [12:0] \layer$191.blocks ;
-  wire [13:0] \layer$191.co_tiles ;
-  wire [2:0] \layer$191.dilation ;
-  wire [7:0] \layer$191.hi ;
-  wire \layer$191.hold_weights ;
-  wire [8:0] \layer$191.in_h ;
-  wire [8:0] \layer$191.in_w ;
-  wire [1:0] \layer$191.input_bank ;
-  wire [15:0] \layer$191.input_base ;
-  wire [7:0] \layer$191.input_hi ;
-  wire [7:0] \layer$191.input_lo ;
-  wire [15:0] \layer$191.input_step ;
-  wire [4:0] \layer$191.kernel_h ;
-  wire [4:0] \layer$191.kernel_w ;
-  wire [15:0] \layer$191.lane_mask ;
-  wire [7:0] \layer$191.lo ;
-  wire [15:0] \layer$191.magic ;
-  wire \layer$191.maximum ;
-  wire [9:0] \layer$191.origin_x ;
-  wire [9:0] \layer$191.origin_y ;
-  wire [15:0] \layer$191.out_base ;
-  wire [8:0] \layer$191.out_h ;
-  wire [4:0] \layer$191.out_lane ;
-  wire [11:0] \layer$191.out_step ;
-  wire [8:0] \layer$191.out_w ;
-  wire [1:0] \layer$191.output_bank ;
-  wire [7:0] \layer$191.pad_value ;
-  wire [13:0] \layer$191.param_base ;
-  wire [15:0] \layer$191.res_base ;
-  wire [4:0] \layer$191.res_lane ;
-  wire [15:0] \layer$191.res_step_x ;
-  wire [15:0] \layer$191.res_step_y ;
-  wire [13:0] \layer$191.res_tiles ;
-  wire [7:0] \layer$191.res_zero ;
-  wire \layer$191.residual ;
-  wire [1:0] \layer$191.residual_bank ;
-  wire [15:0] \layer$191.step_kx ;
-  wire [15:0] \layer$191.step_ky ;
-  wire [15:0] \layer$191.step_x ;
-  wire [15:0] \layer$191.step_y ;
-  wire [2:0] \layer$191.stride ;
-  wire [3:0] \layer$191.sub_block ;
-  wire [19:0] \layer$191.weight_base ;
-  wire [7:0] \layer$191.zero_in ;
-  wire [7:0] \layer$191.zero_out ;
-  wire [514:0] \layer$196 ;
-  wire [7:0] \layer$196.add_hi ;
-  wire [7:0] \layer$196.add_lo ;
-  wire [23:0] \layer$196.add_multiplier_a ;
-  wire [23:0] \layer$196.add_multiplier_b ;
-  wire [4:0] \layer$196.add_shift ;
-  wire [7:0] \layer$196.add_zero ;
-  wire [12:0] \layer$196.blocks ;
-  wire [13:0] \layer$196.co_tiles ;
-  wire [2:0] \layer$196.dilation ;
-  wire [7:0] \layer$196.hi ;
-  wire \layer$196.hold_weights ;
-  wire [8:0] \layer$196.in_h ;
-  wire [8:0] \layer$196.in_w ;
-  wire [1:0] \layer$196.input_bank ;
-  wire [15:0] \layer$196.input_base ;
-  wire [7:0] \layer$196.input_hi ;
-  wire [7:0] \layer$196.input_lo ;
-  wire [15:0] \layer$196.input_step ;
-  wire [4:0] \layer$196.kernel_h ;
-  wire [4:0] \layer$196.kernel_w ;
-  wire [15:0] \layer$196.lane_mask ;
-  wire [7:0] \layer$196.lo ;
-  wire [15:0] \layer$196.magic ;
-  wire \layer$196.maximum ;
-  wire [9:0] \layer$196.origin_x ;
-  wire [9:0] \layer$196.origin_y ;
-  wire [15:0] \layer$196.out_base ;
-  wire [8:0] \layer$196.out_h ;
-  wire [4:0] \layer$196.out_lane ;
-  wire [11:0] \layer$196.out_step ;
-  wire [8:0] \layer$196.out_w ;
-  wire [1:0] \layer$196.output_bank ;
-  wire [7:0] \layer$196.pad_value ;
-  wire [13:0] \layer$196.param_base ;
-  wire [15:0] \layer$196.res_base ;
-  wire [4:0] \layer$196.res_lane ;
-  wire [15:0] \layer$196.res_step_x ;
-  wire [15:0] \layer$196.res_step_y ;
-  wire [13:0] \layer$196.res_tiles ;
-  wire [7:0] \layer$196.res_zero ;
-  wire \layer$196.residual ;
-  wire [1:0] \layer$196.residual_bank ;
-  wire [15:0] \layer$196.step_kx ;
-  wire [15:0] \layer$196.step_ky ;
-  wire [15:0] \layer$196.step_x ;
-  wire [15:0] \layer$196.step_y ;
-  wire [2:0] \layer$196.stride ;
-  wire [3:0] \layer$196.sub_block ;
-  wire [19:0] \layer$196.weight_base ;
-  wire [7:0] \layer$196.zero_in ;
-  wire [7:0] \layer$196.zero_out ;
+  wire [514:0] \layer$151 ;
+  wire [7:0] \layer$151.add_hi ;
+  wire [7:0] \layer$151.add_lo ;
+  wire [23:0] \layer$151.add_multiplier_a ;
+  wire [23:0] \layer$151.add_multiplier_b ;
+  wire [4:0] \layer$151.add_shift ;
+  wire [7:0] \layer$151.add_zero ;
+  wire [12:0] \layer$151.blocks ;
+  wire [13:0] \layer$151.co_tiles ;
+  wire [2:0] \layer$151.dilation ;
+  wire [7:0] \layer$151.hi ;
+  wire \layer$151.hold_weights ;
+  wire [8:0] \layer$151.in_h ;
+  wire [8:0] \layer$151.in_w ;
+  wire [1:0] \layer$151.input_bank ;
+  wire [15:0] \layer$151.input_base ;
+  wire [7:0] \layer$151.input_hi ;
+  wire [7:0] \layer$151.input_lo ;
+  wire [15:0] \layer$151.input_step ;
+  wire [4:0] \layer$151.kernel_h ;
+  wire [4:0] \layer$151.kernel_w ;
+  wire [15:0] \layer$151.lane_mask ;
+  wire [7:0] \layer$151.lo ;
+  wire [15:0] \layer$151.magic ;
+  wire \layer$151.maximum ;
+  wire [9:0] \layer$151.origin_x ;
+  wire [9:0] \layer$151.origin_y ;
+  wire [15:0] \layer$151.out_base ;
+  wire [8:0] \layer$151.out_h ;
+  wire [4:0] \layer$151.out_lane ;
+  wire [11:0] \layer$151.out_step ;
+  wire [8:0] \layer$151.out_w ;
+  wire [1:0] \layer$151.output_bank ;
+  wire [7:0] \layer$151.pad_value ;
+  wire [13:0] \layer$151.param_base ;
+  wire [15:0] \layer$151.res_base ;
+  wire [4:0] \layer$151.res_lane ;
+  wire [15:0] \layer$151.res_step_x ;
+  wire [15:0] \layer$151.res_step_y ;
+  wire [13:0] \layer$151.res_tiles ;
+  wire [7:0] \layer$151.res_zero ;
+  wire \layer$151.residual ;
+  wire [1:0] \layer$151.residual_bank ;
+  wire [15:0] \layer$151.step_kx ;
+  wire [15:0] \layer$151.step_ky ;
+  wire [15:0] \layer$151.step_x ;
+  wire [15:0] \layer$151.step_y ;
+  wire [2:0] \layer$151.stride ;
+  wire [3:0] \layer$151.sub_block ;
+  wire [19:0] \layer$151.weight_base ;
+  wire [7:0] \layer$151.zero_in ;
+  wire [7:0] \layer$151.zero_out ;
+  wire [514:0] \layer$158 ;
+  wire [7:0] \layer$158.add_hi ;
+  wire [7:0] \layer$158.add_lo ;
+  wire [23:0] \layer$158.add_multiplier_a ;
+  wire [23:0] \layer$158.add_multiplier_b ;
+  wire [4:0] \layer$158.add_shift ;
+  wire [7:0] \layer$158.add_zero ;
+  wire [12:0] \layer$158.blocks ;
+  wire [13:0] \layer$158.co_tiles ;
+  wire [2:0] \layer$158.dilation ;
+  wire [7:0] \layer$158.hi ;
+  wire \layer$158.hold_weights ;
+  wire [8:0] \layer$158.in_h ;
+  wire [8:0] \layer$158.in_w ;
+  wire [1:0] \layer$158.input_bank ;
+  wire [15:0] \layer$158.input_base ;
+  wire [7:0] \layer$158.input_hi ;
+  wire [7:0] \layer$158.input_lo ;
+  wire [15:0] \layer$158.input_step ;
+  wire [4:0] \layer$158.kernel_h ;
+  wire [4:0] \layer$158.kernel_w ;
+  wire [15:0] \layer$158.lane_mask ;
+  wire [7:0] \layer$158.lo ;
+  wire [15:0] \layer$158.magic ;
+  wire \layer$158.maximum ;
+  wire [9:0] \layer$158.origin_x ;
+  wire [9:0] \layer$158.origin_y ;
+  wire [15:0] \layer$158.out_base ;
+  wire [8:0] \layer$158.out_h ;
+  wire [4:0] \layer$158.out_lane ;
+  wire [11:0] \layer$158.out_step ;
+  wire [8:0] \layer$158.out_w ;
+  wire [1:0] \layer$158.output_bank ;
+  wire [7:0] \layer$158.pad_value ;
+  wire [13:0] \layer$158.param_base ;
+  wire [15:0] \layer$158.res_base ;
+  wire [4:0] \layer$158.res_lane ;
+  wire [15:0] \layer$158.res_step_x ;
+  wire [15:0] \layer$158.res_step_y ;
+  wire [13:0] \layer$158.res_tiles ;
+  wire [7:0] \layer$158.res_zero ;
+  wire \layer$158.residual ;
+  wire [1:0] \layer$158.residual_bank ;
+  wire [15:0] \layer$158.step_kx ;
+  wire [15:0] \layer$158.step_ky ;
+  wire [15:0] \layer$158.step_x ;
+  wire [15:0] \layer$158.step_y ;
+  wire [2:0] \layer$158.stride ;
+  wire [3:0] \layer$158.sub_block ;
+  wire [19:0] \layer$158.weight_base ;
+  wire [7:0] \layer$158.zero_in ;
+  wire [7:0] \layer$158.zero_out ;
+  wire [514:0] \layer$179 ;
+  wire [7:0] \layer$179.add_hi ;
+  wire [7:0] \layer$179.add_lo ;
+  wire [23:0] \layer$179.add_multiplier_a ;
+  wire [23:0] \layer$179.add_multiplier_b ;
+  wire [4:0] \layer$179.add_shift ;
+  wire [7:0] \layer$179.add_zero ;
+  wire [12:0] \layer$179.blocks ;
+  wire [13:0] \layer$179.co_tiles ;
+  wire [2:0] \layer$179.dilation ;
+  wire [7:0] \layer$179.hi ;
+  wire \layer$179.hold_weights ;
+  wire [8:0] \layer$179.in_h ;
+  wire [8:0] \layer$179.in_w ;
+  wire [1:0] \layer$179.input_bank ;
+  wire [15:0] \layer$179.input_base ;
+  wire [7:0] \layer$179.input_hi ;
+  wire [7:0] \layer$179.input_lo ;
+  wire [15:0] \layer$179.input_step ;
+  wire [4:0] \layer$179.kernel_h ;
+  wire [4:0] \layer$179.kernel_w ;
+  wire [15:0] \layer$179.lane_mask ;
+  wire [7:0] \layer$179.lo ;
+  wire [15:0] \layer$179.magic ;
+  wire \layer$179.maximum ;
+  wire [9:0] \layer$179.origin_x ;
+  wire [9:0] \layer$179.origin_y ;
+  wire [15:0] \layer$179.out_base ;
+  wire [8:0] \layer$179.out_h ;
+  wire [4:0] \layer$179.out_lane ;
+  wire [11:0] \layer$179.out_step ;
+  wire [8:0] \layer$179.out_w ;
+  wire [1:0] \layer$179.output_bank ;
+  wire [7:0] \layer$179.pad_value ;
+  wire [13:0] \layer$179.param_base ;
+  wire [15:0] \layer$179.res_base ;
+  wire [4:0] \layer$179.res_lane ;
+  wire [15:0] \layer$179.res_step_x ;
+  wire [15:0] \layer$179.res_step_y ;
+  wire [13:0] \layer$179.res_tiles ;
+  wire [7:0] \layer$179.res_zero ;
+  wire \layer$179.residual ;
+  wire [1:0] \layer$179.residual_bank ;
+  wire [15:0] \layer$179.step_kx ;
+  wire [15:0] \layer$179.step_ky ;
+  wire [15:0] \layer$179.step_x ;
+  wire [15:0] \layer$179.step_y ;
+  wire [2:0] \layer$179.stride ;
+  wire [3:0] \layer$179.sub_block ;
+  wire [19:0] \layer$179.weight_base ;
+  wire [7:0] \layer$179.zero_in ;
+  wire [7:0] \layer$179.zero_out ;
+  wire [514:0] \layer$192 ;
+  wire [7:0] \layer$192.add_hi ;
+  wire [7:0] \layer$192.add_lo ;
+  wire [23:0] \layer$192.add_multiplier_a ;
+  wire [23:0] \layer$192.add_multiplier_b ;
+  wire [4:0] \layer$192.add_shift ;
+  wire [7:0] \layer$192.add_zero ;
+  wire [12:0] \layer$192.blocks ;
+  wire [13:0] \layer$192.co_tiles ;
+  wire [2:0] \layer$192.dilation ;
+  wire [7:0] \layer$192.hi ;
+  wire \layer$192.hold_weights ;
+  wire [8:0] \layer$192.in_h ;
+  wire [8:0] \layer$192.in_w ;
+  wire [1:0] \layer$192.input_bank ;
+  wire [15:0] \layer$192.input_base ;
+  wire [7:0] \layer$192.input_hi ;
+  wire [7:0] \layer$192.input_lo ;
+  wire [15:0] \layer$192.input_step ;
+  wire [4:0] \layer$192.kernel_h ;
+  wire [4:0] \layer$192.kernel_w ;
+  wire [15:0] \layer$192.lane_mask ;
+  wire [7:0] \layer$192.lo ;
+  wire [15:0] \layer$192.magic ;
+  wire \layer$192.maximum ;
+  wire [9:0] \layer$192.origin_x ;
+  wire [9:0] \layer$192.origin_y ;
+  wire [15:0] \layer$192.out_base ;
+  wire [8:0] \layer$192.out_h ;
+  wire [4:0] \layer$192.out_lane ;
+  wire [11:0] \layer$192.out_step ;
+  wire [8:0] \layer$192.out_w ;
+  wire [1:0] \layer$192.output_bank ;
+  wire [7:0] \layer$192.pad_value ;
+  wire [13:0] \layer$192.param_base ;
+  wire [15:0] \layer$192.res_base ;
+  wire [4:0] \layer$192.res_lane ;
+  wire [15:0] \layer$192.res_step_x ;
+  wire [15:0] \layer$192.res_step_y ;
+  wire [13:0] \layer$192.res_tiles ;
+  wire [7:0] \layer$192.res_zero ;
+  wire \layer$192.residual ;
+  wire [1:0] \layer$192.residual_bank ;
+  wire [15:0] \layer$192.step_kx ;
+  wire [15:0] \layer$192.step_ky ;
+  wire [15:0] \layer$192.step_x ;
+  wire [15:0] \layer$192.step_y ;
+  wire [2:0] \layer$192.stride ;
+  wire [3:0] \layer$192.sub_block ;
+  wire [19:0] \layer$192.weight_base ;
+  wire [7:0] \layer$192.zero_in ;
+  wire [7:0] \layer$192.zero_out ;
+  wire [514:0] \layer$197 ;
+  wire [7:0] \layer$197.add_hi ;
+  wire [7:0] \layer$197.add_lo ;
+  wire [23:0] \layer$197.add_multiplier_a ;
+  wire [23:0] \layer$197.add_multiplier_b ;
+  wire [4:0] \layer$197.add_shift ;
+  wire [7:0] \layer$197.add_zero ;
+  wire [12:0] \layer$197.blocks ;
+  wire [13:0] \layer$197.co_tiles ;
+  wire [2:0] \layer$197.dilation ;
+  wire [7:0] \layer$197.hi ;
+  wire \layer$197.hold_weights ;
+  wire [8:0] \layer$197.in_h ;
+  wire [8:0] \layer$197.in_w ;
+  wire [1:0] \layer$197.input_bank ;
+  wire [15:0] \layer$197.input_base ;
+  wire [7:0] \layer$197.input_hi ;
+  wire [7:0] \layer$197.input_lo ;
+  wire [15:0] \layer$197.input_step ;
+  wire [4:0] \layer$197.kernel_h ;
+  wire [4:0] \layer$197.kernel_w ;
+  wire [15:0] \layer$197.lane_mask ;
+  wire [7:0] \layer$197.lo ;
+  wire [15:0] \layer$197.magic ;
+  wire \layer$197.maximum ;
+  wire [9:0] \layer$197.origin_x ;
+  wire [9:0] \layer$197.origin_y ;
+  wire [15:0] \layer$197.out_base ;
+  wire [8:0] \layer$197.out_h ;
+  wire [4:0] \layer$197.out_lane ;
+  wire [11:0] \layer$197.out_step ;
+  wire [8:0] \layer$197.out_w ;
+  wire [1:0] \layer$197.output_bank ;
+  wire [7:0] \layer$197.pad_value ;
+  wire [13:0] \layer$197.param_base ;
+  wire [15:0] \layer$197.res_base ;
+  wire [4:0] \layer$197.res_lane ;
+  wire [15:0] \layer$197.res_step_x ;
+  wire [15:0] \layer$197.res_step_y ;
+  wire [13:0] \layer$197.res_tiles ;
+  wire [7:0] \layer$197.res_zero ;
+  wire \layer$197.residual ;
+  wire [1:0] \layer$197.residual_bank ;
+  wire [15:0] \layer$197.step_kx ;
+  wire [15:0] \layer$197.step_ky ;
+  wire [15:0] \layer$197.step_x ;
+  wire [15:0] \layer$197.step_y ;
+  wire [2:0] \layer$197.stride ;
+  wire [3:0] \layer$197.sub_block ;
+  wire [19:0] \layer$197.weight_base ;
+  wire [7:0] \layer$197.zero_in ;
+  wire [7:0] \layer$197.zero_out ;
   wire [7:0] \layer.add_hi ;
   wire [7:0] \layer.add_lo ;
   wire [23:0] \layer.add_multiplier_a ;
@@ -973,16 +972,16 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire [7:0] \layer.zero_in ;
   wire [7:0] \layer.zero_out ;
   wire [7:0] load;
-  wire [7:0] \load$177 ;
+  wire [7:0] \load$178 ;
   wire [10:0] load__addr;
   wire [31:0] load__data;
   wire load__en;
   wire load_next;
-  wire \load_next$169 ;
+  wire \load_next$170 ;
   reg [21:0] offset_read = 22'h000000;
   wire overflow;
   wire pad;
-  wire \pad$161 ;
+  wire \pad$162 ;
   wire parameter_begin;
   wire [31:0] parameter_slot_0;
   wire [31:0] parameter_slot_1;
@@ -997,24 +996,24 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire present;
   reg [31:0] read;
   wire [127:0] read_address;
-  wire [95:0] \read_address$130 ;
-  wire [11:0] \read_address$130[0] ;
-  wire [11:0] \read_address$130[1] ;
-  wire [11:0] \read_address$130[2] ;
-  wire [11:0] \read_address$130[3] ;
-  wire [11:0] \read_address$130[4] ;
-  wire [11:0] \read_address$130[5] ;
-  wire [11:0] \read_address$130[6] ;
-  wire [11:0] \read_address$130[7] ;
-  wire [95:0] \read_address$140 ;
-  wire [11:0] \read_address$140[0] ;
-  wire [11:0] \read_address$140[1] ;
-  wire [11:0] \read_address$140[2] ;
-  wire [11:0] \read_address$140[3] ;
-  wire [11:0] \read_address$140[4] ;
-  wire [11:0] \read_address$140[5] ;
-  wire [11:0] \read_address$140[6] ;
-  wire [11:0] \read_address$140[7] ;
+  wire [95:0] \read_address$131 ;
+  wire [11:0] \read_address$131[0] ;
+  wire [11:0] \read_address$131[1] ;
+  wire [11:0] \read_address$131[2] ;
+  wire [11:0] \read_address$131[3] ;
+  wire [11:0] \read_address$131[4] ;
+  wire [11:0] \read_address$131[5] ;
+  wire [11:0] \read_address$131[6] ;
+  wire [11:0] \read_address$131[7] ;
+  wire [95:0] \read_address$141 ;
+  wire [11:0] \read_address$141[0] ;
+  wire [11:0] \read_address$141[1] ;
+  wire [11:0] \read_address$141[2] ;
+  wire [11:0] \read_address$141[3] ;
+  wire [11:0] \read_address$141[4] ;
+  wire [11:0] \read_address$141[5] ;
+  wire [11:0] \read_address$141[6] ;
+  wire [11:0] \read_address$141[7] ;
   wire [15:0] \read_address[0] ;
   wire [15:0] \read_address[1] ;
   wire [15:0] \read_address[2] ;
@@ -1025,15 +1024,6 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire [15:0] \read_address[7] ;
   (* init = 32'd0 *)
   wire [31:0] read_data;
-  wire [63:0] \read_data$146 ;
-  wire [7:0] \read_data$146[0] ;
-  wire [7:0] \read_data$146[1] ;
-  wire [7:0] \read_data$146[2] ;
-  wire [7:0] \read_data$146[3] ;
-  wire [7:0] \read_data$146[4] ;
-  wire [7:0] \read_data$146[5] ;
-  wire [7:0] \read_data$146[6] ;
-  wire [7:0] \read_data$146[7] ;
   wire [63:0] \read_data$147 ;
   wire [7:0] \read_data$147[0] ;
   wire [7:0] \read_data$147[1] ;
@@ -1043,18 +1033,27 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire [7:0] \read_data$147[5] ;
   wire [7:0] \read_data$147[6] ;
   wire [7:0] \read_data$147[7] ;
-  wire [63:0] \read_data$230 ;
-  wire [7:0] \read_data$230[0] ;
-  wire [7:0] \read_data$230[1] ;
-  wire [7:0] \read_data$230[2] ;
-  wire [7:0] \read_data$230[3] ;
-  wire [7:0] \read_data$230[4] ;
-  wire [7:0] \read_data$230[5] ;
-  wire [7:0] \read_data$230[6] ;
-  wire [7:0] \read_data$230[7] ;
+  wire [63:0] \read_data$148 ;
+  wire [7:0] \read_data$148[0] ;
+  wire [7:0] \read_data$148[1] ;
+  wire [7:0] \read_data$148[2] ;
+  wire [7:0] \read_data$148[3] ;
+  wire [7:0] \read_data$148[4] ;
+  wire [7:0] \read_data$148[5] ;
+  wire [7:0] \read_data$148[6] ;
+  wire [7:0] \read_data$148[7] ;
+  wire [63:0] \read_data$231 ;
+  wire [7:0] \read_data$231[0] ;
+  wire [7:0] \read_data$231[1] ;
+  wire [7:0] \read_data$231[2] ;
+  wire [7:0] \read_data$231[3] ;
+  wire [7:0] \read_data$231[4] ;
+  wire [7:0] \read_data$231[5] ;
+  wire [7:0] \read_data$231[6] ;
+  wire [7:0] \read_data$231[7] ;
   reg [15:0] ready = 16'hffff;
   (* init = 16'hffff *)
-  wire [15:0] \ready$96 ;
+  wire [15:0] \ready$97 ;
   reg refused = 1'h0;
   reg [2:0] region_read = 3'h0;
   reg [31:0] register_data = 32'd0;
@@ -1177,31 +1176,31 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   reg [31:0] stall_fetch = 32'd0;
   reg [31:0] stall_host = 32'd0;
   reg [31:0] stall_memory = 32'd0;
-  wire \stall_memory$224 ;
+  wire \stall_memory$225 ;
   reg [31:0] stall_weights = 32'd0;
-  wire \stall_weights$223 ;
+  wire \stall_weights$224 ;
   reg [31:0] stall_writeback = 32'd0;
-  wire \stall_writeback$225 ;
+  wire \stall_writeback$226 ;
   reg start;
-  wire \start$93 ;
+  wire \start$94 ;
   wire [7:0] status;
   wire stop;
-  wire \stop$154 ;
-  wire \stop$167 ;
+  wire \stop$155 ;
+  wire \stop$168 ;
   reg [31:0] stream = 32'd0;
   wire streaming;
   wire sub_block;
-  wire \sub_block$159 ;
+  wire \sub_block$160 ;
   wire [191:0] sums;
-  wire [191:0] \sums$182 ;
-  wire [23:0] \sums$182[0] ;
-  wire [23:0] \sums$182[1] ;
-  wire [23:0] \sums$182[2] ;
-  wire [23:0] \sums$182[3] ;
-  wire [23:0] \sums$182[4] ;
-  wire [23:0] \sums$182[5] ;
-  wire [23:0] \sums$182[6] ;
-  wire [23:0] \sums$182[7] ;
+  wire [191:0] \sums$183 ;
+  wire [23:0] \sums$183[0] ;
+  wire [23:0] \sums$183[1] ;
+  wire [23:0] \sums$183[2] ;
+  wire [23:0] \sums$183[3] ;
+  wire [23:0] \sums$183[4] ;
+  wire [23:0] \sums$183[5] ;
+  wire [23:0] \sums$183[6] ;
+  wire [23:0] \sums$183[7] ;
   wire [23:0] \sums[0] ;
   wire [23:0] \sums[1] ;
   wire [23:0] \sums[2] ;
@@ -1215,24 +1214,24 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   (* init = 1'h0 *)
   wire swap_1;
   wire [4:0] token;
-  reg [4:0] \token$179  = 5'h00;
-  wire \token$179.end ;
-  wire \token$179.first ;
-  wire \token$179.last ;
-  wire \token$179.start ;
-  wire \token$179.valid ;
-  wire [4:0] \token$193 ;
-  wire \token$193.end ;
-  wire \token$193.first ;
-  wire \token$193.last ;
-  wire \token$193.start ;
-  wire \token$193.valid ;
-  wire [4:0] \token$198 ;
-  wire \token$198.end ;
-  wire \token$198.first ;
-  wire \token$198.last ;
-  wire \token$198.start ;
-  wire \token$198.valid ;
+  reg [4:0] \token$180  = 5'h00;
+  wire \token$180.end ;
+  wire \token$180.first ;
+  wire \token$180.last ;
+  wire \token$180.start ;
+  wire \token$180.valid ;
+  wire [4:0] \token$194 ;
+  wire \token$194.end ;
+  wire \token$194.first ;
+  wire \token$194.last ;
+  wire \token$194.start ;
+  wire \token$194.valid ;
+  wire [4:0] \token$199 ;
+  wire \token$199.end ;
+  wire \token$199.first ;
+  wire \token$199.last ;
+  wire \token$199.start ;
+  wire \token$199.valid ;
   wire \token.end ;
   wire \token.first ;
   wire \token.last ;
@@ -1296,10 +1295,10 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   (* init = 1'h0 *)
   wire use_zero;
   (* init = 1'h0 *)
-  wire \use_zero$215 ;
+  wire \use_zero$216 ;
   wire valid;
   wire [7:0] violation;
-  wire [7:0] \violation$241 ;
+  wire [7:0] \violation$242 ;
   wire waiting;
   reg [63:0] weight = 64'h0000000000000000;
   wire [7:0] \weight[0] ;
@@ -1321,61 +1320,61 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire [7:0] \weight_row[6] ;
   wire [7:0] \weight_row[7] ;
   wire [31:0] word;
-  wire [63:0] \word$137 ;
-  wire [7:0] \word$137[0] ;
-  wire [7:0] \word$137[1] ;
-  wire [7:0] \word$137[2] ;
-  wire [7:0] \word$137[3] ;
-  wire [7:0] \word$137[4] ;
-  wire [7:0] \word$137[5] ;
-  wire [7:0] \word$137[6] ;
-  wire [7:0] \word$137[7] ;
-  wire [63:0] \word$164 ;
-  wire [7:0] \word$164[0] ;
-  wire [7:0] \word$164[1] ;
-  wire [7:0] \word$164[2] ;
-  wire [7:0] \word$164[3] ;
-  wire [7:0] \word$164[4] ;
-  wire [7:0] \word$164[5] ;
-  wire [7:0] \word$164[6] ;
-  wire [7:0] \word$164[7] ;
-  wire [63:0] \word$195 ;
-  wire [7:0] \word$195[0] ;
-  wire [7:0] \word$195[1] ;
-  wire [7:0] \word$195[2] ;
-  wire [7:0] \word$195[3] ;
-  wire [7:0] \word$195[4] ;
-  wire [7:0] \word$195[5] ;
-  wire [7:0] \word$195[6] ;
-  wire [7:0] \word$195[7] ;
+  wire [63:0] \word$138 ;
+  wire [7:0] \word$138[0] ;
+  wire [7:0] \word$138[1] ;
+  wire [7:0] \word$138[2] ;
+  wire [7:0] \word$138[3] ;
+  wire [7:0] \word$138[4] ;
+  wire [7:0] \word$138[5] ;
+  wire [7:0] \word$138[6] ;
+  wire [7:0] \word$138[7] ;
+  wire [63:0] \word$165 ;
+  wire [7:0] \word$165[0] ;
+  wire [7:0] \word$165[1] ;
+  wire [7:0] \word$165[2] ;
+  wire [7:0] \word$165[3] ;
+  wire [7:0] \word$165[4] ;
+  wire [7:0] \word$165[5] ;
+  wire [7:0] \word$165[6] ;
+  wire [7:0] \word$165[7] ;
+  wire [63:0] \word$196 ;
+  wire [7:0] \word$196[0] ;
+  wire [7:0] \word$196[1] ;
+  wire [7:0] \word$196[2] ;
+  wire [7:0] \word$196[3] ;
+  wire [7:0] \word$196[4] ;
+  wire [7:0] \word$196[5] ;
+  wire [7:0] \word$196[6] ;
+  wire [7:0] \word$196[7] ;
   wire [9:0] write__addr;
-  wire [9:0] \write__addr$113 ;
-  wire [9:0] \write__addr$118 ;
+  wire [9:0] \write__addr$114 ;
+  wire [9:0] \write__addr$119 ;
   wire [23:0] write__data;
-  wire [21:0] \write__data$114 ;
-  wire [31:0] \write__data$119 ;
+  wire [21:0] \write__data$115 ;
+  wire [31:0] \write__data$120 ;
   wire write__en;
-  wire \write__en$115 ;
-  wire \write__en$120 ;
+  wire \write__en$116 ;
+  wire \write__en$121 ;
   wire [127:0] write_address;
-  wire [95:0] \write_address$134 ;
-  wire [11:0] \write_address$134[0] ;
-  wire [11:0] \write_address$134[1] ;
-  wire [11:0] \write_address$134[2] ;
-  wire [11:0] \write_address$134[3] ;
-  wire [11:0] \write_address$134[4] ;
-  wire [11:0] \write_address$134[5] ;
-  wire [11:0] \write_address$134[6] ;
-  wire [11:0] \write_address$134[7] ;
-  wire [95:0] \write_address$141 ;
-  wire [11:0] \write_address$141[0] ;
-  wire [11:0] \write_address$141[1] ;
-  wire [11:0] \write_address$141[2] ;
-  wire [11:0] \write_address$141[3] ;
-  wire [11:0] \write_address$141[4] ;
-  wire [11:0] \write_address$141[5] ;
-  wire [11:0] \write_address$141[6] ;
-  wire [11:0] \write_address$141[7] ;
+  wire [95:0] \write_address$135 ;
+  wire [11:0] \write_address$135[0] ;
+  wire [11:0] \write_address$135[1] ;
+  wire [11:0] \write_address$135[2] ;
+  wire [11:0] \write_address$135[3] ;
+  wire [11:0] \write_address$135[4] ;
+  wire [11:0] \write_address$135[5] ;
+  wire [11:0] \write_address$135[6] ;
+  wire [11:0] \write_address$135[7] ;
+  wire [95:0] \write_address$142 ;
+  wire [11:0] \write_address$142[0] ;
+  wire [11:0] \write_address$142[1] ;
+  wire [11:0] \write_address$142[2] ;
+  wire [11:0] \write_address$142[3] ;
+  wire [11:0] \write_address$142[4] ;
+  wire [11:0] \write_address$142[5] ;
+  wire [11:0] \write_address$142[6] ;
+  wire [11:0] \write_address$142[7] ;
   wire [15:0] \write_address[0] ;
   wire [15:0] \write_address[1] ;
   wire [15:0] \write_address[2] ;
@@ -1385,24 +1384,24 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire [15:0] \write_address[6] ;
   wire [15:0] \write_address[7] ;
   wire [63:0] write_data;
-  wire [63:0] \write_data$136 ;
-  wire [7:0] \write_data$136[0] ;
-  wire [7:0] \write_data$136[1] ;
-  wire [7:0] \write_data$136[2] ;
-  wire [7:0] \write_data$136[3] ;
-  wire [7:0] \write_data$136[4] ;
-  wire [7:0] \write_data$136[5] ;
-  wire [7:0] \write_data$136[6] ;
-  wire [7:0] \write_data$136[7] ;
-  wire [63:0] \write_data$142 ;
-  wire [7:0] \write_data$142[0] ;
-  wire [7:0] \write_data$142[1] ;
-  wire [7:0] \write_data$142[2] ;
-  wire [7:0] \write_data$142[3] ;
-  wire [7:0] \write_data$142[4] ;
-  wire [7:0] \write_data$142[5] ;
-  wire [7:0] \write_data$142[6] ;
-  wire [7:0] \write_data$142[7] ;
+  wire [63:0] \write_data$137 ;
+  wire [7:0] \write_data$137[0] ;
+  wire [7:0] \write_data$137[1] ;
+  wire [7:0] \write_data$137[2] ;
+  wire [7:0] \write_data$137[3] ;
+  wire [7:0] \write_data$137[4] ;
+  wire [7:0] \write_data$137[5] ;
+  wire [7:0] \write_data$137[6] ;
+  wire [7:0] \write_data$137[7] ;
+  wire [63:0] \write_data$143 ;
+  wire [7:0] \write_data$143[0] ;
+  wire [7:0] \write_data$143[1] ;
+  wire [7:0] \write_data$143[2] ;
+  wire [7:0] \write_data$143[3] ;
+  wire [7:0] \write_data$143[4] ;
+  wire [7:0] \write_data$143[5] ;
+  wire [7:0] \write_data$143[6] ;
+  wire [7:0] \write_data$143[7] ;
   wire [7:0] \write_data[0] ;
   wire [7:0] \write_data[1] ;
   wire [7:0] \write_data[2] ;
@@ -1412,8 +1411,8 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire [7:0] \write_data[6] ;
   wire [7:0] \write_data[7] ;
   wire [7:0] write_enable;
-  wire [7:0] \write_enable$138 ;
-  wire [7:0] \write_enable$143 ;
+  wire [7:0] \write_enable$139 ;
+  wire [7:0] \write_enable$144 ;
   (* no_rw_check = 32'd1 *)
   reg [31:0] descriptors [2047:0];
   always @(posedge clk) begin
@@ -1422,7 +1421,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   end
   reg [31:0] _0_;
   always @(posedge clk) begin
-    _0_ <= descriptors[\$74 [10:0]];
+    _0_ <= descriptors[\$72 [10:0]];
   end
   assign word = _0_;
   (* no_rw_check = 32'd1 *)
@@ -1433,543 +1432,541 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   end
   reg [23:0] _1_;
   always @(posedge clk) begin
-    _1_ <= parameters_bias[\$85 [9:0]];
+    _1_ <= parameters_bias[\$83 [9:0]];
   end
-  assign \$signature__data$111  = _1_;
+  assign \$signature__data$112  = _1_;
   (* no_rw_check = 32'd1 *)
   reg [31:0] parameters_bounds [1023:0];
   always @(posedge clk) begin
-    if (\write__en$120 )
+    if (\write__en$121 )
       parameters_bounds[host__address[13:4]] <= host__data;
   end
   reg [31:0] _2_;
   always @(posedge clk) begin
-    _2_ <= parameters_bounds[\$97 [9:0]];
+    _2_ <= parameters_bounds[\$95 [9:0]];
   end
-  assign \$signature__data$121  = _2_;
+  assign \$signature__data$122  = _2_;
   (* no_rw_check = 32'd1 *)
   reg [21:0] parameters_scale [1023:0];
   always @(posedge clk) begin
-    if (\write__en$115 )
+    if (\write__en$116 )
       parameters_scale[host__address[13:4]] <= { host__data[29:24], host__data[15:0] };
   end
   reg [21:0] _3_;
   always @(posedge clk) begin
-    _3_ <= parameters_scale[\$91 [9:0]];
+    _3_ <= parameters_scale[\$89 [9:0]];
   end
-  assign \$signature__data$116  = _3_;
+  assign \$signature__data$117  = _3_;
   always @(posedge clk)
-    region_read <= \$470 ;
+    region_read <= \$468 ;
   always @(posedge clk)
-    offset_read <= \$471 ;
+    offset_read <= \$469 ;
   always @(posedge clk)
-    cycles <= \$472 ;
+    cycles <= \$470 ;
   always @(posedge clk)
-    stream <= \$473 ;
+    stream <= \$471 ;
   always @(posedge clk)
-    stall_weights <= \$474 ;
+    stall_weights <= \$472 ;
   always @(posedge clk)
-    stall_memory <= \$475 ;
+    stall_memory <= \$473 ;
   always @(posedge clk)
-    stall_writeback <= \$476 ;
+    stall_writeback <= \$474 ;
   always @(posedge clk)
-    stall_drain <= \$477 ;
+    stall_drain <= \$475 ;
   always @(posedge clk)
-    stall_fetch <= \$478 ;
+    stall_fetch <= \$476 ;
   always @(posedge clk)
-    stall_host <= \$479 ;
+    stall_host <= \$477 ;
   always @(posedge clk)
-    guard_output <= \$480 ;
+    guard_output <= \$478 ;
   always @(posedge clk)
-    guard_input <= \$481 ;
+    guard_input <= \$479 ;
   always @(posedge clk)
-    control_guard_output <= \$482 ;
+    control_guard_output <= \$480 ;
   always @(posedge clk)
-    control_guard_input <= \$483 ;
+    control_guard_input <= \$481 ;
   always @(posedge clk)
-    control_guard_zero <= \$484 ;
+    control_guard_zero <= \$482 ;
   always @(posedge clk)
-    control_interrupt <= \$485 ;
+    control_interrupt <= \$483 ;
   always @(posedge clk)
-    refused <= \$486 ;
+    refused <= \$484 ;
   always @(posedge clk)
-    first <= \$487 ;
+    first <= \$485 ;
   always @(posedge clk)
-    count <= \$488 ;
+    count <= \$486 ;
   always @(posedge clk)
-    ready <= \$489 ;
+    ready <= \$487 ;
   always @(posedge clk)
-    register_data <= \$490 ;
+    register_data <= \$488 ;
   always @(posedge clk)
-    input_bank <= \$491 ;
+    input_bank <= \$489 ;
   always @(posedge clk)
-    residual_bank <= \$492 ;
+    residual_bank <= \$490 ;
   always @(posedge clk)
-    host__read_data <= \$493 ;
+    host__read_data <= \$491 ;
   always @(posedge clk)
-    token_0 <= \$494 ;
+    token_0 <= \$492 ;
   always @(posedge clk)
-    token_1 <= \$495 ;
+    token_1 <= \$493 ;
   always @(posedge clk)
-    token_2 <= \$496 ;
+    token_2 <= \$494 ;
   always @(posedge clk)
-    token_3 <= \$497 ;
+    token_3 <= \$495 ;
   always @(posedge clk)
-    token_4 <= \$498 ;
+    token_4 <= \$496 ;
   always @(posedge clk)
-    token_5 <= \$499 ;
+    token_5 <= \$497 ;
   always @(posedge clk)
-    token_6 <= \$500 ;
+    token_6 <= \$498 ;
   always @(posedge clk)
-    token_7 <= \$501 ;
+    token_7 <= \$499 ;
   always @(posedge clk)
-    \token$179  <= \$502 ;
+    \token$180  <= \$500 ;
   always @(posedge clk)
-    swap_0 <= \$503 ;
+    swap_0 <= \$501 ;
   always @(posedge clk)
-    swap <= \$504 ;
+    swap <= \$502 ;
   always @(posedge clk)
-    weight <= \$505 ;
+    weight <= \$503 ;
   always @(posedge clk)
-    guard_output_count_now <= \$506 ;
+    guard_output_count_now <= \$504 ;
   always @(posedge clk)
-    guard_input_count_now <= \$507 ;
-  assign \$1  = ! host__address[24:22];
-  assign \$5  = host__strobe == 4'hf;
-  assign \$7  = ~ \$6 ;
-  assign \$8  = host__write & \$7 ;
-  assign \$12  = host__strobe == 4'hf;
-  assign \$14  = ~ \$13 ;
-  assign \$15  = host__write & \$14 ;
-  assign \$16  = host__strobe == 4'hf;
-  assign \$18  = ~ \$17 ;
-  assign \$19  = host__write & \$18 ;
-  assign \$23  = host__strobe == 4'hf;
-  assign \$25  = ~ \$24 ;
-  assign \$26  = host__write & \$25 ;
-  assign \$27  = host__strobe == 4'hf;
-  assign \$29  = ~ \$28 ;
-  assign \$30  = host__write & \$29 ;
-  assign \$31  = host__strobe == 4'hf;
-  assign \$33  = ~ \$32 ;
-  assign \$34  = host__write & \$33 ;
-  assign \$65  = ! host__address[24:22];
-  assign \$66  = \$65  & host__write;
-  assign \$67  = ~ host__error;
-  assign \$68  = \$66  & \$67 ;
-  assign \$69  = busy & host__write;
-  assign \$70  = ! host__address[24:22];
+    guard_input_count_now <= \$505 ;
+  assign \$4  = host__strobe == 4'hf;
+  assign \$6  = ~ \$5 ;
+  assign \$7  = host__write & \$6 ;
+  assign \$11  = host__strobe == 4'hf;
+  assign \$13  = ~ \$12 ;
+  assign \$14  = host__write & \$13 ;
+  assign \$15  = host__strobe == 4'hf;
+  assign \$17  = ~ \$16 ;
+  assign \$18  = host__write & \$17 ;
+  assign \$22  = host__strobe == 4'hf;
+  assign \$24  = ~ \$23 ;
+  assign \$25  = host__write & \$24 ;
+  assign \$26  = host__strobe == 4'hf;
+  assign \$28  = ~ \$27 ;
+  assign \$29  = host__write & \$28 ;
+  assign \$30  = host__strobe == 4'hf;
+  assign \$32  = ~ \$31 ;
+  assign \$33  = host__write & \$32 ;
+  assign \$64  = busy & host__write;
+  assign \$65  = host__address[21:0] <= 5'h10;
+  assign \$66  = \$64  & \$65 ;
+  assign \$67  = ! host__address[24:22];
+  assign \$68  = ! host__address[24:22];
+  assign \$69  = \$68  & host__write;
+  assign \$70  = ~ forbidden;
   assign \$71  = \$69  & \$70 ;
-  assign \$72  = host__address[21:0] <= 5'h10;
-  assign \$73  = \$71  & \$72 ;
   assign interrupt = done & control_interrupt;
-  assign \$74  = busy ? { 9'h000, index[5:0], \$508  } : host__address[21:2];
-  assign \$75  = host__address[24:22] == 1'h1;
-  assign \$76  = \$75  & host__write;
-  assign \$77  = host__strobe == 4'hf;
-  assign load__en = \$76  & \$77 ;
-  assign \$78  = host__address[24:22] == 1'h1;
-  assign \$79  = host__address[21:2] >= 12'h800;
-  assign \$80  = host__read & busy;
-  assign \$81  = \$79  | \$80 ;
-  assign \$82  = host__strobe != 4'hf;
-  assign \$83  = host__write & \$82 ;
-  assign \$84  = \$81  | \$83 ;
-  assign \$85  = busy ? { 4'h0, \address$106  } : host__address[21:4];
-  assign \$86  = host__address[24:22] == 2'h2;
-  assign \$87  = \$86  & host__write;
-  assign \$88  = ! host__address[3:2];
-  assign \$89  = \$87  & \$88 ;
-  assign \$90  = host__strobe == 4'hf;
-  assign write__en = \$89  & \$90 ;
-  assign \$91  = busy ? { 4'h0, \address$106  } : host__address[21:4];
-  assign \$92  = host__address[24:22] == 2'h2;
-  assign \$93  = \$92  & host__write;
-  assign \$94  = host__address[3:2] == 1'h1;
-  assign \$95  = \$93  & \$94 ;
-  assign \$96  = host__strobe == 4'hf;
-  assign \write__en$115  = \$95  & \$96 ;
-  assign \$97  = busy ? { 4'h0, \address$106  } : host__address[21:4];
-  assign \$98  = host__address[24:22] == 2'h2;
-  assign \$99  = \$98  & host__write;
-  assign \$100  = host__address[3:2] == 2'h2;
-  assign \$101  = \$99  & \$100 ;
-  assign \$102  = host__strobe == 4'hf;
-  assign \write__en$120  = \$101  & \$102 ;
-  assign \$103  = host__address[24:22] == 2'h2;
-  assign \$104  = host__address[21:4] >= 11'h400;
-  assign \$105  = host__read & busy;
-  assign \$106  = \$104  | \$105 ;
-  assign \$107  = host__strobe != 4'hf;
-  assign \$108  = host__write & \$107 ;
-  assign \$109  = \$106  | \$108 ;
-  assign \$110  = busy ? \address$126  : { 1'h0, host__address[21:3] };
-  assign \$111  = host__address[24:22] == 2'h3;
-  assign \$112  = \$111  & host__write;
-  assign \$113  = ! host__address[2];
-  assign \$114  = \$112  & \$113 ;
-  assign \$115  = \$114  & host__strobe[0];
-  assign \$116  = busy ? \address$126  : { 1'h0, host__address[21:3] };
-  assign \$117  = host__address[24:22] == 2'h3;
-  assign \$118  = \$117  & host__write;
-  assign \$119  = ! host__address[2];
-  assign \$120  = \$118  & \$119 ;
-  assign \$121  = \$120  & host__strobe[1];
-  assign \$122  = busy ? \address$126  : { 1'h0, host__address[21:3] };
-  assign \$123  = host__address[24:22] == 2'h3;
-  assign \$124  = \$123  & host__write;
-  assign \$125  = ! host__address[2];
-  assign \$126  = \$124  & \$125 ;
-  assign \$127  = \$126  & host__strobe[2];
-  assign \$128  = busy ? \address$126  : { 1'h0, host__address[21:3] };
-  assign \$129  = host__address[24:22] == 2'h3;
-  assign \$130  = \$129  & host__write;
-  assign \$131  = ! host__address[2];
-  assign \$132  = \$130  & \$131 ;
-  assign \$133  = \$132  & host__strobe[3];
-  assign \$134  = busy ? \address$126  : { 1'h0, host__address[21:3] };
-  assign \$135  = host__address[24:22] == 2'h3;
-  assign \$136  = \$135  & host__write;
-  assign \$138  = \$136  & \$137 ;
-  assign \$139  = \$138  & host__strobe[0];
-  assign \$140  = busy ? \address$126  : { 1'h0, host__address[21:3] };
-  assign \$141  = host__address[24:22] == 2'h3;
-  assign \$142  = \$141  & host__write;
-  assign \$144  = \$142  & \$143 ;
-  assign \$145  = \$144  & host__strobe[1];
-  assign \$146  = busy ? \address$126  : { 1'h0, host__address[21:3] };
-  assign \$147  = host__address[24:22] == 2'h3;
-  assign \$148  = \$147  & host__write;
-  assign \$150  = \$148  & \$149 ;
-  assign \$151  = \$150  & host__strobe[2];
-  assign \$152  = busy ? \address$126  : { 1'h0, host__address[21:3] };
-  assign \$153  = host__address[24:22] == 2'h3;
-  assign \$154  = \$153  & host__write;
-  assign \$156  = \$154  & \$155 ;
-  assign \$157  = \$156  & host__strobe[3];
-  assign \$158  = host__address[24:22] == 2'h3;
-  assign \$159  = host__address[21:3] >= 16'h9000;
-  assign \$160  = host__read & busy;
-  assign \$161  = \$159  | \$160 ;
-  assign \$162  = ! layer[20:19];
-  assign \$163  = \$162  ? \address$133  : \address$132 [15:0];
-  assign \$164  = busy ? { 3'h0, \$163  } : host__address[21:3];
-  assign \$165  = busy ? { 3'h0, \address$135 [15:0] } : host__address[21:3];
-  assign \$166  = busy ? \word$137 [7:0] : host__data[7:0];
-  assign \$167  = ! layer[22:21];
-  assign \$168  = enable[0] & \$167 ;
-  assign \$169  = host__address[24:22] == 3'h4;
-  assign \$170  = \$169  & host__write;
-  assign \$171  = ! host__address[2];
-  assign \$172  = \$170  & \$171 ;
-  assign \$173  = \$172  & host__strobe[0];
-  assign \$174  = ~ busy;
-  assign \$175  = \$173  & \$174 ;
-  assign \$176  = busy ? \$168  : \$175 ;
-  assign \$177  = ! layer[20:19];
-  assign \$178  = \$177  ? \address$133  : \address$132 [31:16];
-  assign \$179  = busy ? { 3'h0, \$178  } : host__address[21:3];
-  assign \$180  = busy ? { 3'h0, \address$135 [31:16] } : host__address[21:3];
-  assign \$181  = busy ? \word$137 [15:8] : host__data[15:8];
-  assign \$182  = ! layer[22:21];
-  assign \$183  = enable[1] & \$182 ;
-  assign \$184  = host__address[24:22] == 3'h4;
-  assign \$185  = \$184  & host__write;
-  assign \$186  = ! host__address[2];
-  assign \$187  = \$185  & \$186 ;
-  assign \$188  = \$187  & host__strobe[1];
-  assign \$189  = ~ busy;
-  assign \$190  = \$188  & \$189 ;
-  assign \$191  = busy ? \$183  : \$190 ;
-  assign \$192  = ! layer[20:19];
-  assign \$193  = \$192  ? \address$133  : \address$132 [47:32];
-  assign \$194  = busy ? { 3'h0, \$193  } : host__address[21:3];
-  assign \$195  = busy ? { 3'h0, \address$135 [47:32] } : host__address[21:3];
-  assign \$196  = busy ? \word$137 [23:16] : host__data[23:16];
-  assign \$197  = ! layer[22:21];
-  assign \$198  = enable[2] & \$197 ;
-  assign \$199  = host__address[24:22] == 3'h4;
-  assign \$200  = \$199  & host__write;
-  assign \$201  = ! host__address[2];
-  assign \$202  = \$200  & \$201 ;
-  assign \$203  = \$202  & host__strobe[2];
-  assign \$204  = ~ busy;
-  assign \$205  = \$203  & \$204 ;
-  assign \$206  = busy ? \$198  : \$205 ;
-  assign \$207  = ! layer[20:19];
-  assign \$208  = \$207  ? \address$133  : \address$132 [63:48];
-  assign \$209  = busy ? { 3'h0, \$208  } : host__address[21:3];
-  assign \$210  = busy ? { 3'h0, \address$135 [63:48] } : host__address[21:3];
-  assign \$211  = busy ? \word$137 [31:24] : host__data[31:24];
-  assign \$212  = ! layer[22:21];
-  assign \$213  = enable[3] & \$212 ;
-  assign \$214  = host__address[24:22] == 3'h4;
-  assign \$215  = \$214  & host__write;
-  assign \$216  = ! host__address[2];
-  assign \$217  = \$215  & \$216 ;
-  assign \$218  = \$217  & host__strobe[3];
-  assign \$219  = ~ busy;
-  assign \$220  = \$218  & \$219 ;
-  assign \$221  = busy ? \$213  : \$220 ;
-  assign \$222  = ! layer[20:19];
-  assign \$223  = \$222  ? \address$133  : \address$132 [79:64];
-  assign \$224  = busy ? { 3'h0, \$223  } : host__address[21:3];
-  assign \$225  = busy ? { 3'h0, \address$135 [79:64] } : host__address[21:3];
-  assign \$226  = busy ? \word$137 [39:32] : host__data[7:0];
-  assign \$227  = ! layer[22:21];
-  assign \$228  = enable[4] & \$227 ;
-  assign \$229  = host__address[24:22] == 3'h4;
-  assign \$230  = \$229  & host__write;
-  assign \$232  = \$230  & \$231 ;
-  assign \$233  = \$232  & host__strobe[0];
-  assign \$234  = ~ busy;
-  assign \$235  = \$233  & \$234 ;
-  assign \$236  = busy ? \$228  : \$235 ;
-  assign \$237  = ! layer[20:19];
-  assign \$238  = \$237  ? \address$133  : \address$132 [95:80];
-  assign \$239  = busy ? { 3'h0, \$238  } : host__address[21:3];
-  assign \$240  = busy ? { 3'h0, \address$135 [95:80] } : host__address[21:3];
-  assign \$241  = busy ? \word$137 [47:40] : host__data[15:8];
-  assign \$242  = ! layer[22:21];
-  assign \$243  = enable[5] & \$242 ;
-  assign \$244  = host__address[24:22] == 3'h4;
-  assign \$245  = \$244  & host__write;
-  assign \$247  = \$245  & \$246 ;
-  assign \$248  = \$247  & host__strobe[1];
-  assign \$249  = ~ busy;
-  assign \$250  = \$248  & \$249 ;
-  assign \$251  = busy ? \$243  : \$250 ;
-  assign \$252  = ! layer[20:19];
-  assign \$253  = \$252  ? \address$133  : \address$132 [111:96];
-  assign \$254  = busy ? { 3'h0, \$253  } : host__address[21:3];
-  assign \$255  = busy ? { 3'h0, \address$135 [111:96] } : host__address[21:3];
-  assign \$256  = busy ? \word$137 [55:48] : host__data[23:16];
-  assign \$257  = ! layer[22:21];
-  assign \$258  = enable[6] & \$257 ;
-  assign \$259  = host__address[24:22] == 3'h4;
-  assign \$260  = \$259  & host__write;
-  assign \$262  = \$260  & \$261 ;
-  assign \$263  = \$262  & host__strobe[2];
-  assign \$264  = ~ busy;
-  assign \$265  = \$263  & \$264 ;
-  assign \$266  = busy ? \$258  : \$265 ;
-  assign \$267  = ! layer[20:19];
-  assign \$268  = \$267  ? \address$133  : \address$132 [127:112];
-  assign \$269  = busy ? { 3'h0, \$268  } : host__address[21:3];
-  assign \$270  = busy ? { 3'h0, \address$135 [127:112] } : host__address[21:3];
-  assign \$271  = busy ? \word$137 [63:56] : host__data[31:24];
-  assign \$272  = ! layer[22:21];
-  assign \$273  = enable[7] & \$272 ;
-  assign \$274  = host__address[24:22] == 3'h4;
-  assign \$275  = \$274  & host__write;
-  assign \$277  = \$275  & \$276 ;
-  assign \$278  = \$277  & host__strobe[3];
-  assign \$279  = ~ busy;
-  assign \$280  = \$278  & \$279 ;
-  assign \$281  = busy ? \$273  : \$280 ;
-  assign \$282  = host__address[24:22] == 3'h4;
-  assign \$283  = host__address[21:3] >= 13'h1000;
-  assign \$284  = \$283  | busy;
-  assign \$285  = layer[20:19] == 1'h1;
-  assign \$286  = \$285  ? \address$133  : \address$132 [15:0];
-  assign \$287  = busy ? { 3'h0, \$286  } : host__address[21:3];
-  assign \$288  = busy ? { 3'h0, \address$135 [15:0] } : host__address[21:3];
-  assign \$289  = busy ? \word$137 [7:0] : host__data[7:0];
-  assign \$290  = layer[22:21] == 1'h1;
-  assign \$291  = enable[0] & \$290 ;
-  assign \$292  = host__address[24:22] == 3'h5;
-  assign \$293  = \$292  & host__write;
-  assign \$294  = ! host__address[2];
-  assign \$295  = \$293  & \$294 ;
-  assign \$296  = \$295  & host__strobe[0];
-  assign \$297  = ~ busy;
-  assign \$298  = \$296  & \$297 ;
-  assign \$299  = busy ? \$291  : \$298 ;
-  assign \$300  = layer[20:19] == 1'h1;
-  assign \$301  = \$300  ? \address$133  : \address$132 [31:16];
-  assign \$302  = busy ? { 3'h0, \$301  } : host__address[21:3];
-  assign \$303  = busy ? { 3'h0, \address$135 [31:16] } : host__address[21:3];
-  assign \$304  = busy ? \word$137 [15:8] : host__data[15:8];
-  assign \$305  = layer[22:21] == 1'h1;
-  assign \$306  = enable[1] & \$305 ;
-  assign \$307  = host__address[24:22] == 3'h5;
-  assign \$308  = \$307  & host__write;
-  assign \$309  = ! host__address[2];
-  assign \$310  = \$308  & \$309 ;
-  assign \$311  = \$310  & host__strobe[1];
-  assign \$312  = ~ busy;
-  assign \$313  = \$311  & \$312 ;
-  assign \$314  = busy ? \$306  : \$313 ;
-  assign \$315  = layer[20:19] == 1'h1;
-  assign \$316  = \$315  ? \address$133  : \address$132 [47:32];
-  assign \$317  = busy ? { 3'h0, \$316  } : host__address[21:3];
-  assign \$318  = busy ? { 3'h0, \address$135 [47:32] } : host__address[21:3];
-  assign \$319  = busy ? \word$137 [23:16] : host__data[23:16];
-  assign \$320  = layer[22:21] == 1'h1;
-  assign \$321  = enable[2] & \$320 ;
-  assign \$322  = host__address[24:22] == 3'h5;
-  assign \$323  = \$322  & host__write;
-  assign \$324  = ! host__address[2];
-  assign \$325  = \$323  & \$324 ;
-  assign \$326  = \$325  & host__strobe[2];
-  assign \$327  = ~ busy;
-  assign \$328  = \$326  & \$327 ;
-  assign \$329  = busy ? \$321  : \$328 ;
-  assign \$330  = layer[20:19] == 1'h1;
-  assign \$331  = \$330  ? \address$133  : \address$132 [63:48];
-  assign \$332  = busy ? { 3'h0, \$331  } : host__address[21:3];
-  assign \$333  = busy ? { 3'h0, \address$135 [63:48] } : host__address[21:3];
-  assign \$334  = busy ? \word$137 [31:24] : host__data[31:24];
-  assign \$335  = layer[22:21] == 1'h1;
-  assign \$336  = enable[3] & \$335 ;
-  assign \$337  = host__address[24:22] == 3'h5;
-  assign \$338  = \$337  & host__write;
-  assign \$339  = ! host__address[2];
-  assign \$340  = \$338  & \$339 ;
-  assign \$341  = \$340  & host__strobe[3];
-  assign \$342  = ~ busy;
-  assign \$343  = \$341  & \$342 ;
-  assign \$344  = busy ? \$336  : \$343 ;
-  assign \$345  = layer[20:19] == 1'h1;
-  assign \$346  = \$345  ? \address$133  : \address$132 [79:64];
-  assign \$347  = busy ? { 3'h0, \$346  } : host__address[21:3];
-  assign \$348  = busy ? { 3'h0, \address$135 [79:64] } : host__address[21:3];
-  assign \$349  = busy ? \word$137 [39:32] : host__data[7:0];
-  assign \$350  = layer[22:21] == 1'h1;
-  assign \$351  = enable[4] & \$350 ;
-  assign \$352  = host__address[24:22] == 3'h5;
-  assign \$353  = \$352  & host__write;
-  assign \$355  = \$353  & \$354 ;
-  assign \$356  = \$355  & host__strobe[0];
-  assign \$357  = ~ busy;
-  assign \$358  = \$356  & \$357 ;
-  assign \$359  = busy ? \$351  : \$358 ;
-  assign \$360  = layer[20:19] == 1'h1;
-  assign \$361  = \$360  ? \address$133  : \address$132 [95:80];
-  assign \$362  = busy ? { 3'h0, \$361  } : host__address[21:3];
-  assign \$363  = busy ? { 3'h0, \address$135 [95:80] } : host__address[21:3];
-  assign \$364  = busy ? \word$137 [47:40] : host__data[15:8];
-  assign \$365  = layer[22:21] == 1'h1;
-  assign \$366  = enable[5] & \$365 ;
-  assign \$367  = host__address[24:22] == 3'h5;
-  assign \$368  = \$367  & host__write;
-  assign \$370  = \$368  & \$369 ;
-  assign \$371  = \$370  & host__strobe[1];
-  assign \$372  = ~ busy;
-  assign \$373  = \$371  & \$372 ;
-  assign \$374  = busy ? \$366  : \$373 ;
-  assign \$375  = layer[20:19] == 1'h1;
-  assign \$376  = \$375  ? \address$133  : \address$132 [111:96];
-  assign \$377  = busy ? { 3'h0, \$376  } : host__address[21:3];
-  assign \$378  = busy ? { 3'h0, \address$135 [111:96] } : host__address[21:3];
-  assign \$379  = busy ? \word$137 [55:48] : host__data[23:16];
-  assign \$380  = layer[22:21] == 1'h1;
-  assign \$381  = enable[6] & \$380 ;
-  assign \$382  = host__address[24:22] == 3'h5;
-  assign \$383  = \$382  & host__write;
-  assign \$385  = \$383  & \$384 ;
-  assign \$386  = \$385  & host__strobe[2];
-  assign \$387  = ~ busy;
-  assign \$388  = \$386  & \$387 ;
-  assign \$389  = busy ? \$381  : \$388 ;
-  assign \$390  = layer[20:19] == 1'h1;
-  assign \$391  = \$390  ? \address$133  : \address$132 [127:112];
-  assign \$392  = busy ? { 3'h0, \$391  } : host__address[21:3];
-  assign \$393  = busy ? { 3'h0, \address$135 [127:112] } : host__address[21:3];
-  assign \$394  = busy ? \word$137 [63:56] : host__data[31:24];
-  assign \$395  = layer[22:21] == 1'h1;
-  assign \$396  = enable[7] & \$395 ;
-  assign \$397  = host__address[24:22] == 3'h5;
-  assign \$398  = \$397  & host__write;
-  assign \$400  = \$398  & \$399 ;
-  assign \$401  = \$400  & host__strobe[3];
-  assign \$402  = ~ busy;
-  assign \$403  = \$401  & \$402 ;
-  assign \$404  = busy ? \$396  : \$403 ;
-  assign \$405  = host__address[24:22] == 3'h5;
-  assign \$406  = host__address[21:3] >= 13'h1000;
-  assign \$407  = \$406  | busy;
-  assign \$408  = host__address[24:22] >= 3'h6;
-  assign \$409  = ~ pad;
-  assign \$410  = token[0] & \$409 ;
-  assign \$411  = \address$133  >= 13'h1000;
-  assign fault_activation = \$410  & \$411 ;
-  assign \$412  = \address$126  >= 16'h9000;
-  assign fault_weight = active & \$412 ;
-  assign \$413  = \address$106  >= 11'h400;
-  assign fault_parameter = \active$206  & \$413 ;
-  assign \$414  = \address$135 [15:0] >= 13'h1000;
-  assign \$415  = \$414  & enable[0];
-  assign \$416  = \address$135 [31:16] >= 13'h1000;
-  assign \$417  = \$416  & enable[1];
-  assign \$418  = \address$135 [47:32] >= 13'h1000;
-  assign \$419  = \$418  & enable[2];
-  assign \$420  = \address$135 [63:48] >= 13'h1000;
-  assign \$421  = \$420  & enable[3];
-  assign \$422  = \address$135 [79:64] >= 13'h1000;
-  assign \$423  = \$422  & enable[4];
-  assign \$424  = \address$135 [95:80] >= 13'h1000;
-  assign \$425  = \$424  & enable[5];
-  assign \$426  = \address$135 [111:96] >= 13'h1000;
-  assign \$427  = \$426  & enable[6];
-  assign \$428  = \address$135 [127:112] >= 13'h1000;
-  assign \$429  = \$428  & enable[7];
-  assign fault_output = | { \$429 , \$427 , \$425 , \$423 , \$421 , \$419 , \$417 , \$415  };
-  assign \$430  = \address$132 [15:0] >= 13'h1000;
-  assign fault_residual = \active$209  & \$430 ;
-  assign \$431  = 1'h0 + guard_output_count_now[0];
-  assign \$432  = \$431  + guard_output_count_now[1];
-  assign \$433  = \$432  + guard_output_count_now[2];
-  assign \$434  = \$433  + guard_output_count_now[3];
-  assign \$435  = \$434  + guard_output_count_now[4];
-  assign \$436  = \$435  + guard_output_count_now[5];
-  assign \$437  = \$436  + guard_output_count_now[6];
-  assign \$438  = \$437  + guard_output_count_now[7];
-  assign \$439  = 1'h0 + guard_input_count_now[0];
-  assign \$440  = \$439  + guard_input_count_now[1];
-  assign \$441  = \$440  + guard_input_count_now[2];
-  assign \$442  = \$441  + guard_input_count_now[3];
-  assign \$443  = \$442  + guard_input_count_now[4];
-  assign \$444  = \$443  + guard_input_count_now[5];
-  assign \$445  = \$444  + guard_input_count_now[6];
-  assign \$446  = \$445  + guard_input_count_now[7];
-  assign \$447  = cycles + 1'h1;
-  assign \$448  = stream + streaming;
-  assign \$449  = stall_weights + \stall_weights$223 ;
-  assign \$450  = stall_memory + \stall_memory$224 ;
-  assign \$451  = stall_writeback + \stall_writeback$225 ;
-  assign \$452  = | { waiting, fetching, \stall_writeback$225 , \stall_memory$224 , \stall_weights$223 , streaming };
-  assign \$453  = ~ \$452 ;
-  assign \$454  = busy & \$453 ;
-  assign \$455  = stall_drain + \$454 ;
-  assign \$456  = stall_fetch + fetching;
-  assign \$457  = stall_host + waiting;
-  assign \$458  = guard_output + \$438 [7:0];
-  assign \$459  = guard_input + \$446 [7:0];
-  assign \$460  = ! host__address[24:22];
-  assign \$461  = \$460  & host__write;
-  assign \$462  = ~ host__error;
-  assign \$463  = \$461  & \$462 ;
-  assign \$464  = busy & host__write;
-  assign \$465  = \$464  & host__error;
-  assign \$466  = busy ? { 1'h0, layer[20:19] } : host__address[24:22];
+  assign \$72  = busy ? { 9'h000, index[5:0], \$506  } : host__address[21:2];
+  assign \$73  = host__address[24:22] == 1'h1;
+  assign \$74  = \$73  & host__write;
+  assign \$75  = host__strobe == 4'hf;
+  assign load__en = \$74  & \$75 ;
+  assign \$76  = host__address[24:22] == 1'h1;
+  assign \$77  = host__address[21:2] >= 12'h800;
+  assign \$78  = host__read & busy;
+  assign \$79  = \$77  | \$78 ;
+  assign \$80  = host__strobe != 4'hf;
+  assign \$81  = host__write & \$80 ;
+  assign \$82  = \$79  | \$81 ;
+  assign \$83  = busy ? { 4'h0, \address$107  } : host__address[21:4];
+  assign \$84  = host__address[24:22] == 2'h2;
+  assign \$85  = \$84  & host__write;
+  assign \$86  = ! host__address[3:2];
+  assign \$87  = \$85  & \$86 ;
+  assign \$88  = host__strobe == 4'hf;
+  assign write__en = \$87  & \$88 ;
+  assign \$89  = busy ? { 4'h0, \address$107  } : host__address[21:4];
+  assign \$90  = host__address[24:22] == 2'h2;
+  assign \$91  = \$90  & host__write;
+  assign \$92  = host__address[3:2] == 1'h1;
+  assign \$93  = \$91  & \$92 ;
+  assign \$94  = host__strobe == 4'hf;
+  assign \write__en$116  = \$93  & \$94 ;
+  assign \$95  = busy ? { 4'h0, \address$107  } : host__address[21:4];
+  assign \$96  = host__address[24:22] == 2'h2;
+  assign \$97  = \$96  & host__write;
+  assign \$98  = host__address[3:2] == 2'h2;
+  assign \$99  = \$97  & \$98 ;
+  assign \$100  = host__strobe == 4'hf;
+  assign \write__en$121  = \$99  & \$100 ;
+  assign \$101  = host__address[24:22] == 2'h2;
+  assign \$102  = host__address[21:4] >= 11'h400;
+  assign \$103  = host__read & busy;
+  assign \$104  = \$102  | \$103 ;
+  assign \$105  = host__strobe != 4'hf;
+  assign \$106  = host__write & \$105 ;
+  assign \$107  = \$104  | \$106 ;
+  assign \$108  = busy ? \address$127  : { 1'h0, host__address[21:3] };
+  assign \$109  = host__address[24:22] == 2'h3;
+  assign \$110  = \$109  & host__write;
+  assign \$111  = ! host__address[2];
+  assign \$112  = \$110  & \$111 ;
+  assign \$113  = \$112  & host__strobe[0];
+  assign \$114  = busy ? \address$127  : { 1'h0, host__address[21:3] };
+  assign \$115  = host__address[24:22] == 2'h3;
+  assign \$116  = \$115  & host__write;
+  assign \$117  = ! host__address[2];
+  assign \$118  = \$116  & \$117 ;
+  assign \$119  = \$118  & host__strobe[1];
+  assign \$120  = busy ? \address$127  : { 1'h0, host__address[21:3] };
+  assign \$121  = host__address[24:22] == 2'h3;
+  assign \$122  = \$121  & host__write;
+  assign \$123  = ! host__address[2];
+  assign \$124  = \$122  & \$123 ;
+  assign \$125  = \$124  & host__strobe[2];
+  assign \$126  = busy ? \address$127  : { 1'h0, host__address[21:3] };
+  assign \$127  = host__address[24:22] == 2'h3;
+  assign \$128  = \$127  & host__write;
+  assign \$129  = ! host__address[2];
+  assign \$130  = \$128  & \$129 ;
+  assign \$131  = \$130  & host__strobe[3];
+  assign \$132  = busy ? \address$127  : { 1'h0, host__address[21:3] };
+  assign \$133  = host__address[24:22] == 2'h3;
+  assign \$134  = \$133  & host__write;
+  assign \$136  = \$134  & \$135 ;
+  assign \$137  = \$136  & host__strobe[0];
+  assign \$138  = busy ? \address$127  : { 1'h0, host__address[21:3] };
+  assign \$139  = host__address[24:22] == 2'h3;
+  assign \$140  = \$139  & host__write;
+  assign \$142  = \$140  & \$141 ;
+  assign \$143  = \$142  & host__strobe[1];
+  assign \$144  = busy ? \address$127  : { 1'h0, host__address[21:3] };
+  assign \$145  = host__address[24:22] == 2'h3;
+  assign \$146  = \$145  & host__write;
+  assign \$148  = \$146  & \$147 ;
+  assign \$149  = \$148  & host__strobe[2];
+  assign \$150  = busy ? \address$127  : { 1'h0, host__address[21:3] };
+  assign \$151  = host__address[24:22] == 2'h3;
+  assign \$152  = \$151  & host__write;
+  assign \$154  = \$152  & \$153 ;
+  assign \$155  = \$154  & host__strobe[3];
+  assign \$156  = host__address[24:22] == 2'h3;
+  assign \$157  = host__address[21:3] >= 16'h9000;
+  assign \$158  = host__read & busy;
+  assign \$159  = \$157  | \$158 ;
+  assign \$160  = ! layer[20:19];
+  assign \$161  = \$160  ? \address$134  : \address$133 [15:0];
+  assign \$162  = busy ? { 3'h0, \$161  } : host__address[21:3];
+  assign \$163  = busy ? { 3'h0, \address$136 [15:0] } : host__address[21:3];
+  assign \$164  = busy ? \word$138 [7:0] : host__data[7:0];
+  assign \$165  = ! layer[22:21];
+  assign \$166  = enable[0] & \$165 ;
+  assign \$167  = host__address[24:22] == 3'h4;
+  assign \$168  = \$167  & host__write;
+  assign \$169  = ! host__address[2];
+  assign \$170  = \$168  & \$169 ;
+  assign \$171  = \$170  & host__strobe[0];
+  assign \$172  = ~ busy;
+  assign \$173  = \$171  & \$172 ;
+  assign \$174  = busy ? \$166  : \$173 ;
+  assign \$175  = ! layer[20:19];
+  assign \$176  = \$175  ? \address$134  : \address$133 [31:16];
+  assign \$177  = busy ? { 3'h0, \$176  } : host__address[21:3];
+  assign \$178  = busy ? { 3'h0, \address$136 [31:16] } : host__address[21:3];
+  assign \$179  = busy ? \word$138 [15:8] : host__data[15:8];
+  assign \$180  = ! layer[22:21];
+  assign \$181  = enable[1] & \$180 ;
+  assign \$182  = host__address[24:22] == 3'h4;
+  assign \$183  = \$182  & host__write;
+  assign \$184  = ! host__address[2];
+  assign \$185  = \$183  & \$184 ;
+  assign \$186  = \$185  & host__strobe[1];
+  assign \$187  = ~ busy;
+  assign \$188  = \$186  & \$187 ;
+  assign \$189  = busy ? \$181  : \$188 ;
+  assign \$190  = ! layer[20:19];
+  assign \$191  = \$190  ? \address$134  : \address$133 [47:32];
+  assign \$192  = busy ? { 3'h0, \$191  } : host__address[21:3];
+  assign \$193  = busy ? { 3'h0, \address$136 [47:32] } : host__address[21:3];
+  assign \$194  = busy ? \word$138 [23:16] : host__data[23:16];
+  assign \$195  = ! layer[22:21];
+  assign \$196  = enable[2] & \$195 ;
+  assign \$197  = host__address[24:22] == 3'h4;
+  assign \$198  = \$197  & host__write;
+  assign \$199  = ! host__address[2];
+  assign \$200  = \$198  & \$199 ;
+  assign \$201  = \$200  & host__strobe[2];
+  assign \$202  = ~ busy;
+  assign \$203  = \$201  & \$202 ;
+  assign \$204  = busy ? \$196  : \$203 ;
+  assign \$205  = ! layer[20:19];
+  assign \$206  = \$205  ? \address$134  : \address$133 [63:48];
+  assign \$207  = busy ? { 3'h0, \$206  } : host__address[21:3];
+  assign \$208  = busy ? { 3'h0, \address$136 [63:48] } : host__address[21:3];
+  assign \$209  = busy ? \word$138 [31:24] : host__data[31:24];
+  assign \$210  = ! layer[22:21];
+  assign \$211  = enable[3] & \$210 ;
+  assign \$212  = host__address[24:22] == 3'h4;
+  assign \$213  = \$212  & host__write;
+  assign \$214  = ! host__address[2];
+  assign \$215  = \$213  & \$214 ;
+  assign \$216  = \$215  & host__strobe[3];
+  assign \$217  = ~ busy;
+  assign \$218  = \$216  & \$217 ;
+  assign \$219  = busy ? \$211  : \$218 ;
+  assign \$220  = ! layer[20:19];
+  assign \$221  = \$220  ? \address$134  : \address$133 [79:64];
+  assign \$222  = busy ? { 3'h0, \$221  } : host__address[21:3];
+  assign \$223  = busy ? { 3'h0, \address$136 [79:64] } : host__address[21:3];
+  assign \$224  = busy ? \word$138 [39:32] : host__data[7:0];
+  assign \$225  = ! layer[22:21];
+  assign \$226  = enable[4] & \$225 ;
+  assign \$227  = host__address[24:22] == 3'h4;
+  assign \$228  = \$227  & host__write;
+  assign \$230  = \$228  & \$229 ;
+  assign \$231  = \$230  & host__strobe[0];
+  assign \$232  = ~ busy;
+  assign \$233  = \$231  & \$232 ;
+  assign \$234  = busy ? \$226  : \$233 ;
+  assign \$235  = ! layer[20:19];
+  assign \$236  = \$235  ? \address$134  : \address$133 [95:80];
+  assign \$237  = busy ? { 3'h0, \$236  } : host__address[21:3];
+  assign \$238  = busy ? { 3'h0, \address$136 [95:80] } : host__address[21:3];
+  assign \$239  = busy ? \word$138 [47:40] : host__data[15:8];
+  assign \$240  = ! layer[22:21];
+  assign \$241  = enable[5] & \$240 ;
+  assign \$242  = host__address[24:22] == 3'h4;
+  assign \$243  = \$242  & host__write;
+  assign \$245  = \$243  & \$244 ;
+  assign \$246  = \$245  & host__strobe[1];
+  assign \$247  = ~ busy;
+  assign \$248  = \$246  & \$247 ;
+  assign \$249  = busy ? \$241  : \$248 ;
+  assign \$250  = ! layer[20:19];
+  assign \$251  = \$250  ? \address$134  : \address$133 [111:96];
+  assign \$252  = busy ? { 3'h0, \$251  } : host__address[21:3];
+  assign \$253  = busy ? { 3'h0, \address$136 [111:96] } : host__address[21:3];
+  assign \$254  = busy ? \word$138 [55:48] : host__data[23:16];
+  assign \$255  = ! layer[22:21];
+  assign \$256  = enable[6] & \$255 ;
+  assign \$257  = host__address[24:22] == 3'h4;
+  assign \$258  = \$257  & host__write;
+  assign \$260  = \$258  & \$259 ;
+  assign \$261  = \$260  & host__strobe[2];
+  assign \$262  = ~ busy;
+  assign \$263  = \$261  & \$262 ;
+  assign \$264  = busy ? \$256  : \$263 ;
+  assign \$265  = ! layer[20:19];
+  assign \$266  = \$265  ? \address$134  : \address$133 [127:112];
+  assign \$267  = busy ? { 3'h0, \$266  } : host__address[21:3];
+  assign \$268  = busy ? { 3'h0, \address$136 [127:112] } : host__address[21:3];
+  assign \$269  = busy ? \word$138 [63:56] : host__data[31:24];
+  assign \$270  = ! layer[22:21];
+  assign \$271  = enable[7] & \$270 ;
+  assign \$272  = host__address[24:22] == 3'h4;
+  assign \$273  = \$272  & host__write;
+  assign \$275  = \$273  & \$274 ;
+  assign \$276  = \$275  & host__strobe[3];
+  assign \$277  = ~ busy;
+  assign \$278  = \$276  & \$277 ;
+  assign \$279  = busy ? \$271  : \$278 ;
+  assign \$280  = host__address[24:22] == 3'h4;
+  assign \$281  = host__address[21:3] >= 13'h1000;
+  assign \$282  = \$281  | busy;
+  assign \$283  = layer[20:19] == 1'h1;
+  assign \$284  = \$283  ? \address$134  : \address$133 [15:0];
+  assign \$285  = busy ? { 3'h0, \$284  } : host__address[21:3];
+  assign \$286  = busy ? { 3'h0, \address$136 [15:0] } : host__address[21:3];
+  assign \$287  = busy ? \word$138 [7:0] : host__data[7:0];
+  assign \$288  = layer[22:21] == 1'h1;
+  assign \$289  = enable[0] & \$288 ;
+  assign \$290  = host__address[24:22] == 3'h5;
+  assign \$291  = \$290  & host__write;
+  assign \$292  = ! host__address[2];
+  assign \$293  = \$291  & \$292 ;
+  assign \$294  = \$293  & host__strobe[0];
+  assign \$295  = ~ busy;
+  assign \$296  = \$294  & \$295 ;
+  assign \$297  = busy ? \$289  : \$296 ;
+  assign \$298  = layer[20:19] == 1'h1;
+  assign \$299  = \$298  ? \address$134  : \address$133 [31:16];
+  assign \$300  = busy ? { 3'h0, \$299  } : host__address[21:3];
+  assign \$301  = busy ? { 3'h0, \address$136 [31:16] } : host__address[21:3];
+  assign \$302  = busy ? \word$138 [15:8] : host__data[15:8];
+  assign \$303  = layer[22:21] == 1'h1;
+  assign \$304  = enable[1] & \$303 ;
+  assign \$305  = host__address[24:22] == 3'h5;
+  assign \$306  = \$305  & host__write;
+  assign \$307  = ! host__address[2];
+  assign \$308  = \$306  & \$307 ;
+  assign \$309  = \$308  & host__strobe[1];
+  assign \$310  = ~ busy;
+  assign \$311  = \$309  & \$310 ;
+  assign \$312  = busy ? \$304  : \$311 ;
+  assign \$313  = layer[20:19] == 1'h1;
+  assign \$314  = \$313  ? \address$134  : \address$133 [47:32];
+  assign \$315  = busy ? { 3'h0, \$314  } : host__address[21:3];
+  assign \$316  = busy ? { 3'h0, \address$136 [47:32] } : host__address[21:3];
+  assign \$317  = busy ? \word$138 [23:16] : host__data[23:16];
+  assign \$318  = layer[22:21] == 1'h1;
+  assign \$319  = enable[2] & \$318 ;
+  assign \$320  = host__address[24:22] == 3'h5;
+  assign \$321  = \$320  & host__write;
+  assign \$322  = ! host__address[2];
+  assign \$323  = \$321  & \$322 ;
+  assign \$324  = \$323  & host__strobe[2];
+  assign \$325  = ~ busy;
+  assign \$326  = \$324  & \$325 ;
+  assign \$327  = busy ? \$319  : \$326 ;
+  assign \$328  = layer[20:19] == 1'h1;
+  assign \$329  = \$328  ? \address$134  : \address$133 [63:48];
+  assign \$330  = busy ? { 3'h0, \$329  } : host__address[21:3];
+  assign \$331  = busy ? { 3'h0, \address$136 [63:48] } : host__address[21:3];
+  assign \$332  = busy ? \word$138 [31:24] : host__data[31:24];
+  assign \$333  = layer[22:21] == 1'h1;
+  assign \$334  = enable[3] & \$333 ;
+  assign \$335  = host__address[24:22] == 3'h5;
+  assign \$336  = \$335  & host__write;
+  assign \$337  = ! host__address[2];
+  assign \$338  = \$336  & \$337 ;
+  assign \$339  = \$338  & host__strobe[3];
+  assign \$340  = ~ busy;
+  assign \$341  = \$339  & \$340 ;
+  assign \$342  = busy ? \$334  : \$341 ;
+  assign \$343  = layer[20:19] == 1'h1;
+  assign \$344  = \$343  ? \address$134  : \address$133 [79:64];
+  assign \$345  = busy ? { 3'h0, \$344  } : host__address[21:3];
+  assign \$346  = busy ? { 3'h0, \address$136 [79:64] } : host__address[21:3];
+  assign \$347  = busy ? \word$138 [39:32] : host__data[7:0];
+  assign \$348  = layer[22:21] == 1'h1;
+  assign \$349  = enable[4] & \$348 ;
+  assign \$350  = host__address[24:22] == 3'h5;
+  assign \$351  = \$350  & host__write;
+  assign \$353  = \$351  & \$352 ;
+  assign \$354  = \$353  & host__strobe[0];
+  assign \$355  = ~ busy;
+  assign \$356  = \$354  & \$355 ;
+  assign \$357  = busy ? \$349  : \$356 ;
+  assign \$358  = layer[20:19] == 1'h1;
+  assign \$359  = \$358  ? \address$134  : \address$133 [95:80];
+  assign \$360  = busy ? { 3'h0, \$359  } : host__address[21:3];
+  assign \$361  = busy ? { 3'h0, \address$136 [95:80] } : host__address[21:3];
+  assign \$362  = busy ? \word$138 [47:40] : host__data[15:8];
+  assign \$363  = layer[22:21] == 1'h1;
+  assign \$364  = enable[5] & \$363 ;
+  assign \$365  = host__address[24:22] == 3'h5;
+  assign \$366  = \$365  & host__write;
+  assign \$368  = \$366  & \$367 ;
+  assign \$369  = \$368  & host__strobe[1];
+  assign \$370  = ~ busy;
+  assign \$371  = \$369  & \$370 ;
+  assign \$372  = busy ? \$364  : \$371 ;
+  assign \$373  = layer[20:19] == 1'h1;
+  assign \$374  = \$373  ? \address$134  : \address$133 [111:96];
+  assign \$375  = busy ? { 3'h0, \$374  } : host__address[21:3];
+  assign \$376  = busy ? { 3'h0, \address$136 [111:96] } : host__address[21:3];
+  assign \$377  = busy ? \word$138 [55:48] : host__data[23:16];
+  assign \$378  = layer[22:21] == 1'h1;
+  assign \$379  = enable[6] & \$378 ;
+  assign \$380  = host__address[24:22] == 3'h5;
+  assign \$381  = \$380  & host__write;
+  assign \$383  = \$381  & \$382 ;
+  assign \$384  = \$383  & host__strobe[2];
+  assign \$385  = ~ busy;
+  assign \$386  = \$384  & \$385 ;
+  assign \$387  = busy ? \$379  : \$386 ;
+  assign \$388  = layer[20:19] == 1'h1;
+  assign \$389  = \$388  ? \address$134  : \address$133 [127:112];
+  assign \$390  = busy ? { 3'h0, \$389  } : host__address[21:3];
+  assign \$391  = busy ? { 3'h0, \address$136 [127:112] } : host__address[21:3];
+  assign \$392  = busy ? \word$138 [63:56] : host__data[31:24];
+  assign \$393  = layer[22:21] == 1'h1;
+  assign \$394  = enable[7] & \$393 ;
+  assign \$395  = host__address[24:22] == 3'h5;
+  assign \$396  = \$395  & host__write;
+  assign \$398  = \$396  & \$397 ;
+  assign \$399  = \$398  & host__strobe[3];
+  assign \$400  = ~ busy;
+  assign \$401  = \$399  & \$400 ;
+  assign \$402  = busy ? \$394  : \$401 ;
+  assign \$403  = host__address[24:22] == 3'h5;
+  assign \$404  = host__address[21:3] >= 13'h1000;
+  assign \$405  = \$404  | busy;
+  assign \$406  = host__address[24:22] >= 3'h6;
+  assign \$407  = ~ pad;
+  assign \$408  = token[0] & \$407 ;
+  assign \$409  = \address$134  >= 13'h1000;
+  assign fault_activation = \$408  & \$409 ;
+  assign \$410  = \address$127  >= 16'h9000;
+  assign fault_weight = active & \$410 ;
+  assign \$411  = \address$107  >= 11'h400;
+  assign fault_parameter = \active$207  & \$411 ;
+  assign \$412  = \address$136 [15:0] >= 13'h1000;
+  assign \$413  = \$412  & enable[0];
+  assign \$414  = \address$136 [31:16] >= 13'h1000;
+  assign \$415  = \$414  & enable[1];
+  assign \$416  = \address$136 [47:32] >= 13'h1000;
+  assign \$417  = \$416  & enable[2];
+  assign \$418  = \address$136 [63:48] >= 13'h1000;
+  assign \$419  = \$418  & enable[3];
+  assign \$420  = \address$136 [79:64] >= 13'h1000;
+  assign \$421  = \$420  & enable[4];
+  assign \$422  = \address$136 [95:80] >= 13'h1000;
+  assign \$423  = \$422  & enable[5];
+  assign \$424  = \address$136 [111:96] >= 13'h1000;
+  assign \$425  = \$424  & enable[6];
+  assign \$426  = \address$136 [127:112] >= 13'h1000;
+  assign \$427  = \$426  & enable[7];
+  assign fault_output = | { \$427 , \$425 , \$423 , \$421 , \$419 , \$417 , \$415 , \$413  };
+  assign \$428  = \address$133 [15:0] >= 13'h1000;
+  assign fault_residual = \active$210  & \$428 ;
+  assign \$429  = 1'h0 + guard_output_count_now[0];
+  assign \$430  = \$429  + guard_output_count_now[1];
+  assign \$431  = \$430  + guard_output_count_now[2];
+  assign \$432  = \$431  + guard_output_count_now[3];
+  assign \$433  = \$432  + guard_output_count_now[4];
+  assign \$434  = \$433  + guard_output_count_now[5];
+  assign \$435  = \$434  + guard_output_count_now[6];
+  assign \$436  = \$435  + guard_output_count_now[7];
+  assign \$437  = 1'h0 + guard_input_count_now[0];
+  assign \$438  = \$437  + guard_input_count_now[1];
+  assign \$439  = \$438  + guard_input_count_now[2];
+  assign \$440  = \$439  + guard_input_count_now[3];
+  assign \$441  = \$440  + guard_input_count_now[4];
+  assign \$442  = \$441  + guard_input_count_now[5];
+  assign \$443  = \$442  + guard_input_count_now[6];
+  assign \$444  = \$443  + guard_input_count_now[7];
+  assign \$445  = cycles + 1'h1;
+  assign \$446  = stream + streaming;
+  assign \$447  = stall_weights + \stall_weights$224 ;
+  assign \$448  = stall_memory + \stall_memory$225 ;
+  assign \$449  = stall_writeback + \stall_writeback$226 ;
+  assign \$450  = | { waiting, fetching, \stall_writeback$226 , \stall_memory$225 , \stall_weights$224 , streaming };
+  assign \$451  = ~ \$450 ;
+  assign \$452  = busy & \$451 ;
+  assign \$453  = stall_drain + \$452 ;
+  assign \$454  = stall_fetch + fetching;
+  assign \$455  = stall_host + waiting;
+  assign \$456  = guard_output + \$436 [7:0];
+  assign \$457  = guard_input + \$444 [7:0];
+  assign \$458  = ! host__address[24:22];
+  assign \$459  = \$458  & host__write;
+  assign \$460  = ~ forbidden;
+  assign \$461  = \$459  & \$460 ;
+  assign \$462  = busy & host__write;
+  assign \$463  = \$462  & host__error;
+  assign \$464  = busy ? { 1'h0, layer[20:19] } : host__address[24:22];
   \holdfast_8x8_guard.activations_0  activations_0 (
     .clk(clk),
-    .read_address(\read_address$130 ),
-    .read_data(\read_data$146 ),
+    .read_address(\read_address$131 ),
+    .read_data(\read_data$147 ),
     .rst(rst),
-    .write_address(\write_address$134 ),
-    .write_data(\write_data$136 ),
-    .write_enable(\write_enable$138 )
+    .write_address(\write_address$135 ),
+    .write_data(\write_data$137 ),
+    .write_enable(\write_enable$139 )
   );
   \holdfast_8x8_guard.activations_1  activations_1 (
     .clk(clk),
-    .read_address(\read_address$140 ),
-    .read_data(\read_data$147 ),
+    .read_address(\read_address$141 ),
+    .read_data(\read_data$148 ),
     .rst(rst),
-    .write_address(\write_address$141 ),
-    .write_data(\write_data$142 ),
-    .write_enable(\write_enable$143 )
+    .write_address(\write_address$142 ),
+    .write_data(\write_data$143 ),
+    .write_enable(\write_enable$144 )
   );
   \holdfast_8x8_guard.array  array (
     .clk(clk),
@@ -2020,7 +2017,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     .s_axi_wvalid(s_axi_wvalid)
   );
   \holdfast_8x8_guard.feeder  feeder (
-    .address(\address$133 ),
+    .address(\address$134 ),
     .clk(clk),
     .done(feeder_done),
     .go(go),
@@ -2028,9 +2025,9 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     .load_next(load_next),
     .pad(pad),
     .rst(rst),
-    .stall_memory(\stall_memory$224 ),
-    .stall_weights(\stall_weights$223 ),
-    .stall_writeback(\stall_writeback$225 ),
+    .stall_memory(\stall_memory$225 ),
+    .stall_weights(\stall_weights$224 ),
+    .stall_writeback(\stall_writeback$226 ),
     .stop(stop),
     .streaming(streaming),
     .sub_block(sub_block),
@@ -2046,12 +2043,12 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     .\sub_block$3 (sub_block),
     .use_zero(control_guard_zero),
     .valid(token[0]),
-    .violation(\violation$241 ),
+    .violation(\violation$242 ),
     .word(feeder_word)
   );
   \holdfast_8x8_guard.lanes  lanes (
     .clk(clk),
-    .codes(\codes$200 ),
+    .codes(\codes$201 ),
     .enable(control_guard_output),
     .\i$74 (residual),
     .layer(layer),
@@ -2061,26 +2058,26 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     .residual_present(residual_present),
     .rst(rst),
     .sums(sums),
-    .token(\token$179 ),
-    .token_24(\token$198 ),
-    .token_9(\token$193 ),
+    .token(\token$180 ),
+    .token_24(\token$199 ),
+    .token_9(\token$194 ),
     .use_zero(control_guard_zero),
     .violation(violation)
   );
   \holdfast_8x8_guard.output_writer  output_writer (
-    .address(\address$135 ),
+    .address(\address$136 ),
     .clk(clk),
-    .codes(\codes$200 ),
+    .codes(\codes$201 ),
     .enable(enable),
     .go(go),
     .layer(layer),
     .rst(rst),
-    .token(\token$198 ),
-    .word(\word$137 )
+    .token(\token$199 ),
+    .word(\word$138 )
   );
   \holdfast_8x8_guard.parameter_loader  parameter_loader (
-    .active(\active$206 ),
-    .address(\address$106 ),
+    .active(\active$207 ),
+    .address(\address$107 ),
     .base(layer[242:229]),
     .\begin (\begin ),
     .clk(clk),
@@ -2088,15 +2085,15 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     .rst(rst)
   );
   \holdfast_8x8_guard.residual_reader  residual_reader (
-    .active(\active$209 ),
-    .address(\address$132 ),
+    .active(\active$210 ),
+    .address(\address$133 ),
     .clk(clk),
     .codes(residual),
     .go(go),
     .layer(layer),
     .present(residual_present),
     .rst(rst),
-    .token(\token$193 ),
+    .token(\token$194 ),
     .word(residual_word)
   );
   \holdfast_8x8_guard.sequencer  sequencer (
@@ -2111,7 +2108,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     .fault_residual(fault_residual),
     .fault_weight(fault_weight),
     .feeder_done(feeder_done),
-    .fetch(\$508 ),
+    .fetch(\$506 ),
     .fetching(fetching),
     .first(first),
     .go(go),
@@ -2131,7 +2128,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     .clk(clk),
     .go(go),
     .load_next(load_next),
-    .pointer(\address$126 ),
+    .pointer(\address$127 ),
     .registered(load),
     .rst(rst),
     .stop(stop)
@@ -2139,7 +2136,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   \holdfast_8x8_guard.weights  weights (
     .clk(clk),
     .read_address(read_address),
-    .read_data(\read_data$230 ),
+    .read_data(\read_data$231 ),
     .rst(rst),
     .write_address(write_address),
     .write_data(write_data),
@@ -2148,121 +2145,32 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     host__error = 1'h0;
-    if (\$1 ) begin
+    if (\$67 ) begin
+      host__error = forbidden;
+    end
+    if (\$76 ) begin
+      host__error = \$82 ;
+    end
+    if (\$101 ) begin
+      host__error = \$107 ;
+    end
+    if (\$156 ) begin
+      host__error = \$159 ;
+    end
+    if (\$280 ) begin
+      host__error = \$282 ;
+    end
+    if (\$403 ) begin
+      host__error = \$405 ;
+    end
+    if (\$406 ) begin
       host__error = 1'h1;
-      casez (host__address[21:0])
-        22'h000000:
-            host__error = \$4 ;
-        22'h000004:
-            host__error = \$8 ;
-        22'h000008:
-            host__error = \$11 ;
-        22'h00000c:
-            host__error = \$15 ;
-        22'h000010:
-            host__error = \$19 ;
-        22'h000014:
-            host__error = \$22 ;
-        22'h000018:
-            host__error = \$26 ;
-        22'h00001c:
-            host__error = \$30 ;
-        22'h000020:
-            host__error = \$34 ;
-        22'h000024:
-            host__error = \$37 ;
-        22'h000028:
-            host__error = \$40 ;
-        22'h00002c:
-            host__error = \$43 ;
-        22'h000030:
-            host__error = \$46 ;
-        22'h000034:
-            host__error = \$49 ;
-        22'h000038:
-            host__error = \$52 ;
-        22'h00003c:
-            host__error = \$55 ;
-        22'h000040:
-            host__error = \$58 ;
-        22'h000044:
-            host__error = \$61 ;
-        22'h000048:
-            host__error = \$64 ;
-      endcase
-    end
-    if (\$73 ) begin
-      host__error = 1'h1;
-    end
-    if (\$78 ) begin
-      host__error = \$84 ;
-    end
-    if (\$103 ) begin
-      host__error = \$109 ;
-    end
-    if (\$158 ) begin
-      host__error = \$161 ;
-    end
-    if (\$282 ) begin
-      host__error = \$284 ;
-    end
-    if (\$405 ) begin
-      host__error = \$407 ;
-    end
-    if (\$408 ) begin
-      host__error = 1'h1;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    read = 32'd0;
-    if (\$1 ) begin
-      casez (host__address[21:0])
-        22'h000000:
-            read = 32'd1213156420;
-        22'h000004:
-            read = { 27'h0000000, control_interrupt, control_guard_zero, control_guard_input, control_guard_output, 1'h0 };
-        22'h000008:
-            read = { index, status, 5'h00, refused, done, busy };
-        22'h00000c:
-            read = { 16'h0000, first };
-        22'h000010:
-            read = { 16'h0000, count };
-        22'h000014:
-            read = cycles;
-        22'h000018:
-            read = guard_output;
-        22'h00001c:
-            read = guard_input;
-        22'h000020:
-            read = { 16'h0000, ready };
-        22'h000024:
-            read = 32'd134744072;
-        22'h000028:
-            read = 32'd16781336;
-        22'h00002c:
-            read = 32'd2223550378;
-        22'h000030:
-            read = stream;
-        22'h000034:
-            read = stall_weights;
-        22'h000038:
-            read = stall_memory;
-        22'h00003c:
-            read = stall_writeback;
-        22'h000040:
-            read = stall_drain;
-        22'h000044:
-            read = stall_fetch;
-        22'h000048:
-            read = stall_host;
-      endcase
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     start = 1'h0;
-    if (\$68 ) begin
+    if (\$71 ) begin
       casez (host__address[21:0])
         22'h000004:
             if (host__data[0]) begin
@@ -2273,25 +2181,55 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$470  = host__address[24:22];
+    \$468  = host__address[24:22];
     if (rst) begin
-      \$470  = 3'h0;
+      \$468  = 3'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$471  = host__address[21:0];
+    \$469  = host__address[21:0];
     if (rst) begin
-      \$471  = 22'h000000;
+      \$469  = 22'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$472  = cycles;
+    \$470  = cycles;
     if (busy) begin
-      \$472  = \$447 [31:0];
+      \$470  = \$445 [31:0];
     end
-    if (\$463 ) begin
+    if (\$461 ) begin
+      casez (host__address[21:0])
+        22'h000004:
+            if (host__data[0]) begin
+              \$470  = 32'd0;
+            end
+      endcase
+    end
+    if (rst) begin
+      \$470  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$471  = \$446 [31:0];
+    if (\$461 ) begin
+      casez (host__address[21:0])
+        22'h000004:
+            if (host__data[0]) begin
+              \$471  = 32'd0;
+            end
+      endcase
+    end
+    if (rst) begin
+      \$471  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$472  = \$447 [31:0];
+    if (\$461 ) begin
       casez (host__address[21:0])
         22'h000004:
             if (host__data[0]) begin
@@ -2306,7 +2244,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     \$473  = \$448 [31:0];
-    if (\$463 ) begin
+    if (\$461 ) begin
       casez (host__address[21:0])
         22'h000004:
             if (host__data[0]) begin
@@ -2321,7 +2259,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     \$474  = \$449 [31:0];
-    if (\$463 ) begin
+    if (\$461 ) begin
       casez (host__address[21:0])
         22'h000004:
             if (host__data[0]) begin
@@ -2335,8 +2273,8 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$475  = \$450 [31:0];
-    if (\$463 ) begin
+    \$475  = \$453 [31:0];
+    if (\$461 ) begin
       casez (host__address[21:0])
         22'h000004:
             if (host__data[0]) begin
@@ -2350,8 +2288,8 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$476  = \$451 [31:0];
-    if (\$463 ) begin
+    \$476  = \$454 [31:0];
+    if (\$461 ) begin
       casez (host__address[21:0])
         22'h000004:
             if (host__data[0]) begin
@@ -2366,7 +2304,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     \$477  = \$455 [31:0];
-    if (\$463 ) begin
+    if (\$461 ) begin
       casez (host__address[21:0])
         22'h000004:
             if (host__data[0]) begin
@@ -2381,37 +2319,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     \$478  = \$456 [31:0];
-    if (\$463 ) begin
-      casez (host__address[21:0])
-        22'h000004:
-            if (host__data[0]) begin
-              \$478  = 32'd0;
-            end
-      endcase
-    end
-    if (rst) begin
-      \$478  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$479  = \$457 [31:0];
-    if (\$463 ) begin
-      casez (host__address[21:0])
-        22'h000004:
-            if (host__data[0]) begin
-              \$479  = 32'd0;
-            end
-      endcase
-    end
-    if (rst) begin
-      \$479  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$480  = \$458 [31:0];
-    if (\$463 ) begin
+    if (\$461 ) begin
       casez (host__address[21:0])
         22'h000004:
             /* empty */;
@@ -2422,17 +2330,17 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
         22'h000020:
             /* empty */;
         22'h000018:
-            \$480  = 32'd0;
+            \$478  = 32'd0;
       endcase
     end
     if (rst) begin
-      \$480  = 32'd0;
+      \$478  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$481  = \$459 [31:0];
-    if (\$463 ) begin
+    \$479  = \$457 [31:0];
+    if (\$461 ) begin
       casez (host__address[21:0])
         22'h000004:
             /* empty */;
@@ -2445,20 +2353,46 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
         22'h000018:
             /* empty */;
         22'h00001c:
-            \$481  = 32'd0;
+            \$479  = 32'd0;
       endcase
     end
     if (rst) begin
-      \$481  = 32'd0;
+      \$479  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$482  = control_guard_output;
-    if (\$463 ) begin
+    \$480  = control_guard_output;
+    if (\$461 ) begin
       casez (host__address[21:0])
         22'h000004:
-            \$482  = host__data[1];
+            \$480  = host__data[1];
+      endcase
+    end
+    if (rst) begin
+      \$480  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$481  = control_guard_input;
+    if (\$461 ) begin
+      casez (host__address[21:0])
+        22'h000004:
+            \$481  = host__data[2];
+      endcase
+    end
+    if (rst) begin
+      \$481  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$482  = control_guard_zero;
+    if (\$461 ) begin
+      casez (host__address[21:0])
+        22'h000004:
+            \$482  = host__data[3];
       endcase
     end
     if (rst) begin
@@ -2467,11 +2401,11 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$483  = control_guard_input;
-    if (\$463 ) begin
+    \$483  = control_interrupt;
+    if (\$461 ) begin
       casez (host__address[21:0])
         22'h000004:
-            \$483  = host__data[2];
+            \$483  = host__data[4];
       endcase
     end
     if (rst) begin
@@ -2480,12 +2414,17 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$484  = control_guard_zero;
-    if (\$463 ) begin
+    \$484  = refused;
+    if (\$461 ) begin
       casez (host__address[21:0])
         22'h000004:
-            \$484  = host__data[3];
+            if (host__data[0]) begin
+              \$484  = 1'h0;
+            end
       endcase
+    end
+    if (\$463 ) begin
+      \$484  = 1'h1;
     end
     if (rst) begin
       \$484  = 1'h0;
@@ -2493,71 +2432,40 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$485  = control_interrupt;
-    if (\$463 ) begin
-      casez (host__address[21:0])
-        22'h000004:
-            \$485  = host__data[4];
-      endcase
-    end
-    if (rst) begin
-      \$485  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$486  = refused;
-    if (\$463 ) begin
-      casez (host__address[21:0])
-        22'h000004:
-            if (host__data[0]) begin
-              \$486  = 1'h0;
-            end
-      endcase
-    end
-    if (\$465 ) begin
-      \$486  = 1'h1;
-    end
-    if (rst) begin
-      \$486  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$487  = first;
-    if (\$463 ) begin
+    \$485  = first;
+    if (\$461 ) begin
       casez (host__address[21:0])
         22'h000004:
             /* empty */;
         22'h00000c:
-            \$487  = host__data[15:0];
+            \$485  = host__data[15:0];
       endcase
     end
     if (rst) begin
-      \$487  = 16'h0000;
+      \$485  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$488  = count;
-    if (\$463 ) begin
+    \$486  = count;
+    if (\$461 ) begin
       casez (host__address[21:0])
         22'h000004:
             /* empty */;
         22'h00000c:
             /* empty */;
         22'h000010:
-            \$488  = host__data[15:0];
+            \$486  = host__data[15:0];
       endcase
     end
     if (rst) begin
-      \$488  = 16'h0000;
+      \$486  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$489  = ready;
-    if (\$463 ) begin
+    \$487  = ready;
+    if (\$461 ) begin
       casez (host__address[21:0])
         22'h000004:
             /* empty */;
@@ -2566,32 +2474,32 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
         22'h000010:
             /* empty */;
         22'h000020:
-            \$489  = host__data[15:0];
+            \$487  = host__data[15:0];
       endcase
     end
     if (rst) begin
-      \$489  = 16'hffff;
+      \$487  = 16'hffff;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$490  = read;
+    \$488  = read;
     if (rst) begin
-      \$490  = 32'd0;
+      \$488  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$491  = \$466 [1:0];
+    \$489  = \$464 [1:0];
     if (rst) begin
-      \$491  = 2'h0;
+      \$489  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$492  = layer[24:23];
+    \$490  = layer[24:23];
     if (rst) begin
-      \$492  = 2'h0;
+      \$490  = 2'h0;
     end
   end
   always @* begin
@@ -2599,116 +2507,116 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     (* full_case = 32'd1 *)
     casez (region_read)
       3'h0:
-          \$493  = register_data;
+          \$491  = register_data;
       3'h1:
-          \$493  = word;
+          \$491  = word;
       3'h2:
-          \$493  = \$467 ;
+          \$491  = \$465 ;
       3'h3:
-          \$493  = \$468 ;
+          \$491  = \$466 ;
       default:
-          \$493  = \$469 ;
+          \$491  = \$467 ;
     endcase
     if (rst) begin
-      \$493  = 32'd0;
+      \$491  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$494  = token;
+    \$492  = token;
+    if (rst) begin
+      \$492  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$493  = token_0;
+    if (rst) begin
+      \$493  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$494  = token_1;
     if (rst) begin
       \$494  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$495  = token_0;
+    \$495  = token_2;
     if (rst) begin
       \$495  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$496  = token_1;
+    \$496  = token_3;
     if (rst) begin
       \$496  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$497  = token_2;
+    \$497  = token_4;
     if (rst) begin
       \$497  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$498  = token_3;
+    \$498  = token_5;
     if (rst) begin
       \$498  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$499  = token_4;
+    \$499  = token_6;
     if (rst) begin
       \$499  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$500  = token_5;
+    \$500  = token_7;
     if (rst) begin
       \$500  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$501  = token_6;
+    \$501  = token[1];
     if (rst) begin
-      \$501  = 5'h00;
+      \$501  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$502  = token_7;
+    \$502  = swap_0;
     if (rst) begin
-      \$502  = 5'h00;
+      \$502  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$503  = token[1];
+    \$503  = \read_data$231 ;
     if (rst) begin
-      \$503  = 1'h0;
+      \$503  = 64'h0000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$504  = swap_0;
+    \$504  = violation;
     if (rst) begin
-      \$504  = 1'h0;
+      \$504  = 8'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$505  = \read_data$230 ;
+    \$505  = \violation$242 ;
     if (rst) begin
-      \$505  = 64'h0000000000000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$506  = violation;
-    if (rst) begin
-      \$506  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$507  = \violation$241 ;
-    if (rst) begin
-      \$507  = 8'h00;
+      \$505  = 8'h00;
     end
   end
   always @* begin
@@ -2716,9 +2624,9 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     feeder_word = 64'h0000000000000000;
     casez (input_bank)
       2'h0:
-          feeder_word = \read_data$146 ;
-      2'h1:
           feeder_word = \read_data$147 ;
+      2'h1:
+          feeder_word = \read_data$148 ;
     endcase
   end
   always @* begin
@@ -2726,9 +2634,9 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     residual_word = 64'h0000000000000000;
     casez (residual_bank)
       2'h0:
-          residual_word = \read_data$146 ;
-      2'h1:
           residual_word = \read_data$147 ;
+      2'h1:
+          residual_word = \read_data$148 ;
     endcase
   end
   always @* begin
@@ -2736,13 +2644,13 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     (* full_case = 32'd1 *)
     casez (offset_read[3:2])
       2'h0:
-          \$467  = { \$signature__data$111 [23], \$signature__data$111 [23], \$signature__data$111 [23], \$signature__data$111 [23], \$signature__data$111 [23], \$signature__data$111 [23], \$signature__data$111 [23], \$signature__data$111 [23], \$signature__data$111  };
+          \$465  = { \$signature__data$112 [23], \$signature__data$112 [23], \$signature__data$112 [23], \$signature__data$112 [23], \$signature__data$112 [23], \$signature__data$112 [23], \$signature__data$112 [23], \$signature__data$112 [23], \$signature__data$112  };
       2'h1:
-          \$467  = parameter_slot_1;
+          \$465  = parameter_slot_1;
       2'h2:
-          \$467  = parameter_slot_2;
+          \$465  = parameter_slot_2;
       2'h3:
-          \$467  = 32'd0;
+          \$465  = 32'd0;
     endcase
   end
   always @* begin
@@ -2750,9 +2658,9 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     (* full_case = 32'd1 *)
     casez (offset_read[2])
       1'h0:
-          \$468  = \read_data$230 [31:0];
+          \$466  = \read_data$231 [31:0];
       1'h1:
-          \$468  = \read_data$230 [63:32];
+          \$466  = \read_data$231 [63:32];
     endcase
   end
   always @* begin
@@ -2760,9 +2668,100 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     (* full_case = 32'd1 *)
     casez (offset_read[2])
       1'h0:
-          \$469  = feeder_word[31:0];
+          \$467  = feeder_word[31:0];
       1'h1:
-          \$469  = feeder_word[63:32];
+          \$467  = feeder_word[63:32];
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    forbidden = 1'h1;
+    casez (host__address[21:0])
+      22'h000000:
+          forbidden = \$3 ;
+      22'h000004:
+          forbidden = \$7 ;
+      22'h000008:
+          forbidden = \$10 ;
+      22'h00000c:
+          forbidden = \$14 ;
+      22'h000010:
+          forbidden = \$18 ;
+      22'h000014:
+          forbidden = \$21 ;
+      22'h000018:
+          forbidden = \$25 ;
+      22'h00001c:
+          forbidden = \$29 ;
+      22'h000020:
+          forbidden = \$33 ;
+      22'h000024:
+          forbidden = \$36 ;
+      22'h000028:
+          forbidden = \$39 ;
+      22'h00002c:
+          forbidden = \$42 ;
+      22'h000030:
+          forbidden = \$45 ;
+      22'h000034:
+          forbidden = \$48 ;
+      22'h000038:
+          forbidden = \$51 ;
+      22'h00003c:
+          forbidden = \$54 ;
+      22'h000040:
+          forbidden = \$57 ;
+      22'h000044:
+          forbidden = \$60 ;
+      22'h000048:
+          forbidden = \$63 ;
+    endcase
+    if (\$66 ) begin
+      forbidden = 1'h1;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    read = 32'd0;
+    casez (host__address[21:0])
+      22'h000000:
+          read = 32'd1213156420;
+      22'h000004:
+          read = { 27'h0000000, control_interrupt, control_guard_zero, control_guard_input, control_guard_output, 1'h0 };
+      22'h000008:
+          read = { index, status, 5'h00, refused, done, busy };
+      22'h00000c:
+          read = { 16'h0000, first };
+      22'h000010:
+          read = { 16'h0000, count };
+      22'h000014:
+          read = cycles;
+      22'h000018:
+          read = guard_output;
+      22'h00001c:
+          read = guard_input;
+      22'h000020:
+          read = { 16'h0000, ready };
+      22'h000024:
+          read = 32'd134744072;
+      22'h000028:
+          read = 32'd16781336;
+      22'h00002c:
+          read = 32'd2223550378;
+      22'h000030:
+          read = stream;
+      22'h000034:
+          read = stall_weights;
+      22'h000038:
+          read = stall_memory;
+      22'h00003c:
+          read = stall_writeback;
+      22'h000040:
+          read = stall_drain;
+      22'h000044:
+          read = stall_fetch;
+      22'h000048:
+          read = stall_host;
     endcase
   end
   assign \s_axi_awid$32  = s_axi_awid;
@@ -2796,65 +2795,65 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \s_axi_rready$60  = s_axi_rready;
   assign error = host__error;
   assign read_data = host__read_data;
-  assign \start$93  = start;
-  assign \first$94  = first;
-  assign \count$95  = count;
-  assign \ready$96  = ready;
-  assign \$signature__addr  = \$74 [10:0];
-  assign address = { index[5:0], \$508  };
+  assign \start$94  = start;
+  assign \first$95  = first;
+  assign \count$96  = count;
+  assign \ready$97  = ready;
+  assign \$signature__addr  = \$72 [10:0];
+  assign address = { index[5:0], \$506  };
   assign \$signature__data  = word;
   assign load__addr = host__address[12:2];
   assign load__data = host__data;
-  assign \$signature__addr$105  = \$85 [9:0];
+  assign \$signature__addr$106  = \$83 [9:0];
   assign write__addr = host__address[13:4];
   assign write__data = host__data[23:0];
-  assign \$signature__addr$112  = \$91 [9:0];
-  assign \write__addr$113  = host__address[13:4];
-  assign \write__data$114  = { host__data[29:24], host__data[15:0] };
-  assign \$signature__addr$117  = \$97 [9:0];
-  assign \write__addr$118  = host__address[13:4];
-  assign \write__data$119  = host__data;
-  assign parameter_slot_0 = { \$signature__data$111 [23], \$signature__data$111 [23], \$signature__data$111 [23], \$signature__data$111 [23], \$signature__data$111 [23], \$signature__data$111 [23], \$signature__data$111 [23], \$signature__data$111 [23], \$signature__data$111  };
-  assign \layer$150  = layer;
-  assign \go$152  = go;
-  assign \stop$154  = stop;
-  assign \done$156  = feeder_done;
-  assign \layer$157  = layer;
-  assign \sub_block$159  = sub_block;
-  assign \pad$161  = pad;
+  assign \$signature__addr$113  = \$89 [9:0];
+  assign \write__addr$114  = host__address[13:4];
+  assign \write__data$115  = { host__data[29:24], host__data[15:0] };
+  assign \$signature__addr$118  = \$95 [9:0];
+  assign \write__addr$119  = host__address[13:4];
+  assign \write__data$120  = host__data;
+  assign parameter_slot_0 = { \$signature__data$112 [23], \$signature__data$112 [23], \$signature__data$112 [23], \$signature__data$112 [23], \$signature__data$112 [23], \$signature__data$112 [23], \$signature__data$112 [23], \$signature__data$112 [23], \$signature__data$112  };
+  assign \layer$151  = layer;
+  assign \go$153  = go;
+  assign \stop$155  = stop;
+  assign \done$157  = feeder_done;
+  assign \layer$158  = layer;
+  assign \sub_block$160  = sub_block;
+  assign \pad$162  = pad;
   assign valid = token[0];
-  assign \word$164  = feeder_word;
+  assign \word$165  = feeder_word;
   assign base = layer[262:243];
-  assign \go$166  = go;
-  assign \stop$167  = stop;
-  assign \load_next$169  = load_next;
-  assign \act$171  = act;
+  assign \go$167  = go;
+  assign \stop$168  = stop;
+  assign \load_next$170  = load_next;
+  assign \act$172  = act;
   assign swap_1 = swap;
   assign weight_row = weight;
-  assign \load$177  = load;
-  assign \layer$178  = layer;
-  assign token_8 = \token$179 ;
-  assign \sums$182  = sums;
+  assign \load$178  = load;
+  assign \layer$179  = layer;
+  assign token_8 = \token$180 ;
+  assign \sums$183  = sums;
   assign codes = residual;
   assign present = residual_present;
-  assign \base$187  = layer[242:229];
-  assign \go$188  = go;
+  assign \base$188  = layer[242:229];
+  assign \go$189  = go;
   assign parameter_begin = \begin ;
-  assign \layer$191  = layer;
-  assign \go$192  = go;
-  assign residual_token = \token$193 ;
-  assign \word$195  = residual_word;
-  assign \layer$196  = layer;
-  assign \go$197  = go;
-  assign codes_token = \token$198 ;
-  assign \codes$201  = \codes$200 ;
+  assign \layer$192  = layer;
+  assign \go$193  = go;
+  assign residual_token = \token$194 ;
+  assign \word$196  = residual_word;
+  assign \layer$197  = layer;
+  assign \go$198  = go;
+  assign codes_token = \token$199 ;
+  assign \codes$202  = \codes$201 ;
   assign overflow = fault_accumulator;
-  assign \enable$212  = control_guard_input;
+  assign \enable$213  = control_guard_input;
   assign use_zero = control_guard_zero;
-  assign \enable$214  = control_guard_output;
-  assign \use_zero$215  = control_guard_zero;
-  assign guard_output_count = \$438 [7:0];
-  assign guard_input_count = \$446 [7:0];
+  assign \enable$215  = control_guard_output;
+  assign \use_zero$216  = control_guard_zero;
+  assign guard_output_count = \$436 [7:0];
+  assign guard_input_count = \$444 [7:0];
   assign parameter_slot_3 = 32'd0;
   assign s_axi_rid = s_axi_bid;
   assign \parameters.bias  = parameters[23:0];
@@ -2886,14 +2885,14 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \write_data[5]  = write_data[47:40];
   assign \write_data[6]  = write_data[55:48];
   assign \write_data[7]  = write_data[63:56];
-  assign \read_address$130[0]  = \read_address$130 [11:0];
-  assign \read_address$130[1]  = \read_address$130 [23:12];
-  assign \read_address$130[2]  = \read_address$130 [35:24];
-  assign \read_address$130[3]  = \read_address$130 [47:36];
-  assign \read_address$130[4]  = \read_address$130 [59:48];
-  assign \read_address$130[5]  = \read_address$130 [71:60];
-  assign \read_address$130[6]  = \read_address$130 [83:72];
-  assign \read_address$130[7]  = \read_address$130 [95:84];
+  assign \read_address$131[0]  = \read_address$131 [11:0];
+  assign \read_address$131[1]  = \read_address$131 [23:12];
+  assign \read_address$131[2]  = \read_address$131 [35:24];
+  assign \read_address$131[3]  = \read_address$131 [47:36];
+  assign \read_address$131[4]  = \read_address$131 [59:48];
+  assign \read_address$131[5]  = \read_address$131 [71:60];
+  assign \read_address$131[6]  = \read_address$131 [83:72];
+  assign \read_address$131[7]  = \read_address$131 [95:84];
   assign \layer.magic  = layer[15:0];
   assign \layer.hold_weights  = layer[16];
   assign \layer.maximum  = layer[17];
@@ -2945,70 +2944,70 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \layer.add_shift  = layer[466:462];
   assign \layer.add_multiplier_a  = layer[490:467];
   assign \layer.add_multiplier_b  = layer[514:491];
-  assign \address$132[0]  = \address$132 [15:0];
-  assign \address$132[1]  = \address$132 [31:16];
-  assign \address$132[2]  = \address$132 [47:32];
-  assign \address$132[3]  = \address$132 [63:48];
-  assign \address$132[4]  = \address$132 [79:64];
-  assign \address$132[5]  = \address$132 [95:80];
-  assign \address$132[6]  = \address$132 [111:96];
-  assign \address$132[7]  = \address$132 [127:112];
-  assign \write_address$134[0]  = \write_address$134 [11:0];
-  assign \write_address$134[1]  = \write_address$134 [23:12];
-  assign \write_address$134[2]  = \write_address$134 [35:24];
-  assign \write_address$134[3]  = \write_address$134 [47:36];
-  assign \write_address$134[4]  = \write_address$134 [59:48];
-  assign \write_address$134[5]  = \write_address$134 [71:60];
-  assign \write_address$134[6]  = \write_address$134 [83:72];
-  assign \write_address$134[7]  = \write_address$134 [95:84];
-  assign \address$135[0]  = \address$135 [15:0];
-  assign \address$135[1]  = \address$135 [31:16];
-  assign \address$135[2]  = \address$135 [47:32];
-  assign \address$135[3]  = \address$135 [63:48];
-  assign \address$135[4]  = \address$135 [79:64];
-  assign \address$135[5]  = \address$135 [95:80];
-  assign \address$135[6]  = \address$135 [111:96];
-  assign \address$135[7]  = \address$135 [127:112];
-  assign \write_data$136[0]  = \write_data$136 [7:0];
-  assign \write_data$136[1]  = \write_data$136 [15:8];
-  assign \write_data$136[2]  = \write_data$136 [23:16];
-  assign \write_data$136[3]  = \write_data$136 [31:24];
-  assign \write_data$136[4]  = \write_data$136 [39:32];
-  assign \write_data$136[5]  = \write_data$136 [47:40];
-  assign \write_data$136[6]  = \write_data$136 [55:48];
-  assign \write_data$136[7]  = \write_data$136 [63:56];
-  assign \word$137[0]  = \word$137 [7:0];
-  assign \word$137[1]  = \word$137 [15:8];
-  assign \word$137[2]  = \word$137 [23:16];
-  assign \word$137[3]  = \word$137 [31:24];
-  assign \word$137[4]  = \word$137 [39:32];
-  assign \word$137[5]  = \word$137 [47:40];
-  assign \word$137[6]  = \word$137 [55:48];
-  assign \word$137[7]  = \word$137 [63:56];
-  assign \read_address$140[0]  = \read_address$140 [11:0];
-  assign \read_address$140[1]  = \read_address$140 [23:12];
-  assign \read_address$140[2]  = \read_address$140 [35:24];
-  assign \read_address$140[3]  = \read_address$140 [47:36];
-  assign \read_address$140[4]  = \read_address$140 [59:48];
-  assign \read_address$140[5]  = \read_address$140 [71:60];
-  assign \read_address$140[6]  = \read_address$140 [83:72];
-  assign \read_address$140[7]  = \read_address$140 [95:84];
-  assign \write_address$141[0]  = \write_address$141 [11:0];
-  assign \write_address$141[1]  = \write_address$141 [23:12];
-  assign \write_address$141[2]  = \write_address$141 [35:24];
-  assign \write_address$141[3]  = \write_address$141 [47:36];
-  assign \write_address$141[4]  = \write_address$141 [59:48];
-  assign \write_address$141[5]  = \write_address$141 [71:60];
-  assign \write_address$141[6]  = \write_address$141 [83:72];
-  assign \write_address$141[7]  = \write_address$141 [95:84];
-  assign \write_data$142[0]  = \write_data$142 [7:0];
-  assign \write_data$142[1]  = \write_data$142 [15:8];
-  assign \write_data$142[2]  = \write_data$142 [23:16];
-  assign \write_data$142[3]  = \write_data$142 [31:24];
-  assign \write_data$142[4]  = \write_data$142 [39:32];
-  assign \write_data$142[5]  = \write_data$142 [47:40];
-  assign \write_data$142[6]  = \write_data$142 [55:48];
-  assign \write_data$142[7]  = \write_data$142 [63:56];
+  assign \address$133[0]  = \address$133 [15:0];
+  assign \address$133[1]  = \address$133 [31:16];
+  assign \address$133[2]  = \address$133 [47:32];
+  assign \address$133[3]  = \address$133 [63:48];
+  assign \address$133[4]  = \address$133 [79:64];
+  assign \address$133[5]  = \address$133 [95:80];
+  assign \address$133[6]  = \address$133 [111:96];
+  assign \address$133[7]  = \address$133 [127:112];
+  assign \write_address$135[0]  = \write_address$135 [11:0];
+  assign \write_address$135[1]  = \write_address$135 [23:12];
+  assign \write_address$135[2]  = \write_address$135 [35:24];
+  assign \write_address$135[3]  = \write_address$135 [47:36];
+  assign \write_address$135[4]  = \write_address$135 [59:48];
+  assign \write_address$135[5]  = \write_address$135 [71:60];
+  assign \write_address$135[6]  = \write_address$135 [83:72];
+  assign \write_address$135[7]  = \write_address$135 [95:84];
+  assign \address$136[0]  = \address$136 [15:0];
+  assign \address$136[1]  = \address$136 [31:16];
+  assign \address$136[2]  = \address$136 [47:32];
+  assign \address$136[3]  = \address$136 [63:48];
+  assign \address$136[4]  = \address$136 [79:64];
+  assign \address$136[5]  = \address$136 [95:80];
+  assign \address$136[6]  = \address$136 [111:96];
+  assign \address$136[7]  = \address$136 [127:112];
+  assign \write_data$137[0]  = \write_data$137 [7:0];
+  assign \write_data$137[1]  = \write_data$137 [15:8];
+  assign \write_data$137[2]  = \write_data$137 [23:16];
+  assign \write_data$137[3]  = \write_data$137 [31:24];
+  assign \write_data$137[4]  = \write_data$137 [39:32];
+  assign \write_data$137[5]  = \write_data$137 [47:40];
+  assign \write_data$137[6]  = \write_data$137 [55:48];
+  assign \write_data$137[7]  = \write_data$137 [63:56];
+  assign \word$138[0]  = \word$138 [7:0];
+  assign \word$138[1]  = \word$138 [15:8];
+  assign \word$138[2]  = \word$138 [23:16];
+  assign \word$138[3]  = \word$138 [31:24];
+  assign \word$138[4]  = \word$138 [39:32];
+  assign \word$138[5]  = \word$138 [47:40];
+  assign \word$138[6]  = \word$138 [55:48];
+  assign \word$138[7]  = \word$138 [63:56];
+  assign \read_address$141[0]  = \read_address$141 [11:0];
+  assign \read_address$141[1]  = \read_address$141 [23:12];
+  assign \read_address$141[2]  = \read_address$141 [35:24];
+  assign \read_address$141[3]  = \read_address$141 [47:36];
+  assign \read_address$141[4]  = \read_address$141 [59:48];
+  assign \read_address$141[5]  = \read_address$141 [71:60];
+  assign \read_address$141[6]  = \read_address$141 [83:72];
+  assign \read_address$141[7]  = \read_address$141 [95:84];
+  assign \write_address$142[0]  = \write_address$142 [11:0];
+  assign \write_address$142[1]  = \write_address$142 [23:12];
+  assign \write_address$142[2]  = \write_address$142 [35:24];
+  assign \write_address$142[3]  = \write_address$142 [47:36];
+  assign \write_address$142[4]  = \write_address$142 [59:48];
+  assign \write_address$142[5]  = \write_address$142 [71:60];
+  assign \write_address$142[6]  = \write_address$142 [83:72];
+  assign \write_address$142[7]  = \write_address$142 [95:84];
+  assign \write_data$143[0]  = \write_data$143 [7:0];
+  assign \write_data$143[1]  = \write_data$143 [15:8];
+  assign \write_data$143[2]  = \write_data$143 [23:16];
+  assign \write_data$143[3]  = \write_data$143 [31:24];
+  assign \write_data$143[4]  = \write_data$143 [39:32];
+  assign \write_data$143[5]  = \write_data$143 [47:40];
+  assign \write_data$143[6]  = \write_data$143 [55:48];
+  assign \write_data$143[7]  = \write_data$143 [63:56];
   assign \feeder_word[0]  = feeder_word[7:0];
   assign \feeder_word[1]  = feeder_word[15:8];
   assign \feeder_word[2]  = feeder_word[23:16];
@@ -3017,14 +3016,6 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \feeder_word[5]  = feeder_word[47:40];
   assign \feeder_word[6]  = feeder_word[55:48];
   assign \feeder_word[7]  = feeder_word[63:56];
-  assign \read_data$146[0]  = \read_data$146 [7:0];
-  assign \read_data$146[1]  = \read_data$146 [15:8];
-  assign \read_data$146[2]  = \read_data$146 [23:16];
-  assign \read_data$146[3]  = \read_data$146 [31:24];
-  assign \read_data$146[4]  = \read_data$146 [39:32];
-  assign \read_data$146[5]  = \read_data$146 [47:40];
-  assign \read_data$146[6]  = \read_data$146 [55:48];
-  assign \read_data$146[7]  = \read_data$146 [63:56];
   assign \read_data$147[0]  = \read_data$147 [7:0];
   assign \read_data$147[1]  = \read_data$147 [15:8];
   assign \read_data$147[2]  = \read_data$147 [23:16];
@@ -3033,6 +3024,14 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \read_data$147[5]  = \read_data$147 [47:40];
   assign \read_data$147[6]  = \read_data$147 [55:48];
   assign \read_data$147[7]  = \read_data$147 [63:56];
+  assign \read_data$148[0]  = \read_data$148 [7:0];
+  assign \read_data$148[1]  = \read_data$148 [15:8];
+  assign \read_data$148[2]  = \read_data$148 [23:16];
+  assign \read_data$148[3]  = \read_data$148 [31:24];
+  assign \read_data$148[4]  = \read_data$148 [39:32];
+  assign \read_data$148[5]  = \read_data$148 [47:40];
+  assign \read_data$148[6]  = \read_data$148 [55:48];
+  assign \read_data$148[7]  = \read_data$148 [63:56];
   assign \residual_word[0]  = residual_word[7:0];
   assign \residual_word[1]  = residual_word[15:8];
   assign \residual_word[2]  = residual_word[23:16];
@@ -3041,121 +3040,121 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \residual_word[5]  = residual_word[47:40];
   assign \residual_word[6]  = residual_word[55:48];
   assign \residual_word[7]  = residual_word[63:56];
-  assign \layer$150.magic  = layer[15:0];
-  assign \layer$150.hold_weights  = layer[16];
-  assign \layer$150.maximum  = layer[17];
-  assign \layer$150.residual  = layer[18];
-  assign \layer$150.input_bank  = layer[20:19];
-  assign \layer$150.output_bank  = layer[22:21];
-  assign \layer$150.residual_bank  = layer[24:23];
-  assign \layer$150.stride  = layer[27:25];
-  assign \layer$150.dilation  = layer[30:28];
-  assign \layer$150.sub_block  = layer[34:31];
-  assign \layer$150.out_lane  = layer[39:35];
-  assign \layer$150.input_base  = layer[55:40];
-  assign \layer$150.input_step  = layer[71:56];
-  assign \layer$150.step_x  = layer[87:72];
-  assign \layer$150.step_y  = layer[103:88];
-  assign \layer$150.step_kx  = layer[119:104];
-  assign \layer$150.step_ky  = layer[135:120];
-  assign \layer$150.blocks  = layer[148:136];
-  assign \layer$150.origin_y  = layer[158:149];
-  assign \layer$150.origin_x  = layer[168:159];
-  assign \layer$150.kernel_h  = layer[173:169];
-  assign \layer$150.kernel_w  = layer[178:174];
-  assign \layer$150.in_h  = layer[187:179];
-  assign \layer$150.in_w  = layer[196:188];
-  assign \layer$150.co_tiles  = layer[210:197];
-  assign \layer$150.out_h  = layer[219:211];
-  assign \layer$150.out_w  = layer[228:220];
-  assign \layer$150.param_base  = layer[242:229];
-  assign \layer$150.weight_base  = layer[262:243];
-  assign \layer$150.out_step  = layer[274:263];
-  assign \layer$150.out_base  = layer[290:275];
-  assign \layer$150.lane_mask  = layer[306:291];
-  assign \layer$150.res_lane  = layer[311:307];
-  assign \layer$150.res_base  = layer[327:312];
-  assign \layer$150.res_step_x  = layer[343:328];
-  assign \layer$150.res_step_y  = layer[359:344];
-  assign \layer$150.res_tiles  = layer[373:360];
-  assign \layer$150.pad_value  = layer[381:374];
-  assign \layer$150.zero_in  = layer[389:382];
-  assign \layer$150.input_lo  = layer[397:390];
-  assign \layer$150.input_hi  = layer[405:398];
-  assign \layer$150.zero_out  = layer[413:406];
-  assign \layer$150.lo  = layer[421:414];
-  assign \layer$150.hi  = layer[429:422];
-  assign \layer$150.res_zero  = layer[437:430];
-  assign \layer$150.add_zero  = layer[445:438];
-  assign \layer$150.add_lo  = layer[453:446];
-  assign \layer$150.add_hi  = layer[461:454];
-  assign \layer$150.add_shift  = layer[466:462];
-  assign \layer$150.add_multiplier_a  = layer[490:467];
-  assign \layer$150.add_multiplier_b  = layer[514:491];
-  assign \layer$157.magic  = layer[15:0];
-  assign \layer$157.hold_weights  = layer[16];
-  assign \layer$157.maximum  = layer[17];
-  assign \layer$157.residual  = layer[18];
-  assign \layer$157.input_bank  = layer[20:19];
-  assign \layer$157.output_bank  = layer[22:21];
-  assign \layer$157.residual_bank  = layer[24:23];
-  assign \layer$157.stride  = layer[27:25];
-  assign \layer$157.dilation  = layer[30:28];
-  assign \layer$157.sub_block  = layer[34:31];
-  assign \layer$157.out_lane  = layer[39:35];
-  assign \layer$157.input_base  = layer[55:40];
-  assign \layer$157.input_step  = layer[71:56];
-  assign \layer$157.step_x  = layer[87:72];
-  assign \layer$157.step_y  = layer[103:88];
-  assign \layer$157.step_kx  = layer[119:104];
-  assign \layer$157.step_ky  = layer[135:120];
-  assign \layer$157.blocks  = layer[148:136];
-  assign \layer$157.origin_y  = layer[158:149];
-  assign \layer$157.origin_x  = layer[168:159];
-  assign \layer$157.kernel_h  = layer[173:169];
-  assign \layer$157.kernel_w  = layer[178:174];
-  assign \layer$157.in_h  = layer[187:179];
-  assign \layer$157.in_w  = layer[196:188];
-  assign \layer$157.co_tiles  = layer[210:197];
-  assign \layer$157.out_h  = layer[219:211];
-  assign \layer$157.out_w  = layer[228:220];
-  assign \layer$157.param_base  = layer[242:229];
-  assign \layer$157.weight_base  = layer[262:243];
-  assign \layer$157.out_step  = layer[274:263];
-  assign \layer$157.out_base  = layer[290:275];
-  assign \layer$157.lane_mask  = layer[306:291];
-  assign \layer$157.res_lane  = layer[311:307];
-  assign \layer$157.res_base  = layer[327:312];
-  assign \layer$157.res_step_x  = layer[343:328];
-  assign \layer$157.res_step_y  = layer[359:344];
-  assign \layer$157.res_tiles  = layer[373:360];
-  assign \layer$157.pad_value  = layer[381:374];
-  assign \layer$157.zero_in  = layer[389:382];
-  assign \layer$157.input_lo  = layer[397:390];
-  assign \layer$157.input_hi  = layer[405:398];
-  assign \layer$157.zero_out  = layer[413:406];
-  assign \layer$157.lo  = layer[421:414];
-  assign \layer$157.hi  = layer[429:422];
-  assign \layer$157.res_zero  = layer[437:430];
-  assign \layer$157.add_zero  = layer[445:438];
-  assign \layer$157.add_lo  = layer[453:446];
-  assign \layer$157.add_hi  = layer[461:454];
-  assign \layer$157.add_shift  = layer[466:462];
-  assign \layer$157.add_multiplier_a  = layer[490:467];
-  assign \layer$157.add_multiplier_b  = layer[514:491];
+  assign \layer$151.magic  = layer[15:0];
+  assign \layer$151.hold_weights  = layer[16];
+  assign \layer$151.maximum  = layer[17];
+  assign \layer$151.residual  = layer[18];
+  assign \layer$151.input_bank  = layer[20:19];
+  assign \layer$151.output_bank  = layer[22:21];
+  assign \layer$151.residual_bank  = layer[24:23];
+  assign \layer$151.stride  = layer[27:25];
+  assign \layer$151.dilation  = layer[30:28];
+  assign \layer$151.sub_block  = layer[34:31];
+  assign \layer$151.out_lane  = layer[39:35];
+  assign \layer$151.input_base  = layer[55:40];
+  assign \layer$151.input_step  = layer[71:56];
+  assign \layer$151.step_x  = layer[87:72];
+  assign \layer$151.step_y  = layer[103:88];
+  assign \layer$151.step_kx  = layer[119:104];
+  assign \layer$151.step_ky  = layer[135:120];
+  assign \layer$151.blocks  = layer[148:136];
+  assign \layer$151.origin_y  = layer[158:149];
+  assign \layer$151.origin_x  = layer[168:159];
+  assign \layer$151.kernel_h  = layer[173:169];
+  assign \layer$151.kernel_w  = layer[178:174];
+  assign \layer$151.in_h  = layer[187:179];
+  assign \layer$151.in_w  = layer[196:188];
+  assign \layer$151.co_tiles  = layer[210:197];
+  assign \layer$151.out_h  = layer[219:211];
+  assign \layer$151.out_w  = layer[228:220];
+  assign \layer$151.param_base  = layer[242:229];
+  assign \layer$151.weight_base  = layer[262:243];
+  assign \layer$151.out_step  = layer[274:263];
+  assign \layer$151.out_base  = layer[290:275];
+  assign \layer$151.lane_mask  = layer[306:291];
+  assign \layer$151.res_lane  = layer[311:307];
+  assign \layer$151.res_base  = layer[327:312];
+  assign \layer$151.res_step_x  = layer[343:328];
+  assign \layer$151.res_step_y  = layer[359:344];
+  assign \layer$151.res_tiles  = layer[373:360];
+  assign \layer$151.pad_value  = layer[381:374];
+  assign \layer$151.zero_in  = layer[389:382];
+  assign \layer$151.input_lo  = layer[397:390];
+  assign \layer$151.input_hi  = layer[405:398];
+  assign \layer$151.zero_out  = layer[413:406];
+  assign \layer$151.lo  = layer[421:414];
+  assign \layer$151.hi  = layer[429:422];
+  assign \layer$151.res_zero  = layer[437:430];
+  assign \layer$151.add_zero  = layer[445:438];
+  assign \layer$151.add_lo  = layer[453:446];
+  assign \layer$151.add_hi  = layer[461:454];
+  assign \layer$151.add_shift  = layer[466:462];
+  assign \layer$151.add_multiplier_a  = layer[490:467];
+  assign \layer$151.add_multiplier_b  = layer[514:491];
+  assign \layer$158.magic  = layer[15:0];
+  assign \layer$158.hold_weights  = layer[16];
+  assign \layer$158.maximum  = layer[17];
+  assign \layer$158.residual  = layer[18];
+  assign \layer$158.input_bank  = layer[20:19];
+  assign \layer$158.output_bank  = layer[22:21];
+  assign \layer$158.residual_bank  = layer[24:23];
+  assign \layer$158.stride  = layer[27:25];
+  assign \layer$158.dilation  = layer[30:28];
+  assign \layer$158.sub_block  = layer[34:31];
+  assign \layer$158.out_lane  = layer[39:35];
+  assign \layer$158.input_base  = layer[55:40];
+  assign \layer$158.input_step  = layer[71:56];
+  assign \layer$158.step_x  = layer[87:72];
+  assign \layer$158.step_y  = layer[103:88];
+  assign \layer$158.step_kx  = layer[119:104];
+  assign \layer$158.step_ky  = layer[135:120];
+  assign \layer$158.blocks  = layer[148:136];
+  assign \layer$158.origin_y  = layer[158:149];
+  assign \layer$158.origin_x  = layer[168:159];
+  assign \layer$158.kernel_h  = layer[173:169];
+  assign \layer$158.kernel_w  = layer[178:174];
+  assign \layer$158.in_h  = layer[187:179];
+  assign \layer$158.in_w  = layer[196:188];
+  assign \layer$158.co_tiles  = layer[210:197];
+  assign \layer$158.out_h  = layer[219:211];
+  assign \layer$158.out_w  = layer[228:220];
+  assign \layer$158.param_base  = layer[242:229];
+  assign \layer$158.weight_base  = layer[262:243];
+  assign \layer$158.out_step  = layer[274:263];
+  assign \layer$158.out_base  = layer[290:275];
+  assign \layer$158.lane_mask  = layer[306:291];
+  assign \layer$158.res_lane  = layer[311:307];
+  assign \layer$158.res_base  = layer[327:312];
+  assign \layer$158.res_step_x  = layer[343:328];
+  assign \layer$158.res_step_y  = layer[359:344];
+  assign \layer$158.res_tiles  = layer[373:360];
+  assign \layer$158.pad_value  = layer[381:374];
+  assign \layer$158.zero_in  = layer[389:382];
+  assign \layer$158.input_lo  = layer[397:390];
+  assign \layer$158.input_hi  = layer[405:398];
+  assign \layer$158.zero_out  = layer[413:406];
+  assign \layer$158.lo  = layer[421:414];
+  assign \layer$158.hi  = layer[429:422];
+  assign \layer$158.res_zero  = layer[437:430];
+  assign \layer$158.add_zero  = layer[445:438];
+  assign \layer$158.add_lo  = layer[453:446];
+  assign \layer$158.add_hi  = layer[461:454];
+  assign \layer$158.add_shift  = layer[466:462];
+  assign \layer$158.add_multiplier_a  = layer[490:467];
+  assign \layer$158.add_multiplier_b  = layer[514:491];
   assign \token.valid  = token[0];
   assign \token.start  = token[1];
   assign \token.end  = token[2];
   assign \token.first  = token[3];
   assign \token.last  = token[4];
-  assign \word$164[0]  = feeder_word[7:0];
-  assign \word$164[1]  = feeder_word[15:8];
-  assign \word$164[2]  = feeder_word[23:16];
-  assign \word$164[3]  = feeder_word[31:24];
-  assign \word$164[4]  = feeder_word[39:32];
-  assign \word$164[5]  = feeder_word[47:40];
-  assign \word$164[6]  = feeder_word[55:48];
-  assign \word$164[7]  = feeder_word[63:56];
+  assign \word$165[0]  = feeder_word[7:0];
+  assign \word$165[1]  = feeder_word[15:8];
+  assign \word$165[2]  = feeder_word[23:16];
+  assign \word$165[3]  = feeder_word[31:24];
+  assign \word$165[4]  = feeder_word[39:32];
+  assign \word$165[5]  = feeder_word[47:40];
+  assign \word$165[6]  = feeder_word[55:48];
+  assign \word$165[7]  = feeder_word[63:56];
   assign \act[0]  = act[7:0];
   assign \act[1]  = act[15:8];
   assign \act[2]  = act[23:16];
@@ -3164,14 +3163,14 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \act[5]  = act[47:40];
   assign \act[6]  = act[55:48];
   assign \act[7]  = act[63:56];
-  assign \act$171[0]  = act[7:0];
-  assign \act$171[1]  = act[15:8];
-  assign \act$171[2]  = act[23:16];
-  assign \act$171[3]  = act[31:24];
-  assign \act$171[4]  = act[39:32];
-  assign \act$171[5]  = act[47:40];
-  assign \act$171[6]  = act[55:48];
-  assign \act$171[7]  = act[63:56];
+  assign \act$172[0]  = act[7:0];
+  assign \act$172[1]  = act[15:8];
+  assign \act$172[2]  = act[23:16];
+  assign \act$172[3]  = act[31:24];
+  assign \act$172[4]  = act[39:32];
+  assign \act$172[5]  = act[47:40];
+  assign \act$172[6]  = act[55:48];
+  assign \act$172[7]  = act[63:56];
   assign \weight[0]  = weight[7:0];
   assign \weight[1]  = weight[15:8];
   assign \weight[2]  = weight[23:16];
@@ -3188,67 +3187,67 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \weight_row[5]  = weight[47:40];
   assign \weight_row[6]  = weight[55:48];
   assign \weight_row[7]  = weight[63:56];
-  assign \layer$178.magic  = layer[15:0];
-  assign \layer$178.hold_weights  = layer[16];
-  assign \layer$178.maximum  = layer[17];
-  assign \layer$178.residual  = layer[18];
-  assign \layer$178.input_bank  = layer[20:19];
-  assign \layer$178.output_bank  = layer[22:21];
-  assign \layer$178.residual_bank  = layer[24:23];
-  assign \layer$178.stride  = layer[27:25];
-  assign \layer$178.dilation  = layer[30:28];
-  assign \layer$178.sub_block  = layer[34:31];
-  assign \layer$178.out_lane  = layer[39:35];
-  assign \layer$178.input_base  = layer[55:40];
-  assign \layer$178.input_step  = layer[71:56];
-  assign \layer$178.step_x  = layer[87:72];
-  assign \layer$178.step_y  = layer[103:88];
-  assign \layer$178.step_kx  = layer[119:104];
-  assign \layer$178.step_ky  = layer[135:120];
-  assign \layer$178.blocks  = layer[148:136];
-  assign \layer$178.origin_y  = layer[158:149];
-  assign \layer$178.origin_x  = layer[168:159];
-  assign \layer$178.kernel_h  = layer[173:169];
-  assign \layer$178.kernel_w  = layer[178:174];
-  assign \layer$178.in_h  = layer[187:179];
-  assign \layer$178.in_w  = layer[196:188];
-  assign \layer$178.co_tiles  = layer[210:197];
-  assign \layer$178.out_h  = layer[219:211];
-  assign \layer$178.out_w  = layer[228:220];
-  assign \layer$178.param_base  = layer[242:229];
-  assign \layer$178.weight_base  = layer[262:243];
-  assign \layer$178.out_step  = layer[274:263];
-  assign \layer$178.out_base  = layer[290:275];
-  assign \layer$178.lane_mask  = layer[306:291];
-  assign \layer$178.res_lane  = layer[311:307];
-  assign \layer$178.res_base  = layer[327:312];
-  assign \layer$178.res_step_x  = layer[343:328];
-  assign \layer$178.res_step_y  = layer[359:344];
-  assign \layer$178.res_tiles  = layer[373:360];
-  assign \layer$178.pad_value  = layer[381:374];
-  assign \layer$178.zero_in  = layer[389:382];
-  assign \layer$178.input_lo  = layer[397:390];
-  assign \layer$178.input_hi  = layer[405:398];
-  assign \layer$178.zero_out  = layer[413:406];
-  assign \layer$178.lo  = layer[421:414];
-  assign \layer$178.hi  = layer[429:422];
-  assign \layer$178.res_zero  = layer[437:430];
-  assign \layer$178.add_zero  = layer[445:438];
-  assign \layer$178.add_lo  = layer[453:446];
-  assign \layer$178.add_hi  = layer[461:454];
-  assign \layer$178.add_shift  = layer[466:462];
-  assign \layer$178.add_multiplier_a  = layer[490:467];
-  assign \layer$178.add_multiplier_b  = layer[514:491];
-  assign \token$179.valid  = \token$179 [0];
-  assign \token$179.start  = \token$179 [1];
-  assign \token$179.end  = \token$179 [2];
-  assign \token$179.first  = \token$179 [3];
-  assign \token$179.last  = \token$179 [4];
-  assign \token_8.valid  = \token$179 [0];
-  assign \token_8.start  = \token$179 [1];
-  assign \token_8.end  = \token$179 [2];
-  assign \token_8.first  = \token$179 [3];
-  assign \token_8.last  = \token$179 [4];
+  assign \layer$179.magic  = layer[15:0];
+  assign \layer$179.hold_weights  = layer[16];
+  assign \layer$179.maximum  = layer[17];
+  assign \layer$179.residual  = layer[18];
+  assign \layer$179.input_bank  = layer[20:19];
+  assign \layer$179.output_bank  = layer[22:21];
+  assign \layer$179.residual_bank  = layer[24:23];
+  assign \layer$179.stride  = layer[27:25];
+  assign \layer$179.dilation  = layer[30:28];
+  assign \layer$179.sub_block  = layer[34:31];
+  assign \layer$179.out_lane  = layer[39:35];
+  assign \layer$179.input_base  = layer[55:40];
+  assign \layer$179.input_step  = layer[71:56];
+  assign \layer$179.step_x  = layer[87:72];
+  assign \layer$179.step_y  = layer[103:88];
+  assign \layer$179.step_kx  = layer[119:104];
+  assign \layer$179.step_ky  = layer[135:120];
+  assign \layer$179.blocks  = layer[148:136];
+  assign \layer$179.origin_y  = layer[158:149];
+  assign \layer$179.origin_x  = layer[168:159];
+  assign \layer$179.kernel_h  = layer[173:169];
+  assign \layer$179.kernel_w  = layer[178:174];
+  assign \layer$179.in_h  = layer[187:179];
+  assign \layer$179.in_w  = layer[196:188];
+  assign \layer$179.co_tiles  = layer[210:197];
+  assign \layer$179.out_h  = layer[219:211];
+  assign \layer$179.out_w  = layer[228:220];
+  assign \layer$179.param_base  = layer[242:229];
+  assign \layer$179.weight_base  = layer[262:243];
+  assign \layer$179.out_step  = layer[274:263];
+  assign \layer$179.out_base  = layer[290:275];
+  assign \layer$179.lane_mask  = layer[306:291];
+  assign \layer$179.res_lane  = layer[311:307];
+  assign \layer$179.res_base  = layer[327:312];
+  assign \layer$179.res_step_x  = layer[343:328];
+  assign \layer$179.res_step_y  = layer[359:344];
+  assign \layer$179.res_tiles  = layer[373:360];
+  assign \layer$179.pad_value  = layer[381:374];
+  assign \layer$179.zero_in  = layer[389:382];
+  assign \layer$179.input_lo  = layer[397:390];
+  assign \layer$179.input_hi  = layer[405:398];
+  assign \layer$179.zero_out  = layer[413:406];
+  assign \layer$179.lo  = layer[421:414];
+  assign \layer$179.hi  = layer[429:422];
+  assign \layer$179.res_zero  = layer[437:430];
+  assign \layer$179.add_zero  = layer[445:438];
+  assign \layer$179.add_lo  = layer[453:446];
+  assign \layer$179.add_hi  = layer[461:454];
+  assign \layer$179.add_shift  = layer[466:462];
+  assign \layer$179.add_multiplier_a  = layer[490:467];
+  assign \layer$179.add_multiplier_b  = layer[514:491];
+  assign \token$180.valid  = \token$180 [0];
+  assign \token$180.start  = \token$180 [1];
+  assign \token$180.end  = \token$180 [2];
+  assign \token$180.first  = \token$180 [3];
+  assign \token$180.last  = \token$180 [4];
+  assign \token_8.valid  = \token$180 [0];
+  assign \token_8.start  = \token$180 [1];
+  assign \token_8.end  = \token$180 [2];
+  assign \token_8.first  = \token$180 [3];
+  assign \token_8.last  = \token$180 [4];
   assign \sums[0]  = sums[23:0];
   assign \sums[1]  = sums[47:24];
   assign \sums[2]  = sums[71:48];
@@ -3257,14 +3256,14 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \sums[5]  = sums[143:120];
   assign \sums[6]  = sums[167:144];
   assign \sums[7]  = sums[191:168];
-  assign \sums$182[0]  = sums[23:0];
-  assign \sums$182[1]  = sums[47:24];
-  assign \sums$182[2]  = sums[71:48];
-  assign \sums$182[3]  = sums[95:72];
-  assign \sums$182[4]  = sums[119:96];
-  assign \sums$182[5]  = sums[143:120];
-  assign \sums$182[6]  = sums[167:144];
-  assign \sums$182[7]  = sums[191:168];
+  assign \sums$183[0]  = sums[23:0];
+  assign \sums$183[1]  = sums[47:24];
+  assign \sums$183[2]  = sums[71:48];
+  assign \sums$183[3]  = sums[95:72];
+  assign \sums$183[4]  = sums[119:96];
+  assign \sums$183[5]  = sums[143:120];
+  assign \sums$183[6]  = sums[167:144];
+  assign \sums$183[7]  = sums[191:168];
   assign \residual[0]  = residual[7:0];
   assign \residual[1]  = residual[15:8];
   assign \residual[2]  = residual[23:16];
@@ -3281,160 +3280,160 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \codes[5]  = residual[47:40];
   assign \codes[6]  = residual[55:48];
   assign \codes[7]  = residual[63:56];
-  assign \layer$191.magic  = layer[15:0];
-  assign \layer$191.hold_weights  = layer[16];
-  assign \layer$191.maximum  = layer[17];
-  assign \layer$191.residual  = layer[18];
-  assign \layer$191.input_bank  = layer[20:19];
-  assign \layer$191.output_bank  = layer[22:21];
-  assign \layer$191.residual_bank  = layer[24:23];
-  assign \layer$191.stride  = layer[27:25];
-  assign \layer$191.dilation  = layer[30:28];
-  assign \layer$191.sub_block  = layer[34:31];
-  assign \layer$191.out_lane  = layer[39:35];
-  assign \layer$191.input_base  = layer[55:40];
-  assign \layer$191.input_step  = layer[71:56];
-  assign \layer$191.step_x  = layer[87:72];
-  assign \layer$191.step_y  = layer[103:88];
-  assign \layer$191.step_kx  = layer[119:104];
-  assign \layer$191.step_ky  = layer[135:120];
-  assign \layer$191.blocks  = layer[148:136];
-  assign \layer$191.origin_y  = layer[158:149];
-  assign \layer$191.origin_x  = layer[168:159];
-  assign \layer$191.kernel_h  = layer[173:169];
-  assign \layer$191.kernel_w  = layer[178:174];
-  assign \layer$191.in_h  = layer[187:179];
-  assign \layer$191.in_w  = layer[196:188];
-  assign \layer$191.co_tiles  = layer[210:197];
-  assign \layer$191.out_h  = layer[219:211];
-  assign \layer$191.out_w  = layer[228:220];
-  assign \layer$191.param_base  = layer[242:229];
-  assign \layer$191.weight_base  = layer[262:243];
-  assign \layer$191.out_step  = layer[274:263];
-  assign \layer$191.out_base  = layer[290:275];
-  assign \layer$191.lane_mask  = layer[306:291];
-  assign \layer$191.res_lane  = layer[311:307];
-  assign \layer$191.res_base  = layer[327:312];
-  assign \layer$191.res_step_x  = layer[343:328];
-  assign \layer$191.res_step_y  = layer[359:344];
-  assign \layer$191.res_tiles  = layer[373:360];
-  assign \layer$191.pad_value  = layer[381:374];
-  assign \layer$191.zero_in  = layer[389:382];
-  assign \layer$191.input_lo  = layer[397:390];
-  assign \layer$191.input_hi  = layer[405:398];
-  assign \layer$191.zero_out  = layer[413:406];
-  assign \layer$191.lo  = layer[421:414];
-  assign \layer$191.hi  = layer[429:422];
-  assign \layer$191.res_zero  = layer[437:430];
-  assign \layer$191.add_zero  = layer[445:438];
-  assign \layer$191.add_lo  = layer[453:446];
-  assign \layer$191.add_hi  = layer[461:454];
-  assign \layer$191.add_shift  = layer[466:462];
-  assign \layer$191.add_multiplier_a  = layer[490:467];
-  assign \layer$191.add_multiplier_b  = layer[514:491];
-  assign \token$193.valid  = \token$193 [0];
-  assign \token$193.start  = \token$193 [1];
-  assign \token$193.end  = \token$193 [2];
-  assign \token$193.first  = \token$193 [3];
-  assign \token$193.last  = \token$193 [4];
-  assign \residual_token.valid  = \token$193 [0];
-  assign \residual_token.start  = \token$193 [1];
-  assign \residual_token.end  = \token$193 [2];
-  assign \residual_token.first  = \token$193 [3];
-  assign \residual_token.last  = \token$193 [4];
-  assign \word$195[0]  = residual_word[7:0];
-  assign \word$195[1]  = residual_word[15:8];
-  assign \word$195[2]  = residual_word[23:16];
-  assign \word$195[3]  = residual_word[31:24];
-  assign \word$195[4]  = residual_word[39:32];
-  assign \word$195[5]  = residual_word[47:40];
-  assign \word$195[6]  = residual_word[55:48];
-  assign \word$195[7]  = residual_word[63:56];
-  assign \layer$196.magic  = layer[15:0];
-  assign \layer$196.hold_weights  = layer[16];
-  assign \layer$196.maximum  = layer[17];
-  assign \layer$196.residual  = layer[18];
-  assign \layer$196.input_bank  = layer[20:19];
-  assign \layer$196.output_bank  = layer[22:21];
-  assign \layer$196.residual_bank  = layer[24:23];
-  assign \layer$196.stride  = layer[27:25];
-  assign \layer$196.dilation  = layer[30:28];
-  assign \layer$196.sub_block  = layer[34:31];
-  assign \layer$196.out_lane  = layer[39:35];
-  assign \layer$196.input_base  = layer[55:40];
-  assign \layer$196.input_step  = layer[71:56];
-  assign \layer$196.step_x  = layer[87:72];
-  assign \layer$196.step_y  = layer[103:88];
-  assign \layer$196.step_kx  = layer[119:104];
-  assign \layer$196.step_ky  = layer[135:120];
-  assign \layer$196.blocks  = layer[148:136];
-  assign \layer$196.origin_y  = layer[158:149];
-  assign \layer$196.origin_x  = layer[168:159];
-  assign \layer$196.kernel_h  = layer[173:169];
-  assign \layer$196.kernel_w  = layer[178:174];
-  assign \layer$196.in_h  = layer[187:179];
-  assign \layer$196.in_w  = layer[196:188];
-  assign \layer$196.co_tiles  = layer[210:197];
-  assign \layer$196.out_h  = layer[219:211];
-  assign \layer$196.out_w  = layer[228:220];
-  assign \layer$196.param_base  = layer[242:229];
-  assign \layer$196.weight_base  = layer[262:243];
-  assign \layer$196.out_step  = layer[274:263];
-  assign \layer$196.out_base  = layer[290:275];
-  assign \layer$196.lane_mask  = layer[306:291];
-  assign \layer$196.res_lane  = layer[311:307];
-  assign \layer$196.res_base  = layer[327:312];
-  assign \layer$196.res_step_x  = layer[343:328];
-  assign \layer$196.res_step_y  = layer[359:344];
-  assign \layer$196.res_tiles  = layer[373:360];
-  assign \layer$196.pad_value  = layer[381:374];
-  assign \layer$196.zero_in  = layer[389:382];
-  assign \layer$196.input_lo  = layer[397:390];
-  assign \layer$196.input_hi  = layer[405:398];
-  assign \layer$196.zero_out  = layer[413:406];
-  assign \layer$196.lo  = layer[421:414];
-  assign \layer$196.hi  = layer[429:422];
-  assign \layer$196.res_zero  = layer[437:430];
-  assign \layer$196.add_zero  = layer[445:438];
-  assign \layer$196.add_lo  = layer[453:446];
-  assign \layer$196.add_hi  = layer[461:454];
-  assign \layer$196.add_shift  = layer[466:462];
-  assign \layer$196.add_multiplier_a  = layer[490:467];
-  assign \layer$196.add_multiplier_b  = layer[514:491];
-  assign \token$198.valid  = \token$198 [0];
-  assign \token$198.start  = \token$198 [1];
-  assign \token$198.end  = \token$198 [2];
-  assign \token$198.first  = \token$198 [3];
-  assign \token$198.last  = \token$198 [4];
-  assign \codes_token.valid  = \token$198 [0];
-  assign \codes_token.start  = \token$198 [1];
-  assign \codes_token.end  = \token$198 [2];
-  assign \codes_token.first  = \token$198 [3];
-  assign \codes_token.last  = \token$198 [4];
-  assign \codes$200[0]  = \codes$200 [7:0];
-  assign \codes$200[1]  = \codes$200 [15:8];
-  assign \codes$200[2]  = \codes$200 [23:16];
-  assign \codes$200[3]  = \codes$200 [31:24];
-  assign \codes$200[4]  = \codes$200 [39:32];
-  assign \codes$200[5]  = \codes$200 [47:40];
-  assign \codes$200[6]  = \codes$200 [55:48];
-  assign \codes$200[7]  = \codes$200 [63:56];
-  assign \codes$201[0]  = \codes$200 [7:0];
-  assign \codes$201[1]  = \codes$200 [15:8];
-  assign \codes$201[2]  = \codes$200 [23:16];
-  assign \codes$201[3]  = \codes$200 [31:24];
-  assign \codes$201[4]  = \codes$200 [39:32];
-  assign \codes$201[5]  = \codes$200 [47:40];
-  assign \codes$201[6]  = \codes$200 [55:48];
-  assign \codes$201[7]  = \codes$200 [63:56];
-  assign \read_data$230[0]  = \read_data$230 [7:0];
-  assign \read_data$230[1]  = \read_data$230 [15:8];
-  assign \read_data$230[2]  = \read_data$230 [23:16];
-  assign \read_data$230[3]  = \read_data$230 [31:24];
-  assign \read_data$230[4]  = \read_data$230 [39:32];
-  assign \read_data$230[5]  = \read_data$230 [47:40];
-  assign \read_data$230[6]  = \read_data$230 [55:48];
-  assign \read_data$230[7]  = \read_data$230 [63:56];
+  assign \layer$192.magic  = layer[15:0];
+  assign \layer$192.hold_weights  = layer[16];
+  assign \layer$192.maximum  = layer[17];
+  assign \layer$192.residual  = layer[18];
+  assign \layer$192.input_bank  = layer[20:19];
+  assign \layer$192.output_bank  = layer[22:21];
+  assign \layer$192.residual_bank  = layer[24:23];
+  assign \layer$192.stride  = layer[27:25];
+  assign \layer$192.dilation  = layer[30:28];
+  assign \layer$192.sub_block  = layer[34:31];
+  assign \layer$192.out_lane  = layer[39:35];
+  assign \layer$192.input_base  = layer[55:40];
+  assign \layer$192.input_step  = layer[71:56];
+  assign \layer$192.step_x  = layer[87:72];
+  assign \layer$192.step_y  = layer[103:88];
+  assign \layer$192.step_kx  = layer[119:104];
+  assign \layer$192.step_ky  = layer[135:120];
+  assign \layer$192.blocks  = layer[148:136];
+  assign \layer$192.origin_y  = layer[158:149];
+  assign \layer$192.origin_x  = layer[168:159];
+  assign \layer$192.kernel_h  = layer[173:169];
+  assign \layer$192.kernel_w  = layer[178:174];
+  assign \layer$192.in_h  = layer[187:179];
+  assign \layer$192.in_w  = layer[196:188];
+  assign \layer$192.co_tiles  = layer[210:197];
+  assign \layer$192.out_h  = layer[219:211];
+  assign \layer$192.out_w  = layer[228:220];
+  assign \layer$192.param_base  = layer[242:229];
+  assign \layer$192.weight_base  = layer[262:243];
+  assign \layer$192.out_step  = layer[274:263];
+  assign \layer$192.out_base  = layer[290:275];
+  assign \layer$192.lane_mask  = layer[306:291];
+  assign \layer$192.res_lane  = layer[311:307];
+  assign \layer$192.res_base  = layer[327:312];
+  assign \layer$192.res_step_x  = layer[343:328];
+  assign \layer$192.res_step_y  = layer[359:344];
+  assign \layer$192.res_tiles  = layer[373:360];
+  assign \layer$192.pad_value  = layer[381:374];
+  assign \layer$192.zero_in  = layer[389:382];
+  assign \layer$192.input_lo  = layer[397:390];
+  assign \layer$192.input_hi  = layer[405:398];
+  assign \layer$192.zero_out  = layer[413:406];
+  assign \layer$192.lo  = layer[421:414];
+  assign \layer$192.hi  = layer[429:422];
+  assign \layer$192.res_zero  = layer[437:430];
+  assign \layer$192.add_zero  = layer[445:438];
+  assign \layer$192.add_lo  = layer[453:446];
+  assign \layer$192.add_hi  = layer[461:454];
+  assign \layer$192.add_shift  = layer[466:462];
+  assign \layer$192.add_multiplier_a  = layer[490:467];
+  assign \layer$192.add_multiplier_b  = layer[514:491];
+  assign \token$194.valid  = \token$194 [0];
+  assign \token$194.start  = \token$194 [1];
+  assign \token$194.end  = \token$194 [2];
+  assign \token$194.first  = \token$194 [3];
+  assign \token$194.last  = \token$194 [4];
+  assign \residual_token.valid  = \token$194 [0];
+  assign \residual_token.start  = \token$194 [1];
+  assign \residual_token.end  = \token$194 [2];
+  assign \residual_token.first  = \token$194 [3];
+  assign \residual_token.last  = \token$194 [4];
+  assign \word$196[0]  = residual_word[7:0];
+  assign \word$196[1]  = residual_word[15:8];
+  assign \word$196[2]  = residual_word[23:16];
+  assign \word$196[3]  = residual_word[31:24];
+  assign \word$196[4]  = residual_word[39:32];
+  assign \word$196[5]  = residual_word[47:40];
+  assign \word$196[6]  = residual_word[55:48];
+  assign \word$196[7]  = residual_word[63:56];
+  assign \layer$197.magic  = layer[15:0];
+  assign \layer$197.hold_weights  = layer[16];
+  assign \layer$197.maximum  = layer[17];
+  assign \layer$197.residual  = layer[18];
+  assign \layer$197.input_bank  = layer[20:19];
+  assign \layer$197.output_bank  = layer[22:21];
+  assign \layer$197.residual_bank  = layer[24:23];
+  assign \layer$197.stride  = layer[27:25];
+  assign \layer$197.dilation  = layer[30:28];
+  assign \layer$197.sub_block  = layer[34:31];
+  assign \layer$197.out_lane  = layer[39:35];
+  assign \layer$197.input_base  = layer[55:40];
+  assign \layer$197.input_step  = layer[71:56];
+  assign \layer$197.step_x  = layer[87:72];
+  assign \layer$197.step_y  = layer[103:88];
+  assign \layer$197.step_kx  = layer[119:104];
+  assign \layer$197.step_ky  = layer[135:120];
+  assign \layer$197.blocks  = layer[148:136];
+  assign \layer$197.origin_y  = layer[158:149];
+  assign \layer$197.origin_x  = layer[168:159];
+  assign \layer$197.kernel_h  = layer[173:169];
+  assign \layer$197.kernel_w  = layer[178:174];
+  assign \layer$197.in_h  = layer[187:179];
+  assign \layer$197.in_w  = layer[196:188];
+  assign \layer$197.co_tiles  = layer[210:197];
+  assign \layer$197.out_h  = layer[219:211];
+  assign \layer$197.out_w  = layer[228:220];
+  assign \layer$197.param_base  = layer[242:229];
+  assign \layer$197.weight_base  = layer[262:243];
+  assign \layer$197.out_step  = layer[274:263];
+  assign \layer$197.out_base  = layer[290:275];
+  assign \layer$197.lane_mask  = layer[306:291];
+  assign \layer$197.res_lane  = layer[311:307];
+  assign \layer$197.res_base  = layer[327:312];
+  assign \layer$197.res_step_x  = layer[343:328];
+  assign \layer$197.res_step_y  = layer[359:344];
+  assign \layer$197.res_tiles  = layer[373:360];
+  assign \layer$197.pad_value  = layer[381:374];
+  assign \layer$197.zero_in  = layer[389:382];
+  assign \layer$197.input_lo  = layer[397:390];
+  assign \layer$197.input_hi  = layer[405:398];
+  assign \layer$197.zero_out  = layer[413:406];
+  assign \layer$197.lo  = layer[421:414];
+  assign \layer$197.hi  = layer[429:422];
+  assign \layer$197.res_zero  = layer[437:430];
+  assign \layer$197.add_zero  = layer[445:438];
+  assign \layer$197.add_lo  = layer[453:446];
+  assign \layer$197.add_hi  = layer[461:454];
+  assign \layer$197.add_shift  = layer[466:462];
+  assign \layer$197.add_multiplier_a  = layer[490:467];
+  assign \layer$197.add_multiplier_b  = layer[514:491];
+  assign \token$199.valid  = \token$199 [0];
+  assign \token$199.start  = \token$199 [1];
+  assign \token$199.end  = \token$199 [2];
+  assign \token$199.first  = \token$199 [3];
+  assign \token$199.last  = \token$199 [4];
+  assign \codes_token.valid  = \token$199 [0];
+  assign \codes_token.start  = \token$199 [1];
+  assign \codes_token.end  = \token$199 [2];
+  assign \codes_token.first  = \token$199 [3];
+  assign \codes_token.last  = \token$199 [4];
+  assign \codes$201[0]  = \codes$201 [7:0];
+  assign \codes$201[1]  = \codes$201 [15:8];
+  assign \codes$201[2]  = \codes$201 [23:16];
+  assign \codes$201[3]  = \codes$201 [31:24];
+  assign \codes$201[4]  = \codes$201 [39:32];
+  assign \codes$201[5]  = \codes$201 [47:40];
+  assign \codes$201[6]  = \codes$201 [55:48];
+  assign \codes$201[7]  = \codes$201 [63:56];
+  assign \codes$202[0]  = \codes$201 [7:0];
+  assign \codes$202[1]  = \codes$201 [15:8];
+  assign \codes$202[2]  = \codes$201 [23:16];
+  assign \codes$202[3]  = \codes$201 [31:24];
+  assign \codes$202[4]  = \codes$201 [39:32];
+  assign \codes$202[5]  = \codes$201 [47:40];
+  assign \codes$202[6]  = \codes$201 [55:48];
+  assign \codes$202[7]  = \codes$201 [63:56];
+  assign \read_data$231[0]  = \read_data$231 [7:0];
+  assign \read_data$231[1]  = \read_data$231 [15:8];
+  assign \read_data$231[2]  = \read_data$231 [23:16];
+  assign \read_data$231[3]  = \read_data$231 [31:24];
+  assign \read_data$231[4]  = \read_data$231 [39:32];
+  assign \read_data$231[5]  = \read_data$231 [47:40];
+  assign \read_data$231[6]  = \read_data$231 [55:48];
+  assign \read_data$231[7]  = \read_data$231 [63:56];
   assign \token_0.valid  = token_0[0];
   assign \token_0.start  = token_0[1];
   assign \token_0.end  = token_0[2];
@@ -3475,78 +3474,78 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \token_7.end  = token_7[2];
   assign \token_7.first  = token_7[3];
   assign \token_7.last  = token_7[4];
-  assign \write_enable$143 [7] = \$404 ;
-  assign \write_enable$143 [6] = \$389 ;
-  assign \write_enable$143 [5] = \$374 ;
-  assign \write_enable$143 [4] = \$359 ;
-  assign \write_enable$143 [3] = \$344 ;
-  assign \write_enable$143 [2] = \$329 ;
-  assign \write_enable$143 [1] = \$314 ;
-  assign \write_enable$143 [0] = \$299 ;
-  assign \write_data$142 [63:56] = \$394 ;
-  assign \write_data$142 [55:48] = \$379 ;
-  assign \write_data$142 [47:40] = \$364 ;
-  assign \write_data$142 [39:32] = \$349 ;
-  assign \write_data$142 [31:24] = \$334 ;
-  assign \write_data$142 [23:16] = \$319 ;
-  assign \write_data$142 [15:8] = \$304 ;
-  assign \write_data$142 [7:0] = \$289 ;
-  assign \write_address$141 [95:84] = \$393 [11:0];
-  assign \write_address$141 [83:72] = \$378 [11:0];
-  assign \write_address$141 [71:60] = \$363 [11:0];
-  assign \write_address$141 [59:48] = \$348 [11:0];
-  assign \write_address$141 [47:36] = \$333 [11:0];
-  assign \write_address$141 [35:24] = \$318 [11:0];
-  assign \write_address$141 [23:12] = \$303 [11:0];
-  assign \write_address$141 [11:0] = \$288 [11:0];
-  assign \read_address$140 [95:84] = \$392 [11:0];
-  assign \read_address$140 [83:72] = \$377 [11:0];
-  assign \read_address$140 [71:60] = \$362 [11:0];
-  assign \read_address$140 [59:48] = \$347 [11:0];
-  assign \read_address$140 [47:36] = \$332 [11:0];
-  assign \read_address$140 [35:24] = \$317 [11:0];
-  assign \read_address$140 [23:12] = \$302 [11:0];
-  assign \read_address$140 [11:0] = \$287 [11:0];
-  assign \write_enable$138 [7] = \$281 ;
-  assign \write_enable$138 [6] = \$266 ;
-  assign \write_enable$138 [5] = \$251 ;
-  assign \write_enable$138 [4] = \$236 ;
-  assign \write_enable$138 [3] = \$221 ;
-  assign \write_enable$138 [2] = \$206 ;
-  assign \write_enable$138 [1] = \$191 ;
-  assign \write_enable$138 [0] = \$176 ;
-  assign \write_data$136 [63:56] = \$271 ;
-  assign \write_data$136 [55:48] = \$256 ;
-  assign \write_data$136 [47:40] = \$241 ;
-  assign \write_data$136 [39:32] = \$226 ;
-  assign \write_data$136 [31:24] = \$211 ;
-  assign \write_data$136 [23:16] = \$196 ;
-  assign \write_data$136 [15:8] = \$181 ;
-  assign \write_data$136 [7:0] = \$166 ;
-  assign \write_address$134 [95:84] = \$270 [11:0];
-  assign \write_address$134 [83:72] = \$255 [11:0];
-  assign \write_address$134 [71:60] = \$240 [11:0];
-  assign \write_address$134 [59:48] = \$225 [11:0];
-  assign \write_address$134 [47:36] = \$210 [11:0];
-  assign \write_address$134 [35:24] = \$195 [11:0];
-  assign \write_address$134 [23:12] = \$180 [11:0];
-  assign \write_address$134 [11:0] = \$165 [11:0];
-  assign \read_address$130 [95:84] = \$269 [11:0];
-  assign \read_address$130 [83:72] = \$254 [11:0];
-  assign \read_address$130 [71:60] = \$239 [11:0];
-  assign \read_address$130 [59:48] = \$224 [11:0];
-  assign \read_address$130 [47:36] = \$209 [11:0];
-  assign \read_address$130 [35:24] = \$194 [11:0];
-  assign \read_address$130 [23:12] = \$179 [11:0];
-  assign \read_address$130 [11:0] = \$164 [11:0];
-  assign write_enable[7] = \$157 ;
-  assign write_enable[6] = \$151 ;
-  assign write_enable[5] = \$145 ;
-  assign write_enable[4] = \$139 ;
-  assign write_enable[3] = \$133 ;
-  assign write_enable[2] = \$127 ;
-  assign write_enable[1] = \$121 ;
-  assign write_enable[0] = \$115 ;
+  assign \write_enable$144 [7] = \$402 ;
+  assign \write_enable$144 [6] = \$387 ;
+  assign \write_enable$144 [5] = \$372 ;
+  assign \write_enable$144 [4] = \$357 ;
+  assign \write_enable$144 [3] = \$342 ;
+  assign \write_enable$144 [2] = \$327 ;
+  assign \write_enable$144 [1] = \$312 ;
+  assign \write_enable$144 [0] = \$297 ;
+  assign \write_data$143 [63:56] = \$392 ;
+  assign \write_data$143 [55:48] = \$377 ;
+  assign \write_data$143 [47:40] = \$362 ;
+  assign \write_data$143 [39:32] = \$347 ;
+  assign \write_data$143 [31:24] = \$332 ;
+  assign \write_data$143 [23:16] = \$317 ;
+  assign \write_data$143 [15:8] = \$302 ;
+  assign \write_data$143 [7:0] = \$287 ;
+  assign \write_address$142 [95:84] = \$391 [11:0];
+  assign \write_address$142 [83:72] = \$376 [11:0];
+  assign \write_address$142 [71:60] = \$361 [11:0];
+  assign \write_address$142 [59:48] = \$346 [11:0];
+  assign \write_address$142 [47:36] = \$331 [11:0];
+  assign \write_address$142 [35:24] = \$316 [11:0];
+  assign \write_address$142 [23:12] = \$301 [11:0];
+  assign \write_address$142 [11:0] = \$286 [11:0];
+  assign \read_address$141 [95:84] = \$390 [11:0];
+  assign \read_address$141 [83:72] = \$375 [11:0];
+  assign \read_address$141 [71:60] = \$360 [11:0];
+  assign \read_address$141 [59:48] = \$345 [11:0];
+  assign \read_address$141 [47:36] = \$330 [11:0];
+  assign \read_address$141 [35:24] = \$315 [11:0];
+  assign \read_address$141 [23:12] = \$300 [11:0];
+  assign \read_address$141 [11:0] = \$285 [11:0];
+  assign \write_enable$139 [7] = \$279 ;
+  assign \write_enable$139 [6] = \$264 ;
+  assign \write_enable$139 [5] = \$249 ;
+  assign \write_enable$139 [4] = \$234 ;
+  assign \write_enable$139 [3] = \$219 ;
+  assign \write_enable$139 [2] = \$204 ;
+  assign \write_enable$139 [1] = \$189 ;
+  assign \write_enable$139 [0] = \$174 ;
+  assign \write_data$137 [63:56] = \$269 ;
+  assign \write_data$137 [55:48] = \$254 ;
+  assign \write_data$137 [47:40] = \$239 ;
+  assign \write_data$137 [39:32] = \$224 ;
+  assign \write_data$137 [31:24] = \$209 ;
+  assign \write_data$137 [23:16] = \$194 ;
+  assign \write_data$137 [15:8] = \$179 ;
+  assign \write_data$137 [7:0] = \$164 ;
+  assign \write_address$135 [95:84] = \$268 [11:0];
+  assign \write_address$135 [83:72] = \$253 [11:0];
+  assign \write_address$135 [71:60] = \$238 [11:0];
+  assign \write_address$135 [59:48] = \$223 [11:0];
+  assign \write_address$135 [47:36] = \$208 [11:0];
+  assign \write_address$135 [35:24] = \$193 [11:0];
+  assign \write_address$135 [23:12] = \$178 [11:0];
+  assign \write_address$135 [11:0] = \$163 [11:0];
+  assign \read_address$131 [95:84] = \$267 [11:0];
+  assign \read_address$131 [83:72] = \$252 [11:0];
+  assign \read_address$131 [71:60] = \$237 [11:0];
+  assign \read_address$131 [59:48] = \$222 [11:0];
+  assign \read_address$131 [47:36] = \$207 [11:0];
+  assign \read_address$131 [35:24] = \$192 [11:0];
+  assign \read_address$131 [23:12] = \$177 [11:0];
+  assign \read_address$131 [11:0] = \$162 [11:0];
+  assign write_enable[7] = \$155 ;
+  assign write_enable[6] = \$149 ;
+  assign write_enable[5] = \$143 ;
+  assign write_enable[4] = \$137 ;
+  assign write_enable[3] = \$131 ;
+  assign write_enable[2] = \$125 ;
+  assign write_enable[1] = \$119 ;
+  assign write_enable[0] = \$113 ;
   assign write_data[63:56] = host__data[31:24];
   assign write_data[55:48] = host__data[23:16];
   assign write_data[47:40] = host__data[15:8];
@@ -3563,80 +3562,80 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign write_address[47:32] = host__address[18:3];
   assign write_address[31:16] = host__address[18:3];
   assign write_address[15:0] = host__address[18:3];
-  assign read_address[127:112] = \$152 [15:0];
-  assign read_address[111:96] = \$146 [15:0];
-  assign read_address[95:80] = \$140 [15:0];
-  assign read_address[79:64] = \$134 [15:0];
-  assign read_address[63:48] = \$128 [15:0];
-  assign read_address[47:32] = \$122 [15:0];
-  assign read_address[31:16] = \$116 [15:0];
-  assign read_address[15:0] = \$110 [15:0];
-  assign parameter_slot_2[31:16] = \$signature__data$121 [31:16];
-  assign parameter_slot_2[15:0] = \$signature__data$121 [15:0];
-  assign parameter_slot_1[31:24] = { 2'h0, \$signature__data$116 [21:16] };
-  assign parameter_slot_1[23:0] = { 8'h00, \$signature__data$116 [15:0] };
-  assign parameters[77:62] = \$signature__data$121 [31:16];
-  assign parameters[61:46] = \$signature__data$121 [15:0];
-  assign parameters[29:24] = \$signature__data$116 [21:16];
-  assign parameters[45:30] = \$signature__data$116 [15:0];
-  assign parameters[23:0] = \$signature__data$111 ;
-  assign \$2  = 1'h0;
-  assign \$3  = 1'h1;
-  assign \$4  = host__write;
-  assign \$6  = \$5 ;
-  assign \$9  = 1'h0;
-  assign \$10  = 1'h1;
-  assign \$11  = host__write;
-  assign \$13  = \$12 ;
-  assign \$17  = \$16 ;
-  assign \$20  = 1'h0;
-  assign \$21  = 1'h1;
-  assign \$22  = host__write;
-  assign \$24  = \$23 ;
-  assign \$28  = \$27 ;
-  assign \$32  = \$31 ;
-  assign \$35  = 1'h0;
-  assign \$36  = 1'h1;
-  assign \$37  = host__write;
-  assign \$38  = 1'h0;
-  assign \$39  = 1'h1;
-  assign \$40  = host__write;
-  assign \$41  = 1'h0;
-  assign \$42  = 1'h1;
-  assign \$43  = host__write;
-  assign \$44  = 1'h0;
-  assign \$45  = 1'h1;
-  assign \$46  = host__write;
-  assign \$47  = 1'h0;
-  assign \$48  = 1'h1;
-  assign \$49  = host__write;
-  assign \$50  = 1'h0;
-  assign \$51  = 1'h1;
-  assign \$52  = host__write;
-  assign \$53  = 1'h0;
-  assign \$54  = 1'h1;
-  assign \$55  = host__write;
-  assign \$56  = 1'h0;
-  assign \$57  = 1'h1;
-  assign \$58  = host__write;
-  assign \$59  = 1'h0;
-  assign \$60  = 1'h1;
-  assign \$61  = host__write;
-  assign \$62  = 1'h0;
-  assign \$63  = 1'h1;
-  assign \$64  = host__write;
-  assign \$137  = host__address[2];
-  assign \$143  = host__address[2];
-  assign \$149  = host__address[2];
-  assign \$155  = host__address[2];
-  assign \$231  = host__address[2];
-  assign \$246  = host__address[2];
-  assign \$261  = host__address[2];
-  assign \$276  = host__address[2];
-  assign \$354  = host__address[2];
-  assign \$369  = host__address[2];
-  assign \$384  = host__address[2];
-  assign \$399  = host__address[2];
+  assign read_address[127:112] = \$150 [15:0];
+  assign read_address[111:96] = \$144 [15:0];
+  assign read_address[95:80] = \$138 [15:0];
+  assign read_address[79:64] = \$132 [15:0];
+  assign read_address[63:48] = \$126 [15:0];
+  assign read_address[47:32] = \$120 [15:0];
+  assign read_address[31:16] = \$114 [15:0];
+  assign read_address[15:0] = \$108 [15:0];
+  assign parameter_slot_2[31:16] = \$signature__data$122 [31:16];
+  assign parameter_slot_2[15:0] = \$signature__data$122 [15:0];
+  assign parameter_slot_1[31:24] = { 2'h0, \$signature__data$117 [21:16] };
+  assign parameter_slot_1[23:0] = { 8'h00, \$signature__data$117 [15:0] };
+  assign parameters[77:62] = \$signature__data$122 [31:16];
+  assign parameters[61:46] = \$signature__data$122 [15:0];
+  assign parameters[29:24] = \$signature__data$117 [21:16];
+  assign parameters[45:30] = \$signature__data$117 [15:0];
+  assign parameters[23:0] = \$signature__data$112 ;
+  assign \$1  = 1'h0;
+  assign \$2  = 1'h1;
+  assign \$3  = host__write;
+  assign \$5  = \$4 ;
+  assign \$8  = 1'h0;
+  assign \$9  = 1'h1;
+  assign \$10  = host__write;
+  assign \$12  = \$11 ;
+  assign \$16  = \$15 ;
+  assign \$19  = 1'h0;
+  assign \$20  = 1'h1;
+  assign \$21  = host__write;
+  assign \$23  = \$22 ;
+  assign \$27  = \$26 ;
+  assign \$31  = \$30 ;
+  assign \$34  = 1'h0;
+  assign \$35  = 1'h1;
+  assign \$36  = host__write;
+  assign \$37  = 1'h0;
+  assign \$38  = 1'h1;
+  assign \$39  = host__write;
+  assign \$40  = 1'h0;
+  assign \$41  = 1'h1;
+  assign \$42  = host__write;
+  assign \$43  = 1'h0;
+  assign \$44  = 1'h1;
+  assign \$45  = host__write;
+  assign \$46  = 1'h0;
+  assign \$47  = 1'h1;
+  assign \$48  = host__write;
+  assign \$49  = 1'h0;
+  assign \$50  = 1'h1;
+  assign \$51  = host__write;
+  assign \$52  = 1'h0;
+  assign \$53  = 1'h1;
+  assign \$54  = host__write;
+  assign \$55  = 1'h0;
+  assign \$56  = 1'h1;
+  assign \$57  = host__write;
+  assign \$58  = 1'h0;
+  assign \$59  = 1'h1;
+  assign \$60  = host__write;
+  assign \$61  = 1'h0;
+  assign \$62  = 1'h1;
+  assign \$63  = host__write;
+  assign \$135  = host__address[2];
+  assign \$141  = host__address[2];
+  assign \$147  = host__address[2];
+  assign \$153  = host__address[2];
+  assign \$229  = host__address[2];
+  assign \$244  = host__address[2];
+  assign \$259  = host__address[2];
+  assign \$274  = host__address[2];
+  assign \$352  = host__address[2];
+  assign \$367  = host__address[2];
+  assign \$382  = host__address[2];
+  assign \$397  = host__address[2];
 endmodule
 
 module \holdfast_8x8_guard.activations_0 (rst, read_address, write_address, write_data, write_enable, read_data, clk);
@@ -4792,7 +4791,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$120 ),
-    .\port$3406$0 (sum_out),
+    .\port$3405$0 (sum_out),
     .rst(rst),
     .swap(\swap_in$64 ),
     .swap_in(\o$11 [1]),
@@ -4804,7 +4803,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$128 ),
-    .\port$3420$0 (\sum_out$67 ),
+    .\port$3419$0 (\sum_out$67 ),
     .rst(rst),
     .swap(\swap_in$72 ),
     .swap_in(\swap_in$64 ),
@@ -4816,7 +4815,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$136 ),
-    .\port$3434$0 (\sum_out$75 ),
+    .\port$3433$0 (\sum_out$75 ),
     .rst(rst),
     .swap(\swap_in$80 ),
     .swap_in(\swap_in$72 ),
@@ -4828,7 +4827,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$144 ),
-    .\port$3448$0 (\sum_out$83 ),
+    .\port$3447$0 (\sum_out$83 ),
     .rst(rst),
     .swap(\swap_in$88 ),
     .swap_in(\swap_in$80 ),
@@ -4840,7 +4839,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$152 ),
-    .\port$3462$0 (\sum_out$91 ),
+    .\port$3461$0 (\sum_out$91 ),
     .rst(rst),
     .swap(\swap_in$96 ),
     .swap_in(\swap_in$88 ),
@@ -4852,7 +4851,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$160 ),
-    .\port$3476$0 (\sum_out$99 ),
+    .\port$3475$0 (\sum_out$99 ),
     .rst(rst),
     .swap(\swap_in$104 ),
     .swap_in(\swap_in$96 ),
@@ -4864,7 +4863,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$168 ),
-    .\port$3490$0 (\sum_out$107 ),
+    .\port$3489$0 (\sum_out$107 ),
     .rst(rst),
     .swap(\swap_in$112 ),
     .swap_in(\swap_in$104 ),
@@ -4875,7 +4874,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$176 ),
-    .\port$3504$0 (\sum_out$115 ),
+    .\port$3503$0 (\sum_out$115 ),
     .rst(rst),
     .swap_in(\swap_in$112 ),
     .weight_in(weight[63:56])
@@ -4980,7 +4979,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$244 ),
-    .\port$3630$0 (\sum_out$183 ),
+    .\port$3629$0 (\sum_out$183 ),
     .rst(rst),
     .swap(\swap_in$188 ),
     .swap_in(\o$11 [3]),
@@ -4992,7 +4991,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$252 ),
-    .\port$3644$0 (\sum_out$191 ),
+    .\port$3643$0 (\sum_out$191 ),
     .rst(rst),
     .swap(\swap_in$196 ),
     .swap_in(\swap_in$188 ),
@@ -5004,7 +5003,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$260 ),
-    .\port$3658$0 (\sum_out$199 ),
+    .\port$3657$0 (\sum_out$199 ),
     .rst(rst),
     .swap(\swap_in$204 ),
     .swap_in(\swap_in$196 ),
@@ -5016,7 +5015,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$268 ),
-    .\port$3672$0 (\sum_out$207 ),
+    .\port$3671$0 (\sum_out$207 ),
     .rst(rst),
     .swap(\swap_in$212 ),
     .swap_in(\swap_in$204 ),
@@ -5028,7 +5027,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$276 ),
-    .\port$3686$0 (\sum_out$215 ),
+    .\port$3685$0 (\sum_out$215 ),
     .rst(rst),
     .swap(\swap_in$220 ),
     .swap_in(\swap_in$212 ),
@@ -5040,7 +5039,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$284 ),
-    .\port$3700$0 (\sum_out$223 ),
+    .\port$3699$0 (\sum_out$223 ),
     .rst(rst),
     .swap(\swap_in$228 ),
     .swap_in(\swap_in$220 ),
@@ -5052,7 +5051,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$292 ),
-    .\port$3714$0 (\sum_out$231 ),
+    .\port$3713$0 (\sum_out$231 ),
     .rst(rst),
     .swap(\swap_in$236 ),
     .swap_in(\swap_in$228 ),
@@ -5063,7 +5062,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$300 ),
-    .\port$3728$0 (\sum_out$239 ),
+    .\port$3727$0 (\sum_out$239 ),
     .rst(rst),
     .swap_in(\swap_in$236 ),
     .weight_in(weight[63:56])
@@ -5356,7 +5355,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$433 ),
-    .\port$4078$0 (\sum_out$431 ),
+    .\port$4077$0 (\sum_out$431 ),
     .rst(rst),
     .swap(\swap_in$438 ),
     .swap_in(\o$11 [7]),
@@ -5368,7 +5367,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$442 ),
-    .\port$4092$0 (\sum_out$441 ),
+    .\port$4091$0 (\sum_out$441 ),
     .rst(rst),
     .swap(\swap_in$447 ),
     .swap_in(\swap_in$438 ),
@@ -5380,7 +5379,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$451 ),
-    .\port$4106$0 (\sum_out$450 ),
+    .\port$4105$0 (\sum_out$450 ),
     .rst(rst),
     .swap(\swap_in$456 ),
     .swap_in(\swap_in$447 ),
@@ -5392,7 +5391,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$460 ),
-    .\port$4120$0 (\sum_out$459 ),
+    .\port$4119$0 (\sum_out$459 ),
     .rst(rst),
     .swap(\swap_in$465 ),
     .swap_in(\swap_in$456 ),
@@ -5404,7 +5403,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$469 ),
-    .\port$4134$0 (\sum_out$468 ),
+    .\port$4133$0 (\sum_out$468 ),
     .rst(rst),
     .swap(\swap_in$474 ),
     .swap_in(\swap_in$465 ),
@@ -5416,7 +5415,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$478 ),
-    .\port$4148$0 (\sum_out$477 ),
+    .\port$4147$0 (\sum_out$477 ),
     .rst(rst),
     .swap(\swap_in$483 ),
     .swap_in(\swap_in$474 ),
@@ -5428,7 +5427,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$487 ),
-    .\port$4162$0 (\sum_out$486 ),
+    .\port$4161$0 (\sum_out$486 ),
     .rst(rst),
     .swap(\swap_in$492 ),
     .swap_in(\swap_in$483 ),
@@ -5439,7 +5438,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$496 ),
-    .\port$4176$0 (\sum_out$495 ),
+    .\port$4175$0 (\sum_out$495 ),
     .rst(rst),
     .swap_in(\swap_in$492 ),
     .weight_in(weight[63:56])
@@ -6689,7 +6688,7 @@ module \holdfast_8x8_guard.array.pe_0_7 (rst, weight_in, act_in, swap_in, partia
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$3406$0 , activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$3405$0 , activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$10  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -6711,8 +6710,8 @@ module \holdfast_8x8_guard.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3406$0 ;
-  wire [15:0] \port$3406$0 ;
+  input [15:0] \port$3405$0 ;
+  wire [15:0] \port$3405$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -6729,7 +6728,7 @@ module \holdfast_8x8_guard.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3406$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3405$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -6791,13 +6790,13 @@ module \holdfast_8x8_guard.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3406$0 [15], \port$3406$0  };
+  assign sum_in = { \port$3405$0 [15], \port$3405$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_1 (rst, weight_in, \port$3420$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_1 (rst, weight_in, \port$3419$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$11  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -6819,8 +6818,8 @@ module \holdfast_8x8_guard.array.pe_1_1 (rst, weight_in, \port$3420$0 , act_in, 
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3420$0 ;
-  wire [15:0] \port$3420$0 ;
+  input [15:0] \port$3419$0 ;
+  wire [15:0] \port$3419$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -6837,7 +6836,7 @@ module \holdfast_8x8_guard.array.pe_1_1 (rst, weight_in, \port$3420$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3420$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3419$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -6899,13 +6898,13 @@ module \holdfast_8x8_guard.array.pe_1_1 (rst, weight_in, \port$3420$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3420$0 [15], \port$3420$0  };
+  assign sum_in = { \port$3419$0 [15], \port$3419$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_2 (rst, weight_in, \port$3434$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_2 (rst, weight_in, \port$3433$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$12  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -6927,8 +6926,8 @@ module \holdfast_8x8_guard.array.pe_1_2 (rst, weight_in, \port$3434$0 , act_in, 
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3434$0 ;
-  wire [15:0] \port$3434$0 ;
+  input [15:0] \port$3433$0 ;
+  wire [15:0] \port$3433$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -6945,7 +6944,7 @@ module \holdfast_8x8_guard.array.pe_1_2 (rst, weight_in, \port$3434$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3434$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3433$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7007,13 +7006,13 @@ module \holdfast_8x8_guard.array.pe_1_2 (rst, weight_in, \port$3434$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3434$0 [15], \port$3434$0  };
+  assign sum_in = { \port$3433$0 [15], \port$3433$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_3 (rst, weight_in, \port$3448$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_3 (rst, weight_in, \port$3447$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$13  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7035,8 +7034,8 @@ module \holdfast_8x8_guard.array.pe_1_3 (rst, weight_in, \port$3448$0 , act_in, 
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3448$0 ;
-  wire [15:0] \port$3448$0 ;
+  input [15:0] \port$3447$0 ;
+  wire [15:0] \port$3447$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7053,7 +7052,7 @@ module \holdfast_8x8_guard.array.pe_1_3 (rst, weight_in, \port$3448$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3448$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3447$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7115,13 +7114,13 @@ module \holdfast_8x8_guard.array.pe_1_3 (rst, weight_in, \port$3448$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3448$0 [15], \port$3448$0  };
+  assign sum_in = { \port$3447$0 [15], \port$3447$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_4 (rst, weight_in, \port$3462$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_4 (rst, weight_in, \port$3461$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$14  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7143,8 +7142,8 @@ module \holdfast_8x8_guard.array.pe_1_4 (rst, weight_in, \port$3462$0 , act_in, 
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3462$0 ;
-  wire [15:0] \port$3462$0 ;
+  input [15:0] \port$3461$0 ;
+  wire [15:0] \port$3461$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7161,7 +7160,7 @@ module \holdfast_8x8_guard.array.pe_1_4 (rst, weight_in, \port$3462$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3462$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3461$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7223,13 +7222,13 @@ module \holdfast_8x8_guard.array.pe_1_4 (rst, weight_in, \port$3462$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3462$0 [15], \port$3462$0  };
+  assign sum_in = { \port$3461$0 [15], \port$3461$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_5 (rst, weight_in, \port$3476$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_5 (rst, weight_in, \port$3475$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$15  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7251,8 +7250,8 @@ module \holdfast_8x8_guard.array.pe_1_5 (rst, weight_in, \port$3476$0 , act_in, 
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3476$0 ;
-  wire [15:0] \port$3476$0 ;
+  input [15:0] \port$3475$0 ;
+  wire [15:0] \port$3475$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7269,7 +7268,7 @@ module \holdfast_8x8_guard.array.pe_1_5 (rst, weight_in, \port$3476$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3476$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3475$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7331,13 +7330,13 @@ module \holdfast_8x8_guard.array.pe_1_5 (rst, weight_in, \port$3476$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3476$0 [15], \port$3476$0  };
+  assign sum_in = { \port$3475$0 [15], \port$3475$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_6 (rst, weight_in, \port$3490$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_6 (rst, weight_in, \port$3489$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$16  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7359,8 +7358,8 @@ module \holdfast_8x8_guard.array.pe_1_6 (rst, weight_in, \port$3490$0 , act_in, 
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3490$0 ;
-  wire [15:0] \port$3490$0 ;
+  input [15:0] \port$3489$0 ;
+  wire [15:0] \port$3489$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7377,7 +7376,7 @@ module \holdfast_8x8_guard.array.pe_1_6 (rst, weight_in, \port$3490$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3490$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3489$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7439,13 +7438,13 @@ module \holdfast_8x8_guard.array.pe_1_6 (rst, weight_in, \port$3490$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3490$0 [15], \port$3490$0  };
+  assign sum_in = { \port$3489$0 [15], \port$3489$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_7 (rst, weight_in, \port$3504$0 , act_in, swap_in, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_7 (rst, weight_in, \port$3503$0 , act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$17  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7466,8 +7465,8 @@ module \holdfast_8x8_guard.array.pe_1_7 (rst, weight_in, \port$3504$0 , act_in, 
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3504$0 ;
-  wire [15:0] \port$3504$0 ;
+  input [15:0] \port$3503$0 ;
+  wire [15:0] \port$3503$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7483,7 +7482,7 @@ module \holdfast_8x8_guard.array.pe_1_7 (rst, weight_in, \port$3504$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3504$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3503$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7545,7 +7544,7 @@ module \holdfast_8x8_guard.array.pe_1_7 (rst, weight_in, \port$3504$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3504$0 [15], \port$3504$0  };
+  assign sum_in = { \port$3503$0 [15], \port$3503$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -8397,7 +8396,7 @@ module \holdfast_8x8_guard.array.pe_2_7 (rst, weight_in, sum_in, act_in, swap_in
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$3630$0 , activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$3629$0 , activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$26  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8419,8 +8418,8 @@ module \holdfast_8x8_guard.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3630$0 ;
-  wire [16:0] \port$3630$0 ;
+  input [16:0] \port$3629$0 ;
+  wire [16:0] \port$3629$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8437,7 +8436,7 @@ module \holdfast_8x8_guard.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3630$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3629$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8499,13 +8498,13 @@ module \holdfast_8x8_guard.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3630$0 [16], \port$3630$0  };
+  assign sum_in = { \port$3629$0 [16], \port$3629$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_1 (rst, weight_in, \port$3644$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_1 (rst, weight_in, \port$3643$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$27  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8527,8 +8526,8 @@ module \holdfast_8x8_guard.array.pe_3_1 (rst, weight_in, \port$3644$0 , act_in, 
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3644$0 ;
-  wire [16:0] \port$3644$0 ;
+  input [16:0] \port$3643$0 ;
+  wire [16:0] \port$3643$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8545,7 +8544,7 @@ module \holdfast_8x8_guard.array.pe_3_1 (rst, weight_in, \port$3644$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3644$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3643$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8607,13 +8606,13 @@ module \holdfast_8x8_guard.array.pe_3_1 (rst, weight_in, \port$3644$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3644$0 [16], \port$3644$0  };
+  assign sum_in = { \port$3643$0 [16], \port$3643$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_2 (rst, weight_in, \port$3658$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_2 (rst, weight_in, \port$3657$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$28  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8635,8 +8634,8 @@ module \holdfast_8x8_guard.array.pe_3_2 (rst, weight_in, \port$3658$0 , act_in, 
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3658$0 ;
-  wire [16:0] \port$3658$0 ;
+  input [16:0] \port$3657$0 ;
+  wire [16:0] \port$3657$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8653,7 +8652,7 @@ module \holdfast_8x8_guard.array.pe_3_2 (rst, weight_in, \port$3658$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3658$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3657$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8715,13 +8714,13 @@ module \holdfast_8x8_guard.array.pe_3_2 (rst, weight_in, \port$3658$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3658$0 [16], \port$3658$0  };
+  assign sum_in = { \port$3657$0 [16], \port$3657$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_3 (rst, weight_in, \port$3672$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_3 (rst, weight_in, \port$3671$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$29  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8743,8 +8742,8 @@ module \holdfast_8x8_guard.array.pe_3_3 (rst, weight_in, \port$3672$0 , act_in, 
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3672$0 ;
-  wire [16:0] \port$3672$0 ;
+  input [16:0] \port$3671$0 ;
+  wire [16:0] \port$3671$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8761,7 +8760,7 @@ module \holdfast_8x8_guard.array.pe_3_3 (rst, weight_in, \port$3672$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3672$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3671$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8823,13 +8822,13 @@ module \holdfast_8x8_guard.array.pe_3_3 (rst, weight_in, \port$3672$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3672$0 [16], \port$3672$0  };
+  assign sum_in = { \port$3671$0 [16], \port$3671$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_4 (rst, weight_in, \port$3686$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_4 (rst, weight_in, \port$3685$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$30  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8851,8 +8850,8 @@ module \holdfast_8x8_guard.array.pe_3_4 (rst, weight_in, \port$3686$0 , act_in, 
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3686$0 ;
-  wire [16:0] \port$3686$0 ;
+  input [16:0] \port$3685$0 ;
+  wire [16:0] \port$3685$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8869,7 +8868,7 @@ module \holdfast_8x8_guard.array.pe_3_4 (rst, weight_in, \port$3686$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3686$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3685$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8931,13 +8930,13 @@ module \holdfast_8x8_guard.array.pe_3_4 (rst, weight_in, \port$3686$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3686$0 [16], \port$3686$0  };
+  assign sum_in = { \port$3685$0 [16], \port$3685$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_5 (rst, weight_in, \port$3700$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_5 (rst, weight_in, \port$3699$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$31  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8959,8 +8958,8 @@ module \holdfast_8x8_guard.array.pe_3_5 (rst, weight_in, \port$3700$0 , act_in, 
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3700$0 ;
-  wire [16:0] \port$3700$0 ;
+  input [16:0] \port$3699$0 ;
+  wire [16:0] \port$3699$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8977,7 +8976,7 @@ module \holdfast_8x8_guard.array.pe_3_5 (rst, weight_in, \port$3700$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3700$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3699$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9039,13 +9038,13 @@ module \holdfast_8x8_guard.array.pe_3_5 (rst, weight_in, \port$3700$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3700$0 [16], \port$3700$0  };
+  assign sum_in = { \port$3699$0 [16], \port$3699$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_6 (rst, weight_in, \port$3714$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_6 (rst, weight_in, \port$3713$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$32  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -9067,8 +9066,8 @@ module \holdfast_8x8_guard.array.pe_3_6 (rst, weight_in, \port$3714$0 , act_in, 
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3714$0 ;
-  wire [16:0] \port$3714$0 ;
+  input [16:0] \port$3713$0 ;
+  wire [16:0] \port$3713$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -9085,7 +9084,7 @@ module \holdfast_8x8_guard.array.pe_3_6 (rst, weight_in, \port$3714$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3714$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3713$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9147,13 +9146,13 @@ module \holdfast_8x8_guard.array.pe_3_6 (rst, weight_in, \port$3714$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3714$0 [16], \port$3714$0  };
+  assign sum_in = { \port$3713$0 [16], \port$3713$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_7 (rst, weight_in, \port$3728$0 , act_in, swap_in, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_7 (rst, weight_in, \port$3727$0 , act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$33  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -9174,8 +9173,8 @@ module \holdfast_8x8_guard.array.pe_3_7 (rst, weight_in, \port$3728$0 , act_in, 
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3728$0 ;
-  wire [16:0] \port$3728$0 ;
+  input [16:0] \port$3727$0 ;
+  wire [16:0] \port$3727$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -9191,7 +9190,7 @@ module \holdfast_8x8_guard.array.pe_3_7 (rst, weight_in, \port$3728$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3728$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3727$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9253,7 +9252,7 @@ module \holdfast_8x8_guard.array.pe_3_7 (rst, weight_in, \port$3728$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3728$0 [16], \port$3728$0  };
+  assign sum_in = { \port$3727$0 [16], \port$3727$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -11797,7 +11796,7 @@ module \holdfast_8x8_guard.array.pe_6_7 (rst, weight_in, sum_in, act_in, swap_in
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$4078$0 , activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$4077$0 , activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$58  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -11819,8 +11818,8 @@ module \holdfast_8x8_guard.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4078$0 ;
-  wire [17:0] \port$4078$0 ;
+  input [17:0] \port$4077$0 ;
+  wire [17:0] \port$4077$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -11837,7 +11836,7 @@ module \holdfast_8x8_guard.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4078$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4077$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -11899,13 +11898,13 @@ module \holdfast_8x8_guard.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4078$0 [17], \port$4078$0  };
+  assign sum_in = { \port$4077$0 [17], \port$4077$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_1 (rst, weight_in, \port$4092$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_1 (rst, weight_in, \port$4091$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$59  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -11927,8 +11926,8 @@ module \holdfast_8x8_guard.array.pe_7_1 (rst, weight_in, \port$4092$0 , act_in, 
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4092$0 ;
-  wire [17:0] \port$4092$0 ;
+  input [17:0] \port$4091$0 ;
+  wire [17:0] \port$4091$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -11945,7 +11944,7 @@ module \holdfast_8x8_guard.array.pe_7_1 (rst, weight_in, \port$4092$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4092$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4091$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12007,13 +12006,13 @@ module \holdfast_8x8_guard.array.pe_7_1 (rst, weight_in, \port$4092$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4092$0 [17], \port$4092$0  };
+  assign sum_in = { \port$4091$0 [17], \port$4091$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_2 (rst, weight_in, \port$4106$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_2 (rst, weight_in, \port$4105$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$60  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12035,8 +12034,8 @@ module \holdfast_8x8_guard.array.pe_7_2 (rst, weight_in, \port$4106$0 , act_in, 
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4106$0 ;
-  wire [17:0] \port$4106$0 ;
+  input [17:0] \port$4105$0 ;
+  wire [17:0] \port$4105$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12053,7 +12052,7 @@ module \holdfast_8x8_guard.array.pe_7_2 (rst, weight_in, \port$4106$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4106$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4105$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12115,13 +12114,13 @@ module \holdfast_8x8_guard.array.pe_7_2 (rst, weight_in, \port$4106$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4106$0 [17], \port$4106$0  };
+  assign sum_in = { \port$4105$0 [17], \port$4105$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_3 (rst, weight_in, \port$4120$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_3 (rst, weight_in, \port$4119$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$61  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12143,8 +12142,8 @@ module \holdfast_8x8_guard.array.pe_7_3 (rst, weight_in, \port$4120$0 , act_in, 
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4120$0 ;
-  wire [17:0] \port$4120$0 ;
+  input [17:0] \port$4119$0 ;
+  wire [17:0] \port$4119$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12161,7 +12160,7 @@ module \holdfast_8x8_guard.array.pe_7_3 (rst, weight_in, \port$4120$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4120$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4119$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12223,13 +12222,13 @@ module \holdfast_8x8_guard.array.pe_7_3 (rst, weight_in, \port$4120$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4120$0 [17], \port$4120$0  };
+  assign sum_in = { \port$4119$0 [17], \port$4119$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_4 (rst, weight_in, \port$4134$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_4 (rst, weight_in, \port$4133$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$62  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12251,8 +12250,8 @@ module \holdfast_8x8_guard.array.pe_7_4 (rst, weight_in, \port$4134$0 , act_in, 
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4134$0 ;
-  wire [17:0] \port$4134$0 ;
+  input [17:0] \port$4133$0 ;
+  wire [17:0] \port$4133$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12269,7 +12268,7 @@ module \holdfast_8x8_guard.array.pe_7_4 (rst, weight_in, \port$4134$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4134$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4133$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12331,13 +12330,13 @@ module \holdfast_8x8_guard.array.pe_7_4 (rst, weight_in, \port$4134$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4134$0 [17], \port$4134$0  };
+  assign sum_in = { \port$4133$0 [17], \port$4133$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_5 (rst, weight_in, \port$4148$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_5 (rst, weight_in, \port$4147$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$63  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12359,8 +12358,8 @@ module \holdfast_8x8_guard.array.pe_7_5 (rst, weight_in, \port$4148$0 , act_in, 
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4148$0 ;
-  wire [17:0] \port$4148$0 ;
+  input [17:0] \port$4147$0 ;
+  wire [17:0] \port$4147$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12377,7 +12376,7 @@ module \holdfast_8x8_guard.array.pe_7_5 (rst, weight_in, \port$4148$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4148$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4147$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12439,13 +12438,13 @@ module \holdfast_8x8_guard.array.pe_7_5 (rst, weight_in, \port$4148$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4148$0 [17], \port$4148$0  };
+  assign sum_in = { \port$4147$0 [17], \port$4147$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_6 (rst, weight_in, \port$4162$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_6 (rst, weight_in, \port$4161$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$64  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12467,8 +12466,8 @@ module \holdfast_8x8_guard.array.pe_7_6 (rst, weight_in, \port$4162$0 , act_in, 
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4162$0 ;
-  wire [17:0] \port$4162$0 ;
+  input [17:0] \port$4161$0 ;
+  wire [17:0] \port$4161$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12485,7 +12484,7 @@ module \holdfast_8x8_guard.array.pe_7_6 (rst, weight_in, \port$4162$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4162$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4161$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12547,13 +12546,13 @@ module \holdfast_8x8_guard.array.pe_7_6 (rst, weight_in, \port$4162$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4162$0 [17], \port$4162$0  };
+  assign sum_in = { \port$4161$0 [17], \port$4161$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_7 (rst, weight_in, \port$4176$0 , act_in, swap_in, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_7 (rst, weight_in, \port$4175$0 , act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$65  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12574,8 +12573,8 @@ module \holdfast_8x8_guard.array.pe_7_7 (rst, weight_in, \port$4176$0 , act_in, 
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4176$0 ;
-  wire [17:0] \port$4176$0 ;
+  input [17:0] \port$4175$0 ;
+  wire [17:0] \port$4175$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12591,7 +12590,7 @@ module \holdfast_8x8_guard.array.pe_7_7 (rst, weight_in, \port$4176$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4176$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4175$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12653,7 +12652,7 @@ module \holdfast_8x8_guard.array.pe_7_7 (rst, weight_in, \port$4176$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4176$0 [17], \port$4176$0  };
+  assign sum_in = { \port$4175$0 [17], \port$4175$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -15256,7 +15255,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .above(above),
     .below(below),
     .enable(enable),
-    .\port$5260$390 (layer[405:390]),
+    .\port$5259$390 (layer[405:390]),
     .result(result),
     .value(selected[7:0]),
     .violation(\violation$34 )
@@ -15265,7 +15264,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .above(above),
     .below(below),
     .enable(enable),
-    .\port$5260$390 (layer[405:390]),
+    .\port$5259$390 (layer[405:390]),
     .result(\result$18 ),
     .value(selected[15:8]),
     .violation(\violation$41 )
@@ -15274,7 +15273,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .above(above),
     .below(below),
     .enable(enable),
-    .\port$5260$390 (layer[405:390]),
+    .\port$5259$390 (layer[405:390]),
     .result(\result$19 ),
     .value(selected[23:16]),
     .violation(\violation$48 )
@@ -15283,7 +15282,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .above(above),
     .below(below),
     .enable(enable),
-    .\port$5260$390 (layer[405:390]),
+    .\port$5259$390 (layer[405:390]),
     .result(\result$20 ),
     .value(selected[31:24]),
     .violation(\violation$55 )
@@ -15292,7 +15291,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .above(above),
     .below(below),
     .enable(enable),
-    .\port$5260$390 (layer[405:390]),
+    .\port$5259$390 (layer[405:390]),
     .result(\result$21 ),
     .value(selected[39:32]),
     .violation(\violation$62 )
@@ -15301,7 +15300,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .above(above),
     .below(below),
     .enable(enable),
-    .\port$5260$390 (layer[405:390]),
+    .\port$5259$390 (layer[405:390]),
     .result(\result$22 ),
     .value(selected[47:40]),
     .violation(\violation$69 )
@@ -15310,7 +15309,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .above(above),
     .below(below),
     .enable(enable),
-    .\port$5260$390 (layer[405:390]),
+    .\port$5259$390 (layer[405:390]),
     .result(\result$23 ),
     .value(selected[55:48]),
     .violation(\violation$76 )
@@ -15319,7 +15318,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .above(above),
     .below(below),
     .enable(enable),
-    .\port$5260$390 (layer[405:390]),
+    .\port$5259$390 (layer[405:390]),
     .result(\result$24 ),
     .value(selected[63:56]),
     .violation(\violation$83 )
@@ -15543,7 +15542,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
   assign violation[0] = \$13 ;
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_0 (result, enable, below, above, value, \port$5260$390 , violation);
+module \holdfast_8x8_guard.input_stage.guard_0 (result, enable, below, above, value, \port$5259$390 , violation);
   wire \$1 ;
   wire \$2 ;
   wire \$3 ;
@@ -15561,30 +15560,30 @@ module \holdfast_8x8_guard.input_stage.guard_0 (result, enable, below, above, va
   wire enable;
   wire [7:0] hi;
   wire [7:0] lo;
-  input [15:0] \port$5260$390 ;
-  wire [15:0] \port$5260$390 ;
+  input [15:0] \port$5259$390 ;
+  wire [15:0] \port$5259$390 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = $signed(value) < $signed(\port$5260$390 [7:0]);
+  assign \$1  = $signed(value) < $signed(\port$5259$390 [7:0]);
   assign \$2  = enable & \$1 ;
-  assign \$3  = $signed(value) > $signed(\port$5260$390 [15:8]);
+  assign \$3  = $signed(value) > $signed(\port$5259$390 [15:8]);
   assign \$4  = enable & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = $signed(value) < $signed(\port$5260$390 [7:0]);
+  assign \$5  = $signed(value) < $signed(\port$5259$390 [7:0]);
   assign \$6  = enable & \$5 ;
-  assign \$7  = $signed(value) > $signed(\port$5260$390 [15:8]);
+  assign \$7  = $signed(value) > $signed(\port$5259$390 [15:8]);
   assign \$8  = enable & \$7 ;
   assign \$9  = \$8  ? above : value;
   assign result = \$6  ? below : \$9 ;
-  assign lo = \port$5260$390 [7:0];
-  assign hi = \port$5260$390 [15:8];
+  assign lo = \port$5259$390 [7:0];
+  assign hi = \port$5259$390 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_1 (result, enable, below, above, value, \port$5260$390 , violation);
+module \holdfast_8x8_guard.input_stage.guard_1 (result, enable, below, above, value, \port$5259$390 , violation);
   wire \$1 ;
   wire \$2 ;
   wire \$3 ;
@@ -15602,30 +15601,30 @@ module \holdfast_8x8_guard.input_stage.guard_1 (result, enable, below, above, va
   wire enable;
   wire [7:0] hi;
   wire [7:0] lo;
-  input [15:0] \port$5260$390 ;
-  wire [15:0] \port$5260$390 ;
+  input [15:0] \port$5259$390 ;
+  wire [15:0] \port$5259$390 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = $signed(value) < $signed(\port$5260$390 [7:0]);
+  assign \$1  = $signed(value) < $signed(\port$5259$390 [7:0]);
   assign \$2  = enable & \$1 ;
-  assign \$3  = $signed(value) > $signed(\port$5260$390 [15:8]);
+  assign \$3  = $signed(value) > $signed(\port$5259$390 [15:8]);
   assign \$4  = enable & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = $signed(value) < $signed(\port$5260$390 [7:0]);
+  assign \$5  = $signed(value) < $signed(\port$5259$390 [7:0]);
   assign \$6  = enable & \$5 ;
-  assign \$7  = $signed(value) > $signed(\port$5260$390 [15:8]);
+  assign \$7  = $signed(value) > $signed(\port$5259$390 [15:8]);
   assign \$8  = enable & \$7 ;
   assign \$9  = \$8  ? above : value;
   assign result = \$6  ? below : \$9 ;
-  assign lo = \port$5260$390 [7:0];
-  assign hi = \port$5260$390 [15:8];
+  assign lo = \port$5259$390 [7:0];
+  assign hi = \port$5259$390 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_2 (result, enable, below, above, value, \port$5260$390 , violation);
+module \holdfast_8x8_guard.input_stage.guard_2 (result, enable, below, above, value, \port$5259$390 , violation);
   wire \$1 ;
   wire \$2 ;
   wire \$3 ;
@@ -15643,30 +15642,30 @@ module \holdfast_8x8_guard.input_stage.guard_2 (result, enable, below, above, va
   wire enable;
   wire [7:0] hi;
   wire [7:0] lo;
-  input [15:0] \port$5260$390 ;
-  wire [15:0] \port$5260$390 ;
+  input [15:0] \port$5259$390 ;
+  wire [15:0] \port$5259$390 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = $signed(value) < $signed(\port$5260$390 [7:0]);
+  assign \$1  = $signed(value) < $signed(\port$5259$390 [7:0]);
   assign \$2  = enable & \$1 ;
-  assign \$3  = $signed(value) > $signed(\port$5260$390 [15:8]);
+  assign \$3  = $signed(value) > $signed(\port$5259$390 [15:8]);
   assign \$4  = enable & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = $signed(value) < $signed(\port$5260$390 [7:0]);
+  assign \$5  = $signed(value) < $signed(\port$5259$390 [7:0]);
   assign \$6  = enable & \$5 ;
-  assign \$7  = $signed(value) > $signed(\port$5260$390 [15:8]);
+  assign \$7  = $signed(value) > $signed(\port$5259$390 [15:8]);
   assign \$8  = enable & \$7 ;
   assign \$9  = \$8  ? above : value;
   assign result = \$6  ? below : \$9 ;
-  assign lo = \port$5260$390 [7:0];
-  assign hi = \port$5260$390 [15:8];
+  assign lo = \port$5259$390 [7:0];
+  assign hi = \port$5259$390 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_3 (result, enable, below, above, value, \port$5260$390 , violation);
+module \holdfast_8x8_guard.input_stage.guard_3 (result, enable, below, above, value, \port$5259$390 , violation);
   wire \$1 ;
   wire \$2 ;
   wire \$3 ;
@@ -15684,30 +15683,30 @@ module \holdfast_8x8_guard.input_stage.guard_3 (result, enable, below, above, va
   wire enable;
   wire [7:0] hi;
   wire [7:0] lo;
-  input [15:0] \port$5260$390 ;
-  wire [15:0] \port$5260$390 ;
+  input [15:0] \port$5259$390 ;
+  wire [15:0] \port$5259$390 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = $signed(value) < $signed(\port$5260$390 [7:0]);
+  assign \$1  = $signed(value) < $signed(\port$5259$390 [7:0]);
   assign \$2  = enable & \$1 ;
-  assign \$3  = $signed(value) > $signed(\port$5260$390 [15:8]);
+  assign \$3  = $signed(value) > $signed(\port$5259$390 [15:8]);
   assign \$4  = enable & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = $signed(value) < $signed(\port$5260$390 [7:0]);
+  assign \$5  = $signed(value) < $signed(\port$5259$390 [7:0]);
   assign \$6  = enable & \$5 ;
-  assign \$7  = $signed(value) > $signed(\port$5260$390 [15:8]);
+  assign \$7  = $signed(value) > $signed(\port$5259$390 [15:8]);
   assign \$8  = enable & \$7 ;
   assign \$9  = \$8  ? above : value;
   assign result = \$6  ? below : \$9 ;
-  assign lo = \port$5260$390 [7:0];
-  assign hi = \port$5260$390 [15:8];
+  assign lo = \port$5259$390 [7:0];
+  assign hi = \port$5259$390 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_4 (result, enable, below, above, value, \port$5260$390 , violation);
+module \holdfast_8x8_guard.input_stage.guard_4 (result, enable, below, above, value, \port$5259$390 , violation);
   wire \$1 ;
   wire \$2 ;
   wire \$3 ;
@@ -15725,30 +15724,30 @@ module \holdfast_8x8_guard.input_stage.guard_4 (result, enable, below, above, va
   wire enable;
   wire [7:0] hi;
   wire [7:0] lo;
-  input [15:0] \port$5260$390 ;
-  wire [15:0] \port$5260$390 ;
+  input [15:0] \port$5259$390 ;
+  wire [15:0] \port$5259$390 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = $signed(value) < $signed(\port$5260$390 [7:0]);
+  assign \$1  = $signed(value) < $signed(\port$5259$390 [7:0]);
   assign \$2  = enable & \$1 ;
-  assign \$3  = $signed(value) > $signed(\port$5260$390 [15:8]);
+  assign \$3  = $signed(value) > $signed(\port$5259$390 [15:8]);
   assign \$4  = enable & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = $signed(value) < $signed(\port$5260$390 [7:0]);
+  assign \$5  = $signed(value) < $signed(\port$5259$390 [7:0]);
   assign \$6  = enable & \$5 ;
-  assign \$7  = $signed(value) > $signed(\port$5260$390 [15:8]);
+  assign \$7  = $signed(value) > $signed(\port$5259$390 [15:8]);
   assign \$8  = enable & \$7 ;
   assign \$9  = \$8  ? above : value;
   assign result = \$6  ? below : \$9 ;
-  assign lo = \port$5260$390 [7:0];
-  assign hi = \port$5260$390 [15:8];
+  assign lo = \port$5259$390 [7:0];
+  assign hi = \port$5259$390 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_5 (result, enable, below, above, value, \port$5260$390 , violation);
+module \holdfast_8x8_guard.input_stage.guard_5 (result, enable, below, above, value, \port$5259$390 , violation);
   wire \$1 ;
   wire \$2 ;
   wire \$3 ;
@@ -15766,30 +15765,30 @@ module \holdfast_8x8_guard.input_stage.guard_5 (result, enable, below, above, va
   wire enable;
   wire [7:0] hi;
   wire [7:0] lo;
-  input [15:0] \port$5260$390 ;
-  wire [15:0] \port$5260$390 ;
+  input [15:0] \port$5259$390 ;
+  wire [15:0] \port$5259$390 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = $signed(value) < $signed(\port$5260$390 [7:0]);
+  assign \$1  = $signed(value) < $signed(\port$5259$390 [7:0]);
   assign \$2  = enable & \$1 ;
-  assign \$3  = $signed(value) > $signed(\port$5260$390 [15:8]);
+  assign \$3  = $signed(value) > $signed(\port$5259$390 [15:8]);
   assign \$4  = enable & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = $signed(value) < $signed(\port$5260$390 [7:0]);
+  assign \$5  = $signed(value) < $signed(\port$5259$390 [7:0]);
   assign \$6  = enable & \$5 ;
-  assign \$7  = $signed(value) > $signed(\port$5260$390 [15:8]);
+  assign \$7  = $signed(value) > $signed(\port$5259$390 [15:8]);
   assign \$8  = enable & \$7 ;
   assign \$9  = \$8  ? above : value;
   assign result = \$6  ? below : \$9 ;
-  assign lo = \port$5260$390 [7:0];
-  assign hi = \port$5260$390 [15:8];
+  assign lo = \port$5259$390 [7:0];
+  assign hi = \port$5259$390 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_6 (result, enable, below, above, value, \port$5260$390 , violation);
+module \holdfast_8x8_guard.input_stage.guard_6 (result, enable, below, above, value, \port$5259$390 , violation);
   wire \$1 ;
   wire \$2 ;
   wire \$3 ;
@@ -15807,30 +15806,30 @@ module \holdfast_8x8_guard.input_stage.guard_6 (result, enable, below, above, va
   wire enable;
   wire [7:0] hi;
   wire [7:0] lo;
-  input [15:0] \port$5260$390 ;
-  wire [15:0] \port$5260$390 ;
+  input [15:0] \port$5259$390 ;
+  wire [15:0] \port$5259$390 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = $signed(value) < $signed(\port$5260$390 [7:0]);
+  assign \$1  = $signed(value) < $signed(\port$5259$390 [7:0]);
   assign \$2  = enable & \$1 ;
-  assign \$3  = $signed(value) > $signed(\port$5260$390 [15:8]);
+  assign \$3  = $signed(value) > $signed(\port$5259$390 [15:8]);
   assign \$4  = enable & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = $signed(value) < $signed(\port$5260$390 [7:0]);
+  assign \$5  = $signed(value) < $signed(\port$5259$390 [7:0]);
   assign \$6  = enable & \$5 ;
-  assign \$7  = $signed(value) > $signed(\port$5260$390 [15:8]);
+  assign \$7  = $signed(value) > $signed(\port$5259$390 [15:8]);
   assign \$8  = enable & \$7 ;
   assign \$9  = \$8  ? above : value;
   assign result = \$6  ? below : \$9 ;
-  assign lo = \port$5260$390 [7:0];
-  assign hi = \port$5260$390 [15:8];
+  assign lo = \port$5259$390 [7:0];
+  assign hi = \port$5259$390 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_7 (result, enable, below, above, value, \port$5260$390 , violation);
+module \holdfast_8x8_guard.input_stage.guard_7 (result, enable, below, above, value, \port$5259$390 , violation);
   wire \$1 ;
   wire \$2 ;
   wire \$3 ;
@@ -15848,27 +15847,27 @@ module \holdfast_8x8_guard.input_stage.guard_7 (result, enable, below, above, va
   wire enable;
   wire [7:0] hi;
   wire [7:0] lo;
-  input [15:0] \port$5260$390 ;
-  wire [15:0] \port$5260$390 ;
+  input [15:0] \port$5259$390 ;
+  wire [15:0] \port$5259$390 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = $signed(value) < $signed(\port$5260$390 [7:0]);
+  assign \$1  = $signed(value) < $signed(\port$5259$390 [7:0]);
   assign \$2  = enable & \$1 ;
-  assign \$3  = $signed(value) > $signed(\port$5260$390 [15:8]);
+  assign \$3  = $signed(value) > $signed(\port$5259$390 [15:8]);
   assign \$4  = enable & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = $signed(value) < $signed(\port$5260$390 [7:0]);
+  assign \$5  = $signed(value) < $signed(\port$5259$390 [7:0]);
   assign \$6  = enable & \$5 ;
-  assign \$7  = $signed(value) > $signed(\port$5260$390 [15:8]);
+  assign \$7  = $signed(value) > $signed(\port$5259$390 [15:8]);
   assign \$8  = enable & \$7 ;
   assign \$9  = \$8  ? above : value;
   assign result = \$6  ? below : \$9 ;
-  assign lo = \port$5260$390 [7:0];
-  assign hi = \port$5260$390 [15:8];
+  assign lo = \port$5259$390 [7:0];
+  assign hi = \port$5259$390 [15:8];
 endmodule
 
 module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, enable, use_zero, token, sums, token_9, token_24, violation, codes, residual_present, \i$74 , layer, clk);
@@ -17201,7 +17200,7 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
     .channel(parameters),
     .clk(clk),
     .parameters(\parameters$43 ),
-    .\port$4433$0 (settings[17:0]),
+    .\port$4432$0 (settings[17:0]),
     .rst(rst),
     .zero_out(layer[413:406])
   );
@@ -19785,7 +19784,7 @@ module \holdfast_8x8_guard.lanes.align (rst, i, o, clk);
   assign o[7:0] = lane_0_6;
 endmodule
 
-module \holdfast_8x8_guard.lanes.channel_setup (rst, bound, channel, \port$4433$0 , parameters, zero_out, clk);
+module \holdfast_8x8_guard.lanes.channel_setup (rst, bound, channel, \port$4432$0 , parameters, zero_out, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$81  = 0;
   wire [17:0] \$1 ;
   wire \$10 ;
@@ -19841,26 +19840,26 @@ module \holdfast_8x8_guard.lanes.channel_setup (rst, bound, channel, \port$4433$
   wire \parameters.guard_most ;
   wire [16:0] \parameters.multiplier ;
   wire [4:0] \parameters.shift ;
-  input [17:0] \port$4433$0 ;
-  wire [17:0] \port$4433$0 ;
+  input [17:0] \port$4432$0 ;
+  wire [17:0] \port$4432$0 ;
   input rst;
   wire rst;
   reg [4:0] shift = 5'h00;
   input [7:0] zero_out;
   wire [7:0] zero_out;
   assign \$1  = $signed(parameters[38:22]) + $signed(2'h1);
-  assign \$2  = $signed(\$1 ) < $signed(\port$4433$0 [8:0]);
+  assign \$2  = $signed(\$1 ) < $signed(\port$4432$0 [8:0]);
   assign \$3  = $signed(parameters[38:22]) + $signed(2'h1);
-  assign \$4  = $signed(\$3 ) > $signed(\port$4433$0 [17:9]);
+  assign \$4  = $signed(\$3 ) > $signed(\port$4432$0 [17:9]);
   assign \$5  = $signed(parameters[38:22]) + $signed(2'h1);
-  assign \$6  = \$4  ? { \port$4433$0 [17], \port$4433$0 [17], \port$4433$0 [17], \port$4433$0 [17], \port$4433$0 [17], \port$4433$0 [17], \port$4433$0 [17], \port$4433$0 [17], \port$4433$0 [17], \port$4433$0 [17:9] } : \$5 ;
-  assign \$7  = \$2  ? { \port$4433$0 [8], \port$4433$0 [8], \port$4433$0 [8], \port$4433$0 [8], \port$4433$0 [8], \port$4433$0 [8], \port$4433$0 [8], \port$4433$0 [8], \port$4433$0 [8], \port$4433$0 [8:0] } : \$6 ;
-  assign \$8  = bound ? \$7  : { \port$4433$0 [8], \port$4433$0 [8], \port$4433$0 [8], \port$4433$0 [8], \port$4433$0 [8], \port$4433$0 [8], \port$4433$0 [8], \port$4433$0 [8], \port$4433$0 [8], \port$4433$0 [8:0] };
-  assign \$9  = $signed(parameters[55:39]) < $signed(\port$4433$0 [8:0]);
-  assign \$10  = $signed(parameters[55:39]) > $signed(\port$4433$0 [17:9]);
-  assign \$11  = \$10  ? { \port$4433$0 [17], \port$4433$0 [17], \port$4433$0 [17], \port$4433$0 [17], \port$4433$0 [17], \port$4433$0 [17], \port$4433$0 [17], \port$4433$0 [17], \port$4433$0 [17:9] } : parameters[55:39];
-  assign \$12  = \$9  ? { \port$4433$0 [8], \port$4433$0 [8], \port$4433$0 [8], \port$4433$0 [8], \port$4433$0 [8], \port$4433$0 [8], \port$4433$0 [8], \port$4433$0 [8], \port$4433$0 [8:0] } : \$11 ;
-  assign \$13  = bound ? \$12  : { \port$4433$0 [17], \port$4433$0 [17], \port$4433$0 [17], \port$4433$0 [17], \port$4433$0 [17], \port$4433$0 [17], \port$4433$0 [17], \port$4433$0 [17], \port$4433$0 [17:9] };
+  assign \$6  = \$4  ? { \port$4432$0 [17], \port$4432$0 [17], \port$4432$0 [17], \port$4432$0 [17], \port$4432$0 [17], \port$4432$0 [17], \port$4432$0 [17], \port$4432$0 [17], \port$4432$0 [17], \port$4432$0 [17:9] } : \$5 ;
+  assign \$7  = \$2  ? { \port$4432$0 [8], \port$4432$0 [8], \port$4432$0 [8], \port$4432$0 [8], \port$4432$0 [8], \port$4432$0 [8], \port$4432$0 [8], \port$4432$0 [8], \port$4432$0 [8], \port$4432$0 [8:0] } : \$6 ;
+  assign \$8  = bound ? \$7  : { \port$4432$0 [8], \port$4432$0 [8], \port$4432$0 [8], \port$4432$0 [8], \port$4432$0 [8], \port$4432$0 [8], \port$4432$0 [8], \port$4432$0 [8], \port$4432$0 [8], \port$4432$0 [8:0] };
+  assign \$9  = $signed(parameters[55:39]) < $signed(\port$4432$0 [8:0]);
+  assign \$10  = $signed(parameters[55:39]) > $signed(\port$4432$0 [17:9]);
+  assign \$11  = \$10  ? { \port$4432$0 [17], \port$4432$0 [17], \port$4432$0 [17], \port$4432$0 [17], \port$4432$0 [17], \port$4432$0 [17], \port$4432$0 [17], \port$4432$0 [17], \port$4432$0 [17:9] } : parameters[55:39];
+  assign \$12  = \$9  ? { \port$4432$0 [8], \port$4432$0 [8], \port$4432$0 [8], \port$4432$0 [8], \port$4432$0 [8], \port$4432$0 [8], \port$4432$0 [8], \port$4432$0 [8], \port$4432$0 [8:0] } : \$11 ;
+  assign \$13  = bound ? \$12  : { \port$4432$0 [17], \port$4432$0 [17], \port$4432$0 [17], \port$4432$0 [17], \port$4432$0 [17], \port$4432$0 [17], \port$4432$0 [17], \port$4432$0 [17], \port$4432$0 [17:9] };
   assign \$14  = { channel[45:30], 1'h0 } >> channel[24];
   assign \$15  = channel[29:24] > 6'h27;
   assign \$16  = $signed(channel[61:46]) - $signed(zero_out);
@@ -19925,8 +19924,8 @@ module \holdfast_8x8_guard.lanes.channel_setup (rst, bound, channel, \port$4433$
       \$26  = 1'h0;
     end
   end
-  assign lo = \port$4433$0 [8:0];
-  assign hi = \port$4433$0 [17:9];
+  assign lo = \port$4432$0 [8:0];
+  assign hi = \port$4432$0 [17:9];
   assign \parameters.shift  = parameters[4:0];
   assign \parameters.multiplier  = parameters[21:5];
   assign \parameters.guard_below  = parameters[38:22];
@@ -26529,7 +26528,7 @@ module \holdfast_8x8_guard.output_writer (rst, token, codes, word, enable, addre
     .clk(clk),
     .\end (token[2]),
     .go(go),
-    .\port$5260$263 (layer[290:263]),
+    .\port$5259$263 (layer[290:263]),
     .rst(rst),
     .take(take)
   );
@@ -26659,7 +26658,7 @@ module \holdfast_8x8_guard.output_writer (rst, token, codes, word, enable, addre
   assign \$1  = 1'h1;
 endmodule
 
-module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$5260$263 , go, clk);
+module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$5259$263 , go, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$110  = 0;
   wire [16:0] \$1 ;
   wire [16:0] \$2 ;
@@ -26689,8 +26688,8 @@ module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$
   wire go;
   reg [15:0] next_base;
   reg [15:0] pointer = 16'h0000;
-  input [27:0] \port$5260$263 ;
-  wire [27:0] \port$5260$263 ;
+  input [27:0] \port$5259$263 ;
+  wire [27:0] \port$5259$263 ;
   input rst;
   wire rst;
   wire [15:0] step_x;
@@ -26699,7 +26698,7 @@ module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$
   reg [13:0] tile = 14'h0000;
   reg [15:0] tile_base = 16'h0000;
   assign \$1  = tile_base + 1'h1;
-  assign \$2  = pointer + \port$5260$263 [11:0];
+  assign \$2  = pointer + \port$5259$263 [11:0];
   assign \$3  = take & \end ;
   assign \$4  = go | \$3 ;
   assign \$5  = tile + 1'h1;
@@ -26714,7 +26713,7 @@ module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$
     if (\$auto$verilog_backend.cc:2355:dump_module$110 ) begin end
     next_base = \$1 [15:0];
     if (go) begin
-      next_base = \port$5260$263 [27:12];
+      next_base = \port$5259$263 [27:12];
     end
   end
   always @* begin
@@ -26750,8 +26749,8 @@ module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$
       \$9  = 14'h0000;
     end
   end
-  assign base = \port$5260$263 [27:12];
-  assign step_x = { 4'h0, \port$5260$263 [11:0] };
+  assign base = \port$5259$263 [27:12];
+  assign step_x = { 4'h0, \port$5259$263 [11:0] };
   assign \address[0]  = address[15:0];
   assign \address[1]  = address[31:16];
   assign \address[2]  = address[47:32];
@@ -27000,7 +26999,7 @@ module \holdfast_8x8_guard.residual_reader (rst, word, active, token, present, c
     .columns(layer[228:220]),
     .\end (token[2]),
     .go(go),
-    .\port$5260$312 (layer[359:312]),
+    .\port$5259$312 (layer[359:312]),
     .rst(rst),
     .take(take),
     .tile(tile)
@@ -27151,7 +27150,7 @@ module \holdfast_8x8_guard.residual_reader (rst, word, active, token, present, c
   assign \word[7]  = word[63:56];
 endmodule
 
-module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile, columns, \port$5260$312 , go, clk);
+module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile, columns, \port$5259$312 , go, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$113  = 0;
   wire [16:0] \$1 ;
   wire [14:0] \$10 ;
@@ -27192,8 +27191,8 @@ module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile
   reg [15:0] next_base;
   wire [15:0] next_row;
   reg [15:0] pointer = 16'h0000;
-  input [47:0] \port$5260$312 ;
-  wire [47:0] \port$5260$312 ;
+  input [47:0] \port$5259$312 ;
+  wire [47:0] \port$5259$312 ;
   reg [15:0] row = 16'h0000;
   input rst;
   wire rst;
@@ -27205,8 +27204,8 @@ module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile
   reg [13:0] tile = 14'h0000;
   reg [15:0] tile_base = 16'h0000;
   assign \$1  = tile_base + 1'h1;
-  assign \$2  = row + \port$5260$312 [47:32];
-  assign \$3  = pointer + \port$5260$312 [31:16];
+  assign \$2  = row + \port$5259$312 [47:32];
+  assign \$3  = pointer + \port$5259$312 [31:16];
   assign \$4  = column - 1'h1;
   assign \$5  = column == 1'h1;
   assign \$6  = take & \end ;
@@ -27229,7 +27228,7 @@ module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile
     if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
     next_base = \$1 [15:0];
     if (go) begin
-      next_base = \port$5260$312 [15:0];
+      next_base = \port$5259$312 [15:0];
     end
   end
   always @* begin
@@ -27301,10 +27300,10 @@ module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile
       \$16  = 14'h0000;
     end
   end
-  assign base = \port$5260$312 [15:0];
+  assign base = \port$5259$312 [15:0];
   assign next_row = \$2 [15:0];
-  assign step_y = \port$5260$312 [47:32];
-  assign step_x = \port$5260$312 [31:16];
+  assign step_y = \port$5259$312 [47:32];
+  assign step_x = \port$5259$312 [31:16];
   assign \address[0]  = address[15:0];
   assign \address[1]  = address[31:16];
   assign \address[2]  = address[47:32];

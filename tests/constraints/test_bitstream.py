@@ -91,12 +91,12 @@ def test_report(tmp_path):
     report = {
         "fmax": {
             "clk": {"achieved": 30.0, "constraint": 24.0},
-            "double": {"achieved": 1000 / (1000 / 48 + 1), "constraint": 48.0},
+            "double_clk": {"achieved": 1000 / (1000 / 48 + 1), "constraint": 48.0},
         },
         "critical_paths": [
             {
-                "from": "posedge double",
-                "to": "posedge double",
+                "from": "posedge double_clk",
+                "to": "posedge double_clk",
                 "path": [
                     {"from": {"cell": "a"}, "to": {"cell": "b"}},
                     {"from": {"cell": "b"}, "to": {"cell": "c"}},

@@ -6,7 +6,8 @@ import torch
 
 from gen.accelerator import Accelerator as Design
 from gen.config import AcceleratorConfig
-from gen.layout import COUNTERS
+from gen.errors import HoldfastError
+from gen.layout import COUNTERS, INTERFACE
 from gen.uart_bridge import UartBridge
 from nn.golden import Golden
 from nn.networks import Network
@@ -231,9 +232,47 @@ def test_not_an_accelerator():
         Accelerator(Registers())
 
 
+ANSWERS = {
+    "id": 0x484F4C44,
+    "array": 0x08080302,
+    "widths": 0x00001018,
+    "interface": INTERFACE << 16,
+}
+
+
+def test_other_version():
+    with pytest.raises(AcceleratorError, match=r"registers are of version 0x0001, this client's"):
+        Accelerator(Registers(**ANSWERS | {"interface": 0x00010000}))
+
+
+def test_program_in_parts(transport, graph):
+    """A program memory of one descriptor: each layer is started on its own."""
+    config = CONFIG.with_(program_depth=1)
+    program = compile_graph(graph, config, parts=True)
+    assert program.parts == [(0, 1), (1, 1), (2, 1)]
+    with pytest.raises(HoldfastError, match="needs 3 descriptors of program memory"):
+        compile_graph(graph, config)
+    accelerator = Accelerator(transport)
+    accelerator.load(program)
+    codes = random_codes(6, 2)
+    assert (accelerator.run(codes) == logits(graph, codes)[0]).all()
+    counters = accelerator.counters()
+    expected = sum(step_cycles(program, step).total() for step in program.steps)
+    assert counters["cycles"] == expected == sum(counters[name] for name in COUNTERS)
+
+
+def test_streamed_program_in_parts(transport):
+    graph = large_graph()
+    program = compile_graph(graph, CONFIG.with_(program_depth=2), parts=True)
+    assert len(program.parts) > 1 and len(program.chunks) > 2
+    accelerator = Accelerator(transport)
+    accelerator.load(program)
+    codes = random_codes(7)
+    assert (accelerator.run(codes) == logits(graph, codes)[0]).all()
+
+
 def test_run_that_does_not_end(program):
-    values = {"id": 0x484F4C44, "array": 0x08080302, "widths": 0x00001018}
-    transport = Registers(**values)
+    transport = Registers(**ANSWERS)
     accelerator = Accelerator(transport)
     accelerator.load(program)
 
@@ -247,7 +286,7 @@ def test_run_that_does_not_end(program):
 
 
 def test_no_guard(program):
-    accelerator = Accelerator(Registers(id=0x484F4C44, array=0x08080302, widths=0x00001018))
+    accelerator = Accelerator(Registers(**ANSWERS))
     accelerator.guard()
     with pytest.raises(AcceleratorError, match="has no range guard"):
         accelerator.guard(output=True)
