@@ -4,7 +4,7 @@ Writes build/bench/campaign.json. For each network, on the same machine in one r
 upsets over the whole fault space by the campaign's engine; the same kind of faults by plain RTL
 inferences on the compiled engine; and a software-only baseline that flips a bit of an activation
 and computes the whole network in PyTorch, batched, without reuse. All use as many processes.
-``prepare_s`` is not part of the rates: finding out when registers' bits are seen, once for an image.
+``prepare_s`` is not part of the rates: finding out, once for an image, when registers are read.
 """
 
 import json
