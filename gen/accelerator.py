@@ -347,9 +347,7 @@ class Accelerator(wiring.Component):
                 ("guard_output_count", lanes.violation),
                 ("guard_input_count", input_stage.violation),
             ):
-                registered = Signal(len(violations), name=f"{name}_now")
-                m.d.sync += registered.eq(violations)
-                m.d.comb += control[name].eq(sum(registered))
+                m.d.comb += control[name].eq(_ones(m, violations, f"{name}_now"))
         return m
 
     def _parameter_widths(self) -> dict[str, int]:
@@ -476,6 +474,22 @@ class Accelerator(wiring.Component):
             | {f"{name}_count": value for name, value in increments.items()}
             | {"read": read, "start": start, "first": first, "count": count, "ready": ready}
         )
+
+
+def _ones(m: Module, flags: Value, name: str) -> Value:
+    """How many flags were set, two cycles ago: four of them are counted by one small table."""
+    registered = Signal(len(flags), name=name)
+    m.d.sync += registered.eq(flags)
+    total: Value = Const(0, 1)
+    for index in range(0, len(flags), 4):
+        part = registered[index : index + 4]
+        ones = Signal(range(len(part) + 1), name=f"{name}_{index // 4}")
+        with m.Switch(part):
+            for pattern in range(1 << len(part)):
+                with m.Case(pattern):
+                    m.d.sync += ones.eq(pattern.bit_count())
+        total = total + ones
+    return total
 
 
 def _byte(value) -> Value:

@@ -1,10 +1,18 @@
 """The range check."""
 
-from amaranth.hdl import Module, Mux, signed
+from amaranth.hdl import Cat, Module, Mux, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["RangeGuard"]
+__all__ = ["RangeGuard", "less"]
+
+
+def less(a: Value, b: Value) -> Value:
+    """``a < b`` of two signed values of one width, as the carry of an unsigned comparison.
+
+    The sign bits change places, which spares the logic that a signed comparison has behind it.
+    """
+    return Cat(a[:-1], b[-1]) < Cat(b[:-1], a[-1])
 
 
 class RangeGuard(wiring.Component):
@@ -21,10 +29,12 @@ class RangeGuard(wiring.Component):
         In range while ``lo <= value <= hi``.
     below, above
         What replaces a smaller value, and a larger one.
-    enable
+    check
         0 passes the value unchanged.
+    override
+        The result is ``above``, whatever the value; only while nothing is checked.
     result, violation
-        The value to use, and whether it was replaced.
+        The value to use, and whether it was out of range.
 
     Source
     ------
@@ -41,7 +51,8 @@ class RangeGuard(wiring.Component):
                 "hi": In(shape),
                 "below": In(shape),
                 "above": In(shape),
-                "enable": In(1),
+                "check": In(1),
+                "override": In(1),
                 "result": Out(shape),
                 "violation": Out(1),
             }
@@ -49,10 +60,12 @@ class RangeGuard(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        smaller = self.enable & (self.value < self.lo)
-        larger = self.enable & (self.value > self.hi)
+        smaller = self.check & less(self.value, self.lo)
+        larger = self.check & less(self.hi, self.value)
+        # Three inputs and two selects: no wider than two four-input tables per bit.
+        other = Mux(smaller, self.below, self.above)
         m.d.comb += [
             self.violation.eq(smaller | larger),
-            self.result.eq(Mux(smaller, self.below, Mux(larger, self.above, self.value))),
+            self.result.eq(Mux(smaller | larger | self.override, other, self.value)),
         ]
         return m

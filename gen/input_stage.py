@@ -68,16 +68,18 @@ class InputStage(wiring.Component):
             pad_read.eq(self.pad),
             pad_selected.eq(pad_read),
         ]
-        checked_read = Signal()
-        checked = Signal()
         if self.config.guard:
+            checked_read = Signal()
+            checked = Signal()
             below = Signal(shape)
+            # Padding takes the upper bound's way.
             above = Signal(shape)
+            bound = Mux(self.use_zero, self.layer.zero_in, self.layer.input_hi)
             m.d.sync += [
-                checked_read.eq(self.valid & ~self.pad),
+                checked_read.eq(self.valid & ~self.pad & self.enable),
                 checked.eq(checked_read),
                 below.eq(Mux(self.use_zero, self.layer.zero_in, self.layer.input_lo)),
-                above.eq(Mux(self.use_zero, self.layer.zero_in, self.layer.input_hi)),
+                above.eq(Mux(pad_read, self.layer.pad_value, bound)),
             ]
         m.d.comb += self.act.eq(act)
         for row in range(rows):
@@ -87,18 +89,19 @@ class InputStage(wiring.Component):
             m.d.sync += selected[row].eq(
                 choices[sub_block] if self.config.sub_blocks > 1 else choices[0]
             )
-            value = selected[row]
             if self.config.guard:
                 m.submodules[f"guard_{row}"] = guard = RangeGuard(self.config.act_bits)
                 m.d.comb += [
-                    guard.value.eq(value),
+                    guard.value.eq(selected[row]),
                     guard.lo.eq(self.layer.input_lo),
                     guard.hi.eq(self.layer.input_hi),
                     guard.below.eq(below),
                     guard.above.eq(above),
-                    guard.enable.eq(self.enable),
-                    self.violation[row].eq(guard.violation & checked),
+                    guard.check.eq(checked),
+                    guard.override.eq(pad_selected),
+                    self.violation[row].eq(guard.violation),
                 ]
-                value = guard.result
-            m.d.sync += act[row].eq(Mux(pad_selected, self.layer.pad_value, value))
+                m.d.sync += act[row].eq(guard.result)
+            else:
+                m.d.sync += act[row].eq(Mux(pad_selected, self.layer.pad_value, selected[row]))
         return m

@@ -1,10 +1,11 @@
 """What all lanes share: layer and channel parameters in the form in which requantizers use them."""
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from .config import AcceleratorConfig
+from .guard import less
 from .layer import Layer
 from .layout import ADD_SHIFT_BITS
 from .round_shift import lift, lift_bits, lifted_bits
@@ -34,8 +35,8 @@ def lane_parameters(config: AcceleratorConfig) -> data.StructLayout:
 
     Everything after the shift is relative to the output's zero point. ``multiplier`` and ``shift``
     come from `lift`. ``guard_below``: the lower bound less 1; ``guard_above``: the upper bound;
-    ``guard_least``, ``guard_most``: the bound is the extreme, which never fires;
-    ``guard_lo``, ``guard_hi``: the clamp, with the bounds where they replace.
+    ``guard_least``, ``guard_most``: that bound never fires, as the guard is off or it is the
+    extreme; ``guard_lo``, ``guard_hi``: the clamp, with the bounds where they replace.
     """
     members: dict[str, object] = {"shift": 6 - lift_bits(config.multiplier_bits)}
     if config.multiplier_bits:
@@ -132,8 +133,8 @@ class ChannelSetup(wiring.Component):
     -------
     zero_out, lo, hi
         The layer's zero point, and its clamp relative to that.
-    bound
-        The output guard replaces a value by its bound.
+    enable, use_zero
+        Output guard, and whether it replaces a value by the zero point instead of the bound.
     channel
         As read from memory.
     parameters
@@ -148,7 +149,8 @@ class ChannelSetup(wiring.Component):
                 "zero_out": In(signed(config.act_bits)),
                 "lo": In(clamp),
                 "hi": In(clamp),
-                "bound": In(1),
+                "enable": In(1),
+                "use_zero": In(1),
                 "channel": In(channel_parameters(config)),
                 "parameters": Out(lane_parameters(config)),
             }
@@ -174,18 +176,35 @@ class ChannelSetup(wiring.Component):
             values = {
                 "guard_below": channel.guard_lo - self.zero_out - 1,
                 "guard_above": channel.guard_hi - self.zero_out,
-                "guard_least": channel.guard_lo == least,
-                "guard_most": channel.guard_hi == -least - 1,
+                "guard_least": ~self.enable | (channel.guard_lo == least),
+                "guard_most": ~self.enable | (channel.guard_hi == -least - 1),
             }
             for name, value in values.items():
                 held = Signal.like(parameters[name], name=name)
                 m.d.sync += held.eq(value)
                 m.d.comb += parameters[name].eq(held)
-            bounds = {
-                "guard_lo": (parameters.guard_below + 1, self.lo),
-                "guard_hi": (parameters.guard_above, self.hi),
-            }
-            for name, (bound, alone) in bounds.items():
-                within = Mux(bound < self.lo, self.lo, Mux(bound > self.hi, self.hi, bound))
-                m.d.comb += parameters[name].eq(Mux(self.bound, within, alone))
+            # A bound beyond the clamp's width needs no more than its sign. The lower one, less 1,
+            # is below the clamp's end where the bound is not above it.
+            bound = self.enable & ~self.use_zero
+            below, above = parameters.guard_below, parameters.guard_above
+            from_lo = bound & ~self._below(below, self.lo)
+            to_hi = bound & self._below(above, self.hi)
+            width = len(self.lo)
+            lower = (below[:width] + 1)[:width].as_signed()
+            upper = above[:width].as_signed()
+            m.d.comb += [
+                parameters.guard_lo.eq(
+                    Mux(from_lo, Mux(self._below(below, self.hi), lower, self.hi), self.lo)
+                ),
+                parameters.guard_hi.eq(
+                    Mux(to_hi, Mux(self._below(above, self.lo), self.lo, upper), self.hi)
+                ),
+            ]
         return m
+
+    @staticmethod
+    def _below(value: Value, end: Value) -> Value:
+        """``value < end``, the end being the narrower one."""
+        sign, rest = value[-1], value[len(end) - 1 : -1]
+        fits = rest == sign.replicate(len(rest))
+        return Mux(fits, less(value[: len(end)], end), sign)

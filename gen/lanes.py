@@ -119,7 +119,8 @@ class Lanes(wiring.Component):
             channel_setup.zero_out.eq(self.layer.zero_out),
             channel_setup.lo.eq(layer_setup.settings.lo),
             channel_setup.hi.eq(layer_setup.settings.hi),
-            channel_setup.bound.eq(self.enable & ~self.use_zero),
+            channel_setup.enable.eq(self.enable),
+            channel_setup.use_zero.eq(self.use_zero),
             channel_setup.channel.eq(self.parameters),
         ]
         m.submodules.residual_skew = residual_skew = Skew(cfg.cols, signed(cfg.act_bits))
@@ -154,7 +155,6 @@ class Lanes(wiring.Component):
                 requantizer.bias.eq(bias),
                 requantizer.parameters.eq(parameters),
                 requantizer.settings.eq(layer_setup.settings),
-                requantizer.enable.eq(self.enable & self.layer.lane_mask[lane]),
                 requantizer.use_zero.eq(self.use_zero),
                 requantizer.residual_value.eq(residual_skew.o[lane]),
                 requantizer.residual_present.eq(present_skew.o[lane]),
@@ -162,5 +162,7 @@ class Lanes(wiring.Component):
                 align.i[lane].eq(requantizer.code),
             ]
             checked = e + Requantizer.GUARD_STAGE
-            m.d.comb += requantizer.valid.eq(tokens[checked].valid & tokens[checked].last)
+            m.d.comb += requantizer.valid.eq(
+                tokens[checked].valid & tokens[checked].last & self.layer.lane_mask[lane]
+            )
         return m

@@ -5,6 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .config import AcceleratorConfig
+from .guard import less
 from .lane_setup import lane_parameters, lane_settings, largest_shift
 from .layout import ADD_SHIFT_BITS
 from .round_shift import RoundShift, lift_bits, lifted_bits, narrow
@@ -26,7 +27,7 @@ class Requantizer(wiring.Component):
         in the ``PARAMETER_CYCLES`` that follow.
     settings
         The layer's.
-    enable, use_zero, valid, violation
+    use_zero, valid, violation
         Output guard; ``valid`` marks the pixel in the guard's stage, ``GUARD_STAGE`` cycles after
         ``total``.
     residual_value, residual_present
@@ -54,7 +55,6 @@ class Requantizer(wiring.Component):
                 "bias": In(signed(config.acc_bits)),
                 "parameters": In(lane_parameters(config)),
                 "settings": In(lane_settings(config)),
-                "enable": In(1),
                 "use_zero": In(1),
                 "valid": In(1),
                 "violation": Out(1),
@@ -101,26 +101,19 @@ class Requantizer(wiring.Component):
         if cfg.guard:
             lo, hi = parameters.guard_lo, parameters.guard_hi
             # whole + increment against a bound, in halves.
-            halves = Cat(shift.increment, shift.whole).as_signed()
-            below = halves < Cat(Const(1, 1), parameters.guard_below).as_signed()
-            above = halves > Cat(Const(0, 1), parameters.guard_above).as_signed()
+            halves = Cat(shift.increment, shift.whole)
+            below = less(halves, Cat(Const(1, 1), parameters.guard_below))
+            above = less(Cat(Const(0, 1), parameters.guard_above), halves)
+            is_smaller = Mux(shift.over, shift.sign, below) & ~parameters.guard_least
+            is_larger = Mux(shift.over, ~shift.sign, above) & ~parameters.guard_most
             smaller = Signal()
             larger = Signal()
-            violation = Signal()
-            bounded = Signal()
-            m.d.comb += [
-                smaller.eq(Mux(shift.over, shift.sign, below) & ~parameters.guard_least),
-                larger.eq(Mux(shift.over, ~shift.sign, above) & ~parameters.guard_most),
-                self.violation.eq(violation & self.valid),
-            ]
-            m.d.sync += [
-                violation.eq((smaller | larger) & self.enable),
-                bounded.eq(smaller & self.enable & ~self.use_zero),
-            ]
-            with m.If((smaller | larger) & self.enable & self.use_zero):
+            m.d.sync += [smaller.eq(is_smaller), larger.eq(is_larger)]
+            with m.If((is_smaller | is_larger) & self.use_zero):
                 m.d.sync += rounded.eq(0)
-            # Without it a lower bound above the upper one would lose.
-            low = bounded | (rounded < lo)
+            m.d.comb += self.violation.eq((smaller | larger) & self.valid)
+            # Without the first part a lower bound above the upper one would lose.
+            low = (smaller & ~self.use_zero) | (rounded < lo)
         clamped = Signal(signed(cfg.act_bits + 1))
         m.d.sync += clamped.eq(Mux(low, lo, Mux(rounded > hi, hi, rounded)))
 

@@ -1938,7 +1938,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   \holdfast_8x8.lanes  lanes (
     .clk(clk),
     .codes(\codes$190 ),
-    .\i$74 (residual),
+    .\i$75 (residual),
     .layer(layer),
     .overflow(fault_accumulator),
     .parameter_begin(\begin ),
@@ -4566,7 +4566,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$120 ),
-    .\port$3073$0 (sum_out),
+    .\port$3071$0 (sum_out),
     .rst(rst),
     .swap(\swap_in$64 ),
     .swap_in(\o$11 [1]),
@@ -4578,7 +4578,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$128 ),
-    .\port$3087$0 (\sum_out$67 ),
+    .\port$3085$0 (\sum_out$67 ),
     .rst(rst),
     .swap(\swap_in$72 ),
     .swap_in(\swap_in$64 ),
@@ -4590,7 +4590,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$136 ),
-    .\port$3101$0 (\sum_out$75 ),
+    .\port$3099$0 (\sum_out$75 ),
     .rst(rst),
     .swap(\swap_in$80 ),
     .swap_in(\swap_in$72 ),
@@ -4602,7 +4602,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$144 ),
-    .\port$3115$0 (\sum_out$83 ),
+    .\port$3113$0 (\sum_out$83 ),
     .rst(rst),
     .swap(\swap_in$88 ),
     .swap_in(\swap_in$80 ),
@@ -4614,7 +4614,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$152 ),
-    .\port$3129$0 (\sum_out$91 ),
+    .\port$3127$0 (\sum_out$91 ),
     .rst(rst),
     .swap(\swap_in$96 ),
     .swap_in(\swap_in$88 ),
@@ -4626,7 +4626,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$160 ),
-    .\port$3143$0 (\sum_out$99 ),
+    .\port$3141$0 (\sum_out$99 ),
     .rst(rst),
     .swap(\swap_in$104 ),
     .swap_in(\swap_in$96 ),
@@ -4638,7 +4638,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$168 ),
-    .\port$3157$0 (\sum_out$107 ),
+    .\port$3155$0 (\sum_out$107 ),
     .rst(rst),
     .swap(\swap_in$112 ),
     .swap_in(\swap_in$104 ),
@@ -4649,7 +4649,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$176 ),
-    .\port$3171$0 (\sum_out$115 ),
+    .\port$3169$0 (\sum_out$115 ),
     .rst(rst),
     .swap_in(\swap_in$112 ),
     .weight_in(weight[63:56])
@@ -4754,7 +4754,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$244 ),
-    .\port$3297$0 (\sum_out$183 ),
+    .\port$3295$0 (\sum_out$183 ),
     .rst(rst),
     .swap(\swap_in$188 ),
     .swap_in(\o$11 [3]),
@@ -4766,7 +4766,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$252 ),
-    .\port$3311$0 (\sum_out$191 ),
+    .\port$3309$0 (\sum_out$191 ),
     .rst(rst),
     .swap(\swap_in$196 ),
     .swap_in(\swap_in$188 ),
@@ -4778,7 +4778,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$260 ),
-    .\port$3325$0 (\sum_out$199 ),
+    .\port$3323$0 (\sum_out$199 ),
     .rst(rst),
     .swap(\swap_in$204 ),
     .swap_in(\swap_in$196 ),
@@ -4790,7 +4790,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$268 ),
-    .\port$3339$0 (\sum_out$207 ),
+    .\port$3337$0 (\sum_out$207 ),
     .rst(rst),
     .swap(\swap_in$212 ),
     .swap_in(\swap_in$204 ),
@@ -4802,7 +4802,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$276 ),
-    .\port$3353$0 (\sum_out$215 ),
+    .\port$3351$0 (\sum_out$215 ),
     .rst(rst),
     .swap(\swap_in$220 ),
     .swap_in(\swap_in$212 ),
@@ -4814,7 +4814,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$284 ),
-    .\port$3367$0 (\sum_out$223 ),
+    .\port$3365$0 (\sum_out$223 ),
     .rst(rst),
     .swap(\swap_in$228 ),
     .swap_in(\swap_in$220 ),
@@ -4826,7 +4826,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$292 ),
-    .\port$3381$0 (\sum_out$231 ),
+    .\port$3379$0 (\sum_out$231 ),
     .rst(rst),
     .swap(\swap_in$236 ),
     .swap_in(\swap_in$228 ),
@@ -4837,7 +4837,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$300 ),
-    .\port$3395$0 (\sum_out$239 ),
+    .\port$3393$0 (\sum_out$239 ),
     .rst(rst),
     .swap_in(\swap_in$236 ),
     .weight_in(weight[63:56])
@@ -5130,7 +5130,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$433 ),
-    .\port$3745$0 (\sum_out$431 ),
+    .\port$3743$0 (\sum_out$431 ),
     .rst(rst),
     .swap(\swap_in$438 ),
     .swap_in(\o$11 [7]),
@@ -5142,7 +5142,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$442 ),
-    .\port$3759$0 (\sum_out$441 ),
+    .\port$3757$0 (\sum_out$441 ),
     .rst(rst),
     .swap(\swap_in$447 ),
     .swap_in(\swap_in$438 ),
@@ -5154,7 +5154,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$451 ),
-    .\port$3773$0 (\sum_out$450 ),
+    .\port$3771$0 (\sum_out$450 ),
     .rst(rst),
     .swap(\swap_in$456 ),
     .swap_in(\swap_in$447 ),
@@ -5166,7 +5166,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$460 ),
-    .\port$3787$0 (\sum_out$459 ),
+    .\port$3785$0 (\sum_out$459 ),
     .rst(rst),
     .swap(\swap_in$465 ),
     .swap_in(\swap_in$456 ),
@@ -5178,7 +5178,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$469 ),
-    .\port$3801$0 (\sum_out$468 ),
+    .\port$3799$0 (\sum_out$468 ),
     .rst(rst),
     .swap(\swap_in$474 ),
     .swap_in(\swap_in$465 ),
@@ -5190,7 +5190,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$478 ),
-    .\port$3815$0 (\sum_out$477 ),
+    .\port$3813$0 (\sum_out$477 ),
     .rst(rst),
     .swap(\swap_in$483 ),
     .swap_in(\swap_in$474 ),
@@ -5202,7 +5202,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$487 ),
-    .\port$3829$0 (\sum_out$486 ),
+    .\port$3827$0 (\sum_out$486 ),
     .rst(rst),
     .swap(\swap_in$492 ),
     .swap_in(\swap_in$483 ),
@@ -5213,7 +5213,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$496 ),
-    .\port$3843$0 (\sum_out$495 ),
+    .\port$3841$0 (\sum_out$495 ),
     .rst(rst),
     .swap_in(\swap_in$492 ),
     .weight_in(weight[63:56])
@@ -6463,7 +6463,7 @@ module \holdfast_8x8.array.pe_0_7 (rst, weight_in, act_in, swap_in, partial_sum,
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$3073$0 , activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$3071$0 , activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$10  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -6485,8 +6485,8 @@ module \holdfast_8x8.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$3073$0
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3073$0 ;
-  wire [15:0] \port$3073$0 ;
+  input [15:0] \port$3071$0 ;
+  wire [15:0] \port$3071$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -6503,7 +6503,7 @@ module \holdfast_8x8.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$3073$0
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3073$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3071$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -6565,13 +6565,13 @@ module \holdfast_8x8.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$3073$0
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3073$0 [15], \port$3073$0  };
+  assign sum_in = { \port$3071$0 [15], \port$3071$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_1 (rst, weight_in, \port$3087$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_1 (rst, weight_in, \port$3085$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$11  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -6593,8 +6593,8 @@ module \holdfast_8x8.array.pe_1_1 (rst, weight_in, \port$3087$0 , act_in, swap_i
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3087$0 ;
-  wire [15:0] \port$3087$0 ;
+  input [15:0] \port$3085$0 ;
+  wire [15:0] \port$3085$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -6611,7 +6611,7 @@ module \holdfast_8x8.array.pe_1_1 (rst, weight_in, \port$3087$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3087$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3085$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -6673,13 +6673,13 @@ module \holdfast_8x8.array.pe_1_1 (rst, weight_in, \port$3087$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3087$0 [15], \port$3087$0  };
+  assign sum_in = { \port$3085$0 [15], \port$3085$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_2 (rst, weight_in, \port$3101$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_2 (rst, weight_in, \port$3099$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$12  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -6701,8 +6701,8 @@ module \holdfast_8x8.array.pe_1_2 (rst, weight_in, \port$3101$0 , act_in, swap_i
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3101$0 ;
-  wire [15:0] \port$3101$0 ;
+  input [15:0] \port$3099$0 ;
+  wire [15:0] \port$3099$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -6719,7 +6719,7 @@ module \holdfast_8x8.array.pe_1_2 (rst, weight_in, \port$3101$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3101$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3099$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -6781,13 +6781,13 @@ module \holdfast_8x8.array.pe_1_2 (rst, weight_in, \port$3101$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3101$0 [15], \port$3101$0  };
+  assign sum_in = { \port$3099$0 [15], \port$3099$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_3 (rst, weight_in, \port$3115$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_3 (rst, weight_in, \port$3113$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$13  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -6809,8 +6809,8 @@ module \holdfast_8x8.array.pe_1_3 (rst, weight_in, \port$3115$0 , act_in, swap_i
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3115$0 ;
-  wire [15:0] \port$3115$0 ;
+  input [15:0] \port$3113$0 ;
+  wire [15:0] \port$3113$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -6827,7 +6827,7 @@ module \holdfast_8x8.array.pe_1_3 (rst, weight_in, \port$3115$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3115$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3113$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -6889,13 +6889,13 @@ module \holdfast_8x8.array.pe_1_3 (rst, weight_in, \port$3115$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3115$0 [15], \port$3115$0  };
+  assign sum_in = { \port$3113$0 [15], \port$3113$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_4 (rst, weight_in, \port$3129$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_4 (rst, weight_in, \port$3127$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$14  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -6917,8 +6917,8 @@ module \holdfast_8x8.array.pe_1_4 (rst, weight_in, \port$3129$0 , act_in, swap_i
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3129$0 ;
-  wire [15:0] \port$3129$0 ;
+  input [15:0] \port$3127$0 ;
+  wire [15:0] \port$3127$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -6935,7 +6935,7 @@ module \holdfast_8x8.array.pe_1_4 (rst, weight_in, \port$3129$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3129$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3127$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -6997,13 +6997,13 @@ module \holdfast_8x8.array.pe_1_4 (rst, weight_in, \port$3129$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3129$0 [15], \port$3129$0  };
+  assign sum_in = { \port$3127$0 [15], \port$3127$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_5 (rst, weight_in, \port$3143$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_5 (rst, weight_in, \port$3141$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$15  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7025,8 +7025,8 @@ module \holdfast_8x8.array.pe_1_5 (rst, weight_in, \port$3143$0 , act_in, swap_i
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3143$0 ;
-  wire [15:0] \port$3143$0 ;
+  input [15:0] \port$3141$0 ;
+  wire [15:0] \port$3141$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7043,7 +7043,7 @@ module \holdfast_8x8.array.pe_1_5 (rst, weight_in, \port$3143$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3143$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3141$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7105,13 +7105,13 @@ module \holdfast_8x8.array.pe_1_5 (rst, weight_in, \port$3143$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3143$0 [15], \port$3143$0  };
+  assign sum_in = { \port$3141$0 [15], \port$3141$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_6 (rst, weight_in, \port$3157$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_6 (rst, weight_in, \port$3155$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$16  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7133,8 +7133,8 @@ module \holdfast_8x8.array.pe_1_6 (rst, weight_in, \port$3157$0 , act_in, swap_i
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3157$0 ;
-  wire [15:0] \port$3157$0 ;
+  input [15:0] \port$3155$0 ;
+  wire [15:0] \port$3155$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7151,7 +7151,7 @@ module \holdfast_8x8.array.pe_1_6 (rst, weight_in, \port$3157$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3157$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3155$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7213,13 +7213,13 @@ module \holdfast_8x8.array.pe_1_6 (rst, weight_in, \port$3157$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3157$0 [15], \port$3157$0  };
+  assign sum_in = { \port$3155$0 [15], \port$3155$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_7 (rst, weight_in, \port$3171$0 , act_in, swap_in, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_7 (rst, weight_in, \port$3169$0 , act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$17  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7240,8 +7240,8 @@ module \holdfast_8x8.array.pe_1_7 (rst, weight_in, \port$3171$0 , act_in, swap_i
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3171$0 ;
-  wire [15:0] \port$3171$0 ;
+  input [15:0] \port$3169$0 ;
+  wire [15:0] \port$3169$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7257,7 +7257,7 @@ module \holdfast_8x8.array.pe_1_7 (rst, weight_in, \port$3171$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3171$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3169$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7319,7 +7319,7 @@ module \holdfast_8x8.array.pe_1_7 (rst, weight_in, \port$3171$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3171$0 [15], \port$3171$0  };
+  assign sum_in = { \port$3169$0 [15], \port$3169$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -8171,7 +8171,7 @@ module \holdfast_8x8.array.pe_2_7 (rst, weight_in, sum_in, act_in, swap_in, part
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$3297$0 , activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$3295$0 , activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$26  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8193,8 +8193,8 @@ module \holdfast_8x8.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$3297$0
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3297$0 ;
-  wire [16:0] \port$3297$0 ;
+  input [16:0] \port$3295$0 ;
+  wire [16:0] \port$3295$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8211,7 +8211,7 @@ module \holdfast_8x8.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$3297$0
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3297$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3295$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8273,13 +8273,13 @@ module \holdfast_8x8.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$3297$0
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3297$0 [16], \port$3297$0  };
+  assign sum_in = { \port$3295$0 [16], \port$3295$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_1 (rst, weight_in, \port$3311$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_1 (rst, weight_in, \port$3309$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$27  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8301,8 +8301,8 @@ module \holdfast_8x8.array.pe_3_1 (rst, weight_in, \port$3311$0 , act_in, swap_i
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3311$0 ;
-  wire [16:0] \port$3311$0 ;
+  input [16:0] \port$3309$0 ;
+  wire [16:0] \port$3309$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8319,7 +8319,7 @@ module \holdfast_8x8.array.pe_3_1 (rst, weight_in, \port$3311$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3311$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3309$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8381,13 +8381,13 @@ module \holdfast_8x8.array.pe_3_1 (rst, weight_in, \port$3311$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3311$0 [16], \port$3311$0  };
+  assign sum_in = { \port$3309$0 [16], \port$3309$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_2 (rst, weight_in, \port$3325$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_2 (rst, weight_in, \port$3323$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$28  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8409,8 +8409,8 @@ module \holdfast_8x8.array.pe_3_2 (rst, weight_in, \port$3325$0 , act_in, swap_i
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3325$0 ;
-  wire [16:0] \port$3325$0 ;
+  input [16:0] \port$3323$0 ;
+  wire [16:0] \port$3323$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8427,7 +8427,7 @@ module \holdfast_8x8.array.pe_3_2 (rst, weight_in, \port$3325$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3325$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3323$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8489,13 +8489,13 @@ module \holdfast_8x8.array.pe_3_2 (rst, weight_in, \port$3325$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3325$0 [16], \port$3325$0  };
+  assign sum_in = { \port$3323$0 [16], \port$3323$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_3 (rst, weight_in, \port$3339$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_3 (rst, weight_in, \port$3337$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$29  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8517,8 +8517,8 @@ module \holdfast_8x8.array.pe_3_3 (rst, weight_in, \port$3339$0 , act_in, swap_i
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3339$0 ;
-  wire [16:0] \port$3339$0 ;
+  input [16:0] \port$3337$0 ;
+  wire [16:0] \port$3337$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8535,7 +8535,7 @@ module \holdfast_8x8.array.pe_3_3 (rst, weight_in, \port$3339$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3339$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3337$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8597,13 +8597,13 @@ module \holdfast_8x8.array.pe_3_3 (rst, weight_in, \port$3339$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3339$0 [16], \port$3339$0  };
+  assign sum_in = { \port$3337$0 [16], \port$3337$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_4 (rst, weight_in, \port$3353$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_4 (rst, weight_in, \port$3351$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$30  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8625,8 +8625,8 @@ module \holdfast_8x8.array.pe_3_4 (rst, weight_in, \port$3353$0 , act_in, swap_i
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3353$0 ;
-  wire [16:0] \port$3353$0 ;
+  input [16:0] \port$3351$0 ;
+  wire [16:0] \port$3351$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8643,7 +8643,7 @@ module \holdfast_8x8.array.pe_3_4 (rst, weight_in, \port$3353$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3353$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3351$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8705,13 +8705,13 @@ module \holdfast_8x8.array.pe_3_4 (rst, weight_in, \port$3353$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3353$0 [16], \port$3353$0  };
+  assign sum_in = { \port$3351$0 [16], \port$3351$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_5 (rst, weight_in, \port$3367$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_5 (rst, weight_in, \port$3365$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$31  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8733,8 +8733,8 @@ module \holdfast_8x8.array.pe_3_5 (rst, weight_in, \port$3367$0 , act_in, swap_i
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3367$0 ;
-  wire [16:0] \port$3367$0 ;
+  input [16:0] \port$3365$0 ;
+  wire [16:0] \port$3365$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8751,7 +8751,7 @@ module \holdfast_8x8.array.pe_3_5 (rst, weight_in, \port$3367$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3367$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3365$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8813,13 +8813,13 @@ module \holdfast_8x8.array.pe_3_5 (rst, weight_in, \port$3367$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3367$0 [16], \port$3367$0  };
+  assign sum_in = { \port$3365$0 [16], \port$3365$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_6 (rst, weight_in, \port$3381$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_6 (rst, weight_in, \port$3379$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$32  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8841,8 +8841,8 @@ module \holdfast_8x8.array.pe_3_6 (rst, weight_in, \port$3381$0 , act_in, swap_i
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3381$0 ;
-  wire [16:0] \port$3381$0 ;
+  input [16:0] \port$3379$0 ;
+  wire [16:0] \port$3379$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8859,7 +8859,7 @@ module \holdfast_8x8.array.pe_3_6 (rst, weight_in, \port$3381$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3381$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3379$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8921,13 +8921,13 @@ module \holdfast_8x8.array.pe_3_6 (rst, weight_in, \port$3381$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3381$0 [16], \port$3381$0  };
+  assign sum_in = { \port$3379$0 [16], \port$3379$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_7 (rst, weight_in, \port$3395$0 , act_in, swap_in, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_7 (rst, weight_in, \port$3393$0 , act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$33  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8948,8 +8948,8 @@ module \holdfast_8x8.array.pe_3_7 (rst, weight_in, \port$3395$0 , act_in, swap_i
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3395$0 ;
-  wire [16:0] \port$3395$0 ;
+  input [16:0] \port$3393$0 ;
+  wire [16:0] \port$3393$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8965,7 +8965,7 @@ module \holdfast_8x8.array.pe_3_7 (rst, weight_in, \port$3395$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3395$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3393$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9027,7 +9027,7 @@ module \holdfast_8x8.array.pe_3_7 (rst, weight_in, \port$3395$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3395$0 [16], \port$3395$0  };
+  assign sum_in = { \port$3393$0 [16], \port$3393$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -11571,7 +11571,7 @@ module \holdfast_8x8.array.pe_6_7 (rst, weight_in, sum_in, act_in, swap_in, part
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$3745$0 , activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$3743$0 , activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$58  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -11593,8 +11593,8 @@ module \holdfast_8x8.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$3745$0
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3745$0 ;
-  wire [17:0] \port$3745$0 ;
+  input [17:0] \port$3743$0 ;
+  wire [17:0] \port$3743$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -11611,7 +11611,7 @@ module \holdfast_8x8.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$3745$0
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3745$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3743$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -11673,13 +11673,13 @@ module \holdfast_8x8.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$3745$0
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3745$0 [17], \port$3745$0  };
+  assign sum_in = { \port$3743$0 [17], \port$3743$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_1 (rst, weight_in, \port$3759$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_1 (rst, weight_in, \port$3757$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$59  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -11701,8 +11701,8 @@ module \holdfast_8x8.array.pe_7_1 (rst, weight_in, \port$3759$0 , act_in, swap_i
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3759$0 ;
-  wire [17:0] \port$3759$0 ;
+  input [17:0] \port$3757$0 ;
+  wire [17:0] \port$3757$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -11719,7 +11719,7 @@ module \holdfast_8x8.array.pe_7_1 (rst, weight_in, \port$3759$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3759$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3757$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -11781,13 +11781,13 @@ module \holdfast_8x8.array.pe_7_1 (rst, weight_in, \port$3759$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3759$0 [17], \port$3759$0  };
+  assign sum_in = { \port$3757$0 [17], \port$3757$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_2 (rst, weight_in, \port$3773$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_2 (rst, weight_in, \port$3771$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$60  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -11809,8 +11809,8 @@ module \holdfast_8x8.array.pe_7_2 (rst, weight_in, \port$3773$0 , act_in, swap_i
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3773$0 ;
-  wire [17:0] \port$3773$0 ;
+  input [17:0] \port$3771$0 ;
+  wire [17:0] \port$3771$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -11827,7 +11827,7 @@ module \holdfast_8x8.array.pe_7_2 (rst, weight_in, \port$3773$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3773$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3771$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -11889,13 +11889,13 @@ module \holdfast_8x8.array.pe_7_2 (rst, weight_in, \port$3773$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3773$0 [17], \port$3773$0  };
+  assign sum_in = { \port$3771$0 [17], \port$3771$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_3 (rst, weight_in, \port$3787$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_3 (rst, weight_in, \port$3785$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$61  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -11917,8 +11917,8 @@ module \holdfast_8x8.array.pe_7_3 (rst, weight_in, \port$3787$0 , act_in, swap_i
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3787$0 ;
-  wire [17:0] \port$3787$0 ;
+  input [17:0] \port$3785$0 ;
+  wire [17:0] \port$3785$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -11935,7 +11935,7 @@ module \holdfast_8x8.array.pe_7_3 (rst, weight_in, \port$3787$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3787$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3785$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -11997,13 +11997,13 @@ module \holdfast_8x8.array.pe_7_3 (rst, weight_in, \port$3787$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3787$0 [17], \port$3787$0  };
+  assign sum_in = { \port$3785$0 [17], \port$3785$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_4 (rst, weight_in, \port$3801$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_4 (rst, weight_in, \port$3799$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$62  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12025,8 +12025,8 @@ module \holdfast_8x8.array.pe_7_4 (rst, weight_in, \port$3801$0 , act_in, swap_i
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3801$0 ;
-  wire [17:0] \port$3801$0 ;
+  input [17:0] \port$3799$0 ;
+  wire [17:0] \port$3799$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12043,7 +12043,7 @@ module \holdfast_8x8.array.pe_7_4 (rst, weight_in, \port$3801$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3801$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3799$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12105,13 +12105,13 @@ module \holdfast_8x8.array.pe_7_4 (rst, weight_in, \port$3801$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3801$0 [17], \port$3801$0  };
+  assign sum_in = { \port$3799$0 [17], \port$3799$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_5 (rst, weight_in, \port$3815$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_5 (rst, weight_in, \port$3813$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$63  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12133,8 +12133,8 @@ module \holdfast_8x8.array.pe_7_5 (rst, weight_in, \port$3815$0 , act_in, swap_i
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3815$0 ;
-  wire [17:0] \port$3815$0 ;
+  input [17:0] \port$3813$0 ;
+  wire [17:0] \port$3813$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12151,7 +12151,7 @@ module \holdfast_8x8.array.pe_7_5 (rst, weight_in, \port$3815$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3815$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3813$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12213,13 +12213,13 @@ module \holdfast_8x8.array.pe_7_5 (rst, weight_in, \port$3815$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3815$0 [17], \port$3815$0  };
+  assign sum_in = { \port$3813$0 [17], \port$3813$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_6 (rst, weight_in, \port$3829$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_6 (rst, weight_in, \port$3827$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$64  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12241,8 +12241,8 @@ module \holdfast_8x8.array.pe_7_6 (rst, weight_in, \port$3829$0 , act_in, swap_i
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3829$0 ;
-  wire [17:0] \port$3829$0 ;
+  input [17:0] \port$3827$0 ;
+  wire [17:0] \port$3827$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12259,7 +12259,7 @@ module \holdfast_8x8.array.pe_7_6 (rst, weight_in, \port$3829$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3829$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3827$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12321,13 +12321,13 @@ module \holdfast_8x8.array.pe_7_6 (rst, weight_in, \port$3829$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3829$0 [17], \port$3829$0  };
+  assign sum_in = { \port$3827$0 [17], \port$3827$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_7 (rst, weight_in, \port$3843$0 , act_in, swap_in, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_7 (rst, weight_in, \port$3841$0 , act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$65  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12348,8 +12348,8 @@ module \holdfast_8x8.array.pe_7_7 (rst, weight_in, \port$3843$0 , act_in, swap_i
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3843$0 ;
-  wire [17:0] \port$3843$0 ;
+  input [17:0] \port$3841$0 ;
+  wire [17:0] \port$3841$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12365,7 +12365,7 @@ module \holdfast_8x8.array.pe_7_7 (rst, weight_in, \port$3843$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3843$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3841$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12427,7 +12427,7 @@ module \holdfast_8x8.array.pe_7_7 (rst, weight_in, \port$3843$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3843$0 [17], \port$3843$0  };
+  assign sum_in = { \port$3841$0 [17], \port$3841$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -15033,12 +15033,12 @@ module \holdfast_8x8.input_stage (rst, word, \sub_block$3 , pad, act, layer, clk
   assign \act$11[7]  = act[63:56];
 endmodule
 
-module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, sums, token_9, token_24, codes, residual_present, \i$74 , layer, clk);
+module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, sums, token_9, token_24, codes, residual_present, \i$75 , layer, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$71  = 0;
   wire \$1 ;
   wire \$10 ;
-  reg [4:0] \$100 ;
-  reg [4:0] \$101 ;
+  wire \$100 ;
+  reg [10:0] \$101 ;
   reg [4:0] \$102 ;
   reg [4:0] \$103 ;
   reg [4:0] \$104 ;
@@ -15059,36 +15059,43 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
   reg [4:0] \$118 ;
   reg [4:0] \$119 ;
   wire \$12 ;
-  reg [9:0] \$120 ;
-  reg [9:0] \$121 ;
-  reg [9:0] \$122 ;
-  reg [9:0] \$123 ;
-  reg [9:0] \$124 ;
-  reg [9:0] \$125 ;
-  reg [9:0] \$126 ;
+  reg [4:0] \$120 ;
+  reg [4:0] \$121 ;
+  reg [4:0] \$122 ;
+  reg [4:0] \$123 ;
+  reg [4:0] \$124 ;
+  reg [4:0] \$125 ;
+  reg [4:0] \$126 ;
   reg [9:0] \$127 ;
   reg [9:0] \$128 ;
   reg [9:0] \$129 ;
   wire \$13 ;
   reg [9:0] \$130 ;
-  reg [23:0] \$131 ;
-  reg [21:0] \$132 ;
-  reg [23:0] \$133 ;
-  reg [21:0] \$134 ;
-  reg [23:0] \$135 ;
-  reg [21:0] \$136 ;
-  reg [23:0] \$137 ;
-  reg [21:0] \$138 ;
-  reg [23:0] \$139 ;
+  reg [9:0] \$131 ;
+  reg [9:0] \$132 ;
+  reg [9:0] \$133 ;
+  reg [9:0] \$134 ;
+  reg [9:0] \$135 ;
+  reg [9:0] \$136 ;
+  reg [9:0] \$137 ;
+  reg [23:0] \$138 ;
+  reg [21:0] \$139 ;
   wire \$14 ;
-  reg [21:0] \$140 ;
-  reg [23:0] \$141 ;
-  reg [21:0] \$142 ;
-  reg [23:0] \$143 ;
-  reg [21:0] \$144 ;
-  reg [23:0] \$145 ;
-  reg [21:0] \$146 ;
+  reg [23:0] \$140 ;
+  reg [21:0] \$141 ;
+  reg [23:0] \$142 ;
+  reg [21:0] \$143 ;
+  reg [23:0] \$144 ;
+  reg [21:0] \$145 ;
+  reg [23:0] \$146 ;
+  reg [21:0] \$147 ;
+  reg [23:0] \$148 ;
+  reg [21:0] \$149 ;
   wire \$15 ;
+  reg [23:0] \$150 ;
+  reg [21:0] \$151 ;
+  reg [23:0] \$152 ;
+  reg [21:0] \$153 ;
   wire \$16 ;
   wire \$17 ;
   wire \$18 ;
@@ -15175,28 +15182,28 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
   wire \$91 ;
   wire \$92 ;
   wire \$93 ;
-  reg [10:0] \$94 ;
-  reg [4:0] \$95 ;
-  reg [4:0] \$96 ;
-  reg [4:0] \$97 ;
-  reg [4:0] \$98 ;
-  reg [4:0] \$99 ;
+  wire \$94 ;
+  wire \$95 ;
+  wire \$96 ;
+  wire \$97 ;
+  wire \$98 ;
+  wire \$99 ;
   (* init = 24'h000000 *)
   wire [23:0] bias;
   (* init = 24'h000000 *)
   wire [23:0] \bias$113 ;
   (* init = 24'h000000 *)
-  wire [23:0] \bias$133 ;
+  wire [23:0] \bias$132 ;
   (* init = 24'h000000 *)
-  wire [23:0] \bias$153 ;
+  wire [23:0] \bias$151 ;
   (* init = 24'h000000 *)
-  wire [23:0] \bias$173 ;
+  wire [23:0] \bias$170 ;
   (* init = 24'h000000 *)
-  wire [23:0] \bias$193 ;
+  wire [23:0] \bias$189 ;
   (* init = 24'h000000 *)
-  wire [23:0] \bias$213 ;
+  wire [23:0] \bias$208 ;
   (* init = 24'h000000 *)
-  wire [23:0] \bias$233 ;
+  wire [23:0] \bias$227 ;
   reg [23:0] bias_0 = 24'h000000;
   reg [23:0] bias_1 = 24'h000000;
   reg [23:0] bias_2 = 24'h000000;
@@ -15205,15 +15212,14 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
   reg [23:0] bias_5 = 24'h000000;
   reg [23:0] bias_6 = 24'h000000;
   reg [23:0] bias_7 = 24'h000000;
-  wire bound;
   wire chain;
   wire \chain$107 ;
-  wire \chain$127 ;
-  wire \chain$147 ;
-  wire \chain$167 ;
-  wire \chain$187 ;
-  wire \chain$207 ;
-  wire \chain$227 ;
+  wire \chain$126 ;
+  wire \chain$145 ;
+  wire \chain$164 ;
+  wire \chain$183 ;
+  wire \chain$202 ;
+  wire \chain$221 ;
   wire [45:0] channel;
   wire [23:0] \channel.bias ;
   wire [15:0] \channel.multiplier ;
@@ -15221,13 +15227,13 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
   input clk;
   wire clk;
   wire [7:0] code;
-  wire [7:0] \code$121 ;
-  wire [7:0] \code$141 ;
-  wire [7:0] \code$161 ;
-  wire [7:0] \code$181 ;
-  wire [7:0] \code$201 ;
-  wire [7:0] \code$221 ;
-  wire [7:0] \code$241 ;
+  wire [7:0] \code$120 ;
+  wire [7:0] \code$139 ;
+  wire [7:0] \code$158 ;
+  wire [7:0] \code$177 ;
+  wire [7:0] \code$196 ;
+  wire [7:0] \code$215 ;
+  wire [7:0] \code$234 ;
   output [63:0] codes;
   wire [63:0] codes;
   wire [7:0] \codes[0] ;
@@ -15246,22 +15252,15 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
   wire \codes_token.start ;
   wire \codes_token.valid ;
   wire enable;
-  wire \enable$116 ;
-  wire \enable$136 ;
-  wire \enable$156 ;
-  wire \enable$176 ;
-  wire \enable$196 ;
-  wire \enable$216 ;
-  wire \enable$236 ;
-  wire \enable$92 ;
+  wire \enable$69 ;
   wire first;
   wire \first$105 ;
-  wire \first$125 ;
-  wire \first$145 ;
-  wire \first$165 ;
-  wire \first$185 ;
-  wire \first$205 ;
-  wire \first$225 ;
+  wire \first$124 ;
+  wire \first$143 ;
+  wire \first$162 ;
+  wire \first$181 ;
+  wire \first$200 ;
+  wire \first$219 ;
   wire [8:0] hi;
   wire [7:0] i;
   wire [63:0] \i$100 ;
@@ -15273,16 +15272,16 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
   wire [7:0] \i$100[5] ;
   wire [7:0] \i$100[6] ;
   wire [7:0] \i$100[7] ;
-  input [63:0] \i$74 ;
-  wire [63:0] \i$74 ;
-  wire [7:0] \i$74[0] ;
-  wire [7:0] \i$74[1] ;
-  wire [7:0] \i$74[2] ;
-  wire [7:0] \i$74[3] ;
-  wire [7:0] \i$74[4] ;
-  wire [7:0] \i$74[5] ;
-  wire [7:0] \i$74[6] ;
-  wire [7:0] \i$74[7] ;
+  input [63:0] \i$75 ;
+  wire [63:0] \i$75 ;
+  wire [7:0] \i$75[0] ;
+  wire [7:0] \i$75[1] ;
+  wire [7:0] \i$75[2] ;
+  wire [7:0] \i$75[3] ;
+  wire [7:0] \i$75[4] ;
+  wire [7:0] \i$75[5] ;
+  wire [7:0] \i$75[6] ;
+  wire [7:0] \i$75[7] ;
   wire \i[0] ;
   wire \i[1] ;
   wire \i[2] ;
@@ -15399,12 +15398,12 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
   wire [8:0] lo;
   wire maximum;
   wire \maximum$108 ;
-  wire \maximum$128 ;
-  wire \maximum$148 ;
-  wire \maximum$168 ;
-  wire \maximum$188 ;
-  wire \maximum$208 ;
-  wire \maximum$228 ;
+  wire \maximum$127 ;
+  wire \maximum$146 ;
+  wire \maximum$165 ;
+  wire \maximum$184 ;
+  wire \maximum$203 ;
+  wire \maximum$222 ;
   wire [63:0] o;
   wire [63:0] \o$95 ;
   wire [7:0] \o$95[0] ;
@@ -15443,36 +15442,36 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
   wire [16:0] \parameters$114.multiplier ;
   wire [4:0] \parameters$114.shift ;
   (* init = 22'h000000 *)
-  wire [21:0] \parameters$134 ;
-  wire [16:0] \parameters$134.multiplier ;
-  wire [4:0] \parameters$134.shift ;
+  wire [21:0] \parameters$133 ;
+  wire [16:0] \parameters$133.multiplier ;
+  wire [4:0] \parameters$133.shift ;
   (* init = 22'h000000 *)
-  wire [21:0] \parameters$154 ;
-  wire [16:0] \parameters$154.multiplier ;
-  wire [4:0] \parameters$154.shift ;
+  wire [21:0] \parameters$152 ;
+  wire [16:0] \parameters$152.multiplier ;
+  wire [4:0] \parameters$152.shift ;
   (* init = 22'h000000 *)
-  wire [21:0] \parameters$174 ;
-  wire [16:0] \parameters$174.multiplier ;
-  wire [4:0] \parameters$174.shift ;
+  wire [21:0] \parameters$171 ;
+  wire [16:0] \parameters$171.multiplier ;
+  wire [4:0] \parameters$171.shift ;
   (* init = 22'h000000 *)
-  wire [21:0] \parameters$194 ;
-  wire [16:0] \parameters$194.multiplier ;
-  wire [4:0] \parameters$194.shift ;
+  wire [21:0] \parameters$190 ;
+  wire [16:0] \parameters$190.multiplier ;
+  wire [4:0] \parameters$190.shift ;
   (* init = 22'h000000 *)
-  wire [21:0] \parameters$214 ;
-  wire [16:0] \parameters$214.multiplier ;
-  wire [4:0] \parameters$214.shift ;
+  wire [21:0] \parameters$209 ;
+  wire [16:0] \parameters$209.multiplier ;
+  wire [4:0] \parameters$209.shift ;
   (* init = 22'h000000 *)
-  wire [21:0] \parameters$234 ;
-  wire [16:0] \parameters$234.multiplier ;
-  wire [4:0] \parameters$234.shift ;
+  wire [21:0] \parameters$228 ;
+  wire [16:0] \parameters$228.multiplier ;
+  wire [4:0] \parameters$228.shift ;
   wire [21:0] \parameters$43 ;
   wire [16:0] \parameters$43.multiplier ;
   wire [4:0] \parameters$43.shift ;
   (* init = 22'h000000 *)
-  wire [21:0] \parameters$90 ;
-  wire [16:0] \parameters$90.multiplier ;
-  wire [4:0] \parameters$90.shift ;
+  wire [21:0] \parameters$91 ;
+  wire [16:0] \parameters$91.multiplier ;
+  wire [4:0] \parameters$91.shift ;
   wire [23:0] \parameters.bias ;
   wire [15:0] \parameters.multiplier ;
   wire [5:0] \parameters.shift ;
@@ -15502,12 +15501,12 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
   wire [4:0] \parameters_7.shift ;
   wire [23:0] partial_sum;
   wire [23:0] \partial_sum$104 ;
-  wire [23:0] \partial_sum$124 ;
-  wire [23:0] \partial_sum$144 ;
-  wire [23:0] \partial_sum$164 ;
-  wire [23:0] \partial_sum$184 ;
-  wire [23:0] \partial_sum$204 ;
-  wire [23:0] \partial_sum$224 ;
+  wire [23:0] \partial_sum$123 ;
+  wire [23:0] \partial_sum$142 ;
+  wire [23:0] \partial_sum$161 ;
+  wire [23:0] \partial_sum$180 ;
+  wire [23:0] \partial_sum$199 ;
+  wire [23:0] \partial_sum$218 ;
   reg [10:0] pixel = 11'h000;
   reg [9:0] pixel_1 = 10'h000;
   reg [9:0] pixel_10 = 10'h000;
@@ -15524,17 +15523,17 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
   (* init = 10'h000 *)
   wire [9:0] \read_address$103 ;
   (* init = 10'h000 *)
-  wire [9:0] \read_address$123 ;
+  wire [9:0] \read_address$122 ;
   (* init = 10'h000 *)
-  wire [9:0] \read_address$143 ;
+  wire [9:0] \read_address$141 ;
   (* init = 10'h000 *)
-  wire [9:0] \read_address$163 ;
+  wire [9:0] \read_address$160 ;
   (* init = 10'h000 *)
-  wire [9:0] \read_address$183 ;
+  wire [9:0] \read_address$179 ;
   (* init = 10'h000 *)
-  wire [9:0] \read_address$203 ;
+  wire [9:0] \read_address$198 ;
   (* init = 10'h000 *)
-  wire [9:0] \read_address$223 ;
+  wire [9:0] \read_address$217 ;
   wire [63:0] residual;
   wire [7:0] \residual[0] ;
   wire [7:0] \residual[1] ;
@@ -15546,13 +15545,13 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
   wire [7:0] \residual[7] ;
   input residual_present;
   wire residual_present;
-  wire \residual_present$119 ;
-  wire \residual_present$139 ;
-  wire \residual_present$159 ;
-  wire \residual_present$179 ;
-  wire \residual_present$199 ;
-  wire \residual_present$219 ;
-  wire \residual_present$239 ;
+  wire \residual_present$118 ;
+  wire \residual_present$137 ;
+  wire \residual_present$156 ;
+  wire \residual_present$175 ;
+  wire \residual_present$194 ;
+  wire \residual_present$213 ;
+  wire \residual_present$232 ;
   wire \residual_present$96 ;
   (* init = 5'h00 *)
   wire [4:0] residual_token;
@@ -15562,13 +15561,13 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
   wire \residual_token.start ;
   wire \residual_token.valid ;
   wire [7:0] residual_value;
-  wire [7:0] \residual_value$118 ;
-  wire [7:0] \residual_value$138 ;
-  wire [7:0] \residual_value$158 ;
-  wire [7:0] \residual_value$178 ;
-  wire [7:0] \residual_value$198 ;
-  wire [7:0] \residual_value$218 ;
-  wire [7:0] \residual_value$238 ;
+  wire [7:0] \residual_value$117 ;
+  wire [7:0] \residual_value$136 ;
+  wire [7:0] \residual_value$155 ;
+  wire [7:0] \residual_value$174 ;
+  wire [7:0] \residual_value$193 ;
+  wire [7:0] \residual_value$212 ;
+  wire [7:0] \residual_value$231 ;
   input rst;
   wire rst;
   wire [87:0] settings;
@@ -15582,76 +15581,76 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
   wire [8:0] \settings$115.hi ;
   wire [8:0] \settings$115.lo ;
   wire [7:0] \settings$115.residual_zero ;
-  wire [87:0] \settings$135 ;
-  wire [7:0] \settings$135.add_hi ;
-  wire [7:0] \settings$135.add_lo ;
-  wire [16:0] \settings$135.add_multiplier_a ;
-  wire [16:0] \settings$135.add_multiplier_b ;
-  wire [3:0] \settings$135.add_shift ;
-  wire [7:0] \settings$135.add_zero ;
-  wire [8:0] \settings$135.hi ;
-  wire [8:0] \settings$135.lo ;
-  wire [7:0] \settings$135.residual_zero ;
-  wire [87:0] \settings$155 ;
-  wire [7:0] \settings$155.add_hi ;
-  wire [7:0] \settings$155.add_lo ;
-  wire [16:0] \settings$155.add_multiplier_a ;
-  wire [16:0] \settings$155.add_multiplier_b ;
-  wire [3:0] \settings$155.add_shift ;
-  wire [7:0] \settings$155.add_zero ;
-  wire [8:0] \settings$155.hi ;
-  wire [8:0] \settings$155.lo ;
-  wire [7:0] \settings$155.residual_zero ;
-  wire [87:0] \settings$175 ;
-  wire [7:0] \settings$175.add_hi ;
-  wire [7:0] \settings$175.add_lo ;
-  wire [16:0] \settings$175.add_multiplier_a ;
-  wire [16:0] \settings$175.add_multiplier_b ;
-  wire [3:0] \settings$175.add_shift ;
-  wire [7:0] \settings$175.add_zero ;
-  wire [8:0] \settings$175.hi ;
-  wire [8:0] \settings$175.lo ;
-  wire [7:0] \settings$175.residual_zero ;
-  wire [87:0] \settings$195 ;
-  wire [7:0] \settings$195.add_hi ;
-  wire [7:0] \settings$195.add_lo ;
-  wire [16:0] \settings$195.add_multiplier_a ;
-  wire [16:0] \settings$195.add_multiplier_b ;
-  wire [3:0] \settings$195.add_shift ;
-  wire [7:0] \settings$195.add_zero ;
-  wire [8:0] \settings$195.hi ;
-  wire [8:0] \settings$195.lo ;
-  wire [7:0] \settings$195.residual_zero ;
-  wire [87:0] \settings$215 ;
-  wire [7:0] \settings$215.add_hi ;
-  wire [7:0] \settings$215.add_lo ;
-  wire [16:0] \settings$215.add_multiplier_a ;
-  wire [16:0] \settings$215.add_multiplier_b ;
-  wire [3:0] \settings$215.add_shift ;
-  wire [7:0] \settings$215.add_zero ;
-  wire [8:0] \settings$215.hi ;
-  wire [8:0] \settings$215.lo ;
-  wire [7:0] \settings$215.residual_zero ;
-  wire [87:0] \settings$235 ;
-  wire [7:0] \settings$235.add_hi ;
-  wire [7:0] \settings$235.add_lo ;
-  wire [16:0] \settings$235.add_multiplier_a ;
-  wire [16:0] \settings$235.add_multiplier_b ;
-  wire [3:0] \settings$235.add_shift ;
-  wire [7:0] \settings$235.add_zero ;
-  wire [8:0] \settings$235.hi ;
-  wire [8:0] \settings$235.lo ;
-  wire [7:0] \settings$235.residual_zero ;
-  wire [87:0] \settings$91 ;
-  wire [7:0] \settings$91.add_hi ;
-  wire [7:0] \settings$91.add_lo ;
-  wire [16:0] \settings$91.add_multiplier_a ;
-  wire [16:0] \settings$91.add_multiplier_b ;
-  wire [3:0] \settings$91.add_shift ;
-  wire [7:0] \settings$91.add_zero ;
-  wire [8:0] \settings$91.hi ;
-  wire [8:0] \settings$91.lo ;
-  wire [7:0] \settings$91.residual_zero ;
+  wire [87:0] \settings$134 ;
+  wire [7:0] \settings$134.add_hi ;
+  wire [7:0] \settings$134.add_lo ;
+  wire [16:0] \settings$134.add_multiplier_a ;
+  wire [16:0] \settings$134.add_multiplier_b ;
+  wire [3:0] \settings$134.add_shift ;
+  wire [7:0] \settings$134.add_zero ;
+  wire [8:0] \settings$134.hi ;
+  wire [8:0] \settings$134.lo ;
+  wire [7:0] \settings$134.residual_zero ;
+  wire [87:0] \settings$153 ;
+  wire [7:0] \settings$153.add_hi ;
+  wire [7:0] \settings$153.add_lo ;
+  wire [16:0] \settings$153.add_multiplier_a ;
+  wire [16:0] \settings$153.add_multiplier_b ;
+  wire [3:0] \settings$153.add_shift ;
+  wire [7:0] \settings$153.add_zero ;
+  wire [8:0] \settings$153.hi ;
+  wire [8:0] \settings$153.lo ;
+  wire [7:0] \settings$153.residual_zero ;
+  wire [87:0] \settings$172 ;
+  wire [7:0] \settings$172.add_hi ;
+  wire [7:0] \settings$172.add_lo ;
+  wire [16:0] \settings$172.add_multiplier_a ;
+  wire [16:0] \settings$172.add_multiplier_b ;
+  wire [3:0] \settings$172.add_shift ;
+  wire [7:0] \settings$172.add_zero ;
+  wire [8:0] \settings$172.hi ;
+  wire [8:0] \settings$172.lo ;
+  wire [7:0] \settings$172.residual_zero ;
+  wire [87:0] \settings$191 ;
+  wire [7:0] \settings$191.add_hi ;
+  wire [7:0] \settings$191.add_lo ;
+  wire [16:0] \settings$191.add_multiplier_a ;
+  wire [16:0] \settings$191.add_multiplier_b ;
+  wire [3:0] \settings$191.add_shift ;
+  wire [7:0] \settings$191.add_zero ;
+  wire [8:0] \settings$191.hi ;
+  wire [8:0] \settings$191.lo ;
+  wire [7:0] \settings$191.residual_zero ;
+  wire [87:0] \settings$210 ;
+  wire [7:0] \settings$210.add_hi ;
+  wire [7:0] \settings$210.add_lo ;
+  wire [16:0] \settings$210.add_multiplier_a ;
+  wire [16:0] \settings$210.add_multiplier_b ;
+  wire [3:0] \settings$210.add_shift ;
+  wire [7:0] \settings$210.add_zero ;
+  wire [8:0] \settings$210.hi ;
+  wire [8:0] \settings$210.lo ;
+  wire [7:0] \settings$210.residual_zero ;
+  wire [87:0] \settings$229 ;
+  wire [7:0] \settings$229.add_hi ;
+  wire [7:0] \settings$229.add_lo ;
+  wire [16:0] \settings$229.add_multiplier_a ;
+  wire [16:0] \settings$229.add_multiplier_b ;
+  wire [3:0] \settings$229.add_shift ;
+  wire [7:0] \settings$229.add_zero ;
+  wire [8:0] \settings$229.hi ;
+  wire [8:0] \settings$229.lo ;
+  wire [7:0] \settings$229.residual_zero ;
+  wire [87:0] \settings$92 ;
+  wire [7:0] \settings$92.add_hi ;
+  wire [7:0] \settings$92.add_lo ;
+  wire [16:0] \settings$92.add_multiplier_a ;
+  wire [16:0] \settings$92.add_multiplier_b ;
+  wire [3:0] \settings$92.add_shift ;
+  wire [7:0] \settings$92.add_zero ;
+  wire [8:0] \settings$92.hi ;
+  wire [8:0] \settings$92.lo ;
+  wire [7:0] \settings$92.residual_zero ;
   wire [7:0] \settings.add_hi ;
   wire [7:0] \settings.add_lo ;
   wire [16:0] \settings.add_multiplier_a ;
@@ -15833,77 +15832,78 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
   wire [23:0] total;
   wire [23:0] \total$111 ;
   wire [23:0] \total$112 ;
+  wire [23:0] \total$130 ;
   wire [23:0] \total$131 ;
-  wire [23:0] \total$132 ;
-  wire [23:0] \total$151 ;
-  wire [23:0] \total$152 ;
-  wire [23:0] \total$171 ;
-  wire [23:0] \total$172 ;
-  wire [23:0] \total$191 ;
-  wire [23:0] \total$192 ;
-  wire [23:0] \total$211 ;
-  wire [23:0] \total$212 ;
-  wire [23:0] \total$231 ;
-  wire [23:0] \total$232 ;
-  wire [23:0] \total$88 ;
+  wire [23:0] \total$149 ;
+  wire [23:0] \total$150 ;
+  wire [23:0] \total$168 ;
+  wire [23:0] \total$169 ;
+  wire [23:0] \total$187 ;
+  wire [23:0] \total$188 ;
+  wire [23:0] \total$206 ;
+  wire [23:0] \total$207 ;
+  wire [23:0] \total$225 ;
+  wire [23:0] \total$226 ;
+  wire [23:0] \total$89 ;
   wire use_zero;
-  wire \use_zero$117 ;
-  wire \use_zero$137 ;
-  wire \use_zero$157 ;
-  wire \use_zero$177 ;
-  wire \use_zero$197 ;
-  wire \use_zero$217 ;
-  wire \use_zero$237 ;
+  wire \use_zero$116 ;
+  wire \use_zero$135 ;
+  wire \use_zero$154 ;
+  wire \use_zero$173 ;
+  wire \use_zero$192 ;
+  wire \use_zero$211 ;
+  wire \use_zero$230 ;
+  wire \use_zero$71 ;
   wire \use_zero$93 ;
   wire valid;
   wire \valid$102 ;
   wire \valid$106 ;
-  wire \valid$122 ;
-  wire \valid$126 ;
-  wire \valid$142 ;
-  wire \valid$146 ;
-  wire \valid$162 ;
-  wire \valid$166 ;
+  wire \valid$121 ;
+  wire \valid$125 ;
+  wire \valid$140 ;
+  wire \valid$144 ;
+  wire \valid$159 ;
+  wire \valid$163 ;
+  wire \valid$178 ;
   wire \valid$182 ;
-  wire \valid$186 ;
-  wire \valid$202 ;
-  wire \valid$206 ;
-  wire \valid$222 ;
-  wire \valid$226 ;
-  wire \valid$242 ;
+  wire \valid$197 ;
+  wire \valid$201 ;
+  wire \valid$216 ;
+  wire \valid$220 ;
+  wire \valid$235 ;
   wire [7:0] violation;
-  wire \violation$120 ;
-  wire \violation$140 ;
-  wire \violation$160 ;
-  wire \violation$180 ;
-  wire \violation$200 ;
-  wire \violation$220 ;
-  wire \violation$240 ;
+  wire \violation$119 ;
+  wire \violation$138 ;
+  wire \violation$157 ;
+  wire \violation$176 ;
+  wire \violation$195 ;
+  wire \violation$214 ;
+  wire \violation$233 ;
   wire \violation$99 ;
   wire write;
   wire \write$109 ;
-  wire \write$129 ;
-  wire \write$149 ;
-  wire \write$169 ;
-  wire \write$189 ;
-  wire \write$209 ;
-  wire \write$229 ;
+  wire \write$128 ;
+  wire \write$147 ;
+  wire \write$166 ;
+  wire \write$185 ;
+  wire \write$204 ;
+  wire \write$223 ;
   (* init = 10'h000 *)
   wire [9:0] write_address;
   (* init = 10'h000 *)
   wire [9:0] \write_address$110 ;
   (* init = 10'h000 *)
-  wire [9:0] \write_address$130 ;
+  wire [9:0] \write_address$129 ;
   (* init = 10'h000 *)
-  wire [9:0] \write_address$150 ;
+  wire [9:0] \write_address$148 ;
   (* init = 10'h000 *)
-  wire [9:0] \write_address$170 ;
+  wire [9:0] \write_address$167 ;
   (* init = 10'h000 *)
-  wire [9:0] \write_address$190 ;
+  wire [9:0] \write_address$186 ;
   (* init = 10'h000 *)
-  wire [9:0] \write_address$210 ;
+  wire [9:0] \write_address$205 ;
   (* init = 10'h000 *)
-  wire [9:0] \write_address$230 ;
+  wire [9:0] \write_address$224 ;
   wire [7:0] zero_out;
   assign \$1  = pixel != 11'h400;
   assign \$2  = pixel + 1'h1;
@@ -15943,16 +15943,17 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
   assign overflow = token_0[0] & \$35 ;
   assign \$36  = token_2[0] & token_2[1];
   assign parameter_begin = \$36  & token_2[4];
-  assign \$38  = layer[228:220] == 1'h1;
-  assign \$39  = layer[219:211] == 1'h1;
-  assign \$40  = \$38  & \$39 ;
-  assign \$41  = ~ layer[17];
-  assign \$42  = \$40  & \$41 ;
-  assign \$43  = ~ token_3[3];
-  assign chain = \$42  & \$43 ;
-  assign \$44  = ~ token_4[4];
-  assign write = token_4[0] & \$44 ;
-  assign \valid$102  = token_10[0] & token_10[4];
+  assign \$37  = layer[228:220] == 1'h1;
+  assign \$38  = layer[219:211] == 1'h1;
+  assign \$39  = \$37  & \$38 ;
+  assign \$40  = ~ layer[17];
+  assign \$41  = \$39  & \$40 ;
+  assign \$42  = ~ token_3[3];
+  assign chain = \$41  & \$42 ;
+  assign \$43  = ~ token_4[4];
+  assign write = token_4[0] & \$43 ;
+  assign \$44  = token_10[0] & token_10[4];
+  assign \valid$102  = \$44  & layer[291];
   assign \$45  = layer[228:220] == 1'h1;
   assign \$46  = layer[219:211] == 1'h1;
   assign \$47  = \$45  & \$46 ;
@@ -15962,173 +15963,180 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
   assign \chain$107  = \$49  & \$50 ;
   assign \$51  = ~ token_5[4];
   assign \write$109  = token_5[0] & \$51 ;
-  assign \valid$122  = token_11[0] & token_11[4];
-  assign \$52  = layer[228:220] == 1'h1;
-  assign \$53  = layer[219:211] == 1'h1;
-  assign \$54  = \$52  & \$53 ;
-  assign \$55  = ~ layer[17];
-  assign \$56  = \$54  & \$55 ;
-  assign \$57  = ~ token_5[3];
-  assign \chain$127  = \$56  & \$57 ;
-  assign \$58  = ~ token_6[4];
-  assign \write$129  = token_6[0] & \$58 ;
-  assign \valid$142  = token_12[0] & token_12[4];
-  assign \$59  = layer[228:220] == 1'h1;
-  assign \$60  = layer[219:211] == 1'h1;
-  assign \$61  = \$59  & \$60 ;
-  assign \$62  = ~ layer[17];
+  assign \$52  = token_11[0] & token_11[4];
+  assign \valid$121  = \$52  & layer[292];
+  assign \$53  = layer[228:220] == 1'h1;
+  assign \$54  = layer[219:211] == 1'h1;
+  assign \$55  = \$53  & \$54 ;
+  assign \$56  = ~ layer[17];
+  assign \$57  = \$55  & \$56 ;
+  assign \$58  = ~ token_5[3];
+  assign \chain$126  = \$57  & \$58 ;
+  assign \$59  = ~ token_6[4];
+  assign \write$128  = token_6[0] & \$59 ;
+  assign \$60  = token_12[0] & token_12[4];
+  assign \valid$140  = \$60  & layer[293];
+  assign \$61  = layer[228:220] == 1'h1;
+  assign \$62  = layer[219:211] == 1'h1;
   assign \$63  = \$61  & \$62 ;
-  assign \$64  = ~ token_6[3];
-  assign \chain$147  = \$63  & \$64 ;
-  assign \$65  = ~ token_7[4];
-  assign \write$149  = token_7[0] & \$65 ;
-  assign \valid$162  = token_13[0] & token_13[4];
-  assign \$66  = layer[228:220] == 1'h1;
-  assign \$67  = layer[219:211] == 1'h1;
-  assign \$68  = \$66  & \$67 ;
-  assign \$69  = ~ layer[17];
-  assign \$70  = \$68  & \$69 ;
-  assign \$71  = ~ token_7[3];
-  assign \chain$167  = \$70  & \$71 ;
-  assign \$72  = ~ token_8[4];
-  assign \write$169  = token_8[0] & \$72 ;
-  assign \valid$182  = token_14[0] & token_14[4];
-  assign \$73  = layer[228:220] == 1'h1;
-  assign \$74  = layer[219:211] == 1'h1;
-  assign \$75  = \$73  & \$74 ;
-  assign \$76  = ~ layer[17];
-  assign \$77  = \$75  & \$76 ;
-  assign \$78  = ~ token_8[3];
-  assign \chain$187  = \$77  & \$78 ;
-  assign \$79  = ~ token_9[4];
-  assign \write$189  = token_9[0] & \$79 ;
-  assign \valid$202  = token_15[0] & token_15[4];
-  assign \$80  = layer[228:220] == 1'h1;
-  assign \$81  = layer[219:211] == 1'h1;
-  assign \$82  = \$80  & \$81 ;
-  assign \$83  = ~ layer[17];
-  assign \$84  = \$82  & \$83 ;
-  assign \$85  = ~ token_9[3];
-  assign \chain$207  = \$84  & \$85 ;
-  assign \$86  = ~ token_10[4];
-  assign \write$209  = token_10[0] & \$86 ;
-  assign \valid$222  = token_16[0] & token_16[4];
-  assign \$87  = layer[228:220] == 1'h1;
-  assign \$88  = layer[219:211] == 1'h1;
+  assign \$64  = ~ layer[17];
+  assign \$65  = \$63  & \$64 ;
+  assign \$66  = ~ token_6[3];
+  assign \chain$145  = \$65  & \$66 ;
+  assign \$67  = ~ token_7[4];
+  assign \write$147  = token_7[0] & \$67 ;
+  assign \$68  = token_13[0] & token_13[4];
+  assign \valid$159  = \$68  & layer[294];
+  assign \$69  = layer[228:220] == 1'h1;
+  assign \$70  = layer[219:211] == 1'h1;
+  assign \$71  = \$69  & \$70 ;
+  assign \$72  = ~ layer[17];
+  assign \$73  = \$71  & \$72 ;
+  assign \$74  = ~ token_7[3];
+  assign \chain$164  = \$73  & \$74 ;
+  assign \$75  = ~ token_8[4];
+  assign \write$166  = token_8[0] & \$75 ;
+  assign \$76  = token_14[0] & token_14[4];
+  assign \valid$178  = \$76  & layer[295];
+  assign \$77  = layer[228:220] == 1'h1;
+  assign \$78  = layer[219:211] == 1'h1;
+  assign \$79  = \$77  & \$78 ;
+  assign \$80  = ~ layer[17];
+  assign \$81  = \$79  & \$80 ;
+  assign \$82  = ~ token_8[3];
+  assign \chain$183  = \$81  & \$82 ;
+  assign \$83  = ~ token_9[4];
+  assign \write$185  = token_9[0] & \$83 ;
+  assign \$84  = token_15[0] & token_15[4];
+  assign \valid$197  = \$84  & layer[296];
+  assign \$85  = layer[228:220] == 1'h1;
+  assign \$86  = layer[219:211] == 1'h1;
+  assign \$87  = \$85  & \$86 ;
+  assign \$88  = ~ layer[17];
   assign \$89  = \$87  & \$88 ;
-  assign \$90  = ~ layer[17];
-  assign \$91  = \$89  & \$90 ;
-  assign \$92  = ~ token_10[3];
-  assign \chain$227  = \$91  & \$92 ;
-  assign \$93  = ~ token_11[4];
-  assign \write$229  = token_11[0] & \$93 ;
-  assign \valid$242  = token_17[0] & token_17[4];
+  assign \$90  = ~ token_9[3];
+  assign \chain$202  = \$89  & \$90 ;
+  assign \$91  = ~ token_10[4];
+  assign \write$204  = token_10[0] & \$91 ;
+  assign \$92  = token_16[0] & token_16[4];
+  assign \valid$216  = \$92  & layer[297];
+  assign \$93  = layer[228:220] == 1'h1;
+  assign \$94  = layer[219:211] == 1'h1;
+  assign \$95  = \$93  & \$94 ;
+  assign \$96  = ~ layer[17];
+  assign \$97  = \$95  & \$96 ;
+  assign \$98  = ~ token_10[3];
+  assign \chain$221  = \$97  & \$98 ;
+  assign \$99  = ~ token_11[4];
+  assign \write$223  = token_11[0] & \$99 ;
+  assign \$100  = token_17[0] & token_17[4];
+  assign \valid$235  = \$100  & layer[298];
   always @(posedge clk)
-    pixel <= \$94 ;
+    pixel <= \$101 ;
   always @(posedge clk)
-    token_0 <= \$95 ;
+    token_0 <= \$102 ;
   always @(posedge clk)
-    token_1 <= \$96 ;
+    token_1 <= \$103 ;
   always @(posedge clk)
-    token_2 <= \$97 ;
+    token_2 <= \$104 ;
   always @(posedge clk)
-    token_3 <= \$98 ;
+    token_3 <= \$105 ;
   always @(posedge clk)
-    token_4 <= \$99 ;
+    token_4 <= \$106 ;
   always @(posedge clk)
-    token_5 <= \$100 ;
+    token_5 <= \$107 ;
   always @(posedge clk)
-    token_6 <= \$101 ;
+    token_6 <= \$108 ;
   always @(posedge clk)
-    token_7 <= \$102 ;
+    token_7 <= \$109 ;
   always @(posedge clk)
-    token_8 <= \$103 ;
+    token_8 <= \$110 ;
   always @(posedge clk)
-    token_9 <= \$104 ;
+    token_9 <= \$111 ;
   always @(posedge clk)
-    token_10 <= \$105 ;
+    token_10 <= \$112 ;
   always @(posedge clk)
-    token_11 <= \$106 ;
+    token_11 <= \$113 ;
   always @(posedge clk)
-    token_12 <= \$107 ;
+    token_12 <= \$114 ;
   always @(posedge clk)
-    token_13 <= \$108 ;
+    token_13 <= \$115 ;
   always @(posedge clk)
-    token_14 <= \$109 ;
+    token_14 <= \$116 ;
   always @(posedge clk)
-    token_15 <= \$110 ;
+    token_15 <= \$117 ;
   always @(posedge clk)
-    token_16 <= \$111 ;
+    token_16 <= \$118 ;
   always @(posedge clk)
-    token_17 <= \$112 ;
+    token_17 <= \$119 ;
   always @(posedge clk)
-    token_18 <= \$113 ;
+    token_18 <= \$120 ;
   always @(posedge clk)
-    token_19 <= \$114 ;
+    token_19 <= \$121 ;
   always @(posedge clk)
-    token_20 <= \$115 ;
+    token_20 <= \$122 ;
   always @(posedge clk)
-    token_21 <= \$116 ;
+    token_21 <= \$123 ;
   always @(posedge clk)
-    token_22 <= \$117 ;
+    token_22 <= \$124 ;
   always @(posedge clk)
-    token_23 <= \$118 ;
+    token_23 <= \$125 ;
   always @(posedge clk)
-    token_24 <= \$119 ;
+    token_24 <= \$126 ;
   always @(posedge clk)
-    pixel_1 <= \$120 ;
+    pixel_1 <= \$127 ;
   always @(posedge clk)
-    pixel_2 <= \$121 ;
+    pixel_2 <= \$128 ;
   always @(posedge clk)
-    pixel_3 <= \$122 ;
+    pixel_3 <= \$129 ;
   always @(posedge clk)
-    pixel_4 <= \$123 ;
+    pixel_4 <= \$130 ;
   always @(posedge clk)
-    pixel_5 <= \$124 ;
+    pixel_5 <= \$131 ;
   always @(posedge clk)
-    pixel_6 <= \$125 ;
+    pixel_6 <= \$132 ;
   always @(posedge clk)
-    pixel_7 <= \$126 ;
+    pixel_7 <= \$133 ;
   always @(posedge clk)
-    pixel_8 <= \$127 ;
+    pixel_8 <= \$134 ;
   always @(posedge clk)
-    pixel_9 <= \$128 ;
+    pixel_9 <= \$135 ;
   always @(posedge clk)
-    pixel_10 <= \$129 ;
+    pixel_10 <= \$136 ;
   always @(posedge clk)
-    pixel_11 <= \$130 ;
+    pixel_11 <= \$137 ;
   always @(posedge clk)
-    bias_0 <= \$131 ;
+    bias_0 <= \$138 ;
   always @(posedge clk)
-    parameters_0 <= \$132 ;
+    parameters_0 <= \$139 ;
   always @(posedge clk)
-    bias_1 <= \$133 ;
+    bias_1 <= \$140 ;
   always @(posedge clk)
-    parameters_1 <= \$134 ;
+    parameters_1 <= \$141 ;
   always @(posedge clk)
-    bias_2 <= \$135 ;
+    bias_2 <= \$142 ;
   always @(posedge clk)
-    parameters_2 <= \$136 ;
+    parameters_2 <= \$143 ;
   always @(posedge clk)
-    bias_3 <= \$137 ;
+    bias_3 <= \$144 ;
   always @(posedge clk)
-    parameters_3 <= \$138 ;
+    parameters_3 <= \$145 ;
   always @(posedge clk)
-    bias_4 <= \$139 ;
+    bias_4 <= \$146 ;
   always @(posedge clk)
-    parameters_4 <= \$140 ;
+    parameters_4 <= \$147 ;
   always @(posedge clk)
-    bias_5 <= \$141 ;
+    bias_5 <= \$148 ;
   always @(posedge clk)
-    parameters_5 <= \$142 ;
+    parameters_5 <= \$149 ;
   always @(posedge clk)
-    bias_6 <= \$143 ;
+    bias_6 <= \$150 ;
   always @(posedge clk)
-    parameters_6 <= \$144 ;
+    parameters_6 <= \$151 ;
   always @(posedge clk)
-    bias_7 <= \$145 ;
+    bias_7 <= \$152 ;
   always @(posedge clk)
-    parameters_7 <= \$146 ;
+    parameters_7 <= \$153 ;
   \holdfast_8x8.lanes.accumulator_0  accumulator_0 (
     .chain(chain),
     .clk(clk),
@@ -16156,7 +16164,7 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
     .write__en(\write$109 )
   );
   \holdfast_8x8.lanes.accumulator_2  accumulator_2 (
-    .chain(\chain$127 ),
+    .chain(\chain$126 ),
     .clk(clk),
     .first(token_4[3]),
     .maximum(layer[17]),
@@ -16165,11 +16173,11 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
     .rst(rst),
     .valid(token_5[0]),
     .write__addr(pixel_6),
-    .write__data(\total$131 ),
-    .write__en(\write$129 )
+    .write__data(\total$130 ),
+    .write__en(\write$128 )
   );
   \holdfast_8x8.lanes.accumulator_3  accumulator_3 (
-    .chain(\chain$147 ),
+    .chain(\chain$145 ),
     .clk(clk),
     .first(token_5[3]),
     .maximum(layer[17]),
@@ -16178,11 +16186,11 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
     .rst(rst),
     .valid(token_6[0]),
     .write__addr(pixel_7),
-    .write__data(\total$151 ),
-    .write__en(\write$149 )
+    .write__data(\total$149 ),
+    .write__en(\write$147 )
   );
   \holdfast_8x8.lanes.accumulator_4  accumulator_4 (
-    .chain(\chain$167 ),
+    .chain(\chain$164 ),
     .clk(clk),
     .first(token_6[3]),
     .maximum(layer[17]),
@@ -16191,11 +16199,11 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
     .rst(rst),
     .valid(token_7[0]),
     .write__addr(pixel_8),
-    .write__data(\total$171 ),
-    .write__en(\write$169 )
+    .write__data(\total$168 ),
+    .write__en(\write$166 )
   );
   \holdfast_8x8.lanes.accumulator_5  accumulator_5 (
-    .chain(\chain$187 ),
+    .chain(\chain$183 ),
     .clk(clk),
     .first(token_7[3]),
     .maximum(layer[17]),
@@ -16204,11 +16212,11 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
     .rst(rst),
     .valid(token_8[0]),
     .write__addr(pixel_9),
-    .write__data(\total$191 ),
-    .write__en(\write$189 )
+    .write__data(\total$187 ),
+    .write__en(\write$185 )
   );
   \holdfast_8x8.lanes.accumulator_6  accumulator_6 (
-    .chain(\chain$207 ),
+    .chain(\chain$202 ),
     .clk(clk),
     .first(token_8[3]),
     .maximum(layer[17]),
@@ -16217,11 +16225,11 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
     .rst(rst),
     .valid(token_9[0]),
     .write__addr(pixel_10),
-    .write__data(\total$211 ),
-    .write__en(\write$209 )
+    .write__data(\total$206 ),
+    .write__en(\write$204 )
   );
   \holdfast_8x8.lanes.accumulator_7  accumulator_7 (
-    .chain(\chain$227 ),
+    .chain(\chain$221 ),
     .clk(clk),
     .first(token_9[3]),
     .maximum(layer[17]),
@@ -16230,8 +16238,8 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
     .rst(rst),
     .valid(token_10[0]),
     .write__addr(pixel_11),
-    .write__data(\total$231 ),
-    .write__en(\write$229 )
+    .write__data(\total$225 ),
+    .write__en(\write$223 )
   );
   \holdfast_8x8.lanes.align  align (
     .clk(clk),
@@ -16274,7 +16282,7 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
     .parameters(parameters_1),
     .residual_present(\o$97 [1]),
     .residual_value(\o$95 [15:8]),
-    .result(\code$121 ),
+    .result(\code$120 ),
     .rst(rst),
     .settings(settings),
     .total(\total$111 )
@@ -16285,10 +16293,10 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
     .parameters(parameters_2),
     .residual_present(\o$97 [2]),
     .residual_value(\o$95 [23:16]),
-    .result(\code$141 ),
+    .result(\code$139 ),
     .rst(rst),
     .settings(settings),
-    .total(\total$131 )
+    .total(\total$130 )
   );
   \holdfast_8x8.lanes.requantizer_3  requantizer_3 (
     .bias(bias_3),
@@ -16296,10 +16304,10 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
     .parameters(parameters_3),
     .residual_present(\o$97 [3]),
     .residual_value(\o$95 [31:24]),
-    .result(\code$161 ),
+    .result(\code$158 ),
     .rst(rst),
     .settings(settings),
-    .total(\total$151 )
+    .total(\total$149 )
   );
   \holdfast_8x8.lanes.requantizer_4  requantizer_4 (
     .bias(bias_4),
@@ -16307,10 +16315,10 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
     .parameters(parameters_4),
     .residual_present(\o$97 [4]),
     .residual_value(\o$95 [39:32]),
-    .result(\code$181 ),
+    .result(\code$177 ),
     .rst(rst),
     .settings(settings),
-    .total(\total$171 )
+    .total(\total$168 )
   );
   \holdfast_8x8.lanes.requantizer_5  requantizer_5 (
     .bias(bias_5),
@@ -16318,10 +16326,10 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
     .parameters(parameters_5),
     .residual_present(\o$97 [5]),
     .residual_value(\o$95 [47:40]),
-    .result(\code$201 ),
+    .result(\code$196 ),
     .rst(rst),
     .settings(settings),
-    .total(\total$191 )
+    .total(\total$187 )
   );
   \holdfast_8x8.lanes.requantizer_6  requantizer_6 (
     .bias(bias_6),
@@ -16329,10 +16337,10 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
     .parameters(parameters_6),
     .residual_present(\o$97 [6]),
     .residual_value(\o$95 [55:48]),
-    .result(\code$221 ),
+    .result(\code$215 ),
     .rst(rst),
     .settings(settings),
-    .total(\total$211 )
+    .total(\total$206 )
   );
   \holdfast_8x8.lanes.requantizer_7  requantizer_7 (
     .bias(bias_7),
@@ -16340,441 +16348,441 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
     .parameters(parameters_7),
     .residual_present(\o$97 [7]),
     .residual_value(\o$95 [63:56]),
-    .result(\code$241 ),
+    .result(\code$234 ),
     .rst(rst),
     .settings(settings),
-    .total(\total$231 )
+    .total(\total$225 )
   );
   \holdfast_8x8.lanes.residual_skew  residual_skew (
     .clk(clk),
-    .i(\i$74 ),
+    .i(\i$75 ),
     .o(\o$95 ),
     .rst(rst)
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$94  = pixel;
+    \$101  = pixel;
     if (token[0]) begin
       if (token[1]) begin
-        \$94  = 11'h000;
+        \$101  = 11'h000;
       end else if (\$1 ) begin
-        \$94  = \$2 [10:0];
+        \$101  = \$2 [10:0];
       end
     end
     if (rst) begin
-      \$94  = 11'h000;
+      \$101  = 11'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$95  = token;
-    if (rst) begin
-      \$95  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$96  = token_0;
-    if (rst) begin
-      \$96  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$97  = token_1;
-    if (rst) begin
-      \$97  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$98  = token_2;
-    if (rst) begin
-      \$98  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$99  = token_3;
-    if (rst) begin
-      \$99  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$100  = token_4;
-    if (rst) begin
-      \$100  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$101  = token_5;
-    if (rst) begin
-      \$101  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$102  = token_6;
+    \$102  = token;
     if (rst) begin
       \$102  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$103  = token_7;
+    \$103  = token_0;
     if (rst) begin
       \$103  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$104  = token_8;
+    \$104  = token_1;
     if (rst) begin
       \$104  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$105  = token_9;
+    \$105  = token_2;
     if (rst) begin
       \$105  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$106  = token_10;
+    \$106  = token_3;
     if (rst) begin
       \$106  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$107  = token_11;
+    \$107  = token_4;
     if (rst) begin
       \$107  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$108  = token_12;
+    \$108  = token_5;
     if (rst) begin
       \$108  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$109  = token_13;
+    \$109  = token_6;
     if (rst) begin
       \$109  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$110  = token_14;
+    \$110  = token_7;
     if (rst) begin
       \$110  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$111  = token_15;
+    \$111  = token_8;
     if (rst) begin
       \$111  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$112  = token_16;
+    \$112  = token_9;
     if (rst) begin
       \$112  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$113  = token_17;
+    \$113  = token_10;
     if (rst) begin
       \$113  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$114  = token_18;
+    \$114  = token_11;
     if (rst) begin
       \$114  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$115  = token_19;
+    \$115  = token_12;
     if (rst) begin
       \$115  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$116  = token_20;
+    \$116  = token_13;
     if (rst) begin
       \$116  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$117  = token_21;
+    \$117  = token_14;
     if (rst) begin
       \$117  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$118  = token_22;
+    \$118  = token_15;
     if (rst) begin
       \$118  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$119  = token_23;
+    \$119  = token_16;
     if (rst) begin
       \$119  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$120  = pixel[9:0];
+    \$120  = token_17;
     if (rst) begin
-      \$120  = 10'h000;
+      \$120  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$121  = pixel_1;
+    \$121  = token_18;
     if (rst) begin
-      \$121  = 10'h000;
+      \$121  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$122  = pixel_2;
+    \$122  = token_19;
     if (rst) begin
-      \$122  = 10'h000;
+      \$122  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$123  = pixel_3;
+    \$123  = token_20;
     if (rst) begin
-      \$123  = 10'h000;
+      \$123  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$124  = pixel_4;
+    \$124  = token_21;
     if (rst) begin
-      \$124  = 10'h000;
+      \$124  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$125  = pixel_5;
+    \$125  = token_22;
     if (rst) begin
-      \$125  = 10'h000;
+      \$125  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$126  = pixel_6;
+    \$126  = token_23;
     if (rst) begin
-      \$126  = 10'h000;
+      \$126  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$127  = pixel_7;
+    \$127  = pixel[9:0];
     if (rst) begin
       \$127  = 10'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$128  = pixel_8;
+    \$128  = pixel_1;
     if (rst) begin
       \$128  = 10'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$129  = pixel_9;
+    \$129  = pixel_2;
     if (rst) begin
       \$129  = 10'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$130  = pixel_10;
+    \$130  = pixel_3;
     if (rst) begin
       \$130  = 10'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$131  = bias_0;
+    \$131  = pixel_4;
+    if (rst) begin
+      \$131  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$132  = pixel_5;
+    if (rst) begin
+      \$132  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$133  = pixel_6;
+    if (rst) begin
+      \$133  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$134  = pixel_7;
+    if (rst) begin
+      \$134  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$135  = pixel_8;
+    if (rst) begin
+      \$135  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$136  = pixel_9;
+    if (rst) begin
+      \$136  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$137  = pixel_10;
+    if (rst) begin
+      \$137  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$138  = bias_0;
     if (\$4 ) begin
-      \$131  = parameters[23:0];
+      \$138  = parameters[23:0];
     end
     if (rst) begin
-      \$131  = 24'h000000;
+      \$138  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$132  = parameters_0;
+    \$139  = parameters_0;
     if (\$6 ) begin
-      \$132  = \parameters$43 ;
+      \$139  = \parameters$43 ;
     end
     if (rst) begin
-      \$132  = 22'h000000;
+      \$139  = 22'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$133  = bias_1;
+    \$140  = bias_1;
     if (\$8 ) begin
-      \$133  = parameters[23:0];
+      \$140  = parameters[23:0];
     end
     if (rst) begin
-      \$133  = 24'h000000;
+      \$140  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$134  = parameters_1;
+    \$141  = parameters_1;
     if (\$10 ) begin
-      \$134  = \parameters$43 ;
+      \$141  = \parameters$43 ;
     end
     if (rst) begin
-      \$134  = 22'h000000;
+      \$141  = 22'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$135  = bias_2;
+    \$142  = bias_2;
     if (\$12 ) begin
-      \$135  = parameters[23:0];
+      \$142  = parameters[23:0];
     end
     if (rst) begin
-      \$135  = 24'h000000;
+      \$142  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$136  = parameters_2;
+    \$143  = parameters_2;
     if (\$14 ) begin
-      \$136  = \parameters$43 ;
+      \$143  = \parameters$43 ;
     end
     if (rst) begin
-      \$136  = 22'h000000;
+      \$143  = 22'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$137  = bias_3;
+    \$144  = bias_3;
     if (\$16 ) begin
-      \$137  = parameters[23:0];
+      \$144  = parameters[23:0];
     end
     if (rst) begin
-      \$137  = 24'h000000;
+      \$144  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$138  = parameters_3;
+    \$145  = parameters_3;
     if (\$18 ) begin
-      \$138  = \parameters$43 ;
+      \$145  = \parameters$43 ;
     end
     if (rst) begin
-      \$138  = 22'h000000;
+      \$145  = 22'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$139  = bias_4;
+    \$146  = bias_4;
     if (\$20 ) begin
-      \$139  = parameters[23:0];
+      \$146  = parameters[23:0];
     end
     if (rst) begin
-      \$139  = 24'h000000;
+      \$146  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$140  = parameters_4;
+    \$147  = parameters_4;
     if (\$22 ) begin
-      \$140  = \parameters$43 ;
+      \$147  = \parameters$43 ;
     end
     if (rst) begin
-      \$140  = 22'h000000;
+      \$147  = 22'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$141  = bias_5;
+    \$148  = bias_5;
     if (\$24 ) begin
-      \$141  = parameters[23:0];
+      \$148  = parameters[23:0];
     end
     if (rst) begin
-      \$141  = 24'h000000;
+      \$148  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$142  = parameters_5;
+    \$149  = parameters_5;
     if (\$26 ) begin
-      \$142  = \parameters$43 ;
+      \$149  = \parameters$43 ;
     end
     if (rst) begin
-      \$142  = 22'h000000;
+      \$149  = 22'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$143  = bias_6;
+    \$150  = bias_6;
     if (\$28 ) begin
-      \$143  = parameters[23:0];
+      \$150  = parameters[23:0];
     end
     if (rst) begin
-      \$143  = 24'h000000;
+      \$150  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$144  = parameters_6;
+    \$151  = parameters_6;
     if (\$30 ) begin
-      \$144  = \parameters$43 ;
+      \$151  = \parameters$43 ;
     end
     if (rst) begin
-      \$144  = 22'h000000;
+      \$151  = 22'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$145  = bias_7;
+    \$152  = bias_7;
     if (\$32 ) begin
-      \$145  = parameters[23:0];
+      \$152  = parameters[23:0];
     end
     if (rst) begin
-      \$145  = 24'h000000;
+      \$152  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$146  = parameters_7;
+    \$153  = parameters_7;
     if (\$34 ) begin
-      \$146  = \parameters$43 ;
+      \$153  = \parameters$43 ;
     end
     if (rst) begin
-      \$146  = 22'h000000;
+      \$153  = 22'h000000;
     end
   end
   assign codes_token = token_24;
@@ -16784,9 +16792,11 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
   assign lo = settings[8:0];
   assign hi = settings[17:9];
   assign enable = 1'h0;
+  assign \enable$69  = 1'h0;
   assign use_zero = 1'h0;
+  assign \use_zero$71  = 1'h0;
   assign channel = parameters;
-  assign residual = \i$74 ;
+  assign residual = \i$75 ;
   assign o = codes;
   assign read_address = pixel[9:0];
   assign partial_sum = sums[23:0];
@@ -16794,10 +16804,10 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
   assign valid = token_3[0];
   assign maximum = layer[17];
   assign write_address = pixel_4;
-  assign \total$88  = total;
+  assign \total$89  = total;
   assign bias = bias_0;
-  assign \parameters$90  = parameters_0;
-  assign \settings$91  = settings;
+  assign \parameters$91  = parameters_0;
+  assign \settings$92  = settings;
   assign \use_zero$93  = 1'h0;
   assign residual_value = \o$95 [7:0];
   assign \residual_present$96  = \o$97 [0];
@@ -16812,94 +16822,94 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
   assign \bias$113  = bias_1;
   assign \parameters$114  = parameters_1;
   assign \settings$115  = settings;
-  assign \use_zero$117  = 1'h0;
-  assign \residual_value$118  = \o$95 [15:8];
-  assign \residual_present$119  = \o$97 [1];
-  assign \violation$120  = 1'h0;
-  assign \read_address$123  = pixel_2;
-  assign \partial_sum$124  = sums[71:48];
-  assign \first$125  = token_4[3];
-  assign \valid$126  = token_5[0];
-  assign \maximum$128  = layer[17];
-  assign \write_address$130  = pixel_6;
-  assign \total$132  = \total$131 ;
-  assign \bias$133  = bias_2;
-  assign \parameters$134  = parameters_2;
-  assign \settings$135  = settings;
-  assign \use_zero$137  = 1'h0;
-  assign \residual_value$138  = \o$95 [23:16];
-  assign \residual_present$139  = \o$97 [2];
-  assign \violation$140  = 1'h0;
-  assign \read_address$143  = pixel_3;
-  assign \partial_sum$144  = sums[95:72];
-  assign \first$145  = token_5[3];
-  assign \valid$146  = token_6[0];
-  assign \maximum$148  = layer[17];
-  assign \write_address$150  = pixel_7;
-  assign \total$152  = \total$151 ;
-  assign \bias$153  = bias_3;
-  assign \parameters$154  = parameters_3;
-  assign \settings$155  = settings;
-  assign \use_zero$157  = 1'h0;
-  assign \residual_value$158  = \o$95 [31:24];
-  assign \residual_present$159  = \o$97 [3];
-  assign \violation$160  = 1'h0;
-  assign \read_address$163  = pixel_4;
-  assign \partial_sum$164  = sums[119:96];
-  assign \first$165  = token_6[3];
-  assign \valid$166  = token_7[0];
-  assign \maximum$168  = layer[17];
-  assign \write_address$170  = pixel_8;
-  assign \total$172  = \total$171 ;
-  assign \bias$173  = bias_4;
-  assign \parameters$174  = parameters_4;
-  assign \settings$175  = settings;
-  assign \use_zero$177  = 1'h0;
-  assign \residual_value$178  = \o$95 [39:32];
-  assign \residual_present$179  = \o$97 [4];
-  assign \violation$180  = 1'h0;
-  assign \read_address$183  = pixel_5;
-  assign \partial_sum$184  = sums[143:120];
-  assign \first$185  = token_7[3];
-  assign \valid$186  = token_8[0];
-  assign \maximum$188  = layer[17];
-  assign \write_address$190  = pixel_9;
-  assign \total$192  = \total$191 ;
-  assign \bias$193  = bias_5;
-  assign \parameters$194  = parameters_5;
-  assign \settings$195  = settings;
-  assign \use_zero$197  = 1'h0;
-  assign \residual_value$198  = \o$95 [47:40];
-  assign \residual_present$199  = \o$97 [5];
-  assign \violation$200  = 1'h0;
-  assign \read_address$203  = pixel_6;
-  assign \partial_sum$204  = sums[167:144];
-  assign \first$205  = token_8[3];
-  assign \valid$206  = token_9[0];
-  assign \maximum$208  = layer[17];
-  assign \write_address$210  = pixel_10;
-  assign \total$212  = \total$211 ;
-  assign \bias$213  = bias_6;
-  assign \parameters$214  = parameters_6;
-  assign \settings$215  = settings;
-  assign \use_zero$217  = 1'h0;
-  assign \residual_value$218  = \o$95 [55:48];
-  assign \residual_present$219  = \o$97 [6];
-  assign \violation$220  = 1'h0;
-  assign \read_address$223  = pixel_7;
-  assign \partial_sum$224  = sums[191:168];
-  assign \first$225  = token_9[3];
-  assign \valid$226  = token_10[0];
-  assign \maximum$228  = layer[17];
-  assign \write_address$230  = pixel_11;
-  assign \total$232  = \total$231 ;
-  assign \bias$233  = bias_7;
-  assign \parameters$234  = parameters_7;
-  assign \settings$235  = settings;
-  assign \use_zero$237  = 1'h0;
-  assign \residual_value$238  = \o$95 [63:56];
-  assign \residual_present$239  = \o$97 [7];
-  assign \violation$240  = 1'h0;
+  assign \use_zero$116  = 1'h0;
+  assign \residual_value$117  = \o$95 [15:8];
+  assign \residual_present$118  = \o$97 [1];
+  assign \violation$119  = 1'h0;
+  assign \read_address$122  = pixel_2;
+  assign \partial_sum$123  = sums[71:48];
+  assign \first$124  = token_4[3];
+  assign \valid$125  = token_5[0];
+  assign \maximum$127  = layer[17];
+  assign \write_address$129  = pixel_6;
+  assign \total$131  = \total$130 ;
+  assign \bias$132  = bias_2;
+  assign \parameters$133  = parameters_2;
+  assign \settings$134  = settings;
+  assign \use_zero$135  = 1'h0;
+  assign \residual_value$136  = \o$95 [23:16];
+  assign \residual_present$137  = \o$97 [2];
+  assign \violation$138  = 1'h0;
+  assign \read_address$141  = pixel_3;
+  assign \partial_sum$142  = sums[95:72];
+  assign \first$143  = token_5[3];
+  assign \valid$144  = token_6[0];
+  assign \maximum$146  = layer[17];
+  assign \write_address$148  = pixel_7;
+  assign \total$150  = \total$149 ;
+  assign \bias$151  = bias_3;
+  assign \parameters$152  = parameters_3;
+  assign \settings$153  = settings;
+  assign \use_zero$154  = 1'h0;
+  assign \residual_value$155  = \o$95 [31:24];
+  assign \residual_present$156  = \o$97 [3];
+  assign \violation$157  = 1'h0;
+  assign \read_address$160  = pixel_4;
+  assign \partial_sum$161  = sums[119:96];
+  assign \first$162  = token_6[3];
+  assign \valid$163  = token_7[0];
+  assign \maximum$165  = layer[17];
+  assign \write_address$167  = pixel_8;
+  assign \total$169  = \total$168 ;
+  assign \bias$170  = bias_4;
+  assign \parameters$171  = parameters_4;
+  assign \settings$172  = settings;
+  assign \use_zero$173  = 1'h0;
+  assign \residual_value$174  = \o$95 [39:32];
+  assign \residual_present$175  = \o$97 [4];
+  assign \violation$176  = 1'h0;
+  assign \read_address$179  = pixel_5;
+  assign \partial_sum$180  = sums[143:120];
+  assign \first$181  = token_7[3];
+  assign \valid$182  = token_8[0];
+  assign \maximum$184  = layer[17];
+  assign \write_address$186  = pixel_9;
+  assign \total$188  = \total$187 ;
+  assign \bias$189  = bias_5;
+  assign \parameters$190  = parameters_5;
+  assign \settings$191  = settings;
+  assign \use_zero$192  = 1'h0;
+  assign \residual_value$193  = \o$95 [47:40];
+  assign \residual_present$194  = \o$97 [5];
+  assign \violation$195  = 1'h0;
+  assign \read_address$198  = pixel_6;
+  assign \partial_sum$199  = sums[167:144];
+  assign \first$200  = token_8[3];
+  assign \valid$201  = token_9[0];
+  assign \maximum$203  = layer[17];
+  assign \write_address$205  = pixel_10;
+  assign \total$207  = \total$206 ;
+  assign \bias$208  = bias_6;
+  assign \parameters$209  = parameters_6;
+  assign \settings$210  = settings;
+  assign \use_zero$211  = 1'h0;
+  assign \residual_value$212  = \o$95 [55:48];
+  assign \residual_present$213  = \o$97 [6];
+  assign \violation$214  = 1'h0;
+  assign \read_address$217  = pixel_7;
+  assign \partial_sum$218  = sums[191:168];
+  assign \first$219  = token_9[3];
+  assign \valid$220  = token_10[0];
+  assign \maximum$222  = layer[17];
+  assign \write_address$224  = pixel_11;
+  assign \total$226  = \total$225 ;
+  assign \bias$227  = bias_7;
+  assign \parameters$228  = parameters_7;
+  assign \settings$229  = settings;
+  assign \use_zero$230  = 1'h0;
+  assign \residual_value$231  = \o$95 [63:56];
+  assign \residual_present$232  = \o$97 [7];
+  assign \violation$233  = 1'h0;
   assign \token.valid  = token[0];
   assign \token.start  = token[1];
   assign \token.end  = token[2];
@@ -17183,22 +17193,22 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
   assign \i[5]  = i[5];
   assign \i[6]  = i[6];
   assign \i[7]  = i[7];
-  assign \i$74[0]  = \i$74 [7:0];
-  assign \i$74[1]  = \i$74 [15:8];
-  assign \i$74[2]  = \i$74 [23:16];
-  assign \i$74[3]  = \i$74 [31:24];
-  assign \i$74[4]  = \i$74 [39:32];
-  assign \i$74[5]  = \i$74 [47:40];
-  assign \i$74[6]  = \i$74 [55:48];
-  assign \i$74[7]  = \i$74 [63:56];
-  assign \residual[0]  = \i$74 [7:0];
-  assign \residual[1]  = \i$74 [15:8];
-  assign \residual[2]  = \i$74 [23:16];
-  assign \residual[3]  = \i$74 [31:24];
-  assign \residual[4]  = \i$74 [39:32];
-  assign \residual[5]  = \i$74 [47:40];
-  assign \residual[6]  = \i$74 [55:48];
-  assign \residual[7]  = \i$74 [63:56];
+  assign \i$75[0]  = \i$75 [7:0];
+  assign \i$75[1]  = \i$75 [15:8];
+  assign \i$75[2]  = \i$75 [23:16];
+  assign \i$75[3]  = \i$75 [31:24];
+  assign \i$75[4]  = \i$75 [39:32];
+  assign \i$75[5]  = \i$75 [47:40];
+  assign \i$75[6]  = \i$75 [55:48];
+  assign \i$75[7]  = \i$75 [63:56];
+  assign \residual[0]  = \i$75 [7:0];
+  assign \residual[1]  = \i$75 [15:8];
+  assign \residual[2]  = \i$75 [23:16];
+  assign \residual[3]  = \i$75 [31:24];
+  assign \residual[4]  = \i$75 [39:32];
+  assign \residual[5]  = \i$75 [47:40];
+  assign \residual[6]  = \i$75 [55:48];
+  assign \residual[7]  = \i$75 [63:56];
   assign \codes[0]  = codes[7:0];
   assign \codes[1]  = codes[15:8];
   assign \codes[2]  = codes[23:16];
@@ -17223,17 +17233,17 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
   assign \sums[5]  = sums[143:120];
   assign \sums[6]  = sums[167:144];
   assign \sums[7]  = sums[191:168];
-  assign \parameters$90.shift  = parameters_0[4:0];
-  assign \parameters$90.multiplier  = parameters_0[21:5];
-  assign \settings$91.lo  = settings[8:0];
-  assign \settings$91.hi  = settings[17:9];
-  assign \settings$91.residual_zero  = settings[25:18];
-  assign \settings$91.add_multiplier_a  = settings[42:26];
-  assign \settings$91.add_multiplier_b  = settings[59:43];
-  assign \settings$91.add_shift  = settings[63:60];
-  assign \settings$91.add_zero  = settings[71:64];
-  assign \settings$91.add_lo  = settings[79:72];
-  assign \settings$91.add_hi  = settings[87:80];
+  assign \parameters$91.shift  = parameters_0[4:0];
+  assign \parameters$91.multiplier  = parameters_0[21:5];
+  assign \settings$92.lo  = settings[8:0];
+  assign \settings$92.hi  = settings[17:9];
+  assign \settings$92.residual_zero  = settings[25:18];
+  assign \settings$92.add_multiplier_a  = settings[42:26];
+  assign \settings$92.add_multiplier_b  = settings[59:43];
+  assign \settings$92.add_shift  = settings[63:60];
+  assign \settings$92.add_zero  = settings[71:64];
+  assign \settings$92.add_lo  = settings[79:72];
+  assign \settings$92.add_hi  = settings[87:80];
   assign \o$95[0]  = \o$95 [7:0];
   assign \o$95[1]  = \o$95 [15:8];
   assign \o$95[2]  = \o$95 [23:16];
@@ -17269,79 +17279,79 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
   assign \settings$115.add_zero  = settings[71:64];
   assign \settings$115.add_lo  = settings[79:72];
   assign \settings$115.add_hi  = settings[87:80];
-  assign \parameters$134.shift  = parameters_2[4:0];
-  assign \parameters$134.multiplier  = parameters_2[21:5];
-  assign \settings$135.lo  = settings[8:0];
-  assign \settings$135.hi  = settings[17:9];
-  assign \settings$135.residual_zero  = settings[25:18];
-  assign \settings$135.add_multiplier_a  = settings[42:26];
-  assign \settings$135.add_multiplier_b  = settings[59:43];
-  assign \settings$135.add_shift  = settings[63:60];
-  assign \settings$135.add_zero  = settings[71:64];
-  assign \settings$135.add_lo  = settings[79:72];
-  assign \settings$135.add_hi  = settings[87:80];
-  assign \parameters$154.shift  = parameters_3[4:0];
-  assign \parameters$154.multiplier  = parameters_3[21:5];
-  assign \settings$155.lo  = settings[8:0];
-  assign \settings$155.hi  = settings[17:9];
-  assign \settings$155.residual_zero  = settings[25:18];
-  assign \settings$155.add_multiplier_a  = settings[42:26];
-  assign \settings$155.add_multiplier_b  = settings[59:43];
-  assign \settings$155.add_shift  = settings[63:60];
-  assign \settings$155.add_zero  = settings[71:64];
-  assign \settings$155.add_lo  = settings[79:72];
-  assign \settings$155.add_hi  = settings[87:80];
-  assign \parameters$174.shift  = parameters_4[4:0];
-  assign \parameters$174.multiplier  = parameters_4[21:5];
-  assign \settings$175.lo  = settings[8:0];
-  assign \settings$175.hi  = settings[17:9];
-  assign \settings$175.residual_zero  = settings[25:18];
-  assign \settings$175.add_multiplier_a  = settings[42:26];
-  assign \settings$175.add_multiplier_b  = settings[59:43];
-  assign \settings$175.add_shift  = settings[63:60];
-  assign \settings$175.add_zero  = settings[71:64];
-  assign \settings$175.add_lo  = settings[79:72];
-  assign \settings$175.add_hi  = settings[87:80];
-  assign \parameters$194.shift  = parameters_5[4:0];
-  assign \parameters$194.multiplier  = parameters_5[21:5];
-  assign \settings$195.lo  = settings[8:0];
-  assign \settings$195.hi  = settings[17:9];
-  assign \settings$195.residual_zero  = settings[25:18];
-  assign \settings$195.add_multiplier_a  = settings[42:26];
-  assign \settings$195.add_multiplier_b  = settings[59:43];
-  assign \settings$195.add_shift  = settings[63:60];
-  assign \settings$195.add_zero  = settings[71:64];
-  assign \settings$195.add_lo  = settings[79:72];
-  assign \settings$195.add_hi  = settings[87:80];
-  assign \parameters$214.shift  = parameters_6[4:0];
-  assign \parameters$214.multiplier  = parameters_6[21:5];
-  assign \settings$215.lo  = settings[8:0];
-  assign \settings$215.hi  = settings[17:9];
-  assign \settings$215.residual_zero  = settings[25:18];
-  assign \settings$215.add_multiplier_a  = settings[42:26];
-  assign \settings$215.add_multiplier_b  = settings[59:43];
-  assign \settings$215.add_shift  = settings[63:60];
-  assign \settings$215.add_zero  = settings[71:64];
-  assign \settings$215.add_lo  = settings[79:72];
-  assign \settings$215.add_hi  = settings[87:80];
-  assign \parameters$234.shift  = parameters_7[4:0];
-  assign \parameters$234.multiplier  = parameters_7[21:5];
-  assign \settings$235.lo  = settings[8:0];
-  assign \settings$235.hi  = settings[17:9];
-  assign \settings$235.residual_zero  = settings[25:18];
-  assign \settings$235.add_multiplier_a  = settings[42:26];
-  assign \settings$235.add_multiplier_b  = settings[59:43];
-  assign \settings$235.add_shift  = settings[63:60];
-  assign \settings$235.add_zero  = settings[71:64];
-  assign \settings$235.add_lo  = settings[79:72];
-  assign \settings$235.add_hi  = settings[87:80];
-  assign \i$100 [63:56] = \code$241 ;
-  assign \i$100 [55:48] = \code$221 ;
-  assign \i$100 [47:40] = \code$201 ;
-  assign \i$100 [39:32] = \code$181 ;
-  assign \i$100 [31:24] = \code$161 ;
-  assign \i$100 [23:16] = \code$141 ;
-  assign \i$100 [15:8] = \code$121 ;
+  assign \parameters$133.shift  = parameters_2[4:0];
+  assign \parameters$133.multiplier  = parameters_2[21:5];
+  assign \settings$134.lo  = settings[8:0];
+  assign \settings$134.hi  = settings[17:9];
+  assign \settings$134.residual_zero  = settings[25:18];
+  assign \settings$134.add_multiplier_a  = settings[42:26];
+  assign \settings$134.add_multiplier_b  = settings[59:43];
+  assign \settings$134.add_shift  = settings[63:60];
+  assign \settings$134.add_zero  = settings[71:64];
+  assign \settings$134.add_lo  = settings[79:72];
+  assign \settings$134.add_hi  = settings[87:80];
+  assign \parameters$152.shift  = parameters_3[4:0];
+  assign \parameters$152.multiplier  = parameters_3[21:5];
+  assign \settings$153.lo  = settings[8:0];
+  assign \settings$153.hi  = settings[17:9];
+  assign \settings$153.residual_zero  = settings[25:18];
+  assign \settings$153.add_multiplier_a  = settings[42:26];
+  assign \settings$153.add_multiplier_b  = settings[59:43];
+  assign \settings$153.add_shift  = settings[63:60];
+  assign \settings$153.add_zero  = settings[71:64];
+  assign \settings$153.add_lo  = settings[79:72];
+  assign \settings$153.add_hi  = settings[87:80];
+  assign \parameters$171.shift  = parameters_4[4:0];
+  assign \parameters$171.multiplier  = parameters_4[21:5];
+  assign \settings$172.lo  = settings[8:0];
+  assign \settings$172.hi  = settings[17:9];
+  assign \settings$172.residual_zero  = settings[25:18];
+  assign \settings$172.add_multiplier_a  = settings[42:26];
+  assign \settings$172.add_multiplier_b  = settings[59:43];
+  assign \settings$172.add_shift  = settings[63:60];
+  assign \settings$172.add_zero  = settings[71:64];
+  assign \settings$172.add_lo  = settings[79:72];
+  assign \settings$172.add_hi  = settings[87:80];
+  assign \parameters$190.shift  = parameters_5[4:0];
+  assign \parameters$190.multiplier  = parameters_5[21:5];
+  assign \settings$191.lo  = settings[8:0];
+  assign \settings$191.hi  = settings[17:9];
+  assign \settings$191.residual_zero  = settings[25:18];
+  assign \settings$191.add_multiplier_a  = settings[42:26];
+  assign \settings$191.add_multiplier_b  = settings[59:43];
+  assign \settings$191.add_shift  = settings[63:60];
+  assign \settings$191.add_zero  = settings[71:64];
+  assign \settings$191.add_lo  = settings[79:72];
+  assign \settings$191.add_hi  = settings[87:80];
+  assign \parameters$209.shift  = parameters_6[4:0];
+  assign \parameters$209.multiplier  = parameters_6[21:5];
+  assign \settings$210.lo  = settings[8:0];
+  assign \settings$210.hi  = settings[17:9];
+  assign \settings$210.residual_zero  = settings[25:18];
+  assign \settings$210.add_multiplier_a  = settings[42:26];
+  assign \settings$210.add_multiplier_b  = settings[59:43];
+  assign \settings$210.add_shift  = settings[63:60];
+  assign \settings$210.add_zero  = settings[71:64];
+  assign \settings$210.add_lo  = settings[79:72];
+  assign \settings$210.add_hi  = settings[87:80];
+  assign \parameters$228.shift  = parameters_7[4:0];
+  assign \parameters$228.multiplier  = parameters_7[21:5];
+  assign \settings$229.lo  = settings[8:0];
+  assign \settings$229.hi  = settings[17:9];
+  assign \settings$229.residual_zero  = settings[25:18];
+  assign \settings$229.add_multiplier_a  = settings[42:26];
+  assign \settings$229.add_multiplier_b  = settings[59:43];
+  assign \settings$229.add_shift  = settings[63:60];
+  assign \settings$229.add_zero  = settings[71:64];
+  assign \settings$229.add_lo  = settings[79:72];
+  assign \settings$229.add_hi  = settings[87:80];
+  assign \i$100 [63:56] = \code$234 ;
+  assign \i$100 [55:48] = \code$215 ;
+  assign \i$100 [47:40] = \code$196 ;
+  assign \i$100 [39:32] = \code$177 ;
+  assign \i$100 [31:24] = \code$158 ;
+  assign \i$100 [23:16] = \code$139 ;
+  assign \i$100 [15:8] = \code$120 ;
   assign \i$100 [7:0] = code;
   assign violation[7] = 1'h0;
   assign violation[6] = 1'h0;
@@ -17359,16 +17369,6 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
   assign i[2] = residual_present;
   assign i[1] = residual_present;
   assign i[0] = residual_present;
-  assign \$37  = 1'h1;
-  assign bound = 1'h0;
-  assign \enable$92  = 1'h0;
-  assign \enable$116  = 1'h0;
-  assign \enable$136  = 1'h0;
-  assign \enable$156  = 1'h0;
-  assign \enable$176  = 1'h0;
-  assign \enable$196  = 1'h0;
-  assign \enable$216  = 1'h0;
-  assign \enable$236  = 1'h0;
 endmodule
 
 module \holdfast_8x8.lanes.accumulator_0 (rst, chain, write__en, partial_sum, read_address, first, valid, write__addr, write__data, maximum, clk);
@@ -24699,7 +24699,7 @@ module \holdfast_8x8.output_writer (rst, token, codes, word, enable, address, la
     .clk(clk),
     .\end (token[2]),
     .go(go),
-    .\port$4887$263 (layer[290:263]),
+    .\port$4885$263 (layer[290:263]),
     .rst(rst),
     .take(take)
   );
@@ -24829,7 +24829,7 @@ module \holdfast_8x8.output_writer (rst, token, codes, word, enable, address, la
   assign \$1  = 1'h1;
 endmodule
 
-module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4887$263 , go, clk);
+module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4885$263 , go, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$110  = 0;
   wire [16:0] \$1 ;
   wire [16:0] \$2 ;
@@ -24859,8 +24859,8 @@ module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4887$2
   wire go;
   reg [15:0] next_base;
   reg [15:0] pointer = 16'h0000;
-  input [27:0] \port$4887$263 ;
-  wire [27:0] \port$4887$263 ;
+  input [27:0] \port$4885$263 ;
+  wire [27:0] \port$4885$263 ;
   input rst;
   wire rst;
   wire [15:0] step_x;
@@ -24869,7 +24869,7 @@ module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4887$2
   reg [13:0] tile = 14'h0000;
   reg [15:0] tile_base = 16'h0000;
   assign \$1  = tile_base + 1'h1;
-  assign \$2  = pointer + \port$4887$263 [11:0];
+  assign \$2  = pointer + \port$4885$263 [11:0];
   assign \$3  = take & \end ;
   assign \$4  = go | \$3 ;
   assign \$5  = tile + 1'h1;
@@ -24884,7 +24884,7 @@ module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4887$2
     if (\$auto$verilog_backend.cc:2355:dump_module$110 ) begin end
     next_base = \$1 [15:0];
     if (go) begin
-      next_base = \port$4887$263 [27:12];
+      next_base = \port$4885$263 [27:12];
     end
   end
   always @* begin
@@ -24920,8 +24920,8 @@ module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4887$2
       \$9  = 14'h0000;
     end
   end
-  assign base = \port$4887$263 [27:12];
-  assign step_x = { 4'h0, \port$4887$263 [11:0] };
+  assign base = \port$4885$263 [27:12];
+  assign step_x = { 4'h0, \port$4885$263 [11:0] };
   assign \address[0]  = address[15:0];
   assign \address[1]  = address[31:16];
   assign \address[2]  = address[47:32];
@@ -25170,7 +25170,7 @@ module \holdfast_8x8.residual_reader (rst, word, active, token, present, codes, 
     .columns(layer[228:220]),
     .\end (token[2]),
     .go(go),
-    .\port$4887$312 (layer[359:312]),
+    .\port$4885$312 (layer[359:312]),
     .rst(rst),
     .take(take),
     .tile(tile)
@@ -25321,7 +25321,7 @@ module \holdfast_8x8.residual_reader (rst, word, active, token, present, codes, 
   assign \word[7]  = word[63:56];
 endmodule
 
-module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, columns, \port$4887$312 , go, clk);
+module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, columns, \port$4885$312 , go, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$113  = 0;
   wire [16:0] \$1 ;
   wire [14:0] \$10 ;
@@ -25362,8 +25362,8 @@ module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, colu
   reg [15:0] next_base;
   wire [15:0] next_row;
   reg [15:0] pointer = 16'h0000;
-  input [47:0] \port$4887$312 ;
-  wire [47:0] \port$4887$312 ;
+  input [47:0] \port$4885$312 ;
+  wire [47:0] \port$4885$312 ;
   reg [15:0] row = 16'h0000;
   input rst;
   wire rst;
@@ -25375,8 +25375,8 @@ module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, colu
   reg [13:0] tile = 14'h0000;
   reg [15:0] tile_base = 16'h0000;
   assign \$1  = tile_base + 1'h1;
-  assign \$2  = row + \port$4887$312 [47:32];
-  assign \$3  = pointer + \port$4887$312 [31:16];
+  assign \$2  = row + \port$4885$312 [47:32];
+  assign \$3  = pointer + \port$4885$312 [31:16];
   assign \$4  = column - 1'h1;
   assign \$5  = column == 1'h1;
   assign \$6  = take & \end ;
@@ -25399,7 +25399,7 @@ module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, colu
     if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
     next_base = \$1 [15:0];
     if (go) begin
-      next_base = \port$4887$312 [15:0];
+      next_base = \port$4885$312 [15:0];
     end
   end
   always @* begin
@@ -25471,10 +25471,10 @@ module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, colu
       \$16  = 14'h0000;
     end
   end
-  assign base = \port$4887$312 [15:0];
+  assign base = \port$4885$312 [15:0];
   assign next_row = \$2 [15:0];
-  assign step_y = \port$4887$312 [47:32];
-  assign step_x = \port$4887$312 [31:16];
+  assign step_y = \port$4885$312 [47:32];
+  assign step_x = \port$4885$312 [31:16];
   assign \address[0]  = address[15:0];
   assign \address[1]  = address[31:16];
   assign \address[2]  = address[47:32];

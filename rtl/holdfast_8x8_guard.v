@@ -369,93 +369,85 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$426 ;
   wire \$427 ;
   wire \$428 ;
-  wire [1:0] \$429 ;
+  wire [3:0] \$429 ;
   wire \$43 ;
-  wire [2:0] \$430 ;
+  wire [4:0] \$430 ;
   wire [3:0] \$431 ;
   wire [4:0] \$432 ;
-  wire [5:0] \$433 ;
-  wire [6:0] \$434 ;
-  wire [7:0] \$435 ;
-  wire [8:0] \$436 ;
-  wire [1:0] \$437 ;
-  wire [2:0] \$438 ;
-  wire [3:0] \$439 ;
+  wire [32:0] \$433 ;
+  wire [32:0] \$434 ;
+  wire [32:0] \$435 ;
+  wire [32:0] \$436 ;
+  wire [32:0] \$437 ;
+  wire \$438 ;
+  wire \$439 ;
   wire \$44 ;
-  wire [4:0] \$440 ;
-  wire [5:0] \$441 ;
-  wire [6:0] \$442 ;
-  wire [7:0] \$443 ;
-  wire [8:0] \$444 ;
+  wire \$440 ;
+  wire [32:0] \$441 ;
+  wire [32:0] \$442 ;
+  wire [32:0] \$443 ;
+  wire [32:0] \$444 ;
   wire [32:0] \$445 ;
-  wire [32:0] \$446 ;
-  wire [32:0] \$447 ;
-  wire [32:0] \$448 ;
-  wire [32:0] \$449 ;
+  wire \$446 ;
+  wire \$447 ;
+  wire \$448 ;
+  wire \$449 ;
   wire \$45 ;
   wire \$450 ;
   wire \$451 ;
-  wire \$452 ;
-  wire [32:0] \$453 ;
-  wire [32:0] \$454 ;
-  wire [32:0] \$455 ;
-  wire [32:0] \$456 ;
-  wire [32:0] \$457 ;
-  wire \$458 ;
-  wire \$459 ;
+  wire [2:0] \$452 ;
+  reg [31:0] \$453 ;
+  reg [31:0] \$454 ;
+  reg [31:0] \$455 ;
+  reg [2:0] \$456 ;
+  reg [21:0] \$457 ;
+  reg [31:0] \$458 ;
+  reg [31:0] \$459 ;
   wire \$46 ;
-  wire \$460 ;
-  wire \$461 ;
-  wire \$462 ;
-  wire \$463 ;
-  wire [2:0] \$464 ;
+  reg [31:0] \$460 ;
+  reg [31:0] \$461 ;
+  reg [31:0] \$462 ;
+  reg [31:0] \$463 ;
+  reg [31:0] \$464 ;
   reg [31:0] \$465 ;
   reg [31:0] \$466 ;
   reg [31:0] \$467 ;
-  reg [2:0] \$468 ;
-  reg [21:0] \$469 ;
+  reg \$468 ;
+  reg \$469 ;
   wire \$47 ;
-  reg [31:0] \$470 ;
-  reg [31:0] \$471 ;
-  reg [31:0] \$472 ;
-  reg [31:0] \$473 ;
-  reg [31:0] \$474 ;
-  reg [31:0] \$475 ;
+  reg \$470 ;
+  reg \$471 ;
+  reg \$472 ;
+  reg [15:0] \$473 ;
+  reg [15:0] \$474 ;
+  reg [15:0] \$475 ;
   reg [31:0] \$476 ;
-  reg [31:0] \$477 ;
-  reg [31:0] \$478 ;
+  reg [1:0] \$477 ;
+  reg [1:0] \$478 ;
   reg [31:0] \$479 ;
   wire \$48 ;
-  reg \$480 ;
-  reg \$481 ;
-  reg \$482 ;
-  reg \$483 ;
-  reg \$484 ;
-  reg [15:0] \$485 ;
-  reg [15:0] \$486 ;
-  reg [15:0] \$487 ;
-  reg [31:0] \$488 ;
-  reg [1:0] \$489 ;
+  reg [4:0] \$480 ;
+  reg [4:0] \$481 ;
+  reg [4:0] \$482 ;
+  reg [4:0] \$483 ;
+  reg [4:0] \$484 ;
+  reg [4:0] \$485 ;
+  reg [4:0] \$486 ;
+  reg [4:0] \$487 ;
+  reg [4:0] \$488 ;
+  reg \$489 ;
   wire \$49 ;
-  reg [1:0] \$490 ;
-  reg [31:0] \$491 ;
-  reg [4:0] \$492 ;
-  reg [4:0] \$493 ;
-  reg [4:0] \$494 ;
-  reg [4:0] \$495 ;
-  reg [4:0] \$496 ;
-  reg [4:0] \$497 ;
-  reg [4:0] \$498 ;
-  reg [4:0] \$499 ;
+  reg \$490 ;
+  reg [63:0] \$491 ;
+  reg [7:0] \$492 ;
+  reg [2:0] \$493 ;
+  reg [2:0] \$494 ;
+  reg [7:0] \$495 ;
+  reg [2:0] \$496 ;
+  reg [2:0] \$497 ;
+  wire [4:0] \$498 ;
   wire \$5 ;
   wire \$50 ;
-  reg [4:0] \$500 ;
-  reg \$501 ;
-  reg \$502 ;
-  reg [63:0] \$503 ;
-  reg [7:0] \$504 ;
-  reg [7:0] \$505 ;
-  wire [4:0] \$506 ;
   wire \$51 ;
   wire \$52 ;
   wire \$53 ;
@@ -645,9 +637,13 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   reg [31:0] guard_input = 32'd0;
   wire [7:0] guard_input_count;
   reg [7:0] guard_input_count_now = 8'h00;
+  reg [2:0] guard_input_count_now_0 = 3'h0;
+  reg [2:0] guard_input_count_now_1 = 3'h0;
   reg [31:0] guard_output = 32'd0;
   wire [7:0] guard_output_count;
   reg [7:0] guard_output_count_now = 8'h00;
+  reg [2:0] guard_output_count_now_0 = 3'h0;
+  reg [2:0] guard_output_count_now_1 = 3'h0;
   wire [24:0] host__address;
   wire [31:0] host__data;
   reg host__error;
@@ -1042,15 +1038,15 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire [7:0] \read_data$148[5] ;
   wire [7:0] \read_data$148[6] ;
   wire [7:0] \read_data$148[7] ;
-  wire [63:0] \read_data$231 ;
-  wire [7:0] \read_data$231[0] ;
-  wire [7:0] \read_data$231[1] ;
-  wire [7:0] \read_data$231[2] ;
-  wire [7:0] \read_data$231[3] ;
-  wire [7:0] \read_data$231[4] ;
-  wire [7:0] \read_data$231[5] ;
-  wire [7:0] \read_data$231[6] ;
-  wire [7:0] \read_data$231[7] ;
+  wire [63:0] \read_data$233 ;
+  wire [7:0] \read_data$233[0] ;
+  wire [7:0] \read_data$233[1] ;
+  wire [7:0] \read_data$233[2] ;
+  wire [7:0] \read_data$233[3] ;
+  wire [7:0] \read_data$233[4] ;
+  wire [7:0] \read_data$233[5] ;
+  wire [7:0] \read_data$233[6] ;
+  wire [7:0] \read_data$233[7] ;
   reg [15:0] ready = 16'hffff;
   (* init = 16'hffff *)
   wire [15:0] \ready$97 ;
@@ -1176,11 +1172,11 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   reg [31:0] stall_fetch = 32'd0;
   reg [31:0] stall_host = 32'd0;
   reg [31:0] stall_memory = 32'd0;
-  wire \stall_memory$225 ;
+  wire \stall_memory$227 ;
   reg [31:0] stall_weights = 32'd0;
-  wire \stall_weights$224 ;
+  wire \stall_weights$226 ;
   reg [31:0] stall_writeback = 32'd0;
-  wire \stall_writeback$226 ;
+  wire \stall_writeback$228 ;
   reg start;
   wire \start$94 ;
   wire [7:0] status;
@@ -1298,7 +1294,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \use_zero$216 ;
   wire valid;
   wire [7:0] violation;
-  wire [7:0] \violation$242 ;
+  wire [7:0] \violation$246 ;
   wire waiting;
   reg [63:0] weight = 64'h0000000000000000;
   wire [7:0] \weight[0] ;
@@ -1458,81 +1454,87 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   end
   assign \$signature__data$117  = _3_;
   always @(posedge clk)
-    region_read <= \$468 ;
+    offset_read <= \$457 ;
   always @(posedge clk)
-    offset_read <= \$469 ;
+    cycles <= \$458 ;
   always @(posedge clk)
-    cycles <= \$470 ;
+    stream <= \$459 ;
   always @(posedge clk)
-    stream <= \$471 ;
+    stall_weights <= \$460 ;
   always @(posedge clk)
-    stall_weights <= \$472 ;
+    stall_memory <= \$461 ;
   always @(posedge clk)
-    stall_memory <= \$473 ;
+    stall_writeback <= \$462 ;
   always @(posedge clk)
-    stall_writeback <= \$474 ;
+    stall_drain <= \$463 ;
   always @(posedge clk)
-    stall_drain <= \$475 ;
+    stall_fetch <= \$464 ;
   always @(posedge clk)
-    stall_fetch <= \$476 ;
+    stall_host <= \$465 ;
   always @(posedge clk)
-    stall_host <= \$477 ;
+    guard_output <= \$466 ;
   always @(posedge clk)
-    guard_output <= \$478 ;
+    guard_input <= \$467 ;
   always @(posedge clk)
-    guard_input <= \$479 ;
+    control_guard_output <= \$468 ;
   always @(posedge clk)
-    control_guard_output <= \$480 ;
+    control_guard_input <= \$469 ;
   always @(posedge clk)
-    control_guard_input <= \$481 ;
+    control_guard_zero <= \$470 ;
   always @(posedge clk)
-    control_guard_zero <= \$482 ;
+    control_interrupt <= \$471 ;
   always @(posedge clk)
-    control_interrupt <= \$483 ;
+    refused <= \$472 ;
   always @(posedge clk)
-    refused <= \$484 ;
+    first <= \$473 ;
   always @(posedge clk)
-    first <= \$485 ;
+    count <= \$474 ;
   always @(posedge clk)
-    count <= \$486 ;
+    ready <= \$475 ;
   always @(posedge clk)
-    ready <= \$487 ;
+    register_data <= \$476 ;
   always @(posedge clk)
-    register_data <= \$488 ;
+    input_bank <= \$477 ;
   always @(posedge clk)
-    input_bank <= \$489 ;
+    residual_bank <= \$478 ;
   always @(posedge clk)
-    residual_bank <= \$490 ;
+    host__read_data <= \$479 ;
   always @(posedge clk)
-    host__read_data <= \$491 ;
+    token_0 <= \$480 ;
   always @(posedge clk)
-    token_0 <= \$492 ;
+    token_1 <= \$481 ;
   always @(posedge clk)
-    token_1 <= \$493 ;
+    token_2 <= \$482 ;
   always @(posedge clk)
-    token_2 <= \$494 ;
+    token_3 <= \$483 ;
   always @(posedge clk)
-    token_3 <= \$495 ;
+    token_4 <= \$484 ;
   always @(posedge clk)
-    token_4 <= \$496 ;
+    token_5 <= \$485 ;
   always @(posedge clk)
-    token_5 <= \$497 ;
+    token_6 <= \$486 ;
   always @(posedge clk)
-    token_6 <= \$498 ;
+    token_7 <= \$487 ;
   always @(posedge clk)
-    token_7 <= \$499 ;
+    \token$180  <= \$488 ;
   always @(posedge clk)
-    \token$180  <= \$500 ;
+    swap_0 <= \$489 ;
   always @(posedge clk)
-    swap_0 <= \$501 ;
+    swap <= \$490 ;
   always @(posedge clk)
-    swap <= \$502 ;
+    weight <= \$491 ;
   always @(posedge clk)
-    weight <= \$503 ;
+    guard_output_count_now <= \$492 ;
   always @(posedge clk)
-    guard_output_count_now <= \$504 ;
+    guard_output_count_now_0 <= \$493 ;
   always @(posedge clk)
-    guard_input_count_now <= \$505 ;
+    guard_output_count_now_1 <= \$494 ;
+  always @(posedge clk)
+    guard_input_count_now <= \$495 ;
+  always @(posedge clk)
+    guard_input_count_now_0 <= \$496 ;
+  always @(posedge clk)
+    guard_input_count_now_1 <= \$497 ;
   assign \$4  = host__strobe == 4'hf;
   assign \$6  = ~ \$5 ;
   assign \$7  = host__write & \$6 ;
@@ -1560,7 +1562,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \$70  = ~ forbidden;
   assign \$71  = \$69  & \$70 ;
   assign interrupt = done & control_interrupt;
-  assign \$72  = busy ? { 9'h000, index[5:0], \$506  } : host__address[21:2];
+  assign \$72  = busy ? { 9'h000, index[5:0], \$498  } : host__address[21:2];
   assign \$73  = host__address[24:22] == 1'h1;
   assign \$74  = \$73  & host__write;
   assign \$75  = host__strobe == 4'hf;
@@ -1914,42 +1916,32 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign fault_output = | { \$427 , \$425 , \$423 , \$421 , \$419 , \$417 , \$415 , \$413  };
   assign \$428  = \address$133 [15:0] >= 13'h1000;
   assign fault_residual = \active$210  & \$428 ;
-  assign \$429  = 1'h0 + guard_output_count_now[0];
-  assign \$430  = \$429  + guard_output_count_now[1];
-  assign \$431  = \$430  + guard_output_count_now[2];
-  assign \$432  = \$431  + guard_output_count_now[3];
-  assign \$433  = \$432  + guard_output_count_now[4];
-  assign \$434  = \$433  + guard_output_count_now[5];
-  assign \$435  = \$434  + guard_output_count_now[6];
-  assign \$436  = \$435  + guard_output_count_now[7];
-  assign \$437  = 1'h0 + guard_input_count_now[0];
-  assign \$438  = \$437  + guard_input_count_now[1];
-  assign \$439  = \$438  + guard_input_count_now[2];
-  assign \$440  = \$439  + guard_input_count_now[3];
-  assign \$441  = \$440  + guard_input_count_now[4];
-  assign \$442  = \$441  + guard_input_count_now[5];
-  assign \$443  = \$442  + guard_input_count_now[6];
-  assign \$444  = \$443  + guard_input_count_now[7];
-  assign \$445  = cycles + 1'h1;
-  assign \$446  = stream + streaming;
-  assign \$447  = stall_weights + \stall_weights$224 ;
-  assign \$448  = stall_memory + \stall_memory$225 ;
-  assign \$449  = stall_writeback + \stall_writeback$226 ;
-  assign \$450  = | { waiting, fetching, \stall_writeback$226 , \stall_memory$225 , \stall_weights$224 , streaming };
-  assign \$451  = ~ \$450 ;
-  assign \$452  = busy & \$451 ;
-  assign \$453  = stall_drain + \$452 ;
-  assign \$454  = stall_fetch + fetching;
-  assign \$455  = stall_host + waiting;
-  assign \$456  = guard_output + \$436 [7:0];
-  assign \$457  = guard_input + \$444 [7:0];
-  assign \$458  = ! host__address[24:22];
-  assign \$459  = \$458  & host__write;
-  assign \$460  = ~ forbidden;
-  assign \$461  = \$459  & \$460 ;
-  assign \$462  = busy & host__write;
-  assign \$463  = \$462  & host__error;
-  assign \$464  = busy ? { 1'h0, layer[20:19] } : host__address[24:22];
+  assign \$429  = 1'h0 + guard_output_count_now_0;
+  assign \$430  = \$429  + guard_output_count_now_1;
+  assign \$431  = 1'h0 + guard_input_count_now_0;
+  assign \$432  = \$431  + guard_input_count_now_1;
+  assign \$433  = cycles + 1'h1;
+  assign \$434  = stream + streaming;
+  assign \$435  = stall_weights + \stall_weights$226 ;
+  assign \$436  = stall_memory + \stall_memory$227 ;
+  assign \$437  = stall_writeback + \stall_writeback$228 ;
+  assign \$438  = | { waiting, fetching, \stall_writeback$228 , \stall_memory$227 , \stall_weights$226 , streaming };
+  assign \$439  = ~ \$438 ;
+  assign \$440  = busy & \$439 ;
+  assign \$441  = stall_drain + \$440 ;
+  assign \$442  = stall_fetch + fetching;
+  assign \$443  = stall_host + waiting;
+  assign \$444  = guard_output + \$430 ;
+  assign \$445  = guard_input + \$432 ;
+  assign \$446  = ! host__address[24:22];
+  assign \$447  = \$446  & host__write;
+  assign \$448  = ~ forbidden;
+  assign \$449  = \$447  & \$448 ;
+  assign \$450  = busy & host__write;
+  assign \$451  = \$450  & host__error;
+  assign \$452  = busy ? { 1'h0, layer[20:19] } : host__address[24:22];
+  always @(posedge clk)
+    region_read <= \$456 ;
   \holdfast_8x8_guard.activations_0  activations_0 (
     .clk(clk),
     .read_address(\read_address$131 ),
@@ -2025,9 +2017,9 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     .load_next(load_next),
     .pad(pad),
     .rst(rst),
-    .stall_memory(\stall_memory$225 ),
-    .stall_weights(\stall_weights$224 ),
-    .stall_writeback(\stall_writeback$226 ),
+    .stall_memory(\stall_memory$227 ),
+    .stall_weights(\stall_weights$226 ),
+    .stall_writeback(\stall_writeback$228 ),
     .stop(stop),
     .streaming(streaming),
     .sub_block(sub_block),
@@ -2043,14 +2035,14 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     .\sub_block$3 (sub_block),
     .use_zero(control_guard_zero),
     .valid(token[0]),
-    .violation(\violation$242 ),
+    .violation(\violation$246 ),
     .word(feeder_word)
   );
   \holdfast_8x8_guard.lanes  lanes (
     .clk(clk),
     .codes(\codes$201 ),
     .enable(control_guard_output),
-    .\i$74 (residual),
+    .\i$75 (residual),
     .layer(layer),
     .overflow(fault_accumulator),
     .parameter_begin(\begin ),
@@ -2108,7 +2100,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     .fault_residual(fault_residual),
     .fault_weight(fault_weight),
     .feeder_done(feeder_done),
-    .fetch(\$506 ),
+    .fetch(\$498 ),
     .fetching(fetching),
     .first(first),
     .go(go),
@@ -2136,7 +2128,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   \holdfast_8x8_guard.weights  weights (
     .clk(clk),
     .read_address(read_address),
-    .read_data(\read_data$231 ),
+    .read_data(\read_data$233 ),
     .rst(rst),
     .write_address(write_address),
     .write_data(write_data),
@@ -2144,182 +2136,131 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    host__error = 1'h0;
-    if (\$67 ) begin
-      host__error = forbidden;
-    end
-    if (\$76 ) begin
-      host__error = \$82 ;
-    end
-    if (\$101 ) begin
-      host__error = \$107 ;
-    end
-    if (\$156 ) begin
-      host__error = \$159 ;
-    end
-    if (\$280 ) begin
-      host__error = \$282 ;
-    end
-    if (\$403 ) begin
-      host__error = \$405 ;
-    end
-    if (\$406 ) begin
-      host__error = 1'h1;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    start = 1'h0;
-    if (\$71 ) begin
-      casez (host__address[21:0])
-        22'h000004:
-            if (host__data[0]) begin
-              start = 1'h1;
-            end
-      endcase
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$468  = host__address[24:22];
-    if (rst) begin
-      \$468  = 3'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$469  = host__address[21:0];
-    if (rst) begin
-      \$469  = 22'h000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$470  = cycles;
+    \$458  = cycles;
     if (busy) begin
-      \$470  = \$445 [31:0];
+      \$458  = \$433 [31:0];
     end
-    if (\$461 ) begin
+    if (\$449 ) begin
       casez (host__address[21:0])
         22'h000004:
             if (host__data[0]) begin
-              \$470  = 32'd0;
+              \$458  = 32'd0;
             end
       endcase
     end
     if (rst) begin
-      \$470  = 32'd0;
+      \$458  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$471  = \$446 [31:0];
-    if (\$461 ) begin
+    \$459  = \$434 [31:0];
+    if (\$449 ) begin
       casez (host__address[21:0])
         22'h000004:
             if (host__data[0]) begin
-              \$471  = 32'd0;
+              \$459  = 32'd0;
             end
       endcase
     end
     if (rst) begin
-      \$471  = 32'd0;
+      \$459  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$472  = \$447 [31:0];
-    if (\$461 ) begin
+    \$460  = \$435 [31:0];
+    if (\$449 ) begin
       casez (host__address[21:0])
         22'h000004:
             if (host__data[0]) begin
-              \$472  = 32'd0;
+              \$460  = 32'd0;
             end
       endcase
     end
     if (rst) begin
-      \$472  = 32'd0;
+      \$460  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$473  = \$448 [31:0];
-    if (\$461 ) begin
+    \$461  = \$436 [31:0];
+    if (\$449 ) begin
       casez (host__address[21:0])
         22'h000004:
             if (host__data[0]) begin
-              \$473  = 32'd0;
+              \$461  = 32'd0;
             end
       endcase
     end
     if (rst) begin
-      \$473  = 32'd0;
+      \$461  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$474  = \$449 [31:0];
-    if (\$461 ) begin
+    \$462  = \$437 [31:0];
+    if (\$449 ) begin
       casez (host__address[21:0])
         22'h000004:
             if (host__data[0]) begin
-              \$474  = 32'd0;
+              \$462  = 32'd0;
             end
       endcase
     end
     if (rst) begin
-      \$474  = 32'd0;
+      \$462  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$475  = \$453 [31:0];
-    if (\$461 ) begin
+    \$463  = \$441 [31:0];
+    if (\$449 ) begin
       casez (host__address[21:0])
         22'h000004:
             if (host__data[0]) begin
-              \$475  = 32'd0;
+              \$463  = 32'd0;
             end
       endcase
     end
     if (rst) begin
-      \$475  = 32'd0;
+      \$463  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$476  = \$454 [31:0];
-    if (\$461 ) begin
+    \$464  = \$442 [31:0];
+    if (\$449 ) begin
       casez (host__address[21:0])
         22'h000004:
             if (host__data[0]) begin
-              \$476  = 32'd0;
+              \$464  = 32'd0;
             end
       endcase
     end
     if (rst) begin
-      \$476  = 32'd0;
+      \$464  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$477  = \$455 [31:0];
-    if (\$461 ) begin
+    \$465  = \$443 [31:0];
+    if (\$449 ) begin
       casez (host__address[21:0])
         22'h000004:
             if (host__data[0]) begin
-              \$477  = 32'd0;
+              \$465  = 32'd0;
             end
       endcase
     end
     if (rst) begin
-      \$477  = 32'd0;
+      \$465  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$478  = \$456 [31:0];
-    if (\$461 ) begin
+    \$466  = \$444 [31:0];
+    if (\$449 ) begin
       casez (host__address[21:0])
         22'h000004:
             /* empty */;
@@ -2330,17 +2271,17 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
         22'h000020:
             /* empty */;
         22'h000018:
-            \$478  = 32'd0;
+            \$466  = 32'd0;
       endcase
     end
     if (rst) begin
-      \$478  = 32'd0;
+      \$466  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$479  = \$457 [31:0];
-    if (\$461 ) begin
+    \$467  = \$445 [31:0];
+    if (\$449 ) begin
       casez (host__address[21:0])
         22'h000004:
             /* empty */;
@@ -2353,119 +2294,119 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
         22'h000018:
             /* empty */;
         22'h00001c:
-            \$479  = 32'd0;
+            \$467  = 32'd0;
       endcase
     end
     if (rst) begin
-      \$479  = 32'd0;
+      \$467  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$480  = control_guard_output;
-    if (\$461 ) begin
+    \$468  = control_guard_output;
+    if (\$449 ) begin
       casez (host__address[21:0])
         22'h000004:
-            \$480  = host__data[1];
+            \$468  = host__data[1];
       endcase
     end
     if (rst) begin
-      \$480  = 1'h0;
+      \$468  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$481  = control_guard_input;
-    if (\$461 ) begin
+    \$469  = control_guard_input;
+    if (\$449 ) begin
       casez (host__address[21:0])
         22'h000004:
-            \$481  = host__data[2];
+            \$469  = host__data[2];
       endcase
     end
     if (rst) begin
-      \$481  = 1'h0;
+      \$469  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$482  = control_guard_zero;
-    if (\$461 ) begin
+    \$470  = control_guard_zero;
+    if (\$449 ) begin
       casez (host__address[21:0])
         22'h000004:
-            \$482  = host__data[3];
+            \$470  = host__data[3];
       endcase
     end
     if (rst) begin
-      \$482  = 1'h0;
+      \$470  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$483  = control_interrupt;
-    if (\$461 ) begin
+    \$471  = control_interrupt;
+    if (\$449 ) begin
       casez (host__address[21:0])
         22'h000004:
-            \$483  = host__data[4];
+            \$471  = host__data[4];
       endcase
     end
     if (rst) begin
-      \$483  = 1'h0;
+      \$471  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$484  = refused;
-    if (\$461 ) begin
+    \$472  = refused;
+    if (\$449 ) begin
       casez (host__address[21:0])
         22'h000004:
             if (host__data[0]) begin
-              \$484  = 1'h0;
+              \$472  = 1'h0;
             end
       endcase
     end
-    if (\$463 ) begin
-      \$484  = 1'h1;
+    if (\$451 ) begin
+      \$472  = 1'h1;
     end
     if (rst) begin
-      \$484  = 1'h0;
+      \$472  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$485  = first;
-    if (\$461 ) begin
+    \$473  = first;
+    if (\$449 ) begin
       casez (host__address[21:0])
         22'h000004:
             /* empty */;
         22'h00000c:
-            \$485  = host__data[15:0];
+            \$473  = host__data[15:0];
       endcase
     end
     if (rst) begin
-      \$485  = 16'h0000;
+      \$473  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$486  = count;
-    if (\$461 ) begin
+    \$474  = count;
+    if (\$449 ) begin
       casez (host__address[21:0])
         22'h000004:
             /* empty */;
         22'h00000c:
             /* empty */;
         22'h000010:
-            \$486  = host__data[15:0];
+            \$474  = host__data[15:0];
       endcase
     end
     if (rst) begin
-      \$486  = 16'h0000;
+      \$474  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$487  = ready;
-    if (\$461 ) begin
+    \$475  = ready;
+    if (\$449 ) begin
       casez (host__address[21:0])
         22'h000004:
             /* empty */;
@@ -2474,32 +2415,32 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
         22'h000010:
             /* empty */;
         22'h000020:
-            \$487  = host__data[15:0];
+            \$475  = host__data[15:0];
       endcase
     end
     if (rst) begin
-      \$487  = 16'hffff;
+      \$475  = 16'hffff;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$488  = read;
+    \$476  = read;
     if (rst) begin
-      \$488  = 32'd0;
+      \$476  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$489  = \$464 [1:0];
+    \$477  = \$452 [1:0];
     if (rst) begin
-      \$489  = 2'h0;
+      \$477  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$490  = layer[24:23];
+    \$478  = layer[24:23];
     if (rst) begin
-      \$490  = 2'h0;
+      \$478  = 2'h0;
     end
   end
   always @* begin
@@ -2507,116 +2448,280 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     (* full_case = 32'd1 *)
     casez (region_read)
       3'h0:
-          \$491  = register_data;
+          \$479  = register_data;
       3'h1:
-          \$491  = word;
+          \$479  = word;
       3'h2:
-          \$491  = \$465 ;
+          \$479  = \$453 ;
       3'h3:
-          \$491  = \$466 ;
+          \$479  = \$454 ;
       default:
-          \$491  = \$467 ;
+          \$479  = \$455 ;
     endcase
     if (rst) begin
-      \$491  = 32'd0;
+      \$479  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$492  = token;
+    \$480  = token;
     if (rst) begin
-      \$492  = 5'h00;
+      \$480  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$493  = token_0;
+    \$481  = token_0;
     if (rst) begin
-      \$493  = 5'h00;
+      \$481  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$494  = token_1;
+    \$482  = token_1;
     if (rst) begin
-      \$494  = 5'h00;
+      \$482  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$495  = token_2;
+    \$483  = token_2;
     if (rst) begin
-      \$495  = 5'h00;
+      \$483  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$496  = token_3;
+    \$484  = token_3;
     if (rst) begin
-      \$496  = 5'h00;
+      \$484  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$497  = token_4;
+    \$485  = token_4;
     if (rst) begin
-      \$497  = 5'h00;
+      \$485  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$498  = token_5;
+    \$486  = token_5;
     if (rst) begin
-      \$498  = 5'h00;
+      \$486  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$499  = token_6;
+    \$487  = token_6;
     if (rst) begin
-      \$499  = 5'h00;
+      \$487  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$500  = token_7;
+    \$488  = token_7;
     if (rst) begin
-      \$500  = 5'h00;
+      \$488  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$501  = token[1];
+    \$489  = token[1];
     if (rst) begin
-      \$501  = 1'h0;
+      \$489  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$502  = swap_0;
+    \$490  = swap_0;
     if (rst) begin
-      \$502  = 1'h0;
+      \$490  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$503  = \read_data$231 ;
+    \$491  = \read_data$233 ;
     if (rst) begin
-      \$503  = 64'h0000000000000000;
+      \$491  = 64'h0000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$504  = violation;
+    \$492  = violation;
     if (rst) begin
-      \$504  = 8'h00;
+      \$492  = 8'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$505  = \violation$242 ;
+    (* full_case = 32'd1 *)
+    casez (guard_output_count_now[3:0])
+      4'h0:
+          \$493  = 3'h0;
+      4'h1:
+          \$493  = 3'h1;
+      4'h2:
+          \$493  = 3'h1;
+      4'h3:
+          \$493  = 3'h2;
+      4'h4:
+          \$493  = 3'h1;
+      4'h5:
+          \$493  = 3'h2;
+      4'h6:
+          \$493  = 3'h2;
+      4'h7:
+          \$493  = 3'h3;
+      4'h8:
+          \$493  = 3'h1;
+      4'h9:
+          \$493  = 3'h2;
+      4'ha:
+          \$493  = 3'h2;
+      4'hb:
+          \$493  = 3'h3;
+      4'hc:
+          \$493  = 3'h2;
+      4'hd:
+          \$493  = 3'h3;
+      4'he:
+          \$493  = 3'h3;
+      4'hf:
+          \$493  = 3'h4;
+    endcase
     if (rst) begin
-      \$505  = 8'h00;
+      \$493  = 3'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    (* full_case = 32'd1 *)
+    casez (guard_output_count_now[7:4])
+      4'h0:
+          \$494  = 3'h0;
+      4'h1:
+          \$494  = 3'h1;
+      4'h2:
+          \$494  = 3'h1;
+      4'h3:
+          \$494  = 3'h2;
+      4'h4:
+          \$494  = 3'h1;
+      4'h5:
+          \$494  = 3'h2;
+      4'h6:
+          \$494  = 3'h2;
+      4'h7:
+          \$494  = 3'h3;
+      4'h8:
+          \$494  = 3'h1;
+      4'h9:
+          \$494  = 3'h2;
+      4'ha:
+          \$494  = 3'h2;
+      4'hb:
+          \$494  = 3'h3;
+      4'hc:
+          \$494  = 3'h2;
+      4'hd:
+          \$494  = 3'h3;
+      4'he:
+          \$494  = 3'h3;
+      4'hf:
+          \$494  = 3'h4;
+    endcase
+    if (rst) begin
+      \$494  = 3'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$495  = \violation$246 ;
+    if (rst) begin
+      \$495  = 8'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    (* full_case = 32'd1 *)
+    casez (guard_input_count_now[3:0])
+      4'h0:
+          \$496  = 3'h0;
+      4'h1:
+          \$496  = 3'h1;
+      4'h2:
+          \$496  = 3'h1;
+      4'h3:
+          \$496  = 3'h2;
+      4'h4:
+          \$496  = 3'h1;
+      4'h5:
+          \$496  = 3'h2;
+      4'h6:
+          \$496  = 3'h2;
+      4'h7:
+          \$496  = 3'h3;
+      4'h8:
+          \$496  = 3'h1;
+      4'h9:
+          \$496  = 3'h2;
+      4'ha:
+          \$496  = 3'h2;
+      4'hb:
+          \$496  = 3'h3;
+      4'hc:
+          \$496  = 3'h2;
+      4'hd:
+          \$496  = 3'h3;
+      4'he:
+          \$496  = 3'h3;
+      4'hf:
+          \$496  = 3'h4;
+    endcase
+    if (rst) begin
+      \$496  = 3'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    (* full_case = 32'd1 *)
+    casez (guard_input_count_now[7:4])
+      4'h0:
+          \$497  = 3'h0;
+      4'h1:
+          \$497  = 3'h1;
+      4'h2:
+          \$497  = 3'h1;
+      4'h3:
+          \$497  = 3'h2;
+      4'h4:
+          \$497  = 3'h1;
+      4'h5:
+          \$497  = 3'h2;
+      4'h6:
+          \$497  = 3'h2;
+      4'h7:
+          \$497  = 3'h3;
+      4'h8:
+          \$497  = 3'h1;
+      4'h9:
+          \$497  = 3'h2;
+      4'ha:
+          \$497  = 3'h2;
+      4'hb:
+          \$497  = 3'h3;
+      4'hc:
+          \$497  = 3'h2;
+      4'hd:
+          \$497  = 3'h3;
+      4'he:
+          \$497  = 3'h3;
+      4'hf:
+          \$497  = 3'h4;
+    endcase
+    if (rst) begin
+      \$497  = 3'h0;
     end
   end
   always @* begin
@@ -2644,13 +2749,13 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     (* full_case = 32'd1 *)
     casez (offset_read[3:2])
       2'h0:
-          \$465  = { \$signature__data$112 [23], \$signature__data$112 [23], \$signature__data$112 [23], \$signature__data$112 [23], \$signature__data$112 [23], \$signature__data$112 [23], \$signature__data$112 [23], \$signature__data$112 [23], \$signature__data$112  };
+          \$453  = { \$signature__data$112 [23], \$signature__data$112 [23], \$signature__data$112 [23], \$signature__data$112 [23], \$signature__data$112 [23], \$signature__data$112 [23], \$signature__data$112 [23], \$signature__data$112 [23], \$signature__data$112  };
       2'h1:
-          \$465  = parameter_slot_1;
+          \$453  = parameter_slot_1;
       2'h2:
-          \$465  = parameter_slot_2;
+          \$453  = parameter_slot_2;
       2'h3:
-          \$465  = 32'd0;
+          \$453  = 32'd0;
     endcase
   end
   always @* begin
@@ -2658,9 +2763,9 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     (* full_case = 32'd1 *)
     casez (offset_read[2])
       1'h0:
-          \$466  = \read_data$231 [31:0];
+          \$454  = \read_data$233 [31:0];
       1'h1:
-          \$466  = \read_data$231 [63:32];
+          \$454  = \read_data$233 [63:32];
     endcase
   end
   always @* begin
@@ -2668,9 +2773,9 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     (* full_case = 32'd1 *)
     casez (offset_read[2])
       1'h0:
-          \$467  = feeder_word[31:0];
+          \$455  = feeder_word[31:0];
       1'h1:
-          \$467  = feeder_word[63:32];
+          \$455  = feeder_word[63:32];
     endcase
   end
   always @* begin
@@ -2764,6 +2869,57 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
           read = stall_host;
     endcase
   end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    host__error = 1'h0;
+    if (\$67 ) begin
+      host__error = forbidden;
+    end
+    if (\$76 ) begin
+      host__error = \$82 ;
+    end
+    if (\$101 ) begin
+      host__error = \$107 ;
+    end
+    if (\$156 ) begin
+      host__error = \$159 ;
+    end
+    if (\$280 ) begin
+      host__error = \$282 ;
+    end
+    if (\$403 ) begin
+      host__error = \$405 ;
+    end
+    if (\$406 ) begin
+      host__error = 1'h1;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    start = 1'h0;
+    if (\$71 ) begin
+      casez (host__address[21:0])
+        22'h000004:
+            if (host__data[0]) begin
+              start = 1'h1;
+            end
+      endcase
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$456  = host__address[24:22];
+    if (rst) begin
+      \$456  = 3'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$457  = host__address[21:0];
+    if (rst) begin
+      \$457  = 22'h000000;
+    end
+  end
   assign \s_axi_awid$32  = s_axi_awid;
   assign \s_axi_awaddr$33  = s_axi_awaddr;
   assign \s_axi_awlen$34  = s_axi_awlen;
@@ -2800,7 +2956,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \count$96  = count;
   assign \ready$97  = ready;
   assign \$signature__addr  = \$72 [10:0];
-  assign address = { index[5:0], \$506  };
+  assign address = { index[5:0], \$498  };
   assign \$signature__data  = word;
   assign load__addr = host__address[12:2];
   assign load__data = host__data;
@@ -2852,8 +3008,8 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign use_zero = control_guard_zero;
   assign \enable$215  = control_guard_output;
   assign \use_zero$216  = control_guard_zero;
-  assign guard_output_count = \$436 [7:0];
-  assign guard_input_count = \$444 [7:0];
+  assign guard_output_count = { 3'h0, \$430  };
+  assign guard_input_count = { 3'h0, \$432  };
   assign parameter_slot_3 = 32'd0;
   assign s_axi_rid = s_axi_bid;
   assign \parameters.bias  = parameters[23:0];
@@ -3426,14 +3582,14 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \codes$202[5]  = \codes$201 [47:40];
   assign \codes$202[6]  = \codes$201 [55:48];
   assign \codes$202[7]  = \codes$201 [63:56];
-  assign \read_data$231[0]  = \read_data$231 [7:0];
-  assign \read_data$231[1]  = \read_data$231 [15:8];
-  assign \read_data$231[2]  = \read_data$231 [23:16];
-  assign \read_data$231[3]  = \read_data$231 [31:24];
-  assign \read_data$231[4]  = \read_data$231 [39:32];
-  assign \read_data$231[5]  = \read_data$231 [47:40];
-  assign \read_data$231[6]  = \read_data$231 [55:48];
-  assign \read_data$231[7]  = \read_data$231 [63:56];
+  assign \read_data$233[0]  = \read_data$233 [7:0];
+  assign \read_data$233[1]  = \read_data$233 [15:8];
+  assign \read_data$233[2]  = \read_data$233 [23:16];
+  assign \read_data$233[3]  = \read_data$233 [31:24];
+  assign \read_data$233[4]  = \read_data$233 [39:32];
+  assign \read_data$233[5]  = \read_data$233 [47:40];
+  assign \read_data$233[6]  = \read_data$233 [55:48];
+  assign \read_data$233[7]  = \read_data$233 [63:56];
   assign \token_0.valid  = token_0[0];
   assign \token_0.start  = token_0[1];
   assign \token_0.end  = token_0[2];
@@ -4791,7 +4947,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$120 ),
-    .\port$3405$0 (sum_out),
+    .\port$3548$0 (sum_out),
     .rst(rst),
     .swap(\swap_in$64 ),
     .swap_in(\o$11 [1]),
@@ -4803,7 +4959,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$128 ),
-    .\port$3419$0 (\sum_out$67 ),
+    .\port$3562$0 (\sum_out$67 ),
     .rst(rst),
     .swap(\swap_in$72 ),
     .swap_in(\swap_in$64 ),
@@ -4815,7 +4971,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$136 ),
-    .\port$3433$0 (\sum_out$75 ),
+    .\port$3576$0 (\sum_out$75 ),
     .rst(rst),
     .swap(\swap_in$80 ),
     .swap_in(\swap_in$72 ),
@@ -4827,7 +4983,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$144 ),
-    .\port$3447$0 (\sum_out$83 ),
+    .\port$3590$0 (\sum_out$83 ),
     .rst(rst),
     .swap(\swap_in$88 ),
     .swap_in(\swap_in$80 ),
@@ -4839,7 +4995,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$152 ),
-    .\port$3461$0 (\sum_out$91 ),
+    .\port$3604$0 (\sum_out$91 ),
     .rst(rst),
     .swap(\swap_in$96 ),
     .swap_in(\swap_in$88 ),
@@ -4851,7 +5007,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$160 ),
-    .\port$3475$0 (\sum_out$99 ),
+    .\port$3618$0 (\sum_out$99 ),
     .rst(rst),
     .swap(\swap_in$104 ),
     .swap_in(\swap_in$96 ),
@@ -4863,7 +5019,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$168 ),
-    .\port$3489$0 (\sum_out$107 ),
+    .\port$3632$0 (\sum_out$107 ),
     .rst(rst),
     .swap(\swap_in$112 ),
     .swap_in(\swap_in$104 ),
@@ -4874,7 +5030,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$176 ),
-    .\port$3503$0 (\sum_out$115 ),
+    .\port$3646$0 (\sum_out$115 ),
     .rst(rst),
     .swap_in(\swap_in$112 ),
     .weight_in(weight[63:56])
@@ -4979,7 +5135,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$244 ),
-    .\port$3629$0 (\sum_out$183 ),
+    .\port$3772$0 (\sum_out$183 ),
     .rst(rst),
     .swap(\swap_in$188 ),
     .swap_in(\o$11 [3]),
@@ -4991,7 +5147,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$252 ),
-    .\port$3643$0 (\sum_out$191 ),
+    .\port$3786$0 (\sum_out$191 ),
     .rst(rst),
     .swap(\swap_in$196 ),
     .swap_in(\swap_in$188 ),
@@ -5003,7 +5159,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$260 ),
-    .\port$3657$0 (\sum_out$199 ),
+    .\port$3800$0 (\sum_out$199 ),
     .rst(rst),
     .swap(\swap_in$204 ),
     .swap_in(\swap_in$196 ),
@@ -5015,7 +5171,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$268 ),
-    .\port$3671$0 (\sum_out$207 ),
+    .\port$3814$0 (\sum_out$207 ),
     .rst(rst),
     .swap(\swap_in$212 ),
     .swap_in(\swap_in$204 ),
@@ -5027,7 +5183,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$276 ),
-    .\port$3685$0 (\sum_out$215 ),
+    .\port$3828$0 (\sum_out$215 ),
     .rst(rst),
     .swap(\swap_in$220 ),
     .swap_in(\swap_in$212 ),
@@ -5039,7 +5195,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$284 ),
-    .\port$3699$0 (\sum_out$223 ),
+    .\port$3842$0 (\sum_out$223 ),
     .rst(rst),
     .swap(\swap_in$228 ),
     .swap_in(\swap_in$220 ),
@@ -5051,7 +5207,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$292 ),
-    .\port$3713$0 (\sum_out$231 ),
+    .\port$3856$0 (\sum_out$231 ),
     .rst(rst),
     .swap(\swap_in$236 ),
     .swap_in(\swap_in$228 ),
@@ -5062,7 +5218,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$300 ),
-    .\port$3727$0 (\sum_out$239 ),
+    .\port$3870$0 (\sum_out$239 ),
     .rst(rst),
     .swap_in(\swap_in$236 ),
     .weight_in(weight[63:56])
@@ -5355,7 +5511,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$433 ),
-    .\port$4077$0 (\sum_out$431 ),
+    .\port$4220$0 (\sum_out$431 ),
     .rst(rst),
     .swap(\swap_in$438 ),
     .swap_in(\o$11 [7]),
@@ -5367,7 +5523,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$442 ),
-    .\port$4091$0 (\sum_out$441 ),
+    .\port$4234$0 (\sum_out$441 ),
     .rst(rst),
     .swap(\swap_in$447 ),
     .swap_in(\swap_in$438 ),
@@ -5379,7 +5535,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$451 ),
-    .\port$4105$0 (\sum_out$450 ),
+    .\port$4248$0 (\sum_out$450 ),
     .rst(rst),
     .swap(\swap_in$456 ),
     .swap_in(\swap_in$447 ),
@@ -5391,7 +5547,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$460 ),
-    .\port$4119$0 (\sum_out$459 ),
+    .\port$4262$0 (\sum_out$459 ),
     .rst(rst),
     .swap(\swap_in$465 ),
     .swap_in(\swap_in$456 ),
@@ -5403,7 +5559,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$469 ),
-    .\port$4133$0 (\sum_out$468 ),
+    .\port$4276$0 (\sum_out$468 ),
     .rst(rst),
     .swap(\swap_in$474 ),
     .swap_in(\swap_in$465 ),
@@ -5415,7 +5571,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$478 ),
-    .\port$4147$0 (\sum_out$477 ),
+    .\port$4290$0 (\sum_out$477 ),
     .rst(rst),
     .swap(\swap_in$483 ),
     .swap_in(\swap_in$474 ),
@@ -5427,7 +5583,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$487 ),
-    .\port$4161$0 (\sum_out$486 ),
+    .\port$4304$0 (\sum_out$486 ),
     .rst(rst),
     .swap(\swap_in$492 ),
     .swap_in(\swap_in$483 ),
@@ -5438,7 +5594,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$496 ),
-    .\port$4175$0 (\sum_out$495 ),
+    .\port$4318$0 (\sum_out$495 ),
     .rst(rst),
     .swap_in(\swap_in$492 ),
     .weight_in(weight[63:56])
@@ -6688,7 +6844,7 @@ module \holdfast_8x8_guard.array.pe_0_7 (rst, weight_in, act_in, swap_in, partia
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$3405$0 , activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$3548$0 , activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$10  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -6710,8 +6866,8 @@ module \holdfast_8x8_guard.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3405$0 ;
-  wire [15:0] \port$3405$0 ;
+  input [15:0] \port$3548$0 ;
+  wire [15:0] \port$3548$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -6728,7 +6884,7 @@ module \holdfast_8x8_guard.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3405$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3548$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -6790,13 +6946,13 @@ module \holdfast_8x8_guard.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3405$0 [15], \port$3405$0  };
+  assign sum_in = { \port$3548$0 [15], \port$3548$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_1 (rst, weight_in, \port$3419$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_1 (rst, weight_in, \port$3562$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$11  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -6818,8 +6974,8 @@ module \holdfast_8x8_guard.array.pe_1_1 (rst, weight_in, \port$3419$0 , act_in, 
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3419$0 ;
-  wire [15:0] \port$3419$0 ;
+  input [15:0] \port$3562$0 ;
+  wire [15:0] \port$3562$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -6836,7 +6992,7 @@ module \holdfast_8x8_guard.array.pe_1_1 (rst, weight_in, \port$3419$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3419$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3562$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -6898,13 +7054,13 @@ module \holdfast_8x8_guard.array.pe_1_1 (rst, weight_in, \port$3419$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3419$0 [15], \port$3419$0  };
+  assign sum_in = { \port$3562$0 [15], \port$3562$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_2 (rst, weight_in, \port$3433$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_2 (rst, weight_in, \port$3576$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$12  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -6926,8 +7082,8 @@ module \holdfast_8x8_guard.array.pe_1_2 (rst, weight_in, \port$3433$0 , act_in, 
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3433$0 ;
-  wire [15:0] \port$3433$0 ;
+  input [15:0] \port$3576$0 ;
+  wire [15:0] \port$3576$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -6944,7 +7100,7 @@ module \holdfast_8x8_guard.array.pe_1_2 (rst, weight_in, \port$3433$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3433$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3576$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7006,13 +7162,13 @@ module \holdfast_8x8_guard.array.pe_1_2 (rst, weight_in, \port$3433$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3433$0 [15], \port$3433$0  };
+  assign sum_in = { \port$3576$0 [15], \port$3576$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_3 (rst, weight_in, \port$3447$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_3 (rst, weight_in, \port$3590$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$13  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7034,8 +7190,8 @@ module \holdfast_8x8_guard.array.pe_1_3 (rst, weight_in, \port$3447$0 , act_in, 
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3447$0 ;
-  wire [15:0] \port$3447$0 ;
+  input [15:0] \port$3590$0 ;
+  wire [15:0] \port$3590$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7052,7 +7208,7 @@ module \holdfast_8x8_guard.array.pe_1_3 (rst, weight_in, \port$3447$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3447$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3590$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7114,13 +7270,13 @@ module \holdfast_8x8_guard.array.pe_1_3 (rst, weight_in, \port$3447$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3447$0 [15], \port$3447$0  };
+  assign sum_in = { \port$3590$0 [15], \port$3590$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_4 (rst, weight_in, \port$3461$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_4 (rst, weight_in, \port$3604$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$14  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7142,8 +7298,8 @@ module \holdfast_8x8_guard.array.pe_1_4 (rst, weight_in, \port$3461$0 , act_in, 
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3461$0 ;
-  wire [15:0] \port$3461$0 ;
+  input [15:0] \port$3604$0 ;
+  wire [15:0] \port$3604$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7160,7 +7316,7 @@ module \holdfast_8x8_guard.array.pe_1_4 (rst, weight_in, \port$3461$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3461$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3604$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7222,13 +7378,13 @@ module \holdfast_8x8_guard.array.pe_1_4 (rst, weight_in, \port$3461$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3461$0 [15], \port$3461$0  };
+  assign sum_in = { \port$3604$0 [15], \port$3604$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_5 (rst, weight_in, \port$3475$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_5 (rst, weight_in, \port$3618$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$15  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7250,8 +7406,8 @@ module \holdfast_8x8_guard.array.pe_1_5 (rst, weight_in, \port$3475$0 , act_in, 
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3475$0 ;
-  wire [15:0] \port$3475$0 ;
+  input [15:0] \port$3618$0 ;
+  wire [15:0] \port$3618$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7268,7 +7424,7 @@ module \holdfast_8x8_guard.array.pe_1_5 (rst, weight_in, \port$3475$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3475$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3618$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7330,13 +7486,13 @@ module \holdfast_8x8_guard.array.pe_1_5 (rst, weight_in, \port$3475$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3475$0 [15], \port$3475$0  };
+  assign sum_in = { \port$3618$0 [15], \port$3618$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_6 (rst, weight_in, \port$3489$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_6 (rst, weight_in, \port$3632$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$16  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7358,8 +7514,8 @@ module \holdfast_8x8_guard.array.pe_1_6 (rst, weight_in, \port$3489$0 , act_in, 
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3489$0 ;
-  wire [15:0] \port$3489$0 ;
+  input [15:0] \port$3632$0 ;
+  wire [15:0] \port$3632$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7376,7 +7532,7 @@ module \holdfast_8x8_guard.array.pe_1_6 (rst, weight_in, \port$3489$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3489$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3632$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7438,13 +7594,13 @@ module \holdfast_8x8_guard.array.pe_1_6 (rst, weight_in, \port$3489$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3489$0 [15], \port$3489$0  };
+  assign sum_in = { \port$3632$0 [15], \port$3632$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_7 (rst, weight_in, \port$3503$0 , act_in, swap_in, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_7 (rst, weight_in, \port$3646$0 , act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$17  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7465,8 +7621,8 @@ module \holdfast_8x8_guard.array.pe_1_7 (rst, weight_in, \port$3503$0 , act_in, 
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3503$0 ;
-  wire [15:0] \port$3503$0 ;
+  input [15:0] \port$3646$0 ;
+  wire [15:0] \port$3646$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7482,7 +7638,7 @@ module \holdfast_8x8_guard.array.pe_1_7 (rst, weight_in, \port$3503$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3503$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3646$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7544,7 +7700,7 @@ module \holdfast_8x8_guard.array.pe_1_7 (rst, weight_in, \port$3503$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3503$0 [15], \port$3503$0  };
+  assign sum_in = { \port$3646$0 [15], \port$3646$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -8396,7 +8552,7 @@ module \holdfast_8x8_guard.array.pe_2_7 (rst, weight_in, sum_in, act_in, swap_in
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$3629$0 , activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$3772$0 , activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$26  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8418,8 +8574,8 @@ module \holdfast_8x8_guard.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3629$0 ;
-  wire [16:0] \port$3629$0 ;
+  input [16:0] \port$3772$0 ;
+  wire [16:0] \port$3772$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8436,7 +8592,7 @@ module \holdfast_8x8_guard.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3629$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3772$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8498,13 +8654,13 @@ module \holdfast_8x8_guard.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3629$0 [16], \port$3629$0  };
+  assign sum_in = { \port$3772$0 [16], \port$3772$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_1 (rst, weight_in, \port$3643$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_1 (rst, weight_in, \port$3786$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$27  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8526,8 +8682,8 @@ module \holdfast_8x8_guard.array.pe_3_1 (rst, weight_in, \port$3643$0 , act_in, 
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3643$0 ;
-  wire [16:0] \port$3643$0 ;
+  input [16:0] \port$3786$0 ;
+  wire [16:0] \port$3786$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8544,7 +8700,7 @@ module \holdfast_8x8_guard.array.pe_3_1 (rst, weight_in, \port$3643$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3643$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3786$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8606,13 +8762,13 @@ module \holdfast_8x8_guard.array.pe_3_1 (rst, weight_in, \port$3643$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3643$0 [16], \port$3643$0  };
+  assign sum_in = { \port$3786$0 [16], \port$3786$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_2 (rst, weight_in, \port$3657$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_2 (rst, weight_in, \port$3800$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$28  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8634,8 +8790,8 @@ module \holdfast_8x8_guard.array.pe_3_2 (rst, weight_in, \port$3657$0 , act_in, 
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3657$0 ;
-  wire [16:0] \port$3657$0 ;
+  input [16:0] \port$3800$0 ;
+  wire [16:0] \port$3800$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8652,7 +8808,7 @@ module \holdfast_8x8_guard.array.pe_3_2 (rst, weight_in, \port$3657$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3657$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3800$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8714,13 +8870,13 @@ module \holdfast_8x8_guard.array.pe_3_2 (rst, weight_in, \port$3657$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3657$0 [16], \port$3657$0  };
+  assign sum_in = { \port$3800$0 [16], \port$3800$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_3 (rst, weight_in, \port$3671$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_3 (rst, weight_in, \port$3814$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$29  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8742,8 +8898,8 @@ module \holdfast_8x8_guard.array.pe_3_3 (rst, weight_in, \port$3671$0 , act_in, 
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3671$0 ;
-  wire [16:0] \port$3671$0 ;
+  input [16:0] \port$3814$0 ;
+  wire [16:0] \port$3814$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8760,7 +8916,7 @@ module \holdfast_8x8_guard.array.pe_3_3 (rst, weight_in, \port$3671$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3671$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3814$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8822,13 +8978,13 @@ module \holdfast_8x8_guard.array.pe_3_3 (rst, weight_in, \port$3671$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3671$0 [16], \port$3671$0  };
+  assign sum_in = { \port$3814$0 [16], \port$3814$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_4 (rst, weight_in, \port$3685$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_4 (rst, weight_in, \port$3828$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$30  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8850,8 +9006,8 @@ module \holdfast_8x8_guard.array.pe_3_4 (rst, weight_in, \port$3685$0 , act_in, 
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3685$0 ;
-  wire [16:0] \port$3685$0 ;
+  input [16:0] \port$3828$0 ;
+  wire [16:0] \port$3828$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8868,7 +9024,7 @@ module \holdfast_8x8_guard.array.pe_3_4 (rst, weight_in, \port$3685$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3685$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3828$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8930,13 +9086,13 @@ module \holdfast_8x8_guard.array.pe_3_4 (rst, weight_in, \port$3685$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3685$0 [16], \port$3685$0  };
+  assign sum_in = { \port$3828$0 [16], \port$3828$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_5 (rst, weight_in, \port$3699$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_5 (rst, weight_in, \port$3842$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$31  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8958,8 +9114,8 @@ module \holdfast_8x8_guard.array.pe_3_5 (rst, weight_in, \port$3699$0 , act_in, 
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3699$0 ;
-  wire [16:0] \port$3699$0 ;
+  input [16:0] \port$3842$0 ;
+  wire [16:0] \port$3842$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8976,7 +9132,7 @@ module \holdfast_8x8_guard.array.pe_3_5 (rst, weight_in, \port$3699$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3699$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3842$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9038,13 +9194,13 @@ module \holdfast_8x8_guard.array.pe_3_5 (rst, weight_in, \port$3699$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3699$0 [16], \port$3699$0  };
+  assign sum_in = { \port$3842$0 [16], \port$3842$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_6 (rst, weight_in, \port$3713$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_6 (rst, weight_in, \port$3856$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$32  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -9066,8 +9222,8 @@ module \holdfast_8x8_guard.array.pe_3_6 (rst, weight_in, \port$3713$0 , act_in, 
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3713$0 ;
-  wire [16:0] \port$3713$0 ;
+  input [16:0] \port$3856$0 ;
+  wire [16:0] \port$3856$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -9084,7 +9240,7 @@ module \holdfast_8x8_guard.array.pe_3_6 (rst, weight_in, \port$3713$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3713$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3856$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9146,13 +9302,13 @@ module \holdfast_8x8_guard.array.pe_3_6 (rst, weight_in, \port$3713$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3713$0 [16], \port$3713$0  };
+  assign sum_in = { \port$3856$0 [16], \port$3856$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_7 (rst, weight_in, \port$3727$0 , act_in, swap_in, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_7 (rst, weight_in, \port$3870$0 , act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$33  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -9173,8 +9329,8 @@ module \holdfast_8x8_guard.array.pe_3_7 (rst, weight_in, \port$3727$0 , act_in, 
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3727$0 ;
-  wire [16:0] \port$3727$0 ;
+  input [16:0] \port$3870$0 ;
+  wire [16:0] \port$3870$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -9190,7 +9346,7 @@ module \holdfast_8x8_guard.array.pe_3_7 (rst, weight_in, \port$3727$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3727$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3870$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9252,7 +9408,7 @@ module \holdfast_8x8_guard.array.pe_3_7 (rst, weight_in, \port$3727$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3727$0 [16], \port$3727$0  };
+  assign sum_in = { \port$3870$0 [16], \port$3870$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -11796,7 +11952,7 @@ module \holdfast_8x8_guard.array.pe_6_7 (rst, weight_in, sum_in, act_in, swap_in
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$4077$0 , activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$4220$0 , activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$58  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -11818,8 +11974,8 @@ module \holdfast_8x8_guard.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4077$0 ;
-  wire [17:0] \port$4077$0 ;
+  input [17:0] \port$4220$0 ;
+  wire [17:0] \port$4220$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -11836,7 +11992,7 @@ module \holdfast_8x8_guard.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4077$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4220$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -11898,13 +12054,13 @@ module \holdfast_8x8_guard.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4077$0 [17], \port$4077$0  };
+  assign sum_in = { \port$4220$0 [17], \port$4220$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_1 (rst, weight_in, \port$4091$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_1 (rst, weight_in, \port$4234$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$59  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -11926,8 +12082,8 @@ module \holdfast_8x8_guard.array.pe_7_1 (rst, weight_in, \port$4091$0 , act_in, 
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4091$0 ;
-  wire [17:0] \port$4091$0 ;
+  input [17:0] \port$4234$0 ;
+  wire [17:0] \port$4234$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -11944,7 +12100,7 @@ module \holdfast_8x8_guard.array.pe_7_1 (rst, weight_in, \port$4091$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4091$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4234$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12006,13 +12162,13 @@ module \holdfast_8x8_guard.array.pe_7_1 (rst, weight_in, \port$4091$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4091$0 [17], \port$4091$0  };
+  assign sum_in = { \port$4234$0 [17], \port$4234$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_2 (rst, weight_in, \port$4105$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_2 (rst, weight_in, \port$4248$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$60  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12034,8 +12190,8 @@ module \holdfast_8x8_guard.array.pe_7_2 (rst, weight_in, \port$4105$0 , act_in, 
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4105$0 ;
-  wire [17:0] \port$4105$0 ;
+  input [17:0] \port$4248$0 ;
+  wire [17:0] \port$4248$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12052,7 +12208,7 @@ module \holdfast_8x8_guard.array.pe_7_2 (rst, weight_in, \port$4105$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4105$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4248$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12114,13 +12270,13 @@ module \holdfast_8x8_guard.array.pe_7_2 (rst, weight_in, \port$4105$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4105$0 [17], \port$4105$0  };
+  assign sum_in = { \port$4248$0 [17], \port$4248$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_3 (rst, weight_in, \port$4119$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_3 (rst, weight_in, \port$4262$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$61  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12142,8 +12298,8 @@ module \holdfast_8x8_guard.array.pe_7_3 (rst, weight_in, \port$4119$0 , act_in, 
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4119$0 ;
-  wire [17:0] \port$4119$0 ;
+  input [17:0] \port$4262$0 ;
+  wire [17:0] \port$4262$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12160,7 +12316,7 @@ module \holdfast_8x8_guard.array.pe_7_3 (rst, weight_in, \port$4119$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4119$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4262$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12222,13 +12378,13 @@ module \holdfast_8x8_guard.array.pe_7_3 (rst, weight_in, \port$4119$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4119$0 [17], \port$4119$0  };
+  assign sum_in = { \port$4262$0 [17], \port$4262$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_4 (rst, weight_in, \port$4133$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_4 (rst, weight_in, \port$4276$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$62  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12250,8 +12406,8 @@ module \holdfast_8x8_guard.array.pe_7_4 (rst, weight_in, \port$4133$0 , act_in, 
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4133$0 ;
-  wire [17:0] \port$4133$0 ;
+  input [17:0] \port$4276$0 ;
+  wire [17:0] \port$4276$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12268,7 +12424,7 @@ module \holdfast_8x8_guard.array.pe_7_4 (rst, weight_in, \port$4133$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4133$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4276$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12330,13 +12486,13 @@ module \holdfast_8x8_guard.array.pe_7_4 (rst, weight_in, \port$4133$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4133$0 [17], \port$4133$0  };
+  assign sum_in = { \port$4276$0 [17], \port$4276$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_5 (rst, weight_in, \port$4147$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_5 (rst, weight_in, \port$4290$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$63  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12358,8 +12514,8 @@ module \holdfast_8x8_guard.array.pe_7_5 (rst, weight_in, \port$4147$0 , act_in, 
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4147$0 ;
-  wire [17:0] \port$4147$0 ;
+  input [17:0] \port$4290$0 ;
+  wire [17:0] \port$4290$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12376,7 +12532,7 @@ module \holdfast_8x8_guard.array.pe_7_5 (rst, weight_in, \port$4147$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4147$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4290$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12438,13 +12594,13 @@ module \holdfast_8x8_guard.array.pe_7_5 (rst, weight_in, \port$4147$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4147$0 [17], \port$4147$0  };
+  assign sum_in = { \port$4290$0 [17], \port$4290$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_6 (rst, weight_in, \port$4161$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_6 (rst, weight_in, \port$4304$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$64  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12466,8 +12622,8 @@ module \holdfast_8x8_guard.array.pe_7_6 (rst, weight_in, \port$4161$0 , act_in, 
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4161$0 ;
-  wire [17:0] \port$4161$0 ;
+  input [17:0] \port$4304$0 ;
+  wire [17:0] \port$4304$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12484,7 +12640,7 @@ module \holdfast_8x8_guard.array.pe_7_6 (rst, weight_in, \port$4161$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4161$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4304$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12546,13 +12702,13 @@ module \holdfast_8x8_guard.array.pe_7_6 (rst, weight_in, \port$4161$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4161$0 [17], \port$4161$0  };
+  assign sum_in = { \port$4304$0 [17], \port$4304$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_7 (rst, weight_in, \port$4175$0 , act_in, swap_in, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_7 (rst, weight_in, \port$4318$0 , act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$65  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12573,8 +12729,8 @@ module \holdfast_8x8_guard.array.pe_7_7 (rst, weight_in, \port$4175$0 , act_in, 
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4175$0 ;
-  wire [17:0] \port$4175$0 ;
+  input [17:0] \port$4318$0 ;
+  wire [17:0] \port$4318$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12590,7 +12746,7 @@ module \holdfast_8x8_guard.array.pe_7_7 (rst, weight_in, \port$4175$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4175$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4318$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12652,7 +12808,7 @@ module \holdfast_8x8_guard.array.pe_7_7 (rst, weight_in, \port$4175$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4175$0 [17], \port$4175$0  };
+  assign sum_in = { \port$4318$0 [17], \port$4318$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -14990,63 +15146,49 @@ endmodule
 module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub_block$3 , pad, act, violation, layer, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$70  = 0;
   wire \$1 ;
-  wire [7:0] \$10 ;
-  wire [7:0] \$11 ;
-  wire [7:0] \$12 ;
-  wire \$13 ;
-  wire \$14 ;
-  wire \$15 ;
-  wire \$16 ;
-  wire \$17 ;
-  wire \$18 ;
-  wire \$19 ;
+  reg \$10 ;
+  reg \$11 ;
+  reg [7:0] \$12 ;
+  reg [7:0] \$13 ;
+  reg [63:0] \$14 ;
+  reg [63:0] \$15 ;
   wire \$2 ;
-  wire \$20 ;
-  reg \$21 ;
-  reg \$22 ;
-  reg \$23 ;
-  reg \$24 ;
-  reg \$25 ;
-  reg [7:0] \$26 ;
-  reg [7:0] \$27 ;
-  reg [63:0] \$28 ;
-  reg [63:0] \$29 ;
-  wire [7:0] \$3 ;
+  wire \$3 ;
   wire [7:0] \$4 ;
   wire [7:0] \$5 ;
   wire [7:0] \$6 ;
-  wire [7:0] \$7 ;
-  wire [7:0] \$8 ;
-  wire [7:0] \$9 ;
+  reg \$7 ;
+  reg \$8 ;
+  reg \$9 ;
   reg [7:0] above = 8'h00;
   (* init = 8'h00 *)
-  wire [7:0] \above$30 ;
+  wire [7:0] \above$31 ;
   (* init = 8'h00 *)
-  wire [7:0] \above$39 ;
+  wire [7:0] \above$40 ;
   (* init = 8'h00 *)
-  wire [7:0] \above$46 ;
+  wire [7:0] \above$48 ;
   (* init = 8'h00 *)
-  wire [7:0] \above$53 ;
+  wire [7:0] \above$56 ;
   (* init = 8'h00 *)
-  wire [7:0] \above$60 ;
+  wire [7:0] \above$64 ;
   (* init = 8'h00 *)
-  wire [7:0] \above$67 ;
+  wire [7:0] \above$72 ;
   (* init = 8'h00 *)
-  wire [7:0] \above$74 ;
+  wire [7:0] \above$80 ;
   (* init = 8'h00 *)
-  wire [7:0] \above$81 ;
+  wire [7:0] \above$88 ;
   output [63:0] act;
   reg [63:0] act = 64'h0000000000000000;
   (* init = 64'h0000000000000000 *)
-  wire [63:0] \act$25 ;
-  wire [7:0] \act$25[0] ;
-  wire [7:0] \act$25[1] ;
-  wire [7:0] \act$25[2] ;
-  wire [7:0] \act$25[3] ;
-  wire [7:0] \act$25[4] ;
-  wire [7:0] \act$25[5] ;
-  wire [7:0] \act$25[6] ;
-  wire [7:0] \act$25[7] ;
+  wire [63:0] \act$26 ;
+  wire [7:0] \act$26[0] ;
+  wire [7:0] \act$26[1] ;
+  wire [7:0] \act$26[2] ;
+  wire [7:0] \act$26[3] ;
+  wire [7:0] \act$26[4] ;
+  wire [7:0] \act$26[5] ;
+  wire [7:0] \act$26[6] ;
+  wire [7:0] \act$26[7] ;
   wire [7:0] \act[0] ;
   wire [7:0] \act[1] ;
   wire [7:0] \act[2] ;
@@ -15057,43 +15199,51 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
   wire [7:0] \act[7] ;
   reg [7:0] below = 8'h00;
   (* init = 8'h00 *)
-  wire [7:0] \below$29 ;
+  wire [7:0] \below$30 ;
   (* init = 8'h00 *)
-  wire [7:0] \below$38 ;
+  wire [7:0] \below$39 ;
   (* init = 8'h00 *)
-  wire [7:0] \below$45 ;
+  wire [7:0] \below$47 ;
   (* init = 8'h00 *)
-  wire [7:0] \below$52 ;
+  wire [7:0] \below$55 ;
   (* init = 8'h00 *)
-  wire [7:0] \below$59 ;
+  wire [7:0] \below$63 ;
   (* init = 8'h00 *)
-  wire [7:0] \below$66 ;
+  wire [7:0] \below$71 ;
   (* init = 8'h00 *)
-  wire [7:0] \below$73 ;
+  wire [7:0] \below$79 ;
   (* init = 8'h00 *)
-  wire [7:0] \below$80 ;
+  wire [7:0] \below$87 ;
+  (* init = 1'h0 *)
+  wire check;
+  (* init = 1'h0 *)
+  wire \check$41 ;
+  (* init = 1'h0 *)
+  wire \check$49 ;
+  (* init = 1'h0 *)
+  wire \check$57 ;
+  (* init = 1'h0 *)
+  wire \check$65 ;
+  (* init = 1'h0 *)
+  wire \check$73 ;
+  (* init = 1'h0 *)
+  wire \check$81 ;
+  (* init = 1'h0 *)
+  wire \check$89 ;
   reg checked = 1'h0;
   reg checked_read = 1'h0;
   input clk;
   wire clk;
   input enable;
   wire enable;
-  wire \enable$32 ;
-  wire \enable$40 ;
-  wire \enable$47 ;
-  wire \enable$54 ;
-  wire \enable$61 ;
-  wire \enable$68 ;
-  wire \enable$75 ;
-  wire \enable$82 ;
   wire [7:0] hi;
-  wire [7:0] \hi$37 ;
-  wire [7:0] \hi$44 ;
-  wire [7:0] \hi$51 ;
-  wire [7:0] \hi$58 ;
-  wire [7:0] \hi$65 ;
-  wire [7:0] \hi$72 ;
-  wire [7:0] \hi$79 ;
+  wire [7:0] \hi$38 ;
+  wire [7:0] \hi$46 ;
+  wire [7:0] \hi$54 ;
+  wire [7:0] \hi$62 ;
+  wire [7:0] \hi$70 ;
+  wire [7:0] \hi$78 ;
+  wire [7:0] \hi$86 ;
   input [514:0] layer;
   wire [514:0] layer;
   wire [7:0] \layer.add_hi ;
@@ -15148,25 +15298,41 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
   wire [7:0] \layer.zero_in ;
   wire [7:0] \layer.zero_out ;
   wire [7:0] lo;
-  wire [7:0] \lo$36 ;
-  wire [7:0] \lo$43 ;
-  wire [7:0] \lo$50 ;
-  wire [7:0] \lo$57 ;
-  wire [7:0] \lo$64 ;
-  wire [7:0] \lo$71 ;
-  wire [7:0] \lo$78 ;
+  wire [7:0] \lo$37 ;
+  wire [7:0] \lo$45 ;
+  wire [7:0] \lo$53 ;
+  wire [7:0] \lo$61 ;
+  wire [7:0] \lo$69 ;
+  wire [7:0] \lo$77 ;
+  wire [7:0] \lo$85 ;
+  (* init = 1'h0 *)
+  wire override;
+  (* init = 1'h0 *)
+  wire \override$42 ;
+  (* init = 1'h0 *)
+  wire \override$50 ;
+  (* init = 1'h0 *)
+  wire \override$58 ;
+  (* init = 1'h0 *)
+  wire \override$66 ;
+  (* init = 1'h0 *)
+  wire \override$74 ;
+  (* init = 1'h0 *)
+  wire \override$82 ;
+  (* init = 1'h0 *)
+  wire \override$90 ;
   input pad;
   wire pad;
   reg pad_read = 1'h0;
   reg pad_selected = 1'h0;
   wire [7:0] result;
-  wire [7:0] \result$18 ;
   wire [7:0] \result$19 ;
   wire [7:0] \result$20 ;
   wire [7:0] \result$21 ;
   wire [7:0] \result$22 ;
   wire [7:0] \result$23 ;
   wire [7:0] \result$24 ;
+  wire [7:0] \result$25 ;
   input rst;
   wire rst;
   reg [63:0] selected = 64'h0000000000000000;
@@ -15186,23 +15352,23 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
   input valid;
   wire valid;
   wire [7:0] value;
-  wire [7:0] \value$35 ;
-  wire [7:0] \value$42 ;
-  wire [7:0] \value$49 ;
-  wire [7:0] \value$56 ;
-  wire [7:0] \value$63 ;
-  wire [7:0] \value$70 ;
-  wire [7:0] \value$77 ;
+  wire [7:0] \value$36 ;
+  wire [7:0] \value$44 ;
+  wire [7:0] \value$52 ;
+  wire [7:0] \value$60 ;
+  wire [7:0] \value$68 ;
+  wire [7:0] \value$76 ;
+  wire [7:0] \value$84 ;
   output [7:0] violation;
   wire [7:0] violation;
-  wire \violation$34 ;
-  wire \violation$41 ;
-  wire \violation$48 ;
-  wire \violation$55 ;
-  wire \violation$62 ;
-  wire \violation$69 ;
-  wire \violation$76 ;
+  wire \violation$35 ;
+  wire \violation$43 ;
+  wire \violation$51 ;
+  wire \violation$59 ;
+  wire \violation$67 ;
+  wire \violation$75 ;
   wire \violation$83 ;
+  wire \violation$91 ;
   input [63:0] word;
   wire [63:0] word;
   wire [7:0] \word[0] ;
@@ -15215,240 +15381,242 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
   wire [7:0] \word[7] ;
   assign \$1  = ~ pad;
   assign \$2  = valid & \$1 ;
-  assign \$3  = use_zero ? layer[389:382] : layer[397:390];
-  assign \$4  = use_zero ? layer[389:382] : layer[405:398];
-  assign \$5  = pad_selected ? layer[381:374] : result;
-  assign \$6  = pad_selected ? layer[381:374] : \result$18 ;
-  assign \$7  = pad_selected ? layer[381:374] : \result$19 ;
-  assign \$8  = pad_selected ? layer[381:374] : \result$20 ;
-  assign \$9  = pad_selected ? layer[381:374] : \result$21 ;
-  assign \$10  = pad_selected ? layer[381:374] : \result$22 ;
-  assign \$11  = pad_selected ? layer[381:374] : \result$23 ;
-  assign \$12  = pad_selected ? layer[381:374] : \result$24 ;
-  assign \$13  = \violation$34  & checked;
-  assign \$14  = \violation$41  & checked;
-  assign \$15  = \violation$48  & checked;
-  assign \$16  = \violation$55  & checked;
-  assign \$17  = \violation$62  & checked;
-  assign \$18  = \violation$69  & checked;
-  assign \$19  = \violation$76  & checked;
-  assign \$20  = \violation$83  & checked;
+  assign \$3  = \$2  & enable;
+  assign \$4  = use_zero ? layer[389:382] : layer[397:390];
+  assign \$5  = use_zero ? layer[389:382] : layer[405:398];
+  assign \$6  = pad_read ? layer[381:374] : \$5 ;
   always @(posedge clk)
-    sub_block <= \$21 ;
+    sub_block <= \$7 ;
   always @(posedge clk)
-    pad_read <= \$22 ;
+    pad_read <= \$8 ;
   always @(posedge clk)
-    pad_selected <= \$23 ;
+    pad_selected <= \$9 ;
   always @(posedge clk)
-    checked_read <= \$24 ;
+    checked_read <= \$10 ;
   always @(posedge clk)
-    checked <= \$25 ;
+    checked <= \$11 ;
   always @(posedge clk)
-    below <= \$26 ;
+    below <= \$12 ;
   always @(posedge clk)
-    above <= \$27 ;
+    above <= \$13 ;
   always @(posedge clk)
-    selected <= \$28 ;
+    selected <= \$14 ;
   always @(posedge clk)
-    act <= \$29 ;
+    act <= \$15 ;
   \holdfast_8x8_guard.input_stage.guard_0  guard_0 (
     .above(above),
     .below(below),
-    .enable(enable),
-    .\port$5259$390 (layer[405:390]),
+    .check(checked),
+    .override(pad_selected),
+    .\port$5402$390 (layer[405:390]),
     .result(result),
     .value(selected[7:0]),
-    .violation(\violation$34 )
+    .violation(\violation$35 )
   );
   \holdfast_8x8_guard.input_stage.guard_1  guard_1 (
     .above(above),
     .below(below),
-    .enable(enable),
-    .\port$5259$390 (layer[405:390]),
-    .result(\result$18 ),
+    .check(checked),
+    .override(pad_selected),
+    .\port$5402$390 (layer[405:390]),
+    .result(\result$19 ),
     .value(selected[15:8]),
-    .violation(\violation$41 )
+    .violation(\violation$43 )
   );
   \holdfast_8x8_guard.input_stage.guard_2  guard_2 (
     .above(above),
     .below(below),
-    .enable(enable),
-    .\port$5259$390 (layer[405:390]),
-    .result(\result$19 ),
+    .check(checked),
+    .override(pad_selected),
+    .\port$5402$390 (layer[405:390]),
+    .result(\result$20 ),
     .value(selected[23:16]),
-    .violation(\violation$48 )
+    .violation(\violation$51 )
   );
   \holdfast_8x8_guard.input_stage.guard_3  guard_3 (
     .above(above),
     .below(below),
-    .enable(enable),
-    .\port$5259$390 (layer[405:390]),
-    .result(\result$20 ),
+    .check(checked),
+    .override(pad_selected),
+    .\port$5402$390 (layer[405:390]),
+    .result(\result$21 ),
     .value(selected[31:24]),
-    .violation(\violation$55 )
+    .violation(\violation$59 )
   );
   \holdfast_8x8_guard.input_stage.guard_4  guard_4 (
     .above(above),
     .below(below),
-    .enable(enable),
-    .\port$5259$390 (layer[405:390]),
-    .result(\result$21 ),
+    .check(checked),
+    .override(pad_selected),
+    .\port$5402$390 (layer[405:390]),
+    .result(\result$22 ),
     .value(selected[39:32]),
-    .violation(\violation$62 )
+    .violation(\violation$67 )
   );
   \holdfast_8x8_guard.input_stage.guard_5  guard_5 (
     .above(above),
     .below(below),
-    .enable(enable),
-    .\port$5259$390 (layer[405:390]),
-    .result(\result$22 ),
+    .check(checked),
+    .override(pad_selected),
+    .\port$5402$390 (layer[405:390]),
+    .result(\result$23 ),
     .value(selected[47:40]),
-    .violation(\violation$69 )
+    .violation(\violation$75 )
   );
   \holdfast_8x8_guard.input_stage.guard_6  guard_6 (
     .above(above),
     .below(below),
-    .enable(enable),
-    .\port$5259$390 (layer[405:390]),
-    .result(\result$23 ),
+    .check(checked),
+    .override(pad_selected),
+    .\port$5402$390 (layer[405:390]),
+    .result(\result$24 ),
     .value(selected[55:48]),
-    .violation(\violation$76 )
+    .violation(\violation$83 )
   );
   \holdfast_8x8_guard.input_stage.guard_7  guard_7 (
     .above(above),
     .below(below),
-    .enable(enable),
-    .\port$5259$390 (layer[405:390]),
-    .result(\result$24 ),
+    .check(checked),
+    .override(pad_selected),
+    .\port$5402$390 (layer[405:390]),
+    .result(\result$25 ),
     .value(selected[63:56]),
-    .violation(\violation$83 )
+    .violation(\violation$91 )
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$70 ) begin end
-    \$21  = \sub_block$3 ;
+    \$7  = \sub_block$3 ;
     if (rst) begin
-      \$21  = 1'h0;
+      \$7  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$70 ) begin end
-    \$22  = pad;
+    \$8  = pad;
     if (rst) begin
-      \$22  = 1'h0;
+      \$8  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$70 ) begin end
-    \$23  = pad_read;
+    \$9  = pad_read;
     if (rst) begin
-      \$23  = 1'h0;
+      \$9  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$70 ) begin end
-    \$24  = \$2 ;
+    \$10  = \$3 ;
     if (rst) begin
-      \$24  = 1'h0;
+      \$10  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$70 ) begin end
-    \$25  = checked_read;
+    \$11  = checked_read;
     if (rst) begin
-      \$25  = 1'h0;
+      \$11  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$70 ) begin end
-    \$26  = \$3 ;
+    \$12  = \$4 ;
     if (rst) begin
-      \$26  = 8'h00;
+      \$12  = 8'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$70 ) begin end
-    \$27  = \$4 ;
+    \$13  = \$6 ;
     if (rst) begin
-      \$27  = 8'h00;
+      \$13  = 8'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$70 ) begin end
-    \$28 [7:0] = word[7:0];
-    \$28 [15:8] = word[15:8];
-    \$28 [23:16] = word[23:16];
-    \$28 [31:24] = word[31:24];
-    \$28 [39:32] = word[39:32];
-    \$28 [47:40] = word[47:40];
-    \$28 [55:48] = word[55:48];
-    \$28 [63:56] = word[63:56];
+    \$14 [7:0] = word[7:0];
+    \$14 [15:8] = word[15:8];
+    \$14 [23:16] = word[23:16];
+    \$14 [31:24] = word[31:24];
+    \$14 [39:32] = word[39:32];
+    \$14 [47:40] = word[47:40];
+    \$14 [55:48] = word[55:48];
+    \$14 [63:56] = word[63:56];
     if (rst) begin
-      \$28  = 64'h0000000000000000;
+      \$14  = 64'h0000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$70 ) begin end
-    \$29 [7:0] = \$5 ;
-    \$29 [15:8] = \$6 ;
-    \$29 [23:16] = \$7 ;
-    \$29 [31:24] = \$8 ;
-    \$29 [39:32] = \$9 ;
-    \$29 [47:40] = \$10 ;
-    \$29 [55:48] = \$11 ;
-    \$29 [63:56] = \$12 ;
+    \$15 [7:0] = result;
+    \$15 [15:8] = \result$19 ;
+    \$15 [23:16] = \result$20 ;
+    \$15 [31:24] = \result$21 ;
+    \$15 [39:32] = \result$22 ;
+    \$15 [47:40] = \result$23 ;
+    \$15 [55:48] = \result$24 ;
+    \$15 [63:56] = \result$25 ;
     if (rst) begin
-      \$29  = 64'h0000000000000000;
+      \$15  = 64'h0000000000000000;
     end
   end
-  assign \act$25  = act;
+  assign \act$26  = act;
   assign value = selected[7:0];
   assign lo = layer[397:390];
   assign hi = layer[405:398];
-  assign \below$29  = below;
-  assign \above$30  = above;
-  assign \enable$32  = enable;
-  assign \value$35  = selected[15:8];
-  assign \lo$36  = layer[397:390];
-  assign \hi$37  = layer[405:398];
-  assign \below$38  = below;
-  assign \above$39  = above;
-  assign \enable$40  = enable;
-  assign \value$42  = selected[23:16];
-  assign \lo$43  = layer[397:390];
-  assign \hi$44  = layer[405:398];
-  assign \below$45  = below;
-  assign \above$46  = above;
-  assign \enable$47  = enable;
-  assign \value$49  = selected[31:24];
-  assign \lo$50  = layer[397:390];
-  assign \hi$51  = layer[405:398];
-  assign \below$52  = below;
-  assign \above$53  = above;
-  assign \enable$54  = enable;
-  assign \value$56  = selected[39:32];
-  assign \lo$57  = layer[397:390];
-  assign \hi$58  = layer[405:398];
-  assign \below$59  = below;
-  assign \above$60  = above;
-  assign \enable$61  = enable;
-  assign \value$63  = selected[47:40];
-  assign \lo$64  = layer[397:390];
-  assign \hi$65  = layer[405:398];
-  assign \below$66  = below;
-  assign \above$67  = above;
-  assign \enable$68  = enable;
-  assign \value$70  = selected[55:48];
-  assign \lo$71  = layer[397:390];
-  assign \hi$72  = layer[405:398];
-  assign \below$73  = below;
-  assign \above$74  = above;
-  assign \enable$75  = enable;
-  assign \value$77  = selected[63:56];
-  assign \lo$78  = layer[397:390];
-  assign \hi$79  = layer[405:398];
-  assign \below$80  = below;
-  assign \above$81  = above;
-  assign \enable$82  = enable;
+  assign \below$30  = below;
+  assign \above$31  = above;
+  assign check = checked;
+  assign override = pad_selected;
+  assign \value$36  = selected[15:8];
+  assign \lo$37  = layer[397:390];
+  assign \hi$38  = layer[405:398];
+  assign \below$39  = below;
+  assign \above$40  = above;
+  assign \check$41  = checked;
+  assign \override$42  = pad_selected;
+  assign \value$44  = selected[23:16];
+  assign \lo$45  = layer[397:390];
+  assign \hi$46  = layer[405:398];
+  assign \below$47  = below;
+  assign \above$48  = above;
+  assign \check$49  = checked;
+  assign \override$50  = pad_selected;
+  assign \value$52  = selected[31:24];
+  assign \lo$53  = layer[397:390];
+  assign \hi$54  = layer[405:398];
+  assign \below$55  = below;
+  assign \above$56  = above;
+  assign \check$57  = checked;
+  assign \override$58  = pad_selected;
+  assign \value$60  = selected[39:32];
+  assign \lo$61  = layer[397:390];
+  assign \hi$62  = layer[405:398];
+  assign \below$63  = below;
+  assign \above$64  = above;
+  assign \check$65  = checked;
+  assign \override$66  = pad_selected;
+  assign \value$68  = selected[47:40];
+  assign \lo$69  = layer[397:390];
+  assign \hi$70  = layer[405:398];
+  assign \below$71  = below;
+  assign \above$72  = above;
+  assign \check$73  = checked;
+  assign \override$74  = pad_selected;
+  assign \value$76  = selected[55:48];
+  assign \lo$77  = layer[397:390];
+  assign \hi$78  = layer[405:398];
+  assign \below$79  = below;
+  assign \above$80  = above;
+  assign \check$81  = checked;
+  assign \override$82  = pad_selected;
+  assign \value$84  = selected[63:56];
+  assign \lo$85  = layer[397:390];
+  assign \hi$86  = layer[405:398];
+  assign \below$87  = below;
+  assign \above$88  = above;
+  assign \check$89  = checked;
+  assign \override$90  = pad_selected;
   assign \layer.magic  = layer[15:0];
   assign \layer.hold_weights  = layer[16];
   assign \layer.maximum  = layer[17];
@@ -15524,26 +15692,30 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
   assign \act[5]  = act[47:40];
   assign \act[6]  = act[55:48];
   assign \act[7]  = act[63:56];
-  assign \act$25[0]  = act[7:0];
-  assign \act$25[1]  = act[15:8];
-  assign \act$25[2]  = act[23:16];
-  assign \act$25[3]  = act[31:24];
-  assign \act$25[4]  = act[39:32];
-  assign \act$25[5]  = act[47:40];
-  assign \act$25[6]  = act[55:48];
-  assign \act$25[7]  = act[63:56];
-  assign violation[7] = \$20 ;
-  assign violation[6] = \$19 ;
-  assign violation[5] = \$18 ;
-  assign violation[4] = \$17 ;
-  assign violation[3] = \$16 ;
-  assign violation[2] = \$15 ;
-  assign violation[1] = \$14 ;
-  assign violation[0] = \$13 ;
+  assign \act$26[0]  = act[7:0];
+  assign \act$26[1]  = act[15:8];
+  assign \act$26[2]  = act[23:16];
+  assign \act$26[3]  = act[31:24];
+  assign \act$26[4]  = act[39:32];
+  assign \act$26[5]  = act[47:40];
+  assign \act$26[6]  = act[55:48];
+  assign \act$26[7]  = act[63:56];
+  assign violation[7] = \violation$91 ;
+  assign violation[6] = \violation$83 ;
+  assign violation[5] = \violation$75 ;
+  assign violation[4] = \violation$67 ;
+  assign violation[3] = \violation$59 ;
+  assign violation[2] = \violation$51 ;
+  assign violation[1] = \violation$43 ;
+  assign violation[0] = \violation$35 ;
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_0 (result, enable, below, above, value, \port$5259$390 , violation);
+module \holdfast_8x8_guard.input_stage.guard_0 (result, override, check, below, above, value, \port$5402$390 , violation);
   wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire [7:0] \$13 ;
   wire \$2 ;
   wire \$3 ;
   wire \$4 ;
@@ -15551,40 +15723,50 @@ module \holdfast_8x8_guard.input_stage.guard_0 (result, enable, below, above, va
   wire \$6 ;
   wire \$7 ;
   wire \$8 ;
-  wire [7:0] \$9 ;
+  wire \$9 ;
   input [7:0] above;
   wire [7:0] above;
   input [7:0] below;
   wire [7:0] below;
-  input enable;
-  wire enable;
+  input check;
+  wire check;
   wire [7:0] hi;
   wire [7:0] lo;
-  input [15:0] \port$5259$390 ;
-  wire [15:0] \port$5259$390 ;
+  input override;
+  wire override;
+  input [15:0] \port$5402$390 ;
+  wire [15:0] \port$5402$390 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = $signed(value) < $signed(\port$5259$390 [7:0]);
-  assign \$2  = enable & \$1 ;
-  assign \$3  = $signed(value) > $signed(\port$5259$390 [15:8]);
-  assign \$4  = enable & \$3 ;
+  assign \$1  = { \port$5402$390 [7], value[6:0] } < { value[7], \port$5402$390 [6:0] };
+  assign \$2  = check & \$1 ;
+  assign \$3  = { value[7], \port$5402$390 [14:8] } < { \port$5402$390 [15], value[6:0] };
+  assign \$4  = check & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = $signed(value) < $signed(\port$5259$390 [7:0]);
-  assign \$6  = enable & \$5 ;
-  assign \$7  = $signed(value) > $signed(\port$5259$390 [15:8]);
-  assign \$8  = enable & \$7 ;
-  assign \$9  = \$8  ? above : value;
-  assign result = \$6  ? below : \$9 ;
-  assign lo = \port$5259$390 [7:0];
-  assign hi = \port$5259$390 [15:8];
+  assign \$5  = { \port$5402$390 [7], value[6:0] } < { value[7], \port$5402$390 [6:0] };
+  assign \$6  = check & \$5 ;
+  assign \$7  = { value[7], \port$5402$390 [14:8] } < { \port$5402$390 [15], value[6:0] };
+  assign \$8  = check & \$7 ;
+  assign \$9  = \$6  | \$8 ;
+  assign \$10  = \$9  | override;
+  assign \$11  = { \port$5402$390 [7], value[6:0] } < { value[7], \port$5402$390 [6:0] };
+  assign \$12  = check & \$11 ;
+  assign \$13  = \$12  ? below : above;
+  assign result = \$10  ? \$13  : value;
+  assign lo = \port$5402$390 [7:0];
+  assign hi = \port$5402$390 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_1 (result, enable, below, above, value, \port$5259$390 , violation);
+module \holdfast_8x8_guard.input_stage.guard_1 (result, override, check, below, above, value, \port$5402$390 , violation);
   wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire [7:0] \$13 ;
   wire \$2 ;
   wire \$3 ;
   wire \$4 ;
@@ -15592,40 +15774,50 @@ module \holdfast_8x8_guard.input_stage.guard_1 (result, enable, below, above, va
   wire \$6 ;
   wire \$7 ;
   wire \$8 ;
-  wire [7:0] \$9 ;
+  wire \$9 ;
   input [7:0] above;
   wire [7:0] above;
   input [7:0] below;
   wire [7:0] below;
-  input enable;
-  wire enable;
+  input check;
+  wire check;
   wire [7:0] hi;
   wire [7:0] lo;
-  input [15:0] \port$5259$390 ;
-  wire [15:0] \port$5259$390 ;
+  input override;
+  wire override;
+  input [15:0] \port$5402$390 ;
+  wire [15:0] \port$5402$390 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = $signed(value) < $signed(\port$5259$390 [7:0]);
-  assign \$2  = enable & \$1 ;
-  assign \$3  = $signed(value) > $signed(\port$5259$390 [15:8]);
-  assign \$4  = enable & \$3 ;
+  assign \$1  = { \port$5402$390 [7], value[6:0] } < { value[7], \port$5402$390 [6:0] };
+  assign \$2  = check & \$1 ;
+  assign \$3  = { value[7], \port$5402$390 [14:8] } < { \port$5402$390 [15], value[6:0] };
+  assign \$4  = check & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = $signed(value) < $signed(\port$5259$390 [7:0]);
-  assign \$6  = enable & \$5 ;
-  assign \$7  = $signed(value) > $signed(\port$5259$390 [15:8]);
-  assign \$8  = enable & \$7 ;
-  assign \$9  = \$8  ? above : value;
-  assign result = \$6  ? below : \$9 ;
-  assign lo = \port$5259$390 [7:0];
-  assign hi = \port$5259$390 [15:8];
+  assign \$5  = { \port$5402$390 [7], value[6:0] } < { value[7], \port$5402$390 [6:0] };
+  assign \$6  = check & \$5 ;
+  assign \$7  = { value[7], \port$5402$390 [14:8] } < { \port$5402$390 [15], value[6:0] };
+  assign \$8  = check & \$7 ;
+  assign \$9  = \$6  | \$8 ;
+  assign \$10  = \$9  | override;
+  assign \$11  = { \port$5402$390 [7], value[6:0] } < { value[7], \port$5402$390 [6:0] };
+  assign \$12  = check & \$11 ;
+  assign \$13  = \$12  ? below : above;
+  assign result = \$10  ? \$13  : value;
+  assign lo = \port$5402$390 [7:0];
+  assign hi = \port$5402$390 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_2 (result, enable, below, above, value, \port$5259$390 , violation);
+module \holdfast_8x8_guard.input_stage.guard_2 (result, override, check, below, above, value, \port$5402$390 , violation);
   wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire [7:0] \$13 ;
   wire \$2 ;
   wire \$3 ;
   wire \$4 ;
@@ -15633,40 +15825,50 @@ module \holdfast_8x8_guard.input_stage.guard_2 (result, enable, below, above, va
   wire \$6 ;
   wire \$7 ;
   wire \$8 ;
-  wire [7:0] \$9 ;
+  wire \$9 ;
   input [7:0] above;
   wire [7:0] above;
   input [7:0] below;
   wire [7:0] below;
-  input enable;
-  wire enable;
+  input check;
+  wire check;
   wire [7:0] hi;
   wire [7:0] lo;
-  input [15:0] \port$5259$390 ;
-  wire [15:0] \port$5259$390 ;
+  input override;
+  wire override;
+  input [15:0] \port$5402$390 ;
+  wire [15:0] \port$5402$390 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = $signed(value) < $signed(\port$5259$390 [7:0]);
-  assign \$2  = enable & \$1 ;
-  assign \$3  = $signed(value) > $signed(\port$5259$390 [15:8]);
-  assign \$4  = enable & \$3 ;
+  assign \$1  = { \port$5402$390 [7], value[6:0] } < { value[7], \port$5402$390 [6:0] };
+  assign \$2  = check & \$1 ;
+  assign \$3  = { value[7], \port$5402$390 [14:8] } < { \port$5402$390 [15], value[6:0] };
+  assign \$4  = check & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = $signed(value) < $signed(\port$5259$390 [7:0]);
-  assign \$6  = enable & \$5 ;
-  assign \$7  = $signed(value) > $signed(\port$5259$390 [15:8]);
-  assign \$8  = enable & \$7 ;
-  assign \$9  = \$8  ? above : value;
-  assign result = \$6  ? below : \$9 ;
-  assign lo = \port$5259$390 [7:0];
-  assign hi = \port$5259$390 [15:8];
+  assign \$5  = { \port$5402$390 [7], value[6:0] } < { value[7], \port$5402$390 [6:0] };
+  assign \$6  = check & \$5 ;
+  assign \$7  = { value[7], \port$5402$390 [14:8] } < { \port$5402$390 [15], value[6:0] };
+  assign \$8  = check & \$7 ;
+  assign \$9  = \$6  | \$8 ;
+  assign \$10  = \$9  | override;
+  assign \$11  = { \port$5402$390 [7], value[6:0] } < { value[7], \port$5402$390 [6:0] };
+  assign \$12  = check & \$11 ;
+  assign \$13  = \$12  ? below : above;
+  assign result = \$10  ? \$13  : value;
+  assign lo = \port$5402$390 [7:0];
+  assign hi = \port$5402$390 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_3 (result, enable, below, above, value, \port$5259$390 , violation);
+module \holdfast_8x8_guard.input_stage.guard_3 (result, override, check, below, above, value, \port$5402$390 , violation);
   wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire [7:0] \$13 ;
   wire \$2 ;
   wire \$3 ;
   wire \$4 ;
@@ -15674,40 +15876,50 @@ module \holdfast_8x8_guard.input_stage.guard_3 (result, enable, below, above, va
   wire \$6 ;
   wire \$7 ;
   wire \$8 ;
-  wire [7:0] \$9 ;
+  wire \$9 ;
   input [7:0] above;
   wire [7:0] above;
   input [7:0] below;
   wire [7:0] below;
-  input enable;
-  wire enable;
+  input check;
+  wire check;
   wire [7:0] hi;
   wire [7:0] lo;
-  input [15:0] \port$5259$390 ;
-  wire [15:0] \port$5259$390 ;
+  input override;
+  wire override;
+  input [15:0] \port$5402$390 ;
+  wire [15:0] \port$5402$390 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = $signed(value) < $signed(\port$5259$390 [7:0]);
-  assign \$2  = enable & \$1 ;
-  assign \$3  = $signed(value) > $signed(\port$5259$390 [15:8]);
-  assign \$4  = enable & \$3 ;
+  assign \$1  = { \port$5402$390 [7], value[6:0] } < { value[7], \port$5402$390 [6:0] };
+  assign \$2  = check & \$1 ;
+  assign \$3  = { value[7], \port$5402$390 [14:8] } < { \port$5402$390 [15], value[6:0] };
+  assign \$4  = check & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = $signed(value) < $signed(\port$5259$390 [7:0]);
-  assign \$6  = enable & \$5 ;
-  assign \$7  = $signed(value) > $signed(\port$5259$390 [15:8]);
-  assign \$8  = enable & \$7 ;
-  assign \$9  = \$8  ? above : value;
-  assign result = \$6  ? below : \$9 ;
-  assign lo = \port$5259$390 [7:0];
-  assign hi = \port$5259$390 [15:8];
+  assign \$5  = { \port$5402$390 [7], value[6:0] } < { value[7], \port$5402$390 [6:0] };
+  assign \$6  = check & \$5 ;
+  assign \$7  = { value[7], \port$5402$390 [14:8] } < { \port$5402$390 [15], value[6:0] };
+  assign \$8  = check & \$7 ;
+  assign \$9  = \$6  | \$8 ;
+  assign \$10  = \$9  | override;
+  assign \$11  = { \port$5402$390 [7], value[6:0] } < { value[7], \port$5402$390 [6:0] };
+  assign \$12  = check & \$11 ;
+  assign \$13  = \$12  ? below : above;
+  assign result = \$10  ? \$13  : value;
+  assign lo = \port$5402$390 [7:0];
+  assign hi = \port$5402$390 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_4 (result, enable, below, above, value, \port$5259$390 , violation);
+module \holdfast_8x8_guard.input_stage.guard_4 (result, override, check, below, above, value, \port$5402$390 , violation);
   wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire [7:0] \$13 ;
   wire \$2 ;
   wire \$3 ;
   wire \$4 ;
@@ -15715,40 +15927,50 @@ module \holdfast_8x8_guard.input_stage.guard_4 (result, enable, below, above, va
   wire \$6 ;
   wire \$7 ;
   wire \$8 ;
-  wire [7:0] \$9 ;
+  wire \$9 ;
   input [7:0] above;
   wire [7:0] above;
   input [7:0] below;
   wire [7:0] below;
-  input enable;
-  wire enable;
+  input check;
+  wire check;
   wire [7:0] hi;
   wire [7:0] lo;
-  input [15:0] \port$5259$390 ;
-  wire [15:0] \port$5259$390 ;
+  input override;
+  wire override;
+  input [15:0] \port$5402$390 ;
+  wire [15:0] \port$5402$390 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = $signed(value) < $signed(\port$5259$390 [7:0]);
-  assign \$2  = enable & \$1 ;
-  assign \$3  = $signed(value) > $signed(\port$5259$390 [15:8]);
-  assign \$4  = enable & \$3 ;
+  assign \$1  = { \port$5402$390 [7], value[6:0] } < { value[7], \port$5402$390 [6:0] };
+  assign \$2  = check & \$1 ;
+  assign \$3  = { value[7], \port$5402$390 [14:8] } < { \port$5402$390 [15], value[6:0] };
+  assign \$4  = check & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = $signed(value) < $signed(\port$5259$390 [7:0]);
-  assign \$6  = enable & \$5 ;
-  assign \$7  = $signed(value) > $signed(\port$5259$390 [15:8]);
-  assign \$8  = enable & \$7 ;
-  assign \$9  = \$8  ? above : value;
-  assign result = \$6  ? below : \$9 ;
-  assign lo = \port$5259$390 [7:0];
-  assign hi = \port$5259$390 [15:8];
+  assign \$5  = { \port$5402$390 [7], value[6:0] } < { value[7], \port$5402$390 [6:0] };
+  assign \$6  = check & \$5 ;
+  assign \$7  = { value[7], \port$5402$390 [14:8] } < { \port$5402$390 [15], value[6:0] };
+  assign \$8  = check & \$7 ;
+  assign \$9  = \$6  | \$8 ;
+  assign \$10  = \$9  | override;
+  assign \$11  = { \port$5402$390 [7], value[6:0] } < { value[7], \port$5402$390 [6:0] };
+  assign \$12  = check & \$11 ;
+  assign \$13  = \$12  ? below : above;
+  assign result = \$10  ? \$13  : value;
+  assign lo = \port$5402$390 [7:0];
+  assign hi = \port$5402$390 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_5 (result, enable, below, above, value, \port$5259$390 , violation);
+module \holdfast_8x8_guard.input_stage.guard_5 (result, override, check, below, above, value, \port$5402$390 , violation);
   wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire [7:0] \$13 ;
   wire \$2 ;
   wire \$3 ;
   wire \$4 ;
@@ -15756,40 +15978,50 @@ module \holdfast_8x8_guard.input_stage.guard_5 (result, enable, below, above, va
   wire \$6 ;
   wire \$7 ;
   wire \$8 ;
-  wire [7:0] \$9 ;
+  wire \$9 ;
   input [7:0] above;
   wire [7:0] above;
   input [7:0] below;
   wire [7:0] below;
-  input enable;
-  wire enable;
+  input check;
+  wire check;
   wire [7:0] hi;
   wire [7:0] lo;
-  input [15:0] \port$5259$390 ;
-  wire [15:0] \port$5259$390 ;
+  input override;
+  wire override;
+  input [15:0] \port$5402$390 ;
+  wire [15:0] \port$5402$390 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = $signed(value) < $signed(\port$5259$390 [7:0]);
-  assign \$2  = enable & \$1 ;
-  assign \$3  = $signed(value) > $signed(\port$5259$390 [15:8]);
-  assign \$4  = enable & \$3 ;
+  assign \$1  = { \port$5402$390 [7], value[6:0] } < { value[7], \port$5402$390 [6:0] };
+  assign \$2  = check & \$1 ;
+  assign \$3  = { value[7], \port$5402$390 [14:8] } < { \port$5402$390 [15], value[6:0] };
+  assign \$4  = check & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = $signed(value) < $signed(\port$5259$390 [7:0]);
-  assign \$6  = enable & \$5 ;
-  assign \$7  = $signed(value) > $signed(\port$5259$390 [15:8]);
-  assign \$8  = enable & \$7 ;
-  assign \$9  = \$8  ? above : value;
-  assign result = \$6  ? below : \$9 ;
-  assign lo = \port$5259$390 [7:0];
-  assign hi = \port$5259$390 [15:8];
+  assign \$5  = { \port$5402$390 [7], value[6:0] } < { value[7], \port$5402$390 [6:0] };
+  assign \$6  = check & \$5 ;
+  assign \$7  = { value[7], \port$5402$390 [14:8] } < { \port$5402$390 [15], value[6:0] };
+  assign \$8  = check & \$7 ;
+  assign \$9  = \$6  | \$8 ;
+  assign \$10  = \$9  | override;
+  assign \$11  = { \port$5402$390 [7], value[6:0] } < { value[7], \port$5402$390 [6:0] };
+  assign \$12  = check & \$11 ;
+  assign \$13  = \$12  ? below : above;
+  assign result = \$10  ? \$13  : value;
+  assign lo = \port$5402$390 [7:0];
+  assign hi = \port$5402$390 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_6 (result, enable, below, above, value, \port$5259$390 , violation);
+module \holdfast_8x8_guard.input_stage.guard_6 (result, override, check, below, above, value, \port$5402$390 , violation);
   wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire [7:0] \$13 ;
   wire \$2 ;
   wire \$3 ;
   wire \$4 ;
@@ -15797,40 +16029,50 @@ module \holdfast_8x8_guard.input_stage.guard_6 (result, enable, below, above, va
   wire \$6 ;
   wire \$7 ;
   wire \$8 ;
-  wire [7:0] \$9 ;
+  wire \$9 ;
   input [7:0] above;
   wire [7:0] above;
   input [7:0] below;
   wire [7:0] below;
-  input enable;
-  wire enable;
+  input check;
+  wire check;
   wire [7:0] hi;
   wire [7:0] lo;
-  input [15:0] \port$5259$390 ;
-  wire [15:0] \port$5259$390 ;
+  input override;
+  wire override;
+  input [15:0] \port$5402$390 ;
+  wire [15:0] \port$5402$390 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = $signed(value) < $signed(\port$5259$390 [7:0]);
-  assign \$2  = enable & \$1 ;
-  assign \$3  = $signed(value) > $signed(\port$5259$390 [15:8]);
-  assign \$4  = enable & \$3 ;
+  assign \$1  = { \port$5402$390 [7], value[6:0] } < { value[7], \port$5402$390 [6:0] };
+  assign \$2  = check & \$1 ;
+  assign \$3  = { value[7], \port$5402$390 [14:8] } < { \port$5402$390 [15], value[6:0] };
+  assign \$4  = check & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = $signed(value) < $signed(\port$5259$390 [7:0]);
-  assign \$6  = enable & \$5 ;
-  assign \$7  = $signed(value) > $signed(\port$5259$390 [15:8]);
-  assign \$8  = enable & \$7 ;
-  assign \$9  = \$8  ? above : value;
-  assign result = \$6  ? below : \$9 ;
-  assign lo = \port$5259$390 [7:0];
-  assign hi = \port$5259$390 [15:8];
+  assign \$5  = { \port$5402$390 [7], value[6:0] } < { value[7], \port$5402$390 [6:0] };
+  assign \$6  = check & \$5 ;
+  assign \$7  = { value[7], \port$5402$390 [14:8] } < { \port$5402$390 [15], value[6:0] };
+  assign \$8  = check & \$7 ;
+  assign \$9  = \$6  | \$8 ;
+  assign \$10  = \$9  | override;
+  assign \$11  = { \port$5402$390 [7], value[6:0] } < { value[7], \port$5402$390 [6:0] };
+  assign \$12  = check & \$11 ;
+  assign \$13  = \$12  ? below : above;
+  assign result = \$10  ? \$13  : value;
+  assign lo = \port$5402$390 [7:0];
+  assign hi = \port$5402$390 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_7 (result, enable, below, above, value, \port$5259$390 , violation);
+module \holdfast_8x8_guard.input_stage.guard_7 (result, override, check, below, above, value, \port$5402$390 , violation);
   wire \$1 ;
+  wire \$10 ;
+  wire \$11 ;
+  wire \$12 ;
+  wire [7:0] \$13 ;
   wire \$2 ;
   wire \$3 ;
   wire \$4 ;
@@ -15838,44 +16080,50 @@ module \holdfast_8x8_guard.input_stage.guard_7 (result, enable, below, above, va
   wire \$6 ;
   wire \$7 ;
   wire \$8 ;
-  wire [7:0] \$9 ;
+  wire \$9 ;
   input [7:0] above;
   wire [7:0] above;
   input [7:0] below;
   wire [7:0] below;
-  input enable;
-  wire enable;
+  input check;
+  wire check;
   wire [7:0] hi;
   wire [7:0] lo;
-  input [15:0] \port$5259$390 ;
-  wire [15:0] \port$5259$390 ;
+  input override;
+  wire override;
+  input [15:0] \port$5402$390 ;
+  wire [15:0] \port$5402$390 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = $signed(value) < $signed(\port$5259$390 [7:0]);
-  assign \$2  = enable & \$1 ;
-  assign \$3  = $signed(value) > $signed(\port$5259$390 [15:8]);
-  assign \$4  = enable & \$3 ;
+  assign \$1  = { \port$5402$390 [7], value[6:0] } < { value[7], \port$5402$390 [6:0] };
+  assign \$2  = check & \$1 ;
+  assign \$3  = { value[7], \port$5402$390 [14:8] } < { \port$5402$390 [15], value[6:0] };
+  assign \$4  = check & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = $signed(value) < $signed(\port$5259$390 [7:0]);
-  assign \$6  = enable & \$5 ;
-  assign \$7  = $signed(value) > $signed(\port$5259$390 [15:8]);
-  assign \$8  = enable & \$7 ;
-  assign \$9  = \$8  ? above : value;
-  assign result = \$6  ? below : \$9 ;
-  assign lo = \port$5259$390 [7:0];
-  assign hi = \port$5259$390 [15:8];
+  assign \$5  = { \port$5402$390 [7], value[6:0] } < { value[7], \port$5402$390 [6:0] };
+  assign \$6  = check & \$5 ;
+  assign \$7  = { value[7], \port$5402$390 [14:8] } < { \port$5402$390 [15], value[6:0] };
+  assign \$8  = check & \$7 ;
+  assign \$9  = \$6  | \$8 ;
+  assign \$10  = \$9  | override;
+  assign \$11  = { \port$5402$390 [7], value[6:0] } < { value[7], \port$5402$390 [6:0] };
+  assign \$12  = check & \$11 ;
+  assign \$13  = \$12  ? below : above;
+  assign result = \$10  ? \$13  : value;
+  assign lo = \port$5402$390 [7:0];
+  assign hi = \port$5402$390 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, enable, use_zero, token, sums, token_9, token_24, violation, codes, residual_present, \i$74 , layer, clk);
+module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, enable, use_zero, token, sums, token_9, token_24, violation, codes, residual_present, \i$75 , layer, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$71  = 0;
   wire \$1 ;
   wire \$10 ;
-  reg [4:0] \$100 ;
-  reg [4:0] \$101 ;
+  wire \$100 ;
+  reg [10:0] \$101 ;
   reg [4:0] \$102 ;
   reg [4:0] \$103 ;
   reg [4:0] \$104 ;
@@ -15896,36 +16144,43 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
   reg [4:0] \$118 ;
   reg [4:0] \$119 ;
   wire \$12 ;
-  reg [9:0] \$120 ;
-  reg [9:0] \$121 ;
-  reg [9:0] \$122 ;
-  reg [9:0] \$123 ;
-  reg [9:0] \$124 ;
-  reg [9:0] \$125 ;
-  reg [9:0] \$126 ;
+  reg [4:0] \$120 ;
+  reg [4:0] \$121 ;
+  reg [4:0] \$122 ;
+  reg [4:0] \$123 ;
+  reg [4:0] \$124 ;
+  reg [4:0] \$125 ;
+  reg [4:0] \$126 ;
   reg [9:0] \$127 ;
   reg [9:0] \$128 ;
   reg [9:0] \$129 ;
   wire \$13 ;
   reg [9:0] \$130 ;
-  reg [23:0] \$131 ;
-  reg [75:0] \$132 ;
-  reg [23:0] \$133 ;
-  reg [75:0] \$134 ;
-  reg [23:0] \$135 ;
-  reg [75:0] \$136 ;
-  reg [23:0] \$137 ;
-  reg [75:0] \$138 ;
-  reg [23:0] \$139 ;
+  reg [9:0] \$131 ;
+  reg [9:0] \$132 ;
+  reg [9:0] \$133 ;
+  reg [9:0] \$134 ;
+  reg [9:0] \$135 ;
+  reg [9:0] \$136 ;
+  reg [9:0] \$137 ;
+  reg [23:0] \$138 ;
+  reg [75:0] \$139 ;
   wire \$14 ;
-  reg [75:0] \$140 ;
-  reg [23:0] \$141 ;
-  reg [75:0] \$142 ;
-  reg [23:0] \$143 ;
-  reg [75:0] \$144 ;
-  reg [23:0] \$145 ;
-  reg [75:0] \$146 ;
+  reg [23:0] \$140 ;
+  reg [75:0] \$141 ;
+  reg [23:0] \$142 ;
+  reg [75:0] \$143 ;
+  reg [23:0] \$144 ;
+  reg [75:0] \$145 ;
+  reg [23:0] \$146 ;
+  reg [75:0] \$147 ;
+  reg [23:0] \$148 ;
+  reg [75:0] \$149 ;
   wire \$15 ;
+  reg [23:0] \$150 ;
+  reg [75:0] \$151 ;
+  reg [23:0] \$152 ;
+  reg [75:0] \$153 ;
   wire \$16 ;
   wire \$17 ;
   wire \$18 ;
@@ -16012,28 +16267,28 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
   wire \$91 ;
   wire \$92 ;
   wire \$93 ;
-  reg [10:0] \$94 ;
-  reg [4:0] \$95 ;
-  reg [4:0] \$96 ;
-  reg [4:0] \$97 ;
-  reg [4:0] \$98 ;
-  reg [4:0] \$99 ;
+  wire \$94 ;
+  wire \$95 ;
+  wire \$96 ;
+  wire \$97 ;
+  wire \$98 ;
+  wire \$99 ;
   (* init = 24'h000000 *)
   wire [23:0] bias;
   (* init = 24'h000000 *)
   wire [23:0] \bias$113 ;
   (* init = 24'h000000 *)
-  wire [23:0] \bias$133 ;
+  wire [23:0] \bias$132 ;
   (* init = 24'h000000 *)
-  wire [23:0] \bias$153 ;
+  wire [23:0] \bias$151 ;
   (* init = 24'h000000 *)
-  wire [23:0] \bias$173 ;
+  wire [23:0] \bias$170 ;
   (* init = 24'h000000 *)
-  wire [23:0] \bias$193 ;
+  wire [23:0] \bias$189 ;
   (* init = 24'h000000 *)
-  wire [23:0] \bias$213 ;
+  wire [23:0] \bias$208 ;
   (* init = 24'h000000 *)
-  wire [23:0] \bias$233 ;
+  wire [23:0] \bias$227 ;
   reg [23:0] bias_0 = 24'h000000;
   reg [23:0] bias_1 = 24'h000000;
   reg [23:0] bias_2 = 24'h000000;
@@ -16042,15 +16297,14 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
   reg [23:0] bias_5 = 24'h000000;
   reg [23:0] bias_6 = 24'h000000;
   reg [23:0] bias_7 = 24'h000000;
-  wire bound;
   wire chain;
   wire \chain$107 ;
-  wire \chain$127 ;
-  wire \chain$147 ;
-  wire \chain$167 ;
-  wire \chain$187 ;
-  wire \chain$207 ;
-  wire \chain$227 ;
+  wire \chain$126 ;
+  wire \chain$145 ;
+  wire \chain$164 ;
+  wire \chain$183 ;
+  wire \chain$202 ;
+  wire \chain$221 ;
   wire [77:0] channel;
   wire [23:0] \channel.bias ;
   wire [15:0] \channel.guard_hi ;
@@ -16060,13 +16314,13 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
   input clk;
   wire clk;
   wire [7:0] code;
-  wire [7:0] \code$121 ;
-  wire [7:0] \code$141 ;
-  wire [7:0] \code$161 ;
-  wire [7:0] \code$181 ;
-  wire [7:0] \code$201 ;
-  wire [7:0] \code$221 ;
-  wire [7:0] \code$241 ;
+  wire [7:0] \code$120 ;
+  wire [7:0] \code$139 ;
+  wire [7:0] \code$158 ;
+  wire [7:0] \code$177 ;
+  wire [7:0] \code$196 ;
+  wire [7:0] \code$215 ;
+  wire [7:0] \code$234 ;
   output [63:0] codes;
   wire [63:0] codes;
   wire [7:0] \codes[0] ;
@@ -16086,22 +16340,15 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
   wire \codes_token.valid ;
   input enable;
   wire enable;
-  wire \enable$116 ;
-  wire \enable$136 ;
-  wire \enable$156 ;
-  wire \enable$176 ;
-  wire \enable$196 ;
-  wire \enable$216 ;
-  wire \enable$236 ;
-  wire \enable$92 ;
+  wire \enable$69 ;
   wire first;
   wire \first$105 ;
-  wire \first$125 ;
-  wire \first$145 ;
-  wire \first$165 ;
-  wire \first$185 ;
-  wire \first$205 ;
-  wire \first$225 ;
+  wire \first$124 ;
+  wire \first$143 ;
+  wire \first$162 ;
+  wire \first$181 ;
+  wire \first$200 ;
+  wire \first$219 ;
   wire [8:0] hi;
   wire [7:0] i;
   wire [63:0] \i$100 ;
@@ -16113,16 +16360,16 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
   wire [7:0] \i$100[5] ;
   wire [7:0] \i$100[6] ;
   wire [7:0] \i$100[7] ;
-  input [63:0] \i$74 ;
-  wire [63:0] \i$74 ;
-  wire [7:0] \i$74[0] ;
-  wire [7:0] \i$74[1] ;
-  wire [7:0] \i$74[2] ;
-  wire [7:0] \i$74[3] ;
-  wire [7:0] \i$74[4] ;
-  wire [7:0] \i$74[5] ;
-  wire [7:0] \i$74[6] ;
-  wire [7:0] \i$74[7] ;
+  input [63:0] \i$75 ;
+  wire [63:0] \i$75 ;
+  wire [7:0] \i$75[0] ;
+  wire [7:0] \i$75[1] ;
+  wire [7:0] \i$75[2] ;
+  wire [7:0] \i$75[3] ;
+  wire [7:0] \i$75[4] ;
+  wire [7:0] \i$75[5] ;
+  wire [7:0] \i$75[6] ;
+  wire [7:0] \i$75[7] ;
   wire \i[0] ;
   wire \i[1] ;
   wire \i[2] ;
@@ -16239,12 +16486,12 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
   wire [8:0] lo;
   wire maximum;
   wire \maximum$108 ;
-  wire \maximum$128 ;
-  wire \maximum$148 ;
-  wire \maximum$168 ;
-  wire \maximum$188 ;
-  wire \maximum$208 ;
-  wire \maximum$228 ;
+  wire \maximum$127 ;
+  wire \maximum$146 ;
+  wire \maximum$165 ;
+  wire \maximum$184 ;
+  wire \maximum$203 ;
+  wire \maximum$222 ;
   wire [63:0] o;
   wire [63:0] \o$95 ;
   wire [7:0] \o$95[0] ;
@@ -16289,65 +16536,65 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
   wire [16:0] \parameters$114.multiplier ;
   wire [4:0] \parameters$114.shift ;
   (* init = 76'h0000000000000000000 *)
-  wire [75:0] \parameters$134 ;
-  wire [16:0] \parameters$134.guard_above ;
-  wire [16:0] \parameters$134.guard_below ;
-  wire [8:0] \parameters$134.guard_hi ;
-  wire \parameters$134.guard_least ;
-  wire [8:0] \parameters$134.guard_lo ;
-  wire \parameters$134.guard_most ;
-  wire [16:0] \parameters$134.multiplier ;
-  wire [4:0] \parameters$134.shift ;
+  wire [75:0] \parameters$133 ;
+  wire [16:0] \parameters$133.guard_above ;
+  wire [16:0] \parameters$133.guard_below ;
+  wire [8:0] \parameters$133.guard_hi ;
+  wire \parameters$133.guard_least ;
+  wire [8:0] \parameters$133.guard_lo ;
+  wire \parameters$133.guard_most ;
+  wire [16:0] \parameters$133.multiplier ;
+  wire [4:0] \parameters$133.shift ;
   (* init = 76'h0000000000000000000 *)
-  wire [75:0] \parameters$154 ;
-  wire [16:0] \parameters$154.guard_above ;
-  wire [16:0] \parameters$154.guard_below ;
-  wire [8:0] \parameters$154.guard_hi ;
-  wire \parameters$154.guard_least ;
-  wire [8:0] \parameters$154.guard_lo ;
-  wire \parameters$154.guard_most ;
-  wire [16:0] \parameters$154.multiplier ;
-  wire [4:0] \parameters$154.shift ;
+  wire [75:0] \parameters$152 ;
+  wire [16:0] \parameters$152.guard_above ;
+  wire [16:0] \parameters$152.guard_below ;
+  wire [8:0] \parameters$152.guard_hi ;
+  wire \parameters$152.guard_least ;
+  wire [8:0] \parameters$152.guard_lo ;
+  wire \parameters$152.guard_most ;
+  wire [16:0] \parameters$152.multiplier ;
+  wire [4:0] \parameters$152.shift ;
   (* init = 76'h0000000000000000000 *)
-  wire [75:0] \parameters$174 ;
-  wire [16:0] \parameters$174.guard_above ;
-  wire [16:0] \parameters$174.guard_below ;
-  wire [8:0] \parameters$174.guard_hi ;
-  wire \parameters$174.guard_least ;
-  wire [8:0] \parameters$174.guard_lo ;
-  wire \parameters$174.guard_most ;
-  wire [16:0] \parameters$174.multiplier ;
-  wire [4:0] \parameters$174.shift ;
+  wire [75:0] \parameters$171 ;
+  wire [16:0] \parameters$171.guard_above ;
+  wire [16:0] \parameters$171.guard_below ;
+  wire [8:0] \parameters$171.guard_hi ;
+  wire \parameters$171.guard_least ;
+  wire [8:0] \parameters$171.guard_lo ;
+  wire \parameters$171.guard_most ;
+  wire [16:0] \parameters$171.multiplier ;
+  wire [4:0] \parameters$171.shift ;
   (* init = 76'h0000000000000000000 *)
-  wire [75:0] \parameters$194 ;
-  wire [16:0] \parameters$194.guard_above ;
-  wire [16:0] \parameters$194.guard_below ;
-  wire [8:0] \parameters$194.guard_hi ;
-  wire \parameters$194.guard_least ;
-  wire [8:0] \parameters$194.guard_lo ;
-  wire \parameters$194.guard_most ;
-  wire [16:0] \parameters$194.multiplier ;
-  wire [4:0] \parameters$194.shift ;
+  wire [75:0] \parameters$190 ;
+  wire [16:0] \parameters$190.guard_above ;
+  wire [16:0] \parameters$190.guard_below ;
+  wire [8:0] \parameters$190.guard_hi ;
+  wire \parameters$190.guard_least ;
+  wire [8:0] \parameters$190.guard_lo ;
+  wire \parameters$190.guard_most ;
+  wire [16:0] \parameters$190.multiplier ;
+  wire [4:0] \parameters$190.shift ;
   (* init = 76'h0000000000000000000 *)
-  wire [75:0] \parameters$214 ;
-  wire [16:0] \parameters$214.guard_above ;
-  wire [16:0] \parameters$214.guard_below ;
-  wire [8:0] \parameters$214.guard_hi ;
-  wire \parameters$214.guard_least ;
-  wire [8:0] \parameters$214.guard_lo ;
-  wire \parameters$214.guard_most ;
-  wire [16:0] \parameters$214.multiplier ;
-  wire [4:0] \parameters$214.shift ;
+  wire [75:0] \parameters$209 ;
+  wire [16:0] \parameters$209.guard_above ;
+  wire [16:0] \parameters$209.guard_below ;
+  wire [8:0] \parameters$209.guard_hi ;
+  wire \parameters$209.guard_least ;
+  wire [8:0] \parameters$209.guard_lo ;
+  wire \parameters$209.guard_most ;
+  wire [16:0] \parameters$209.multiplier ;
+  wire [4:0] \parameters$209.shift ;
   (* init = 76'h0000000000000000000 *)
-  wire [75:0] \parameters$234 ;
-  wire [16:0] \parameters$234.guard_above ;
-  wire [16:0] \parameters$234.guard_below ;
-  wire [8:0] \parameters$234.guard_hi ;
-  wire \parameters$234.guard_least ;
-  wire [8:0] \parameters$234.guard_lo ;
-  wire \parameters$234.guard_most ;
-  wire [16:0] \parameters$234.multiplier ;
-  wire [4:0] \parameters$234.shift ;
+  wire [75:0] \parameters$228 ;
+  wire [16:0] \parameters$228.guard_above ;
+  wire [16:0] \parameters$228.guard_below ;
+  wire [8:0] \parameters$228.guard_hi ;
+  wire \parameters$228.guard_least ;
+  wire [8:0] \parameters$228.guard_lo ;
+  wire \parameters$228.guard_most ;
+  wire [16:0] \parameters$228.multiplier ;
+  wire [4:0] \parameters$228.shift ;
   wire [75:0] \parameters$43 ;
   wire [16:0] \parameters$43.guard_above ;
   wire [16:0] \parameters$43.guard_below ;
@@ -16358,15 +16605,15 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
   wire [16:0] \parameters$43.multiplier ;
   wire [4:0] \parameters$43.shift ;
   (* init = 76'h0000000000000000000 *)
-  wire [75:0] \parameters$90 ;
-  wire [16:0] \parameters$90.guard_above ;
-  wire [16:0] \parameters$90.guard_below ;
-  wire [8:0] \parameters$90.guard_hi ;
-  wire \parameters$90.guard_least ;
-  wire [8:0] \parameters$90.guard_lo ;
-  wire \parameters$90.guard_most ;
-  wire [16:0] \parameters$90.multiplier ;
-  wire [4:0] \parameters$90.shift ;
+  wire [75:0] \parameters$91 ;
+  wire [16:0] \parameters$91.guard_above ;
+  wire [16:0] \parameters$91.guard_below ;
+  wire [8:0] \parameters$91.guard_hi ;
+  wire \parameters$91.guard_least ;
+  wire [8:0] \parameters$91.guard_lo ;
+  wire \parameters$91.guard_most ;
+  wire [16:0] \parameters$91.multiplier ;
+  wire [4:0] \parameters$91.shift ;
   wire [23:0] \parameters.bias ;
   wire [15:0] \parameters.guard_hi ;
   wire [15:0] \parameters.guard_lo ;
@@ -16446,12 +16693,12 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
   wire [4:0] \parameters_7.shift ;
   wire [23:0] partial_sum;
   wire [23:0] \partial_sum$104 ;
-  wire [23:0] \partial_sum$124 ;
-  wire [23:0] \partial_sum$144 ;
-  wire [23:0] \partial_sum$164 ;
-  wire [23:0] \partial_sum$184 ;
-  wire [23:0] \partial_sum$204 ;
-  wire [23:0] \partial_sum$224 ;
+  wire [23:0] \partial_sum$123 ;
+  wire [23:0] \partial_sum$142 ;
+  wire [23:0] \partial_sum$161 ;
+  wire [23:0] \partial_sum$180 ;
+  wire [23:0] \partial_sum$199 ;
+  wire [23:0] \partial_sum$218 ;
   reg [10:0] pixel = 11'h000;
   reg [9:0] pixel_1 = 10'h000;
   reg [9:0] pixel_10 = 10'h000;
@@ -16468,17 +16715,17 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
   (* init = 10'h000 *)
   wire [9:0] \read_address$103 ;
   (* init = 10'h000 *)
-  wire [9:0] \read_address$123 ;
+  wire [9:0] \read_address$122 ;
   (* init = 10'h000 *)
-  wire [9:0] \read_address$143 ;
+  wire [9:0] \read_address$141 ;
   (* init = 10'h000 *)
-  wire [9:0] \read_address$163 ;
+  wire [9:0] \read_address$160 ;
   (* init = 10'h000 *)
-  wire [9:0] \read_address$183 ;
+  wire [9:0] \read_address$179 ;
   (* init = 10'h000 *)
-  wire [9:0] \read_address$203 ;
+  wire [9:0] \read_address$198 ;
   (* init = 10'h000 *)
-  wire [9:0] \read_address$223 ;
+  wire [9:0] \read_address$217 ;
   wire [63:0] residual;
   wire [7:0] \residual[0] ;
   wire [7:0] \residual[1] ;
@@ -16490,13 +16737,13 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
   wire [7:0] \residual[7] ;
   input residual_present;
   wire residual_present;
-  wire \residual_present$119 ;
-  wire \residual_present$139 ;
-  wire \residual_present$159 ;
-  wire \residual_present$179 ;
-  wire \residual_present$199 ;
-  wire \residual_present$219 ;
-  wire \residual_present$239 ;
+  wire \residual_present$118 ;
+  wire \residual_present$137 ;
+  wire \residual_present$156 ;
+  wire \residual_present$175 ;
+  wire \residual_present$194 ;
+  wire \residual_present$213 ;
+  wire \residual_present$232 ;
   wire \residual_present$96 ;
   (* init = 5'h00 *)
   wire [4:0] residual_token;
@@ -16506,13 +16753,13 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
   wire \residual_token.start ;
   wire \residual_token.valid ;
   wire [7:0] residual_value;
-  wire [7:0] \residual_value$118 ;
-  wire [7:0] \residual_value$138 ;
-  wire [7:0] \residual_value$158 ;
-  wire [7:0] \residual_value$178 ;
-  wire [7:0] \residual_value$198 ;
-  wire [7:0] \residual_value$218 ;
-  wire [7:0] \residual_value$238 ;
+  wire [7:0] \residual_value$117 ;
+  wire [7:0] \residual_value$136 ;
+  wire [7:0] \residual_value$155 ;
+  wire [7:0] \residual_value$174 ;
+  wire [7:0] \residual_value$193 ;
+  wire [7:0] \residual_value$212 ;
+  wire [7:0] \residual_value$231 ;
   input rst;
   wire rst;
   wire [87:0] settings;
@@ -16526,76 +16773,76 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
   wire [8:0] \settings$115.hi ;
   wire [8:0] \settings$115.lo ;
   wire [7:0] \settings$115.residual_zero ;
-  wire [87:0] \settings$135 ;
-  wire [7:0] \settings$135.add_hi ;
-  wire [7:0] \settings$135.add_lo ;
-  wire [16:0] \settings$135.add_multiplier_a ;
-  wire [16:0] \settings$135.add_multiplier_b ;
-  wire [3:0] \settings$135.add_shift ;
-  wire [7:0] \settings$135.add_zero ;
-  wire [8:0] \settings$135.hi ;
-  wire [8:0] \settings$135.lo ;
-  wire [7:0] \settings$135.residual_zero ;
-  wire [87:0] \settings$155 ;
-  wire [7:0] \settings$155.add_hi ;
-  wire [7:0] \settings$155.add_lo ;
-  wire [16:0] \settings$155.add_multiplier_a ;
-  wire [16:0] \settings$155.add_multiplier_b ;
-  wire [3:0] \settings$155.add_shift ;
-  wire [7:0] \settings$155.add_zero ;
-  wire [8:0] \settings$155.hi ;
-  wire [8:0] \settings$155.lo ;
-  wire [7:0] \settings$155.residual_zero ;
-  wire [87:0] \settings$175 ;
-  wire [7:0] \settings$175.add_hi ;
-  wire [7:0] \settings$175.add_lo ;
-  wire [16:0] \settings$175.add_multiplier_a ;
-  wire [16:0] \settings$175.add_multiplier_b ;
-  wire [3:0] \settings$175.add_shift ;
-  wire [7:0] \settings$175.add_zero ;
-  wire [8:0] \settings$175.hi ;
-  wire [8:0] \settings$175.lo ;
-  wire [7:0] \settings$175.residual_zero ;
-  wire [87:0] \settings$195 ;
-  wire [7:0] \settings$195.add_hi ;
-  wire [7:0] \settings$195.add_lo ;
-  wire [16:0] \settings$195.add_multiplier_a ;
-  wire [16:0] \settings$195.add_multiplier_b ;
-  wire [3:0] \settings$195.add_shift ;
-  wire [7:0] \settings$195.add_zero ;
-  wire [8:0] \settings$195.hi ;
-  wire [8:0] \settings$195.lo ;
-  wire [7:0] \settings$195.residual_zero ;
-  wire [87:0] \settings$215 ;
-  wire [7:0] \settings$215.add_hi ;
-  wire [7:0] \settings$215.add_lo ;
-  wire [16:0] \settings$215.add_multiplier_a ;
-  wire [16:0] \settings$215.add_multiplier_b ;
-  wire [3:0] \settings$215.add_shift ;
-  wire [7:0] \settings$215.add_zero ;
-  wire [8:0] \settings$215.hi ;
-  wire [8:0] \settings$215.lo ;
-  wire [7:0] \settings$215.residual_zero ;
-  wire [87:0] \settings$235 ;
-  wire [7:0] \settings$235.add_hi ;
-  wire [7:0] \settings$235.add_lo ;
-  wire [16:0] \settings$235.add_multiplier_a ;
-  wire [16:0] \settings$235.add_multiplier_b ;
-  wire [3:0] \settings$235.add_shift ;
-  wire [7:0] \settings$235.add_zero ;
-  wire [8:0] \settings$235.hi ;
-  wire [8:0] \settings$235.lo ;
-  wire [7:0] \settings$235.residual_zero ;
-  wire [87:0] \settings$91 ;
-  wire [7:0] \settings$91.add_hi ;
-  wire [7:0] \settings$91.add_lo ;
-  wire [16:0] \settings$91.add_multiplier_a ;
-  wire [16:0] \settings$91.add_multiplier_b ;
-  wire [3:0] \settings$91.add_shift ;
-  wire [7:0] \settings$91.add_zero ;
-  wire [8:0] \settings$91.hi ;
-  wire [8:0] \settings$91.lo ;
-  wire [7:0] \settings$91.residual_zero ;
+  wire [87:0] \settings$134 ;
+  wire [7:0] \settings$134.add_hi ;
+  wire [7:0] \settings$134.add_lo ;
+  wire [16:0] \settings$134.add_multiplier_a ;
+  wire [16:0] \settings$134.add_multiplier_b ;
+  wire [3:0] \settings$134.add_shift ;
+  wire [7:0] \settings$134.add_zero ;
+  wire [8:0] \settings$134.hi ;
+  wire [8:0] \settings$134.lo ;
+  wire [7:0] \settings$134.residual_zero ;
+  wire [87:0] \settings$153 ;
+  wire [7:0] \settings$153.add_hi ;
+  wire [7:0] \settings$153.add_lo ;
+  wire [16:0] \settings$153.add_multiplier_a ;
+  wire [16:0] \settings$153.add_multiplier_b ;
+  wire [3:0] \settings$153.add_shift ;
+  wire [7:0] \settings$153.add_zero ;
+  wire [8:0] \settings$153.hi ;
+  wire [8:0] \settings$153.lo ;
+  wire [7:0] \settings$153.residual_zero ;
+  wire [87:0] \settings$172 ;
+  wire [7:0] \settings$172.add_hi ;
+  wire [7:0] \settings$172.add_lo ;
+  wire [16:0] \settings$172.add_multiplier_a ;
+  wire [16:0] \settings$172.add_multiplier_b ;
+  wire [3:0] \settings$172.add_shift ;
+  wire [7:0] \settings$172.add_zero ;
+  wire [8:0] \settings$172.hi ;
+  wire [8:0] \settings$172.lo ;
+  wire [7:0] \settings$172.residual_zero ;
+  wire [87:0] \settings$191 ;
+  wire [7:0] \settings$191.add_hi ;
+  wire [7:0] \settings$191.add_lo ;
+  wire [16:0] \settings$191.add_multiplier_a ;
+  wire [16:0] \settings$191.add_multiplier_b ;
+  wire [3:0] \settings$191.add_shift ;
+  wire [7:0] \settings$191.add_zero ;
+  wire [8:0] \settings$191.hi ;
+  wire [8:0] \settings$191.lo ;
+  wire [7:0] \settings$191.residual_zero ;
+  wire [87:0] \settings$210 ;
+  wire [7:0] \settings$210.add_hi ;
+  wire [7:0] \settings$210.add_lo ;
+  wire [16:0] \settings$210.add_multiplier_a ;
+  wire [16:0] \settings$210.add_multiplier_b ;
+  wire [3:0] \settings$210.add_shift ;
+  wire [7:0] \settings$210.add_zero ;
+  wire [8:0] \settings$210.hi ;
+  wire [8:0] \settings$210.lo ;
+  wire [7:0] \settings$210.residual_zero ;
+  wire [87:0] \settings$229 ;
+  wire [7:0] \settings$229.add_hi ;
+  wire [7:0] \settings$229.add_lo ;
+  wire [16:0] \settings$229.add_multiplier_a ;
+  wire [16:0] \settings$229.add_multiplier_b ;
+  wire [3:0] \settings$229.add_shift ;
+  wire [7:0] \settings$229.add_zero ;
+  wire [8:0] \settings$229.hi ;
+  wire [8:0] \settings$229.lo ;
+  wire [7:0] \settings$229.residual_zero ;
+  wire [87:0] \settings$92 ;
+  wire [7:0] \settings$92.add_hi ;
+  wire [7:0] \settings$92.add_lo ;
+  wire [16:0] \settings$92.add_multiplier_a ;
+  wire [16:0] \settings$92.add_multiplier_b ;
+  wire [3:0] \settings$92.add_shift ;
+  wire [7:0] \settings$92.add_zero ;
+  wire [8:0] \settings$92.hi ;
+  wire [8:0] \settings$92.lo ;
+  wire [7:0] \settings$92.residual_zero ;
   wire [7:0] \settings.add_hi ;
   wire [7:0] \settings.add_lo ;
   wire [16:0] \settings.add_multiplier_a ;
@@ -16777,79 +17024,80 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
   wire [23:0] total;
   wire [23:0] \total$111 ;
   wire [23:0] \total$112 ;
+  wire [23:0] \total$130 ;
   wire [23:0] \total$131 ;
-  wire [23:0] \total$132 ;
-  wire [23:0] \total$151 ;
-  wire [23:0] \total$152 ;
-  wire [23:0] \total$171 ;
-  wire [23:0] \total$172 ;
-  wire [23:0] \total$191 ;
-  wire [23:0] \total$192 ;
-  wire [23:0] \total$211 ;
-  wire [23:0] \total$212 ;
-  wire [23:0] \total$231 ;
-  wire [23:0] \total$232 ;
-  wire [23:0] \total$88 ;
+  wire [23:0] \total$149 ;
+  wire [23:0] \total$150 ;
+  wire [23:0] \total$168 ;
+  wire [23:0] \total$169 ;
+  wire [23:0] \total$187 ;
+  wire [23:0] \total$188 ;
+  wire [23:0] \total$206 ;
+  wire [23:0] \total$207 ;
+  wire [23:0] \total$225 ;
+  wire [23:0] \total$226 ;
+  wire [23:0] \total$89 ;
   input use_zero;
   wire use_zero;
-  wire \use_zero$117 ;
-  wire \use_zero$137 ;
-  wire \use_zero$157 ;
-  wire \use_zero$177 ;
-  wire \use_zero$197 ;
-  wire \use_zero$217 ;
-  wire \use_zero$237 ;
+  wire \use_zero$116 ;
+  wire \use_zero$135 ;
+  wire \use_zero$154 ;
+  wire \use_zero$173 ;
+  wire \use_zero$192 ;
+  wire \use_zero$211 ;
+  wire \use_zero$230 ;
+  wire \use_zero$71 ;
   wire \use_zero$93 ;
   wire valid;
   wire \valid$102 ;
   wire \valid$106 ;
-  wire \valid$122 ;
-  wire \valid$126 ;
-  wire \valid$142 ;
-  wire \valid$146 ;
-  wire \valid$162 ;
-  wire \valid$166 ;
+  wire \valid$121 ;
+  wire \valid$125 ;
+  wire \valid$140 ;
+  wire \valid$144 ;
+  wire \valid$159 ;
+  wire \valid$163 ;
+  wire \valid$178 ;
   wire \valid$182 ;
-  wire \valid$186 ;
-  wire \valid$202 ;
-  wire \valid$206 ;
-  wire \valid$222 ;
-  wire \valid$226 ;
-  wire \valid$242 ;
+  wire \valid$197 ;
+  wire \valid$201 ;
+  wire \valid$216 ;
+  wire \valid$220 ;
+  wire \valid$235 ;
   output [7:0] violation;
   wire [7:0] violation;
-  wire \violation$120 ;
-  wire \violation$140 ;
-  wire \violation$160 ;
-  wire \violation$180 ;
-  wire \violation$200 ;
-  wire \violation$220 ;
-  wire \violation$240 ;
+  wire \violation$119 ;
+  wire \violation$138 ;
+  wire \violation$157 ;
+  wire \violation$176 ;
+  wire \violation$195 ;
+  wire \violation$214 ;
+  wire \violation$233 ;
   wire \violation$99 ;
   wire write;
   wire \write$109 ;
-  wire \write$129 ;
-  wire \write$149 ;
-  wire \write$169 ;
-  wire \write$189 ;
-  wire \write$209 ;
-  wire \write$229 ;
+  wire \write$128 ;
+  wire \write$147 ;
+  wire \write$166 ;
+  wire \write$185 ;
+  wire \write$204 ;
+  wire \write$223 ;
   (* init = 10'h000 *)
   wire [9:0] write_address;
   (* init = 10'h000 *)
   wire [9:0] \write_address$110 ;
   (* init = 10'h000 *)
-  wire [9:0] \write_address$130 ;
+  wire [9:0] \write_address$129 ;
   (* init = 10'h000 *)
-  wire [9:0] \write_address$150 ;
+  wire [9:0] \write_address$148 ;
   (* init = 10'h000 *)
-  wire [9:0] \write_address$170 ;
+  wire [9:0] \write_address$167 ;
   (* init = 10'h000 *)
-  wire [9:0] \write_address$190 ;
+  wire [9:0] \write_address$186 ;
   (* init = 10'h000 *)
-  wire [9:0] \write_address$210 ;
+  wire [9:0] \write_address$205 ;
   (* init = 10'h000 *)
-  wire [9:0] \write_address$230 ;
+  wire [9:0] \write_address$224 ;
   wire [7:0] zero_out;
   assign \$1  = pixel != 11'h400;
   assign \$2  = pixel + 1'h1;
@@ -16889,19 +17137,17 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
   assign overflow = token_0[0] & \$35 ;
   assign \$36  = token_2[0] & token_2[1];
   assign parameter_begin = \$36  & token_2[4];
-  assign \$37  = ~ use_zero;
-  assign bound = enable & \$37 ;
-  assign \$38  = layer[228:220] == 1'h1;
-  assign \$39  = layer[219:211] == 1'h1;
-  assign \$40  = \$38  & \$39 ;
-  assign \$41  = ~ layer[17];
-  assign \$42  = \$40  & \$41 ;
-  assign \$43  = ~ token_3[3];
-  assign chain = \$42  & \$43 ;
-  assign \$44  = ~ token_4[4];
-  assign write = token_4[0] & \$44 ;
-  assign \enable$92  = enable & layer[291];
-  assign \valid$102  = token_10[0] & token_10[4];
+  assign \$37  = layer[228:220] == 1'h1;
+  assign \$38  = layer[219:211] == 1'h1;
+  assign \$39  = \$37  & \$38 ;
+  assign \$40  = ~ layer[17];
+  assign \$41  = \$39  & \$40 ;
+  assign \$42  = ~ token_3[3];
+  assign chain = \$41  & \$42 ;
+  assign \$43  = ~ token_4[4];
+  assign write = token_4[0] & \$43 ;
+  assign \$44  = token_10[0] & token_10[4];
+  assign \valid$102  = \$44  & layer[291];
   assign \$45  = layer[228:220] == 1'h1;
   assign \$46  = layer[219:211] == 1'h1;
   assign \$47  = \$45  & \$46 ;
@@ -16911,180 +17157,180 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
   assign \chain$107  = \$49  & \$50 ;
   assign \$51  = ~ token_5[4];
   assign \write$109  = token_5[0] & \$51 ;
-  assign \enable$116  = enable & layer[292];
-  assign \valid$122  = token_11[0] & token_11[4];
-  assign \$52  = layer[228:220] == 1'h1;
-  assign \$53  = layer[219:211] == 1'h1;
-  assign \$54  = \$52  & \$53 ;
-  assign \$55  = ~ layer[17];
-  assign \$56  = \$54  & \$55 ;
-  assign \$57  = ~ token_5[3];
-  assign \chain$127  = \$56  & \$57 ;
-  assign \$58  = ~ token_6[4];
-  assign \write$129  = token_6[0] & \$58 ;
-  assign \enable$136  = enable & layer[293];
-  assign \valid$142  = token_12[0] & token_12[4];
-  assign \$59  = layer[228:220] == 1'h1;
-  assign \$60  = layer[219:211] == 1'h1;
-  assign \$61  = \$59  & \$60 ;
-  assign \$62  = ~ layer[17];
+  assign \$52  = token_11[0] & token_11[4];
+  assign \valid$121  = \$52  & layer[292];
+  assign \$53  = layer[228:220] == 1'h1;
+  assign \$54  = layer[219:211] == 1'h1;
+  assign \$55  = \$53  & \$54 ;
+  assign \$56  = ~ layer[17];
+  assign \$57  = \$55  & \$56 ;
+  assign \$58  = ~ token_5[3];
+  assign \chain$126  = \$57  & \$58 ;
+  assign \$59  = ~ token_6[4];
+  assign \write$128  = token_6[0] & \$59 ;
+  assign \$60  = token_12[0] & token_12[4];
+  assign \valid$140  = \$60  & layer[293];
+  assign \$61  = layer[228:220] == 1'h1;
+  assign \$62  = layer[219:211] == 1'h1;
   assign \$63  = \$61  & \$62 ;
-  assign \$64  = ~ token_6[3];
-  assign \chain$147  = \$63  & \$64 ;
-  assign \$65  = ~ token_7[4];
-  assign \write$149  = token_7[0] & \$65 ;
-  assign \enable$156  = enable & layer[294];
-  assign \valid$162  = token_13[0] & token_13[4];
-  assign \$66  = layer[228:220] == 1'h1;
-  assign \$67  = layer[219:211] == 1'h1;
-  assign \$68  = \$66  & \$67 ;
-  assign \$69  = ~ layer[17];
-  assign \$70  = \$68  & \$69 ;
-  assign \$71  = ~ token_7[3];
-  assign \chain$167  = \$70  & \$71 ;
-  assign \$72  = ~ token_8[4];
-  assign \write$169  = token_8[0] & \$72 ;
-  assign \enable$176  = enable & layer[295];
-  assign \valid$182  = token_14[0] & token_14[4];
-  assign \$73  = layer[228:220] == 1'h1;
-  assign \$74  = layer[219:211] == 1'h1;
-  assign \$75  = \$73  & \$74 ;
-  assign \$76  = ~ layer[17];
-  assign \$77  = \$75  & \$76 ;
-  assign \$78  = ~ token_8[3];
-  assign \chain$187  = \$77  & \$78 ;
-  assign \$79  = ~ token_9[4];
-  assign \write$189  = token_9[0] & \$79 ;
-  assign \enable$196  = enable & layer[296];
-  assign \valid$202  = token_15[0] & token_15[4];
-  assign \$80  = layer[228:220] == 1'h1;
-  assign \$81  = layer[219:211] == 1'h1;
-  assign \$82  = \$80  & \$81 ;
-  assign \$83  = ~ layer[17];
-  assign \$84  = \$82  & \$83 ;
-  assign \$85  = ~ token_9[3];
-  assign \chain$207  = \$84  & \$85 ;
-  assign \$86  = ~ token_10[4];
-  assign \write$209  = token_10[0] & \$86 ;
-  assign \enable$216  = enable & layer[297];
-  assign \valid$222  = token_16[0] & token_16[4];
-  assign \$87  = layer[228:220] == 1'h1;
-  assign \$88  = layer[219:211] == 1'h1;
+  assign \$64  = ~ layer[17];
+  assign \$65  = \$63  & \$64 ;
+  assign \$66  = ~ token_6[3];
+  assign \chain$145  = \$65  & \$66 ;
+  assign \$67  = ~ token_7[4];
+  assign \write$147  = token_7[0] & \$67 ;
+  assign \$68  = token_13[0] & token_13[4];
+  assign \valid$159  = \$68  & layer[294];
+  assign \$69  = layer[228:220] == 1'h1;
+  assign \$70  = layer[219:211] == 1'h1;
+  assign \$71  = \$69  & \$70 ;
+  assign \$72  = ~ layer[17];
+  assign \$73  = \$71  & \$72 ;
+  assign \$74  = ~ token_7[3];
+  assign \chain$164  = \$73  & \$74 ;
+  assign \$75  = ~ token_8[4];
+  assign \write$166  = token_8[0] & \$75 ;
+  assign \$76  = token_14[0] & token_14[4];
+  assign \valid$178  = \$76  & layer[295];
+  assign \$77  = layer[228:220] == 1'h1;
+  assign \$78  = layer[219:211] == 1'h1;
+  assign \$79  = \$77  & \$78 ;
+  assign \$80  = ~ layer[17];
+  assign \$81  = \$79  & \$80 ;
+  assign \$82  = ~ token_8[3];
+  assign \chain$183  = \$81  & \$82 ;
+  assign \$83  = ~ token_9[4];
+  assign \write$185  = token_9[0] & \$83 ;
+  assign \$84  = token_15[0] & token_15[4];
+  assign \valid$197  = \$84  & layer[296];
+  assign \$85  = layer[228:220] == 1'h1;
+  assign \$86  = layer[219:211] == 1'h1;
+  assign \$87  = \$85  & \$86 ;
+  assign \$88  = ~ layer[17];
   assign \$89  = \$87  & \$88 ;
-  assign \$90  = ~ layer[17];
-  assign \$91  = \$89  & \$90 ;
-  assign \$92  = ~ token_10[3];
-  assign \chain$227  = \$91  & \$92 ;
-  assign \$93  = ~ token_11[4];
-  assign \write$229  = token_11[0] & \$93 ;
-  assign \enable$236  = enable & layer[298];
-  assign \valid$242  = token_17[0] & token_17[4];
+  assign \$90  = ~ token_9[3];
+  assign \chain$202  = \$89  & \$90 ;
+  assign \$91  = ~ token_10[4];
+  assign \write$204  = token_10[0] & \$91 ;
+  assign \$92  = token_16[0] & token_16[4];
+  assign \valid$216  = \$92  & layer[297];
+  assign \$93  = layer[228:220] == 1'h1;
+  assign \$94  = layer[219:211] == 1'h1;
+  assign \$95  = \$93  & \$94 ;
+  assign \$96  = ~ layer[17];
+  assign \$97  = \$95  & \$96 ;
+  assign \$98  = ~ token_10[3];
+  assign \chain$221  = \$97  & \$98 ;
+  assign \$99  = ~ token_11[4];
+  assign \write$223  = token_11[0] & \$99 ;
+  assign \$100  = token_17[0] & token_17[4];
+  assign \valid$235  = \$100  & layer[298];
   always @(posedge clk)
-    pixel <= \$94 ;
+    pixel <= \$101 ;
   always @(posedge clk)
-    token_0 <= \$95 ;
+    token_0 <= \$102 ;
   always @(posedge clk)
-    token_1 <= \$96 ;
+    token_1 <= \$103 ;
   always @(posedge clk)
-    token_2 <= \$97 ;
+    token_2 <= \$104 ;
   always @(posedge clk)
-    token_3 <= \$98 ;
+    token_3 <= \$105 ;
   always @(posedge clk)
-    token_4 <= \$99 ;
+    token_4 <= \$106 ;
   always @(posedge clk)
-    token_5 <= \$100 ;
+    token_5 <= \$107 ;
   always @(posedge clk)
-    token_6 <= \$101 ;
+    token_6 <= \$108 ;
   always @(posedge clk)
-    token_7 <= \$102 ;
+    token_7 <= \$109 ;
   always @(posedge clk)
-    token_8 <= \$103 ;
+    token_8 <= \$110 ;
   always @(posedge clk)
-    token_9 <= \$104 ;
+    token_9 <= \$111 ;
   always @(posedge clk)
-    token_10 <= \$105 ;
+    token_10 <= \$112 ;
   always @(posedge clk)
-    token_11 <= \$106 ;
+    token_11 <= \$113 ;
   always @(posedge clk)
-    token_12 <= \$107 ;
+    token_12 <= \$114 ;
   always @(posedge clk)
-    token_13 <= \$108 ;
+    token_13 <= \$115 ;
   always @(posedge clk)
-    token_14 <= \$109 ;
+    token_14 <= \$116 ;
   always @(posedge clk)
-    token_15 <= \$110 ;
+    token_15 <= \$117 ;
   always @(posedge clk)
-    token_16 <= \$111 ;
+    token_16 <= \$118 ;
   always @(posedge clk)
-    token_17 <= \$112 ;
+    token_17 <= \$119 ;
   always @(posedge clk)
-    token_18 <= \$113 ;
+    token_18 <= \$120 ;
   always @(posedge clk)
-    token_19 <= \$114 ;
+    token_19 <= \$121 ;
   always @(posedge clk)
-    token_20 <= \$115 ;
+    token_20 <= \$122 ;
   always @(posedge clk)
-    token_21 <= \$116 ;
+    token_21 <= \$123 ;
   always @(posedge clk)
-    token_22 <= \$117 ;
+    token_22 <= \$124 ;
   always @(posedge clk)
-    token_23 <= \$118 ;
+    token_23 <= \$125 ;
   always @(posedge clk)
-    token_24 <= \$119 ;
+    token_24 <= \$126 ;
   always @(posedge clk)
-    pixel_1 <= \$120 ;
+    pixel_1 <= \$127 ;
   always @(posedge clk)
-    pixel_2 <= \$121 ;
+    pixel_2 <= \$128 ;
   always @(posedge clk)
-    pixel_3 <= \$122 ;
+    pixel_3 <= \$129 ;
   always @(posedge clk)
-    pixel_4 <= \$123 ;
+    pixel_4 <= \$130 ;
   always @(posedge clk)
-    pixel_5 <= \$124 ;
+    pixel_5 <= \$131 ;
   always @(posedge clk)
-    pixel_6 <= \$125 ;
+    pixel_6 <= \$132 ;
   always @(posedge clk)
-    pixel_7 <= \$126 ;
+    pixel_7 <= \$133 ;
   always @(posedge clk)
-    pixel_8 <= \$127 ;
+    pixel_8 <= \$134 ;
   always @(posedge clk)
-    pixel_9 <= \$128 ;
+    pixel_9 <= \$135 ;
   always @(posedge clk)
-    pixel_10 <= \$129 ;
+    pixel_10 <= \$136 ;
   always @(posedge clk)
-    pixel_11 <= \$130 ;
+    pixel_11 <= \$137 ;
   always @(posedge clk)
-    bias_0 <= \$131 ;
+    bias_0 <= \$138 ;
   always @(posedge clk)
-    parameters_0 <= \$132 ;
+    parameters_0 <= \$139 ;
   always @(posedge clk)
-    bias_1 <= \$133 ;
+    bias_1 <= \$140 ;
   always @(posedge clk)
-    parameters_1 <= \$134 ;
+    parameters_1 <= \$141 ;
   always @(posedge clk)
-    bias_2 <= \$135 ;
+    bias_2 <= \$142 ;
   always @(posedge clk)
-    parameters_2 <= \$136 ;
+    parameters_2 <= \$143 ;
   always @(posedge clk)
-    bias_3 <= \$137 ;
+    bias_3 <= \$144 ;
   always @(posedge clk)
-    parameters_3 <= \$138 ;
+    parameters_3 <= \$145 ;
   always @(posedge clk)
-    bias_4 <= \$139 ;
+    bias_4 <= \$146 ;
   always @(posedge clk)
-    parameters_4 <= \$140 ;
+    parameters_4 <= \$147 ;
   always @(posedge clk)
-    bias_5 <= \$141 ;
+    bias_5 <= \$148 ;
   always @(posedge clk)
-    parameters_5 <= \$142 ;
+    parameters_5 <= \$149 ;
   always @(posedge clk)
-    bias_6 <= \$143 ;
+    bias_6 <= \$150 ;
   always @(posedge clk)
-    parameters_6 <= \$144 ;
+    parameters_6 <= \$151 ;
   always @(posedge clk)
-    bias_7 <= \$145 ;
+    bias_7 <= \$152 ;
   always @(posedge clk)
-    parameters_7 <= \$146 ;
+    parameters_7 <= \$153 ;
   \holdfast_8x8_guard.lanes.accumulator_0  accumulator_0 (
     .chain(chain),
     .clk(clk),
@@ -17112,7 +17358,7 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
     .write__en(\write$109 )
   );
   \holdfast_8x8_guard.lanes.accumulator_2  accumulator_2 (
-    .chain(\chain$127 ),
+    .chain(\chain$126 ),
     .clk(clk),
     .first(token_4[3]),
     .maximum(layer[17]),
@@ -17121,11 +17367,11 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
     .rst(rst),
     .valid(token_5[0]),
     .write__addr(pixel_6),
-    .write__data(\total$131 ),
-    .write__en(\write$129 )
+    .write__data(\total$130 ),
+    .write__en(\write$128 )
   );
   \holdfast_8x8_guard.lanes.accumulator_3  accumulator_3 (
-    .chain(\chain$147 ),
+    .chain(\chain$145 ),
     .clk(clk),
     .first(token_5[3]),
     .maximum(layer[17]),
@@ -17134,11 +17380,11 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
     .rst(rst),
     .valid(token_6[0]),
     .write__addr(pixel_7),
-    .write__data(\total$151 ),
-    .write__en(\write$149 )
+    .write__data(\total$149 ),
+    .write__en(\write$147 )
   );
   \holdfast_8x8_guard.lanes.accumulator_4  accumulator_4 (
-    .chain(\chain$167 ),
+    .chain(\chain$164 ),
     .clk(clk),
     .first(token_6[3]),
     .maximum(layer[17]),
@@ -17147,11 +17393,11 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
     .rst(rst),
     .valid(token_7[0]),
     .write__addr(pixel_8),
-    .write__data(\total$171 ),
-    .write__en(\write$169 )
+    .write__data(\total$168 ),
+    .write__en(\write$166 )
   );
   \holdfast_8x8_guard.lanes.accumulator_5  accumulator_5 (
-    .chain(\chain$187 ),
+    .chain(\chain$183 ),
     .clk(clk),
     .first(token_7[3]),
     .maximum(layer[17]),
@@ -17160,11 +17406,11 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
     .rst(rst),
     .valid(token_8[0]),
     .write__addr(pixel_9),
-    .write__data(\total$191 ),
-    .write__en(\write$189 )
+    .write__data(\total$187 ),
+    .write__en(\write$185 )
   );
   \holdfast_8x8_guard.lanes.accumulator_6  accumulator_6 (
-    .chain(\chain$207 ),
+    .chain(\chain$202 ),
     .clk(clk),
     .first(token_8[3]),
     .maximum(layer[17]),
@@ -17173,11 +17419,11 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
     .rst(rst),
     .valid(token_9[0]),
     .write__addr(pixel_10),
-    .write__data(\total$211 ),
-    .write__en(\write$209 )
+    .write__data(\total$206 ),
+    .write__en(\write$204 )
   );
   \holdfast_8x8_guard.lanes.accumulator_7  accumulator_7 (
-    .chain(\chain$227 ),
+    .chain(\chain$221 ),
     .clk(clk),
     .first(token_9[3]),
     .maximum(layer[17]),
@@ -17186,8 +17432,8 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
     .rst(rst),
     .valid(token_10[0]),
     .write__addr(pixel_11),
-    .write__data(\total$231 ),
-    .write__en(\write$229 )
+    .write__data(\total$225 ),
+    .write__en(\write$223 )
   );
   \holdfast_8x8_guard.lanes.align  align (
     .clk(clk),
@@ -17196,12 +17442,13 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
     .rst(rst)
   );
   \holdfast_8x8_guard.lanes.channel_setup  channel_setup (
-    .bound(bound),
     .channel(parameters),
     .clk(clk),
+    .enable(enable),
     .parameters(\parameters$43 ),
-    .\port$4432$0 (settings[17:0]),
+    .\port$4575$0 (settings[17:0]),
     .rst(rst),
+    .use_zero(use_zero),
     .zero_out(layer[413:406])
   );
   \holdfast_8x8_guard.lanes.layer_setup  layer_setup (
@@ -17219,7 +17466,6 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
   \holdfast_8x8_guard.lanes.requantizer_0  requantizer_0 (
     .bias(bias_0),
     .clk(clk),
-    .enable(\enable$92 ),
     .parameters(parameters_0),
     .residual_present(\o$97 [0]),
     .residual_value(\o$95 [7:0]),
@@ -17229,543 +17475,536 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
     .total(total),
     .use_zero(use_zero),
     .valid(\valid$102 ),
-    .\violation$35 (\violation$99 )
+    .violation(\violation$99 )
   );
   \holdfast_8x8_guard.lanes.requantizer_1  requantizer_1 (
     .bias(bias_1),
     .clk(clk),
-    .enable(\enable$116 ),
     .parameters(parameters_1),
     .residual_present(\o$97 [1]),
     .residual_value(\o$95 [15:8]),
-    .result(\code$121 ),
+    .result(\code$120 ),
     .rst(rst),
     .settings(settings),
     .total(\total$111 ),
     .use_zero(use_zero),
-    .valid(\valid$122 ),
-    .\violation$35 (\violation$120 )
+    .valid(\valid$121 ),
+    .violation(\violation$119 )
   );
   \holdfast_8x8_guard.lanes.requantizer_2  requantizer_2 (
     .bias(bias_2),
     .clk(clk),
-    .enable(\enable$136 ),
     .parameters(parameters_2),
     .residual_present(\o$97 [2]),
     .residual_value(\o$95 [23:16]),
-    .result(\code$141 ),
+    .result(\code$139 ),
     .rst(rst),
     .settings(settings),
-    .total(\total$131 ),
+    .total(\total$130 ),
     .use_zero(use_zero),
-    .valid(\valid$142 ),
-    .\violation$35 (\violation$140 )
+    .valid(\valid$140 ),
+    .violation(\violation$138 )
   );
   \holdfast_8x8_guard.lanes.requantizer_3  requantizer_3 (
     .bias(bias_3),
     .clk(clk),
-    .enable(\enable$156 ),
     .parameters(parameters_3),
     .residual_present(\o$97 [3]),
     .residual_value(\o$95 [31:24]),
-    .result(\code$161 ),
+    .result(\code$158 ),
     .rst(rst),
     .settings(settings),
-    .total(\total$151 ),
+    .total(\total$149 ),
     .use_zero(use_zero),
-    .valid(\valid$162 ),
-    .\violation$35 (\violation$160 )
+    .valid(\valid$159 ),
+    .violation(\violation$157 )
   );
   \holdfast_8x8_guard.lanes.requantizer_4  requantizer_4 (
     .bias(bias_4),
     .clk(clk),
-    .enable(\enable$176 ),
     .parameters(parameters_4),
     .residual_present(\o$97 [4]),
     .residual_value(\o$95 [39:32]),
-    .result(\code$181 ),
+    .result(\code$177 ),
     .rst(rst),
     .settings(settings),
-    .total(\total$171 ),
+    .total(\total$168 ),
     .use_zero(use_zero),
-    .valid(\valid$182 ),
-    .\violation$35 (\violation$180 )
+    .valid(\valid$178 ),
+    .violation(\violation$176 )
   );
   \holdfast_8x8_guard.lanes.requantizer_5  requantizer_5 (
     .bias(bias_5),
     .clk(clk),
-    .enable(\enable$196 ),
     .parameters(parameters_5),
     .residual_present(\o$97 [5]),
     .residual_value(\o$95 [47:40]),
-    .result(\code$201 ),
+    .result(\code$196 ),
     .rst(rst),
     .settings(settings),
-    .total(\total$191 ),
+    .total(\total$187 ),
     .use_zero(use_zero),
-    .valid(\valid$202 ),
-    .\violation$35 (\violation$200 )
+    .valid(\valid$197 ),
+    .violation(\violation$195 )
   );
   \holdfast_8x8_guard.lanes.requantizer_6  requantizer_6 (
     .bias(bias_6),
     .clk(clk),
-    .enable(\enable$216 ),
     .parameters(parameters_6),
     .residual_present(\o$97 [6]),
     .residual_value(\o$95 [55:48]),
-    .result(\code$221 ),
+    .result(\code$215 ),
     .rst(rst),
     .settings(settings),
-    .total(\total$211 ),
+    .total(\total$206 ),
     .use_zero(use_zero),
-    .valid(\valid$222 ),
-    .\violation$35 (\violation$220 )
+    .valid(\valid$216 ),
+    .violation(\violation$214 )
   );
   \holdfast_8x8_guard.lanes.requantizer_7  requantizer_7 (
     .bias(bias_7),
     .clk(clk),
-    .enable(\enable$236 ),
     .parameters(parameters_7),
     .residual_present(\o$97 [7]),
     .residual_value(\o$95 [63:56]),
-    .result(\code$241 ),
+    .result(\code$234 ),
     .rst(rst),
     .settings(settings),
-    .total(\total$231 ),
+    .total(\total$225 ),
     .use_zero(use_zero),
-    .valid(\valid$242 ),
-    .\violation$35 (\violation$240 )
+    .valid(\valid$235 ),
+    .violation(\violation$233 )
   );
   \holdfast_8x8_guard.lanes.residual_skew  residual_skew (
     .clk(clk),
-    .i(\i$74 ),
+    .i(\i$75 ),
     .o(\o$95 ),
     .rst(rst)
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$94  = pixel;
+    \$101  = pixel;
     if (token[0]) begin
       if (token[1]) begin
-        \$94  = 11'h000;
+        \$101  = 11'h000;
       end else if (\$1 ) begin
-        \$94  = \$2 [10:0];
+        \$101  = \$2 [10:0];
       end
     end
     if (rst) begin
-      \$94  = 11'h000;
+      \$101  = 11'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$95  = token;
-    if (rst) begin
-      \$95  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$96  = token_0;
-    if (rst) begin
-      \$96  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$97  = token_1;
-    if (rst) begin
-      \$97  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$98  = token_2;
-    if (rst) begin
-      \$98  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$99  = token_3;
-    if (rst) begin
-      \$99  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$100  = token_4;
-    if (rst) begin
-      \$100  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$101  = token_5;
-    if (rst) begin
-      \$101  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$102  = token_6;
+    \$102  = token;
     if (rst) begin
       \$102  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$103  = token_7;
+    \$103  = token_0;
     if (rst) begin
       \$103  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$104  = token_8;
+    \$104  = token_1;
     if (rst) begin
       \$104  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$105  = token_9;
+    \$105  = token_2;
     if (rst) begin
       \$105  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$106  = token_10;
+    \$106  = token_3;
     if (rst) begin
       \$106  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$107  = token_11;
+    \$107  = token_4;
     if (rst) begin
       \$107  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$108  = token_12;
+    \$108  = token_5;
     if (rst) begin
       \$108  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$109  = token_13;
+    \$109  = token_6;
     if (rst) begin
       \$109  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$110  = token_14;
+    \$110  = token_7;
     if (rst) begin
       \$110  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$111  = token_15;
+    \$111  = token_8;
     if (rst) begin
       \$111  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$112  = token_16;
+    \$112  = token_9;
     if (rst) begin
       \$112  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$113  = token_17;
+    \$113  = token_10;
     if (rst) begin
       \$113  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$114  = token_18;
+    \$114  = token_11;
     if (rst) begin
       \$114  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$115  = token_19;
+    \$115  = token_12;
     if (rst) begin
       \$115  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$116  = token_20;
+    \$116  = token_13;
     if (rst) begin
       \$116  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$117  = token_21;
+    \$117  = token_14;
     if (rst) begin
       \$117  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$118  = token_22;
+    \$118  = token_15;
     if (rst) begin
       \$118  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$119  = token_23;
+    \$119  = token_16;
     if (rst) begin
       \$119  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$120  = pixel[9:0];
+    \$120  = token_17;
     if (rst) begin
-      \$120  = 10'h000;
+      \$120  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$121  = pixel_1;
+    \$121  = token_18;
     if (rst) begin
-      \$121  = 10'h000;
+      \$121  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$122  = pixel_2;
+    \$122  = token_19;
     if (rst) begin
-      \$122  = 10'h000;
+      \$122  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$123  = pixel_3;
+    \$123  = token_20;
     if (rst) begin
-      \$123  = 10'h000;
+      \$123  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$124  = pixel_4;
+    \$124  = token_21;
     if (rst) begin
-      \$124  = 10'h000;
+      \$124  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$125  = pixel_5;
+    \$125  = token_22;
     if (rst) begin
-      \$125  = 10'h000;
+      \$125  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$126  = pixel_6;
+    \$126  = token_23;
     if (rst) begin
-      \$126  = 10'h000;
+      \$126  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$127  = pixel_7;
+    \$127  = pixel[9:0];
     if (rst) begin
       \$127  = 10'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$128  = pixel_8;
+    \$128  = pixel_1;
     if (rst) begin
       \$128  = 10'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$129  = pixel_9;
+    \$129  = pixel_2;
     if (rst) begin
       \$129  = 10'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$130  = pixel_10;
+    \$130  = pixel_3;
     if (rst) begin
       \$130  = 10'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$131  = bias_0;
+    \$131  = pixel_4;
+    if (rst) begin
+      \$131  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$132  = pixel_5;
+    if (rst) begin
+      \$132  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$133  = pixel_6;
+    if (rst) begin
+      \$133  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$134  = pixel_7;
+    if (rst) begin
+      \$134  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$135  = pixel_8;
+    if (rst) begin
+      \$135  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$136  = pixel_9;
+    if (rst) begin
+      \$136  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$137  = pixel_10;
+    if (rst) begin
+      \$137  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$138  = bias_0;
     if (\$4 ) begin
-      \$131  = parameters[23:0];
+      \$138  = parameters[23:0];
     end
     if (rst) begin
-      \$131  = 24'h000000;
+      \$138  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$132  = parameters_0;
+    \$139  = parameters_0;
     if (\$6 ) begin
-      \$132  = \parameters$43 ;
+      \$139  = \parameters$43 ;
     end
     if (rst) begin
-      \$132  = 76'h0000000000000000000;
+      \$139  = 76'h0000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$133  = bias_1;
+    \$140  = bias_1;
     if (\$8 ) begin
-      \$133  = parameters[23:0];
+      \$140  = parameters[23:0];
     end
     if (rst) begin
-      \$133  = 24'h000000;
+      \$140  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$134  = parameters_1;
+    \$141  = parameters_1;
     if (\$10 ) begin
-      \$134  = \parameters$43 ;
+      \$141  = \parameters$43 ;
     end
     if (rst) begin
-      \$134  = 76'h0000000000000000000;
+      \$141  = 76'h0000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$135  = bias_2;
+    \$142  = bias_2;
     if (\$12 ) begin
-      \$135  = parameters[23:0];
+      \$142  = parameters[23:0];
     end
     if (rst) begin
-      \$135  = 24'h000000;
+      \$142  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$136  = parameters_2;
+    \$143  = parameters_2;
     if (\$14 ) begin
-      \$136  = \parameters$43 ;
+      \$143  = \parameters$43 ;
     end
     if (rst) begin
-      \$136  = 76'h0000000000000000000;
+      \$143  = 76'h0000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$137  = bias_3;
+    \$144  = bias_3;
     if (\$16 ) begin
-      \$137  = parameters[23:0];
+      \$144  = parameters[23:0];
     end
     if (rst) begin
-      \$137  = 24'h000000;
+      \$144  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$138  = parameters_3;
+    \$145  = parameters_3;
     if (\$18 ) begin
-      \$138  = \parameters$43 ;
+      \$145  = \parameters$43 ;
     end
     if (rst) begin
-      \$138  = 76'h0000000000000000000;
+      \$145  = 76'h0000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$139  = bias_4;
+    \$146  = bias_4;
     if (\$20 ) begin
-      \$139  = parameters[23:0];
+      \$146  = parameters[23:0];
     end
     if (rst) begin
-      \$139  = 24'h000000;
+      \$146  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$140  = parameters_4;
+    \$147  = parameters_4;
     if (\$22 ) begin
-      \$140  = \parameters$43 ;
+      \$147  = \parameters$43 ;
     end
     if (rst) begin
-      \$140  = 76'h0000000000000000000;
+      \$147  = 76'h0000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$141  = bias_5;
+    \$148  = bias_5;
     if (\$24 ) begin
-      \$141  = parameters[23:0];
+      \$148  = parameters[23:0];
     end
     if (rst) begin
-      \$141  = 24'h000000;
+      \$148  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$142  = parameters_5;
+    \$149  = parameters_5;
     if (\$26 ) begin
-      \$142  = \parameters$43 ;
+      \$149  = \parameters$43 ;
     end
     if (rst) begin
-      \$142  = 76'h0000000000000000000;
+      \$149  = 76'h0000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$143  = bias_6;
+    \$150  = bias_6;
     if (\$28 ) begin
-      \$143  = parameters[23:0];
+      \$150  = parameters[23:0];
     end
     if (rst) begin
-      \$143  = 24'h000000;
+      \$150  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$144  = parameters_6;
+    \$151  = parameters_6;
     if (\$30 ) begin
-      \$144  = \parameters$43 ;
+      \$151  = \parameters$43 ;
     end
     if (rst) begin
-      \$144  = 76'h0000000000000000000;
+      \$151  = 76'h0000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$145  = bias_7;
+    \$152  = bias_7;
     if (\$32 ) begin
-      \$145  = parameters[23:0];
+      \$152  = parameters[23:0];
     end
     if (rst) begin
-      \$145  = 24'h000000;
+      \$152  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$146  = parameters_7;
+    \$153  = parameters_7;
     if (\$34 ) begin
-      \$146  = \parameters$43 ;
+      \$153  = \parameters$43 ;
     end
     if (rst) begin
-      \$146  = 76'h0000000000000000000;
+      \$153  = 76'h0000000000000000000;
     end
   end
   assign codes_token = token_24;
@@ -17774,8 +18013,10 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
   assign zero_out = layer[413:406];
   assign lo = settings[8:0];
   assign hi = settings[17:9];
+  assign \enable$69  = enable;
+  assign \use_zero$71  = use_zero;
   assign channel = parameters;
-  assign residual = \i$74 ;
+  assign residual = \i$75 ;
   assign o = codes;
   assign read_address = pixel[9:0];
   assign partial_sum = sums[23:0];
@@ -17783,10 +18024,10 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
   assign valid = token_3[0];
   assign maximum = layer[17];
   assign write_address = pixel_4;
-  assign \total$88  = total;
+  assign \total$89  = total;
   assign bias = bias_0;
-  assign \parameters$90  = parameters_0;
-  assign \settings$91  = settings;
+  assign \parameters$91  = parameters_0;
+  assign \settings$92  = settings;
   assign \use_zero$93  = use_zero;
   assign residual_value = \o$95 [7:0];
   assign \residual_present$96  = \o$97 [0];
@@ -17800,87 +18041,87 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
   assign \bias$113  = bias_1;
   assign \parameters$114  = parameters_1;
   assign \settings$115  = settings;
-  assign \use_zero$117  = use_zero;
-  assign \residual_value$118  = \o$95 [15:8];
-  assign \residual_present$119  = \o$97 [1];
-  assign \read_address$123  = pixel_2;
-  assign \partial_sum$124  = sums[71:48];
-  assign \first$125  = token_4[3];
-  assign \valid$126  = token_5[0];
-  assign \maximum$128  = layer[17];
-  assign \write_address$130  = pixel_6;
-  assign \total$132  = \total$131 ;
-  assign \bias$133  = bias_2;
-  assign \parameters$134  = parameters_2;
-  assign \settings$135  = settings;
-  assign \use_zero$137  = use_zero;
-  assign \residual_value$138  = \o$95 [23:16];
-  assign \residual_present$139  = \o$97 [2];
-  assign \read_address$143  = pixel_3;
-  assign \partial_sum$144  = sums[95:72];
-  assign \first$145  = token_5[3];
-  assign \valid$146  = token_6[0];
-  assign \maximum$148  = layer[17];
-  assign \write_address$150  = pixel_7;
-  assign \total$152  = \total$151 ;
-  assign \bias$153  = bias_3;
-  assign \parameters$154  = parameters_3;
-  assign \settings$155  = settings;
-  assign \use_zero$157  = use_zero;
-  assign \residual_value$158  = \o$95 [31:24];
-  assign \residual_present$159  = \o$97 [3];
-  assign \read_address$163  = pixel_4;
-  assign \partial_sum$164  = sums[119:96];
-  assign \first$165  = token_6[3];
-  assign \valid$166  = token_7[0];
-  assign \maximum$168  = layer[17];
-  assign \write_address$170  = pixel_8;
-  assign \total$172  = \total$171 ;
-  assign \bias$173  = bias_4;
-  assign \parameters$174  = parameters_4;
-  assign \settings$175  = settings;
-  assign \use_zero$177  = use_zero;
-  assign \residual_value$178  = \o$95 [39:32];
-  assign \residual_present$179  = \o$97 [4];
-  assign \read_address$183  = pixel_5;
-  assign \partial_sum$184  = sums[143:120];
-  assign \first$185  = token_7[3];
-  assign \valid$186  = token_8[0];
-  assign \maximum$188  = layer[17];
-  assign \write_address$190  = pixel_9;
-  assign \total$192  = \total$191 ;
-  assign \bias$193  = bias_5;
-  assign \parameters$194  = parameters_5;
-  assign \settings$195  = settings;
-  assign \use_zero$197  = use_zero;
-  assign \residual_value$198  = \o$95 [47:40];
-  assign \residual_present$199  = \o$97 [5];
-  assign \read_address$203  = pixel_6;
-  assign \partial_sum$204  = sums[167:144];
-  assign \first$205  = token_8[3];
-  assign \valid$206  = token_9[0];
-  assign \maximum$208  = layer[17];
-  assign \write_address$210  = pixel_10;
-  assign \total$212  = \total$211 ;
-  assign \bias$213  = bias_6;
-  assign \parameters$214  = parameters_6;
-  assign \settings$215  = settings;
-  assign \use_zero$217  = use_zero;
-  assign \residual_value$218  = \o$95 [55:48];
-  assign \residual_present$219  = \o$97 [6];
-  assign \read_address$223  = pixel_7;
-  assign \partial_sum$224  = sums[191:168];
-  assign \first$225  = token_9[3];
-  assign \valid$226  = token_10[0];
-  assign \maximum$228  = layer[17];
-  assign \write_address$230  = pixel_11;
-  assign \total$232  = \total$231 ;
-  assign \bias$233  = bias_7;
-  assign \parameters$234  = parameters_7;
-  assign \settings$235  = settings;
-  assign \use_zero$237  = use_zero;
-  assign \residual_value$238  = \o$95 [63:56];
-  assign \residual_present$239  = \o$97 [7];
+  assign \use_zero$116  = use_zero;
+  assign \residual_value$117  = \o$95 [15:8];
+  assign \residual_present$118  = \o$97 [1];
+  assign \read_address$122  = pixel_2;
+  assign \partial_sum$123  = sums[71:48];
+  assign \first$124  = token_4[3];
+  assign \valid$125  = token_5[0];
+  assign \maximum$127  = layer[17];
+  assign \write_address$129  = pixel_6;
+  assign \total$131  = \total$130 ;
+  assign \bias$132  = bias_2;
+  assign \parameters$133  = parameters_2;
+  assign \settings$134  = settings;
+  assign \use_zero$135  = use_zero;
+  assign \residual_value$136  = \o$95 [23:16];
+  assign \residual_present$137  = \o$97 [2];
+  assign \read_address$141  = pixel_3;
+  assign \partial_sum$142  = sums[95:72];
+  assign \first$143  = token_5[3];
+  assign \valid$144  = token_6[0];
+  assign \maximum$146  = layer[17];
+  assign \write_address$148  = pixel_7;
+  assign \total$150  = \total$149 ;
+  assign \bias$151  = bias_3;
+  assign \parameters$152  = parameters_3;
+  assign \settings$153  = settings;
+  assign \use_zero$154  = use_zero;
+  assign \residual_value$155  = \o$95 [31:24];
+  assign \residual_present$156  = \o$97 [3];
+  assign \read_address$160  = pixel_4;
+  assign \partial_sum$161  = sums[119:96];
+  assign \first$162  = token_6[3];
+  assign \valid$163  = token_7[0];
+  assign \maximum$165  = layer[17];
+  assign \write_address$167  = pixel_8;
+  assign \total$169  = \total$168 ;
+  assign \bias$170  = bias_4;
+  assign \parameters$171  = parameters_4;
+  assign \settings$172  = settings;
+  assign \use_zero$173  = use_zero;
+  assign \residual_value$174  = \o$95 [39:32];
+  assign \residual_present$175  = \o$97 [4];
+  assign \read_address$179  = pixel_5;
+  assign \partial_sum$180  = sums[143:120];
+  assign \first$181  = token_7[3];
+  assign \valid$182  = token_8[0];
+  assign \maximum$184  = layer[17];
+  assign \write_address$186  = pixel_9;
+  assign \total$188  = \total$187 ;
+  assign \bias$189  = bias_5;
+  assign \parameters$190  = parameters_5;
+  assign \settings$191  = settings;
+  assign \use_zero$192  = use_zero;
+  assign \residual_value$193  = \o$95 [47:40];
+  assign \residual_present$194  = \o$97 [5];
+  assign \read_address$198  = pixel_6;
+  assign \partial_sum$199  = sums[167:144];
+  assign \first$200  = token_8[3];
+  assign \valid$201  = token_9[0];
+  assign \maximum$203  = layer[17];
+  assign \write_address$205  = pixel_10;
+  assign \total$207  = \total$206 ;
+  assign \bias$208  = bias_6;
+  assign \parameters$209  = parameters_6;
+  assign \settings$210  = settings;
+  assign \use_zero$211  = use_zero;
+  assign \residual_value$212  = \o$95 [55:48];
+  assign \residual_present$213  = \o$97 [6];
+  assign \read_address$217  = pixel_7;
+  assign \partial_sum$218  = sums[191:168];
+  assign \first$219  = token_9[3];
+  assign \valid$220  = token_10[0];
+  assign \maximum$222  = layer[17];
+  assign \write_address$224  = pixel_11;
+  assign \total$226  = \total$225 ;
+  assign \bias$227  = bias_7;
+  assign \parameters$228  = parameters_7;
+  assign \settings$229  = settings;
+  assign \use_zero$230  = use_zero;
+  assign \residual_value$231  = \o$95 [63:56];
+  assign \residual_present$232  = \o$97 [7];
   assign \token.valid  = token[0];
   assign \token.start  = token[1];
   assign \token.end  = token[2];
@@ -18222,22 +18463,22 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
   assign \i[5]  = i[5];
   assign \i[6]  = i[6];
   assign \i[7]  = i[7];
-  assign \i$74[0]  = \i$74 [7:0];
-  assign \i$74[1]  = \i$74 [15:8];
-  assign \i$74[2]  = \i$74 [23:16];
-  assign \i$74[3]  = \i$74 [31:24];
-  assign \i$74[4]  = \i$74 [39:32];
-  assign \i$74[5]  = \i$74 [47:40];
-  assign \i$74[6]  = \i$74 [55:48];
-  assign \i$74[7]  = \i$74 [63:56];
-  assign \residual[0]  = \i$74 [7:0];
-  assign \residual[1]  = \i$74 [15:8];
-  assign \residual[2]  = \i$74 [23:16];
-  assign \residual[3]  = \i$74 [31:24];
-  assign \residual[4]  = \i$74 [39:32];
-  assign \residual[5]  = \i$74 [47:40];
-  assign \residual[6]  = \i$74 [55:48];
-  assign \residual[7]  = \i$74 [63:56];
+  assign \i$75[0]  = \i$75 [7:0];
+  assign \i$75[1]  = \i$75 [15:8];
+  assign \i$75[2]  = \i$75 [23:16];
+  assign \i$75[3]  = \i$75 [31:24];
+  assign \i$75[4]  = \i$75 [39:32];
+  assign \i$75[5]  = \i$75 [47:40];
+  assign \i$75[6]  = \i$75 [55:48];
+  assign \i$75[7]  = \i$75 [63:56];
+  assign \residual[0]  = \i$75 [7:0];
+  assign \residual[1]  = \i$75 [15:8];
+  assign \residual[2]  = \i$75 [23:16];
+  assign \residual[3]  = \i$75 [31:24];
+  assign \residual[4]  = \i$75 [39:32];
+  assign \residual[5]  = \i$75 [47:40];
+  assign \residual[6]  = \i$75 [55:48];
+  assign \residual[7]  = \i$75 [63:56];
   assign \codes[0]  = codes[7:0];
   assign \codes[1]  = codes[15:8];
   assign \codes[2]  = codes[23:16];
@@ -18262,23 +18503,23 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
   assign \sums[5]  = sums[143:120];
   assign \sums[6]  = sums[167:144];
   assign \sums[7]  = sums[191:168];
-  assign \parameters$90.shift  = parameters_0[4:0];
-  assign \parameters$90.multiplier  = parameters_0[21:5];
-  assign \parameters$90.guard_below  = parameters_0[38:22];
-  assign \parameters$90.guard_above  = parameters_0[55:39];
-  assign \parameters$90.guard_least  = parameters_0[56];
-  assign \parameters$90.guard_most  = parameters_0[57];
-  assign \parameters$90.guard_lo  = parameters_0[66:58];
-  assign \parameters$90.guard_hi  = parameters_0[75:67];
-  assign \settings$91.lo  = settings[8:0];
-  assign \settings$91.hi  = settings[17:9];
-  assign \settings$91.residual_zero  = settings[25:18];
-  assign \settings$91.add_multiplier_a  = settings[42:26];
-  assign \settings$91.add_multiplier_b  = settings[59:43];
-  assign \settings$91.add_shift  = settings[63:60];
-  assign \settings$91.add_zero  = settings[71:64];
-  assign \settings$91.add_lo  = settings[79:72];
-  assign \settings$91.add_hi  = settings[87:80];
+  assign \parameters$91.shift  = parameters_0[4:0];
+  assign \parameters$91.multiplier  = parameters_0[21:5];
+  assign \parameters$91.guard_below  = parameters_0[38:22];
+  assign \parameters$91.guard_above  = parameters_0[55:39];
+  assign \parameters$91.guard_least  = parameters_0[56];
+  assign \parameters$91.guard_most  = parameters_0[57];
+  assign \parameters$91.guard_lo  = parameters_0[66:58];
+  assign \parameters$91.guard_hi  = parameters_0[75:67];
+  assign \settings$92.lo  = settings[8:0];
+  assign \settings$92.hi  = settings[17:9];
+  assign \settings$92.residual_zero  = settings[25:18];
+  assign \settings$92.add_multiplier_a  = settings[42:26];
+  assign \settings$92.add_multiplier_b  = settings[59:43];
+  assign \settings$92.add_shift  = settings[63:60];
+  assign \settings$92.add_zero  = settings[71:64];
+  assign \settings$92.add_lo  = settings[79:72];
+  assign \settings$92.add_hi  = settings[87:80];
   assign \o$95[0]  = \o$95 [7:0];
   assign \o$95[1]  = \o$95 [15:8];
   assign \o$95[2]  = \o$95 [23:16];
@@ -18320,123 +18561,123 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
   assign \settings$115.add_zero  = settings[71:64];
   assign \settings$115.add_lo  = settings[79:72];
   assign \settings$115.add_hi  = settings[87:80];
-  assign \parameters$134.shift  = parameters_2[4:0];
-  assign \parameters$134.multiplier  = parameters_2[21:5];
-  assign \parameters$134.guard_below  = parameters_2[38:22];
-  assign \parameters$134.guard_above  = parameters_2[55:39];
-  assign \parameters$134.guard_least  = parameters_2[56];
-  assign \parameters$134.guard_most  = parameters_2[57];
-  assign \parameters$134.guard_lo  = parameters_2[66:58];
-  assign \parameters$134.guard_hi  = parameters_2[75:67];
-  assign \settings$135.lo  = settings[8:0];
-  assign \settings$135.hi  = settings[17:9];
-  assign \settings$135.residual_zero  = settings[25:18];
-  assign \settings$135.add_multiplier_a  = settings[42:26];
-  assign \settings$135.add_multiplier_b  = settings[59:43];
-  assign \settings$135.add_shift  = settings[63:60];
-  assign \settings$135.add_zero  = settings[71:64];
-  assign \settings$135.add_lo  = settings[79:72];
-  assign \settings$135.add_hi  = settings[87:80];
-  assign \parameters$154.shift  = parameters_3[4:0];
-  assign \parameters$154.multiplier  = parameters_3[21:5];
-  assign \parameters$154.guard_below  = parameters_3[38:22];
-  assign \parameters$154.guard_above  = parameters_3[55:39];
-  assign \parameters$154.guard_least  = parameters_3[56];
-  assign \parameters$154.guard_most  = parameters_3[57];
-  assign \parameters$154.guard_lo  = parameters_3[66:58];
-  assign \parameters$154.guard_hi  = parameters_3[75:67];
-  assign \settings$155.lo  = settings[8:0];
-  assign \settings$155.hi  = settings[17:9];
-  assign \settings$155.residual_zero  = settings[25:18];
-  assign \settings$155.add_multiplier_a  = settings[42:26];
-  assign \settings$155.add_multiplier_b  = settings[59:43];
-  assign \settings$155.add_shift  = settings[63:60];
-  assign \settings$155.add_zero  = settings[71:64];
-  assign \settings$155.add_lo  = settings[79:72];
-  assign \settings$155.add_hi  = settings[87:80];
-  assign \parameters$174.shift  = parameters_4[4:0];
-  assign \parameters$174.multiplier  = parameters_4[21:5];
-  assign \parameters$174.guard_below  = parameters_4[38:22];
-  assign \parameters$174.guard_above  = parameters_4[55:39];
-  assign \parameters$174.guard_least  = parameters_4[56];
-  assign \parameters$174.guard_most  = parameters_4[57];
-  assign \parameters$174.guard_lo  = parameters_4[66:58];
-  assign \parameters$174.guard_hi  = parameters_4[75:67];
-  assign \settings$175.lo  = settings[8:0];
-  assign \settings$175.hi  = settings[17:9];
-  assign \settings$175.residual_zero  = settings[25:18];
-  assign \settings$175.add_multiplier_a  = settings[42:26];
-  assign \settings$175.add_multiplier_b  = settings[59:43];
-  assign \settings$175.add_shift  = settings[63:60];
-  assign \settings$175.add_zero  = settings[71:64];
-  assign \settings$175.add_lo  = settings[79:72];
-  assign \settings$175.add_hi  = settings[87:80];
-  assign \parameters$194.shift  = parameters_5[4:0];
-  assign \parameters$194.multiplier  = parameters_5[21:5];
-  assign \parameters$194.guard_below  = parameters_5[38:22];
-  assign \parameters$194.guard_above  = parameters_5[55:39];
-  assign \parameters$194.guard_least  = parameters_5[56];
-  assign \parameters$194.guard_most  = parameters_5[57];
-  assign \parameters$194.guard_lo  = parameters_5[66:58];
-  assign \parameters$194.guard_hi  = parameters_5[75:67];
-  assign \settings$195.lo  = settings[8:0];
-  assign \settings$195.hi  = settings[17:9];
-  assign \settings$195.residual_zero  = settings[25:18];
-  assign \settings$195.add_multiplier_a  = settings[42:26];
-  assign \settings$195.add_multiplier_b  = settings[59:43];
-  assign \settings$195.add_shift  = settings[63:60];
-  assign \settings$195.add_zero  = settings[71:64];
-  assign \settings$195.add_lo  = settings[79:72];
-  assign \settings$195.add_hi  = settings[87:80];
-  assign \parameters$214.shift  = parameters_6[4:0];
-  assign \parameters$214.multiplier  = parameters_6[21:5];
-  assign \parameters$214.guard_below  = parameters_6[38:22];
-  assign \parameters$214.guard_above  = parameters_6[55:39];
-  assign \parameters$214.guard_least  = parameters_6[56];
-  assign \parameters$214.guard_most  = parameters_6[57];
-  assign \parameters$214.guard_lo  = parameters_6[66:58];
-  assign \parameters$214.guard_hi  = parameters_6[75:67];
-  assign \settings$215.lo  = settings[8:0];
-  assign \settings$215.hi  = settings[17:9];
-  assign \settings$215.residual_zero  = settings[25:18];
-  assign \settings$215.add_multiplier_a  = settings[42:26];
-  assign \settings$215.add_multiplier_b  = settings[59:43];
-  assign \settings$215.add_shift  = settings[63:60];
-  assign \settings$215.add_zero  = settings[71:64];
-  assign \settings$215.add_lo  = settings[79:72];
-  assign \settings$215.add_hi  = settings[87:80];
-  assign \parameters$234.shift  = parameters_7[4:0];
-  assign \parameters$234.multiplier  = parameters_7[21:5];
-  assign \parameters$234.guard_below  = parameters_7[38:22];
-  assign \parameters$234.guard_above  = parameters_7[55:39];
-  assign \parameters$234.guard_least  = parameters_7[56];
-  assign \parameters$234.guard_most  = parameters_7[57];
-  assign \parameters$234.guard_lo  = parameters_7[66:58];
-  assign \parameters$234.guard_hi  = parameters_7[75:67];
-  assign \settings$235.lo  = settings[8:0];
-  assign \settings$235.hi  = settings[17:9];
-  assign \settings$235.residual_zero  = settings[25:18];
-  assign \settings$235.add_multiplier_a  = settings[42:26];
-  assign \settings$235.add_multiplier_b  = settings[59:43];
-  assign \settings$235.add_shift  = settings[63:60];
-  assign \settings$235.add_zero  = settings[71:64];
-  assign \settings$235.add_lo  = settings[79:72];
-  assign \settings$235.add_hi  = settings[87:80];
-  assign \i$100 [63:56] = \code$241 ;
-  assign \i$100 [55:48] = \code$221 ;
-  assign \i$100 [47:40] = \code$201 ;
-  assign \i$100 [39:32] = \code$181 ;
-  assign \i$100 [31:24] = \code$161 ;
-  assign \i$100 [23:16] = \code$141 ;
-  assign \i$100 [15:8] = \code$121 ;
+  assign \parameters$133.shift  = parameters_2[4:0];
+  assign \parameters$133.multiplier  = parameters_2[21:5];
+  assign \parameters$133.guard_below  = parameters_2[38:22];
+  assign \parameters$133.guard_above  = parameters_2[55:39];
+  assign \parameters$133.guard_least  = parameters_2[56];
+  assign \parameters$133.guard_most  = parameters_2[57];
+  assign \parameters$133.guard_lo  = parameters_2[66:58];
+  assign \parameters$133.guard_hi  = parameters_2[75:67];
+  assign \settings$134.lo  = settings[8:0];
+  assign \settings$134.hi  = settings[17:9];
+  assign \settings$134.residual_zero  = settings[25:18];
+  assign \settings$134.add_multiplier_a  = settings[42:26];
+  assign \settings$134.add_multiplier_b  = settings[59:43];
+  assign \settings$134.add_shift  = settings[63:60];
+  assign \settings$134.add_zero  = settings[71:64];
+  assign \settings$134.add_lo  = settings[79:72];
+  assign \settings$134.add_hi  = settings[87:80];
+  assign \parameters$152.shift  = parameters_3[4:0];
+  assign \parameters$152.multiplier  = parameters_3[21:5];
+  assign \parameters$152.guard_below  = parameters_3[38:22];
+  assign \parameters$152.guard_above  = parameters_3[55:39];
+  assign \parameters$152.guard_least  = parameters_3[56];
+  assign \parameters$152.guard_most  = parameters_3[57];
+  assign \parameters$152.guard_lo  = parameters_3[66:58];
+  assign \parameters$152.guard_hi  = parameters_3[75:67];
+  assign \settings$153.lo  = settings[8:0];
+  assign \settings$153.hi  = settings[17:9];
+  assign \settings$153.residual_zero  = settings[25:18];
+  assign \settings$153.add_multiplier_a  = settings[42:26];
+  assign \settings$153.add_multiplier_b  = settings[59:43];
+  assign \settings$153.add_shift  = settings[63:60];
+  assign \settings$153.add_zero  = settings[71:64];
+  assign \settings$153.add_lo  = settings[79:72];
+  assign \settings$153.add_hi  = settings[87:80];
+  assign \parameters$171.shift  = parameters_4[4:0];
+  assign \parameters$171.multiplier  = parameters_4[21:5];
+  assign \parameters$171.guard_below  = parameters_4[38:22];
+  assign \parameters$171.guard_above  = parameters_4[55:39];
+  assign \parameters$171.guard_least  = parameters_4[56];
+  assign \parameters$171.guard_most  = parameters_4[57];
+  assign \parameters$171.guard_lo  = parameters_4[66:58];
+  assign \parameters$171.guard_hi  = parameters_4[75:67];
+  assign \settings$172.lo  = settings[8:0];
+  assign \settings$172.hi  = settings[17:9];
+  assign \settings$172.residual_zero  = settings[25:18];
+  assign \settings$172.add_multiplier_a  = settings[42:26];
+  assign \settings$172.add_multiplier_b  = settings[59:43];
+  assign \settings$172.add_shift  = settings[63:60];
+  assign \settings$172.add_zero  = settings[71:64];
+  assign \settings$172.add_lo  = settings[79:72];
+  assign \settings$172.add_hi  = settings[87:80];
+  assign \parameters$190.shift  = parameters_5[4:0];
+  assign \parameters$190.multiplier  = parameters_5[21:5];
+  assign \parameters$190.guard_below  = parameters_5[38:22];
+  assign \parameters$190.guard_above  = parameters_5[55:39];
+  assign \parameters$190.guard_least  = parameters_5[56];
+  assign \parameters$190.guard_most  = parameters_5[57];
+  assign \parameters$190.guard_lo  = parameters_5[66:58];
+  assign \parameters$190.guard_hi  = parameters_5[75:67];
+  assign \settings$191.lo  = settings[8:0];
+  assign \settings$191.hi  = settings[17:9];
+  assign \settings$191.residual_zero  = settings[25:18];
+  assign \settings$191.add_multiplier_a  = settings[42:26];
+  assign \settings$191.add_multiplier_b  = settings[59:43];
+  assign \settings$191.add_shift  = settings[63:60];
+  assign \settings$191.add_zero  = settings[71:64];
+  assign \settings$191.add_lo  = settings[79:72];
+  assign \settings$191.add_hi  = settings[87:80];
+  assign \parameters$209.shift  = parameters_6[4:0];
+  assign \parameters$209.multiplier  = parameters_6[21:5];
+  assign \parameters$209.guard_below  = parameters_6[38:22];
+  assign \parameters$209.guard_above  = parameters_6[55:39];
+  assign \parameters$209.guard_least  = parameters_6[56];
+  assign \parameters$209.guard_most  = parameters_6[57];
+  assign \parameters$209.guard_lo  = parameters_6[66:58];
+  assign \parameters$209.guard_hi  = parameters_6[75:67];
+  assign \settings$210.lo  = settings[8:0];
+  assign \settings$210.hi  = settings[17:9];
+  assign \settings$210.residual_zero  = settings[25:18];
+  assign \settings$210.add_multiplier_a  = settings[42:26];
+  assign \settings$210.add_multiplier_b  = settings[59:43];
+  assign \settings$210.add_shift  = settings[63:60];
+  assign \settings$210.add_zero  = settings[71:64];
+  assign \settings$210.add_lo  = settings[79:72];
+  assign \settings$210.add_hi  = settings[87:80];
+  assign \parameters$228.shift  = parameters_7[4:0];
+  assign \parameters$228.multiplier  = parameters_7[21:5];
+  assign \parameters$228.guard_below  = parameters_7[38:22];
+  assign \parameters$228.guard_above  = parameters_7[55:39];
+  assign \parameters$228.guard_least  = parameters_7[56];
+  assign \parameters$228.guard_most  = parameters_7[57];
+  assign \parameters$228.guard_lo  = parameters_7[66:58];
+  assign \parameters$228.guard_hi  = parameters_7[75:67];
+  assign \settings$229.lo  = settings[8:0];
+  assign \settings$229.hi  = settings[17:9];
+  assign \settings$229.residual_zero  = settings[25:18];
+  assign \settings$229.add_multiplier_a  = settings[42:26];
+  assign \settings$229.add_multiplier_b  = settings[59:43];
+  assign \settings$229.add_shift  = settings[63:60];
+  assign \settings$229.add_zero  = settings[71:64];
+  assign \settings$229.add_lo  = settings[79:72];
+  assign \settings$229.add_hi  = settings[87:80];
+  assign \i$100 [63:56] = \code$234 ;
+  assign \i$100 [55:48] = \code$215 ;
+  assign \i$100 [47:40] = \code$196 ;
+  assign \i$100 [39:32] = \code$177 ;
+  assign \i$100 [31:24] = \code$158 ;
+  assign \i$100 [23:16] = \code$139 ;
+  assign \i$100 [15:8] = \code$120 ;
   assign \i$100 [7:0] = code;
-  assign violation[7] = \violation$240 ;
-  assign violation[6] = \violation$220 ;
-  assign violation[5] = \violation$200 ;
-  assign violation[4] = \violation$180 ;
-  assign violation[3] = \violation$160 ;
-  assign violation[2] = \violation$140 ;
-  assign violation[1] = \violation$120 ;
+  assign violation[7] = \violation$233 ;
+  assign violation[6] = \violation$214 ;
+  assign violation[5] = \violation$195 ;
+  assign violation[4] = \violation$176 ;
+  assign violation[3] = \violation$157 ;
+  assign violation[2] = \violation$138 ;
+  assign violation[1] = \violation$119 ;
   assign violation[0] = \violation$99 ;
   assign i[7] = residual_present;
   assign i[6] = residual_present;
@@ -19784,36 +20025,49 @@ module \holdfast_8x8_guard.lanes.align (rst, i, o, clk);
   assign o[7:0] = lane_0_6;
 endmodule
 
-module \holdfast_8x8_guard.lanes.channel_setup (rst, bound, channel, \port$4432$0 , parameters, zero_out, clk);
+module \holdfast_8x8_guard.lanes.channel_setup (rst, channel, enable, use_zero, \port$4575$0 , parameters, zero_out, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$81  = 0;
-  wire [17:0] \$1 ;
+  wire \$1 ;
   wire \$10 ;
-  wire [16:0] \$11 ;
-  wire [16:0] \$12 ;
-  wire [16:0] \$13 ;
-  wire [16:0] \$14 ;
+  wire [9:0] \$11 ;
+  wire [8:0] \$12 ;
+  wire [8:0] \$13 ;
+  wire \$14 ;
   wire \$15 ;
-  wire [16:0] \$16 ;
-  wire [17:0] \$17 ;
-  wire [16:0] \$18 ;
+  wire \$16 ;
+  wire \$17 ;
+  wire \$18 ;
   wire \$19 ;
   wire \$2 ;
   wire \$20 ;
-  reg [16:0] \$21 ;
-  reg [4:0] \$22 ;
-  reg [16:0] \$23 ;
-  reg [16:0] \$24 ;
-  reg \$25 ;
-  reg \$26 ;
-  wire [17:0] \$3 ;
+  wire \$21 ;
+  wire \$22 ;
+  wire [8:0] \$23 ;
+  wire [8:0] \$24 ;
+  wire [16:0] \$25 ;
+  wire \$26 ;
+  wire [16:0] \$27 ;
+  wire [17:0] \$28 ;
+  wire [16:0] \$29 ;
+  wire \$3 ;
+  wire \$30 ;
+  wire \$31 ;
+  wire \$32 ;
+  wire \$33 ;
+  wire \$34 ;
+  wire \$35 ;
+  reg [16:0] \$36 ;
+  reg [4:0] \$37 ;
+  reg [16:0] \$38 ;
+  reg [16:0] \$39 ;
   wire \$4 ;
-  wire [17:0] \$5 ;
-  wire [17:0] \$6 ;
-  wire [17:0] \$7 ;
-  wire [17:0] \$8 ;
+  reg \$40 ;
+  reg \$41 ;
+  wire \$5 ;
+  wire \$6 ;
+  wire \$7 ;
+  wire \$8 ;
   wire \$9 ;
-  input bound;
-  wire bound;
   input [77:0] channel;
   wire [77:0] channel;
   wire [23:0] \channel.bias ;
@@ -19823,6 +20077,8 @@ module \holdfast_8x8_guard.lanes.channel_setup (rst, bound, channel, \port$4432$
   wire [5:0] \channel.shift ;
   input clk;
   wire clk;
+  input enable;
+  wire enable;
   reg [16:0] guard_above = 17'h00000;
   reg [16:0] guard_below = 17'h00000;
   reg guard_least = 1'h0;
@@ -19840,92 +20096,109 @@ module \holdfast_8x8_guard.lanes.channel_setup (rst, bound, channel, \port$4432$
   wire \parameters.guard_most ;
   wire [16:0] \parameters.multiplier ;
   wire [4:0] \parameters.shift ;
-  input [17:0] \port$4432$0 ;
-  wire [17:0] \port$4432$0 ;
+  input [17:0] \port$4575$0 ;
+  wire [17:0] \port$4575$0 ;
   input rst;
   wire rst;
   reg [4:0] shift = 5'h00;
+  input use_zero;
+  wire use_zero;
   input [7:0] zero_out;
   wire [7:0] zero_out;
-  assign \$1  = $signed(parameters[38:22]) + $signed(2'h1);
-  assign \$2  = $signed(\$1 ) < $signed(\port$4432$0 [8:0]);
-  assign \$3  = $signed(parameters[38:22]) + $signed(2'h1);
-  assign \$4  = $signed(\$3 ) > $signed(\port$4432$0 [17:9]);
-  assign \$5  = $signed(parameters[38:22]) + $signed(2'h1);
-  assign \$6  = \$4  ? { \port$4432$0 [17], \port$4432$0 [17], \port$4432$0 [17], \port$4432$0 [17], \port$4432$0 [17], \port$4432$0 [17], \port$4432$0 [17], \port$4432$0 [17], \port$4432$0 [17], \port$4432$0 [17:9] } : \$5 ;
-  assign \$7  = \$2  ? { \port$4432$0 [8], \port$4432$0 [8], \port$4432$0 [8], \port$4432$0 [8], \port$4432$0 [8], \port$4432$0 [8], \port$4432$0 [8], \port$4432$0 [8], \port$4432$0 [8], \port$4432$0 [8:0] } : \$6 ;
-  assign \$8  = bound ? \$7  : { \port$4432$0 [8], \port$4432$0 [8], \port$4432$0 [8], \port$4432$0 [8], \port$4432$0 [8], \port$4432$0 [8], \port$4432$0 [8], \port$4432$0 [8], \port$4432$0 [8], \port$4432$0 [8:0] };
-  assign \$9  = $signed(parameters[55:39]) < $signed(\port$4432$0 [8:0]);
-  assign \$10  = $signed(parameters[55:39]) > $signed(\port$4432$0 [17:9]);
-  assign \$11  = \$10  ? { \port$4432$0 [17], \port$4432$0 [17], \port$4432$0 [17], \port$4432$0 [17], \port$4432$0 [17], \port$4432$0 [17], \port$4432$0 [17], \port$4432$0 [17], \port$4432$0 [17:9] } : parameters[55:39];
-  assign \$12  = \$9  ? { \port$4432$0 [8], \port$4432$0 [8], \port$4432$0 [8], \port$4432$0 [8], \port$4432$0 [8], \port$4432$0 [8], \port$4432$0 [8], \port$4432$0 [8], \port$4432$0 [8:0] } : \$11 ;
-  assign \$13  = bound ? \$12  : { \port$4432$0 [17], \port$4432$0 [17], \port$4432$0 [17], \port$4432$0 [17], \port$4432$0 [17], \port$4432$0 [17], \port$4432$0 [17], \port$4432$0 [17], \port$4432$0 [17:9] };
-  assign \$14  = { channel[45:30], 1'h0 } >> channel[24];
-  assign \$15  = channel[29:24] > 6'h27;
-  assign \$16  = $signed(channel[61:46]) - $signed(zero_out);
-  assign \$17  = $signed(\$16 ) - $signed(2'h1);
-  assign \$18  = $signed(channel[77:62]) - $signed(zero_out);
-  assign \$19  = channel[61:46] == 16'h8000;
-  assign \$20  = channel[77:62] == 15'h7fff;
+  assign \$1  = ~ use_zero;
+  assign \$2  = enable & \$1 ;
+  assign \$3  = $signed(parameters[37:30]) == $signed(parameters[38]);
+  assign \$4  = { \port$4575$0 [8], parameters[29:22] } < { parameters[30], \port$4575$0 [7:0] };
+  assign \$5  = \$3  ? \$4  : parameters[38];
+  assign \$6  = ~ \$5 ;
+  assign \$7  = \$2  & \$6 ;
+  assign \$8  = $signed(parameters[37:30]) == $signed(parameters[38]);
+  assign \$9  = { \port$4575$0 [17], parameters[29:22] } < { parameters[30], \port$4575$0 [16:9] };
+  assign \$10  = \$8  ? \$9  : parameters[38];
+  assign \$11  = parameters[30:22] + 1'h1;
+  assign \$12  = \$10  ? \$11 [8:0] : \port$4575$0 [17:9];
+  assign \$13  = \$7  ? \$12  : \port$4575$0 [8:0];
+  assign \$14  = ~ use_zero;
+  assign \$15  = enable & \$14 ;
+  assign \$16  = $signed(parameters[54:47]) == $signed(parameters[55]);
+  assign \$17  = { \port$4575$0 [17], parameters[46:39] } < { parameters[47], \port$4575$0 [16:9] };
+  assign \$18  = \$16  ? \$17  : parameters[55];
+  assign \$19  = \$15  & \$18 ;
+  assign \$20  = $signed(parameters[54:47]) == $signed(parameters[55]);
+  assign \$21  = { \port$4575$0 [8], parameters[46:39] } < { parameters[47], \port$4575$0 [7:0] };
+  assign \$22  = \$20  ? \$21  : parameters[55];
+  assign \$23  = \$22  ? \port$4575$0 [8:0] : parameters[47:39];
+  assign \$24  = \$19  ? \$23  : \port$4575$0 [17:9];
+  assign \$25  = { channel[45:30], 1'h0 } >> channel[24];
+  assign \$26  = channel[29:24] > 6'h27;
+  assign \$27  = $signed(channel[61:46]) - $signed(zero_out);
+  assign \$28  = $signed(\$27 ) - $signed(2'h1);
+  assign \$29  = $signed(channel[77:62]) - $signed(zero_out);
+  assign \$30  = ~ enable;
+  assign \$31  = channel[61:46] == 16'h8000;
+  assign \$32  = \$30  | \$31 ;
+  assign \$33  = ~ enable;
+  assign \$34  = channel[77:62] == 15'h7fff;
+  assign \$35  = \$33  | \$34 ;
   always @(posedge clk)
-    multiplier <= \$21 ;
+    multiplier <= \$36 ;
   always @(posedge clk)
-    shift <= \$22 ;
+    shift <= \$37 ;
   always @(posedge clk)
-    guard_below <= \$23 ;
+    guard_below <= \$38 ;
   always @(posedge clk)
-    guard_above <= \$24 ;
+    guard_above <= \$39 ;
   always @(posedge clk)
-    guard_least <= \$25 ;
+    guard_least <= \$40 ;
   always @(posedge clk)
-    guard_most <= \$26 ;
+    guard_most <= \$41 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$81 ) begin end
-    \$21  = \$14 ;
-    if (\$15 ) begin
-      \$21  = 17'h00000;
+    \$36  = \$25 ;
+    if (\$26 ) begin
+      \$36  = 17'h00000;
     end
     if (rst) begin
-      \$21  = 17'h00000;
+      \$36  = 17'h00000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$81 ) begin end
-    \$22  = channel[29:25];
+    \$37  = channel[29:25];
     if (rst) begin
-      \$22  = 5'h00;
+      \$37  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$81 ) begin end
-    \$23  = \$17 [16:0];
+    \$38  = \$28 [16:0];
     if (rst) begin
-      \$23  = 17'h00000;
+      \$38  = 17'h00000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$81 ) begin end
-    \$24  = \$18 ;
+    \$39  = \$29 ;
     if (rst) begin
-      \$24  = 17'h00000;
+      \$39  = 17'h00000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$81 ) begin end
-    \$25  = \$19 ;
+    \$40  = \$32 ;
     if (rst) begin
-      \$25  = 1'h0;
+      \$40  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$81 ) begin end
-    \$26  = \$20 ;
+    \$41  = \$35 ;
     if (rst) begin
-      \$26  = 1'h0;
+      \$41  = 1'h0;
     end
   end
-  assign lo = \port$4432$0 [8:0];
-  assign hi = \port$4432$0 [17:9];
+  assign lo = \port$4575$0 [8:0];
+  assign hi = \port$4575$0 [17:9];
   assign \parameters.shift  = parameters[4:0];
   assign \parameters.multiplier  = parameters[21:5];
   assign \parameters.guard_below  = parameters[38:22];
@@ -19939,8 +20212,8 @@ module \holdfast_8x8_guard.lanes.channel_setup (rst, bound, channel, \port$4432$
   assign \channel.multiplier  = channel[45:30];
   assign \channel.guard_lo  = channel[61:46];
   assign \channel.guard_hi  = channel[77:62];
-  assign parameters[75:67] = \$13 [8:0];
-  assign parameters[66:58] = \$8 [8:0];
+  assign parameters[75:67] = \$24 ;
+  assign parameters[66:58] = \$13 ;
   assign parameters[57] = guard_most;
   assign parameters[56] = guard_least;
   assign parameters[55:39] = guard_above;
@@ -20477,7 +20750,7 @@ module \holdfast_8x8_guard.lanes.present_skew (rst, i, o, clk);
   assign o[0] = i[0];
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_0 (rst, enable, valid, \violation$35 , use_zero, bias, parameters, settings, residual_value, residual_present, total, result, clk);
+module \holdfast_8x8_guard.lanes.requantizer_0 (rst, valid, violation, use_zero, bias, parameters, settings, residual_value, residual_present, total, result, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$84  = 0;
   wire [24:0] \$1 ;
   wire [9:0] \$10 ;
@@ -20493,48 +20766,56 @@ module \holdfast_8x8_guard.lanes.requantizer_0 (rst, enable, valid, \violation$3
   wire [33:0] \$2 ;
   wire \$20 ;
   wire \$21 ;
-  wire [9:0] \$22 ;
-  wire [9:0] \$23 ;
-  wire [25:0] \$24 ;
-  wire [8:0] \$25 ;
-  wire [25:0] \$26 ;
-  wire [26:0] \$27 ;
+  wire \$22 ;
+  wire \$23 ;
+  wire \$24 ;
+  wire \$25 ;
+  wire \$26 ;
+  wire \$27 ;
   wire \$28 ;
   wire \$29 ;
   wire [23:0] \$3 ;
   wire \$30 ;
   wire \$31 ;
-  wire [7:0] \$32 ;
-  wire [7:0] \$33 ;
-  wire [10:0] \$34 ;
-  wire [10:0] \$35 ;
-  wire \$36 ;
-  wire \$37 ;
-  wire [9:0] \$38 ;
-  wire [9:0] \$39 ;
+  wire \$32 ;
+  wire \$33 ;
+  wire \$34 ;
+  wire \$35 ;
+  wire [9:0] \$36 ;
+  wire [9:0] \$37 ;
+  wire [25:0] \$38 ;
+  wire [8:0] \$39 ;
   wire [24:0] \$4 ;
-  wire \$40 ;
-  wire \$41 ;
+  wire [25:0] \$40 ;
+  wire [26:0] \$41 ;
   wire \$42 ;
   wire \$43 ;
   wire \$44 ;
   wire \$45 ;
-  wire \$46 ;
-  reg [23:0] \$47 ;
-  reg [33:0] \$48 ;
-  reg [23:0] \$49 ;
+  wire [7:0] \$46 ;
+  wire [7:0] \$47 ;
+  wire [10:0] \$48 ;
+  wire [10:0] \$49 ;
   wire \$5 ;
-  reg [40:0] \$50 ;
-  reg [9:0] \$51 ;
-  reg \$52 ;
-  reg \$53 ;
-  reg [8:0] \$54 ;
-  reg [25:0] \$55 ;
-  reg [25:0] \$56 ;
-  reg [26:0] \$57 ;
-  reg [9:0] \$58 ;
-  reg [7:0] \$59 ;
+  wire \$50 ;
+  wire \$51 ;
+  wire [9:0] \$52 ;
+  wire [9:0] \$53 ;
+  wire \$54 ;
+  reg [23:0] \$55 ;
+  reg [33:0] \$56 ;
+  reg [23:0] \$57 ;
+  reg [40:0] \$58 ;
+  reg [9:0] \$59 ;
   wire \$6 ;
+  reg \$60 ;
+  reg \$61 ;
+  reg [8:0] \$62 ;
+  reg [25:0] \$63 ;
+  reg [25:0] \$64 ;
+  reg [26:0] \$65 ;
+  reg [9:0] \$66 ;
+  reg [7:0] \$67 ;
   wire \$7 ;
   wire [7:0] \$8 ;
   wire [7:0] \$9 ;
@@ -20542,21 +20823,18 @@ module \holdfast_8x8_guard.lanes.requantizer_0 (rst, enable, valid, \violation$3
   input [23:0] bias;
   wire [23:0] bias;
   reg [23:0] biased = 24'h000000;
-  reg bounded = 1'h0;
   reg [8:0] clamped = 9'h000;
   input clk;
   wire clk;
   (* init = 8'h00 *)
   wire [7:0] code;
-  input enable;
-  wire enable;
   reg [23:0] high = 24'h000000;
   wire increment;
-  wire \increment$31 ;
-  wire larger;
+  wire \increment$28 ;
+  reg larger = 1'h0;
   reg [33:0] low = 34'h000000000;
   wire over;
-  wire \over$28 ;
+  wire \over$25 ;
   input [75:0] parameters;
   wire [75:0] parameters;
   wire [16:0] \parameters.guard_above ;
@@ -20591,10 +20869,10 @@ module \holdfast_8x8_guard.lanes.requantizer_0 (rst, enable, valid, \violation$3
   wire [8:0] \settings.lo ;
   wire [7:0] \settings.residual_zero ;
   wire [4:0] shift;
-  wire [3:0] \shift$38 ;
+  wire [3:0] \shift$35 ;
   wire sign;
-  wire \sign$30 ;
-  wire smaller;
+  wire \sign$27 ;
+  reg smaller = 1'h0;
   reg [26:0] sum_ = 27'h0000000;
   input [23:0] total;
   wire [23:0] total;
@@ -20605,47 +20883,59 @@ module \holdfast_8x8_guard.lanes.requantizer_0 (rst, enable, valid, \violation$3
   (* init = 41'h00000000000 *)
   wire [40:0] value;
   (* init = 27'h0000000 *)
-  wire [26:0] \value$37 ;
-  reg violation = 1'h0;
-  output \violation$35 ;
-  wire \violation$35 ;
+  wire [26:0] \value$34 ;
+  output violation;
+  wire violation;
   wire [16:0] whole;
-  wire [8:0] \whole$29 ;
-  assign \$41  = over ? sign : \$40 ;
-  assign \$42  = ~ parameters[56];
-  assign smaller = \$41  & \$42 ;
-  assign \$43  = ~ sign;
-  assign \$44  = $signed({ whole, increment }) > $signed({ parameters[55:39], 1'h0 });
-  assign \$45  = over ? \$43  : \$44 ;
-  assign \$46  = ~ parameters[57];
-  assign larger = \$45  & \$46 ;
-  assign \violation$35  = violation & valid;
+  wire [8:0] \whole$26 ;
+  assign \$33  = $signed(rounded) < $signed(parameters[66:58]);
+  assign \$34  = \$32  | \$33 ;
+  assign \$35  = $signed(rounded) > $signed(parameters[75:67]);
+  assign \$36  = \$35  ? { parameters[75], parameters[75:67] } : rounded;
+  assign \$37  = \$34  ? { parameters[66], parameters[66:58] } : \$36 ;
+  assign \$38  = $signed(clamped) * $signed({ 1'h0, settings[42:26] });
+  assign \$39  = $signed(residual_value) - $signed(settings[25:18]);
+  assign \$40  = $signed(\$39 ) * $signed({ 1'h0, settings[59:43] });
+  assign \$41  = $signed(scaled_a) + $signed(scaled_b);
+  assign \$42  = ~ residual_present;
+  assign \$43  = ~ \over$25 ;
+  assign \$44  = \whole$26 [8] == \sign$27 ;
+  assign \$45  = \$43  & \$44 ;
+  assign \$46  = ~ { \sign$27 , \sign$27 , \sign$27 , \sign$27 , \sign$27 , \sign$27 , \sign$27 , \sign$27  };
+  assign \$47  = \$45  ? \whole$26 [7:0] : \$46 ;
+  assign \$48  = $signed({ \sign$27 , \$47 , 1'h1 }) + $signed({ settings[71:64], \increment$28  });
+  assign \$50  = $signed(added) < $signed(settings[79:72]);
+  assign \$51  = $signed(added) > $signed(settings[87:80]);
+  assign \$52  = \$51  ? { settings[87], settings[87], settings[87:80] } : added;
+  assign \$53  = \$50  ? { settings[79], settings[79], settings[79:72] } : \$52 ;
+  assign \$54  = smaller | larger;
+  assign violation = \$54  & valid;
   always @(posedge clk)
-    biased <= \$47 ;
+    biased <= \$55 ;
   always @(posedge clk)
-    low <= \$48 ;
+    low <= \$56 ;
   always @(posedge clk)
-    high <= \$49 ;
+    high <= \$57 ;
   always @(posedge clk)
-    product <= \$50 ;
+    product <= \$58 ;
   always @(posedge clk)
-    rounded <= \$51 ;
+    rounded <= \$59 ;
   always @(posedge clk)
-    violation <= \$52 ;
+    smaller <= \$60 ;
   always @(posedge clk)
-    bounded <= \$53 ;
+    larger <= \$61 ;
   always @(posedge clk)
-    clamped <= \$54 ;
+    clamped <= \$62 ;
   always @(posedge clk)
-    scaled_a <= \$55 ;
+    scaled_a <= \$63 ;
   always @(posedge clk)
-    scaled_b <= \$56 ;
+    scaled_b <= \$64 ;
   always @(posedge clk)
-    sum_ <= \$57 ;
+    sum_ <= \$65 ;
   always @(posedge clk)
-    added <= \$58 ;
+    added <= \$66 ;
   always @(posedge clk)
-    result <= \$59 ;
+    result <= \$67 ;
   assign \$1  = $signed(total) + $signed(bias);
   assign \$2  = biased[16:0] * parameters[21:5];
   assign \$3  = $signed(biased[23:17]) * $signed({ 1'h0, parameters[21:5] });
@@ -20656,46 +20946,39 @@ module \holdfast_8x8_guard.lanes.requantizer_0 (rst, enable, valid, \violation$3
   assign \$8  = ~ { sign, sign, sign, sign, sign, sign, sign, sign };
   assign \$9  = \$7  ? whole[7:0] : \$8 ;
   assign \$10  = $signed({ sign, \$9  }) + $signed({ 1'h0, increment });
-  assign \$11  = smaller | larger;
-  assign \$12  = \$11  & enable;
-  assign \$13  = smaller & enable;
-  assign \$14  = ~ use_zero;
-  assign \$15  = \$13  & \$14 ;
-  assign \$16  = smaller | larger;
-  assign \$17  = \$16  & enable;
-  assign \$18  = \$17  & use_zero;
-  assign \$19  = $signed(rounded) < $signed(parameters[66:58]);
-  assign \$20  = bounded | \$19 ;
-  assign \$21  = $signed(rounded) > $signed(parameters[75:67]);
-  assign \$22  = \$21  ? { parameters[75], parameters[75:67] } : rounded;
-  assign \$23  = \$20  ? { parameters[66], parameters[66:58] } : \$22 ;
-  assign \$24  = $signed(clamped) * $signed({ 1'h0, settings[42:26] });
-  assign \$25  = $signed(residual_value) - $signed(settings[25:18]);
-  assign \$26  = $signed(\$25 ) * $signed({ 1'h0, settings[59:43] });
-  assign \$27  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$28  = ~ residual_present;
-  assign \$29  = ~ \over$28 ;
-  assign \$30  = \whole$29 [8] == \sign$30 ;
-  assign \$31  = \$29  & \$30 ;
-  assign \$32  = ~ { \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30  };
-  assign \$33  = \$31  ? \whole$29 [7:0] : \$32 ;
-  assign \$34  = $signed({ \sign$30 , \$33 , 1'h1 }) + $signed({ settings[71:64], \increment$31  });
-  assign \$36  = $signed(added) < $signed(settings[79:72]);
-  assign \$37  = $signed(added) > $signed(settings[87:80]);
-  assign \$38  = \$37  ? { settings[87], settings[87], settings[87:80] } : added;
-  assign \$39  = \$36  ? { settings[79], settings[79], settings[79:72] } : \$38 ;
-  assign \$40  = $signed({ whole, increment }) < $signed({ parameters[38:22], 1'h1 });
+  assign \$11  = { parameters[38], whole[15:0], increment } < { whole[16], parameters[37:22], 1'h1 };
+  assign \$12  = over ? sign : \$11 ;
+  assign \$13  = ~ parameters[56];
+  assign \$14  = \$12  & \$13 ;
+  assign \$15  = ~ sign;
+  assign \$16  = { whole[16], parameters[54:39], 1'h0 } < { parameters[55], whole[15:0], increment };
+  assign \$17  = over ? \$15  : \$16 ;
+  assign \$18  = ~ parameters[57];
+  assign \$19  = \$17  & \$18 ;
+  assign \$20  = { parameters[38], whole[15:0], increment } < { whole[16], parameters[37:22], 1'h1 };
+  assign \$21  = over ? sign : \$20 ;
+  assign \$22  = ~ parameters[56];
+  assign \$23  = \$21  & \$22 ;
+  assign \$24  = ~ sign;
+  assign \$25  = { whole[16], parameters[54:39], 1'h0 } < { parameters[55], whole[15:0], increment };
+  assign \$26  = over ? \$24  : \$25 ;
+  assign \$27  = ~ parameters[57];
+  assign \$28  = \$26  & \$27 ;
+  assign \$29  = \$23  | \$28 ;
+  assign \$30  = \$29  & use_zero;
+  assign \$31  = ~ use_zero;
+  assign \$32  = smaller & \$31 ;
   \holdfast_8x8_guard.lanes.requantizer_0.add_shift  add_shift (
     .clk(clk),
-    .increment(\increment$31 ),
-    .\over$10 (\over$28 ),
+    .increment(\increment$28 ),
+    .\over$10 (\over$25 ),
     .rst(rst),
     .shift(settings[63:60]),
-    .\sign$11 (\sign$30 ),
+    .\sign$11 (\sign$27 ),
     .value(sum_),
-    .whole(\whole$29 )
+    .whole(\whole$26 )
   );
-  \holdfast_8x8_guard.lanes.requantizer_0.shift$40  \shift$40  (
+  \holdfast_8x8_guard.lanes.requantizer_0.shift$37  \shift$37  (
     .clk(clk),
     .increment(increment),
     .\over$10 (over),
@@ -20707,105 +20990,105 @@ module \holdfast_8x8_guard.lanes.requantizer_0 (rst, enable, valid, \violation$3
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
-    \$47  = \$1 [23:0];
+    \$55  = \$1 [23:0];
     if (rst) begin
-      \$47  = 24'h000000;
+      \$55  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
-    \$48  = \$2 ;
+    \$56  = \$2 ;
     if (rst) begin
-      \$48  = 34'h000000000;
+      \$56  = 34'h000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
-    \$49  = \$3 ;
+    \$57  = \$3 ;
     if (rst) begin
-      \$49  = 24'h000000;
+      \$57  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
-    \$50  = { \$4 [23:0], low[16:0] };
+    \$58  = { \$4 [23:0], low[16:0] };
     if (rst) begin
-      \$50  = 41'h00000000000;
+      \$58  = 41'h00000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
-    \$51  = \$10 ;
-    if (\$18 ) begin
-      \$51  = 10'h000;
+    \$59  = \$10 ;
+    if (\$30 ) begin
+      \$59  = 10'h000;
     end
     if (rst) begin
-      \$51  = 10'h000;
+      \$59  = 10'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
-    \$52  = \$12 ;
+    \$60  = \$14 ;
     if (rst) begin
-      \$52  = 1'h0;
+      \$60  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
-    \$53  = \$15 ;
+    \$61  = \$19 ;
     if (rst) begin
-      \$53  = 1'h0;
+      \$61  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
-    \$54  = \$23 [8:0];
+    \$62  = \$37 [8:0];
     if (rst) begin
-      \$54  = 9'h000;
+      \$62  = 9'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
-    \$55  = \$24 ;
+    \$63  = \$38 ;
     if (rst) begin
-      \$55  = 26'h0000000;
+      \$63  = 26'h0000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
-    \$56  = \$26 ;
-    if (\$28 ) begin
-      \$56  = 26'h0000000;
+    \$64  = \$40 ;
+    if (\$42 ) begin
+      \$64  = 26'h0000000;
     end
     if (rst) begin
-      \$56  = 26'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
-    \$57  = \$27 ;
-    if (rst) begin
-      \$57  = 27'h0000000;
+      \$64  = 26'h0000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
-    \$58  = \$35 [9:0];
+    \$65  = \$41 ;
     if (rst) begin
-      \$58  = 10'h000;
+      \$65  = 27'h0000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
-    \$59  = \$39 [7:0];
+    \$66  = \$49 [9:0];
     if (rst) begin
-      \$59  = 8'h00;
+      \$66  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
+    \$67  = \$53 [7:0];
+    if (rst) begin
+      \$67  = 8'h00;
     end
   end
   assign value = product;
   assign shift = parameters[4:0];
-  assign \value$37  = sum_;
-  assign \shift$38  = settings[63:60];
+  assign \value$34  = sum_;
+  assign \shift$35  = settings[63:60];
   assign code = result;
   assign \parameters.shift  = parameters[4:0];
   assign \parameters.multiplier  = parameters[21:5];
@@ -20824,7 +21107,7 @@ module \holdfast_8x8_guard.lanes.requantizer_0 (rst, enable, valid, \violation$3
   assign \settings.add_zero  = settings[71:64];
   assign \settings.add_lo  = settings[79:72];
   assign \settings.add_hi  = settings[87:80];
-  assign \$35  = { \$34 [10], \$34 [10:1] };
+  assign \$49  = { \$48 [10], \$48 [10:1] };
 endmodule
 
 module \holdfast_8x8_guard.lanes.requantizer_0.add_shift (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
@@ -20995,7 +21278,7 @@ module \holdfast_8x8_guard.lanes.requantizer_0.add_shift (rst, shift, value, who
   end
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_0.shift$40 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
+module \holdfast_8x8_guard.lanes.requantizer_0.shift$37 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$86  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -21169,7 +21452,7 @@ module \holdfast_8x8_guard.lanes.requantizer_0.shift$40 (rst, shift, value, whol
   end
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_1 (rst, enable, valid, \violation$35 , use_zero, bias, parameters, settings, residual_value, residual_present, total, result, clk);
+module \holdfast_8x8_guard.lanes.requantizer_1 (rst, valid, violation, use_zero, bias, parameters, settings, residual_value, residual_present, total, result, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$87  = 0;
   wire [24:0] \$1 ;
   wire [9:0] \$10 ;
@@ -21185,48 +21468,56 @@ module \holdfast_8x8_guard.lanes.requantizer_1 (rst, enable, valid, \violation$3
   wire [33:0] \$2 ;
   wire \$20 ;
   wire \$21 ;
-  wire [9:0] \$22 ;
-  wire [9:0] \$23 ;
-  wire [25:0] \$24 ;
-  wire [8:0] \$25 ;
-  wire [25:0] \$26 ;
-  wire [26:0] \$27 ;
+  wire \$22 ;
+  wire \$23 ;
+  wire \$24 ;
+  wire \$25 ;
+  wire \$26 ;
+  wire \$27 ;
   wire \$28 ;
   wire \$29 ;
   wire [23:0] \$3 ;
   wire \$30 ;
   wire \$31 ;
-  wire [7:0] \$32 ;
-  wire [7:0] \$33 ;
-  wire [10:0] \$34 ;
-  wire [10:0] \$35 ;
-  wire \$36 ;
-  wire \$37 ;
-  wire [9:0] \$38 ;
-  wire [9:0] \$39 ;
+  wire \$32 ;
+  wire \$33 ;
+  wire \$34 ;
+  wire \$35 ;
+  wire [9:0] \$36 ;
+  wire [9:0] \$37 ;
+  wire [25:0] \$38 ;
+  wire [8:0] \$39 ;
   wire [24:0] \$4 ;
-  wire \$40 ;
-  wire \$41 ;
+  wire [25:0] \$40 ;
+  wire [26:0] \$41 ;
   wire \$42 ;
   wire \$43 ;
   wire \$44 ;
   wire \$45 ;
-  wire \$46 ;
-  reg [23:0] \$47 ;
-  reg [33:0] \$48 ;
-  reg [23:0] \$49 ;
+  wire [7:0] \$46 ;
+  wire [7:0] \$47 ;
+  wire [10:0] \$48 ;
+  wire [10:0] \$49 ;
   wire \$5 ;
-  reg [40:0] \$50 ;
-  reg [9:0] \$51 ;
-  reg \$52 ;
-  reg \$53 ;
-  reg [8:0] \$54 ;
-  reg [25:0] \$55 ;
-  reg [25:0] \$56 ;
-  reg [26:0] \$57 ;
-  reg [9:0] \$58 ;
-  reg [7:0] \$59 ;
+  wire \$50 ;
+  wire \$51 ;
+  wire [9:0] \$52 ;
+  wire [9:0] \$53 ;
+  wire \$54 ;
+  reg [23:0] \$55 ;
+  reg [33:0] \$56 ;
+  reg [23:0] \$57 ;
+  reg [40:0] \$58 ;
+  reg [9:0] \$59 ;
   wire \$6 ;
+  reg \$60 ;
+  reg \$61 ;
+  reg [8:0] \$62 ;
+  reg [25:0] \$63 ;
+  reg [25:0] \$64 ;
+  reg [26:0] \$65 ;
+  reg [9:0] \$66 ;
+  reg [7:0] \$67 ;
   wire \$7 ;
   wire [7:0] \$8 ;
   wire [7:0] \$9 ;
@@ -21234,21 +21525,18 @@ module \holdfast_8x8_guard.lanes.requantizer_1 (rst, enable, valid, \violation$3
   input [23:0] bias;
   wire [23:0] bias;
   reg [23:0] biased = 24'h000000;
-  reg bounded = 1'h0;
   reg [8:0] clamped = 9'h000;
   input clk;
   wire clk;
   (* init = 8'h00 *)
   wire [7:0] code;
-  input enable;
-  wire enable;
   reg [23:0] high = 24'h000000;
   wire increment;
-  wire \increment$31 ;
-  wire larger;
+  wire \increment$28 ;
+  reg larger = 1'h0;
   reg [33:0] low = 34'h000000000;
   wire over;
-  wire \over$28 ;
+  wire \over$25 ;
   input [75:0] parameters;
   wire [75:0] parameters;
   wire [16:0] \parameters.guard_above ;
@@ -21283,10 +21571,10 @@ module \holdfast_8x8_guard.lanes.requantizer_1 (rst, enable, valid, \violation$3
   wire [8:0] \settings.lo ;
   wire [7:0] \settings.residual_zero ;
   wire [4:0] shift;
-  wire [3:0] \shift$38 ;
+  wire [3:0] \shift$35 ;
   wire sign;
-  wire \sign$30 ;
-  wire smaller;
+  wire \sign$27 ;
+  reg smaller = 1'h0;
   reg [26:0] sum_ = 27'h0000000;
   input [23:0] total;
   wire [23:0] total;
@@ -21297,47 +21585,59 @@ module \holdfast_8x8_guard.lanes.requantizer_1 (rst, enable, valid, \violation$3
   (* init = 41'h00000000000 *)
   wire [40:0] value;
   (* init = 27'h0000000 *)
-  wire [26:0] \value$37 ;
-  reg violation = 1'h0;
-  output \violation$35 ;
-  wire \violation$35 ;
+  wire [26:0] \value$34 ;
+  output violation;
+  wire violation;
   wire [16:0] whole;
-  wire [8:0] \whole$29 ;
-  assign \$41  = over ? sign : \$40 ;
-  assign \$42  = ~ parameters[56];
-  assign smaller = \$41  & \$42 ;
-  assign \$43  = ~ sign;
-  assign \$44  = $signed({ whole, increment }) > $signed({ parameters[55:39], 1'h0 });
-  assign \$45  = over ? \$43  : \$44 ;
-  assign \$46  = ~ parameters[57];
-  assign larger = \$45  & \$46 ;
-  assign \violation$35  = violation & valid;
+  wire [8:0] \whole$26 ;
+  assign \$33  = $signed(rounded) < $signed(parameters[66:58]);
+  assign \$34  = \$32  | \$33 ;
+  assign \$35  = $signed(rounded) > $signed(parameters[75:67]);
+  assign \$36  = \$35  ? { parameters[75], parameters[75:67] } : rounded;
+  assign \$37  = \$34  ? { parameters[66], parameters[66:58] } : \$36 ;
+  assign \$38  = $signed(clamped) * $signed({ 1'h0, settings[42:26] });
+  assign \$39  = $signed(residual_value) - $signed(settings[25:18]);
+  assign \$40  = $signed(\$39 ) * $signed({ 1'h0, settings[59:43] });
+  assign \$41  = $signed(scaled_a) + $signed(scaled_b);
+  assign \$42  = ~ residual_present;
+  assign \$43  = ~ \over$25 ;
+  assign \$44  = \whole$26 [8] == \sign$27 ;
+  assign \$45  = \$43  & \$44 ;
+  assign \$46  = ~ { \sign$27 , \sign$27 , \sign$27 , \sign$27 , \sign$27 , \sign$27 , \sign$27 , \sign$27  };
+  assign \$47  = \$45  ? \whole$26 [7:0] : \$46 ;
+  assign \$48  = $signed({ \sign$27 , \$47 , 1'h1 }) + $signed({ settings[71:64], \increment$28  });
+  assign \$50  = $signed(added) < $signed(settings[79:72]);
+  assign \$51  = $signed(added) > $signed(settings[87:80]);
+  assign \$52  = \$51  ? { settings[87], settings[87], settings[87:80] } : added;
+  assign \$53  = \$50  ? { settings[79], settings[79], settings[79:72] } : \$52 ;
+  assign \$54  = smaller | larger;
+  assign violation = \$54  & valid;
   always @(posedge clk)
-    biased <= \$47 ;
+    biased <= \$55 ;
   always @(posedge clk)
-    low <= \$48 ;
+    low <= \$56 ;
   always @(posedge clk)
-    high <= \$49 ;
+    high <= \$57 ;
   always @(posedge clk)
-    product <= \$50 ;
+    product <= \$58 ;
   always @(posedge clk)
-    rounded <= \$51 ;
+    rounded <= \$59 ;
   always @(posedge clk)
-    violation <= \$52 ;
+    smaller <= \$60 ;
   always @(posedge clk)
-    bounded <= \$53 ;
+    larger <= \$61 ;
   always @(posedge clk)
-    clamped <= \$54 ;
+    clamped <= \$62 ;
   always @(posedge clk)
-    scaled_a <= \$55 ;
+    scaled_a <= \$63 ;
   always @(posedge clk)
-    scaled_b <= \$56 ;
+    scaled_b <= \$64 ;
   always @(posedge clk)
-    sum_ <= \$57 ;
+    sum_ <= \$65 ;
   always @(posedge clk)
-    added <= \$58 ;
+    added <= \$66 ;
   always @(posedge clk)
-    result <= \$59 ;
+    result <= \$67 ;
   assign \$1  = $signed(total) + $signed(bias);
   assign \$2  = biased[16:0] * parameters[21:5];
   assign \$3  = $signed(biased[23:17]) * $signed({ 1'h0, parameters[21:5] });
@@ -21348,46 +21648,39 @@ module \holdfast_8x8_guard.lanes.requantizer_1 (rst, enable, valid, \violation$3
   assign \$8  = ~ { sign, sign, sign, sign, sign, sign, sign, sign };
   assign \$9  = \$7  ? whole[7:0] : \$8 ;
   assign \$10  = $signed({ sign, \$9  }) + $signed({ 1'h0, increment });
-  assign \$11  = smaller | larger;
-  assign \$12  = \$11  & enable;
-  assign \$13  = smaller & enable;
-  assign \$14  = ~ use_zero;
-  assign \$15  = \$13  & \$14 ;
-  assign \$16  = smaller | larger;
-  assign \$17  = \$16  & enable;
-  assign \$18  = \$17  & use_zero;
-  assign \$19  = $signed(rounded) < $signed(parameters[66:58]);
-  assign \$20  = bounded | \$19 ;
-  assign \$21  = $signed(rounded) > $signed(parameters[75:67]);
-  assign \$22  = \$21  ? { parameters[75], parameters[75:67] } : rounded;
-  assign \$23  = \$20  ? { parameters[66], parameters[66:58] } : \$22 ;
-  assign \$24  = $signed(clamped) * $signed({ 1'h0, settings[42:26] });
-  assign \$25  = $signed(residual_value) - $signed(settings[25:18]);
-  assign \$26  = $signed(\$25 ) * $signed({ 1'h0, settings[59:43] });
-  assign \$27  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$28  = ~ residual_present;
-  assign \$29  = ~ \over$28 ;
-  assign \$30  = \whole$29 [8] == \sign$30 ;
-  assign \$31  = \$29  & \$30 ;
-  assign \$32  = ~ { \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30  };
-  assign \$33  = \$31  ? \whole$29 [7:0] : \$32 ;
-  assign \$34  = $signed({ \sign$30 , \$33 , 1'h1 }) + $signed({ settings[71:64], \increment$31  });
-  assign \$36  = $signed(added) < $signed(settings[79:72]);
-  assign \$37  = $signed(added) > $signed(settings[87:80]);
-  assign \$38  = \$37  ? { settings[87], settings[87], settings[87:80] } : added;
-  assign \$39  = \$36  ? { settings[79], settings[79], settings[79:72] } : \$38 ;
-  assign \$40  = $signed({ whole, increment }) < $signed({ parameters[38:22], 1'h1 });
+  assign \$11  = { parameters[38], whole[15:0], increment } < { whole[16], parameters[37:22], 1'h1 };
+  assign \$12  = over ? sign : \$11 ;
+  assign \$13  = ~ parameters[56];
+  assign \$14  = \$12  & \$13 ;
+  assign \$15  = ~ sign;
+  assign \$16  = { whole[16], parameters[54:39], 1'h0 } < { parameters[55], whole[15:0], increment };
+  assign \$17  = over ? \$15  : \$16 ;
+  assign \$18  = ~ parameters[57];
+  assign \$19  = \$17  & \$18 ;
+  assign \$20  = { parameters[38], whole[15:0], increment } < { whole[16], parameters[37:22], 1'h1 };
+  assign \$21  = over ? sign : \$20 ;
+  assign \$22  = ~ parameters[56];
+  assign \$23  = \$21  & \$22 ;
+  assign \$24  = ~ sign;
+  assign \$25  = { whole[16], parameters[54:39], 1'h0 } < { parameters[55], whole[15:0], increment };
+  assign \$26  = over ? \$24  : \$25 ;
+  assign \$27  = ~ parameters[57];
+  assign \$28  = \$26  & \$27 ;
+  assign \$29  = \$23  | \$28 ;
+  assign \$30  = \$29  & use_zero;
+  assign \$31  = ~ use_zero;
+  assign \$32  = smaller & \$31 ;
   \holdfast_8x8_guard.lanes.requantizer_1.add_shift  add_shift (
     .clk(clk),
-    .increment(\increment$31 ),
-    .\over$10 (\over$28 ),
+    .increment(\increment$28 ),
+    .\over$10 (\over$25 ),
     .rst(rst),
     .shift(settings[63:60]),
-    .\sign$11 (\sign$30 ),
+    .\sign$11 (\sign$27 ),
     .value(sum_),
-    .whole(\whole$29 )
+    .whole(\whole$26 )
   );
-  \holdfast_8x8_guard.lanes.requantizer_1.shift$40  \shift$40  (
+  \holdfast_8x8_guard.lanes.requantizer_1.shift$37  \shift$37  (
     .clk(clk),
     .increment(increment),
     .\over$10 (over),
@@ -21399,105 +21692,105 @@ module \holdfast_8x8_guard.lanes.requantizer_1 (rst, enable, valid, \violation$3
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
-    \$47  = \$1 [23:0];
+    \$55  = \$1 [23:0];
     if (rst) begin
-      \$47  = 24'h000000;
+      \$55  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
-    \$48  = \$2 ;
+    \$56  = \$2 ;
     if (rst) begin
-      \$48  = 34'h000000000;
+      \$56  = 34'h000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
-    \$49  = \$3 ;
+    \$57  = \$3 ;
     if (rst) begin
-      \$49  = 24'h000000;
+      \$57  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
-    \$50  = { \$4 [23:0], low[16:0] };
+    \$58  = { \$4 [23:0], low[16:0] };
     if (rst) begin
-      \$50  = 41'h00000000000;
+      \$58  = 41'h00000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
-    \$51  = \$10 ;
-    if (\$18 ) begin
-      \$51  = 10'h000;
+    \$59  = \$10 ;
+    if (\$30 ) begin
+      \$59  = 10'h000;
     end
     if (rst) begin
-      \$51  = 10'h000;
+      \$59  = 10'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
-    \$52  = \$12 ;
+    \$60  = \$14 ;
     if (rst) begin
-      \$52  = 1'h0;
+      \$60  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
-    \$53  = \$15 ;
+    \$61  = \$19 ;
     if (rst) begin
-      \$53  = 1'h0;
+      \$61  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
-    \$54  = \$23 [8:0];
+    \$62  = \$37 [8:0];
     if (rst) begin
-      \$54  = 9'h000;
+      \$62  = 9'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
-    \$55  = \$24 ;
+    \$63  = \$38 ;
     if (rst) begin
-      \$55  = 26'h0000000;
+      \$63  = 26'h0000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
-    \$56  = \$26 ;
-    if (\$28 ) begin
-      \$56  = 26'h0000000;
+    \$64  = \$40 ;
+    if (\$42 ) begin
+      \$64  = 26'h0000000;
     end
     if (rst) begin
-      \$56  = 26'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
-    \$57  = \$27 ;
-    if (rst) begin
-      \$57  = 27'h0000000;
+      \$64  = 26'h0000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
-    \$58  = \$35 [9:0];
+    \$65  = \$41 ;
     if (rst) begin
-      \$58  = 10'h000;
+      \$65  = 27'h0000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
-    \$59  = \$39 [7:0];
+    \$66  = \$49 [9:0];
     if (rst) begin
-      \$59  = 8'h00;
+      \$66  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
+    \$67  = \$53 [7:0];
+    if (rst) begin
+      \$67  = 8'h00;
     end
   end
   assign value = product;
   assign shift = parameters[4:0];
-  assign \value$37  = sum_;
-  assign \shift$38  = settings[63:60];
+  assign \value$34  = sum_;
+  assign \shift$35  = settings[63:60];
   assign code = result;
   assign \parameters.shift  = parameters[4:0];
   assign \parameters.multiplier  = parameters[21:5];
@@ -21516,7 +21809,7 @@ module \holdfast_8x8_guard.lanes.requantizer_1 (rst, enable, valid, \violation$3
   assign \settings.add_zero  = settings[71:64];
   assign \settings.add_lo  = settings[79:72];
   assign \settings.add_hi  = settings[87:80];
-  assign \$35  = { \$34 [10], \$34 [10:1] };
+  assign \$49  = { \$48 [10], \$48 [10:1] };
 endmodule
 
 module \holdfast_8x8_guard.lanes.requantizer_1.add_shift (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
@@ -21687,7 +21980,7 @@ module \holdfast_8x8_guard.lanes.requantizer_1.add_shift (rst, shift, value, who
   end
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_1.shift$40 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
+module \holdfast_8x8_guard.lanes.requantizer_1.shift$37 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$89  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -21861,7 +22154,7 @@ module \holdfast_8x8_guard.lanes.requantizer_1.shift$40 (rst, shift, value, whol
   end
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_2 (rst, enable, valid, \violation$35 , use_zero, bias, parameters, settings, residual_value, residual_present, total, result, clk);
+module \holdfast_8x8_guard.lanes.requantizer_2 (rst, valid, violation, use_zero, bias, parameters, settings, residual_value, residual_present, total, result, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$90  = 0;
   wire [24:0] \$1 ;
   wire [9:0] \$10 ;
@@ -21877,48 +22170,56 @@ module \holdfast_8x8_guard.lanes.requantizer_2 (rst, enable, valid, \violation$3
   wire [33:0] \$2 ;
   wire \$20 ;
   wire \$21 ;
-  wire [9:0] \$22 ;
-  wire [9:0] \$23 ;
-  wire [25:0] \$24 ;
-  wire [8:0] \$25 ;
-  wire [25:0] \$26 ;
-  wire [26:0] \$27 ;
+  wire \$22 ;
+  wire \$23 ;
+  wire \$24 ;
+  wire \$25 ;
+  wire \$26 ;
+  wire \$27 ;
   wire \$28 ;
   wire \$29 ;
   wire [23:0] \$3 ;
   wire \$30 ;
   wire \$31 ;
-  wire [7:0] \$32 ;
-  wire [7:0] \$33 ;
-  wire [10:0] \$34 ;
-  wire [10:0] \$35 ;
-  wire \$36 ;
-  wire \$37 ;
-  wire [9:0] \$38 ;
-  wire [9:0] \$39 ;
+  wire \$32 ;
+  wire \$33 ;
+  wire \$34 ;
+  wire \$35 ;
+  wire [9:0] \$36 ;
+  wire [9:0] \$37 ;
+  wire [25:0] \$38 ;
+  wire [8:0] \$39 ;
   wire [24:0] \$4 ;
-  wire \$40 ;
-  wire \$41 ;
+  wire [25:0] \$40 ;
+  wire [26:0] \$41 ;
   wire \$42 ;
   wire \$43 ;
   wire \$44 ;
   wire \$45 ;
-  wire \$46 ;
-  reg [23:0] \$47 ;
-  reg [33:0] \$48 ;
-  reg [23:0] \$49 ;
+  wire [7:0] \$46 ;
+  wire [7:0] \$47 ;
+  wire [10:0] \$48 ;
+  wire [10:0] \$49 ;
   wire \$5 ;
-  reg [40:0] \$50 ;
-  reg [9:0] \$51 ;
-  reg \$52 ;
-  reg \$53 ;
-  reg [8:0] \$54 ;
-  reg [25:0] \$55 ;
-  reg [25:0] \$56 ;
-  reg [26:0] \$57 ;
-  reg [9:0] \$58 ;
-  reg [7:0] \$59 ;
+  wire \$50 ;
+  wire \$51 ;
+  wire [9:0] \$52 ;
+  wire [9:0] \$53 ;
+  wire \$54 ;
+  reg [23:0] \$55 ;
+  reg [33:0] \$56 ;
+  reg [23:0] \$57 ;
+  reg [40:0] \$58 ;
+  reg [9:0] \$59 ;
   wire \$6 ;
+  reg \$60 ;
+  reg \$61 ;
+  reg [8:0] \$62 ;
+  reg [25:0] \$63 ;
+  reg [25:0] \$64 ;
+  reg [26:0] \$65 ;
+  reg [9:0] \$66 ;
+  reg [7:0] \$67 ;
   wire \$7 ;
   wire [7:0] \$8 ;
   wire [7:0] \$9 ;
@@ -21926,21 +22227,18 @@ module \holdfast_8x8_guard.lanes.requantizer_2 (rst, enable, valid, \violation$3
   input [23:0] bias;
   wire [23:0] bias;
   reg [23:0] biased = 24'h000000;
-  reg bounded = 1'h0;
   reg [8:0] clamped = 9'h000;
   input clk;
   wire clk;
   (* init = 8'h00 *)
   wire [7:0] code;
-  input enable;
-  wire enable;
   reg [23:0] high = 24'h000000;
   wire increment;
-  wire \increment$31 ;
-  wire larger;
+  wire \increment$28 ;
+  reg larger = 1'h0;
   reg [33:0] low = 34'h000000000;
   wire over;
-  wire \over$28 ;
+  wire \over$25 ;
   input [75:0] parameters;
   wire [75:0] parameters;
   wire [16:0] \parameters.guard_above ;
@@ -21975,10 +22273,10 @@ module \holdfast_8x8_guard.lanes.requantizer_2 (rst, enable, valid, \violation$3
   wire [8:0] \settings.lo ;
   wire [7:0] \settings.residual_zero ;
   wire [4:0] shift;
-  wire [3:0] \shift$38 ;
+  wire [3:0] \shift$35 ;
   wire sign;
-  wire \sign$30 ;
-  wire smaller;
+  wire \sign$27 ;
+  reg smaller = 1'h0;
   reg [26:0] sum_ = 27'h0000000;
   input [23:0] total;
   wire [23:0] total;
@@ -21989,47 +22287,59 @@ module \holdfast_8x8_guard.lanes.requantizer_2 (rst, enable, valid, \violation$3
   (* init = 41'h00000000000 *)
   wire [40:0] value;
   (* init = 27'h0000000 *)
-  wire [26:0] \value$37 ;
-  reg violation = 1'h0;
-  output \violation$35 ;
-  wire \violation$35 ;
+  wire [26:0] \value$34 ;
+  output violation;
+  wire violation;
   wire [16:0] whole;
-  wire [8:0] \whole$29 ;
-  assign \$41  = over ? sign : \$40 ;
-  assign \$42  = ~ parameters[56];
-  assign smaller = \$41  & \$42 ;
-  assign \$43  = ~ sign;
-  assign \$44  = $signed({ whole, increment }) > $signed({ parameters[55:39], 1'h0 });
-  assign \$45  = over ? \$43  : \$44 ;
-  assign \$46  = ~ parameters[57];
-  assign larger = \$45  & \$46 ;
-  assign \violation$35  = violation & valid;
+  wire [8:0] \whole$26 ;
+  assign \$33  = $signed(rounded) < $signed(parameters[66:58]);
+  assign \$34  = \$32  | \$33 ;
+  assign \$35  = $signed(rounded) > $signed(parameters[75:67]);
+  assign \$36  = \$35  ? { parameters[75], parameters[75:67] } : rounded;
+  assign \$37  = \$34  ? { parameters[66], parameters[66:58] } : \$36 ;
+  assign \$38  = $signed(clamped) * $signed({ 1'h0, settings[42:26] });
+  assign \$39  = $signed(residual_value) - $signed(settings[25:18]);
+  assign \$40  = $signed(\$39 ) * $signed({ 1'h0, settings[59:43] });
+  assign \$41  = $signed(scaled_a) + $signed(scaled_b);
+  assign \$42  = ~ residual_present;
+  assign \$43  = ~ \over$25 ;
+  assign \$44  = \whole$26 [8] == \sign$27 ;
+  assign \$45  = \$43  & \$44 ;
+  assign \$46  = ~ { \sign$27 , \sign$27 , \sign$27 , \sign$27 , \sign$27 , \sign$27 , \sign$27 , \sign$27  };
+  assign \$47  = \$45  ? \whole$26 [7:0] : \$46 ;
+  assign \$48  = $signed({ \sign$27 , \$47 , 1'h1 }) + $signed({ settings[71:64], \increment$28  });
+  assign \$50  = $signed(added) < $signed(settings[79:72]);
+  assign \$51  = $signed(added) > $signed(settings[87:80]);
+  assign \$52  = \$51  ? { settings[87], settings[87], settings[87:80] } : added;
+  assign \$53  = \$50  ? { settings[79], settings[79], settings[79:72] } : \$52 ;
+  assign \$54  = smaller | larger;
+  assign violation = \$54  & valid;
   always @(posedge clk)
-    biased <= \$47 ;
+    biased <= \$55 ;
   always @(posedge clk)
-    low <= \$48 ;
+    low <= \$56 ;
   always @(posedge clk)
-    high <= \$49 ;
+    high <= \$57 ;
   always @(posedge clk)
-    product <= \$50 ;
+    product <= \$58 ;
   always @(posedge clk)
-    rounded <= \$51 ;
+    rounded <= \$59 ;
   always @(posedge clk)
-    violation <= \$52 ;
+    smaller <= \$60 ;
   always @(posedge clk)
-    bounded <= \$53 ;
+    larger <= \$61 ;
   always @(posedge clk)
-    clamped <= \$54 ;
+    clamped <= \$62 ;
   always @(posedge clk)
-    scaled_a <= \$55 ;
+    scaled_a <= \$63 ;
   always @(posedge clk)
-    scaled_b <= \$56 ;
+    scaled_b <= \$64 ;
   always @(posedge clk)
-    sum_ <= \$57 ;
+    sum_ <= \$65 ;
   always @(posedge clk)
-    added <= \$58 ;
+    added <= \$66 ;
   always @(posedge clk)
-    result <= \$59 ;
+    result <= \$67 ;
   assign \$1  = $signed(total) + $signed(bias);
   assign \$2  = biased[16:0] * parameters[21:5];
   assign \$3  = $signed(biased[23:17]) * $signed({ 1'h0, parameters[21:5] });
@@ -22040,46 +22350,39 @@ module \holdfast_8x8_guard.lanes.requantizer_2 (rst, enable, valid, \violation$3
   assign \$8  = ~ { sign, sign, sign, sign, sign, sign, sign, sign };
   assign \$9  = \$7  ? whole[7:0] : \$8 ;
   assign \$10  = $signed({ sign, \$9  }) + $signed({ 1'h0, increment });
-  assign \$11  = smaller | larger;
-  assign \$12  = \$11  & enable;
-  assign \$13  = smaller & enable;
-  assign \$14  = ~ use_zero;
-  assign \$15  = \$13  & \$14 ;
-  assign \$16  = smaller | larger;
-  assign \$17  = \$16  & enable;
-  assign \$18  = \$17  & use_zero;
-  assign \$19  = $signed(rounded) < $signed(parameters[66:58]);
-  assign \$20  = bounded | \$19 ;
-  assign \$21  = $signed(rounded) > $signed(parameters[75:67]);
-  assign \$22  = \$21  ? { parameters[75], parameters[75:67] } : rounded;
-  assign \$23  = \$20  ? { parameters[66], parameters[66:58] } : \$22 ;
-  assign \$24  = $signed(clamped) * $signed({ 1'h0, settings[42:26] });
-  assign \$25  = $signed(residual_value) - $signed(settings[25:18]);
-  assign \$26  = $signed(\$25 ) * $signed({ 1'h0, settings[59:43] });
-  assign \$27  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$28  = ~ residual_present;
-  assign \$29  = ~ \over$28 ;
-  assign \$30  = \whole$29 [8] == \sign$30 ;
-  assign \$31  = \$29  & \$30 ;
-  assign \$32  = ~ { \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30  };
-  assign \$33  = \$31  ? \whole$29 [7:0] : \$32 ;
-  assign \$34  = $signed({ \sign$30 , \$33 , 1'h1 }) + $signed({ settings[71:64], \increment$31  });
-  assign \$36  = $signed(added) < $signed(settings[79:72]);
-  assign \$37  = $signed(added) > $signed(settings[87:80]);
-  assign \$38  = \$37  ? { settings[87], settings[87], settings[87:80] } : added;
-  assign \$39  = \$36  ? { settings[79], settings[79], settings[79:72] } : \$38 ;
-  assign \$40  = $signed({ whole, increment }) < $signed({ parameters[38:22], 1'h1 });
+  assign \$11  = { parameters[38], whole[15:0], increment } < { whole[16], parameters[37:22], 1'h1 };
+  assign \$12  = over ? sign : \$11 ;
+  assign \$13  = ~ parameters[56];
+  assign \$14  = \$12  & \$13 ;
+  assign \$15  = ~ sign;
+  assign \$16  = { whole[16], parameters[54:39], 1'h0 } < { parameters[55], whole[15:0], increment };
+  assign \$17  = over ? \$15  : \$16 ;
+  assign \$18  = ~ parameters[57];
+  assign \$19  = \$17  & \$18 ;
+  assign \$20  = { parameters[38], whole[15:0], increment } < { whole[16], parameters[37:22], 1'h1 };
+  assign \$21  = over ? sign : \$20 ;
+  assign \$22  = ~ parameters[56];
+  assign \$23  = \$21  & \$22 ;
+  assign \$24  = ~ sign;
+  assign \$25  = { whole[16], parameters[54:39], 1'h0 } < { parameters[55], whole[15:0], increment };
+  assign \$26  = over ? \$24  : \$25 ;
+  assign \$27  = ~ parameters[57];
+  assign \$28  = \$26  & \$27 ;
+  assign \$29  = \$23  | \$28 ;
+  assign \$30  = \$29  & use_zero;
+  assign \$31  = ~ use_zero;
+  assign \$32  = smaller & \$31 ;
   \holdfast_8x8_guard.lanes.requantizer_2.add_shift  add_shift (
     .clk(clk),
-    .increment(\increment$31 ),
-    .\over$10 (\over$28 ),
+    .increment(\increment$28 ),
+    .\over$10 (\over$25 ),
     .rst(rst),
     .shift(settings[63:60]),
-    .\sign$11 (\sign$30 ),
+    .\sign$11 (\sign$27 ),
     .value(sum_),
-    .whole(\whole$29 )
+    .whole(\whole$26 )
   );
-  \holdfast_8x8_guard.lanes.requantizer_2.shift$40  \shift$40  (
+  \holdfast_8x8_guard.lanes.requantizer_2.shift$37  \shift$37  (
     .clk(clk),
     .increment(increment),
     .\over$10 (over),
@@ -22091,105 +22394,105 @@ module \holdfast_8x8_guard.lanes.requantizer_2 (rst, enable, valid, \violation$3
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
-    \$47  = \$1 [23:0];
+    \$55  = \$1 [23:0];
     if (rst) begin
-      \$47  = 24'h000000;
+      \$55  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
-    \$48  = \$2 ;
+    \$56  = \$2 ;
     if (rst) begin
-      \$48  = 34'h000000000;
+      \$56  = 34'h000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
-    \$49  = \$3 ;
+    \$57  = \$3 ;
     if (rst) begin
-      \$49  = 24'h000000;
+      \$57  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
-    \$50  = { \$4 [23:0], low[16:0] };
+    \$58  = { \$4 [23:0], low[16:0] };
     if (rst) begin
-      \$50  = 41'h00000000000;
+      \$58  = 41'h00000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
-    \$51  = \$10 ;
-    if (\$18 ) begin
-      \$51  = 10'h000;
+    \$59  = \$10 ;
+    if (\$30 ) begin
+      \$59  = 10'h000;
     end
     if (rst) begin
-      \$51  = 10'h000;
+      \$59  = 10'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
-    \$52  = \$12 ;
+    \$60  = \$14 ;
     if (rst) begin
-      \$52  = 1'h0;
+      \$60  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
-    \$53  = \$15 ;
+    \$61  = \$19 ;
     if (rst) begin
-      \$53  = 1'h0;
+      \$61  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
-    \$54  = \$23 [8:0];
+    \$62  = \$37 [8:0];
     if (rst) begin
-      \$54  = 9'h000;
+      \$62  = 9'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
-    \$55  = \$24 ;
+    \$63  = \$38 ;
     if (rst) begin
-      \$55  = 26'h0000000;
+      \$63  = 26'h0000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
-    \$56  = \$26 ;
-    if (\$28 ) begin
-      \$56  = 26'h0000000;
+    \$64  = \$40 ;
+    if (\$42 ) begin
+      \$64  = 26'h0000000;
     end
     if (rst) begin
-      \$56  = 26'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
-    \$57  = \$27 ;
-    if (rst) begin
-      \$57  = 27'h0000000;
+      \$64  = 26'h0000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
-    \$58  = \$35 [9:0];
+    \$65  = \$41 ;
     if (rst) begin
-      \$58  = 10'h000;
+      \$65  = 27'h0000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
-    \$59  = \$39 [7:0];
+    \$66  = \$49 [9:0];
     if (rst) begin
-      \$59  = 8'h00;
+      \$66  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
+    \$67  = \$53 [7:0];
+    if (rst) begin
+      \$67  = 8'h00;
     end
   end
   assign value = product;
   assign shift = parameters[4:0];
-  assign \value$37  = sum_;
-  assign \shift$38  = settings[63:60];
+  assign \value$34  = sum_;
+  assign \shift$35  = settings[63:60];
   assign code = result;
   assign \parameters.shift  = parameters[4:0];
   assign \parameters.multiplier  = parameters[21:5];
@@ -22208,7 +22511,7 @@ module \holdfast_8x8_guard.lanes.requantizer_2 (rst, enable, valid, \violation$3
   assign \settings.add_zero  = settings[71:64];
   assign \settings.add_lo  = settings[79:72];
   assign \settings.add_hi  = settings[87:80];
-  assign \$35  = { \$34 [10], \$34 [10:1] };
+  assign \$49  = { \$48 [10], \$48 [10:1] };
 endmodule
 
 module \holdfast_8x8_guard.lanes.requantizer_2.add_shift (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
@@ -22379,7 +22682,7 @@ module \holdfast_8x8_guard.lanes.requantizer_2.add_shift (rst, shift, value, who
   end
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_2.shift$40 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
+module \holdfast_8x8_guard.lanes.requantizer_2.shift$37 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$92  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -22553,7 +22856,7 @@ module \holdfast_8x8_guard.lanes.requantizer_2.shift$40 (rst, shift, value, whol
   end
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_3 (rst, enable, valid, \violation$35 , use_zero, bias, parameters, settings, residual_value, residual_present, total, result, clk);
+module \holdfast_8x8_guard.lanes.requantizer_3 (rst, valid, violation, use_zero, bias, parameters, settings, residual_value, residual_present, total, result, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$93  = 0;
   wire [24:0] \$1 ;
   wire [9:0] \$10 ;
@@ -22569,48 +22872,56 @@ module \holdfast_8x8_guard.lanes.requantizer_3 (rst, enable, valid, \violation$3
   wire [33:0] \$2 ;
   wire \$20 ;
   wire \$21 ;
-  wire [9:0] \$22 ;
-  wire [9:0] \$23 ;
-  wire [25:0] \$24 ;
-  wire [8:0] \$25 ;
-  wire [25:0] \$26 ;
-  wire [26:0] \$27 ;
+  wire \$22 ;
+  wire \$23 ;
+  wire \$24 ;
+  wire \$25 ;
+  wire \$26 ;
+  wire \$27 ;
   wire \$28 ;
   wire \$29 ;
   wire [23:0] \$3 ;
   wire \$30 ;
   wire \$31 ;
-  wire [7:0] \$32 ;
-  wire [7:0] \$33 ;
-  wire [10:0] \$34 ;
-  wire [10:0] \$35 ;
-  wire \$36 ;
-  wire \$37 ;
-  wire [9:0] \$38 ;
-  wire [9:0] \$39 ;
+  wire \$32 ;
+  wire \$33 ;
+  wire \$34 ;
+  wire \$35 ;
+  wire [9:0] \$36 ;
+  wire [9:0] \$37 ;
+  wire [25:0] \$38 ;
+  wire [8:0] \$39 ;
   wire [24:0] \$4 ;
-  wire \$40 ;
-  wire \$41 ;
+  wire [25:0] \$40 ;
+  wire [26:0] \$41 ;
   wire \$42 ;
   wire \$43 ;
   wire \$44 ;
   wire \$45 ;
-  wire \$46 ;
-  reg [23:0] \$47 ;
-  reg [33:0] \$48 ;
-  reg [23:0] \$49 ;
+  wire [7:0] \$46 ;
+  wire [7:0] \$47 ;
+  wire [10:0] \$48 ;
+  wire [10:0] \$49 ;
   wire \$5 ;
-  reg [40:0] \$50 ;
-  reg [9:0] \$51 ;
-  reg \$52 ;
-  reg \$53 ;
-  reg [8:0] \$54 ;
-  reg [25:0] \$55 ;
-  reg [25:0] \$56 ;
-  reg [26:0] \$57 ;
-  reg [9:0] \$58 ;
-  reg [7:0] \$59 ;
+  wire \$50 ;
+  wire \$51 ;
+  wire [9:0] \$52 ;
+  wire [9:0] \$53 ;
+  wire \$54 ;
+  reg [23:0] \$55 ;
+  reg [33:0] \$56 ;
+  reg [23:0] \$57 ;
+  reg [40:0] \$58 ;
+  reg [9:0] \$59 ;
   wire \$6 ;
+  reg \$60 ;
+  reg \$61 ;
+  reg [8:0] \$62 ;
+  reg [25:0] \$63 ;
+  reg [25:0] \$64 ;
+  reg [26:0] \$65 ;
+  reg [9:0] \$66 ;
+  reg [7:0] \$67 ;
   wire \$7 ;
   wire [7:0] \$8 ;
   wire [7:0] \$9 ;
@@ -22618,21 +22929,18 @@ module \holdfast_8x8_guard.lanes.requantizer_3 (rst, enable, valid, \violation$3
   input [23:0] bias;
   wire [23:0] bias;
   reg [23:0] biased = 24'h000000;
-  reg bounded = 1'h0;
   reg [8:0] clamped = 9'h000;
   input clk;
   wire clk;
   (* init = 8'h00 *)
   wire [7:0] code;
-  input enable;
-  wire enable;
   reg [23:0] high = 24'h000000;
   wire increment;
-  wire \increment$31 ;
-  wire larger;
+  wire \increment$28 ;
+  reg larger = 1'h0;
   reg [33:0] low = 34'h000000000;
   wire over;
-  wire \over$28 ;
+  wire \over$25 ;
   input [75:0] parameters;
   wire [75:0] parameters;
   wire [16:0] \parameters.guard_above ;
@@ -22667,10 +22975,10 @@ module \holdfast_8x8_guard.lanes.requantizer_3 (rst, enable, valid, \violation$3
   wire [8:0] \settings.lo ;
   wire [7:0] \settings.residual_zero ;
   wire [4:0] shift;
-  wire [3:0] \shift$38 ;
+  wire [3:0] \shift$35 ;
   wire sign;
-  wire \sign$30 ;
-  wire smaller;
+  wire \sign$27 ;
+  reg smaller = 1'h0;
   reg [26:0] sum_ = 27'h0000000;
   input [23:0] total;
   wire [23:0] total;
@@ -22681,47 +22989,59 @@ module \holdfast_8x8_guard.lanes.requantizer_3 (rst, enable, valid, \violation$3
   (* init = 41'h00000000000 *)
   wire [40:0] value;
   (* init = 27'h0000000 *)
-  wire [26:0] \value$37 ;
-  reg violation = 1'h0;
-  output \violation$35 ;
-  wire \violation$35 ;
+  wire [26:0] \value$34 ;
+  output violation;
+  wire violation;
   wire [16:0] whole;
-  wire [8:0] \whole$29 ;
-  assign \$41  = over ? sign : \$40 ;
-  assign \$42  = ~ parameters[56];
-  assign smaller = \$41  & \$42 ;
-  assign \$43  = ~ sign;
-  assign \$44  = $signed({ whole, increment }) > $signed({ parameters[55:39], 1'h0 });
-  assign \$45  = over ? \$43  : \$44 ;
-  assign \$46  = ~ parameters[57];
-  assign larger = \$45  & \$46 ;
-  assign \violation$35  = violation & valid;
+  wire [8:0] \whole$26 ;
+  assign \$33  = $signed(rounded) < $signed(parameters[66:58]);
+  assign \$34  = \$32  | \$33 ;
+  assign \$35  = $signed(rounded) > $signed(parameters[75:67]);
+  assign \$36  = \$35  ? { parameters[75], parameters[75:67] } : rounded;
+  assign \$37  = \$34  ? { parameters[66], parameters[66:58] } : \$36 ;
+  assign \$38  = $signed(clamped) * $signed({ 1'h0, settings[42:26] });
+  assign \$39  = $signed(residual_value) - $signed(settings[25:18]);
+  assign \$40  = $signed(\$39 ) * $signed({ 1'h0, settings[59:43] });
+  assign \$41  = $signed(scaled_a) + $signed(scaled_b);
+  assign \$42  = ~ residual_present;
+  assign \$43  = ~ \over$25 ;
+  assign \$44  = \whole$26 [8] == \sign$27 ;
+  assign \$45  = \$43  & \$44 ;
+  assign \$46  = ~ { \sign$27 , \sign$27 , \sign$27 , \sign$27 , \sign$27 , \sign$27 , \sign$27 , \sign$27  };
+  assign \$47  = \$45  ? \whole$26 [7:0] : \$46 ;
+  assign \$48  = $signed({ \sign$27 , \$47 , 1'h1 }) + $signed({ settings[71:64], \increment$28  });
+  assign \$50  = $signed(added) < $signed(settings[79:72]);
+  assign \$51  = $signed(added) > $signed(settings[87:80]);
+  assign \$52  = \$51  ? { settings[87], settings[87], settings[87:80] } : added;
+  assign \$53  = \$50  ? { settings[79], settings[79], settings[79:72] } : \$52 ;
+  assign \$54  = smaller | larger;
+  assign violation = \$54  & valid;
   always @(posedge clk)
-    biased <= \$47 ;
+    biased <= \$55 ;
   always @(posedge clk)
-    low <= \$48 ;
+    low <= \$56 ;
   always @(posedge clk)
-    high <= \$49 ;
+    high <= \$57 ;
   always @(posedge clk)
-    product <= \$50 ;
+    product <= \$58 ;
   always @(posedge clk)
-    rounded <= \$51 ;
+    rounded <= \$59 ;
   always @(posedge clk)
-    violation <= \$52 ;
+    smaller <= \$60 ;
   always @(posedge clk)
-    bounded <= \$53 ;
+    larger <= \$61 ;
   always @(posedge clk)
-    clamped <= \$54 ;
+    clamped <= \$62 ;
   always @(posedge clk)
-    scaled_a <= \$55 ;
+    scaled_a <= \$63 ;
   always @(posedge clk)
-    scaled_b <= \$56 ;
+    scaled_b <= \$64 ;
   always @(posedge clk)
-    sum_ <= \$57 ;
+    sum_ <= \$65 ;
   always @(posedge clk)
-    added <= \$58 ;
+    added <= \$66 ;
   always @(posedge clk)
-    result <= \$59 ;
+    result <= \$67 ;
   assign \$1  = $signed(total) + $signed(bias);
   assign \$2  = biased[16:0] * parameters[21:5];
   assign \$3  = $signed(biased[23:17]) * $signed({ 1'h0, parameters[21:5] });
@@ -22732,46 +23052,39 @@ module \holdfast_8x8_guard.lanes.requantizer_3 (rst, enable, valid, \violation$3
   assign \$8  = ~ { sign, sign, sign, sign, sign, sign, sign, sign };
   assign \$9  = \$7  ? whole[7:0] : \$8 ;
   assign \$10  = $signed({ sign, \$9  }) + $signed({ 1'h0, increment });
-  assign \$11  = smaller | larger;
-  assign \$12  = \$11  & enable;
-  assign \$13  = smaller & enable;
-  assign \$14  = ~ use_zero;
-  assign \$15  = \$13  & \$14 ;
-  assign \$16  = smaller | larger;
-  assign \$17  = \$16  & enable;
-  assign \$18  = \$17  & use_zero;
-  assign \$19  = $signed(rounded) < $signed(parameters[66:58]);
-  assign \$20  = bounded | \$19 ;
-  assign \$21  = $signed(rounded) > $signed(parameters[75:67]);
-  assign \$22  = \$21  ? { parameters[75], parameters[75:67] } : rounded;
-  assign \$23  = \$20  ? { parameters[66], parameters[66:58] } : \$22 ;
-  assign \$24  = $signed(clamped) * $signed({ 1'h0, settings[42:26] });
-  assign \$25  = $signed(residual_value) - $signed(settings[25:18]);
-  assign \$26  = $signed(\$25 ) * $signed({ 1'h0, settings[59:43] });
-  assign \$27  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$28  = ~ residual_present;
-  assign \$29  = ~ \over$28 ;
-  assign \$30  = \whole$29 [8] == \sign$30 ;
-  assign \$31  = \$29  & \$30 ;
-  assign \$32  = ~ { \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30  };
-  assign \$33  = \$31  ? \whole$29 [7:0] : \$32 ;
-  assign \$34  = $signed({ \sign$30 , \$33 , 1'h1 }) + $signed({ settings[71:64], \increment$31  });
-  assign \$36  = $signed(added) < $signed(settings[79:72]);
-  assign \$37  = $signed(added) > $signed(settings[87:80]);
-  assign \$38  = \$37  ? { settings[87], settings[87], settings[87:80] } : added;
-  assign \$39  = \$36  ? { settings[79], settings[79], settings[79:72] } : \$38 ;
-  assign \$40  = $signed({ whole, increment }) < $signed({ parameters[38:22], 1'h1 });
+  assign \$11  = { parameters[38], whole[15:0], increment } < { whole[16], parameters[37:22], 1'h1 };
+  assign \$12  = over ? sign : \$11 ;
+  assign \$13  = ~ parameters[56];
+  assign \$14  = \$12  & \$13 ;
+  assign \$15  = ~ sign;
+  assign \$16  = { whole[16], parameters[54:39], 1'h0 } < { parameters[55], whole[15:0], increment };
+  assign \$17  = over ? \$15  : \$16 ;
+  assign \$18  = ~ parameters[57];
+  assign \$19  = \$17  & \$18 ;
+  assign \$20  = { parameters[38], whole[15:0], increment } < { whole[16], parameters[37:22], 1'h1 };
+  assign \$21  = over ? sign : \$20 ;
+  assign \$22  = ~ parameters[56];
+  assign \$23  = \$21  & \$22 ;
+  assign \$24  = ~ sign;
+  assign \$25  = { whole[16], parameters[54:39], 1'h0 } < { parameters[55], whole[15:0], increment };
+  assign \$26  = over ? \$24  : \$25 ;
+  assign \$27  = ~ parameters[57];
+  assign \$28  = \$26  & \$27 ;
+  assign \$29  = \$23  | \$28 ;
+  assign \$30  = \$29  & use_zero;
+  assign \$31  = ~ use_zero;
+  assign \$32  = smaller & \$31 ;
   \holdfast_8x8_guard.lanes.requantizer_3.add_shift  add_shift (
     .clk(clk),
-    .increment(\increment$31 ),
-    .\over$10 (\over$28 ),
+    .increment(\increment$28 ),
+    .\over$10 (\over$25 ),
     .rst(rst),
     .shift(settings[63:60]),
-    .\sign$11 (\sign$30 ),
+    .\sign$11 (\sign$27 ),
     .value(sum_),
-    .whole(\whole$29 )
+    .whole(\whole$26 )
   );
-  \holdfast_8x8_guard.lanes.requantizer_3.shift$40  \shift$40  (
+  \holdfast_8x8_guard.lanes.requantizer_3.shift$37  \shift$37  (
     .clk(clk),
     .increment(increment),
     .\over$10 (over),
@@ -22783,105 +23096,105 @@ module \holdfast_8x8_guard.lanes.requantizer_3 (rst, enable, valid, \violation$3
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
-    \$47  = \$1 [23:0];
+    \$55  = \$1 [23:0];
     if (rst) begin
-      \$47  = 24'h000000;
+      \$55  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
-    \$48  = \$2 ;
+    \$56  = \$2 ;
     if (rst) begin
-      \$48  = 34'h000000000;
+      \$56  = 34'h000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
-    \$49  = \$3 ;
+    \$57  = \$3 ;
     if (rst) begin
-      \$49  = 24'h000000;
+      \$57  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
-    \$50  = { \$4 [23:0], low[16:0] };
+    \$58  = { \$4 [23:0], low[16:0] };
     if (rst) begin
-      \$50  = 41'h00000000000;
+      \$58  = 41'h00000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
-    \$51  = \$10 ;
-    if (\$18 ) begin
-      \$51  = 10'h000;
+    \$59  = \$10 ;
+    if (\$30 ) begin
+      \$59  = 10'h000;
     end
     if (rst) begin
-      \$51  = 10'h000;
+      \$59  = 10'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
-    \$52  = \$12 ;
+    \$60  = \$14 ;
     if (rst) begin
-      \$52  = 1'h0;
+      \$60  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
-    \$53  = \$15 ;
+    \$61  = \$19 ;
     if (rst) begin
-      \$53  = 1'h0;
+      \$61  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
-    \$54  = \$23 [8:0];
+    \$62  = \$37 [8:0];
     if (rst) begin
-      \$54  = 9'h000;
+      \$62  = 9'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
-    \$55  = \$24 ;
+    \$63  = \$38 ;
     if (rst) begin
-      \$55  = 26'h0000000;
+      \$63  = 26'h0000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
-    \$56  = \$26 ;
-    if (\$28 ) begin
-      \$56  = 26'h0000000;
+    \$64  = \$40 ;
+    if (\$42 ) begin
+      \$64  = 26'h0000000;
     end
     if (rst) begin
-      \$56  = 26'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
-    \$57  = \$27 ;
-    if (rst) begin
-      \$57  = 27'h0000000;
+      \$64  = 26'h0000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
-    \$58  = \$35 [9:0];
+    \$65  = \$41 ;
     if (rst) begin
-      \$58  = 10'h000;
+      \$65  = 27'h0000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
-    \$59  = \$39 [7:0];
+    \$66  = \$49 [9:0];
     if (rst) begin
-      \$59  = 8'h00;
+      \$66  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
+    \$67  = \$53 [7:0];
+    if (rst) begin
+      \$67  = 8'h00;
     end
   end
   assign value = product;
   assign shift = parameters[4:0];
-  assign \value$37  = sum_;
-  assign \shift$38  = settings[63:60];
+  assign \value$34  = sum_;
+  assign \shift$35  = settings[63:60];
   assign code = result;
   assign \parameters.shift  = parameters[4:0];
   assign \parameters.multiplier  = parameters[21:5];
@@ -22900,7 +23213,7 @@ module \holdfast_8x8_guard.lanes.requantizer_3 (rst, enable, valid, \violation$3
   assign \settings.add_zero  = settings[71:64];
   assign \settings.add_lo  = settings[79:72];
   assign \settings.add_hi  = settings[87:80];
-  assign \$35  = { \$34 [10], \$34 [10:1] };
+  assign \$49  = { \$48 [10], \$48 [10:1] };
 endmodule
 
 module \holdfast_8x8_guard.lanes.requantizer_3.add_shift (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
@@ -23071,7 +23384,7 @@ module \holdfast_8x8_guard.lanes.requantizer_3.add_shift (rst, shift, value, who
   end
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_3.shift$40 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
+module \holdfast_8x8_guard.lanes.requantizer_3.shift$37 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$95  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -23245,7 +23558,7 @@ module \holdfast_8x8_guard.lanes.requantizer_3.shift$40 (rst, shift, value, whol
   end
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_4 (rst, enable, valid, \violation$35 , use_zero, bias, parameters, settings, residual_value, residual_present, total, result, clk);
+module \holdfast_8x8_guard.lanes.requantizer_4 (rst, valid, violation, use_zero, bias, parameters, settings, residual_value, residual_present, total, result, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$96  = 0;
   wire [24:0] \$1 ;
   wire [9:0] \$10 ;
@@ -23261,48 +23574,56 @@ module \holdfast_8x8_guard.lanes.requantizer_4 (rst, enable, valid, \violation$3
   wire [33:0] \$2 ;
   wire \$20 ;
   wire \$21 ;
-  wire [9:0] \$22 ;
-  wire [9:0] \$23 ;
-  wire [25:0] \$24 ;
-  wire [8:0] \$25 ;
-  wire [25:0] \$26 ;
-  wire [26:0] \$27 ;
+  wire \$22 ;
+  wire \$23 ;
+  wire \$24 ;
+  wire \$25 ;
+  wire \$26 ;
+  wire \$27 ;
   wire \$28 ;
   wire \$29 ;
   wire [23:0] \$3 ;
   wire \$30 ;
   wire \$31 ;
-  wire [7:0] \$32 ;
-  wire [7:0] \$33 ;
-  wire [10:0] \$34 ;
-  wire [10:0] \$35 ;
-  wire \$36 ;
-  wire \$37 ;
-  wire [9:0] \$38 ;
-  wire [9:0] \$39 ;
+  wire \$32 ;
+  wire \$33 ;
+  wire \$34 ;
+  wire \$35 ;
+  wire [9:0] \$36 ;
+  wire [9:0] \$37 ;
+  wire [25:0] \$38 ;
+  wire [8:0] \$39 ;
   wire [24:0] \$4 ;
-  wire \$40 ;
-  wire \$41 ;
+  wire [25:0] \$40 ;
+  wire [26:0] \$41 ;
   wire \$42 ;
   wire \$43 ;
   wire \$44 ;
   wire \$45 ;
-  wire \$46 ;
-  reg [23:0] \$47 ;
-  reg [33:0] \$48 ;
-  reg [23:0] \$49 ;
+  wire [7:0] \$46 ;
+  wire [7:0] \$47 ;
+  wire [10:0] \$48 ;
+  wire [10:0] \$49 ;
   wire \$5 ;
-  reg [40:0] \$50 ;
-  reg [9:0] \$51 ;
-  reg \$52 ;
-  reg \$53 ;
-  reg [8:0] \$54 ;
-  reg [25:0] \$55 ;
-  reg [25:0] \$56 ;
-  reg [26:0] \$57 ;
-  reg [9:0] \$58 ;
-  reg [7:0] \$59 ;
+  wire \$50 ;
+  wire \$51 ;
+  wire [9:0] \$52 ;
+  wire [9:0] \$53 ;
+  wire \$54 ;
+  reg [23:0] \$55 ;
+  reg [33:0] \$56 ;
+  reg [23:0] \$57 ;
+  reg [40:0] \$58 ;
+  reg [9:0] \$59 ;
   wire \$6 ;
+  reg \$60 ;
+  reg \$61 ;
+  reg [8:0] \$62 ;
+  reg [25:0] \$63 ;
+  reg [25:0] \$64 ;
+  reg [26:0] \$65 ;
+  reg [9:0] \$66 ;
+  reg [7:0] \$67 ;
   wire \$7 ;
   wire [7:0] \$8 ;
   wire [7:0] \$9 ;
@@ -23310,21 +23631,18 @@ module \holdfast_8x8_guard.lanes.requantizer_4 (rst, enable, valid, \violation$3
   input [23:0] bias;
   wire [23:0] bias;
   reg [23:0] biased = 24'h000000;
-  reg bounded = 1'h0;
   reg [8:0] clamped = 9'h000;
   input clk;
   wire clk;
   (* init = 8'h00 *)
   wire [7:0] code;
-  input enable;
-  wire enable;
   reg [23:0] high = 24'h000000;
   wire increment;
-  wire \increment$31 ;
-  wire larger;
+  wire \increment$28 ;
+  reg larger = 1'h0;
   reg [33:0] low = 34'h000000000;
   wire over;
-  wire \over$28 ;
+  wire \over$25 ;
   input [75:0] parameters;
   wire [75:0] parameters;
   wire [16:0] \parameters.guard_above ;
@@ -23359,10 +23677,10 @@ module \holdfast_8x8_guard.lanes.requantizer_4 (rst, enable, valid, \violation$3
   wire [8:0] \settings.lo ;
   wire [7:0] \settings.residual_zero ;
   wire [4:0] shift;
-  wire [3:0] \shift$38 ;
+  wire [3:0] \shift$35 ;
   wire sign;
-  wire \sign$30 ;
-  wire smaller;
+  wire \sign$27 ;
+  reg smaller = 1'h0;
   reg [26:0] sum_ = 27'h0000000;
   input [23:0] total;
   wire [23:0] total;
@@ -23373,47 +23691,59 @@ module \holdfast_8x8_guard.lanes.requantizer_4 (rst, enable, valid, \violation$3
   (* init = 41'h00000000000 *)
   wire [40:0] value;
   (* init = 27'h0000000 *)
-  wire [26:0] \value$37 ;
-  reg violation = 1'h0;
-  output \violation$35 ;
-  wire \violation$35 ;
+  wire [26:0] \value$34 ;
+  output violation;
+  wire violation;
   wire [16:0] whole;
-  wire [8:0] \whole$29 ;
-  assign \$41  = over ? sign : \$40 ;
-  assign \$42  = ~ parameters[56];
-  assign smaller = \$41  & \$42 ;
-  assign \$43  = ~ sign;
-  assign \$44  = $signed({ whole, increment }) > $signed({ parameters[55:39], 1'h0 });
-  assign \$45  = over ? \$43  : \$44 ;
-  assign \$46  = ~ parameters[57];
-  assign larger = \$45  & \$46 ;
-  assign \violation$35  = violation & valid;
+  wire [8:0] \whole$26 ;
+  assign \$33  = $signed(rounded) < $signed(parameters[66:58]);
+  assign \$34  = \$32  | \$33 ;
+  assign \$35  = $signed(rounded) > $signed(parameters[75:67]);
+  assign \$36  = \$35  ? { parameters[75], parameters[75:67] } : rounded;
+  assign \$37  = \$34  ? { parameters[66], parameters[66:58] } : \$36 ;
+  assign \$38  = $signed(clamped) * $signed({ 1'h0, settings[42:26] });
+  assign \$39  = $signed(residual_value) - $signed(settings[25:18]);
+  assign \$40  = $signed(\$39 ) * $signed({ 1'h0, settings[59:43] });
+  assign \$41  = $signed(scaled_a) + $signed(scaled_b);
+  assign \$42  = ~ residual_present;
+  assign \$43  = ~ \over$25 ;
+  assign \$44  = \whole$26 [8] == \sign$27 ;
+  assign \$45  = \$43  & \$44 ;
+  assign \$46  = ~ { \sign$27 , \sign$27 , \sign$27 , \sign$27 , \sign$27 , \sign$27 , \sign$27 , \sign$27  };
+  assign \$47  = \$45  ? \whole$26 [7:0] : \$46 ;
+  assign \$48  = $signed({ \sign$27 , \$47 , 1'h1 }) + $signed({ settings[71:64], \increment$28  });
+  assign \$50  = $signed(added) < $signed(settings[79:72]);
+  assign \$51  = $signed(added) > $signed(settings[87:80]);
+  assign \$52  = \$51  ? { settings[87], settings[87], settings[87:80] } : added;
+  assign \$53  = \$50  ? { settings[79], settings[79], settings[79:72] } : \$52 ;
+  assign \$54  = smaller | larger;
+  assign violation = \$54  & valid;
   always @(posedge clk)
-    biased <= \$47 ;
+    biased <= \$55 ;
   always @(posedge clk)
-    low <= \$48 ;
+    low <= \$56 ;
   always @(posedge clk)
-    high <= \$49 ;
+    high <= \$57 ;
   always @(posedge clk)
-    product <= \$50 ;
+    product <= \$58 ;
   always @(posedge clk)
-    rounded <= \$51 ;
+    rounded <= \$59 ;
   always @(posedge clk)
-    violation <= \$52 ;
+    smaller <= \$60 ;
   always @(posedge clk)
-    bounded <= \$53 ;
+    larger <= \$61 ;
   always @(posedge clk)
-    clamped <= \$54 ;
+    clamped <= \$62 ;
   always @(posedge clk)
-    scaled_a <= \$55 ;
+    scaled_a <= \$63 ;
   always @(posedge clk)
-    scaled_b <= \$56 ;
+    scaled_b <= \$64 ;
   always @(posedge clk)
-    sum_ <= \$57 ;
+    sum_ <= \$65 ;
   always @(posedge clk)
-    added <= \$58 ;
+    added <= \$66 ;
   always @(posedge clk)
-    result <= \$59 ;
+    result <= \$67 ;
   assign \$1  = $signed(total) + $signed(bias);
   assign \$2  = biased[16:0] * parameters[21:5];
   assign \$3  = $signed(biased[23:17]) * $signed({ 1'h0, parameters[21:5] });
@@ -23424,46 +23754,39 @@ module \holdfast_8x8_guard.lanes.requantizer_4 (rst, enable, valid, \violation$3
   assign \$8  = ~ { sign, sign, sign, sign, sign, sign, sign, sign };
   assign \$9  = \$7  ? whole[7:0] : \$8 ;
   assign \$10  = $signed({ sign, \$9  }) + $signed({ 1'h0, increment });
-  assign \$11  = smaller | larger;
-  assign \$12  = \$11  & enable;
-  assign \$13  = smaller & enable;
-  assign \$14  = ~ use_zero;
-  assign \$15  = \$13  & \$14 ;
-  assign \$16  = smaller | larger;
-  assign \$17  = \$16  & enable;
-  assign \$18  = \$17  & use_zero;
-  assign \$19  = $signed(rounded) < $signed(parameters[66:58]);
-  assign \$20  = bounded | \$19 ;
-  assign \$21  = $signed(rounded) > $signed(parameters[75:67]);
-  assign \$22  = \$21  ? { parameters[75], parameters[75:67] } : rounded;
-  assign \$23  = \$20  ? { parameters[66], parameters[66:58] } : \$22 ;
-  assign \$24  = $signed(clamped) * $signed({ 1'h0, settings[42:26] });
-  assign \$25  = $signed(residual_value) - $signed(settings[25:18]);
-  assign \$26  = $signed(\$25 ) * $signed({ 1'h0, settings[59:43] });
-  assign \$27  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$28  = ~ residual_present;
-  assign \$29  = ~ \over$28 ;
-  assign \$30  = \whole$29 [8] == \sign$30 ;
-  assign \$31  = \$29  & \$30 ;
-  assign \$32  = ~ { \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30  };
-  assign \$33  = \$31  ? \whole$29 [7:0] : \$32 ;
-  assign \$34  = $signed({ \sign$30 , \$33 , 1'h1 }) + $signed({ settings[71:64], \increment$31  });
-  assign \$36  = $signed(added) < $signed(settings[79:72]);
-  assign \$37  = $signed(added) > $signed(settings[87:80]);
-  assign \$38  = \$37  ? { settings[87], settings[87], settings[87:80] } : added;
-  assign \$39  = \$36  ? { settings[79], settings[79], settings[79:72] } : \$38 ;
-  assign \$40  = $signed({ whole, increment }) < $signed({ parameters[38:22], 1'h1 });
+  assign \$11  = { parameters[38], whole[15:0], increment } < { whole[16], parameters[37:22], 1'h1 };
+  assign \$12  = over ? sign : \$11 ;
+  assign \$13  = ~ parameters[56];
+  assign \$14  = \$12  & \$13 ;
+  assign \$15  = ~ sign;
+  assign \$16  = { whole[16], parameters[54:39], 1'h0 } < { parameters[55], whole[15:0], increment };
+  assign \$17  = over ? \$15  : \$16 ;
+  assign \$18  = ~ parameters[57];
+  assign \$19  = \$17  & \$18 ;
+  assign \$20  = { parameters[38], whole[15:0], increment } < { whole[16], parameters[37:22], 1'h1 };
+  assign \$21  = over ? sign : \$20 ;
+  assign \$22  = ~ parameters[56];
+  assign \$23  = \$21  & \$22 ;
+  assign \$24  = ~ sign;
+  assign \$25  = { whole[16], parameters[54:39], 1'h0 } < { parameters[55], whole[15:0], increment };
+  assign \$26  = over ? \$24  : \$25 ;
+  assign \$27  = ~ parameters[57];
+  assign \$28  = \$26  & \$27 ;
+  assign \$29  = \$23  | \$28 ;
+  assign \$30  = \$29  & use_zero;
+  assign \$31  = ~ use_zero;
+  assign \$32  = smaller & \$31 ;
   \holdfast_8x8_guard.lanes.requantizer_4.add_shift  add_shift (
     .clk(clk),
-    .increment(\increment$31 ),
-    .\over$10 (\over$28 ),
+    .increment(\increment$28 ),
+    .\over$10 (\over$25 ),
     .rst(rst),
     .shift(settings[63:60]),
-    .\sign$11 (\sign$30 ),
+    .\sign$11 (\sign$27 ),
     .value(sum_),
-    .whole(\whole$29 )
+    .whole(\whole$26 )
   );
-  \holdfast_8x8_guard.lanes.requantizer_4.shift$40  \shift$40  (
+  \holdfast_8x8_guard.lanes.requantizer_4.shift$37  \shift$37  (
     .clk(clk),
     .increment(increment),
     .\over$10 (over),
@@ -23475,105 +23798,105 @@ module \holdfast_8x8_guard.lanes.requantizer_4 (rst, enable, valid, \violation$3
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
-    \$47  = \$1 [23:0];
+    \$55  = \$1 [23:0];
     if (rst) begin
-      \$47  = 24'h000000;
+      \$55  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
-    \$48  = \$2 ;
+    \$56  = \$2 ;
     if (rst) begin
-      \$48  = 34'h000000000;
+      \$56  = 34'h000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
-    \$49  = \$3 ;
+    \$57  = \$3 ;
     if (rst) begin
-      \$49  = 24'h000000;
+      \$57  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
-    \$50  = { \$4 [23:0], low[16:0] };
+    \$58  = { \$4 [23:0], low[16:0] };
     if (rst) begin
-      \$50  = 41'h00000000000;
+      \$58  = 41'h00000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
-    \$51  = \$10 ;
-    if (\$18 ) begin
-      \$51  = 10'h000;
+    \$59  = \$10 ;
+    if (\$30 ) begin
+      \$59  = 10'h000;
     end
     if (rst) begin
-      \$51  = 10'h000;
+      \$59  = 10'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
-    \$52  = \$12 ;
+    \$60  = \$14 ;
     if (rst) begin
-      \$52  = 1'h0;
+      \$60  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
-    \$53  = \$15 ;
+    \$61  = \$19 ;
     if (rst) begin
-      \$53  = 1'h0;
+      \$61  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
-    \$54  = \$23 [8:0];
+    \$62  = \$37 [8:0];
     if (rst) begin
-      \$54  = 9'h000;
+      \$62  = 9'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
-    \$55  = \$24 ;
+    \$63  = \$38 ;
     if (rst) begin
-      \$55  = 26'h0000000;
+      \$63  = 26'h0000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
-    \$56  = \$26 ;
-    if (\$28 ) begin
-      \$56  = 26'h0000000;
+    \$64  = \$40 ;
+    if (\$42 ) begin
+      \$64  = 26'h0000000;
     end
     if (rst) begin
-      \$56  = 26'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
-    \$57  = \$27 ;
-    if (rst) begin
-      \$57  = 27'h0000000;
+      \$64  = 26'h0000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
-    \$58  = \$35 [9:0];
+    \$65  = \$41 ;
     if (rst) begin
-      \$58  = 10'h000;
+      \$65  = 27'h0000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
-    \$59  = \$39 [7:0];
+    \$66  = \$49 [9:0];
     if (rst) begin
-      \$59  = 8'h00;
+      \$66  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
+    \$67  = \$53 [7:0];
+    if (rst) begin
+      \$67  = 8'h00;
     end
   end
   assign value = product;
   assign shift = parameters[4:0];
-  assign \value$37  = sum_;
-  assign \shift$38  = settings[63:60];
+  assign \value$34  = sum_;
+  assign \shift$35  = settings[63:60];
   assign code = result;
   assign \parameters.shift  = parameters[4:0];
   assign \parameters.multiplier  = parameters[21:5];
@@ -23592,7 +23915,7 @@ module \holdfast_8x8_guard.lanes.requantizer_4 (rst, enable, valid, \violation$3
   assign \settings.add_zero  = settings[71:64];
   assign \settings.add_lo  = settings[79:72];
   assign \settings.add_hi  = settings[87:80];
-  assign \$35  = { \$34 [10], \$34 [10:1] };
+  assign \$49  = { \$48 [10], \$48 [10:1] };
 endmodule
 
 module \holdfast_8x8_guard.lanes.requantizer_4.add_shift (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
@@ -23763,7 +24086,7 @@ module \holdfast_8x8_guard.lanes.requantizer_4.add_shift (rst, shift, value, who
   end
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_4.shift$40 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
+module \holdfast_8x8_guard.lanes.requantizer_4.shift$37 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$98  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -23937,7 +24260,7 @@ module \holdfast_8x8_guard.lanes.requantizer_4.shift$40 (rst, shift, value, whol
   end
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_5 (rst, enable, valid, \violation$35 , use_zero, bias, parameters, settings, residual_value, residual_present, total, result, clk);
+module \holdfast_8x8_guard.lanes.requantizer_5 (rst, valid, violation, use_zero, bias, parameters, settings, residual_value, residual_present, total, result, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$99  = 0;
   wire [24:0] \$1 ;
   wire [9:0] \$10 ;
@@ -23953,48 +24276,56 @@ module \holdfast_8x8_guard.lanes.requantizer_5 (rst, enable, valid, \violation$3
   wire [33:0] \$2 ;
   wire \$20 ;
   wire \$21 ;
-  wire [9:0] \$22 ;
-  wire [9:0] \$23 ;
-  wire [25:0] \$24 ;
-  wire [8:0] \$25 ;
-  wire [25:0] \$26 ;
-  wire [26:0] \$27 ;
+  wire \$22 ;
+  wire \$23 ;
+  wire \$24 ;
+  wire \$25 ;
+  wire \$26 ;
+  wire \$27 ;
   wire \$28 ;
   wire \$29 ;
   wire [23:0] \$3 ;
   wire \$30 ;
   wire \$31 ;
-  wire [7:0] \$32 ;
-  wire [7:0] \$33 ;
-  wire [10:0] \$34 ;
-  wire [10:0] \$35 ;
-  wire \$36 ;
-  wire \$37 ;
-  wire [9:0] \$38 ;
-  wire [9:0] \$39 ;
+  wire \$32 ;
+  wire \$33 ;
+  wire \$34 ;
+  wire \$35 ;
+  wire [9:0] \$36 ;
+  wire [9:0] \$37 ;
+  wire [25:0] \$38 ;
+  wire [8:0] \$39 ;
   wire [24:0] \$4 ;
-  wire \$40 ;
-  wire \$41 ;
+  wire [25:0] \$40 ;
+  wire [26:0] \$41 ;
   wire \$42 ;
   wire \$43 ;
   wire \$44 ;
   wire \$45 ;
-  wire \$46 ;
-  reg [23:0] \$47 ;
-  reg [33:0] \$48 ;
-  reg [23:0] \$49 ;
+  wire [7:0] \$46 ;
+  wire [7:0] \$47 ;
+  wire [10:0] \$48 ;
+  wire [10:0] \$49 ;
   wire \$5 ;
-  reg [40:0] \$50 ;
-  reg [9:0] \$51 ;
-  reg \$52 ;
-  reg \$53 ;
-  reg [8:0] \$54 ;
-  reg [25:0] \$55 ;
-  reg [25:0] \$56 ;
-  reg [26:0] \$57 ;
-  reg [9:0] \$58 ;
-  reg [7:0] \$59 ;
+  wire \$50 ;
+  wire \$51 ;
+  wire [9:0] \$52 ;
+  wire [9:0] \$53 ;
+  wire \$54 ;
+  reg [23:0] \$55 ;
+  reg [33:0] \$56 ;
+  reg [23:0] \$57 ;
+  reg [40:0] \$58 ;
+  reg [9:0] \$59 ;
   wire \$6 ;
+  reg \$60 ;
+  reg \$61 ;
+  reg [8:0] \$62 ;
+  reg [25:0] \$63 ;
+  reg [25:0] \$64 ;
+  reg [26:0] \$65 ;
+  reg [9:0] \$66 ;
+  reg [7:0] \$67 ;
   wire \$7 ;
   wire [7:0] \$8 ;
   wire [7:0] \$9 ;
@@ -24002,21 +24333,18 @@ module \holdfast_8x8_guard.lanes.requantizer_5 (rst, enable, valid, \violation$3
   input [23:0] bias;
   wire [23:0] bias;
   reg [23:0] biased = 24'h000000;
-  reg bounded = 1'h0;
   reg [8:0] clamped = 9'h000;
   input clk;
   wire clk;
   (* init = 8'h00 *)
   wire [7:0] code;
-  input enable;
-  wire enable;
   reg [23:0] high = 24'h000000;
   wire increment;
-  wire \increment$31 ;
-  wire larger;
+  wire \increment$28 ;
+  reg larger = 1'h0;
   reg [33:0] low = 34'h000000000;
   wire over;
-  wire \over$28 ;
+  wire \over$25 ;
   input [75:0] parameters;
   wire [75:0] parameters;
   wire [16:0] \parameters.guard_above ;
@@ -24051,10 +24379,10 @@ module \holdfast_8x8_guard.lanes.requantizer_5 (rst, enable, valid, \violation$3
   wire [8:0] \settings.lo ;
   wire [7:0] \settings.residual_zero ;
   wire [4:0] shift;
-  wire [3:0] \shift$38 ;
+  wire [3:0] \shift$35 ;
   wire sign;
-  wire \sign$30 ;
-  wire smaller;
+  wire \sign$27 ;
+  reg smaller = 1'h0;
   reg [26:0] sum_ = 27'h0000000;
   input [23:0] total;
   wire [23:0] total;
@@ -24065,47 +24393,59 @@ module \holdfast_8x8_guard.lanes.requantizer_5 (rst, enable, valid, \violation$3
   (* init = 41'h00000000000 *)
   wire [40:0] value;
   (* init = 27'h0000000 *)
-  wire [26:0] \value$37 ;
-  reg violation = 1'h0;
-  output \violation$35 ;
-  wire \violation$35 ;
+  wire [26:0] \value$34 ;
+  output violation;
+  wire violation;
   wire [16:0] whole;
-  wire [8:0] \whole$29 ;
-  assign \$41  = over ? sign : \$40 ;
-  assign \$42  = ~ parameters[56];
-  assign smaller = \$41  & \$42 ;
-  assign \$43  = ~ sign;
-  assign \$44  = $signed({ whole, increment }) > $signed({ parameters[55:39], 1'h0 });
-  assign \$45  = over ? \$43  : \$44 ;
-  assign \$46  = ~ parameters[57];
-  assign larger = \$45  & \$46 ;
-  assign \violation$35  = violation & valid;
+  wire [8:0] \whole$26 ;
+  assign \$33  = $signed(rounded) < $signed(parameters[66:58]);
+  assign \$34  = \$32  | \$33 ;
+  assign \$35  = $signed(rounded) > $signed(parameters[75:67]);
+  assign \$36  = \$35  ? { parameters[75], parameters[75:67] } : rounded;
+  assign \$37  = \$34  ? { parameters[66], parameters[66:58] } : \$36 ;
+  assign \$38  = $signed(clamped) * $signed({ 1'h0, settings[42:26] });
+  assign \$39  = $signed(residual_value) - $signed(settings[25:18]);
+  assign \$40  = $signed(\$39 ) * $signed({ 1'h0, settings[59:43] });
+  assign \$41  = $signed(scaled_a) + $signed(scaled_b);
+  assign \$42  = ~ residual_present;
+  assign \$43  = ~ \over$25 ;
+  assign \$44  = \whole$26 [8] == \sign$27 ;
+  assign \$45  = \$43  & \$44 ;
+  assign \$46  = ~ { \sign$27 , \sign$27 , \sign$27 , \sign$27 , \sign$27 , \sign$27 , \sign$27 , \sign$27  };
+  assign \$47  = \$45  ? \whole$26 [7:0] : \$46 ;
+  assign \$48  = $signed({ \sign$27 , \$47 , 1'h1 }) + $signed({ settings[71:64], \increment$28  });
+  assign \$50  = $signed(added) < $signed(settings[79:72]);
+  assign \$51  = $signed(added) > $signed(settings[87:80]);
+  assign \$52  = \$51  ? { settings[87], settings[87], settings[87:80] } : added;
+  assign \$53  = \$50  ? { settings[79], settings[79], settings[79:72] } : \$52 ;
+  assign \$54  = smaller | larger;
+  assign violation = \$54  & valid;
   always @(posedge clk)
-    biased <= \$47 ;
+    biased <= \$55 ;
   always @(posedge clk)
-    low <= \$48 ;
+    low <= \$56 ;
   always @(posedge clk)
-    high <= \$49 ;
+    high <= \$57 ;
   always @(posedge clk)
-    product <= \$50 ;
+    product <= \$58 ;
   always @(posedge clk)
-    rounded <= \$51 ;
+    rounded <= \$59 ;
   always @(posedge clk)
-    violation <= \$52 ;
+    smaller <= \$60 ;
   always @(posedge clk)
-    bounded <= \$53 ;
+    larger <= \$61 ;
   always @(posedge clk)
-    clamped <= \$54 ;
+    clamped <= \$62 ;
   always @(posedge clk)
-    scaled_a <= \$55 ;
+    scaled_a <= \$63 ;
   always @(posedge clk)
-    scaled_b <= \$56 ;
+    scaled_b <= \$64 ;
   always @(posedge clk)
-    sum_ <= \$57 ;
+    sum_ <= \$65 ;
   always @(posedge clk)
-    added <= \$58 ;
+    added <= \$66 ;
   always @(posedge clk)
-    result <= \$59 ;
+    result <= \$67 ;
   assign \$1  = $signed(total) + $signed(bias);
   assign \$2  = biased[16:0] * parameters[21:5];
   assign \$3  = $signed(biased[23:17]) * $signed({ 1'h0, parameters[21:5] });
@@ -24116,46 +24456,39 @@ module \holdfast_8x8_guard.lanes.requantizer_5 (rst, enable, valid, \violation$3
   assign \$8  = ~ { sign, sign, sign, sign, sign, sign, sign, sign };
   assign \$9  = \$7  ? whole[7:0] : \$8 ;
   assign \$10  = $signed({ sign, \$9  }) + $signed({ 1'h0, increment });
-  assign \$11  = smaller | larger;
-  assign \$12  = \$11  & enable;
-  assign \$13  = smaller & enable;
-  assign \$14  = ~ use_zero;
-  assign \$15  = \$13  & \$14 ;
-  assign \$16  = smaller | larger;
-  assign \$17  = \$16  & enable;
-  assign \$18  = \$17  & use_zero;
-  assign \$19  = $signed(rounded) < $signed(parameters[66:58]);
-  assign \$20  = bounded | \$19 ;
-  assign \$21  = $signed(rounded) > $signed(parameters[75:67]);
-  assign \$22  = \$21  ? { parameters[75], parameters[75:67] } : rounded;
-  assign \$23  = \$20  ? { parameters[66], parameters[66:58] } : \$22 ;
-  assign \$24  = $signed(clamped) * $signed({ 1'h0, settings[42:26] });
-  assign \$25  = $signed(residual_value) - $signed(settings[25:18]);
-  assign \$26  = $signed(\$25 ) * $signed({ 1'h0, settings[59:43] });
-  assign \$27  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$28  = ~ residual_present;
-  assign \$29  = ~ \over$28 ;
-  assign \$30  = \whole$29 [8] == \sign$30 ;
-  assign \$31  = \$29  & \$30 ;
-  assign \$32  = ~ { \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30  };
-  assign \$33  = \$31  ? \whole$29 [7:0] : \$32 ;
-  assign \$34  = $signed({ \sign$30 , \$33 , 1'h1 }) + $signed({ settings[71:64], \increment$31  });
-  assign \$36  = $signed(added) < $signed(settings[79:72]);
-  assign \$37  = $signed(added) > $signed(settings[87:80]);
-  assign \$38  = \$37  ? { settings[87], settings[87], settings[87:80] } : added;
-  assign \$39  = \$36  ? { settings[79], settings[79], settings[79:72] } : \$38 ;
-  assign \$40  = $signed({ whole, increment }) < $signed({ parameters[38:22], 1'h1 });
+  assign \$11  = { parameters[38], whole[15:0], increment } < { whole[16], parameters[37:22], 1'h1 };
+  assign \$12  = over ? sign : \$11 ;
+  assign \$13  = ~ parameters[56];
+  assign \$14  = \$12  & \$13 ;
+  assign \$15  = ~ sign;
+  assign \$16  = { whole[16], parameters[54:39], 1'h0 } < { parameters[55], whole[15:0], increment };
+  assign \$17  = over ? \$15  : \$16 ;
+  assign \$18  = ~ parameters[57];
+  assign \$19  = \$17  & \$18 ;
+  assign \$20  = { parameters[38], whole[15:0], increment } < { whole[16], parameters[37:22], 1'h1 };
+  assign \$21  = over ? sign : \$20 ;
+  assign \$22  = ~ parameters[56];
+  assign \$23  = \$21  & \$22 ;
+  assign \$24  = ~ sign;
+  assign \$25  = { whole[16], parameters[54:39], 1'h0 } < { parameters[55], whole[15:0], increment };
+  assign \$26  = over ? \$24  : \$25 ;
+  assign \$27  = ~ parameters[57];
+  assign \$28  = \$26  & \$27 ;
+  assign \$29  = \$23  | \$28 ;
+  assign \$30  = \$29  & use_zero;
+  assign \$31  = ~ use_zero;
+  assign \$32  = smaller & \$31 ;
   \holdfast_8x8_guard.lanes.requantizer_5.add_shift  add_shift (
     .clk(clk),
-    .increment(\increment$31 ),
-    .\over$10 (\over$28 ),
+    .increment(\increment$28 ),
+    .\over$10 (\over$25 ),
     .rst(rst),
     .shift(settings[63:60]),
-    .\sign$11 (\sign$30 ),
+    .\sign$11 (\sign$27 ),
     .value(sum_),
-    .whole(\whole$29 )
+    .whole(\whole$26 )
   );
-  \holdfast_8x8_guard.lanes.requantizer_5.shift$40  \shift$40  (
+  \holdfast_8x8_guard.lanes.requantizer_5.shift$37  \shift$37  (
     .clk(clk),
     .increment(increment),
     .\over$10 (over),
@@ -24167,105 +24500,105 @@ module \holdfast_8x8_guard.lanes.requantizer_5 (rst, enable, valid, \violation$3
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
-    \$47  = \$1 [23:0];
+    \$55  = \$1 [23:0];
     if (rst) begin
-      \$47  = 24'h000000;
+      \$55  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
-    \$48  = \$2 ;
+    \$56  = \$2 ;
     if (rst) begin
-      \$48  = 34'h000000000;
+      \$56  = 34'h000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
-    \$49  = \$3 ;
+    \$57  = \$3 ;
     if (rst) begin
-      \$49  = 24'h000000;
+      \$57  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
-    \$50  = { \$4 [23:0], low[16:0] };
+    \$58  = { \$4 [23:0], low[16:0] };
     if (rst) begin
-      \$50  = 41'h00000000000;
+      \$58  = 41'h00000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
-    \$51  = \$10 ;
-    if (\$18 ) begin
-      \$51  = 10'h000;
+    \$59  = \$10 ;
+    if (\$30 ) begin
+      \$59  = 10'h000;
     end
     if (rst) begin
-      \$51  = 10'h000;
+      \$59  = 10'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
-    \$52  = \$12 ;
+    \$60  = \$14 ;
     if (rst) begin
-      \$52  = 1'h0;
+      \$60  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
-    \$53  = \$15 ;
+    \$61  = \$19 ;
     if (rst) begin
-      \$53  = 1'h0;
+      \$61  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
-    \$54  = \$23 [8:0];
+    \$62  = \$37 [8:0];
     if (rst) begin
-      \$54  = 9'h000;
+      \$62  = 9'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
-    \$55  = \$24 ;
+    \$63  = \$38 ;
     if (rst) begin
-      \$55  = 26'h0000000;
+      \$63  = 26'h0000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
-    \$56  = \$26 ;
-    if (\$28 ) begin
-      \$56  = 26'h0000000;
+    \$64  = \$40 ;
+    if (\$42 ) begin
+      \$64  = 26'h0000000;
     end
     if (rst) begin
-      \$56  = 26'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
-    \$57  = \$27 ;
-    if (rst) begin
-      \$57  = 27'h0000000;
+      \$64  = 26'h0000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
-    \$58  = \$35 [9:0];
+    \$65  = \$41 ;
     if (rst) begin
-      \$58  = 10'h000;
+      \$65  = 27'h0000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
-    \$59  = \$39 [7:0];
+    \$66  = \$49 [9:0];
     if (rst) begin
-      \$59  = 8'h00;
+      \$66  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
+    \$67  = \$53 [7:0];
+    if (rst) begin
+      \$67  = 8'h00;
     end
   end
   assign value = product;
   assign shift = parameters[4:0];
-  assign \value$37  = sum_;
-  assign \shift$38  = settings[63:60];
+  assign \value$34  = sum_;
+  assign \shift$35  = settings[63:60];
   assign code = result;
   assign \parameters.shift  = parameters[4:0];
   assign \parameters.multiplier  = parameters[21:5];
@@ -24284,7 +24617,7 @@ module \holdfast_8x8_guard.lanes.requantizer_5 (rst, enable, valid, \violation$3
   assign \settings.add_zero  = settings[71:64];
   assign \settings.add_lo  = settings[79:72];
   assign \settings.add_hi  = settings[87:80];
-  assign \$35  = { \$34 [10], \$34 [10:1] };
+  assign \$49  = { \$48 [10], \$48 [10:1] };
 endmodule
 
 module \holdfast_8x8_guard.lanes.requantizer_5.add_shift (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
@@ -24455,7 +24788,7 @@ module \holdfast_8x8_guard.lanes.requantizer_5.add_shift (rst, shift, value, who
   end
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_5.shift$40 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
+module \holdfast_8x8_guard.lanes.requantizer_5.shift$37 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$101  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -24629,7 +24962,7 @@ module \holdfast_8x8_guard.lanes.requantizer_5.shift$40 (rst, shift, value, whol
   end
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_6 (rst, enable, valid, \violation$35 , use_zero, bias, parameters, settings, residual_value, residual_present, total, result, clk);
+module \holdfast_8x8_guard.lanes.requantizer_6 (rst, valid, violation, use_zero, bias, parameters, settings, residual_value, residual_present, total, result, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$102  = 0;
   wire [24:0] \$1 ;
   wire [9:0] \$10 ;
@@ -24645,48 +24978,56 @@ module \holdfast_8x8_guard.lanes.requantizer_6 (rst, enable, valid, \violation$3
   wire [33:0] \$2 ;
   wire \$20 ;
   wire \$21 ;
-  wire [9:0] \$22 ;
-  wire [9:0] \$23 ;
-  wire [25:0] \$24 ;
-  wire [8:0] \$25 ;
-  wire [25:0] \$26 ;
-  wire [26:0] \$27 ;
+  wire \$22 ;
+  wire \$23 ;
+  wire \$24 ;
+  wire \$25 ;
+  wire \$26 ;
+  wire \$27 ;
   wire \$28 ;
   wire \$29 ;
   wire [23:0] \$3 ;
   wire \$30 ;
   wire \$31 ;
-  wire [7:0] \$32 ;
-  wire [7:0] \$33 ;
-  wire [10:0] \$34 ;
-  wire [10:0] \$35 ;
-  wire \$36 ;
-  wire \$37 ;
-  wire [9:0] \$38 ;
-  wire [9:0] \$39 ;
+  wire \$32 ;
+  wire \$33 ;
+  wire \$34 ;
+  wire \$35 ;
+  wire [9:0] \$36 ;
+  wire [9:0] \$37 ;
+  wire [25:0] \$38 ;
+  wire [8:0] \$39 ;
   wire [24:0] \$4 ;
-  wire \$40 ;
-  wire \$41 ;
+  wire [25:0] \$40 ;
+  wire [26:0] \$41 ;
   wire \$42 ;
   wire \$43 ;
   wire \$44 ;
   wire \$45 ;
-  wire \$46 ;
-  reg [23:0] \$47 ;
-  reg [33:0] \$48 ;
-  reg [23:0] \$49 ;
+  wire [7:0] \$46 ;
+  wire [7:0] \$47 ;
+  wire [10:0] \$48 ;
+  wire [10:0] \$49 ;
   wire \$5 ;
-  reg [40:0] \$50 ;
-  reg [9:0] \$51 ;
-  reg \$52 ;
-  reg \$53 ;
-  reg [8:0] \$54 ;
-  reg [25:0] \$55 ;
-  reg [25:0] \$56 ;
-  reg [26:0] \$57 ;
-  reg [9:0] \$58 ;
-  reg [7:0] \$59 ;
+  wire \$50 ;
+  wire \$51 ;
+  wire [9:0] \$52 ;
+  wire [9:0] \$53 ;
+  wire \$54 ;
+  reg [23:0] \$55 ;
+  reg [33:0] \$56 ;
+  reg [23:0] \$57 ;
+  reg [40:0] \$58 ;
+  reg [9:0] \$59 ;
   wire \$6 ;
+  reg \$60 ;
+  reg \$61 ;
+  reg [8:0] \$62 ;
+  reg [25:0] \$63 ;
+  reg [25:0] \$64 ;
+  reg [26:0] \$65 ;
+  reg [9:0] \$66 ;
+  reg [7:0] \$67 ;
   wire \$7 ;
   wire [7:0] \$8 ;
   wire [7:0] \$9 ;
@@ -24694,21 +25035,18 @@ module \holdfast_8x8_guard.lanes.requantizer_6 (rst, enable, valid, \violation$3
   input [23:0] bias;
   wire [23:0] bias;
   reg [23:0] biased = 24'h000000;
-  reg bounded = 1'h0;
   reg [8:0] clamped = 9'h000;
   input clk;
   wire clk;
   (* init = 8'h00 *)
   wire [7:0] code;
-  input enable;
-  wire enable;
   reg [23:0] high = 24'h000000;
   wire increment;
-  wire \increment$31 ;
-  wire larger;
+  wire \increment$28 ;
+  reg larger = 1'h0;
   reg [33:0] low = 34'h000000000;
   wire over;
-  wire \over$28 ;
+  wire \over$25 ;
   input [75:0] parameters;
   wire [75:0] parameters;
   wire [16:0] \parameters.guard_above ;
@@ -24743,10 +25081,10 @@ module \holdfast_8x8_guard.lanes.requantizer_6 (rst, enable, valid, \violation$3
   wire [8:0] \settings.lo ;
   wire [7:0] \settings.residual_zero ;
   wire [4:0] shift;
-  wire [3:0] \shift$38 ;
+  wire [3:0] \shift$35 ;
   wire sign;
-  wire \sign$30 ;
-  wire smaller;
+  wire \sign$27 ;
+  reg smaller = 1'h0;
   reg [26:0] sum_ = 27'h0000000;
   input [23:0] total;
   wire [23:0] total;
@@ -24757,47 +25095,59 @@ module \holdfast_8x8_guard.lanes.requantizer_6 (rst, enable, valid, \violation$3
   (* init = 41'h00000000000 *)
   wire [40:0] value;
   (* init = 27'h0000000 *)
-  wire [26:0] \value$37 ;
-  reg violation = 1'h0;
-  output \violation$35 ;
-  wire \violation$35 ;
+  wire [26:0] \value$34 ;
+  output violation;
+  wire violation;
   wire [16:0] whole;
-  wire [8:0] \whole$29 ;
-  assign \$41  = over ? sign : \$40 ;
-  assign \$42  = ~ parameters[56];
-  assign smaller = \$41  & \$42 ;
-  assign \$43  = ~ sign;
-  assign \$44  = $signed({ whole, increment }) > $signed({ parameters[55:39], 1'h0 });
-  assign \$45  = over ? \$43  : \$44 ;
-  assign \$46  = ~ parameters[57];
-  assign larger = \$45  & \$46 ;
-  assign \violation$35  = violation & valid;
+  wire [8:0] \whole$26 ;
+  assign \$33  = $signed(rounded) < $signed(parameters[66:58]);
+  assign \$34  = \$32  | \$33 ;
+  assign \$35  = $signed(rounded) > $signed(parameters[75:67]);
+  assign \$36  = \$35  ? { parameters[75], parameters[75:67] } : rounded;
+  assign \$37  = \$34  ? { parameters[66], parameters[66:58] } : \$36 ;
+  assign \$38  = $signed(clamped) * $signed({ 1'h0, settings[42:26] });
+  assign \$39  = $signed(residual_value) - $signed(settings[25:18]);
+  assign \$40  = $signed(\$39 ) * $signed({ 1'h0, settings[59:43] });
+  assign \$41  = $signed(scaled_a) + $signed(scaled_b);
+  assign \$42  = ~ residual_present;
+  assign \$43  = ~ \over$25 ;
+  assign \$44  = \whole$26 [8] == \sign$27 ;
+  assign \$45  = \$43  & \$44 ;
+  assign \$46  = ~ { \sign$27 , \sign$27 , \sign$27 , \sign$27 , \sign$27 , \sign$27 , \sign$27 , \sign$27  };
+  assign \$47  = \$45  ? \whole$26 [7:0] : \$46 ;
+  assign \$48  = $signed({ \sign$27 , \$47 , 1'h1 }) + $signed({ settings[71:64], \increment$28  });
+  assign \$50  = $signed(added) < $signed(settings[79:72]);
+  assign \$51  = $signed(added) > $signed(settings[87:80]);
+  assign \$52  = \$51  ? { settings[87], settings[87], settings[87:80] } : added;
+  assign \$53  = \$50  ? { settings[79], settings[79], settings[79:72] } : \$52 ;
+  assign \$54  = smaller | larger;
+  assign violation = \$54  & valid;
   always @(posedge clk)
-    biased <= \$47 ;
+    biased <= \$55 ;
   always @(posedge clk)
-    low <= \$48 ;
+    low <= \$56 ;
   always @(posedge clk)
-    high <= \$49 ;
+    high <= \$57 ;
   always @(posedge clk)
-    product <= \$50 ;
+    product <= \$58 ;
   always @(posedge clk)
-    rounded <= \$51 ;
+    rounded <= \$59 ;
   always @(posedge clk)
-    violation <= \$52 ;
+    smaller <= \$60 ;
   always @(posedge clk)
-    bounded <= \$53 ;
+    larger <= \$61 ;
   always @(posedge clk)
-    clamped <= \$54 ;
+    clamped <= \$62 ;
   always @(posedge clk)
-    scaled_a <= \$55 ;
+    scaled_a <= \$63 ;
   always @(posedge clk)
-    scaled_b <= \$56 ;
+    scaled_b <= \$64 ;
   always @(posedge clk)
-    sum_ <= \$57 ;
+    sum_ <= \$65 ;
   always @(posedge clk)
-    added <= \$58 ;
+    added <= \$66 ;
   always @(posedge clk)
-    result <= \$59 ;
+    result <= \$67 ;
   assign \$1  = $signed(total) + $signed(bias);
   assign \$2  = biased[16:0] * parameters[21:5];
   assign \$3  = $signed(biased[23:17]) * $signed({ 1'h0, parameters[21:5] });
@@ -24808,46 +25158,39 @@ module \holdfast_8x8_guard.lanes.requantizer_6 (rst, enable, valid, \violation$3
   assign \$8  = ~ { sign, sign, sign, sign, sign, sign, sign, sign };
   assign \$9  = \$7  ? whole[7:0] : \$8 ;
   assign \$10  = $signed({ sign, \$9  }) + $signed({ 1'h0, increment });
-  assign \$11  = smaller | larger;
-  assign \$12  = \$11  & enable;
-  assign \$13  = smaller & enable;
-  assign \$14  = ~ use_zero;
-  assign \$15  = \$13  & \$14 ;
-  assign \$16  = smaller | larger;
-  assign \$17  = \$16  & enable;
-  assign \$18  = \$17  & use_zero;
-  assign \$19  = $signed(rounded) < $signed(parameters[66:58]);
-  assign \$20  = bounded | \$19 ;
-  assign \$21  = $signed(rounded) > $signed(parameters[75:67]);
-  assign \$22  = \$21  ? { parameters[75], parameters[75:67] } : rounded;
-  assign \$23  = \$20  ? { parameters[66], parameters[66:58] } : \$22 ;
-  assign \$24  = $signed(clamped) * $signed({ 1'h0, settings[42:26] });
-  assign \$25  = $signed(residual_value) - $signed(settings[25:18]);
-  assign \$26  = $signed(\$25 ) * $signed({ 1'h0, settings[59:43] });
-  assign \$27  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$28  = ~ residual_present;
-  assign \$29  = ~ \over$28 ;
-  assign \$30  = \whole$29 [8] == \sign$30 ;
-  assign \$31  = \$29  & \$30 ;
-  assign \$32  = ~ { \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30  };
-  assign \$33  = \$31  ? \whole$29 [7:0] : \$32 ;
-  assign \$34  = $signed({ \sign$30 , \$33 , 1'h1 }) + $signed({ settings[71:64], \increment$31  });
-  assign \$36  = $signed(added) < $signed(settings[79:72]);
-  assign \$37  = $signed(added) > $signed(settings[87:80]);
-  assign \$38  = \$37  ? { settings[87], settings[87], settings[87:80] } : added;
-  assign \$39  = \$36  ? { settings[79], settings[79], settings[79:72] } : \$38 ;
-  assign \$40  = $signed({ whole, increment }) < $signed({ parameters[38:22], 1'h1 });
+  assign \$11  = { parameters[38], whole[15:0], increment } < { whole[16], parameters[37:22], 1'h1 };
+  assign \$12  = over ? sign : \$11 ;
+  assign \$13  = ~ parameters[56];
+  assign \$14  = \$12  & \$13 ;
+  assign \$15  = ~ sign;
+  assign \$16  = { whole[16], parameters[54:39], 1'h0 } < { parameters[55], whole[15:0], increment };
+  assign \$17  = over ? \$15  : \$16 ;
+  assign \$18  = ~ parameters[57];
+  assign \$19  = \$17  & \$18 ;
+  assign \$20  = { parameters[38], whole[15:0], increment } < { whole[16], parameters[37:22], 1'h1 };
+  assign \$21  = over ? sign : \$20 ;
+  assign \$22  = ~ parameters[56];
+  assign \$23  = \$21  & \$22 ;
+  assign \$24  = ~ sign;
+  assign \$25  = { whole[16], parameters[54:39], 1'h0 } < { parameters[55], whole[15:0], increment };
+  assign \$26  = over ? \$24  : \$25 ;
+  assign \$27  = ~ parameters[57];
+  assign \$28  = \$26  & \$27 ;
+  assign \$29  = \$23  | \$28 ;
+  assign \$30  = \$29  & use_zero;
+  assign \$31  = ~ use_zero;
+  assign \$32  = smaller & \$31 ;
   \holdfast_8x8_guard.lanes.requantizer_6.add_shift  add_shift (
     .clk(clk),
-    .increment(\increment$31 ),
-    .\over$10 (\over$28 ),
+    .increment(\increment$28 ),
+    .\over$10 (\over$25 ),
     .rst(rst),
     .shift(settings[63:60]),
-    .\sign$11 (\sign$30 ),
+    .\sign$11 (\sign$27 ),
     .value(sum_),
-    .whole(\whole$29 )
+    .whole(\whole$26 )
   );
-  \holdfast_8x8_guard.lanes.requantizer_6.shift$40  \shift$40  (
+  \holdfast_8x8_guard.lanes.requantizer_6.shift$37  \shift$37  (
     .clk(clk),
     .increment(increment),
     .\over$10 (over),
@@ -24859,105 +25202,105 @@ module \holdfast_8x8_guard.lanes.requantizer_6 (rst, enable, valid, \violation$3
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
-    \$47  = \$1 [23:0];
+    \$55  = \$1 [23:0];
     if (rst) begin
-      \$47  = 24'h000000;
+      \$55  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
-    \$48  = \$2 ;
+    \$56  = \$2 ;
     if (rst) begin
-      \$48  = 34'h000000000;
+      \$56  = 34'h000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
-    \$49  = \$3 ;
+    \$57  = \$3 ;
     if (rst) begin
-      \$49  = 24'h000000;
+      \$57  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
-    \$50  = { \$4 [23:0], low[16:0] };
+    \$58  = { \$4 [23:0], low[16:0] };
     if (rst) begin
-      \$50  = 41'h00000000000;
+      \$58  = 41'h00000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
-    \$51  = \$10 ;
-    if (\$18 ) begin
-      \$51  = 10'h000;
+    \$59  = \$10 ;
+    if (\$30 ) begin
+      \$59  = 10'h000;
     end
     if (rst) begin
-      \$51  = 10'h000;
+      \$59  = 10'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
-    \$52  = \$12 ;
+    \$60  = \$14 ;
     if (rst) begin
-      \$52  = 1'h0;
+      \$60  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
-    \$53  = \$15 ;
+    \$61  = \$19 ;
     if (rst) begin
-      \$53  = 1'h0;
+      \$61  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
-    \$54  = \$23 [8:0];
+    \$62  = \$37 [8:0];
     if (rst) begin
-      \$54  = 9'h000;
+      \$62  = 9'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
-    \$55  = \$24 ;
+    \$63  = \$38 ;
     if (rst) begin
-      \$55  = 26'h0000000;
+      \$63  = 26'h0000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
-    \$56  = \$26 ;
-    if (\$28 ) begin
-      \$56  = 26'h0000000;
+    \$64  = \$40 ;
+    if (\$42 ) begin
+      \$64  = 26'h0000000;
     end
     if (rst) begin
-      \$56  = 26'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
-    \$57  = \$27 ;
-    if (rst) begin
-      \$57  = 27'h0000000;
+      \$64  = 26'h0000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
-    \$58  = \$35 [9:0];
+    \$65  = \$41 ;
     if (rst) begin
-      \$58  = 10'h000;
+      \$65  = 27'h0000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
-    \$59  = \$39 [7:0];
+    \$66  = \$49 [9:0];
     if (rst) begin
-      \$59  = 8'h00;
+      \$66  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
+    \$67  = \$53 [7:0];
+    if (rst) begin
+      \$67  = 8'h00;
     end
   end
   assign value = product;
   assign shift = parameters[4:0];
-  assign \value$37  = sum_;
-  assign \shift$38  = settings[63:60];
+  assign \value$34  = sum_;
+  assign \shift$35  = settings[63:60];
   assign code = result;
   assign \parameters.shift  = parameters[4:0];
   assign \parameters.multiplier  = parameters[21:5];
@@ -24976,7 +25319,7 @@ module \holdfast_8x8_guard.lanes.requantizer_6 (rst, enable, valid, \violation$3
   assign \settings.add_zero  = settings[71:64];
   assign \settings.add_lo  = settings[79:72];
   assign \settings.add_hi  = settings[87:80];
-  assign \$35  = { \$34 [10], \$34 [10:1] };
+  assign \$49  = { \$48 [10], \$48 [10:1] };
 endmodule
 
 module \holdfast_8x8_guard.lanes.requantizer_6.add_shift (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
@@ -25147,7 +25490,7 @@ module \holdfast_8x8_guard.lanes.requantizer_6.add_shift (rst, shift, value, who
   end
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_6.shift$40 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
+module \holdfast_8x8_guard.lanes.requantizer_6.shift$37 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$104  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -25321,7 +25664,7 @@ module \holdfast_8x8_guard.lanes.requantizer_6.shift$40 (rst, shift, value, whol
   end
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_7 (rst, enable, valid, \violation$35 , use_zero, bias, parameters, settings, residual_value, residual_present, total, result, clk);
+module \holdfast_8x8_guard.lanes.requantizer_7 (rst, valid, violation, use_zero, bias, parameters, settings, residual_value, residual_present, total, result, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$105  = 0;
   wire [24:0] \$1 ;
   wire [9:0] \$10 ;
@@ -25337,48 +25680,56 @@ module \holdfast_8x8_guard.lanes.requantizer_7 (rst, enable, valid, \violation$3
   wire [33:0] \$2 ;
   wire \$20 ;
   wire \$21 ;
-  wire [9:0] \$22 ;
-  wire [9:0] \$23 ;
-  wire [25:0] \$24 ;
-  wire [8:0] \$25 ;
-  wire [25:0] \$26 ;
-  wire [26:0] \$27 ;
+  wire \$22 ;
+  wire \$23 ;
+  wire \$24 ;
+  wire \$25 ;
+  wire \$26 ;
+  wire \$27 ;
   wire \$28 ;
   wire \$29 ;
   wire [23:0] \$3 ;
   wire \$30 ;
   wire \$31 ;
-  wire [7:0] \$32 ;
-  wire [7:0] \$33 ;
-  wire [10:0] \$34 ;
-  wire [10:0] \$35 ;
-  wire \$36 ;
-  wire \$37 ;
-  wire [9:0] \$38 ;
-  wire [9:0] \$39 ;
+  wire \$32 ;
+  wire \$33 ;
+  wire \$34 ;
+  wire \$35 ;
+  wire [9:0] \$36 ;
+  wire [9:0] \$37 ;
+  wire [25:0] \$38 ;
+  wire [8:0] \$39 ;
   wire [24:0] \$4 ;
-  wire \$40 ;
-  wire \$41 ;
+  wire [25:0] \$40 ;
+  wire [26:0] \$41 ;
   wire \$42 ;
   wire \$43 ;
   wire \$44 ;
   wire \$45 ;
-  wire \$46 ;
-  reg [23:0] \$47 ;
-  reg [33:0] \$48 ;
-  reg [23:0] \$49 ;
+  wire [7:0] \$46 ;
+  wire [7:0] \$47 ;
+  wire [10:0] \$48 ;
+  wire [10:0] \$49 ;
   wire \$5 ;
-  reg [40:0] \$50 ;
-  reg [9:0] \$51 ;
-  reg \$52 ;
-  reg \$53 ;
-  reg [8:0] \$54 ;
-  reg [25:0] \$55 ;
-  reg [25:0] \$56 ;
-  reg [26:0] \$57 ;
-  reg [9:0] \$58 ;
-  reg [7:0] \$59 ;
+  wire \$50 ;
+  wire \$51 ;
+  wire [9:0] \$52 ;
+  wire [9:0] \$53 ;
+  wire \$54 ;
+  reg [23:0] \$55 ;
+  reg [33:0] \$56 ;
+  reg [23:0] \$57 ;
+  reg [40:0] \$58 ;
+  reg [9:0] \$59 ;
   wire \$6 ;
+  reg \$60 ;
+  reg \$61 ;
+  reg [8:0] \$62 ;
+  reg [25:0] \$63 ;
+  reg [25:0] \$64 ;
+  reg [26:0] \$65 ;
+  reg [9:0] \$66 ;
+  reg [7:0] \$67 ;
   wire \$7 ;
   wire [7:0] \$8 ;
   wire [7:0] \$9 ;
@@ -25386,21 +25737,18 @@ module \holdfast_8x8_guard.lanes.requantizer_7 (rst, enable, valid, \violation$3
   input [23:0] bias;
   wire [23:0] bias;
   reg [23:0] biased = 24'h000000;
-  reg bounded = 1'h0;
   reg [8:0] clamped = 9'h000;
   input clk;
   wire clk;
   (* init = 8'h00 *)
   wire [7:0] code;
-  input enable;
-  wire enable;
   reg [23:0] high = 24'h000000;
   wire increment;
-  wire \increment$31 ;
-  wire larger;
+  wire \increment$28 ;
+  reg larger = 1'h0;
   reg [33:0] low = 34'h000000000;
   wire over;
-  wire \over$28 ;
+  wire \over$25 ;
   input [75:0] parameters;
   wire [75:0] parameters;
   wire [16:0] \parameters.guard_above ;
@@ -25435,10 +25783,10 @@ module \holdfast_8x8_guard.lanes.requantizer_7 (rst, enable, valid, \violation$3
   wire [8:0] \settings.lo ;
   wire [7:0] \settings.residual_zero ;
   wire [4:0] shift;
-  wire [3:0] \shift$38 ;
+  wire [3:0] \shift$35 ;
   wire sign;
-  wire \sign$30 ;
-  wire smaller;
+  wire \sign$27 ;
+  reg smaller = 1'h0;
   reg [26:0] sum_ = 27'h0000000;
   input [23:0] total;
   wire [23:0] total;
@@ -25449,47 +25797,59 @@ module \holdfast_8x8_guard.lanes.requantizer_7 (rst, enable, valid, \violation$3
   (* init = 41'h00000000000 *)
   wire [40:0] value;
   (* init = 27'h0000000 *)
-  wire [26:0] \value$37 ;
-  reg violation = 1'h0;
-  output \violation$35 ;
-  wire \violation$35 ;
+  wire [26:0] \value$34 ;
+  output violation;
+  wire violation;
   wire [16:0] whole;
-  wire [8:0] \whole$29 ;
-  assign \$41  = over ? sign : \$40 ;
-  assign \$42  = ~ parameters[56];
-  assign smaller = \$41  & \$42 ;
-  assign \$43  = ~ sign;
-  assign \$44  = $signed({ whole, increment }) > $signed({ parameters[55:39], 1'h0 });
-  assign \$45  = over ? \$43  : \$44 ;
-  assign \$46  = ~ parameters[57];
-  assign larger = \$45  & \$46 ;
-  assign \violation$35  = violation & valid;
+  wire [8:0] \whole$26 ;
+  assign \$33  = $signed(rounded) < $signed(parameters[66:58]);
+  assign \$34  = \$32  | \$33 ;
+  assign \$35  = $signed(rounded) > $signed(parameters[75:67]);
+  assign \$36  = \$35  ? { parameters[75], parameters[75:67] } : rounded;
+  assign \$37  = \$34  ? { parameters[66], parameters[66:58] } : \$36 ;
+  assign \$38  = $signed(clamped) * $signed({ 1'h0, settings[42:26] });
+  assign \$39  = $signed(residual_value) - $signed(settings[25:18]);
+  assign \$40  = $signed(\$39 ) * $signed({ 1'h0, settings[59:43] });
+  assign \$41  = $signed(scaled_a) + $signed(scaled_b);
+  assign \$42  = ~ residual_present;
+  assign \$43  = ~ \over$25 ;
+  assign \$44  = \whole$26 [8] == \sign$27 ;
+  assign \$45  = \$43  & \$44 ;
+  assign \$46  = ~ { \sign$27 , \sign$27 , \sign$27 , \sign$27 , \sign$27 , \sign$27 , \sign$27 , \sign$27  };
+  assign \$47  = \$45  ? \whole$26 [7:0] : \$46 ;
+  assign \$48  = $signed({ \sign$27 , \$47 , 1'h1 }) + $signed({ settings[71:64], \increment$28  });
+  assign \$50  = $signed(added) < $signed(settings[79:72]);
+  assign \$51  = $signed(added) > $signed(settings[87:80]);
+  assign \$52  = \$51  ? { settings[87], settings[87], settings[87:80] } : added;
+  assign \$53  = \$50  ? { settings[79], settings[79], settings[79:72] } : \$52 ;
+  assign \$54  = smaller | larger;
+  assign violation = \$54  & valid;
   always @(posedge clk)
-    biased <= \$47 ;
+    biased <= \$55 ;
   always @(posedge clk)
-    low <= \$48 ;
+    low <= \$56 ;
   always @(posedge clk)
-    high <= \$49 ;
+    high <= \$57 ;
   always @(posedge clk)
-    product <= \$50 ;
+    product <= \$58 ;
   always @(posedge clk)
-    rounded <= \$51 ;
+    rounded <= \$59 ;
   always @(posedge clk)
-    violation <= \$52 ;
+    smaller <= \$60 ;
   always @(posedge clk)
-    bounded <= \$53 ;
+    larger <= \$61 ;
   always @(posedge clk)
-    clamped <= \$54 ;
+    clamped <= \$62 ;
   always @(posedge clk)
-    scaled_a <= \$55 ;
+    scaled_a <= \$63 ;
   always @(posedge clk)
-    scaled_b <= \$56 ;
+    scaled_b <= \$64 ;
   always @(posedge clk)
-    sum_ <= \$57 ;
+    sum_ <= \$65 ;
   always @(posedge clk)
-    added <= \$58 ;
+    added <= \$66 ;
   always @(posedge clk)
-    result <= \$59 ;
+    result <= \$67 ;
   assign \$1  = $signed(total) + $signed(bias);
   assign \$2  = biased[16:0] * parameters[21:5];
   assign \$3  = $signed(biased[23:17]) * $signed({ 1'h0, parameters[21:5] });
@@ -25500,46 +25860,39 @@ module \holdfast_8x8_guard.lanes.requantizer_7 (rst, enable, valid, \violation$3
   assign \$8  = ~ { sign, sign, sign, sign, sign, sign, sign, sign };
   assign \$9  = \$7  ? whole[7:0] : \$8 ;
   assign \$10  = $signed({ sign, \$9  }) + $signed({ 1'h0, increment });
-  assign \$11  = smaller | larger;
-  assign \$12  = \$11  & enable;
-  assign \$13  = smaller & enable;
-  assign \$14  = ~ use_zero;
-  assign \$15  = \$13  & \$14 ;
-  assign \$16  = smaller | larger;
-  assign \$17  = \$16  & enable;
-  assign \$18  = \$17  & use_zero;
-  assign \$19  = $signed(rounded) < $signed(parameters[66:58]);
-  assign \$20  = bounded | \$19 ;
-  assign \$21  = $signed(rounded) > $signed(parameters[75:67]);
-  assign \$22  = \$21  ? { parameters[75], parameters[75:67] } : rounded;
-  assign \$23  = \$20  ? { parameters[66], parameters[66:58] } : \$22 ;
-  assign \$24  = $signed(clamped) * $signed({ 1'h0, settings[42:26] });
-  assign \$25  = $signed(residual_value) - $signed(settings[25:18]);
-  assign \$26  = $signed(\$25 ) * $signed({ 1'h0, settings[59:43] });
-  assign \$27  = $signed(scaled_a) + $signed(scaled_b);
-  assign \$28  = ~ residual_present;
-  assign \$29  = ~ \over$28 ;
-  assign \$30  = \whole$29 [8] == \sign$30 ;
-  assign \$31  = \$29  & \$30 ;
-  assign \$32  = ~ { \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30 , \sign$30  };
-  assign \$33  = \$31  ? \whole$29 [7:0] : \$32 ;
-  assign \$34  = $signed({ \sign$30 , \$33 , 1'h1 }) + $signed({ settings[71:64], \increment$31  });
-  assign \$36  = $signed(added) < $signed(settings[79:72]);
-  assign \$37  = $signed(added) > $signed(settings[87:80]);
-  assign \$38  = \$37  ? { settings[87], settings[87], settings[87:80] } : added;
-  assign \$39  = \$36  ? { settings[79], settings[79], settings[79:72] } : \$38 ;
-  assign \$40  = $signed({ whole, increment }) < $signed({ parameters[38:22], 1'h1 });
+  assign \$11  = { parameters[38], whole[15:0], increment } < { whole[16], parameters[37:22], 1'h1 };
+  assign \$12  = over ? sign : \$11 ;
+  assign \$13  = ~ parameters[56];
+  assign \$14  = \$12  & \$13 ;
+  assign \$15  = ~ sign;
+  assign \$16  = { whole[16], parameters[54:39], 1'h0 } < { parameters[55], whole[15:0], increment };
+  assign \$17  = over ? \$15  : \$16 ;
+  assign \$18  = ~ parameters[57];
+  assign \$19  = \$17  & \$18 ;
+  assign \$20  = { parameters[38], whole[15:0], increment } < { whole[16], parameters[37:22], 1'h1 };
+  assign \$21  = over ? sign : \$20 ;
+  assign \$22  = ~ parameters[56];
+  assign \$23  = \$21  & \$22 ;
+  assign \$24  = ~ sign;
+  assign \$25  = { whole[16], parameters[54:39], 1'h0 } < { parameters[55], whole[15:0], increment };
+  assign \$26  = over ? \$24  : \$25 ;
+  assign \$27  = ~ parameters[57];
+  assign \$28  = \$26  & \$27 ;
+  assign \$29  = \$23  | \$28 ;
+  assign \$30  = \$29  & use_zero;
+  assign \$31  = ~ use_zero;
+  assign \$32  = smaller & \$31 ;
   \holdfast_8x8_guard.lanes.requantizer_7.add_shift  add_shift (
     .clk(clk),
-    .increment(\increment$31 ),
-    .\over$10 (\over$28 ),
+    .increment(\increment$28 ),
+    .\over$10 (\over$25 ),
     .rst(rst),
     .shift(settings[63:60]),
-    .\sign$11 (\sign$30 ),
+    .\sign$11 (\sign$27 ),
     .value(sum_),
-    .whole(\whole$29 )
+    .whole(\whole$26 )
   );
-  \holdfast_8x8_guard.lanes.requantizer_7.shift$40  \shift$40  (
+  \holdfast_8x8_guard.lanes.requantizer_7.shift$37  \shift$37  (
     .clk(clk),
     .increment(increment),
     .\over$10 (over),
@@ -25551,105 +25904,105 @@ module \holdfast_8x8_guard.lanes.requantizer_7 (rst, enable, valid, \violation$3
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
-    \$47  = \$1 [23:0];
+    \$55  = \$1 [23:0];
     if (rst) begin
-      \$47  = 24'h000000;
+      \$55  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
-    \$48  = \$2 ;
+    \$56  = \$2 ;
     if (rst) begin
-      \$48  = 34'h000000000;
+      \$56  = 34'h000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
-    \$49  = \$3 ;
+    \$57  = \$3 ;
     if (rst) begin
-      \$49  = 24'h000000;
+      \$57  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
-    \$50  = { \$4 [23:0], low[16:0] };
+    \$58  = { \$4 [23:0], low[16:0] };
     if (rst) begin
-      \$50  = 41'h00000000000;
+      \$58  = 41'h00000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
-    \$51  = \$10 ;
-    if (\$18 ) begin
-      \$51  = 10'h000;
+    \$59  = \$10 ;
+    if (\$30 ) begin
+      \$59  = 10'h000;
     end
     if (rst) begin
-      \$51  = 10'h000;
+      \$59  = 10'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
-    \$52  = \$12 ;
+    \$60  = \$14 ;
     if (rst) begin
-      \$52  = 1'h0;
+      \$60  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
-    \$53  = \$15 ;
+    \$61  = \$19 ;
     if (rst) begin
-      \$53  = 1'h0;
+      \$61  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
-    \$54  = \$23 [8:0];
+    \$62  = \$37 [8:0];
     if (rst) begin
-      \$54  = 9'h000;
+      \$62  = 9'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
-    \$55  = \$24 ;
+    \$63  = \$38 ;
     if (rst) begin
-      \$55  = 26'h0000000;
+      \$63  = 26'h0000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
-    \$56  = \$26 ;
-    if (\$28 ) begin
-      \$56  = 26'h0000000;
+    \$64  = \$40 ;
+    if (\$42 ) begin
+      \$64  = 26'h0000000;
     end
     if (rst) begin
-      \$56  = 26'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
-    \$57  = \$27 ;
-    if (rst) begin
-      \$57  = 27'h0000000;
+      \$64  = 26'h0000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
-    \$58  = \$35 [9:0];
+    \$65  = \$41 ;
     if (rst) begin
-      \$58  = 10'h000;
+      \$65  = 27'h0000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
-    \$59  = \$39 [7:0];
+    \$66  = \$49 [9:0];
     if (rst) begin
-      \$59  = 8'h00;
+      \$66  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    \$67  = \$53 [7:0];
+    if (rst) begin
+      \$67  = 8'h00;
     end
   end
   assign value = product;
   assign shift = parameters[4:0];
-  assign \value$37  = sum_;
-  assign \shift$38  = settings[63:60];
+  assign \value$34  = sum_;
+  assign \shift$35  = settings[63:60];
   assign code = result;
   assign \parameters.shift  = parameters[4:0];
   assign \parameters.multiplier  = parameters[21:5];
@@ -25668,7 +26021,7 @@ module \holdfast_8x8_guard.lanes.requantizer_7 (rst, enable, valid, \violation$3
   assign \settings.add_zero  = settings[71:64];
   assign \settings.add_lo  = settings[79:72];
   assign \settings.add_hi  = settings[87:80];
-  assign \$35  = { \$34 [10], \$34 [10:1] };
+  assign \$49  = { \$48 [10], \$48 [10:1] };
 endmodule
 
 module \holdfast_8x8_guard.lanes.requantizer_7.add_shift (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
@@ -25839,7 +26192,7 @@ module \holdfast_8x8_guard.lanes.requantizer_7.add_shift (rst, shift, value, who
   end
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_7.shift$40 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
+module \holdfast_8x8_guard.lanes.requantizer_7.shift$37 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$107  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -26528,7 +26881,7 @@ module \holdfast_8x8_guard.output_writer (rst, token, codes, word, enable, addre
     .clk(clk),
     .\end (token[2]),
     .go(go),
-    .\port$5259$263 (layer[290:263]),
+    .\port$5402$263 (layer[290:263]),
     .rst(rst),
     .take(take)
   );
@@ -26658,7 +27011,7 @@ module \holdfast_8x8_guard.output_writer (rst, token, codes, word, enable, addre
   assign \$1  = 1'h1;
 endmodule
 
-module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$5259$263 , go, clk);
+module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$5402$263 , go, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$110  = 0;
   wire [16:0] \$1 ;
   wire [16:0] \$2 ;
@@ -26688,8 +27041,8 @@ module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$
   wire go;
   reg [15:0] next_base;
   reg [15:0] pointer = 16'h0000;
-  input [27:0] \port$5259$263 ;
-  wire [27:0] \port$5259$263 ;
+  input [27:0] \port$5402$263 ;
+  wire [27:0] \port$5402$263 ;
   input rst;
   wire rst;
   wire [15:0] step_x;
@@ -26698,7 +27051,7 @@ module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$
   reg [13:0] tile = 14'h0000;
   reg [15:0] tile_base = 16'h0000;
   assign \$1  = tile_base + 1'h1;
-  assign \$2  = pointer + \port$5259$263 [11:0];
+  assign \$2  = pointer + \port$5402$263 [11:0];
   assign \$3  = take & \end ;
   assign \$4  = go | \$3 ;
   assign \$5  = tile + 1'h1;
@@ -26713,7 +27066,7 @@ module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$
     if (\$auto$verilog_backend.cc:2355:dump_module$110 ) begin end
     next_base = \$1 [15:0];
     if (go) begin
-      next_base = \port$5259$263 [27:12];
+      next_base = \port$5402$263 [27:12];
     end
   end
   always @* begin
@@ -26749,8 +27102,8 @@ module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$
       \$9  = 14'h0000;
     end
   end
-  assign base = \port$5259$263 [27:12];
-  assign step_x = { 4'h0, \port$5259$263 [11:0] };
+  assign base = \port$5402$263 [27:12];
+  assign step_x = { 4'h0, \port$5402$263 [11:0] };
   assign \address[0]  = address[15:0];
   assign \address[1]  = address[31:16];
   assign \address[2]  = address[47:32];
@@ -26999,7 +27352,7 @@ module \holdfast_8x8_guard.residual_reader (rst, word, active, token, present, c
     .columns(layer[228:220]),
     .\end (token[2]),
     .go(go),
-    .\port$5259$312 (layer[359:312]),
+    .\port$5402$312 (layer[359:312]),
     .rst(rst),
     .take(take),
     .tile(tile)
@@ -27150,7 +27503,7 @@ module \holdfast_8x8_guard.residual_reader (rst, word, active, token, present, c
   assign \word[7]  = word[63:56];
 endmodule
 
-module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile, columns, \port$5259$312 , go, clk);
+module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile, columns, \port$5402$312 , go, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$113  = 0;
   wire [16:0] \$1 ;
   wire [14:0] \$10 ;
@@ -27191,8 +27544,8 @@ module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile
   reg [15:0] next_base;
   wire [15:0] next_row;
   reg [15:0] pointer = 16'h0000;
-  input [47:0] \port$5259$312 ;
-  wire [47:0] \port$5259$312 ;
+  input [47:0] \port$5402$312 ;
+  wire [47:0] \port$5402$312 ;
   reg [15:0] row = 16'h0000;
   input rst;
   wire rst;
@@ -27204,8 +27557,8 @@ module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile
   reg [13:0] tile = 14'h0000;
   reg [15:0] tile_base = 16'h0000;
   assign \$1  = tile_base + 1'h1;
-  assign \$2  = row + \port$5259$312 [47:32];
-  assign \$3  = pointer + \port$5259$312 [31:16];
+  assign \$2  = row + \port$5402$312 [47:32];
+  assign \$3  = pointer + \port$5402$312 [31:16];
   assign \$4  = column - 1'h1;
   assign \$5  = column == 1'h1;
   assign \$6  = take & \end ;
@@ -27228,7 +27581,7 @@ module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile
     if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
     next_base = \$1 [15:0];
     if (go) begin
-      next_base = \port$5259$312 [15:0];
+      next_base = \port$5402$312 [15:0];
     end
   end
   always @* begin
@@ -27300,10 +27653,10 @@ module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile
       \$16  = 14'h0000;
     end
   end
-  assign base = \port$5259$312 [15:0];
+  assign base = \port$5402$312 [15:0];
   assign next_row = \$2 [15:0];
-  assign step_y = \port$5259$312 [47:32];
-  assign step_x = \port$5259$312 [31:16];
+  assign step_y = \port$5402$312 [47:32];
+  assign step_x = \port$5402$312 [31:16];
   assign \address[0]  = address[15:0];
   assign \address[1]  = address[31:16];
   assign \address[2]  = address[47:32];

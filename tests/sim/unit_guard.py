@@ -12,17 +12,19 @@ async def every_value(dut):
     """All values against all bounds and settings."""
     width = parameters()["width"]
     codes = range(-(1 << width - 1), 1 << width - 1)
-    for enable in (0, 1):
+    for check, override in ((0, 0), (1, 0), (0, 1)):
+        dut.check.value, dut.override.value = check, override
         for below, above in ((1, 1), (-2, 3)):
-            dut.enable.value, dut.below.value, dut.above.value = enable, below, above
+            dut.below.value, dut.above.value = below, above
             for lo in codes:
                 for hi in codes:
                     dut.lo.value, dut.hi.value = lo, hi
                     for value in codes:
                         dut.value.value = value
                         await Timer(1, "ns")
-                        outside = bool(enable) and not lo <= value <= hi
+                        outside = bool(check) and not lo <= value <= hi
                         wanted = (below if value < lo else above) if outside else value
+                        wanted = above if override else wanted
                         assert int(dut.violation.value) == outside, (value, lo, hi)
                         assert signed(int(dut.result.value), width) == wanted, (value, lo, hi)
 
