@@ -1,5 +1,7 @@
 """Values of the campaign's options."""
 
+from math import inf
+
 from gen.errors import HoldfastError
 
 __all__ = ["element", "names", "rates", "share"]
@@ -53,6 +55,8 @@ def rates(text: str) -> dict[str, float]:
             found[name] = float(value)
         except ValueError:
             raise HoldfastError(f"--fit takes NAME=NUMBER, not {part!r}.") from None
-    if found.keys() != {"flip-flop", "memory"} or min(found.values()) < 0:
-        raise HoldfastError(f"--fit needs flip-flop=A,memory=B, both 0 or more, not {text!r}.")
+    if found.keys() != {"flip-flop", "memory"} or not all(0 <= v < inf for v in found.values()):
+        raise HoldfastError(
+            f"--fit needs flip-flop=A,memory=B, both 0 or more and finite, not {text!r}."
+        )
     return found

@@ -185,7 +185,12 @@ def status_part(value: int, name: str) -> int:
 
 def check_status(value: int, config: AcceleratorConfig) -> None:
     """Raise AcceleratorError unless the status register tells of a run that ended well."""
-    status, index = Status(status_part(value, "code")), status_part(value, "index")
+    code, index = status_part(value, "code"), status_part(value, "index")
+    if code not in STATUS_MEANINGS and code != Status.OK:
+        raise AcceleratorError(
+            f"the accelerator's status register holds {value:#010x}; there is no code {code}."
+        )
+    status = Status(code)
     if status != Status.OK:
         meaning = STATUS_MEANINGS[status].format(**asdict(config))
         raise AcceleratorError(f"the accelerator stopped: descriptor {index} {meaning}.")

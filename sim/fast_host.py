@@ -87,7 +87,8 @@ class FastHost:
         # The interrupt of the run before goes down one cycle after the start is accepted.
         self.model.step(3)
         for load in plan[len(early) :]:
-            self._await_index(load.after)
+            if not self._await_index(load.after, begin + limit):
+                raise BusError(f"{step.name} did not end within {limit} cycles.")
             self.write(driver.chunk_writes(load.chunk))
             self.write_register("ready", load.ready)
         if not self.bus.wait_interrupt(limit):
@@ -95,10 +96,13 @@ class FastHost:
         cycles = self.model.cycles - begin
         return cycles, self.read_register("status")
 
-    def _await_index(self, index: int) -> None:
-        """Poll until the run has reached a descriptor or has ended."""
-        while True:
+    def _await_index(self, index: int, limit: int) -> bool:
+        """Poll until the run has reached a descriptor or has ended; False if that is not before the
+        model's cycle ``limit``.
+        """
+        while self.model.cycles < limit:
             status = self.read_register("status")
             reached = driver.status_part(status, "index") >= index
             if reached or not driver.status_part(status, "busy"):
-                return
+                return True
+        return False

@@ -128,6 +128,7 @@ def here(job, units, processes, scheduler):
         (["--pes", "3"], "a processing element is ROW.COLUMN, not '3'."),
         (["--structures", "wieght"], "structure 'wieght' does not exist"),
         (["--fit", "memory=1"], "--fit needs flip-flop=A,memory=B"),
+        (["--fit", "memory=nan,flip-flop=1"], "both 0 or more and finite"),
         (["--fit", "memory=x"], "--fit takes NAME=NUMBER, not 'memory=x'."),
         (["--replay", "c1/nothing[0]"], "has no register or memory nothing"),
     ],

@@ -16,7 +16,7 @@ from nn.program import compile_graph
 from nn.random_graph import random_graph
 from sim.accelerator import accelerator_netlist
 from sim.cycles import step_cycles
-from sim.driver import REGISTER, Accelerator, AcceleratorError, control_word
+from sim.driver import REGISTER, Accelerator, AcceleratorError, check_status, control_word
 from sim.fast import FastModel
 from sim.fast_bus import FastBus
 from sim.fast_line import SimulatedLine
@@ -353,3 +353,10 @@ def test_serial_port_that_does_not_exist():
     pytest.importorskip("serial")
     with pytest.raises(BusError, match="cannot open /dev/nowhere"):
         open_serial("/dev/nowhere")
+
+
+def test_status_code_that_does_not_exist():
+    with pytest.raises(
+        AcceleratorError, match=r"status register holds 0x0000ff02; there is no code 255"
+    ):
+        check_status(0xFF02, CONFIG)
