@@ -32,6 +32,7 @@ from .progress import progress_bar
 from .replay_upset import replay_upset
 from .report import report
 from .schedule import Schedule
+from .shortcuts import Shortcuts
 from .simulate import configuration, images_for
 from .space import FaultSpace
 from .store import Store
@@ -87,6 +88,12 @@ def campaign(
     bits: Annotated[int, typer.Option(help="Adjacent bits that are upset together, 1 to 4.")] = 1,
     stuck: Annotated[int | None, typer.Option(help="Stuck at 0 or 1 instead of an upset.")] = None,
     duration: Annotated[int, typer.Option(help="Cycles of a stuck bit; 0: to the end.")] = 0,
+    cycles: Annotated[
+        str, typer.Option(help="all, or the shortcut first-mac: only tiles' first products.")
+    ] = "all",
+    requantize: Annotated[
+        str, typer.Option(help="sum, or the shortcut slice: a slice of the reduction alone.")
+    ] = "sum",
     seed: Annotated[int, typer.Option(help="Seed of images and faults.")] = 1,
     audit: Annotated[
         str, typer.Option(help="Share of the faults that plain RTL computes again.")
@@ -125,7 +132,9 @@ def campaign(
     if stop_at and comparison:
         raise HoldfastError("--stop-at is for one setting; --compare needs the same faults in all.")
     enough = options.share("--stop-at", stop_at) if stop_at else 0.0
+    checked = options.share("--audit", audit, zero=True)
     model = FaultModel(bits, stuck, duration)
+    shortcuts = Shortcuts(cycles, requantize)
     filters = Filters(
         structures=options.names(structures),
         layers=options.names(layers),
@@ -139,12 +148,14 @@ def campaign(
     program = compile_graph(graph, chosen)
     for name in settings:
         check_injectable(program, GUARDS[name])
+        guarded = GUARDS[name] != GUARD_OFF
+        shortcuts.check(program, model == FaultModel(), guarded, checked)
     find_tools()
     image_set = images_for(graph, data, images, seed)
     codes = image_codes(image_set.images, graph.act_bits).numpy()
     with console.status(f"Generating the {chosen.rows}x{chosen.cols} accelerator"):
         netlist = accelerator_netlist(chosen)
-    plan = Plan(FaultSpace.of(netlist), Schedule(program), model, filters)
+    plan = Plan(FaultSpace.of(netlist), Schedule(program), model, filters, shortcuts)
     count = plan.faults(options.share("--margin", margin), level) if margin else faults
     job = Job(
         program=program,
@@ -157,10 +168,13 @@ def campaign(
         counts=plan.allocate(count, minimum),
         size=unit,
         seed=seed,
-        audit=options.share("--audit", audit, zero=True),
+        audit=checked,
+        shortcuts=shortcuts,
     )
     others = {name: finished(Path(name)) for name in options.names(against)}
     folder = store or Path("build", "campaign", f"{graph.network}_{chosen.name}")
+    if replay and shortcuts.slice:
+        raise HoldfastError("--replay shows what the hardware does, without --requantize slice.")
     if replay:
         replay_upset(job, replay, folder / "replay", console)
         return 0
@@ -304,6 +318,7 @@ def _settings(job: Job) -> dict[str, Any]:
         "guard": asdict(job.guard),
         "model": asdict(job.model),
         "filters": asdict(job.filters),
+        "shortcuts": asdict(job.shortcuts),
         "faults": job.counts,
         "unit": job.size,
         "seed": job.seed,
@@ -323,7 +338,8 @@ def _population(plan: Plan, job: Job, images: str) -> str:
     return (
         f"[bold]{job.program.graph.network}[/] on {job.program.config.name}, "
         f"{len(job.codes)} image(s) of {images}: {plan.space.bits():,} bits x {plan.cycles:,} "
-        f"cycles, {plan.total:,} faults, {sum(job.counts.values()):,} drawn. "
+        f"{'tiles' if plan.shortcuts.first_mac else 'cycles'}, {plan.total:,} faults, "
+        f"{sum(job.counts.values()):,} drawn. "
         + (f"Not injected: {excluded}." if excluded else "Nothing is excluded.")
     )
 

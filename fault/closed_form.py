@@ -97,8 +97,7 @@ class ClosedForm:
         golden = int(values.activations[tile, pixel, row])
         difference = signed(golden ^ 1 << bit, self._config.act_bits) - golden
         add = values.weights[run.weight_tile(tile), row, first:].astype(np.int64) * difference
-        tau = np.array(tile // run.reductions)
-        return self._residue.points(run, tau, np.array(pixel), cols, add)
+        return self._residue.points(run, np.array(tile), np.array(pixel), cols, add)
 
     def _activation(self, run: Run, bit: int, cycle: int, row: int, col: int) -> Effect:
         moment = cycle - run.timing.enter - _PRODUCT - row - col
@@ -123,9 +122,8 @@ class ClosedForm:
     def _power(self, run: Run, tile: int, pixel: int, col: int, value: int, bit: int) -> Effect:
         """A bit of a sum."""
         difference = -(1 << bit) if value >> bit & 1 else 1 << bit
-        tau = np.array([tile // run.reductions])
-        point = np.array([pixel]), np.array([col]), np.array([difference])
-        return self._residue.points(run, tau, *point)
+        point = (np.array([value]) for value in (tile, pixel, col, difference))
+        return self._residue.points(run, *point)
 
     def _operands(self, run: Run, tile: int, pixel: int, rows: int, col: int) -> np.ndarray:
         values = self._residue.values(run)
@@ -141,9 +139,9 @@ class ClosedForm:
                 total + int(products[below]) * (below > row),
                 SystolicArray.sum_bits(self._config, below),
             )
-        tau = np.array([tile // run.reductions])
-        point = np.array([pixel]), np.array([col]), np.array([total - int(products.sum())])
-        return self._residue.points(run, tau, *point)
+        difference = total - int(products.sum())
+        point = (np.array([value]) for value in (tile, pixel, col, difference))
+        return self._residue.points(run, *point)
 
     def _product(self, run: Run, bit: int, cycle: int, row: int, col: int) -> Effect:
         found = self._pixel(run, cycle - run.timing.enter - _PRODUCT - row - col)
@@ -169,17 +167,17 @@ class ClosedForm:
         values = self._residue.values(run)
         golden = int(values.weights[loaded, row, col])
         difference = signed(golden ^ 1 << bit, self._config.weight_bits) - golden
-        taus, pixels, adds = [], [], []
+        which, pixels, adds = [], [], []
         for tile in tiles:
             begin = first if tile == tiles[0] else 0
             add = values.activations[tile, begin:, row].astype(np.int64) * difference
-            taus.append(np.full(len(add), tile // run.reductions))
+            which.append(np.full(len(add), tile))
             pixels.append(np.arange(begin, run.pixels))
             adds.append(add)
-        if not taus:
+        if not which:
             return Effect()
-        tau, pixel, add = (np.concatenate(parts) for parts in (taus, pixels, adds))
-        return self._residue.points(run, tau, pixel, np.full(len(tau), col), add)
+        struck, pixel, add = (np.concatenate(parts) for parts in (which, pixels, adds))
+        return self._residue.points(run, struck, pixel, np.full(len(struck), col), add)
 
     def _weight(self, run: Run, bit: int, cycle: int, row: int, col: int) -> Effect:
         moment = cycle - run.timing.enter - row - col

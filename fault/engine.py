@@ -112,6 +112,8 @@ class Engine:
         Its golden run.
     dormant : Dormant or None
         When wrong bits of its registers are seen; without it RTL finds out.
+    residue : type
+        `fault.slice.SliceResidue` for the shortcut of that name.
     """
 
     def __init__(
@@ -120,6 +122,7 @@ class Engine:
         codes: NDArray[np.int8],
         trace: Trace,
         dormant: Dormant | None = None,
+        residue: type[Residue] = Residue,
     ):
         self.inference = inference
         self.program = inference.program
@@ -130,7 +133,7 @@ class Engine:
         golden = inference.guard.golden(self.program)
         reference = golden.run(torch.from_numpy(np.ascontiguousarray(codes))[None])
         outputs = {name: value[0].numpy() for name, value in reference.outputs.items()}
-        self._residue = Residue(self.program, inference.schedule, inference.guard, outputs)
+        self._residue = residue(self.program, inference.schedule, inference.guard, outputs)
         self._closed = ClosedForm(self._residue)
         self.carry = Carry(self.program, inference.schedule, golden, reference)
         self._memories = {memory.name for memory in inference.netlist.memories}

@@ -157,6 +157,67 @@ class LayerValues:
         result[there] = self.banks[run.walk["residual_bank"], words[t, p, c], lanes[t, c]]
         return result
 
+    def slices(self, tile: Ints, pixel: Ints, col: Ints) -> Ints:
+        """Sums of one slice of the reduction alone, to which the bias has yet to be added.
+
+        As if there were no other slices: the bias holds ``-zp_in * sum(w)`` of all of them, of
+        which the others' part is taken back.
+        """
+        run = self.run
+        loaded = tile // run.reductions if run.hold else tile
+        weights = self.weights[loaded, :, col].astype(np.int64)
+        sums = (self.activations[tile, pixel] * weights).sum(1)
+        others = self._weight_sums[tile // run.reductions, col] - weights.sum(1)
+        return wrap(sums + run.walk["zero_in"] * others, self.config.acc_bits)
+
+    @cached_property
+    def _weight_sums(self) -> Ints:
+        """Of all slices, [tau, column]."""
+        run = self.run
+        loaded = self.weights.astype(np.int64).sum(1)
+        if run.hold:
+            return loaded * run.reductions
+        return loaded.reshape(run.tiles, run.reductions, -1).sum(1)
+
+    def scaled(self, points: Points, sums: Ints, parameters: Parameters | None = None) -> Ints:
+        """Totals with bias, multiplier, shift and zero point, neither guarded nor clamped."""
+        tau, _, col = points
+        p = self.parameters.at((tau, col)) if parameters is None else parameters
+        v = wrap(sums + p.bias, self.config.acc_bits) * p.multiplier
+        return _round_shift(v, p.shift, self.config.rounding) + self.run.walk["zero_out"]
+
+    def convolved(
+        self, points: Points, sums: Ints, parameters: Parameters | None = None
+    ) -> tuple[Ints, Ints]:
+        """As `codes`, before the residual."""
+        run, cfg, walk = self.run, self.config, self.run.walk
+        tau, _, col = points
+        p = self.parameters.at((tau, col)) if parameters is None else parameters
+        v = self.scaled(points, sums, p)
+        widest = 1 << cfg.guard_bits - 1
+        v = np.clip(v, -widest, widest - 1)
+        bad = np.zeros(len(v), np.int64)
+        if self.guard.output:
+            low, high = p.bounds
+            # Below wins where bounds are crossed.
+            inside = np.where(v < low, low, np.minimum(v, high))
+            outside = ((v < low) | (v > high)) & run.mask()[col]
+            bad = outside.astype(np.int64)
+            v = np.where(outside, walk["zero_out"] if self.guard.zero else inside, v)
+        return _clamp(v, walk["lo"], walk["hi"]), bad
+
+    def added(self, points: Points, codes: Ints, residual: Ints | None = None) -> Ints:
+        """Codes with the residual, where there is one."""
+        walk = self.run.walk
+        if not self.run.has_residual:
+            return codes
+        r = self.residual(points) if residual is None else residual
+        v = (codes - walk["zero_out"]) * walk["add_multiplier_a"]
+        v = v + (r - walk["res_zero"]) * walk["add_multiplier_b"]
+        shift = np.array(walk["add_shift"])
+        v = _round_shift(v, shift, self.config.rounding) + walk["add_zero"]
+        return _clamp(v, walk["add_lo"], walk["add_hi"])
+
     def codes(
         self,
         points: Points,
@@ -173,30 +234,8 @@ class LayerValues:
         residual : int64, optional
             Of every point, instead of the golden ones.
         """
-        run, cfg = self.run, self.config
-        walk = run.walk
-        tau, _, col = points
-        p = self.parameters.at((tau, col)) if parameters is None else parameters
-        v = wrap(sums + p.bias, cfg.acc_bits) * p.multiplier
-        v = _round_shift(v, p.shift, cfg.rounding) + walk["zero_out"]
-        widest = 1 << cfg.guard_bits - 1
-        v = np.clip(v, -widest, widest - 1)
-        bad = np.zeros(len(v), np.int64)
-        if self.guard.output:
-            low, high = p.bounds
-            # Below wins where bounds are crossed.
-            inside = np.where(v < low, low, np.minimum(v, high))
-            outside = ((v < low) | (v > high)) & run.mask()[col]
-            bad = outside.astype(np.int64)
-            v = np.where(outside, walk["zero_out"] if self.guard.zero else inside, v)
-        v = _clamp(v, walk["lo"], walk["hi"])
-        if run.has_residual:
-            r = self.residual(points) if residual is None else residual
-            v = (v - walk["zero_out"]) * walk["add_multiplier_a"]
-            v = v + (r - walk["res_zero"]) * walk["add_multiplier_b"]
-            v = _round_shift(v, np.array(walk["add_shift"]), cfg.rounding) + walk["add_zero"]
-            v = _clamp(v, walk["add_lo"], walk["add_hi"])
-        return v, bad
+        codes, bad = self.convolved(points, sums, parameters)
+        return self.added(points, codes, residual), bad
 
 
 def signed(value: int, bits: int) -> int:

@@ -21,6 +21,7 @@ from gen.errors import HoldfastError
 
 from .follow import Upset
 from .schedule import Run, Schedule
+from .shortcuts import EXACT, STRUCTURES, Shortcuts, convolutions, delay, first_macs
 from .space import FaultSpace, State
 from .statistics import sample_size
 
@@ -94,28 +95,42 @@ class Plan:
     space : FaultSpace
         What is injected into.
     window : list of (begin, end)
-        Cycles in which faults begin.
+        Cycles in which faults begin, or with `Shortcuts.first_mac` the layers' in which they do.
     excluded : dict of int
         Bits of the netlist that are not in ``space``, by structure.
 
     Raises
     ------
     HoldfastError
-        A filter names what does not exist, or nothing is left.
+        A filter names what does not exist or a shortcut does not know, or nothing is left.
     """
 
-    def __init__(self, whole: FaultSpace, schedule: Schedule, model: FaultModel, filters: Filters):
+    def __init__(
+        self,
+        whole: FaultSpace,
+        schedule: Schedule,
+        model: FaultModel,
+        filters: Filters,
+        shortcuts: Shortcuts = EXACT,
+    ):
         self.model, self.filters, self.schedule = model, filters, schedule
-        self.whole = whole
+        self.whole, self.shortcuts = whole, shortcuts
         _known("structure", filters.structures, whole.structures)
         _known("layer", filters.layers, [step.name for step in schedule.program.steps])
         _known("phase", filters.phases, PHASES)
+        if shortcuts.any:
+            _covered("structure", filters.structures, STRUCTURES, shortcuts)
+            _covered("layer", filters.layers, convolutions(schedule.program), shortcuts)
+        if shortcuts.first_mac and filters.phases:
+            raise HoldfastError("--cycles first-mac says itself when, without --phases.")
         try:
             pattern = re.compile(filters.pattern)
         except re.error as error:
             raise HoldfastError(f"pattern {filters.pattern!r} is not valid: {error}.") from None
 
         def wanted(state: State) -> bool:
+            if shortcuts.any and delay(state.signal) is None:
+                return False
             if filters.structures and state.structure not in filters.structures:
                 return False
             element = _PE.fullmatch(state.signal)
@@ -139,13 +154,20 @@ class Plan:
         if not self.window:
             raise HoldfastError(f"no cycle is left by {_described(filters)}.")
 
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Layers in which faults begin; empty: all."""
+        if self.filters.layers or not self.shortcuts.any:
+            return self.filters.layers
+        return convolutions(self.schedule.program)
+
     def _cycles(self) -> list[tuple[int, int]]:
-        filters = self.filters
-        if not filters.layers and not filters.phases:
+        filters, layers = self.filters, self.layers
+        if not layers and not filters.phases:
             return [(0, self.schedule.cycles)]
         window = []
         for run in self.schedule.runs:
-            if filters.layers and run.step.name not in filters.layers:
+            if layers and run.step.name not in layers:
                 continue
             for name in filters.phases or PHASES:
                 begin, end = phase_bounds(run)[name]
@@ -154,7 +176,9 @@ class Plan:
 
     @cached_property
     def cycles(self) -> int:
-        """Cycles in which a fault may begin."""
+        """Cycles in which a fault may begin; with `Shortcuts.first_mac`, tiles."""
+        if self.shortcuts.first_mac:
+            return sum(len(moments) for moments in self._moments)
         return sum(end - begin for begin, end in self.window)
 
     @property
@@ -208,9 +232,19 @@ class Plan:
         }
 
     def draw(self, structure: str, unit: int, count: int, seed: int) -> list[Upset]:
-        """The faults of a unit, uniform over the stratum, with replacement."""
+        """The faults of a unit, with replacement: uniform over the stratum, or as `fault.shortcuts`
+        says.
+        """
         generator = np.random.default_rng([seed, zlib.crc32(structure.encode()), unit])
         places = generator.integers(self._places(structure), size=count)
+        if self.shortcuts.first_mac:
+            layers = generator.integers(len(self._moments), size=count)
+            sizes = np.array([len(moments) for moments in self._moments])
+            tiles = generator.integers(sizes[layers])
+            return [
+                self._upset(structure, int(place), int(self._moments[layer][tile]))
+                for place, layer, tile in zip(places, layers, tiles, strict=True)
+            ]
         moments = generator.integers(self.cycles, size=count)
         begins = np.array([begin for begin, _ in self.window])
         before = np.cumsum([0] + [end - begin for begin, end in self.window])
@@ -228,7 +262,13 @@ class Plan:
         each = state.width - self.model.bits + 1
         word, bit = divmod(place - int(starts[position]), each)
         bits = tuple((state.signal, word, bit + k) for k in range(self.model.bits))
+        if self.shortcuts.first_mac:
+            cycle += delay(state.signal) or 0
         return Upset(bits, cycle, self.model.stuck, self.model.duration)
+
+    @cached_property
+    def _moments(self) -> list[np.ndarray]:
+        return [first_macs(self.schedule, layer) for layer in self.layers]
 
     def _places(self, structure: str) -> int:
         return sum(
@@ -257,6 +297,15 @@ def _known(what: str, names: Sequence[str], known: Sequence[str]) -> None:
     for name in names:
         if name not in known:
             raise HoldfastError(f"{what} {name!r} does not exist; known are {', '.join(known)}.")
+
+
+def _covered(what: str, names: Sequence[str], covered: Sequence[str], shortcuts: Shortcuts) -> None:
+    for name in names:
+        if name not in covered:
+            raise HoldfastError(
+                f"{shortcuts} is for processing elements in convolutions, not {what} {name!r}; "
+                f"possible are {', '.join(covered)}."
+            )
 
 
 def _described(filters: Filters) -> str:

@@ -233,9 +233,9 @@ class Residue:
                     return True
         return False
 
-    def points(self, run: Run, tau, pixel, col, difference) -> Effect:
-        """What differences of totals do: arrays that broadcast to one shape."""
-        change = _Changes(sums=[(tau, pixel, col, difference)])
+    def points(self, run: Run, tile: Ints, pixel: Ints, col: Ints, difference: Ints) -> Effect:
+        """What differences that tiles add to totals do: arrays that broadcast to one shape."""
+        change = _Changes(sums=[(tile // run.reductions, pixel, col, difference)])
         effect = Effect(run.step, summed=True)
         target: list[tuple[Ints, Ints]] = []
         effect.counts = self._evaluate(run, change, target)

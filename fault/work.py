@@ -35,6 +35,9 @@ from .engine import Engine, Result
 from .follow import Trace, Upset
 from .inference import Inference
 from .plan import FaultModel, Filters, Plan, phase_bounds
+from .residue import Residue
+from .shortcuts import EXACT, Shortcuts
+from .slice import SliceResidue
 from .space import FaultSpace, Site
 from .store import SCHEMA, pack
 from .upset import upset_text
@@ -79,6 +82,7 @@ class Job:
     audit: float
     golden: Path | None = None
     spacing: int = 64
+    shortcuts: Shortcuts = EXACT
 
     @property
     def watches_registers(self) -> bool:
@@ -170,7 +174,8 @@ class Worker:
         self.job = job
         self.inference = Inference(job.program, job.netlist, job.guard, job.spacing)
         self.space = FaultSpace.of(job.netlist)
-        self.plan = Plan(self.space, self.inference.schedule, job.model, job.filters)
+        schedule = self.inference.schedule
+        self.plan = Plan(self.space, schedule, job.model, job.filters, job.shortcuts)
         self._engines: dict[int, Engine] = {}
 
     def engine(self, image: int) -> Engine:
@@ -186,7 +191,8 @@ class Worker:
             watched = folder.with_name(f"{image}-dormant") if folder else None
             if watched is not None and watched.is_dir():
                 dormant = Dormant.load(watched, trace.cycles)
-            self._engines[image] = Engine(self.inference, job.codes[image], trace, dormant)
+            residue = SliceResidue if job.shortcuts.slice else Residue
+            self._engines[image] = Engine(self.inference, job.codes[image], trace, dormant, residue)
         return self._engines[image]
 
     def compute(self, unit: str) -> tuple[bytes, Spent]:

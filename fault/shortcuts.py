@@ -1,0 +1,160 @@
+"""Two shortcuts of a published injector, as options, so that their bias can be measured.
+
+    Shortcuts(cycles="first-mac", requantize="slice")
+
+ENFOR-SA (VTS 2026, its public code of February 2026) simulates one DIM x DIM x DIM tile of a matrix
+product in RTL: DIM output pixels, DIM output channels, DIM of the reduction. Here DIM is the
+array's rows, and a tile is one block of as many consecutive output pixels within one output tile
+and one slice of the reduction (kernel position and channel block).
+
+``first-mac``
+    A fault strikes one layer, each as often as any other, one tile of it, all alike, and the
+    register when it holds its part of the processing element's first multiply-accumulate of that
+    tile. All that follows is exact.
+``slice``
+    Of an upset, only the tile that it strikes first is looked at: `fault.slice`.
+
+Both are for registers of processing elements in convolutions. Neither is what the hardware does.
+"""
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gen.errors import HoldfastError
+from nn.graph import ConcatNode, ConvNode, DenseNode
+from nn.program import Program
+
+from .schedule import Run, Schedule
+
+__all__ = ["EXACT", "STRUCTURES", "Shortcuts", "convolutions", "delay", "first_macs",
+           "pixel_blocks"]  # fmt: skip
+
+STRUCTURES = ("pe_activation", "weight", "partial_sum")
+"""Those that processing elements have."""
+_REGISTER = re.compile(r"array__pe_(\d+)_(\d+)__(activation|product|partial_sum|weight|shadow)")
+_DELAYS = {"weight": 0, "shadow": 0, "activation": 1, "product": 1, "partial_sum": 2}
+"""Cycles from the one that ends with a processing element's multiplication."""
+
+
+@dataclass(frozen=True)
+class Shortcuts:
+    """What a campaign leaves out.
+
+    Attributes
+    ----------
+    cycles : str
+        ``all``, or ``first-mac``.
+    requantize : str
+        ``sum``: what the hardware requantizes; or ``slice``.
+
+    Raises
+    ------
+    HoldfastError
+        There is no such shortcut.
+    """
+
+    cycles: str = "all"
+    requantize: str = "sum"
+
+    def __post_init__(self) -> None:
+        for name, value, known in (
+            ("cycles", self.cycles, ("all", "first-mac")),
+            ("requantize", self.requantize, ("sum", "slice")),
+        ):
+            if value not in known:
+                raise HoldfastError(f"{name} is {' or '.join(known)}, not {value!r}.")
+
+    @property
+    def first_mac(self) -> bool:
+        return self.cycles == "first-mac"
+
+    @property
+    def slice(self) -> bool:
+        return self.requantize == "slice"
+
+    @property
+    def any(self) -> bool:
+        return self.first_mac or self.slice
+
+    def __str__(self) -> str:
+        parts = ["--cycles first-mac"] * self.first_mac + ["--requantize slice"] * self.slice
+        return " and ".join(parts)
+
+    def check(self, program: Program, single_upsets: bool, guarded: bool, audit: float) -> None:
+        """Refuse what a slice alone cannot tell.
+
+        Parameters
+        ----------
+        single_upsets : bool
+            Every fault inverts one bit once.
+        guarded : bool
+            The range guard is on.
+        audit : float
+            Share of the faults that plain RTL computes again.
+
+        Raises
+        ------
+        HoldfastError
+            Names what does not go together.
+        """
+        if not self.slice:
+            return
+        if not single_upsets:
+            raise HoldfastError("--requantize slice takes single-bit upsets only.")
+        if guarded:
+            raise HoldfastError("--requantize slice needs --guard off: a slice has no bounds.")
+        if audit:
+            raise HoldfastError(
+                "--requantize slice is not what the RTL computes, which therefore cannot audit it: "
+                "give --audit 0."
+            )
+        for step in program.steps:
+            joined = isinstance(program.graph[step.target], ConcatNode)
+            if joined and step.name in convolutions(program):
+                raise HoldfastError(
+                    f"--requantize slice does not know concatenations: layer {step.name} writes "
+                    f"into {step.target}."
+                )
+
+
+EXACT = Shortcuts()
+
+
+def convolutions(program: Program) -> tuple[str, ...]:
+    """Layers that the shortcuts know."""
+    return tuple(
+        step.name
+        for step in program.steps
+        if any(
+            isinstance(node := program.graph[name], ConvNode) and not isinstance(node, DenseNode)
+            for name in step.nodes
+        )
+    )
+
+
+def delay(signal: str) -> int | None:
+    """Cycles from the first row's activation at the array's edge to that in which a register of a
+    processing element holds what belongs to it; None of other registers.
+    """
+    match = _REGISTER.fullmatch(signal)
+    if match is None:
+        return None
+    return int(match[1]) + int(match[2]) + _DELAYS[match[3]]
+
+
+def pixel_blocks(run: Run) -> NDArray[np.int64]:
+    """First pixel of every block of pixels."""
+    return np.arange(0, run.pixels, run.config.rows)
+
+
+def first_macs(schedule: Schedule, layer: str) -> NDArray[np.int64]:
+    """Cycles in which the first pixel of each of a layer's tiles is at the array's edge."""
+    moments = [
+        (run.start[:, None] + pixel_blocks(run)).ravel() + run.timing.enter
+        for run in schedule.runs
+        if run.step.name == layer
+    ]
+    return np.concatenate(moments)
