@@ -60,6 +60,9 @@ def command(files, monkeypatch, capsys):
 SMALL = ("--processes", "1", "--minimum", "5", "--faults", "100")
 
 
+SLICE = ("--requantize", "slice", "--audit", "0")
+
+
 def shards(folder):
     return {path.name: path.read_bytes() for path in folder.glob("shards/*.parquet")}
 
@@ -89,6 +92,19 @@ def test_settings_are_compared_on_the_same_faults(files, command):
     assert pairs["first"] == "off" and set(pairs["second"]["bound"]) == {"skew", "guard", "total"}
     drawn = [pq.read_table(folder / "shards").column("fault").to_pylist() for folder in folders]
     assert drawn[0] == drawn[1] and len(drawn[0]) == pairs["second"]["bound"]["total"]["faults"]
+
+
+def test_campaigns_with_and_without_shortcuts_do_not_mix(files, command):
+    code, told, _ = command(*SMALL, *SLICE, "--cycles", "first-mac")
+    assert code == 0, told
+    told = " ".join(told.split())
+    assert "Not injected: weight 16 bits, skew" in told
+    table = pq.read_table(files.store / "shards")
+    assert set(table.column("path").to_pylist()) == {"closed"}
+    assert set(table.column("structure").to_pylist()) == {"pe_activation", "weight", "partial_sum"}
+    assert set(table.column("layer").to_pylist()) == {"a", "b", "d"}
+    code, _, told = command(*SMALL, *SLICE)
+    assert code == 2 and "its shortcuts differs; give another --store." in told
 
 
 def test_a_disagreement_fails_the_campaign(command, monkeypatch):
@@ -130,6 +146,13 @@ def here(job, units, processes, scheduler):
         (["--fit", "memory=1"], "--fit needs flip-flop=A,memory=B"),
         (["--fit", "memory=nan,flip-flop=1"], "both 0 or more and finite"),
         (["--fit", "memory=x"], "--fit takes NAME=NUMBER, not 'memory=x'."),
+        (["--cycles", "first"], "cycles is all or first-mac, not 'first'."),
+        (["--requantize", "tile"], "requantize is sum or slice, not 'tile'."),
+        (["--requantize", "slice"], "which therefore cannot audit it: give --audit 0."),
+        ([*SLICE, "--guard", "bound"], "--requantize slice needs --guard off"),
+        ([*SLICE, "--bits", "2"], "--requantize slice takes single-bit upsets only."),
+        ([*SLICE, "--replay", "c1/weight[0]"], "--replay shows what the hardware does"),
+        (["--cycles", "first-mac", "--structures", "host"], "not structure 'host'; possible are"),
         (["--replay", "c1/nothing[0]"], "has no register or memory nothing"),
     ],
 )
