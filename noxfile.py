@@ -112,9 +112,9 @@ def train(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Measures: ``nox -s bench -- accelerator`` exactness, cycles, speed and cost; faultmodels;
     campaign: faults per second; kills: a campaign killed again and again.
-    boards: the guard's cost after place and route.
+    boards: the guard's cost after place and route; peer: the bias of another injector's shortcuts.
     """
-    known = ("accelerator", "boards", "campaign", "faultmodels", "kills")
+    known = ("accelerator", "boards", "campaign", "faultmodels", "kills", "peer")
     what, *options = session.posargs or ["accelerator"]
     if what not in known:
         print(f"error: there is no benchmark {what!r}; known are {', '.join(known)}")

@@ -92,7 +92,7 @@ def campaign(
         str, typer.Option(help="all, or the shortcut first-mac: only tiles' first products.")
     ] = "all",
     requantize: Annotated[
-        str, typer.Option(help="sum, or the shortcut slice: a slice of the reduction alone.")
+        str, typer.Option(help="sum, or a shortcut: slice or tile of the reduction alone.")
     ] = "sum",
     seed: Annotated[int, typer.Option(help="Seed of images and faults.")] = 1,
     audit: Annotated[
@@ -173,8 +173,8 @@ def campaign(
     )
     others = {name: finished(Path(name)) for name in options.names(against)}
     folder = store or Path("build", "campaign", f"{graph.network}_{chosen.name}")
-    if replay and shortcuts.slice:
-        raise HoldfastError("--replay shows what the hardware does, without --requantize slice.")
+    if replay and shortcuts.alone:
+        raise HoldfastError("--replay shows what the hardware does, without --requantize.")
     if replay:
         replay_upset(job, replay, folder / "replay", console)
         return 0
@@ -318,7 +318,7 @@ def _settings(job: Job) -> dict[str, Any]:
         "guard": asdict(job.guard),
         "model": asdict(job.model),
         "filters": asdict(job.filters),
-        "shortcuts": asdict(job.shortcuts),
+        **asdict(job.shortcuts),
         "faults": job.counts,
         "unit": job.size,
         "seed": job.seed,

@@ -24,7 +24,7 @@ from .summary import compare
 
 __all__ = ["Finished", "finished"]
 
-_SAME = ("format", "design", "model", "filters", "faults", "unit", "seed")
+_SAME = ("format", "design", "model", "filters", "cycles", "faults", "unit", "seed")
 """What two campaigns that drew the same faults have in common."""
 
 

@@ -11,7 +11,7 @@ Several images under one fault are a cluster: counts are scaled to as many as ar
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from math import exp, sqrt
+from math import exp, hypot, log, sqrt
 from statistics import NormalDist
 from typing import Any
 
@@ -104,13 +104,15 @@ def independent(
 ) -> dict[str, dict[str, Any]]:
     """Differences of a share between two campaigns' summaries, by structure and ``total``.
 
-    The interval combines those of the two shares (MOVER, Newcombe 1998, method 10).
+    The intervals combine those of the two shares, the ratio's those of their logarithms (MOVER:
+    Newcombe 1998, method 10; Zou and Donner 2008).
 
     Returns
     -------
     dict
-        ``first``, ``second`` (shares with intervals, None where one has no such structure) and
-        ``difference`` (second minus first).
+        ``first``, ``second`` (shares with intervals, None where one has no such structure),
+        ``difference`` (second minus first) and ``ratio`` (second over first; None where one of them
+        has no failure).
     """
     names = dict.fromkeys([*first["structures"], *second["structures"]])
     shares = {
@@ -120,14 +122,28 @@ def independent(
     shares["total"] = [first["total"][kind], second["total"][kind]]
     result = {}
     for name, (a, b) in shares.items():
-        difference = None
+        difference = ratio = None
         if a and b:
+            ratio = _quotient(a, b)
             change = b["value"] - a["value"]
             low = change - sqrt((b["value"] - b["low"]) ** 2 + (a["high"] - a["value"]) ** 2)
             high = change + sqrt((b["high"] - b["value"]) ** 2 + (a["value"] - a["low"]) ** 2)
             difference = asdict(Estimate(change, low, high))
-        result[name] = {"first": a, "second": b, "difference": difference}
+        result[name] = {"first": a, "second": b, "difference": difference, "ratio": ratio}
     return result
+
+
+def _quotient(first: Mapping[str, float], second: Mapping[str, float]) -> dict[str, float] | None:
+    if not (first["low"] > 0 and second["low"] > 0):
+        return None
+    (below_first, above_first), (below_second, above_second) = (
+        (log(share["value"] / share["low"]), log(share["high"] / share["value"]))
+        for share in (first, second)
+    )
+    value = second["value"] / first["value"]
+    low = value * exp(-hypot(below_second, above_first))
+    high = value * exp(hypot(above_second, below_first))
+    return asdict(Estimate(value, low, high))
 
 
 def _quantile(confidence: float) -> float:

@@ -113,7 +113,7 @@ class Engine:
     dormant : Dormant or None
         When wrong bits of its registers are seen; without it RTL finds out.
     residue : type
-        `fault.slice.SliceResidue` for the shortcut of that name.
+        One of `fault.slice` for its shortcut.
     """
 
     def __init__(

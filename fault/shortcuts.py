@@ -1,8 +1,8 @@
-"""Two shortcuts of a published injector, as options, so that their bias can be measured.
+"""Shortcuts of a published injector, as options, so that their bias can be measured.
 
-    Shortcuts(cycles="first-mac", requantize="slice")
+    Shortcuts(cycles="first-mac", requantize="tile")
 
-ENFOR-SA (VTS 2026, its public code of February 2026) simulates one DIM x DIM x DIM tile of a matrix
+ENFOR-SA (VTS 2026; its public code of February 2026) simulates one DIM x DIM x DIM tile of a matrix
 product in RTL: DIM output pixels, DIM output channels, DIM of the reduction. Here DIM is the
 array's rows, and a tile is one block of as many consecutive output pixels within one output tile
 and one slice of the reduction (kernel position and channel block).
@@ -12,9 +12,12 @@ and one slice of the reduction (kernel position and channel block).
     register when it holds its part of the processing element's first multiply-accumulate of that
     tile. All that follows is exact.
 ``slice``
-    Of an upset, only the tile that it strikes first is looked at: `fault.slice`.
+    Of an upset, only the slice that it strikes first is looked at, and requantized alone:
+    `fault.slice`.
+``tile``
+    As ``slice``, and only the tile's pixels.
 
-Both are for registers of processing elements in convolutions. Neither is what the hardware does.
+All are for registers of processing elements in convolutions. None is what the hardware does.
 """
 
 import re
@@ -48,7 +51,7 @@ class Shortcuts:
     cycles : str
         ``all``, or ``first-mac``.
     requantize : str
-        ``sum``: what the hardware requantizes; or ``slice``.
+        ``sum``: what the hardware requantizes; or ``slice``, ``tile``.
 
     Raises
     ------
@@ -62,29 +65,31 @@ class Shortcuts:
     def __post_init__(self) -> None:
         for name, value, known in (
             ("cycles", self.cycles, ("all", "first-mac")),
-            ("requantize", self.requantize, ("sum", "slice")),
+            ("requantize", self.requantize, ("sum", "slice", "tile")),
         ):
             if value not in known:
-                raise HoldfastError(f"{name} is {' or '.join(known)}, not {value!r}.")
+                raise HoldfastError(f"--{name} is one of {', '.join(known)}, not {value!r}.")
 
     @property
     def first_mac(self) -> bool:
         return self.cycles == "first-mac"
 
     @property
-    def slice(self) -> bool:
-        return self.requantize == "slice"
+    def alone(self) -> bool:
+        """Whether a part of the sum is requantized alone."""
+        return self.requantize != "sum"
 
     @property
     def any(self) -> bool:
-        return self.first_mac or self.slice
+        return self.first_mac or self.alone
 
     def __str__(self) -> str:
-        parts = ["--cycles first-mac"] * self.first_mac + ["--requantize slice"] * self.slice
+        parts = ["--cycles first-mac"] * self.first_mac
+        parts += [f"--requantize {self.requantize}"] * self.alone
         return " and ".join(parts)
 
     def check(self, program: Program, single_upsets: bool, guarded: bool, audit: float) -> None:
-        """Refuse what a slice alone cannot tell.
+        """Refuse what a part of the sum cannot tell.
 
         Parameters
         ----------
@@ -100,23 +105,24 @@ class Shortcuts:
         HoldfastError
             Names what does not go together.
         """
-        if not self.slice:
+        if not self.alone:
             return
+        option = f"--requantize {self.requantize}"
         if not single_upsets:
-            raise HoldfastError("--requantize slice takes single-bit upsets only.")
+            raise HoldfastError(f"{option} takes single-bit upsets only.")
         if guarded:
-            raise HoldfastError("--requantize slice needs --guard off: a slice has no bounds.")
+            raise HoldfastError(f"{option} needs --guard off: a part of a sum has no bounds.")
         if audit:
             raise HoldfastError(
-                "--requantize slice is not what the RTL computes, which therefore cannot audit it: "
-                "give --audit 0."
+                f"{option} is not what the RTL computes, which therefore cannot audit it: give "
+                "--audit 0."
             )
         for step in program.steps:
             joined = isinstance(program.graph[step.target], ConcatNode)
             if joined and step.name in convolutions(program):
                 raise HoldfastError(
-                    f"--requantize slice does not know concatenations: layer {step.name} writes "
-                    f"into {step.target}."
+                    f"{option} does not know concatenations: layer {step.name} writes into "
+                    f"{step.target}."
                 )
 
 

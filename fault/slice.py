@@ -2,9 +2,9 @@
 
     form = ClosedForm(SliceResidue(program, schedule, guard, golden))
 
-What ENFOR-SA's convolution does to a tile (`fault.shortcuts`), in the terms of the integer
-contract, for every pixel p and channel c of the tile that the upset strikes first, s being the sum
-over that slice alone and d what the upset adds to it:
+What ENFOR-SA's convolution does (`fault.shortcuts`), in the terms of the integer contract, for
+every pixel p and channel c that the upset changes in the slice that it strikes first, s being the
+sum over that slice alone and d what the upset adds to it:
 
 1. Both the golden and the faulty slice are taken for the whole sum:
    ``q(s) = rs((s + bias) * M, S) + zp_out``, with zero points already taken off the activations,
@@ -13,8 +13,8 @@ over that slice alone and d what the upset adds to it:
 2. The convolution's golden code y becomes ``y - q(s) + q(s + d)`` modulo 2**act_bits: neither the
    difference nor the sum saturates.
 
-A residual addition then takes that code. Whatever else the upset changes is left out: pixels of
-later tiles (a weight serves them all) and later slices.
+A residual addition then takes that code. Later slices are left out; `TileResidue` leaves out the
+pixels beyond the block of DIM, too: of a weight, most of those that it serves.
 """
 
 import numpy as np
@@ -24,7 +24,7 @@ from .layer_values import wrap
 from .residue import Effect, Residue
 from .schedule import Run
 
-__all__ = ["SliceResidue"]
+__all__ = ["SliceResidue", "TileResidue"]
 
 Ints = NDArray[np.int64]
 
@@ -36,8 +36,8 @@ class SliceResidue(Residue):
         tile, pixel, col, difference = (
             part.ravel() for part in np.broadcast_arrays(tile, pixel, col, difference)
         )
-        side, bits, walk = self.config.rows, self.config.act_bits, run.walk
-        struck = (tile == tile[0]) & (pixel // side == pixel[0] // side) & run.mask()[col]
+        bits, walk = self.config.act_bits, run.walk
+        struck = (tile == tile[0]) & self._near(pixel) & run.mask()[col]
         tile, pixel, col, difference = (part[struck] for part in (tile, pixel, col, difference))
         points = tile // run.reductions, pixel, col
         values = self.values(run)
@@ -57,3 +57,14 @@ class SliceResidue(Residue):
         for index, found in target:
             effect.tensors[run.step.target] = index, found.astype(np.int8)
         return effect
+
+    def _near(self, pixel: Ints) -> NDArray[np.bool_]:
+        return np.ones(len(pixel), bool)
+
+
+class TileResidue(SliceResidue):
+    """As `SliceResidue`, with the pixels of one block alone."""
+
+    def _near(self, pixel: Ints) -> NDArray[np.bool_]:
+        block = pixel // self.config.rows
+        return block == block[0]

@@ -22,7 +22,7 @@ from .effects import EFFECTS
 from .plan import PHASES, Plan
 from .statistics import stratified, wilson
 
-__all__ = ["FAILURES", "compare", "failure_rates", "summarize"]
+__all__ = ["FAILURES", "compare", "failure_rates", "independent_trials", "summarize"]
 
 FAILURES = ("benign", "sdc1", "stopped", "hang")
 """Effects that count as failures in the architectural vulnerability factor (AVF)."""
@@ -108,7 +108,7 @@ def summarize(
         shares = {}
         for kind in _KINDS:
             hits = kinds[kind][rows].reshape(-1, images)
-            effective[kind][name] = _effective(hits)
+            effective[kind][name] = independent_trials(hits)
             shares[kind] = asdict(wilson(*effective[kind][name], confidence))  # type: ignore
         entry["shares"] = shares
         structures[name] = entry
@@ -160,7 +160,7 @@ def summarize(
     }
 
 
-def _effective(hits: NDArray[np.bool_]) -> tuple[float, float]:
+def independent_trials(hits: NDArray[np.bool_]) -> tuple[float, float]:
     """Hits and trials [fault, image], as many as are independent."""
     faults, images = hits.shape
     trials = faults * images

@@ -37,7 +37,7 @@ from .inference import Inference
 from .plan import FaultModel, Filters, Plan, phase_bounds
 from .residue import Residue
 from .shortcuts import EXACT, Shortcuts
-from .slice import SliceResidue
+from .slice import SliceResidue, TileResidue
 from .space import FaultSpace, Site
 from .store import SCHEMA, pack
 from .upset import upset_text
@@ -46,6 +46,7 @@ __all__ = ["Job", "Spent", "Worker", "golden_runs", "run_units", "unit_name"]
 
 _CONTROL, _MANY = ("requantizer", "sequencer", "host"), 1000
 """Structures of registers without a closed form, and how many faults in them are many."""
+_RESIDUES = {"sum": Residue, "slice": SliceResidue, "tile": TileResidue}
 _BREAKS = 20
 """Times that the processes may die without a unit in between."""
 
@@ -191,7 +192,7 @@ class Worker:
             watched = folder.with_name(f"{image}-dormant") if folder else None
             if watched is not None and watched.is_dir():
                 dormant = Dormant.load(watched, trace.cycles)
-            residue = SliceResidue if job.shortcuts.slice else Residue
+            residue = _RESIDUES[job.shortcuts.requantize]
             self._engines[image] = Engine(self.inference, job.codes[image], trace, dormant, residue)
         return self._engines[image]
 

@@ -104,7 +104,7 @@ def test_campaigns_with_and_without_shortcuts_do_not_mix(files, command):
     assert set(table.column("structure").to_pylist()) == {"pe_activation", "weight", "partial_sum"}
     assert set(table.column("layer").to_pylist()) == {"a", "b", "d"}
     code, _, told = command(*SMALL, *SLICE)
-    assert code == 2 and "its shortcuts differs; give another --store." in told
+    assert code == 2 and "its cycles differs; give another --store." in told
 
 
 def test_a_disagreement_fails_the_campaign(command, monkeypatch):
@@ -146,8 +146,8 @@ def here(job, units, processes, scheduler):
         (["--fit", "memory=1"], "--fit needs flip-flop=A,memory=B"),
         (["--fit", "memory=nan,flip-flop=1"], "both 0 or more and finite"),
         (["--fit", "memory=x"], "--fit takes NAME=NUMBER, not 'memory=x'."),
-        (["--cycles", "first"], "cycles is all or first-mac, not 'first'."),
-        (["--requantize", "tile"], "requantize is sum or slice, not 'tile'."),
+        (["--cycles", "first"], "--cycles is one of all, first-mac, not 'first'."),
+        (["--requantize", "one"], "--requantize is one of sum, slice, tile, not 'one'."),
         (["--requantize", "slice"], "which therefore cannot audit it: give --audit 0."),
         ([*SLICE, "--guard", "bound"], "--requantize slice needs --guard off"),
         ([*SLICE, "--bits", "2"], "--requantize slice takes single-bit upsets only."),

@@ -12,7 +12,7 @@ from fault.engine import Engine
 from fault.inference import Inference
 from fault.plan import FaultModel, Filters, Plan
 from fault.shortcuts import STRUCTURES, Shortcuts, convolutions
-from fault.slice import SliceResidue
+from fault.slice import SliceResidue, TileResidue
 from fault.space import FaultSpace
 from gen.errors import HoldfastError
 from nn.golden import Golden
@@ -87,8 +87,9 @@ def test_first_products_are_those_of_the_running_array(bench):
         assert abs(count - 6000) < 4 * 63
 
 
-def expected(bench, upset):
-    """The last tensor of an upset in layer b or c by one slice alone, and whether its code wrapped.
+def expected(bench, upset, alone_in):
+    """The last tensor of an upset in layer b or c by one slice or tile alone, and whether a code
+    wrapped.
 
     With 2 rows no partial sum is too narrow for a wrong one.
     """
@@ -131,7 +132,7 @@ def expected(bench, upset):
     changes = []
     if register == "weight":
         wrong = flipped(weight(row, col), 8) - weight(row, col)
-        last = pixel // 2 * 2 + 1
+        last = pixel // 2 * 2 + 1 if alone_in == "tile" else 15
         changes = [(p, col, operand(p, row) * wrong) for p in range(pixel, last + 1)]
     elif register == "activation":
         wrong = flipped(operand(pixel, row), 8) - operand(pixel, row)
@@ -164,16 +165,18 @@ def expected(bench, upset):
 
 
 @pytest.mark.parametrize("cycles", ["all", "first-mac"])
-def test_a_slice_requantized_alone(bench, cycles):
-    plan = plan_of(bench, Shortcuts(cycles, "slice"), layers=("b", "d"))
+@pytest.mark.parametrize("part", ["slice", "tile"])
+def test_a_part_of_the_sum_requantized_alone(bench, cycles, part):
+    plan = plan_of(bench, Shortcuts(cycles, part), layers=("b", "d"))
     inference = bench.inference
-    sliced = Engine(inference, bench.codes, bench.trace, residue=SliceResidue)
+    residue = {"slice": SliceResidue, "tile": TileResidue}[part]
+    sliced = Engine(inference, bench.codes, bench.trace, residue=residue)
     exact = Engine(inference, bench.codes, bench.trace)
     upsets = [upset for name in STRUCTURES for upset in plan.draw(name, 0, 150, 2)]
     compared = wrapped = changed = other = 0
     for upset, result, right in zip(upsets, sliced.run(upsets), exact.run(upsets), strict=True):
         assert result.path == "closed"
-        found = expected(bench, upset)
+        found = expected(bench, upset, part)
         if found is None:
             continue
         output, beyond = found
