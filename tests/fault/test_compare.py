@@ -1,11 +1,13 @@
 """Differences and ratios of shares."""
 
+from dataclasses import asdict
 from math import sqrt
 
 import numpy as np
 import pytest
 
 from fault.compare import Pairs, combined, independent
+from fault.statistics import wilson
 
 
 def pairs(both, prevented, caused, neither):
@@ -80,3 +82,20 @@ def test_newcombe_of_two_campaigns():
     )
     other = {"structures": {}, "total": summary(1, 2)["total"]}
     assert independent(other, summary(48, 80), "sdc1")["weight"]["difference"] is None
+
+
+def test_ratios_of_two_campaigns_cover_the_truth():
+    source = np.random.default_rng(3)
+    hits = 0
+    drawn = zip(source.binomial(300, 0.3, 400), source.binomial(500, 0.1, 400), strict=True)
+    for first, second in drawn:
+        found = ratio(wilson(int(first), 300), wilson(int(second), 500))
+        assert found["value"] == pytest.approx(second / 500 / (first / 300))
+        hits += found["low"] <= 1 / 3 <= found["high"]
+    assert 0.92 <= hits / 400 <= 0.985
+    assert ratio(wilson(5, 9), wilson(0, 9)) is None
+
+
+def ratio(first, second):
+    a, b = ({"structures": {}, "total": {"avf": asdict(share)}} for share in (first, second))
+    return independent(a, b, "avf")["total"]["ratio"]
