@@ -101,8 +101,9 @@ class PlaceFlow(Edaflow):
             device = board.tools[0]
         else:
             options += board.tools
-        # The default, router1, spends minutes on what this one does in seconds.
-        options += ["--router", "router2"]
+        if board.family == "ecp5":
+            # Where most block RAMs are in use, the default, router1, was not done after ten minutes.
+            options += ["--router", "router2"]
         edam = {
             "name": _NAME,
             "files": [

@@ -13,6 +13,8 @@ from gen.command import run
 from gen.config import AcceleratorConfig
 from gen.errors import HoldfastError
 
+pytestmark = pytest.mark.slow
+
 SMALLEST = AcceleratorConfig(
     rows=1, cols=1, act_depth=64, weight_depth=64, acc_depth=16, param_depth=16, program_depth=4,
     multiplier_bits=8, guard=False,

@@ -14,6 +14,8 @@ from nn.shipped import load_network
 from sim.cycles import step_cycles
 from tests.constraints.pty_line import serial_port
 
+pytestmark = pytest.mark.slow
+
 DIVISOR = 4
 
 

@@ -1,7 +1,7 @@
 """The netlists that bitstreams are made from, simulated with the vendors' cells as Yosys has them:
 a whole layer of ResNet-8 through the serial pins, and the registers that the guard consists of.
 
-Only the smallest board is synthesized in every run of the tests; ``-m slow`` does the others.
+Minutes per board: ``nox -s tests -- -m slow``.
 """
 
 import dataclasses
@@ -24,10 +24,12 @@ from sim.accelerator import accelerator_netlist
 from sim.driver import Accelerator
 from sim.transport import UartTransport
 
+pytestmark = pytest.mark.slow
+
 BOARDS = [
-    pytest.param("icebreaker"),
-    pytest.param("tangnano20k", marks=pytest.mark.slow),
-    pytest.param("ulx3s", marks=pytest.mark.slow),
+    "icebreaker",
+    "tangnano20k",
+    "ulx3s",
 ]
 
 

@@ -20,7 +20,9 @@ from sim.transport import UartTransport
 DIVISOR = 4
 
 
-@pytest.mark.parametrize("name", ["icebreaker", "tangnano20k"])
+@pytest.mark.parametrize(
+    "name", ["icebreaker", pytest.param("tangnano20k", marks=pytest.mark.slow)]
+)
 def test_resnet8(name):
     """A whole inference of the shipped network: every logit is the golden model's."""
     board = find_board(name)
