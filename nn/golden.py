@@ -174,9 +174,8 @@ class Golden:
             return self._convolve(node, x, result)
         if isinstance(node, AddNode):
             a, b = (self._nodes[name].zero_point for name in node.inputs)
-            v = (x.to(torch.int64) - a) * node.multiplier_a + (
-                inputs[1].to(torch.int64) - b
-            ) * node.multiplier_b
+            v = x.to(torch.int64).sub_(a).mul_(node.multiplier_a)
+            v += inputs[1].to(torch.int64).sub_(b).mul_(node.multiplier_b)
             return self._finish(node, v, node.shift)
         if isinstance(node, AvgPoolNode):
             # at most 2^8 codes of 8 bits in each direction: exact in float64
@@ -217,8 +216,8 @@ class Golden:
         return v.clamp(node.lo, node.hi).to(torch.int8)
 
     def _finish(self, node: Node, v: Tensor, shift: int) -> Tensor:
-        y = round_shift(v, torch.tensor(shift), self.graph.rounding) + node.zero_point
-        return y.clamp(node.lo, node.hi).to(torch.int8)
+        y = round_shift(v, torch.tensor(shift), self.graph.rounding).add_(node.zero_point)
+        return y.clamp_(node.lo, node.hi).to(torch.int8)
 
 
 class _Weights:
@@ -252,7 +251,7 @@ def round_shift(v: Tensor, shift: Tensor, rounding: str) -> Tensor:
         return v >> shift
     half = torch.where(shift > 0, 1 << (shift - 1).clamp(min=0), 0)
     if rounding == "half_up":
-        return (v + half) >> shift
+        return (v + half).bitwise_right_shift_(shift)
     quotient = v >> shift
     rest = v - (quotient << shift)
     up = (rest > half) | ((rest == half) & (quotient & 1 == 1))
