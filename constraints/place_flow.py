@@ -102,7 +102,7 @@ class PlaceFlow(Edaflow):
         else:
             options += board.tools
         if board.family == "ecp5":
-            # Where most block RAMs are in use, the default, router1, was not done after ten minutes.
+            # With most block RAMs in use the default, router1, was not done after ten minutes.
             options += ["--router", "router2"]
         edam = {
             "name": _NAME,
