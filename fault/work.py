@@ -8,10 +8,12 @@ name alone. Processes that die are replaced, and what they were doing is done ag
 """
 
 import concurrent.futures
+import contextlib
 import hashlib
 import multiprocessing
 import os
 import pickle
+import tempfile
 import threading
 import time
 import zlib
@@ -25,6 +27,7 @@ import torch
 from numpy.typing import NDArray
 
 from gen.errors import HoldfastError
+from gen.files import write_atomically
 from nn.program import Program
 from sim.netlist import Netlist
 
@@ -288,9 +291,9 @@ def _compute(payload: bytes, unit: str) -> tuple[str, bytes, Spent]:
 _payload = b""
 
 
-def _start(payload: bytes, parent: int) -> None:
+def _start(job: Path, parent: int) -> None:
     global _payload
-    _payload = payload
+    _payload = job.read_bytes()
 
     def watch() -> None:
         # A process whose parent was killed would wait for work for ever.
@@ -326,12 +329,27 @@ def run_units(
     if scheduler:
         yield from _on_dask(payload, units, scheduler)
         return
+    # In a file: a process that is killed while it starts would leave its parent writing for ever
+    # if what it is started with were more than a pipe holds.
+    with contextlib.ExitStack() as stack:
+        folder = job.golden
+        if folder is None:
+            temporary = tempfile.TemporaryDirectory(prefix="holdfast-")
+            folder = Path(stack.enter_context(temporary))
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(folder / "job", payload)
+        yield from _in_processes(folder / "job", units, processes)
+
+
+def _in_processes(
+    job: Path, units: Sequence[str], processes: int
+) -> Iterator[tuple[str, bytes, Spent]]:
     todo = list(units)
     breaks = 0
     while todo:
         done = set()
         pool = concurrent.futures.ProcessPoolExecutor(
-            processes, multiprocessing.get_context("spawn"), _start, (payload, os.getpid())
+            processes, multiprocessing.get_context("spawn"), _start, (job, os.getpid())
         )
         try:
             futures = [pool.submit(_local, unit) for unit in todo]
