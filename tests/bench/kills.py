@@ -65,6 +65,9 @@ def kills(
                 os.kill(source.choice(children), signal.SIGKILL)
             done[victim] += 1
             console.print(f"kill {sum(done.values())}: {victim}, {_shards(killed)} shards so far")
+        if command is not None:
+            # One whose worker was killed goes on.
+            command.wait()
         code = _start(killed, faults).wait()
         same = code == 0 and _content(calm) == _content(killed)
         result = {"kills": done, "faults": faults, "shards": _shards(calm), "identical": same}
