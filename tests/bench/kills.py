@@ -29,8 +29,8 @@ console = Console()
 @app.command()
 def kills(
     times: Annotated[int, typer.Option(help="SIGKILLs.")] = 20,
-    faults: Annotated[int, typer.Option(help="Faults of the campaign.")] = 20_000,
-    longest: Annotated[float, typer.Option(help="Longest time to a kill, in seconds.")] = 20.0,
+    faults: Annotated[int, typer.Option(help="Faults of the campaign.")] = 120_000,
+    longest: Annotated[float, typer.Option(help="Longest time to a kill, in seconds.")] = 5.0,
     seed: Annotated[int, typer.Option(help="Of the moments.")] = 1,
     output: Annotated[Path, typer.Option(help="Folder of the JSON.")] = Path("build/bench"),
 ) -> int:
