@@ -12,13 +12,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from math import exp, hypot, log, sqrt
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .statistics import Estimate
+from .statistics import Estimate, quantile
 
 __all__ = ["Pairs", "combined", "independent"]
 
@@ -51,7 +50,7 @@ class Pairs:
         Agresti and Min (2005): half a pair more in each of the four cells.
         """
         _, prevented, caused, pairs = self.counts
-        z = _quantile(confidence)
+        z = quantile(confidence)
         b, c, n = prevented + 0.5, caused + 0.5, pairs + 2
         centre, margin = (c - b) / n, z * sqrt(b + c - (c - b) ** 2 / n) / n
         value = (caused - prevented) / pairs
@@ -93,7 +92,7 @@ def combined(
         return difference, None
     spread = variance_before / before**2 + variance_after / after**2
     spread -= 2 * covariance / (before * after)
-    width = exp(_quantile(confidence) * sqrt(max(0.0, spread)))
+    width = exp(quantile(confidence) * sqrt(max(0.0, spread)))
     ratio = second / first
     centre = after / before
     return difference, Estimate(ratio, min(ratio, centre / width), max(ratio, centre * width))
@@ -144,7 +143,3 @@ def _quotient(first: Mapping[str, float], second: Mapping[str, float]) -> dict[s
     low = value * exp(-hypot(below_second, above_first))
     high = value * exp(hypot(above_second, below_first))
     return asdict(Estimate(value, low, high))
-
-
-def _quantile(confidence: float) -> float:
-    return NormalDist().inv_cdf((1 + confidence) / 2)

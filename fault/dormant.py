@@ -14,7 +14,7 @@ it is *written*. All cycles are evaluated at once (`sim.bitwise`), and nothing i
 the registers are for.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -104,15 +104,8 @@ class Dormant:
         netlist: Netlist,
         follower: Follower,
         names: Iterable[str],
-        progress: Callable[[int], None] | None = None,
     ) -> "Dormant":
-        """Analyse registers.
-
-        Parameters
-        ----------
-        progress : Callable
-            Called with the number of cycles analysed so far.
-        """
+        """Analyse registers."""
         analysis = _Analysis(netlist, names)
         cycles = follower.golden.cycles
         length = max(1024, _STATES // follower.state_bytes)
@@ -125,8 +118,6 @@ class Dormant:
             for bit, (sees, keeps) in analysis.between(follower, bits, begin, end).items():
                 seen[bit] |= sees << begin
                 kept[bit] |= keeps << begin
-            if progress is not None:
-                progress(end)
         ones = (1 << cycles) - 1
         ended = {bit: ones ^ kept[bit] | seen[bit] for bit in kept}
         # A bit that never sleeps is simulated as soon as looked up.

@@ -7,7 +7,7 @@ from statistics import NormalDist
 
 from nn.wilson import wilson as wilson_interval
 
-__all__ = ["Estimate", "sample_size", "stratified", "wilson"]
+__all__ = ["Estimate", "quantile", "sample_size", "stratified", "wilson"]
 
 
 @dataclass(frozen=True)
@@ -77,9 +77,10 @@ def sample_size(
     float
         n = N / (1 + e**2 (N - 1) / (t**2 p (1 - p))), not rounded.
     """
-    t = _quantile(confidence)
+    t = quantile(confidence)
     return population / (1 + margin**2 * (population - 1) / (t * t * share * (1 - share)))
 
 
-def _quantile(confidence: float) -> float:
+def quantile(confidence: float) -> float:
+    """Standard normal deviate of a two-sided confidence."""
     return NormalDist().inv_cdf((1 + confidence) / 2)
