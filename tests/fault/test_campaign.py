@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from fault import store as store_module
+from fault.against import finished as ended
 from fault.campaign import GUARD_OFF, GUARD_ON
 from fault.follow import Upset
 from fault.plan import FaultModel, Filters, Plan, phase_bounds
@@ -443,6 +444,47 @@ def test_interval_of_paired_shares(space, schedule):
         assert entry["difference"] == pytest.approx(
             {"value": -0.04, "low": -0.04 - 1.96 * 0.0095, "high": -0.04 + 1.96 * 0.0095}, abs=2e-4
         )
+
+
+def test_accuracy_drop_and_corrected(space, schedule):
+    """Ten upsets of a rightly classified image: two change its class, one stops the run."""
+    effects = ["sdc1", "sdc1", "stopped", "masked", "masked", "latent"] + ["benign"] * 4
+    rows = shard(effects).to_pydict()
+    rows["right"] = [effect not in ("sdc1", "stopped") for effect in effects]
+    rows["detected"] = [True] * 10
+    rows["false_alarm"] = [False] * 4 + [True] + [False] * 5
+    plan = plan_of(space, schedule, structures=("weight",))
+    summary = summarize([pq.read_table(_buffer(pack(rows)))], plan, 1)
+    accuracy = summary["accuracy"]
+    assert (accuracy["golden"], accuracy["images"]) == (1, 1)
+    assert accuracy["drop"]["value"] == pytest.approx(0.3)
+    assert accuracy["drop"]["low"] < 0.3 < accuracy["drop"]["high"]
+    assert summary["structures"]["weight"]["counts"]["corrected"] == 2
+    assert summarize([shard(effects)], plan, 1)["accuracy"] is None
+
+
+def test_against_a_campaign_that_has_ended(space, schedule, tmp_path):
+    """The same draw in the same design is paired; another design's shares are compared."""
+    plan = plan_of(space, schedule, structures=("weight",))
+    there, here = ([e] * 30 + ["masked"] * 70 for e in ("sdc1", "benign"))
+    names = ("format", "design", "model", "filters", "cycles", "faults", "unit", "seed")
+    manifest = dict.fromkeys(names, "same")
+    summaries = [summarize([shard(effects)], plan, 1) for effects in (there, here)]
+    (tmp_path / "shards").mkdir()
+    pq.write_table(shard(there), tmp_path / "shards" / "weight-000000.parquet")
+    with pytest.raises(HoldfastError, match=r"holds no campaign that has ended: manifest\.json"):
+        ended(tmp_path)
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    (tmp_path / "summary.json").write_text(json.dumps(summaries[0]))
+    other = ended(tmp_path)
+    found = other.compared(manifest, summaries[1], [shard(here)], plan, 0.95)
+    assert found["pairs"]["weight"]["prevented"] == 30
+    found = other.compared(manifest | {"design": "b"}, summaries[1], [shard(here)], plan, 0.95)
+    assert found["sdc1"]["weight"]["difference"]["value"] == pytest.approx(-0.3)
+    assert found["avf"]["weight"]["difference"]["value"] == pytest.approx(0.0)
+    (tmp_path / "summary.json").write_text("{")
+    with pytest.raises(HoldfastError, match="is not JSON"):
+        ended(tmp_path)
 
 
 def test_pairs_and_rates(finished, space, schedule):

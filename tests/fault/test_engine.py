@@ -161,6 +161,15 @@ def test_counters_influence_nothing(engine):
                 ), flip_flop.name  # fmt: skip
 
 
+def test_a_guard_that_is_off_detects_nothing(engine):
+    """An upset of its counter changes the count; it is a flag only while the guard is on."""
+    upset = Upset((("guard_output", 0, 20),), 700)
+    guard = engine.inference.guard
+    for result in (*engine.run([upset]), engine.plain(upset)):
+        assert result.counts >= 1 << 20
+        assert result.detected == (guard.output or guard.input)
+
+
 def test_registers_are_dead_after_an_inference():
     """Every register bit is flipped in the idle accelerator; only LIVE ones change what follows."""
     inference = Inference(program(), netlist(), GUARD_OFF, 16)
