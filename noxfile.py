@@ -109,6 +109,12 @@ def train(session: nox.Session) -> None:
 
 
 @nox.session
+def ftt(session: nox.Session) -> None:
+    """Fault-tolerant training against clean training, under fault models at network level."""
+    python(session, "-m", "nn.ftt")
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Measures: ``nox -s bench -- accelerator`` exactness, cycles, speed and cost; faultmodels;
     campaign: faults per second; kills: a campaign killed again and again.

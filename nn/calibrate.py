@@ -3,13 +3,15 @@
 import math
 from collections.abc import Mapping
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from nn.lower import Encoding, image_encoding
-from nn.networks import Network, tensor_groups
+from nn.networks import FloatNetwork, Network, tensor_groups
 
-__all__ = ["CLIP_METHODS", "best_clip", "clips", "encodings"]
+__all__ = ["CLIP_METHODS", "best_clip", "clips", "clips_on", "encodings"]
 
 CLIP_METHODS = ("max", "percentile", "mse")
 
@@ -67,6 +69,15 @@ def clips(
             clip = float(values.kthvalue(math.ceil(share * len(values))).values)
         largest[group.key] = max(largest.get(group.key, 0.0), clip, 1e-6)
     return largest
+
+
+@torch.no_grad()
+def clips_on(
+    net: FloatNetwork, images: NDArray[np.uint8], act_bits: int, method: str = "percentile"
+) -> dict[str, float]:
+    """:func:`clips` of what a network computes from images, uint8 [N, C, H, W]."""
+    tensors = net.eval().tensors(torch.from_numpy(images).float() / 255)
+    return clips(net.spec, tensors, act_bits, method)
 
 
 def encodings(spec: Network, largest: Mapping[str, float], act_bits: int) -> dict[str, Encoding]:

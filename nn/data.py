@@ -25,6 +25,7 @@ __all__ = [
     "find_data",
     "generated_images",
     "load_cifar10",
+    "sample",
     "test_images",
 ]
 
@@ -106,6 +107,12 @@ def load_cifar10(path: Path | None = None) -> Cifar10:
     if place.is_dir():
         return _load_folder(place)
     return _load_official_archive(place) if place.name.endswith(".tar.gz") else _load_npz(place)
+
+
+def sample(images: Bytes, count: int, seed: int) -> Bytes:
+    """Up to ``count`` of the images, drawn without repetition, in their order."""
+    order = np.random.default_rng(seed).permutation(len(images))
+    return images[np.sort(order[:count])]
 
 
 def test_images(path: Path | None = None) -> ImageSet:

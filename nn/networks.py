@@ -1,7 +1,8 @@
 """Networks as lists of layers, and the float PyTorch module that each list describes."""
 
+import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ __all__ = [
     "activate",
     "affine",
     "convolution_options",
+    "narrowed",
     "network",
     "network_names",
     "shifted",
@@ -224,11 +226,63 @@ def network_names() -> list[str]:
 
 
 def network(name: str) -> Network:
-    """The network of that name. Raises HoldfastError when there is none."""
+    """The network of that name; ``resnet18_w0.125`` has an eighth of the channels of ``resnet18``.
+
+    Raises
+    ------
+    HoldfastError
+        There is none of that name or width.
+    """
     known = _known()
-    if name not in known:
+    base, marked, width = name.partition("_w")
+    if base not in known or (marked and not _is_number(width)):
         raise HoldfastError(f"unknown network {name!r}; known are {', '.join(known)}.")
-    return known[name]()
+    return narrowed(known[base](), float(width)) if width else known[base]()
+
+
+def narrowed(spec: Network, width: float) -> Network:
+    """The network with ``width`` times the channels in every layer but the last, at least one.
+
+    Halves are rounded up. The name says the width.
+
+    Raises
+    ------
+    HoldfastError
+        The width is not from 1/64 to 4, or layers that are added or concatenated would not fit.
+    """
+    if not 1 / 64 <= width <= 4:
+        raise HoldfastError(f"width must be from 1/64 to 4, not {width:g}.")
+    if width == 1:
+        return spec
+
+    def scaled(channels: int) -> int:
+        return max(1, math.floor(channels * width + 0.5))
+
+    layers = [
+        replace(
+            layer,
+            channels=scaled(layer.channels) if layer.channels else 0,
+            groups=scaled(layer.groups) if layer.groups > 1 else 1,
+        )
+        for layer in spec.layers[:-1]
+    ]
+    net = Network(f"{spec.name}_w{width:g}", spec.input_shape, [*layers, spec.layers[-1]])
+    shapes = net.shapes()
+    for layer in net.layers:
+        sizes = [shapes[name][0] for name in layer.inputs]
+        if (layer.op == "add" and len(set(sizes)) > 1) or sizes[0] % layer.groups:
+            raise HoldfastError(
+                f"width {width:g} does not fit {spec.name}: {layer.name} would get "
+                f"{' and '.join(map(str, sizes))} channels."
+            )
+    return net
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
 
 
 def window(layer: Layer, x: list[Tensor]) -> Tensor:

@@ -6,26 +6,24 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import torch
 import typer
-from numpy.typing import NDArray
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
-from rich.text import Text
 
 from gen.command import run
 from gen.errors import HoldfastError
 from gen.files import make_folder
-from nn.calibrate import CLIP_METHODS, clips
-from nn.data import Cifar10, ImageSet, download, load_cifar10
+from nn.calibrate import CLIP_METHODS, clips_on
+from nn.data import Cifar10, ImageSet, download, load_cifar10, sample
 from nn.evaluate import Accuracy, accuracy, integer_classes, network_classes
 from nn.fault_models import FaultModel, fault_model, fault_model_names
 from nn.graph import Graph
 from nn.guard import learn_bounds
-from nn.networks import FloatNetwork, Network, network, network_names
+from nn.networks import FloatNetwork, narrowed, network, network_names
 from nn.quantized import QuantizedNetwork
+from nn.rate import Rate
 from nn.training import Plan, fit
 
 __all__ = ["app", "train"]
@@ -34,16 +32,12 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 console = Console()
 
 
-class _Rate(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        return Text(f"{task.speed or 0:.0f} images/s")
-
-
 @app.command()
 def train(
     network_name: Annotated[
         str, typer.Option("--network", help=", ".join(network_names()) + ".")
     ] = "resnet8",
+    width: Annotated[float, typer.Option(help="Times the channels, from 1/64 to 4.")] = 1.0,
     bits: Annotated[int, typer.Option(help="Width of weights and activations, 2 to 8.")] = 8,
     weight_bits: Annotated[int | None, typer.Option(help="Width of the weights alone.")] = None,
     act_bits: Annotated[int | None, typer.Option(help="Width of the activations alone.")] = None,
@@ -83,14 +77,14 @@ def train(
     threads: Annotated[int | None, typer.Option(help="CPU threads.")] = None,
 ) -> None:
     """Train from scratch; checkpoints, and what --download fetches, go to build/."""
-    spec = network(network_name)
+    spec = narrowed(network(network_name), width)
     widths = {
         "weight": bits if weight_bits is None else weight_bits,
         "act": bits if act_bits is None else act_bits,
     }
-    for name, width in widths.items():
-        if not 2 <= width <= 8:
-            raise HoldfastError(f"{name}_bits must be from 2 to 8, not {width}.")
+    for name, chosen in widths.items():
+        if not 2 <= chosen <= 8:
+            raise HoldfastError(f"{name}_bits must be from 2 to 8, not {chosen}.")
     for name, value, least in (
         ("seed", seed, 0),
         ("calibration", calibration, 1),
@@ -130,7 +124,7 @@ def train(
 
     quantized = QuantizedNetwork(
         spec,
-        _clips(net, spec, cifar.train, widths["act"], seed, clip),
+        clips_on(net, sample(cifar.train.images, 256, seed), widths["act"], clip),
         widths["act"],
         widths["weight"],
     )
@@ -150,7 +144,7 @@ def train(
 
     graph = quantized.integer_graph()
     console.print(f"learning guard bounds on {calibration} training images")
-    learn_bounds(graph, _sample(cifar.train.images, calibration, seed))
+    learn_bounds(graph, sample(cifar.train.images, calibration, seed))
     accuracies = measure(net, quantized, graph, cifar.tests)
     graph.provenance = {
         "command": _command(locals()),
@@ -223,7 +217,7 @@ def _fit(
         console.print(line)
 
     assert cifar.train.labels is not None
-    columns = (TextColumn("{task.description}"), BarColumn(), _Rate(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), Rate(), TimeRemainingColumn())
     with Progress(*columns, console=console) as progress:
         slow = net.scale_parameters() if isinstance(net, QuantizedNetwork) else None
         fit(
@@ -240,19 +234,6 @@ def _fit(
         )
 
 
-@torch.no_grad()
-def _clips(
-    net: FloatNetwork, spec: Network, train_set: ImageSet, act_bits: int, seed: int, method: str
-) -> dict[str, float]:
-    images = _sample(train_set.images, 256, seed)
-    return clips(spec, net.eval().tensors(torch.from_numpy(images).float() / 255), act_bits, method)
-
-
-def _sample(images: NDArray[np.uint8], count: int, seed: int) -> NDArray[np.uint8]:
-    order = np.random.default_rng(seed).permutation(len(images))
-    return images[np.sort(order[:count])]
-
-
 def _describe(cifar: Cifar10) -> str:
     exact = any(test.name == "exact-932" for test in cifar.tests)
     return f"CIFAR-10, {cifar.train.name}" + (
@@ -264,6 +245,7 @@ def _command(options: dict[str, Any]) -> str:
     """The command that repeats this run, without the paths of this machine."""
     words = [f"--network {options['network_name']}"]
     for name in (
+        *(("width",) if options["width"] != 1 else ()),
         "bits",
         "weight_bits",
         "act_bits",

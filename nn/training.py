@@ -40,6 +40,8 @@ class Plan:
         What the fault model is, to recognize a checkpoint.
     fault_share : float
         a_l of the loss (1 - a_l) CE_clean + a_l CE_fault (FTT-NAS).
+    epoch_images : int, optional
+        Images of an epoch, drawn anew for each; by default all.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Plan:
     batch: int = 128
     faults: str = "none"
     fault_share: float = 0.0
+    epoch_images: int | None = None
 
 
 def learning_rate(plan: Plan, step: int, steps: int) -> float:
@@ -111,7 +114,7 @@ def fit(
         The loss is not finite any more, or the checkpoint belongs to another plan.
     """
     x, y = torch.from_numpy(images), torch.from_numpy(labels).long()
-    batches = len(x) // plan.batch
+    batches = min(len(x), plan.epoch_images or len(x)) // plan.batch
     if batches == 0:
         raise HoldfastError(f"training needs at least {plan.batch} images, not {len(x)}.")
     undecayed = {id(parameter) for parameter in slow or []}

@@ -4,7 +4,15 @@ import pytest
 import torch
 
 from gen.errors import HoldfastError
-from nn.networks import FloatNetwork, Network, network, tensor_groups, weighted
+from nn.networks import (
+    FloatNetwork,
+    Network,
+    narrowed,
+    network,
+    network_names,
+    tensor_groups,
+    weighted,
+)
 from nn.random_graph import random_graph
 
 
@@ -81,3 +89,40 @@ def test_concatenated_tensors_share_an_encoding():
 def test_unknown_network():
     with pytest.raises(HoldfastError, match="unknown network 'alexnot'; known are resnet8, "):
         network("alexnot")
+
+
+def test_widths():
+    net = network("mobilenetv2_w0.25")
+    assert net.name == "mobilenetv2_w0.25"
+    shapes = net.shapes()
+    # a quarter of 32, of 6 * 24 and of 1280
+    assert shapes["stem"] == (8, 32, 32)
+    assert shapes["block3_depthwise"] == (36, 32, 32)
+    assert shapes["head"] == (320, 4, 4)
+    assert shapes["logits"] == (10, 1, 1)
+    assert narrowed(network("resnet18"), 0.125) == network("resnet18_w0.125")
+    # halves are rounded up, and there is at least one channel
+    assert network("lenet5_w0.25").shapes()["conv1"] == (2, 28, 28)
+    assert network("lenet5_w0.02").shapes()["conv1"] == (1, 28, 28)
+    assert narrowed(network("lenet5"), 1).name == "lenet5"
+
+
+@pytest.mark.parametrize("name", network_names())
+def test_half_the_width_computes(name):
+    net = FloatNetwork(network(f"{name}_w0.5")).eval()
+    assert net(torch.rand(1, *net.spec.input_shape)).shape == (1, 10)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("resnet8_wide", "unknown network 'resnet8_wide'"),
+        ("resnet8_w", "unknown network 'resnet8_w'"),
+        ("resnet8_w0", "width must be from 1/64 to 4, not 0"),
+        ("resnet8_winf", "unknown network 'resnet8_winf'"),
+        ("wfttnet_w0.33", "width 0.33 does not fit wfttnet"),
+    ],
+)
+def test_widths_that_are_none(name, message):
+    with pytest.raises(HoldfastError, match=message):
+        network(name)

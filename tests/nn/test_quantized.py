@@ -9,7 +9,7 @@ from nn.golden import Golden
 from nn.guard import learn_bounds
 from nn.networks import FloatNetwork, Network
 from nn.pixels import image_codes
-from nn.quantized import QuantizedNetwork
+from nn.quantized import FakeQuantize, QuantizedNetwork
 from nn.random_graph import random_graph
 from tests.nn.layerwise import assert_layers_agree
 
@@ -107,3 +107,37 @@ def test_learnt_bounds_are_the_extremes():
     assert torch.equal(guarded.outputs["g"], outputs["g"])
     assert not any(count.any() for count in guarded.output_violations.values())
     assert not any(count.any() for count in guarded.input_violations.values())
+
+
+@pytest.mark.parametrize("bits", [2, 8])
+@pytest.mark.parametrize("group", ["a", "d"], ids=["unsigned", "signed"])
+def test_activations_are_quantized_as_brevitas_does(group, bits):
+    """Values and gradients, of the tensor and of the learnt scale."""
+    net = Network("two", (3, 4, 4))
+    net.dense("d", net.conv("a", "image", 2, 3), 10)
+    quantized = QuantizedNetwork(net, {"image": 1.0, "a": 1.7, "d": 2.3}, bits, 8)
+    reference = quantized.quantizers[group]
+    values = torch.randn(4, 2, 30, 30, generator=torch.Generator().manual_seed(1)) * 2
+    if group == "a":
+        values = values.relu()
+    towards = torch.randn(values.shape, generator=torch.Generator().manual_seed(2))
+
+    def gradients(quantize):
+        given = values.clone().requires_grad_()
+        reference.zero_grad()
+        out = quantize(given)
+        (out * towards).sum().backward()
+        (scale,) = reference.parameters()
+        return out.detach(), given.grad, scale.grad.clone()
+
+    lowest = 0 if group == "a" else -(1 << bits - 1)
+    ours = gradients(
+        lambda x: FakeQuantize.apply(
+            x, reference.act_quant.scale(), lowest, lowest + (1 << bits) - 1
+        )
+    )
+    theirs = gradients(reference)
+    assert torch.equal(ours[0], theirs[0])
+    torch.testing.assert_close(ours[1], theirs[1])
+    torch.testing.assert_close(ours[2], theirs[2], rtol=1e-4, atol=1e-3)
+    assert ours[2] != 0

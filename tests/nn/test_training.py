@@ -172,14 +172,17 @@ def cifar_like(tmp_path):
 
 def test_the_command_writes_a_self_describing_file(cifar_like, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    options = ["--network", "resnet8", "--bits", "4", "--epochs", "1", "--qat-epochs", "1",
+    options = ["--network", "resnet8", "--width", "0.5", "--bits", "4", "--epochs", "1",
+               "--qat-epochs", "1",
                "--data", str(cifar_like), "--calibration", "16", "--seed", "3"]  # fmt: skip
     outcome = CliRunner().invoke(command.app, options, catch_exceptions=False)
     assert outcome.exit_code == 0
-    graph = Graph.load(tmp_path / "build" / "train" / "resnet8_w4a4.safetensors")
-    assert (graph.act_bits, graph.weight_bits, graph.macs) == (4, 4, 12_501_632)
+    graph = Graph.load(tmp_path / "build" / "train" / "resnet8_w0.5_w4a4.safetensors")
+    # image and logits keep their channels: stem and dense layer have half the MACs
+    assert (graph.act_bits, graph.weight_bits) == (4, 4)
+    assert graph.macs == 442_368 // 2 + 640 // 2 + (12_501_632 - 442_368 - 640) // 4
     story = graph.provenance
-    assert story["command"].startswith("nox -s train -- --network resnet8 --bits 4 --epochs 1 ")
+    assert story["command"].startswith("nox -s train -- --network resnet8 --width 0.5 --bits 4 ")
     assert str(tmp_path) not in str(story)
     assert story["accuracy"]["integer"][0]["images"] == 32
     assert set(story["versions"]) == {"python", "torch", "brevitas", "numpy"}
@@ -189,6 +192,7 @@ def test_the_command_writes_a_self_describing_file(cifar_like, tmp_path, monkeyp
     ("options", "message"),
     [
         (["--network", "nope"], "unknown network 'nope'; known are resnet8, resnet20"),
+        (["--width", "0"], "width must be from 1/64 to 4, not 0"),
         (["--bits", "9"], "weight_bits must be from 2 to 8, not 9"),
         (["--act-bits", "1"], "act_bits must be from 2 to 8, not 1"),
         (["--qat-epochs", "-1"], "qat_epochs must not be negative: -1"),

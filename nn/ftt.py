@@ -1,0 +1,420 @@
+"""``nox -s ftt``: fault-tolerant training against clean training, as FTT-NAS compares them.
+
+Every network is trained in floating point, and from there three times in the same number of
+fake-quantized steps: clean, under MiBB, and under adSAF. Each of the three is evaluated under both
+fault models at several rates. Trainings and evaluations are files, named by what they depend on;
+what is there is not done again.
+"""
+
+import hashlib
+import json
+import math
+import statistics
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from scipy.stats import t as student
+
+from gen.command import run
+from gen.errors import HoldfastError
+from gen.files import make_folder
+from nn.calibrate import clips_on
+from nn.data import Cifar10, load_cifar10, sample
+from nn.evaluate import network_classes
+from nn.fault_models import fault_model
+from nn.graph import write_atomically
+from nn.networks import FloatNetwork, Network, network
+from nn.quantized import QuantizedNetwork
+from nn.rate import Rate
+from nn.training import Plan, fit
+from nn.wilson import wilson
+
+__all__ = ["app", "ftt", "interval"]
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+console = Console()
+
+FORMAT = 1
+NETWORKS = ("resnet18_w0.125", "vgg16_w0.125", "mobilenetv2_w0.125")
+TRAININGS = ("clean", "mibb", "adsaf")
+LEVELS = {"mibb": (1e-5, 3e-5, 1e-4, 3e-4, 1e-3), "adsaf": (0.04, 0.08, 0.12)}
+BITS = 8
+# Images that share one draw of weight faults.
+EVALUATION_BATCH = 100
+
+
+@dataclass(frozen=True)
+class Study:
+    """What all trainings of a study have in common.
+
+    Parameters
+    ----------
+    epoch_images : int
+        Images of an epoch, drawn anew for each.
+    shares, rates : dict
+        a_l and the rate of the faults of fault-tolerant training, by fault model.
+    """
+
+    epochs: int
+    fault_epochs: int
+    epoch_images: int
+    learning_rate: float
+    fault_learning_rate: float
+    weight_decay: float
+    shares: dict[str, float]
+    rates: dict[str, float]
+
+    def plan(self, name: str, training: str, seed: int) -> Plan:
+        """How a network is trained; ``training`` is float, clean or a fault model."""
+        title = f"{name} seed {seed} {training}"
+        quantized = training != "float"
+        faulty = training in self.rates
+        return Plan(
+            title,
+            self.fault_epochs if quantized else self.epochs,
+            seed,
+            self.fault_learning_rate if quantized else self.learning_rate,
+            self.weight_decay,
+            faults=f"{training} {self.rates[training]:g}" if faulty else "none",
+            fault_share=self.shares[training] if faulty else 0.0,
+            epoch_images=self.epoch_images,
+        )
+
+    def passes(self, training: str) -> int:
+        """Images that pass through the network in a training."""
+        plan = self.plan("", training, 0)
+        return plan.epochs * self.epoch_images * (2 if training in self.rates else 1)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One trained network, evaluated under one fault model at one rate (0: without faults)."""
+
+    network: str
+    seed: int
+    training: str
+    faults: str
+    rate: float
+
+
+@app.command()
+def ftt(
+    networks: Annotated[
+        list[str] | None,
+        typer.Option("--network", help="Again for each; default: " + ", ".join(NETWORKS) + "."),
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="Repeats, each from its own weights.")] = 3,
+    epochs: Annotated[int, typer.Option(help="Epochs in floating point.")] = 40,
+    fault_epochs: Annotated[int, typer.Option(help="Fake-quantized epochs of each kind.")] = 20,
+    epoch_images: Annotated[int, typer.Option(help="Images of an epoch, drawn anew.")] = 50_000,
+    learning_rate: Annotated[float, typer.Option(help="Peak, in floating point.")] = 0.1,
+    fault_learning_rate: Annotated[float, typer.Option(help="Peak, fake-quantized.")] = 0.05,
+    weight_decay: Annotated[float, typer.Option(help="Of all weights, not of scales.")] = 5e-4,
+    mibb_rate: Annotated[float, typer.Option(help="p_m of training under MiBB.")] = 1e-4,
+    mibb_share: Annotated[float, typer.Option(help="a_l of training under MiBB.")] = 0.5,
+    adsaf_rate: Annotated[float, typer.Option(help="Stuck cells in training under adSAF.")] = 0.08,
+    adsaf_share: Annotated[float, typer.Option(help="a_l of training under adSAF.")] = 0.7,
+    data: Annotated[Path | None, typer.Option(help="CIFAR-10: folder, .npz or archive.")] = None,
+    images: Annotated[int | None, typer.Option(help="Test images of each set.")] = None,
+    output: Annotated[Path, typer.Option(help="Folder of all files.")] = Path("build/ftt"),
+    threads: Annotated[int | None, typer.Option(help="CPU threads.")] = None,
+) -> None:
+    """Compare clean and fault-tolerant training; finished parts are read, not done again."""
+    for option, value in (
+        ("seeds", seeds),
+        ("epochs", epochs),
+        ("fault_epochs", fault_epochs),
+        ("epoch_images", epoch_images),
+        ("images", images or 1),
+        ("threads", threads or 1),
+    ):
+        if value < 1:
+            raise HoldfastError(f"{option} must be at least 1, not {value}.")
+    shares = {"mibb": mibb_share, "adsaf": adsaf_share}
+    rates = {"mibb": mibb_rate, "adsaf": adsaf_rate}
+    for name in shares:
+        fault_model(name, rates[name])
+        if not 0 <= shares[name] <= 1:
+            raise HoldfastError(f"{name}_share must be from 0 to 1, not {shares[name]:g}.")
+    study = Study(
+        epochs,
+        fault_epochs,
+        epoch_images,
+        learning_rate,
+        fault_learning_rate,
+        weight_decay,
+        shares,
+        rates,
+    )
+    specs = [network(name) for name in networks or NETWORKS]
+    if threads is not None:
+        torch.set_num_threads(threads)
+    cifar = load_cifar10(data)
+    make_folder(output)
+    columns = (TextColumn("{task.description}"), BarColumn(), Rate(), TimeRemainingColumn())
+    results: list[dict[str, Any]] = []
+    with Progress(*columns, console=console, speed_estimate_period=1800) as progress:
+        whole = progress.add_task("study")
+        work = [
+            _Bench(study, spec, seed, cifar, images, output, progress, whole)
+            for seed in range(1, seeds + 1)
+            for spec in specs
+        ]
+        progress.update(whole, total=sum(bench.passes() for bench in work))
+        for bench in work:
+            results.extend(bench.results())
+            _write(output / "summary.json", study, cifar, results)
+    for spec in specs:
+        for data_set in cifar.tests:
+            console.print(_table(spec.name, data_set.name, results))
+    console.print(f"wrote {output / 'summary.json'}")
+
+
+class _Bench:
+    """The trainings and evaluations of one network from one seed.
+
+    Parameters
+    ----------
+    whole : TaskID
+        Bar of the whole study, in images that pass through a network.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        spec: Network,
+        seed: int,
+        cifar: Cifar10,
+        images: int | None,
+        folder: Path,
+        progress: Progress,
+        whole: TaskID,
+    ) -> None:
+        self.study, self.spec, self.seed, self.cifar = study, spec, seed, cifar
+        self.images, self.folder = images, folder
+        self.progress, self.whole = progress, whole
+        self._done: dict[str, float] = {}
+
+    def passes(self) -> int:
+        """Images that pass through the network in all trainings and evaluations."""
+        trained = sum(self.study.passes(kind) for kind in ("float", *TRAININGS))
+        return trained + sum(len(self._cells(kind)) for kind in TRAININGS) * self._test_images()
+
+    def results(self) -> Iterator[dict[str, Any]]:
+        """Evaluates every cell, training first what it needs."""
+        for training in TRAININGS:
+            cells = self._cells(training)
+            files = [self._evaluation_file(cell) for cell in cells]
+            # Training is only looked at when something is still to be evaluated.
+            net = None if all(file.exists() for file in files) else self._quantized(training)
+            for kind in ("float", training):
+                self._advance(kind, self.study.passes(kind))
+            for cell, file in zip(cells, files, strict=True):
+                if not file.exists():
+                    assert net is not None
+                    self._evaluate(cell, net, file)
+                self._advance(str(cell), self._test_images())
+                try:
+                    yield json.loads(file.read_text())
+                except ValueError as error:
+                    raise HoldfastError(f"{file} cannot be read ({error}); delete it.") from error
+
+    def _cells(self, training: str) -> list[Cell]:
+        cells = [Cell(self.spec.name, self.seed, training, "none", 0.0)]
+        for faults, levels in LEVELS.items():
+            cells += [Cell(self.spec.name, self.seed, training, faults, rate) for rate in levels]
+        return cells
+
+    def _test_images(self) -> int:
+        return sum(len(test.images[: self.images]) for test in self.cifar.tests)
+
+    def _evaluate(self, cell: Cell, net: QuantizedNetwork, file: Path) -> None:
+        model = None
+        if cell.rate > 0:
+            # Every training meets the same draws.
+            model = fault_model(cell.faults, cell.rate, seed=1_000_000 + self.seed)
+        found: list[dict[str, Any]] = []
+        for test in self.cifar.tests:
+            pixels = test.images[: self.images]
+            predicted = network_classes(net, pixels, EVALUATION_BATCH, model)
+            assert test.labels is not None
+            hits = int((predicted.numpy() == test.labels[: len(pixels)]).sum())
+            found.append({"data": test.name, "images": len(pixels), "hits": hits})
+        record = asdict(cell) | {"tests": found}
+        write_atomically(file, json.dumps(record, indent=1).encode())
+        line = ", ".join(f"{100 * e['hits'] / e['images']:.2f} % {e['data']}" for e in found)
+        self.progress.console.print(
+            f"{cell.network} seed {cell.seed} {cell.training}: {cell.faults} {cell.rate:g}: {line}"
+        )
+
+    def _float(self) -> FloatNetwork:
+        """Trained in floating point; the trainings that follow all start from it."""
+        torch.manual_seed(self.seed)
+        net = FloatNetwork(self.spec).to(memory_format=torch.channels_last)
+        self._fit(net, "float")
+        return net
+
+    def _quantized(self, training: str) -> QuantizedNetwork:
+        source = self._float()
+        images = sample(self.cifar.train.images, 256, self.seed)
+        net = QuantizedNetwork(self.spec, clips_on(source, images, BITS), BITS, BITS)
+        net.load_state_dict(source.state_dict(), strict=False)
+        net = net.to(memory_format=torch.channels_last)
+        self._fit(net, training)
+        return net
+
+    def _fit(self, net: FloatNetwork | QuantizedNetwork, training: str) -> None:
+        plan = self.study.plan(self.spec.name, training, self.seed)
+        faulty = training in self.study.rates
+        train_set = self.cifar.train
+        assert train_set.labels is not None
+        fit(
+            net,
+            train_set.images,
+            train_set.labels,
+            plan,
+            self._training_file(training),
+            self.progress,
+            resume=True,
+            slow=net.scale_parameters() if isinstance(net, QuantizedNetwork) else None,
+            faults=fault_model(training, self.study.rates[training]) if faulty else None,
+            on_epoch=partial(self._report, plan, training),
+        )
+        self.progress.remove_task(self.progress.task_ids[-1])
+
+    def _advance(self, part: str, passes: float) -> None:
+        """Moves the bar of the study to where ``passes`` images of a part are done."""
+        self.progress.advance(self.whole, passes - self._done.get(part, 0.0))
+        self._done[part] = passes
+
+    def _report(self, plan: Plan, training: str, epoch: int, loss: float) -> None:
+        self._advance(training, self.study.passes(training) * epoch / plan.epochs)
+        self.progress.console.print(f"{plan.name}: epoch {epoch} of {plan.epochs}, loss {loss:.4f}")
+
+    def _training_key(self, training: str) -> str:
+        """What a training depends on, the one that it starts from included."""
+        kinds = ("float",) if training == "float" else ("float", training)
+        return _digest(
+            FORMAT,
+            [version(name) for name in ("torch", "brevitas")],
+            [asdict(layer) for layer in self.spec.layers],
+            [asdict(self.study.plan(self.spec.name, kind, self.seed)) for kind in kinds],
+            self.cifar.train.name,
+            hashlib.sha256(self.cifar.train.images[::97].tobytes()).hexdigest(),
+        )
+
+    def _training_file(self, training: str) -> Path:
+        key = self._training_key(training)
+        return self.folder / f"{self.spec.name}_s{self.seed}_{training}_{key}.pt"
+
+    def _evaluation_file(self, cell: Cell) -> Path:
+        key = _digest(
+            self._training_key(cell.training),
+            asdict(cell),
+            EVALUATION_BATCH,
+            [
+                hashlib.sha256(test.images[: self.images].tobytes()).hexdigest()
+                for test in self.cifar.tests
+            ],
+        )
+        return self.folder / f"{cell.network}_s{cell.seed}_{cell.training}_{key}.json"
+
+
+def interval(hits: list[int], images: int) -> tuple[float, float, float]:
+    """Mean accuracy over repeats, with its 95 % interval, in per cent.
+
+    The interval is Student's over the repeats; of a single repeat it is Wilson's over its images.
+    """
+    percents = [100 * count / images for count in hits]
+    mean = statistics.fmean(percents)
+    if len(hits) == 1:
+        low, high = wilson(hits[0], images)
+        return mean, 100 * low, 100 * high
+    error = statistics.stdev(percents) / math.sqrt(len(percents))
+    reach = float(student.ppf(0.975, len(percents) - 1)) * error
+    return mean, max(0.0, mean - reach), min(100.0, mean + reach)
+
+
+def _digest(*parts: object) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _collected(results: list[dict[str, Any]]) -> dict[tuple[str, str, str, str, float], list[int]]:
+    """Hits of all repeats by network, training, data, faults and rate."""
+    hits: dict[tuple[str, str, str, str, float], list[int]] = {}
+    for entry in results:
+        for test in entry["tests"]:
+            key = (
+                entry["network"],
+                entry["training"],
+                test["data"],
+                entry["faults"],
+                entry["rate"],
+            )
+            hits.setdefault(key, []).append(test["hits"])
+    return hits
+
+
+def _write(file: Path, study: Study, cifar: Cifar10, results: list[dict[str, Any]]) -> None:
+    sizes = {
+        (entry["network"], test["data"]): test["images"]
+        for entry in results
+        for test in entry["tests"]
+    }
+    rows = []
+    for (name, training, data, faults, rate), hits in _collected(results).items():
+        mean, low, high = interval(hits, sizes[name, data])
+        rows.append(
+            {
+                "network": name,
+                "training": training,
+                "data": data,
+                "faults": faults,
+                "rate": rate,
+                "images": sizes[name, data],
+                "hits": hits,
+                "percent": round(mean, 2),
+                "low": round(low, 2),
+                "high": round(high, 2),
+            }
+        )
+    summary = {"study": asdict(study), "trained_on": cifar.train.name, "rows": rows}
+    write_atomically(file, json.dumps(summary, indent=1).encode())
+
+
+def _table(name: str, data: str, results: list[dict[str, Any]]) -> Table:
+    collected = _collected(results)
+    images = next(
+        test["images"]
+        for entry in results
+        for test in entry["tests"]
+        if entry["network"] == name and test["data"] == data
+    )
+    columns = [("none", 0.0)]
+    columns += [(faults, rate) for faults, levels in LEVELS.items() for rate in levels]
+    table = Table(title=f"{name}, {images} {data} images, accuracy in per cent")
+    table.add_column("training")
+    for faults, rate in columns:
+        table.add_column("no faults" if rate == 0 else f"{faults} {rate:g}", justify="right")
+    for training in TRAININGS:
+        cells = []
+        for faults, rate in columns:
+            hits = collected[name, training, data, faults, rate]
+            mean, low, high = interval(hits, images)
+            cells.append(f"{mean:.1f}\n{low:.1f} to {high:.1f}")
+        table.add_row(training, *cells)
+    return table
+
+
+if __name__ == "__main__":
+    sys.exit(run(app))

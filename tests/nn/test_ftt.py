@@ -1,0 +1,131 @@
+"""The study of fault-tolerant training, on a network and images that take seconds."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+from typer.testing import CliRunner
+
+from gen.command import run
+from nn import ftt
+
+OPTIONS = ["--network", "lenet5_w0.5", "--seeds", "2", "--epochs", "2", "--fault-epochs", "1",
+           "--epoch-images", "128", "--learning-rate", "0.02", "--threads", "1"]  # fmt: skip
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 256, (256, 3, 32, 32)).astype(np.uint8)
+    x[::2] //= 4
+    y = np.arange(256, dtype=np.uint8) % 2
+    np.savez(tmp_path / "c.npz", train_x=x[:192], train_y=y[:192], test_x=x[192:], test_y=y[192:])
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(ftt, "LEVELS", {"mibb": (0.01,), "adsaf": (0.08, 1.0)})
+    return tmp_path
+
+
+def study(*more):
+    outcome = CliRunner().invoke(ftt.app, [*OPTIONS, "--data", "c.npz", *more])
+    if outcome.exception is not None and not isinstance(outcome.exception, SystemExit):
+        raise outcome.exception
+    return outcome
+
+
+def test_every_cell_is_done_once_and_summed_up(place, monkeypatch):
+    assert study().exit_code == 0
+    summary = json.loads((place / "build/ftt/summary.json").read_text())
+    assert len(summary["rows"]) == 3 * 4
+    for row in summary["rows"]:
+        assert len(row["hits"]) == 2 and row["images"] == 64
+        assert row["low"] <= row["percent"] <= row["high"]
+
+    def never(*_, **__):
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(ftt, "fit", never)
+    monkeypatch.setattr(ftt, "network_classes", never)
+    assert study().exit_code == 0
+    assert json.loads((place / "build/ftt/summary.json").read_text()) == summary
+    with pytest.raises(AssertionError, match="trained again"):
+        study("--adsaf-rate", "0.09")
+
+
+def test_hits_are_counted_under_the_faults_of_the_row(place, monkeypatch):
+    def by_faults(net, images, batch, faults):
+        share = 0.0 if faults is None else faults.rate
+        return (torch.arange(len(images)) >= share * len(images)).long() * torch.arange(64) % 2
+
+    monkeypatch.setattr(ftt, "network_classes", by_faults)
+    study()
+    rows = json.loads((place / "build/ftt/summary.json").read_text())["rows"]
+    hits = {(row["training"], row["faults"], row["rate"]): row["hits"] for row in rows}
+    for training in ("clean", "mibb", "adsaf"):
+        # all classes are right, but that the first images, as many as the rate says, are called 0
+        assert hits[training, "none", 0.0] == [64, 64]
+        assert hits[training, "adsaf", 0.08] == [61, 61]
+        assert hits[training, "adsaf", 1.0] == [32, 32]
+
+
+def test_what_is_interrupted_goes_on(place, monkeypatch):
+    whole = place / "whole"
+    study("--output", str(whole))
+    kept, calls = ftt.network_classes, []
+
+    def stop(*arguments, **options):
+        calls.append(1)
+        if len(calls) == 7:
+            raise KeyboardInterrupt
+        return kept(*arguments, **options)
+
+    monkeypatch.setattr(ftt, "network_classes", stop)
+    assert study().exit_code == 130
+    monkeypatch.setattr(ftt, "network_classes", kept)
+    study()
+    assert (place / "build/ftt/summary.json").read_text() == (whole / "summary.json").read_text()
+
+
+def test_a_spoilt_file_is_named(place, capsys, monkeypatch):
+    study("--seeds", "1")
+    spoilt = sorted((place / "build/ftt").glob("*_clean_*.json"))[0]
+    spoilt.write_text("{")
+    monkeypatch.setattr("sys.argv", ["ftt", *OPTIONS, "--data", "c.npz", "--seeds", "1"])
+    assert run(ftt.app) == 2
+    printed = capsys.readouterr().err
+    assert spoilt.name in printed and "delete it" in printed
+    assert printed.count("\n") == 1
+
+
+def test_divergence_names_the_training(place, capsys, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["ftt", *OPTIONS, "--data", "c.npz", "--learning-rate", "1e30"])
+    assert run(ftt.app) == 2
+    assert "the loss of lenet5_w0.5 seed 1 float is not a finite number" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--network", "nope"], "unknown network 'nope'"),
+        (["--network", "vgg16_w0.001"], "width must be from 1/64 to 4, not 0.001"),
+        (["--seeds", "0"], "seeds must be at least 1, not 0"),
+        (["--mibb-rate", "1.5"], "rate must be from 0 to 1, not 1.5"),
+        (["--adsaf-share", "2"], "adsaf_share must be from 0 to 1, not 2"),
+    ],
+)
+def test_mistakes_end_in_one_sentence(options, message, capsys, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["ftt", *options])
+    assert run(ftt.app) == 2
+    printed = capsys.readouterr().err
+    assert message in printed
+    assert printed.count("\n") == 1
+
+
+def test_intervals():
+    # scipy's own interval of the mean, on other units
+    percents = [60.0, 62.0, 67.0]
+    low, high = stats.t.interval(0.95, 2, np.mean(percents), stats.sem(percents))
+    assert ftt.interval([600, 620, 670], 1000) == pytest.approx((63.0, low, high))
+    # Wikipedia, "Binomial proportion confidence interval": 0 of 10 gives 0 to 27.8 %
+    assert ftt.interval([0], 10) == pytest.approx((0, 0, 27.75), abs=0.1)
