@@ -77,6 +77,12 @@ def campaign(session: nox.Session) -> None:
 
 
 @nox.session
+def explore(session: nox.Session) -> None:
+    """Weighs networks, arrays and protection: accuracy, failures, area, latency; recommends."""
+    python(session, "-m", "explore")
+
+
+@nox.session
 def tests(session: nox.Session) -> None:
     """Runs the tests."""
     python(session, "-m", "pytest", "-n", "2")

@@ -25,7 +25,7 @@ from sim.tools import find_tools
 
 from . import options
 from .against import finished
-from .campaign import GUARD_OFF, GuardSettings
+from .campaign import GUARD_OFF, GUARDS
 from .inference import check_injectable
 from .plan import FaultModel, Filters, Plan
 from .progress import progress_bar
@@ -43,11 +43,6 @@ from .work import Job, Spent, golden_runs, run_units
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 console = Console()
 
-GUARDS = {
-    "off": GUARD_OFF,
-    "bound": GuardSettings(output=True, input=True),
-    "zero": GuardSettings(output=True, input=True, zero=True),
-}
 _FORMAT = 1
 
 

@@ -29,8 +29,8 @@ from .fault import Fault
 from .space import FaultSpace
 from .statistics import Estimate, stratified, wilson
 
-__all__ = ["GUARD_OFF", "GUARD_ON", "GuardSettings", "Row", "Runs", "check_not_streamed", "inject",
-           "layer_cycles", "observe", "paired", "simulate_work", "summarize"]  # fmt: skip
+__all__ = ["GUARDS", "GUARD_OFF", "GUARD_ON", "GuardSettings", "Row", "Runs", "check_not_streamed",
+           "inject", "layer_cycles", "observe", "paired", "simulate_work", "summarize"]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,12 @@ class GuardSettings:
 
 GUARD_OFF = GuardSettings()
 GUARD_ON = GuardSettings(output=True, input=True)
+GUARDS = {
+    "off": GUARD_OFF,
+    "bound": GUARD_ON,
+    "zero": GuardSettings(output=True, input=True, zero=True),
+}
+"""By the names that commands take."""
 
 
 @dataclass

@@ -8,7 +8,7 @@ from .effects import EFFECTS
 from .plan import PHASES, Plan
 from .tables import ratio
 
-__all__ = ["report"]
+__all__ = ["page", "report", "table"]
 
 _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;max-width:72rem;margin:2rem auto;padding:0 1rem;
@@ -97,16 +97,22 @@ def report(
         "<h2>Not injected</h2>",
         _missing(summary),
     ]
+    return page(title, parts)
+
+
+def page(title: str, parts: Sequence[str], style: str = "") -> str:
+    """A whole HTML page that needs nothing else."""
     return (
         "<!doctype html><html lang=en><meta charset=utf-8>"
         '<meta name=viewport content="width=device-width">'
-        f"<title>{escape(title)}</title><style>{_STYLE}</style><body>"
+        f"<title>{escape(title)}</title><style>{_STYLE}{style}</style><body>"
         + "\n".join(parts)
         + "</body></html>\n"
     )
 
 
-def _table(headings: list[str], rows: list[list[str]], last_is_total: bool = False) -> str:
+def table(headings: list[str], rows: list[list[str]], last_is_total: bool = False) -> str:
+    """A table of cells that are HTML."""
     head = "".join(f"<th>{escape(text)}</th>" for text in headings)
     body = []
     for index, row in enumerate(rows):
@@ -139,7 +145,7 @@ def _effects(summary: Mapping[str, Any]) -> str:
         + [f"{total[effect]['value']:.2%}" for effect in EFFECTS]
         + [_percent(total[kind]) for kind in ("sdc1", "undetected_sdc1", "avf")]
     )
-    return _table(headings, rows, last_is_total=True)
+    return table(headings, rows, last_is_total=True)
 
 
 def _bars(shares: Mapping[str, Mapping[str, Share]]) -> str:
@@ -186,7 +192,7 @@ def _comparison(pairs: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> list[st
             ]
             parts.append(f"<h2>Guard {escape(second)} against {escape(first)}, same faults</h2>")
             parts.append(
-                _table(
+                table(
                     ["structure", "faults", "SDC-1 prevented", "caused", "difference", "ratio",
                      "detected", "false alarms"],
                     rows,
@@ -201,7 +207,7 @@ def _profile(profile: Mapping[str, Mapping[str, Any]]) -> str:
         [escape(name), f"{entry['faults']:,}", _percent(entry["sdc1"]), _percent(entry["avf"])]
         for name, entry in profile.items()
     ]
-    return _table(["", "faults", "SDC-1", "AVF"], rows)
+    return table(["", "faults", "SDC-1", "AVF"], rows)
 
 
 def _cell(value: float | None, title: str) -> str:
@@ -289,13 +295,13 @@ def _worst(worst: list[Mapping[str, Any]]) -> str:
          _percent(w["share"])]
         for w in worst
     ]  # fmt: skip
-    return _table(["register or memory", "structure", "faults", "SDC-1", "share"], rows)
+    return table(["register or memory", "structure", "faults", "SDC-1", "share"], rows)
 
 
 def _counts(heading: str, counts: Mapping[str, int]) -> str:
     total = sum(counts.values()) or 1
     rows = [[escape(name), f"{n:,}", f"{n / total:.1%}"] for name, n in counts.items()]
-    return _table([heading, "faults", "share"], rows)
+    return table([heading, "faults", "share"], rows)
 
 
 def _settings(settings: Mapping[str, Any]) -> str:
@@ -350,7 +356,7 @@ def _fit(summary: Mapping[str, Any]) -> list[str]:
     return [
         f"<h2>Failures in time</h2><p>From the raw rates given: {escape(given)} FIT per "
         "2<sup>20</sup> bits.</p>",
-        _table(["structure", "raw FIT", "SDC-1", "AVF"], rows, last_is_total=True),
+        table(["structure", "raw FIT", "SDC-1", "AVF"], rows, last_is_total=True),
     ]
 
 

@@ -9,10 +9,13 @@ exactly one structure, and one that no rule knows is an error, so that nothing i
 """
 
 import re
+import warnings
 from bisect import bisect_right
 from dataclasses import dataclass
 from functools import cache, cached_property
 from itertools import accumulate
+
+from amaranth.hdl import UnusedElaboratable
 
 from gen.config import AcceleratorConfig
 from gen.memory import weight_memory
@@ -218,4 +221,7 @@ def weight_word(config: AcceleratorConfig, memory: str, address: int) -> tuple[i
 @cache
 def _first_weights(config: AcceleratorConfig) -> int:
     """Words of a lane that its first memory holds."""
-    return weight_memory(config).parts[0]
+    with warnings.catch_warnings():
+        # Only its shape is asked for.
+        warnings.simplefilter("ignore", UnusedElaboratable)
+        return weight_memory(config).parts[0]

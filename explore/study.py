@@ -1,0 +1,226 @@
+"""What an exploration weighs: a grid of networks, arrays and guard settings, from TOML."""
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from constraints.synthesis import FAMILIES
+from fault.campaign import GUARDS
+from fault.simulate import configuration
+from fault.space import STRUCTURES
+from gen.config import AcceleratorConfig
+from gen.errors import HoldfastError
+
+from .model_faults import named_model
+from .networks import file_of, load
+
+__all__ = ["Point", "Study"]
+
+_ARRAY = re.compile(r"(\d+)x(\d+)")
+_OWN = ("rows", "cols", "act_bits", "weight_bits", "multiplier_bits", "rounding", "guard")
+"""Fields of a configuration that the grid and the network decide."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """One choice of everything.
+
+    Attributes
+    ----------
+    network : Path
+    label : str
+        The network's name in tables.
+    config : AcceleratorConfig
+        With the guard in the netlist, unless ``guard`` is off.
+    guard : str
+        A setting of `fault.campaign.GUARDS`.
+    """
+
+    network: Path
+    label: str
+    config: AcceleratorConfig
+    guard: str
+
+    @property
+    def name(self) -> str:
+        """Network, array and guard."""
+        return f"{self.label} {self.config.rows}x{self.config.cols} {self.guard}"
+
+
+@dataclass(frozen=True)
+class Study:
+    """A grid, and how well its points are measured.
+
+    Parameters
+    ----------
+    networks : tuple of str
+        Shipped networks, or paths of .safetensors files, which say their own widths.
+    arrays : tuple of str
+        Rows x columns, such as ``8x8``.
+    guards : tuple of str
+        Settings of the range guard; the first is what the others are compared with.
+    targets : tuple of str
+        FPGA families, of `constraints.synthesis.FAMILIES`; the first is what plots show.
+    faults : int
+        Faults of a campaign, equal ones under every guard setting; 0: no campaigns.
+    minimum : int
+        Least faults of a structure.
+    structures : tuple of str
+        Structures to hit; empty: all.
+    images : int
+        Images that every fault is injected into.
+    models : tuple of str
+        Fault models at network level, as `explore.model_faults.named_model` reads them.
+    model_images : int
+        Images for those.
+    seed : int
+    audit : float
+        Share of a campaign's faults that plain RTL computes again.
+    accelerator : dict
+        Further fields of `gen.config.AcceleratorConfig`, such as memory depths.
+
+    Raises
+    ------
+    HoldfastError
+        A value is outside its bounds, or names what does not exist.
+    """
+
+    networks: tuple[str, ...] = ("resnet8", "resnet20")
+    arrays: tuple[str, ...] = ("4x4", "8x8", "16x16")
+    guards: tuple[str, ...] = ("off", "bound")
+    targets: tuple[str, ...] = ("ecp5",)
+    faults: int = 2000
+    minimum: int = 50
+    structures: tuple[str, ...] = ()
+    images: int = 1
+    models: tuple[str, ...] = ("single-flip",)
+    model_images: int = 2000
+    seed: int = 1
+    audit: float = 0.001
+    accelerator: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, least in (("faults", 0), ("minimum", 0), ("images", 1), ("model_images", 1),
+                            ("seed", 0)):  # fmt: skip
+            value = getattr(self, name)
+            if value < least:
+                raise HoldfastError(f"{name} must be at least {least}, not {value}.")
+        if not 0 <= self.audit <= 1:
+            raise HoldfastError(f"audit must be from 0 to 1, not {self.audit}.")
+        for name, known in (("guards", GUARDS), ("targets", FAMILIES), ("structures", STRUCTURES)):
+            for value in getattr(self, name):
+                if value not in known:
+                    raise HoldfastError(
+                        f"{name} has an unknown {value!r}; known are {', '.join(known)}."
+                    )
+        for name in ("networks", "arrays", "guards", "targets", "models", "structures"):
+            values = getattr(self, name)
+            if name not in ("models", "structures") and not values:
+                raise HoldfastError(f"{name} must not be empty.")
+            for value in values:
+                if values.count(value) > 1:
+                    raise HoldfastError(f"{name} has {value!r} twice.")
+        for text in self.arrays:
+            _size(text)
+        for text in self.models:
+            named_model(text, self.seed)
+        for name in self.accelerator:
+            if name in _OWN:
+                raise HoldfastError(
+                    f"accelerator.{name} is decided by the network, the array and the guard."
+                )
+            if name not in {f.name for f in fields(AcceleratorConfig)}:
+                raise HoldfastError(f"accelerator has an unknown key {name!r}.")
+
+    @classmethod
+    def from_toml(cls, path: Path) -> "Study":
+        """Read a study; missing keys take their defaults, paths are as seen from the file's folder.
+
+        Raises
+        ------
+        HoldfastError
+            The file is missing, is not TOML, or holds an unknown key or a bad value.
+        """
+        try:
+            values = tomllib.loads(path.read_text())
+        except OSError as error:
+            raise HoldfastError(f"cannot read study {path}: {error.strerror}.") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise HoldfastError(f"study {path} is not valid TOML: {error}.") from None
+        known = {f.name: f for f in fields(cls)}
+        for key, value in values.items():
+            if key not in known:
+                raise HoldfastError(
+                    f"study {path} has an unknown key {key!r}; known are {', '.join(known)}."
+                )
+            values[key] = _typed(path, key, value)
+        if "networks" in values:
+            values["networks"] = tuple(_beside(path, name) for name in values["networks"])
+        return cls(**values)
+
+    def points(self) -> list[Point]:
+        """Every combination, the guard changing fastest.
+
+        Raises
+        ------
+        HoldfastError
+            A network is unknown or damaged, or two have one name; an array is out of bounds.
+        """
+        files: dict[str, Path] = {}
+        for name in self.networks:
+            path = file_of(name)
+            if path.stem in files:
+                raise HoldfastError(f"two networks are called {path.stem}; rename a file.")
+            files[path.stem] = path
+        return list(self._points(files))
+
+    def _points(self, files: Mapping[str, Path]) -> Iterator[Point]:
+        for label, path in files.items():
+            for text in self.arrays:
+                config = configuration(load(path), None, *_size(text))
+                for guard in self.guards:
+                    chosen = config.with_(guard=guard != "off", **self.accelerator)
+                    yield Point(path, label, chosen, guard)
+
+    def as_json(self) -> dict[str, Any]:
+        """All values."""
+        return asdict(self)
+
+    def changed(self, **values: Any) -> "Study":
+        """A copy with those values that are not None."""
+        return replace(self, **{k: v for k, v in values.items() if v is not None})
+
+
+def _size(text: str) -> tuple[int, int]:
+    found = _ARRAY.fullmatch(text)
+    if found is None:
+        raise HoldfastError(f"an array is ROWSxCOLS, such as 8x8, not {text!r}.")
+    rows, cols = int(found[1]), int(found[2])
+    AcceleratorConfig(rows=rows, cols=cols)
+    return rows, cols
+
+
+def _typed(path: Path, key: str, value: Any) -> Any:
+    """A value of the kind that its default has."""
+    default = getattr(Study, key, {})
+    if isinstance(default, tuple):
+        good = isinstance(value, list) and all(isinstance(v, str) for v in value)
+        wanted = "a list of texts"
+        value = tuple(value) if good else value
+    elif isinstance(default, dict):
+        good, wanted = isinstance(value, dict), "a table"
+    else:
+        kinds = (int, float) if isinstance(default, float) else (int,)
+        good = isinstance(value, kinds) and not isinstance(value, bool)
+        wanted = "a number" if isinstance(default, float) else "an integer"
+    if not good:
+        raise HoldfastError(f"study {path}: {key} must be {wanted}, not {value!r}.")
+    return value
+
+
+def _beside(path: Path, name: str) -> str:
+    """A network's path as seen from here; shipped names stay."""
+    return str(path.parent / name) if name.endswith(".safetensors") else name

@@ -1,0 +1,96 @@
+"""The recommendation against its definition."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from explore.recommend import Budget, recommend
+from gen.errors import HoldfastError
+
+
+def point(name, cycles, lut, low=None, high=None):
+    return {
+        "name": name,
+        "cycles": cycles,
+        "area": {"ecp5": {"lut": lut}, "xc7": {"lut": lut // 2}},
+        "accuracy": None if low is None else {"sets": [{"percent": low + 1, "low": low}]},
+        "campaign": None
+        if high is None
+        else {"all": {"total": {"sdc1": {"value": high / 2, "high": high}}}},
+    }
+
+
+POINTS = st.lists(
+    st.builds(
+        point,
+        st.text("abc", max_size=2),
+        st.integers(1, 9),
+        st.integers(1, 9),
+        st.none() | st.integers(0, 99),
+        st.none() | st.floats(0, 1),
+    ),
+    min_size=1,
+    max_size=10,
+)
+BUDGETS = st.builds(
+    Budget,
+    st.none() | st.integers(1, 9),
+    st.none() | st.integers(0, 99),
+    st.none() | st.floats(0, 1),
+)
+
+
+def keeps(p, budget):
+    if budget.max_lut is not None and p["area"]["ecp5"]["lut"] > budget.max_lut:
+        return False
+    if budget.min_accuracy is not None and (
+        p["accuracy"] is None or p["accuracy"]["sets"][0]["low"] < budget.min_accuracy
+    ):
+        return False
+    return budget.max_sdc is None or (
+        p["campaign"] is not None
+        and p["campaign"]["all"]["total"]["sdc1"]["high"] <= budget.max_sdc
+    )
+
+
+@given(POINTS, BUDGETS)
+def test_the_fastest_point_that_keeps_the_budget(points, budget):
+    found = recommend(points, budget)
+    assert sorted(id(c.point) for c in found) == sorted(id(p) for p in points)
+    fitting = [p for p in points if keeps(p, budget)]
+    assert [not c.misses for c in found] == [True] * len(fitting) + [False] * (
+        len(points) - len(fitting)
+    )
+    if fitting:
+        fastest = min((p["cycles"], p["area"]["ecp5"]["lut"]) for p in fitting)
+        best = found[0].point
+        assert (best["cycles"], best["area"]["ecp5"]["lut"]) == fastest
+
+
+def test_the_interval_counts_not_the_value():
+    # The value is 81 %, its lower end 80 %; SDC-1 is 1 %, its upper end 2 %.
+    known = [point("a", 5, 100, 80, 0.02)]
+    assert not recommend(known, Budget(min_accuracy=80, max_sdc=0.02))[0].misses
+    assert list(recommend(known, Budget(min_accuracy=80.5))[0].misses) == ["accuracy"]
+    assert list(recommend(known, Budget(max_sdc=0.015))[0].misses) == ["SDC-1"]
+
+
+def test_the_nearest_miss_comes_first():
+    known = [point("far", 1, 200), point("near", 9, 110), point("both", 1, 101, 10)]
+    found = recommend(known, Budget(max_lut=100))
+    assert [c.point["name"] for c in found] == ["both", "near", "far"]
+    assert [c.misses["look-up tables"] for c in found] == pytest.approx([0.01, 0.1, 1.0])
+    found = recommend(known, Budget(max_lut=105, min_accuracy=20))
+    # One limit missed is nearer than two, and what was not measured is infinitely far.
+    assert found[0].point["name"] == "both"
+    assert [c.misses["accuracy"] for c in found] == [0.5, math.inf, math.inf]
+
+
+def test_another_target():
+    known = [point("a", 1, 10), point("b", 2, 4)]
+    assert recommend(known, Budget(max_lut=5, target="xc7"))[0].point["name"] == "a"
+    assert recommend(known, Budget(max_lut=5))[0].point["name"] == "b"
+    with pytest.raises(HoldfastError, match=r"target 'ice40' was not explored; explored were ecp5"):
+        recommend(known, Budget(target="ice40"))
