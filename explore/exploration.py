@@ -64,7 +64,7 @@ def plan_points(study: Study, data: Path | None, folder: Path, cache: Cache) -> 
 
 def _plan(study: Study, point: Point, data: Path | None, folder: Path, cache: Cache) -> PointPlan:
     guarded = point.config.with_(guard=any(guard != "off" for guard in study.guards))
-    latency = LatencyMeasurement(point.network, guarded)
+    latency = LatencyMeasurement(point.network, point.config)
     known = cache.get(latency)
     if known is None:
         try:

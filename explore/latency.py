@@ -19,7 +19,7 @@ _SOURCES = ("gen/*.py", "nn/graph.py", "nn/program.py", "sim/cycles.py", "constr
 
 @dataclass(frozen=True)
 class LatencyMeasurement:
-    """Of a network on a configuration; the guard does not change it."""
+    """Of a network on a configuration."""
 
     network: Path
     config: AcceleratorConfig

@@ -1,0 +1,260 @@
+"""The command: what it measures, what it writes, what it recommends, and how it refuses."""
+
+import json
+import tomllib
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import explore.__main__ as command
+import fault.__main__ as campaign
+from constraints.synthesis import Cost, Synthesis
+from explore import area
+from explore.images import test_sets as image_sets
+from gen.command import run
+from gen.config import AcceleratorConfig
+from gen.verilog import emit
+from nn import data
+from nn.golden import Golden, classes
+from nn.graph import Graph
+from nn.pixels import image_codes
+from nn.program import compile_graph
+from sim.cycles import step_cycles
+from tests.explore.tiny import write_study
+
+
+def counted(verilog, top, family, folder):
+    """Stands in for synthesis, which has tests of its own and takes ten seconds a design."""
+    assert f"module {top}(" in verilog
+    return Synthesis(family, Cost(lut=len(verilog) // 100, ff=2, dsp=3, mem=4.5), {})
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A study beside its networks, and no CIFAR-10."""
+    folder = tmp_path_factory.mktemp("explore")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("HOLDFAST_DATA", raising=False)
+        patch.setattr(data, "_SHARED", folder / "absent")
+        patch.setattr(area, "synthesize", counted)
+        image_sets.cache_clear()
+        study = write_study(folder)
+        yield SimpleNamespace(
+            folder=folder, study=str(study), out=folder / "out", cache=folder / "cache",
+            patch=patch,
+        )  # fmt: skip
+    image_sets.cache_clear()
+
+
+def call(place, capfd, *options, study=None):
+    """Exit code, output and complaint."""
+    given = [] if "recommend" in options else ["--study", study or place.study]
+    if not given:
+        options = [*options, "--output", str(place.out)]
+    else:
+        given += ["--output", str(place.out), "--cache", str(place.cache), "--jobs", "1"]
+    place.patch.setattr("sys.argv", ["explore", *given, *options])
+    code = run(command.app)
+    told = capfd.readouterr()
+    return code, " ".join(told.out.split()), told.err
+
+
+@pytest.fixture(scope="module")
+def summary(place):
+    arguments = ["--study", place.study, "--output", str(place.out), "--cache", str(place.cache)]
+    place.patch.setattr("sys.argv", ["explore", *arguments, "--jobs", "1"])
+    assert run(command.app) == 0
+    return json.loads((place.out / "summary.json").read_text())
+
+
+def test_every_point_has_its_figures(place, summary):
+    graph = Graph.load(place.folder / "small.safetensors")
+    assert [p["name"] for p in summary["points"]] == ["small 2x1 off", "small 2x1 bound"]
+    for point, guard in zip(summary["points"], (False, True), strict=True):
+        config = AcceleratorConfig(**point["config"])
+        assert config.guard is guard
+        assert (config.rows, config.cols, config.act_bits, config.weight_bits) == (2, 1, 4, 4)
+        assert config.weight_depth == 512
+        program = compile_graph(graph, config)
+        assert point["cycles"] == sum(step_cycles(program, s).total() for s in program.steps)
+        assert point["accuracy"] is None and "CIFAR-10" in point["absent"]["accuracy"]
+        faults = point["models"]["single-flip"]
+        assert (faults["set"], faults["images"]) == ("generated", 20)
+    off, bound = summary["points"]
+    assert "pairs" not in off["campaign"]["all"] and "pairs" in bound["campaign"]["all"]
+    assert summary["front_of"] == ["sdc1", "lut", "cycles"]
+
+
+def test_area_is_of_the_netlist_with_and_without_the_guard(place, summary):
+    off, bound = (p["area"]["ecp5"]["lut"] for p in summary["points"])
+    assert off < bound
+    config = AcceleratorConfig(**summary["points"][0]["config"])
+    assert off == len(emit(config, "accelerator")) // 100
+
+
+def test_reliability_is_the_campaigns(place, summary, capfd):
+    """The campaign's own command finds the same shares for the same faults."""
+    config = place.folder / "small.toml"
+    config.write_text(AcceleratorConfig(**summary["points"][1]["config"]).to_toml())
+    store = place.folder / "store"
+    arguments = ["--network", str(place.folder / "small.safetensors"), "--config", str(config)]
+    arguments += ["--faults", "60", "--minimum", "2", "--audit", "10%", "--seed", "1"]
+    arguments += ["--compare", "off,bound", "--processes", "1", "--store", str(store)]
+    place.patch.setattr("sys.argv", ["campaign", *arguments])
+    assert run(campaign.app) == 0
+    pairs = json.loads((store / "comparison.json").read_text())["second"]["bound"]
+    for point in summary["points"]:
+        found = json.loads((store / f"guard_{point['guard']}" / "summary.json").read_text())
+        own = point["campaign"]["all"]
+        assert own["total"] == {name: found["total"][name] for name in own["total"]}
+        assert own["faults"] == found["faults"] and own["audit"]["checked"] > 0
+    assert summary["points"][1]["campaign"]["all"]["pairs"] == pairs
+
+
+def test_known_measurements_are_not_repeated(place, summary, capfd):
+    code, told, _ = call(place, capfd)
+    assert code == 0 and "2 points, 6 measurements, 6 of them known." in told
+    again = json.loads((place.out / "summary.json").read_text())
+    assert again["points"] == summary["points"]
+    one = next(place.cache.glob("campaign/*.json"))
+    one.write_text("{")
+    code, told, _ = call(place, capfd)
+    assert code == 0
+    assert "6 measurements, 5 of them known." in told
+    assert f"{one} is damaged: measured anew." in told
+    assert json.loads((place.out / "summary.json").read_text())["points"] == summary["points"]
+
+
+def test_the_report_holds_every_point(place, summary):
+    page = (place.out / "report.html").read_text()
+    assert page.count("<tr data-i=") == 2
+    assert "http" not in page.replace("http://www.w3.org/2000/svg", "")
+    text = page.split("const DATA=", 1)[1].split(";\n", 1)[0]
+    shown = json.loads(text)["points"]
+    assert [p["values"]["lut"][0] for p in shown] == [
+        p["area"]["ecp5"]["lut"] for p in summary["points"]
+    ]
+    assert all(p["values"]["accuracy"] is None for p in shown)
+
+
+def test_accuracy_is_measured_where_data_are(place, summary, capfd, tmp_path):
+    images = data.generated_images(30, 1).images
+    graph = Graph.load(place.folder / "small.safetensors")
+    found = classes(Golden(graph).logits(image_codes(images, 4))).numpy()
+    labels = found.astype(np.uint8)
+    labels[:6] = (labels[:6] + 1) % 10
+    file = tmp_path / "cifar.npz"
+    np.savez(file, train_x=images, train_y=labels, test_x=images, test_y=labels)
+    code, told, _ = call(place, capfd, "--data", str(file), "--faults", "0")
+    assert code == 0, told
+    off, bound = json.loads((place.out / "summary.json").read_text())["points"]
+    assert off["accuracy"]["sets"][0]["images"] == 30
+    assert off["accuracy"]["sets"][0]["percent"] == 80.0
+    assert off["campaign"] is None and "no faults" in off["absent"]["campaign"]
+    guarded = classes(Golden(graph, "bound", "bound").logits(image_codes(images, 4))).numpy()
+    assert bound["accuracy"]["sets"][0]["percent"] == pytest.approx(
+        100 * (guarded == labels).mean(), abs=0.01
+    )
+
+
+def test_recommend_writes_what_sim_reads(place, summary, capfd):
+    (place.out / "summary.json").write_text(json.dumps(summary))
+    off = summary["points"][0]["area"]["ecp5"]["lut"]
+    code, told, _ = call(place, capfd, "recommend", "--max-lut", str(off))
+    assert code == 0 and "small 2x1 off: least latency, then least look-up tables" in told
+    written = place.out / "recommended.toml"
+    assert tomllib.loads(written.read_text())["guard"] is False
+    config = AcceleratorConfig.from_toml(written)
+    assert config == AcceleratorConfig(**summary["points"][0]["config"])
+    written.unlink()
+    code, told, complaint = call(place, capfd, "recommend", "--max-lut", "9")
+    assert code == 2 and not written.exists()
+    assert complaint.startswith("none of 2 points keeps the budget; nearest is small 2x1 off, ")
+    assert f"look-up tables with {off:,} of 9." in complaint
+    assert "Nearest points" in told
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--networks", "resnet9"], "there is no network 'resnet9'; shipped are"),
+        (["--networks", "resnet8,resnet8_int8"], "two networks are called resnet8_int8"),
+        (["--networks", "{folder}/wide.safetensors"], "wide 2x1 off cannot be built: "),
+        (["--arrays", "17x2"], "rows must be 1 to 16, not 17."),
+        (["--arrays", "2by2"], "an array is ROWSxCOLS, such as 8x8, not '2by2'."),
+        (["--arrays", "2x1,2x1"], "arrays has '2x1' twice."),
+        (["--guards", "on"], "guards has an unknown 'on'; known are off, bound, zero."),
+        (["--targets", "ecp6"], "targets has an unknown 'ecp6'; known are ecp5"),
+        (["--structures", "wieght"], "structures has an unknown 'wieght'"),
+        (["--faults", "-1"], "faults must be at least 0, not -1."),
+        (["--models", "mibb@2"], "rate must be from 0 to 1, not 2.0."),
+        (["--models", "mibb@x"], "the rate of mibb must be a number, not 'x'."),
+        (["--models", "mbb@1"], "unknown fault model 'mbb@1'; known are single-flip"),
+        (["--audit", "2"], "--audit must be between 0 and 1"),
+        (["--jobs", "0"], "--jobs must be at least 1, not 0."),
+        (["--data", "{folder}/none"], "no CIFAR-10 data at"),
+    ],
+)
+def test_mistakes_are_one_sentence(place, capfd, tmp_path, options, message):
+    place.out = tmp_path / "out"
+    code, _, told = call(place, capfd, *(o.format(folder=place.folder) for o in options))
+    assert code == 2
+    assert message in told and told.count("\n") == 1
+    assert not (place.out / "summary.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("faults = 'x'", "faults must be an integer, not 'x'."),
+        ("faults = true", "faults must be an integer, not True."),
+        ("audit = 'x'", "audit must be a number, not 'x'."),
+        ("arrays = '8x8'", "arrays must be a list of texts, not '8x8'."),
+        ("accelerator = 1", "accelerator must be a table, not 1."),
+        ("arrays = []", "arrays must not be empty."),
+        ("audit = 1.5", "audit must be from 0 to 1, not 1.5."),
+        ("bits = 8", "has an unknown key 'bits'; known are networks"),
+        ("[accelerator]\nact_bits = 9", "accelerator.act_bits is decided by the network"),
+        ("[accelerator]\nrow = 9", "accelerator has an unknown key 'row'."),
+        ("[accelerator]\nacc_bits = 40", "acc_bits must be 8 to 32, not 40."),
+        ("[", "is not valid TOML"),
+    ],
+)
+def test_mistakes_in_a_study(place, capfd, tmp_path, text, message):
+    study = tmp_path / "bad.toml"
+    study.write_text(text)
+    code, _, told = call(place, capfd, study=str(study))
+    assert code == 2
+    assert message in told and told.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "there is no {path}; `nox -s explore` writes it."),
+        ("{", "{path} is damaged; `nox -s explore` writes it anew."),
+        ('{"format": 0, "points": [1]}', "{path} is of another version"),
+    ],
+)
+def test_recommend_without_an_exploration(place, capfd, tmp_path, content, message):
+    place.out = tmp_path
+    path = tmp_path / "summary.json"
+    if content is not None:
+        path.write_text(content)
+    code, _, told = call(place, capfd, "recommend", "--max-lut", "100")
+    assert code == 2 and told.startswith(message.format(path=path))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "recommend needs --max-lut, --min-accuracy or --max-sdc."),
+        (["--max-lut", "0"], "--max-lut must be at least 1, not 0."),
+        (["--min-accuracy", "101"], "--min-accuracy must be 0 to 100, not 101.0."),
+        (["--max-sdc", "2"], "--max-sdc must be between 0 and 1"),
+    ],
+)
+def test_impossible_budgets(place, capfd, options, message):
+    code, _, told = call(place, capfd, "recommend", *options)
+    assert code == 2 and told.startswith(message)
