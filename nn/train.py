@@ -136,7 +136,7 @@ def train(
         seed,
         qat_learning_rate,
         weight_decay,
-        frozen_epochs=(qat_epochs + 1) // 2,
+        frozen_epochs=qat_epochs // 2,
         faults="none" if model is None else f"{faults} {fault_rate}",
         fault_share=0.0 if model is None else fault_share,
     )
