@@ -4,10 +4,11 @@ Every model draws anew in every pass; every image, and every element, has faults
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from gen.errors import HoldfastError
@@ -17,6 +18,7 @@ __all__ = [
     "FaultModel",
     "MacBitBias",
     "SingleActivationFlip",
+    "StuckPEs",
     "StuckWeightBits",
     "StuckWeightCells",
     "WeightBitFlips",
@@ -58,13 +60,23 @@ class FaultModel:
         Parameters
         ----------
         codes : Tensor
-            Integers in floating point, [C_out, C_in / groups, kh, kw], without gradient.
+            Integers in floating point, [C_out, C_in / groups, kh, kw], without gradient, as the
+            hardware holds them: turned around where gamma is negative.
         bits : int
             Width of a weight.
         """
         return codes
 
-    def sums(self, values: Tensor, macs: int, bits: int) -> Tensor:
+    def surplus(self, codes: Tensor, bits: int) -> Tensor | None:
+        """What multiplies the zero point of a convolution's input, [C_out]; None: nothing does.
+
+        An array multiplies codes, not real values, and its biases take the zero point's share back
+        for the weights that were meant. Where weights are faulty inside the array, every output
+        channel keeps the zero point times the sum of their changes. Parameters as of ``weights``.
+        """
+        return None
+
+    def sums(self, values: Tensor, macs: int, bits: int, name: str = "") -> Tensor:
         """Faulty outputs of a convolution, batch norm folded, before its activation function.
 
         Parameters
@@ -75,6 +87,8 @@ class FaultModel:
             Multiply-accumulates behind one element.
         bits : int
             Width of an activation.
+        name : str
+            The convolution.
         """
         return values
 
@@ -110,12 +124,21 @@ class MacBitBias(FaultModel):
         Draw as the released code does: with probability 1 / floor(1 / P) in place of P.
     bound : "power" or "largest"
         Values stay within 2 ** S, or within max |f| as in the code of the paper's time.
+    spared : names of convolutions
+        They have no faults (see :func:`nn.zoo.spared_by_released_code`).
     """
 
     def __init__(
-        self, rate: float, seed: int = 0, *, rounded_rate: bool = False, bound: str = "power"
+        self,
+        rate: float,
+        seed: int = 0,
+        *,
+        rounded_rate: bool = False,
+        bound: str = "power",
+        spared: Collection[str] = (),
     ) -> None:
         super().__init__(seed)
+        self.spared = frozenset(spared)
         self.rate = _rate("rate", rate)
         self.rounded_rate = rounded_rate
         if bound not in ("power", "largest"):
@@ -129,7 +152,9 @@ class MacBitBias(FaultModel):
         rate = -math.expm1(macs * math.log1p(-self.rate))
         return 1 / math.floor(1 / rate) if self.rounded_rate and rate > 0 else rate
 
-    def sums(self, values: Tensor, macs: int, bits: int) -> Tensor:
+    def sums(self, values: Tensor, macs: int, bits: int, name: str = "") -> Tensor:
+        if name in self.spared:
+            return values
         generator = self.generator(values.device)
         faulty = bernoulli_positions(values.numel(), self.element_rate(macs), generator)
         if len(faulty) == 0:
@@ -307,12 +332,73 @@ class SingleActivationFlip(FaultModel):
         return _flip(values, position, bit, scale, zero_point, bits)
 
 
+class StuckPEs(FaultModel):
+    """Processing elements with a bit of their weight register stuck, mapped through the schedule.
+
+    In the weight-stationary array the weight from input channel i to output channel o sits in row
+    ``i % rows`` and column ``o % cols``, in every layer: a permanent fault meets all weights of
+    that class, and the rows that a layer leaves unused. Each element is faulty with probability p,
+    in one bit drawn uniformly, stuck at 0 or at 1. Every pass draws anew.
+
+    Only convolutions without groups are affected. A first layer whose kernel columns the program
+    packs into channels is treated as if they were not.
+
+    Parameters
+    ----------
+    rate : float
+        p, per processing element.
+    rows, cols : int
+        Size of the array.
+    """
+
+    def __init__(self, rate: float, seed: int = 0, *, rows: int = 8, cols: int = 8) -> None:
+        super().__init__(seed)
+        self.rate = _rate("rate", rate)
+        self.rows, self.cols = rows, cols
+        self.stuck: list[tuple[int, int, int, int]] = []
+
+    def start(self, sizes: Mapping[str, int], images: int, bits: int, device: torch.device) -> None:
+        generator = self.generator(torch.device("cpu"))
+        elements = bernoulli_positions(self.rows * self.cols, self.rate, generator).tolist()
+        # 840 is a multiple of every width of a weight
+        draws = torch.randint(0, 2 * 840, (len(elements),), generator=generator).tolist()
+        self.stuck = [
+            (*divmod(element, self.cols), draw // 2, draw % 2)
+            for element, draw in zip(elements, draws, strict=True)
+        ]
+
+    def weights(self, codes: Tensor, bits: int) -> Tensor:
+        if not self._affects(codes):
+            return codes
+        return self._held(codes, bits)[:, : codes.shape[1]].to(codes.dtype)
+
+    def surplus(self, codes: Tensor, bits: int) -> Tensor | None:
+        if not self._affects(codes):
+            return None
+        return self._held(codes, bits).sum((1, 2, 3)) - codes.sum((1, 2, 3))
+
+    def _affects(self, codes: Tensor) -> bool:
+        return bool(self.stuck) and codes.shape[1] > 1
+
+    def _held(self, codes: Tensor, bits: int) -> Tensor:
+        """What the weight registers hold, int64 [C_out, C_in up to a multiple of rows, kh, kw]."""
+        held = F.pad(codes.long(), (0, 0, 0, 0, 0, -codes.shape[1] % self.rows))
+        for row, col, bit, value in self.stuck:
+            part = held[col :: self.cols, row :: self.rows]
+            mask = 1 << bit % bits
+            held[col :: self.cols, row :: self.rows] = _signed(
+                part | mask if value else part & ~mask, bits
+            )
+        return held
+
+
 _MODELS: dict[str, Callable[[float, int], FaultModel]] = {
     "mibb": MacBitBias,
     "adsaf": StuckWeightCells,
     "adsaf-bits": StuckWeightBits,
     "ibf-weights": WeightBitFlips,
     "ibf-activations": ActivationBitFlips,
+    "stuck-pes": StuckPEs,
 }
 
 

@@ -31,13 +31,14 @@ from gen.files import make_folder
 from nn.calibrate import clips_on
 from nn.data import Cifar10, load_cifar10, sample
 from nn.evaluate import network_classes
-from nn.fault_models import fault_model
+from nn.fault_models import FaultModel, MacBitBias, fault_model
 from nn.graph import write_atomically
 from nn.networks import FloatNetwork, Network, network
 from nn.quantized import QuantizedNetwork
 from nn.rate import Rate
 from nn.training import Plan, fit
 from nn.wilson import wilson
+from nn.zoo import spared_by_released_code
 
 __all__ = ["app", "ftt", "interval"]
 
@@ -63,6 +64,9 @@ class Study:
         Images of an epoch, drawn anew for each.
     shares, rates : dict
         a_l and the rate of the faults of fault-tolerant training, by fault model.
+    released_code : bool
+        MiBB draws rounded rates, clips at the largest magnitude, and spares what
+        :func:`nn.zoo.spared_by_released_code` names.
     """
 
     epochs: int
@@ -73,6 +77,14 @@ class Study:
     weight_decay: float
     shares: dict[str, float]
     rates: dict[str, float]
+    released_code: bool
+
+    def model(self, spec: Network, name: str, rate: float, seed: int = 0) -> FaultModel:
+        """The fault model of that name for a network."""
+        if name == "mibb" and self.released_code:
+            spared = spared_by_released_code(spec)
+            return MacBitBias(rate, seed, rounded_rate=True, bound="largest", spared=spared)
+        return fault_model(name, rate, seed)
 
     def plan(self, name: str, training: str, seed: int) -> Plan:
         """How a network is trained; ``training`` is float, clean or a fault model."""
@@ -85,10 +97,14 @@ class Study:
             seed,
             self.fault_learning_rate if quantized else self.learning_rate,
             self.weight_decay,
-            faults=f"{training} {self.rates[training]:g}" if faulty else "none",
+            faults=self._faults(training) if faulty else "none",
             fault_share=self.shares[training] if faulty else 0.0,
             epoch_images=self.epoch_images,
         )
+
+    def _faults(self, training: str) -> str:
+        artefacts = " as released" if training == "mibb" and self.released_code else ""
+        return f"{training} {self.rates[training]:g}{artefacts}"
 
     def passes(self, training: str) -> int:
         """Images that pass through the network in a training."""
@@ -124,6 +140,9 @@ def ftt(
     mibb_share: Annotated[float, typer.Option(help="a_l of training under MiBB.")] = 0.5,
     adsaf_rate: Annotated[float, typer.Option(help="Stuck cells in training under adSAF.")] = 0.08,
     adsaf_share: Annotated[float, typer.Option(help="a_l of training under adSAF.")] = 0.7,
+    released_code: Annotated[
+        bool, typer.Option(help="MiBB with the artefacts of the released code of FTT-NAS.")
+    ] = False,
     data: Annotated[Path | None, typer.Option(help="CIFAR-10: folder, .npz or archive.")] = None,
     images: Annotated[int | None, typer.Option(help="Test images of each set.")] = None,
     output: Annotated[Path, typer.Option(help="Folder of all files.")] = Path("build/ftt"),
@@ -155,6 +174,7 @@ def ftt(
         weight_decay,
         shares,
         rates,
+        released_code,
     )
     specs = [network(name) for name in networks or NETWORKS]
     if threads is not None:
@@ -242,7 +262,8 @@ class _Bench:
         model = None
         if cell.rate > 0:
             # Every training meets the same draws.
-            model = fault_model(cell.faults, cell.rate, seed=1_000_000 + self.seed)
+            seed = 1_000_000 + self.seed
+            model = self.study.model(self.spec, cell.faults, cell.rate, seed)
         found: list[dict[str, Any]] = []
         for test in self.cifar.tests:
             pixels = test.images[: self.images]
@@ -275,7 +296,9 @@ class _Bench:
 
     def _fit(self, net: FloatNetwork | QuantizedNetwork, training: str) -> None:
         plan = self.study.plan(self.spec.name, training, self.seed)
-        faulty = training in self.study.rates
+        faults = None
+        if training in self.study.rates:
+            faults = self.study.model(self.spec, training, self.study.rates[training])
         train_set = self.cifar.train
         assert train_set.labels is not None
         fit(
@@ -287,7 +310,7 @@ class _Bench:
             self.progress,
             resume=True,
             slow=net.scale_parameters() if isinstance(net, QuantizedNetwork) else None,
-            faults=fault_model(training, self.study.rates[training]) if faulty else None,
+            faults=faults,
             on_epoch=partial(self._report, plan, training),
         )
         self.progress.remove_task(self.progress.task_ids[-1])
@@ -321,6 +344,7 @@ class _Bench:
         key = _digest(
             self._training_key(cell.training),
             asdict(cell),
+            self.study.released_code,
             EVALUATION_BATCH,
             [
                 hashlib.sha256(test.images[: self.images].tobytes()).hexdigest()

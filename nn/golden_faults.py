@@ -18,7 +18,7 @@ from nn.fault_models import FaultModel
 from nn.golden import Golden
 from nn.graph import ConvNode, Graph
 
-__all__ = ["faulty_logits", "stored_sizes"]
+__all__ = ["faulty_logits", "faulty_weights", "stored_sizes"]
 
 _STORED = ("conv", "dense", "add", "avgpool")
 
@@ -47,7 +47,7 @@ def faulty_logits(golden: Golden, codes: Tensor, faults: FaultModel, batch: int 
     for part in codes.split(batch):
         faults.start(sizes, len(part), golden.graph.act_bits, part.device)
         if strikes_weights:
-            model = _model(golden, _faulty_weights(golden.graph, faults), faults)
+            model = _model(golden, faulty_weights(golden.graph, faults), faults)
         parts.append(_run(model, part, faults, sizes))
     return torch.cat(parts)
 
@@ -79,7 +79,7 @@ def _model(golden: Golden, graph: Graph, faults: FaultModel) -> Golden:
         if node.op != "conv":
             return v
         real = v.sub(node.zero_point).float().mul_(node.scale)
-        struck = faults.sums(real, node.weight[0].size, graph.act_bits)
+        struck = faults.sums(real, node.weight[0].size, graph.act_bits, node.name)
         codes = struck.div(node.scale).round_().to(v.dtype).add_(node.zero_point)
         # What is not struck keeps its integer, whatever float32 makes of it.
         return torch.where(struck == real, v, codes)
@@ -90,14 +90,21 @@ def _model(golden: Golden, graph: Graph, faults: FaultModel) -> Golden:
     return model
 
 
-def _faulty_weights(graph: Graph, faults: FaultModel) -> Graph:
-    """The graph with struck weights; a bias keeps what does not depend on them."""
+def faulty_weights(graph: Graph, faults: FaultModel) -> Graph:
+    """The graph with the weights of its convolutions struck as a pass under the model has them.
+
+    Biases take the zero point's share back for the struck weights, unless the model says that the
+    hardware does not.
+    """
     nodes = list(graph.nodes)
     for index, node in enumerate(nodes):
         if isinstance(node, ConvNode) and node.op == "conv":
             codes = torch.from_numpy(node.weight).float()
             weight = faults.weights(codes, graph.weight_bits).numpy().astype(np.int8)
             change = (weight.astype(np.int64) - node.weight).sum((1, 2, 3))
+            surplus = faults.surplus(codes, graph.weight_bits)
+            if surplus is not None:
+                change = change - surplus.numpy().astype(np.int64)
             bias = node.bias - graph[node.inputs[0]].zero_point * change
             nodes[index] = replace(node, weight=weight, bias=bias)
     return replace(graph, nodes=nodes)

@@ -98,11 +98,11 @@ class QuantizedNetwork(nn.Module):
                 if layer.op == "dense" or faults is None:
                     x = module.conv(x).float()
                 else:
-                    x = self._faulty_convolution(module.conv, x, faults)
+                    x = self._faulty_convolution(module, x, self.groups[layer.inputs[0]], faults)
                 if layer.norm == "batch":
                     x = module.bn(x)
                 if layer.op == "conv" and faults is not None:
-                    x = faults.sums(x, module.conv.weight[0].numel(), self.act_bits)
+                    x = faults.sums(x, module.conv.weight[0].numel(), self.act_bits, layer.name)
             else:
                 x = window(layer, inputs)
             x = activate(layer, x)
@@ -126,16 +126,33 @@ class QuantizedNetwork(nn.Module):
             if layer.op in ("conv", "dense", "add", "avgpool")
         }
 
-    def _faulty_convolution(self, conv: qnn.QuantConv2d, x: Tensor, faults: FaultModel) -> Tensor:
+    def _faulty_convolution(
+        self, module: nn.Module, x: Tensor, source: TensorGroup, faults: FaultModel
+    ) -> Tensor:
+        conv = module.conv
         weight = conv.quant_weight()
         with torch.no_grad():
-            codes = (weight.value / weight.scale).round()
+            # lowering turns the weights of a negative gamma around, so the hardware holds these
+            scale = weight.scale
+            if hasattr(module, "bn"):
+                turned = module.bn.weight[:, None, None, None] < 0
+                scale = torch.where(turned, -scale, scale)
+            codes = (weight.value / scale).round()
             faulty = faults.weights(codes, self.weight_bits)
-            replaced = faulty * weight.scale
+            replaced = faulty * scale
+            surplus = faults.surplus(codes, self.weight_bits)
         used = torch.where(faulty != codes, replaced, weight.value)
-        return F.conv2d(
+        y = F.conv2d(
             x, used, conv.bias, conv.stride, conv.padding, conv.dilation, conv.groups
         ).float()
+        if surplus is None:
+            return y
+        with torch.no_grad():
+            step = 1 / ((1 << self.act_bits) - 1)
+            if source.key != "image":
+                step = self.quantizers[source.key].act_quant.scale()
+            constant = surplus * self._zero_point(source) * step * scale.flatten()
+        return y + constant[:, None, None]
 
     def _zero_point(self, group: TensorGroup) -> int:
         return -(1 << self.act_bits - 1) if group.non_negative else 0

@@ -134,7 +134,7 @@ def test_struck_weights_keep_the_bias(graph, codes):
 @pytest.mark.parametrize("guard", [None, "bound"])
 def test_struck_sums_are_seen_by_the_output_guard(graph, codes, guard):
     class Raised(FaultModel):
-        def sums(self, values, macs, bits):
+        def sums(self, values, macs, bits, name):
             assert (macs, bits) in ((27, 6), (36, 6))
             values = values.clone()
             values[:, 2] += 1000 * graph["a"].scale if macs == 27 else 0
