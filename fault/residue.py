@@ -30,6 +30,7 @@ from nn.program import Program, Step
 from .campaign import GuardSettings
 from .follow import Differences
 from .layer_values import LayerValues, Parameters, signed, wrap
+from .pattern import SumChange
 from .schedule import Run, Schedule
 from .space import weight_word
 from .tensors import live_after, store
@@ -62,6 +63,8 @@ class Effect:
     rtl : int or None
         The closed form does not cover it: the first cycle in which something differs beside the
         words; the fault can be injected there.
+    sums : list of SumChange or None
+        What is wrong in the layer's sums, if nothing else is: only with `Residue.keeps_sums`.
     """
 
     step: Step | None = None
@@ -69,6 +72,7 @@ class Effect:
     counts: int = 0
     summed: bool = False
     rtl: int | None = None
+    sums: list[SumChange] | None = None
 
     @property
     def key(self) -> tuple:
@@ -102,6 +106,8 @@ class Residue:
     ----------
     golden : Mapping
         Golden codes [C, H, W] of every node, the image's among them.
+    keeps_sums : bool
+        Keep what is wrong in the sums, for `fault.pattern`.
     """
 
     def __init__(
@@ -110,8 +116,10 @@ class Residue:
         schedule: Schedule,
         guard: GuardSettings,
         golden: Mapping[str, NDArray[np.int8]],
+        keeps_sums: bool = False,
     ):
         self.program, self.schedule, self.guard = program, schedule, guard
+        self.keeps_sums = keeps_sums
         self.config = program.config
         self._golden = golden
         self._values: dict[int, LayerValues] = {}
@@ -152,12 +160,12 @@ class Residue:
         if not steps:
             return Effect()
         step = self.schedule.runs[next(iter(changes), current.index)].step
-        effect = Effect(step)
+        effect = Effect(step, sums=[] if self.keeps_sums and not tensors else None)
         target = tensors.setdefault(step.target, [])
         for index, change in changes.items():
             run = self.schedule.runs[index]
             try:
-                effect.counts += change.counts + self._evaluate(run, change, target)
+                effect.counts += change.counts + self._evaluate(run, change, target, effect)
             except _NotCovered:
                 return Effect(rtl=cycle)
             effect.summed |= bool(change.sums or change.residuals or change.parameters)
@@ -236,9 +244,9 @@ class Residue:
     def points(self, run: Run, tile: Ints, pixel: Ints, col: Ints, difference: Ints) -> Effect:
         """What differences that tiles add to totals do: arrays that broadcast to one shape."""
         change = _Changes(sums=[(tile // run.reductions, pixel, col, difference)])
-        effect = Effect(run.step, summed=True)
+        effect = Effect(run.step, summed=True, sums=[] if self.keeps_sums else None)
         target: list[tuple[Ints, Ints]] = []
-        effect.counts = self._evaluate(run, change, target)
+        effect.counts = self._evaluate(run, change, target, effect)
         if target:
             if isinstance(self.program.graph[run.step.target], ConcatNode):
                 return Effect(rtl=run.fetch)
@@ -449,8 +457,12 @@ class Residue:
         channel = self._lanes[name][word * self.config.word_lanes + lane]
         return np.where(channel < 0, -1, channel * place.height * place.width + pixel)
 
-    def _evaluate(self, run: Run, change: _Changes, target: list[tuple[Ints, Ints]]) -> int:
-        """Add changed codes of the run's target to ``target``; returns additional violations."""
+    def _evaluate(
+        self, run: Run, change: _Changes, target: list[tuple[Ints, Ints]], effect: Effect
+    ) -> int:
+        """Add changed codes of the run's target to ``target``, and what is wrong in its sums to
+        the effect's; returns additional violations.
+        """
         values = self.values(run)
         cols = self.config.cols
         shape = (run.tiles, run.pixels, cols)
@@ -481,6 +493,9 @@ class Residue:
             residual = values.residual(points)
             for point, code in change.residuals:
                 residual[np.searchsorted(unique, point)] = code
+        if effect.sums is not None:
+            found = self._wrong_sums(run, change, points, total)
+            effect.sums = None if found is None else [*effect.sums, found]
         golden, before = self._golden_codes(run)
         sums = wrap(values.sums.ravel()[unique] + total, self.config.acc_bits)
         codes, bad = values.codes(points, sums, parameters, residual)
@@ -488,6 +503,43 @@ class Residue:
         if hit.any():
             self._place(run, [axis[hit] for axis in points], codes[hit], target)
         return int(bad.sum() - before[unique].sum())
+
+    def _wrong_sums(
+        self, run: Run, change: _Changes, points: tuple[Ints, ...], total: Ints
+    ) -> SumChange | None:
+        """What a change makes of the run's sums; None if that does not say everything."""
+        gain = 1.0
+        if change.residuals or len(change.parameters) > 1 or (change.sums and change.parameters):
+            return None
+        bits = self.config.acc_bits
+        right = self.values(run).parameters.at((points[0], points[2]))
+        golden = wrap(self.values(run).sums[points] + right.bias, bits)
+        faulty = wrap(golden + total, bits)
+        for tile, column, memory, word in change.parameters:
+            wrong = self.values(run).parameters.at((np.array([tile]), np.array([column])))
+            before = int(right.shift[0]), int(np.ravel(right.multiplier)[0])
+            wrong.words = {**wrong.words, memory: np.array([word])}
+            if memory == "bias":
+                faulty = wrap(golden + wrong.bias - right.bias, bits)
+                continue
+            if memory == "bounds" or not before[1]:
+                return None
+            gain = int(np.ravel(wrong.multiplier)[0]) / before[1]
+            gain *= 2.0 ** (before[0] - int(wrong.shift[0]))
+        channel, spot = self._spots(run, points)
+        used = run.mask()[points[2]] & (channel >= 0)
+        place = self.program.places[run.step.target]
+        elements = channel * place.height * place.width + spot
+        return SumChange(elements[used], golden[used], faulty[used], gain)
+
+    def _spots(self, run: Run, points: Sequence[Ints]) -> tuple[Ints, Ints]:
+        """Channel (-1: none) and pixel of the target where a run's points are stored."""
+        place = self.program.places[run.step.target]
+        words, lanes = run.outputs
+        tau, pixel, col = points
+        spot, word = np.divmod(words[tau, pixel, col] - place.base, place.words)
+        within = word * self.config.word_lanes + lanes[tau, col]
+        return self._lanes[run.step.target][within], spot
 
     @cached_property
     def _parameters(self) -> Parameters:
@@ -517,13 +569,8 @@ class Residue:
         codes: Ints,
         target: list[tuple[Ints, Ints]],
     ) -> None:
-        name = run.step.target
-        place = self.program.places[name]
-        words, lanes = run.outputs
-        tau, pixel, col = points
-        address = words[tau, pixel, col]
-        spot, word = np.divmod(address - place.base, place.words)
-        channel = self._lanes[name][word * self.config.word_lanes + lanes[tau, col]]
+        place = self.program.places[run.step.target]
+        channel, spot = self._spots(run, points)
         if self.guard.input and (channel < 0).any():
             raise _NotCovered(run.fetch)
         index = channel * place.height * place.width + spot

@@ -7,7 +7,7 @@ from statistics import NormalDist
 
 from nn.wilson import wilson as wilson_interval
 
-__all__ = ["Estimate", "quantile", "sample_size", "stratified", "wilson"]
+__all__ = ["Estimate", "quantile", "sample_size", "stratified", "weighted", "wilson"]
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,16 @@ def stratified(
     population : Mapping
         Size of every stratum; one without trials is as uncertain as can be.
     """
+    parts = {name: wilson(*counts.get(name, (0, 0)), confidence) for name in population}
+    return weighted(parts, population)
+
+
+def weighted(parts: Mapping[str, Estimate], population: Mapping[str, int]) -> Estimate:
+    """Share of the whole population from those of its strata, as in :func:`stratified`."""
     total = sum(population.values())
     value = below = above = 0.0
     for name, size in population.items():
-        weight = size / total
-        part = wilson(*counts.get(name, (0, 0)), confidence)
+        weight, part = size / total, parts[name]
         value += weight * part.value
         below += (weight * (part.value - part.low)) ** 2
         above += (weight * (part.high - part.value)) ** 2

@@ -28,7 +28,7 @@ import pyarrow.parquet as pq
 from gen.errors import HoldfastError
 from gen.files import make_folder, write_atomically
 
-__all__ = ["SCHEMA", "Store", "pack"]
+__all__ = ["PATTERN_SCHEMA", "SCHEMA", "Store", "pack"]
 
 _TEXT = pa.dictionary(pa.int16(), pa.string())
 SCHEMA = pa.schema(
@@ -63,10 +63,25 @@ SCHEMA = pa.schema(
 """``number`` counts the faults of a structure; faults on several images have one row for each.
 ``word`` and ``bit`` are the lowest; ``right``: the class is the label's (null without labels)."""
 
+PATTERN_SCHEMA = pa.schema(
+    [
+        *SCHEMA,
+        ("tensor", _TEXT),
+        ("domain", _TEXT),
+        ("elements", pa.list_(pa.int32())),
+        ("golden", pa.list_(pa.int32())),
+        ("faulty", pa.list_(pa.int32())),
+        ("gain", pa.float32()),
+    ]
+)
+"""With what was wrong in the layer that was struck (`fault.pattern`): null where nothing was, or
+RTL alone decided (``path`` is ``end``)."""
+
 
 def pack(columns: Mapping[str, list]) -> bytes:
     """A shard's file."""
-    table = pa.Table.from_pydict(dict(columns), schema=SCHEMA)
+    schema = PATTERN_SCHEMA if "tensor" in columns else SCHEMA
+    table = pa.Table.from_pydict(dict(columns), schema=schema)
     stream = io.BytesIO()
     pq.write_table(table, stream, compression="zstd")
     return stream.getvalue()

@@ -42,7 +42,7 @@ from .residue import Residue
 from .shortcuts import EXACT, Shortcuts
 from .slice import SliceResidue, TileResidue
 from .space import FaultSpace, Site
-from .store import SCHEMA, pack
+from .store import PATTERN_SCHEMA, SCHEMA, pack
 from .upset import upset_text
 
 __all__ = ["Job", "Spent", "Worker", "end_with", "golden_runs", "run_units", "unit_name"]
@@ -50,6 +50,7 @@ __all__ = ["Job", "Spent", "Worker", "end_with", "golden_runs", "run_units", "un
 _CONTROL, _MANY = ("requantizer", "sequencer", "host"), 1000
 """Structures of registers without a closed form, and how many faults in them are many."""
 _RESIDUES = {"sum": Residue, "slice": SliceResidue, "tile": TileResidue}
+_NO_PATTERN = dict.fromkeys(set(PATTERN_SCHEMA.names) - set(SCHEMA.names))
 _BREAKS = 20
 """Times that the processes may die without a unit in between."""
 
@@ -71,6 +72,8 @@ class Job:
         Share of the faults that are computed again by plain RTL.
     golden : Path or None
         Folder of the golden runs; without it every process records its own.
+    patterns : bool
+        Store what was wrong in the layer that was struck.
     """
 
     program: Program
@@ -87,6 +90,7 @@ class Job:
     golden: Path | None = None
     spacing: int = 64
     shortcuts: Shortcuts = EXACT
+    patterns: bool = False
 
     @property
     def watches_registers(self) -> bool:
@@ -196,7 +200,9 @@ class Worker:
             if watched is not None and watched.is_dir():
                 dormant = Dormant.load(watched, trace.cycles)
             residue = _RESIDUES[job.shortcuts.requantize]
-            self._engines[image] = Engine(self.inference, job.codes[image], trace, dormant, residue)
+            self._engines[image] = Engine(
+                self.inference, job.codes[image], trace, dormant, residue, job.patterns
+            )
         return self._engines[image]
 
     def compute(self, unit: str) -> tuple[bytes, Spent]:
@@ -210,7 +216,8 @@ class Worker:
         upsets = self.plan.draw(structure, number, job.size, job.seed)[:count]
         generator = np.random.default_rng([job.seed, 1, zlib.crc32(unit.encode())])
         spent = Spent()
-        columns: dict[str, list] = {name: [] for name in SCHEMA.names}
+        schema = PATTERN_SCHEMA if job.patterns else SCHEMA
+        columns: dict[str, list] = {name: [] for name in schema.names}
         for image in range(len(job.codes)):
             engine = self.engine(image)
             chosen = np.flatnonzero(generator.random(job.size) < job.audit)
@@ -233,6 +240,8 @@ class Worker:
                 row = self._row(upset, result, image)
                 row |= {"number": first + index, "structure": structure}
                 row |= {"audited": index in audited, "agrees": audited.get(index)}
+                if job.patterns:
+                    row |= result.pattern.columns() if result.pattern else _NO_PATTERN
                 for name, value in row.items():
                     columns[name].append(value)
         return pack(columns), spent

@@ -5,6 +5,7 @@ Every model draws anew in every pass; every image, and every element, has faults
 
 import math
 from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,8 +13,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gen.errors import HoldfastError
+from nn.networks import Network
 
 __all__ = [
+    "CALIBRATED",
     "ActivationBitFlips",
     "FaultModel",
     "MacBitBias",
@@ -25,6 +28,7 @@ __all__ = [
     "bernoulli_positions",
     "fault_model",
     "fault_model_names",
+    "replaced",
 ]
 
 
@@ -35,7 +39,15 @@ class FaultModel:
     ----------
     seed : int
         Equal seeds give equal faults on one kind of device.
+
+    Attributes
+    ----------
+    reaches_all : bool
+        :meth:`sums` is asked about dense layers and average poolings as well, :meth:`stored` about
+        maximum poolings.
     """
+
+    reaches_all = False
 
     def __init__(self, seed: int = 0) -> None:
         self.reseed(seed)
@@ -50,6 +62,9 @@ class FaultModel:
         if device not in self._generators:
             self._generators[device] = torch.Generator(device).manual_seed(self.seed)
         return self._generators[device]
+
+    def prepare(self, spec: Network) -> None:
+        """Names the network, before every pass."""
 
     def start(self, sizes: Mapping[str, int], images: int, bits: int, device: torch.device) -> None:
         """Begins a pass of ``images`` images; elements of one image's stored tensors by name."""
@@ -76,7 +91,14 @@ class FaultModel:
         """
         return None
 
-    def sums(self, values: Tensor, macs: int, bits: int, name: str = "") -> Tensor:
+    def sums(
+        self,
+        values: Tensor,
+        macs: int,
+        bits: int,
+        name: str = "",
+        unit: Callable[[], Tensor] | None = None,
+    ) -> Tensor:
         """Faulty outputs of a convolution, batch norm folded, before its activation function.
 
         Parameters
@@ -88,7 +110,9 @@ class FaultModel:
         bits : int
             Width of an activation.
         name : str
-            The convolution.
+            The layer.
+        unit : Callable
+            What 1 in the integer sums is worth, [C].
         """
         return values
 
@@ -152,7 +176,14 @@ class MacBitBias(FaultModel):
         rate = -math.expm1(macs * math.log1p(-self.rate))
         return 1 / math.floor(1 / rate) if self.rounded_rate and rate > 0 else rate
 
-    def sums(self, values: Tensor, macs: int, bits: int, name: str = "") -> Tensor:
+    def sums(
+        self,
+        values: Tensor,
+        macs: int,
+        bits: int,
+        name: str = "",
+        unit: Callable[[], Tensor] | None = None,
+    ) -> Tensor:
         if name in self.spared:
             return values
         generator = self.generator(values.device)
@@ -400,18 +431,32 @@ _MODELS: dict[str, Callable[[float, int], FaultModel]] = {
     "ibf-activations": ActivationBitFlips,
     "stuck-pes": StuckPEs,
 }
+CALIBRATED = "calibrated:"
+"""Begins the name of a model in a file (`nn.calibrated`)."""
 
 
 def fault_model_names() -> list[str]:
-    """Names that :func:`fault_model` accepts."""
+    """Names that :func:`fault_model` accepts, beside those of files."""
     return list(_MODELS)
 
 
 def fault_model(name: str, rate: float, seed: int = 0) -> FaultModel:
-    """The fault model of that name at a rate. Raises HoldfastError when there is none."""
+    """The fault model of that name at a rate; ``calibrated:FILE`` is one of `nn.calibrated`.
+
+    Raises
+    ------
+    HoldfastError
+        There is none of that name, or the rate is out of bounds.
+    """
+    if name.startswith(CALIBRATED):
+        # It is built upon this file.
+        from nn.calibrated import CalibratedFaults
+
+        return CalibratedFaults(Path(name.removeprefix(CALIBRATED)), rate, seed)
     if name not in _MODELS:
         raise HoldfastError(
-            f"unknown fault model {name!r}; known are {', '.join(fault_model_names())}."
+            f"unknown fault model {name!r}; known are {', '.join(fault_model_names())} "
+            f"and {CALIBRATED}FILE."
         )
     return _MODELS[name](rate, seed)
 
@@ -454,6 +499,15 @@ class _Replace(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         return gradients[0], None, None
+
+
+def replaced(values: Tensor, where: tuple[Tensor, ...], moved: Tensor) -> Tensor:
+    """``values`` with others at some indices, one tensor for each dimension; the gradient passes
+    as if nothing had happened.
+    """
+    positions = sum(at * step for at, step in zip(where, values.stride(), strict=True))
+    result: Tensor = _Replace.apply(values, positions, moved.to(values.dtype))
+    return result
 
 
 def _memory(values: Tensor) -> Tensor:

@@ -139,12 +139,47 @@ class Golden:
         parts = [self.run(part, {last}).outputs[last].flatten(1) for part in codes.split(batch)]
         return torch.cat(parts)
 
+    def sums(self, node: ConvNode | AvgPoolNode, x: Tensor) -> Tensor:
+        """acc of the contract, or an average pooling's sum of codes without their zero point,
+        int64 [N, C, H, W], of codes behind the input guard.
+        """
+        if isinstance(node, AvgPoolNode):
+            # at most 2^8 codes of 8 bits in each direction: exact in float64
+            centred = x.to(torch.float64) - self._source(node).zero_point
+            total = F.avg_pool2d(
+                centred, node.kernel, node.stride, node.padding, divisor_override=1
+            )
+            return total.to(torch.int64)
+        acc = self._weights[node.name].accumulate(x, self._source(node).zero_point)
+        return acc.to(torch.int64)
+
     def before_guard(self, node: ConvNode, x: Tensor) -> Tensor:
         """v of the contract, before output guard and clamp, int64 [N, C, H, W]."""
-        acc = self._weights[node.name].accumulate(x, self._source(node).zero_point)
-        v = acc.to(torch.int64).mul_(_per_channel(node.multiplier))
+        v = self.sums(node, x).mul_(_per_channel(node.multiplier))
         shift = _per_channel(node.shift)
         return round_shift(v, shift, self.graph.rounding).add_(node.zero_point)
+
+    def admitted(self, node: ConvNode, x: Tensor, result: Result) -> Tensor:
+        """Input codes behind the input guard, whose violations go into ``result``."""
+        if self.input_guard is None:
+            return x
+        inside = x.clamp(node.input_lo, node.input_hi)
+        result.input_violations[node.name] = (inside != x).sum((1, 2, 3))
+        if self.input_guard == "zero":
+            inside = torch.where(inside == x, x, self._source(node).zero_point)
+        return inside.to(torch.int8)
+
+    def finished(self, node: ConvNode, v: Tensor, result: Result) -> Tensor:
+        """Output codes of v, behind output guard and clamp."""
+        if self.output_guard is not None:
+            widest = 1 << self.graph.act_bits + 7
+            v = v.clamp(-widest, widest - 1)
+            inside = v.clamp(_per_channel(node.guard_lo), _per_channel(node.guard_hi))
+            result.output_violations[node.name] = (inside != v).sum((1, 2, 3))
+            if self.output_guard == "zero":
+                inside = torch.where(inside == v, v, node.zero_point)
+            v = inside
+        return v.clamp(node.lo, node.hi).to(torch.int8)
 
     def _source(self, node: Node) -> Node:
         return self._nodes[node.inputs[0]]
@@ -181,12 +216,7 @@ class Golden:
             v += inputs[1].to(torch.int64).sub_(b).mul_(node.multiplier_b)
             return self._finish(node, v, node.shift)
         if isinstance(node, AvgPoolNode):
-            # at most 2^8 codes of 8 bits in each direction: exact in float64
-            centred = x.to(torch.float64) - self._source(node).zero_point
-            total = F.avg_pool2d(
-                centred, node.kernel, node.stride, node.padding, divisor_override=1
-            )
-            return self._finish(node, total.to(torch.int64) * node.multiplier, node.shift)
+            return self._finish(node, self.sums(node, x) * node.multiplier, node.shift)
         if isinstance(node, MaxPoolNode):
             return F.max_pool2d(x.to(torch.float32), node.kernel, node.stride, node.padding).to(
                 torch.int8
@@ -199,26 +229,13 @@ class Golden:
         return torch.cat(inputs, 1)
 
     def _convolve(self, node: ConvNode, x: Tensor, result: Result) -> Tensor:
-        if self.input_guard is not None:
-            inside = x.clamp(node.input_lo, node.input_hi)
-            result.input_violations[node.name] = (inside != x).sum((1, 2, 3))
-            if self.input_guard == "zero":
-                inside = torch.where(inside == x, x, self._source(node).zero_point)
-            x = inside.to(torch.int8)
+        x = self.admitted(node, x, result)
         v = self.before_guard(node, x)
         if self.observe is not None:
             self.observe(node, x, v)
         if self.disturb is not None:
             v = self.disturb(node, v)
-        if self.output_guard is not None:
-            widest = 1 << self.graph.act_bits + 7
-            v = v.clamp(-widest, widest - 1)
-            inside = v.clamp(_per_channel(node.guard_lo), _per_channel(node.guard_hi))
-            result.output_violations[node.name] = (inside != v).sum((1, 2, 3))
-            if self.output_guard == "zero":
-                inside = torch.where(inside == v, v, node.zero_point)
-            v = inside
-        return v.clamp(node.lo, node.hi).to(torch.int8)
+        return self.finished(node, v, result)
 
     def _finish(self, node: Node, v: Tensor, shift: int) -> Tensor:
         y = round_shift(v, torch.tensor(shift), self.graph.rounding).add_(node.zero_point)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import brevitas.nn as qnn
@@ -19,6 +20,7 @@ from nn.fault_models import FaultModel
 from nn.graph import Graph
 from nn.lower import Encoding, Weights, image_encoding, integer_graph
 from nn.networks import (
+    Layer,
     Network,
     TensorGroup,
     activate,
@@ -85,6 +87,7 @@ class QuantizedNetwork(nn.Module):
     def tensors(self, pixels: Tensor, faults: FaultModel | None = None) -> dict[str, Tensor]:
         """Every tensor of a forward pass, by layer, ``image`` included."""
         if faults is not None:
+            faults.prepare(self.spec)
             faults.start(self.stored_sizes(), len(pixels), self.act_bits, pixels.device)
         levels = (1 << self.act_bits) - 1
         # the contract's rounding of pixels, on whole numbers that float32 holds exactly
@@ -101,10 +104,15 @@ class QuantizedNetwork(nn.Module):
                     x = self._faulty_convolution(module, x, self.groups[layer.inputs[0]], faults)
                 if layer.norm == "batch":
                     x = module.bn(x)
-                if layer.op == "conv" and faults is not None:
-                    x = faults.sums(x, module.conv.weight[0].numel(), self.act_bits, layer.name)
+                if faults is not None and (layer.op == "conv" or faults.reaches_all):
+                    unit = partial(self._unit, layer)
+                    macs = module.conv.weight[0].numel()
+                    x = faults.sums(x, macs, self.act_bits, layer.name, unit)
             else:
                 x = window(layer, inputs)
+                if layer.op == "avgpool" and faults is not None and faults.reaches_all:
+                    unit = partial(self._unit, layer)
+                    x = faults.sums(x, layer.kernel**2, self.act_bits, layer.name, unit)
             x = activate(layer, x)
             if layer.op in ("conv", "dense", "add", "avgpool"):
                 group = self.groups[layer.name]
@@ -113,6 +121,12 @@ class QuantizedNetwork(nn.Module):
                 lowest = -(1 << self.act_bits - 1) - zero_point
                 x = FakeQuantize.apply(x, scale, lowest, lowest + levels)
                 if faults is not None and layer is not self.spec.layers[-1]:
+                    x = faults.stored(layer.name, x, scale, zero_point, self.act_bits)
+            elif layer.op == "maxpool" and faults is not None and faults.reaches_all:
+                group = self.groups[layer.name]
+                if group.key != "image":
+                    scale = self.quantizers[group.key].act_quant.scale()
+                    zero_point = self._zero_point(group)
                     x = faults.stored(layer.name, x, scale, zero_point, self.act_bits)
             values[layer.name] = x
         return values
@@ -153,6 +167,21 @@ class QuantizedNetwork(nn.Module):
                 step = self.quantizers[source.key].act_quant.scale()
             constant = surplus * self._zero_point(source) * step * scale.flatten()
         return y + constant[:, None, None]
+
+    def _unit(self, layer: Layer) -> Tensor:
+        """What 1 in the integer sums of a layer is worth behind its batch norm, [C_out]."""
+        group = self.groups[layer.inputs[0]]
+        if group.key == "image":
+            scale: Tensor | float = 1 / ((1 << self.act_bits) - 1)
+        else:
+            scale = self.quantizers[group.key].act_quant.scale()
+        if layer.op == "avgpool":
+            each = torch.as_tensor(scale / layer.kernel**2)
+            return each.expand(self.spec.shapes()[layer.name][0])
+        module = self.layers[layer.name]
+        # Channels that the batch norm turns round have their weights turned round instead.
+        gain = affine(module)[0].abs()
+        return (module.conv.quant_weight().scale.flatten() * gain * scale).float()
 
     def _zero_point(self, group: TensorGroup) -> int:
         return -(1 << self.act_bits - 1) if group.non_negative else 0

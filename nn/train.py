@@ -18,7 +18,7 @@ from gen.files import make_folder
 from nn.calibrate import CLIP_METHODS, clips_on
 from nn.data import Cifar10, ImageSet, download, load_cifar10, sample
 from nn.evaluate import Accuracy, accuracy, integer_classes, network_classes
-from nn.fault_models import FaultModel, fault_model, fault_model_names
+from nn.fault_models import CALIBRATED, FaultModel, fault_model, fault_model_names
 from nn.graph import Graph
 from nn.guard import learn_bounds
 from nn.networks import FloatNetwork, narrowed, network, network_names
@@ -53,11 +53,12 @@ def train(
         typer.Option(
             help="Fault-tolerant training in the fake-quantized epochs: "
             + ", ".join(fault_model_names())
-            + "."
+            + f", {CALIBRATED}FILE."
         ),
     ] = "none",
     fault_rate: Annotated[
-        float, typer.Option(help="Per MAC (mibb), cell (adsaf) or bit (others).")
+        float,
+        typer.Option(help="Per MAC (mibb), cell (adsaf), image (calibrated) or bit (others)."),
     ] = 1e-4,
     fault_share: Annotated[
         float, typer.Option(help="a_l in the loss (1 - a_l) CE_clean + a_l CE_fault.")
@@ -260,8 +261,11 @@ def _command(options: dict[str, Any]) -> str:
         "clip",
         "calibration",
     ):
-        if options[name] is not None:
-            words.append(f"--{name.replace('_', '-')} {options[name]}")
+        value = options[name]
+        if name == "faults" and value.startswith(CALIBRATED):
+            value = CALIBRATED + Path(value).name
+        if value is not None:
+            words.append(f"--{name.replace('_', '-')} {value}")
     return f"nox -s train -- {' '.join(words)}"
 
 

@@ -47,6 +47,9 @@ def faultmodels(
     repeats: Annotated[int, typer.Option(help="Passes of each kind.")] = 9,
     images: Annotated[int, typer.Option(help="Images of an evaluation.")] = 500,
     threads: Annotated[int | None, typer.Option(help="CPU threads.")] = None,
+    calibrated: Annotated[
+        Path | None, typer.Option(help="Also a calibrated model, every image corrupted.")
+    ] = None,
     output: Annotated[Path, typer.Option(help="Folder of the JSON.")] = Path("build/bench"),
 ) -> int:
     """Time passes under every fault model against plain quantized passes."""
@@ -77,12 +80,14 @@ def faultmodels(
 
     models = {name: fault_model(name, rate) for name, rate in RATES.items()}
     models["single-flip"] = SingleActivationFlip()
+    if calibrated is not None:
+        models["calibrated"] = fault_model(f"calibrated:{calibrated}", 1.0)
     results: dict[str, dict[str, float]] = {}
     for name, model in track(models.items(), "timing", console=console):
         plain, faulty = _times(train_pass, model, repeats)
         clean, under_faults = _times(evaluation, model, repeats)
         results[name] = {
-            "rate": RATES.get(name, 0.0),
+            "rate": 1.0 if name == "calibrated" else RATES.get(name, 0.0),
             "train_pass_ratio": round(faulty / plain, 3),
             "evaluation_ratio": round(clean / under_faults, 3),
         }

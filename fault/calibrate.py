@@ -1,0 +1,208 @@
+"""``nox -s calibrate``: a fault model for networks from a campaign, and what it predicts."""
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
+
+from gen.command import run
+from gen.errors import HoldfastError
+from gen.files import write_atomically
+from nn.calibrated import SHAPES, Calibration
+from nn.exposure import KINDS
+from nn.graph import Graph
+from nn.pixels import image_codes
+from nn.program import compile_graph
+from nn.shipped import load_network
+
+from .against import Finished, finished, images_hash, program_hash
+from .campaign import GuardSettings
+from .fit import fit, recorded_config
+from .predict import Prediction, predict
+from .progress import progress_bar
+from .simulate import images_for
+from .statistics import Estimate, weighted
+from .tables import percent
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+console = Console()
+
+
+@app.command("fit")
+def fit_command(
+    folders: Annotated[list[Path], typer.Argument(help="Campaigns that ended, with --patterns.")],
+    output: Annotated[Path, typer.Option(help="File to write.")],
+    network: Annotated[
+        str, typer.Option(help="What they struck, comma-separated; default: shipped ones' names.")
+    ] = "",
+    templates: Annotated[
+        int, typer.Option(help="Patterns kept of each structure and kind of layer.")
+    ] = 4000,
+) -> int:
+    """Fit a model to campaigns on one accelerator, and write it."""
+    if templates < 1:
+        raise HoldfastError(f"--templates must be at least 1, not {templates}.")
+    names = network.split(",") if network else [_name(folder) for folder in folders]
+    if len(names) != len(folders):
+        raise HoldfastError(f"--network must name {len(folders)} networks, not {len(names)}.")
+    calibration = fit(folders, [load_network(name) for name in names], templates)
+    calibration.save(output)
+    console.print(_patterns(calibration))
+    console.print(f"{output} written, {output.stat().st_size / 1e6:.1f} MB.")
+    return 0
+
+
+@app.command("predict")
+def predict_command(
+    file: Annotated[Path, typer.Argument(help="Calibrated fault model.")],
+    against: Annotated[
+        Path | None,
+        typer.Option(help="Campaign that has ended: predict its SDC-1, on its images."),
+    ] = None,
+    network: Annotated[
+        str, typer.Option(help="Shipped network or .safetensors; default: the campaign's.")
+    ] = "",
+    data: Annotated[
+        Path | None, typer.Option(help="CIFAR-10 data; without any, images are generated.")
+    ] = None,
+    images: Annotated[int, typer.Option(help="Images, without a campaign.")] = 4,
+    image_seed: Annotated[int, typer.Option(help="Seed of the images, without one.")] = 1,
+    samples: Annotated[int, typer.Option(help="Draws, as upsets corrupt layers.")] = 40_000,
+    minimum: Annotated[int, typer.Option(help="Least draws of a structure.")] = 2000,
+    seed: Annotated[int, typer.Option(help="Seed of the draws.")] = 1,
+    output: Annotated[Path | None, typer.Option(help="JSON to write.")] = None,
+) -> int:
+    """Predict how often an upset changes the class of a network."""
+    for name, value, least in (("--images", images, 1), ("--samples", samples, 1),
+                               ("--minimum", minimum, 1),
+                               ("--image-seed", image_seed, 0), ("--seed", seed, 0)):  # fmt: skip
+        if value < least:
+            raise HoldfastError(f"{name} must be at least {least}, not {value}.")
+    calibration = Calibration.load(file)
+    other = finished(against) if against else None
+    if not network and other is None:
+        raise HoldfastError("predict needs --network or --against.")
+    graph = load_network(network or _name(against or Path()))
+    for name in ("act_bits", "weight_bits"):
+        mine, its = getattr(calibration, name), getattr(graph, name)
+        if mine != its:
+            raise HoldfastError(
+                f"{file} was fitted at {name} {mine}; network {graph.network} has {its}."
+            )
+    guard = GuardSettings(**calibration.guard)
+    if other is not None:
+        images, image_seed = other.summary["images"], other.manifest["seed"]
+    image_set = images_for(graph, data, images, image_seed)
+    codes = image_codes(image_set.images, graph.act_bits)
+    if other is not None:
+        _comparable(other, calibration, graph, codes.numpy(), file)
+    with progress_bar(console) as progress:
+        task = progress.add_task("Draws", total=None, rate="")
+        predictions = predict(
+            calibration, graph, guard.golden_of(graph), codes, samples, minimum, seed,
+            progress=lambda done: progress.advance(task, done),
+        )  # fmt: skip
+    total = weighted({n: p.sdc1 for n, p in predictions.items()}, calibration.bits)
+    report: dict[str, Any] = {
+        "model": file.name,
+        "network": graph.network,
+        "structures": {name: asdict(found) for name, found in predictions.items()},
+        "total": asdict(total),
+    }
+    measured = None if other is None else _measured(other, calibration)
+    if measured:
+        report["measured"] = {name: asdict(share) for name, share in measured.items()}
+    console.print(_predicted(graph.network, predictions, total, measured))
+    if output is not None:
+        write_atomically(output, json.dumps(report, indent=1).encode())
+    return 0
+
+
+def _name(folder: Path) -> str:
+    """The network that a campaign struck."""
+    return str(finished(folder).manifest["name"])
+
+
+def _comparable(
+    other: Finished, calibration: Calibration, graph: Graph, codes: NDArray[np.int8], file: Path
+) -> None:
+    """Refuse a campaign that the model says nothing about."""
+    manifest, folder = other.manifest, other.folder
+    program = compile_graph(graph, recorded_config(other))
+    if program_hash(program) != manifest["network"]:
+        raise HoldfastError(
+            f"{folder} is a campaign of another network {manifest['name']}; "
+            "give the one that it struck with --network."
+        )
+    if images_hash(codes) != manifest["images"]:
+        raise HoldfastError(f"{folder} struck other images; give its --data.")
+    array = recorded_config(other)
+    same = (array.rows, array.cols, array.acc_depth, array.acc_bits)
+    mine = calibration.array
+    if same != (mine.rows, mine.cols, mine.acc_depth, calibration.acc_bits):
+        raise HoldfastError(f"{folder} struck {array.name}, {file} was fitted on other hardware.")
+    if manifest["guard"] != calibration.guard:
+        raise HoldfastError(f"the guard's setting in {folder} is not that of {file}.")
+    missing = [name for name in calibration.bits if name not in other.summary["structures"]]
+    if missing:
+        raise HoldfastError(f"{folder} has no faults in {', '.join(missing)}.")
+
+
+def _measured(other: Finished, calibration: Calibration) -> dict[str, Estimate]:
+    entries = other.summary["structures"]
+    found = {name: Estimate(**entries[name]["shares"]["sdc1"]) for name in calibration.bits}
+    return found | {"total": weighted(found, calibration.bits)}
+
+
+def _patterns(calibration: Calibration) -> Table:
+    """How often layers are corrupted, in which shapes, and the median of what sums change by."""
+    table = Table(title="Patterns of corrupted layers", box=SIMPLE, pad_edge=False, padding=(0, 1))
+    table.add_column("structure", no_wrap=True)
+    table.add_column("layers")
+    for name in ("faults", "corrupted", *SHAPES, "|change|"):
+        table.add_column(name, justify="right")
+    for number, structure in enumerate(calibration.structures):
+        for kind, layers in enumerate(KINDS):
+            counts = calibration.counts[structure]
+            shapes, change = calibration.templates.described(number, kind)
+            if shapes:
+                table.add_row(
+                    structure, layers, f"{counts['faults']:,}", f"{counts['corrupted'][layers]:,}",
+                    *(f"{100 * share:.0f} %" for share in shapes), f"{change:,.0f}",
+                )  # fmt: skip
+    return table
+
+
+def _predicted(
+    network: str,
+    predictions: dict[str, Prediction],
+    total: Estimate,
+    measured: dict[str, Estimate] | None,
+) -> Table:
+    table = Table(title=f"SDC-1 of {network}, % of upsets", box=SIMPLE, pad_edge=False)
+    table.add_column("structure", no_wrap=True)
+    for name in ("layer corrupted", "predicted", *(("measured", "ratio") if measured else ())):
+        table.add_column(name, justify="right")
+    rows = {name: (p.corrupted, p.sdc1) for name, p in predictions.items()}
+    for name, (corrupted, share) in [*rows.items(), ("total", (None, total))]:
+        if name == "total":
+            table.add_section()
+        cells = ["" if corrupted is None else f"{100 * corrupted:.2f}", percent(asdict(share))]
+        if measured:
+            its = measured[name]
+            ratio = f"{share.value / its.value:.2f}" if its.value else "-"
+            cells += [percent(asdict(its)), ratio]
+        table.add_row("weighted" if name == "total" else name, *cells)
+    return table
+
+
+if __name__ == "__main__":
+    sys.exit(run(app))
