@@ -52,8 +52,8 @@ def report(summary: Mapping[str, Any]) -> str:
     front = ", ".join(_NAMES[name].partition(",")[0] for name in summary["front_of"])
     parts = [
         f"<h1>Exploration: {len(points)} points</h1>",
-        f"<p>{len({p['network'] for p in points})} networks, arrays "
-        f"{escape(', '.join(study['arrays']))}, guard {escape(', '.join(study['guards']))}. "
+        f"<p>Networks {escape(', '.join(dict.fromkeys(p['network'] for p in points)))}; arrays "
+        f"{escape(', '.join(study['arrays']))}; guard {escape(', '.join(study['guards']))}. "
         f"Look-up tables after synthesis for {escape(target)}. {faults} in whole inferences per "
         f"network and array, the same under every guard setting, seed {study['seed']}; intervals "
         "95 %.</p>",
