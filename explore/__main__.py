@@ -138,7 +138,7 @@ def recommend_point(
         raise HoldfastError("recommend needs --max-lut, --min-accuracy or --max-sdc.")
     share = options.share("--max-sdc", max_sdc, zero=True) if max_sdc else None
     budget = Budget(max_lut, min_accuracy, share, target)
-    candidates = recommend(_points(output / "summary.json"), budget)
+    candidates = _candidates(output / "summary.json", budget)
     best = candidates[0]
     if best.misses:
         console.print(_fallen(candidates))
@@ -232,18 +232,18 @@ def _audit(summary: dict[str, Any]) -> int:
     return 1 if wrong else 0
 
 
-def _points(path: Path) -> list[dict[str, Any]]:
+def _candidates(path: Path, budget: Budget) -> list[Candidate]:
+    """The explored points against a budget."""
     try:
         summary = json.loads(path.read_text())
-        version = summary["format"]
-        points = summary["points"]
+        if summary["format"] != _FORMAT:
+            raise HoldfastError(f"{path} is of another version; `nox -s explore` writes it anew.")
+        best, *others = recommend(summary["points"], budget)
+        return [best, *others]
     except OSError:
         raise HoldfastError(f"there is no {path}; `nox -s explore` writes it.") from None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, LookupError, TypeError):
         raise HoldfastError(f"{path} is damaged; `nox -s explore` writes it anew.") from None
-    if version != _FORMAT or not isinstance(points, list) or not points:
-        raise HoldfastError(f"{path} is of another version; `nox -s explore` writes it anew.")
-    return points
 
 
 def _fallen(candidates: list[Candidate]) -> Table:

@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
+from gen.errors import HoldfastError
 from gen.files import write_atomically
 
 __all__ = ["Cache", "Measurement", "digest", "file_hash", "source_hash"]
@@ -75,7 +76,13 @@ class Cache:
         return value
 
     def put(self, measurement: Measurement, value: dict[str, Any]) -> None:
-        """Keep a result."""
+        """Keep a result.
+
+        Raises
+        ------
+        HoldfastError
+            There is no room, or the folder cannot be written.
+        """
         version = measurement.version()
         entry = {
             "subject": measurement.subject(),
@@ -83,7 +90,13 @@ class Cache:
             "check": digest([version, value]),
             "value": value,
         }
-        write_atomically(self.path(measurement), json.dumps(entry, indent=1).encode())
+        path = self.path(measurement)
+        try:
+            write_atomically(path, json.dumps(entry, indent=1).encode())
+        except OSError as error:
+            raise HoldfastError(
+                f"cannot write {path}: {error.strerror}; finished measurements are kept."
+            ) from None
 
 
 def digest(content: Any) -> str:

@@ -1,6 +1,7 @@
 """The best point within a budget.
 
-chosen, misses = recommend(points, Budget(max_lut=9000, min_accuracy=80, max_sdc=0.01))
+best, *others = recommend(points, Budget(max_lut=9000, min_accuracy=80, max_sdc=0.01))
+best.misses                                     # empty if it keeps the budget
 """
 
 from collections.abc import Mapping, Sequence

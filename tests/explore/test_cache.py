@@ -95,6 +95,12 @@ def test_a_killed_run_goes_on(tmp_path, store, jobs):
     assert [m.made for m in known] == before
 
 
+def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path):
+    (tmp_path / "cache").write_text("a file")
+    with pytest.raises(HoldfastError, match=r"cannot write .*; finished measurements are kept\."):
+        measure([Counted(1, tmp_path)], Cache(tmp_path / "cache"))
+
+
 class Dying(Counted):
     def run(self):
         os.kill(os.getpid(), signal.SIGKILL)

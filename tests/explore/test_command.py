@@ -234,6 +234,8 @@ def test_mistakes_in_a_study(place, capfd, tmp_path, text, message):
     [
         (None, "there is no {path}; `nox -s explore` writes it."),
         ("{", "{path} is damaged; `nox -s explore` writes it anew."),
+        ('{"format": 1, "points": []}', "{path} is damaged; `nox -s explore` writes it anew."),
+        ('{"format": 1, "points": [{}]}', "{path} is damaged; `nox -s explore` writes it anew."),
         ('{"format": 0, "points": [1]}', "{path} is of another version"),
     ],
 )
