@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from nn.data import ImageSet
 from nn.fault_models import FaultModel
-from nn.golden import Golden, classes
+from nn.golden import Golden, GuardMode, classes
 from nn.graph import Graph
 from nn.pixels import image_codes
 from nn.wilson import wilson
@@ -71,6 +71,9 @@ def network_classes(
     return torch.cat(parts)
 
 
-def integer_classes(graph: Graph, images: NDArray[np.uint8]) -> Tensor:
+def integer_classes(
+    graph: Graph, images: NDArray[np.uint8], output_guard: GuardMode | None = None
+) -> Tensor:
     """Classes, int64 [N], that the golden model gives to uint8 images."""
-    return classes(Golden(graph).logits(image_codes(images, graph.act_bits)))
+    golden = Golden(graph, output_guard)
+    return classes(golden.logits(image_codes(images, graph.act_bits)))

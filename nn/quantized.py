@@ -81,6 +81,33 @@ class QuantizedNetwork(nn.Module):
                 )
             self.quantizers[group.key] = quantizer
 
+        self.bounds = nn.ParameterDict()
+        self._seen: dict[str, Tensor] | None = None
+
+    @torch.no_grad()
+    def bound(self, pixels: Tensor) -> None:
+        """Clips every channel of every convolution and dense layer between bounds that are learnt.
+
+        They clip where the output guard does, after faults and before the activation function, and
+        begin at the extremes that ``pixels``, [N, C, H, W], reach. A value beyond a bound has its
+        gradient move the bound; weight decay pulls bounds to zero.
+        """
+        self.bounds.clear()
+        self._seen = {}
+        self.eval()
+        for part in pixels.split(100):
+            self(part)
+        self.bounds.update({name: nn.Parameter(seen) for name, seen in self._seen.items()})
+        self._seen = None
+
+    def _see(self, name: str, x: Tensor) -> None:
+        assert self._seen is not None
+        low, high = x.amin((0, 2, 3)), x.amax((0, 2, 3))
+        if name in self._seen:
+            low = torch.minimum(low, self._seen[name][0])
+            high = torch.maximum(high, self._seen[name][1])
+        self._seen[name] = torch.stack([low, high])
+
     def forward(self, pixels: Tensor, faults: FaultModel | None = None) -> Tensor:
         return self.tensors(pixels, faults)[self.spec.layers[-1].name].flatten(1)
 
@@ -108,6 +135,11 @@ class QuantizedNetwork(nn.Module):
                     unit = partial(self._unit, layer)
                     macs = module.conv.weight[0].numel()
                     x = faults.sums(x, macs, self.act_bits, layer.name, unit)
+                if self._seen is not None:
+                    self._see(layer.name, x)
+                if layer.name in self.bounds:
+                    low, high = self.bounds[layer.name][:, :, None, None]
+                    x = torch.clamp(x, low, high)
             else:
                 x = window(layer, inputs)
                 if layer.op == "avgpool" and faults is not None and faults.reaches_all:
@@ -192,7 +224,7 @@ class QuantizedNetwork(nn.Module):
 
     @torch.no_grad()
     def integer_graph(self, multiplier_bits: int = 16, rounding: str = "half_up") -> Graph:
-        """The network in integers, batch norm folded; its guard bounds are open."""
+        """The network in integers, batch norm folded; guard bounds that are not learnt are open."""
         self.eval()
         weights = {
             layer.name: self._weights(self.layers[layer.name]) for layer in weighted(self.spec)
@@ -206,7 +238,7 @@ class QuantizedNetwork(nn.Module):
             else Encoding(scales[group.key], self._zero_point(group))
             for name, group in self.groups.items()
         }
-        return integer_graph(
+        graph = integer_graph(
             self.spec,
             weights,
             encodings,
@@ -215,6 +247,18 @@ class QuantizedNetwork(nn.Module):
             multiplier_bits=multiplier_bits,
             rounding=rounding,
         )
+        self.write_bounds(graph)
+        return graph
+
+    @torch.no_grad()
+    def write_bounds(self, graph: Graph) -> None:
+        """Puts the learnt bounds, if there are any, into the output guard of a graph."""
+        widest = 1 << self.act_bits + 7
+        for node in graph.weighted():
+            if node.name in self.bounds:
+                codes = (self.bounds[node.name].double() / node.scale).round() + node.zero_point
+                low, high = codes.clamp(-widest, widest - 1).long().numpy()
+                node.guard_lo, node.guard_hi = np.minimum(low, high), np.maximum(low, high)
 
     @staticmethod
     def _weights(module: nn.Module) -> Weights:

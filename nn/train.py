@@ -70,6 +70,9 @@ def train(
     clip: Annotated[
         str, typer.Option(help="Where activations are clipped at first: max, percentile, mse.")
     ] = "percentile",
+    bounds: Annotated[
+        str, typer.Option(help="Of the output guard: calibrated, or learnt (fake-quantized).")
+    ] = "calibrated",
     calibration: Annotated[int, typer.Option(help="Images that teach the range guard.")] = 10_000,
     output: Annotated[
         Path | None, typer.Option(help="File to write; default: in build/train.")
@@ -101,6 +104,10 @@ def train(
         raise HoldfastError(f"qat_epochs must not be negative: {qat_epochs}.")
     if clip not in CLIP_METHODS:
         raise HoldfastError(f"clip must be one of {', '.join(CLIP_METHODS)}, not {clip!r}.")
+    if bounds not in ("calibrated", "learnt"):
+        raise HoldfastError(f"bounds must be calibrated or learnt, not {bounds!r}.")
+    if bounds == "learnt" and qat_epochs == 0:
+        raise HoldfastError("bounds are learnt in the fake-quantized epochs; qat_epochs is 0.")
     model = None if faults == "none" else fault_model(faults, fault_rate)
     if not 0 <= fault_share <= 1:
         raise HoldfastError(f"fault_share must be from 0 to 1, not {fault_share}.")
@@ -131,6 +138,9 @@ def train(
     )
     quantized.load_state_dict(net.state_dict(), strict=False)
     quantized = quantized.to(memory_format=torch.channels_last)
+    if bounds == "learnt":
+        some = sample(cifar.train.images, 256, seed)
+        quantized.bound(torch.from_numpy(some).float() / 255)
     plan = Plan(
         f"{title} quantized",
         qat_epochs,
@@ -146,6 +156,7 @@ def train(
     graph = quantized.integer_graph()
     console.print(f"learning guard bounds on {calibration} training images")
     learn_bounds(graph, sample(cifar.train.images, calibration, seed))
+    quantized.write_bounds(graph)
     accuracies = measure(net, quantized, graph, cifar.tests)
     graph.provenance = {
         "command": _command(locals()),
@@ -155,6 +166,7 @@ def train(
         "qat_epochs": qat_epochs,
         "data": _describe(cifar),
         "calibration_images": calibration,
+        "bounds": bounds,
         **accuracies,
         "versions": {
             "python": platform.python_version(),
@@ -166,9 +178,11 @@ def train(
 
 
 def measure(
-    net: torch.nn.Module, quantized: torch.nn.Module, graph: Graph, tests: tuple[ImageSet, ...]
+    net: torch.nn.Module, quantized: QuantizedNetwork, graph: Graph, tests: tuple[ImageSet, ...]
 ) -> dict[str, Any]:
     """Accuracies of all forms of a network, and how often the integers give the same class.
+
+    Where the fake-quantized network has learnt bounds, the output guard of the integers is on.
 
     Returns
     -------
@@ -182,7 +196,7 @@ def measure(
         found = {
             "float": network_classes(net, test.images),
             "fake_quantized": network_classes(quantized, test.images),
-            "integer": integer_classes(graph, test.images),
+            "integer": integer_classes(graph, test.images, "bound" if quantized.bounds else None),
         }
         for form, predicted in found.items():
             results[form].append(accuracy(predicted, test))
@@ -259,6 +273,7 @@ def _command(options: dict[str, Any]) -> str:
         "weight_decay",
         "seed",
         "clip",
+        *(("bounds",) if options["bounds"] != "calibrated" else ()),
         "calibration",
     ):
         value = options[name]

@@ -70,6 +70,49 @@ def test_gradients_reach_weights_and_scales(trained):
     assert quantized.layers["a"].conv.weight.grad.abs().sum() > 0
 
 
+def test_learnt_bounds_begin_at_the_extremes(trained):
+    quantized, images = trained
+    pixels = images.float() / 255
+    before = quantized(pixels).detach()
+    open_graph = quantized.integer_graph()
+    quantized.bound(pixels)
+    assert torch.equal(quantized(pixels), before)
+    learn_bounds(open_graph, images.numpy())
+    graph = quantized.integer_graph()
+    for node, calibrated in zip(graph.weighted(), open_graph.weighted(), strict=True):
+        # what the integers reach on the same images, but for their rounding
+        assert np.abs(node.guard_lo - calibrated.guard_lo).max() <= 2
+        assert np.abs(node.guard_hi - calibrated.guard_hi).max() <= 2
+        assert (node.guard_hi > node.guard_lo).any()
+
+
+def test_the_guard_of_the_integers_has_the_learnt_bounds(trained):
+    quantized, images = trained
+    pixels = images.float() / 255
+    free = quantized(pixels).detach()
+    quantized.bound(pixels)
+    assert set(quantized.bounds) == {"a", "b", "d", "g"}
+    with torch.no_grad():
+        for bounds in quantized.bounds.values():
+            bounds *= 0.5
+    quantized(pixels).square().sum().backward()
+    assert all(bounds.grad.abs().sum() > 0 for bounds in quantized.bounds.values())
+    assert not torch.allclose(quantized(pixels), free)
+    graph = quantized.integer_graph()
+    for node in graph.weighted():
+        low, high = quantized.bounds[node.name].detach().double().numpy() / node.scale
+        np.testing.assert_array_equal(node.guard_lo, np.rint(low) + node.zero_point)
+        np.testing.assert_array_equal(node.guard_hi, np.rint(high) + node.zero_point)
+    last = graph.nodes[-1]
+    codes = Golden(graph, "bound").run(image_codes(images.numpy(), graph.act_bits)).outputs["g"]
+    real = (codes.double() - last.zero_point) * last.scale
+    steps = (real.flatten(1) - quantized(pixels).detach()).abs() / last.scale
+    # one code of the layers before can be one code of a logit, rarely more
+    assert steps.mean() < 0.5
+    off = Golden(graph).run(image_codes(images.numpy(), graph.act_bits)).outputs["g"]
+    assert (off != codes).any()
+
+
 def test_best_clip():
     values = torch.cat([torch.linspace(0, 1, 1000), torch.tensor([100.0])])[None]
     assert best_clip(values, 255).item() > 50

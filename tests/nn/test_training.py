@@ -170,6 +170,22 @@ def cifar_like(tmp_path):
     return tmp_path / "c.npz"
 
 
+def test_learnt_bounds_reach_the_file(cifar_like, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    options = ["--network", "lenet5", "--width", "0.5", "--epochs", "1", "--qat-epochs", "1",
+               "--bounds", "learnt", "--data", str(cifar_like), "--calibration", "16"]  # fmt: skip
+    assert CliRunner().invoke(command.app, options, catch_exceptions=False).exit_code == 0
+    folder = tmp_path / "build" / "train"
+    graph = Graph.load(folder / "lenet5_w0.5_w8a8.safetensors")
+    state = torch.load(folder / "lenet5_w0.5_w8a8_quantized.pt", weights_only=True)["network"]
+    for node in graph.weighted():
+        low, high = state[f"bounds.{node.name}"].double().numpy() / node.scale
+        np.testing.assert_array_equal(node.guard_lo, np.rint(low) + node.zero_point)
+        np.testing.assert_array_equal(node.guard_hi, np.rint(high) + node.zero_point)
+    assert graph.provenance["bounds"] == "learnt"
+    assert "--bounds learnt" in graph.provenance["command"]
+
+
 def test_the_command_writes_a_self_describing_file(cifar_like, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     options = ["--network", "resnet8", "--width", "0.5", "--bits", "4", "--epochs", "1",
@@ -193,6 +209,8 @@ def test_the_command_writes_a_self_describing_file(cifar_like, tmp_path, monkeyp
     [
         (["--network", "nope"], "unknown network 'nope'; known are resnet8, resnet20"),
         (["--width", "0"], "width must be from 1/64 to 4, not 0"),
+        (["--bounds", "x"], "bounds must be calibrated or learnt, not 'x'"),
+        (["--bounds", "learnt", "--qat-epochs", "0"], "bounds are learnt in the fake-quantized"),
         (["--bits", "9"], "weight_bits must be from 2 to 8, not 9"),
         (["--act-bits", "1"], "act_bits must be from 2 to 8, not 1"),
         (["--qat-epochs", "-1"], "qat_epochs must not be negative: -1"),
