@@ -37,6 +37,7 @@ RATES = {
     "adsaf-bits": 0.1,
     "ibf-weights": 1e-3,
     "ibf-activations": 1e-3,
+    "stuck-pes": 0.05,
 }
 
 
