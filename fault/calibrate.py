@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import typer
 from numpy.typing import NDArray
 from rich.box import SIMPLE
@@ -17,7 +19,7 @@ from gen.command import run
 from gen.errors import HoldfastError
 from gen.files import write_atomically
 from nn.calibrated import SHAPES, Calibration
-from nn.exposure import KINDS
+from nn.exposure import KINDS, graph_work
 from nn.graph import Graph
 from nn.pixels import image_codes
 from nn.program import compile_graph
@@ -29,11 +31,13 @@ from .fit import fit, recorded_config
 from .predict import Prediction, predict
 from .progress import progress_bar
 from .simulate import images_for
-from .statistics import Estimate, weighted
+from .statistics import Estimate, weighted, wilson
+from .summary import independent_trials
 from .tables import percent
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 console = Console()
+_SHARDS = "shards/*.parquet"
 
 
 @app.command("fit")
@@ -117,10 +121,18 @@ def predict_command(
         "structures": {name: asdict(found) for name, found in predictions.items()},
         "total": asdict(total),
     }
-    measured = None if other is None else _measured(other, calibration)
-    if measured:
+    measured: dict[str, Estimate] | None = None
+    left: dict[str, float] = {}
+    if other is not None:
+        measured, left = _measured(other, calibration, graph)
         report["measured"] = {name: asdict(share) for name, share in measured.items()}
+        report["left_out"] = left
     console.print(_predicted(graph.network, predictions, total, measured))
+    for layers, share in left.items():
+        console.print(
+            f"Left out of the measured SDC-1: {100 * share:.3f} % of upsets in {layers} layers, "
+            "of which the model has no patterns."
+        )
     if output is not None:
         write_atomically(output, json.dumps(report, indent=1).encode())
     return 0
@@ -156,10 +168,36 @@ def _comparable(
         raise HoldfastError(f"{folder} has no faults in {', '.join(missing)}.")
 
 
-def _measured(other: Finished, calibration: Calibration) -> dict[str, Estimate]:
-    entries = other.summary["structures"]
-    found = {name: Estimate(**entries[name]["shares"]["sdc1"]) for name in calibration.bits}
-    return found | {"total": weighted(found, calibration.bits)}
+def _measured(
+    other: Finished, calibration: Calibration, graph: Graph
+) -> tuple[dict[str, Estimate], dict[str, float]]:
+    """A campaign's SDC-1 in layers that the model covers, by structure and ``total``; and, by kind
+    of layer that it does not cover, the share of all upsets whose SDC-1 is left out.
+    """
+    images = other.summary["images"]
+    kinds: dict[str | None, str] = {work.name: work.kind for work in graph_work(graph)}
+    columns = ["structure", "number", "image", "effect"]
+    if other.manifest.get("patterns"):
+        columns.append("tensor")
+    tables = [pq.read_table(path, columns=columns) for path in sorted(other.folder.glob(_SHARDS))]
+    rows = pa.concat_tables(tables)
+    column = {name: np.array(rows[name].to_pylist(), object) for name in columns}
+    kind = np.array([kinds.get(name, "") for name in column.get("tensor", [None] * len(rows))])
+    wrong = column["effect"] == "sdc1"
+    found, left = {}, dict.fromkeys(KINDS, 0.0)
+    total = sum(calibration.bits.values())
+    for number, name in enumerate(calibration.structures):
+        here = np.flatnonzero(column["structure"] == name)
+        order = here[np.lexsort((column["image"][here], column["number"][here]))]
+        hits = wrong[order]
+        for at, layers in enumerate(KINDS):
+            if not calibration.rates[number, at]:
+                outside = hits & (kind[order] == layers)
+                left[layers] += float(outside.mean()) * calibration.bits[name] / total
+                hits &= ~outside
+        found[name] = wilson(*independent_trials(hits.reshape(-1, images)))  # type: ignore
+    found["total"] = weighted(found, calibration.bits)
+    return found, {layers: share for layers, share in left.items() if share}
 
 
 def _patterns(calibration: Calibration) -> Table:

@@ -9,11 +9,13 @@ import torch
 
 import fault.__main__ as campaign
 from fault import calibrate
+from fault.against import finished
 from fault.campaign import GUARD_OFF, GUARD_ON
 from fault.fit import _rates
 from fault.predict import Corrupter
 from gen.command import run
 from nn.calibrated import Calibration, Placed, Templates
+from nn.exposure import KINDS
 from nn.golden import Golden
 from tests.fault.test_campaign_command import files  # noqa: F401
 from tests.fault.tiny import graph, images
@@ -158,6 +160,29 @@ def test_its_own_campaign_is_predicted(files, command, model):  # noqa: F811
     assert report["total"]["value"] == pytest.approx(
         total / sum(Calibration.load(model).bits.values())
     )
+
+
+def test_layers_without_patterns_are_left_out(files, model):  # noqa: F811
+    found = Calibration.load(model)
+    other = finished(files.store)
+    whole, left = calibrate._measured(other, found, graph())
+    assert left == {}
+    for name, share in whole.items():
+        if name != "total":
+            its = other.summary["structures"][name]["shares"]["sdc1"]
+            assert (share.value, share.low) == (its["value"], its["low"])
+    found.rates[:, KINDS.index("dense")] = 0
+    part, left = calibrate._measured(other, found, graph())
+    rows = rows_of(files.store)
+    bits = sum(found.bits.values())
+    expected = 0.0
+    for name in found.bits:
+        mine = [row for row in rows if row["structure"] == name]
+        wrong = [row for row in mine if row["effect"] == "sdc1"]
+        outside = [row for row in wrong if row["tensor"] == "logits"]
+        assert part[name].value == pytest.approx((len(wrong) - len(outside)) / len(mine))
+        expected += len(outside) / len(mine) * found.bits[name] / bits
+    assert expected > 0 and left == pytest.approx({"dense": expected})
 
 
 def test_what_cannot_be_fitted(files, command):  # noqa: F811
