@@ -121,6 +121,12 @@ def train(session: nox.Session) -> None:
 
 
 @nox.session
+def ptq(session: nox.Session) -> None:
+    """Accuracy after quantization without training, in every way."""
+    python(session, "-m", "nn.ptq")
+
+
+@nox.session
 def ftt(session: nox.Session) -> None:
     """Fault-tolerant training against clean training, under fault models at network level."""
     python(session, "-m", "nn.ftt")

@@ -11,7 +11,7 @@ from torch import Tensor
 from nn.lower import Encoding, image_encoding
 from nn.networks import FloatNetwork, Network, tensor_groups
 
-__all__ = ["CLIP_METHODS", "best_clip", "clips", "clips_on", "encodings"]
+__all__ = ["CLIP_METHODS", "best_clip", "clips", "clips_on", "encodings", "power_of_two_clips"]
 
 CLIP_METHODS = ("max", "percentile", "mse")
 
@@ -78,6 +78,19 @@ def clips_on(
     """:func:`clips` of what a network computes from images, uint8 [N, C, H, W]."""
     tensors = net.eval().tensors(torch.from_numpy(images).float() / 255)
     return clips(net.spec, tensors, act_bits, method)
+
+
+def power_of_two_clips(
+    spec: Network, largest: Mapping[str, float], act_bits: int
+) -> dict[str, float]:
+    """The clips at or above those given at which every scale is a power of two."""
+    groups = {group.key: group for group in tensor_groups(spec).values()}
+    rounded = {}
+    for key, clip in largest.items():
+        # of signed values Brevitas takes the clip for the magnitude of the lowest code
+        levels = (1 << act_bits) - 1 if groups[key].non_negative else 1 << act_bits - 1
+        rounded[key] = levels * 2.0 ** math.ceil(math.log2(clip / levels))
+    return rounded
 
 
 def encodings(spec: Network, largest: Mapping[str, float], act_bits: int) -> dict[str, Encoding]:

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from brevitas.quant import (
     Int8ActPerTensorFloatMinMaxInit,
     Int8WeightPerChannelFloat,
+    Int8WeightPerTensorFloat,
     Uint8ActPerTensorFloatMaxInit,
 )
 from torch import Tensor, nn
@@ -34,6 +35,9 @@ from nn.networks import (
 
 __all__ = ["FakeQuantize", "QuantizedNetwork"]
 
+# A channel of weights so small that more would be needed is next to constant.
+_MOST_SHIFT = 24
+
 
 class QuantizedNetwork(nn.Module):
     """The network as it will be after quantization, in floating point.
@@ -46,13 +50,22 @@ class QuantizedNetwork(nn.Module):
     ----------
     clips : dict
         Largest real value of each group of tensors to start from (see nn/calibrate.py).
+    per_tensor : bool
+        All output channels of a layer have the same weight scale.
     """
 
     def __init__(
-        self, spec: Network, clips: Mapping[str, float], act_bits: int, weight_bits: int
+        self,
+        spec: Network,
+        clips: Mapping[str, float],
+        act_bits: int,
+        weight_bits: int,
+        *,
+        per_tensor: bool = False,
     ) -> None:
         super().__init__()
         self.spec, self.act_bits, self.weight_bits = spec, act_bits, weight_bits
+        self.per_tensor = per_tensor
         self.groups = tensor_groups(spec)
         self.layers = nn.ModuleDict()
         self.quantizers = nn.ModuleDict()
@@ -61,7 +74,7 @@ class QuantizedNetwork(nn.Module):
             module = nn.Module()
             module.conv = qnn.QuantConv2d(
                 **convolution_options(layer, shapes[layer.inputs[0]]),
-                weight_quant=Int8WeightPerChannelFloat,
+                weight_quant=Int8WeightPerTensorFloat if per_tensor else Int8WeightPerChannelFloat,
                 weight_bit_width=weight_bits,
             )
             if layer.norm == "batch":
@@ -224,11 +237,13 @@ class QuantizedNetwork(nn.Module):
 
     @torch.no_grad()
     def integer_graph(self, multiplier_bits: int = 16, rounding: str = "half_up") -> Graph:
-        """The network in integers, batch norm folded; guard bounds that are not learnt are open."""
+        """The network in integers, batch norm folded; guard bounds that are not learnt are open.
+
+        Without a multiplier (``multiplier_bits`` 0) the weights are rounded anew, batch norm
+        folded, to scales at which every requantization is a shift: by the next power of two above
+        what the largest weight needs, of the channel or of the layer.
+        """
         self.eval()
-        weights = {
-            layer.name: self._weights(self.layers[layer.name]) for layer in weighted(self.spec)
-        }
         scales = {
             key: float(quantizer.act_quant.scale()) for key, quantizer in self.quantizers.items()
         }
@@ -238,6 +253,14 @@ class QuantizedNetwork(nn.Module):
             else Encoding(scales[group.key], self._zero_point(group))
             for name, group in self.groups.items()
         }
+        weights = {}
+        for layer in weighted(self.spec):
+            module = self.layers[layer.name]
+            if multiplier_bits == 0:
+                step = encodings[layer.name].scale / encodings[layer.inputs[0]].scale
+                weights[layer.name] = self._shifted_weights(module, step)
+            else:
+                weights[layer.name] = self._weights(module)
         graph = integer_graph(
             self.spec,
             weights,
@@ -259,6 +282,19 @@ class QuantizedNetwork(nn.Module):
                 codes = (self.bounds[node.name].double() / node.scale).round() + node.zero_point
                 low, high = codes.clamp(-widest, widest - 1).long().numpy()
                 node.guard_lo, node.guard_hi = np.minimum(low, high), np.maximum(low, high)
+
+    def _shifted_weights(self, module: nn.Module, step: float) -> Weights:
+        """Weights whose scales are ``step``, of output over input, divided by powers of two."""
+        gain, offset = affine(module)
+        real = module.conv.weight.double() * gain[:, None, None, None]
+        most = (1 << self.weight_bits - 1) - 1
+        largest = real.abs().amax((1, 2, 3)).clamp(min=1e-9)
+        if self.per_tensor:
+            largest = largest.amax().expand(len(largest))
+        shift = torch.floor(torch.log2(most * step / largest)).clamp(0, _MOST_SHIFT)
+        scale = step * torch.exp2(-shift)
+        codes = (real / scale[:, None, None, None]).round().clamp(-most, most)
+        return Weights(codes.numpy().astype(np.int8), scale.numpy(), offset.numpy())
 
     @staticmethod
     def _weights(module: nn.Module) -> Weights:

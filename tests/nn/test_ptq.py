@@ -1,0 +1,115 @@
+"""Quantization without training: every way computes what it says."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from gen.command import run
+from nn import ptq
+from nn.calibrate import clips_on, power_of_two_clips
+from nn.golden import Golden
+from nn.networks import FloatNetwork, Network, network
+from nn.pixels import image_codes
+from nn.quantized import QuantizedNetwork
+
+
+@pytest.fixture(scope="module")
+def source():
+    """A network with settled batch norms of both signs, and images."""
+    torch.manual_seed(4)
+    spec = Network("block", (3, 16, 16))
+    a = spec.conv("a", "image", 8, 3)
+    b = spec.add("b", spec.conv("c", a, 8, 3, activation="none"), a)
+    spec.dense("g", spec.pool("avgpool", "p", b, 16, 16), 10)
+    net = FloatNetwork(spec)
+    images = torch.randint(0, 256, (64, 3, 16, 16), dtype=torch.uint8).numpy()
+    with torch.no_grad():
+        for module in net.layers.values():
+            if hasattr(module, "bn"):
+                module.bn.momentum = None
+                module.bn.weight[:] = torch.linspace(-1, 1.5, len(module.bn.weight))
+        net(torch.from_numpy(images).float() / 255)
+    return net.eval(), images
+
+
+def lowered(source, per_tensor, shifts):
+    net, images = source
+    largest = clips_on(net, images, 8, "max")
+    if shifts:
+        largest = power_of_two_clips(net.spec, largest, 8)
+    quantized = QuantizedNetwork(net.spec, largest, 8, 8, per_tensor=per_tensor)
+    quantized.load_state_dict(net.state_dict(), strict=False)
+    return quantized.integer_graph(0 if shifts else 16)
+
+
+@pytest.mark.parametrize("per_tensor", [False, True], ids=["channel", "tensor"])
+@pytest.mark.parametrize("shifts", [False, True], ids=["multiplier", "shifts"])
+def test_integers_come_near_the_reals(source, per_tensor, shifts):
+    net, images = source
+    graph = lowered(source, per_tensor, shifts)
+    last = graph.nodes[-1]
+    codes = Golden(graph).logits(image_codes(images, 8)).double()
+    found = (codes - last.zero_point) * last.scale
+    wanted = net(torch.from_numpy(images).float() / 255).detach().double()
+    error = (found - wanted).square().mean().sqrt() / wanted.std()
+    assert error < (0.15 if shifts or per_tensor else 0.06)
+
+
+@pytest.mark.parametrize("per_tensor", [False, True])
+def test_power_of_two_scales_need_no_multiplier(source, per_tensor):
+    graph = lowered(source, per_tensor, shifts=True)
+    assert graph.multiplier_bits == 0
+    for node in graph.weighted():
+        assert (node.multiplier == 1).all()
+        assert len(set(node.shift)) == 1 or not per_tensor
+        mantissa, _ = np.frexp(node.scale)
+        assert mantissa == 0.5
+        # the largest weight of the layer, or of a channel, uses its top bit
+        assert 64 <= np.abs(node.weight.astype(int)).max() <= 127
+    add = graph["b"]
+    assert {add.multiplier_a & (add.multiplier_a - 1), add.multiplier_b & (add.multiplier_b - 1)} \
+        == {0}  # fmt: skip
+
+
+def test_power_of_two_clips_are_the_next_ones(source):
+    net, _ = source
+    found = power_of_two_clips(net.spec, {"image": 1.0, "a": 255 * 0.3, "c": 127.0, "g": 129.0}, 8)
+    assert found == {"image": 255 / 128, "a": 255 * 0.5, "c": 128.0, "g": 256.0}
+
+
+def test_the_command_measures_every_way(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    torch.save({"network": FloatNetwork(network("lenet5_w0.5")).state_dict()}, "x.pt")
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 256, (32, 3, 32, 32)).astype(np.uint8)
+    y = rng.integers(0, 10, 32).astype(np.uint8)
+    np.savez("c.npz", train_x=x, train_y=y, test_x=x, test_y=y)
+    options = ["--network", "lenet5_w0.5", "--checkpoint", "x.pt", "--data", "c.npz",
+               "--bits", "8", "--bits", "3", "--images", "20"]  # fmt: skip
+    monkeypatch.setattr("sys.argv", ["ptq", *options])
+    assert run(ptq.app) == 0
+    rows = json.loads((tmp_path / "build/ptq/lenet5_w0.5.json").read_text())["rows"]
+    ways = {(row["bits"], row["clip"], row["weights"], row["scales"]) for row in rows}
+    assert len(rows) == len(ways) == 2 * 3 * 2 * 2
+    assert all(row["accuracy"][0]["images"] == 20 for row in rows if "accuracy" in row)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--bits", "1"], "bits must be from 2 to 8, not 1"),
+        (["--network", "nope"], "unknown network 'nope'"),
+        (["--checkpoint", "nowhere.pt"], "there is no nowhere.pt: train resnet8 first"),
+        (["--checkpoint", __file__], "is no float checkpoint of resnet8"),
+        (["--images", "0"], "images must be at least 1, not 0"),
+    ],
+)
+def test_mistakes_end_in_one_sentence(options, message, capsys, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["ptq", *options])
+    assert run(ptq.app) == 2
+    printed = capsys.readouterr().err
+    assert message in printed
+    assert printed.count("\n") == 1
