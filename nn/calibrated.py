@@ -333,7 +333,7 @@ class CalibratedFaults(FaultModel):
 
     The layer, the structure whose upset is behind it and the template are drawn as likely as upsets
     spread evenly over all bits of the modelled structures and all cycles of an inference make them.
-    The gradient passes as if nothing had happened. The range guard is no part of the network here.
+    The gradient passes as if nothing had happened. Learnt bounds of the network clip faulty sums.
 
     Parameters
     ----------
