@@ -111,8 +111,8 @@ class Accelerator(wiring.Component):
 
         busy = sequencer.busy
         region = host.address[REGION_BITS:]
-        error = Signal()
-        m.d.comb += host.error.eq(error)
+        # Why an access cannot be served, one reason per region.
+        refusals: list[Value] = []
         # Two cycles after a read: the memories' outputs of the cycle before, registered.
         region_read = Signal.like(region)
         offset_read = Signal(REGION_BITS)
@@ -129,7 +129,7 @@ class Accelerator(wiring.Component):
             "stall_host": sequencer.waiting,
         }
         activity["stall_drain"] = busy & ~Cat(activity.values()).any()
-        control = self._registers(m, host, region == Region.REGISTERS, error, sequencer, activity)
+        control = self._registers(m, host, refusals, sequencer, activity)
         register_data = Signal(32)
         m.d.sync += register_data.eq(control["read"])
         m.d.comb += [
@@ -151,12 +151,14 @@ class Accelerator(wiring.Component):
             load.data.eq(host.data),
             load.en.eq(selected & host.write & (host.strobe == 0b1111)),
         ]
-        with m.If(selected):
-            m.d.comb += error.eq(
+        refusals.append(
+            selected
+            & (
                 (index >= cfg.program_depth * DESCRIPTOR_STRIDE)
                 | (host.read & busy)
                 | (host.write & (host.strobe != 0b1111))
             )
+        )
 
         # Parameter memories: four bus words per channel.
         selected = region == Region.PARAMETERS
@@ -180,12 +182,14 @@ class Accelerator(wiring.Component):
                 signed_field = layout[field].shape == signed(width)
                 slots[number].append((offset, value.as_signed() if signed_field else value))
                 position += width
-        with m.If(selected):
-            m.d.comb += error.eq(
+        refusals.append(
+            selected
+            & (
                 (channel >= cfg.param_depth)
                 | (host.read & busy)
                 | (host.write & (host.strobe != 0b1111))
             )
+        )
         parameter_data = Array(Signal(32, name=f"parameter_slot_{slot}") for slot in range(4))
         for number, fields in enumerate(slots):
             for position, (offset, value) in enumerate(fields):
@@ -204,8 +208,7 @@ class Accelerator(wiring.Component):
                     selected & host.write & (chunk == lane // 4) & host.strobe[lane % 4]
                 ),
             ]
-        with m.If(selected):
-            m.d.comb += error.eq((word >= cfg.weight_depth) | (host.read & busy))
+        refusals.append(selected & ((word >= cfg.weight_depth) | (host.read & busy)))
 
         # Activation banks: feeder or residual reader while busy, else the host.
         word, chunk = self._window(host.address, cfg.word_lanes)
@@ -243,10 +246,9 @@ class Accelerator(wiring.Component):
                         )
                     ),
                 ]
-            with m.If(selected):
-                m.d.comb += error.eq((word >= cfg.act_depth) | busy)
-        with m.If(region >= Region.ACTIVATIONS + cfg.act_banks):
-            m.d.comb += error.eq(1)
+            refusals.append(selected & ((word >= cfg.act_depth) | busy))
+        refusals.append(region >= Region.ACTIVATIONS + cfg.act_banks)
+        m.d.comb += host.error.eq(Cat(refusals).any())
 
         words = Array(bank.read_data.as_value() for bank in banks)
         word_layout = data.ArrayLayout(signed(cfg.act_bits), cfg.word_lanes)
@@ -384,10 +386,9 @@ class Accelerator(wiring.Component):
         )
         return chunks[offset[2:shift]] if len(chunks) > 1 else chunks[0]
 
-    def _registers(self, m: Module, host, selected, error, sequencer, activity) -> dict[str, Any]:
+    def _registers(self, m: Module, host, refusals, sequencer, activity) -> dict[str, Any]:
         """The register file; returns its outputs, and the counters' increments to be driven."""
         cfg = self.config
-        offsets = {register.name: register.offset for register in REGISTERS}
         names = [n for n in CONTROL if n != "start" and (cfg.guard or not n.startswith("guard"))]
         settings = {name: Signal(name=f"control_{name}") for name in names}
         first = Signal(16)
@@ -428,46 +429,49 @@ class Accelerator(wiring.Component):
             "interface": Const(INTERFACE << 16 | cfg.signature, 32),
         }
         offset = host.address[:REGION_BITS]
-        write = selected & host.write
         with m.If(sequencer.busy):
             m.d.sync += cycles.eq(cycles + 1)
         for name, counter in spent.items():
             m.d.sync += counter.eq(counter + activity[name])
         for name, counter in counters.items():
             m.d.sync += counter.eq(counter + increments[name])
-        # Of its own: the way to a start does not lead through the memories' bounds.
-        forbidden = Signal()
-        m.d.comb += forbidden.eq(1)
+        selected = host.address[REGION_BITS:] == Region.REGISTERS
+        hit = {register.name: offset == register.offset for register in REGISTERS}
+        # A start or a change of settings in the middle of a run is refused.
+        settled = ("control", "first", "count")
+        whole = host.strobe == 0b1111
+        served = []
+        for register in REGISTERS:
+            writable = whole if "w" in register.access else Const(0, 1)
+            if register.name in settled:
+                writable = writable & ~sequencer.busy
+            served.append(hit[register.name] & (~host.write | writable))
+        refusals.append(selected & ~Cat(served).any())
         with m.Switch(offset):
             for register in REGISTERS:
                 with m.Case(register.offset):
                     m.d.comb += read.eq(values[register.name])
-                    allowed = host.strobe == 0b1111 if "w" in register.access else 0
-                    m.d.comb += forbidden.eq(host.write & ~(Const(1, 1) & allowed))
-        # A start or a change of settings in the middle of a run is refused.
-        with m.If(sequencer.busy & host.write & (offset <= offsets["count"])):
-            m.d.comb += forbidden.eq(1)
-        with m.If(selected):
-            m.d.comb += error.eq(forbidden)
-        with m.If(write & ~forbidden):
-            with m.Switch(offset):
-                with m.Case(offsets["control"]):
-                    for name, setting in settings.items():
-                        m.d.sync += setting.eq(host.data[CONTROL[name]])
-                    with m.If(host.data[CONTROL["start"]]):
-                        m.d.comb += start.eq(1)
-                        m.d.sync += [cycles.eq(0), refused.eq(0)]
-                        m.d.sync += [counter.eq(0) for counter in spent.values()]
-                with m.Case(offsets["first"]):
-                    m.d.sync += first.eq(host.data)
-                with m.Case(offsets["count"]):
-                    m.d.sync += count.eq(host.data)
-                with m.Case(offsets["ready"]):
-                    m.d.sync += ready.eq(host.data)
-                for name, counter in counters.items():
-                    with m.Case(offsets[name]):
-                        m.d.sync += counter.eq(0)
-        with m.If(sequencer.busy & host.write & error):
+
+        written = selected & host.write & whole
+        with m.If(written & ~sequencer.busy):
+            with m.If(hit["control"]):
+                for name, setting in settings.items():
+                    m.d.sync += setting.eq(host.data[CONTROL[name]])
+                with m.If(host.data[CONTROL["start"]]):
+                    m.d.comb += start.eq(1)
+                    m.d.sync += [cycles.eq(0), refused.eq(0)]
+                    m.d.sync += [counter.eq(0) for counter in spent.values()]
+            with m.If(hit["first"]):
+                m.d.sync += first.eq(host.data)
+            with m.If(hit["count"]):
+                m.d.sync += count.eq(host.data)
+        with m.If(written):
+            with m.If(hit["ready"]):
+                m.d.sync += ready.eq(host.data)
+            for name, counter in counters.items():
+                with m.If(hit[name]):
+                    m.d.sync += counter.eq(0)
+        with m.If(sequencer.busy & host.write & host.error):
             m.d.sync += refused.eq(1)
         return (
             settings

@@ -116,7 +116,10 @@ class AxiSubordinate(wiring.Component):
             self.s_axi_rlast.eq(beats == 0),
         ]
         m.d.sync += [access_write.eq(0), access_read.eq(0)]
-        with m.If((access_write | access_read) & host.error):
+        # Bounds of all memories are behind the error: a register cuts the way.
+        refused = Signal()
+        m.d.sync += refused.eq((access_write | access_read) & host.error)
+        with m.If(refused):
             m.d.sync += failed.eq(1)
 
         step = Signal(3)
@@ -180,6 +183,8 @@ class AxiSubordinate(wiring.Component):
                         m.next = "WRITTEN"
             with m.State("WRITTEN"):
                 # The last access is being made; its error is known with the response.
+                m.next = "JUDGED"
+            with m.State("JUDGED"):
                 m.next = "RESPOND"
             with m.State("RESPOND"):
                 m.d.comb += self.s_axi_bvalid.eq(1)

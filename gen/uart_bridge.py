@@ -114,6 +114,8 @@ class UartBridge(wiring.Component):
         forget = late | receiver.broken
         inside = Signal()
         link = Signal()
+        judged = Signal()
+        written = Signal()
         m.d.comb += [
             inside.eq(~address[ADDRESS_BITS - 2 :].any()),
             link.eq(address == LINK_ADDRESS // 4),
@@ -125,6 +127,10 @@ class UartBridge(wiring.Component):
             host.strobe.eq(0b1111),
             transmitter.data.eq(data[24:]),
         ]
+        # Bounds of all memories are behind the error: a register cuts the way.
+        m.d.sync += [judged.eq(refused), written.eq(0)]
+        with m.If(written & judged):
+            m.d.sync += flags["write_refused"].eq(1)
         with m.FSM() as fsm:
             with m.State("COMMAND"):
                 m.d.sync += [command.eq(receiver.data), byte.eq(0)]
@@ -158,9 +164,8 @@ class UartBridge(wiring.Component):
                     remaining.eq(remaining - 1),
                     address.eq(address + ~fixed),
                     words.eq(words + 1),
+                    written.eq(1),
                 ]
-                with m.If(refused):
-                    m.d.sync += flags["write_refused"].eq(1)
                 with m.If(link):
                     m.d.sync += [words.eq(0), *(flag.eq(0) for flag in flags.values())]
                 m.next = "DATA"
@@ -168,11 +173,11 @@ class UartBridge(wiring.Component):
                     m.next = "COMMAND"
             with m.State("READ"):
                 m.d.comb += host.read.eq(inside)
-                m.d.sync += data.eq(refused.replicate(32))
-                with m.If(refused):
-                    m.d.sync += flags["read_refused"].eq(1)
                 m.next = "WAIT"
             with m.State("WAIT"):
+                m.d.sync += data.eq(judged.replicate(32))
+                with m.If(judged):
+                    m.d.sync += flags["read_refused"].eq(1)
                 m.next = "TAKE"
             with m.State("TAKE"):
                 with m.If(link):
