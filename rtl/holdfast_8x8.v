@@ -7,210 +7,210 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$10 ;
   wire \$100 ;
   wire \$101 ;
-  wire [19:0] \$102 ;
-  wire \$103 ;
-  wire \$104 ;
-  wire \$105 ;
-  wire \$106 ;
+  wire \$102 ;
+  wire [15:0] \$103 ;
+  wire [18:0] \$104 ;
+  wire [18:0] \$105 ;
+  wire [7:0] \$106 ;
   wire \$107 ;
-  wire [19:0] \$108 ;
+  wire \$108 ;
   wire \$109 ;
   wire \$11 ;
   wire \$110 ;
   wire \$111 ;
   wire \$112 ;
   wire \$113 ;
-  wire [19:0] \$114 ;
+  wire \$114 ;
   wire \$115 ;
   wire \$116 ;
   wire \$117 ;
-  wire \$118 ;
-  wire \$119 ;
-  wire \$12 ;
-  wire [19:0] \$120 ;
-  wire \$121 ;
+  wire [15:0] \$118 ;
+  wire [18:0] \$119 ;
+  wire [17:0] \$12 ;
+  wire [18:0] \$120 ;
+  wire [7:0] \$121 ;
   wire \$122 ;
   wire \$123 ;
   wire \$124 ;
   wire \$125 ;
-  wire [19:0] \$126 ;
+  wire \$126 ;
   wire \$127 ;
   wire \$128 ;
   wire \$129 ;
   wire \$13 ;
   wire \$130 ;
   wire \$131 ;
-  wire [19:0] \$132 ;
-  wire \$133 ;
-  wire \$134 ;
-  wire \$135 ;
-  wire \$136 ;
+  wire \$132 ;
+  wire [15:0] \$133 ;
+  wire [18:0] \$134 ;
+  wire [18:0] \$135 ;
+  wire [7:0] \$136 ;
   wire \$137 ;
-  wire [19:0] \$138 ;
+  wire \$138 ;
   wire \$139 ;
   wire \$14 ;
   wire \$140 ;
   wire \$141 ;
   wire \$142 ;
   wire \$143 ;
-  wire [19:0] \$144 ;
+  wire \$144 ;
   wire \$145 ;
   wire \$146 ;
   wire \$147 ;
-  wire \$148 ;
-  wire \$149 ;
+  wire [15:0] \$148 ;
+  wire [18:0] \$149 ;
   wire \$15 ;
-  wire \$150 ;
-  wire \$151 ;
+  wire [18:0] \$150 ;
+  wire [7:0] \$151 ;
   wire \$152 ;
   wire \$153 ;
   wire \$154 ;
-  wire [15:0] \$155 ;
-  wire [18:0] \$156 ;
-  wire [18:0] \$157 ;
-  wire [7:0] \$158 ;
+  wire \$155 ;
+  wire \$156 ;
+  wire \$157 ;
+  wire \$158 ;
   wire \$159 ;
   wire \$16 ;
   wire \$160 ;
   wire \$161 ;
   wire \$162 ;
-  wire \$163 ;
-  wire \$164 ;
-  wire \$165 ;
-  wire \$166 ;
+  wire [15:0] \$163 ;
+  wire [18:0] \$164 ;
+  wire [18:0] \$165 ;
+  wire [7:0] \$166 ;
   wire \$167 ;
   wire \$168 ;
   wire \$169 ;
   wire \$17 ;
-  wire [15:0] \$170 ;
-  wire [18:0] \$171 ;
-  wire [18:0] \$172 ;
-  wire [7:0] \$173 ;
+  wire \$170 ;
+  wire \$171 ;
+  wire \$172 ;
+  wire \$173 ;
   wire \$174 ;
   wire \$175 ;
   wire \$176 ;
   wire \$177 ;
-  wire \$178 ;
-  wire \$179 ;
-  wire \$18 ;
-  wire \$180 ;
-  wire \$181 ;
+  wire [15:0] \$178 ;
+  wire [18:0] \$179 ;
+  wire [17:0] \$18 ;
+  wire [18:0] \$180 ;
+  wire [7:0] \$181 ;
   wire \$182 ;
   wire \$183 ;
   wire \$184 ;
-  wire [15:0] \$185 ;
-  wire [18:0] \$186 ;
-  wire [18:0] \$187 ;
-  wire [7:0] \$188 ;
+  wire \$185 ;
+  wire \$186 ;
+  wire \$187 ;
+  wire \$188 ;
   wire \$189 ;
   wire \$19 ;
   wire \$190 ;
   wire \$191 ;
   wire \$192 ;
-  wire \$193 ;
-  wire \$194 ;
-  wire \$195 ;
-  wire \$196 ;
+  wire [15:0] \$193 ;
+  wire [18:0] \$194 ;
+  wire [18:0] \$195 ;
+  wire [7:0] \$196 ;
   wire \$197 ;
   wire \$198 ;
   wire \$199 ;
   wire \$2 ;
   wire \$20 ;
-  wire [15:0] \$200 ;
-  wire [18:0] \$201 ;
-  wire [18:0] \$202 ;
-  wire [7:0] \$203 ;
+  wire \$200 ;
+  wire \$201 ;
+  wire \$202 ;
+  wire \$203 ;
   wire \$204 ;
   wire \$205 ;
   wire \$206 ;
   wire \$207 ;
-  wire \$208 ;
-  wire \$209 ;
+  wire [15:0] \$208 ;
+  wire [18:0] \$209 ;
   wire \$21 ;
-  wire \$210 ;
-  wire \$211 ;
+  wire [18:0] \$210 ;
+  wire [7:0] \$211 ;
   wire \$212 ;
   wire \$213 ;
   wire \$214 ;
-  wire [15:0] \$215 ;
-  wire [18:0] \$216 ;
-  wire [18:0] \$217 ;
-  wire [7:0] \$218 ;
+  wire \$215 ;
+  wire \$216 ;
+  wire \$217 ;
+  wire \$218 ;
   wire \$219 ;
   wire \$22 ;
   wire \$220 ;
   wire \$221 ;
   wire \$222 ;
-  wire \$223 ;
-  wire \$224 ;
-  wire \$225 ;
-  wire \$226 ;
+  wire [15:0] \$223 ;
+  wire [18:0] \$224 ;
+  wire [18:0] \$225 ;
+  wire [7:0] \$226 ;
   wire \$227 ;
   wire \$228 ;
   wire \$229 ;
   wire \$23 ;
-  wire [15:0] \$230 ;
-  wire [18:0] \$231 ;
-  wire [18:0] \$232 ;
-  wire [7:0] \$233 ;
+  wire \$230 ;
+  wire \$231 ;
+  wire \$232 ;
+  wire \$233 ;
   wire \$234 ;
   wire \$235 ;
   wire \$236 ;
   wire \$237 ;
-  wire \$238 ;
-  wire \$239 ;
-  wire \$24 ;
-  wire \$240 ;
-  wire \$241 ;
+  wire [15:0] \$238 ;
+  wire [18:0] \$239 ;
+  wire [19:0] \$24 ;
+  wire [18:0] \$240 ;
+  wire [7:0] \$241 ;
   wire \$242 ;
   wire \$243 ;
   wire \$244 ;
-  wire [15:0] \$245 ;
-  wire [18:0] \$246 ;
-  wire [18:0] \$247 ;
-  wire [7:0] \$248 ;
+  wire \$245 ;
+  wire \$246 ;
+  wire \$247 ;
+  wire \$248 ;
   wire \$249 ;
   wire \$25 ;
   wire \$250 ;
   wire \$251 ;
   wire \$252 ;
-  wire \$253 ;
-  wire \$254 ;
-  wire \$255 ;
-  wire \$256 ;
+  wire [15:0] \$253 ;
+  wire [18:0] \$254 ;
+  wire [18:0] \$255 ;
+  wire [7:0] \$256 ;
   wire \$257 ;
   wire \$258 ;
   wire \$259 ;
   wire \$26 ;
-  wire [15:0] \$260 ;
-  wire [18:0] \$261 ;
-  wire [18:0] \$262 ;
-  wire [7:0] \$263 ;
+  wire \$260 ;
+  wire \$261 ;
+  wire \$262 ;
+  wire \$263 ;
   wire \$264 ;
   wire \$265 ;
   wire \$266 ;
   wire \$267 ;
-  wire \$268 ;
-  wire \$269 ;
+  wire [15:0] \$268 ;
+  wire [18:0] \$269 ;
   wire \$27 ;
-  wire \$270 ;
-  wire \$271 ;
+  wire [18:0] \$270 ;
+  wire [7:0] \$271 ;
   wire \$272 ;
   wire \$273 ;
   wire \$274 ;
   wire \$275 ;
   wire \$276 ;
   wire \$277 ;
-  wire [15:0] \$278 ;
-  wire [18:0] \$279 ;
+  wire \$278 ;
+  wire \$279 ;
   wire \$28 ;
-  wire [18:0] \$280 ;
-  wire [7:0] \$281 ;
+  wire \$280 ;
+  wire \$281 ;
   wire \$282 ;
-  wire \$283 ;
-  wire \$284 ;
-  wire \$285 ;
-  wire \$286 ;
+  wire [15:0] \$283 ;
+  wire [18:0] \$284 ;
+  wire [18:0] \$285 ;
+  wire [7:0] \$286 ;
   wire \$287 ;
   wire \$288 ;
   wire \$289 ;
@@ -218,28 +218,28 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$290 ;
   wire \$291 ;
   wire \$292 ;
-  wire [15:0] \$293 ;
-  wire [18:0] \$294 ;
-  wire [18:0] \$295 ;
-  wire [7:0] \$296 ;
+  wire \$293 ;
+  wire \$294 ;
+  wire \$295 ;
+  wire \$296 ;
   wire \$297 ;
-  wire \$298 ;
-  wire \$299 ;
+  wire [15:0] \$298 ;
+  wire [18:0] \$299 ;
   wire \$3 ;
-  wire \$30 ;
-  wire \$300 ;
-  wire \$301 ;
+  wire [19:0] \$30 ;
+  wire [18:0] \$300 ;
+  wire [7:0] \$301 ;
   wire \$302 ;
   wire \$303 ;
   wire \$304 ;
   wire \$305 ;
   wire \$306 ;
   wire \$307 ;
-  wire [15:0] \$308 ;
-  wire [18:0] \$309 ;
+  wire \$308 ;
+  wire \$309 ;
   wire \$31 ;
-  wire [18:0] \$310 ;
-  wire [7:0] \$311 ;
+  wire \$310 ;
+  wire \$311 ;
   wire \$312 ;
   wire \$313 ;
   wire \$314 ;
@@ -252,10 +252,10 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$320 ;
   wire \$321 ;
   wire \$322 ;
-  wire [15:0] \$323 ;
-  wire [18:0] \$324 ;
-  wire [18:0] \$325 ;
-  wire [7:0] \$326 ;
+  wire \$323 ;
+  wire \$324 ;
+  wire \$325 ;
+  wire \$326 ;
   wire \$327 ;
   wire \$328 ;
   wire \$329 ;
@@ -268,11 +268,11 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$335 ;
   wire \$336 ;
   wire \$337 ;
-  wire [15:0] \$338 ;
-  wire [18:0] \$339 ;
+  wire \$338 ;
+  wire \$339 ;
   wire \$34 ;
-  wire [18:0] \$340 ;
-  wire [7:0] \$341 ;
+  wire \$340 ;
+  wire \$341 ;
   wire \$342 ;
   wire \$343 ;
   wire \$344 ;
@@ -285,14 +285,14 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$350 ;
   wire \$351 ;
   wire \$352 ;
-  wire [15:0] \$353 ;
-  wire [18:0] \$354 ;
-  wire [18:0] \$355 ;
-  wire [7:0] \$356 ;
+  wire \$353 ;
+  wire \$354 ;
+  wire \$355 ;
+  wire \$356 ;
   wire \$357 ;
   wire \$358 ;
   wire \$359 ;
-  wire \$36 ;
+  wire [19:0] \$36 ;
   wire \$360 ;
   wire \$361 ;
   wire \$362 ;
@@ -301,11 +301,11 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$365 ;
   wire \$366 ;
   wire \$367 ;
-  wire [15:0] \$368 ;
-  wire [18:0] \$369 ;
+  wire \$368 ;
+  wire \$369 ;
   wire \$37 ;
-  wire [18:0] \$370 ;
-  wire [7:0] \$371 ;
+  wire \$370 ;
+  wire \$371 ;
   wire \$372 ;
   wire \$373 ;
   wire \$374 ;
@@ -318,10 +318,10 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$380 ;
   wire \$381 ;
   wire \$382 ;
-  wire [15:0] \$383 ;
-  wire [18:0] \$384 ;
-  wire [18:0] \$385 ;
-  wire [7:0] \$386 ;
+  wire \$383 ;
+  wire \$384 ;
+  wire \$385 ;
+  wire \$386 ;
   wire \$387 ;
   wire \$388 ;
   wire \$389 ;
@@ -359,22 +359,22 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$417 ;
   wire \$418 ;
   wire \$419 ;
-  wire \$42 ;
+  wire [19:0] \$42 ;
   wire \$420 ;
   wire \$421 ;
   wire \$422 ;
-  wire [32:0] \$423 ;
-  wire [32:0] \$424 ;
-  wire [32:0] \$425 ;
-  wire [32:0] \$426 ;
-  wire [32:0] \$427 ;
+  wire \$423 ;
+  wire \$424 ;
+  wire \$425 ;
+  wire \$426 ;
+  wire \$427 ;
   wire \$428 ;
   wire \$429 ;
   wire \$43 ;
   wire \$430 ;
-  wire [32:0] \$431 ;
-  wire [32:0] \$432 ;
-  wire [32:0] \$433 ;
+  wire \$431 ;
+  wire \$432 ;
+  wire \$433 ;
   wire \$434 ;
   wire \$435 ;
   wire \$436 ;
@@ -382,94 +382,137 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$438 ;
   wire \$439 ;
   wire \$44 ;
-  wire [2:0] \$440 ;
-  reg [31:0] \$441 ;
-  reg [31:0] \$442 ;
-  reg [31:0] \$443 ;
-  reg [2:0] \$444 ;
-  reg [21:0] \$445 ;
-  reg [31:0] \$446 ;
-  reg [31:0] \$447 ;
-  reg [31:0] \$448 ;
-  reg [31:0] \$449 ;
+  wire \$440 ;
+  wire \$441 ;
+  wire \$442 ;
+  wire \$443 ;
+  wire \$444 ;
+  wire \$445 ;
+  wire \$446 ;
+  wire \$447 ;
+  wire \$448 ;
+  wire \$449 ;
   wire \$45 ;
-  reg [31:0] \$450 ;
-  reg [31:0] \$451 ;
-  reg [31:0] \$452 ;
-  reg [31:0] \$453 ;
-  reg \$454 ;
-  reg \$455 ;
-  reg [15:0] \$456 ;
-  reg [15:0] \$457 ;
-  reg [15:0] \$458 ;
-  reg [31:0] \$459 ;
+  wire \$450 ;
+  wire \$451 ;
+  wire \$452 ;
+  wire \$453 ;
+  wire \$454 ;
+  wire \$455 ;
+  wire [32:0] \$456 ;
+  wire [32:0] \$457 ;
+  wire [32:0] \$458 ;
+  wire [32:0] \$459 ;
   wire \$46 ;
-  reg [1:0] \$460 ;
-  reg [1:0] \$461 ;
-  reg [31:0] \$462 ;
-  reg [4:0] \$463 ;
-  reg [4:0] \$464 ;
-  reg [4:0] \$465 ;
-  reg [4:0] \$466 ;
-  reg [4:0] \$467 ;
-  reg [4:0] \$468 ;
-  reg [4:0] \$469 ;
+  wire [32:0] \$460 ;
+  wire \$461 ;
+  wire \$462 ;
+  wire \$463 ;
+  wire [32:0] \$464 ;
+  wire [32:0] \$465 ;
+  wire [32:0] \$466 ;
+  wire \$467 ;
+  wire \$468 ;
+  wire \$469 ;
   wire \$47 ;
-  reg [4:0] \$470 ;
-  reg [4:0] \$471 ;
-  reg \$472 ;
-  reg \$473 ;
-  reg [63:0] \$474 ;
-  wire [4:0] \$475 ;
-  wire \$48 ;
+  wire \$470 ;
+  wire \$471 ;
+  wire \$472 ;
+  wire \$473 ;
+  wire \$474 ;
+  wire \$475 ;
+  wire \$476 ;
+  wire \$477 ;
+  wire \$478 ;
+  wire \$479 ;
+  wire [19:0] \$48 ;
+  wire \$480 ;
+  wire \$481 ;
+  wire \$482 ;
+  wire [2:0] \$483 ;
+  reg [31:0] \$484 ;
+  reg [31:0] \$485 ;
+  reg [31:0] \$486 ;
+  reg [2:0] \$487 ;
+  reg [21:0] \$488 ;
+  reg [31:0] \$489 ;
   wire \$49 ;
+  reg [31:0] \$490 ;
+  reg [31:0] \$491 ;
+  reg [31:0] \$492 ;
+  reg [31:0] \$493 ;
+  reg [31:0] \$494 ;
+  reg [31:0] \$495 ;
+  reg [31:0] \$496 ;
+  reg \$497 ;
+  reg \$498 ;
+  reg [15:0] \$499 ;
   wire \$5 ;
   wire \$50 ;
+  reg [15:0] \$500 ;
+  reg [15:0] \$501 ;
+  reg [31:0] \$502 ;
+  reg [1:0] \$503 ;
+  reg [1:0] \$504 ;
+  reg [31:0] \$505 ;
+  reg [4:0] \$506 ;
+  reg [4:0] \$507 ;
+  reg [4:0] \$508 ;
+  reg [4:0] \$509 ;
   wire \$51 ;
+  reg [4:0] \$510 ;
+  reg [4:0] \$511 ;
+  reg [4:0] \$512 ;
+  reg [4:0] \$513 ;
+  reg [4:0] \$514 ;
+  reg \$515 ;
+  reg \$516 ;
+  reg [63:0] \$517 ;
+  wire [4:0] \$518 ;
   wire \$52 ;
   wire \$53 ;
-  wire \$54 ;
+  wire [19:0] \$54 ;
   wire \$55 ;
   wire \$56 ;
   wire \$57 ;
   wire \$58 ;
   wire \$59 ;
   wire \$6 ;
-  wire \$60 ;
+  wire [19:0] \$60 ;
   wire \$61 ;
   wire \$62 ;
   wire \$63 ;
   wire \$64 ;
   wire \$65 ;
-  wire \$66 ;
+  wire [19:0] \$66 ;
   wire \$67 ;
   wire \$68 ;
   wire \$69 ;
   wire \$7 ;
   wire \$70 ;
   wire \$71 ;
-  wire [19:0] \$72 ;
-  wire \$73 ;
-  wire \$74 ;
-  wire \$75 ;
-  wire \$76 ;
+  wire \$72 ;
+  wire [15:0] \$73 ;
+  wire [18:0] \$74 ;
+  wire [18:0] \$75 ;
+  wire [7:0] \$76 ;
   wire \$77 ;
   wire \$78 ;
   wire \$79 ;
-  wire \$8 ;
+  wire [19:0] \$8 ;
   wire \$80 ;
   wire \$81 ;
   wire \$82 ;
-  wire [17:0] \$83 ;
+  wire \$83 ;
   wire \$84 ;
   wire \$85 ;
   wire \$86 ;
   wire \$87 ;
-  wire \$88 ;
-  wire [17:0] \$89 ;
+  wire [15:0] \$88 ;
+  wire [18:0] \$89 ;
   wire \$9 ;
-  wire \$90 ;
-  wire \$91 ;
+  wire [18:0] \$90 ;
+  wire [7:0] \$91 ;
   wire \$92 ;
   wire \$93 ;
   wire \$94 ;
@@ -479,21 +522,21 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$98 ;
   wire \$99 ;
   wire [10:0] \$signature__addr ;
-  wire [9:0] \$signature__addr$101 ;
-  wire [9:0] \$signature__addr$108 ;
+  wire [9:0] \$signature__addr$104 ;
+  wire [9:0] \$signature__addr$97 ;
   wire [31:0] \$signature__data ;
-  wire [23:0] \$signature__data$107 ;
-  wire [21:0] \$signature__data$112 ;
+  wire [23:0] \$signature__data$103 ;
+  wire [21:0] \$signature__data$108 ;
   wire [63:0] act;
-  wire [63:0] \act$161 ;
-  wire [7:0] \act$161[0] ;
-  wire [7:0] \act$161[1] ;
-  wire [7:0] \act$161[2] ;
-  wire [7:0] \act$161[3] ;
-  wire [7:0] \act$161[4] ;
-  wire [7:0] \act$161[5] ;
-  wire [7:0] \act$161[6] ;
-  wire [7:0] \act$161[7] ;
+  wire [63:0] \act$159 ;
+  wire [7:0] \act$159[0] ;
+  wire [7:0] \act$159[1] ;
+  wire [7:0] \act$159[2] ;
+  wire [7:0] \act$159[3] ;
+  wire [7:0] \act$159[4] ;
+  wire [7:0] \act$159[5] ;
+  wire [7:0] \act$159[6] ;
+  wire [7:0] \act$159[7] ;
   wire [7:0] \act[0] ;
   wire [7:0] \act[1] ;
   wire [7:0] \act[2] ;
@@ -503,55 +546,55 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [7:0] \act[6] ;
   wire [7:0] \act[7] ;
   wire active;
-  wire \active$196 ;
-  wire \active$199 ;
+  wire \active$194 ;
+  wire \active$197 ;
   wire [10:0] address;
-  wire [13:0] \address$102 ;
-  wire [19:0] \address$116 ;
-  wire [127:0] \address$122 ;
-  wire [15:0] \address$122[0] ;
-  wire [15:0] \address$122[1] ;
-  wire [15:0] \address$122[2] ;
-  wire [15:0] \address$122[3] ;
-  wire [15:0] \address$122[4] ;
-  wire [15:0] \address$122[5] ;
-  wire [15:0] \address$122[6] ;
-  wire [15:0] \address$122[7] ;
-  wire [15:0] \address$123 ;
-  wire [127:0] \address$125 ;
-  wire [15:0] \address$125[0] ;
-  wire [15:0] \address$125[1] ;
-  wire [15:0] \address$125[2] ;
-  wire [15:0] \address$125[3] ;
-  wire [15:0] \address$125[4] ;
-  wire [15:0] \address$125[5] ;
-  wire [15:0] \address$125[6] ;
-  wire [15:0] \address$125[7] ;
+  wire [19:0] \address$112 ;
+  wire [127:0] \address$118 ;
+  wire [15:0] \address$118[0] ;
+  wire [15:0] \address$118[1] ;
+  wire [15:0] \address$118[2] ;
+  wire [15:0] \address$118[3] ;
+  wire [15:0] \address$118[4] ;
+  wire [15:0] \address$118[5] ;
+  wire [15:0] \address$118[6] ;
+  wire [15:0] \address$118[7] ;
+  wire [15:0] \address$119 ;
+  wire [127:0] \address$121 ;
+  wire [15:0] \address$121[0] ;
+  wire [15:0] \address$121[1] ;
+  wire [15:0] \address$121[2] ;
+  wire [15:0] \address$121[3] ;
+  wire [15:0] \address$121[4] ;
+  wire [15:0] \address$121[5] ;
+  wire [15:0] \address$121[6] ;
+  wire [15:0] \address$121[7] ;
+  wire [13:0] \address$98 ;
   wire [19:0] base;
-  wire [13:0] \base$177 ;
+  wire [13:0] \base$175 ;
   wire \begin ;
   wire busy;
   input clk;
   wire clk;
   wire [63:0] codes;
-  wire [63:0] \codes$190 ;
-  wire [7:0] \codes$190[0] ;
-  wire [7:0] \codes$190[1] ;
-  wire [7:0] \codes$190[2] ;
-  wire [7:0] \codes$190[3] ;
-  wire [7:0] \codes$190[4] ;
-  wire [7:0] \codes$190[5] ;
-  wire [7:0] \codes$190[6] ;
-  wire [7:0] \codes$190[7] ;
-  wire [63:0] \codes$191 ;
-  wire [7:0] \codes$191[0] ;
-  wire [7:0] \codes$191[1] ;
-  wire [7:0] \codes$191[2] ;
-  wire [7:0] \codes$191[3] ;
-  wire [7:0] \codes$191[4] ;
-  wire [7:0] \codes$191[5] ;
-  wire [7:0] \codes$191[6] ;
-  wire [7:0] \codes$191[7] ;
+  wire [63:0] \codes$188 ;
+  wire [7:0] \codes$188[0] ;
+  wire [7:0] \codes$188[1] ;
+  wire [7:0] \codes$188[2] ;
+  wire [7:0] \codes$188[3] ;
+  wire [7:0] \codes$188[4] ;
+  wire [7:0] \codes$188[5] ;
+  wire [7:0] \codes$188[6] ;
+  wire [7:0] \codes$188[7] ;
+  wire [63:0] \codes$189 ;
+  wire [7:0] \codes$189[0] ;
+  wire [7:0] \codes$189[1] ;
+  wire [7:0] \codes$189[2] ;
+  wire [7:0] \codes$189[3] ;
+  wire [7:0] \codes$189[4] ;
+  wire [7:0] \codes$189[5] ;
+  wire [7:0] \codes$189[6] ;
+  wire [7:0] \codes$189[7] ;
   wire [7:0] \codes[0] ;
   wire [7:0] \codes[1] ;
   wire [7:0] \codes[2] ;
@@ -569,12 +612,11 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   reg control_interrupt = 1'h0;
   reg [15:0] count = 16'h0000;
   (* init = 16'h0000 *)
-  wire [15:0] \count$91 ;
+  wire [15:0] \count$88 ;
   reg [31:0] cycles = 32'd0;
   wire done;
-  wire \done$146 ;
+  wire \done$144 ;
   wire [7:0] enable;
-  wire error;
   wire fault_accumulator;
   wire fault_activation;
   wire fault_output;
@@ -594,17 +636,16 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire fetching;
   reg [15:0] first = 16'h0000;
   (* init = 16'h0000 *)
-  wire [15:0] \first$90 ;
-  reg forbidden;
+  wire [15:0] \first$87 ;
   wire go;
-  wire \go$142 ;
-  wire \go$156 ;
-  wire \go$178 ;
-  wire \go$182 ;
-  wire \go$187 ;
+  wire \go$140 ;
+  wire \go$154 ;
+  wire \go$176 ;
+  wire \go$180 ;
+  wire \go$185 ;
   wire [24:0] host__address;
   wire [31:0] host__data;
-  reg host__error;
+  wire host__error;
   wire host__read;
   reg [31:0] host__read_data = 32'd0;
   wire [3:0] host__strobe;
@@ -614,266 +655,266 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   output interrupt;
   wire interrupt;
   wire [514:0] layer;
-  wire [514:0] \layer$140 ;
-  wire [7:0] \layer$140.add_hi ;
-  wire [7:0] \layer$140.add_lo ;
-  wire [23:0] \layer$140.add_multiplier_a ;
-  wire [23:0] \layer$140.add_multiplier_b ;
-  wire [4:0] \layer$140.add_shift ;
-  wire [7:0] \layer$140.add_zero ;
-  wire [12:0] \layer$140.blocks ;
-  wire [13:0] \layer$140.co_tiles ;
-  wire [2:0] \layer$140.dilation ;
-  wire [7:0] \layer$140.hi ;
-  wire \layer$140.hold_weights ;
-  wire [8:0] \layer$140.in_h ;
-  wire [8:0] \layer$140.in_w ;
-  wire [1:0] \layer$140.input_bank ;
-  wire [15:0] \layer$140.input_base ;
-  wire [7:0] \layer$140.input_hi ;
-  wire [7:0] \layer$140.input_lo ;
-  wire [15:0] \layer$140.input_step ;
-  wire [4:0] \layer$140.kernel_h ;
-  wire [4:0] \layer$140.kernel_w ;
-  wire [15:0] \layer$140.lane_mask ;
-  wire [7:0] \layer$140.lo ;
-  wire [15:0] \layer$140.magic ;
-  wire \layer$140.maximum ;
-  wire [9:0] \layer$140.origin_x ;
-  wire [9:0] \layer$140.origin_y ;
-  wire [15:0] \layer$140.out_base ;
-  wire [8:0] \layer$140.out_h ;
-  wire [4:0] \layer$140.out_lane ;
-  wire [11:0] \layer$140.out_step ;
-  wire [8:0] \layer$140.out_w ;
-  wire [1:0] \layer$140.output_bank ;
-  wire [7:0] \layer$140.pad_value ;
-  wire [13:0] \layer$140.param_base ;
-  wire [15:0] \layer$140.res_base ;
-  wire [4:0] \layer$140.res_lane ;
-  wire [15:0] \layer$140.res_step_x ;
-  wire [15:0] \layer$140.res_step_y ;
-  wire [13:0] \layer$140.res_tiles ;
-  wire [7:0] \layer$140.res_zero ;
-  wire \layer$140.residual ;
-  wire [1:0] \layer$140.residual_bank ;
-  wire [15:0] \layer$140.step_kx ;
-  wire [15:0] \layer$140.step_ky ;
-  wire [15:0] \layer$140.step_x ;
-  wire [15:0] \layer$140.step_y ;
-  wire [2:0] \layer$140.stride ;
-  wire [3:0] \layer$140.sub_block ;
-  wire [19:0] \layer$140.weight_base ;
-  wire [7:0] \layer$140.zero_in ;
-  wire [7:0] \layer$140.zero_out ;
-  wire [514:0] \layer$147 ;
-  wire [7:0] \layer$147.add_hi ;
-  wire [7:0] \layer$147.add_lo ;
-  wire [23:0] \layer$147.add_multiplier_a ;
-  wire [23:0] \layer$147.add_multiplier_b ;
-  wire [4:0] \layer$147.add_shift ;
-  wire [7:0] \layer$147.add_zero ;
-  wire [12:0] \layer$147.blocks ;
-  wire [13:0] \layer$147.co_tiles ;
-  wire [2:0] \layer$147.dilation ;
-  wire [7:0] \layer$147.hi ;
-  wire \layer$147.hold_weights ;
-  wire [8:0] \layer$147.in_h ;
-  wire [8:0] \layer$147.in_w ;
-  wire [1:0] \layer$147.input_bank ;
-  wire [15:0] \layer$147.input_base ;
-  wire [7:0] \layer$147.input_hi ;
-  wire [7:0] \layer$147.input_lo ;
-  wire [15:0] \layer$147.input_step ;
-  wire [4:0] \layer$147.kernel_h ;
-  wire [4:0] \layer$147.kernel_w ;
-  wire [15:0] \layer$147.lane_mask ;
-  wire [7:0] \layer$147.lo ;
-  wire [15:0] \layer$147.magic ;
-  wire \layer$147.maximum ;
-  wire [9:0] \layer$147.origin_x ;
-  wire [9:0] \layer$147.origin_y ;
-  wire [15:0] \layer$147.out_base ;
-  wire [8:0] \layer$147.out_h ;
-  wire [4:0] \layer$147.out_lane ;
-  wire [11:0] \layer$147.out_step ;
-  wire [8:0] \layer$147.out_w ;
-  wire [1:0] \layer$147.output_bank ;
-  wire [7:0] \layer$147.pad_value ;
-  wire [13:0] \layer$147.param_base ;
-  wire [15:0] \layer$147.res_base ;
-  wire [4:0] \layer$147.res_lane ;
-  wire [15:0] \layer$147.res_step_x ;
-  wire [15:0] \layer$147.res_step_y ;
-  wire [13:0] \layer$147.res_tiles ;
-  wire [7:0] \layer$147.res_zero ;
-  wire \layer$147.residual ;
-  wire [1:0] \layer$147.residual_bank ;
-  wire [15:0] \layer$147.step_kx ;
-  wire [15:0] \layer$147.step_ky ;
-  wire [15:0] \layer$147.step_x ;
-  wire [15:0] \layer$147.step_y ;
-  wire [2:0] \layer$147.stride ;
-  wire [3:0] \layer$147.sub_block ;
-  wire [19:0] \layer$147.weight_base ;
-  wire [7:0] \layer$147.zero_in ;
-  wire [7:0] \layer$147.zero_out ;
-  wire [514:0] \layer$168 ;
-  wire [7:0] \layer$168.add_hi ;
-  wire [7:0] \layer$168.add_lo ;
-  wire [23:0] \layer$168.add_multiplier_a ;
-  wire [23:0] \layer$168.add_multiplier_b ;
-  wire [4:0] \layer$168.add_shift ;
-  wire [7:0] \layer$168.add_zero ;
-  wire [12:0] \layer$168.blocks ;
-  wire [13:0] \layer$168.co_tiles ;
-  wire [2:0] \layer$168.dilation ;
-  wire [7:0] \layer$168.hi ;
-  wire \layer$168.hold_weights ;
-  wire [8:0] \layer$168.in_h ;
-  wire [8:0] \layer$168.in_w ;
-  wire [1:0] \layer$168.input_bank ;
-  wire [15:0] \layer$168.input_base ;
-  wire [7:0] \layer$168.input_hi ;
-  wire [7:0] \layer$168.input_lo ;
-  wire [15:0] \layer$168.input_step ;
-  wire [4:0] \layer$168.kernel_h ;
-  wire [4:0] \layer$168.kernel_w ;
-  wire [15:0] \layer$168.lane_mask ;
-  wire [7:0] \layer$168.lo ;
-  wire [15:0] \layer$168.magic ;
-  wire \layer$168.maximum ;
-  wire [9:0] \layer$168.origin_x ;
-  wire [9:0] \layer$168.origin_y ;
-  wire [15:0] \layer$168.out_base ;
-  wire [8:0] \layer$168.out_h ;
-  wire [4:0] \layer$168.out_lane ;
-  wire [11:0] \layer$168.out_step ;
-  wire [8:0] \layer$168.out_w ;
-  wire [1:0] \layer$168.output_bank ;
-  wire [7:0] \layer$168.pad_value ;
-  wire [13:0] \layer$168.param_base ;
-  wire [15:0] \layer$168.res_base ;
-  wire [4:0] \layer$168.res_lane ;
-  wire [15:0] \layer$168.res_step_x ;
-  wire [15:0] \layer$168.res_step_y ;
-  wire [13:0] \layer$168.res_tiles ;
-  wire [7:0] \layer$168.res_zero ;
-  wire \layer$168.residual ;
-  wire [1:0] \layer$168.residual_bank ;
-  wire [15:0] \layer$168.step_kx ;
-  wire [15:0] \layer$168.step_ky ;
-  wire [15:0] \layer$168.step_x ;
-  wire [15:0] \layer$168.step_y ;
-  wire [2:0] \layer$168.stride ;
-  wire [3:0] \layer$168.sub_block ;
-  wire [19:0] \layer$168.weight_base ;
-  wire [7:0] \layer$168.zero_in ;
-  wire [7:0] \layer$168.zero_out ;
-  wire [514:0] \layer$181 ;
-  wire [7:0] \layer$181.add_hi ;
-  wire [7:0] \layer$181.add_lo ;
-  wire [23:0] \layer$181.add_multiplier_a ;
-  wire [23:0] \layer$181.add_multiplier_b ;
-  wire [4:0] \layer$181.add_shift ;
-  wire [7:0] \layer$181.add_zero ;
-  wire [12:0] \layer$181.blocks ;
-  wire [13:0] \layer$181.co_tiles ;
-  wire [2:0] \layer$181.dilation ;
-  wire [7:0] \layer$181.hi ;
-  wire \layer$181.hold_weights ;
-  wire [8:0] \layer$181.in_h ;
-  wire [8:0] \layer$181.in_w ;
-  wire [1:0] \layer$181.input_bank ;
-  wire [15:0] \layer$181.input_base ;
-  wire [7:0] \layer$181.input_hi ;
-  wire [7:0] \layer$181.input_lo ;
-  wire [15:0] \layer$181.input_step ;
-  wire [4:0] \layer$181.kernel_h ;
-  wire [4:0] \layer$181.kernel_w ;
-  wire [15:0] \layer$181.lane_mask ;
-  wire [7:0] \layer$181.lo ;
-  wire [15:0] \layer$181.magic ;
-  wire \layer$181.maximum ;
-  wire [9:0] \layer$181.origin_x ;
-  wire [9:0] \layer$181.origin_y ;
-  wire [15:0] \layer$181.out_base ;
-  wire [8:0] \layer$181.out_h ;
-  wire [4:0] \layer$181.out_lane ;
-  wire [11:0] \layer$181.out_step ;
-  wire [8:0] \layer$181.out_w ;
-  wire [1:0] \layer$181.output_bank ;
-  wire [7:0] \layer$181.pad_value ;
-  wire [13:0] \layer$181.param_base ;
-  wire [15:0] \layer$181.res_base ;
-  wire [4:0] \layer$181.res_lane ;
-  wire [15:0] \layer$181.res_step_x ;
-  wire [15:0] \layer$181.res_step_y ;
-  wire [13:0] \layer$181.res_tiles ;
-  wire [7:0] \layer$181.res_zero ;
-  wire \layer$181.residual ;
-  wire [1:0] \layer$181.residual_bank ;
-  wire [15:0] \layer$181.step_kx ;
-  wire [15:0] \layer$181.step_ky ;
-  wire [15:0] \layer$181.step_x ;
-  wire [15:0] \layer$181.step_y ;
-  wire [2:0] \layer$181.stride ;
-  wire [3:0] \layer$181.sub_block ;
-  wire [19:0] \layer$181.weight_base ;
-  wire [7:0] \layer$181.zero_in ;
-  wire [7:0] \layer$181.zero_out ;
-  wire [514:0] \layer$186 ;
-  wire [7:0] \layer$186.add_hi ;
-  wire [7:0] \layer$186.add_lo ;
-  wire [23:0] \layer$186.add_multiplier_a ;
-  wire [23:0] \layer$186.add_multiplier_b ;
-  wire [4:0] \layer$186.add_shift ;
-  wire [7:0] \layer$186.add_zero ;
-  wire [12:0] \layer$186.blocks ;
-  wire [13:0] \layer$186.co_tiles ;
-  wire [2:0] \layer$186.dilation ;
-  wire [7:0] \layer$186.hi ;
-  wire \layer$186.hold_weights ;
-  wire [8:0] \layer$186.in_h ;
-  wire [8:0] \layer$186.in_w ;
-  wire [1:0] \layer$186.input_bank ;
-  wire [15:0] \layer$186.input_base ;
-  wire [7:0] \layer$186.input_hi ;
-  wire [7:0] \layer$186.input_lo ;
-  wire [15:0] \layer$186.input_step ;
-  wire [4:0] \layer$186.kernel_h ;
-  wire [4:0] \layer$186.kernel_w ;
-  wire [15:0] \layer$186.lane_mask ;
-  wire [7:0] \layer$186.lo ;
-  wire [15:0] \layer$186.magic ;
-  wire \layer$186.maximum ;
-  wire [9:0] \layer$186.origin_x ;
-  wire [9:0] \layer$186.origin_y ;
-  wire [15:0] \layer$186.out_base ;
-  wire [8:0] \layer$186.out_h ;
-  wire [4:0] \layer$186.out_lane ;
-  wire [11:0] \layer$186.out_step ;
-  wire [8:0] \layer$186.out_w ;
-  wire [1:0] \layer$186.output_bank ;
-  wire [7:0] \layer$186.pad_value ;
-  wire [13:0] \layer$186.param_base ;
-  wire [15:0] \layer$186.res_base ;
-  wire [4:0] \layer$186.res_lane ;
-  wire [15:0] \layer$186.res_step_x ;
-  wire [15:0] \layer$186.res_step_y ;
-  wire [13:0] \layer$186.res_tiles ;
-  wire [7:0] \layer$186.res_zero ;
-  wire \layer$186.residual ;
-  wire [1:0] \layer$186.residual_bank ;
-  wire [15:0] \layer$186.step_kx ;
-  wire [15:0] \layer$186.step_ky ;
-  wire [15:0] \layer$186.step_x ;
-  wire [15:0] \layer$186.step_y ;
-  wire [2:0] \layer$186.stride ;
-  wire [3:0] \layer$186.sub_block ;
-  wire [19:0] \layer$186.weight_base ;
-  wire [7:0] \layer$186.zero_in ;
-  wire [7:0] \layer$186.zero_out ;
+  wire [514:0] \layer$138 ;
+  wire [7:0] \layer$138.add_hi ;
+  wire [7:0] \layer$138.add_lo ;
+  wire [23:0] \layer$138.add_multiplier_a ;
+  wire [23:0] \layer$138.add_multiplier_b ;
+  wire [4:0] \layer$138.add_shift ;
+  wire [7:0] \layer$138.add_zero ;
+  wire [12:0] \layer$138.blocks ;
+  wire [13:0] \layer$138.co_tiles ;
+  wire [2:0] \layer$138.dilation ;
+  wire [7:0] \layer$138.hi ;
+  wire \layer$138.hold_weights ;
+  wire [8:0] \layer$138.in_h ;
+  wire [8:0] \layer$138.in_w ;
+  wire [1:0] \layer$138.input_bank ;
+  wire [15:0] \layer$138.input_base ;
+  wire [7:0] \layer$138.input_hi ;
+  wire [7:0] \layer$138.input_lo ;
+  wire [15:0] \layer$138.input_step ;
+  wire [4:0] \layer$138.kernel_h ;
+  wire [4:0] \layer$138.kernel_w ;
+  wire [15:0] \layer$138.lane_mask ;
+  wire [7:0] \layer$138.lo ;
+  wire [15:0] \layer$138.magic ;
+  wire \layer$138.maximum ;
+  wire [9:0] \layer$138.origin_x ;
+  wire [9:0] \layer$138.origin_y ;
+  wire [15:0] \layer$138.out_base ;
+  wire [8:0] \layer$138.out_h ;
+  wire [4:0] \layer$138.out_lane ;
+  wire [11:0] \layer$138.out_step ;
+  wire [8:0] \layer$138.out_w ;
+  wire [1:0] \layer$138.output_bank ;
+  wire [7:0] \layer$138.pad_value ;
+  wire [13:0] \layer$138.param_base ;
+  wire [15:0] \layer$138.res_base ;
+  wire [4:0] \layer$138.res_lane ;
+  wire [15:0] \layer$138.res_step_x ;
+  wire [15:0] \layer$138.res_step_y ;
+  wire [13:0] \layer$138.res_tiles ;
+  wire [7:0] \layer$138.res_zero ;
+  wire \layer$138.residual ;
+  wire [1:0] \layer$138.residual_bank ;
+  wire [15:0] \layer$138.step_kx ;
+  wire [15:0] \layer$138.step_ky ;
+  wire [15:0] \layer$138.step_x ;
+  wire [15:0] \layer$138.step_y ;
+  wire [2:0] \layer$138.stride ;
+  wire [3:0] \layer$138.sub_block ;
+  wire [19:0] \layer$138.weight_base ;
+  wire [7:0] \layer$138.zero_in ;
+  wire [7:0] \layer$138.zero_out ;
+  wire [514:0] \layer$145 ;
+  wire [7:0] \layer$145.add_hi ;
+  wire [7:0] \layer$145.add_lo ;
+  wire [23:0] \layer$145.add_multiplier_a ;
+  wire [23:0] \layer$145.add_multiplier_b ;
+  wire [4:0] \layer$145.add_shift ;
+  wire [7:0] \layer$145.add_zero ;
+  wire [12:0] \layer$145.blocks ;
+  wire [13:0] \layer$145.co_tiles ;
+  wire [2:0] \layer$145.dilation ;
+  wire [7:0] \layer$145.hi ;
+  wire \layer$145.hold_weights ;
+  wire [8:0] \layer$145.in_h ;
+  wire [8:0] \layer$145.in_w ;
+  wire [1:0] \layer$145.input_bank ;
+  wire [15:0] \layer$145.input_base ;
+  wire [7:0] \layer$145.input_hi ;
+  wire [7:0] \layer$145.input_lo ;
+  wire [15:0] \layer$145.input_step ;
+  wire [4:0] \layer$145.kernel_h ;
+  wire [4:0] \layer$145.kernel_w ;
+  wire [15:0] \layer$145.lane_mask ;
+  wire [7:0] \layer$145.lo ;
+  wire [15:0] \layer$145.magic ;
+  wire \layer$145.maximum ;
+  wire [9:0] \layer$145.origin_x ;
+  wire [9:0] \layer$145.origin_y ;
+  wire [15:0] \layer$145.out_base ;
+  wire [8:0] \layer$145.out_h ;
+  wire [4:0] \layer$145.out_lane ;
+  wire [11:0] \layer$145.out_step ;
+  wire [8:0] \layer$145.out_w ;
+  wire [1:0] \layer$145.output_bank ;
+  wire [7:0] \layer$145.pad_value ;
+  wire [13:0] \layer$145.param_base ;
+  wire [15:0] \layer$145.res_base ;
+  wire [4:0] \layer$145.res_lane ;
+  wire [15:0] \layer$145.res_step_x ;
+  wire [15:0] \layer$145.res_step_y ;
+  wire [13:0] \layer$145.res_tiles ;
+  wire [7:0] \layer$145.res_zero ;
+  wire \layer$145.residual ;
+  wire [1:0] \layer$145.residual_bank ;
+  wire [15:0] \layer$145.step_kx ;
+  wire [15:0] \layer$145.step_ky ;
+  wire [15:0] \layer$145.step_x ;
+  wire [15:0] \layer$145.step_y ;
+  wire [2:0] \layer$145.stride ;
+  wire [3:0] \layer$145.sub_block ;
+  wire [19:0] \layer$145.weight_base ;
+  wire [7:0] \layer$145.zero_in ;
+  wire [7:0] \layer$145.zero_out ;
+  wire [514:0] \layer$166 ;
+  wire [7:0] \layer$166.add_hi ;
+  wire [7:0] \layer$166.add_lo ;
+  wire [23:0] \layer$166.add_multiplier_a ;
+  wire [23:0] \layer$166.add_multiplier_b ;
+  wire [4:0] \layer$166.add_shift ;
+  wire [7:0] \layer$166.add_zero ;
+  wire [12:0] \layer$166.blocks ;
+  wire [13:0] \layer$166.co_tiles ;
+  wire [2:0] \layer$166.dilation ;
+  wire [7:0] \layer$166.hi ;
+  wire \layer$166.hold_weights ;
+  wire [8:0] \layer$166.in_h ;
+  wire [8:0] \layer$166.in_w ;
+  wire [1:0] \layer$166.input_bank ;
+  wire [15:0] \layer$166.input_base ;
+  wire [7:0] \layer$166.input_hi ;
+  wire [7:0] \layer$166.input_lo ;
+  wire [15:0] \layer$166.input_step ;
+  wire [4:0] \layer$166.kernel_h ;
+  wire [4:0] \layer$166.kernel_w ;
+  wire [15:0] \layer$166.lane_mask ;
+  wire [7:0] \layer$166.lo ;
+  wire [15:0] \layer$166.magic ;
+  wire \layer$166.maximum ;
+  wire [9:0] \layer$166.origin_x ;
+  wire [9:0] \layer$166.origin_y ;
+  wire [15:0] \layer$166.out_base ;
+  wire [8:0] \layer$166.out_h ;
+  wire [4:0] \layer$166.out_lane ;
+  wire [11:0] \layer$166.out_step ;
+  wire [8:0] \layer$166.out_w ;
+  wire [1:0] \layer$166.output_bank ;
+  wire [7:0] \layer$166.pad_value ;
+  wire [13:0] \layer$166.param_base ;
+  wire [15:0] \layer$166.res_base ;
+  wire [4:0] \layer$166.res_lane ;
+  wire [15:0] \layer$166.res_step_x ;
+  wire [15:0] \layer$166.res_step_y ;
+  wire [13:0] \layer$166.res_tiles ;
+  wire [7:0] \layer$166.res_zero ;
+  wire \layer$166.residual ;
+  wire [1:0] \layer$166.residual_bank ;
+  wire [15:0] \layer$166.step_kx ;
+  wire [15:0] \layer$166.step_ky ;
+  wire [15:0] \layer$166.step_x ;
+  wire [15:0] \layer$166.step_y ;
+  wire [2:0] \layer$166.stride ;
+  wire [3:0] \layer$166.sub_block ;
+  wire [19:0] \layer$166.weight_base ;
+  wire [7:0] \layer$166.zero_in ;
+  wire [7:0] \layer$166.zero_out ;
+  wire [514:0] \layer$179 ;
+  wire [7:0] \layer$179.add_hi ;
+  wire [7:0] \layer$179.add_lo ;
+  wire [23:0] \layer$179.add_multiplier_a ;
+  wire [23:0] \layer$179.add_multiplier_b ;
+  wire [4:0] \layer$179.add_shift ;
+  wire [7:0] \layer$179.add_zero ;
+  wire [12:0] \layer$179.blocks ;
+  wire [13:0] \layer$179.co_tiles ;
+  wire [2:0] \layer$179.dilation ;
+  wire [7:0] \layer$179.hi ;
+  wire \layer$179.hold_weights ;
+  wire [8:0] \layer$179.in_h ;
+  wire [8:0] \layer$179.in_w ;
+  wire [1:0] \layer$179.input_bank ;
+  wire [15:0] \layer$179.input_base ;
+  wire [7:0] \layer$179.input_hi ;
+  wire [7:0] \layer$179.input_lo ;
+  wire [15:0] \layer$179.input_step ;
+  wire [4:0] \layer$179.kernel_h ;
+  wire [4:0] \layer$179.kernel_w ;
+  wire [15:0] \layer$179.lane_mask ;
+  wire [7:0] \layer$179.lo ;
+  wire [15:0] \layer$179.magic ;
+  wire \layer$179.maximum ;
+  wire [9:0] \layer$179.origin_x ;
+  wire [9:0] \layer$179.origin_y ;
+  wire [15:0] \layer$179.out_base ;
+  wire [8:0] \layer$179.out_h ;
+  wire [4:0] \layer$179.out_lane ;
+  wire [11:0] \layer$179.out_step ;
+  wire [8:0] \layer$179.out_w ;
+  wire [1:0] \layer$179.output_bank ;
+  wire [7:0] \layer$179.pad_value ;
+  wire [13:0] \layer$179.param_base ;
+  wire [15:0] \layer$179.res_base ;
+  wire [4:0] \layer$179.res_lane ;
+  wire [15:0] \layer$179.res_step_x ;
+  wire [15:0] \layer$179.res_step_y ;
+  wire [13:0] \layer$179.res_tiles ;
+  wire [7:0] \layer$179.res_zero ;
+  wire \layer$179.residual ;
+  wire [1:0] \layer$179.residual_bank ;
+  wire [15:0] \layer$179.step_kx ;
+  wire [15:0] \layer$179.step_ky ;
+  wire [15:0] \layer$179.step_x ;
+  wire [15:0] \layer$179.step_y ;
+  wire [2:0] \layer$179.stride ;
+  wire [3:0] \layer$179.sub_block ;
+  wire [19:0] \layer$179.weight_base ;
+  wire [7:0] \layer$179.zero_in ;
+  wire [7:0] \layer$179.zero_out ;
+  wire [514:0] \layer$184 ;
+  wire [7:0] \layer$184.add_hi ;
+  wire [7:0] \layer$184.add_lo ;
+  wire [23:0] \layer$184.add_multiplier_a ;
+  wire [23:0] \layer$184.add_multiplier_b ;
+  wire [4:0] \layer$184.add_shift ;
+  wire [7:0] \layer$184.add_zero ;
+  wire [12:0] \layer$184.blocks ;
+  wire [13:0] \layer$184.co_tiles ;
+  wire [2:0] \layer$184.dilation ;
+  wire [7:0] \layer$184.hi ;
+  wire \layer$184.hold_weights ;
+  wire [8:0] \layer$184.in_h ;
+  wire [8:0] \layer$184.in_w ;
+  wire [1:0] \layer$184.input_bank ;
+  wire [15:0] \layer$184.input_base ;
+  wire [7:0] \layer$184.input_hi ;
+  wire [7:0] \layer$184.input_lo ;
+  wire [15:0] \layer$184.input_step ;
+  wire [4:0] \layer$184.kernel_h ;
+  wire [4:0] \layer$184.kernel_w ;
+  wire [15:0] \layer$184.lane_mask ;
+  wire [7:0] \layer$184.lo ;
+  wire [15:0] \layer$184.magic ;
+  wire \layer$184.maximum ;
+  wire [9:0] \layer$184.origin_x ;
+  wire [9:0] \layer$184.origin_y ;
+  wire [15:0] \layer$184.out_base ;
+  wire [8:0] \layer$184.out_h ;
+  wire [4:0] \layer$184.out_lane ;
+  wire [11:0] \layer$184.out_step ;
+  wire [8:0] \layer$184.out_w ;
+  wire [1:0] \layer$184.output_bank ;
+  wire [7:0] \layer$184.pad_value ;
+  wire [13:0] \layer$184.param_base ;
+  wire [15:0] \layer$184.res_base ;
+  wire [4:0] \layer$184.res_lane ;
+  wire [15:0] \layer$184.res_step_x ;
+  wire [15:0] \layer$184.res_step_y ;
+  wire [13:0] \layer$184.res_tiles ;
+  wire [7:0] \layer$184.res_zero ;
+  wire \layer$184.residual ;
+  wire [1:0] \layer$184.residual_bank ;
+  wire [15:0] \layer$184.step_kx ;
+  wire [15:0] \layer$184.step_ky ;
+  wire [15:0] \layer$184.step_x ;
+  wire [15:0] \layer$184.step_y ;
+  wire [2:0] \layer$184.stride ;
+  wire [3:0] \layer$184.sub_block ;
+  wire [19:0] \layer$184.weight_base ;
+  wire [7:0] \layer$184.zero_in ;
+  wire [7:0] \layer$184.zero_out ;
   wire [7:0] \layer.add_hi ;
   wire [7:0] \layer.add_lo ;
   wire [23:0] \layer.add_multiplier_a ;
@@ -926,16 +967,16 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [7:0] \layer.zero_in ;
   wire [7:0] \layer.zero_out ;
   wire [7:0] load;
-  wire [7:0] \load$167 ;
+  wire [7:0] \load$165 ;
   wire [10:0] load__addr;
   wire [31:0] load__data;
   wire load__en;
   wire load_next;
-  wire \load_next$159 ;
+  wire \load_next$157 ;
   reg [21:0] offset_read = 22'h000000;
   wire overflow;
   wire pad;
-  wire \pad$151 ;
+  wire \pad$149 ;
   wire parameter_begin;
   wire [31:0] parameter_slot_0;
   wire [31:0] parameter_slot_1;
@@ -948,24 +989,24 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire present;
   reg [31:0] read;
   wire [127:0] read_address;
-  wire [95:0] \read_address$120 ;
-  wire [11:0] \read_address$120[0] ;
-  wire [11:0] \read_address$120[1] ;
-  wire [11:0] \read_address$120[2] ;
-  wire [11:0] \read_address$120[3] ;
-  wire [11:0] \read_address$120[4] ;
-  wire [11:0] \read_address$120[5] ;
-  wire [11:0] \read_address$120[6] ;
-  wire [11:0] \read_address$120[7] ;
-  wire [95:0] \read_address$130 ;
-  wire [11:0] \read_address$130[0] ;
-  wire [11:0] \read_address$130[1] ;
-  wire [11:0] \read_address$130[2] ;
-  wire [11:0] \read_address$130[3] ;
-  wire [11:0] \read_address$130[4] ;
-  wire [11:0] \read_address$130[5] ;
-  wire [11:0] \read_address$130[6] ;
-  wire [11:0] \read_address$130[7] ;
+  wire [95:0] \read_address$116 ;
+  wire [11:0] \read_address$116[0] ;
+  wire [11:0] \read_address$116[1] ;
+  wire [11:0] \read_address$116[2] ;
+  wire [11:0] \read_address$116[3] ;
+  wire [11:0] \read_address$116[4] ;
+  wire [11:0] \read_address$116[5] ;
+  wire [11:0] \read_address$116[6] ;
+  wire [11:0] \read_address$116[7] ;
+  wire [95:0] \read_address$126 ;
+  wire [11:0] \read_address$126[0] ;
+  wire [11:0] \read_address$126[1] ;
+  wire [11:0] \read_address$126[2] ;
+  wire [11:0] \read_address$126[3] ;
+  wire [11:0] \read_address$126[4] ;
+  wire [11:0] \read_address$126[5] ;
+  wire [11:0] \read_address$126[6] ;
+  wire [11:0] \read_address$126[7] ;
   wire [15:0] \read_address[0] ;
   wire [15:0] \read_address[1] ;
   wire [15:0] \read_address[2] ;
@@ -976,36 +1017,36 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [15:0] \read_address[7] ;
   (* init = 32'd0 *)
   wire [31:0] read_data;
-  wire [63:0] \read_data$136 ;
-  wire [7:0] \read_data$136[0] ;
-  wire [7:0] \read_data$136[1] ;
-  wire [7:0] \read_data$136[2] ;
-  wire [7:0] \read_data$136[3] ;
-  wire [7:0] \read_data$136[4] ;
-  wire [7:0] \read_data$136[5] ;
-  wire [7:0] \read_data$136[6] ;
-  wire [7:0] \read_data$136[7] ;
-  wire [63:0] \read_data$137 ;
-  wire [7:0] \read_data$137[0] ;
-  wire [7:0] \read_data$137[1] ;
-  wire [7:0] \read_data$137[2] ;
-  wire [7:0] \read_data$137[3] ;
-  wire [7:0] \read_data$137[4] ;
-  wire [7:0] \read_data$137[5] ;
-  wire [7:0] \read_data$137[6] ;
-  wire [7:0] \read_data$137[7] ;
-  wire [63:0] \read_data$213 ;
-  wire [7:0] \read_data$213[0] ;
-  wire [7:0] \read_data$213[1] ;
-  wire [7:0] \read_data$213[2] ;
-  wire [7:0] \read_data$213[3] ;
-  wire [7:0] \read_data$213[4] ;
-  wire [7:0] \read_data$213[5] ;
-  wire [7:0] \read_data$213[6] ;
-  wire [7:0] \read_data$213[7] ;
+  wire [63:0] \read_data$134 ;
+  wire [7:0] \read_data$134[0] ;
+  wire [7:0] \read_data$134[1] ;
+  wire [7:0] \read_data$134[2] ;
+  wire [7:0] \read_data$134[3] ;
+  wire [7:0] \read_data$134[4] ;
+  wire [7:0] \read_data$134[5] ;
+  wire [7:0] \read_data$134[6] ;
+  wire [7:0] \read_data$134[7] ;
+  wire [63:0] \read_data$135 ;
+  wire [7:0] \read_data$135[0] ;
+  wire [7:0] \read_data$135[1] ;
+  wire [7:0] \read_data$135[2] ;
+  wire [7:0] \read_data$135[3] ;
+  wire [7:0] \read_data$135[4] ;
+  wire [7:0] \read_data$135[5] ;
+  wire [7:0] \read_data$135[6] ;
+  wire [7:0] \read_data$135[7] ;
+  wire [63:0] \read_data$211 ;
+  wire [7:0] \read_data$211[0] ;
+  wire [7:0] \read_data$211[1] ;
+  wire [7:0] \read_data$211[2] ;
+  wire [7:0] \read_data$211[3] ;
+  wire [7:0] \read_data$211[4] ;
+  wire [7:0] \read_data$211[5] ;
+  wire [7:0] \read_data$211[6] ;
+  wire [7:0] \read_data$211[7] ;
   reg [15:0] ready = 16'hffff;
   (* init = 16'hffff *)
-  wire [15:0] \ready$92 ;
+  wire [15:0] \ready$89 ;
   reg refused = 1'h0;
   reg [2:0] region_read = 3'h0;
   reg [31:0] register_data = 32'd0;
@@ -1128,31 +1169,31 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   reg [31:0] stall_fetch = 32'd0;
   reg [31:0] stall_host = 32'd0;
   reg [31:0] stall_memory = 32'd0;
-  wire \stall_memory$206 ;
+  wire \stall_memory$204 ;
   reg [31:0] stall_weights = 32'd0;
-  wire \stall_weights$205 ;
+  wire \stall_weights$203 ;
   reg [31:0] stall_writeback = 32'd0;
-  wire \stall_writeback$207 ;
+  wire \stall_writeback$205 ;
   reg start;
-  wire \start$89 ;
+  wire \start$86 ;
   wire [7:0] status;
   wire stop;
-  wire \stop$144 ;
-  wire \stop$157 ;
+  wire \stop$142 ;
+  wire \stop$155 ;
   reg [31:0] stream = 32'd0;
   wire streaming;
   wire sub_block;
-  wire \sub_block$149 ;
+  wire \sub_block$147 ;
   wire [191:0] sums;
-  wire [191:0] \sums$172 ;
-  wire [23:0] \sums$172[0] ;
-  wire [23:0] \sums$172[1] ;
-  wire [23:0] \sums$172[2] ;
-  wire [23:0] \sums$172[3] ;
-  wire [23:0] \sums$172[4] ;
-  wire [23:0] \sums$172[5] ;
-  wire [23:0] \sums$172[6] ;
-  wire [23:0] \sums$172[7] ;
+  wire [191:0] \sums$170 ;
+  wire [23:0] \sums$170[0] ;
+  wire [23:0] \sums$170[1] ;
+  wire [23:0] \sums$170[2] ;
+  wire [23:0] \sums$170[3] ;
+  wire [23:0] \sums$170[4] ;
+  wire [23:0] \sums$170[5] ;
+  wire [23:0] \sums$170[6] ;
+  wire [23:0] \sums$170[7] ;
   wire [23:0] \sums[0] ;
   wire [23:0] \sums[1] ;
   wire [23:0] \sums[2] ;
@@ -1166,24 +1207,24 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   (* init = 1'h0 *)
   wire swap_1;
   wire [4:0] token;
-  reg [4:0] \token$169  = 5'h00;
-  wire \token$169.end ;
-  wire \token$169.first ;
-  wire \token$169.last ;
-  wire \token$169.start ;
-  wire \token$169.valid ;
-  wire [4:0] \token$183 ;
-  wire \token$183.end ;
-  wire \token$183.first ;
-  wire \token$183.last ;
-  wire \token$183.start ;
-  wire \token$183.valid ;
-  wire [4:0] \token$188 ;
-  wire \token$188.end ;
-  wire \token$188.first ;
-  wire \token$188.last ;
-  wire \token$188.start ;
-  wire \token$188.valid ;
+  reg [4:0] \token$167  = 5'h00;
+  wire \token$167.end ;
+  wire \token$167.first ;
+  wire \token$167.last ;
+  wire \token$167.start ;
+  wire \token$167.valid ;
+  wire [4:0] \token$181 ;
+  wire \token$181.end ;
+  wire \token$181.first ;
+  wire \token$181.last ;
+  wire \token$181.start ;
+  wire \token$181.valid ;
+  wire [4:0] \token$186 ;
+  wire \token$186.end ;
+  wire \token$186.first ;
+  wire \token$186.last ;
+  wire \token$186.start ;
+  wire \token$186.valid ;
   wire \token.end ;
   wire \token.first ;
   wire \token.last ;
@@ -1266,58 +1307,58 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [7:0] \weight_row[6] ;
   wire [7:0] \weight_row[7] ;
   wire [31:0] word;
-  wire [63:0] \word$127 ;
-  wire [7:0] \word$127[0] ;
-  wire [7:0] \word$127[1] ;
-  wire [7:0] \word$127[2] ;
-  wire [7:0] \word$127[3] ;
-  wire [7:0] \word$127[4] ;
-  wire [7:0] \word$127[5] ;
-  wire [7:0] \word$127[6] ;
-  wire [7:0] \word$127[7] ;
-  wire [63:0] \word$154 ;
-  wire [7:0] \word$154[0] ;
-  wire [7:0] \word$154[1] ;
-  wire [7:0] \word$154[2] ;
-  wire [7:0] \word$154[3] ;
-  wire [7:0] \word$154[4] ;
-  wire [7:0] \word$154[5] ;
-  wire [7:0] \word$154[6] ;
-  wire [7:0] \word$154[7] ;
-  wire [63:0] \word$185 ;
-  wire [7:0] \word$185[0] ;
-  wire [7:0] \word$185[1] ;
-  wire [7:0] \word$185[2] ;
-  wire [7:0] \word$185[3] ;
-  wire [7:0] \word$185[4] ;
-  wire [7:0] \word$185[5] ;
-  wire [7:0] \word$185[6] ;
-  wire [7:0] \word$185[7] ;
+  wire [63:0] \word$123 ;
+  wire [7:0] \word$123[0] ;
+  wire [7:0] \word$123[1] ;
+  wire [7:0] \word$123[2] ;
+  wire [7:0] \word$123[3] ;
+  wire [7:0] \word$123[4] ;
+  wire [7:0] \word$123[5] ;
+  wire [7:0] \word$123[6] ;
+  wire [7:0] \word$123[7] ;
+  wire [63:0] \word$152 ;
+  wire [7:0] \word$152[0] ;
+  wire [7:0] \word$152[1] ;
+  wire [7:0] \word$152[2] ;
+  wire [7:0] \word$152[3] ;
+  wire [7:0] \word$152[4] ;
+  wire [7:0] \word$152[5] ;
+  wire [7:0] \word$152[6] ;
+  wire [7:0] \word$152[7] ;
+  wire [63:0] \word$183 ;
+  wire [7:0] \word$183[0] ;
+  wire [7:0] \word$183[1] ;
+  wire [7:0] \word$183[2] ;
+  wire [7:0] \word$183[3] ;
+  wire [7:0] \word$183[4] ;
+  wire [7:0] \word$183[5] ;
+  wire [7:0] \word$183[6] ;
+  wire [7:0] \word$183[7] ;
   wire [9:0] write__addr;
-  wire [9:0] \write__addr$109 ;
+  wire [9:0] \write__addr$105 ;
   wire [23:0] write__data;
-  wire [21:0] \write__data$110 ;
+  wire [21:0] \write__data$106 ;
   wire write__en;
-  wire \write__en$111 ;
+  wire \write__en$107 ;
   wire [127:0] write_address;
-  wire [95:0] \write_address$124 ;
-  wire [11:0] \write_address$124[0] ;
-  wire [11:0] \write_address$124[1] ;
-  wire [11:0] \write_address$124[2] ;
-  wire [11:0] \write_address$124[3] ;
-  wire [11:0] \write_address$124[4] ;
-  wire [11:0] \write_address$124[5] ;
-  wire [11:0] \write_address$124[6] ;
-  wire [11:0] \write_address$124[7] ;
-  wire [95:0] \write_address$131 ;
-  wire [11:0] \write_address$131[0] ;
-  wire [11:0] \write_address$131[1] ;
-  wire [11:0] \write_address$131[2] ;
-  wire [11:0] \write_address$131[3] ;
-  wire [11:0] \write_address$131[4] ;
-  wire [11:0] \write_address$131[5] ;
-  wire [11:0] \write_address$131[6] ;
-  wire [11:0] \write_address$131[7] ;
+  wire [95:0] \write_address$120 ;
+  wire [11:0] \write_address$120[0] ;
+  wire [11:0] \write_address$120[1] ;
+  wire [11:0] \write_address$120[2] ;
+  wire [11:0] \write_address$120[3] ;
+  wire [11:0] \write_address$120[4] ;
+  wire [11:0] \write_address$120[5] ;
+  wire [11:0] \write_address$120[6] ;
+  wire [11:0] \write_address$120[7] ;
+  wire [95:0] \write_address$127 ;
+  wire [11:0] \write_address$127[0] ;
+  wire [11:0] \write_address$127[1] ;
+  wire [11:0] \write_address$127[2] ;
+  wire [11:0] \write_address$127[3] ;
+  wire [11:0] \write_address$127[4] ;
+  wire [11:0] \write_address$127[5] ;
+  wire [11:0] \write_address$127[6] ;
+  wire [11:0] \write_address$127[7] ;
   wire [15:0] \write_address[0] ;
   wire [15:0] \write_address[1] ;
   wire [15:0] \write_address[2] ;
@@ -1327,24 +1368,24 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [15:0] \write_address[6] ;
   wire [15:0] \write_address[7] ;
   wire [63:0] write_data;
-  wire [63:0] \write_data$126 ;
-  wire [7:0] \write_data$126[0] ;
-  wire [7:0] \write_data$126[1] ;
-  wire [7:0] \write_data$126[2] ;
-  wire [7:0] \write_data$126[3] ;
-  wire [7:0] \write_data$126[4] ;
-  wire [7:0] \write_data$126[5] ;
-  wire [7:0] \write_data$126[6] ;
-  wire [7:0] \write_data$126[7] ;
-  wire [63:0] \write_data$132 ;
-  wire [7:0] \write_data$132[0] ;
-  wire [7:0] \write_data$132[1] ;
-  wire [7:0] \write_data$132[2] ;
-  wire [7:0] \write_data$132[3] ;
-  wire [7:0] \write_data$132[4] ;
-  wire [7:0] \write_data$132[5] ;
-  wire [7:0] \write_data$132[6] ;
-  wire [7:0] \write_data$132[7] ;
+  wire [63:0] \write_data$122 ;
+  wire [7:0] \write_data$122[0] ;
+  wire [7:0] \write_data$122[1] ;
+  wire [7:0] \write_data$122[2] ;
+  wire [7:0] \write_data$122[3] ;
+  wire [7:0] \write_data$122[4] ;
+  wire [7:0] \write_data$122[5] ;
+  wire [7:0] \write_data$122[6] ;
+  wire [7:0] \write_data$122[7] ;
+  wire [63:0] \write_data$128 ;
+  wire [7:0] \write_data$128[0] ;
+  wire [7:0] \write_data$128[1] ;
+  wire [7:0] \write_data$128[2] ;
+  wire [7:0] \write_data$128[3] ;
+  wire [7:0] \write_data$128[4] ;
+  wire [7:0] \write_data$128[5] ;
+  wire [7:0] \write_data$128[6] ;
+  wire [7:0] \write_data$128[7] ;
   wire [7:0] \write_data[0] ;
   wire [7:0] \write_data[1] ;
   wire [7:0] \write_data[2] ;
@@ -1354,8 +1395,8 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [7:0] \write_data[6] ;
   wire [7:0] \write_data[7] ;
   wire [7:0] write_enable;
-  wire [7:0] \write_enable$128 ;
-  wire [7:0] \write_enable$133 ;
+  wire [7:0] \write_enable$124 ;
+  wire [7:0] \write_enable$129 ;
   (* no_rw_check = 32'd1 *)
   reg [31:0] descriptors [2047:0];
   always @(posedge clk) begin
@@ -1364,7 +1405,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   end
   reg [31:0] _0_;
   always @(posedge clk) begin
-    _0_ <= descriptors[\$72 [10:0]];
+    _0_ <= descriptors[\$8 [10:0]];
   end
   assign word = _0_;
   (* no_rw_check = 32'd1 *)
@@ -1375,491 +1416,567 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   end
   reg [23:0] _1_;
   always @(posedge clk) begin
-    _1_ <= parameters_bias[\$83 [9:0]];
+    _1_ <= parameters_bias[\$12 [9:0]];
   end
-  assign \$signature__data$107  = _1_;
+  assign \$signature__data$103  = _1_;
   (* no_rw_check = 32'd1 *)
   reg [21:0] parameters_scale [1023:0];
   always @(posedge clk) begin
-    if (\write__en$111 )
+    if (\write__en$107 )
       parameters_scale[host__address[13:4]] <= { host__data[29:24], host__data[15:0] };
   end
   reg [21:0] _2_;
   always @(posedge clk) begin
-    _2_ <= parameters_scale[\$89 [9:0]];
+    _2_ <= parameters_scale[\$18 [9:0]];
   end
-  assign \$signature__data$112  = _2_;
+  assign \$signature__data$108  = _2_;
+  assign \$470  = \$468  & \$469 ;
+  assign \$471  = ~ busy;
+  assign \$472  = \$470  & \$471 ;
+  assign \$473  = host__address[21:0] == 3'h4;
+  assign \$474  = host__address[21:0] == 4'hc;
+  assign \$475  = host__address[21:0] == 5'h10;
+  assign \$476  = ! host__address[24:22];
+  assign \$477  = \$476  & host__write;
+  assign \$478  = host__strobe == 4'hf;
+  assign \$479  = \$477  & \$478 ;
+  assign \$480  = host__address[21:0] == 6'h20;
+  assign \$481  = busy & host__write;
+  assign \$482  = \$481  & host__error;
+  assign \$483  = busy ? { 1'h0, layer[20:19] } : host__address[24:22];
   always @(posedge clk)
-    token_2 <= \$465 ;
+    region_read <= \$487 ;
   always @(posedge clk)
-    token_3 <= \$466 ;
+    offset_read <= \$488 ;
   always @(posedge clk)
-    token_4 <= \$467 ;
+    cycles <= \$489 ;
   always @(posedge clk)
-    token_5 <= \$468 ;
+    stream <= \$490 ;
   always @(posedge clk)
-    token_6 <= \$469 ;
+    stall_weights <= \$491 ;
   always @(posedge clk)
-    token_7 <= \$470 ;
+    stall_memory <= \$492 ;
   always @(posedge clk)
-    \token$169  <= \$471 ;
+    stall_writeback <= \$493 ;
   always @(posedge clk)
-    swap_0 <= \$472 ;
+    stall_drain <= \$494 ;
   always @(posedge clk)
-    swap <= \$473 ;
+    stall_fetch <= \$495 ;
   always @(posedge clk)
-    weight <= \$474 ;
-  assign \$4  = host__strobe == 4'hf;
-  assign \$6  = ~ \$5 ;
-  assign \$7  = host__write & \$6 ;
-  assign \$11  = host__strobe == 4'hf;
-  assign \$13  = ~ \$12 ;
-  assign \$14  = host__write & \$13 ;
-  assign \$15  = host__strobe == 4'hf;
-  assign \$17  = ~ \$16 ;
-  assign \$18  = host__write & \$17 ;
-  assign \$22  = host__strobe == 4'hf;
-  assign \$24  = ~ \$23 ;
-  assign \$25  = host__write & \$24 ;
-  assign \$26  = host__strobe == 4'hf;
-  assign \$28  = ~ \$27 ;
-  assign \$29  = host__write & \$28 ;
-  assign \$30  = host__strobe == 4'hf;
-  assign \$32  = ~ \$31 ;
-  assign \$33  = host__write & \$32 ;
-  assign \$64  = busy & host__write;
-  assign \$65  = host__address[21:0] <= 5'h10;
-  assign \$66  = \$64  & \$65 ;
-  assign \$67  = ! host__address[24:22];
-  assign \$68  = ! host__address[24:22];
-  assign \$69  = \$68  & host__write;
-  assign \$70  = ~ forbidden;
-  assign \$71  = \$69  & \$70 ;
+    stall_host <= \$496 ;
+  always @(posedge clk)
+    control_interrupt <= \$497 ;
+  always @(posedge clk)
+    refused <= \$498 ;
+  always @(posedge clk)
+    first <= \$499 ;
+  always @(posedge clk)
+    count <= \$500 ;
+  always @(posedge clk)
+    ready <= \$501 ;
+  always @(posedge clk)
+    register_data <= \$502 ;
+  always @(posedge clk)
+    input_bank <= \$503 ;
+  always @(posedge clk)
+    residual_bank <= \$504 ;
+  always @(posedge clk)
+    host__read_data <= \$505 ;
+  always @(posedge clk)
+    token_0 <= \$506 ;
+  always @(posedge clk)
+    token_1 <= \$507 ;
+  always @(posedge clk)
+    token_2 <= \$508 ;
+  always @(posedge clk)
+    token_3 <= \$509 ;
+  always @(posedge clk)
+    token_4 <= \$510 ;
+  always @(posedge clk)
+    token_5 <= \$511 ;
+  always @(posedge clk)
+    token_6 <= \$512 ;
+  always @(posedge clk)
+    token_7 <= \$513 ;
+  always @(posedge clk)
+    \token$167  <= \$514 ;
+  always @(posedge clk)
+    swap_0 <= \$515 ;
+  always @(posedge clk)
+    swap <= \$516 ;
+  always @(posedge clk)
+    weight <= \$517 ;
+  assign \$1  = ! host__address[24:22];
+  assign \$2  = \$1  & host__write;
+  assign \$3  = host__strobe == 4'hf;
+  assign \$4  = \$2  & \$3 ;
+  assign \$5  = ~ busy;
+  assign \$6  = \$4  & \$5 ;
+  assign \$7  = host__address[21:0] == 3'h4;
   assign interrupt = done & control_interrupt;
-  assign \$72  = busy ? { 9'h000, index[5:0], \$475  } : host__address[21:2];
-  assign \$73  = host__address[24:22] == 1'h1;
-  assign \$74  = \$73  & host__write;
-  assign \$75  = host__strobe == 4'hf;
-  assign load__en = \$74  & \$75 ;
-  assign \$76  = host__address[24:22] == 1'h1;
-  assign \$77  = host__address[21:2] >= 12'h800;
-  assign \$78  = host__read & busy;
-  assign \$79  = \$77  | \$78 ;
-  assign \$80  = host__strobe != 4'hf;
-  assign \$81  = host__write & \$80 ;
-  assign \$82  = \$79  | \$81 ;
-  assign \$83  = busy ? { 4'h0, \address$102  } : host__address[21:4];
-  assign \$84  = host__address[24:22] == 2'h2;
-  assign \$85  = \$84  & host__write;
-  assign \$86  = ! host__address[3:2];
-  assign \$87  = \$85  & \$86 ;
-  assign \$88  = host__strobe == 4'hf;
-  assign write__en = \$87  & \$88 ;
-  assign \$89  = busy ? { 4'h0, \address$102  } : host__address[21:4];
-  assign \$90  = host__address[24:22] == 2'h2;
-  assign \$91  = \$90  & host__write;
-  assign \$92  = host__address[3:2] == 1'h1;
-  assign \$93  = \$91  & \$92 ;
-  assign \$94  = host__strobe == 4'hf;
-  assign \write__en$111  = \$93  & \$94 ;
-  assign \$95  = host__address[24:22] == 2'h2;
-  assign \$96  = host__address[21:4] >= 11'h400;
-  assign \$97  = host__read & busy;
-  assign \$98  = \$96  | \$97 ;
-  assign \$99  = host__strobe != 4'hf;
-  assign \$100  = host__write & \$99 ;
-  assign \$101  = \$98  | \$100 ;
-  assign \$102  = busy ? \address$116  : { 1'h0, host__address[21:3] };
-  assign \$103  = host__address[24:22] == 2'h3;
-  assign \$104  = \$103  & host__write;
-  assign \$105  = ! host__address[2];
-  assign \$106  = \$104  & \$105 ;
-  assign \$107  = \$106  & host__strobe[0];
-  assign \$108  = busy ? \address$116  : { 1'h0, host__address[21:3] };
-  assign \$109  = host__address[24:22] == 2'h3;
+  assign \$8  = busy ? { 9'h000, index[5:0], \$518  } : host__address[21:2];
+  assign \$9  = host__address[24:22] == 1'h1;
+  assign \$10  = \$9  & host__write;
+  assign \$11  = host__strobe == 4'hf;
+  assign load__en = \$10  & \$11 ;
+  assign \$12  = busy ? { 4'h0, \address$98  } : host__address[21:4];
+  assign \$13  = host__address[24:22] == 2'h2;
+  assign \$14  = \$13  & host__write;
+  assign \$15  = ! host__address[3:2];
+  assign \$16  = \$14  & \$15 ;
+  assign \$17  = host__strobe == 4'hf;
+  assign write__en = \$16  & \$17 ;
+  assign \$18  = busy ? { 4'h0, \address$98  } : host__address[21:4];
+  assign \$19  = host__address[24:22] == 2'h2;
+  assign \$20  = \$19  & host__write;
+  assign \$21  = host__address[3:2] == 1'h1;
+  assign \$22  = \$20  & \$21 ;
+  assign \$23  = host__strobe == 4'hf;
+  assign \write__en$107  = \$22  & \$23 ;
+  assign \$24  = busy ? \address$112  : { 1'h0, host__address[21:3] };
+  assign \$25  = host__address[24:22] == 2'h3;
+  assign \$26  = \$25  & host__write;
+  assign \$27  = ! host__address[2];
+  assign \$28  = \$26  & \$27 ;
+  assign \$29  = \$28  & host__strobe[0];
+  assign \$30  = busy ? \address$112  : { 1'h0, host__address[21:3] };
+  assign \$31  = host__address[24:22] == 2'h3;
+  assign \$32  = \$31  & host__write;
+  assign \$33  = ! host__address[2];
+  assign \$34  = \$32  & \$33 ;
+  assign \$35  = \$34  & host__strobe[1];
+  assign \$36  = busy ? \address$112  : { 1'h0, host__address[21:3] };
+  assign \$37  = host__address[24:22] == 2'h3;
+  assign \$38  = \$37  & host__write;
+  assign \$39  = ! host__address[2];
+  assign \$40  = \$38  & \$39 ;
+  assign \$41  = \$40  & host__strobe[2];
+  assign \$42  = busy ? \address$112  : { 1'h0, host__address[21:3] };
+  assign \$43  = host__address[24:22] == 2'h3;
+  assign \$44  = \$43  & host__write;
+  assign \$45  = ! host__address[2];
+  assign \$46  = \$44  & \$45 ;
+  assign \$47  = \$46  & host__strobe[3];
+  assign \$48  = busy ? \address$112  : { 1'h0, host__address[21:3] };
+  assign \$49  = host__address[24:22] == 2'h3;
+  assign \$50  = \$49  & host__write;
+  assign \$52  = \$50  & \$51 ;
+  assign \$53  = \$52  & host__strobe[0];
+  assign \$54  = busy ? \address$112  : { 1'h0, host__address[21:3] };
+  assign \$55  = host__address[24:22] == 2'h3;
+  assign \$56  = \$55  & host__write;
+  assign \$58  = \$56  & \$57 ;
+  assign \$59  = \$58  & host__strobe[1];
+  assign \$60  = busy ? \address$112  : { 1'h0, host__address[21:3] };
+  assign \$61  = host__address[24:22] == 2'h3;
+  assign \$62  = \$61  & host__write;
+  assign \$64  = \$62  & \$63 ;
+  assign \$65  = \$64  & host__strobe[2];
+  assign \$66  = busy ? \address$112  : { 1'h0, host__address[21:3] };
+  assign \$67  = host__address[24:22] == 2'h3;
+  assign \$68  = \$67  & host__write;
+  assign \$70  = \$68  & \$69 ;
+  assign \$71  = \$70  & host__strobe[3];
+  assign \$72  = ! layer[20:19];
+  assign \$73  = \$72  ? \address$119  : \address$118 [15:0];
+  assign \$74  = busy ? { 3'h0, \$73  } : host__address[21:3];
+  assign \$75  = busy ? { 3'h0, \address$121 [15:0] } : host__address[21:3];
+  assign \$76  = busy ? \word$123 [7:0] : host__data[7:0];
+  assign \$77  = ! layer[22:21];
+  assign \$78  = enable[0] & \$77 ;
+  assign \$79  = host__address[24:22] == 3'h4;
+  assign \$80  = \$79  & host__write;
+  assign \$81  = ! host__address[2];
+  assign \$82  = \$80  & \$81 ;
+  assign \$83  = \$82  & host__strobe[0];
+  assign \$84  = ~ busy;
+  assign \$85  = \$83  & \$84 ;
+  assign \$86  = busy ? \$78  : \$85 ;
+  assign \$87  = ! layer[20:19];
+  assign \$88  = \$87  ? \address$119  : \address$118 [31:16];
+  assign \$89  = busy ? { 3'h0, \$88  } : host__address[21:3];
+  assign \$90  = busy ? { 3'h0, \address$121 [31:16] } : host__address[21:3];
+  assign \$91  = busy ? \word$123 [15:8] : host__data[15:8];
+  assign \$92  = ! layer[22:21];
+  assign \$93  = enable[1] & \$92 ;
+  assign \$94  = host__address[24:22] == 3'h4;
+  assign \$95  = \$94  & host__write;
+  assign \$96  = ! host__address[2];
+  assign \$97  = \$95  & \$96 ;
+  assign \$98  = \$97  & host__strobe[1];
+  assign \$99  = ~ busy;
+  assign \$100  = \$98  & \$99 ;
+  assign \$101  = busy ? \$93  : \$100 ;
+  assign \$102  = ! layer[20:19];
+  assign \$103  = \$102  ? \address$119  : \address$118 [47:32];
+  assign \$104  = busy ? { 3'h0, \$103  } : host__address[21:3];
+  assign \$105  = busy ? { 3'h0, \address$121 [47:32] } : host__address[21:3];
+  assign \$106  = busy ? \word$123 [23:16] : host__data[23:16];
+  assign \$107  = ! layer[22:21];
+  assign \$108  = enable[2] & \$107 ;
+  assign \$109  = host__address[24:22] == 3'h4;
   assign \$110  = \$109  & host__write;
   assign \$111  = ! host__address[2];
   assign \$112  = \$110  & \$111 ;
-  assign \$113  = \$112  & host__strobe[1];
-  assign \$114  = busy ? \address$116  : { 1'h0, host__address[21:3] };
-  assign \$115  = host__address[24:22] == 2'h3;
-  assign \$116  = \$115  & host__write;
-  assign \$117  = ! host__address[2];
-  assign \$118  = \$116  & \$117 ;
-  assign \$119  = \$118  & host__strobe[2];
-  assign \$120  = busy ? \address$116  : { 1'h0, host__address[21:3] };
-  assign \$121  = host__address[24:22] == 2'h3;
-  assign \$122  = \$121  & host__write;
-  assign \$123  = ! host__address[2];
-  assign \$124  = \$122  & \$123 ;
-  assign \$125  = \$124  & host__strobe[3];
-  assign \$126  = busy ? \address$116  : { 1'h0, host__address[21:3] };
-  assign \$127  = host__address[24:22] == 2'h3;
-  assign \$128  = \$127  & host__write;
+  assign \$113  = \$112  & host__strobe[2];
+  assign \$114  = ~ busy;
+  assign \$115  = \$113  & \$114 ;
+  assign \$116  = busy ? \$108  : \$115 ;
+  assign \$117  = ! layer[20:19];
+  assign \$118  = \$117  ? \address$119  : \address$118 [63:48];
+  assign \$119  = busy ? { 3'h0, \$118  } : host__address[21:3];
+  assign \$120  = busy ? { 3'h0, \address$121 [63:48] } : host__address[21:3];
+  assign \$121  = busy ? \word$123 [31:24] : host__data[31:24];
+  assign \$122  = ! layer[22:21];
+  assign \$123  = enable[3] & \$122 ;
+  assign \$124  = host__address[24:22] == 3'h4;
+  assign \$125  = \$124  & host__write;
+  assign \$126  = ! host__address[2];
+  assign \$127  = \$125  & \$126 ;
+  assign \$128  = \$127  & host__strobe[3];
+  assign \$129  = ~ busy;
   assign \$130  = \$128  & \$129 ;
-  assign \$131  = \$130  & host__strobe[0];
-  assign \$132  = busy ? \address$116  : { 1'h0, host__address[21:3] };
-  assign \$133  = host__address[24:22] == 2'h3;
-  assign \$134  = \$133  & host__write;
-  assign \$136  = \$134  & \$135 ;
-  assign \$137  = \$136  & host__strobe[1];
-  assign \$138  = busy ? \address$116  : { 1'h0, host__address[21:3] };
-  assign \$139  = host__address[24:22] == 2'h3;
+  assign \$131  = busy ? \$123  : \$130 ;
+  assign \$132  = ! layer[20:19];
+  assign \$133  = \$132  ? \address$119  : \address$118 [79:64];
+  assign \$134  = busy ? { 3'h0, \$133  } : host__address[21:3];
+  assign \$135  = busy ? { 3'h0, \address$121 [79:64] } : host__address[21:3];
+  assign \$136  = busy ? \word$123 [39:32] : host__data[7:0];
+  assign \$137  = ! layer[22:21];
+  assign \$138  = enable[4] & \$137 ;
+  assign \$139  = host__address[24:22] == 3'h4;
   assign \$140  = \$139  & host__write;
   assign \$142  = \$140  & \$141 ;
-  assign \$143  = \$142  & host__strobe[2];
-  assign \$144  = busy ? \address$116  : { 1'h0, host__address[21:3] };
-  assign \$145  = host__address[24:22] == 2'h3;
-  assign \$146  = \$145  & host__write;
-  assign \$148  = \$146  & \$147 ;
-  assign \$149  = \$148  & host__strobe[3];
-  assign \$150  = host__address[24:22] == 2'h3;
-  assign \$151  = host__address[21:3] >= 16'h9000;
-  assign \$152  = host__read & busy;
-  assign \$153  = \$151  | \$152 ;
-  assign \$154  = ! layer[20:19];
-  assign \$155  = \$154  ? \address$123  : \address$122 [15:0];
-  assign \$156  = busy ? { 3'h0, \$155  } : host__address[21:3];
-  assign \$157  = busy ? { 3'h0, \address$125 [15:0] } : host__address[21:3];
-  assign \$158  = busy ? \word$127 [7:0] : host__data[7:0];
-  assign \$159  = ! layer[22:21];
-  assign \$160  = enable[0] & \$159 ;
-  assign \$161  = host__address[24:22] == 3'h4;
-  assign \$162  = \$161  & host__write;
-  assign \$163  = ! host__address[2];
-  assign \$164  = \$162  & \$163 ;
-  assign \$165  = \$164  & host__strobe[0];
-  assign \$166  = ~ busy;
-  assign \$167  = \$165  & \$166 ;
-  assign \$168  = busy ? \$160  : \$167 ;
-  assign \$169  = ! layer[20:19];
-  assign \$170  = \$169  ? \address$123  : \address$122 [31:16];
-  assign \$171  = busy ? { 3'h0, \$170  } : host__address[21:3];
-  assign \$172  = busy ? { 3'h0, \address$125 [31:16] } : host__address[21:3];
-  assign \$173  = busy ? \word$127 [15:8] : host__data[15:8];
-  assign \$174  = ! layer[22:21];
-  assign \$175  = enable[1] & \$174 ;
-  assign \$176  = host__address[24:22] == 3'h4;
-  assign \$177  = \$176  & host__write;
-  assign \$178  = ! host__address[2];
-  assign \$179  = \$177  & \$178 ;
-  assign \$180  = \$179  & host__strobe[1];
-  assign \$181  = ~ busy;
-  assign \$182  = \$180  & \$181 ;
-  assign \$183  = busy ? \$175  : \$182 ;
-  assign \$184  = ! layer[20:19];
-  assign \$185  = \$184  ? \address$123  : \address$122 [47:32];
-  assign \$186  = busy ? { 3'h0, \$185  } : host__address[21:3];
-  assign \$187  = busy ? { 3'h0, \address$125 [47:32] } : host__address[21:3];
-  assign \$188  = busy ? \word$127 [23:16] : host__data[23:16];
-  assign \$189  = ! layer[22:21];
-  assign \$190  = enable[2] & \$189 ;
-  assign \$191  = host__address[24:22] == 3'h4;
-  assign \$192  = \$191  & host__write;
-  assign \$193  = ! host__address[2];
-  assign \$194  = \$192  & \$193 ;
-  assign \$195  = \$194  & host__strobe[2];
-  assign \$196  = ~ busy;
-  assign \$197  = \$195  & \$196 ;
-  assign \$198  = busy ? \$190  : \$197 ;
-  assign \$199  = ! layer[20:19];
-  assign \$200  = \$199  ? \address$123  : \address$122 [63:48];
-  assign \$201  = busy ? { 3'h0, \$200  } : host__address[21:3];
-  assign \$202  = busy ? { 3'h0, \address$125 [63:48] } : host__address[21:3];
-  assign \$203  = busy ? \word$127 [31:24] : host__data[31:24];
-  assign \$204  = ! layer[22:21];
-  assign \$205  = enable[3] & \$204 ;
-  assign \$206  = host__address[24:22] == 3'h4;
-  assign \$207  = \$206  & host__write;
-  assign \$208  = ! host__address[2];
-  assign \$209  = \$207  & \$208 ;
-  assign \$210  = \$209  & host__strobe[3];
-  assign \$211  = ~ busy;
-  assign \$212  = \$210  & \$211 ;
-  assign \$213  = busy ? \$205  : \$212 ;
-  assign \$214  = ! layer[20:19];
-  assign \$215  = \$214  ? \address$123  : \address$122 [79:64];
-  assign \$216  = busy ? { 3'h0, \$215  } : host__address[21:3];
-  assign \$217  = busy ? { 3'h0, \address$125 [79:64] } : host__address[21:3];
-  assign \$218  = busy ? \word$127 [39:32] : host__data[7:0];
-  assign \$219  = ! layer[22:21];
-  assign \$220  = enable[4] & \$219 ;
-  assign \$221  = host__address[24:22] == 3'h4;
-  assign \$222  = \$221  & host__write;
-  assign \$224  = \$222  & \$223 ;
-  assign \$225  = \$224  & host__strobe[0];
-  assign \$226  = ~ busy;
-  assign \$227  = \$225  & \$226 ;
-  assign \$228  = busy ? \$220  : \$227 ;
-  assign \$229  = ! layer[20:19];
-  assign \$230  = \$229  ? \address$123  : \address$122 [95:80];
-  assign \$231  = busy ? { 3'h0, \$230  } : host__address[21:3];
-  assign \$232  = busy ? { 3'h0, \address$125 [95:80] } : host__address[21:3];
-  assign \$233  = busy ? \word$127 [47:40] : host__data[15:8];
-  assign \$234  = ! layer[22:21];
-  assign \$235  = enable[5] & \$234 ;
-  assign \$236  = host__address[24:22] == 3'h4;
-  assign \$237  = \$236  & host__write;
-  assign \$239  = \$237  & \$238 ;
-  assign \$240  = \$239  & host__strobe[1];
-  assign \$241  = ~ busy;
-  assign \$242  = \$240  & \$241 ;
-  assign \$243  = busy ? \$235  : \$242 ;
-  assign \$244  = ! layer[20:19];
-  assign \$245  = \$244  ? \address$123  : \address$122 [111:96];
-  assign \$246  = busy ? { 3'h0, \$245  } : host__address[21:3];
-  assign \$247  = busy ? { 3'h0, \address$125 [111:96] } : host__address[21:3];
-  assign \$248  = busy ? \word$127 [55:48] : host__data[23:16];
-  assign \$249  = ! layer[22:21];
-  assign \$250  = enable[6] & \$249 ;
-  assign \$251  = host__address[24:22] == 3'h4;
-  assign \$252  = \$251  & host__write;
-  assign \$254  = \$252  & \$253 ;
-  assign \$255  = \$254  & host__strobe[2];
-  assign \$256  = ~ busy;
-  assign \$257  = \$255  & \$256 ;
-  assign \$258  = busy ? \$250  : \$257 ;
-  assign \$259  = ! layer[20:19];
-  assign \$260  = \$259  ? \address$123  : \address$122 [127:112];
-  assign \$261  = busy ? { 3'h0, \$260  } : host__address[21:3];
-  assign \$262  = busy ? { 3'h0, \address$125 [127:112] } : host__address[21:3];
-  assign \$263  = busy ? \word$127 [63:56] : host__data[31:24];
-  assign \$264  = ! layer[22:21];
-  assign \$265  = enable[7] & \$264 ;
-  assign \$266  = host__address[24:22] == 3'h4;
-  assign \$267  = \$266  & host__write;
-  assign \$269  = \$267  & \$268 ;
-  assign \$270  = \$269  & host__strobe[3];
-  assign \$271  = ~ busy;
-  assign \$272  = \$270  & \$271 ;
-  assign \$273  = busy ? \$265  : \$272 ;
-  assign \$274  = host__address[24:22] == 3'h4;
-  assign \$275  = host__address[21:3] >= 13'h1000;
-  assign \$276  = \$275  | busy;
-  assign \$277  = layer[20:19] == 1'h1;
-  assign \$278  = \$277  ? \address$123  : \address$122 [15:0];
-  assign \$279  = busy ? { 3'h0, \$278  } : host__address[21:3];
-  assign \$280  = busy ? { 3'h0, \address$125 [15:0] } : host__address[21:3];
-  assign \$281  = busy ? \word$127 [7:0] : host__data[7:0];
-  assign \$282  = layer[22:21] == 1'h1;
-  assign \$283  = enable[0] & \$282 ;
-  assign \$284  = host__address[24:22] == 3'h5;
-  assign \$285  = \$284  & host__write;
-  assign \$286  = ! host__address[2];
-  assign \$287  = \$285  & \$286 ;
-  assign \$288  = \$287  & host__strobe[0];
-  assign \$289  = ~ busy;
-  assign \$290  = \$288  & \$289 ;
-  assign \$291  = busy ? \$283  : \$290 ;
-  assign \$292  = layer[20:19] == 1'h1;
-  assign \$293  = \$292  ? \address$123  : \address$122 [31:16];
-  assign \$294  = busy ? { 3'h0, \$293  } : host__address[21:3];
-  assign \$295  = busy ? { 3'h0, \address$125 [31:16] } : host__address[21:3];
-  assign \$296  = busy ? \word$127 [15:8] : host__data[15:8];
-  assign \$297  = layer[22:21] == 1'h1;
-  assign \$298  = enable[1] & \$297 ;
-  assign \$299  = host__address[24:22] == 3'h5;
-  assign \$300  = \$299  & host__write;
-  assign \$301  = ! host__address[2];
-  assign \$302  = \$300  & \$301 ;
-  assign \$303  = \$302  & host__strobe[1];
-  assign \$304  = ~ busy;
-  assign \$305  = \$303  & \$304 ;
-  assign \$306  = busy ? \$298  : \$305 ;
-  assign \$307  = layer[20:19] == 1'h1;
-  assign \$308  = \$307  ? \address$123  : \address$122 [47:32];
-  assign \$309  = busy ? { 3'h0, \$308  } : host__address[21:3];
-  assign \$310  = busy ? { 3'h0, \address$125 [47:32] } : host__address[21:3];
-  assign \$311  = busy ? \word$127 [23:16] : host__data[23:16];
-  assign \$312  = layer[22:21] == 1'h1;
-  assign \$313  = enable[2] & \$312 ;
-  assign \$314  = host__address[24:22] == 3'h5;
-  assign \$315  = \$314  & host__write;
-  assign \$316  = ! host__address[2];
-  assign \$317  = \$315  & \$316 ;
-  assign \$318  = \$317  & host__strobe[2];
-  assign \$319  = ~ busy;
-  assign \$320  = \$318  & \$319 ;
-  assign \$321  = busy ? \$313  : \$320 ;
-  assign \$322  = layer[20:19] == 1'h1;
-  assign \$323  = \$322  ? \address$123  : \address$122 [63:48];
-  assign \$324  = busy ? { 3'h0, \$323  } : host__address[21:3];
-  assign \$325  = busy ? { 3'h0, \address$125 [63:48] } : host__address[21:3];
-  assign \$326  = busy ? \word$127 [31:24] : host__data[31:24];
-  assign \$327  = layer[22:21] == 1'h1;
-  assign \$328  = enable[3] & \$327 ;
-  assign \$329  = host__address[24:22] == 3'h5;
-  assign \$330  = \$329  & host__write;
-  assign \$331  = ! host__address[2];
+  assign \$143  = \$142  & host__strobe[0];
+  assign \$144  = ~ busy;
+  assign \$145  = \$143  & \$144 ;
+  assign \$146  = busy ? \$138  : \$145 ;
+  assign \$147  = ! layer[20:19];
+  assign \$148  = \$147  ? \address$119  : \address$118 [95:80];
+  assign \$149  = busy ? { 3'h0, \$148  } : host__address[21:3];
+  assign \$150  = busy ? { 3'h0, \address$121 [95:80] } : host__address[21:3];
+  assign \$151  = busy ? \word$123 [47:40] : host__data[15:8];
+  assign \$152  = ! layer[22:21];
+  assign \$153  = enable[5] & \$152 ;
+  assign \$154  = host__address[24:22] == 3'h4;
+  assign \$155  = \$154  & host__write;
+  assign \$157  = \$155  & \$156 ;
+  assign \$158  = \$157  & host__strobe[1];
+  assign \$159  = ~ busy;
+  assign \$160  = \$158  & \$159 ;
+  assign \$161  = busy ? \$153  : \$160 ;
+  assign \$162  = ! layer[20:19];
+  assign \$163  = \$162  ? \address$119  : \address$118 [111:96];
+  assign \$164  = busy ? { 3'h0, \$163  } : host__address[21:3];
+  assign \$165  = busy ? { 3'h0, \address$121 [111:96] } : host__address[21:3];
+  assign \$166  = busy ? \word$123 [55:48] : host__data[23:16];
+  assign \$167  = ! layer[22:21];
+  assign \$168  = enable[6] & \$167 ;
+  assign \$169  = host__address[24:22] == 3'h4;
+  assign \$170  = \$169  & host__write;
+  assign \$172  = \$170  & \$171 ;
+  assign \$173  = \$172  & host__strobe[2];
+  assign \$174  = ~ busy;
+  assign \$175  = \$173  & \$174 ;
+  assign \$176  = busy ? \$168  : \$175 ;
+  assign \$177  = ! layer[20:19];
+  assign \$178  = \$177  ? \address$119  : \address$118 [127:112];
+  assign \$179  = busy ? { 3'h0, \$178  } : host__address[21:3];
+  assign \$180  = busy ? { 3'h0, \address$121 [127:112] } : host__address[21:3];
+  assign \$181  = busy ? \word$123 [63:56] : host__data[31:24];
+  assign \$182  = ! layer[22:21];
+  assign \$183  = enable[7] & \$182 ;
+  assign \$184  = host__address[24:22] == 3'h4;
+  assign \$185  = \$184  & host__write;
+  assign \$187  = \$185  & \$186 ;
+  assign \$188  = \$187  & host__strobe[3];
+  assign \$189  = ~ busy;
+  assign \$190  = \$188  & \$189 ;
+  assign \$191  = busy ? \$183  : \$190 ;
+  assign \$192  = layer[20:19] == 1'h1;
+  assign \$193  = \$192  ? \address$119  : \address$118 [15:0];
+  assign \$194  = busy ? { 3'h0, \$193  } : host__address[21:3];
+  assign \$195  = busy ? { 3'h0, \address$121 [15:0] } : host__address[21:3];
+  assign \$196  = busy ? \word$123 [7:0] : host__data[7:0];
+  assign \$197  = layer[22:21] == 1'h1;
+  assign \$198  = enable[0] & \$197 ;
+  assign \$199  = host__address[24:22] == 3'h5;
+  assign \$200  = \$199  & host__write;
+  assign \$201  = ! host__address[2];
+  assign \$202  = \$200  & \$201 ;
+  assign \$203  = \$202  & host__strobe[0];
+  assign \$204  = ~ busy;
+  assign \$205  = \$203  & \$204 ;
+  assign \$206  = busy ? \$198  : \$205 ;
+  assign \$207  = layer[20:19] == 1'h1;
+  assign \$208  = \$207  ? \address$119  : \address$118 [31:16];
+  assign \$209  = busy ? { 3'h0, \$208  } : host__address[21:3];
+  assign \$210  = busy ? { 3'h0, \address$121 [31:16] } : host__address[21:3];
+  assign \$211  = busy ? \word$123 [15:8] : host__data[15:8];
+  assign \$212  = layer[22:21] == 1'h1;
+  assign \$213  = enable[1] & \$212 ;
+  assign \$214  = host__address[24:22] == 3'h5;
+  assign \$215  = \$214  & host__write;
+  assign \$216  = ! host__address[2];
+  assign \$217  = \$215  & \$216 ;
+  assign \$218  = \$217  & host__strobe[1];
+  assign \$219  = ~ busy;
+  assign \$220  = \$218  & \$219 ;
+  assign \$221  = busy ? \$213  : \$220 ;
+  assign \$222  = layer[20:19] == 1'h1;
+  assign \$223  = \$222  ? \address$119  : \address$118 [47:32];
+  assign \$224  = busy ? { 3'h0, \$223  } : host__address[21:3];
+  assign \$225  = busy ? { 3'h0, \address$121 [47:32] } : host__address[21:3];
+  assign \$226  = busy ? \word$123 [23:16] : host__data[23:16];
+  assign \$227  = layer[22:21] == 1'h1;
+  assign \$228  = enable[2] & \$227 ;
+  assign \$229  = host__address[24:22] == 3'h5;
+  assign \$230  = \$229  & host__write;
+  assign \$231  = ! host__address[2];
+  assign \$232  = \$230  & \$231 ;
+  assign \$233  = \$232  & host__strobe[2];
+  assign \$234  = ~ busy;
+  assign \$235  = \$233  & \$234 ;
+  assign \$236  = busy ? \$228  : \$235 ;
+  assign \$237  = layer[20:19] == 1'h1;
+  assign \$238  = \$237  ? \address$119  : \address$118 [63:48];
+  assign \$239  = busy ? { 3'h0, \$238  } : host__address[21:3];
+  assign \$240  = busy ? { 3'h0, \address$121 [63:48] } : host__address[21:3];
+  assign \$241  = busy ? \word$123 [31:24] : host__data[31:24];
+  assign \$242  = layer[22:21] == 1'h1;
+  assign \$243  = enable[3] & \$242 ;
+  assign \$244  = host__address[24:22] == 3'h5;
+  assign \$245  = \$244  & host__write;
+  assign \$246  = ! host__address[2];
+  assign \$247  = \$245  & \$246 ;
+  assign \$248  = \$247  & host__strobe[3];
+  assign \$249  = ~ busy;
+  assign \$250  = \$248  & \$249 ;
+  assign \$251  = busy ? \$243  : \$250 ;
+  assign \$252  = layer[20:19] == 1'h1;
+  assign \$253  = \$252  ? \address$119  : \address$118 [79:64];
+  assign \$254  = busy ? { 3'h0, \$253  } : host__address[21:3];
+  assign \$255  = busy ? { 3'h0, \address$121 [79:64] } : host__address[21:3];
+  assign \$256  = busy ? \word$123 [39:32] : host__data[7:0];
+  assign \$257  = layer[22:21] == 1'h1;
+  assign \$258  = enable[4] & \$257 ;
+  assign \$259  = host__address[24:22] == 3'h5;
+  assign \$260  = \$259  & host__write;
+  assign \$262  = \$260  & \$261 ;
+  assign \$263  = \$262  & host__strobe[0];
+  assign \$264  = ~ busy;
+  assign \$265  = \$263  & \$264 ;
+  assign \$266  = busy ? \$258  : \$265 ;
+  assign \$267  = layer[20:19] == 1'h1;
+  assign \$268  = \$267  ? \address$119  : \address$118 [95:80];
+  assign \$269  = busy ? { 3'h0, \$268  } : host__address[21:3];
+  assign \$270  = busy ? { 3'h0, \address$121 [95:80] } : host__address[21:3];
+  assign \$271  = busy ? \word$123 [47:40] : host__data[15:8];
+  assign \$272  = layer[22:21] == 1'h1;
+  assign \$273  = enable[5] & \$272 ;
+  assign \$274  = host__address[24:22] == 3'h5;
+  assign \$275  = \$274  & host__write;
+  assign \$277  = \$275  & \$276 ;
+  assign \$278  = \$277  & host__strobe[1];
+  assign \$279  = ~ busy;
+  assign \$280  = \$278  & \$279 ;
+  assign \$281  = busy ? \$273  : \$280 ;
+  assign \$282  = layer[20:19] == 1'h1;
+  assign \$283  = \$282  ? \address$119  : \address$118 [111:96];
+  assign \$284  = busy ? { 3'h0, \$283  } : host__address[21:3];
+  assign \$285  = busy ? { 3'h0, \address$121 [111:96] } : host__address[21:3];
+  assign \$286  = busy ? \word$123 [55:48] : host__data[23:16];
+  assign \$287  = layer[22:21] == 1'h1;
+  assign \$288  = enable[6] & \$287 ;
+  assign \$289  = host__address[24:22] == 3'h5;
+  assign \$290  = \$289  & host__write;
+  assign \$292  = \$290  & \$291 ;
+  assign \$293  = \$292  & host__strobe[2];
+  assign \$294  = ~ busy;
+  assign \$295  = \$293  & \$294 ;
+  assign \$296  = busy ? \$288  : \$295 ;
+  assign \$297  = layer[20:19] == 1'h1;
+  assign \$298  = \$297  ? \address$119  : \address$118 [127:112];
+  assign \$299  = busy ? { 3'h0, \$298  } : host__address[21:3];
+  assign \$300  = busy ? { 3'h0, \address$121 [127:112] } : host__address[21:3];
+  assign \$301  = busy ? \word$123 [63:56] : host__data[31:24];
+  assign \$302  = layer[22:21] == 1'h1;
+  assign \$303  = enable[7] & \$302 ;
+  assign \$304  = host__address[24:22] == 3'h5;
+  assign \$305  = \$304  & host__write;
+  assign \$307  = \$305  & \$306 ;
+  assign \$308  = \$307  & host__strobe[3];
+  assign \$309  = ~ busy;
+  assign \$310  = \$308  & \$309 ;
+  assign \$311  = busy ? \$303  : \$310 ;
+  assign \$312  = ! host__address[24:22];
+  assign \$313  = ! host__address[21:0];
+  assign \$314  = ~ host__write;
+  assign \$316  = \$313  & \$315 ;
+  assign \$317  = host__address[21:0] == 3'h4;
+  assign \$318  = ~ host__write;
+  assign \$319  = host__strobe == 4'hf;
+  assign \$320  = ~ busy;
+  assign \$321  = \$319  & \$320 ;
+  assign \$322  = \$318  | \$321 ;
+  assign \$323  = \$317  & \$322 ;
+  assign \$324  = host__address[21:0] == 4'h8;
+  assign \$325  = ~ host__write;
+  assign \$327  = \$324  & \$326 ;
+  assign \$328  = host__address[21:0] == 4'hc;
+  assign \$329  = ~ host__write;
+  assign \$330  = host__strobe == 4'hf;
+  assign \$331  = ~ busy;
   assign \$332  = \$330  & \$331 ;
-  assign \$333  = \$332  & host__strobe[3];
-  assign \$334  = ~ busy;
-  assign \$335  = \$333  & \$334 ;
-  assign \$336  = busy ? \$328  : \$335 ;
-  assign \$337  = layer[20:19] == 1'h1;
-  assign \$338  = \$337  ? \address$123  : \address$122 [79:64];
-  assign \$339  = busy ? { 3'h0, \$338  } : host__address[21:3];
-  assign \$340  = busy ? { 3'h0, \address$125 [79:64] } : host__address[21:3];
-  assign \$341  = busy ? \word$127 [39:32] : host__data[7:0];
-  assign \$342  = layer[22:21] == 1'h1;
-  assign \$343  = enable[4] & \$342 ;
-  assign \$344  = host__address[24:22] == 3'h5;
-  assign \$345  = \$344  & host__write;
-  assign \$347  = \$345  & \$346 ;
-  assign \$348  = \$347  & host__strobe[0];
-  assign \$349  = ~ busy;
-  assign \$350  = \$348  & \$349 ;
-  assign \$351  = busy ? \$343  : \$350 ;
-  assign \$352  = layer[20:19] == 1'h1;
-  assign \$353  = \$352  ? \address$123  : \address$122 [95:80];
-  assign \$354  = busy ? { 3'h0, \$353  } : host__address[21:3];
-  assign \$355  = busy ? { 3'h0, \address$125 [95:80] } : host__address[21:3];
-  assign \$356  = busy ? \word$127 [47:40] : host__data[15:8];
-  assign \$357  = layer[22:21] == 1'h1;
-  assign \$358  = enable[5] & \$357 ;
-  assign \$359  = host__address[24:22] == 3'h5;
-  assign \$360  = \$359  & host__write;
-  assign \$362  = \$360  & \$361 ;
-  assign \$363  = \$362  & host__strobe[1];
-  assign \$364  = ~ busy;
-  assign \$365  = \$363  & \$364 ;
-  assign \$366  = busy ? \$358  : \$365 ;
-  assign \$367  = layer[20:19] == 1'h1;
-  assign \$368  = \$367  ? \address$123  : \address$122 [111:96];
-  assign \$369  = busy ? { 3'h0, \$368  } : host__address[21:3];
-  assign \$370  = busy ? { 3'h0, \address$125 [111:96] } : host__address[21:3];
-  assign \$371  = busy ? \word$127 [55:48] : host__data[23:16];
-  assign \$372  = layer[22:21] == 1'h1;
-  assign \$373  = enable[6] & \$372 ;
-  assign \$374  = host__address[24:22] == 3'h5;
-  assign \$375  = \$374  & host__write;
-  assign \$377  = \$375  & \$376 ;
-  assign \$378  = \$377  & host__strobe[2];
-  assign \$379  = ~ busy;
-  assign \$380  = \$378  & \$379 ;
-  assign \$381  = busy ? \$373  : \$380 ;
-  assign \$382  = layer[20:19] == 1'h1;
-  assign \$383  = \$382  ? \address$123  : \address$122 [127:112];
-  assign \$384  = busy ? { 3'h0, \$383  } : host__address[21:3];
-  assign \$385  = busy ? { 3'h0, \address$125 [127:112] } : host__address[21:3];
-  assign \$386  = busy ? \word$127 [63:56] : host__data[31:24];
-  assign \$387  = layer[22:21] == 1'h1;
-  assign \$388  = enable[7] & \$387 ;
-  assign \$389  = host__address[24:22] == 3'h5;
-  assign \$390  = \$389  & host__write;
-  assign \$392  = \$390  & \$391 ;
-  assign \$393  = \$392  & host__strobe[3];
-  assign \$394  = ~ busy;
-  assign \$395  = \$393  & \$394 ;
-  assign \$396  = busy ? \$388  : \$395 ;
-  assign \$397  = host__address[24:22] == 3'h5;
-  assign \$398  = host__address[21:3] >= 13'h1000;
-  assign \$399  = \$398  | busy;
-  assign \$400  = host__address[24:22] >= 3'h6;
-  assign \$401  = ~ pad;
-  assign \$402  = token[0] & \$401 ;
-  assign \$403  = \address$123  >= 13'h1000;
-  assign fault_activation = \$402  & \$403 ;
-  assign \$404  = \address$116  >= 16'h9000;
-  assign fault_weight = active & \$404 ;
-  assign \$405  = \address$102  >= 11'h400;
-  assign fault_parameter = \active$196  & \$405 ;
-  assign \$406  = \address$125 [15:0] >= 13'h1000;
-  assign \$407  = \$406  & enable[0];
-  assign \$408  = \address$125 [31:16] >= 13'h1000;
-  assign \$409  = \$408  & enable[1];
-  assign \$410  = \address$125 [47:32] >= 13'h1000;
-  assign \$411  = \$410  & enable[2];
-  assign \$412  = \address$125 [63:48] >= 13'h1000;
-  assign \$413  = \$412  & enable[3];
-  assign \$414  = \address$125 [79:64] >= 13'h1000;
-  assign \$415  = \$414  & enable[4];
-  assign \$416  = \address$125 [95:80] >= 13'h1000;
-  assign \$417  = \$416  & enable[5];
-  assign \$418  = \address$125 [111:96] >= 13'h1000;
-  assign \$419  = \$418  & enable[6];
-  assign \$420  = \address$125 [127:112] >= 13'h1000;
-  assign \$421  = \$420  & enable[7];
-  assign fault_output = | { \$421 , \$419 , \$417 , \$415 , \$413 , \$411 , \$409 , \$407  };
-  assign \$422  = \address$122 [15:0] >= 13'h1000;
-  assign fault_residual = \active$199  & \$422 ;
-  assign \$423  = cycles + 1'h1;
-  assign \$424  = stream + streaming;
-  assign \$425  = stall_weights + \stall_weights$205 ;
-  assign \$426  = stall_memory + \stall_memory$206 ;
-  assign \$427  = stall_writeback + \stall_writeback$207 ;
-  assign \$428  = | { waiting, fetching, \stall_writeback$207 , \stall_memory$206 , \stall_weights$205 , streaming };
-  assign \$429  = ~ \$428 ;
-  assign \$430  = busy & \$429 ;
-  assign \$431  = stall_drain + \$430 ;
-  assign \$432  = stall_fetch + fetching;
-  assign \$433  = stall_host + waiting;
-  assign \$434  = ! host__address[24:22];
-  assign \$435  = \$434  & host__write;
-  assign \$436  = ~ forbidden;
-  assign \$437  = \$435  & \$436 ;
-  assign \$438  = busy & host__write;
-  assign \$439  = \$438  & host__error;
-  assign \$440  = busy ? { 1'h0, layer[20:19] } : host__address[24:22];
-  always @(posedge clk)
-    region_read <= \$444 ;
-  always @(posedge clk)
-    offset_read <= \$445 ;
-  always @(posedge clk)
-    cycles <= \$446 ;
-  always @(posedge clk)
-    stream <= \$447 ;
-  always @(posedge clk)
-    stall_weights <= \$448 ;
-  always @(posedge clk)
-    stall_memory <= \$449 ;
-  always @(posedge clk)
-    stall_writeback <= \$450 ;
-  always @(posedge clk)
-    stall_drain <= \$451 ;
-  always @(posedge clk)
-    stall_fetch <= \$452 ;
-  always @(posedge clk)
-    stall_host <= \$453 ;
-  always @(posedge clk)
-    control_interrupt <= \$454 ;
-  always @(posedge clk)
-    refused <= \$455 ;
-  always @(posedge clk)
-    first <= \$456 ;
-  always @(posedge clk)
-    count <= \$457 ;
-  always @(posedge clk)
-    ready <= \$458 ;
-  always @(posedge clk)
-    register_data <= \$459 ;
-  always @(posedge clk)
-    input_bank <= \$460 ;
-  always @(posedge clk)
-    residual_bank <= \$461 ;
-  always @(posedge clk)
-    host__read_data <= \$462 ;
-  always @(posedge clk)
-    token_0 <= \$463 ;
-  always @(posedge clk)
-    token_1 <= \$464 ;
+  assign \$333  = \$329  | \$332 ;
+  assign \$334  = \$328  & \$333 ;
+  assign \$335  = host__address[21:0] == 5'h10;
+  assign \$336  = ~ host__write;
+  assign \$337  = host__strobe == 4'hf;
+  assign \$338  = ~ busy;
+  assign \$339  = \$337  & \$338 ;
+  assign \$340  = \$336  | \$339 ;
+  assign \$341  = \$335  & \$340 ;
+  assign \$342  = host__address[21:0] == 5'h14;
+  assign \$343  = ~ host__write;
+  assign \$345  = \$342  & \$344 ;
+  assign \$346  = host__address[21:0] == 5'h18;
+  assign \$347  = ~ host__write;
+  assign \$348  = host__strobe == 4'hf;
+  assign \$349  = \$347  | \$348 ;
+  assign \$350  = \$346  & \$349 ;
+  assign \$351  = host__address[21:0] == 5'h1c;
+  assign \$352  = ~ host__write;
+  assign \$353  = host__strobe == 4'hf;
+  assign \$354  = \$352  | \$353 ;
+  assign \$355  = \$351  & \$354 ;
+  assign \$356  = host__address[21:0] == 6'h20;
+  assign \$357  = ~ host__write;
+  assign \$358  = host__strobe == 4'hf;
+  assign \$359  = \$357  | \$358 ;
+  assign \$360  = \$356  & \$359 ;
+  assign \$361  = host__address[21:0] == 6'h24;
+  assign \$362  = ~ host__write;
+  assign \$364  = \$361  & \$363 ;
+  assign \$365  = host__address[21:0] == 6'h28;
+  assign \$366  = ~ host__write;
+  assign \$368  = \$365  & \$367 ;
+  assign \$369  = host__address[21:0] == 6'h2c;
+  assign \$370  = ~ host__write;
+  assign \$372  = \$369  & \$371 ;
+  assign \$373  = host__address[21:0] == 6'h30;
+  assign \$374  = ~ host__write;
+  assign \$376  = \$373  & \$375 ;
+  assign \$377  = host__address[21:0] == 6'h34;
+  assign \$378  = ~ host__write;
+  assign \$380  = \$377  & \$379 ;
+  assign \$381  = host__address[21:0] == 6'h38;
+  assign \$382  = ~ host__write;
+  assign \$384  = \$381  & \$383 ;
+  assign \$385  = host__address[21:0] == 6'h3c;
+  assign \$386  = ~ host__write;
+  assign \$388  = \$385  & \$387 ;
+  assign \$389  = host__address[21:0] == 7'h40;
+  assign \$390  = ~ host__write;
+  assign \$392  = \$389  & \$391 ;
+  assign \$393  = host__address[21:0] == 7'h44;
+  assign \$394  = ~ host__write;
+  assign \$396  = \$393  & \$395 ;
+  assign \$397  = host__address[21:0] == 7'h48;
+  assign \$398  = ~ host__write;
+  assign \$400  = \$397  & \$399 ;
+  assign \$401  = | { \$400 , \$396 , \$392 , \$388 , \$384 , \$380 , \$376 , \$372 , \$368 , \$364 , \$360 , \$355 , \$350 , \$345 , \$341 , \$334 , \$327 , \$323 , \$316  };
+  assign \$402  = ~ \$401 ;
+  assign \$403  = \$312  & \$402 ;
+  assign \$404  = host__address[24:22] == 1'h1;
+  assign \$405  = host__address[21:2] >= 12'h800;
+  assign \$406  = host__read & busy;
+  assign \$407  = \$405  | \$406 ;
+  assign \$408  = host__strobe != 4'hf;
+  assign \$409  = host__write & \$408 ;
+  assign \$410  = \$407  | \$409 ;
+  assign \$411  = \$404  & \$410 ;
+  assign \$412  = host__address[24:22] == 2'h2;
+  assign \$413  = host__address[21:4] >= 11'h400;
+  assign \$414  = host__read & busy;
+  assign \$415  = \$413  | \$414 ;
+  assign \$416  = host__strobe != 4'hf;
+  assign \$417  = host__write & \$416 ;
+  assign \$418  = \$415  | \$417 ;
+  assign \$419  = \$412  & \$418 ;
+  assign \$420  = host__address[24:22] == 2'h3;
+  assign \$421  = host__address[21:3] >= 16'h9000;
+  assign \$422  = host__read & busy;
+  assign \$423  = \$421  | \$422 ;
+  assign \$424  = \$420  & \$423 ;
+  assign \$425  = host__address[24:22] == 3'h4;
+  assign \$426  = host__address[21:3] >= 13'h1000;
+  assign \$427  = \$426  | busy;
+  assign \$428  = \$425  & \$427 ;
+  assign \$429  = host__address[24:22] == 3'h5;
+  assign \$430  = host__address[21:3] >= 13'h1000;
+  assign \$431  = \$430  | busy;
+  assign \$432  = \$429  & \$431 ;
+  assign \$433  = host__address[24:22] >= 3'h6;
+  assign host__error = | { \$433 , \$432 , \$428 , \$424 , \$419 , \$411 , \$403  };
+  assign \$434  = ~ pad;
+  assign \$435  = token[0] & \$434 ;
+  assign \$436  = \address$119  >= 13'h1000;
+  assign fault_activation = \$435  & \$436 ;
+  assign \$437  = \address$112  >= 16'h9000;
+  assign fault_weight = active & \$437 ;
+  assign \$438  = \address$98  >= 11'h400;
+  assign fault_parameter = \active$194  & \$438 ;
+  assign \$439  = \address$121 [15:0] >= 13'h1000;
+  assign \$440  = \$439  & enable[0];
+  assign \$441  = \address$121 [31:16] >= 13'h1000;
+  assign \$442  = \$441  & enable[1];
+  assign \$443  = \address$121 [47:32] >= 13'h1000;
+  assign \$444  = \$443  & enable[2];
+  assign \$445  = \address$121 [63:48] >= 13'h1000;
+  assign \$446  = \$445  & enable[3];
+  assign \$447  = \address$121 [79:64] >= 13'h1000;
+  assign \$448  = \$447  & enable[4];
+  assign \$449  = \address$121 [95:80] >= 13'h1000;
+  assign \$450  = \$449  & enable[5];
+  assign \$451  = \address$121 [111:96] >= 13'h1000;
+  assign \$452  = \$451  & enable[6];
+  assign \$453  = \address$121 [127:112] >= 13'h1000;
+  assign \$454  = \$453  & enable[7];
+  assign fault_output = | { \$454 , \$452 , \$450 , \$448 , \$446 , \$444 , \$442 , \$440  };
+  assign \$455  = \address$118 [15:0] >= 13'h1000;
+  assign fault_residual = \active$197  & \$455 ;
+  assign \$456  = cycles + 1'h1;
+  assign \$457  = stream + streaming;
+  assign \$458  = stall_weights + \stall_weights$203 ;
+  assign \$459  = stall_memory + \stall_memory$204 ;
+  assign \$460  = stall_writeback + \stall_writeback$205 ;
+  assign \$461  = | { waiting, fetching, \stall_writeback$205 , \stall_memory$204 , \stall_weights$203 , streaming };
+  assign \$462  = ~ \$461 ;
+  assign \$463  = busy & \$462 ;
+  assign \$464  = stall_drain + \$463 ;
+  assign \$465  = stall_fetch + fetching;
+  assign \$466  = stall_host + waiting;
+  assign \$467  = ! host__address[24:22];
+  assign \$468  = \$467  & host__write;
+  assign \$469  = host__strobe == 4'hf;
   \holdfast_8x8.activations_0  activations_0 (
     .clk(clk),
-    .read_address(\read_address$120 ),
-    .read_data(\read_data$136 ),
+    .read_address(\read_address$116 ),
+    .read_data(\read_data$134 ),
     .rst(rst),
-    .write_address(\write_address$124 ),
-    .write_data(\write_data$126 ),
-    .write_enable(\write_enable$128 )
+    .write_address(\write_address$120 ),
+    .write_data(\write_data$122 ),
+    .write_enable(\write_enable$124 )
   );
   \holdfast_8x8.activations_1  activations_1 (
     .clk(clk),
-    .read_address(\read_address$130 ),
-    .read_data(\read_data$137 ),
+    .read_address(\read_address$126 ),
+    .read_data(\read_data$135 ),
     .rst(rst),
-    .write_address(\write_address$131 ),
-    .write_data(\write_data$132 ),
-    .write_enable(\write_enable$133 )
+    .write_address(\write_address$127 ),
+    .write_data(\write_data$128 ),
+    .write_enable(\write_enable$129 )
   );
   \holdfast_8x8.array  array (
     .clk(clk),
@@ -1910,7 +2027,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     .s_axi_wvalid(s_axi_wvalid)
   );
   \holdfast_8x8.feeder  feeder (
-    .address(\address$123 ),
+    .address(\address$119 ),
     .clk(clk),
     .done(feeder_done),
     .go(go),
@@ -1918,9 +2035,9 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     .load_next(load_next),
     .pad(pad),
     .rst(rst),
-    .stall_memory(\stall_memory$206 ),
-    .stall_weights(\stall_weights$205 ),
-    .stall_writeback(\stall_writeback$207 ),
+    .stall_memory(\stall_memory$204 ),
+    .stall_weights(\stall_weights$203 ),
+    .stall_writeback(\stall_writeback$205 ),
     .stop(stop),
     .streaming(streaming),
     .sub_block(sub_block),
@@ -1937,7 +2054,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   );
   \holdfast_8x8.lanes  lanes (
     .clk(clk),
-    .codes(\codes$190 ),
+    .codes(\codes$188 ),
     .\i$75 (residual),
     .layer(layer),
     .overflow(fault_accumulator),
@@ -1946,24 +2063,24 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     .residual_present(residual_present),
     .rst(rst),
     .sums(sums),
-    .token(\token$169 ),
-    .token_24(\token$188 ),
-    .token_9(\token$183 )
+    .token(\token$167 ),
+    .token_24(\token$186 ),
+    .token_9(\token$181 )
   );
   \holdfast_8x8.output_writer  output_writer (
-    .address(\address$125 ),
+    .address(\address$121 ),
     .clk(clk),
-    .codes(\codes$190 ),
+    .codes(\codes$188 ),
     .enable(enable),
     .go(go),
     .layer(layer),
     .rst(rst),
-    .token(\token$188 ),
-    .word(\word$127 )
+    .token(\token$186 ),
+    .word(\word$123 )
   );
   \holdfast_8x8.parameter_loader  parameter_loader (
-    .active(\active$196 ),
-    .address(\address$102 ),
+    .active(\active$194 ),
+    .address(\address$98 ),
     .base(layer[242:229]),
     .\begin (\begin ),
     .clk(clk),
@@ -1971,15 +2088,15 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     .rst(rst)
   );
   \holdfast_8x8.residual_reader  residual_reader (
-    .active(\active$199 ),
-    .address(\address$122 ),
+    .active(\active$197 ),
+    .address(\address$118 ),
     .clk(clk),
     .codes(residual),
     .go(go),
     .layer(layer),
     .present(residual_present),
     .rst(rst),
-    .token(\token$183 ),
+    .token(\token$181 ),
     .word(residual_word)
   );
   \holdfast_8x8.sequencer  sequencer (
@@ -1994,7 +2111,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     .fault_residual(fault_residual),
     .fault_weight(fault_weight),
     .feeder_done(feeder_done),
-    .fetch(\$475 ),
+    .fetch(\$518 ),
     .fetching(fetching),
     .first(first),
     .go(go),
@@ -2014,7 +2131,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     .clk(clk),
     .go(go),
     .load_next(load_next),
-    .pointer(\address$116 ),
+    .pointer(\address$112 ),
     .registered(load),
     .rst(rst),
     .stop(stop)
@@ -2022,7 +2139,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   \holdfast_8x8.weights  weights (
     .clk(clk),
     .read_address(read_address),
-    .read_data(\read_data$213 ),
+    .read_data(\read_data$211 ),
     .rst(rst),
     .write_address(write_address),
     .write_data(write_data),
@@ -2030,99 +2147,16 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$466  = token_2;
-    if (rst) begin
-      \$466  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$467  = token_3;
-    if (rst) begin
-      \$467  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$468  = token_4;
-    if (rst) begin
-      \$468  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$469  = token_5;
-    if (rst) begin
-      \$469  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$470  = token_6;
-    if (rst) begin
-      \$470  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$471  = token_7;
-    if (rst) begin
-      \$471  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$472  = token[1];
-    if (rst) begin
-      \$472  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$473  = swap_0;
-    if (rst) begin
-      \$473  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$474  = \read_data$213 ;
-    if (rst) begin
-      \$474  = 64'h0000000000000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    feeder_word = 64'h0000000000000000;
-    casez (input_bank)
-      2'h0:
-          feeder_word = \read_data$136 ;
-      2'h1:
-          feeder_word = \read_data$137 ;
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    residual_word = 64'h0000000000000000;
-    casez (residual_bank)
-      2'h0:
-          residual_word = \read_data$136 ;
-      2'h1:
-          residual_word = \read_data$137 ;
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     (* full_case = 32'd1 *)
     casez (offset_read[3:2])
       2'h0:
-          \$441  = { \$signature__data$107 [23], \$signature__data$107 [23], \$signature__data$107 [23], \$signature__data$107 [23], \$signature__data$107 [23], \$signature__data$107 [23], \$signature__data$107 [23], \$signature__data$107 [23], \$signature__data$107  };
+          \$484  = { \$signature__data$103 [23], \$signature__data$103 [23], \$signature__data$103 [23], \$signature__data$103 [23], \$signature__data$103 [23], \$signature__data$103 [23], \$signature__data$103 [23], \$signature__data$103 [23], \$signature__data$103  };
       2'h1:
-          \$441  = parameter_slot_1;
+          \$484  = parameter_slot_1;
       2'h2:
-          \$441  = 32'd0;
+          \$484  = 32'd0;
       2'h3:
-          \$441  = 32'd0;
+          \$484  = 32'd0;
     endcase
   end
   always @* begin
@@ -2130,9 +2164,9 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     (* full_case = 32'd1 *)
     casez (offset_read[2])
       1'h0:
-          \$442  = \read_data$213 [31:0];
+          \$485  = \read_data$211 [31:0];
       1'h1:
-          \$442  = \read_data$213 [63:32];
+          \$485  = \read_data$211 [63:32];
     endcase
   end
   always @* begin
@@ -2140,57 +2174,10 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     (* full_case = 32'd1 *)
     casez (offset_read[2])
       1'h0:
-          \$443  = feeder_word[31:0];
+          \$486  = feeder_word[31:0];
       1'h1:
-          \$443  = feeder_word[63:32];
+          \$486  = feeder_word[63:32];
     endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    forbidden = 1'h1;
-    casez (host__address[21:0])
-      22'h000000:
-          forbidden = \$3 ;
-      22'h000004:
-          forbidden = \$7 ;
-      22'h000008:
-          forbidden = \$10 ;
-      22'h00000c:
-          forbidden = \$14 ;
-      22'h000010:
-          forbidden = \$18 ;
-      22'h000014:
-          forbidden = \$21 ;
-      22'h000018:
-          forbidden = \$25 ;
-      22'h00001c:
-          forbidden = \$29 ;
-      22'h000020:
-          forbidden = \$33 ;
-      22'h000024:
-          forbidden = \$36 ;
-      22'h000028:
-          forbidden = \$39 ;
-      22'h00002c:
-          forbidden = \$42 ;
-      22'h000030:
-          forbidden = \$45 ;
-      22'h000034:
-          forbidden = \$48 ;
-      22'h000038:
-          forbidden = \$51 ;
-      22'h00003c:
-          forbidden = \$54 ;
-      22'h000040:
-          forbidden = \$57 ;
-      22'h000044:
-          forbidden = \$60 ;
-      22'h000048:
-          forbidden = \$63 ;
-    endcase
-    if (\$66 ) begin
-      forbidden = 1'h1;
-    end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
@@ -2238,279 +2225,228 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    host__error = 1'h0;
-    if (\$67 ) begin
-      host__error = forbidden;
-    end
-    if (\$76 ) begin
-      host__error = \$82 ;
-    end
-    if (\$95 ) begin
-      host__error = \$101 ;
-    end
-    if (\$150 ) begin
-      host__error = \$153 ;
-    end
-    if (\$274 ) begin
-      host__error = \$276 ;
-    end
-    if (\$397 ) begin
-      host__error = \$399 ;
-    end
-    if (\$400 ) begin
-      host__error = 1'h1;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     start = 1'h0;
-    if (\$71 ) begin
-      casez (host__address[21:0])
-        22'h000004:
-            if (host__data[0]) begin
-              start = 1'h1;
-            end
-      endcase
+    if (\$6 ) begin
+      if (\$7 ) begin
+        if (host__data[0]) begin
+          start = 1'h1;
+        end
+      end
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$444  = host__address[24:22];
+    \$487  = host__address[24:22];
     if (rst) begin
-      \$444  = 3'h0;
+      \$487  = 3'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$445  = host__address[21:0];
+    \$488  = host__address[21:0];
     if (rst) begin
-      \$445  = 22'h000000;
+      \$488  = 22'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$446  = cycles;
+    \$489  = cycles;
     if (busy) begin
-      \$446  = \$423 [31:0];
+      \$489  = \$456 [31:0];
     end
-    if (\$437 ) begin
-      casez (host__address[21:0])
-        22'h000004:
-            if (host__data[0]) begin
-              \$446  = 32'd0;
-            end
-      endcase
+    if (\$472 ) begin
+      if (\$473 ) begin
+        if (host__data[0]) begin
+          \$489  = 32'd0;
+        end
+      end
     end
     if (rst) begin
-      \$446  = 32'd0;
+      \$489  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$447  = \$424 [31:0];
-    if (\$437 ) begin
-      casez (host__address[21:0])
-        22'h000004:
-            if (host__data[0]) begin
-              \$447  = 32'd0;
-            end
-      endcase
+    \$490  = \$457 [31:0];
+    if (\$472 ) begin
+      if (\$473 ) begin
+        if (host__data[0]) begin
+          \$490  = 32'd0;
+        end
+      end
     end
     if (rst) begin
-      \$447  = 32'd0;
+      \$490  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$448  = \$425 [31:0];
-    if (\$437 ) begin
-      casez (host__address[21:0])
-        22'h000004:
-            if (host__data[0]) begin
-              \$448  = 32'd0;
-            end
-      endcase
+    \$491  = \$458 [31:0];
+    if (\$472 ) begin
+      if (\$473 ) begin
+        if (host__data[0]) begin
+          \$491  = 32'd0;
+        end
+      end
     end
     if (rst) begin
-      \$448  = 32'd0;
+      \$491  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$449  = \$426 [31:0];
-    if (\$437 ) begin
-      casez (host__address[21:0])
-        22'h000004:
-            if (host__data[0]) begin
-              \$449  = 32'd0;
-            end
-      endcase
+    \$492  = \$459 [31:0];
+    if (\$472 ) begin
+      if (\$473 ) begin
+        if (host__data[0]) begin
+          \$492  = 32'd0;
+        end
+      end
     end
     if (rst) begin
-      \$449  = 32'd0;
+      \$492  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$450  = \$427 [31:0];
-    if (\$437 ) begin
-      casez (host__address[21:0])
-        22'h000004:
-            if (host__data[0]) begin
-              \$450  = 32'd0;
-            end
-      endcase
+    \$493  = \$460 [31:0];
+    if (\$472 ) begin
+      if (\$473 ) begin
+        if (host__data[0]) begin
+          \$493  = 32'd0;
+        end
+      end
     end
     if (rst) begin
-      \$450  = 32'd0;
+      \$493  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$451  = \$431 [31:0];
-    if (\$437 ) begin
-      casez (host__address[21:0])
-        22'h000004:
-            if (host__data[0]) begin
-              \$451  = 32'd0;
-            end
-      endcase
+    \$494  = \$464 [31:0];
+    if (\$472 ) begin
+      if (\$473 ) begin
+        if (host__data[0]) begin
+          \$494  = 32'd0;
+        end
+      end
     end
     if (rst) begin
-      \$451  = 32'd0;
+      \$494  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$452  = \$432 [31:0];
-    if (\$437 ) begin
-      casez (host__address[21:0])
-        22'h000004:
-            if (host__data[0]) begin
-              \$452  = 32'd0;
-            end
-      endcase
+    \$495  = \$465 [31:0];
+    if (\$472 ) begin
+      if (\$473 ) begin
+        if (host__data[0]) begin
+          \$495  = 32'd0;
+        end
+      end
     end
     if (rst) begin
-      \$452  = 32'd0;
+      \$495  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$453  = \$433 [31:0];
-    if (\$437 ) begin
-      casez (host__address[21:0])
-        22'h000004:
-            if (host__data[0]) begin
-              \$453  = 32'd0;
-            end
-      endcase
+    \$496  = \$466 [31:0];
+    if (\$472 ) begin
+      if (\$473 ) begin
+        if (host__data[0]) begin
+          \$496  = 32'd0;
+        end
+      end
     end
     if (rst) begin
-      \$453  = 32'd0;
+      \$496  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$454  = control_interrupt;
-    if (\$437 ) begin
-      casez (host__address[21:0])
-        22'h000004:
-            \$454  = host__data[4];
-      endcase
+    \$497  = control_interrupt;
+    if (\$472 ) begin
+      if (\$473 ) begin
+        \$497  = host__data[4];
+      end
     end
     if (rst) begin
-      \$454  = 1'h0;
+      \$497  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$455  = refused;
-    if (\$437 ) begin
-      casez (host__address[21:0])
-        22'h000004:
-            if (host__data[0]) begin
-              \$455  = 1'h0;
-            end
-      endcase
+    \$498  = refused;
+    if (\$472 ) begin
+      if (\$473 ) begin
+        if (host__data[0]) begin
+          \$498  = 1'h0;
+        end
+      end
     end
-    if (\$439 ) begin
-      \$455  = 1'h1;
+    if (\$482 ) begin
+      \$498  = 1'h1;
     end
     if (rst) begin
-      \$455  = 1'h0;
+      \$498  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$456  = first;
-    if (\$437 ) begin
-      casez (host__address[21:0])
-        22'h000004:
-            /* empty */;
-        22'h00000c:
-            \$456  = host__data[15:0];
-      endcase
+    \$499  = first;
+    if (\$472 ) begin
+      if (\$474 ) begin
+        \$499  = host__data[15:0];
+      end
     end
     if (rst) begin
-      \$456  = 16'h0000;
+      \$499  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$457  = count;
-    if (\$437 ) begin
-      casez (host__address[21:0])
-        22'h000004:
-            /* empty */;
-        22'h00000c:
-            /* empty */;
-        22'h000010:
-            \$457  = host__data[15:0];
-      endcase
+    \$500  = count;
+    if (\$472 ) begin
+      if (\$475 ) begin
+        \$500  = host__data[15:0];
+      end
     end
     if (rst) begin
-      \$457  = 16'h0000;
+      \$500  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$458  = ready;
-    if (\$437 ) begin
-      casez (host__address[21:0])
-        22'h000004:
-            /* empty */;
-        22'h00000c:
-            /* empty */;
-        22'h000010:
-            /* empty */;
-        22'h000020:
-            \$458  = host__data[15:0];
-      endcase
+    \$501  = ready;
+    if (\$479 ) begin
+      if (\$480 ) begin
+        \$501  = host__data[15:0];
+      end
     end
     if (rst) begin
-      \$458  = 16'hffff;
+      \$501  = 16'hffff;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$459  = read;
+    \$502  = read;
     if (rst) begin
-      \$459  = 32'd0;
+      \$502  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$460  = \$440 [1:0];
+    \$503  = \$483 [1:0];
     if (rst) begin
-      \$460  = 2'h0;
+      \$503  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$461  = layer[24:23];
+    \$504  = layer[24:23];
     if (rst) begin
-      \$461  = 2'h0;
+      \$504  = 2'h0;
     end
   end
   always @* begin
@@ -2518,40 +2454,123 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     (* full_case = 32'd1 *)
     casez (region_read)
       3'h0:
-          \$462  = register_data;
+          \$505  = register_data;
       3'h1:
-          \$462  = word;
+          \$505  = word;
       3'h2:
-          \$462  = \$441 ;
+          \$505  = \$484 ;
       3'h3:
-          \$462  = \$442 ;
+          \$505  = \$485 ;
       default:
-          \$462  = \$443 ;
+          \$505  = \$486 ;
     endcase
     if (rst) begin
-      \$462  = 32'd0;
+      \$505  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$463  = token;
+    \$506  = token;
     if (rst) begin
-      \$463  = 5'h00;
+      \$506  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$464  = token_0;
+    \$507  = token_0;
     if (rst) begin
-      \$464  = 5'h00;
+      \$507  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$465  = token_1;
+    \$508  = token_1;
     if (rst) begin
-      \$465  = 5'h00;
+      \$508  = 5'h00;
     end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$509  = token_2;
+    if (rst) begin
+      \$509  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$510  = token_3;
+    if (rst) begin
+      \$510  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$511  = token_4;
+    if (rst) begin
+      \$511  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$512  = token_5;
+    if (rst) begin
+      \$512  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$513  = token_6;
+    if (rst) begin
+      \$513  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$514  = token_7;
+    if (rst) begin
+      \$514  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$515  = token[1];
+    if (rst) begin
+      \$515  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$516  = swap_0;
+    if (rst) begin
+      \$516  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$517  = \read_data$211 ;
+    if (rst) begin
+      \$517  = 64'h0000000000000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    feeder_word = 64'h0000000000000000;
+    casez (input_bank)
+      2'h0:
+          feeder_word = \read_data$134 ;
+      2'h1:
+          feeder_word = \read_data$135 ;
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    residual_word = 64'h0000000000000000;
+    casez (residual_bank)
+      2'h0:
+          residual_word = \read_data$134 ;
+      2'h1:
+          residual_word = \read_data$135 ;
+    endcase
   end
   assign \s_axi_awid$32  = s_axi_awid;
   assign \s_axi_awaddr$33  = s_axi_awaddr;
@@ -2582,57 +2601,56 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \s_axi_rlast$58  = s_axi_rlast;
   assign \s_axi_rvalid$59  = s_axi_rvalid;
   assign \s_axi_rready$60  = s_axi_rready;
-  assign error = host__error;
   assign read_data = host__read_data;
-  assign \start$89  = start;
-  assign \first$90  = first;
-  assign \count$91  = count;
-  assign \ready$92  = ready;
-  assign \$signature__addr  = \$72 [10:0];
-  assign address = { index[5:0], \$475  };
+  assign \start$86  = start;
+  assign \first$87  = first;
+  assign \count$88  = count;
+  assign \ready$89  = ready;
+  assign \$signature__addr  = \$8 [10:0];
+  assign address = { index[5:0], \$518  };
   assign \$signature__data  = word;
   assign load__addr = host__address[12:2];
   assign load__data = host__data;
-  assign \$signature__addr$101  = \$83 [9:0];
+  assign \$signature__addr$97  = \$12 [9:0];
   assign write__addr = host__address[13:4];
   assign write__data = host__data[23:0];
-  assign \$signature__addr$108  = \$89 [9:0];
-  assign \write__addr$109  = host__address[13:4];
-  assign \write__data$110  = { host__data[29:24], host__data[15:0] };
-  assign parameter_slot_0 = { \$signature__data$107 [23], \$signature__data$107 [23], \$signature__data$107 [23], \$signature__data$107 [23], \$signature__data$107 [23], \$signature__data$107 [23], \$signature__data$107 [23], \$signature__data$107 [23], \$signature__data$107  };
-  assign \layer$140  = layer;
-  assign \go$142  = go;
-  assign \stop$144  = stop;
-  assign \done$146  = feeder_done;
-  assign \layer$147  = layer;
-  assign \sub_block$149  = sub_block;
-  assign \pad$151  = pad;
+  assign \$signature__addr$104  = \$18 [9:0];
+  assign \write__addr$105  = host__address[13:4];
+  assign \write__data$106  = { host__data[29:24], host__data[15:0] };
+  assign parameter_slot_0 = { \$signature__data$103 [23], \$signature__data$103 [23], \$signature__data$103 [23], \$signature__data$103 [23], \$signature__data$103 [23], \$signature__data$103 [23], \$signature__data$103 [23], \$signature__data$103 [23], \$signature__data$103  };
+  assign \layer$138  = layer;
+  assign \go$140  = go;
+  assign \stop$142  = stop;
+  assign \done$144  = feeder_done;
+  assign \layer$145  = layer;
+  assign \sub_block$147  = sub_block;
+  assign \pad$149  = pad;
   assign valid = token[0];
-  assign \word$154  = feeder_word;
+  assign \word$152  = feeder_word;
   assign base = layer[262:243];
-  assign \go$156  = go;
-  assign \stop$157  = stop;
-  assign \load_next$159  = load_next;
-  assign \act$161  = act;
+  assign \go$154  = go;
+  assign \stop$155  = stop;
+  assign \load_next$157  = load_next;
+  assign \act$159  = act;
   assign swap_1 = swap;
   assign weight_row = weight;
-  assign \load$167  = load;
-  assign \layer$168  = layer;
-  assign token_8 = \token$169 ;
-  assign \sums$172  = sums;
+  assign \load$165  = load;
+  assign \layer$166  = layer;
+  assign token_8 = \token$167 ;
+  assign \sums$170  = sums;
   assign codes = residual;
   assign present = residual_present;
-  assign \base$177  = layer[242:229];
-  assign \go$178  = go;
+  assign \base$175  = layer[242:229];
+  assign \go$176  = go;
   assign parameter_begin = \begin ;
-  assign \layer$181  = layer;
-  assign \go$182  = go;
-  assign residual_token = \token$183 ;
-  assign \word$185  = residual_word;
-  assign \layer$186  = layer;
-  assign \go$187  = go;
-  assign codes_token = \token$188 ;
-  assign \codes$191  = \codes$190 ;
+  assign \layer$179  = layer;
+  assign \go$180  = go;
+  assign residual_token = \token$181 ;
+  assign \word$183  = residual_word;
+  assign \layer$184  = layer;
+  assign \go$185  = go;
+  assign codes_token = \token$186 ;
+  assign \codes$189  = \codes$188 ;
   assign overflow = fault_accumulator;
   assign parameter_slot_2 = 32'd0;
   assign parameter_slot_3 = 32'd0;
@@ -2664,14 +2682,14 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \write_data[5]  = write_data[47:40];
   assign \write_data[6]  = write_data[55:48];
   assign \write_data[7]  = write_data[63:56];
-  assign \read_address$120[0]  = \read_address$120 [11:0];
-  assign \read_address$120[1]  = \read_address$120 [23:12];
-  assign \read_address$120[2]  = \read_address$120 [35:24];
-  assign \read_address$120[3]  = \read_address$120 [47:36];
-  assign \read_address$120[4]  = \read_address$120 [59:48];
-  assign \read_address$120[5]  = \read_address$120 [71:60];
-  assign \read_address$120[6]  = \read_address$120 [83:72];
-  assign \read_address$120[7]  = \read_address$120 [95:84];
+  assign \read_address$116[0]  = \read_address$116 [11:0];
+  assign \read_address$116[1]  = \read_address$116 [23:12];
+  assign \read_address$116[2]  = \read_address$116 [35:24];
+  assign \read_address$116[3]  = \read_address$116 [47:36];
+  assign \read_address$116[4]  = \read_address$116 [59:48];
+  assign \read_address$116[5]  = \read_address$116 [71:60];
+  assign \read_address$116[6]  = \read_address$116 [83:72];
+  assign \read_address$116[7]  = \read_address$116 [95:84];
   assign \layer.magic  = layer[15:0];
   assign \layer.hold_weights  = layer[16];
   assign \layer.maximum  = layer[17];
@@ -2723,70 +2741,70 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \layer.add_shift  = layer[466:462];
   assign \layer.add_multiplier_a  = layer[490:467];
   assign \layer.add_multiplier_b  = layer[514:491];
-  assign \address$122[0]  = \address$122 [15:0];
-  assign \address$122[1]  = \address$122 [31:16];
-  assign \address$122[2]  = \address$122 [47:32];
-  assign \address$122[3]  = \address$122 [63:48];
-  assign \address$122[4]  = \address$122 [79:64];
-  assign \address$122[5]  = \address$122 [95:80];
-  assign \address$122[6]  = \address$122 [111:96];
-  assign \address$122[7]  = \address$122 [127:112];
-  assign \write_address$124[0]  = \write_address$124 [11:0];
-  assign \write_address$124[1]  = \write_address$124 [23:12];
-  assign \write_address$124[2]  = \write_address$124 [35:24];
-  assign \write_address$124[3]  = \write_address$124 [47:36];
-  assign \write_address$124[4]  = \write_address$124 [59:48];
-  assign \write_address$124[5]  = \write_address$124 [71:60];
-  assign \write_address$124[6]  = \write_address$124 [83:72];
-  assign \write_address$124[7]  = \write_address$124 [95:84];
-  assign \address$125[0]  = \address$125 [15:0];
-  assign \address$125[1]  = \address$125 [31:16];
-  assign \address$125[2]  = \address$125 [47:32];
-  assign \address$125[3]  = \address$125 [63:48];
-  assign \address$125[4]  = \address$125 [79:64];
-  assign \address$125[5]  = \address$125 [95:80];
-  assign \address$125[6]  = \address$125 [111:96];
-  assign \address$125[7]  = \address$125 [127:112];
-  assign \write_data$126[0]  = \write_data$126 [7:0];
-  assign \write_data$126[1]  = \write_data$126 [15:8];
-  assign \write_data$126[2]  = \write_data$126 [23:16];
-  assign \write_data$126[3]  = \write_data$126 [31:24];
-  assign \write_data$126[4]  = \write_data$126 [39:32];
-  assign \write_data$126[5]  = \write_data$126 [47:40];
-  assign \write_data$126[6]  = \write_data$126 [55:48];
-  assign \write_data$126[7]  = \write_data$126 [63:56];
-  assign \word$127[0]  = \word$127 [7:0];
-  assign \word$127[1]  = \word$127 [15:8];
-  assign \word$127[2]  = \word$127 [23:16];
-  assign \word$127[3]  = \word$127 [31:24];
-  assign \word$127[4]  = \word$127 [39:32];
-  assign \word$127[5]  = \word$127 [47:40];
-  assign \word$127[6]  = \word$127 [55:48];
-  assign \word$127[7]  = \word$127 [63:56];
-  assign \read_address$130[0]  = \read_address$130 [11:0];
-  assign \read_address$130[1]  = \read_address$130 [23:12];
-  assign \read_address$130[2]  = \read_address$130 [35:24];
-  assign \read_address$130[3]  = \read_address$130 [47:36];
-  assign \read_address$130[4]  = \read_address$130 [59:48];
-  assign \read_address$130[5]  = \read_address$130 [71:60];
-  assign \read_address$130[6]  = \read_address$130 [83:72];
-  assign \read_address$130[7]  = \read_address$130 [95:84];
-  assign \write_address$131[0]  = \write_address$131 [11:0];
-  assign \write_address$131[1]  = \write_address$131 [23:12];
-  assign \write_address$131[2]  = \write_address$131 [35:24];
-  assign \write_address$131[3]  = \write_address$131 [47:36];
-  assign \write_address$131[4]  = \write_address$131 [59:48];
-  assign \write_address$131[5]  = \write_address$131 [71:60];
-  assign \write_address$131[6]  = \write_address$131 [83:72];
-  assign \write_address$131[7]  = \write_address$131 [95:84];
-  assign \write_data$132[0]  = \write_data$132 [7:0];
-  assign \write_data$132[1]  = \write_data$132 [15:8];
-  assign \write_data$132[2]  = \write_data$132 [23:16];
-  assign \write_data$132[3]  = \write_data$132 [31:24];
-  assign \write_data$132[4]  = \write_data$132 [39:32];
-  assign \write_data$132[5]  = \write_data$132 [47:40];
-  assign \write_data$132[6]  = \write_data$132 [55:48];
-  assign \write_data$132[7]  = \write_data$132 [63:56];
+  assign \address$118[0]  = \address$118 [15:0];
+  assign \address$118[1]  = \address$118 [31:16];
+  assign \address$118[2]  = \address$118 [47:32];
+  assign \address$118[3]  = \address$118 [63:48];
+  assign \address$118[4]  = \address$118 [79:64];
+  assign \address$118[5]  = \address$118 [95:80];
+  assign \address$118[6]  = \address$118 [111:96];
+  assign \address$118[7]  = \address$118 [127:112];
+  assign \write_address$120[0]  = \write_address$120 [11:0];
+  assign \write_address$120[1]  = \write_address$120 [23:12];
+  assign \write_address$120[2]  = \write_address$120 [35:24];
+  assign \write_address$120[3]  = \write_address$120 [47:36];
+  assign \write_address$120[4]  = \write_address$120 [59:48];
+  assign \write_address$120[5]  = \write_address$120 [71:60];
+  assign \write_address$120[6]  = \write_address$120 [83:72];
+  assign \write_address$120[7]  = \write_address$120 [95:84];
+  assign \address$121[0]  = \address$121 [15:0];
+  assign \address$121[1]  = \address$121 [31:16];
+  assign \address$121[2]  = \address$121 [47:32];
+  assign \address$121[3]  = \address$121 [63:48];
+  assign \address$121[4]  = \address$121 [79:64];
+  assign \address$121[5]  = \address$121 [95:80];
+  assign \address$121[6]  = \address$121 [111:96];
+  assign \address$121[7]  = \address$121 [127:112];
+  assign \write_data$122[0]  = \write_data$122 [7:0];
+  assign \write_data$122[1]  = \write_data$122 [15:8];
+  assign \write_data$122[2]  = \write_data$122 [23:16];
+  assign \write_data$122[3]  = \write_data$122 [31:24];
+  assign \write_data$122[4]  = \write_data$122 [39:32];
+  assign \write_data$122[5]  = \write_data$122 [47:40];
+  assign \write_data$122[6]  = \write_data$122 [55:48];
+  assign \write_data$122[7]  = \write_data$122 [63:56];
+  assign \word$123[0]  = \word$123 [7:0];
+  assign \word$123[1]  = \word$123 [15:8];
+  assign \word$123[2]  = \word$123 [23:16];
+  assign \word$123[3]  = \word$123 [31:24];
+  assign \word$123[4]  = \word$123 [39:32];
+  assign \word$123[5]  = \word$123 [47:40];
+  assign \word$123[6]  = \word$123 [55:48];
+  assign \word$123[7]  = \word$123 [63:56];
+  assign \read_address$126[0]  = \read_address$126 [11:0];
+  assign \read_address$126[1]  = \read_address$126 [23:12];
+  assign \read_address$126[2]  = \read_address$126 [35:24];
+  assign \read_address$126[3]  = \read_address$126 [47:36];
+  assign \read_address$126[4]  = \read_address$126 [59:48];
+  assign \read_address$126[5]  = \read_address$126 [71:60];
+  assign \read_address$126[6]  = \read_address$126 [83:72];
+  assign \read_address$126[7]  = \read_address$126 [95:84];
+  assign \write_address$127[0]  = \write_address$127 [11:0];
+  assign \write_address$127[1]  = \write_address$127 [23:12];
+  assign \write_address$127[2]  = \write_address$127 [35:24];
+  assign \write_address$127[3]  = \write_address$127 [47:36];
+  assign \write_address$127[4]  = \write_address$127 [59:48];
+  assign \write_address$127[5]  = \write_address$127 [71:60];
+  assign \write_address$127[6]  = \write_address$127 [83:72];
+  assign \write_address$127[7]  = \write_address$127 [95:84];
+  assign \write_data$128[0]  = \write_data$128 [7:0];
+  assign \write_data$128[1]  = \write_data$128 [15:8];
+  assign \write_data$128[2]  = \write_data$128 [23:16];
+  assign \write_data$128[3]  = \write_data$128 [31:24];
+  assign \write_data$128[4]  = \write_data$128 [39:32];
+  assign \write_data$128[5]  = \write_data$128 [47:40];
+  assign \write_data$128[6]  = \write_data$128 [55:48];
+  assign \write_data$128[7]  = \write_data$128 [63:56];
   assign \feeder_word[0]  = feeder_word[7:0];
   assign \feeder_word[1]  = feeder_word[15:8];
   assign \feeder_word[2]  = feeder_word[23:16];
@@ -2795,22 +2813,22 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \feeder_word[5]  = feeder_word[47:40];
   assign \feeder_word[6]  = feeder_word[55:48];
   assign \feeder_word[7]  = feeder_word[63:56];
-  assign \read_data$136[0]  = \read_data$136 [7:0];
-  assign \read_data$136[1]  = \read_data$136 [15:8];
-  assign \read_data$136[2]  = \read_data$136 [23:16];
-  assign \read_data$136[3]  = \read_data$136 [31:24];
-  assign \read_data$136[4]  = \read_data$136 [39:32];
-  assign \read_data$136[5]  = \read_data$136 [47:40];
-  assign \read_data$136[6]  = \read_data$136 [55:48];
-  assign \read_data$136[7]  = \read_data$136 [63:56];
-  assign \read_data$137[0]  = \read_data$137 [7:0];
-  assign \read_data$137[1]  = \read_data$137 [15:8];
-  assign \read_data$137[2]  = \read_data$137 [23:16];
-  assign \read_data$137[3]  = \read_data$137 [31:24];
-  assign \read_data$137[4]  = \read_data$137 [39:32];
-  assign \read_data$137[5]  = \read_data$137 [47:40];
-  assign \read_data$137[6]  = \read_data$137 [55:48];
-  assign \read_data$137[7]  = \read_data$137 [63:56];
+  assign \read_data$134[0]  = \read_data$134 [7:0];
+  assign \read_data$134[1]  = \read_data$134 [15:8];
+  assign \read_data$134[2]  = \read_data$134 [23:16];
+  assign \read_data$134[3]  = \read_data$134 [31:24];
+  assign \read_data$134[4]  = \read_data$134 [39:32];
+  assign \read_data$134[5]  = \read_data$134 [47:40];
+  assign \read_data$134[6]  = \read_data$134 [55:48];
+  assign \read_data$134[7]  = \read_data$134 [63:56];
+  assign \read_data$135[0]  = \read_data$135 [7:0];
+  assign \read_data$135[1]  = \read_data$135 [15:8];
+  assign \read_data$135[2]  = \read_data$135 [23:16];
+  assign \read_data$135[3]  = \read_data$135 [31:24];
+  assign \read_data$135[4]  = \read_data$135 [39:32];
+  assign \read_data$135[5]  = \read_data$135 [47:40];
+  assign \read_data$135[6]  = \read_data$135 [55:48];
+  assign \read_data$135[7]  = \read_data$135 [63:56];
   assign \residual_word[0]  = residual_word[7:0];
   assign \residual_word[1]  = residual_word[15:8];
   assign \residual_word[2]  = residual_word[23:16];
@@ -2819,121 +2837,121 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \residual_word[5]  = residual_word[47:40];
   assign \residual_word[6]  = residual_word[55:48];
   assign \residual_word[7]  = residual_word[63:56];
-  assign \layer$140.magic  = layer[15:0];
-  assign \layer$140.hold_weights  = layer[16];
-  assign \layer$140.maximum  = layer[17];
-  assign \layer$140.residual  = layer[18];
-  assign \layer$140.input_bank  = layer[20:19];
-  assign \layer$140.output_bank  = layer[22:21];
-  assign \layer$140.residual_bank  = layer[24:23];
-  assign \layer$140.stride  = layer[27:25];
-  assign \layer$140.dilation  = layer[30:28];
-  assign \layer$140.sub_block  = layer[34:31];
-  assign \layer$140.out_lane  = layer[39:35];
-  assign \layer$140.input_base  = layer[55:40];
-  assign \layer$140.input_step  = layer[71:56];
-  assign \layer$140.step_x  = layer[87:72];
-  assign \layer$140.step_y  = layer[103:88];
-  assign \layer$140.step_kx  = layer[119:104];
-  assign \layer$140.step_ky  = layer[135:120];
-  assign \layer$140.blocks  = layer[148:136];
-  assign \layer$140.origin_y  = layer[158:149];
-  assign \layer$140.origin_x  = layer[168:159];
-  assign \layer$140.kernel_h  = layer[173:169];
-  assign \layer$140.kernel_w  = layer[178:174];
-  assign \layer$140.in_h  = layer[187:179];
-  assign \layer$140.in_w  = layer[196:188];
-  assign \layer$140.co_tiles  = layer[210:197];
-  assign \layer$140.out_h  = layer[219:211];
-  assign \layer$140.out_w  = layer[228:220];
-  assign \layer$140.param_base  = layer[242:229];
-  assign \layer$140.weight_base  = layer[262:243];
-  assign \layer$140.out_step  = layer[274:263];
-  assign \layer$140.out_base  = layer[290:275];
-  assign \layer$140.lane_mask  = layer[306:291];
-  assign \layer$140.res_lane  = layer[311:307];
-  assign \layer$140.res_base  = layer[327:312];
-  assign \layer$140.res_step_x  = layer[343:328];
-  assign \layer$140.res_step_y  = layer[359:344];
-  assign \layer$140.res_tiles  = layer[373:360];
-  assign \layer$140.pad_value  = layer[381:374];
-  assign \layer$140.zero_in  = layer[389:382];
-  assign \layer$140.input_lo  = layer[397:390];
-  assign \layer$140.input_hi  = layer[405:398];
-  assign \layer$140.zero_out  = layer[413:406];
-  assign \layer$140.lo  = layer[421:414];
-  assign \layer$140.hi  = layer[429:422];
-  assign \layer$140.res_zero  = layer[437:430];
-  assign \layer$140.add_zero  = layer[445:438];
-  assign \layer$140.add_lo  = layer[453:446];
-  assign \layer$140.add_hi  = layer[461:454];
-  assign \layer$140.add_shift  = layer[466:462];
-  assign \layer$140.add_multiplier_a  = layer[490:467];
-  assign \layer$140.add_multiplier_b  = layer[514:491];
-  assign \layer$147.magic  = layer[15:0];
-  assign \layer$147.hold_weights  = layer[16];
-  assign \layer$147.maximum  = layer[17];
-  assign \layer$147.residual  = layer[18];
-  assign \layer$147.input_bank  = layer[20:19];
-  assign \layer$147.output_bank  = layer[22:21];
-  assign \layer$147.residual_bank  = layer[24:23];
-  assign \layer$147.stride  = layer[27:25];
-  assign \layer$147.dilation  = layer[30:28];
-  assign \layer$147.sub_block  = layer[34:31];
-  assign \layer$147.out_lane  = layer[39:35];
-  assign \layer$147.input_base  = layer[55:40];
-  assign \layer$147.input_step  = layer[71:56];
-  assign \layer$147.step_x  = layer[87:72];
-  assign \layer$147.step_y  = layer[103:88];
-  assign \layer$147.step_kx  = layer[119:104];
-  assign \layer$147.step_ky  = layer[135:120];
-  assign \layer$147.blocks  = layer[148:136];
-  assign \layer$147.origin_y  = layer[158:149];
-  assign \layer$147.origin_x  = layer[168:159];
-  assign \layer$147.kernel_h  = layer[173:169];
-  assign \layer$147.kernel_w  = layer[178:174];
-  assign \layer$147.in_h  = layer[187:179];
-  assign \layer$147.in_w  = layer[196:188];
-  assign \layer$147.co_tiles  = layer[210:197];
-  assign \layer$147.out_h  = layer[219:211];
-  assign \layer$147.out_w  = layer[228:220];
-  assign \layer$147.param_base  = layer[242:229];
-  assign \layer$147.weight_base  = layer[262:243];
-  assign \layer$147.out_step  = layer[274:263];
-  assign \layer$147.out_base  = layer[290:275];
-  assign \layer$147.lane_mask  = layer[306:291];
-  assign \layer$147.res_lane  = layer[311:307];
-  assign \layer$147.res_base  = layer[327:312];
-  assign \layer$147.res_step_x  = layer[343:328];
-  assign \layer$147.res_step_y  = layer[359:344];
-  assign \layer$147.res_tiles  = layer[373:360];
-  assign \layer$147.pad_value  = layer[381:374];
-  assign \layer$147.zero_in  = layer[389:382];
-  assign \layer$147.input_lo  = layer[397:390];
-  assign \layer$147.input_hi  = layer[405:398];
-  assign \layer$147.zero_out  = layer[413:406];
-  assign \layer$147.lo  = layer[421:414];
-  assign \layer$147.hi  = layer[429:422];
-  assign \layer$147.res_zero  = layer[437:430];
-  assign \layer$147.add_zero  = layer[445:438];
-  assign \layer$147.add_lo  = layer[453:446];
-  assign \layer$147.add_hi  = layer[461:454];
-  assign \layer$147.add_shift  = layer[466:462];
-  assign \layer$147.add_multiplier_a  = layer[490:467];
-  assign \layer$147.add_multiplier_b  = layer[514:491];
+  assign \layer$138.magic  = layer[15:0];
+  assign \layer$138.hold_weights  = layer[16];
+  assign \layer$138.maximum  = layer[17];
+  assign \layer$138.residual  = layer[18];
+  assign \layer$138.input_bank  = layer[20:19];
+  assign \layer$138.output_bank  = layer[22:21];
+  assign \layer$138.residual_bank  = layer[24:23];
+  assign \layer$138.stride  = layer[27:25];
+  assign \layer$138.dilation  = layer[30:28];
+  assign \layer$138.sub_block  = layer[34:31];
+  assign \layer$138.out_lane  = layer[39:35];
+  assign \layer$138.input_base  = layer[55:40];
+  assign \layer$138.input_step  = layer[71:56];
+  assign \layer$138.step_x  = layer[87:72];
+  assign \layer$138.step_y  = layer[103:88];
+  assign \layer$138.step_kx  = layer[119:104];
+  assign \layer$138.step_ky  = layer[135:120];
+  assign \layer$138.blocks  = layer[148:136];
+  assign \layer$138.origin_y  = layer[158:149];
+  assign \layer$138.origin_x  = layer[168:159];
+  assign \layer$138.kernel_h  = layer[173:169];
+  assign \layer$138.kernel_w  = layer[178:174];
+  assign \layer$138.in_h  = layer[187:179];
+  assign \layer$138.in_w  = layer[196:188];
+  assign \layer$138.co_tiles  = layer[210:197];
+  assign \layer$138.out_h  = layer[219:211];
+  assign \layer$138.out_w  = layer[228:220];
+  assign \layer$138.param_base  = layer[242:229];
+  assign \layer$138.weight_base  = layer[262:243];
+  assign \layer$138.out_step  = layer[274:263];
+  assign \layer$138.out_base  = layer[290:275];
+  assign \layer$138.lane_mask  = layer[306:291];
+  assign \layer$138.res_lane  = layer[311:307];
+  assign \layer$138.res_base  = layer[327:312];
+  assign \layer$138.res_step_x  = layer[343:328];
+  assign \layer$138.res_step_y  = layer[359:344];
+  assign \layer$138.res_tiles  = layer[373:360];
+  assign \layer$138.pad_value  = layer[381:374];
+  assign \layer$138.zero_in  = layer[389:382];
+  assign \layer$138.input_lo  = layer[397:390];
+  assign \layer$138.input_hi  = layer[405:398];
+  assign \layer$138.zero_out  = layer[413:406];
+  assign \layer$138.lo  = layer[421:414];
+  assign \layer$138.hi  = layer[429:422];
+  assign \layer$138.res_zero  = layer[437:430];
+  assign \layer$138.add_zero  = layer[445:438];
+  assign \layer$138.add_lo  = layer[453:446];
+  assign \layer$138.add_hi  = layer[461:454];
+  assign \layer$138.add_shift  = layer[466:462];
+  assign \layer$138.add_multiplier_a  = layer[490:467];
+  assign \layer$138.add_multiplier_b  = layer[514:491];
+  assign \layer$145.magic  = layer[15:0];
+  assign \layer$145.hold_weights  = layer[16];
+  assign \layer$145.maximum  = layer[17];
+  assign \layer$145.residual  = layer[18];
+  assign \layer$145.input_bank  = layer[20:19];
+  assign \layer$145.output_bank  = layer[22:21];
+  assign \layer$145.residual_bank  = layer[24:23];
+  assign \layer$145.stride  = layer[27:25];
+  assign \layer$145.dilation  = layer[30:28];
+  assign \layer$145.sub_block  = layer[34:31];
+  assign \layer$145.out_lane  = layer[39:35];
+  assign \layer$145.input_base  = layer[55:40];
+  assign \layer$145.input_step  = layer[71:56];
+  assign \layer$145.step_x  = layer[87:72];
+  assign \layer$145.step_y  = layer[103:88];
+  assign \layer$145.step_kx  = layer[119:104];
+  assign \layer$145.step_ky  = layer[135:120];
+  assign \layer$145.blocks  = layer[148:136];
+  assign \layer$145.origin_y  = layer[158:149];
+  assign \layer$145.origin_x  = layer[168:159];
+  assign \layer$145.kernel_h  = layer[173:169];
+  assign \layer$145.kernel_w  = layer[178:174];
+  assign \layer$145.in_h  = layer[187:179];
+  assign \layer$145.in_w  = layer[196:188];
+  assign \layer$145.co_tiles  = layer[210:197];
+  assign \layer$145.out_h  = layer[219:211];
+  assign \layer$145.out_w  = layer[228:220];
+  assign \layer$145.param_base  = layer[242:229];
+  assign \layer$145.weight_base  = layer[262:243];
+  assign \layer$145.out_step  = layer[274:263];
+  assign \layer$145.out_base  = layer[290:275];
+  assign \layer$145.lane_mask  = layer[306:291];
+  assign \layer$145.res_lane  = layer[311:307];
+  assign \layer$145.res_base  = layer[327:312];
+  assign \layer$145.res_step_x  = layer[343:328];
+  assign \layer$145.res_step_y  = layer[359:344];
+  assign \layer$145.res_tiles  = layer[373:360];
+  assign \layer$145.pad_value  = layer[381:374];
+  assign \layer$145.zero_in  = layer[389:382];
+  assign \layer$145.input_lo  = layer[397:390];
+  assign \layer$145.input_hi  = layer[405:398];
+  assign \layer$145.zero_out  = layer[413:406];
+  assign \layer$145.lo  = layer[421:414];
+  assign \layer$145.hi  = layer[429:422];
+  assign \layer$145.res_zero  = layer[437:430];
+  assign \layer$145.add_zero  = layer[445:438];
+  assign \layer$145.add_lo  = layer[453:446];
+  assign \layer$145.add_hi  = layer[461:454];
+  assign \layer$145.add_shift  = layer[466:462];
+  assign \layer$145.add_multiplier_a  = layer[490:467];
+  assign \layer$145.add_multiplier_b  = layer[514:491];
   assign \token.valid  = token[0];
   assign \token.start  = token[1];
   assign \token.end  = token[2];
   assign \token.first  = token[3];
   assign \token.last  = token[4];
-  assign \word$154[0]  = feeder_word[7:0];
-  assign \word$154[1]  = feeder_word[15:8];
-  assign \word$154[2]  = feeder_word[23:16];
-  assign \word$154[3]  = feeder_word[31:24];
-  assign \word$154[4]  = feeder_word[39:32];
-  assign \word$154[5]  = feeder_word[47:40];
-  assign \word$154[6]  = feeder_word[55:48];
-  assign \word$154[7]  = feeder_word[63:56];
+  assign \word$152[0]  = feeder_word[7:0];
+  assign \word$152[1]  = feeder_word[15:8];
+  assign \word$152[2]  = feeder_word[23:16];
+  assign \word$152[3]  = feeder_word[31:24];
+  assign \word$152[4]  = feeder_word[39:32];
+  assign \word$152[5]  = feeder_word[47:40];
+  assign \word$152[6]  = feeder_word[55:48];
+  assign \word$152[7]  = feeder_word[63:56];
   assign \act[0]  = act[7:0];
   assign \act[1]  = act[15:8];
   assign \act[2]  = act[23:16];
@@ -2942,14 +2960,14 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \act[5]  = act[47:40];
   assign \act[6]  = act[55:48];
   assign \act[7]  = act[63:56];
-  assign \act$161[0]  = act[7:0];
-  assign \act$161[1]  = act[15:8];
-  assign \act$161[2]  = act[23:16];
-  assign \act$161[3]  = act[31:24];
-  assign \act$161[4]  = act[39:32];
-  assign \act$161[5]  = act[47:40];
-  assign \act$161[6]  = act[55:48];
-  assign \act$161[7]  = act[63:56];
+  assign \act$159[0]  = act[7:0];
+  assign \act$159[1]  = act[15:8];
+  assign \act$159[2]  = act[23:16];
+  assign \act$159[3]  = act[31:24];
+  assign \act$159[4]  = act[39:32];
+  assign \act$159[5]  = act[47:40];
+  assign \act$159[6]  = act[55:48];
+  assign \act$159[7]  = act[63:56];
   assign \weight[0]  = weight[7:0];
   assign \weight[1]  = weight[15:8];
   assign \weight[2]  = weight[23:16];
@@ -2966,67 +2984,67 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \weight_row[5]  = weight[47:40];
   assign \weight_row[6]  = weight[55:48];
   assign \weight_row[7]  = weight[63:56];
-  assign \layer$168.magic  = layer[15:0];
-  assign \layer$168.hold_weights  = layer[16];
-  assign \layer$168.maximum  = layer[17];
-  assign \layer$168.residual  = layer[18];
-  assign \layer$168.input_bank  = layer[20:19];
-  assign \layer$168.output_bank  = layer[22:21];
-  assign \layer$168.residual_bank  = layer[24:23];
-  assign \layer$168.stride  = layer[27:25];
-  assign \layer$168.dilation  = layer[30:28];
-  assign \layer$168.sub_block  = layer[34:31];
-  assign \layer$168.out_lane  = layer[39:35];
-  assign \layer$168.input_base  = layer[55:40];
-  assign \layer$168.input_step  = layer[71:56];
-  assign \layer$168.step_x  = layer[87:72];
-  assign \layer$168.step_y  = layer[103:88];
-  assign \layer$168.step_kx  = layer[119:104];
-  assign \layer$168.step_ky  = layer[135:120];
-  assign \layer$168.blocks  = layer[148:136];
-  assign \layer$168.origin_y  = layer[158:149];
-  assign \layer$168.origin_x  = layer[168:159];
-  assign \layer$168.kernel_h  = layer[173:169];
-  assign \layer$168.kernel_w  = layer[178:174];
-  assign \layer$168.in_h  = layer[187:179];
-  assign \layer$168.in_w  = layer[196:188];
-  assign \layer$168.co_tiles  = layer[210:197];
-  assign \layer$168.out_h  = layer[219:211];
-  assign \layer$168.out_w  = layer[228:220];
-  assign \layer$168.param_base  = layer[242:229];
-  assign \layer$168.weight_base  = layer[262:243];
-  assign \layer$168.out_step  = layer[274:263];
-  assign \layer$168.out_base  = layer[290:275];
-  assign \layer$168.lane_mask  = layer[306:291];
-  assign \layer$168.res_lane  = layer[311:307];
-  assign \layer$168.res_base  = layer[327:312];
-  assign \layer$168.res_step_x  = layer[343:328];
-  assign \layer$168.res_step_y  = layer[359:344];
-  assign \layer$168.res_tiles  = layer[373:360];
-  assign \layer$168.pad_value  = layer[381:374];
-  assign \layer$168.zero_in  = layer[389:382];
-  assign \layer$168.input_lo  = layer[397:390];
-  assign \layer$168.input_hi  = layer[405:398];
-  assign \layer$168.zero_out  = layer[413:406];
-  assign \layer$168.lo  = layer[421:414];
-  assign \layer$168.hi  = layer[429:422];
-  assign \layer$168.res_zero  = layer[437:430];
-  assign \layer$168.add_zero  = layer[445:438];
-  assign \layer$168.add_lo  = layer[453:446];
-  assign \layer$168.add_hi  = layer[461:454];
-  assign \layer$168.add_shift  = layer[466:462];
-  assign \layer$168.add_multiplier_a  = layer[490:467];
-  assign \layer$168.add_multiplier_b  = layer[514:491];
-  assign \token$169.valid  = \token$169 [0];
-  assign \token$169.start  = \token$169 [1];
-  assign \token$169.end  = \token$169 [2];
-  assign \token$169.first  = \token$169 [3];
-  assign \token$169.last  = \token$169 [4];
-  assign \token_8.valid  = \token$169 [0];
-  assign \token_8.start  = \token$169 [1];
-  assign \token_8.end  = \token$169 [2];
-  assign \token_8.first  = \token$169 [3];
-  assign \token_8.last  = \token$169 [4];
+  assign \layer$166.magic  = layer[15:0];
+  assign \layer$166.hold_weights  = layer[16];
+  assign \layer$166.maximum  = layer[17];
+  assign \layer$166.residual  = layer[18];
+  assign \layer$166.input_bank  = layer[20:19];
+  assign \layer$166.output_bank  = layer[22:21];
+  assign \layer$166.residual_bank  = layer[24:23];
+  assign \layer$166.stride  = layer[27:25];
+  assign \layer$166.dilation  = layer[30:28];
+  assign \layer$166.sub_block  = layer[34:31];
+  assign \layer$166.out_lane  = layer[39:35];
+  assign \layer$166.input_base  = layer[55:40];
+  assign \layer$166.input_step  = layer[71:56];
+  assign \layer$166.step_x  = layer[87:72];
+  assign \layer$166.step_y  = layer[103:88];
+  assign \layer$166.step_kx  = layer[119:104];
+  assign \layer$166.step_ky  = layer[135:120];
+  assign \layer$166.blocks  = layer[148:136];
+  assign \layer$166.origin_y  = layer[158:149];
+  assign \layer$166.origin_x  = layer[168:159];
+  assign \layer$166.kernel_h  = layer[173:169];
+  assign \layer$166.kernel_w  = layer[178:174];
+  assign \layer$166.in_h  = layer[187:179];
+  assign \layer$166.in_w  = layer[196:188];
+  assign \layer$166.co_tiles  = layer[210:197];
+  assign \layer$166.out_h  = layer[219:211];
+  assign \layer$166.out_w  = layer[228:220];
+  assign \layer$166.param_base  = layer[242:229];
+  assign \layer$166.weight_base  = layer[262:243];
+  assign \layer$166.out_step  = layer[274:263];
+  assign \layer$166.out_base  = layer[290:275];
+  assign \layer$166.lane_mask  = layer[306:291];
+  assign \layer$166.res_lane  = layer[311:307];
+  assign \layer$166.res_base  = layer[327:312];
+  assign \layer$166.res_step_x  = layer[343:328];
+  assign \layer$166.res_step_y  = layer[359:344];
+  assign \layer$166.res_tiles  = layer[373:360];
+  assign \layer$166.pad_value  = layer[381:374];
+  assign \layer$166.zero_in  = layer[389:382];
+  assign \layer$166.input_lo  = layer[397:390];
+  assign \layer$166.input_hi  = layer[405:398];
+  assign \layer$166.zero_out  = layer[413:406];
+  assign \layer$166.lo  = layer[421:414];
+  assign \layer$166.hi  = layer[429:422];
+  assign \layer$166.res_zero  = layer[437:430];
+  assign \layer$166.add_zero  = layer[445:438];
+  assign \layer$166.add_lo  = layer[453:446];
+  assign \layer$166.add_hi  = layer[461:454];
+  assign \layer$166.add_shift  = layer[466:462];
+  assign \layer$166.add_multiplier_a  = layer[490:467];
+  assign \layer$166.add_multiplier_b  = layer[514:491];
+  assign \token$167.valid  = \token$167 [0];
+  assign \token$167.start  = \token$167 [1];
+  assign \token$167.end  = \token$167 [2];
+  assign \token$167.first  = \token$167 [3];
+  assign \token$167.last  = \token$167 [4];
+  assign \token_8.valid  = \token$167 [0];
+  assign \token_8.start  = \token$167 [1];
+  assign \token_8.end  = \token$167 [2];
+  assign \token_8.first  = \token$167 [3];
+  assign \token_8.last  = \token$167 [4];
   assign \sums[0]  = sums[23:0];
   assign \sums[1]  = sums[47:24];
   assign \sums[2]  = sums[71:48];
@@ -3035,14 +3053,14 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \sums[5]  = sums[143:120];
   assign \sums[6]  = sums[167:144];
   assign \sums[7]  = sums[191:168];
-  assign \sums$172[0]  = sums[23:0];
-  assign \sums$172[1]  = sums[47:24];
-  assign \sums$172[2]  = sums[71:48];
-  assign \sums$172[3]  = sums[95:72];
-  assign \sums$172[4]  = sums[119:96];
-  assign \sums$172[5]  = sums[143:120];
-  assign \sums$172[6]  = sums[167:144];
-  assign \sums$172[7]  = sums[191:168];
+  assign \sums$170[0]  = sums[23:0];
+  assign \sums$170[1]  = sums[47:24];
+  assign \sums$170[2]  = sums[71:48];
+  assign \sums$170[3]  = sums[95:72];
+  assign \sums$170[4]  = sums[119:96];
+  assign \sums$170[5]  = sums[143:120];
+  assign \sums$170[6]  = sums[167:144];
+  assign \sums$170[7]  = sums[191:168];
   assign \residual[0]  = residual[7:0];
   assign \residual[1]  = residual[15:8];
   assign \residual[2]  = residual[23:16];
@@ -3059,160 +3077,160 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \codes[5]  = residual[47:40];
   assign \codes[6]  = residual[55:48];
   assign \codes[7]  = residual[63:56];
-  assign \layer$181.magic  = layer[15:0];
-  assign \layer$181.hold_weights  = layer[16];
-  assign \layer$181.maximum  = layer[17];
-  assign \layer$181.residual  = layer[18];
-  assign \layer$181.input_bank  = layer[20:19];
-  assign \layer$181.output_bank  = layer[22:21];
-  assign \layer$181.residual_bank  = layer[24:23];
-  assign \layer$181.stride  = layer[27:25];
-  assign \layer$181.dilation  = layer[30:28];
-  assign \layer$181.sub_block  = layer[34:31];
-  assign \layer$181.out_lane  = layer[39:35];
-  assign \layer$181.input_base  = layer[55:40];
-  assign \layer$181.input_step  = layer[71:56];
-  assign \layer$181.step_x  = layer[87:72];
-  assign \layer$181.step_y  = layer[103:88];
-  assign \layer$181.step_kx  = layer[119:104];
-  assign \layer$181.step_ky  = layer[135:120];
-  assign \layer$181.blocks  = layer[148:136];
-  assign \layer$181.origin_y  = layer[158:149];
-  assign \layer$181.origin_x  = layer[168:159];
-  assign \layer$181.kernel_h  = layer[173:169];
-  assign \layer$181.kernel_w  = layer[178:174];
-  assign \layer$181.in_h  = layer[187:179];
-  assign \layer$181.in_w  = layer[196:188];
-  assign \layer$181.co_tiles  = layer[210:197];
-  assign \layer$181.out_h  = layer[219:211];
-  assign \layer$181.out_w  = layer[228:220];
-  assign \layer$181.param_base  = layer[242:229];
-  assign \layer$181.weight_base  = layer[262:243];
-  assign \layer$181.out_step  = layer[274:263];
-  assign \layer$181.out_base  = layer[290:275];
-  assign \layer$181.lane_mask  = layer[306:291];
-  assign \layer$181.res_lane  = layer[311:307];
-  assign \layer$181.res_base  = layer[327:312];
-  assign \layer$181.res_step_x  = layer[343:328];
-  assign \layer$181.res_step_y  = layer[359:344];
-  assign \layer$181.res_tiles  = layer[373:360];
-  assign \layer$181.pad_value  = layer[381:374];
-  assign \layer$181.zero_in  = layer[389:382];
-  assign \layer$181.input_lo  = layer[397:390];
-  assign \layer$181.input_hi  = layer[405:398];
-  assign \layer$181.zero_out  = layer[413:406];
-  assign \layer$181.lo  = layer[421:414];
-  assign \layer$181.hi  = layer[429:422];
-  assign \layer$181.res_zero  = layer[437:430];
-  assign \layer$181.add_zero  = layer[445:438];
-  assign \layer$181.add_lo  = layer[453:446];
-  assign \layer$181.add_hi  = layer[461:454];
-  assign \layer$181.add_shift  = layer[466:462];
-  assign \layer$181.add_multiplier_a  = layer[490:467];
-  assign \layer$181.add_multiplier_b  = layer[514:491];
-  assign \token$183.valid  = \token$183 [0];
-  assign \token$183.start  = \token$183 [1];
-  assign \token$183.end  = \token$183 [2];
-  assign \token$183.first  = \token$183 [3];
-  assign \token$183.last  = \token$183 [4];
-  assign \residual_token.valid  = \token$183 [0];
-  assign \residual_token.start  = \token$183 [1];
-  assign \residual_token.end  = \token$183 [2];
-  assign \residual_token.first  = \token$183 [3];
-  assign \residual_token.last  = \token$183 [4];
-  assign \word$185[0]  = residual_word[7:0];
-  assign \word$185[1]  = residual_word[15:8];
-  assign \word$185[2]  = residual_word[23:16];
-  assign \word$185[3]  = residual_word[31:24];
-  assign \word$185[4]  = residual_word[39:32];
-  assign \word$185[5]  = residual_word[47:40];
-  assign \word$185[6]  = residual_word[55:48];
-  assign \word$185[7]  = residual_word[63:56];
-  assign \layer$186.magic  = layer[15:0];
-  assign \layer$186.hold_weights  = layer[16];
-  assign \layer$186.maximum  = layer[17];
-  assign \layer$186.residual  = layer[18];
-  assign \layer$186.input_bank  = layer[20:19];
-  assign \layer$186.output_bank  = layer[22:21];
-  assign \layer$186.residual_bank  = layer[24:23];
-  assign \layer$186.stride  = layer[27:25];
-  assign \layer$186.dilation  = layer[30:28];
-  assign \layer$186.sub_block  = layer[34:31];
-  assign \layer$186.out_lane  = layer[39:35];
-  assign \layer$186.input_base  = layer[55:40];
-  assign \layer$186.input_step  = layer[71:56];
-  assign \layer$186.step_x  = layer[87:72];
-  assign \layer$186.step_y  = layer[103:88];
-  assign \layer$186.step_kx  = layer[119:104];
-  assign \layer$186.step_ky  = layer[135:120];
-  assign \layer$186.blocks  = layer[148:136];
-  assign \layer$186.origin_y  = layer[158:149];
-  assign \layer$186.origin_x  = layer[168:159];
-  assign \layer$186.kernel_h  = layer[173:169];
-  assign \layer$186.kernel_w  = layer[178:174];
-  assign \layer$186.in_h  = layer[187:179];
-  assign \layer$186.in_w  = layer[196:188];
-  assign \layer$186.co_tiles  = layer[210:197];
-  assign \layer$186.out_h  = layer[219:211];
-  assign \layer$186.out_w  = layer[228:220];
-  assign \layer$186.param_base  = layer[242:229];
-  assign \layer$186.weight_base  = layer[262:243];
-  assign \layer$186.out_step  = layer[274:263];
-  assign \layer$186.out_base  = layer[290:275];
-  assign \layer$186.lane_mask  = layer[306:291];
-  assign \layer$186.res_lane  = layer[311:307];
-  assign \layer$186.res_base  = layer[327:312];
-  assign \layer$186.res_step_x  = layer[343:328];
-  assign \layer$186.res_step_y  = layer[359:344];
-  assign \layer$186.res_tiles  = layer[373:360];
-  assign \layer$186.pad_value  = layer[381:374];
-  assign \layer$186.zero_in  = layer[389:382];
-  assign \layer$186.input_lo  = layer[397:390];
-  assign \layer$186.input_hi  = layer[405:398];
-  assign \layer$186.zero_out  = layer[413:406];
-  assign \layer$186.lo  = layer[421:414];
-  assign \layer$186.hi  = layer[429:422];
-  assign \layer$186.res_zero  = layer[437:430];
-  assign \layer$186.add_zero  = layer[445:438];
-  assign \layer$186.add_lo  = layer[453:446];
-  assign \layer$186.add_hi  = layer[461:454];
-  assign \layer$186.add_shift  = layer[466:462];
-  assign \layer$186.add_multiplier_a  = layer[490:467];
-  assign \layer$186.add_multiplier_b  = layer[514:491];
-  assign \token$188.valid  = \token$188 [0];
-  assign \token$188.start  = \token$188 [1];
-  assign \token$188.end  = \token$188 [2];
-  assign \token$188.first  = \token$188 [3];
-  assign \token$188.last  = \token$188 [4];
-  assign \codes_token.valid  = \token$188 [0];
-  assign \codes_token.start  = \token$188 [1];
-  assign \codes_token.end  = \token$188 [2];
-  assign \codes_token.first  = \token$188 [3];
-  assign \codes_token.last  = \token$188 [4];
-  assign \codes$190[0]  = \codes$190 [7:0];
-  assign \codes$190[1]  = \codes$190 [15:8];
-  assign \codes$190[2]  = \codes$190 [23:16];
-  assign \codes$190[3]  = \codes$190 [31:24];
-  assign \codes$190[4]  = \codes$190 [39:32];
-  assign \codes$190[5]  = \codes$190 [47:40];
-  assign \codes$190[6]  = \codes$190 [55:48];
-  assign \codes$190[7]  = \codes$190 [63:56];
-  assign \codes$191[0]  = \codes$190 [7:0];
-  assign \codes$191[1]  = \codes$190 [15:8];
-  assign \codes$191[2]  = \codes$190 [23:16];
-  assign \codes$191[3]  = \codes$190 [31:24];
-  assign \codes$191[4]  = \codes$190 [39:32];
-  assign \codes$191[5]  = \codes$190 [47:40];
-  assign \codes$191[6]  = \codes$190 [55:48];
-  assign \codes$191[7]  = \codes$190 [63:56];
-  assign \read_data$213[0]  = \read_data$213 [7:0];
-  assign \read_data$213[1]  = \read_data$213 [15:8];
-  assign \read_data$213[2]  = \read_data$213 [23:16];
-  assign \read_data$213[3]  = \read_data$213 [31:24];
-  assign \read_data$213[4]  = \read_data$213 [39:32];
-  assign \read_data$213[5]  = \read_data$213 [47:40];
-  assign \read_data$213[6]  = \read_data$213 [55:48];
-  assign \read_data$213[7]  = \read_data$213 [63:56];
+  assign \layer$179.magic  = layer[15:0];
+  assign \layer$179.hold_weights  = layer[16];
+  assign \layer$179.maximum  = layer[17];
+  assign \layer$179.residual  = layer[18];
+  assign \layer$179.input_bank  = layer[20:19];
+  assign \layer$179.output_bank  = layer[22:21];
+  assign \layer$179.residual_bank  = layer[24:23];
+  assign \layer$179.stride  = layer[27:25];
+  assign \layer$179.dilation  = layer[30:28];
+  assign \layer$179.sub_block  = layer[34:31];
+  assign \layer$179.out_lane  = layer[39:35];
+  assign \layer$179.input_base  = layer[55:40];
+  assign \layer$179.input_step  = layer[71:56];
+  assign \layer$179.step_x  = layer[87:72];
+  assign \layer$179.step_y  = layer[103:88];
+  assign \layer$179.step_kx  = layer[119:104];
+  assign \layer$179.step_ky  = layer[135:120];
+  assign \layer$179.blocks  = layer[148:136];
+  assign \layer$179.origin_y  = layer[158:149];
+  assign \layer$179.origin_x  = layer[168:159];
+  assign \layer$179.kernel_h  = layer[173:169];
+  assign \layer$179.kernel_w  = layer[178:174];
+  assign \layer$179.in_h  = layer[187:179];
+  assign \layer$179.in_w  = layer[196:188];
+  assign \layer$179.co_tiles  = layer[210:197];
+  assign \layer$179.out_h  = layer[219:211];
+  assign \layer$179.out_w  = layer[228:220];
+  assign \layer$179.param_base  = layer[242:229];
+  assign \layer$179.weight_base  = layer[262:243];
+  assign \layer$179.out_step  = layer[274:263];
+  assign \layer$179.out_base  = layer[290:275];
+  assign \layer$179.lane_mask  = layer[306:291];
+  assign \layer$179.res_lane  = layer[311:307];
+  assign \layer$179.res_base  = layer[327:312];
+  assign \layer$179.res_step_x  = layer[343:328];
+  assign \layer$179.res_step_y  = layer[359:344];
+  assign \layer$179.res_tiles  = layer[373:360];
+  assign \layer$179.pad_value  = layer[381:374];
+  assign \layer$179.zero_in  = layer[389:382];
+  assign \layer$179.input_lo  = layer[397:390];
+  assign \layer$179.input_hi  = layer[405:398];
+  assign \layer$179.zero_out  = layer[413:406];
+  assign \layer$179.lo  = layer[421:414];
+  assign \layer$179.hi  = layer[429:422];
+  assign \layer$179.res_zero  = layer[437:430];
+  assign \layer$179.add_zero  = layer[445:438];
+  assign \layer$179.add_lo  = layer[453:446];
+  assign \layer$179.add_hi  = layer[461:454];
+  assign \layer$179.add_shift  = layer[466:462];
+  assign \layer$179.add_multiplier_a  = layer[490:467];
+  assign \layer$179.add_multiplier_b  = layer[514:491];
+  assign \token$181.valid  = \token$181 [0];
+  assign \token$181.start  = \token$181 [1];
+  assign \token$181.end  = \token$181 [2];
+  assign \token$181.first  = \token$181 [3];
+  assign \token$181.last  = \token$181 [4];
+  assign \residual_token.valid  = \token$181 [0];
+  assign \residual_token.start  = \token$181 [1];
+  assign \residual_token.end  = \token$181 [2];
+  assign \residual_token.first  = \token$181 [3];
+  assign \residual_token.last  = \token$181 [4];
+  assign \word$183[0]  = residual_word[7:0];
+  assign \word$183[1]  = residual_word[15:8];
+  assign \word$183[2]  = residual_word[23:16];
+  assign \word$183[3]  = residual_word[31:24];
+  assign \word$183[4]  = residual_word[39:32];
+  assign \word$183[5]  = residual_word[47:40];
+  assign \word$183[6]  = residual_word[55:48];
+  assign \word$183[7]  = residual_word[63:56];
+  assign \layer$184.magic  = layer[15:0];
+  assign \layer$184.hold_weights  = layer[16];
+  assign \layer$184.maximum  = layer[17];
+  assign \layer$184.residual  = layer[18];
+  assign \layer$184.input_bank  = layer[20:19];
+  assign \layer$184.output_bank  = layer[22:21];
+  assign \layer$184.residual_bank  = layer[24:23];
+  assign \layer$184.stride  = layer[27:25];
+  assign \layer$184.dilation  = layer[30:28];
+  assign \layer$184.sub_block  = layer[34:31];
+  assign \layer$184.out_lane  = layer[39:35];
+  assign \layer$184.input_base  = layer[55:40];
+  assign \layer$184.input_step  = layer[71:56];
+  assign \layer$184.step_x  = layer[87:72];
+  assign \layer$184.step_y  = layer[103:88];
+  assign \layer$184.step_kx  = layer[119:104];
+  assign \layer$184.step_ky  = layer[135:120];
+  assign \layer$184.blocks  = layer[148:136];
+  assign \layer$184.origin_y  = layer[158:149];
+  assign \layer$184.origin_x  = layer[168:159];
+  assign \layer$184.kernel_h  = layer[173:169];
+  assign \layer$184.kernel_w  = layer[178:174];
+  assign \layer$184.in_h  = layer[187:179];
+  assign \layer$184.in_w  = layer[196:188];
+  assign \layer$184.co_tiles  = layer[210:197];
+  assign \layer$184.out_h  = layer[219:211];
+  assign \layer$184.out_w  = layer[228:220];
+  assign \layer$184.param_base  = layer[242:229];
+  assign \layer$184.weight_base  = layer[262:243];
+  assign \layer$184.out_step  = layer[274:263];
+  assign \layer$184.out_base  = layer[290:275];
+  assign \layer$184.lane_mask  = layer[306:291];
+  assign \layer$184.res_lane  = layer[311:307];
+  assign \layer$184.res_base  = layer[327:312];
+  assign \layer$184.res_step_x  = layer[343:328];
+  assign \layer$184.res_step_y  = layer[359:344];
+  assign \layer$184.res_tiles  = layer[373:360];
+  assign \layer$184.pad_value  = layer[381:374];
+  assign \layer$184.zero_in  = layer[389:382];
+  assign \layer$184.input_lo  = layer[397:390];
+  assign \layer$184.input_hi  = layer[405:398];
+  assign \layer$184.zero_out  = layer[413:406];
+  assign \layer$184.lo  = layer[421:414];
+  assign \layer$184.hi  = layer[429:422];
+  assign \layer$184.res_zero  = layer[437:430];
+  assign \layer$184.add_zero  = layer[445:438];
+  assign \layer$184.add_lo  = layer[453:446];
+  assign \layer$184.add_hi  = layer[461:454];
+  assign \layer$184.add_shift  = layer[466:462];
+  assign \layer$184.add_multiplier_a  = layer[490:467];
+  assign \layer$184.add_multiplier_b  = layer[514:491];
+  assign \token$186.valid  = \token$186 [0];
+  assign \token$186.start  = \token$186 [1];
+  assign \token$186.end  = \token$186 [2];
+  assign \token$186.first  = \token$186 [3];
+  assign \token$186.last  = \token$186 [4];
+  assign \codes_token.valid  = \token$186 [0];
+  assign \codes_token.start  = \token$186 [1];
+  assign \codes_token.end  = \token$186 [2];
+  assign \codes_token.first  = \token$186 [3];
+  assign \codes_token.last  = \token$186 [4];
+  assign \codes$188[0]  = \codes$188 [7:0];
+  assign \codes$188[1]  = \codes$188 [15:8];
+  assign \codes$188[2]  = \codes$188 [23:16];
+  assign \codes$188[3]  = \codes$188 [31:24];
+  assign \codes$188[4]  = \codes$188 [39:32];
+  assign \codes$188[5]  = \codes$188 [47:40];
+  assign \codes$188[6]  = \codes$188 [55:48];
+  assign \codes$188[7]  = \codes$188 [63:56];
+  assign \codes$189[0]  = \codes$188 [7:0];
+  assign \codes$189[1]  = \codes$188 [15:8];
+  assign \codes$189[2]  = \codes$188 [23:16];
+  assign \codes$189[3]  = \codes$188 [31:24];
+  assign \codes$189[4]  = \codes$188 [39:32];
+  assign \codes$189[5]  = \codes$188 [47:40];
+  assign \codes$189[6]  = \codes$188 [55:48];
+  assign \codes$189[7]  = \codes$188 [63:56];
+  assign \read_data$211[0]  = \read_data$211 [7:0];
+  assign \read_data$211[1]  = \read_data$211 [15:8];
+  assign \read_data$211[2]  = \read_data$211 [23:16];
+  assign \read_data$211[3]  = \read_data$211 [31:24];
+  assign \read_data$211[4]  = \read_data$211 [39:32];
+  assign \read_data$211[5]  = \read_data$211 [47:40];
+  assign \read_data$211[6]  = \read_data$211 [55:48];
+  assign \read_data$211[7]  = \read_data$211 [63:56];
   assign \token_0.valid  = token_0[0];
   assign \token_0.start  = token_0[1];
   assign \token_0.end  = token_0[2];
@@ -3253,78 +3271,78 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \token_7.end  = token_7[2];
   assign \token_7.first  = token_7[3];
   assign \token_7.last  = token_7[4];
-  assign \write_enable$133 [7] = \$396 ;
-  assign \write_enable$133 [6] = \$381 ;
-  assign \write_enable$133 [5] = \$366 ;
-  assign \write_enable$133 [4] = \$351 ;
-  assign \write_enable$133 [3] = \$336 ;
-  assign \write_enable$133 [2] = \$321 ;
-  assign \write_enable$133 [1] = \$306 ;
-  assign \write_enable$133 [0] = \$291 ;
-  assign \write_data$132 [63:56] = \$386 ;
-  assign \write_data$132 [55:48] = \$371 ;
-  assign \write_data$132 [47:40] = \$356 ;
-  assign \write_data$132 [39:32] = \$341 ;
-  assign \write_data$132 [31:24] = \$326 ;
-  assign \write_data$132 [23:16] = \$311 ;
-  assign \write_data$132 [15:8] = \$296 ;
-  assign \write_data$132 [7:0] = \$281 ;
-  assign \write_address$131 [95:84] = \$385 [11:0];
-  assign \write_address$131 [83:72] = \$370 [11:0];
-  assign \write_address$131 [71:60] = \$355 [11:0];
-  assign \write_address$131 [59:48] = \$340 [11:0];
-  assign \write_address$131 [47:36] = \$325 [11:0];
-  assign \write_address$131 [35:24] = \$310 [11:0];
-  assign \write_address$131 [23:12] = \$295 [11:0];
-  assign \write_address$131 [11:0] = \$280 [11:0];
-  assign \read_address$130 [95:84] = \$384 [11:0];
-  assign \read_address$130 [83:72] = \$369 [11:0];
-  assign \read_address$130 [71:60] = \$354 [11:0];
-  assign \read_address$130 [59:48] = \$339 [11:0];
-  assign \read_address$130 [47:36] = \$324 [11:0];
-  assign \read_address$130 [35:24] = \$309 [11:0];
-  assign \read_address$130 [23:12] = \$294 [11:0];
-  assign \read_address$130 [11:0] = \$279 [11:0];
-  assign \write_enable$128 [7] = \$273 ;
-  assign \write_enable$128 [6] = \$258 ;
-  assign \write_enable$128 [5] = \$243 ;
-  assign \write_enable$128 [4] = \$228 ;
-  assign \write_enable$128 [3] = \$213 ;
-  assign \write_enable$128 [2] = \$198 ;
-  assign \write_enable$128 [1] = \$183 ;
-  assign \write_enable$128 [0] = \$168 ;
-  assign \write_data$126 [63:56] = \$263 ;
-  assign \write_data$126 [55:48] = \$248 ;
-  assign \write_data$126 [47:40] = \$233 ;
-  assign \write_data$126 [39:32] = \$218 ;
-  assign \write_data$126 [31:24] = \$203 ;
-  assign \write_data$126 [23:16] = \$188 ;
-  assign \write_data$126 [15:8] = \$173 ;
-  assign \write_data$126 [7:0] = \$158 ;
-  assign \write_address$124 [95:84] = \$262 [11:0];
-  assign \write_address$124 [83:72] = \$247 [11:0];
-  assign \write_address$124 [71:60] = \$232 [11:0];
-  assign \write_address$124 [59:48] = \$217 [11:0];
-  assign \write_address$124 [47:36] = \$202 [11:0];
-  assign \write_address$124 [35:24] = \$187 [11:0];
-  assign \write_address$124 [23:12] = \$172 [11:0];
-  assign \write_address$124 [11:0] = \$157 [11:0];
-  assign \read_address$120 [95:84] = \$261 [11:0];
-  assign \read_address$120 [83:72] = \$246 [11:0];
-  assign \read_address$120 [71:60] = \$231 [11:0];
-  assign \read_address$120 [59:48] = \$216 [11:0];
-  assign \read_address$120 [47:36] = \$201 [11:0];
-  assign \read_address$120 [35:24] = \$186 [11:0];
-  assign \read_address$120 [23:12] = \$171 [11:0];
-  assign \read_address$120 [11:0] = \$156 [11:0];
-  assign write_enable[7] = \$149 ;
-  assign write_enable[6] = \$143 ;
-  assign write_enable[5] = \$137 ;
-  assign write_enable[4] = \$131 ;
-  assign write_enable[3] = \$125 ;
-  assign write_enable[2] = \$119 ;
-  assign write_enable[1] = \$113 ;
-  assign write_enable[0] = \$107 ;
+  assign \write_enable$129 [7] = \$311 ;
+  assign \write_enable$129 [6] = \$296 ;
+  assign \write_enable$129 [5] = \$281 ;
+  assign \write_enable$129 [4] = \$266 ;
+  assign \write_enable$129 [3] = \$251 ;
+  assign \write_enable$129 [2] = \$236 ;
+  assign \write_enable$129 [1] = \$221 ;
+  assign \write_enable$129 [0] = \$206 ;
+  assign \write_data$128 [63:56] = \$301 ;
+  assign \write_data$128 [55:48] = \$286 ;
+  assign \write_data$128 [47:40] = \$271 ;
+  assign \write_data$128 [39:32] = \$256 ;
+  assign \write_data$128 [31:24] = \$241 ;
+  assign \write_data$128 [23:16] = \$226 ;
+  assign \write_data$128 [15:8] = \$211 ;
+  assign \write_data$128 [7:0] = \$196 ;
+  assign \write_address$127 [95:84] = \$300 [11:0];
+  assign \write_address$127 [83:72] = \$285 [11:0];
+  assign \write_address$127 [71:60] = \$270 [11:0];
+  assign \write_address$127 [59:48] = \$255 [11:0];
+  assign \write_address$127 [47:36] = \$240 [11:0];
+  assign \write_address$127 [35:24] = \$225 [11:0];
+  assign \write_address$127 [23:12] = \$210 [11:0];
+  assign \write_address$127 [11:0] = \$195 [11:0];
+  assign \read_address$126 [95:84] = \$299 [11:0];
+  assign \read_address$126 [83:72] = \$284 [11:0];
+  assign \read_address$126 [71:60] = \$269 [11:0];
+  assign \read_address$126 [59:48] = \$254 [11:0];
+  assign \read_address$126 [47:36] = \$239 [11:0];
+  assign \read_address$126 [35:24] = \$224 [11:0];
+  assign \read_address$126 [23:12] = \$209 [11:0];
+  assign \read_address$126 [11:0] = \$194 [11:0];
+  assign \write_enable$124 [7] = \$191 ;
+  assign \write_enable$124 [6] = \$176 ;
+  assign \write_enable$124 [5] = \$161 ;
+  assign \write_enable$124 [4] = \$146 ;
+  assign \write_enable$124 [3] = \$131 ;
+  assign \write_enable$124 [2] = \$116 ;
+  assign \write_enable$124 [1] = \$101 ;
+  assign \write_enable$124 [0] = \$86 ;
+  assign \write_data$122 [63:56] = \$181 ;
+  assign \write_data$122 [55:48] = \$166 ;
+  assign \write_data$122 [47:40] = \$151 ;
+  assign \write_data$122 [39:32] = \$136 ;
+  assign \write_data$122 [31:24] = \$121 ;
+  assign \write_data$122 [23:16] = \$106 ;
+  assign \write_data$122 [15:8] = \$91 ;
+  assign \write_data$122 [7:0] = \$76 ;
+  assign \write_address$120 [95:84] = \$180 [11:0];
+  assign \write_address$120 [83:72] = \$165 [11:0];
+  assign \write_address$120 [71:60] = \$150 [11:0];
+  assign \write_address$120 [59:48] = \$135 [11:0];
+  assign \write_address$120 [47:36] = \$120 [11:0];
+  assign \write_address$120 [35:24] = \$105 [11:0];
+  assign \write_address$120 [23:12] = \$90 [11:0];
+  assign \write_address$120 [11:0] = \$75 [11:0];
+  assign \read_address$116 [95:84] = \$179 [11:0];
+  assign \read_address$116 [83:72] = \$164 [11:0];
+  assign \read_address$116 [71:60] = \$149 [11:0];
+  assign \read_address$116 [59:48] = \$134 [11:0];
+  assign \read_address$116 [47:36] = \$119 [11:0];
+  assign \read_address$116 [35:24] = \$104 [11:0];
+  assign \read_address$116 [23:12] = \$89 [11:0];
+  assign \read_address$116 [11:0] = \$74 [11:0];
+  assign write_enable[7] = \$71 ;
+  assign write_enable[6] = \$65 ;
+  assign write_enable[5] = \$59 ;
+  assign write_enable[4] = \$53 ;
+  assign write_enable[3] = \$47 ;
+  assign write_enable[2] = \$41 ;
+  assign write_enable[1] = \$35 ;
+  assign write_enable[0] = \$29 ;
   assign write_data[63:56] = host__data[31:24];
   assign write_data[55:48] = host__data[23:16];
   assign write_data[47:40] = host__data[15:8];
@@ -3341,76 +3359,44 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign write_address[47:32] = host__address[18:3];
   assign write_address[31:16] = host__address[18:3];
   assign write_address[15:0] = host__address[18:3];
-  assign read_address[127:112] = \$144 [15:0];
-  assign read_address[111:96] = \$138 [15:0];
-  assign read_address[95:80] = \$132 [15:0];
-  assign read_address[79:64] = \$126 [15:0];
-  assign read_address[63:48] = \$120 [15:0];
-  assign read_address[47:32] = \$114 [15:0];
-  assign read_address[31:16] = \$108 [15:0];
-  assign read_address[15:0] = \$102 [15:0];
-  assign parameter_slot_1[31:24] = { 2'h0, \$signature__data$112 [21:16] };
-  assign parameter_slot_1[23:0] = { 8'h00, \$signature__data$112 [15:0] };
-  assign parameters[29:24] = \$signature__data$112 [21:16];
-  assign parameters[45:30] = \$signature__data$112 [15:0];
-  assign parameters[23:0] = \$signature__data$107 ;
-  assign \$1  = 1'h0;
-  assign \$2  = 1'h1;
-  assign \$3  = host__write;
-  assign \$5  = \$4 ;
-  assign \$8  = 1'h0;
-  assign \$9  = 1'h1;
-  assign \$10  = host__write;
-  assign \$12  = \$11 ;
-  assign \$16  = \$15 ;
-  assign \$19  = 1'h0;
-  assign \$20  = 1'h1;
-  assign \$21  = host__write;
-  assign \$23  = \$22 ;
-  assign \$27  = \$26 ;
-  assign \$31  = \$30 ;
-  assign \$34  = 1'h0;
-  assign \$35  = 1'h1;
-  assign \$36  = host__write;
-  assign \$37  = 1'h0;
-  assign \$38  = 1'h1;
-  assign \$39  = host__write;
-  assign \$40  = 1'h0;
-  assign \$41  = 1'h1;
-  assign \$42  = host__write;
-  assign \$43  = 1'h0;
-  assign \$44  = 1'h1;
-  assign \$45  = host__write;
-  assign \$46  = 1'h0;
-  assign \$47  = 1'h1;
-  assign \$48  = host__write;
-  assign \$49  = 1'h0;
-  assign \$50  = 1'h1;
-  assign \$51  = host__write;
-  assign \$52  = 1'h0;
-  assign \$53  = 1'h1;
-  assign \$54  = host__write;
-  assign \$55  = 1'h0;
-  assign \$56  = 1'h1;
-  assign \$57  = host__write;
-  assign \$58  = 1'h0;
-  assign \$59  = 1'h1;
-  assign \$60  = host__write;
-  assign \$61  = 1'h0;
-  assign \$62  = 1'h1;
-  assign \$63  = host__write;
-  assign \$129  = host__address[2];
-  assign \$135  = host__address[2];
+  assign read_address[127:112] = \$66 [15:0];
+  assign read_address[111:96] = \$60 [15:0];
+  assign read_address[95:80] = \$54 [15:0];
+  assign read_address[79:64] = \$48 [15:0];
+  assign read_address[63:48] = \$42 [15:0];
+  assign read_address[47:32] = \$36 [15:0];
+  assign read_address[31:16] = \$30 [15:0];
+  assign read_address[15:0] = \$24 [15:0];
+  assign parameter_slot_1[31:24] = { 2'h0, \$signature__data$108 [21:16] };
+  assign parameter_slot_1[23:0] = { 8'h00, \$signature__data$108 [15:0] };
+  assign parameters[29:24] = \$signature__data$108 [21:16];
+  assign parameters[45:30] = \$signature__data$108 [15:0];
+  assign parameters[23:0] = \$signature__data$103 ;
+  assign \$51  = host__address[2];
+  assign \$57  = host__address[2];
+  assign \$63  = host__address[2];
+  assign \$69  = host__address[2];
   assign \$141  = host__address[2];
-  assign \$147  = host__address[2];
-  assign \$223  = host__address[2];
-  assign \$238  = host__address[2];
-  assign \$253  = host__address[2];
-  assign \$268  = host__address[2];
-  assign \$346  = host__address[2];
-  assign \$361  = host__address[2];
-  assign \$376  = host__address[2];
-  assign \$391  = host__address[2];
+  assign \$156  = host__address[2];
+  assign \$171  = host__address[2];
+  assign \$186  = host__address[2];
+  assign \$261  = host__address[2];
+  assign \$276  = host__address[2];
+  assign \$291  = host__address[2];
+  assign \$306  = host__address[2];
+  assign \$315  = \$314 ;
+  assign \$326  = \$325 ;
+  assign \$344  = \$343 ;
+  assign \$363  = \$362 ;
+  assign \$367  = \$366 ;
+  assign \$371  = \$370 ;
+  assign \$375  = \$374 ;
+  assign \$379  = \$378 ;
+  assign \$383  = \$382 ;
+  assign \$387  = \$386 ;
+  assign \$391  = \$390 ;
+  assign \$395  = \$394 ;
+  assign \$399  = \$398 ;
 endmodule
 
 module \holdfast_8x8.activations_0 (rst, read_address, write_address, write_data, write_enable, read_data, clk);
@@ -4566,7 +4552,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$120 ),
-    .\port$3071$0 (sum_out),
+    .\port$3107$0 (sum_out),
     .rst(rst),
     .swap(\swap_in$64 ),
     .swap_in(\o$11 [1]),
@@ -4578,7 +4564,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$128 ),
-    .\port$3085$0 (\sum_out$67 ),
+    .\port$3121$0 (\sum_out$67 ),
     .rst(rst),
     .swap(\swap_in$72 ),
     .swap_in(\swap_in$64 ),
@@ -4590,7 +4576,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$136 ),
-    .\port$3099$0 (\sum_out$75 ),
+    .\port$3135$0 (\sum_out$75 ),
     .rst(rst),
     .swap(\swap_in$80 ),
     .swap_in(\swap_in$72 ),
@@ -4602,7 +4588,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$144 ),
-    .\port$3113$0 (\sum_out$83 ),
+    .\port$3149$0 (\sum_out$83 ),
     .rst(rst),
     .swap(\swap_in$88 ),
     .swap_in(\swap_in$80 ),
@@ -4614,7 +4600,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$152 ),
-    .\port$3127$0 (\sum_out$91 ),
+    .\port$3163$0 (\sum_out$91 ),
     .rst(rst),
     .swap(\swap_in$96 ),
     .swap_in(\swap_in$88 ),
@@ -4626,7 +4612,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$160 ),
-    .\port$3141$0 (\sum_out$99 ),
+    .\port$3177$0 (\sum_out$99 ),
     .rst(rst),
     .swap(\swap_in$104 ),
     .swap_in(\swap_in$96 ),
@@ -4638,7 +4624,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$168 ),
-    .\port$3155$0 (\sum_out$107 ),
+    .\port$3191$0 (\sum_out$107 ),
     .rst(rst),
     .swap(\swap_in$112 ),
     .swap_in(\swap_in$104 ),
@@ -4649,7 +4635,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$176 ),
-    .\port$3169$0 (\sum_out$115 ),
+    .\port$3205$0 (\sum_out$115 ),
     .rst(rst),
     .swap_in(\swap_in$112 ),
     .weight_in(weight[63:56])
@@ -4754,7 +4740,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$244 ),
-    .\port$3295$0 (\sum_out$183 ),
+    .\port$3331$0 (\sum_out$183 ),
     .rst(rst),
     .swap(\swap_in$188 ),
     .swap_in(\o$11 [3]),
@@ -4766,7 +4752,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$252 ),
-    .\port$3309$0 (\sum_out$191 ),
+    .\port$3345$0 (\sum_out$191 ),
     .rst(rst),
     .swap(\swap_in$196 ),
     .swap_in(\swap_in$188 ),
@@ -4778,7 +4764,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$260 ),
-    .\port$3323$0 (\sum_out$199 ),
+    .\port$3359$0 (\sum_out$199 ),
     .rst(rst),
     .swap(\swap_in$204 ),
     .swap_in(\swap_in$196 ),
@@ -4790,7 +4776,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$268 ),
-    .\port$3337$0 (\sum_out$207 ),
+    .\port$3373$0 (\sum_out$207 ),
     .rst(rst),
     .swap(\swap_in$212 ),
     .swap_in(\swap_in$204 ),
@@ -4802,7 +4788,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$276 ),
-    .\port$3351$0 (\sum_out$215 ),
+    .\port$3387$0 (\sum_out$215 ),
     .rst(rst),
     .swap(\swap_in$220 ),
     .swap_in(\swap_in$212 ),
@@ -4814,7 +4800,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$284 ),
-    .\port$3365$0 (\sum_out$223 ),
+    .\port$3401$0 (\sum_out$223 ),
     .rst(rst),
     .swap(\swap_in$228 ),
     .swap_in(\swap_in$220 ),
@@ -4826,7 +4812,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$292 ),
-    .\port$3379$0 (\sum_out$231 ),
+    .\port$3415$0 (\sum_out$231 ),
     .rst(rst),
     .swap(\swap_in$236 ),
     .swap_in(\swap_in$228 ),
@@ -4837,7 +4823,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$300 ),
-    .\port$3393$0 (\sum_out$239 ),
+    .\port$3429$0 (\sum_out$239 ),
     .rst(rst),
     .swap_in(\swap_in$236 ),
     .weight_in(weight[63:56])
@@ -5130,7 +5116,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$433 ),
-    .\port$3743$0 (\sum_out$431 ),
+    .\port$3779$0 (\sum_out$431 ),
     .rst(rst),
     .swap(\swap_in$438 ),
     .swap_in(\o$11 [7]),
@@ -5142,7 +5128,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$442 ),
-    .\port$3757$0 (\sum_out$441 ),
+    .\port$3793$0 (\sum_out$441 ),
     .rst(rst),
     .swap(\swap_in$447 ),
     .swap_in(\swap_in$438 ),
@@ -5154,7 +5140,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$451 ),
-    .\port$3771$0 (\sum_out$450 ),
+    .\port$3807$0 (\sum_out$450 ),
     .rst(rst),
     .swap(\swap_in$456 ),
     .swap_in(\swap_in$447 ),
@@ -5166,7 +5152,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$460 ),
-    .\port$3785$0 (\sum_out$459 ),
+    .\port$3821$0 (\sum_out$459 ),
     .rst(rst),
     .swap(\swap_in$465 ),
     .swap_in(\swap_in$456 ),
@@ -5178,7 +5164,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$469 ),
-    .\port$3799$0 (\sum_out$468 ),
+    .\port$3835$0 (\sum_out$468 ),
     .rst(rst),
     .swap(\swap_in$474 ),
     .swap_in(\swap_in$465 ),
@@ -5190,7 +5176,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$478 ),
-    .\port$3813$0 (\sum_out$477 ),
+    .\port$3849$0 (\sum_out$477 ),
     .rst(rst),
     .swap(\swap_in$483 ),
     .swap_in(\swap_in$474 ),
@@ -5202,7 +5188,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$487 ),
-    .\port$3827$0 (\sum_out$486 ),
+    .\port$3863$0 (\sum_out$486 ),
     .rst(rst),
     .swap(\swap_in$492 ),
     .swap_in(\swap_in$483 ),
@@ -5213,7 +5199,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$496 ),
-    .\port$3841$0 (\sum_out$495 ),
+    .\port$3877$0 (\sum_out$495 ),
     .rst(rst),
     .swap_in(\swap_in$492 ),
     .weight_in(weight[63:56])
@@ -6463,7 +6449,7 @@ module \holdfast_8x8.array.pe_0_7 (rst, weight_in, act_in, swap_in, partial_sum,
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$3071$0 , activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$3107$0 , activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$10  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -6485,8 +6471,8 @@ module \holdfast_8x8.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$3071$0
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3071$0 ;
-  wire [15:0] \port$3071$0 ;
+  input [15:0] \port$3107$0 ;
+  wire [15:0] \port$3107$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -6503,7 +6489,7 @@ module \holdfast_8x8.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$3071$0
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3071$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3107$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -6565,13 +6551,13 @@ module \holdfast_8x8.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$3071$0
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3071$0 [15], \port$3071$0  };
+  assign sum_in = { \port$3107$0 [15], \port$3107$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_1 (rst, weight_in, \port$3085$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_1 (rst, weight_in, \port$3121$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$11  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -6593,8 +6579,8 @@ module \holdfast_8x8.array.pe_1_1 (rst, weight_in, \port$3085$0 , act_in, swap_i
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3085$0 ;
-  wire [15:0] \port$3085$0 ;
+  input [15:0] \port$3121$0 ;
+  wire [15:0] \port$3121$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -6611,7 +6597,7 @@ module \holdfast_8x8.array.pe_1_1 (rst, weight_in, \port$3085$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3085$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3121$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -6673,13 +6659,13 @@ module \holdfast_8x8.array.pe_1_1 (rst, weight_in, \port$3085$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3085$0 [15], \port$3085$0  };
+  assign sum_in = { \port$3121$0 [15], \port$3121$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_2 (rst, weight_in, \port$3099$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_2 (rst, weight_in, \port$3135$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$12  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -6701,8 +6687,8 @@ module \holdfast_8x8.array.pe_1_2 (rst, weight_in, \port$3099$0 , act_in, swap_i
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3099$0 ;
-  wire [15:0] \port$3099$0 ;
+  input [15:0] \port$3135$0 ;
+  wire [15:0] \port$3135$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -6719,7 +6705,7 @@ module \holdfast_8x8.array.pe_1_2 (rst, weight_in, \port$3099$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3099$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3135$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -6781,13 +6767,13 @@ module \holdfast_8x8.array.pe_1_2 (rst, weight_in, \port$3099$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3099$0 [15], \port$3099$0  };
+  assign sum_in = { \port$3135$0 [15], \port$3135$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_3 (rst, weight_in, \port$3113$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_3 (rst, weight_in, \port$3149$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$13  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -6809,8 +6795,8 @@ module \holdfast_8x8.array.pe_1_3 (rst, weight_in, \port$3113$0 , act_in, swap_i
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3113$0 ;
-  wire [15:0] \port$3113$0 ;
+  input [15:0] \port$3149$0 ;
+  wire [15:0] \port$3149$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -6827,7 +6813,7 @@ module \holdfast_8x8.array.pe_1_3 (rst, weight_in, \port$3113$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3113$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3149$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -6889,13 +6875,13 @@ module \holdfast_8x8.array.pe_1_3 (rst, weight_in, \port$3113$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3113$0 [15], \port$3113$0  };
+  assign sum_in = { \port$3149$0 [15], \port$3149$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_4 (rst, weight_in, \port$3127$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_4 (rst, weight_in, \port$3163$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$14  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -6917,8 +6903,8 @@ module \holdfast_8x8.array.pe_1_4 (rst, weight_in, \port$3127$0 , act_in, swap_i
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3127$0 ;
-  wire [15:0] \port$3127$0 ;
+  input [15:0] \port$3163$0 ;
+  wire [15:0] \port$3163$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -6935,7 +6921,7 @@ module \holdfast_8x8.array.pe_1_4 (rst, weight_in, \port$3127$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3127$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3163$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -6997,13 +6983,13 @@ module \holdfast_8x8.array.pe_1_4 (rst, weight_in, \port$3127$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3127$0 [15], \port$3127$0  };
+  assign sum_in = { \port$3163$0 [15], \port$3163$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_5 (rst, weight_in, \port$3141$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_5 (rst, weight_in, \port$3177$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$15  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7025,8 +7011,8 @@ module \holdfast_8x8.array.pe_1_5 (rst, weight_in, \port$3141$0 , act_in, swap_i
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3141$0 ;
-  wire [15:0] \port$3141$0 ;
+  input [15:0] \port$3177$0 ;
+  wire [15:0] \port$3177$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7043,7 +7029,7 @@ module \holdfast_8x8.array.pe_1_5 (rst, weight_in, \port$3141$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3141$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3177$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7105,13 +7091,13 @@ module \holdfast_8x8.array.pe_1_5 (rst, weight_in, \port$3141$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3141$0 [15], \port$3141$0  };
+  assign sum_in = { \port$3177$0 [15], \port$3177$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_6 (rst, weight_in, \port$3155$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_6 (rst, weight_in, \port$3191$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$16  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7133,8 +7119,8 @@ module \holdfast_8x8.array.pe_1_6 (rst, weight_in, \port$3155$0 , act_in, swap_i
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3155$0 ;
-  wire [15:0] \port$3155$0 ;
+  input [15:0] \port$3191$0 ;
+  wire [15:0] \port$3191$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7151,7 +7137,7 @@ module \holdfast_8x8.array.pe_1_6 (rst, weight_in, \port$3155$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3155$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3191$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7213,13 +7199,13 @@ module \holdfast_8x8.array.pe_1_6 (rst, weight_in, \port$3155$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3155$0 [15], \port$3155$0  };
+  assign sum_in = { \port$3191$0 [15], \port$3191$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_7 (rst, weight_in, \port$3169$0 , act_in, swap_in, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_7 (rst, weight_in, \port$3205$0 , act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$17  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7240,8 +7226,8 @@ module \holdfast_8x8.array.pe_1_7 (rst, weight_in, \port$3169$0 , act_in, swap_i
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3169$0 ;
-  wire [15:0] \port$3169$0 ;
+  input [15:0] \port$3205$0 ;
+  wire [15:0] \port$3205$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7257,7 +7243,7 @@ module \holdfast_8x8.array.pe_1_7 (rst, weight_in, \port$3169$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3169$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3205$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7319,7 +7305,7 @@ module \holdfast_8x8.array.pe_1_7 (rst, weight_in, \port$3169$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3169$0 [15], \port$3169$0  };
+  assign sum_in = { \port$3205$0 [15], \port$3205$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -8171,7 +8157,7 @@ module \holdfast_8x8.array.pe_2_7 (rst, weight_in, sum_in, act_in, swap_in, part
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$3295$0 , activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$3331$0 , activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$26  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8193,8 +8179,8 @@ module \holdfast_8x8.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$3295$0
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3295$0 ;
-  wire [16:0] \port$3295$0 ;
+  input [16:0] \port$3331$0 ;
+  wire [16:0] \port$3331$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8211,7 +8197,7 @@ module \holdfast_8x8.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$3295$0
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3295$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3331$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8273,13 +8259,13 @@ module \holdfast_8x8.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$3295$0
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3295$0 [16], \port$3295$0  };
+  assign sum_in = { \port$3331$0 [16], \port$3331$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_1 (rst, weight_in, \port$3309$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_1 (rst, weight_in, \port$3345$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$27  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8301,8 +8287,8 @@ module \holdfast_8x8.array.pe_3_1 (rst, weight_in, \port$3309$0 , act_in, swap_i
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3309$0 ;
-  wire [16:0] \port$3309$0 ;
+  input [16:0] \port$3345$0 ;
+  wire [16:0] \port$3345$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8319,7 +8305,7 @@ module \holdfast_8x8.array.pe_3_1 (rst, weight_in, \port$3309$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3309$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3345$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8381,13 +8367,13 @@ module \holdfast_8x8.array.pe_3_1 (rst, weight_in, \port$3309$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3309$0 [16], \port$3309$0  };
+  assign sum_in = { \port$3345$0 [16], \port$3345$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_2 (rst, weight_in, \port$3323$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_2 (rst, weight_in, \port$3359$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$28  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8409,8 +8395,8 @@ module \holdfast_8x8.array.pe_3_2 (rst, weight_in, \port$3323$0 , act_in, swap_i
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3323$0 ;
-  wire [16:0] \port$3323$0 ;
+  input [16:0] \port$3359$0 ;
+  wire [16:0] \port$3359$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8427,7 +8413,7 @@ module \holdfast_8x8.array.pe_3_2 (rst, weight_in, \port$3323$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3323$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3359$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8489,13 +8475,13 @@ module \holdfast_8x8.array.pe_3_2 (rst, weight_in, \port$3323$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3323$0 [16], \port$3323$0  };
+  assign sum_in = { \port$3359$0 [16], \port$3359$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_3 (rst, weight_in, \port$3337$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_3 (rst, weight_in, \port$3373$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$29  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8517,8 +8503,8 @@ module \holdfast_8x8.array.pe_3_3 (rst, weight_in, \port$3337$0 , act_in, swap_i
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3337$0 ;
-  wire [16:0] \port$3337$0 ;
+  input [16:0] \port$3373$0 ;
+  wire [16:0] \port$3373$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8535,7 +8521,7 @@ module \holdfast_8x8.array.pe_3_3 (rst, weight_in, \port$3337$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3337$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3373$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8597,13 +8583,13 @@ module \holdfast_8x8.array.pe_3_3 (rst, weight_in, \port$3337$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3337$0 [16], \port$3337$0  };
+  assign sum_in = { \port$3373$0 [16], \port$3373$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_4 (rst, weight_in, \port$3351$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_4 (rst, weight_in, \port$3387$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$30  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8625,8 +8611,8 @@ module \holdfast_8x8.array.pe_3_4 (rst, weight_in, \port$3351$0 , act_in, swap_i
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3351$0 ;
-  wire [16:0] \port$3351$0 ;
+  input [16:0] \port$3387$0 ;
+  wire [16:0] \port$3387$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8643,7 +8629,7 @@ module \holdfast_8x8.array.pe_3_4 (rst, weight_in, \port$3351$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3351$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3387$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8705,13 +8691,13 @@ module \holdfast_8x8.array.pe_3_4 (rst, weight_in, \port$3351$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3351$0 [16], \port$3351$0  };
+  assign sum_in = { \port$3387$0 [16], \port$3387$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_5 (rst, weight_in, \port$3365$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_5 (rst, weight_in, \port$3401$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$31  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8733,8 +8719,8 @@ module \holdfast_8x8.array.pe_3_5 (rst, weight_in, \port$3365$0 , act_in, swap_i
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3365$0 ;
-  wire [16:0] \port$3365$0 ;
+  input [16:0] \port$3401$0 ;
+  wire [16:0] \port$3401$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8751,7 +8737,7 @@ module \holdfast_8x8.array.pe_3_5 (rst, weight_in, \port$3365$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3365$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3401$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8813,13 +8799,13 @@ module \holdfast_8x8.array.pe_3_5 (rst, weight_in, \port$3365$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3365$0 [16], \port$3365$0  };
+  assign sum_in = { \port$3401$0 [16], \port$3401$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_6 (rst, weight_in, \port$3379$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_6 (rst, weight_in, \port$3415$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$32  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8841,8 +8827,8 @@ module \holdfast_8x8.array.pe_3_6 (rst, weight_in, \port$3379$0 , act_in, swap_i
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3379$0 ;
-  wire [16:0] \port$3379$0 ;
+  input [16:0] \port$3415$0 ;
+  wire [16:0] \port$3415$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8859,7 +8845,7 @@ module \holdfast_8x8.array.pe_3_6 (rst, weight_in, \port$3379$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3379$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3415$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8921,13 +8907,13 @@ module \holdfast_8x8.array.pe_3_6 (rst, weight_in, \port$3379$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3379$0 [16], \port$3379$0  };
+  assign sum_in = { \port$3415$0 [16], \port$3415$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_7 (rst, weight_in, \port$3393$0 , act_in, swap_in, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_7 (rst, weight_in, \port$3429$0 , act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$33  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8948,8 +8934,8 @@ module \holdfast_8x8.array.pe_3_7 (rst, weight_in, \port$3393$0 , act_in, swap_i
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3393$0 ;
-  wire [16:0] \port$3393$0 ;
+  input [16:0] \port$3429$0 ;
+  wire [16:0] \port$3429$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8965,7 +8951,7 @@ module \holdfast_8x8.array.pe_3_7 (rst, weight_in, \port$3393$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3393$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3429$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9027,7 +9013,7 @@ module \holdfast_8x8.array.pe_3_7 (rst, weight_in, \port$3393$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3393$0 [16], \port$3393$0  };
+  assign sum_in = { \port$3429$0 [16], \port$3429$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -11571,7 +11557,7 @@ module \holdfast_8x8.array.pe_6_7 (rst, weight_in, sum_in, act_in, swap_in, part
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$3743$0 , activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$3779$0 , activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$58  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -11593,8 +11579,8 @@ module \holdfast_8x8.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$3743$0
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3743$0 ;
-  wire [17:0] \port$3743$0 ;
+  input [17:0] \port$3779$0 ;
+  wire [17:0] \port$3779$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -11611,7 +11597,7 @@ module \holdfast_8x8.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$3743$0
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3743$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3779$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -11673,13 +11659,13 @@ module \holdfast_8x8.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$3743$0
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3743$0 [17], \port$3743$0  };
+  assign sum_in = { \port$3779$0 [17], \port$3779$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_1 (rst, weight_in, \port$3757$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_1 (rst, weight_in, \port$3793$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$59  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -11701,8 +11687,8 @@ module \holdfast_8x8.array.pe_7_1 (rst, weight_in, \port$3757$0 , act_in, swap_i
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3757$0 ;
-  wire [17:0] \port$3757$0 ;
+  input [17:0] \port$3793$0 ;
+  wire [17:0] \port$3793$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -11719,7 +11705,7 @@ module \holdfast_8x8.array.pe_7_1 (rst, weight_in, \port$3757$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3757$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3793$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -11781,13 +11767,13 @@ module \holdfast_8x8.array.pe_7_1 (rst, weight_in, \port$3757$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3757$0 [17], \port$3757$0  };
+  assign sum_in = { \port$3793$0 [17], \port$3793$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_2 (rst, weight_in, \port$3771$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_2 (rst, weight_in, \port$3807$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$60  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -11809,8 +11795,8 @@ module \holdfast_8x8.array.pe_7_2 (rst, weight_in, \port$3771$0 , act_in, swap_i
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3771$0 ;
-  wire [17:0] \port$3771$0 ;
+  input [17:0] \port$3807$0 ;
+  wire [17:0] \port$3807$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -11827,7 +11813,7 @@ module \holdfast_8x8.array.pe_7_2 (rst, weight_in, \port$3771$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3771$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3807$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -11889,13 +11875,13 @@ module \holdfast_8x8.array.pe_7_2 (rst, weight_in, \port$3771$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3771$0 [17], \port$3771$0  };
+  assign sum_in = { \port$3807$0 [17], \port$3807$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_3 (rst, weight_in, \port$3785$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_3 (rst, weight_in, \port$3821$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$61  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -11917,8 +11903,8 @@ module \holdfast_8x8.array.pe_7_3 (rst, weight_in, \port$3785$0 , act_in, swap_i
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3785$0 ;
-  wire [17:0] \port$3785$0 ;
+  input [17:0] \port$3821$0 ;
+  wire [17:0] \port$3821$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -11935,7 +11921,7 @@ module \holdfast_8x8.array.pe_7_3 (rst, weight_in, \port$3785$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3785$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3821$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -11997,13 +11983,13 @@ module \holdfast_8x8.array.pe_7_3 (rst, weight_in, \port$3785$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3785$0 [17], \port$3785$0  };
+  assign sum_in = { \port$3821$0 [17], \port$3821$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_4 (rst, weight_in, \port$3799$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_4 (rst, weight_in, \port$3835$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$62  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12025,8 +12011,8 @@ module \holdfast_8x8.array.pe_7_4 (rst, weight_in, \port$3799$0 , act_in, swap_i
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3799$0 ;
-  wire [17:0] \port$3799$0 ;
+  input [17:0] \port$3835$0 ;
+  wire [17:0] \port$3835$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12043,7 +12029,7 @@ module \holdfast_8x8.array.pe_7_4 (rst, weight_in, \port$3799$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3799$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3835$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12105,13 +12091,13 @@ module \holdfast_8x8.array.pe_7_4 (rst, weight_in, \port$3799$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3799$0 [17], \port$3799$0  };
+  assign sum_in = { \port$3835$0 [17], \port$3835$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_5 (rst, weight_in, \port$3813$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_5 (rst, weight_in, \port$3849$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$63  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12133,8 +12119,8 @@ module \holdfast_8x8.array.pe_7_5 (rst, weight_in, \port$3813$0 , act_in, swap_i
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3813$0 ;
-  wire [17:0] \port$3813$0 ;
+  input [17:0] \port$3849$0 ;
+  wire [17:0] \port$3849$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12151,7 +12137,7 @@ module \holdfast_8x8.array.pe_7_5 (rst, weight_in, \port$3813$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3813$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3849$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12213,13 +12199,13 @@ module \holdfast_8x8.array.pe_7_5 (rst, weight_in, \port$3813$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3813$0 [17], \port$3813$0  };
+  assign sum_in = { \port$3849$0 [17], \port$3849$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_6 (rst, weight_in, \port$3827$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_6 (rst, weight_in, \port$3863$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$64  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12241,8 +12227,8 @@ module \holdfast_8x8.array.pe_7_6 (rst, weight_in, \port$3827$0 , act_in, swap_i
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3827$0 ;
-  wire [17:0] \port$3827$0 ;
+  input [17:0] \port$3863$0 ;
+  wire [17:0] \port$3863$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12259,7 +12245,7 @@ module \holdfast_8x8.array.pe_7_6 (rst, weight_in, \port$3827$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3827$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3863$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12321,13 +12307,13 @@ module \holdfast_8x8.array.pe_7_6 (rst, weight_in, \port$3827$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3827$0 [17], \port$3827$0  };
+  assign sum_in = { \port$3863$0 [17], \port$3863$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_7 (rst, weight_in, \port$3841$0 , act_in, swap_in, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_7 (rst, weight_in, \port$3877$0 , act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$65  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12348,8 +12334,8 @@ module \holdfast_8x8.array.pe_7_7 (rst, weight_in, \port$3841$0 , act_in, swap_i
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3841$0 ;
-  wire [17:0] \port$3841$0 ;
+  input [17:0] \port$3877$0 ;
+  wire [17:0] \port$3877$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12365,7 +12351,7 @@ module \holdfast_8x8.array.pe_7_7 (rst, weight_in, \port$3841$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3841$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3877$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12427,7 +12413,7 @@ module \holdfast_8x8.array.pe_7_7 (rst, weight_in, \port$3841$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3841$0 [17], \port$3841$0  };
+  assign sum_in = { \port$3877$0 [17], \port$3877$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -13153,8 +13139,8 @@ module \holdfast_8x8.array.swap_skew (rst, i, o, clk);
   assign o[0] = i[0];
 endmodule
 
-module \holdfast_8x8.axi (s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_axi_awvalid, s_axi_wdata, s_axi_wstrb, s_axi_wlast, s_axi_wvalid, s_axi_bready, s_axi_arid, s_axi_araddr, s_axi_arlen, s_axi_arsize, s_axi_arburst, s_axi_arvalid, s_axi_rready, clk, rst, s_axi_bresp, s_axi_rresp
-, s_axi_rlast, host__error, host__read_data, s_axi_awready, s_axi_arready, s_axi_wready, s_axi_bvalid, s_axi_rvalid, host__write, host__read, s_axi_bid, host__address, host__data, host__strobe, s_axi_rdata, s_axi_awid);
+module \holdfast_8x8.axi (s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_axi_awvalid, s_axi_wdata, s_axi_wstrb, s_axi_wlast, s_axi_wvalid, s_axi_bready, s_axi_arid, s_axi_araddr, s_axi_arlen, s_axi_arsize, s_axi_arburst, s_axi_arvalid, s_axi_rready, clk, rst, host__error, s_axi_bresp
+, s_axi_rresp, s_axi_rlast, host__read_data, s_axi_awready, s_axi_arready, s_axi_wready, s_axi_bvalid, s_axi_rvalid, host__write, host__read, s_axi_bid, host__address, host__data, host__strobe, s_axi_rdata, s_axi_awid);
   reg \$auto$verilog_backend.cc:2355:dump_module$68  = 0;
   wire [5:0] \$1 ;
   wire \$10 ;
@@ -13175,29 +13161,31 @@ module \holdfast_8x8.axi (s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$24 ;
   wire \$25 ;
   wire \$26 ;
-  wire [2:0] \$27 ;
-  wire \$28 ;
-  wire [8:0] \$29 ;
+  wire \$27 ;
+  wire [2:0] \$28 ;
+  wire \$29 ;
   wire [24:0] \$3 ;
-  wire \$30 ;
+  wire [8:0] \$30 ;
   wire \$31 ;
-  reg \$32 ;
+  wire \$32 ;
   reg \$33 ;
   reg \$34 ;
-  reg [24:0] \$35 ;
-  reg [7:0] \$36 ;
-  reg [2:0] \$37 ;
-  reg [1:0] \$38 ;
-  reg [3:0] \$39 ;
+  reg \$35 ;
+  reg \$36 ;
+  reg [24:0] \$37 ;
+  reg [7:0] \$38 ;
+  reg [2:0] \$39 ;
   wire [25:0] \$4 ;
-  reg \$40 ;
-  reg [2:0] \$41 ;
-  reg [7:0] \$42 ;
-  reg [24:0] \$43 ;
-  reg [31:0] \$44 ;
-  reg [3:0] \$45 ;
-  reg [1:0] \$46 ;
-  reg [31:0] \$47 ;
+  reg [1:0] \$40 ;
+  reg [3:0] \$41 ;
+  reg \$42 ;
+  reg [2:0] \$43 ;
+  reg [7:0] \$44 ;
+  reg [24:0] \$45 ;
+  reg [31:0] \$46 ;
+  reg [3:0] \$47 ;
+  reg [1:0] \$48 ;
+  reg [31:0] \$49 ;
   wire [25:0] \$5 ;
   wire [25:0] \$6 ;
   wire [25:0] \$7 ;
@@ -13240,6 +13228,7 @@ module \holdfast_8x8.axi (s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   reg [7:0] length = 8'h00;
   (* init = 32'd0 *)
   wire [31:0] read_data;
+  reg refused = 1'h0;
   input rst;
   wire rst;
   input [24:0] s_axi_araddr;
@@ -13306,27 +13295,31 @@ module \holdfast_8x8.axi (s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   reg [24:0] wrap;
   reg write_first = 1'h1;
   always @(posedge clk)
-    size <= \$37 ;
+    address <= \$37 ;
   always @(posedge clk)
-    burst <= \$38 ;
+    length <= \$38 ;
   always @(posedge clk)
-    s_axi_bid <= \$39 ;
+    size <= \$39 ;
   always @(posedge clk)
-    write_first <= \$40 ;
+    burst <= \$40 ;
   always @(posedge clk)
-    fsm_state <= \$41 ;
+    s_axi_bid <= \$41 ;
   always @(posedge clk)
-    beats <= \$42 ;
+    write_first <= \$42 ;
   always @(posedge clk)
-    host__address <= \$43 ;
+    fsm_state <= \$43 ;
   always @(posedge clk)
-    host__data <= \$44 ;
+    beats <= \$44 ;
   always @(posedge clk)
-    host__strobe <= \$45 ;
+    host__address <= \$45 ;
   always @(posedge clk)
-    \wait  <= \$46 ;
+    host__data <= \$46 ;
   always @(posedge clk)
-    s_axi_rdata <= \$47 ;
+    host__strobe <= \$47 ;
+  always @(posedge clk)
+    \wait  <= \$48 ;
+  always @(posedge clk)
+    s_axi_rdata <= \$49 ;
   assign s_axi_bresp = failed ? 2'h2 : 2'h0;
   assign s_axi_rresp = failed ? 2'h2 : 2'h0;
   assign s_axi_rlast = ! beats;
@@ -13347,123 +13340,183 @@ module \holdfast_8x8.axi (s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \$15  = fsm_state == 3'h4;
   assign \$16  = fsm_state == 3'h5;
   assign \$17  = fsm_state == 3'h6;
-  assign \$18  = host__write | host__read;
-  assign \$19  = \$18  & host__error;
-  assign \$20  = ~ s_axi_arvalid;
-  assign \$21  = write_first | \$20 ;
-  assign \$22  = s_axi_awvalid & \$21 ;
-  assign \$23  = s_axi_awsize > 2'h2;
-  assign \$24  = s_axi_arsize > 2'h2;
-  assign \$25  = size <= 2'h2;
+  assign \$18  = fsm_state == 3'h7;
+  assign \$19  = host__write | host__read;
+  assign \$20  = \$19  & host__error;
+  assign \$21  = ~ s_axi_arvalid;
+  assign \$22  = write_first | \$21 ;
+  assign \$23  = s_axi_awvalid & \$22 ;
+  assign \$24  = s_axi_awsize > 2'h2;
+  assign \$25  = s_axi_arsize > 2'h2;
   assign \$26  = size <= 2'h2;
-  assign \$27  = \wait  - 1'h1;
-  assign \$28  = ! \wait ;
-  assign \$29  = beats - 1'h1;
-  assign \$30  = size > 2'h2;
-  assign \$31  = ! beats;
+  assign \$27  = size <= 2'h2;
+  assign \$28  = \wait  - 1'h1;
+  assign \$29  = ! \wait ;
+  assign \$30  = beats - 1'h1;
+  assign \$31  = size > 2'h2;
+  assign \$32  = ! beats;
   always @(posedge clk)
-    host__write <= \$32 ;
+    host__write <= \$33 ;
   always @(posedge clk)
-    host__read <= \$33 ;
+    host__read <= \$34 ;
   always @(posedge clk)
-    failed <= \$34 ;
+    refused <= \$35 ;
   always @(posedge clk)
-    address <= \$35 ;
-  always @(posedge clk)
-    length <= \$36 ;
+    failed <= \$36 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$68 ) begin end
-    \$38  = burst;
+    \$37  = address;
     casez (fsm_state)
       3'h0:
-          if (\$22 ) begin
-            \$38  = s_axi_awburst;
+          if (\$23 ) begin
+            \$37  = s_axi_awaddr;
           end else if (s_axi_arvalid) begin
-            \$38  = s_axi_arburst;
+            \$37  = s_axi_araddr;
           end
+      3'h1:
+          if (s_axi_wvalid) begin
+            \$37  = following;
+          end
+      3'h3:
+          /* empty */;
+      3'h4:
+          /* empty */;
+      3'h5:
+          /* empty */;
+      3'h2:
+          \$37  = following;
     endcase
     if (rst) begin
-      \$38  = 2'h0;
+      \$37  = 25'h0000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$68 ) begin end
-    \$39  = s_axi_bid;
+    \$38  = length;
     casez (fsm_state)
       3'h0:
-          if (\$22 ) begin
-            \$39  = s_axi_awid;
+          if (\$23 ) begin
+            \$38  = s_axi_awlen;
           end else if (s_axi_arvalid) begin
-            \$39  = s_axi_arid;
+            \$38  = s_axi_arlen;
           end
     endcase
     if (rst) begin
-      \$39  = 4'h0;
+      \$38  = 8'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$68 ) begin end
-    \$40  = write_first;
+    \$39  = size;
     casez (fsm_state)
       3'h0:
-          if (\$22 ) begin
-            \$40  = 1'h0;
+          if (\$23 ) begin
+            \$39  = s_axi_awsize;
           end else if (s_axi_arvalid) begin
-            \$40  = 1'h1;
+            \$39  = s_axi_arsize;
           end
     endcase
     if (rst) begin
-      \$40  = 1'h1;
+      \$39  = 3'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$68 ) begin end
-    \$41  = fsm_state;
+    \$40  = burst;
     casez (fsm_state)
       3'h0:
-          if (\$22 ) begin
-            \$41  = 3'h1;
+          if (\$23 ) begin
+            \$40  = s_axi_awburst;
           end else if (s_axi_arvalid) begin
-            \$41  = 3'h2;
+            \$40  = s_axi_arburst;
+          end
+    endcase
+    if (rst) begin
+      \$40  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$68 ) begin end
+    \$41  = s_axi_bid;
+    casez (fsm_state)
+      3'h0:
+          if (\$23 ) begin
+            \$41  = s_axi_awid;
+          end else if (s_axi_arvalid) begin
+            \$41  = s_axi_arid;
+          end
+    endcase
+    if (rst) begin
+      \$41  = 4'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$68 ) begin end
+    \$42  = write_first;
+    casez (fsm_state)
+      3'h0:
+          if (\$23 ) begin
+            \$42  = 1'h0;
+          end else if (s_axi_arvalid) begin
+            \$42  = 1'h1;
+          end
+    endcase
+    if (rst) begin
+      \$42  = 1'h1;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$68 ) begin end
+    \$43  = fsm_state;
+    (* full_case = 32'd1 *)
+    casez (fsm_state)
+      3'h0:
+          if (\$23 ) begin
+            \$43  = 3'h1;
+          end else if (s_axi_arvalid) begin
+            \$43  = 3'h2;
           end
       3'h1:
           if (s_axi_wvalid) begin
             if (s_axi_wlast) begin
-              \$41  = 3'h3;
+              \$43  = 3'h3;
             end
           end
       3'h3:
-          \$41  = 3'h4;
+          \$43  = 3'h4;
       3'h4:
+          \$43  = 3'h5;
+      3'h5:
           if (s_axi_bready) begin
-            \$41  = 3'h0;
+            \$43  = 3'h0;
           end
       3'h2:
-          \$41  = 3'h5;
-      3'h5:
-          if (\$28 ) begin
-            \$41  = 3'h6;
-          end
+          \$43  = 3'h6;
       3'h6:
+          if (\$29 ) begin
+            \$43  = 3'h7;
+          end
+      3'h7:
           if (s_axi_rready) begin
-            \$41  = 3'h2;
-            if (\$31 ) begin
-              \$41  = 3'h0;
+            \$43  = 3'h2;
+            if (\$32 ) begin
+              \$43  = 3'h0;
             end
           end
     endcase
     if (rst) begin
-      \$41  = 3'h0;
+      \$43  = 3'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$68 ) begin end
-    \$42  = beats;
+    \$44  = beats;
+    (* full_case = 32'd1 *)
     casez (fsm_state)
       3'h0:
-          if (\$22 ) begin
+          if (\$23 ) begin
           end else if (s_axi_arvalid) begin
-            \$42  = s_axi_arlen;
+            \$44  = s_axi_arlen;
           end
       3'h1:
           /* empty */;
@@ -13471,112 +13524,120 @@ module \holdfast_8x8.axi (s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
           /* empty */;
       3'h4:
           /* empty */;
-      3'h2:
-          /* empty */;
       3'h5:
+          /* empty */;
+      3'h2:
           /* empty */;
       3'h6:
+          /* empty */;
+      3'h7:
           if (s_axi_rready) begin
-            \$42  = \$29 [7:0];
+            \$44  = \$30 [7:0];
           end
     endcase
     if (rst) begin
-      \$42  = 8'h00;
+      \$44  = 8'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$68 ) begin end
-    \$43  = host__address;
+    \$45  = host__address;
     casez (fsm_state)
       3'h0:
           /* empty */;
       3'h1:
           if (s_axi_wvalid) begin
-            \$43  = address;
+            \$45  = address;
           end
       3'h3:
           /* empty */;
       3'h4:
-          /* empty */;
-      3'h2:
-          \$43  = address;
-    endcase
-    if (rst) begin
-      \$43  = 25'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$68 ) begin end
-    \$44  = host__data;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          if (s_axi_wvalid) begin
-            \$44  = s_axi_wdata;
-          end
-    endcase
-    if (rst) begin
-      \$44  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$68 ) begin end
-    \$45  = host__strobe;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          if (s_axi_wvalid) begin
-            \$45  = s_axi_wstrb;
-          end
-    endcase
-    if (rst) begin
-      \$45  = 4'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$68 ) begin end
-    \$46  = \wait ;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h3:
-          /* empty */;
-      3'h4:
-          /* empty */;
-      3'h2:
-          \$46  = 2'h2;
-      3'h5:
-          \$46  = \$27 [1:0];
-    endcase
-    if (rst) begin
-      \$46  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$68 ) begin end
-    \$47  = s_axi_rdata;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h3:
-          /* empty */;
-      3'h4:
-          /* empty */;
-      3'h2:
           /* empty */;
       3'h5:
-          if (\$28 ) begin
-            \$47  = host__read_data;
+          /* empty */;
+      3'h2:
+          \$45  = address;
+    endcase
+    if (rst) begin
+      \$45  = 25'h0000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$68 ) begin end
+    \$46  = host__data;
+    casez (fsm_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          if (s_axi_wvalid) begin
+            \$46  = s_axi_wdata;
           end
     endcase
     if (rst) begin
-      \$47  = 32'd0;
+      \$46  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$68 ) begin end
+    \$47  = host__strobe;
+    casez (fsm_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          if (s_axi_wvalid) begin
+            \$47  = s_axi_wstrb;
+          end
+    endcase
+    if (rst) begin
+      \$47  = 4'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$68 ) begin end
+    \$48  = \wait ;
+    casez (fsm_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h3:
+          /* empty */;
+      3'h4:
+          /* empty */;
+      3'h5:
+          /* empty */;
+      3'h2:
+          \$48  = 2'h2;
+      3'h6:
+          \$48  = \$28 [1:0];
+    endcase
+    if (rst) begin
+      \$48  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$68 ) begin end
+    \$49  = s_axi_rdata;
+    casez (fsm_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h3:
+          /* empty */;
+      3'h4:
+          /* empty */;
+      3'h5:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h6:
+          if (\$29 ) begin
+            \$49  = host__read_data;
+          end
+    endcase
+    if (rst) begin
+      \$49  = 32'd0;
     end
   end
   always @* begin
@@ -13643,12 +13704,15 @@ module \holdfast_8x8.axi (s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
       3'h3:
           /* empty */;
       3'h4:
+          /* empty */;
+      3'h5:
           s_axi_bvalid = 1'h1;
     endcase
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$68 ) begin end
     s_axi_rvalid = 1'h0;
+    (* full_case = 32'd1 *)
     casez (fsm_state)
       3'h0:
           /* empty */;
@@ -13658,28 +13722,15 @@ module \holdfast_8x8.axi (s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
           /* empty */;
       3'h4:
           /* empty */;
-      3'h2:
-          /* empty */;
       3'h5:
           /* empty */;
+      3'h2:
+          /* empty */;
       3'h6:
+          /* empty */;
+      3'h7:
           s_axi_rvalid = 1'h1;
     endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$68 ) begin end
-    \$32  = 1'h0;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          if (s_axi_wvalid) begin
-            \$32  = \$25 ;
-          end
-    endcase
-    if (rst) begin
-      \$32  = 1'h0;
-    end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$68 ) begin end
@@ -13688,13 +13739,9 @@ module \holdfast_8x8.axi (s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
       3'h0:
           /* empty */;
       3'h1:
-          /* empty */;
-      3'h3:
-          /* empty */;
-      3'h4:
-          /* empty */;
-      3'h2:
-          \$33  = \$26 ;
+          if (s_axi_wvalid) begin
+            \$33  = \$26 ;
+          end
     endcase
     if (rst) begin
       \$33  = 1'h0;
@@ -13702,31 +13749,20 @@ module \holdfast_8x8.axi (s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$68 ) begin end
-    \$34  = failed;
-    if (\$19 ) begin
-      \$34  = 1'h1;
-    end
+    \$34  = 1'h0;
     casez (fsm_state)
       3'h0:
-          if (\$22 ) begin
-            \$34  = \$23 ;
-          end else if (s_axi_arvalid) begin
-            \$34  = \$24 ;
-          end
+          /* empty */;
       3'h1:
           /* empty */;
       3'h3:
           /* empty */;
       3'h4:
           /* empty */;
-      3'h2:
-          /* empty */;
       3'h5:
           /* empty */;
-      3'h6:
-          if (s_axi_rready) begin
-            \$34  = \$30 ;
-          end
+      3'h2:
+          \$34  = \$27 ;
     endcase
     if (rst) begin
       \$34  = 1'h0;
@@ -13734,57 +13770,44 @@ module \holdfast_8x8.axi (s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$68 ) begin end
-    \$35  = address;
+    \$35  = \$20 ;
+    if (rst) begin
+      \$35  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$68 ) begin end
+    \$36  = failed;
+    if (refused) begin
+      \$36  = 1'h1;
+    end
+    (* full_case = 32'd1 *)
     casez (fsm_state)
       3'h0:
-          if (\$22 ) begin
-            \$35  = s_axi_awaddr;
+          if (\$23 ) begin
+            \$36  = \$24 ;
           end else if (s_axi_arvalid) begin
-            \$35  = s_axi_araddr;
+            \$36  = \$25 ;
           end
       3'h1:
-          if (s_axi_wvalid) begin
-            \$35  = following;
-          end
+          /* empty */;
       3'h3:
           /* empty */;
       3'h4:
           /* empty */;
+      3'h5:
+          /* empty */;
       3'h2:
-          \$35  = following;
-    endcase
-    if (rst) begin
-      \$35  = 25'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$68 ) begin end
-    \$36  = length;
-    casez (fsm_state)
-      3'h0:
-          if (\$22 ) begin
-            \$36  = s_axi_awlen;
-          end else if (s_axi_arvalid) begin
-            \$36  = s_axi_arlen;
+          /* empty */;
+      3'h6:
+          /* empty */;
+      3'h7:
+          if (s_axi_rready) begin
+            \$36  = \$31 ;
           end
     endcase
     if (rst) begin
-      \$36  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$68 ) begin end
-    \$37  = size;
-    casez (fsm_state)
-      3'h0:
-          if (\$22 ) begin
-            \$37  = s_axi_awsize;
-          end else if (s_axi_arvalid) begin
-            \$37  = s_axi_arsize;
-          end
-    endcase
-    if (rst) begin
-      \$37  = 3'h0;
+      \$36  = 1'h0;
     end
   end
   assign access_address = host__address;
@@ -24699,7 +24722,7 @@ module \holdfast_8x8.output_writer (rst, token, codes, word, enable, address, la
     .clk(clk),
     .\end (token[2]),
     .go(go),
-    .\port$4885$263 (layer[290:263]),
+    .\port$4921$263 (layer[290:263]),
     .rst(rst),
     .take(take)
   );
@@ -24829,7 +24852,7 @@ module \holdfast_8x8.output_writer (rst, token, codes, word, enable, address, la
   assign \$1  = 1'h1;
 endmodule
 
-module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4885$263 , go, clk);
+module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4921$263 , go, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$110  = 0;
   wire [16:0] \$1 ;
   wire [16:0] \$2 ;
@@ -24859,8 +24882,8 @@ module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4885$2
   wire go;
   reg [15:0] next_base;
   reg [15:0] pointer = 16'h0000;
-  input [27:0] \port$4885$263 ;
-  wire [27:0] \port$4885$263 ;
+  input [27:0] \port$4921$263 ;
+  wire [27:0] \port$4921$263 ;
   input rst;
   wire rst;
   wire [15:0] step_x;
@@ -24869,7 +24892,7 @@ module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4885$2
   reg [13:0] tile = 14'h0000;
   reg [15:0] tile_base = 16'h0000;
   assign \$1  = tile_base + 1'h1;
-  assign \$2  = pointer + \port$4885$263 [11:0];
+  assign \$2  = pointer + \port$4921$263 [11:0];
   assign \$3  = take & \end ;
   assign \$4  = go | \$3 ;
   assign \$5  = tile + 1'h1;
@@ -24884,7 +24907,7 @@ module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4885$2
     if (\$auto$verilog_backend.cc:2355:dump_module$110 ) begin end
     next_base = \$1 [15:0];
     if (go) begin
-      next_base = \port$4885$263 [27:12];
+      next_base = \port$4921$263 [27:12];
     end
   end
   always @* begin
@@ -24920,8 +24943,8 @@ module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4885$2
       \$9  = 14'h0000;
     end
   end
-  assign base = \port$4885$263 [27:12];
-  assign step_x = { 4'h0, \port$4885$263 [11:0] };
+  assign base = \port$4921$263 [27:12];
+  assign step_x = { 4'h0, \port$4921$263 [11:0] };
   assign \address[0]  = address[15:0];
   assign \address[1]  = address[31:16];
   assign \address[2]  = address[47:32];
@@ -25170,7 +25193,7 @@ module \holdfast_8x8.residual_reader (rst, word, active, token, present, codes, 
     .columns(layer[228:220]),
     .\end (token[2]),
     .go(go),
-    .\port$4885$312 (layer[359:312]),
+    .\port$4921$312 (layer[359:312]),
     .rst(rst),
     .take(take),
     .tile(tile)
@@ -25321,7 +25344,7 @@ module \holdfast_8x8.residual_reader (rst, word, active, token, present, codes, 
   assign \word[7]  = word[63:56];
 endmodule
 
-module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, columns, \port$4885$312 , go, clk);
+module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, columns, \port$4921$312 , go, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$113  = 0;
   wire [16:0] \$1 ;
   wire [14:0] \$10 ;
@@ -25362,8 +25385,8 @@ module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, colu
   reg [15:0] next_base;
   wire [15:0] next_row;
   reg [15:0] pointer = 16'h0000;
-  input [47:0] \port$4885$312 ;
-  wire [47:0] \port$4885$312 ;
+  input [47:0] \port$4921$312 ;
+  wire [47:0] \port$4921$312 ;
   reg [15:0] row = 16'h0000;
   input rst;
   wire rst;
@@ -25375,8 +25398,8 @@ module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, colu
   reg [13:0] tile = 14'h0000;
   reg [15:0] tile_base = 16'h0000;
   assign \$1  = tile_base + 1'h1;
-  assign \$2  = row + \port$4885$312 [47:32];
-  assign \$3  = pointer + \port$4885$312 [31:16];
+  assign \$2  = row + \port$4921$312 [47:32];
+  assign \$3  = pointer + \port$4921$312 [31:16];
   assign \$4  = column - 1'h1;
   assign \$5  = column == 1'h1;
   assign \$6  = take & \end ;
@@ -25399,7 +25422,7 @@ module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, colu
     if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
     next_base = \$1 [15:0];
     if (go) begin
-      next_base = \port$4885$312 [15:0];
+      next_base = \port$4921$312 [15:0];
     end
   end
   always @* begin
@@ -25471,10 +25494,10 @@ module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, colu
       \$16  = 14'h0000;
     end
   end
-  assign base = \port$4885$312 [15:0];
+  assign base = \port$4921$312 [15:0];
   assign next_row = \$2 [15:0];
-  assign step_y = \port$4885$312 [47:32];
-  assign step_x = \port$4885$312 [31:16];
+  assign step_y = \port$4921$312 [47:32];
+  assign step_x = \port$4921$312 [31:16];
   assign \address[0]  = address[15:0];
   assign \address[1]  = address[31:16];
   assign \address[2]  = address[47:32];

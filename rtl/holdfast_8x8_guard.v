@@ -13,194 +13,194 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$105 ;
   wire \$106 ;
   wire \$107 ;
-  wire [19:0] \$108 ;
-  wire \$109 ;
+  wire \$108 ;
+  wire [15:0] \$109 ;
   wire \$11 ;
-  wire \$110 ;
-  wire \$111 ;
-  wire \$112 ;
+  wire [18:0] \$110 ;
+  wire [18:0] \$111 ;
+  wire [7:0] \$112 ;
   wire \$113 ;
-  wire [19:0] \$114 ;
+  wire \$114 ;
   wire \$115 ;
   wire \$116 ;
   wire \$117 ;
   wire \$118 ;
   wire \$119 ;
-  wire \$12 ;
-  wire [19:0] \$120 ;
+  wire [17:0] \$12 ;
+  wire \$120 ;
   wire \$121 ;
   wire \$122 ;
   wire \$123 ;
-  wire \$124 ;
-  wire \$125 ;
-  wire [19:0] \$126 ;
-  wire \$127 ;
+  wire [15:0] \$124 ;
+  wire [18:0] \$125 ;
+  wire [18:0] \$126 ;
+  wire [7:0] \$127 ;
   wire \$128 ;
   wire \$129 ;
   wire \$13 ;
   wire \$130 ;
   wire \$131 ;
-  wire [19:0] \$132 ;
+  wire \$132 ;
   wire \$133 ;
   wire \$134 ;
   wire \$135 ;
   wire \$136 ;
   wire \$137 ;
-  wire [19:0] \$138 ;
-  wire \$139 ;
+  wire \$138 ;
+  wire [15:0] \$139 ;
   wire \$14 ;
-  wire \$140 ;
-  wire \$141 ;
-  wire \$142 ;
+  wire [18:0] \$140 ;
+  wire [18:0] \$141 ;
+  wire [7:0] \$142 ;
   wire \$143 ;
-  wire [19:0] \$144 ;
+  wire \$144 ;
   wire \$145 ;
   wire \$146 ;
   wire \$147 ;
   wire \$148 ;
   wire \$149 ;
   wire \$15 ;
-  wire [19:0] \$150 ;
+  wire \$150 ;
   wire \$151 ;
   wire \$152 ;
   wire \$153 ;
-  wire \$154 ;
-  wire \$155 ;
-  wire \$156 ;
-  wire \$157 ;
+  wire [15:0] \$154 ;
+  wire [18:0] \$155 ;
+  wire [18:0] \$156 ;
+  wire [7:0] \$157 ;
   wire \$158 ;
   wire \$159 ;
   wire \$16 ;
   wire \$160 ;
-  wire [15:0] \$161 ;
-  wire [18:0] \$162 ;
-  wire [18:0] \$163 ;
-  wire [7:0] \$164 ;
+  wire \$161 ;
+  wire \$162 ;
+  wire \$163 ;
+  wire \$164 ;
   wire \$165 ;
   wire \$166 ;
   wire \$167 ;
   wire \$168 ;
-  wire \$169 ;
+  wire [15:0] \$169 ;
   wire \$17 ;
-  wire \$170 ;
-  wire \$171 ;
-  wire \$172 ;
+  wire [18:0] \$170 ;
+  wire [18:0] \$171 ;
+  wire [7:0] \$172 ;
   wire \$173 ;
   wire \$174 ;
   wire \$175 ;
-  wire [15:0] \$176 ;
-  wire [18:0] \$177 ;
-  wire [18:0] \$178 ;
-  wire [7:0] \$179 ;
-  wire \$18 ;
+  wire \$176 ;
+  wire \$177 ;
+  wire \$178 ;
+  wire \$179 ;
+  wire [17:0] \$18 ;
   wire \$180 ;
   wire \$181 ;
   wire \$182 ;
   wire \$183 ;
-  wire \$184 ;
-  wire \$185 ;
-  wire \$186 ;
-  wire \$187 ;
+  wire [15:0] \$184 ;
+  wire [18:0] \$185 ;
+  wire [18:0] \$186 ;
+  wire [7:0] \$187 ;
   wire \$188 ;
   wire \$189 ;
   wire \$19 ;
   wire \$190 ;
-  wire [15:0] \$191 ;
-  wire [18:0] \$192 ;
-  wire [18:0] \$193 ;
-  wire [7:0] \$194 ;
+  wire \$191 ;
+  wire \$192 ;
+  wire \$193 ;
+  wire \$194 ;
   wire \$195 ;
   wire \$196 ;
   wire \$197 ;
   wire \$198 ;
-  wire \$199 ;
+  wire [15:0] \$199 ;
   wire \$2 ;
   wire \$20 ;
-  wire \$200 ;
-  wire \$201 ;
-  wire \$202 ;
+  wire [18:0] \$200 ;
+  wire [18:0] \$201 ;
+  wire [7:0] \$202 ;
   wire \$203 ;
   wire \$204 ;
   wire \$205 ;
-  wire [15:0] \$206 ;
-  wire [18:0] \$207 ;
-  wire [18:0] \$208 ;
-  wire [7:0] \$209 ;
+  wire \$206 ;
+  wire \$207 ;
+  wire \$208 ;
+  wire \$209 ;
   wire \$21 ;
   wire \$210 ;
   wire \$211 ;
   wire \$212 ;
   wire \$213 ;
-  wire \$214 ;
-  wire \$215 ;
-  wire \$216 ;
-  wire \$217 ;
+  wire [15:0] \$214 ;
+  wire [18:0] \$215 ;
+  wire [18:0] \$216 ;
+  wire [7:0] \$217 ;
   wire \$218 ;
   wire \$219 ;
   wire \$22 ;
   wire \$220 ;
-  wire [15:0] \$221 ;
-  wire [18:0] \$222 ;
-  wire [18:0] \$223 ;
-  wire [7:0] \$224 ;
+  wire \$221 ;
+  wire \$222 ;
+  wire \$223 ;
+  wire \$224 ;
   wire \$225 ;
   wire \$226 ;
   wire \$227 ;
   wire \$228 ;
-  wire \$229 ;
+  wire [15:0] \$229 ;
   wire \$23 ;
-  wire \$230 ;
-  wire \$231 ;
-  wire \$232 ;
+  wire [18:0] \$230 ;
+  wire [18:0] \$231 ;
+  wire [7:0] \$232 ;
   wire \$233 ;
   wire \$234 ;
   wire \$235 ;
-  wire [15:0] \$236 ;
-  wire [18:0] \$237 ;
-  wire [18:0] \$238 ;
-  wire [7:0] \$239 ;
-  wire \$24 ;
+  wire \$236 ;
+  wire \$237 ;
+  wire \$238 ;
+  wire \$239 ;
+  wire [17:0] \$24 ;
   wire \$240 ;
   wire \$241 ;
   wire \$242 ;
   wire \$243 ;
-  wire \$244 ;
-  wire \$245 ;
-  wire \$246 ;
-  wire \$247 ;
+  wire [15:0] \$244 ;
+  wire [18:0] \$245 ;
+  wire [18:0] \$246 ;
+  wire [7:0] \$247 ;
   wire \$248 ;
   wire \$249 ;
   wire \$25 ;
   wire \$250 ;
-  wire [15:0] \$251 ;
-  wire [18:0] \$252 ;
-  wire [18:0] \$253 ;
-  wire [7:0] \$254 ;
+  wire \$251 ;
+  wire \$252 ;
+  wire \$253 ;
+  wire \$254 ;
   wire \$255 ;
   wire \$256 ;
   wire \$257 ;
   wire \$258 ;
-  wire \$259 ;
+  wire [15:0] \$259 ;
   wire \$26 ;
-  wire \$260 ;
-  wire \$261 ;
-  wire \$262 ;
+  wire [18:0] \$260 ;
+  wire [18:0] \$261 ;
+  wire [7:0] \$262 ;
   wire \$263 ;
   wire \$264 ;
   wire \$265 ;
-  wire [15:0] \$266 ;
-  wire [18:0] \$267 ;
-  wire [18:0] \$268 ;
-  wire [7:0] \$269 ;
+  wire \$266 ;
+  wire \$267 ;
+  wire \$268 ;
+  wire \$269 ;
   wire \$27 ;
   wire \$270 ;
   wire \$271 ;
   wire \$272 ;
   wire \$273 ;
-  wire \$274 ;
-  wire \$275 ;
-  wire \$276 ;
-  wire \$277 ;
+  wire [15:0] \$274 ;
+  wire [18:0] \$275 ;
+  wire [18:0] \$276 ;
+  wire [7:0] \$277 ;
   wire \$278 ;
   wire \$279 ;
   wire \$28 ;
@@ -208,33 +208,33 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$281 ;
   wire \$282 ;
   wire \$283 ;
-  wire [15:0] \$284 ;
-  wire [18:0] \$285 ;
-  wire [18:0] \$286 ;
-  wire [7:0] \$287 ;
+  wire \$284 ;
+  wire \$285 ;
+  wire \$286 ;
+  wire \$287 ;
   wire \$288 ;
-  wire \$289 ;
+  wire [15:0] \$289 ;
   wire \$29 ;
-  wire \$290 ;
-  wire \$291 ;
-  wire \$292 ;
+  wire [18:0] \$290 ;
+  wire [18:0] \$291 ;
+  wire [7:0] \$292 ;
   wire \$293 ;
   wire \$294 ;
   wire \$295 ;
   wire \$296 ;
   wire \$297 ;
   wire \$298 ;
-  wire [15:0] \$299 ;
+  wire \$299 ;
   wire \$3 ;
-  wire \$30 ;
-  wire [18:0] \$300 ;
-  wire [18:0] \$301 ;
-  wire [7:0] \$302 ;
+  wire [19:0] \$30 ;
+  wire \$300 ;
+  wire \$301 ;
+  wire \$302 ;
   wire \$303 ;
-  wire \$304 ;
-  wire \$305 ;
-  wire \$306 ;
-  wire \$307 ;
+  wire [15:0] \$304 ;
+  wire [18:0] \$305 ;
+  wire [18:0] \$306 ;
+  wire [7:0] \$307 ;
   wire \$308 ;
   wire \$309 ;
   wire \$31 ;
@@ -242,10 +242,10 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$311 ;
   wire \$312 ;
   wire \$313 ;
-  wire [15:0] \$314 ;
-  wire [18:0] \$315 ;
-  wire [18:0] \$316 ;
-  wire [7:0] \$317 ;
+  wire \$314 ;
+  wire \$315 ;
+  wire \$316 ;
+  wire \$317 ;
   wire \$318 ;
   wire \$319 ;
   wire \$32 ;
@@ -258,11 +258,11 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$326 ;
   wire \$327 ;
   wire \$328 ;
-  wire [15:0] \$329 ;
+  wire \$329 ;
   wire \$33 ;
-  wire [18:0] \$330 ;
-  wire [18:0] \$331 ;
-  wire [7:0] \$332 ;
+  wire \$330 ;
+  wire \$331 ;
+  wire \$332 ;
   wire \$333 ;
   wire \$334 ;
   wire \$335 ;
@@ -275,10 +275,10 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$341 ;
   wire \$342 ;
   wire \$343 ;
-  wire [15:0] \$344 ;
-  wire [18:0] \$345 ;
-  wire [18:0] \$346 ;
-  wire [7:0] \$347 ;
+  wire \$344 ;
+  wire \$345 ;
+  wire \$346 ;
+  wire \$347 ;
   wire \$348 ;
   wire \$349 ;
   wire \$35 ;
@@ -291,11 +291,11 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$356 ;
   wire \$357 ;
   wire \$358 ;
-  wire [15:0] \$359 ;
-  wire \$36 ;
-  wire [18:0] \$360 ;
-  wire [18:0] \$361 ;
-  wire [7:0] \$362 ;
+  wire \$359 ;
+  wire [19:0] \$36 ;
+  wire \$360 ;
+  wire \$361 ;
+  wire \$362 ;
   wire \$363 ;
   wire \$364 ;
   wire \$365 ;
@@ -308,10 +308,10 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$371 ;
   wire \$372 ;
   wire \$373 ;
-  wire [15:0] \$374 ;
-  wire [18:0] \$375 ;
-  wire [18:0] \$376 ;
-  wire [7:0] \$377 ;
+  wire \$374 ;
+  wire \$375 ;
+  wire \$376 ;
+  wire \$377 ;
   wire \$378 ;
   wire \$379 ;
   wire \$38 ;
@@ -324,11 +324,11 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$386 ;
   wire \$387 ;
   wire \$388 ;
-  wire [15:0] \$389 ;
+  wire \$389 ;
   wire \$39 ;
-  wire [18:0] \$390 ;
-  wire [18:0] \$391 ;
-  wire [7:0] \$392 ;
+  wire \$390 ;
+  wire \$391 ;
+  wire \$392 ;
   wire \$393 ;
   wire \$394 ;
   wire \$395 ;
@@ -359,7 +359,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$417 ;
   wire \$418 ;
   wire \$419 ;
-  wire \$42 ;
+  wire [19:0] \$42 ;
   wire \$420 ;
   wire \$421 ;
   wire \$422 ;
@@ -369,25 +369,25 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$426 ;
   wire \$427 ;
   wire \$428 ;
-  wire [3:0] \$429 ;
+  wire \$429 ;
   wire \$43 ;
-  wire [4:0] \$430 ;
-  wire [3:0] \$431 ;
-  wire [4:0] \$432 ;
-  wire [32:0] \$433 ;
-  wire [32:0] \$434 ;
-  wire [32:0] \$435 ;
-  wire [32:0] \$436 ;
-  wire [32:0] \$437 ;
+  wire \$430 ;
+  wire \$431 ;
+  wire \$432 ;
+  wire \$433 ;
+  wire \$434 ;
+  wire \$435 ;
+  wire \$436 ;
+  wire \$437 ;
   wire \$438 ;
   wire \$439 ;
   wire \$44 ;
   wire \$440 ;
-  wire [32:0] \$441 ;
-  wire [32:0] \$442 ;
-  wire [32:0] \$443 ;
-  wire [32:0] \$444 ;
-  wire [32:0] \$445 ;
+  wire \$441 ;
+  wire \$442 ;
+  wire \$443 ;
+  wire \$444 ;
+  wire \$445 ;
   wire \$446 ;
   wire \$447 ;
   wire \$448 ;
@@ -395,76 +395,121 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$45 ;
   wire \$450 ;
   wire \$451 ;
-  wire [2:0] \$452 ;
-  reg [31:0] \$453 ;
-  reg [31:0] \$454 ;
-  reg [31:0] \$455 ;
-  reg [2:0] \$456 ;
-  reg [21:0] \$457 ;
-  reg [31:0] \$458 ;
-  reg [31:0] \$459 ;
+  wire \$452 ;
+  wire \$453 ;
+  wire \$454 ;
+  wire \$455 ;
+  wire \$456 ;
+  wire \$457 ;
+  wire \$458 ;
+  wire \$459 ;
   wire \$46 ;
-  reg [31:0] \$460 ;
-  reg [31:0] \$461 ;
-  reg [31:0] \$462 ;
-  reg [31:0] \$463 ;
-  reg [31:0] \$464 ;
-  reg [31:0] \$465 ;
-  reg [31:0] \$466 ;
-  reg [31:0] \$467 ;
-  reg \$468 ;
-  reg \$469 ;
+  wire \$460 ;
+  wire \$461 ;
+  wire [3:0] \$462 ;
+  wire [4:0] \$463 ;
+  wire [3:0] \$464 ;
+  wire [4:0] \$465 ;
+  wire [32:0] \$466 ;
+  wire [32:0] \$467 ;
+  wire [32:0] \$468 ;
+  wire [32:0] \$469 ;
   wire \$47 ;
-  reg \$470 ;
-  reg \$471 ;
-  reg \$472 ;
-  reg [15:0] \$473 ;
-  reg [15:0] \$474 ;
-  reg [15:0] \$475 ;
-  reg [31:0] \$476 ;
-  reg [1:0] \$477 ;
-  reg [1:0] \$478 ;
-  reg [31:0] \$479 ;
-  wire \$48 ;
-  reg [4:0] \$480 ;
-  reg [4:0] \$481 ;
-  reg [4:0] \$482 ;
-  reg [4:0] \$483 ;
-  reg [4:0] \$484 ;
-  reg [4:0] \$485 ;
-  reg [4:0] \$486 ;
-  reg [4:0] \$487 ;
-  reg [4:0] \$488 ;
-  reg \$489 ;
+  wire [32:0] \$470 ;
+  wire \$471 ;
+  wire \$472 ;
+  wire \$473 ;
+  wire [32:0] \$474 ;
+  wire [32:0] \$475 ;
+  wire [32:0] \$476 ;
+  wire [32:0] \$477 ;
+  wire [32:0] \$478 ;
+  wire \$479 ;
+  wire [19:0] \$48 ;
+  wire \$480 ;
+  wire \$481 ;
+  wire \$482 ;
+  wire \$483 ;
+  wire \$484 ;
+  wire \$485 ;
+  wire \$486 ;
+  wire \$487 ;
+  wire \$488 ;
+  wire \$489 ;
   wire \$49 ;
-  reg \$490 ;
-  reg [63:0] \$491 ;
-  reg [7:0] \$492 ;
-  reg [2:0] \$493 ;
-  reg [2:0] \$494 ;
-  reg [7:0] \$495 ;
-  reg [2:0] \$496 ;
-  reg [2:0] \$497 ;
-  wire [4:0] \$498 ;
+  wire \$490 ;
+  wire \$491 ;
+  wire \$492 ;
+  wire \$493 ;
+  wire \$494 ;
+  wire \$495 ;
+  wire \$496 ;
+  wire [2:0] \$497 ;
+  reg [31:0] \$498 ;
+  reg [31:0] \$499 ;
   wire \$5 ;
   wire \$50 ;
+  reg [31:0] \$500 ;
+  reg [2:0] \$501 ;
+  reg [21:0] \$502 ;
+  reg [31:0] \$503 ;
+  reg [31:0] \$504 ;
+  reg [31:0] \$505 ;
+  reg [31:0] \$506 ;
+  reg [31:0] \$507 ;
+  reg [31:0] \$508 ;
+  reg [31:0] \$509 ;
   wire \$51 ;
+  reg [31:0] \$510 ;
+  reg [31:0] \$511 ;
+  reg [31:0] \$512 ;
+  reg \$513 ;
+  reg \$514 ;
+  reg \$515 ;
+  reg \$516 ;
+  reg \$517 ;
+  reg [15:0] \$518 ;
+  reg [15:0] \$519 ;
   wire \$52 ;
+  reg [15:0] \$520 ;
+  reg [31:0] \$521 ;
+  reg [1:0] \$522 ;
+  reg [1:0] \$523 ;
+  reg [31:0] \$524 ;
+  reg [4:0] \$525 ;
+  reg [4:0] \$526 ;
+  reg [4:0] \$527 ;
+  reg [4:0] \$528 ;
+  reg [4:0] \$529 ;
   wire \$53 ;
-  wire \$54 ;
+  reg [4:0] \$530 ;
+  reg [4:0] \$531 ;
+  reg [4:0] \$532 ;
+  reg [4:0] \$533 ;
+  reg \$534 ;
+  reg \$535 ;
+  reg [63:0] \$536 ;
+  reg [7:0] \$537 ;
+  reg [2:0] \$538 ;
+  reg [2:0] \$539 ;
+  wire [19:0] \$54 ;
+  reg [7:0] \$540 ;
+  reg [2:0] \$541 ;
+  reg [2:0] \$542 ;
+  wire [4:0] \$543 ;
   wire \$55 ;
   wire \$56 ;
   wire \$57 ;
   wire \$58 ;
   wire \$59 ;
   wire \$6 ;
-  wire \$60 ;
+  wire [19:0] \$60 ;
   wire \$61 ;
   wire \$62 ;
   wire \$63 ;
   wire \$64 ;
   wire \$65 ;
-  wire \$66 ;
+  wire [19:0] \$66 ;
   wire \$67 ;
   wire \$68 ;
   wire \$69 ;
@@ -478,47 +523,47 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$76 ;
   wire \$77 ;
   wire \$78 ;
-  wire \$79 ;
-  wire \$8 ;
-  wire \$80 ;
-  wire \$81 ;
-  wire \$82 ;
-  wire [17:0] \$83 ;
+  wire [15:0] \$79 ;
+  wire [19:0] \$8 ;
+  wire [18:0] \$80 ;
+  wire [18:0] \$81 ;
+  wire [7:0] \$82 ;
+  wire \$83 ;
   wire \$84 ;
   wire \$85 ;
   wire \$86 ;
   wire \$87 ;
   wire \$88 ;
-  wire [17:0] \$89 ;
+  wire \$89 ;
   wire \$9 ;
   wire \$90 ;
   wire \$91 ;
   wire \$92 ;
   wire \$93 ;
-  wire \$94 ;
-  wire [17:0] \$95 ;
-  wire \$96 ;
-  wire \$97 ;
+  wire [15:0] \$94 ;
+  wire [18:0] \$95 ;
+  wire [18:0] \$96 ;
+  wire [7:0] \$97 ;
   wire \$98 ;
   wire \$99 ;
   wire [10:0] \$signature__addr ;
-  wire [9:0] \$signature__addr$106 ;
-  wire [9:0] \$signature__addr$113 ;
-  wire [9:0] \$signature__addr$118 ;
+  wire [9:0] \$signature__addr$102 ;
+  wire [9:0] \$signature__addr$109 ;
+  wire [9:0] \$signature__addr$114 ;
   wire [31:0] \$signature__data ;
-  wire [23:0] \$signature__data$112 ;
-  wire [21:0] \$signature__data$117 ;
-  wire [31:0] \$signature__data$122 ;
+  wire [23:0] \$signature__data$108 ;
+  wire [21:0] \$signature__data$113 ;
+  wire [31:0] \$signature__data$118 ;
   wire [63:0] act;
-  wire [63:0] \act$172 ;
-  wire [7:0] \act$172[0] ;
-  wire [7:0] \act$172[1] ;
-  wire [7:0] \act$172[2] ;
-  wire [7:0] \act$172[3] ;
-  wire [7:0] \act$172[4] ;
-  wire [7:0] \act$172[5] ;
-  wire [7:0] \act$172[6] ;
-  wire [7:0] \act$172[7] ;
+  wire [63:0] \act$170 ;
+  wire [7:0] \act$170[0] ;
+  wire [7:0] \act$170[1] ;
+  wire [7:0] \act$170[2] ;
+  wire [7:0] \act$170[3] ;
+  wire [7:0] \act$170[4] ;
+  wire [7:0] \act$170[5] ;
+  wire [7:0] \act$170[6] ;
+  wire [7:0] \act$170[7] ;
   wire [7:0] \act[0] ;
   wire [7:0] \act[1] ;
   wire [7:0] \act[2] ;
@@ -528,55 +573,55 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire [7:0] \act[6] ;
   wire [7:0] \act[7] ;
   wire active;
-  wire \active$207 ;
-  wire \active$210 ;
+  wire \active$205 ;
+  wire \active$208 ;
   wire [10:0] address;
-  wire [13:0] \address$107 ;
-  wire [19:0] \address$127 ;
-  wire [127:0] \address$133 ;
-  wire [15:0] \address$133[0] ;
-  wire [15:0] \address$133[1] ;
-  wire [15:0] \address$133[2] ;
-  wire [15:0] \address$133[3] ;
-  wire [15:0] \address$133[4] ;
-  wire [15:0] \address$133[5] ;
-  wire [15:0] \address$133[6] ;
-  wire [15:0] \address$133[7] ;
-  wire [15:0] \address$134 ;
-  wire [127:0] \address$136 ;
-  wire [15:0] \address$136[0] ;
-  wire [15:0] \address$136[1] ;
-  wire [15:0] \address$136[2] ;
-  wire [15:0] \address$136[3] ;
-  wire [15:0] \address$136[4] ;
-  wire [15:0] \address$136[5] ;
-  wire [15:0] \address$136[6] ;
-  wire [15:0] \address$136[7] ;
+  wire [13:0] \address$103 ;
+  wire [19:0] \address$123 ;
+  wire [127:0] \address$129 ;
+  wire [15:0] \address$129[0] ;
+  wire [15:0] \address$129[1] ;
+  wire [15:0] \address$129[2] ;
+  wire [15:0] \address$129[3] ;
+  wire [15:0] \address$129[4] ;
+  wire [15:0] \address$129[5] ;
+  wire [15:0] \address$129[6] ;
+  wire [15:0] \address$129[7] ;
+  wire [15:0] \address$130 ;
+  wire [127:0] \address$132 ;
+  wire [15:0] \address$132[0] ;
+  wire [15:0] \address$132[1] ;
+  wire [15:0] \address$132[2] ;
+  wire [15:0] \address$132[3] ;
+  wire [15:0] \address$132[4] ;
+  wire [15:0] \address$132[5] ;
+  wire [15:0] \address$132[6] ;
+  wire [15:0] \address$132[7] ;
   wire [19:0] base;
-  wire [13:0] \base$188 ;
+  wire [13:0] \base$186 ;
   wire \begin ;
   wire busy;
   input clk;
   wire clk;
   wire [63:0] codes;
-  wire [63:0] \codes$201 ;
-  wire [7:0] \codes$201[0] ;
-  wire [7:0] \codes$201[1] ;
-  wire [7:0] \codes$201[2] ;
-  wire [7:0] \codes$201[3] ;
-  wire [7:0] \codes$201[4] ;
-  wire [7:0] \codes$201[5] ;
-  wire [7:0] \codes$201[6] ;
-  wire [7:0] \codes$201[7] ;
-  wire [63:0] \codes$202 ;
-  wire [7:0] \codes$202[0] ;
-  wire [7:0] \codes$202[1] ;
-  wire [7:0] \codes$202[2] ;
-  wire [7:0] \codes$202[3] ;
-  wire [7:0] \codes$202[4] ;
-  wire [7:0] \codes$202[5] ;
-  wire [7:0] \codes$202[6] ;
-  wire [7:0] \codes$202[7] ;
+  wire [63:0] \codes$199 ;
+  wire [7:0] \codes$199[0] ;
+  wire [7:0] \codes$199[1] ;
+  wire [7:0] \codes$199[2] ;
+  wire [7:0] \codes$199[3] ;
+  wire [7:0] \codes$199[4] ;
+  wire [7:0] \codes$199[5] ;
+  wire [7:0] \codes$199[6] ;
+  wire [7:0] \codes$199[7] ;
+  wire [63:0] \codes$200 ;
+  wire [7:0] \codes$200[0] ;
+  wire [7:0] \codes$200[1] ;
+  wire [7:0] \codes$200[2] ;
+  wire [7:0] \codes$200[3] ;
+  wire [7:0] \codes$200[4] ;
+  wire [7:0] \codes$200[5] ;
+  wire [7:0] \codes$200[6] ;
+  wire [7:0] \codes$200[7] ;
   wire [7:0] \codes[0] ;
   wire [7:0] \codes[1] ;
   wire [7:0] \codes[2] ;
@@ -597,16 +642,15 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   reg control_interrupt = 1'h0;
   reg [15:0] count = 16'h0000;
   (* init = 16'h0000 *)
-  wire [15:0] \count$96 ;
+  wire [15:0] \count$93 ;
   reg [31:0] cycles = 32'd0;
   wire done;
-  wire \done$157 ;
+  wire \done$155 ;
   wire [7:0] enable;
   (* init = 1'h0 *)
-  wire \enable$213 ;
+  wire \enable$211 ;
   (* init = 1'h0 *)
-  wire \enable$215 ;
-  wire error;
+  wire \enable$213 ;
   wire fault_accumulator;
   wire fault_activation;
   wire fault_output;
@@ -626,14 +670,13 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire fetching;
   reg [15:0] first = 16'h0000;
   (* init = 16'h0000 *)
-  wire [15:0] \first$95 ;
-  reg forbidden;
+  wire [15:0] \first$92 ;
   wire go;
-  wire \go$153 ;
-  wire \go$167 ;
-  wire \go$189 ;
-  wire \go$193 ;
-  wire \go$198 ;
+  wire \go$151 ;
+  wire \go$165 ;
+  wire \go$187 ;
+  wire \go$191 ;
+  wire \go$196 ;
   reg [31:0] guard_input = 32'd0;
   wire [7:0] guard_input_count;
   reg [7:0] guard_input_count_now = 8'h00;
@@ -646,7 +689,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   reg [2:0] guard_output_count_now_1 = 3'h0;
   wire [24:0] host__address;
   wire [31:0] host__data;
-  reg host__error;
+  wire host__error;
   wire host__read;
   reg [31:0] host__read_data = 32'd0;
   wire [3:0] host__strobe;
@@ -656,266 +699,266 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   output interrupt;
   wire interrupt;
   wire [514:0] layer;
-  wire [514:0] \layer$151 ;
-  wire [7:0] \layer$151.add_hi ;
-  wire [7:0] \layer$151.add_lo ;
-  wire [23:0] \layer$151.add_multiplier_a ;
-  wire [23:0] \layer$151.add_multiplier_b ;
-  wire [4:0] \layer$151.add_shift ;
-  wire [7:0] \layer$151.add_zero ;
-  wire [12:0] \layer$151.blocks ;
-  wire [13:0] \layer$151.co_tiles ;
-  wire [2:0] \layer$151.dilation ;
-  wire [7:0] \layer$151.hi ;
-  wire \layer$151.hold_weights ;
-  wire [8:0] \layer$151.in_h ;
-  wire [8:0] \layer$151.in_w ;
-  wire [1:0] \layer$151.input_bank ;
-  wire [15:0] \layer$151.input_base ;
-  wire [7:0] \layer$151.input_hi ;
-  wire [7:0] \layer$151.input_lo ;
-  wire [15:0] \layer$151.input_step ;
-  wire [4:0] \layer$151.kernel_h ;
-  wire [4:0] \layer$151.kernel_w ;
-  wire [15:0] \layer$151.lane_mask ;
-  wire [7:0] \layer$151.lo ;
-  wire [15:0] \layer$151.magic ;
-  wire \layer$151.maximum ;
-  wire [9:0] \layer$151.origin_x ;
-  wire [9:0] \layer$151.origin_y ;
-  wire [15:0] \layer$151.out_base ;
-  wire [8:0] \layer$151.out_h ;
-  wire [4:0] \layer$151.out_lane ;
-  wire [11:0] \layer$151.out_step ;
-  wire [8:0] \layer$151.out_w ;
-  wire [1:0] \layer$151.output_bank ;
-  wire [7:0] \layer$151.pad_value ;
-  wire [13:0] \layer$151.param_base ;
-  wire [15:0] \layer$151.res_base ;
-  wire [4:0] \layer$151.res_lane ;
-  wire [15:0] \layer$151.res_step_x ;
-  wire [15:0] \layer$151.res_step_y ;
-  wire [13:0] \layer$151.res_tiles ;
-  wire [7:0] \layer$151.res_zero ;
-  wire \layer$151.residual ;
-  wire [1:0] \layer$151.residual_bank ;
-  wire [15:0] \layer$151.step_kx ;
-  wire [15:0] \layer$151.step_ky ;
-  wire [15:0] \layer$151.step_x ;
-  wire [15:0] \layer$151.step_y ;
-  wire [2:0] \layer$151.stride ;
-  wire [3:0] \layer$151.sub_block ;
-  wire [19:0] \layer$151.weight_base ;
-  wire [7:0] \layer$151.zero_in ;
-  wire [7:0] \layer$151.zero_out ;
-  wire [514:0] \layer$158 ;
-  wire [7:0] \layer$158.add_hi ;
-  wire [7:0] \layer$158.add_lo ;
-  wire [23:0] \layer$158.add_multiplier_a ;
-  wire [23:0] \layer$158.add_multiplier_b ;
-  wire [4:0] \layer$158.add_shift ;
-  wire [7:0] \layer$158.add_zero ;
-  wire [12:0] \layer$158.blocks ;
-  wire [13:0] \layer$158.co_tiles ;
-  wire [2:0] \layer$158.dilation ;
-  wire [7:0] \layer$158.hi ;
-  wire \layer$158.hold_weights ;
-  wire [8:0] \layer$158.in_h ;
-  wire [8:0] \layer$158.in_w ;
-  wire [1:0] \layer$158.input_bank ;
-  wire [15:0] \layer$158.input_base ;
-  wire [7:0] \layer$158.input_hi ;
-  wire [7:0] \layer$158.input_lo ;
-  wire [15:0] \layer$158.input_step ;
-  wire [4:0] \layer$158.kernel_h ;
-  wire [4:0] \layer$158.kernel_w ;
-  wire [15:0] \layer$158.lane_mask ;
-  wire [7:0] \layer$158.lo ;
-  wire [15:0] \layer$158.magic ;
-  wire \layer$158.maximum ;
-  wire [9:0] \layer$158.origin_x ;
-  wire [9:0] \layer$158.origin_y ;
-  wire [15:0] \layer$158.out_base ;
-  wire [8:0] \layer$158.out_h ;
-  wire [4:0] \layer$158.out_lane ;
-  wire [11:0] \layer$158.out_step ;
-  wire [8:0] \layer$158.out_w ;
-  wire [1:0] \layer$158.output_bank ;
-  wire [7:0] \layer$158.pad_value ;
-  wire [13:0] \layer$158.param_base ;
-  wire [15:0] \layer$158.res_base ;
-  wire [4:0] \layer$158.res_lane ;
-  wire [15:0] \layer$158.res_step_x ;
-  wire [15:0] \layer$158.res_step_y ;
-  wire [13:0] \layer$158.res_tiles ;
-  wire [7:0] \layer$158.res_zero ;
-  wire \layer$158.residual ;
-  wire [1:0] \layer$158.residual_bank ;
-  wire [15:0] \layer$158.step_kx ;
-  wire [15:0] \layer$158.step_ky ;
-  wire [15:0] \layer$158.step_x ;
-  wire [15:0] \layer$158.step_y ;
-  wire [2:0] \layer$158.stride ;
-  wire [3:0] \layer$158.sub_block ;
-  wire [19:0] \layer$158.weight_base ;
-  wire [7:0] \layer$158.zero_in ;
-  wire [7:0] \layer$158.zero_out ;
-  wire [514:0] \layer$179 ;
-  wire [7:0] \layer$179.add_hi ;
-  wire [7:0] \layer$179.add_lo ;
-  wire [23:0] \layer$179.add_multiplier_a ;
-  wire [23:0] \layer$179.add_multiplier_b ;
-  wire [4:0] \layer$179.add_shift ;
-  wire [7:0] \layer$179.add_zero ;
-  wire [12:0] \layer$179.blocks ;
-  wire [13:0] \layer$179.co_tiles ;
-  wire [2:0] \layer$179.dilation ;
-  wire [7:0] \layer$179.hi ;
-  wire \layer$179.hold_weights ;
-  wire [8:0] \layer$179.in_h ;
-  wire [8:0] \layer$179.in_w ;
-  wire [1:0] \layer$179.input_bank ;
-  wire [15:0] \layer$179.input_base ;
-  wire [7:0] \layer$179.input_hi ;
-  wire [7:0] \layer$179.input_lo ;
-  wire [15:0] \layer$179.input_step ;
-  wire [4:0] \layer$179.kernel_h ;
-  wire [4:0] \layer$179.kernel_w ;
-  wire [15:0] \layer$179.lane_mask ;
-  wire [7:0] \layer$179.lo ;
-  wire [15:0] \layer$179.magic ;
-  wire \layer$179.maximum ;
-  wire [9:0] \layer$179.origin_x ;
-  wire [9:0] \layer$179.origin_y ;
-  wire [15:0] \layer$179.out_base ;
-  wire [8:0] \layer$179.out_h ;
-  wire [4:0] \layer$179.out_lane ;
-  wire [11:0] \layer$179.out_step ;
-  wire [8:0] \layer$179.out_w ;
-  wire [1:0] \layer$179.output_bank ;
-  wire [7:0] \layer$179.pad_value ;
-  wire [13:0] \layer$179.param_base ;
-  wire [15:0] \layer$179.res_base ;
-  wire [4:0] \layer$179.res_lane ;
-  wire [15:0] \layer$179.res_step_x ;
-  wire [15:0] \layer$179.res_step_y ;
-  wire [13:0] \layer$179.res_tiles ;
-  wire [7:0] \layer$179.res_zero ;
-  wire \layer$179.residual ;
-  wire [1:0] \layer$179.residual_bank ;
-  wire [15:0] \layer$179.step_kx ;
-  wire [15:0] \layer$179.step_ky ;
-  wire [15:0] \layer$179.step_x ;
-  wire [15:0] \layer$179.step_y ;
-  wire [2:0] \layer$179.stride ;
-  wire [3:0] \layer$179.sub_block ;
-  wire [19:0] \layer$179.weight_base ;
-  wire [7:0] \layer$179.zero_in ;
-  wire [7:0] \layer$179.zero_out ;
-  wire [514:0] \layer$192 ;
-  wire [7:0] \layer$192.add_hi ;
-  wire [7:0] \layer$192.add_lo ;
-  wire [23:0] \layer$192.add_multiplier_a ;
-  wire [23:0] \layer$192.add_multiplier_b ;
-  wire [4:0] \layer$192.add_shift ;
-  wire [7:0] \layer$192.add_zero ;
-  wire [12:0] \layer$192.blocks ;
-  wire [13:0] \layer$192.co_tiles ;
-  wire [2:0] \layer$192.dilation ;
-  wire [7:0] \layer$192.hi ;
-  wire \layer$192.hold_weights ;
-  wire [8:0] \layer$192.in_h ;
-  wire [8:0] \layer$192.in_w ;
-  wire [1:0] \layer$192.input_bank ;
-  wire [15:0] \layer$192.input_base ;
-  wire [7:0] \layer$192.input_hi ;
-  wire [7:0] \layer$192.input_lo ;
-  wire [15:0] \layer$192.input_step ;
-  wire [4:0] \layer$192.kernel_h ;
-  wire [4:0] \layer$192.kernel_w ;
-  wire [15:0] \layer$192.lane_mask ;
-  wire [7:0] \layer$192.lo ;
-  wire [15:0] \layer$192.magic ;
-  wire \layer$192.maximum ;
-  wire [9:0] \layer$192.origin_x ;
-  wire [9:0] \layer$192.origin_y ;
-  wire [15:0] \layer$192.out_base ;
-  wire [8:0] \layer$192.out_h ;
-  wire [4:0] \layer$192.out_lane ;
-  wire [11:0] \layer$192.out_step ;
-  wire [8:0] \layer$192.out_w ;
-  wire [1:0] \layer$192.output_bank ;
-  wire [7:0] \layer$192.pad_value ;
-  wire [13:0] \layer$192.param_base ;
-  wire [15:0] \layer$192.res_base ;
-  wire [4:0] \layer$192.res_lane ;
-  wire [15:0] \layer$192.res_step_x ;
-  wire [15:0] \layer$192.res_step_y ;
-  wire [13:0] \layer$192.res_tiles ;
-  wire [7:0] \layer$192.res_zero ;
-  wire \layer$192.residual ;
-  wire [1:0] \layer$192.residual_bank ;
-  wire [15:0] \layer$192.step_kx ;
-  wire [15:0] \layer$192.step_ky ;
-  wire [15:0] \layer$192.step_x ;
-  wire [15:0] \layer$192.step_y ;
-  wire [2:0] \layer$192.stride ;
-  wire [3:0] \layer$192.sub_block ;
-  wire [19:0] \layer$192.weight_base ;
-  wire [7:0] \layer$192.zero_in ;
-  wire [7:0] \layer$192.zero_out ;
-  wire [514:0] \layer$197 ;
-  wire [7:0] \layer$197.add_hi ;
-  wire [7:0] \layer$197.add_lo ;
-  wire [23:0] \layer$197.add_multiplier_a ;
-  wire [23:0] \layer$197.add_multiplier_b ;
-  wire [4:0] \layer$197.add_shift ;
-  wire [7:0] \layer$197.add_zero ;
-  wire [12:0] \layer$197.blocks ;
-  wire [13:0] \layer$197.co_tiles ;
-  wire [2:0] \layer$197.dilation ;
-  wire [7:0] \layer$197.hi ;
-  wire \layer$197.hold_weights ;
-  wire [8:0] \layer$197.in_h ;
-  wire [8:0] \layer$197.in_w ;
-  wire [1:0] \layer$197.input_bank ;
-  wire [15:0] \layer$197.input_base ;
-  wire [7:0] \layer$197.input_hi ;
-  wire [7:0] \layer$197.input_lo ;
-  wire [15:0] \layer$197.input_step ;
-  wire [4:0] \layer$197.kernel_h ;
-  wire [4:0] \layer$197.kernel_w ;
-  wire [15:0] \layer$197.lane_mask ;
-  wire [7:0] \layer$197.lo ;
-  wire [15:0] \layer$197.magic ;
-  wire \layer$197.maximum ;
-  wire [9:0] \layer$197.origin_x ;
-  wire [9:0] \layer$197.origin_y ;
-  wire [15:0] \layer$197.out_base ;
-  wire [8:0] \layer$197.out_h ;
-  wire [4:0] \layer$197.out_lane ;
-  wire [11:0] \layer$197.out_step ;
-  wire [8:0] \layer$197.out_w ;
-  wire [1:0] \layer$197.output_bank ;
-  wire [7:0] \layer$197.pad_value ;
-  wire [13:0] \layer$197.param_base ;
-  wire [15:0] \layer$197.res_base ;
-  wire [4:0] \layer$197.res_lane ;
-  wire [15:0] \layer$197.res_step_x ;
-  wire [15:0] \layer$197.res_step_y ;
-  wire [13:0] \layer$197.res_tiles ;
-  wire [7:0] \layer$197.res_zero ;
-  wire \layer$197.residual ;
-  wire [1:0] \layer$197.residual_bank ;
-  wire [15:0] \layer$197.step_kx ;
-  wire [15:0] \layer$197.step_ky ;
-  wire [15:0] \layer$197.step_x ;
-  wire [15:0] \layer$197.step_y ;
-  wire [2:0] \layer$197.stride ;
-  wire [3:0] \layer$197.sub_block ;
-  wire [19:0] \layer$197.weight_base ;
-  wire [7:0] \layer$197.zero_in ;
-  wire [7:0] \layer$197.zero_out ;
+  wire [514:0] \layer$149 ;
+  wire [7:0] \layer$149.add_hi ;
+  wire [7:0] \layer$149.add_lo ;
+  wire [23:0] \layer$149.add_multiplier_a ;
+  wire [23:0] \layer$149.add_multiplier_b ;
+  wire [4:0] \layer$149.add_shift ;
+  wire [7:0] \layer$149.add_zero ;
+  wire [12:0] \layer$149.blocks ;
+  wire [13:0] \layer$149.co_tiles ;
+  wire [2:0] \layer$149.dilation ;
+  wire [7:0] \layer$149.hi ;
+  wire \layer$149.hold_weights ;
+  wire [8:0] \layer$149.in_h ;
+  wire [8:0] \layer$149.in_w ;
+  wire [1:0] \layer$149.input_bank ;
+  wire [15:0] \layer$149.input_base ;
+  wire [7:0] \layer$149.input_hi ;
+  wire [7:0] \layer$149.input_lo ;
+  wire [15:0] \layer$149.input_step ;
+  wire [4:0] \layer$149.kernel_h ;
+  wire [4:0] \layer$149.kernel_w ;
+  wire [15:0] \layer$149.lane_mask ;
+  wire [7:0] \layer$149.lo ;
+  wire [15:0] \layer$149.magic ;
+  wire \layer$149.maximum ;
+  wire [9:0] \layer$149.origin_x ;
+  wire [9:0] \layer$149.origin_y ;
+  wire [15:0] \layer$149.out_base ;
+  wire [8:0] \layer$149.out_h ;
+  wire [4:0] \layer$149.out_lane ;
+  wire [11:0] \layer$149.out_step ;
+  wire [8:0] \layer$149.out_w ;
+  wire [1:0] \layer$149.output_bank ;
+  wire [7:0] \layer$149.pad_value ;
+  wire [13:0] \layer$149.param_base ;
+  wire [15:0] \layer$149.res_base ;
+  wire [4:0] \layer$149.res_lane ;
+  wire [15:0] \layer$149.res_step_x ;
+  wire [15:0] \layer$149.res_step_y ;
+  wire [13:0] \layer$149.res_tiles ;
+  wire [7:0] \layer$149.res_zero ;
+  wire \layer$149.residual ;
+  wire [1:0] \layer$149.residual_bank ;
+  wire [15:0] \layer$149.step_kx ;
+  wire [15:0] \layer$149.step_ky ;
+  wire [15:0] \layer$149.step_x ;
+  wire [15:0] \layer$149.step_y ;
+  wire [2:0] \layer$149.stride ;
+  wire [3:0] \layer$149.sub_block ;
+  wire [19:0] \layer$149.weight_base ;
+  wire [7:0] \layer$149.zero_in ;
+  wire [7:0] \layer$149.zero_out ;
+  wire [514:0] \layer$156 ;
+  wire [7:0] \layer$156.add_hi ;
+  wire [7:0] \layer$156.add_lo ;
+  wire [23:0] \layer$156.add_multiplier_a ;
+  wire [23:0] \layer$156.add_multiplier_b ;
+  wire [4:0] \layer$156.add_shift ;
+  wire [7:0] \layer$156.add_zero ;
+  wire [12:0] \layer$156.blocks ;
+  wire [13:0] \layer$156.co_tiles ;
+  wire [2:0] \layer$156.dilation ;
+  wire [7:0] \layer$156.hi ;
+  wire \layer$156.hold_weights ;
+  wire [8:0] \layer$156.in_h ;
+  wire [8:0] \layer$156.in_w ;
+  wire [1:0] \layer$156.input_bank ;
+  wire [15:0] \layer$156.input_base ;
+  wire [7:0] \layer$156.input_hi ;
+  wire [7:0] \layer$156.input_lo ;
+  wire [15:0] \layer$156.input_step ;
+  wire [4:0] \layer$156.kernel_h ;
+  wire [4:0] \layer$156.kernel_w ;
+  wire [15:0] \layer$156.lane_mask ;
+  wire [7:0] \layer$156.lo ;
+  wire [15:0] \layer$156.magic ;
+  wire \layer$156.maximum ;
+  wire [9:0] \layer$156.origin_x ;
+  wire [9:0] \layer$156.origin_y ;
+  wire [15:0] \layer$156.out_base ;
+  wire [8:0] \layer$156.out_h ;
+  wire [4:0] \layer$156.out_lane ;
+  wire [11:0] \layer$156.out_step ;
+  wire [8:0] \layer$156.out_w ;
+  wire [1:0] \layer$156.output_bank ;
+  wire [7:0] \layer$156.pad_value ;
+  wire [13:0] \layer$156.param_base ;
+  wire [15:0] \layer$156.res_base ;
+  wire [4:0] \layer$156.res_lane ;
+  wire [15:0] \layer$156.res_step_x ;
+  wire [15:0] \layer$156.res_step_y ;
+  wire [13:0] \layer$156.res_tiles ;
+  wire [7:0] \layer$156.res_zero ;
+  wire \layer$156.residual ;
+  wire [1:0] \layer$156.residual_bank ;
+  wire [15:0] \layer$156.step_kx ;
+  wire [15:0] \layer$156.step_ky ;
+  wire [15:0] \layer$156.step_x ;
+  wire [15:0] \layer$156.step_y ;
+  wire [2:0] \layer$156.stride ;
+  wire [3:0] \layer$156.sub_block ;
+  wire [19:0] \layer$156.weight_base ;
+  wire [7:0] \layer$156.zero_in ;
+  wire [7:0] \layer$156.zero_out ;
+  wire [514:0] \layer$177 ;
+  wire [7:0] \layer$177.add_hi ;
+  wire [7:0] \layer$177.add_lo ;
+  wire [23:0] \layer$177.add_multiplier_a ;
+  wire [23:0] \layer$177.add_multiplier_b ;
+  wire [4:0] \layer$177.add_shift ;
+  wire [7:0] \layer$177.add_zero ;
+  wire [12:0] \layer$177.blocks ;
+  wire [13:0] \layer$177.co_tiles ;
+  wire [2:0] \layer$177.dilation ;
+  wire [7:0] \layer$177.hi ;
+  wire \layer$177.hold_weights ;
+  wire [8:0] \layer$177.in_h ;
+  wire [8:0] \layer$177.in_w ;
+  wire [1:0] \layer$177.input_bank ;
+  wire [15:0] \layer$177.input_base ;
+  wire [7:0] \layer$177.input_hi ;
+  wire [7:0] \layer$177.input_lo ;
+  wire [15:0] \layer$177.input_step ;
+  wire [4:0] \layer$177.kernel_h ;
+  wire [4:0] \layer$177.kernel_w ;
+  wire [15:0] \layer$177.lane_mask ;
+  wire [7:0] \layer$177.lo ;
+  wire [15:0] \layer$177.magic ;
+  wire \layer$177.maximum ;
+  wire [9:0] \layer$177.origin_x ;
+  wire [9:0] \layer$177.origin_y ;
+  wire [15:0] \layer$177.out_base ;
+  wire [8:0] \layer$177.out_h ;
+  wire [4:0] \layer$177.out_lane ;
+  wire [11:0] \layer$177.out_step ;
+  wire [8:0] \layer$177.out_w ;
+  wire [1:0] \layer$177.output_bank ;
+  wire [7:0] \layer$177.pad_value ;
+  wire [13:0] \layer$177.param_base ;
+  wire [15:0] \layer$177.res_base ;
+  wire [4:0] \layer$177.res_lane ;
+  wire [15:0] \layer$177.res_step_x ;
+  wire [15:0] \layer$177.res_step_y ;
+  wire [13:0] \layer$177.res_tiles ;
+  wire [7:0] \layer$177.res_zero ;
+  wire \layer$177.residual ;
+  wire [1:0] \layer$177.residual_bank ;
+  wire [15:0] \layer$177.step_kx ;
+  wire [15:0] \layer$177.step_ky ;
+  wire [15:0] \layer$177.step_x ;
+  wire [15:0] \layer$177.step_y ;
+  wire [2:0] \layer$177.stride ;
+  wire [3:0] \layer$177.sub_block ;
+  wire [19:0] \layer$177.weight_base ;
+  wire [7:0] \layer$177.zero_in ;
+  wire [7:0] \layer$177.zero_out ;
+  wire [514:0] \layer$190 ;
+  wire [7:0] \layer$190.add_hi ;
+  wire [7:0] \layer$190.add_lo ;
+  wire [23:0] \layer$190.add_multiplier_a ;
+  wire [23:0] \layer$190.add_multiplier_b ;
+  wire [4:0] \layer$190.add_shift ;
+  wire [7:0] \layer$190.add_zero ;
+  wire [12:0] \layer$190.blocks ;
+  wire [13:0] \layer$190.co_tiles ;
+  wire [2:0] \layer$190.dilation ;
+  wire [7:0] \layer$190.hi ;
+  wire \layer$190.hold_weights ;
+  wire [8:0] \layer$190.in_h ;
+  wire [8:0] \layer$190.in_w ;
+  wire [1:0] \layer$190.input_bank ;
+  wire [15:0] \layer$190.input_base ;
+  wire [7:0] \layer$190.input_hi ;
+  wire [7:0] \layer$190.input_lo ;
+  wire [15:0] \layer$190.input_step ;
+  wire [4:0] \layer$190.kernel_h ;
+  wire [4:0] \layer$190.kernel_w ;
+  wire [15:0] \layer$190.lane_mask ;
+  wire [7:0] \layer$190.lo ;
+  wire [15:0] \layer$190.magic ;
+  wire \layer$190.maximum ;
+  wire [9:0] \layer$190.origin_x ;
+  wire [9:0] \layer$190.origin_y ;
+  wire [15:0] \layer$190.out_base ;
+  wire [8:0] \layer$190.out_h ;
+  wire [4:0] \layer$190.out_lane ;
+  wire [11:0] \layer$190.out_step ;
+  wire [8:0] \layer$190.out_w ;
+  wire [1:0] \layer$190.output_bank ;
+  wire [7:0] \layer$190.pad_value ;
+  wire [13:0] \layer$190.param_base ;
+  wire [15:0] \layer$190.res_base ;
+  wire [4:0] \layer$190.res_lane ;
+  wire [15:0] \layer$190.res_step_x ;
+  wire [15:0] \layer$190.res_step_y ;
+  wire [13:0] \layer$190.res_tiles ;
+  wire [7:0] \layer$190.res_zero ;
+  wire \layer$190.residual ;
+  wire [1:0] \layer$190.residual_bank ;
+  wire [15:0] \layer$190.step_kx ;
+  wire [15:0] \layer$190.step_ky ;
+  wire [15:0] \layer$190.step_x ;
+  wire [15:0] \layer$190.step_y ;
+  wire [2:0] \layer$190.stride ;
+  wire [3:0] \layer$190.sub_block ;
+  wire [19:0] \layer$190.weight_base ;
+  wire [7:0] \layer$190.zero_in ;
+  wire [7:0] \layer$190.zero_out ;
+  wire [514:0] \layer$195 ;
+  wire [7:0] \layer$195.add_hi ;
+  wire [7:0] \layer$195.add_lo ;
+  wire [23:0] \layer$195.add_multiplier_a ;
+  wire [23:0] \layer$195.add_multiplier_b ;
+  wire [4:0] \layer$195.add_shift ;
+  wire [7:0] \layer$195.add_zero ;
+  wire [12:0] \layer$195.blocks ;
+  wire [13:0] \layer$195.co_tiles ;
+  wire [2:0] \layer$195.dilation ;
+  wire [7:0] \layer$195.hi ;
+  wire \layer$195.hold_weights ;
+  wire [8:0] \layer$195.in_h ;
+  wire [8:0] \layer$195.in_w ;
+  wire [1:0] \layer$195.input_bank ;
+  wire [15:0] \layer$195.input_base ;
+  wire [7:0] \layer$195.input_hi ;
+  wire [7:0] \layer$195.input_lo ;
+  wire [15:0] \layer$195.input_step ;
+  wire [4:0] \layer$195.kernel_h ;
+  wire [4:0] \layer$195.kernel_w ;
+  wire [15:0] \layer$195.lane_mask ;
+  wire [7:0] \layer$195.lo ;
+  wire [15:0] \layer$195.magic ;
+  wire \layer$195.maximum ;
+  wire [9:0] \layer$195.origin_x ;
+  wire [9:0] \layer$195.origin_y ;
+  wire [15:0] \layer$195.out_base ;
+  wire [8:0] \layer$195.out_h ;
+  wire [4:0] \layer$195.out_lane ;
+  wire [11:0] \layer$195.out_step ;
+  wire [8:0] \layer$195.out_w ;
+  wire [1:0] \layer$195.output_bank ;
+  wire [7:0] \layer$195.pad_value ;
+  wire [13:0] \layer$195.param_base ;
+  wire [15:0] \layer$195.res_base ;
+  wire [4:0] \layer$195.res_lane ;
+  wire [15:0] \layer$195.res_step_x ;
+  wire [15:0] \layer$195.res_step_y ;
+  wire [13:0] \layer$195.res_tiles ;
+  wire [7:0] \layer$195.res_zero ;
+  wire \layer$195.residual ;
+  wire [1:0] \layer$195.residual_bank ;
+  wire [15:0] \layer$195.step_kx ;
+  wire [15:0] \layer$195.step_ky ;
+  wire [15:0] \layer$195.step_x ;
+  wire [15:0] \layer$195.step_y ;
+  wire [2:0] \layer$195.stride ;
+  wire [3:0] \layer$195.sub_block ;
+  wire [19:0] \layer$195.weight_base ;
+  wire [7:0] \layer$195.zero_in ;
+  wire [7:0] \layer$195.zero_out ;
   wire [7:0] \layer.add_hi ;
   wire [7:0] \layer.add_lo ;
   wire [23:0] \layer.add_multiplier_a ;
@@ -968,16 +1011,16 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire [7:0] \layer.zero_in ;
   wire [7:0] \layer.zero_out ;
   wire [7:0] load;
-  wire [7:0] \load$178 ;
+  wire [7:0] \load$176 ;
   wire [10:0] load__addr;
   wire [31:0] load__data;
   wire load__en;
   wire load_next;
-  wire \load_next$170 ;
+  wire \load_next$168 ;
   reg [21:0] offset_read = 22'h000000;
   wire overflow;
   wire pad;
-  wire \pad$162 ;
+  wire \pad$160 ;
   wire parameter_begin;
   wire [31:0] parameter_slot_0;
   wire [31:0] parameter_slot_1;
@@ -992,24 +1035,24 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire present;
   reg [31:0] read;
   wire [127:0] read_address;
-  wire [95:0] \read_address$131 ;
-  wire [11:0] \read_address$131[0] ;
-  wire [11:0] \read_address$131[1] ;
-  wire [11:0] \read_address$131[2] ;
-  wire [11:0] \read_address$131[3] ;
-  wire [11:0] \read_address$131[4] ;
-  wire [11:0] \read_address$131[5] ;
-  wire [11:0] \read_address$131[6] ;
-  wire [11:0] \read_address$131[7] ;
-  wire [95:0] \read_address$141 ;
-  wire [11:0] \read_address$141[0] ;
-  wire [11:0] \read_address$141[1] ;
-  wire [11:0] \read_address$141[2] ;
-  wire [11:0] \read_address$141[3] ;
-  wire [11:0] \read_address$141[4] ;
-  wire [11:0] \read_address$141[5] ;
-  wire [11:0] \read_address$141[6] ;
-  wire [11:0] \read_address$141[7] ;
+  wire [95:0] \read_address$127 ;
+  wire [11:0] \read_address$127[0] ;
+  wire [11:0] \read_address$127[1] ;
+  wire [11:0] \read_address$127[2] ;
+  wire [11:0] \read_address$127[3] ;
+  wire [11:0] \read_address$127[4] ;
+  wire [11:0] \read_address$127[5] ;
+  wire [11:0] \read_address$127[6] ;
+  wire [11:0] \read_address$127[7] ;
+  wire [95:0] \read_address$137 ;
+  wire [11:0] \read_address$137[0] ;
+  wire [11:0] \read_address$137[1] ;
+  wire [11:0] \read_address$137[2] ;
+  wire [11:0] \read_address$137[3] ;
+  wire [11:0] \read_address$137[4] ;
+  wire [11:0] \read_address$137[5] ;
+  wire [11:0] \read_address$137[6] ;
+  wire [11:0] \read_address$137[7] ;
   wire [15:0] \read_address[0] ;
   wire [15:0] \read_address[1] ;
   wire [15:0] \read_address[2] ;
@@ -1020,36 +1063,36 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire [15:0] \read_address[7] ;
   (* init = 32'd0 *)
   wire [31:0] read_data;
-  wire [63:0] \read_data$147 ;
-  wire [7:0] \read_data$147[0] ;
-  wire [7:0] \read_data$147[1] ;
-  wire [7:0] \read_data$147[2] ;
-  wire [7:0] \read_data$147[3] ;
-  wire [7:0] \read_data$147[4] ;
-  wire [7:0] \read_data$147[5] ;
-  wire [7:0] \read_data$147[6] ;
-  wire [7:0] \read_data$147[7] ;
-  wire [63:0] \read_data$148 ;
-  wire [7:0] \read_data$148[0] ;
-  wire [7:0] \read_data$148[1] ;
-  wire [7:0] \read_data$148[2] ;
-  wire [7:0] \read_data$148[3] ;
-  wire [7:0] \read_data$148[4] ;
-  wire [7:0] \read_data$148[5] ;
-  wire [7:0] \read_data$148[6] ;
-  wire [7:0] \read_data$148[7] ;
-  wire [63:0] \read_data$233 ;
-  wire [7:0] \read_data$233[0] ;
-  wire [7:0] \read_data$233[1] ;
-  wire [7:0] \read_data$233[2] ;
-  wire [7:0] \read_data$233[3] ;
-  wire [7:0] \read_data$233[4] ;
-  wire [7:0] \read_data$233[5] ;
-  wire [7:0] \read_data$233[6] ;
-  wire [7:0] \read_data$233[7] ;
+  wire [63:0] \read_data$145 ;
+  wire [7:0] \read_data$145[0] ;
+  wire [7:0] \read_data$145[1] ;
+  wire [7:0] \read_data$145[2] ;
+  wire [7:0] \read_data$145[3] ;
+  wire [7:0] \read_data$145[4] ;
+  wire [7:0] \read_data$145[5] ;
+  wire [7:0] \read_data$145[6] ;
+  wire [7:0] \read_data$145[7] ;
+  wire [63:0] \read_data$146 ;
+  wire [7:0] \read_data$146[0] ;
+  wire [7:0] \read_data$146[1] ;
+  wire [7:0] \read_data$146[2] ;
+  wire [7:0] \read_data$146[3] ;
+  wire [7:0] \read_data$146[4] ;
+  wire [7:0] \read_data$146[5] ;
+  wire [7:0] \read_data$146[6] ;
+  wire [7:0] \read_data$146[7] ;
+  wire [63:0] \read_data$231 ;
+  wire [7:0] \read_data$231[0] ;
+  wire [7:0] \read_data$231[1] ;
+  wire [7:0] \read_data$231[2] ;
+  wire [7:0] \read_data$231[3] ;
+  wire [7:0] \read_data$231[4] ;
+  wire [7:0] \read_data$231[5] ;
+  wire [7:0] \read_data$231[6] ;
+  wire [7:0] \read_data$231[7] ;
   reg [15:0] ready = 16'hffff;
   (* init = 16'hffff *)
-  wire [15:0] \ready$97 ;
+  wire [15:0] \ready$94 ;
   reg refused = 1'h0;
   reg [2:0] region_read = 3'h0;
   reg [31:0] register_data = 32'd0;
@@ -1172,31 +1215,31 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   reg [31:0] stall_fetch = 32'd0;
   reg [31:0] stall_host = 32'd0;
   reg [31:0] stall_memory = 32'd0;
-  wire \stall_memory$227 ;
+  wire \stall_memory$225 ;
   reg [31:0] stall_weights = 32'd0;
-  wire \stall_weights$226 ;
+  wire \stall_weights$224 ;
   reg [31:0] stall_writeback = 32'd0;
-  wire \stall_writeback$228 ;
+  wire \stall_writeback$226 ;
   reg start;
-  wire \start$94 ;
+  wire \start$91 ;
   wire [7:0] status;
   wire stop;
-  wire \stop$155 ;
-  wire \stop$168 ;
+  wire \stop$153 ;
+  wire \stop$166 ;
   reg [31:0] stream = 32'd0;
   wire streaming;
   wire sub_block;
-  wire \sub_block$160 ;
+  wire \sub_block$158 ;
   wire [191:0] sums;
-  wire [191:0] \sums$183 ;
-  wire [23:0] \sums$183[0] ;
-  wire [23:0] \sums$183[1] ;
-  wire [23:0] \sums$183[2] ;
-  wire [23:0] \sums$183[3] ;
-  wire [23:0] \sums$183[4] ;
-  wire [23:0] \sums$183[5] ;
-  wire [23:0] \sums$183[6] ;
-  wire [23:0] \sums$183[7] ;
+  wire [191:0] \sums$181 ;
+  wire [23:0] \sums$181[0] ;
+  wire [23:0] \sums$181[1] ;
+  wire [23:0] \sums$181[2] ;
+  wire [23:0] \sums$181[3] ;
+  wire [23:0] \sums$181[4] ;
+  wire [23:0] \sums$181[5] ;
+  wire [23:0] \sums$181[6] ;
+  wire [23:0] \sums$181[7] ;
   wire [23:0] \sums[0] ;
   wire [23:0] \sums[1] ;
   wire [23:0] \sums[2] ;
@@ -1210,24 +1253,24 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   (* init = 1'h0 *)
   wire swap_1;
   wire [4:0] token;
-  reg [4:0] \token$180  = 5'h00;
-  wire \token$180.end ;
-  wire \token$180.first ;
-  wire \token$180.last ;
-  wire \token$180.start ;
-  wire \token$180.valid ;
-  wire [4:0] \token$194 ;
-  wire \token$194.end ;
-  wire \token$194.first ;
-  wire \token$194.last ;
-  wire \token$194.start ;
-  wire \token$194.valid ;
-  wire [4:0] \token$199 ;
-  wire \token$199.end ;
-  wire \token$199.first ;
-  wire \token$199.last ;
-  wire \token$199.start ;
-  wire \token$199.valid ;
+  reg [4:0] \token$178  = 5'h00;
+  wire \token$178.end ;
+  wire \token$178.first ;
+  wire \token$178.last ;
+  wire \token$178.start ;
+  wire \token$178.valid ;
+  wire [4:0] \token$192 ;
+  wire \token$192.end ;
+  wire \token$192.first ;
+  wire \token$192.last ;
+  wire \token$192.start ;
+  wire \token$192.valid ;
+  wire [4:0] \token$197 ;
+  wire \token$197.end ;
+  wire \token$197.first ;
+  wire \token$197.last ;
+  wire \token$197.start ;
+  wire \token$197.valid ;
   wire \token.end ;
   wire \token.first ;
   wire \token.last ;
@@ -1291,10 +1334,10 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   (* init = 1'h0 *)
   wire use_zero;
   (* init = 1'h0 *)
-  wire \use_zero$216 ;
+  wire \use_zero$214 ;
   wire valid;
   wire [7:0] violation;
-  wire [7:0] \violation$246 ;
+  wire [7:0] \violation$244 ;
   wire waiting;
   reg [63:0] weight = 64'h0000000000000000;
   wire [7:0] \weight[0] ;
@@ -1316,61 +1359,61 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire [7:0] \weight_row[6] ;
   wire [7:0] \weight_row[7] ;
   wire [31:0] word;
-  wire [63:0] \word$138 ;
-  wire [7:0] \word$138[0] ;
-  wire [7:0] \word$138[1] ;
-  wire [7:0] \word$138[2] ;
-  wire [7:0] \word$138[3] ;
-  wire [7:0] \word$138[4] ;
-  wire [7:0] \word$138[5] ;
-  wire [7:0] \word$138[6] ;
-  wire [7:0] \word$138[7] ;
-  wire [63:0] \word$165 ;
-  wire [7:0] \word$165[0] ;
-  wire [7:0] \word$165[1] ;
-  wire [7:0] \word$165[2] ;
-  wire [7:0] \word$165[3] ;
-  wire [7:0] \word$165[4] ;
-  wire [7:0] \word$165[5] ;
-  wire [7:0] \word$165[6] ;
-  wire [7:0] \word$165[7] ;
-  wire [63:0] \word$196 ;
-  wire [7:0] \word$196[0] ;
-  wire [7:0] \word$196[1] ;
-  wire [7:0] \word$196[2] ;
-  wire [7:0] \word$196[3] ;
-  wire [7:0] \word$196[4] ;
-  wire [7:0] \word$196[5] ;
-  wire [7:0] \word$196[6] ;
-  wire [7:0] \word$196[7] ;
+  wire [63:0] \word$134 ;
+  wire [7:0] \word$134[0] ;
+  wire [7:0] \word$134[1] ;
+  wire [7:0] \word$134[2] ;
+  wire [7:0] \word$134[3] ;
+  wire [7:0] \word$134[4] ;
+  wire [7:0] \word$134[5] ;
+  wire [7:0] \word$134[6] ;
+  wire [7:0] \word$134[7] ;
+  wire [63:0] \word$163 ;
+  wire [7:0] \word$163[0] ;
+  wire [7:0] \word$163[1] ;
+  wire [7:0] \word$163[2] ;
+  wire [7:0] \word$163[3] ;
+  wire [7:0] \word$163[4] ;
+  wire [7:0] \word$163[5] ;
+  wire [7:0] \word$163[6] ;
+  wire [7:0] \word$163[7] ;
+  wire [63:0] \word$194 ;
+  wire [7:0] \word$194[0] ;
+  wire [7:0] \word$194[1] ;
+  wire [7:0] \word$194[2] ;
+  wire [7:0] \word$194[3] ;
+  wire [7:0] \word$194[4] ;
+  wire [7:0] \word$194[5] ;
+  wire [7:0] \word$194[6] ;
+  wire [7:0] \word$194[7] ;
   wire [9:0] write__addr;
-  wire [9:0] \write__addr$114 ;
-  wire [9:0] \write__addr$119 ;
+  wire [9:0] \write__addr$110 ;
+  wire [9:0] \write__addr$115 ;
   wire [23:0] write__data;
-  wire [21:0] \write__data$115 ;
-  wire [31:0] \write__data$120 ;
+  wire [21:0] \write__data$111 ;
+  wire [31:0] \write__data$116 ;
   wire write__en;
-  wire \write__en$116 ;
-  wire \write__en$121 ;
+  wire \write__en$112 ;
+  wire \write__en$117 ;
   wire [127:0] write_address;
-  wire [95:0] \write_address$135 ;
-  wire [11:0] \write_address$135[0] ;
-  wire [11:0] \write_address$135[1] ;
-  wire [11:0] \write_address$135[2] ;
-  wire [11:0] \write_address$135[3] ;
-  wire [11:0] \write_address$135[4] ;
-  wire [11:0] \write_address$135[5] ;
-  wire [11:0] \write_address$135[6] ;
-  wire [11:0] \write_address$135[7] ;
-  wire [95:0] \write_address$142 ;
-  wire [11:0] \write_address$142[0] ;
-  wire [11:0] \write_address$142[1] ;
-  wire [11:0] \write_address$142[2] ;
-  wire [11:0] \write_address$142[3] ;
-  wire [11:0] \write_address$142[4] ;
-  wire [11:0] \write_address$142[5] ;
-  wire [11:0] \write_address$142[6] ;
-  wire [11:0] \write_address$142[7] ;
+  wire [95:0] \write_address$131 ;
+  wire [11:0] \write_address$131[0] ;
+  wire [11:0] \write_address$131[1] ;
+  wire [11:0] \write_address$131[2] ;
+  wire [11:0] \write_address$131[3] ;
+  wire [11:0] \write_address$131[4] ;
+  wire [11:0] \write_address$131[5] ;
+  wire [11:0] \write_address$131[6] ;
+  wire [11:0] \write_address$131[7] ;
+  wire [95:0] \write_address$138 ;
+  wire [11:0] \write_address$138[0] ;
+  wire [11:0] \write_address$138[1] ;
+  wire [11:0] \write_address$138[2] ;
+  wire [11:0] \write_address$138[3] ;
+  wire [11:0] \write_address$138[4] ;
+  wire [11:0] \write_address$138[5] ;
+  wire [11:0] \write_address$138[6] ;
+  wire [11:0] \write_address$138[7] ;
   wire [15:0] \write_address[0] ;
   wire [15:0] \write_address[1] ;
   wire [15:0] \write_address[2] ;
@@ -1380,24 +1423,24 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire [15:0] \write_address[6] ;
   wire [15:0] \write_address[7] ;
   wire [63:0] write_data;
-  wire [63:0] \write_data$137 ;
-  wire [7:0] \write_data$137[0] ;
-  wire [7:0] \write_data$137[1] ;
-  wire [7:0] \write_data$137[2] ;
-  wire [7:0] \write_data$137[3] ;
-  wire [7:0] \write_data$137[4] ;
-  wire [7:0] \write_data$137[5] ;
-  wire [7:0] \write_data$137[6] ;
-  wire [7:0] \write_data$137[7] ;
-  wire [63:0] \write_data$143 ;
-  wire [7:0] \write_data$143[0] ;
-  wire [7:0] \write_data$143[1] ;
-  wire [7:0] \write_data$143[2] ;
-  wire [7:0] \write_data$143[3] ;
-  wire [7:0] \write_data$143[4] ;
-  wire [7:0] \write_data$143[5] ;
-  wire [7:0] \write_data$143[6] ;
-  wire [7:0] \write_data$143[7] ;
+  wire [63:0] \write_data$133 ;
+  wire [7:0] \write_data$133[0] ;
+  wire [7:0] \write_data$133[1] ;
+  wire [7:0] \write_data$133[2] ;
+  wire [7:0] \write_data$133[3] ;
+  wire [7:0] \write_data$133[4] ;
+  wire [7:0] \write_data$133[5] ;
+  wire [7:0] \write_data$133[6] ;
+  wire [7:0] \write_data$133[7] ;
+  wire [63:0] \write_data$139 ;
+  wire [7:0] \write_data$139[0] ;
+  wire [7:0] \write_data$139[1] ;
+  wire [7:0] \write_data$139[2] ;
+  wire [7:0] \write_data$139[3] ;
+  wire [7:0] \write_data$139[4] ;
+  wire [7:0] \write_data$139[5] ;
+  wire [7:0] \write_data$139[6] ;
+  wire [7:0] \write_data$139[7] ;
   wire [7:0] \write_data[0] ;
   wire [7:0] \write_data[1] ;
   wire [7:0] \write_data[2] ;
@@ -1407,8 +1450,8 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire [7:0] \write_data[6] ;
   wire [7:0] \write_data[7] ;
   wire [7:0] write_enable;
-  wire [7:0] \write_enable$139 ;
-  wire [7:0] \write_enable$144 ;
+  wire [7:0] \write_enable$135 ;
+  wire [7:0] \write_enable$140 ;
   (* no_rw_check = 32'd1 *)
   reg [31:0] descriptors [2047:0];
   always @(posedge clk) begin
@@ -1417,7 +1460,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   end
   reg [31:0] _0_;
   always @(posedge clk) begin
-    _0_ <= descriptors[\$72 [10:0]];
+    _0_ <= descriptors[\$8 [10:0]];
   end
   assign word = _0_;
   (* no_rw_check = 32'd1 *)
@@ -1428,537 +1471,615 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   end
   reg [23:0] _1_;
   always @(posedge clk) begin
-    _1_ <= parameters_bias[\$83 [9:0]];
+    _1_ <= parameters_bias[\$12 [9:0]];
   end
-  assign \$signature__data$112  = _1_;
+  assign \$signature__data$108  = _1_;
   (* no_rw_check = 32'd1 *)
   reg [31:0] parameters_bounds [1023:0];
   always @(posedge clk) begin
-    if (\write__en$121 )
+    if (\write__en$117 )
       parameters_bounds[host__address[13:4]] <= host__data;
   end
   reg [31:0] _2_;
   always @(posedge clk) begin
-    _2_ <= parameters_bounds[\$95 [9:0]];
+    _2_ <= parameters_bounds[\$24 [9:0]];
   end
-  assign \$signature__data$122  = _2_;
+  assign \$signature__data$118  = _2_;
   (* no_rw_check = 32'd1 *)
   reg [21:0] parameters_scale [1023:0];
   always @(posedge clk) begin
-    if (\write__en$116 )
+    if (\write__en$112 )
       parameters_scale[host__address[13:4]] <= { host__data[29:24], host__data[15:0] };
   end
   reg [21:0] _3_;
   always @(posedge clk) begin
-    _3_ <= parameters_scale[\$89 [9:0]];
+    _3_ <= parameters_scale[\$18 [9:0]];
   end
-  assign \$signature__data$117  = _3_;
+  assign \$signature__data$113  = _3_;
+  assign \$446  = \$445  & enable[0];
+  assign \$447  = \address$132 [31:16] >= 13'h1000;
+  assign \$448  = \$447  & enable[1];
+  assign \$449  = \address$132 [47:32] >= 13'h1000;
+  assign \$450  = \$449  & enable[2];
+  assign \$451  = \address$132 [63:48] >= 13'h1000;
+  assign \$452  = \$451  & enable[3];
+  assign \$453  = \address$132 [79:64] >= 13'h1000;
+  assign \$454  = \$453  & enable[4];
+  assign \$455  = \address$132 [95:80] >= 13'h1000;
+  assign \$456  = \$455  & enable[5];
+  assign \$457  = \address$132 [111:96] >= 13'h1000;
+  assign \$458  = \$457  & enable[6];
+  assign \$459  = \address$132 [127:112] >= 13'h1000;
+  assign \$460  = \$459  & enable[7];
+  assign fault_output = | { \$460 , \$458 , \$456 , \$454 , \$452 , \$450 , \$448 , \$446  };
+  assign \$461  = \address$129 [15:0] >= 13'h1000;
+  assign fault_residual = \active$208  & \$461 ;
+  assign \$462  = 1'h0 + guard_output_count_now_0;
+  assign \$463  = \$462  + guard_output_count_now_1;
+  assign \$464  = 1'h0 + guard_input_count_now_0;
+  assign \$465  = \$464  + guard_input_count_now_1;
+  assign \$466  = cycles + 1'h1;
+  assign \$467  = stream + streaming;
+  assign \$468  = stall_weights + \stall_weights$224 ;
+  assign \$469  = stall_memory + \stall_memory$225 ;
+  assign \$470  = stall_writeback + \stall_writeback$226 ;
+  assign \$471  = | { waiting, fetching, \stall_writeback$226 , \stall_memory$225 , \stall_weights$224 , streaming };
+  assign \$472  = ~ \$471 ;
+  assign \$473  = busy & \$472 ;
+  assign \$474  = stall_drain + \$473 ;
+  assign \$475  = stall_fetch + fetching;
+  assign \$476  = stall_host + waiting;
+  assign \$477  = guard_output + \$463 ;
+  assign \$478  = guard_input + \$465 ;
+  assign \$479  = ! host__address[24:22];
+  assign \$480  = \$479  & host__write;
+  assign \$481  = host__strobe == 4'hf;
+  assign \$482  = \$480  & \$481 ;
+  assign \$483  = ~ busy;
+  assign \$484  = \$482  & \$483 ;
+  assign \$485  = host__address[21:0] == 3'h4;
+  assign \$486  = host__address[21:0] == 4'hc;
+  assign \$487  = host__address[21:0] == 5'h10;
+  assign \$488  = ! host__address[24:22];
+  assign \$489  = \$488  & host__write;
+  assign \$490  = host__strobe == 4'hf;
+  assign \$491  = \$489  & \$490 ;
+  assign \$492  = host__address[21:0] == 6'h20;
+  assign \$493  = host__address[21:0] == 5'h18;
+  assign \$494  = host__address[21:0] == 5'h1c;
+  assign \$495  = busy & host__write;
+  assign \$496  = \$495  & host__error;
+  assign \$497  = busy ? { 1'h0, layer[20:19] } : host__address[24:22];
   always @(posedge clk)
-    offset_read <= \$457 ;
+    region_read <= \$501 ;
   always @(posedge clk)
-    cycles <= \$458 ;
+    offset_read <= \$502 ;
   always @(posedge clk)
-    stream <= \$459 ;
+    cycles <= \$503 ;
   always @(posedge clk)
-    stall_weights <= \$460 ;
+    stream <= \$504 ;
   always @(posedge clk)
-    stall_memory <= \$461 ;
+    stall_weights <= \$505 ;
   always @(posedge clk)
-    stall_writeback <= \$462 ;
+    stall_memory <= \$506 ;
   always @(posedge clk)
-    stall_drain <= \$463 ;
+    stall_writeback <= \$507 ;
   always @(posedge clk)
-    stall_fetch <= \$464 ;
+    stall_drain <= \$508 ;
   always @(posedge clk)
-    stall_host <= \$465 ;
+    stall_fetch <= \$509 ;
   always @(posedge clk)
-    guard_output <= \$466 ;
+    stall_host <= \$510 ;
   always @(posedge clk)
-    guard_input <= \$467 ;
+    guard_output <= \$511 ;
   always @(posedge clk)
-    control_guard_output <= \$468 ;
+    guard_input <= \$512 ;
   always @(posedge clk)
-    control_guard_input <= \$469 ;
+    control_guard_output <= \$513 ;
   always @(posedge clk)
-    control_guard_zero <= \$470 ;
+    control_guard_input <= \$514 ;
   always @(posedge clk)
-    control_interrupt <= \$471 ;
+    control_guard_zero <= \$515 ;
   always @(posedge clk)
-    refused <= \$472 ;
+    control_interrupt <= \$516 ;
   always @(posedge clk)
-    first <= \$473 ;
+    refused <= \$517 ;
   always @(posedge clk)
-    count <= \$474 ;
+    first <= \$518 ;
   always @(posedge clk)
-    ready <= \$475 ;
+    count <= \$519 ;
   always @(posedge clk)
-    register_data <= \$476 ;
+    ready <= \$520 ;
   always @(posedge clk)
-    input_bank <= \$477 ;
+    register_data <= \$521 ;
   always @(posedge clk)
-    residual_bank <= \$478 ;
+    input_bank <= \$522 ;
   always @(posedge clk)
-    host__read_data <= \$479 ;
+    residual_bank <= \$523 ;
   always @(posedge clk)
-    token_0 <= \$480 ;
+    host__read_data <= \$524 ;
   always @(posedge clk)
-    token_1 <= \$481 ;
+    token_0 <= \$525 ;
   always @(posedge clk)
-    token_2 <= \$482 ;
+    token_1 <= \$526 ;
   always @(posedge clk)
-    token_3 <= \$483 ;
+    token_2 <= \$527 ;
   always @(posedge clk)
-    token_4 <= \$484 ;
+    token_3 <= \$528 ;
   always @(posedge clk)
-    token_5 <= \$485 ;
+    token_4 <= \$529 ;
   always @(posedge clk)
-    token_6 <= \$486 ;
+    token_5 <= \$530 ;
   always @(posedge clk)
-    token_7 <= \$487 ;
+    token_6 <= \$531 ;
   always @(posedge clk)
-    \token$180  <= \$488 ;
+    token_7 <= \$532 ;
   always @(posedge clk)
-    swap_0 <= \$489 ;
+    \token$178  <= \$533 ;
   always @(posedge clk)
-    swap <= \$490 ;
+    swap_0 <= \$534 ;
   always @(posedge clk)
-    weight <= \$491 ;
+    swap <= \$535 ;
   always @(posedge clk)
-    guard_output_count_now <= \$492 ;
+    weight <= \$536 ;
   always @(posedge clk)
-    guard_output_count_now_0 <= \$493 ;
+    guard_output_count_now <= \$537 ;
   always @(posedge clk)
-    guard_output_count_now_1 <= \$494 ;
+    guard_output_count_now_0 <= \$538 ;
   always @(posedge clk)
-    guard_input_count_now <= \$495 ;
+    guard_output_count_now_1 <= \$539 ;
   always @(posedge clk)
-    guard_input_count_now_0 <= \$496 ;
+    guard_input_count_now <= \$540 ;
   always @(posedge clk)
-    guard_input_count_now_1 <= \$497 ;
-  assign \$4  = host__strobe == 4'hf;
-  assign \$6  = ~ \$5 ;
-  assign \$7  = host__write & \$6 ;
-  assign \$11  = host__strobe == 4'hf;
-  assign \$13  = ~ \$12 ;
-  assign \$14  = host__write & \$13 ;
-  assign \$15  = host__strobe == 4'hf;
-  assign \$17  = ~ \$16 ;
-  assign \$18  = host__write & \$17 ;
-  assign \$22  = host__strobe == 4'hf;
-  assign \$24  = ~ \$23 ;
-  assign \$25  = host__write & \$24 ;
-  assign \$26  = host__strobe == 4'hf;
-  assign \$28  = ~ \$27 ;
-  assign \$29  = host__write & \$28 ;
-  assign \$30  = host__strobe == 4'hf;
-  assign \$32  = ~ \$31 ;
-  assign \$33  = host__write & \$32 ;
-  assign \$64  = busy & host__write;
-  assign \$65  = host__address[21:0] <= 5'h10;
-  assign \$66  = \$64  & \$65 ;
-  assign \$67  = ! host__address[24:22];
-  assign \$68  = ! host__address[24:22];
-  assign \$69  = \$68  & host__write;
-  assign \$70  = ~ forbidden;
-  assign \$71  = \$69  & \$70 ;
+    guard_input_count_now_0 <= \$541 ;
+  always @(posedge clk)
+    guard_input_count_now_1 <= \$542 ;
+  assign \$1  = ! host__address[24:22];
+  assign \$2  = \$1  & host__write;
+  assign \$3  = host__strobe == 4'hf;
+  assign \$4  = \$2  & \$3 ;
+  assign \$5  = ~ busy;
+  assign \$6  = \$4  & \$5 ;
+  assign \$7  = host__address[21:0] == 3'h4;
   assign interrupt = done & control_interrupt;
-  assign \$72  = busy ? { 9'h000, index[5:0], \$498  } : host__address[21:2];
-  assign \$73  = host__address[24:22] == 1'h1;
+  assign \$8  = busy ? { 9'h000, index[5:0], \$543  } : host__address[21:2];
+  assign \$9  = host__address[24:22] == 1'h1;
+  assign \$10  = \$9  & host__write;
+  assign \$11  = host__strobe == 4'hf;
+  assign load__en = \$10  & \$11 ;
+  assign \$12  = busy ? { 4'h0, \address$103  } : host__address[21:4];
+  assign \$13  = host__address[24:22] == 2'h2;
+  assign \$14  = \$13  & host__write;
+  assign \$15  = ! host__address[3:2];
+  assign \$16  = \$14  & \$15 ;
+  assign \$17  = host__strobe == 4'hf;
+  assign write__en = \$16  & \$17 ;
+  assign \$18  = busy ? { 4'h0, \address$103  } : host__address[21:4];
+  assign \$19  = host__address[24:22] == 2'h2;
+  assign \$20  = \$19  & host__write;
+  assign \$21  = host__address[3:2] == 1'h1;
+  assign \$22  = \$20  & \$21 ;
+  assign \$23  = host__strobe == 4'hf;
+  assign \write__en$112  = \$22  & \$23 ;
+  assign \$24  = busy ? { 4'h0, \address$103  } : host__address[21:4];
+  assign \$25  = host__address[24:22] == 2'h2;
+  assign \$26  = \$25  & host__write;
+  assign \$27  = host__address[3:2] == 2'h2;
+  assign \$28  = \$26  & \$27 ;
+  assign \$29  = host__strobe == 4'hf;
+  assign \write__en$117  = \$28  & \$29 ;
+  assign \$30  = busy ? \address$123  : { 1'h0, host__address[21:3] };
+  assign \$31  = host__address[24:22] == 2'h3;
+  assign \$32  = \$31  & host__write;
+  assign \$33  = ! host__address[2];
+  assign \$34  = \$32  & \$33 ;
+  assign \$35  = \$34  & host__strobe[0];
+  assign \$36  = busy ? \address$123  : { 1'h0, host__address[21:3] };
+  assign \$37  = host__address[24:22] == 2'h3;
+  assign \$38  = \$37  & host__write;
+  assign \$39  = ! host__address[2];
+  assign \$40  = \$38  & \$39 ;
+  assign \$41  = \$40  & host__strobe[1];
+  assign \$42  = busy ? \address$123  : { 1'h0, host__address[21:3] };
+  assign \$43  = host__address[24:22] == 2'h3;
+  assign \$44  = \$43  & host__write;
+  assign \$45  = ! host__address[2];
+  assign \$46  = \$44  & \$45 ;
+  assign \$47  = \$46  & host__strobe[2];
+  assign \$48  = busy ? \address$123  : { 1'h0, host__address[21:3] };
+  assign \$49  = host__address[24:22] == 2'h3;
+  assign \$50  = \$49  & host__write;
+  assign \$51  = ! host__address[2];
+  assign \$52  = \$50  & \$51 ;
+  assign \$53  = \$52  & host__strobe[3];
+  assign \$54  = busy ? \address$123  : { 1'h0, host__address[21:3] };
+  assign \$55  = host__address[24:22] == 2'h3;
+  assign \$56  = \$55  & host__write;
+  assign \$58  = \$56  & \$57 ;
+  assign \$59  = \$58  & host__strobe[0];
+  assign \$60  = busy ? \address$123  : { 1'h0, host__address[21:3] };
+  assign \$61  = host__address[24:22] == 2'h3;
+  assign \$62  = \$61  & host__write;
+  assign \$64  = \$62  & \$63 ;
+  assign \$65  = \$64  & host__strobe[1];
+  assign \$66  = busy ? \address$123  : { 1'h0, host__address[21:3] };
+  assign \$67  = host__address[24:22] == 2'h3;
+  assign \$68  = \$67  & host__write;
+  assign \$70  = \$68  & \$69 ;
+  assign \$71  = \$70  & host__strobe[2];
+  assign \$72  = busy ? \address$123  : { 1'h0, host__address[21:3] };
+  assign \$73  = host__address[24:22] == 2'h3;
   assign \$74  = \$73  & host__write;
-  assign \$75  = host__strobe == 4'hf;
-  assign load__en = \$74  & \$75 ;
-  assign \$76  = host__address[24:22] == 1'h1;
-  assign \$77  = host__address[21:2] >= 12'h800;
-  assign \$78  = host__read & busy;
-  assign \$79  = \$77  | \$78 ;
-  assign \$80  = host__strobe != 4'hf;
-  assign \$81  = host__write & \$80 ;
-  assign \$82  = \$79  | \$81 ;
-  assign \$83  = busy ? { 4'h0, \address$107  } : host__address[21:4];
-  assign \$84  = host__address[24:22] == 2'h2;
-  assign \$85  = \$84  & host__write;
-  assign \$86  = ! host__address[3:2];
-  assign \$87  = \$85  & \$86 ;
-  assign \$88  = host__strobe == 4'hf;
-  assign write__en = \$87  & \$88 ;
-  assign \$89  = busy ? { 4'h0, \address$107  } : host__address[21:4];
-  assign \$90  = host__address[24:22] == 2'h2;
-  assign \$91  = \$90  & host__write;
-  assign \$92  = host__address[3:2] == 1'h1;
-  assign \$93  = \$91  & \$92 ;
-  assign \$94  = host__strobe == 4'hf;
-  assign \write__en$116  = \$93  & \$94 ;
-  assign \$95  = busy ? { 4'h0, \address$107  } : host__address[21:4];
-  assign \$96  = host__address[24:22] == 2'h2;
-  assign \$97  = \$96  & host__write;
-  assign \$98  = host__address[3:2] == 2'h2;
-  assign \$99  = \$97  & \$98 ;
-  assign \$100  = host__strobe == 4'hf;
-  assign \write__en$121  = \$99  & \$100 ;
-  assign \$101  = host__address[24:22] == 2'h2;
-  assign \$102  = host__address[21:4] >= 11'h400;
-  assign \$103  = host__read & busy;
-  assign \$104  = \$102  | \$103 ;
-  assign \$105  = host__strobe != 4'hf;
-  assign \$106  = host__write & \$105 ;
-  assign \$107  = \$104  | \$106 ;
-  assign \$108  = busy ? \address$127  : { 1'h0, host__address[21:3] };
-  assign \$109  = host__address[24:22] == 2'h3;
-  assign \$110  = \$109  & host__write;
-  assign \$111  = ! host__address[2];
-  assign \$112  = \$110  & \$111 ;
-  assign \$113  = \$112  & host__strobe[0];
-  assign \$114  = busy ? \address$127  : { 1'h0, host__address[21:3] };
-  assign \$115  = host__address[24:22] == 2'h3;
+  assign \$76  = \$74  & \$75 ;
+  assign \$77  = \$76  & host__strobe[3];
+  assign \$78  = ! layer[20:19];
+  assign \$79  = \$78  ? \address$130  : \address$129 [15:0];
+  assign \$80  = busy ? { 3'h0, \$79  } : host__address[21:3];
+  assign \$81  = busy ? { 3'h0, \address$132 [15:0] } : host__address[21:3];
+  assign \$82  = busy ? \word$134 [7:0] : host__data[7:0];
+  assign \$83  = ! layer[22:21];
+  assign \$84  = enable[0] & \$83 ;
+  assign \$85  = host__address[24:22] == 3'h4;
+  assign \$86  = \$85  & host__write;
+  assign \$87  = ! host__address[2];
+  assign \$88  = \$86  & \$87 ;
+  assign \$89  = \$88  & host__strobe[0];
+  assign \$90  = ~ busy;
+  assign \$91  = \$89  & \$90 ;
+  assign \$92  = busy ? \$84  : \$91 ;
+  assign \$93  = ! layer[20:19];
+  assign \$94  = \$93  ? \address$130  : \address$129 [31:16];
+  assign \$95  = busy ? { 3'h0, \$94  } : host__address[21:3];
+  assign \$96  = busy ? { 3'h0, \address$132 [31:16] } : host__address[21:3];
+  assign \$97  = busy ? \word$134 [15:8] : host__data[15:8];
+  assign \$98  = ! layer[22:21];
+  assign \$99  = enable[1] & \$98 ;
+  assign \$100  = host__address[24:22] == 3'h4;
+  assign \$101  = \$100  & host__write;
+  assign \$102  = ! host__address[2];
+  assign \$103  = \$101  & \$102 ;
+  assign \$104  = \$103  & host__strobe[1];
+  assign \$105  = ~ busy;
+  assign \$106  = \$104  & \$105 ;
+  assign \$107  = busy ? \$99  : \$106 ;
+  assign \$108  = ! layer[20:19];
+  assign \$109  = \$108  ? \address$130  : \address$129 [47:32];
+  assign \$110  = busy ? { 3'h0, \$109  } : host__address[21:3];
+  assign \$111  = busy ? { 3'h0, \address$132 [47:32] } : host__address[21:3];
+  assign \$112  = busy ? \word$134 [23:16] : host__data[23:16];
+  assign \$113  = ! layer[22:21];
+  assign \$114  = enable[2] & \$113 ;
+  assign \$115  = host__address[24:22] == 3'h4;
   assign \$116  = \$115  & host__write;
   assign \$117  = ! host__address[2];
   assign \$118  = \$116  & \$117 ;
-  assign \$119  = \$118  & host__strobe[1];
-  assign \$120  = busy ? \address$127  : { 1'h0, host__address[21:3] };
-  assign \$121  = host__address[24:22] == 2'h3;
-  assign \$122  = \$121  & host__write;
-  assign \$123  = ! host__address[2];
-  assign \$124  = \$122  & \$123 ;
-  assign \$125  = \$124  & host__strobe[2];
-  assign \$126  = busy ? \address$127  : { 1'h0, host__address[21:3] };
-  assign \$127  = host__address[24:22] == 2'h3;
-  assign \$128  = \$127  & host__write;
-  assign \$129  = ! host__address[2];
-  assign \$130  = \$128  & \$129 ;
-  assign \$131  = \$130  & host__strobe[3];
-  assign \$132  = busy ? \address$127  : { 1'h0, host__address[21:3] };
-  assign \$133  = host__address[24:22] == 2'h3;
-  assign \$134  = \$133  & host__write;
+  assign \$119  = \$118  & host__strobe[2];
+  assign \$120  = ~ busy;
+  assign \$121  = \$119  & \$120 ;
+  assign \$122  = busy ? \$114  : \$121 ;
+  assign \$123  = ! layer[20:19];
+  assign \$124  = \$123  ? \address$130  : \address$129 [63:48];
+  assign \$125  = busy ? { 3'h0, \$124  } : host__address[21:3];
+  assign \$126  = busy ? { 3'h0, \address$132 [63:48] } : host__address[21:3];
+  assign \$127  = busy ? \word$134 [31:24] : host__data[31:24];
+  assign \$128  = ! layer[22:21];
+  assign \$129  = enable[3] & \$128 ;
+  assign \$130  = host__address[24:22] == 3'h4;
+  assign \$131  = \$130  & host__write;
+  assign \$132  = ! host__address[2];
+  assign \$133  = \$131  & \$132 ;
+  assign \$134  = \$133  & host__strobe[3];
+  assign \$135  = ~ busy;
   assign \$136  = \$134  & \$135 ;
-  assign \$137  = \$136  & host__strobe[0];
-  assign \$138  = busy ? \address$127  : { 1'h0, host__address[21:3] };
-  assign \$139  = host__address[24:22] == 2'h3;
-  assign \$140  = \$139  & host__write;
-  assign \$142  = \$140  & \$141 ;
-  assign \$143  = \$142  & host__strobe[1];
-  assign \$144  = busy ? \address$127  : { 1'h0, host__address[21:3] };
-  assign \$145  = host__address[24:22] == 2'h3;
+  assign \$137  = busy ? \$129  : \$136 ;
+  assign \$138  = ! layer[20:19];
+  assign \$139  = \$138  ? \address$130  : \address$129 [79:64];
+  assign \$140  = busy ? { 3'h0, \$139  } : host__address[21:3];
+  assign \$141  = busy ? { 3'h0, \address$132 [79:64] } : host__address[21:3];
+  assign \$142  = busy ? \word$134 [39:32] : host__data[7:0];
+  assign \$143  = ! layer[22:21];
+  assign \$144  = enable[4] & \$143 ;
+  assign \$145  = host__address[24:22] == 3'h4;
   assign \$146  = \$145  & host__write;
   assign \$148  = \$146  & \$147 ;
-  assign \$149  = \$148  & host__strobe[2];
-  assign \$150  = busy ? \address$127  : { 1'h0, host__address[21:3] };
-  assign \$151  = host__address[24:22] == 2'h3;
-  assign \$152  = \$151  & host__write;
-  assign \$154  = \$152  & \$153 ;
-  assign \$155  = \$154  & host__strobe[3];
-  assign \$156  = host__address[24:22] == 2'h3;
-  assign \$157  = host__address[21:3] >= 16'h9000;
-  assign \$158  = host__read & busy;
-  assign \$159  = \$157  | \$158 ;
-  assign \$160  = ! layer[20:19];
-  assign \$161  = \$160  ? \address$134  : \address$133 [15:0];
-  assign \$162  = busy ? { 3'h0, \$161  } : host__address[21:3];
-  assign \$163  = busy ? { 3'h0, \address$136 [15:0] } : host__address[21:3];
-  assign \$164  = busy ? \word$138 [7:0] : host__data[7:0];
-  assign \$165  = ! layer[22:21];
-  assign \$166  = enable[0] & \$165 ;
-  assign \$167  = host__address[24:22] == 3'h4;
-  assign \$168  = \$167  & host__write;
-  assign \$169  = ! host__address[2];
-  assign \$170  = \$168  & \$169 ;
-  assign \$171  = \$170  & host__strobe[0];
-  assign \$172  = ~ busy;
-  assign \$173  = \$171  & \$172 ;
-  assign \$174  = busy ? \$166  : \$173 ;
-  assign \$175  = ! layer[20:19];
-  assign \$176  = \$175  ? \address$134  : \address$133 [31:16];
-  assign \$177  = busy ? { 3'h0, \$176  } : host__address[21:3];
-  assign \$178  = busy ? { 3'h0, \address$136 [31:16] } : host__address[21:3];
-  assign \$179  = busy ? \word$138 [15:8] : host__data[15:8];
-  assign \$180  = ! layer[22:21];
-  assign \$181  = enable[1] & \$180 ;
-  assign \$182  = host__address[24:22] == 3'h4;
-  assign \$183  = \$182  & host__write;
-  assign \$184  = ! host__address[2];
-  assign \$185  = \$183  & \$184 ;
-  assign \$186  = \$185  & host__strobe[1];
-  assign \$187  = ~ busy;
-  assign \$188  = \$186  & \$187 ;
-  assign \$189  = busy ? \$181  : \$188 ;
-  assign \$190  = ! layer[20:19];
-  assign \$191  = \$190  ? \address$134  : \address$133 [47:32];
-  assign \$192  = busy ? { 3'h0, \$191  } : host__address[21:3];
-  assign \$193  = busy ? { 3'h0, \address$136 [47:32] } : host__address[21:3];
-  assign \$194  = busy ? \word$138 [23:16] : host__data[23:16];
-  assign \$195  = ! layer[22:21];
-  assign \$196  = enable[2] & \$195 ;
-  assign \$197  = host__address[24:22] == 3'h4;
-  assign \$198  = \$197  & host__write;
-  assign \$199  = ! host__address[2];
-  assign \$200  = \$198  & \$199 ;
-  assign \$201  = \$200  & host__strobe[2];
-  assign \$202  = ~ busy;
-  assign \$203  = \$201  & \$202 ;
-  assign \$204  = busy ? \$196  : \$203 ;
-  assign \$205  = ! layer[20:19];
-  assign \$206  = \$205  ? \address$134  : \address$133 [63:48];
-  assign \$207  = busy ? { 3'h0, \$206  } : host__address[21:3];
-  assign \$208  = busy ? { 3'h0, \address$136 [63:48] } : host__address[21:3];
-  assign \$209  = busy ? \word$138 [31:24] : host__data[31:24];
-  assign \$210  = ! layer[22:21];
-  assign \$211  = enable[3] & \$210 ;
-  assign \$212  = host__address[24:22] == 3'h4;
-  assign \$213  = \$212  & host__write;
-  assign \$214  = ! host__address[2];
-  assign \$215  = \$213  & \$214 ;
-  assign \$216  = \$215  & host__strobe[3];
-  assign \$217  = ~ busy;
-  assign \$218  = \$216  & \$217 ;
-  assign \$219  = busy ? \$211  : \$218 ;
-  assign \$220  = ! layer[20:19];
-  assign \$221  = \$220  ? \address$134  : \address$133 [79:64];
-  assign \$222  = busy ? { 3'h0, \$221  } : host__address[21:3];
-  assign \$223  = busy ? { 3'h0, \address$136 [79:64] } : host__address[21:3];
-  assign \$224  = busy ? \word$138 [39:32] : host__data[7:0];
-  assign \$225  = ! layer[22:21];
-  assign \$226  = enable[4] & \$225 ;
-  assign \$227  = host__address[24:22] == 3'h4;
-  assign \$228  = \$227  & host__write;
-  assign \$230  = \$228  & \$229 ;
-  assign \$231  = \$230  & host__strobe[0];
-  assign \$232  = ~ busy;
-  assign \$233  = \$231  & \$232 ;
-  assign \$234  = busy ? \$226  : \$233 ;
-  assign \$235  = ! layer[20:19];
-  assign \$236  = \$235  ? \address$134  : \address$133 [95:80];
-  assign \$237  = busy ? { 3'h0, \$236  } : host__address[21:3];
-  assign \$238  = busy ? { 3'h0, \address$136 [95:80] } : host__address[21:3];
-  assign \$239  = busy ? \word$138 [47:40] : host__data[15:8];
-  assign \$240  = ! layer[22:21];
-  assign \$241  = enable[5] & \$240 ;
-  assign \$242  = host__address[24:22] == 3'h4;
-  assign \$243  = \$242  & host__write;
-  assign \$245  = \$243  & \$244 ;
-  assign \$246  = \$245  & host__strobe[1];
-  assign \$247  = ~ busy;
-  assign \$248  = \$246  & \$247 ;
-  assign \$249  = busy ? \$241  : \$248 ;
-  assign \$250  = ! layer[20:19];
-  assign \$251  = \$250  ? \address$134  : \address$133 [111:96];
-  assign \$252  = busy ? { 3'h0, \$251  } : host__address[21:3];
-  assign \$253  = busy ? { 3'h0, \address$136 [111:96] } : host__address[21:3];
-  assign \$254  = busy ? \word$138 [55:48] : host__data[23:16];
-  assign \$255  = ! layer[22:21];
-  assign \$256  = enable[6] & \$255 ;
-  assign \$257  = host__address[24:22] == 3'h4;
-  assign \$258  = \$257  & host__write;
-  assign \$260  = \$258  & \$259 ;
-  assign \$261  = \$260  & host__strobe[2];
-  assign \$262  = ~ busy;
-  assign \$263  = \$261  & \$262 ;
-  assign \$264  = busy ? \$256  : \$263 ;
-  assign \$265  = ! layer[20:19];
-  assign \$266  = \$265  ? \address$134  : \address$133 [127:112];
-  assign \$267  = busy ? { 3'h0, \$266  } : host__address[21:3];
-  assign \$268  = busy ? { 3'h0, \address$136 [127:112] } : host__address[21:3];
-  assign \$269  = busy ? \word$138 [63:56] : host__data[31:24];
-  assign \$270  = ! layer[22:21];
-  assign \$271  = enable[7] & \$270 ;
-  assign \$272  = host__address[24:22] == 3'h4;
-  assign \$273  = \$272  & host__write;
-  assign \$275  = \$273  & \$274 ;
-  assign \$276  = \$275  & host__strobe[3];
-  assign \$277  = ~ busy;
-  assign \$278  = \$276  & \$277 ;
-  assign \$279  = busy ? \$271  : \$278 ;
-  assign \$280  = host__address[24:22] == 3'h4;
-  assign \$281  = host__address[21:3] >= 13'h1000;
-  assign \$282  = \$281  | busy;
-  assign \$283  = layer[20:19] == 1'h1;
-  assign \$284  = \$283  ? \address$134  : \address$133 [15:0];
-  assign \$285  = busy ? { 3'h0, \$284  } : host__address[21:3];
-  assign \$286  = busy ? { 3'h0, \address$136 [15:0] } : host__address[21:3];
-  assign \$287  = busy ? \word$138 [7:0] : host__data[7:0];
-  assign \$288  = layer[22:21] == 1'h1;
-  assign \$289  = enable[0] & \$288 ;
-  assign \$290  = host__address[24:22] == 3'h5;
-  assign \$291  = \$290  & host__write;
-  assign \$292  = ! host__address[2];
-  assign \$293  = \$291  & \$292 ;
-  assign \$294  = \$293  & host__strobe[0];
-  assign \$295  = ~ busy;
-  assign \$296  = \$294  & \$295 ;
-  assign \$297  = busy ? \$289  : \$296 ;
-  assign \$298  = layer[20:19] == 1'h1;
-  assign \$299  = \$298  ? \address$134  : \address$133 [31:16];
-  assign \$300  = busy ? { 3'h0, \$299  } : host__address[21:3];
-  assign \$301  = busy ? { 3'h0, \address$136 [31:16] } : host__address[21:3];
-  assign \$302  = busy ? \word$138 [15:8] : host__data[15:8];
-  assign \$303  = layer[22:21] == 1'h1;
-  assign \$304  = enable[1] & \$303 ;
-  assign \$305  = host__address[24:22] == 3'h5;
-  assign \$306  = \$305  & host__write;
-  assign \$307  = ! host__address[2];
-  assign \$308  = \$306  & \$307 ;
-  assign \$309  = \$308  & host__strobe[1];
-  assign \$310  = ~ busy;
-  assign \$311  = \$309  & \$310 ;
-  assign \$312  = busy ? \$304  : \$311 ;
-  assign \$313  = layer[20:19] == 1'h1;
-  assign \$314  = \$313  ? \address$134  : \address$133 [47:32];
-  assign \$315  = busy ? { 3'h0, \$314  } : host__address[21:3];
-  assign \$316  = busy ? { 3'h0, \address$136 [47:32] } : host__address[21:3];
-  assign \$317  = busy ? \word$138 [23:16] : host__data[23:16];
-  assign \$318  = layer[22:21] == 1'h1;
-  assign \$319  = enable[2] & \$318 ;
-  assign \$320  = host__address[24:22] == 3'h5;
-  assign \$321  = \$320  & host__write;
-  assign \$322  = ! host__address[2];
-  assign \$323  = \$321  & \$322 ;
-  assign \$324  = \$323  & host__strobe[2];
-  assign \$325  = ~ busy;
-  assign \$326  = \$324  & \$325 ;
-  assign \$327  = busy ? \$319  : \$326 ;
-  assign \$328  = layer[20:19] == 1'h1;
-  assign \$329  = \$328  ? \address$134  : \address$133 [63:48];
-  assign \$330  = busy ? { 3'h0, \$329  } : host__address[21:3];
-  assign \$331  = busy ? { 3'h0, \address$136 [63:48] } : host__address[21:3];
-  assign \$332  = busy ? \word$138 [31:24] : host__data[31:24];
-  assign \$333  = layer[22:21] == 1'h1;
-  assign \$334  = enable[3] & \$333 ;
-  assign \$335  = host__address[24:22] == 3'h5;
-  assign \$336  = \$335  & host__write;
-  assign \$337  = ! host__address[2];
+  assign \$149  = \$148  & host__strobe[0];
+  assign \$150  = ~ busy;
+  assign \$151  = \$149  & \$150 ;
+  assign \$152  = busy ? \$144  : \$151 ;
+  assign \$153  = ! layer[20:19];
+  assign \$154  = \$153  ? \address$130  : \address$129 [95:80];
+  assign \$155  = busy ? { 3'h0, \$154  } : host__address[21:3];
+  assign \$156  = busy ? { 3'h0, \address$132 [95:80] } : host__address[21:3];
+  assign \$157  = busy ? \word$134 [47:40] : host__data[15:8];
+  assign \$158  = ! layer[22:21];
+  assign \$159  = enable[5] & \$158 ;
+  assign \$160  = host__address[24:22] == 3'h4;
+  assign \$161  = \$160  & host__write;
+  assign \$163  = \$161  & \$162 ;
+  assign \$164  = \$163  & host__strobe[1];
+  assign \$165  = ~ busy;
+  assign \$166  = \$164  & \$165 ;
+  assign \$167  = busy ? \$159  : \$166 ;
+  assign \$168  = ! layer[20:19];
+  assign \$169  = \$168  ? \address$130  : \address$129 [111:96];
+  assign \$170  = busy ? { 3'h0, \$169  } : host__address[21:3];
+  assign \$171  = busy ? { 3'h0, \address$132 [111:96] } : host__address[21:3];
+  assign \$172  = busy ? \word$134 [55:48] : host__data[23:16];
+  assign \$173  = ! layer[22:21];
+  assign \$174  = enable[6] & \$173 ;
+  assign \$175  = host__address[24:22] == 3'h4;
+  assign \$176  = \$175  & host__write;
+  assign \$178  = \$176  & \$177 ;
+  assign \$179  = \$178  & host__strobe[2];
+  assign \$180  = ~ busy;
+  assign \$181  = \$179  & \$180 ;
+  assign \$182  = busy ? \$174  : \$181 ;
+  assign \$183  = ! layer[20:19];
+  assign \$184  = \$183  ? \address$130  : \address$129 [127:112];
+  assign \$185  = busy ? { 3'h0, \$184  } : host__address[21:3];
+  assign \$186  = busy ? { 3'h0, \address$132 [127:112] } : host__address[21:3];
+  assign \$187  = busy ? \word$134 [63:56] : host__data[31:24];
+  assign \$188  = ! layer[22:21];
+  assign \$189  = enable[7] & \$188 ;
+  assign \$190  = host__address[24:22] == 3'h4;
+  assign \$191  = \$190  & host__write;
+  assign \$193  = \$191  & \$192 ;
+  assign \$194  = \$193  & host__strobe[3];
+  assign \$195  = ~ busy;
+  assign \$196  = \$194  & \$195 ;
+  assign \$197  = busy ? \$189  : \$196 ;
+  assign \$198  = layer[20:19] == 1'h1;
+  assign \$199  = \$198  ? \address$130  : \address$129 [15:0];
+  assign \$200  = busy ? { 3'h0, \$199  } : host__address[21:3];
+  assign \$201  = busy ? { 3'h0, \address$132 [15:0] } : host__address[21:3];
+  assign \$202  = busy ? \word$134 [7:0] : host__data[7:0];
+  assign \$203  = layer[22:21] == 1'h1;
+  assign \$204  = enable[0] & \$203 ;
+  assign \$205  = host__address[24:22] == 3'h5;
+  assign \$206  = \$205  & host__write;
+  assign \$207  = ! host__address[2];
+  assign \$208  = \$206  & \$207 ;
+  assign \$209  = \$208  & host__strobe[0];
+  assign \$210  = ~ busy;
+  assign \$211  = \$209  & \$210 ;
+  assign \$212  = busy ? \$204  : \$211 ;
+  assign \$213  = layer[20:19] == 1'h1;
+  assign \$214  = \$213  ? \address$130  : \address$129 [31:16];
+  assign \$215  = busy ? { 3'h0, \$214  } : host__address[21:3];
+  assign \$216  = busy ? { 3'h0, \address$132 [31:16] } : host__address[21:3];
+  assign \$217  = busy ? \word$134 [15:8] : host__data[15:8];
+  assign \$218  = layer[22:21] == 1'h1;
+  assign \$219  = enable[1] & \$218 ;
+  assign \$220  = host__address[24:22] == 3'h5;
+  assign \$221  = \$220  & host__write;
+  assign \$222  = ! host__address[2];
+  assign \$223  = \$221  & \$222 ;
+  assign \$224  = \$223  & host__strobe[1];
+  assign \$225  = ~ busy;
+  assign \$226  = \$224  & \$225 ;
+  assign \$227  = busy ? \$219  : \$226 ;
+  assign \$228  = layer[20:19] == 1'h1;
+  assign \$229  = \$228  ? \address$130  : \address$129 [47:32];
+  assign \$230  = busy ? { 3'h0, \$229  } : host__address[21:3];
+  assign \$231  = busy ? { 3'h0, \address$132 [47:32] } : host__address[21:3];
+  assign \$232  = busy ? \word$134 [23:16] : host__data[23:16];
+  assign \$233  = layer[22:21] == 1'h1;
+  assign \$234  = enable[2] & \$233 ;
+  assign \$235  = host__address[24:22] == 3'h5;
+  assign \$236  = \$235  & host__write;
+  assign \$237  = ! host__address[2];
+  assign \$238  = \$236  & \$237 ;
+  assign \$239  = \$238  & host__strobe[2];
+  assign \$240  = ~ busy;
+  assign \$241  = \$239  & \$240 ;
+  assign \$242  = busy ? \$234  : \$241 ;
+  assign \$243  = layer[20:19] == 1'h1;
+  assign \$244  = \$243  ? \address$130  : \address$129 [63:48];
+  assign \$245  = busy ? { 3'h0, \$244  } : host__address[21:3];
+  assign \$246  = busy ? { 3'h0, \address$132 [63:48] } : host__address[21:3];
+  assign \$247  = busy ? \word$134 [31:24] : host__data[31:24];
+  assign \$248  = layer[22:21] == 1'h1;
+  assign \$249  = enable[3] & \$248 ;
+  assign \$250  = host__address[24:22] == 3'h5;
+  assign \$251  = \$250  & host__write;
+  assign \$252  = ! host__address[2];
+  assign \$253  = \$251  & \$252 ;
+  assign \$254  = \$253  & host__strobe[3];
+  assign \$255  = ~ busy;
+  assign \$256  = \$254  & \$255 ;
+  assign \$257  = busy ? \$249  : \$256 ;
+  assign \$258  = layer[20:19] == 1'h1;
+  assign \$259  = \$258  ? \address$130  : \address$129 [79:64];
+  assign \$260  = busy ? { 3'h0, \$259  } : host__address[21:3];
+  assign \$261  = busy ? { 3'h0, \address$132 [79:64] } : host__address[21:3];
+  assign \$262  = busy ? \word$134 [39:32] : host__data[7:0];
+  assign \$263  = layer[22:21] == 1'h1;
+  assign \$264  = enable[4] & \$263 ;
+  assign \$265  = host__address[24:22] == 3'h5;
+  assign \$266  = \$265  & host__write;
+  assign \$268  = \$266  & \$267 ;
+  assign \$269  = \$268  & host__strobe[0];
+  assign \$270  = ~ busy;
+  assign \$271  = \$269  & \$270 ;
+  assign \$272  = busy ? \$264  : \$271 ;
+  assign \$273  = layer[20:19] == 1'h1;
+  assign \$274  = \$273  ? \address$130  : \address$129 [95:80];
+  assign \$275  = busy ? { 3'h0, \$274  } : host__address[21:3];
+  assign \$276  = busy ? { 3'h0, \address$132 [95:80] } : host__address[21:3];
+  assign \$277  = busy ? \word$134 [47:40] : host__data[15:8];
+  assign \$278  = layer[22:21] == 1'h1;
+  assign \$279  = enable[5] & \$278 ;
+  assign \$280  = host__address[24:22] == 3'h5;
+  assign \$281  = \$280  & host__write;
+  assign \$283  = \$281  & \$282 ;
+  assign \$284  = \$283  & host__strobe[1];
+  assign \$285  = ~ busy;
+  assign \$286  = \$284  & \$285 ;
+  assign \$287  = busy ? \$279  : \$286 ;
+  assign \$288  = layer[20:19] == 1'h1;
+  assign \$289  = \$288  ? \address$130  : \address$129 [111:96];
+  assign \$290  = busy ? { 3'h0, \$289  } : host__address[21:3];
+  assign \$291  = busy ? { 3'h0, \address$132 [111:96] } : host__address[21:3];
+  assign \$292  = busy ? \word$134 [55:48] : host__data[23:16];
+  assign \$293  = layer[22:21] == 1'h1;
+  assign \$294  = enable[6] & \$293 ;
+  assign \$295  = host__address[24:22] == 3'h5;
+  assign \$296  = \$295  & host__write;
+  assign \$298  = \$296  & \$297 ;
+  assign \$299  = \$298  & host__strobe[2];
+  assign \$300  = ~ busy;
+  assign \$301  = \$299  & \$300 ;
+  assign \$302  = busy ? \$294  : \$301 ;
+  assign \$303  = layer[20:19] == 1'h1;
+  assign \$304  = \$303  ? \address$130  : \address$129 [127:112];
+  assign \$305  = busy ? { 3'h0, \$304  } : host__address[21:3];
+  assign \$306  = busy ? { 3'h0, \address$132 [127:112] } : host__address[21:3];
+  assign \$307  = busy ? \word$134 [63:56] : host__data[31:24];
+  assign \$308  = layer[22:21] == 1'h1;
+  assign \$309  = enable[7] & \$308 ;
+  assign \$310  = host__address[24:22] == 3'h5;
+  assign \$311  = \$310  & host__write;
+  assign \$313  = \$311  & \$312 ;
+  assign \$314  = \$313  & host__strobe[3];
+  assign \$315  = ~ busy;
+  assign \$316  = \$314  & \$315 ;
+  assign \$317  = busy ? \$309  : \$316 ;
+  assign \$318  = ! host__address[24:22];
+  assign \$319  = ! host__address[21:0];
+  assign \$320  = ~ host__write;
+  assign \$322  = \$319  & \$321 ;
+  assign \$323  = host__address[21:0] == 3'h4;
+  assign \$324  = ~ host__write;
+  assign \$325  = host__strobe == 4'hf;
+  assign \$326  = ~ busy;
+  assign \$327  = \$325  & \$326 ;
+  assign \$328  = \$324  | \$327 ;
+  assign \$329  = \$323  & \$328 ;
+  assign \$330  = host__address[21:0] == 4'h8;
+  assign \$331  = ~ host__write;
+  assign \$333  = \$330  & \$332 ;
+  assign \$334  = host__address[21:0] == 4'hc;
+  assign \$335  = ~ host__write;
+  assign \$336  = host__strobe == 4'hf;
+  assign \$337  = ~ busy;
   assign \$338  = \$336  & \$337 ;
-  assign \$339  = \$338  & host__strobe[3];
-  assign \$340  = ~ busy;
-  assign \$341  = \$339  & \$340 ;
-  assign \$342  = busy ? \$334  : \$341 ;
-  assign \$343  = layer[20:19] == 1'h1;
-  assign \$344  = \$343  ? \address$134  : \address$133 [79:64];
-  assign \$345  = busy ? { 3'h0, \$344  } : host__address[21:3];
-  assign \$346  = busy ? { 3'h0, \address$136 [79:64] } : host__address[21:3];
-  assign \$347  = busy ? \word$138 [39:32] : host__data[7:0];
-  assign \$348  = layer[22:21] == 1'h1;
-  assign \$349  = enable[4] & \$348 ;
-  assign \$350  = host__address[24:22] == 3'h5;
-  assign \$351  = \$350  & host__write;
-  assign \$353  = \$351  & \$352 ;
-  assign \$354  = \$353  & host__strobe[0];
-  assign \$355  = ~ busy;
-  assign \$356  = \$354  & \$355 ;
-  assign \$357  = busy ? \$349  : \$356 ;
-  assign \$358  = layer[20:19] == 1'h1;
-  assign \$359  = \$358  ? \address$134  : \address$133 [95:80];
-  assign \$360  = busy ? { 3'h0, \$359  } : host__address[21:3];
-  assign \$361  = busy ? { 3'h0, \address$136 [95:80] } : host__address[21:3];
-  assign \$362  = busy ? \word$138 [47:40] : host__data[15:8];
-  assign \$363  = layer[22:21] == 1'h1;
-  assign \$364  = enable[5] & \$363 ;
-  assign \$365  = host__address[24:22] == 3'h5;
-  assign \$366  = \$365  & host__write;
-  assign \$368  = \$366  & \$367 ;
-  assign \$369  = \$368  & host__strobe[1];
-  assign \$370  = ~ busy;
-  assign \$371  = \$369  & \$370 ;
-  assign \$372  = busy ? \$364  : \$371 ;
-  assign \$373  = layer[20:19] == 1'h1;
-  assign \$374  = \$373  ? \address$134  : \address$133 [111:96];
-  assign \$375  = busy ? { 3'h0, \$374  } : host__address[21:3];
-  assign \$376  = busy ? { 3'h0, \address$136 [111:96] } : host__address[21:3];
-  assign \$377  = busy ? \word$138 [55:48] : host__data[23:16];
-  assign \$378  = layer[22:21] == 1'h1;
-  assign \$379  = enable[6] & \$378 ;
-  assign \$380  = host__address[24:22] == 3'h5;
-  assign \$381  = \$380  & host__write;
-  assign \$383  = \$381  & \$382 ;
-  assign \$384  = \$383  & host__strobe[2];
-  assign \$385  = ~ busy;
-  assign \$386  = \$384  & \$385 ;
-  assign \$387  = busy ? \$379  : \$386 ;
-  assign \$388  = layer[20:19] == 1'h1;
-  assign \$389  = \$388  ? \address$134  : \address$133 [127:112];
-  assign \$390  = busy ? { 3'h0, \$389  } : host__address[21:3];
-  assign \$391  = busy ? { 3'h0, \address$136 [127:112] } : host__address[21:3];
-  assign \$392  = busy ? \word$138 [63:56] : host__data[31:24];
-  assign \$393  = layer[22:21] == 1'h1;
-  assign \$394  = enable[7] & \$393 ;
-  assign \$395  = host__address[24:22] == 3'h5;
-  assign \$396  = \$395  & host__write;
-  assign \$398  = \$396  & \$397 ;
-  assign \$399  = \$398  & host__strobe[3];
-  assign \$400  = ~ busy;
-  assign \$401  = \$399  & \$400 ;
-  assign \$402  = busy ? \$394  : \$401 ;
-  assign \$403  = host__address[24:22] == 3'h5;
-  assign \$404  = host__address[21:3] >= 13'h1000;
-  assign \$405  = \$404  | busy;
-  assign \$406  = host__address[24:22] >= 3'h6;
-  assign \$407  = ~ pad;
-  assign \$408  = token[0] & \$407 ;
-  assign \$409  = \address$134  >= 13'h1000;
-  assign fault_activation = \$408  & \$409 ;
-  assign \$410  = \address$127  >= 16'h9000;
-  assign fault_weight = active & \$410 ;
-  assign \$411  = \address$107  >= 11'h400;
-  assign fault_parameter = \active$207  & \$411 ;
-  assign \$412  = \address$136 [15:0] >= 13'h1000;
-  assign \$413  = \$412  & enable[0];
-  assign \$414  = \address$136 [31:16] >= 13'h1000;
-  assign \$415  = \$414  & enable[1];
-  assign \$416  = \address$136 [47:32] >= 13'h1000;
-  assign \$417  = \$416  & enable[2];
-  assign \$418  = \address$136 [63:48] >= 13'h1000;
-  assign \$419  = \$418  & enable[3];
-  assign \$420  = \address$136 [79:64] >= 13'h1000;
-  assign \$421  = \$420  & enable[4];
-  assign \$422  = \address$136 [95:80] >= 13'h1000;
-  assign \$423  = \$422  & enable[5];
-  assign \$424  = \address$136 [111:96] >= 13'h1000;
-  assign \$425  = \$424  & enable[6];
-  assign \$426  = \address$136 [127:112] >= 13'h1000;
-  assign \$427  = \$426  & enable[7];
-  assign fault_output = | { \$427 , \$425 , \$423 , \$421 , \$419 , \$417 , \$415 , \$413  };
-  assign \$428  = \address$133 [15:0] >= 13'h1000;
-  assign fault_residual = \active$210  & \$428 ;
-  assign \$429  = 1'h0 + guard_output_count_now_0;
-  assign \$430  = \$429  + guard_output_count_now_1;
-  assign \$431  = 1'h0 + guard_input_count_now_0;
-  assign \$432  = \$431  + guard_input_count_now_1;
-  assign \$433  = cycles + 1'h1;
-  assign \$434  = stream + streaming;
-  assign \$435  = stall_weights + \stall_weights$226 ;
-  assign \$436  = stall_memory + \stall_memory$227 ;
-  assign \$437  = stall_writeback + \stall_writeback$228 ;
-  assign \$438  = | { waiting, fetching, \stall_writeback$228 , \stall_memory$227 , \stall_weights$226 , streaming };
-  assign \$439  = ~ \$438 ;
-  assign \$440  = busy & \$439 ;
-  assign \$441  = stall_drain + \$440 ;
-  assign \$442  = stall_fetch + fetching;
-  assign \$443  = stall_host + waiting;
-  assign \$444  = guard_output + \$430 ;
-  assign \$445  = guard_input + \$432 ;
-  assign \$446  = ! host__address[24:22];
-  assign \$447  = \$446  & host__write;
-  assign \$448  = ~ forbidden;
-  assign \$449  = \$447  & \$448 ;
-  assign \$450  = busy & host__write;
-  assign \$451  = \$450  & host__error;
-  assign \$452  = busy ? { 1'h0, layer[20:19] } : host__address[24:22];
-  always @(posedge clk)
-    region_read <= \$456 ;
+  assign \$339  = \$335  | \$338 ;
+  assign \$340  = \$334  & \$339 ;
+  assign \$341  = host__address[21:0] == 5'h10;
+  assign \$342  = ~ host__write;
+  assign \$343  = host__strobe == 4'hf;
+  assign \$344  = ~ busy;
+  assign \$345  = \$343  & \$344 ;
+  assign \$346  = \$342  | \$345 ;
+  assign \$347  = \$341  & \$346 ;
+  assign \$348  = host__address[21:0] == 5'h14;
+  assign \$349  = ~ host__write;
+  assign \$351  = \$348  & \$350 ;
+  assign \$352  = host__address[21:0] == 5'h18;
+  assign \$353  = ~ host__write;
+  assign \$354  = host__strobe == 4'hf;
+  assign \$355  = \$353  | \$354 ;
+  assign \$356  = \$352  & \$355 ;
+  assign \$357  = host__address[21:0] == 5'h1c;
+  assign \$358  = ~ host__write;
+  assign \$359  = host__strobe == 4'hf;
+  assign \$360  = \$358  | \$359 ;
+  assign \$361  = \$357  & \$360 ;
+  assign \$362  = host__address[21:0] == 6'h20;
+  assign \$363  = ~ host__write;
+  assign \$364  = host__strobe == 4'hf;
+  assign \$365  = \$363  | \$364 ;
+  assign \$366  = \$362  & \$365 ;
+  assign \$367  = host__address[21:0] == 6'h24;
+  assign \$368  = ~ host__write;
+  assign \$370  = \$367  & \$369 ;
+  assign \$371  = host__address[21:0] == 6'h28;
+  assign \$372  = ~ host__write;
+  assign \$374  = \$371  & \$373 ;
+  assign \$375  = host__address[21:0] == 6'h2c;
+  assign \$376  = ~ host__write;
+  assign \$378  = \$375  & \$377 ;
+  assign \$379  = host__address[21:0] == 6'h30;
+  assign \$380  = ~ host__write;
+  assign \$382  = \$379  & \$381 ;
+  assign \$383  = host__address[21:0] == 6'h34;
+  assign \$384  = ~ host__write;
+  assign \$386  = \$383  & \$385 ;
+  assign \$387  = host__address[21:0] == 6'h38;
+  assign \$388  = ~ host__write;
+  assign \$390  = \$387  & \$389 ;
+  assign \$391  = host__address[21:0] == 6'h3c;
+  assign \$392  = ~ host__write;
+  assign \$394  = \$391  & \$393 ;
+  assign \$395  = host__address[21:0] == 7'h40;
+  assign \$396  = ~ host__write;
+  assign \$398  = \$395  & \$397 ;
+  assign \$399  = host__address[21:0] == 7'h44;
+  assign \$400  = ~ host__write;
+  assign \$402  = \$399  & \$401 ;
+  assign \$403  = host__address[21:0] == 7'h48;
+  assign \$404  = ~ host__write;
+  assign \$406  = \$403  & \$405 ;
+  assign \$407  = | { \$406 , \$402 , \$398 , \$394 , \$390 , \$386 , \$382 , \$378 , \$374 , \$370 , \$366 , \$361 , \$356 , \$351 , \$347 , \$340 , \$333 , \$329 , \$322  };
+  assign \$408  = ~ \$407 ;
+  assign \$409  = \$318  & \$408 ;
+  assign \$410  = host__address[24:22] == 1'h1;
+  assign \$411  = host__address[21:2] >= 12'h800;
+  assign \$412  = host__read & busy;
+  assign \$413  = \$411  | \$412 ;
+  assign \$414  = host__strobe != 4'hf;
+  assign \$415  = host__write & \$414 ;
+  assign \$416  = \$413  | \$415 ;
+  assign \$417  = \$410  & \$416 ;
+  assign \$418  = host__address[24:22] == 2'h2;
+  assign \$419  = host__address[21:4] >= 11'h400;
+  assign \$420  = host__read & busy;
+  assign \$421  = \$419  | \$420 ;
+  assign \$422  = host__strobe != 4'hf;
+  assign \$423  = host__write & \$422 ;
+  assign \$424  = \$421  | \$423 ;
+  assign \$425  = \$418  & \$424 ;
+  assign \$426  = host__address[24:22] == 2'h3;
+  assign \$427  = host__address[21:3] >= 16'h9000;
+  assign \$428  = host__read & busy;
+  assign \$429  = \$427  | \$428 ;
+  assign \$430  = \$426  & \$429 ;
+  assign \$431  = host__address[24:22] == 3'h4;
+  assign \$432  = host__address[21:3] >= 13'h1000;
+  assign \$433  = \$432  | busy;
+  assign \$434  = \$431  & \$433 ;
+  assign \$435  = host__address[24:22] == 3'h5;
+  assign \$436  = host__address[21:3] >= 13'h1000;
+  assign \$437  = \$436  | busy;
+  assign \$438  = \$435  & \$437 ;
+  assign \$439  = host__address[24:22] >= 3'h6;
+  assign host__error = | { \$439 , \$438 , \$434 , \$430 , \$425 , \$417 , \$409  };
+  assign \$440  = ~ pad;
+  assign \$441  = token[0] & \$440 ;
+  assign \$442  = \address$130  >= 13'h1000;
+  assign fault_activation = \$441  & \$442 ;
+  assign \$443  = \address$123  >= 16'h9000;
+  assign fault_weight = active & \$443 ;
+  assign \$444  = \address$103  >= 11'h400;
+  assign fault_parameter = \active$205  & \$444 ;
+  assign \$445  = \address$132 [15:0] >= 13'h1000;
   \holdfast_8x8_guard.activations_0  activations_0 (
     .clk(clk),
-    .read_address(\read_address$131 ),
-    .read_data(\read_data$147 ),
+    .read_address(\read_address$127 ),
+    .read_data(\read_data$145 ),
     .rst(rst),
-    .write_address(\write_address$135 ),
-    .write_data(\write_data$137 ),
-    .write_enable(\write_enable$139 )
+    .write_address(\write_address$131 ),
+    .write_data(\write_data$133 ),
+    .write_enable(\write_enable$135 )
   );
   \holdfast_8x8_guard.activations_1  activations_1 (
     .clk(clk),
-    .read_address(\read_address$141 ),
-    .read_data(\read_data$148 ),
+    .read_address(\read_address$137 ),
+    .read_data(\read_data$146 ),
     .rst(rst),
-    .write_address(\write_address$142 ),
-    .write_data(\write_data$143 ),
-    .write_enable(\write_enable$144 )
+    .write_address(\write_address$138 ),
+    .write_data(\write_data$139 ),
+    .write_enable(\write_enable$140 )
   );
   \holdfast_8x8_guard.array  array (
     .clk(clk),
@@ -2009,7 +2130,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     .s_axi_wvalid(s_axi_wvalid)
   );
   \holdfast_8x8_guard.feeder  feeder (
-    .address(\address$134 ),
+    .address(\address$130 ),
     .clk(clk),
     .done(feeder_done),
     .go(go),
@@ -2017,9 +2138,9 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     .load_next(load_next),
     .pad(pad),
     .rst(rst),
-    .stall_memory(\stall_memory$227 ),
-    .stall_weights(\stall_weights$226 ),
-    .stall_writeback(\stall_writeback$228 ),
+    .stall_memory(\stall_memory$225 ),
+    .stall_weights(\stall_weights$224 ),
+    .stall_writeback(\stall_writeback$226 ),
     .stop(stop),
     .streaming(streaming),
     .sub_block(sub_block),
@@ -2035,12 +2156,12 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     .\sub_block$3 (sub_block),
     .use_zero(control_guard_zero),
     .valid(token[0]),
-    .violation(\violation$246 ),
+    .violation(\violation$244 ),
     .word(feeder_word)
   );
   \holdfast_8x8_guard.lanes  lanes (
     .clk(clk),
-    .codes(\codes$201 ),
+    .codes(\codes$199 ),
     .enable(control_guard_output),
     .\i$75 (residual),
     .layer(layer),
@@ -2050,26 +2171,26 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     .residual_present(residual_present),
     .rst(rst),
     .sums(sums),
-    .token(\token$180 ),
-    .token_24(\token$199 ),
-    .token_9(\token$194 ),
+    .token(\token$178 ),
+    .token_24(\token$197 ),
+    .token_9(\token$192 ),
     .use_zero(control_guard_zero),
     .violation(violation)
   );
   \holdfast_8x8_guard.output_writer  output_writer (
-    .address(\address$136 ),
+    .address(\address$132 ),
     .clk(clk),
-    .codes(\codes$201 ),
+    .codes(\codes$199 ),
     .enable(enable),
     .go(go),
     .layer(layer),
     .rst(rst),
-    .token(\token$199 ),
-    .word(\word$138 )
+    .token(\token$197 ),
+    .word(\word$134 )
   );
   \holdfast_8x8_guard.parameter_loader  parameter_loader (
-    .active(\active$207 ),
-    .address(\address$107 ),
+    .active(\active$205 ),
+    .address(\address$103 ),
     .base(layer[242:229]),
     .\begin (\begin ),
     .clk(clk),
@@ -2077,15 +2198,15 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     .rst(rst)
   );
   \holdfast_8x8_guard.residual_reader  residual_reader (
-    .active(\active$210 ),
-    .address(\address$133 ),
+    .active(\active$208 ),
+    .address(\address$129 ),
     .clk(clk),
     .codes(residual),
     .go(go),
     .layer(layer),
     .present(residual_present),
     .rst(rst),
-    .token(\token$194 ),
+    .token(\token$192 ),
     .word(residual_word)
   );
   \holdfast_8x8_guard.sequencer  sequencer (
@@ -2100,7 +2221,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     .fault_residual(fault_residual),
     .fault_weight(fault_weight),
     .feeder_done(feeder_done),
-    .fetch(\$498 ),
+    .fetch(\$543 ),
     .fetching(fetching),
     .first(first),
     .go(go),
@@ -2120,7 +2241,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     .clk(clk),
     .go(go),
     .load_next(load_next),
-    .pointer(\address$127 ),
+    .pointer(\address$123 ),
     .registered(load),
     .rst(rst),
     .stop(stop)
@@ -2128,7 +2249,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   \holdfast_8x8_guard.weights  weights (
     .clk(clk),
     .read_address(read_address),
-    .read_data(\read_data$233 ),
+    .read_data(\read_data$231 ),
     .rst(rst),
     .write_address(write_address),
     .write_data(write_data),
@@ -2136,626 +2257,16 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$458  = cycles;
-    if (busy) begin
-      \$458  = \$433 [31:0];
-    end
-    if (\$449 ) begin
-      casez (host__address[21:0])
-        22'h000004:
-            if (host__data[0]) begin
-              \$458  = 32'd0;
-            end
-      endcase
-    end
-    if (rst) begin
-      \$458  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$459  = \$434 [31:0];
-    if (\$449 ) begin
-      casez (host__address[21:0])
-        22'h000004:
-            if (host__data[0]) begin
-              \$459  = 32'd0;
-            end
-      endcase
-    end
-    if (rst) begin
-      \$459  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$460  = \$435 [31:0];
-    if (\$449 ) begin
-      casez (host__address[21:0])
-        22'h000004:
-            if (host__data[0]) begin
-              \$460  = 32'd0;
-            end
-      endcase
-    end
-    if (rst) begin
-      \$460  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$461  = \$436 [31:0];
-    if (\$449 ) begin
-      casez (host__address[21:0])
-        22'h000004:
-            if (host__data[0]) begin
-              \$461  = 32'd0;
-            end
-      endcase
-    end
-    if (rst) begin
-      \$461  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$462  = \$437 [31:0];
-    if (\$449 ) begin
-      casez (host__address[21:0])
-        22'h000004:
-            if (host__data[0]) begin
-              \$462  = 32'd0;
-            end
-      endcase
-    end
-    if (rst) begin
-      \$462  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$463  = \$441 [31:0];
-    if (\$449 ) begin
-      casez (host__address[21:0])
-        22'h000004:
-            if (host__data[0]) begin
-              \$463  = 32'd0;
-            end
-      endcase
-    end
-    if (rst) begin
-      \$463  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$464  = \$442 [31:0];
-    if (\$449 ) begin
-      casez (host__address[21:0])
-        22'h000004:
-            if (host__data[0]) begin
-              \$464  = 32'd0;
-            end
-      endcase
-    end
-    if (rst) begin
-      \$464  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$465  = \$443 [31:0];
-    if (\$449 ) begin
-      casez (host__address[21:0])
-        22'h000004:
-            if (host__data[0]) begin
-              \$465  = 32'd0;
-            end
-      endcase
-    end
-    if (rst) begin
-      \$465  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$466  = \$444 [31:0];
-    if (\$449 ) begin
-      casez (host__address[21:0])
-        22'h000004:
-            /* empty */;
-        22'h00000c:
-            /* empty */;
-        22'h000010:
-            /* empty */;
-        22'h000020:
-            /* empty */;
-        22'h000018:
-            \$466  = 32'd0;
-      endcase
-    end
-    if (rst) begin
-      \$466  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$467  = \$445 [31:0];
-    if (\$449 ) begin
-      casez (host__address[21:0])
-        22'h000004:
-            /* empty */;
-        22'h00000c:
-            /* empty */;
-        22'h000010:
-            /* empty */;
-        22'h000020:
-            /* empty */;
-        22'h000018:
-            /* empty */;
-        22'h00001c:
-            \$467  = 32'd0;
-      endcase
-    end
-    if (rst) begin
-      \$467  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$468  = control_guard_output;
-    if (\$449 ) begin
-      casez (host__address[21:0])
-        22'h000004:
-            \$468  = host__data[1];
-      endcase
-    end
-    if (rst) begin
-      \$468  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$469  = control_guard_input;
-    if (\$449 ) begin
-      casez (host__address[21:0])
-        22'h000004:
-            \$469  = host__data[2];
-      endcase
-    end
-    if (rst) begin
-      \$469  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$470  = control_guard_zero;
-    if (\$449 ) begin
-      casez (host__address[21:0])
-        22'h000004:
-            \$470  = host__data[3];
-      endcase
-    end
-    if (rst) begin
-      \$470  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$471  = control_interrupt;
-    if (\$449 ) begin
-      casez (host__address[21:0])
-        22'h000004:
-            \$471  = host__data[4];
-      endcase
-    end
-    if (rst) begin
-      \$471  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$472  = refused;
-    if (\$449 ) begin
-      casez (host__address[21:0])
-        22'h000004:
-            if (host__data[0]) begin
-              \$472  = 1'h0;
-            end
-      endcase
-    end
-    if (\$451 ) begin
-      \$472  = 1'h1;
-    end
-    if (rst) begin
-      \$472  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$473  = first;
-    if (\$449 ) begin
-      casez (host__address[21:0])
-        22'h000004:
-            /* empty */;
-        22'h00000c:
-            \$473  = host__data[15:0];
-      endcase
-    end
-    if (rst) begin
-      \$473  = 16'h0000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$474  = count;
-    if (\$449 ) begin
-      casez (host__address[21:0])
-        22'h000004:
-            /* empty */;
-        22'h00000c:
-            /* empty */;
-        22'h000010:
-            \$474  = host__data[15:0];
-      endcase
-    end
-    if (rst) begin
-      \$474  = 16'h0000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$475  = ready;
-    if (\$449 ) begin
-      casez (host__address[21:0])
-        22'h000004:
-            /* empty */;
-        22'h00000c:
-            /* empty */;
-        22'h000010:
-            /* empty */;
-        22'h000020:
-            \$475  = host__data[15:0];
-      endcase
-    end
-    if (rst) begin
-      \$475  = 16'hffff;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$476  = read;
-    if (rst) begin
-      \$476  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$477  = \$452 [1:0];
-    if (rst) begin
-      \$477  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$478  = layer[24:23];
-    if (rst) begin
-      \$478  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    (* full_case = 32'd1 *)
-    casez (region_read)
-      3'h0:
-          \$479  = register_data;
-      3'h1:
-          \$479  = word;
-      3'h2:
-          \$479  = \$453 ;
-      3'h3:
-          \$479  = \$454 ;
-      default:
-          \$479  = \$455 ;
-    endcase
-    if (rst) begin
-      \$479  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$480  = token;
-    if (rst) begin
-      \$480  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$481  = token_0;
-    if (rst) begin
-      \$481  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$482  = token_1;
-    if (rst) begin
-      \$482  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$483  = token_2;
-    if (rst) begin
-      \$483  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$484  = token_3;
-    if (rst) begin
-      \$484  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$485  = token_4;
-    if (rst) begin
-      \$485  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$486  = token_5;
-    if (rst) begin
-      \$486  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$487  = token_6;
-    if (rst) begin
-      \$487  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$488  = token_7;
-    if (rst) begin
-      \$488  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$489  = token[1];
-    if (rst) begin
-      \$489  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$490  = swap_0;
-    if (rst) begin
-      \$490  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$491  = \read_data$233 ;
-    if (rst) begin
-      \$491  = 64'h0000000000000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$492  = violation;
-    if (rst) begin
-      \$492  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    (* full_case = 32'd1 *)
-    casez (guard_output_count_now[3:0])
-      4'h0:
-          \$493  = 3'h0;
-      4'h1:
-          \$493  = 3'h1;
-      4'h2:
-          \$493  = 3'h1;
-      4'h3:
-          \$493  = 3'h2;
-      4'h4:
-          \$493  = 3'h1;
-      4'h5:
-          \$493  = 3'h2;
-      4'h6:
-          \$493  = 3'h2;
-      4'h7:
-          \$493  = 3'h3;
-      4'h8:
-          \$493  = 3'h1;
-      4'h9:
-          \$493  = 3'h2;
-      4'ha:
-          \$493  = 3'h2;
-      4'hb:
-          \$493  = 3'h3;
-      4'hc:
-          \$493  = 3'h2;
-      4'hd:
-          \$493  = 3'h3;
-      4'he:
-          \$493  = 3'h3;
-      4'hf:
-          \$493  = 3'h4;
-    endcase
-    if (rst) begin
-      \$493  = 3'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    (* full_case = 32'd1 *)
-    casez (guard_output_count_now[7:4])
-      4'h0:
-          \$494  = 3'h0;
-      4'h1:
-          \$494  = 3'h1;
-      4'h2:
-          \$494  = 3'h1;
-      4'h3:
-          \$494  = 3'h2;
-      4'h4:
-          \$494  = 3'h1;
-      4'h5:
-          \$494  = 3'h2;
-      4'h6:
-          \$494  = 3'h2;
-      4'h7:
-          \$494  = 3'h3;
-      4'h8:
-          \$494  = 3'h1;
-      4'h9:
-          \$494  = 3'h2;
-      4'ha:
-          \$494  = 3'h2;
-      4'hb:
-          \$494  = 3'h3;
-      4'hc:
-          \$494  = 3'h2;
-      4'hd:
-          \$494  = 3'h3;
-      4'he:
-          \$494  = 3'h3;
-      4'hf:
-          \$494  = 3'h4;
-    endcase
-    if (rst) begin
-      \$494  = 3'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$495  = \violation$246 ;
-    if (rst) begin
-      \$495  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    (* full_case = 32'd1 *)
-    casez (guard_input_count_now[3:0])
-      4'h0:
-          \$496  = 3'h0;
-      4'h1:
-          \$496  = 3'h1;
-      4'h2:
-          \$496  = 3'h1;
-      4'h3:
-          \$496  = 3'h2;
-      4'h4:
-          \$496  = 3'h1;
-      4'h5:
-          \$496  = 3'h2;
-      4'h6:
-          \$496  = 3'h2;
-      4'h7:
-          \$496  = 3'h3;
-      4'h8:
-          \$496  = 3'h1;
-      4'h9:
-          \$496  = 3'h2;
-      4'ha:
-          \$496  = 3'h2;
-      4'hb:
-          \$496  = 3'h3;
-      4'hc:
-          \$496  = 3'h2;
-      4'hd:
-          \$496  = 3'h3;
-      4'he:
-          \$496  = 3'h3;
-      4'hf:
-          \$496  = 3'h4;
-    endcase
-    if (rst) begin
-      \$496  = 3'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    (* full_case = 32'd1 *)
-    casez (guard_input_count_now[7:4])
-      4'h0:
-          \$497  = 3'h0;
-      4'h1:
-          \$497  = 3'h1;
-      4'h2:
-          \$497  = 3'h1;
-      4'h3:
-          \$497  = 3'h2;
-      4'h4:
-          \$497  = 3'h1;
-      4'h5:
-          \$497  = 3'h2;
-      4'h6:
-          \$497  = 3'h2;
-      4'h7:
-          \$497  = 3'h3;
-      4'h8:
-          \$497  = 3'h1;
-      4'h9:
-          \$497  = 3'h2;
-      4'ha:
-          \$497  = 3'h2;
-      4'hb:
-          \$497  = 3'h3;
-      4'hc:
-          \$497  = 3'h2;
-      4'hd:
-          \$497  = 3'h3;
-      4'he:
-          \$497  = 3'h3;
-      4'hf:
-          \$497  = 3'h4;
-    endcase
-    if (rst) begin
-      \$497  = 3'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    feeder_word = 64'h0000000000000000;
-    casez (input_bank)
-      2'h0:
-          feeder_word = \read_data$147 ;
-      2'h1:
-          feeder_word = \read_data$148 ;
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    residual_word = 64'h0000000000000000;
-    casez (residual_bank)
-      2'h0:
-          residual_word = \read_data$147 ;
-      2'h1:
-          residual_word = \read_data$148 ;
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     (* full_case = 32'd1 *)
     casez (offset_read[3:2])
       2'h0:
-          \$453  = { \$signature__data$112 [23], \$signature__data$112 [23], \$signature__data$112 [23], \$signature__data$112 [23], \$signature__data$112 [23], \$signature__data$112 [23], \$signature__data$112 [23], \$signature__data$112 [23], \$signature__data$112  };
+          \$498  = { \$signature__data$108 [23], \$signature__data$108 [23], \$signature__data$108 [23], \$signature__data$108 [23], \$signature__data$108 [23], \$signature__data$108 [23], \$signature__data$108 [23], \$signature__data$108 [23], \$signature__data$108  };
       2'h1:
-          \$453  = parameter_slot_1;
+          \$498  = parameter_slot_1;
       2'h2:
-          \$453  = parameter_slot_2;
+          \$498  = parameter_slot_2;
       2'h3:
-          \$453  = 32'd0;
+          \$498  = 32'd0;
     endcase
   end
   always @* begin
@@ -2763,9 +2274,9 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     (* full_case = 32'd1 *)
     casez (offset_read[2])
       1'h0:
-          \$454  = \read_data$233 [31:0];
+          \$499  = \read_data$231 [31:0];
       1'h1:
-          \$454  = \read_data$233 [63:32];
+          \$499  = \read_data$231 [63:32];
     endcase
   end
   always @* begin
@@ -2773,57 +2284,10 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     (* full_case = 32'd1 *)
     casez (offset_read[2])
       1'h0:
-          \$455  = feeder_word[31:0];
+          \$500  = feeder_word[31:0];
       1'h1:
-          \$455  = feeder_word[63:32];
+          \$500  = feeder_word[63:32];
     endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    forbidden = 1'h1;
-    casez (host__address[21:0])
-      22'h000000:
-          forbidden = \$3 ;
-      22'h000004:
-          forbidden = \$7 ;
-      22'h000008:
-          forbidden = \$10 ;
-      22'h00000c:
-          forbidden = \$14 ;
-      22'h000010:
-          forbidden = \$18 ;
-      22'h000014:
-          forbidden = \$21 ;
-      22'h000018:
-          forbidden = \$25 ;
-      22'h00001c:
-          forbidden = \$29 ;
-      22'h000020:
-          forbidden = \$33 ;
-      22'h000024:
-          forbidden = \$36 ;
-      22'h000028:
-          forbidden = \$39 ;
-      22'h00002c:
-          forbidden = \$42 ;
-      22'h000030:
-          forbidden = \$45 ;
-      22'h000034:
-          forbidden = \$48 ;
-      22'h000038:
-          forbidden = \$51 ;
-      22'h00003c:
-          forbidden = \$54 ;
-      22'h000040:
-          forbidden = \$57 ;
-      22'h000044:
-          forbidden = \$60 ;
-      22'h000048:
-          forbidden = \$63 ;
-    endcase
-    if (\$66 ) begin
-      forbidden = 1'h1;
-    end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
@@ -2871,54 +2335,590 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    host__error = 1'h0;
-    if (\$67 ) begin
-      host__error = forbidden;
-    end
-    if (\$76 ) begin
-      host__error = \$82 ;
-    end
-    if (\$101 ) begin
-      host__error = \$107 ;
-    end
-    if (\$156 ) begin
-      host__error = \$159 ;
-    end
-    if (\$280 ) begin
-      host__error = \$282 ;
-    end
-    if (\$403 ) begin
-      host__error = \$405 ;
-    end
-    if (\$406 ) begin
-      host__error = 1'h1;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     start = 1'h0;
-    if (\$71 ) begin
-      casez (host__address[21:0])
-        22'h000004:
-            if (host__data[0]) begin
-              start = 1'h1;
-            end
-      endcase
+    if (\$6 ) begin
+      if (\$7 ) begin
+        if (host__data[0]) begin
+          start = 1'h1;
+        end
+      end
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$456  = host__address[24:22];
+    \$501  = host__address[24:22];
     if (rst) begin
-      \$456  = 3'h0;
+      \$501  = 3'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$457  = host__address[21:0];
+    \$502  = host__address[21:0];
     if (rst) begin
-      \$457  = 22'h000000;
+      \$502  = 22'h000000;
     end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$503  = cycles;
+    if (busy) begin
+      \$503  = \$466 [31:0];
+    end
+    if (\$484 ) begin
+      if (\$485 ) begin
+        if (host__data[0]) begin
+          \$503  = 32'd0;
+        end
+      end
+    end
+    if (rst) begin
+      \$503  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$504  = \$467 [31:0];
+    if (\$484 ) begin
+      if (\$485 ) begin
+        if (host__data[0]) begin
+          \$504  = 32'd0;
+        end
+      end
+    end
+    if (rst) begin
+      \$504  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$505  = \$468 [31:0];
+    if (\$484 ) begin
+      if (\$485 ) begin
+        if (host__data[0]) begin
+          \$505  = 32'd0;
+        end
+      end
+    end
+    if (rst) begin
+      \$505  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$506  = \$469 [31:0];
+    if (\$484 ) begin
+      if (\$485 ) begin
+        if (host__data[0]) begin
+          \$506  = 32'd0;
+        end
+      end
+    end
+    if (rst) begin
+      \$506  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$507  = \$470 [31:0];
+    if (\$484 ) begin
+      if (\$485 ) begin
+        if (host__data[0]) begin
+          \$507  = 32'd0;
+        end
+      end
+    end
+    if (rst) begin
+      \$507  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$508  = \$474 [31:0];
+    if (\$484 ) begin
+      if (\$485 ) begin
+        if (host__data[0]) begin
+          \$508  = 32'd0;
+        end
+      end
+    end
+    if (rst) begin
+      \$508  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$509  = \$475 [31:0];
+    if (\$484 ) begin
+      if (\$485 ) begin
+        if (host__data[0]) begin
+          \$509  = 32'd0;
+        end
+      end
+    end
+    if (rst) begin
+      \$509  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$510  = \$476 [31:0];
+    if (\$484 ) begin
+      if (\$485 ) begin
+        if (host__data[0]) begin
+          \$510  = 32'd0;
+        end
+      end
+    end
+    if (rst) begin
+      \$510  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$511  = \$477 [31:0];
+    if (\$491 ) begin
+      if (\$493 ) begin
+        \$511  = 32'd0;
+      end
+    end
+    if (rst) begin
+      \$511  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$512  = \$478 [31:0];
+    if (\$491 ) begin
+      if (\$494 ) begin
+        \$512  = 32'd0;
+      end
+    end
+    if (rst) begin
+      \$512  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$513  = control_guard_output;
+    if (\$484 ) begin
+      if (\$485 ) begin
+        \$513  = host__data[1];
+      end
+    end
+    if (rst) begin
+      \$513  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$514  = control_guard_input;
+    if (\$484 ) begin
+      if (\$485 ) begin
+        \$514  = host__data[2];
+      end
+    end
+    if (rst) begin
+      \$514  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$515  = control_guard_zero;
+    if (\$484 ) begin
+      if (\$485 ) begin
+        \$515  = host__data[3];
+      end
+    end
+    if (rst) begin
+      \$515  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$516  = control_interrupt;
+    if (\$484 ) begin
+      if (\$485 ) begin
+        \$516  = host__data[4];
+      end
+    end
+    if (rst) begin
+      \$516  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$517  = refused;
+    if (\$484 ) begin
+      if (\$485 ) begin
+        if (host__data[0]) begin
+          \$517  = 1'h0;
+        end
+      end
+    end
+    if (\$496 ) begin
+      \$517  = 1'h1;
+    end
+    if (rst) begin
+      \$517  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$518  = first;
+    if (\$484 ) begin
+      if (\$486 ) begin
+        \$518  = host__data[15:0];
+      end
+    end
+    if (rst) begin
+      \$518  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$519  = count;
+    if (\$484 ) begin
+      if (\$487 ) begin
+        \$519  = host__data[15:0];
+      end
+    end
+    if (rst) begin
+      \$519  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$520  = ready;
+    if (\$491 ) begin
+      if (\$492 ) begin
+        \$520  = host__data[15:0];
+      end
+    end
+    if (rst) begin
+      \$520  = 16'hffff;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$521  = read;
+    if (rst) begin
+      \$521  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$522  = \$497 [1:0];
+    if (rst) begin
+      \$522  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$523  = layer[24:23];
+    if (rst) begin
+      \$523  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    (* full_case = 32'd1 *)
+    casez (region_read)
+      3'h0:
+          \$524  = register_data;
+      3'h1:
+          \$524  = word;
+      3'h2:
+          \$524  = \$498 ;
+      3'h3:
+          \$524  = \$499 ;
+      default:
+          \$524  = \$500 ;
+    endcase
+    if (rst) begin
+      \$524  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$525  = token;
+    if (rst) begin
+      \$525  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$526  = token_0;
+    if (rst) begin
+      \$526  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$527  = token_1;
+    if (rst) begin
+      \$527  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$528  = token_2;
+    if (rst) begin
+      \$528  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$529  = token_3;
+    if (rst) begin
+      \$529  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$530  = token_4;
+    if (rst) begin
+      \$530  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$531  = token_5;
+    if (rst) begin
+      \$531  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$532  = token_6;
+    if (rst) begin
+      \$532  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$533  = token_7;
+    if (rst) begin
+      \$533  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$534  = token[1];
+    if (rst) begin
+      \$534  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$535  = swap_0;
+    if (rst) begin
+      \$535  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$536  = \read_data$231 ;
+    if (rst) begin
+      \$536  = 64'h0000000000000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$537  = violation;
+    if (rst) begin
+      \$537  = 8'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    (* full_case = 32'd1 *)
+    casez (guard_output_count_now[3:0])
+      4'h0:
+          \$538  = 3'h0;
+      4'h1:
+          \$538  = 3'h1;
+      4'h2:
+          \$538  = 3'h1;
+      4'h3:
+          \$538  = 3'h2;
+      4'h4:
+          \$538  = 3'h1;
+      4'h5:
+          \$538  = 3'h2;
+      4'h6:
+          \$538  = 3'h2;
+      4'h7:
+          \$538  = 3'h3;
+      4'h8:
+          \$538  = 3'h1;
+      4'h9:
+          \$538  = 3'h2;
+      4'ha:
+          \$538  = 3'h2;
+      4'hb:
+          \$538  = 3'h3;
+      4'hc:
+          \$538  = 3'h2;
+      4'hd:
+          \$538  = 3'h3;
+      4'he:
+          \$538  = 3'h3;
+      4'hf:
+          \$538  = 3'h4;
+    endcase
+    if (rst) begin
+      \$538  = 3'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    (* full_case = 32'd1 *)
+    casez (guard_output_count_now[7:4])
+      4'h0:
+          \$539  = 3'h0;
+      4'h1:
+          \$539  = 3'h1;
+      4'h2:
+          \$539  = 3'h1;
+      4'h3:
+          \$539  = 3'h2;
+      4'h4:
+          \$539  = 3'h1;
+      4'h5:
+          \$539  = 3'h2;
+      4'h6:
+          \$539  = 3'h2;
+      4'h7:
+          \$539  = 3'h3;
+      4'h8:
+          \$539  = 3'h1;
+      4'h9:
+          \$539  = 3'h2;
+      4'ha:
+          \$539  = 3'h2;
+      4'hb:
+          \$539  = 3'h3;
+      4'hc:
+          \$539  = 3'h2;
+      4'hd:
+          \$539  = 3'h3;
+      4'he:
+          \$539  = 3'h3;
+      4'hf:
+          \$539  = 3'h4;
+    endcase
+    if (rst) begin
+      \$539  = 3'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$540  = \violation$244 ;
+    if (rst) begin
+      \$540  = 8'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    (* full_case = 32'd1 *)
+    casez (guard_input_count_now[3:0])
+      4'h0:
+          \$541  = 3'h0;
+      4'h1:
+          \$541  = 3'h1;
+      4'h2:
+          \$541  = 3'h1;
+      4'h3:
+          \$541  = 3'h2;
+      4'h4:
+          \$541  = 3'h1;
+      4'h5:
+          \$541  = 3'h2;
+      4'h6:
+          \$541  = 3'h2;
+      4'h7:
+          \$541  = 3'h3;
+      4'h8:
+          \$541  = 3'h1;
+      4'h9:
+          \$541  = 3'h2;
+      4'ha:
+          \$541  = 3'h2;
+      4'hb:
+          \$541  = 3'h3;
+      4'hc:
+          \$541  = 3'h2;
+      4'hd:
+          \$541  = 3'h3;
+      4'he:
+          \$541  = 3'h3;
+      4'hf:
+          \$541  = 3'h4;
+    endcase
+    if (rst) begin
+      \$541  = 3'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    (* full_case = 32'd1 *)
+    casez (guard_input_count_now[7:4])
+      4'h0:
+          \$542  = 3'h0;
+      4'h1:
+          \$542  = 3'h1;
+      4'h2:
+          \$542  = 3'h1;
+      4'h3:
+          \$542  = 3'h2;
+      4'h4:
+          \$542  = 3'h1;
+      4'h5:
+          \$542  = 3'h2;
+      4'h6:
+          \$542  = 3'h2;
+      4'h7:
+          \$542  = 3'h3;
+      4'h8:
+          \$542  = 3'h1;
+      4'h9:
+          \$542  = 3'h2;
+      4'ha:
+          \$542  = 3'h2;
+      4'hb:
+          \$542  = 3'h3;
+      4'hc:
+          \$542  = 3'h2;
+      4'hd:
+          \$542  = 3'h3;
+      4'he:
+          \$542  = 3'h3;
+      4'hf:
+          \$542  = 3'h4;
+    endcase
+    if (rst) begin
+      \$542  = 3'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    feeder_word = 64'h0000000000000000;
+    casez (input_bank)
+      2'h0:
+          feeder_word = \read_data$145 ;
+      2'h1:
+          feeder_word = \read_data$146 ;
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    residual_word = 64'h0000000000000000;
+    casez (residual_bank)
+      2'h0:
+          residual_word = \read_data$145 ;
+      2'h1:
+          residual_word = \read_data$146 ;
+    endcase
   end
   assign \s_axi_awid$32  = s_axi_awid;
   assign \s_axi_awaddr$33  = s_axi_awaddr;
@@ -2949,67 +2949,66 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \s_axi_rlast$58  = s_axi_rlast;
   assign \s_axi_rvalid$59  = s_axi_rvalid;
   assign \s_axi_rready$60  = s_axi_rready;
-  assign error = host__error;
   assign read_data = host__read_data;
-  assign \start$94  = start;
-  assign \first$95  = first;
-  assign \count$96  = count;
-  assign \ready$97  = ready;
-  assign \$signature__addr  = \$72 [10:0];
-  assign address = { index[5:0], \$498  };
+  assign \start$91  = start;
+  assign \first$92  = first;
+  assign \count$93  = count;
+  assign \ready$94  = ready;
+  assign \$signature__addr  = \$8 [10:0];
+  assign address = { index[5:0], \$543  };
   assign \$signature__data  = word;
   assign load__addr = host__address[12:2];
   assign load__data = host__data;
-  assign \$signature__addr$106  = \$83 [9:0];
+  assign \$signature__addr$102  = \$12 [9:0];
   assign write__addr = host__address[13:4];
   assign write__data = host__data[23:0];
-  assign \$signature__addr$113  = \$89 [9:0];
-  assign \write__addr$114  = host__address[13:4];
-  assign \write__data$115  = { host__data[29:24], host__data[15:0] };
-  assign \$signature__addr$118  = \$95 [9:0];
-  assign \write__addr$119  = host__address[13:4];
-  assign \write__data$120  = host__data;
-  assign parameter_slot_0 = { \$signature__data$112 [23], \$signature__data$112 [23], \$signature__data$112 [23], \$signature__data$112 [23], \$signature__data$112 [23], \$signature__data$112 [23], \$signature__data$112 [23], \$signature__data$112 [23], \$signature__data$112  };
-  assign \layer$151  = layer;
-  assign \go$153  = go;
-  assign \stop$155  = stop;
-  assign \done$157  = feeder_done;
-  assign \layer$158  = layer;
-  assign \sub_block$160  = sub_block;
-  assign \pad$162  = pad;
+  assign \$signature__addr$109  = \$18 [9:0];
+  assign \write__addr$110  = host__address[13:4];
+  assign \write__data$111  = { host__data[29:24], host__data[15:0] };
+  assign \$signature__addr$114  = \$24 [9:0];
+  assign \write__addr$115  = host__address[13:4];
+  assign \write__data$116  = host__data;
+  assign parameter_slot_0 = { \$signature__data$108 [23], \$signature__data$108 [23], \$signature__data$108 [23], \$signature__data$108 [23], \$signature__data$108 [23], \$signature__data$108 [23], \$signature__data$108 [23], \$signature__data$108 [23], \$signature__data$108  };
+  assign \layer$149  = layer;
+  assign \go$151  = go;
+  assign \stop$153  = stop;
+  assign \done$155  = feeder_done;
+  assign \layer$156  = layer;
+  assign \sub_block$158  = sub_block;
+  assign \pad$160  = pad;
   assign valid = token[0];
-  assign \word$165  = feeder_word;
+  assign \word$163  = feeder_word;
   assign base = layer[262:243];
-  assign \go$167  = go;
-  assign \stop$168  = stop;
-  assign \load_next$170  = load_next;
-  assign \act$172  = act;
+  assign \go$165  = go;
+  assign \stop$166  = stop;
+  assign \load_next$168  = load_next;
+  assign \act$170  = act;
   assign swap_1 = swap;
   assign weight_row = weight;
-  assign \load$178  = load;
-  assign \layer$179  = layer;
-  assign token_8 = \token$180 ;
-  assign \sums$183  = sums;
+  assign \load$176  = load;
+  assign \layer$177  = layer;
+  assign token_8 = \token$178 ;
+  assign \sums$181  = sums;
   assign codes = residual;
   assign present = residual_present;
-  assign \base$188  = layer[242:229];
-  assign \go$189  = go;
+  assign \base$186  = layer[242:229];
+  assign \go$187  = go;
   assign parameter_begin = \begin ;
-  assign \layer$192  = layer;
-  assign \go$193  = go;
-  assign residual_token = \token$194 ;
-  assign \word$196  = residual_word;
-  assign \layer$197  = layer;
-  assign \go$198  = go;
-  assign codes_token = \token$199 ;
-  assign \codes$202  = \codes$201 ;
+  assign \layer$190  = layer;
+  assign \go$191  = go;
+  assign residual_token = \token$192 ;
+  assign \word$194  = residual_word;
+  assign \layer$195  = layer;
+  assign \go$196  = go;
+  assign codes_token = \token$197 ;
+  assign \codes$200  = \codes$199 ;
   assign overflow = fault_accumulator;
-  assign \enable$213  = control_guard_input;
+  assign \enable$211  = control_guard_input;
   assign use_zero = control_guard_zero;
-  assign \enable$215  = control_guard_output;
-  assign \use_zero$216  = control_guard_zero;
-  assign guard_output_count = { 3'h0, \$430  };
-  assign guard_input_count = { 3'h0, \$432  };
+  assign \enable$213  = control_guard_output;
+  assign \use_zero$214  = control_guard_zero;
+  assign guard_output_count = { 3'h0, \$463  };
+  assign guard_input_count = { 3'h0, \$465  };
   assign parameter_slot_3 = 32'd0;
   assign s_axi_rid = s_axi_bid;
   assign \parameters.bias  = parameters[23:0];
@@ -3041,14 +3040,14 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \write_data[5]  = write_data[47:40];
   assign \write_data[6]  = write_data[55:48];
   assign \write_data[7]  = write_data[63:56];
-  assign \read_address$131[0]  = \read_address$131 [11:0];
-  assign \read_address$131[1]  = \read_address$131 [23:12];
-  assign \read_address$131[2]  = \read_address$131 [35:24];
-  assign \read_address$131[3]  = \read_address$131 [47:36];
-  assign \read_address$131[4]  = \read_address$131 [59:48];
-  assign \read_address$131[5]  = \read_address$131 [71:60];
-  assign \read_address$131[6]  = \read_address$131 [83:72];
-  assign \read_address$131[7]  = \read_address$131 [95:84];
+  assign \read_address$127[0]  = \read_address$127 [11:0];
+  assign \read_address$127[1]  = \read_address$127 [23:12];
+  assign \read_address$127[2]  = \read_address$127 [35:24];
+  assign \read_address$127[3]  = \read_address$127 [47:36];
+  assign \read_address$127[4]  = \read_address$127 [59:48];
+  assign \read_address$127[5]  = \read_address$127 [71:60];
+  assign \read_address$127[6]  = \read_address$127 [83:72];
+  assign \read_address$127[7]  = \read_address$127 [95:84];
   assign \layer.magic  = layer[15:0];
   assign \layer.hold_weights  = layer[16];
   assign \layer.maximum  = layer[17];
@@ -3100,70 +3099,70 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \layer.add_shift  = layer[466:462];
   assign \layer.add_multiplier_a  = layer[490:467];
   assign \layer.add_multiplier_b  = layer[514:491];
-  assign \address$133[0]  = \address$133 [15:0];
-  assign \address$133[1]  = \address$133 [31:16];
-  assign \address$133[2]  = \address$133 [47:32];
-  assign \address$133[3]  = \address$133 [63:48];
-  assign \address$133[4]  = \address$133 [79:64];
-  assign \address$133[5]  = \address$133 [95:80];
-  assign \address$133[6]  = \address$133 [111:96];
-  assign \address$133[7]  = \address$133 [127:112];
-  assign \write_address$135[0]  = \write_address$135 [11:0];
-  assign \write_address$135[1]  = \write_address$135 [23:12];
-  assign \write_address$135[2]  = \write_address$135 [35:24];
-  assign \write_address$135[3]  = \write_address$135 [47:36];
-  assign \write_address$135[4]  = \write_address$135 [59:48];
-  assign \write_address$135[5]  = \write_address$135 [71:60];
-  assign \write_address$135[6]  = \write_address$135 [83:72];
-  assign \write_address$135[7]  = \write_address$135 [95:84];
-  assign \address$136[0]  = \address$136 [15:0];
-  assign \address$136[1]  = \address$136 [31:16];
-  assign \address$136[2]  = \address$136 [47:32];
-  assign \address$136[3]  = \address$136 [63:48];
-  assign \address$136[4]  = \address$136 [79:64];
-  assign \address$136[5]  = \address$136 [95:80];
-  assign \address$136[6]  = \address$136 [111:96];
-  assign \address$136[7]  = \address$136 [127:112];
-  assign \write_data$137[0]  = \write_data$137 [7:0];
-  assign \write_data$137[1]  = \write_data$137 [15:8];
-  assign \write_data$137[2]  = \write_data$137 [23:16];
-  assign \write_data$137[3]  = \write_data$137 [31:24];
-  assign \write_data$137[4]  = \write_data$137 [39:32];
-  assign \write_data$137[5]  = \write_data$137 [47:40];
-  assign \write_data$137[6]  = \write_data$137 [55:48];
-  assign \write_data$137[7]  = \write_data$137 [63:56];
-  assign \word$138[0]  = \word$138 [7:0];
-  assign \word$138[1]  = \word$138 [15:8];
-  assign \word$138[2]  = \word$138 [23:16];
-  assign \word$138[3]  = \word$138 [31:24];
-  assign \word$138[4]  = \word$138 [39:32];
-  assign \word$138[5]  = \word$138 [47:40];
-  assign \word$138[6]  = \word$138 [55:48];
-  assign \word$138[7]  = \word$138 [63:56];
-  assign \read_address$141[0]  = \read_address$141 [11:0];
-  assign \read_address$141[1]  = \read_address$141 [23:12];
-  assign \read_address$141[2]  = \read_address$141 [35:24];
-  assign \read_address$141[3]  = \read_address$141 [47:36];
-  assign \read_address$141[4]  = \read_address$141 [59:48];
-  assign \read_address$141[5]  = \read_address$141 [71:60];
-  assign \read_address$141[6]  = \read_address$141 [83:72];
-  assign \read_address$141[7]  = \read_address$141 [95:84];
-  assign \write_address$142[0]  = \write_address$142 [11:0];
-  assign \write_address$142[1]  = \write_address$142 [23:12];
-  assign \write_address$142[2]  = \write_address$142 [35:24];
-  assign \write_address$142[3]  = \write_address$142 [47:36];
-  assign \write_address$142[4]  = \write_address$142 [59:48];
-  assign \write_address$142[5]  = \write_address$142 [71:60];
-  assign \write_address$142[6]  = \write_address$142 [83:72];
-  assign \write_address$142[7]  = \write_address$142 [95:84];
-  assign \write_data$143[0]  = \write_data$143 [7:0];
-  assign \write_data$143[1]  = \write_data$143 [15:8];
-  assign \write_data$143[2]  = \write_data$143 [23:16];
-  assign \write_data$143[3]  = \write_data$143 [31:24];
-  assign \write_data$143[4]  = \write_data$143 [39:32];
-  assign \write_data$143[5]  = \write_data$143 [47:40];
-  assign \write_data$143[6]  = \write_data$143 [55:48];
-  assign \write_data$143[7]  = \write_data$143 [63:56];
+  assign \address$129[0]  = \address$129 [15:0];
+  assign \address$129[1]  = \address$129 [31:16];
+  assign \address$129[2]  = \address$129 [47:32];
+  assign \address$129[3]  = \address$129 [63:48];
+  assign \address$129[4]  = \address$129 [79:64];
+  assign \address$129[5]  = \address$129 [95:80];
+  assign \address$129[6]  = \address$129 [111:96];
+  assign \address$129[7]  = \address$129 [127:112];
+  assign \write_address$131[0]  = \write_address$131 [11:0];
+  assign \write_address$131[1]  = \write_address$131 [23:12];
+  assign \write_address$131[2]  = \write_address$131 [35:24];
+  assign \write_address$131[3]  = \write_address$131 [47:36];
+  assign \write_address$131[4]  = \write_address$131 [59:48];
+  assign \write_address$131[5]  = \write_address$131 [71:60];
+  assign \write_address$131[6]  = \write_address$131 [83:72];
+  assign \write_address$131[7]  = \write_address$131 [95:84];
+  assign \address$132[0]  = \address$132 [15:0];
+  assign \address$132[1]  = \address$132 [31:16];
+  assign \address$132[2]  = \address$132 [47:32];
+  assign \address$132[3]  = \address$132 [63:48];
+  assign \address$132[4]  = \address$132 [79:64];
+  assign \address$132[5]  = \address$132 [95:80];
+  assign \address$132[6]  = \address$132 [111:96];
+  assign \address$132[7]  = \address$132 [127:112];
+  assign \write_data$133[0]  = \write_data$133 [7:0];
+  assign \write_data$133[1]  = \write_data$133 [15:8];
+  assign \write_data$133[2]  = \write_data$133 [23:16];
+  assign \write_data$133[3]  = \write_data$133 [31:24];
+  assign \write_data$133[4]  = \write_data$133 [39:32];
+  assign \write_data$133[5]  = \write_data$133 [47:40];
+  assign \write_data$133[6]  = \write_data$133 [55:48];
+  assign \write_data$133[7]  = \write_data$133 [63:56];
+  assign \word$134[0]  = \word$134 [7:0];
+  assign \word$134[1]  = \word$134 [15:8];
+  assign \word$134[2]  = \word$134 [23:16];
+  assign \word$134[3]  = \word$134 [31:24];
+  assign \word$134[4]  = \word$134 [39:32];
+  assign \word$134[5]  = \word$134 [47:40];
+  assign \word$134[6]  = \word$134 [55:48];
+  assign \word$134[7]  = \word$134 [63:56];
+  assign \read_address$137[0]  = \read_address$137 [11:0];
+  assign \read_address$137[1]  = \read_address$137 [23:12];
+  assign \read_address$137[2]  = \read_address$137 [35:24];
+  assign \read_address$137[3]  = \read_address$137 [47:36];
+  assign \read_address$137[4]  = \read_address$137 [59:48];
+  assign \read_address$137[5]  = \read_address$137 [71:60];
+  assign \read_address$137[6]  = \read_address$137 [83:72];
+  assign \read_address$137[7]  = \read_address$137 [95:84];
+  assign \write_address$138[0]  = \write_address$138 [11:0];
+  assign \write_address$138[1]  = \write_address$138 [23:12];
+  assign \write_address$138[2]  = \write_address$138 [35:24];
+  assign \write_address$138[3]  = \write_address$138 [47:36];
+  assign \write_address$138[4]  = \write_address$138 [59:48];
+  assign \write_address$138[5]  = \write_address$138 [71:60];
+  assign \write_address$138[6]  = \write_address$138 [83:72];
+  assign \write_address$138[7]  = \write_address$138 [95:84];
+  assign \write_data$139[0]  = \write_data$139 [7:0];
+  assign \write_data$139[1]  = \write_data$139 [15:8];
+  assign \write_data$139[2]  = \write_data$139 [23:16];
+  assign \write_data$139[3]  = \write_data$139 [31:24];
+  assign \write_data$139[4]  = \write_data$139 [39:32];
+  assign \write_data$139[5]  = \write_data$139 [47:40];
+  assign \write_data$139[6]  = \write_data$139 [55:48];
+  assign \write_data$139[7]  = \write_data$139 [63:56];
   assign \feeder_word[0]  = feeder_word[7:0];
   assign \feeder_word[1]  = feeder_word[15:8];
   assign \feeder_word[2]  = feeder_word[23:16];
@@ -3172,22 +3171,22 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \feeder_word[5]  = feeder_word[47:40];
   assign \feeder_word[6]  = feeder_word[55:48];
   assign \feeder_word[7]  = feeder_word[63:56];
-  assign \read_data$147[0]  = \read_data$147 [7:0];
-  assign \read_data$147[1]  = \read_data$147 [15:8];
-  assign \read_data$147[2]  = \read_data$147 [23:16];
-  assign \read_data$147[3]  = \read_data$147 [31:24];
-  assign \read_data$147[4]  = \read_data$147 [39:32];
-  assign \read_data$147[5]  = \read_data$147 [47:40];
-  assign \read_data$147[6]  = \read_data$147 [55:48];
-  assign \read_data$147[7]  = \read_data$147 [63:56];
-  assign \read_data$148[0]  = \read_data$148 [7:0];
-  assign \read_data$148[1]  = \read_data$148 [15:8];
-  assign \read_data$148[2]  = \read_data$148 [23:16];
-  assign \read_data$148[3]  = \read_data$148 [31:24];
-  assign \read_data$148[4]  = \read_data$148 [39:32];
-  assign \read_data$148[5]  = \read_data$148 [47:40];
-  assign \read_data$148[6]  = \read_data$148 [55:48];
-  assign \read_data$148[7]  = \read_data$148 [63:56];
+  assign \read_data$145[0]  = \read_data$145 [7:0];
+  assign \read_data$145[1]  = \read_data$145 [15:8];
+  assign \read_data$145[2]  = \read_data$145 [23:16];
+  assign \read_data$145[3]  = \read_data$145 [31:24];
+  assign \read_data$145[4]  = \read_data$145 [39:32];
+  assign \read_data$145[5]  = \read_data$145 [47:40];
+  assign \read_data$145[6]  = \read_data$145 [55:48];
+  assign \read_data$145[7]  = \read_data$145 [63:56];
+  assign \read_data$146[0]  = \read_data$146 [7:0];
+  assign \read_data$146[1]  = \read_data$146 [15:8];
+  assign \read_data$146[2]  = \read_data$146 [23:16];
+  assign \read_data$146[3]  = \read_data$146 [31:24];
+  assign \read_data$146[4]  = \read_data$146 [39:32];
+  assign \read_data$146[5]  = \read_data$146 [47:40];
+  assign \read_data$146[6]  = \read_data$146 [55:48];
+  assign \read_data$146[7]  = \read_data$146 [63:56];
   assign \residual_word[0]  = residual_word[7:0];
   assign \residual_word[1]  = residual_word[15:8];
   assign \residual_word[2]  = residual_word[23:16];
@@ -3196,121 +3195,121 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \residual_word[5]  = residual_word[47:40];
   assign \residual_word[6]  = residual_word[55:48];
   assign \residual_word[7]  = residual_word[63:56];
-  assign \layer$151.magic  = layer[15:0];
-  assign \layer$151.hold_weights  = layer[16];
-  assign \layer$151.maximum  = layer[17];
-  assign \layer$151.residual  = layer[18];
-  assign \layer$151.input_bank  = layer[20:19];
-  assign \layer$151.output_bank  = layer[22:21];
-  assign \layer$151.residual_bank  = layer[24:23];
-  assign \layer$151.stride  = layer[27:25];
-  assign \layer$151.dilation  = layer[30:28];
-  assign \layer$151.sub_block  = layer[34:31];
-  assign \layer$151.out_lane  = layer[39:35];
-  assign \layer$151.input_base  = layer[55:40];
-  assign \layer$151.input_step  = layer[71:56];
-  assign \layer$151.step_x  = layer[87:72];
-  assign \layer$151.step_y  = layer[103:88];
-  assign \layer$151.step_kx  = layer[119:104];
-  assign \layer$151.step_ky  = layer[135:120];
-  assign \layer$151.blocks  = layer[148:136];
-  assign \layer$151.origin_y  = layer[158:149];
-  assign \layer$151.origin_x  = layer[168:159];
-  assign \layer$151.kernel_h  = layer[173:169];
-  assign \layer$151.kernel_w  = layer[178:174];
-  assign \layer$151.in_h  = layer[187:179];
-  assign \layer$151.in_w  = layer[196:188];
-  assign \layer$151.co_tiles  = layer[210:197];
-  assign \layer$151.out_h  = layer[219:211];
-  assign \layer$151.out_w  = layer[228:220];
-  assign \layer$151.param_base  = layer[242:229];
-  assign \layer$151.weight_base  = layer[262:243];
-  assign \layer$151.out_step  = layer[274:263];
-  assign \layer$151.out_base  = layer[290:275];
-  assign \layer$151.lane_mask  = layer[306:291];
-  assign \layer$151.res_lane  = layer[311:307];
-  assign \layer$151.res_base  = layer[327:312];
-  assign \layer$151.res_step_x  = layer[343:328];
-  assign \layer$151.res_step_y  = layer[359:344];
-  assign \layer$151.res_tiles  = layer[373:360];
-  assign \layer$151.pad_value  = layer[381:374];
-  assign \layer$151.zero_in  = layer[389:382];
-  assign \layer$151.input_lo  = layer[397:390];
-  assign \layer$151.input_hi  = layer[405:398];
-  assign \layer$151.zero_out  = layer[413:406];
-  assign \layer$151.lo  = layer[421:414];
-  assign \layer$151.hi  = layer[429:422];
-  assign \layer$151.res_zero  = layer[437:430];
-  assign \layer$151.add_zero  = layer[445:438];
-  assign \layer$151.add_lo  = layer[453:446];
-  assign \layer$151.add_hi  = layer[461:454];
-  assign \layer$151.add_shift  = layer[466:462];
-  assign \layer$151.add_multiplier_a  = layer[490:467];
-  assign \layer$151.add_multiplier_b  = layer[514:491];
-  assign \layer$158.magic  = layer[15:0];
-  assign \layer$158.hold_weights  = layer[16];
-  assign \layer$158.maximum  = layer[17];
-  assign \layer$158.residual  = layer[18];
-  assign \layer$158.input_bank  = layer[20:19];
-  assign \layer$158.output_bank  = layer[22:21];
-  assign \layer$158.residual_bank  = layer[24:23];
-  assign \layer$158.stride  = layer[27:25];
-  assign \layer$158.dilation  = layer[30:28];
-  assign \layer$158.sub_block  = layer[34:31];
-  assign \layer$158.out_lane  = layer[39:35];
-  assign \layer$158.input_base  = layer[55:40];
-  assign \layer$158.input_step  = layer[71:56];
-  assign \layer$158.step_x  = layer[87:72];
-  assign \layer$158.step_y  = layer[103:88];
-  assign \layer$158.step_kx  = layer[119:104];
-  assign \layer$158.step_ky  = layer[135:120];
-  assign \layer$158.blocks  = layer[148:136];
-  assign \layer$158.origin_y  = layer[158:149];
-  assign \layer$158.origin_x  = layer[168:159];
-  assign \layer$158.kernel_h  = layer[173:169];
-  assign \layer$158.kernel_w  = layer[178:174];
-  assign \layer$158.in_h  = layer[187:179];
-  assign \layer$158.in_w  = layer[196:188];
-  assign \layer$158.co_tiles  = layer[210:197];
-  assign \layer$158.out_h  = layer[219:211];
-  assign \layer$158.out_w  = layer[228:220];
-  assign \layer$158.param_base  = layer[242:229];
-  assign \layer$158.weight_base  = layer[262:243];
-  assign \layer$158.out_step  = layer[274:263];
-  assign \layer$158.out_base  = layer[290:275];
-  assign \layer$158.lane_mask  = layer[306:291];
-  assign \layer$158.res_lane  = layer[311:307];
-  assign \layer$158.res_base  = layer[327:312];
-  assign \layer$158.res_step_x  = layer[343:328];
-  assign \layer$158.res_step_y  = layer[359:344];
-  assign \layer$158.res_tiles  = layer[373:360];
-  assign \layer$158.pad_value  = layer[381:374];
-  assign \layer$158.zero_in  = layer[389:382];
-  assign \layer$158.input_lo  = layer[397:390];
-  assign \layer$158.input_hi  = layer[405:398];
-  assign \layer$158.zero_out  = layer[413:406];
-  assign \layer$158.lo  = layer[421:414];
-  assign \layer$158.hi  = layer[429:422];
-  assign \layer$158.res_zero  = layer[437:430];
-  assign \layer$158.add_zero  = layer[445:438];
-  assign \layer$158.add_lo  = layer[453:446];
-  assign \layer$158.add_hi  = layer[461:454];
-  assign \layer$158.add_shift  = layer[466:462];
-  assign \layer$158.add_multiplier_a  = layer[490:467];
-  assign \layer$158.add_multiplier_b  = layer[514:491];
+  assign \layer$149.magic  = layer[15:0];
+  assign \layer$149.hold_weights  = layer[16];
+  assign \layer$149.maximum  = layer[17];
+  assign \layer$149.residual  = layer[18];
+  assign \layer$149.input_bank  = layer[20:19];
+  assign \layer$149.output_bank  = layer[22:21];
+  assign \layer$149.residual_bank  = layer[24:23];
+  assign \layer$149.stride  = layer[27:25];
+  assign \layer$149.dilation  = layer[30:28];
+  assign \layer$149.sub_block  = layer[34:31];
+  assign \layer$149.out_lane  = layer[39:35];
+  assign \layer$149.input_base  = layer[55:40];
+  assign \layer$149.input_step  = layer[71:56];
+  assign \layer$149.step_x  = layer[87:72];
+  assign \layer$149.step_y  = layer[103:88];
+  assign \layer$149.step_kx  = layer[119:104];
+  assign \layer$149.step_ky  = layer[135:120];
+  assign \layer$149.blocks  = layer[148:136];
+  assign \layer$149.origin_y  = layer[158:149];
+  assign \layer$149.origin_x  = layer[168:159];
+  assign \layer$149.kernel_h  = layer[173:169];
+  assign \layer$149.kernel_w  = layer[178:174];
+  assign \layer$149.in_h  = layer[187:179];
+  assign \layer$149.in_w  = layer[196:188];
+  assign \layer$149.co_tiles  = layer[210:197];
+  assign \layer$149.out_h  = layer[219:211];
+  assign \layer$149.out_w  = layer[228:220];
+  assign \layer$149.param_base  = layer[242:229];
+  assign \layer$149.weight_base  = layer[262:243];
+  assign \layer$149.out_step  = layer[274:263];
+  assign \layer$149.out_base  = layer[290:275];
+  assign \layer$149.lane_mask  = layer[306:291];
+  assign \layer$149.res_lane  = layer[311:307];
+  assign \layer$149.res_base  = layer[327:312];
+  assign \layer$149.res_step_x  = layer[343:328];
+  assign \layer$149.res_step_y  = layer[359:344];
+  assign \layer$149.res_tiles  = layer[373:360];
+  assign \layer$149.pad_value  = layer[381:374];
+  assign \layer$149.zero_in  = layer[389:382];
+  assign \layer$149.input_lo  = layer[397:390];
+  assign \layer$149.input_hi  = layer[405:398];
+  assign \layer$149.zero_out  = layer[413:406];
+  assign \layer$149.lo  = layer[421:414];
+  assign \layer$149.hi  = layer[429:422];
+  assign \layer$149.res_zero  = layer[437:430];
+  assign \layer$149.add_zero  = layer[445:438];
+  assign \layer$149.add_lo  = layer[453:446];
+  assign \layer$149.add_hi  = layer[461:454];
+  assign \layer$149.add_shift  = layer[466:462];
+  assign \layer$149.add_multiplier_a  = layer[490:467];
+  assign \layer$149.add_multiplier_b  = layer[514:491];
+  assign \layer$156.magic  = layer[15:0];
+  assign \layer$156.hold_weights  = layer[16];
+  assign \layer$156.maximum  = layer[17];
+  assign \layer$156.residual  = layer[18];
+  assign \layer$156.input_bank  = layer[20:19];
+  assign \layer$156.output_bank  = layer[22:21];
+  assign \layer$156.residual_bank  = layer[24:23];
+  assign \layer$156.stride  = layer[27:25];
+  assign \layer$156.dilation  = layer[30:28];
+  assign \layer$156.sub_block  = layer[34:31];
+  assign \layer$156.out_lane  = layer[39:35];
+  assign \layer$156.input_base  = layer[55:40];
+  assign \layer$156.input_step  = layer[71:56];
+  assign \layer$156.step_x  = layer[87:72];
+  assign \layer$156.step_y  = layer[103:88];
+  assign \layer$156.step_kx  = layer[119:104];
+  assign \layer$156.step_ky  = layer[135:120];
+  assign \layer$156.blocks  = layer[148:136];
+  assign \layer$156.origin_y  = layer[158:149];
+  assign \layer$156.origin_x  = layer[168:159];
+  assign \layer$156.kernel_h  = layer[173:169];
+  assign \layer$156.kernel_w  = layer[178:174];
+  assign \layer$156.in_h  = layer[187:179];
+  assign \layer$156.in_w  = layer[196:188];
+  assign \layer$156.co_tiles  = layer[210:197];
+  assign \layer$156.out_h  = layer[219:211];
+  assign \layer$156.out_w  = layer[228:220];
+  assign \layer$156.param_base  = layer[242:229];
+  assign \layer$156.weight_base  = layer[262:243];
+  assign \layer$156.out_step  = layer[274:263];
+  assign \layer$156.out_base  = layer[290:275];
+  assign \layer$156.lane_mask  = layer[306:291];
+  assign \layer$156.res_lane  = layer[311:307];
+  assign \layer$156.res_base  = layer[327:312];
+  assign \layer$156.res_step_x  = layer[343:328];
+  assign \layer$156.res_step_y  = layer[359:344];
+  assign \layer$156.res_tiles  = layer[373:360];
+  assign \layer$156.pad_value  = layer[381:374];
+  assign \layer$156.zero_in  = layer[389:382];
+  assign \layer$156.input_lo  = layer[397:390];
+  assign \layer$156.input_hi  = layer[405:398];
+  assign \layer$156.zero_out  = layer[413:406];
+  assign \layer$156.lo  = layer[421:414];
+  assign \layer$156.hi  = layer[429:422];
+  assign \layer$156.res_zero  = layer[437:430];
+  assign \layer$156.add_zero  = layer[445:438];
+  assign \layer$156.add_lo  = layer[453:446];
+  assign \layer$156.add_hi  = layer[461:454];
+  assign \layer$156.add_shift  = layer[466:462];
+  assign \layer$156.add_multiplier_a  = layer[490:467];
+  assign \layer$156.add_multiplier_b  = layer[514:491];
   assign \token.valid  = token[0];
   assign \token.start  = token[1];
   assign \token.end  = token[2];
   assign \token.first  = token[3];
   assign \token.last  = token[4];
-  assign \word$165[0]  = feeder_word[7:0];
-  assign \word$165[1]  = feeder_word[15:8];
-  assign \word$165[2]  = feeder_word[23:16];
-  assign \word$165[3]  = feeder_word[31:24];
-  assign \word$165[4]  = feeder_word[39:32];
-  assign \word$165[5]  = feeder_word[47:40];
-  assign \word$165[6]  = feeder_word[55:48];
-  assign \word$165[7]  = feeder_word[63:56];
+  assign \word$163[0]  = feeder_word[7:0];
+  assign \word$163[1]  = feeder_word[15:8];
+  assign \word$163[2]  = feeder_word[23:16];
+  assign \word$163[3]  = feeder_word[31:24];
+  assign \word$163[4]  = feeder_word[39:32];
+  assign \word$163[5]  = feeder_word[47:40];
+  assign \word$163[6]  = feeder_word[55:48];
+  assign \word$163[7]  = feeder_word[63:56];
   assign \act[0]  = act[7:0];
   assign \act[1]  = act[15:8];
   assign \act[2]  = act[23:16];
@@ -3319,14 +3318,14 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \act[5]  = act[47:40];
   assign \act[6]  = act[55:48];
   assign \act[7]  = act[63:56];
-  assign \act$172[0]  = act[7:0];
-  assign \act$172[1]  = act[15:8];
-  assign \act$172[2]  = act[23:16];
-  assign \act$172[3]  = act[31:24];
-  assign \act$172[4]  = act[39:32];
-  assign \act$172[5]  = act[47:40];
-  assign \act$172[6]  = act[55:48];
-  assign \act$172[7]  = act[63:56];
+  assign \act$170[0]  = act[7:0];
+  assign \act$170[1]  = act[15:8];
+  assign \act$170[2]  = act[23:16];
+  assign \act$170[3]  = act[31:24];
+  assign \act$170[4]  = act[39:32];
+  assign \act$170[5]  = act[47:40];
+  assign \act$170[6]  = act[55:48];
+  assign \act$170[7]  = act[63:56];
   assign \weight[0]  = weight[7:0];
   assign \weight[1]  = weight[15:8];
   assign \weight[2]  = weight[23:16];
@@ -3343,67 +3342,67 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \weight_row[5]  = weight[47:40];
   assign \weight_row[6]  = weight[55:48];
   assign \weight_row[7]  = weight[63:56];
-  assign \layer$179.magic  = layer[15:0];
-  assign \layer$179.hold_weights  = layer[16];
-  assign \layer$179.maximum  = layer[17];
-  assign \layer$179.residual  = layer[18];
-  assign \layer$179.input_bank  = layer[20:19];
-  assign \layer$179.output_bank  = layer[22:21];
-  assign \layer$179.residual_bank  = layer[24:23];
-  assign \layer$179.stride  = layer[27:25];
-  assign \layer$179.dilation  = layer[30:28];
-  assign \layer$179.sub_block  = layer[34:31];
-  assign \layer$179.out_lane  = layer[39:35];
-  assign \layer$179.input_base  = layer[55:40];
-  assign \layer$179.input_step  = layer[71:56];
-  assign \layer$179.step_x  = layer[87:72];
-  assign \layer$179.step_y  = layer[103:88];
-  assign \layer$179.step_kx  = layer[119:104];
-  assign \layer$179.step_ky  = layer[135:120];
-  assign \layer$179.blocks  = layer[148:136];
-  assign \layer$179.origin_y  = layer[158:149];
-  assign \layer$179.origin_x  = layer[168:159];
-  assign \layer$179.kernel_h  = layer[173:169];
-  assign \layer$179.kernel_w  = layer[178:174];
-  assign \layer$179.in_h  = layer[187:179];
-  assign \layer$179.in_w  = layer[196:188];
-  assign \layer$179.co_tiles  = layer[210:197];
-  assign \layer$179.out_h  = layer[219:211];
-  assign \layer$179.out_w  = layer[228:220];
-  assign \layer$179.param_base  = layer[242:229];
-  assign \layer$179.weight_base  = layer[262:243];
-  assign \layer$179.out_step  = layer[274:263];
-  assign \layer$179.out_base  = layer[290:275];
-  assign \layer$179.lane_mask  = layer[306:291];
-  assign \layer$179.res_lane  = layer[311:307];
-  assign \layer$179.res_base  = layer[327:312];
-  assign \layer$179.res_step_x  = layer[343:328];
-  assign \layer$179.res_step_y  = layer[359:344];
-  assign \layer$179.res_tiles  = layer[373:360];
-  assign \layer$179.pad_value  = layer[381:374];
-  assign \layer$179.zero_in  = layer[389:382];
-  assign \layer$179.input_lo  = layer[397:390];
-  assign \layer$179.input_hi  = layer[405:398];
-  assign \layer$179.zero_out  = layer[413:406];
-  assign \layer$179.lo  = layer[421:414];
-  assign \layer$179.hi  = layer[429:422];
-  assign \layer$179.res_zero  = layer[437:430];
-  assign \layer$179.add_zero  = layer[445:438];
-  assign \layer$179.add_lo  = layer[453:446];
-  assign \layer$179.add_hi  = layer[461:454];
-  assign \layer$179.add_shift  = layer[466:462];
-  assign \layer$179.add_multiplier_a  = layer[490:467];
-  assign \layer$179.add_multiplier_b  = layer[514:491];
-  assign \token$180.valid  = \token$180 [0];
-  assign \token$180.start  = \token$180 [1];
-  assign \token$180.end  = \token$180 [2];
-  assign \token$180.first  = \token$180 [3];
-  assign \token$180.last  = \token$180 [4];
-  assign \token_8.valid  = \token$180 [0];
-  assign \token_8.start  = \token$180 [1];
-  assign \token_8.end  = \token$180 [2];
-  assign \token_8.first  = \token$180 [3];
-  assign \token_8.last  = \token$180 [4];
+  assign \layer$177.magic  = layer[15:0];
+  assign \layer$177.hold_weights  = layer[16];
+  assign \layer$177.maximum  = layer[17];
+  assign \layer$177.residual  = layer[18];
+  assign \layer$177.input_bank  = layer[20:19];
+  assign \layer$177.output_bank  = layer[22:21];
+  assign \layer$177.residual_bank  = layer[24:23];
+  assign \layer$177.stride  = layer[27:25];
+  assign \layer$177.dilation  = layer[30:28];
+  assign \layer$177.sub_block  = layer[34:31];
+  assign \layer$177.out_lane  = layer[39:35];
+  assign \layer$177.input_base  = layer[55:40];
+  assign \layer$177.input_step  = layer[71:56];
+  assign \layer$177.step_x  = layer[87:72];
+  assign \layer$177.step_y  = layer[103:88];
+  assign \layer$177.step_kx  = layer[119:104];
+  assign \layer$177.step_ky  = layer[135:120];
+  assign \layer$177.blocks  = layer[148:136];
+  assign \layer$177.origin_y  = layer[158:149];
+  assign \layer$177.origin_x  = layer[168:159];
+  assign \layer$177.kernel_h  = layer[173:169];
+  assign \layer$177.kernel_w  = layer[178:174];
+  assign \layer$177.in_h  = layer[187:179];
+  assign \layer$177.in_w  = layer[196:188];
+  assign \layer$177.co_tiles  = layer[210:197];
+  assign \layer$177.out_h  = layer[219:211];
+  assign \layer$177.out_w  = layer[228:220];
+  assign \layer$177.param_base  = layer[242:229];
+  assign \layer$177.weight_base  = layer[262:243];
+  assign \layer$177.out_step  = layer[274:263];
+  assign \layer$177.out_base  = layer[290:275];
+  assign \layer$177.lane_mask  = layer[306:291];
+  assign \layer$177.res_lane  = layer[311:307];
+  assign \layer$177.res_base  = layer[327:312];
+  assign \layer$177.res_step_x  = layer[343:328];
+  assign \layer$177.res_step_y  = layer[359:344];
+  assign \layer$177.res_tiles  = layer[373:360];
+  assign \layer$177.pad_value  = layer[381:374];
+  assign \layer$177.zero_in  = layer[389:382];
+  assign \layer$177.input_lo  = layer[397:390];
+  assign \layer$177.input_hi  = layer[405:398];
+  assign \layer$177.zero_out  = layer[413:406];
+  assign \layer$177.lo  = layer[421:414];
+  assign \layer$177.hi  = layer[429:422];
+  assign \layer$177.res_zero  = layer[437:430];
+  assign \layer$177.add_zero  = layer[445:438];
+  assign \layer$177.add_lo  = layer[453:446];
+  assign \layer$177.add_hi  = layer[461:454];
+  assign \layer$177.add_shift  = layer[466:462];
+  assign \layer$177.add_multiplier_a  = layer[490:467];
+  assign \layer$177.add_multiplier_b  = layer[514:491];
+  assign \token$178.valid  = \token$178 [0];
+  assign \token$178.start  = \token$178 [1];
+  assign \token$178.end  = \token$178 [2];
+  assign \token$178.first  = \token$178 [3];
+  assign \token$178.last  = \token$178 [4];
+  assign \token_8.valid  = \token$178 [0];
+  assign \token_8.start  = \token$178 [1];
+  assign \token_8.end  = \token$178 [2];
+  assign \token_8.first  = \token$178 [3];
+  assign \token_8.last  = \token$178 [4];
   assign \sums[0]  = sums[23:0];
   assign \sums[1]  = sums[47:24];
   assign \sums[2]  = sums[71:48];
@@ -3412,14 +3411,14 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \sums[5]  = sums[143:120];
   assign \sums[6]  = sums[167:144];
   assign \sums[7]  = sums[191:168];
-  assign \sums$183[0]  = sums[23:0];
-  assign \sums$183[1]  = sums[47:24];
-  assign \sums$183[2]  = sums[71:48];
-  assign \sums$183[3]  = sums[95:72];
-  assign \sums$183[4]  = sums[119:96];
-  assign \sums$183[5]  = sums[143:120];
-  assign \sums$183[6]  = sums[167:144];
-  assign \sums$183[7]  = sums[191:168];
+  assign \sums$181[0]  = sums[23:0];
+  assign \sums$181[1]  = sums[47:24];
+  assign \sums$181[2]  = sums[71:48];
+  assign \sums$181[3]  = sums[95:72];
+  assign \sums$181[4]  = sums[119:96];
+  assign \sums$181[5]  = sums[143:120];
+  assign \sums$181[6]  = sums[167:144];
+  assign \sums$181[7]  = sums[191:168];
   assign \residual[0]  = residual[7:0];
   assign \residual[1]  = residual[15:8];
   assign \residual[2]  = residual[23:16];
@@ -3436,160 +3435,160 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \codes[5]  = residual[47:40];
   assign \codes[6]  = residual[55:48];
   assign \codes[7]  = residual[63:56];
-  assign \layer$192.magic  = layer[15:0];
-  assign \layer$192.hold_weights  = layer[16];
-  assign \layer$192.maximum  = layer[17];
-  assign \layer$192.residual  = layer[18];
-  assign \layer$192.input_bank  = layer[20:19];
-  assign \layer$192.output_bank  = layer[22:21];
-  assign \layer$192.residual_bank  = layer[24:23];
-  assign \layer$192.stride  = layer[27:25];
-  assign \layer$192.dilation  = layer[30:28];
-  assign \layer$192.sub_block  = layer[34:31];
-  assign \layer$192.out_lane  = layer[39:35];
-  assign \layer$192.input_base  = layer[55:40];
-  assign \layer$192.input_step  = layer[71:56];
-  assign \layer$192.step_x  = layer[87:72];
-  assign \layer$192.step_y  = layer[103:88];
-  assign \layer$192.step_kx  = layer[119:104];
-  assign \layer$192.step_ky  = layer[135:120];
-  assign \layer$192.blocks  = layer[148:136];
-  assign \layer$192.origin_y  = layer[158:149];
-  assign \layer$192.origin_x  = layer[168:159];
-  assign \layer$192.kernel_h  = layer[173:169];
-  assign \layer$192.kernel_w  = layer[178:174];
-  assign \layer$192.in_h  = layer[187:179];
-  assign \layer$192.in_w  = layer[196:188];
-  assign \layer$192.co_tiles  = layer[210:197];
-  assign \layer$192.out_h  = layer[219:211];
-  assign \layer$192.out_w  = layer[228:220];
-  assign \layer$192.param_base  = layer[242:229];
-  assign \layer$192.weight_base  = layer[262:243];
-  assign \layer$192.out_step  = layer[274:263];
-  assign \layer$192.out_base  = layer[290:275];
-  assign \layer$192.lane_mask  = layer[306:291];
-  assign \layer$192.res_lane  = layer[311:307];
-  assign \layer$192.res_base  = layer[327:312];
-  assign \layer$192.res_step_x  = layer[343:328];
-  assign \layer$192.res_step_y  = layer[359:344];
-  assign \layer$192.res_tiles  = layer[373:360];
-  assign \layer$192.pad_value  = layer[381:374];
-  assign \layer$192.zero_in  = layer[389:382];
-  assign \layer$192.input_lo  = layer[397:390];
-  assign \layer$192.input_hi  = layer[405:398];
-  assign \layer$192.zero_out  = layer[413:406];
-  assign \layer$192.lo  = layer[421:414];
-  assign \layer$192.hi  = layer[429:422];
-  assign \layer$192.res_zero  = layer[437:430];
-  assign \layer$192.add_zero  = layer[445:438];
-  assign \layer$192.add_lo  = layer[453:446];
-  assign \layer$192.add_hi  = layer[461:454];
-  assign \layer$192.add_shift  = layer[466:462];
-  assign \layer$192.add_multiplier_a  = layer[490:467];
-  assign \layer$192.add_multiplier_b  = layer[514:491];
-  assign \token$194.valid  = \token$194 [0];
-  assign \token$194.start  = \token$194 [1];
-  assign \token$194.end  = \token$194 [2];
-  assign \token$194.first  = \token$194 [3];
-  assign \token$194.last  = \token$194 [4];
-  assign \residual_token.valid  = \token$194 [0];
-  assign \residual_token.start  = \token$194 [1];
-  assign \residual_token.end  = \token$194 [2];
-  assign \residual_token.first  = \token$194 [3];
-  assign \residual_token.last  = \token$194 [4];
-  assign \word$196[0]  = residual_word[7:0];
-  assign \word$196[1]  = residual_word[15:8];
-  assign \word$196[2]  = residual_word[23:16];
-  assign \word$196[3]  = residual_word[31:24];
-  assign \word$196[4]  = residual_word[39:32];
-  assign \word$196[5]  = residual_word[47:40];
-  assign \word$196[6]  = residual_word[55:48];
-  assign \word$196[7]  = residual_word[63:56];
-  assign \layer$197.magic  = layer[15:0];
-  assign \layer$197.hold_weights  = layer[16];
-  assign \layer$197.maximum  = layer[17];
-  assign \layer$197.residual  = layer[18];
-  assign \layer$197.input_bank  = layer[20:19];
-  assign \layer$197.output_bank  = layer[22:21];
-  assign \layer$197.residual_bank  = layer[24:23];
-  assign \layer$197.stride  = layer[27:25];
-  assign \layer$197.dilation  = layer[30:28];
-  assign \layer$197.sub_block  = layer[34:31];
-  assign \layer$197.out_lane  = layer[39:35];
-  assign \layer$197.input_base  = layer[55:40];
-  assign \layer$197.input_step  = layer[71:56];
-  assign \layer$197.step_x  = layer[87:72];
-  assign \layer$197.step_y  = layer[103:88];
-  assign \layer$197.step_kx  = layer[119:104];
-  assign \layer$197.step_ky  = layer[135:120];
-  assign \layer$197.blocks  = layer[148:136];
-  assign \layer$197.origin_y  = layer[158:149];
-  assign \layer$197.origin_x  = layer[168:159];
-  assign \layer$197.kernel_h  = layer[173:169];
-  assign \layer$197.kernel_w  = layer[178:174];
-  assign \layer$197.in_h  = layer[187:179];
-  assign \layer$197.in_w  = layer[196:188];
-  assign \layer$197.co_tiles  = layer[210:197];
-  assign \layer$197.out_h  = layer[219:211];
-  assign \layer$197.out_w  = layer[228:220];
-  assign \layer$197.param_base  = layer[242:229];
-  assign \layer$197.weight_base  = layer[262:243];
-  assign \layer$197.out_step  = layer[274:263];
-  assign \layer$197.out_base  = layer[290:275];
-  assign \layer$197.lane_mask  = layer[306:291];
-  assign \layer$197.res_lane  = layer[311:307];
-  assign \layer$197.res_base  = layer[327:312];
-  assign \layer$197.res_step_x  = layer[343:328];
-  assign \layer$197.res_step_y  = layer[359:344];
-  assign \layer$197.res_tiles  = layer[373:360];
-  assign \layer$197.pad_value  = layer[381:374];
-  assign \layer$197.zero_in  = layer[389:382];
-  assign \layer$197.input_lo  = layer[397:390];
-  assign \layer$197.input_hi  = layer[405:398];
-  assign \layer$197.zero_out  = layer[413:406];
-  assign \layer$197.lo  = layer[421:414];
-  assign \layer$197.hi  = layer[429:422];
-  assign \layer$197.res_zero  = layer[437:430];
-  assign \layer$197.add_zero  = layer[445:438];
-  assign \layer$197.add_lo  = layer[453:446];
-  assign \layer$197.add_hi  = layer[461:454];
-  assign \layer$197.add_shift  = layer[466:462];
-  assign \layer$197.add_multiplier_a  = layer[490:467];
-  assign \layer$197.add_multiplier_b  = layer[514:491];
-  assign \token$199.valid  = \token$199 [0];
-  assign \token$199.start  = \token$199 [1];
-  assign \token$199.end  = \token$199 [2];
-  assign \token$199.first  = \token$199 [3];
-  assign \token$199.last  = \token$199 [4];
-  assign \codes_token.valid  = \token$199 [0];
-  assign \codes_token.start  = \token$199 [1];
-  assign \codes_token.end  = \token$199 [2];
-  assign \codes_token.first  = \token$199 [3];
-  assign \codes_token.last  = \token$199 [4];
-  assign \codes$201[0]  = \codes$201 [7:0];
-  assign \codes$201[1]  = \codes$201 [15:8];
-  assign \codes$201[2]  = \codes$201 [23:16];
-  assign \codes$201[3]  = \codes$201 [31:24];
-  assign \codes$201[4]  = \codes$201 [39:32];
-  assign \codes$201[5]  = \codes$201 [47:40];
-  assign \codes$201[6]  = \codes$201 [55:48];
-  assign \codes$201[7]  = \codes$201 [63:56];
-  assign \codes$202[0]  = \codes$201 [7:0];
-  assign \codes$202[1]  = \codes$201 [15:8];
-  assign \codes$202[2]  = \codes$201 [23:16];
-  assign \codes$202[3]  = \codes$201 [31:24];
-  assign \codes$202[4]  = \codes$201 [39:32];
-  assign \codes$202[5]  = \codes$201 [47:40];
-  assign \codes$202[6]  = \codes$201 [55:48];
-  assign \codes$202[7]  = \codes$201 [63:56];
-  assign \read_data$233[0]  = \read_data$233 [7:0];
-  assign \read_data$233[1]  = \read_data$233 [15:8];
-  assign \read_data$233[2]  = \read_data$233 [23:16];
-  assign \read_data$233[3]  = \read_data$233 [31:24];
-  assign \read_data$233[4]  = \read_data$233 [39:32];
-  assign \read_data$233[5]  = \read_data$233 [47:40];
-  assign \read_data$233[6]  = \read_data$233 [55:48];
-  assign \read_data$233[7]  = \read_data$233 [63:56];
+  assign \layer$190.magic  = layer[15:0];
+  assign \layer$190.hold_weights  = layer[16];
+  assign \layer$190.maximum  = layer[17];
+  assign \layer$190.residual  = layer[18];
+  assign \layer$190.input_bank  = layer[20:19];
+  assign \layer$190.output_bank  = layer[22:21];
+  assign \layer$190.residual_bank  = layer[24:23];
+  assign \layer$190.stride  = layer[27:25];
+  assign \layer$190.dilation  = layer[30:28];
+  assign \layer$190.sub_block  = layer[34:31];
+  assign \layer$190.out_lane  = layer[39:35];
+  assign \layer$190.input_base  = layer[55:40];
+  assign \layer$190.input_step  = layer[71:56];
+  assign \layer$190.step_x  = layer[87:72];
+  assign \layer$190.step_y  = layer[103:88];
+  assign \layer$190.step_kx  = layer[119:104];
+  assign \layer$190.step_ky  = layer[135:120];
+  assign \layer$190.blocks  = layer[148:136];
+  assign \layer$190.origin_y  = layer[158:149];
+  assign \layer$190.origin_x  = layer[168:159];
+  assign \layer$190.kernel_h  = layer[173:169];
+  assign \layer$190.kernel_w  = layer[178:174];
+  assign \layer$190.in_h  = layer[187:179];
+  assign \layer$190.in_w  = layer[196:188];
+  assign \layer$190.co_tiles  = layer[210:197];
+  assign \layer$190.out_h  = layer[219:211];
+  assign \layer$190.out_w  = layer[228:220];
+  assign \layer$190.param_base  = layer[242:229];
+  assign \layer$190.weight_base  = layer[262:243];
+  assign \layer$190.out_step  = layer[274:263];
+  assign \layer$190.out_base  = layer[290:275];
+  assign \layer$190.lane_mask  = layer[306:291];
+  assign \layer$190.res_lane  = layer[311:307];
+  assign \layer$190.res_base  = layer[327:312];
+  assign \layer$190.res_step_x  = layer[343:328];
+  assign \layer$190.res_step_y  = layer[359:344];
+  assign \layer$190.res_tiles  = layer[373:360];
+  assign \layer$190.pad_value  = layer[381:374];
+  assign \layer$190.zero_in  = layer[389:382];
+  assign \layer$190.input_lo  = layer[397:390];
+  assign \layer$190.input_hi  = layer[405:398];
+  assign \layer$190.zero_out  = layer[413:406];
+  assign \layer$190.lo  = layer[421:414];
+  assign \layer$190.hi  = layer[429:422];
+  assign \layer$190.res_zero  = layer[437:430];
+  assign \layer$190.add_zero  = layer[445:438];
+  assign \layer$190.add_lo  = layer[453:446];
+  assign \layer$190.add_hi  = layer[461:454];
+  assign \layer$190.add_shift  = layer[466:462];
+  assign \layer$190.add_multiplier_a  = layer[490:467];
+  assign \layer$190.add_multiplier_b  = layer[514:491];
+  assign \token$192.valid  = \token$192 [0];
+  assign \token$192.start  = \token$192 [1];
+  assign \token$192.end  = \token$192 [2];
+  assign \token$192.first  = \token$192 [3];
+  assign \token$192.last  = \token$192 [4];
+  assign \residual_token.valid  = \token$192 [0];
+  assign \residual_token.start  = \token$192 [1];
+  assign \residual_token.end  = \token$192 [2];
+  assign \residual_token.first  = \token$192 [3];
+  assign \residual_token.last  = \token$192 [4];
+  assign \word$194[0]  = residual_word[7:0];
+  assign \word$194[1]  = residual_word[15:8];
+  assign \word$194[2]  = residual_word[23:16];
+  assign \word$194[3]  = residual_word[31:24];
+  assign \word$194[4]  = residual_word[39:32];
+  assign \word$194[5]  = residual_word[47:40];
+  assign \word$194[6]  = residual_word[55:48];
+  assign \word$194[7]  = residual_word[63:56];
+  assign \layer$195.magic  = layer[15:0];
+  assign \layer$195.hold_weights  = layer[16];
+  assign \layer$195.maximum  = layer[17];
+  assign \layer$195.residual  = layer[18];
+  assign \layer$195.input_bank  = layer[20:19];
+  assign \layer$195.output_bank  = layer[22:21];
+  assign \layer$195.residual_bank  = layer[24:23];
+  assign \layer$195.stride  = layer[27:25];
+  assign \layer$195.dilation  = layer[30:28];
+  assign \layer$195.sub_block  = layer[34:31];
+  assign \layer$195.out_lane  = layer[39:35];
+  assign \layer$195.input_base  = layer[55:40];
+  assign \layer$195.input_step  = layer[71:56];
+  assign \layer$195.step_x  = layer[87:72];
+  assign \layer$195.step_y  = layer[103:88];
+  assign \layer$195.step_kx  = layer[119:104];
+  assign \layer$195.step_ky  = layer[135:120];
+  assign \layer$195.blocks  = layer[148:136];
+  assign \layer$195.origin_y  = layer[158:149];
+  assign \layer$195.origin_x  = layer[168:159];
+  assign \layer$195.kernel_h  = layer[173:169];
+  assign \layer$195.kernel_w  = layer[178:174];
+  assign \layer$195.in_h  = layer[187:179];
+  assign \layer$195.in_w  = layer[196:188];
+  assign \layer$195.co_tiles  = layer[210:197];
+  assign \layer$195.out_h  = layer[219:211];
+  assign \layer$195.out_w  = layer[228:220];
+  assign \layer$195.param_base  = layer[242:229];
+  assign \layer$195.weight_base  = layer[262:243];
+  assign \layer$195.out_step  = layer[274:263];
+  assign \layer$195.out_base  = layer[290:275];
+  assign \layer$195.lane_mask  = layer[306:291];
+  assign \layer$195.res_lane  = layer[311:307];
+  assign \layer$195.res_base  = layer[327:312];
+  assign \layer$195.res_step_x  = layer[343:328];
+  assign \layer$195.res_step_y  = layer[359:344];
+  assign \layer$195.res_tiles  = layer[373:360];
+  assign \layer$195.pad_value  = layer[381:374];
+  assign \layer$195.zero_in  = layer[389:382];
+  assign \layer$195.input_lo  = layer[397:390];
+  assign \layer$195.input_hi  = layer[405:398];
+  assign \layer$195.zero_out  = layer[413:406];
+  assign \layer$195.lo  = layer[421:414];
+  assign \layer$195.hi  = layer[429:422];
+  assign \layer$195.res_zero  = layer[437:430];
+  assign \layer$195.add_zero  = layer[445:438];
+  assign \layer$195.add_lo  = layer[453:446];
+  assign \layer$195.add_hi  = layer[461:454];
+  assign \layer$195.add_shift  = layer[466:462];
+  assign \layer$195.add_multiplier_a  = layer[490:467];
+  assign \layer$195.add_multiplier_b  = layer[514:491];
+  assign \token$197.valid  = \token$197 [0];
+  assign \token$197.start  = \token$197 [1];
+  assign \token$197.end  = \token$197 [2];
+  assign \token$197.first  = \token$197 [3];
+  assign \token$197.last  = \token$197 [4];
+  assign \codes_token.valid  = \token$197 [0];
+  assign \codes_token.start  = \token$197 [1];
+  assign \codes_token.end  = \token$197 [2];
+  assign \codes_token.first  = \token$197 [3];
+  assign \codes_token.last  = \token$197 [4];
+  assign \codes$199[0]  = \codes$199 [7:0];
+  assign \codes$199[1]  = \codes$199 [15:8];
+  assign \codes$199[2]  = \codes$199 [23:16];
+  assign \codes$199[3]  = \codes$199 [31:24];
+  assign \codes$199[4]  = \codes$199 [39:32];
+  assign \codes$199[5]  = \codes$199 [47:40];
+  assign \codes$199[6]  = \codes$199 [55:48];
+  assign \codes$199[7]  = \codes$199 [63:56];
+  assign \codes$200[0]  = \codes$199 [7:0];
+  assign \codes$200[1]  = \codes$199 [15:8];
+  assign \codes$200[2]  = \codes$199 [23:16];
+  assign \codes$200[3]  = \codes$199 [31:24];
+  assign \codes$200[4]  = \codes$199 [39:32];
+  assign \codes$200[5]  = \codes$199 [47:40];
+  assign \codes$200[6]  = \codes$199 [55:48];
+  assign \codes$200[7]  = \codes$199 [63:56];
+  assign \read_data$231[0]  = \read_data$231 [7:0];
+  assign \read_data$231[1]  = \read_data$231 [15:8];
+  assign \read_data$231[2]  = \read_data$231 [23:16];
+  assign \read_data$231[3]  = \read_data$231 [31:24];
+  assign \read_data$231[4]  = \read_data$231 [39:32];
+  assign \read_data$231[5]  = \read_data$231 [47:40];
+  assign \read_data$231[6]  = \read_data$231 [55:48];
+  assign \read_data$231[7]  = \read_data$231 [63:56];
   assign \token_0.valid  = token_0[0];
   assign \token_0.start  = token_0[1];
   assign \token_0.end  = token_0[2];
@@ -3630,78 +3629,78 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \token_7.end  = token_7[2];
   assign \token_7.first  = token_7[3];
   assign \token_7.last  = token_7[4];
-  assign \write_enable$144 [7] = \$402 ;
-  assign \write_enable$144 [6] = \$387 ;
-  assign \write_enable$144 [5] = \$372 ;
-  assign \write_enable$144 [4] = \$357 ;
-  assign \write_enable$144 [3] = \$342 ;
-  assign \write_enable$144 [2] = \$327 ;
-  assign \write_enable$144 [1] = \$312 ;
-  assign \write_enable$144 [0] = \$297 ;
-  assign \write_data$143 [63:56] = \$392 ;
-  assign \write_data$143 [55:48] = \$377 ;
-  assign \write_data$143 [47:40] = \$362 ;
-  assign \write_data$143 [39:32] = \$347 ;
-  assign \write_data$143 [31:24] = \$332 ;
-  assign \write_data$143 [23:16] = \$317 ;
-  assign \write_data$143 [15:8] = \$302 ;
-  assign \write_data$143 [7:0] = \$287 ;
-  assign \write_address$142 [95:84] = \$391 [11:0];
-  assign \write_address$142 [83:72] = \$376 [11:0];
-  assign \write_address$142 [71:60] = \$361 [11:0];
-  assign \write_address$142 [59:48] = \$346 [11:0];
-  assign \write_address$142 [47:36] = \$331 [11:0];
-  assign \write_address$142 [35:24] = \$316 [11:0];
-  assign \write_address$142 [23:12] = \$301 [11:0];
-  assign \write_address$142 [11:0] = \$286 [11:0];
-  assign \read_address$141 [95:84] = \$390 [11:0];
-  assign \read_address$141 [83:72] = \$375 [11:0];
-  assign \read_address$141 [71:60] = \$360 [11:0];
-  assign \read_address$141 [59:48] = \$345 [11:0];
-  assign \read_address$141 [47:36] = \$330 [11:0];
-  assign \read_address$141 [35:24] = \$315 [11:0];
-  assign \read_address$141 [23:12] = \$300 [11:0];
-  assign \read_address$141 [11:0] = \$285 [11:0];
-  assign \write_enable$139 [7] = \$279 ;
-  assign \write_enable$139 [6] = \$264 ;
-  assign \write_enable$139 [5] = \$249 ;
-  assign \write_enable$139 [4] = \$234 ;
-  assign \write_enable$139 [3] = \$219 ;
-  assign \write_enable$139 [2] = \$204 ;
-  assign \write_enable$139 [1] = \$189 ;
-  assign \write_enable$139 [0] = \$174 ;
-  assign \write_data$137 [63:56] = \$269 ;
-  assign \write_data$137 [55:48] = \$254 ;
-  assign \write_data$137 [47:40] = \$239 ;
-  assign \write_data$137 [39:32] = \$224 ;
-  assign \write_data$137 [31:24] = \$209 ;
-  assign \write_data$137 [23:16] = \$194 ;
-  assign \write_data$137 [15:8] = \$179 ;
-  assign \write_data$137 [7:0] = \$164 ;
-  assign \write_address$135 [95:84] = \$268 [11:0];
-  assign \write_address$135 [83:72] = \$253 [11:0];
-  assign \write_address$135 [71:60] = \$238 [11:0];
-  assign \write_address$135 [59:48] = \$223 [11:0];
-  assign \write_address$135 [47:36] = \$208 [11:0];
-  assign \write_address$135 [35:24] = \$193 [11:0];
-  assign \write_address$135 [23:12] = \$178 [11:0];
-  assign \write_address$135 [11:0] = \$163 [11:0];
-  assign \read_address$131 [95:84] = \$267 [11:0];
-  assign \read_address$131 [83:72] = \$252 [11:0];
-  assign \read_address$131 [71:60] = \$237 [11:0];
-  assign \read_address$131 [59:48] = \$222 [11:0];
-  assign \read_address$131 [47:36] = \$207 [11:0];
-  assign \read_address$131 [35:24] = \$192 [11:0];
-  assign \read_address$131 [23:12] = \$177 [11:0];
-  assign \read_address$131 [11:0] = \$162 [11:0];
-  assign write_enable[7] = \$155 ;
-  assign write_enable[6] = \$149 ;
-  assign write_enable[5] = \$143 ;
-  assign write_enable[4] = \$137 ;
-  assign write_enable[3] = \$131 ;
-  assign write_enable[2] = \$125 ;
-  assign write_enable[1] = \$119 ;
-  assign write_enable[0] = \$113 ;
+  assign \write_enable$140 [7] = \$317 ;
+  assign \write_enable$140 [6] = \$302 ;
+  assign \write_enable$140 [5] = \$287 ;
+  assign \write_enable$140 [4] = \$272 ;
+  assign \write_enable$140 [3] = \$257 ;
+  assign \write_enable$140 [2] = \$242 ;
+  assign \write_enable$140 [1] = \$227 ;
+  assign \write_enable$140 [0] = \$212 ;
+  assign \write_data$139 [63:56] = \$307 ;
+  assign \write_data$139 [55:48] = \$292 ;
+  assign \write_data$139 [47:40] = \$277 ;
+  assign \write_data$139 [39:32] = \$262 ;
+  assign \write_data$139 [31:24] = \$247 ;
+  assign \write_data$139 [23:16] = \$232 ;
+  assign \write_data$139 [15:8] = \$217 ;
+  assign \write_data$139 [7:0] = \$202 ;
+  assign \write_address$138 [95:84] = \$306 [11:0];
+  assign \write_address$138 [83:72] = \$291 [11:0];
+  assign \write_address$138 [71:60] = \$276 [11:0];
+  assign \write_address$138 [59:48] = \$261 [11:0];
+  assign \write_address$138 [47:36] = \$246 [11:0];
+  assign \write_address$138 [35:24] = \$231 [11:0];
+  assign \write_address$138 [23:12] = \$216 [11:0];
+  assign \write_address$138 [11:0] = \$201 [11:0];
+  assign \read_address$137 [95:84] = \$305 [11:0];
+  assign \read_address$137 [83:72] = \$290 [11:0];
+  assign \read_address$137 [71:60] = \$275 [11:0];
+  assign \read_address$137 [59:48] = \$260 [11:0];
+  assign \read_address$137 [47:36] = \$245 [11:0];
+  assign \read_address$137 [35:24] = \$230 [11:0];
+  assign \read_address$137 [23:12] = \$215 [11:0];
+  assign \read_address$137 [11:0] = \$200 [11:0];
+  assign \write_enable$135 [7] = \$197 ;
+  assign \write_enable$135 [6] = \$182 ;
+  assign \write_enable$135 [5] = \$167 ;
+  assign \write_enable$135 [4] = \$152 ;
+  assign \write_enable$135 [3] = \$137 ;
+  assign \write_enable$135 [2] = \$122 ;
+  assign \write_enable$135 [1] = \$107 ;
+  assign \write_enable$135 [0] = \$92 ;
+  assign \write_data$133 [63:56] = \$187 ;
+  assign \write_data$133 [55:48] = \$172 ;
+  assign \write_data$133 [47:40] = \$157 ;
+  assign \write_data$133 [39:32] = \$142 ;
+  assign \write_data$133 [31:24] = \$127 ;
+  assign \write_data$133 [23:16] = \$112 ;
+  assign \write_data$133 [15:8] = \$97 ;
+  assign \write_data$133 [7:0] = \$82 ;
+  assign \write_address$131 [95:84] = \$186 [11:0];
+  assign \write_address$131 [83:72] = \$171 [11:0];
+  assign \write_address$131 [71:60] = \$156 [11:0];
+  assign \write_address$131 [59:48] = \$141 [11:0];
+  assign \write_address$131 [47:36] = \$126 [11:0];
+  assign \write_address$131 [35:24] = \$111 [11:0];
+  assign \write_address$131 [23:12] = \$96 [11:0];
+  assign \write_address$131 [11:0] = \$81 [11:0];
+  assign \read_address$127 [95:84] = \$185 [11:0];
+  assign \read_address$127 [83:72] = \$170 [11:0];
+  assign \read_address$127 [71:60] = \$155 [11:0];
+  assign \read_address$127 [59:48] = \$140 [11:0];
+  assign \read_address$127 [47:36] = \$125 [11:0];
+  assign \read_address$127 [35:24] = \$110 [11:0];
+  assign \read_address$127 [23:12] = \$95 [11:0];
+  assign \read_address$127 [11:0] = \$80 [11:0];
+  assign write_enable[7] = \$77 ;
+  assign write_enable[6] = \$71 ;
+  assign write_enable[5] = \$65 ;
+  assign write_enable[4] = \$59 ;
+  assign write_enable[3] = \$53 ;
+  assign write_enable[2] = \$47 ;
+  assign write_enable[1] = \$41 ;
+  assign write_enable[0] = \$35 ;
   assign write_data[63:56] = host__data[31:24];
   assign write_data[55:48] = host__data[23:16];
   assign write_data[47:40] = host__data[15:8];
@@ -3718,80 +3717,48 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign write_address[47:32] = host__address[18:3];
   assign write_address[31:16] = host__address[18:3];
   assign write_address[15:0] = host__address[18:3];
-  assign read_address[127:112] = \$150 [15:0];
-  assign read_address[111:96] = \$144 [15:0];
-  assign read_address[95:80] = \$138 [15:0];
-  assign read_address[79:64] = \$132 [15:0];
-  assign read_address[63:48] = \$126 [15:0];
-  assign read_address[47:32] = \$120 [15:0];
-  assign read_address[31:16] = \$114 [15:0];
-  assign read_address[15:0] = \$108 [15:0];
-  assign parameter_slot_2[31:16] = \$signature__data$122 [31:16];
-  assign parameter_slot_2[15:0] = \$signature__data$122 [15:0];
-  assign parameter_slot_1[31:24] = { 2'h0, \$signature__data$117 [21:16] };
-  assign parameter_slot_1[23:0] = { 8'h00, \$signature__data$117 [15:0] };
-  assign parameters[77:62] = \$signature__data$122 [31:16];
-  assign parameters[61:46] = \$signature__data$122 [15:0];
-  assign parameters[29:24] = \$signature__data$117 [21:16];
-  assign parameters[45:30] = \$signature__data$117 [15:0];
-  assign parameters[23:0] = \$signature__data$112 ;
-  assign \$1  = 1'h0;
-  assign \$2  = 1'h1;
-  assign \$3  = host__write;
-  assign \$5  = \$4 ;
-  assign \$8  = 1'h0;
-  assign \$9  = 1'h1;
-  assign \$10  = host__write;
-  assign \$12  = \$11 ;
-  assign \$16  = \$15 ;
-  assign \$19  = 1'h0;
-  assign \$20  = 1'h1;
-  assign \$21  = host__write;
-  assign \$23  = \$22 ;
-  assign \$27  = \$26 ;
-  assign \$31  = \$30 ;
-  assign \$34  = 1'h0;
-  assign \$35  = 1'h1;
-  assign \$36  = host__write;
-  assign \$37  = 1'h0;
-  assign \$38  = 1'h1;
-  assign \$39  = host__write;
-  assign \$40  = 1'h0;
-  assign \$41  = 1'h1;
-  assign \$42  = host__write;
-  assign \$43  = 1'h0;
-  assign \$44  = 1'h1;
-  assign \$45  = host__write;
-  assign \$46  = 1'h0;
-  assign \$47  = 1'h1;
-  assign \$48  = host__write;
-  assign \$49  = 1'h0;
-  assign \$50  = 1'h1;
-  assign \$51  = host__write;
-  assign \$52  = 1'h0;
-  assign \$53  = 1'h1;
-  assign \$54  = host__write;
-  assign \$55  = 1'h0;
-  assign \$56  = 1'h1;
-  assign \$57  = host__write;
-  assign \$58  = 1'h0;
-  assign \$59  = 1'h1;
-  assign \$60  = host__write;
-  assign \$61  = 1'h0;
-  assign \$62  = 1'h1;
-  assign \$63  = host__write;
-  assign \$135  = host__address[2];
-  assign \$141  = host__address[2];
+  assign read_address[127:112] = \$72 [15:0];
+  assign read_address[111:96] = \$66 [15:0];
+  assign read_address[95:80] = \$60 [15:0];
+  assign read_address[79:64] = \$54 [15:0];
+  assign read_address[63:48] = \$48 [15:0];
+  assign read_address[47:32] = \$42 [15:0];
+  assign read_address[31:16] = \$36 [15:0];
+  assign read_address[15:0] = \$30 [15:0];
+  assign parameter_slot_2[31:16] = \$signature__data$118 [31:16];
+  assign parameter_slot_2[15:0] = \$signature__data$118 [15:0];
+  assign parameter_slot_1[31:24] = { 2'h0, \$signature__data$113 [21:16] };
+  assign parameter_slot_1[23:0] = { 8'h00, \$signature__data$113 [15:0] };
+  assign parameters[77:62] = \$signature__data$118 [31:16];
+  assign parameters[61:46] = \$signature__data$118 [15:0];
+  assign parameters[29:24] = \$signature__data$113 [21:16];
+  assign parameters[45:30] = \$signature__data$113 [15:0];
+  assign parameters[23:0] = \$signature__data$108 ;
+  assign \$57  = host__address[2];
+  assign \$63  = host__address[2];
+  assign \$69  = host__address[2];
+  assign \$75  = host__address[2];
   assign \$147  = host__address[2];
-  assign \$153  = host__address[2];
-  assign \$229  = host__address[2];
-  assign \$244  = host__address[2];
-  assign \$259  = host__address[2];
-  assign \$274  = host__address[2];
-  assign \$352  = host__address[2];
-  assign \$367  = host__address[2];
-  assign \$382  = host__address[2];
-  assign \$397  = host__address[2];
+  assign \$162  = host__address[2];
+  assign \$177  = host__address[2];
+  assign \$192  = host__address[2];
+  assign \$267  = host__address[2];
+  assign \$282  = host__address[2];
+  assign \$297  = host__address[2];
+  assign \$312  = host__address[2];
+  assign \$321  = \$320 ;
+  assign \$332  = \$331 ;
+  assign \$350  = \$349 ;
+  assign \$369  = \$368 ;
+  assign \$373  = \$372 ;
+  assign \$377  = \$376 ;
+  assign \$381  = \$380 ;
+  assign \$385  = \$384 ;
+  assign \$389  = \$388 ;
+  assign \$393  = \$392 ;
+  assign \$397  = \$396 ;
+  assign \$401  = \$400 ;
+  assign \$405  = \$404 ;
 endmodule
 
 module \holdfast_8x8_guard.activations_0 (rst, read_address, write_address, write_data, write_enable, read_data, clk);
@@ -4947,7 +4914,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$120 ),
-    .\port$3548$0 (sum_out),
+    .\port$3588$0 (sum_out),
     .rst(rst),
     .swap(\swap_in$64 ),
     .swap_in(\o$11 [1]),
@@ -4959,7 +4926,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$128 ),
-    .\port$3562$0 (\sum_out$67 ),
+    .\port$3602$0 (\sum_out$67 ),
     .rst(rst),
     .swap(\swap_in$72 ),
     .swap_in(\swap_in$64 ),
@@ -4971,7 +4938,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$136 ),
-    .\port$3576$0 (\sum_out$75 ),
+    .\port$3616$0 (\sum_out$75 ),
     .rst(rst),
     .swap(\swap_in$80 ),
     .swap_in(\swap_in$72 ),
@@ -4983,7 +4950,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$144 ),
-    .\port$3590$0 (\sum_out$83 ),
+    .\port$3630$0 (\sum_out$83 ),
     .rst(rst),
     .swap(\swap_in$88 ),
     .swap_in(\swap_in$80 ),
@@ -4995,7 +4962,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$152 ),
-    .\port$3604$0 (\sum_out$91 ),
+    .\port$3644$0 (\sum_out$91 ),
     .rst(rst),
     .swap(\swap_in$96 ),
     .swap_in(\swap_in$88 ),
@@ -5007,7 +4974,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$160 ),
-    .\port$3618$0 (\sum_out$99 ),
+    .\port$3658$0 (\sum_out$99 ),
     .rst(rst),
     .swap(\swap_in$104 ),
     .swap_in(\swap_in$96 ),
@@ -5019,7 +4986,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$168 ),
-    .\port$3632$0 (\sum_out$107 ),
+    .\port$3672$0 (\sum_out$107 ),
     .rst(rst),
     .swap(\swap_in$112 ),
     .swap_in(\swap_in$104 ),
@@ -5030,7 +4997,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$176 ),
-    .\port$3646$0 (\sum_out$115 ),
+    .\port$3686$0 (\sum_out$115 ),
     .rst(rst),
     .swap_in(\swap_in$112 ),
     .weight_in(weight[63:56])
@@ -5135,7 +5102,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$244 ),
-    .\port$3772$0 (\sum_out$183 ),
+    .\port$3812$0 (\sum_out$183 ),
     .rst(rst),
     .swap(\swap_in$188 ),
     .swap_in(\o$11 [3]),
@@ -5147,7 +5114,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$252 ),
-    .\port$3786$0 (\sum_out$191 ),
+    .\port$3826$0 (\sum_out$191 ),
     .rst(rst),
     .swap(\swap_in$196 ),
     .swap_in(\swap_in$188 ),
@@ -5159,7 +5126,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$260 ),
-    .\port$3800$0 (\sum_out$199 ),
+    .\port$3840$0 (\sum_out$199 ),
     .rst(rst),
     .swap(\swap_in$204 ),
     .swap_in(\swap_in$196 ),
@@ -5171,7 +5138,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$268 ),
-    .\port$3814$0 (\sum_out$207 ),
+    .\port$3854$0 (\sum_out$207 ),
     .rst(rst),
     .swap(\swap_in$212 ),
     .swap_in(\swap_in$204 ),
@@ -5183,7 +5150,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$276 ),
-    .\port$3828$0 (\sum_out$215 ),
+    .\port$3868$0 (\sum_out$215 ),
     .rst(rst),
     .swap(\swap_in$220 ),
     .swap_in(\swap_in$212 ),
@@ -5195,7 +5162,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$284 ),
-    .\port$3842$0 (\sum_out$223 ),
+    .\port$3882$0 (\sum_out$223 ),
     .rst(rst),
     .swap(\swap_in$228 ),
     .swap_in(\swap_in$220 ),
@@ -5207,7 +5174,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$292 ),
-    .\port$3856$0 (\sum_out$231 ),
+    .\port$3896$0 (\sum_out$231 ),
     .rst(rst),
     .swap(\swap_in$236 ),
     .swap_in(\swap_in$228 ),
@@ -5218,7 +5185,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$300 ),
-    .\port$3870$0 (\sum_out$239 ),
+    .\port$3910$0 (\sum_out$239 ),
     .rst(rst),
     .swap_in(\swap_in$236 ),
     .weight_in(weight[63:56])
@@ -5511,7 +5478,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$433 ),
-    .\port$4220$0 (\sum_out$431 ),
+    .\port$4260$0 (\sum_out$431 ),
     .rst(rst),
     .swap(\swap_in$438 ),
     .swap_in(\o$11 [7]),
@@ -5523,7 +5490,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$442 ),
-    .\port$4234$0 (\sum_out$441 ),
+    .\port$4274$0 (\sum_out$441 ),
     .rst(rst),
     .swap(\swap_in$447 ),
     .swap_in(\swap_in$438 ),
@@ -5535,7 +5502,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$451 ),
-    .\port$4248$0 (\sum_out$450 ),
+    .\port$4288$0 (\sum_out$450 ),
     .rst(rst),
     .swap(\swap_in$456 ),
     .swap_in(\swap_in$447 ),
@@ -5547,7 +5514,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$460 ),
-    .\port$4262$0 (\sum_out$459 ),
+    .\port$4302$0 (\sum_out$459 ),
     .rst(rst),
     .swap(\swap_in$465 ),
     .swap_in(\swap_in$456 ),
@@ -5559,7 +5526,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$469 ),
-    .\port$4276$0 (\sum_out$468 ),
+    .\port$4316$0 (\sum_out$468 ),
     .rst(rst),
     .swap(\swap_in$474 ),
     .swap_in(\swap_in$465 ),
@@ -5571,7 +5538,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$478 ),
-    .\port$4290$0 (\sum_out$477 ),
+    .\port$4330$0 (\sum_out$477 ),
     .rst(rst),
     .swap(\swap_in$483 ),
     .swap_in(\swap_in$474 ),
@@ -5583,7 +5550,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$487 ),
-    .\port$4304$0 (\sum_out$486 ),
+    .\port$4344$0 (\sum_out$486 ),
     .rst(rst),
     .swap(\swap_in$492 ),
     .swap_in(\swap_in$483 ),
@@ -5594,7 +5561,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$496 ),
-    .\port$4318$0 (\sum_out$495 ),
+    .\port$4358$0 (\sum_out$495 ),
     .rst(rst),
     .swap_in(\swap_in$492 ),
     .weight_in(weight[63:56])
@@ -6844,7 +6811,7 @@ module \holdfast_8x8_guard.array.pe_0_7 (rst, weight_in, act_in, swap_in, partia
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$3548$0 , activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$3588$0 , activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$10  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -6866,8 +6833,8 @@ module \holdfast_8x8_guard.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3548$0 ;
-  wire [15:0] \port$3548$0 ;
+  input [15:0] \port$3588$0 ;
+  wire [15:0] \port$3588$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -6884,7 +6851,7 @@ module \holdfast_8x8_guard.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3548$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3588$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -6946,13 +6913,13 @@ module \holdfast_8x8_guard.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3548$0 [15], \port$3548$0  };
+  assign sum_in = { \port$3588$0 [15], \port$3588$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_1 (rst, weight_in, \port$3562$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_1 (rst, weight_in, \port$3602$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$11  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -6974,8 +6941,8 @@ module \holdfast_8x8_guard.array.pe_1_1 (rst, weight_in, \port$3562$0 , act_in, 
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3562$0 ;
-  wire [15:0] \port$3562$0 ;
+  input [15:0] \port$3602$0 ;
+  wire [15:0] \port$3602$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -6992,7 +6959,7 @@ module \holdfast_8x8_guard.array.pe_1_1 (rst, weight_in, \port$3562$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3562$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3602$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7054,13 +7021,13 @@ module \holdfast_8x8_guard.array.pe_1_1 (rst, weight_in, \port$3562$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3562$0 [15], \port$3562$0  };
+  assign sum_in = { \port$3602$0 [15], \port$3602$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_2 (rst, weight_in, \port$3576$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_2 (rst, weight_in, \port$3616$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$12  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7082,8 +7049,8 @@ module \holdfast_8x8_guard.array.pe_1_2 (rst, weight_in, \port$3576$0 , act_in, 
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3576$0 ;
-  wire [15:0] \port$3576$0 ;
+  input [15:0] \port$3616$0 ;
+  wire [15:0] \port$3616$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7100,7 +7067,7 @@ module \holdfast_8x8_guard.array.pe_1_2 (rst, weight_in, \port$3576$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3576$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3616$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7162,13 +7129,13 @@ module \holdfast_8x8_guard.array.pe_1_2 (rst, weight_in, \port$3576$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3576$0 [15], \port$3576$0  };
+  assign sum_in = { \port$3616$0 [15], \port$3616$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_3 (rst, weight_in, \port$3590$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_3 (rst, weight_in, \port$3630$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$13  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7190,8 +7157,8 @@ module \holdfast_8x8_guard.array.pe_1_3 (rst, weight_in, \port$3590$0 , act_in, 
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3590$0 ;
-  wire [15:0] \port$3590$0 ;
+  input [15:0] \port$3630$0 ;
+  wire [15:0] \port$3630$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7208,7 +7175,7 @@ module \holdfast_8x8_guard.array.pe_1_3 (rst, weight_in, \port$3590$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3590$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3630$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7270,13 +7237,13 @@ module \holdfast_8x8_guard.array.pe_1_3 (rst, weight_in, \port$3590$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3590$0 [15], \port$3590$0  };
+  assign sum_in = { \port$3630$0 [15], \port$3630$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_4 (rst, weight_in, \port$3604$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_4 (rst, weight_in, \port$3644$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$14  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7298,8 +7265,8 @@ module \holdfast_8x8_guard.array.pe_1_4 (rst, weight_in, \port$3604$0 , act_in, 
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3604$0 ;
-  wire [15:0] \port$3604$0 ;
+  input [15:0] \port$3644$0 ;
+  wire [15:0] \port$3644$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7316,7 +7283,7 @@ module \holdfast_8x8_guard.array.pe_1_4 (rst, weight_in, \port$3604$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3604$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3644$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7378,13 +7345,13 @@ module \holdfast_8x8_guard.array.pe_1_4 (rst, weight_in, \port$3604$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3604$0 [15], \port$3604$0  };
+  assign sum_in = { \port$3644$0 [15], \port$3644$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_5 (rst, weight_in, \port$3618$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_5 (rst, weight_in, \port$3658$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$15  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7406,8 +7373,8 @@ module \holdfast_8x8_guard.array.pe_1_5 (rst, weight_in, \port$3618$0 , act_in, 
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3618$0 ;
-  wire [15:0] \port$3618$0 ;
+  input [15:0] \port$3658$0 ;
+  wire [15:0] \port$3658$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7424,7 +7391,7 @@ module \holdfast_8x8_guard.array.pe_1_5 (rst, weight_in, \port$3618$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3618$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3658$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7486,13 +7453,13 @@ module \holdfast_8x8_guard.array.pe_1_5 (rst, weight_in, \port$3618$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3618$0 [15], \port$3618$0  };
+  assign sum_in = { \port$3658$0 [15], \port$3658$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_6 (rst, weight_in, \port$3632$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_6 (rst, weight_in, \port$3672$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$16  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7514,8 +7481,8 @@ module \holdfast_8x8_guard.array.pe_1_6 (rst, weight_in, \port$3632$0 , act_in, 
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3632$0 ;
-  wire [15:0] \port$3632$0 ;
+  input [15:0] \port$3672$0 ;
+  wire [15:0] \port$3672$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7532,7 +7499,7 @@ module \holdfast_8x8_guard.array.pe_1_6 (rst, weight_in, \port$3632$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3632$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3672$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7594,13 +7561,13 @@ module \holdfast_8x8_guard.array.pe_1_6 (rst, weight_in, \port$3632$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3632$0 [15], \port$3632$0  };
+  assign sum_in = { \port$3672$0 [15], \port$3672$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_7 (rst, weight_in, \port$3646$0 , act_in, swap_in, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_7 (rst, weight_in, \port$3686$0 , act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$17  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7621,8 +7588,8 @@ module \holdfast_8x8_guard.array.pe_1_7 (rst, weight_in, \port$3646$0 , act_in, 
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3646$0 ;
-  wire [15:0] \port$3646$0 ;
+  input [15:0] \port$3686$0 ;
+  wire [15:0] \port$3686$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7638,7 +7605,7 @@ module \holdfast_8x8_guard.array.pe_1_7 (rst, weight_in, \port$3646$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3646$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3686$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7700,7 +7667,7 @@ module \holdfast_8x8_guard.array.pe_1_7 (rst, weight_in, \port$3646$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3646$0 [15], \port$3646$0  };
+  assign sum_in = { \port$3686$0 [15], \port$3686$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -8552,7 +8519,7 @@ module \holdfast_8x8_guard.array.pe_2_7 (rst, weight_in, sum_in, act_in, swap_in
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$3772$0 , activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$3812$0 , activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$26  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8574,8 +8541,8 @@ module \holdfast_8x8_guard.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3772$0 ;
-  wire [16:0] \port$3772$0 ;
+  input [16:0] \port$3812$0 ;
+  wire [16:0] \port$3812$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8592,7 +8559,7 @@ module \holdfast_8x8_guard.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3772$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3812$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8654,13 +8621,13 @@ module \holdfast_8x8_guard.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3772$0 [16], \port$3772$0  };
+  assign sum_in = { \port$3812$0 [16], \port$3812$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_1 (rst, weight_in, \port$3786$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_1 (rst, weight_in, \port$3826$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$27  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8682,8 +8649,8 @@ module \holdfast_8x8_guard.array.pe_3_1 (rst, weight_in, \port$3786$0 , act_in, 
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3786$0 ;
-  wire [16:0] \port$3786$0 ;
+  input [16:0] \port$3826$0 ;
+  wire [16:0] \port$3826$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8700,7 +8667,7 @@ module \holdfast_8x8_guard.array.pe_3_1 (rst, weight_in, \port$3786$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3786$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3826$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8762,13 +8729,13 @@ module \holdfast_8x8_guard.array.pe_3_1 (rst, weight_in, \port$3786$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3786$0 [16], \port$3786$0  };
+  assign sum_in = { \port$3826$0 [16], \port$3826$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_2 (rst, weight_in, \port$3800$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_2 (rst, weight_in, \port$3840$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$28  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8790,8 +8757,8 @@ module \holdfast_8x8_guard.array.pe_3_2 (rst, weight_in, \port$3800$0 , act_in, 
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3800$0 ;
-  wire [16:0] \port$3800$0 ;
+  input [16:0] \port$3840$0 ;
+  wire [16:0] \port$3840$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8808,7 +8775,7 @@ module \holdfast_8x8_guard.array.pe_3_2 (rst, weight_in, \port$3800$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3800$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3840$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8870,13 +8837,13 @@ module \holdfast_8x8_guard.array.pe_3_2 (rst, weight_in, \port$3800$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3800$0 [16], \port$3800$0  };
+  assign sum_in = { \port$3840$0 [16], \port$3840$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_3 (rst, weight_in, \port$3814$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_3 (rst, weight_in, \port$3854$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$29  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8898,8 +8865,8 @@ module \holdfast_8x8_guard.array.pe_3_3 (rst, weight_in, \port$3814$0 , act_in, 
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3814$0 ;
-  wire [16:0] \port$3814$0 ;
+  input [16:0] \port$3854$0 ;
+  wire [16:0] \port$3854$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8916,7 +8883,7 @@ module \holdfast_8x8_guard.array.pe_3_3 (rst, weight_in, \port$3814$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3814$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3854$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8978,13 +8945,13 @@ module \holdfast_8x8_guard.array.pe_3_3 (rst, weight_in, \port$3814$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3814$0 [16], \port$3814$0  };
+  assign sum_in = { \port$3854$0 [16], \port$3854$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_4 (rst, weight_in, \port$3828$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_4 (rst, weight_in, \port$3868$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$30  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -9006,8 +8973,8 @@ module \holdfast_8x8_guard.array.pe_3_4 (rst, weight_in, \port$3828$0 , act_in, 
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3828$0 ;
-  wire [16:0] \port$3828$0 ;
+  input [16:0] \port$3868$0 ;
+  wire [16:0] \port$3868$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -9024,7 +8991,7 @@ module \holdfast_8x8_guard.array.pe_3_4 (rst, weight_in, \port$3828$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3828$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3868$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9086,13 +9053,13 @@ module \holdfast_8x8_guard.array.pe_3_4 (rst, weight_in, \port$3828$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3828$0 [16], \port$3828$0  };
+  assign sum_in = { \port$3868$0 [16], \port$3868$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_5 (rst, weight_in, \port$3842$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_5 (rst, weight_in, \port$3882$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$31  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -9114,8 +9081,8 @@ module \holdfast_8x8_guard.array.pe_3_5 (rst, weight_in, \port$3842$0 , act_in, 
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3842$0 ;
-  wire [16:0] \port$3842$0 ;
+  input [16:0] \port$3882$0 ;
+  wire [16:0] \port$3882$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -9132,7 +9099,7 @@ module \holdfast_8x8_guard.array.pe_3_5 (rst, weight_in, \port$3842$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3842$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3882$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9194,13 +9161,13 @@ module \holdfast_8x8_guard.array.pe_3_5 (rst, weight_in, \port$3842$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3842$0 [16], \port$3842$0  };
+  assign sum_in = { \port$3882$0 [16], \port$3882$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_6 (rst, weight_in, \port$3856$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_6 (rst, weight_in, \port$3896$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$32  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -9222,8 +9189,8 @@ module \holdfast_8x8_guard.array.pe_3_6 (rst, weight_in, \port$3856$0 , act_in, 
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3856$0 ;
-  wire [16:0] \port$3856$0 ;
+  input [16:0] \port$3896$0 ;
+  wire [16:0] \port$3896$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -9240,7 +9207,7 @@ module \holdfast_8x8_guard.array.pe_3_6 (rst, weight_in, \port$3856$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3856$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3896$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9302,13 +9269,13 @@ module \holdfast_8x8_guard.array.pe_3_6 (rst, weight_in, \port$3856$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3856$0 [16], \port$3856$0  };
+  assign sum_in = { \port$3896$0 [16], \port$3896$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_7 (rst, weight_in, \port$3870$0 , act_in, swap_in, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_7 (rst, weight_in, \port$3910$0 , act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$33  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -9329,8 +9296,8 @@ module \holdfast_8x8_guard.array.pe_3_7 (rst, weight_in, \port$3870$0 , act_in, 
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3870$0 ;
-  wire [16:0] \port$3870$0 ;
+  input [16:0] \port$3910$0 ;
+  wire [16:0] \port$3910$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -9346,7 +9313,7 @@ module \holdfast_8x8_guard.array.pe_3_7 (rst, weight_in, \port$3870$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3870$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3910$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9408,7 +9375,7 @@ module \holdfast_8x8_guard.array.pe_3_7 (rst, weight_in, \port$3870$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3870$0 [16], \port$3870$0  };
+  assign sum_in = { \port$3910$0 [16], \port$3910$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -11952,7 +11919,7 @@ module \holdfast_8x8_guard.array.pe_6_7 (rst, weight_in, sum_in, act_in, swap_in
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$4220$0 , activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$4260$0 , activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$58  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -11974,8 +11941,8 @@ module \holdfast_8x8_guard.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4220$0 ;
-  wire [17:0] \port$4220$0 ;
+  input [17:0] \port$4260$0 ;
+  wire [17:0] \port$4260$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -11992,7 +11959,7 @@ module \holdfast_8x8_guard.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4220$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4260$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12054,13 +12021,13 @@ module \holdfast_8x8_guard.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4220$0 [17], \port$4220$0  };
+  assign sum_in = { \port$4260$0 [17], \port$4260$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_1 (rst, weight_in, \port$4234$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_1 (rst, weight_in, \port$4274$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$59  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12082,8 +12049,8 @@ module \holdfast_8x8_guard.array.pe_7_1 (rst, weight_in, \port$4234$0 , act_in, 
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4234$0 ;
-  wire [17:0] \port$4234$0 ;
+  input [17:0] \port$4274$0 ;
+  wire [17:0] \port$4274$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12100,7 +12067,7 @@ module \holdfast_8x8_guard.array.pe_7_1 (rst, weight_in, \port$4234$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4234$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4274$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12162,13 +12129,13 @@ module \holdfast_8x8_guard.array.pe_7_1 (rst, weight_in, \port$4234$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4234$0 [17], \port$4234$0  };
+  assign sum_in = { \port$4274$0 [17], \port$4274$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_2 (rst, weight_in, \port$4248$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_2 (rst, weight_in, \port$4288$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$60  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12190,8 +12157,8 @@ module \holdfast_8x8_guard.array.pe_7_2 (rst, weight_in, \port$4248$0 , act_in, 
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4248$0 ;
-  wire [17:0] \port$4248$0 ;
+  input [17:0] \port$4288$0 ;
+  wire [17:0] \port$4288$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12208,7 +12175,7 @@ module \holdfast_8x8_guard.array.pe_7_2 (rst, weight_in, \port$4248$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4248$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4288$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12270,13 +12237,13 @@ module \holdfast_8x8_guard.array.pe_7_2 (rst, weight_in, \port$4248$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4248$0 [17], \port$4248$0  };
+  assign sum_in = { \port$4288$0 [17], \port$4288$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_3 (rst, weight_in, \port$4262$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_3 (rst, weight_in, \port$4302$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$61  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12298,8 +12265,8 @@ module \holdfast_8x8_guard.array.pe_7_3 (rst, weight_in, \port$4262$0 , act_in, 
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4262$0 ;
-  wire [17:0] \port$4262$0 ;
+  input [17:0] \port$4302$0 ;
+  wire [17:0] \port$4302$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12316,7 +12283,7 @@ module \holdfast_8x8_guard.array.pe_7_3 (rst, weight_in, \port$4262$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4262$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4302$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12378,13 +12345,13 @@ module \holdfast_8x8_guard.array.pe_7_3 (rst, weight_in, \port$4262$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4262$0 [17], \port$4262$0  };
+  assign sum_in = { \port$4302$0 [17], \port$4302$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_4 (rst, weight_in, \port$4276$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_4 (rst, weight_in, \port$4316$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$62  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12406,8 +12373,8 @@ module \holdfast_8x8_guard.array.pe_7_4 (rst, weight_in, \port$4276$0 , act_in, 
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4276$0 ;
-  wire [17:0] \port$4276$0 ;
+  input [17:0] \port$4316$0 ;
+  wire [17:0] \port$4316$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12424,7 +12391,7 @@ module \holdfast_8x8_guard.array.pe_7_4 (rst, weight_in, \port$4276$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4276$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4316$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12486,13 +12453,13 @@ module \holdfast_8x8_guard.array.pe_7_4 (rst, weight_in, \port$4276$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4276$0 [17], \port$4276$0  };
+  assign sum_in = { \port$4316$0 [17], \port$4316$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_5 (rst, weight_in, \port$4290$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_5 (rst, weight_in, \port$4330$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$63  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12514,8 +12481,8 @@ module \holdfast_8x8_guard.array.pe_7_5 (rst, weight_in, \port$4290$0 , act_in, 
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4290$0 ;
-  wire [17:0] \port$4290$0 ;
+  input [17:0] \port$4330$0 ;
+  wire [17:0] \port$4330$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12532,7 +12499,7 @@ module \holdfast_8x8_guard.array.pe_7_5 (rst, weight_in, \port$4290$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4290$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4330$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12594,13 +12561,13 @@ module \holdfast_8x8_guard.array.pe_7_5 (rst, weight_in, \port$4290$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4290$0 [17], \port$4290$0  };
+  assign sum_in = { \port$4330$0 [17], \port$4330$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_6 (rst, weight_in, \port$4304$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_6 (rst, weight_in, \port$4344$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$64  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12622,8 +12589,8 @@ module \holdfast_8x8_guard.array.pe_7_6 (rst, weight_in, \port$4304$0 , act_in, 
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4304$0 ;
-  wire [17:0] \port$4304$0 ;
+  input [17:0] \port$4344$0 ;
+  wire [17:0] \port$4344$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12640,7 +12607,7 @@ module \holdfast_8x8_guard.array.pe_7_6 (rst, weight_in, \port$4304$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4304$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4344$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12702,13 +12669,13 @@ module \holdfast_8x8_guard.array.pe_7_6 (rst, weight_in, \port$4304$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4304$0 [17], \port$4304$0  };
+  assign sum_in = { \port$4344$0 [17], \port$4344$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_7 (rst, weight_in, \port$4318$0 , act_in, swap_in, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_7 (rst, weight_in, \port$4358$0 , act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$65  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12729,8 +12696,8 @@ module \holdfast_8x8_guard.array.pe_7_7 (rst, weight_in, \port$4318$0 , act_in, 
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4318$0 ;
-  wire [17:0] \port$4318$0 ;
+  input [17:0] \port$4358$0 ;
+  wire [17:0] \port$4358$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12746,7 +12713,7 @@ module \holdfast_8x8_guard.array.pe_7_7 (rst, weight_in, \port$4318$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4318$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4358$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12808,7 +12775,7 @@ module \holdfast_8x8_guard.array.pe_7_7 (rst, weight_in, \port$4318$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4318$0 [17], \port$4318$0  };
+  assign sum_in = { \port$4358$0 [17], \port$4358$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -13534,8 +13501,8 @@ module \holdfast_8x8_guard.array.swap_skew (rst, i, o, clk);
   assign o[0] = i[0];
 endmodule
 
-module \holdfast_8x8_guard.axi (s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_axi_awvalid, s_axi_wdata, s_axi_wstrb, s_axi_wlast, s_axi_wvalid, s_axi_bready, s_axi_arid, s_axi_araddr, s_axi_arlen, s_axi_arsize, s_axi_arburst, s_axi_arvalid, s_axi_rready, clk, rst, s_axi_bresp, s_axi_rresp
-, s_axi_rlast, host__error, host__read_data, s_axi_awready, s_axi_arready, s_axi_wready, s_axi_bvalid, s_axi_rvalid, host__write, host__read, s_axi_bid, host__address, host__data, host__strobe, s_axi_rdata, s_axi_awid);
+module \holdfast_8x8_guard.axi (s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_axi_awvalid, s_axi_wdata, s_axi_wstrb, s_axi_wlast, s_axi_wvalid, s_axi_bready, s_axi_arid, s_axi_araddr, s_axi_arlen, s_axi_arsize, s_axi_arburst, s_axi_arvalid, s_axi_rready, clk, rst, host__error, s_axi_bresp
+, s_axi_rresp, s_axi_rlast, host__read_data, s_axi_awready, s_axi_arready, s_axi_wready, s_axi_bvalid, s_axi_rvalid, host__write, host__read, s_axi_bid, host__address, host__data, host__strobe, s_axi_rdata, s_axi_awid);
   reg \$auto$verilog_backend.cc:2355:dump_module$68  = 0;
   wire [5:0] \$1 ;
   wire \$10 ;
@@ -13556,29 +13523,31 @@ module \holdfast_8x8_guard.axi (s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_a
   wire \$24 ;
   wire \$25 ;
   wire \$26 ;
-  wire [2:0] \$27 ;
-  wire \$28 ;
-  wire [8:0] \$29 ;
+  wire \$27 ;
+  wire [2:0] \$28 ;
+  wire \$29 ;
   wire [24:0] \$3 ;
-  wire \$30 ;
+  wire [8:0] \$30 ;
   wire \$31 ;
-  reg \$32 ;
+  wire \$32 ;
   reg \$33 ;
   reg \$34 ;
-  reg [24:0] \$35 ;
-  reg [7:0] \$36 ;
-  reg [2:0] \$37 ;
-  reg [1:0] \$38 ;
-  reg [3:0] \$39 ;
+  reg \$35 ;
+  reg \$36 ;
+  reg [24:0] \$37 ;
+  reg [7:0] \$38 ;
+  reg [2:0] \$39 ;
   wire [25:0] \$4 ;
-  reg \$40 ;
-  reg [2:0] \$41 ;
-  reg [7:0] \$42 ;
-  reg [24:0] \$43 ;
-  reg [31:0] \$44 ;
-  reg [3:0] \$45 ;
-  reg [1:0] \$46 ;
-  reg [31:0] \$47 ;
+  reg [1:0] \$40 ;
+  reg [3:0] \$41 ;
+  reg \$42 ;
+  reg [2:0] \$43 ;
+  reg [7:0] \$44 ;
+  reg [24:0] \$45 ;
+  reg [31:0] \$46 ;
+  reg [3:0] \$47 ;
+  reg [1:0] \$48 ;
+  reg [31:0] \$49 ;
   wire [25:0] \$5 ;
   wire [25:0] \$6 ;
   wire [25:0] \$7 ;
@@ -13621,6 +13590,7 @@ module \holdfast_8x8_guard.axi (s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_a
   reg [7:0] length = 8'h00;
   (* init = 32'd0 *)
   wire [31:0] read_data;
+  reg refused = 1'h0;
   input rst;
   wire rst;
   input [24:0] s_axi_araddr;
@@ -13687,27 +13657,31 @@ module \holdfast_8x8_guard.axi (s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_a
   reg [24:0] wrap;
   reg write_first = 1'h1;
   always @(posedge clk)
-    size <= \$37 ;
+    address <= \$37 ;
   always @(posedge clk)
-    burst <= \$38 ;
+    length <= \$38 ;
   always @(posedge clk)
-    s_axi_bid <= \$39 ;
+    size <= \$39 ;
   always @(posedge clk)
-    write_first <= \$40 ;
+    burst <= \$40 ;
   always @(posedge clk)
-    fsm_state <= \$41 ;
+    s_axi_bid <= \$41 ;
   always @(posedge clk)
-    beats <= \$42 ;
+    write_first <= \$42 ;
   always @(posedge clk)
-    host__address <= \$43 ;
+    fsm_state <= \$43 ;
   always @(posedge clk)
-    host__data <= \$44 ;
+    beats <= \$44 ;
   always @(posedge clk)
-    host__strobe <= \$45 ;
+    host__address <= \$45 ;
   always @(posedge clk)
-    \wait  <= \$46 ;
+    host__data <= \$46 ;
   always @(posedge clk)
-    s_axi_rdata <= \$47 ;
+    host__strobe <= \$47 ;
+  always @(posedge clk)
+    \wait  <= \$48 ;
+  always @(posedge clk)
+    s_axi_rdata <= \$49 ;
   assign s_axi_bresp = failed ? 2'h2 : 2'h0;
   assign s_axi_rresp = failed ? 2'h2 : 2'h0;
   assign s_axi_rlast = ! beats;
@@ -13728,123 +13702,183 @@ module \holdfast_8x8_guard.axi (s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_a
   assign \$15  = fsm_state == 3'h4;
   assign \$16  = fsm_state == 3'h5;
   assign \$17  = fsm_state == 3'h6;
-  assign \$18  = host__write | host__read;
-  assign \$19  = \$18  & host__error;
-  assign \$20  = ~ s_axi_arvalid;
-  assign \$21  = write_first | \$20 ;
-  assign \$22  = s_axi_awvalid & \$21 ;
-  assign \$23  = s_axi_awsize > 2'h2;
-  assign \$24  = s_axi_arsize > 2'h2;
-  assign \$25  = size <= 2'h2;
+  assign \$18  = fsm_state == 3'h7;
+  assign \$19  = host__write | host__read;
+  assign \$20  = \$19  & host__error;
+  assign \$21  = ~ s_axi_arvalid;
+  assign \$22  = write_first | \$21 ;
+  assign \$23  = s_axi_awvalid & \$22 ;
+  assign \$24  = s_axi_awsize > 2'h2;
+  assign \$25  = s_axi_arsize > 2'h2;
   assign \$26  = size <= 2'h2;
-  assign \$27  = \wait  - 1'h1;
-  assign \$28  = ! \wait ;
-  assign \$29  = beats - 1'h1;
-  assign \$30  = size > 2'h2;
-  assign \$31  = ! beats;
+  assign \$27  = size <= 2'h2;
+  assign \$28  = \wait  - 1'h1;
+  assign \$29  = ! \wait ;
+  assign \$30  = beats - 1'h1;
+  assign \$31  = size > 2'h2;
+  assign \$32  = ! beats;
   always @(posedge clk)
-    host__write <= \$32 ;
+    host__write <= \$33 ;
   always @(posedge clk)
-    host__read <= \$33 ;
+    host__read <= \$34 ;
   always @(posedge clk)
-    failed <= \$34 ;
+    refused <= \$35 ;
   always @(posedge clk)
-    address <= \$35 ;
-  always @(posedge clk)
-    length <= \$36 ;
+    failed <= \$36 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$68 ) begin end
-    \$38  = burst;
+    \$37  = address;
     casez (fsm_state)
       3'h0:
-          if (\$22 ) begin
-            \$38  = s_axi_awburst;
+          if (\$23 ) begin
+            \$37  = s_axi_awaddr;
           end else if (s_axi_arvalid) begin
-            \$38  = s_axi_arburst;
+            \$37  = s_axi_araddr;
           end
+      3'h1:
+          if (s_axi_wvalid) begin
+            \$37  = following;
+          end
+      3'h3:
+          /* empty */;
+      3'h4:
+          /* empty */;
+      3'h5:
+          /* empty */;
+      3'h2:
+          \$37  = following;
     endcase
     if (rst) begin
-      \$38  = 2'h0;
+      \$37  = 25'h0000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$68 ) begin end
-    \$39  = s_axi_bid;
+    \$38  = length;
     casez (fsm_state)
       3'h0:
-          if (\$22 ) begin
-            \$39  = s_axi_awid;
+          if (\$23 ) begin
+            \$38  = s_axi_awlen;
           end else if (s_axi_arvalid) begin
-            \$39  = s_axi_arid;
+            \$38  = s_axi_arlen;
           end
     endcase
     if (rst) begin
-      \$39  = 4'h0;
+      \$38  = 8'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$68 ) begin end
-    \$40  = write_first;
+    \$39  = size;
     casez (fsm_state)
       3'h0:
-          if (\$22 ) begin
-            \$40  = 1'h0;
+          if (\$23 ) begin
+            \$39  = s_axi_awsize;
           end else if (s_axi_arvalid) begin
-            \$40  = 1'h1;
+            \$39  = s_axi_arsize;
           end
     endcase
     if (rst) begin
-      \$40  = 1'h1;
+      \$39  = 3'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$68 ) begin end
-    \$41  = fsm_state;
+    \$40  = burst;
     casez (fsm_state)
       3'h0:
-          if (\$22 ) begin
-            \$41  = 3'h1;
+          if (\$23 ) begin
+            \$40  = s_axi_awburst;
           end else if (s_axi_arvalid) begin
-            \$41  = 3'h2;
+            \$40  = s_axi_arburst;
+          end
+    endcase
+    if (rst) begin
+      \$40  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$68 ) begin end
+    \$41  = s_axi_bid;
+    casez (fsm_state)
+      3'h0:
+          if (\$23 ) begin
+            \$41  = s_axi_awid;
+          end else if (s_axi_arvalid) begin
+            \$41  = s_axi_arid;
+          end
+    endcase
+    if (rst) begin
+      \$41  = 4'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$68 ) begin end
+    \$42  = write_first;
+    casez (fsm_state)
+      3'h0:
+          if (\$23 ) begin
+            \$42  = 1'h0;
+          end else if (s_axi_arvalid) begin
+            \$42  = 1'h1;
+          end
+    endcase
+    if (rst) begin
+      \$42  = 1'h1;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$68 ) begin end
+    \$43  = fsm_state;
+    (* full_case = 32'd1 *)
+    casez (fsm_state)
+      3'h0:
+          if (\$23 ) begin
+            \$43  = 3'h1;
+          end else if (s_axi_arvalid) begin
+            \$43  = 3'h2;
           end
       3'h1:
           if (s_axi_wvalid) begin
             if (s_axi_wlast) begin
-              \$41  = 3'h3;
+              \$43  = 3'h3;
             end
           end
       3'h3:
-          \$41  = 3'h4;
+          \$43  = 3'h4;
       3'h4:
+          \$43  = 3'h5;
+      3'h5:
           if (s_axi_bready) begin
-            \$41  = 3'h0;
+            \$43  = 3'h0;
           end
       3'h2:
-          \$41  = 3'h5;
-      3'h5:
-          if (\$28 ) begin
-            \$41  = 3'h6;
-          end
+          \$43  = 3'h6;
       3'h6:
+          if (\$29 ) begin
+            \$43  = 3'h7;
+          end
+      3'h7:
           if (s_axi_rready) begin
-            \$41  = 3'h2;
-            if (\$31 ) begin
-              \$41  = 3'h0;
+            \$43  = 3'h2;
+            if (\$32 ) begin
+              \$43  = 3'h0;
             end
           end
     endcase
     if (rst) begin
-      \$41  = 3'h0;
+      \$43  = 3'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$68 ) begin end
-    \$42  = beats;
+    \$44  = beats;
+    (* full_case = 32'd1 *)
     casez (fsm_state)
       3'h0:
-          if (\$22 ) begin
+          if (\$23 ) begin
           end else if (s_axi_arvalid) begin
-            \$42  = s_axi_arlen;
+            \$44  = s_axi_arlen;
           end
       3'h1:
           /* empty */;
@@ -13852,112 +13886,120 @@ module \holdfast_8x8_guard.axi (s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_a
           /* empty */;
       3'h4:
           /* empty */;
-      3'h2:
-          /* empty */;
       3'h5:
+          /* empty */;
+      3'h2:
           /* empty */;
       3'h6:
+          /* empty */;
+      3'h7:
           if (s_axi_rready) begin
-            \$42  = \$29 [7:0];
+            \$44  = \$30 [7:0];
           end
     endcase
     if (rst) begin
-      \$42  = 8'h00;
+      \$44  = 8'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$68 ) begin end
-    \$43  = host__address;
+    \$45  = host__address;
     casez (fsm_state)
       3'h0:
           /* empty */;
       3'h1:
           if (s_axi_wvalid) begin
-            \$43  = address;
+            \$45  = address;
           end
       3'h3:
           /* empty */;
       3'h4:
-          /* empty */;
-      3'h2:
-          \$43  = address;
-    endcase
-    if (rst) begin
-      \$43  = 25'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$68 ) begin end
-    \$44  = host__data;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          if (s_axi_wvalid) begin
-            \$44  = s_axi_wdata;
-          end
-    endcase
-    if (rst) begin
-      \$44  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$68 ) begin end
-    \$45  = host__strobe;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          if (s_axi_wvalid) begin
-            \$45  = s_axi_wstrb;
-          end
-    endcase
-    if (rst) begin
-      \$45  = 4'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$68 ) begin end
-    \$46  = \wait ;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h3:
-          /* empty */;
-      3'h4:
-          /* empty */;
-      3'h2:
-          \$46  = 2'h2;
-      3'h5:
-          \$46  = \$27 [1:0];
-    endcase
-    if (rst) begin
-      \$46  = 2'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$68 ) begin end
-    \$47  = s_axi_rdata;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          /* empty */;
-      3'h3:
-          /* empty */;
-      3'h4:
-          /* empty */;
-      3'h2:
           /* empty */;
       3'h5:
-          if (\$28 ) begin
-            \$47  = host__read_data;
+          /* empty */;
+      3'h2:
+          \$45  = address;
+    endcase
+    if (rst) begin
+      \$45  = 25'h0000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$68 ) begin end
+    \$46  = host__data;
+    casez (fsm_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          if (s_axi_wvalid) begin
+            \$46  = s_axi_wdata;
           end
     endcase
     if (rst) begin
-      \$47  = 32'd0;
+      \$46  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$68 ) begin end
+    \$47  = host__strobe;
+    casez (fsm_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          if (s_axi_wvalid) begin
+            \$47  = s_axi_wstrb;
+          end
+    endcase
+    if (rst) begin
+      \$47  = 4'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$68 ) begin end
+    \$48  = \wait ;
+    casez (fsm_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h3:
+          /* empty */;
+      3'h4:
+          /* empty */;
+      3'h5:
+          /* empty */;
+      3'h2:
+          \$48  = 2'h2;
+      3'h6:
+          \$48  = \$28 [1:0];
+    endcase
+    if (rst) begin
+      \$48  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$68 ) begin end
+    \$49  = s_axi_rdata;
+    casez (fsm_state)
+      3'h0:
+          /* empty */;
+      3'h1:
+          /* empty */;
+      3'h3:
+          /* empty */;
+      3'h4:
+          /* empty */;
+      3'h5:
+          /* empty */;
+      3'h2:
+          /* empty */;
+      3'h6:
+          if (\$29 ) begin
+            \$49  = host__read_data;
+          end
+    endcase
+    if (rst) begin
+      \$49  = 32'd0;
     end
   end
   always @* begin
@@ -14024,12 +14066,15 @@ module \holdfast_8x8_guard.axi (s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_a
       3'h3:
           /* empty */;
       3'h4:
+          /* empty */;
+      3'h5:
           s_axi_bvalid = 1'h1;
     endcase
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$68 ) begin end
     s_axi_rvalid = 1'h0;
+    (* full_case = 32'd1 *)
     casez (fsm_state)
       3'h0:
           /* empty */;
@@ -14039,28 +14084,15 @@ module \holdfast_8x8_guard.axi (s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_a
           /* empty */;
       3'h4:
           /* empty */;
-      3'h2:
-          /* empty */;
       3'h5:
           /* empty */;
+      3'h2:
+          /* empty */;
       3'h6:
+          /* empty */;
+      3'h7:
           s_axi_rvalid = 1'h1;
     endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$68 ) begin end
-    \$32  = 1'h0;
-    casez (fsm_state)
-      3'h0:
-          /* empty */;
-      3'h1:
-          if (s_axi_wvalid) begin
-            \$32  = \$25 ;
-          end
-    endcase
-    if (rst) begin
-      \$32  = 1'h0;
-    end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$68 ) begin end
@@ -14069,13 +14101,9 @@ module \holdfast_8x8_guard.axi (s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_a
       3'h0:
           /* empty */;
       3'h1:
-          /* empty */;
-      3'h3:
-          /* empty */;
-      3'h4:
-          /* empty */;
-      3'h2:
-          \$33  = \$26 ;
+          if (s_axi_wvalid) begin
+            \$33  = \$26 ;
+          end
     endcase
     if (rst) begin
       \$33  = 1'h0;
@@ -14083,31 +14111,20 @@ module \holdfast_8x8_guard.axi (s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_a
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$68 ) begin end
-    \$34  = failed;
-    if (\$19 ) begin
-      \$34  = 1'h1;
-    end
+    \$34  = 1'h0;
     casez (fsm_state)
       3'h0:
-          if (\$22 ) begin
-            \$34  = \$23 ;
-          end else if (s_axi_arvalid) begin
-            \$34  = \$24 ;
-          end
+          /* empty */;
       3'h1:
           /* empty */;
       3'h3:
           /* empty */;
       3'h4:
           /* empty */;
-      3'h2:
-          /* empty */;
       3'h5:
           /* empty */;
-      3'h6:
-          if (s_axi_rready) begin
-            \$34  = \$30 ;
-          end
+      3'h2:
+          \$34  = \$27 ;
     endcase
     if (rst) begin
       \$34  = 1'h0;
@@ -14115,57 +14132,44 @@ module \holdfast_8x8_guard.axi (s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_a
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$68 ) begin end
-    \$35  = address;
+    \$35  = \$20 ;
+    if (rst) begin
+      \$35  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$68 ) begin end
+    \$36  = failed;
+    if (refused) begin
+      \$36  = 1'h1;
+    end
+    (* full_case = 32'd1 *)
     casez (fsm_state)
       3'h0:
-          if (\$22 ) begin
-            \$35  = s_axi_awaddr;
+          if (\$23 ) begin
+            \$36  = \$24 ;
           end else if (s_axi_arvalid) begin
-            \$35  = s_axi_araddr;
+            \$36  = \$25 ;
           end
       3'h1:
-          if (s_axi_wvalid) begin
-            \$35  = following;
-          end
+          /* empty */;
       3'h3:
           /* empty */;
       3'h4:
           /* empty */;
+      3'h5:
+          /* empty */;
       3'h2:
-          \$35  = following;
-    endcase
-    if (rst) begin
-      \$35  = 25'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$68 ) begin end
-    \$36  = length;
-    casez (fsm_state)
-      3'h0:
-          if (\$22 ) begin
-            \$36  = s_axi_awlen;
-          end else if (s_axi_arvalid) begin
-            \$36  = s_axi_arlen;
+          /* empty */;
+      3'h6:
+          /* empty */;
+      3'h7:
+          if (s_axi_rready) begin
+            \$36  = \$31 ;
           end
     endcase
     if (rst) begin
-      \$36  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$68 ) begin end
-    \$37  = size;
-    casez (fsm_state)
-      3'h0:
-          if (\$22 ) begin
-            \$37  = s_axi_awsize;
-          end else if (s_axi_arvalid) begin
-            \$37  = s_axi_arsize;
-          end
-    endcase
-    if (rst) begin
-      \$37  = 3'h0;
+      \$36  = 1'h0;
     end
   end
   assign access_address = host__address;
@@ -15408,7 +15412,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .below(below),
     .check(checked),
     .override(pad_selected),
-    .\port$5402$390 (layer[405:390]),
+    .\port$5442$390 (layer[405:390]),
     .result(result),
     .value(selected[7:0]),
     .violation(\violation$35 )
@@ -15418,7 +15422,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .below(below),
     .check(checked),
     .override(pad_selected),
-    .\port$5402$390 (layer[405:390]),
+    .\port$5442$390 (layer[405:390]),
     .result(\result$19 ),
     .value(selected[15:8]),
     .violation(\violation$43 )
@@ -15428,7 +15432,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .below(below),
     .check(checked),
     .override(pad_selected),
-    .\port$5402$390 (layer[405:390]),
+    .\port$5442$390 (layer[405:390]),
     .result(\result$20 ),
     .value(selected[23:16]),
     .violation(\violation$51 )
@@ -15438,7 +15442,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .below(below),
     .check(checked),
     .override(pad_selected),
-    .\port$5402$390 (layer[405:390]),
+    .\port$5442$390 (layer[405:390]),
     .result(\result$21 ),
     .value(selected[31:24]),
     .violation(\violation$59 )
@@ -15448,7 +15452,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .below(below),
     .check(checked),
     .override(pad_selected),
-    .\port$5402$390 (layer[405:390]),
+    .\port$5442$390 (layer[405:390]),
     .result(\result$22 ),
     .value(selected[39:32]),
     .violation(\violation$67 )
@@ -15458,7 +15462,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .below(below),
     .check(checked),
     .override(pad_selected),
-    .\port$5402$390 (layer[405:390]),
+    .\port$5442$390 (layer[405:390]),
     .result(\result$23 ),
     .value(selected[47:40]),
     .violation(\violation$75 )
@@ -15468,7 +15472,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .below(below),
     .check(checked),
     .override(pad_selected),
-    .\port$5402$390 (layer[405:390]),
+    .\port$5442$390 (layer[405:390]),
     .result(\result$24 ),
     .value(selected[55:48]),
     .violation(\violation$83 )
@@ -15478,7 +15482,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .below(below),
     .check(checked),
     .override(pad_selected),
-    .\port$5402$390 (layer[405:390]),
+    .\port$5442$390 (layer[405:390]),
     .result(\result$25 ),
     .value(selected[63:56]),
     .violation(\violation$91 )
@@ -15710,7 +15714,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
   assign violation[0] = \violation$35 ;
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_0 (result, override, check, below, above, value, \port$5402$390 , violation);
+module \holdfast_8x8_guard.input_stage.guard_0 (result, override, check, below, above, value, \port$5442$390 , violation);
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -15734,34 +15738,34 @@ module \holdfast_8x8_guard.input_stage.guard_0 (result, override, check, below, 
   wire [7:0] lo;
   input override;
   wire override;
-  input [15:0] \port$5402$390 ;
-  wire [15:0] \port$5402$390 ;
+  input [15:0] \port$5442$390 ;
+  wire [15:0] \port$5442$390 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = { \port$5402$390 [7], value[6:0] } < { value[7], \port$5402$390 [6:0] };
+  assign \$1  = { \port$5442$390 [7], value[6:0] } < { value[7], \port$5442$390 [6:0] };
   assign \$2  = check & \$1 ;
-  assign \$3  = { value[7], \port$5402$390 [14:8] } < { \port$5402$390 [15], value[6:0] };
+  assign \$3  = { value[7], \port$5442$390 [14:8] } < { \port$5442$390 [15], value[6:0] };
   assign \$4  = check & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = { \port$5402$390 [7], value[6:0] } < { value[7], \port$5402$390 [6:0] };
+  assign \$5  = { \port$5442$390 [7], value[6:0] } < { value[7], \port$5442$390 [6:0] };
   assign \$6  = check & \$5 ;
-  assign \$7  = { value[7], \port$5402$390 [14:8] } < { \port$5402$390 [15], value[6:0] };
+  assign \$7  = { value[7], \port$5442$390 [14:8] } < { \port$5442$390 [15], value[6:0] };
   assign \$8  = check & \$7 ;
   assign \$9  = \$6  | \$8 ;
   assign \$10  = \$9  | override;
-  assign \$11  = { \port$5402$390 [7], value[6:0] } < { value[7], \port$5402$390 [6:0] };
+  assign \$11  = { \port$5442$390 [7], value[6:0] } < { value[7], \port$5442$390 [6:0] };
   assign \$12  = check & \$11 ;
   assign \$13  = \$12  ? below : above;
   assign result = \$10  ? \$13  : value;
-  assign lo = \port$5402$390 [7:0];
-  assign hi = \port$5402$390 [15:8];
+  assign lo = \port$5442$390 [7:0];
+  assign hi = \port$5442$390 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_1 (result, override, check, below, above, value, \port$5402$390 , violation);
+module \holdfast_8x8_guard.input_stage.guard_1 (result, override, check, below, above, value, \port$5442$390 , violation);
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -15785,34 +15789,34 @@ module \holdfast_8x8_guard.input_stage.guard_1 (result, override, check, below, 
   wire [7:0] lo;
   input override;
   wire override;
-  input [15:0] \port$5402$390 ;
-  wire [15:0] \port$5402$390 ;
+  input [15:0] \port$5442$390 ;
+  wire [15:0] \port$5442$390 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = { \port$5402$390 [7], value[6:0] } < { value[7], \port$5402$390 [6:0] };
+  assign \$1  = { \port$5442$390 [7], value[6:0] } < { value[7], \port$5442$390 [6:0] };
   assign \$2  = check & \$1 ;
-  assign \$3  = { value[7], \port$5402$390 [14:8] } < { \port$5402$390 [15], value[6:0] };
+  assign \$3  = { value[7], \port$5442$390 [14:8] } < { \port$5442$390 [15], value[6:0] };
   assign \$4  = check & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = { \port$5402$390 [7], value[6:0] } < { value[7], \port$5402$390 [6:0] };
+  assign \$5  = { \port$5442$390 [7], value[6:0] } < { value[7], \port$5442$390 [6:0] };
   assign \$6  = check & \$5 ;
-  assign \$7  = { value[7], \port$5402$390 [14:8] } < { \port$5402$390 [15], value[6:0] };
+  assign \$7  = { value[7], \port$5442$390 [14:8] } < { \port$5442$390 [15], value[6:0] };
   assign \$8  = check & \$7 ;
   assign \$9  = \$6  | \$8 ;
   assign \$10  = \$9  | override;
-  assign \$11  = { \port$5402$390 [7], value[6:0] } < { value[7], \port$5402$390 [6:0] };
+  assign \$11  = { \port$5442$390 [7], value[6:0] } < { value[7], \port$5442$390 [6:0] };
   assign \$12  = check & \$11 ;
   assign \$13  = \$12  ? below : above;
   assign result = \$10  ? \$13  : value;
-  assign lo = \port$5402$390 [7:0];
-  assign hi = \port$5402$390 [15:8];
+  assign lo = \port$5442$390 [7:0];
+  assign hi = \port$5442$390 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_2 (result, override, check, below, above, value, \port$5402$390 , violation);
+module \holdfast_8x8_guard.input_stage.guard_2 (result, override, check, below, above, value, \port$5442$390 , violation);
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -15836,34 +15840,34 @@ module \holdfast_8x8_guard.input_stage.guard_2 (result, override, check, below, 
   wire [7:0] lo;
   input override;
   wire override;
-  input [15:0] \port$5402$390 ;
-  wire [15:0] \port$5402$390 ;
+  input [15:0] \port$5442$390 ;
+  wire [15:0] \port$5442$390 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = { \port$5402$390 [7], value[6:0] } < { value[7], \port$5402$390 [6:0] };
+  assign \$1  = { \port$5442$390 [7], value[6:0] } < { value[7], \port$5442$390 [6:0] };
   assign \$2  = check & \$1 ;
-  assign \$3  = { value[7], \port$5402$390 [14:8] } < { \port$5402$390 [15], value[6:0] };
+  assign \$3  = { value[7], \port$5442$390 [14:8] } < { \port$5442$390 [15], value[6:0] };
   assign \$4  = check & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = { \port$5402$390 [7], value[6:0] } < { value[7], \port$5402$390 [6:0] };
+  assign \$5  = { \port$5442$390 [7], value[6:0] } < { value[7], \port$5442$390 [6:0] };
   assign \$6  = check & \$5 ;
-  assign \$7  = { value[7], \port$5402$390 [14:8] } < { \port$5402$390 [15], value[6:0] };
+  assign \$7  = { value[7], \port$5442$390 [14:8] } < { \port$5442$390 [15], value[6:0] };
   assign \$8  = check & \$7 ;
   assign \$9  = \$6  | \$8 ;
   assign \$10  = \$9  | override;
-  assign \$11  = { \port$5402$390 [7], value[6:0] } < { value[7], \port$5402$390 [6:0] };
+  assign \$11  = { \port$5442$390 [7], value[6:0] } < { value[7], \port$5442$390 [6:0] };
   assign \$12  = check & \$11 ;
   assign \$13  = \$12  ? below : above;
   assign result = \$10  ? \$13  : value;
-  assign lo = \port$5402$390 [7:0];
-  assign hi = \port$5402$390 [15:8];
+  assign lo = \port$5442$390 [7:0];
+  assign hi = \port$5442$390 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_3 (result, override, check, below, above, value, \port$5402$390 , violation);
+module \holdfast_8x8_guard.input_stage.guard_3 (result, override, check, below, above, value, \port$5442$390 , violation);
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -15887,34 +15891,34 @@ module \holdfast_8x8_guard.input_stage.guard_3 (result, override, check, below, 
   wire [7:0] lo;
   input override;
   wire override;
-  input [15:0] \port$5402$390 ;
-  wire [15:0] \port$5402$390 ;
+  input [15:0] \port$5442$390 ;
+  wire [15:0] \port$5442$390 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = { \port$5402$390 [7], value[6:0] } < { value[7], \port$5402$390 [6:0] };
+  assign \$1  = { \port$5442$390 [7], value[6:0] } < { value[7], \port$5442$390 [6:0] };
   assign \$2  = check & \$1 ;
-  assign \$3  = { value[7], \port$5402$390 [14:8] } < { \port$5402$390 [15], value[6:0] };
+  assign \$3  = { value[7], \port$5442$390 [14:8] } < { \port$5442$390 [15], value[6:0] };
   assign \$4  = check & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = { \port$5402$390 [7], value[6:0] } < { value[7], \port$5402$390 [6:0] };
+  assign \$5  = { \port$5442$390 [7], value[6:0] } < { value[7], \port$5442$390 [6:0] };
   assign \$6  = check & \$5 ;
-  assign \$7  = { value[7], \port$5402$390 [14:8] } < { \port$5402$390 [15], value[6:0] };
+  assign \$7  = { value[7], \port$5442$390 [14:8] } < { \port$5442$390 [15], value[6:0] };
   assign \$8  = check & \$7 ;
   assign \$9  = \$6  | \$8 ;
   assign \$10  = \$9  | override;
-  assign \$11  = { \port$5402$390 [7], value[6:0] } < { value[7], \port$5402$390 [6:0] };
+  assign \$11  = { \port$5442$390 [7], value[6:0] } < { value[7], \port$5442$390 [6:0] };
   assign \$12  = check & \$11 ;
   assign \$13  = \$12  ? below : above;
   assign result = \$10  ? \$13  : value;
-  assign lo = \port$5402$390 [7:0];
-  assign hi = \port$5402$390 [15:8];
+  assign lo = \port$5442$390 [7:0];
+  assign hi = \port$5442$390 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_4 (result, override, check, below, above, value, \port$5402$390 , violation);
+module \holdfast_8x8_guard.input_stage.guard_4 (result, override, check, below, above, value, \port$5442$390 , violation);
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -15938,34 +15942,34 @@ module \holdfast_8x8_guard.input_stage.guard_4 (result, override, check, below, 
   wire [7:0] lo;
   input override;
   wire override;
-  input [15:0] \port$5402$390 ;
-  wire [15:0] \port$5402$390 ;
+  input [15:0] \port$5442$390 ;
+  wire [15:0] \port$5442$390 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = { \port$5402$390 [7], value[6:0] } < { value[7], \port$5402$390 [6:0] };
+  assign \$1  = { \port$5442$390 [7], value[6:0] } < { value[7], \port$5442$390 [6:0] };
   assign \$2  = check & \$1 ;
-  assign \$3  = { value[7], \port$5402$390 [14:8] } < { \port$5402$390 [15], value[6:0] };
+  assign \$3  = { value[7], \port$5442$390 [14:8] } < { \port$5442$390 [15], value[6:0] };
   assign \$4  = check & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = { \port$5402$390 [7], value[6:0] } < { value[7], \port$5402$390 [6:0] };
+  assign \$5  = { \port$5442$390 [7], value[6:0] } < { value[7], \port$5442$390 [6:0] };
   assign \$6  = check & \$5 ;
-  assign \$7  = { value[7], \port$5402$390 [14:8] } < { \port$5402$390 [15], value[6:0] };
+  assign \$7  = { value[7], \port$5442$390 [14:8] } < { \port$5442$390 [15], value[6:0] };
   assign \$8  = check & \$7 ;
   assign \$9  = \$6  | \$8 ;
   assign \$10  = \$9  | override;
-  assign \$11  = { \port$5402$390 [7], value[6:0] } < { value[7], \port$5402$390 [6:0] };
+  assign \$11  = { \port$5442$390 [7], value[6:0] } < { value[7], \port$5442$390 [6:0] };
   assign \$12  = check & \$11 ;
   assign \$13  = \$12  ? below : above;
   assign result = \$10  ? \$13  : value;
-  assign lo = \port$5402$390 [7:0];
-  assign hi = \port$5402$390 [15:8];
+  assign lo = \port$5442$390 [7:0];
+  assign hi = \port$5442$390 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_5 (result, override, check, below, above, value, \port$5402$390 , violation);
+module \holdfast_8x8_guard.input_stage.guard_5 (result, override, check, below, above, value, \port$5442$390 , violation);
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -15989,34 +15993,34 @@ module \holdfast_8x8_guard.input_stage.guard_5 (result, override, check, below, 
   wire [7:0] lo;
   input override;
   wire override;
-  input [15:0] \port$5402$390 ;
-  wire [15:0] \port$5402$390 ;
+  input [15:0] \port$5442$390 ;
+  wire [15:0] \port$5442$390 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = { \port$5402$390 [7], value[6:0] } < { value[7], \port$5402$390 [6:0] };
+  assign \$1  = { \port$5442$390 [7], value[6:0] } < { value[7], \port$5442$390 [6:0] };
   assign \$2  = check & \$1 ;
-  assign \$3  = { value[7], \port$5402$390 [14:8] } < { \port$5402$390 [15], value[6:0] };
+  assign \$3  = { value[7], \port$5442$390 [14:8] } < { \port$5442$390 [15], value[6:0] };
   assign \$4  = check & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = { \port$5402$390 [7], value[6:0] } < { value[7], \port$5402$390 [6:0] };
+  assign \$5  = { \port$5442$390 [7], value[6:0] } < { value[7], \port$5442$390 [6:0] };
   assign \$6  = check & \$5 ;
-  assign \$7  = { value[7], \port$5402$390 [14:8] } < { \port$5402$390 [15], value[6:0] };
+  assign \$7  = { value[7], \port$5442$390 [14:8] } < { \port$5442$390 [15], value[6:0] };
   assign \$8  = check & \$7 ;
   assign \$9  = \$6  | \$8 ;
   assign \$10  = \$9  | override;
-  assign \$11  = { \port$5402$390 [7], value[6:0] } < { value[7], \port$5402$390 [6:0] };
+  assign \$11  = { \port$5442$390 [7], value[6:0] } < { value[7], \port$5442$390 [6:0] };
   assign \$12  = check & \$11 ;
   assign \$13  = \$12  ? below : above;
   assign result = \$10  ? \$13  : value;
-  assign lo = \port$5402$390 [7:0];
-  assign hi = \port$5402$390 [15:8];
+  assign lo = \port$5442$390 [7:0];
+  assign hi = \port$5442$390 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_6 (result, override, check, below, above, value, \port$5402$390 , violation);
+module \holdfast_8x8_guard.input_stage.guard_6 (result, override, check, below, above, value, \port$5442$390 , violation);
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -16040,34 +16044,34 @@ module \holdfast_8x8_guard.input_stage.guard_6 (result, override, check, below, 
   wire [7:0] lo;
   input override;
   wire override;
-  input [15:0] \port$5402$390 ;
-  wire [15:0] \port$5402$390 ;
+  input [15:0] \port$5442$390 ;
+  wire [15:0] \port$5442$390 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = { \port$5402$390 [7], value[6:0] } < { value[7], \port$5402$390 [6:0] };
+  assign \$1  = { \port$5442$390 [7], value[6:0] } < { value[7], \port$5442$390 [6:0] };
   assign \$2  = check & \$1 ;
-  assign \$3  = { value[7], \port$5402$390 [14:8] } < { \port$5402$390 [15], value[6:0] };
+  assign \$3  = { value[7], \port$5442$390 [14:8] } < { \port$5442$390 [15], value[6:0] };
   assign \$4  = check & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = { \port$5402$390 [7], value[6:0] } < { value[7], \port$5402$390 [6:0] };
+  assign \$5  = { \port$5442$390 [7], value[6:0] } < { value[7], \port$5442$390 [6:0] };
   assign \$6  = check & \$5 ;
-  assign \$7  = { value[7], \port$5402$390 [14:8] } < { \port$5402$390 [15], value[6:0] };
+  assign \$7  = { value[7], \port$5442$390 [14:8] } < { \port$5442$390 [15], value[6:0] };
   assign \$8  = check & \$7 ;
   assign \$9  = \$6  | \$8 ;
   assign \$10  = \$9  | override;
-  assign \$11  = { \port$5402$390 [7], value[6:0] } < { value[7], \port$5402$390 [6:0] };
+  assign \$11  = { \port$5442$390 [7], value[6:0] } < { value[7], \port$5442$390 [6:0] };
   assign \$12  = check & \$11 ;
   assign \$13  = \$12  ? below : above;
   assign result = \$10  ? \$13  : value;
-  assign lo = \port$5402$390 [7:0];
-  assign hi = \port$5402$390 [15:8];
+  assign lo = \port$5442$390 [7:0];
+  assign hi = \port$5442$390 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_7 (result, override, check, below, above, value, \port$5402$390 , violation);
+module \holdfast_8x8_guard.input_stage.guard_7 (result, override, check, below, above, value, \port$5442$390 , violation);
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -16091,31 +16095,31 @@ module \holdfast_8x8_guard.input_stage.guard_7 (result, override, check, below, 
   wire [7:0] lo;
   input override;
   wire override;
-  input [15:0] \port$5402$390 ;
-  wire [15:0] \port$5402$390 ;
+  input [15:0] \port$5442$390 ;
+  wire [15:0] \port$5442$390 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = { \port$5402$390 [7], value[6:0] } < { value[7], \port$5402$390 [6:0] };
+  assign \$1  = { \port$5442$390 [7], value[6:0] } < { value[7], \port$5442$390 [6:0] };
   assign \$2  = check & \$1 ;
-  assign \$3  = { value[7], \port$5402$390 [14:8] } < { \port$5402$390 [15], value[6:0] };
+  assign \$3  = { value[7], \port$5442$390 [14:8] } < { \port$5442$390 [15], value[6:0] };
   assign \$4  = check & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = { \port$5402$390 [7], value[6:0] } < { value[7], \port$5402$390 [6:0] };
+  assign \$5  = { \port$5442$390 [7], value[6:0] } < { value[7], \port$5442$390 [6:0] };
   assign \$6  = check & \$5 ;
-  assign \$7  = { value[7], \port$5402$390 [14:8] } < { \port$5402$390 [15], value[6:0] };
+  assign \$7  = { value[7], \port$5442$390 [14:8] } < { \port$5442$390 [15], value[6:0] };
   assign \$8  = check & \$7 ;
   assign \$9  = \$6  | \$8 ;
   assign \$10  = \$9  | override;
-  assign \$11  = { \port$5402$390 [7], value[6:0] } < { value[7], \port$5402$390 [6:0] };
+  assign \$11  = { \port$5442$390 [7], value[6:0] } < { value[7], \port$5442$390 [6:0] };
   assign \$12  = check & \$11 ;
   assign \$13  = \$12  ? below : above;
   assign result = \$10  ? \$13  : value;
-  assign lo = \port$5402$390 [7:0];
-  assign hi = \port$5402$390 [15:8];
+  assign lo = \port$5442$390 [7:0];
+  assign hi = \port$5442$390 [15:8];
 endmodule
 
 module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, enable, use_zero, token, sums, token_9, token_24, violation, codes, residual_present, \i$75 , layer, clk);
@@ -17446,7 +17450,7 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
     .clk(clk),
     .enable(enable),
     .parameters(\parameters$43 ),
-    .\port$4575$0 (settings[17:0]),
+    .\port$4615$0 (settings[17:0]),
     .rst(rst),
     .use_zero(use_zero),
     .zero_out(layer[413:406])
@@ -20025,7 +20029,7 @@ module \holdfast_8x8_guard.lanes.align (rst, i, o, clk);
   assign o[7:0] = lane_0_6;
 endmodule
 
-module \holdfast_8x8_guard.lanes.channel_setup (rst, channel, enable, use_zero, \port$4575$0 , parameters, zero_out, clk);
+module \holdfast_8x8_guard.lanes.channel_setup (rst, channel, enable, use_zero, \port$4615$0 , parameters, zero_out, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$81  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -20096,8 +20100,8 @@ module \holdfast_8x8_guard.lanes.channel_setup (rst, channel, enable, use_zero, 
   wire \parameters.guard_most ;
   wire [16:0] \parameters.multiplier ;
   wire [4:0] \parameters.shift ;
-  input [17:0] \port$4575$0 ;
-  wire [17:0] \port$4575$0 ;
+  input [17:0] \port$4615$0 ;
+  wire [17:0] \port$4615$0 ;
   input rst;
   wire rst;
   reg [4:0] shift = 5'h00;
@@ -20108,27 +20112,27 @@ module \holdfast_8x8_guard.lanes.channel_setup (rst, channel, enable, use_zero, 
   assign \$1  = ~ use_zero;
   assign \$2  = enable & \$1 ;
   assign \$3  = $signed(parameters[37:30]) == $signed(parameters[38]);
-  assign \$4  = { \port$4575$0 [8], parameters[29:22] } < { parameters[30], \port$4575$0 [7:0] };
+  assign \$4  = { \port$4615$0 [8], parameters[29:22] } < { parameters[30], \port$4615$0 [7:0] };
   assign \$5  = \$3  ? \$4  : parameters[38];
   assign \$6  = ~ \$5 ;
   assign \$7  = \$2  & \$6 ;
   assign \$8  = $signed(parameters[37:30]) == $signed(parameters[38]);
-  assign \$9  = { \port$4575$0 [17], parameters[29:22] } < { parameters[30], \port$4575$0 [16:9] };
+  assign \$9  = { \port$4615$0 [17], parameters[29:22] } < { parameters[30], \port$4615$0 [16:9] };
   assign \$10  = \$8  ? \$9  : parameters[38];
   assign \$11  = parameters[30:22] + 1'h1;
-  assign \$12  = \$10  ? \$11 [8:0] : \port$4575$0 [17:9];
-  assign \$13  = \$7  ? \$12  : \port$4575$0 [8:0];
+  assign \$12  = \$10  ? \$11 [8:0] : \port$4615$0 [17:9];
+  assign \$13  = \$7  ? \$12  : \port$4615$0 [8:0];
   assign \$14  = ~ use_zero;
   assign \$15  = enable & \$14 ;
   assign \$16  = $signed(parameters[54:47]) == $signed(parameters[55]);
-  assign \$17  = { \port$4575$0 [17], parameters[46:39] } < { parameters[47], \port$4575$0 [16:9] };
+  assign \$17  = { \port$4615$0 [17], parameters[46:39] } < { parameters[47], \port$4615$0 [16:9] };
   assign \$18  = \$16  ? \$17  : parameters[55];
   assign \$19  = \$15  & \$18 ;
   assign \$20  = $signed(parameters[54:47]) == $signed(parameters[55]);
-  assign \$21  = { \port$4575$0 [8], parameters[46:39] } < { parameters[47], \port$4575$0 [7:0] };
+  assign \$21  = { \port$4615$0 [8], parameters[46:39] } < { parameters[47], \port$4615$0 [7:0] };
   assign \$22  = \$20  ? \$21  : parameters[55];
-  assign \$23  = \$22  ? \port$4575$0 [8:0] : parameters[47:39];
-  assign \$24  = \$19  ? \$23  : \port$4575$0 [17:9];
+  assign \$23  = \$22  ? \port$4615$0 [8:0] : parameters[47:39];
+  assign \$24  = \$19  ? \$23  : \port$4615$0 [17:9];
   assign \$25  = { channel[45:30], 1'h0 } >> channel[24];
   assign \$26  = channel[29:24] > 6'h27;
   assign \$27  = $signed(channel[61:46]) - $signed(zero_out);
@@ -20197,8 +20201,8 @@ module \holdfast_8x8_guard.lanes.channel_setup (rst, channel, enable, use_zero, 
       \$41  = 1'h0;
     end
   end
-  assign lo = \port$4575$0 [8:0];
-  assign hi = \port$4575$0 [17:9];
+  assign lo = \port$4615$0 [8:0];
+  assign hi = \port$4615$0 [17:9];
   assign \parameters.shift  = parameters[4:0];
   assign \parameters.multiplier  = parameters[21:5];
   assign \parameters.guard_below  = parameters[38:22];
@@ -26881,7 +26885,7 @@ module \holdfast_8x8_guard.output_writer (rst, token, codes, word, enable, addre
     .clk(clk),
     .\end (token[2]),
     .go(go),
-    .\port$5402$263 (layer[290:263]),
+    .\port$5442$263 (layer[290:263]),
     .rst(rst),
     .take(take)
   );
@@ -27011,7 +27015,7 @@ module \holdfast_8x8_guard.output_writer (rst, token, codes, word, enable, addre
   assign \$1  = 1'h1;
 endmodule
 
-module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$5402$263 , go, clk);
+module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$5442$263 , go, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$110  = 0;
   wire [16:0] \$1 ;
   wire [16:0] \$2 ;
@@ -27041,8 +27045,8 @@ module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$
   wire go;
   reg [15:0] next_base;
   reg [15:0] pointer = 16'h0000;
-  input [27:0] \port$5402$263 ;
-  wire [27:0] \port$5402$263 ;
+  input [27:0] \port$5442$263 ;
+  wire [27:0] \port$5442$263 ;
   input rst;
   wire rst;
   wire [15:0] step_x;
@@ -27051,7 +27055,7 @@ module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$
   reg [13:0] tile = 14'h0000;
   reg [15:0] tile_base = 16'h0000;
   assign \$1  = tile_base + 1'h1;
-  assign \$2  = pointer + \port$5402$263 [11:0];
+  assign \$2  = pointer + \port$5442$263 [11:0];
   assign \$3  = take & \end ;
   assign \$4  = go | \$3 ;
   assign \$5  = tile + 1'h1;
@@ -27066,7 +27070,7 @@ module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$
     if (\$auto$verilog_backend.cc:2355:dump_module$110 ) begin end
     next_base = \$1 [15:0];
     if (go) begin
-      next_base = \port$5402$263 [27:12];
+      next_base = \port$5442$263 [27:12];
     end
   end
   always @* begin
@@ -27102,8 +27106,8 @@ module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$
       \$9  = 14'h0000;
     end
   end
-  assign base = \port$5402$263 [27:12];
-  assign step_x = { 4'h0, \port$5402$263 [11:0] };
+  assign base = \port$5442$263 [27:12];
+  assign step_x = { 4'h0, \port$5442$263 [11:0] };
   assign \address[0]  = address[15:0];
   assign \address[1]  = address[31:16];
   assign \address[2]  = address[47:32];
@@ -27352,7 +27356,7 @@ module \holdfast_8x8_guard.residual_reader (rst, word, active, token, present, c
     .columns(layer[228:220]),
     .\end (token[2]),
     .go(go),
-    .\port$5402$312 (layer[359:312]),
+    .\port$5442$312 (layer[359:312]),
     .rst(rst),
     .take(take),
     .tile(tile)
@@ -27503,7 +27507,7 @@ module \holdfast_8x8_guard.residual_reader (rst, word, active, token, present, c
   assign \word[7]  = word[63:56];
 endmodule
 
-module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile, columns, \port$5402$312 , go, clk);
+module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile, columns, \port$5442$312 , go, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$113  = 0;
   wire [16:0] \$1 ;
   wire [14:0] \$10 ;
@@ -27544,8 +27548,8 @@ module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile
   reg [15:0] next_base;
   wire [15:0] next_row;
   reg [15:0] pointer = 16'h0000;
-  input [47:0] \port$5402$312 ;
-  wire [47:0] \port$5402$312 ;
+  input [47:0] \port$5442$312 ;
+  wire [47:0] \port$5442$312 ;
   reg [15:0] row = 16'h0000;
   input rst;
   wire rst;
@@ -27557,8 +27561,8 @@ module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile
   reg [13:0] tile = 14'h0000;
   reg [15:0] tile_base = 16'h0000;
   assign \$1  = tile_base + 1'h1;
-  assign \$2  = row + \port$5402$312 [47:32];
-  assign \$3  = pointer + \port$5402$312 [31:16];
+  assign \$2  = row + \port$5442$312 [47:32];
+  assign \$3  = pointer + \port$5442$312 [31:16];
   assign \$4  = column - 1'h1;
   assign \$5  = column == 1'h1;
   assign \$6  = take & \end ;
@@ -27581,7 +27585,7 @@ module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile
     if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
     next_base = \$1 [15:0];
     if (go) begin
-      next_base = \port$5402$312 [15:0];
+      next_base = \port$5442$312 [15:0];
     end
   end
   always @* begin
@@ -27653,10 +27657,10 @@ module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile
       \$16  = 14'h0000;
     end
   end
-  assign base = \port$5402$312 [15:0];
+  assign base = \port$5442$312 [15:0];
   assign next_row = \$2 [15:0];
-  assign step_y = \port$5402$312 [47:32];
-  assign step_x = \port$5402$312 [31:16];
+  assign step_y = \port$5442$312 [47:32];
+  assign step_x = \port$5442$312 [31:16];
   assign \address[0]  = address[15:0];
   assign \address[1]  = address[31:16];
   assign \address[2]  = address[47:32];
