@@ -144,16 +144,18 @@ def synthesize_board(
 
 def _mapping(flat: str, config: AcceleratorConfig, lut_multipliers: int) -> str:
     """Yosys commands that map the design, some multipliers to look-up tables."""
-    if not lut_multipliers:
-        return f"{flat} -top {TOP}\n"
     cells = [(row, col) for row in range(config.rows) for col in range(config.cols)]
     # Yosys's own mapping leaves cells of this type alone and turns them back into $mul afterwards.
     soft = "".join(
         f"chtype -set $__soft_mul c:*pe_{row}_{col}.$mul*\n" for row, col in cells[:lut_multipliers]
     )
+    if soft:
+        soft = f"opt_expr\nopt_clean\nwreduce t:$mul\n{soft}"
     return (
-        f"{flat} -top {TOP} -run begin:coarse\nproc\nflatten\nopt_expr\nopt_clean\n"
-        f"wreduce t:$mul\n{soft}{flat} -top {TOP} -run coarse:\n"
+        f"{flat} -top {TOP} -run begin:coarse\nproc\nflatten\n"
+        # Otherwise equal registers of the lanes would become one.
+        "setattr -set keep 1 w:*weights.*_address_* %ci1:+[Q] c:* %i\n"
+        f"{soft}{flat} -top {TOP} -run coarse:\n"
     )
 
 

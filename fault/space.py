@@ -32,6 +32,7 @@ _RULES = (
     ("guard", r"lanes__requantizer_\d+__(?:smaller|larger)|lanes__channel_setup__guard_\w+"),
     ("activation_memory", r"activations_\d+__lane_\d+(?:__read\d+)?"),
     ("weight_memory", r"weights__(?:in_rest|lane)_\d+(?:_rest)?(?:__read\d+)?"),
+    ("weight_memory", r"weights__(?:read|write)_(?:address|data|enable)_\d+"),
     ("parameter_memory", r"parameters_[a-z]+(?:__read\d+)?"),
     ("program_memory", r"descriptors(?:__read\d+)?"),
     ("pe_activation", r"array__pe_\d+_\d+__activation"),
@@ -48,8 +49,10 @@ _RULES = (
     ("requantizer", r"lanes__\w+_setup__\w+|lanes__codes?\w*"),
     ("sequencer", r"(?:sequencer|feeder|weight_loader|parameter_loader|residual_reader)__\w+"),
     ("sequencer", r"output_writer__\w+|input_bank|residual_bank|sub_block"),
+    ("sequencer", r"for_(?:feeder|residual)_\d+"),
     ("host", r"axi__\w+|host__\w+|control_interrupt|first|count|ready|refused"),
-    ("host", r"cycles|stream|stall_\w+|register_data|region_read|offset_read"),
+    ("host", r"written_in_run|(?:parameter|activation)_word|refusal"),
+    ("host", r"cycles|stream(?:_now)?|stall_\w+|register_data|region_read|offset_read"),
 )
 _PATTERNS = tuple((structure, re.compile(pattern)) for structure, pattern in _RULES)
 

@@ -1,5 +1,7 @@
 """The whole accelerator."""
 
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, signed
@@ -113,7 +115,6 @@ class Accelerator(wiring.Component):
         region = host.address[REGION_BITS:]
         # Why an access cannot be served, one reason per region.
         refusals: list[Value] = []
-        # Two cycles after a read: the memories' outputs of the cycle before, registered.
         region_read = Signal.like(region)
         offset_read = Signal(REGION_BITS)
         m.d.sync += [region_read.eq(region), offset_read.eq(host.address[:REGION_BITS])]
@@ -129,7 +130,10 @@ class Accelerator(wiring.Component):
             "stall_host": sequencer.waiting,
         }
         activity["stall_drain"] = busy & ~Cat(activity.values()).any()
-        control = self._registers(m, host, refusals, sequencer, activity)
+        # A cycle later, so that the counters' carries have a cycle of their own.
+        spent_now = {name: Signal(name=f"{name}_now") for name in activity}
+        m.d.sync += [flag.eq(activity[name]) for name, flag in spent_now.items()]
+        control = self._registers(m, host, offset_read, refusals, sequencer, spent_now)
         register_data = Signal(32)
         m.d.sync += register_data.eq(control["read"])
         m.d.comb += [
@@ -201,7 +205,7 @@ class Accelerator(wiring.Component):
         word, chunk = self._window(host.address, cfg.cols)
         for lane in range(cfg.cols):
             m.d.comb += [
-                weights.read_address[lane].eq(Mux(busy, weight_loader.address, word)),
+                weights.read_address[lane].eq(Mux(busy, weight_loader.next_address, word)),
                 weights.write_address[lane].eq(word),
                 weights.write_data[lane].eq(host.data[8 * (lane % 4) :][: cfg.weight_bits]),
                 weights.write_enable[lane].eq(
@@ -221,15 +225,27 @@ class Accelerator(wiring.Component):
         ]
         for number, bank in enumerate(banks):
             selected = region == Region.ACTIVATIONS + number
+            # Whose address it is, known before: neither reads in the first cycles of a run.
+            for_feeder = Signal(name=f"for_feeder_{number}")
+            for_residual = Signal(name=f"for_residual_{number}")
+            m.d.sync += [
+                for_feeder.eq(busy & (layer.input_bank == number)),
+                for_residual.eq(busy & (layer.input_bank != number)),
+            ]
+            for_host = ~(for_feeder | for_residual)
             for lane in range(cfg.word_lanes):
-                running = Mux(
-                    layer.input_bank == number, feeder.address, residual_reader.address[lane]
+                readers = (
+                    (for_feeder, feeder.address),
+                    (for_residual, residual_reader.address[lane]),
+                    (for_host, word),
                 )
                 host_enable = (
                     selected & host.write & (chunk == lane // 4) & host.strobe[lane % 4] & ~busy
                 )
                 m.d.comb += [
-                    bank.read_address[lane].eq(Mux(busy, running, word)),
+                    bank.read_address[lane].eq(
+                        reduce(or_, (Mux(chosen, address, 0) for chosen, address in readers))
+                    ),
                     bank.write_address[lane].eq(Mux(busy, output_writer.address[lane], word)),
                     bank.write_data[lane].eq(
                         Mux(
@@ -248,7 +264,10 @@ class Accelerator(wiring.Component):
                 ]
             refusals.append(selected & ((word >= cfg.act_depth) | busy))
         refusals.append(region >= Region.ACTIVATIONS + cfg.act_banks)
-        m.d.comb += host.error.eq(Cat(refusals).any())
+        # Bounds of all memories are behind a refusal: registers cut the way.
+        refusal = Signal(len(refusals))
+        m.d.sync += refusal.eq(Cat(refusals))
+        m.d.comb += host.error.eq(refusal.any())
 
         words = Array(bank.read_data.as_value() for bank in banks)
         word_layout = data.ArrayLayout(signed(cfg.act_bits), cfg.word_lanes)
@@ -256,17 +275,26 @@ class Accelerator(wiring.Component):
         residual_word = Signal(word_layout)
         m.d.comb += [feeder_word.eq(words[input_bank]), residual_word.eq(words[residual_bank])]
 
+        # The host's address is stable until its read is over; each stage ends in a register.
+        weight_row = Signal(data.ArrayLayout(signed(cfg.weight_bits), cfg.cols))
+        parameter_word = Signal(32)
+        activation_word = Signal(32)
+        m.d.sync += [
+            weight_row.eq(weights.read_data),
+            parameter_word.eq(parameter_data[offset_read[2:4]]),
+            activation_word.eq(self._bus_word(feeder_word, cfg.word_lanes, offset_read)),
+        ]
         with m.Switch(region_read):
             with m.Case(Region.REGISTERS):
                 m.d.sync += read_data.eq(register_data)
             with m.Case(Region.PROGRAM):
                 m.d.sync += read_data.eq(fetch.data)
             with m.Case(Region.PARAMETERS):
-                m.d.sync += read_data.eq(parameter_data[offset_read[2:4]])
+                m.d.sync += read_data.eq(parameter_word)
             with m.Case(Region.WEIGHTS):
-                m.d.sync += read_data.eq(self._bus_word(weights.read_data, cfg.cols, offset_read))
+                m.d.sync += read_data.eq(self._bus_word(weight_row, cfg.cols, offset_read))
             with m.Default():
-                m.d.sync += read_data.eq(self._bus_word(feeder_word, cfg.word_lanes, offset_read))
+                m.d.sync += read_data.eq(activation_word)
 
         # The pixel's way: feeder, bank, input stage, array, lanes, bank.
         token, swap = feeder.token, feeder.token.start
@@ -278,8 +306,6 @@ class Accelerator(wiring.Component):
             following = Signal(name=f"swap_{stage}")
             m.d.sync += following.eq(swap)
             swap = following
-        weight_row = Signal(data.ArrayLayout(signed(cfg.weight_bits), cfg.cols))
-        m.d.sync += weight_row.eq(weights.read_data)
         m.d.comb += [
             feeder.layer.eq(layer),
             feeder.go.eq(sequencer.go),
@@ -386,7 +412,9 @@ class Accelerator(wiring.Component):
         )
         return chunks[offset[2:shift]] if len(chunks) > 1 else chunks[0]
 
-    def _registers(self, m: Module, host, refusals, sequencer, activity) -> dict[str, Any]:
+    def _registers(
+        self, m: Module, host, offset_read, refusals, sequencer, activity
+    ) -> dict[str, Any]:
         """The register file; returns its outputs, and the counters' increments to be driven."""
         cfg = self.config
         names = [n for n in CONTROL if n != "start" and (cfg.guard or not n.startswith("guard"))]
@@ -447,9 +475,11 @@ class Accelerator(wiring.Component):
                 writable = writable & ~sequencer.busy
             served.append(hit[register.name] & (~host.write | writable))
         refusals.append(selected & ~Cat(served).any())
-        with m.Switch(offset):
+        # Other addresses are refused, whatever is read.
+        index = offset_read[2 : max(register.offset for register in REGISTERS).bit_length()]
+        with m.Switch(index):
             for register in REGISTERS:
-                with m.Case(register.offset):
+                with m.Case(register.offset // 4):
                     m.d.comb += read.eq(values[register.name])
 
         written = selected & host.write & whole
@@ -471,7 +501,9 @@ class Accelerator(wiring.Component):
             for name, counter in counters.items():
                 with m.If(hit[name]):
                     m.d.sync += counter.eq(0)
-        with m.If(sequencer.busy & host.write & host.error):
+        written_in_run = Signal()
+        m.d.sync += written_in_run.eq(sequencer.busy & host.write)
+        with m.If(written_in_run & host.error):
             m.d.sync += refused.eq(1)
         return (
             settings

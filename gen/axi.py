@@ -54,7 +54,8 @@ HostAccess = wiring.Signature(
         "read_data": In(32),
     }
 )
-"""One 32-bit access per cycle; ``error`` in the same cycle, ``read_data`` two cycles later."""
+"""One 32-bit write per cycle, or a read, whose address is stable until ``read_data``, four cycles
+later; ``error`` one cycle later."""
 
 
 class AxiSubordinate(wiring.Component):
@@ -71,7 +72,7 @@ class AxiSubordinate(wiring.Component):
 
     Latency
     -------
-    A write beat per cycle; a read beat every five cycles.
+    A write beat per cycle; a read beat every seven cycles.
 
     Back-pressure
     -------------
@@ -100,7 +101,7 @@ class AxiSubordinate(wiring.Component):
         access_data = Signal(32)
         access_strobe = Signal(4)
         read_data = Signal(32)
-        wait = Signal(2)
+        wait = Signal(3)
 
         m.d.comb += [
             host.address.eq(access_address),
@@ -116,10 +117,9 @@ class AxiSubordinate(wiring.Component):
             self.s_axi_rlast.eq(beats == 0),
         ]
         m.d.sync += [access_write.eq(0), access_read.eq(0)]
-        # Bounds of all memories are behind the error: a register cuts the way.
-        refused = Signal()
-        m.d.sync += refused.eq((access_write | access_read) & host.error)
-        with m.If(refused):
+        accessed = Signal()
+        m.d.sync += accessed.eq(access_write | access_read)
+        with m.If(accessed & host.error):
             m.d.sync += failed.eq(1)
 
         step = Signal(3)
@@ -195,7 +195,7 @@ class AxiSubordinate(wiring.Component):
                     access_address.eq(address),
                     access_read.eq(size <= 2),
                     address.eq(following),
-                    wait.eq(2),
+                    wait.eq(4),
                 ]
                 m.next = "WAIT"
             with m.State("WAIT"):

@@ -104,20 +104,25 @@ class Feeder(wiring.Component):
         elapsed = Signal(range(weight_interval + 1))
         gap = Signal(range(self.GAP + 1))
 
+        # Of the loops around a tile, whether this is the last turn.
+        last_block = Signal()
+        last_kernel_column = Signal()
+        last_kernel_row = Signal()
+        last_output = Signal()
         last_column = column == 1
         last_pixel = last_column & (row == 1)
-        last_block = block == 1
-        last_kernel_column = kernel_column == 1
-        last_kernel_row = kernel_row == 1
         last_reduction = last_block & last_kernel_column & last_kernel_row
-        last_tile = last_reduction & (output_tile == 1)
+        last_tile = last_reduction & last_output
         needs_weights = ~layer.hold_weights | last_reduction
         chained = (layer.out_w == 1) & (layer.out_h == 1) & ~layer.maximum
 
-        interval = Signal.like(elapsed)
-        m.d.comb += interval.eq(Mux(needs_weights, weight_interval, Mux(chained, 1, self.HAZARD)))
+        def passed(before: int):
+            """Whether the tile's interval is over, or will be ``before`` cycles later."""
+            after_hazard = chained | (elapsed >= self.HAZARD - before)
+            return Mux(needs_weights, elapsed >= weight_interval - before, after_hazard)
+
         issue = walking & ~waiting
-        early = elapsed < interval
+        early = ~passed(before=0)
         m.d.comb += [
             self.streaming.eq(issue),
             self.stall_weights.eq(walking & waiting & early & needs_weights),
@@ -128,7 +133,7 @@ class Feeder(wiring.Component):
         tile_over = Signal()
         m.d.comb += [
             tile_over.eq(Mux(waiting, gap == 0, last_pixel & ~last_reduction)),
-            next_tile.eq(walking & tile_over & (elapsed >= interval - 1)),
+            next_tile.eq(walking & tile_over & passed(before=1)),
         ]
 
         row_base = Signal(16)
@@ -171,19 +176,21 @@ class Feeder(wiring.Component):
                     m.d.sync += [walking.eq(0), self.done.eq(1)]
         with m.If(elapsed != weight_interval):
             m.d.sync += elapsed.eq(elapsed + 1)
-        with m.If(waiting & (elapsed >= interval) & (gap != 0)):
+        with m.If(waiting & ~early & (gap != 0)):
             m.d.sync += gap.eq(gap - 1)
 
-        # The first tile is entered like any other, as if all loops had just ended.
+        # The first tile is entered like any other, as if all loops had just ended. Which loops end
+        # is known before whether one does: ``go`` and the end of a tile come last in their cycles.
         enter = Signal()
+        begin = ~walking
         next_column = Signal()
         next_row = Signal()
         next_output = Signal()
         m.d.comb += [
             enter.eq(self.go | next_tile),
-            next_column.eq(self.go | last_block),
-            next_row.eq(self.go | (last_block & last_kernel_column)),
-            next_output.eq(self.go | last_reduction),
+            next_column.eq(begin | last_block),
+            next_row.eq(begin | (last_block & last_kernel_column)),
+            next_output.eq(begin | last_reduction),
         ]
         base = Signal(16)
         step = Signal(16)
@@ -191,7 +198,7 @@ class Feeder(wiring.Component):
         m.d.comb += [base.eq(tile_address), step.eq(1), tile_base.eq(base + step)]
         if self.config.sub_blocks > 1:
             m.d.comb += step.eq(sub_block == self.config.sub_blocks - 1)
-        with m.If(self.go):
+        with m.If(begin):
             m.d.comb += [base.eq(layer.input_base), step.eq(0)]
         with m.Elif(next_output):
             m.d.comb += [base.eq(output_address), step.eq(layer.input_step)]
@@ -219,6 +226,7 @@ class Feeder(wiring.Component):
                 row_address.eq(tile_base),
                 pixel_address.eq(tile_base),
                 block.eq(Mux(next_column, layer.blocks, block - 1)),
+                last_block.eq(Mux(next_column, layer.blocks == 1, block == 2)),
             ]
             if self.config.sub_blocks > 1:
                 m.d.sync += sub_block.eq(Mux(step[0], 0, sub_block + 1))
@@ -227,16 +235,19 @@ class Feeder(wiring.Component):
                     sub_block.eq(layer.sub_block),
                     column_address.eq(tile_base),
                     kernel_column.eq(Mux(next_row, layer.kernel_w, kernel_column - 1)),
+                    last_kernel_column.eq(Mux(next_row, layer.kernel_w == 1, kernel_column == 2)),
                 ]
             with m.If(next_row):
                 m.d.sync += [
                     kernel_address.eq(tile_base),
                     kernel_row.eq(Mux(next_output, layer.kernel_h, kernel_row - 1)),
+                    last_kernel_row.eq(Mux(next_output, layer.kernel_h == 1, kernel_row == 2)),
                 ]
             with m.If(next_output):
                 m.d.sync += [
                     output_address.eq(tile_base),
-                    output_tile.eq(Mux(self.go, layer.co_tiles, output_tile - 1)),
+                    output_tile.eq(Mux(begin, layer.co_tiles, output_tile - 1)),
+                    last_output.eq(Mux(begin, layer.co_tiles == 1, output_tile == 2)),
                 ]
         with m.If(self.go):
             m.d.sync += walking.eq(1)

@@ -137,8 +137,6 @@ DESCRIPTOR = _fields(
     ("lane_mask", 16, False, "output lanes that are written"),
     ("res_lane", 5, False, "lane of the first residual channel in its word"),
     ("res_base", 16, False, "word address of residual pixel 0"),
-    ("res_step_x", 16, False, "words from one residual column to the next"),
-    ("res_step_y", 16, False, "words from one residual row to the next"),
     (
         "res_tiles",
         14,
@@ -159,7 +157,10 @@ DESCRIPTOR = _fields(
     ("add_shift", ADD_SHIFT_BITS, False, "shift of the residual add"),
     ("add_multiplier_a", 24, False, "multiplier of the convolution's output in the residual add"),
     ("add_multiplier_b", 24, False, "multiplier of the residual"),
+    ("res_step_x", 16, False, "words from one residual column to the next"),
+    ("res_step_y", 16, False, "words from one residual row to the next"),
 )
+"""The last word has no field that the sequencer checks: it starts the layer one cycle later."""
 
 DESCRIPTOR_WORDS = DESCRIPTOR[-1].word + 1
 # A descriptor occupies a power of two of words in program memory.

@@ -1,6 +1,6 @@
 """Memories, and memories made of lanes."""
 
-from amaranth.hdl import Module, Signal, signed
+from amaranth.hdl import Module, Signal, Value, signed
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -32,19 +32,24 @@ class LaneMemory(wiring.Component):
         Beyond ``DEEPEST`` words, make each lane of two memories, the largest power of two of words
         and the rest: the first then fits the narrowest, deepest shape of block RAM, which needs the
         least logic to choose between blocks.
+    registered : bool
+        Every lane has registers of its own before both ports, one cycle more: a memory of most of a
+        device's blocks lies everywhere on it. Synthesis must keep them apart (``keep``).
 
     Members
     -------
     read_address, read_data
-        Data follow one cycle after the address.
+        Data follow one cycle after the address, or two with registers.
     write_address, write_data, write_enable
         A word must not be used that was read while it was written.
     """
 
     DEEPEST = 1 << 14
 
-    def __init__(self, lanes: int, width: int, depth: int, split: bool = False):
-        self._lanes, self._width = lanes, width
+    def __init__(
+        self, lanes: int, width: int, depth: int, split: bool = False, registered: bool = False
+    ):
+        self._lanes, self._width, self._registered = lanes, width, registered
         most = 1 << (depth.bit_length() - 1)
         self.parts = [most, depth - most] if split and most >= self.DEEPEST else [depth, 0]
         addresses = data.ArrayLayout(max(1, (depth - 1).bit_length()), lanes)
@@ -65,48 +70,59 @@ class LaneMemory(wiring.Component):
         address_bits = len(self.read_address[0])
         choose = getattr(platform, "get_lane_memory", None)
         for lane in range(self._lanes):
+            read_address, write_address = self.read_address[lane], self.write_address[lane]
+            write_data, write_enable = self.write_data[lane], self.write_enable[lane]
+            if self._registered:
+                read_address = self._register(m, read_address, f"read_address_{lane}")
+                write_address = self._register(m, write_address, f"write_address_{lane}")
+                write_data = self._register(m, write_data, f"write_data_{lane}")
+                write_enable = self._register(m, write_enable, f"write_enable_{lane}")
             if choose is not None and not rest:
                 chosen = choose(self._width, first)
                 if chosen is not None:
                     m.submodules[f"lane_{lane}"] = chosen
                     m.d.comb += [
-                        chosen.read_address.eq(self.read_address[lane]),
+                        chosen.read_address.eq(read_address),
                         self.read_data[lane].eq(chosen.read_data),
-                        chosen.write_address.eq(self.write_address[lane]),
-                        chosen.write_data.eq(self.write_data[lane]),
-                        chosen.write_enable.eq(self.write_enable[lane]),
+                        chosen.write_address.eq(write_address),
+                        chosen.write_data.eq(write_data),
+                        chosen.write_enable.eq(write_enable),
                     ]
                     continue
             m.submodules[f"lane_{lane}"] = store = cells(self._width, first)
             read, write = store.read_port(), store.write_port()
             m.d.comb += [
-                read.addr.eq(self.read_address[lane]),
+                read.addr.eq(read_address),
                 self.read_data[lane].eq(read.data.as_signed()),
-                write.addr.eq(self.write_address[lane]),
-                write.data.eq(self.write_data[lane]),
-                write.en.eq(self.write_enable[lane]),
+                write.addr.eq(write_address),
+                write.data.eq(write_data),
+                write.en.eq(write_enable),
             ]
             if rest:
                 m.submodules[f"lane_{lane}_rest"] = store = cells(self._width, rest)
                 read_rest, write_rest = store.read_port(), store.write_port()
                 in_rest = Signal(name=f"in_rest_{lane}")
-                m.d.sync += in_rest.eq(self.read_address[lane][address_bits - 1])
+                m.d.sync += in_rest.eq(read_address[address_bits - 1])
                 m.d.comb += [
-                    read_rest.addr.eq(self.read_address[lane]),
-                    write_rest.addr.eq(self.write_address[lane]),
-                    write_rest.data.eq(self.write_data[lane]),
-                    write_rest.en.eq(
-                        self.write_enable[lane] & self.write_address[lane][address_bits - 1]
-                    ),
-                    write.en.eq(
-                        self.write_enable[lane] & ~self.write_address[lane][address_bits - 1]
-                    ),
+                    read_rest.addr.eq(read_address),
+                    write_rest.addr.eq(write_address),
+                    write_rest.data.eq(write_data),
+                    write_rest.en.eq(write_enable & write_address[address_bits - 1]),
+                    write.en.eq(write_enable & ~write_address[address_bits - 1]),
                 ]
                 with m.If(in_rest):
                     m.d.comb += self.read_data[lane].eq(read_rest.data.as_signed())
         return m
 
+    @staticmethod
+    def _register(m: Module, value: Value, name: str) -> Signal:
+        register = Signal.like(value, name=name)
+        m.d.sync += register.eq(value)
+        return register
+
 
 def weight_memory(config: AcceleratorConfig) -> LaneMemory:
     """The memory of an accelerator's weights."""
-    return LaneMemory(config.cols, config.weight_bits, config.weight_depth, split=True)
+    return LaneMemory(
+        config.cols, config.weight_bits, config.weight_depth, split=True, registered=True
+    )

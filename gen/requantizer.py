@@ -43,7 +43,7 @@ class Requantizer(wiring.Component):
 
     GUARD_STAGE = 6
     PARAMETER_CYCLES = 6
-    RESIDUAL_STAGE = 7
+    RESIDUAL_STAGE = 6
     LATENCY = 13
 
     def __init__(self, config: AcceleratorConfig):
@@ -118,16 +118,18 @@ class Requantizer(wiring.Component):
         m.d.sync += clamped.eq(Mux(low, lo, Mux(rounded > hi, hi, rounded)))
 
         wide = cfg.act_bits + 1 + lifted_bits(cfg.add_multiplier_bits)
+        difference = Signal(signed(cfg.act_bits + 1))
         scaled_a = Signal(signed(wide))
         scaled_b = Signal(signed(wide))
         sum_ = Signal(signed(wide + 1))
         m.d.sync += [
+            difference.eq(self.residual_value - settings.residual_zero),
             scaled_a.eq(clamped * settings.add_multiplier_a),
-            scaled_b.eq((self.residual_value - settings.residual_zero) * settings.add_multiplier_b),
+            scaled_b.eq(difference * settings.add_multiplier_b),
             sum_.eq(scaled_a + scaled_b),
         ]
         with m.If(~self.residual_present):
-            m.d.sync += scaled_b.eq(0)
+            m.d.sync += difference.eq(0)
         m.submodules.add_shift = add_shift = RoundShift(
             len(sum_),
             lift_bits(cfg.add_multiplier_bits),

@@ -109,11 +109,13 @@ class Sequencer(wiring.Component):
         drain = Signal(range(self._drain + 1))
         m.d.comb += self.address.eq(Cat(fetch[: DESCRIPTOR_STRIDE.bit_length() - 1], self.index))
         fault = Cat(getattr(self, name) for name in self.FAULTS).any()
+        # All words but the last, which has nothing to check, are in place a cycle before CHECK.
+        illegal = Signal()
+        m.d.sync += illegal.eq(self._illegal())
 
         with m.FSM() as fsm:
             hold = fsm.ongoing("FETCH") & (fetch == 0) & (self.index >= self.ready)
             m.d.comb += [
-                self.busy.eq(~fsm.ongoing("IDLE")),
                 self.waiting.eq(hold),
                 self.fetching.eq((fsm.ongoing("FETCH") & ~hold) | fsm.ongoing("CHECK")),
             ]
@@ -125,12 +127,17 @@ class Sequencer(wiring.Component):
                         self.index.eq(self.first),
                         remaining.eq(self.count),
                         fetch.eq(0),
+                        self.busy.eq(1),
                     ]
                     m.next = "FETCH"
                     with m.If(
                         (self.count == 0) | (self.first + self.count > self.config.program_depth)
                     ):
-                        m.d.sync += [self.done.eq(1), self.status.eq(Status.PROGRAM_ADDRESS)]
+                        m.d.sync += [
+                            self.busy.eq(0),
+                            self.done.eq(1),
+                            self.status.eq(Status.PROGRAM_ADDRESS),
+                        ]
                         m.next = "IDLE"
             with m.State("FETCH"):
                 m.d.sync += fetch.eq(Mux(hold, 0, fetch + 1))
@@ -141,8 +148,12 @@ class Sequencer(wiring.Component):
                     m.next = "CHECK"
             with m.State("CHECK"):
                 m.d.sync += drain.eq(self._drain)
-                with m.If(self._illegal()):
-                    m.d.sync += [self.done.eq(1), self.status.eq(Status.BAD_DESCRIPTOR)]
+                with m.If(illegal):
+                    m.d.sync += [
+                        self.busy.eq(0),
+                        self.done.eq(1),
+                        self.status.eq(Status.BAD_DESCRIPTOR),
+                    ]
                     m.next = "IDLE"
                 with m.Else():
                     m.d.comb += self.go.eq(1)
@@ -156,7 +167,7 @@ class Sequencer(wiring.Component):
                 with m.If(drain == 1):
                     m.d.sync += fetch.eq(0)
                     with m.If((remaining == 1) | (self.status != Status.OK)):
-                        m.d.sync += self.done.eq(1)
+                        m.d.sync += [self.busy.eq(0), self.done.eq(1)]
                         m.next = "IDLE"
                     with m.Else():
                         m.d.sync += [self.index.eq(self.index + 1), remaining.eq(remaining - 1)]

@@ -70,7 +70,7 @@ class UartBridge(wiring.Component):
 
     Latency
     -------
-    A read's first byte begins five cycles after the command's last.
+    A read's first byte begins seven cycles after the command's last.
 
     Back-pressure
     -------------
@@ -100,7 +100,6 @@ class UartBridge(wiring.Component):
         address = Signal(_WORD_ADDRESS_BITS)
         data = Signal(32)
         byte = Signal(2)
-        refused = Signal()
         ignoring = Signal()
         silence = Signal(range(self._timeout))
         flags = {name: Signal(name=name) for name in LINK_BITS if name != "words"}
@@ -114,12 +113,14 @@ class UartBridge(wiring.Component):
         forget = late | receiver.broken
         inside = Signal()
         link = Signal()
-        judged = Signal()
+        was_inside = Signal()
+        was_link = Signal()
+        refused = Signal()
         written = Signal()
+        wait = Signal(2)
         m.d.comb += [
             inside.eq(~address[ADDRESS_BITS - 2 :].any()),
             link.eq(address == LINK_ADDRESS // 4),
-            refused.eq(~link & (~inside | host.error)),
             receiver.line.eq(self.uart_rx),
             self.uart_tx.eq(transmitter.line),
             host.address.eq(address << 2),
@@ -127,9 +128,10 @@ class UartBridge(wiring.Component):
             host.strobe.eq(0b1111),
             transmitter.data.eq(data[24:]),
         ]
-        # Bounds of all memories are behind the error: a register cuts the way.
-        m.d.sync += [judged.eq(refused), written.eq(0)]
-        with m.If(written & judged):
+        # As ``host.error``, one cycle after the access.
+        m.d.comb += refused.eq(~was_link & (~was_inside | host.error))
+        m.d.sync += [was_inside.eq(inside), was_link.eq(link), written.eq(0), wait.eq(wait + 1)]
+        with m.If(written & refused):
             m.d.sync += flags["write_refused"].eq(1)
         with m.FSM() as fsm:
             with m.State("COMMAND"):
@@ -173,12 +175,15 @@ class UartBridge(wiring.Component):
                     m.next = "COMMAND"
             with m.State("READ"):
                 m.d.comb += host.read.eq(inside)
+                m.d.sync += wait.eq(0)
                 m.next = "WAIT"
             with m.State("WAIT"):
-                m.d.sync += data.eq(judged.replicate(32))
-                with m.If(judged):
-                    m.d.sync += flags["read_refused"].eq(1)
-                m.next = "TAKE"
+                with m.If(wait == 0):
+                    m.d.sync += data.eq(refused.replicate(32))
+                    with m.If(refused):
+                        m.d.sync += flags["read_refused"].eq(1)
+                with m.If(wait == 2):
+                    m.next = "TAKE"
             with m.State("TAKE"):
                 with m.If(link):
                     m.d.sync += data.eq(Cat(*flags.values(), Const(0, 12), words))

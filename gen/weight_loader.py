@@ -22,6 +22,8 @@ class WeightLoader(wiring.Component):
         Forgets everything under way.
     address, active
         Word read in this cycle. Consecutive tiles are consecutive in memory.
+    next_address
+        What ``address`` will be in the next cycle.
     load
         One-hot: the row whose weights are on the memory's registered output.
 
@@ -41,6 +43,7 @@ class WeightLoader(wiring.Component):
                 "load_next": In(1),
                 "stop": In(1),
                 "address": Out(20),
+                "next_address": Out(20),
                 "active": Out(1),
                 "load": Out(config.rows),
             }
@@ -60,16 +63,15 @@ class WeightLoader(wiring.Component):
         m.d.comb += [
             self.active.eq(first | begin | (row != rows)),
             self.address.eq(pointer),
+            self.next_address.eq(pointer + self.active),
         ]
-        m.d.sync += first.eq(self.go)
-        with m.If(self.active):
-            m.d.sync += pointer.eq(pointer + 1)
+        m.d.sync += [first.eq(self.go), pointer.eq(self.next_address)]
         with m.If(first | begin):
             m.d.sync += row.eq(1)
         with m.Elif(row != rows):
             m.d.sync += row.eq(row + 1)
         with m.If(self.go):
-            m.d.sync += pointer.eq(self.base)
+            m.d.comb += self.next_address.eq(self.base)
         with m.If(self.stop):
             m.d.sync += [row.eq(rows), first.eq(0)]
 

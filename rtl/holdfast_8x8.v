@@ -8,27 +8,27 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$100 ;
   wire \$101 ;
   wire \$102 ;
-  wire [15:0] \$103 ;
-  wire [18:0] \$104 ;
-  wire [18:0] \$105 ;
-  wire [7:0] \$106 ;
+  wire \$103 ;
+  wire \$104 ;
+  wire \$105 ;
+  wire \$106 ;
   wire \$107 ;
   wire \$108 ;
   wire \$109 ;
   wire \$11 ;
-  wire \$110 ;
-  wire \$111 ;
-  wire \$112 ;
+  wire [15:0] \$110 ;
+  wire [15:0] \$111 ;
+  wire [15:0] \$112 ;
   wire \$113 ;
   wire \$114 ;
-  wire \$115 ;
-  wire \$116 ;
-  wire \$117 ;
-  wire [15:0] \$118 ;
-  wire [18:0] \$119 ;
+  wire [18:0] \$115 ;
+  wire [18:0] \$116 ;
+  wire [18:0] \$117 ;
+  wire [7:0] \$118 ;
+  wire \$119 ;
   wire [17:0] \$12 ;
-  wire [18:0] \$120 ;
-  wire [7:0] \$121 ;
+  wire \$120 ;
+  wire \$121 ;
   wire \$122 ;
   wire \$123 ;
   wire \$124 ;
@@ -36,16 +36,16 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$126 ;
   wire \$127 ;
   wire \$128 ;
-  wire \$129 ;
+  wire [15:0] \$129 ;
   wire \$13 ;
-  wire \$130 ;
-  wire \$131 ;
+  wire [15:0] \$130 ;
+  wire [15:0] \$131 ;
   wire \$132 ;
-  wire [15:0] \$133 ;
+  wire \$133 ;
   wire [18:0] \$134 ;
   wire [18:0] \$135 ;
-  wire [7:0] \$136 ;
-  wire \$137 ;
+  wire [18:0] \$136 ;
+  wire [7:0] \$137 ;
   wire \$138 ;
   wire \$139 ;
   wire \$14 ;
@@ -58,15 +58,15 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$146 ;
   wire \$147 ;
   wire [15:0] \$148 ;
-  wire [18:0] \$149 ;
+  wire [15:0] \$149 ;
   wire \$15 ;
-  wire [18:0] \$150 ;
-  wire [7:0] \$151 ;
+  wire [15:0] \$150 ;
+  wire \$151 ;
   wire \$152 ;
-  wire \$153 ;
-  wire \$154 ;
-  wire \$155 ;
-  wire \$156 ;
+  wire [18:0] \$153 ;
+  wire [18:0] \$154 ;
+  wire [18:0] \$155 ;
+  wire [7:0] \$156 ;
   wire \$157 ;
   wire \$158 ;
   wire \$159 ;
@@ -74,43 +74,43 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$160 ;
   wire \$161 ;
   wire \$162 ;
-  wire [15:0] \$163 ;
-  wire [18:0] \$164 ;
-  wire [18:0] \$165 ;
-  wire [7:0] \$166 ;
-  wire \$167 ;
-  wire \$168 ;
-  wire \$169 ;
+  wire \$163 ;
+  wire \$164 ;
+  wire \$165 ;
+  wire \$166 ;
+  wire [15:0] \$167 ;
+  wire [15:0] \$168 ;
+  wire [15:0] \$169 ;
   wire \$17 ;
   wire \$170 ;
   wire \$171 ;
-  wire \$172 ;
-  wire \$173 ;
-  wire \$174 ;
-  wire \$175 ;
+  wire [18:0] \$172 ;
+  wire [18:0] \$173 ;
+  wire [18:0] \$174 ;
+  wire [7:0] \$175 ;
   wire \$176 ;
   wire \$177 ;
-  wire [15:0] \$178 ;
-  wire [18:0] \$179 ;
+  wire \$178 ;
+  wire \$179 ;
   wire [17:0] \$18 ;
-  wire [18:0] \$180 ;
-  wire [7:0] \$181 ;
+  wire \$180 ;
+  wire \$181 ;
   wire \$182 ;
   wire \$183 ;
   wire \$184 ;
   wire \$185 ;
-  wire \$186 ;
-  wire \$187 ;
-  wire \$188 ;
+  wire [15:0] \$186 ;
+  wire [15:0] \$187 ;
+  wire [15:0] \$188 ;
   wire \$189 ;
   wire \$19 ;
   wire \$190 ;
-  wire \$191 ;
-  wire \$192 ;
-  wire [15:0] \$193 ;
-  wire [18:0] \$194 ;
-  wire [18:0] \$195 ;
-  wire [7:0] \$196 ;
+  wire [18:0] \$191 ;
+  wire [18:0] \$192 ;
+  wire [18:0] \$193 ;
+  wire [7:0] \$194 ;
+  wire \$195 ;
+  wire \$196 ;
   wire \$197 ;
   wire \$198 ;
   wire \$199 ;
@@ -121,16 +121,16 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$202 ;
   wire \$203 ;
   wire \$204 ;
-  wire \$205 ;
-  wire \$206 ;
-  wire \$207 ;
-  wire [15:0] \$208 ;
-  wire [18:0] \$209 ;
+  wire [15:0] \$205 ;
+  wire [15:0] \$206 ;
+  wire [15:0] \$207 ;
+  wire \$208 ;
+  wire \$209 ;
   wire \$21 ;
   wire [18:0] \$210 ;
-  wire [7:0] \$211 ;
-  wire \$212 ;
-  wire \$213 ;
+  wire [18:0] \$211 ;
+  wire [18:0] \$212 ;
+  wire [7:0] \$213 ;
   wire \$214 ;
   wire \$215 ;
   wire \$216 ;
@@ -141,60 +141,60 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$220 ;
   wire \$221 ;
   wire \$222 ;
-  wire [15:0] \$223 ;
-  wire [18:0] \$224 ;
-  wire [18:0] \$225 ;
-  wire [7:0] \$226 ;
+  wire \$223 ;
+  wire [15:0] \$224 ;
+  wire [15:0] \$225 ;
+  wire [15:0] \$226 ;
   wire \$227 ;
   wire \$228 ;
-  wire \$229 ;
+  wire [18:0] \$229 ;
   wire \$23 ;
-  wire \$230 ;
-  wire \$231 ;
-  wire \$232 ;
+  wire [18:0] \$230 ;
+  wire [18:0] \$231 ;
+  wire [7:0] \$232 ;
   wire \$233 ;
   wire \$234 ;
   wire \$235 ;
   wire \$236 ;
   wire \$237 ;
-  wire [15:0] \$238 ;
-  wire [18:0] \$239 ;
+  wire \$238 ;
+  wire \$239 ;
   wire [19:0] \$24 ;
-  wire [18:0] \$240 ;
-  wire [7:0] \$241 ;
+  wire \$240 ;
+  wire \$241 ;
   wire \$242 ;
-  wire \$243 ;
-  wire \$244 ;
-  wire \$245 ;
+  wire [15:0] \$243 ;
+  wire [15:0] \$244 ;
+  wire [15:0] \$245 ;
   wire \$246 ;
   wire \$247 ;
-  wire \$248 ;
-  wire \$249 ;
+  wire [18:0] \$248 ;
+  wire [18:0] \$249 ;
   wire \$25 ;
-  wire \$250 ;
-  wire \$251 ;
+  wire [18:0] \$250 ;
+  wire [7:0] \$251 ;
   wire \$252 ;
-  wire [15:0] \$253 ;
-  wire [18:0] \$254 ;
-  wire [18:0] \$255 ;
-  wire [7:0] \$256 ;
+  wire \$253 ;
+  wire \$254 ;
+  wire \$255 ;
+  wire \$256 ;
   wire \$257 ;
   wire \$258 ;
   wire \$259 ;
   wire \$26 ;
   wire \$260 ;
   wire \$261 ;
-  wire \$262 ;
-  wire \$263 ;
-  wire \$264 ;
+  wire [15:0] \$262 ;
+  wire [15:0] \$263 ;
+  wire [15:0] \$264 ;
   wire \$265 ;
   wire \$266 ;
-  wire \$267 ;
-  wire [15:0] \$268 ;
+  wire [18:0] \$267 ;
+  wire [18:0] \$268 ;
   wire [18:0] \$269 ;
   wire \$27 ;
-  wire [18:0] \$270 ;
-  wire [7:0] \$271 ;
+  wire [7:0] \$270 ;
+  wire \$271 ;
   wire \$272 ;
   wire \$273 ;
   wire \$274 ;
@@ -205,15 +205,15 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$279 ;
   wire \$28 ;
   wire \$280 ;
-  wire \$281 ;
-  wire \$282 ;
+  wire [15:0] \$281 ;
+  wire [15:0] \$282 ;
   wire [15:0] \$283 ;
-  wire [18:0] \$284 ;
-  wire [18:0] \$285 ;
-  wire [7:0] \$286 ;
-  wire \$287 ;
-  wire \$288 ;
-  wire \$289 ;
+  wire \$284 ;
+  wire \$285 ;
+  wire [18:0] \$286 ;
+  wire [18:0] \$287 ;
+  wire [18:0] \$288 ;
+  wire [7:0] \$289 ;
   wire \$29 ;
   wire \$290 ;
   wire \$291 ;
@@ -223,19 +223,19 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$295 ;
   wire \$296 ;
   wire \$297 ;
-  wire [15:0] \$298 ;
-  wire [18:0] \$299 ;
+  wire \$298 ;
+  wire \$299 ;
   wire \$3 ;
   wire [19:0] \$30 ;
-  wire [18:0] \$300 ;
-  wire [7:0] \$301 ;
-  wire \$302 ;
+  wire [15:0] \$300 ;
+  wire [15:0] \$301 ;
+  wire [15:0] \$302 ;
   wire \$303 ;
   wire \$304 ;
-  wire \$305 ;
-  wire \$306 ;
-  wire \$307 ;
-  wire \$308 ;
+  wire [18:0] \$305 ;
+  wire [18:0] \$306 ;
+  wire [18:0] \$307 ;
+  wire [7:0] \$308 ;
   wire \$309 ;
   wire \$31 ;
   wire \$310 ;
@@ -247,16 +247,16 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$316 ;
   wire \$317 ;
   wire \$318 ;
-  wire \$319 ;
+  wire [15:0] \$319 ;
   wire \$32 ;
-  wire \$320 ;
-  wire \$321 ;
+  wire [15:0] \$320 ;
+  wire [15:0] \$321 ;
   wire \$322 ;
   wire \$323 ;
-  wire \$324 ;
-  wire \$325 ;
-  wire \$326 ;
-  wire \$327 ;
+  wire [18:0] \$324 ;
+  wire [18:0] \$325 ;
+  wire [18:0] \$326 ;
+  wire [7:0] \$327 ;
   wire \$328 ;
   wire \$329 ;
   wire \$33 ;
@@ -268,16 +268,16 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$335 ;
   wire \$336 ;
   wire \$337 ;
-  wire \$338 ;
-  wire \$339 ;
+  wire [15:0] \$338 ;
+  wire [15:0] \$339 ;
   wire \$34 ;
-  wire \$340 ;
+  wire [15:0] \$340 ;
   wire \$341 ;
   wire \$342 ;
-  wire \$343 ;
-  wire \$344 ;
-  wire \$345 ;
-  wire \$346 ;
+  wire [18:0] \$343 ;
+  wire [18:0] \$344 ;
+  wire [18:0] \$345 ;
+  wire [7:0] \$346 ;
   wire \$347 ;
   wire \$348 ;
   wire \$349 ;
@@ -289,16 +289,16 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$354 ;
   wire \$355 ;
   wire \$356 ;
-  wire \$357 ;
-  wire \$358 ;
-  wire \$359 ;
+  wire [15:0] \$357 ;
+  wire [15:0] \$358 ;
+  wire [15:0] \$359 ;
   wire [19:0] \$36 ;
   wire \$360 ;
   wire \$361 ;
-  wire \$362 ;
-  wire \$363 ;
-  wire \$364 ;
-  wire \$365 ;
+  wire [18:0] \$362 ;
+  wire [18:0] \$363 ;
+  wire [18:0] \$364 ;
+  wire [7:0] \$365 ;
   wire \$366 ;
   wire \$367 ;
   wire \$368 ;
@@ -339,14 +339,14 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$4 ;
   wire \$40 ;
   wire \$400 ;
-  wire \$401 ;
-  wire \$402 ;
-  wire \$403 ;
-  wire \$404 ;
-  wire \$405 ;
-  wire \$406 ;
-  wire \$407 ;
-  wire \$408 ;
+  wire [32:0] \$401 ;
+  wire [32:0] \$402 ;
+  wire [32:0] \$403 ;
+  wire [32:0] \$404 ;
+  wire [32:0] \$405 ;
+  wire [32:0] \$406 ;
+  wire [32:0] \$407 ;
+  wire [32:0] \$408 ;
   wire \$409 ;
   wire \$41 ;
   wire \$410 ;
@@ -365,7 +365,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$422 ;
   wire \$423 ;
   wire \$424 ;
-  wire \$425 ;
+  wire [2:0] \$425 ;
   wire \$426 ;
   wire \$427 ;
   wire \$428 ;
@@ -399,18 +399,18 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$453 ;
   wire \$454 ;
   wire \$455 ;
-  wire [32:0] \$456 ;
-  wire [32:0] \$457 ;
-  wire [32:0] \$458 ;
-  wire [32:0] \$459 ;
+  wire \$456 ;
+  wire \$457 ;
+  wire \$458 ;
+  wire \$459 ;
   wire \$46 ;
-  wire [32:0] \$460 ;
+  wire \$460 ;
   wire \$461 ;
   wire \$462 ;
   wire \$463 ;
-  wire [32:0] \$464 ;
-  wire [32:0] \$465 ;
-  wire [32:0] \$466 ;
+  wire \$464 ;
+  wire \$465 ;
+  wire \$466 ;
   wire \$467 ;
   wire \$468 ;
   wire \$469 ;
@@ -429,56 +429,143 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$480 ;
   wire \$481 ;
   wire \$482 ;
-  wire [2:0] \$483 ;
-  reg [31:0] \$484 ;
-  reg [31:0] \$485 ;
-  reg [31:0] \$486 ;
-  reg [2:0] \$487 ;
-  reg [21:0] \$488 ;
-  reg [31:0] \$489 ;
+  wire \$483 ;
+  wire \$484 ;
+  wire \$485 ;
+  wire \$486 ;
+  wire \$487 ;
+  wire \$488 ;
+  wire \$489 ;
   wire \$49 ;
-  reg [31:0] \$490 ;
-  reg [31:0] \$491 ;
-  reg [31:0] \$492 ;
-  reg [31:0] \$493 ;
-  reg [31:0] \$494 ;
-  reg [31:0] \$495 ;
-  reg [31:0] \$496 ;
-  reg \$497 ;
-  reg \$498 ;
-  reg [15:0] \$499 ;
+  wire \$490 ;
+  wire \$491 ;
+  wire \$492 ;
+  wire \$493 ;
+  wire \$494 ;
+  wire \$495 ;
+  wire \$496 ;
+  wire \$497 ;
+  wire \$498 ;
+  wire \$499 ;
   wire \$5 ;
   wire \$50 ;
-  reg [15:0] \$500 ;
-  reg [15:0] \$501 ;
-  reg [31:0] \$502 ;
-  reg [1:0] \$503 ;
-  reg [1:0] \$504 ;
-  reg [31:0] \$505 ;
-  reg [4:0] \$506 ;
-  reg [4:0] \$507 ;
-  reg [4:0] \$508 ;
-  reg [4:0] \$509 ;
+  wire \$500 ;
+  wire \$501 ;
+  wire \$502 ;
+  wire \$503 ;
+  wire \$504 ;
+  wire \$505 ;
+  wire \$506 ;
+  wire \$507 ;
+  wire \$508 ;
+  wire \$509 ;
   wire \$51 ;
-  reg [4:0] \$510 ;
-  reg [4:0] \$511 ;
-  reg [4:0] \$512 ;
-  reg [4:0] \$513 ;
-  reg [4:0] \$514 ;
-  reg \$515 ;
-  reg \$516 ;
-  reg [63:0] \$517 ;
-  wire [4:0] \$518 ;
+  wire \$510 ;
+  wire \$511 ;
+  wire \$512 ;
+  wire \$513 ;
+  wire \$514 ;
+  wire \$515 ;
+  wire \$516 ;
+  wire \$517 ;
+  wire \$518 ;
+  wire \$519 ;
   wire \$52 ;
+  wire \$520 ;
+  wire \$521 ;
+  wire \$522 ;
+  wire \$523 ;
+  wire \$524 ;
+  wire \$525 ;
+  wire \$526 ;
+  wire \$527 ;
+  wire \$528 ;
+  wire \$529 ;
   wire \$53 ;
+  wire \$530 ;
+  wire \$531 ;
+  wire \$532 ;
+  wire \$533 ;
+  wire \$534 ;
+  wire \$535 ;
+  wire \$536 ;
+  wire \$537 ;
+  wire \$538 ;
+  wire \$539 ;
   wire [19:0] \$54 ;
+  wire \$540 ;
+  wire \$541 ;
+  wire \$542 ;
+  wire \$543 ;
+  wire \$544 ;
+  wire \$545 ;
+  wire \$546 ;
+  wire \$547 ;
+  wire \$548 ;
+  wire \$549 ;
   wire \$55 ;
+  wire \$550 ;
+  wire \$551 ;
+  wire \$552 ;
+  wire \$553 ;
+  wire \$554 ;
+  wire \$555 ;
+  reg [31:0] \$556 ;
+  reg [31:0] \$557 ;
+  reg [31:0] \$558 ;
+  reg [2:0] \$559 ;
   wire \$56 ;
+  reg [21:0] \$560 ;
+  reg \$561 ;
+  reg \$562 ;
+  reg \$563 ;
+  reg \$564 ;
+  reg \$565 ;
+  reg \$566 ;
+  reg \$567 ;
+  reg [31:0] \$568 ;
+  reg [31:0] \$569 ;
   wire \$57 ;
+  reg [31:0] \$570 ;
+  reg [31:0] \$571 ;
+  reg [31:0] \$572 ;
+  reg [31:0] \$573 ;
+  reg [31:0] \$574 ;
+  reg [31:0] \$575 ;
+  reg \$576 ;
+  reg \$577 ;
+  reg [15:0] \$578 ;
+  reg [15:0] \$579 ;
   wire \$58 ;
+  reg [15:0] \$580 ;
+  reg \$581 ;
+  reg [31:0] \$582 ;
+  reg [1:0] \$583 ;
+  reg [1:0] \$584 ;
+  reg \$585 ;
+  reg \$586 ;
+  reg \$587 ;
+  reg \$588 ;
+  reg [6:0] \$589 ;
   wire \$59 ;
+  reg [63:0] \$590 ;
+  reg [31:0] \$591 ;
+  reg [31:0] \$592 ;
+  reg [31:0] \$593 ;
+  reg [4:0] \$594 ;
+  reg [4:0] \$595 ;
+  reg [4:0] \$596 ;
+  reg [4:0] \$597 ;
+  reg [4:0] \$598 ;
+  reg [4:0] \$599 ;
   wire \$6 ;
   wire [19:0] \$60 ;
+  reg [4:0] \$600 ;
+  reg [4:0] \$601 ;
+  reg [4:0] \$602 ;
+  reg \$603 ;
+  reg \$604 ;
+  wire [4:0] \$605 ;
   wire \$61 ;
   wire \$62 ;
   wire \$63 ;
@@ -491,16 +578,16 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$7 ;
   wire \$70 ;
   wire \$71 ;
-  wire \$72 ;
+  wire [15:0] \$72 ;
   wire [15:0] \$73 ;
-  wire [18:0] \$74 ;
-  wire [18:0] \$75 ;
-  wire [7:0] \$76 ;
-  wire \$77 ;
-  wire \$78 ;
-  wire \$79 ;
+  wire [15:0] \$74 ;
+  wire \$75 ;
+  wire \$76 ;
+  wire [18:0] \$77 ;
+  wire [18:0] \$78 ;
+  wire [18:0] \$79 ;
   wire [19:0] \$8 ;
-  wire \$80 ;
+  wire [7:0] \$80 ;
   wire \$81 ;
   wire \$82 ;
   wire \$83 ;
@@ -508,35 +595,35 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire \$85 ;
   wire \$86 ;
   wire \$87 ;
-  wire [15:0] \$88 ;
-  wire [18:0] \$89 ;
+  wire \$88 ;
+  wire \$89 ;
   wire \$9 ;
-  wire [18:0] \$90 ;
-  wire [7:0] \$91 ;
-  wire \$92 ;
-  wire \$93 ;
+  wire \$90 ;
+  wire [15:0] \$91 ;
+  wire [15:0] \$92 ;
+  wire [15:0] \$93 ;
   wire \$94 ;
   wire \$95 ;
-  wire \$96 ;
-  wire \$97 ;
-  wire \$98 ;
-  wire \$99 ;
+  wire [18:0] \$96 ;
+  wire [18:0] \$97 ;
+  wire [18:0] \$98 ;
+  wire [7:0] \$99 ;
   wire [10:0] \$signature__addr ;
-  wire [9:0] \$signature__addr$104 ;
-  wire [9:0] \$signature__addr$97 ;
+  wire [9:0] \$signature__addr$105 ;
+  wire [9:0] \$signature__addr$98 ;
   wire [31:0] \$signature__data ;
-  wire [23:0] \$signature__data$103 ;
-  wire [21:0] \$signature__data$108 ;
+  wire [23:0] \$signature__data$104 ;
+  wire [21:0] \$signature__data$109 ;
   wire [63:0] act;
-  wire [63:0] \act$159 ;
-  wire [7:0] \act$159[0] ;
-  wire [7:0] \act$159[1] ;
-  wire [7:0] \act$159[2] ;
-  wire [7:0] \act$159[3] ;
-  wire [7:0] \act$159[4] ;
-  wire [7:0] \act$159[5] ;
-  wire [7:0] \act$159[6] ;
-  wire [7:0] \act$159[7] ;
+  wire [63:0] \act$164 ;
+  wire [7:0] \act$164[0] ;
+  wire [7:0] \act$164[1] ;
+  wire [7:0] \act$164[2] ;
+  wire [7:0] \act$164[3] ;
+  wire [7:0] \act$164[4] ;
+  wire [7:0] \act$164[5] ;
+  wire [7:0] \act$164[6] ;
+  wire [7:0] \act$164[7] ;
   wire [7:0] \act[0] ;
   wire [7:0] \act[1] ;
   wire [7:0] \act[2] ;
@@ -545,20 +632,11 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [7:0] \act[5] ;
   wire [7:0] \act[6] ;
   wire [7:0] \act[7] ;
+  reg [31:0] activation_word = 32'd0;
   wire active;
-  wire \active$194 ;
-  wire \active$197 ;
+  wire \active$200 ;
+  wire \active$203 ;
   wire [10:0] address;
-  wire [19:0] \address$112 ;
-  wire [127:0] \address$118 ;
-  wire [15:0] \address$118[0] ;
-  wire [15:0] \address$118[1] ;
-  wire [15:0] \address$118[2] ;
-  wire [15:0] \address$118[3] ;
-  wire [15:0] \address$118[4] ;
-  wire [15:0] \address$118[5] ;
-  wire [15:0] \address$118[6] ;
-  wire [15:0] \address$118[7] ;
   wire [15:0] \address$119 ;
   wire [127:0] \address$121 ;
   wire [15:0] \address$121[0] ;
@@ -569,32 +647,42 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [15:0] \address$121[5] ;
   wire [15:0] \address$121[6] ;
   wire [15:0] \address$121[7] ;
-  wire [13:0] \address$98 ;
+  wire [127:0] \address$123 ;
+  wire [15:0] \address$123[0] ;
+  wire [15:0] \address$123[1] ;
+  wire [15:0] \address$123[2] ;
+  wire [15:0] \address$123[3] ;
+  wire [15:0] \address$123[4] ;
+  wire [15:0] \address$123[5] ;
+  wire [15:0] \address$123[6] ;
+  wire [15:0] \address$123[7] ;
+  wire [19:0] \address$198 ;
+  wire [13:0] \address$99 ;
   wire [19:0] base;
-  wire [13:0] \base$175 ;
+  wire [13:0] \base$180 ;
   wire \begin ;
   wire busy;
   input clk;
   wire clk;
   wire [63:0] codes;
-  wire [63:0] \codes$188 ;
-  wire [7:0] \codes$188[0] ;
-  wire [7:0] \codes$188[1] ;
-  wire [7:0] \codes$188[2] ;
-  wire [7:0] \codes$188[3] ;
-  wire [7:0] \codes$188[4] ;
-  wire [7:0] \codes$188[5] ;
-  wire [7:0] \codes$188[6] ;
-  wire [7:0] \codes$188[7] ;
-  wire [63:0] \codes$189 ;
-  wire [7:0] \codes$189[0] ;
-  wire [7:0] \codes$189[1] ;
-  wire [7:0] \codes$189[2] ;
-  wire [7:0] \codes$189[3] ;
-  wire [7:0] \codes$189[4] ;
-  wire [7:0] \codes$189[5] ;
-  wire [7:0] \codes$189[6] ;
-  wire [7:0] \codes$189[7] ;
+  wire [63:0] \codes$193 ;
+  wire [7:0] \codes$193[0] ;
+  wire [7:0] \codes$193[1] ;
+  wire [7:0] \codes$193[2] ;
+  wire [7:0] \codes$193[3] ;
+  wire [7:0] \codes$193[4] ;
+  wire [7:0] \codes$193[5] ;
+  wire [7:0] \codes$193[6] ;
+  wire [7:0] \codes$193[7] ;
+  wire [63:0] \codes$194 ;
+  wire [7:0] \codes$194[0] ;
+  wire [7:0] \codes$194[1] ;
+  wire [7:0] \codes$194[2] ;
+  wire [7:0] \codes$194[3] ;
+  wire [7:0] \codes$194[4] ;
+  wire [7:0] \codes$194[5] ;
+  wire [7:0] \codes$194[6] ;
+  wire [7:0] \codes$194[7] ;
   wire [7:0] \codes[0] ;
   wire [7:0] \codes[1] ;
   wire [7:0] \codes[2] ;
@@ -612,10 +700,10 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   reg control_interrupt = 1'h0;
   reg [15:0] count = 16'h0000;
   (* init = 16'h0000 *)
-  wire [15:0] \count$88 ;
+  wire [15:0] \count$89 ;
   reg [31:0] cycles = 32'd0;
   wire done;
-  wire \done$144 ;
+  wire \done$149 ;
   wire [7:0] enable;
   wire fault_accumulator;
   wire fault_activation;
@@ -636,13 +724,17 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire fetching;
   reg [15:0] first = 16'h0000;
   (* init = 16'h0000 *)
-  wire [15:0] \first$87 ;
+  wire [15:0] \first$88 ;
+  reg for_feeder_0 = 1'h0;
+  reg for_feeder_1 = 1'h0;
+  reg for_residual_0 = 1'h0;
+  reg for_residual_1 = 1'h0;
   wire go;
-  wire \go$140 ;
-  wire \go$154 ;
-  wire \go$176 ;
-  wire \go$180 ;
+  wire \go$145 ;
+  wire \go$159 ;
+  wire \go$181 ;
   wire \go$185 ;
+  wire \go$190 ;
   wire [24:0] host__address;
   wire [31:0] host__data;
   wire host__error;
@@ -655,214 +747,162 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   output interrupt;
   wire interrupt;
   wire [514:0] layer;
-  wire [514:0] \layer$138 ;
-  wire [7:0] \layer$138.add_hi ;
-  wire [7:0] \layer$138.add_lo ;
-  wire [23:0] \layer$138.add_multiplier_a ;
-  wire [23:0] \layer$138.add_multiplier_b ;
-  wire [4:0] \layer$138.add_shift ;
-  wire [7:0] \layer$138.add_zero ;
-  wire [12:0] \layer$138.blocks ;
-  wire [13:0] \layer$138.co_tiles ;
-  wire [2:0] \layer$138.dilation ;
-  wire [7:0] \layer$138.hi ;
-  wire \layer$138.hold_weights ;
-  wire [8:0] \layer$138.in_h ;
-  wire [8:0] \layer$138.in_w ;
-  wire [1:0] \layer$138.input_bank ;
-  wire [15:0] \layer$138.input_base ;
-  wire [7:0] \layer$138.input_hi ;
-  wire [7:0] \layer$138.input_lo ;
-  wire [15:0] \layer$138.input_step ;
-  wire [4:0] \layer$138.kernel_h ;
-  wire [4:0] \layer$138.kernel_w ;
-  wire [15:0] \layer$138.lane_mask ;
-  wire [7:0] \layer$138.lo ;
-  wire [15:0] \layer$138.magic ;
-  wire \layer$138.maximum ;
-  wire [9:0] \layer$138.origin_x ;
-  wire [9:0] \layer$138.origin_y ;
-  wire [15:0] \layer$138.out_base ;
-  wire [8:0] \layer$138.out_h ;
-  wire [4:0] \layer$138.out_lane ;
-  wire [11:0] \layer$138.out_step ;
-  wire [8:0] \layer$138.out_w ;
-  wire [1:0] \layer$138.output_bank ;
-  wire [7:0] \layer$138.pad_value ;
-  wire [13:0] \layer$138.param_base ;
-  wire [15:0] \layer$138.res_base ;
-  wire [4:0] \layer$138.res_lane ;
-  wire [15:0] \layer$138.res_step_x ;
-  wire [15:0] \layer$138.res_step_y ;
-  wire [13:0] \layer$138.res_tiles ;
-  wire [7:0] \layer$138.res_zero ;
-  wire \layer$138.residual ;
-  wire [1:0] \layer$138.residual_bank ;
-  wire [15:0] \layer$138.step_kx ;
-  wire [15:0] \layer$138.step_ky ;
-  wire [15:0] \layer$138.step_x ;
-  wire [15:0] \layer$138.step_y ;
-  wire [2:0] \layer$138.stride ;
-  wire [3:0] \layer$138.sub_block ;
-  wire [19:0] \layer$138.weight_base ;
-  wire [7:0] \layer$138.zero_in ;
-  wire [7:0] \layer$138.zero_out ;
-  wire [514:0] \layer$145 ;
-  wire [7:0] \layer$145.add_hi ;
-  wire [7:0] \layer$145.add_lo ;
-  wire [23:0] \layer$145.add_multiplier_a ;
-  wire [23:0] \layer$145.add_multiplier_b ;
-  wire [4:0] \layer$145.add_shift ;
-  wire [7:0] \layer$145.add_zero ;
-  wire [12:0] \layer$145.blocks ;
-  wire [13:0] \layer$145.co_tiles ;
-  wire [2:0] \layer$145.dilation ;
-  wire [7:0] \layer$145.hi ;
-  wire \layer$145.hold_weights ;
-  wire [8:0] \layer$145.in_h ;
-  wire [8:0] \layer$145.in_w ;
-  wire [1:0] \layer$145.input_bank ;
-  wire [15:0] \layer$145.input_base ;
-  wire [7:0] \layer$145.input_hi ;
-  wire [7:0] \layer$145.input_lo ;
-  wire [15:0] \layer$145.input_step ;
-  wire [4:0] \layer$145.kernel_h ;
-  wire [4:0] \layer$145.kernel_w ;
-  wire [15:0] \layer$145.lane_mask ;
-  wire [7:0] \layer$145.lo ;
-  wire [15:0] \layer$145.magic ;
-  wire \layer$145.maximum ;
-  wire [9:0] \layer$145.origin_x ;
-  wire [9:0] \layer$145.origin_y ;
-  wire [15:0] \layer$145.out_base ;
-  wire [8:0] \layer$145.out_h ;
-  wire [4:0] \layer$145.out_lane ;
-  wire [11:0] \layer$145.out_step ;
-  wire [8:0] \layer$145.out_w ;
-  wire [1:0] \layer$145.output_bank ;
-  wire [7:0] \layer$145.pad_value ;
-  wire [13:0] \layer$145.param_base ;
-  wire [15:0] \layer$145.res_base ;
-  wire [4:0] \layer$145.res_lane ;
-  wire [15:0] \layer$145.res_step_x ;
-  wire [15:0] \layer$145.res_step_y ;
-  wire [13:0] \layer$145.res_tiles ;
-  wire [7:0] \layer$145.res_zero ;
-  wire \layer$145.residual ;
-  wire [1:0] \layer$145.residual_bank ;
-  wire [15:0] \layer$145.step_kx ;
-  wire [15:0] \layer$145.step_ky ;
-  wire [15:0] \layer$145.step_x ;
-  wire [15:0] \layer$145.step_y ;
-  wire [2:0] \layer$145.stride ;
-  wire [3:0] \layer$145.sub_block ;
-  wire [19:0] \layer$145.weight_base ;
-  wire [7:0] \layer$145.zero_in ;
-  wire [7:0] \layer$145.zero_out ;
-  wire [514:0] \layer$166 ;
-  wire [7:0] \layer$166.add_hi ;
-  wire [7:0] \layer$166.add_lo ;
-  wire [23:0] \layer$166.add_multiplier_a ;
-  wire [23:0] \layer$166.add_multiplier_b ;
-  wire [4:0] \layer$166.add_shift ;
-  wire [7:0] \layer$166.add_zero ;
-  wire [12:0] \layer$166.blocks ;
-  wire [13:0] \layer$166.co_tiles ;
-  wire [2:0] \layer$166.dilation ;
-  wire [7:0] \layer$166.hi ;
-  wire \layer$166.hold_weights ;
-  wire [8:0] \layer$166.in_h ;
-  wire [8:0] \layer$166.in_w ;
-  wire [1:0] \layer$166.input_bank ;
-  wire [15:0] \layer$166.input_base ;
-  wire [7:0] \layer$166.input_hi ;
-  wire [7:0] \layer$166.input_lo ;
-  wire [15:0] \layer$166.input_step ;
-  wire [4:0] \layer$166.kernel_h ;
-  wire [4:0] \layer$166.kernel_w ;
-  wire [15:0] \layer$166.lane_mask ;
-  wire [7:0] \layer$166.lo ;
-  wire [15:0] \layer$166.magic ;
-  wire \layer$166.maximum ;
-  wire [9:0] \layer$166.origin_x ;
-  wire [9:0] \layer$166.origin_y ;
-  wire [15:0] \layer$166.out_base ;
-  wire [8:0] \layer$166.out_h ;
-  wire [4:0] \layer$166.out_lane ;
-  wire [11:0] \layer$166.out_step ;
-  wire [8:0] \layer$166.out_w ;
-  wire [1:0] \layer$166.output_bank ;
-  wire [7:0] \layer$166.pad_value ;
-  wire [13:0] \layer$166.param_base ;
-  wire [15:0] \layer$166.res_base ;
-  wire [4:0] \layer$166.res_lane ;
-  wire [15:0] \layer$166.res_step_x ;
-  wire [15:0] \layer$166.res_step_y ;
-  wire [13:0] \layer$166.res_tiles ;
-  wire [7:0] \layer$166.res_zero ;
-  wire \layer$166.residual ;
-  wire [1:0] \layer$166.residual_bank ;
-  wire [15:0] \layer$166.step_kx ;
-  wire [15:0] \layer$166.step_ky ;
-  wire [15:0] \layer$166.step_x ;
-  wire [15:0] \layer$166.step_y ;
-  wire [2:0] \layer$166.stride ;
-  wire [3:0] \layer$166.sub_block ;
-  wire [19:0] \layer$166.weight_base ;
-  wire [7:0] \layer$166.zero_in ;
-  wire [7:0] \layer$166.zero_out ;
-  wire [514:0] \layer$179 ;
-  wire [7:0] \layer$179.add_hi ;
-  wire [7:0] \layer$179.add_lo ;
-  wire [23:0] \layer$179.add_multiplier_a ;
-  wire [23:0] \layer$179.add_multiplier_b ;
-  wire [4:0] \layer$179.add_shift ;
-  wire [7:0] \layer$179.add_zero ;
-  wire [12:0] \layer$179.blocks ;
-  wire [13:0] \layer$179.co_tiles ;
-  wire [2:0] \layer$179.dilation ;
-  wire [7:0] \layer$179.hi ;
-  wire \layer$179.hold_weights ;
-  wire [8:0] \layer$179.in_h ;
-  wire [8:0] \layer$179.in_w ;
-  wire [1:0] \layer$179.input_bank ;
-  wire [15:0] \layer$179.input_base ;
-  wire [7:0] \layer$179.input_hi ;
-  wire [7:0] \layer$179.input_lo ;
-  wire [15:0] \layer$179.input_step ;
-  wire [4:0] \layer$179.kernel_h ;
-  wire [4:0] \layer$179.kernel_w ;
-  wire [15:0] \layer$179.lane_mask ;
-  wire [7:0] \layer$179.lo ;
-  wire [15:0] \layer$179.magic ;
-  wire \layer$179.maximum ;
-  wire [9:0] \layer$179.origin_x ;
-  wire [9:0] \layer$179.origin_y ;
-  wire [15:0] \layer$179.out_base ;
-  wire [8:0] \layer$179.out_h ;
-  wire [4:0] \layer$179.out_lane ;
-  wire [11:0] \layer$179.out_step ;
-  wire [8:0] \layer$179.out_w ;
-  wire [1:0] \layer$179.output_bank ;
-  wire [7:0] \layer$179.pad_value ;
-  wire [13:0] \layer$179.param_base ;
-  wire [15:0] \layer$179.res_base ;
-  wire [4:0] \layer$179.res_lane ;
-  wire [15:0] \layer$179.res_step_x ;
-  wire [15:0] \layer$179.res_step_y ;
-  wire [13:0] \layer$179.res_tiles ;
-  wire [7:0] \layer$179.res_zero ;
-  wire \layer$179.residual ;
-  wire [1:0] \layer$179.residual_bank ;
-  wire [15:0] \layer$179.step_kx ;
-  wire [15:0] \layer$179.step_ky ;
-  wire [15:0] \layer$179.step_x ;
-  wire [15:0] \layer$179.step_y ;
-  wire [2:0] \layer$179.stride ;
-  wire [3:0] \layer$179.sub_block ;
-  wire [19:0] \layer$179.weight_base ;
-  wire [7:0] \layer$179.zero_in ;
-  wire [7:0] \layer$179.zero_out ;
+  wire [514:0] \layer$143 ;
+  wire [7:0] \layer$143.add_hi ;
+  wire [7:0] \layer$143.add_lo ;
+  wire [23:0] \layer$143.add_multiplier_a ;
+  wire [23:0] \layer$143.add_multiplier_b ;
+  wire [4:0] \layer$143.add_shift ;
+  wire [7:0] \layer$143.add_zero ;
+  wire [12:0] \layer$143.blocks ;
+  wire [13:0] \layer$143.co_tiles ;
+  wire [2:0] \layer$143.dilation ;
+  wire [7:0] \layer$143.hi ;
+  wire \layer$143.hold_weights ;
+  wire [8:0] \layer$143.in_h ;
+  wire [8:0] \layer$143.in_w ;
+  wire [1:0] \layer$143.input_bank ;
+  wire [15:0] \layer$143.input_base ;
+  wire [7:0] \layer$143.input_hi ;
+  wire [7:0] \layer$143.input_lo ;
+  wire [15:0] \layer$143.input_step ;
+  wire [4:0] \layer$143.kernel_h ;
+  wire [4:0] \layer$143.kernel_w ;
+  wire [15:0] \layer$143.lane_mask ;
+  wire [7:0] \layer$143.lo ;
+  wire [15:0] \layer$143.magic ;
+  wire \layer$143.maximum ;
+  wire [9:0] \layer$143.origin_x ;
+  wire [9:0] \layer$143.origin_y ;
+  wire [15:0] \layer$143.out_base ;
+  wire [8:0] \layer$143.out_h ;
+  wire [4:0] \layer$143.out_lane ;
+  wire [11:0] \layer$143.out_step ;
+  wire [8:0] \layer$143.out_w ;
+  wire [1:0] \layer$143.output_bank ;
+  wire [7:0] \layer$143.pad_value ;
+  wire [13:0] \layer$143.param_base ;
+  wire [15:0] \layer$143.res_base ;
+  wire [4:0] \layer$143.res_lane ;
+  wire [15:0] \layer$143.res_step_x ;
+  wire [15:0] \layer$143.res_step_y ;
+  wire [13:0] \layer$143.res_tiles ;
+  wire [7:0] \layer$143.res_zero ;
+  wire \layer$143.residual ;
+  wire [1:0] \layer$143.residual_bank ;
+  wire [15:0] \layer$143.step_kx ;
+  wire [15:0] \layer$143.step_ky ;
+  wire [15:0] \layer$143.step_x ;
+  wire [15:0] \layer$143.step_y ;
+  wire [2:0] \layer$143.stride ;
+  wire [3:0] \layer$143.sub_block ;
+  wire [19:0] \layer$143.weight_base ;
+  wire [7:0] \layer$143.zero_in ;
+  wire [7:0] \layer$143.zero_out ;
+  wire [514:0] \layer$150 ;
+  wire [7:0] \layer$150.add_hi ;
+  wire [7:0] \layer$150.add_lo ;
+  wire [23:0] \layer$150.add_multiplier_a ;
+  wire [23:0] \layer$150.add_multiplier_b ;
+  wire [4:0] \layer$150.add_shift ;
+  wire [7:0] \layer$150.add_zero ;
+  wire [12:0] \layer$150.blocks ;
+  wire [13:0] \layer$150.co_tiles ;
+  wire [2:0] \layer$150.dilation ;
+  wire [7:0] \layer$150.hi ;
+  wire \layer$150.hold_weights ;
+  wire [8:0] \layer$150.in_h ;
+  wire [8:0] \layer$150.in_w ;
+  wire [1:0] \layer$150.input_bank ;
+  wire [15:0] \layer$150.input_base ;
+  wire [7:0] \layer$150.input_hi ;
+  wire [7:0] \layer$150.input_lo ;
+  wire [15:0] \layer$150.input_step ;
+  wire [4:0] \layer$150.kernel_h ;
+  wire [4:0] \layer$150.kernel_w ;
+  wire [15:0] \layer$150.lane_mask ;
+  wire [7:0] \layer$150.lo ;
+  wire [15:0] \layer$150.magic ;
+  wire \layer$150.maximum ;
+  wire [9:0] \layer$150.origin_x ;
+  wire [9:0] \layer$150.origin_y ;
+  wire [15:0] \layer$150.out_base ;
+  wire [8:0] \layer$150.out_h ;
+  wire [4:0] \layer$150.out_lane ;
+  wire [11:0] \layer$150.out_step ;
+  wire [8:0] \layer$150.out_w ;
+  wire [1:0] \layer$150.output_bank ;
+  wire [7:0] \layer$150.pad_value ;
+  wire [13:0] \layer$150.param_base ;
+  wire [15:0] \layer$150.res_base ;
+  wire [4:0] \layer$150.res_lane ;
+  wire [15:0] \layer$150.res_step_x ;
+  wire [15:0] \layer$150.res_step_y ;
+  wire [13:0] \layer$150.res_tiles ;
+  wire [7:0] \layer$150.res_zero ;
+  wire \layer$150.residual ;
+  wire [1:0] \layer$150.residual_bank ;
+  wire [15:0] \layer$150.step_kx ;
+  wire [15:0] \layer$150.step_ky ;
+  wire [15:0] \layer$150.step_x ;
+  wire [15:0] \layer$150.step_y ;
+  wire [2:0] \layer$150.stride ;
+  wire [3:0] \layer$150.sub_block ;
+  wire [19:0] \layer$150.weight_base ;
+  wire [7:0] \layer$150.zero_in ;
+  wire [7:0] \layer$150.zero_out ;
+  wire [514:0] \layer$171 ;
+  wire [7:0] \layer$171.add_hi ;
+  wire [7:0] \layer$171.add_lo ;
+  wire [23:0] \layer$171.add_multiplier_a ;
+  wire [23:0] \layer$171.add_multiplier_b ;
+  wire [4:0] \layer$171.add_shift ;
+  wire [7:0] \layer$171.add_zero ;
+  wire [12:0] \layer$171.blocks ;
+  wire [13:0] \layer$171.co_tiles ;
+  wire [2:0] \layer$171.dilation ;
+  wire [7:0] \layer$171.hi ;
+  wire \layer$171.hold_weights ;
+  wire [8:0] \layer$171.in_h ;
+  wire [8:0] \layer$171.in_w ;
+  wire [1:0] \layer$171.input_bank ;
+  wire [15:0] \layer$171.input_base ;
+  wire [7:0] \layer$171.input_hi ;
+  wire [7:0] \layer$171.input_lo ;
+  wire [15:0] \layer$171.input_step ;
+  wire [4:0] \layer$171.kernel_h ;
+  wire [4:0] \layer$171.kernel_w ;
+  wire [15:0] \layer$171.lane_mask ;
+  wire [7:0] \layer$171.lo ;
+  wire [15:0] \layer$171.magic ;
+  wire \layer$171.maximum ;
+  wire [9:0] \layer$171.origin_x ;
+  wire [9:0] \layer$171.origin_y ;
+  wire [15:0] \layer$171.out_base ;
+  wire [8:0] \layer$171.out_h ;
+  wire [4:0] \layer$171.out_lane ;
+  wire [11:0] \layer$171.out_step ;
+  wire [8:0] \layer$171.out_w ;
+  wire [1:0] \layer$171.output_bank ;
+  wire [7:0] \layer$171.pad_value ;
+  wire [13:0] \layer$171.param_base ;
+  wire [15:0] \layer$171.res_base ;
+  wire [4:0] \layer$171.res_lane ;
+  wire [15:0] \layer$171.res_step_x ;
+  wire [15:0] \layer$171.res_step_y ;
+  wire [13:0] \layer$171.res_tiles ;
+  wire [7:0] \layer$171.res_zero ;
+  wire \layer$171.residual ;
+  wire [1:0] \layer$171.residual_bank ;
+  wire [15:0] \layer$171.step_kx ;
+  wire [15:0] \layer$171.step_ky ;
+  wire [15:0] \layer$171.step_x ;
+  wire [15:0] \layer$171.step_y ;
+  wire [2:0] \layer$171.stride ;
+  wire [3:0] \layer$171.sub_block ;
+  wire [19:0] \layer$171.weight_base ;
+  wire [7:0] \layer$171.zero_in ;
+  wire [7:0] \layer$171.zero_out ;
   wire [514:0] \layer$184 ;
   wire [7:0] \layer$184.add_hi ;
   wire [7:0] \layer$184.add_lo ;
@@ -915,6 +955,58 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [19:0] \layer$184.weight_base ;
   wire [7:0] \layer$184.zero_in ;
   wire [7:0] \layer$184.zero_out ;
+  wire [514:0] \layer$189 ;
+  wire [7:0] \layer$189.add_hi ;
+  wire [7:0] \layer$189.add_lo ;
+  wire [23:0] \layer$189.add_multiplier_a ;
+  wire [23:0] \layer$189.add_multiplier_b ;
+  wire [4:0] \layer$189.add_shift ;
+  wire [7:0] \layer$189.add_zero ;
+  wire [12:0] \layer$189.blocks ;
+  wire [13:0] \layer$189.co_tiles ;
+  wire [2:0] \layer$189.dilation ;
+  wire [7:0] \layer$189.hi ;
+  wire \layer$189.hold_weights ;
+  wire [8:0] \layer$189.in_h ;
+  wire [8:0] \layer$189.in_w ;
+  wire [1:0] \layer$189.input_bank ;
+  wire [15:0] \layer$189.input_base ;
+  wire [7:0] \layer$189.input_hi ;
+  wire [7:0] \layer$189.input_lo ;
+  wire [15:0] \layer$189.input_step ;
+  wire [4:0] \layer$189.kernel_h ;
+  wire [4:0] \layer$189.kernel_w ;
+  wire [15:0] \layer$189.lane_mask ;
+  wire [7:0] \layer$189.lo ;
+  wire [15:0] \layer$189.magic ;
+  wire \layer$189.maximum ;
+  wire [9:0] \layer$189.origin_x ;
+  wire [9:0] \layer$189.origin_y ;
+  wire [15:0] \layer$189.out_base ;
+  wire [8:0] \layer$189.out_h ;
+  wire [4:0] \layer$189.out_lane ;
+  wire [11:0] \layer$189.out_step ;
+  wire [8:0] \layer$189.out_w ;
+  wire [1:0] \layer$189.output_bank ;
+  wire [7:0] \layer$189.pad_value ;
+  wire [13:0] \layer$189.param_base ;
+  wire [15:0] \layer$189.res_base ;
+  wire [4:0] \layer$189.res_lane ;
+  wire [15:0] \layer$189.res_step_x ;
+  wire [15:0] \layer$189.res_step_y ;
+  wire [13:0] \layer$189.res_tiles ;
+  wire [7:0] \layer$189.res_zero ;
+  wire \layer$189.residual ;
+  wire [1:0] \layer$189.residual_bank ;
+  wire [15:0] \layer$189.step_kx ;
+  wire [15:0] \layer$189.step_ky ;
+  wire [15:0] \layer$189.step_x ;
+  wire [15:0] \layer$189.step_y ;
+  wire [2:0] \layer$189.stride ;
+  wire [3:0] \layer$189.sub_block ;
+  wire [19:0] \layer$189.weight_base ;
+  wire [7:0] \layer$189.zero_in ;
+  wire [7:0] \layer$189.zero_out ;
   wire [7:0] \layer.add_hi ;
   wire [7:0] \layer.add_lo ;
   wire [23:0] \layer.add_multiplier_a ;
@@ -967,21 +1059,23 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [7:0] \layer.zero_in ;
   wire [7:0] \layer.zero_out ;
   wire [7:0] load;
-  wire [7:0] \load$165 ;
+  wire [7:0] \load$170 ;
   wire [10:0] load__addr;
   wire [31:0] load__data;
   wire load__en;
   wire load_next;
-  wire \load_next$157 ;
+  wire \load_next$162 ;
+  wire [19:0] next_address;
   reg [21:0] offset_read = 22'h000000;
   wire overflow;
   wire pad;
-  wire \pad$149 ;
+  wire \pad$154 ;
   wire parameter_begin;
   wire [31:0] parameter_slot_0;
   wire [31:0] parameter_slot_1;
   wire [31:0] parameter_slot_2;
   wire [31:0] parameter_slot_3;
+  reg [31:0] parameter_word = 32'd0;
   wire [45:0] parameters;
   wire [23:0] \parameters.bias ;
   wire [15:0] \parameters.multiplier ;
@@ -989,24 +1083,24 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire present;
   reg [31:0] read;
   wire [127:0] read_address;
-  wire [95:0] \read_address$116 ;
-  wire [11:0] \read_address$116[0] ;
-  wire [11:0] \read_address$116[1] ;
-  wire [11:0] \read_address$116[2] ;
-  wire [11:0] \read_address$116[3] ;
-  wire [11:0] \read_address$116[4] ;
-  wire [11:0] \read_address$116[5] ;
-  wire [11:0] \read_address$116[6] ;
-  wire [11:0] \read_address$116[7] ;
-  wire [95:0] \read_address$126 ;
-  wire [11:0] \read_address$126[0] ;
-  wire [11:0] \read_address$126[1] ;
-  wire [11:0] \read_address$126[2] ;
-  wire [11:0] \read_address$126[3] ;
-  wire [11:0] \read_address$126[4] ;
-  wire [11:0] \read_address$126[5] ;
-  wire [11:0] \read_address$126[6] ;
-  wire [11:0] \read_address$126[7] ;
+  wire [95:0] \read_address$117 ;
+  wire [11:0] \read_address$117[0] ;
+  wire [11:0] \read_address$117[1] ;
+  wire [11:0] \read_address$117[2] ;
+  wire [11:0] \read_address$117[3] ;
+  wire [11:0] \read_address$117[4] ;
+  wire [11:0] \read_address$117[5] ;
+  wire [11:0] \read_address$117[6] ;
+  wire [11:0] \read_address$117[7] ;
+  wire [95:0] \read_address$129 ;
+  wire [11:0] \read_address$129[0] ;
+  wire [11:0] \read_address$129[1] ;
+  wire [11:0] \read_address$129[2] ;
+  wire [11:0] \read_address$129[3] ;
+  wire [11:0] \read_address$129[4] ;
+  wire [11:0] \read_address$129[5] ;
+  wire [11:0] \read_address$129[6] ;
+  wire [11:0] \read_address$129[7] ;
   wire [15:0] \read_address[0] ;
   wire [15:0] \read_address[1] ;
   wire [15:0] \read_address[2] ;
@@ -1017,36 +1111,37 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [15:0] \read_address[7] ;
   (* init = 32'd0 *)
   wire [31:0] read_data;
-  wire [63:0] \read_data$134 ;
-  wire [7:0] \read_data$134[0] ;
-  wire [7:0] \read_data$134[1] ;
-  wire [7:0] \read_data$134[2] ;
-  wire [7:0] \read_data$134[3] ;
-  wire [7:0] \read_data$134[4] ;
-  wire [7:0] \read_data$134[5] ;
-  wire [7:0] \read_data$134[6] ;
-  wire [7:0] \read_data$134[7] ;
-  wire [63:0] \read_data$135 ;
-  wire [7:0] \read_data$135[0] ;
-  wire [7:0] \read_data$135[1] ;
-  wire [7:0] \read_data$135[2] ;
-  wire [7:0] \read_data$135[3] ;
-  wire [7:0] \read_data$135[4] ;
-  wire [7:0] \read_data$135[5] ;
-  wire [7:0] \read_data$135[6] ;
-  wire [7:0] \read_data$135[7] ;
-  wire [63:0] \read_data$211 ;
-  wire [7:0] \read_data$211[0] ;
-  wire [7:0] \read_data$211[1] ;
-  wire [7:0] \read_data$211[2] ;
-  wire [7:0] \read_data$211[3] ;
-  wire [7:0] \read_data$211[4] ;
-  wire [7:0] \read_data$211[5] ;
-  wire [7:0] \read_data$211[6] ;
-  wire [7:0] \read_data$211[7] ;
+  wire [63:0] \read_data$139 ;
+  wire [7:0] \read_data$139[0] ;
+  wire [7:0] \read_data$139[1] ;
+  wire [7:0] \read_data$139[2] ;
+  wire [7:0] \read_data$139[3] ;
+  wire [7:0] \read_data$139[4] ;
+  wire [7:0] \read_data$139[5] ;
+  wire [7:0] \read_data$139[6] ;
+  wire [7:0] \read_data$139[7] ;
+  wire [63:0] \read_data$140 ;
+  wire [7:0] \read_data$140[0] ;
+  wire [7:0] \read_data$140[1] ;
+  wire [7:0] \read_data$140[2] ;
+  wire [7:0] \read_data$140[3] ;
+  wire [7:0] \read_data$140[4] ;
+  wire [7:0] \read_data$140[5] ;
+  wire [7:0] \read_data$140[6] ;
+  wire [7:0] \read_data$140[7] ;
+  wire [63:0] \read_data$223 ;
+  wire [7:0] \read_data$223[0] ;
+  wire [7:0] \read_data$223[1] ;
+  wire [7:0] \read_data$223[2] ;
+  wire [7:0] \read_data$223[3] ;
+  wire [7:0] \read_data$223[4] ;
+  wire [7:0] \read_data$223[5] ;
+  wire [7:0] \read_data$223[6] ;
+  wire [7:0] \read_data$223[7] ;
   reg [15:0] ready = 16'hffff;
   (* init = 16'hffff *)
-  wire [15:0] \ready$89 ;
+  wire [15:0] \ready$90 ;
+  reg [6:0] refusal = 7'h00;
   reg refused = 1'h0;
   reg [2:0] region_read = 3'h0;
   reg [31:0] register_data = 32'd0;
@@ -1166,34 +1261,41 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire s_axi_wvalid;
   wire \s_axi_wvalid$42 ;
   reg [31:0] stall_drain = 32'd0;
+  reg stall_drain_now = 1'h0;
   reg [31:0] stall_fetch = 32'd0;
+  reg stall_fetch_now = 1'h0;
   reg [31:0] stall_host = 32'd0;
+  reg stall_host_now = 1'h0;
   reg [31:0] stall_memory = 32'd0;
-  wire \stall_memory$204 ;
+  wire \stall_memory$212 ;
+  reg stall_memory_now = 1'h0;
   reg [31:0] stall_weights = 32'd0;
-  wire \stall_weights$203 ;
+  wire \stall_weights$210 ;
+  reg stall_weights_now = 1'h0;
   reg [31:0] stall_writeback = 32'd0;
-  wire \stall_writeback$205 ;
+  wire \stall_writeback$214 ;
+  reg stall_writeback_now = 1'h0;
   reg start;
-  wire \start$86 ;
+  wire \start$87 ;
   wire [7:0] status;
   wire stop;
-  wire \stop$142 ;
-  wire \stop$155 ;
+  wire \stop$147 ;
+  wire \stop$160 ;
   reg [31:0] stream = 32'd0;
+  reg stream_now = 1'h0;
   wire streaming;
   wire sub_block;
-  wire \sub_block$147 ;
+  wire \sub_block$152 ;
   wire [191:0] sums;
-  wire [191:0] \sums$170 ;
-  wire [23:0] \sums$170[0] ;
-  wire [23:0] \sums$170[1] ;
-  wire [23:0] \sums$170[2] ;
-  wire [23:0] \sums$170[3] ;
-  wire [23:0] \sums$170[4] ;
-  wire [23:0] \sums$170[5] ;
-  wire [23:0] \sums$170[6] ;
-  wire [23:0] \sums$170[7] ;
+  wire [191:0] \sums$175 ;
+  wire [23:0] \sums$175[0] ;
+  wire [23:0] \sums$175[1] ;
+  wire [23:0] \sums$175[2] ;
+  wire [23:0] \sums$175[3] ;
+  wire [23:0] \sums$175[4] ;
+  wire [23:0] \sums$175[5] ;
+  wire [23:0] \sums$175[6] ;
+  wire [23:0] \sums$175[7] ;
   wire [23:0] \sums[0] ;
   wire [23:0] \sums[1] ;
   wire [23:0] \sums[2] ;
@@ -1207,24 +1309,24 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   (* init = 1'h0 *)
   wire swap_1;
   wire [4:0] token;
-  reg [4:0] \token$167  = 5'h00;
-  wire \token$167.end ;
-  wire \token$167.first ;
-  wire \token$167.last ;
-  wire \token$167.start ;
-  wire \token$167.valid ;
-  wire [4:0] \token$181 ;
-  wire \token$181.end ;
-  wire \token$181.first ;
-  wire \token$181.last ;
-  wire \token$181.start ;
-  wire \token$181.valid ;
+  reg [4:0] \token$172  = 5'h00;
+  wire \token$172.end ;
+  wire \token$172.first ;
+  wire \token$172.last ;
+  wire \token$172.start ;
+  wire \token$172.valid ;
   wire [4:0] \token$186 ;
   wire \token$186.end ;
   wire \token$186.first ;
   wire \token$186.last ;
   wire \token$186.start ;
   wire \token$186.valid ;
+  wire [4:0] \token$191 ;
+  wire \token$191.end ;
+  wire \token$191.first ;
+  wire \token$191.last ;
+  wire \token$191.start ;
+  wire \token$191.valid ;
   wire \token.end ;
   wire \token.first ;
   wire \token.last ;
@@ -1307,58 +1409,58 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [7:0] \weight_row[6] ;
   wire [7:0] \weight_row[7] ;
   wire [31:0] word;
-  wire [63:0] \word$123 ;
-  wire [7:0] \word$123[0] ;
-  wire [7:0] \word$123[1] ;
-  wire [7:0] \word$123[2] ;
-  wire [7:0] \word$123[3] ;
-  wire [7:0] \word$123[4] ;
-  wire [7:0] \word$123[5] ;
-  wire [7:0] \word$123[6] ;
-  wire [7:0] \word$123[7] ;
-  wire [63:0] \word$152 ;
-  wire [7:0] \word$152[0] ;
-  wire [7:0] \word$152[1] ;
-  wire [7:0] \word$152[2] ;
-  wire [7:0] \word$152[3] ;
-  wire [7:0] \word$152[4] ;
-  wire [7:0] \word$152[5] ;
-  wire [7:0] \word$152[6] ;
-  wire [7:0] \word$152[7] ;
-  wire [63:0] \word$183 ;
-  wire [7:0] \word$183[0] ;
-  wire [7:0] \word$183[1] ;
-  wire [7:0] \word$183[2] ;
-  wire [7:0] \word$183[3] ;
-  wire [7:0] \word$183[4] ;
-  wire [7:0] \word$183[5] ;
-  wire [7:0] \word$183[6] ;
-  wire [7:0] \word$183[7] ;
+  wire [63:0] \word$125 ;
+  wire [7:0] \word$125[0] ;
+  wire [7:0] \word$125[1] ;
+  wire [7:0] \word$125[2] ;
+  wire [7:0] \word$125[3] ;
+  wire [7:0] \word$125[4] ;
+  wire [7:0] \word$125[5] ;
+  wire [7:0] \word$125[6] ;
+  wire [7:0] \word$125[7] ;
+  wire [63:0] \word$157 ;
+  wire [7:0] \word$157[0] ;
+  wire [7:0] \word$157[1] ;
+  wire [7:0] \word$157[2] ;
+  wire [7:0] \word$157[3] ;
+  wire [7:0] \word$157[4] ;
+  wire [7:0] \word$157[5] ;
+  wire [7:0] \word$157[6] ;
+  wire [7:0] \word$157[7] ;
+  wire [63:0] \word$188 ;
+  wire [7:0] \word$188[0] ;
+  wire [7:0] \word$188[1] ;
+  wire [7:0] \word$188[2] ;
+  wire [7:0] \word$188[3] ;
+  wire [7:0] \word$188[4] ;
+  wire [7:0] \word$188[5] ;
+  wire [7:0] \word$188[6] ;
+  wire [7:0] \word$188[7] ;
   wire [9:0] write__addr;
-  wire [9:0] \write__addr$105 ;
+  wire [9:0] \write__addr$106 ;
   wire [23:0] write__data;
-  wire [21:0] \write__data$106 ;
+  wire [21:0] \write__data$107 ;
   wire write__en;
-  wire \write__en$107 ;
+  wire \write__en$108 ;
   wire [127:0] write_address;
-  wire [95:0] \write_address$120 ;
-  wire [11:0] \write_address$120[0] ;
-  wire [11:0] \write_address$120[1] ;
-  wire [11:0] \write_address$120[2] ;
-  wire [11:0] \write_address$120[3] ;
-  wire [11:0] \write_address$120[4] ;
-  wire [11:0] \write_address$120[5] ;
-  wire [11:0] \write_address$120[6] ;
-  wire [11:0] \write_address$120[7] ;
-  wire [95:0] \write_address$127 ;
-  wire [11:0] \write_address$127[0] ;
-  wire [11:0] \write_address$127[1] ;
-  wire [11:0] \write_address$127[2] ;
-  wire [11:0] \write_address$127[3] ;
-  wire [11:0] \write_address$127[4] ;
-  wire [11:0] \write_address$127[5] ;
-  wire [11:0] \write_address$127[6] ;
-  wire [11:0] \write_address$127[7] ;
+  wire [95:0] \write_address$122 ;
+  wire [11:0] \write_address$122[0] ;
+  wire [11:0] \write_address$122[1] ;
+  wire [11:0] \write_address$122[2] ;
+  wire [11:0] \write_address$122[3] ;
+  wire [11:0] \write_address$122[4] ;
+  wire [11:0] \write_address$122[5] ;
+  wire [11:0] \write_address$122[6] ;
+  wire [11:0] \write_address$122[7] ;
+  wire [95:0] \write_address$132 ;
+  wire [11:0] \write_address$132[0] ;
+  wire [11:0] \write_address$132[1] ;
+  wire [11:0] \write_address$132[2] ;
+  wire [11:0] \write_address$132[3] ;
+  wire [11:0] \write_address$132[4] ;
+  wire [11:0] \write_address$132[5] ;
+  wire [11:0] \write_address$132[6] ;
+  wire [11:0] \write_address$132[7] ;
   wire [15:0] \write_address[0] ;
   wire [15:0] \write_address[1] ;
   wire [15:0] \write_address[2] ;
@@ -1368,24 +1470,24 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [15:0] \write_address[6] ;
   wire [15:0] \write_address[7] ;
   wire [63:0] write_data;
-  wire [63:0] \write_data$122 ;
-  wire [7:0] \write_data$122[0] ;
-  wire [7:0] \write_data$122[1] ;
-  wire [7:0] \write_data$122[2] ;
-  wire [7:0] \write_data$122[3] ;
-  wire [7:0] \write_data$122[4] ;
-  wire [7:0] \write_data$122[5] ;
-  wire [7:0] \write_data$122[6] ;
-  wire [7:0] \write_data$122[7] ;
-  wire [63:0] \write_data$128 ;
-  wire [7:0] \write_data$128[0] ;
-  wire [7:0] \write_data$128[1] ;
-  wire [7:0] \write_data$128[2] ;
-  wire [7:0] \write_data$128[3] ;
-  wire [7:0] \write_data$128[4] ;
-  wire [7:0] \write_data$128[5] ;
-  wire [7:0] \write_data$128[6] ;
-  wire [7:0] \write_data$128[7] ;
+  wire [63:0] \write_data$124 ;
+  wire [7:0] \write_data$124[0] ;
+  wire [7:0] \write_data$124[1] ;
+  wire [7:0] \write_data$124[2] ;
+  wire [7:0] \write_data$124[3] ;
+  wire [7:0] \write_data$124[4] ;
+  wire [7:0] \write_data$124[5] ;
+  wire [7:0] \write_data$124[6] ;
+  wire [7:0] \write_data$124[7] ;
+  wire [63:0] \write_data$133 ;
+  wire [7:0] \write_data$133[0] ;
+  wire [7:0] \write_data$133[1] ;
+  wire [7:0] \write_data$133[2] ;
+  wire [7:0] \write_data$133[3] ;
+  wire [7:0] \write_data$133[4] ;
+  wire [7:0] \write_data$133[5] ;
+  wire [7:0] \write_data$133[6] ;
+  wire [7:0] \write_data$133[7] ;
   wire [7:0] \write_data[0] ;
   wire [7:0] \write_data[1] ;
   wire [7:0] \write_data[2] ;
@@ -1395,8 +1497,9 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [7:0] \write_data[6] ;
   wire [7:0] \write_data[7] ;
   wire [7:0] write_enable;
-  wire [7:0] \write_enable$124 ;
-  wire [7:0] \write_enable$129 ;
+  wire [7:0] \write_enable$126 ;
+  wire [7:0] \write_enable$134 ;
+  reg written_in_run = 1'h0;
   (* no_rw_check = 32'd1 *)
   reg [31:0] descriptors [2047:0];
   always @(posedge clk) begin
@@ -1418,94 +1521,270 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   always @(posedge clk) begin
     _1_ <= parameters_bias[\$12 [9:0]];
   end
-  assign \$signature__data$103  = _1_;
+  assign \$signature__data$104  = _1_;
   (* no_rw_check = 32'd1 *)
   reg [21:0] parameters_scale [1023:0];
   always @(posedge clk) begin
-    if (\write__en$107 )
+    if (\write__en$108 )
       parameters_scale[host__address[13:4]] <= { host__data[29:24], host__data[15:0] };
   end
   reg [21:0] _2_;
   always @(posedge clk) begin
     _2_ <= parameters_scale[\$18 [9:0]];
   end
-  assign \$signature__data$108  = _2_;
-  assign \$470  = \$468  & \$469 ;
-  assign \$471  = ~ busy;
-  assign \$472  = \$470  & \$471 ;
-  assign \$473  = host__address[21:0] == 3'h4;
-  assign \$474  = host__address[21:0] == 4'hc;
-  assign \$475  = host__address[21:0] == 5'h10;
-  assign \$476  = ! host__address[24:22];
-  assign \$477  = \$476  & host__write;
-  assign \$478  = host__strobe == 4'hf;
-  assign \$479  = \$477  & \$478 ;
-  assign \$480  = host__address[21:0] == 6'h20;
-  assign \$481  = busy & host__write;
-  assign \$482  = \$481  & host__error;
-  assign \$483  = busy ? { 1'h0, layer[20:19] } : host__address[24:22];
+  assign \$signature__data$109  = _2_;
+  assign \$385  = \address$123 [47:32] >= 13'h1000;
+  assign \$386  = \$385  & enable[2];
+  assign \$387  = \address$123 [63:48] >= 13'h1000;
+  assign \$388  = \$387  & enable[3];
+  assign \$389  = \address$123 [79:64] >= 13'h1000;
+  assign \$390  = \$389  & enable[4];
+  assign \$391  = \address$123 [95:80] >= 13'h1000;
+  assign \$392  = \$391  & enable[5];
+  assign \$393  = \address$123 [111:96] >= 13'h1000;
+  assign \$394  = \$393  & enable[6];
+  assign \$395  = \address$123 [127:112] >= 13'h1000;
+  assign \$396  = \$395  & enable[7];
+  assign fault_output = | { \$396 , \$394 , \$392 , \$390 , \$388 , \$386 , \$384 , \$382  };
+  assign \$397  = \address$121 [15:0] >= 13'h1000;
+  assign fault_residual = \active$203  & \$397 ;
+  assign \$398  = | { waiting, fetching, \stall_writeback$214 , \stall_memory$212 , \stall_weights$210 , streaming };
+  assign \$399  = ~ \$398 ;
+  assign \$400  = busy & \$399 ;
+  assign \$401  = cycles + 1'h1;
+  assign \$402  = stream + stream_now;
+  assign \$403  = stall_weights + stall_weights_now;
+  assign \$404  = stall_memory + stall_memory_now;
+  assign \$405  = stall_writeback + stall_writeback_now;
+  assign \$406  = stall_drain + stall_drain_now;
+  assign \$407  = stall_fetch + stall_fetch_now;
+  assign \$408  = stall_host + stall_host_now;
+  assign \$409  = ! host__address[24:22];
+  assign \$410  = \$409  & host__write;
+  assign \$411  = host__strobe == 4'hf;
+  assign \$412  = \$410  & \$411 ;
+  assign \$413  = ~ busy;
+  assign \$414  = \$412  & \$413 ;
+  assign \$415  = host__address[21:0] == 3'h4;
+  assign \$416  = host__address[21:0] == 4'hc;
+  assign \$417  = host__address[21:0] == 5'h10;
+  assign \$418  = ! host__address[24:22];
+  assign \$419  = \$418  & host__write;
+  assign \$420  = host__strobe == 4'hf;
+  assign \$421  = \$419  & \$420 ;
+  assign \$422  = host__address[21:0] == 6'h20;
+  assign \$423  = busy & host__write;
+  assign \$424  = written_in_run & host__error;
+  assign \$425  = busy ? { 1'h0, layer[20:19] } : host__address[24:22];
+  assign \$426  = ! layer[20:19];
+  assign \$427  = busy & \$426 ;
+  assign \$428  = | layer[20:19];
+  assign \$429  = busy & \$428 ;
+  assign \$430  = layer[20:19] == 1'h1;
+  assign \$431  = busy & \$430 ;
+  assign \$432  = layer[20:19] != 1'h1;
+  assign \$433  = busy & \$432 ;
+  assign \$434  = ! host__address[24:22];
+  assign \$435  = ! host__address[21:0];
+  assign \$436  = ~ host__write;
+  assign \$438  = \$435  & \$437 ;
+  assign \$439  = host__address[21:0] == 3'h4;
+  assign \$440  = ~ host__write;
+  assign \$441  = host__strobe == 4'hf;
+  assign \$442  = ~ busy;
+  assign \$443  = \$441  & \$442 ;
+  assign \$444  = \$440  | \$443 ;
+  assign \$445  = \$439  & \$444 ;
+  assign \$446  = host__address[21:0] == 4'h8;
+  assign \$447  = ~ host__write;
+  assign \$449  = \$446  & \$448 ;
+  assign \$450  = host__address[21:0] == 4'hc;
+  assign \$451  = ~ host__write;
+  assign \$452  = host__strobe == 4'hf;
+  assign \$453  = ~ busy;
+  assign \$454  = \$452  & \$453 ;
+  assign \$455  = \$451  | \$454 ;
+  assign \$456  = \$450  & \$455 ;
+  assign \$457  = host__address[21:0] == 5'h10;
+  assign \$458  = ~ host__write;
+  assign \$459  = host__strobe == 4'hf;
+  assign \$460  = ~ busy;
+  assign \$461  = \$459  & \$460 ;
+  assign \$462  = \$458  | \$461 ;
+  assign \$463  = \$457  & \$462 ;
+  assign \$464  = host__address[21:0] == 5'h14;
+  assign \$465  = ~ host__write;
+  assign \$467  = \$464  & \$466 ;
+  assign \$468  = host__address[21:0] == 5'h18;
+  assign \$469  = ~ host__write;
+  assign \$470  = host__strobe == 4'hf;
+  assign \$471  = \$469  | \$470 ;
+  assign \$472  = \$468  & \$471 ;
+  assign \$473  = host__address[21:0] == 5'h1c;
+  assign \$474  = ~ host__write;
+  assign \$475  = host__strobe == 4'hf;
+  assign \$476  = \$474  | \$475 ;
+  assign \$477  = \$473  & \$476 ;
+  assign \$478  = host__address[21:0] == 6'h20;
+  assign \$479  = ~ host__write;
+  assign \$480  = host__strobe == 4'hf;
+  assign \$481  = \$479  | \$480 ;
+  assign \$482  = \$478  & \$481 ;
+  assign \$483  = host__address[21:0] == 6'h24;
+  assign \$484  = ~ host__write;
+  assign \$486  = \$483  & \$485 ;
+  assign \$487  = host__address[21:0] == 6'h28;
+  assign \$488  = ~ host__write;
+  assign \$490  = \$487  & \$489 ;
+  assign \$491  = host__address[21:0] == 6'h2c;
+  assign \$492  = ~ host__write;
+  assign \$494  = \$491  & \$493 ;
+  assign \$495  = host__address[21:0] == 6'h30;
+  assign \$496  = ~ host__write;
+  assign \$498  = \$495  & \$497 ;
+  assign \$499  = host__address[21:0] == 6'h34;
+  assign \$500  = ~ host__write;
+  assign \$502  = \$499  & \$501 ;
+  assign \$503  = host__address[21:0] == 6'h38;
+  assign \$504  = ~ host__write;
+  assign \$506  = \$503  & \$505 ;
+  assign \$507  = host__address[21:0] == 6'h3c;
+  assign \$508  = ~ host__write;
+  assign \$510  = \$507  & \$509 ;
+  assign \$511  = host__address[21:0] == 7'h40;
+  assign \$512  = ~ host__write;
+  assign \$514  = \$511  & \$513 ;
+  assign \$515  = host__address[21:0] == 7'h44;
+  assign \$516  = ~ host__write;
+  assign \$518  = \$515  & \$517 ;
+  assign \$519  = host__address[21:0] == 7'h48;
+  assign \$520  = ~ host__write;
+  assign \$522  = \$519  & \$521 ;
+  assign \$523  = | { \$522 , \$518 , \$514 , \$510 , \$506 , \$502 , \$498 , \$494 , \$490 , \$486 , \$482 , \$477 , \$472 , \$467 , \$463 , \$456 , \$449 , \$445 , \$438  };
+  assign \$524  = ~ \$523 ;
+  assign \$525  = \$434  & \$524 ;
+  assign \$526  = host__address[24:22] == 1'h1;
+  assign \$527  = host__address[21:2] >= 12'h800;
+  assign \$528  = host__read & busy;
+  assign \$529  = \$527  | \$528 ;
+  assign \$530  = host__strobe != 4'hf;
+  assign \$531  = host__write & \$530 ;
+  assign \$532  = \$529  | \$531 ;
+  assign \$533  = \$526  & \$532 ;
+  assign \$534  = host__address[24:22] == 2'h2;
+  assign \$535  = host__address[21:4] >= 11'h400;
+  assign \$536  = host__read & busy;
+  assign \$537  = \$535  | \$536 ;
+  assign \$538  = host__strobe != 4'hf;
+  assign \$539  = host__write & \$538 ;
+  assign \$540  = \$537  | \$539 ;
+  assign \$541  = \$534  & \$540 ;
+  assign \$542  = host__address[24:22] == 2'h3;
+  assign \$543  = host__address[21:3] >= 16'h9000;
+  assign \$544  = host__read & busy;
+  assign \$545  = \$543  | \$544 ;
+  assign \$546  = \$542  & \$545 ;
+  assign \$547  = host__address[24:22] == 3'h4;
+  assign \$548  = host__address[21:3] >= 13'h1000;
+  assign \$549  = \$548  | busy;
+  assign \$550  = \$547  & \$549 ;
+  assign \$551  = host__address[24:22] == 3'h5;
+  assign \$552  = host__address[21:3] >= 13'h1000;
+  assign \$553  = \$552  | busy;
+  assign \$554  = \$551  & \$553 ;
+  assign \$555  = host__address[24:22] >= 3'h6;
   always @(posedge clk)
-    region_read <= \$487 ;
+    region_read <= \$559 ;
   always @(posedge clk)
-    offset_read <= \$488 ;
+    offset_read <= \$560 ;
   always @(posedge clk)
-    cycles <= \$489 ;
+    stream_now <= \$561 ;
   always @(posedge clk)
-    stream <= \$490 ;
+    stall_weights_now <= \$562 ;
   always @(posedge clk)
-    stall_weights <= \$491 ;
+    stall_memory_now <= \$563 ;
   always @(posedge clk)
-    stall_memory <= \$492 ;
+    stall_writeback_now <= \$564 ;
   always @(posedge clk)
-    stall_writeback <= \$493 ;
+    stall_fetch_now <= \$565 ;
   always @(posedge clk)
-    stall_drain <= \$494 ;
+    stall_host_now <= \$566 ;
   always @(posedge clk)
-    stall_fetch <= \$495 ;
+    stall_drain_now <= \$567 ;
   always @(posedge clk)
-    stall_host <= \$496 ;
+    cycles <= \$568 ;
   always @(posedge clk)
-    control_interrupt <= \$497 ;
+    stream <= \$569 ;
   always @(posedge clk)
-    refused <= \$498 ;
+    stall_weights <= \$570 ;
   always @(posedge clk)
-    first <= \$499 ;
+    stall_memory <= \$571 ;
   always @(posedge clk)
-    count <= \$500 ;
+    stall_writeback <= \$572 ;
   always @(posedge clk)
-    ready <= \$501 ;
+    stall_drain <= \$573 ;
   always @(posedge clk)
-    register_data <= \$502 ;
+    stall_fetch <= \$574 ;
   always @(posedge clk)
-    input_bank <= \$503 ;
+    stall_host <= \$575 ;
   always @(posedge clk)
-    residual_bank <= \$504 ;
+    control_interrupt <= \$576 ;
   always @(posedge clk)
-    host__read_data <= \$505 ;
+    refused <= \$577 ;
   always @(posedge clk)
-    token_0 <= \$506 ;
+    first <= \$578 ;
   always @(posedge clk)
-    token_1 <= \$507 ;
+    count <= \$579 ;
   always @(posedge clk)
-    token_2 <= \$508 ;
+    ready <= \$580 ;
   always @(posedge clk)
-    token_3 <= \$509 ;
+    written_in_run <= \$581 ;
   always @(posedge clk)
-    token_4 <= \$510 ;
+    register_data <= \$582 ;
   always @(posedge clk)
-    token_5 <= \$511 ;
+    input_bank <= \$583 ;
   always @(posedge clk)
-    token_6 <= \$512 ;
+    residual_bank <= \$584 ;
   always @(posedge clk)
-    token_7 <= \$513 ;
+    for_feeder_0 <= \$585 ;
   always @(posedge clk)
-    \token$167  <= \$514 ;
+    for_residual_0 <= \$586 ;
   always @(posedge clk)
-    swap_0 <= \$515 ;
+    for_feeder_1 <= \$587 ;
   always @(posedge clk)
-    swap <= \$516 ;
+    for_residual_1 <= \$588 ;
   always @(posedge clk)
-    weight <= \$517 ;
+    refusal <= \$589 ;
+  always @(posedge clk)
+    weight <= \$590 ;
+  always @(posedge clk)
+    parameter_word <= \$591 ;
+  always @(posedge clk)
+    activation_word <= \$592 ;
+  always @(posedge clk)
+    host__read_data <= \$593 ;
+  always @(posedge clk)
+    token_0 <= \$594 ;
+  always @(posedge clk)
+    token_1 <= \$595 ;
+  always @(posedge clk)
+    token_2 <= \$596 ;
+  always @(posedge clk)
+    token_3 <= \$597 ;
+  always @(posedge clk)
+    token_4 <= \$598 ;
+  always @(posedge clk)
+    token_5 <= \$599 ;
+  always @(posedge clk)
+    token_6 <= \$600 ;
+  always @(posedge clk)
+    token_7 <= \$601 ;
+  always @(posedge clk)
+    \token$172  <= \$602 ;
+  always @(posedge clk)
+    swap_0 <= \$603 ;
+  always @(posedge clk)
+    swap <= \$604 ;
   assign \$1  = ! host__address[24:22];
   assign \$2  = \$1  & host__write;
   assign \$3  = host__strobe == 4'hf;
@@ -1514,469 +1793,395 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \$6  = \$4  & \$5 ;
   assign \$7  = host__address[21:0] == 3'h4;
   assign interrupt = done & control_interrupt;
-  assign \$8  = busy ? { 9'h000, index[5:0], \$518  } : host__address[21:2];
+  assign \$8  = busy ? { 9'h000, index[5:0], \$605  } : host__address[21:2];
   assign \$9  = host__address[24:22] == 1'h1;
   assign \$10  = \$9  & host__write;
   assign \$11  = host__strobe == 4'hf;
   assign load__en = \$10  & \$11 ;
-  assign \$12  = busy ? { 4'h0, \address$98  } : host__address[21:4];
+  assign \$12  = busy ? { 4'h0, \address$99  } : host__address[21:4];
   assign \$13  = host__address[24:22] == 2'h2;
   assign \$14  = \$13  & host__write;
   assign \$15  = ! host__address[3:2];
   assign \$16  = \$14  & \$15 ;
   assign \$17  = host__strobe == 4'hf;
   assign write__en = \$16  & \$17 ;
-  assign \$18  = busy ? { 4'h0, \address$98  } : host__address[21:4];
+  assign \$18  = busy ? { 4'h0, \address$99  } : host__address[21:4];
   assign \$19  = host__address[24:22] == 2'h2;
   assign \$20  = \$19  & host__write;
   assign \$21  = host__address[3:2] == 1'h1;
   assign \$22  = \$20  & \$21 ;
   assign \$23  = host__strobe == 4'hf;
-  assign \write__en$107  = \$22  & \$23 ;
-  assign \$24  = busy ? \address$112  : { 1'h0, host__address[21:3] };
+  assign \write__en$108  = \$22  & \$23 ;
+  assign \$24  = busy ? next_address : { 1'h0, host__address[21:3] };
   assign \$25  = host__address[24:22] == 2'h3;
   assign \$26  = \$25  & host__write;
   assign \$27  = ! host__address[2];
   assign \$28  = \$26  & \$27 ;
   assign \$29  = \$28  & host__strobe[0];
-  assign \$30  = busy ? \address$112  : { 1'h0, host__address[21:3] };
+  assign \$30  = busy ? next_address : { 1'h0, host__address[21:3] };
   assign \$31  = host__address[24:22] == 2'h3;
   assign \$32  = \$31  & host__write;
   assign \$33  = ! host__address[2];
   assign \$34  = \$32  & \$33 ;
   assign \$35  = \$34  & host__strobe[1];
-  assign \$36  = busy ? \address$112  : { 1'h0, host__address[21:3] };
+  assign \$36  = busy ? next_address : { 1'h0, host__address[21:3] };
   assign \$37  = host__address[24:22] == 2'h3;
   assign \$38  = \$37  & host__write;
   assign \$39  = ! host__address[2];
   assign \$40  = \$38  & \$39 ;
   assign \$41  = \$40  & host__strobe[2];
-  assign \$42  = busy ? \address$112  : { 1'h0, host__address[21:3] };
+  assign \$42  = busy ? next_address : { 1'h0, host__address[21:3] };
   assign \$43  = host__address[24:22] == 2'h3;
   assign \$44  = \$43  & host__write;
   assign \$45  = ! host__address[2];
   assign \$46  = \$44  & \$45 ;
   assign \$47  = \$46  & host__strobe[3];
-  assign \$48  = busy ? \address$112  : { 1'h0, host__address[21:3] };
+  assign \$48  = busy ? next_address : { 1'h0, host__address[21:3] };
   assign \$49  = host__address[24:22] == 2'h3;
   assign \$50  = \$49  & host__write;
   assign \$52  = \$50  & \$51 ;
   assign \$53  = \$52  & host__strobe[0];
-  assign \$54  = busy ? \address$112  : { 1'h0, host__address[21:3] };
+  assign \$54  = busy ? next_address : { 1'h0, host__address[21:3] };
   assign \$55  = host__address[24:22] == 2'h3;
   assign \$56  = \$55  & host__write;
   assign \$58  = \$56  & \$57 ;
   assign \$59  = \$58  & host__strobe[1];
-  assign \$60  = busy ? \address$112  : { 1'h0, host__address[21:3] };
+  assign \$60  = busy ? next_address : { 1'h0, host__address[21:3] };
   assign \$61  = host__address[24:22] == 2'h3;
   assign \$62  = \$61  & host__write;
   assign \$64  = \$62  & \$63 ;
   assign \$65  = \$64  & host__strobe[2];
-  assign \$66  = busy ? \address$112  : { 1'h0, host__address[21:3] };
+  assign \$66  = busy ? next_address : { 1'h0, host__address[21:3] };
   assign \$67  = host__address[24:22] == 2'h3;
   assign \$68  = \$67  & host__write;
   assign \$70  = \$68  & \$69 ;
   assign \$71  = \$70  & host__strobe[3];
-  assign \$72  = ! layer[20:19];
-  assign \$73  = \$72  ? \address$119  : \address$118 [15:0];
-  assign \$74  = busy ? { 3'h0, \$73  } : host__address[21:3];
-  assign \$75  = busy ? { 3'h0, \address$121 [15:0] } : host__address[21:3];
-  assign \$76  = busy ? \word$123 [7:0] : host__data[7:0];
-  assign \$77  = ! layer[22:21];
-  assign \$78  = enable[0] & \$77 ;
-  assign \$79  = host__address[24:22] == 3'h4;
-  assign \$80  = \$79  & host__write;
-  assign \$81  = ! host__address[2];
-  assign \$82  = \$80  & \$81 ;
-  assign \$83  = \$82  & host__strobe[0];
-  assign \$84  = ~ busy;
-  assign \$85  = \$83  & \$84 ;
-  assign \$86  = busy ? \$78  : \$85 ;
-  assign \$87  = ! layer[20:19];
-  assign \$88  = \$87  ? \address$119  : \address$118 [31:16];
-  assign \$89  = busy ? { 3'h0, \$88  } : host__address[21:3];
-  assign \$90  = busy ? { 3'h0, \address$121 [31:16] } : host__address[21:3];
-  assign \$91  = busy ? \word$123 [15:8] : host__data[15:8];
-  assign \$92  = ! layer[22:21];
-  assign \$93  = enable[1] & \$92 ;
-  assign \$94  = host__address[24:22] == 3'h4;
-  assign \$95  = \$94  & host__write;
-  assign \$96  = ! host__address[2];
-  assign \$97  = \$95  & \$96 ;
-  assign \$98  = \$97  & host__strobe[1];
-  assign \$99  = ~ busy;
-  assign \$100  = \$98  & \$99 ;
-  assign \$101  = busy ? \$93  : \$100 ;
-  assign \$102  = ! layer[20:19];
-  assign \$103  = \$102  ? \address$119  : \address$118 [47:32];
-  assign \$104  = busy ? { 3'h0, \$103  } : host__address[21:3];
-  assign \$105  = busy ? { 3'h0, \address$121 [47:32] } : host__address[21:3];
-  assign \$106  = busy ? \word$123 [23:16] : host__data[23:16];
-  assign \$107  = ! layer[22:21];
-  assign \$108  = enable[2] & \$107 ;
-  assign \$109  = host__address[24:22] == 3'h4;
-  assign \$110  = \$109  & host__write;
-  assign \$111  = ! host__address[2];
-  assign \$112  = \$110  & \$111 ;
-  assign \$113  = \$112  & host__strobe[2];
-  assign \$114  = ~ busy;
-  assign \$115  = \$113  & \$114 ;
-  assign \$116  = busy ? \$108  : \$115 ;
-  assign \$117  = ! layer[20:19];
-  assign \$118  = \$117  ? \address$119  : \address$118 [63:48];
-  assign \$119  = busy ? { 3'h0, \$118  } : host__address[21:3];
-  assign \$120  = busy ? { 3'h0, \address$121 [63:48] } : host__address[21:3];
-  assign \$121  = busy ? \word$123 [31:24] : host__data[31:24];
-  assign \$122  = ! layer[22:21];
-  assign \$123  = enable[3] & \$122 ;
-  assign \$124  = host__address[24:22] == 3'h4;
-  assign \$125  = \$124  & host__write;
-  assign \$126  = ! host__address[2];
+  assign \$72  = for_feeder_0 ? \address$119  : 16'h0000;
+  assign \$73  = for_residual_0 ? \address$121 [15:0] : 16'h0000;
+  assign \$74  = \$72  | \$73 ;
+  assign \$75  = for_feeder_0 | for_residual_0;
+  assign \$76  = ~ \$75 ;
+  assign \$77  = \$75  ? 19'h00000 : host__address[21:3];
+  assign \$78  = { 3'h0, \$74  } | \$77 ;
+  assign \$79  = busy ? { 3'h0, \address$123 [15:0] } : host__address[21:3];
+  assign \$80  = busy ? \word$125 [7:0] : host__data[7:0];
+  assign \$81  = ! layer[22:21];
+  assign \$82  = enable[0] & \$81 ;
+  assign \$83  = host__address[24:22] == 3'h4;
+  assign \$84  = \$83  & host__write;
+  assign \$85  = ! host__address[2];
+  assign \$86  = \$84  & \$85 ;
+  assign \$87  = \$86  & host__strobe[0];
+  assign \$88  = ~ busy;
+  assign \$89  = \$87  & \$88 ;
+  assign \$90  = busy ? \$82  : \$89 ;
+  assign \$91  = for_feeder_0 ? \address$119  : 16'h0000;
+  assign \$92  = for_residual_0 ? \address$121 [31:16] : 16'h0000;
+  assign \$93  = \$91  | \$92 ;
+  assign \$94  = for_feeder_0 | for_residual_0;
+  assign \$95  = ~ \$94 ;
+  assign \$96  = \$94  ? 19'h00000 : host__address[21:3];
+  assign \$97  = { 3'h0, \$93  } | \$96 ;
+  assign \$98  = busy ? { 3'h0, \address$123 [31:16] } : host__address[21:3];
+  assign \$99  = busy ? \word$125 [15:8] : host__data[15:8];
+  assign \$100  = ! layer[22:21];
+  assign \$101  = enable[1] & \$100 ;
+  assign \$102  = host__address[24:22] == 3'h4;
+  assign \$103  = \$102  & host__write;
+  assign \$104  = ! host__address[2];
+  assign \$105  = \$103  & \$104 ;
+  assign \$106  = \$105  & host__strobe[1];
+  assign \$107  = ~ busy;
+  assign \$108  = \$106  & \$107 ;
+  assign \$109  = busy ? \$101  : \$108 ;
+  assign \$110  = for_feeder_0 ? \address$119  : 16'h0000;
+  assign \$111  = for_residual_0 ? \address$121 [47:32] : 16'h0000;
+  assign \$112  = \$110  | \$111 ;
+  assign \$113  = for_feeder_0 | for_residual_0;
+  assign \$114  = ~ \$113 ;
+  assign \$115  = \$113  ? 19'h00000 : host__address[21:3];
+  assign \$116  = { 3'h0, \$112  } | \$115 ;
+  assign \$117  = busy ? { 3'h0, \address$123 [47:32] } : host__address[21:3];
+  assign \$118  = busy ? \word$125 [23:16] : host__data[23:16];
+  assign \$119  = ! layer[22:21];
+  assign \$120  = enable[2] & \$119 ;
+  assign \$121  = host__address[24:22] == 3'h4;
+  assign \$122  = \$121  & host__write;
+  assign \$123  = ! host__address[2];
+  assign \$124  = \$122  & \$123 ;
+  assign \$125  = \$124  & host__strobe[2];
+  assign \$126  = ~ busy;
   assign \$127  = \$125  & \$126 ;
-  assign \$128  = \$127  & host__strobe[3];
-  assign \$129  = ~ busy;
-  assign \$130  = \$128  & \$129 ;
-  assign \$131  = busy ? \$123  : \$130 ;
-  assign \$132  = ! layer[20:19];
-  assign \$133  = \$132  ? \address$119  : \address$118 [79:64];
-  assign \$134  = busy ? { 3'h0, \$133  } : host__address[21:3];
-  assign \$135  = busy ? { 3'h0, \address$121 [79:64] } : host__address[21:3];
-  assign \$136  = busy ? \word$123 [39:32] : host__data[7:0];
-  assign \$137  = ! layer[22:21];
-  assign \$138  = enable[4] & \$137 ;
-  assign \$139  = host__address[24:22] == 3'h4;
-  assign \$140  = \$139  & host__write;
-  assign \$142  = \$140  & \$141 ;
-  assign \$143  = \$142  & host__strobe[0];
-  assign \$144  = ~ busy;
-  assign \$145  = \$143  & \$144 ;
-  assign \$146  = busy ? \$138  : \$145 ;
-  assign \$147  = ! layer[20:19];
-  assign \$148  = \$147  ? \address$119  : \address$118 [95:80];
-  assign \$149  = busy ? { 3'h0, \$148  } : host__address[21:3];
-  assign \$150  = busy ? { 3'h0, \address$121 [95:80] } : host__address[21:3];
-  assign \$151  = busy ? \word$123 [47:40] : host__data[15:8];
-  assign \$152  = ! layer[22:21];
-  assign \$153  = enable[5] & \$152 ;
-  assign \$154  = host__address[24:22] == 3'h4;
-  assign \$155  = \$154  & host__write;
-  assign \$157  = \$155  & \$156 ;
-  assign \$158  = \$157  & host__strobe[1];
-  assign \$159  = ~ busy;
-  assign \$160  = \$158  & \$159 ;
-  assign \$161  = busy ? \$153  : \$160 ;
-  assign \$162  = ! layer[20:19];
-  assign \$163  = \$162  ? \address$119  : \address$118 [111:96];
-  assign \$164  = busy ? { 3'h0, \$163  } : host__address[21:3];
-  assign \$165  = busy ? { 3'h0, \address$121 [111:96] } : host__address[21:3];
-  assign \$166  = busy ? \word$123 [55:48] : host__data[23:16];
-  assign \$167  = ! layer[22:21];
-  assign \$168  = enable[6] & \$167 ;
-  assign \$169  = host__address[24:22] == 3'h4;
-  assign \$170  = \$169  & host__write;
-  assign \$172  = \$170  & \$171 ;
-  assign \$173  = \$172  & host__strobe[2];
-  assign \$174  = ~ busy;
-  assign \$175  = \$173  & \$174 ;
-  assign \$176  = busy ? \$168  : \$175 ;
-  assign \$177  = ! layer[20:19];
-  assign \$178  = \$177  ? \address$119  : \address$118 [127:112];
-  assign \$179  = busy ? { 3'h0, \$178  } : host__address[21:3];
-  assign \$180  = busy ? { 3'h0, \address$121 [127:112] } : host__address[21:3];
-  assign \$181  = busy ? \word$123 [63:56] : host__data[31:24];
-  assign \$182  = ! layer[22:21];
-  assign \$183  = enable[7] & \$182 ;
-  assign \$184  = host__address[24:22] == 3'h4;
-  assign \$185  = \$184  & host__write;
-  assign \$187  = \$185  & \$186 ;
-  assign \$188  = \$187  & host__strobe[3];
-  assign \$189  = ~ busy;
-  assign \$190  = \$188  & \$189 ;
-  assign \$191  = busy ? \$183  : \$190 ;
-  assign \$192  = layer[20:19] == 1'h1;
-  assign \$193  = \$192  ? \address$119  : \address$118 [15:0];
-  assign \$194  = busy ? { 3'h0, \$193  } : host__address[21:3];
-  assign \$195  = busy ? { 3'h0, \address$121 [15:0] } : host__address[21:3];
-  assign \$196  = busy ? \word$123 [7:0] : host__data[7:0];
-  assign \$197  = layer[22:21] == 1'h1;
-  assign \$198  = enable[0] & \$197 ;
-  assign \$199  = host__address[24:22] == 3'h5;
-  assign \$200  = \$199  & host__write;
-  assign \$201  = ! host__address[2];
-  assign \$202  = \$200  & \$201 ;
-  assign \$203  = \$202  & host__strobe[0];
-  assign \$204  = ~ busy;
-  assign \$205  = \$203  & \$204 ;
-  assign \$206  = busy ? \$198  : \$205 ;
-  assign \$207  = layer[20:19] == 1'h1;
-  assign \$208  = \$207  ? \address$119  : \address$118 [31:16];
-  assign \$209  = busy ? { 3'h0, \$208  } : host__address[21:3];
-  assign \$210  = busy ? { 3'h0, \address$121 [31:16] } : host__address[21:3];
-  assign \$211  = busy ? \word$123 [15:8] : host__data[15:8];
-  assign \$212  = layer[22:21] == 1'h1;
-  assign \$213  = enable[1] & \$212 ;
-  assign \$214  = host__address[24:22] == 3'h5;
-  assign \$215  = \$214  & host__write;
-  assign \$216  = ! host__address[2];
-  assign \$217  = \$215  & \$216 ;
-  assign \$218  = \$217  & host__strobe[1];
-  assign \$219  = ~ busy;
-  assign \$220  = \$218  & \$219 ;
-  assign \$221  = busy ? \$213  : \$220 ;
-  assign \$222  = layer[20:19] == 1'h1;
-  assign \$223  = \$222  ? \address$119  : \address$118 [47:32];
-  assign \$224  = busy ? { 3'h0, \$223  } : host__address[21:3];
-  assign \$225  = busy ? { 3'h0, \address$121 [47:32] } : host__address[21:3];
-  assign \$226  = busy ? \word$123 [23:16] : host__data[23:16];
-  assign \$227  = layer[22:21] == 1'h1;
-  assign \$228  = enable[2] & \$227 ;
-  assign \$229  = host__address[24:22] == 3'h5;
-  assign \$230  = \$229  & host__write;
-  assign \$231  = ! host__address[2];
-  assign \$232  = \$230  & \$231 ;
-  assign \$233  = \$232  & host__strobe[2];
-  assign \$234  = ~ busy;
-  assign \$235  = \$233  & \$234 ;
-  assign \$236  = busy ? \$228  : \$235 ;
-  assign \$237  = layer[20:19] == 1'h1;
-  assign \$238  = \$237  ? \address$119  : \address$118 [63:48];
-  assign \$239  = busy ? { 3'h0, \$238  } : host__address[21:3];
-  assign \$240  = busy ? { 3'h0, \address$121 [63:48] } : host__address[21:3];
-  assign \$241  = busy ? \word$123 [31:24] : host__data[31:24];
-  assign \$242  = layer[22:21] == 1'h1;
-  assign \$243  = enable[3] & \$242 ;
-  assign \$244  = host__address[24:22] == 3'h5;
-  assign \$245  = \$244  & host__write;
-  assign \$246  = ! host__address[2];
-  assign \$247  = \$245  & \$246 ;
-  assign \$248  = \$247  & host__strobe[3];
-  assign \$249  = ~ busy;
-  assign \$250  = \$248  & \$249 ;
-  assign \$251  = busy ? \$243  : \$250 ;
-  assign \$252  = layer[20:19] == 1'h1;
-  assign \$253  = \$252  ? \address$119  : \address$118 [79:64];
-  assign \$254  = busy ? { 3'h0, \$253  } : host__address[21:3];
-  assign \$255  = busy ? { 3'h0, \address$121 [79:64] } : host__address[21:3];
-  assign \$256  = busy ? \word$123 [39:32] : host__data[7:0];
-  assign \$257  = layer[22:21] == 1'h1;
-  assign \$258  = enable[4] & \$257 ;
-  assign \$259  = host__address[24:22] == 3'h5;
-  assign \$260  = \$259  & host__write;
-  assign \$262  = \$260  & \$261 ;
-  assign \$263  = \$262  & host__strobe[0];
-  assign \$264  = ~ busy;
-  assign \$265  = \$263  & \$264 ;
-  assign \$266  = busy ? \$258  : \$265 ;
-  assign \$267  = layer[20:19] == 1'h1;
-  assign \$268  = \$267  ? \address$119  : \address$118 [95:80];
-  assign \$269  = busy ? { 3'h0, \$268  } : host__address[21:3];
-  assign \$270  = busy ? { 3'h0, \address$121 [95:80] } : host__address[21:3];
-  assign \$271  = busy ? \word$123 [47:40] : host__data[15:8];
-  assign \$272  = layer[22:21] == 1'h1;
-  assign \$273  = enable[5] & \$272 ;
-  assign \$274  = host__address[24:22] == 3'h5;
-  assign \$275  = \$274  & host__write;
-  assign \$277  = \$275  & \$276 ;
-  assign \$278  = \$277  & host__strobe[1];
-  assign \$279  = ~ busy;
-  assign \$280  = \$278  & \$279 ;
-  assign \$281  = busy ? \$273  : \$280 ;
-  assign \$282  = layer[20:19] == 1'h1;
-  assign \$283  = \$282  ? \address$119  : \address$118 [111:96];
-  assign \$284  = busy ? { 3'h0, \$283  } : host__address[21:3];
-  assign \$285  = busy ? { 3'h0, \address$121 [111:96] } : host__address[21:3];
-  assign \$286  = busy ? \word$123 [55:48] : host__data[23:16];
-  assign \$287  = layer[22:21] == 1'h1;
-  assign \$288  = enable[6] & \$287 ;
-  assign \$289  = host__address[24:22] == 3'h5;
-  assign \$290  = \$289  & host__write;
-  assign \$292  = \$290  & \$291 ;
-  assign \$293  = \$292  & host__strobe[2];
-  assign \$294  = ~ busy;
+  assign \$128  = busy ? \$120  : \$127 ;
+  assign \$129  = for_feeder_0 ? \address$119  : 16'h0000;
+  assign \$130  = for_residual_0 ? \address$121 [63:48] : 16'h0000;
+  assign \$131  = \$129  | \$130 ;
+  assign \$132  = for_feeder_0 | for_residual_0;
+  assign \$133  = ~ \$132 ;
+  assign \$134  = \$132  ? 19'h00000 : host__address[21:3];
+  assign \$135  = { 3'h0, \$131  } | \$134 ;
+  assign \$136  = busy ? { 3'h0, \address$123 [63:48] } : host__address[21:3];
+  assign \$137  = busy ? \word$125 [31:24] : host__data[31:24];
+  assign \$138  = ! layer[22:21];
+  assign \$139  = enable[3] & \$138 ;
+  assign \$140  = host__address[24:22] == 3'h4;
+  assign \$141  = \$140  & host__write;
+  assign \$142  = ! host__address[2];
+  assign \$143  = \$141  & \$142 ;
+  assign \$144  = \$143  & host__strobe[3];
+  assign \$145  = ~ busy;
+  assign \$146  = \$144  & \$145 ;
+  assign \$147  = busy ? \$139  : \$146 ;
+  assign \$148  = for_feeder_0 ? \address$119  : 16'h0000;
+  assign \$149  = for_residual_0 ? \address$121 [79:64] : 16'h0000;
+  assign \$150  = \$148  | \$149 ;
+  assign \$151  = for_feeder_0 | for_residual_0;
+  assign \$152  = ~ \$151 ;
+  assign \$153  = \$151  ? 19'h00000 : host__address[21:3];
+  assign \$154  = { 3'h0, \$150  } | \$153 ;
+  assign \$155  = busy ? { 3'h0, \address$123 [79:64] } : host__address[21:3];
+  assign \$156  = busy ? \word$125 [39:32] : host__data[7:0];
+  assign \$157  = ! layer[22:21];
+  assign \$158  = enable[4] & \$157 ;
+  assign \$159  = host__address[24:22] == 3'h4;
+  assign \$160  = \$159  & host__write;
+  assign \$162  = \$160  & \$161 ;
+  assign \$163  = \$162  & host__strobe[0];
+  assign \$164  = ~ busy;
+  assign \$165  = \$163  & \$164 ;
+  assign \$166  = busy ? \$158  : \$165 ;
+  assign \$167  = for_feeder_0 ? \address$119  : 16'h0000;
+  assign \$168  = for_residual_0 ? \address$121 [95:80] : 16'h0000;
+  assign \$169  = \$167  | \$168 ;
+  assign \$170  = for_feeder_0 | for_residual_0;
+  assign \$171  = ~ \$170 ;
+  assign \$172  = \$170  ? 19'h00000 : host__address[21:3];
+  assign \$173  = { 3'h0, \$169  } | \$172 ;
+  assign \$174  = busy ? { 3'h0, \address$123 [95:80] } : host__address[21:3];
+  assign \$175  = busy ? \word$125 [47:40] : host__data[15:8];
+  assign \$176  = ! layer[22:21];
+  assign \$177  = enable[5] & \$176 ;
+  assign \$178  = host__address[24:22] == 3'h4;
+  assign \$179  = \$178  & host__write;
+  assign \$181  = \$179  & \$180 ;
+  assign \$182  = \$181  & host__strobe[1];
+  assign \$183  = ~ busy;
+  assign \$184  = \$182  & \$183 ;
+  assign \$185  = busy ? \$177  : \$184 ;
+  assign \$186  = for_feeder_0 ? \address$119  : 16'h0000;
+  assign \$187  = for_residual_0 ? \address$121 [111:96] : 16'h0000;
+  assign \$188  = \$186  | \$187 ;
+  assign \$189  = for_feeder_0 | for_residual_0;
+  assign \$190  = ~ \$189 ;
+  assign \$191  = \$189  ? 19'h00000 : host__address[21:3];
+  assign \$192  = { 3'h0, \$188  } | \$191 ;
+  assign \$193  = busy ? { 3'h0, \address$123 [111:96] } : host__address[21:3];
+  assign \$194  = busy ? \word$125 [55:48] : host__data[23:16];
+  assign \$195  = ! layer[22:21];
+  assign \$196  = enable[6] & \$195 ;
+  assign \$197  = host__address[24:22] == 3'h4;
+  assign \$198  = \$197  & host__write;
+  assign \$200  = \$198  & \$199 ;
+  assign \$201  = \$200  & host__strobe[2];
+  assign \$202  = ~ busy;
+  assign \$203  = \$201  & \$202 ;
+  assign \$204  = busy ? \$196  : \$203 ;
+  assign \$205  = for_feeder_0 ? \address$119  : 16'h0000;
+  assign \$206  = for_residual_0 ? \address$121 [127:112] : 16'h0000;
+  assign \$207  = \$205  | \$206 ;
+  assign \$208  = for_feeder_0 | for_residual_0;
+  assign \$209  = ~ \$208 ;
+  assign \$210  = \$208  ? 19'h00000 : host__address[21:3];
+  assign \$211  = { 3'h0, \$207  } | \$210 ;
+  assign \$212  = busy ? { 3'h0, \address$123 [127:112] } : host__address[21:3];
+  assign \$213  = busy ? \word$125 [63:56] : host__data[31:24];
+  assign \$214  = ! layer[22:21];
+  assign \$215  = enable[7] & \$214 ;
+  assign \$216  = host__address[24:22] == 3'h4;
+  assign \$217  = \$216  & host__write;
+  assign \$219  = \$217  & \$218 ;
+  assign \$220  = \$219  & host__strobe[3];
+  assign \$221  = ~ busy;
+  assign \$222  = \$220  & \$221 ;
+  assign \$223  = busy ? \$215  : \$222 ;
+  assign \$224  = for_feeder_1 ? \address$119  : 16'h0000;
+  assign \$225  = for_residual_1 ? \address$121 [15:0] : 16'h0000;
+  assign \$226  = \$224  | \$225 ;
+  assign \$227  = for_feeder_1 | for_residual_1;
+  assign \$228  = ~ \$227 ;
+  assign \$229  = \$227  ? 19'h00000 : host__address[21:3];
+  assign \$230  = { 3'h0, \$226  } | \$229 ;
+  assign \$231  = busy ? { 3'h0, \address$123 [15:0] } : host__address[21:3];
+  assign \$232  = busy ? \word$125 [7:0] : host__data[7:0];
+  assign \$233  = layer[22:21] == 1'h1;
+  assign \$234  = enable[0] & \$233 ;
+  assign \$235  = host__address[24:22] == 3'h5;
+  assign \$236  = \$235  & host__write;
+  assign \$237  = ! host__address[2];
+  assign \$238  = \$236  & \$237 ;
+  assign \$239  = \$238  & host__strobe[0];
+  assign \$240  = ~ busy;
+  assign \$241  = \$239  & \$240 ;
+  assign \$242  = busy ? \$234  : \$241 ;
+  assign \$243  = for_feeder_1 ? \address$119  : 16'h0000;
+  assign \$244  = for_residual_1 ? \address$121 [31:16] : 16'h0000;
+  assign \$245  = \$243  | \$244 ;
+  assign \$246  = for_feeder_1 | for_residual_1;
+  assign \$247  = ~ \$246 ;
+  assign \$248  = \$246  ? 19'h00000 : host__address[21:3];
+  assign \$249  = { 3'h0, \$245  } | \$248 ;
+  assign \$250  = busy ? { 3'h0, \address$123 [31:16] } : host__address[21:3];
+  assign \$251  = busy ? \word$125 [15:8] : host__data[15:8];
+  assign \$252  = layer[22:21] == 1'h1;
+  assign \$253  = enable[1] & \$252 ;
+  assign \$254  = host__address[24:22] == 3'h5;
+  assign \$255  = \$254  & host__write;
+  assign \$256  = ! host__address[2];
+  assign \$257  = \$255  & \$256 ;
+  assign \$258  = \$257  & host__strobe[1];
+  assign \$259  = ~ busy;
+  assign \$260  = \$258  & \$259 ;
+  assign \$261  = busy ? \$253  : \$260 ;
+  assign \$262  = for_feeder_1 ? \address$119  : 16'h0000;
+  assign \$263  = for_residual_1 ? \address$121 [47:32] : 16'h0000;
+  assign \$264  = \$262  | \$263 ;
+  assign \$265  = for_feeder_1 | for_residual_1;
+  assign \$266  = ~ \$265 ;
+  assign \$267  = \$265  ? 19'h00000 : host__address[21:3];
+  assign \$268  = { 3'h0, \$264  } | \$267 ;
+  assign \$269  = busy ? { 3'h0, \address$123 [47:32] } : host__address[21:3];
+  assign \$270  = busy ? \word$125 [23:16] : host__data[23:16];
+  assign \$271  = layer[22:21] == 1'h1;
+  assign \$272  = enable[2] & \$271 ;
+  assign \$273  = host__address[24:22] == 3'h5;
+  assign \$274  = \$273  & host__write;
+  assign \$275  = ! host__address[2];
+  assign \$276  = \$274  & \$275 ;
+  assign \$277  = \$276  & host__strobe[2];
+  assign \$278  = ~ busy;
+  assign \$279  = \$277  & \$278 ;
+  assign \$280  = busy ? \$272  : \$279 ;
+  assign \$281  = for_feeder_1 ? \address$119  : 16'h0000;
+  assign \$282  = for_residual_1 ? \address$121 [63:48] : 16'h0000;
+  assign \$283  = \$281  | \$282 ;
+  assign \$284  = for_feeder_1 | for_residual_1;
+  assign \$285  = ~ \$284 ;
+  assign \$286  = \$284  ? 19'h00000 : host__address[21:3];
+  assign \$287  = { 3'h0, \$283  } | \$286 ;
+  assign \$288  = busy ? { 3'h0, \address$123 [63:48] } : host__address[21:3];
+  assign \$289  = busy ? \word$125 [31:24] : host__data[31:24];
+  assign \$290  = layer[22:21] == 1'h1;
+  assign \$291  = enable[3] & \$290 ;
+  assign \$292  = host__address[24:22] == 3'h5;
+  assign \$293  = \$292  & host__write;
+  assign \$294  = ! host__address[2];
   assign \$295  = \$293  & \$294 ;
-  assign \$296  = busy ? \$288  : \$295 ;
-  assign \$297  = layer[20:19] == 1'h1;
-  assign \$298  = \$297  ? \address$119  : \address$118 [127:112];
-  assign \$299  = busy ? { 3'h0, \$298  } : host__address[21:3];
-  assign \$300  = busy ? { 3'h0, \address$121 [127:112] } : host__address[21:3];
-  assign \$301  = busy ? \word$123 [63:56] : host__data[31:24];
-  assign \$302  = layer[22:21] == 1'h1;
-  assign \$303  = enable[7] & \$302 ;
-  assign \$304  = host__address[24:22] == 3'h5;
-  assign \$305  = \$304  & host__write;
-  assign \$307  = \$305  & \$306 ;
-  assign \$308  = \$307  & host__strobe[3];
-  assign \$309  = ~ busy;
-  assign \$310  = \$308  & \$309 ;
-  assign \$311  = busy ? \$303  : \$310 ;
-  assign \$312  = ! host__address[24:22];
-  assign \$313  = ! host__address[21:0];
-  assign \$314  = ~ host__write;
-  assign \$316  = \$313  & \$315 ;
-  assign \$317  = host__address[21:0] == 3'h4;
-  assign \$318  = ~ host__write;
-  assign \$319  = host__strobe == 4'hf;
-  assign \$320  = ~ busy;
-  assign \$321  = \$319  & \$320 ;
-  assign \$322  = \$318  | \$321 ;
-  assign \$323  = \$317  & \$322 ;
-  assign \$324  = host__address[21:0] == 4'h8;
-  assign \$325  = ~ host__write;
-  assign \$327  = \$324  & \$326 ;
-  assign \$328  = host__address[21:0] == 4'hc;
-  assign \$329  = ~ host__write;
-  assign \$330  = host__strobe == 4'hf;
-  assign \$331  = ~ busy;
-  assign \$332  = \$330  & \$331 ;
-  assign \$333  = \$329  | \$332 ;
-  assign \$334  = \$328  & \$333 ;
-  assign \$335  = host__address[21:0] == 5'h10;
-  assign \$336  = ~ host__write;
-  assign \$337  = host__strobe == 4'hf;
-  assign \$338  = ~ busy;
-  assign \$339  = \$337  & \$338 ;
-  assign \$340  = \$336  | \$339 ;
-  assign \$341  = \$335  & \$340 ;
-  assign \$342  = host__address[21:0] == 5'h14;
-  assign \$343  = ~ host__write;
-  assign \$345  = \$342  & \$344 ;
-  assign \$346  = host__address[21:0] == 5'h18;
-  assign \$347  = ~ host__write;
-  assign \$348  = host__strobe == 4'hf;
-  assign \$349  = \$347  | \$348 ;
-  assign \$350  = \$346  & \$349 ;
-  assign \$351  = host__address[21:0] == 5'h1c;
-  assign \$352  = ~ host__write;
-  assign \$353  = host__strobe == 4'hf;
-  assign \$354  = \$352  | \$353 ;
-  assign \$355  = \$351  & \$354 ;
-  assign \$356  = host__address[21:0] == 6'h20;
-  assign \$357  = ~ host__write;
-  assign \$358  = host__strobe == 4'hf;
+  assign \$296  = \$295  & host__strobe[3];
+  assign \$297  = ~ busy;
+  assign \$298  = \$296  & \$297 ;
+  assign \$299  = busy ? \$291  : \$298 ;
+  assign \$300  = for_feeder_1 ? \address$119  : 16'h0000;
+  assign \$301  = for_residual_1 ? \address$121 [79:64] : 16'h0000;
+  assign \$302  = \$300  | \$301 ;
+  assign \$303  = for_feeder_1 | for_residual_1;
+  assign \$304  = ~ \$303 ;
+  assign \$305  = \$303  ? 19'h00000 : host__address[21:3];
+  assign \$306  = { 3'h0, \$302  } | \$305 ;
+  assign \$307  = busy ? { 3'h0, \address$123 [79:64] } : host__address[21:3];
+  assign \$308  = busy ? \word$125 [39:32] : host__data[7:0];
+  assign \$309  = layer[22:21] == 1'h1;
+  assign \$310  = enable[4] & \$309 ;
+  assign \$311  = host__address[24:22] == 3'h5;
+  assign \$312  = \$311  & host__write;
+  assign \$314  = \$312  & \$313 ;
+  assign \$315  = \$314  & host__strobe[0];
+  assign \$316  = ~ busy;
+  assign \$317  = \$315  & \$316 ;
+  assign \$318  = busy ? \$310  : \$317 ;
+  assign \$319  = for_feeder_1 ? \address$119  : 16'h0000;
+  assign \$320  = for_residual_1 ? \address$121 [95:80] : 16'h0000;
+  assign \$321  = \$319  | \$320 ;
+  assign \$322  = for_feeder_1 | for_residual_1;
+  assign \$323  = ~ \$322 ;
+  assign \$324  = \$322  ? 19'h00000 : host__address[21:3];
+  assign \$325  = { 3'h0, \$321  } | \$324 ;
+  assign \$326  = busy ? { 3'h0, \address$123 [95:80] } : host__address[21:3];
+  assign \$327  = busy ? \word$125 [47:40] : host__data[15:8];
+  assign \$328  = layer[22:21] == 1'h1;
+  assign \$329  = enable[5] & \$328 ;
+  assign \$330  = host__address[24:22] == 3'h5;
+  assign \$331  = \$330  & host__write;
+  assign \$333  = \$331  & \$332 ;
+  assign \$334  = \$333  & host__strobe[1];
+  assign \$335  = ~ busy;
+  assign \$336  = \$334  & \$335 ;
+  assign \$337  = busy ? \$329  : \$336 ;
+  assign \$338  = for_feeder_1 ? \address$119  : 16'h0000;
+  assign \$339  = for_residual_1 ? \address$121 [111:96] : 16'h0000;
+  assign \$340  = \$338  | \$339 ;
+  assign \$341  = for_feeder_1 | for_residual_1;
+  assign \$342  = ~ \$341 ;
+  assign \$343  = \$341  ? 19'h00000 : host__address[21:3];
+  assign \$344  = { 3'h0, \$340  } | \$343 ;
+  assign \$345  = busy ? { 3'h0, \address$123 [111:96] } : host__address[21:3];
+  assign \$346  = busy ? \word$125 [55:48] : host__data[23:16];
+  assign \$347  = layer[22:21] == 1'h1;
+  assign \$348  = enable[6] & \$347 ;
+  assign \$349  = host__address[24:22] == 3'h5;
+  assign \$350  = \$349  & host__write;
+  assign \$352  = \$350  & \$351 ;
+  assign \$353  = \$352  & host__strobe[2];
+  assign \$354  = ~ busy;
+  assign \$355  = \$353  & \$354 ;
+  assign \$356  = busy ? \$348  : \$355 ;
+  assign \$357  = for_feeder_1 ? \address$119  : 16'h0000;
+  assign \$358  = for_residual_1 ? \address$121 [127:112] : 16'h0000;
   assign \$359  = \$357  | \$358 ;
-  assign \$360  = \$356  & \$359 ;
-  assign \$361  = host__address[21:0] == 6'h24;
-  assign \$362  = ~ host__write;
-  assign \$364  = \$361  & \$363 ;
-  assign \$365  = host__address[21:0] == 6'h28;
-  assign \$366  = ~ host__write;
-  assign \$368  = \$365  & \$367 ;
-  assign \$369  = host__address[21:0] == 6'h2c;
-  assign \$370  = ~ host__write;
-  assign \$372  = \$369  & \$371 ;
-  assign \$373  = host__address[21:0] == 6'h30;
-  assign \$374  = ~ host__write;
-  assign \$376  = \$373  & \$375 ;
-  assign \$377  = host__address[21:0] == 6'h34;
-  assign \$378  = ~ host__write;
-  assign \$380  = \$377  & \$379 ;
-  assign \$381  = host__address[21:0] == 6'h38;
-  assign \$382  = ~ host__write;
-  assign \$384  = \$381  & \$383 ;
-  assign \$385  = host__address[21:0] == 6'h3c;
-  assign \$386  = ~ host__write;
-  assign \$388  = \$385  & \$387 ;
-  assign \$389  = host__address[21:0] == 7'h40;
-  assign \$390  = ~ host__write;
-  assign \$392  = \$389  & \$391 ;
-  assign \$393  = host__address[21:0] == 7'h44;
-  assign \$394  = ~ host__write;
-  assign \$396  = \$393  & \$395 ;
-  assign \$397  = host__address[21:0] == 7'h48;
-  assign \$398  = ~ host__write;
-  assign \$400  = \$397  & \$399 ;
-  assign \$401  = | { \$400 , \$396 , \$392 , \$388 , \$384 , \$380 , \$376 , \$372 , \$368 , \$364 , \$360 , \$355 , \$350 , \$345 , \$341 , \$334 , \$327 , \$323 , \$316  };
-  assign \$402  = ~ \$401 ;
-  assign \$403  = \$312  & \$402 ;
-  assign \$404  = host__address[24:22] == 1'h1;
-  assign \$405  = host__address[21:2] >= 12'h800;
-  assign \$406  = host__read & busy;
-  assign \$407  = \$405  | \$406 ;
-  assign \$408  = host__strobe != 4'hf;
-  assign \$409  = host__write & \$408 ;
-  assign \$410  = \$407  | \$409 ;
-  assign \$411  = \$404  & \$410 ;
-  assign \$412  = host__address[24:22] == 2'h2;
-  assign \$413  = host__address[21:4] >= 11'h400;
-  assign \$414  = host__read & busy;
-  assign \$415  = \$413  | \$414 ;
-  assign \$416  = host__strobe != 4'hf;
-  assign \$417  = host__write & \$416 ;
-  assign \$418  = \$415  | \$417 ;
-  assign \$419  = \$412  & \$418 ;
-  assign \$420  = host__address[24:22] == 2'h3;
-  assign \$421  = host__address[21:3] >= 16'h9000;
-  assign \$422  = host__read & busy;
-  assign \$423  = \$421  | \$422 ;
-  assign \$424  = \$420  & \$423 ;
-  assign \$425  = host__address[24:22] == 3'h4;
-  assign \$426  = host__address[21:3] >= 13'h1000;
-  assign \$427  = \$426  | busy;
-  assign \$428  = \$425  & \$427 ;
-  assign \$429  = host__address[24:22] == 3'h5;
-  assign \$430  = host__address[21:3] >= 13'h1000;
-  assign \$431  = \$430  | busy;
-  assign \$432  = \$429  & \$431 ;
-  assign \$433  = host__address[24:22] >= 3'h6;
-  assign host__error = | { \$433 , \$432 , \$428 , \$424 , \$419 , \$411 , \$403  };
-  assign \$434  = ~ pad;
-  assign \$435  = token[0] & \$434 ;
-  assign \$436  = \address$119  >= 13'h1000;
-  assign fault_activation = \$435  & \$436 ;
-  assign \$437  = \address$112  >= 16'h9000;
-  assign fault_weight = active & \$437 ;
-  assign \$438  = \address$98  >= 11'h400;
-  assign fault_parameter = \active$194  & \$438 ;
-  assign \$439  = \address$121 [15:0] >= 13'h1000;
-  assign \$440  = \$439  & enable[0];
-  assign \$441  = \address$121 [31:16] >= 13'h1000;
-  assign \$442  = \$441  & enable[1];
-  assign \$443  = \address$121 [47:32] >= 13'h1000;
-  assign \$444  = \$443  & enable[2];
-  assign \$445  = \address$121 [63:48] >= 13'h1000;
-  assign \$446  = \$445  & enable[3];
-  assign \$447  = \address$121 [79:64] >= 13'h1000;
-  assign \$448  = \$447  & enable[4];
-  assign \$449  = \address$121 [95:80] >= 13'h1000;
-  assign \$450  = \$449  & enable[5];
-  assign \$451  = \address$121 [111:96] >= 13'h1000;
-  assign \$452  = \$451  & enable[6];
-  assign \$453  = \address$121 [127:112] >= 13'h1000;
-  assign \$454  = \$453  & enable[7];
-  assign fault_output = | { \$454 , \$452 , \$450 , \$448 , \$446 , \$444 , \$442 , \$440  };
-  assign \$455  = \address$118 [15:0] >= 13'h1000;
-  assign fault_residual = \active$197  & \$455 ;
-  assign \$456  = cycles + 1'h1;
-  assign \$457  = stream + streaming;
-  assign \$458  = stall_weights + \stall_weights$203 ;
-  assign \$459  = stall_memory + \stall_memory$204 ;
-  assign \$460  = stall_writeback + \stall_writeback$205 ;
-  assign \$461  = | { waiting, fetching, \stall_writeback$205 , \stall_memory$204 , \stall_weights$203 , streaming };
-  assign \$462  = ~ \$461 ;
-  assign \$463  = busy & \$462 ;
-  assign \$464  = stall_drain + \$463 ;
-  assign \$465  = stall_fetch + fetching;
-  assign \$466  = stall_host + waiting;
-  assign \$467  = ! host__address[24:22];
-  assign \$468  = \$467  & host__write;
-  assign \$469  = host__strobe == 4'hf;
+  assign \$360  = for_feeder_1 | for_residual_1;
+  assign \$361  = ~ \$360 ;
+  assign \$362  = \$360  ? 19'h00000 : host__address[21:3];
+  assign \$363  = { 3'h0, \$359  } | \$362 ;
+  assign \$364  = busy ? { 3'h0, \address$123 [127:112] } : host__address[21:3];
+  assign \$365  = busy ? \word$125 [63:56] : host__data[31:24];
+  assign \$366  = layer[22:21] == 1'h1;
+  assign \$367  = enable[7] & \$366 ;
+  assign \$368  = host__address[24:22] == 3'h5;
+  assign \$369  = \$368  & host__write;
+  assign \$371  = \$369  & \$370 ;
+  assign \$372  = \$371  & host__strobe[3];
+  assign \$373  = ~ busy;
+  assign \$374  = \$372  & \$373 ;
+  assign \$375  = busy ? \$367  : \$374 ;
+  assign host__error = | refusal;
+  assign \$376  = ~ pad;
+  assign \$377  = token[0] & \$376 ;
+  assign \$378  = \address$119  >= 13'h1000;
+  assign fault_activation = \$377  & \$378 ;
+  assign \$379  = \address$198  >= 16'h9000;
+  assign fault_weight = active & \$379 ;
+  assign \$380  = \address$99  >= 11'h400;
+  assign fault_parameter = \active$200  & \$380 ;
+  assign \$381  = \address$123 [15:0] >= 13'h1000;
+  assign \$382  = \$381  & enable[0];
+  assign \$383  = \address$123 [31:16] >= 13'h1000;
+  assign \$384  = \$383  & enable[1];
   \holdfast_8x8.activations_0  activations_0 (
     .clk(clk),
-    .read_address(\read_address$116 ),
-    .read_data(\read_data$134 ),
+    .read_address(\read_address$117 ),
+    .read_data(\read_data$139 ),
     .rst(rst),
-    .write_address(\write_address$120 ),
-    .write_data(\write_data$122 ),
-    .write_enable(\write_enable$124 )
+    .write_address(\write_address$122 ),
+    .write_data(\write_data$124 ),
+    .write_enable(\write_enable$126 )
   );
   \holdfast_8x8.activations_1  activations_1 (
     .clk(clk),
-    .read_address(\read_address$126 ),
-    .read_data(\read_data$135 ),
+    .read_address(\read_address$129 ),
+    .read_data(\read_data$140 ),
     .rst(rst),
-    .write_address(\write_address$127 ),
-    .write_data(\write_data$128 ),
-    .write_enable(\write_enable$129 )
+    .write_address(\write_address$132 ),
+    .write_data(\write_data$133 ),
+    .write_enable(\write_enable$134 )
   );
   \holdfast_8x8.array  array (
     .clk(clk),
@@ -2035,9 +2240,9 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     .load_next(load_next),
     .pad(pad),
     .rst(rst),
-    .stall_memory(\stall_memory$204 ),
-    .stall_weights(\stall_weights$203 ),
-    .stall_writeback(\stall_writeback$205 ),
+    .stall_memory(\stall_memory$212 ),
+    .stall_weights(\stall_weights$210 ),
+    .stall_writeback(\stall_writeback$214 ),
     .stop(stop),
     .streaming(streaming),
     .sub_block(sub_block),
@@ -2054,7 +2259,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   );
   \holdfast_8x8.lanes  lanes (
     .clk(clk),
-    .codes(\codes$188 ),
+    .codes(\codes$193 ),
     .\i$75 (residual),
     .layer(layer),
     .overflow(fault_accumulator),
@@ -2063,24 +2268,24 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     .residual_present(residual_present),
     .rst(rst),
     .sums(sums),
-    .token(\token$167 ),
-    .token_24(\token$186 ),
-    .token_9(\token$181 )
+    .token(\token$172 ),
+    .token_24(\token$191 ),
+    .token_8(\token$186 )
   );
   \holdfast_8x8.output_writer  output_writer (
-    .address(\address$121 ),
+    .address(\address$123 ),
     .clk(clk),
-    .codes(\codes$188 ),
+    .codes(\codes$193 ),
     .enable(enable),
     .go(go),
     .layer(layer),
     .rst(rst),
-    .token(\token$186 ),
-    .word(\word$123 )
+    .token(\token$191 ),
+    .word(\word$125 )
   );
   \holdfast_8x8.parameter_loader  parameter_loader (
-    .active(\active$194 ),
-    .address(\address$98 ),
+    .active(\active$200 ),
+    .address(\address$99 ),
     .base(layer[242:229]),
     .\begin (\begin ),
     .clk(clk),
@@ -2088,15 +2293,15 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     .rst(rst)
   );
   \holdfast_8x8.residual_reader  residual_reader (
-    .active(\active$197 ),
-    .address(\address$118 ),
+    .active(\active$203 ),
+    .address(\address$121 ),
     .clk(clk),
     .codes(residual),
     .go(go),
     .layer(layer),
     .present(residual_present),
     .rst(rst),
-    .token(\token$181 ),
+    .token(\token$186 ),
     .word(residual_word)
   );
   \holdfast_8x8.sequencer  sequencer (
@@ -2111,7 +2316,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     .fault_residual(fault_residual),
     .fault_weight(fault_weight),
     .feeder_done(feeder_done),
-    .fetch(\$518 ),
+    .fetch(\$605 ),
     .fetching(fetching),
     .first(first),
     .go(go),
@@ -2131,7 +2336,8 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     .clk(clk),
     .go(go),
     .load_next(load_next),
-    .pointer(\address$112 ),
+    .next_address(next_address),
+    .pointer(\address$198 ),
     .registered(load),
     .rst(rst),
     .stop(stop)
@@ -2139,7 +2345,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   \holdfast_8x8.weights  weights (
     .clk(clk),
     .read_address(read_address),
-    .read_data(\read_data$211 ),
+    .read_data(\read_data$223 ),
     .rst(rst),
     .write_address(write_address),
     .write_data(write_data),
@@ -2150,13 +2356,13 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     (* full_case = 32'd1 *)
     casez (offset_read[3:2])
       2'h0:
-          \$484  = { \$signature__data$103 [23], \$signature__data$103 [23], \$signature__data$103 [23], \$signature__data$103 [23], \$signature__data$103 [23], \$signature__data$103 [23], \$signature__data$103 [23], \$signature__data$103 [23], \$signature__data$103  };
+          \$556  = { \$signature__data$104 [23], \$signature__data$104 [23], \$signature__data$104 [23], \$signature__data$104 [23], \$signature__data$104 [23], \$signature__data$104 [23], \$signature__data$104 [23], \$signature__data$104 [23], \$signature__data$104  };
       2'h1:
-          \$484  = parameter_slot_1;
+          \$556  = parameter_slot_1;
       2'h2:
-          \$484  = 32'd0;
+          \$556  = 32'd0;
       2'h3:
-          \$484  = 32'd0;
+          \$556  = 32'd0;
     endcase
   end
   always @* begin
@@ -2164,9 +2370,9 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     (* full_case = 32'd1 *)
     casez (offset_read[2])
       1'h0:
-          \$485  = \read_data$211 [31:0];
+          \$557  = feeder_word[31:0];
       1'h1:
-          \$485  = \read_data$211 [63:32];
+          \$557  = feeder_word[63:32];
     endcase
   end
   always @* begin
@@ -2174,52 +2380,52 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     (* full_case = 32'd1 *)
     casez (offset_read[2])
       1'h0:
-          \$486  = feeder_word[31:0];
+          \$558  = weight[31:0];
       1'h1:
-          \$486  = feeder_word[63:32];
+          \$558  = weight[63:32];
     endcase
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     read = 32'd0;
-    casez (host__address[21:0])
-      22'h000000:
+    casez (offset_read[6:2])
+      5'h00:
           read = 32'd1213156420;
-      22'h000004:
+      5'h01:
           read = { 27'h0000000, control_interrupt, 4'h0 };
-      22'h000008:
+      5'h02:
           read = { index, status, 5'h00, refused, done, busy };
-      22'h00000c:
+      5'h03:
           read = { 16'h0000, first };
-      22'h000010:
+      5'h04:
           read = { 16'h0000, count };
-      22'h000014:
+      5'h05:
           read = cycles;
-      22'h000018:
+      5'h06:
           read = 32'd0;
-      22'h00001c:
+      5'h07:
           read = 32'd0;
-      22'h000020:
+      5'h08:
           read = { 16'h0000, ready };
-      22'h000024:
+      5'h09:
           read = 32'd134744072;
-      22'h000028:
+      5'h0a:
           read = 32'd4120;
-      22'h00002c:
-          read = 32'd2223550378;
-      22'h000030:
+      5'h0b:
+          read = 32'd3179458474;
+      5'h0c:
           read = stream;
-      22'h000034:
+      5'h0d:
           read = stall_weights;
-      22'h000038:
+      5'h0e:
           read = stall_memory;
-      22'h00003c:
+      5'h0f:
           read = stall_writeback;
-      22'h000040:
+      5'h10:
           read = stall_drain;
-      22'h000044:
+      5'h11:
           read = stall_fetch;
-      22'h000048:
+      5'h12:
           read = stall_host;
     endcase
   end
@@ -2236,217 +2442,329 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$487  = host__address[24:22];
+    \$559  = host__address[24:22];
     if (rst) begin
-      \$487  = 3'h0;
+      \$559  = 3'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$488  = host__address[21:0];
+    \$560  = host__address[21:0];
     if (rst) begin
-      \$488  = 22'h000000;
+      \$560  = 22'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$489  = cycles;
+    \$561  = streaming;
+    if (rst) begin
+      \$561  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$562  = \stall_weights$210 ;
+    if (rst) begin
+      \$562  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$563  = \stall_memory$212 ;
+    if (rst) begin
+      \$563  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$564  = \stall_writeback$214 ;
+    if (rst) begin
+      \$564  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$565  = fetching;
+    if (rst) begin
+      \$565  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$566  = waiting;
+    if (rst) begin
+      \$566  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$567  = \$400 ;
+    if (rst) begin
+      \$567  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$568  = cycles;
     if (busy) begin
-      \$489  = \$456 [31:0];
+      \$568  = \$401 [31:0];
     end
-    if (\$472 ) begin
-      if (\$473 ) begin
+    if (\$414 ) begin
+      if (\$415 ) begin
         if (host__data[0]) begin
-          \$489  = 32'd0;
+          \$568  = 32'd0;
         end
       end
     end
     if (rst) begin
-      \$489  = 32'd0;
+      \$568  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$490  = \$457 [31:0];
-    if (\$472 ) begin
-      if (\$473 ) begin
+    \$569  = \$402 [31:0];
+    if (\$414 ) begin
+      if (\$415 ) begin
         if (host__data[0]) begin
-          \$490  = 32'd0;
+          \$569  = 32'd0;
         end
       end
     end
     if (rst) begin
-      \$490  = 32'd0;
+      \$569  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$491  = \$458 [31:0];
-    if (\$472 ) begin
-      if (\$473 ) begin
+    \$570  = \$403 [31:0];
+    if (\$414 ) begin
+      if (\$415 ) begin
         if (host__data[0]) begin
-          \$491  = 32'd0;
+          \$570  = 32'd0;
         end
       end
     end
     if (rst) begin
-      \$491  = 32'd0;
+      \$570  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$492  = \$459 [31:0];
-    if (\$472 ) begin
-      if (\$473 ) begin
+    \$571  = \$404 [31:0];
+    if (\$414 ) begin
+      if (\$415 ) begin
         if (host__data[0]) begin
-          \$492  = 32'd0;
+          \$571  = 32'd0;
         end
       end
     end
     if (rst) begin
-      \$492  = 32'd0;
+      \$571  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$493  = \$460 [31:0];
-    if (\$472 ) begin
-      if (\$473 ) begin
+    \$572  = \$405 [31:0];
+    if (\$414 ) begin
+      if (\$415 ) begin
         if (host__data[0]) begin
-          \$493  = 32'd0;
+          \$572  = 32'd0;
         end
       end
     end
     if (rst) begin
-      \$493  = 32'd0;
+      \$572  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$494  = \$464 [31:0];
-    if (\$472 ) begin
-      if (\$473 ) begin
+    \$573  = \$406 [31:0];
+    if (\$414 ) begin
+      if (\$415 ) begin
         if (host__data[0]) begin
-          \$494  = 32'd0;
+          \$573  = 32'd0;
         end
       end
     end
     if (rst) begin
-      \$494  = 32'd0;
+      \$573  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$495  = \$465 [31:0];
-    if (\$472 ) begin
-      if (\$473 ) begin
+    \$574  = \$407 [31:0];
+    if (\$414 ) begin
+      if (\$415 ) begin
         if (host__data[0]) begin
-          \$495  = 32'd0;
+          \$574  = 32'd0;
         end
       end
     end
     if (rst) begin
-      \$495  = 32'd0;
+      \$574  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$496  = \$466 [31:0];
-    if (\$472 ) begin
-      if (\$473 ) begin
+    \$575  = \$408 [31:0];
+    if (\$414 ) begin
+      if (\$415 ) begin
         if (host__data[0]) begin
-          \$496  = 32'd0;
+          \$575  = 32'd0;
         end
       end
     end
     if (rst) begin
-      \$496  = 32'd0;
+      \$575  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$497  = control_interrupt;
-    if (\$472 ) begin
-      if (\$473 ) begin
-        \$497  = host__data[4];
+    \$576  = control_interrupt;
+    if (\$414 ) begin
+      if (\$415 ) begin
+        \$576  = host__data[4];
       end
     end
     if (rst) begin
-      \$497  = 1'h0;
+      \$576  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$498  = refused;
-    if (\$472 ) begin
-      if (\$473 ) begin
+    \$577  = refused;
+    if (\$414 ) begin
+      if (\$415 ) begin
         if (host__data[0]) begin
-          \$498  = 1'h0;
+          \$577  = 1'h0;
         end
       end
     end
-    if (\$482 ) begin
-      \$498  = 1'h1;
+    if (\$424 ) begin
+      \$577  = 1'h1;
     end
     if (rst) begin
-      \$498  = 1'h0;
+      \$577  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$499  = first;
-    if (\$472 ) begin
-      if (\$474 ) begin
-        \$499  = host__data[15:0];
+    \$578  = first;
+    if (\$414 ) begin
+      if (\$416 ) begin
+        \$578  = host__data[15:0];
       end
     end
     if (rst) begin
-      \$499  = 16'h0000;
+      \$578  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$500  = count;
-    if (\$472 ) begin
-      if (\$475 ) begin
-        \$500  = host__data[15:0];
+    \$579  = count;
+    if (\$414 ) begin
+      if (\$417 ) begin
+        \$579  = host__data[15:0];
       end
     end
     if (rst) begin
-      \$500  = 16'h0000;
+      \$579  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$501  = ready;
-    if (\$479 ) begin
-      if (\$480 ) begin
-        \$501  = host__data[15:0];
+    \$580  = ready;
+    if (\$421 ) begin
+      if (\$422 ) begin
+        \$580  = host__data[15:0];
       end
     end
     if (rst) begin
-      \$501  = 16'hffff;
+      \$580  = 16'hffff;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$502  = read;
+    \$581  = \$423 ;
     if (rst) begin
-      \$502  = 32'd0;
+      \$581  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$503  = \$483 [1:0];
+    \$582  = read;
     if (rst) begin
-      \$503  = 2'h0;
+      \$582  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$504  = layer[24:23];
+    \$583  = \$425 [1:0];
     if (rst) begin
-      \$504  = 2'h0;
+      \$583  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$584  = layer[24:23];
+    if (rst) begin
+      \$584  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$585  = \$427 ;
+    if (rst) begin
+      \$585  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$586  = \$429 ;
+    if (rst) begin
+      \$586  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$587  = \$431 ;
+    if (rst) begin
+      \$587  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$588  = \$433 ;
+    if (rst) begin
+      \$588  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$589  = { \$555 , \$554 , \$550 , \$546 , \$541 , \$533 , \$525  };
+    if (rst) begin
+      \$589  = 7'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$590  = \read_data$223 ;
+    if (rst) begin
+      \$590  = 64'h0000000000000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$591  = \$556 ;
+    if (rst) begin
+      \$591  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$592  = \$557 ;
+    if (rst) begin
+      \$592  = 32'd0;
     end
   end
   always @* begin
@@ -2454,102 +2772,95 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     (* full_case = 32'd1 *)
     casez (region_read)
       3'h0:
-          \$505  = register_data;
+          \$593  = register_data;
       3'h1:
-          \$505  = word;
+          \$593  = word;
       3'h2:
-          \$505  = \$484 ;
+          \$593  = parameter_word;
       3'h3:
-          \$505  = \$485 ;
+          \$593  = \$558 ;
       default:
-          \$505  = \$486 ;
+          \$593  = activation_word;
     endcase
     if (rst) begin
-      \$505  = 32'd0;
+      \$593  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$506  = token;
+    \$594  = token;
     if (rst) begin
-      \$506  = 5'h00;
+      \$594  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$507  = token_0;
+    \$595  = token_0;
     if (rst) begin
-      \$507  = 5'h00;
+      \$595  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$508  = token_1;
+    \$596  = token_1;
     if (rst) begin
-      \$508  = 5'h00;
+      \$596  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$509  = token_2;
+    \$597  = token_2;
     if (rst) begin
-      \$509  = 5'h00;
+      \$597  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$510  = token_3;
+    \$598  = token_3;
     if (rst) begin
-      \$510  = 5'h00;
+      \$598  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$511  = token_4;
+    \$599  = token_4;
     if (rst) begin
-      \$511  = 5'h00;
+      \$599  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$512  = token_5;
+    \$600  = token_5;
     if (rst) begin
-      \$512  = 5'h00;
+      \$600  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$513  = token_6;
+    \$601  = token_6;
     if (rst) begin
-      \$513  = 5'h00;
+      \$601  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$514  = token_7;
+    \$602  = token_7;
     if (rst) begin
-      \$514  = 5'h00;
+      \$602  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$515  = token[1];
+    \$603  = token[1];
     if (rst) begin
-      \$515  = 1'h0;
+      \$603  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$516  = swap_0;
+    \$604  = swap_0;
     if (rst) begin
-      \$516  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$517  = \read_data$211 ;
-    if (rst) begin
-      \$517  = 64'h0000000000000000;
+      \$604  = 1'h0;
     end
   end
   always @* begin
@@ -2557,9 +2868,9 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     feeder_word = 64'h0000000000000000;
     casez (input_bank)
       2'h0:
-          feeder_word = \read_data$134 ;
+          feeder_word = \read_data$139 ;
       2'h1:
-          feeder_word = \read_data$135 ;
+          feeder_word = \read_data$140 ;
     endcase
   end
   always @* begin
@@ -2567,9 +2878,9 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     residual_word = 64'h0000000000000000;
     casez (residual_bank)
       2'h0:
-          residual_word = \read_data$134 ;
+          residual_word = \read_data$139 ;
       2'h1:
-          residual_word = \read_data$135 ;
+          residual_word = \read_data$140 ;
     endcase
   end
   assign \s_axi_awid$32  = s_axi_awid;
@@ -2602,55 +2913,55 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \s_axi_rvalid$59  = s_axi_rvalid;
   assign \s_axi_rready$60  = s_axi_rready;
   assign read_data = host__read_data;
-  assign \start$86  = start;
-  assign \first$87  = first;
-  assign \count$88  = count;
-  assign \ready$89  = ready;
+  assign \start$87  = start;
+  assign \first$88  = first;
+  assign \count$89  = count;
+  assign \ready$90  = ready;
   assign \$signature__addr  = \$8 [10:0];
-  assign address = { index[5:0], \$518  };
+  assign address = { index[5:0], \$605  };
   assign \$signature__data  = word;
   assign load__addr = host__address[12:2];
   assign load__data = host__data;
-  assign \$signature__addr$97  = \$12 [9:0];
+  assign \$signature__addr$98  = \$12 [9:0];
   assign write__addr = host__address[13:4];
   assign write__data = host__data[23:0];
-  assign \$signature__addr$104  = \$18 [9:0];
-  assign \write__addr$105  = host__address[13:4];
-  assign \write__data$106  = { host__data[29:24], host__data[15:0] };
-  assign parameter_slot_0 = { \$signature__data$103 [23], \$signature__data$103 [23], \$signature__data$103 [23], \$signature__data$103 [23], \$signature__data$103 [23], \$signature__data$103 [23], \$signature__data$103 [23], \$signature__data$103 [23], \$signature__data$103  };
-  assign \layer$138  = layer;
-  assign \go$140  = go;
-  assign \stop$142  = stop;
-  assign \done$144  = feeder_done;
-  assign \layer$145  = layer;
-  assign \sub_block$147  = sub_block;
-  assign \pad$149  = pad;
+  assign \$signature__addr$105  = \$18 [9:0];
+  assign \write__addr$106  = host__address[13:4];
+  assign \write__data$107  = { host__data[29:24], host__data[15:0] };
+  assign parameter_slot_0 = { \$signature__data$104 [23], \$signature__data$104 [23], \$signature__data$104 [23], \$signature__data$104 [23], \$signature__data$104 [23], \$signature__data$104 [23], \$signature__data$104 [23], \$signature__data$104 [23], \$signature__data$104  };
+  assign \layer$143  = layer;
+  assign \go$145  = go;
+  assign \stop$147  = stop;
+  assign \done$149  = feeder_done;
+  assign \layer$150  = layer;
+  assign \sub_block$152  = sub_block;
+  assign \pad$154  = pad;
   assign valid = token[0];
-  assign \word$152  = feeder_word;
+  assign \word$157  = feeder_word;
   assign base = layer[262:243];
-  assign \go$154  = go;
-  assign \stop$155  = stop;
-  assign \load_next$157  = load_next;
-  assign \act$159  = act;
+  assign \go$159  = go;
+  assign \stop$160  = stop;
+  assign \load_next$162  = load_next;
+  assign \act$164  = act;
   assign swap_1 = swap;
   assign weight_row = weight;
-  assign \load$165  = load;
-  assign \layer$166  = layer;
-  assign token_8 = \token$167 ;
-  assign \sums$170  = sums;
+  assign \load$170  = load;
+  assign \layer$171  = layer;
+  assign token_8 = \token$172 ;
+  assign \sums$175  = sums;
   assign codes = residual;
   assign present = residual_present;
-  assign \base$175  = layer[242:229];
-  assign \go$176  = go;
+  assign \base$180  = layer[242:229];
+  assign \go$181  = go;
   assign parameter_begin = \begin ;
-  assign \layer$179  = layer;
-  assign \go$180  = go;
-  assign residual_token = \token$181 ;
-  assign \word$183  = residual_word;
   assign \layer$184  = layer;
   assign \go$185  = go;
-  assign codes_token = \token$186 ;
-  assign \codes$189  = \codes$188 ;
+  assign residual_token = \token$186 ;
+  assign \word$188  = residual_word;
+  assign \layer$189  = layer;
+  assign \go$190  = go;
+  assign codes_token = \token$191 ;
+  assign \codes$194  = \codes$193 ;
   assign overflow = fault_accumulator;
   assign parameter_slot_2 = 32'd0;
   assign parameter_slot_3 = 32'd0;
@@ -2682,14 +2993,54 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \write_data[5]  = write_data[47:40];
   assign \write_data[6]  = write_data[55:48];
   assign \write_data[7]  = write_data[63:56];
-  assign \read_address$116[0]  = \read_address$116 [11:0];
-  assign \read_address$116[1]  = \read_address$116 [23:12];
-  assign \read_address$116[2]  = \read_address$116 [35:24];
-  assign \read_address$116[3]  = \read_address$116 [47:36];
-  assign \read_address$116[4]  = \read_address$116 [59:48];
-  assign \read_address$116[5]  = \read_address$116 [71:60];
-  assign \read_address$116[6]  = \read_address$116 [83:72];
-  assign \read_address$116[7]  = \read_address$116 [95:84];
+  assign \read_address$117[0]  = \read_address$117 [11:0];
+  assign \read_address$117[1]  = \read_address$117 [23:12];
+  assign \read_address$117[2]  = \read_address$117 [35:24];
+  assign \read_address$117[3]  = \read_address$117 [47:36];
+  assign \read_address$117[4]  = \read_address$117 [59:48];
+  assign \read_address$117[5]  = \read_address$117 [71:60];
+  assign \read_address$117[6]  = \read_address$117 [83:72];
+  assign \read_address$117[7]  = \read_address$117 [95:84];
+  assign \address$121[0]  = \address$121 [15:0];
+  assign \address$121[1]  = \address$121 [31:16];
+  assign \address$121[2]  = \address$121 [47:32];
+  assign \address$121[3]  = \address$121 [63:48];
+  assign \address$121[4]  = \address$121 [79:64];
+  assign \address$121[5]  = \address$121 [95:80];
+  assign \address$121[6]  = \address$121 [111:96];
+  assign \address$121[7]  = \address$121 [127:112];
+  assign \write_address$122[0]  = \write_address$122 [11:0];
+  assign \write_address$122[1]  = \write_address$122 [23:12];
+  assign \write_address$122[2]  = \write_address$122 [35:24];
+  assign \write_address$122[3]  = \write_address$122 [47:36];
+  assign \write_address$122[4]  = \write_address$122 [59:48];
+  assign \write_address$122[5]  = \write_address$122 [71:60];
+  assign \write_address$122[6]  = \write_address$122 [83:72];
+  assign \write_address$122[7]  = \write_address$122 [95:84];
+  assign \address$123[0]  = \address$123 [15:0];
+  assign \address$123[1]  = \address$123 [31:16];
+  assign \address$123[2]  = \address$123 [47:32];
+  assign \address$123[3]  = \address$123 [63:48];
+  assign \address$123[4]  = \address$123 [79:64];
+  assign \address$123[5]  = \address$123 [95:80];
+  assign \address$123[6]  = \address$123 [111:96];
+  assign \address$123[7]  = \address$123 [127:112];
+  assign \write_data$124[0]  = \write_data$124 [7:0];
+  assign \write_data$124[1]  = \write_data$124 [15:8];
+  assign \write_data$124[2]  = \write_data$124 [23:16];
+  assign \write_data$124[3]  = \write_data$124 [31:24];
+  assign \write_data$124[4]  = \write_data$124 [39:32];
+  assign \write_data$124[5]  = \write_data$124 [47:40];
+  assign \write_data$124[6]  = \write_data$124 [55:48];
+  assign \write_data$124[7]  = \write_data$124 [63:56];
+  assign \word$125[0]  = \word$125 [7:0];
+  assign \word$125[1]  = \word$125 [15:8];
+  assign \word$125[2]  = \word$125 [23:16];
+  assign \word$125[3]  = \word$125 [31:24];
+  assign \word$125[4]  = \word$125 [39:32];
+  assign \word$125[5]  = \word$125 [47:40];
+  assign \word$125[6]  = \word$125 [55:48];
+  assign \word$125[7]  = \word$125 [63:56];
   assign \layer.magic  = layer[15:0];
   assign \layer.hold_weights  = layer[16];
   assign \layer.maximum  = layer[17];
@@ -2724,87 +3075,47 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \layer.lane_mask  = layer[306:291];
   assign \layer.res_lane  = layer[311:307];
   assign \layer.res_base  = layer[327:312];
-  assign \layer.res_step_x  = layer[343:328];
-  assign \layer.res_step_y  = layer[359:344];
-  assign \layer.res_tiles  = layer[373:360];
-  assign \layer.pad_value  = layer[381:374];
-  assign \layer.zero_in  = layer[389:382];
-  assign \layer.input_lo  = layer[397:390];
-  assign \layer.input_hi  = layer[405:398];
-  assign \layer.zero_out  = layer[413:406];
-  assign \layer.lo  = layer[421:414];
-  assign \layer.hi  = layer[429:422];
-  assign \layer.res_zero  = layer[437:430];
-  assign \layer.add_zero  = layer[445:438];
-  assign \layer.add_lo  = layer[453:446];
-  assign \layer.add_hi  = layer[461:454];
-  assign \layer.add_shift  = layer[466:462];
-  assign \layer.add_multiplier_a  = layer[490:467];
-  assign \layer.add_multiplier_b  = layer[514:491];
-  assign \address$118[0]  = \address$118 [15:0];
-  assign \address$118[1]  = \address$118 [31:16];
-  assign \address$118[2]  = \address$118 [47:32];
-  assign \address$118[3]  = \address$118 [63:48];
-  assign \address$118[4]  = \address$118 [79:64];
-  assign \address$118[5]  = \address$118 [95:80];
-  assign \address$118[6]  = \address$118 [111:96];
-  assign \address$118[7]  = \address$118 [127:112];
-  assign \write_address$120[0]  = \write_address$120 [11:0];
-  assign \write_address$120[1]  = \write_address$120 [23:12];
-  assign \write_address$120[2]  = \write_address$120 [35:24];
-  assign \write_address$120[3]  = \write_address$120 [47:36];
-  assign \write_address$120[4]  = \write_address$120 [59:48];
-  assign \write_address$120[5]  = \write_address$120 [71:60];
-  assign \write_address$120[6]  = \write_address$120 [83:72];
-  assign \write_address$120[7]  = \write_address$120 [95:84];
-  assign \address$121[0]  = \address$121 [15:0];
-  assign \address$121[1]  = \address$121 [31:16];
-  assign \address$121[2]  = \address$121 [47:32];
-  assign \address$121[3]  = \address$121 [63:48];
-  assign \address$121[4]  = \address$121 [79:64];
-  assign \address$121[5]  = \address$121 [95:80];
-  assign \address$121[6]  = \address$121 [111:96];
-  assign \address$121[7]  = \address$121 [127:112];
-  assign \write_data$122[0]  = \write_data$122 [7:0];
-  assign \write_data$122[1]  = \write_data$122 [15:8];
-  assign \write_data$122[2]  = \write_data$122 [23:16];
-  assign \write_data$122[3]  = \write_data$122 [31:24];
-  assign \write_data$122[4]  = \write_data$122 [39:32];
-  assign \write_data$122[5]  = \write_data$122 [47:40];
-  assign \write_data$122[6]  = \write_data$122 [55:48];
-  assign \write_data$122[7]  = \write_data$122 [63:56];
-  assign \word$123[0]  = \word$123 [7:0];
-  assign \word$123[1]  = \word$123 [15:8];
-  assign \word$123[2]  = \word$123 [23:16];
-  assign \word$123[3]  = \word$123 [31:24];
-  assign \word$123[4]  = \word$123 [39:32];
-  assign \word$123[5]  = \word$123 [47:40];
-  assign \word$123[6]  = \word$123 [55:48];
-  assign \word$123[7]  = \word$123 [63:56];
-  assign \read_address$126[0]  = \read_address$126 [11:0];
-  assign \read_address$126[1]  = \read_address$126 [23:12];
-  assign \read_address$126[2]  = \read_address$126 [35:24];
-  assign \read_address$126[3]  = \read_address$126 [47:36];
-  assign \read_address$126[4]  = \read_address$126 [59:48];
-  assign \read_address$126[5]  = \read_address$126 [71:60];
-  assign \read_address$126[6]  = \read_address$126 [83:72];
-  assign \read_address$126[7]  = \read_address$126 [95:84];
-  assign \write_address$127[0]  = \write_address$127 [11:0];
-  assign \write_address$127[1]  = \write_address$127 [23:12];
-  assign \write_address$127[2]  = \write_address$127 [35:24];
-  assign \write_address$127[3]  = \write_address$127 [47:36];
-  assign \write_address$127[4]  = \write_address$127 [59:48];
-  assign \write_address$127[5]  = \write_address$127 [71:60];
-  assign \write_address$127[6]  = \write_address$127 [83:72];
-  assign \write_address$127[7]  = \write_address$127 [95:84];
-  assign \write_data$128[0]  = \write_data$128 [7:0];
-  assign \write_data$128[1]  = \write_data$128 [15:8];
-  assign \write_data$128[2]  = \write_data$128 [23:16];
-  assign \write_data$128[3]  = \write_data$128 [31:24];
-  assign \write_data$128[4]  = \write_data$128 [39:32];
-  assign \write_data$128[5]  = \write_data$128 [47:40];
-  assign \write_data$128[6]  = \write_data$128 [55:48];
-  assign \write_data$128[7]  = \write_data$128 [63:56];
+  assign \layer.res_tiles  = layer[341:328];
+  assign \layer.pad_value  = layer[349:342];
+  assign \layer.zero_in  = layer[357:350];
+  assign \layer.input_lo  = layer[365:358];
+  assign \layer.input_hi  = layer[373:366];
+  assign \layer.zero_out  = layer[381:374];
+  assign \layer.lo  = layer[389:382];
+  assign \layer.hi  = layer[397:390];
+  assign \layer.res_zero  = layer[405:398];
+  assign \layer.add_zero  = layer[413:406];
+  assign \layer.add_lo  = layer[421:414];
+  assign \layer.add_hi  = layer[429:422];
+  assign \layer.add_shift  = layer[434:430];
+  assign \layer.add_multiplier_a  = layer[458:435];
+  assign \layer.add_multiplier_b  = layer[482:459];
+  assign \layer.res_step_x  = layer[498:483];
+  assign \layer.res_step_y  = layer[514:499];
+  assign \read_address$129[0]  = \read_address$129 [11:0];
+  assign \read_address$129[1]  = \read_address$129 [23:12];
+  assign \read_address$129[2]  = \read_address$129 [35:24];
+  assign \read_address$129[3]  = \read_address$129 [47:36];
+  assign \read_address$129[4]  = \read_address$129 [59:48];
+  assign \read_address$129[5]  = \read_address$129 [71:60];
+  assign \read_address$129[6]  = \read_address$129 [83:72];
+  assign \read_address$129[7]  = \read_address$129 [95:84];
+  assign \write_address$132[0]  = \write_address$132 [11:0];
+  assign \write_address$132[1]  = \write_address$132 [23:12];
+  assign \write_address$132[2]  = \write_address$132 [35:24];
+  assign \write_address$132[3]  = \write_address$132 [47:36];
+  assign \write_address$132[4]  = \write_address$132 [59:48];
+  assign \write_address$132[5]  = \write_address$132 [71:60];
+  assign \write_address$132[6]  = \write_address$132 [83:72];
+  assign \write_address$132[7]  = \write_address$132 [95:84];
+  assign \write_data$133[0]  = \write_data$133 [7:0];
+  assign \write_data$133[1]  = \write_data$133 [15:8];
+  assign \write_data$133[2]  = \write_data$133 [23:16];
+  assign \write_data$133[3]  = \write_data$133 [31:24];
+  assign \write_data$133[4]  = \write_data$133 [39:32];
+  assign \write_data$133[5]  = \write_data$133 [47:40];
+  assign \write_data$133[6]  = \write_data$133 [55:48];
+  assign \write_data$133[7]  = \write_data$133 [63:56];
   assign \feeder_word[0]  = feeder_word[7:0];
   assign \feeder_word[1]  = feeder_word[15:8];
   assign \feeder_word[2]  = feeder_word[23:16];
@@ -2813,22 +3124,22 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \feeder_word[5]  = feeder_word[47:40];
   assign \feeder_word[6]  = feeder_word[55:48];
   assign \feeder_word[7]  = feeder_word[63:56];
-  assign \read_data$134[0]  = \read_data$134 [7:0];
-  assign \read_data$134[1]  = \read_data$134 [15:8];
-  assign \read_data$134[2]  = \read_data$134 [23:16];
-  assign \read_data$134[3]  = \read_data$134 [31:24];
-  assign \read_data$134[4]  = \read_data$134 [39:32];
-  assign \read_data$134[5]  = \read_data$134 [47:40];
-  assign \read_data$134[6]  = \read_data$134 [55:48];
-  assign \read_data$134[7]  = \read_data$134 [63:56];
-  assign \read_data$135[0]  = \read_data$135 [7:0];
-  assign \read_data$135[1]  = \read_data$135 [15:8];
-  assign \read_data$135[2]  = \read_data$135 [23:16];
-  assign \read_data$135[3]  = \read_data$135 [31:24];
-  assign \read_data$135[4]  = \read_data$135 [39:32];
-  assign \read_data$135[5]  = \read_data$135 [47:40];
-  assign \read_data$135[6]  = \read_data$135 [55:48];
-  assign \read_data$135[7]  = \read_data$135 [63:56];
+  assign \read_data$139[0]  = \read_data$139 [7:0];
+  assign \read_data$139[1]  = \read_data$139 [15:8];
+  assign \read_data$139[2]  = \read_data$139 [23:16];
+  assign \read_data$139[3]  = \read_data$139 [31:24];
+  assign \read_data$139[4]  = \read_data$139 [39:32];
+  assign \read_data$139[5]  = \read_data$139 [47:40];
+  assign \read_data$139[6]  = \read_data$139 [55:48];
+  assign \read_data$139[7]  = \read_data$139 [63:56];
+  assign \read_data$140[0]  = \read_data$140 [7:0];
+  assign \read_data$140[1]  = \read_data$140 [15:8];
+  assign \read_data$140[2]  = \read_data$140 [23:16];
+  assign \read_data$140[3]  = \read_data$140 [31:24];
+  assign \read_data$140[4]  = \read_data$140 [39:32];
+  assign \read_data$140[5]  = \read_data$140 [47:40];
+  assign \read_data$140[6]  = \read_data$140 [55:48];
+  assign \read_data$140[7]  = \read_data$140 [63:56];
   assign \residual_word[0]  = residual_word[7:0];
   assign \residual_word[1]  = residual_word[15:8];
   assign \residual_word[2]  = residual_word[23:16];
@@ -2837,121 +3148,121 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \residual_word[5]  = residual_word[47:40];
   assign \residual_word[6]  = residual_word[55:48];
   assign \residual_word[7]  = residual_word[63:56];
-  assign \layer$138.magic  = layer[15:0];
-  assign \layer$138.hold_weights  = layer[16];
-  assign \layer$138.maximum  = layer[17];
-  assign \layer$138.residual  = layer[18];
-  assign \layer$138.input_bank  = layer[20:19];
-  assign \layer$138.output_bank  = layer[22:21];
-  assign \layer$138.residual_bank  = layer[24:23];
-  assign \layer$138.stride  = layer[27:25];
-  assign \layer$138.dilation  = layer[30:28];
-  assign \layer$138.sub_block  = layer[34:31];
-  assign \layer$138.out_lane  = layer[39:35];
-  assign \layer$138.input_base  = layer[55:40];
-  assign \layer$138.input_step  = layer[71:56];
-  assign \layer$138.step_x  = layer[87:72];
-  assign \layer$138.step_y  = layer[103:88];
-  assign \layer$138.step_kx  = layer[119:104];
-  assign \layer$138.step_ky  = layer[135:120];
-  assign \layer$138.blocks  = layer[148:136];
-  assign \layer$138.origin_y  = layer[158:149];
-  assign \layer$138.origin_x  = layer[168:159];
-  assign \layer$138.kernel_h  = layer[173:169];
-  assign \layer$138.kernel_w  = layer[178:174];
-  assign \layer$138.in_h  = layer[187:179];
-  assign \layer$138.in_w  = layer[196:188];
-  assign \layer$138.co_tiles  = layer[210:197];
-  assign \layer$138.out_h  = layer[219:211];
-  assign \layer$138.out_w  = layer[228:220];
-  assign \layer$138.param_base  = layer[242:229];
-  assign \layer$138.weight_base  = layer[262:243];
-  assign \layer$138.out_step  = layer[274:263];
-  assign \layer$138.out_base  = layer[290:275];
-  assign \layer$138.lane_mask  = layer[306:291];
-  assign \layer$138.res_lane  = layer[311:307];
-  assign \layer$138.res_base  = layer[327:312];
-  assign \layer$138.res_step_x  = layer[343:328];
-  assign \layer$138.res_step_y  = layer[359:344];
-  assign \layer$138.res_tiles  = layer[373:360];
-  assign \layer$138.pad_value  = layer[381:374];
-  assign \layer$138.zero_in  = layer[389:382];
-  assign \layer$138.input_lo  = layer[397:390];
-  assign \layer$138.input_hi  = layer[405:398];
-  assign \layer$138.zero_out  = layer[413:406];
-  assign \layer$138.lo  = layer[421:414];
-  assign \layer$138.hi  = layer[429:422];
-  assign \layer$138.res_zero  = layer[437:430];
-  assign \layer$138.add_zero  = layer[445:438];
-  assign \layer$138.add_lo  = layer[453:446];
-  assign \layer$138.add_hi  = layer[461:454];
-  assign \layer$138.add_shift  = layer[466:462];
-  assign \layer$138.add_multiplier_a  = layer[490:467];
-  assign \layer$138.add_multiplier_b  = layer[514:491];
-  assign \layer$145.magic  = layer[15:0];
-  assign \layer$145.hold_weights  = layer[16];
-  assign \layer$145.maximum  = layer[17];
-  assign \layer$145.residual  = layer[18];
-  assign \layer$145.input_bank  = layer[20:19];
-  assign \layer$145.output_bank  = layer[22:21];
-  assign \layer$145.residual_bank  = layer[24:23];
-  assign \layer$145.stride  = layer[27:25];
-  assign \layer$145.dilation  = layer[30:28];
-  assign \layer$145.sub_block  = layer[34:31];
-  assign \layer$145.out_lane  = layer[39:35];
-  assign \layer$145.input_base  = layer[55:40];
-  assign \layer$145.input_step  = layer[71:56];
-  assign \layer$145.step_x  = layer[87:72];
-  assign \layer$145.step_y  = layer[103:88];
-  assign \layer$145.step_kx  = layer[119:104];
-  assign \layer$145.step_ky  = layer[135:120];
-  assign \layer$145.blocks  = layer[148:136];
-  assign \layer$145.origin_y  = layer[158:149];
-  assign \layer$145.origin_x  = layer[168:159];
-  assign \layer$145.kernel_h  = layer[173:169];
-  assign \layer$145.kernel_w  = layer[178:174];
-  assign \layer$145.in_h  = layer[187:179];
-  assign \layer$145.in_w  = layer[196:188];
-  assign \layer$145.co_tiles  = layer[210:197];
-  assign \layer$145.out_h  = layer[219:211];
-  assign \layer$145.out_w  = layer[228:220];
-  assign \layer$145.param_base  = layer[242:229];
-  assign \layer$145.weight_base  = layer[262:243];
-  assign \layer$145.out_step  = layer[274:263];
-  assign \layer$145.out_base  = layer[290:275];
-  assign \layer$145.lane_mask  = layer[306:291];
-  assign \layer$145.res_lane  = layer[311:307];
-  assign \layer$145.res_base  = layer[327:312];
-  assign \layer$145.res_step_x  = layer[343:328];
-  assign \layer$145.res_step_y  = layer[359:344];
-  assign \layer$145.res_tiles  = layer[373:360];
-  assign \layer$145.pad_value  = layer[381:374];
-  assign \layer$145.zero_in  = layer[389:382];
-  assign \layer$145.input_lo  = layer[397:390];
-  assign \layer$145.input_hi  = layer[405:398];
-  assign \layer$145.zero_out  = layer[413:406];
-  assign \layer$145.lo  = layer[421:414];
-  assign \layer$145.hi  = layer[429:422];
-  assign \layer$145.res_zero  = layer[437:430];
-  assign \layer$145.add_zero  = layer[445:438];
-  assign \layer$145.add_lo  = layer[453:446];
-  assign \layer$145.add_hi  = layer[461:454];
-  assign \layer$145.add_shift  = layer[466:462];
-  assign \layer$145.add_multiplier_a  = layer[490:467];
-  assign \layer$145.add_multiplier_b  = layer[514:491];
+  assign \layer$143.magic  = layer[15:0];
+  assign \layer$143.hold_weights  = layer[16];
+  assign \layer$143.maximum  = layer[17];
+  assign \layer$143.residual  = layer[18];
+  assign \layer$143.input_bank  = layer[20:19];
+  assign \layer$143.output_bank  = layer[22:21];
+  assign \layer$143.residual_bank  = layer[24:23];
+  assign \layer$143.stride  = layer[27:25];
+  assign \layer$143.dilation  = layer[30:28];
+  assign \layer$143.sub_block  = layer[34:31];
+  assign \layer$143.out_lane  = layer[39:35];
+  assign \layer$143.input_base  = layer[55:40];
+  assign \layer$143.input_step  = layer[71:56];
+  assign \layer$143.step_x  = layer[87:72];
+  assign \layer$143.step_y  = layer[103:88];
+  assign \layer$143.step_kx  = layer[119:104];
+  assign \layer$143.step_ky  = layer[135:120];
+  assign \layer$143.blocks  = layer[148:136];
+  assign \layer$143.origin_y  = layer[158:149];
+  assign \layer$143.origin_x  = layer[168:159];
+  assign \layer$143.kernel_h  = layer[173:169];
+  assign \layer$143.kernel_w  = layer[178:174];
+  assign \layer$143.in_h  = layer[187:179];
+  assign \layer$143.in_w  = layer[196:188];
+  assign \layer$143.co_tiles  = layer[210:197];
+  assign \layer$143.out_h  = layer[219:211];
+  assign \layer$143.out_w  = layer[228:220];
+  assign \layer$143.param_base  = layer[242:229];
+  assign \layer$143.weight_base  = layer[262:243];
+  assign \layer$143.out_step  = layer[274:263];
+  assign \layer$143.out_base  = layer[290:275];
+  assign \layer$143.lane_mask  = layer[306:291];
+  assign \layer$143.res_lane  = layer[311:307];
+  assign \layer$143.res_base  = layer[327:312];
+  assign \layer$143.res_tiles  = layer[341:328];
+  assign \layer$143.pad_value  = layer[349:342];
+  assign \layer$143.zero_in  = layer[357:350];
+  assign \layer$143.input_lo  = layer[365:358];
+  assign \layer$143.input_hi  = layer[373:366];
+  assign \layer$143.zero_out  = layer[381:374];
+  assign \layer$143.lo  = layer[389:382];
+  assign \layer$143.hi  = layer[397:390];
+  assign \layer$143.res_zero  = layer[405:398];
+  assign \layer$143.add_zero  = layer[413:406];
+  assign \layer$143.add_lo  = layer[421:414];
+  assign \layer$143.add_hi  = layer[429:422];
+  assign \layer$143.add_shift  = layer[434:430];
+  assign \layer$143.add_multiplier_a  = layer[458:435];
+  assign \layer$143.add_multiplier_b  = layer[482:459];
+  assign \layer$143.res_step_x  = layer[498:483];
+  assign \layer$143.res_step_y  = layer[514:499];
+  assign \layer$150.magic  = layer[15:0];
+  assign \layer$150.hold_weights  = layer[16];
+  assign \layer$150.maximum  = layer[17];
+  assign \layer$150.residual  = layer[18];
+  assign \layer$150.input_bank  = layer[20:19];
+  assign \layer$150.output_bank  = layer[22:21];
+  assign \layer$150.residual_bank  = layer[24:23];
+  assign \layer$150.stride  = layer[27:25];
+  assign \layer$150.dilation  = layer[30:28];
+  assign \layer$150.sub_block  = layer[34:31];
+  assign \layer$150.out_lane  = layer[39:35];
+  assign \layer$150.input_base  = layer[55:40];
+  assign \layer$150.input_step  = layer[71:56];
+  assign \layer$150.step_x  = layer[87:72];
+  assign \layer$150.step_y  = layer[103:88];
+  assign \layer$150.step_kx  = layer[119:104];
+  assign \layer$150.step_ky  = layer[135:120];
+  assign \layer$150.blocks  = layer[148:136];
+  assign \layer$150.origin_y  = layer[158:149];
+  assign \layer$150.origin_x  = layer[168:159];
+  assign \layer$150.kernel_h  = layer[173:169];
+  assign \layer$150.kernel_w  = layer[178:174];
+  assign \layer$150.in_h  = layer[187:179];
+  assign \layer$150.in_w  = layer[196:188];
+  assign \layer$150.co_tiles  = layer[210:197];
+  assign \layer$150.out_h  = layer[219:211];
+  assign \layer$150.out_w  = layer[228:220];
+  assign \layer$150.param_base  = layer[242:229];
+  assign \layer$150.weight_base  = layer[262:243];
+  assign \layer$150.out_step  = layer[274:263];
+  assign \layer$150.out_base  = layer[290:275];
+  assign \layer$150.lane_mask  = layer[306:291];
+  assign \layer$150.res_lane  = layer[311:307];
+  assign \layer$150.res_base  = layer[327:312];
+  assign \layer$150.res_tiles  = layer[341:328];
+  assign \layer$150.pad_value  = layer[349:342];
+  assign \layer$150.zero_in  = layer[357:350];
+  assign \layer$150.input_lo  = layer[365:358];
+  assign \layer$150.input_hi  = layer[373:366];
+  assign \layer$150.zero_out  = layer[381:374];
+  assign \layer$150.lo  = layer[389:382];
+  assign \layer$150.hi  = layer[397:390];
+  assign \layer$150.res_zero  = layer[405:398];
+  assign \layer$150.add_zero  = layer[413:406];
+  assign \layer$150.add_lo  = layer[421:414];
+  assign \layer$150.add_hi  = layer[429:422];
+  assign \layer$150.add_shift  = layer[434:430];
+  assign \layer$150.add_multiplier_a  = layer[458:435];
+  assign \layer$150.add_multiplier_b  = layer[482:459];
+  assign \layer$150.res_step_x  = layer[498:483];
+  assign \layer$150.res_step_y  = layer[514:499];
   assign \token.valid  = token[0];
   assign \token.start  = token[1];
   assign \token.end  = token[2];
   assign \token.first  = token[3];
   assign \token.last  = token[4];
-  assign \word$152[0]  = feeder_word[7:0];
-  assign \word$152[1]  = feeder_word[15:8];
-  assign \word$152[2]  = feeder_word[23:16];
-  assign \word$152[3]  = feeder_word[31:24];
-  assign \word$152[4]  = feeder_word[39:32];
-  assign \word$152[5]  = feeder_word[47:40];
-  assign \word$152[6]  = feeder_word[55:48];
-  assign \word$152[7]  = feeder_word[63:56];
+  assign \word$157[0]  = feeder_word[7:0];
+  assign \word$157[1]  = feeder_word[15:8];
+  assign \word$157[2]  = feeder_word[23:16];
+  assign \word$157[3]  = feeder_word[31:24];
+  assign \word$157[4]  = feeder_word[39:32];
+  assign \word$157[5]  = feeder_word[47:40];
+  assign \word$157[6]  = feeder_word[55:48];
+  assign \word$157[7]  = feeder_word[63:56];
   assign \act[0]  = act[7:0];
   assign \act[1]  = act[15:8];
   assign \act[2]  = act[23:16];
@@ -2960,14 +3271,14 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \act[5]  = act[47:40];
   assign \act[6]  = act[55:48];
   assign \act[7]  = act[63:56];
-  assign \act$159[0]  = act[7:0];
-  assign \act$159[1]  = act[15:8];
-  assign \act$159[2]  = act[23:16];
-  assign \act$159[3]  = act[31:24];
-  assign \act$159[4]  = act[39:32];
-  assign \act$159[5]  = act[47:40];
-  assign \act$159[6]  = act[55:48];
-  assign \act$159[7]  = act[63:56];
+  assign \act$164[0]  = act[7:0];
+  assign \act$164[1]  = act[15:8];
+  assign \act$164[2]  = act[23:16];
+  assign \act$164[3]  = act[31:24];
+  assign \act$164[4]  = act[39:32];
+  assign \act$164[5]  = act[47:40];
+  assign \act$164[6]  = act[55:48];
+  assign \act$164[7]  = act[63:56];
   assign \weight[0]  = weight[7:0];
   assign \weight[1]  = weight[15:8];
   assign \weight[2]  = weight[23:16];
@@ -2984,67 +3295,67 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \weight_row[5]  = weight[47:40];
   assign \weight_row[6]  = weight[55:48];
   assign \weight_row[7]  = weight[63:56];
-  assign \layer$166.magic  = layer[15:0];
-  assign \layer$166.hold_weights  = layer[16];
-  assign \layer$166.maximum  = layer[17];
-  assign \layer$166.residual  = layer[18];
-  assign \layer$166.input_bank  = layer[20:19];
-  assign \layer$166.output_bank  = layer[22:21];
-  assign \layer$166.residual_bank  = layer[24:23];
-  assign \layer$166.stride  = layer[27:25];
-  assign \layer$166.dilation  = layer[30:28];
-  assign \layer$166.sub_block  = layer[34:31];
-  assign \layer$166.out_lane  = layer[39:35];
-  assign \layer$166.input_base  = layer[55:40];
-  assign \layer$166.input_step  = layer[71:56];
-  assign \layer$166.step_x  = layer[87:72];
-  assign \layer$166.step_y  = layer[103:88];
-  assign \layer$166.step_kx  = layer[119:104];
-  assign \layer$166.step_ky  = layer[135:120];
-  assign \layer$166.blocks  = layer[148:136];
-  assign \layer$166.origin_y  = layer[158:149];
-  assign \layer$166.origin_x  = layer[168:159];
-  assign \layer$166.kernel_h  = layer[173:169];
-  assign \layer$166.kernel_w  = layer[178:174];
-  assign \layer$166.in_h  = layer[187:179];
-  assign \layer$166.in_w  = layer[196:188];
-  assign \layer$166.co_tiles  = layer[210:197];
-  assign \layer$166.out_h  = layer[219:211];
-  assign \layer$166.out_w  = layer[228:220];
-  assign \layer$166.param_base  = layer[242:229];
-  assign \layer$166.weight_base  = layer[262:243];
-  assign \layer$166.out_step  = layer[274:263];
-  assign \layer$166.out_base  = layer[290:275];
-  assign \layer$166.lane_mask  = layer[306:291];
-  assign \layer$166.res_lane  = layer[311:307];
-  assign \layer$166.res_base  = layer[327:312];
-  assign \layer$166.res_step_x  = layer[343:328];
-  assign \layer$166.res_step_y  = layer[359:344];
-  assign \layer$166.res_tiles  = layer[373:360];
-  assign \layer$166.pad_value  = layer[381:374];
-  assign \layer$166.zero_in  = layer[389:382];
-  assign \layer$166.input_lo  = layer[397:390];
-  assign \layer$166.input_hi  = layer[405:398];
-  assign \layer$166.zero_out  = layer[413:406];
-  assign \layer$166.lo  = layer[421:414];
-  assign \layer$166.hi  = layer[429:422];
-  assign \layer$166.res_zero  = layer[437:430];
-  assign \layer$166.add_zero  = layer[445:438];
-  assign \layer$166.add_lo  = layer[453:446];
-  assign \layer$166.add_hi  = layer[461:454];
-  assign \layer$166.add_shift  = layer[466:462];
-  assign \layer$166.add_multiplier_a  = layer[490:467];
-  assign \layer$166.add_multiplier_b  = layer[514:491];
-  assign \token$167.valid  = \token$167 [0];
-  assign \token$167.start  = \token$167 [1];
-  assign \token$167.end  = \token$167 [2];
-  assign \token$167.first  = \token$167 [3];
-  assign \token$167.last  = \token$167 [4];
-  assign \token_8.valid  = \token$167 [0];
-  assign \token_8.start  = \token$167 [1];
-  assign \token_8.end  = \token$167 [2];
-  assign \token_8.first  = \token$167 [3];
-  assign \token_8.last  = \token$167 [4];
+  assign \layer$171.magic  = layer[15:0];
+  assign \layer$171.hold_weights  = layer[16];
+  assign \layer$171.maximum  = layer[17];
+  assign \layer$171.residual  = layer[18];
+  assign \layer$171.input_bank  = layer[20:19];
+  assign \layer$171.output_bank  = layer[22:21];
+  assign \layer$171.residual_bank  = layer[24:23];
+  assign \layer$171.stride  = layer[27:25];
+  assign \layer$171.dilation  = layer[30:28];
+  assign \layer$171.sub_block  = layer[34:31];
+  assign \layer$171.out_lane  = layer[39:35];
+  assign \layer$171.input_base  = layer[55:40];
+  assign \layer$171.input_step  = layer[71:56];
+  assign \layer$171.step_x  = layer[87:72];
+  assign \layer$171.step_y  = layer[103:88];
+  assign \layer$171.step_kx  = layer[119:104];
+  assign \layer$171.step_ky  = layer[135:120];
+  assign \layer$171.blocks  = layer[148:136];
+  assign \layer$171.origin_y  = layer[158:149];
+  assign \layer$171.origin_x  = layer[168:159];
+  assign \layer$171.kernel_h  = layer[173:169];
+  assign \layer$171.kernel_w  = layer[178:174];
+  assign \layer$171.in_h  = layer[187:179];
+  assign \layer$171.in_w  = layer[196:188];
+  assign \layer$171.co_tiles  = layer[210:197];
+  assign \layer$171.out_h  = layer[219:211];
+  assign \layer$171.out_w  = layer[228:220];
+  assign \layer$171.param_base  = layer[242:229];
+  assign \layer$171.weight_base  = layer[262:243];
+  assign \layer$171.out_step  = layer[274:263];
+  assign \layer$171.out_base  = layer[290:275];
+  assign \layer$171.lane_mask  = layer[306:291];
+  assign \layer$171.res_lane  = layer[311:307];
+  assign \layer$171.res_base  = layer[327:312];
+  assign \layer$171.res_tiles  = layer[341:328];
+  assign \layer$171.pad_value  = layer[349:342];
+  assign \layer$171.zero_in  = layer[357:350];
+  assign \layer$171.input_lo  = layer[365:358];
+  assign \layer$171.input_hi  = layer[373:366];
+  assign \layer$171.zero_out  = layer[381:374];
+  assign \layer$171.lo  = layer[389:382];
+  assign \layer$171.hi  = layer[397:390];
+  assign \layer$171.res_zero  = layer[405:398];
+  assign \layer$171.add_zero  = layer[413:406];
+  assign \layer$171.add_lo  = layer[421:414];
+  assign \layer$171.add_hi  = layer[429:422];
+  assign \layer$171.add_shift  = layer[434:430];
+  assign \layer$171.add_multiplier_a  = layer[458:435];
+  assign \layer$171.add_multiplier_b  = layer[482:459];
+  assign \layer$171.res_step_x  = layer[498:483];
+  assign \layer$171.res_step_y  = layer[514:499];
+  assign \token$172.valid  = \token$172 [0];
+  assign \token$172.start  = \token$172 [1];
+  assign \token$172.end  = \token$172 [2];
+  assign \token$172.first  = \token$172 [3];
+  assign \token$172.last  = \token$172 [4];
+  assign \token_8.valid  = \token$172 [0];
+  assign \token_8.start  = \token$172 [1];
+  assign \token_8.end  = \token$172 [2];
+  assign \token_8.first  = \token$172 [3];
+  assign \token_8.last  = \token$172 [4];
   assign \sums[0]  = sums[23:0];
   assign \sums[1]  = sums[47:24];
   assign \sums[2]  = sums[71:48];
@@ -3053,14 +3364,14 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \sums[5]  = sums[143:120];
   assign \sums[6]  = sums[167:144];
   assign \sums[7]  = sums[191:168];
-  assign \sums$170[0]  = sums[23:0];
-  assign \sums$170[1]  = sums[47:24];
-  assign \sums$170[2]  = sums[71:48];
-  assign \sums$170[3]  = sums[95:72];
-  assign \sums$170[4]  = sums[119:96];
-  assign \sums$170[5]  = sums[143:120];
-  assign \sums$170[6]  = sums[167:144];
-  assign \sums$170[7]  = sums[191:168];
+  assign \sums$175[0]  = sums[23:0];
+  assign \sums$175[1]  = sums[47:24];
+  assign \sums$175[2]  = sums[71:48];
+  assign \sums$175[3]  = sums[95:72];
+  assign \sums$175[4]  = sums[119:96];
+  assign \sums$175[5]  = sums[143:120];
+  assign \sums$175[6]  = sums[167:144];
+  assign \sums$175[7]  = sums[191:168];
   assign \residual[0]  = residual[7:0];
   assign \residual[1]  = residual[15:8];
   assign \residual[2]  = residual[23:16];
@@ -3077,75 +3388,6 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \codes[5]  = residual[47:40];
   assign \codes[6]  = residual[55:48];
   assign \codes[7]  = residual[63:56];
-  assign \layer$179.magic  = layer[15:0];
-  assign \layer$179.hold_weights  = layer[16];
-  assign \layer$179.maximum  = layer[17];
-  assign \layer$179.residual  = layer[18];
-  assign \layer$179.input_bank  = layer[20:19];
-  assign \layer$179.output_bank  = layer[22:21];
-  assign \layer$179.residual_bank  = layer[24:23];
-  assign \layer$179.stride  = layer[27:25];
-  assign \layer$179.dilation  = layer[30:28];
-  assign \layer$179.sub_block  = layer[34:31];
-  assign \layer$179.out_lane  = layer[39:35];
-  assign \layer$179.input_base  = layer[55:40];
-  assign \layer$179.input_step  = layer[71:56];
-  assign \layer$179.step_x  = layer[87:72];
-  assign \layer$179.step_y  = layer[103:88];
-  assign \layer$179.step_kx  = layer[119:104];
-  assign \layer$179.step_ky  = layer[135:120];
-  assign \layer$179.blocks  = layer[148:136];
-  assign \layer$179.origin_y  = layer[158:149];
-  assign \layer$179.origin_x  = layer[168:159];
-  assign \layer$179.kernel_h  = layer[173:169];
-  assign \layer$179.kernel_w  = layer[178:174];
-  assign \layer$179.in_h  = layer[187:179];
-  assign \layer$179.in_w  = layer[196:188];
-  assign \layer$179.co_tiles  = layer[210:197];
-  assign \layer$179.out_h  = layer[219:211];
-  assign \layer$179.out_w  = layer[228:220];
-  assign \layer$179.param_base  = layer[242:229];
-  assign \layer$179.weight_base  = layer[262:243];
-  assign \layer$179.out_step  = layer[274:263];
-  assign \layer$179.out_base  = layer[290:275];
-  assign \layer$179.lane_mask  = layer[306:291];
-  assign \layer$179.res_lane  = layer[311:307];
-  assign \layer$179.res_base  = layer[327:312];
-  assign \layer$179.res_step_x  = layer[343:328];
-  assign \layer$179.res_step_y  = layer[359:344];
-  assign \layer$179.res_tiles  = layer[373:360];
-  assign \layer$179.pad_value  = layer[381:374];
-  assign \layer$179.zero_in  = layer[389:382];
-  assign \layer$179.input_lo  = layer[397:390];
-  assign \layer$179.input_hi  = layer[405:398];
-  assign \layer$179.zero_out  = layer[413:406];
-  assign \layer$179.lo  = layer[421:414];
-  assign \layer$179.hi  = layer[429:422];
-  assign \layer$179.res_zero  = layer[437:430];
-  assign \layer$179.add_zero  = layer[445:438];
-  assign \layer$179.add_lo  = layer[453:446];
-  assign \layer$179.add_hi  = layer[461:454];
-  assign \layer$179.add_shift  = layer[466:462];
-  assign \layer$179.add_multiplier_a  = layer[490:467];
-  assign \layer$179.add_multiplier_b  = layer[514:491];
-  assign \token$181.valid  = \token$181 [0];
-  assign \token$181.start  = \token$181 [1];
-  assign \token$181.end  = \token$181 [2];
-  assign \token$181.first  = \token$181 [3];
-  assign \token$181.last  = \token$181 [4];
-  assign \residual_token.valid  = \token$181 [0];
-  assign \residual_token.start  = \token$181 [1];
-  assign \residual_token.end  = \token$181 [2];
-  assign \residual_token.first  = \token$181 [3];
-  assign \residual_token.last  = \token$181 [4];
-  assign \word$183[0]  = residual_word[7:0];
-  assign \word$183[1]  = residual_word[15:8];
-  assign \word$183[2]  = residual_word[23:16];
-  assign \word$183[3]  = residual_word[31:24];
-  assign \word$183[4]  = residual_word[39:32];
-  assign \word$183[5]  = residual_word[47:40];
-  assign \word$183[6]  = residual_word[55:48];
-  assign \word$183[7]  = residual_word[63:56];
   assign \layer$184.magic  = layer[15:0];
   assign \layer$184.hold_weights  = layer[16];
   assign \layer$184.maximum  = layer[17];
@@ -3180,57 +3422,126 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \layer$184.lane_mask  = layer[306:291];
   assign \layer$184.res_lane  = layer[311:307];
   assign \layer$184.res_base  = layer[327:312];
-  assign \layer$184.res_step_x  = layer[343:328];
-  assign \layer$184.res_step_y  = layer[359:344];
-  assign \layer$184.res_tiles  = layer[373:360];
-  assign \layer$184.pad_value  = layer[381:374];
-  assign \layer$184.zero_in  = layer[389:382];
-  assign \layer$184.input_lo  = layer[397:390];
-  assign \layer$184.input_hi  = layer[405:398];
-  assign \layer$184.zero_out  = layer[413:406];
-  assign \layer$184.lo  = layer[421:414];
-  assign \layer$184.hi  = layer[429:422];
-  assign \layer$184.res_zero  = layer[437:430];
-  assign \layer$184.add_zero  = layer[445:438];
-  assign \layer$184.add_lo  = layer[453:446];
-  assign \layer$184.add_hi  = layer[461:454];
-  assign \layer$184.add_shift  = layer[466:462];
-  assign \layer$184.add_multiplier_a  = layer[490:467];
-  assign \layer$184.add_multiplier_b  = layer[514:491];
+  assign \layer$184.res_tiles  = layer[341:328];
+  assign \layer$184.pad_value  = layer[349:342];
+  assign \layer$184.zero_in  = layer[357:350];
+  assign \layer$184.input_lo  = layer[365:358];
+  assign \layer$184.input_hi  = layer[373:366];
+  assign \layer$184.zero_out  = layer[381:374];
+  assign \layer$184.lo  = layer[389:382];
+  assign \layer$184.hi  = layer[397:390];
+  assign \layer$184.res_zero  = layer[405:398];
+  assign \layer$184.add_zero  = layer[413:406];
+  assign \layer$184.add_lo  = layer[421:414];
+  assign \layer$184.add_hi  = layer[429:422];
+  assign \layer$184.add_shift  = layer[434:430];
+  assign \layer$184.add_multiplier_a  = layer[458:435];
+  assign \layer$184.add_multiplier_b  = layer[482:459];
+  assign \layer$184.res_step_x  = layer[498:483];
+  assign \layer$184.res_step_y  = layer[514:499];
   assign \token$186.valid  = \token$186 [0];
   assign \token$186.start  = \token$186 [1];
   assign \token$186.end  = \token$186 [2];
   assign \token$186.first  = \token$186 [3];
   assign \token$186.last  = \token$186 [4];
-  assign \codes_token.valid  = \token$186 [0];
-  assign \codes_token.start  = \token$186 [1];
-  assign \codes_token.end  = \token$186 [2];
-  assign \codes_token.first  = \token$186 [3];
-  assign \codes_token.last  = \token$186 [4];
-  assign \codes$188[0]  = \codes$188 [7:0];
-  assign \codes$188[1]  = \codes$188 [15:8];
-  assign \codes$188[2]  = \codes$188 [23:16];
-  assign \codes$188[3]  = \codes$188 [31:24];
-  assign \codes$188[4]  = \codes$188 [39:32];
-  assign \codes$188[5]  = \codes$188 [47:40];
-  assign \codes$188[6]  = \codes$188 [55:48];
-  assign \codes$188[7]  = \codes$188 [63:56];
-  assign \codes$189[0]  = \codes$188 [7:0];
-  assign \codes$189[1]  = \codes$188 [15:8];
-  assign \codes$189[2]  = \codes$188 [23:16];
-  assign \codes$189[3]  = \codes$188 [31:24];
-  assign \codes$189[4]  = \codes$188 [39:32];
-  assign \codes$189[5]  = \codes$188 [47:40];
-  assign \codes$189[6]  = \codes$188 [55:48];
-  assign \codes$189[7]  = \codes$188 [63:56];
-  assign \read_data$211[0]  = \read_data$211 [7:0];
-  assign \read_data$211[1]  = \read_data$211 [15:8];
-  assign \read_data$211[2]  = \read_data$211 [23:16];
-  assign \read_data$211[3]  = \read_data$211 [31:24];
-  assign \read_data$211[4]  = \read_data$211 [39:32];
-  assign \read_data$211[5]  = \read_data$211 [47:40];
-  assign \read_data$211[6]  = \read_data$211 [55:48];
-  assign \read_data$211[7]  = \read_data$211 [63:56];
+  assign \residual_token.valid  = \token$186 [0];
+  assign \residual_token.start  = \token$186 [1];
+  assign \residual_token.end  = \token$186 [2];
+  assign \residual_token.first  = \token$186 [3];
+  assign \residual_token.last  = \token$186 [4];
+  assign \word$188[0]  = residual_word[7:0];
+  assign \word$188[1]  = residual_word[15:8];
+  assign \word$188[2]  = residual_word[23:16];
+  assign \word$188[3]  = residual_word[31:24];
+  assign \word$188[4]  = residual_word[39:32];
+  assign \word$188[5]  = residual_word[47:40];
+  assign \word$188[6]  = residual_word[55:48];
+  assign \word$188[7]  = residual_word[63:56];
+  assign \layer$189.magic  = layer[15:0];
+  assign \layer$189.hold_weights  = layer[16];
+  assign \layer$189.maximum  = layer[17];
+  assign \layer$189.residual  = layer[18];
+  assign \layer$189.input_bank  = layer[20:19];
+  assign \layer$189.output_bank  = layer[22:21];
+  assign \layer$189.residual_bank  = layer[24:23];
+  assign \layer$189.stride  = layer[27:25];
+  assign \layer$189.dilation  = layer[30:28];
+  assign \layer$189.sub_block  = layer[34:31];
+  assign \layer$189.out_lane  = layer[39:35];
+  assign \layer$189.input_base  = layer[55:40];
+  assign \layer$189.input_step  = layer[71:56];
+  assign \layer$189.step_x  = layer[87:72];
+  assign \layer$189.step_y  = layer[103:88];
+  assign \layer$189.step_kx  = layer[119:104];
+  assign \layer$189.step_ky  = layer[135:120];
+  assign \layer$189.blocks  = layer[148:136];
+  assign \layer$189.origin_y  = layer[158:149];
+  assign \layer$189.origin_x  = layer[168:159];
+  assign \layer$189.kernel_h  = layer[173:169];
+  assign \layer$189.kernel_w  = layer[178:174];
+  assign \layer$189.in_h  = layer[187:179];
+  assign \layer$189.in_w  = layer[196:188];
+  assign \layer$189.co_tiles  = layer[210:197];
+  assign \layer$189.out_h  = layer[219:211];
+  assign \layer$189.out_w  = layer[228:220];
+  assign \layer$189.param_base  = layer[242:229];
+  assign \layer$189.weight_base  = layer[262:243];
+  assign \layer$189.out_step  = layer[274:263];
+  assign \layer$189.out_base  = layer[290:275];
+  assign \layer$189.lane_mask  = layer[306:291];
+  assign \layer$189.res_lane  = layer[311:307];
+  assign \layer$189.res_base  = layer[327:312];
+  assign \layer$189.res_tiles  = layer[341:328];
+  assign \layer$189.pad_value  = layer[349:342];
+  assign \layer$189.zero_in  = layer[357:350];
+  assign \layer$189.input_lo  = layer[365:358];
+  assign \layer$189.input_hi  = layer[373:366];
+  assign \layer$189.zero_out  = layer[381:374];
+  assign \layer$189.lo  = layer[389:382];
+  assign \layer$189.hi  = layer[397:390];
+  assign \layer$189.res_zero  = layer[405:398];
+  assign \layer$189.add_zero  = layer[413:406];
+  assign \layer$189.add_lo  = layer[421:414];
+  assign \layer$189.add_hi  = layer[429:422];
+  assign \layer$189.add_shift  = layer[434:430];
+  assign \layer$189.add_multiplier_a  = layer[458:435];
+  assign \layer$189.add_multiplier_b  = layer[482:459];
+  assign \layer$189.res_step_x  = layer[498:483];
+  assign \layer$189.res_step_y  = layer[514:499];
+  assign \token$191.valid  = \token$191 [0];
+  assign \token$191.start  = \token$191 [1];
+  assign \token$191.end  = \token$191 [2];
+  assign \token$191.first  = \token$191 [3];
+  assign \token$191.last  = \token$191 [4];
+  assign \codes_token.valid  = \token$191 [0];
+  assign \codes_token.start  = \token$191 [1];
+  assign \codes_token.end  = \token$191 [2];
+  assign \codes_token.first  = \token$191 [3];
+  assign \codes_token.last  = \token$191 [4];
+  assign \codes$193[0]  = \codes$193 [7:0];
+  assign \codes$193[1]  = \codes$193 [15:8];
+  assign \codes$193[2]  = \codes$193 [23:16];
+  assign \codes$193[3]  = \codes$193 [31:24];
+  assign \codes$193[4]  = \codes$193 [39:32];
+  assign \codes$193[5]  = \codes$193 [47:40];
+  assign \codes$193[6]  = \codes$193 [55:48];
+  assign \codes$193[7]  = \codes$193 [63:56];
+  assign \codes$194[0]  = \codes$193 [7:0];
+  assign \codes$194[1]  = \codes$193 [15:8];
+  assign \codes$194[2]  = \codes$193 [23:16];
+  assign \codes$194[3]  = \codes$193 [31:24];
+  assign \codes$194[4]  = \codes$193 [39:32];
+  assign \codes$194[5]  = \codes$193 [47:40];
+  assign \codes$194[6]  = \codes$193 [55:48];
+  assign \codes$194[7]  = \codes$193 [63:56];
+  assign \read_data$223[0]  = \read_data$223 [7:0];
+  assign \read_data$223[1]  = \read_data$223 [15:8];
+  assign \read_data$223[2]  = \read_data$223 [23:16];
+  assign \read_data$223[3]  = \read_data$223 [31:24];
+  assign \read_data$223[4]  = \read_data$223 [39:32];
+  assign \read_data$223[5]  = \read_data$223 [47:40];
+  assign \read_data$223[6]  = \read_data$223 [55:48];
+  assign \read_data$223[7]  = \read_data$223 [63:56];
   assign \token_0.valid  = token_0[0];
   assign \token_0.start  = token_0[1];
   assign \token_0.end  = token_0[2];
@@ -3271,70 +3582,70 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \token_7.end  = token_7[2];
   assign \token_7.first  = token_7[3];
   assign \token_7.last  = token_7[4];
-  assign \write_enable$129 [7] = \$311 ;
-  assign \write_enable$129 [6] = \$296 ;
-  assign \write_enable$129 [5] = \$281 ;
-  assign \write_enable$129 [4] = \$266 ;
-  assign \write_enable$129 [3] = \$251 ;
-  assign \write_enable$129 [2] = \$236 ;
-  assign \write_enable$129 [1] = \$221 ;
-  assign \write_enable$129 [0] = \$206 ;
-  assign \write_data$128 [63:56] = \$301 ;
-  assign \write_data$128 [55:48] = \$286 ;
-  assign \write_data$128 [47:40] = \$271 ;
-  assign \write_data$128 [39:32] = \$256 ;
-  assign \write_data$128 [31:24] = \$241 ;
-  assign \write_data$128 [23:16] = \$226 ;
-  assign \write_data$128 [15:8] = \$211 ;
-  assign \write_data$128 [7:0] = \$196 ;
-  assign \write_address$127 [95:84] = \$300 [11:0];
-  assign \write_address$127 [83:72] = \$285 [11:0];
-  assign \write_address$127 [71:60] = \$270 [11:0];
-  assign \write_address$127 [59:48] = \$255 [11:0];
-  assign \write_address$127 [47:36] = \$240 [11:0];
-  assign \write_address$127 [35:24] = \$225 [11:0];
-  assign \write_address$127 [23:12] = \$210 [11:0];
-  assign \write_address$127 [11:0] = \$195 [11:0];
-  assign \read_address$126 [95:84] = \$299 [11:0];
-  assign \read_address$126 [83:72] = \$284 [11:0];
-  assign \read_address$126 [71:60] = \$269 [11:0];
-  assign \read_address$126 [59:48] = \$254 [11:0];
-  assign \read_address$126 [47:36] = \$239 [11:0];
-  assign \read_address$126 [35:24] = \$224 [11:0];
-  assign \read_address$126 [23:12] = \$209 [11:0];
-  assign \read_address$126 [11:0] = \$194 [11:0];
-  assign \write_enable$124 [7] = \$191 ;
-  assign \write_enable$124 [6] = \$176 ;
-  assign \write_enable$124 [5] = \$161 ;
-  assign \write_enable$124 [4] = \$146 ;
-  assign \write_enable$124 [3] = \$131 ;
-  assign \write_enable$124 [2] = \$116 ;
-  assign \write_enable$124 [1] = \$101 ;
-  assign \write_enable$124 [0] = \$86 ;
-  assign \write_data$122 [63:56] = \$181 ;
-  assign \write_data$122 [55:48] = \$166 ;
-  assign \write_data$122 [47:40] = \$151 ;
-  assign \write_data$122 [39:32] = \$136 ;
-  assign \write_data$122 [31:24] = \$121 ;
-  assign \write_data$122 [23:16] = \$106 ;
-  assign \write_data$122 [15:8] = \$91 ;
-  assign \write_data$122 [7:0] = \$76 ;
-  assign \write_address$120 [95:84] = \$180 [11:0];
-  assign \write_address$120 [83:72] = \$165 [11:0];
-  assign \write_address$120 [71:60] = \$150 [11:0];
-  assign \write_address$120 [59:48] = \$135 [11:0];
-  assign \write_address$120 [47:36] = \$120 [11:0];
-  assign \write_address$120 [35:24] = \$105 [11:0];
-  assign \write_address$120 [23:12] = \$90 [11:0];
-  assign \write_address$120 [11:0] = \$75 [11:0];
-  assign \read_address$116 [95:84] = \$179 [11:0];
-  assign \read_address$116 [83:72] = \$164 [11:0];
-  assign \read_address$116 [71:60] = \$149 [11:0];
-  assign \read_address$116 [59:48] = \$134 [11:0];
-  assign \read_address$116 [47:36] = \$119 [11:0];
-  assign \read_address$116 [35:24] = \$104 [11:0];
-  assign \read_address$116 [23:12] = \$89 [11:0];
-  assign \read_address$116 [11:0] = \$74 [11:0];
+  assign \write_enable$134 [7] = \$375 ;
+  assign \write_enable$134 [6] = \$356 ;
+  assign \write_enable$134 [5] = \$337 ;
+  assign \write_enable$134 [4] = \$318 ;
+  assign \write_enable$134 [3] = \$299 ;
+  assign \write_enable$134 [2] = \$280 ;
+  assign \write_enable$134 [1] = \$261 ;
+  assign \write_enable$134 [0] = \$242 ;
+  assign \write_data$133 [63:56] = \$365 ;
+  assign \write_data$133 [55:48] = \$346 ;
+  assign \write_data$133 [47:40] = \$327 ;
+  assign \write_data$133 [39:32] = \$308 ;
+  assign \write_data$133 [31:24] = \$289 ;
+  assign \write_data$133 [23:16] = \$270 ;
+  assign \write_data$133 [15:8] = \$251 ;
+  assign \write_data$133 [7:0] = \$232 ;
+  assign \write_address$132 [95:84] = \$364 [11:0];
+  assign \write_address$132 [83:72] = \$345 [11:0];
+  assign \write_address$132 [71:60] = \$326 [11:0];
+  assign \write_address$132 [59:48] = \$307 [11:0];
+  assign \write_address$132 [47:36] = \$288 [11:0];
+  assign \write_address$132 [35:24] = \$269 [11:0];
+  assign \write_address$132 [23:12] = \$250 [11:0];
+  assign \write_address$132 [11:0] = \$231 [11:0];
+  assign \read_address$129 [95:84] = \$363 [11:0];
+  assign \read_address$129 [83:72] = \$344 [11:0];
+  assign \read_address$129 [71:60] = \$325 [11:0];
+  assign \read_address$129 [59:48] = \$306 [11:0];
+  assign \read_address$129 [47:36] = \$287 [11:0];
+  assign \read_address$129 [35:24] = \$268 [11:0];
+  assign \read_address$129 [23:12] = \$249 [11:0];
+  assign \read_address$129 [11:0] = \$230 [11:0];
+  assign \write_enable$126 [7] = \$223 ;
+  assign \write_enable$126 [6] = \$204 ;
+  assign \write_enable$126 [5] = \$185 ;
+  assign \write_enable$126 [4] = \$166 ;
+  assign \write_enable$126 [3] = \$147 ;
+  assign \write_enable$126 [2] = \$128 ;
+  assign \write_enable$126 [1] = \$109 ;
+  assign \write_enable$126 [0] = \$90 ;
+  assign \write_data$124 [63:56] = \$213 ;
+  assign \write_data$124 [55:48] = \$194 ;
+  assign \write_data$124 [47:40] = \$175 ;
+  assign \write_data$124 [39:32] = \$156 ;
+  assign \write_data$124 [31:24] = \$137 ;
+  assign \write_data$124 [23:16] = \$118 ;
+  assign \write_data$124 [15:8] = \$99 ;
+  assign \write_data$124 [7:0] = \$80 ;
+  assign \write_address$122 [95:84] = \$212 [11:0];
+  assign \write_address$122 [83:72] = \$193 [11:0];
+  assign \write_address$122 [71:60] = \$174 [11:0];
+  assign \write_address$122 [59:48] = \$155 [11:0];
+  assign \write_address$122 [47:36] = \$136 [11:0];
+  assign \write_address$122 [35:24] = \$117 [11:0];
+  assign \write_address$122 [23:12] = \$98 [11:0];
+  assign \write_address$122 [11:0] = \$79 [11:0];
+  assign \read_address$117 [95:84] = \$211 [11:0];
+  assign \read_address$117 [83:72] = \$192 [11:0];
+  assign \read_address$117 [71:60] = \$173 [11:0];
+  assign \read_address$117 [59:48] = \$154 [11:0];
+  assign \read_address$117 [47:36] = \$135 [11:0];
+  assign \read_address$117 [35:24] = \$116 [11:0];
+  assign \read_address$117 [23:12] = \$97 [11:0];
+  assign \read_address$117 [11:0] = \$78 [11:0];
   assign write_enable[7] = \$71 ;
   assign write_enable[6] = \$65 ;
   assign write_enable[5] = \$59 ;
@@ -3367,36 +3678,36 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign read_address[47:32] = \$36 [15:0];
   assign read_address[31:16] = \$30 [15:0];
   assign read_address[15:0] = \$24 [15:0];
-  assign parameter_slot_1[31:24] = { 2'h0, \$signature__data$108 [21:16] };
-  assign parameter_slot_1[23:0] = { 8'h00, \$signature__data$108 [15:0] };
-  assign parameters[29:24] = \$signature__data$108 [21:16];
-  assign parameters[45:30] = \$signature__data$108 [15:0];
-  assign parameters[23:0] = \$signature__data$103 ;
+  assign parameter_slot_1[31:24] = { 2'h0, \$signature__data$109 [21:16] };
+  assign parameter_slot_1[23:0] = { 8'h00, \$signature__data$109 [15:0] };
+  assign parameters[29:24] = \$signature__data$109 [21:16];
+  assign parameters[45:30] = \$signature__data$109 [15:0];
+  assign parameters[23:0] = \$signature__data$104 ;
   assign \$51  = host__address[2];
   assign \$57  = host__address[2];
   assign \$63  = host__address[2];
   assign \$69  = host__address[2];
-  assign \$141  = host__address[2];
-  assign \$156  = host__address[2];
-  assign \$171  = host__address[2];
-  assign \$186  = host__address[2];
-  assign \$261  = host__address[2];
-  assign \$276  = host__address[2];
-  assign \$291  = host__address[2];
-  assign \$306  = host__address[2];
-  assign \$315  = \$314 ;
-  assign \$326  = \$325 ;
-  assign \$344  = \$343 ;
-  assign \$363  = \$362 ;
-  assign \$367  = \$366 ;
-  assign \$371  = \$370 ;
-  assign \$375  = \$374 ;
-  assign \$379  = \$378 ;
-  assign \$383  = \$382 ;
-  assign \$387  = \$386 ;
-  assign \$391  = \$390 ;
-  assign \$395  = \$394 ;
-  assign \$399  = \$398 ;
+  assign \$161  = host__address[2];
+  assign \$180  = host__address[2];
+  assign \$199  = host__address[2];
+  assign \$218  = host__address[2];
+  assign \$313  = host__address[2];
+  assign \$332  = host__address[2];
+  assign \$351  = host__address[2];
+  assign \$370  = host__address[2];
+  assign \$437  = \$436 ;
+  assign \$448  = \$447 ;
+  assign \$466  = \$465 ;
+  assign \$485  = \$484 ;
+  assign \$489  = \$488 ;
+  assign \$493  = \$492 ;
+  assign \$497  = \$496 ;
+  assign \$501  = \$500 ;
+  assign \$505  = \$504 ;
+  assign \$509  = \$508 ;
+  assign \$513  = \$512 ;
+  assign \$517  = \$516 ;
+  assign \$521  = \$520 ;
 endmodule
 
 module \holdfast_8x8.activations_0 (rst, read_address, write_address, write_data, write_enable, read_data, clk);
@@ -3897,7 +4208,7 @@ module \holdfast_8x8.activations_1 (rst, read_address, write_address, write_data
   assign read_data[7:0] = \$signature__data ;
 endmodule
 
-module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
+module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
   wire [63:0] act;
   wire [7:0] \act[0] ;
   wire [7:0] \act[1] ;
@@ -4552,7 +4863,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$120 ),
-    .\port$3107$0 (sum_out),
+    .\port$3185$0 (sum_out),
     .rst(rst),
     .swap(\swap_in$64 ),
     .swap_in(\o$11 [1]),
@@ -4564,7 +4875,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$128 ),
-    .\port$3121$0 (\sum_out$67 ),
+    .\port$3199$0 (\sum_out$67 ),
     .rst(rst),
     .swap(\swap_in$72 ),
     .swap_in(\swap_in$64 ),
@@ -4576,7 +4887,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$136 ),
-    .\port$3135$0 (\sum_out$75 ),
+    .\port$3213$0 (\sum_out$75 ),
     .rst(rst),
     .swap(\swap_in$80 ),
     .swap_in(\swap_in$72 ),
@@ -4588,7 +4899,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$144 ),
-    .\port$3149$0 (\sum_out$83 ),
+    .\port$3227$0 (\sum_out$83 ),
     .rst(rst),
     .swap(\swap_in$88 ),
     .swap_in(\swap_in$80 ),
@@ -4600,7 +4911,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$152 ),
-    .\port$3163$0 (\sum_out$91 ),
+    .\port$3241$0 (\sum_out$91 ),
     .rst(rst),
     .swap(\swap_in$96 ),
     .swap_in(\swap_in$88 ),
@@ -4612,7 +4923,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$160 ),
-    .\port$3177$0 (\sum_out$99 ),
+    .\port$3255$0 (\sum_out$99 ),
     .rst(rst),
     .swap(\swap_in$104 ),
     .swap_in(\swap_in$96 ),
@@ -4624,7 +4935,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$168 ),
-    .\port$3191$0 (\sum_out$107 ),
+    .\port$3269$0 (\sum_out$107 ),
     .rst(rst),
     .swap(\swap_in$112 ),
     .swap_in(\swap_in$104 ),
@@ -4635,7 +4946,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$176 ),
-    .\port$3205$0 (\sum_out$115 ),
+    .\port$3283$0 (\sum_out$115 ),
     .rst(rst),
     .swap_in(\swap_in$112 ),
     .weight_in(weight[63:56])
@@ -4740,7 +5051,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$244 ),
-    .\port$3331$0 (\sum_out$183 ),
+    .\port$3409$0 (\sum_out$183 ),
     .rst(rst),
     .swap(\swap_in$188 ),
     .swap_in(\o$11 [3]),
@@ -4752,7 +5063,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$252 ),
-    .\port$3345$0 (\sum_out$191 ),
+    .\port$3423$0 (\sum_out$191 ),
     .rst(rst),
     .swap(\swap_in$196 ),
     .swap_in(\swap_in$188 ),
@@ -4764,7 +5075,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$260 ),
-    .\port$3359$0 (\sum_out$199 ),
+    .\port$3437$0 (\sum_out$199 ),
     .rst(rst),
     .swap(\swap_in$204 ),
     .swap_in(\swap_in$196 ),
@@ -4776,7 +5087,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$268 ),
-    .\port$3373$0 (\sum_out$207 ),
+    .\port$3451$0 (\sum_out$207 ),
     .rst(rst),
     .swap(\swap_in$212 ),
     .swap_in(\swap_in$204 ),
@@ -4788,7 +5099,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$276 ),
-    .\port$3387$0 (\sum_out$215 ),
+    .\port$3465$0 (\sum_out$215 ),
     .rst(rst),
     .swap(\swap_in$220 ),
     .swap_in(\swap_in$212 ),
@@ -4800,7 +5111,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$284 ),
-    .\port$3401$0 (\sum_out$223 ),
+    .\port$3479$0 (\sum_out$223 ),
     .rst(rst),
     .swap(\swap_in$228 ),
     .swap_in(\swap_in$220 ),
@@ -4812,7 +5123,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$292 ),
-    .\port$3415$0 (\sum_out$231 ),
+    .\port$3493$0 (\sum_out$231 ),
     .rst(rst),
     .swap(\swap_in$236 ),
     .swap_in(\swap_in$228 ),
@@ -4823,7 +5134,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$300 ),
-    .\port$3429$0 (\sum_out$239 ),
+    .\port$3507$0 (\sum_out$239 ),
     .rst(rst),
     .swap_in(\swap_in$236 ),
     .weight_in(weight[63:56])
@@ -5116,7 +5427,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$433 ),
-    .\port$3779$0 (\sum_out$431 ),
+    .\port$3857$0 (\sum_out$431 ),
     .rst(rst),
     .swap(\swap_in$438 ),
     .swap_in(\o$11 [7]),
@@ -5128,7 +5439,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$442 ),
-    .\port$3793$0 (\sum_out$441 ),
+    .\port$3871$0 (\sum_out$441 ),
     .rst(rst),
     .swap(\swap_in$447 ),
     .swap_in(\swap_in$438 ),
@@ -5140,7 +5451,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$451 ),
-    .\port$3807$0 (\sum_out$450 ),
+    .\port$3885$0 (\sum_out$450 ),
     .rst(rst),
     .swap(\swap_in$456 ),
     .swap_in(\swap_in$447 ),
@@ -5152,7 +5463,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$460 ),
-    .\port$3821$0 (\sum_out$459 ),
+    .\port$3899$0 (\sum_out$459 ),
     .rst(rst),
     .swap(\swap_in$465 ),
     .swap_in(\swap_in$456 ),
@@ -5164,7 +5475,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$469 ),
-    .\port$3835$0 (\sum_out$468 ),
+    .\port$3913$0 (\sum_out$468 ),
     .rst(rst),
     .swap(\swap_in$474 ),
     .swap_in(\swap_in$465 ),
@@ -5176,7 +5487,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$478 ),
-    .\port$3849$0 (\sum_out$477 ),
+    .\port$3927$0 (\sum_out$477 ),
     .rst(rst),
     .swap(\swap_in$483 ),
     .swap_in(\swap_in$474 ),
@@ -5188,7 +5499,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$487 ),
-    .\port$3863$0 (\sum_out$486 ),
+    .\port$3941$0 (\sum_out$486 ),
     .rst(rst),
     .swap(\swap_in$492 ),
     .swap_in(\swap_in$483 ),
@@ -5199,7 +5510,7 @@ module \holdfast_8x8.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$496 ),
-    .\port$3877$0 (\sum_out$495 ),
+    .\port$3955$0 (\sum_out$495 ),
     .rst(rst),
     .swap_in(\swap_in$492 ),
     .weight_in(weight[63:56])
@@ -6449,7 +6760,7 @@ module \holdfast_8x8.array.pe_0_7 (rst, weight_in, act_in, swap_in, partial_sum,
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$3107$0 , activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$3185$0 , activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$10  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -6471,8 +6782,8 @@ module \holdfast_8x8.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$3107$0
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3107$0 ;
-  wire [15:0] \port$3107$0 ;
+  input [15:0] \port$3185$0 ;
+  wire [15:0] \port$3185$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -6489,7 +6800,7 @@ module \holdfast_8x8.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$3107$0
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3107$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3185$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -6551,13 +6862,13 @@ module \holdfast_8x8.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$3107$0
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3107$0 [15], \port$3107$0  };
+  assign sum_in = { \port$3185$0 [15], \port$3185$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_1 (rst, weight_in, \port$3121$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_1 (rst, weight_in, \port$3199$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$11  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -6579,8 +6890,8 @@ module \holdfast_8x8.array.pe_1_1 (rst, weight_in, \port$3121$0 , act_in, swap_i
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3121$0 ;
-  wire [15:0] \port$3121$0 ;
+  input [15:0] \port$3199$0 ;
+  wire [15:0] \port$3199$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -6597,7 +6908,7 @@ module \holdfast_8x8.array.pe_1_1 (rst, weight_in, \port$3121$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3121$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3199$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -6659,13 +6970,13 @@ module \holdfast_8x8.array.pe_1_1 (rst, weight_in, \port$3121$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3121$0 [15], \port$3121$0  };
+  assign sum_in = { \port$3199$0 [15], \port$3199$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_2 (rst, weight_in, \port$3135$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_2 (rst, weight_in, \port$3213$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$12  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -6687,8 +6998,8 @@ module \holdfast_8x8.array.pe_1_2 (rst, weight_in, \port$3135$0 , act_in, swap_i
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3135$0 ;
-  wire [15:0] \port$3135$0 ;
+  input [15:0] \port$3213$0 ;
+  wire [15:0] \port$3213$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -6705,7 +7016,7 @@ module \holdfast_8x8.array.pe_1_2 (rst, weight_in, \port$3135$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3135$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3213$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -6767,13 +7078,13 @@ module \holdfast_8x8.array.pe_1_2 (rst, weight_in, \port$3135$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3135$0 [15], \port$3135$0  };
+  assign sum_in = { \port$3213$0 [15], \port$3213$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_3 (rst, weight_in, \port$3149$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_3 (rst, weight_in, \port$3227$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$13  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -6795,8 +7106,8 @@ module \holdfast_8x8.array.pe_1_3 (rst, weight_in, \port$3149$0 , act_in, swap_i
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3149$0 ;
-  wire [15:0] \port$3149$0 ;
+  input [15:0] \port$3227$0 ;
+  wire [15:0] \port$3227$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -6813,7 +7124,7 @@ module \holdfast_8x8.array.pe_1_3 (rst, weight_in, \port$3149$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3149$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3227$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -6875,13 +7186,13 @@ module \holdfast_8x8.array.pe_1_3 (rst, weight_in, \port$3149$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3149$0 [15], \port$3149$0  };
+  assign sum_in = { \port$3227$0 [15], \port$3227$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_4 (rst, weight_in, \port$3163$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_4 (rst, weight_in, \port$3241$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$14  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -6903,8 +7214,8 @@ module \holdfast_8x8.array.pe_1_4 (rst, weight_in, \port$3163$0 , act_in, swap_i
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3163$0 ;
-  wire [15:0] \port$3163$0 ;
+  input [15:0] \port$3241$0 ;
+  wire [15:0] \port$3241$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -6921,7 +7232,7 @@ module \holdfast_8x8.array.pe_1_4 (rst, weight_in, \port$3163$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3163$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3241$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -6983,13 +7294,13 @@ module \holdfast_8x8.array.pe_1_4 (rst, weight_in, \port$3163$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3163$0 [15], \port$3163$0  };
+  assign sum_in = { \port$3241$0 [15], \port$3241$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_5 (rst, weight_in, \port$3177$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_5 (rst, weight_in, \port$3255$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$15  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7011,8 +7322,8 @@ module \holdfast_8x8.array.pe_1_5 (rst, weight_in, \port$3177$0 , act_in, swap_i
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3177$0 ;
-  wire [15:0] \port$3177$0 ;
+  input [15:0] \port$3255$0 ;
+  wire [15:0] \port$3255$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7029,7 +7340,7 @@ module \holdfast_8x8.array.pe_1_5 (rst, weight_in, \port$3177$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3177$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3255$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7091,13 +7402,13 @@ module \holdfast_8x8.array.pe_1_5 (rst, weight_in, \port$3177$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3177$0 [15], \port$3177$0  };
+  assign sum_in = { \port$3255$0 [15], \port$3255$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_6 (rst, weight_in, \port$3191$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_6 (rst, weight_in, \port$3269$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$16  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7119,8 +7430,8 @@ module \holdfast_8x8.array.pe_1_6 (rst, weight_in, \port$3191$0 , act_in, swap_i
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3191$0 ;
-  wire [15:0] \port$3191$0 ;
+  input [15:0] \port$3269$0 ;
+  wire [15:0] \port$3269$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7137,7 +7448,7 @@ module \holdfast_8x8.array.pe_1_6 (rst, weight_in, \port$3191$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3191$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3269$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7199,13 +7510,13 @@ module \holdfast_8x8.array.pe_1_6 (rst, weight_in, \port$3191$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3191$0 [15], \port$3191$0  };
+  assign sum_in = { \port$3269$0 [15], \port$3269$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_7 (rst, weight_in, \port$3205$0 , act_in, swap_in, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_7 (rst, weight_in, \port$3283$0 , act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$17  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7226,8 +7537,8 @@ module \holdfast_8x8.array.pe_1_7 (rst, weight_in, \port$3205$0 , act_in, swap_i
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3205$0 ;
-  wire [15:0] \port$3205$0 ;
+  input [15:0] \port$3283$0 ;
+  wire [15:0] \port$3283$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7243,7 +7554,7 @@ module \holdfast_8x8.array.pe_1_7 (rst, weight_in, \port$3205$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3205$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3283$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7305,7 +7616,7 @@ module \holdfast_8x8.array.pe_1_7 (rst, weight_in, \port$3205$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3205$0 [15], \port$3205$0  };
+  assign sum_in = { \port$3283$0 [15], \port$3283$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -8157,7 +8468,7 @@ module \holdfast_8x8.array.pe_2_7 (rst, weight_in, sum_in, act_in, swap_in, part
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$3331$0 , activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$3409$0 , activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$26  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8179,8 +8490,8 @@ module \holdfast_8x8.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$3331$0
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3331$0 ;
-  wire [16:0] \port$3331$0 ;
+  input [16:0] \port$3409$0 ;
+  wire [16:0] \port$3409$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8197,7 +8508,7 @@ module \holdfast_8x8.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$3331$0
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3331$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3409$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8259,13 +8570,13 @@ module \holdfast_8x8.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$3331$0
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3331$0 [16], \port$3331$0  };
+  assign sum_in = { \port$3409$0 [16], \port$3409$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_1 (rst, weight_in, \port$3345$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_1 (rst, weight_in, \port$3423$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$27  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8287,8 +8598,8 @@ module \holdfast_8x8.array.pe_3_1 (rst, weight_in, \port$3345$0 , act_in, swap_i
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3345$0 ;
-  wire [16:0] \port$3345$0 ;
+  input [16:0] \port$3423$0 ;
+  wire [16:0] \port$3423$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8305,7 +8616,7 @@ module \holdfast_8x8.array.pe_3_1 (rst, weight_in, \port$3345$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3345$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3423$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8367,13 +8678,13 @@ module \holdfast_8x8.array.pe_3_1 (rst, weight_in, \port$3345$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3345$0 [16], \port$3345$0  };
+  assign sum_in = { \port$3423$0 [16], \port$3423$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_2 (rst, weight_in, \port$3359$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_2 (rst, weight_in, \port$3437$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$28  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8395,8 +8706,8 @@ module \holdfast_8x8.array.pe_3_2 (rst, weight_in, \port$3359$0 , act_in, swap_i
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3359$0 ;
-  wire [16:0] \port$3359$0 ;
+  input [16:0] \port$3437$0 ;
+  wire [16:0] \port$3437$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8413,7 +8724,7 @@ module \holdfast_8x8.array.pe_3_2 (rst, weight_in, \port$3359$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3359$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3437$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8475,13 +8786,13 @@ module \holdfast_8x8.array.pe_3_2 (rst, weight_in, \port$3359$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3359$0 [16], \port$3359$0  };
+  assign sum_in = { \port$3437$0 [16], \port$3437$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_3 (rst, weight_in, \port$3373$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_3 (rst, weight_in, \port$3451$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$29  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8503,8 +8814,8 @@ module \holdfast_8x8.array.pe_3_3 (rst, weight_in, \port$3373$0 , act_in, swap_i
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3373$0 ;
-  wire [16:0] \port$3373$0 ;
+  input [16:0] \port$3451$0 ;
+  wire [16:0] \port$3451$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8521,7 +8832,7 @@ module \holdfast_8x8.array.pe_3_3 (rst, weight_in, \port$3373$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3373$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3451$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8583,13 +8894,13 @@ module \holdfast_8x8.array.pe_3_3 (rst, weight_in, \port$3373$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3373$0 [16], \port$3373$0  };
+  assign sum_in = { \port$3451$0 [16], \port$3451$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_4 (rst, weight_in, \port$3387$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_4 (rst, weight_in, \port$3465$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$30  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8611,8 +8922,8 @@ module \holdfast_8x8.array.pe_3_4 (rst, weight_in, \port$3387$0 , act_in, swap_i
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3387$0 ;
-  wire [16:0] \port$3387$0 ;
+  input [16:0] \port$3465$0 ;
+  wire [16:0] \port$3465$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8629,7 +8940,7 @@ module \holdfast_8x8.array.pe_3_4 (rst, weight_in, \port$3387$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3387$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3465$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8691,13 +9002,13 @@ module \holdfast_8x8.array.pe_3_4 (rst, weight_in, \port$3387$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3387$0 [16], \port$3387$0  };
+  assign sum_in = { \port$3465$0 [16], \port$3465$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_5 (rst, weight_in, \port$3401$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_5 (rst, weight_in, \port$3479$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$31  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8719,8 +9030,8 @@ module \holdfast_8x8.array.pe_3_5 (rst, weight_in, \port$3401$0 , act_in, swap_i
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3401$0 ;
-  wire [16:0] \port$3401$0 ;
+  input [16:0] \port$3479$0 ;
+  wire [16:0] \port$3479$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8737,7 +9048,7 @@ module \holdfast_8x8.array.pe_3_5 (rst, weight_in, \port$3401$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3401$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3479$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8799,13 +9110,13 @@ module \holdfast_8x8.array.pe_3_5 (rst, weight_in, \port$3401$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3401$0 [16], \port$3401$0  };
+  assign sum_in = { \port$3479$0 [16], \port$3479$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_6 (rst, weight_in, \port$3415$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_6 (rst, weight_in, \port$3493$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$32  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8827,8 +9138,8 @@ module \holdfast_8x8.array.pe_3_6 (rst, weight_in, \port$3415$0 , act_in, swap_i
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3415$0 ;
-  wire [16:0] \port$3415$0 ;
+  input [16:0] \port$3493$0 ;
+  wire [16:0] \port$3493$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8845,7 +9156,7 @@ module \holdfast_8x8.array.pe_3_6 (rst, weight_in, \port$3415$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3415$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3493$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8907,13 +9218,13 @@ module \holdfast_8x8.array.pe_3_6 (rst, weight_in, \port$3415$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3415$0 [16], \port$3415$0  };
+  assign sum_in = { \port$3493$0 [16], \port$3493$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_7 (rst, weight_in, \port$3429$0 , act_in, swap_in, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_7 (rst, weight_in, \port$3507$0 , act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$33  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8934,8 +9245,8 @@ module \holdfast_8x8.array.pe_3_7 (rst, weight_in, \port$3429$0 , act_in, swap_i
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3429$0 ;
-  wire [16:0] \port$3429$0 ;
+  input [16:0] \port$3507$0 ;
+  wire [16:0] \port$3507$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8951,7 +9262,7 @@ module \holdfast_8x8.array.pe_3_7 (rst, weight_in, \port$3429$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3429$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3507$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9013,7 +9324,7 @@ module \holdfast_8x8.array.pe_3_7 (rst, weight_in, \port$3429$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3429$0 [16], \port$3429$0  };
+  assign sum_in = { \port$3507$0 [16], \port$3507$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -11557,7 +11868,7 @@ module \holdfast_8x8.array.pe_6_7 (rst, weight_in, sum_in, act_in, swap_in, part
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$3779$0 , activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$3857$0 , activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$58  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -11579,8 +11890,8 @@ module \holdfast_8x8.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$3779$0
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3779$0 ;
-  wire [17:0] \port$3779$0 ;
+  input [17:0] \port$3857$0 ;
+  wire [17:0] \port$3857$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -11597,7 +11908,7 @@ module \holdfast_8x8.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$3779$0
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3779$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3857$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -11659,13 +11970,13 @@ module \holdfast_8x8.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$3779$0
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3779$0 [17], \port$3779$0  };
+  assign sum_in = { \port$3857$0 [17], \port$3857$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_1 (rst, weight_in, \port$3793$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_1 (rst, weight_in, \port$3871$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$59  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -11687,8 +11998,8 @@ module \holdfast_8x8.array.pe_7_1 (rst, weight_in, \port$3793$0 , act_in, swap_i
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3793$0 ;
-  wire [17:0] \port$3793$0 ;
+  input [17:0] \port$3871$0 ;
+  wire [17:0] \port$3871$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -11705,7 +12016,7 @@ module \holdfast_8x8.array.pe_7_1 (rst, weight_in, \port$3793$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3793$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3871$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -11767,13 +12078,13 @@ module \holdfast_8x8.array.pe_7_1 (rst, weight_in, \port$3793$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3793$0 [17], \port$3793$0  };
+  assign sum_in = { \port$3871$0 [17], \port$3871$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_2 (rst, weight_in, \port$3807$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_2 (rst, weight_in, \port$3885$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$60  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -11795,8 +12106,8 @@ module \holdfast_8x8.array.pe_7_2 (rst, weight_in, \port$3807$0 , act_in, swap_i
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3807$0 ;
-  wire [17:0] \port$3807$0 ;
+  input [17:0] \port$3885$0 ;
+  wire [17:0] \port$3885$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -11813,7 +12124,7 @@ module \holdfast_8x8.array.pe_7_2 (rst, weight_in, \port$3807$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3807$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3885$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -11875,13 +12186,13 @@ module \holdfast_8x8.array.pe_7_2 (rst, weight_in, \port$3807$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3807$0 [17], \port$3807$0  };
+  assign sum_in = { \port$3885$0 [17], \port$3885$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_3 (rst, weight_in, \port$3821$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_3 (rst, weight_in, \port$3899$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$61  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -11903,8 +12214,8 @@ module \holdfast_8x8.array.pe_7_3 (rst, weight_in, \port$3821$0 , act_in, swap_i
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3821$0 ;
-  wire [17:0] \port$3821$0 ;
+  input [17:0] \port$3899$0 ;
+  wire [17:0] \port$3899$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -11921,7 +12232,7 @@ module \holdfast_8x8.array.pe_7_3 (rst, weight_in, \port$3821$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3821$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3899$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -11983,13 +12294,13 @@ module \holdfast_8x8.array.pe_7_3 (rst, weight_in, \port$3821$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3821$0 [17], \port$3821$0  };
+  assign sum_in = { \port$3899$0 [17], \port$3899$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_4 (rst, weight_in, \port$3835$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_4 (rst, weight_in, \port$3913$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$62  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12011,8 +12322,8 @@ module \holdfast_8x8.array.pe_7_4 (rst, weight_in, \port$3835$0 , act_in, swap_i
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3835$0 ;
-  wire [17:0] \port$3835$0 ;
+  input [17:0] \port$3913$0 ;
+  wire [17:0] \port$3913$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12029,7 +12340,7 @@ module \holdfast_8x8.array.pe_7_4 (rst, weight_in, \port$3835$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3835$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3913$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12091,13 +12402,13 @@ module \holdfast_8x8.array.pe_7_4 (rst, weight_in, \port$3835$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3835$0 [17], \port$3835$0  };
+  assign sum_in = { \port$3913$0 [17], \port$3913$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_5 (rst, weight_in, \port$3849$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_5 (rst, weight_in, \port$3927$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$63  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12119,8 +12430,8 @@ module \holdfast_8x8.array.pe_7_5 (rst, weight_in, \port$3849$0 , act_in, swap_i
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3849$0 ;
-  wire [17:0] \port$3849$0 ;
+  input [17:0] \port$3927$0 ;
+  wire [17:0] \port$3927$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12137,7 +12448,7 @@ module \holdfast_8x8.array.pe_7_5 (rst, weight_in, \port$3849$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3849$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3927$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12199,13 +12510,13 @@ module \holdfast_8x8.array.pe_7_5 (rst, weight_in, \port$3849$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3849$0 [17], \port$3849$0  };
+  assign sum_in = { \port$3927$0 [17], \port$3927$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_6 (rst, weight_in, \port$3863$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_6 (rst, weight_in, \port$3941$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$64  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12227,8 +12538,8 @@ module \holdfast_8x8.array.pe_7_6 (rst, weight_in, \port$3863$0 , act_in, swap_i
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3863$0 ;
-  wire [17:0] \port$3863$0 ;
+  input [17:0] \port$3941$0 ;
+  wire [17:0] \port$3941$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12245,7 +12556,7 @@ module \holdfast_8x8.array.pe_7_6 (rst, weight_in, \port$3863$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3863$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3941$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12307,13 +12618,13 @@ module \holdfast_8x8.array.pe_7_6 (rst, weight_in, \port$3863$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3863$0 [17], \port$3863$0  };
+  assign sum_in = { \port$3941$0 [17], \port$3941$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_7 (rst, weight_in, \port$3877$0 , act_in, swap_in, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_7 (rst, weight_in, \port$3955$0 , act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$65  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12334,8 +12645,8 @@ module \holdfast_8x8.array.pe_7_7 (rst, weight_in, \port$3877$0 , act_in, swap_i
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3877$0 ;
-  wire [17:0] \port$3877$0 ;
+  input [17:0] \port$3955$0 ;
+  wire [17:0] \port$3955$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12351,7 +12662,7 @@ module \holdfast_8x8.array.pe_7_7 (rst, weight_in, \port$3877$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3877$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3955$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12413,7 +12724,7 @@ module \holdfast_8x8.array.pe_7_7 (rst, weight_in, \port$3877$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3877$0 [17], \port$3877$0  };
+  assign sum_in = { \port$3955$0 [17], \port$3955$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -13162,7 +13473,7 @@ module \holdfast_8x8.axi (s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$25 ;
   wire \$26 ;
   wire \$27 ;
-  wire [2:0] \$28 ;
+  wire [3:0] \$28 ;
   wire \$29 ;
   wire [24:0] \$3 ;
   wire [8:0] \$30 ;
@@ -13184,7 +13495,7 @@ module \holdfast_8x8.axi (s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   reg [24:0] \$45 ;
   reg [31:0] \$46 ;
   reg [3:0] \$47 ;
-  reg [1:0] \$48 ;
+  reg [2:0] \$48 ;
   reg [31:0] \$49 ;
   wire [25:0] \$5 ;
   wire [25:0] \$6 ;
@@ -13201,6 +13512,7 @@ module \holdfast_8x8.axi (s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire [3:0] access_strobe;
   (* init = 1'h0 *)
   wire access_write;
+  reg accessed = 1'h0;
   reg [24:0] address = 25'h0000000;
   reg [7:0] beats = 8'h00;
   reg [1:0] burst = 2'h0;
@@ -13228,7 +13540,6 @@ module \holdfast_8x8.axi (s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   reg [7:0] length = 8'h00;
   (* init = 32'd0 *)
   wire [31:0] read_data;
-  reg refused = 1'h0;
   input rst;
   wire rst;
   input [24:0] s_axi_araddr;
@@ -13291,7 +13602,7 @@ module \holdfast_8x8.axi (s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire s_axi_wvalid;
   reg [2:0] size = 3'h0;
   wire [2:0] step;
-  reg [1:0] \wait  = 2'h0;
+  reg [2:0] \wait  = 3'h0;
   reg [24:0] wrap;
   reg write_first = 1'h1;
   always @(posedge clk)
@@ -13342,7 +13653,7 @@ module \holdfast_8x8.axi (s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \$17  = fsm_state == 3'h6;
   assign \$18  = fsm_state == 3'h7;
   assign \$19  = host__write | host__read;
-  assign \$20  = \$19  & host__error;
+  assign \$20  = accessed & host__error;
   assign \$21  = ~ s_axi_arvalid;
   assign \$22  = write_first | \$21 ;
   assign \$23  = s_axi_awvalid & \$22 ;
@@ -13360,7 +13671,7 @@ module \holdfast_8x8.axi (s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   always @(posedge clk)
     host__read <= \$34 ;
   always @(posedge clk)
-    refused <= \$35 ;
+    accessed <= \$35 ;
   always @(posedge clk)
     failed <= \$36 ;
   always @* begin
@@ -13607,12 +13918,12 @@ module \holdfast_8x8.axi (s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
       3'h5:
           /* empty */;
       3'h2:
-          \$48  = 2'h2;
+          \$48  = 3'h4;
       3'h6:
-          \$48  = \$28 [1:0];
+          \$48  = \$28 [2:0];
     endcase
     if (rst) begin
-      \$48  = 2'h0;
+      \$48  = 3'h0;
     end
   end
   always @* begin
@@ -13770,7 +14081,7 @@ module \holdfast_8x8.axi (s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$68 ) begin end
-    \$35  = \$20 ;
+    \$35  = \$19 ;
     if (rst) begin
       \$35  = 1'h0;
     end
@@ -13778,7 +14089,7 @@ module \holdfast_8x8.axi (s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$68 ) begin end
     \$36  = failed;
-    if (refused) begin
+    if (\$20 ) begin
       \$36  = 1'h1;
     end
     (* full_case = 32'd1 *)
@@ -13836,78 +14147,119 @@ module \holdfast_8x8.feeder (rst, streaming, stall_weights, stall_memory, stall_
   wire \$108 ;
   wire \$109 ;
   wire \$11 ;
-  wire \$110 ;
-  wire \$111 ;
-  wire \$112 ;
+  wire [9:0] \$110 ;
+  wire [10:0] \$111 ;
+  wire [16:0] \$112 ;
   wire \$113 ;
-  wire \$114 ;
-  wire \$115 ;
-  wire [4:0] \$116 ;
+  wire [9:0] \$114 ;
+  wire [10:0] \$115 ;
+  wire \$116 ;
   wire \$117 ;
   wire \$118 ;
   wire \$119 ;
   wire \$12 ;
   wire \$120 ;
-  wire [3:0] \$121 ;
-  wire [10:0] \$122 ;
-  wire [10:0] \$123 ;
-  wire [10:0] \$124 ;
-  wire [10:0] \$125 ;
-  wire [10:0] \$126 ;
-  wire [10:0] \$127 ;
-  wire [10:0] \$128 ;
-  wire [10:0] \$129 ;
-  wire [2:0] \$13 ;
-  wire [10:0] \$130 ;
-  wire [10:0] \$131 ;
-  wire [10:0] \$132 ;
-  wire [10:0] \$133 ;
-  wire [13:0] \$134 ;
-  wire [13:0] \$135 ;
-  wire [5:0] \$136 ;
-  wire [5:0] \$137 ;
-  wire [5:0] \$138 ;
-  wire [5:0] \$139 ;
+  wire \$121 ;
+  wire \$122 ;
+  wire \$123 ;
+  wire \$124 ;
+  wire [4:0] \$125 ;
+  wire \$126 ;
+  wire \$127 ;
+  wire \$128 ;
+  wire \$129 ;
+  wire \$13 ;
+  wire \$130 ;
+  wire \$131 ;
+  wire \$132 ;
+  wire \$133 ;
+  wire \$134 ;
+  wire \$135 ;
+  wire \$136 ;
+  wire \$137 ;
+  wire \$138 ;
+  wire \$139 ;
   wire \$14 ;
-  wire [14:0] \$140 ;
-  wire [14:0] \$141 ;
-  reg [4:0] \$142 ;
-  reg \$143 ;
-  reg \$144 ;
-  reg [15:0] \$145 ;
-  reg \$146 ;
-  reg \$147 ;
-  reg \$148 ;
-  reg [8:0] \$149 ;
+  wire \$140 ;
+  wire \$141 ;
+  wire \$142 ;
+  wire \$143 ;
+  wire [3:0] \$144 ;
+  wire [10:0] \$145 ;
+  wire [10:0] \$146 ;
+  wire [10:0] \$147 ;
+  wire [10:0] \$148 ;
+  wire [10:0] \$149 ;
   wire \$15 ;
-  reg [9:0] \$150 ;
-  reg [15:0] \$151 ;
-  reg [8:0] \$152 ;
-  reg [9:0] \$153 ;
-  reg [15:0] \$154 ;
-  reg \$155 ;
-  reg [2:0] \$156 ;
-  reg \$157 ;
-  reg [3:0] \$158 ;
-  reg \$159 ;
+  wire [10:0] \$150 ;
+  wire [10:0] \$151 ;
+  wire [10:0] \$152 ;
+  wire [10:0] \$153 ;
+  wire [10:0] \$154 ;
+  wire [10:0] \$155 ;
+  wire [10:0] \$156 ;
+  wire [13:0] \$157 ;
+  wire [13:0] \$158 ;
+  wire \$159 ;
   wire \$16 ;
-  reg [9:0] \$160 ;
-  reg [9:0] \$161 ;
-  reg [15:0] \$162 ;
-  reg [12:0] \$163 ;
-  reg \$164 ;
-  reg [15:0] \$165 ;
-  reg [4:0] \$166 ;
-  reg [15:0] \$167 ;
-  reg [4:0] \$168 ;
-  reg [15:0] \$169 ;
+  wire \$160 ;
+  wire \$161 ;
+  wire [5:0] \$162 ;
+  wire [5:0] \$163 ;
+  wire \$164 ;
+  wire \$165 ;
+  wire \$166 ;
+  wire [5:0] \$167 ;
+  wire [5:0] \$168 ;
+  wire \$169 ;
   wire \$17 ;
-  reg [13:0] \$170 ;
+  wire \$170 ;
+  wire \$171 ;
+  wire \$172 ;
+  wire [14:0] \$173 ;
+  wire [14:0] \$174 ;
+  wire \$175 ;
+  wire \$176 ;
+  wire \$177 ;
+  wire \$178 ;
+  reg [4:0] \$179 ;
   wire \$18 ;
+  reg \$180 ;
+  reg \$181 ;
+  reg [15:0] \$182 ;
+  reg \$183 ;
+  reg \$184 ;
+  reg \$185 ;
+  reg [8:0] \$186 ;
+  reg [9:0] \$187 ;
+  reg [15:0] \$188 ;
+  reg [8:0] \$189 ;
   wire \$19 ;
+  reg [9:0] \$190 ;
+  reg [15:0] \$191 ;
+  reg \$192 ;
+  reg [2:0] \$193 ;
+  reg \$194 ;
+  reg [3:0] \$195 ;
+  reg \$196 ;
+  reg [9:0] \$197 ;
+  reg [9:0] \$198 ;
+  reg [15:0] \$199 ;
   wire \$2 ;
   wire \$20 ;
+  reg [12:0] \$200 ;
+  reg \$201 ;
+  reg \$202 ;
+  reg [15:0] \$203 ;
+  reg [4:0] \$204 ;
+  reg \$205 ;
+  reg [15:0] \$206 ;
+  reg [4:0] \$207 ;
+  reg \$208 ;
+  reg [15:0] \$209 ;
   wire \$21 ;
+  reg [13:0] \$210 ;
+  reg \$211 ;
   wire \$22 ;
   wire \$23 ;
   wire \$24 ;
@@ -13940,9 +14292,9 @@ module \holdfast_8x8.feeder (rst, streaming, stall_weights, stall_memory, stall_
   wire \$49 ;
   wire \$5 ;
   wire \$50 ;
-  wire [4:0] \$51 ;
+  wire \$51 ;
   wire \$52 ;
-  wire [16:0] \$53 ;
+  wire \$53 ;
   wire \$54 ;
   wire \$55 ;
   wire \$56 ;
@@ -13953,7 +14305,7 @@ module \holdfast_8x8.feeder (rst, streaming, stall_weights, stall_memory, stall_
   wire \$60 ;
   wire \$61 ;
   wire \$62 ;
-  wire [16:0] \$63 ;
+  wire \$63 ;
   wire \$64 ;
   wire \$65 ;
   wire \$66 ;
@@ -13973,26 +14325,26 @@ module \holdfast_8x8.feeder (rst, streaming, stall_weights, stall_memory, stall_
   wire \$79 ;
   wire \$8 ;
   wire \$80 ;
-  wire \$81 ;
+  wire [16:0] \$81 ;
   wire \$82 ;
   wire \$83 ;
   wire \$84 ;
   wire \$85 ;
   wire \$86 ;
   wire \$87 ;
-  wire \$88 ;
+  wire [16:0] \$88 ;
   wire \$89 ;
   wire \$9 ;
   wire \$90 ;
   wire \$91 ;
   wire \$92 ;
   wire \$93 ;
-  wire [9:0] \$94 ;
-  wire [10:0] \$95 ;
-  wire [16:0] \$96 ;
+  wire \$94 ;
+  wire \$95 ;
+  wire \$96 ;
   wire \$97 ;
-  wire [9:0] \$98 ;
-  wire [10:0] \$99 ;
+  wire \$98 ;
+  wire \$99 ;
   output [15:0] address;
   reg [15:0] address = 16'h0000;
   reg [15:0] base;
@@ -14010,10 +14362,13 @@ module \holdfast_8x8.feeder (rst, streaming, stall_weights, stall_memory, stall_
   reg [2:0] gap = 3'h0;
   input go;
   wire go;
-  wire [3:0] interval;
   reg [15:0] kernel_address = 16'h0000;
   reg [4:0] kernel_column = 5'h00;
   reg [4:0] kernel_row = 5'h00;
+  reg last_block = 1'h0;
+  reg last_kernel_column = 1'h0;
+  reg last_kernel_row = 1'h0;
+  reg last_output = 1'h0;
   input [514:0] layer;
   wire [514:0] layer;
   wire [7:0] \layer.add_hi ;
@@ -14096,7 +14451,7 @@ module \holdfast_8x8.feeder (rst, streaming, stall_weights, stall_memory, stall_
   wire streaming;
   output sub_block;
   reg sub_block = 1'h0;
-  reg \sub_block$39  = 1'h0;
+  reg \sub_block$38  = 1'h0;
   reg [15:0] tile_address = 16'h0000;
   wire [15:0] tile_base;
   wire tile_over;
@@ -14113,220 +14468,262 @@ module \holdfast_8x8.feeder (rst, streaming, stall_weights, stall_memory, stall_
   reg [9:0] x_tile = 10'h000;
   reg [9:0] y = 10'h000;
   reg [9:0] y_tile = 10'h000;
-  assign \$1  = ~ layer[16];
-  assign \$2  = block == 1'h1;
-  assign \$3  = kernel_column == 1'h1;
-  assign \$4  = \$2  & \$3 ;
-  assign \$5  = kernel_row == 1'h1;
-  assign \$6  = \$4  & \$5 ;
-  assign \$7  = \$1  | \$6 ;
+  assign \$1  = ~ waiting;
+  assign streaming = walking & \$1 ;
+  assign \$2  = walking & waiting;
+  assign \$3  = ~ layer[16];
+  assign \$4  = last_block & last_kernel_column;
+  assign \$5  = \$4  & last_kernel_row;
+  assign \$6  = \$3  | \$5 ;
+  assign \$7  = elapsed >= 4'h8;
   assign \$8  = layer[228:220] == 1'h1;
   assign \$9  = layer[219:211] == 1'h1;
   assign \$10  = \$8  & \$9 ;
   assign \$11  = ~ layer[17];
   assign \$12  = \$10  & \$11 ;
-  assign \$13  = \$12  ? 3'h1 : 3'h5;
-  assign interval = \$7  ? 4'h8 : { 1'h0, \$13  };
-  assign \$14  = ~ waiting;
-  assign streaming = walking & \$14 ;
-  assign \$15  = walking & waiting;
-  assign \$16  = elapsed < interval;
-  assign \$17  = \$15  & \$16 ;
+  assign \$13  = elapsed >= 3'h5;
+  assign \$14  = \$12  | \$13 ;
+  assign \$15  = \$6  ? \$7  : \$14 ;
+  assign \$16  = ~ \$15 ;
+  assign \$17  = \$2  & \$16 ;
   assign \$18  = ~ layer[16];
-  assign \$19  = block == 1'h1;
-  assign \$20  = kernel_column == 1'h1;
-  assign \$21  = \$19  & \$20 ;
-  assign \$22  = kernel_row == 1'h1;
-  assign \$23  = \$21  & \$22 ;
-  assign \$24  = \$18  | \$23 ;
-  assign stall_weights = \$17  & \$24 ;
-  assign \$25  = walking & waiting;
-  assign \$26  = elapsed < interval;
-  assign \$27  = \$25  & \$26 ;
-  assign \$28  = ~ layer[16];
-  assign \$29  = block == 1'h1;
-  assign \$30  = kernel_column == 1'h1;
-  assign \$31  = \$29  & \$30 ;
-  assign \$32  = kernel_row == 1'h1;
-  assign \$33  = \$31  & \$32 ;
-  assign \$34  = \$28  | \$33 ;
-  assign \$35  = ~ \$34 ;
-  assign stall_memory = \$27  & \$35 ;
-  assign \$36  = walking & waiting;
-  assign \$37  = elapsed < interval;
-  assign \$38  = ~ \$37 ;
-  assign stall_writeback = \$36  & \$38 ;
-  assign \$39  = ! gap;
-  assign \$40  = column == 1'h1;
-  assign \$41  = row == 1'h1;
-  assign \$42  = \$40  & \$41 ;
-  assign \$43  = block == 1'h1;
-  assign \$44  = kernel_column == 1'h1;
-  assign \$45  = \$43  & \$44 ;
-  assign \$46  = kernel_row == 1'h1;
-  assign \$47  = \$45  & \$46 ;
-  assign \$48  = ~ \$47 ;
-  assign \$49  = \$42  & \$48 ;
-  assign tile_over = waiting ? \$39  : \$49 ;
-  assign \$50  = walking & tile_over;
-  assign \$51  = interval - 1'h1;
-  assign \$52  = $signed({ 1'h0, elapsed }) >= $signed(\$51 );
-  assign next_tile = \$50  & \$52 ;
-  assign \$53  = row_address + layer[103:88];
-  assign enter = go | next_tile;
-  assign \$54  = block == 1'h1;
-  assign next_column = go | \$54 ;
-  assign \$55  = block == 1'h1;
-  assign \$56  = kernel_column == 1'h1;
-  assign \$57  = \$55  & \$56 ;
-  assign next_row = go | \$57 ;
-  assign \$58  = block == 1'h1;
-  assign \$59  = kernel_column == 1'h1;
-  assign \$60  = \$58  & \$59 ;
-  assign \$61  = kernel_row == 1'h1;
+  assign \$19  = last_block & last_kernel_column;
+  assign \$20  = \$19  & last_kernel_row;
+  assign \$21  = \$18  | \$20 ;
+  assign stall_weights = \$17  & \$21 ;
+  assign \$22  = walking & waiting;
+  assign \$23  = ~ layer[16];
+  assign \$24  = last_block & last_kernel_column;
+  assign \$25  = \$24  & last_kernel_row;
+  assign \$26  = \$23  | \$25 ;
+  assign \$27  = elapsed >= 4'h8;
+  assign \$28  = layer[228:220] == 1'h1;
+  assign \$29  = layer[219:211] == 1'h1;
+  assign \$30  = \$28  & \$29 ;
+  assign \$31  = ~ layer[17];
+  assign \$32  = \$30  & \$31 ;
+  assign \$33  = elapsed >= 3'h5;
+  assign \$34  = \$32  | \$33 ;
+  assign \$35  = \$26  ? \$27  : \$34 ;
+  assign \$36  = ~ \$35 ;
+  assign \$37  = \$22  & \$36 ;
+  assign \$38  = ~ layer[16];
+  assign \$39  = last_block & last_kernel_column;
+  assign \$40  = \$39  & last_kernel_row;
+  assign \$41  = \$38  | \$40 ;
+  assign \$42  = ~ \$41 ;
+  assign stall_memory = \$37  & \$42 ;
+  assign \$43  = walking & waiting;
+  assign \$44  = ~ layer[16];
+  assign \$45  = last_block & last_kernel_column;
+  assign \$46  = \$45  & last_kernel_row;
+  assign \$47  = \$44  | \$46 ;
+  assign \$48  = elapsed >= 4'h8;
+  assign \$49  = layer[228:220] == 1'h1;
+  assign \$50  = layer[219:211] == 1'h1;
+  assign \$51  = \$49  & \$50 ;
+  assign \$52  = ~ layer[17];
+  assign \$53  = \$51  & \$52 ;
+  assign \$54  = elapsed >= 3'h5;
+  assign \$55  = \$53  | \$54 ;
+  assign \$56  = \$47  ? \$48  : \$55 ;
+  assign \$57  = ~ \$56 ;
+  assign stall_writeback = \$43  & \$58 ;
+  assign \$59  = ! gap;
+  assign \$60  = column == 1'h1;
+  assign \$61  = row == 1'h1;
   assign \$62  = \$60  & \$61 ;
-  assign next_output = go | \$62 ;
-  assign \$63  = base + step;
-  assign \$64  = ~ waiting;
-  assign \$65  = walking & \$64 ;
-  assign \$66  = x >= layer[196:188];
-  assign \$67  = y >= layer[187:179];
-  assign \$68  = \$66  | \$67 ;
-  assign \$69  = column == 1'h1;
-  assign \$70  = row == 1'h1;
-  assign \$71  = \$69  & \$70 ;
-  assign \$72  = block == 1'h1;
-  assign \$73  = kernel_column == 1'h1;
-  assign \$74  = \$72  & \$73 ;
-  assign \$75  = kernel_row == 1'h1;
-  assign \$76  = \$74  & \$75 ;
-  assign \$77  = ~ layer[16];
-  assign \$78  = block == 1'h1;
-  assign \$79  = kernel_column == 1'h1;
-  assign \$80  = \$78  & \$79 ;
-  assign \$81  = kernel_row == 1'h1;
-  assign \$82  = \$80  & \$81 ;
-  assign \$83  = \$77  | \$82 ;
-  assign \$84  = first_pixel & \$83 ;
-  assign \$85  = block == 1'h1;
-  assign \$86  = kernel_column == 1'h1;
-  assign \$87  = \$85  & \$86 ;
-  assign \$88  = kernel_row == 1'h1;
-  assign \$89  = \$87  & \$88 ;
-  assign \$90  = output_tile == 1'h1;
-  assign \$91  = \$89  & \$90 ;
-  assign \$92  = ~ \$91 ;
-  assign \$93  = \$84  & \$92 ;
-  assign \$94  = column - 1'h1;
-  assign \$95  = $signed(x) + $signed({ 1'h0, layer[27:25] });
-  assign \$96  = pixel_address + layer[87:72];
-  assign \$97  = column == 1'h1;
-  assign \$98  = row - 1'h1;
-  assign \$99  = $signed(y) + $signed({ 1'h0, layer[27:25] });
-  assign \$100  = column == 1'h1;
-  assign \$101  = row == 1'h1;
-  assign \$102  = \$100  & \$101 ;
-  assign \$103  = block == 1'h1;
-  assign \$104  = kernel_column == 1'h1;
-  assign \$105  = \$103  & \$104 ;
-  assign \$106  = kernel_row == 1'h1;
-  assign \$107  = \$105  & \$106 ;
-  assign \$108  = block == 1'h1;
-  assign \$109  = kernel_column == 1'h1;
-  assign \$110  = \$108  & \$109 ;
-  assign \$111  = kernel_row == 1'h1;
-  assign \$112  = \$110  & \$111 ;
-  assign \$113  = output_tile == 1'h1;
-  assign \$114  = \$112  & \$113 ;
-  assign \$115  = elapsed != 4'h8;
-  assign \$116  = elapsed + 1'h1;
-  assign \$117  = elapsed >= interval;
-  assign \$118  = waiting & \$117 ;
-  assign \$119  = | gap;
-  assign \$120  = \$118  & \$119 ;
-  assign \$121  = gap - 1'h1;
-  assign \$122  = $signed(x_tile) + $signed({ 1'h0, layer[30:28] });
-  assign \$123  = next_column ? \$122  : { x_tile[9], x_tile };
-  assign \$124  = next_row ? { layer[168], layer[168:159] } : \$123 ;
-  assign \$125  = $signed(x_tile) + $signed({ 1'h0, layer[30:28] });
-  assign \$126  = next_column ? \$125  : { x_tile[9], x_tile };
-  assign \$127  = next_row ? { layer[168], layer[168:159] } : \$126 ;
-  assign \$128  = $signed(y_tile) + $signed({ 1'h0, layer[30:28] });
-  assign \$129  = next_row ? \$128  : { y_tile[9], y_tile };
-  assign \$130  = next_output ? { layer[158], layer[158:149] } : \$129 ;
-  assign \$131  = $signed(y_tile) + $signed({ 1'h0, layer[30:28] });
-  assign \$132  = next_row ? \$131  : { y_tile[9], y_tile };
-  assign \$133  = next_output ? { layer[158], layer[158:149] } : \$132 ;
-  assign \$134  = block - 1'h1;
-  assign \$135  = next_column ? { 1'h0, layer[148:136] } : \$134 ;
-  assign \$136  = kernel_column - 1'h1;
-  assign \$137  = next_row ? { 1'h0, layer[178:174] } : \$136 ;
-  assign \$138  = kernel_row - 1'h1;
-  assign \$139  = next_output ? { 1'h0, layer[173:169] } : \$138 ;
-  assign \$140  = output_tile - 1'h1;
-  assign \$141  = go ? { 1'h0, layer[210:197] } : \$140 ;
+  assign \$63  = last_block & last_kernel_column;
+  assign \$64  = \$63  & last_kernel_row;
+  assign \$65  = ~ \$64 ;
+  assign \$66  = \$62  & \$65 ;
+  assign tile_over = waiting ? \$59  : \$66 ;
+  assign \$67  = walking & tile_over;
+  assign \$68  = ~ layer[16];
+  assign \$69  = last_block & last_kernel_column;
+  assign \$70  = \$69  & last_kernel_row;
+  assign \$71  = \$68  | \$70 ;
+  assign \$72  = elapsed >= 3'h7;
+  assign \$73  = layer[228:220] == 1'h1;
+  assign \$74  = layer[219:211] == 1'h1;
+  assign \$75  = \$73  & \$74 ;
+  assign \$76  = ~ layer[17];
+  assign \$77  = \$75  & \$76 ;
+  assign \$78  = elapsed >= 3'h4;
+  assign \$79  = \$77  | \$78 ;
+  assign \$80  = \$71  ? \$72  : \$79 ;
+  assign next_tile = \$67  & \$80 ;
+  assign \$81  = row_address + layer[103:88];
+  assign enter = go | next_tile;
+  assign \$82  = ~ walking;
+  assign next_column = \$82  | last_block;
+  assign \$83  = ~ walking;
+  assign \$84  = last_block & last_kernel_column;
+  assign next_row = \$83  | \$84 ;
+  assign \$85  = ~ walking;
+  assign \$86  = last_block & last_kernel_column;
+  assign \$87  = \$86  & last_kernel_row;
+  assign next_output = \$85  | \$87 ;
+  assign \$88  = base + step;
+  assign \$89  = ~ walking;
+  assign \$90  = ~ waiting;
+  assign \$91  = walking & \$90 ;
+  assign \$92  = x >= layer[196:188];
+  assign \$93  = y >= layer[187:179];
+  assign \$94  = \$92  | \$93 ;
+  assign \$95  = column == 1'h1;
+  assign \$96  = row == 1'h1;
+  assign \$97  = \$95  & \$96 ;
+  assign \$98  = last_block & last_kernel_column;
+  assign \$99  = \$98  & last_kernel_row;
+  assign \$100  = ~ layer[16];
+  assign \$101  = last_block & last_kernel_column;
+  assign \$102  = \$101  & last_kernel_row;
+  assign \$103  = \$100  | \$102 ;
+  assign \$104  = first_pixel & \$103 ;
+  assign \$105  = last_block & last_kernel_column;
+  assign \$106  = \$105  & last_kernel_row;
+  assign \$107  = \$106  & last_output;
+  assign \$108  = ~ \$107 ;
+  assign \$109  = \$104  & \$108 ;
+  assign \$110  = column - 1'h1;
+  assign \$111  = $signed(x) + $signed({ 1'h0, layer[27:25] });
+  assign \$112  = pixel_address + layer[87:72];
+  assign \$113  = column == 1'h1;
+  assign \$114  = row - 1'h1;
+  assign \$115  = $signed(y) + $signed({ 1'h0, layer[27:25] });
+  assign \$116  = column == 1'h1;
+  assign \$117  = row == 1'h1;
+  assign \$118  = \$116  & \$117 ;
+  assign \$119  = last_block & last_kernel_column;
+  assign \$120  = \$119  & last_kernel_row;
+  assign \$121  = last_block & last_kernel_column;
+  assign \$122  = \$121  & last_kernel_row;
+  assign \$123  = \$122  & last_output;
+  assign \$124  = elapsed != 4'h8;
+  assign \$125  = elapsed + 1'h1;
+  assign \$126  = ~ layer[16];
+  assign \$127  = last_block & last_kernel_column;
+  assign \$128  = \$127  & last_kernel_row;
+  assign \$129  = \$126  | \$128 ;
+  assign \$130  = elapsed >= 4'h8;
+  assign \$131  = layer[228:220] == 1'h1;
+  assign \$132  = layer[219:211] == 1'h1;
+  assign \$133  = \$131  & \$132 ;
+  assign \$134  = ~ layer[17];
+  assign \$135  = \$133  & \$134 ;
+  assign \$136  = elapsed >= 3'h5;
+  assign \$137  = \$135  | \$136 ;
+  assign \$138  = \$129  ? \$130  : \$137 ;
+  assign \$139  = ~ \$138 ;
+  assign \$141  = waiting & \$140 ;
+  assign \$142  = | gap;
+  assign \$143  = \$141  & \$142 ;
+  assign \$144  = gap - 1'h1;
+  assign \$145  = $signed(x_tile) + $signed({ 1'h0, layer[30:28] });
+  assign \$146  = next_column ? \$145  : { x_tile[9], x_tile };
+  assign \$147  = next_row ? { layer[168], layer[168:159] } : \$146 ;
+  assign \$148  = $signed(x_tile) + $signed({ 1'h0, layer[30:28] });
+  assign \$149  = next_column ? \$148  : { x_tile[9], x_tile };
+  assign \$150  = next_row ? { layer[168], layer[168:159] } : \$149 ;
+  assign \$151  = $signed(y_tile) + $signed({ 1'h0, layer[30:28] });
+  assign \$152  = next_row ? \$151  : { y_tile[9], y_tile };
+  assign \$153  = next_output ? { layer[158], layer[158:149] } : \$152 ;
+  assign \$154  = $signed(y_tile) + $signed({ 1'h0, layer[30:28] });
+  assign \$155  = next_row ? \$154  : { y_tile[9], y_tile };
+  assign \$156  = next_output ? { layer[158], layer[158:149] } : \$155 ;
+  assign \$157  = block - 1'h1;
+  assign \$158  = next_column ? { 1'h0, layer[148:136] } : \$157 ;
+  assign \$159  = layer[148:136] == 1'h1;
+  assign \$160  = block == 2'h2;
+  assign \$161  = next_column ? \$159  : \$160 ;
+  assign \$162  = kernel_column - 1'h1;
+  assign \$163  = next_row ? { 1'h0, layer[178:174] } : \$162 ;
+  assign \$164  = layer[178:174] == 1'h1;
+  assign \$165  = kernel_column == 2'h2;
+  assign \$166  = next_row ? \$164  : \$165 ;
+  assign \$167  = kernel_row - 1'h1;
+  assign \$168  = next_output ? { 1'h0, layer[173:169] } : \$167 ;
+  assign \$169  = layer[173:169] == 1'h1;
+  assign \$170  = kernel_row == 2'h2;
+  assign \$171  = next_output ? \$169  : \$170 ;
+  assign \$172  = ~ walking;
+  assign \$173  = output_tile - 1'h1;
+  assign \$174  = walking ? \$173  : { 1'h0, layer[210:197] };
+  assign \$175  = ~ walking;
+  assign \$176  = layer[210:197] == 1'h1;
+  assign \$177  = output_tile == 2'h2;
+  assign \$178  = walking ? \$177  : \$176 ;
   always @(posedge clk)
-    token <= \$142 ;
+    token <= \$179 ;
   always @(posedge clk)
-    done <= \$143 ;
+    done <= \$180 ;
   always @(posedge clk)
-    load_next <= \$144 ;
+    load_next <= \$181 ;
   always @(posedge clk)
-    address <= \$145 ;
+    address <= \$182 ;
   always @(posedge clk)
-    sub_block <= \$146 ;
+    sub_block <= \$183 ;
   always @(posedge clk)
-    pad <= \$147 ;
+    pad <= \$184 ;
   always @(posedge clk)
-    first_pixel <= \$148 ;
+    first_pixel <= \$185 ;
   always @(posedge clk)
-    column <= \$149 ;
+    column <= \$186 ;
   always @(posedge clk)
-    x <= \$150 ;
+    x <= \$187 ;
   always @(posedge clk)
-    pixel_address <= \$151 ;
+    pixel_address <= \$188 ;
   always @(posedge clk)
-    row <= \$152 ;
+    row <= \$189 ;
   always @(posedge clk)
-    y <= \$153 ;
+    y <= \$190 ;
   always @(posedge clk)
-    row_address <= \$154 ;
+    row_address <= \$191 ;
   always @(posedge clk)
-    waiting <= \$155 ;
+    waiting <= \$192 ;
   always @(posedge clk)
-    gap <= \$156 ;
+    gap <= \$193 ;
   always @(posedge clk)
-    walking <= \$157 ;
+    walking <= \$194 ;
   always @(posedge clk)
-    elapsed <= \$158 ;
+    elapsed <= \$195 ;
   always @(posedge clk)
-    first_reduction <= \$159 ;
+    first_reduction <= \$196 ;
   always @(posedge clk)
-    x_tile <= \$160 ;
+    x_tile <= \$197 ;
   always @(posedge clk)
-    y_tile <= \$161 ;
+    y_tile <= \$198 ;
   always @(posedge clk)
-    tile_address <= \$162 ;
+    tile_address <= \$199 ;
   always @(posedge clk)
-    block <= \$163 ;
+    block <= \$200 ;
   always @(posedge clk)
-    \sub_block$39  <= \$164 ;
+    last_block <= \$201 ;
   always @(posedge clk)
-    column_address <= \$165 ;
+    \sub_block$38  <= \$202 ;
   always @(posedge clk)
-    kernel_column <= \$166 ;
+    column_address <= \$203 ;
   always @(posedge clk)
-    kernel_address <= \$167 ;
+    kernel_column <= \$204 ;
   always @(posedge clk)
-    kernel_row <= \$168 ;
+    last_kernel_column <= \$205 ;
   always @(posedge clk)
-    output_address <= \$169 ;
+    kernel_address <= \$206 ;
   always @(posedge clk)
-    output_tile <= \$170 ;
+    kernel_row <= \$207 ;
+  always @(posedge clk)
+    last_kernel_row <= \$208 ;
+  always @(posedge clk)
+    output_address <= \$209 ;
+  always @(posedge clk)
+    output_tile <= \$210 ;
+  always @(posedge clk)
+    last_output <= \$211 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
     base = tile_address;
-    if (go) begin
+    if (\$89 ) begin
       base = layer[55:40];
     end else if (next_output) begin
       base = output_address;
@@ -14339,7 +14736,7 @@ module \holdfast_8x8.feeder (rst, streaming, stall_weights, stall_memory, stall_
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
     step = 16'h0001;
-    if (go) begin
+    if (\$89 ) begin
       step = 16'h0000;
     end else if (next_output) begin
       step = layer[71:56];
@@ -14351,382 +14748,428 @@ module \holdfast_8x8.feeder (rst, streaming, stall_weights, stall_memory, stall_
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$142  = 5'h00;
-    if (\$65 ) begin
-      \$142 [0] = 1'h1;
-      \$142 [1] = first_pixel;
-      \$142 [2] = \$71 ;
-      \$142 [3] = first_reduction;
-      \$142 [4] = \$76 ;
+    \$179  = 5'h00;
+    if (\$91 ) begin
+      \$179 [0] = 1'h1;
+      \$179 [1] = first_pixel;
+      \$179 [2] = \$97 ;
+      \$179 [3] = first_reduction;
+      \$179 [4] = \$99 ;
     end
     if (rst) begin
-      \$142  = 5'h00;
+      \$179  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$143  = 1'h0;
-    if (\$65 ) begin
-      if (\$102 ) begin
-        if (\$114 ) begin
-          \$143  = 1'h1;
+    \$180  = 1'h0;
+    if (\$91 ) begin
+      if (\$118 ) begin
+        if (\$123 ) begin
+          \$180  = 1'h1;
         end
       end
     end
     if (rst) begin
-      \$143  = 1'h0;
+      \$180  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$144  = 1'h0;
-    if (\$65 ) begin
-      \$144  = \$93 ;
+    \$181  = 1'h0;
+    if (\$91 ) begin
+      \$181  = \$109 ;
     end
     if (rst) begin
-      \$144  = 1'h0;
+      \$181  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$145  = address;
-    if (\$65 ) begin
-      \$145  = pixel_address;
+    \$182  = address;
+    if (\$91 ) begin
+      \$182  = pixel_address;
     end
     if (rst) begin
-      \$145  = 16'h0000;
+      \$182  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$146  = sub_block;
-    if (\$65 ) begin
-      \$146  = \sub_block$39 ;
+    \$183  = sub_block;
+    if (\$91 ) begin
+      \$183  = \sub_block$38 ;
     end
     if (rst) begin
-      \$146  = 1'h0;
+      \$183  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$147  = pad;
-    if (\$65 ) begin
-      \$147  = \$68 ;
+    \$184  = pad;
+    if (\$91 ) begin
+      \$184  = \$94 ;
     end
     if (rst) begin
-      \$147  = 1'h0;
+      \$184  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$148  = first_pixel;
-    if (\$65 ) begin
-      \$148  = 1'h0;
+    \$185  = first_pixel;
+    if (\$91 ) begin
+      \$185  = 1'h0;
     end
     if (enter) begin
-      \$148  = 1'h1;
+      \$185  = 1'h1;
     end
     if (rst) begin
-      \$148  = 1'h0;
+      \$185  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$149  = column;
-    if (\$65 ) begin
-      \$149  = \$94 [8:0];
-      if (\$97 ) begin
-        \$149  = layer[228:220];
+    \$186  = column;
+    if (\$91 ) begin
+      \$186  = \$110 [8:0];
+      if (\$113 ) begin
+        \$186  = layer[228:220];
       end
     end
     if (enter) begin
-      \$149  = layer[228:220];
+      \$186  = layer[228:220];
     end
     if (rst) begin
-      \$149  = 9'h000;
+      \$186  = 9'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$150  = x;
-    if (\$65 ) begin
-      \$150  = \$95 [9:0];
-      if (\$97 ) begin
-        \$150  = x_tile;
+    \$187  = x;
+    if (\$91 ) begin
+      \$187  = \$111 [9:0];
+      if (\$113 ) begin
+        \$187  = x_tile;
       end
     end
     if (enter) begin
-      \$150  = \$124 [9:0];
+      \$187  = \$147 [9:0];
     end
     if (rst) begin
-      \$150  = 10'h000;
+      \$187  = 10'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$151  = pixel_address;
-    if (\$65 ) begin
-      \$151  = \$96 [15:0];
-      if (\$97 ) begin
-        \$151  = \$53 [15:0];
+    \$188  = pixel_address;
+    if (\$91 ) begin
+      \$188  = \$112 [15:0];
+      if (\$113 ) begin
+        \$188  = \$81 [15:0];
       end
     end
     if (enter) begin
-      \$151  = \$63 [15:0];
+      \$188  = \$88 [15:0];
     end
     if (rst) begin
-      \$151  = 16'h0000;
+      \$188  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$152  = row;
-    if (\$65 ) begin
-      if (\$97 ) begin
-        \$152  = \$98 [8:0];
+    \$189  = row;
+    if (\$91 ) begin
+      if (\$113 ) begin
+        \$189  = \$114 [8:0];
       end
     end
     if (enter) begin
-      \$152  = layer[219:211];
+      \$189  = layer[219:211];
     end
     if (rst) begin
-      \$152  = 9'h000;
+      \$189  = 9'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$153  = y;
-    if (\$65 ) begin
-      if (\$97 ) begin
-        \$153  = \$99 [9:0];
+    \$190  = y;
+    if (\$91 ) begin
+      if (\$113 ) begin
+        \$190  = \$115 [9:0];
       end
     end
     if (enter) begin
-      \$153  = \$130 [9:0];
+      \$190  = \$153 [9:0];
     end
     if (rst) begin
-      \$153  = 10'h000;
+      \$190  = 10'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$154  = row_address;
-    if (\$65 ) begin
-      if (\$97 ) begin
-        \$154  = \$53 [15:0];
+    \$191  = row_address;
+    if (\$91 ) begin
+      if (\$113 ) begin
+        \$191  = \$81 [15:0];
       end
     end
     if (enter) begin
-      \$154  = \$63 [15:0];
+      \$191  = \$88 [15:0];
     end
     if (rst) begin
-      \$154  = 16'h0000;
+      \$191  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$155  = waiting;
-    if (\$65 ) begin
-      if (\$102 ) begin
-        \$155  = 1'h1;
+    \$192  = waiting;
+    if (\$91 ) begin
+      if (\$118 ) begin
+        \$192  = 1'h1;
       end
     end
     if (enter) begin
-      \$155  = 1'h0;
+      \$192  = 1'h0;
     end
     if (rst) begin
-      \$155  = 1'h0;
+      \$192  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$156  = gap;
-    if (\$65 ) begin
-      if (\$102 ) begin
-        if (\$107 ) begin
-          \$156  = 3'h4;
+    \$193  = gap;
+    if (\$91 ) begin
+      if (\$118 ) begin
+        if (\$120 ) begin
+          \$193  = 3'h4;
         end
       end
     end
-    if (\$120 ) begin
-      \$156  = \$121 [2:0];
+    if (\$143 ) begin
+      \$193  = \$144 [2:0];
     end
     if (enter) begin
-      \$156  = 3'h0;
+      \$193  = 3'h0;
     end
     if (rst) begin
-      \$156  = 3'h0;
+      \$193  = 3'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$157  = walking;
-    if (\$65 ) begin
-      if (\$102 ) begin
-        if (\$114 ) begin
-          \$157  = 1'h0;
+    \$194  = walking;
+    if (\$91 ) begin
+      if (\$118 ) begin
+        if (\$123 ) begin
+          \$194  = 1'h0;
         end
       end
     end
     if (go) begin
-      \$157  = 1'h1;
+      \$194  = 1'h1;
     end
     if (stop) begin
-      \$157  = 1'h0;
+      \$194  = 1'h0;
     end
     if (rst) begin
-      \$157  = 1'h0;
+      \$194  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$158  = elapsed;
-    if (\$115 ) begin
-      \$158  = \$116 [3:0];
+    \$195  = elapsed;
+    if (\$124 ) begin
+      \$195  = \$125 [3:0];
     end
     if (enter) begin
-      \$158  = 4'h0;
+      \$195  = 4'h0;
     end
     if (rst) begin
-      \$158  = 4'h0;
+      \$195  = 4'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$159  = first_reduction;
+    \$196  = first_reduction;
     if (enter) begin
-      \$159  = next_output;
+      \$196  = next_output;
     end
     if (rst) begin
-      \$159  = 1'h0;
+      \$196  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$160  = x_tile;
+    \$197  = x_tile;
     if (enter) begin
-      \$160  = \$127 [9:0];
+      \$197  = \$150 [9:0];
     end
     if (rst) begin
-      \$160  = 10'h000;
+      \$197  = 10'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$161  = y_tile;
+    \$198  = y_tile;
     if (enter) begin
-      \$161  = \$133 [9:0];
+      \$198  = \$156 [9:0];
     end
     if (rst) begin
-      \$161  = 10'h000;
+      \$198  = 10'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$162  = tile_address;
+    \$199  = tile_address;
     if (enter) begin
-      \$162  = \$63 [15:0];
+      \$199  = \$88 [15:0];
     end
     if (rst) begin
-      \$162  = 16'h0000;
+      \$199  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$163  = block;
+    \$200  = block;
     if (enter) begin
-      \$163  = \$135 [12:0];
+      \$200  = \$158 [12:0];
     end
     if (rst) begin
-      \$163  = 13'h0000;
+      \$200  = 13'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$164  = \sub_block$39 ;
+    \$201  = last_block;
+    if (enter) begin
+      \$201  = \$161 ;
+    end
+    if (rst) begin
+      \$201  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
+    \$202  = \sub_block$38 ;
     if (enter) begin
       if (next_column) begin
-        \$164  = layer[31];
+        \$202  = layer[31];
       end
     end
     if (rst) begin
-      \$164  = 1'h0;
+      \$202  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$165  = column_address;
+    \$203  = column_address;
     if (enter) begin
       if (next_column) begin
-        \$165  = \$63 [15:0];
+        \$203  = \$88 [15:0];
       end
     end
     if (rst) begin
-      \$165  = 16'h0000;
+      \$203  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$166  = kernel_column;
+    \$204  = kernel_column;
     if (enter) begin
       if (next_column) begin
-        \$166  = \$137 [4:0];
+        \$204  = \$163 [4:0];
       end
     end
     if (rst) begin
-      \$166  = 5'h00;
+      \$204  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$167  = kernel_address;
+    \$205  = last_kernel_column;
+    if (enter) begin
+      if (next_column) begin
+        \$205  = \$166 ;
+      end
+    end
+    if (rst) begin
+      \$205  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
+    \$206  = kernel_address;
     if (enter) begin
       if (next_row) begin
-        \$167  = \$63 [15:0];
+        \$206  = \$88 [15:0];
       end
     end
     if (rst) begin
-      \$167  = 16'h0000;
+      \$206  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$168  = kernel_row;
+    \$207  = kernel_row;
     if (enter) begin
       if (next_row) begin
-        \$168  = \$139 [4:0];
+        \$207  = \$168 [4:0];
       end
     end
     if (rst) begin
-      \$168  = 5'h00;
+      \$207  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$169  = output_address;
+    \$208  = last_kernel_row;
     if (enter) begin
-      if (next_output) begin
-        \$169  = \$63 [15:0];
+      if (next_row) begin
+        \$208  = \$171 ;
       end
     end
     if (rst) begin
-      \$169  = 16'h0000;
+      \$208  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$170  = output_tile;
+    \$209  = output_address;
     if (enter) begin
       if (next_output) begin
-        \$170  = \$141 [13:0];
+        \$209  = \$88 [15:0];
       end
     end
     if (rst) begin
-      \$170  = 14'h0000;
+      \$209  = 16'h0000;
     end
   end
-  assign row_base = \$53 [15:0];
-  assign tile_base = \$63 [15:0];
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
+    \$210  = output_tile;
+    if (enter) begin
+      if (next_output) begin
+        \$210  = \$174 [13:0];
+      end
+    end
+    if (rst) begin
+      \$210  = 14'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
+    \$211  = last_output;
+    if (enter) begin
+      if (next_output) begin
+        \$211  = \$178 ;
+      end
+    end
+    if (rst) begin
+      \$211  = 1'h0;
+    end
+  end
+  assign row_base = \$81 [15:0];
+  assign tile_base = \$88 [15:0];
   assign \layer.magic  = layer[15:0];
   assign \layer.hold_weights  = layer[16];
   assign \layer.maximum  = layer[17];
@@ -14761,28 +15204,30 @@ module \holdfast_8x8.feeder (rst, streaming, stall_weights, stall_memory, stall_
   assign \layer.lane_mask  = layer[306:291];
   assign \layer.res_lane  = layer[311:307];
   assign \layer.res_base  = layer[327:312];
-  assign \layer.res_step_x  = layer[343:328];
-  assign \layer.res_step_y  = layer[359:344];
-  assign \layer.res_tiles  = layer[373:360];
-  assign \layer.pad_value  = layer[381:374];
-  assign \layer.zero_in  = layer[389:382];
-  assign \layer.input_lo  = layer[397:390];
-  assign \layer.input_hi  = layer[405:398];
-  assign \layer.zero_out  = layer[413:406];
-  assign \layer.lo  = layer[421:414];
-  assign \layer.hi  = layer[429:422];
-  assign \layer.res_zero  = layer[437:430];
-  assign \layer.add_zero  = layer[445:438];
-  assign \layer.add_lo  = layer[453:446];
-  assign \layer.add_hi  = layer[461:454];
-  assign \layer.add_shift  = layer[466:462];
-  assign \layer.add_multiplier_a  = layer[490:467];
-  assign \layer.add_multiplier_b  = layer[514:491];
+  assign \layer.res_tiles  = layer[341:328];
+  assign \layer.pad_value  = layer[349:342];
+  assign \layer.zero_in  = layer[357:350];
+  assign \layer.input_lo  = layer[365:358];
+  assign \layer.input_hi  = layer[373:366];
+  assign \layer.zero_out  = layer[381:374];
+  assign \layer.lo  = layer[389:382];
+  assign \layer.hi  = layer[397:390];
+  assign \layer.res_zero  = layer[405:398];
+  assign \layer.add_zero  = layer[413:406];
+  assign \layer.add_lo  = layer[421:414];
+  assign \layer.add_hi  = layer[429:422];
+  assign \layer.add_shift  = layer[434:430];
+  assign \layer.add_multiplier_a  = layer[458:435];
+  assign \layer.add_multiplier_b  = layer[482:459];
+  assign \layer.res_step_x  = layer[498:483];
+  assign \layer.res_step_y  = layer[514:499];
   assign \token.valid  = token[0];
   assign \token.start  = token[1];
   assign \token.end  = token[2];
   assign \token.first  = token[3];
   assign \token.last  = token[4];
+  assign \$58  = \$56 ;
+  assign \$140  = \$138 ;
 endmodule
 
 module \holdfast_8x8.input_stage (rst, word, \sub_block$3 , pad, act, layer, clk);
@@ -14903,14 +15348,14 @@ module \holdfast_8x8.input_stage (rst, word, \sub_block$3 , pad, act, layer, clk
   wire [7:0] \word[5] ;
   wire [7:0] \word[6] ;
   wire [7:0] \word[7] ;
-  assign \$1  = pad_selected ? layer[381:374] : selected[7:0];
-  assign \$2  = pad_selected ? layer[381:374] : selected[15:8];
-  assign \$3  = pad_selected ? layer[381:374] : selected[23:16];
-  assign \$4  = pad_selected ? layer[381:374] : selected[31:24];
-  assign \$5  = pad_selected ? layer[381:374] : selected[39:32];
-  assign \$6  = pad_selected ? layer[381:374] : selected[47:40];
-  assign \$7  = pad_selected ? layer[381:374] : selected[55:48];
-  assign \$8  = pad_selected ? layer[381:374] : selected[63:56];
+  assign \$1  = pad_selected ? layer[349:342] : selected[7:0];
+  assign \$2  = pad_selected ? layer[349:342] : selected[15:8];
+  assign \$3  = pad_selected ? layer[349:342] : selected[23:16];
+  assign \$4  = pad_selected ? layer[349:342] : selected[31:24];
+  assign \$5  = pad_selected ? layer[349:342] : selected[39:32];
+  assign \$6  = pad_selected ? layer[349:342] : selected[47:40];
+  assign \$7  = pad_selected ? layer[349:342] : selected[55:48];
+  assign \$8  = pad_selected ? layer[349:342] : selected[63:56];
   always @(posedge clk)
     sub_block <= \$9 ;
   always @(posedge clk)
@@ -15029,23 +15474,23 @@ module \holdfast_8x8.input_stage (rst, word, \sub_block$3 , pad, act, layer, clk
   assign \layer.lane_mask  = layer[306:291];
   assign \layer.res_lane  = layer[311:307];
   assign \layer.res_base  = layer[327:312];
-  assign \layer.res_step_x  = layer[343:328];
-  assign \layer.res_step_y  = layer[359:344];
-  assign \layer.res_tiles  = layer[373:360];
-  assign \layer.pad_value  = layer[381:374];
-  assign \layer.zero_in  = layer[389:382];
-  assign \layer.input_lo  = layer[397:390];
-  assign \layer.input_hi  = layer[405:398];
-  assign \layer.zero_out  = layer[413:406];
-  assign \layer.lo  = layer[421:414];
-  assign \layer.hi  = layer[429:422];
-  assign \layer.res_zero  = layer[437:430];
-  assign \layer.add_zero  = layer[445:438];
-  assign \layer.add_lo  = layer[453:446];
-  assign \layer.add_hi  = layer[461:454];
-  assign \layer.add_shift  = layer[466:462];
-  assign \layer.add_multiplier_a  = layer[490:467];
-  assign \layer.add_multiplier_b  = layer[514:491];
+  assign \layer.res_tiles  = layer[341:328];
+  assign \layer.pad_value  = layer[349:342];
+  assign \layer.zero_in  = layer[357:350];
+  assign \layer.input_lo  = layer[365:358];
+  assign \layer.input_hi  = layer[373:366];
+  assign \layer.zero_out  = layer[381:374];
+  assign \layer.lo  = layer[389:382];
+  assign \layer.hi  = layer[397:390];
+  assign \layer.res_zero  = layer[405:398];
+  assign \layer.add_zero  = layer[413:406];
+  assign \layer.add_lo  = layer[421:414];
+  assign \layer.add_hi  = layer[429:422];
+  assign \layer.add_shift  = layer[434:430];
+  assign \layer.add_multiplier_a  = layer[458:435];
+  assign \layer.add_multiplier_b  = layer[482:459];
+  assign \layer.res_step_x  = layer[498:483];
+  assign \layer.res_step_y  = layer[514:499];
   assign \act$11[0]  = act[7:0];
   assign \act$11[1]  = act[15:8];
   assign \act$11[2]  = act[23:16];
@@ -15056,7 +15501,7 @@ module \holdfast_8x8.input_stage (rst, word, \sub_block$3 , pad, act, layer, clk
   assign \act$11[7]  = act[63:56];
 endmodule
 
-module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, sums, token_9, token_24, codes, residual_present, \i$75 , layer, clk);
+module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, sums, token_8, token_24, codes, residual_present, \i$75 , layer, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$71  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -15839,13 +16284,13 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
   wire \token_7.last ;
   wire \token_7.start ;
   wire \token_7.valid ;
+  output [4:0] token_8;
   reg [4:0] token_8 = 5'h00;
   wire \token_8.end ;
   wire \token_8.first ;
   wire \token_8.last ;
   wire \token_8.start ;
   wire \token_8.valid ;
-  output [4:0] token_9;
   reg [4:0] token_9 = 5'h00;
   wire \token_9.end ;
   wire \token_9.first ;
@@ -16809,9 +17254,9 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
     end
   end
   assign codes_token = token_24;
-  assign residual_token = token_9;
+  assign residual_token = token_8;
   assign \layer$63  = layer;
-  assign zero_out = layer[413:406];
+  assign zero_out = layer[381:374];
   assign lo = settings[8:0];
   assign hi = settings[17:9];
   assign enable = 1'h0;
@@ -17089,11 +17534,11 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
   assign \codes_token.end  = token_24[2];
   assign \codes_token.first  = token_24[3];
   assign \codes_token.last  = token_24[4];
-  assign \residual_token.valid  = token_9[0];
-  assign \residual_token.start  = token_9[1];
-  assign \residual_token.end  = token_9[2];
-  assign \residual_token.first  = token_9[3];
-  assign \residual_token.last  = token_9[4];
+  assign \residual_token.valid  = token_8[0];
+  assign \residual_token.start  = token_8[1];
+  assign \residual_token.end  = token_8[2];
+  assign \residual_token.first  = token_8[3];
+  assign \residual_token.last  = token_8[4];
   assign \layer.magic  = layer[15:0];
   assign \layer.hold_weights  = layer[16];
   assign \layer.maximum  = layer[17];
@@ -17128,23 +17573,23 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
   assign \layer.lane_mask  = layer[306:291];
   assign \layer.res_lane  = layer[311:307];
   assign \layer.res_base  = layer[327:312];
-  assign \layer.res_step_x  = layer[343:328];
-  assign \layer.res_step_y  = layer[359:344];
-  assign \layer.res_tiles  = layer[373:360];
-  assign \layer.pad_value  = layer[381:374];
-  assign \layer.zero_in  = layer[389:382];
-  assign \layer.input_lo  = layer[397:390];
-  assign \layer.input_hi  = layer[405:398];
-  assign \layer.zero_out  = layer[413:406];
-  assign \layer.lo  = layer[421:414];
-  assign \layer.hi  = layer[429:422];
-  assign \layer.res_zero  = layer[437:430];
-  assign \layer.add_zero  = layer[445:438];
-  assign \layer.add_lo  = layer[453:446];
-  assign \layer.add_hi  = layer[461:454];
-  assign \layer.add_shift  = layer[466:462];
-  assign \layer.add_multiplier_a  = layer[490:467];
-  assign \layer.add_multiplier_b  = layer[514:491];
+  assign \layer.res_tiles  = layer[341:328];
+  assign \layer.pad_value  = layer[349:342];
+  assign \layer.zero_in  = layer[357:350];
+  assign \layer.input_lo  = layer[365:358];
+  assign \layer.input_hi  = layer[373:366];
+  assign \layer.zero_out  = layer[381:374];
+  assign \layer.lo  = layer[389:382];
+  assign \layer.hi  = layer[397:390];
+  assign \layer.res_zero  = layer[405:398];
+  assign \layer.add_zero  = layer[413:406];
+  assign \layer.add_lo  = layer[421:414];
+  assign \layer.add_hi  = layer[429:422];
+  assign \layer.add_shift  = layer[434:430];
+  assign \layer.add_multiplier_a  = layer[458:435];
+  assign \layer.add_multiplier_b  = layer[482:459];
+  assign \layer.res_step_x  = layer[498:483];
+  assign \layer.res_step_y  = layer[514:499];
   assign \layer$63.magic  = layer[15:0];
   assign \layer$63.hold_weights  = layer[16];
   assign \layer$63.maximum  = layer[17];
@@ -17179,23 +17624,23 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
   assign \layer$63.lane_mask  = layer[306:291];
   assign \layer$63.res_lane  = layer[311:307];
   assign \layer$63.res_base  = layer[327:312];
-  assign \layer$63.res_step_x  = layer[343:328];
-  assign \layer$63.res_step_y  = layer[359:344];
-  assign \layer$63.res_tiles  = layer[373:360];
-  assign \layer$63.pad_value  = layer[381:374];
-  assign \layer$63.zero_in  = layer[389:382];
-  assign \layer$63.input_lo  = layer[397:390];
-  assign \layer$63.input_hi  = layer[405:398];
-  assign \layer$63.zero_out  = layer[413:406];
-  assign \layer$63.lo  = layer[421:414];
-  assign \layer$63.hi  = layer[429:422];
-  assign \layer$63.res_zero  = layer[437:430];
-  assign \layer$63.add_zero  = layer[445:438];
-  assign \layer$63.add_lo  = layer[453:446];
-  assign \layer$63.add_hi  = layer[461:454];
-  assign \layer$63.add_shift  = layer[466:462];
-  assign \layer$63.add_multiplier_a  = layer[490:467];
-  assign \layer$63.add_multiplier_b  = layer[514:491];
+  assign \layer$63.res_tiles  = layer[341:328];
+  assign \layer$63.pad_value  = layer[349:342];
+  assign \layer$63.zero_in  = layer[357:350];
+  assign \layer$63.input_lo  = layer[365:358];
+  assign \layer$63.input_hi  = layer[373:366];
+  assign \layer$63.zero_out  = layer[381:374];
+  assign \layer$63.lo  = layer[389:382];
+  assign \layer$63.hi  = layer[397:390];
+  assign \layer$63.res_zero  = layer[405:398];
+  assign \layer$63.add_zero  = layer[413:406];
+  assign \layer$63.add_lo  = layer[421:414];
+  assign \layer$63.add_hi  = layer[429:422];
+  assign \layer$63.add_shift  = layer[434:430];
+  assign \layer$63.add_multiplier_a  = layer[458:435];
+  assign \layer$63.add_multiplier_b  = layer[482:459];
+  assign \layer$63.res_step_x  = layer[498:483];
+  assign \layer$63.res_step_y  = layer[514:499];
   assign \settings.lo  = settings[8:0];
   assign \settings.hi  = settings[17:9];
   assign \settings.residual_zero  = settings[25:18];
@@ -18860,28 +19305,28 @@ module \holdfast_8x8.lanes.layer_setup (rst, settings, layer, clk);
   wire [7:0] \settings.residual_zero ;
   always @(posedge clk)
     settings <= \$5 ;
-  assign \$1  = $signed(layer[421:414]) - $signed(layer[413:406]);
-  assign \$2  = $signed(layer[429:422]) - $signed(layer[413:406]);
-  assign \$3  = { layer[482:467], 1'h0 } >> layer[462];
-  assign \$4  = { layer[506:491], 1'h0 } >> layer[462];
+  assign \$1  = $signed(layer[389:382]) - $signed(layer[381:374]);
+  assign \$2  = $signed(layer[397:390]) - $signed(layer[381:374]);
+  assign \$3  = { layer[450:435], 1'h0 } >> layer[430];
+  assign \$4  = { layer[474:459], 1'h0 } >> layer[430];
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$82 ) begin end
     \$5 [8:0] = \$1 ;
     \$5 [17:9] = \$2 ;
-    \$5 [25:18] = layer[437:430];
+    \$5 [25:18] = layer[405:398];
     (* full_case = 32'd1 *)
     if (layer[18]) begin
       \$5 [42:26] = \$3 ;
       \$5 [59:43] = \$4 ;
-      \$5 [63:60] = layer[466:463];
-      \$5 [71:64] = layer[445:438];
-      \$5 [79:72] = layer[453:446];
-      \$5 [87:80] = layer[461:454];
+      \$5 [63:60] = layer[434:431];
+      \$5 [71:64] = layer[413:406];
+      \$5 [79:72] = layer[421:414];
+      \$5 [87:80] = layer[429:422];
     end else begin
       \$5 [42:26] = 17'h00002;
       \$5 [59:43] = 17'h00000;
       \$5 [63:60] = 4'h0;
-      \$5 [71:64] = layer[413:406];
+      \$5 [71:64] = layer[381:374];
       \$5 [79:72] = 8'h80;
       \$5 [87:80] = 8'h7f;
     end
@@ -18932,23 +19377,23 @@ module \holdfast_8x8.lanes.layer_setup (rst, settings, layer, clk);
   assign \layer.lane_mask  = layer[306:291];
   assign \layer.res_lane  = layer[311:307];
   assign \layer.res_base  = layer[327:312];
-  assign \layer.res_step_x  = layer[343:328];
-  assign \layer.res_step_y  = layer[359:344];
-  assign \layer.res_tiles  = layer[373:360];
-  assign \layer.pad_value  = layer[381:374];
-  assign \layer.zero_in  = layer[389:382];
-  assign \layer.input_lo  = layer[397:390];
-  assign \layer.input_hi  = layer[405:398];
-  assign \layer.zero_out  = layer[413:406];
-  assign \layer.lo  = layer[421:414];
-  assign \layer.hi  = layer[429:422];
-  assign \layer.res_zero  = layer[437:430];
-  assign \layer.add_zero  = layer[445:438];
-  assign \layer.add_lo  = layer[453:446];
-  assign \layer.add_hi  = layer[461:454];
-  assign \layer.add_shift  = layer[466:462];
-  assign \layer.add_multiplier_a  = layer[490:467];
-  assign \layer.add_multiplier_b  = layer[514:491];
+  assign \layer.res_tiles  = layer[341:328];
+  assign \layer.pad_value  = layer[349:342];
+  assign \layer.zero_in  = layer[357:350];
+  assign \layer.input_lo  = layer[365:358];
+  assign \layer.input_hi  = layer[373:366];
+  assign \layer.zero_out  = layer[381:374];
+  assign \layer.lo  = layer[389:382];
+  assign \layer.hi  = layer[397:390];
+  assign \layer.res_zero  = layer[405:398];
+  assign \layer.add_zero  = layer[413:406];
+  assign \layer.add_lo  = layer[421:414];
+  assign \layer.add_hi  = layer[429:422];
+  assign \layer.add_shift  = layer[434:430];
+  assign \layer.add_multiplier_a  = layer[458:435];
+  assign \layer.add_multiplier_b  = layer[482:459];
+  assign \layer.res_step_x  = layer[498:483];
+  assign \layer.res_step_y  = layer[514:499];
 endmodule
 
 module \holdfast_8x8.lanes.present_skew (rst, i, o, clk);
@@ -19319,8 +19764,8 @@ module \holdfast_8x8.lanes.requantizer_0 (rst, bias, parameters, settings, resid
   wire \$12 ;
   wire [9:0] \$13 ;
   wire [9:0] \$14 ;
-  wire [25:0] \$15 ;
-  wire [8:0] \$16 ;
+  wire [8:0] \$15 ;
+  wire [25:0] \$16 ;
   wire [25:0] \$17 ;
   wire [26:0] \$18 ;
   wire \$19 ;
@@ -19343,12 +19788,13 @@ module \holdfast_8x8.lanes.requantizer_0 (rst, bias, parameters, settings, resid
   reg [40:0] \$34 ;
   reg [9:0] \$35 ;
   reg [8:0] \$36 ;
-  reg [25:0] \$37 ;
+  reg [8:0] \$37 ;
   reg [25:0] \$38 ;
-  reg [26:0] \$39 ;
+  reg [25:0] \$39 ;
   wire [24:0] \$4 ;
-  reg [9:0] \$40 ;
-  reg [7:0] \$41 ;
+  reg [26:0] \$40 ;
+  reg [9:0] \$41 ;
+  reg [7:0] \$42 ;
   wire \$5 ;
   wire \$6 ;
   wire \$7 ;
@@ -19363,12 +19809,13 @@ module \holdfast_8x8.lanes.requantizer_0 (rst, bias, parameters, settings, resid
   wire clk;
   (* init = 8'h00 *)
   wire [7:0] code;
+  reg [8:0] difference = 9'h000;
   reg [23:0] high = 24'h000000;
   wire increment;
-  wire \increment$25 ;
+  wire \increment$26 ;
   reg [33:0] low = 34'h000000000;
   wire over;
-  wire \over$22 ;
+  wire \over$23 ;
   input [21:0] parameters;
   wire [21:0] parameters;
   wire [16:0] \parameters.multiplier ;
@@ -19397,18 +19844,18 @@ module \holdfast_8x8.lanes.requantizer_0 (rst, bias, parameters, settings, resid
   wire [8:0] \settings.lo ;
   wire [7:0] \settings.residual_zero ;
   wire [4:0] shift;
-  wire [3:0] \shift$30 ;
+  wire [3:0] \shift$31 ;
   wire sign;
-  wire \sign$24 ;
+  wire \sign$25 ;
   reg [26:0] sum_ = 27'h0000000;
   input [23:0] total;
   wire [23:0] total;
   (* init = 41'h00000000000 *)
   wire [40:0] value;
   (* init = 27'h0000000 *)
-  wire [26:0] \value$29 ;
+  wire [26:0] \value$30 ;
   wire [8:0] whole;
-  wire [8:0] \whole$23 ;
+  wire [8:0] \whole$24 ;
   assign \$1  = $signed(total) + $signed(bias);
   assign \$2  = biased[16:0] * parameters[21:5];
   assign \$3  = $signed(biased[23:17]) * $signed({ 1'h0, parameters[21:5] });
@@ -19423,17 +19870,17 @@ module \holdfast_8x8.lanes.requantizer_0 (rst, bias, parameters, settings, resid
   assign \$12  = $signed(rounded) > $signed(settings[17:9]);
   assign \$13  = \$12  ? { settings[17], settings[17:9] } : rounded;
   assign \$14  = \$11  ? { settings[8], settings[8:0] } : \$13 ;
-  assign \$15  = $signed(clamped) * $signed({ 1'h0, settings[42:26] });
-  assign \$16  = $signed(residual_value) - $signed(settings[25:18]);
-  assign \$17  = $signed(\$16 ) * $signed({ 1'h0, settings[59:43] });
+  assign \$15  = $signed(residual_value) - $signed(settings[25:18]);
+  assign \$16  = $signed(clamped) * $signed({ 1'h0, settings[42:26] });
+  assign \$17  = $signed(difference) * $signed({ 1'h0, settings[59:43] });
   assign \$18  = $signed(scaled_a) + $signed(scaled_b);
   assign \$19  = ~ residual_present;
-  assign \$20  = ~ \over$22 ;
-  assign \$21  = \whole$23 [8] == \sign$24 ;
+  assign \$20  = ~ \over$23 ;
+  assign \$21  = \whole$24 [8] == \sign$25 ;
   assign \$22  = \$20  & \$21 ;
-  assign \$23  = ~ { \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24  };
-  assign \$24  = \$22  ? \whole$23 [7:0] : \$23 ;
-  assign \$25  = $signed({ \sign$24 , \$24 , 1'h1 }) + $signed({ settings[71:64], \increment$25  });
+  assign \$23  = ~ { \sign$25 , \sign$25 , \sign$25 , \sign$25 , \sign$25 , \sign$25 , \sign$25 , \sign$25  };
+  assign \$24  = \$22  ? \whole$24 [7:0] : \$23 ;
+  assign \$25  = $signed({ \sign$25 , \$24 , 1'h1 }) + $signed({ settings[71:64], \increment$26  });
   assign \$27  = $signed(added) < $signed(settings[79:72]);
   assign \$28  = $signed(added) > $signed(settings[87:80]);
   assign \$29  = \$28  ? { settings[87], settings[87], settings[87:80] } : added;
@@ -19451,26 +19898,28 @@ module \holdfast_8x8.lanes.requantizer_0 (rst, bias, parameters, settings, resid
   always @(posedge clk)
     clamped <= \$36 ;
   always @(posedge clk)
-    scaled_a <= \$37 ;
+    difference <= \$37 ;
   always @(posedge clk)
-    scaled_b <= \$38 ;
+    scaled_a <= \$38 ;
   always @(posedge clk)
-    sum_ <= \$39 ;
+    scaled_b <= \$39 ;
   always @(posedge clk)
-    added <= \$40 ;
+    sum_ <= \$40 ;
   always @(posedge clk)
-    result <= \$41 ;
+    added <= \$41 ;
+  always @(posedge clk)
+    result <= \$42 ;
   \holdfast_8x8.lanes.requantizer_0.add_shift  add_shift (
     .clk(clk),
-    .increment(\increment$25 ),
-    .\over$10 (\over$22 ),
+    .increment(\increment$26 ),
+    .\over$10 (\over$23 ),
     .rst(rst),
     .shift(settings[63:60]),
-    .\sign$11 (\sign$24 ),
+    .\sign$11 (\sign$25 ),
     .value(sum_),
-    .whole(\whole$23 )
+    .whole(\whole$24 )
   );
-  \holdfast_8x8.lanes.requantizer_0.shift$32  \shift$32  (
+  \holdfast_8x8.lanes.requantizer_0.shift$33  \shift$33  (
     .clk(clk),
     .increment(increment),
     .\over$10 (over),
@@ -19525,45 +19974,52 @@ module \holdfast_8x8.lanes.requantizer_0 (rst, bias, parameters, settings, resid
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
     \$37  = \$15 ;
-    if (rst) begin
-      \$37  = 26'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
-    \$38  = \$17 ;
     if (\$19 ) begin
+      \$37  = 9'h000;
+    end
+    if (rst) begin
+      \$37  = 9'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
+    \$38  = \$16 ;
+    if (rst) begin
       \$38  = 26'h0000000;
     end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
+    \$39  = \$17 ;
     if (rst) begin
-      \$38  = 26'h0000000;
+      \$39  = 26'h0000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
-    \$39  = \$18 ;
+    \$40  = \$18 ;
     if (rst) begin
-      \$39  = 27'h0000000;
+      \$40  = 27'h0000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
-    \$40  = \$26 [9:0];
+    \$41  = \$26 [9:0];
     if (rst) begin
-      \$40  = 10'h000;
+      \$41  = 10'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
-    \$41  = \$30 [7:0];
+    \$42  = \$30 [7:0];
     if (rst) begin
-      \$41  = 8'h00;
+      \$42  = 8'h00;
     end
   end
   assign value = product;
   assign shift = parameters[4:0];
-  assign \value$29  = sum_;
-  assign \shift$30  = settings[63:60];
+  assign \value$30  = sum_;
+  assign \shift$31  = settings[63:60];
   assign code = result;
   assign \parameters.shift  = parameters[4:0];
   assign \parameters.multiplier  = parameters[21:5];
@@ -19747,7 +20203,7 @@ module \holdfast_8x8.lanes.requantizer_0.add_shift (rst, shift, value, whole, \o
   end
 endmodule
 
-module \holdfast_8x8.lanes.requantizer_0.shift$32 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
+module \holdfast_8x8.lanes.requantizer_0.shift$33 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$86  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -19931,8 +20387,8 @@ module \holdfast_8x8.lanes.requantizer_1 (rst, bias, parameters, settings, resid
   wire \$12 ;
   wire [9:0] \$13 ;
   wire [9:0] \$14 ;
-  wire [25:0] \$15 ;
-  wire [8:0] \$16 ;
+  wire [8:0] \$15 ;
+  wire [25:0] \$16 ;
   wire [25:0] \$17 ;
   wire [26:0] \$18 ;
   wire \$19 ;
@@ -19955,12 +20411,13 @@ module \holdfast_8x8.lanes.requantizer_1 (rst, bias, parameters, settings, resid
   reg [40:0] \$34 ;
   reg [9:0] \$35 ;
   reg [8:0] \$36 ;
-  reg [25:0] \$37 ;
+  reg [8:0] \$37 ;
   reg [25:0] \$38 ;
-  reg [26:0] \$39 ;
+  reg [25:0] \$39 ;
   wire [24:0] \$4 ;
-  reg [9:0] \$40 ;
-  reg [7:0] \$41 ;
+  reg [26:0] \$40 ;
+  reg [9:0] \$41 ;
+  reg [7:0] \$42 ;
   wire \$5 ;
   wire \$6 ;
   wire \$7 ;
@@ -19975,12 +20432,13 @@ module \holdfast_8x8.lanes.requantizer_1 (rst, bias, parameters, settings, resid
   wire clk;
   (* init = 8'h00 *)
   wire [7:0] code;
+  reg [8:0] difference = 9'h000;
   reg [23:0] high = 24'h000000;
   wire increment;
-  wire \increment$25 ;
+  wire \increment$26 ;
   reg [33:0] low = 34'h000000000;
   wire over;
-  wire \over$22 ;
+  wire \over$23 ;
   input [21:0] parameters;
   wire [21:0] parameters;
   wire [16:0] \parameters.multiplier ;
@@ -20009,18 +20467,18 @@ module \holdfast_8x8.lanes.requantizer_1 (rst, bias, parameters, settings, resid
   wire [8:0] \settings.lo ;
   wire [7:0] \settings.residual_zero ;
   wire [4:0] shift;
-  wire [3:0] \shift$30 ;
+  wire [3:0] \shift$31 ;
   wire sign;
-  wire \sign$24 ;
+  wire \sign$25 ;
   reg [26:0] sum_ = 27'h0000000;
   input [23:0] total;
   wire [23:0] total;
   (* init = 41'h00000000000 *)
   wire [40:0] value;
   (* init = 27'h0000000 *)
-  wire [26:0] \value$29 ;
+  wire [26:0] \value$30 ;
   wire [8:0] whole;
-  wire [8:0] \whole$23 ;
+  wire [8:0] \whole$24 ;
   assign \$1  = $signed(total) + $signed(bias);
   assign \$2  = biased[16:0] * parameters[21:5];
   assign \$3  = $signed(biased[23:17]) * $signed({ 1'h0, parameters[21:5] });
@@ -20035,17 +20493,17 @@ module \holdfast_8x8.lanes.requantizer_1 (rst, bias, parameters, settings, resid
   assign \$12  = $signed(rounded) > $signed(settings[17:9]);
   assign \$13  = \$12  ? { settings[17], settings[17:9] } : rounded;
   assign \$14  = \$11  ? { settings[8], settings[8:0] } : \$13 ;
-  assign \$15  = $signed(clamped) * $signed({ 1'h0, settings[42:26] });
-  assign \$16  = $signed(residual_value) - $signed(settings[25:18]);
-  assign \$17  = $signed(\$16 ) * $signed({ 1'h0, settings[59:43] });
+  assign \$15  = $signed(residual_value) - $signed(settings[25:18]);
+  assign \$16  = $signed(clamped) * $signed({ 1'h0, settings[42:26] });
+  assign \$17  = $signed(difference) * $signed({ 1'h0, settings[59:43] });
   assign \$18  = $signed(scaled_a) + $signed(scaled_b);
   assign \$19  = ~ residual_present;
-  assign \$20  = ~ \over$22 ;
-  assign \$21  = \whole$23 [8] == \sign$24 ;
+  assign \$20  = ~ \over$23 ;
+  assign \$21  = \whole$24 [8] == \sign$25 ;
   assign \$22  = \$20  & \$21 ;
-  assign \$23  = ~ { \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24  };
-  assign \$24  = \$22  ? \whole$23 [7:0] : \$23 ;
-  assign \$25  = $signed({ \sign$24 , \$24 , 1'h1 }) + $signed({ settings[71:64], \increment$25  });
+  assign \$23  = ~ { \sign$25 , \sign$25 , \sign$25 , \sign$25 , \sign$25 , \sign$25 , \sign$25 , \sign$25  };
+  assign \$24  = \$22  ? \whole$24 [7:0] : \$23 ;
+  assign \$25  = $signed({ \sign$25 , \$24 , 1'h1 }) + $signed({ settings[71:64], \increment$26  });
   assign \$27  = $signed(added) < $signed(settings[79:72]);
   assign \$28  = $signed(added) > $signed(settings[87:80]);
   assign \$29  = \$28  ? { settings[87], settings[87], settings[87:80] } : added;
@@ -20063,26 +20521,28 @@ module \holdfast_8x8.lanes.requantizer_1 (rst, bias, parameters, settings, resid
   always @(posedge clk)
     clamped <= \$36 ;
   always @(posedge clk)
-    scaled_a <= \$37 ;
+    difference <= \$37 ;
   always @(posedge clk)
-    scaled_b <= \$38 ;
+    scaled_a <= \$38 ;
   always @(posedge clk)
-    sum_ <= \$39 ;
+    scaled_b <= \$39 ;
   always @(posedge clk)
-    added <= \$40 ;
+    sum_ <= \$40 ;
   always @(posedge clk)
-    result <= \$41 ;
+    added <= \$41 ;
+  always @(posedge clk)
+    result <= \$42 ;
   \holdfast_8x8.lanes.requantizer_1.add_shift  add_shift (
     .clk(clk),
-    .increment(\increment$25 ),
-    .\over$10 (\over$22 ),
+    .increment(\increment$26 ),
+    .\over$10 (\over$23 ),
     .rst(rst),
     .shift(settings[63:60]),
-    .\sign$11 (\sign$24 ),
+    .\sign$11 (\sign$25 ),
     .value(sum_),
-    .whole(\whole$23 )
+    .whole(\whole$24 )
   );
-  \holdfast_8x8.lanes.requantizer_1.shift$32  \shift$32  (
+  \holdfast_8x8.lanes.requantizer_1.shift$33  \shift$33  (
     .clk(clk),
     .increment(increment),
     .\over$10 (over),
@@ -20137,45 +20597,52 @@ module \holdfast_8x8.lanes.requantizer_1 (rst, bias, parameters, settings, resid
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
     \$37  = \$15 ;
-    if (rst) begin
-      \$37  = 26'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
-    \$38  = \$17 ;
     if (\$19 ) begin
+      \$37  = 9'h000;
+    end
+    if (rst) begin
+      \$37  = 9'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
+    \$38  = \$16 ;
+    if (rst) begin
       \$38  = 26'h0000000;
     end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
+    \$39  = \$17 ;
     if (rst) begin
-      \$38  = 26'h0000000;
+      \$39  = 26'h0000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
-    \$39  = \$18 ;
+    \$40  = \$18 ;
     if (rst) begin
-      \$39  = 27'h0000000;
+      \$40  = 27'h0000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
-    \$40  = \$26 [9:0];
+    \$41  = \$26 [9:0];
     if (rst) begin
-      \$40  = 10'h000;
+      \$41  = 10'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
-    \$41  = \$30 [7:0];
+    \$42  = \$30 [7:0];
     if (rst) begin
-      \$41  = 8'h00;
+      \$42  = 8'h00;
     end
   end
   assign value = product;
   assign shift = parameters[4:0];
-  assign \value$29  = sum_;
-  assign \shift$30  = settings[63:60];
+  assign \value$30  = sum_;
+  assign \shift$31  = settings[63:60];
   assign code = result;
   assign \parameters.shift  = parameters[4:0];
   assign \parameters.multiplier  = parameters[21:5];
@@ -20359,7 +20826,7 @@ module \holdfast_8x8.lanes.requantizer_1.add_shift (rst, shift, value, whole, \o
   end
 endmodule
 
-module \holdfast_8x8.lanes.requantizer_1.shift$32 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
+module \holdfast_8x8.lanes.requantizer_1.shift$33 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$89  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -20543,8 +21010,8 @@ module \holdfast_8x8.lanes.requantizer_2 (rst, bias, parameters, settings, resid
   wire \$12 ;
   wire [9:0] \$13 ;
   wire [9:0] \$14 ;
-  wire [25:0] \$15 ;
-  wire [8:0] \$16 ;
+  wire [8:0] \$15 ;
+  wire [25:0] \$16 ;
   wire [25:0] \$17 ;
   wire [26:0] \$18 ;
   wire \$19 ;
@@ -20567,12 +21034,13 @@ module \holdfast_8x8.lanes.requantizer_2 (rst, bias, parameters, settings, resid
   reg [40:0] \$34 ;
   reg [9:0] \$35 ;
   reg [8:0] \$36 ;
-  reg [25:0] \$37 ;
+  reg [8:0] \$37 ;
   reg [25:0] \$38 ;
-  reg [26:0] \$39 ;
+  reg [25:0] \$39 ;
   wire [24:0] \$4 ;
-  reg [9:0] \$40 ;
-  reg [7:0] \$41 ;
+  reg [26:0] \$40 ;
+  reg [9:0] \$41 ;
+  reg [7:0] \$42 ;
   wire \$5 ;
   wire \$6 ;
   wire \$7 ;
@@ -20587,12 +21055,13 @@ module \holdfast_8x8.lanes.requantizer_2 (rst, bias, parameters, settings, resid
   wire clk;
   (* init = 8'h00 *)
   wire [7:0] code;
+  reg [8:0] difference = 9'h000;
   reg [23:0] high = 24'h000000;
   wire increment;
-  wire \increment$25 ;
+  wire \increment$26 ;
   reg [33:0] low = 34'h000000000;
   wire over;
-  wire \over$22 ;
+  wire \over$23 ;
   input [21:0] parameters;
   wire [21:0] parameters;
   wire [16:0] \parameters.multiplier ;
@@ -20621,18 +21090,18 @@ module \holdfast_8x8.lanes.requantizer_2 (rst, bias, parameters, settings, resid
   wire [8:0] \settings.lo ;
   wire [7:0] \settings.residual_zero ;
   wire [4:0] shift;
-  wire [3:0] \shift$30 ;
+  wire [3:0] \shift$31 ;
   wire sign;
-  wire \sign$24 ;
+  wire \sign$25 ;
   reg [26:0] sum_ = 27'h0000000;
   input [23:0] total;
   wire [23:0] total;
   (* init = 41'h00000000000 *)
   wire [40:0] value;
   (* init = 27'h0000000 *)
-  wire [26:0] \value$29 ;
+  wire [26:0] \value$30 ;
   wire [8:0] whole;
-  wire [8:0] \whole$23 ;
+  wire [8:0] \whole$24 ;
   assign \$1  = $signed(total) + $signed(bias);
   assign \$2  = biased[16:0] * parameters[21:5];
   assign \$3  = $signed(biased[23:17]) * $signed({ 1'h0, parameters[21:5] });
@@ -20647,17 +21116,17 @@ module \holdfast_8x8.lanes.requantizer_2 (rst, bias, parameters, settings, resid
   assign \$12  = $signed(rounded) > $signed(settings[17:9]);
   assign \$13  = \$12  ? { settings[17], settings[17:9] } : rounded;
   assign \$14  = \$11  ? { settings[8], settings[8:0] } : \$13 ;
-  assign \$15  = $signed(clamped) * $signed({ 1'h0, settings[42:26] });
-  assign \$16  = $signed(residual_value) - $signed(settings[25:18]);
-  assign \$17  = $signed(\$16 ) * $signed({ 1'h0, settings[59:43] });
+  assign \$15  = $signed(residual_value) - $signed(settings[25:18]);
+  assign \$16  = $signed(clamped) * $signed({ 1'h0, settings[42:26] });
+  assign \$17  = $signed(difference) * $signed({ 1'h0, settings[59:43] });
   assign \$18  = $signed(scaled_a) + $signed(scaled_b);
   assign \$19  = ~ residual_present;
-  assign \$20  = ~ \over$22 ;
-  assign \$21  = \whole$23 [8] == \sign$24 ;
+  assign \$20  = ~ \over$23 ;
+  assign \$21  = \whole$24 [8] == \sign$25 ;
   assign \$22  = \$20  & \$21 ;
-  assign \$23  = ~ { \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24  };
-  assign \$24  = \$22  ? \whole$23 [7:0] : \$23 ;
-  assign \$25  = $signed({ \sign$24 , \$24 , 1'h1 }) + $signed({ settings[71:64], \increment$25  });
+  assign \$23  = ~ { \sign$25 , \sign$25 , \sign$25 , \sign$25 , \sign$25 , \sign$25 , \sign$25 , \sign$25  };
+  assign \$24  = \$22  ? \whole$24 [7:0] : \$23 ;
+  assign \$25  = $signed({ \sign$25 , \$24 , 1'h1 }) + $signed({ settings[71:64], \increment$26  });
   assign \$27  = $signed(added) < $signed(settings[79:72]);
   assign \$28  = $signed(added) > $signed(settings[87:80]);
   assign \$29  = \$28  ? { settings[87], settings[87], settings[87:80] } : added;
@@ -20675,26 +21144,28 @@ module \holdfast_8x8.lanes.requantizer_2 (rst, bias, parameters, settings, resid
   always @(posedge clk)
     clamped <= \$36 ;
   always @(posedge clk)
-    scaled_a <= \$37 ;
+    difference <= \$37 ;
   always @(posedge clk)
-    scaled_b <= \$38 ;
+    scaled_a <= \$38 ;
   always @(posedge clk)
-    sum_ <= \$39 ;
+    scaled_b <= \$39 ;
   always @(posedge clk)
-    added <= \$40 ;
+    sum_ <= \$40 ;
   always @(posedge clk)
-    result <= \$41 ;
+    added <= \$41 ;
+  always @(posedge clk)
+    result <= \$42 ;
   \holdfast_8x8.lanes.requantizer_2.add_shift  add_shift (
     .clk(clk),
-    .increment(\increment$25 ),
-    .\over$10 (\over$22 ),
+    .increment(\increment$26 ),
+    .\over$10 (\over$23 ),
     .rst(rst),
     .shift(settings[63:60]),
-    .\sign$11 (\sign$24 ),
+    .\sign$11 (\sign$25 ),
     .value(sum_),
-    .whole(\whole$23 )
+    .whole(\whole$24 )
   );
-  \holdfast_8x8.lanes.requantizer_2.shift$32  \shift$32  (
+  \holdfast_8x8.lanes.requantizer_2.shift$33  \shift$33  (
     .clk(clk),
     .increment(increment),
     .\over$10 (over),
@@ -20749,45 +21220,52 @@ module \holdfast_8x8.lanes.requantizer_2 (rst, bias, parameters, settings, resid
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
     \$37  = \$15 ;
-    if (rst) begin
-      \$37  = 26'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
-    \$38  = \$17 ;
     if (\$19 ) begin
+      \$37  = 9'h000;
+    end
+    if (rst) begin
+      \$37  = 9'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
+    \$38  = \$16 ;
+    if (rst) begin
       \$38  = 26'h0000000;
     end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
+    \$39  = \$17 ;
     if (rst) begin
-      \$38  = 26'h0000000;
+      \$39  = 26'h0000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
-    \$39  = \$18 ;
+    \$40  = \$18 ;
     if (rst) begin
-      \$39  = 27'h0000000;
+      \$40  = 27'h0000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
-    \$40  = \$26 [9:0];
+    \$41  = \$26 [9:0];
     if (rst) begin
-      \$40  = 10'h000;
+      \$41  = 10'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
-    \$41  = \$30 [7:0];
+    \$42  = \$30 [7:0];
     if (rst) begin
-      \$41  = 8'h00;
+      \$42  = 8'h00;
     end
   end
   assign value = product;
   assign shift = parameters[4:0];
-  assign \value$29  = sum_;
-  assign \shift$30  = settings[63:60];
+  assign \value$30  = sum_;
+  assign \shift$31  = settings[63:60];
   assign code = result;
   assign \parameters.shift  = parameters[4:0];
   assign \parameters.multiplier  = parameters[21:5];
@@ -20971,7 +21449,7 @@ module \holdfast_8x8.lanes.requantizer_2.add_shift (rst, shift, value, whole, \o
   end
 endmodule
 
-module \holdfast_8x8.lanes.requantizer_2.shift$32 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
+module \holdfast_8x8.lanes.requantizer_2.shift$33 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$92  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -21155,8 +21633,8 @@ module \holdfast_8x8.lanes.requantizer_3 (rst, bias, parameters, settings, resid
   wire \$12 ;
   wire [9:0] \$13 ;
   wire [9:0] \$14 ;
-  wire [25:0] \$15 ;
-  wire [8:0] \$16 ;
+  wire [8:0] \$15 ;
+  wire [25:0] \$16 ;
   wire [25:0] \$17 ;
   wire [26:0] \$18 ;
   wire \$19 ;
@@ -21179,12 +21657,13 @@ module \holdfast_8x8.lanes.requantizer_3 (rst, bias, parameters, settings, resid
   reg [40:0] \$34 ;
   reg [9:0] \$35 ;
   reg [8:0] \$36 ;
-  reg [25:0] \$37 ;
+  reg [8:0] \$37 ;
   reg [25:0] \$38 ;
-  reg [26:0] \$39 ;
+  reg [25:0] \$39 ;
   wire [24:0] \$4 ;
-  reg [9:0] \$40 ;
-  reg [7:0] \$41 ;
+  reg [26:0] \$40 ;
+  reg [9:0] \$41 ;
+  reg [7:0] \$42 ;
   wire \$5 ;
   wire \$6 ;
   wire \$7 ;
@@ -21199,12 +21678,13 @@ module \holdfast_8x8.lanes.requantizer_3 (rst, bias, parameters, settings, resid
   wire clk;
   (* init = 8'h00 *)
   wire [7:0] code;
+  reg [8:0] difference = 9'h000;
   reg [23:0] high = 24'h000000;
   wire increment;
-  wire \increment$25 ;
+  wire \increment$26 ;
   reg [33:0] low = 34'h000000000;
   wire over;
-  wire \over$22 ;
+  wire \over$23 ;
   input [21:0] parameters;
   wire [21:0] parameters;
   wire [16:0] \parameters.multiplier ;
@@ -21233,18 +21713,18 @@ module \holdfast_8x8.lanes.requantizer_3 (rst, bias, parameters, settings, resid
   wire [8:0] \settings.lo ;
   wire [7:0] \settings.residual_zero ;
   wire [4:0] shift;
-  wire [3:0] \shift$30 ;
+  wire [3:0] \shift$31 ;
   wire sign;
-  wire \sign$24 ;
+  wire \sign$25 ;
   reg [26:0] sum_ = 27'h0000000;
   input [23:0] total;
   wire [23:0] total;
   (* init = 41'h00000000000 *)
   wire [40:0] value;
   (* init = 27'h0000000 *)
-  wire [26:0] \value$29 ;
+  wire [26:0] \value$30 ;
   wire [8:0] whole;
-  wire [8:0] \whole$23 ;
+  wire [8:0] \whole$24 ;
   assign \$1  = $signed(total) + $signed(bias);
   assign \$2  = biased[16:0] * parameters[21:5];
   assign \$3  = $signed(biased[23:17]) * $signed({ 1'h0, parameters[21:5] });
@@ -21259,17 +21739,17 @@ module \holdfast_8x8.lanes.requantizer_3 (rst, bias, parameters, settings, resid
   assign \$12  = $signed(rounded) > $signed(settings[17:9]);
   assign \$13  = \$12  ? { settings[17], settings[17:9] } : rounded;
   assign \$14  = \$11  ? { settings[8], settings[8:0] } : \$13 ;
-  assign \$15  = $signed(clamped) * $signed({ 1'h0, settings[42:26] });
-  assign \$16  = $signed(residual_value) - $signed(settings[25:18]);
-  assign \$17  = $signed(\$16 ) * $signed({ 1'h0, settings[59:43] });
+  assign \$15  = $signed(residual_value) - $signed(settings[25:18]);
+  assign \$16  = $signed(clamped) * $signed({ 1'h0, settings[42:26] });
+  assign \$17  = $signed(difference) * $signed({ 1'h0, settings[59:43] });
   assign \$18  = $signed(scaled_a) + $signed(scaled_b);
   assign \$19  = ~ residual_present;
-  assign \$20  = ~ \over$22 ;
-  assign \$21  = \whole$23 [8] == \sign$24 ;
+  assign \$20  = ~ \over$23 ;
+  assign \$21  = \whole$24 [8] == \sign$25 ;
   assign \$22  = \$20  & \$21 ;
-  assign \$23  = ~ { \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24  };
-  assign \$24  = \$22  ? \whole$23 [7:0] : \$23 ;
-  assign \$25  = $signed({ \sign$24 , \$24 , 1'h1 }) + $signed({ settings[71:64], \increment$25  });
+  assign \$23  = ~ { \sign$25 , \sign$25 , \sign$25 , \sign$25 , \sign$25 , \sign$25 , \sign$25 , \sign$25  };
+  assign \$24  = \$22  ? \whole$24 [7:0] : \$23 ;
+  assign \$25  = $signed({ \sign$25 , \$24 , 1'h1 }) + $signed({ settings[71:64], \increment$26  });
   assign \$27  = $signed(added) < $signed(settings[79:72]);
   assign \$28  = $signed(added) > $signed(settings[87:80]);
   assign \$29  = \$28  ? { settings[87], settings[87], settings[87:80] } : added;
@@ -21287,26 +21767,28 @@ module \holdfast_8x8.lanes.requantizer_3 (rst, bias, parameters, settings, resid
   always @(posedge clk)
     clamped <= \$36 ;
   always @(posedge clk)
-    scaled_a <= \$37 ;
+    difference <= \$37 ;
   always @(posedge clk)
-    scaled_b <= \$38 ;
+    scaled_a <= \$38 ;
   always @(posedge clk)
-    sum_ <= \$39 ;
+    scaled_b <= \$39 ;
   always @(posedge clk)
-    added <= \$40 ;
+    sum_ <= \$40 ;
   always @(posedge clk)
-    result <= \$41 ;
+    added <= \$41 ;
+  always @(posedge clk)
+    result <= \$42 ;
   \holdfast_8x8.lanes.requantizer_3.add_shift  add_shift (
     .clk(clk),
-    .increment(\increment$25 ),
-    .\over$10 (\over$22 ),
+    .increment(\increment$26 ),
+    .\over$10 (\over$23 ),
     .rst(rst),
     .shift(settings[63:60]),
-    .\sign$11 (\sign$24 ),
+    .\sign$11 (\sign$25 ),
     .value(sum_),
-    .whole(\whole$23 )
+    .whole(\whole$24 )
   );
-  \holdfast_8x8.lanes.requantizer_3.shift$32  \shift$32  (
+  \holdfast_8x8.lanes.requantizer_3.shift$33  \shift$33  (
     .clk(clk),
     .increment(increment),
     .\over$10 (over),
@@ -21361,45 +21843,52 @@ module \holdfast_8x8.lanes.requantizer_3 (rst, bias, parameters, settings, resid
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
     \$37  = \$15 ;
-    if (rst) begin
-      \$37  = 26'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
-    \$38  = \$17 ;
     if (\$19 ) begin
+      \$37  = 9'h000;
+    end
+    if (rst) begin
+      \$37  = 9'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
+    \$38  = \$16 ;
+    if (rst) begin
       \$38  = 26'h0000000;
     end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
+    \$39  = \$17 ;
     if (rst) begin
-      \$38  = 26'h0000000;
+      \$39  = 26'h0000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
-    \$39  = \$18 ;
+    \$40  = \$18 ;
     if (rst) begin
-      \$39  = 27'h0000000;
+      \$40  = 27'h0000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
-    \$40  = \$26 [9:0];
+    \$41  = \$26 [9:0];
     if (rst) begin
-      \$40  = 10'h000;
+      \$41  = 10'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
-    \$41  = \$30 [7:0];
+    \$42  = \$30 [7:0];
     if (rst) begin
-      \$41  = 8'h00;
+      \$42  = 8'h00;
     end
   end
   assign value = product;
   assign shift = parameters[4:0];
-  assign \value$29  = sum_;
-  assign \shift$30  = settings[63:60];
+  assign \value$30  = sum_;
+  assign \shift$31  = settings[63:60];
   assign code = result;
   assign \parameters.shift  = parameters[4:0];
   assign \parameters.multiplier  = parameters[21:5];
@@ -21583,7 +22072,7 @@ module \holdfast_8x8.lanes.requantizer_3.add_shift (rst, shift, value, whole, \o
   end
 endmodule
 
-module \holdfast_8x8.lanes.requantizer_3.shift$32 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
+module \holdfast_8x8.lanes.requantizer_3.shift$33 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$95  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -21767,8 +22256,8 @@ module \holdfast_8x8.lanes.requantizer_4 (rst, bias, parameters, settings, resid
   wire \$12 ;
   wire [9:0] \$13 ;
   wire [9:0] \$14 ;
-  wire [25:0] \$15 ;
-  wire [8:0] \$16 ;
+  wire [8:0] \$15 ;
+  wire [25:0] \$16 ;
   wire [25:0] \$17 ;
   wire [26:0] \$18 ;
   wire \$19 ;
@@ -21791,12 +22280,13 @@ module \holdfast_8x8.lanes.requantizer_4 (rst, bias, parameters, settings, resid
   reg [40:0] \$34 ;
   reg [9:0] \$35 ;
   reg [8:0] \$36 ;
-  reg [25:0] \$37 ;
+  reg [8:0] \$37 ;
   reg [25:0] \$38 ;
-  reg [26:0] \$39 ;
+  reg [25:0] \$39 ;
   wire [24:0] \$4 ;
-  reg [9:0] \$40 ;
-  reg [7:0] \$41 ;
+  reg [26:0] \$40 ;
+  reg [9:0] \$41 ;
+  reg [7:0] \$42 ;
   wire \$5 ;
   wire \$6 ;
   wire \$7 ;
@@ -21811,12 +22301,13 @@ module \holdfast_8x8.lanes.requantizer_4 (rst, bias, parameters, settings, resid
   wire clk;
   (* init = 8'h00 *)
   wire [7:0] code;
+  reg [8:0] difference = 9'h000;
   reg [23:0] high = 24'h000000;
   wire increment;
-  wire \increment$25 ;
+  wire \increment$26 ;
   reg [33:0] low = 34'h000000000;
   wire over;
-  wire \over$22 ;
+  wire \over$23 ;
   input [21:0] parameters;
   wire [21:0] parameters;
   wire [16:0] \parameters.multiplier ;
@@ -21845,18 +22336,18 @@ module \holdfast_8x8.lanes.requantizer_4 (rst, bias, parameters, settings, resid
   wire [8:0] \settings.lo ;
   wire [7:0] \settings.residual_zero ;
   wire [4:0] shift;
-  wire [3:0] \shift$30 ;
+  wire [3:0] \shift$31 ;
   wire sign;
-  wire \sign$24 ;
+  wire \sign$25 ;
   reg [26:0] sum_ = 27'h0000000;
   input [23:0] total;
   wire [23:0] total;
   (* init = 41'h00000000000 *)
   wire [40:0] value;
   (* init = 27'h0000000 *)
-  wire [26:0] \value$29 ;
+  wire [26:0] \value$30 ;
   wire [8:0] whole;
-  wire [8:0] \whole$23 ;
+  wire [8:0] \whole$24 ;
   assign \$1  = $signed(total) + $signed(bias);
   assign \$2  = biased[16:0] * parameters[21:5];
   assign \$3  = $signed(biased[23:17]) * $signed({ 1'h0, parameters[21:5] });
@@ -21871,17 +22362,17 @@ module \holdfast_8x8.lanes.requantizer_4 (rst, bias, parameters, settings, resid
   assign \$12  = $signed(rounded) > $signed(settings[17:9]);
   assign \$13  = \$12  ? { settings[17], settings[17:9] } : rounded;
   assign \$14  = \$11  ? { settings[8], settings[8:0] } : \$13 ;
-  assign \$15  = $signed(clamped) * $signed({ 1'h0, settings[42:26] });
-  assign \$16  = $signed(residual_value) - $signed(settings[25:18]);
-  assign \$17  = $signed(\$16 ) * $signed({ 1'h0, settings[59:43] });
+  assign \$15  = $signed(residual_value) - $signed(settings[25:18]);
+  assign \$16  = $signed(clamped) * $signed({ 1'h0, settings[42:26] });
+  assign \$17  = $signed(difference) * $signed({ 1'h0, settings[59:43] });
   assign \$18  = $signed(scaled_a) + $signed(scaled_b);
   assign \$19  = ~ residual_present;
-  assign \$20  = ~ \over$22 ;
-  assign \$21  = \whole$23 [8] == \sign$24 ;
+  assign \$20  = ~ \over$23 ;
+  assign \$21  = \whole$24 [8] == \sign$25 ;
   assign \$22  = \$20  & \$21 ;
-  assign \$23  = ~ { \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24  };
-  assign \$24  = \$22  ? \whole$23 [7:0] : \$23 ;
-  assign \$25  = $signed({ \sign$24 , \$24 , 1'h1 }) + $signed({ settings[71:64], \increment$25  });
+  assign \$23  = ~ { \sign$25 , \sign$25 , \sign$25 , \sign$25 , \sign$25 , \sign$25 , \sign$25 , \sign$25  };
+  assign \$24  = \$22  ? \whole$24 [7:0] : \$23 ;
+  assign \$25  = $signed({ \sign$25 , \$24 , 1'h1 }) + $signed({ settings[71:64], \increment$26  });
   assign \$27  = $signed(added) < $signed(settings[79:72]);
   assign \$28  = $signed(added) > $signed(settings[87:80]);
   assign \$29  = \$28  ? { settings[87], settings[87], settings[87:80] } : added;
@@ -21899,26 +22390,28 @@ module \holdfast_8x8.lanes.requantizer_4 (rst, bias, parameters, settings, resid
   always @(posedge clk)
     clamped <= \$36 ;
   always @(posedge clk)
-    scaled_a <= \$37 ;
+    difference <= \$37 ;
   always @(posedge clk)
-    scaled_b <= \$38 ;
+    scaled_a <= \$38 ;
   always @(posedge clk)
-    sum_ <= \$39 ;
+    scaled_b <= \$39 ;
   always @(posedge clk)
-    added <= \$40 ;
+    sum_ <= \$40 ;
   always @(posedge clk)
-    result <= \$41 ;
+    added <= \$41 ;
+  always @(posedge clk)
+    result <= \$42 ;
   \holdfast_8x8.lanes.requantizer_4.add_shift  add_shift (
     .clk(clk),
-    .increment(\increment$25 ),
-    .\over$10 (\over$22 ),
+    .increment(\increment$26 ),
+    .\over$10 (\over$23 ),
     .rst(rst),
     .shift(settings[63:60]),
-    .\sign$11 (\sign$24 ),
+    .\sign$11 (\sign$25 ),
     .value(sum_),
-    .whole(\whole$23 )
+    .whole(\whole$24 )
   );
-  \holdfast_8x8.lanes.requantizer_4.shift$32  \shift$32  (
+  \holdfast_8x8.lanes.requantizer_4.shift$33  \shift$33  (
     .clk(clk),
     .increment(increment),
     .\over$10 (over),
@@ -21973,45 +22466,52 @@ module \holdfast_8x8.lanes.requantizer_4 (rst, bias, parameters, settings, resid
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
     \$37  = \$15 ;
-    if (rst) begin
-      \$37  = 26'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
-    \$38  = \$17 ;
     if (\$19 ) begin
+      \$37  = 9'h000;
+    end
+    if (rst) begin
+      \$37  = 9'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
+    \$38  = \$16 ;
+    if (rst) begin
       \$38  = 26'h0000000;
     end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
+    \$39  = \$17 ;
     if (rst) begin
-      \$38  = 26'h0000000;
+      \$39  = 26'h0000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
-    \$39  = \$18 ;
+    \$40  = \$18 ;
     if (rst) begin
-      \$39  = 27'h0000000;
+      \$40  = 27'h0000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
-    \$40  = \$26 [9:0];
+    \$41  = \$26 [9:0];
     if (rst) begin
-      \$40  = 10'h000;
+      \$41  = 10'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
-    \$41  = \$30 [7:0];
+    \$42  = \$30 [7:0];
     if (rst) begin
-      \$41  = 8'h00;
+      \$42  = 8'h00;
     end
   end
   assign value = product;
   assign shift = parameters[4:0];
-  assign \value$29  = sum_;
-  assign \shift$30  = settings[63:60];
+  assign \value$30  = sum_;
+  assign \shift$31  = settings[63:60];
   assign code = result;
   assign \parameters.shift  = parameters[4:0];
   assign \parameters.multiplier  = parameters[21:5];
@@ -22195,7 +22695,7 @@ module \holdfast_8x8.lanes.requantizer_4.add_shift (rst, shift, value, whole, \o
   end
 endmodule
 
-module \holdfast_8x8.lanes.requantizer_4.shift$32 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
+module \holdfast_8x8.lanes.requantizer_4.shift$33 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$98  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -22379,8 +22879,8 @@ module \holdfast_8x8.lanes.requantizer_5 (rst, bias, parameters, settings, resid
   wire \$12 ;
   wire [9:0] \$13 ;
   wire [9:0] \$14 ;
-  wire [25:0] \$15 ;
-  wire [8:0] \$16 ;
+  wire [8:0] \$15 ;
+  wire [25:0] \$16 ;
   wire [25:0] \$17 ;
   wire [26:0] \$18 ;
   wire \$19 ;
@@ -22403,12 +22903,13 @@ module \holdfast_8x8.lanes.requantizer_5 (rst, bias, parameters, settings, resid
   reg [40:0] \$34 ;
   reg [9:0] \$35 ;
   reg [8:0] \$36 ;
-  reg [25:0] \$37 ;
+  reg [8:0] \$37 ;
   reg [25:0] \$38 ;
-  reg [26:0] \$39 ;
+  reg [25:0] \$39 ;
   wire [24:0] \$4 ;
-  reg [9:0] \$40 ;
-  reg [7:0] \$41 ;
+  reg [26:0] \$40 ;
+  reg [9:0] \$41 ;
+  reg [7:0] \$42 ;
   wire \$5 ;
   wire \$6 ;
   wire \$7 ;
@@ -22423,12 +22924,13 @@ module \holdfast_8x8.lanes.requantizer_5 (rst, bias, parameters, settings, resid
   wire clk;
   (* init = 8'h00 *)
   wire [7:0] code;
+  reg [8:0] difference = 9'h000;
   reg [23:0] high = 24'h000000;
   wire increment;
-  wire \increment$25 ;
+  wire \increment$26 ;
   reg [33:0] low = 34'h000000000;
   wire over;
-  wire \over$22 ;
+  wire \over$23 ;
   input [21:0] parameters;
   wire [21:0] parameters;
   wire [16:0] \parameters.multiplier ;
@@ -22457,18 +22959,18 @@ module \holdfast_8x8.lanes.requantizer_5 (rst, bias, parameters, settings, resid
   wire [8:0] \settings.lo ;
   wire [7:0] \settings.residual_zero ;
   wire [4:0] shift;
-  wire [3:0] \shift$30 ;
+  wire [3:0] \shift$31 ;
   wire sign;
-  wire \sign$24 ;
+  wire \sign$25 ;
   reg [26:0] sum_ = 27'h0000000;
   input [23:0] total;
   wire [23:0] total;
   (* init = 41'h00000000000 *)
   wire [40:0] value;
   (* init = 27'h0000000 *)
-  wire [26:0] \value$29 ;
+  wire [26:0] \value$30 ;
   wire [8:0] whole;
-  wire [8:0] \whole$23 ;
+  wire [8:0] \whole$24 ;
   assign \$1  = $signed(total) + $signed(bias);
   assign \$2  = biased[16:0] * parameters[21:5];
   assign \$3  = $signed(biased[23:17]) * $signed({ 1'h0, parameters[21:5] });
@@ -22483,17 +22985,17 @@ module \holdfast_8x8.lanes.requantizer_5 (rst, bias, parameters, settings, resid
   assign \$12  = $signed(rounded) > $signed(settings[17:9]);
   assign \$13  = \$12  ? { settings[17], settings[17:9] } : rounded;
   assign \$14  = \$11  ? { settings[8], settings[8:0] } : \$13 ;
-  assign \$15  = $signed(clamped) * $signed({ 1'h0, settings[42:26] });
-  assign \$16  = $signed(residual_value) - $signed(settings[25:18]);
-  assign \$17  = $signed(\$16 ) * $signed({ 1'h0, settings[59:43] });
+  assign \$15  = $signed(residual_value) - $signed(settings[25:18]);
+  assign \$16  = $signed(clamped) * $signed({ 1'h0, settings[42:26] });
+  assign \$17  = $signed(difference) * $signed({ 1'h0, settings[59:43] });
   assign \$18  = $signed(scaled_a) + $signed(scaled_b);
   assign \$19  = ~ residual_present;
-  assign \$20  = ~ \over$22 ;
-  assign \$21  = \whole$23 [8] == \sign$24 ;
+  assign \$20  = ~ \over$23 ;
+  assign \$21  = \whole$24 [8] == \sign$25 ;
   assign \$22  = \$20  & \$21 ;
-  assign \$23  = ~ { \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24  };
-  assign \$24  = \$22  ? \whole$23 [7:0] : \$23 ;
-  assign \$25  = $signed({ \sign$24 , \$24 , 1'h1 }) + $signed({ settings[71:64], \increment$25  });
+  assign \$23  = ~ { \sign$25 , \sign$25 , \sign$25 , \sign$25 , \sign$25 , \sign$25 , \sign$25 , \sign$25  };
+  assign \$24  = \$22  ? \whole$24 [7:0] : \$23 ;
+  assign \$25  = $signed({ \sign$25 , \$24 , 1'h1 }) + $signed({ settings[71:64], \increment$26  });
   assign \$27  = $signed(added) < $signed(settings[79:72]);
   assign \$28  = $signed(added) > $signed(settings[87:80]);
   assign \$29  = \$28  ? { settings[87], settings[87], settings[87:80] } : added;
@@ -22511,26 +23013,28 @@ module \holdfast_8x8.lanes.requantizer_5 (rst, bias, parameters, settings, resid
   always @(posedge clk)
     clamped <= \$36 ;
   always @(posedge clk)
-    scaled_a <= \$37 ;
+    difference <= \$37 ;
   always @(posedge clk)
-    scaled_b <= \$38 ;
+    scaled_a <= \$38 ;
   always @(posedge clk)
-    sum_ <= \$39 ;
+    scaled_b <= \$39 ;
   always @(posedge clk)
-    added <= \$40 ;
+    sum_ <= \$40 ;
   always @(posedge clk)
-    result <= \$41 ;
+    added <= \$41 ;
+  always @(posedge clk)
+    result <= \$42 ;
   \holdfast_8x8.lanes.requantizer_5.add_shift  add_shift (
     .clk(clk),
-    .increment(\increment$25 ),
-    .\over$10 (\over$22 ),
+    .increment(\increment$26 ),
+    .\over$10 (\over$23 ),
     .rst(rst),
     .shift(settings[63:60]),
-    .\sign$11 (\sign$24 ),
+    .\sign$11 (\sign$25 ),
     .value(sum_),
-    .whole(\whole$23 )
+    .whole(\whole$24 )
   );
-  \holdfast_8x8.lanes.requantizer_5.shift$32  \shift$32  (
+  \holdfast_8x8.lanes.requantizer_5.shift$33  \shift$33  (
     .clk(clk),
     .increment(increment),
     .\over$10 (over),
@@ -22585,45 +23089,52 @@ module \holdfast_8x8.lanes.requantizer_5 (rst, bias, parameters, settings, resid
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
     \$37  = \$15 ;
-    if (rst) begin
-      \$37  = 26'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
-    \$38  = \$17 ;
     if (\$19 ) begin
+      \$37  = 9'h000;
+    end
+    if (rst) begin
+      \$37  = 9'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
+    \$38  = \$16 ;
+    if (rst) begin
       \$38  = 26'h0000000;
     end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
+    \$39  = \$17 ;
     if (rst) begin
-      \$38  = 26'h0000000;
+      \$39  = 26'h0000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
-    \$39  = \$18 ;
+    \$40  = \$18 ;
     if (rst) begin
-      \$39  = 27'h0000000;
+      \$40  = 27'h0000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
-    \$40  = \$26 [9:0];
+    \$41  = \$26 [9:0];
     if (rst) begin
-      \$40  = 10'h000;
+      \$41  = 10'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
-    \$41  = \$30 [7:0];
+    \$42  = \$30 [7:0];
     if (rst) begin
-      \$41  = 8'h00;
+      \$42  = 8'h00;
     end
   end
   assign value = product;
   assign shift = parameters[4:0];
-  assign \value$29  = sum_;
-  assign \shift$30  = settings[63:60];
+  assign \value$30  = sum_;
+  assign \shift$31  = settings[63:60];
   assign code = result;
   assign \parameters.shift  = parameters[4:0];
   assign \parameters.multiplier  = parameters[21:5];
@@ -22807,7 +23318,7 @@ module \holdfast_8x8.lanes.requantizer_5.add_shift (rst, shift, value, whole, \o
   end
 endmodule
 
-module \holdfast_8x8.lanes.requantizer_5.shift$32 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
+module \holdfast_8x8.lanes.requantizer_5.shift$33 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$101  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -22991,8 +23502,8 @@ module \holdfast_8x8.lanes.requantizer_6 (rst, bias, parameters, settings, resid
   wire \$12 ;
   wire [9:0] \$13 ;
   wire [9:0] \$14 ;
-  wire [25:0] \$15 ;
-  wire [8:0] \$16 ;
+  wire [8:0] \$15 ;
+  wire [25:0] \$16 ;
   wire [25:0] \$17 ;
   wire [26:0] \$18 ;
   wire \$19 ;
@@ -23015,12 +23526,13 @@ module \holdfast_8x8.lanes.requantizer_6 (rst, bias, parameters, settings, resid
   reg [40:0] \$34 ;
   reg [9:0] \$35 ;
   reg [8:0] \$36 ;
-  reg [25:0] \$37 ;
+  reg [8:0] \$37 ;
   reg [25:0] \$38 ;
-  reg [26:0] \$39 ;
+  reg [25:0] \$39 ;
   wire [24:0] \$4 ;
-  reg [9:0] \$40 ;
-  reg [7:0] \$41 ;
+  reg [26:0] \$40 ;
+  reg [9:0] \$41 ;
+  reg [7:0] \$42 ;
   wire \$5 ;
   wire \$6 ;
   wire \$7 ;
@@ -23035,12 +23547,13 @@ module \holdfast_8x8.lanes.requantizer_6 (rst, bias, parameters, settings, resid
   wire clk;
   (* init = 8'h00 *)
   wire [7:0] code;
+  reg [8:0] difference = 9'h000;
   reg [23:0] high = 24'h000000;
   wire increment;
-  wire \increment$25 ;
+  wire \increment$26 ;
   reg [33:0] low = 34'h000000000;
   wire over;
-  wire \over$22 ;
+  wire \over$23 ;
   input [21:0] parameters;
   wire [21:0] parameters;
   wire [16:0] \parameters.multiplier ;
@@ -23069,18 +23582,18 @@ module \holdfast_8x8.lanes.requantizer_6 (rst, bias, parameters, settings, resid
   wire [8:0] \settings.lo ;
   wire [7:0] \settings.residual_zero ;
   wire [4:0] shift;
-  wire [3:0] \shift$30 ;
+  wire [3:0] \shift$31 ;
   wire sign;
-  wire \sign$24 ;
+  wire \sign$25 ;
   reg [26:0] sum_ = 27'h0000000;
   input [23:0] total;
   wire [23:0] total;
   (* init = 41'h00000000000 *)
   wire [40:0] value;
   (* init = 27'h0000000 *)
-  wire [26:0] \value$29 ;
+  wire [26:0] \value$30 ;
   wire [8:0] whole;
-  wire [8:0] \whole$23 ;
+  wire [8:0] \whole$24 ;
   assign \$1  = $signed(total) + $signed(bias);
   assign \$2  = biased[16:0] * parameters[21:5];
   assign \$3  = $signed(biased[23:17]) * $signed({ 1'h0, parameters[21:5] });
@@ -23095,17 +23608,17 @@ module \holdfast_8x8.lanes.requantizer_6 (rst, bias, parameters, settings, resid
   assign \$12  = $signed(rounded) > $signed(settings[17:9]);
   assign \$13  = \$12  ? { settings[17], settings[17:9] } : rounded;
   assign \$14  = \$11  ? { settings[8], settings[8:0] } : \$13 ;
-  assign \$15  = $signed(clamped) * $signed({ 1'h0, settings[42:26] });
-  assign \$16  = $signed(residual_value) - $signed(settings[25:18]);
-  assign \$17  = $signed(\$16 ) * $signed({ 1'h0, settings[59:43] });
+  assign \$15  = $signed(residual_value) - $signed(settings[25:18]);
+  assign \$16  = $signed(clamped) * $signed({ 1'h0, settings[42:26] });
+  assign \$17  = $signed(difference) * $signed({ 1'h0, settings[59:43] });
   assign \$18  = $signed(scaled_a) + $signed(scaled_b);
   assign \$19  = ~ residual_present;
-  assign \$20  = ~ \over$22 ;
-  assign \$21  = \whole$23 [8] == \sign$24 ;
+  assign \$20  = ~ \over$23 ;
+  assign \$21  = \whole$24 [8] == \sign$25 ;
   assign \$22  = \$20  & \$21 ;
-  assign \$23  = ~ { \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24  };
-  assign \$24  = \$22  ? \whole$23 [7:0] : \$23 ;
-  assign \$25  = $signed({ \sign$24 , \$24 , 1'h1 }) + $signed({ settings[71:64], \increment$25  });
+  assign \$23  = ~ { \sign$25 , \sign$25 , \sign$25 , \sign$25 , \sign$25 , \sign$25 , \sign$25 , \sign$25  };
+  assign \$24  = \$22  ? \whole$24 [7:0] : \$23 ;
+  assign \$25  = $signed({ \sign$25 , \$24 , 1'h1 }) + $signed({ settings[71:64], \increment$26  });
   assign \$27  = $signed(added) < $signed(settings[79:72]);
   assign \$28  = $signed(added) > $signed(settings[87:80]);
   assign \$29  = \$28  ? { settings[87], settings[87], settings[87:80] } : added;
@@ -23123,26 +23636,28 @@ module \holdfast_8x8.lanes.requantizer_6 (rst, bias, parameters, settings, resid
   always @(posedge clk)
     clamped <= \$36 ;
   always @(posedge clk)
-    scaled_a <= \$37 ;
+    difference <= \$37 ;
   always @(posedge clk)
-    scaled_b <= \$38 ;
+    scaled_a <= \$38 ;
   always @(posedge clk)
-    sum_ <= \$39 ;
+    scaled_b <= \$39 ;
   always @(posedge clk)
-    added <= \$40 ;
+    sum_ <= \$40 ;
   always @(posedge clk)
-    result <= \$41 ;
+    added <= \$41 ;
+  always @(posedge clk)
+    result <= \$42 ;
   \holdfast_8x8.lanes.requantizer_6.add_shift  add_shift (
     .clk(clk),
-    .increment(\increment$25 ),
-    .\over$10 (\over$22 ),
+    .increment(\increment$26 ),
+    .\over$10 (\over$23 ),
     .rst(rst),
     .shift(settings[63:60]),
-    .\sign$11 (\sign$24 ),
+    .\sign$11 (\sign$25 ),
     .value(sum_),
-    .whole(\whole$23 )
+    .whole(\whole$24 )
   );
-  \holdfast_8x8.lanes.requantizer_6.shift$32  \shift$32  (
+  \holdfast_8x8.lanes.requantizer_6.shift$33  \shift$33  (
     .clk(clk),
     .increment(increment),
     .\over$10 (over),
@@ -23197,45 +23712,52 @@ module \holdfast_8x8.lanes.requantizer_6 (rst, bias, parameters, settings, resid
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
     \$37  = \$15 ;
-    if (rst) begin
-      \$37  = 26'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
-    \$38  = \$17 ;
     if (\$19 ) begin
+      \$37  = 9'h000;
+    end
+    if (rst) begin
+      \$37  = 9'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
+    \$38  = \$16 ;
+    if (rst) begin
       \$38  = 26'h0000000;
     end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
+    \$39  = \$17 ;
     if (rst) begin
-      \$38  = 26'h0000000;
+      \$39  = 26'h0000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
-    \$39  = \$18 ;
+    \$40  = \$18 ;
     if (rst) begin
-      \$39  = 27'h0000000;
+      \$40  = 27'h0000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
-    \$40  = \$26 [9:0];
+    \$41  = \$26 [9:0];
     if (rst) begin
-      \$40  = 10'h000;
+      \$41  = 10'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
-    \$41  = \$30 [7:0];
+    \$42  = \$30 [7:0];
     if (rst) begin
-      \$41  = 8'h00;
+      \$42  = 8'h00;
     end
   end
   assign value = product;
   assign shift = parameters[4:0];
-  assign \value$29  = sum_;
-  assign \shift$30  = settings[63:60];
+  assign \value$30  = sum_;
+  assign \shift$31  = settings[63:60];
   assign code = result;
   assign \parameters.shift  = parameters[4:0];
   assign \parameters.multiplier  = parameters[21:5];
@@ -23419,7 +23941,7 @@ module \holdfast_8x8.lanes.requantizer_6.add_shift (rst, shift, value, whole, \o
   end
 endmodule
 
-module \holdfast_8x8.lanes.requantizer_6.shift$32 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
+module \holdfast_8x8.lanes.requantizer_6.shift$33 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$104  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -23603,8 +24125,8 @@ module \holdfast_8x8.lanes.requantizer_7 (rst, bias, parameters, settings, resid
   wire \$12 ;
   wire [9:0] \$13 ;
   wire [9:0] \$14 ;
-  wire [25:0] \$15 ;
-  wire [8:0] \$16 ;
+  wire [8:0] \$15 ;
+  wire [25:0] \$16 ;
   wire [25:0] \$17 ;
   wire [26:0] \$18 ;
   wire \$19 ;
@@ -23627,12 +24149,13 @@ module \holdfast_8x8.lanes.requantizer_7 (rst, bias, parameters, settings, resid
   reg [40:0] \$34 ;
   reg [9:0] \$35 ;
   reg [8:0] \$36 ;
-  reg [25:0] \$37 ;
+  reg [8:0] \$37 ;
   reg [25:0] \$38 ;
-  reg [26:0] \$39 ;
+  reg [25:0] \$39 ;
   wire [24:0] \$4 ;
-  reg [9:0] \$40 ;
-  reg [7:0] \$41 ;
+  reg [26:0] \$40 ;
+  reg [9:0] \$41 ;
+  reg [7:0] \$42 ;
   wire \$5 ;
   wire \$6 ;
   wire \$7 ;
@@ -23647,12 +24170,13 @@ module \holdfast_8x8.lanes.requantizer_7 (rst, bias, parameters, settings, resid
   wire clk;
   (* init = 8'h00 *)
   wire [7:0] code;
+  reg [8:0] difference = 9'h000;
   reg [23:0] high = 24'h000000;
   wire increment;
-  wire \increment$25 ;
+  wire \increment$26 ;
   reg [33:0] low = 34'h000000000;
   wire over;
-  wire \over$22 ;
+  wire \over$23 ;
   input [21:0] parameters;
   wire [21:0] parameters;
   wire [16:0] \parameters.multiplier ;
@@ -23681,18 +24205,18 @@ module \holdfast_8x8.lanes.requantizer_7 (rst, bias, parameters, settings, resid
   wire [8:0] \settings.lo ;
   wire [7:0] \settings.residual_zero ;
   wire [4:0] shift;
-  wire [3:0] \shift$30 ;
+  wire [3:0] \shift$31 ;
   wire sign;
-  wire \sign$24 ;
+  wire \sign$25 ;
   reg [26:0] sum_ = 27'h0000000;
   input [23:0] total;
   wire [23:0] total;
   (* init = 41'h00000000000 *)
   wire [40:0] value;
   (* init = 27'h0000000 *)
-  wire [26:0] \value$29 ;
+  wire [26:0] \value$30 ;
   wire [8:0] whole;
-  wire [8:0] \whole$23 ;
+  wire [8:0] \whole$24 ;
   assign \$1  = $signed(total) + $signed(bias);
   assign \$2  = biased[16:0] * parameters[21:5];
   assign \$3  = $signed(biased[23:17]) * $signed({ 1'h0, parameters[21:5] });
@@ -23707,17 +24231,17 @@ module \holdfast_8x8.lanes.requantizer_7 (rst, bias, parameters, settings, resid
   assign \$12  = $signed(rounded) > $signed(settings[17:9]);
   assign \$13  = \$12  ? { settings[17], settings[17:9] } : rounded;
   assign \$14  = \$11  ? { settings[8], settings[8:0] } : \$13 ;
-  assign \$15  = $signed(clamped) * $signed({ 1'h0, settings[42:26] });
-  assign \$16  = $signed(residual_value) - $signed(settings[25:18]);
-  assign \$17  = $signed(\$16 ) * $signed({ 1'h0, settings[59:43] });
+  assign \$15  = $signed(residual_value) - $signed(settings[25:18]);
+  assign \$16  = $signed(clamped) * $signed({ 1'h0, settings[42:26] });
+  assign \$17  = $signed(difference) * $signed({ 1'h0, settings[59:43] });
   assign \$18  = $signed(scaled_a) + $signed(scaled_b);
   assign \$19  = ~ residual_present;
-  assign \$20  = ~ \over$22 ;
-  assign \$21  = \whole$23 [8] == \sign$24 ;
+  assign \$20  = ~ \over$23 ;
+  assign \$21  = \whole$24 [8] == \sign$25 ;
   assign \$22  = \$20  & \$21 ;
-  assign \$23  = ~ { \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24 , \sign$24  };
-  assign \$24  = \$22  ? \whole$23 [7:0] : \$23 ;
-  assign \$25  = $signed({ \sign$24 , \$24 , 1'h1 }) + $signed({ settings[71:64], \increment$25  });
+  assign \$23  = ~ { \sign$25 , \sign$25 , \sign$25 , \sign$25 , \sign$25 , \sign$25 , \sign$25 , \sign$25  };
+  assign \$24  = \$22  ? \whole$24 [7:0] : \$23 ;
+  assign \$25  = $signed({ \sign$25 , \$24 , 1'h1 }) + $signed({ settings[71:64], \increment$26  });
   assign \$27  = $signed(added) < $signed(settings[79:72]);
   assign \$28  = $signed(added) > $signed(settings[87:80]);
   assign \$29  = \$28  ? { settings[87], settings[87], settings[87:80] } : added;
@@ -23735,26 +24259,28 @@ module \holdfast_8x8.lanes.requantizer_7 (rst, bias, parameters, settings, resid
   always @(posedge clk)
     clamped <= \$36 ;
   always @(posedge clk)
-    scaled_a <= \$37 ;
+    difference <= \$37 ;
   always @(posedge clk)
-    scaled_b <= \$38 ;
+    scaled_a <= \$38 ;
   always @(posedge clk)
-    sum_ <= \$39 ;
+    scaled_b <= \$39 ;
   always @(posedge clk)
-    added <= \$40 ;
+    sum_ <= \$40 ;
   always @(posedge clk)
-    result <= \$41 ;
+    added <= \$41 ;
+  always @(posedge clk)
+    result <= \$42 ;
   \holdfast_8x8.lanes.requantizer_7.add_shift  add_shift (
     .clk(clk),
-    .increment(\increment$25 ),
-    .\over$10 (\over$22 ),
+    .increment(\increment$26 ),
+    .\over$10 (\over$23 ),
     .rst(rst),
     .shift(settings[63:60]),
-    .\sign$11 (\sign$24 ),
+    .\sign$11 (\sign$25 ),
     .value(sum_),
-    .whole(\whole$23 )
+    .whole(\whole$24 )
   );
-  \holdfast_8x8.lanes.requantizer_7.shift$32  \shift$32  (
+  \holdfast_8x8.lanes.requantizer_7.shift$33  \shift$33  (
     .clk(clk),
     .increment(increment),
     .\over$10 (over),
@@ -23809,45 +24335,52 @@ module \holdfast_8x8.lanes.requantizer_7 (rst, bias, parameters, settings, resid
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
     \$37  = \$15 ;
-    if (rst) begin
-      \$37  = 26'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
-    \$38  = \$17 ;
     if (\$19 ) begin
+      \$37  = 9'h000;
+    end
+    if (rst) begin
+      \$37  = 9'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    \$38  = \$16 ;
+    if (rst) begin
       \$38  = 26'h0000000;
     end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    \$39  = \$17 ;
     if (rst) begin
-      \$38  = 26'h0000000;
+      \$39  = 26'h0000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
-    \$39  = \$18 ;
+    \$40  = \$18 ;
     if (rst) begin
-      \$39  = 27'h0000000;
+      \$40  = 27'h0000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
-    \$40  = \$26 [9:0];
+    \$41  = \$26 [9:0];
     if (rst) begin
-      \$40  = 10'h000;
+      \$41  = 10'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
-    \$41  = \$30 [7:0];
+    \$42  = \$30 [7:0];
     if (rst) begin
-      \$41  = 8'h00;
+      \$42  = 8'h00;
     end
   end
   assign value = product;
   assign shift = parameters[4:0];
-  assign \value$29  = sum_;
-  assign \shift$30  = settings[63:60];
+  assign \value$30  = sum_;
+  assign \shift$31  = settings[63:60];
   assign code = result;
   assign \parameters.shift  = parameters[4:0];
   assign \parameters.multiplier  = parameters[21:5];
@@ -24031,7 +24564,7 @@ module \holdfast_8x8.lanes.requantizer_7.add_shift (rst, shift, value, whole, \o
   end
 endmodule
 
-module \holdfast_8x8.lanes.requantizer_7.shift$32 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
+module \holdfast_8x8.lanes.requantizer_7.shift$33 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$107  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -24722,7 +25255,7 @@ module \holdfast_8x8.output_writer (rst, token, codes, word, enable, address, la
     .clk(clk),
     .\end (token[2]),
     .go(go),
-    .\port$4921$263 (layer[290:263]),
+    .\port$5016$263 (layer[290:263]),
     .rst(rst),
     .take(take)
   );
@@ -24795,23 +25328,23 @@ module \holdfast_8x8.output_writer (rst, token, codes, word, enable, address, la
   assign \layer.lane_mask  = layer[306:291];
   assign \layer.res_lane  = layer[311:307];
   assign \layer.res_base  = layer[327:312];
-  assign \layer.res_step_x  = layer[343:328];
-  assign \layer.res_step_y  = layer[359:344];
-  assign \layer.res_tiles  = layer[373:360];
-  assign \layer.pad_value  = layer[381:374];
-  assign \layer.zero_in  = layer[389:382];
-  assign \layer.input_lo  = layer[397:390];
-  assign \layer.input_hi  = layer[405:398];
-  assign \layer.zero_out  = layer[413:406];
-  assign \layer.lo  = layer[421:414];
-  assign \layer.hi  = layer[429:422];
-  assign \layer.res_zero  = layer[437:430];
-  assign \layer.add_zero  = layer[445:438];
-  assign \layer.add_lo  = layer[453:446];
-  assign \layer.add_hi  = layer[461:454];
-  assign \layer.add_shift  = layer[466:462];
-  assign \layer.add_multiplier_a  = layer[490:467];
-  assign \layer.add_multiplier_b  = layer[514:491];
+  assign \layer.res_tiles  = layer[341:328];
+  assign \layer.pad_value  = layer[349:342];
+  assign \layer.zero_in  = layer[357:350];
+  assign \layer.input_lo  = layer[365:358];
+  assign \layer.input_hi  = layer[373:366];
+  assign \layer.zero_out  = layer[381:374];
+  assign \layer.lo  = layer[389:382];
+  assign \layer.hi  = layer[397:390];
+  assign \layer.res_zero  = layer[405:398];
+  assign \layer.add_zero  = layer[413:406];
+  assign \layer.add_lo  = layer[421:414];
+  assign \layer.add_hi  = layer[429:422];
+  assign \layer.add_shift  = layer[434:430];
+  assign \layer.add_multiplier_a  = layer[458:435];
+  assign \layer.add_multiplier_b  = layer[482:459];
+  assign \layer.res_step_x  = layer[498:483];
+  assign \layer.res_step_y  = layer[514:499];
   assign \token.valid  = token[0];
   assign \token.start  = token[1];
   assign \token.end  = token[2];
@@ -24852,7 +25385,7 @@ module \holdfast_8x8.output_writer (rst, token, codes, word, enable, address, la
   assign \$1  = 1'h1;
 endmodule
 
-module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4921$263 , go, clk);
+module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$5016$263 , go, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$110  = 0;
   wire [16:0] \$1 ;
   wire [16:0] \$2 ;
@@ -24882,8 +25415,8 @@ module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4921$2
   wire go;
   reg [15:0] next_base;
   reg [15:0] pointer = 16'h0000;
-  input [27:0] \port$4921$263 ;
-  wire [27:0] \port$4921$263 ;
+  input [27:0] \port$5016$263 ;
+  wire [27:0] \port$5016$263 ;
   input rst;
   wire rst;
   wire [15:0] step_x;
@@ -24892,7 +25425,7 @@ module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4921$2
   reg [13:0] tile = 14'h0000;
   reg [15:0] tile_base = 16'h0000;
   assign \$1  = tile_base + 1'h1;
-  assign \$2  = pointer + \port$4921$263 [11:0];
+  assign \$2  = pointer + \port$5016$263 [11:0];
   assign \$3  = take & \end ;
   assign \$4  = go | \$3 ;
   assign \$5  = tile + 1'h1;
@@ -24907,7 +25440,7 @@ module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4921$2
     if (\$auto$verilog_backend.cc:2355:dump_module$110 ) begin end
     next_base = \$1 [15:0];
     if (go) begin
-      next_base = \port$4921$263 [27:12];
+      next_base = \port$5016$263 [27:12];
     end
   end
   always @* begin
@@ -24943,8 +25476,8 @@ module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4921$2
       \$9  = 14'h0000;
     end
   end
-  assign base = \port$4921$263 [27:12];
-  assign step_x = { 4'h0, \port$4921$263 [11:0] };
+  assign base = \port$5016$263 [27:12];
+  assign step_x = { 4'h0, \port$5016$263 [11:0] };
   assign \address[0]  = address[15:0];
   assign \address[1]  = address[31:16];
   assign \address[2]  = address[47:32];
@@ -25175,9 +25708,9 @@ module \holdfast_8x8.residual_reader (rst, word, active, token, present, codes, 
   assign take = \$1  & layer[18];
   assign \$2  = token[0] & token[4];
   assign \$3  = \$2  & layer[18];
-  assign \$4  = tile < layer[373:360];
+  assign \$4  = tile < layer[341:328];
   assign active = \$3  & \$4 ;
-  assign \$5  = tile < layer[373:360];
+  assign \$5  = tile < layer[341:328];
   assign \$6  = ! offset;
   always @(posedge clk)
     offset <= \$7 ;
@@ -25189,11 +25722,12 @@ module \holdfast_8x8.residual_reader (rst, word, active, token, present, codes, 
     codes <= \$10 ;
   \holdfast_8x8.residual_reader.walk  walk (
     .address(address),
+    .base(layer[327:312]),
     .clk(clk),
     .columns(layer[228:220]),
     .\end (token[2]),
     .go(go),
-    .\port$4921$312 (layer[359:312]),
+    .\port$5016$483 (layer[514:483]),
     .rst(rst),
     .take(take),
     .tile(tile)
@@ -25238,8 +25772,8 @@ module \holdfast_8x8.residual_reader (rst, word, active, token, present, codes, 
   end
   assign base = layer[327:312];
   assign lane = layer[311:307];
-  assign step_x = layer[343:328];
-  assign step_y = layer[359:344];
+  assign step_x = layer[498:483];
+  assign step_y = layer[514:499];
   assign columns = layer[228:220];
   assign \go$7  = go;
   assign \end  = token[2];
@@ -25280,23 +25814,23 @@ module \holdfast_8x8.residual_reader (rst, word, active, token, present, codes, 
   assign \layer.lane_mask  = layer[306:291];
   assign \layer.res_lane  = layer[311:307];
   assign \layer.res_base  = layer[327:312];
-  assign \layer.res_step_x  = layer[343:328];
-  assign \layer.res_step_y  = layer[359:344];
-  assign \layer.res_tiles  = layer[373:360];
-  assign \layer.pad_value  = layer[381:374];
-  assign \layer.zero_in  = layer[389:382];
-  assign \layer.input_lo  = layer[397:390];
-  assign \layer.input_hi  = layer[405:398];
-  assign \layer.zero_out  = layer[413:406];
-  assign \layer.lo  = layer[421:414];
-  assign \layer.hi  = layer[429:422];
-  assign \layer.res_zero  = layer[437:430];
-  assign \layer.add_zero  = layer[445:438];
-  assign \layer.add_lo  = layer[453:446];
-  assign \layer.add_hi  = layer[461:454];
-  assign \layer.add_shift  = layer[466:462];
-  assign \layer.add_multiplier_a  = layer[490:467];
-  assign \layer.add_multiplier_b  = layer[514:491];
+  assign \layer.res_tiles  = layer[341:328];
+  assign \layer.pad_value  = layer[349:342];
+  assign \layer.zero_in  = layer[357:350];
+  assign \layer.input_lo  = layer[365:358];
+  assign \layer.input_hi  = layer[373:366];
+  assign \layer.zero_out  = layer[381:374];
+  assign \layer.lo  = layer[389:382];
+  assign \layer.hi  = layer[397:390];
+  assign \layer.res_zero  = layer[405:398];
+  assign \layer.add_zero  = layer[413:406];
+  assign \layer.add_lo  = layer[421:414];
+  assign \layer.add_hi  = layer[429:422];
+  assign \layer.add_shift  = layer[434:430];
+  assign \layer.add_multiplier_a  = layer[458:435];
+  assign \layer.add_multiplier_b  = layer[482:459];
+  assign \layer.res_step_x  = layer[498:483];
+  assign \layer.res_step_y  = layer[514:499];
   assign \token.valid  = token[0];
   assign \token.start  = token[1];
   assign \token.end  = token[2];
@@ -25344,7 +25878,7 @@ module \holdfast_8x8.residual_reader (rst, word, active, token, present, codes, 
   assign \word[7]  = word[63:56];
 endmodule
 
-module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, columns, \port$4921$312 , go, clk);
+module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, columns, base, \port$5016$483 , go, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$113  = 0;
   wire [16:0] \$1 ;
   wire [14:0] \$10 ;
@@ -25372,6 +25906,7 @@ module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, colu
   wire [15:0] \address[5] ;
   wire [15:0] \address[6] ;
   wire [15:0] \address[7] ;
+  input [15:0] base;
   wire [15:0] base;
   input clk;
   wire clk;
@@ -25385,8 +25920,8 @@ module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, colu
   reg [15:0] next_base;
   wire [15:0] next_row;
   reg [15:0] pointer = 16'h0000;
-  input [47:0] \port$4921$312 ;
-  wire [47:0] \port$4921$312 ;
+  input [31:0] \port$5016$483 ;
+  wire [31:0] \port$5016$483 ;
   reg [15:0] row = 16'h0000;
   input rst;
   wire rst;
@@ -25398,8 +25933,8 @@ module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, colu
   reg [13:0] tile = 14'h0000;
   reg [15:0] tile_base = 16'h0000;
   assign \$1  = tile_base + 1'h1;
-  assign \$2  = row + \port$4921$312 [47:32];
-  assign \$3  = pointer + \port$4921$312 [31:16];
+  assign \$2  = row + \port$5016$483 [31:16];
+  assign \$3  = pointer + \port$5016$483 [15:0];
   assign \$4  = column - 1'h1;
   assign \$5  = column == 1'h1;
   assign \$6  = take & \end ;
@@ -25422,7 +25957,7 @@ module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, colu
     if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
     next_base = \$1 [15:0];
     if (go) begin
-      next_base = \port$4921$312 [15:0];
+      next_base = base;
     end
   end
   always @* begin
@@ -25494,10 +26029,9 @@ module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, colu
       \$16  = 14'h0000;
     end
   end
-  assign base = \port$4921$312 [15:0];
   assign next_row = \$2 [15:0];
-  assign step_y = \port$4921$312 [47:32];
-  assign step_x = \port$4921$312 [31:16];
+  assign step_y = \port$5016$483 [31:16];
+  assign step_x = \port$5016$483 [15:0];
   assign \address[0]  = address[15:0];
   assign \address[1]  = address[31:16];
   assign \address[2]  = address[47:32];
@@ -25516,8 +26050,8 @@ module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, colu
   assign address[15:0] = pointer;
 endmodule
 
-module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_parameter, fault_output, fault_residual, fault_accumulator, busy, waiting, fetching, word, start, first, count, ready, feeder_done, layer, go, stop, done, status
-, index, fetch, clk);
+module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_parameter, fault_output, fault_residual, fault_accumulator, waiting, fetching, word, start, first, count, ready, feeder_done, layer, go, stop, done, status, index
+, fetch, busy, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$114  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -25532,114 +26066,53 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
   wire \$108 ;
   wire \$109 ;
   wire \$11 ;
-  wire \$110 ;
+  wire [6:0] \$110 ;
   wire \$111 ;
   wire \$112 ;
   wire \$113 ;
   wire \$114 ;
-  wire \$115 ;
-  wire \$116 ;
+  wire [16:0] \$115 ;
+  wire [16:0] \$116 ;
   wire \$117 ;
   wire \$118 ;
   wire \$119 ;
   wire \$12 ;
-  wire \$120 ;
-  wire \$121 ;
-  wire \$122 ;
-  wire \$123 ;
-  wire \$124 ;
-  wire \$125 ;
-  wire \$126 ;
-  wire \$127 ;
-  wire \$128 ;
-  wire \$129 ;
+  reg \$120 ;
+  reg \$121 ;
+  reg [7:0] \$122 ;
+  reg [15:0] \$123 ;
+  reg [15:0] \$124 ;
+  reg [4:0] \$125 ;
+  reg \$126 ;
+  reg [2:0] \$127 ;
+  reg [31:0] \$128 ;
+  reg [31:0] \$129 ;
   wire \$13 ;
-  wire \$130 ;
-  wire [15:0] \$131 ;
-  wire \$132 ;
-  wire [23:0] \$133 ;
-  wire \$134 ;
-  wire [23:0] \$135 ;
-  wire \$136 ;
-  wire \$137 ;
-  wire \$138 ;
-  wire \$139 ;
+  reg [31:0] \$130 ;
+  reg [31:0] \$131 ;
+  reg [31:0] \$132 ;
+  reg [31:0] \$133 ;
+  reg [31:0] \$134 ;
+  reg [31:0] \$135 ;
+  reg [31:0] \$136 ;
+  reg [31:0] \$137 ;
+  reg [31:0] \$138 ;
+  reg [31:0] \$139 ;
   wire \$14 ;
-  wire \$140 ;
-  wire \$141 ;
-  wire \$142 ;
-  wire \$143 ;
-  wire \$144 ;
-  wire \$145 ;
-  wire \$146 ;
-  wire \$147 ;
-  wire \$148 ;
-  wire \$149 ;
+  reg [31:0] \$140 ;
+  reg [31:0] \$141 ;
+  reg [31:0] \$142 ;
+  reg [31:0] \$143 ;
+  reg [31:0] \$144 ;
+  reg [31:0] \$145 ;
+  reg [5:0] \$146 ;
   wire \$15 ;
-  wire \$150 ;
-  wire \$151 ;
-  wire \$152 ;
-  wire \$153 ;
-  wire \$154 ;
-  wire \$155 ;
-  wire \$156 ;
-  wire \$157 ;
-  wire \$158 ;
-  wire \$159 ;
   wire \$16 ;
-  wire \$160 ;
-  wire \$161 ;
-  wire \$162 ;
-  wire \$163 ;
-  wire \$164 ;
-  wire \$165 ;
-  wire \$166 ;
-  wire \$167 ;
-  wire \$168 ;
-  wire \$169 ;
   wire \$17 ;
-  wire \$170 ;
-  wire \$171 ;
-  wire \$172 ;
-  wire [6:0] \$173 ;
-  wire \$174 ;
-  wire \$175 ;
-  wire \$176 ;
-  wire \$177 ;
-  wire [16:0] \$178 ;
-  wire [16:0] \$179 ;
   wire \$18 ;
-  wire \$180 ;
-  wire \$181 ;
-  wire \$182 ;
-  reg \$183 ;
-  reg [7:0] \$184 ;
-  reg [15:0] \$185 ;
-  reg [15:0] \$186 ;
-  reg [4:0] \$187 ;
-  reg [2:0] \$188 ;
-  reg [31:0] \$189 ;
   wire \$19 ;
-  reg [31:0] \$190 ;
-  reg [31:0] \$191 ;
-  reg [31:0] \$192 ;
-  reg [31:0] \$193 ;
-  reg [31:0] \$194 ;
-  reg [31:0] \$195 ;
-  reg [31:0] \$196 ;
-  reg [31:0] \$197 ;
-  reg [31:0] \$198 ;
-  reg [31:0] \$199 ;
   wire \$2 ;
   wire \$20 ;
-  reg [31:0] \$200 ;
-  reg [31:0] \$201 ;
-  reg [31:0] \$202 ;
-  reg [31:0] \$203 ;
-  reg [31:0] \$204 ;
-  reg [31:0] \$205 ;
-  reg [31:0] \$206 ;
-  reg [5:0] \$207 ;
   wire \$21 ;
   wire \$22 ;
   wire \$23 ;
@@ -25653,18 +26126,18 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
   wire \$30 ;
   wire \$31 ;
   wire \$32 ;
-  wire [15:0] \$33 ;
+  wire \$33 ;
   wire \$34 ;
-  wire [23:0] \$35 ;
+  wire \$35 ;
   wire \$36 ;
-  wire [23:0] \$37 ;
+  wire \$37 ;
   wire \$38 ;
-  wire \$39 ;
+  wire [15:0] \$39 ;
   wire \$4 ;
   wire \$40 ;
-  wire \$41 ;
+  wire [23:0] \$41 ;
   wire \$42 ;
-  wire \$43 ;
+  wire [23:0] \$43 ;
   wire \$44 ;
   wire \$45 ;
   wire \$46 ;
@@ -25728,7 +26201,7 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
   wire \$99 ;
   wire [10:0] address;
   output busy;
-  wire busy;
+  reg busy = 1'h0;
   input clk;
   wire clk;
   input [15:0] count;
@@ -25756,9 +26229,10 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
   wire fetching;
   input [15:0] first;
   wire [15:0] first;
-  reg [2:0] fsm_state = 3'h1;
+  reg [2:0] fsm_state = 3'h2;
   output go;
   reg go;
+  reg illegal = 1'h0;
   output [15:0] index;
   reg [15:0] index = 16'h0000;
   output [514:0] layer;
@@ -25847,88 +26321,87 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
   reg [31:0] word_7 = 32'd0;
   reg [31:0] word_8 = 32'd0;
   reg [31:0] word_9 = 32'd0;
-  assign busy = ~ \$75 ;
   assign \$1  = ! fetch;
-  assign \$2  = \$74  & \$1 ;
+  assign \$2  = \$11  & \$1 ;
   assign \$3  = index >= ready;
   assign waiting = \$2  & \$3 ;
   assign \$4  = ! fetch;
-  assign \$5  = \$74  & \$4 ;
+  assign \$5  = \$11  & \$4 ;
   assign \$6  = index >= ready;
   assign \$7  = \$5  & \$6 ;
   assign \$8  = ~ \$7 ;
-  assign \$9  = \$74  & \$8 ;
-  assign fetching = \$9  | \$76 ;
-  assign \$10  = layer[15:0] != 16'hafaa;
-  assign \$11  = layer[148:136] != 1'h1;
-  assign \$12  = layer[16] & \$11 ;
-  assign \$13  = ! layer[148:136];
-  assign \$14  = ! layer[173:169];
-  assign \$15  = ! layer[178:174];
-  assign \$16  = ! layer[210:197];
-  assign \$17  = ! layer[219:211];
-  assign \$18  = ! layer[228:220];
-  assign \$19  = ! layer[187:179];
-  assign \$20  = ! layer[196:188];
-  assign \$21  = layer[20:19] >= 2'h2;
-  assign \$22  = layer[22:21] >= 2'h2;
-  assign \$23  = layer[24:23] >= 2'h2;
-  assign \$24  = layer[24:23] == layer[20:19];
-  assign \$25  = layer[18] & \$24 ;
-  assign \$26  = layer[34:31] >= 1'h1;
-  assign \$27  = ! layer[39:35];
-  assign \$29  = ~ \$28 ;
-  assign \$30  = ! layer[311:307];
-  assign \$32  = ~ \$31 ;
-  assign \$34  = | \$33 ;
-  assign \$36  = | \$35 ;
-  assign \$38  = | \$37 ;
-  assign \$39  = $signed(layer[381:374]) < $signed(8'h80);
-  assign \$40  = $signed(layer[381:374]) > $signed(8'h7f);
-  assign \$41  = \$39  | \$40 ;
-  assign \$42  = $signed(layer[389:382]) < $signed(8'h80);
-  assign \$43  = $signed(layer[389:382]) > $signed(8'h7f);
-  assign \$44  = \$42  | \$43 ;
-  assign \$45  = $signed(layer[397:390]) < $signed(8'h80);
-  assign \$46  = $signed(layer[397:390]) > $signed(8'h7f);
+  assign \$9  = \$11  & \$8 ;
+  assign fetching = \$9  | \$12 ;
+  assign \$10  = | { fault_accumulator, fault_residual, fault_output, fault_parameter, fault_weight, fault_activation };
+  assign \$11  = ! fsm_state;
+  assign \$12  = fsm_state == 1'h1;
+  assign \$13  = fsm_state == 2'h2;
+  assign \$14  = fsm_state == 2'h3;
+  assign \$15  = fsm_state == 3'h4;
+  assign \$16  = layer[15:0] != 16'hafaa;
+  assign \$17  = layer[148:136] != 1'h1;
+  assign \$18  = layer[16] & \$17 ;
+  assign \$19  = ! layer[148:136];
+  assign \$20  = ! layer[173:169];
+  assign \$21  = ! layer[178:174];
+  assign \$22  = ! layer[210:197];
+  assign \$23  = ! layer[219:211];
+  assign \$24  = ! layer[228:220];
+  assign \$25  = ! layer[187:179];
+  assign \$26  = ! layer[196:188];
+  assign \$27  = layer[20:19] >= 2'h2;
+  assign \$28  = layer[22:21] >= 2'h2;
+  assign \$29  = layer[24:23] >= 2'h2;
+  assign \$30  = layer[24:23] == layer[20:19];
+  assign \$31  = layer[18] & \$30 ;
+  assign \$32  = layer[34:31] >= 1'h1;
+  assign \$33  = ! layer[39:35];
+  assign \$35  = ~ \$34 ;
+  assign \$36  = ! layer[311:307];
+  assign \$38  = ~ \$37 ;
+  assign \$40  = | \$39 ;
+  assign \$42  = | \$41 ;
+  assign \$44  = | \$43 ;
+  assign \$45  = $signed(layer[349:342]) < $signed(8'h80);
+  assign \$46  = $signed(layer[349:342]) > $signed(8'h7f);
   assign \$47  = \$45  | \$46 ;
-  assign \$48  = $signed(layer[405:398]) < $signed(8'h80);
-  assign \$49  = $signed(layer[405:398]) > $signed(8'h7f);
+  assign \$48  = $signed(layer[357:350]) < $signed(8'h80);
+  assign \$49  = $signed(layer[357:350]) > $signed(8'h7f);
   assign \$50  = \$48  | \$49 ;
-  assign \$51  = $signed(layer[413:406]) < $signed(8'h80);
-  assign \$52  = $signed(layer[413:406]) > $signed(8'h7f);
+  assign \$51  = $signed(layer[365:358]) < $signed(8'h80);
+  assign \$52  = $signed(layer[365:358]) > $signed(8'h7f);
   assign \$53  = \$51  | \$52 ;
-  assign \$54  = $signed(layer[421:414]) < $signed(8'h80);
-  assign \$55  = $signed(layer[421:414]) > $signed(8'h7f);
+  assign \$54  = $signed(layer[373:366]) < $signed(8'h80);
+  assign \$55  = $signed(layer[373:366]) > $signed(8'h7f);
   assign \$56  = \$54  | \$55 ;
-  assign \$57  = $signed(layer[429:422]) < $signed(8'h80);
-  assign \$58  = $signed(layer[429:422]) > $signed(8'h7f);
+  assign \$57  = $signed(layer[381:374]) < $signed(8'h80);
+  assign \$58  = $signed(layer[381:374]) > $signed(8'h7f);
   assign \$59  = \$57  | \$58 ;
-  assign \$60  = $signed(layer[437:430]) < $signed(8'h80);
-  assign \$61  = $signed(layer[437:430]) > $signed(8'h7f);
+  assign \$60  = $signed(layer[389:382]) < $signed(8'h80);
+  assign \$61  = $signed(layer[389:382]) > $signed(8'h7f);
   assign \$62  = \$60  | \$61 ;
-  assign \$63  = $signed(layer[445:438]) < $signed(8'h80);
-  assign \$64  = $signed(layer[445:438]) > $signed(8'h7f);
+  assign \$63  = $signed(layer[397:390]) < $signed(8'h80);
+  assign \$64  = $signed(layer[397:390]) > $signed(8'h7f);
   assign \$65  = \$63  | \$64 ;
-  assign \$66  = $signed(layer[453:446]) < $signed(8'h80);
-  assign \$67  = $signed(layer[453:446]) > $signed(8'h7f);
+  assign \$66  = $signed(layer[405:398]) < $signed(8'h80);
+  assign \$67  = $signed(layer[405:398]) > $signed(8'h7f);
   assign \$68  = \$66  | \$67 ;
-  assign \$69  = $signed(layer[461:454]) < $signed(8'h80);
-  assign \$70  = $signed(layer[461:454]) > $signed(8'h7f);
+  assign \$69  = $signed(layer[413:406]) < $signed(8'h80);
+  assign \$70  = $signed(layer[413:406]) > $signed(8'h7f);
   assign \$71  = \$69  | \$70 ;
-  assign \$72  = | { \$71 , \$68 , \$65 , \$62 , \$59 , \$56 , \$53 , \$50 , \$47 , \$44 , \$41 , \$38 , \$36 , \$34 , \$32 , \$29 , \$26 , \$25 , \$23 , \$22 , \$21 , \$20 , \$19 , \$18 , \$17 , \$16 , \$15 , \$14 , \$13 , \$12 , \$10  };
-  assign \$73  = | { fault_accumulator, fault_residual, fault_output, fault_parameter, fault_weight, fault_activation };
-  assign \$74  = ! fsm_state;
-  assign \$75  = fsm_state == 1'h1;
-  assign \$76  = fsm_state == 2'h2;
-  assign \$77  = fsm_state == 2'h3;
-  assign \$78  = fsm_state == 3'h4;
+  assign \$72  = $signed(layer[421:414]) < $signed(8'h80);
+  assign \$73  = $signed(layer[421:414]) > $signed(8'h7f);
+  assign \$74  = \$72  | \$73 ;
+  assign \$75  = $signed(layer[429:422]) < $signed(8'h80);
+  assign \$76  = $signed(layer[429:422]) > $signed(8'h7f);
+  assign \$77  = \$75  | \$76 ;
+  assign \$78  = | { \$77 , \$74 , \$71 , \$68 , \$65 , \$62 , \$59 , \$56 , \$53 , \$50 , \$47 , \$44 , \$42 , \$40 , \$38 , \$35 , \$32 , \$31 , \$29 , \$28 , \$27 , \$26 , \$25 , \$24 , \$23 , \$22 , \$21 , \$20 , \$19 , \$18 , \$16  };
   assign \$79  = ! count;
   assign \$80  = first + count;
   assign \$81  = \$80  > 7'h40;
   assign \$82  = \$79  | \$81 ;
   assign \$83  = ! fetch;
-  assign \$84  = \$74  & \$83 ;
+  assign \$84  = \$11  & \$83 ;
   assign \$85  = index >= ready;
   assign \$86  = \$84  & \$85 ;
   assign \$87  = fetch + 1'h1;
@@ -25952,137 +26425,83 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
   assign \$105  = fetch == 5'h11;
   assign \$106  = fetch == 5'h12;
   assign \$107  = fetch == 5'h12;
-  assign \$108  = layer[15:0] != 16'hafaa;
-  assign \$109  = layer[148:136] != 1'h1;
-  assign \$110  = layer[16] & \$109 ;
-  assign \$111  = ! layer[148:136];
-  assign \$112  = ! layer[173:169];
-  assign \$113  = ! layer[178:174];
-  assign \$114  = ! layer[210:197];
-  assign \$115  = ! layer[219:211];
-  assign \$116  = ! layer[228:220];
-  assign \$117  = ! layer[187:179];
-  assign \$118  = ! layer[196:188];
-  assign \$119  = layer[20:19] >= 2'h2;
-  assign \$120  = layer[22:21] >= 2'h2;
-  assign \$121  = layer[24:23] >= 2'h2;
-  assign \$122  = layer[24:23] == layer[20:19];
-  assign \$123  = layer[18] & \$122 ;
-  assign \$124  = layer[34:31] >= 1'h1;
-  assign \$125  = ! layer[39:35];
-  assign \$127  = ~ \$126 ;
-  assign \$128  = ! layer[311:307];
-  assign \$130  = ~ \$129 ;
-  assign \$132  = | \$131 ;
-  assign \$134  = | \$133 ;
-  assign \$136  = | \$135 ;
-  assign \$137  = $signed(layer[381:374]) < $signed(8'h80);
-  assign \$138  = $signed(layer[381:374]) > $signed(8'h7f);
-  assign \$139  = \$137  | \$138 ;
-  assign \$140  = $signed(layer[389:382]) < $signed(8'h80);
-  assign \$141  = $signed(layer[389:382]) > $signed(8'h7f);
-  assign \$142  = \$140  | \$141 ;
-  assign \$143  = $signed(layer[397:390]) < $signed(8'h80);
-  assign \$144  = $signed(layer[397:390]) > $signed(8'h7f);
-  assign \$145  = \$143  | \$144 ;
-  assign \$146  = $signed(layer[405:398]) < $signed(8'h80);
-  assign \$147  = $signed(layer[405:398]) > $signed(8'h7f);
-  assign \$148  = \$146  | \$147 ;
-  assign \$149  = $signed(layer[413:406]) < $signed(8'h80);
-  assign \$150  = $signed(layer[413:406]) > $signed(8'h7f);
-  assign \$151  = \$149  | \$150 ;
-  assign \$152  = $signed(layer[421:414]) < $signed(8'h80);
-  assign \$153  = $signed(layer[421:414]) > $signed(8'h7f);
-  assign \$154  = \$152  | \$153 ;
-  assign \$155  = $signed(layer[429:422]) < $signed(8'h80);
-  assign \$156  = $signed(layer[429:422]) > $signed(8'h7f);
-  assign \$157  = \$155  | \$156 ;
-  assign \$158  = $signed(layer[437:430]) < $signed(8'h80);
-  assign \$159  = $signed(layer[437:430]) > $signed(8'h7f);
-  assign \$160  = \$158  | \$159 ;
-  assign \$161  = $signed(layer[445:438]) < $signed(8'h80);
-  assign \$162  = $signed(layer[445:438]) > $signed(8'h7f);
-  assign \$163  = \$161  | \$162 ;
-  assign \$164  = $signed(layer[453:446]) < $signed(8'h80);
-  assign \$165  = $signed(layer[453:446]) > $signed(8'h7f);
-  assign \$166  = \$164  | \$165 ;
-  assign \$167  = $signed(layer[461:454]) < $signed(8'h80);
-  assign \$168  = $signed(layer[461:454]) > $signed(8'h7f);
-  assign \$169  = \$167  | \$168 ;
-  assign \$170  = | { \$169 , \$166 , \$163 , \$160 , \$157 , \$154 , \$151 , \$148 , \$145 , \$142 , \$139 , \$136 , \$134 , \$132 , \$130 , \$127 , \$124 , \$123 , \$121 , \$120 , \$119 , \$118 , \$117 , \$116 , \$115 , \$114 , \$113 , \$112 , \$111 , \$110 , \$108  };
-  assign \$171  = | { fault_accumulator, fault_residual, fault_output, fault_parameter, fault_weight, fault_activation };
-  assign \$172  = feeder_done | \$171 ;
-  assign \$173  = drain - 1'h1;
-  assign \$174  = drain == 1'h1;
-  assign \$175  = remaining == 1'h1;
-  assign \$176  = | status;
-  assign \$177  = \$175  | \$176 ;
-  assign \$178  = index + 1'h1;
-  assign \$179  = remaining - 1'h1;
-  assign \$180  = \$77  | \$78 ;
-  assign \$181  = ! status;
-  assign \$182  = \$180  & \$181 ;
+  assign \$108  = | { fault_accumulator, fault_residual, fault_output, fault_parameter, fault_weight, fault_activation };
+  assign \$109  = feeder_done | \$108 ;
+  assign \$110  = drain - 1'h1;
+  assign \$111  = drain == 1'h1;
+  assign \$112  = remaining == 1'h1;
+  assign \$113  = | status;
+  assign \$114  = \$112  | \$113 ;
+  assign \$115  = index + 1'h1;
+  assign \$116  = remaining - 1'h1;
+  assign \$117  = \$14  | \$15 ;
+  assign \$118  = ! status;
+  assign \$119  = \$117  & \$118 ;
   always @(posedge clk)
-    done <= \$183 ;
+    illegal <= \$120 ;
   always @(posedge clk)
-    status <= \$184 ;
+    done <= \$121 ;
   always @(posedge clk)
-    index <= \$185 ;
+    status <= \$122 ;
   always @(posedge clk)
-    remaining <= \$186 ;
+    index <= \$123 ;
   always @(posedge clk)
-    fetch <= \$187 ;
+    remaining <= \$124 ;
   always @(posedge clk)
-    fsm_state <= \$188 ;
+    fetch <= \$125 ;
   always @(posedge clk)
-    word_0 <= \$189 ;
+    busy <= \$126 ;
   always @(posedge clk)
-    word_1 <= \$190 ;
+    fsm_state <= \$127 ;
   always @(posedge clk)
-    word_2 <= \$191 ;
+    word_0 <= \$128 ;
   always @(posedge clk)
-    word_3 <= \$192 ;
+    word_1 <= \$129 ;
   always @(posedge clk)
-    word_4 <= \$193 ;
+    word_2 <= \$130 ;
   always @(posedge clk)
-    word_5 <= \$194 ;
+    word_3 <= \$131 ;
   always @(posedge clk)
-    word_6 <= \$195 ;
+    word_4 <= \$132 ;
   always @(posedge clk)
-    word_7 <= \$196 ;
+    word_5 <= \$133 ;
   always @(posedge clk)
-    word_8 <= \$197 ;
+    word_6 <= \$134 ;
   always @(posedge clk)
-    word_9 <= \$198 ;
+    word_7 <= \$135 ;
   always @(posedge clk)
-    word_10 <= \$199 ;
+    word_8 <= \$136 ;
   always @(posedge clk)
-    word_11 <= \$200 ;
+    word_9 <= \$137 ;
   always @(posedge clk)
-    word_12 <= \$201 ;
+    word_10 <= \$138 ;
   always @(posedge clk)
-    word_13 <= \$202 ;
+    word_11 <= \$139 ;
   always @(posedge clk)
-    word_14 <= \$203 ;
+    word_12 <= \$140 ;
   always @(posedge clk)
-    word_15 <= \$204 ;
+    word_13 <= \$141 ;
   always @(posedge clk)
-    word_16 <= \$205 ;
+    word_14 <= \$142 ;
   always @(posedge clk)
-    word_17 <= \$206 ;
+    word_15 <= \$143 ;
   always @(posedge clk)
-    drain <= \$207 ;
+    word_16 <= \$144 ;
+  always @(posedge clk)
+    word_17 <= \$145 ;
+  always @(posedge clk)
+    drain <= \$146 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     go = 1'h0;
     casez (fsm_state)
-      3'h1:
+      3'h2:
           /* empty */;
       3'h0:
           /* empty */;
-      3'h2:
+      3'h1:
           (* full_case = 32'd1 *)
-          if (\$72 ) begin
+          if (illegal) begin
           end else begin
             go = 1'h1;
           end
@@ -26092,492 +26511,529 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     stop = 1'h0;
     casez (fsm_state)
-      3'h1:
+      3'h2:
           /* empty */;
       3'h0:
           /* empty */;
-      3'h2:
+      3'h1:
           /* empty */;
       3'h3:
-          stop = \$73 ;
+          stop = \$10 ;
     endcase
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$183  = done;
-    casez (fsm_state)
-      3'h1:
-          if (start) begin
-            \$183  = 1'h0;
-            if (\$82 ) begin
-              \$183  = 1'h1;
-            end
-          end
-      3'h0:
-          /* empty */;
-      3'h2:
-          if (\$170 ) begin
-            \$183  = 1'h1;
-          end
-      3'h3:
-          /* empty */;
-      3'h4:
-          if (\$174 ) begin
-            if (\$177 ) begin
-              \$183  = 1'h1;
-            end
-          end
-    endcase
+    \$120  = \$78 ;
     if (rst) begin
-      \$183  = 1'h0;
+      \$120  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$184  = status;
+    \$121  = done;
     casez (fsm_state)
-      3'h1:
+      3'h2:
           if (start) begin
-            \$184  = 8'h00;
+            \$121  = 1'h0;
             if (\$82 ) begin
-              \$184  = 8'h08;
+              \$121  = 1'h1;
             end
           end
       3'h0:
           /* empty */;
-      3'h2:
-          if (\$170 ) begin
-            \$184  = 8'h01;
+      3'h1:
+          if (illegal) begin
+            \$121  = 1'h1;
+          end
+      3'h3:
+          /* empty */;
+      3'h4:
+          if (\$111 ) begin
+            if (\$114 ) begin
+              \$121  = 1'h1;
+            end
           end
     endcase
-    if (\$182 ) begin
+    if (rst) begin
+      \$121  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
+    \$122  = status;
+    casez (fsm_state)
+      3'h2:
+          if (start) begin
+            \$122  = 8'h00;
+            if (\$82 ) begin
+              \$122  = 8'h08;
+            end
+          end
+      3'h0:
+          /* empty */;
+      3'h1:
+          if (illegal) begin
+            \$122  = 8'h01;
+          end
+    endcase
+    if (\$119 ) begin
       if (fault_activation) begin
-        \$184  = 8'h02;
+        \$122  = 8'h02;
       end
       if (fault_weight) begin
-        \$184  = 8'h03;
+        \$122  = 8'h03;
       end
       if (fault_parameter) begin
-        \$184  = 8'h04;
+        \$122  = 8'h04;
       end
       if (fault_output) begin
-        \$184  = 8'h05;
+        \$122  = 8'h05;
       end
       if (fault_residual) begin
-        \$184  = 8'h06;
+        \$122  = 8'h06;
       end
       if (fault_accumulator) begin
-        \$184  = 8'h07;
+        \$122  = 8'h07;
       end
     end
     if (rst) begin
-      \$184  = 8'h00;
+      \$122  = 8'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$185  = index;
+    \$123  = index;
     casez (fsm_state)
-      3'h1:
+      3'h2:
           if (start) begin
-            \$185  = first;
+            \$123  = first;
           end
       3'h0:
           /* empty */;
-      3'h2:
+      3'h1:
           /* empty */;
       3'h3:
           /* empty */;
       3'h4:
-          if (\$174 ) begin
+          if (\$111 ) begin
             (* full_case = 32'd1 *)
-            if (\$177 ) begin
+            if (\$114 ) begin
             end else begin
-              \$185  = \$178 [15:0];
+              \$123  = \$115 [15:0];
             end
           end
     endcase
     if (rst) begin
-      \$185  = 16'h0000;
+      \$123  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$186  = remaining;
+    \$124  = remaining;
     casez (fsm_state)
-      3'h1:
+      3'h2:
           if (start) begin
-            \$186  = count;
+            \$124  = count;
           end
       3'h0:
           /* empty */;
-      3'h2:
+      3'h1:
           /* empty */;
       3'h3:
           /* empty */;
       3'h4:
-          if (\$174 ) begin
+          if (\$111 ) begin
             (* full_case = 32'd1 *)
-            if (\$177 ) begin
+            if (\$114 ) begin
             end else begin
-              \$186  = \$179 [15:0];
+              \$124  = \$116 [15:0];
             end
           end
     endcase
     if (rst) begin
-      \$186  = 16'h0000;
+      \$124  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$187  = fetch;
+    \$125  = fetch;
     casez (fsm_state)
-      3'h1:
+      3'h2:
           if (start) begin
-            \$187  = 5'h00;
+            \$125  = 5'h00;
           end
       3'h0:
-          \$187  = \$88 [4:0];
-      3'h2:
+          \$125  = \$88 [4:0];
+      3'h1:
           /* empty */;
       3'h3:
           /* empty */;
       3'h4:
-          if (\$174 ) begin
-            \$187  = 5'h00;
+          if (\$111 ) begin
+            \$125  = 5'h00;
           end
     endcase
     if (rst) begin
-      \$187  = 5'h00;
+      \$125  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$188  = fsm_state;
+    \$126  = busy;
     casez (fsm_state)
-      3'h1:
+      3'h2:
           if (start) begin
-            \$188  = 3'h0;
+            \$126  = 1'h1;
             if (\$82 ) begin
-              \$188  = 3'h1;
+              \$126  = 1'h0;
+            end
+          end
+      3'h0:
+          /* empty */;
+      3'h1:
+          if (illegal) begin
+            \$126  = 1'h0;
+          end
+      3'h3:
+          /* empty */;
+      3'h4:
+          if (\$111 ) begin
+            if (\$114 ) begin
+              \$126  = 1'h0;
+            end
+          end
+    endcase
+    if (rst) begin
+      \$126  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
+    \$127  = fsm_state;
+    casez (fsm_state)
+      3'h2:
+          if (start) begin
+            \$127  = 3'h0;
+            if (\$82 ) begin
+              \$127  = 3'h2;
             end
           end
       3'h0:
           if (\$107 ) begin
-            \$188  = 3'h2;
+            \$127  = 3'h1;
           end
-      3'h2:
+      3'h1:
           (* full_case = 32'd1 *)
-          if (\$170 ) begin
-            \$188  = 3'h1;
+          if (illegal) begin
+            \$127  = 3'h2;
           end else begin
-            \$188  = 3'h3;
+            \$127  = 3'h3;
           end
       3'h3:
-          if (\$172 ) begin
-            \$188  = 3'h4;
+          if (\$109 ) begin
+            \$127  = 3'h4;
           end
       3'h4:
-          if (\$174 ) begin
+          if (\$111 ) begin
             (* full_case = 32'd1 *)
-            if (\$177 ) begin
-              \$188  = 3'h1;
+            if (\$114 ) begin
+              \$127  = 3'h2;
             end else begin
-              \$188  = 3'h0;
+              \$127  = 3'h0;
             end
           end
     endcase
     if (rst) begin
-      \$188  = 3'h1;
+      \$127  = 3'h2;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$189  = word_0;
+    \$128  = word_0;
     casez (fsm_state)
-      3'h1:
+      3'h2:
           /* empty */;
       3'h0:
           if (\$89 ) begin
-            \$189  = word;
+            \$128  = word;
           end
     endcase
     if (rst) begin
-      \$189  = 32'd0;
+      \$128  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$190  = word_1;
+    \$129  = word_1;
     casez (fsm_state)
-      3'h1:
+      3'h2:
           /* empty */;
       3'h0:
           if (\$90 ) begin
-            \$190  = word;
+            \$129  = word;
           end
     endcase
     if (rst) begin
-      \$190  = 32'd0;
+      \$129  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$191  = word_2;
+    \$130  = word_2;
     casez (fsm_state)
-      3'h1:
+      3'h2:
           /* empty */;
       3'h0:
           if (\$91 ) begin
-            \$191  = word;
+            \$130  = word;
           end
     endcase
     if (rst) begin
-      \$191  = 32'd0;
+      \$130  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$192  = word_3;
+    \$131  = word_3;
     casez (fsm_state)
-      3'h1:
+      3'h2:
           /* empty */;
       3'h0:
           if (\$92 ) begin
-            \$192  = word;
+            \$131  = word;
           end
     endcase
     if (rst) begin
-      \$192  = 32'd0;
+      \$131  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$193  = word_4;
+    \$132  = word_4;
     casez (fsm_state)
-      3'h1:
+      3'h2:
           /* empty */;
       3'h0:
           if (\$93 ) begin
-            \$193  = word;
+            \$132  = word;
           end
     endcase
     if (rst) begin
-      \$193  = 32'd0;
+      \$132  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$194  = word_5;
+    \$133  = word_5;
     casez (fsm_state)
-      3'h1:
+      3'h2:
           /* empty */;
       3'h0:
           if (\$94 ) begin
-            \$194  = word;
+            \$133  = word;
           end
     endcase
     if (rst) begin
-      \$194  = 32'd0;
+      \$133  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$195  = word_6;
+    \$134  = word_6;
     casez (fsm_state)
-      3'h1:
+      3'h2:
           /* empty */;
       3'h0:
           if (\$95 ) begin
-            \$195  = word;
+            \$134  = word;
           end
     endcase
     if (rst) begin
-      \$195  = 32'd0;
+      \$134  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$196  = word_7;
+    \$135  = word_7;
     casez (fsm_state)
-      3'h1:
+      3'h2:
           /* empty */;
       3'h0:
           if (\$96 ) begin
-            \$196  = word;
+            \$135  = word;
           end
     endcase
     if (rst) begin
-      \$196  = 32'd0;
+      \$135  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$197  = word_8;
+    \$136  = word_8;
     casez (fsm_state)
-      3'h1:
+      3'h2:
           /* empty */;
       3'h0:
           if (\$97 ) begin
-            \$197  = word;
+            \$136  = word;
           end
     endcase
     if (rst) begin
-      \$197  = 32'd0;
+      \$136  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$198  = word_9;
+    \$137  = word_9;
     casez (fsm_state)
-      3'h1:
+      3'h2:
           /* empty */;
       3'h0:
           if (\$98 ) begin
-            \$198  = word;
+            \$137  = word;
           end
     endcase
     if (rst) begin
-      \$198  = 32'd0;
+      \$137  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$199  = word_10;
+    \$138  = word_10;
     casez (fsm_state)
-      3'h1:
+      3'h2:
           /* empty */;
       3'h0:
           if (\$99 ) begin
-            \$199  = word;
+            \$138  = word;
           end
     endcase
     if (rst) begin
-      \$199  = 32'd0;
+      \$138  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$200  = word_11;
+    \$139  = word_11;
     casez (fsm_state)
-      3'h1:
+      3'h2:
           /* empty */;
       3'h0:
           if (\$100 ) begin
-            \$200  = word;
+            \$139  = word;
           end
     endcase
     if (rst) begin
-      \$200  = 32'd0;
+      \$139  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$201  = word_12;
+    \$140  = word_12;
     casez (fsm_state)
-      3'h1:
+      3'h2:
           /* empty */;
       3'h0:
           if (\$101 ) begin
-            \$201  = word;
+            \$140  = word;
           end
     endcase
     if (rst) begin
-      \$201  = 32'd0;
+      \$140  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$202  = word_13;
+    \$141  = word_13;
     casez (fsm_state)
-      3'h1:
+      3'h2:
           /* empty */;
       3'h0:
           if (\$102 ) begin
-            \$202  = word;
+            \$141  = word;
           end
     endcase
     if (rst) begin
-      \$202  = 32'd0;
+      \$141  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$203  = word_14;
+    \$142  = word_14;
     casez (fsm_state)
-      3'h1:
+      3'h2:
           /* empty */;
       3'h0:
           if (\$103 ) begin
-            \$203  = word;
+            \$142  = word;
           end
     endcase
     if (rst) begin
-      \$203  = 32'd0;
+      \$142  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$204  = word_15;
+    \$143  = word_15;
     casez (fsm_state)
-      3'h1:
+      3'h2:
           /* empty */;
       3'h0:
           if (\$104 ) begin
-            \$204  = word;
+            \$143  = word;
           end
     endcase
     if (rst) begin
-      \$204  = 32'd0;
+      \$143  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$205  = word_16;
+    \$144  = word_16;
     casez (fsm_state)
-      3'h1:
+      3'h2:
           /* empty */;
       3'h0:
           if (\$105 ) begin
-            \$205  = word;
+            \$144  = word;
           end
     endcase
     if (rst) begin
-      \$205  = 32'd0;
+      \$144  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$206  = word_17;
+    \$145  = word_17;
     casez (fsm_state)
-      3'h1:
+      3'h2:
           /* empty */;
       3'h0:
           if (\$106 ) begin
-            \$206  = word;
+            \$145  = word;
           end
     endcase
     if (rst) begin
-      \$206  = 32'd0;
+      \$145  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$207  = drain;
+    \$146  = drain;
     casez (fsm_state)
-      3'h1:
+      3'h2:
           /* empty */;
       3'h0:
           /* empty */;
-      3'h2:
-          \$207  = 6'h23;
+      3'h1:
+          \$146  = 6'h23;
       3'h3:
           /* empty */;
       3'h4:
-          \$207  = \$173 [5:0];
+          \$146  = \$110 [5:0];
     endcase
     if (rst) begin
-      \$207  = 6'h00;
+      \$146  = 6'h00;
     end
   end
   assign address = { index[5:0], fetch };
@@ -26615,40 +27071,40 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
   assign \layer.lane_mask  = layer[306:291];
   assign \layer.res_lane  = layer[311:307];
   assign \layer.res_base  = layer[327:312];
-  assign \layer.res_step_x  = layer[343:328];
-  assign \layer.res_step_y  = layer[359:344];
-  assign \layer.res_tiles  = layer[373:360];
-  assign \layer.pad_value  = layer[381:374];
-  assign \layer.zero_in  = layer[389:382];
-  assign \layer.input_lo  = layer[397:390];
-  assign \layer.input_hi  = layer[405:398];
-  assign \layer.zero_out  = layer[413:406];
-  assign \layer.lo  = layer[421:414];
-  assign \layer.hi  = layer[429:422];
-  assign \layer.res_zero  = layer[437:430];
-  assign \layer.add_zero  = layer[445:438];
-  assign \layer.add_lo  = layer[453:446];
-  assign \layer.add_hi  = layer[461:454];
-  assign \layer.add_shift  = layer[466:462];
-  assign \layer.add_multiplier_a  = layer[490:467];
-  assign \layer.add_multiplier_b  = layer[514:491];
-  assign layer[514:491] = word_17[23:0];
-  assign layer[490:467] = word_16[23:0];
-  assign layer[466:462] = word_15[12:8];
-  assign layer[461:454] = word_15[7:0];
-  assign layer[453:446] = word_14[31:24];
-  assign layer[445:438] = word_14[23:16];
-  assign layer[437:430] = word_14[15:8];
+  assign \layer.res_tiles  = layer[341:328];
+  assign \layer.pad_value  = layer[349:342];
+  assign \layer.zero_in  = layer[357:350];
+  assign \layer.input_lo  = layer[365:358];
+  assign \layer.input_hi  = layer[373:366];
+  assign \layer.zero_out  = layer[381:374];
+  assign \layer.lo  = layer[389:382];
+  assign \layer.hi  = layer[397:390];
+  assign \layer.res_zero  = layer[405:398];
+  assign \layer.add_zero  = layer[413:406];
+  assign \layer.add_lo  = layer[421:414];
+  assign \layer.add_hi  = layer[429:422];
+  assign \layer.add_shift  = layer[434:430];
+  assign \layer.add_multiplier_a  = layer[458:435];
+  assign \layer.add_multiplier_b  = layer[482:459];
+  assign \layer.res_step_x  = layer[498:483];
+  assign \layer.res_step_y  = layer[514:499];
+  assign layer[514:499] = word_17[31:16];
+  assign layer[498:483] = word_17[15:0];
+  assign layer[482:459] = word_16[23:0];
+  assign layer[458:435] = word_15[23:0];
+  assign layer[434:430] = word_14[12:8];
   assign layer[429:422] = word_14[7:0];
   assign layer[421:414] = word_13[31:24];
   assign layer[413:406] = word_13[23:16];
   assign layer[405:398] = word_13[15:8];
   assign layer[397:390] = word_13[7:0];
-  assign layer[389:382] = word_12[29:22];
-  assign layer[381:374] = word_12[21:14];
-  assign layer[373:360] = word_12[13:0];
-  assign layer[359:344] = word_11[31:16];
-  assign layer[343:328] = word_11[15:0];
+  assign layer[389:382] = word_12[31:24];
+  assign layer[381:374] = word_12[23:16];
+  assign layer[373:366] = word_12[15:8];
+  assign layer[365:358] = word_12[7:0];
+  assign layer[357:350] = word_11[29:22];
+  assign layer[349:342] = word_11[21:14];
+  assign layer[341:328] = word_11[13:0];
   assign layer[327:312] = word_10[20:5];
   assign layer[311:307] = word_10[4:0];
   assign layer[306:291] = word_9[31:16];
@@ -26683,19 +27139,14 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
   assign layer[17] = word_0[17];
   assign layer[16] = word_0[16];
   assign layer[15:0] = word_0[15:0];
-  assign \$28  = \$27 ;
-  assign \$31  = \$30 ;
-  assign \$33  = { 8'h00, word_9[31:24] };
-  assign \$35  = { 16'h0000, word_16[23:16] };
-  assign \$37  = { 16'h0000, word_17[23:16] };
-  assign \$126  = \$125 ;
-  assign \$129  = \$128 ;
-  assign \$131  = { 8'h00, word_9[31:24] };
-  assign \$133  = { 16'h0000, word_16[23:16] };
-  assign \$135  = { 16'h0000, word_17[23:16] };
+  assign \$34  = \$33 ;
+  assign \$37  = \$36 ;
+  assign \$39  = { 8'h00, word_9[31:24] };
+  assign \$41  = { 16'h0000, word_15[23:16] };
+  assign \$43  = { 16'h0000, word_16[23:16] };
 endmodule
 
-module \holdfast_8x8.weight_loader (rst, active, load_next, pointer, registered, base, go, stop, clk);
+module \holdfast_8x8.weight_loader (rst, active, load_next, pointer, registered, next_address, base, go, stop, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$115  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -26703,10 +27154,10 @@ module \holdfast_8x8.weight_loader (rst, active, load_next, pointer, registered,
   wire \$12 ;
   wire \$13 ;
   wire \$14 ;
-  wire [20:0] \$15 ;
+  wire \$15 ;
   wire \$16 ;
-  wire \$17 ;
-  wire [4:0] \$18 ;
+  wire [4:0] \$17 ;
+  wire \$18 ;
   wire \$19 ;
   wire \$2 ;
   wire \$20 ;
@@ -26758,7 +27209,7 @@ module \holdfast_8x8.weight_loader (rst, active, load_next, pointer, registered,
   wire \$62 ;
   wire \$63 ;
   wire \$64 ;
-  wire \$65 ;
+  wire [20:0] \$65 ;
   reg \$66 ;
   reg \$67 ;
   reg \$68 ;
@@ -26796,6 +27247,8 @@ module \holdfast_8x8.weight_loader (rst, active, load_next, pointer, registered,
   wire [7:0] load;
   input load_next;
   wire load_next;
+  output [19:0] next_address;
+  reg [19:0] next_address;
   output [19:0] pointer;
   reg [19:0] pointer = 20'h00000;
   reg [7:0] read = 8'h00;
@@ -26806,50 +27259,50 @@ module \holdfast_8x8.weight_loader (rst, active, load_next, pointer, registered,
   wire rst;
   input stop;
   wire stop;
-  assign \$23  = ~ \$22 ;
-  assign \$24  = row == 1'h1;
-  assign \$25  = \$23  & \$24 ;
-  assign \$26  = ~ stop;
-  assign \$27  = \$25  & \$26 ;
-  assign \$28  = first | begin_6;
-  assign \$29  = ~ \$28 ;
-  assign \$30  = row == 2'h2;
-  assign \$31  = \$29  & \$30 ;
-  assign \$32  = ~ stop;
-  assign \$33  = \$31  & \$32 ;
-  assign \$34  = first | begin_6;
-  assign \$35  = ~ \$34 ;
-  assign \$36  = row == 2'h3;
-  assign \$37  = \$35  & \$36 ;
-  assign \$38  = ~ stop;
-  assign \$39  = \$37  & \$38 ;
-  assign \$40  = first | begin_6;
-  assign \$41  = ~ \$40 ;
-  assign \$42  = row == 3'h4;
-  assign \$43  = \$41  & \$42 ;
-  assign \$44  = ~ stop;
-  assign \$45  = \$43  & \$44 ;
-  assign \$46  = first | begin_6;
-  assign \$47  = ~ \$46 ;
-  assign \$48  = row == 3'h5;
-  assign \$49  = \$47  & \$48 ;
-  assign \$50  = ~ stop;
-  assign \$51  = \$49  & \$50 ;
-  assign \$52  = first | begin_6;
-  assign \$53  = ~ \$52 ;
-  assign \$54  = row == 3'h6;
-  assign \$55  = \$53  & \$54 ;
-  assign \$56  = ~ stop;
-  assign \$57  = \$55  & \$56 ;
-  assign \$58  = first | begin_6;
-  assign \$59  = ~ \$58 ;
-  assign \$60  = row == 3'h7;
-  assign \$61  = \$59  & \$60 ;
-  assign \$62  = ~ stop;
-  assign \$63  = \$61  & \$62 ;
-  assign \$64  = first | begin_6;
-  assign \$65  = row != 4'h8;
-  assign active = \$64  | \$65 ;
+  assign \$23  = row == 1'h1;
+  assign \$24  = \$22  & \$23 ;
+  assign \$25  = ~ stop;
+  assign \$26  = \$24  & \$25 ;
+  assign \$27  = first | begin_6;
+  assign \$28  = ~ \$27 ;
+  assign \$29  = row == 2'h2;
+  assign \$30  = \$28  & \$29 ;
+  assign \$31  = ~ stop;
+  assign \$32  = \$30  & \$31 ;
+  assign \$33  = first | begin_6;
+  assign \$34  = ~ \$33 ;
+  assign \$35  = row == 2'h3;
+  assign \$36  = \$34  & \$35 ;
+  assign \$37  = ~ stop;
+  assign \$38  = \$36  & \$37 ;
+  assign \$39  = first | begin_6;
+  assign \$40  = ~ \$39 ;
+  assign \$41  = row == 3'h4;
+  assign \$42  = \$40  & \$41 ;
+  assign \$43  = ~ stop;
+  assign \$44  = \$42  & \$43 ;
+  assign \$45  = first | begin_6;
+  assign \$46  = ~ \$45 ;
+  assign \$47  = row == 3'h5;
+  assign \$48  = \$46  & \$47 ;
+  assign \$49  = ~ stop;
+  assign \$50  = \$48  & \$49 ;
+  assign \$51  = first | begin_6;
+  assign \$52  = ~ \$51 ;
+  assign \$53  = row == 3'h6;
+  assign \$54  = \$52  & \$53 ;
+  assign \$55  = ~ stop;
+  assign \$56  = \$54  & \$55 ;
+  assign \$57  = first | begin_6;
+  assign \$58  = ~ \$57 ;
+  assign \$59  = row == 3'h7;
+  assign \$60  = \$58  & \$59 ;
+  assign \$61  = ~ stop;
+  assign \$62  = \$60  & \$61 ;
+  assign \$63  = first | begin_6;
+  assign \$64  = row != 4'h8;
+  assign active = \$63  | \$64 ;
+  assign \$65  = pointer + active;
   always @(posedge clk)
     begin_0 <= \$66 ;
   always @(posedge clk)
@@ -26888,14 +27341,14 @@ module \holdfast_8x8.weight_loader (rst, active, load_next, pointer, registered,
   assign \$12  = begin_4 & \$11 ;
   assign \$13  = ~ stop;
   assign \$14  = begin_5 & \$13 ;
-  assign \$15  = pointer + 1'h1;
-  assign \$16  = first | begin_6;
-  assign \$17  = row != 4'h8;
-  assign \$18  = row + 1'h1;
-  assign \$19  = first | begin_6;
-  assign \$20  = ~ stop;
-  assign \$21  = \$19  & \$20 ;
-  assign \$22  = first | begin_6;
+  assign \$15  = first | begin_6;
+  assign \$16  = row != 4'h8;
+  assign \$17  = row + 1'h1;
+  assign \$18  = first | begin_6;
+  assign \$19  = ~ stop;
+  assign \$20  = \$18  & \$19 ;
+  assign \$21  = first | begin_6;
+  assign \$22  = ~ \$21 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$115 ) begin end
     \$66  = \$2 ;
@@ -26957,13 +27410,7 @@ module \holdfast_8x8.weight_loader (rst, active, load_next, pointer, registered,
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$115 ) begin end
-    \$74  = pointer;
-    if (active) begin
-      \$74  = \$15 [19:0];
-    end
-    if (go) begin
-      \$74  = base;
-    end
+    \$74  = next_address;
     if (rst) begin
       \$74  = 20'h00000;
     end
@@ -26971,10 +27418,10 @@ module \holdfast_8x8.weight_loader (rst, active, load_next, pointer, registered,
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$115 ) begin end
     \$75  = row;
-    if (\$16 ) begin
+    if (\$15 ) begin
       \$75  = 4'h1;
-    end else if (\$17 ) begin
-      \$75  = \$18 [3:0];
+    end else if (\$16 ) begin
+      \$75  = \$17 [3:0];
     end
     if (stop) begin
       \$75  = 4'h8;
@@ -26985,14 +27432,14 @@ module \holdfast_8x8.weight_loader (rst, active, load_next, pointer, registered,
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$115 ) begin end
-    \$76 [0] = \$21 ;
-    \$76 [1] = \$27 ;
-    \$76 [2] = \$33 ;
-    \$76 [3] = \$39 ;
-    \$76 [4] = \$45 ;
-    \$76 [5] = \$51 ;
-    \$76 [6] = \$57 ;
-    \$76 [7] = \$63 ;
+    \$76 [0] = \$20 ;
+    \$76 [1] = \$26 ;
+    \$76 [2] = \$32 ;
+    \$76 [3] = \$38 ;
+    \$76 [4] = \$44 ;
+    \$76 [5] = \$50 ;
+    \$76 [6] = \$56 ;
+    \$76 [7] = \$62 ;
     if (rst) begin
       \$76  = 8'h00;
     end
@@ -27004,6 +27451,13 @@ module \holdfast_8x8.weight_loader (rst, active, load_next, pointer, registered,
       \$77  = 8'h00;
     end
   end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$115 ) begin end
+    next_address = \$65 [19:0];
+    if (go) begin
+      next_address = base;
+    end
+  end
   assign address = pointer;
   assign load = registered;
 endmodule
@@ -27011,53 +27465,85 @@ endmodule
 module \holdfast_8x8.weights (rst, read_address, write_address, write_data, write_enable, read_data, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$116  = 0;
   wire \$1 ;
-  reg \$10 ;
-  reg \$11 ;
+  reg [15:0] \$10 ;
+  reg [7:0] \$11 ;
   reg \$12 ;
   reg \$13 ;
-  reg \$14 ;
-  reg \$15 ;
-  reg \$16 ;
+  reg [15:0] \$14 ;
+  reg [15:0] \$15 ;
+  reg [7:0] \$16 ;
+  reg \$17 ;
+  reg \$18 ;
+  reg [15:0] \$19 ;
   wire \$2 ;
+  reg [15:0] \$20 ;
+  reg [7:0] \$21 ;
+  reg \$22 ;
+  reg \$23 ;
+  reg [15:0] \$24 ;
+  reg [15:0] \$25 ;
+  reg [7:0] \$26 ;
+  reg \$27 ;
+  reg \$28 ;
+  reg [15:0] \$29 ;
   wire \$3 ;
+  reg [15:0] \$30 ;
+  reg [7:0] \$31 ;
+  reg \$32 ;
+  reg \$33 ;
+  reg [15:0] \$34 ;
+  reg [15:0] \$35 ;
+  reg [7:0] \$36 ;
+  reg \$37 ;
+  reg \$38 ;
+  reg [15:0] \$39 ;
   wire \$4 ;
+  reg [15:0] \$40 ;
+  reg [7:0] \$41 ;
+  reg \$42 ;
+  reg \$43 ;
+  reg [15:0] \$44 ;
+  reg [15:0] \$45 ;
+  reg [7:0] \$46 ;
+  reg \$47 ;
+  reg \$48 ;
   wire \$5 ;
   wire \$6 ;
   wire \$7 ;
   wire \$8 ;
-  reg \$9 ;
+  reg [15:0] \$9 ;
   wire [14:0] \$signature__addr ;
-  wire [11:0] \$signature__addr$10 ;
-  wire [14:0] \$signature__addr$16 ;
-  wire [11:0] \$signature__addr$21 ;
-  wire [14:0] \$signature__addr$27 ;
-  wire [11:0] \$signature__addr$32 ;
-  wire [14:0] \$signature__addr$38 ;
-  wire [11:0] \$signature__addr$43 ;
-  wire [14:0] \$signature__addr$49 ;
-  wire [11:0] \$signature__addr$54 ;
-  wire [14:0] \$signature__addr$60 ;
-  wire [11:0] \$signature__addr$65 ;
-  wire [14:0] \$signature__addr$71 ;
-  wire [11:0] \$signature__addr$76 ;
-  wire [14:0] \$signature__addr$82 ;
-  wire [11:0] \$signature__addr$87 ;
+  wire [11:0] \$signature__addr$102 ;
+  wire [14:0] \$signature__addr$107 ;
+  wire [11:0] \$signature__addr$112 ;
+  wire [14:0] \$signature__addr$117 ;
+  wire [11:0] \$signature__addr$122 ;
+  wire [11:0] \$signature__addr$52 ;
+  wire [14:0] \$signature__addr$57 ;
+  wire [11:0] \$signature__addr$62 ;
+  wire [14:0] \$signature__addr$67 ;
+  wire [11:0] \$signature__addr$72 ;
+  wire [14:0] \$signature__addr$77 ;
+  wire [11:0] \$signature__addr$82 ;
+  wire [14:0] \$signature__addr$87 ;
+  wire [11:0] \$signature__addr$92 ;
+  wire [14:0] \$signature__addr$97 ;
   wire [7:0] \$signature__data ;
-  wire [7:0] \$signature__data$15 ;
-  wire [7:0] \$signature__data$17 ;
-  wire [7:0] \$signature__data$26 ;
-  wire [7:0] \$signature__data$28 ;
-  wire [7:0] \$signature__data$37 ;
-  wire [7:0] \$signature__data$39 ;
-  wire [7:0] \$signature__data$48 ;
-  wire [7:0] \$signature__data$50 ;
-  wire [7:0] \$signature__data$59 ;
-  wire [7:0] \$signature__data$61 ;
-  wire [7:0] \$signature__data$70 ;
-  wire [7:0] \$signature__data$72 ;
-  wire [7:0] \$signature__data$81 ;
-  wire [7:0] \$signature__data$83 ;
-  wire [7:0] \$signature__data$92 ;
+  wire [7:0] \$signature__data$106 ;
+  wire [7:0] \$signature__data$108 ;
+  wire [7:0] \$signature__data$116 ;
+  wire [7:0] \$signature__data$118 ;
+  wire [7:0] \$signature__data$126 ;
+  wire [7:0] \$signature__data$56 ;
+  wire [7:0] \$signature__data$58 ;
+  wire [7:0] \$signature__data$66 ;
+  wire [7:0] \$signature__data$68 ;
+  wire [7:0] \$signature__data$76 ;
+  wire [7:0] \$signature__data$78 ;
+  wire [7:0] \$signature__data$86 ;
+  wire [7:0] \$signature__data$88 ;
+  wire [7:0] \$signature__data$96 ;
+  wire [7:0] \$signature__data$98 ;
   input clk;
   wire clk;
   reg in_rest_0 = 1'h0;
@@ -27078,6 +27564,14 @@ module \holdfast_8x8.weights (rst, read_address, write_address, write_data, writ
   wire [15:0] \read_address[5] ;
   wire [15:0] \read_address[6] ;
   wire [15:0] \read_address[7] ;
+  reg [15:0] read_address_0 = 16'h0000;
+  reg [15:0] read_address_1 = 16'h0000;
+  reg [15:0] read_address_2 = 16'h0000;
+  reg [15:0] read_address_3 = 16'h0000;
+  reg [15:0] read_address_4 = 16'h0000;
+  reg [15:0] read_address_5 = 16'h0000;
+  reg [15:0] read_address_6 = 16'h0000;
+  reg [15:0] read_address_7 = 16'h0000;
   output [63:0] read_data;
   reg [63:0] read_data;
   wire [7:0] \read_data[0] ;
@@ -27091,29 +27585,37 @@ module \holdfast_8x8.weights (rst, read_address, write_address, write_data, writ
   input rst;
   wire rst;
   wire [14:0] write__addr;
-  wire [14:0] \write__addr$18 ;
-  wire [14:0] \write__addr$29 ;
-  wire [14:0] \write__addr$40 ;
-  wire [14:0] \write__addr$51 ;
-  wire [14:0] \write__addr$62 ;
-  wire [14:0] \write__addr$73 ;
-  wire [14:0] \write__addr$84 ;
+  wire [14:0] \write__addr$109 ;
+  wire [14:0] \write__addr$119 ;
+  wire [14:0] \write__addr$59 ;
+  wire [14:0] \write__addr$69 ;
+  wire [14:0] \write__addr$79 ;
+  wire [14:0] \write__addr$89 ;
+  wire [14:0] \write__addr$99 ;
+  (* init = 8'h00 *)
   wire [7:0] write__data;
-  wire [7:0] \write__data$19 ;
-  wire [7:0] \write__data$30 ;
-  wire [7:0] \write__data$41 ;
-  wire [7:0] \write__data$52 ;
-  wire [7:0] \write__data$63 ;
-  wire [7:0] \write__data$74 ;
-  wire [7:0] \write__data$85 ;
+  (* init = 8'h00 *)
+  wire [7:0] \write__data$100 ;
+  (* init = 8'h00 *)
+  wire [7:0] \write__data$110 ;
+  (* init = 8'h00 *)
+  wire [7:0] \write__data$120 ;
+  (* init = 8'h00 *)
+  wire [7:0] \write__data$60 ;
+  (* init = 8'h00 *)
+  wire [7:0] \write__data$70 ;
+  (* init = 8'h00 *)
+  wire [7:0] \write__data$80 ;
+  (* init = 8'h00 *)
+  wire [7:0] \write__data$90 ;
   wire write__en;
-  wire \write__en$20 ;
-  wire \write__en$31 ;
-  wire \write__en$42 ;
-  wire \write__en$53 ;
-  wire \write__en$64 ;
-  wire \write__en$75 ;
-  wire \write__en$86 ;
+  wire \write__en$101 ;
+  wire \write__en$111 ;
+  wire \write__en$121 ;
+  wire \write__en$61 ;
+  wire \write__en$71 ;
+  wire \write__en$81 ;
+  wire \write__en$91 ;
   input [127:0] write_address;
   wire [127:0] write_address;
   wire [15:0] \write_address[0] ;
@@ -27124,6 +27626,14 @@ module \holdfast_8x8.weights (rst, read_address, write_address, write_data, writ
   wire [15:0] \write_address[5] ;
   wire [15:0] \write_address[6] ;
   wire [15:0] \write_address[7] ;
+  reg [15:0] write_address_0 = 16'h0000;
+  reg [15:0] write_address_1 = 16'h0000;
+  reg [15:0] write_address_2 = 16'h0000;
+  reg [15:0] write_address_3 = 16'h0000;
+  reg [15:0] write_address_4 = 16'h0000;
+  reg [15:0] write_address_5 = 16'h0000;
+  reg [15:0] write_address_6 = 16'h0000;
+  reg [15:0] write_address_7 = 16'h0000;
   input [63:0] write_data;
   wire [63:0] write_data;
   wire [7:0] \write_data[0] ;
@@ -27134,401 +27644,713 @@ module \holdfast_8x8.weights (rst, read_address, write_address, write_data, writ
   wire [7:0] \write_data[5] ;
   wire [7:0] \write_data[6] ;
   wire [7:0] \write_data[7] ;
+  reg [7:0] write_data_0 = 8'h00;
+  reg [7:0] write_data_1 = 8'h00;
+  reg [7:0] write_data_2 = 8'h00;
+  reg [7:0] write_data_3 = 8'h00;
+  reg [7:0] write_data_4 = 8'h00;
+  reg [7:0] write_data_5 = 8'h00;
+  reg [7:0] write_data_6 = 8'h00;
+  reg [7:0] write_data_7 = 8'h00;
   input [7:0] write_enable;
   wire [7:0] write_enable;
+  reg write_enable_0 = 1'h0;
+  reg write_enable_1 = 1'h0;
+  reg write_enable_2 = 1'h0;
+  reg write_enable_3 = 1'h0;
+  reg write_enable_4 = 1'h0;
+  reg write_enable_5 = 1'h0;
+  reg write_enable_6 = 1'h0;
+  reg write_enable_7 = 1'h0;
   wire [11:0] write_rest__addr;
-  wire [11:0] \write_rest__addr$22 ;
-  wire [11:0] \write_rest__addr$33 ;
-  wire [11:0] \write_rest__addr$44 ;
-  wire [11:0] \write_rest__addr$55 ;
-  wire [11:0] \write_rest__addr$66 ;
-  wire [11:0] \write_rest__addr$77 ;
-  wire [11:0] \write_rest__addr$88 ;
+  wire [11:0] \write_rest__addr$103 ;
+  wire [11:0] \write_rest__addr$113 ;
+  wire [11:0] \write_rest__addr$123 ;
+  wire [11:0] \write_rest__addr$63 ;
+  wire [11:0] \write_rest__addr$73 ;
+  wire [11:0] \write_rest__addr$83 ;
+  wire [11:0] \write_rest__addr$93 ;
+  (* init = 8'h00 *)
   wire [7:0] write_rest__data;
-  wire [7:0] \write_rest__data$23 ;
-  wire [7:0] \write_rest__data$34 ;
-  wire [7:0] \write_rest__data$45 ;
-  wire [7:0] \write_rest__data$56 ;
-  wire [7:0] \write_rest__data$67 ;
-  wire [7:0] \write_rest__data$78 ;
-  wire [7:0] \write_rest__data$89 ;
+  (* init = 8'h00 *)
+  wire [7:0] \write_rest__data$104 ;
+  (* init = 8'h00 *)
+  wire [7:0] \write_rest__data$114 ;
+  (* init = 8'h00 *)
+  wire [7:0] \write_rest__data$124 ;
+  (* init = 8'h00 *)
+  wire [7:0] \write_rest__data$64 ;
+  (* init = 8'h00 *)
+  wire [7:0] \write_rest__data$74 ;
+  (* init = 8'h00 *)
+  wire [7:0] \write_rest__data$84 ;
+  (* init = 8'h00 *)
+  wire [7:0] \write_rest__data$94 ;
   wire write_rest__en;
-  wire \write_rest__en$24 ;
-  wire \write_rest__en$35 ;
-  wire \write_rest__en$46 ;
-  wire \write_rest__en$57 ;
-  wire \write_rest__en$68 ;
-  wire \write_rest__en$79 ;
-  wire \write_rest__en$90 ;
+  wire \write_rest__en$105 ;
+  wire \write_rest__en$115 ;
+  wire \write_rest__en$125 ;
+  wire \write_rest__en$65 ;
+  wire \write_rest__en$75 ;
+  wire \write_rest__en$85 ;
+  wire \write_rest__en$95 ;
   (* no_rw_check = 32'd1 *)
   reg [7:0] lane_0 [32767:0];
   always @(posedge clk) begin
     if (write__en)
-      lane_0[write_address[14:0]] <= write_data[7:0];
+      lane_0[write_address_0[14:0]] <= write_data_0;
   end
   reg [7:0] _0_;
   always @(posedge clk) begin
-    _0_ <= lane_0[read_address[14:0]];
+    _0_ <= lane_0[read_address_0[14:0]];
   end
   assign \$signature__data  = _0_;
   (* no_rw_check = 32'd1 *)
   reg [7:0] lane_0_rest [4095:0];
   always @(posedge clk) begin
     if (write_rest__en)
-      lane_0_rest[write_address[11:0]] <= write_data[7:0];
+      lane_0_rest[write_address_0[11:0]] <= write_data_0;
   end
   reg [7:0] _1_;
   always @(posedge clk) begin
-    _1_ <= lane_0_rest[read_address[11:0]];
+    _1_ <= lane_0_rest[read_address_0[11:0]];
   end
-  assign \$signature__data$15  = _1_;
+  assign \$signature__data$56  = _1_;
   (* no_rw_check = 32'd1 *)
   reg [7:0] lane_1 [32767:0];
   always @(posedge clk) begin
-    if (\write__en$20 )
-      lane_1[write_address[30:16]] <= write_data[15:8];
+    if (\write__en$61 )
+      lane_1[write_address_1[14:0]] <= write_data_1;
   end
   reg [7:0] _2_;
   always @(posedge clk) begin
-    _2_ <= lane_1[read_address[30:16]];
+    _2_ <= lane_1[read_address_1[14:0]];
   end
-  assign \$signature__data$17  = _2_;
+  assign \$signature__data$58  = _2_;
   (* no_rw_check = 32'd1 *)
   reg [7:0] lane_1_rest [4095:0];
   always @(posedge clk) begin
-    if (\write_rest__en$24 )
-      lane_1_rest[write_address[27:16]] <= write_data[15:8];
+    if (\write_rest__en$65 )
+      lane_1_rest[write_address_1[11:0]] <= write_data_1;
   end
   reg [7:0] _3_;
   always @(posedge clk) begin
-    _3_ <= lane_1_rest[read_address[27:16]];
+    _3_ <= lane_1_rest[read_address_1[11:0]];
   end
-  assign \$signature__data$26  = _3_;
+  assign \$signature__data$66  = _3_;
   (* no_rw_check = 32'd1 *)
   reg [7:0] lane_2 [32767:0];
   always @(posedge clk) begin
-    if (\write__en$31 )
-      lane_2[write_address[46:32]] <= write_data[23:16];
+    if (\write__en$71 )
+      lane_2[write_address_2[14:0]] <= write_data_2;
   end
   reg [7:0] _4_;
   always @(posedge clk) begin
-    _4_ <= lane_2[read_address[46:32]];
+    _4_ <= lane_2[read_address_2[14:0]];
   end
-  assign \$signature__data$28  = _4_;
+  assign \$signature__data$68  = _4_;
   (* no_rw_check = 32'd1 *)
   reg [7:0] lane_2_rest [4095:0];
   always @(posedge clk) begin
-    if (\write_rest__en$35 )
-      lane_2_rest[write_address[43:32]] <= write_data[23:16];
+    if (\write_rest__en$75 )
+      lane_2_rest[write_address_2[11:0]] <= write_data_2;
   end
   reg [7:0] _5_;
   always @(posedge clk) begin
-    _5_ <= lane_2_rest[read_address[43:32]];
+    _5_ <= lane_2_rest[read_address_2[11:0]];
   end
-  assign \$signature__data$37  = _5_;
+  assign \$signature__data$76  = _5_;
   (* no_rw_check = 32'd1 *)
   reg [7:0] lane_3 [32767:0];
   always @(posedge clk) begin
-    if (\write__en$42 )
-      lane_3[write_address[62:48]] <= write_data[31:24];
+    if (\write__en$81 )
+      lane_3[write_address_3[14:0]] <= write_data_3;
   end
   reg [7:0] _6_;
   always @(posedge clk) begin
-    _6_ <= lane_3[read_address[62:48]];
+    _6_ <= lane_3[read_address_3[14:0]];
   end
-  assign \$signature__data$39  = _6_;
+  assign \$signature__data$78  = _6_;
   (* no_rw_check = 32'd1 *)
   reg [7:0] lane_3_rest [4095:0];
   always @(posedge clk) begin
-    if (\write_rest__en$46 )
-      lane_3_rest[write_address[59:48]] <= write_data[31:24];
+    if (\write_rest__en$85 )
+      lane_3_rest[write_address_3[11:0]] <= write_data_3;
   end
   reg [7:0] _7_;
   always @(posedge clk) begin
-    _7_ <= lane_3_rest[read_address[59:48]];
+    _7_ <= lane_3_rest[read_address_3[11:0]];
   end
-  assign \$signature__data$48  = _7_;
+  assign \$signature__data$86  = _7_;
   (* no_rw_check = 32'd1 *)
   reg [7:0] lane_4 [32767:0];
   always @(posedge clk) begin
-    if (\write__en$53 )
-      lane_4[write_address[78:64]] <= write_data[39:32];
+    if (\write__en$91 )
+      lane_4[write_address_4[14:0]] <= write_data_4;
   end
   reg [7:0] _8_;
   always @(posedge clk) begin
-    _8_ <= lane_4[read_address[78:64]];
+    _8_ <= lane_4[read_address_4[14:0]];
   end
-  assign \$signature__data$50  = _8_;
+  assign \$signature__data$88  = _8_;
   (* no_rw_check = 32'd1 *)
   reg [7:0] lane_4_rest [4095:0];
   always @(posedge clk) begin
-    if (\write_rest__en$57 )
-      lane_4_rest[write_address[75:64]] <= write_data[39:32];
+    if (\write_rest__en$95 )
+      lane_4_rest[write_address_4[11:0]] <= write_data_4;
   end
   reg [7:0] _9_;
   always @(posedge clk) begin
-    _9_ <= lane_4_rest[read_address[75:64]];
+    _9_ <= lane_4_rest[read_address_4[11:0]];
   end
-  assign \$signature__data$59  = _9_;
+  assign \$signature__data$96  = _9_;
   (* no_rw_check = 32'd1 *)
   reg [7:0] lane_5 [32767:0];
   always @(posedge clk) begin
-    if (\write__en$64 )
-      lane_5[write_address[94:80]] <= write_data[47:40];
+    if (\write__en$101 )
+      lane_5[write_address_5[14:0]] <= write_data_5;
   end
   reg [7:0] _10_;
   always @(posedge clk) begin
-    _10_ <= lane_5[read_address[94:80]];
+    _10_ <= lane_5[read_address_5[14:0]];
   end
-  assign \$signature__data$61  = _10_;
+  assign \$signature__data$98  = _10_;
   (* no_rw_check = 32'd1 *)
   reg [7:0] lane_5_rest [4095:0];
   always @(posedge clk) begin
-    if (\write_rest__en$68 )
-      lane_5_rest[write_address[91:80]] <= write_data[47:40];
+    if (\write_rest__en$105 )
+      lane_5_rest[write_address_5[11:0]] <= write_data_5;
   end
   reg [7:0] _11_;
   always @(posedge clk) begin
-    _11_ <= lane_5_rest[read_address[91:80]];
+    _11_ <= lane_5_rest[read_address_5[11:0]];
   end
-  assign \$signature__data$70  = _11_;
+  assign \$signature__data$106  = _11_;
   (* no_rw_check = 32'd1 *)
   reg [7:0] lane_6 [32767:0];
   always @(posedge clk) begin
-    if (\write__en$75 )
-      lane_6[write_address[110:96]] <= write_data[55:48];
+    if (\write__en$111 )
+      lane_6[write_address_6[14:0]] <= write_data_6;
   end
   reg [7:0] _12_;
   always @(posedge clk) begin
-    _12_ <= lane_6[read_address[110:96]];
+    _12_ <= lane_6[read_address_6[14:0]];
   end
-  assign \$signature__data$72  = _12_;
+  assign \$signature__data$108  = _12_;
   (* no_rw_check = 32'd1 *)
   reg [7:0] lane_6_rest [4095:0];
   always @(posedge clk) begin
-    if (\write_rest__en$79 )
-      lane_6_rest[write_address[107:96]] <= write_data[55:48];
+    if (\write_rest__en$115 )
+      lane_6_rest[write_address_6[11:0]] <= write_data_6;
   end
   reg [7:0] _13_;
   always @(posedge clk) begin
-    _13_ <= lane_6_rest[read_address[107:96]];
+    _13_ <= lane_6_rest[read_address_6[11:0]];
   end
-  assign \$signature__data$81  = _13_;
+  assign \$signature__data$116  = _13_;
   (* no_rw_check = 32'd1 *)
   reg [7:0] lane_7 [32767:0];
   always @(posedge clk) begin
-    if (\write__en$86 )
-      lane_7[write_address[126:112]] <= write_data[63:56];
+    if (\write__en$121 )
+      lane_7[write_address_7[14:0]] <= write_data_7;
   end
   reg [7:0] _14_;
   always @(posedge clk) begin
-    _14_ <= lane_7[read_address[126:112]];
+    _14_ <= lane_7[read_address_7[14:0]];
   end
-  assign \$signature__data$83  = _14_;
+  assign \$signature__data$118  = _14_;
   (* no_rw_check = 32'd1 *)
   reg [7:0] lane_7_rest [4095:0];
   always @(posedge clk) begin
-    if (\write_rest__en$90 )
-      lane_7_rest[write_address[123:112]] <= write_data[63:56];
+    if (\write_rest__en$125 )
+      lane_7_rest[write_address_7[11:0]] <= write_data_7;
   end
   reg [7:0] _15_;
   always @(posedge clk) begin
-    _15_ <= lane_7_rest[read_address[123:112]];
+    _15_ <= lane_7_rest[read_address_7[11:0]];
   end
-  assign \$signature__data$92  = _15_;
+  assign \$signature__data$126  = _15_;
   always @(posedge clk)
-    in_rest_5 <= \$14 ;
+    read_address_0 <= \$9 ;
   always @(posedge clk)
-    in_rest_6 <= \$15 ;
+    write_address_0 <= \$10 ;
   always @(posedge clk)
-    in_rest_7 <= \$16 ;
-  assign write_rest__en = write_enable[0] & write_address[15];
-  assign \$1  = ~ write_address[15];
-  assign write__en = write_enable[0] & \$1 ;
-  assign \write_rest__en$24  = write_enable[1] & write_address[31];
-  assign \$2  = ~ write_address[31];
-  assign \write__en$20  = write_enable[1] & \$2 ;
-  assign \write_rest__en$35  = write_enable[2] & write_address[47];
-  assign \$3  = ~ write_address[47];
-  assign \write__en$31  = write_enable[2] & \$3 ;
-  assign \write_rest__en$46  = write_enable[3] & write_address[63];
-  assign \$4  = ~ write_address[63];
-  assign \write__en$42  = write_enable[3] & \$4 ;
-  assign \write_rest__en$57  = write_enable[4] & write_address[79];
-  assign \$5  = ~ write_address[79];
-  assign \write__en$53  = write_enable[4] & \$5 ;
-  assign \write_rest__en$68  = write_enable[5] & write_address[95];
-  assign \$6  = ~ write_address[95];
-  assign \write__en$64  = write_enable[5] & \$6 ;
-  assign \write_rest__en$79  = write_enable[6] & write_address[111];
-  assign \$7  = ~ write_address[111];
-  assign \write__en$75  = write_enable[6] & \$7 ;
-  assign \write_rest__en$90  = write_enable[7] & write_address[127];
-  assign \$8  = ~ write_address[127];
-  assign \write__en$86  = write_enable[7] & \$8 ;
+    write_data_0 <= \$11 ;
   always @(posedge clk)
-    in_rest_0 <= \$9 ;
+    write_enable_0 <= \$12 ;
   always @(posedge clk)
-    in_rest_1 <= \$10 ;
+    in_rest_0 <= \$13 ;
   always @(posedge clk)
-    in_rest_2 <= \$11 ;
+    read_address_1 <= \$14 ;
   always @(posedge clk)
-    in_rest_3 <= \$12 ;
+    write_address_1 <= \$15 ;
   always @(posedge clk)
-    in_rest_4 <= \$13 ;
+    write_data_1 <= \$16 ;
+  always @(posedge clk)
+    write_enable_1 <= \$17 ;
+  always @(posedge clk)
+    in_rest_1 <= \$18 ;
+  always @(posedge clk)
+    read_address_2 <= \$19 ;
+  always @(posedge clk)
+    write_address_2 <= \$20 ;
+  always @(posedge clk)
+    write_data_2 <= \$21 ;
+  always @(posedge clk)
+    write_enable_2 <= \$22 ;
+  always @(posedge clk)
+    in_rest_2 <= \$23 ;
+  always @(posedge clk)
+    read_address_3 <= \$24 ;
+  always @(posedge clk)
+    write_address_3 <= \$25 ;
+  always @(posedge clk)
+    write_data_3 <= \$26 ;
+  always @(posedge clk)
+    write_enable_3 <= \$27 ;
+  always @(posedge clk)
+    in_rest_3 <= \$28 ;
+  always @(posedge clk)
+    read_address_4 <= \$29 ;
+  always @(posedge clk)
+    write_address_4 <= \$30 ;
+  always @(posedge clk)
+    write_data_4 <= \$31 ;
+  always @(posedge clk)
+    write_enable_4 <= \$32 ;
+  always @(posedge clk)
+    in_rest_4 <= \$33 ;
+  always @(posedge clk)
+    read_address_5 <= \$34 ;
+  always @(posedge clk)
+    write_address_5 <= \$35 ;
+  always @(posedge clk)
+    write_data_5 <= \$36 ;
+  always @(posedge clk)
+    write_enable_5 <= \$37 ;
+  always @(posedge clk)
+    in_rest_5 <= \$38 ;
+  always @(posedge clk)
+    read_address_6 <= \$39 ;
+  always @(posedge clk)
+    write_address_6 <= \$40 ;
+  always @(posedge clk)
+    write_data_6 <= \$41 ;
+  always @(posedge clk)
+    write_enable_6 <= \$42 ;
+  always @(posedge clk)
+    in_rest_6 <= \$43 ;
+  always @(posedge clk)
+    read_address_7 <= \$44 ;
+  always @(posedge clk)
+    write_address_7 <= \$45 ;
+  always @(posedge clk)
+    write_data_7 <= \$46 ;
+  always @(posedge clk)
+    write_enable_7 <= \$47 ;
+  always @(posedge clk)
+    in_rest_7 <= \$48 ;
+  assign write_rest__en = write_enable_0 & write_address_0[15];
+  assign \$1  = ~ write_address_0[15];
+  assign write__en = write_enable_0 & \$1 ;
+  assign \write_rest__en$65  = write_enable_1 & write_address_1[15];
+  assign \$2  = ~ write_address_1[15];
+  assign \write__en$61  = write_enable_1 & \$2 ;
+  assign \write_rest__en$75  = write_enable_2 & write_address_2[15];
+  assign \$3  = ~ write_address_2[15];
+  assign \write__en$71  = write_enable_2 & \$3 ;
+  assign \write_rest__en$85  = write_enable_3 & write_address_3[15];
+  assign \$4  = ~ write_address_3[15];
+  assign \write__en$81  = write_enable_3 & \$4 ;
+  assign \write_rest__en$95  = write_enable_4 & write_address_4[15];
+  assign \$5  = ~ write_address_4[15];
+  assign \write__en$91  = write_enable_4 & \$5 ;
+  assign \write_rest__en$105  = write_enable_5 & write_address_5[15];
+  assign \$6  = ~ write_address_5[15];
+  assign \write__en$101  = write_enable_5 & \$6 ;
+  assign \write_rest__en$115  = write_enable_6 & write_address_6[15];
+  assign \$7  = ~ write_address_6[15];
+  assign \write__en$111  = write_enable_6 & \$7 ;
+  assign \write_rest__en$125  = write_enable_7 & write_address_7[15];
+  assign \$8  = ~ write_address_7[15];
+  assign \write__en$121  = write_enable_7 & \$8 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
-    \$14  = read_address[95];
+    \$9  = read_address[15:0];
     if (rst) begin
-      \$14  = 1'h0;
+      \$9  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
-    \$15  = read_address[111];
+    \$10  = write_address[15:0];
     if (rst) begin
-      \$15  = 1'h0;
+      \$10  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
-    \$16  = read_address[127];
+    \$11  = write_data[7:0];
     if (rst) begin
-      \$16  = 1'h0;
+      \$11  = 8'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
-    read_data[7:0] = \$signature__data ;
-    if (in_rest_0) begin
-      read_data[7:0] = \$signature__data$15 ;
-    end
-    begin
-        read_data[15:8] = \$signature__data$17 ;
-    end
-    if (in_rest_1) begin
-      read_data[15:8] = \$signature__data$26 ;
-    end
-    begin
-        read_data[23:16] = \$signature__data$28 ;
-    end
-    if (in_rest_2) begin
-      read_data[23:16] = \$signature__data$37 ;
-    end
-    begin
-        read_data[31:24] = \$signature__data$39 ;
-    end
-    if (in_rest_3) begin
-      read_data[31:24] = \$signature__data$48 ;
-    end
-    begin
-        read_data[39:32] = \$signature__data$50 ;
-    end
-    if (in_rest_4) begin
-      read_data[39:32] = \$signature__data$59 ;
-    end
-    begin
-        read_data[47:40] = \$signature__data$61 ;
-    end
-    if (in_rest_5) begin
-      read_data[47:40] = \$signature__data$70 ;
-    end
-    begin
-        read_data[55:48] = \$signature__data$72 ;
-    end
-    if (in_rest_6) begin
-      read_data[55:48] = \$signature__data$81 ;
-    end
-    begin
-        read_data[63:56] = \$signature__data$83 ;
-    end
-    if (in_rest_7) begin
-      read_data[63:56] = \$signature__data$92 ;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
-    \$9  = read_address[15];
-    if (rst) begin
-      \$9  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
-    \$10  = read_address[31];
-    if (rst) begin
-      \$10  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
-    \$11  = read_address[47];
-    if (rst) begin
-      \$11  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
-    \$12  = read_address[63];
+    \$12  = write_enable[0];
     if (rst) begin
       \$12  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
-    \$13  = read_address[79];
+    \$13  = read_address_0[15];
     if (rst) begin
       \$13  = 1'h0;
     end
   end
-  assign \$signature__addr  = read_address[14:0];
-  assign write__addr = write_address[14:0];
-  assign write__data = write_data[7:0];
-  assign \$signature__addr$10  = read_address[11:0];
-  assign write_rest__addr = write_address[11:0];
-  assign write_rest__data = write_data[7:0];
-  assign \$signature__addr$16  = read_address[30:16];
-  assign \write__addr$18  = write_address[30:16];
-  assign \write__data$19  = write_data[15:8];
-  assign \$signature__addr$21  = read_address[27:16];
-  assign \write_rest__addr$22  = write_address[27:16];
-  assign \write_rest__data$23  = write_data[15:8];
-  assign \$signature__addr$27  = read_address[46:32];
-  assign \write__addr$29  = write_address[46:32];
-  assign \write__data$30  = write_data[23:16];
-  assign \$signature__addr$32  = read_address[43:32];
-  assign \write_rest__addr$33  = write_address[43:32];
-  assign \write_rest__data$34  = write_data[23:16];
-  assign \$signature__addr$38  = read_address[62:48];
-  assign \write__addr$40  = write_address[62:48];
-  assign \write__data$41  = write_data[31:24];
-  assign \$signature__addr$43  = read_address[59:48];
-  assign \write_rest__addr$44  = write_address[59:48];
-  assign \write_rest__data$45  = write_data[31:24];
-  assign \$signature__addr$49  = read_address[78:64];
-  assign \write__addr$51  = write_address[78:64];
-  assign \write__data$52  = write_data[39:32];
-  assign \$signature__addr$54  = read_address[75:64];
-  assign \write_rest__addr$55  = write_address[75:64];
-  assign \write_rest__data$56  = write_data[39:32];
-  assign \$signature__addr$60  = read_address[94:80];
-  assign \write__addr$62  = write_address[94:80];
-  assign \write__data$63  = write_data[47:40];
-  assign \$signature__addr$65  = read_address[91:80];
-  assign \write_rest__addr$66  = write_address[91:80];
-  assign \write_rest__data$67  = write_data[47:40];
-  assign \$signature__addr$71  = read_address[110:96];
-  assign \write__addr$73  = write_address[110:96];
-  assign \write__data$74  = write_data[55:48];
-  assign \$signature__addr$76  = read_address[107:96];
-  assign \write_rest__addr$77  = write_address[107:96];
-  assign \write_rest__data$78  = write_data[55:48];
-  assign \$signature__addr$82  = read_address[126:112];
-  assign \write__addr$84  = write_address[126:112];
-  assign \write__data$85  = write_data[63:56];
-  assign \$signature__addr$87  = read_address[123:112];
-  assign \write_rest__addr$88  = write_address[123:112];
-  assign \write_rest__data$89  = write_data[63:56];
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$14  = read_address[31:16];
+    if (rst) begin
+      \$14  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$15  = write_address[31:16];
+    if (rst) begin
+      \$15  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$16  = write_data[15:8];
+    if (rst) begin
+      \$16  = 8'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$17  = write_enable[1];
+    if (rst) begin
+      \$17  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$18  = read_address_1[15];
+    if (rst) begin
+      \$18  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$19  = read_address[47:32];
+    if (rst) begin
+      \$19  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$20  = write_address[47:32];
+    if (rst) begin
+      \$20  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$21  = write_data[23:16];
+    if (rst) begin
+      \$21  = 8'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$22  = write_enable[2];
+    if (rst) begin
+      \$22  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$23  = read_address_2[15];
+    if (rst) begin
+      \$23  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$24  = read_address[63:48];
+    if (rst) begin
+      \$24  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$25  = write_address[63:48];
+    if (rst) begin
+      \$25  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$26  = write_data[31:24];
+    if (rst) begin
+      \$26  = 8'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$27  = write_enable[3];
+    if (rst) begin
+      \$27  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$28  = read_address_3[15];
+    if (rst) begin
+      \$28  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$29  = read_address[79:64];
+    if (rst) begin
+      \$29  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$30  = write_address[79:64];
+    if (rst) begin
+      \$30  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$31  = write_data[39:32];
+    if (rst) begin
+      \$31  = 8'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$32  = write_enable[4];
+    if (rst) begin
+      \$32  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$33  = read_address_4[15];
+    if (rst) begin
+      \$33  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$34  = read_address[95:80];
+    if (rst) begin
+      \$34  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$35  = write_address[95:80];
+    if (rst) begin
+      \$35  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$36  = write_data[47:40];
+    if (rst) begin
+      \$36  = 8'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$37  = write_enable[5];
+    if (rst) begin
+      \$37  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$38  = read_address_5[15];
+    if (rst) begin
+      \$38  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$39  = read_address[111:96];
+    if (rst) begin
+      \$39  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$40  = write_address[111:96];
+    if (rst) begin
+      \$40  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$41  = write_data[55:48];
+    if (rst) begin
+      \$41  = 8'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$42  = write_enable[6];
+    if (rst) begin
+      \$42  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$43  = read_address_6[15];
+    if (rst) begin
+      \$43  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$44  = read_address[127:112];
+    if (rst) begin
+      \$44  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$45  = write_address[127:112];
+    if (rst) begin
+      \$45  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$46  = write_data[63:56];
+    if (rst) begin
+      \$46  = 8'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$47  = write_enable[7];
+    if (rst) begin
+      \$47  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$48  = read_address_7[15];
+    if (rst) begin
+      \$48  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    read_data[7:0] = \$signature__data ;
+    if (in_rest_0) begin
+      read_data[7:0] = \$signature__data$56 ;
+    end
+    begin
+        read_data[15:8] = \$signature__data$58 ;
+    end
+    if (in_rest_1) begin
+      read_data[15:8] = \$signature__data$66 ;
+    end
+    begin
+        read_data[23:16] = \$signature__data$68 ;
+    end
+    if (in_rest_2) begin
+      read_data[23:16] = \$signature__data$76 ;
+    end
+    begin
+        read_data[31:24] = \$signature__data$78 ;
+    end
+    if (in_rest_3) begin
+      read_data[31:24] = \$signature__data$86 ;
+    end
+    begin
+        read_data[39:32] = \$signature__data$88 ;
+    end
+    if (in_rest_4) begin
+      read_data[39:32] = \$signature__data$96 ;
+    end
+    begin
+        read_data[47:40] = \$signature__data$98 ;
+    end
+    if (in_rest_5) begin
+      read_data[47:40] = \$signature__data$106 ;
+    end
+    begin
+        read_data[55:48] = \$signature__data$108 ;
+    end
+    if (in_rest_6) begin
+      read_data[55:48] = \$signature__data$116 ;
+    end
+    begin
+        read_data[63:56] = \$signature__data$118 ;
+    end
+    if (in_rest_7) begin
+      read_data[63:56] = \$signature__data$126 ;
+    end
+  end
+  assign \$signature__addr  = read_address_0[14:0];
+  assign write__addr = write_address_0[14:0];
+  assign write__data = write_data_0;
+  assign \$signature__addr$52  = read_address_0[11:0];
+  assign write_rest__addr = write_address_0[11:0];
+  assign write_rest__data = write_data_0;
+  assign \$signature__addr$57  = read_address_1[14:0];
+  assign \write__addr$59  = write_address_1[14:0];
+  assign \write__data$60  = write_data_1;
+  assign \$signature__addr$62  = read_address_1[11:0];
+  assign \write_rest__addr$63  = write_address_1[11:0];
+  assign \write_rest__data$64  = write_data_1;
+  assign \$signature__addr$67  = read_address_2[14:0];
+  assign \write__addr$69  = write_address_2[14:0];
+  assign \write__data$70  = write_data_2;
+  assign \$signature__addr$72  = read_address_2[11:0];
+  assign \write_rest__addr$73  = write_address_2[11:0];
+  assign \write_rest__data$74  = write_data_2;
+  assign \$signature__addr$77  = read_address_3[14:0];
+  assign \write__addr$79  = write_address_3[14:0];
+  assign \write__data$80  = write_data_3;
+  assign \$signature__addr$82  = read_address_3[11:0];
+  assign \write_rest__addr$83  = write_address_3[11:0];
+  assign \write_rest__data$84  = write_data_3;
+  assign \$signature__addr$87  = read_address_4[14:0];
+  assign \write__addr$89  = write_address_4[14:0];
+  assign \write__data$90  = write_data_4;
+  assign \$signature__addr$92  = read_address_4[11:0];
+  assign \write_rest__addr$93  = write_address_4[11:0];
+  assign \write_rest__data$94  = write_data_4;
+  assign \$signature__addr$97  = read_address_5[14:0];
+  assign \write__addr$99  = write_address_5[14:0];
+  assign \write__data$100  = write_data_5;
+  assign \$signature__addr$102  = read_address_5[11:0];
+  assign \write_rest__addr$103  = write_address_5[11:0];
+  assign \write_rest__data$104  = write_data_5;
+  assign \$signature__addr$107  = read_address_6[14:0];
+  assign \write__addr$109  = write_address_6[14:0];
+  assign \write__data$110  = write_data_6;
+  assign \$signature__addr$112  = read_address_6[11:0];
+  assign \write_rest__addr$113  = write_address_6[11:0];
+  assign \write_rest__data$114  = write_data_6;
+  assign \$signature__addr$117  = read_address_7[14:0];
+  assign \write__addr$119  = write_address_7[14:0];
+  assign \write__data$120  = write_data_7;
+  assign \$signature__addr$122  = read_address_7[11:0];
+  assign \write_rest__addr$123  = write_address_7[11:0];
+  assign \write_rest__data$124  = write_data_7;
   assign \read_address[0]  = read_address[15:0];
   assign \read_address[1]  = read_address[31:16];
   assign \read_address[2]  = read_address[47:32];
@@ -27537,14 +28359,6 @@ module \holdfast_8x8.weights (rst, read_address, write_address, write_data, writ
   assign \read_address[5]  = read_address[95:80];
   assign \read_address[6]  = read_address[111:96];
   assign \read_address[7]  = read_address[127:112];
-  assign \read_data[0]  = read_data[7:0];
-  assign \read_data[1]  = read_data[15:8];
-  assign \read_data[2]  = read_data[23:16];
-  assign \read_data[3]  = read_data[31:24];
-  assign \read_data[4]  = read_data[39:32];
-  assign \read_data[5]  = read_data[47:40];
-  assign \read_data[6]  = read_data[55:48];
-  assign \read_data[7]  = read_data[63:56];
   assign \write_address[0]  = write_address[15:0];
   assign \write_address[1]  = write_address[31:16];
   assign \write_address[2]  = write_address[47:32];
@@ -27561,4 +28375,12 @@ module \holdfast_8x8.weights (rst, read_address, write_address, write_data, writ
   assign \write_data[5]  = write_data[47:40];
   assign \write_data[6]  = write_data[55:48];
   assign \write_data[7]  = write_data[63:56];
+  assign \read_data[0]  = read_data[7:0];
+  assign \read_data[1]  = read_data[15:8];
+  assign \read_data[2]  = read_data[23:16];
+  assign \read_data[3]  = read_data[31:24];
+  assign \read_data[4]  = read_data[39:32];
+  assign \read_data[5]  = read_data[47:40];
+  assign \read_data[6]  = read_data[55:48];
+  assign \read_data[7]  = read_data[63:56];
 endmodule

@@ -7,34 +7,34 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$10 ;
   wire \$100 ;
   wire \$101 ;
-  wire \$102 ;
-  wire \$103 ;
-  wire \$104 ;
-  wire \$105 ;
+  wire [18:0] \$102 ;
+  wire [18:0] \$103 ;
+  wire [18:0] \$104 ;
+  wire [7:0] \$105 ;
   wire \$106 ;
   wire \$107 ;
   wire \$108 ;
-  wire [15:0] \$109 ;
+  wire \$109 ;
   wire \$11 ;
-  wire [18:0] \$110 ;
-  wire [18:0] \$111 ;
-  wire [7:0] \$112 ;
+  wire \$110 ;
+  wire \$111 ;
+  wire \$112 ;
   wire \$113 ;
   wire \$114 ;
   wire \$115 ;
-  wire \$116 ;
-  wire \$117 ;
-  wire \$118 ;
+  wire [15:0] \$116 ;
+  wire [15:0] \$117 ;
+  wire [15:0] \$118 ;
   wire \$119 ;
   wire [17:0] \$12 ;
   wire \$120 ;
-  wire \$121 ;
-  wire \$122 ;
-  wire \$123 ;
-  wire [15:0] \$124 ;
-  wire [18:0] \$125 ;
-  wire [18:0] \$126 ;
-  wire [7:0] \$127 ;
+  wire [18:0] \$121 ;
+  wire [18:0] \$122 ;
+  wire [18:0] \$123 ;
+  wire [7:0] \$124 ;
+  wire \$125 ;
+  wire \$126 ;
+  wire \$127 ;
   wire \$128 ;
   wire \$129 ;
   wire \$13 ;
@@ -43,16 +43,16 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$132 ;
   wire \$133 ;
   wire \$134 ;
-  wire \$135 ;
-  wire \$136 ;
-  wire \$137 ;
+  wire [15:0] \$135 ;
+  wire [15:0] \$136 ;
+  wire [15:0] \$137 ;
   wire \$138 ;
-  wire [15:0] \$139 ;
+  wire \$139 ;
   wire \$14 ;
   wire [18:0] \$140 ;
   wire [18:0] \$141 ;
-  wire [7:0] \$142 ;
-  wire \$143 ;
+  wire [18:0] \$142 ;
+  wire [7:0] \$143 ;
   wire \$144 ;
   wire \$145 ;
   wire \$146 ;
@@ -65,60 +65,60 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$152 ;
   wire \$153 ;
   wire [15:0] \$154 ;
-  wire [18:0] \$155 ;
-  wire [18:0] \$156 ;
-  wire [7:0] \$157 ;
+  wire [15:0] \$155 ;
+  wire [15:0] \$156 ;
+  wire \$157 ;
   wire \$158 ;
-  wire \$159 ;
+  wire [18:0] \$159 ;
   wire \$16 ;
-  wire \$160 ;
-  wire \$161 ;
-  wire \$162 ;
+  wire [18:0] \$160 ;
+  wire [18:0] \$161 ;
+  wire [7:0] \$162 ;
   wire \$163 ;
   wire \$164 ;
   wire \$165 ;
   wire \$166 ;
   wire \$167 ;
   wire \$168 ;
-  wire [15:0] \$169 ;
+  wire \$169 ;
   wire \$17 ;
-  wire [18:0] \$170 ;
-  wire [18:0] \$171 ;
-  wire [7:0] \$172 ;
-  wire \$173 ;
-  wire \$174 ;
-  wire \$175 ;
+  wire \$170 ;
+  wire \$171 ;
+  wire \$172 ;
+  wire [15:0] \$173 ;
+  wire [15:0] \$174 ;
+  wire [15:0] \$175 ;
   wire \$176 ;
   wire \$177 ;
-  wire \$178 ;
-  wire \$179 ;
+  wire [18:0] \$178 ;
+  wire [18:0] \$179 ;
   wire [17:0] \$18 ;
-  wire \$180 ;
-  wire \$181 ;
+  wire [18:0] \$180 ;
+  wire [7:0] \$181 ;
   wire \$182 ;
   wire \$183 ;
-  wire [15:0] \$184 ;
-  wire [18:0] \$185 ;
-  wire [18:0] \$186 ;
-  wire [7:0] \$187 ;
+  wire \$184 ;
+  wire \$185 ;
+  wire \$186 ;
+  wire \$187 ;
   wire \$188 ;
   wire \$189 ;
   wire \$19 ;
   wire \$190 ;
   wire \$191 ;
-  wire \$192 ;
-  wire \$193 ;
-  wire \$194 ;
+  wire [15:0] \$192 ;
+  wire [15:0] \$193 ;
+  wire [15:0] \$194 ;
   wire \$195 ;
   wire \$196 ;
-  wire \$197 ;
-  wire \$198 ;
-  wire [15:0] \$199 ;
+  wire [18:0] \$197 ;
+  wire [18:0] \$198 ;
+  wire [18:0] \$199 ;
   wire \$2 ;
   wire \$20 ;
-  wire [18:0] \$200 ;
-  wire [18:0] \$201 ;
-  wire [7:0] \$202 ;
+  wire [7:0] \$200 ;
+  wire \$201 ;
+  wire \$202 ;
   wire \$203 ;
   wire \$204 ;
   wire \$205 ;
@@ -128,15 +128,15 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$209 ;
   wire \$21 ;
   wire \$210 ;
-  wire \$211 ;
-  wire \$212 ;
-  wire \$213 ;
-  wire [15:0] \$214 ;
-  wire [18:0] \$215 ;
+  wire [15:0] \$211 ;
+  wire [15:0] \$212 ;
+  wire [15:0] \$213 ;
+  wire \$214 ;
+  wire \$215 ;
   wire [18:0] \$216 ;
-  wire [7:0] \$217 ;
-  wire \$218 ;
-  wire \$219 ;
+  wire [18:0] \$217 ;
+  wire [18:0] \$218 ;
+  wire [7:0] \$219 ;
   wire \$22 ;
   wire \$220 ;
   wire \$221 ;
@@ -147,60 +147,60 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$226 ;
   wire \$227 ;
   wire \$228 ;
-  wire [15:0] \$229 ;
+  wire \$229 ;
   wire \$23 ;
-  wire [18:0] \$230 ;
-  wire [18:0] \$231 ;
-  wire [7:0] \$232 ;
+  wire [15:0] \$230 ;
+  wire [15:0] \$231 ;
+  wire [15:0] \$232 ;
   wire \$233 ;
   wire \$234 ;
-  wire \$235 ;
-  wire \$236 ;
-  wire \$237 ;
-  wire \$238 ;
+  wire [18:0] \$235 ;
+  wire [18:0] \$236 ;
+  wire [18:0] \$237 ;
+  wire [7:0] \$238 ;
   wire \$239 ;
   wire [17:0] \$24 ;
   wire \$240 ;
   wire \$241 ;
   wire \$242 ;
   wire \$243 ;
-  wire [15:0] \$244 ;
-  wire [18:0] \$245 ;
-  wire [18:0] \$246 ;
-  wire [7:0] \$247 ;
+  wire \$244 ;
+  wire \$245 ;
+  wire \$246 ;
+  wire \$247 ;
   wire \$248 ;
-  wire \$249 ;
+  wire [15:0] \$249 ;
   wire \$25 ;
-  wire \$250 ;
-  wire \$251 ;
+  wire [15:0] \$250 ;
+  wire [15:0] \$251 ;
   wire \$252 ;
   wire \$253 ;
-  wire \$254 ;
-  wire \$255 ;
-  wire \$256 ;
-  wire \$257 ;
+  wire [18:0] \$254 ;
+  wire [18:0] \$255 ;
+  wire [18:0] \$256 ;
+  wire [7:0] \$257 ;
   wire \$258 ;
-  wire [15:0] \$259 ;
+  wire \$259 ;
   wire \$26 ;
-  wire [18:0] \$260 ;
-  wire [18:0] \$261 ;
-  wire [7:0] \$262 ;
+  wire \$260 ;
+  wire \$261 ;
+  wire \$262 ;
   wire \$263 ;
   wire \$264 ;
   wire \$265 ;
   wire \$266 ;
   wire \$267 ;
-  wire \$268 ;
-  wire \$269 ;
+  wire [15:0] \$268 ;
+  wire [15:0] \$269 ;
   wire \$27 ;
-  wire \$270 ;
+  wire [15:0] \$270 ;
   wire \$271 ;
   wire \$272 ;
-  wire \$273 ;
-  wire [15:0] \$274 ;
+  wire [18:0] \$273 ;
+  wire [18:0] \$274 ;
   wire [18:0] \$275 ;
-  wire [18:0] \$276 ;
-  wire [7:0] \$277 ;
+  wire [7:0] \$276 ;
+  wire \$277 ;
   wire \$278 ;
   wire \$279 ;
   wire \$28 ;
@@ -211,16 +211,16 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$284 ;
   wire \$285 ;
   wire \$286 ;
-  wire \$287 ;
-  wire \$288 ;
+  wire [15:0] \$287 ;
+  wire [15:0] \$288 ;
   wire [15:0] \$289 ;
   wire \$29 ;
-  wire [18:0] \$290 ;
-  wire [18:0] \$291 ;
-  wire [7:0] \$292 ;
-  wire \$293 ;
-  wire \$294 ;
-  wire \$295 ;
+  wire \$290 ;
+  wire \$291 ;
+  wire [18:0] \$292 ;
+  wire [18:0] \$293 ;
+  wire [18:0] \$294 ;
+  wire [7:0] \$295 ;
   wire \$296 ;
   wire \$297 ;
   wire \$298 ;
@@ -231,18 +231,18 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$301 ;
   wire \$302 ;
   wire \$303 ;
-  wire [15:0] \$304 ;
-  wire [18:0] \$305 ;
-  wire [18:0] \$306 ;
-  wire [7:0] \$307 ;
-  wire \$308 ;
+  wire \$304 ;
+  wire \$305 ;
+  wire [15:0] \$306 ;
+  wire [15:0] \$307 ;
+  wire [15:0] \$308 ;
   wire \$309 ;
   wire \$31 ;
   wire \$310 ;
-  wire \$311 ;
-  wire \$312 ;
-  wire \$313 ;
-  wire \$314 ;
+  wire [18:0] \$311 ;
+  wire [18:0] \$312 ;
+  wire [18:0] \$313 ;
+  wire [7:0] \$314 ;
   wire \$315 ;
   wire \$316 ;
   wire \$317 ;
@@ -254,16 +254,16 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$322 ;
   wire \$323 ;
   wire \$324 ;
-  wire \$325 ;
-  wire \$326 ;
-  wire \$327 ;
+  wire [15:0] \$325 ;
+  wire [15:0] \$326 ;
+  wire [15:0] \$327 ;
   wire \$328 ;
   wire \$329 ;
   wire \$33 ;
-  wire \$330 ;
-  wire \$331 ;
-  wire \$332 ;
-  wire \$333 ;
+  wire [18:0] \$330 ;
+  wire [18:0] \$331 ;
+  wire [18:0] \$332 ;
+  wire [7:0] \$333 ;
   wire \$334 ;
   wire \$335 ;
   wire \$336 ;
@@ -275,16 +275,16 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$341 ;
   wire \$342 ;
   wire \$343 ;
-  wire \$344 ;
-  wire \$345 ;
-  wire \$346 ;
+  wire [15:0] \$344 ;
+  wire [15:0] \$345 ;
+  wire [15:0] \$346 ;
   wire \$347 ;
   wire \$348 ;
-  wire \$349 ;
+  wire [18:0] \$349 ;
   wire \$35 ;
-  wire \$350 ;
-  wire \$351 ;
-  wire \$352 ;
+  wire [18:0] \$350 ;
+  wire [18:0] \$351 ;
+  wire [7:0] \$352 ;
   wire \$353 ;
   wire \$354 ;
   wire \$355 ;
@@ -296,16 +296,16 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$360 ;
   wire \$361 ;
   wire \$362 ;
-  wire \$363 ;
-  wire \$364 ;
-  wire \$365 ;
+  wire [15:0] \$363 ;
+  wire [15:0] \$364 ;
+  wire [15:0] \$365 ;
   wire \$366 ;
   wire \$367 ;
-  wire \$368 ;
-  wire \$369 ;
+  wire [18:0] \$368 ;
+  wire [18:0] \$369 ;
   wire \$37 ;
-  wire \$370 ;
-  wire \$371 ;
+  wire [18:0] \$370 ;
+  wire [7:0] \$371 ;
   wire \$372 ;
   wire \$373 ;
   wire \$374 ;
@@ -342,25 +342,25 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$401 ;
   wire \$402 ;
   wire \$403 ;
-  wire \$404 ;
-  wire \$405 ;
-  wire \$406 ;
-  wire \$407 ;
+  wire [3:0] \$404 ;
+  wire [4:0] \$405 ;
+  wire [3:0] \$406 ;
+  wire [4:0] \$407 ;
   wire \$408 ;
   wire \$409 ;
   wire \$41 ;
   wire \$410 ;
-  wire \$411 ;
-  wire \$412 ;
-  wire \$413 ;
-  wire \$414 ;
-  wire \$415 ;
-  wire \$416 ;
-  wire \$417 ;
-  wire \$418 ;
-  wire \$419 ;
+  wire [32:0] \$411 ;
+  wire [32:0] \$412 ;
+  wire [32:0] \$413 ;
+  wire [32:0] \$414 ;
+  wire [32:0] \$415 ;
+  wire [32:0] \$416 ;
+  wire [32:0] \$417 ;
+  wire [32:0] \$418 ;
+  wire [32:0] \$419 ;
   wire [19:0] \$42 ;
-  wire \$420 ;
+  wire [32:0] \$420 ;
   wire \$421 ;
   wire \$422 ;
   wire \$423 ;
@@ -380,7 +380,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$436 ;
   wire \$437 ;
   wire \$438 ;
-  wire \$439 ;
+  wire [2:0] \$439 ;
   wire \$44 ;
   wire \$440 ;
   wire \$441 ;
@@ -406,24 +406,24 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$46 ;
   wire \$460 ;
   wire \$461 ;
-  wire [3:0] \$462 ;
-  wire [4:0] \$463 ;
-  wire [3:0] \$464 ;
-  wire [4:0] \$465 ;
-  wire [32:0] \$466 ;
-  wire [32:0] \$467 ;
-  wire [32:0] \$468 ;
-  wire [32:0] \$469 ;
+  wire \$462 ;
+  wire \$463 ;
+  wire \$464 ;
+  wire \$465 ;
+  wire \$466 ;
+  wire \$467 ;
+  wire \$468 ;
+  wire \$469 ;
   wire \$47 ;
-  wire [32:0] \$470 ;
+  wire \$470 ;
   wire \$471 ;
   wire \$472 ;
   wire \$473 ;
-  wire [32:0] \$474 ;
-  wire [32:0] \$475 ;
-  wire [32:0] \$476 ;
-  wire [32:0] \$477 ;
-  wire [32:0] \$478 ;
+  wire \$474 ;
+  wire \$475 ;
+  wire \$476 ;
+  wire \$477 ;
+  wire \$478 ;
   wire \$479 ;
   wire [19:0] \$48 ;
   wire \$480 ;
@@ -444,69 +444,156 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$494 ;
   wire \$495 ;
   wire \$496 ;
-  wire [2:0] \$497 ;
-  reg [31:0] \$498 ;
-  reg [31:0] \$499 ;
+  wire \$497 ;
+  wire \$498 ;
+  wire \$499 ;
   wire \$5 ;
   wire \$50 ;
-  reg [31:0] \$500 ;
-  reg [2:0] \$501 ;
-  reg [21:0] \$502 ;
-  reg [31:0] \$503 ;
-  reg [31:0] \$504 ;
-  reg [31:0] \$505 ;
-  reg [31:0] \$506 ;
-  reg [31:0] \$507 ;
-  reg [31:0] \$508 ;
-  reg [31:0] \$509 ;
+  wire \$500 ;
+  wire \$501 ;
+  wire \$502 ;
+  wire \$503 ;
+  wire \$504 ;
+  wire \$505 ;
+  wire \$506 ;
+  wire \$507 ;
+  wire \$508 ;
+  wire \$509 ;
   wire \$51 ;
-  reg [31:0] \$510 ;
-  reg [31:0] \$511 ;
-  reg [31:0] \$512 ;
-  reg \$513 ;
-  reg \$514 ;
-  reg \$515 ;
-  reg \$516 ;
-  reg \$517 ;
-  reg [15:0] \$518 ;
-  reg [15:0] \$519 ;
+  wire \$510 ;
+  wire \$511 ;
+  wire \$512 ;
+  wire \$513 ;
+  wire \$514 ;
+  wire \$515 ;
+  wire \$516 ;
+  wire \$517 ;
+  wire \$518 ;
+  wire \$519 ;
   wire \$52 ;
-  reg [15:0] \$520 ;
-  reg [31:0] \$521 ;
-  reg [1:0] \$522 ;
-  reg [1:0] \$523 ;
-  reg [31:0] \$524 ;
-  reg [4:0] \$525 ;
-  reg [4:0] \$526 ;
-  reg [4:0] \$527 ;
-  reg [4:0] \$528 ;
-  reg [4:0] \$529 ;
+  wire \$520 ;
+  wire \$521 ;
+  wire \$522 ;
+  wire \$523 ;
+  wire \$524 ;
+  wire \$525 ;
+  wire \$526 ;
+  wire \$527 ;
+  wire \$528 ;
+  wire \$529 ;
   wire \$53 ;
-  reg [4:0] \$530 ;
-  reg [4:0] \$531 ;
-  reg [4:0] \$532 ;
-  reg [4:0] \$533 ;
-  reg \$534 ;
-  reg \$535 ;
-  reg [63:0] \$536 ;
-  reg [7:0] \$537 ;
-  reg [2:0] \$538 ;
-  reg [2:0] \$539 ;
+  wire \$530 ;
+  wire \$531 ;
+  wire \$532 ;
+  wire \$533 ;
+  wire \$534 ;
+  wire \$535 ;
+  wire \$536 ;
+  wire \$537 ;
+  wire \$538 ;
+  wire \$539 ;
   wire [19:0] \$54 ;
-  reg [7:0] \$540 ;
-  reg [2:0] \$541 ;
-  reg [2:0] \$542 ;
-  wire [4:0] \$543 ;
+  wire \$540 ;
+  wire \$541 ;
+  wire \$542 ;
+  wire \$543 ;
+  wire \$544 ;
+  wire \$545 ;
+  wire \$546 ;
+  wire \$547 ;
+  wire \$548 ;
+  wire \$549 ;
   wire \$55 ;
+  wire \$550 ;
+  wire \$551 ;
+  wire \$552 ;
+  wire \$553 ;
+  wire \$554 ;
+  wire \$555 ;
+  wire \$556 ;
+  wire \$557 ;
+  wire \$558 ;
+  wire \$559 ;
   wire \$56 ;
+  wire \$560 ;
+  wire \$561 ;
+  wire \$562 ;
+  wire \$563 ;
+  wire \$564 ;
+  wire \$565 ;
+  wire \$566 ;
+  wire \$567 ;
+  wire \$568 ;
+  wire \$569 ;
   wire \$57 ;
+  reg [31:0] \$570 ;
+  reg [31:0] \$571 ;
+  reg [31:0] \$572 ;
+  reg [2:0] \$573 ;
+  reg [21:0] \$574 ;
+  reg \$575 ;
+  reg \$576 ;
+  reg \$577 ;
+  reg \$578 ;
+  reg \$579 ;
   wire \$58 ;
+  reg \$580 ;
+  reg \$581 ;
+  reg [31:0] \$582 ;
+  reg [31:0] \$583 ;
+  reg [31:0] \$584 ;
+  reg [31:0] \$585 ;
+  reg [31:0] \$586 ;
+  reg [31:0] \$587 ;
+  reg [31:0] \$588 ;
+  reg [31:0] \$589 ;
   wire \$59 ;
+  reg [31:0] \$590 ;
+  reg [31:0] \$591 ;
+  reg \$592 ;
+  reg \$593 ;
+  reg \$594 ;
+  reg \$595 ;
+  reg \$596 ;
+  reg [15:0] \$597 ;
+  reg [15:0] \$598 ;
+  reg [15:0] \$599 ;
   wire \$6 ;
   wire [19:0] \$60 ;
+  reg \$600 ;
+  reg [31:0] \$601 ;
+  reg [1:0] \$602 ;
+  reg [1:0] \$603 ;
+  reg \$604 ;
+  reg \$605 ;
+  reg \$606 ;
+  reg \$607 ;
+  reg [6:0] \$608 ;
+  reg [63:0] \$609 ;
   wire \$61 ;
+  reg [31:0] \$610 ;
+  reg [31:0] \$611 ;
+  reg [31:0] \$612 ;
+  reg [4:0] \$613 ;
+  reg [4:0] \$614 ;
+  reg [4:0] \$615 ;
+  reg [4:0] \$616 ;
+  reg [4:0] \$617 ;
+  reg [4:0] \$618 ;
+  reg [4:0] \$619 ;
   wire \$62 ;
+  reg [4:0] \$620 ;
+  reg [4:0] \$621 ;
+  reg \$622 ;
+  reg \$623 ;
+  reg [7:0] \$624 ;
+  reg [2:0] \$625 ;
+  reg [2:0] \$626 ;
+  reg [7:0] \$627 ;
+  reg [2:0] \$628 ;
+  reg [2:0] \$629 ;
   wire \$63 ;
+  wire [4:0] \$630 ;
   wire \$64 ;
   wire \$65 ;
   wire [19:0] \$66 ;
@@ -522,16 +609,16 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$75 ;
   wire \$76 ;
   wire \$77 ;
-  wire \$78 ;
+  wire [15:0] \$78 ;
   wire [15:0] \$79 ;
   wire [19:0] \$8 ;
-  wire [18:0] \$80 ;
-  wire [18:0] \$81 ;
-  wire [7:0] \$82 ;
-  wire \$83 ;
-  wire \$84 ;
-  wire \$85 ;
-  wire \$86 ;
+  wire [15:0] \$80 ;
+  wire \$81 ;
+  wire \$82 ;
+  wire [18:0] \$83 ;
+  wire [18:0] \$84 ;
+  wire [18:0] \$85 ;
+  wire [7:0] \$86 ;
   wire \$87 ;
   wire \$88 ;
   wire \$89 ;
@@ -540,30 +627,30 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$91 ;
   wire \$92 ;
   wire \$93 ;
-  wire [15:0] \$94 ;
-  wire [18:0] \$95 ;
-  wire [18:0] \$96 ;
-  wire [7:0] \$97 ;
-  wire \$98 ;
-  wire \$99 ;
+  wire \$94 ;
+  wire \$95 ;
+  wire \$96 ;
+  wire [15:0] \$97 ;
+  wire [15:0] \$98 ;
+  wire [15:0] \$99 ;
   wire [10:0] \$signature__addr ;
-  wire [9:0] \$signature__addr$102 ;
-  wire [9:0] \$signature__addr$109 ;
-  wire [9:0] \$signature__addr$114 ;
+  wire [9:0] \$signature__addr$103 ;
+  wire [9:0] \$signature__addr$110 ;
+  wire [9:0] \$signature__addr$115 ;
   wire [31:0] \$signature__data ;
-  wire [23:0] \$signature__data$108 ;
-  wire [21:0] \$signature__data$113 ;
-  wire [31:0] \$signature__data$118 ;
+  wire [23:0] \$signature__data$109 ;
+  wire [21:0] \$signature__data$114 ;
+  wire [31:0] \$signature__data$119 ;
   wire [63:0] act;
-  wire [63:0] \act$170 ;
-  wire [7:0] \act$170[0] ;
-  wire [7:0] \act$170[1] ;
-  wire [7:0] \act$170[2] ;
-  wire [7:0] \act$170[3] ;
-  wire [7:0] \act$170[4] ;
-  wire [7:0] \act$170[5] ;
-  wire [7:0] \act$170[6] ;
-  wire [7:0] \act$170[7] ;
+  wire [63:0] \act$175 ;
+  wire [7:0] \act$175[0] ;
+  wire [7:0] \act$175[1] ;
+  wire [7:0] \act$175[2] ;
+  wire [7:0] \act$175[3] ;
+  wire [7:0] \act$175[4] ;
+  wire [7:0] \act$175[5] ;
+  wire [7:0] \act$175[6] ;
+  wire [7:0] \act$175[7] ;
   wire [7:0] \act[0] ;
   wire [7:0] \act[1] ;
   wire [7:0] \act[2] ;
@@ -572,21 +659,12 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire [7:0] \act[5] ;
   wire [7:0] \act[6] ;
   wire [7:0] \act[7] ;
+  reg [31:0] activation_word = 32'd0;
   wire active;
-  wire \active$205 ;
-  wire \active$208 ;
+  wire \active$211 ;
+  wire \active$214 ;
   wire [10:0] address;
-  wire [13:0] \address$103 ;
-  wire [19:0] \address$123 ;
-  wire [127:0] \address$129 ;
-  wire [15:0] \address$129[0] ;
-  wire [15:0] \address$129[1] ;
-  wire [15:0] \address$129[2] ;
-  wire [15:0] \address$129[3] ;
-  wire [15:0] \address$129[4] ;
-  wire [15:0] \address$129[5] ;
-  wire [15:0] \address$129[6] ;
-  wire [15:0] \address$129[7] ;
+  wire [13:0] \address$104 ;
   wire [15:0] \address$130 ;
   wire [127:0] \address$132 ;
   wire [15:0] \address$132[0] ;
@@ -597,31 +675,41 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire [15:0] \address$132[5] ;
   wire [15:0] \address$132[6] ;
   wire [15:0] \address$132[7] ;
+  wire [127:0] \address$134 ;
+  wire [15:0] \address$134[0] ;
+  wire [15:0] \address$134[1] ;
+  wire [15:0] \address$134[2] ;
+  wire [15:0] \address$134[3] ;
+  wire [15:0] \address$134[4] ;
+  wire [15:0] \address$134[5] ;
+  wire [15:0] \address$134[6] ;
+  wire [15:0] \address$134[7] ;
+  wire [19:0] \address$209 ;
   wire [19:0] base;
-  wire [13:0] \base$186 ;
+  wire [13:0] \base$191 ;
   wire \begin ;
   wire busy;
   input clk;
   wire clk;
   wire [63:0] codes;
-  wire [63:0] \codes$199 ;
-  wire [7:0] \codes$199[0] ;
-  wire [7:0] \codes$199[1] ;
-  wire [7:0] \codes$199[2] ;
-  wire [7:0] \codes$199[3] ;
-  wire [7:0] \codes$199[4] ;
-  wire [7:0] \codes$199[5] ;
-  wire [7:0] \codes$199[6] ;
-  wire [7:0] \codes$199[7] ;
-  wire [63:0] \codes$200 ;
-  wire [7:0] \codes$200[0] ;
-  wire [7:0] \codes$200[1] ;
-  wire [7:0] \codes$200[2] ;
-  wire [7:0] \codes$200[3] ;
-  wire [7:0] \codes$200[4] ;
-  wire [7:0] \codes$200[5] ;
-  wire [7:0] \codes$200[6] ;
-  wire [7:0] \codes$200[7] ;
+  wire [63:0] \codes$204 ;
+  wire [7:0] \codes$204[0] ;
+  wire [7:0] \codes$204[1] ;
+  wire [7:0] \codes$204[2] ;
+  wire [7:0] \codes$204[3] ;
+  wire [7:0] \codes$204[4] ;
+  wire [7:0] \codes$204[5] ;
+  wire [7:0] \codes$204[6] ;
+  wire [7:0] \codes$204[7] ;
+  wire [63:0] \codes$205 ;
+  wire [7:0] \codes$205[0] ;
+  wire [7:0] \codes$205[1] ;
+  wire [7:0] \codes$205[2] ;
+  wire [7:0] \codes$205[3] ;
+  wire [7:0] \codes$205[4] ;
+  wire [7:0] \codes$205[5] ;
+  wire [7:0] \codes$205[6] ;
+  wire [7:0] \codes$205[7] ;
   wire [7:0] \codes[0] ;
   wire [7:0] \codes[1] ;
   wire [7:0] \codes[2] ;
@@ -642,15 +730,15 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   reg control_interrupt = 1'h0;
   reg [15:0] count = 16'h0000;
   (* init = 16'h0000 *)
-  wire [15:0] \count$93 ;
+  wire [15:0] \count$94 ;
   reg [31:0] cycles = 32'd0;
   wire done;
-  wire \done$155 ;
+  wire \done$160 ;
   wire [7:0] enable;
   (* init = 1'h0 *)
-  wire \enable$211 ;
+  wire \enable$217 ;
   (* init = 1'h0 *)
-  wire \enable$213 ;
+  wire \enable$219 ;
   wire fault_accumulator;
   wire fault_activation;
   wire fault_output;
@@ -670,13 +758,17 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire fetching;
   reg [15:0] first = 16'h0000;
   (* init = 16'h0000 *)
-  wire [15:0] \first$92 ;
+  wire [15:0] \first$93 ;
+  reg for_feeder_0 = 1'h0;
+  reg for_feeder_1 = 1'h0;
+  reg for_residual_0 = 1'h0;
+  reg for_residual_1 = 1'h0;
   wire go;
-  wire \go$151 ;
-  wire \go$165 ;
-  wire \go$187 ;
-  wire \go$191 ;
+  wire \go$156 ;
+  wire \go$170 ;
+  wire \go$192 ;
   wire \go$196 ;
+  wire \go$201 ;
   reg [31:0] guard_input = 32'd0;
   wire [7:0] guard_input_count;
   reg [7:0] guard_input_count_now = 8'h00;
@@ -699,214 +791,162 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   output interrupt;
   wire interrupt;
   wire [514:0] layer;
-  wire [514:0] \layer$149 ;
-  wire [7:0] \layer$149.add_hi ;
-  wire [7:0] \layer$149.add_lo ;
-  wire [23:0] \layer$149.add_multiplier_a ;
-  wire [23:0] \layer$149.add_multiplier_b ;
-  wire [4:0] \layer$149.add_shift ;
-  wire [7:0] \layer$149.add_zero ;
-  wire [12:0] \layer$149.blocks ;
-  wire [13:0] \layer$149.co_tiles ;
-  wire [2:0] \layer$149.dilation ;
-  wire [7:0] \layer$149.hi ;
-  wire \layer$149.hold_weights ;
-  wire [8:0] \layer$149.in_h ;
-  wire [8:0] \layer$149.in_w ;
-  wire [1:0] \layer$149.input_bank ;
-  wire [15:0] \layer$149.input_base ;
-  wire [7:0] \layer$149.input_hi ;
-  wire [7:0] \layer$149.input_lo ;
-  wire [15:0] \layer$149.input_step ;
-  wire [4:0] \layer$149.kernel_h ;
-  wire [4:0] \layer$149.kernel_w ;
-  wire [15:0] \layer$149.lane_mask ;
-  wire [7:0] \layer$149.lo ;
-  wire [15:0] \layer$149.magic ;
-  wire \layer$149.maximum ;
-  wire [9:0] \layer$149.origin_x ;
-  wire [9:0] \layer$149.origin_y ;
-  wire [15:0] \layer$149.out_base ;
-  wire [8:0] \layer$149.out_h ;
-  wire [4:0] \layer$149.out_lane ;
-  wire [11:0] \layer$149.out_step ;
-  wire [8:0] \layer$149.out_w ;
-  wire [1:0] \layer$149.output_bank ;
-  wire [7:0] \layer$149.pad_value ;
-  wire [13:0] \layer$149.param_base ;
-  wire [15:0] \layer$149.res_base ;
-  wire [4:0] \layer$149.res_lane ;
-  wire [15:0] \layer$149.res_step_x ;
-  wire [15:0] \layer$149.res_step_y ;
-  wire [13:0] \layer$149.res_tiles ;
-  wire [7:0] \layer$149.res_zero ;
-  wire \layer$149.residual ;
-  wire [1:0] \layer$149.residual_bank ;
-  wire [15:0] \layer$149.step_kx ;
-  wire [15:0] \layer$149.step_ky ;
-  wire [15:0] \layer$149.step_x ;
-  wire [15:0] \layer$149.step_y ;
-  wire [2:0] \layer$149.stride ;
-  wire [3:0] \layer$149.sub_block ;
-  wire [19:0] \layer$149.weight_base ;
-  wire [7:0] \layer$149.zero_in ;
-  wire [7:0] \layer$149.zero_out ;
-  wire [514:0] \layer$156 ;
-  wire [7:0] \layer$156.add_hi ;
-  wire [7:0] \layer$156.add_lo ;
-  wire [23:0] \layer$156.add_multiplier_a ;
-  wire [23:0] \layer$156.add_multiplier_b ;
-  wire [4:0] \layer$156.add_shift ;
-  wire [7:0] \layer$156.add_zero ;
-  wire [12:0] \layer$156.blocks ;
-  wire [13:0] \layer$156.co_tiles ;
-  wire [2:0] \layer$156.dilation ;
-  wire [7:0] \layer$156.hi ;
-  wire \layer$156.hold_weights ;
-  wire [8:0] \layer$156.in_h ;
-  wire [8:0] \layer$156.in_w ;
-  wire [1:0] \layer$156.input_bank ;
-  wire [15:0] \layer$156.input_base ;
-  wire [7:0] \layer$156.input_hi ;
-  wire [7:0] \layer$156.input_lo ;
-  wire [15:0] \layer$156.input_step ;
-  wire [4:0] \layer$156.kernel_h ;
-  wire [4:0] \layer$156.kernel_w ;
-  wire [15:0] \layer$156.lane_mask ;
-  wire [7:0] \layer$156.lo ;
-  wire [15:0] \layer$156.magic ;
-  wire \layer$156.maximum ;
-  wire [9:0] \layer$156.origin_x ;
-  wire [9:0] \layer$156.origin_y ;
-  wire [15:0] \layer$156.out_base ;
-  wire [8:0] \layer$156.out_h ;
-  wire [4:0] \layer$156.out_lane ;
-  wire [11:0] \layer$156.out_step ;
-  wire [8:0] \layer$156.out_w ;
-  wire [1:0] \layer$156.output_bank ;
-  wire [7:0] \layer$156.pad_value ;
-  wire [13:0] \layer$156.param_base ;
-  wire [15:0] \layer$156.res_base ;
-  wire [4:0] \layer$156.res_lane ;
-  wire [15:0] \layer$156.res_step_x ;
-  wire [15:0] \layer$156.res_step_y ;
-  wire [13:0] \layer$156.res_tiles ;
-  wire [7:0] \layer$156.res_zero ;
-  wire \layer$156.residual ;
-  wire [1:0] \layer$156.residual_bank ;
-  wire [15:0] \layer$156.step_kx ;
-  wire [15:0] \layer$156.step_ky ;
-  wire [15:0] \layer$156.step_x ;
-  wire [15:0] \layer$156.step_y ;
-  wire [2:0] \layer$156.stride ;
-  wire [3:0] \layer$156.sub_block ;
-  wire [19:0] \layer$156.weight_base ;
-  wire [7:0] \layer$156.zero_in ;
-  wire [7:0] \layer$156.zero_out ;
-  wire [514:0] \layer$177 ;
-  wire [7:0] \layer$177.add_hi ;
-  wire [7:0] \layer$177.add_lo ;
-  wire [23:0] \layer$177.add_multiplier_a ;
-  wire [23:0] \layer$177.add_multiplier_b ;
-  wire [4:0] \layer$177.add_shift ;
-  wire [7:0] \layer$177.add_zero ;
-  wire [12:0] \layer$177.blocks ;
-  wire [13:0] \layer$177.co_tiles ;
-  wire [2:0] \layer$177.dilation ;
-  wire [7:0] \layer$177.hi ;
-  wire \layer$177.hold_weights ;
-  wire [8:0] \layer$177.in_h ;
-  wire [8:0] \layer$177.in_w ;
-  wire [1:0] \layer$177.input_bank ;
-  wire [15:0] \layer$177.input_base ;
-  wire [7:0] \layer$177.input_hi ;
-  wire [7:0] \layer$177.input_lo ;
-  wire [15:0] \layer$177.input_step ;
-  wire [4:0] \layer$177.kernel_h ;
-  wire [4:0] \layer$177.kernel_w ;
-  wire [15:0] \layer$177.lane_mask ;
-  wire [7:0] \layer$177.lo ;
-  wire [15:0] \layer$177.magic ;
-  wire \layer$177.maximum ;
-  wire [9:0] \layer$177.origin_x ;
-  wire [9:0] \layer$177.origin_y ;
-  wire [15:0] \layer$177.out_base ;
-  wire [8:0] \layer$177.out_h ;
-  wire [4:0] \layer$177.out_lane ;
-  wire [11:0] \layer$177.out_step ;
-  wire [8:0] \layer$177.out_w ;
-  wire [1:0] \layer$177.output_bank ;
-  wire [7:0] \layer$177.pad_value ;
-  wire [13:0] \layer$177.param_base ;
-  wire [15:0] \layer$177.res_base ;
-  wire [4:0] \layer$177.res_lane ;
-  wire [15:0] \layer$177.res_step_x ;
-  wire [15:0] \layer$177.res_step_y ;
-  wire [13:0] \layer$177.res_tiles ;
-  wire [7:0] \layer$177.res_zero ;
-  wire \layer$177.residual ;
-  wire [1:0] \layer$177.residual_bank ;
-  wire [15:0] \layer$177.step_kx ;
-  wire [15:0] \layer$177.step_ky ;
-  wire [15:0] \layer$177.step_x ;
-  wire [15:0] \layer$177.step_y ;
-  wire [2:0] \layer$177.stride ;
-  wire [3:0] \layer$177.sub_block ;
-  wire [19:0] \layer$177.weight_base ;
-  wire [7:0] \layer$177.zero_in ;
-  wire [7:0] \layer$177.zero_out ;
-  wire [514:0] \layer$190 ;
-  wire [7:0] \layer$190.add_hi ;
-  wire [7:0] \layer$190.add_lo ;
-  wire [23:0] \layer$190.add_multiplier_a ;
-  wire [23:0] \layer$190.add_multiplier_b ;
-  wire [4:0] \layer$190.add_shift ;
-  wire [7:0] \layer$190.add_zero ;
-  wire [12:0] \layer$190.blocks ;
-  wire [13:0] \layer$190.co_tiles ;
-  wire [2:0] \layer$190.dilation ;
-  wire [7:0] \layer$190.hi ;
-  wire \layer$190.hold_weights ;
-  wire [8:0] \layer$190.in_h ;
-  wire [8:0] \layer$190.in_w ;
-  wire [1:0] \layer$190.input_bank ;
-  wire [15:0] \layer$190.input_base ;
-  wire [7:0] \layer$190.input_hi ;
-  wire [7:0] \layer$190.input_lo ;
-  wire [15:0] \layer$190.input_step ;
-  wire [4:0] \layer$190.kernel_h ;
-  wire [4:0] \layer$190.kernel_w ;
-  wire [15:0] \layer$190.lane_mask ;
-  wire [7:0] \layer$190.lo ;
-  wire [15:0] \layer$190.magic ;
-  wire \layer$190.maximum ;
-  wire [9:0] \layer$190.origin_x ;
-  wire [9:0] \layer$190.origin_y ;
-  wire [15:0] \layer$190.out_base ;
-  wire [8:0] \layer$190.out_h ;
-  wire [4:0] \layer$190.out_lane ;
-  wire [11:0] \layer$190.out_step ;
-  wire [8:0] \layer$190.out_w ;
-  wire [1:0] \layer$190.output_bank ;
-  wire [7:0] \layer$190.pad_value ;
-  wire [13:0] \layer$190.param_base ;
-  wire [15:0] \layer$190.res_base ;
-  wire [4:0] \layer$190.res_lane ;
-  wire [15:0] \layer$190.res_step_x ;
-  wire [15:0] \layer$190.res_step_y ;
-  wire [13:0] \layer$190.res_tiles ;
-  wire [7:0] \layer$190.res_zero ;
-  wire \layer$190.residual ;
-  wire [1:0] \layer$190.residual_bank ;
-  wire [15:0] \layer$190.step_kx ;
-  wire [15:0] \layer$190.step_ky ;
-  wire [15:0] \layer$190.step_x ;
-  wire [15:0] \layer$190.step_y ;
-  wire [2:0] \layer$190.stride ;
-  wire [3:0] \layer$190.sub_block ;
-  wire [19:0] \layer$190.weight_base ;
-  wire [7:0] \layer$190.zero_in ;
-  wire [7:0] \layer$190.zero_out ;
+  wire [514:0] \layer$154 ;
+  wire [7:0] \layer$154.add_hi ;
+  wire [7:0] \layer$154.add_lo ;
+  wire [23:0] \layer$154.add_multiplier_a ;
+  wire [23:0] \layer$154.add_multiplier_b ;
+  wire [4:0] \layer$154.add_shift ;
+  wire [7:0] \layer$154.add_zero ;
+  wire [12:0] \layer$154.blocks ;
+  wire [13:0] \layer$154.co_tiles ;
+  wire [2:0] \layer$154.dilation ;
+  wire [7:0] \layer$154.hi ;
+  wire \layer$154.hold_weights ;
+  wire [8:0] \layer$154.in_h ;
+  wire [8:0] \layer$154.in_w ;
+  wire [1:0] \layer$154.input_bank ;
+  wire [15:0] \layer$154.input_base ;
+  wire [7:0] \layer$154.input_hi ;
+  wire [7:0] \layer$154.input_lo ;
+  wire [15:0] \layer$154.input_step ;
+  wire [4:0] \layer$154.kernel_h ;
+  wire [4:0] \layer$154.kernel_w ;
+  wire [15:0] \layer$154.lane_mask ;
+  wire [7:0] \layer$154.lo ;
+  wire [15:0] \layer$154.magic ;
+  wire \layer$154.maximum ;
+  wire [9:0] \layer$154.origin_x ;
+  wire [9:0] \layer$154.origin_y ;
+  wire [15:0] \layer$154.out_base ;
+  wire [8:0] \layer$154.out_h ;
+  wire [4:0] \layer$154.out_lane ;
+  wire [11:0] \layer$154.out_step ;
+  wire [8:0] \layer$154.out_w ;
+  wire [1:0] \layer$154.output_bank ;
+  wire [7:0] \layer$154.pad_value ;
+  wire [13:0] \layer$154.param_base ;
+  wire [15:0] \layer$154.res_base ;
+  wire [4:0] \layer$154.res_lane ;
+  wire [15:0] \layer$154.res_step_x ;
+  wire [15:0] \layer$154.res_step_y ;
+  wire [13:0] \layer$154.res_tiles ;
+  wire [7:0] \layer$154.res_zero ;
+  wire \layer$154.residual ;
+  wire [1:0] \layer$154.residual_bank ;
+  wire [15:0] \layer$154.step_kx ;
+  wire [15:0] \layer$154.step_ky ;
+  wire [15:0] \layer$154.step_x ;
+  wire [15:0] \layer$154.step_y ;
+  wire [2:0] \layer$154.stride ;
+  wire [3:0] \layer$154.sub_block ;
+  wire [19:0] \layer$154.weight_base ;
+  wire [7:0] \layer$154.zero_in ;
+  wire [7:0] \layer$154.zero_out ;
+  wire [514:0] \layer$161 ;
+  wire [7:0] \layer$161.add_hi ;
+  wire [7:0] \layer$161.add_lo ;
+  wire [23:0] \layer$161.add_multiplier_a ;
+  wire [23:0] \layer$161.add_multiplier_b ;
+  wire [4:0] \layer$161.add_shift ;
+  wire [7:0] \layer$161.add_zero ;
+  wire [12:0] \layer$161.blocks ;
+  wire [13:0] \layer$161.co_tiles ;
+  wire [2:0] \layer$161.dilation ;
+  wire [7:0] \layer$161.hi ;
+  wire \layer$161.hold_weights ;
+  wire [8:0] \layer$161.in_h ;
+  wire [8:0] \layer$161.in_w ;
+  wire [1:0] \layer$161.input_bank ;
+  wire [15:0] \layer$161.input_base ;
+  wire [7:0] \layer$161.input_hi ;
+  wire [7:0] \layer$161.input_lo ;
+  wire [15:0] \layer$161.input_step ;
+  wire [4:0] \layer$161.kernel_h ;
+  wire [4:0] \layer$161.kernel_w ;
+  wire [15:0] \layer$161.lane_mask ;
+  wire [7:0] \layer$161.lo ;
+  wire [15:0] \layer$161.magic ;
+  wire \layer$161.maximum ;
+  wire [9:0] \layer$161.origin_x ;
+  wire [9:0] \layer$161.origin_y ;
+  wire [15:0] \layer$161.out_base ;
+  wire [8:0] \layer$161.out_h ;
+  wire [4:0] \layer$161.out_lane ;
+  wire [11:0] \layer$161.out_step ;
+  wire [8:0] \layer$161.out_w ;
+  wire [1:0] \layer$161.output_bank ;
+  wire [7:0] \layer$161.pad_value ;
+  wire [13:0] \layer$161.param_base ;
+  wire [15:0] \layer$161.res_base ;
+  wire [4:0] \layer$161.res_lane ;
+  wire [15:0] \layer$161.res_step_x ;
+  wire [15:0] \layer$161.res_step_y ;
+  wire [13:0] \layer$161.res_tiles ;
+  wire [7:0] \layer$161.res_zero ;
+  wire \layer$161.residual ;
+  wire [1:0] \layer$161.residual_bank ;
+  wire [15:0] \layer$161.step_kx ;
+  wire [15:0] \layer$161.step_ky ;
+  wire [15:0] \layer$161.step_x ;
+  wire [15:0] \layer$161.step_y ;
+  wire [2:0] \layer$161.stride ;
+  wire [3:0] \layer$161.sub_block ;
+  wire [19:0] \layer$161.weight_base ;
+  wire [7:0] \layer$161.zero_in ;
+  wire [7:0] \layer$161.zero_out ;
+  wire [514:0] \layer$182 ;
+  wire [7:0] \layer$182.add_hi ;
+  wire [7:0] \layer$182.add_lo ;
+  wire [23:0] \layer$182.add_multiplier_a ;
+  wire [23:0] \layer$182.add_multiplier_b ;
+  wire [4:0] \layer$182.add_shift ;
+  wire [7:0] \layer$182.add_zero ;
+  wire [12:0] \layer$182.blocks ;
+  wire [13:0] \layer$182.co_tiles ;
+  wire [2:0] \layer$182.dilation ;
+  wire [7:0] \layer$182.hi ;
+  wire \layer$182.hold_weights ;
+  wire [8:0] \layer$182.in_h ;
+  wire [8:0] \layer$182.in_w ;
+  wire [1:0] \layer$182.input_bank ;
+  wire [15:0] \layer$182.input_base ;
+  wire [7:0] \layer$182.input_hi ;
+  wire [7:0] \layer$182.input_lo ;
+  wire [15:0] \layer$182.input_step ;
+  wire [4:0] \layer$182.kernel_h ;
+  wire [4:0] \layer$182.kernel_w ;
+  wire [15:0] \layer$182.lane_mask ;
+  wire [7:0] \layer$182.lo ;
+  wire [15:0] \layer$182.magic ;
+  wire \layer$182.maximum ;
+  wire [9:0] \layer$182.origin_x ;
+  wire [9:0] \layer$182.origin_y ;
+  wire [15:0] \layer$182.out_base ;
+  wire [8:0] \layer$182.out_h ;
+  wire [4:0] \layer$182.out_lane ;
+  wire [11:0] \layer$182.out_step ;
+  wire [8:0] \layer$182.out_w ;
+  wire [1:0] \layer$182.output_bank ;
+  wire [7:0] \layer$182.pad_value ;
+  wire [13:0] \layer$182.param_base ;
+  wire [15:0] \layer$182.res_base ;
+  wire [4:0] \layer$182.res_lane ;
+  wire [15:0] \layer$182.res_step_x ;
+  wire [15:0] \layer$182.res_step_y ;
+  wire [13:0] \layer$182.res_tiles ;
+  wire [7:0] \layer$182.res_zero ;
+  wire \layer$182.residual ;
+  wire [1:0] \layer$182.residual_bank ;
+  wire [15:0] \layer$182.step_kx ;
+  wire [15:0] \layer$182.step_ky ;
+  wire [15:0] \layer$182.step_x ;
+  wire [15:0] \layer$182.step_y ;
+  wire [2:0] \layer$182.stride ;
+  wire [3:0] \layer$182.sub_block ;
+  wire [19:0] \layer$182.weight_base ;
+  wire [7:0] \layer$182.zero_in ;
+  wire [7:0] \layer$182.zero_out ;
   wire [514:0] \layer$195 ;
   wire [7:0] \layer$195.add_hi ;
   wire [7:0] \layer$195.add_lo ;
@@ -959,6 +999,58 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire [19:0] \layer$195.weight_base ;
   wire [7:0] \layer$195.zero_in ;
   wire [7:0] \layer$195.zero_out ;
+  wire [514:0] \layer$200 ;
+  wire [7:0] \layer$200.add_hi ;
+  wire [7:0] \layer$200.add_lo ;
+  wire [23:0] \layer$200.add_multiplier_a ;
+  wire [23:0] \layer$200.add_multiplier_b ;
+  wire [4:0] \layer$200.add_shift ;
+  wire [7:0] \layer$200.add_zero ;
+  wire [12:0] \layer$200.blocks ;
+  wire [13:0] \layer$200.co_tiles ;
+  wire [2:0] \layer$200.dilation ;
+  wire [7:0] \layer$200.hi ;
+  wire \layer$200.hold_weights ;
+  wire [8:0] \layer$200.in_h ;
+  wire [8:0] \layer$200.in_w ;
+  wire [1:0] \layer$200.input_bank ;
+  wire [15:0] \layer$200.input_base ;
+  wire [7:0] \layer$200.input_hi ;
+  wire [7:0] \layer$200.input_lo ;
+  wire [15:0] \layer$200.input_step ;
+  wire [4:0] \layer$200.kernel_h ;
+  wire [4:0] \layer$200.kernel_w ;
+  wire [15:0] \layer$200.lane_mask ;
+  wire [7:0] \layer$200.lo ;
+  wire [15:0] \layer$200.magic ;
+  wire \layer$200.maximum ;
+  wire [9:0] \layer$200.origin_x ;
+  wire [9:0] \layer$200.origin_y ;
+  wire [15:0] \layer$200.out_base ;
+  wire [8:0] \layer$200.out_h ;
+  wire [4:0] \layer$200.out_lane ;
+  wire [11:0] \layer$200.out_step ;
+  wire [8:0] \layer$200.out_w ;
+  wire [1:0] \layer$200.output_bank ;
+  wire [7:0] \layer$200.pad_value ;
+  wire [13:0] \layer$200.param_base ;
+  wire [15:0] \layer$200.res_base ;
+  wire [4:0] \layer$200.res_lane ;
+  wire [15:0] \layer$200.res_step_x ;
+  wire [15:0] \layer$200.res_step_y ;
+  wire [13:0] \layer$200.res_tiles ;
+  wire [7:0] \layer$200.res_zero ;
+  wire \layer$200.residual ;
+  wire [1:0] \layer$200.residual_bank ;
+  wire [15:0] \layer$200.step_kx ;
+  wire [15:0] \layer$200.step_ky ;
+  wire [15:0] \layer$200.step_x ;
+  wire [15:0] \layer$200.step_y ;
+  wire [2:0] \layer$200.stride ;
+  wire [3:0] \layer$200.sub_block ;
+  wire [19:0] \layer$200.weight_base ;
+  wire [7:0] \layer$200.zero_in ;
+  wire [7:0] \layer$200.zero_out ;
   wire [7:0] \layer.add_hi ;
   wire [7:0] \layer.add_lo ;
   wire [23:0] \layer.add_multiplier_a ;
@@ -1011,21 +1103,23 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire [7:0] \layer.zero_in ;
   wire [7:0] \layer.zero_out ;
   wire [7:0] load;
-  wire [7:0] \load$176 ;
+  wire [7:0] \load$181 ;
   wire [10:0] load__addr;
   wire [31:0] load__data;
   wire load__en;
   wire load_next;
-  wire \load_next$168 ;
+  wire \load_next$173 ;
+  wire [19:0] next_address;
   reg [21:0] offset_read = 22'h000000;
   wire overflow;
   wire pad;
-  wire \pad$160 ;
+  wire \pad$165 ;
   wire parameter_begin;
   wire [31:0] parameter_slot_0;
   wire [31:0] parameter_slot_1;
   wire [31:0] parameter_slot_2;
   wire [31:0] parameter_slot_3;
+  reg [31:0] parameter_word = 32'd0;
   wire [77:0] parameters;
   wire [23:0] \parameters.bias ;
   wire [15:0] \parameters.guard_hi ;
@@ -1035,24 +1129,24 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire present;
   reg [31:0] read;
   wire [127:0] read_address;
-  wire [95:0] \read_address$127 ;
-  wire [11:0] \read_address$127[0] ;
-  wire [11:0] \read_address$127[1] ;
-  wire [11:0] \read_address$127[2] ;
-  wire [11:0] \read_address$127[3] ;
-  wire [11:0] \read_address$127[4] ;
-  wire [11:0] \read_address$127[5] ;
-  wire [11:0] \read_address$127[6] ;
-  wire [11:0] \read_address$127[7] ;
-  wire [95:0] \read_address$137 ;
-  wire [11:0] \read_address$137[0] ;
-  wire [11:0] \read_address$137[1] ;
-  wire [11:0] \read_address$137[2] ;
-  wire [11:0] \read_address$137[3] ;
-  wire [11:0] \read_address$137[4] ;
-  wire [11:0] \read_address$137[5] ;
-  wire [11:0] \read_address$137[6] ;
-  wire [11:0] \read_address$137[7] ;
+  wire [95:0] \read_address$128 ;
+  wire [11:0] \read_address$128[0] ;
+  wire [11:0] \read_address$128[1] ;
+  wire [11:0] \read_address$128[2] ;
+  wire [11:0] \read_address$128[3] ;
+  wire [11:0] \read_address$128[4] ;
+  wire [11:0] \read_address$128[5] ;
+  wire [11:0] \read_address$128[6] ;
+  wire [11:0] \read_address$128[7] ;
+  wire [95:0] \read_address$140 ;
+  wire [11:0] \read_address$140[0] ;
+  wire [11:0] \read_address$140[1] ;
+  wire [11:0] \read_address$140[2] ;
+  wire [11:0] \read_address$140[3] ;
+  wire [11:0] \read_address$140[4] ;
+  wire [11:0] \read_address$140[5] ;
+  wire [11:0] \read_address$140[6] ;
+  wire [11:0] \read_address$140[7] ;
   wire [15:0] \read_address[0] ;
   wire [15:0] \read_address[1] ;
   wire [15:0] \read_address[2] ;
@@ -1063,36 +1157,37 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire [15:0] \read_address[7] ;
   (* init = 32'd0 *)
   wire [31:0] read_data;
-  wire [63:0] \read_data$145 ;
-  wire [7:0] \read_data$145[0] ;
-  wire [7:0] \read_data$145[1] ;
-  wire [7:0] \read_data$145[2] ;
-  wire [7:0] \read_data$145[3] ;
-  wire [7:0] \read_data$145[4] ;
-  wire [7:0] \read_data$145[5] ;
-  wire [7:0] \read_data$145[6] ;
-  wire [7:0] \read_data$145[7] ;
-  wire [63:0] \read_data$146 ;
-  wire [7:0] \read_data$146[0] ;
-  wire [7:0] \read_data$146[1] ;
-  wire [7:0] \read_data$146[2] ;
-  wire [7:0] \read_data$146[3] ;
-  wire [7:0] \read_data$146[4] ;
-  wire [7:0] \read_data$146[5] ;
-  wire [7:0] \read_data$146[6] ;
-  wire [7:0] \read_data$146[7] ;
-  wire [63:0] \read_data$231 ;
-  wire [7:0] \read_data$231[0] ;
-  wire [7:0] \read_data$231[1] ;
-  wire [7:0] \read_data$231[2] ;
-  wire [7:0] \read_data$231[3] ;
-  wire [7:0] \read_data$231[4] ;
-  wire [7:0] \read_data$231[5] ;
-  wire [7:0] \read_data$231[6] ;
-  wire [7:0] \read_data$231[7] ;
+  wire [63:0] \read_data$150 ;
+  wire [7:0] \read_data$150[0] ;
+  wire [7:0] \read_data$150[1] ;
+  wire [7:0] \read_data$150[2] ;
+  wire [7:0] \read_data$150[3] ;
+  wire [7:0] \read_data$150[4] ;
+  wire [7:0] \read_data$150[5] ;
+  wire [7:0] \read_data$150[6] ;
+  wire [7:0] \read_data$150[7] ;
+  wire [63:0] \read_data$151 ;
+  wire [7:0] \read_data$151[0] ;
+  wire [7:0] \read_data$151[1] ;
+  wire [7:0] \read_data$151[2] ;
+  wire [7:0] \read_data$151[3] ;
+  wire [7:0] \read_data$151[4] ;
+  wire [7:0] \read_data$151[5] ;
+  wire [7:0] \read_data$151[6] ;
+  wire [7:0] \read_data$151[7] ;
+  wire [63:0] \read_data$244 ;
+  wire [7:0] \read_data$244[0] ;
+  wire [7:0] \read_data$244[1] ;
+  wire [7:0] \read_data$244[2] ;
+  wire [7:0] \read_data$244[3] ;
+  wire [7:0] \read_data$244[4] ;
+  wire [7:0] \read_data$244[5] ;
+  wire [7:0] \read_data$244[6] ;
+  wire [7:0] \read_data$244[7] ;
   reg [15:0] ready = 16'hffff;
   (* init = 16'hffff *)
-  wire [15:0] \ready$94 ;
+  wire [15:0] \ready$95 ;
+  reg [6:0] refusal = 7'h00;
   reg refused = 1'h0;
   reg [2:0] region_read = 3'h0;
   reg [31:0] register_data = 32'd0;
@@ -1212,34 +1307,41 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire s_axi_wvalid;
   wire \s_axi_wvalid$42 ;
   reg [31:0] stall_drain = 32'd0;
+  reg stall_drain_now = 1'h0;
   reg [31:0] stall_fetch = 32'd0;
+  reg stall_fetch_now = 1'h0;
   reg [31:0] stall_host = 32'd0;
+  reg stall_host_now = 1'h0;
   reg [31:0] stall_memory = 32'd0;
-  wire \stall_memory$225 ;
+  wire \stall_memory$233 ;
+  reg stall_memory_now = 1'h0;
   reg [31:0] stall_weights = 32'd0;
-  wire \stall_weights$224 ;
+  wire \stall_weights$231 ;
+  reg stall_weights_now = 1'h0;
   reg [31:0] stall_writeback = 32'd0;
-  wire \stall_writeback$226 ;
+  wire \stall_writeback$235 ;
+  reg stall_writeback_now = 1'h0;
   reg start;
-  wire \start$91 ;
+  wire \start$92 ;
   wire [7:0] status;
   wire stop;
-  wire \stop$153 ;
-  wire \stop$166 ;
+  wire \stop$158 ;
+  wire \stop$171 ;
   reg [31:0] stream = 32'd0;
+  reg stream_now = 1'h0;
   wire streaming;
   wire sub_block;
-  wire \sub_block$158 ;
+  wire \sub_block$163 ;
   wire [191:0] sums;
-  wire [191:0] \sums$181 ;
-  wire [23:0] \sums$181[0] ;
-  wire [23:0] \sums$181[1] ;
-  wire [23:0] \sums$181[2] ;
-  wire [23:0] \sums$181[3] ;
-  wire [23:0] \sums$181[4] ;
-  wire [23:0] \sums$181[5] ;
-  wire [23:0] \sums$181[6] ;
-  wire [23:0] \sums$181[7] ;
+  wire [191:0] \sums$186 ;
+  wire [23:0] \sums$186[0] ;
+  wire [23:0] \sums$186[1] ;
+  wire [23:0] \sums$186[2] ;
+  wire [23:0] \sums$186[3] ;
+  wire [23:0] \sums$186[4] ;
+  wire [23:0] \sums$186[5] ;
+  wire [23:0] \sums$186[6] ;
+  wire [23:0] \sums$186[7] ;
   wire [23:0] \sums[0] ;
   wire [23:0] \sums[1] ;
   wire [23:0] \sums[2] ;
@@ -1253,24 +1355,24 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   (* init = 1'h0 *)
   wire swap_1;
   wire [4:0] token;
-  reg [4:0] \token$178  = 5'h00;
-  wire \token$178.end ;
-  wire \token$178.first ;
-  wire \token$178.last ;
-  wire \token$178.start ;
-  wire \token$178.valid ;
-  wire [4:0] \token$192 ;
-  wire \token$192.end ;
-  wire \token$192.first ;
-  wire \token$192.last ;
-  wire \token$192.start ;
-  wire \token$192.valid ;
+  reg [4:0] \token$183  = 5'h00;
+  wire \token$183.end ;
+  wire \token$183.first ;
+  wire \token$183.last ;
+  wire \token$183.start ;
+  wire \token$183.valid ;
   wire [4:0] \token$197 ;
   wire \token$197.end ;
   wire \token$197.first ;
   wire \token$197.last ;
   wire \token$197.start ;
   wire \token$197.valid ;
+  wire [4:0] \token$202 ;
+  wire \token$202.end ;
+  wire \token$202.first ;
+  wire \token$202.last ;
+  wire \token$202.start ;
+  wire \token$202.valid ;
   wire \token.end ;
   wire \token.first ;
   wire \token.last ;
@@ -1334,10 +1436,10 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   (* init = 1'h0 *)
   wire use_zero;
   (* init = 1'h0 *)
-  wire \use_zero$214 ;
+  wire \use_zero$220 ;
   wire valid;
   wire [7:0] violation;
-  wire [7:0] \violation$244 ;
+  wire [7:0] \violation$260 ;
   wire waiting;
   reg [63:0] weight = 64'h0000000000000000;
   wire [7:0] \weight[0] ;
@@ -1359,61 +1461,61 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire [7:0] \weight_row[6] ;
   wire [7:0] \weight_row[7] ;
   wire [31:0] word;
-  wire [63:0] \word$134 ;
-  wire [7:0] \word$134[0] ;
-  wire [7:0] \word$134[1] ;
-  wire [7:0] \word$134[2] ;
-  wire [7:0] \word$134[3] ;
-  wire [7:0] \word$134[4] ;
-  wire [7:0] \word$134[5] ;
-  wire [7:0] \word$134[6] ;
-  wire [7:0] \word$134[7] ;
-  wire [63:0] \word$163 ;
-  wire [7:0] \word$163[0] ;
-  wire [7:0] \word$163[1] ;
-  wire [7:0] \word$163[2] ;
-  wire [7:0] \word$163[3] ;
-  wire [7:0] \word$163[4] ;
-  wire [7:0] \word$163[5] ;
-  wire [7:0] \word$163[6] ;
-  wire [7:0] \word$163[7] ;
-  wire [63:0] \word$194 ;
-  wire [7:0] \word$194[0] ;
-  wire [7:0] \word$194[1] ;
-  wire [7:0] \word$194[2] ;
-  wire [7:0] \word$194[3] ;
-  wire [7:0] \word$194[4] ;
-  wire [7:0] \word$194[5] ;
-  wire [7:0] \word$194[6] ;
-  wire [7:0] \word$194[7] ;
+  wire [63:0] \word$136 ;
+  wire [7:0] \word$136[0] ;
+  wire [7:0] \word$136[1] ;
+  wire [7:0] \word$136[2] ;
+  wire [7:0] \word$136[3] ;
+  wire [7:0] \word$136[4] ;
+  wire [7:0] \word$136[5] ;
+  wire [7:0] \word$136[6] ;
+  wire [7:0] \word$136[7] ;
+  wire [63:0] \word$168 ;
+  wire [7:0] \word$168[0] ;
+  wire [7:0] \word$168[1] ;
+  wire [7:0] \word$168[2] ;
+  wire [7:0] \word$168[3] ;
+  wire [7:0] \word$168[4] ;
+  wire [7:0] \word$168[5] ;
+  wire [7:0] \word$168[6] ;
+  wire [7:0] \word$168[7] ;
+  wire [63:0] \word$199 ;
+  wire [7:0] \word$199[0] ;
+  wire [7:0] \word$199[1] ;
+  wire [7:0] \word$199[2] ;
+  wire [7:0] \word$199[3] ;
+  wire [7:0] \word$199[4] ;
+  wire [7:0] \word$199[5] ;
+  wire [7:0] \word$199[6] ;
+  wire [7:0] \word$199[7] ;
   wire [9:0] write__addr;
-  wire [9:0] \write__addr$110 ;
-  wire [9:0] \write__addr$115 ;
+  wire [9:0] \write__addr$111 ;
+  wire [9:0] \write__addr$116 ;
   wire [23:0] write__data;
-  wire [21:0] \write__data$111 ;
-  wire [31:0] \write__data$116 ;
+  wire [21:0] \write__data$112 ;
+  wire [31:0] \write__data$117 ;
   wire write__en;
-  wire \write__en$112 ;
-  wire \write__en$117 ;
+  wire \write__en$113 ;
+  wire \write__en$118 ;
   wire [127:0] write_address;
-  wire [95:0] \write_address$131 ;
-  wire [11:0] \write_address$131[0] ;
-  wire [11:0] \write_address$131[1] ;
-  wire [11:0] \write_address$131[2] ;
-  wire [11:0] \write_address$131[3] ;
-  wire [11:0] \write_address$131[4] ;
-  wire [11:0] \write_address$131[5] ;
-  wire [11:0] \write_address$131[6] ;
-  wire [11:0] \write_address$131[7] ;
-  wire [95:0] \write_address$138 ;
-  wire [11:0] \write_address$138[0] ;
-  wire [11:0] \write_address$138[1] ;
-  wire [11:0] \write_address$138[2] ;
-  wire [11:0] \write_address$138[3] ;
-  wire [11:0] \write_address$138[4] ;
-  wire [11:0] \write_address$138[5] ;
-  wire [11:0] \write_address$138[6] ;
-  wire [11:0] \write_address$138[7] ;
+  wire [95:0] \write_address$133 ;
+  wire [11:0] \write_address$133[0] ;
+  wire [11:0] \write_address$133[1] ;
+  wire [11:0] \write_address$133[2] ;
+  wire [11:0] \write_address$133[3] ;
+  wire [11:0] \write_address$133[4] ;
+  wire [11:0] \write_address$133[5] ;
+  wire [11:0] \write_address$133[6] ;
+  wire [11:0] \write_address$133[7] ;
+  wire [95:0] \write_address$143 ;
+  wire [11:0] \write_address$143[0] ;
+  wire [11:0] \write_address$143[1] ;
+  wire [11:0] \write_address$143[2] ;
+  wire [11:0] \write_address$143[3] ;
+  wire [11:0] \write_address$143[4] ;
+  wire [11:0] \write_address$143[5] ;
+  wire [11:0] \write_address$143[6] ;
+  wire [11:0] \write_address$143[7] ;
   wire [15:0] \write_address[0] ;
   wire [15:0] \write_address[1] ;
   wire [15:0] \write_address[2] ;
@@ -1423,24 +1525,24 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire [15:0] \write_address[6] ;
   wire [15:0] \write_address[7] ;
   wire [63:0] write_data;
-  wire [63:0] \write_data$133 ;
-  wire [7:0] \write_data$133[0] ;
-  wire [7:0] \write_data$133[1] ;
-  wire [7:0] \write_data$133[2] ;
-  wire [7:0] \write_data$133[3] ;
-  wire [7:0] \write_data$133[4] ;
-  wire [7:0] \write_data$133[5] ;
-  wire [7:0] \write_data$133[6] ;
-  wire [7:0] \write_data$133[7] ;
-  wire [63:0] \write_data$139 ;
-  wire [7:0] \write_data$139[0] ;
-  wire [7:0] \write_data$139[1] ;
-  wire [7:0] \write_data$139[2] ;
-  wire [7:0] \write_data$139[3] ;
-  wire [7:0] \write_data$139[4] ;
-  wire [7:0] \write_data$139[5] ;
-  wire [7:0] \write_data$139[6] ;
-  wire [7:0] \write_data$139[7] ;
+  wire [63:0] \write_data$135 ;
+  wire [7:0] \write_data$135[0] ;
+  wire [7:0] \write_data$135[1] ;
+  wire [7:0] \write_data$135[2] ;
+  wire [7:0] \write_data$135[3] ;
+  wire [7:0] \write_data$135[4] ;
+  wire [7:0] \write_data$135[5] ;
+  wire [7:0] \write_data$135[6] ;
+  wire [7:0] \write_data$135[7] ;
+  wire [63:0] \write_data$144 ;
+  wire [7:0] \write_data$144[0] ;
+  wire [7:0] \write_data$144[1] ;
+  wire [7:0] \write_data$144[2] ;
+  wire [7:0] \write_data$144[3] ;
+  wire [7:0] \write_data$144[4] ;
+  wire [7:0] \write_data$144[5] ;
+  wire [7:0] \write_data$144[6] ;
+  wire [7:0] \write_data$144[7] ;
   wire [7:0] \write_data[0] ;
   wire [7:0] \write_data[1] ;
   wire [7:0] \write_data[2] ;
@@ -1450,8 +1552,9 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire [7:0] \write_data[6] ;
   wire [7:0] \write_data[7] ;
   wire [7:0] write_enable;
-  wire [7:0] \write_enable$135 ;
-  wire [7:0] \write_enable$140 ;
+  wire [7:0] \write_enable$137 ;
+  wire [7:0] \write_enable$145 ;
+  reg written_in_run = 1'h0;
   (* no_rw_check = 32'd1 *)
   reg [31:0] descriptors [2047:0];
   always @(posedge clk) begin
@@ -1473,167 +1576,340 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   always @(posedge clk) begin
     _1_ <= parameters_bias[\$12 [9:0]];
   end
-  assign \$signature__data$108  = _1_;
+  assign \$signature__data$109  = _1_;
   (* no_rw_check = 32'd1 *)
   reg [31:0] parameters_bounds [1023:0];
   always @(posedge clk) begin
-    if (\write__en$117 )
+    if (\write__en$118 )
       parameters_bounds[host__address[13:4]] <= host__data;
   end
   reg [31:0] _2_;
   always @(posedge clk) begin
     _2_ <= parameters_bounds[\$24 [9:0]];
   end
-  assign \$signature__data$118  = _2_;
+  assign \$signature__data$119  = _2_;
   (* no_rw_check = 32'd1 *)
   reg [21:0] parameters_scale [1023:0];
   always @(posedge clk) begin
-    if (\write__en$112 )
+    if (\write__en$113 )
       parameters_scale[host__address[13:4]] <= { host__data[29:24], host__data[15:0] };
   end
   reg [21:0] _3_;
   always @(posedge clk) begin
     _3_ <= parameters_scale[\$18 [9:0]];
   end
-  assign \$signature__data$113  = _3_;
-  assign \$446  = \$445  & enable[0];
-  assign \$447  = \address$132 [31:16] >= 13'h1000;
-  assign \$448  = \$447  & enable[1];
-  assign \$449  = \address$132 [47:32] >= 13'h1000;
-  assign \$450  = \$449  & enable[2];
-  assign \$451  = \address$132 [63:48] >= 13'h1000;
-  assign \$452  = \$451  & enable[3];
-  assign \$453  = \address$132 [79:64] >= 13'h1000;
-  assign \$454  = \$453  & enable[4];
-  assign \$455  = \address$132 [95:80] >= 13'h1000;
-  assign \$456  = \$455  & enable[5];
-  assign \$457  = \address$132 [111:96] >= 13'h1000;
-  assign \$458  = \$457  & enable[6];
-  assign \$459  = \address$132 [127:112] >= 13'h1000;
-  assign \$460  = \$459  & enable[7];
-  assign fault_output = | { \$460 , \$458 , \$456 , \$454 , \$452 , \$450 , \$448 , \$446  };
-  assign \$461  = \address$129 [15:0] >= 13'h1000;
-  assign fault_residual = \active$208  & \$461 ;
-  assign \$462  = 1'h0 + guard_output_count_now_0;
-  assign \$463  = \$462  + guard_output_count_now_1;
-  assign \$464  = 1'h0 + guard_input_count_now_0;
-  assign \$465  = \$464  + guard_input_count_now_1;
-  assign \$466  = cycles + 1'h1;
-  assign \$467  = stream + streaming;
-  assign \$468  = stall_weights + \stall_weights$224 ;
-  assign \$469  = stall_memory + \stall_memory$225 ;
-  assign \$470  = stall_writeback + \stall_writeback$226 ;
-  assign \$471  = | { waiting, fetching, \stall_writeback$226 , \stall_memory$225 , \stall_weights$224 , streaming };
-  assign \$472  = ~ \$471 ;
-  assign \$473  = busy & \$472 ;
-  assign \$474  = stall_drain + \$473 ;
-  assign \$475  = stall_fetch + fetching;
-  assign \$476  = stall_host + waiting;
-  assign \$477  = guard_output + \$463 ;
-  assign \$478  = guard_input + \$465 ;
-  assign \$479  = ! host__address[24:22];
-  assign \$480  = \$479  & host__write;
-  assign \$481  = host__strobe == 4'hf;
-  assign \$482  = \$480  & \$481 ;
-  assign \$483  = ~ busy;
-  assign \$484  = \$482  & \$483 ;
-  assign \$485  = host__address[21:0] == 3'h4;
-  assign \$486  = host__address[21:0] == 4'hc;
-  assign \$487  = host__address[21:0] == 5'h10;
-  assign \$488  = ! host__address[24:22];
-  assign \$489  = \$488  & host__write;
-  assign \$490  = host__strobe == 4'hf;
-  assign \$491  = \$489  & \$490 ;
+  assign \$signature__data$114  = _3_;
+  assign \$365  = \$363  | \$364 ;
+  assign \$366  = for_feeder_1 | for_residual_1;
+  assign \$367  = ~ \$366 ;
+  assign \$368  = \$366  ? 19'h00000 : host__address[21:3];
+  assign \$369  = { 3'h0, \$365  } | \$368 ;
+  assign \$370  = busy ? { 3'h0, \address$134 [127:112] } : host__address[21:3];
+  assign \$371  = busy ? \word$136 [63:56] : host__data[31:24];
+  assign \$372  = layer[22:21] == 1'h1;
+  assign \$373  = enable[7] & \$372 ;
+  assign \$374  = host__address[24:22] == 3'h5;
+  assign \$375  = \$374  & host__write;
+  assign \$377  = \$375  & \$376 ;
+  assign \$378  = \$377  & host__strobe[3];
+  assign \$379  = ~ busy;
+  assign \$380  = \$378  & \$379 ;
+  assign \$381  = busy ? \$373  : \$380 ;
+  assign host__error = | refusal;
+  assign \$382  = ~ pad;
+  assign \$383  = token[0] & \$382 ;
+  assign \$384  = \address$130  >= 13'h1000;
+  assign fault_activation = \$383  & \$384 ;
+  assign \$385  = \address$209  >= 16'h9000;
+  assign fault_weight = active & \$385 ;
+  assign \$386  = \address$104  >= 11'h400;
+  assign fault_parameter = \active$211  & \$386 ;
+  assign \$387  = \address$134 [15:0] >= 13'h1000;
+  assign \$388  = \$387  & enable[0];
+  assign \$389  = \address$134 [31:16] >= 13'h1000;
+  assign \$390  = \$389  & enable[1];
+  assign \$391  = \address$134 [47:32] >= 13'h1000;
+  assign \$392  = \$391  & enable[2];
+  assign \$393  = \address$134 [63:48] >= 13'h1000;
+  assign \$394  = \$393  & enable[3];
+  assign \$395  = \address$134 [79:64] >= 13'h1000;
+  assign \$396  = \$395  & enable[4];
+  assign \$397  = \address$134 [95:80] >= 13'h1000;
+  assign \$398  = \$397  & enable[5];
+  assign \$399  = \address$134 [111:96] >= 13'h1000;
+  assign \$400  = \$399  & enable[6];
+  assign \$401  = \address$134 [127:112] >= 13'h1000;
+  assign \$402  = \$401  & enable[7];
+  assign fault_output = | { \$402 , \$400 , \$398 , \$396 , \$394 , \$392 , \$390 , \$388  };
+  assign \$403  = \address$132 [15:0] >= 13'h1000;
+  assign fault_residual = \active$214  & \$403 ;
+  assign \$404  = 1'h0 + guard_output_count_now_0;
+  assign \$405  = \$404  + guard_output_count_now_1;
+  assign \$406  = 1'h0 + guard_input_count_now_0;
+  assign \$407  = \$406  + guard_input_count_now_1;
+  assign \$408  = | { waiting, fetching, \stall_writeback$235 , \stall_memory$233 , \stall_weights$231 , streaming };
+  assign \$409  = ~ \$408 ;
+  assign \$410  = busy & \$409 ;
+  assign \$411  = cycles + 1'h1;
+  assign \$412  = stream + stream_now;
+  assign \$413  = stall_weights + stall_weights_now;
+  assign \$414  = stall_memory + stall_memory_now;
+  assign \$415  = stall_writeback + stall_writeback_now;
+  assign \$416  = stall_drain + stall_drain_now;
+  assign \$417  = stall_fetch + stall_fetch_now;
+  assign \$418  = stall_host + stall_host_now;
+  assign \$419  = guard_output + \$405 ;
+  assign \$420  = guard_input + \$407 ;
+  assign \$421  = ! host__address[24:22];
+  assign \$422  = \$421  & host__write;
+  assign \$423  = host__strobe == 4'hf;
+  assign \$424  = \$422  & \$423 ;
+  assign \$425  = ~ busy;
+  assign \$426  = \$424  & \$425 ;
+  assign \$427  = host__address[21:0] == 3'h4;
+  assign \$428  = host__address[21:0] == 4'hc;
+  assign \$429  = host__address[21:0] == 5'h10;
+  assign \$430  = ! host__address[24:22];
+  assign \$431  = \$430  & host__write;
+  assign \$432  = host__strobe == 4'hf;
+  assign \$433  = \$431  & \$432 ;
+  assign \$434  = host__address[21:0] == 6'h20;
+  assign \$435  = host__address[21:0] == 5'h18;
+  assign \$436  = host__address[21:0] == 5'h1c;
+  assign \$437  = busy & host__write;
+  assign \$438  = written_in_run & host__error;
+  assign \$439  = busy ? { 1'h0, layer[20:19] } : host__address[24:22];
+  assign \$440  = ! layer[20:19];
+  assign \$441  = busy & \$440 ;
+  assign \$442  = | layer[20:19];
+  assign \$443  = busy & \$442 ;
+  assign \$444  = layer[20:19] == 1'h1;
+  assign \$445  = busy & \$444 ;
+  assign \$446  = layer[20:19] != 1'h1;
+  assign \$447  = busy & \$446 ;
+  assign \$448  = ! host__address[24:22];
+  assign \$449  = ! host__address[21:0];
+  assign \$450  = ~ host__write;
+  assign \$452  = \$449  & \$451 ;
+  assign \$453  = host__address[21:0] == 3'h4;
+  assign \$454  = ~ host__write;
+  assign \$455  = host__strobe == 4'hf;
+  assign \$456  = ~ busy;
+  assign \$457  = \$455  & \$456 ;
+  assign \$458  = \$454  | \$457 ;
+  assign \$459  = \$453  & \$458 ;
+  assign \$460  = host__address[21:0] == 4'h8;
+  assign \$461  = ~ host__write;
+  assign \$463  = \$460  & \$462 ;
+  assign \$464  = host__address[21:0] == 4'hc;
+  assign \$465  = ~ host__write;
+  assign \$466  = host__strobe == 4'hf;
+  assign \$467  = ~ busy;
+  assign \$468  = \$466  & \$467 ;
+  assign \$469  = \$465  | \$468 ;
+  assign \$470  = \$464  & \$469 ;
+  assign \$471  = host__address[21:0] == 5'h10;
+  assign \$472  = ~ host__write;
+  assign \$473  = host__strobe == 4'hf;
+  assign \$474  = ~ busy;
+  assign \$475  = \$473  & \$474 ;
+  assign \$476  = \$472  | \$475 ;
+  assign \$477  = \$471  & \$476 ;
+  assign \$478  = host__address[21:0] == 5'h14;
+  assign \$479  = ~ host__write;
+  assign \$481  = \$478  & \$480 ;
+  assign \$482  = host__address[21:0] == 5'h18;
+  assign \$483  = ~ host__write;
+  assign \$484  = host__strobe == 4'hf;
+  assign \$485  = \$483  | \$484 ;
+  assign \$486  = \$482  & \$485 ;
+  assign \$487  = host__address[21:0] == 5'h1c;
+  assign \$488  = ~ host__write;
+  assign \$489  = host__strobe == 4'hf;
+  assign \$490  = \$488  | \$489 ;
+  assign \$491  = \$487  & \$490 ;
   assign \$492  = host__address[21:0] == 6'h20;
-  assign \$493  = host__address[21:0] == 5'h18;
-  assign \$494  = host__address[21:0] == 5'h1c;
-  assign \$495  = busy & host__write;
-  assign \$496  = \$495  & host__error;
-  assign \$497  = busy ? { 1'h0, layer[20:19] } : host__address[24:22];
+  assign \$493  = ~ host__write;
+  assign \$494  = host__strobe == 4'hf;
+  assign \$495  = \$493  | \$494 ;
+  assign \$496  = \$492  & \$495 ;
+  assign \$497  = host__address[21:0] == 6'h24;
+  assign \$498  = ~ host__write;
+  assign \$500  = \$497  & \$499 ;
+  assign \$501  = host__address[21:0] == 6'h28;
+  assign \$502  = ~ host__write;
+  assign \$504  = \$501  & \$503 ;
+  assign \$505  = host__address[21:0] == 6'h2c;
+  assign \$506  = ~ host__write;
+  assign \$508  = \$505  & \$507 ;
+  assign \$509  = host__address[21:0] == 6'h30;
+  assign \$510  = ~ host__write;
+  assign \$512  = \$509  & \$511 ;
+  assign \$513  = host__address[21:0] == 6'h34;
+  assign \$514  = ~ host__write;
+  assign \$516  = \$513  & \$515 ;
+  assign \$517  = host__address[21:0] == 6'h38;
+  assign \$518  = ~ host__write;
+  assign \$520  = \$517  & \$519 ;
+  assign \$521  = host__address[21:0] == 6'h3c;
+  assign \$522  = ~ host__write;
+  assign \$524  = \$521  & \$523 ;
+  assign \$525  = host__address[21:0] == 7'h40;
+  assign \$526  = ~ host__write;
+  assign \$528  = \$525  & \$527 ;
+  assign \$529  = host__address[21:0] == 7'h44;
+  assign \$530  = ~ host__write;
+  assign \$532  = \$529  & \$531 ;
+  assign \$533  = host__address[21:0] == 7'h48;
+  assign \$534  = ~ host__write;
+  assign \$536  = \$533  & \$535 ;
+  assign \$537  = | { \$536 , \$532 , \$528 , \$524 , \$520 , \$516 , \$512 , \$508 , \$504 , \$500 , \$496 , \$491 , \$486 , \$481 , \$477 , \$470 , \$463 , \$459 , \$452  };
+  assign \$538  = ~ \$537 ;
+  assign \$539  = \$448  & \$538 ;
+  assign \$540  = host__address[24:22] == 1'h1;
+  assign \$541  = host__address[21:2] >= 12'h800;
+  assign \$542  = host__read & busy;
+  assign \$543  = \$541  | \$542 ;
+  assign \$544  = host__strobe != 4'hf;
+  assign \$545  = host__write & \$544 ;
+  assign \$546  = \$543  | \$545 ;
+  assign \$547  = \$540  & \$546 ;
+  assign \$548  = host__address[24:22] == 2'h2;
+  assign \$549  = host__address[21:4] >= 11'h400;
+  assign \$550  = host__read & busy;
+  assign \$551  = \$549  | \$550 ;
+  assign \$552  = host__strobe != 4'hf;
+  assign \$553  = host__write & \$552 ;
+  assign \$554  = \$551  | \$553 ;
+  assign \$555  = \$548  & \$554 ;
+  assign \$556  = host__address[24:22] == 2'h3;
+  assign \$557  = host__address[21:3] >= 16'h9000;
+  assign \$558  = host__read & busy;
+  assign \$559  = \$557  | \$558 ;
+  assign \$560  = \$556  & \$559 ;
+  assign \$561  = host__address[24:22] == 3'h4;
+  assign \$562  = host__address[21:3] >= 13'h1000;
+  assign \$563  = \$562  | busy;
+  assign \$564  = \$561  & \$563 ;
+  assign \$565  = host__address[24:22] == 3'h5;
+  assign \$566  = host__address[21:3] >= 13'h1000;
+  assign \$567  = \$566  | busy;
+  assign \$568  = \$565  & \$567 ;
+  assign \$569  = host__address[24:22] >= 3'h6;
   always @(posedge clk)
-    region_read <= \$501 ;
+    region_read <= \$573 ;
   always @(posedge clk)
-    offset_read <= \$502 ;
+    offset_read <= \$574 ;
   always @(posedge clk)
-    cycles <= \$503 ;
+    stream_now <= \$575 ;
   always @(posedge clk)
-    stream <= \$504 ;
+    stall_weights_now <= \$576 ;
   always @(posedge clk)
-    stall_weights <= \$505 ;
+    stall_memory_now <= \$577 ;
   always @(posedge clk)
-    stall_memory <= \$506 ;
+    stall_writeback_now <= \$578 ;
   always @(posedge clk)
-    stall_writeback <= \$507 ;
+    stall_fetch_now <= \$579 ;
   always @(posedge clk)
-    stall_drain <= \$508 ;
+    stall_host_now <= \$580 ;
   always @(posedge clk)
-    stall_fetch <= \$509 ;
+    stall_drain_now <= \$581 ;
   always @(posedge clk)
-    stall_host <= \$510 ;
+    cycles <= \$582 ;
   always @(posedge clk)
-    guard_output <= \$511 ;
+    stream <= \$583 ;
   always @(posedge clk)
-    guard_input <= \$512 ;
+    stall_weights <= \$584 ;
   always @(posedge clk)
-    control_guard_output <= \$513 ;
+    stall_memory <= \$585 ;
   always @(posedge clk)
-    control_guard_input <= \$514 ;
+    stall_writeback <= \$586 ;
   always @(posedge clk)
-    control_guard_zero <= \$515 ;
+    stall_drain <= \$587 ;
   always @(posedge clk)
-    control_interrupt <= \$516 ;
+    stall_fetch <= \$588 ;
   always @(posedge clk)
-    refused <= \$517 ;
+    stall_host <= \$589 ;
   always @(posedge clk)
-    first <= \$518 ;
+    guard_output <= \$590 ;
   always @(posedge clk)
-    count <= \$519 ;
+    guard_input <= \$591 ;
   always @(posedge clk)
-    ready <= \$520 ;
+    control_guard_output <= \$592 ;
   always @(posedge clk)
-    register_data <= \$521 ;
+    control_guard_input <= \$593 ;
   always @(posedge clk)
-    input_bank <= \$522 ;
+    control_guard_zero <= \$594 ;
   always @(posedge clk)
-    residual_bank <= \$523 ;
+    control_interrupt <= \$595 ;
   always @(posedge clk)
-    host__read_data <= \$524 ;
+    refused <= \$596 ;
   always @(posedge clk)
-    token_0 <= \$525 ;
+    first <= \$597 ;
   always @(posedge clk)
-    token_1 <= \$526 ;
+    count <= \$598 ;
   always @(posedge clk)
-    token_2 <= \$527 ;
+    ready <= \$599 ;
   always @(posedge clk)
-    token_3 <= \$528 ;
+    written_in_run <= \$600 ;
   always @(posedge clk)
-    token_4 <= \$529 ;
+    register_data <= \$601 ;
   always @(posedge clk)
-    token_5 <= \$530 ;
+    input_bank <= \$602 ;
   always @(posedge clk)
-    token_6 <= \$531 ;
+    residual_bank <= \$603 ;
   always @(posedge clk)
-    token_7 <= \$532 ;
+    for_feeder_0 <= \$604 ;
   always @(posedge clk)
-    \token$178  <= \$533 ;
+    for_residual_0 <= \$605 ;
   always @(posedge clk)
-    swap_0 <= \$534 ;
+    for_feeder_1 <= \$606 ;
   always @(posedge clk)
-    swap <= \$535 ;
+    for_residual_1 <= \$607 ;
   always @(posedge clk)
-    weight <= \$536 ;
+    refusal <= \$608 ;
   always @(posedge clk)
-    guard_output_count_now <= \$537 ;
+    weight <= \$609 ;
   always @(posedge clk)
-    guard_output_count_now_0 <= \$538 ;
+    parameter_word <= \$610 ;
   always @(posedge clk)
-    guard_output_count_now_1 <= \$539 ;
+    activation_word <= \$611 ;
   always @(posedge clk)
-    guard_input_count_now <= \$540 ;
+    host__read_data <= \$612 ;
   always @(posedge clk)
-    guard_input_count_now_0 <= \$541 ;
+    token_0 <= \$613 ;
   always @(posedge clk)
-    guard_input_count_now_1 <= \$542 ;
+    token_1 <= \$614 ;
+  always @(posedge clk)
+    token_2 <= \$615 ;
+  always @(posedge clk)
+    token_3 <= \$616 ;
+  always @(posedge clk)
+    token_4 <= \$617 ;
+  always @(posedge clk)
+    token_5 <= \$618 ;
+  always @(posedge clk)
+    token_6 <= \$619 ;
+  always @(posedge clk)
+    token_7 <= \$620 ;
+  always @(posedge clk)
+    \token$183  <= \$621 ;
+  always @(posedge clk)
+    swap_0 <= \$622 ;
+  always @(posedge clk)
+    swap <= \$623 ;
+  always @(posedge clk)
+    guard_output_count_now <= \$624 ;
+  always @(posedge clk)
+    guard_output_count_now_0 <= \$625 ;
+  always @(posedge clk)
+    guard_output_count_now_1 <= \$626 ;
+  always @(posedge clk)
+    guard_input_count_now <= \$627 ;
+  always @(posedge clk)
+    guard_input_count_now_0 <= \$628 ;
+  always @(posedge clk)
+    guard_input_count_now_1 <= \$629 ;
   assign \$1  = ! host__address[24:22];
   assign \$2  = \$1  & host__write;
   assign \$3  = host__strobe == 4'hf;
@@ -1642,444 +1918,373 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \$6  = \$4  & \$5 ;
   assign \$7  = host__address[21:0] == 3'h4;
   assign interrupt = done & control_interrupt;
-  assign \$8  = busy ? { 9'h000, index[5:0], \$543  } : host__address[21:2];
+  assign \$8  = busy ? { 9'h000, index[5:0], \$630  } : host__address[21:2];
   assign \$9  = host__address[24:22] == 1'h1;
   assign \$10  = \$9  & host__write;
   assign \$11  = host__strobe == 4'hf;
   assign load__en = \$10  & \$11 ;
-  assign \$12  = busy ? { 4'h0, \address$103  } : host__address[21:4];
+  assign \$12  = busy ? { 4'h0, \address$104  } : host__address[21:4];
   assign \$13  = host__address[24:22] == 2'h2;
   assign \$14  = \$13  & host__write;
   assign \$15  = ! host__address[3:2];
   assign \$16  = \$14  & \$15 ;
   assign \$17  = host__strobe == 4'hf;
   assign write__en = \$16  & \$17 ;
-  assign \$18  = busy ? { 4'h0, \address$103  } : host__address[21:4];
+  assign \$18  = busy ? { 4'h0, \address$104  } : host__address[21:4];
   assign \$19  = host__address[24:22] == 2'h2;
   assign \$20  = \$19  & host__write;
   assign \$21  = host__address[3:2] == 1'h1;
   assign \$22  = \$20  & \$21 ;
   assign \$23  = host__strobe == 4'hf;
-  assign \write__en$112  = \$22  & \$23 ;
-  assign \$24  = busy ? { 4'h0, \address$103  } : host__address[21:4];
+  assign \write__en$113  = \$22  & \$23 ;
+  assign \$24  = busy ? { 4'h0, \address$104  } : host__address[21:4];
   assign \$25  = host__address[24:22] == 2'h2;
   assign \$26  = \$25  & host__write;
   assign \$27  = host__address[3:2] == 2'h2;
   assign \$28  = \$26  & \$27 ;
   assign \$29  = host__strobe == 4'hf;
-  assign \write__en$117  = \$28  & \$29 ;
-  assign \$30  = busy ? \address$123  : { 1'h0, host__address[21:3] };
+  assign \write__en$118  = \$28  & \$29 ;
+  assign \$30  = busy ? next_address : { 1'h0, host__address[21:3] };
   assign \$31  = host__address[24:22] == 2'h3;
   assign \$32  = \$31  & host__write;
   assign \$33  = ! host__address[2];
   assign \$34  = \$32  & \$33 ;
   assign \$35  = \$34  & host__strobe[0];
-  assign \$36  = busy ? \address$123  : { 1'h0, host__address[21:3] };
+  assign \$36  = busy ? next_address : { 1'h0, host__address[21:3] };
   assign \$37  = host__address[24:22] == 2'h3;
   assign \$38  = \$37  & host__write;
   assign \$39  = ! host__address[2];
   assign \$40  = \$38  & \$39 ;
   assign \$41  = \$40  & host__strobe[1];
-  assign \$42  = busy ? \address$123  : { 1'h0, host__address[21:3] };
+  assign \$42  = busy ? next_address : { 1'h0, host__address[21:3] };
   assign \$43  = host__address[24:22] == 2'h3;
   assign \$44  = \$43  & host__write;
   assign \$45  = ! host__address[2];
   assign \$46  = \$44  & \$45 ;
   assign \$47  = \$46  & host__strobe[2];
-  assign \$48  = busy ? \address$123  : { 1'h0, host__address[21:3] };
+  assign \$48  = busy ? next_address : { 1'h0, host__address[21:3] };
   assign \$49  = host__address[24:22] == 2'h3;
   assign \$50  = \$49  & host__write;
   assign \$51  = ! host__address[2];
   assign \$52  = \$50  & \$51 ;
   assign \$53  = \$52  & host__strobe[3];
-  assign \$54  = busy ? \address$123  : { 1'h0, host__address[21:3] };
+  assign \$54  = busy ? next_address : { 1'h0, host__address[21:3] };
   assign \$55  = host__address[24:22] == 2'h3;
   assign \$56  = \$55  & host__write;
   assign \$58  = \$56  & \$57 ;
   assign \$59  = \$58  & host__strobe[0];
-  assign \$60  = busy ? \address$123  : { 1'h0, host__address[21:3] };
+  assign \$60  = busy ? next_address : { 1'h0, host__address[21:3] };
   assign \$61  = host__address[24:22] == 2'h3;
   assign \$62  = \$61  & host__write;
   assign \$64  = \$62  & \$63 ;
   assign \$65  = \$64  & host__strobe[1];
-  assign \$66  = busy ? \address$123  : { 1'h0, host__address[21:3] };
+  assign \$66  = busy ? next_address : { 1'h0, host__address[21:3] };
   assign \$67  = host__address[24:22] == 2'h3;
   assign \$68  = \$67  & host__write;
   assign \$70  = \$68  & \$69 ;
   assign \$71  = \$70  & host__strobe[2];
-  assign \$72  = busy ? \address$123  : { 1'h0, host__address[21:3] };
+  assign \$72  = busy ? next_address : { 1'h0, host__address[21:3] };
   assign \$73  = host__address[24:22] == 2'h3;
   assign \$74  = \$73  & host__write;
   assign \$76  = \$74  & \$75 ;
   assign \$77  = \$76  & host__strobe[3];
-  assign \$78  = ! layer[20:19];
-  assign \$79  = \$78  ? \address$130  : \address$129 [15:0];
-  assign \$80  = busy ? { 3'h0, \$79  } : host__address[21:3];
-  assign \$81  = busy ? { 3'h0, \address$132 [15:0] } : host__address[21:3];
-  assign \$82  = busy ? \word$134 [7:0] : host__data[7:0];
-  assign \$83  = ! layer[22:21];
-  assign \$84  = enable[0] & \$83 ;
-  assign \$85  = host__address[24:22] == 3'h4;
-  assign \$86  = \$85  & host__write;
-  assign \$87  = ! host__address[2];
-  assign \$88  = \$86  & \$87 ;
-  assign \$89  = \$88  & host__strobe[0];
-  assign \$90  = ~ busy;
-  assign \$91  = \$89  & \$90 ;
-  assign \$92  = busy ? \$84  : \$91 ;
-  assign \$93  = ! layer[20:19];
-  assign \$94  = \$93  ? \address$130  : \address$129 [31:16];
-  assign \$95  = busy ? { 3'h0, \$94  } : host__address[21:3];
-  assign \$96  = busy ? { 3'h0, \address$132 [31:16] } : host__address[21:3];
-  assign \$97  = busy ? \word$134 [15:8] : host__data[15:8];
-  assign \$98  = ! layer[22:21];
-  assign \$99  = enable[1] & \$98 ;
-  assign \$100  = host__address[24:22] == 3'h4;
-  assign \$101  = \$100  & host__write;
-  assign \$102  = ! host__address[2];
-  assign \$103  = \$101  & \$102 ;
-  assign \$104  = \$103  & host__strobe[1];
-  assign \$105  = ~ busy;
-  assign \$106  = \$104  & \$105 ;
-  assign \$107  = busy ? \$99  : \$106 ;
-  assign \$108  = ! layer[20:19];
-  assign \$109  = \$108  ? \address$130  : \address$129 [47:32];
-  assign \$110  = busy ? { 3'h0, \$109  } : host__address[21:3];
-  assign \$111  = busy ? { 3'h0, \address$132 [47:32] } : host__address[21:3];
-  assign \$112  = busy ? \word$134 [23:16] : host__data[23:16];
-  assign \$113  = ! layer[22:21];
-  assign \$114  = enable[2] & \$113 ;
-  assign \$115  = host__address[24:22] == 3'h4;
-  assign \$116  = \$115  & host__write;
-  assign \$117  = ! host__address[2];
-  assign \$118  = \$116  & \$117 ;
-  assign \$119  = \$118  & host__strobe[2];
-  assign \$120  = ~ busy;
-  assign \$121  = \$119  & \$120 ;
-  assign \$122  = busy ? \$114  : \$121 ;
-  assign \$123  = ! layer[20:19];
-  assign \$124  = \$123  ? \address$130  : \address$129 [63:48];
-  assign \$125  = busy ? { 3'h0, \$124  } : host__address[21:3];
-  assign \$126  = busy ? { 3'h0, \address$132 [63:48] } : host__address[21:3];
-  assign \$127  = busy ? \word$134 [31:24] : host__data[31:24];
-  assign \$128  = ! layer[22:21];
-  assign \$129  = enable[3] & \$128 ;
-  assign \$130  = host__address[24:22] == 3'h4;
-  assign \$131  = \$130  & host__write;
-  assign \$132  = ! host__address[2];
+  assign \$78  = for_feeder_0 ? \address$130  : 16'h0000;
+  assign \$79  = for_residual_0 ? \address$132 [15:0] : 16'h0000;
+  assign \$80  = \$78  | \$79 ;
+  assign \$81  = for_feeder_0 | for_residual_0;
+  assign \$82  = ~ \$81 ;
+  assign \$83  = \$81  ? 19'h00000 : host__address[21:3];
+  assign \$84  = { 3'h0, \$80  } | \$83 ;
+  assign \$85  = busy ? { 3'h0, \address$134 [15:0] } : host__address[21:3];
+  assign \$86  = busy ? \word$136 [7:0] : host__data[7:0];
+  assign \$87  = ! layer[22:21];
+  assign \$88  = enable[0] & \$87 ;
+  assign \$89  = host__address[24:22] == 3'h4;
+  assign \$90  = \$89  & host__write;
+  assign \$91  = ! host__address[2];
+  assign \$92  = \$90  & \$91 ;
+  assign \$93  = \$92  & host__strobe[0];
+  assign \$94  = ~ busy;
+  assign \$95  = \$93  & \$94 ;
+  assign \$96  = busy ? \$88  : \$95 ;
+  assign \$97  = for_feeder_0 ? \address$130  : 16'h0000;
+  assign \$98  = for_residual_0 ? \address$132 [31:16] : 16'h0000;
+  assign \$99  = \$97  | \$98 ;
+  assign \$100  = for_feeder_0 | for_residual_0;
+  assign \$101  = ~ \$100 ;
+  assign \$102  = \$100  ? 19'h00000 : host__address[21:3];
+  assign \$103  = { 3'h0, \$99  } | \$102 ;
+  assign \$104  = busy ? { 3'h0, \address$134 [31:16] } : host__address[21:3];
+  assign \$105  = busy ? \word$136 [15:8] : host__data[15:8];
+  assign \$106  = ! layer[22:21];
+  assign \$107  = enable[1] & \$106 ;
+  assign \$108  = host__address[24:22] == 3'h4;
+  assign \$109  = \$108  & host__write;
+  assign \$110  = ! host__address[2];
+  assign \$111  = \$109  & \$110 ;
+  assign \$112  = \$111  & host__strobe[1];
+  assign \$113  = ~ busy;
+  assign \$114  = \$112  & \$113 ;
+  assign \$115  = busy ? \$107  : \$114 ;
+  assign \$116  = for_feeder_0 ? \address$130  : 16'h0000;
+  assign \$117  = for_residual_0 ? \address$132 [47:32] : 16'h0000;
+  assign \$118  = \$116  | \$117 ;
+  assign \$119  = for_feeder_0 | for_residual_0;
+  assign \$120  = ~ \$119 ;
+  assign \$121  = \$119  ? 19'h00000 : host__address[21:3];
+  assign \$122  = { 3'h0, \$118  } | \$121 ;
+  assign \$123  = busy ? { 3'h0, \address$134 [47:32] } : host__address[21:3];
+  assign \$124  = busy ? \word$136 [23:16] : host__data[23:16];
+  assign \$125  = ! layer[22:21];
+  assign \$126  = enable[2] & \$125 ;
+  assign \$127  = host__address[24:22] == 3'h4;
+  assign \$128  = \$127  & host__write;
+  assign \$129  = ! host__address[2];
+  assign \$130  = \$128  & \$129 ;
+  assign \$131  = \$130  & host__strobe[2];
+  assign \$132  = ~ busy;
   assign \$133  = \$131  & \$132 ;
-  assign \$134  = \$133  & host__strobe[3];
-  assign \$135  = ~ busy;
-  assign \$136  = \$134  & \$135 ;
-  assign \$137  = busy ? \$129  : \$136 ;
-  assign \$138  = ! layer[20:19];
-  assign \$139  = \$138  ? \address$130  : \address$129 [79:64];
-  assign \$140  = busy ? { 3'h0, \$139  } : host__address[21:3];
-  assign \$141  = busy ? { 3'h0, \address$132 [79:64] } : host__address[21:3];
-  assign \$142  = busy ? \word$134 [39:32] : host__data[7:0];
-  assign \$143  = ! layer[22:21];
-  assign \$144  = enable[4] & \$143 ;
-  assign \$145  = host__address[24:22] == 3'h4;
-  assign \$146  = \$145  & host__write;
-  assign \$148  = \$146  & \$147 ;
-  assign \$149  = \$148  & host__strobe[0];
-  assign \$150  = ~ busy;
-  assign \$151  = \$149  & \$150 ;
-  assign \$152  = busy ? \$144  : \$151 ;
-  assign \$153  = ! layer[20:19];
-  assign \$154  = \$153  ? \address$130  : \address$129 [95:80];
-  assign \$155  = busy ? { 3'h0, \$154  } : host__address[21:3];
-  assign \$156  = busy ? { 3'h0, \address$132 [95:80] } : host__address[21:3];
-  assign \$157  = busy ? \word$134 [47:40] : host__data[15:8];
-  assign \$158  = ! layer[22:21];
-  assign \$159  = enable[5] & \$158 ;
-  assign \$160  = host__address[24:22] == 3'h4;
-  assign \$161  = \$160  & host__write;
-  assign \$163  = \$161  & \$162 ;
-  assign \$164  = \$163  & host__strobe[1];
-  assign \$165  = ~ busy;
-  assign \$166  = \$164  & \$165 ;
-  assign \$167  = busy ? \$159  : \$166 ;
-  assign \$168  = ! layer[20:19];
-  assign \$169  = \$168  ? \address$130  : \address$129 [111:96];
-  assign \$170  = busy ? { 3'h0, \$169  } : host__address[21:3];
-  assign \$171  = busy ? { 3'h0, \address$132 [111:96] } : host__address[21:3];
-  assign \$172  = busy ? \word$134 [55:48] : host__data[23:16];
-  assign \$173  = ! layer[22:21];
-  assign \$174  = enable[6] & \$173 ;
-  assign \$175  = host__address[24:22] == 3'h4;
-  assign \$176  = \$175  & host__write;
-  assign \$178  = \$176  & \$177 ;
-  assign \$179  = \$178  & host__strobe[2];
-  assign \$180  = ~ busy;
-  assign \$181  = \$179  & \$180 ;
-  assign \$182  = busy ? \$174  : \$181 ;
-  assign \$183  = ! layer[20:19];
-  assign \$184  = \$183  ? \address$130  : \address$129 [127:112];
-  assign \$185  = busy ? { 3'h0, \$184  } : host__address[21:3];
-  assign \$186  = busy ? { 3'h0, \address$132 [127:112] } : host__address[21:3];
-  assign \$187  = busy ? \word$134 [63:56] : host__data[31:24];
-  assign \$188  = ! layer[22:21];
-  assign \$189  = enable[7] & \$188 ;
-  assign \$190  = host__address[24:22] == 3'h4;
-  assign \$191  = \$190  & host__write;
-  assign \$193  = \$191  & \$192 ;
-  assign \$194  = \$193  & host__strobe[3];
-  assign \$195  = ~ busy;
-  assign \$196  = \$194  & \$195 ;
-  assign \$197  = busy ? \$189  : \$196 ;
-  assign \$198  = layer[20:19] == 1'h1;
-  assign \$199  = \$198  ? \address$130  : \address$129 [15:0];
-  assign \$200  = busy ? { 3'h0, \$199  } : host__address[21:3];
-  assign \$201  = busy ? { 3'h0, \address$132 [15:0] } : host__address[21:3];
-  assign \$202  = busy ? \word$134 [7:0] : host__data[7:0];
-  assign \$203  = layer[22:21] == 1'h1;
-  assign \$204  = enable[0] & \$203 ;
-  assign \$205  = host__address[24:22] == 3'h5;
-  assign \$206  = \$205  & host__write;
-  assign \$207  = ! host__address[2];
-  assign \$208  = \$206  & \$207 ;
-  assign \$209  = \$208  & host__strobe[0];
-  assign \$210  = ~ busy;
-  assign \$211  = \$209  & \$210 ;
-  assign \$212  = busy ? \$204  : \$211 ;
-  assign \$213  = layer[20:19] == 1'h1;
-  assign \$214  = \$213  ? \address$130  : \address$129 [31:16];
-  assign \$215  = busy ? { 3'h0, \$214  } : host__address[21:3];
-  assign \$216  = busy ? { 3'h0, \address$132 [31:16] } : host__address[21:3];
-  assign \$217  = busy ? \word$134 [15:8] : host__data[15:8];
-  assign \$218  = layer[22:21] == 1'h1;
-  assign \$219  = enable[1] & \$218 ;
-  assign \$220  = host__address[24:22] == 3'h5;
-  assign \$221  = \$220  & host__write;
-  assign \$222  = ! host__address[2];
-  assign \$223  = \$221  & \$222 ;
-  assign \$224  = \$223  & host__strobe[1];
-  assign \$225  = ~ busy;
-  assign \$226  = \$224  & \$225 ;
-  assign \$227  = busy ? \$219  : \$226 ;
-  assign \$228  = layer[20:19] == 1'h1;
-  assign \$229  = \$228  ? \address$130  : \address$129 [47:32];
-  assign \$230  = busy ? { 3'h0, \$229  } : host__address[21:3];
-  assign \$231  = busy ? { 3'h0, \address$132 [47:32] } : host__address[21:3];
-  assign \$232  = busy ? \word$134 [23:16] : host__data[23:16];
-  assign \$233  = layer[22:21] == 1'h1;
-  assign \$234  = enable[2] & \$233 ;
-  assign \$235  = host__address[24:22] == 3'h5;
-  assign \$236  = \$235  & host__write;
-  assign \$237  = ! host__address[2];
-  assign \$238  = \$236  & \$237 ;
-  assign \$239  = \$238  & host__strobe[2];
-  assign \$240  = ~ busy;
-  assign \$241  = \$239  & \$240 ;
-  assign \$242  = busy ? \$234  : \$241 ;
-  assign \$243  = layer[20:19] == 1'h1;
-  assign \$244  = \$243  ? \address$130  : \address$129 [63:48];
-  assign \$245  = busy ? { 3'h0, \$244  } : host__address[21:3];
-  assign \$246  = busy ? { 3'h0, \address$132 [63:48] } : host__address[21:3];
-  assign \$247  = busy ? \word$134 [31:24] : host__data[31:24];
-  assign \$248  = layer[22:21] == 1'h1;
-  assign \$249  = enable[3] & \$248 ;
-  assign \$250  = host__address[24:22] == 3'h5;
-  assign \$251  = \$250  & host__write;
-  assign \$252  = ! host__address[2];
-  assign \$253  = \$251  & \$252 ;
-  assign \$254  = \$253  & host__strobe[3];
-  assign \$255  = ~ busy;
-  assign \$256  = \$254  & \$255 ;
-  assign \$257  = busy ? \$249  : \$256 ;
-  assign \$258  = layer[20:19] == 1'h1;
-  assign \$259  = \$258  ? \address$130  : \address$129 [79:64];
-  assign \$260  = busy ? { 3'h0, \$259  } : host__address[21:3];
-  assign \$261  = busy ? { 3'h0, \address$132 [79:64] } : host__address[21:3];
-  assign \$262  = busy ? \word$134 [39:32] : host__data[7:0];
-  assign \$263  = layer[22:21] == 1'h1;
-  assign \$264  = enable[4] & \$263 ;
-  assign \$265  = host__address[24:22] == 3'h5;
-  assign \$266  = \$265  & host__write;
-  assign \$268  = \$266  & \$267 ;
-  assign \$269  = \$268  & host__strobe[0];
-  assign \$270  = ~ busy;
-  assign \$271  = \$269  & \$270 ;
-  assign \$272  = busy ? \$264  : \$271 ;
-  assign \$273  = layer[20:19] == 1'h1;
-  assign \$274  = \$273  ? \address$130  : \address$129 [95:80];
-  assign \$275  = busy ? { 3'h0, \$274  } : host__address[21:3];
-  assign \$276  = busy ? { 3'h0, \address$132 [95:80] } : host__address[21:3];
-  assign \$277  = busy ? \word$134 [47:40] : host__data[15:8];
-  assign \$278  = layer[22:21] == 1'h1;
-  assign \$279  = enable[5] & \$278 ;
-  assign \$280  = host__address[24:22] == 3'h5;
-  assign \$281  = \$280  & host__write;
-  assign \$283  = \$281  & \$282 ;
-  assign \$284  = \$283  & host__strobe[1];
-  assign \$285  = ~ busy;
-  assign \$286  = \$284  & \$285 ;
-  assign \$287  = busy ? \$279  : \$286 ;
-  assign \$288  = layer[20:19] == 1'h1;
-  assign \$289  = \$288  ? \address$130  : \address$129 [111:96];
-  assign \$290  = busy ? { 3'h0, \$289  } : host__address[21:3];
-  assign \$291  = busy ? { 3'h0, \address$132 [111:96] } : host__address[21:3];
-  assign \$292  = busy ? \word$134 [55:48] : host__data[23:16];
-  assign \$293  = layer[22:21] == 1'h1;
-  assign \$294  = enable[6] & \$293 ;
-  assign \$295  = host__address[24:22] == 3'h5;
-  assign \$296  = \$295  & host__write;
-  assign \$298  = \$296  & \$297 ;
-  assign \$299  = \$298  & host__strobe[2];
-  assign \$300  = ~ busy;
+  assign \$134  = busy ? \$126  : \$133 ;
+  assign \$135  = for_feeder_0 ? \address$130  : 16'h0000;
+  assign \$136  = for_residual_0 ? \address$132 [63:48] : 16'h0000;
+  assign \$137  = \$135  | \$136 ;
+  assign \$138  = for_feeder_0 | for_residual_0;
+  assign \$139  = ~ \$138 ;
+  assign \$140  = \$138  ? 19'h00000 : host__address[21:3];
+  assign \$141  = { 3'h0, \$137  } | \$140 ;
+  assign \$142  = busy ? { 3'h0, \address$134 [63:48] } : host__address[21:3];
+  assign \$143  = busy ? \word$136 [31:24] : host__data[31:24];
+  assign \$144  = ! layer[22:21];
+  assign \$145  = enable[3] & \$144 ;
+  assign \$146  = host__address[24:22] == 3'h4;
+  assign \$147  = \$146  & host__write;
+  assign \$148  = ! host__address[2];
+  assign \$149  = \$147  & \$148 ;
+  assign \$150  = \$149  & host__strobe[3];
+  assign \$151  = ~ busy;
+  assign \$152  = \$150  & \$151 ;
+  assign \$153  = busy ? \$145  : \$152 ;
+  assign \$154  = for_feeder_0 ? \address$130  : 16'h0000;
+  assign \$155  = for_residual_0 ? \address$132 [79:64] : 16'h0000;
+  assign \$156  = \$154  | \$155 ;
+  assign \$157  = for_feeder_0 | for_residual_0;
+  assign \$158  = ~ \$157 ;
+  assign \$159  = \$157  ? 19'h00000 : host__address[21:3];
+  assign \$160  = { 3'h0, \$156  } | \$159 ;
+  assign \$161  = busy ? { 3'h0, \address$134 [79:64] } : host__address[21:3];
+  assign \$162  = busy ? \word$136 [39:32] : host__data[7:0];
+  assign \$163  = ! layer[22:21];
+  assign \$164  = enable[4] & \$163 ;
+  assign \$165  = host__address[24:22] == 3'h4;
+  assign \$166  = \$165  & host__write;
+  assign \$168  = \$166  & \$167 ;
+  assign \$169  = \$168  & host__strobe[0];
+  assign \$170  = ~ busy;
+  assign \$171  = \$169  & \$170 ;
+  assign \$172  = busy ? \$164  : \$171 ;
+  assign \$173  = for_feeder_0 ? \address$130  : 16'h0000;
+  assign \$174  = for_residual_0 ? \address$132 [95:80] : 16'h0000;
+  assign \$175  = \$173  | \$174 ;
+  assign \$176  = for_feeder_0 | for_residual_0;
+  assign \$177  = ~ \$176 ;
+  assign \$178  = \$176  ? 19'h00000 : host__address[21:3];
+  assign \$179  = { 3'h0, \$175  } | \$178 ;
+  assign \$180  = busy ? { 3'h0, \address$134 [95:80] } : host__address[21:3];
+  assign \$181  = busy ? \word$136 [47:40] : host__data[15:8];
+  assign \$182  = ! layer[22:21];
+  assign \$183  = enable[5] & \$182 ;
+  assign \$184  = host__address[24:22] == 3'h4;
+  assign \$185  = \$184  & host__write;
+  assign \$187  = \$185  & \$186 ;
+  assign \$188  = \$187  & host__strobe[1];
+  assign \$189  = ~ busy;
+  assign \$190  = \$188  & \$189 ;
+  assign \$191  = busy ? \$183  : \$190 ;
+  assign \$192  = for_feeder_0 ? \address$130  : 16'h0000;
+  assign \$193  = for_residual_0 ? \address$132 [111:96] : 16'h0000;
+  assign \$194  = \$192  | \$193 ;
+  assign \$195  = for_feeder_0 | for_residual_0;
+  assign \$196  = ~ \$195 ;
+  assign \$197  = \$195  ? 19'h00000 : host__address[21:3];
+  assign \$198  = { 3'h0, \$194  } | \$197 ;
+  assign \$199  = busy ? { 3'h0, \address$134 [111:96] } : host__address[21:3];
+  assign \$200  = busy ? \word$136 [55:48] : host__data[23:16];
+  assign \$201  = ! layer[22:21];
+  assign \$202  = enable[6] & \$201 ;
+  assign \$203  = host__address[24:22] == 3'h4;
+  assign \$204  = \$203  & host__write;
+  assign \$206  = \$204  & \$205 ;
+  assign \$207  = \$206  & host__strobe[2];
+  assign \$208  = ~ busy;
+  assign \$209  = \$207  & \$208 ;
+  assign \$210  = busy ? \$202  : \$209 ;
+  assign \$211  = for_feeder_0 ? \address$130  : 16'h0000;
+  assign \$212  = for_residual_0 ? \address$132 [127:112] : 16'h0000;
+  assign \$213  = \$211  | \$212 ;
+  assign \$214  = for_feeder_0 | for_residual_0;
+  assign \$215  = ~ \$214 ;
+  assign \$216  = \$214  ? 19'h00000 : host__address[21:3];
+  assign \$217  = { 3'h0, \$213  } | \$216 ;
+  assign \$218  = busy ? { 3'h0, \address$134 [127:112] } : host__address[21:3];
+  assign \$219  = busy ? \word$136 [63:56] : host__data[31:24];
+  assign \$220  = ! layer[22:21];
+  assign \$221  = enable[7] & \$220 ;
+  assign \$222  = host__address[24:22] == 3'h4;
+  assign \$223  = \$222  & host__write;
+  assign \$225  = \$223  & \$224 ;
+  assign \$226  = \$225  & host__strobe[3];
+  assign \$227  = ~ busy;
+  assign \$228  = \$226  & \$227 ;
+  assign \$229  = busy ? \$221  : \$228 ;
+  assign \$230  = for_feeder_1 ? \address$130  : 16'h0000;
+  assign \$231  = for_residual_1 ? \address$132 [15:0] : 16'h0000;
+  assign \$232  = \$230  | \$231 ;
+  assign \$233  = for_feeder_1 | for_residual_1;
+  assign \$234  = ~ \$233 ;
+  assign \$235  = \$233  ? 19'h00000 : host__address[21:3];
+  assign \$236  = { 3'h0, \$232  } | \$235 ;
+  assign \$237  = busy ? { 3'h0, \address$134 [15:0] } : host__address[21:3];
+  assign \$238  = busy ? \word$136 [7:0] : host__data[7:0];
+  assign \$239  = layer[22:21] == 1'h1;
+  assign \$240  = enable[0] & \$239 ;
+  assign \$241  = host__address[24:22] == 3'h5;
+  assign \$242  = \$241  & host__write;
+  assign \$243  = ! host__address[2];
+  assign \$244  = \$242  & \$243 ;
+  assign \$245  = \$244  & host__strobe[0];
+  assign \$246  = ~ busy;
+  assign \$247  = \$245  & \$246 ;
+  assign \$248  = busy ? \$240  : \$247 ;
+  assign \$249  = for_feeder_1 ? \address$130  : 16'h0000;
+  assign \$250  = for_residual_1 ? \address$132 [31:16] : 16'h0000;
+  assign \$251  = \$249  | \$250 ;
+  assign \$252  = for_feeder_1 | for_residual_1;
+  assign \$253  = ~ \$252 ;
+  assign \$254  = \$252  ? 19'h00000 : host__address[21:3];
+  assign \$255  = { 3'h0, \$251  } | \$254 ;
+  assign \$256  = busy ? { 3'h0, \address$134 [31:16] } : host__address[21:3];
+  assign \$257  = busy ? \word$136 [15:8] : host__data[15:8];
+  assign \$258  = layer[22:21] == 1'h1;
+  assign \$259  = enable[1] & \$258 ;
+  assign \$260  = host__address[24:22] == 3'h5;
+  assign \$261  = \$260  & host__write;
+  assign \$262  = ! host__address[2];
+  assign \$263  = \$261  & \$262 ;
+  assign \$264  = \$263  & host__strobe[1];
+  assign \$265  = ~ busy;
+  assign \$266  = \$264  & \$265 ;
+  assign \$267  = busy ? \$259  : \$266 ;
+  assign \$268  = for_feeder_1 ? \address$130  : 16'h0000;
+  assign \$269  = for_residual_1 ? \address$132 [47:32] : 16'h0000;
+  assign \$270  = \$268  | \$269 ;
+  assign \$271  = for_feeder_1 | for_residual_1;
+  assign \$272  = ~ \$271 ;
+  assign \$273  = \$271  ? 19'h00000 : host__address[21:3];
+  assign \$274  = { 3'h0, \$270  } | \$273 ;
+  assign \$275  = busy ? { 3'h0, \address$134 [47:32] } : host__address[21:3];
+  assign \$276  = busy ? \word$136 [23:16] : host__data[23:16];
+  assign \$277  = layer[22:21] == 1'h1;
+  assign \$278  = enable[2] & \$277 ;
+  assign \$279  = host__address[24:22] == 3'h5;
+  assign \$280  = \$279  & host__write;
+  assign \$281  = ! host__address[2];
+  assign \$282  = \$280  & \$281 ;
+  assign \$283  = \$282  & host__strobe[2];
+  assign \$284  = ~ busy;
+  assign \$285  = \$283  & \$284 ;
+  assign \$286  = busy ? \$278  : \$285 ;
+  assign \$287  = for_feeder_1 ? \address$130  : 16'h0000;
+  assign \$288  = for_residual_1 ? \address$132 [63:48] : 16'h0000;
+  assign \$289  = \$287  | \$288 ;
+  assign \$290  = for_feeder_1 | for_residual_1;
+  assign \$291  = ~ \$290 ;
+  assign \$292  = \$290  ? 19'h00000 : host__address[21:3];
+  assign \$293  = { 3'h0, \$289  } | \$292 ;
+  assign \$294  = busy ? { 3'h0, \address$134 [63:48] } : host__address[21:3];
+  assign \$295  = busy ? \word$136 [31:24] : host__data[31:24];
+  assign \$296  = layer[22:21] == 1'h1;
+  assign \$297  = enable[3] & \$296 ;
+  assign \$298  = host__address[24:22] == 3'h5;
+  assign \$299  = \$298  & host__write;
+  assign \$300  = ! host__address[2];
   assign \$301  = \$299  & \$300 ;
-  assign \$302  = busy ? \$294  : \$301 ;
-  assign \$303  = layer[20:19] == 1'h1;
-  assign \$304  = \$303  ? \address$130  : \address$129 [127:112];
-  assign \$305  = busy ? { 3'h0, \$304  } : host__address[21:3];
-  assign \$306  = busy ? { 3'h0, \address$132 [127:112] } : host__address[21:3];
-  assign \$307  = busy ? \word$134 [63:56] : host__data[31:24];
-  assign \$308  = layer[22:21] == 1'h1;
-  assign \$309  = enable[7] & \$308 ;
-  assign \$310  = host__address[24:22] == 3'h5;
-  assign \$311  = \$310  & host__write;
-  assign \$313  = \$311  & \$312 ;
-  assign \$314  = \$313  & host__strobe[3];
-  assign \$315  = ~ busy;
-  assign \$316  = \$314  & \$315 ;
-  assign \$317  = busy ? \$309  : \$316 ;
-  assign \$318  = ! host__address[24:22];
-  assign \$319  = ! host__address[21:0];
-  assign \$320  = ~ host__write;
-  assign \$322  = \$319  & \$321 ;
-  assign \$323  = host__address[21:0] == 3'h4;
-  assign \$324  = ~ host__write;
-  assign \$325  = host__strobe == 4'hf;
-  assign \$326  = ~ busy;
-  assign \$327  = \$325  & \$326 ;
-  assign \$328  = \$324  | \$327 ;
-  assign \$329  = \$323  & \$328 ;
-  assign \$330  = host__address[21:0] == 4'h8;
-  assign \$331  = ~ host__write;
-  assign \$333  = \$330  & \$332 ;
-  assign \$334  = host__address[21:0] == 4'hc;
-  assign \$335  = ~ host__write;
-  assign \$336  = host__strobe == 4'hf;
-  assign \$337  = ~ busy;
-  assign \$338  = \$336  & \$337 ;
-  assign \$339  = \$335  | \$338 ;
-  assign \$340  = \$334  & \$339 ;
-  assign \$341  = host__address[21:0] == 5'h10;
-  assign \$342  = ~ host__write;
-  assign \$343  = host__strobe == 4'hf;
-  assign \$344  = ~ busy;
-  assign \$345  = \$343  & \$344 ;
-  assign \$346  = \$342  | \$345 ;
-  assign \$347  = \$341  & \$346 ;
-  assign \$348  = host__address[21:0] == 5'h14;
-  assign \$349  = ~ host__write;
-  assign \$351  = \$348  & \$350 ;
-  assign \$352  = host__address[21:0] == 5'h18;
-  assign \$353  = ~ host__write;
-  assign \$354  = host__strobe == 4'hf;
-  assign \$355  = \$353  | \$354 ;
-  assign \$356  = \$352  & \$355 ;
-  assign \$357  = host__address[21:0] == 5'h1c;
-  assign \$358  = ~ host__write;
-  assign \$359  = host__strobe == 4'hf;
-  assign \$360  = \$358  | \$359 ;
-  assign \$361  = \$357  & \$360 ;
-  assign \$362  = host__address[21:0] == 6'h20;
-  assign \$363  = ~ host__write;
-  assign \$364  = host__strobe == 4'hf;
-  assign \$365  = \$363  | \$364 ;
-  assign \$366  = \$362  & \$365 ;
-  assign \$367  = host__address[21:0] == 6'h24;
-  assign \$368  = ~ host__write;
-  assign \$370  = \$367  & \$369 ;
-  assign \$371  = host__address[21:0] == 6'h28;
-  assign \$372  = ~ host__write;
-  assign \$374  = \$371  & \$373 ;
-  assign \$375  = host__address[21:0] == 6'h2c;
-  assign \$376  = ~ host__write;
-  assign \$378  = \$375  & \$377 ;
-  assign \$379  = host__address[21:0] == 6'h30;
-  assign \$380  = ~ host__write;
-  assign \$382  = \$379  & \$381 ;
-  assign \$383  = host__address[21:0] == 6'h34;
-  assign \$384  = ~ host__write;
-  assign \$386  = \$383  & \$385 ;
-  assign \$387  = host__address[21:0] == 6'h38;
-  assign \$388  = ~ host__write;
-  assign \$390  = \$387  & \$389 ;
-  assign \$391  = host__address[21:0] == 6'h3c;
-  assign \$392  = ~ host__write;
-  assign \$394  = \$391  & \$393 ;
-  assign \$395  = host__address[21:0] == 7'h40;
-  assign \$396  = ~ host__write;
-  assign \$398  = \$395  & \$397 ;
-  assign \$399  = host__address[21:0] == 7'h44;
-  assign \$400  = ~ host__write;
-  assign \$402  = \$399  & \$401 ;
-  assign \$403  = host__address[21:0] == 7'h48;
-  assign \$404  = ~ host__write;
-  assign \$406  = \$403  & \$405 ;
-  assign \$407  = | { \$406 , \$402 , \$398 , \$394 , \$390 , \$386 , \$382 , \$378 , \$374 , \$370 , \$366 , \$361 , \$356 , \$351 , \$347 , \$340 , \$333 , \$329 , \$322  };
-  assign \$408  = ~ \$407 ;
-  assign \$409  = \$318  & \$408 ;
-  assign \$410  = host__address[24:22] == 1'h1;
-  assign \$411  = host__address[21:2] >= 12'h800;
-  assign \$412  = host__read & busy;
-  assign \$413  = \$411  | \$412 ;
-  assign \$414  = host__strobe != 4'hf;
-  assign \$415  = host__write & \$414 ;
-  assign \$416  = \$413  | \$415 ;
-  assign \$417  = \$410  & \$416 ;
-  assign \$418  = host__address[24:22] == 2'h2;
-  assign \$419  = host__address[21:4] >= 11'h400;
-  assign \$420  = host__read & busy;
-  assign \$421  = \$419  | \$420 ;
-  assign \$422  = host__strobe != 4'hf;
-  assign \$423  = host__write & \$422 ;
-  assign \$424  = \$421  | \$423 ;
-  assign \$425  = \$418  & \$424 ;
-  assign \$426  = host__address[24:22] == 2'h3;
-  assign \$427  = host__address[21:3] >= 16'h9000;
-  assign \$428  = host__read & busy;
-  assign \$429  = \$427  | \$428 ;
-  assign \$430  = \$426  & \$429 ;
-  assign \$431  = host__address[24:22] == 3'h4;
-  assign \$432  = host__address[21:3] >= 13'h1000;
-  assign \$433  = \$432  | busy;
-  assign \$434  = \$431  & \$433 ;
-  assign \$435  = host__address[24:22] == 3'h5;
-  assign \$436  = host__address[21:3] >= 13'h1000;
-  assign \$437  = \$436  | busy;
-  assign \$438  = \$435  & \$437 ;
-  assign \$439  = host__address[24:22] >= 3'h6;
-  assign host__error = | { \$439 , \$438 , \$434 , \$430 , \$425 , \$417 , \$409  };
-  assign \$440  = ~ pad;
-  assign \$441  = token[0] & \$440 ;
-  assign \$442  = \address$130  >= 13'h1000;
-  assign fault_activation = \$441  & \$442 ;
-  assign \$443  = \address$123  >= 16'h9000;
-  assign fault_weight = active & \$443 ;
-  assign \$444  = \address$103  >= 11'h400;
-  assign fault_parameter = \active$205  & \$444 ;
-  assign \$445  = \address$132 [15:0] >= 13'h1000;
+  assign \$302  = \$301  & host__strobe[3];
+  assign \$303  = ~ busy;
+  assign \$304  = \$302  & \$303 ;
+  assign \$305  = busy ? \$297  : \$304 ;
+  assign \$306  = for_feeder_1 ? \address$130  : 16'h0000;
+  assign \$307  = for_residual_1 ? \address$132 [79:64] : 16'h0000;
+  assign \$308  = \$306  | \$307 ;
+  assign \$309  = for_feeder_1 | for_residual_1;
+  assign \$310  = ~ \$309 ;
+  assign \$311  = \$309  ? 19'h00000 : host__address[21:3];
+  assign \$312  = { 3'h0, \$308  } | \$311 ;
+  assign \$313  = busy ? { 3'h0, \address$134 [79:64] } : host__address[21:3];
+  assign \$314  = busy ? \word$136 [39:32] : host__data[7:0];
+  assign \$315  = layer[22:21] == 1'h1;
+  assign \$316  = enable[4] & \$315 ;
+  assign \$317  = host__address[24:22] == 3'h5;
+  assign \$318  = \$317  & host__write;
+  assign \$320  = \$318  & \$319 ;
+  assign \$321  = \$320  & host__strobe[0];
+  assign \$322  = ~ busy;
+  assign \$323  = \$321  & \$322 ;
+  assign \$324  = busy ? \$316  : \$323 ;
+  assign \$325  = for_feeder_1 ? \address$130  : 16'h0000;
+  assign \$326  = for_residual_1 ? \address$132 [95:80] : 16'h0000;
+  assign \$327  = \$325  | \$326 ;
+  assign \$328  = for_feeder_1 | for_residual_1;
+  assign \$329  = ~ \$328 ;
+  assign \$330  = \$328  ? 19'h00000 : host__address[21:3];
+  assign \$331  = { 3'h0, \$327  } | \$330 ;
+  assign \$332  = busy ? { 3'h0, \address$134 [95:80] } : host__address[21:3];
+  assign \$333  = busy ? \word$136 [47:40] : host__data[15:8];
+  assign \$334  = layer[22:21] == 1'h1;
+  assign \$335  = enable[5] & \$334 ;
+  assign \$336  = host__address[24:22] == 3'h5;
+  assign \$337  = \$336  & host__write;
+  assign \$339  = \$337  & \$338 ;
+  assign \$340  = \$339  & host__strobe[1];
+  assign \$341  = ~ busy;
+  assign \$342  = \$340  & \$341 ;
+  assign \$343  = busy ? \$335  : \$342 ;
+  assign \$344  = for_feeder_1 ? \address$130  : 16'h0000;
+  assign \$345  = for_residual_1 ? \address$132 [111:96] : 16'h0000;
+  assign \$346  = \$344  | \$345 ;
+  assign \$347  = for_feeder_1 | for_residual_1;
+  assign \$348  = ~ \$347 ;
+  assign \$349  = \$347  ? 19'h00000 : host__address[21:3];
+  assign \$350  = { 3'h0, \$346  } | \$349 ;
+  assign \$351  = busy ? { 3'h0, \address$134 [111:96] } : host__address[21:3];
+  assign \$352  = busy ? \word$136 [55:48] : host__data[23:16];
+  assign \$353  = layer[22:21] == 1'h1;
+  assign \$354  = enable[6] & \$353 ;
+  assign \$355  = host__address[24:22] == 3'h5;
+  assign \$356  = \$355  & host__write;
+  assign \$358  = \$356  & \$357 ;
+  assign \$359  = \$358  & host__strobe[2];
+  assign \$360  = ~ busy;
+  assign \$361  = \$359  & \$360 ;
+  assign \$362  = busy ? \$354  : \$361 ;
+  assign \$363  = for_feeder_1 ? \address$130  : 16'h0000;
+  assign \$364  = for_residual_1 ? \address$132 [127:112] : 16'h0000;
   \holdfast_8x8_guard.activations_0  activations_0 (
     .clk(clk),
-    .read_address(\read_address$127 ),
-    .read_data(\read_data$145 ),
+    .read_address(\read_address$128 ),
+    .read_data(\read_data$150 ),
     .rst(rst),
-    .write_address(\write_address$131 ),
-    .write_data(\write_data$133 ),
-    .write_enable(\write_enable$135 )
+    .write_address(\write_address$133 ),
+    .write_data(\write_data$135 ),
+    .write_enable(\write_enable$137 )
   );
   \holdfast_8x8_guard.activations_1  activations_1 (
     .clk(clk),
-    .read_address(\read_address$137 ),
-    .read_data(\read_data$146 ),
+    .read_address(\read_address$140 ),
+    .read_data(\read_data$151 ),
     .rst(rst),
-    .write_address(\write_address$138 ),
-    .write_data(\write_data$139 ),
-    .write_enable(\write_enable$140 )
+    .write_address(\write_address$143 ),
+    .write_data(\write_data$144 ),
+    .write_enable(\write_enable$145 )
   );
   \holdfast_8x8_guard.array  array (
     .clk(clk),
@@ -2138,9 +2343,9 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     .load_next(load_next),
     .pad(pad),
     .rst(rst),
-    .stall_memory(\stall_memory$225 ),
-    .stall_weights(\stall_weights$224 ),
-    .stall_writeback(\stall_writeback$226 ),
+    .stall_memory(\stall_memory$233 ),
+    .stall_weights(\stall_weights$231 ),
+    .stall_writeback(\stall_writeback$235 ),
     .stop(stop),
     .streaming(streaming),
     .sub_block(sub_block),
@@ -2156,12 +2361,12 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     .\sub_block$3 (sub_block),
     .use_zero(control_guard_zero),
     .valid(token[0]),
-    .violation(\violation$244 ),
+    .violation(\violation$260 ),
     .word(feeder_word)
   );
   \holdfast_8x8_guard.lanes  lanes (
     .clk(clk),
-    .codes(\codes$199 ),
+    .codes(\codes$204 ),
     .enable(control_guard_output),
     .\i$75 (residual),
     .layer(layer),
@@ -2171,26 +2376,26 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     .residual_present(residual_present),
     .rst(rst),
     .sums(sums),
-    .token(\token$178 ),
-    .token_24(\token$197 ),
-    .token_9(\token$192 ),
+    .token(\token$183 ),
+    .token_24(\token$202 ),
+    .token_8(\token$197 ),
     .use_zero(control_guard_zero),
     .violation(violation)
   );
   \holdfast_8x8_guard.output_writer  output_writer (
-    .address(\address$132 ),
+    .address(\address$134 ),
     .clk(clk),
-    .codes(\codes$199 ),
+    .codes(\codes$204 ),
     .enable(enable),
     .go(go),
     .layer(layer),
     .rst(rst),
-    .token(\token$197 ),
-    .word(\word$134 )
+    .token(\token$202 ),
+    .word(\word$136 )
   );
   \holdfast_8x8_guard.parameter_loader  parameter_loader (
-    .active(\active$205 ),
-    .address(\address$103 ),
+    .active(\active$211 ),
+    .address(\address$104 ),
     .base(layer[242:229]),
     .\begin (\begin ),
     .clk(clk),
@@ -2198,15 +2403,15 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     .rst(rst)
   );
   \holdfast_8x8_guard.residual_reader  residual_reader (
-    .active(\active$208 ),
-    .address(\address$129 ),
+    .active(\active$214 ),
+    .address(\address$132 ),
     .clk(clk),
     .codes(residual),
     .go(go),
     .layer(layer),
     .present(residual_present),
     .rst(rst),
-    .token(\token$192 ),
+    .token(\token$197 ),
     .word(residual_word)
   );
   \holdfast_8x8_guard.sequencer  sequencer (
@@ -2221,7 +2426,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     .fault_residual(fault_residual),
     .fault_weight(fault_weight),
     .feeder_done(feeder_done),
-    .fetch(\$543 ),
+    .fetch(\$630 ),
     .fetching(fetching),
     .first(first),
     .go(go),
@@ -2241,7 +2446,8 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     .clk(clk),
     .go(go),
     .load_next(load_next),
-    .pointer(\address$123 ),
+    .next_address(next_address),
+    .pointer(\address$209 ),
     .registered(load),
     .rst(rst),
     .stop(stop)
@@ -2249,7 +2455,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   \holdfast_8x8_guard.weights  weights (
     .clk(clk),
     .read_address(read_address),
-    .read_data(\read_data$231 ),
+    .read_data(\read_data$244 ),
     .rst(rst),
     .write_address(write_address),
     .write_data(write_data),
@@ -2257,16 +2463,36 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    feeder_word = 64'h0000000000000000;
+    casez (input_bank)
+      2'h0:
+          feeder_word = \read_data$150 ;
+      2'h1:
+          feeder_word = \read_data$151 ;
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    residual_word = 64'h0000000000000000;
+    casez (residual_bank)
+      2'h0:
+          residual_word = \read_data$150 ;
+      2'h1:
+          residual_word = \read_data$151 ;
+    endcase
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     (* full_case = 32'd1 *)
     casez (offset_read[3:2])
       2'h0:
-          \$498  = { \$signature__data$108 [23], \$signature__data$108 [23], \$signature__data$108 [23], \$signature__data$108 [23], \$signature__data$108 [23], \$signature__data$108 [23], \$signature__data$108 [23], \$signature__data$108 [23], \$signature__data$108  };
+          \$570  = { \$signature__data$109 [23], \$signature__data$109 [23], \$signature__data$109 [23], \$signature__data$109 [23], \$signature__data$109 [23], \$signature__data$109 [23], \$signature__data$109 [23], \$signature__data$109 [23], \$signature__data$109  };
       2'h1:
-          \$498  = parameter_slot_1;
+          \$570  = parameter_slot_1;
       2'h2:
-          \$498  = parameter_slot_2;
+          \$570  = parameter_slot_2;
       2'h3:
-          \$498  = 32'd0;
+          \$570  = 32'd0;
     endcase
   end
   always @* begin
@@ -2274,9 +2500,9 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     (* full_case = 32'd1 *)
     casez (offset_read[2])
       1'h0:
-          \$499  = \read_data$231 [31:0];
+          \$571  = feeder_word[31:0];
       1'h1:
-          \$499  = \read_data$231 [63:32];
+          \$571  = feeder_word[63:32];
     endcase
   end
   always @* begin
@@ -2284,52 +2510,52 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     (* full_case = 32'd1 *)
     casez (offset_read[2])
       1'h0:
-          \$500  = feeder_word[31:0];
+          \$572  = weight[31:0];
       1'h1:
-          \$500  = feeder_word[63:32];
+          \$572  = weight[63:32];
     endcase
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     read = 32'd0;
-    casez (host__address[21:0])
-      22'h000000:
+    casez (offset_read[6:2])
+      5'h00:
           read = 32'd1213156420;
-      22'h000004:
+      5'h01:
           read = { 27'h0000000, control_interrupt, control_guard_zero, control_guard_input, control_guard_output, 1'h0 };
-      22'h000008:
+      5'h02:
           read = { index, status, 5'h00, refused, done, busy };
-      22'h00000c:
+      5'h03:
           read = { 16'h0000, first };
-      22'h000010:
+      5'h04:
           read = { 16'h0000, count };
-      22'h000014:
+      5'h05:
           read = cycles;
-      22'h000018:
+      5'h06:
           read = guard_output;
-      22'h00001c:
+      5'h07:
           read = guard_input;
-      22'h000020:
+      5'h08:
           read = { 16'h0000, ready };
-      22'h000024:
+      5'h09:
           read = 32'd134744072;
-      22'h000028:
+      5'h0a:
           read = 32'd16781336;
-      22'h00002c:
-          read = 32'd2223550378;
-      22'h000030:
+      5'h0b:
+          read = 32'd3179458474;
+      5'h0c:
           read = stream;
-      22'h000034:
+      5'h0d:
           read = stall_weights;
-      22'h000038:
+      5'h0e:
           read = stall_memory;
-      22'h00003c:
+      5'h0f:
           read = stall_writeback;
-      22'h000040:
+      5'h10:
           read = stall_drain;
-      22'h000044:
+      5'h11:
           read = stall_fetch;
-      22'h000048:
+      5'h12:
           read = stall_host;
     endcase
   end
@@ -2346,277 +2572,389 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$501  = host__address[24:22];
+    \$573  = host__address[24:22];
     if (rst) begin
-      \$501  = 3'h0;
+      \$573  = 3'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$502  = host__address[21:0];
+    \$574  = host__address[21:0];
     if (rst) begin
-      \$502  = 22'h000000;
+      \$574  = 22'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$503  = cycles;
+    \$575  = streaming;
+    if (rst) begin
+      \$575  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$576  = \stall_weights$231 ;
+    if (rst) begin
+      \$576  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$577  = \stall_memory$233 ;
+    if (rst) begin
+      \$577  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$578  = \stall_writeback$235 ;
+    if (rst) begin
+      \$578  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$579  = fetching;
+    if (rst) begin
+      \$579  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$580  = waiting;
+    if (rst) begin
+      \$580  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$581  = \$410 ;
+    if (rst) begin
+      \$581  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$582  = cycles;
     if (busy) begin
-      \$503  = \$466 [31:0];
+      \$582  = \$411 [31:0];
     end
-    if (\$484 ) begin
-      if (\$485 ) begin
+    if (\$426 ) begin
+      if (\$427 ) begin
         if (host__data[0]) begin
-          \$503  = 32'd0;
+          \$582  = 32'd0;
         end
       end
     end
     if (rst) begin
-      \$503  = 32'd0;
+      \$582  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$504  = \$467 [31:0];
-    if (\$484 ) begin
-      if (\$485 ) begin
+    \$583  = \$412 [31:0];
+    if (\$426 ) begin
+      if (\$427 ) begin
         if (host__data[0]) begin
-          \$504  = 32'd0;
+          \$583  = 32'd0;
         end
       end
     end
     if (rst) begin
-      \$504  = 32'd0;
+      \$583  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$505  = \$468 [31:0];
-    if (\$484 ) begin
-      if (\$485 ) begin
+    \$584  = \$413 [31:0];
+    if (\$426 ) begin
+      if (\$427 ) begin
         if (host__data[0]) begin
-          \$505  = 32'd0;
+          \$584  = 32'd0;
         end
       end
     end
     if (rst) begin
-      \$505  = 32'd0;
+      \$584  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$506  = \$469 [31:0];
-    if (\$484 ) begin
-      if (\$485 ) begin
+    \$585  = \$414 [31:0];
+    if (\$426 ) begin
+      if (\$427 ) begin
         if (host__data[0]) begin
-          \$506  = 32'd0;
+          \$585  = 32'd0;
         end
       end
     end
     if (rst) begin
-      \$506  = 32'd0;
+      \$585  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$507  = \$470 [31:0];
-    if (\$484 ) begin
-      if (\$485 ) begin
+    \$586  = \$415 [31:0];
+    if (\$426 ) begin
+      if (\$427 ) begin
         if (host__data[0]) begin
-          \$507  = 32'd0;
+          \$586  = 32'd0;
         end
       end
     end
     if (rst) begin
-      \$507  = 32'd0;
+      \$586  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$508  = \$474 [31:0];
-    if (\$484 ) begin
-      if (\$485 ) begin
+    \$587  = \$416 [31:0];
+    if (\$426 ) begin
+      if (\$427 ) begin
         if (host__data[0]) begin
-          \$508  = 32'd0;
+          \$587  = 32'd0;
         end
       end
     end
     if (rst) begin
-      \$508  = 32'd0;
+      \$587  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$509  = \$475 [31:0];
-    if (\$484 ) begin
-      if (\$485 ) begin
+    \$588  = \$417 [31:0];
+    if (\$426 ) begin
+      if (\$427 ) begin
         if (host__data[0]) begin
-          \$509  = 32'd0;
+          \$588  = 32'd0;
         end
       end
     end
     if (rst) begin
-      \$509  = 32'd0;
+      \$588  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$510  = \$476 [31:0];
-    if (\$484 ) begin
-      if (\$485 ) begin
+    \$589  = \$418 [31:0];
+    if (\$426 ) begin
+      if (\$427 ) begin
         if (host__data[0]) begin
-          \$510  = 32'd0;
+          \$589  = 32'd0;
         end
       end
     end
     if (rst) begin
-      \$510  = 32'd0;
+      \$589  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$511  = \$477 [31:0];
-    if (\$491 ) begin
-      if (\$493 ) begin
-        \$511  = 32'd0;
+    \$590  = \$419 [31:0];
+    if (\$433 ) begin
+      if (\$435 ) begin
+        \$590  = 32'd0;
       end
     end
     if (rst) begin
-      \$511  = 32'd0;
+      \$590  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$512  = \$478 [31:0];
-    if (\$491 ) begin
-      if (\$494 ) begin
-        \$512  = 32'd0;
+    \$591  = \$420 [31:0];
+    if (\$433 ) begin
+      if (\$436 ) begin
+        \$591  = 32'd0;
       end
     end
     if (rst) begin
-      \$512  = 32'd0;
+      \$591  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$513  = control_guard_output;
-    if (\$484 ) begin
-      if (\$485 ) begin
-        \$513  = host__data[1];
+    \$592  = control_guard_output;
+    if (\$426 ) begin
+      if (\$427 ) begin
+        \$592  = host__data[1];
       end
     end
     if (rst) begin
-      \$513  = 1'h0;
+      \$592  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$514  = control_guard_input;
-    if (\$484 ) begin
-      if (\$485 ) begin
-        \$514  = host__data[2];
+    \$593  = control_guard_input;
+    if (\$426 ) begin
+      if (\$427 ) begin
+        \$593  = host__data[2];
       end
     end
     if (rst) begin
-      \$514  = 1'h0;
+      \$593  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$515  = control_guard_zero;
-    if (\$484 ) begin
-      if (\$485 ) begin
-        \$515  = host__data[3];
+    \$594  = control_guard_zero;
+    if (\$426 ) begin
+      if (\$427 ) begin
+        \$594  = host__data[3];
       end
     end
     if (rst) begin
-      \$515  = 1'h0;
+      \$594  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$516  = control_interrupt;
-    if (\$484 ) begin
-      if (\$485 ) begin
-        \$516  = host__data[4];
+    \$595  = control_interrupt;
+    if (\$426 ) begin
+      if (\$427 ) begin
+        \$595  = host__data[4];
       end
     end
     if (rst) begin
-      \$516  = 1'h0;
+      \$595  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$517  = refused;
-    if (\$484 ) begin
-      if (\$485 ) begin
+    \$596  = refused;
+    if (\$426 ) begin
+      if (\$427 ) begin
         if (host__data[0]) begin
-          \$517  = 1'h0;
+          \$596  = 1'h0;
         end
       end
     end
-    if (\$496 ) begin
-      \$517  = 1'h1;
+    if (\$438 ) begin
+      \$596  = 1'h1;
     end
     if (rst) begin
-      \$517  = 1'h0;
+      \$596  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$518  = first;
-    if (\$484 ) begin
-      if (\$486 ) begin
-        \$518  = host__data[15:0];
+    \$597  = first;
+    if (\$426 ) begin
+      if (\$428 ) begin
+        \$597  = host__data[15:0];
       end
     end
     if (rst) begin
-      \$518  = 16'h0000;
+      \$597  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$519  = count;
-    if (\$484 ) begin
-      if (\$487 ) begin
-        \$519  = host__data[15:0];
+    \$598  = count;
+    if (\$426 ) begin
+      if (\$429 ) begin
+        \$598  = host__data[15:0];
       end
     end
     if (rst) begin
-      \$519  = 16'h0000;
+      \$598  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$520  = ready;
-    if (\$491 ) begin
-      if (\$492 ) begin
-        \$520  = host__data[15:0];
+    \$599  = ready;
+    if (\$433 ) begin
+      if (\$434 ) begin
+        \$599  = host__data[15:0];
       end
     end
     if (rst) begin
-      \$520  = 16'hffff;
+      \$599  = 16'hffff;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$521  = read;
+    \$600  = \$437 ;
     if (rst) begin
-      \$521  = 32'd0;
+      \$600  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$522  = \$497 [1:0];
+    \$601  = read;
     if (rst) begin
-      \$522  = 2'h0;
+      \$601  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$523  = layer[24:23];
+    \$602  = \$439 [1:0];
     if (rst) begin
-      \$523  = 2'h0;
+      \$602  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$603  = layer[24:23];
+    if (rst) begin
+      \$603  = 2'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$604  = \$441 ;
+    if (rst) begin
+      \$604  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$605  = \$443 ;
+    if (rst) begin
+      \$605  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$606  = \$445 ;
+    if (rst) begin
+      \$606  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$607  = \$447 ;
+    if (rst) begin
+      \$607  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$608  = { \$569 , \$568 , \$564 , \$560 , \$555 , \$547 , \$539  };
+    if (rst) begin
+      \$608  = 7'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$609  = \read_data$244 ;
+    if (rst) begin
+      \$609  = 64'h0000000000000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$610  = \$570 ;
+    if (rst) begin
+      \$610  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$611  = \$571 ;
+    if (rst) begin
+      \$611  = 32'd0;
     end
   end
   always @* begin
@@ -2624,109 +2962,102 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     (* full_case = 32'd1 *)
     casez (region_read)
       3'h0:
-          \$524  = register_data;
+          \$612  = register_data;
       3'h1:
-          \$524  = word;
+          \$612  = word;
       3'h2:
-          \$524  = \$498 ;
+          \$612  = parameter_word;
       3'h3:
-          \$524  = \$499 ;
+          \$612  = \$572 ;
       default:
-          \$524  = \$500 ;
+          \$612  = activation_word;
     endcase
     if (rst) begin
-      \$524  = 32'd0;
+      \$612  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$525  = token;
+    \$613  = token;
     if (rst) begin
-      \$525  = 5'h00;
+      \$613  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$526  = token_0;
+    \$614  = token_0;
     if (rst) begin
-      \$526  = 5'h00;
+      \$614  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$527  = token_1;
+    \$615  = token_1;
     if (rst) begin
-      \$527  = 5'h00;
+      \$615  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$528  = token_2;
+    \$616  = token_2;
     if (rst) begin
-      \$528  = 5'h00;
+      \$616  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$529  = token_3;
+    \$617  = token_3;
     if (rst) begin
-      \$529  = 5'h00;
+      \$617  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$530  = token_4;
+    \$618  = token_4;
     if (rst) begin
-      \$530  = 5'h00;
+      \$618  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$531  = token_5;
+    \$619  = token_5;
     if (rst) begin
-      \$531  = 5'h00;
+      \$619  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$532  = token_6;
+    \$620  = token_6;
     if (rst) begin
-      \$532  = 5'h00;
+      \$620  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$533  = token_7;
+    \$621  = token_7;
     if (rst) begin
-      \$533  = 5'h00;
+      \$621  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$534  = token[1];
+    \$622  = token[1];
     if (rst) begin
-      \$534  = 1'h0;
+      \$622  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$535  = swap_0;
+    \$623  = swap_0;
     if (rst) begin
-      \$535  = 1'h0;
+      \$623  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$536  = \read_data$231 ;
+    \$624  = violation;
     if (rst) begin
-      \$536  = 64'h0000000000000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$537  = violation;
-    if (rst) begin
-      \$537  = 8'h00;
+      \$624  = 8'h00;
     end
   end
   always @* begin
@@ -2734,40 +3065,40 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     (* full_case = 32'd1 *)
     casez (guard_output_count_now[3:0])
       4'h0:
-          \$538  = 3'h0;
+          \$625  = 3'h0;
       4'h1:
-          \$538  = 3'h1;
+          \$625  = 3'h1;
       4'h2:
-          \$538  = 3'h1;
+          \$625  = 3'h1;
       4'h3:
-          \$538  = 3'h2;
+          \$625  = 3'h2;
       4'h4:
-          \$538  = 3'h1;
+          \$625  = 3'h1;
       4'h5:
-          \$538  = 3'h2;
+          \$625  = 3'h2;
       4'h6:
-          \$538  = 3'h2;
+          \$625  = 3'h2;
       4'h7:
-          \$538  = 3'h3;
+          \$625  = 3'h3;
       4'h8:
-          \$538  = 3'h1;
+          \$625  = 3'h1;
       4'h9:
-          \$538  = 3'h2;
+          \$625  = 3'h2;
       4'ha:
-          \$538  = 3'h2;
+          \$625  = 3'h2;
       4'hb:
-          \$538  = 3'h3;
+          \$625  = 3'h3;
       4'hc:
-          \$538  = 3'h2;
+          \$625  = 3'h2;
       4'hd:
-          \$538  = 3'h3;
+          \$625  = 3'h3;
       4'he:
-          \$538  = 3'h3;
+          \$625  = 3'h3;
       4'hf:
-          \$538  = 3'h4;
+          \$625  = 3'h4;
     endcase
     if (rst) begin
-      \$538  = 3'h0;
+      \$625  = 3'h0;
     end
   end
   always @* begin
@@ -2775,47 +3106,47 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     (* full_case = 32'd1 *)
     casez (guard_output_count_now[7:4])
       4'h0:
-          \$539  = 3'h0;
+          \$626  = 3'h0;
       4'h1:
-          \$539  = 3'h1;
+          \$626  = 3'h1;
       4'h2:
-          \$539  = 3'h1;
+          \$626  = 3'h1;
       4'h3:
-          \$539  = 3'h2;
+          \$626  = 3'h2;
       4'h4:
-          \$539  = 3'h1;
+          \$626  = 3'h1;
       4'h5:
-          \$539  = 3'h2;
+          \$626  = 3'h2;
       4'h6:
-          \$539  = 3'h2;
+          \$626  = 3'h2;
       4'h7:
-          \$539  = 3'h3;
+          \$626  = 3'h3;
       4'h8:
-          \$539  = 3'h1;
+          \$626  = 3'h1;
       4'h9:
-          \$539  = 3'h2;
+          \$626  = 3'h2;
       4'ha:
-          \$539  = 3'h2;
+          \$626  = 3'h2;
       4'hb:
-          \$539  = 3'h3;
+          \$626  = 3'h3;
       4'hc:
-          \$539  = 3'h2;
+          \$626  = 3'h2;
       4'hd:
-          \$539  = 3'h3;
+          \$626  = 3'h3;
       4'he:
-          \$539  = 3'h3;
+          \$626  = 3'h3;
       4'hf:
-          \$539  = 3'h4;
+          \$626  = 3'h4;
     endcase
     if (rst) begin
-      \$539  = 3'h0;
+      \$626  = 3'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$540  = \violation$244 ;
+    \$627  = \violation$260 ;
     if (rst) begin
-      \$540  = 8'h00;
+      \$627  = 8'h00;
     end
   end
   always @* begin
@@ -2823,40 +3154,40 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     (* full_case = 32'd1 *)
     casez (guard_input_count_now[3:0])
       4'h0:
-          \$541  = 3'h0;
+          \$628  = 3'h0;
       4'h1:
-          \$541  = 3'h1;
+          \$628  = 3'h1;
       4'h2:
-          \$541  = 3'h1;
+          \$628  = 3'h1;
       4'h3:
-          \$541  = 3'h2;
+          \$628  = 3'h2;
       4'h4:
-          \$541  = 3'h1;
+          \$628  = 3'h1;
       4'h5:
-          \$541  = 3'h2;
+          \$628  = 3'h2;
       4'h6:
-          \$541  = 3'h2;
+          \$628  = 3'h2;
       4'h7:
-          \$541  = 3'h3;
+          \$628  = 3'h3;
       4'h8:
-          \$541  = 3'h1;
+          \$628  = 3'h1;
       4'h9:
-          \$541  = 3'h2;
+          \$628  = 3'h2;
       4'ha:
-          \$541  = 3'h2;
+          \$628  = 3'h2;
       4'hb:
-          \$541  = 3'h3;
+          \$628  = 3'h3;
       4'hc:
-          \$541  = 3'h2;
+          \$628  = 3'h2;
       4'hd:
-          \$541  = 3'h3;
+          \$628  = 3'h3;
       4'he:
-          \$541  = 3'h3;
+          \$628  = 3'h3;
       4'hf:
-          \$541  = 3'h4;
+          \$628  = 3'h4;
     endcase
     if (rst) begin
-      \$541  = 3'h0;
+      \$628  = 3'h0;
     end
   end
   always @* begin
@@ -2864,61 +3195,41 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     (* full_case = 32'd1 *)
     casez (guard_input_count_now[7:4])
       4'h0:
-          \$542  = 3'h0;
+          \$629  = 3'h0;
       4'h1:
-          \$542  = 3'h1;
+          \$629  = 3'h1;
       4'h2:
-          \$542  = 3'h1;
+          \$629  = 3'h1;
       4'h3:
-          \$542  = 3'h2;
+          \$629  = 3'h2;
       4'h4:
-          \$542  = 3'h1;
+          \$629  = 3'h1;
       4'h5:
-          \$542  = 3'h2;
+          \$629  = 3'h2;
       4'h6:
-          \$542  = 3'h2;
+          \$629  = 3'h2;
       4'h7:
-          \$542  = 3'h3;
+          \$629  = 3'h3;
       4'h8:
-          \$542  = 3'h1;
+          \$629  = 3'h1;
       4'h9:
-          \$542  = 3'h2;
+          \$629  = 3'h2;
       4'ha:
-          \$542  = 3'h2;
+          \$629  = 3'h2;
       4'hb:
-          \$542  = 3'h3;
+          \$629  = 3'h3;
       4'hc:
-          \$542  = 3'h2;
+          \$629  = 3'h2;
       4'hd:
-          \$542  = 3'h3;
+          \$629  = 3'h3;
       4'he:
-          \$542  = 3'h3;
+          \$629  = 3'h3;
       4'hf:
-          \$542  = 3'h4;
+          \$629  = 3'h4;
     endcase
     if (rst) begin
-      \$542  = 3'h0;
+      \$629  = 3'h0;
     end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    feeder_word = 64'h0000000000000000;
-    casez (input_bank)
-      2'h0:
-          feeder_word = \read_data$145 ;
-      2'h1:
-          feeder_word = \read_data$146 ;
-    endcase
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    residual_word = 64'h0000000000000000;
-    casez (residual_bank)
-      2'h0:
-          residual_word = \read_data$145 ;
-      2'h1:
-          residual_word = \read_data$146 ;
-    endcase
   end
   assign \s_axi_awid$32  = s_axi_awid;
   assign \s_axi_awaddr$33  = s_axi_awaddr;
@@ -2950,65 +3261,65 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \s_axi_rvalid$59  = s_axi_rvalid;
   assign \s_axi_rready$60  = s_axi_rready;
   assign read_data = host__read_data;
-  assign \start$91  = start;
-  assign \first$92  = first;
-  assign \count$93  = count;
-  assign \ready$94  = ready;
+  assign \start$92  = start;
+  assign \first$93  = first;
+  assign \count$94  = count;
+  assign \ready$95  = ready;
   assign \$signature__addr  = \$8 [10:0];
-  assign address = { index[5:0], \$543  };
+  assign address = { index[5:0], \$630  };
   assign \$signature__data  = word;
   assign load__addr = host__address[12:2];
   assign load__data = host__data;
-  assign \$signature__addr$102  = \$12 [9:0];
+  assign \$signature__addr$103  = \$12 [9:0];
   assign write__addr = host__address[13:4];
   assign write__data = host__data[23:0];
-  assign \$signature__addr$109  = \$18 [9:0];
-  assign \write__addr$110  = host__address[13:4];
-  assign \write__data$111  = { host__data[29:24], host__data[15:0] };
-  assign \$signature__addr$114  = \$24 [9:0];
-  assign \write__addr$115  = host__address[13:4];
-  assign \write__data$116  = host__data;
-  assign parameter_slot_0 = { \$signature__data$108 [23], \$signature__data$108 [23], \$signature__data$108 [23], \$signature__data$108 [23], \$signature__data$108 [23], \$signature__data$108 [23], \$signature__data$108 [23], \$signature__data$108 [23], \$signature__data$108  };
-  assign \layer$149  = layer;
-  assign \go$151  = go;
-  assign \stop$153  = stop;
-  assign \done$155  = feeder_done;
-  assign \layer$156  = layer;
-  assign \sub_block$158  = sub_block;
-  assign \pad$160  = pad;
+  assign \$signature__addr$110  = \$18 [9:0];
+  assign \write__addr$111  = host__address[13:4];
+  assign \write__data$112  = { host__data[29:24], host__data[15:0] };
+  assign \$signature__addr$115  = \$24 [9:0];
+  assign \write__addr$116  = host__address[13:4];
+  assign \write__data$117  = host__data;
+  assign parameter_slot_0 = { \$signature__data$109 [23], \$signature__data$109 [23], \$signature__data$109 [23], \$signature__data$109 [23], \$signature__data$109 [23], \$signature__data$109 [23], \$signature__data$109 [23], \$signature__data$109 [23], \$signature__data$109  };
+  assign \layer$154  = layer;
+  assign \go$156  = go;
+  assign \stop$158  = stop;
+  assign \done$160  = feeder_done;
+  assign \layer$161  = layer;
+  assign \sub_block$163  = sub_block;
+  assign \pad$165  = pad;
   assign valid = token[0];
-  assign \word$163  = feeder_word;
+  assign \word$168  = feeder_word;
   assign base = layer[262:243];
-  assign \go$165  = go;
-  assign \stop$166  = stop;
-  assign \load_next$168  = load_next;
-  assign \act$170  = act;
+  assign \go$170  = go;
+  assign \stop$171  = stop;
+  assign \load_next$173  = load_next;
+  assign \act$175  = act;
   assign swap_1 = swap;
   assign weight_row = weight;
-  assign \load$176  = load;
-  assign \layer$177  = layer;
-  assign token_8 = \token$178 ;
-  assign \sums$181  = sums;
+  assign \load$181  = load;
+  assign \layer$182  = layer;
+  assign token_8 = \token$183 ;
+  assign \sums$186  = sums;
   assign codes = residual;
   assign present = residual_present;
-  assign \base$186  = layer[242:229];
-  assign \go$187  = go;
+  assign \base$191  = layer[242:229];
+  assign \go$192  = go;
   assign parameter_begin = \begin ;
-  assign \layer$190  = layer;
-  assign \go$191  = go;
-  assign residual_token = \token$192 ;
-  assign \word$194  = residual_word;
   assign \layer$195  = layer;
   assign \go$196  = go;
-  assign codes_token = \token$197 ;
-  assign \codes$200  = \codes$199 ;
+  assign residual_token = \token$197 ;
+  assign \word$199  = residual_word;
+  assign \layer$200  = layer;
+  assign \go$201  = go;
+  assign codes_token = \token$202 ;
+  assign \codes$205  = \codes$204 ;
   assign overflow = fault_accumulator;
-  assign \enable$211  = control_guard_input;
+  assign \enable$217  = control_guard_input;
   assign use_zero = control_guard_zero;
-  assign \enable$213  = control_guard_output;
-  assign \use_zero$214  = control_guard_zero;
-  assign guard_output_count = { 3'h0, \$463  };
-  assign guard_input_count = { 3'h0, \$465  };
+  assign \enable$219  = control_guard_output;
+  assign \use_zero$220  = control_guard_zero;
+  assign guard_output_count = { 3'h0, \$405  };
+  assign guard_input_count = { 3'h0, \$407  };
   assign parameter_slot_3 = 32'd0;
   assign s_axi_rid = s_axi_bid;
   assign \parameters.bias  = parameters[23:0];
@@ -3040,14 +3351,54 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \write_data[5]  = write_data[47:40];
   assign \write_data[6]  = write_data[55:48];
   assign \write_data[7]  = write_data[63:56];
-  assign \read_address$127[0]  = \read_address$127 [11:0];
-  assign \read_address$127[1]  = \read_address$127 [23:12];
-  assign \read_address$127[2]  = \read_address$127 [35:24];
-  assign \read_address$127[3]  = \read_address$127 [47:36];
-  assign \read_address$127[4]  = \read_address$127 [59:48];
-  assign \read_address$127[5]  = \read_address$127 [71:60];
-  assign \read_address$127[6]  = \read_address$127 [83:72];
-  assign \read_address$127[7]  = \read_address$127 [95:84];
+  assign \read_address$128[0]  = \read_address$128 [11:0];
+  assign \read_address$128[1]  = \read_address$128 [23:12];
+  assign \read_address$128[2]  = \read_address$128 [35:24];
+  assign \read_address$128[3]  = \read_address$128 [47:36];
+  assign \read_address$128[4]  = \read_address$128 [59:48];
+  assign \read_address$128[5]  = \read_address$128 [71:60];
+  assign \read_address$128[6]  = \read_address$128 [83:72];
+  assign \read_address$128[7]  = \read_address$128 [95:84];
+  assign \address$132[0]  = \address$132 [15:0];
+  assign \address$132[1]  = \address$132 [31:16];
+  assign \address$132[2]  = \address$132 [47:32];
+  assign \address$132[3]  = \address$132 [63:48];
+  assign \address$132[4]  = \address$132 [79:64];
+  assign \address$132[5]  = \address$132 [95:80];
+  assign \address$132[6]  = \address$132 [111:96];
+  assign \address$132[7]  = \address$132 [127:112];
+  assign \write_address$133[0]  = \write_address$133 [11:0];
+  assign \write_address$133[1]  = \write_address$133 [23:12];
+  assign \write_address$133[2]  = \write_address$133 [35:24];
+  assign \write_address$133[3]  = \write_address$133 [47:36];
+  assign \write_address$133[4]  = \write_address$133 [59:48];
+  assign \write_address$133[5]  = \write_address$133 [71:60];
+  assign \write_address$133[6]  = \write_address$133 [83:72];
+  assign \write_address$133[7]  = \write_address$133 [95:84];
+  assign \address$134[0]  = \address$134 [15:0];
+  assign \address$134[1]  = \address$134 [31:16];
+  assign \address$134[2]  = \address$134 [47:32];
+  assign \address$134[3]  = \address$134 [63:48];
+  assign \address$134[4]  = \address$134 [79:64];
+  assign \address$134[5]  = \address$134 [95:80];
+  assign \address$134[6]  = \address$134 [111:96];
+  assign \address$134[7]  = \address$134 [127:112];
+  assign \write_data$135[0]  = \write_data$135 [7:0];
+  assign \write_data$135[1]  = \write_data$135 [15:8];
+  assign \write_data$135[2]  = \write_data$135 [23:16];
+  assign \write_data$135[3]  = \write_data$135 [31:24];
+  assign \write_data$135[4]  = \write_data$135 [39:32];
+  assign \write_data$135[5]  = \write_data$135 [47:40];
+  assign \write_data$135[6]  = \write_data$135 [55:48];
+  assign \write_data$135[7]  = \write_data$135 [63:56];
+  assign \word$136[0]  = \word$136 [7:0];
+  assign \word$136[1]  = \word$136 [15:8];
+  assign \word$136[2]  = \word$136 [23:16];
+  assign \word$136[3]  = \word$136 [31:24];
+  assign \word$136[4]  = \word$136 [39:32];
+  assign \word$136[5]  = \word$136 [47:40];
+  assign \word$136[6]  = \word$136 [55:48];
+  assign \word$136[7]  = \word$136 [63:56];
   assign \layer.magic  = layer[15:0];
   assign \layer.hold_weights  = layer[16];
   assign \layer.maximum  = layer[17];
@@ -3082,87 +3433,47 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \layer.lane_mask  = layer[306:291];
   assign \layer.res_lane  = layer[311:307];
   assign \layer.res_base  = layer[327:312];
-  assign \layer.res_step_x  = layer[343:328];
-  assign \layer.res_step_y  = layer[359:344];
-  assign \layer.res_tiles  = layer[373:360];
-  assign \layer.pad_value  = layer[381:374];
-  assign \layer.zero_in  = layer[389:382];
-  assign \layer.input_lo  = layer[397:390];
-  assign \layer.input_hi  = layer[405:398];
-  assign \layer.zero_out  = layer[413:406];
-  assign \layer.lo  = layer[421:414];
-  assign \layer.hi  = layer[429:422];
-  assign \layer.res_zero  = layer[437:430];
-  assign \layer.add_zero  = layer[445:438];
-  assign \layer.add_lo  = layer[453:446];
-  assign \layer.add_hi  = layer[461:454];
-  assign \layer.add_shift  = layer[466:462];
-  assign \layer.add_multiplier_a  = layer[490:467];
-  assign \layer.add_multiplier_b  = layer[514:491];
-  assign \address$129[0]  = \address$129 [15:0];
-  assign \address$129[1]  = \address$129 [31:16];
-  assign \address$129[2]  = \address$129 [47:32];
-  assign \address$129[3]  = \address$129 [63:48];
-  assign \address$129[4]  = \address$129 [79:64];
-  assign \address$129[5]  = \address$129 [95:80];
-  assign \address$129[6]  = \address$129 [111:96];
-  assign \address$129[7]  = \address$129 [127:112];
-  assign \write_address$131[0]  = \write_address$131 [11:0];
-  assign \write_address$131[1]  = \write_address$131 [23:12];
-  assign \write_address$131[2]  = \write_address$131 [35:24];
-  assign \write_address$131[3]  = \write_address$131 [47:36];
-  assign \write_address$131[4]  = \write_address$131 [59:48];
-  assign \write_address$131[5]  = \write_address$131 [71:60];
-  assign \write_address$131[6]  = \write_address$131 [83:72];
-  assign \write_address$131[7]  = \write_address$131 [95:84];
-  assign \address$132[0]  = \address$132 [15:0];
-  assign \address$132[1]  = \address$132 [31:16];
-  assign \address$132[2]  = \address$132 [47:32];
-  assign \address$132[3]  = \address$132 [63:48];
-  assign \address$132[4]  = \address$132 [79:64];
-  assign \address$132[5]  = \address$132 [95:80];
-  assign \address$132[6]  = \address$132 [111:96];
-  assign \address$132[7]  = \address$132 [127:112];
-  assign \write_data$133[0]  = \write_data$133 [7:0];
-  assign \write_data$133[1]  = \write_data$133 [15:8];
-  assign \write_data$133[2]  = \write_data$133 [23:16];
-  assign \write_data$133[3]  = \write_data$133 [31:24];
-  assign \write_data$133[4]  = \write_data$133 [39:32];
-  assign \write_data$133[5]  = \write_data$133 [47:40];
-  assign \write_data$133[6]  = \write_data$133 [55:48];
-  assign \write_data$133[7]  = \write_data$133 [63:56];
-  assign \word$134[0]  = \word$134 [7:0];
-  assign \word$134[1]  = \word$134 [15:8];
-  assign \word$134[2]  = \word$134 [23:16];
-  assign \word$134[3]  = \word$134 [31:24];
-  assign \word$134[4]  = \word$134 [39:32];
-  assign \word$134[5]  = \word$134 [47:40];
-  assign \word$134[6]  = \word$134 [55:48];
-  assign \word$134[7]  = \word$134 [63:56];
-  assign \read_address$137[0]  = \read_address$137 [11:0];
-  assign \read_address$137[1]  = \read_address$137 [23:12];
-  assign \read_address$137[2]  = \read_address$137 [35:24];
-  assign \read_address$137[3]  = \read_address$137 [47:36];
-  assign \read_address$137[4]  = \read_address$137 [59:48];
-  assign \read_address$137[5]  = \read_address$137 [71:60];
-  assign \read_address$137[6]  = \read_address$137 [83:72];
-  assign \read_address$137[7]  = \read_address$137 [95:84];
-  assign \write_address$138[0]  = \write_address$138 [11:0];
-  assign \write_address$138[1]  = \write_address$138 [23:12];
-  assign \write_address$138[2]  = \write_address$138 [35:24];
-  assign \write_address$138[3]  = \write_address$138 [47:36];
-  assign \write_address$138[4]  = \write_address$138 [59:48];
-  assign \write_address$138[5]  = \write_address$138 [71:60];
-  assign \write_address$138[6]  = \write_address$138 [83:72];
-  assign \write_address$138[7]  = \write_address$138 [95:84];
-  assign \write_data$139[0]  = \write_data$139 [7:0];
-  assign \write_data$139[1]  = \write_data$139 [15:8];
-  assign \write_data$139[2]  = \write_data$139 [23:16];
-  assign \write_data$139[3]  = \write_data$139 [31:24];
-  assign \write_data$139[4]  = \write_data$139 [39:32];
-  assign \write_data$139[5]  = \write_data$139 [47:40];
-  assign \write_data$139[6]  = \write_data$139 [55:48];
-  assign \write_data$139[7]  = \write_data$139 [63:56];
+  assign \layer.res_tiles  = layer[341:328];
+  assign \layer.pad_value  = layer[349:342];
+  assign \layer.zero_in  = layer[357:350];
+  assign \layer.input_lo  = layer[365:358];
+  assign \layer.input_hi  = layer[373:366];
+  assign \layer.zero_out  = layer[381:374];
+  assign \layer.lo  = layer[389:382];
+  assign \layer.hi  = layer[397:390];
+  assign \layer.res_zero  = layer[405:398];
+  assign \layer.add_zero  = layer[413:406];
+  assign \layer.add_lo  = layer[421:414];
+  assign \layer.add_hi  = layer[429:422];
+  assign \layer.add_shift  = layer[434:430];
+  assign \layer.add_multiplier_a  = layer[458:435];
+  assign \layer.add_multiplier_b  = layer[482:459];
+  assign \layer.res_step_x  = layer[498:483];
+  assign \layer.res_step_y  = layer[514:499];
+  assign \read_address$140[0]  = \read_address$140 [11:0];
+  assign \read_address$140[1]  = \read_address$140 [23:12];
+  assign \read_address$140[2]  = \read_address$140 [35:24];
+  assign \read_address$140[3]  = \read_address$140 [47:36];
+  assign \read_address$140[4]  = \read_address$140 [59:48];
+  assign \read_address$140[5]  = \read_address$140 [71:60];
+  assign \read_address$140[6]  = \read_address$140 [83:72];
+  assign \read_address$140[7]  = \read_address$140 [95:84];
+  assign \write_address$143[0]  = \write_address$143 [11:0];
+  assign \write_address$143[1]  = \write_address$143 [23:12];
+  assign \write_address$143[2]  = \write_address$143 [35:24];
+  assign \write_address$143[3]  = \write_address$143 [47:36];
+  assign \write_address$143[4]  = \write_address$143 [59:48];
+  assign \write_address$143[5]  = \write_address$143 [71:60];
+  assign \write_address$143[6]  = \write_address$143 [83:72];
+  assign \write_address$143[7]  = \write_address$143 [95:84];
+  assign \write_data$144[0]  = \write_data$144 [7:0];
+  assign \write_data$144[1]  = \write_data$144 [15:8];
+  assign \write_data$144[2]  = \write_data$144 [23:16];
+  assign \write_data$144[3]  = \write_data$144 [31:24];
+  assign \write_data$144[4]  = \write_data$144 [39:32];
+  assign \write_data$144[5]  = \write_data$144 [47:40];
+  assign \write_data$144[6]  = \write_data$144 [55:48];
+  assign \write_data$144[7]  = \write_data$144 [63:56];
   assign \feeder_word[0]  = feeder_word[7:0];
   assign \feeder_word[1]  = feeder_word[15:8];
   assign \feeder_word[2]  = feeder_word[23:16];
@@ -3171,22 +3482,22 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \feeder_word[5]  = feeder_word[47:40];
   assign \feeder_word[6]  = feeder_word[55:48];
   assign \feeder_word[7]  = feeder_word[63:56];
-  assign \read_data$145[0]  = \read_data$145 [7:0];
-  assign \read_data$145[1]  = \read_data$145 [15:8];
-  assign \read_data$145[2]  = \read_data$145 [23:16];
-  assign \read_data$145[3]  = \read_data$145 [31:24];
-  assign \read_data$145[4]  = \read_data$145 [39:32];
-  assign \read_data$145[5]  = \read_data$145 [47:40];
-  assign \read_data$145[6]  = \read_data$145 [55:48];
-  assign \read_data$145[7]  = \read_data$145 [63:56];
-  assign \read_data$146[0]  = \read_data$146 [7:0];
-  assign \read_data$146[1]  = \read_data$146 [15:8];
-  assign \read_data$146[2]  = \read_data$146 [23:16];
-  assign \read_data$146[3]  = \read_data$146 [31:24];
-  assign \read_data$146[4]  = \read_data$146 [39:32];
-  assign \read_data$146[5]  = \read_data$146 [47:40];
-  assign \read_data$146[6]  = \read_data$146 [55:48];
-  assign \read_data$146[7]  = \read_data$146 [63:56];
+  assign \read_data$150[0]  = \read_data$150 [7:0];
+  assign \read_data$150[1]  = \read_data$150 [15:8];
+  assign \read_data$150[2]  = \read_data$150 [23:16];
+  assign \read_data$150[3]  = \read_data$150 [31:24];
+  assign \read_data$150[4]  = \read_data$150 [39:32];
+  assign \read_data$150[5]  = \read_data$150 [47:40];
+  assign \read_data$150[6]  = \read_data$150 [55:48];
+  assign \read_data$150[7]  = \read_data$150 [63:56];
+  assign \read_data$151[0]  = \read_data$151 [7:0];
+  assign \read_data$151[1]  = \read_data$151 [15:8];
+  assign \read_data$151[2]  = \read_data$151 [23:16];
+  assign \read_data$151[3]  = \read_data$151 [31:24];
+  assign \read_data$151[4]  = \read_data$151 [39:32];
+  assign \read_data$151[5]  = \read_data$151 [47:40];
+  assign \read_data$151[6]  = \read_data$151 [55:48];
+  assign \read_data$151[7]  = \read_data$151 [63:56];
   assign \residual_word[0]  = residual_word[7:0];
   assign \residual_word[1]  = residual_word[15:8];
   assign \residual_word[2]  = residual_word[23:16];
@@ -3195,121 +3506,121 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \residual_word[5]  = residual_word[47:40];
   assign \residual_word[6]  = residual_word[55:48];
   assign \residual_word[7]  = residual_word[63:56];
-  assign \layer$149.magic  = layer[15:0];
-  assign \layer$149.hold_weights  = layer[16];
-  assign \layer$149.maximum  = layer[17];
-  assign \layer$149.residual  = layer[18];
-  assign \layer$149.input_bank  = layer[20:19];
-  assign \layer$149.output_bank  = layer[22:21];
-  assign \layer$149.residual_bank  = layer[24:23];
-  assign \layer$149.stride  = layer[27:25];
-  assign \layer$149.dilation  = layer[30:28];
-  assign \layer$149.sub_block  = layer[34:31];
-  assign \layer$149.out_lane  = layer[39:35];
-  assign \layer$149.input_base  = layer[55:40];
-  assign \layer$149.input_step  = layer[71:56];
-  assign \layer$149.step_x  = layer[87:72];
-  assign \layer$149.step_y  = layer[103:88];
-  assign \layer$149.step_kx  = layer[119:104];
-  assign \layer$149.step_ky  = layer[135:120];
-  assign \layer$149.blocks  = layer[148:136];
-  assign \layer$149.origin_y  = layer[158:149];
-  assign \layer$149.origin_x  = layer[168:159];
-  assign \layer$149.kernel_h  = layer[173:169];
-  assign \layer$149.kernel_w  = layer[178:174];
-  assign \layer$149.in_h  = layer[187:179];
-  assign \layer$149.in_w  = layer[196:188];
-  assign \layer$149.co_tiles  = layer[210:197];
-  assign \layer$149.out_h  = layer[219:211];
-  assign \layer$149.out_w  = layer[228:220];
-  assign \layer$149.param_base  = layer[242:229];
-  assign \layer$149.weight_base  = layer[262:243];
-  assign \layer$149.out_step  = layer[274:263];
-  assign \layer$149.out_base  = layer[290:275];
-  assign \layer$149.lane_mask  = layer[306:291];
-  assign \layer$149.res_lane  = layer[311:307];
-  assign \layer$149.res_base  = layer[327:312];
-  assign \layer$149.res_step_x  = layer[343:328];
-  assign \layer$149.res_step_y  = layer[359:344];
-  assign \layer$149.res_tiles  = layer[373:360];
-  assign \layer$149.pad_value  = layer[381:374];
-  assign \layer$149.zero_in  = layer[389:382];
-  assign \layer$149.input_lo  = layer[397:390];
-  assign \layer$149.input_hi  = layer[405:398];
-  assign \layer$149.zero_out  = layer[413:406];
-  assign \layer$149.lo  = layer[421:414];
-  assign \layer$149.hi  = layer[429:422];
-  assign \layer$149.res_zero  = layer[437:430];
-  assign \layer$149.add_zero  = layer[445:438];
-  assign \layer$149.add_lo  = layer[453:446];
-  assign \layer$149.add_hi  = layer[461:454];
-  assign \layer$149.add_shift  = layer[466:462];
-  assign \layer$149.add_multiplier_a  = layer[490:467];
-  assign \layer$149.add_multiplier_b  = layer[514:491];
-  assign \layer$156.magic  = layer[15:0];
-  assign \layer$156.hold_weights  = layer[16];
-  assign \layer$156.maximum  = layer[17];
-  assign \layer$156.residual  = layer[18];
-  assign \layer$156.input_bank  = layer[20:19];
-  assign \layer$156.output_bank  = layer[22:21];
-  assign \layer$156.residual_bank  = layer[24:23];
-  assign \layer$156.stride  = layer[27:25];
-  assign \layer$156.dilation  = layer[30:28];
-  assign \layer$156.sub_block  = layer[34:31];
-  assign \layer$156.out_lane  = layer[39:35];
-  assign \layer$156.input_base  = layer[55:40];
-  assign \layer$156.input_step  = layer[71:56];
-  assign \layer$156.step_x  = layer[87:72];
-  assign \layer$156.step_y  = layer[103:88];
-  assign \layer$156.step_kx  = layer[119:104];
-  assign \layer$156.step_ky  = layer[135:120];
-  assign \layer$156.blocks  = layer[148:136];
-  assign \layer$156.origin_y  = layer[158:149];
-  assign \layer$156.origin_x  = layer[168:159];
-  assign \layer$156.kernel_h  = layer[173:169];
-  assign \layer$156.kernel_w  = layer[178:174];
-  assign \layer$156.in_h  = layer[187:179];
-  assign \layer$156.in_w  = layer[196:188];
-  assign \layer$156.co_tiles  = layer[210:197];
-  assign \layer$156.out_h  = layer[219:211];
-  assign \layer$156.out_w  = layer[228:220];
-  assign \layer$156.param_base  = layer[242:229];
-  assign \layer$156.weight_base  = layer[262:243];
-  assign \layer$156.out_step  = layer[274:263];
-  assign \layer$156.out_base  = layer[290:275];
-  assign \layer$156.lane_mask  = layer[306:291];
-  assign \layer$156.res_lane  = layer[311:307];
-  assign \layer$156.res_base  = layer[327:312];
-  assign \layer$156.res_step_x  = layer[343:328];
-  assign \layer$156.res_step_y  = layer[359:344];
-  assign \layer$156.res_tiles  = layer[373:360];
-  assign \layer$156.pad_value  = layer[381:374];
-  assign \layer$156.zero_in  = layer[389:382];
-  assign \layer$156.input_lo  = layer[397:390];
-  assign \layer$156.input_hi  = layer[405:398];
-  assign \layer$156.zero_out  = layer[413:406];
-  assign \layer$156.lo  = layer[421:414];
-  assign \layer$156.hi  = layer[429:422];
-  assign \layer$156.res_zero  = layer[437:430];
-  assign \layer$156.add_zero  = layer[445:438];
-  assign \layer$156.add_lo  = layer[453:446];
-  assign \layer$156.add_hi  = layer[461:454];
-  assign \layer$156.add_shift  = layer[466:462];
-  assign \layer$156.add_multiplier_a  = layer[490:467];
-  assign \layer$156.add_multiplier_b  = layer[514:491];
+  assign \layer$154.magic  = layer[15:0];
+  assign \layer$154.hold_weights  = layer[16];
+  assign \layer$154.maximum  = layer[17];
+  assign \layer$154.residual  = layer[18];
+  assign \layer$154.input_bank  = layer[20:19];
+  assign \layer$154.output_bank  = layer[22:21];
+  assign \layer$154.residual_bank  = layer[24:23];
+  assign \layer$154.stride  = layer[27:25];
+  assign \layer$154.dilation  = layer[30:28];
+  assign \layer$154.sub_block  = layer[34:31];
+  assign \layer$154.out_lane  = layer[39:35];
+  assign \layer$154.input_base  = layer[55:40];
+  assign \layer$154.input_step  = layer[71:56];
+  assign \layer$154.step_x  = layer[87:72];
+  assign \layer$154.step_y  = layer[103:88];
+  assign \layer$154.step_kx  = layer[119:104];
+  assign \layer$154.step_ky  = layer[135:120];
+  assign \layer$154.blocks  = layer[148:136];
+  assign \layer$154.origin_y  = layer[158:149];
+  assign \layer$154.origin_x  = layer[168:159];
+  assign \layer$154.kernel_h  = layer[173:169];
+  assign \layer$154.kernel_w  = layer[178:174];
+  assign \layer$154.in_h  = layer[187:179];
+  assign \layer$154.in_w  = layer[196:188];
+  assign \layer$154.co_tiles  = layer[210:197];
+  assign \layer$154.out_h  = layer[219:211];
+  assign \layer$154.out_w  = layer[228:220];
+  assign \layer$154.param_base  = layer[242:229];
+  assign \layer$154.weight_base  = layer[262:243];
+  assign \layer$154.out_step  = layer[274:263];
+  assign \layer$154.out_base  = layer[290:275];
+  assign \layer$154.lane_mask  = layer[306:291];
+  assign \layer$154.res_lane  = layer[311:307];
+  assign \layer$154.res_base  = layer[327:312];
+  assign \layer$154.res_tiles  = layer[341:328];
+  assign \layer$154.pad_value  = layer[349:342];
+  assign \layer$154.zero_in  = layer[357:350];
+  assign \layer$154.input_lo  = layer[365:358];
+  assign \layer$154.input_hi  = layer[373:366];
+  assign \layer$154.zero_out  = layer[381:374];
+  assign \layer$154.lo  = layer[389:382];
+  assign \layer$154.hi  = layer[397:390];
+  assign \layer$154.res_zero  = layer[405:398];
+  assign \layer$154.add_zero  = layer[413:406];
+  assign \layer$154.add_lo  = layer[421:414];
+  assign \layer$154.add_hi  = layer[429:422];
+  assign \layer$154.add_shift  = layer[434:430];
+  assign \layer$154.add_multiplier_a  = layer[458:435];
+  assign \layer$154.add_multiplier_b  = layer[482:459];
+  assign \layer$154.res_step_x  = layer[498:483];
+  assign \layer$154.res_step_y  = layer[514:499];
+  assign \layer$161.magic  = layer[15:0];
+  assign \layer$161.hold_weights  = layer[16];
+  assign \layer$161.maximum  = layer[17];
+  assign \layer$161.residual  = layer[18];
+  assign \layer$161.input_bank  = layer[20:19];
+  assign \layer$161.output_bank  = layer[22:21];
+  assign \layer$161.residual_bank  = layer[24:23];
+  assign \layer$161.stride  = layer[27:25];
+  assign \layer$161.dilation  = layer[30:28];
+  assign \layer$161.sub_block  = layer[34:31];
+  assign \layer$161.out_lane  = layer[39:35];
+  assign \layer$161.input_base  = layer[55:40];
+  assign \layer$161.input_step  = layer[71:56];
+  assign \layer$161.step_x  = layer[87:72];
+  assign \layer$161.step_y  = layer[103:88];
+  assign \layer$161.step_kx  = layer[119:104];
+  assign \layer$161.step_ky  = layer[135:120];
+  assign \layer$161.blocks  = layer[148:136];
+  assign \layer$161.origin_y  = layer[158:149];
+  assign \layer$161.origin_x  = layer[168:159];
+  assign \layer$161.kernel_h  = layer[173:169];
+  assign \layer$161.kernel_w  = layer[178:174];
+  assign \layer$161.in_h  = layer[187:179];
+  assign \layer$161.in_w  = layer[196:188];
+  assign \layer$161.co_tiles  = layer[210:197];
+  assign \layer$161.out_h  = layer[219:211];
+  assign \layer$161.out_w  = layer[228:220];
+  assign \layer$161.param_base  = layer[242:229];
+  assign \layer$161.weight_base  = layer[262:243];
+  assign \layer$161.out_step  = layer[274:263];
+  assign \layer$161.out_base  = layer[290:275];
+  assign \layer$161.lane_mask  = layer[306:291];
+  assign \layer$161.res_lane  = layer[311:307];
+  assign \layer$161.res_base  = layer[327:312];
+  assign \layer$161.res_tiles  = layer[341:328];
+  assign \layer$161.pad_value  = layer[349:342];
+  assign \layer$161.zero_in  = layer[357:350];
+  assign \layer$161.input_lo  = layer[365:358];
+  assign \layer$161.input_hi  = layer[373:366];
+  assign \layer$161.zero_out  = layer[381:374];
+  assign \layer$161.lo  = layer[389:382];
+  assign \layer$161.hi  = layer[397:390];
+  assign \layer$161.res_zero  = layer[405:398];
+  assign \layer$161.add_zero  = layer[413:406];
+  assign \layer$161.add_lo  = layer[421:414];
+  assign \layer$161.add_hi  = layer[429:422];
+  assign \layer$161.add_shift  = layer[434:430];
+  assign \layer$161.add_multiplier_a  = layer[458:435];
+  assign \layer$161.add_multiplier_b  = layer[482:459];
+  assign \layer$161.res_step_x  = layer[498:483];
+  assign \layer$161.res_step_y  = layer[514:499];
   assign \token.valid  = token[0];
   assign \token.start  = token[1];
   assign \token.end  = token[2];
   assign \token.first  = token[3];
   assign \token.last  = token[4];
-  assign \word$163[0]  = feeder_word[7:0];
-  assign \word$163[1]  = feeder_word[15:8];
-  assign \word$163[2]  = feeder_word[23:16];
-  assign \word$163[3]  = feeder_word[31:24];
-  assign \word$163[4]  = feeder_word[39:32];
-  assign \word$163[5]  = feeder_word[47:40];
-  assign \word$163[6]  = feeder_word[55:48];
-  assign \word$163[7]  = feeder_word[63:56];
+  assign \word$168[0]  = feeder_word[7:0];
+  assign \word$168[1]  = feeder_word[15:8];
+  assign \word$168[2]  = feeder_word[23:16];
+  assign \word$168[3]  = feeder_word[31:24];
+  assign \word$168[4]  = feeder_word[39:32];
+  assign \word$168[5]  = feeder_word[47:40];
+  assign \word$168[6]  = feeder_word[55:48];
+  assign \word$168[7]  = feeder_word[63:56];
   assign \act[0]  = act[7:0];
   assign \act[1]  = act[15:8];
   assign \act[2]  = act[23:16];
@@ -3318,14 +3629,14 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \act[5]  = act[47:40];
   assign \act[6]  = act[55:48];
   assign \act[7]  = act[63:56];
-  assign \act$170[0]  = act[7:0];
-  assign \act$170[1]  = act[15:8];
-  assign \act$170[2]  = act[23:16];
-  assign \act$170[3]  = act[31:24];
-  assign \act$170[4]  = act[39:32];
-  assign \act$170[5]  = act[47:40];
-  assign \act$170[6]  = act[55:48];
-  assign \act$170[7]  = act[63:56];
+  assign \act$175[0]  = act[7:0];
+  assign \act$175[1]  = act[15:8];
+  assign \act$175[2]  = act[23:16];
+  assign \act$175[3]  = act[31:24];
+  assign \act$175[4]  = act[39:32];
+  assign \act$175[5]  = act[47:40];
+  assign \act$175[6]  = act[55:48];
+  assign \act$175[7]  = act[63:56];
   assign \weight[0]  = weight[7:0];
   assign \weight[1]  = weight[15:8];
   assign \weight[2]  = weight[23:16];
@@ -3342,67 +3653,67 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \weight_row[5]  = weight[47:40];
   assign \weight_row[6]  = weight[55:48];
   assign \weight_row[7]  = weight[63:56];
-  assign \layer$177.magic  = layer[15:0];
-  assign \layer$177.hold_weights  = layer[16];
-  assign \layer$177.maximum  = layer[17];
-  assign \layer$177.residual  = layer[18];
-  assign \layer$177.input_bank  = layer[20:19];
-  assign \layer$177.output_bank  = layer[22:21];
-  assign \layer$177.residual_bank  = layer[24:23];
-  assign \layer$177.stride  = layer[27:25];
-  assign \layer$177.dilation  = layer[30:28];
-  assign \layer$177.sub_block  = layer[34:31];
-  assign \layer$177.out_lane  = layer[39:35];
-  assign \layer$177.input_base  = layer[55:40];
-  assign \layer$177.input_step  = layer[71:56];
-  assign \layer$177.step_x  = layer[87:72];
-  assign \layer$177.step_y  = layer[103:88];
-  assign \layer$177.step_kx  = layer[119:104];
-  assign \layer$177.step_ky  = layer[135:120];
-  assign \layer$177.blocks  = layer[148:136];
-  assign \layer$177.origin_y  = layer[158:149];
-  assign \layer$177.origin_x  = layer[168:159];
-  assign \layer$177.kernel_h  = layer[173:169];
-  assign \layer$177.kernel_w  = layer[178:174];
-  assign \layer$177.in_h  = layer[187:179];
-  assign \layer$177.in_w  = layer[196:188];
-  assign \layer$177.co_tiles  = layer[210:197];
-  assign \layer$177.out_h  = layer[219:211];
-  assign \layer$177.out_w  = layer[228:220];
-  assign \layer$177.param_base  = layer[242:229];
-  assign \layer$177.weight_base  = layer[262:243];
-  assign \layer$177.out_step  = layer[274:263];
-  assign \layer$177.out_base  = layer[290:275];
-  assign \layer$177.lane_mask  = layer[306:291];
-  assign \layer$177.res_lane  = layer[311:307];
-  assign \layer$177.res_base  = layer[327:312];
-  assign \layer$177.res_step_x  = layer[343:328];
-  assign \layer$177.res_step_y  = layer[359:344];
-  assign \layer$177.res_tiles  = layer[373:360];
-  assign \layer$177.pad_value  = layer[381:374];
-  assign \layer$177.zero_in  = layer[389:382];
-  assign \layer$177.input_lo  = layer[397:390];
-  assign \layer$177.input_hi  = layer[405:398];
-  assign \layer$177.zero_out  = layer[413:406];
-  assign \layer$177.lo  = layer[421:414];
-  assign \layer$177.hi  = layer[429:422];
-  assign \layer$177.res_zero  = layer[437:430];
-  assign \layer$177.add_zero  = layer[445:438];
-  assign \layer$177.add_lo  = layer[453:446];
-  assign \layer$177.add_hi  = layer[461:454];
-  assign \layer$177.add_shift  = layer[466:462];
-  assign \layer$177.add_multiplier_a  = layer[490:467];
-  assign \layer$177.add_multiplier_b  = layer[514:491];
-  assign \token$178.valid  = \token$178 [0];
-  assign \token$178.start  = \token$178 [1];
-  assign \token$178.end  = \token$178 [2];
-  assign \token$178.first  = \token$178 [3];
-  assign \token$178.last  = \token$178 [4];
-  assign \token_8.valid  = \token$178 [0];
-  assign \token_8.start  = \token$178 [1];
-  assign \token_8.end  = \token$178 [2];
-  assign \token_8.first  = \token$178 [3];
-  assign \token_8.last  = \token$178 [4];
+  assign \layer$182.magic  = layer[15:0];
+  assign \layer$182.hold_weights  = layer[16];
+  assign \layer$182.maximum  = layer[17];
+  assign \layer$182.residual  = layer[18];
+  assign \layer$182.input_bank  = layer[20:19];
+  assign \layer$182.output_bank  = layer[22:21];
+  assign \layer$182.residual_bank  = layer[24:23];
+  assign \layer$182.stride  = layer[27:25];
+  assign \layer$182.dilation  = layer[30:28];
+  assign \layer$182.sub_block  = layer[34:31];
+  assign \layer$182.out_lane  = layer[39:35];
+  assign \layer$182.input_base  = layer[55:40];
+  assign \layer$182.input_step  = layer[71:56];
+  assign \layer$182.step_x  = layer[87:72];
+  assign \layer$182.step_y  = layer[103:88];
+  assign \layer$182.step_kx  = layer[119:104];
+  assign \layer$182.step_ky  = layer[135:120];
+  assign \layer$182.blocks  = layer[148:136];
+  assign \layer$182.origin_y  = layer[158:149];
+  assign \layer$182.origin_x  = layer[168:159];
+  assign \layer$182.kernel_h  = layer[173:169];
+  assign \layer$182.kernel_w  = layer[178:174];
+  assign \layer$182.in_h  = layer[187:179];
+  assign \layer$182.in_w  = layer[196:188];
+  assign \layer$182.co_tiles  = layer[210:197];
+  assign \layer$182.out_h  = layer[219:211];
+  assign \layer$182.out_w  = layer[228:220];
+  assign \layer$182.param_base  = layer[242:229];
+  assign \layer$182.weight_base  = layer[262:243];
+  assign \layer$182.out_step  = layer[274:263];
+  assign \layer$182.out_base  = layer[290:275];
+  assign \layer$182.lane_mask  = layer[306:291];
+  assign \layer$182.res_lane  = layer[311:307];
+  assign \layer$182.res_base  = layer[327:312];
+  assign \layer$182.res_tiles  = layer[341:328];
+  assign \layer$182.pad_value  = layer[349:342];
+  assign \layer$182.zero_in  = layer[357:350];
+  assign \layer$182.input_lo  = layer[365:358];
+  assign \layer$182.input_hi  = layer[373:366];
+  assign \layer$182.zero_out  = layer[381:374];
+  assign \layer$182.lo  = layer[389:382];
+  assign \layer$182.hi  = layer[397:390];
+  assign \layer$182.res_zero  = layer[405:398];
+  assign \layer$182.add_zero  = layer[413:406];
+  assign \layer$182.add_lo  = layer[421:414];
+  assign \layer$182.add_hi  = layer[429:422];
+  assign \layer$182.add_shift  = layer[434:430];
+  assign \layer$182.add_multiplier_a  = layer[458:435];
+  assign \layer$182.add_multiplier_b  = layer[482:459];
+  assign \layer$182.res_step_x  = layer[498:483];
+  assign \layer$182.res_step_y  = layer[514:499];
+  assign \token$183.valid  = \token$183 [0];
+  assign \token$183.start  = \token$183 [1];
+  assign \token$183.end  = \token$183 [2];
+  assign \token$183.first  = \token$183 [3];
+  assign \token$183.last  = \token$183 [4];
+  assign \token_8.valid  = \token$183 [0];
+  assign \token_8.start  = \token$183 [1];
+  assign \token_8.end  = \token$183 [2];
+  assign \token_8.first  = \token$183 [3];
+  assign \token_8.last  = \token$183 [4];
   assign \sums[0]  = sums[23:0];
   assign \sums[1]  = sums[47:24];
   assign \sums[2]  = sums[71:48];
@@ -3411,14 +3722,14 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \sums[5]  = sums[143:120];
   assign \sums[6]  = sums[167:144];
   assign \sums[7]  = sums[191:168];
-  assign \sums$181[0]  = sums[23:0];
-  assign \sums$181[1]  = sums[47:24];
-  assign \sums$181[2]  = sums[71:48];
-  assign \sums$181[3]  = sums[95:72];
-  assign \sums$181[4]  = sums[119:96];
-  assign \sums$181[5]  = sums[143:120];
-  assign \sums$181[6]  = sums[167:144];
-  assign \sums$181[7]  = sums[191:168];
+  assign \sums$186[0]  = sums[23:0];
+  assign \sums$186[1]  = sums[47:24];
+  assign \sums$186[2]  = sums[71:48];
+  assign \sums$186[3]  = sums[95:72];
+  assign \sums$186[4]  = sums[119:96];
+  assign \sums$186[5]  = sums[143:120];
+  assign \sums$186[6]  = sums[167:144];
+  assign \sums$186[7]  = sums[191:168];
   assign \residual[0]  = residual[7:0];
   assign \residual[1]  = residual[15:8];
   assign \residual[2]  = residual[23:16];
@@ -3435,75 +3746,6 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \codes[5]  = residual[47:40];
   assign \codes[6]  = residual[55:48];
   assign \codes[7]  = residual[63:56];
-  assign \layer$190.magic  = layer[15:0];
-  assign \layer$190.hold_weights  = layer[16];
-  assign \layer$190.maximum  = layer[17];
-  assign \layer$190.residual  = layer[18];
-  assign \layer$190.input_bank  = layer[20:19];
-  assign \layer$190.output_bank  = layer[22:21];
-  assign \layer$190.residual_bank  = layer[24:23];
-  assign \layer$190.stride  = layer[27:25];
-  assign \layer$190.dilation  = layer[30:28];
-  assign \layer$190.sub_block  = layer[34:31];
-  assign \layer$190.out_lane  = layer[39:35];
-  assign \layer$190.input_base  = layer[55:40];
-  assign \layer$190.input_step  = layer[71:56];
-  assign \layer$190.step_x  = layer[87:72];
-  assign \layer$190.step_y  = layer[103:88];
-  assign \layer$190.step_kx  = layer[119:104];
-  assign \layer$190.step_ky  = layer[135:120];
-  assign \layer$190.blocks  = layer[148:136];
-  assign \layer$190.origin_y  = layer[158:149];
-  assign \layer$190.origin_x  = layer[168:159];
-  assign \layer$190.kernel_h  = layer[173:169];
-  assign \layer$190.kernel_w  = layer[178:174];
-  assign \layer$190.in_h  = layer[187:179];
-  assign \layer$190.in_w  = layer[196:188];
-  assign \layer$190.co_tiles  = layer[210:197];
-  assign \layer$190.out_h  = layer[219:211];
-  assign \layer$190.out_w  = layer[228:220];
-  assign \layer$190.param_base  = layer[242:229];
-  assign \layer$190.weight_base  = layer[262:243];
-  assign \layer$190.out_step  = layer[274:263];
-  assign \layer$190.out_base  = layer[290:275];
-  assign \layer$190.lane_mask  = layer[306:291];
-  assign \layer$190.res_lane  = layer[311:307];
-  assign \layer$190.res_base  = layer[327:312];
-  assign \layer$190.res_step_x  = layer[343:328];
-  assign \layer$190.res_step_y  = layer[359:344];
-  assign \layer$190.res_tiles  = layer[373:360];
-  assign \layer$190.pad_value  = layer[381:374];
-  assign \layer$190.zero_in  = layer[389:382];
-  assign \layer$190.input_lo  = layer[397:390];
-  assign \layer$190.input_hi  = layer[405:398];
-  assign \layer$190.zero_out  = layer[413:406];
-  assign \layer$190.lo  = layer[421:414];
-  assign \layer$190.hi  = layer[429:422];
-  assign \layer$190.res_zero  = layer[437:430];
-  assign \layer$190.add_zero  = layer[445:438];
-  assign \layer$190.add_lo  = layer[453:446];
-  assign \layer$190.add_hi  = layer[461:454];
-  assign \layer$190.add_shift  = layer[466:462];
-  assign \layer$190.add_multiplier_a  = layer[490:467];
-  assign \layer$190.add_multiplier_b  = layer[514:491];
-  assign \token$192.valid  = \token$192 [0];
-  assign \token$192.start  = \token$192 [1];
-  assign \token$192.end  = \token$192 [2];
-  assign \token$192.first  = \token$192 [3];
-  assign \token$192.last  = \token$192 [4];
-  assign \residual_token.valid  = \token$192 [0];
-  assign \residual_token.start  = \token$192 [1];
-  assign \residual_token.end  = \token$192 [2];
-  assign \residual_token.first  = \token$192 [3];
-  assign \residual_token.last  = \token$192 [4];
-  assign \word$194[0]  = residual_word[7:0];
-  assign \word$194[1]  = residual_word[15:8];
-  assign \word$194[2]  = residual_word[23:16];
-  assign \word$194[3]  = residual_word[31:24];
-  assign \word$194[4]  = residual_word[39:32];
-  assign \word$194[5]  = residual_word[47:40];
-  assign \word$194[6]  = residual_word[55:48];
-  assign \word$194[7]  = residual_word[63:56];
   assign \layer$195.magic  = layer[15:0];
   assign \layer$195.hold_weights  = layer[16];
   assign \layer$195.maximum  = layer[17];
@@ -3538,57 +3780,126 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \layer$195.lane_mask  = layer[306:291];
   assign \layer$195.res_lane  = layer[311:307];
   assign \layer$195.res_base  = layer[327:312];
-  assign \layer$195.res_step_x  = layer[343:328];
-  assign \layer$195.res_step_y  = layer[359:344];
-  assign \layer$195.res_tiles  = layer[373:360];
-  assign \layer$195.pad_value  = layer[381:374];
-  assign \layer$195.zero_in  = layer[389:382];
-  assign \layer$195.input_lo  = layer[397:390];
-  assign \layer$195.input_hi  = layer[405:398];
-  assign \layer$195.zero_out  = layer[413:406];
-  assign \layer$195.lo  = layer[421:414];
-  assign \layer$195.hi  = layer[429:422];
-  assign \layer$195.res_zero  = layer[437:430];
-  assign \layer$195.add_zero  = layer[445:438];
-  assign \layer$195.add_lo  = layer[453:446];
-  assign \layer$195.add_hi  = layer[461:454];
-  assign \layer$195.add_shift  = layer[466:462];
-  assign \layer$195.add_multiplier_a  = layer[490:467];
-  assign \layer$195.add_multiplier_b  = layer[514:491];
+  assign \layer$195.res_tiles  = layer[341:328];
+  assign \layer$195.pad_value  = layer[349:342];
+  assign \layer$195.zero_in  = layer[357:350];
+  assign \layer$195.input_lo  = layer[365:358];
+  assign \layer$195.input_hi  = layer[373:366];
+  assign \layer$195.zero_out  = layer[381:374];
+  assign \layer$195.lo  = layer[389:382];
+  assign \layer$195.hi  = layer[397:390];
+  assign \layer$195.res_zero  = layer[405:398];
+  assign \layer$195.add_zero  = layer[413:406];
+  assign \layer$195.add_lo  = layer[421:414];
+  assign \layer$195.add_hi  = layer[429:422];
+  assign \layer$195.add_shift  = layer[434:430];
+  assign \layer$195.add_multiplier_a  = layer[458:435];
+  assign \layer$195.add_multiplier_b  = layer[482:459];
+  assign \layer$195.res_step_x  = layer[498:483];
+  assign \layer$195.res_step_y  = layer[514:499];
   assign \token$197.valid  = \token$197 [0];
   assign \token$197.start  = \token$197 [1];
   assign \token$197.end  = \token$197 [2];
   assign \token$197.first  = \token$197 [3];
   assign \token$197.last  = \token$197 [4];
-  assign \codes_token.valid  = \token$197 [0];
-  assign \codes_token.start  = \token$197 [1];
-  assign \codes_token.end  = \token$197 [2];
-  assign \codes_token.first  = \token$197 [3];
-  assign \codes_token.last  = \token$197 [4];
-  assign \codes$199[0]  = \codes$199 [7:0];
-  assign \codes$199[1]  = \codes$199 [15:8];
-  assign \codes$199[2]  = \codes$199 [23:16];
-  assign \codes$199[3]  = \codes$199 [31:24];
-  assign \codes$199[4]  = \codes$199 [39:32];
-  assign \codes$199[5]  = \codes$199 [47:40];
-  assign \codes$199[6]  = \codes$199 [55:48];
-  assign \codes$199[7]  = \codes$199 [63:56];
-  assign \codes$200[0]  = \codes$199 [7:0];
-  assign \codes$200[1]  = \codes$199 [15:8];
-  assign \codes$200[2]  = \codes$199 [23:16];
-  assign \codes$200[3]  = \codes$199 [31:24];
-  assign \codes$200[4]  = \codes$199 [39:32];
-  assign \codes$200[5]  = \codes$199 [47:40];
-  assign \codes$200[6]  = \codes$199 [55:48];
-  assign \codes$200[7]  = \codes$199 [63:56];
-  assign \read_data$231[0]  = \read_data$231 [7:0];
-  assign \read_data$231[1]  = \read_data$231 [15:8];
-  assign \read_data$231[2]  = \read_data$231 [23:16];
-  assign \read_data$231[3]  = \read_data$231 [31:24];
-  assign \read_data$231[4]  = \read_data$231 [39:32];
-  assign \read_data$231[5]  = \read_data$231 [47:40];
-  assign \read_data$231[6]  = \read_data$231 [55:48];
-  assign \read_data$231[7]  = \read_data$231 [63:56];
+  assign \residual_token.valid  = \token$197 [0];
+  assign \residual_token.start  = \token$197 [1];
+  assign \residual_token.end  = \token$197 [2];
+  assign \residual_token.first  = \token$197 [3];
+  assign \residual_token.last  = \token$197 [4];
+  assign \word$199[0]  = residual_word[7:0];
+  assign \word$199[1]  = residual_word[15:8];
+  assign \word$199[2]  = residual_word[23:16];
+  assign \word$199[3]  = residual_word[31:24];
+  assign \word$199[4]  = residual_word[39:32];
+  assign \word$199[5]  = residual_word[47:40];
+  assign \word$199[6]  = residual_word[55:48];
+  assign \word$199[7]  = residual_word[63:56];
+  assign \layer$200.magic  = layer[15:0];
+  assign \layer$200.hold_weights  = layer[16];
+  assign \layer$200.maximum  = layer[17];
+  assign \layer$200.residual  = layer[18];
+  assign \layer$200.input_bank  = layer[20:19];
+  assign \layer$200.output_bank  = layer[22:21];
+  assign \layer$200.residual_bank  = layer[24:23];
+  assign \layer$200.stride  = layer[27:25];
+  assign \layer$200.dilation  = layer[30:28];
+  assign \layer$200.sub_block  = layer[34:31];
+  assign \layer$200.out_lane  = layer[39:35];
+  assign \layer$200.input_base  = layer[55:40];
+  assign \layer$200.input_step  = layer[71:56];
+  assign \layer$200.step_x  = layer[87:72];
+  assign \layer$200.step_y  = layer[103:88];
+  assign \layer$200.step_kx  = layer[119:104];
+  assign \layer$200.step_ky  = layer[135:120];
+  assign \layer$200.blocks  = layer[148:136];
+  assign \layer$200.origin_y  = layer[158:149];
+  assign \layer$200.origin_x  = layer[168:159];
+  assign \layer$200.kernel_h  = layer[173:169];
+  assign \layer$200.kernel_w  = layer[178:174];
+  assign \layer$200.in_h  = layer[187:179];
+  assign \layer$200.in_w  = layer[196:188];
+  assign \layer$200.co_tiles  = layer[210:197];
+  assign \layer$200.out_h  = layer[219:211];
+  assign \layer$200.out_w  = layer[228:220];
+  assign \layer$200.param_base  = layer[242:229];
+  assign \layer$200.weight_base  = layer[262:243];
+  assign \layer$200.out_step  = layer[274:263];
+  assign \layer$200.out_base  = layer[290:275];
+  assign \layer$200.lane_mask  = layer[306:291];
+  assign \layer$200.res_lane  = layer[311:307];
+  assign \layer$200.res_base  = layer[327:312];
+  assign \layer$200.res_tiles  = layer[341:328];
+  assign \layer$200.pad_value  = layer[349:342];
+  assign \layer$200.zero_in  = layer[357:350];
+  assign \layer$200.input_lo  = layer[365:358];
+  assign \layer$200.input_hi  = layer[373:366];
+  assign \layer$200.zero_out  = layer[381:374];
+  assign \layer$200.lo  = layer[389:382];
+  assign \layer$200.hi  = layer[397:390];
+  assign \layer$200.res_zero  = layer[405:398];
+  assign \layer$200.add_zero  = layer[413:406];
+  assign \layer$200.add_lo  = layer[421:414];
+  assign \layer$200.add_hi  = layer[429:422];
+  assign \layer$200.add_shift  = layer[434:430];
+  assign \layer$200.add_multiplier_a  = layer[458:435];
+  assign \layer$200.add_multiplier_b  = layer[482:459];
+  assign \layer$200.res_step_x  = layer[498:483];
+  assign \layer$200.res_step_y  = layer[514:499];
+  assign \token$202.valid  = \token$202 [0];
+  assign \token$202.start  = \token$202 [1];
+  assign \token$202.end  = \token$202 [2];
+  assign \token$202.first  = \token$202 [3];
+  assign \token$202.last  = \token$202 [4];
+  assign \codes_token.valid  = \token$202 [0];
+  assign \codes_token.start  = \token$202 [1];
+  assign \codes_token.end  = \token$202 [2];
+  assign \codes_token.first  = \token$202 [3];
+  assign \codes_token.last  = \token$202 [4];
+  assign \codes$204[0]  = \codes$204 [7:0];
+  assign \codes$204[1]  = \codes$204 [15:8];
+  assign \codes$204[2]  = \codes$204 [23:16];
+  assign \codes$204[3]  = \codes$204 [31:24];
+  assign \codes$204[4]  = \codes$204 [39:32];
+  assign \codes$204[5]  = \codes$204 [47:40];
+  assign \codes$204[6]  = \codes$204 [55:48];
+  assign \codes$204[7]  = \codes$204 [63:56];
+  assign \codes$205[0]  = \codes$204 [7:0];
+  assign \codes$205[1]  = \codes$204 [15:8];
+  assign \codes$205[2]  = \codes$204 [23:16];
+  assign \codes$205[3]  = \codes$204 [31:24];
+  assign \codes$205[4]  = \codes$204 [39:32];
+  assign \codes$205[5]  = \codes$204 [47:40];
+  assign \codes$205[6]  = \codes$204 [55:48];
+  assign \codes$205[7]  = \codes$204 [63:56];
+  assign \read_data$244[0]  = \read_data$244 [7:0];
+  assign \read_data$244[1]  = \read_data$244 [15:8];
+  assign \read_data$244[2]  = \read_data$244 [23:16];
+  assign \read_data$244[3]  = \read_data$244 [31:24];
+  assign \read_data$244[4]  = \read_data$244 [39:32];
+  assign \read_data$244[5]  = \read_data$244 [47:40];
+  assign \read_data$244[6]  = \read_data$244 [55:48];
+  assign \read_data$244[7]  = \read_data$244 [63:56];
   assign \token_0.valid  = token_0[0];
   assign \token_0.start  = token_0[1];
   assign \token_0.end  = token_0[2];
@@ -3629,70 +3940,70 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \token_7.end  = token_7[2];
   assign \token_7.first  = token_7[3];
   assign \token_7.last  = token_7[4];
-  assign \write_enable$140 [7] = \$317 ;
-  assign \write_enable$140 [6] = \$302 ;
-  assign \write_enable$140 [5] = \$287 ;
-  assign \write_enable$140 [4] = \$272 ;
-  assign \write_enable$140 [3] = \$257 ;
-  assign \write_enable$140 [2] = \$242 ;
-  assign \write_enable$140 [1] = \$227 ;
-  assign \write_enable$140 [0] = \$212 ;
-  assign \write_data$139 [63:56] = \$307 ;
-  assign \write_data$139 [55:48] = \$292 ;
-  assign \write_data$139 [47:40] = \$277 ;
-  assign \write_data$139 [39:32] = \$262 ;
-  assign \write_data$139 [31:24] = \$247 ;
-  assign \write_data$139 [23:16] = \$232 ;
-  assign \write_data$139 [15:8] = \$217 ;
-  assign \write_data$139 [7:0] = \$202 ;
-  assign \write_address$138 [95:84] = \$306 [11:0];
-  assign \write_address$138 [83:72] = \$291 [11:0];
-  assign \write_address$138 [71:60] = \$276 [11:0];
-  assign \write_address$138 [59:48] = \$261 [11:0];
-  assign \write_address$138 [47:36] = \$246 [11:0];
-  assign \write_address$138 [35:24] = \$231 [11:0];
-  assign \write_address$138 [23:12] = \$216 [11:0];
-  assign \write_address$138 [11:0] = \$201 [11:0];
-  assign \read_address$137 [95:84] = \$305 [11:0];
-  assign \read_address$137 [83:72] = \$290 [11:0];
-  assign \read_address$137 [71:60] = \$275 [11:0];
-  assign \read_address$137 [59:48] = \$260 [11:0];
-  assign \read_address$137 [47:36] = \$245 [11:0];
-  assign \read_address$137 [35:24] = \$230 [11:0];
-  assign \read_address$137 [23:12] = \$215 [11:0];
-  assign \read_address$137 [11:0] = \$200 [11:0];
-  assign \write_enable$135 [7] = \$197 ;
-  assign \write_enable$135 [6] = \$182 ;
-  assign \write_enable$135 [5] = \$167 ;
-  assign \write_enable$135 [4] = \$152 ;
-  assign \write_enable$135 [3] = \$137 ;
-  assign \write_enable$135 [2] = \$122 ;
-  assign \write_enable$135 [1] = \$107 ;
-  assign \write_enable$135 [0] = \$92 ;
-  assign \write_data$133 [63:56] = \$187 ;
-  assign \write_data$133 [55:48] = \$172 ;
-  assign \write_data$133 [47:40] = \$157 ;
-  assign \write_data$133 [39:32] = \$142 ;
-  assign \write_data$133 [31:24] = \$127 ;
-  assign \write_data$133 [23:16] = \$112 ;
-  assign \write_data$133 [15:8] = \$97 ;
-  assign \write_data$133 [7:0] = \$82 ;
-  assign \write_address$131 [95:84] = \$186 [11:0];
-  assign \write_address$131 [83:72] = \$171 [11:0];
-  assign \write_address$131 [71:60] = \$156 [11:0];
-  assign \write_address$131 [59:48] = \$141 [11:0];
-  assign \write_address$131 [47:36] = \$126 [11:0];
-  assign \write_address$131 [35:24] = \$111 [11:0];
-  assign \write_address$131 [23:12] = \$96 [11:0];
-  assign \write_address$131 [11:0] = \$81 [11:0];
-  assign \read_address$127 [95:84] = \$185 [11:0];
-  assign \read_address$127 [83:72] = \$170 [11:0];
-  assign \read_address$127 [71:60] = \$155 [11:0];
-  assign \read_address$127 [59:48] = \$140 [11:0];
-  assign \read_address$127 [47:36] = \$125 [11:0];
-  assign \read_address$127 [35:24] = \$110 [11:0];
-  assign \read_address$127 [23:12] = \$95 [11:0];
-  assign \read_address$127 [11:0] = \$80 [11:0];
+  assign \write_enable$145 [7] = \$381 ;
+  assign \write_enable$145 [6] = \$362 ;
+  assign \write_enable$145 [5] = \$343 ;
+  assign \write_enable$145 [4] = \$324 ;
+  assign \write_enable$145 [3] = \$305 ;
+  assign \write_enable$145 [2] = \$286 ;
+  assign \write_enable$145 [1] = \$267 ;
+  assign \write_enable$145 [0] = \$248 ;
+  assign \write_data$144 [63:56] = \$371 ;
+  assign \write_data$144 [55:48] = \$352 ;
+  assign \write_data$144 [47:40] = \$333 ;
+  assign \write_data$144 [39:32] = \$314 ;
+  assign \write_data$144 [31:24] = \$295 ;
+  assign \write_data$144 [23:16] = \$276 ;
+  assign \write_data$144 [15:8] = \$257 ;
+  assign \write_data$144 [7:0] = \$238 ;
+  assign \write_address$143 [95:84] = \$370 [11:0];
+  assign \write_address$143 [83:72] = \$351 [11:0];
+  assign \write_address$143 [71:60] = \$332 [11:0];
+  assign \write_address$143 [59:48] = \$313 [11:0];
+  assign \write_address$143 [47:36] = \$294 [11:0];
+  assign \write_address$143 [35:24] = \$275 [11:0];
+  assign \write_address$143 [23:12] = \$256 [11:0];
+  assign \write_address$143 [11:0] = \$237 [11:0];
+  assign \read_address$140 [95:84] = \$369 [11:0];
+  assign \read_address$140 [83:72] = \$350 [11:0];
+  assign \read_address$140 [71:60] = \$331 [11:0];
+  assign \read_address$140 [59:48] = \$312 [11:0];
+  assign \read_address$140 [47:36] = \$293 [11:0];
+  assign \read_address$140 [35:24] = \$274 [11:0];
+  assign \read_address$140 [23:12] = \$255 [11:0];
+  assign \read_address$140 [11:0] = \$236 [11:0];
+  assign \write_enable$137 [7] = \$229 ;
+  assign \write_enable$137 [6] = \$210 ;
+  assign \write_enable$137 [5] = \$191 ;
+  assign \write_enable$137 [4] = \$172 ;
+  assign \write_enable$137 [3] = \$153 ;
+  assign \write_enable$137 [2] = \$134 ;
+  assign \write_enable$137 [1] = \$115 ;
+  assign \write_enable$137 [0] = \$96 ;
+  assign \write_data$135 [63:56] = \$219 ;
+  assign \write_data$135 [55:48] = \$200 ;
+  assign \write_data$135 [47:40] = \$181 ;
+  assign \write_data$135 [39:32] = \$162 ;
+  assign \write_data$135 [31:24] = \$143 ;
+  assign \write_data$135 [23:16] = \$124 ;
+  assign \write_data$135 [15:8] = \$105 ;
+  assign \write_data$135 [7:0] = \$86 ;
+  assign \write_address$133 [95:84] = \$218 [11:0];
+  assign \write_address$133 [83:72] = \$199 [11:0];
+  assign \write_address$133 [71:60] = \$180 [11:0];
+  assign \write_address$133 [59:48] = \$161 [11:0];
+  assign \write_address$133 [47:36] = \$142 [11:0];
+  assign \write_address$133 [35:24] = \$123 [11:0];
+  assign \write_address$133 [23:12] = \$104 [11:0];
+  assign \write_address$133 [11:0] = \$85 [11:0];
+  assign \read_address$128 [95:84] = \$217 [11:0];
+  assign \read_address$128 [83:72] = \$198 [11:0];
+  assign \read_address$128 [71:60] = \$179 [11:0];
+  assign \read_address$128 [59:48] = \$160 [11:0];
+  assign \read_address$128 [47:36] = \$141 [11:0];
+  assign \read_address$128 [35:24] = \$122 [11:0];
+  assign \read_address$128 [23:12] = \$103 [11:0];
+  assign \read_address$128 [11:0] = \$84 [11:0];
   assign write_enable[7] = \$77 ;
   assign write_enable[6] = \$71 ;
   assign write_enable[5] = \$65 ;
@@ -3725,40 +4036,40 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign read_address[47:32] = \$42 [15:0];
   assign read_address[31:16] = \$36 [15:0];
   assign read_address[15:0] = \$30 [15:0];
-  assign parameter_slot_2[31:16] = \$signature__data$118 [31:16];
-  assign parameter_slot_2[15:0] = \$signature__data$118 [15:0];
-  assign parameter_slot_1[31:24] = { 2'h0, \$signature__data$113 [21:16] };
-  assign parameter_slot_1[23:0] = { 8'h00, \$signature__data$113 [15:0] };
-  assign parameters[77:62] = \$signature__data$118 [31:16];
-  assign parameters[61:46] = \$signature__data$118 [15:0];
-  assign parameters[29:24] = \$signature__data$113 [21:16];
-  assign parameters[45:30] = \$signature__data$113 [15:0];
-  assign parameters[23:0] = \$signature__data$108 ;
+  assign parameter_slot_2[31:16] = \$signature__data$119 [31:16];
+  assign parameter_slot_2[15:0] = \$signature__data$119 [15:0];
+  assign parameter_slot_1[31:24] = { 2'h0, \$signature__data$114 [21:16] };
+  assign parameter_slot_1[23:0] = { 8'h00, \$signature__data$114 [15:0] };
+  assign parameters[77:62] = \$signature__data$119 [31:16];
+  assign parameters[61:46] = \$signature__data$119 [15:0];
+  assign parameters[29:24] = \$signature__data$114 [21:16];
+  assign parameters[45:30] = \$signature__data$114 [15:0];
+  assign parameters[23:0] = \$signature__data$109 ;
   assign \$57  = host__address[2];
   assign \$63  = host__address[2];
   assign \$69  = host__address[2];
   assign \$75  = host__address[2];
-  assign \$147  = host__address[2];
-  assign \$162  = host__address[2];
-  assign \$177  = host__address[2];
-  assign \$192  = host__address[2];
-  assign \$267  = host__address[2];
-  assign \$282  = host__address[2];
-  assign \$297  = host__address[2];
-  assign \$312  = host__address[2];
-  assign \$321  = \$320 ;
-  assign \$332  = \$331 ;
-  assign \$350  = \$349 ;
-  assign \$369  = \$368 ;
-  assign \$373  = \$372 ;
-  assign \$377  = \$376 ;
-  assign \$381  = \$380 ;
-  assign \$385  = \$384 ;
-  assign \$389  = \$388 ;
-  assign \$393  = \$392 ;
-  assign \$397  = \$396 ;
-  assign \$401  = \$400 ;
-  assign \$405  = \$404 ;
+  assign \$167  = host__address[2];
+  assign \$186  = host__address[2];
+  assign \$205  = host__address[2];
+  assign \$224  = host__address[2];
+  assign \$319  = host__address[2];
+  assign \$338  = host__address[2];
+  assign \$357  = host__address[2];
+  assign \$376  = host__address[2];
+  assign \$451  = \$450 ;
+  assign \$462  = \$461 ;
+  assign \$480  = \$479 ;
+  assign \$499  = \$498 ;
+  assign \$503  = \$502 ;
+  assign \$507  = \$506 ;
+  assign \$511  = \$510 ;
+  assign \$515  = \$514 ;
+  assign \$519  = \$518 ;
+  assign \$523  = \$522 ;
+  assign \$527  = \$526 ;
+  assign \$531  = \$530 ;
+  assign \$535  = \$534 ;
 endmodule
 
 module \holdfast_8x8_guard.activations_0 (rst, read_address, write_address, write_data, write_enable, read_data, clk);
@@ -4259,7 +4570,7 @@ module \holdfast_8x8_guard.activations_1 (rst, read_address, write_address, writ
   assign read_data[7:0] = \$signature__data ;
 endmodule
 
-module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
+module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
   wire [63:0] act;
   wire [7:0] \act[0] ;
   wire [7:0] \act[1] ;
@@ -4914,7 +5225,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$120 ),
-    .\port$3588$0 (sum_out),
+    .\port$3666$0 (sum_out),
     .rst(rst),
     .swap(\swap_in$64 ),
     .swap_in(\o$11 [1]),
@@ -4926,7 +5237,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$128 ),
-    .\port$3602$0 (\sum_out$67 ),
+    .\port$3680$0 (\sum_out$67 ),
     .rst(rst),
     .swap(\swap_in$72 ),
     .swap_in(\swap_in$64 ),
@@ -4938,7 +5249,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$136 ),
-    .\port$3616$0 (\sum_out$75 ),
+    .\port$3694$0 (\sum_out$75 ),
     .rst(rst),
     .swap(\swap_in$80 ),
     .swap_in(\swap_in$72 ),
@@ -4950,7 +5261,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$144 ),
-    .\port$3630$0 (\sum_out$83 ),
+    .\port$3708$0 (\sum_out$83 ),
     .rst(rst),
     .swap(\swap_in$88 ),
     .swap_in(\swap_in$80 ),
@@ -4962,7 +5273,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$152 ),
-    .\port$3644$0 (\sum_out$91 ),
+    .\port$3722$0 (\sum_out$91 ),
     .rst(rst),
     .swap(\swap_in$96 ),
     .swap_in(\swap_in$88 ),
@@ -4974,7 +5285,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$160 ),
-    .\port$3658$0 (\sum_out$99 ),
+    .\port$3736$0 (\sum_out$99 ),
     .rst(rst),
     .swap(\swap_in$104 ),
     .swap_in(\swap_in$96 ),
@@ -4986,7 +5297,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$168 ),
-    .\port$3672$0 (\sum_out$107 ),
+    .\port$3750$0 (\sum_out$107 ),
     .rst(rst),
     .swap(\swap_in$112 ),
     .swap_in(\swap_in$104 ),
@@ -4997,7 +5308,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$176 ),
-    .\port$3686$0 (\sum_out$115 ),
+    .\port$3764$0 (\sum_out$115 ),
     .rst(rst),
     .swap_in(\swap_in$112 ),
     .weight_in(weight[63:56])
@@ -5102,7 +5413,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$244 ),
-    .\port$3812$0 (\sum_out$183 ),
+    .\port$3890$0 (\sum_out$183 ),
     .rst(rst),
     .swap(\swap_in$188 ),
     .swap_in(\o$11 [3]),
@@ -5114,7 +5425,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$252 ),
-    .\port$3826$0 (\sum_out$191 ),
+    .\port$3904$0 (\sum_out$191 ),
     .rst(rst),
     .swap(\swap_in$196 ),
     .swap_in(\swap_in$188 ),
@@ -5126,7 +5437,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$260 ),
-    .\port$3840$0 (\sum_out$199 ),
+    .\port$3918$0 (\sum_out$199 ),
     .rst(rst),
     .swap(\swap_in$204 ),
     .swap_in(\swap_in$196 ),
@@ -5138,7 +5449,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$268 ),
-    .\port$3854$0 (\sum_out$207 ),
+    .\port$3932$0 (\sum_out$207 ),
     .rst(rst),
     .swap(\swap_in$212 ),
     .swap_in(\swap_in$204 ),
@@ -5150,7 +5461,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$276 ),
-    .\port$3868$0 (\sum_out$215 ),
+    .\port$3946$0 (\sum_out$215 ),
     .rst(rst),
     .swap(\swap_in$220 ),
     .swap_in(\swap_in$212 ),
@@ -5162,7 +5473,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$284 ),
-    .\port$3882$0 (\sum_out$223 ),
+    .\port$3960$0 (\sum_out$223 ),
     .rst(rst),
     .swap(\swap_in$228 ),
     .swap_in(\swap_in$220 ),
@@ -5174,7 +5485,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$292 ),
-    .\port$3896$0 (\sum_out$231 ),
+    .\port$3974$0 (\sum_out$231 ),
     .rst(rst),
     .swap(\swap_in$236 ),
     .swap_in(\swap_in$228 ),
@@ -5185,7 +5496,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$300 ),
-    .\port$3910$0 (\sum_out$239 ),
+    .\port$3988$0 (\sum_out$239 ),
     .rst(rst),
     .swap_in(\swap_in$236 ),
     .weight_in(weight[63:56])
@@ -5478,7 +5789,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$433 ),
-    .\port$4260$0 (\sum_out$431 ),
+    .\port$4338$0 (\sum_out$431 ),
     .rst(rst),
     .swap(\swap_in$438 ),
     .swap_in(\o$11 [7]),
@@ -5490,7 +5801,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$442 ),
-    .\port$4274$0 (\sum_out$441 ),
+    .\port$4352$0 (\sum_out$441 ),
     .rst(rst),
     .swap(\swap_in$447 ),
     .swap_in(\swap_in$438 ),
@@ -5502,7 +5813,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$451 ),
-    .\port$4288$0 (\sum_out$450 ),
+    .\port$4366$0 (\sum_out$450 ),
     .rst(rst),
     .swap(\swap_in$456 ),
     .swap_in(\swap_in$447 ),
@@ -5514,7 +5825,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$460 ),
-    .\port$4302$0 (\sum_out$459 ),
+    .\port$4380$0 (\sum_out$459 ),
     .rst(rst),
     .swap(\swap_in$465 ),
     .swap_in(\swap_in$456 ),
@@ -5526,7 +5837,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$469 ),
-    .\port$4316$0 (\sum_out$468 ),
+    .\port$4394$0 (\sum_out$468 ),
     .rst(rst),
     .swap(\swap_in$474 ),
     .swap_in(\swap_in$465 ),
@@ -5538,7 +5849,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$478 ),
-    .\port$4330$0 (\sum_out$477 ),
+    .\port$4408$0 (\sum_out$477 ),
     .rst(rst),
     .swap(\swap_in$483 ),
     .swap_in(\swap_in$474 ),
@@ -5550,7 +5861,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$487 ),
-    .\port$4344$0 (\sum_out$486 ),
+    .\port$4422$0 (\sum_out$486 ),
     .rst(rst),
     .swap(\swap_in$492 ),
     .swap_in(\swap_in$483 ),
@@ -5561,7 +5872,7 @@ module \holdfast_8x8_guard.array (rst, swap, weight, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$496 ),
-    .\port$4358$0 (\sum_out$495 ),
+    .\port$4436$0 (\sum_out$495 ),
     .rst(rst),
     .swap_in(\swap_in$492 ),
     .weight_in(weight[63:56])
@@ -6811,7 +7122,7 @@ module \holdfast_8x8_guard.array.pe_0_7 (rst, weight_in, act_in, swap_in, partia
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$3588$0 , activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$3666$0 , activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$10  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -6833,8 +7144,8 @@ module \holdfast_8x8_guard.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3588$0 ;
-  wire [15:0] \port$3588$0 ;
+  input [15:0] \port$3666$0 ;
+  wire [15:0] \port$3666$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -6851,7 +7162,7 @@ module \holdfast_8x8_guard.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3588$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3666$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -6913,13 +7224,13 @@ module \holdfast_8x8_guard.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3588$0 [15], \port$3588$0  };
+  assign sum_in = { \port$3666$0 [15], \port$3666$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_1 (rst, weight_in, \port$3602$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_1 (rst, weight_in, \port$3680$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$11  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -6941,8 +7252,8 @@ module \holdfast_8x8_guard.array.pe_1_1 (rst, weight_in, \port$3602$0 , act_in, 
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3602$0 ;
-  wire [15:0] \port$3602$0 ;
+  input [15:0] \port$3680$0 ;
+  wire [15:0] \port$3680$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -6959,7 +7270,7 @@ module \holdfast_8x8_guard.array.pe_1_1 (rst, weight_in, \port$3602$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3602$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3680$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7021,13 +7332,13 @@ module \holdfast_8x8_guard.array.pe_1_1 (rst, weight_in, \port$3602$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3602$0 [15], \port$3602$0  };
+  assign sum_in = { \port$3680$0 [15], \port$3680$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_2 (rst, weight_in, \port$3616$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_2 (rst, weight_in, \port$3694$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$12  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7049,8 +7360,8 @@ module \holdfast_8x8_guard.array.pe_1_2 (rst, weight_in, \port$3616$0 , act_in, 
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3616$0 ;
-  wire [15:0] \port$3616$0 ;
+  input [15:0] \port$3694$0 ;
+  wire [15:0] \port$3694$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7067,7 +7378,7 @@ module \holdfast_8x8_guard.array.pe_1_2 (rst, weight_in, \port$3616$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3616$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3694$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7129,13 +7440,13 @@ module \holdfast_8x8_guard.array.pe_1_2 (rst, weight_in, \port$3616$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3616$0 [15], \port$3616$0  };
+  assign sum_in = { \port$3694$0 [15], \port$3694$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_3 (rst, weight_in, \port$3630$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_3 (rst, weight_in, \port$3708$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$13  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7157,8 +7468,8 @@ module \holdfast_8x8_guard.array.pe_1_3 (rst, weight_in, \port$3630$0 , act_in, 
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3630$0 ;
-  wire [15:0] \port$3630$0 ;
+  input [15:0] \port$3708$0 ;
+  wire [15:0] \port$3708$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7175,7 +7486,7 @@ module \holdfast_8x8_guard.array.pe_1_3 (rst, weight_in, \port$3630$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3630$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3708$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7237,13 +7548,13 @@ module \holdfast_8x8_guard.array.pe_1_3 (rst, weight_in, \port$3630$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3630$0 [15], \port$3630$0  };
+  assign sum_in = { \port$3708$0 [15], \port$3708$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_4 (rst, weight_in, \port$3644$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_4 (rst, weight_in, \port$3722$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$14  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7265,8 +7576,8 @@ module \holdfast_8x8_guard.array.pe_1_4 (rst, weight_in, \port$3644$0 , act_in, 
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3644$0 ;
-  wire [15:0] \port$3644$0 ;
+  input [15:0] \port$3722$0 ;
+  wire [15:0] \port$3722$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7283,7 +7594,7 @@ module \holdfast_8x8_guard.array.pe_1_4 (rst, weight_in, \port$3644$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3644$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3722$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7345,13 +7656,13 @@ module \holdfast_8x8_guard.array.pe_1_4 (rst, weight_in, \port$3644$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3644$0 [15], \port$3644$0  };
+  assign sum_in = { \port$3722$0 [15], \port$3722$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_5 (rst, weight_in, \port$3658$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_5 (rst, weight_in, \port$3736$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$15  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7373,8 +7684,8 @@ module \holdfast_8x8_guard.array.pe_1_5 (rst, weight_in, \port$3658$0 , act_in, 
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3658$0 ;
-  wire [15:0] \port$3658$0 ;
+  input [15:0] \port$3736$0 ;
+  wire [15:0] \port$3736$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7391,7 +7702,7 @@ module \holdfast_8x8_guard.array.pe_1_5 (rst, weight_in, \port$3658$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3658$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3736$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7453,13 +7764,13 @@ module \holdfast_8x8_guard.array.pe_1_5 (rst, weight_in, \port$3658$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3658$0 [15], \port$3658$0  };
+  assign sum_in = { \port$3736$0 [15], \port$3736$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_6 (rst, weight_in, \port$3672$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_6 (rst, weight_in, \port$3750$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$16  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7481,8 +7792,8 @@ module \holdfast_8x8_guard.array.pe_1_6 (rst, weight_in, \port$3672$0 , act_in, 
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3672$0 ;
-  wire [15:0] \port$3672$0 ;
+  input [15:0] \port$3750$0 ;
+  wire [15:0] \port$3750$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7499,7 +7810,7 @@ module \holdfast_8x8_guard.array.pe_1_6 (rst, weight_in, \port$3672$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3672$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3750$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7561,13 +7872,13 @@ module \holdfast_8x8_guard.array.pe_1_6 (rst, weight_in, \port$3672$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3672$0 [15], \port$3672$0  };
+  assign sum_in = { \port$3750$0 [15], \port$3750$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_7 (rst, weight_in, \port$3686$0 , act_in, swap_in, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_7 (rst, weight_in, \port$3764$0 , act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$17  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7588,8 +7899,8 @@ module \holdfast_8x8_guard.array.pe_1_7 (rst, weight_in, \port$3686$0 , act_in, 
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3686$0 ;
-  wire [15:0] \port$3686$0 ;
+  input [15:0] \port$3764$0 ;
+  wire [15:0] \port$3764$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7605,7 +7916,7 @@ module \holdfast_8x8_guard.array.pe_1_7 (rst, weight_in, \port$3686$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3686$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3764$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7667,7 +7978,7 @@ module \holdfast_8x8_guard.array.pe_1_7 (rst, weight_in, \port$3686$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3686$0 [15], \port$3686$0  };
+  assign sum_in = { \port$3764$0 [15], \port$3764$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -8519,7 +8830,7 @@ module \holdfast_8x8_guard.array.pe_2_7 (rst, weight_in, sum_in, act_in, swap_in
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$3812$0 , activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$3890$0 , activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$26  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8541,8 +8852,8 @@ module \holdfast_8x8_guard.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3812$0 ;
-  wire [16:0] \port$3812$0 ;
+  input [16:0] \port$3890$0 ;
+  wire [16:0] \port$3890$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8559,7 +8870,7 @@ module \holdfast_8x8_guard.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3812$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3890$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8621,13 +8932,13 @@ module \holdfast_8x8_guard.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3812$0 [16], \port$3812$0  };
+  assign sum_in = { \port$3890$0 [16], \port$3890$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_1 (rst, weight_in, \port$3826$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_1 (rst, weight_in, \port$3904$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$27  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8649,8 +8960,8 @@ module \holdfast_8x8_guard.array.pe_3_1 (rst, weight_in, \port$3826$0 , act_in, 
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3826$0 ;
-  wire [16:0] \port$3826$0 ;
+  input [16:0] \port$3904$0 ;
+  wire [16:0] \port$3904$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8667,7 +8978,7 @@ module \holdfast_8x8_guard.array.pe_3_1 (rst, weight_in, \port$3826$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3826$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3904$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8729,13 +9040,13 @@ module \holdfast_8x8_guard.array.pe_3_1 (rst, weight_in, \port$3826$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3826$0 [16], \port$3826$0  };
+  assign sum_in = { \port$3904$0 [16], \port$3904$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_2 (rst, weight_in, \port$3840$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_2 (rst, weight_in, \port$3918$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$28  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8757,8 +9068,8 @@ module \holdfast_8x8_guard.array.pe_3_2 (rst, weight_in, \port$3840$0 , act_in, 
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3840$0 ;
-  wire [16:0] \port$3840$0 ;
+  input [16:0] \port$3918$0 ;
+  wire [16:0] \port$3918$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8775,7 +9086,7 @@ module \holdfast_8x8_guard.array.pe_3_2 (rst, weight_in, \port$3840$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3840$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3918$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8837,13 +9148,13 @@ module \holdfast_8x8_guard.array.pe_3_2 (rst, weight_in, \port$3840$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3840$0 [16], \port$3840$0  };
+  assign sum_in = { \port$3918$0 [16], \port$3918$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_3 (rst, weight_in, \port$3854$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_3 (rst, weight_in, \port$3932$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$29  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8865,8 +9176,8 @@ module \holdfast_8x8_guard.array.pe_3_3 (rst, weight_in, \port$3854$0 , act_in, 
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3854$0 ;
-  wire [16:0] \port$3854$0 ;
+  input [16:0] \port$3932$0 ;
+  wire [16:0] \port$3932$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8883,7 +9194,7 @@ module \holdfast_8x8_guard.array.pe_3_3 (rst, weight_in, \port$3854$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3854$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3932$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8945,13 +9256,13 @@ module \holdfast_8x8_guard.array.pe_3_3 (rst, weight_in, \port$3854$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3854$0 [16], \port$3854$0  };
+  assign sum_in = { \port$3932$0 [16], \port$3932$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_4 (rst, weight_in, \port$3868$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_4 (rst, weight_in, \port$3946$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$30  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8973,8 +9284,8 @@ module \holdfast_8x8_guard.array.pe_3_4 (rst, weight_in, \port$3868$0 , act_in, 
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3868$0 ;
-  wire [16:0] \port$3868$0 ;
+  input [16:0] \port$3946$0 ;
+  wire [16:0] \port$3946$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8991,7 +9302,7 @@ module \holdfast_8x8_guard.array.pe_3_4 (rst, weight_in, \port$3868$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3868$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3946$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9053,13 +9364,13 @@ module \holdfast_8x8_guard.array.pe_3_4 (rst, weight_in, \port$3868$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3868$0 [16], \port$3868$0  };
+  assign sum_in = { \port$3946$0 [16], \port$3946$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_5 (rst, weight_in, \port$3882$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_5 (rst, weight_in, \port$3960$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$31  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -9081,8 +9392,8 @@ module \holdfast_8x8_guard.array.pe_3_5 (rst, weight_in, \port$3882$0 , act_in, 
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3882$0 ;
-  wire [16:0] \port$3882$0 ;
+  input [16:0] \port$3960$0 ;
+  wire [16:0] \port$3960$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -9099,7 +9410,7 @@ module \holdfast_8x8_guard.array.pe_3_5 (rst, weight_in, \port$3882$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3882$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3960$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9161,13 +9472,13 @@ module \holdfast_8x8_guard.array.pe_3_5 (rst, weight_in, \port$3882$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3882$0 [16], \port$3882$0  };
+  assign sum_in = { \port$3960$0 [16], \port$3960$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_6 (rst, weight_in, \port$3896$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_6 (rst, weight_in, \port$3974$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$32  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -9189,8 +9500,8 @@ module \holdfast_8x8_guard.array.pe_3_6 (rst, weight_in, \port$3896$0 , act_in, 
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3896$0 ;
-  wire [16:0] \port$3896$0 ;
+  input [16:0] \port$3974$0 ;
+  wire [16:0] \port$3974$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -9207,7 +9518,7 @@ module \holdfast_8x8_guard.array.pe_3_6 (rst, weight_in, \port$3896$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3896$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3974$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9269,13 +9580,13 @@ module \holdfast_8x8_guard.array.pe_3_6 (rst, weight_in, \port$3896$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3896$0 [16], \port$3896$0  };
+  assign sum_in = { \port$3974$0 [16], \port$3974$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_7 (rst, weight_in, \port$3910$0 , act_in, swap_in, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_7 (rst, weight_in, \port$3988$0 , act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$33  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -9296,8 +9607,8 @@ module \holdfast_8x8_guard.array.pe_3_7 (rst, weight_in, \port$3910$0 , act_in, 
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3910$0 ;
-  wire [16:0] \port$3910$0 ;
+  input [16:0] \port$3988$0 ;
+  wire [16:0] \port$3988$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -9313,7 +9624,7 @@ module \holdfast_8x8_guard.array.pe_3_7 (rst, weight_in, \port$3910$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3910$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3988$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9375,7 +9686,7 @@ module \holdfast_8x8_guard.array.pe_3_7 (rst, weight_in, \port$3910$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3910$0 [16], \port$3910$0  };
+  assign sum_in = { \port$3988$0 [16], \port$3988$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -11919,7 +12230,7 @@ module \holdfast_8x8_guard.array.pe_6_7 (rst, weight_in, sum_in, act_in, swap_in
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$4260$0 , activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$4338$0 , activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$58  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -11941,8 +12252,8 @@ module \holdfast_8x8_guard.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4260$0 ;
-  wire [17:0] \port$4260$0 ;
+  input [17:0] \port$4338$0 ;
+  wire [17:0] \port$4338$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -11959,7 +12270,7 @@ module \holdfast_8x8_guard.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4260$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4338$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12021,13 +12332,13 @@ module \holdfast_8x8_guard.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4260$0 [17], \port$4260$0  };
+  assign sum_in = { \port$4338$0 [17], \port$4338$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_1 (rst, weight_in, \port$4274$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_1 (rst, weight_in, \port$4352$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$59  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12049,8 +12360,8 @@ module \holdfast_8x8_guard.array.pe_7_1 (rst, weight_in, \port$4274$0 , act_in, 
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4274$0 ;
-  wire [17:0] \port$4274$0 ;
+  input [17:0] \port$4352$0 ;
+  wire [17:0] \port$4352$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12067,7 +12378,7 @@ module \holdfast_8x8_guard.array.pe_7_1 (rst, weight_in, \port$4274$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4274$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4352$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12129,13 +12440,13 @@ module \holdfast_8x8_guard.array.pe_7_1 (rst, weight_in, \port$4274$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4274$0 [17], \port$4274$0  };
+  assign sum_in = { \port$4352$0 [17], \port$4352$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_2 (rst, weight_in, \port$4288$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_2 (rst, weight_in, \port$4366$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$60  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12157,8 +12468,8 @@ module \holdfast_8x8_guard.array.pe_7_2 (rst, weight_in, \port$4288$0 , act_in, 
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4288$0 ;
-  wire [17:0] \port$4288$0 ;
+  input [17:0] \port$4366$0 ;
+  wire [17:0] \port$4366$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12175,7 +12486,7 @@ module \holdfast_8x8_guard.array.pe_7_2 (rst, weight_in, \port$4288$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4288$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4366$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12237,13 +12548,13 @@ module \holdfast_8x8_guard.array.pe_7_2 (rst, weight_in, \port$4288$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4288$0 [17], \port$4288$0  };
+  assign sum_in = { \port$4366$0 [17], \port$4366$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_3 (rst, weight_in, \port$4302$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_3 (rst, weight_in, \port$4380$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$61  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12265,8 +12576,8 @@ module \holdfast_8x8_guard.array.pe_7_3 (rst, weight_in, \port$4302$0 , act_in, 
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4302$0 ;
-  wire [17:0] \port$4302$0 ;
+  input [17:0] \port$4380$0 ;
+  wire [17:0] \port$4380$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12283,7 +12594,7 @@ module \holdfast_8x8_guard.array.pe_7_3 (rst, weight_in, \port$4302$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4302$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4380$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12345,13 +12656,13 @@ module \holdfast_8x8_guard.array.pe_7_3 (rst, weight_in, \port$4302$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4302$0 [17], \port$4302$0  };
+  assign sum_in = { \port$4380$0 [17], \port$4380$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_4 (rst, weight_in, \port$4316$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_4 (rst, weight_in, \port$4394$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$62  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12373,8 +12684,8 @@ module \holdfast_8x8_guard.array.pe_7_4 (rst, weight_in, \port$4316$0 , act_in, 
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4316$0 ;
-  wire [17:0] \port$4316$0 ;
+  input [17:0] \port$4394$0 ;
+  wire [17:0] \port$4394$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12391,7 +12702,7 @@ module \holdfast_8x8_guard.array.pe_7_4 (rst, weight_in, \port$4316$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4316$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4394$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12453,13 +12764,13 @@ module \holdfast_8x8_guard.array.pe_7_4 (rst, weight_in, \port$4316$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4316$0 [17], \port$4316$0  };
+  assign sum_in = { \port$4394$0 [17], \port$4394$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_5 (rst, weight_in, \port$4330$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_5 (rst, weight_in, \port$4408$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$63  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12481,8 +12792,8 @@ module \holdfast_8x8_guard.array.pe_7_5 (rst, weight_in, \port$4330$0 , act_in, 
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4330$0 ;
-  wire [17:0] \port$4330$0 ;
+  input [17:0] \port$4408$0 ;
+  wire [17:0] \port$4408$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12499,7 +12810,7 @@ module \holdfast_8x8_guard.array.pe_7_5 (rst, weight_in, \port$4330$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4330$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4408$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12561,13 +12872,13 @@ module \holdfast_8x8_guard.array.pe_7_5 (rst, weight_in, \port$4330$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4330$0 [17], \port$4330$0  };
+  assign sum_in = { \port$4408$0 [17], \port$4408$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_6 (rst, weight_in, \port$4344$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_6 (rst, weight_in, \port$4422$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$64  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12589,8 +12900,8 @@ module \holdfast_8x8_guard.array.pe_7_6 (rst, weight_in, \port$4344$0 , act_in, 
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4344$0 ;
-  wire [17:0] \port$4344$0 ;
+  input [17:0] \port$4422$0 ;
+  wire [17:0] \port$4422$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12607,7 +12918,7 @@ module \holdfast_8x8_guard.array.pe_7_6 (rst, weight_in, \port$4344$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4344$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4422$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12669,13 +12980,13 @@ module \holdfast_8x8_guard.array.pe_7_6 (rst, weight_in, \port$4344$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4344$0 [17], \port$4344$0  };
+  assign sum_in = { \port$4422$0 [17], \port$4422$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_7 (rst, weight_in, \port$4358$0 , act_in, swap_in, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_7 (rst, weight_in, \port$4436$0 , act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$65  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12696,8 +13007,8 @@ module \holdfast_8x8_guard.array.pe_7_7 (rst, weight_in, \port$4358$0 , act_in, 
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4358$0 ;
-  wire [17:0] \port$4358$0 ;
+  input [17:0] \port$4436$0 ;
+  wire [17:0] \port$4436$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12713,7 +13024,7 @@ module \holdfast_8x8_guard.array.pe_7_7 (rst, weight_in, \port$4358$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4358$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4436$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12775,7 +13086,7 @@ module \holdfast_8x8_guard.array.pe_7_7 (rst, weight_in, \port$4358$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4358$0 [17], \port$4358$0  };
+  assign sum_in = { \port$4436$0 [17], \port$4436$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -13524,7 +13835,7 @@ module \holdfast_8x8_guard.axi (s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_a
   wire \$25 ;
   wire \$26 ;
   wire \$27 ;
-  wire [2:0] \$28 ;
+  wire [3:0] \$28 ;
   wire \$29 ;
   wire [24:0] \$3 ;
   wire [8:0] \$30 ;
@@ -13546,7 +13857,7 @@ module \holdfast_8x8_guard.axi (s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_a
   reg [24:0] \$45 ;
   reg [31:0] \$46 ;
   reg [3:0] \$47 ;
-  reg [1:0] \$48 ;
+  reg [2:0] \$48 ;
   reg [31:0] \$49 ;
   wire [25:0] \$5 ;
   wire [25:0] \$6 ;
@@ -13563,6 +13874,7 @@ module \holdfast_8x8_guard.axi (s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_a
   wire [3:0] access_strobe;
   (* init = 1'h0 *)
   wire access_write;
+  reg accessed = 1'h0;
   reg [24:0] address = 25'h0000000;
   reg [7:0] beats = 8'h00;
   reg [1:0] burst = 2'h0;
@@ -13590,7 +13902,6 @@ module \holdfast_8x8_guard.axi (s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_a
   reg [7:0] length = 8'h00;
   (* init = 32'd0 *)
   wire [31:0] read_data;
-  reg refused = 1'h0;
   input rst;
   wire rst;
   input [24:0] s_axi_araddr;
@@ -13653,7 +13964,7 @@ module \holdfast_8x8_guard.axi (s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_a
   wire s_axi_wvalid;
   reg [2:0] size = 3'h0;
   wire [2:0] step;
-  reg [1:0] \wait  = 2'h0;
+  reg [2:0] \wait  = 3'h0;
   reg [24:0] wrap;
   reg write_first = 1'h1;
   always @(posedge clk)
@@ -13704,7 +14015,7 @@ module \holdfast_8x8_guard.axi (s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_a
   assign \$17  = fsm_state == 3'h6;
   assign \$18  = fsm_state == 3'h7;
   assign \$19  = host__write | host__read;
-  assign \$20  = \$19  & host__error;
+  assign \$20  = accessed & host__error;
   assign \$21  = ~ s_axi_arvalid;
   assign \$22  = write_first | \$21 ;
   assign \$23  = s_axi_awvalid & \$22 ;
@@ -13722,7 +14033,7 @@ module \holdfast_8x8_guard.axi (s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_a
   always @(posedge clk)
     host__read <= \$34 ;
   always @(posedge clk)
-    refused <= \$35 ;
+    accessed <= \$35 ;
   always @(posedge clk)
     failed <= \$36 ;
   always @* begin
@@ -13969,12 +14280,12 @@ module \holdfast_8x8_guard.axi (s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_a
       3'h5:
           /* empty */;
       3'h2:
-          \$48  = 2'h2;
+          \$48  = 3'h4;
       3'h6:
-          \$48  = \$28 [1:0];
+          \$48  = \$28 [2:0];
     endcase
     if (rst) begin
-      \$48  = 2'h0;
+      \$48  = 3'h0;
     end
   end
   always @* begin
@@ -14132,7 +14443,7 @@ module \holdfast_8x8_guard.axi (s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_a
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$68 ) begin end
-    \$35  = \$20 ;
+    \$35  = \$19 ;
     if (rst) begin
       \$35  = 1'h0;
     end
@@ -14140,7 +14451,7 @@ module \holdfast_8x8_guard.axi (s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_a
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$68 ) begin end
     \$36  = failed;
-    if (refused) begin
+    if (\$20 ) begin
       \$36  = 1'h1;
     end
     (* full_case = 32'd1 *)
@@ -14198,78 +14509,119 @@ module \holdfast_8x8_guard.feeder (rst, streaming, stall_weights, stall_memory, 
   wire \$108 ;
   wire \$109 ;
   wire \$11 ;
-  wire \$110 ;
-  wire \$111 ;
-  wire \$112 ;
+  wire [9:0] \$110 ;
+  wire [10:0] \$111 ;
+  wire [16:0] \$112 ;
   wire \$113 ;
-  wire \$114 ;
-  wire \$115 ;
-  wire [4:0] \$116 ;
+  wire [9:0] \$114 ;
+  wire [10:0] \$115 ;
+  wire \$116 ;
   wire \$117 ;
   wire \$118 ;
   wire \$119 ;
   wire \$12 ;
   wire \$120 ;
-  wire [3:0] \$121 ;
-  wire [10:0] \$122 ;
-  wire [10:0] \$123 ;
-  wire [10:0] \$124 ;
-  wire [10:0] \$125 ;
-  wire [10:0] \$126 ;
-  wire [10:0] \$127 ;
-  wire [10:0] \$128 ;
-  wire [10:0] \$129 ;
-  wire [2:0] \$13 ;
-  wire [10:0] \$130 ;
-  wire [10:0] \$131 ;
-  wire [10:0] \$132 ;
-  wire [10:0] \$133 ;
-  wire [13:0] \$134 ;
-  wire [13:0] \$135 ;
-  wire [5:0] \$136 ;
-  wire [5:0] \$137 ;
-  wire [5:0] \$138 ;
-  wire [5:0] \$139 ;
+  wire \$121 ;
+  wire \$122 ;
+  wire \$123 ;
+  wire \$124 ;
+  wire [4:0] \$125 ;
+  wire \$126 ;
+  wire \$127 ;
+  wire \$128 ;
+  wire \$129 ;
+  wire \$13 ;
+  wire \$130 ;
+  wire \$131 ;
+  wire \$132 ;
+  wire \$133 ;
+  wire \$134 ;
+  wire \$135 ;
+  wire \$136 ;
+  wire \$137 ;
+  wire \$138 ;
+  wire \$139 ;
   wire \$14 ;
-  wire [14:0] \$140 ;
-  wire [14:0] \$141 ;
-  reg [4:0] \$142 ;
-  reg \$143 ;
-  reg \$144 ;
-  reg [15:0] \$145 ;
-  reg \$146 ;
-  reg \$147 ;
-  reg \$148 ;
-  reg [8:0] \$149 ;
+  wire \$140 ;
+  wire \$141 ;
+  wire \$142 ;
+  wire \$143 ;
+  wire [3:0] \$144 ;
+  wire [10:0] \$145 ;
+  wire [10:0] \$146 ;
+  wire [10:0] \$147 ;
+  wire [10:0] \$148 ;
+  wire [10:0] \$149 ;
   wire \$15 ;
-  reg [9:0] \$150 ;
-  reg [15:0] \$151 ;
-  reg [8:0] \$152 ;
-  reg [9:0] \$153 ;
-  reg [15:0] \$154 ;
-  reg \$155 ;
-  reg [2:0] \$156 ;
-  reg \$157 ;
-  reg [3:0] \$158 ;
-  reg \$159 ;
+  wire [10:0] \$150 ;
+  wire [10:0] \$151 ;
+  wire [10:0] \$152 ;
+  wire [10:0] \$153 ;
+  wire [10:0] \$154 ;
+  wire [10:0] \$155 ;
+  wire [10:0] \$156 ;
+  wire [13:0] \$157 ;
+  wire [13:0] \$158 ;
+  wire \$159 ;
   wire \$16 ;
-  reg [9:0] \$160 ;
-  reg [9:0] \$161 ;
-  reg [15:0] \$162 ;
-  reg [12:0] \$163 ;
-  reg \$164 ;
-  reg [15:0] \$165 ;
-  reg [4:0] \$166 ;
-  reg [15:0] \$167 ;
-  reg [4:0] \$168 ;
-  reg [15:0] \$169 ;
+  wire \$160 ;
+  wire \$161 ;
+  wire [5:0] \$162 ;
+  wire [5:0] \$163 ;
+  wire \$164 ;
+  wire \$165 ;
+  wire \$166 ;
+  wire [5:0] \$167 ;
+  wire [5:0] \$168 ;
+  wire \$169 ;
   wire \$17 ;
-  reg [13:0] \$170 ;
+  wire \$170 ;
+  wire \$171 ;
+  wire \$172 ;
+  wire [14:0] \$173 ;
+  wire [14:0] \$174 ;
+  wire \$175 ;
+  wire \$176 ;
+  wire \$177 ;
+  wire \$178 ;
+  reg [4:0] \$179 ;
   wire \$18 ;
+  reg \$180 ;
+  reg \$181 ;
+  reg [15:0] \$182 ;
+  reg \$183 ;
+  reg \$184 ;
+  reg \$185 ;
+  reg [8:0] \$186 ;
+  reg [9:0] \$187 ;
+  reg [15:0] \$188 ;
+  reg [8:0] \$189 ;
   wire \$19 ;
+  reg [9:0] \$190 ;
+  reg [15:0] \$191 ;
+  reg \$192 ;
+  reg [2:0] \$193 ;
+  reg \$194 ;
+  reg [3:0] \$195 ;
+  reg \$196 ;
+  reg [9:0] \$197 ;
+  reg [9:0] \$198 ;
+  reg [15:0] \$199 ;
   wire \$2 ;
   wire \$20 ;
+  reg [12:0] \$200 ;
+  reg \$201 ;
+  reg \$202 ;
+  reg [15:0] \$203 ;
+  reg [4:0] \$204 ;
+  reg \$205 ;
+  reg [15:0] \$206 ;
+  reg [4:0] \$207 ;
+  reg \$208 ;
+  reg [15:0] \$209 ;
   wire \$21 ;
+  reg [13:0] \$210 ;
+  reg \$211 ;
   wire \$22 ;
   wire \$23 ;
   wire \$24 ;
@@ -14302,9 +14654,9 @@ module \holdfast_8x8_guard.feeder (rst, streaming, stall_weights, stall_memory, 
   wire \$49 ;
   wire \$5 ;
   wire \$50 ;
-  wire [4:0] \$51 ;
+  wire \$51 ;
   wire \$52 ;
-  wire [16:0] \$53 ;
+  wire \$53 ;
   wire \$54 ;
   wire \$55 ;
   wire \$56 ;
@@ -14315,7 +14667,7 @@ module \holdfast_8x8_guard.feeder (rst, streaming, stall_weights, stall_memory, 
   wire \$60 ;
   wire \$61 ;
   wire \$62 ;
-  wire [16:0] \$63 ;
+  wire \$63 ;
   wire \$64 ;
   wire \$65 ;
   wire \$66 ;
@@ -14335,26 +14687,26 @@ module \holdfast_8x8_guard.feeder (rst, streaming, stall_weights, stall_memory, 
   wire \$79 ;
   wire \$8 ;
   wire \$80 ;
-  wire \$81 ;
+  wire [16:0] \$81 ;
   wire \$82 ;
   wire \$83 ;
   wire \$84 ;
   wire \$85 ;
   wire \$86 ;
   wire \$87 ;
-  wire \$88 ;
+  wire [16:0] \$88 ;
   wire \$89 ;
   wire \$9 ;
   wire \$90 ;
   wire \$91 ;
   wire \$92 ;
   wire \$93 ;
-  wire [9:0] \$94 ;
-  wire [10:0] \$95 ;
-  wire [16:0] \$96 ;
+  wire \$94 ;
+  wire \$95 ;
+  wire \$96 ;
   wire \$97 ;
-  wire [9:0] \$98 ;
-  wire [10:0] \$99 ;
+  wire \$98 ;
+  wire \$99 ;
   output [15:0] address;
   reg [15:0] address = 16'h0000;
   reg [15:0] base;
@@ -14372,10 +14724,13 @@ module \holdfast_8x8_guard.feeder (rst, streaming, stall_weights, stall_memory, 
   reg [2:0] gap = 3'h0;
   input go;
   wire go;
-  wire [3:0] interval;
   reg [15:0] kernel_address = 16'h0000;
   reg [4:0] kernel_column = 5'h00;
   reg [4:0] kernel_row = 5'h00;
+  reg last_block = 1'h0;
+  reg last_kernel_column = 1'h0;
+  reg last_kernel_row = 1'h0;
+  reg last_output = 1'h0;
   input [514:0] layer;
   wire [514:0] layer;
   wire [7:0] \layer.add_hi ;
@@ -14458,7 +14813,7 @@ module \holdfast_8x8_guard.feeder (rst, streaming, stall_weights, stall_memory, 
   wire streaming;
   output sub_block;
   reg sub_block = 1'h0;
-  reg \sub_block$39  = 1'h0;
+  reg \sub_block$38  = 1'h0;
   reg [15:0] tile_address = 16'h0000;
   wire [15:0] tile_base;
   wire tile_over;
@@ -14475,220 +14830,262 @@ module \holdfast_8x8_guard.feeder (rst, streaming, stall_weights, stall_memory, 
   reg [9:0] x_tile = 10'h000;
   reg [9:0] y = 10'h000;
   reg [9:0] y_tile = 10'h000;
-  assign \$1  = ~ layer[16];
-  assign \$2  = block == 1'h1;
-  assign \$3  = kernel_column == 1'h1;
-  assign \$4  = \$2  & \$3 ;
-  assign \$5  = kernel_row == 1'h1;
-  assign \$6  = \$4  & \$5 ;
-  assign \$7  = \$1  | \$6 ;
+  assign \$1  = ~ waiting;
+  assign streaming = walking & \$1 ;
+  assign \$2  = walking & waiting;
+  assign \$3  = ~ layer[16];
+  assign \$4  = last_block & last_kernel_column;
+  assign \$5  = \$4  & last_kernel_row;
+  assign \$6  = \$3  | \$5 ;
+  assign \$7  = elapsed >= 4'h8;
   assign \$8  = layer[228:220] == 1'h1;
   assign \$9  = layer[219:211] == 1'h1;
   assign \$10  = \$8  & \$9 ;
   assign \$11  = ~ layer[17];
   assign \$12  = \$10  & \$11 ;
-  assign \$13  = \$12  ? 3'h1 : 3'h5;
-  assign interval = \$7  ? 4'h8 : { 1'h0, \$13  };
-  assign \$14  = ~ waiting;
-  assign streaming = walking & \$14 ;
-  assign \$15  = walking & waiting;
-  assign \$16  = elapsed < interval;
-  assign \$17  = \$15  & \$16 ;
+  assign \$13  = elapsed >= 3'h5;
+  assign \$14  = \$12  | \$13 ;
+  assign \$15  = \$6  ? \$7  : \$14 ;
+  assign \$16  = ~ \$15 ;
+  assign \$17  = \$2  & \$16 ;
   assign \$18  = ~ layer[16];
-  assign \$19  = block == 1'h1;
-  assign \$20  = kernel_column == 1'h1;
-  assign \$21  = \$19  & \$20 ;
-  assign \$22  = kernel_row == 1'h1;
-  assign \$23  = \$21  & \$22 ;
-  assign \$24  = \$18  | \$23 ;
-  assign stall_weights = \$17  & \$24 ;
-  assign \$25  = walking & waiting;
-  assign \$26  = elapsed < interval;
-  assign \$27  = \$25  & \$26 ;
-  assign \$28  = ~ layer[16];
-  assign \$29  = block == 1'h1;
-  assign \$30  = kernel_column == 1'h1;
-  assign \$31  = \$29  & \$30 ;
-  assign \$32  = kernel_row == 1'h1;
-  assign \$33  = \$31  & \$32 ;
-  assign \$34  = \$28  | \$33 ;
-  assign \$35  = ~ \$34 ;
-  assign stall_memory = \$27  & \$35 ;
-  assign \$36  = walking & waiting;
-  assign \$37  = elapsed < interval;
-  assign \$38  = ~ \$37 ;
-  assign stall_writeback = \$36  & \$38 ;
-  assign \$39  = ! gap;
-  assign \$40  = column == 1'h1;
-  assign \$41  = row == 1'h1;
-  assign \$42  = \$40  & \$41 ;
-  assign \$43  = block == 1'h1;
-  assign \$44  = kernel_column == 1'h1;
-  assign \$45  = \$43  & \$44 ;
-  assign \$46  = kernel_row == 1'h1;
-  assign \$47  = \$45  & \$46 ;
-  assign \$48  = ~ \$47 ;
-  assign \$49  = \$42  & \$48 ;
-  assign tile_over = waiting ? \$39  : \$49 ;
-  assign \$50  = walking & tile_over;
-  assign \$51  = interval - 1'h1;
-  assign \$52  = $signed({ 1'h0, elapsed }) >= $signed(\$51 );
-  assign next_tile = \$50  & \$52 ;
-  assign \$53  = row_address + layer[103:88];
-  assign enter = go | next_tile;
-  assign \$54  = block == 1'h1;
-  assign next_column = go | \$54 ;
-  assign \$55  = block == 1'h1;
-  assign \$56  = kernel_column == 1'h1;
-  assign \$57  = \$55  & \$56 ;
-  assign next_row = go | \$57 ;
-  assign \$58  = block == 1'h1;
-  assign \$59  = kernel_column == 1'h1;
-  assign \$60  = \$58  & \$59 ;
-  assign \$61  = kernel_row == 1'h1;
+  assign \$19  = last_block & last_kernel_column;
+  assign \$20  = \$19  & last_kernel_row;
+  assign \$21  = \$18  | \$20 ;
+  assign stall_weights = \$17  & \$21 ;
+  assign \$22  = walking & waiting;
+  assign \$23  = ~ layer[16];
+  assign \$24  = last_block & last_kernel_column;
+  assign \$25  = \$24  & last_kernel_row;
+  assign \$26  = \$23  | \$25 ;
+  assign \$27  = elapsed >= 4'h8;
+  assign \$28  = layer[228:220] == 1'h1;
+  assign \$29  = layer[219:211] == 1'h1;
+  assign \$30  = \$28  & \$29 ;
+  assign \$31  = ~ layer[17];
+  assign \$32  = \$30  & \$31 ;
+  assign \$33  = elapsed >= 3'h5;
+  assign \$34  = \$32  | \$33 ;
+  assign \$35  = \$26  ? \$27  : \$34 ;
+  assign \$36  = ~ \$35 ;
+  assign \$37  = \$22  & \$36 ;
+  assign \$38  = ~ layer[16];
+  assign \$39  = last_block & last_kernel_column;
+  assign \$40  = \$39  & last_kernel_row;
+  assign \$41  = \$38  | \$40 ;
+  assign \$42  = ~ \$41 ;
+  assign stall_memory = \$37  & \$42 ;
+  assign \$43  = walking & waiting;
+  assign \$44  = ~ layer[16];
+  assign \$45  = last_block & last_kernel_column;
+  assign \$46  = \$45  & last_kernel_row;
+  assign \$47  = \$44  | \$46 ;
+  assign \$48  = elapsed >= 4'h8;
+  assign \$49  = layer[228:220] == 1'h1;
+  assign \$50  = layer[219:211] == 1'h1;
+  assign \$51  = \$49  & \$50 ;
+  assign \$52  = ~ layer[17];
+  assign \$53  = \$51  & \$52 ;
+  assign \$54  = elapsed >= 3'h5;
+  assign \$55  = \$53  | \$54 ;
+  assign \$56  = \$47  ? \$48  : \$55 ;
+  assign \$57  = ~ \$56 ;
+  assign stall_writeback = \$43  & \$58 ;
+  assign \$59  = ! gap;
+  assign \$60  = column == 1'h1;
+  assign \$61  = row == 1'h1;
   assign \$62  = \$60  & \$61 ;
-  assign next_output = go | \$62 ;
-  assign \$63  = base + step;
-  assign \$64  = ~ waiting;
-  assign \$65  = walking & \$64 ;
-  assign \$66  = x >= layer[196:188];
-  assign \$67  = y >= layer[187:179];
-  assign \$68  = \$66  | \$67 ;
-  assign \$69  = column == 1'h1;
-  assign \$70  = row == 1'h1;
-  assign \$71  = \$69  & \$70 ;
-  assign \$72  = block == 1'h1;
-  assign \$73  = kernel_column == 1'h1;
-  assign \$74  = \$72  & \$73 ;
-  assign \$75  = kernel_row == 1'h1;
-  assign \$76  = \$74  & \$75 ;
-  assign \$77  = ~ layer[16];
-  assign \$78  = block == 1'h1;
-  assign \$79  = kernel_column == 1'h1;
-  assign \$80  = \$78  & \$79 ;
-  assign \$81  = kernel_row == 1'h1;
-  assign \$82  = \$80  & \$81 ;
-  assign \$83  = \$77  | \$82 ;
-  assign \$84  = first_pixel & \$83 ;
-  assign \$85  = block == 1'h1;
-  assign \$86  = kernel_column == 1'h1;
-  assign \$87  = \$85  & \$86 ;
-  assign \$88  = kernel_row == 1'h1;
-  assign \$89  = \$87  & \$88 ;
-  assign \$90  = output_tile == 1'h1;
-  assign \$91  = \$89  & \$90 ;
-  assign \$92  = ~ \$91 ;
-  assign \$93  = \$84  & \$92 ;
-  assign \$94  = column - 1'h1;
-  assign \$95  = $signed(x) + $signed({ 1'h0, layer[27:25] });
-  assign \$96  = pixel_address + layer[87:72];
-  assign \$97  = column == 1'h1;
-  assign \$98  = row - 1'h1;
-  assign \$99  = $signed(y) + $signed({ 1'h0, layer[27:25] });
-  assign \$100  = column == 1'h1;
-  assign \$101  = row == 1'h1;
-  assign \$102  = \$100  & \$101 ;
-  assign \$103  = block == 1'h1;
-  assign \$104  = kernel_column == 1'h1;
-  assign \$105  = \$103  & \$104 ;
-  assign \$106  = kernel_row == 1'h1;
-  assign \$107  = \$105  & \$106 ;
-  assign \$108  = block == 1'h1;
-  assign \$109  = kernel_column == 1'h1;
-  assign \$110  = \$108  & \$109 ;
-  assign \$111  = kernel_row == 1'h1;
-  assign \$112  = \$110  & \$111 ;
-  assign \$113  = output_tile == 1'h1;
-  assign \$114  = \$112  & \$113 ;
-  assign \$115  = elapsed != 4'h8;
-  assign \$116  = elapsed + 1'h1;
-  assign \$117  = elapsed >= interval;
-  assign \$118  = waiting & \$117 ;
-  assign \$119  = | gap;
-  assign \$120  = \$118  & \$119 ;
-  assign \$121  = gap - 1'h1;
-  assign \$122  = $signed(x_tile) + $signed({ 1'h0, layer[30:28] });
-  assign \$123  = next_column ? \$122  : { x_tile[9], x_tile };
-  assign \$124  = next_row ? { layer[168], layer[168:159] } : \$123 ;
-  assign \$125  = $signed(x_tile) + $signed({ 1'h0, layer[30:28] });
-  assign \$126  = next_column ? \$125  : { x_tile[9], x_tile };
-  assign \$127  = next_row ? { layer[168], layer[168:159] } : \$126 ;
-  assign \$128  = $signed(y_tile) + $signed({ 1'h0, layer[30:28] });
-  assign \$129  = next_row ? \$128  : { y_tile[9], y_tile };
-  assign \$130  = next_output ? { layer[158], layer[158:149] } : \$129 ;
-  assign \$131  = $signed(y_tile) + $signed({ 1'h0, layer[30:28] });
-  assign \$132  = next_row ? \$131  : { y_tile[9], y_tile };
-  assign \$133  = next_output ? { layer[158], layer[158:149] } : \$132 ;
-  assign \$134  = block - 1'h1;
-  assign \$135  = next_column ? { 1'h0, layer[148:136] } : \$134 ;
-  assign \$136  = kernel_column - 1'h1;
-  assign \$137  = next_row ? { 1'h0, layer[178:174] } : \$136 ;
-  assign \$138  = kernel_row - 1'h1;
-  assign \$139  = next_output ? { 1'h0, layer[173:169] } : \$138 ;
-  assign \$140  = output_tile - 1'h1;
-  assign \$141  = go ? { 1'h0, layer[210:197] } : \$140 ;
+  assign \$63  = last_block & last_kernel_column;
+  assign \$64  = \$63  & last_kernel_row;
+  assign \$65  = ~ \$64 ;
+  assign \$66  = \$62  & \$65 ;
+  assign tile_over = waiting ? \$59  : \$66 ;
+  assign \$67  = walking & tile_over;
+  assign \$68  = ~ layer[16];
+  assign \$69  = last_block & last_kernel_column;
+  assign \$70  = \$69  & last_kernel_row;
+  assign \$71  = \$68  | \$70 ;
+  assign \$72  = elapsed >= 3'h7;
+  assign \$73  = layer[228:220] == 1'h1;
+  assign \$74  = layer[219:211] == 1'h1;
+  assign \$75  = \$73  & \$74 ;
+  assign \$76  = ~ layer[17];
+  assign \$77  = \$75  & \$76 ;
+  assign \$78  = elapsed >= 3'h4;
+  assign \$79  = \$77  | \$78 ;
+  assign \$80  = \$71  ? \$72  : \$79 ;
+  assign next_tile = \$67  & \$80 ;
+  assign \$81  = row_address + layer[103:88];
+  assign enter = go | next_tile;
+  assign \$82  = ~ walking;
+  assign next_column = \$82  | last_block;
+  assign \$83  = ~ walking;
+  assign \$84  = last_block & last_kernel_column;
+  assign next_row = \$83  | \$84 ;
+  assign \$85  = ~ walking;
+  assign \$86  = last_block & last_kernel_column;
+  assign \$87  = \$86  & last_kernel_row;
+  assign next_output = \$85  | \$87 ;
+  assign \$88  = base + step;
+  assign \$89  = ~ walking;
+  assign \$90  = ~ waiting;
+  assign \$91  = walking & \$90 ;
+  assign \$92  = x >= layer[196:188];
+  assign \$93  = y >= layer[187:179];
+  assign \$94  = \$92  | \$93 ;
+  assign \$95  = column == 1'h1;
+  assign \$96  = row == 1'h1;
+  assign \$97  = \$95  & \$96 ;
+  assign \$98  = last_block & last_kernel_column;
+  assign \$99  = \$98  & last_kernel_row;
+  assign \$100  = ~ layer[16];
+  assign \$101  = last_block & last_kernel_column;
+  assign \$102  = \$101  & last_kernel_row;
+  assign \$103  = \$100  | \$102 ;
+  assign \$104  = first_pixel & \$103 ;
+  assign \$105  = last_block & last_kernel_column;
+  assign \$106  = \$105  & last_kernel_row;
+  assign \$107  = \$106  & last_output;
+  assign \$108  = ~ \$107 ;
+  assign \$109  = \$104  & \$108 ;
+  assign \$110  = column - 1'h1;
+  assign \$111  = $signed(x) + $signed({ 1'h0, layer[27:25] });
+  assign \$112  = pixel_address + layer[87:72];
+  assign \$113  = column == 1'h1;
+  assign \$114  = row - 1'h1;
+  assign \$115  = $signed(y) + $signed({ 1'h0, layer[27:25] });
+  assign \$116  = column == 1'h1;
+  assign \$117  = row == 1'h1;
+  assign \$118  = \$116  & \$117 ;
+  assign \$119  = last_block & last_kernel_column;
+  assign \$120  = \$119  & last_kernel_row;
+  assign \$121  = last_block & last_kernel_column;
+  assign \$122  = \$121  & last_kernel_row;
+  assign \$123  = \$122  & last_output;
+  assign \$124  = elapsed != 4'h8;
+  assign \$125  = elapsed + 1'h1;
+  assign \$126  = ~ layer[16];
+  assign \$127  = last_block & last_kernel_column;
+  assign \$128  = \$127  & last_kernel_row;
+  assign \$129  = \$126  | \$128 ;
+  assign \$130  = elapsed >= 4'h8;
+  assign \$131  = layer[228:220] == 1'h1;
+  assign \$132  = layer[219:211] == 1'h1;
+  assign \$133  = \$131  & \$132 ;
+  assign \$134  = ~ layer[17];
+  assign \$135  = \$133  & \$134 ;
+  assign \$136  = elapsed >= 3'h5;
+  assign \$137  = \$135  | \$136 ;
+  assign \$138  = \$129  ? \$130  : \$137 ;
+  assign \$139  = ~ \$138 ;
+  assign \$141  = waiting & \$140 ;
+  assign \$142  = | gap;
+  assign \$143  = \$141  & \$142 ;
+  assign \$144  = gap - 1'h1;
+  assign \$145  = $signed(x_tile) + $signed({ 1'h0, layer[30:28] });
+  assign \$146  = next_column ? \$145  : { x_tile[9], x_tile };
+  assign \$147  = next_row ? { layer[168], layer[168:159] } : \$146 ;
+  assign \$148  = $signed(x_tile) + $signed({ 1'h0, layer[30:28] });
+  assign \$149  = next_column ? \$148  : { x_tile[9], x_tile };
+  assign \$150  = next_row ? { layer[168], layer[168:159] } : \$149 ;
+  assign \$151  = $signed(y_tile) + $signed({ 1'h0, layer[30:28] });
+  assign \$152  = next_row ? \$151  : { y_tile[9], y_tile };
+  assign \$153  = next_output ? { layer[158], layer[158:149] } : \$152 ;
+  assign \$154  = $signed(y_tile) + $signed({ 1'h0, layer[30:28] });
+  assign \$155  = next_row ? \$154  : { y_tile[9], y_tile };
+  assign \$156  = next_output ? { layer[158], layer[158:149] } : \$155 ;
+  assign \$157  = block - 1'h1;
+  assign \$158  = next_column ? { 1'h0, layer[148:136] } : \$157 ;
+  assign \$159  = layer[148:136] == 1'h1;
+  assign \$160  = block == 2'h2;
+  assign \$161  = next_column ? \$159  : \$160 ;
+  assign \$162  = kernel_column - 1'h1;
+  assign \$163  = next_row ? { 1'h0, layer[178:174] } : \$162 ;
+  assign \$164  = layer[178:174] == 1'h1;
+  assign \$165  = kernel_column == 2'h2;
+  assign \$166  = next_row ? \$164  : \$165 ;
+  assign \$167  = kernel_row - 1'h1;
+  assign \$168  = next_output ? { 1'h0, layer[173:169] } : \$167 ;
+  assign \$169  = layer[173:169] == 1'h1;
+  assign \$170  = kernel_row == 2'h2;
+  assign \$171  = next_output ? \$169  : \$170 ;
+  assign \$172  = ~ walking;
+  assign \$173  = output_tile - 1'h1;
+  assign \$174  = walking ? \$173  : { 1'h0, layer[210:197] };
+  assign \$175  = ~ walking;
+  assign \$176  = layer[210:197] == 1'h1;
+  assign \$177  = output_tile == 2'h2;
+  assign \$178  = walking ? \$177  : \$176 ;
   always @(posedge clk)
-    token <= \$142 ;
+    token <= \$179 ;
   always @(posedge clk)
-    done <= \$143 ;
+    done <= \$180 ;
   always @(posedge clk)
-    load_next <= \$144 ;
+    load_next <= \$181 ;
   always @(posedge clk)
-    address <= \$145 ;
+    address <= \$182 ;
   always @(posedge clk)
-    sub_block <= \$146 ;
+    sub_block <= \$183 ;
   always @(posedge clk)
-    pad <= \$147 ;
+    pad <= \$184 ;
   always @(posedge clk)
-    first_pixel <= \$148 ;
+    first_pixel <= \$185 ;
   always @(posedge clk)
-    column <= \$149 ;
+    column <= \$186 ;
   always @(posedge clk)
-    x <= \$150 ;
+    x <= \$187 ;
   always @(posedge clk)
-    pixel_address <= \$151 ;
+    pixel_address <= \$188 ;
   always @(posedge clk)
-    row <= \$152 ;
+    row <= \$189 ;
   always @(posedge clk)
-    y <= \$153 ;
+    y <= \$190 ;
   always @(posedge clk)
-    row_address <= \$154 ;
+    row_address <= \$191 ;
   always @(posedge clk)
-    waiting <= \$155 ;
+    waiting <= \$192 ;
   always @(posedge clk)
-    gap <= \$156 ;
+    gap <= \$193 ;
   always @(posedge clk)
-    walking <= \$157 ;
+    walking <= \$194 ;
   always @(posedge clk)
-    elapsed <= \$158 ;
+    elapsed <= \$195 ;
   always @(posedge clk)
-    first_reduction <= \$159 ;
+    first_reduction <= \$196 ;
   always @(posedge clk)
-    x_tile <= \$160 ;
+    x_tile <= \$197 ;
   always @(posedge clk)
-    y_tile <= \$161 ;
+    y_tile <= \$198 ;
   always @(posedge clk)
-    tile_address <= \$162 ;
+    tile_address <= \$199 ;
   always @(posedge clk)
-    block <= \$163 ;
+    block <= \$200 ;
   always @(posedge clk)
-    \sub_block$39  <= \$164 ;
+    last_block <= \$201 ;
   always @(posedge clk)
-    column_address <= \$165 ;
+    \sub_block$38  <= \$202 ;
   always @(posedge clk)
-    kernel_column <= \$166 ;
+    column_address <= \$203 ;
   always @(posedge clk)
-    kernel_address <= \$167 ;
+    kernel_column <= \$204 ;
   always @(posedge clk)
-    kernel_row <= \$168 ;
+    last_kernel_column <= \$205 ;
   always @(posedge clk)
-    output_address <= \$169 ;
+    kernel_address <= \$206 ;
   always @(posedge clk)
-    output_tile <= \$170 ;
+    kernel_row <= \$207 ;
+  always @(posedge clk)
+    last_kernel_row <= \$208 ;
+  always @(posedge clk)
+    output_address <= \$209 ;
+  always @(posedge clk)
+    output_tile <= \$210 ;
+  always @(posedge clk)
+    last_output <= \$211 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
     base = tile_address;
-    if (go) begin
+    if (\$89 ) begin
       base = layer[55:40];
     end else if (next_output) begin
       base = output_address;
@@ -14701,7 +15098,7 @@ module \holdfast_8x8_guard.feeder (rst, streaming, stall_weights, stall_memory, 
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
     step = 16'h0001;
-    if (go) begin
+    if (\$89 ) begin
       step = 16'h0000;
     end else if (next_output) begin
       step = layer[71:56];
@@ -14713,382 +15110,428 @@ module \holdfast_8x8_guard.feeder (rst, streaming, stall_weights, stall_memory, 
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$142  = 5'h00;
-    if (\$65 ) begin
-      \$142 [0] = 1'h1;
-      \$142 [1] = first_pixel;
-      \$142 [2] = \$71 ;
-      \$142 [3] = first_reduction;
-      \$142 [4] = \$76 ;
+    \$179  = 5'h00;
+    if (\$91 ) begin
+      \$179 [0] = 1'h1;
+      \$179 [1] = first_pixel;
+      \$179 [2] = \$97 ;
+      \$179 [3] = first_reduction;
+      \$179 [4] = \$99 ;
     end
     if (rst) begin
-      \$142  = 5'h00;
+      \$179  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$143  = 1'h0;
-    if (\$65 ) begin
-      if (\$102 ) begin
-        if (\$114 ) begin
-          \$143  = 1'h1;
+    \$180  = 1'h0;
+    if (\$91 ) begin
+      if (\$118 ) begin
+        if (\$123 ) begin
+          \$180  = 1'h1;
         end
       end
     end
     if (rst) begin
-      \$143  = 1'h0;
+      \$180  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$144  = 1'h0;
-    if (\$65 ) begin
-      \$144  = \$93 ;
+    \$181  = 1'h0;
+    if (\$91 ) begin
+      \$181  = \$109 ;
     end
     if (rst) begin
-      \$144  = 1'h0;
+      \$181  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$145  = address;
-    if (\$65 ) begin
-      \$145  = pixel_address;
+    \$182  = address;
+    if (\$91 ) begin
+      \$182  = pixel_address;
     end
     if (rst) begin
-      \$145  = 16'h0000;
+      \$182  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$146  = sub_block;
-    if (\$65 ) begin
-      \$146  = \sub_block$39 ;
+    \$183  = sub_block;
+    if (\$91 ) begin
+      \$183  = \sub_block$38 ;
     end
     if (rst) begin
-      \$146  = 1'h0;
+      \$183  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$147  = pad;
-    if (\$65 ) begin
-      \$147  = \$68 ;
+    \$184  = pad;
+    if (\$91 ) begin
+      \$184  = \$94 ;
     end
     if (rst) begin
-      \$147  = 1'h0;
+      \$184  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$148  = first_pixel;
-    if (\$65 ) begin
-      \$148  = 1'h0;
+    \$185  = first_pixel;
+    if (\$91 ) begin
+      \$185  = 1'h0;
     end
     if (enter) begin
-      \$148  = 1'h1;
+      \$185  = 1'h1;
     end
     if (rst) begin
-      \$148  = 1'h0;
+      \$185  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$149  = column;
-    if (\$65 ) begin
-      \$149  = \$94 [8:0];
-      if (\$97 ) begin
-        \$149  = layer[228:220];
+    \$186  = column;
+    if (\$91 ) begin
+      \$186  = \$110 [8:0];
+      if (\$113 ) begin
+        \$186  = layer[228:220];
       end
     end
     if (enter) begin
-      \$149  = layer[228:220];
+      \$186  = layer[228:220];
     end
     if (rst) begin
-      \$149  = 9'h000;
+      \$186  = 9'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$150  = x;
-    if (\$65 ) begin
-      \$150  = \$95 [9:0];
-      if (\$97 ) begin
-        \$150  = x_tile;
+    \$187  = x;
+    if (\$91 ) begin
+      \$187  = \$111 [9:0];
+      if (\$113 ) begin
+        \$187  = x_tile;
       end
     end
     if (enter) begin
-      \$150  = \$124 [9:0];
+      \$187  = \$147 [9:0];
     end
     if (rst) begin
-      \$150  = 10'h000;
+      \$187  = 10'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$151  = pixel_address;
-    if (\$65 ) begin
-      \$151  = \$96 [15:0];
-      if (\$97 ) begin
-        \$151  = \$53 [15:0];
+    \$188  = pixel_address;
+    if (\$91 ) begin
+      \$188  = \$112 [15:0];
+      if (\$113 ) begin
+        \$188  = \$81 [15:0];
       end
     end
     if (enter) begin
-      \$151  = \$63 [15:0];
+      \$188  = \$88 [15:0];
     end
     if (rst) begin
-      \$151  = 16'h0000;
+      \$188  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$152  = row;
-    if (\$65 ) begin
-      if (\$97 ) begin
-        \$152  = \$98 [8:0];
+    \$189  = row;
+    if (\$91 ) begin
+      if (\$113 ) begin
+        \$189  = \$114 [8:0];
       end
     end
     if (enter) begin
-      \$152  = layer[219:211];
+      \$189  = layer[219:211];
     end
     if (rst) begin
-      \$152  = 9'h000;
+      \$189  = 9'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$153  = y;
-    if (\$65 ) begin
-      if (\$97 ) begin
-        \$153  = \$99 [9:0];
+    \$190  = y;
+    if (\$91 ) begin
+      if (\$113 ) begin
+        \$190  = \$115 [9:0];
       end
     end
     if (enter) begin
-      \$153  = \$130 [9:0];
+      \$190  = \$153 [9:0];
     end
     if (rst) begin
-      \$153  = 10'h000;
+      \$190  = 10'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$154  = row_address;
-    if (\$65 ) begin
-      if (\$97 ) begin
-        \$154  = \$53 [15:0];
+    \$191  = row_address;
+    if (\$91 ) begin
+      if (\$113 ) begin
+        \$191  = \$81 [15:0];
       end
     end
     if (enter) begin
-      \$154  = \$63 [15:0];
+      \$191  = \$88 [15:0];
     end
     if (rst) begin
-      \$154  = 16'h0000;
+      \$191  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$155  = waiting;
-    if (\$65 ) begin
-      if (\$102 ) begin
-        \$155  = 1'h1;
+    \$192  = waiting;
+    if (\$91 ) begin
+      if (\$118 ) begin
+        \$192  = 1'h1;
       end
     end
     if (enter) begin
-      \$155  = 1'h0;
+      \$192  = 1'h0;
     end
     if (rst) begin
-      \$155  = 1'h0;
+      \$192  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$156  = gap;
-    if (\$65 ) begin
-      if (\$102 ) begin
-        if (\$107 ) begin
-          \$156  = 3'h4;
+    \$193  = gap;
+    if (\$91 ) begin
+      if (\$118 ) begin
+        if (\$120 ) begin
+          \$193  = 3'h4;
         end
       end
     end
-    if (\$120 ) begin
-      \$156  = \$121 [2:0];
+    if (\$143 ) begin
+      \$193  = \$144 [2:0];
     end
     if (enter) begin
-      \$156  = 3'h0;
+      \$193  = 3'h0;
     end
     if (rst) begin
-      \$156  = 3'h0;
+      \$193  = 3'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$157  = walking;
-    if (\$65 ) begin
-      if (\$102 ) begin
-        if (\$114 ) begin
-          \$157  = 1'h0;
+    \$194  = walking;
+    if (\$91 ) begin
+      if (\$118 ) begin
+        if (\$123 ) begin
+          \$194  = 1'h0;
         end
       end
     end
     if (go) begin
-      \$157  = 1'h1;
+      \$194  = 1'h1;
     end
     if (stop) begin
-      \$157  = 1'h0;
+      \$194  = 1'h0;
     end
     if (rst) begin
-      \$157  = 1'h0;
+      \$194  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$158  = elapsed;
-    if (\$115 ) begin
-      \$158  = \$116 [3:0];
+    \$195  = elapsed;
+    if (\$124 ) begin
+      \$195  = \$125 [3:0];
     end
     if (enter) begin
-      \$158  = 4'h0;
+      \$195  = 4'h0;
     end
     if (rst) begin
-      \$158  = 4'h0;
+      \$195  = 4'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$159  = first_reduction;
+    \$196  = first_reduction;
     if (enter) begin
-      \$159  = next_output;
+      \$196  = next_output;
     end
     if (rst) begin
-      \$159  = 1'h0;
+      \$196  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$160  = x_tile;
+    \$197  = x_tile;
     if (enter) begin
-      \$160  = \$127 [9:0];
+      \$197  = \$150 [9:0];
     end
     if (rst) begin
-      \$160  = 10'h000;
+      \$197  = 10'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$161  = y_tile;
+    \$198  = y_tile;
     if (enter) begin
-      \$161  = \$133 [9:0];
+      \$198  = \$156 [9:0];
     end
     if (rst) begin
-      \$161  = 10'h000;
+      \$198  = 10'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$162  = tile_address;
+    \$199  = tile_address;
     if (enter) begin
-      \$162  = \$63 [15:0];
+      \$199  = \$88 [15:0];
     end
     if (rst) begin
-      \$162  = 16'h0000;
+      \$199  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$163  = block;
+    \$200  = block;
     if (enter) begin
-      \$163  = \$135 [12:0];
+      \$200  = \$158 [12:0];
     end
     if (rst) begin
-      \$163  = 13'h0000;
+      \$200  = 13'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$164  = \sub_block$39 ;
+    \$201  = last_block;
+    if (enter) begin
+      \$201  = \$161 ;
+    end
+    if (rst) begin
+      \$201  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
+    \$202  = \sub_block$38 ;
     if (enter) begin
       if (next_column) begin
-        \$164  = layer[31];
+        \$202  = layer[31];
       end
     end
     if (rst) begin
-      \$164  = 1'h0;
+      \$202  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$165  = column_address;
+    \$203  = column_address;
     if (enter) begin
       if (next_column) begin
-        \$165  = \$63 [15:0];
+        \$203  = \$88 [15:0];
       end
     end
     if (rst) begin
-      \$165  = 16'h0000;
+      \$203  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$166  = kernel_column;
+    \$204  = kernel_column;
     if (enter) begin
       if (next_column) begin
-        \$166  = \$137 [4:0];
+        \$204  = \$163 [4:0];
       end
     end
     if (rst) begin
-      \$166  = 5'h00;
+      \$204  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$167  = kernel_address;
+    \$205  = last_kernel_column;
+    if (enter) begin
+      if (next_column) begin
+        \$205  = \$166 ;
+      end
+    end
+    if (rst) begin
+      \$205  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
+    \$206  = kernel_address;
     if (enter) begin
       if (next_row) begin
-        \$167  = \$63 [15:0];
+        \$206  = \$88 [15:0];
       end
     end
     if (rst) begin
-      \$167  = 16'h0000;
+      \$206  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$168  = kernel_row;
+    \$207  = kernel_row;
     if (enter) begin
       if (next_row) begin
-        \$168  = \$139 [4:0];
+        \$207  = \$168 [4:0];
       end
     end
     if (rst) begin
-      \$168  = 5'h00;
+      \$207  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$169  = output_address;
+    \$208  = last_kernel_row;
     if (enter) begin
-      if (next_output) begin
-        \$169  = \$63 [15:0];
+      if (next_row) begin
+        \$208  = \$171 ;
       end
     end
     if (rst) begin
-      \$169  = 16'h0000;
+      \$208  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$170  = output_tile;
+    \$209  = output_address;
     if (enter) begin
       if (next_output) begin
-        \$170  = \$141 [13:0];
+        \$209  = \$88 [15:0];
       end
     end
     if (rst) begin
-      \$170  = 14'h0000;
+      \$209  = 16'h0000;
     end
   end
-  assign row_base = \$53 [15:0];
-  assign tile_base = \$63 [15:0];
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
+    \$210  = output_tile;
+    if (enter) begin
+      if (next_output) begin
+        \$210  = \$174 [13:0];
+      end
+    end
+    if (rst) begin
+      \$210  = 14'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
+    \$211  = last_output;
+    if (enter) begin
+      if (next_output) begin
+        \$211  = \$178 ;
+      end
+    end
+    if (rst) begin
+      \$211  = 1'h0;
+    end
+  end
+  assign row_base = \$81 [15:0];
+  assign tile_base = \$88 [15:0];
   assign \layer.magic  = layer[15:0];
   assign \layer.hold_weights  = layer[16];
   assign \layer.maximum  = layer[17];
@@ -15123,28 +15566,30 @@ module \holdfast_8x8_guard.feeder (rst, streaming, stall_weights, stall_memory, 
   assign \layer.lane_mask  = layer[306:291];
   assign \layer.res_lane  = layer[311:307];
   assign \layer.res_base  = layer[327:312];
-  assign \layer.res_step_x  = layer[343:328];
-  assign \layer.res_step_y  = layer[359:344];
-  assign \layer.res_tiles  = layer[373:360];
-  assign \layer.pad_value  = layer[381:374];
-  assign \layer.zero_in  = layer[389:382];
-  assign \layer.input_lo  = layer[397:390];
-  assign \layer.input_hi  = layer[405:398];
-  assign \layer.zero_out  = layer[413:406];
-  assign \layer.lo  = layer[421:414];
-  assign \layer.hi  = layer[429:422];
-  assign \layer.res_zero  = layer[437:430];
-  assign \layer.add_zero  = layer[445:438];
-  assign \layer.add_lo  = layer[453:446];
-  assign \layer.add_hi  = layer[461:454];
-  assign \layer.add_shift  = layer[466:462];
-  assign \layer.add_multiplier_a  = layer[490:467];
-  assign \layer.add_multiplier_b  = layer[514:491];
+  assign \layer.res_tiles  = layer[341:328];
+  assign \layer.pad_value  = layer[349:342];
+  assign \layer.zero_in  = layer[357:350];
+  assign \layer.input_lo  = layer[365:358];
+  assign \layer.input_hi  = layer[373:366];
+  assign \layer.zero_out  = layer[381:374];
+  assign \layer.lo  = layer[389:382];
+  assign \layer.hi  = layer[397:390];
+  assign \layer.res_zero  = layer[405:398];
+  assign \layer.add_zero  = layer[413:406];
+  assign \layer.add_lo  = layer[421:414];
+  assign \layer.add_hi  = layer[429:422];
+  assign \layer.add_shift  = layer[434:430];
+  assign \layer.add_multiplier_a  = layer[458:435];
+  assign \layer.add_multiplier_b  = layer[482:459];
+  assign \layer.res_step_x  = layer[498:483];
+  assign \layer.res_step_y  = layer[514:499];
   assign \token.valid  = token[0];
   assign \token.start  = token[1];
   assign \token.end  = token[2];
   assign \token.first  = token[3];
   assign \token.last  = token[4];
+  assign \$58  = \$56 ;
+  assign \$140  = \$138 ;
 endmodule
 
 module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub_block$3 , pad, act, violation, layer, clk);
@@ -15386,9 +15831,9 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
   assign \$1  = ~ pad;
   assign \$2  = valid & \$1 ;
   assign \$3  = \$2  & enable;
-  assign \$4  = use_zero ? layer[389:382] : layer[397:390];
-  assign \$5  = use_zero ? layer[389:382] : layer[405:398];
-  assign \$6  = pad_read ? layer[381:374] : \$5 ;
+  assign \$4  = use_zero ? layer[357:350] : layer[365:358];
+  assign \$5  = use_zero ? layer[357:350] : layer[373:366];
+  assign \$6  = pad_read ? layer[349:342] : \$5 ;
   always @(posedge clk)
     sub_block <= \$7 ;
   always @(posedge clk)
@@ -15412,7 +15857,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .below(below),
     .check(checked),
     .override(pad_selected),
-    .\port$5442$390 (layer[405:390]),
+    .\port$5537$358 (layer[373:358]),
     .result(result),
     .value(selected[7:0]),
     .violation(\violation$35 )
@@ -15422,7 +15867,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .below(below),
     .check(checked),
     .override(pad_selected),
-    .\port$5442$390 (layer[405:390]),
+    .\port$5537$358 (layer[373:358]),
     .result(\result$19 ),
     .value(selected[15:8]),
     .violation(\violation$43 )
@@ -15432,7 +15877,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .below(below),
     .check(checked),
     .override(pad_selected),
-    .\port$5442$390 (layer[405:390]),
+    .\port$5537$358 (layer[373:358]),
     .result(\result$20 ),
     .value(selected[23:16]),
     .violation(\violation$51 )
@@ -15442,7 +15887,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .below(below),
     .check(checked),
     .override(pad_selected),
-    .\port$5442$390 (layer[405:390]),
+    .\port$5537$358 (layer[373:358]),
     .result(\result$21 ),
     .value(selected[31:24]),
     .violation(\violation$59 )
@@ -15452,7 +15897,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .below(below),
     .check(checked),
     .override(pad_selected),
-    .\port$5442$390 (layer[405:390]),
+    .\port$5537$358 (layer[373:358]),
     .result(\result$22 ),
     .value(selected[39:32]),
     .violation(\violation$67 )
@@ -15462,7 +15907,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .below(below),
     .check(checked),
     .override(pad_selected),
-    .\port$5442$390 (layer[405:390]),
+    .\port$5537$358 (layer[373:358]),
     .result(\result$23 ),
     .value(selected[47:40]),
     .violation(\violation$75 )
@@ -15472,7 +15917,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .below(below),
     .check(checked),
     .override(pad_selected),
-    .\port$5442$390 (layer[405:390]),
+    .\port$5537$358 (layer[373:358]),
     .result(\result$24 ),
     .value(selected[55:48]),
     .violation(\violation$83 )
@@ -15482,7 +15927,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .below(below),
     .check(checked),
     .override(pad_selected),
-    .\port$5442$390 (layer[405:390]),
+    .\port$5537$358 (layer[373:358]),
     .result(\result$25 ),
     .value(selected[63:56]),
     .violation(\violation$91 )
@@ -15566,57 +16011,57 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
   end
   assign \act$26  = act;
   assign value = selected[7:0];
-  assign lo = layer[397:390];
-  assign hi = layer[405:398];
+  assign lo = layer[365:358];
+  assign hi = layer[373:366];
   assign \below$30  = below;
   assign \above$31  = above;
   assign check = checked;
   assign override = pad_selected;
   assign \value$36  = selected[15:8];
-  assign \lo$37  = layer[397:390];
-  assign \hi$38  = layer[405:398];
+  assign \lo$37  = layer[365:358];
+  assign \hi$38  = layer[373:366];
   assign \below$39  = below;
   assign \above$40  = above;
   assign \check$41  = checked;
   assign \override$42  = pad_selected;
   assign \value$44  = selected[23:16];
-  assign \lo$45  = layer[397:390];
-  assign \hi$46  = layer[405:398];
+  assign \lo$45  = layer[365:358];
+  assign \hi$46  = layer[373:366];
   assign \below$47  = below;
   assign \above$48  = above;
   assign \check$49  = checked;
   assign \override$50  = pad_selected;
   assign \value$52  = selected[31:24];
-  assign \lo$53  = layer[397:390];
-  assign \hi$54  = layer[405:398];
+  assign \lo$53  = layer[365:358];
+  assign \hi$54  = layer[373:366];
   assign \below$55  = below;
   assign \above$56  = above;
   assign \check$57  = checked;
   assign \override$58  = pad_selected;
   assign \value$60  = selected[39:32];
-  assign \lo$61  = layer[397:390];
-  assign \hi$62  = layer[405:398];
+  assign \lo$61  = layer[365:358];
+  assign \hi$62  = layer[373:366];
   assign \below$63  = below;
   assign \above$64  = above;
   assign \check$65  = checked;
   assign \override$66  = pad_selected;
   assign \value$68  = selected[47:40];
-  assign \lo$69  = layer[397:390];
-  assign \hi$70  = layer[405:398];
+  assign \lo$69  = layer[365:358];
+  assign \hi$70  = layer[373:366];
   assign \below$71  = below;
   assign \above$72  = above;
   assign \check$73  = checked;
   assign \override$74  = pad_selected;
   assign \value$76  = selected[55:48];
-  assign \lo$77  = layer[397:390];
-  assign \hi$78  = layer[405:398];
+  assign \lo$77  = layer[365:358];
+  assign \hi$78  = layer[373:366];
   assign \below$79  = below;
   assign \above$80  = above;
   assign \check$81  = checked;
   assign \override$82  = pad_selected;
   assign \value$84  = selected[63:56];
-  assign \lo$85  = layer[397:390];
-  assign \hi$86  = layer[405:398];
+  assign \lo$85  = layer[365:358];
+  assign \hi$86  = layer[373:366];
   assign \below$87  = below;
   assign \above$88  = above;
   assign \check$89  = checked;
@@ -15655,23 +16100,23 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
   assign \layer.lane_mask  = layer[306:291];
   assign \layer.res_lane  = layer[311:307];
   assign \layer.res_base  = layer[327:312];
-  assign \layer.res_step_x  = layer[343:328];
-  assign \layer.res_step_y  = layer[359:344];
-  assign \layer.res_tiles  = layer[373:360];
-  assign \layer.pad_value  = layer[381:374];
-  assign \layer.zero_in  = layer[389:382];
-  assign \layer.input_lo  = layer[397:390];
-  assign \layer.input_hi  = layer[405:398];
-  assign \layer.zero_out  = layer[413:406];
-  assign \layer.lo  = layer[421:414];
-  assign \layer.hi  = layer[429:422];
-  assign \layer.res_zero  = layer[437:430];
-  assign \layer.add_zero  = layer[445:438];
-  assign \layer.add_lo  = layer[453:446];
-  assign \layer.add_hi  = layer[461:454];
-  assign \layer.add_shift  = layer[466:462];
-  assign \layer.add_multiplier_a  = layer[490:467];
-  assign \layer.add_multiplier_b  = layer[514:491];
+  assign \layer.res_tiles  = layer[341:328];
+  assign \layer.pad_value  = layer[349:342];
+  assign \layer.zero_in  = layer[357:350];
+  assign \layer.input_lo  = layer[365:358];
+  assign \layer.input_hi  = layer[373:366];
+  assign \layer.zero_out  = layer[381:374];
+  assign \layer.lo  = layer[389:382];
+  assign \layer.hi  = layer[397:390];
+  assign \layer.res_zero  = layer[405:398];
+  assign \layer.add_zero  = layer[413:406];
+  assign \layer.add_lo  = layer[421:414];
+  assign \layer.add_hi  = layer[429:422];
+  assign \layer.add_shift  = layer[434:430];
+  assign \layer.add_multiplier_a  = layer[458:435];
+  assign \layer.add_multiplier_b  = layer[482:459];
+  assign \layer.res_step_x  = layer[498:483];
+  assign \layer.res_step_y  = layer[514:499];
   assign \selected[0]  = selected[7:0];
   assign \selected[1]  = selected[15:8];
   assign \selected[2]  = selected[23:16];
@@ -15714,7 +16159,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
   assign violation[0] = \violation$35 ;
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_0 (result, override, check, below, above, value, \port$5442$390 , violation);
+module \holdfast_8x8_guard.input_stage.guard_0 (result, override, check, below, above, value, \port$5537$358 , violation);
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -15738,34 +16183,34 @@ module \holdfast_8x8_guard.input_stage.guard_0 (result, override, check, below, 
   wire [7:0] lo;
   input override;
   wire override;
-  input [15:0] \port$5442$390 ;
-  wire [15:0] \port$5442$390 ;
+  input [15:0] \port$5537$358 ;
+  wire [15:0] \port$5537$358 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = { \port$5442$390 [7], value[6:0] } < { value[7], \port$5442$390 [6:0] };
+  assign \$1  = { \port$5537$358 [7], value[6:0] } < { value[7], \port$5537$358 [6:0] };
   assign \$2  = check & \$1 ;
-  assign \$3  = { value[7], \port$5442$390 [14:8] } < { \port$5442$390 [15], value[6:0] };
+  assign \$3  = { value[7], \port$5537$358 [14:8] } < { \port$5537$358 [15], value[6:0] };
   assign \$4  = check & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = { \port$5442$390 [7], value[6:0] } < { value[7], \port$5442$390 [6:0] };
+  assign \$5  = { \port$5537$358 [7], value[6:0] } < { value[7], \port$5537$358 [6:0] };
   assign \$6  = check & \$5 ;
-  assign \$7  = { value[7], \port$5442$390 [14:8] } < { \port$5442$390 [15], value[6:0] };
+  assign \$7  = { value[7], \port$5537$358 [14:8] } < { \port$5537$358 [15], value[6:0] };
   assign \$8  = check & \$7 ;
   assign \$9  = \$6  | \$8 ;
   assign \$10  = \$9  | override;
-  assign \$11  = { \port$5442$390 [7], value[6:0] } < { value[7], \port$5442$390 [6:0] };
+  assign \$11  = { \port$5537$358 [7], value[6:0] } < { value[7], \port$5537$358 [6:0] };
   assign \$12  = check & \$11 ;
   assign \$13  = \$12  ? below : above;
   assign result = \$10  ? \$13  : value;
-  assign lo = \port$5442$390 [7:0];
-  assign hi = \port$5442$390 [15:8];
+  assign lo = \port$5537$358 [7:0];
+  assign hi = \port$5537$358 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_1 (result, override, check, below, above, value, \port$5442$390 , violation);
+module \holdfast_8x8_guard.input_stage.guard_1 (result, override, check, below, above, value, \port$5537$358 , violation);
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -15789,34 +16234,34 @@ module \holdfast_8x8_guard.input_stage.guard_1 (result, override, check, below, 
   wire [7:0] lo;
   input override;
   wire override;
-  input [15:0] \port$5442$390 ;
-  wire [15:0] \port$5442$390 ;
+  input [15:0] \port$5537$358 ;
+  wire [15:0] \port$5537$358 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = { \port$5442$390 [7], value[6:0] } < { value[7], \port$5442$390 [6:0] };
+  assign \$1  = { \port$5537$358 [7], value[6:0] } < { value[7], \port$5537$358 [6:0] };
   assign \$2  = check & \$1 ;
-  assign \$3  = { value[7], \port$5442$390 [14:8] } < { \port$5442$390 [15], value[6:0] };
+  assign \$3  = { value[7], \port$5537$358 [14:8] } < { \port$5537$358 [15], value[6:0] };
   assign \$4  = check & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = { \port$5442$390 [7], value[6:0] } < { value[7], \port$5442$390 [6:0] };
+  assign \$5  = { \port$5537$358 [7], value[6:0] } < { value[7], \port$5537$358 [6:0] };
   assign \$6  = check & \$5 ;
-  assign \$7  = { value[7], \port$5442$390 [14:8] } < { \port$5442$390 [15], value[6:0] };
+  assign \$7  = { value[7], \port$5537$358 [14:8] } < { \port$5537$358 [15], value[6:0] };
   assign \$8  = check & \$7 ;
   assign \$9  = \$6  | \$8 ;
   assign \$10  = \$9  | override;
-  assign \$11  = { \port$5442$390 [7], value[6:0] } < { value[7], \port$5442$390 [6:0] };
+  assign \$11  = { \port$5537$358 [7], value[6:0] } < { value[7], \port$5537$358 [6:0] };
   assign \$12  = check & \$11 ;
   assign \$13  = \$12  ? below : above;
   assign result = \$10  ? \$13  : value;
-  assign lo = \port$5442$390 [7:0];
-  assign hi = \port$5442$390 [15:8];
+  assign lo = \port$5537$358 [7:0];
+  assign hi = \port$5537$358 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_2 (result, override, check, below, above, value, \port$5442$390 , violation);
+module \holdfast_8x8_guard.input_stage.guard_2 (result, override, check, below, above, value, \port$5537$358 , violation);
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -15840,34 +16285,34 @@ module \holdfast_8x8_guard.input_stage.guard_2 (result, override, check, below, 
   wire [7:0] lo;
   input override;
   wire override;
-  input [15:0] \port$5442$390 ;
-  wire [15:0] \port$5442$390 ;
+  input [15:0] \port$5537$358 ;
+  wire [15:0] \port$5537$358 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = { \port$5442$390 [7], value[6:0] } < { value[7], \port$5442$390 [6:0] };
+  assign \$1  = { \port$5537$358 [7], value[6:0] } < { value[7], \port$5537$358 [6:0] };
   assign \$2  = check & \$1 ;
-  assign \$3  = { value[7], \port$5442$390 [14:8] } < { \port$5442$390 [15], value[6:0] };
+  assign \$3  = { value[7], \port$5537$358 [14:8] } < { \port$5537$358 [15], value[6:0] };
   assign \$4  = check & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = { \port$5442$390 [7], value[6:0] } < { value[7], \port$5442$390 [6:0] };
+  assign \$5  = { \port$5537$358 [7], value[6:0] } < { value[7], \port$5537$358 [6:0] };
   assign \$6  = check & \$5 ;
-  assign \$7  = { value[7], \port$5442$390 [14:8] } < { \port$5442$390 [15], value[6:0] };
+  assign \$7  = { value[7], \port$5537$358 [14:8] } < { \port$5537$358 [15], value[6:0] };
   assign \$8  = check & \$7 ;
   assign \$9  = \$6  | \$8 ;
   assign \$10  = \$9  | override;
-  assign \$11  = { \port$5442$390 [7], value[6:0] } < { value[7], \port$5442$390 [6:0] };
+  assign \$11  = { \port$5537$358 [7], value[6:0] } < { value[7], \port$5537$358 [6:0] };
   assign \$12  = check & \$11 ;
   assign \$13  = \$12  ? below : above;
   assign result = \$10  ? \$13  : value;
-  assign lo = \port$5442$390 [7:0];
-  assign hi = \port$5442$390 [15:8];
+  assign lo = \port$5537$358 [7:0];
+  assign hi = \port$5537$358 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_3 (result, override, check, below, above, value, \port$5442$390 , violation);
+module \holdfast_8x8_guard.input_stage.guard_3 (result, override, check, below, above, value, \port$5537$358 , violation);
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -15891,34 +16336,34 @@ module \holdfast_8x8_guard.input_stage.guard_3 (result, override, check, below, 
   wire [7:0] lo;
   input override;
   wire override;
-  input [15:0] \port$5442$390 ;
-  wire [15:0] \port$5442$390 ;
+  input [15:0] \port$5537$358 ;
+  wire [15:0] \port$5537$358 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = { \port$5442$390 [7], value[6:0] } < { value[7], \port$5442$390 [6:0] };
+  assign \$1  = { \port$5537$358 [7], value[6:0] } < { value[7], \port$5537$358 [6:0] };
   assign \$2  = check & \$1 ;
-  assign \$3  = { value[7], \port$5442$390 [14:8] } < { \port$5442$390 [15], value[6:0] };
+  assign \$3  = { value[7], \port$5537$358 [14:8] } < { \port$5537$358 [15], value[6:0] };
   assign \$4  = check & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = { \port$5442$390 [7], value[6:0] } < { value[7], \port$5442$390 [6:0] };
+  assign \$5  = { \port$5537$358 [7], value[6:0] } < { value[7], \port$5537$358 [6:0] };
   assign \$6  = check & \$5 ;
-  assign \$7  = { value[7], \port$5442$390 [14:8] } < { \port$5442$390 [15], value[6:0] };
+  assign \$7  = { value[7], \port$5537$358 [14:8] } < { \port$5537$358 [15], value[6:0] };
   assign \$8  = check & \$7 ;
   assign \$9  = \$6  | \$8 ;
   assign \$10  = \$9  | override;
-  assign \$11  = { \port$5442$390 [7], value[6:0] } < { value[7], \port$5442$390 [6:0] };
+  assign \$11  = { \port$5537$358 [7], value[6:0] } < { value[7], \port$5537$358 [6:0] };
   assign \$12  = check & \$11 ;
   assign \$13  = \$12  ? below : above;
   assign result = \$10  ? \$13  : value;
-  assign lo = \port$5442$390 [7:0];
-  assign hi = \port$5442$390 [15:8];
+  assign lo = \port$5537$358 [7:0];
+  assign hi = \port$5537$358 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_4 (result, override, check, below, above, value, \port$5442$390 , violation);
+module \holdfast_8x8_guard.input_stage.guard_4 (result, override, check, below, above, value, \port$5537$358 , violation);
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -15942,34 +16387,34 @@ module \holdfast_8x8_guard.input_stage.guard_4 (result, override, check, below, 
   wire [7:0] lo;
   input override;
   wire override;
-  input [15:0] \port$5442$390 ;
-  wire [15:0] \port$5442$390 ;
+  input [15:0] \port$5537$358 ;
+  wire [15:0] \port$5537$358 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = { \port$5442$390 [7], value[6:0] } < { value[7], \port$5442$390 [6:0] };
+  assign \$1  = { \port$5537$358 [7], value[6:0] } < { value[7], \port$5537$358 [6:0] };
   assign \$2  = check & \$1 ;
-  assign \$3  = { value[7], \port$5442$390 [14:8] } < { \port$5442$390 [15], value[6:0] };
+  assign \$3  = { value[7], \port$5537$358 [14:8] } < { \port$5537$358 [15], value[6:0] };
   assign \$4  = check & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = { \port$5442$390 [7], value[6:0] } < { value[7], \port$5442$390 [6:0] };
+  assign \$5  = { \port$5537$358 [7], value[6:0] } < { value[7], \port$5537$358 [6:0] };
   assign \$6  = check & \$5 ;
-  assign \$7  = { value[7], \port$5442$390 [14:8] } < { \port$5442$390 [15], value[6:0] };
+  assign \$7  = { value[7], \port$5537$358 [14:8] } < { \port$5537$358 [15], value[6:0] };
   assign \$8  = check & \$7 ;
   assign \$9  = \$6  | \$8 ;
   assign \$10  = \$9  | override;
-  assign \$11  = { \port$5442$390 [7], value[6:0] } < { value[7], \port$5442$390 [6:0] };
+  assign \$11  = { \port$5537$358 [7], value[6:0] } < { value[7], \port$5537$358 [6:0] };
   assign \$12  = check & \$11 ;
   assign \$13  = \$12  ? below : above;
   assign result = \$10  ? \$13  : value;
-  assign lo = \port$5442$390 [7:0];
-  assign hi = \port$5442$390 [15:8];
+  assign lo = \port$5537$358 [7:0];
+  assign hi = \port$5537$358 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_5 (result, override, check, below, above, value, \port$5442$390 , violation);
+module \holdfast_8x8_guard.input_stage.guard_5 (result, override, check, below, above, value, \port$5537$358 , violation);
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -15993,34 +16438,34 @@ module \holdfast_8x8_guard.input_stage.guard_5 (result, override, check, below, 
   wire [7:0] lo;
   input override;
   wire override;
-  input [15:0] \port$5442$390 ;
-  wire [15:0] \port$5442$390 ;
+  input [15:0] \port$5537$358 ;
+  wire [15:0] \port$5537$358 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = { \port$5442$390 [7], value[6:0] } < { value[7], \port$5442$390 [6:0] };
+  assign \$1  = { \port$5537$358 [7], value[6:0] } < { value[7], \port$5537$358 [6:0] };
   assign \$2  = check & \$1 ;
-  assign \$3  = { value[7], \port$5442$390 [14:8] } < { \port$5442$390 [15], value[6:0] };
+  assign \$3  = { value[7], \port$5537$358 [14:8] } < { \port$5537$358 [15], value[6:0] };
   assign \$4  = check & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = { \port$5442$390 [7], value[6:0] } < { value[7], \port$5442$390 [6:0] };
+  assign \$5  = { \port$5537$358 [7], value[6:0] } < { value[7], \port$5537$358 [6:0] };
   assign \$6  = check & \$5 ;
-  assign \$7  = { value[7], \port$5442$390 [14:8] } < { \port$5442$390 [15], value[6:0] };
+  assign \$7  = { value[7], \port$5537$358 [14:8] } < { \port$5537$358 [15], value[6:0] };
   assign \$8  = check & \$7 ;
   assign \$9  = \$6  | \$8 ;
   assign \$10  = \$9  | override;
-  assign \$11  = { \port$5442$390 [7], value[6:0] } < { value[7], \port$5442$390 [6:0] };
+  assign \$11  = { \port$5537$358 [7], value[6:0] } < { value[7], \port$5537$358 [6:0] };
   assign \$12  = check & \$11 ;
   assign \$13  = \$12  ? below : above;
   assign result = \$10  ? \$13  : value;
-  assign lo = \port$5442$390 [7:0];
-  assign hi = \port$5442$390 [15:8];
+  assign lo = \port$5537$358 [7:0];
+  assign hi = \port$5537$358 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_6 (result, override, check, below, above, value, \port$5442$390 , violation);
+module \holdfast_8x8_guard.input_stage.guard_6 (result, override, check, below, above, value, \port$5537$358 , violation);
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -16044,34 +16489,34 @@ module \holdfast_8x8_guard.input_stage.guard_6 (result, override, check, below, 
   wire [7:0] lo;
   input override;
   wire override;
-  input [15:0] \port$5442$390 ;
-  wire [15:0] \port$5442$390 ;
+  input [15:0] \port$5537$358 ;
+  wire [15:0] \port$5537$358 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = { \port$5442$390 [7], value[6:0] } < { value[7], \port$5442$390 [6:0] };
+  assign \$1  = { \port$5537$358 [7], value[6:0] } < { value[7], \port$5537$358 [6:0] };
   assign \$2  = check & \$1 ;
-  assign \$3  = { value[7], \port$5442$390 [14:8] } < { \port$5442$390 [15], value[6:0] };
+  assign \$3  = { value[7], \port$5537$358 [14:8] } < { \port$5537$358 [15], value[6:0] };
   assign \$4  = check & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = { \port$5442$390 [7], value[6:0] } < { value[7], \port$5442$390 [6:0] };
+  assign \$5  = { \port$5537$358 [7], value[6:0] } < { value[7], \port$5537$358 [6:0] };
   assign \$6  = check & \$5 ;
-  assign \$7  = { value[7], \port$5442$390 [14:8] } < { \port$5442$390 [15], value[6:0] };
+  assign \$7  = { value[7], \port$5537$358 [14:8] } < { \port$5537$358 [15], value[6:0] };
   assign \$8  = check & \$7 ;
   assign \$9  = \$6  | \$8 ;
   assign \$10  = \$9  | override;
-  assign \$11  = { \port$5442$390 [7], value[6:0] } < { value[7], \port$5442$390 [6:0] };
+  assign \$11  = { \port$5537$358 [7], value[6:0] } < { value[7], \port$5537$358 [6:0] };
   assign \$12  = check & \$11 ;
   assign \$13  = \$12  ? below : above;
   assign result = \$10  ? \$13  : value;
-  assign lo = \port$5442$390 [7:0];
-  assign hi = \port$5442$390 [15:8];
+  assign lo = \port$5537$358 [7:0];
+  assign hi = \port$5537$358 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_7 (result, override, check, below, above, value, \port$5442$390 , violation);
+module \holdfast_8x8_guard.input_stage.guard_7 (result, override, check, below, above, value, \port$5537$358 , violation);
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -16095,34 +16540,34 @@ module \holdfast_8x8_guard.input_stage.guard_7 (result, override, check, below, 
   wire [7:0] lo;
   input override;
   wire override;
-  input [15:0] \port$5442$390 ;
-  wire [15:0] \port$5442$390 ;
+  input [15:0] \port$5537$358 ;
+  wire [15:0] \port$5537$358 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = { \port$5442$390 [7], value[6:0] } < { value[7], \port$5442$390 [6:0] };
+  assign \$1  = { \port$5537$358 [7], value[6:0] } < { value[7], \port$5537$358 [6:0] };
   assign \$2  = check & \$1 ;
-  assign \$3  = { value[7], \port$5442$390 [14:8] } < { \port$5442$390 [15], value[6:0] };
+  assign \$3  = { value[7], \port$5537$358 [14:8] } < { \port$5537$358 [15], value[6:0] };
   assign \$4  = check & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = { \port$5442$390 [7], value[6:0] } < { value[7], \port$5442$390 [6:0] };
+  assign \$5  = { \port$5537$358 [7], value[6:0] } < { value[7], \port$5537$358 [6:0] };
   assign \$6  = check & \$5 ;
-  assign \$7  = { value[7], \port$5442$390 [14:8] } < { \port$5442$390 [15], value[6:0] };
+  assign \$7  = { value[7], \port$5537$358 [14:8] } < { \port$5537$358 [15], value[6:0] };
   assign \$8  = check & \$7 ;
   assign \$9  = \$6  | \$8 ;
   assign \$10  = \$9  | override;
-  assign \$11  = { \port$5442$390 [7], value[6:0] } < { value[7], \port$5442$390 [6:0] };
+  assign \$11  = { \port$5537$358 [7], value[6:0] } < { value[7], \port$5537$358 [6:0] };
   assign \$12  = check & \$11 ;
   assign \$13  = \$12  ? below : above;
   assign result = \$10  ? \$13  : value;
-  assign lo = \port$5442$390 [7:0];
-  assign hi = \port$5442$390 [15:8];
+  assign lo = \port$5537$358 [7:0];
+  assign hi = \port$5537$358 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, enable, use_zero, token, sums, token_9, token_24, violation, codes, residual_present, \i$75 , layer, clk);
+module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, enable, use_zero, token, sums, token_8, token_24, violation, codes, residual_present, \i$75 , layer, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$71  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -17012,13 +17457,13 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
   wire \token_7.last ;
   wire \token_7.start ;
   wire \token_7.valid ;
+  output [4:0] token_8;
   reg [4:0] token_8 = 5'h00;
   wire \token_8.end ;
   wire \token_8.first ;
   wire \token_8.last ;
   wire \token_8.start ;
   wire \token_8.valid ;
-  output [4:0] token_9;
   reg [4:0] token_9 = 5'h00;
   wire \token_9.end ;
   wire \token_9.first ;
@@ -17450,10 +17895,10 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
     .clk(clk),
     .enable(enable),
     .parameters(\parameters$43 ),
-    .\port$4615$0 (settings[17:0]),
+    .\port$4694$0 (settings[17:0]),
     .rst(rst),
     .use_zero(use_zero),
-    .zero_out(layer[413:406])
+    .zero_out(layer[381:374])
   );
   \holdfast_8x8_guard.lanes.layer_setup  layer_setup (
     .clk(clk),
@@ -18012,9 +18457,9 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
     end
   end
   assign codes_token = token_24;
-  assign residual_token = token_9;
+  assign residual_token = token_8;
   assign \layer$63  = layer;
-  assign zero_out = layer[413:406];
+  assign zero_out = layer[381:374];
   assign lo = settings[8:0];
   assign hi = settings[17:9];
   assign \enable$69  = enable;
@@ -18338,11 +18783,11 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
   assign \codes_token.end  = token_24[2];
   assign \codes_token.first  = token_24[3];
   assign \codes_token.last  = token_24[4];
-  assign \residual_token.valid  = token_9[0];
-  assign \residual_token.start  = token_9[1];
-  assign \residual_token.end  = token_9[2];
-  assign \residual_token.first  = token_9[3];
-  assign \residual_token.last  = token_9[4];
+  assign \residual_token.valid  = token_8[0];
+  assign \residual_token.start  = token_8[1];
+  assign \residual_token.end  = token_8[2];
+  assign \residual_token.first  = token_8[3];
+  assign \residual_token.last  = token_8[4];
   assign \layer.magic  = layer[15:0];
   assign \layer.hold_weights  = layer[16];
   assign \layer.maximum  = layer[17];
@@ -18377,23 +18822,23 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
   assign \layer.lane_mask  = layer[306:291];
   assign \layer.res_lane  = layer[311:307];
   assign \layer.res_base  = layer[327:312];
-  assign \layer.res_step_x  = layer[343:328];
-  assign \layer.res_step_y  = layer[359:344];
-  assign \layer.res_tiles  = layer[373:360];
-  assign \layer.pad_value  = layer[381:374];
-  assign \layer.zero_in  = layer[389:382];
-  assign \layer.input_lo  = layer[397:390];
-  assign \layer.input_hi  = layer[405:398];
-  assign \layer.zero_out  = layer[413:406];
-  assign \layer.lo  = layer[421:414];
-  assign \layer.hi  = layer[429:422];
-  assign \layer.res_zero  = layer[437:430];
-  assign \layer.add_zero  = layer[445:438];
-  assign \layer.add_lo  = layer[453:446];
-  assign \layer.add_hi  = layer[461:454];
-  assign \layer.add_shift  = layer[466:462];
-  assign \layer.add_multiplier_a  = layer[490:467];
-  assign \layer.add_multiplier_b  = layer[514:491];
+  assign \layer.res_tiles  = layer[341:328];
+  assign \layer.pad_value  = layer[349:342];
+  assign \layer.zero_in  = layer[357:350];
+  assign \layer.input_lo  = layer[365:358];
+  assign \layer.input_hi  = layer[373:366];
+  assign \layer.zero_out  = layer[381:374];
+  assign \layer.lo  = layer[389:382];
+  assign \layer.hi  = layer[397:390];
+  assign \layer.res_zero  = layer[405:398];
+  assign \layer.add_zero  = layer[413:406];
+  assign \layer.add_lo  = layer[421:414];
+  assign \layer.add_hi  = layer[429:422];
+  assign \layer.add_shift  = layer[434:430];
+  assign \layer.add_multiplier_a  = layer[458:435];
+  assign \layer.add_multiplier_b  = layer[482:459];
+  assign \layer.res_step_x  = layer[498:483];
+  assign \layer.res_step_y  = layer[514:499];
   assign \layer$63.magic  = layer[15:0];
   assign \layer$63.hold_weights  = layer[16];
   assign \layer$63.maximum  = layer[17];
@@ -18428,23 +18873,23 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
   assign \layer$63.lane_mask  = layer[306:291];
   assign \layer$63.res_lane  = layer[311:307];
   assign \layer$63.res_base  = layer[327:312];
-  assign \layer$63.res_step_x  = layer[343:328];
-  assign \layer$63.res_step_y  = layer[359:344];
-  assign \layer$63.res_tiles  = layer[373:360];
-  assign \layer$63.pad_value  = layer[381:374];
-  assign \layer$63.zero_in  = layer[389:382];
-  assign \layer$63.input_lo  = layer[397:390];
-  assign \layer$63.input_hi  = layer[405:398];
-  assign \layer$63.zero_out  = layer[413:406];
-  assign \layer$63.lo  = layer[421:414];
-  assign \layer$63.hi  = layer[429:422];
-  assign \layer$63.res_zero  = layer[437:430];
-  assign \layer$63.add_zero  = layer[445:438];
-  assign \layer$63.add_lo  = layer[453:446];
-  assign \layer$63.add_hi  = layer[461:454];
-  assign \layer$63.add_shift  = layer[466:462];
-  assign \layer$63.add_multiplier_a  = layer[490:467];
-  assign \layer$63.add_multiplier_b  = layer[514:491];
+  assign \layer$63.res_tiles  = layer[341:328];
+  assign \layer$63.pad_value  = layer[349:342];
+  assign \layer$63.zero_in  = layer[357:350];
+  assign \layer$63.input_lo  = layer[365:358];
+  assign \layer$63.input_hi  = layer[373:366];
+  assign \layer$63.zero_out  = layer[381:374];
+  assign \layer$63.lo  = layer[389:382];
+  assign \layer$63.hi  = layer[397:390];
+  assign \layer$63.res_zero  = layer[405:398];
+  assign \layer$63.add_zero  = layer[413:406];
+  assign \layer$63.add_lo  = layer[421:414];
+  assign \layer$63.add_hi  = layer[429:422];
+  assign \layer$63.add_shift  = layer[434:430];
+  assign \layer$63.add_multiplier_a  = layer[458:435];
+  assign \layer$63.add_multiplier_b  = layer[482:459];
+  assign \layer$63.res_step_x  = layer[498:483];
+  assign \layer$63.res_step_y  = layer[514:499];
   assign \settings.lo  = settings[8:0];
   assign \settings.hi  = settings[17:9];
   assign \settings.residual_zero  = settings[25:18];
@@ -20029,7 +20474,7 @@ module \holdfast_8x8_guard.lanes.align (rst, i, o, clk);
   assign o[7:0] = lane_0_6;
 endmodule
 
-module \holdfast_8x8_guard.lanes.channel_setup (rst, channel, enable, use_zero, \port$4615$0 , parameters, zero_out, clk);
+module \holdfast_8x8_guard.lanes.channel_setup (rst, channel, enable, use_zero, \port$4694$0 , parameters, zero_out, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$81  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -20100,8 +20545,8 @@ module \holdfast_8x8_guard.lanes.channel_setup (rst, channel, enable, use_zero, 
   wire \parameters.guard_most ;
   wire [16:0] \parameters.multiplier ;
   wire [4:0] \parameters.shift ;
-  input [17:0] \port$4615$0 ;
-  wire [17:0] \port$4615$0 ;
+  input [17:0] \port$4694$0 ;
+  wire [17:0] \port$4694$0 ;
   input rst;
   wire rst;
   reg [4:0] shift = 5'h00;
@@ -20112,27 +20557,27 @@ module \holdfast_8x8_guard.lanes.channel_setup (rst, channel, enable, use_zero, 
   assign \$1  = ~ use_zero;
   assign \$2  = enable & \$1 ;
   assign \$3  = $signed(parameters[37:30]) == $signed(parameters[38]);
-  assign \$4  = { \port$4615$0 [8], parameters[29:22] } < { parameters[30], \port$4615$0 [7:0] };
+  assign \$4  = { \port$4694$0 [8], parameters[29:22] } < { parameters[30], \port$4694$0 [7:0] };
   assign \$5  = \$3  ? \$4  : parameters[38];
   assign \$6  = ~ \$5 ;
   assign \$7  = \$2  & \$6 ;
   assign \$8  = $signed(parameters[37:30]) == $signed(parameters[38]);
-  assign \$9  = { \port$4615$0 [17], parameters[29:22] } < { parameters[30], \port$4615$0 [16:9] };
+  assign \$9  = { \port$4694$0 [17], parameters[29:22] } < { parameters[30], \port$4694$0 [16:9] };
   assign \$10  = \$8  ? \$9  : parameters[38];
   assign \$11  = parameters[30:22] + 1'h1;
-  assign \$12  = \$10  ? \$11 [8:0] : \port$4615$0 [17:9];
-  assign \$13  = \$7  ? \$12  : \port$4615$0 [8:0];
+  assign \$12  = \$10  ? \$11 [8:0] : \port$4694$0 [17:9];
+  assign \$13  = \$7  ? \$12  : \port$4694$0 [8:0];
   assign \$14  = ~ use_zero;
   assign \$15  = enable & \$14 ;
   assign \$16  = $signed(parameters[54:47]) == $signed(parameters[55]);
-  assign \$17  = { \port$4615$0 [17], parameters[46:39] } < { parameters[47], \port$4615$0 [16:9] };
+  assign \$17  = { \port$4694$0 [17], parameters[46:39] } < { parameters[47], \port$4694$0 [16:9] };
   assign \$18  = \$16  ? \$17  : parameters[55];
   assign \$19  = \$15  & \$18 ;
   assign \$20  = $signed(parameters[54:47]) == $signed(parameters[55]);
-  assign \$21  = { \port$4615$0 [8], parameters[46:39] } < { parameters[47], \port$4615$0 [7:0] };
+  assign \$21  = { \port$4694$0 [8], parameters[46:39] } < { parameters[47], \port$4694$0 [7:0] };
   assign \$22  = \$20  ? \$21  : parameters[55];
-  assign \$23  = \$22  ? \port$4615$0 [8:0] : parameters[47:39];
-  assign \$24  = \$19  ? \$23  : \port$4615$0 [17:9];
+  assign \$23  = \$22  ? \port$4694$0 [8:0] : parameters[47:39];
+  assign \$24  = \$19  ? \$23  : \port$4694$0 [17:9];
   assign \$25  = { channel[45:30], 1'h0 } >> channel[24];
   assign \$26  = channel[29:24] > 6'h27;
   assign \$27  = $signed(channel[61:46]) - $signed(zero_out);
@@ -20201,8 +20646,8 @@ module \holdfast_8x8_guard.lanes.channel_setup (rst, channel, enable, use_zero, 
       \$41  = 1'h0;
     end
   end
-  assign lo = \port$4615$0 [8:0];
-  assign hi = \port$4615$0 [17:9];
+  assign lo = \port$4694$0 [8:0];
+  assign hi = \port$4694$0 [17:9];
   assign \parameters.shift  = parameters[4:0];
   assign \parameters.multiplier  = parameters[21:5];
   assign \parameters.guard_below  = parameters[38:22];
@@ -20303,28 +20748,28 @@ module \holdfast_8x8_guard.lanes.layer_setup (rst, settings, layer, clk);
   wire [7:0] \settings.residual_zero ;
   always @(posedge clk)
     settings <= \$5 ;
-  assign \$1  = $signed(layer[421:414]) - $signed(layer[413:406]);
-  assign \$2  = $signed(layer[429:422]) - $signed(layer[413:406]);
-  assign \$3  = { layer[482:467], 1'h0 } >> layer[462];
-  assign \$4  = { layer[506:491], 1'h0 } >> layer[462];
+  assign \$1  = $signed(layer[389:382]) - $signed(layer[381:374]);
+  assign \$2  = $signed(layer[397:390]) - $signed(layer[381:374]);
+  assign \$3  = { layer[450:435], 1'h0 } >> layer[430];
+  assign \$4  = { layer[474:459], 1'h0 } >> layer[430];
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$82 ) begin end
     \$5 [8:0] = \$1 ;
     \$5 [17:9] = \$2 ;
-    \$5 [25:18] = layer[437:430];
+    \$5 [25:18] = layer[405:398];
     (* full_case = 32'd1 *)
     if (layer[18]) begin
       \$5 [42:26] = \$3 ;
       \$5 [59:43] = \$4 ;
-      \$5 [63:60] = layer[466:463];
-      \$5 [71:64] = layer[445:438];
-      \$5 [79:72] = layer[453:446];
-      \$5 [87:80] = layer[461:454];
+      \$5 [63:60] = layer[434:431];
+      \$5 [71:64] = layer[413:406];
+      \$5 [79:72] = layer[421:414];
+      \$5 [87:80] = layer[429:422];
     end else begin
       \$5 [42:26] = 17'h00002;
       \$5 [59:43] = 17'h00000;
       \$5 [63:60] = 4'h0;
-      \$5 [71:64] = layer[413:406];
+      \$5 [71:64] = layer[381:374];
       \$5 [79:72] = 8'h80;
       \$5 [87:80] = 8'h7f;
     end
@@ -20375,23 +20820,23 @@ module \holdfast_8x8_guard.lanes.layer_setup (rst, settings, layer, clk);
   assign \layer.lane_mask  = layer[306:291];
   assign \layer.res_lane  = layer[311:307];
   assign \layer.res_base  = layer[327:312];
-  assign \layer.res_step_x  = layer[343:328];
-  assign \layer.res_step_y  = layer[359:344];
-  assign \layer.res_tiles  = layer[373:360];
-  assign \layer.pad_value  = layer[381:374];
-  assign \layer.zero_in  = layer[389:382];
-  assign \layer.input_lo  = layer[397:390];
-  assign \layer.input_hi  = layer[405:398];
-  assign \layer.zero_out  = layer[413:406];
-  assign \layer.lo  = layer[421:414];
-  assign \layer.hi  = layer[429:422];
-  assign \layer.res_zero  = layer[437:430];
-  assign \layer.add_zero  = layer[445:438];
-  assign \layer.add_lo  = layer[453:446];
-  assign \layer.add_hi  = layer[461:454];
-  assign \layer.add_shift  = layer[466:462];
-  assign \layer.add_multiplier_a  = layer[490:467];
-  assign \layer.add_multiplier_b  = layer[514:491];
+  assign \layer.res_tiles  = layer[341:328];
+  assign \layer.pad_value  = layer[349:342];
+  assign \layer.zero_in  = layer[357:350];
+  assign \layer.input_lo  = layer[365:358];
+  assign \layer.input_hi  = layer[373:366];
+  assign \layer.zero_out  = layer[381:374];
+  assign \layer.lo  = layer[389:382];
+  assign \layer.hi  = layer[397:390];
+  assign \layer.res_zero  = layer[405:398];
+  assign \layer.add_zero  = layer[413:406];
+  assign \layer.add_lo  = layer[421:414];
+  assign \layer.add_hi  = layer[429:422];
+  assign \layer.add_shift  = layer[434:430];
+  assign \layer.add_multiplier_a  = layer[458:435];
+  assign \layer.add_multiplier_b  = layer[482:459];
+  assign \layer.res_step_x  = layer[498:483];
+  assign \layer.res_step_y  = layer[514:499];
 endmodule
 
 module \holdfast_8x8_guard.lanes.present_skew (rst, i, o, clk);
@@ -20787,8 +21232,8 @@ module \holdfast_8x8_guard.lanes.requantizer_0 (rst, valid, violation, use_zero,
   wire \$35 ;
   wire [9:0] \$36 ;
   wire [9:0] \$37 ;
-  wire [25:0] \$38 ;
-  wire [8:0] \$39 ;
+  wire [8:0] \$38 ;
+  wire [25:0] \$39 ;
   wire [24:0] \$4 ;
   wire [25:0] \$40 ;
   wire [26:0] \$41 ;
@@ -20815,11 +21260,12 @@ module \holdfast_8x8_guard.lanes.requantizer_0 (rst, valid, violation, use_zero,
   reg \$60 ;
   reg \$61 ;
   reg [8:0] \$62 ;
-  reg [25:0] \$63 ;
+  reg [8:0] \$63 ;
   reg [25:0] \$64 ;
-  reg [26:0] \$65 ;
-  reg [9:0] \$66 ;
-  reg [7:0] \$67 ;
+  reg [25:0] \$65 ;
+  reg [26:0] \$66 ;
+  reg [9:0] \$67 ;
+  reg [7:0] \$68 ;
   wire \$7 ;
   wire [7:0] \$8 ;
   wire [7:0] \$9 ;
@@ -20832,13 +21278,14 @@ module \holdfast_8x8_guard.lanes.requantizer_0 (rst, valid, violation, use_zero,
   wire clk;
   (* init = 8'h00 *)
   wire [7:0] code;
+  reg [8:0] difference = 9'h000;
   reg [23:0] high = 24'h000000;
   wire increment;
-  wire \increment$28 ;
+  wire \increment$29 ;
   reg larger = 1'h0;
   reg [33:0] low = 34'h000000000;
   wire over;
-  wire \over$25 ;
+  wire \over$26 ;
   input [75:0] parameters;
   wire [75:0] parameters;
   wire [16:0] \parameters.guard_above ;
@@ -20873,9 +21320,9 @@ module \holdfast_8x8_guard.lanes.requantizer_0 (rst, valid, violation, use_zero,
   wire [8:0] \settings.lo ;
   wire [7:0] \settings.residual_zero ;
   wire [4:0] shift;
-  wire [3:0] \shift$35 ;
+  wire [3:0] \shift$36 ;
   wire sign;
-  wire \sign$27 ;
+  wire \sign$28 ;
   reg smaller = 1'h0;
   reg [26:0] sum_ = 27'h0000000;
   input [23:0] total;
@@ -20887,27 +21334,28 @@ module \holdfast_8x8_guard.lanes.requantizer_0 (rst, valid, violation, use_zero,
   (* init = 41'h00000000000 *)
   wire [40:0] value;
   (* init = 27'h0000000 *)
-  wire [26:0] \value$34 ;
+  wire [26:0] \value$35 ;
   output violation;
   wire violation;
   wire [16:0] whole;
-  wire [8:0] \whole$26 ;
+  wire [8:0] \whole$27 ;
+  assign \$32  = smaller & \$31 ;
   assign \$33  = $signed(rounded) < $signed(parameters[66:58]);
   assign \$34  = \$32  | \$33 ;
   assign \$35  = $signed(rounded) > $signed(parameters[75:67]);
   assign \$36  = \$35  ? { parameters[75], parameters[75:67] } : rounded;
   assign \$37  = \$34  ? { parameters[66], parameters[66:58] } : \$36 ;
-  assign \$38  = $signed(clamped) * $signed({ 1'h0, settings[42:26] });
-  assign \$39  = $signed(residual_value) - $signed(settings[25:18]);
-  assign \$40  = $signed(\$39 ) * $signed({ 1'h0, settings[59:43] });
+  assign \$38  = $signed(residual_value) - $signed(settings[25:18]);
+  assign \$39  = $signed(clamped) * $signed({ 1'h0, settings[42:26] });
+  assign \$40  = $signed(difference) * $signed({ 1'h0, settings[59:43] });
   assign \$41  = $signed(scaled_a) + $signed(scaled_b);
   assign \$42  = ~ residual_present;
-  assign \$43  = ~ \over$25 ;
-  assign \$44  = \whole$26 [8] == \sign$27 ;
+  assign \$43  = ~ \over$26 ;
+  assign \$44  = \whole$27 [8] == \sign$28 ;
   assign \$45  = \$43  & \$44 ;
-  assign \$46  = ~ { \sign$27 , \sign$27 , \sign$27 , \sign$27 , \sign$27 , \sign$27 , \sign$27 , \sign$27  };
-  assign \$47  = \$45  ? \whole$26 [7:0] : \$46 ;
-  assign \$48  = $signed({ \sign$27 , \$47 , 1'h1 }) + $signed({ settings[71:64], \increment$28  });
+  assign \$46  = ~ { \sign$28 , \sign$28 , \sign$28 , \sign$28 , \sign$28 , \sign$28 , \sign$28 , \sign$28  };
+  assign \$47  = \$45  ? \whole$27 [7:0] : \$46 ;
+  assign \$48  = $signed({ \sign$28 , \$47 , 1'h1 }) + $signed({ settings[71:64], \increment$29  });
   assign \$50  = $signed(added) < $signed(settings[79:72]);
   assign \$51  = $signed(added) > $signed(settings[87:80]);
   assign \$52  = \$51  ? { settings[87], settings[87], settings[87:80] } : added;
@@ -20931,15 +21379,17 @@ module \holdfast_8x8_guard.lanes.requantizer_0 (rst, valid, violation, use_zero,
   always @(posedge clk)
     clamped <= \$62 ;
   always @(posedge clk)
-    scaled_a <= \$63 ;
+    difference <= \$63 ;
   always @(posedge clk)
-    scaled_b <= \$64 ;
+    scaled_a <= \$64 ;
   always @(posedge clk)
-    sum_ <= \$65 ;
+    scaled_b <= \$65 ;
   always @(posedge clk)
-    added <= \$66 ;
+    sum_ <= \$66 ;
   always @(posedge clk)
-    result <= \$67 ;
+    added <= \$67 ;
+  always @(posedge clk)
+    result <= \$68 ;
   assign \$1  = $signed(total) + $signed(bias);
   assign \$2  = biased[16:0] * parameters[21:5];
   assign \$3  = $signed(biased[23:17]) * $signed({ 1'h0, parameters[21:5] });
@@ -20971,18 +21421,17 @@ module \holdfast_8x8_guard.lanes.requantizer_0 (rst, valid, violation, use_zero,
   assign \$29  = \$23  | \$28 ;
   assign \$30  = \$29  & use_zero;
   assign \$31  = ~ use_zero;
-  assign \$32  = smaller & \$31 ;
   \holdfast_8x8_guard.lanes.requantizer_0.add_shift  add_shift (
     .clk(clk),
-    .increment(\increment$28 ),
-    .\over$10 (\over$25 ),
+    .increment(\increment$29 ),
+    .\over$10 (\over$26 ),
     .rst(rst),
     .shift(settings[63:60]),
-    .\sign$11 (\sign$27 ),
+    .\sign$11 (\sign$28 ),
     .value(sum_),
-    .whole(\whole$26 )
+    .whole(\whole$27 )
   );
-  \holdfast_8x8_guard.lanes.requantizer_0.shift$37  \shift$37  (
+  \holdfast_8x8_guard.lanes.requantizer_0.shift$38  \shift$38  (
     .clk(clk),
     .increment(increment),
     .\over$10 (over),
@@ -21054,45 +21503,52 @@ module \holdfast_8x8_guard.lanes.requantizer_0 (rst, valid, violation, use_zero,
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
     \$63  = \$38 ;
-    if (rst) begin
-      \$63  = 26'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
-    \$64  = \$40 ;
     if (\$42 ) begin
+      \$63  = 9'h000;
+    end
+    if (rst) begin
+      \$63  = 9'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
+    \$64  = \$39 ;
+    if (rst) begin
       \$64  = 26'h0000000;
     end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
+    \$65  = \$40 ;
     if (rst) begin
-      \$64  = 26'h0000000;
+      \$65  = 26'h0000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
-    \$65  = \$41 ;
+    \$66  = \$41 ;
     if (rst) begin
-      \$65  = 27'h0000000;
+      \$66  = 27'h0000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
-    \$66  = \$49 [9:0];
+    \$67  = \$49 [9:0];
     if (rst) begin
-      \$66  = 10'h000;
+      \$67  = 10'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$84 ) begin end
-    \$67  = \$53 [7:0];
+    \$68  = \$53 [7:0];
     if (rst) begin
-      \$67  = 8'h00;
+      \$68  = 8'h00;
     end
   end
   assign value = product;
   assign shift = parameters[4:0];
-  assign \value$34  = sum_;
-  assign \shift$35  = settings[63:60];
+  assign \value$35  = sum_;
+  assign \shift$36  = settings[63:60];
   assign code = result;
   assign \parameters.shift  = parameters[4:0];
   assign \parameters.multiplier  = parameters[21:5];
@@ -21282,7 +21738,7 @@ module \holdfast_8x8_guard.lanes.requantizer_0.add_shift (rst, shift, value, who
   end
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_0.shift$37 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
+module \holdfast_8x8_guard.lanes.requantizer_0.shift$38 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$86  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -21489,8 +21945,8 @@ module \holdfast_8x8_guard.lanes.requantizer_1 (rst, valid, violation, use_zero,
   wire \$35 ;
   wire [9:0] \$36 ;
   wire [9:0] \$37 ;
-  wire [25:0] \$38 ;
-  wire [8:0] \$39 ;
+  wire [8:0] \$38 ;
+  wire [25:0] \$39 ;
   wire [24:0] \$4 ;
   wire [25:0] \$40 ;
   wire [26:0] \$41 ;
@@ -21517,11 +21973,12 @@ module \holdfast_8x8_guard.lanes.requantizer_1 (rst, valid, violation, use_zero,
   reg \$60 ;
   reg \$61 ;
   reg [8:0] \$62 ;
-  reg [25:0] \$63 ;
+  reg [8:0] \$63 ;
   reg [25:0] \$64 ;
-  reg [26:0] \$65 ;
-  reg [9:0] \$66 ;
-  reg [7:0] \$67 ;
+  reg [25:0] \$65 ;
+  reg [26:0] \$66 ;
+  reg [9:0] \$67 ;
+  reg [7:0] \$68 ;
   wire \$7 ;
   wire [7:0] \$8 ;
   wire [7:0] \$9 ;
@@ -21534,13 +21991,14 @@ module \holdfast_8x8_guard.lanes.requantizer_1 (rst, valid, violation, use_zero,
   wire clk;
   (* init = 8'h00 *)
   wire [7:0] code;
+  reg [8:0] difference = 9'h000;
   reg [23:0] high = 24'h000000;
   wire increment;
-  wire \increment$28 ;
+  wire \increment$29 ;
   reg larger = 1'h0;
   reg [33:0] low = 34'h000000000;
   wire over;
-  wire \over$25 ;
+  wire \over$26 ;
   input [75:0] parameters;
   wire [75:0] parameters;
   wire [16:0] \parameters.guard_above ;
@@ -21575,9 +22033,9 @@ module \holdfast_8x8_guard.lanes.requantizer_1 (rst, valid, violation, use_zero,
   wire [8:0] \settings.lo ;
   wire [7:0] \settings.residual_zero ;
   wire [4:0] shift;
-  wire [3:0] \shift$35 ;
+  wire [3:0] \shift$36 ;
   wire sign;
-  wire \sign$27 ;
+  wire \sign$28 ;
   reg smaller = 1'h0;
   reg [26:0] sum_ = 27'h0000000;
   input [23:0] total;
@@ -21589,27 +22047,28 @@ module \holdfast_8x8_guard.lanes.requantizer_1 (rst, valid, violation, use_zero,
   (* init = 41'h00000000000 *)
   wire [40:0] value;
   (* init = 27'h0000000 *)
-  wire [26:0] \value$34 ;
+  wire [26:0] \value$35 ;
   output violation;
   wire violation;
   wire [16:0] whole;
-  wire [8:0] \whole$26 ;
+  wire [8:0] \whole$27 ;
+  assign \$32  = smaller & \$31 ;
   assign \$33  = $signed(rounded) < $signed(parameters[66:58]);
   assign \$34  = \$32  | \$33 ;
   assign \$35  = $signed(rounded) > $signed(parameters[75:67]);
   assign \$36  = \$35  ? { parameters[75], parameters[75:67] } : rounded;
   assign \$37  = \$34  ? { parameters[66], parameters[66:58] } : \$36 ;
-  assign \$38  = $signed(clamped) * $signed({ 1'h0, settings[42:26] });
-  assign \$39  = $signed(residual_value) - $signed(settings[25:18]);
-  assign \$40  = $signed(\$39 ) * $signed({ 1'h0, settings[59:43] });
+  assign \$38  = $signed(residual_value) - $signed(settings[25:18]);
+  assign \$39  = $signed(clamped) * $signed({ 1'h0, settings[42:26] });
+  assign \$40  = $signed(difference) * $signed({ 1'h0, settings[59:43] });
   assign \$41  = $signed(scaled_a) + $signed(scaled_b);
   assign \$42  = ~ residual_present;
-  assign \$43  = ~ \over$25 ;
-  assign \$44  = \whole$26 [8] == \sign$27 ;
+  assign \$43  = ~ \over$26 ;
+  assign \$44  = \whole$27 [8] == \sign$28 ;
   assign \$45  = \$43  & \$44 ;
-  assign \$46  = ~ { \sign$27 , \sign$27 , \sign$27 , \sign$27 , \sign$27 , \sign$27 , \sign$27 , \sign$27  };
-  assign \$47  = \$45  ? \whole$26 [7:0] : \$46 ;
-  assign \$48  = $signed({ \sign$27 , \$47 , 1'h1 }) + $signed({ settings[71:64], \increment$28  });
+  assign \$46  = ~ { \sign$28 , \sign$28 , \sign$28 , \sign$28 , \sign$28 , \sign$28 , \sign$28 , \sign$28  };
+  assign \$47  = \$45  ? \whole$27 [7:0] : \$46 ;
+  assign \$48  = $signed({ \sign$28 , \$47 , 1'h1 }) + $signed({ settings[71:64], \increment$29  });
   assign \$50  = $signed(added) < $signed(settings[79:72]);
   assign \$51  = $signed(added) > $signed(settings[87:80]);
   assign \$52  = \$51  ? { settings[87], settings[87], settings[87:80] } : added;
@@ -21633,15 +22092,17 @@ module \holdfast_8x8_guard.lanes.requantizer_1 (rst, valid, violation, use_zero,
   always @(posedge clk)
     clamped <= \$62 ;
   always @(posedge clk)
-    scaled_a <= \$63 ;
+    difference <= \$63 ;
   always @(posedge clk)
-    scaled_b <= \$64 ;
+    scaled_a <= \$64 ;
   always @(posedge clk)
-    sum_ <= \$65 ;
+    scaled_b <= \$65 ;
   always @(posedge clk)
-    added <= \$66 ;
+    sum_ <= \$66 ;
   always @(posedge clk)
-    result <= \$67 ;
+    added <= \$67 ;
+  always @(posedge clk)
+    result <= \$68 ;
   assign \$1  = $signed(total) + $signed(bias);
   assign \$2  = biased[16:0] * parameters[21:5];
   assign \$3  = $signed(biased[23:17]) * $signed({ 1'h0, parameters[21:5] });
@@ -21673,18 +22134,17 @@ module \holdfast_8x8_guard.lanes.requantizer_1 (rst, valid, violation, use_zero,
   assign \$29  = \$23  | \$28 ;
   assign \$30  = \$29  & use_zero;
   assign \$31  = ~ use_zero;
-  assign \$32  = smaller & \$31 ;
   \holdfast_8x8_guard.lanes.requantizer_1.add_shift  add_shift (
     .clk(clk),
-    .increment(\increment$28 ),
-    .\over$10 (\over$25 ),
+    .increment(\increment$29 ),
+    .\over$10 (\over$26 ),
     .rst(rst),
     .shift(settings[63:60]),
-    .\sign$11 (\sign$27 ),
+    .\sign$11 (\sign$28 ),
     .value(sum_),
-    .whole(\whole$26 )
+    .whole(\whole$27 )
   );
-  \holdfast_8x8_guard.lanes.requantizer_1.shift$37  \shift$37  (
+  \holdfast_8x8_guard.lanes.requantizer_1.shift$38  \shift$38  (
     .clk(clk),
     .increment(increment),
     .\over$10 (over),
@@ -21756,45 +22216,52 @@ module \holdfast_8x8_guard.lanes.requantizer_1 (rst, valid, violation, use_zero,
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
     \$63  = \$38 ;
-    if (rst) begin
-      \$63  = 26'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
-    \$64  = \$40 ;
     if (\$42 ) begin
+      \$63  = 9'h000;
+    end
+    if (rst) begin
+      \$63  = 9'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
+    \$64  = \$39 ;
+    if (rst) begin
       \$64  = 26'h0000000;
     end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
+    \$65  = \$40 ;
     if (rst) begin
-      \$64  = 26'h0000000;
+      \$65  = 26'h0000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
-    \$65  = \$41 ;
+    \$66  = \$41 ;
     if (rst) begin
-      \$65  = 27'h0000000;
+      \$66  = 27'h0000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
-    \$66  = \$49 [9:0];
+    \$67  = \$49 [9:0];
     if (rst) begin
-      \$66  = 10'h000;
+      \$67  = 10'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$87 ) begin end
-    \$67  = \$53 [7:0];
+    \$68  = \$53 [7:0];
     if (rst) begin
-      \$67  = 8'h00;
+      \$68  = 8'h00;
     end
   end
   assign value = product;
   assign shift = parameters[4:0];
-  assign \value$34  = sum_;
-  assign \shift$35  = settings[63:60];
+  assign \value$35  = sum_;
+  assign \shift$36  = settings[63:60];
   assign code = result;
   assign \parameters.shift  = parameters[4:0];
   assign \parameters.multiplier  = parameters[21:5];
@@ -21984,7 +22451,7 @@ module \holdfast_8x8_guard.lanes.requantizer_1.add_shift (rst, shift, value, who
   end
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_1.shift$37 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
+module \holdfast_8x8_guard.lanes.requantizer_1.shift$38 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$89  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -22191,8 +22658,8 @@ module \holdfast_8x8_guard.lanes.requantizer_2 (rst, valid, violation, use_zero,
   wire \$35 ;
   wire [9:0] \$36 ;
   wire [9:0] \$37 ;
-  wire [25:0] \$38 ;
-  wire [8:0] \$39 ;
+  wire [8:0] \$38 ;
+  wire [25:0] \$39 ;
   wire [24:0] \$4 ;
   wire [25:0] \$40 ;
   wire [26:0] \$41 ;
@@ -22219,11 +22686,12 @@ module \holdfast_8x8_guard.lanes.requantizer_2 (rst, valid, violation, use_zero,
   reg \$60 ;
   reg \$61 ;
   reg [8:0] \$62 ;
-  reg [25:0] \$63 ;
+  reg [8:0] \$63 ;
   reg [25:0] \$64 ;
-  reg [26:0] \$65 ;
-  reg [9:0] \$66 ;
-  reg [7:0] \$67 ;
+  reg [25:0] \$65 ;
+  reg [26:0] \$66 ;
+  reg [9:0] \$67 ;
+  reg [7:0] \$68 ;
   wire \$7 ;
   wire [7:0] \$8 ;
   wire [7:0] \$9 ;
@@ -22236,13 +22704,14 @@ module \holdfast_8x8_guard.lanes.requantizer_2 (rst, valid, violation, use_zero,
   wire clk;
   (* init = 8'h00 *)
   wire [7:0] code;
+  reg [8:0] difference = 9'h000;
   reg [23:0] high = 24'h000000;
   wire increment;
-  wire \increment$28 ;
+  wire \increment$29 ;
   reg larger = 1'h0;
   reg [33:0] low = 34'h000000000;
   wire over;
-  wire \over$25 ;
+  wire \over$26 ;
   input [75:0] parameters;
   wire [75:0] parameters;
   wire [16:0] \parameters.guard_above ;
@@ -22277,9 +22746,9 @@ module \holdfast_8x8_guard.lanes.requantizer_2 (rst, valid, violation, use_zero,
   wire [8:0] \settings.lo ;
   wire [7:0] \settings.residual_zero ;
   wire [4:0] shift;
-  wire [3:0] \shift$35 ;
+  wire [3:0] \shift$36 ;
   wire sign;
-  wire \sign$27 ;
+  wire \sign$28 ;
   reg smaller = 1'h0;
   reg [26:0] sum_ = 27'h0000000;
   input [23:0] total;
@@ -22291,27 +22760,28 @@ module \holdfast_8x8_guard.lanes.requantizer_2 (rst, valid, violation, use_zero,
   (* init = 41'h00000000000 *)
   wire [40:0] value;
   (* init = 27'h0000000 *)
-  wire [26:0] \value$34 ;
+  wire [26:0] \value$35 ;
   output violation;
   wire violation;
   wire [16:0] whole;
-  wire [8:0] \whole$26 ;
+  wire [8:0] \whole$27 ;
+  assign \$32  = smaller & \$31 ;
   assign \$33  = $signed(rounded) < $signed(parameters[66:58]);
   assign \$34  = \$32  | \$33 ;
   assign \$35  = $signed(rounded) > $signed(parameters[75:67]);
   assign \$36  = \$35  ? { parameters[75], parameters[75:67] } : rounded;
   assign \$37  = \$34  ? { parameters[66], parameters[66:58] } : \$36 ;
-  assign \$38  = $signed(clamped) * $signed({ 1'h0, settings[42:26] });
-  assign \$39  = $signed(residual_value) - $signed(settings[25:18]);
-  assign \$40  = $signed(\$39 ) * $signed({ 1'h0, settings[59:43] });
+  assign \$38  = $signed(residual_value) - $signed(settings[25:18]);
+  assign \$39  = $signed(clamped) * $signed({ 1'h0, settings[42:26] });
+  assign \$40  = $signed(difference) * $signed({ 1'h0, settings[59:43] });
   assign \$41  = $signed(scaled_a) + $signed(scaled_b);
   assign \$42  = ~ residual_present;
-  assign \$43  = ~ \over$25 ;
-  assign \$44  = \whole$26 [8] == \sign$27 ;
+  assign \$43  = ~ \over$26 ;
+  assign \$44  = \whole$27 [8] == \sign$28 ;
   assign \$45  = \$43  & \$44 ;
-  assign \$46  = ~ { \sign$27 , \sign$27 , \sign$27 , \sign$27 , \sign$27 , \sign$27 , \sign$27 , \sign$27  };
-  assign \$47  = \$45  ? \whole$26 [7:0] : \$46 ;
-  assign \$48  = $signed({ \sign$27 , \$47 , 1'h1 }) + $signed({ settings[71:64], \increment$28  });
+  assign \$46  = ~ { \sign$28 , \sign$28 , \sign$28 , \sign$28 , \sign$28 , \sign$28 , \sign$28 , \sign$28  };
+  assign \$47  = \$45  ? \whole$27 [7:0] : \$46 ;
+  assign \$48  = $signed({ \sign$28 , \$47 , 1'h1 }) + $signed({ settings[71:64], \increment$29  });
   assign \$50  = $signed(added) < $signed(settings[79:72]);
   assign \$51  = $signed(added) > $signed(settings[87:80]);
   assign \$52  = \$51  ? { settings[87], settings[87], settings[87:80] } : added;
@@ -22335,15 +22805,17 @@ module \holdfast_8x8_guard.lanes.requantizer_2 (rst, valid, violation, use_zero,
   always @(posedge clk)
     clamped <= \$62 ;
   always @(posedge clk)
-    scaled_a <= \$63 ;
+    difference <= \$63 ;
   always @(posedge clk)
-    scaled_b <= \$64 ;
+    scaled_a <= \$64 ;
   always @(posedge clk)
-    sum_ <= \$65 ;
+    scaled_b <= \$65 ;
   always @(posedge clk)
-    added <= \$66 ;
+    sum_ <= \$66 ;
   always @(posedge clk)
-    result <= \$67 ;
+    added <= \$67 ;
+  always @(posedge clk)
+    result <= \$68 ;
   assign \$1  = $signed(total) + $signed(bias);
   assign \$2  = biased[16:0] * parameters[21:5];
   assign \$3  = $signed(biased[23:17]) * $signed({ 1'h0, parameters[21:5] });
@@ -22375,18 +22847,17 @@ module \holdfast_8x8_guard.lanes.requantizer_2 (rst, valid, violation, use_zero,
   assign \$29  = \$23  | \$28 ;
   assign \$30  = \$29  & use_zero;
   assign \$31  = ~ use_zero;
-  assign \$32  = smaller & \$31 ;
   \holdfast_8x8_guard.lanes.requantizer_2.add_shift  add_shift (
     .clk(clk),
-    .increment(\increment$28 ),
-    .\over$10 (\over$25 ),
+    .increment(\increment$29 ),
+    .\over$10 (\over$26 ),
     .rst(rst),
     .shift(settings[63:60]),
-    .\sign$11 (\sign$27 ),
+    .\sign$11 (\sign$28 ),
     .value(sum_),
-    .whole(\whole$26 )
+    .whole(\whole$27 )
   );
-  \holdfast_8x8_guard.lanes.requantizer_2.shift$37  \shift$37  (
+  \holdfast_8x8_guard.lanes.requantizer_2.shift$38  \shift$38  (
     .clk(clk),
     .increment(increment),
     .\over$10 (over),
@@ -22458,45 +22929,52 @@ module \holdfast_8x8_guard.lanes.requantizer_2 (rst, valid, violation, use_zero,
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
     \$63  = \$38 ;
-    if (rst) begin
-      \$63  = 26'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
-    \$64  = \$40 ;
     if (\$42 ) begin
+      \$63  = 9'h000;
+    end
+    if (rst) begin
+      \$63  = 9'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
+    \$64  = \$39 ;
+    if (rst) begin
       \$64  = 26'h0000000;
     end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
+    \$65  = \$40 ;
     if (rst) begin
-      \$64  = 26'h0000000;
+      \$65  = 26'h0000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
-    \$65  = \$41 ;
+    \$66  = \$41 ;
     if (rst) begin
-      \$65  = 27'h0000000;
+      \$66  = 27'h0000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
-    \$66  = \$49 [9:0];
+    \$67  = \$49 [9:0];
     if (rst) begin
-      \$66  = 10'h000;
+      \$67  = 10'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$90 ) begin end
-    \$67  = \$53 [7:0];
+    \$68  = \$53 [7:0];
     if (rst) begin
-      \$67  = 8'h00;
+      \$68  = 8'h00;
     end
   end
   assign value = product;
   assign shift = parameters[4:0];
-  assign \value$34  = sum_;
-  assign \shift$35  = settings[63:60];
+  assign \value$35  = sum_;
+  assign \shift$36  = settings[63:60];
   assign code = result;
   assign \parameters.shift  = parameters[4:0];
   assign \parameters.multiplier  = parameters[21:5];
@@ -22686,7 +23164,7 @@ module \holdfast_8x8_guard.lanes.requantizer_2.add_shift (rst, shift, value, who
   end
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_2.shift$37 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
+module \holdfast_8x8_guard.lanes.requantizer_2.shift$38 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$92  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -22893,8 +23371,8 @@ module \holdfast_8x8_guard.lanes.requantizer_3 (rst, valid, violation, use_zero,
   wire \$35 ;
   wire [9:0] \$36 ;
   wire [9:0] \$37 ;
-  wire [25:0] \$38 ;
-  wire [8:0] \$39 ;
+  wire [8:0] \$38 ;
+  wire [25:0] \$39 ;
   wire [24:0] \$4 ;
   wire [25:0] \$40 ;
   wire [26:0] \$41 ;
@@ -22921,11 +23399,12 @@ module \holdfast_8x8_guard.lanes.requantizer_3 (rst, valid, violation, use_zero,
   reg \$60 ;
   reg \$61 ;
   reg [8:0] \$62 ;
-  reg [25:0] \$63 ;
+  reg [8:0] \$63 ;
   reg [25:0] \$64 ;
-  reg [26:0] \$65 ;
-  reg [9:0] \$66 ;
-  reg [7:0] \$67 ;
+  reg [25:0] \$65 ;
+  reg [26:0] \$66 ;
+  reg [9:0] \$67 ;
+  reg [7:0] \$68 ;
   wire \$7 ;
   wire [7:0] \$8 ;
   wire [7:0] \$9 ;
@@ -22938,13 +23417,14 @@ module \holdfast_8x8_guard.lanes.requantizer_3 (rst, valid, violation, use_zero,
   wire clk;
   (* init = 8'h00 *)
   wire [7:0] code;
+  reg [8:0] difference = 9'h000;
   reg [23:0] high = 24'h000000;
   wire increment;
-  wire \increment$28 ;
+  wire \increment$29 ;
   reg larger = 1'h0;
   reg [33:0] low = 34'h000000000;
   wire over;
-  wire \over$25 ;
+  wire \over$26 ;
   input [75:0] parameters;
   wire [75:0] parameters;
   wire [16:0] \parameters.guard_above ;
@@ -22979,9 +23459,9 @@ module \holdfast_8x8_guard.lanes.requantizer_3 (rst, valid, violation, use_zero,
   wire [8:0] \settings.lo ;
   wire [7:0] \settings.residual_zero ;
   wire [4:0] shift;
-  wire [3:0] \shift$35 ;
+  wire [3:0] \shift$36 ;
   wire sign;
-  wire \sign$27 ;
+  wire \sign$28 ;
   reg smaller = 1'h0;
   reg [26:0] sum_ = 27'h0000000;
   input [23:0] total;
@@ -22993,27 +23473,28 @@ module \holdfast_8x8_guard.lanes.requantizer_3 (rst, valid, violation, use_zero,
   (* init = 41'h00000000000 *)
   wire [40:0] value;
   (* init = 27'h0000000 *)
-  wire [26:0] \value$34 ;
+  wire [26:0] \value$35 ;
   output violation;
   wire violation;
   wire [16:0] whole;
-  wire [8:0] \whole$26 ;
+  wire [8:0] \whole$27 ;
+  assign \$32  = smaller & \$31 ;
   assign \$33  = $signed(rounded) < $signed(parameters[66:58]);
   assign \$34  = \$32  | \$33 ;
   assign \$35  = $signed(rounded) > $signed(parameters[75:67]);
   assign \$36  = \$35  ? { parameters[75], parameters[75:67] } : rounded;
   assign \$37  = \$34  ? { parameters[66], parameters[66:58] } : \$36 ;
-  assign \$38  = $signed(clamped) * $signed({ 1'h0, settings[42:26] });
-  assign \$39  = $signed(residual_value) - $signed(settings[25:18]);
-  assign \$40  = $signed(\$39 ) * $signed({ 1'h0, settings[59:43] });
+  assign \$38  = $signed(residual_value) - $signed(settings[25:18]);
+  assign \$39  = $signed(clamped) * $signed({ 1'h0, settings[42:26] });
+  assign \$40  = $signed(difference) * $signed({ 1'h0, settings[59:43] });
   assign \$41  = $signed(scaled_a) + $signed(scaled_b);
   assign \$42  = ~ residual_present;
-  assign \$43  = ~ \over$25 ;
-  assign \$44  = \whole$26 [8] == \sign$27 ;
+  assign \$43  = ~ \over$26 ;
+  assign \$44  = \whole$27 [8] == \sign$28 ;
   assign \$45  = \$43  & \$44 ;
-  assign \$46  = ~ { \sign$27 , \sign$27 , \sign$27 , \sign$27 , \sign$27 , \sign$27 , \sign$27 , \sign$27  };
-  assign \$47  = \$45  ? \whole$26 [7:0] : \$46 ;
-  assign \$48  = $signed({ \sign$27 , \$47 , 1'h1 }) + $signed({ settings[71:64], \increment$28  });
+  assign \$46  = ~ { \sign$28 , \sign$28 , \sign$28 , \sign$28 , \sign$28 , \sign$28 , \sign$28 , \sign$28  };
+  assign \$47  = \$45  ? \whole$27 [7:0] : \$46 ;
+  assign \$48  = $signed({ \sign$28 , \$47 , 1'h1 }) + $signed({ settings[71:64], \increment$29  });
   assign \$50  = $signed(added) < $signed(settings[79:72]);
   assign \$51  = $signed(added) > $signed(settings[87:80]);
   assign \$52  = \$51  ? { settings[87], settings[87], settings[87:80] } : added;
@@ -23037,15 +23518,17 @@ module \holdfast_8x8_guard.lanes.requantizer_3 (rst, valid, violation, use_zero,
   always @(posedge clk)
     clamped <= \$62 ;
   always @(posedge clk)
-    scaled_a <= \$63 ;
+    difference <= \$63 ;
   always @(posedge clk)
-    scaled_b <= \$64 ;
+    scaled_a <= \$64 ;
   always @(posedge clk)
-    sum_ <= \$65 ;
+    scaled_b <= \$65 ;
   always @(posedge clk)
-    added <= \$66 ;
+    sum_ <= \$66 ;
   always @(posedge clk)
-    result <= \$67 ;
+    added <= \$67 ;
+  always @(posedge clk)
+    result <= \$68 ;
   assign \$1  = $signed(total) + $signed(bias);
   assign \$2  = biased[16:0] * parameters[21:5];
   assign \$3  = $signed(biased[23:17]) * $signed({ 1'h0, parameters[21:5] });
@@ -23077,18 +23560,17 @@ module \holdfast_8x8_guard.lanes.requantizer_3 (rst, valid, violation, use_zero,
   assign \$29  = \$23  | \$28 ;
   assign \$30  = \$29  & use_zero;
   assign \$31  = ~ use_zero;
-  assign \$32  = smaller & \$31 ;
   \holdfast_8x8_guard.lanes.requantizer_3.add_shift  add_shift (
     .clk(clk),
-    .increment(\increment$28 ),
-    .\over$10 (\over$25 ),
+    .increment(\increment$29 ),
+    .\over$10 (\over$26 ),
     .rst(rst),
     .shift(settings[63:60]),
-    .\sign$11 (\sign$27 ),
+    .\sign$11 (\sign$28 ),
     .value(sum_),
-    .whole(\whole$26 )
+    .whole(\whole$27 )
   );
-  \holdfast_8x8_guard.lanes.requantizer_3.shift$37  \shift$37  (
+  \holdfast_8x8_guard.lanes.requantizer_3.shift$38  \shift$38  (
     .clk(clk),
     .increment(increment),
     .\over$10 (over),
@@ -23160,45 +23642,52 @@ module \holdfast_8x8_guard.lanes.requantizer_3 (rst, valid, violation, use_zero,
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
     \$63  = \$38 ;
-    if (rst) begin
-      \$63  = 26'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
-    \$64  = \$40 ;
     if (\$42 ) begin
+      \$63  = 9'h000;
+    end
+    if (rst) begin
+      \$63  = 9'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
+    \$64  = \$39 ;
+    if (rst) begin
       \$64  = 26'h0000000;
     end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
+    \$65  = \$40 ;
     if (rst) begin
-      \$64  = 26'h0000000;
+      \$65  = 26'h0000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
-    \$65  = \$41 ;
+    \$66  = \$41 ;
     if (rst) begin
-      \$65  = 27'h0000000;
+      \$66  = 27'h0000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
-    \$66  = \$49 [9:0];
+    \$67  = \$49 [9:0];
     if (rst) begin
-      \$66  = 10'h000;
+      \$67  = 10'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$93 ) begin end
-    \$67  = \$53 [7:0];
+    \$68  = \$53 [7:0];
     if (rst) begin
-      \$67  = 8'h00;
+      \$68  = 8'h00;
     end
   end
   assign value = product;
   assign shift = parameters[4:0];
-  assign \value$34  = sum_;
-  assign \shift$35  = settings[63:60];
+  assign \value$35  = sum_;
+  assign \shift$36  = settings[63:60];
   assign code = result;
   assign \parameters.shift  = parameters[4:0];
   assign \parameters.multiplier  = parameters[21:5];
@@ -23388,7 +23877,7 @@ module \holdfast_8x8_guard.lanes.requantizer_3.add_shift (rst, shift, value, who
   end
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_3.shift$37 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
+module \holdfast_8x8_guard.lanes.requantizer_3.shift$38 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$95  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -23595,8 +24084,8 @@ module \holdfast_8x8_guard.lanes.requantizer_4 (rst, valid, violation, use_zero,
   wire \$35 ;
   wire [9:0] \$36 ;
   wire [9:0] \$37 ;
-  wire [25:0] \$38 ;
-  wire [8:0] \$39 ;
+  wire [8:0] \$38 ;
+  wire [25:0] \$39 ;
   wire [24:0] \$4 ;
   wire [25:0] \$40 ;
   wire [26:0] \$41 ;
@@ -23623,11 +24112,12 @@ module \holdfast_8x8_guard.lanes.requantizer_4 (rst, valid, violation, use_zero,
   reg \$60 ;
   reg \$61 ;
   reg [8:0] \$62 ;
-  reg [25:0] \$63 ;
+  reg [8:0] \$63 ;
   reg [25:0] \$64 ;
-  reg [26:0] \$65 ;
-  reg [9:0] \$66 ;
-  reg [7:0] \$67 ;
+  reg [25:0] \$65 ;
+  reg [26:0] \$66 ;
+  reg [9:0] \$67 ;
+  reg [7:0] \$68 ;
   wire \$7 ;
   wire [7:0] \$8 ;
   wire [7:0] \$9 ;
@@ -23640,13 +24130,14 @@ module \holdfast_8x8_guard.lanes.requantizer_4 (rst, valid, violation, use_zero,
   wire clk;
   (* init = 8'h00 *)
   wire [7:0] code;
+  reg [8:0] difference = 9'h000;
   reg [23:0] high = 24'h000000;
   wire increment;
-  wire \increment$28 ;
+  wire \increment$29 ;
   reg larger = 1'h0;
   reg [33:0] low = 34'h000000000;
   wire over;
-  wire \over$25 ;
+  wire \over$26 ;
   input [75:0] parameters;
   wire [75:0] parameters;
   wire [16:0] \parameters.guard_above ;
@@ -23681,9 +24172,9 @@ module \holdfast_8x8_guard.lanes.requantizer_4 (rst, valid, violation, use_zero,
   wire [8:0] \settings.lo ;
   wire [7:0] \settings.residual_zero ;
   wire [4:0] shift;
-  wire [3:0] \shift$35 ;
+  wire [3:0] \shift$36 ;
   wire sign;
-  wire \sign$27 ;
+  wire \sign$28 ;
   reg smaller = 1'h0;
   reg [26:0] sum_ = 27'h0000000;
   input [23:0] total;
@@ -23695,27 +24186,28 @@ module \holdfast_8x8_guard.lanes.requantizer_4 (rst, valid, violation, use_zero,
   (* init = 41'h00000000000 *)
   wire [40:0] value;
   (* init = 27'h0000000 *)
-  wire [26:0] \value$34 ;
+  wire [26:0] \value$35 ;
   output violation;
   wire violation;
   wire [16:0] whole;
-  wire [8:0] \whole$26 ;
+  wire [8:0] \whole$27 ;
+  assign \$32  = smaller & \$31 ;
   assign \$33  = $signed(rounded) < $signed(parameters[66:58]);
   assign \$34  = \$32  | \$33 ;
   assign \$35  = $signed(rounded) > $signed(parameters[75:67]);
   assign \$36  = \$35  ? { parameters[75], parameters[75:67] } : rounded;
   assign \$37  = \$34  ? { parameters[66], parameters[66:58] } : \$36 ;
-  assign \$38  = $signed(clamped) * $signed({ 1'h0, settings[42:26] });
-  assign \$39  = $signed(residual_value) - $signed(settings[25:18]);
-  assign \$40  = $signed(\$39 ) * $signed({ 1'h0, settings[59:43] });
+  assign \$38  = $signed(residual_value) - $signed(settings[25:18]);
+  assign \$39  = $signed(clamped) * $signed({ 1'h0, settings[42:26] });
+  assign \$40  = $signed(difference) * $signed({ 1'h0, settings[59:43] });
   assign \$41  = $signed(scaled_a) + $signed(scaled_b);
   assign \$42  = ~ residual_present;
-  assign \$43  = ~ \over$25 ;
-  assign \$44  = \whole$26 [8] == \sign$27 ;
+  assign \$43  = ~ \over$26 ;
+  assign \$44  = \whole$27 [8] == \sign$28 ;
   assign \$45  = \$43  & \$44 ;
-  assign \$46  = ~ { \sign$27 , \sign$27 , \sign$27 , \sign$27 , \sign$27 , \sign$27 , \sign$27 , \sign$27  };
-  assign \$47  = \$45  ? \whole$26 [7:0] : \$46 ;
-  assign \$48  = $signed({ \sign$27 , \$47 , 1'h1 }) + $signed({ settings[71:64], \increment$28  });
+  assign \$46  = ~ { \sign$28 , \sign$28 , \sign$28 , \sign$28 , \sign$28 , \sign$28 , \sign$28 , \sign$28  };
+  assign \$47  = \$45  ? \whole$27 [7:0] : \$46 ;
+  assign \$48  = $signed({ \sign$28 , \$47 , 1'h1 }) + $signed({ settings[71:64], \increment$29  });
   assign \$50  = $signed(added) < $signed(settings[79:72]);
   assign \$51  = $signed(added) > $signed(settings[87:80]);
   assign \$52  = \$51  ? { settings[87], settings[87], settings[87:80] } : added;
@@ -23739,15 +24231,17 @@ module \holdfast_8x8_guard.lanes.requantizer_4 (rst, valid, violation, use_zero,
   always @(posedge clk)
     clamped <= \$62 ;
   always @(posedge clk)
-    scaled_a <= \$63 ;
+    difference <= \$63 ;
   always @(posedge clk)
-    scaled_b <= \$64 ;
+    scaled_a <= \$64 ;
   always @(posedge clk)
-    sum_ <= \$65 ;
+    scaled_b <= \$65 ;
   always @(posedge clk)
-    added <= \$66 ;
+    sum_ <= \$66 ;
   always @(posedge clk)
-    result <= \$67 ;
+    added <= \$67 ;
+  always @(posedge clk)
+    result <= \$68 ;
   assign \$1  = $signed(total) + $signed(bias);
   assign \$2  = biased[16:0] * parameters[21:5];
   assign \$3  = $signed(biased[23:17]) * $signed({ 1'h0, parameters[21:5] });
@@ -23779,18 +24273,17 @@ module \holdfast_8x8_guard.lanes.requantizer_4 (rst, valid, violation, use_zero,
   assign \$29  = \$23  | \$28 ;
   assign \$30  = \$29  & use_zero;
   assign \$31  = ~ use_zero;
-  assign \$32  = smaller & \$31 ;
   \holdfast_8x8_guard.lanes.requantizer_4.add_shift  add_shift (
     .clk(clk),
-    .increment(\increment$28 ),
-    .\over$10 (\over$25 ),
+    .increment(\increment$29 ),
+    .\over$10 (\over$26 ),
     .rst(rst),
     .shift(settings[63:60]),
-    .\sign$11 (\sign$27 ),
+    .\sign$11 (\sign$28 ),
     .value(sum_),
-    .whole(\whole$26 )
+    .whole(\whole$27 )
   );
-  \holdfast_8x8_guard.lanes.requantizer_4.shift$37  \shift$37  (
+  \holdfast_8x8_guard.lanes.requantizer_4.shift$38  \shift$38  (
     .clk(clk),
     .increment(increment),
     .\over$10 (over),
@@ -23862,45 +24355,52 @@ module \holdfast_8x8_guard.lanes.requantizer_4 (rst, valid, violation, use_zero,
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
     \$63  = \$38 ;
-    if (rst) begin
-      \$63  = 26'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
-    \$64  = \$40 ;
     if (\$42 ) begin
+      \$63  = 9'h000;
+    end
+    if (rst) begin
+      \$63  = 9'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
+    \$64  = \$39 ;
+    if (rst) begin
       \$64  = 26'h0000000;
     end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
+    \$65  = \$40 ;
     if (rst) begin
-      \$64  = 26'h0000000;
+      \$65  = 26'h0000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
-    \$65  = \$41 ;
+    \$66  = \$41 ;
     if (rst) begin
-      \$65  = 27'h0000000;
+      \$66  = 27'h0000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
-    \$66  = \$49 [9:0];
+    \$67  = \$49 [9:0];
     if (rst) begin
-      \$66  = 10'h000;
+      \$67  = 10'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$96 ) begin end
-    \$67  = \$53 [7:0];
+    \$68  = \$53 [7:0];
     if (rst) begin
-      \$67  = 8'h00;
+      \$68  = 8'h00;
     end
   end
   assign value = product;
   assign shift = parameters[4:0];
-  assign \value$34  = sum_;
-  assign \shift$35  = settings[63:60];
+  assign \value$35  = sum_;
+  assign \shift$36  = settings[63:60];
   assign code = result;
   assign \parameters.shift  = parameters[4:0];
   assign \parameters.multiplier  = parameters[21:5];
@@ -24090,7 +24590,7 @@ module \holdfast_8x8_guard.lanes.requantizer_4.add_shift (rst, shift, value, who
   end
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_4.shift$37 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
+module \holdfast_8x8_guard.lanes.requantizer_4.shift$38 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$98  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -24297,8 +24797,8 @@ module \holdfast_8x8_guard.lanes.requantizer_5 (rst, valid, violation, use_zero,
   wire \$35 ;
   wire [9:0] \$36 ;
   wire [9:0] \$37 ;
-  wire [25:0] \$38 ;
-  wire [8:0] \$39 ;
+  wire [8:0] \$38 ;
+  wire [25:0] \$39 ;
   wire [24:0] \$4 ;
   wire [25:0] \$40 ;
   wire [26:0] \$41 ;
@@ -24325,11 +24825,12 @@ module \holdfast_8x8_guard.lanes.requantizer_5 (rst, valid, violation, use_zero,
   reg \$60 ;
   reg \$61 ;
   reg [8:0] \$62 ;
-  reg [25:0] \$63 ;
+  reg [8:0] \$63 ;
   reg [25:0] \$64 ;
-  reg [26:0] \$65 ;
-  reg [9:0] \$66 ;
-  reg [7:0] \$67 ;
+  reg [25:0] \$65 ;
+  reg [26:0] \$66 ;
+  reg [9:0] \$67 ;
+  reg [7:0] \$68 ;
   wire \$7 ;
   wire [7:0] \$8 ;
   wire [7:0] \$9 ;
@@ -24342,13 +24843,14 @@ module \holdfast_8x8_guard.lanes.requantizer_5 (rst, valid, violation, use_zero,
   wire clk;
   (* init = 8'h00 *)
   wire [7:0] code;
+  reg [8:0] difference = 9'h000;
   reg [23:0] high = 24'h000000;
   wire increment;
-  wire \increment$28 ;
+  wire \increment$29 ;
   reg larger = 1'h0;
   reg [33:0] low = 34'h000000000;
   wire over;
-  wire \over$25 ;
+  wire \over$26 ;
   input [75:0] parameters;
   wire [75:0] parameters;
   wire [16:0] \parameters.guard_above ;
@@ -24383,9 +24885,9 @@ module \holdfast_8x8_guard.lanes.requantizer_5 (rst, valid, violation, use_zero,
   wire [8:0] \settings.lo ;
   wire [7:0] \settings.residual_zero ;
   wire [4:0] shift;
-  wire [3:0] \shift$35 ;
+  wire [3:0] \shift$36 ;
   wire sign;
-  wire \sign$27 ;
+  wire \sign$28 ;
   reg smaller = 1'h0;
   reg [26:0] sum_ = 27'h0000000;
   input [23:0] total;
@@ -24397,27 +24899,28 @@ module \holdfast_8x8_guard.lanes.requantizer_5 (rst, valid, violation, use_zero,
   (* init = 41'h00000000000 *)
   wire [40:0] value;
   (* init = 27'h0000000 *)
-  wire [26:0] \value$34 ;
+  wire [26:0] \value$35 ;
   output violation;
   wire violation;
   wire [16:0] whole;
-  wire [8:0] \whole$26 ;
+  wire [8:0] \whole$27 ;
+  assign \$32  = smaller & \$31 ;
   assign \$33  = $signed(rounded) < $signed(parameters[66:58]);
   assign \$34  = \$32  | \$33 ;
   assign \$35  = $signed(rounded) > $signed(parameters[75:67]);
   assign \$36  = \$35  ? { parameters[75], parameters[75:67] } : rounded;
   assign \$37  = \$34  ? { parameters[66], parameters[66:58] } : \$36 ;
-  assign \$38  = $signed(clamped) * $signed({ 1'h0, settings[42:26] });
-  assign \$39  = $signed(residual_value) - $signed(settings[25:18]);
-  assign \$40  = $signed(\$39 ) * $signed({ 1'h0, settings[59:43] });
+  assign \$38  = $signed(residual_value) - $signed(settings[25:18]);
+  assign \$39  = $signed(clamped) * $signed({ 1'h0, settings[42:26] });
+  assign \$40  = $signed(difference) * $signed({ 1'h0, settings[59:43] });
   assign \$41  = $signed(scaled_a) + $signed(scaled_b);
   assign \$42  = ~ residual_present;
-  assign \$43  = ~ \over$25 ;
-  assign \$44  = \whole$26 [8] == \sign$27 ;
+  assign \$43  = ~ \over$26 ;
+  assign \$44  = \whole$27 [8] == \sign$28 ;
   assign \$45  = \$43  & \$44 ;
-  assign \$46  = ~ { \sign$27 , \sign$27 , \sign$27 , \sign$27 , \sign$27 , \sign$27 , \sign$27 , \sign$27  };
-  assign \$47  = \$45  ? \whole$26 [7:0] : \$46 ;
-  assign \$48  = $signed({ \sign$27 , \$47 , 1'h1 }) + $signed({ settings[71:64], \increment$28  });
+  assign \$46  = ~ { \sign$28 , \sign$28 , \sign$28 , \sign$28 , \sign$28 , \sign$28 , \sign$28 , \sign$28  };
+  assign \$47  = \$45  ? \whole$27 [7:0] : \$46 ;
+  assign \$48  = $signed({ \sign$28 , \$47 , 1'h1 }) + $signed({ settings[71:64], \increment$29  });
   assign \$50  = $signed(added) < $signed(settings[79:72]);
   assign \$51  = $signed(added) > $signed(settings[87:80]);
   assign \$52  = \$51  ? { settings[87], settings[87], settings[87:80] } : added;
@@ -24441,15 +24944,17 @@ module \holdfast_8x8_guard.lanes.requantizer_5 (rst, valid, violation, use_zero,
   always @(posedge clk)
     clamped <= \$62 ;
   always @(posedge clk)
-    scaled_a <= \$63 ;
+    difference <= \$63 ;
   always @(posedge clk)
-    scaled_b <= \$64 ;
+    scaled_a <= \$64 ;
   always @(posedge clk)
-    sum_ <= \$65 ;
+    scaled_b <= \$65 ;
   always @(posedge clk)
-    added <= \$66 ;
+    sum_ <= \$66 ;
   always @(posedge clk)
-    result <= \$67 ;
+    added <= \$67 ;
+  always @(posedge clk)
+    result <= \$68 ;
   assign \$1  = $signed(total) + $signed(bias);
   assign \$2  = biased[16:0] * parameters[21:5];
   assign \$3  = $signed(biased[23:17]) * $signed({ 1'h0, parameters[21:5] });
@@ -24481,18 +24986,17 @@ module \holdfast_8x8_guard.lanes.requantizer_5 (rst, valid, violation, use_zero,
   assign \$29  = \$23  | \$28 ;
   assign \$30  = \$29  & use_zero;
   assign \$31  = ~ use_zero;
-  assign \$32  = smaller & \$31 ;
   \holdfast_8x8_guard.lanes.requantizer_5.add_shift  add_shift (
     .clk(clk),
-    .increment(\increment$28 ),
-    .\over$10 (\over$25 ),
+    .increment(\increment$29 ),
+    .\over$10 (\over$26 ),
     .rst(rst),
     .shift(settings[63:60]),
-    .\sign$11 (\sign$27 ),
+    .\sign$11 (\sign$28 ),
     .value(sum_),
-    .whole(\whole$26 )
+    .whole(\whole$27 )
   );
-  \holdfast_8x8_guard.lanes.requantizer_5.shift$37  \shift$37  (
+  \holdfast_8x8_guard.lanes.requantizer_5.shift$38  \shift$38  (
     .clk(clk),
     .increment(increment),
     .\over$10 (over),
@@ -24564,45 +25068,52 @@ module \holdfast_8x8_guard.lanes.requantizer_5 (rst, valid, violation, use_zero,
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
     \$63  = \$38 ;
-    if (rst) begin
-      \$63  = 26'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
-    \$64  = \$40 ;
     if (\$42 ) begin
+      \$63  = 9'h000;
+    end
+    if (rst) begin
+      \$63  = 9'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
+    \$64  = \$39 ;
+    if (rst) begin
       \$64  = 26'h0000000;
     end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
+    \$65  = \$40 ;
     if (rst) begin
-      \$64  = 26'h0000000;
+      \$65  = 26'h0000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
-    \$65  = \$41 ;
+    \$66  = \$41 ;
     if (rst) begin
-      \$65  = 27'h0000000;
+      \$66  = 27'h0000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
-    \$66  = \$49 [9:0];
+    \$67  = \$49 [9:0];
     if (rst) begin
-      \$66  = 10'h000;
+      \$67  = 10'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$99 ) begin end
-    \$67  = \$53 [7:0];
+    \$68  = \$53 [7:0];
     if (rst) begin
-      \$67  = 8'h00;
+      \$68  = 8'h00;
     end
   end
   assign value = product;
   assign shift = parameters[4:0];
-  assign \value$34  = sum_;
-  assign \shift$35  = settings[63:60];
+  assign \value$35  = sum_;
+  assign \shift$36  = settings[63:60];
   assign code = result;
   assign \parameters.shift  = parameters[4:0];
   assign \parameters.multiplier  = parameters[21:5];
@@ -24792,7 +25303,7 @@ module \holdfast_8x8_guard.lanes.requantizer_5.add_shift (rst, shift, value, who
   end
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_5.shift$37 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
+module \holdfast_8x8_guard.lanes.requantizer_5.shift$38 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$101  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -24999,8 +25510,8 @@ module \holdfast_8x8_guard.lanes.requantizer_6 (rst, valid, violation, use_zero,
   wire \$35 ;
   wire [9:0] \$36 ;
   wire [9:0] \$37 ;
-  wire [25:0] \$38 ;
-  wire [8:0] \$39 ;
+  wire [8:0] \$38 ;
+  wire [25:0] \$39 ;
   wire [24:0] \$4 ;
   wire [25:0] \$40 ;
   wire [26:0] \$41 ;
@@ -25027,11 +25538,12 @@ module \holdfast_8x8_guard.lanes.requantizer_6 (rst, valid, violation, use_zero,
   reg \$60 ;
   reg \$61 ;
   reg [8:0] \$62 ;
-  reg [25:0] \$63 ;
+  reg [8:0] \$63 ;
   reg [25:0] \$64 ;
-  reg [26:0] \$65 ;
-  reg [9:0] \$66 ;
-  reg [7:0] \$67 ;
+  reg [25:0] \$65 ;
+  reg [26:0] \$66 ;
+  reg [9:0] \$67 ;
+  reg [7:0] \$68 ;
   wire \$7 ;
   wire [7:0] \$8 ;
   wire [7:0] \$9 ;
@@ -25044,13 +25556,14 @@ module \holdfast_8x8_guard.lanes.requantizer_6 (rst, valid, violation, use_zero,
   wire clk;
   (* init = 8'h00 *)
   wire [7:0] code;
+  reg [8:0] difference = 9'h000;
   reg [23:0] high = 24'h000000;
   wire increment;
-  wire \increment$28 ;
+  wire \increment$29 ;
   reg larger = 1'h0;
   reg [33:0] low = 34'h000000000;
   wire over;
-  wire \over$25 ;
+  wire \over$26 ;
   input [75:0] parameters;
   wire [75:0] parameters;
   wire [16:0] \parameters.guard_above ;
@@ -25085,9 +25598,9 @@ module \holdfast_8x8_guard.lanes.requantizer_6 (rst, valid, violation, use_zero,
   wire [8:0] \settings.lo ;
   wire [7:0] \settings.residual_zero ;
   wire [4:0] shift;
-  wire [3:0] \shift$35 ;
+  wire [3:0] \shift$36 ;
   wire sign;
-  wire \sign$27 ;
+  wire \sign$28 ;
   reg smaller = 1'h0;
   reg [26:0] sum_ = 27'h0000000;
   input [23:0] total;
@@ -25099,27 +25612,28 @@ module \holdfast_8x8_guard.lanes.requantizer_6 (rst, valid, violation, use_zero,
   (* init = 41'h00000000000 *)
   wire [40:0] value;
   (* init = 27'h0000000 *)
-  wire [26:0] \value$34 ;
+  wire [26:0] \value$35 ;
   output violation;
   wire violation;
   wire [16:0] whole;
-  wire [8:0] \whole$26 ;
+  wire [8:0] \whole$27 ;
+  assign \$32  = smaller & \$31 ;
   assign \$33  = $signed(rounded) < $signed(parameters[66:58]);
   assign \$34  = \$32  | \$33 ;
   assign \$35  = $signed(rounded) > $signed(parameters[75:67]);
   assign \$36  = \$35  ? { parameters[75], parameters[75:67] } : rounded;
   assign \$37  = \$34  ? { parameters[66], parameters[66:58] } : \$36 ;
-  assign \$38  = $signed(clamped) * $signed({ 1'h0, settings[42:26] });
-  assign \$39  = $signed(residual_value) - $signed(settings[25:18]);
-  assign \$40  = $signed(\$39 ) * $signed({ 1'h0, settings[59:43] });
+  assign \$38  = $signed(residual_value) - $signed(settings[25:18]);
+  assign \$39  = $signed(clamped) * $signed({ 1'h0, settings[42:26] });
+  assign \$40  = $signed(difference) * $signed({ 1'h0, settings[59:43] });
   assign \$41  = $signed(scaled_a) + $signed(scaled_b);
   assign \$42  = ~ residual_present;
-  assign \$43  = ~ \over$25 ;
-  assign \$44  = \whole$26 [8] == \sign$27 ;
+  assign \$43  = ~ \over$26 ;
+  assign \$44  = \whole$27 [8] == \sign$28 ;
   assign \$45  = \$43  & \$44 ;
-  assign \$46  = ~ { \sign$27 , \sign$27 , \sign$27 , \sign$27 , \sign$27 , \sign$27 , \sign$27 , \sign$27  };
-  assign \$47  = \$45  ? \whole$26 [7:0] : \$46 ;
-  assign \$48  = $signed({ \sign$27 , \$47 , 1'h1 }) + $signed({ settings[71:64], \increment$28  });
+  assign \$46  = ~ { \sign$28 , \sign$28 , \sign$28 , \sign$28 , \sign$28 , \sign$28 , \sign$28 , \sign$28  };
+  assign \$47  = \$45  ? \whole$27 [7:0] : \$46 ;
+  assign \$48  = $signed({ \sign$28 , \$47 , 1'h1 }) + $signed({ settings[71:64], \increment$29  });
   assign \$50  = $signed(added) < $signed(settings[79:72]);
   assign \$51  = $signed(added) > $signed(settings[87:80]);
   assign \$52  = \$51  ? { settings[87], settings[87], settings[87:80] } : added;
@@ -25143,15 +25657,17 @@ module \holdfast_8x8_guard.lanes.requantizer_6 (rst, valid, violation, use_zero,
   always @(posedge clk)
     clamped <= \$62 ;
   always @(posedge clk)
-    scaled_a <= \$63 ;
+    difference <= \$63 ;
   always @(posedge clk)
-    scaled_b <= \$64 ;
+    scaled_a <= \$64 ;
   always @(posedge clk)
-    sum_ <= \$65 ;
+    scaled_b <= \$65 ;
   always @(posedge clk)
-    added <= \$66 ;
+    sum_ <= \$66 ;
   always @(posedge clk)
-    result <= \$67 ;
+    added <= \$67 ;
+  always @(posedge clk)
+    result <= \$68 ;
   assign \$1  = $signed(total) + $signed(bias);
   assign \$2  = biased[16:0] * parameters[21:5];
   assign \$3  = $signed(biased[23:17]) * $signed({ 1'h0, parameters[21:5] });
@@ -25183,18 +25699,17 @@ module \holdfast_8x8_guard.lanes.requantizer_6 (rst, valid, violation, use_zero,
   assign \$29  = \$23  | \$28 ;
   assign \$30  = \$29  & use_zero;
   assign \$31  = ~ use_zero;
-  assign \$32  = smaller & \$31 ;
   \holdfast_8x8_guard.lanes.requantizer_6.add_shift  add_shift (
     .clk(clk),
-    .increment(\increment$28 ),
-    .\over$10 (\over$25 ),
+    .increment(\increment$29 ),
+    .\over$10 (\over$26 ),
     .rst(rst),
     .shift(settings[63:60]),
-    .\sign$11 (\sign$27 ),
+    .\sign$11 (\sign$28 ),
     .value(sum_),
-    .whole(\whole$26 )
+    .whole(\whole$27 )
   );
-  \holdfast_8x8_guard.lanes.requantizer_6.shift$37  \shift$37  (
+  \holdfast_8x8_guard.lanes.requantizer_6.shift$38  \shift$38  (
     .clk(clk),
     .increment(increment),
     .\over$10 (over),
@@ -25266,45 +25781,52 @@ module \holdfast_8x8_guard.lanes.requantizer_6 (rst, valid, violation, use_zero,
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
     \$63  = \$38 ;
-    if (rst) begin
-      \$63  = 26'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
-    \$64  = \$40 ;
     if (\$42 ) begin
+      \$63  = 9'h000;
+    end
+    if (rst) begin
+      \$63  = 9'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
+    \$64  = \$39 ;
+    if (rst) begin
       \$64  = 26'h0000000;
     end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
+    \$65  = \$40 ;
     if (rst) begin
-      \$64  = 26'h0000000;
+      \$65  = 26'h0000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
-    \$65  = \$41 ;
+    \$66  = \$41 ;
     if (rst) begin
-      \$65  = 27'h0000000;
+      \$66  = 27'h0000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
-    \$66  = \$49 [9:0];
+    \$67  = \$49 [9:0];
     if (rst) begin
-      \$66  = 10'h000;
+      \$67  = 10'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$102 ) begin end
-    \$67  = \$53 [7:0];
+    \$68  = \$53 [7:0];
     if (rst) begin
-      \$67  = 8'h00;
+      \$68  = 8'h00;
     end
   end
   assign value = product;
   assign shift = parameters[4:0];
-  assign \value$34  = sum_;
-  assign \shift$35  = settings[63:60];
+  assign \value$35  = sum_;
+  assign \shift$36  = settings[63:60];
   assign code = result;
   assign \parameters.shift  = parameters[4:0];
   assign \parameters.multiplier  = parameters[21:5];
@@ -25494,7 +26016,7 @@ module \holdfast_8x8_guard.lanes.requantizer_6.add_shift (rst, shift, value, who
   end
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_6.shift$37 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
+module \holdfast_8x8_guard.lanes.requantizer_6.shift$38 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$104  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -25701,8 +26223,8 @@ module \holdfast_8x8_guard.lanes.requantizer_7 (rst, valid, violation, use_zero,
   wire \$35 ;
   wire [9:0] \$36 ;
   wire [9:0] \$37 ;
-  wire [25:0] \$38 ;
-  wire [8:0] \$39 ;
+  wire [8:0] \$38 ;
+  wire [25:0] \$39 ;
   wire [24:0] \$4 ;
   wire [25:0] \$40 ;
   wire [26:0] \$41 ;
@@ -25729,11 +26251,12 @@ module \holdfast_8x8_guard.lanes.requantizer_7 (rst, valid, violation, use_zero,
   reg \$60 ;
   reg \$61 ;
   reg [8:0] \$62 ;
-  reg [25:0] \$63 ;
+  reg [8:0] \$63 ;
   reg [25:0] \$64 ;
-  reg [26:0] \$65 ;
-  reg [9:0] \$66 ;
-  reg [7:0] \$67 ;
+  reg [25:0] \$65 ;
+  reg [26:0] \$66 ;
+  reg [9:0] \$67 ;
+  reg [7:0] \$68 ;
   wire \$7 ;
   wire [7:0] \$8 ;
   wire [7:0] \$9 ;
@@ -25746,13 +26269,14 @@ module \holdfast_8x8_guard.lanes.requantizer_7 (rst, valid, violation, use_zero,
   wire clk;
   (* init = 8'h00 *)
   wire [7:0] code;
+  reg [8:0] difference = 9'h000;
   reg [23:0] high = 24'h000000;
   wire increment;
-  wire \increment$28 ;
+  wire \increment$29 ;
   reg larger = 1'h0;
   reg [33:0] low = 34'h000000000;
   wire over;
-  wire \over$25 ;
+  wire \over$26 ;
   input [75:0] parameters;
   wire [75:0] parameters;
   wire [16:0] \parameters.guard_above ;
@@ -25787,9 +26311,9 @@ module \holdfast_8x8_guard.lanes.requantizer_7 (rst, valid, violation, use_zero,
   wire [8:0] \settings.lo ;
   wire [7:0] \settings.residual_zero ;
   wire [4:0] shift;
-  wire [3:0] \shift$35 ;
+  wire [3:0] \shift$36 ;
   wire sign;
-  wire \sign$27 ;
+  wire \sign$28 ;
   reg smaller = 1'h0;
   reg [26:0] sum_ = 27'h0000000;
   input [23:0] total;
@@ -25801,27 +26325,28 @@ module \holdfast_8x8_guard.lanes.requantizer_7 (rst, valid, violation, use_zero,
   (* init = 41'h00000000000 *)
   wire [40:0] value;
   (* init = 27'h0000000 *)
-  wire [26:0] \value$34 ;
+  wire [26:0] \value$35 ;
   output violation;
   wire violation;
   wire [16:0] whole;
-  wire [8:0] \whole$26 ;
+  wire [8:0] \whole$27 ;
+  assign \$32  = smaller & \$31 ;
   assign \$33  = $signed(rounded) < $signed(parameters[66:58]);
   assign \$34  = \$32  | \$33 ;
   assign \$35  = $signed(rounded) > $signed(parameters[75:67]);
   assign \$36  = \$35  ? { parameters[75], parameters[75:67] } : rounded;
   assign \$37  = \$34  ? { parameters[66], parameters[66:58] } : \$36 ;
-  assign \$38  = $signed(clamped) * $signed({ 1'h0, settings[42:26] });
-  assign \$39  = $signed(residual_value) - $signed(settings[25:18]);
-  assign \$40  = $signed(\$39 ) * $signed({ 1'h0, settings[59:43] });
+  assign \$38  = $signed(residual_value) - $signed(settings[25:18]);
+  assign \$39  = $signed(clamped) * $signed({ 1'h0, settings[42:26] });
+  assign \$40  = $signed(difference) * $signed({ 1'h0, settings[59:43] });
   assign \$41  = $signed(scaled_a) + $signed(scaled_b);
   assign \$42  = ~ residual_present;
-  assign \$43  = ~ \over$25 ;
-  assign \$44  = \whole$26 [8] == \sign$27 ;
+  assign \$43  = ~ \over$26 ;
+  assign \$44  = \whole$27 [8] == \sign$28 ;
   assign \$45  = \$43  & \$44 ;
-  assign \$46  = ~ { \sign$27 , \sign$27 , \sign$27 , \sign$27 , \sign$27 , \sign$27 , \sign$27 , \sign$27  };
-  assign \$47  = \$45  ? \whole$26 [7:0] : \$46 ;
-  assign \$48  = $signed({ \sign$27 , \$47 , 1'h1 }) + $signed({ settings[71:64], \increment$28  });
+  assign \$46  = ~ { \sign$28 , \sign$28 , \sign$28 , \sign$28 , \sign$28 , \sign$28 , \sign$28 , \sign$28  };
+  assign \$47  = \$45  ? \whole$27 [7:0] : \$46 ;
+  assign \$48  = $signed({ \sign$28 , \$47 , 1'h1 }) + $signed({ settings[71:64], \increment$29  });
   assign \$50  = $signed(added) < $signed(settings[79:72]);
   assign \$51  = $signed(added) > $signed(settings[87:80]);
   assign \$52  = \$51  ? { settings[87], settings[87], settings[87:80] } : added;
@@ -25845,15 +26370,17 @@ module \holdfast_8x8_guard.lanes.requantizer_7 (rst, valid, violation, use_zero,
   always @(posedge clk)
     clamped <= \$62 ;
   always @(posedge clk)
-    scaled_a <= \$63 ;
+    difference <= \$63 ;
   always @(posedge clk)
-    scaled_b <= \$64 ;
+    scaled_a <= \$64 ;
   always @(posedge clk)
-    sum_ <= \$65 ;
+    scaled_b <= \$65 ;
   always @(posedge clk)
-    added <= \$66 ;
+    sum_ <= \$66 ;
   always @(posedge clk)
-    result <= \$67 ;
+    added <= \$67 ;
+  always @(posedge clk)
+    result <= \$68 ;
   assign \$1  = $signed(total) + $signed(bias);
   assign \$2  = biased[16:0] * parameters[21:5];
   assign \$3  = $signed(biased[23:17]) * $signed({ 1'h0, parameters[21:5] });
@@ -25885,18 +26412,17 @@ module \holdfast_8x8_guard.lanes.requantizer_7 (rst, valid, violation, use_zero,
   assign \$29  = \$23  | \$28 ;
   assign \$30  = \$29  & use_zero;
   assign \$31  = ~ use_zero;
-  assign \$32  = smaller & \$31 ;
   \holdfast_8x8_guard.lanes.requantizer_7.add_shift  add_shift (
     .clk(clk),
-    .increment(\increment$28 ),
-    .\over$10 (\over$25 ),
+    .increment(\increment$29 ),
+    .\over$10 (\over$26 ),
     .rst(rst),
     .shift(settings[63:60]),
-    .\sign$11 (\sign$27 ),
+    .\sign$11 (\sign$28 ),
     .value(sum_),
-    .whole(\whole$26 )
+    .whole(\whole$27 )
   );
-  \holdfast_8x8_guard.lanes.requantizer_7.shift$37  \shift$37  (
+  \holdfast_8x8_guard.lanes.requantizer_7.shift$38  \shift$38  (
     .clk(clk),
     .increment(increment),
     .\over$10 (over),
@@ -25968,45 +26494,52 @@ module \holdfast_8x8_guard.lanes.requantizer_7 (rst, valid, violation, use_zero,
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
     \$63  = \$38 ;
-    if (rst) begin
-      \$63  = 26'h0000000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
-    \$64  = \$40 ;
     if (\$42 ) begin
+      \$63  = 9'h000;
+    end
+    if (rst) begin
+      \$63  = 9'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    \$64  = \$39 ;
+    if (rst) begin
       \$64  = 26'h0000000;
     end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
+    \$65  = \$40 ;
     if (rst) begin
-      \$64  = 26'h0000000;
+      \$65  = 26'h0000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
-    \$65  = \$41 ;
+    \$66  = \$41 ;
     if (rst) begin
-      \$65  = 27'h0000000;
+      \$66  = 27'h0000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
-    \$66  = \$49 [9:0];
+    \$67  = \$49 [9:0];
     if (rst) begin
-      \$66  = 10'h000;
+      \$67  = 10'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$105 ) begin end
-    \$67  = \$53 [7:0];
+    \$68  = \$53 [7:0];
     if (rst) begin
-      \$67  = 8'h00;
+      \$68  = 8'h00;
     end
   end
   assign value = product;
   assign shift = parameters[4:0];
-  assign \value$34  = sum_;
-  assign \shift$35  = settings[63:60];
+  assign \value$35  = sum_;
+  assign \shift$36  = settings[63:60];
   assign code = result;
   assign \parameters.shift  = parameters[4:0];
   assign \parameters.multiplier  = parameters[21:5];
@@ -26196,7 +26729,7 @@ module \holdfast_8x8_guard.lanes.requantizer_7.add_shift (rst, shift, value, who
   end
 endmodule
 
-module \holdfast_8x8_guard.lanes.requantizer_7.shift$37 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
+module \holdfast_8x8_guard.lanes.requantizer_7.shift$38 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$107  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -26885,7 +27418,7 @@ module \holdfast_8x8_guard.output_writer (rst, token, codes, word, enable, addre
     .clk(clk),
     .\end (token[2]),
     .go(go),
-    .\port$5442$263 (layer[290:263]),
+    .\port$5537$263 (layer[290:263]),
     .rst(rst),
     .take(take)
   );
@@ -26958,23 +27491,23 @@ module \holdfast_8x8_guard.output_writer (rst, token, codes, word, enable, addre
   assign \layer.lane_mask  = layer[306:291];
   assign \layer.res_lane  = layer[311:307];
   assign \layer.res_base  = layer[327:312];
-  assign \layer.res_step_x  = layer[343:328];
-  assign \layer.res_step_y  = layer[359:344];
-  assign \layer.res_tiles  = layer[373:360];
-  assign \layer.pad_value  = layer[381:374];
-  assign \layer.zero_in  = layer[389:382];
-  assign \layer.input_lo  = layer[397:390];
-  assign \layer.input_hi  = layer[405:398];
-  assign \layer.zero_out  = layer[413:406];
-  assign \layer.lo  = layer[421:414];
-  assign \layer.hi  = layer[429:422];
-  assign \layer.res_zero  = layer[437:430];
-  assign \layer.add_zero  = layer[445:438];
-  assign \layer.add_lo  = layer[453:446];
-  assign \layer.add_hi  = layer[461:454];
-  assign \layer.add_shift  = layer[466:462];
-  assign \layer.add_multiplier_a  = layer[490:467];
-  assign \layer.add_multiplier_b  = layer[514:491];
+  assign \layer.res_tiles  = layer[341:328];
+  assign \layer.pad_value  = layer[349:342];
+  assign \layer.zero_in  = layer[357:350];
+  assign \layer.input_lo  = layer[365:358];
+  assign \layer.input_hi  = layer[373:366];
+  assign \layer.zero_out  = layer[381:374];
+  assign \layer.lo  = layer[389:382];
+  assign \layer.hi  = layer[397:390];
+  assign \layer.res_zero  = layer[405:398];
+  assign \layer.add_zero  = layer[413:406];
+  assign \layer.add_lo  = layer[421:414];
+  assign \layer.add_hi  = layer[429:422];
+  assign \layer.add_shift  = layer[434:430];
+  assign \layer.add_multiplier_a  = layer[458:435];
+  assign \layer.add_multiplier_b  = layer[482:459];
+  assign \layer.res_step_x  = layer[498:483];
+  assign \layer.res_step_y  = layer[514:499];
   assign \token.valid  = token[0];
   assign \token.start  = token[1];
   assign \token.end  = token[2];
@@ -27015,7 +27548,7 @@ module \holdfast_8x8_guard.output_writer (rst, token, codes, word, enable, addre
   assign \$1  = 1'h1;
 endmodule
 
-module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$5442$263 , go, clk);
+module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$5537$263 , go, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$110  = 0;
   wire [16:0] \$1 ;
   wire [16:0] \$2 ;
@@ -27045,8 +27578,8 @@ module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$
   wire go;
   reg [15:0] next_base;
   reg [15:0] pointer = 16'h0000;
-  input [27:0] \port$5442$263 ;
-  wire [27:0] \port$5442$263 ;
+  input [27:0] \port$5537$263 ;
+  wire [27:0] \port$5537$263 ;
   input rst;
   wire rst;
   wire [15:0] step_x;
@@ -27055,7 +27588,7 @@ module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$
   reg [13:0] tile = 14'h0000;
   reg [15:0] tile_base = 16'h0000;
   assign \$1  = tile_base + 1'h1;
-  assign \$2  = pointer + \port$5442$263 [11:0];
+  assign \$2  = pointer + \port$5537$263 [11:0];
   assign \$3  = take & \end ;
   assign \$4  = go | \$3 ;
   assign \$5  = tile + 1'h1;
@@ -27070,7 +27603,7 @@ module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$
     if (\$auto$verilog_backend.cc:2355:dump_module$110 ) begin end
     next_base = \$1 [15:0];
     if (go) begin
-      next_base = \port$5442$263 [27:12];
+      next_base = \port$5537$263 [27:12];
     end
   end
   always @* begin
@@ -27106,8 +27639,8 @@ module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$
       \$9  = 14'h0000;
     end
   end
-  assign base = \port$5442$263 [27:12];
-  assign step_x = { 4'h0, \port$5442$263 [11:0] };
+  assign base = \port$5537$263 [27:12];
+  assign step_x = { 4'h0, \port$5537$263 [11:0] };
   assign \address[0]  = address[15:0];
   assign \address[1]  = address[31:16];
   assign \address[2]  = address[47:32];
@@ -27338,9 +27871,9 @@ module \holdfast_8x8_guard.residual_reader (rst, word, active, token, present, c
   assign take = \$1  & layer[18];
   assign \$2  = token[0] & token[4];
   assign \$3  = \$2  & layer[18];
-  assign \$4  = tile < layer[373:360];
+  assign \$4  = tile < layer[341:328];
   assign active = \$3  & \$4 ;
-  assign \$5  = tile < layer[373:360];
+  assign \$5  = tile < layer[341:328];
   assign \$6  = ! offset;
   always @(posedge clk)
     offset <= \$7 ;
@@ -27352,11 +27885,12 @@ module \holdfast_8x8_guard.residual_reader (rst, word, active, token, present, c
     codes <= \$10 ;
   \holdfast_8x8_guard.residual_reader.walk  walk (
     .address(address),
+    .base(layer[327:312]),
     .clk(clk),
     .columns(layer[228:220]),
     .\end (token[2]),
     .go(go),
-    .\port$5442$312 (layer[359:312]),
+    .\port$5537$483 (layer[514:483]),
     .rst(rst),
     .take(take),
     .tile(tile)
@@ -27401,8 +27935,8 @@ module \holdfast_8x8_guard.residual_reader (rst, word, active, token, present, c
   end
   assign base = layer[327:312];
   assign lane = layer[311:307];
-  assign step_x = layer[343:328];
-  assign step_y = layer[359:344];
+  assign step_x = layer[498:483];
+  assign step_y = layer[514:499];
   assign columns = layer[228:220];
   assign \go$7  = go;
   assign \end  = token[2];
@@ -27443,23 +27977,23 @@ module \holdfast_8x8_guard.residual_reader (rst, word, active, token, present, c
   assign \layer.lane_mask  = layer[306:291];
   assign \layer.res_lane  = layer[311:307];
   assign \layer.res_base  = layer[327:312];
-  assign \layer.res_step_x  = layer[343:328];
-  assign \layer.res_step_y  = layer[359:344];
-  assign \layer.res_tiles  = layer[373:360];
-  assign \layer.pad_value  = layer[381:374];
-  assign \layer.zero_in  = layer[389:382];
-  assign \layer.input_lo  = layer[397:390];
-  assign \layer.input_hi  = layer[405:398];
-  assign \layer.zero_out  = layer[413:406];
-  assign \layer.lo  = layer[421:414];
-  assign \layer.hi  = layer[429:422];
-  assign \layer.res_zero  = layer[437:430];
-  assign \layer.add_zero  = layer[445:438];
-  assign \layer.add_lo  = layer[453:446];
-  assign \layer.add_hi  = layer[461:454];
-  assign \layer.add_shift  = layer[466:462];
-  assign \layer.add_multiplier_a  = layer[490:467];
-  assign \layer.add_multiplier_b  = layer[514:491];
+  assign \layer.res_tiles  = layer[341:328];
+  assign \layer.pad_value  = layer[349:342];
+  assign \layer.zero_in  = layer[357:350];
+  assign \layer.input_lo  = layer[365:358];
+  assign \layer.input_hi  = layer[373:366];
+  assign \layer.zero_out  = layer[381:374];
+  assign \layer.lo  = layer[389:382];
+  assign \layer.hi  = layer[397:390];
+  assign \layer.res_zero  = layer[405:398];
+  assign \layer.add_zero  = layer[413:406];
+  assign \layer.add_lo  = layer[421:414];
+  assign \layer.add_hi  = layer[429:422];
+  assign \layer.add_shift  = layer[434:430];
+  assign \layer.add_multiplier_a  = layer[458:435];
+  assign \layer.add_multiplier_b  = layer[482:459];
+  assign \layer.res_step_x  = layer[498:483];
+  assign \layer.res_step_y  = layer[514:499];
   assign \token.valid  = token[0];
   assign \token.start  = token[1];
   assign \token.end  = token[2];
@@ -27507,7 +28041,7 @@ module \holdfast_8x8_guard.residual_reader (rst, word, active, token, present, c
   assign \word[7]  = word[63:56];
 endmodule
 
-module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile, columns, \port$5442$312 , go, clk);
+module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile, columns, base, \port$5537$483 , go, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$113  = 0;
   wire [16:0] \$1 ;
   wire [14:0] \$10 ;
@@ -27535,6 +28069,7 @@ module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile
   wire [15:0] \address[5] ;
   wire [15:0] \address[6] ;
   wire [15:0] \address[7] ;
+  input [15:0] base;
   wire [15:0] base;
   input clk;
   wire clk;
@@ -27548,8 +28083,8 @@ module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile
   reg [15:0] next_base;
   wire [15:0] next_row;
   reg [15:0] pointer = 16'h0000;
-  input [47:0] \port$5442$312 ;
-  wire [47:0] \port$5442$312 ;
+  input [31:0] \port$5537$483 ;
+  wire [31:0] \port$5537$483 ;
   reg [15:0] row = 16'h0000;
   input rst;
   wire rst;
@@ -27561,8 +28096,8 @@ module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile
   reg [13:0] tile = 14'h0000;
   reg [15:0] tile_base = 16'h0000;
   assign \$1  = tile_base + 1'h1;
-  assign \$2  = row + \port$5442$312 [47:32];
-  assign \$3  = pointer + \port$5442$312 [31:16];
+  assign \$2  = row + \port$5537$483 [31:16];
+  assign \$3  = pointer + \port$5537$483 [15:0];
   assign \$4  = column - 1'h1;
   assign \$5  = column == 1'h1;
   assign \$6  = take & \end ;
@@ -27585,7 +28120,7 @@ module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile
     if (\$auto$verilog_backend.cc:2355:dump_module$113 ) begin end
     next_base = \$1 [15:0];
     if (go) begin
-      next_base = \port$5442$312 [15:0];
+      next_base = base;
     end
   end
   always @* begin
@@ -27657,10 +28192,9 @@ module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile
       \$16  = 14'h0000;
     end
   end
-  assign base = \port$5442$312 [15:0];
   assign next_row = \$2 [15:0];
-  assign step_y = \port$5442$312 [47:32];
-  assign step_x = \port$5442$312 [31:16];
+  assign step_y = \port$5537$483 [31:16];
+  assign step_x = \port$5537$483 [15:0];
   assign \address[0]  = address[15:0];
   assign \address[1]  = address[31:16];
   assign \address[2]  = address[47:32];
@@ -27679,8 +28213,8 @@ module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile
   assign address[15:0] = pointer;
 endmodule
 
-module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault_parameter, fault_output, fault_residual, fault_accumulator, busy, waiting, fetching, word, start, first, count, ready, feeder_done, layer, go, stop, done, status
-, index, fetch, clk);
+module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault_parameter, fault_output, fault_residual, fault_accumulator, waiting, fetching, word, start, first, count, ready, feeder_done, layer, go, stop, done, status, index
+, fetch, busy, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$114  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -27695,114 +28229,53 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
   wire \$108 ;
   wire \$109 ;
   wire \$11 ;
-  wire \$110 ;
+  wire [6:0] \$110 ;
   wire \$111 ;
   wire \$112 ;
   wire \$113 ;
   wire \$114 ;
-  wire \$115 ;
-  wire \$116 ;
+  wire [16:0] \$115 ;
+  wire [16:0] \$116 ;
   wire \$117 ;
   wire \$118 ;
   wire \$119 ;
   wire \$12 ;
-  wire \$120 ;
-  wire \$121 ;
-  wire \$122 ;
-  wire \$123 ;
-  wire \$124 ;
-  wire \$125 ;
-  wire \$126 ;
-  wire \$127 ;
-  wire \$128 ;
-  wire \$129 ;
+  reg \$120 ;
+  reg \$121 ;
+  reg [7:0] \$122 ;
+  reg [15:0] \$123 ;
+  reg [15:0] \$124 ;
+  reg [4:0] \$125 ;
+  reg \$126 ;
+  reg [2:0] \$127 ;
+  reg [31:0] \$128 ;
+  reg [31:0] \$129 ;
   wire \$13 ;
-  wire \$130 ;
-  wire [15:0] \$131 ;
-  wire \$132 ;
-  wire [23:0] \$133 ;
-  wire \$134 ;
-  wire [23:0] \$135 ;
-  wire \$136 ;
-  wire \$137 ;
-  wire \$138 ;
-  wire \$139 ;
+  reg [31:0] \$130 ;
+  reg [31:0] \$131 ;
+  reg [31:0] \$132 ;
+  reg [31:0] \$133 ;
+  reg [31:0] \$134 ;
+  reg [31:0] \$135 ;
+  reg [31:0] \$136 ;
+  reg [31:0] \$137 ;
+  reg [31:0] \$138 ;
+  reg [31:0] \$139 ;
   wire \$14 ;
-  wire \$140 ;
-  wire \$141 ;
-  wire \$142 ;
-  wire \$143 ;
-  wire \$144 ;
-  wire \$145 ;
-  wire \$146 ;
-  wire \$147 ;
-  wire \$148 ;
-  wire \$149 ;
+  reg [31:0] \$140 ;
+  reg [31:0] \$141 ;
+  reg [31:0] \$142 ;
+  reg [31:0] \$143 ;
+  reg [31:0] \$144 ;
+  reg [31:0] \$145 ;
+  reg [5:0] \$146 ;
   wire \$15 ;
-  wire \$150 ;
-  wire \$151 ;
-  wire \$152 ;
-  wire \$153 ;
-  wire \$154 ;
-  wire \$155 ;
-  wire \$156 ;
-  wire \$157 ;
-  wire \$158 ;
-  wire \$159 ;
   wire \$16 ;
-  wire \$160 ;
-  wire \$161 ;
-  wire \$162 ;
-  wire \$163 ;
-  wire \$164 ;
-  wire \$165 ;
-  wire \$166 ;
-  wire \$167 ;
-  wire \$168 ;
-  wire \$169 ;
   wire \$17 ;
-  wire \$170 ;
-  wire \$171 ;
-  wire \$172 ;
-  wire [6:0] \$173 ;
-  wire \$174 ;
-  wire \$175 ;
-  wire \$176 ;
-  wire \$177 ;
-  wire [16:0] \$178 ;
-  wire [16:0] \$179 ;
   wire \$18 ;
-  wire \$180 ;
-  wire \$181 ;
-  wire \$182 ;
-  reg \$183 ;
-  reg [7:0] \$184 ;
-  reg [15:0] \$185 ;
-  reg [15:0] \$186 ;
-  reg [4:0] \$187 ;
-  reg [2:0] \$188 ;
-  reg [31:0] \$189 ;
   wire \$19 ;
-  reg [31:0] \$190 ;
-  reg [31:0] \$191 ;
-  reg [31:0] \$192 ;
-  reg [31:0] \$193 ;
-  reg [31:0] \$194 ;
-  reg [31:0] \$195 ;
-  reg [31:0] \$196 ;
-  reg [31:0] \$197 ;
-  reg [31:0] \$198 ;
-  reg [31:0] \$199 ;
   wire \$2 ;
   wire \$20 ;
-  reg [31:0] \$200 ;
-  reg [31:0] \$201 ;
-  reg [31:0] \$202 ;
-  reg [31:0] \$203 ;
-  reg [31:0] \$204 ;
-  reg [31:0] \$205 ;
-  reg [31:0] \$206 ;
-  reg [5:0] \$207 ;
   wire \$21 ;
   wire \$22 ;
   wire \$23 ;
@@ -27816,18 +28289,18 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
   wire \$30 ;
   wire \$31 ;
   wire \$32 ;
-  wire [15:0] \$33 ;
+  wire \$33 ;
   wire \$34 ;
-  wire [23:0] \$35 ;
+  wire \$35 ;
   wire \$36 ;
-  wire [23:0] \$37 ;
+  wire \$37 ;
   wire \$38 ;
-  wire \$39 ;
+  wire [15:0] \$39 ;
   wire \$4 ;
   wire \$40 ;
-  wire \$41 ;
+  wire [23:0] \$41 ;
   wire \$42 ;
-  wire \$43 ;
+  wire [23:0] \$43 ;
   wire \$44 ;
   wire \$45 ;
   wire \$46 ;
@@ -27891,7 +28364,7 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
   wire \$99 ;
   wire [10:0] address;
   output busy;
-  wire busy;
+  reg busy = 1'h0;
   input clk;
   wire clk;
   input [15:0] count;
@@ -27919,9 +28392,10 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
   wire fetching;
   input [15:0] first;
   wire [15:0] first;
-  reg [2:0] fsm_state = 3'h1;
+  reg [2:0] fsm_state = 3'h2;
   output go;
   reg go;
+  reg illegal = 1'h0;
   output [15:0] index;
   reg [15:0] index = 16'h0000;
   output [514:0] layer;
@@ -28010,88 +28484,87 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
   reg [31:0] word_7 = 32'd0;
   reg [31:0] word_8 = 32'd0;
   reg [31:0] word_9 = 32'd0;
-  assign busy = ~ \$75 ;
   assign \$1  = ! fetch;
-  assign \$2  = \$74  & \$1 ;
+  assign \$2  = \$11  & \$1 ;
   assign \$3  = index >= ready;
   assign waiting = \$2  & \$3 ;
   assign \$4  = ! fetch;
-  assign \$5  = \$74  & \$4 ;
+  assign \$5  = \$11  & \$4 ;
   assign \$6  = index >= ready;
   assign \$7  = \$5  & \$6 ;
   assign \$8  = ~ \$7 ;
-  assign \$9  = \$74  & \$8 ;
-  assign fetching = \$9  | \$76 ;
-  assign \$10  = layer[15:0] != 16'hafaa;
-  assign \$11  = layer[148:136] != 1'h1;
-  assign \$12  = layer[16] & \$11 ;
-  assign \$13  = ! layer[148:136];
-  assign \$14  = ! layer[173:169];
-  assign \$15  = ! layer[178:174];
-  assign \$16  = ! layer[210:197];
-  assign \$17  = ! layer[219:211];
-  assign \$18  = ! layer[228:220];
-  assign \$19  = ! layer[187:179];
-  assign \$20  = ! layer[196:188];
-  assign \$21  = layer[20:19] >= 2'h2;
-  assign \$22  = layer[22:21] >= 2'h2;
-  assign \$23  = layer[24:23] >= 2'h2;
-  assign \$24  = layer[24:23] == layer[20:19];
-  assign \$25  = layer[18] & \$24 ;
-  assign \$26  = layer[34:31] >= 1'h1;
-  assign \$27  = ! layer[39:35];
-  assign \$29  = ~ \$28 ;
-  assign \$30  = ! layer[311:307];
-  assign \$32  = ~ \$31 ;
-  assign \$34  = | \$33 ;
-  assign \$36  = | \$35 ;
-  assign \$38  = | \$37 ;
-  assign \$39  = $signed(layer[381:374]) < $signed(8'h80);
-  assign \$40  = $signed(layer[381:374]) > $signed(8'h7f);
-  assign \$41  = \$39  | \$40 ;
-  assign \$42  = $signed(layer[389:382]) < $signed(8'h80);
-  assign \$43  = $signed(layer[389:382]) > $signed(8'h7f);
-  assign \$44  = \$42  | \$43 ;
-  assign \$45  = $signed(layer[397:390]) < $signed(8'h80);
-  assign \$46  = $signed(layer[397:390]) > $signed(8'h7f);
+  assign \$9  = \$11  & \$8 ;
+  assign fetching = \$9  | \$12 ;
+  assign \$10  = | { fault_accumulator, fault_residual, fault_output, fault_parameter, fault_weight, fault_activation };
+  assign \$11  = ! fsm_state;
+  assign \$12  = fsm_state == 1'h1;
+  assign \$13  = fsm_state == 2'h2;
+  assign \$14  = fsm_state == 2'h3;
+  assign \$15  = fsm_state == 3'h4;
+  assign \$16  = layer[15:0] != 16'hafaa;
+  assign \$17  = layer[148:136] != 1'h1;
+  assign \$18  = layer[16] & \$17 ;
+  assign \$19  = ! layer[148:136];
+  assign \$20  = ! layer[173:169];
+  assign \$21  = ! layer[178:174];
+  assign \$22  = ! layer[210:197];
+  assign \$23  = ! layer[219:211];
+  assign \$24  = ! layer[228:220];
+  assign \$25  = ! layer[187:179];
+  assign \$26  = ! layer[196:188];
+  assign \$27  = layer[20:19] >= 2'h2;
+  assign \$28  = layer[22:21] >= 2'h2;
+  assign \$29  = layer[24:23] >= 2'h2;
+  assign \$30  = layer[24:23] == layer[20:19];
+  assign \$31  = layer[18] & \$30 ;
+  assign \$32  = layer[34:31] >= 1'h1;
+  assign \$33  = ! layer[39:35];
+  assign \$35  = ~ \$34 ;
+  assign \$36  = ! layer[311:307];
+  assign \$38  = ~ \$37 ;
+  assign \$40  = | \$39 ;
+  assign \$42  = | \$41 ;
+  assign \$44  = | \$43 ;
+  assign \$45  = $signed(layer[349:342]) < $signed(8'h80);
+  assign \$46  = $signed(layer[349:342]) > $signed(8'h7f);
   assign \$47  = \$45  | \$46 ;
-  assign \$48  = $signed(layer[405:398]) < $signed(8'h80);
-  assign \$49  = $signed(layer[405:398]) > $signed(8'h7f);
+  assign \$48  = $signed(layer[357:350]) < $signed(8'h80);
+  assign \$49  = $signed(layer[357:350]) > $signed(8'h7f);
   assign \$50  = \$48  | \$49 ;
-  assign \$51  = $signed(layer[413:406]) < $signed(8'h80);
-  assign \$52  = $signed(layer[413:406]) > $signed(8'h7f);
+  assign \$51  = $signed(layer[365:358]) < $signed(8'h80);
+  assign \$52  = $signed(layer[365:358]) > $signed(8'h7f);
   assign \$53  = \$51  | \$52 ;
-  assign \$54  = $signed(layer[421:414]) < $signed(8'h80);
-  assign \$55  = $signed(layer[421:414]) > $signed(8'h7f);
+  assign \$54  = $signed(layer[373:366]) < $signed(8'h80);
+  assign \$55  = $signed(layer[373:366]) > $signed(8'h7f);
   assign \$56  = \$54  | \$55 ;
-  assign \$57  = $signed(layer[429:422]) < $signed(8'h80);
-  assign \$58  = $signed(layer[429:422]) > $signed(8'h7f);
+  assign \$57  = $signed(layer[381:374]) < $signed(8'h80);
+  assign \$58  = $signed(layer[381:374]) > $signed(8'h7f);
   assign \$59  = \$57  | \$58 ;
-  assign \$60  = $signed(layer[437:430]) < $signed(8'h80);
-  assign \$61  = $signed(layer[437:430]) > $signed(8'h7f);
+  assign \$60  = $signed(layer[389:382]) < $signed(8'h80);
+  assign \$61  = $signed(layer[389:382]) > $signed(8'h7f);
   assign \$62  = \$60  | \$61 ;
-  assign \$63  = $signed(layer[445:438]) < $signed(8'h80);
-  assign \$64  = $signed(layer[445:438]) > $signed(8'h7f);
+  assign \$63  = $signed(layer[397:390]) < $signed(8'h80);
+  assign \$64  = $signed(layer[397:390]) > $signed(8'h7f);
   assign \$65  = \$63  | \$64 ;
-  assign \$66  = $signed(layer[453:446]) < $signed(8'h80);
-  assign \$67  = $signed(layer[453:446]) > $signed(8'h7f);
+  assign \$66  = $signed(layer[405:398]) < $signed(8'h80);
+  assign \$67  = $signed(layer[405:398]) > $signed(8'h7f);
   assign \$68  = \$66  | \$67 ;
-  assign \$69  = $signed(layer[461:454]) < $signed(8'h80);
-  assign \$70  = $signed(layer[461:454]) > $signed(8'h7f);
+  assign \$69  = $signed(layer[413:406]) < $signed(8'h80);
+  assign \$70  = $signed(layer[413:406]) > $signed(8'h7f);
   assign \$71  = \$69  | \$70 ;
-  assign \$72  = | { \$71 , \$68 , \$65 , \$62 , \$59 , \$56 , \$53 , \$50 , \$47 , \$44 , \$41 , \$38 , \$36 , \$34 , \$32 , \$29 , \$26 , \$25 , \$23 , \$22 , \$21 , \$20 , \$19 , \$18 , \$17 , \$16 , \$15 , \$14 , \$13 , \$12 , \$10  };
-  assign \$73  = | { fault_accumulator, fault_residual, fault_output, fault_parameter, fault_weight, fault_activation };
-  assign \$74  = ! fsm_state;
-  assign \$75  = fsm_state == 1'h1;
-  assign \$76  = fsm_state == 2'h2;
-  assign \$77  = fsm_state == 2'h3;
-  assign \$78  = fsm_state == 3'h4;
+  assign \$72  = $signed(layer[421:414]) < $signed(8'h80);
+  assign \$73  = $signed(layer[421:414]) > $signed(8'h7f);
+  assign \$74  = \$72  | \$73 ;
+  assign \$75  = $signed(layer[429:422]) < $signed(8'h80);
+  assign \$76  = $signed(layer[429:422]) > $signed(8'h7f);
+  assign \$77  = \$75  | \$76 ;
+  assign \$78  = | { \$77 , \$74 , \$71 , \$68 , \$65 , \$62 , \$59 , \$56 , \$53 , \$50 , \$47 , \$44 , \$42 , \$40 , \$38 , \$35 , \$32 , \$31 , \$29 , \$28 , \$27 , \$26 , \$25 , \$24 , \$23 , \$22 , \$21 , \$20 , \$19 , \$18 , \$16  };
   assign \$79  = ! count;
   assign \$80  = first + count;
   assign \$81  = \$80  > 7'h40;
   assign \$82  = \$79  | \$81 ;
   assign \$83  = ! fetch;
-  assign \$84  = \$74  & \$83 ;
+  assign \$84  = \$11  & \$83 ;
   assign \$85  = index >= ready;
   assign \$86  = \$84  & \$85 ;
   assign \$87  = fetch + 1'h1;
@@ -28115,137 +28588,83 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
   assign \$105  = fetch == 5'h11;
   assign \$106  = fetch == 5'h12;
   assign \$107  = fetch == 5'h12;
-  assign \$108  = layer[15:0] != 16'hafaa;
-  assign \$109  = layer[148:136] != 1'h1;
-  assign \$110  = layer[16] & \$109 ;
-  assign \$111  = ! layer[148:136];
-  assign \$112  = ! layer[173:169];
-  assign \$113  = ! layer[178:174];
-  assign \$114  = ! layer[210:197];
-  assign \$115  = ! layer[219:211];
-  assign \$116  = ! layer[228:220];
-  assign \$117  = ! layer[187:179];
-  assign \$118  = ! layer[196:188];
-  assign \$119  = layer[20:19] >= 2'h2;
-  assign \$120  = layer[22:21] >= 2'h2;
-  assign \$121  = layer[24:23] >= 2'h2;
-  assign \$122  = layer[24:23] == layer[20:19];
-  assign \$123  = layer[18] & \$122 ;
-  assign \$124  = layer[34:31] >= 1'h1;
-  assign \$125  = ! layer[39:35];
-  assign \$127  = ~ \$126 ;
-  assign \$128  = ! layer[311:307];
-  assign \$130  = ~ \$129 ;
-  assign \$132  = | \$131 ;
-  assign \$134  = | \$133 ;
-  assign \$136  = | \$135 ;
-  assign \$137  = $signed(layer[381:374]) < $signed(8'h80);
-  assign \$138  = $signed(layer[381:374]) > $signed(8'h7f);
-  assign \$139  = \$137  | \$138 ;
-  assign \$140  = $signed(layer[389:382]) < $signed(8'h80);
-  assign \$141  = $signed(layer[389:382]) > $signed(8'h7f);
-  assign \$142  = \$140  | \$141 ;
-  assign \$143  = $signed(layer[397:390]) < $signed(8'h80);
-  assign \$144  = $signed(layer[397:390]) > $signed(8'h7f);
-  assign \$145  = \$143  | \$144 ;
-  assign \$146  = $signed(layer[405:398]) < $signed(8'h80);
-  assign \$147  = $signed(layer[405:398]) > $signed(8'h7f);
-  assign \$148  = \$146  | \$147 ;
-  assign \$149  = $signed(layer[413:406]) < $signed(8'h80);
-  assign \$150  = $signed(layer[413:406]) > $signed(8'h7f);
-  assign \$151  = \$149  | \$150 ;
-  assign \$152  = $signed(layer[421:414]) < $signed(8'h80);
-  assign \$153  = $signed(layer[421:414]) > $signed(8'h7f);
-  assign \$154  = \$152  | \$153 ;
-  assign \$155  = $signed(layer[429:422]) < $signed(8'h80);
-  assign \$156  = $signed(layer[429:422]) > $signed(8'h7f);
-  assign \$157  = \$155  | \$156 ;
-  assign \$158  = $signed(layer[437:430]) < $signed(8'h80);
-  assign \$159  = $signed(layer[437:430]) > $signed(8'h7f);
-  assign \$160  = \$158  | \$159 ;
-  assign \$161  = $signed(layer[445:438]) < $signed(8'h80);
-  assign \$162  = $signed(layer[445:438]) > $signed(8'h7f);
-  assign \$163  = \$161  | \$162 ;
-  assign \$164  = $signed(layer[453:446]) < $signed(8'h80);
-  assign \$165  = $signed(layer[453:446]) > $signed(8'h7f);
-  assign \$166  = \$164  | \$165 ;
-  assign \$167  = $signed(layer[461:454]) < $signed(8'h80);
-  assign \$168  = $signed(layer[461:454]) > $signed(8'h7f);
-  assign \$169  = \$167  | \$168 ;
-  assign \$170  = | { \$169 , \$166 , \$163 , \$160 , \$157 , \$154 , \$151 , \$148 , \$145 , \$142 , \$139 , \$136 , \$134 , \$132 , \$130 , \$127 , \$124 , \$123 , \$121 , \$120 , \$119 , \$118 , \$117 , \$116 , \$115 , \$114 , \$113 , \$112 , \$111 , \$110 , \$108  };
-  assign \$171  = | { fault_accumulator, fault_residual, fault_output, fault_parameter, fault_weight, fault_activation };
-  assign \$172  = feeder_done | \$171 ;
-  assign \$173  = drain - 1'h1;
-  assign \$174  = drain == 1'h1;
-  assign \$175  = remaining == 1'h1;
-  assign \$176  = | status;
-  assign \$177  = \$175  | \$176 ;
-  assign \$178  = index + 1'h1;
-  assign \$179  = remaining - 1'h1;
-  assign \$180  = \$77  | \$78 ;
-  assign \$181  = ! status;
-  assign \$182  = \$180  & \$181 ;
+  assign \$108  = | { fault_accumulator, fault_residual, fault_output, fault_parameter, fault_weight, fault_activation };
+  assign \$109  = feeder_done | \$108 ;
+  assign \$110  = drain - 1'h1;
+  assign \$111  = drain == 1'h1;
+  assign \$112  = remaining == 1'h1;
+  assign \$113  = | status;
+  assign \$114  = \$112  | \$113 ;
+  assign \$115  = index + 1'h1;
+  assign \$116  = remaining - 1'h1;
+  assign \$117  = \$14  | \$15 ;
+  assign \$118  = ! status;
+  assign \$119  = \$117  & \$118 ;
   always @(posedge clk)
-    done <= \$183 ;
+    illegal <= \$120 ;
   always @(posedge clk)
-    status <= \$184 ;
+    done <= \$121 ;
   always @(posedge clk)
-    index <= \$185 ;
+    status <= \$122 ;
   always @(posedge clk)
-    remaining <= \$186 ;
+    index <= \$123 ;
   always @(posedge clk)
-    fetch <= \$187 ;
+    remaining <= \$124 ;
   always @(posedge clk)
-    fsm_state <= \$188 ;
+    fetch <= \$125 ;
   always @(posedge clk)
-    word_0 <= \$189 ;
+    busy <= \$126 ;
   always @(posedge clk)
-    word_1 <= \$190 ;
+    fsm_state <= \$127 ;
   always @(posedge clk)
-    word_2 <= \$191 ;
+    word_0 <= \$128 ;
   always @(posedge clk)
-    word_3 <= \$192 ;
+    word_1 <= \$129 ;
   always @(posedge clk)
-    word_4 <= \$193 ;
+    word_2 <= \$130 ;
   always @(posedge clk)
-    word_5 <= \$194 ;
+    word_3 <= \$131 ;
   always @(posedge clk)
-    word_6 <= \$195 ;
+    word_4 <= \$132 ;
   always @(posedge clk)
-    word_7 <= \$196 ;
+    word_5 <= \$133 ;
   always @(posedge clk)
-    word_8 <= \$197 ;
+    word_6 <= \$134 ;
   always @(posedge clk)
-    word_9 <= \$198 ;
+    word_7 <= \$135 ;
   always @(posedge clk)
-    word_10 <= \$199 ;
+    word_8 <= \$136 ;
   always @(posedge clk)
-    word_11 <= \$200 ;
+    word_9 <= \$137 ;
   always @(posedge clk)
-    word_12 <= \$201 ;
+    word_10 <= \$138 ;
   always @(posedge clk)
-    word_13 <= \$202 ;
+    word_11 <= \$139 ;
   always @(posedge clk)
-    word_14 <= \$203 ;
+    word_12 <= \$140 ;
   always @(posedge clk)
-    word_15 <= \$204 ;
+    word_13 <= \$141 ;
   always @(posedge clk)
-    word_16 <= \$205 ;
+    word_14 <= \$142 ;
   always @(posedge clk)
-    word_17 <= \$206 ;
+    word_15 <= \$143 ;
   always @(posedge clk)
-    drain <= \$207 ;
+    word_16 <= \$144 ;
+  always @(posedge clk)
+    word_17 <= \$145 ;
+  always @(posedge clk)
+    drain <= \$146 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     go = 1'h0;
     casez (fsm_state)
-      3'h1:
+      3'h2:
           /* empty */;
       3'h0:
           /* empty */;
-      3'h2:
+      3'h1:
           (* full_case = 32'd1 *)
-          if (\$72 ) begin
+          if (illegal) begin
           end else begin
             go = 1'h1;
           end
@@ -28255,492 +28674,529 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     stop = 1'h0;
     casez (fsm_state)
-      3'h1:
+      3'h2:
           /* empty */;
       3'h0:
           /* empty */;
-      3'h2:
+      3'h1:
           /* empty */;
       3'h3:
-          stop = \$73 ;
+          stop = \$10 ;
     endcase
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$183  = done;
-    casez (fsm_state)
-      3'h1:
-          if (start) begin
-            \$183  = 1'h0;
-            if (\$82 ) begin
-              \$183  = 1'h1;
-            end
-          end
-      3'h0:
-          /* empty */;
-      3'h2:
-          if (\$170 ) begin
-            \$183  = 1'h1;
-          end
-      3'h3:
-          /* empty */;
-      3'h4:
-          if (\$174 ) begin
-            if (\$177 ) begin
-              \$183  = 1'h1;
-            end
-          end
-    endcase
+    \$120  = \$78 ;
     if (rst) begin
-      \$183  = 1'h0;
+      \$120  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$184  = status;
+    \$121  = done;
     casez (fsm_state)
-      3'h1:
+      3'h2:
           if (start) begin
-            \$184  = 8'h00;
+            \$121  = 1'h0;
             if (\$82 ) begin
-              \$184  = 8'h08;
+              \$121  = 1'h1;
             end
           end
       3'h0:
           /* empty */;
-      3'h2:
-          if (\$170 ) begin
-            \$184  = 8'h01;
+      3'h1:
+          if (illegal) begin
+            \$121  = 1'h1;
+          end
+      3'h3:
+          /* empty */;
+      3'h4:
+          if (\$111 ) begin
+            if (\$114 ) begin
+              \$121  = 1'h1;
+            end
           end
     endcase
-    if (\$182 ) begin
+    if (rst) begin
+      \$121  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
+    \$122  = status;
+    casez (fsm_state)
+      3'h2:
+          if (start) begin
+            \$122  = 8'h00;
+            if (\$82 ) begin
+              \$122  = 8'h08;
+            end
+          end
+      3'h0:
+          /* empty */;
+      3'h1:
+          if (illegal) begin
+            \$122  = 8'h01;
+          end
+    endcase
+    if (\$119 ) begin
       if (fault_activation) begin
-        \$184  = 8'h02;
+        \$122  = 8'h02;
       end
       if (fault_weight) begin
-        \$184  = 8'h03;
+        \$122  = 8'h03;
       end
       if (fault_parameter) begin
-        \$184  = 8'h04;
+        \$122  = 8'h04;
       end
       if (fault_output) begin
-        \$184  = 8'h05;
+        \$122  = 8'h05;
       end
       if (fault_residual) begin
-        \$184  = 8'h06;
+        \$122  = 8'h06;
       end
       if (fault_accumulator) begin
-        \$184  = 8'h07;
+        \$122  = 8'h07;
       end
     end
     if (rst) begin
-      \$184  = 8'h00;
+      \$122  = 8'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$185  = index;
+    \$123  = index;
     casez (fsm_state)
-      3'h1:
+      3'h2:
           if (start) begin
-            \$185  = first;
+            \$123  = first;
           end
       3'h0:
           /* empty */;
-      3'h2:
+      3'h1:
           /* empty */;
       3'h3:
           /* empty */;
       3'h4:
-          if (\$174 ) begin
+          if (\$111 ) begin
             (* full_case = 32'd1 *)
-            if (\$177 ) begin
+            if (\$114 ) begin
             end else begin
-              \$185  = \$178 [15:0];
+              \$123  = \$115 [15:0];
             end
           end
     endcase
     if (rst) begin
-      \$185  = 16'h0000;
+      \$123  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$186  = remaining;
+    \$124  = remaining;
     casez (fsm_state)
-      3'h1:
+      3'h2:
           if (start) begin
-            \$186  = count;
+            \$124  = count;
           end
       3'h0:
           /* empty */;
-      3'h2:
+      3'h1:
           /* empty */;
       3'h3:
           /* empty */;
       3'h4:
-          if (\$174 ) begin
+          if (\$111 ) begin
             (* full_case = 32'd1 *)
-            if (\$177 ) begin
+            if (\$114 ) begin
             end else begin
-              \$186  = \$179 [15:0];
+              \$124  = \$116 [15:0];
             end
           end
     endcase
     if (rst) begin
-      \$186  = 16'h0000;
+      \$124  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$187  = fetch;
+    \$125  = fetch;
     casez (fsm_state)
-      3'h1:
+      3'h2:
           if (start) begin
-            \$187  = 5'h00;
+            \$125  = 5'h00;
           end
       3'h0:
-          \$187  = \$88 [4:0];
-      3'h2:
+          \$125  = \$88 [4:0];
+      3'h1:
           /* empty */;
       3'h3:
           /* empty */;
       3'h4:
-          if (\$174 ) begin
-            \$187  = 5'h00;
+          if (\$111 ) begin
+            \$125  = 5'h00;
           end
     endcase
     if (rst) begin
-      \$187  = 5'h00;
+      \$125  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$188  = fsm_state;
+    \$126  = busy;
     casez (fsm_state)
-      3'h1:
+      3'h2:
           if (start) begin
-            \$188  = 3'h0;
+            \$126  = 1'h1;
             if (\$82 ) begin
-              \$188  = 3'h1;
+              \$126  = 1'h0;
+            end
+          end
+      3'h0:
+          /* empty */;
+      3'h1:
+          if (illegal) begin
+            \$126  = 1'h0;
+          end
+      3'h3:
+          /* empty */;
+      3'h4:
+          if (\$111 ) begin
+            if (\$114 ) begin
+              \$126  = 1'h0;
+            end
+          end
+    endcase
+    if (rst) begin
+      \$126  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
+    \$127  = fsm_state;
+    casez (fsm_state)
+      3'h2:
+          if (start) begin
+            \$127  = 3'h0;
+            if (\$82 ) begin
+              \$127  = 3'h2;
             end
           end
       3'h0:
           if (\$107 ) begin
-            \$188  = 3'h2;
+            \$127  = 3'h1;
           end
-      3'h2:
+      3'h1:
           (* full_case = 32'd1 *)
-          if (\$170 ) begin
-            \$188  = 3'h1;
+          if (illegal) begin
+            \$127  = 3'h2;
           end else begin
-            \$188  = 3'h3;
+            \$127  = 3'h3;
           end
       3'h3:
-          if (\$172 ) begin
-            \$188  = 3'h4;
+          if (\$109 ) begin
+            \$127  = 3'h4;
           end
       3'h4:
-          if (\$174 ) begin
+          if (\$111 ) begin
             (* full_case = 32'd1 *)
-            if (\$177 ) begin
-              \$188  = 3'h1;
+            if (\$114 ) begin
+              \$127  = 3'h2;
             end else begin
-              \$188  = 3'h0;
+              \$127  = 3'h0;
             end
           end
     endcase
     if (rst) begin
-      \$188  = 3'h1;
+      \$127  = 3'h2;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$189  = word_0;
+    \$128  = word_0;
     casez (fsm_state)
-      3'h1:
+      3'h2:
           /* empty */;
       3'h0:
           if (\$89 ) begin
-            \$189  = word;
+            \$128  = word;
           end
     endcase
     if (rst) begin
-      \$189  = 32'd0;
+      \$128  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$190  = word_1;
+    \$129  = word_1;
     casez (fsm_state)
-      3'h1:
+      3'h2:
           /* empty */;
       3'h0:
           if (\$90 ) begin
-            \$190  = word;
+            \$129  = word;
           end
     endcase
     if (rst) begin
-      \$190  = 32'd0;
+      \$129  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$191  = word_2;
+    \$130  = word_2;
     casez (fsm_state)
-      3'h1:
+      3'h2:
           /* empty */;
       3'h0:
           if (\$91 ) begin
-            \$191  = word;
+            \$130  = word;
           end
     endcase
     if (rst) begin
-      \$191  = 32'd0;
+      \$130  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$192  = word_3;
+    \$131  = word_3;
     casez (fsm_state)
-      3'h1:
+      3'h2:
           /* empty */;
       3'h0:
           if (\$92 ) begin
-            \$192  = word;
+            \$131  = word;
           end
     endcase
     if (rst) begin
-      \$192  = 32'd0;
+      \$131  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$193  = word_4;
+    \$132  = word_4;
     casez (fsm_state)
-      3'h1:
+      3'h2:
           /* empty */;
       3'h0:
           if (\$93 ) begin
-            \$193  = word;
+            \$132  = word;
           end
     endcase
     if (rst) begin
-      \$193  = 32'd0;
+      \$132  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$194  = word_5;
+    \$133  = word_5;
     casez (fsm_state)
-      3'h1:
+      3'h2:
           /* empty */;
       3'h0:
           if (\$94 ) begin
-            \$194  = word;
+            \$133  = word;
           end
     endcase
     if (rst) begin
-      \$194  = 32'd0;
+      \$133  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$195  = word_6;
+    \$134  = word_6;
     casez (fsm_state)
-      3'h1:
+      3'h2:
           /* empty */;
       3'h0:
           if (\$95 ) begin
-            \$195  = word;
+            \$134  = word;
           end
     endcase
     if (rst) begin
-      \$195  = 32'd0;
+      \$134  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$196  = word_7;
+    \$135  = word_7;
     casez (fsm_state)
-      3'h1:
+      3'h2:
           /* empty */;
       3'h0:
           if (\$96 ) begin
-            \$196  = word;
+            \$135  = word;
           end
     endcase
     if (rst) begin
-      \$196  = 32'd0;
+      \$135  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$197  = word_8;
+    \$136  = word_8;
     casez (fsm_state)
-      3'h1:
+      3'h2:
           /* empty */;
       3'h0:
           if (\$97 ) begin
-            \$197  = word;
+            \$136  = word;
           end
     endcase
     if (rst) begin
-      \$197  = 32'd0;
+      \$136  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$198  = word_9;
+    \$137  = word_9;
     casez (fsm_state)
-      3'h1:
+      3'h2:
           /* empty */;
       3'h0:
           if (\$98 ) begin
-            \$198  = word;
+            \$137  = word;
           end
     endcase
     if (rst) begin
-      \$198  = 32'd0;
+      \$137  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$199  = word_10;
+    \$138  = word_10;
     casez (fsm_state)
-      3'h1:
+      3'h2:
           /* empty */;
       3'h0:
           if (\$99 ) begin
-            \$199  = word;
+            \$138  = word;
           end
     endcase
     if (rst) begin
-      \$199  = 32'd0;
+      \$138  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$200  = word_11;
+    \$139  = word_11;
     casez (fsm_state)
-      3'h1:
+      3'h2:
           /* empty */;
       3'h0:
           if (\$100 ) begin
-            \$200  = word;
+            \$139  = word;
           end
     endcase
     if (rst) begin
-      \$200  = 32'd0;
+      \$139  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$201  = word_12;
+    \$140  = word_12;
     casez (fsm_state)
-      3'h1:
+      3'h2:
           /* empty */;
       3'h0:
           if (\$101 ) begin
-            \$201  = word;
+            \$140  = word;
           end
     endcase
     if (rst) begin
-      \$201  = 32'd0;
+      \$140  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$202  = word_13;
+    \$141  = word_13;
     casez (fsm_state)
-      3'h1:
+      3'h2:
           /* empty */;
       3'h0:
           if (\$102 ) begin
-            \$202  = word;
+            \$141  = word;
           end
     endcase
     if (rst) begin
-      \$202  = 32'd0;
+      \$141  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$203  = word_14;
+    \$142  = word_14;
     casez (fsm_state)
-      3'h1:
+      3'h2:
           /* empty */;
       3'h0:
           if (\$103 ) begin
-            \$203  = word;
+            \$142  = word;
           end
     endcase
     if (rst) begin
-      \$203  = 32'd0;
+      \$142  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$204  = word_15;
+    \$143  = word_15;
     casez (fsm_state)
-      3'h1:
+      3'h2:
           /* empty */;
       3'h0:
           if (\$104 ) begin
-            \$204  = word;
+            \$143  = word;
           end
     endcase
     if (rst) begin
-      \$204  = 32'd0;
+      \$143  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$205  = word_16;
+    \$144  = word_16;
     casez (fsm_state)
-      3'h1:
+      3'h2:
           /* empty */;
       3'h0:
           if (\$105 ) begin
-            \$205  = word;
+            \$144  = word;
           end
     endcase
     if (rst) begin
-      \$205  = 32'd0;
+      \$144  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$206  = word_17;
+    \$145  = word_17;
     casez (fsm_state)
-      3'h1:
+      3'h2:
           /* empty */;
       3'h0:
           if (\$106 ) begin
-            \$206  = word;
+            \$145  = word;
           end
     endcase
     if (rst) begin
-      \$206  = 32'd0;
+      \$145  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$207  = drain;
+    \$146  = drain;
     casez (fsm_state)
-      3'h1:
+      3'h2:
           /* empty */;
       3'h0:
           /* empty */;
-      3'h2:
-          \$207  = 6'h23;
+      3'h1:
+          \$146  = 6'h23;
       3'h3:
           /* empty */;
       3'h4:
-          \$207  = \$173 [5:0];
+          \$146  = \$110 [5:0];
     endcase
     if (rst) begin
-      \$207  = 6'h00;
+      \$146  = 6'h00;
     end
   end
   assign address = { index[5:0], fetch };
@@ -28778,40 +29234,40 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
   assign \layer.lane_mask  = layer[306:291];
   assign \layer.res_lane  = layer[311:307];
   assign \layer.res_base  = layer[327:312];
-  assign \layer.res_step_x  = layer[343:328];
-  assign \layer.res_step_y  = layer[359:344];
-  assign \layer.res_tiles  = layer[373:360];
-  assign \layer.pad_value  = layer[381:374];
-  assign \layer.zero_in  = layer[389:382];
-  assign \layer.input_lo  = layer[397:390];
-  assign \layer.input_hi  = layer[405:398];
-  assign \layer.zero_out  = layer[413:406];
-  assign \layer.lo  = layer[421:414];
-  assign \layer.hi  = layer[429:422];
-  assign \layer.res_zero  = layer[437:430];
-  assign \layer.add_zero  = layer[445:438];
-  assign \layer.add_lo  = layer[453:446];
-  assign \layer.add_hi  = layer[461:454];
-  assign \layer.add_shift  = layer[466:462];
-  assign \layer.add_multiplier_a  = layer[490:467];
-  assign \layer.add_multiplier_b  = layer[514:491];
-  assign layer[514:491] = word_17[23:0];
-  assign layer[490:467] = word_16[23:0];
-  assign layer[466:462] = word_15[12:8];
-  assign layer[461:454] = word_15[7:0];
-  assign layer[453:446] = word_14[31:24];
-  assign layer[445:438] = word_14[23:16];
-  assign layer[437:430] = word_14[15:8];
+  assign \layer.res_tiles  = layer[341:328];
+  assign \layer.pad_value  = layer[349:342];
+  assign \layer.zero_in  = layer[357:350];
+  assign \layer.input_lo  = layer[365:358];
+  assign \layer.input_hi  = layer[373:366];
+  assign \layer.zero_out  = layer[381:374];
+  assign \layer.lo  = layer[389:382];
+  assign \layer.hi  = layer[397:390];
+  assign \layer.res_zero  = layer[405:398];
+  assign \layer.add_zero  = layer[413:406];
+  assign \layer.add_lo  = layer[421:414];
+  assign \layer.add_hi  = layer[429:422];
+  assign \layer.add_shift  = layer[434:430];
+  assign \layer.add_multiplier_a  = layer[458:435];
+  assign \layer.add_multiplier_b  = layer[482:459];
+  assign \layer.res_step_x  = layer[498:483];
+  assign \layer.res_step_y  = layer[514:499];
+  assign layer[514:499] = word_17[31:16];
+  assign layer[498:483] = word_17[15:0];
+  assign layer[482:459] = word_16[23:0];
+  assign layer[458:435] = word_15[23:0];
+  assign layer[434:430] = word_14[12:8];
   assign layer[429:422] = word_14[7:0];
   assign layer[421:414] = word_13[31:24];
   assign layer[413:406] = word_13[23:16];
   assign layer[405:398] = word_13[15:8];
   assign layer[397:390] = word_13[7:0];
-  assign layer[389:382] = word_12[29:22];
-  assign layer[381:374] = word_12[21:14];
-  assign layer[373:360] = word_12[13:0];
-  assign layer[359:344] = word_11[31:16];
-  assign layer[343:328] = word_11[15:0];
+  assign layer[389:382] = word_12[31:24];
+  assign layer[381:374] = word_12[23:16];
+  assign layer[373:366] = word_12[15:8];
+  assign layer[365:358] = word_12[7:0];
+  assign layer[357:350] = word_11[29:22];
+  assign layer[349:342] = word_11[21:14];
+  assign layer[341:328] = word_11[13:0];
   assign layer[327:312] = word_10[20:5];
   assign layer[311:307] = word_10[4:0];
   assign layer[306:291] = word_9[31:16];
@@ -28846,19 +29302,14 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
   assign layer[17] = word_0[17];
   assign layer[16] = word_0[16];
   assign layer[15:0] = word_0[15:0];
-  assign \$28  = \$27 ;
-  assign \$31  = \$30 ;
-  assign \$33  = { 8'h00, word_9[31:24] };
-  assign \$35  = { 16'h0000, word_16[23:16] };
-  assign \$37  = { 16'h0000, word_17[23:16] };
-  assign \$126  = \$125 ;
-  assign \$129  = \$128 ;
-  assign \$131  = { 8'h00, word_9[31:24] };
-  assign \$133  = { 16'h0000, word_16[23:16] };
-  assign \$135  = { 16'h0000, word_17[23:16] };
+  assign \$34  = \$33 ;
+  assign \$37  = \$36 ;
+  assign \$39  = { 8'h00, word_9[31:24] };
+  assign \$41  = { 16'h0000, word_15[23:16] };
+  assign \$43  = { 16'h0000, word_16[23:16] };
 endmodule
 
-module \holdfast_8x8_guard.weight_loader (rst, active, load_next, pointer, registered, base, go, stop, clk);
+module \holdfast_8x8_guard.weight_loader (rst, active, load_next, pointer, registered, next_address, base, go, stop, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$115  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -28866,10 +29317,10 @@ module \holdfast_8x8_guard.weight_loader (rst, active, load_next, pointer, regis
   wire \$12 ;
   wire \$13 ;
   wire \$14 ;
-  wire [20:0] \$15 ;
+  wire \$15 ;
   wire \$16 ;
-  wire \$17 ;
-  wire [4:0] \$18 ;
+  wire [4:0] \$17 ;
+  wire \$18 ;
   wire \$19 ;
   wire \$2 ;
   wire \$20 ;
@@ -28921,7 +29372,7 @@ module \holdfast_8x8_guard.weight_loader (rst, active, load_next, pointer, regis
   wire \$62 ;
   wire \$63 ;
   wire \$64 ;
-  wire \$65 ;
+  wire [20:0] \$65 ;
   reg \$66 ;
   reg \$67 ;
   reg \$68 ;
@@ -28959,6 +29410,8 @@ module \holdfast_8x8_guard.weight_loader (rst, active, load_next, pointer, regis
   wire [7:0] load;
   input load_next;
   wire load_next;
+  output [19:0] next_address;
+  reg [19:0] next_address;
   output [19:0] pointer;
   reg [19:0] pointer = 20'h00000;
   reg [7:0] read = 8'h00;
@@ -28969,50 +29422,50 @@ module \holdfast_8x8_guard.weight_loader (rst, active, load_next, pointer, regis
   wire rst;
   input stop;
   wire stop;
-  assign \$23  = ~ \$22 ;
-  assign \$24  = row == 1'h1;
-  assign \$25  = \$23  & \$24 ;
-  assign \$26  = ~ stop;
-  assign \$27  = \$25  & \$26 ;
-  assign \$28  = first | begin_6;
-  assign \$29  = ~ \$28 ;
-  assign \$30  = row == 2'h2;
-  assign \$31  = \$29  & \$30 ;
-  assign \$32  = ~ stop;
-  assign \$33  = \$31  & \$32 ;
-  assign \$34  = first | begin_6;
-  assign \$35  = ~ \$34 ;
-  assign \$36  = row == 2'h3;
-  assign \$37  = \$35  & \$36 ;
-  assign \$38  = ~ stop;
-  assign \$39  = \$37  & \$38 ;
-  assign \$40  = first | begin_6;
-  assign \$41  = ~ \$40 ;
-  assign \$42  = row == 3'h4;
-  assign \$43  = \$41  & \$42 ;
-  assign \$44  = ~ stop;
-  assign \$45  = \$43  & \$44 ;
-  assign \$46  = first | begin_6;
-  assign \$47  = ~ \$46 ;
-  assign \$48  = row == 3'h5;
-  assign \$49  = \$47  & \$48 ;
-  assign \$50  = ~ stop;
-  assign \$51  = \$49  & \$50 ;
-  assign \$52  = first | begin_6;
-  assign \$53  = ~ \$52 ;
-  assign \$54  = row == 3'h6;
-  assign \$55  = \$53  & \$54 ;
-  assign \$56  = ~ stop;
-  assign \$57  = \$55  & \$56 ;
-  assign \$58  = first | begin_6;
-  assign \$59  = ~ \$58 ;
-  assign \$60  = row == 3'h7;
-  assign \$61  = \$59  & \$60 ;
-  assign \$62  = ~ stop;
-  assign \$63  = \$61  & \$62 ;
-  assign \$64  = first | begin_6;
-  assign \$65  = row != 4'h8;
-  assign active = \$64  | \$65 ;
+  assign \$23  = row == 1'h1;
+  assign \$24  = \$22  & \$23 ;
+  assign \$25  = ~ stop;
+  assign \$26  = \$24  & \$25 ;
+  assign \$27  = first | begin_6;
+  assign \$28  = ~ \$27 ;
+  assign \$29  = row == 2'h2;
+  assign \$30  = \$28  & \$29 ;
+  assign \$31  = ~ stop;
+  assign \$32  = \$30  & \$31 ;
+  assign \$33  = first | begin_6;
+  assign \$34  = ~ \$33 ;
+  assign \$35  = row == 2'h3;
+  assign \$36  = \$34  & \$35 ;
+  assign \$37  = ~ stop;
+  assign \$38  = \$36  & \$37 ;
+  assign \$39  = first | begin_6;
+  assign \$40  = ~ \$39 ;
+  assign \$41  = row == 3'h4;
+  assign \$42  = \$40  & \$41 ;
+  assign \$43  = ~ stop;
+  assign \$44  = \$42  & \$43 ;
+  assign \$45  = first | begin_6;
+  assign \$46  = ~ \$45 ;
+  assign \$47  = row == 3'h5;
+  assign \$48  = \$46  & \$47 ;
+  assign \$49  = ~ stop;
+  assign \$50  = \$48  & \$49 ;
+  assign \$51  = first | begin_6;
+  assign \$52  = ~ \$51 ;
+  assign \$53  = row == 3'h6;
+  assign \$54  = \$52  & \$53 ;
+  assign \$55  = ~ stop;
+  assign \$56  = \$54  & \$55 ;
+  assign \$57  = first | begin_6;
+  assign \$58  = ~ \$57 ;
+  assign \$59  = row == 3'h7;
+  assign \$60  = \$58  & \$59 ;
+  assign \$61  = ~ stop;
+  assign \$62  = \$60  & \$61 ;
+  assign \$63  = first | begin_6;
+  assign \$64  = row != 4'h8;
+  assign active = \$63  | \$64 ;
+  assign \$65  = pointer + active;
   always @(posedge clk)
     begin_0 <= \$66 ;
   always @(posedge clk)
@@ -29051,14 +29504,14 @@ module \holdfast_8x8_guard.weight_loader (rst, active, load_next, pointer, regis
   assign \$12  = begin_4 & \$11 ;
   assign \$13  = ~ stop;
   assign \$14  = begin_5 & \$13 ;
-  assign \$15  = pointer + 1'h1;
-  assign \$16  = first | begin_6;
-  assign \$17  = row != 4'h8;
-  assign \$18  = row + 1'h1;
-  assign \$19  = first | begin_6;
-  assign \$20  = ~ stop;
-  assign \$21  = \$19  & \$20 ;
-  assign \$22  = first | begin_6;
+  assign \$15  = first | begin_6;
+  assign \$16  = row != 4'h8;
+  assign \$17  = row + 1'h1;
+  assign \$18  = first | begin_6;
+  assign \$19  = ~ stop;
+  assign \$20  = \$18  & \$19 ;
+  assign \$21  = first | begin_6;
+  assign \$22  = ~ \$21 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$115 ) begin end
     \$66  = \$2 ;
@@ -29120,13 +29573,7 @@ module \holdfast_8x8_guard.weight_loader (rst, active, load_next, pointer, regis
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$115 ) begin end
-    \$74  = pointer;
-    if (active) begin
-      \$74  = \$15 [19:0];
-    end
-    if (go) begin
-      \$74  = base;
-    end
+    \$74  = next_address;
     if (rst) begin
       \$74  = 20'h00000;
     end
@@ -29134,10 +29581,10 @@ module \holdfast_8x8_guard.weight_loader (rst, active, load_next, pointer, regis
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$115 ) begin end
     \$75  = row;
-    if (\$16 ) begin
+    if (\$15 ) begin
       \$75  = 4'h1;
-    end else if (\$17 ) begin
-      \$75  = \$18 [3:0];
+    end else if (\$16 ) begin
+      \$75  = \$17 [3:0];
     end
     if (stop) begin
       \$75  = 4'h8;
@@ -29148,14 +29595,14 @@ module \holdfast_8x8_guard.weight_loader (rst, active, load_next, pointer, regis
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$115 ) begin end
-    \$76 [0] = \$21 ;
-    \$76 [1] = \$27 ;
-    \$76 [2] = \$33 ;
-    \$76 [3] = \$39 ;
-    \$76 [4] = \$45 ;
-    \$76 [5] = \$51 ;
-    \$76 [6] = \$57 ;
-    \$76 [7] = \$63 ;
+    \$76 [0] = \$20 ;
+    \$76 [1] = \$26 ;
+    \$76 [2] = \$32 ;
+    \$76 [3] = \$38 ;
+    \$76 [4] = \$44 ;
+    \$76 [5] = \$50 ;
+    \$76 [6] = \$56 ;
+    \$76 [7] = \$62 ;
     if (rst) begin
       \$76  = 8'h00;
     end
@@ -29167,6 +29614,13 @@ module \holdfast_8x8_guard.weight_loader (rst, active, load_next, pointer, regis
       \$77  = 8'h00;
     end
   end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$115 ) begin end
+    next_address = \$65 [19:0];
+    if (go) begin
+      next_address = base;
+    end
+  end
   assign address = pointer;
   assign load = registered;
 endmodule
@@ -29174,53 +29628,85 @@ endmodule
 module \holdfast_8x8_guard.weights (rst, read_address, write_address, write_data, write_enable, read_data, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$116  = 0;
   wire \$1 ;
-  reg \$10 ;
-  reg \$11 ;
+  reg [15:0] \$10 ;
+  reg [7:0] \$11 ;
   reg \$12 ;
   reg \$13 ;
-  reg \$14 ;
-  reg \$15 ;
-  reg \$16 ;
+  reg [15:0] \$14 ;
+  reg [15:0] \$15 ;
+  reg [7:0] \$16 ;
+  reg \$17 ;
+  reg \$18 ;
+  reg [15:0] \$19 ;
   wire \$2 ;
+  reg [15:0] \$20 ;
+  reg [7:0] \$21 ;
+  reg \$22 ;
+  reg \$23 ;
+  reg [15:0] \$24 ;
+  reg [15:0] \$25 ;
+  reg [7:0] \$26 ;
+  reg \$27 ;
+  reg \$28 ;
+  reg [15:0] \$29 ;
   wire \$3 ;
+  reg [15:0] \$30 ;
+  reg [7:0] \$31 ;
+  reg \$32 ;
+  reg \$33 ;
+  reg [15:0] \$34 ;
+  reg [15:0] \$35 ;
+  reg [7:0] \$36 ;
+  reg \$37 ;
+  reg \$38 ;
+  reg [15:0] \$39 ;
   wire \$4 ;
+  reg [15:0] \$40 ;
+  reg [7:0] \$41 ;
+  reg \$42 ;
+  reg \$43 ;
+  reg [15:0] \$44 ;
+  reg [15:0] \$45 ;
+  reg [7:0] \$46 ;
+  reg \$47 ;
+  reg \$48 ;
   wire \$5 ;
   wire \$6 ;
   wire \$7 ;
   wire \$8 ;
-  reg \$9 ;
+  reg [15:0] \$9 ;
   wire [14:0] \$signature__addr ;
-  wire [11:0] \$signature__addr$10 ;
-  wire [14:0] \$signature__addr$16 ;
-  wire [11:0] \$signature__addr$21 ;
-  wire [14:0] \$signature__addr$27 ;
-  wire [11:0] \$signature__addr$32 ;
-  wire [14:0] \$signature__addr$38 ;
-  wire [11:0] \$signature__addr$43 ;
-  wire [14:0] \$signature__addr$49 ;
-  wire [11:0] \$signature__addr$54 ;
-  wire [14:0] \$signature__addr$60 ;
-  wire [11:0] \$signature__addr$65 ;
-  wire [14:0] \$signature__addr$71 ;
-  wire [11:0] \$signature__addr$76 ;
-  wire [14:0] \$signature__addr$82 ;
-  wire [11:0] \$signature__addr$87 ;
+  wire [11:0] \$signature__addr$102 ;
+  wire [14:0] \$signature__addr$107 ;
+  wire [11:0] \$signature__addr$112 ;
+  wire [14:0] \$signature__addr$117 ;
+  wire [11:0] \$signature__addr$122 ;
+  wire [11:0] \$signature__addr$52 ;
+  wire [14:0] \$signature__addr$57 ;
+  wire [11:0] \$signature__addr$62 ;
+  wire [14:0] \$signature__addr$67 ;
+  wire [11:0] \$signature__addr$72 ;
+  wire [14:0] \$signature__addr$77 ;
+  wire [11:0] \$signature__addr$82 ;
+  wire [14:0] \$signature__addr$87 ;
+  wire [11:0] \$signature__addr$92 ;
+  wire [14:0] \$signature__addr$97 ;
   wire [7:0] \$signature__data ;
-  wire [7:0] \$signature__data$15 ;
-  wire [7:0] \$signature__data$17 ;
-  wire [7:0] \$signature__data$26 ;
-  wire [7:0] \$signature__data$28 ;
-  wire [7:0] \$signature__data$37 ;
-  wire [7:0] \$signature__data$39 ;
-  wire [7:0] \$signature__data$48 ;
-  wire [7:0] \$signature__data$50 ;
-  wire [7:0] \$signature__data$59 ;
-  wire [7:0] \$signature__data$61 ;
-  wire [7:0] \$signature__data$70 ;
-  wire [7:0] \$signature__data$72 ;
-  wire [7:0] \$signature__data$81 ;
-  wire [7:0] \$signature__data$83 ;
-  wire [7:0] \$signature__data$92 ;
+  wire [7:0] \$signature__data$106 ;
+  wire [7:0] \$signature__data$108 ;
+  wire [7:0] \$signature__data$116 ;
+  wire [7:0] \$signature__data$118 ;
+  wire [7:0] \$signature__data$126 ;
+  wire [7:0] \$signature__data$56 ;
+  wire [7:0] \$signature__data$58 ;
+  wire [7:0] \$signature__data$66 ;
+  wire [7:0] \$signature__data$68 ;
+  wire [7:0] \$signature__data$76 ;
+  wire [7:0] \$signature__data$78 ;
+  wire [7:0] \$signature__data$86 ;
+  wire [7:0] \$signature__data$88 ;
+  wire [7:0] \$signature__data$96 ;
+  wire [7:0] \$signature__data$98 ;
   input clk;
   wire clk;
   reg in_rest_0 = 1'h0;
@@ -29241,6 +29727,14 @@ module \holdfast_8x8_guard.weights (rst, read_address, write_address, write_data
   wire [15:0] \read_address[5] ;
   wire [15:0] \read_address[6] ;
   wire [15:0] \read_address[7] ;
+  reg [15:0] read_address_0 = 16'h0000;
+  reg [15:0] read_address_1 = 16'h0000;
+  reg [15:0] read_address_2 = 16'h0000;
+  reg [15:0] read_address_3 = 16'h0000;
+  reg [15:0] read_address_4 = 16'h0000;
+  reg [15:0] read_address_5 = 16'h0000;
+  reg [15:0] read_address_6 = 16'h0000;
+  reg [15:0] read_address_7 = 16'h0000;
   output [63:0] read_data;
   reg [63:0] read_data;
   wire [7:0] \read_data[0] ;
@@ -29254,29 +29748,37 @@ module \holdfast_8x8_guard.weights (rst, read_address, write_address, write_data
   input rst;
   wire rst;
   wire [14:0] write__addr;
-  wire [14:0] \write__addr$18 ;
-  wire [14:0] \write__addr$29 ;
-  wire [14:0] \write__addr$40 ;
-  wire [14:0] \write__addr$51 ;
-  wire [14:0] \write__addr$62 ;
-  wire [14:0] \write__addr$73 ;
-  wire [14:0] \write__addr$84 ;
+  wire [14:0] \write__addr$109 ;
+  wire [14:0] \write__addr$119 ;
+  wire [14:0] \write__addr$59 ;
+  wire [14:0] \write__addr$69 ;
+  wire [14:0] \write__addr$79 ;
+  wire [14:0] \write__addr$89 ;
+  wire [14:0] \write__addr$99 ;
+  (* init = 8'h00 *)
   wire [7:0] write__data;
-  wire [7:0] \write__data$19 ;
-  wire [7:0] \write__data$30 ;
-  wire [7:0] \write__data$41 ;
-  wire [7:0] \write__data$52 ;
-  wire [7:0] \write__data$63 ;
-  wire [7:0] \write__data$74 ;
-  wire [7:0] \write__data$85 ;
+  (* init = 8'h00 *)
+  wire [7:0] \write__data$100 ;
+  (* init = 8'h00 *)
+  wire [7:0] \write__data$110 ;
+  (* init = 8'h00 *)
+  wire [7:0] \write__data$120 ;
+  (* init = 8'h00 *)
+  wire [7:0] \write__data$60 ;
+  (* init = 8'h00 *)
+  wire [7:0] \write__data$70 ;
+  (* init = 8'h00 *)
+  wire [7:0] \write__data$80 ;
+  (* init = 8'h00 *)
+  wire [7:0] \write__data$90 ;
   wire write__en;
-  wire \write__en$20 ;
-  wire \write__en$31 ;
-  wire \write__en$42 ;
-  wire \write__en$53 ;
-  wire \write__en$64 ;
-  wire \write__en$75 ;
-  wire \write__en$86 ;
+  wire \write__en$101 ;
+  wire \write__en$111 ;
+  wire \write__en$121 ;
+  wire \write__en$61 ;
+  wire \write__en$71 ;
+  wire \write__en$81 ;
+  wire \write__en$91 ;
   input [127:0] write_address;
   wire [127:0] write_address;
   wire [15:0] \write_address[0] ;
@@ -29287,6 +29789,14 @@ module \holdfast_8x8_guard.weights (rst, read_address, write_address, write_data
   wire [15:0] \write_address[5] ;
   wire [15:0] \write_address[6] ;
   wire [15:0] \write_address[7] ;
+  reg [15:0] write_address_0 = 16'h0000;
+  reg [15:0] write_address_1 = 16'h0000;
+  reg [15:0] write_address_2 = 16'h0000;
+  reg [15:0] write_address_3 = 16'h0000;
+  reg [15:0] write_address_4 = 16'h0000;
+  reg [15:0] write_address_5 = 16'h0000;
+  reg [15:0] write_address_6 = 16'h0000;
+  reg [15:0] write_address_7 = 16'h0000;
   input [63:0] write_data;
   wire [63:0] write_data;
   wire [7:0] \write_data[0] ;
@@ -29297,401 +29807,713 @@ module \holdfast_8x8_guard.weights (rst, read_address, write_address, write_data
   wire [7:0] \write_data[5] ;
   wire [7:0] \write_data[6] ;
   wire [7:0] \write_data[7] ;
+  reg [7:0] write_data_0 = 8'h00;
+  reg [7:0] write_data_1 = 8'h00;
+  reg [7:0] write_data_2 = 8'h00;
+  reg [7:0] write_data_3 = 8'h00;
+  reg [7:0] write_data_4 = 8'h00;
+  reg [7:0] write_data_5 = 8'h00;
+  reg [7:0] write_data_6 = 8'h00;
+  reg [7:0] write_data_7 = 8'h00;
   input [7:0] write_enable;
   wire [7:0] write_enable;
+  reg write_enable_0 = 1'h0;
+  reg write_enable_1 = 1'h0;
+  reg write_enable_2 = 1'h0;
+  reg write_enable_3 = 1'h0;
+  reg write_enable_4 = 1'h0;
+  reg write_enable_5 = 1'h0;
+  reg write_enable_6 = 1'h0;
+  reg write_enable_7 = 1'h0;
   wire [11:0] write_rest__addr;
-  wire [11:0] \write_rest__addr$22 ;
-  wire [11:0] \write_rest__addr$33 ;
-  wire [11:0] \write_rest__addr$44 ;
-  wire [11:0] \write_rest__addr$55 ;
-  wire [11:0] \write_rest__addr$66 ;
-  wire [11:0] \write_rest__addr$77 ;
-  wire [11:0] \write_rest__addr$88 ;
+  wire [11:0] \write_rest__addr$103 ;
+  wire [11:0] \write_rest__addr$113 ;
+  wire [11:0] \write_rest__addr$123 ;
+  wire [11:0] \write_rest__addr$63 ;
+  wire [11:0] \write_rest__addr$73 ;
+  wire [11:0] \write_rest__addr$83 ;
+  wire [11:0] \write_rest__addr$93 ;
+  (* init = 8'h00 *)
   wire [7:0] write_rest__data;
-  wire [7:0] \write_rest__data$23 ;
-  wire [7:0] \write_rest__data$34 ;
-  wire [7:0] \write_rest__data$45 ;
-  wire [7:0] \write_rest__data$56 ;
-  wire [7:0] \write_rest__data$67 ;
-  wire [7:0] \write_rest__data$78 ;
-  wire [7:0] \write_rest__data$89 ;
+  (* init = 8'h00 *)
+  wire [7:0] \write_rest__data$104 ;
+  (* init = 8'h00 *)
+  wire [7:0] \write_rest__data$114 ;
+  (* init = 8'h00 *)
+  wire [7:0] \write_rest__data$124 ;
+  (* init = 8'h00 *)
+  wire [7:0] \write_rest__data$64 ;
+  (* init = 8'h00 *)
+  wire [7:0] \write_rest__data$74 ;
+  (* init = 8'h00 *)
+  wire [7:0] \write_rest__data$84 ;
+  (* init = 8'h00 *)
+  wire [7:0] \write_rest__data$94 ;
   wire write_rest__en;
-  wire \write_rest__en$24 ;
-  wire \write_rest__en$35 ;
-  wire \write_rest__en$46 ;
-  wire \write_rest__en$57 ;
-  wire \write_rest__en$68 ;
-  wire \write_rest__en$79 ;
-  wire \write_rest__en$90 ;
+  wire \write_rest__en$105 ;
+  wire \write_rest__en$115 ;
+  wire \write_rest__en$125 ;
+  wire \write_rest__en$65 ;
+  wire \write_rest__en$75 ;
+  wire \write_rest__en$85 ;
+  wire \write_rest__en$95 ;
   (* no_rw_check = 32'd1 *)
   reg [7:0] lane_0 [32767:0];
   always @(posedge clk) begin
     if (write__en)
-      lane_0[write_address[14:0]] <= write_data[7:0];
+      lane_0[write_address_0[14:0]] <= write_data_0;
   end
   reg [7:0] _0_;
   always @(posedge clk) begin
-    _0_ <= lane_0[read_address[14:0]];
+    _0_ <= lane_0[read_address_0[14:0]];
   end
   assign \$signature__data  = _0_;
   (* no_rw_check = 32'd1 *)
   reg [7:0] lane_0_rest [4095:0];
   always @(posedge clk) begin
     if (write_rest__en)
-      lane_0_rest[write_address[11:0]] <= write_data[7:0];
+      lane_0_rest[write_address_0[11:0]] <= write_data_0;
   end
   reg [7:0] _1_;
   always @(posedge clk) begin
-    _1_ <= lane_0_rest[read_address[11:0]];
+    _1_ <= lane_0_rest[read_address_0[11:0]];
   end
-  assign \$signature__data$15  = _1_;
+  assign \$signature__data$56  = _1_;
   (* no_rw_check = 32'd1 *)
   reg [7:0] lane_1 [32767:0];
   always @(posedge clk) begin
-    if (\write__en$20 )
-      lane_1[write_address[30:16]] <= write_data[15:8];
+    if (\write__en$61 )
+      lane_1[write_address_1[14:0]] <= write_data_1;
   end
   reg [7:0] _2_;
   always @(posedge clk) begin
-    _2_ <= lane_1[read_address[30:16]];
+    _2_ <= lane_1[read_address_1[14:0]];
   end
-  assign \$signature__data$17  = _2_;
+  assign \$signature__data$58  = _2_;
   (* no_rw_check = 32'd1 *)
   reg [7:0] lane_1_rest [4095:0];
   always @(posedge clk) begin
-    if (\write_rest__en$24 )
-      lane_1_rest[write_address[27:16]] <= write_data[15:8];
+    if (\write_rest__en$65 )
+      lane_1_rest[write_address_1[11:0]] <= write_data_1;
   end
   reg [7:0] _3_;
   always @(posedge clk) begin
-    _3_ <= lane_1_rest[read_address[27:16]];
+    _3_ <= lane_1_rest[read_address_1[11:0]];
   end
-  assign \$signature__data$26  = _3_;
+  assign \$signature__data$66  = _3_;
   (* no_rw_check = 32'd1 *)
   reg [7:0] lane_2 [32767:0];
   always @(posedge clk) begin
-    if (\write__en$31 )
-      lane_2[write_address[46:32]] <= write_data[23:16];
+    if (\write__en$71 )
+      lane_2[write_address_2[14:0]] <= write_data_2;
   end
   reg [7:0] _4_;
   always @(posedge clk) begin
-    _4_ <= lane_2[read_address[46:32]];
+    _4_ <= lane_2[read_address_2[14:0]];
   end
-  assign \$signature__data$28  = _4_;
+  assign \$signature__data$68  = _4_;
   (* no_rw_check = 32'd1 *)
   reg [7:0] lane_2_rest [4095:0];
   always @(posedge clk) begin
-    if (\write_rest__en$35 )
-      lane_2_rest[write_address[43:32]] <= write_data[23:16];
+    if (\write_rest__en$75 )
+      lane_2_rest[write_address_2[11:0]] <= write_data_2;
   end
   reg [7:0] _5_;
   always @(posedge clk) begin
-    _5_ <= lane_2_rest[read_address[43:32]];
+    _5_ <= lane_2_rest[read_address_2[11:0]];
   end
-  assign \$signature__data$37  = _5_;
+  assign \$signature__data$76  = _5_;
   (* no_rw_check = 32'd1 *)
   reg [7:0] lane_3 [32767:0];
   always @(posedge clk) begin
-    if (\write__en$42 )
-      lane_3[write_address[62:48]] <= write_data[31:24];
+    if (\write__en$81 )
+      lane_3[write_address_3[14:0]] <= write_data_3;
   end
   reg [7:0] _6_;
   always @(posedge clk) begin
-    _6_ <= lane_3[read_address[62:48]];
+    _6_ <= lane_3[read_address_3[14:0]];
   end
-  assign \$signature__data$39  = _6_;
+  assign \$signature__data$78  = _6_;
   (* no_rw_check = 32'd1 *)
   reg [7:0] lane_3_rest [4095:0];
   always @(posedge clk) begin
-    if (\write_rest__en$46 )
-      lane_3_rest[write_address[59:48]] <= write_data[31:24];
+    if (\write_rest__en$85 )
+      lane_3_rest[write_address_3[11:0]] <= write_data_3;
   end
   reg [7:0] _7_;
   always @(posedge clk) begin
-    _7_ <= lane_3_rest[read_address[59:48]];
+    _7_ <= lane_3_rest[read_address_3[11:0]];
   end
-  assign \$signature__data$48  = _7_;
+  assign \$signature__data$86  = _7_;
   (* no_rw_check = 32'd1 *)
   reg [7:0] lane_4 [32767:0];
   always @(posedge clk) begin
-    if (\write__en$53 )
-      lane_4[write_address[78:64]] <= write_data[39:32];
+    if (\write__en$91 )
+      lane_4[write_address_4[14:0]] <= write_data_4;
   end
   reg [7:0] _8_;
   always @(posedge clk) begin
-    _8_ <= lane_4[read_address[78:64]];
+    _8_ <= lane_4[read_address_4[14:0]];
   end
-  assign \$signature__data$50  = _8_;
+  assign \$signature__data$88  = _8_;
   (* no_rw_check = 32'd1 *)
   reg [7:0] lane_4_rest [4095:0];
   always @(posedge clk) begin
-    if (\write_rest__en$57 )
-      lane_4_rest[write_address[75:64]] <= write_data[39:32];
+    if (\write_rest__en$95 )
+      lane_4_rest[write_address_4[11:0]] <= write_data_4;
   end
   reg [7:0] _9_;
   always @(posedge clk) begin
-    _9_ <= lane_4_rest[read_address[75:64]];
+    _9_ <= lane_4_rest[read_address_4[11:0]];
   end
-  assign \$signature__data$59  = _9_;
+  assign \$signature__data$96  = _9_;
   (* no_rw_check = 32'd1 *)
   reg [7:0] lane_5 [32767:0];
   always @(posedge clk) begin
-    if (\write__en$64 )
-      lane_5[write_address[94:80]] <= write_data[47:40];
+    if (\write__en$101 )
+      lane_5[write_address_5[14:0]] <= write_data_5;
   end
   reg [7:0] _10_;
   always @(posedge clk) begin
-    _10_ <= lane_5[read_address[94:80]];
+    _10_ <= lane_5[read_address_5[14:0]];
   end
-  assign \$signature__data$61  = _10_;
+  assign \$signature__data$98  = _10_;
   (* no_rw_check = 32'd1 *)
   reg [7:0] lane_5_rest [4095:0];
   always @(posedge clk) begin
-    if (\write_rest__en$68 )
-      lane_5_rest[write_address[91:80]] <= write_data[47:40];
+    if (\write_rest__en$105 )
+      lane_5_rest[write_address_5[11:0]] <= write_data_5;
   end
   reg [7:0] _11_;
   always @(posedge clk) begin
-    _11_ <= lane_5_rest[read_address[91:80]];
+    _11_ <= lane_5_rest[read_address_5[11:0]];
   end
-  assign \$signature__data$70  = _11_;
+  assign \$signature__data$106  = _11_;
   (* no_rw_check = 32'd1 *)
   reg [7:0] lane_6 [32767:0];
   always @(posedge clk) begin
-    if (\write__en$75 )
-      lane_6[write_address[110:96]] <= write_data[55:48];
+    if (\write__en$111 )
+      lane_6[write_address_6[14:0]] <= write_data_6;
   end
   reg [7:0] _12_;
   always @(posedge clk) begin
-    _12_ <= lane_6[read_address[110:96]];
+    _12_ <= lane_6[read_address_6[14:0]];
   end
-  assign \$signature__data$72  = _12_;
+  assign \$signature__data$108  = _12_;
   (* no_rw_check = 32'd1 *)
   reg [7:0] lane_6_rest [4095:0];
   always @(posedge clk) begin
-    if (\write_rest__en$79 )
-      lane_6_rest[write_address[107:96]] <= write_data[55:48];
+    if (\write_rest__en$115 )
+      lane_6_rest[write_address_6[11:0]] <= write_data_6;
   end
   reg [7:0] _13_;
   always @(posedge clk) begin
-    _13_ <= lane_6_rest[read_address[107:96]];
+    _13_ <= lane_6_rest[read_address_6[11:0]];
   end
-  assign \$signature__data$81  = _13_;
+  assign \$signature__data$116  = _13_;
   (* no_rw_check = 32'd1 *)
   reg [7:0] lane_7 [32767:0];
   always @(posedge clk) begin
-    if (\write__en$86 )
-      lane_7[write_address[126:112]] <= write_data[63:56];
+    if (\write__en$121 )
+      lane_7[write_address_7[14:0]] <= write_data_7;
   end
   reg [7:0] _14_;
   always @(posedge clk) begin
-    _14_ <= lane_7[read_address[126:112]];
+    _14_ <= lane_7[read_address_7[14:0]];
   end
-  assign \$signature__data$83  = _14_;
+  assign \$signature__data$118  = _14_;
   (* no_rw_check = 32'd1 *)
   reg [7:0] lane_7_rest [4095:0];
   always @(posedge clk) begin
-    if (\write_rest__en$90 )
-      lane_7_rest[write_address[123:112]] <= write_data[63:56];
+    if (\write_rest__en$125 )
+      lane_7_rest[write_address_7[11:0]] <= write_data_7;
   end
   reg [7:0] _15_;
   always @(posedge clk) begin
-    _15_ <= lane_7_rest[read_address[123:112]];
+    _15_ <= lane_7_rest[read_address_7[11:0]];
   end
-  assign \$signature__data$92  = _15_;
+  assign \$signature__data$126  = _15_;
   always @(posedge clk)
-    in_rest_5 <= \$14 ;
+    read_address_0 <= \$9 ;
   always @(posedge clk)
-    in_rest_6 <= \$15 ;
+    write_address_0 <= \$10 ;
   always @(posedge clk)
-    in_rest_7 <= \$16 ;
-  assign write_rest__en = write_enable[0] & write_address[15];
-  assign \$1  = ~ write_address[15];
-  assign write__en = write_enable[0] & \$1 ;
-  assign \write_rest__en$24  = write_enable[1] & write_address[31];
-  assign \$2  = ~ write_address[31];
-  assign \write__en$20  = write_enable[1] & \$2 ;
-  assign \write_rest__en$35  = write_enable[2] & write_address[47];
-  assign \$3  = ~ write_address[47];
-  assign \write__en$31  = write_enable[2] & \$3 ;
-  assign \write_rest__en$46  = write_enable[3] & write_address[63];
-  assign \$4  = ~ write_address[63];
-  assign \write__en$42  = write_enable[3] & \$4 ;
-  assign \write_rest__en$57  = write_enable[4] & write_address[79];
-  assign \$5  = ~ write_address[79];
-  assign \write__en$53  = write_enable[4] & \$5 ;
-  assign \write_rest__en$68  = write_enable[5] & write_address[95];
-  assign \$6  = ~ write_address[95];
-  assign \write__en$64  = write_enable[5] & \$6 ;
-  assign \write_rest__en$79  = write_enable[6] & write_address[111];
-  assign \$7  = ~ write_address[111];
-  assign \write__en$75  = write_enable[6] & \$7 ;
-  assign \write_rest__en$90  = write_enable[7] & write_address[127];
-  assign \$8  = ~ write_address[127];
-  assign \write__en$86  = write_enable[7] & \$8 ;
+    write_data_0 <= \$11 ;
   always @(posedge clk)
-    in_rest_0 <= \$9 ;
+    write_enable_0 <= \$12 ;
   always @(posedge clk)
-    in_rest_1 <= \$10 ;
+    in_rest_0 <= \$13 ;
   always @(posedge clk)
-    in_rest_2 <= \$11 ;
+    read_address_1 <= \$14 ;
   always @(posedge clk)
-    in_rest_3 <= \$12 ;
+    write_address_1 <= \$15 ;
   always @(posedge clk)
-    in_rest_4 <= \$13 ;
+    write_data_1 <= \$16 ;
+  always @(posedge clk)
+    write_enable_1 <= \$17 ;
+  always @(posedge clk)
+    in_rest_1 <= \$18 ;
+  always @(posedge clk)
+    read_address_2 <= \$19 ;
+  always @(posedge clk)
+    write_address_2 <= \$20 ;
+  always @(posedge clk)
+    write_data_2 <= \$21 ;
+  always @(posedge clk)
+    write_enable_2 <= \$22 ;
+  always @(posedge clk)
+    in_rest_2 <= \$23 ;
+  always @(posedge clk)
+    read_address_3 <= \$24 ;
+  always @(posedge clk)
+    write_address_3 <= \$25 ;
+  always @(posedge clk)
+    write_data_3 <= \$26 ;
+  always @(posedge clk)
+    write_enable_3 <= \$27 ;
+  always @(posedge clk)
+    in_rest_3 <= \$28 ;
+  always @(posedge clk)
+    read_address_4 <= \$29 ;
+  always @(posedge clk)
+    write_address_4 <= \$30 ;
+  always @(posedge clk)
+    write_data_4 <= \$31 ;
+  always @(posedge clk)
+    write_enable_4 <= \$32 ;
+  always @(posedge clk)
+    in_rest_4 <= \$33 ;
+  always @(posedge clk)
+    read_address_5 <= \$34 ;
+  always @(posedge clk)
+    write_address_5 <= \$35 ;
+  always @(posedge clk)
+    write_data_5 <= \$36 ;
+  always @(posedge clk)
+    write_enable_5 <= \$37 ;
+  always @(posedge clk)
+    in_rest_5 <= \$38 ;
+  always @(posedge clk)
+    read_address_6 <= \$39 ;
+  always @(posedge clk)
+    write_address_6 <= \$40 ;
+  always @(posedge clk)
+    write_data_6 <= \$41 ;
+  always @(posedge clk)
+    write_enable_6 <= \$42 ;
+  always @(posedge clk)
+    in_rest_6 <= \$43 ;
+  always @(posedge clk)
+    read_address_7 <= \$44 ;
+  always @(posedge clk)
+    write_address_7 <= \$45 ;
+  always @(posedge clk)
+    write_data_7 <= \$46 ;
+  always @(posedge clk)
+    write_enable_7 <= \$47 ;
+  always @(posedge clk)
+    in_rest_7 <= \$48 ;
+  assign write_rest__en = write_enable_0 & write_address_0[15];
+  assign \$1  = ~ write_address_0[15];
+  assign write__en = write_enable_0 & \$1 ;
+  assign \write_rest__en$65  = write_enable_1 & write_address_1[15];
+  assign \$2  = ~ write_address_1[15];
+  assign \write__en$61  = write_enable_1 & \$2 ;
+  assign \write_rest__en$75  = write_enable_2 & write_address_2[15];
+  assign \$3  = ~ write_address_2[15];
+  assign \write__en$71  = write_enable_2 & \$3 ;
+  assign \write_rest__en$85  = write_enable_3 & write_address_3[15];
+  assign \$4  = ~ write_address_3[15];
+  assign \write__en$81  = write_enable_3 & \$4 ;
+  assign \write_rest__en$95  = write_enable_4 & write_address_4[15];
+  assign \$5  = ~ write_address_4[15];
+  assign \write__en$91  = write_enable_4 & \$5 ;
+  assign \write_rest__en$105  = write_enable_5 & write_address_5[15];
+  assign \$6  = ~ write_address_5[15];
+  assign \write__en$101  = write_enable_5 & \$6 ;
+  assign \write_rest__en$115  = write_enable_6 & write_address_6[15];
+  assign \$7  = ~ write_address_6[15];
+  assign \write__en$111  = write_enable_6 & \$7 ;
+  assign \write_rest__en$125  = write_enable_7 & write_address_7[15];
+  assign \$8  = ~ write_address_7[15];
+  assign \write__en$121  = write_enable_7 & \$8 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
-    \$14  = read_address[95];
+    \$9  = read_address[15:0];
     if (rst) begin
-      \$14  = 1'h0;
+      \$9  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
-    \$15  = read_address[111];
+    \$10  = write_address[15:0];
     if (rst) begin
-      \$15  = 1'h0;
+      \$10  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
-    \$16  = read_address[127];
+    \$11  = write_data[7:0];
     if (rst) begin
-      \$16  = 1'h0;
+      \$11  = 8'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
-    read_data[7:0] = \$signature__data ;
-    if (in_rest_0) begin
-      read_data[7:0] = \$signature__data$15 ;
-    end
-    begin
-        read_data[15:8] = \$signature__data$17 ;
-    end
-    if (in_rest_1) begin
-      read_data[15:8] = \$signature__data$26 ;
-    end
-    begin
-        read_data[23:16] = \$signature__data$28 ;
-    end
-    if (in_rest_2) begin
-      read_data[23:16] = \$signature__data$37 ;
-    end
-    begin
-        read_data[31:24] = \$signature__data$39 ;
-    end
-    if (in_rest_3) begin
-      read_data[31:24] = \$signature__data$48 ;
-    end
-    begin
-        read_data[39:32] = \$signature__data$50 ;
-    end
-    if (in_rest_4) begin
-      read_data[39:32] = \$signature__data$59 ;
-    end
-    begin
-        read_data[47:40] = \$signature__data$61 ;
-    end
-    if (in_rest_5) begin
-      read_data[47:40] = \$signature__data$70 ;
-    end
-    begin
-        read_data[55:48] = \$signature__data$72 ;
-    end
-    if (in_rest_6) begin
-      read_data[55:48] = \$signature__data$81 ;
-    end
-    begin
-        read_data[63:56] = \$signature__data$83 ;
-    end
-    if (in_rest_7) begin
-      read_data[63:56] = \$signature__data$92 ;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
-    \$9  = read_address[15];
-    if (rst) begin
-      \$9  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
-    \$10  = read_address[31];
-    if (rst) begin
-      \$10  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
-    \$11  = read_address[47];
-    if (rst) begin
-      \$11  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
-    \$12  = read_address[63];
+    \$12  = write_enable[0];
     if (rst) begin
       \$12  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
-    \$13  = read_address[79];
+    \$13  = read_address_0[15];
     if (rst) begin
       \$13  = 1'h0;
     end
   end
-  assign \$signature__addr  = read_address[14:0];
-  assign write__addr = write_address[14:0];
-  assign write__data = write_data[7:0];
-  assign \$signature__addr$10  = read_address[11:0];
-  assign write_rest__addr = write_address[11:0];
-  assign write_rest__data = write_data[7:0];
-  assign \$signature__addr$16  = read_address[30:16];
-  assign \write__addr$18  = write_address[30:16];
-  assign \write__data$19  = write_data[15:8];
-  assign \$signature__addr$21  = read_address[27:16];
-  assign \write_rest__addr$22  = write_address[27:16];
-  assign \write_rest__data$23  = write_data[15:8];
-  assign \$signature__addr$27  = read_address[46:32];
-  assign \write__addr$29  = write_address[46:32];
-  assign \write__data$30  = write_data[23:16];
-  assign \$signature__addr$32  = read_address[43:32];
-  assign \write_rest__addr$33  = write_address[43:32];
-  assign \write_rest__data$34  = write_data[23:16];
-  assign \$signature__addr$38  = read_address[62:48];
-  assign \write__addr$40  = write_address[62:48];
-  assign \write__data$41  = write_data[31:24];
-  assign \$signature__addr$43  = read_address[59:48];
-  assign \write_rest__addr$44  = write_address[59:48];
-  assign \write_rest__data$45  = write_data[31:24];
-  assign \$signature__addr$49  = read_address[78:64];
-  assign \write__addr$51  = write_address[78:64];
-  assign \write__data$52  = write_data[39:32];
-  assign \$signature__addr$54  = read_address[75:64];
-  assign \write_rest__addr$55  = write_address[75:64];
-  assign \write_rest__data$56  = write_data[39:32];
-  assign \$signature__addr$60  = read_address[94:80];
-  assign \write__addr$62  = write_address[94:80];
-  assign \write__data$63  = write_data[47:40];
-  assign \$signature__addr$65  = read_address[91:80];
-  assign \write_rest__addr$66  = write_address[91:80];
-  assign \write_rest__data$67  = write_data[47:40];
-  assign \$signature__addr$71  = read_address[110:96];
-  assign \write__addr$73  = write_address[110:96];
-  assign \write__data$74  = write_data[55:48];
-  assign \$signature__addr$76  = read_address[107:96];
-  assign \write_rest__addr$77  = write_address[107:96];
-  assign \write_rest__data$78  = write_data[55:48];
-  assign \$signature__addr$82  = read_address[126:112];
-  assign \write__addr$84  = write_address[126:112];
-  assign \write__data$85  = write_data[63:56];
-  assign \$signature__addr$87  = read_address[123:112];
-  assign \write_rest__addr$88  = write_address[123:112];
-  assign \write_rest__data$89  = write_data[63:56];
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$14  = read_address[31:16];
+    if (rst) begin
+      \$14  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$15  = write_address[31:16];
+    if (rst) begin
+      \$15  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$16  = write_data[15:8];
+    if (rst) begin
+      \$16  = 8'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$17  = write_enable[1];
+    if (rst) begin
+      \$17  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$18  = read_address_1[15];
+    if (rst) begin
+      \$18  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$19  = read_address[47:32];
+    if (rst) begin
+      \$19  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$20  = write_address[47:32];
+    if (rst) begin
+      \$20  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$21  = write_data[23:16];
+    if (rst) begin
+      \$21  = 8'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$22  = write_enable[2];
+    if (rst) begin
+      \$22  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$23  = read_address_2[15];
+    if (rst) begin
+      \$23  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$24  = read_address[63:48];
+    if (rst) begin
+      \$24  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$25  = write_address[63:48];
+    if (rst) begin
+      \$25  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$26  = write_data[31:24];
+    if (rst) begin
+      \$26  = 8'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$27  = write_enable[3];
+    if (rst) begin
+      \$27  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$28  = read_address_3[15];
+    if (rst) begin
+      \$28  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$29  = read_address[79:64];
+    if (rst) begin
+      \$29  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$30  = write_address[79:64];
+    if (rst) begin
+      \$30  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$31  = write_data[39:32];
+    if (rst) begin
+      \$31  = 8'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$32  = write_enable[4];
+    if (rst) begin
+      \$32  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$33  = read_address_4[15];
+    if (rst) begin
+      \$33  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$34  = read_address[95:80];
+    if (rst) begin
+      \$34  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$35  = write_address[95:80];
+    if (rst) begin
+      \$35  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$36  = write_data[47:40];
+    if (rst) begin
+      \$36  = 8'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$37  = write_enable[5];
+    if (rst) begin
+      \$37  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$38  = read_address_5[15];
+    if (rst) begin
+      \$38  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$39  = read_address[111:96];
+    if (rst) begin
+      \$39  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$40  = write_address[111:96];
+    if (rst) begin
+      \$40  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$41  = write_data[55:48];
+    if (rst) begin
+      \$41  = 8'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$42  = write_enable[6];
+    if (rst) begin
+      \$42  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$43  = read_address_6[15];
+    if (rst) begin
+      \$43  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$44  = read_address[127:112];
+    if (rst) begin
+      \$44  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$45  = write_address[127:112];
+    if (rst) begin
+      \$45  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$46  = write_data[63:56];
+    if (rst) begin
+      \$46  = 8'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$47  = write_enable[7];
+    if (rst) begin
+      \$47  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    \$48  = read_address_7[15];
+    if (rst) begin
+      \$48  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$116 ) begin end
+    read_data[7:0] = \$signature__data ;
+    if (in_rest_0) begin
+      read_data[7:0] = \$signature__data$56 ;
+    end
+    begin
+        read_data[15:8] = \$signature__data$58 ;
+    end
+    if (in_rest_1) begin
+      read_data[15:8] = \$signature__data$66 ;
+    end
+    begin
+        read_data[23:16] = \$signature__data$68 ;
+    end
+    if (in_rest_2) begin
+      read_data[23:16] = \$signature__data$76 ;
+    end
+    begin
+        read_data[31:24] = \$signature__data$78 ;
+    end
+    if (in_rest_3) begin
+      read_data[31:24] = \$signature__data$86 ;
+    end
+    begin
+        read_data[39:32] = \$signature__data$88 ;
+    end
+    if (in_rest_4) begin
+      read_data[39:32] = \$signature__data$96 ;
+    end
+    begin
+        read_data[47:40] = \$signature__data$98 ;
+    end
+    if (in_rest_5) begin
+      read_data[47:40] = \$signature__data$106 ;
+    end
+    begin
+        read_data[55:48] = \$signature__data$108 ;
+    end
+    if (in_rest_6) begin
+      read_data[55:48] = \$signature__data$116 ;
+    end
+    begin
+        read_data[63:56] = \$signature__data$118 ;
+    end
+    if (in_rest_7) begin
+      read_data[63:56] = \$signature__data$126 ;
+    end
+  end
+  assign \$signature__addr  = read_address_0[14:0];
+  assign write__addr = write_address_0[14:0];
+  assign write__data = write_data_0;
+  assign \$signature__addr$52  = read_address_0[11:0];
+  assign write_rest__addr = write_address_0[11:0];
+  assign write_rest__data = write_data_0;
+  assign \$signature__addr$57  = read_address_1[14:0];
+  assign \write__addr$59  = write_address_1[14:0];
+  assign \write__data$60  = write_data_1;
+  assign \$signature__addr$62  = read_address_1[11:0];
+  assign \write_rest__addr$63  = write_address_1[11:0];
+  assign \write_rest__data$64  = write_data_1;
+  assign \$signature__addr$67  = read_address_2[14:0];
+  assign \write__addr$69  = write_address_2[14:0];
+  assign \write__data$70  = write_data_2;
+  assign \$signature__addr$72  = read_address_2[11:0];
+  assign \write_rest__addr$73  = write_address_2[11:0];
+  assign \write_rest__data$74  = write_data_2;
+  assign \$signature__addr$77  = read_address_3[14:0];
+  assign \write__addr$79  = write_address_3[14:0];
+  assign \write__data$80  = write_data_3;
+  assign \$signature__addr$82  = read_address_3[11:0];
+  assign \write_rest__addr$83  = write_address_3[11:0];
+  assign \write_rest__data$84  = write_data_3;
+  assign \$signature__addr$87  = read_address_4[14:0];
+  assign \write__addr$89  = write_address_4[14:0];
+  assign \write__data$90  = write_data_4;
+  assign \$signature__addr$92  = read_address_4[11:0];
+  assign \write_rest__addr$93  = write_address_4[11:0];
+  assign \write_rest__data$94  = write_data_4;
+  assign \$signature__addr$97  = read_address_5[14:0];
+  assign \write__addr$99  = write_address_5[14:0];
+  assign \write__data$100  = write_data_5;
+  assign \$signature__addr$102  = read_address_5[11:0];
+  assign \write_rest__addr$103  = write_address_5[11:0];
+  assign \write_rest__data$104  = write_data_5;
+  assign \$signature__addr$107  = read_address_6[14:0];
+  assign \write__addr$109  = write_address_6[14:0];
+  assign \write__data$110  = write_data_6;
+  assign \$signature__addr$112  = read_address_6[11:0];
+  assign \write_rest__addr$113  = write_address_6[11:0];
+  assign \write_rest__data$114  = write_data_6;
+  assign \$signature__addr$117  = read_address_7[14:0];
+  assign \write__addr$119  = write_address_7[14:0];
+  assign \write__data$120  = write_data_7;
+  assign \$signature__addr$122  = read_address_7[11:0];
+  assign \write_rest__addr$123  = write_address_7[11:0];
+  assign \write_rest__data$124  = write_data_7;
   assign \read_address[0]  = read_address[15:0];
   assign \read_address[1]  = read_address[31:16];
   assign \read_address[2]  = read_address[47:32];
@@ -29700,14 +30522,6 @@ module \holdfast_8x8_guard.weights (rst, read_address, write_address, write_data
   assign \read_address[5]  = read_address[95:80];
   assign \read_address[6]  = read_address[111:96];
   assign \read_address[7]  = read_address[127:112];
-  assign \read_data[0]  = read_data[7:0];
-  assign \read_data[1]  = read_data[15:8];
-  assign \read_data[2]  = read_data[23:16];
-  assign \read_data[3]  = read_data[31:24];
-  assign \read_data[4]  = read_data[39:32];
-  assign \read_data[5]  = read_data[47:40];
-  assign \read_data[6]  = read_data[55:48];
-  assign \read_data[7]  = read_data[63:56];
   assign \write_address[0]  = write_address[15:0];
   assign \write_address[1]  = write_address[31:16];
   assign \write_address[2]  = write_address[47:32];
@@ -29724,4 +30538,12 @@ module \holdfast_8x8_guard.weights (rst, read_address, write_address, write_data
   assign \write_data[5]  = write_data[47:40];
   assign \write_data[6]  = write_data[55:48];
   assign \write_data[7]  = write_data[63:56];
+  assign \read_data[0]  = read_data[7:0];
+  assign \read_data[1]  = read_data[15:8];
+  assign \read_data[2]  = read_data[23:16];
+  assign \read_data[3]  = read_data[31:24];
+  assign \read_data[4]  = read_data[39:32];
+  assign \read_data[5]  = read_data[47:40];
+  assign \read_data[6]  = read_data[55:48];
+  assign \read_data[7]  = read_data[63:56];
 endmodule
