@@ -2,7 +2,8 @@
 
 The accelerator reads and writes an activation bank in the same cycle; SPRAM has one port. It is
 clocked at twice the core clock instead: the edge at the end of a core cycle reads, the one in the
-middle of the next writes what the core asked for in the cycle before.
+middle of the next writes what the core asked for in the cycle before. The address to read is taken
+in the middle of its cycle: the way to the corners of the device, where SPRAM is, is long.
 """
 
 from amaranth.hdl import ClockSignal, Const, Instance, Module, Mux, Signal, signed
@@ -51,6 +52,7 @@ class SpramLane(wiring.Component):
         # Toggles with the core clock; a copy one half cycle late tells the halves apart.
         turn, late = Signal(), Signal()
         address = Signal.like(self.write_address)
+        asked = Signal.like(self.read_address)
         data = Signal(width)
         enable = Signal()
         m.d.sync += [
@@ -59,14 +61,14 @@ class SpramLane(wiring.Component):
             data.eq(self.write_data),
             enable.eq(self.write_enable),
         ]
-        m.d.double += late.eq(turn)
+        m.d.double += [late.eq(turn), asked.eq(self.read_address)]
         first_half = turn ^ late
         word = Signal(16)
         kept = Signal(width)
         m.submodules.cell = Instance(
             "SB_SPRAM256KA",
             i_CLOCK=ClockSignal("double"),
-            i_ADDRESS=Mux(first_half, address, self.read_address) | Const(0, 14),
+            i_ADDRESS=Mux(first_half, address, asked) | Const(0, 14),
             i_DATAIN=data | Const(0, 16),
             i_MASKWREN=0b1111,
             i_WREN=first_half & enable,

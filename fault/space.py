@@ -40,7 +40,7 @@ _RULES = (
     ("partial_sum", r"array__pe_\d+_\d+__(?:product|partial_sum)"),
     # Control that travels with the pixels.
     ("sequencer", r"array__pe_\d+_\d+__swap|array__swap_skew__\w+|(?:swap|token)(?:_\d+)?"),
-    ("sequencer", r"lanes__(?:token|pixel)(?:_\d+)?"),
+    ("sequencer", r"lanes__(?:token|pixel)(?:_\d+)?|lanes__chained"),
     ("sequencer", r"input_stage__(?:pad\w*|sub_block\w*)"),
     ("skew", r"input_stage__(?:selected|act)\w*|array__skew__\w+"),
     ("skew", r"residual_reader__codes\w*|lanes__(?:residual|present)_skew__\w+|lanes__align__\w+"),

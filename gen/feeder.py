@@ -20,7 +20,7 @@ class Feeder(wiring.Component):
     Members
     -------
     layer, go
-        Descriptor, stable from ``go`` until ``done``.
+        Descriptor, stable from the cycle before ``go`` until ``done``.
     stop
         Ends the walk at once.
     address, sub_block, pad, token
@@ -114,7 +114,8 @@ class Feeder(wiring.Component):
         last_reduction = last_block & last_kernel_column & last_kernel_row
         last_tile = last_reduction & last_output
         needs_weights = ~layer.hold_weights | last_reduction
-        chained = (layer.out_w == 1) & (layer.out_h == 1) & ~layer.maximum
+        chained = Signal()
+        m.d.sync += chained.eq((layer.out_w == 1) & (layer.out_h == 1) & ~layer.maximum)
 
         def passed(before: int):
             """Whether the tile's interval is over, or will be ``before`` cycles later."""

@@ -101,7 +101,10 @@ class Lanes(wiring.Component):
             held = Signal(pixel_address, name=f"pixel_{stage}")
             m.d.sync += held.eq(pixels[-1])
             pixels.append(held)
-        chained = (self.layer.out_w == 1) & (self.layer.out_h == 1) & ~self.layer.maximum
+        chained = Signal()
+        m.d.sync += chained.eq(
+            (self.layer.out_w == 1) & (self.layer.out_h == 1) & ~self.layer.maximum
+        )
         m.d.comb += [
             self.overflow.eq(tokens[self.STAGE_A].valid & (pixel == cfg.acc_depth)),
             self.codes_token.eq(tokens[-1]),

@@ -2368,7 +2368,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     .clk(clk),
     .codes(\codes$204 ),
     .enable(control_guard_output),
-    .\i$75 (residual),
+    .\i$76 (residual),
     .layer(layer),
     .overflow(fault_accumulator),
     .parameter_begin(\begin ),
@@ -5225,7 +5225,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$120 ),
-    .\port$3666$0 (sum_out),
+    .\port$3613$0 (sum_out),
     .rst(rst),
     .swap(\swap_in$64 ),
     .swap_in(\o$11 [1]),
@@ -5237,7 +5237,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$128 ),
-    .\port$3680$0 (\sum_out$67 ),
+    .\port$3627$0 (\sum_out$67 ),
     .rst(rst),
     .swap(\swap_in$72 ),
     .swap_in(\swap_in$64 ),
@@ -5249,7 +5249,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$136 ),
-    .\port$3694$0 (\sum_out$75 ),
+    .\port$3641$0 (\sum_out$75 ),
     .rst(rst),
     .swap(\swap_in$80 ),
     .swap_in(\swap_in$72 ),
@@ -5261,7 +5261,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$144 ),
-    .\port$3708$0 (\sum_out$83 ),
+    .\port$3655$0 (\sum_out$83 ),
     .rst(rst),
     .swap(\swap_in$88 ),
     .swap_in(\swap_in$80 ),
@@ -5273,7 +5273,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$152 ),
-    .\port$3722$0 (\sum_out$91 ),
+    .\port$3669$0 (\sum_out$91 ),
     .rst(rst),
     .swap(\swap_in$96 ),
     .swap_in(\swap_in$88 ),
@@ -5285,7 +5285,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$160 ),
-    .\port$3736$0 (\sum_out$99 ),
+    .\port$3683$0 (\sum_out$99 ),
     .rst(rst),
     .swap(\swap_in$104 ),
     .swap_in(\swap_in$96 ),
@@ -5297,7 +5297,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$168 ),
-    .\port$3750$0 (\sum_out$107 ),
+    .\port$3697$0 (\sum_out$107 ),
     .rst(rst),
     .swap(\swap_in$112 ),
     .swap_in(\swap_in$104 ),
@@ -5308,7 +5308,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$176 ),
-    .\port$3764$0 (\sum_out$115 ),
+    .\port$3711$0 (\sum_out$115 ),
     .rst(rst),
     .swap_in(\swap_in$112 ),
     .weight_in(weight[63:56])
@@ -5413,7 +5413,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$244 ),
-    .\port$3890$0 (\sum_out$183 ),
+    .\port$3837$0 (\sum_out$183 ),
     .rst(rst),
     .swap(\swap_in$188 ),
     .swap_in(\o$11 [3]),
@@ -5425,7 +5425,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$252 ),
-    .\port$3904$0 (\sum_out$191 ),
+    .\port$3851$0 (\sum_out$191 ),
     .rst(rst),
     .swap(\swap_in$196 ),
     .swap_in(\swap_in$188 ),
@@ -5437,7 +5437,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$260 ),
-    .\port$3918$0 (\sum_out$199 ),
+    .\port$3865$0 (\sum_out$199 ),
     .rst(rst),
     .swap(\swap_in$204 ),
     .swap_in(\swap_in$196 ),
@@ -5449,7 +5449,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$268 ),
-    .\port$3932$0 (\sum_out$207 ),
+    .\port$3879$0 (\sum_out$207 ),
     .rst(rst),
     .swap(\swap_in$212 ),
     .swap_in(\swap_in$204 ),
@@ -5461,7 +5461,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$276 ),
-    .\port$3946$0 (\sum_out$215 ),
+    .\port$3893$0 (\sum_out$215 ),
     .rst(rst),
     .swap(\swap_in$220 ),
     .swap_in(\swap_in$212 ),
@@ -5473,7 +5473,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$284 ),
-    .\port$3960$0 (\sum_out$223 ),
+    .\port$3907$0 (\sum_out$223 ),
     .rst(rst),
     .swap(\swap_in$228 ),
     .swap_in(\swap_in$220 ),
@@ -5485,7 +5485,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$292 ),
-    .\port$3974$0 (\sum_out$231 ),
+    .\port$3921$0 (\sum_out$231 ),
     .rst(rst),
     .swap(\swap_in$236 ),
     .swap_in(\swap_in$228 ),
@@ -5496,7 +5496,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$300 ),
-    .\port$3988$0 (\sum_out$239 ),
+    .\port$3935$0 (\sum_out$239 ),
     .rst(rst),
     .swap_in(\swap_in$236 ),
     .weight_in(weight[63:56])
@@ -5789,7 +5789,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$433 ),
-    .\port$4338$0 (\sum_out$431 ),
+    .\port$4285$0 (\sum_out$431 ),
     .rst(rst),
     .swap(\swap_in$438 ),
     .swap_in(\o$11 [7]),
@@ -5801,7 +5801,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$442 ),
-    .\port$4352$0 (\sum_out$441 ),
+    .\port$4299$0 (\sum_out$441 ),
     .rst(rst),
     .swap(\swap_in$447 ),
     .swap_in(\swap_in$438 ),
@@ -5813,7 +5813,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$451 ),
-    .\port$4366$0 (\sum_out$450 ),
+    .\port$4313$0 (\sum_out$450 ),
     .rst(rst),
     .swap(\swap_in$456 ),
     .swap_in(\swap_in$447 ),
@@ -5825,7 +5825,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$460 ),
-    .\port$4380$0 (\sum_out$459 ),
+    .\port$4327$0 (\sum_out$459 ),
     .rst(rst),
     .swap(\swap_in$465 ),
     .swap_in(\swap_in$456 ),
@@ -5837,7 +5837,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$469 ),
-    .\port$4394$0 (\sum_out$468 ),
+    .\port$4341$0 (\sum_out$468 ),
     .rst(rst),
     .swap(\swap_in$474 ),
     .swap_in(\swap_in$465 ),
@@ -5849,7 +5849,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$478 ),
-    .\port$4408$0 (\sum_out$477 ),
+    .\port$4355$0 (\sum_out$477 ),
     .rst(rst),
     .swap(\swap_in$483 ),
     .swap_in(\swap_in$474 ),
@@ -5861,7 +5861,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$487 ),
-    .\port$4422$0 (\sum_out$486 ),
+    .\port$4369$0 (\sum_out$486 ),
     .rst(rst),
     .swap(\swap_in$492 ),
     .swap_in(\swap_in$483 ),
@@ -5872,7 +5872,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$496 ),
-    .\port$4436$0 (\sum_out$495 ),
+    .\port$4383$0 (\sum_out$495 ),
     .rst(rst),
     .swap_in(\swap_in$492 ),
     .weight_in(weight[63:56])
@@ -7122,7 +7122,7 @@ module \holdfast_8x8_guard.array.pe_0_7 (rst, weight_in, act_in, swap_in, partia
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$3666$0 , activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$3613$0 , activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$10  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7144,8 +7144,8 @@ module \holdfast_8x8_guard.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3666$0 ;
-  wire [15:0] \port$3666$0 ;
+  input [15:0] \port$3613$0 ;
+  wire [15:0] \port$3613$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7162,7 +7162,7 @@ module \holdfast_8x8_guard.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3666$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3613$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7224,13 +7224,13 @@ module \holdfast_8x8_guard.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3666$0 [15], \port$3666$0  };
+  assign sum_in = { \port$3613$0 [15], \port$3613$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_1 (rst, weight_in, \port$3680$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_1 (rst, weight_in, \port$3627$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$11  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7252,8 +7252,8 @@ module \holdfast_8x8_guard.array.pe_1_1 (rst, weight_in, \port$3680$0 , act_in, 
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3680$0 ;
-  wire [15:0] \port$3680$0 ;
+  input [15:0] \port$3627$0 ;
+  wire [15:0] \port$3627$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7270,7 +7270,7 @@ module \holdfast_8x8_guard.array.pe_1_1 (rst, weight_in, \port$3680$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3680$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3627$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7332,13 +7332,13 @@ module \holdfast_8x8_guard.array.pe_1_1 (rst, weight_in, \port$3680$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3680$0 [15], \port$3680$0  };
+  assign sum_in = { \port$3627$0 [15], \port$3627$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_2 (rst, weight_in, \port$3694$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_2 (rst, weight_in, \port$3641$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$12  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7360,8 +7360,8 @@ module \holdfast_8x8_guard.array.pe_1_2 (rst, weight_in, \port$3694$0 , act_in, 
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3694$0 ;
-  wire [15:0] \port$3694$0 ;
+  input [15:0] \port$3641$0 ;
+  wire [15:0] \port$3641$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7378,7 +7378,7 @@ module \holdfast_8x8_guard.array.pe_1_2 (rst, weight_in, \port$3694$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3694$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3641$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7440,13 +7440,13 @@ module \holdfast_8x8_guard.array.pe_1_2 (rst, weight_in, \port$3694$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3694$0 [15], \port$3694$0  };
+  assign sum_in = { \port$3641$0 [15], \port$3641$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_3 (rst, weight_in, \port$3708$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_3 (rst, weight_in, \port$3655$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$13  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7468,8 +7468,8 @@ module \holdfast_8x8_guard.array.pe_1_3 (rst, weight_in, \port$3708$0 , act_in, 
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3708$0 ;
-  wire [15:0] \port$3708$0 ;
+  input [15:0] \port$3655$0 ;
+  wire [15:0] \port$3655$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7486,7 +7486,7 @@ module \holdfast_8x8_guard.array.pe_1_3 (rst, weight_in, \port$3708$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3708$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3655$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7548,13 +7548,13 @@ module \holdfast_8x8_guard.array.pe_1_3 (rst, weight_in, \port$3708$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3708$0 [15], \port$3708$0  };
+  assign sum_in = { \port$3655$0 [15], \port$3655$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_4 (rst, weight_in, \port$3722$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_4 (rst, weight_in, \port$3669$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$14  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7576,8 +7576,8 @@ module \holdfast_8x8_guard.array.pe_1_4 (rst, weight_in, \port$3722$0 , act_in, 
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3722$0 ;
-  wire [15:0] \port$3722$0 ;
+  input [15:0] \port$3669$0 ;
+  wire [15:0] \port$3669$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7594,7 +7594,7 @@ module \holdfast_8x8_guard.array.pe_1_4 (rst, weight_in, \port$3722$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3722$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3669$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7656,13 +7656,13 @@ module \holdfast_8x8_guard.array.pe_1_4 (rst, weight_in, \port$3722$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3722$0 [15], \port$3722$0  };
+  assign sum_in = { \port$3669$0 [15], \port$3669$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_5 (rst, weight_in, \port$3736$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_5 (rst, weight_in, \port$3683$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$15  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7684,8 +7684,8 @@ module \holdfast_8x8_guard.array.pe_1_5 (rst, weight_in, \port$3736$0 , act_in, 
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3736$0 ;
-  wire [15:0] \port$3736$0 ;
+  input [15:0] \port$3683$0 ;
+  wire [15:0] \port$3683$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7702,7 +7702,7 @@ module \holdfast_8x8_guard.array.pe_1_5 (rst, weight_in, \port$3736$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3736$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3683$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7764,13 +7764,13 @@ module \holdfast_8x8_guard.array.pe_1_5 (rst, weight_in, \port$3736$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3736$0 [15], \port$3736$0  };
+  assign sum_in = { \port$3683$0 [15], \port$3683$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_6 (rst, weight_in, \port$3750$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_6 (rst, weight_in, \port$3697$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$16  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7792,8 +7792,8 @@ module \holdfast_8x8_guard.array.pe_1_6 (rst, weight_in, \port$3750$0 , act_in, 
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3750$0 ;
-  wire [15:0] \port$3750$0 ;
+  input [15:0] \port$3697$0 ;
+  wire [15:0] \port$3697$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7810,7 +7810,7 @@ module \holdfast_8x8_guard.array.pe_1_6 (rst, weight_in, \port$3750$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3750$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3697$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7872,13 +7872,13 @@ module \holdfast_8x8_guard.array.pe_1_6 (rst, weight_in, \port$3750$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3750$0 [15], \port$3750$0  };
+  assign sum_in = { \port$3697$0 [15], \port$3697$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_7 (rst, weight_in, \port$3764$0 , act_in, swap_in, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_7 (rst, weight_in, \port$3711$0 , act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$17  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7899,8 +7899,8 @@ module \holdfast_8x8_guard.array.pe_1_7 (rst, weight_in, \port$3764$0 , act_in, 
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3764$0 ;
-  wire [15:0] \port$3764$0 ;
+  input [15:0] \port$3711$0 ;
+  wire [15:0] \port$3711$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7916,7 +7916,7 @@ module \holdfast_8x8_guard.array.pe_1_7 (rst, weight_in, \port$3764$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3764$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3711$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7978,7 +7978,7 @@ module \holdfast_8x8_guard.array.pe_1_7 (rst, weight_in, \port$3764$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3764$0 [15], \port$3764$0  };
+  assign sum_in = { \port$3711$0 [15], \port$3711$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -8830,7 +8830,7 @@ module \holdfast_8x8_guard.array.pe_2_7 (rst, weight_in, sum_in, act_in, swap_in
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$3890$0 , activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$3837$0 , activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$26  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8852,8 +8852,8 @@ module \holdfast_8x8_guard.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3890$0 ;
-  wire [16:0] \port$3890$0 ;
+  input [16:0] \port$3837$0 ;
+  wire [16:0] \port$3837$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8870,7 +8870,7 @@ module \holdfast_8x8_guard.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3890$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3837$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8932,13 +8932,13 @@ module \holdfast_8x8_guard.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3890$0 [16], \port$3890$0  };
+  assign sum_in = { \port$3837$0 [16], \port$3837$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_1 (rst, weight_in, \port$3904$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_1 (rst, weight_in, \port$3851$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$27  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8960,8 +8960,8 @@ module \holdfast_8x8_guard.array.pe_3_1 (rst, weight_in, \port$3904$0 , act_in, 
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3904$0 ;
-  wire [16:0] \port$3904$0 ;
+  input [16:0] \port$3851$0 ;
+  wire [16:0] \port$3851$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8978,7 +8978,7 @@ module \holdfast_8x8_guard.array.pe_3_1 (rst, weight_in, \port$3904$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3904$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3851$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9040,13 +9040,13 @@ module \holdfast_8x8_guard.array.pe_3_1 (rst, weight_in, \port$3904$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3904$0 [16], \port$3904$0  };
+  assign sum_in = { \port$3851$0 [16], \port$3851$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_2 (rst, weight_in, \port$3918$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_2 (rst, weight_in, \port$3865$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$28  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -9068,8 +9068,8 @@ module \holdfast_8x8_guard.array.pe_3_2 (rst, weight_in, \port$3918$0 , act_in, 
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3918$0 ;
-  wire [16:0] \port$3918$0 ;
+  input [16:0] \port$3865$0 ;
+  wire [16:0] \port$3865$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -9086,7 +9086,7 @@ module \holdfast_8x8_guard.array.pe_3_2 (rst, weight_in, \port$3918$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3918$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3865$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9148,13 +9148,13 @@ module \holdfast_8x8_guard.array.pe_3_2 (rst, weight_in, \port$3918$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3918$0 [16], \port$3918$0  };
+  assign sum_in = { \port$3865$0 [16], \port$3865$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_3 (rst, weight_in, \port$3932$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_3 (rst, weight_in, \port$3879$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$29  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -9176,8 +9176,8 @@ module \holdfast_8x8_guard.array.pe_3_3 (rst, weight_in, \port$3932$0 , act_in, 
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3932$0 ;
-  wire [16:0] \port$3932$0 ;
+  input [16:0] \port$3879$0 ;
+  wire [16:0] \port$3879$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -9194,7 +9194,7 @@ module \holdfast_8x8_guard.array.pe_3_3 (rst, weight_in, \port$3932$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3932$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3879$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9256,13 +9256,13 @@ module \holdfast_8x8_guard.array.pe_3_3 (rst, weight_in, \port$3932$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3932$0 [16], \port$3932$0  };
+  assign sum_in = { \port$3879$0 [16], \port$3879$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_4 (rst, weight_in, \port$3946$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_4 (rst, weight_in, \port$3893$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$30  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -9284,8 +9284,8 @@ module \holdfast_8x8_guard.array.pe_3_4 (rst, weight_in, \port$3946$0 , act_in, 
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3946$0 ;
-  wire [16:0] \port$3946$0 ;
+  input [16:0] \port$3893$0 ;
+  wire [16:0] \port$3893$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -9302,7 +9302,7 @@ module \holdfast_8x8_guard.array.pe_3_4 (rst, weight_in, \port$3946$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3946$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3893$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9364,13 +9364,13 @@ module \holdfast_8x8_guard.array.pe_3_4 (rst, weight_in, \port$3946$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3946$0 [16], \port$3946$0  };
+  assign sum_in = { \port$3893$0 [16], \port$3893$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_5 (rst, weight_in, \port$3960$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_5 (rst, weight_in, \port$3907$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$31  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -9392,8 +9392,8 @@ module \holdfast_8x8_guard.array.pe_3_5 (rst, weight_in, \port$3960$0 , act_in, 
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3960$0 ;
-  wire [16:0] \port$3960$0 ;
+  input [16:0] \port$3907$0 ;
+  wire [16:0] \port$3907$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -9410,7 +9410,7 @@ module \holdfast_8x8_guard.array.pe_3_5 (rst, weight_in, \port$3960$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3960$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3907$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9472,13 +9472,13 @@ module \holdfast_8x8_guard.array.pe_3_5 (rst, weight_in, \port$3960$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3960$0 [16], \port$3960$0  };
+  assign sum_in = { \port$3907$0 [16], \port$3907$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_6 (rst, weight_in, \port$3974$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_6 (rst, weight_in, \port$3921$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$32  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -9500,8 +9500,8 @@ module \holdfast_8x8_guard.array.pe_3_6 (rst, weight_in, \port$3974$0 , act_in, 
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3974$0 ;
-  wire [16:0] \port$3974$0 ;
+  input [16:0] \port$3921$0 ;
+  wire [16:0] \port$3921$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -9518,7 +9518,7 @@ module \holdfast_8x8_guard.array.pe_3_6 (rst, weight_in, \port$3974$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3974$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3921$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9580,13 +9580,13 @@ module \holdfast_8x8_guard.array.pe_3_6 (rst, weight_in, \port$3974$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3974$0 [16], \port$3974$0  };
+  assign sum_in = { \port$3921$0 [16], \port$3921$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_7 (rst, weight_in, \port$3988$0 , act_in, swap_in, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_7 (rst, weight_in, \port$3935$0 , act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$33  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -9607,8 +9607,8 @@ module \holdfast_8x8_guard.array.pe_3_7 (rst, weight_in, \port$3988$0 , act_in, 
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3988$0 ;
-  wire [16:0] \port$3988$0 ;
+  input [16:0] \port$3935$0 ;
+  wire [16:0] \port$3935$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -9624,7 +9624,7 @@ module \holdfast_8x8_guard.array.pe_3_7 (rst, weight_in, \port$3988$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3988$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3935$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9686,7 +9686,7 @@ module \holdfast_8x8_guard.array.pe_3_7 (rst, weight_in, \port$3988$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3988$0 [16], \port$3988$0  };
+  assign sum_in = { \port$3935$0 [16], \port$3935$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -12230,7 +12230,7 @@ module \holdfast_8x8_guard.array.pe_6_7 (rst, weight_in, sum_in, act_in, swap_in
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$4338$0 , activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$4285$0 , activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$58  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12252,8 +12252,8 @@ module \holdfast_8x8_guard.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4338$0 ;
-  wire [17:0] \port$4338$0 ;
+  input [17:0] \port$4285$0 ;
+  wire [17:0] \port$4285$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12270,7 +12270,7 @@ module \holdfast_8x8_guard.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4338$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4285$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12332,13 +12332,13 @@ module \holdfast_8x8_guard.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4338$0 [17], \port$4338$0  };
+  assign sum_in = { \port$4285$0 [17], \port$4285$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_1 (rst, weight_in, \port$4352$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_1 (rst, weight_in, \port$4299$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$59  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12360,8 +12360,8 @@ module \holdfast_8x8_guard.array.pe_7_1 (rst, weight_in, \port$4352$0 , act_in, 
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4352$0 ;
-  wire [17:0] \port$4352$0 ;
+  input [17:0] \port$4299$0 ;
+  wire [17:0] \port$4299$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12378,7 +12378,7 @@ module \holdfast_8x8_guard.array.pe_7_1 (rst, weight_in, \port$4352$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4352$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4299$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12440,13 +12440,13 @@ module \holdfast_8x8_guard.array.pe_7_1 (rst, weight_in, \port$4352$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4352$0 [17], \port$4352$0  };
+  assign sum_in = { \port$4299$0 [17], \port$4299$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_2 (rst, weight_in, \port$4366$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_2 (rst, weight_in, \port$4313$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$60  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12468,8 +12468,8 @@ module \holdfast_8x8_guard.array.pe_7_2 (rst, weight_in, \port$4366$0 , act_in, 
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4366$0 ;
-  wire [17:0] \port$4366$0 ;
+  input [17:0] \port$4313$0 ;
+  wire [17:0] \port$4313$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12486,7 +12486,7 @@ module \holdfast_8x8_guard.array.pe_7_2 (rst, weight_in, \port$4366$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4366$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4313$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12548,13 +12548,13 @@ module \holdfast_8x8_guard.array.pe_7_2 (rst, weight_in, \port$4366$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4366$0 [17], \port$4366$0  };
+  assign sum_in = { \port$4313$0 [17], \port$4313$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_3 (rst, weight_in, \port$4380$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_3 (rst, weight_in, \port$4327$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$61  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12576,8 +12576,8 @@ module \holdfast_8x8_guard.array.pe_7_3 (rst, weight_in, \port$4380$0 , act_in, 
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4380$0 ;
-  wire [17:0] \port$4380$0 ;
+  input [17:0] \port$4327$0 ;
+  wire [17:0] \port$4327$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12594,7 +12594,7 @@ module \holdfast_8x8_guard.array.pe_7_3 (rst, weight_in, \port$4380$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4380$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4327$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12656,13 +12656,13 @@ module \holdfast_8x8_guard.array.pe_7_3 (rst, weight_in, \port$4380$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4380$0 [17], \port$4380$0  };
+  assign sum_in = { \port$4327$0 [17], \port$4327$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_4 (rst, weight_in, \port$4394$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_4 (rst, weight_in, \port$4341$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$62  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12684,8 +12684,8 @@ module \holdfast_8x8_guard.array.pe_7_4 (rst, weight_in, \port$4394$0 , act_in, 
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4394$0 ;
-  wire [17:0] \port$4394$0 ;
+  input [17:0] \port$4341$0 ;
+  wire [17:0] \port$4341$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12702,7 +12702,7 @@ module \holdfast_8x8_guard.array.pe_7_4 (rst, weight_in, \port$4394$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4394$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4341$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12764,13 +12764,13 @@ module \holdfast_8x8_guard.array.pe_7_4 (rst, weight_in, \port$4394$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4394$0 [17], \port$4394$0  };
+  assign sum_in = { \port$4341$0 [17], \port$4341$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_5 (rst, weight_in, \port$4408$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_5 (rst, weight_in, \port$4355$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$63  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12792,8 +12792,8 @@ module \holdfast_8x8_guard.array.pe_7_5 (rst, weight_in, \port$4408$0 , act_in, 
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4408$0 ;
-  wire [17:0] \port$4408$0 ;
+  input [17:0] \port$4355$0 ;
+  wire [17:0] \port$4355$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12810,7 +12810,7 @@ module \holdfast_8x8_guard.array.pe_7_5 (rst, weight_in, \port$4408$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4408$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4355$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12872,13 +12872,13 @@ module \holdfast_8x8_guard.array.pe_7_5 (rst, weight_in, \port$4408$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4408$0 [17], \port$4408$0  };
+  assign sum_in = { \port$4355$0 [17], \port$4355$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_6 (rst, weight_in, \port$4422$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_6 (rst, weight_in, \port$4369$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$64  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12900,8 +12900,8 @@ module \holdfast_8x8_guard.array.pe_7_6 (rst, weight_in, \port$4422$0 , act_in, 
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4422$0 ;
-  wire [17:0] \port$4422$0 ;
+  input [17:0] \port$4369$0 ;
+  wire [17:0] \port$4369$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12918,7 +12918,7 @@ module \holdfast_8x8_guard.array.pe_7_6 (rst, weight_in, \port$4422$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4422$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4369$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12980,13 +12980,13 @@ module \holdfast_8x8_guard.array.pe_7_6 (rst, weight_in, \port$4422$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4422$0 [17], \port$4422$0  };
+  assign sum_in = { \port$4369$0 [17], \port$4369$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_7 (rst, weight_in, \port$4436$0 , act_in, swap_in, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_7 (rst, weight_in, \port$4383$0 , act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$65  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -13007,8 +13007,8 @@ module \holdfast_8x8_guard.array.pe_7_7 (rst, weight_in, \port$4436$0 , act_in, 
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4436$0 ;
-  wire [17:0] \port$4436$0 ;
+  input [17:0] \port$4383$0 ;
+  wire [17:0] \port$4383$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -13024,7 +13024,7 @@ module \holdfast_8x8_guard.array.pe_7_7 (rst, weight_in, \port$4436$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4436$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4383$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -13086,7 +13086,7 @@ module \holdfast_8x8_guard.array.pe_7_7 (rst, weight_in, \port$4436$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4436$0 [17], \port$4436$0  };
+  assign sum_in = { \port$4383$0 [17], \port$4383$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -14509,12 +14509,12 @@ module \holdfast_8x8_guard.feeder (rst, streaming, stall_weights, stall_memory, 
   wire \$108 ;
   wire \$109 ;
   wire \$11 ;
-  wire [9:0] \$110 ;
-  wire [10:0] \$111 ;
-  wire [16:0] \$112 ;
+  wire \$110 ;
+  wire \$111 ;
+  wire \$112 ;
   wire \$113 ;
-  wire [9:0] \$114 ;
-  wire [10:0] \$115 ;
+  wire \$114 ;
+  wire \$115 ;
   wire \$116 ;
   wire \$117 ;
   wire \$118 ;
@@ -14525,7 +14525,7 @@ module \holdfast_8x8_guard.feeder (rst, streaming, stall_weights, stall_memory, 
   wire \$122 ;
   wire \$123 ;
   wire \$124 ;
-  wire [4:0] \$125 ;
+  wire \$125 ;
   wire \$126 ;
   wire \$127 ;
   wire \$128 ;
@@ -14546,93 +14546,74 @@ module \holdfast_8x8_guard.feeder (rst, streaming, stall_weights, stall_memory, 
   wire \$141 ;
   wire \$142 ;
   wire \$143 ;
-  wire [3:0] \$144 ;
-  wire [10:0] \$145 ;
-  wire [10:0] \$146 ;
-  wire [10:0] \$147 ;
-  wire [10:0] \$148 ;
-  wire [10:0] \$149 ;
+  wire \$144 ;
+  wire \$145 ;
+  wire \$146 ;
+  wire \$147 ;
+  wire \$148 ;
+  wire \$149 ;
   wire \$15 ;
-  wire [10:0] \$150 ;
-  wire [10:0] \$151 ;
-  wire [10:0] \$152 ;
-  wire [10:0] \$153 ;
-  wire [10:0] \$154 ;
-  wire [10:0] \$155 ;
-  wire [10:0] \$156 ;
-  wire [13:0] \$157 ;
-  wire [13:0] \$158 ;
-  wire \$159 ;
+  wire [16:0] \$150 ;
+  wire \$151 ;
+  wire \$152 ;
+  wire \$153 ;
+  wire \$154 ;
+  wire \$155 ;
+  wire \$156 ;
+  wire [16:0] \$157 ;
+  wire \$158 ;
+  reg \$159 ;
   wire \$16 ;
-  wire \$160 ;
-  wire \$161 ;
-  wire [5:0] \$162 ;
-  wire [5:0] \$163 ;
-  wire \$164 ;
-  wire \$165 ;
-  wire \$166 ;
-  wire [5:0] \$167 ;
-  wire [5:0] \$168 ;
-  wire \$169 ;
+  reg [4:0] \$160 ;
+  reg \$161 ;
+  reg \$162 ;
+  reg [15:0] \$163 ;
+  reg \$164 ;
+  reg \$165 ;
+  reg \$166 ;
+  reg [8:0] \$167 ;
+  reg [9:0] \$168 ;
+  reg [15:0] \$169 ;
   wire \$17 ;
-  wire \$170 ;
-  wire \$171 ;
-  wire \$172 ;
-  wire [14:0] \$173 ;
-  wire [14:0] \$174 ;
-  wire \$175 ;
-  wire \$176 ;
-  wire \$177 ;
-  wire \$178 ;
-  reg [4:0] \$179 ;
+  reg [8:0] \$170 ;
+  reg [9:0] \$171 ;
+  reg [15:0] \$172 ;
+  reg \$173 ;
+  reg [2:0] \$174 ;
+  reg \$175 ;
+  reg [3:0] \$176 ;
+  reg \$177 ;
+  reg [9:0] \$178 ;
+  reg [9:0] \$179 ;
   wire \$18 ;
-  reg \$180 ;
-  reg \$181 ;
-  reg [15:0] \$182 ;
+  reg [15:0] \$180 ;
+  reg [12:0] \$181 ;
+  reg \$182 ;
   reg \$183 ;
-  reg \$184 ;
-  reg \$185 ;
-  reg [8:0] \$186 ;
-  reg [9:0] \$187 ;
-  reg [15:0] \$188 ;
-  reg [8:0] \$189 ;
+  reg [15:0] \$184 ;
+  reg [4:0] \$185 ;
+  reg \$186 ;
+  reg [15:0] \$187 ;
+  reg [4:0] \$188 ;
+  reg \$189 ;
   wire \$19 ;
-  reg [9:0] \$190 ;
-  reg [15:0] \$191 ;
+  reg [15:0] \$190 ;
+  reg [13:0] \$191 ;
   reg \$192 ;
-  reg [2:0] \$193 ;
-  reg \$194 ;
-  reg [3:0] \$195 ;
-  reg \$196 ;
-  reg [9:0] \$197 ;
-  reg [9:0] \$198 ;
-  reg [15:0] \$199 ;
   wire \$2 ;
   wire \$20 ;
-  reg [12:0] \$200 ;
-  reg \$201 ;
-  reg \$202 ;
-  reg [15:0] \$203 ;
-  reg [4:0] \$204 ;
-  reg \$205 ;
-  reg [15:0] \$206 ;
-  reg [4:0] \$207 ;
-  reg \$208 ;
-  reg [15:0] \$209 ;
   wire \$21 ;
-  reg [13:0] \$210 ;
-  reg \$211 ;
   wire \$22 ;
   wire \$23 ;
   wire \$24 ;
   wire \$25 ;
-  wire \$26 ;
-  wire \$27 ;
-  wire \$28 ;
+  wire [9:0] \$26 ;
+  wire [10:0] \$27 ;
+  wire [16:0] \$28 ;
   wire \$29 ;
   wire \$3 ;
-  wire \$30 ;
-  wire \$31 ;
+  wire [9:0] \$30 ;
+  wire [10:0] \$31 ;
   wire \$32 ;
   wire \$33 ;
   wire \$34 ;
@@ -14643,7 +14624,7 @@ module \holdfast_8x8_guard.feeder (rst, streaming, stall_weights, stall_memory, 
   wire \$39 ;
   wire \$4 ;
   wire \$40 ;
-  wire \$41 ;
+  wire [4:0] \$41 ;
   wire \$42 ;
   wire \$43 ;
   wire \$44 ;
@@ -14658,43 +14639,43 @@ module \holdfast_8x8_guard.feeder (rst, streaming, stall_weights, stall_memory, 
   wire \$52 ;
   wire \$53 ;
   wire \$54 ;
-  wire \$55 ;
-  wire \$56 ;
-  wire \$57 ;
-  wire \$58 ;
-  wire \$59 ;
+  wire [3:0] \$55 ;
+  wire [10:0] \$56 ;
+  wire [10:0] \$57 ;
+  wire [10:0] \$58 ;
+  wire [10:0] \$59 ;
   wire \$6 ;
-  wire \$60 ;
-  wire \$61 ;
-  wire \$62 ;
-  wire \$63 ;
-  wire \$64 ;
-  wire \$65 ;
-  wire \$66 ;
-  wire \$67 ;
-  wire \$68 ;
-  wire \$69 ;
+  wire [10:0] \$60 ;
+  wire [10:0] \$61 ;
+  wire [10:0] \$62 ;
+  wire [10:0] \$63 ;
+  wire [10:0] \$64 ;
+  wire [10:0] \$65 ;
+  wire [10:0] \$66 ;
+  wire [10:0] \$67 ;
+  wire [13:0] \$68 ;
+  wire [13:0] \$69 ;
   wire \$7 ;
   wire \$70 ;
   wire \$71 ;
   wire \$72 ;
-  wire \$73 ;
-  wire \$74 ;
+  wire [5:0] \$73 ;
+  wire [5:0] \$74 ;
   wire \$75 ;
   wire \$76 ;
   wire \$77 ;
-  wire \$78 ;
-  wire \$79 ;
+  wire [5:0] \$78 ;
+  wire [5:0] \$79 ;
   wire \$8 ;
   wire \$80 ;
-  wire [16:0] \$81 ;
+  wire \$81 ;
   wire \$82 ;
   wire \$83 ;
-  wire \$84 ;
-  wire \$85 ;
+  wire [14:0] \$84 ;
+  wire [14:0] \$85 ;
   wire \$86 ;
   wire \$87 ;
-  wire [16:0] \$88 ;
+  wire \$88 ;
   wire \$89 ;
   wire \$9 ;
   wire \$90 ;
@@ -14711,6 +14692,7 @@ module \holdfast_8x8_guard.feeder (rst, streaming, stall_weights, stall_memory, 
   reg [15:0] address = 16'h0000;
   reg [15:0] base;
   reg [12:0] block = 13'h0000;
+  reg chained = 1'h0;
   input clk;
   wire clk;
   reg [8:0] column = 9'h000;
@@ -14813,7 +14795,7 @@ module \holdfast_8x8_guard.feeder (rst, streaming, stall_weights, stall_memory, 
   wire streaming;
   output sub_block;
   reg sub_block = 1'h0;
-  reg \sub_block$38  = 1'h0;
+  reg \sub_block$12  = 1'h0;
   reg [15:0] tile_address = 16'h0000;
   wire [15:0] tile_base;
   wire tile_over;
@@ -14830,262 +14812,673 @@ module \holdfast_8x8_guard.feeder (rst, streaming, stall_weights, stall_memory, 
   reg [9:0] x_tile = 10'h000;
   reg [9:0] y = 10'h000;
   reg [9:0] y_tile = 10'h000;
-  assign \$1  = ~ waiting;
-  assign streaming = walking & \$1 ;
-  assign \$2  = walking & waiting;
-  assign \$3  = ~ layer[16];
-  assign \$4  = last_block & last_kernel_column;
-  assign \$5  = \$4  & last_kernel_row;
-  assign \$6  = \$3  | \$5 ;
-  assign \$7  = elapsed >= 4'h8;
-  assign \$8  = layer[228:220] == 1'h1;
-  assign \$9  = layer[219:211] == 1'h1;
-  assign \$10  = \$8  & \$9 ;
-  assign \$11  = ~ layer[17];
-  assign \$12  = \$10  & \$11 ;
-  assign \$13  = elapsed >= 3'h5;
-  assign \$14  = \$12  | \$13 ;
-  assign \$15  = \$6  ? \$7  : \$14 ;
-  assign \$16  = ~ \$15 ;
-  assign \$17  = \$2  & \$16 ;
-  assign \$18  = ~ layer[16];
-  assign \$19  = last_block & last_kernel_column;
-  assign \$20  = \$19  & last_kernel_row;
-  assign \$21  = \$18  | \$20 ;
-  assign stall_weights = \$17  & \$21 ;
-  assign \$22  = walking & waiting;
-  assign \$23  = ~ layer[16];
-  assign \$24  = last_block & last_kernel_column;
-  assign \$25  = \$24  & last_kernel_row;
-  assign \$26  = \$23  | \$25 ;
-  assign \$27  = elapsed >= 4'h8;
-  assign \$28  = layer[228:220] == 1'h1;
-  assign \$29  = layer[219:211] == 1'h1;
-  assign \$30  = \$28  & \$29 ;
-  assign \$31  = ~ layer[17];
-  assign \$32  = \$30  & \$31 ;
-  assign \$33  = elapsed >= 3'h5;
-  assign \$34  = \$32  | \$33 ;
-  assign \$35  = \$26  ? \$27  : \$34 ;
-  assign \$36  = ~ \$35 ;
-  assign \$37  = \$22  & \$36 ;
-  assign \$38  = ~ layer[16];
-  assign \$39  = last_block & last_kernel_column;
-  assign \$40  = \$39  & last_kernel_row;
-  assign \$41  = \$38  | \$40 ;
-  assign \$42  = ~ \$41 ;
-  assign stall_memory = \$37  & \$42 ;
-  assign \$43  = walking & waiting;
-  assign \$44  = ~ layer[16];
-  assign \$45  = last_block & last_kernel_column;
-  assign \$46  = \$45  & last_kernel_row;
-  assign \$47  = \$44  | \$46 ;
-  assign \$48  = elapsed >= 4'h8;
-  assign \$49  = layer[228:220] == 1'h1;
-  assign \$50  = layer[219:211] == 1'h1;
-  assign \$51  = \$49  & \$50 ;
-  assign \$52  = ~ layer[17];
-  assign \$53  = \$51  & \$52 ;
-  assign \$54  = elapsed >= 3'h5;
-  assign \$55  = \$53  | \$54 ;
-  assign \$56  = \$47  ? \$48  : \$55 ;
-  assign \$57  = ~ \$56 ;
-  assign stall_writeback = \$43  & \$58 ;
-  assign \$59  = ! gap;
-  assign \$60  = column == 1'h1;
-  assign \$61  = row == 1'h1;
-  assign \$62  = \$60  & \$61 ;
-  assign \$63  = last_block & last_kernel_column;
-  assign \$64  = \$63  & last_kernel_row;
-  assign \$65  = ~ \$64 ;
-  assign \$66  = \$62  & \$65 ;
-  assign tile_over = waiting ? \$59  : \$66 ;
-  assign \$67  = walking & tile_over;
-  assign \$68  = ~ layer[16];
-  assign \$69  = last_block & last_kernel_column;
-  assign \$70  = \$69  & last_kernel_row;
-  assign \$71  = \$68  | \$70 ;
-  assign \$72  = elapsed >= 3'h7;
-  assign \$73  = layer[228:220] == 1'h1;
-  assign \$74  = layer[219:211] == 1'h1;
-  assign \$75  = \$73  & \$74 ;
-  assign \$76  = ~ layer[17];
-  assign \$77  = \$75  & \$76 ;
-  assign \$78  = elapsed >= 3'h4;
-  assign \$79  = \$77  | \$78 ;
-  assign \$80  = \$71  ? \$72  : \$79 ;
-  assign next_tile = \$67  & \$80 ;
-  assign \$81  = row_address + layer[103:88];
-  assign enter = go | next_tile;
-  assign \$82  = ~ walking;
-  assign next_column = \$82  | last_block;
+  assign \$1  = layer[228:220] == 1'h1;
+  assign \$2  = layer[219:211] == 1'h1;
+  assign \$3  = \$1  & \$2 ;
+  assign \$4  = ~ layer[17];
+  assign \$5  = \$3  & \$4 ;
+  assign \$6  = ~ waiting;
+  assign \$7  = walking & \$6 ;
+  assign \$8  = x >= layer[196:188];
+  assign \$9  = y >= layer[187:179];
+  assign \$10  = \$8  | \$9 ;
+  assign \$11  = column == 1'h1;
+  assign \$12  = row == 1'h1;
+  assign \$13  = \$11  & \$12 ;
+  assign \$14  = last_block & last_kernel_column;
+  assign \$15  = \$14  & last_kernel_row;
+  assign \$16  = ~ layer[16];
+  assign \$17  = last_block & last_kernel_column;
+  assign \$18  = \$17  & last_kernel_row;
+  assign \$19  = \$16  | \$18 ;
+  assign \$20  = first_pixel & \$19 ;
+  assign \$21  = last_block & last_kernel_column;
+  assign \$22  = \$21  & last_kernel_row;
+  assign \$23  = \$22  & last_output;
+  assign \$24  = ~ \$23 ;
+  assign \$25  = \$20  & \$24 ;
+  assign \$26  = column - 1'h1;
+  assign \$27  = $signed(x) + $signed({ 1'h0, layer[27:25] });
+  assign \$28  = pixel_address + layer[87:72];
+  assign \$29  = column == 1'h1;
+  assign \$30  = row - 1'h1;
+  assign \$31  = $signed(y) + $signed({ 1'h0, layer[27:25] });
+  assign \$32  = column == 1'h1;
+  assign \$33  = row == 1'h1;
+  assign \$34  = \$32  & \$33 ;
+  assign \$35  = last_block & last_kernel_column;
+  assign \$36  = \$35  & last_kernel_row;
+  assign \$37  = last_block & last_kernel_column;
+  assign \$38  = \$37  & last_kernel_row;
+  assign \$39  = \$38  & last_output;
+  assign \$40  = elapsed != 4'h8;
+  assign \$41  = elapsed + 1'h1;
+  assign \$42  = ~ layer[16];
+  assign \$43  = last_block & last_kernel_column;
+  assign \$44  = \$43  & last_kernel_row;
+  assign \$45  = \$42  | \$44 ;
+  assign \$46  = elapsed >= 4'h8;
+  assign \$47  = elapsed >= 3'h5;
+  assign \$48  = chained | \$47 ;
+  assign \$49  = \$45  ? \$46  : \$48 ;
+  assign \$50  = ~ \$49 ;
+  assign \$52  = waiting & \$51 ;
+  assign \$53  = | gap;
+  assign \$54  = \$52  & \$53 ;
+  assign \$55  = gap - 1'h1;
+  assign \$56  = $signed(x_tile) + $signed({ 1'h0, layer[30:28] });
+  assign \$57  = next_column ? \$56  : { x_tile[9], x_tile };
+  assign \$58  = next_row ? { layer[168], layer[168:159] } : \$57 ;
+  assign \$59  = $signed(x_tile) + $signed({ 1'h0, layer[30:28] });
+  assign \$60  = next_column ? \$59  : { x_tile[9], x_tile };
+  assign \$61  = next_row ? { layer[168], layer[168:159] } : \$60 ;
+  assign \$62  = $signed(y_tile) + $signed({ 1'h0, layer[30:28] });
+  assign \$63  = next_row ? \$62  : { y_tile[9], y_tile };
+  assign \$64  = next_output ? { layer[158], layer[158:149] } : \$63 ;
+  assign \$65  = $signed(y_tile) + $signed({ 1'h0, layer[30:28] });
+  assign \$66  = next_row ? \$65  : { y_tile[9], y_tile };
+  assign \$67  = next_output ? { layer[158], layer[158:149] } : \$66 ;
+  assign \$68  = block - 1'h1;
+  assign \$69  = next_column ? { 1'h0, layer[148:136] } : \$68 ;
+  assign \$70  = layer[148:136] == 1'h1;
+  assign \$71  = block == 2'h2;
+  assign \$72  = next_column ? \$70  : \$71 ;
+  assign \$73  = kernel_column - 1'h1;
+  assign \$74  = next_row ? { 1'h0, layer[178:174] } : \$73 ;
+  assign \$75  = layer[178:174] == 1'h1;
+  assign \$76  = kernel_column == 2'h2;
+  assign \$77  = next_row ? \$75  : \$76 ;
+  assign \$78  = kernel_row - 1'h1;
+  assign \$79  = next_output ? { 1'h0, layer[173:169] } : \$78 ;
+  assign \$80  = layer[173:169] == 1'h1;
+  assign \$81  = kernel_row == 2'h2;
+  assign \$82  = next_output ? \$80  : \$81 ;
   assign \$83  = ~ walking;
-  assign \$84  = last_block & last_kernel_column;
-  assign next_row = \$83  | \$84 ;
-  assign \$85  = ~ walking;
-  assign \$86  = last_block & last_kernel_column;
-  assign \$87  = \$86  & last_kernel_row;
-  assign next_output = \$85  | \$87 ;
-  assign \$88  = base + step;
-  assign \$89  = ~ walking;
+  assign \$84  = output_tile - 1'h1;
+  assign \$85  = walking ? \$84  : { 1'h0, layer[210:197] };
+  assign \$86  = ~ walking;
+  assign \$87  = layer[210:197] == 1'h1;
+  assign \$88  = output_tile == 2'h2;
+  assign \$89  = walking ? \$88  : \$87 ;
   assign \$90  = ~ waiting;
-  assign \$91  = walking & \$90 ;
-  assign \$92  = x >= layer[196:188];
-  assign \$93  = y >= layer[187:179];
-  assign \$94  = \$92  | \$93 ;
-  assign \$95  = column == 1'h1;
-  assign \$96  = row == 1'h1;
-  assign \$97  = \$95  & \$96 ;
-  assign \$98  = last_block & last_kernel_column;
-  assign \$99  = \$98  & last_kernel_row;
-  assign \$100  = ~ layer[16];
-  assign \$101  = last_block & last_kernel_column;
-  assign \$102  = \$101  & last_kernel_row;
-  assign \$103  = \$100  | \$102 ;
-  assign \$104  = first_pixel & \$103 ;
-  assign \$105  = last_block & last_kernel_column;
-  assign \$106  = \$105  & last_kernel_row;
-  assign \$107  = \$106  & last_output;
-  assign \$108  = ~ \$107 ;
-  assign \$109  = \$104  & \$108 ;
-  assign \$110  = column - 1'h1;
-  assign \$111  = $signed(x) + $signed({ 1'h0, layer[27:25] });
-  assign \$112  = pixel_address + layer[87:72];
-  assign \$113  = column == 1'h1;
-  assign \$114  = row - 1'h1;
-  assign \$115  = $signed(y) + $signed({ 1'h0, layer[27:25] });
-  assign \$116  = column == 1'h1;
-  assign \$117  = row == 1'h1;
-  assign \$118  = \$116  & \$117 ;
-  assign \$119  = last_block & last_kernel_column;
-  assign \$120  = \$119  & last_kernel_row;
-  assign \$121  = last_block & last_kernel_column;
-  assign \$122  = \$121  & last_kernel_row;
-  assign \$123  = \$122  & last_output;
-  assign \$124  = elapsed != 4'h8;
-  assign \$125  = elapsed + 1'h1;
-  assign \$126  = ~ layer[16];
-  assign \$127  = last_block & last_kernel_column;
-  assign \$128  = \$127  & last_kernel_row;
-  assign \$129  = \$126  | \$128 ;
-  assign \$130  = elapsed >= 4'h8;
-  assign \$131  = layer[228:220] == 1'h1;
-  assign \$132  = layer[219:211] == 1'h1;
-  assign \$133  = \$131  & \$132 ;
-  assign \$134  = ~ layer[17];
-  assign \$135  = \$133  & \$134 ;
-  assign \$136  = elapsed >= 3'h5;
-  assign \$137  = \$135  | \$136 ;
-  assign \$138  = \$129  ? \$130  : \$137 ;
+  assign streaming = walking & \$90 ;
+  assign \$91  = walking & waiting;
+  assign \$92  = ~ layer[16];
+  assign \$93  = last_block & last_kernel_column;
+  assign \$94  = \$93  & last_kernel_row;
+  assign \$95  = \$92  | \$94 ;
+  assign \$96  = elapsed >= 4'h8;
+  assign \$97  = elapsed >= 3'h5;
+  assign \$98  = chained | \$97 ;
+  assign \$99  = \$95  ? \$96  : \$98 ;
+  assign \$100  = ~ \$99 ;
+  assign \$101  = \$91  & \$100 ;
+  assign \$102  = ~ layer[16];
+  assign \$103  = last_block & last_kernel_column;
+  assign \$104  = \$103  & last_kernel_row;
+  assign \$105  = \$102  | \$104 ;
+  assign stall_weights = \$101  & \$105 ;
+  assign \$106  = walking & waiting;
+  assign \$107  = ~ layer[16];
+  assign \$108  = last_block & last_kernel_column;
+  assign \$109  = \$108  & last_kernel_row;
+  assign \$110  = \$107  | \$109 ;
+  assign \$111  = elapsed >= 4'h8;
+  assign \$112  = elapsed >= 3'h5;
+  assign \$113  = chained | \$112 ;
+  assign \$114  = \$110  ? \$111  : \$113 ;
+  assign \$115  = ~ \$114 ;
+  assign \$116  = \$106  & \$115 ;
+  assign \$117  = ~ layer[16];
+  assign \$118  = last_block & last_kernel_column;
+  assign \$119  = \$118  & last_kernel_row;
+  assign \$120  = \$117  | \$119 ;
+  assign \$121  = ~ \$120 ;
+  assign stall_memory = \$116  & \$121 ;
+  assign \$122  = walking & waiting;
+  assign \$123  = ~ layer[16];
+  assign \$124  = last_block & last_kernel_column;
+  assign \$125  = \$124  & last_kernel_row;
+  assign \$126  = \$123  | \$125 ;
+  assign \$127  = elapsed >= 4'h8;
+  assign \$128  = elapsed >= 3'h5;
+  assign \$129  = chained | \$128 ;
+  assign \$130  = \$126  ? \$127  : \$129 ;
+  assign \$131  = ~ \$130 ;
+  assign stall_writeback = \$122  & \$132 ;
+  assign \$133  = ! gap;
+  assign \$134  = column == 1'h1;
+  assign \$135  = row == 1'h1;
+  assign \$136  = \$134  & \$135 ;
+  assign \$137  = last_block & last_kernel_column;
+  assign \$138  = \$137  & last_kernel_row;
   assign \$139  = ~ \$138 ;
-  assign \$141  = waiting & \$140 ;
-  assign \$142  = | gap;
-  assign \$143  = \$141  & \$142 ;
-  assign \$144  = gap - 1'h1;
-  assign \$145  = $signed(x_tile) + $signed({ 1'h0, layer[30:28] });
-  assign \$146  = next_column ? \$145  : { x_tile[9], x_tile };
-  assign \$147  = next_row ? { layer[168], layer[168:159] } : \$146 ;
-  assign \$148  = $signed(x_tile) + $signed({ 1'h0, layer[30:28] });
-  assign \$149  = next_column ? \$148  : { x_tile[9], x_tile };
-  assign \$150  = next_row ? { layer[168], layer[168:159] } : \$149 ;
-  assign \$151  = $signed(y_tile) + $signed({ 1'h0, layer[30:28] });
-  assign \$152  = next_row ? \$151  : { y_tile[9], y_tile };
-  assign \$153  = next_output ? { layer[158], layer[158:149] } : \$152 ;
-  assign \$154  = $signed(y_tile) + $signed({ 1'h0, layer[30:28] });
-  assign \$155  = next_row ? \$154  : { y_tile[9], y_tile };
-  assign \$156  = next_output ? { layer[158], layer[158:149] } : \$155 ;
-  assign \$157  = block - 1'h1;
-  assign \$158  = next_column ? { 1'h0, layer[148:136] } : \$157 ;
-  assign \$159  = layer[148:136] == 1'h1;
-  assign \$160  = block == 2'h2;
-  assign \$161  = next_column ? \$159  : \$160 ;
-  assign \$162  = kernel_column - 1'h1;
-  assign \$163  = next_row ? { 1'h0, layer[178:174] } : \$162 ;
-  assign \$164  = layer[178:174] == 1'h1;
-  assign \$165  = kernel_column == 2'h2;
-  assign \$166  = next_row ? \$164  : \$165 ;
-  assign \$167  = kernel_row - 1'h1;
-  assign \$168  = next_output ? { 1'h0, layer[173:169] } : \$167 ;
-  assign \$169  = layer[173:169] == 1'h1;
-  assign \$170  = kernel_row == 2'h2;
-  assign \$171  = next_output ? \$169  : \$170 ;
-  assign \$172  = ~ walking;
-  assign \$173  = output_tile - 1'h1;
-  assign \$174  = walking ? \$173  : { 1'h0, layer[210:197] };
-  assign \$175  = ~ walking;
-  assign \$176  = layer[210:197] == 1'h1;
-  assign \$177  = output_tile == 2'h2;
-  assign \$178  = walking ? \$177  : \$176 ;
+  assign \$140  = \$136  & \$139 ;
+  assign tile_over = waiting ? \$133  : \$140 ;
+  assign \$141  = walking & tile_over;
+  assign \$142  = ~ layer[16];
+  assign \$143  = last_block & last_kernel_column;
+  assign \$144  = \$143  & last_kernel_row;
+  assign \$145  = \$142  | \$144 ;
+  assign \$146  = elapsed >= 3'h7;
+  assign \$147  = elapsed >= 3'h4;
+  assign \$148  = chained | \$147 ;
+  assign \$149  = \$145  ? \$146  : \$148 ;
+  assign next_tile = \$141  & \$149 ;
+  assign \$150  = row_address + layer[103:88];
+  assign enter = go | next_tile;
+  assign \$151  = ~ walking;
+  assign next_column = \$151  | last_block;
+  assign \$152  = ~ walking;
+  assign \$153  = last_block & last_kernel_column;
+  assign next_row = \$152  | \$153 ;
+  assign \$154  = ~ walking;
+  assign \$155  = last_block & last_kernel_column;
+  assign \$156  = \$155  & last_kernel_row;
+  assign next_output = \$154  | \$156 ;
+  assign \$157  = base + step;
+  assign \$158  = ~ walking;
   always @(posedge clk)
-    token <= \$179 ;
+    chained <= \$159 ;
   always @(posedge clk)
-    done <= \$180 ;
+    token <= \$160 ;
   always @(posedge clk)
-    load_next <= \$181 ;
+    done <= \$161 ;
   always @(posedge clk)
-    address <= \$182 ;
+    load_next <= \$162 ;
   always @(posedge clk)
-    sub_block <= \$183 ;
+    address <= \$163 ;
   always @(posedge clk)
-    pad <= \$184 ;
+    sub_block <= \$164 ;
   always @(posedge clk)
-    first_pixel <= \$185 ;
+    pad <= \$165 ;
   always @(posedge clk)
-    column <= \$186 ;
+    first_pixel <= \$166 ;
   always @(posedge clk)
-    x <= \$187 ;
+    column <= \$167 ;
   always @(posedge clk)
-    pixel_address <= \$188 ;
+    x <= \$168 ;
   always @(posedge clk)
-    row <= \$189 ;
+    pixel_address <= \$169 ;
   always @(posedge clk)
-    y <= \$190 ;
+    row <= \$170 ;
   always @(posedge clk)
-    row_address <= \$191 ;
+    y <= \$171 ;
   always @(posedge clk)
-    waiting <= \$192 ;
+    row_address <= \$172 ;
   always @(posedge clk)
-    gap <= \$193 ;
+    waiting <= \$173 ;
   always @(posedge clk)
-    walking <= \$194 ;
+    gap <= \$174 ;
   always @(posedge clk)
-    elapsed <= \$195 ;
+    walking <= \$175 ;
   always @(posedge clk)
-    first_reduction <= \$196 ;
+    elapsed <= \$176 ;
   always @(posedge clk)
-    x_tile <= \$197 ;
+    first_reduction <= \$177 ;
   always @(posedge clk)
-    y_tile <= \$198 ;
+    x_tile <= \$178 ;
   always @(posedge clk)
-    tile_address <= \$199 ;
+    y_tile <= \$179 ;
   always @(posedge clk)
-    block <= \$200 ;
+    tile_address <= \$180 ;
   always @(posedge clk)
-    last_block <= \$201 ;
+    block <= \$181 ;
   always @(posedge clk)
-    \sub_block$38  <= \$202 ;
+    last_block <= \$182 ;
   always @(posedge clk)
-    column_address <= \$203 ;
+    \sub_block$12  <= \$183 ;
   always @(posedge clk)
-    kernel_column <= \$204 ;
+    column_address <= \$184 ;
   always @(posedge clk)
-    last_kernel_column <= \$205 ;
+    kernel_column <= \$185 ;
   always @(posedge clk)
-    kernel_address <= \$206 ;
+    last_kernel_column <= \$186 ;
   always @(posedge clk)
-    kernel_row <= \$207 ;
+    kernel_address <= \$187 ;
   always @(posedge clk)
-    last_kernel_row <= \$208 ;
+    kernel_row <= \$188 ;
   always @(posedge clk)
-    output_address <= \$209 ;
+    last_kernel_row <= \$189 ;
   always @(posedge clk)
-    output_tile <= \$210 ;
+    output_address <= \$190 ;
   always @(posedge clk)
-    last_output <= \$211 ;
+    output_tile <= \$191 ;
+  always @(posedge clk)
+    last_output <= \$192 ;
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
+    \$159  = \$5 ;
+    if (rst) begin
+      \$159  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
+    \$160  = 5'h00;
+    if (\$7 ) begin
+      \$160 [0] = 1'h1;
+      \$160 [1] = first_pixel;
+      \$160 [2] = \$13 ;
+      \$160 [3] = first_reduction;
+      \$160 [4] = \$15 ;
+    end
+    if (rst) begin
+      \$160  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
+    \$161  = 1'h0;
+    if (\$7 ) begin
+      if (\$34 ) begin
+        if (\$39 ) begin
+          \$161  = 1'h1;
+        end
+      end
+    end
+    if (rst) begin
+      \$161  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
+    \$162  = 1'h0;
+    if (\$7 ) begin
+      \$162  = \$25 ;
+    end
+    if (rst) begin
+      \$162  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
+    \$163  = address;
+    if (\$7 ) begin
+      \$163  = pixel_address;
+    end
+    if (rst) begin
+      \$163  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
+    \$164  = sub_block;
+    if (\$7 ) begin
+      \$164  = \sub_block$12 ;
+    end
+    if (rst) begin
+      \$164  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
+    \$165  = pad;
+    if (\$7 ) begin
+      \$165  = \$10 ;
+    end
+    if (rst) begin
+      \$165  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
+    \$166  = first_pixel;
+    if (\$7 ) begin
+      \$166  = 1'h0;
+    end
+    if (enter) begin
+      \$166  = 1'h1;
+    end
+    if (rst) begin
+      \$166  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
+    \$167  = column;
+    if (\$7 ) begin
+      \$167  = \$26 [8:0];
+      if (\$29 ) begin
+        \$167  = layer[228:220];
+      end
+    end
+    if (enter) begin
+      \$167  = layer[228:220];
+    end
+    if (rst) begin
+      \$167  = 9'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
+    \$168  = x;
+    if (\$7 ) begin
+      \$168  = \$27 [9:0];
+      if (\$29 ) begin
+        \$168  = x_tile;
+      end
+    end
+    if (enter) begin
+      \$168  = \$58 [9:0];
+    end
+    if (rst) begin
+      \$168  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
+    \$169  = pixel_address;
+    if (\$7 ) begin
+      \$169  = \$28 [15:0];
+      if (\$29 ) begin
+        \$169  = \$150 [15:0];
+      end
+    end
+    if (enter) begin
+      \$169  = \$157 [15:0];
+    end
+    if (rst) begin
+      \$169  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
+    \$170  = row;
+    if (\$7 ) begin
+      if (\$29 ) begin
+        \$170  = \$30 [8:0];
+      end
+    end
+    if (enter) begin
+      \$170  = layer[219:211];
+    end
+    if (rst) begin
+      \$170  = 9'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
+    \$171  = y;
+    if (\$7 ) begin
+      if (\$29 ) begin
+        \$171  = \$31 [9:0];
+      end
+    end
+    if (enter) begin
+      \$171  = \$64 [9:0];
+    end
+    if (rst) begin
+      \$171  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
+    \$172  = row_address;
+    if (\$7 ) begin
+      if (\$29 ) begin
+        \$172  = \$150 [15:0];
+      end
+    end
+    if (enter) begin
+      \$172  = \$157 [15:0];
+    end
+    if (rst) begin
+      \$172  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
+    \$173  = waiting;
+    if (\$7 ) begin
+      if (\$34 ) begin
+        \$173  = 1'h1;
+      end
+    end
+    if (enter) begin
+      \$173  = 1'h0;
+    end
+    if (rst) begin
+      \$173  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
+    \$174  = gap;
+    if (\$7 ) begin
+      if (\$34 ) begin
+        if (\$36 ) begin
+          \$174  = 3'h4;
+        end
+      end
+    end
+    if (\$54 ) begin
+      \$174  = \$55 [2:0];
+    end
+    if (enter) begin
+      \$174  = 3'h0;
+    end
+    if (rst) begin
+      \$174  = 3'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
+    \$175  = walking;
+    if (\$7 ) begin
+      if (\$34 ) begin
+        if (\$39 ) begin
+          \$175  = 1'h0;
+        end
+      end
+    end
+    if (go) begin
+      \$175  = 1'h1;
+    end
+    if (stop) begin
+      \$175  = 1'h0;
+    end
+    if (rst) begin
+      \$175  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
+    \$176  = elapsed;
+    if (\$40 ) begin
+      \$176  = \$41 [3:0];
+    end
+    if (enter) begin
+      \$176  = 4'h0;
+    end
+    if (rst) begin
+      \$176  = 4'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
+    \$177  = first_reduction;
+    if (enter) begin
+      \$177  = next_output;
+    end
+    if (rst) begin
+      \$177  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
+    \$178  = x_tile;
+    if (enter) begin
+      \$178  = \$61 [9:0];
+    end
+    if (rst) begin
+      \$178  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
+    \$179  = y_tile;
+    if (enter) begin
+      \$179  = \$67 [9:0];
+    end
+    if (rst) begin
+      \$179  = 10'h000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
+    \$180  = tile_address;
+    if (enter) begin
+      \$180  = \$157 [15:0];
+    end
+    if (rst) begin
+      \$180  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
+    \$181  = block;
+    if (enter) begin
+      \$181  = \$69 [12:0];
+    end
+    if (rst) begin
+      \$181  = 13'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
+    \$182  = last_block;
+    if (enter) begin
+      \$182  = \$72 ;
+    end
+    if (rst) begin
+      \$182  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
+    \$183  = \sub_block$12 ;
+    if (enter) begin
+      if (next_column) begin
+        \$183  = layer[31];
+      end
+    end
+    if (rst) begin
+      \$183  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
+    \$184  = column_address;
+    if (enter) begin
+      if (next_column) begin
+        \$184  = \$157 [15:0];
+      end
+    end
+    if (rst) begin
+      \$184  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
+    \$185  = kernel_column;
+    if (enter) begin
+      if (next_column) begin
+        \$185  = \$74 [4:0];
+      end
+    end
+    if (rst) begin
+      \$185  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
+    \$186  = last_kernel_column;
+    if (enter) begin
+      if (next_column) begin
+        \$186  = \$77 ;
+      end
+    end
+    if (rst) begin
+      \$186  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
+    \$187  = kernel_address;
+    if (enter) begin
+      if (next_row) begin
+        \$187  = \$157 [15:0];
+      end
+    end
+    if (rst) begin
+      \$187  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
+    \$188  = kernel_row;
+    if (enter) begin
+      if (next_row) begin
+        \$188  = \$79 [4:0];
+      end
+    end
+    if (rst) begin
+      \$188  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
+    \$189  = last_kernel_row;
+    if (enter) begin
+      if (next_row) begin
+        \$189  = \$82 ;
+      end
+    end
+    if (rst) begin
+      \$189  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
+    \$190  = output_address;
+    if (enter) begin
+      if (next_output) begin
+        \$190  = \$157 [15:0];
+      end
+    end
+    if (rst) begin
+      \$190  = 16'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
+    \$191  = output_tile;
+    if (enter) begin
+      if (next_output) begin
+        \$191  = \$85 [13:0];
+      end
+    end
+    if (rst) begin
+      \$191  = 14'h0000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
+    \$192  = last_output;
+    if (enter) begin
+      if (next_output) begin
+        \$192  = \$89 ;
+      end
+    end
+    if (rst) begin
+      \$192  = 1'h0;
+    end
+  end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
     base = tile_address;
-    if (\$89 ) begin
+    if (\$158 ) begin
       base = layer[55:40];
     end else if (next_output) begin
       base = output_address;
@@ -15098,7 +15491,7 @@ module \holdfast_8x8_guard.feeder (rst, streaming, stall_weights, stall_memory, 
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
     step = 16'h0001;
-    if (\$89 ) begin
+    if (\$158 ) begin
       step = 16'h0000;
     end else if (next_output) begin
       step = layer[71:56];
@@ -15108,430 +15501,8 @@ module \holdfast_8x8_guard.feeder (rst, streaming, stall_weights, stall_memory, 
       step = layer[119:104];
     end
   end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$179  = 5'h00;
-    if (\$91 ) begin
-      \$179 [0] = 1'h1;
-      \$179 [1] = first_pixel;
-      \$179 [2] = \$97 ;
-      \$179 [3] = first_reduction;
-      \$179 [4] = \$99 ;
-    end
-    if (rst) begin
-      \$179  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$180  = 1'h0;
-    if (\$91 ) begin
-      if (\$118 ) begin
-        if (\$123 ) begin
-          \$180  = 1'h1;
-        end
-      end
-    end
-    if (rst) begin
-      \$180  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$181  = 1'h0;
-    if (\$91 ) begin
-      \$181  = \$109 ;
-    end
-    if (rst) begin
-      \$181  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$182  = address;
-    if (\$91 ) begin
-      \$182  = pixel_address;
-    end
-    if (rst) begin
-      \$182  = 16'h0000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$183  = sub_block;
-    if (\$91 ) begin
-      \$183  = \sub_block$38 ;
-    end
-    if (rst) begin
-      \$183  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$184  = pad;
-    if (\$91 ) begin
-      \$184  = \$94 ;
-    end
-    if (rst) begin
-      \$184  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$185  = first_pixel;
-    if (\$91 ) begin
-      \$185  = 1'h0;
-    end
-    if (enter) begin
-      \$185  = 1'h1;
-    end
-    if (rst) begin
-      \$185  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$186  = column;
-    if (\$91 ) begin
-      \$186  = \$110 [8:0];
-      if (\$113 ) begin
-        \$186  = layer[228:220];
-      end
-    end
-    if (enter) begin
-      \$186  = layer[228:220];
-    end
-    if (rst) begin
-      \$186  = 9'h000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$187  = x;
-    if (\$91 ) begin
-      \$187  = \$111 [9:0];
-      if (\$113 ) begin
-        \$187  = x_tile;
-      end
-    end
-    if (enter) begin
-      \$187  = \$147 [9:0];
-    end
-    if (rst) begin
-      \$187  = 10'h000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$188  = pixel_address;
-    if (\$91 ) begin
-      \$188  = \$112 [15:0];
-      if (\$113 ) begin
-        \$188  = \$81 [15:0];
-      end
-    end
-    if (enter) begin
-      \$188  = \$88 [15:0];
-    end
-    if (rst) begin
-      \$188  = 16'h0000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$189  = row;
-    if (\$91 ) begin
-      if (\$113 ) begin
-        \$189  = \$114 [8:0];
-      end
-    end
-    if (enter) begin
-      \$189  = layer[219:211];
-    end
-    if (rst) begin
-      \$189  = 9'h000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$190  = y;
-    if (\$91 ) begin
-      if (\$113 ) begin
-        \$190  = \$115 [9:0];
-      end
-    end
-    if (enter) begin
-      \$190  = \$153 [9:0];
-    end
-    if (rst) begin
-      \$190  = 10'h000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$191  = row_address;
-    if (\$91 ) begin
-      if (\$113 ) begin
-        \$191  = \$81 [15:0];
-      end
-    end
-    if (enter) begin
-      \$191  = \$88 [15:0];
-    end
-    if (rst) begin
-      \$191  = 16'h0000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$192  = waiting;
-    if (\$91 ) begin
-      if (\$118 ) begin
-        \$192  = 1'h1;
-      end
-    end
-    if (enter) begin
-      \$192  = 1'h0;
-    end
-    if (rst) begin
-      \$192  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$193  = gap;
-    if (\$91 ) begin
-      if (\$118 ) begin
-        if (\$120 ) begin
-          \$193  = 3'h4;
-        end
-      end
-    end
-    if (\$143 ) begin
-      \$193  = \$144 [2:0];
-    end
-    if (enter) begin
-      \$193  = 3'h0;
-    end
-    if (rst) begin
-      \$193  = 3'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$194  = walking;
-    if (\$91 ) begin
-      if (\$118 ) begin
-        if (\$123 ) begin
-          \$194  = 1'h0;
-        end
-      end
-    end
-    if (go) begin
-      \$194  = 1'h1;
-    end
-    if (stop) begin
-      \$194  = 1'h0;
-    end
-    if (rst) begin
-      \$194  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$195  = elapsed;
-    if (\$124 ) begin
-      \$195  = \$125 [3:0];
-    end
-    if (enter) begin
-      \$195  = 4'h0;
-    end
-    if (rst) begin
-      \$195  = 4'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$196  = first_reduction;
-    if (enter) begin
-      \$196  = next_output;
-    end
-    if (rst) begin
-      \$196  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$197  = x_tile;
-    if (enter) begin
-      \$197  = \$150 [9:0];
-    end
-    if (rst) begin
-      \$197  = 10'h000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$198  = y_tile;
-    if (enter) begin
-      \$198  = \$156 [9:0];
-    end
-    if (rst) begin
-      \$198  = 10'h000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$199  = tile_address;
-    if (enter) begin
-      \$199  = \$88 [15:0];
-    end
-    if (rst) begin
-      \$199  = 16'h0000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$200  = block;
-    if (enter) begin
-      \$200  = \$158 [12:0];
-    end
-    if (rst) begin
-      \$200  = 13'h0000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$201  = last_block;
-    if (enter) begin
-      \$201  = \$161 ;
-    end
-    if (rst) begin
-      \$201  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$202  = \sub_block$38 ;
-    if (enter) begin
-      if (next_column) begin
-        \$202  = layer[31];
-      end
-    end
-    if (rst) begin
-      \$202  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$203  = column_address;
-    if (enter) begin
-      if (next_column) begin
-        \$203  = \$88 [15:0];
-      end
-    end
-    if (rst) begin
-      \$203  = 16'h0000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$204  = kernel_column;
-    if (enter) begin
-      if (next_column) begin
-        \$204  = \$163 [4:0];
-      end
-    end
-    if (rst) begin
-      \$204  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$205  = last_kernel_column;
-    if (enter) begin
-      if (next_column) begin
-        \$205  = \$166 ;
-      end
-    end
-    if (rst) begin
-      \$205  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$206  = kernel_address;
-    if (enter) begin
-      if (next_row) begin
-        \$206  = \$88 [15:0];
-      end
-    end
-    if (rst) begin
-      \$206  = 16'h0000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$207  = kernel_row;
-    if (enter) begin
-      if (next_row) begin
-        \$207  = \$168 [4:0];
-      end
-    end
-    if (rst) begin
-      \$207  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$208  = last_kernel_row;
-    if (enter) begin
-      if (next_row) begin
-        \$208  = \$171 ;
-      end
-    end
-    if (rst) begin
-      \$208  = 1'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$209  = output_address;
-    if (enter) begin
-      if (next_output) begin
-        \$209  = \$88 [15:0];
-      end
-    end
-    if (rst) begin
-      \$209  = 16'h0000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$210  = output_tile;
-    if (enter) begin
-      if (next_output) begin
-        \$210  = \$174 [13:0];
-      end
-    end
-    if (rst) begin
-      \$210  = 14'h0000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$69 ) begin end
-    \$211  = last_output;
-    if (enter) begin
-      if (next_output) begin
-        \$211  = \$178 ;
-      end
-    end
-    if (rst) begin
-      \$211  = 1'h0;
-    end
-  end
-  assign row_base = \$81 [15:0];
-  assign tile_base = \$88 [15:0];
+  assign row_base = \$150 [15:0];
+  assign tile_base = \$157 [15:0];
   assign \layer.magic  = layer[15:0];
   assign \layer.hold_weights  = layer[16];
   assign \layer.maximum  = layer[17];
@@ -15588,8 +15559,8 @@ module \holdfast_8x8_guard.feeder (rst, streaming, stall_weights, stall_memory, 
   assign \token.end  = token[2];
   assign \token.first  = token[3];
   assign \token.last  = token[4];
-  assign \$58  = \$56 ;
-  assign \$140  = \$138 ;
+  assign \$51  = \$49 ;
+  assign \$132  = \$130 ;
 endmodule
 
 module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub_block$3 , pad, act, violation, layer, clk);
@@ -15857,7 +15828,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .below(below),
     .check(checked),
     .override(pad_selected),
-    .\port$5537$358 (layer[373:358]),
+    .\port$5486$358 (layer[373:358]),
     .result(result),
     .value(selected[7:0]),
     .violation(\violation$35 )
@@ -15867,7 +15838,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .below(below),
     .check(checked),
     .override(pad_selected),
-    .\port$5537$358 (layer[373:358]),
+    .\port$5486$358 (layer[373:358]),
     .result(\result$19 ),
     .value(selected[15:8]),
     .violation(\violation$43 )
@@ -15877,7 +15848,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .below(below),
     .check(checked),
     .override(pad_selected),
-    .\port$5537$358 (layer[373:358]),
+    .\port$5486$358 (layer[373:358]),
     .result(\result$20 ),
     .value(selected[23:16]),
     .violation(\violation$51 )
@@ -15887,7 +15858,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .below(below),
     .check(checked),
     .override(pad_selected),
-    .\port$5537$358 (layer[373:358]),
+    .\port$5486$358 (layer[373:358]),
     .result(\result$21 ),
     .value(selected[31:24]),
     .violation(\violation$59 )
@@ -15897,7 +15868,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .below(below),
     .check(checked),
     .override(pad_selected),
-    .\port$5537$358 (layer[373:358]),
+    .\port$5486$358 (layer[373:358]),
     .result(\result$22 ),
     .value(selected[39:32]),
     .violation(\violation$67 )
@@ -15907,7 +15878,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .below(below),
     .check(checked),
     .override(pad_selected),
-    .\port$5537$358 (layer[373:358]),
+    .\port$5486$358 (layer[373:358]),
     .result(\result$23 ),
     .value(selected[47:40]),
     .violation(\violation$75 )
@@ -15917,7 +15888,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .below(below),
     .check(checked),
     .override(pad_selected),
-    .\port$5537$358 (layer[373:358]),
+    .\port$5486$358 (layer[373:358]),
     .result(\result$24 ),
     .value(selected[55:48]),
     .violation(\violation$83 )
@@ -15927,7 +15898,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .below(below),
     .check(checked),
     .override(pad_selected),
-    .\port$5537$358 (layer[373:358]),
+    .\port$5486$358 (layer[373:358]),
     .result(\result$25 ),
     .value(selected[63:56]),
     .violation(\violation$91 )
@@ -16159,7 +16130,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
   assign violation[0] = \violation$35 ;
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_0 (result, override, check, below, above, value, \port$5537$358 , violation);
+module \holdfast_8x8_guard.input_stage.guard_0 (result, override, check, below, above, value, \port$5486$358 , violation);
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -16183,34 +16154,34 @@ module \holdfast_8x8_guard.input_stage.guard_0 (result, override, check, below, 
   wire [7:0] lo;
   input override;
   wire override;
-  input [15:0] \port$5537$358 ;
-  wire [15:0] \port$5537$358 ;
+  input [15:0] \port$5486$358 ;
+  wire [15:0] \port$5486$358 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = { \port$5537$358 [7], value[6:0] } < { value[7], \port$5537$358 [6:0] };
+  assign \$1  = { \port$5486$358 [7], value[6:0] } < { value[7], \port$5486$358 [6:0] };
   assign \$2  = check & \$1 ;
-  assign \$3  = { value[7], \port$5537$358 [14:8] } < { \port$5537$358 [15], value[6:0] };
+  assign \$3  = { value[7], \port$5486$358 [14:8] } < { \port$5486$358 [15], value[6:0] };
   assign \$4  = check & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = { \port$5537$358 [7], value[6:0] } < { value[7], \port$5537$358 [6:0] };
+  assign \$5  = { \port$5486$358 [7], value[6:0] } < { value[7], \port$5486$358 [6:0] };
   assign \$6  = check & \$5 ;
-  assign \$7  = { value[7], \port$5537$358 [14:8] } < { \port$5537$358 [15], value[6:0] };
+  assign \$7  = { value[7], \port$5486$358 [14:8] } < { \port$5486$358 [15], value[6:0] };
   assign \$8  = check & \$7 ;
   assign \$9  = \$6  | \$8 ;
   assign \$10  = \$9  | override;
-  assign \$11  = { \port$5537$358 [7], value[6:0] } < { value[7], \port$5537$358 [6:0] };
+  assign \$11  = { \port$5486$358 [7], value[6:0] } < { value[7], \port$5486$358 [6:0] };
   assign \$12  = check & \$11 ;
   assign \$13  = \$12  ? below : above;
   assign result = \$10  ? \$13  : value;
-  assign lo = \port$5537$358 [7:0];
-  assign hi = \port$5537$358 [15:8];
+  assign lo = \port$5486$358 [7:0];
+  assign hi = \port$5486$358 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_1 (result, override, check, below, above, value, \port$5537$358 , violation);
+module \holdfast_8x8_guard.input_stage.guard_1 (result, override, check, below, above, value, \port$5486$358 , violation);
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -16234,34 +16205,34 @@ module \holdfast_8x8_guard.input_stage.guard_1 (result, override, check, below, 
   wire [7:0] lo;
   input override;
   wire override;
-  input [15:0] \port$5537$358 ;
-  wire [15:0] \port$5537$358 ;
+  input [15:0] \port$5486$358 ;
+  wire [15:0] \port$5486$358 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = { \port$5537$358 [7], value[6:0] } < { value[7], \port$5537$358 [6:0] };
+  assign \$1  = { \port$5486$358 [7], value[6:0] } < { value[7], \port$5486$358 [6:0] };
   assign \$2  = check & \$1 ;
-  assign \$3  = { value[7], \port$5537$358 [14:8] } < { \port$5537$358 [15], value[6:0] };
+  assign \$3  = { value[7], \port$5486$358 [14:8] } < { \port$5486$358 [15], value[6:0] };
   assign \$4  = check & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = { \port$5537$358 [7], value[6:0] } < { value[7], \port$5537$358 [6:0] };
+  assign \$5  = { \port$5486$358 [7], value[6:0] } < { value[7], \port$5486$358 [6:0] };
   assign \$6  = check & \$5 ;
-  assign \$7  = { value[7], \port$5537$358 [14:8] } < { \port$5537$358 [15], value[6:0] };
+  assign \$7  = { value[7], \port$5486$358 [14:8] } < { \port$5486$358 [15], value[6:0] };
   assign \$8  = check & \$7 ;
   assign \$9  = \$6  | \$8 ;
   assign \$10  = \$9  | override;
-  assign \$11  = { \port$5537$358 [7], value[6:0] } < { value[7], \port$5537$358 [6:0] };
+  assign \$11  = { \port$5486$358 [7], value[6:0] } < { value[7], \port$5486$358 [6:0] };
   assign \$12  = check & \$11 ;
   assign \$13  = \$12  ? below : above;
   assign result = \$10  ? \$13  : value;
-  assign lo = \port$5537$358 [7:0];
-  assign hi = \port$5537$358 [15:8];
+  assign lo = \port$5486$358 [7:0];
+  assign hi = \port$5486$358 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_2 (result, override, check, below, above, value, \port$5537$358 , violation);
+module \holdfast_8x8_guard.input_stage.guard_2 (result, override, check, below, above, value, \port$5486$358 , violation);
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -16285,34 +16256,34 @@ module \holdfast_8x8_guard.input_stage.guard_2 (result, override, check, below, 
   wire [7:0] lo;
   input override;
   wire override;
-  input [15:0] \port$5537$358 ;
-  wire [15:0] \port$5537$358 ;
+  input [15:0] \port$5486$358 ;
+  wire [15:0] \port$5486$358 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = { \port$5537$358 [7], value[6:0] } < { value[7], \port$5537$358 [6:0] };
+  assign \$1  = { \port$5486$358 [7], value[6:0] } < { value[7], \port$5486$358 [6:0] };
   assign \$2  = check & \$1 ;
-  assign \$3  = { value[7], \port$5537$358 [14:8] } < { \port$5537$358 [15], value[6:0] };
+  assign \$3  = { value[7], \port$5486$358 [14:8] } < { \port$5486$358 [15], value[6:0] };
   assign \$4  = check & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = { \port$5537$358 [7], value[6:0] } < { value[7], \port$5537$358 [6:0] };
+  assign \$5  = { \port$5486$358 [7], value[6:0] } < { value[7], \port$5486$358 [6:0] };
   assign \$6  = check & \$5 ;
-  assign \$7  = { value[7], \port$5537$358 [14:8] } < { \port$5537$358 [15], value[6:0] };
+  assign \$7  = { value[7], \port$5486$358 [14:8] } < { \port$5486$358 [15], value[6:0] };
   assign \$8  = check & \$7 ;
   assign \$9  = \$6  | \$8 ;
   assign \$10  = \$9  | override;
-  assign \$11  = { \port$5537$358 [7], value[6:0] } < { value[7], \port$5537$358 [6:0] };
+  assign \$11  = { \port$5486$358 [7], value[6:0] } < { value[7], \port$5486$358 [6:0] };
   assign \$12  = check & \$11 ;
   assign \$13  = \$12  ? below : above;
   assign result = \$10  ? \$13  : value;
-  assign lo = \port$5537$358 [7:0];
-  assign hi = \port$5537$358 [15:8];
+  assign lo = \port$5486$358 [7:0];
+  assign hi = \port$5486$358 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_3 (result, override, check, below, above, value, \port$5537$358 , violation);
+module \holdfast_8x8_guard.input_stage.guard_3 (result, override, check, below, above, value, \port$5486$358 , violation);
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -16336,34 +16307,34 @@ module \holdfast_8x8_guard.input_stage.guard_3 (result, override, check, below, 
   wire [7:0] lo;
   input override;
   wire override;
-  input [15:0] \port$5537$358 ;
-  wire [15:0] \port$5537$358 ;
+  input [15:0] \port$5486$358 ;
+  wire [15:0] \port$5486$358 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = { \port$5537$358 [7], value[6:0] } < { value[7], \port$5537$358 [6:0] };
+  assign \$1  = { \port$5486$358 [7], value[6:0] } < { value[7], \port$5486$358 [6:0] };
   assign \$2  = check & \$1 ;
-  assign \$3  = { value[7], \port$5537$358 [14:8] } < { \port$5537$358 [15], value[6:0] };
+  assign \$3  = { value[7], \port$5486$358 [14:8] } < { \port$5486$358 [15], value[6:0] };
   assign \$4  = check & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = { \port$5537$358 [7], value[6:0] } < { value[7], \port$5537$358 [6:0] };
+  assign \$5  = { \port$5486$358 [7], value[6:0] } < { value[7], \port$5486$358 [6:0] };
   assign \$6  = check & \$5 ;
-  assign \$7  = { value[7], \port$5537$358 [14:8] } < { \port$5537$358 [15], value[6:0] };
+  assign \$7  = { value[7], \port$5486$358 [14:8] } < { \port$5486$358 [15], value[6:0] };
   assign \$8  = check & \$7 ;
   assign \$9  = \$6  | \$8 ;
   assign \$10  = \$9  | override;
-  assign \$11  = { \port$5537$358 [7], value[6:0] } < { value[7], \port$5537$358 [6:0] };
+  assign \$11  = { \port$5486$358 [7], value[6:0] } < { value[7], \port$5486$358 [6:0] };
   assign \$12  = check & \$11 ;
   assign \$13  = \$12  ? below : above;
   assign result = \$10  ? \$13  : value;
-  assign lo = \port$5537$358 [7:0];
-  assign hi = \port$5537$358 [15:8];
+  assign lo = \port$5486$358 [7:0];
+  assign hi = \port$5486$358 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_4 (result, override, check, below, above, value, \port$5537$358 , violation);
+module \holdfast_8x8_guard.input_stage.guard_4 (result, override, check, below, above, value, \port$5486$358 , violation);
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -16387,34 +16358,34 @@ module \holdfast_8x8_guard.input_stage.guard_4 (result, override, check, below, 
   wire [7:0] lo;
   input override;
   wire override;
-  input [15:0] \port$5537$358 ;
-  wire [15:0] \port$5537$358 ;
+  input [15:0] \port$5486$358 ;
+  wire [15:0] \port$5486$358 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = { \port$5537$358 [7], value[6:0] } < { value[7], \port$5537$358 [6:0] };
+  assign \$1  = { \port$5486$358 [7], value[6:0] } < { value[7], \port$5486$358 [6:0] };
   assign \$2  = check & \$1 ;
-  assign \$3  = { value[7], \port$5537$358 [14:8] } < { \port$5537$358 [15], value[6:0] };
+  assign \$3  = { value[7], \port$5486$358 [14:8] } < { \port$5486$358 [15], value[6:0] };
   assign \$4  = check & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = { \port$5537$358 [7], value[6:0] } < { value[7], \port$5537$358 [6:0] };
+  assign \$5  = { \port$5486$358 [7], value[6:0] } < { value[7], \port$5486$358 [6:0] };
   assign \$6  = check & \$5 ;
-  assign \$7  = { value[7], \port$5537$358 [14:8] } < { \port$5537$358 [15], value[6:0] };
+  assign \$7  = { value[7], \port$5486$358 [14:8] } < { \port$5486$358 [15], value[6:0] };
   assign \$8  = check & \$7 ;
   assign \$9  = \$6  | \$8 ;
   assign \$10  = \$9  | override;
-  assign \$11  = { \port$5537$358 [7], value[6:0] } < { value[7], \port$5537$358 [6:0] };
+  assign \$11  = { \port$5486$358 [7], value[6:0] } < { value[7], \port$5486$358 [6:0] };
   assign \$12  = check & \$11 ;
   assign \$13  = \$12  ? below : above;
   assign result = \$10  ? \$13  : value;
-  assign lo = \port$5537$358 [7:0];
-  assign hi = \port$5537$358 [15:8];
+  assign lo = \port$5486$358 [7:0];
+  assign hi = \port$5486$358 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_5 (result, override, check, below, above, value, \port$5537$358 , violation);
+module \holdfast_8x8_guard.input_stage.guard_5 (result, override, check, below, above, value, \port$5486$358 , violation);
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -16438,34 +16409,34 @@ module \holdfast_8x8_guard.input_stage.guard_5 (result, override, check, below, 
   wire [7:0] lo;
   input override;
   wire override;
-  input [15:0] \port$5537$358 ;
-  wire [15:0] \port$5537$358 ;
+  input [15:0] \port$5486$358 ;
+  wire [15:0] \port$5486$358 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = { \port$5537$358 [7], value[6:0] } < { value[7], \port$5537$358 [6:0] };
+  assign \$1  = { \port$5486$358 [7], value[6:0] } < { value[7], \port$5486$358 [6:0] };
   assign \$2  = check & \$1 ;
-  assign \$3  = { value[7], \port$5537$358 [14:8] } < { \port$5537$358 [15], value[6:0] };
+  assign \$3  = { value[7], \port$5486$358 [14:8] } < { \port$5486$358 [15], value[6:0] };
   assign \$4  = check & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = { \port$5537$358 [7], value[6:0] } < { value[7], \port$5537$358 [6:0] };
+  assign \$5  = { \port$5486$358 [7], value[6:0] } < { value[7], \port$5486$358 [6:0] };
   assign \$6  = check & \$5 ;
-  assign \$7  = { value[7], \port$5537$358 [14:8] } < { \port$5537$358 [15], value[6:0] };
+  assign \$7  = { value[7], \port$5486$358 [14:8] } < { \port$5486$358 [15], value[6:0] };
   assign \$8  = check & \$7 ;
   assign \$9  = \$6  | \$8 ;
   assign \$10  = \$9  | override;
-  assign \$11  = { \port$5537$358 [7], value[6:0] } < { value[7], \port$5537$358 [6:0] };
+  assign \$11  = { \port$5486$358 [7], value[6:0] } < { value[7], \port$5486$358 [6:0] };
   assign \$12  = check & \$11 ;
   assign \$13  = \$12  ? below : above;
   assign result = \$10  ? \$13  : value;
-  assign lo = \port$5537$358 [7:0];
-  assign hi = \port$5537$358 [15:8];
+  assign lo = \port$5486$358 [7:0];
+  assign hi = \port$5486$358 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_6 (result, override, check, below, above, value, \port$5537$358 , violation);
+module \holdfast_8x8_guard.input_stage.guard_6 (result, override, check, below, above, value, \port$5486$358 , violation);
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -16489,34 +16460,34 @@ module \holdfast_8x8_guard.input_stage.guard_6 (result, override, check, below, 
   wire [7:0] lo;
   input override;
   wire override;
-  input [15:0] \port$5537$358 ;
-  wire [15:0] \port$5537$358 ;
+  input [15:0] \port$5486$358 ;
+  wire [15:0] \port$5486$358 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = { \port$5537$358 [7], value[6:0] } < { value[7], \port$5537$358 [6:0] };
+  assign \$1  = { \port$5486$358 [7], value[6:0] } < { value[7], \port$5486$358 [6:0] };
   assign \$2  = check & \$1 ;
-  assign \$3  = { value[7], \port$5537$358 [14:8] } < { \port$5537$358 [15], value[6:0] };
+  assign \$3  = { value[7], \port$5486$358 [14:8] } < { \port$5486$358 [15], value[6:0] };
   assign \$4  = check & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = { \port$5537$358 [7], value[6:0] } < { value[7], \port$5537$358 [6:0] };
+  assign \$5  = { \port$5486$358 [7], value[6:0] } < { value[7], \port$5486$358 [6:0] };
   assign \$6  = check & \$5 ;
-  assign \$7  = { value[7], \port$5537$358 [14:8] } < { \port$5537$358 [15], value[6:0] };
+  assign \$7  = { value[7], \port$5486$358 [14:8] } < { \port$5486$358 [15], value[6:0] };
   assign \$8  = check & \$7 ;
   assign \$9  = \$6  | \$8 ;
   assign \$10  = \$9  | override;
-  assign \$11  = { \port$5537$358 [7], value[6:0] } < { value[7], \port$5537$358 [6:0] };
+  assign \$11  = { \port$5486$358 [7], value[6:0] } < { value[7], \port$5486$358 [6:0] };
   assign \$12  = check & \$11 ;
   assign \$13  = \$12  ? below : above;
   assign result = \$10  ? \$13  : value;
-  assign lo = \port$5537$358 [7:0];
-  assign hi = \port$5537$358 [15:8];
+  assign lo = \port$5486$358 [7:0];
+  assign hi = \port$5486$358 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_7 (result, override, check, below, above, value, \port$5537$358 , violation);
+module \holdfast_8x8_guard.input_stage.guard_7 (result, override, check, below, above, value, \port$5486$358 , violation);
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -16540,96 +16511,62 @@ module \holdfast_8x8_guard.input_stage.guard_7 (result, override, check, below, 
   wire [7:0] lo;
   input override;
   wire override;
-  input [15:0] \port$5537$358 ;
-  wire [15:0] \port$5537$358 ;
+  input [15:0] \port$5486$358 ;
+  wire [15:0] \port$5486$358 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = { \port$5537$358 [7], value[6:0] } < { value[7], \port$5537$358 [6:0] };
+  assign \$1  = { \port$5486$358 [7], value[6:0] } < { value[7], \port$5486$358 [6:0] };
   assign \$2  = check & \$1 ;
-  assign \$3  = { value[7], \port$5537$358 [14:8] } < { \port$5537$358 [15], value[6:0] };
+  assign \$3  = { value[7], \port$5486$358 [14:8] } < { \port$5486$358 [15], value[6:0] };
   assign \$4  = check & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = { \port$5537$358 [7], value[6:0] } < { value[7], \port$5537$358 [6:0] };
+  assign \$5  = { \port$5486$358 [7], value[6:0] } < { value[7], \port$5486$358 [6:0] };
   assign \$6  = check & \$5 ;
-  assign \$7  = { value[7], \port$5537$358 [14:8] } < { \port$5537$358 [15], value[6:0] };
+  assign \$7  = { value[7], \port$5486$358 [14:8] } < { \port$5486$358 [15], value[6:0] };
   assign \$8  = check & \$7 ;
   assign \$9  = \$6  | \$8 ;
   assign \$10  = \$9  | override;
-  assign \$11  = { \port$5537$358 [7], value[6:0] } < { value[7], \port$5537$358 [6:0] };
+  assign \$11  = { \port$5486$358 [7], value[6:0] } < { value[7], \port$5486$358 [6:0] };
   assign \$12  = check & \$11 ;
   assign \$13  = \$12  ? below : above;
   assign result = \$10  ? \$13  : value;
-  assign lo = \port$5537$358 [7:0];
-  assign hi = \port$5537$358 [15:8];
+  assign lo = \port$5486$358 [7:0];
+  assign hi = \port$5486$358 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, enable, use_zero, token, sums, token_8, token_24, violation, codes, residual_present, \i$75 , layer, clk);
+module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, enable, use_zero, token, sums, token_8, token_24, violation, codes, residual_present, \i$76 , layer, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$71  = 0;
   wire \$1 ;
   wire \$10 ;
-  wire \$100 ;
-  reg [10:0] \$101 ;
-  reg [4:0] \$102 ;
-  reg [4:0] \$103 ;
-  reg [4:0] \$104 ;
-  reg [4:0] \$105 ;
-  reg [4:0] \$106 ;
-  reg [4:0] \$107 ;
-  reg [4:0] \$108 ;
-  reg [4:0] \$109 ;
+  reg [9:0] \$100 ;
+  reg [9:0] \$101 ;
+  reg [9:0] \$102 ;
+  reg \$103 ;
+  reg [23:0] \$104 ;
+  reg [75:0] \$105 ;
+  reg [23:0] \$106 ;
+  reg [75:0] \$107 ;
+  reg [23:0] \$108 ;
+  reg [75:0] \$109 ;
   wire \$11 ;
-  reg [4:0] \$110 ;
-  reg [4:0] \$111 ;
-  reg [4:0] \$112 ;
-  reg [4:0] \$113 ;
-  reg [4:0] \$114 ;
-  reg [4:0] \$115 ;
-  reg [4:0] \$116 ;
-  reg [4:0] \$117 ;
-  reg [4:0] \$118 ;
-  reg [4:0] \$119 ;
+  reg [23:0] \$110 ;
+  reg [75:0] \$111 ;
+  reg [23:0] \$112 ;
+  reg [75:0] \$113 ;
+  reg [23:0] \$114 ;
+  reg [75:0] \$115 ;
+  reg [23:0] \$116 ;
+  reg [75:0] \$117 ;
+  reg [23:0] \$118 ;
+  reg [75:0] \$119 ;
   wire \$12 ;
-  reg [4:0] \$120 ;
-  reg [4:0] \$121 ;
-  reg [4:0] \$122 ;
-  reg [4:0] \$123 ;
-  reg [4:0] \$124 ;
-  reg [4:0] \$125 ;
-  reg [4:0] \$126 ;
-  reg [9:0] \$127 ;
-  reg [9:0] \$128 ;
-  reg [9:0] \$129 ;
   wire \$13 ;
-  reg [9:0] \$130 ;
-  reg [9:0] \$131 ;
-  reg [9:0] \$132 ;
-  reg [9:0] \$133 ;
-  reg [9:0] \$134 ;
-  reg [9:0] \$135 ;
-  reg [9:0] \$136 ;
-  reg [9:0] \$137 ;
-  reg [23:0] \$138 ;
-  reg [75:0] \$139 ;
   wire \$14 ;
-  reg [23:0] \$140 ;
-  reg [75:0] \$141 ;
-  reg [23:0] \$142 ;
-  reg [75:0] \$143 ;
-  reg [23:0] \$144 ;
-  reg [75:0] \$145 ;
-  reg [23:0] \$146 ;
-  reg [75:0] \$147 ;
-  reg [23:0] \$148 ;
-  reg [75:0] \$149 ;
   wire \$15 ;
-  reg [23:0] \$150 ;
-  reg [75:0] \$151 ;
-  reg [23:0] \$152 ;
-  reg [75:0] \$153 ;
   wire \$16 ;
   wire \$17 ;
   wire \$18 ;
@@ -16685,59 +16622,59 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
   wire \$63 ;
   wire \$64 ;
   wire \$65 ;
-  wire \$66 ;
-  wire \$67 ;
-  wire \$68 ;
-  wire \$69 ;
+  reg [10:0] \$66 ;
+  reg [4:0] \$67 ;
+  reg [4:0] \$68 ;
+  reg [4:0] \$69 ;
   wire \$7 ;
-  wire \$70 ;
-  wire \$71 ;
-  wire \$72 ;
-  wire \$73 ;
-  wire \$74 ;
-  wire \$75 ;
-  wire \$76 ;
-  wire \$77 ;
-  wire \$78 ;
-  wire \$79 ;
+  reg [4:0] \$70 ;
+  reg [4:0] \$71 ;
+  reg [4:0] \$72 ;
+  reg [4:0] \$73 ;
+  reg [4:0] \$74 ;
+  reg [4:0] \$75 ;
+  reg [4:0] \$76 ;
+  reg [4:0] \$77 ;
+  reg [4:0] \$78 ;
+  reg [4:0] \$79 ;
   wire \$8 ;
-  wire \$80 ;
-  wire \$81 ;
-  wire \$82 ;
-  wire \$83 ;
-  wire \$84 ;
-  wire \$85 ;
-  wire \$86 ;
-  wire \$87 ;
-  wire \$88 ;
-  wire \$89 ;
+  reg [4:0] \$80 ;
+  reg [4:0] \$81 ;
+  reg [4:0] \$82 ;
+  reg [4:0] \$83 ;
+  reg [4:0] \$84 ;
+  reg [4:0] \$85 ;
+  reg [4:0] \$86 ;
+  reg [4:0] \$87 ;
+  reg [4:0] \$88 ;
+  reg [4:0] \$89 ;
   wire \$9 ;
-  wire \$90 ;
-  wire \$91 ;
-  wire \$92 ;
-  wire \$93 ;
-  wire \$94 ;
-  wire \$95 ;
-  wire \$96 ;
-  wire \$97 ;
-  wire \$98 ;
-  wire \$99 ;
+  reg [4:0] \$90 ;
+  reg [4:0] \$91 ;
+  reg [9:0] \$92 ;
+  reg [9:0] \$93 ;
+  reg [9:0] \$94 ;
+  reg [9:0] \$95 ;
+  reg [9:0] \$96 ;
+  reg [9:0] \$97 ;
+  reg [9:0] \$98 ;
+  reg [9:0] \$99 ;
   (* init = 24'h000000 *)
   wire [23:0] bias;
   (* init = 24'h000000 *)
-  wire [23:0] \bias$113 ;
+  wire [23:0] \bias$114 ;
   (* init = 24'h000000 *)
-  wire [23:0] \bias$132 ;
+  wire [23:0] \bias$133 ;
   (* init = 24'h000000 *)
-  wire [23:0] \bias$151 ;
+  wire [23:0] \bias$152 ;
   (* init = 24'h000000 *)
-  wire [23:0] \bias$170 ;
+  wire [23:0] \bias$171 ;
   (* init = 24'h000000 *)
-  wire [23:0] \bias$189 ;
+  wire [23:0] \bias$190 ;
   (* init = 24'h000000 *)
-  wire [23:0] \bias$208 ;
+  wire [23:0] \bias$209 ;
   (* init = 24'h000000 *)
-  wire [23:0] \bias$227 ;
+  wire [23:0] \bias$228 ;
   reg [23:0] bias_0 = 24'h000000;
   reg [23:0] bias_1 = 24'h000000;
   reg [23:0] bias_2 = 24'h000000;
@@ -16747,13 +16684,14 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
   reg [23:0] bias_6 = 24'h000000;
   reg [23:0] bias_7 = 24'h000000;
   wire chain;
-  wire \chain$107 ;
-  wire \chain$126 ;
-  wire \chain$145 ;
-  wire \chain$164 ;
-  wire \chain$183 ;
-  wire \chain$202 ;
-  wire \chain$221 ;
+  wire \chain$108 ;
+  wire \chain$127 ;
+  wire \chain$146 ;
+  wire \chain$165 ;
+  wire \chain$184 ;
+  wire \chain$203 ;
+  wire \chain$222 ;
+  reg chained = 1'h0;
   wire [77:0] channel;
   wire [23:0] \channel.bias ;
   wire [15:0] \channel.guard_hi ;
@@ -16763,13 +16701,13 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
   input clk;
   wire clk;
   wire [7:0] code;
-  wire [7:0] \code$120 ;
-  wire [7:0] \code$139 ;
-  wire [7:0] \code$158 ;
-  wire [7:0] \code$177 ;
-  wire [7:0] \code$196 ;
-  wire [7:0] \code$215 ;
-  wire [7:0] \code$234 ;
+  wire [7:0] \code$121 ;
+  wire [7:0] \code$140 ;
+  wire [7:0] \code$159 ;
+  wire [7:0] \code$178 ;
+  wire [7:0] \code$197 ;
+  wire [7:0] \code$216 ;
+  wire [7:0] \code$235 ;
   output [63:0] codes;
   wire [63:0] codes;
   wire [7:0] \codes[0] ;
@@ -16789,36 +16727,36 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
   wire \codes_token.valid ;
   input enable;
   wire enable;
-  wire \enable$69 ;
+  wire \enable$70 ;
   wire first;
-  wire \first$105 ;
-  wire \first$124 ;
-  wire \first$143 ;
-  wire \first$162 ;
-  wire \first$181 ;
-  wire \first$200 ;
-  wire \first$219 ;
+  wire \first$106 ;
+  wire \first$125 ;
+  wire \first$144 ;
+  wire \first$163 ;
+  wire \first$182 ;
+  wire \first$201 ;
+  wire \first$220 ;
   wire [8:0] hi;
   wire [7:0] i;
-  wire [63:0] \i$100 ;
-  wire [7:0] \i$100[0] ;
-  wire [7:0] \i$100[1] ;
-  wire [7:0] \i$100[2] ;
-  wire [7:0] \i$100[3] ;
-  wire [7:0] \i$100[4] ;
-  wire [7:0] \i$100[5] ;
-  wire [7:0] \i$100[6] ;
-  wire [7:0] \i$100[7] ;
-  input [63:0] \i$75 ;
-  wire [63:0] \i$75 ;
-  wire [7:0] \i$75[0] ;
-  wire [7:0] \i$75[1] ;
-  wire [7:0] \i$75[2] ;
-  wire [7:0] \i$75[3] ;
-  wire [7:0] \i$75[4] ;
-  wire [7:0] \i$75[5] ;
-  wire [7:0] \i$75[6] ;
-  wire [7:0] \i$75[7] ;
+  wire [63:0] \i$101 ;
+  wire [7:0] \i$101[0] ;
+  wire [7:0] \i$101[1] ;
+  wire [7:0] \i$101[2] ;
+  wire [7:0] \i$101[3] ;
+  wire [7:0] \i$101[4] ;
+  wire [7:0] \i$101[5] ;
+  wire [7:0] \i$101[6] ;
+  wire [7:0] \i$101[7] ;
+  input [63:0] \i$76 ;
+  wire [63:0] \i$76 ;
+  wire [7:0] \i$76[0] ;
+  wire [7:0] \i$76[1] ;
+  wire [7:0] \i$76[2] ;
+  wire [7:0] \i$76[3] ;
+  wire [7:0] \i$76[4] ;
+  wire [7:0] \i$76[5] ;
+  wire [7:0] \i$76[6] ;
+  wire [7:0] \i$76[7] ;
   wire \i[0] ;
   wire \i[1] ;
   wire \i[2] ;
@@ -16829,58 +16767,58 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
   wire \i[7] ;
   input [514:0] layer;
   wire [514:0] layer;
-  wire [514:0] \layer$63 ;
-  wire [7:0] \layer$63.add_hi ;
-  wire [7:0] \layer$63.add_lo ;
-  wire [23:0] \layer$63.add_multiplier_a ;
-  wire [23:0] \layer$63.add_multiplier_b ;
-  wire [4:0] \layer$63.add_shift ;
-  wire [7:0] \layer$63.add_zero ;
-  wire [12:0] \layer$63.blocks ;
-  wire [13:0] \layer$63.co_tiles ;
-  wire [2:0] \layer$63.dilation ;
-  wire [7:0] \layer$63.hi ;
-  wire \layer$63.hold_weights ;
-  wire [8:0] \layer$63.in_h ;
-  wire [8:0] \layer$63.in_w ;
-  wire [1:0] \layer$63.input_bank ;
-  wire [15:0] \layer$63.input_base ;
-  wire [7:0] \layer$63.input_hi ;
-  wire [7:0] \layer$63.input_lo ;
-  wire [15:0] \layer$63.input_step ;
-  wire [4:0] \layer$63.kernel_h ;
-  wire [4:0] \layer$63.kernel_w ;
-  wire [15:0] \layer$63.lane_mask ;
-  wire [7:0] \layer$63.lo ;
-  wire [15:0] \layer$63.magic ;
-  wire \layer$63.maximum ;
-  wire [9:0] \layer$63.origin_x ;
-  wire [9:0] \layer$63.origin_y ;
-  wire [15:0] \layer$63.out_base ;
-  wire [8:0] \layer$63.out_h ;
-  wire [4:0] \layer$63.out_lane ;
-  wire [11:0] \layer$63.out_step ;
-  wire [8:0] \layer$63.out_w ;
-  wire [1:0] \layer$63.output_bank ;
-  wire [7:0] \layer$63.pad_value ;
-  wire [13:0] \layer$63.param_base ;
-  wire [15:0] \layer$63.res_base ;
-  wire [4:0] \layer$63.res_lane ;
-  wire [15:0] \layer$63.res_step_x ;
-  wire [15:0] \layer$63.res_step_y ;
-  wire [13:0] \layer$63.res_tiles ;
-  wire [7:0] \layer$63.res_zero ;
-  wire \layer$63.residual ;
-  wire [1:0] \layer$63.residual_bank ;
-  wire [15:0] \layer$63.step_kx ;
-  wire [15:0] \layer$63.step_ky ;
-  wire [15:0] \layer$63.step_x ;
-  wire [15:0] \layer$63.step_y ;
-  wire [2:0] \layer$63.stride ;
-  wire [3:0] \layer$63.sub_block ;
-  wire [19:0] \layer$63.weight_base ;
-  wire [7:0] \layer$63.zero_in ;
-  wire [7:0] \layer$63.zero_out ;
+  wire [514:0] \layer$64 ;
+  wire [7:0] \layer$64.add_hi ;
+  wire [7:0] \layer$64.add_lo ;
+  wire [23:0] \layer$64.add_multiplier_a ;
+  wire [23:0] \layer$64.add_multiplier_b ;
+  wire [4:0] \layer$64.add_shift ;
+  wire [7:0] \layer$64.add_zero ;
+  wire [12:0] \layer$64.blocks ;
+  wire [13:0] \layer$64.co_tiles ;
+  wire [2:0] \layer$64.dilation ;
+  wire [7:0] \layer$64.hi ;
+  wire \layer$64.hold_weights ;
+  wire [8:0] \layer$64.in_h ;
+  wire [8:0] \layer$64.in_w ;
+  wire [1:0] \layer$64.input_bank ;
+  wire [15:0] \layer$64.input_base ;
+  wire [7:0] \layer$64.input_hi ;
+  wire [7:0] \layer$64.input_lo ;
+  wire [15:0] \layer$64.input_step ;
+  wire [4:0] \layer$64.kernel_h ;
+  wire [4:0] \layer$64.kernel_w ;
+  wire [15:0] \layer$64.lane_mask ;
+  wire [7:0] \layer$64.lo ;
+  wire [15:0] \layer$64.magic ;
+  wire \layer$64.maximum ;
+  wire [9:0] \layer$64.origin_x ;
+  wire [9:0] \layer$64.origin_y ;
+  wire [15:0] \layer$64.out_base ;
+  wire [8:0] \layer$64.out_h ;
+  wire [4:0] \layer$64.out_lane ;
+  wire [11:0] \layer$64.out_step ;
+  wire [8:0] \layer$64.out_w ;
+  wire [1:0] \layer$64.output_bank ;
+  wire [7:0] \layer$64.pad_value ;
+  wire [13:0] \layer$64.param_base ;
+  wire [15:0] \layer$64.res_base ;
+  wire [4:0] \layer$64.res_lane ;
+  wire [15:0] \layer$64.res_step_x ;
+  wire [15:0] \layer$64.res_step_y ;
+  wire [13:0] \layer$64.res_tiles ;
+  wire [7:0] \layer$64.res_zero ;
+  wire \layer$64.residual ;
+  wire [1:0] \layer$64.residual_bank ;
+  wire [15:0] \layer$64.step_kx ;
+  wire [15:0] \layer$64.step_ky ;
+  wire [15:0] \layer$64.step_x ;
+  wire [15:0] \layer$64.step_y ;
+  wire [2:0] \layer$64.stride ;
+  wire [3:0] \layer$64.sub_block ;
+  wire [19:0] \layer$64.weight_base ;
+  wire [7:0] \layer$64.zero_in ;
+  wire [7:0] \layer$64.zero_out ;
   wire [7:0] \layer.add_hi ;
   wire [7:0] \layer.add_lo ;
   wire [23:0] \layer.add_multiplier_a ;
@@ -16934,32 +16872,32 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
   wire [7:0] \layer.zero_out ;
   wire [8:0] lo;
   wire maximum;
-  wire \maximum$108 ;
-  wire \maximum$127 ;
-  wire \maximum$146 ;
-  wire \maximum$165 ;
-  wire \maximum$184 ;
-  wire \maximum$203 ;
-  wire \maximum$222 ;
+  wire \maximum$109 ;
+  wire \maximum$128 ;
+  wire \maximum$147 ;
+  wire \maximum$166 ;
+  wire \maximum$185 ;
+  wire \maximum$204 ;
+  wire \maximum$223 ;
   wire [63:0] o;
-  wire [63:0] \o$95 ;
-  wire [7:0] \o$95[0] ;
-  wire [7:0] \o$95[1] ;
-  wire [7:0] \o$95[2] ;
-  wire [7:0] \o$95[3] ;
-  wire [7:0] \o$95[4] ;
-  wire [7:0] \o$95[5] ;
-  wire [7:0] \o$95[6] ;
-  wire [7:0] \o$95[7] ;
-  wire [7:0] \o$97 ;
-  wire \o$97[0] ;
-  wire \o$97[1] ;
-  wire \o$97[2] ;
-  wire \o$97[3] ;
-  wire \o$97[4] ;
-  wire \o$97[5] ;
-  wire \o$97[6] ;
-  wire \o$97[7] ;
+  wire [63:0] \o$96 ;
+  wire [7:0] \o$96[0] ;
+  wire [7:0] \o$96[1] ;
+  wire [7:0] \o$96[2] ;
+  wire [7:0] \o$96[3] ;
+  wire [7:0] \o$96[4] ;
+  wire [7:0] \o$96[5] ;
+  wire [7:0] \o$96[6] ;
+  wire [7:0] \o$96[7] ;
+  wire [7:0] \o$98 ;
+  wire \o$98[0] ;
+  wire \o$98[1] ;
+  wire \o$98[2] ;
+  wire \o$98[3] ;
+  wire \o$98[4] ;
+  wire \o$98[5] ;
+  wire \o$98[6] ;
+  wire \o$98[7] ;
   wire [7:0] \o[0] ;
   wire [7:0] \o[1] ;
   wire [7:0] \o[2] ;
@@ -16975,94 +16913,94 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
   input [77:0] parameters;
   wire [77:0] parameters;
   (* init = 76'h0000000000000000000 *)
-  wire [75:0] \parameters$114 ;
-  wire [16:0] \parameters$114.guard_above ;
-  wire [16:0] \parameters$114.guard_below ;
-  wire [8:0] \parameters$114.guard_hi ;
-  wire \parameters$114.guard_least ;
-  wire [8:0] \parameters$114.guard_lo ;
-  wire \parameters$114.guard_most ;
-  wire [16:0] \parameters$114.multiplier ;
-  wire [4:0] \parameters$114.shift ;
+  wire [75:0] \parameters$115 ;
+  wire [16:0] \parameters$115.guard_above ;
+  wire [16:0] \parameters$115.guard_below ;
+  wire [8:0] \parameters$115.guard_hi ;
+  wire \parameters$115.guard_least ;
+  wire [8:0] \parameters$115.guard_lo ;
+  wire \parameters$115.guard_most ;
+  wire [16:0] \parameters$115.multiplier ;
+  wire [4:0] \parameters$115.shift ;
   (* init = 76'h0000000000000000000 *)
-  wire [75:0] \parameters$133 ;
-  wire [16:0] \parameters$133.guard_above ;
-  wire [16:0] \parameters$133.guard_below ;
-  wire [8:0] \parameters$133.guard_hi ;
-  wire \parameters$133.guard_least ;
-  wire [8:0] \parameters$133.guard_lo ;
-  wire \parameters$133.guard_most ;
-  wire [16:0] \parameters$133.multiplier ;
-  wire [4:0] \parameters$133.shift ;
+  wire [75:0] \parameters$134 ;
+  wire [16:0] \parameters$134.guard_above ;
+  wire [16:0] \parameters$134.guard_below ;
+  wire [8:0] \parameters$134.guard_hi ;
+  wire \parameters$134.guard_least ;
+  wire [8:0] \parameters$134.guard_lo ;
+  wire \parameters$134.guard_most ;
+  wire [16:0] \parameters$134.multiplier ;
+  wire [4:0] \parameters$134.shift ;
   (* init = 76'h0000000000000000000 *)
-  wire [75:0] \parameters$152 ;
-  wire [16:0] \parameters$152.guard_above ;
-  wire [16:0] \parameters$152.guard_below ;
-  wire [8:0] \parameters$152.guard_hi ;
-  wire \parameters$152.guard_least ;
-  wire [8:0] \parameters$152.guard_lo ;
-  wire \parameters$152.guard_most ;
-  wire [16:0] \parameters$152.multiplier ;
-  wire [4:0] \parameters$152.shift ;
+  wire [75:0] \parameters$153 ;
+  wire [16:0] \parameters$153.guard_above ;
+  wire [16:0] \parameters$153.guard_below ;
+  wire [8:0] \parameters$153.guard_hi ;
+  wire \parameters$153.guard_least ;
+  wire [8:0] \parameters$153.guard_lo ;
+  wire \parameters$153.guard_most ;
+  wire [16:0] \parameters$153.multiplier ;
+  wire [4:0] \parameters$153.shift ;
   (* init = 76'h0000000000000000000 *)
-  wire [75:0] \parameters$171 ;
-  wire [16:0] \parameters$171.guard_above ;
-  wire [16:0] \parameters$171.guard_below ;
-  wire [8:0] \parameters$171.guard_hi ;
-  wire \parameters$171.guard_least ;
-  wire [8:0] \parameters$171.guard_lo ;
-  wire \parameters$171.guard_most ;
-  wire [16:0] \parameters$171.multiplier ;
-  wire [4:0] \parameters$171.shift ;
+  wire [75:0] \parameters$172 ;
+  wire [16:0] \parameters$172.guard_above ;
+  wire [16:0] \parameters$172.guard_below ;
+  wire [8:0] \parameters$172.guard_hi ;
+  wire \parameters$172.guard_least ;
+  wire [8:0] \parameters$172.guard_lo ;
+  wire \parameters$172.guard_most ;
+  wire [16:0] \parameters$172.multiplier ;
+  wire [4:0] \parameters$172.shift ;
   (* init = 76'h0000000000000000000 *)
-  wire [75:0] \parameters$190 ;
-  wire [16:0] \parameters$190.guard_above ;
-  wire [16:0] \parameters$190.guard_below ;
-  wire [8:0] \parameters$190.guard_hi ;
-  wire \parameters$190.guard_least ;
-  wire [8:0] \parameters$190.guard_lo ;
-  wire \parameters$190.guard_most ;
-  wire [16:0] \parameters$190.multiplier ;
-  wire [4:0] \parameters$190.shift ;
+  wire [75:0] \parameters$191 ;
+  wire [16:0] \parameters$191.guard_above ;
+  wire [16:0] \parameters$191.guard_below ;
+  wire [8:0] \parameters$191.guard_hi ;
+  wire \parameters$191.guard_least ;
+  wire [8:0] \parameters$191.guard_lo ;
+  wire \parameters$191.guard_most ;
+  wire [16:0] \parameters$191.multiplier ;
+  wire [4:0] \parameters$191.shift ;
   (* init = 76'h0000000000000000000 *)
-  wire [75:0] \parameters$209 ;
-  wire [16:0] \parameters$209.guard_above ;
-  wire [16:0] \parameters$209.guard_below ;
-  wire [8:0] \parameters$209.guard_hi ;
-  wire \parameters$209.guard_least ;
-  wire [8:0] \parameters$209.guard_lo ;
-  wire \parameters$209.guard_most ;
-  wire [16:0] \parameters$209.multiplier ;
-  wire [4:0] \parameters$209.shift ;
+  wire [75:0] \parameters$210 ;
+  wire [16:0] \parameters$210.guard_above ;
+  wire [16:0] \parameters$210.guard_below ;
+  wire [8:0] \parameters$210.guard_hi ;
+  wire \parameters$210.guard_least ;
+  wire [8:0] \parameters$210.guard_lo ;
+  wire \parameters$210.guard_most ;
+  wire [16:0] \parameters$210.multiplier ;
+  wire [4:0] \parameters$210.shift ;
   (* init = 76'h0000000000000000000 *)
-  wire [75:0] \parameters$228 ;
-  wire [16:0] \parameters$228.guard_above ;
-  wire [16:0] \parameters$228.guard_below ;
-  wire [8:0] \parameters$228.guard_hi ;
-  wire \parameters$228.guard_least ;
-  wire [8:0] \parameters$228.guard_lo ;
-  wire \parameters$228.guard_most ;
-  wire [16:0] \parameters$228.multiplier ;
-  wire [4:0] \parameters$228.shift ;
-  wire [75:0] \parameters$43 ;
-  wire [16:0] \parameters$43.guard_above ;
-  wire [16:0] \parameters$43.guard_below ;
-  wire [8:0] \parameters$43.guard_hi ;
-  wire \parameters$43.guard_least ;
-  wire [8:0] \parameters$43.guard_lo ;
-  wire \parameters$43.guard_most ;
-  wire [16:0] \parameters$43.multiplier ;
-  wire [4:0] \parameters$43.shift ;
+  wire [75:0] \parameters$229 ;
+  wire [16:0] \parameters$229.guard_above ;
+  wire [16:0] \parameters$229.guard_below ;
+  wire [8:0] \parameters$229.guard_hi ;
+  wire \parameters$229.guard_least ;
+  wire [8:0] \parameters$229.guard_lo ;
+  wire \parameters$229.guard_most ;
+  wire [16:0] \parameters$229.multiplier ;
+  wire [4:0] \parameters$229.shift ;
+  wire [75:0] \parameters$45 ;
+  wire [16:0] \parameters$45.guard_above ;
+  wire [16:0] \parameters$45.guard_below ;
+  wire [8:0] \parameters$45.guard_hi ;
+  wire \parameters$45.guard_least ;
+  wire [8:0] \parameters$45.guard_lo ;
+  wire \parameters$45.guard_most ;
+  wire [16:0] \parameters$45.multiplier ;
+  wire [4:0] \parameters$45.shift ;
   (* init = 76'h0000000000000000000 *)
-  wire [75:0] \parameters$91 ;
-  wire [16:0] \parameters$91.guard_above ;
-  wire [16:0] \parameters$91.guard_below ;
-  wire [8:0] \parameters$91.guard_hi ;
-  wire \parameters$91.guard_least ;
-  wire [8:0] \parameters$91.guard_lo ;
-  wire \parameters$91.guard_most ;
-  wire [16:0] \parameters$91.multiplier ;
-  wire [4:0] \parameters$91.shift ;
+  wire [75:0] \parameters$92 ;
+  wire [16:0] \parameters$92.guard_above ;
+  wire [16:0] \parameters$92.guard_below ;
+  wire [8:0] \parameters$92.guard_hi ;
+  wire \parameters$92.guard_least ;
+  wire [8:0] \parameters$92.guard_lo ;
+  wire \parameters$92.guard_most ;
+  wire [16:0] \parameters$92.multiplier ;
+  wire [4:0] \parameters$92.shift ;
   wire [23:0] \parameters.bias ;
   wire [15:0] \parameters.guard_hi ;
   wire [15:0] \parameters.guard_lo ;
@@ -17141,13 +17079,13 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
   wire [16:0] \parameters_7.multiplier ;
   wire [4:0] \parameters_7.shift ;
   wire [23:0] partial_sum;
-  wire [23:0] \partial_sum$104 ;
-  wire [23:0] \partial_sum$123 ;
-  wire [23:0] \partial_sum$142 ;
-  wire [23:0] \partial_sum$161 ;
-  wire [23:0] \partial_sum$180 ;
-  wire [23:0] \partial_sum$199 ;
-  wire [23:0] \partial_sum$218 ;
+  wire [23:0] \partial_sum$105 ;
+  wire [23:0] \partial_sum$124 ;
+  wire [23:0] \partial_sum$143 ;
+  wire [23:0] \partial_sum$162 ;
+  wire [23:0] \partial_sum$181 ;
+  wire [23:0] \partial_sum$200 ;
+  wire [23:0] \partial_sum$219 ;
   reg [10:0] pixel = 11'h000;
   reg [9:0] pixel_1 = 10'h000;
   reg [9:0] pixel_10 = 10'h000;
@@ -17162,19 +17100,19 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
   reg [9:0] pixel_9 = 10'h000;
   wire [9:0] read_address;
   (* init = 10'h000 *)
-  wire [9:0] \read_address$103 ;
+  wire [9:0] \read_address$104 ;
   (* init = 10'h000 *)
-  wire [9:0] \read_address$122 ;
+  wire [9:0] \read_address$123 ;
   (* init = 10'h000 *)
-  wire [9:0] \read_address$141 ;
+  wire [9:0] \read_address$142 ;
   (* init = 10'h000 *)
-  wire [9:0] \read_address$160 ;
+  wire [9:0] \read_address$161 ;
   (* init = 10'h000 *)
-  wire [9:0] \read_address$179 ;
+  wire [9:0] \read_address$180 ;
   (* init = 10'h000 *)
-  wire [9:0] \read_address$198 ;
+  wire [9:0] \read_address$199 ;
   (* init = 10'h000 *)
-  wire [9:0] \read_address$217 ;
+  wire [9:0] \read_address$218 ;
   wire [63:0] residual;
   wire [7:0] \residual[0] ;
   wire [7:0] \residual[1] ;
@@ -17186,14 +17124,14 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
   wire [7:0] \residual[7] ;
   input residual_present;
   wire residual_present;
-  wire \residual_present$118 ;
-  wire \residual_present$137 ;
-  wire \residual_present$156 ;
-  wire \residual_present$175 ;
-  wire \residual_present$194 ;
-  wire \residual_present$213 ;
-  wire \residual_present$232 ;
-  wire \residual_present$96 ;
+  wire \residual_present$119 ;
+  wire \residual_present$138 ;
+  wire \residual_present$157 ;
+  wire \residual_present$176 ;
+  wire \residual_present$195 ;
+  wire \residual_present$214 ;
+  wire \residual_present$233 ;
+  wire \residual_present$97 ;
   (* init = 5'h00 *)
   wire [4:0] residual_token;
   wire \residual_token.end ;
@@ -17202,96 +17140,96 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
   wire \residual_token.start ;
   wire \residual_token.valid ;
   wire [7:0] residual_value;
-  wire [7:0] \residual_value$117 ;
-  wire [7:0] \residual_value$136 ;
-  wire [7:0] \residual_value$155 ;
-  wire [7:0] \residual_value$174 ;
-  wire [7:0] \residual_value$193 ;
-  wire [7:0] \residual_value$212 ;
-  wire [7:0] \residual_value$231 ;
+  wire [7:0] \residual_value$118 ;
+  wire [7:0] \residual_value$137 ;
+  wire [7:0] \residual_value$156 ;
+  wire [7:0] \residual_value$175 ;
+  wire [7:0] \residual_value$194 ;
+  wire [7:0] \residual_value$213 ;
+  wire [7:0] \residual_value$232 ;
   input rst;
   wire rst;
   wire [87:0] settings;
-  wire [87:0] \settings$115 ;
-  wire [7:0] \settings$115.add_hi ;
-  wire [7:0] \settings$115.add_lo ;
-  wire [16:0] \settings$115.add_multiplier_a ;
-  wire [16:0] \settings$115.add_multiplier_b ;
-  wire [3:0] \settings$115.add_shift ;
-  wire [7:0] \settings$115.add_zero ;
-  wire [8:0] \settings$115.hi ;
-  wire [8:0] \settings$115.lo ;
-  wire [7:0] \settings$115.residual_zero ;
-  wire [87:0] \settings$134 ;
-  wire [7:0] \settings$134.add_hi ;
-  wire [7:0] \settings$134.add_lo ;
-  wire [16:0] \settings$134.add_multiplier_a ;
-  wire [16:0] \settings$134.add_multiplier_b ;
-  wire [3:0] \settings$134.add_shift ;
-  wire [7:0] \settings$134.add_zero ;
-  wire [8:0] \settings$134.hi ;
-  wire [8:0] \settings$134.lo ;
-  wire [7:0] \settings$134.residual_zero ;
-  wire [87:0] \settings$153 ;
-  wire [7:0] \settings$153.add_hi ;
-  wire [7:0] \settings$153.add_lo ;
-  wire [16:0] \settings$153.add_multiplier_a ;
-  wire [16:0] \settings$153.add_multiplier_b ;
-  wire [3:0] \settings$153.add_shift ;
-  wire [7:0] \settings$153.add_zero ;
-  wire [8:0] \settings$153.hi ;
-  wire [8:0] \settings$153.lo ;
-  wire [7:0] \settings$153.residual_zero ;
-  wire [87:0] \settings$172 ;
-  wire [7:0] \settings$172.add_hi ;
-  wire [7:0] \settings$172.add_lo ;
-  wire [16:0] \settings$172.add_multiplier_a ;
-  wire [16:0] \settings$172.add_multiplier_b ;
-  wire [3:0] \settings$172.add_shift ;
-  wire [7:0] \settings$172.add_zero ;
-  wire [8:0] \settings$172.hi ;
-  wire [8:0] \settings$172.lo ;
-  wire [7:0] \settings$172.residual_zero ;
-  wire [87:0] \settings$191 ;
-  wire [7:0] \settings$191.add_hi ;
-  wire [7:0] \settings$191.add_lo ;
-  wire [16:0] \settings$191.add_multiplier_a ;
-  wire [16:0] \settings$191.add_multiplier_b ;
-  wire [3:0] \settings$191.add_shift ;
-  wire [7:0] \settings$191.add_zero ;
-  wire [8:0] \settings$191.hi ;
-  wire [8:0] \settings$191.lo ;
-  wire [7:0] \settings$191.residual_zero ;
-  wire [87:0] \settings$210 ;
-  wire [7:0] \settings$210.add_hi ;
-  wire [7:0] \settings$210.add_lo ;
-  wire [16:0] \settings$210.add_multiplier_a ;
-  wire [16:0] \settings$210.add_multiplier_b ;
-  wire [3:0] \settings$210.add_shift ;
-  wire [7:0] \settings$210.add_zero ;
-  wire [8:0] \settings$210.hi ;
-  wire [8:0] \settings$210.lo ;
-  wire [7:0] \settings$210.residual_zero ;
-  wire [87:0] \settings$229 ;
-  wire [7:0] \settings$229.add_hi ;
-  wire [7:0] \settings$229.add_lo ;
-  wire [16:0] \settings$229.add_multiplier_a ;
-  wire [16:0] \settings$229.add_multiplier_b ;
-  wire [3:0] \settings$229.add_shift ;
-  wire [7:0] \settings$229.add_zero ;
-  wire [8:0] \settings$229.hi ;
-  wire [8:0] \settings$229.lo ;
-  wire [7:0] \settings$229.residual_zero ;
-  wire [87:0] \settings$92 ;
-  wire [7:0] \settings$92.add_hi ;
-  wire [7:0] \settings$92.add_lo ;
-  wire [16:0] \settings$92.add_multiplier_a ;
-  wire [16:0] \settings$92.add_multiplier_b ;
-  wire [3:0] \settings$92.add_shift ;
-  wire [7:0] \settings$92.add_zero ;
-  wire [8:0] \settings$92.hi ;
-  wire [8:0] \settings$92.lo ;
-  wire [7:0] \settings$92.residual_zero ;
+  wire [87:0] \settings$116 ;
+  wire [7:0] \settings$116.add_hi ;
+  wire [7:0] \settings$116.add_lo ;
+  wire [16:0] \settings$116.add_multiplier_a ;
+  wire [16:0] \settings$116.add_multiplier_b ;
+  wire [3:0] \settings$116.add_shift ;
+  wire [7:0] \settings$116.add_zero ;
+  wire [8:0] \settings$116.hi ;
+  wire [8:0] \settings$116.lo ;
+  wire [7:0] \settings$116.residual_zero ;
+  wire [87:0] \settings$135 ;
+  wire [7:0] \settings$135.add_hi ;
+  wire [7:0] \settings$135.add_lo ;
+  wire [16:0] \settings$135.add_multiplier_a ;
+  wire [16:0] \settings$135.add_multiplier_b ;
+  wire [3:0] \settings$135.add_shift ;
+  wire [7:0] \settings$135.add_zero ;
+  wire [8:0] \settings$135.hi ;
+  wire [8:0] \settings$135.lo ;
+  wire [7:0] \settings$135.residual_zero ;
+  wire [87:0] \settings$154 ;
+  wire [7:0] \settings$154.add_hi ;
+  wire [7:0] \settings$154.add_lo ;
+  wire [16:0] \settings$154.add_multiplier_a ;
+  wire [16:0] \settings$154.add_multiplier_b ;
+  wire [3:0] \settings$154.add_shift ;
+  wire [7:0] \settings$154.add_zero ;
+  wire [8:0] \settings$154.hi ;
+  wire [8:0] \settings$154.lo ;
+  wire [7:0] \settings$154.residual_zero ;
+  wire [87:0] \settings$173 ;
+  wire [7:0] \settings$173.add_hi ;
+  wire [7:0] \settings$173.add_lo ;
+  wire [16:0] \settings$173.add_multiplier_a ;
+  wire [16:0] \settings$173.add_multiplier_b ;
+  wire [3:0] \settings$173.add_shift ;
+  wire [7:0] \settings$173.add_zero ;
+  wire [8:0] \settings$173.hi ;
+  wire [8:0] \settings$173.lo ;
+  wire [7:0] \settings$173.residual_zero ;
+  wire [87:0] \settings$192 ;
+  wire [7:0] \settings$192.add_hi ;
+  wire [7:0] \settings$192.add_lo ;
+  wire [16:0] \settings$192.add_multiplier_a ;
+  wire [16:0] \settings$192.add_multiplier_b ;
+  wire [3:0] \settings$192.add_shift ;
+  wire [7:0] \settings$192.add_zero ;
+  wire [8:0] \settings$192.hi ;
+  wire [8:0] \settings$192.lo ;
+  wire [7:0] \settings$192.residual_zero ;
+  wire [87:0] \settings$211 ;
+  wire [7:0] \settings$211.add_hi ;
+  wire [7:0] \settings$211.add_lo ;
+  wire [16:0] \settings$211.add_multiplier_a ;
+  wire [16:0] \settings$211.add_multiplier_b ;
+  wire [3:0] \settings$211.add_shift ;
+  wire [7:0] \settings$211.add_zero ;
+  wire [8:0] \settings$211.hi ;
+  wire [8:0] \settings$211.lo ;
+  wire [7:0] \settings$211.residual_zero ;
+  wire [87:0] \settings$230 ;
+  wire [7:0] \settings$230.add_hi ;
+  wire [7:0] \settings$230.add_lo ;
+  wire [16:0] \settings$230.add_multiplier_a ;
+  wire [16:0] \settings$230.add_multiplier_b ;
+  wire [3:0] \settings$230.add_shift ;
+  wire [7:0] \settings$230.add_zero ;
+  wire [8:0] \settings$230.hi ;
+  wire [8:0] \settings$230.lo ;
+  wire [7:0] \settings$230.residual_zero ;
+  wire [87:0] \settings$93 ;
+  wire [7:0] \settings$93.add_hi ;
+  wire [7:0] \settings$93.add_lo ;
+  wire [16:0] \settings$93.add_multiplier_a ;
+  wire [16:0] \settings$93.add_multiplier_b ;
+  wire [3:0] \settings$93.add_shift ;
+  wire [7:0] \settings$93.add_zero ;
+  wire [8:0] \settings$93.hi ;
+  wire [8:0] \settings$93.lo ;
+  wire [7:0] \settings$93.residual_zero ;
   wire [7:0] \settings.add_hi ;
   wire [7:0] \settings.add_lo ;
   wire [16:0] \settings.add_multiplier_a ;
@@ -17471,315 +17409,282 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
   wire \token_9.start ;
   wire \token_9.valid ;
   wire [23:0] total;
-  wire [23:0] \total$111 ;
   wire [23:0] \total$112 ;
-  wire [23:0] \total$130 ;
+  wire [23:0] \total$113 ;
   wire [23:0] \total$131 ;
-  wire [23:0] \total$149 ;
+  wire [23:0] \total$132 ;
   wire [23:0] \total$150 ;
-  wire [23:0] \total$168 ;
+  wire [23:0] \total$151 ;
   wire [23:0] \total$169 ;
-  wire [23:0] \total$187 ;
+  wire [23:0] \total$170 ;
   wire [23:0] \total$188 ;
-  wire [23:0] \total$206 ;
+  wire [23:0] \total$189 ;
   wire [23:0] \total$207 ;
-  wire [23:0] \total$225 ;
+  wire [23:0] \total$208 ;
   wire [23:0] \total$226 ;
-  wire [23:0] \total$89 ;
+  wire [23:0] \total$227 ;
+  wire [23:0] \total$90 ;
   input use_zero;
   wire use_zero;
-  wire \use_zero$116 ;
-  wire \use_zero$135 ;
-  wire \use_zero$154 ;
-  wire \use_zero$173 ;
-  wire \use_zero$192 ;
-  wire \use_zero$211 ;
-  wire \use_zero$230 ;
-  wire \use_zero$71 ;
-  wire \use_zero$93 ;
+  wire \use_zero$117 ;
+  wire \use_zero$136 ;
+  wire \use_zero$155 ;
+  wire \use_zero$174 ;
+  wire \use_zero$193 ;
+  wire \use_zero$212 ;
+  wire \use_zero$231 ;
+  wire \use_zero$72 ;
+  wire \use_zero$94 ;
   wire valid;
-  wire \valid$102 ;
-  wire \valid$106 ;
-  wire \valid$121 ;
-  wire \valid$125 ;
-  wire \valid$140 ;
-  wire \valid$144 ;
-  wire \valid$159 ;
-  wire \valid$163 ;
-  wire \valid$178 ;
-  wire \valid$182 ;
-  wire \valid$197 ;
-  wire \valid$201 ;
-  wire \valid$216 ;
-  wire \valid$220 ;
-  wire \valid$235 ;
+  wire \valid$103 ;
+  wire \valid$107 ;
+  wire \valid$122 ;
+  wire \valid$126 ;
+  wire \valid$141 ;
+  wire \valid$145 ;
+  wire \valid$160 ;
+  wire \valid$164 ;
+  wire \valid$179 ;
+  wire \valid$183 ;
+  wire \valid$198 ;
+  wire \valid$202 ;
+  wire \valid$217 ;
+  wire \valid$221 ;
+  wire \valid$236 ;
   output [7:0] violation;
   wire [7:0] violation;
-  wire \violation$119 ;
-  wire \violation$138 ;
-  wire \violation$157 ;
-  wire \violation$176 ;
-  wire \violation$195 ;
-  wire \violation$214 ;
-  wire \violation$233 ;
-  wire \violation$99 ;
+  wire \violation$100 ;
+  wire \violation$120 ;
+  wire \violation$139 ;
+  wire \violation$158 ;
+  wire \violation$177 ;
+  wire \violation$196 ;
+  wire \violation$215 ;
+  wire \violation$234 ;
   wire write;
-  wire \write$109 ;
-  wire \write$128 ;
-  wire \write$147 ;
-  wire \write$166 ;
-  wire \write$185 ;
-  wire \write$204 ;
-  wire \write$223 ;
+  wire \write$110 ;
+  wire \write$129 ;
+  wire \write$148 ;
+  wire \write$167 ;
+  wire \write$186 ;
+  wire \write$205 ;
+  wire \write$224 ;
   (* init = 10'h000 *)
   wire [9:0] write_address;
   (* init = 10'h000 *)
-  wire [9:0] \write_address$110 ;
+  wire [9:0] \write_address$111 ;
   (* init = 10'h000 *)
-  wire [9:0] \write_address$129 ;
+  wire [9:0] \write_address$130 ;
   (* init = 10'h000 *)
-  wire [9:0] \write_address$148 ;
+  wire [9:0] \write_address$149 ;
   (* init = 10'h000 *)
-  wire [9:0] \write_address$167 ;
+  wire [9:0] \write_address$168 ;
   (* init = 10'h000 *)
-  wire [9:0] \write_address$186 ;
+  wire [9:0] \write_address$187 ;
   (* init = 10'h000 *)
-  wire [9:0] \write_address$205 ;
+  wire [9:0] \write_address$206 ;
   (* init = 10'h000 *)
-  wire [9:0] \write_address$224 ;
+  wire [9:0] \write_address$225 ;
   wire [7:0] zero_out;
   assign \$1  = pixel != 11'h400;
   assign \$2  = pixel + 1'h1;
-  assign \$3  = token_3[0] & token_3[1];
-  assign \$4  = \$3  & token_3[4];
-  assign \$5  = token_4[0] & token_4[1];
-  assign \$6  = \$5  & token_4[4];
-  assign \$7  = token_4[0] & token_4[1];
-  assign \$8  = \$7  & token_4[4];
-  assign \$9  = token_5[0] & token_5[1];
-  assign \$10  = \$9  & token_5[4];
-  assign \$11  = token_5[0] & token_5[1];
-  assign \$12  = \$11  & token_5[4];
-  assign \$13  = token_6[0] & token_6[1];
-  assign \$14  = \$13  & token_6[4];
-  assign \$15  = token_6[0] & token_6[1];
-  assign \$16  = \$15  & token_6[4];
-  assign \$17  = token_7[0] & token_7[1];
-  assign \$18  = \$17  & token_7[4];
-  assign \$19  = token_7[0] & token_7[1];
-  assign \$20  = \$19  & token_7[4];
-  assign \$21  = token_8[0] & token_8[1];
-  assign \$22  = \$21  & token_8[4];
-  assign \$23  = token_8[0] & token_8[1];
-  assign \$24  = \$23  & token_8[4];
-  assign \$25  = token_9[0] & token_9[1];
-  assign \$26  = \$25  & token_9[4];
-  assign \$27  = token_9[0] & token_9[1];
-  assign \$28  = \$27  & token_9[4];
-  assign \$29  = token_10[0] & token_10[1];
-  assign \$30  = \$29  & token_10[4];
-  assign \$31  = token_10[0] & token_10[1];
-  assign \$32  = \$31  & token_10[4];
-  assign \$33  = token_11[0] & token_11[1];
-  assign \$34  = \$33  & token_11[4];
-  assign \$35  = pixel == 11'h400;
-  assign overflow = token_0[0] & \$35 ;
-  assign \$36  = token_2[0] & token_2[1];
-  assign parameter_begin = \$36  & token_2[4];
-  assign \$37  = layer[228:220] == 1'h1;
-  assign \$38  = layer[219:211] == 1'h1;
-  assign \$39  = \$37  & \$38 ;
-  assign \$40  = ~ layer[17];
-  assign \$41  = \$39  & \$40 ;
+  assign \$3  = layer[228:220] == 1'h1;
+  assign \$4  = layer[219:211] == 1'h1;
+  assign \$5  = \$3  & \$4 ;
+  assign \$6  = ~ layer[17];
+  assign \$7  = \$5  & \$6 ;
+  assign \$8  = token_3[0] & token_3[1];
+  assign \$9  = \$8  & token_3[4];
+  assign \$10  = token_4[0] & token_4[1];
+  assign \$11  = \$10  & token_4[4];
+  assign \$12  = token_4[0] & token_4[1];
+  assign \$13  = \$12  & token_4[4];
+  assign \$14  = token_5[0] & token_5[1];
+  assign \$15  = \$14  & token_5[4];
+  assign \$16  = token_5[0] & token_5[1];
+  assign \$17  = \$16  & token_5[4];
+  assign \$18  = token_6[0] & token_6[1];
+  assign \$19  = \$18  & token_6[4];
+  assign \$20  = token_6[0] & token_6[1];
+  assign \$21  = \$20  & token_6[4];
+  assign \$22  = token_7[0] & token_7[1];
+  assign \$23  = \$22  & token_7[4];
+  assign \$24  = token_7[0] & token_7[1];
+  assign \$25  = \$24  & token_7[4];
+  assign \$26  = token_8[0] & token_8[1];
+  assign \$27  = \$26  & token_8[4];
+  assign \$28  = token_8[0] & token_8[1];
+  assign \$29  = \$28  & token_8[4];
+  assign \$30  = token_9[0] & token_9[1];
+  assign \$31  = \$30  & token_9[4];
+  assign \$32  = token_9[0] & token_9[1];
+  assign \$33  = \$32  & token_9[4];
+  assign \$34  = token_10[0] & token_10[1];
+  assign \$35  = \$34  & token_10[4];
+  assign \$36  = token_10[0] & token_10[1];
+  assign \$37  = \$36  & token_10[4];
+  assign \$38  = token_11[0] & token_11[1];
+  assign \$39  = \$38  & token_11[4];
+  assign \$40  = pixel == 11'h400;
+  assign overflow = token_0[0] & \$40 ;
+  assign \$41  = token_2[0] & token_2[1];
+  assign parameter_begin = \$41  & token_2[4];
   assign \$42  = ~ token_3[3];
-  assign chain = \$41  & \$42 ;
+  assign chain = chained & \$42 ;
   assign \$43  = ~ token_4[4];
   assign write = token_4[0] & \$43 ;
   assign \$44  = token_10[0] & token_10[4];
-  assign \valid$102  = \$44  & layer[291];
-  assign \$45  = layer[228:220] == 1'h1;
-  assign \$46  = layer[219:211] == 1'h1;
-  assign \$47  = \$45  & \$46 ;
-  assign \$48  = ~ layer[17];
-  assign \$49  = \$47  & \$48 ;
-  assign \$50  = ~ token_4[3];
-  assign \chain$107  = \$49  & \$50 ;
-  assign \$51  = ~ token_5[4];
-  assign \write$109  = token_5[0] & \$51 ;
-  assign \$52  = token_11[0] & token_11[4];
-  assign \valid$121  = \$52  & layer[292];
-  assign \$53  = layer[228:220] == 1'h1;
-  assign \$54  = layer[219:211] == 1'h1;
-  assign \$55  = \$53  & \$54 ;
-  assign \$56  = ~ layer[17];
-  assign \$57  = \$55  & \$56 ;
-  assign \$58  = ~ token_5[3];
-  assign \chain$126  = \$57  & \$58 ;
-  assign \$59  = ~ token_6[4];
-  assign \write$128  = token_6[0] & \$59 ;
-  assign \$60  = token_12[0] & token_12[4];
-  assign \valid$140  = \$60  & layer[293];
-  assign \$61  = layer[228:220] == 1'h1;
-  assign \$62  = layer[219:211] == 1'h1;
-  assign \$63  = \$61  & \$62 ;
-  assign \$64  = ~ layer[17];
-  assign \$65  = \$63  & \$64 ;
-  assign \$66  = ~ token_6[3];
-  assign \chain$145  = \$65  & \$66 ;
-  assign \$67  = ~ token_7[4];
-  assign \write$147  = token_7[0] & \$67 ;
-  assign \$68  = token_13[0] & token_13[4];
-  assign \valid$159  = \$68  & layer[294];
-  assign \$69  = layer[228:220] == 1'h1;
-  assign \$70  = layer[219:211] == 1'h1;
-  assign \$71  = \$69  & \$70 ;
-  assign \$72  = ~ layer[17];
-  assign \$73  = \$71  & \$72 ;
-  assign \$74  = ~ token_7[3];
-  assign \chain$164  = \$73  & \$74 ;
-  assign \$75  = ~ token_8[4];
-  assign \write$166  = token_8[0] & \$75 ;
-  assign \$76  = token_14[0] & token_14[4];
-  assign \valid$178  = \$76  & layer[295];
-  assign \$77  = layer[228:220] == 1'h1;
-  assign \$78  = layer[219:211] == 1'h1;
-  assign \$79  = \$77  & \$78 ;
-  assign \$80  = ~ layer[17];
-  assign \$81  = \$79  & \$80 ;
-  assign \$82  = ~ token_8[3];
-  assign \chain$183  = \$81  & \$82 ;
-  assign \$83  = ~ token_9[4];
-  assign \write$185  = token_9[0] & \$83 ;
-  assign \$84  = token_15[0] & token_15[4];
-  assign \valid$197  = \$84  & layer[296];
-  assign \$85  = layer[228:220] == 1'h1;
-  assign \$86  = layer[219:211] == 1'h1;
-  assign \$87  = \$85  & \$86 ;
-  assign \$88  = ~ layer[17];
-  assign \$89  = \$87  & \$88 ;
-  assign \$90  = ~ token_9[3];
-  assign \chain$202  = \$89  & \$90 ;
-  assign \$91  = ~ token_10[4];
-  assign \write$204  = token_10[0] & \$91 ;
-  assign \$92  = token_16[0] & token_16[4];
-  assign \valid$216  = \$92  & layer[297];
-  assign \$93  = layer[228:220] == 1'h1;
-  assign \$94  = layer[219:211] == 1'h1;
-  assign \$95  = \$93  & \$94 ;
-  assign \$96  = ~ layer[17];
-  assign \$97  = \$95  & \$96 ;
-  assign \$98  = ~ token_10[3];
-  assign \chain$221  = \$97  & \$98 ;
-  assign \$99  = ~ token_11[4];
-  assign \write$223  = token_11[0] & \$99 ;
-  assign \$100  = token_17[0] & token_17[4];
-  assign \valid$235  = \$100  & layer[298];
+  assign \valid$103  = \$44  & layer[291];
+  assign \$45  = ~ token_4[3];
+  assign \chain$108  = chained & \$45 ;
+  assign \$46  = ~ token_5[4];
+  assign \write$110  = token_5[0] & \$46 ;
+  assign \$47  = token_11[0] & token_11[4];
+  assign \valid$122  = \$47  & layer[292];
+  assign \$48  = ~ token_5[3];
+  assign \chain$127  = chained & \$48 ;
+  assign \$49  = ~ token_6[4];
+  assign \write$129  = token_6[0] & \$49 ;
+  assign \$50  = token_12[0] & token_12[4];
+  assign \valid$141  = \$50  & layer[293];
+  assign \$51  = ~ token_6[3];
+  assign \chain$146  = chained & \$51 ;
+  assign \$52  = ~ token_7[4];
+  assign \write$148  = token_7[0] & \$52 ;
+  assign \$53  = token_13[0] & token_13[4];
+  assign \valid$160  = \$53  & layer[294];
+  assign \$54  = ~ token_7[3];
+  assign \chain$165  = chained & \$54 ;
+  assign \$55  = ~ token_8[4];
+  assign \write$167  = token_8[0] & \$55 ;
+  assign \$56  = token_14[0] & token_14[4];
+  assign \valid$179  = \$56  & layer[295];
+  assign \$57  = ~ token_8[3];
+  assign \chain$184  = chained & \$57 ;
+  assign \$58  = ~ token_9[4];
+  assign \write$186  = token_9[0] & \$58 ;
+  assign \$59  = token_15[0] & token_15[4];
+  assign \valid$198  = \$59  & layer[296];
+  assign \$60  = ~ token_9[3];
+  assign \chain$203  = chained & \$60 ;
+  assign \$61  = ~ token_10[4];
+  assign \write$205  = token_10[0] & \$61 ;
+  assign \$62  = token_16[0] & token_16[4];
+  assign \valid$217  = \$62  & layer[297];
+  assign \$63  = ~ token_10[3];
+  assign \chain$222  = chained & \$63 ;
+  assign \$64  = ~ token_11[4];
+  assign \write$224  = token_11[0] & \$64 ;
+  assign \$65  = token_17[0] & token_17[4];
+  assign \valid$236  = \$65  & layer[298];
   always @(posedge clk)
-    pixel <= \$101 ;
+    pixel <= \$66 ;
   always @(posedge clk)
-    token_0 <= \$102 ;
+    token_0 <= \$67 ;
   always @(posedge clk)
-    token_1 <= \$103 ;
+    token_1 <= \$68 ;
   always @(posedge clk)
-    token_2 <= \$104 ;
+    token_2 <= \$69 ;
   always @(posedge clk)
-    token_3 <= \$105 ;
+    token_3 <= \$70 ;
   always @(posedge clk)
-    token_4 <= \$106 ;
+    token_4 <= \$71 ;
   always @(posedge clk)
-    token_5 <= \$107 ;
+    token_5 <= \$72 ;
   always @(posedge clk)
-    token_6 <= \$108 ;
+    token_6 <= \$73 ;
   always @(posedge clk)
-    token_7 <= \$109 ;
+    token_7 <= \$74 ;
   always @(posedge clk)
-    token_8 <= \$110 ;
+    token_8 <= \$75 ;
   always @(posedge clk)
-    token_9 <= \$111 ;
+    token_9 <= \$76 ;
   always @(posedge clk)
-    token_10 <= \$112 ;
+    token_10 <= \$77 ;
   always @(posedge clk)
-    token_11 <= \$113 ;
+    token_11 <= \$78 ;
   always @(posedge clk)
-    token_12 <= \$114 ;
+    token_12 <= \$79 ;
   always @(posedge clk)
-    token_13 <= \$115 ;
+    token_13 <= \$80 ;
   always @(posedge clk)
-    token_14 <= \$116 ;
+    token_14 <= \$81 ;
   always @(posedge clk)
-    token_15 <= \$117 ;
+    token_15 <= \$82 ;
   always @(posedge clk)
-    token_16 <= \$118 ;
+    token_16 <= \$83 ;
   always @(posedge clk)
-    token_17 <= \$119 ;
+    token_17 <= \$84 ;
   always @(posedge clk)
-    token_18 <= \$120 ;
+    token_18 <= \$85 ;
   always @(posedge clk)
-    token_19 <= \$121 ;
+    token_19 <= \$86 ;
   always @(posedge clk)
-    token_20 <= \$122 ;
+    token_20 <= \$87 ;
   always @(posedge clk)
-    token_21 <= \$123 ;
+    token_21 <= \$88 ;
   always @(posedge clk)
-    token_22 <= \$124 ;
+    token_22 <= \$89 ;
   always @(posedge clk)
-    token_23 <= \$125 ;
+    token_23 <= \$90 ;
   always @(posedge clk)
-    token_24 <= \$126 ;
+    token_24 <= \$91 ;
   always @(posedge clk)
-    pixel_1 <= \$127 ;
+    pixel_1 <= \$92 ;
   always @(posedge clk)
-    pixel_2 <= \$128 ;
+    pixel_2 <= \$93 ;
   always @(posedge clk)
-    pixel_3 <= \$129 ;
+    pixel_3 <= \$94 ;
   always @(posedge clk)
-    pixel_4 <= \$130 ;
+    pixel_4 <= \$95 ;
   always @(posedge clk)
-    pixel_5 <= \$131 ;
+    pixel_5 <= \$96 ;
   always @(posedge clk)
-    pixel_6 <= \$132 ;
+    pixel_6 <= \$97 ;
   always @(posedge clk)
-    pixel_7 <= \$133 ;
+    pixel_7 <= \$98 ;
   always @(posedge clk)
-    pixel_8 <= \$134 ;
+    pixel_8 <= \$99 ;
   always @(posedge clk)
-    pixel_9 <= \$135 ;
+    pixel_9 <= \$100 ;
   always @(posedge clk)
-    pixel_10 <= \$136 ;
+    pixel_10 <= \$101 ;
   always @(posedge clk)
-    pixel_11 <= \$137 ;
+    pixel_11 <= \$102 ;
   always @(posedge clk)
-    bias_0 <= \$138 ;
+    chained <= \$103 ;
   always @(posedge clk)
-    parameters_0 <= \$139 ;
+    bias_0 <= \$104 ;
   always @(posedge clk)
-    bias_1 <= \$140 ;
+    parameters_0 <= \$105 ;
   always @(posedge clk)
-    parameters_1 <= \$141 ;
+    bias_1 <= \$106 ;
   always @(posedge clk)
-    bias_2 <= \$142 ;
+    parameters_1 <= \$107 ;
   always @(posedge clk)
-    parameters_2 <= \$143 ;
+    bias_2 <= \$108 ;
   always @(posedge clk)
-    bias_3 <= \$144 ;
+    parameters_2 <= \$109 ;
   always @(posedge clk)
-    parameters_3 <= \$145 ;
+    bias_3 <= \$110 ;
   always @(posedge clk)
-    bias_4 <= \$146 ;
+    parameters_3 <= \$111 ;
   always @(posedge clk)
-    parameters_4 <= \$147 ;
+    bias_4 <= \$112 ;
   always @(posedge clk)
-    bias_5 <= \$148 ;
+    parameters_4 <= \$113 ;
   always @(posedge clk)
-    parameters_5 <= \$149 ;
+    bias_5 <= \$114 ;
   always @(posedge clk)
-    bias_6 <= \$150 ;
+    parameters_5 <= \$115 ;
   always @(posedge clk)
-    parameters_6 <= \$151 ;
+    bias_6 <= \$116 ;
   always @(posedge clk)
-    bias_7 <= \$152 ;
+    parameters_6 <= \$117 ;
   always @(posedge clk)
-    parameters_7 <= \$153 ;
+    bias_7 <= \$118 ;
+  always @(posedge clk)
+    parameters_7 <= \$119 ;
   \holdfast_8x8_guard.lanes.accumulator_0  accumulator_0 (
     .chain(chain),
     .clk(clk),
@@ -17794,7 +17699,7 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
     .write__en(write)
   );
   \holdfast_8x8_guard.lanes.accumulator_1  accumulator_1 (
-    .chain(\chain$107 ),
+    .chain(\chain$108 ),
     .clk(clk),
     .first(token_3[3]),
     .maximum(layer[17]),
@@ -17803,11 +17708,11 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
     .rst(rst),
     .valid(token_4[0]),
     .write__addr(pixel_5),
-    .write__data(\total$111 ),
-    .write__en(\write$109 )
+    .write__data(\total$112 ),
+    .write__en(\write$110 )
   );
   \holdfast_8x8_guard.lanes.accumulator_2  accumulator_2 (
-    .chain(\chain$126 ),
+    .chain(\chain$127 ),
     .clk(clk),
     .first(token_4[3]),
     .maximum(layer[17]),
@@ -17816,11 +17721,11 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
     .rst(rst),
     .valid(token_5[0]),
     .write__addr(pixel_6),
-    .write__data(\total$130 ),
-    .write__en(\write$128 )
+    .write__data(\total$131 ),
+    .write__en(\write$129 )
   );
   \holdfast_8x8_guard.lanes.accumulator_3  accumulator_3 (
-    .chain(\chain$145 ),
+    .chain(\chain$146 ),
     .clk(clk),
     .first(token_5[3]),
     .maximum(layer[17]),
@@ -17829,11 +17734,11 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
     .rst(rst),
     .valid(token_6[0]),
     .write__addr(pixel_7),
-    .write__data(\total$149 ),
-    .write__en(\write$147 )
+    .write__data(\total$150 ),
+    .write__en(\write$148 )
   );
   \holdfast_8x8_guard.lanes.accumulator_4  accumulator_4 (
-    .chain(\chain$164 ),
+    .chain(\chain$165 ),
     .clk(clk),
     .first(token_6[3]),
     .maximum(layer[17]),
@@ -17842,11 +17747,11 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
     .rst(rst),
     .valid(token_7[0]),
     .write__addr(pixel_8),
-    .write__data(\total$168 ),
-    .write__en(\write$166 )
+    .write__data(\total$169 ),
+    .write__en(\write$167 )
   );
   \holdfast_8x8_guard.lanes.accumulator_5  accumulator_5 (
-    .chain(\chain$183 ),
+    .chain(\chain$184 ),
     .clk(clk),
     .first(token_7[3]),
     .maximum(layer[17]),
@@ -17855,11 +17760,11 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
     .rst(rst),
     .valid(token_8[0]),
     .write__addr(pixel_9),
-    .write__data(\total$187 ),
-    .write__en(\write$185 )
+    .write__data(\total$188 ),
+    .write__en(\write$186 )
   );
   \holdfast_8x8_guard.lanes.accumulator_6  accumulator_6 (
-    .chain(\chain$202 ),
+    .chain(\chain$203 ),
     .clk(clk),
     .first(token_8[3]),
     .maximum(layer[17]),
@@ -17868,11 +17773,11 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
     .rst(rst),
     .valid(token_9[0]),
     .write__addr(pixel_10),
-    .write__data(\total$206 ),
-    .write__en(\write$204 )
+    .write__data(\total$207 ),
+    .write__en(\write$205 )
   );
   \holdfast_8x8_guard.lanes.accumulator_7  accumulator_7 (
-    .chain(\chain$221 ),
+    .chain(\chain$222 ),
     .clk(clk),
     .first(token_9[3]),
     .maximum(layer[17]),
@@ -17881,12 +17786,12 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
     .rst(rst),
     .valid(token_10[0]),
     .write__addr(pixel_11),
-    .write__data(\total$225 ),
-    .write__en(\write$223 )
+    .write__data(\total$226 ),
+    .write__en(\write$224 )
   );
   \holdfast_8x8_guard.lanes.align  align (
     .clk(clk),
-    .i(\i$100 ),
+    .i(\i$101 ),
     .o(codes),
     .rst(rst)
   );
@@ -17894,8 +17799,8 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
     .channel(parameters),
     .clk(clk),
     .enable(enable),
-    .parameters(\parameters$43 ),
-    .\port$4694$0 (settings[17:0]),
+    .parameters(\parameters$45 ),
+    .\port$4643$0 (settings[17:0]),
     .rst(rst),
     .use_zero(use_zero),
     .zero_out(layer[381:374])
@@ -17909,563 +17814,570 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
   \holdfast_8x8_guard.lanes.present_skew  present_skew (
     .clk(clk),
     .i(i),
-    .o(\o$97 ),
+    .o(\o$98 ),
     .rst(rst)
   );
   \holdfast_8x8_guard.lanes.requantizer_0  requantizer_0 (
     .bias(bias_0),
     .clk(clk),
     .parameters(parameters_0),
-    .residual_present(\o$97 [0]),
-    .residual_value(\o$95 [7:0]),
+    .residual_present(\o$98 [0]),
+    .residual_value(\o$96 [7:0]),
     .result(code),
     .rst(rst),
     .settings(settings),
     .total(total),
     .use_zero(use_zero),
-    .valid(\valid$102 ),
-    .violation(\violation$99 )
+    .valid(\valid$103 ),
+    .violation(\violation$100 )
   );
   \holdfast_8x8_guard.lanes.requantizer_1  requantizer_1 (
     .bias(bias_1),
     .clk(clk),
     .parameters(parameters_1),
-    .residual_present(\o$97 [1]),
-    .residual_value(\o$95 [15:8]),
-    .result(\code$120 ),
+    .residual_present(\o$98 [1]),
+    .residual_value(\o$96 [15:8]),
+    .result(\code$121 ),
     .rst(rst),
     .settings(settings),
-    .total(\total$111 ),
+    .total(\total$112 ),
     .use_zero(use_zero),
-    .valid(\valid$121 ),
-    .violation(\violation$119 )
+    .valid(\valid$122 ),
+    .violation(\violation$120 )
   );
   \holdfast_8x8_guard.lanes.requantizer_2  requantizer_2 (
     .bias(bias_2),
     .clk(clk),
     .parameters(parameters_2),
-    .residual_present(\o$97 [2]),
-    .residual_value(\o$95 [23:16]),
-    .result(\code$139 ),
+    .residual_present(\o$98 [2]),
+    .residual_value(\o$96 [23:16]),
+    .result(\code$140 ),
     .rst(rst),
     .settings(settings),
-    .total(\total$130 ),
+    .total(\total$131 ),
     .use_zero(use_zero),
-    .valid(\valid$140 ),
-    .violation(\violation$138 )
+    .valid(\valid$141 ),
+    .violation(\violation$139 )
   );
   \holdfast_8x8_guard.lanes.requantizer_3  requantizer_3 (
     .bias(bias_3),
     .clk(clk),
     .parameters(parameters_3),
-    .residual_present(\o$97 [3]),
-    .residual_value(\o$95 [31:24]),
-    .result(\code$158 ),
+    .residual_present(\o$98 [3]),
+    .residual_value(\o$96 [31:24]),
+    .result(\code$159 ),
     .rst(rst),
     .settings(settings),
-    .total(\total$149 ),
+    .total(\total$150 ),
     .use_zero(use_zero),
-    .valid(\valid$159 ),
-    .violation(\violation$157 )
+    .valid(\valid$160 ),
+    .violation(\violation$158 )
   );
   \holdfast_8x8_guard.lanes.requantizer_4  requantizer_4 (
     .bias(bias_4),
     .clk(clk),
     .parameters(parameters_4),
-    .residual_present(\o$97 [4]),
-    .residual_value(\o$95 [39:32]),
-    .result(\code$177 ),
+    .residual_present(\o$98 [4]),
+    .residual_value(\o$96 [39:32]),
+    .result(\code$178 ),
     .rst(rst),
     .settings(settings),
-    .total(\total$168 ),
+    .total(\total$169 ),
     .use_zero(use_zero),
-    .valid(\valid$178 ),
-    .violation(\violation$176 )
+    .valid(\valid$179 ),
+    .violation(\violation$177 )
   );
   \holdfast_8x8_guard.lanes.requantizer_5  requantizer_5 (
     .bias(bias_5),
     .clk(clk),
     .parameters(parameters_5),
-    .residual_present(\o$97 [5]),
-    .residual_value(\o$95 [47:40]),
-    .result(\code$196 ),
+    .residual_present(\o$98 [5]),
+    .residual_value(\o$96 [47:40]),
+    .result(\code$197 ),
     .rst(rst),
     .settings(settings),
-    .total(\total$187 ),
+    .total(\total$188 ),
     .use_zero(use_zero),
-    .valid(\valid$197 ),
-    .violation(\violation$195 )
+    .valid(\valid$198 ),
+    .violation(\violation$196 )
   );
   \holdfast_8x8_guard.lanes.requantizer_6  requantizer_6 (
     .bias(bias_6),
     .clk(clk),
     .parameters(parameters_6),
-    .residual_present(\o$97 [6]),
-    .residual_value(\o$95 [55:48]),
-    .result(\code$215 ),
+    .residual_present(\o$98 [6]),
+    .residual_value(\o$96 [55:48]),
+    .result(\code$216 ),
     .rst(rst),
     .settings(settings),
-    .total(\total$206 ),
+    .total(\total$207 ),
     .use_zero(use_zero),
-    .valid(\valid$216 ),
-    .violation(\violation$214 )
+    .valid(\valid$217 ),
+    .violation(\violation$215 )
   );
   \holdfast_8x8_guard.lanes.requantizer_7  requantizer_7 (
     .bias(bias_7),
     .clk(clk),
     .parameters(parameters_7),
-    .residual_present(\o$97 [7]),
-    .residual_value(\o$95 [63:56]),
-    .result(\code$234 ),
+    .residual_present(\o$98 [7]),
+    .residual_value(\o$96 [63:56]),
+    .result(\code$235 ),
     .rst(rst),
     .settings(settings),
-    .total(\total$225 ),
+    .total(\total$226 ),
     .use_zero(use_zero),
-    .valid(\valid$235 ),
-    .violation(\violation$233 )
+    .valid(\valid$236 ),
+    .violation(\violation$234 )
   );
   \holdfast_8x8_guard.lanes.residual_skew  residual_skew (
     .clk(clk),
-    .i(\i$75 ),
-    .o(\o$95 ),
+    .i(\i$76 ),
+    .o(\o$96 ),
     .rst(rst)
   );
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$101  = pixel;
+    \$66  = pixel;
     if (token[0]) begin
       if (token[1]) begin
-        \$101  = 11'h000;
+        \$66  = 11'h000;
       end else if (\$1 ) begin
-        \$101  = \$2 [10:0];
+        \$66  = \$2 [10:0];
       end
     end
     if (rst) begin
-      \$101  = 11'h000;
+      \$66  = 11'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$102  = token;
+    \$67  = token;
     if (rst) begin
-      \$102  = 5'h00;
+      \$67  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$103  = token_0;
+    \$68  = token_0;
     if (rst) begin
-      \$103  = 5'h00;
+      \$68  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$104  = token_1;
+    \$69  = token_1;
     if (rst) begin
-      \$104  = 5'h00;
+      \$69  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$105  = token_2;
+    \$70  = token_2;
     if (rst) begin
-      \$105  = 5'h00;
+      \$70  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$106  = token_3;
+    \$71  = token_3;
     if (rst) begin
-      \$106  = 5'h00;
+      \$71  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$107  = token_4;
+    \$72  = token_4;
     if (rst) begin
-      \$107  = 5'h00;
+      \$72  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$108  = token_5;
+    \$73  = token_5;
     if (rst) begin
-      \$108  = 5'h00;
+      \$73  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$109  = token_6;
+    \$74  = token_6;
     if (rst) begin
-      \$109  = 5'h00;
+      \$74  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$110  = token_7;
+    \$75  = token_7;
     if (rst) begin
-      \$110  = 5'h00;
+      \$75  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$111  = token_8;
+    \$76  = token_8;
     if (rst) begin
-      \$111  = 5'h00;
+      \$76  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$112  = token_9;
+    \$77  = token_9;
     if (rst) begin
-      \$112  = 5'h00;
+      \$77  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$113  = token_10;
+    \$78  = token_10;
     if (rst) begin
-      \$113  = 5'h00;
+      \$78  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$114  = token_11;
+    \$79  = token_11;
     if (rst) begin
-      \$114  = 5'h00;
+      \$79  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$115  = token_12;
+    \$80  = token_12;
     if (rst) begin
-      \$115  = 5'h00;
+      \$80  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$116  = token_13;
+    \$81  = token_13;
     if (rst) begin
-      \$116  = 5'h00;
+      \$81  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$117  = token_14;
+    \$82  = token_14;
     if (rst) begin
-      \$117  = 5'h00;
+      \$82  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$118  = token_15;
+    \$83  = token_15;
     if (rst) begin
-      \$118  = 5'h00;
+      \$83  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$119  = token_16;
+    \$84  = token_16;
     if (rst) begin
-      \$119  = 5'h00;
+      \$84  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$120  = token_17;
+    \$85  = token_17;
     if (rst) begin
-      \$120  = 5'h00;
+      \$85  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$121  = token_18;
+    \$86  = token_18;
     if (rst) begin
-      \$121  = 5'h00;
+      \$86  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$122  = token_19;
+    \$87  = token_19;
     if (rst) begin
-      \$122  = 5'h00;
+      \$87  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$123  = token_20;
+    \$88  = token_20;
     if (rst) begin
-      \$123  = 5'h00;
+      \$88  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$124  = token_21;
+    \$89  = token_21;
     if (rst) begin
-      \$124  = 5'h00;
+      \$89  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$125  = token_22;
+    \$90  = token_22;
     if (rst) begin
-      \$125  = 5'h00;
+      \$90  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$126  = token_23;
+    \$91  = token_23;
     if (rst) begin
-      \$126  = 5'h00;
+      \$91  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$127  = pixel[9:0];
+    \$92  = pixel[9:0];
     if (rst) begin
-      \$127  = 10'h000;
+      \$92  = 10'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$128  = pixel_1;
+    \$93  = pixel_1;
     if (rst) begin
-      \$128  = 10'h000;
+      \$93  = 10'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$129  = pixel_2;
+    \$94  = pixel_2;
     if (rst) begin
-      \$129  = 10'h000;
+      \$94  = 10'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$130  = pixel_3;
+    \$95  = pixel_3;
     if (rst) begin
-      \$130  = 10'h000;
+      \$95  = 10'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$131  = pixel_4;
+    \$96  = pixel_4;
     if (rst) begin
-      \$131  = 10'h000;
+      \$96  = 10'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$132  = pixel_5;
+    \$97  = pixel_5;
     if (rst) begin
-      \$132  = 10'h000;
+      \$97  = 10'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$133  = pixel_6;
+    \$98  = pixel_6;
     if (rst) begin
-      \$133  = 10'h000;
+      \$98  = 10'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$134  = pixel_7;
+    \$99  = pixel_7;
     if (rst) begin
-      \$134  = 10'h000;
+      \$99  = 10'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$135  = pixel_8;
+    \$100  = pixel_8;
     if (rst) begin
-      \$135  = 10'h000;
+      \$100  = 10'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$136  = pixel_9;
+    \$101  = pixel_9;
     if (rst) begin
-      \$136  = 10'h000;
+      \$101  = 10'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$137  = pixel_10;
+    \$102  = pixel_10;
     if (rst) begin
-      \$137  = 10'h000;
+      \$102  = 10'h000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$138  = bias_0;
-    if (\$4 ) begin
-      \$138  = parameters[23:0];
-    end
+    \$103  = \$7 ;
     if (rst) begin
-      \$138  = 24'h000000;
+      \$103  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$139  = parameters_0;
-    if (\$6 ) begin
-      \$139  = \parameters$43 ;
+    \$104  = bias_0;
+    if (\$9 ) begin
+      \$104  = parameters[23:0];
     end
     if (rst) begin
-      \$139  = 76'h0000000000000000000;
+      \$104  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$140  = bias_1;
-    if (\$8 ) begin
-      \$140  = parameters[23:0];
+    \$105  = parameters_0;
+    if (\$11 ) begin
+      \$105  = \parameters$45 ;
     end
     if (rst) begin
-      \$140  = 24'h000000;
+      \$105  = 76'h0000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$141  = parameters_1;
-    if (\$10 ) begin
-      \$141  = \parameters$43 ;
+    \$106  = bias_1;
+    if (\$13 ) begin
+      \$106  = parameters[23:0];
     end
     if (rst) begin
-      \$141  = 76'h0000000000000000000;
+      \$106  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$142  = bias_2;
-    if (\$12 ) begin
-      \$142  = parameters[23:0];
+    \$107  = parameters_1;
+    if (\$15 ) begin
+      \$107  = \parameters$45 ;
     end
     if (rst) begin
-      \$142  = 24'h000000;
+      \$107  = 76'h0000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$143  = parameters_2;
-    if (\$14 ) begin
-      \$143  = \parameters$43 ;
+    \$108  = bias_2;
+    if (\$17 ) begin
+      \$108  = parameters[23:0];
     end
     if (rst) begin
-      \$143  = 76'h0000000000000000000;
+      \$108  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$144  = bias_3;
-    if (\$16 ) begin
-      \$144  = parameters[23:0];
+    \$109  = parameters_2;
+    if (\$19 ) begin
+      \$109  = \parameters$45 ;
     end
     if (rst) begin
-      \$144  = 24'h000000;
+      \$109  = 76'h0000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$145  = parameters_3;
-    if (\$18 ) begin
-      \$145  = \parameters$43 ;
+    \$110  = bias_3;
+    if (\$21 ) begin
+      \$110  = parameters[23:0];
     end
     if (rst) begin
-      \$145  = 76'h0000000000000000000;
+      \$110  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$146  = bias_4;
-    if (\$20 ) begin
-      \$146  = parameters[23:0];
+    \$111  = parameters_3;
+    if (\$23 ) begin
+      \$111  = \parameters$45 ;
     end
     if (rst) begin
-      \$146  = 24'h000000;
+      \$111  = 76'h0000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$147  = parameters_4;
-    if (\$22 ) begin
-      \$147  = \parameters$43 ;
+    \$112  = bias_4;
+    if (\$25 ) begin
+      \$112  = parameters[23:0];
     end
     if (rst) begin
-      \$147  = 76'h0000000000000000000;
+      \$112  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$148  = bias_5;
-    if (\$24 ) begin
-      \$148  = parameters[23:0];
+    \$113  = parameters_4;
+    if (\$27 ) begin
+      \$113  = \parameters$45 ;
     end
     if (rst) begin
-      \$148  = 24'h000000;
+      \$113  = 76'h0000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$149  = parameters_5;
-    if (\$26 ) begin
-      \$149  = \parameters$43 ;
+    \$114  = bias_5;
+    if (\$29 ) begin
+      \$114  = parameters[23:0];
     end
     if (rst) begin
-      \$149  = 76'h0000000000000000000;
+      \$114  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$150  = bias_6;
-    if (\$28 ) begin
-      \$150  = parameters[23:0];
+    \$115  = parameters_5;
+    if (\$31 ) begin
+      \$115  = \parameters$45 ;
     end
     if (rst) begin
-      \$150  = 24'h000000;
+      \$115  = 76'h0000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$151  = parameters_6;
-    if (\$30 ) begin
-      \$151  = \parameters$43 ;
+    \$116  = bias_6;
+    if (\$33 ) begin
+      \$116  = parameters[23:0];
     end
     if (rst) begin
-      \$151  = 76'h0000000000000000000;
+      \$116  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$152  = bias_7;
-    if (\$32 ) begin
-      \$152  = parameters[23:0];
+    \$117  = parameters_6;
+    if (\$35 ) begin
+      \$117  = \parameters$45 ;
     end
     if (rst) begin
-      \$152  = 24'h000000;
+      \$117  = 76'h0000000000000000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
-    \$153  = parameters_7;
-    if (\$34 ) begin
-      \$153  = \parameters$43 ;
+    \$118  = bias_7;
+    if (\$37 ) begin
+      \$118  = parameters[23:0];
     end
     if (rst) begin
-      \$153  = 76'h0000000000000000000;
+      \$118  = 24'h000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$71 ) begin end
+    \$119  = parameters_7;
+    if (\$39 ) begin
+      \$119  = \parameters$45 ;
+    end
+    if (rst) begin
+      \$119  = 76'h0000000000000000000;
     end
   end
   assign codes_token = token_24;
   assign residual_token = token_8;
-  assign \layer$63  = layer;
+  assign \layer$64  = layer;
   assign zero_out = layer[381:374];
   assign lo = settings[8:0];
   assign hi = settings[17:9];
-  assign \enable$69  = enable;
-  assign \use_zero$71  = use_zero;
+  assign \enable$70  = enable;
+  assign \use_zero$72  = use_zero;
   assign channel = parameters;
-  assign residual = \i$75 ;
+  assign residual = \i$76 ;
   assign o = codes;
   assign read_address = pixel[9:0];
   assign partial_sum = sums[23:0];
@@ -18473,104 +18385,104 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
   assign valid = token_3[0];
   assign maximum = layer[17];
   assign write_address = pixel_4;
-  assign \total$89  = total;
+  assign \total$90  = total;
   assign bias = bias_0;
-  assign \parameters$91  = parameters_0;
-  assign \settings$92  = settings;
-  assign \use_zero$93  = use_zero;
-  assign residual_value = \o$95 [7:0];
-  assign \residual_present$96  = \o$97 [0];
-  assign \read_address$103  = pixel_1;
-  assign \partial_sum$104  = sums[47:24];
-  assign \first$105  = token_3[3];
-  assign \valid$106  = token_4[0];
-  assign \maximum$108  = layer[17];
-  assign \write_address$110  = pixel_5;
-  assign \total$112  = \total$111 ;
-  assign \bias$113  = bias_1;
-  assign \parameters$114  = parameters_1;
-  assign \settings$115  = settings;
-  assign \use_zero$116  = use_zero;
-  assign \residual_value$117  = \o$95 [15:8];
-  assign \residual_present$118  = \o$97 [1];
-  assign \read_address$122  = pixel_2;
-  assign \partial_sum$123  = sums[71:48];
-  assign \first$124  = token_4[3];
-  assign \valid$125  = token_5[0];
-  assign \maximum$127  = layer[17];
-  assign \write_address$129  = pixel_6;
-  assign \total$131  = \total$130 ;
-  assign \bias$132  = bias_2;
-  assign \parameters$133  = parameters_2;
-  assign \settings$134  = settings;
-  assign \use_zero$135  = use_zero;
-  assign \residual_value$136  = \o$95 [23:16];
-  assign \residual_present$137  = \o$97 [2];
-  assign \read_address$141  = pixel_3;
-  assign \partial_sum$142  = sums[95:72];
-  assign \first$143  = token_5[3];
-  assign \valid$144  = token_6[0];
-  assign \maximum$146  = layer[17];
-  assign \write_address$148  = pixel_7;
-  assign \total$150  = \total$149 ;
-  assign \bias$151  = bias_3;
-  assign \parameters$152  = parameters_3;
-  assign \settings$153  = settings;
-  assign \use_zero$154  = use_zero;
-  assign \residual_value$155  = \o$95 [31:24];
-  assign \residual_present$156  = \o$97 [3];
-  assign \read_address$160  = pixel_4;
-  assign \partial_sum$161  = sums[119:96];
-  assign \first$162  = token_6[3];
-  assign \valid$163  = token_7[0];
-  assign \maximum$165  = layer[17];
-  assign \write_address$167  = pixel_8;
-  assign \total$169  = \total$168 ;
-  assign \bias$170  = bias_4;
-  assign \parameters$171  = parameters_4;
-  assign \settings$172  = settings;
-  assign \use_zero$173  = use_zero;
-  assign \residual_value$174  = \o$95 [39:32];
-  assign \residual_present$175  = \o$97 [4];
-  assign \read_address$179  = pixel_5;
-  assign \partial_sum$180  = sums[143:120];
-  assign \first$181  = token_7[3];
-  assign \valid$182  = token_8[0];
-  assign \maximum$184  = layer[17];
-  assign \write_address$186  = pixel_9;
-  assign \total$188  = \total$187 ;
-  assign \bias$189  = bias_5;
-  assign \parameters$190  = parameters_5;
-  assign \settings$191  = settings;
-  assign \use_zero$192  = use_zero;
-  assign \residual_value$193  = \o$95 [47:40];
-  assign \residual_present$194  = \o$97 [5];
-  assign \read_address$198  = pixel_6;
-  assign \partial_sum$199  = sums[167:144];
-  assign \first$200  = token_8[3];
-  assign \valid$201  = token_9[0];
-  assign \maximum$203  = layer[17];
-  assign \write_address$205  = pixel_10;
-  assign \total$207  = \total$206 ;
-  assign \bias$208  = bias_6;
-  assign \parameters$209  = parameters_6;
-  assign \settings$210  = settings;
-  assign \use_zero$211  = use_zero;
-  assign \residual_value$212  = \o$95 [55:48];
-  assign \residual_present$213  = \o$97 [6];
-  assign \read_address$217  = pixel_7;
-  assign \partial_sum$218  = sums[191:168];
-  assign \first$219  = token_9[3];
-  assign \valid$220  = token_10[0];
-  assign \maximum$222  = layer[17];
-  assign \write_address$224  = pixel_11;
-  assign \total$226  = \total$225 ;
-  assign \bias$227  = bias_7;
-  assign \parameters$228  = parameters_7;
-  assign \settings$229  = settings;
-  assign \use_zero$230  = use_zero;
-  assign \residual_value$231  = \o$95 [63:56];
-  assign \residual_present$232  = \o$97 [7];
+  assign \parameters$92  = parameters_0;
+  assign \settings$93  = settings;
+  assign \use_zero$94  = use_zero;
+  assign residual_value = \o$96 [7:0];
+  assign \residual_present$97  = \o$98 [0];
+  assign \read_address$104  = pixel_1;
+  assign \partial_sum$105  = sums[47:24];
+  assign \first$106  = token_3[3];
+  assign \valid$107  = token_4[0];
+  assign \maximum$109  = layer[17];
+  assign \write_address$111  = pixel_5;
+  assign \total$113  = \total$112 ;
+  assign \bias$114  = bias_1;
+  assign \parameters$115  = parameters_1;
+  assign \settings$116  = settings;
+  assign \use_zero$117  = use_zero;
+  assign \residual_value$118  = \o$96 [15:8];
+  assign \residual_present$119  = \o$98 [1];
+  assign \read_address$123  = pixel_2;
+  assign \partial_sum$124  = sums[71:48];
+  assign \first$125  = token_4[3];
+  assign \valid$126  = token_5[0];
+  assign \maximum$128  = layer[17];
+  assign \write_address$130  = pixel_6;
+  assign \total$132  = \total$131 ;
+  assign \bias$133  = bias_2;
+  assign \parameters$134  = parameters_2;
+  assign \settings$135  = settings;
+  assign \use_zero$136  = use_zero;
+  assign \residual_value$137  = \o$96 [23:16];
+  assign \residual_present$138  = \o$98 [2];
+  assign \read_address$142  = pixel_3;
+  assign \partial_sum$143  = sums[95:72];
+  assign \first$144  = token_5[3];
+  assign \valid$145  = token_6[0];
+  assign \maximum$147  = layer[17];
+  assign \write_address$149  = pixel_7;
+  assign \total$151  = \total$150 ;
+  assign \bias$152  = bias_3;
+  assign \parameters$153  = parameters_3;
+  assign \settings$154  = settings;
+  assign \use_zero$155  = use_zero;
+  assign \residual_value$156  = \o$96 [31:24];
+  assign \residual_present$157  = \o$98 [3];
+  assign \read_address$161  = pixel_4;
+  assign \partial_sum$162  = sums[119:96];
+  assign \first$163  = token_6[3];
+  assign \valid$164  = token_7[0];
+  assign \maximum$166  = layer[17];
+  assign \write_address$168  = pixel_8;
+  assign \total$170  = \total$169 ;
+  assign \bias$171  = bias_4;
+  assign \parameters$172  = parameters_4;
+  assign \settings$173  = settings;
+  assign \use_zero$174  = use_zero;
+  assign \residual_value$175  = \o$96 [39:32];
+  assign \residual_present$176  = \o$98 [4];
+  assign \read_address$180  = pixel_5;
+  assign \partial_sum$181  = sums[143:120];
+  assign \first$182  = token_7[3];
+  assign \valid$183  = token_8[0];
+  assign \maximum$185  = layer[17];
+  assign \write_address$187  = pixel_9;
+  assign \total$189  = \total$188 ;
+  assign \bias$190  = bias_5;
+  assign \parameters$191  = parameters_5;
+  assign \settings$192  = settings;
+  assign \use_zero$193  = use_zero;
+  assign \residual_value$194  = \o$96 [47:40];
+  assign \residual_present$195  = \o$98 [5];
+  assign \read_address$199  = pixel_6;
+  assign \partial_sum$200  = sums[167:144];
+  assign \first$201  = token_8[3];
+  assign \valid$202  = token_9[0];
+  assign \maximum$204  = layer[17];
+  assign \write_address$206  = pixel_10;
+  assign \total$208  = \total$207 ;
+  assign \bias$209  = bias_6;
+  assign \parameters$210  = parameters_6;
+  assign \settings$211  = settings;
+  assign \use_zero$212  = use_zero;
+  assign \residual_value$213  = \o$96 [55:48];
+  assign \residual_present$214  = \o$98 [6];
+  assign \read_address$218  = pixel_7;
+  assign \partial_sum$219  = sums[191:168];
+  assign \first$220  = token_9[3];
+  assign \valid$221  = token_10[0];
+  assign \maximum$223  = layer[17];
+  assign \write_address$225  = pixel_11;
+  assign \total$227  = \total$226 ;
+  assign \bias$228  = bias_7;
+  assign \parameters$229  = parameters_7;
+  assign \settings$230  = settings;
+  assign \use_zero$231  = use_zero;
+  assign \residual_value$232  = \o$96 [63:56];
+  assign \residual_present$233  = \o$98 [7];
   assign \token.valid  = token[0];
   assign \token.start  = token[1];
   assign \token.end  = token[2];
@@ -18701,6 +18613,57 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
   assign \token_24.end  = token_24[2];
   assign \token_24.first  = token_24[3];
   assign \token_24.last  = token_24[4];
+  assign \layer.magic  = layer[15:0];
+  assign \layer.hold_weights  = layer[16];
+  assign \layer.maximum  = layer[17];
+  assign \layer.residual  = layer[18];
+  assign \layer.input_bank  = layer[20:19];
+  assign \layer.output_bank  = layer[22:21];
+  assign \layer.residual_bank  = layer[24:23];
+  assign \layer.stride  = layer[27:25];
+  assign \layer.dilation  = layer[30:28];
+  assign \layer.sub_block  = layer[34:31];
+  assign \layer.out_lane  = layer[39:35];
+  assign \layer.input_base  = layer[55:40];
+  assign \layer.input_step  = layer[71:56];
+  assign \layer.step_x  = layer[87:72];
+  assign \layer.step_y  = layer[103:88];
+  assign \layer.step_kx  = layer[119:104];
+  assign \layer.step_ky  = layer[135:120];
+  assign \layer.blocks  = layer[148:136];
+  assign \layer.origin_y  = layer[158:149];
+  assign \layer.origin_x  = layer[168:159];
+  assign \layer.kernel_h  = layer[173:169];
+  assign \layer.kernel_w  = layer[178:174];
+  assign \layer.in_h  = layer[187:179];
+  assign \layer.in_w  = layer[196:188];
+  assign \layer.co_tiles  = layer[210:197];
+  assign \layer.out_h  = layer[219:211];
+  assign \layer.out_w  = layer[228:220];
+  assign \layer.param_base  = layer[242:229];
+  assign \layer.weight_base  = layer[262:243];
+  assign \layer.out_step  = layer[274:263];
+  assign \layer.out_base  = layer[290:275];
+  assign \layer.lane_mask  = layer[306:291];
+  assign \layer.res_lane  = layer[311:307];
+  assign \layer.res_base  = layer[327:312];
+  assign \layer.res_tiles  = layer[341:328];
+  assign \layer.pad_value  = layer[349:342];
+  assign \layer.zero_in  = layer[357:350];
+  assign \layer.input_lo  = layer[365:358];
+  assign \layer.input_hi  = layer[373:366];
+  assign \layer.zero_out  = layer[381:374];
+  assign \layer.lo  = layer[389:382];
+  assign \layer.hi  = layer[397:390];
+  assign \layer.res_zero  = layer[405:398];
+  assign \layer.add_zero  = layer[413:406];
+  assign \layer.add_lo  = layer[421:414];
+  assign \layer.add_hi  = layer[429:422];
+  assign \layer.add_shift  = layer[434:430];
+  assign \layer.add_multiplier_a  = layer[458:435];
+  assign \layer.add_multiplier_b  = layer[482:459];
+  assign \layer.res_step_x  = layer[498:483];
+  assign \layer.res_step_y  = layer[514:499];
   assign \parameters.bias  = parameters[23:0];
   assign \parameters.shift  = parameters[29:24];
   assign \parameters.multiplier  = parameters[45:30];
@@ -18714,14 +18677,14 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
   assign \parameters_0.guard_most  = parameters_0[57];
   assign \parameters_0.guard_lo  = parameters_0[66:58];
   assign \parameters_0.guard_hi  = parameters_0[75:67];
-  assign \parameters$43.shift  = \parameters$43 [4:0];
-  assign \parameters$43.multiplier  = \parameters$43 [21:5];
-  assign \parameters$43.guard_below  = \parameters$43 [38:22];
-  assign \parameters$43.guard_above  = \parameters$43 [55:39];
-  assign \parameters$43.guard_least  = \parameters$43 [56];
-  assign \parameters$43.guard_most  = \parameters$43 [57];
-  assign \parameters$43.guard_lo  = \parameters$43 [66:58];
-  assign \parameters$43.guard_hi  = \parameters$43 [75:67];
+  assign \parameters$45.shift  = \parameters$45 [4:0];
+  assign \parameters$45.multiplier  = \parameters$45 [21:5];
+  assign \parameters$45.guard_below  = \parameters$45 [38:22];
+  assign \parameters$45.guard_above  = \parameters$45 [55:39];
+  assign \parameters$45.guard_least  = \parameters$45 [56];
+  assign \parameters$45.guard_most  = \parameters$45 [57];
+  assign \parameters$45.guard_lo  = \parameters$45 [66:58];
+  assign \parameters$45.guard_hi  = \parameters$45 [75:67];
   assign \parameters_1.shift  = parameters_1[4:0];
   assign \parameters_1.multiplier  = parameters_1[21:5];
   assign \parameters_1.guard_below  = parameters_1[38:22];
@@ -18788,108 +18751,57 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
   assign \residual_token.end  = token_8[2];
   assign \residual_token.first  = token_8[3];
   assign \residual_token.last  = token_8[4];
-  assign \layer.magic  = layer[15:0];
-  assign \layer.hold_weights  = layer[16];
-  assign \layer.maximum  = layer[17];
-  assign \layer.residual  = layer[18];
-  assign \layer.input_bank  = layer[20:19];
-  assign \layer.output_bank  = layer[22:21];
-  assign \layer.residual_bank  = layer[24:23];
-  assign \layer.stride  = layer[27:25];
-  assign \layer.dilation  = layer[30:28];
-  assign \layer.sub_block  = layer[34:31];
-  assign \layer.out_lane  = layer[39:35];
-  assign \layer.input_base  = layer[55:40];
-  assign \layer.input_step  = layer[71:56];
-  assign \layer.step_x  = layer[87:72];
-  assign \layer.step_y  = layer[103:88];
-  assign \layer.step_kx  = layer[119:104];
-  assign \layer.step_ky  = layer[135:120];
-  assign \layer.blocks  = layer[148:136];
-  assign \layer.origin_y  = layer[158:149];
-  assign \layer.origin_x  = layer[168:159];
-  assign \layer.kernel_h  = layer[173:169];
-  assign \layer.kernel_w  = layer[178:174];
-  assign \layer.in_h  = layer[187:179];
-  assign \layer.in_w  = layer[196:188];
-  assign \layer.co_tiles  = layer[210:197];
-  assign \layer.out_h  = layer[219:211];
-  assign \layer.out_w  = layer[228:220];
-  assign \layer.param_base  = layer[242:229];
-  assign \layer.weight_base  = layer[262:243];
-  assign \layer.out_step  = layer[274:263];
-  assign \layer.out_base  = layer[290:275];
-  assign \layer.lane_mask  = layer[306:291];
-  assign \layer.res_lane  = layer[311:307];
-  assign \layer.res_base  = layer[327:312];
-  assign \layer.res_tiles  = layer[341:328];
-  assign \layer.pad_value  = layer[349:342];
-  assign \layer.zero_in  = layer[357:350];
-  assign \layer.input_lo  = layer[365:358];
-  assign \layer.input_hi  = layer[373:366];
-  assign \layer.zero_out  = layer[381:374];
-  assign \layer.lo  = layer[389:382];
-  assign \layer.hi  = layer[397:390];
-  assign \layer.res_zero  = layer[405:398];
-  assign \layer.add_zero  = layer[413:406];
-  assign \layer.add_lo  = layer[421:414];
-  assign \layer.add_hi  = layer[429:422];
-  assign \layer.add_shift  = layer[434:430];
-  assign \layer.add_multiplier_a  = layer[458:435];
-  assign \layer.add_multiplier_b  = layer[482:459];
-  assign \layer.res_step_x  = layer[498:483];
-  assign \layer.res_step_y  = layer[514:499];
-  assign \layer$63.magic  = layer[15:0];
-  assign \layer$63.hold_weights  = layer[16];
-  assign \layer$63.maximum  = layer[17];
-  assign \layer$63.residual  = layer[18];
-  assign \layer$63.input_bank  = layer[20:19];
-  assign \layer$63.output_bank  = layer[22:21];
-  assign \layer$63.residual_bank  = layer[24:23];
-  assign \layer$63.stride  = layer[27:25];
-  assign \layer$63.dilation  = layer[30:28];
-  assign \layer$63.sub_block  = layer[34:31];
-  assign \layer$63.out_lane  = layer[39:35];
-  assign \layer$63.input_base  = layer[55:40];
-  assign \layer$63.input_step  = layer[71:56];
-  assign \layer$63.step_x  = layer[87:72];
-  assign \layer$63.step_y  = layer[103:88];
-  assign \layer$63.step_kx  = layer[119:104];
-  assign \layer$63.step_ky  = layer[135:120];
-  assign \layer$63.blocks  = layer[148:136];
-  assign \layer$63.origin_y  = layer[158:149];
-  assign \layer$63.origin_x  = layer[168:159];
-  assign \layer$63.kernel_h  = layer[173:169];
-  assign \layer$63.kernel_w  = layer[178:174];
-  assign \layer$63.in_h  = layer[187:179];
-  assign \layer$63.in_w  = layer[196:188];
-  assign \layer$63.co_tiles  = layer[210:197];
-  assign \layer$63.out_h  = layer[219:211];
-  assign \layer$63.out_w  = layer[228:220];
-  assign \layer$63.param_base  = layer[242:229];
-  assign \layer$63.weight_base  = layer[262:243];
-  assign \layer$63.out_step  = layer[274:263];
-  assign \layer$63.out_base  = layer[290:275];
-  assign \layer$63.lane_mask  = layer[306:291];
-  assign \layer$63.res_lane  = layer[311:307];
-  assign \layer$63.res_base  = layer[327:312];
-  assign \layer$63.res_tiles  = layer[341:328];
-  assign \layer$63.pad_value  = layer[349:342];
-  assign \layer$63.zero_in  = layer[357:350];
-  assign \layer$63.input_lo  = layer[365:358];
-  assign \layer$63.input_hi  = layer[373:366];
-  assign \layer$63.zero_out  = layer[381:374];
-  assign \layer$63.lo  = layer[389:382];
-  assign \layer$63.hi  = layer[397:390];
-  assign \layer$63.res_zero  = layer[405:398];
-  assign \layer$63.add_zero  = layer[413:406];
-  assign \layer$63.add_lo  = layer[421:414];
-  assign \layer$63.add_hi  = layer[429:422];
-  assign \layer$63.add_shift  = layer[434:430];
-  assign \layer$63.add_multiplier_a  = layer[458:435];
-  assign \layer$63.add_multiplier_b  = layer[482:459];
-  assign \layer$63.res_step_x  = layer[498:483];
-  assign \layer$63.res_step_y  = layer[514:499];
+  assign \layer$64.magic  = layer[15:0];
+  assign \layer$64.hold_weights  = layer[16];
+  assign \layer$64.maximum  = layer[17];
+  assign \layer$64.residual  = layer[18];
+  assign \layer$64.input_bank  = layer[20:19];
+  assign \layer$64.output_bank  = layer[22:21];
+  assign \layer$64.residual_bank  = layer[24:23];
+  assign \layer$64.stride  = layer[27:25];
+  assign \layer$64.dilation  = layer[30:28];
+  assign \layer$64.sub_block  = layer[34:31];
+  assign \layer$64.out_lane  = layer[39:35];
+  assign \layer$64.input_base  = layer[55:40];
+  assign \layer$64.input_step  = layer[71:56];
+  assign \layer$64.step_x  = layer[87:72];
+  assign \layer$64.step_y  = layer[103:88];
+  assign \layer$64.step_kx  = layer[119:104];
+  assign \layer$64.step_ky  = layer[135:120];
+  assign \layer$64.blocks  = layer[148:136];
+  assign \layer$64.origin_y  = layer[158:149];
+  assign \layer$64.origin_x  = layer[168:159];
+  assign \layer$64.kernel_h  = layer[173:169];
+  assign \layer$64.kernel_w  = layer[178:174];
+  assign \layer$64.in_h  = layer[187:179];
+  assign \layer$64.in_w  = layer[196:188];
+  assign \layer$64.co_tiles  = layer[210:197];
+  assign \layer$64.out_h  = layer[219:211];
+  assign \layer$64.out_w  = layer[228:220];
+  assign \layer$64.param_base  = layer[242:229];
+  assign \layer$64.weight_base  = layer[262:243];
+  assign \layer$64.out_step  = layer[274:263];
+  assign \layer$64.out_base  = layer[290:275];
+  assign \layer$64.lane_mask  = layer[306:291];
+  assign \layer$64.res_lane  = layer[311:307];
+  assign \layer$64.res_base  = layer[327:312];
+  assign \layer$64.res_tiles  = layer[341:328];
+  assign \layer$64.pad_value  = layer[349:342];
+  assign \layer$64.zero_in  = layer[357:350];
+  assign \layer$64.input_lo  = layer[365:358];
+  assign \layer$64.input_hi  = layer[373:366];
+  assign \layer$64.zero_out  = layer[381:374];
+  assign \layer$64.lo  = layer[389:382];
+  assign \layer$64.hi  = layer[397:390];
+  assign \layer$64.res_zero  = layer[405:398];
+  assign \layer$64.add_zero  = layer[413:406];
+  assign \layer$64.add_lo  = layer[421:414];
+  assign \layer$64.add_hi  = layer[429:422];
+  assign \layer$64.add_shift  = layer[434:430];
+  assign \layer$64.add_multiplier_a  = layer[458:435];
+  assign \layer$64.add_multiplier_b  = layer[482:459];
+  assign \layer$64.res_step_x  = layer[498:483];
+  assign \layer$64.res_step_y  = layer[514:499];
   assign \settings.lo  = settings[8:0];
   assign \settings.hi  = settings[17:9];
   assign \settings.residual_zero  = settings[25:18];
@@ -18912,22 +18824,22 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
   assign \i[5]  = i[5];
   assign \i[6]  = i[6];
   assign \i[7]  = i[7];
-  assign \i$75[0]  = \i$75 [7:0];
-  assign \i$75[1]  = \i$75 [15:8];
-  assign \i$75[2]  = \i$75 [23:16];
-  assign \i$75[3]  = \i$75 [31:24];
-  assign \i$75[4]  = \i$75 [39:32];
-  assign \i$75[5]  = \i$75 [47:40];
-  assign \i$75[6]  = \i$75 [55:48];
-  assign \i$75[7]  = \i$75 [63:56];
-  assign \residual[0]  = \i$75 [7:0];
-  assign \residual[1]  = \i$75 [15:8];
-  assign \residual[2]  = \i$75 [23:16];
-  assign \residual[3]  = \i$75 [31:24];
-  assign \residual[4]  = \i$75 [39:32];
-  assign \residual[5]  = \i$75 [47:40];
-  assign \residual[6]  = \i$75 [55:48];
-  assign \residual[7]  = \i$75 [63:56];
+  assign \i$76[0]  = \i$76 [7:0];
+  assign \i$76[1]  = \i$76 [15:8];
+  assign \i$76[2]  = \i$76 [23:16];
+  assign \i$76[3]  = \i$76 [31:24];
+  assign \i$76[4]  = \i$76 [39:32];
+  assign \i$76[5]  = \i$76 [47:40];
+  assign \i$76[6]  = \i$76 [55:48];
+  assign \i$76[7]  = \i$76 [63:56];
+  assign \residual[0]  = \i$76 [7:0];
+  assign \residual[1]  = \i$76 [15:8];
+  assign \residual[2]  = \i$76 [23:16];
+  assign \residual[3]  = \i$76 [31:24];
+  assign \residual[4]  = \i$76 [39:32];
+  assign \residual[5]  = \i$76 [47:40];
+  assign \residual[6]  = \i$76 [55:48];
+  assign \residual[7]  = \i$76 [63:56];
   assign \codes[0]  = codes[7:0];
   assign \codes[1]  = codes[15:8];
   assign \codes[2]  = codes[23:16];
@@ -18952,182 +18864,182 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
   assign \sums[5]  = sums[143:120];
   assign \sums[6]  = sums[167:144];
   assign \sums[7]  = sums[191:168];
-  assign \parameters$91.shift  = parameters_0[4:0];
-  assign \parameters$91.multiplier  = parameters_0[21:5];
-  assign \parameters$91.guard_below  = parameters_0[38:22];
-  assign \parameters$91.guard_above  = parameters_0[55:39];
-  assign \parameters$91.guard_least  = parameters_0[56];
-  assign \parameters$91.guard_most  = parameters_0[57];
-  assign \parameters$91.guard_lo  = parameters_0[66:58];
-  assign \parameters$91.guard_hi  = parameters_0[75:67];
-  assign \settings$92.lo  = settings[8:0];
-  assign \settings$92.hi  = settings[17:9];
-  assign \settings$92.residual_zero  = settings[25:18];
-  assign \settings$92.add_multiplier_a  = settings[42:26];
-  assign \settings$92.add_multiplier_b  = settings[59:43];
-  assign \settings$92.add_shift  = settings[63:60];
-  assign \settings$92.add_zero  = settings[71:64];
-  assign \settings$92.add_lo  = settings[79:72];
-  assign \settings$92.add_hi  = settings[87:80];
-  assign \o$95[0]  = \o$95 [7:0];
-  assign \o$95[1]  = \o$95 [15:8];
-  assign \o$95[2]  = \o$95 [23:16];
-  assign \o$95[3]  = \o$95 [31:24];
-  assign \o$95[4]  = \o$95 [39:32];
-  assign \o$95[5]  = \o$95 [47:40];
-  assign \o$95[6]  = \o$95 [55:48];
-  assign \o$95[7]  = \o$95 [63:56];
-  assign \o$97[0]  = \o$97 [0];
-  assign \o$97[1]  = \o$97 [1];
-  assign \o$97[2]  = \o$97 [2];
-  assign \o$97[3]  = \o$97 [3];
-  assign \o$97[4]  = \o$97 [4];
-  assign \o$97[5]  = \o$97 [5];
-  assign \o$97[6]  = \o$97 [6];
-  assign \o$97[7]  = \o$97 [7];
-  assign \i$100[0]  = \i$100 [7:0];
-  assign \i$100[1]  = \i$100 [15:8];
-  assign \i$100[2]  = \i$100 [23:16];
-  assign \i$100[3]  = \i$100 [31:24];
-  assign \i$100[4]  = \i$100 [39:32];
-  assign \i$100[5]  = \i$100 [47:40];
-  assign \i$100[6]  = \i$100 [55:48];
-  assign \i$100[7]  = \i$100 [63:56];
-  assign \parameters$114.shift  = parameters_1[4:0];
-  assign \parameters$114.multiplier  = parameters_1[21:5];
-  assign \parameters$114.guard_below  = parameters_1[38:22];
-  assign \parameters$114.guard_above  = parameters_1[55:39];
-  assign \parameters$114.guard_least  = parameters_1[56];
-  assign \parameters$114.guard_most  = parameters_1[57];
-  assign \parameters$114.guard_lo  = parameters_1[66:58];
-  assign \parameters$114.guard_hi  = parameters_1[75:67];
-  assign \settings$115.lo  = settings[8:0];
-  assign \settings$115.hi  = settings[17:9];
-  assign \settings$115.residual_zero  = settings[25:18];
-  assign \settings$115.add_multiplier_a  = settings[42:26];
-  assign \settings$115.add_multiplier_b  = settings[59:43];
-  assign \settings$115.add_shift  = settings[63:60];
-  assign \settings$115.add_zero  = settings[71:64];
-  assign \settings$115.add_lo  = settings[79:72];
-  assign \settings$115.add_hi  = settings[87:80];
-  assign \parameters$133.shift  = parameters_2[4:0];
-  assign \parameters$133.multiplier  = parameters_2[21:5];
-  assign \parameters$133.guard_below  = parameters_2[38:22];
-  assign \parameters$133.guard_above  = parameters_2[55:39];
-  assign \parameters$133.guard_least  = parameters_2[56];
-  assign \parameters$133.guard_most  = parameters_2[57];
-  assign \parameters$133.guard_lo  = parameters_2[66:58];
-  assign \parameters$133.guard_hi  = parameters_2[75:67];
-  assign \settings$134.lo  = settings[8:0];
-  assign \settings$134.hi  = settings[17:9];
-  assign \settings$134.residual_zero  = settings[25:18];
-  assign \settings$134.add_multiplier_a  = settings[42:26];
-  assign \settings$134.add_multiplier_b  = settings[59:43];
-  assign \settings$134.add_shift  = settings[63:60];
-  assign \settings$134.add_zero  = settings[71:64];
-  assign \settings$134.add_lo  = settings[79:72];
-  assign \settings$134.add_hi  = settings[87:80];
-  assign \parameters$152.shift  = parameters_3[4:0];
-  assign \parameters$152.multiplier  = parameters_3[21:5];
-  assign \parameters$152.guard_below  = parameters_3[38:22];
-  assign \parameters$152.guard_above  = parameters_3[55:39];
-  assign \parameters$152.guard_least  = parameters_3[56];
-  assign \parameters$152.guard_most  = parameters_3[57];
-  assign \parameters$152.guard_lo  = parameters_3[66:58];
-  assign \parameters$152.guard_hi  = parameters_3[75:67];
-  assign \settings$153.lo  = settings[8:0];
-  assign \settings$153.hi  = settings[17:9];
-  assign \settings$153.residual_zero  = settings[25:18];
-  assign \settings$153.add_multiplier_a  = settings[42:26];
-  assign \settings$153.add_multiplier_b  = settings[59:43];
-  assign \settings$153.add_shift  = settings[63:60];
-  assign \settings$153.add_zero  = settings[71:64];
-  assign \settings$153.add_lo  = settings[79:72];
-  assign \settings$153.add_hi  = settings[87:80];
-  assign \parameters$171.shift  = parameters_4[4:0];
-  assign \parameters$171.multiplier  = parameters_4[21:5];
-  assign \parameters$171.guard_below  = parameters_4[38:22];
-  assign \parameters$171.guard_above  = parameters_4[55:39];
-  assign \parameters$171.guard_least  = parameters_4[56];
-  assign \parameters$171.guard_most  = parameters_4[57];
-  assign \parameters$171.guard_lo  = parameters_4[66:58];
-  assign \parameters$171.guard_hi  = parameters_4[75:67];
-  assign \settings$172.lo  = settings[8:0];
-  assign \settings$172.hi  = settings[17:9];
-  assign \settings$172.residual_zero  = settings[25:18];
-  assign \settings$172.add_multiplier_a  = settings[42:26];
-  assign \settings$172.add_multiplier_b  = settings[59:43];
-  assign \settings$172.add_shift  = settings[63:60];
-  assign \settings$172.add_zero  = settings[71:64];
-  assign \settings$172.add_lo  = settings[79:72];
-  assign \settings$172.add_hi  = settings[87:80];
-  assign \parameters$190.shift  = parameters_5[4:0];
-  assign \parameters$190.multiplier  = parameters_5[21:5];
-  assign \parameters$190.guard_below  = parameters_5[38:22];
-  assign \parameters$190.guard_above  = parameters_5[55:39];
-  assign \parameters$190.guard_least  = parameters_5[56];
-  assign \parameters$190.guard_most  = parameters_5[57];
-  assign \parameters$190.guard_lo  = parameters_5[66:58];
-  assign \parameters$190.guard_hi  = parameters_5[75:67];
-  assign \settings$191.lo  = settings[8:0];
-  assign \settings$191.hi  = settings[17:9];
-  assign \settings$191.residual_zero  = settings[25:18];
-  assign \settings$191.add_multiplier_a  = settings[42:26];
-  assign \settings$191.add_multiplier_b  = settings[59:43];
-  assign \settings$191.add_shift  = settings[63:60];
-  assign \settings$191.add_zero  = settings[71:64];
-  assign \settings$191.add_lo  = settings[79:72];
-  assign \settings$191.add_hi  = settings[87:80];
-  assign \parameters$209.shift  = parameters_6[4:0];
-  assign \parameters$209.multiplier  = parameters_6[21:5];
-  assign \parameters$209.guard_below  = parameters_6[38:22];
-  assign \parameters$209.guard_above  = parameters_6[55:39];
-  assign \parameters$209.guard_least  = parameters_6[56];
-  assign \parameters$209.guard_most  = parameters_6[57];
-  assign \parameters$209.guard_lo  = parameters_6[66:58];
-  assign \parameters$209.guard_hi  = parameters_6[75:67];
-  assign \settings$210.lo  = settings[8:0];
-  assign \settings$210.hi  = settings[17:9];
-  assign \settings$210.residual_zero  = settings[25:18];
-  assign \settings$210.add_multiplier_a  = settings[42:26];
-  assign \settings$210.add_multiplier_b  = settings[59:43];
-  assign \settings$210.add_shift  = settings[63:60];
-  assign \settings$210.add_zero  = settings[71:64];
-  assign \settings$210.add_lo  = settings[79:72];
-  assign \settings$210.add_hi  = settings[87:80];
-  assign \parameters$228.shift  = parameters_7[4:0];
-  assign \parameters$228.multiplier  = parameters_7[21:5];
-  assign \parameters$228.guard_below  = parameters_7[38:22];
-  assign \parameters$228.guard_above  = parameters_7[55:39];
-  assign \parameters$228.guard_least  = parameters_7[56];
-  assign \parameters$228.guard_most  = parameters_7[57];
-  assign \parameters$228.guard_lo  = parameters_7[66:58];
-  assign \parameters$228.guard_hi  = parameters_7[75:67];
-  assign \settings$229.lo  = settings[8:0];
-  assign \settings$229.hi  = settings[17:9];
-  assign \settings$229.residual_zero  = settings[25:18];
-  assign \settings$229.add_multiplier_a  = settings[42:26];
-  assign \settings$229.add_multiplier_b  = settings[59:43];
-  assign \settings$229.add_shift  = settings[63:60];
-  assign \settings$229.add_zero  = settings[71:64];
-  assign \settings$229.add_lo  = settings[79:72];
-  assign \settings$229.add_hi  = settings[87:80];
-  assign \i$100 [63:56] = \code$234 ;
-  assign \i$100 [55:48] = \code$215 ;
-  assign \i$100 [47:40] = \code$196 ;
-  assign \i$100 [39:32] = \code$177 ;
-  assign \i$100 [31:24] = \code$158 ;
-  assign \i$100 [23:16] = \code$139 ;
-  assign \i$100 [15:8] = \code$120 ;
-  assign \i$100 [7:0] = code;
-  assign violation[7] = \violation$233 ;
-  assign violation[6] = \violation$214 ;
-  assign violation[5] = \violation$195 ;
-  assign violation[4] = \violation$176 ;
-  assign violation[3] = \violation$157 ;
-  assign violation[2] = \violation$138 ;
-  assign violation[1] = \violation$119 ;
-  assign violation[0] = \violation$99 ;
+  assign \parameters$92.shift  = parameters_0[4:0];
+  assign \parameters$92.multiplier  = parameters_0[21:5];
+  assign \parameters$92.guard_below  = parameters_0[38:22];
+  assign \parameters$92.guard_above  = parameters_0[55:39];
+  assign \parameters$92.guard_least  = parameters_0[56];
+  assign \parameters$92.guard_most  = parameters_0[57];
+  assign \parameters$92.guard_lo  = parameters_0[66:58];
+  assign \parameters$92.guard_hi  = parameters_0[75:67];
+  assign \settings$93.lo  = settings[8:0];
+  assign \settings$93.hi  = settings[17:9];
+  assign \settings$93.residual_zero  = settings[25:18];
+  assign \settings$93.add_multiplier_a  = settings[42:26];
+  assign \settings$93.add_multiplier_b  = settings[59:43];
+  assign \settings$93.add_shift  = settings[63:60];
+  assign \settings$93.add_zero  = settings[71:64];
+  assign \settings$93.add_lo  = settings[79:72];
+  assign \settings$93.add_hi  = settings[87:80];
+  assign \o$96[0]  = \o$96 [7:0];
+  assign \o$96[1]  = \o$96 [15:8];
+  assign \o$96[2]  = \o$96 [23:16];
+  assign \o$96[3]  = \o$96 [31:24];
+  assign \o$96[4]  = \o$96 [39:32];
+  assign \o$96[5]  = \o$96 [47:40];
+  assign \o$96[6]  = \o$96 [55:48];
+  assign \o$96[7]  = \o$96 [63:56];
+  assign \o$98[0]  = \o$98 [0];
+  assign \o$98[1]  = \o$98 [1];
+  assign \o$98[2]  = \o$98 [2];
+  assign \o$98[3]  = \o$98 [3];
+  assign \o$98[4]  = \o$98 [4];
+  assign \o$98[5]  = \o$98 [5];
+  assign \o$98[6]  = \o$98 [6];
+  assign \o$98[7]  = \o$98 [7];
+  assign \i$101[0]  = \i$101 [7:0];
+  assign \i$101[1]  = \i$101 [15:8];
+  assign \i$101[2]  = \i$101 [23:16];
+  assign \i$101[3]  = \i$101 [31:24];
+  assign \i$101[4]  = \i$101 [39:32];
+  assign \i$101[5]  = \i$101 [47:40];
+  assign \i$101[6]  = \i$101 [55:48];
+  assign \i$101[7]  = \i$101 [63:56];
+  assign \parameters$115.shift  = parameters_1[4:0];
+  assign \parameters$115.multiplier  = parameters_1[21:5];
+  assign \parameters$115.guard_below  = parameters_1[38:22];
+  assign \parameters$115.guard_above  = parameters_1[55:39];
+  assign \parameters$115.guard_least  = parameters_1[56];
+  assign \parameters$115.guard_most  = parameters_1[57];
+  assign \parameters$115.guard_lo  = parameters_1[66:58];
+  assign \parameters$115.guard_hi  = parameters_1[75:67];
+  assign \settings$116.lo  = settings[8:0];
+  assign \settings$116.hi  = settings[17:9];
+  assign \settings$116.residual_zero  = settings[25:18];
+  assign \settings$116.add_multiplier_a  = settings[42:26];
+  assign \settings$116.add_multiplier_b  = settings[59:43];
+  assign \settings$116.add_shift  = settings[63:60];
+  assign \settings$116.add_zero  = settings[71:64];
+  assign \settings$116.add_lo  = settings[79:72];
+  assign \settings$116.add_hi  = settings[87:80];
+  assign \parameters$134.shift  = parameters_2[4:0];
+  assign \parameters$134.multiplier  = parameters_2[21:5];
+  assign \parameters$134.guard_below  = parameters_2[38:22];
+  assign \parameters$134.guard_above  = parameters_2[55:39];
+  assign \parameters$134.guard_least  = parameters_2[56];
+  assign \parameters$134.guard_most  = parameters_2[57];
+  assign \parameters$134.guard_lo  = parameters_2[66:58];
+  assign \parameters$134.guard_hi  = parameters_2[75:67];
+  assign \settings$135.lo  = settings[8:0];
+  assign \settings$135.hi  = settings[17:9];
+  assign \settings$135.residual_zero  = settings[25:18];
+  assign \settings$135.add_multiplier_a  = settings[42:26];
+  assign \settings$135.add_multiplier_b  = settings[59:43];
+  assign \settings$135.add_shift  = settings[63:60];
+  assign \settings$135.add_zero  = settings[71:64];
+  assign \settings$135.add_lo  = settings[79:72];
+  assign \settings$135.add_hi  = settings[87:80];
+  assign \parameters$153.shift  = parameters_3[4:0];
+  assign \parameters$153.multiplier  = parameters_3[21:5];
+  assign \parameters$153.guard_below  = parameters_3[38:22];
+  assign \parameters$153.guard_above  = parameters_3[55:39];
+  assign \parameters$153.guard_least  = parameters_3[56];
+  assign \parameters$153.guard_most  = parameters_3[57];
+  assign \parameters$153.guard_lo  = parameters_3[66:58];
+  assign \parameters$153.guard_hi  = parameters_3[75:67];
+  assign \settings$154.lo  = settings[8:0];
+  assign \settings$154.hi  = settings[17:9];
+  assign \settings$154.residual_zero  = settings[25:18];
+  assign \settings$154.add_multiplier_a  = settings[42:26];
+  assign \settings$154.add_multiplier_b  = settings[59:43];
+  assign \settings$154.add_shift  = settings[63:60];
+  assign \settings$154.add_zero  = settings[71:64];
+  assign \settings$154.add_lo  = settings[79:72];
+  assign \settings$154.add_hi  = settings[87:80];
+  assign \parameters$172.shift  = parameters_4[4:0];
+  assign \parameters$172.multiplier  = parameters_4[21:5];
+  assign \parameters$172.guard_below  = parameters_4[38:22];
+  assign \parameters$172.guard_above  = parameters_4[55:39];
+  assign \parameters$172.guard_least  = parameters_4[56];
+  assign \parameters$172.guard_most  = parameters_4[57];
+  assign \parameters$172.guard_lo  = parameters_4[66:58];
+  assign \parameters$172.guard_hi  = parameters_4[75:67];
+  assign \settings$173.lo  = settings[8:0];
+  assign \settings$173.hi  = settings[17:9];
+  assign \settings$173.residual_zero  = settings[25:18];
+  assign \settings$173.add_multiplier_a  = settings[42:26];
+  assign \settings$173.add_multiplier_b  = settings[59:43];
+  assign \settings$173.add_shift  = settings[63:60];
+  assign \settings$173.add_zero  = settings[71:64];
+  assign \settings$173.add_lo  = settings[79:72];
+  assign \settings$173.add_hi  = settings[87:80];
+  assign \parameters$191.shift  = parameters_5[4:0];
+  assign \parameters$191.multiplier  = parameters_5[21:5];
+  assign \parameters$191.guard_below  = parameters_5[38:22];
+  assign \parameters$191.guard_above  = parameters_5[55:39];
+  assign \parameters$191.guard_least  = parameters_5[56];
+  assign \parameters$191.guard_most  = parameters_5[57];
+  assign \parameters$191.guard_lo  = parameters_5[66:58];
+  assign \parameters$191.guard_hi  = parameters_5[75:67];
+  assign \settings$192.lo  = settings[8:0];
+  assign \settings$192.hi  = settings[17:9];
+  assign \settings$192.residual_zero  = settings[25:18];
+  assign \settings$192.add_multiplier_a  = settings[42:26];
+  assign \settings$192.add_multiplier_b  = settings[59:43];
+  assign \settings$192.add_shift  = settings[63:60];
+  assign \settings$192.add_zero  = settings[71:64];
+  assign \settings$192.add_lo  = settings[79:72];
+  assign \settings$192.add_hi  = settings[87:80];
+  assign \parameters$210.shift  = parameters_6[4:0];
+  assign \parameters$210.multiplier  = parameters_6[21:5];
+  assign \parameters$210.guard_below  = parameters_6[38:22];
+  assign \parameters$210.guard_above  = parameters_6[55:39];
+  assign \parameters$210.guard_least  = parameters_6[56];
+  assign \parameters$210.guard_most  = parameters_6[57];
+  assign \parameters$210.guard_lo  = parameters_6[66:58];
+  assign \parameters$210.guard_hi  = parameters_6[75:67];
+  assign \settings$211.lo  = settings[8:0];
+  assign \settings$211.hi  = settings[17:9];
+  assign \settings$211.residual_zero  = settings[25:18];
+  assign \settings$211.add_multiplier_a  = settings[42:26];
+  assign \settings$211.add_multiplier_b  = settings[59:43];
+  assign \settings$211.add_shift  = settings[63:60];
+  assign \settings$211.add_zero  = settings[71:64];
+  assign \settings$211.add_lo  = settings[79:72];
+  assign \settings$211.add_hi  = settings[87:80];
+  assign \parameters$229.shift  = parameters_7[4:0];
+  assign \parameters$229.multiplier  = parameters_7[21:5];
+  assign \parameters$229.guard_below  = parameters_7[38:22];
+  assign \parameters$229.guard_above  = parameters_7[55:39];
+  assign \parameters$229.guard_least  = parameters_7[56];
+  assign \parameters$229.guard_most  = parameters_7[57];
+  assign \parameters$229.guard_lo  = parameters_7[66:58];
+  assign \parameters$229.guard_hi  = parameters_7[75:67];
+  assign \settings$230.lo  = settings[8:0];
+  assign \settings$230.hi  = settings[17:9];
+  assign \settings$230.residual_zero  = settings[25:18];
+  assign \settings$230.add_multiplier_a  = settings[42:26];
+  assign \settings$230.add_multiplier_b  = settings[59:43];
+  assign \settings$230.add_shift  = settings[63:60];
+  assign \settings$230.add_zero  = settings[71:64];
+  assign \settings$230.add_lo  = settings[79:72];
+  assign \settings$230.add_hi  = settings[87:80];
+  assign \i$101 [63:56] = \code$235 ;
+  assign \i$101 [55:48] = \code$216 ;
+  assign \i$101 [47:40] = \code$197 ;
+  assign \i$101 [39:32] = \code$178 ;
+  assign \i$101 [31:24] = \code$159 ;
+  assign \i$101 [23:16] = \code$140 ;
+  assign \i$101 [15:8] = \code$121 ;
+  assign \i$101 [7:0] = code;
+  assign violation[7] = \violation$234 ;
+  assign violation[6] = \violation$215 ;
+  assign violation[5] = \violation$196 ;
+  assign violation[4] = \violation$177 ;
+  assign violation[3] = \violation$158 ;
+  assign violation[2] = \violation$139 ;
+  assign violation[1] = \violation$120 ;
+  assign violation[0] = \violation$100 ;
   assign i[7] = residual_present;
   assign i[6] = residual_present;
   assign i[5] = residual_present;
@@ -20474,7 +20386,7 @@ module \holdfast_8x8_guard.lanes.align (rst, i, o, clk);
   assign o[7:0] = lane_0_6;
 endmodule
 
-module \holdfast_8x8_guard.lanes.channel_setup (rst, channel, enable, use_zero, \port$4694$0 , parameters, zero_out, clk);
+module \holdfast_8x8_guard.lanes.channel_setup (rst, channel, enable, use_zero, \port$4643$0 , parameters, zero_out, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$81  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -20545,8 +20457,8 @@ module \holdfast_8x8_guard.lanes.channel_setup (rst, channel, enable, use_zero, 
   wire \parameters.guard_most ;
   wire [16:0] \parameters.multiplier ;
   wire [4:0] \parameters.shift ;
-  input [17:0] \port$4694$0 ;
-  wire [17:0] \port$4694$0 ;
+  input [17:0] \port$4643$0 ;
+  wire [17:0] \port$4643$0 ;
   input rst;
   wire rst;
   reg [4:0] shift = 5'h00;
@@ -20557,27 +20469,27 @@ module \holdfast_8x8_guard.lanes.channel_setup (rst, channel, enable, use_zero, 
   assign \$1  = ~ use_zero;
   assign \$2  = enable & \$1 ;
   assign \$3  = $signed(parameters[37:30]) == $signed(parameters[38]);
-  assign \$4  = { \port$4694$0 [8], parameters[29:22] } < { parameters[30], \port$4694$0 [7:0] };
+  assign \$4  = { \port$4643$0 [8], parameters[29:22] } < { parameters[30], \port$4643$0 [7:0] };
   assign \$5  = \$3  ? \$4  : parameters[38];
   assign \$6  = ~ \$5 ;
   assign \$7  = \$2  & \$6 ;
   assign \$8  = $signed(parameters[37:30]) == $signed(parameters[38]);
-  assign \$9  = { \port$4694$0 [17], parameters[29:22] } < { parameters[30], \port$4694$0 [16:9] };
+  assign \$9  = { \port$4643$0 [17], parameters[29:22] } < { parameters[30], \port$4643$0 [16:9] };
   assign \$10  = \$8  ? \$9  : parameters[38];
   assign \$11  = parameters[30:22] + 1'h1;
-  assign \$12  = \$10  ? \$11 [8:0] : \port$4694$0 [17:9];
-  assign \$13  = \$7  ? \$12  : \port$4694$0 [8:0];
+  assign \$12  = \$10  ? \$11 [8:0] : \port$4643$0 [17:9];
+  assign \$13  = \$7  ? \$12  : \port$4643$0 [8:0];
   assign \$14  = ~ use_zero;
   assign \$15  = enable & \$14 ;
   assign \$16  = $signed(parameters[54:47]) == $signed(parameters[55]);
-  assign \$17  = { \port$4694$0 [17], parameters[46:39] } < { parameters[47], \port$4694$0 [16:9] };
+  assign \$17  = { \port$4643$0 [17], parameters[46:39] } < { parameters[47], \port$4643$0 [16:9] };
   assign \$18  = \$16  ? \$17  : parameters[55];
   assign \$19  = \$15  & \$18 ;
   assign \$20  = $signed(parameters[54:47]) == $signed(parameters[55]);
-  assign \$21  = { \port$4694$0 [8], parameters[46:39] } < { parameters[47], \port$4694$0 [7:0] };
+  assign \$21  = { \port$4643$0 [8], parameters[46:39] } < { parameters[47], \port$4643$0 [7:0] };
   assign \$22  = \$20  ? \$21  : parameters[55];
-  assign \$23  = \$22  ? \port$4694$0 [8:0] : parameters[47:39];
-  assign \$24  = \$19  ? \$23  : \port$4694$0 [17:9];
+  assign \$23  = \$22  ? \port$4643$0 [8:0] : parameters[47:39];
+  assign \$24  = \$19  ? \$23  : \port$4643$0 [17:9];
   assign \$25  = { channel[45:30], 1'h0 } >> channel[24];
   assign \$26  = channel[29:24] > 6'h27;
   assign \$27  = $signed(channel[61:46]) - $signed(zero_out);
@@ -20646,8 +20558,8 @@ module \holdfast_8x8_guard.lanes.channel_setup (rst, channel, enable, use_zero, 
       \$41  = 1'h0;
     end
   end
-  assign lo = \port$4694$0 [8:0];
-  assign hi = \port$4694$0 [17:9];
+  assign lo = \port$4643$0 [8:0];
+  assign hi = \port$4643$0 [17:9];
   assign \parameters.shift  = parameters[4:0];
   assign \parameters.multiplier  = parameters[21:5];
   assign \parameters.guard_below  = parameters[38:22];
@@ -27418,7 +27330,7 @@ module \holdfast_8x8_guard.output_writer (rst, token, codes, word, enable, addre
     .clk(clk),
     .\end (token[2]),
     .go(go),
-    .\port$5537$263 (layer[290:263]),
+    .\port$5486$263 (layer[290:263]),
     .rst(rst),
     .take(take)
   );
@@ -27548,7 +27460,7 @@ module \holdfast_8x8_guard.output_writer (rst, token, codes, word, enable, addre
   assign \$1  = 1'h1;
 endmodule
 
-module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$5537$263 , go, clk);
+module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$5486$263 , go, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$110  = 0;
   wire [16:0] \$1 ;
   wire [16:0] \$2 ;
@@ -27578,8 +27490,8 @@ module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$
   wire go;
   reg [15:0] next_base;
   reg [15:0] pointer = 16'h0000;
-  input [27:0] \port$5537$263 ;
-  wire [27:0] \port$5537$263 ;
+  input [27:0] \port$5486$263 ;
+  wire [27:0] \port$5486$263 ;
   input rst;
   wire rst;
   wire [15:0] step_x;
@@ -27588,7 +27500,7 @@ module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$
   reg [13:0] tile = 14'h0000;
   reg [15:0] tile_base = 16'h0000;
   assign \$1  = tile_base + 1'h1;
-  assign \$2  = pointer + \port$5537$263 [11:0];
+  assign \$2  = pointer + \port$5486$263 [11:0];
   assign \$3  = take & \end ;
   assign \$4  = go | \$3 ;
   assign \$5  = tile + 1'h1;
@@ -27603,7 +27515,7 @@ module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$
     if (\$auto$verilog_backend.cc:2355:dump_module$110 ) begin end
     next_base = \$1 [15:0];
     if (go) begin
-      next_base = \port$5537$263 [27:12];
+      next_base = \port$5486$263 [27:12];
     end
   end
   always @* begin
@@ -27639,8 +27551,8 @@ module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$
       \$9  = 14'h0000;
     end
   end
-  assign base = \port$5537$263 [27:12];
-  assign step_x = { 4'h0, \port$5537$263 [11:0] };
+  assign base = \port$5486$263 [27:12];
+  assign step_x = { 4'h0, \port$5486$263 [11:0] };
   assign \address[0]  = address[15:0];
   assign \address[1]  = address[31:16];
   assign \address[2]  = address[47:32];
@@ -27890,7 +27802,7 @@ module \holdfast_8x8_guard.residual_reader (rst, word, active, token, present, c
     .columns(layer[228:220]),
     .\end (token[2]),
     .go(go),
-    .\port$5537$483 (layer[514:483]),
+    .\port$5486$483 (layer[514:483]),
     .rst(rst),
     .take(take),
     .tile(tile)
@@ -28041,7 +27953,7 @@ module \holdfast_8x8_guard.residual_reader (rst, word, active, token, present, c
   assign \word[7]  = word[63:56];
 endmodule
 
-module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile, columns, base, \port$5537$483 , go, clk);
+module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile, columns, base, \port$5486$483 , go, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$113  = 0;
   wire [16:0] \$1 ;
   wire [14:0] \$10 ;
@@ -28083,8 +27995,8 @@ module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile
   reg [15:0] next_base;
   wire [15:0] next_row;
   reg [15:0] pointer = 16'h0000;
-  input [31:0] \port$5537$483 ;
-  wire [31:0] \port$5537$483 ;
+  input [31:0] \port$5486$483 ;
+  wire [31:0] \port$5486$483 ;
   reg [15:0] row = 16'h0000;
   input rst;
   wire rst;
@@ -28096,8 +28008,8 @@ module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile
   reg [13:0] tile = 14'h0000;
   reg [15:0] tile_base = 16'h0000;
   assign \$1  = tile_base + 1'h1;
-  assign \$2  = row + \port$5537$483 [31:16];
-  assign \$3  = pointer + \port$5537$483 [15:0];
+  assign \$2  = row + \port$5486$483 [31:16];
+  assign \$3  = pointer + \port$5486$483 [15:0];
   assign \$4  = column - 1'h1;
   assign \$5  = column == 1'h1;
   assign \$6  = take & \end ;
@@ -28193,8 +28105,8 @@ module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile
     end
   end
   assign next_row = \$2 [15:0];
-  assign step_y = \port$5537$483 [31:16];
-  assign step_x = \port$5537$483 [15:0];
+  assign step_y = \port$5486$483 [31:16];
+  assign step_x = \port$5486$483 [15:0];
   assign \address[0]  = address[15:0];
   assign \address[1]  = address[31:16];
   assign \address[2]  = address[47:32];

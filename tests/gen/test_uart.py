@@ -35,9 +35,15 @@ class Target(wiring.Component):
         m.submodules.cells = cells = memory.Memory(shape=32, depth=WORDS, init=[])
         read, write = cells.read_port(), cells.write_port()
         host = bridge.host
-        data = Signal(32)
+        refused = host.address >= 4 * WORDS
+        # The memory's register and three more.
+        answer = read.data
+        for _ in range(3):
+            following = Signal(32)
+            m.d.sync += following.eq(answer)
+            answer = following
         m.d.sync += [
-            data.eq(read.data),
+            host.error.eq(refused),
             self.accesses.eq(self.accesses + (host.read | host.write)),
         ]
         m.d.comb += [
@@ -46,9 +52,8 @@ class Target(wiring.Component):
             read.addr.eq(host.address[2:]),
             write.addr.eq(host.address[2:]),
             write.data.eq(host.data),
-            write.en.eq(host.write & ~host.error & (host.strobe == 0b1111)),
-            host.error.eq(host.address >= 4 * WORDS),
-            host.read_data.eq(data),
+            write.en.eq(host.write & ~refused & (host.strobe == 0b1111)),
+            host.read_data.eq(answer),
         ]
         return m
 

@@ -29,7 +29,8 @@ def is_refused(address: int) -> bool:
 
 
 class HostSide:
-    """What the accelerator is to the port: one access per cycle, data two cycles later."""
+    """What the accelerator is to the port: a write per cycle, judged one cycle later, or a read, whose
+    data come four cycles later and whose address stays until then."""
 
     def __init__(self, dut, seed: int = 0):
         self.dut = dut
@@ -42,15 +43,20 @@ class HostSide:
 
     async def run(self) -> None:
         dut = self.dut
-        pipeline: list[int | None] = [None, None]
+        pipeline: list[int | None] = [None] * 4
+        judged: bool | None = None
+        asked = 0
         while True:
             await Timer(2, "ns")
             address = int(dut.host__address.value)
             write, read = int(dut.host__write.value), int(dut.host__read.value)
             assert not (write and read)
             refused = is_refused(address)
-            dut.host__error.value = int(refused) if write or read else self.random.getrandbits(1)
+            dut.host__error.value = self.random.getrandbits(1) if judged is None else int(judged)
+            judged = refused if write or read else None
             answer = None
+            if any(waiting is not None for waiting in pipeline):
+                assert address == asked and not (write or read)
             if write:
                 data, strobe = int(dut.host__data.value), int(dut.host__strobe.value)
                 self.accesses.append(("write", address >> 2, data, strobe))
@@ -59,7 +65,7 @@ class HostSide:
                     self.words[address >> 2] = self.word(address) & ~mask | data & mask
             elif read:
                 self.accesses.append(("read", address >> 2))
-                answer = self.word(address)
+                answer, asked = self.word(address), address
             now = pipeline.pop(0)
             # Only the cycle in which the data are due holds them.
             dut.host__read_data.value = self.random.getrandbits(32) if now is None else now
