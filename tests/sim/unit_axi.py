@@ -29,8 +29,8 @@ def is_refused(address: int) -> bool:
 
 
 class HostSide:
-    """What the accelerator is to the port: a write per cycle, judged one cycle later, or a read, whose
-    data come four cycles later and whose address stays until then."""
+    """What the accelerator is to the port: a write per cycle, or a read, whose data come four
+    cycles later and whose address stays until then; both are judged one cycle later."""
 
     def __init__(self, dut, seed: int = 0):
         self.dut = dut
