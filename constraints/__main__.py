@@ -22,7 +22,7 @@ from gen.files import make_folder, write_atomically
 from .bitstream import Placed, Synthesized, check_fit, pack, place, synthesize_board
 from .boards import Board, board_names, find_board
 from .eda_tools import program
-from .place_flow import PlaceFlow
+from .place_flow import NotRouted, PlaceFlow
 from .speed import end_to_end_rate, inference_rate
 from .synthesis import Cost
 from .vivado import run_project, write_project
@@ -126,12 +126,18 @@ def _place(
 ) -> list[Placed]:
     placed = []
     for seed in range(1, seeds + 1):
-        placed.append(place(board, design, seed, progress))
-        found = placed[-1]
+        try:
+            found = place(board, design, seed, progress)
+        except NotRouted as error:
+            console.print(f"seed {seed}: {error}", soft_wrap=True)
+            continue
+        placed.append(found)
         console.print(
             f"seed {seed}: {found.fmax_mhz:.1f} MHz of {board.core_mhz:g}, "
             f"least slack {found.slack_ns:.2f} ns, {found.seconds:.0f} s"
         )
+    if not placed:
+        raise HoldfastError(f"none of {seeds} placements could be routed; try more --seeds.")
     return placed
 
 

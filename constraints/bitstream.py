@@ -13,7 +13,6 @@ import re
 import shutil
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,8 +36,6 @@ _KEY = "made_from"
 _DESIGN = "design.v"
 _STATISTICS = "statistics.json"
 _VERILOG = "netlist.v"
-_POLL_S = 2.0
-_TAIL_BYTES = 4096
 _PHASE = re.compile(r"Info: (Packing|Running|Routing|Placing|Creating|Router)")
 _UNITS = {"lut": "look-up tables", "ff": "flip-flops", "dsp": "multiplier blocks",
           "mem": "block memories"}  # fmt: skip
@@ -175,6 +172,8 @@ def place(board: Board, design: Synthesized, seed: int, progress: Progress) -> P
 
     Raises
     ------
+    NotRouted
+        This seed's placement cannot be routed.
     HoldfastError
         nextpnr failed, which is often for lack of room.
     """
@@ -197,7 +196,9 @@ def place(board: Board, design: Synthesized, seed: int, progress: Progress) -> P
         (folder / flow.placed).unlink(missing_ok=True)
         (folder / flow.bitstream).unlink(missing_ok=True)
         begin = time.monotonic()
-        _watch(lambda: flow.run(flow.placed), folder / LOG, f"seed {seed}", progress)
+        (folder / LOG).unlink(missing_ok=True)
+        progress(f"seed {seed}: placement and routing")
+        flow.run(flow.placed, lambda lines: _phase(lines, f"seed {seed}", progress))
         (folder / "seconds").write_text(f"{time.monotonic() - begin:.1f}")
         _mark(folder, key)
     return read_report(board, folder, seed)
@@ -273,27 +274,9 @@ def _mark(folder: Path, key: str) -> None:
     write_atomically(folder / _KEY, key.encode())
 
 
-def _watch(work: Callable[[], None], log: Path, what: str, progress: Progress) -> None:
-    """Do something, and meanwhile tell what its log says."""
-    log.unlink(missing_ok=True)
-    phase = "placement and routing"
-    with ThreadPoolExecutor(1) as pool:
-        job = pool.submit(work)
-        while not job.done():
-            progress(f"{what}: {phase}")
-            wait([job], _POLL_S)
-            phase = _phase(log) or phase
-        job.result()
-
-
-def _phase(log: Path) -> str:
-    """What the end of a log says is being done."""
-    if not log.is_file():
-        return ""
-    with log.open("rb") as stream:
-        stream.seek(max(0, log.stat().st_size - _TAIL_BYTES))
-        lines = stream.read().decode(errors="replace").splitlines()
-    return next(
-        (line.removeprefix("Info: ").rstrip(".") for line in reversed(lines) if _PHASE.match(line)),
-        "",
-    )
+def _phase(lines: list[str], what: str, progress: Progress) -> None:
+    """Tell what the end of a log says is being done."""
+    for line in reversed(lines):
+        if _PHASE.match(line):
+            progress(f"{what}: {line.removeprefix('Info: ').rstrip('.')}")
+            return

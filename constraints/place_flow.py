@@ -7,6 +7,11 @@ flow.run(flow.bitstream)    # top.bit, top.bin or top.fs
 
 import contextlib
 import io
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 from edalize.flows.edaflow import Edaflow, FlowGraph
@@ -16,7 +21,7 @@ from gen.errors import HoldfastError
 from .boards import Board
 from .eda_tools import SEARCH_PATH, program
 
-__all__ = ["LOG", "NETLIST", "REPORT", "PlaceFlow"]
+__all__ = ["LOG", "NETLIST", "REPORT", "NotRouted", "PlaceFlow"]
 
 NETLIST = "netlist.json"
 REPORT = "report.json"
@@ -28,6 +33,18 @@ _PACKER = {"ecp5": "ecppack", "ice40": "icepack", "gowin": "gowinpack"}
 _PINS = {"ecp5": "LPF", "ice40": "PCF", "gowin": "CST"}
 _PLACED = {"ecp5": "config", "ice40": "asc", "gowin": "routed.json"}
 _BITSTREAM = {"ecp5": "bit", "ice40": "bin", "gowin": "fs"}
+
+
+MOST_ITERATIONS = 60
+"""Of the router. It converges within 40, or it goes round in circles with ever more conflicts."""
+
+_ITERATION = re.compile(r"Info:\s+iter=(\d+) ")
+_TAIL_BYTES = 4096
+_POLL_S = 2.0
+
+
+class NotRouted(HoldfastError):
+    """A placement that the router found no way through; another seed may have one."""
 
 
 class PlaceFlow(Edaflow):
@@ -64,32 +81,59 @@ class PlaceFlow(Edaflow):
                 if words:
                     words[0] = program(words[0])
 
-    def run(self, args=None):
+    def run(self, args=None, said: Callable[[list[str]], None] | None = None):
         """Make a file; nothing is done if it is there and newer than what it is made from.
+
+        Parameters
+        ----------
+        said : function, optional
+            Is called every two seconds with the last lines of the log.
 
         Raises
         ------
+        NotRouted
+            The router does not converge.
         HoldfastError
             A tool failed: names its log.
         """
-        with contextlib.redirect_stdout(io.StringIO()):
-            try:
-                self._run_tool(
-                    "make", [args], cwd=self.work_root, quiet=True, env={"PATH": SEARCH_PATH}
-                )
-            except RuntimeError:
-                log = Path(self.work_root, LOG)
-                reason = next(
-                    (
-                        line.removeprefix("ERROR: ")
-                        for line in (log.read_text().splitlines() if log.is_file() else [])
-                        if line.startswith("ERROR: ")
-                    ),
-                    "no reason given",
-                )
-                raise HoldfastError(
-                    f"making {args} failed: {reason.rstrip('.')}; {log} has the details."
-                ) from None
+        log = Path(self.work_root, LOG)
+        # edalize's own runner cannot be stopped.
+        process = subprocess.Popen(
+            ["make", args],
+            cwd=self.work_root,
+            env=os.environ | {"PATH": SEARCH_PATH},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            while True:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(_POLL_S)
+                    break
+                lines = _tail(log)
+                if said is not None:
+                    said(lines)
+                if any(int(m[1]) > MOST_ITERATIONS for m in map(_ITERATION.match, lines) if m):
+                    raise NotRouted(
+                        f"the router found no way in {MOST_ITERATIONS} iterations; {log} has them."
+                    )
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        if process.returncode:
+            reason = next(
+                (
+                    line.removeprefix("ERROR: ")
+                    for line in (log.read_text().splitlines() if log.is_file() else [])
+                    if line.startswith("ERROR: ")
+                ),
+                "no reason given",
+            )
+            raise HoldfastError(
+                f"making {args} failed: {reason.rstrip('.')}; {log} has the details."
+            )
 
     @classmethod
     def make(cls, board: Board, folder: Path, seed: int) -> "PlaceFlow":
@@ -129,3 +173,12 @@ class PlaceFlow(Edaflow):
         """Native names of the tools."""
         packer = {"gowinpack": "gowin_pack"}.get(_PACKER[board.family], _PACKER[board.family])
         return [_PLACER[board.family], packer]
+
+
+def _tail(log: Path) -> list[str]:
+    """The last lines of a log."""
+    if not log.is_file():
+        return []
+    with log.open("rb") as stream:
+        stream.seek(max(0, log.stat().st_size - _TAIL_BYTES))
+        return stream.read().decode(errors="replace").splitlines()

@@ -3,6 +3,7 @@
 The same configuration with and without the guard; clocks are medians over placement seeds.
 """
 
+import contextlib
 import json
 import statistics
 import sys
@@ -13,14 +14,17 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from constraints.bitstream import check_fit, place, synthesize_board
+from constraints.bitstream import Placed, check_fit, place, synthesize_board
 from constraints.boards import Board, board_names, find_board
+from constraints.place_flow import NotRouted
 from gen.command import run
 from gen.errors import HoldfastError
 from gen.files import make_folder, write_atomically
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 console = Console()
+
+_MOST_SEEDS = 20
 
 
 @app.command()
@@ -53,11 +57,19 @@ def _measure(board: Board, seeds: int) -> dict[str, Any]:
     for guard in (False, True):
         design = synthesize_board(board, board.config.with_(guard=guard), folder, _say)
         check_fit(board, design.cost)
-        placed = [place(board, design, seed, _say) for seed in range(1, seeds + 1)]
+        placed: list[Placed] = []
+        seed = 0
+        while len(placed) < seeds:
+            seed += 1
+            if seed > _MOST_SEEDS:
+                raise HoldfastError(f"{board.title}: {len(placed)} of {_MOST_SEEDS} seeds routed.")
+            with contextlib.suppress(NotRouted):
+                placed.append(place(board, design, seed, _say))
         clocks = [placement.fmax_mhz for placement in placed]
         entry["guard" if guard else "bare"] = {
             **asdict(design.cost),
             "used": placed[0].used,
+            "seeds": [placement.seed for placement in placed],
             "fmax_mhz": clocks,
             "median_fmax_mhz": statistics.median(clocks),
         }
