@@ -7,6 +7,7 @@ flow.run(flow.bitstream)    # top.bit, top.bin or top.fs
 
 import contextlib
 import io
+import math
 import os
 import re
 import signal
@@ -35,10 +36,14 @@ _PLACED = {"ecp5": "config", "ice40": "asc", "gowin": "routed.json"}
 _BITSTREAM = {"ecp5": "bit", "ice40": "bin", "gowin": "fs"}
 
 
-MOST_ITERATIONS = 60
-"""Of the router. It converges within 40, or it goes round in circles with ever more conflicts."""
+MOST_ITERATIONS = 300
+"""Of the router, which mostly needs 40."""
 
-_ITERATION = re.compile(r"Info:\s+iter=(\d+) ")
+GROWN = 4
+"""So many times the fewest conflicts: it goes round in circles."""
+
+_ITERATION = re.compile(r"Info:\s+iter=(\d+) wires=\d+ overused=(\d+) ")
+_FEW = 100
 _TAIL_BYTES = 4096
 _POLL_S = 2.0
 
@@ -106,6 +111,7 @@ class PlaceFlow(Edaflow):
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
+        least = math.inf
         try:
             while True:
                 with contextlib.suppress(subprocess.TimeoutExpired):
@@ -114,10 +120,14 @@ class PlaceFlow(Edaflow):
                 lines = _tail(log)
                 if said is not None:
                     said(lines)
-                if any(int(m[1]) > MOST_ITERATIONS for m in map(_ITERATION.match, lines) if m):
-                    raise NotRouted(
-                        f"the router found no way in {MOST_ITERATIONS} iterations; {log} has them."
-                    )
+                for found in [*filter(None, map(_ITERATION.match, lines))][-1:]:
+                    iteration, conflicts = int(found[1]), int(found[2])
+                    least = min(least, conflicts)
+                    if iteration > MOST_ITERATIONS or conflicts > GROWN * max(least, _FEW):
+                        raise NotRouted(
+                            f"the router found no way in {iteration} iterations, {conflicts} "
+                            f"conflicts are left; {log} has them."
+                        )
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)

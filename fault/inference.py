@@ -45,7 +45,7 @@ others first. A test flips every bit."""
 
 STALE = re.compile(
     r"array__(pe_\d+_\d+__(activation|product|partial_sum|weight|shadow)|skew__.*)|weight"
-    r"|(activations_\d+|weights|parameters)_.*__read\d+|input_stage__(act|selected)"
+    r"|(activations_\d+|weights|parameters)_.*__read\d+|parameters_\w+_word|input_stage__(act|selected)"
     r"|lanes__(accumulator_\d+__|bias_|parameters_|channel_setup__|align__).*"
     r"|lanes__requantizer_\d+__.*"
 )

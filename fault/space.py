@@ -33,7 +33,7 @@ _RULES = (
     ("activation_memory", r"activations_\d+__lane_\d+(?:__read\d+)?"),
     ("weight_memory", r"weights__(?:in_rest|lane)_\d+(?:_rest)?(?:__read\d+)?"),
     ("weight_memory", r"weights__(?:read|write)_(?:address|data|enable)_\d+"),
-    ("parameter_memory", r"parameters_[a-z]+(?:__read\d+)?"),
+    ("parameter_memory", r"parameters_[a-z]+(?:_word|__read\d+)?"),
     ("program_memory", r"descriptors(?:__read\d+)?"),
     ("pe_activation", r"array__pe_\d+_\d+__activation"),
     ("weight", r"array__pe_\d+_\d+__(?:weight|shadow)|weight"),
@@ -51,7 +51,7 @@ _RULES = (
     ("sequencer", r"output_writer__\w+|input_bank|residual_bank|sub_block"),
     ("sequencer", r"for_(?:feeder|residual)_\d+"),
     ("host", r"axi__\w+|host__\w+|control_interrupt|first|count|ready|refused"),
-    ("host", r"written_in_run|(?:parameter|activation)_word|refusal"),
+    ("host", r"written_in_run|activation_word|refusal"),
     ("host", r"cycles|stream(?:_now)?|stall_\w+|register_data|region_read|offset_read"),
 )
 _PATTERNS = tuple((structure, re.compile(pattern)) for structure, pattern in _RULES)

@@ -179,9 +179,11 @@ class Accelerator(wiring.Component):
                 write.data.eq(bits),
                 write.en.eq(selected & host.write & (slot == number) & (host.strobe == 0b1111)),
             ]
+            held = Signal(len(read.data), name=f"parameters_{name}_word")
+            m.d.sync += held.eq(read.data)
             position = 0
             for field, offset, width in parts:
-                value = read.data[position : position + width]
+                value = held[position : position + width]
                 m.d.comb += lanes.parameters[field].eq(value)
                 signed_field = layout[field].shape == signed(width)
                 slots[number].append((offset, value.as_signed() if signed_field else value))
@@ -277,11 +279,9 @@ class Accelerator(wiring.Component):
 
         # The host's address is stable until its read is over; each stage ends in a register.
         weight_row = Signal(data.ArrayLayout(signed(cfg.weight_bits), cfg.cols))
-        parameter_word = Signal(32)
         activation_word = Signal(32)
         m.d.sync += [
             weight_row.eq(weights.read_data),
-            parameter_word.eq(parameter_data[offset_read[2:4]]),
             activation_word.eq(self._bus_word(feeder_word, cfg.word_lanes, offset_read)),
         ]
         with m.Switch(region_read):
@@ -290,7 +290,7 @@ class Accelerator(wiring.Component):
             with m.Case(Region.PROGRAM):
                 m.d.sync += read_data.eq(fetch.data)
             with m.Case(Region.PARAMETERS):
-                m.d.sync += read_data.eq(parameter_word)
+                m.d.sync += read_data.eq(parameter_data[offset_read[2:4]])
             with m.Case(Region.WEIGHTS):
                 m.d.sync += read_data.eq(self._bus_word(weight_row, cfg.cols, offset_read))
             with m.Default():

@@ -30,7 +30,7 @@ class Lanes(wiring.Component):
     parameter_begin
         Request to the parameter loader: lane 0's channel is read in this cycle.
     parameters
-        Channel parameters, one cycle after their address.
+        Channel parameters, two cycles after their address.
     residual_token
         The pixel whose residual is to be read now.
     residual, residual_present
@@ -48,7 +48,7 @@ class Lanes(wiring.Component):
     # Stages after the token: A reads the accumulator, C meets the sum, D adds, E holds the total.
     STAGE_A, _, STAGE_C, STAGE_D, STAGE_E = range(5)
     LEAD = STAGE_C + 1
-    PARAMETER_STAGE = STAGE_D - 1
+    PARAMETER_STAGE = STAGE_D - 2
     RESIDUAL_READ = 2
 
     def __init__(self, config: AcceleratorConfig):

@@ -540,19 +540,19 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   reg [15:0] \$580 ;
   reg \$581 ;
   reg [31:0] \$582 ;
-  reg [1:0] \$583 ;
-  reg [1:0] \$584 ;
-  reg \$585 ;
-  reg \$586 ;
+  reg [23:0] \$583 ;
+  reg [21:0] \$584 ;
+  reg [1:0] \$585 ;
+  reg [1:0] \$586 ;
   reg \$587 ;
   reg \$588 ;
-  reg [6:0] \$589 ;
+  reg \$589 ;
   wire \$59 ;
-  reg [63:0] \$590 ;
-  reg [31:0] \$591 ;
-  reg [31:0] \$592 ;
+  reg \$590 ;
+  reg [6:0] \$591 ;
+  reg [63:0] \$592 ;
   reg [31:0] \$593 ;
-  reg [4:0] \$594 ;
+  reg [31:0] \$594 ;
   reg [4:0] \$595 ;
   reg [4:0] \$596 ;
   reg [4:0] \$597 ;
@@ -563,9 +563,10 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   reg [4:0] \$600 ;
   reg [4:0] \$601 ;
   reg [4:0] \$602 ;
-  reg \$603 ;
+  reg [4:0] \$603 ;
   reg \$604 ;
-  wire [4:0] \$605 ;
+  reg \$605 ;
+  wire [4:0] \$606 ;
   wire \$61 ;
   wire \$62 ;
   wire \$63 ;
@@ -612,8 +613,8 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [9:0] \$signature__addr$105 ;
   wire [9:0] \$signature__addr$98 ;
   wire [31:0] \$signature__data ;
-  wire [23:0] \$signature__data$104 ;
-  wire [21:0] \$signature__data$109 ;
+  wire [23:0] \$signature__data$222 ;
+  wire [21:0] \$signature__data$223 ;
   wire [63:0] act;
   wire [63:0] \act$164 ;
   wire [7:0] \act$164[0] ;
@@ -1075,11 +1076,12 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [31:0] parameter_slot_1;
   wire [31:0] parameter_slot_2;
   wire [31:0] parameter_slot_3;
-  reg [31:0] parameter_word = 32'd0;
   wire [45:0] parameters;
   wire [23:0] \parameters.bias ;
   wire [15:0] \parameters.multiplier ;
   wire [5:0] \parameters.shift ;
+  reg [23:0] parameters_bias_word = 24'h000000;
+  reg [21:0] parameters_scale_word = 22'h000000;
   wire present;
   reg [31:0] read;
   wire [127:0] read_address;
@@ -1129,15 +1131,15 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [7:0] \read_data$140[5] ;
   wire [7:0] \read_data$140[6] ;
   wire [7:0] \read_data$140[7] ;
-  wire [63:0] \read_data$223 ;
-  wire [7:0] \read_data$223[0] ;
-  wire [7:0] \read_data$223[1] ;
-  wire [7:0] \read_data$223[2] ;
-  wire [7:0] \read_data$223[3] ;
-  wire [7:0] \read_data$223[4] ;
-  wire [7:0] \read_data$223[5] ;
-  wire [7:0] \read_data$223[6] ;
-  wire [7:0] \read_data$223[7] ;
+  wire [63:0] \read_data$225 ;
+  wire [7:0] \read_data$225[0] ;
+  wire [7:0] \read_data$225[1] ;
+  wire [7:0] \read_data$225[2] ;
+  wire [7:0] \read_data$225[3] ;
+  wire [7:0] \read_data$225[4] ;
+  wire [7:0] \read_data$225[5] ;
+  wire [7:0] \read_data$225[6] ;
+  wire [7:0] \read_data$225[7] ;
   reg [15:0] ready = 16'hffff;
   (* init = 16'hffff *)
   wire [15:0] \ready$90 ;
@@ -1521,7 +1523,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   always @(posedge clk) begin
     _1_ <= parameters_bias[\$12 [9:0]];
   end
-  assign \$signature__data$104  = _1_;
+  assign \$signature__data$222  = _1_;
   (* no_rw_check = 32'd1 *)
   reg [21:0] parameters_scale [1023:0];
   always @(posedge clk) begin
@@ -1532,7 +1534,8 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   always @(posedge clk) begin
     _2_ <= parameters_scale[\$18 [9:0]];
   end
-  assign \$signature__data$109  = _2_;
+  assign \$signature__data$223  = _2_;
+  assign \$384  = \$383  & enable[1];
   assign \$385  = \address$123 [47:32] >= 13'h1000;
   assign \$386  = \$385  & enable[2];
   assign \$387  = \address$123 [63:48] >= 13'h1000;
@@ -1742,49 +1745,51 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   always @(posedge clk)
     register_data <= \$582 ;
   always @(posedge clk)
-    input_bank <= \$583 ;
+    parameters_bias_word <= \$583 ;
   always @(posedge clk)
-    residual_bank <= \$584 ;
+    parameters_scale_word <= \$584 ;
   always @(posedge clk)
-    for_feeder_0 <= \$585 ;
+    input_bank <= \$585 ;
   always @(posedge clk)
-    for_residual_0 <= \$586 ;
+    residual_bank <= \$586 ;
   always @(posedge clk)
-    for_feeder_1 <= \$587 ;
+    for_feeder_0 <= \$587 ;
   always @(posedge clk)
-    for_residual_1 <= \$588 ;
+    for_residual_0 <= \$588 ;
   always @(posedge clk)
-    refusal <= \$589 ;
+    for_feeder_1 <= \$589 ;
   always @(posedge clk)
-    weight <= \$590 ;
+    for_residual_1 <= \$590 ;
   always @(posedge clk)
-    parameter_word <= \$591 ;
+    refusal <= \$591 ;
   always @(posedge clk)
-    activation_word <= \$592 ;
+    weight <= \$592 ;
   always @(posedge clk)
-    host__read_data <= \$593 ;
+    activation_word <= \$593 ;
   always @(posedge clk)
-    token_0 <= \$594 ;
+    host__read_data <= \$594 ;
   always @(posedge clk)
-    token_1 <= \$595 ;
+    token_0 <= \$595 ;
   always @(posedge clk)
-    token_2 <= \$596 ;
+    token_1 <= \$596 ;
   always @(posedge clk)
-    token_3 <= \$597 ;
+    token_2 <= \$597 ;
   always @(posedge clk)
-    token_4 <= \$598 ;
+    token_3 <= \$598 ;
   always @(posedge clk)
-    token_5 <= \$599 ;
+    token_4 <= \$599 ;
   always @(posedge clk)
-    token_6 <= \$600 ;
+    token_5 <= \$600 ;
   always @(posedge clk)
-    token_7 <= \$601 ;
+    token_6 <= \$601 ;
   always @(posedge clk)
-    \token$172  <= \$602 ;
+    token_7 <= \$602 ;
   always @(posedge clk)
-    swap_0 <= \$603 ;
+    \token$172  <= \$603 ;
   always @(posedge clk)
-    swap <= \$604 ;
+    swap_0 <= \$604 ;
+  always @(posedge clk)
+    swap <= \$605 ;
   assign \$1  = ! host__address[24:22];
   assign \$2  = \$1  & host__write;
   assign \$3  = host__strobe == 4'hf;
@@ -1793,7 +1798,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \$6  = \$4  & \$5 ;
   assign \$7  = host__address[21:0] == 3'h4;
   assign interrupt = done & control_interrupt;
-  assign \$8  = busy ? { 9'h000, index[5:0], \$605  } : host__address[21:2];
+  assign \$8  = busy ? { 9'h000, index[5:0], \$606  } : host__address[21:2];
   assign \$9  = host__address[24:22] == 1'h1;
   assign \$10  = \$9  & host__write;
   assign \$11  = host__strobe == 4'hf;
@@ -2164,7 +2169,6 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \$381  = \address$123 [15:0] >= 13'h1000;
   assign \$382  = \$381  & enable[0];
   assign \$383  = \address$123 [31:16] >= 13'h1000;
-  assign \$384  = \$383  & enable[1];
   \holdfast_8x8.activations_0  activations_0 (
     .clk(clk),
     .read_address(\read_address$117 ),
@@ -2316,7 +2320,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     .fault_residual(fault_residual),
     .fault_weight(fault_weight),
     .feeder_done(feeder_done),
-    .fetch(\$605 ),
+    .fetch(\$606 ),
     .fetching(fetching),
     .first(first),
     .go(go),
@@ -2345,7 +2349,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   \holdfast_8x8.weights  weights (
     .clk(clk),
     .read_address(read_address),
-    .read_data(\read_data$223 ),
+    .read_data(\read_data$225 ),
     .rst(rst),
     .write_address(write_address),
     .write_data(write_data),
@@ -2354,25 +2358,25 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     (* full_case = 32'd1 *)
-    casez (offset_read[3:2])
-      2'h0:
-          \$556  = { \$signature__data$104 [23], \$signature__data$104 [23], \$signature__data$104 [23], \$signature__data$104 [23], \$signature__data$104 [23], \$signature__data$104 [23], \$signature__data$104 [23], \$signature__data$104 [23], \$signature__data$104  };
-      2'h1:
-          \$556  = parameter_slot_1;
-      2'h2:
-          \$556  = 32'd0;
-      2'h3:
-          \$556  = 32'd0;
+    casez (offset_read[2])
+      1'h0:
+          \$556  = feeder_word[31:0];
+      1'h1:
+          \$556  = feeder_word[63:32];
     endcase
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     (* full_case = 32'd1 *)
-    casez (offset_read[2])
-      1'h0:
-          \$557  = feeder_word[31:0];
-      1'h1:
-          \$557  = feeder_word[63:32];
+    casez (offset_read[3:2])
+      2'h0:
+          \$557  = { parameters_bias_word[23], parameters_bias_word[23], parameters_bias_word[23], parameters_bias_word[23], parameters_bias_word[23], parameters_bias_word[23], parameters_bias_word[23], parameters_bias_word[23], parameters_bias_word };
+      2'h1:
+          \$557  = parameter_slot_1;
+      2'h2:
+          \$557  = 32'd0;
+      2'h3:
+          \$557  = 32'd0;
     endcase
   end
   always @* begin
@@ -2699,72 +2703,79 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$583  = \$425 [1:0];
+    \$583  = \$signature__data$222 ;
     if (rst) begin
-      \$583  = 2'h0;
+      \$583  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$584  = layer[24:23];
+    \$584  = \$signature__data$223 ;
     if (rst) begin
-      \$584  = 2'h0;
+      \$584  = 22'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$585  = \$427 ;
+    \$585  = \$425 [1:0];
     if (rst) begin
-      \$585  = 1'h0;
+      \$585  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$586  = \$429 ;
+    \$586  = layer[24:23];
     if (rst) begin
-      \$586  = 1'h0;
+      \$586  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$587  = \$431 ;
+    \$587  = \$427 ;
     if (rst) begin
       \$587  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$588  = \$433 ;
+    \$588  = \$429 ;
     if (rst) begin
       \$588  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$589  = { \$555 , \$554 , \$550 , \$546 , \$541 , \$533 , \$525  };
+    \$589  = \$431 ;
     if (rst) begin
-      \$589  = 7'h00;
+      \$589  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$590  = \read_data$223 ;
+    \$590  = \$433 ;
     if (rst) begin
-      \$590  = 64'h0000000000000000;
+      \$590  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$591  = \$556 ;
+    \$591  = { \$555 , \$554 , \$550 , \$546 , \$541 , \$533 , \$525  };
     if (rst) begin
-      \$591  = 32'd0;
+      \$591  = 7'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$592  = \$557 ;
+    \$592  = \read_data$225 ;
     if (rst) begin
-      \$592  = 32'd0;
+      \$592  = 64'h0000000000000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$593  = \$556 ;
+    if (rst) begin
+      \$593  = 32'd0;
     end
   end
   always @* begin
@@ -2772,95 +2783,95 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     (* full_case = 32'd1 *)
     casez (region_read)
       3'h0:
-          \$593  = register_data;
+          \$594  = register_data;
       3'h1:
-          \$593  = word;
+          \$594  = word;
       3'h2:
-          \$593  = parameter_word;
+          \$594  = \$557 ;
       3'h3:
-          \$593  = \$558 ;
+          \$594  = \$558 ;
       default:
-          \$593  = activation_word;
+          \$594  = activation_word;
     endcase
     if (rst) begin
-      \$593  = 32'd0;
+      \$594  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$594  = token;
-    if (rst) begin
-      \$594  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$595  = token_0;
+    \$595  = token;
     if (rst) begin
       \$595  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$596  = token_1;
+    \$596  = token_0;
     if (rst) begin
       \$596  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$597  = token_2;
+    \$597  = token_1;
     if (rst) begin
       \$597  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$598  = token_3;
+    \$598  = token_2;
     if (rst) begin
       \$598  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$599  = token_4;
+    \$599  = token_3;
     if (rst) begin
       \$599  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$600  = token_5;
+    \$600  = token_4;
     if (rst) begin
       \$600  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$601  = token_6;
+    \$601  = token_5;
     if (rst) begin
       \$601  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$602  = token_7;
+    \$602  = token_6;
     if (rst) begin
       \$602  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$603  = token[1];
+    \$603  = token_7;
     if (rst) begin
-      \$603  = 1'h0;
+      \$603  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$604  = swap_0;
+    \$604  = token[1];
     if (rst) begin
       \$604  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$605  = swap_0;
+    if (rst) begin
+      \$605  = 1'h0;
     end
   end
   always @* begin
@@ -2918,7 +2929,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \count$89  = count;
   assign \ready$90  = ready;
   assign \$signature__addr  = \$8 [10:0];
-  assign address = { index[5:0], \$605  };
+  assign address = { index[5:0], \$606  };
   assign \$signature__data  = word;
   assign load__addr = host__address[12:2];
   assign load__data = host__data;
@@ -2928,7 +2939,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \$signature__addr$105  = \$18 [9:0];
   assign \write__addr$106  = host__address[13:4];
   assign \write__data$107  = { host__data[29:24], host__data[15:0] };
-  assign parameter_slot_0 = { \$signature__data$104 [23], \$signature__data$104 [23], \$signature__data$104 [23], \$signature__data$104 [23], \$signature__data$104 [23], \$signature__data$104 [23], \$signature__data$104 [23], \$signature__data$104 [23], \$signature__data$104  };
+  assign parameter_slot_0 = { parameters_bias_word[23], parameters_bias_word[23], parameters_bias_word[23], parameters_bias_word[23], parameters_bias_word[23], parameters_bias_word[23], parameters_bias_word[23], parameters_bias_word[23], parameters_bias_word };
   assign \layer$143  = layer;
   assign \go$145  = go;
   assign \stop$147  = stop;
@@ -3534,14 +3545,14 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \codes$194[5]  = \codes$193 [47:40];
   assign \codes$194[6]  = \codes$193 [55:48];
   assign \codes$194[7]  = \codes$193 [63:56];
-  assign \read_data$223[0]  = \read_data$223 [7:0];
-  assign \read_data$223[1]  = \read_data$223 [15:8];
-  assign \read_data$223[2]  = \read_data$223 [23:16];
-  assign \read_data$223[3]  = \read_data$223 [31:24];
-  assign \read_data$223[4]  = \read_data$223 [39:32];
-  assign \read_data$223[5]  = \read_data$223 [47:40];
-  assign \read_data$223[6]  = \read_data$223 [55:48];
-  assign \read_data$223[7]  = \read_data$223 [63:56];
+  assign \read_data$225[0]  = \read_data$225 [7:0];
+  assign \read_data$225[1]  = \read_data$225 [15:8];
+  assign \read_data$225[2]  = \read_data$225 [23:16];
+  assign \read_data$225[3]  = \read_data$225 [31:24];
+  assign \read_data$225[4]  = \read_data$225 [39:32];
+  assign \read_data$225[5]  = \read_data$225 [47:40];
+  assign \read_data$225[6]  = \read_data$225 [55:48];
+  assign \read_data$225[7]  = \read_data$225 [63:56];
   assign \token_0.valid  = token_0[0];
   assign \token_0.start  = token_0[1];
   assign \token_0.end  = token_0[2];
@@ -3678,11 +3689,11 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign read_address[47:32] = \$36 [15:0];
   assign read_address[31:16] = \$30 [15:0];
   assign read_address[15:0] = \$24 [15:0];
-  assign parameter_slot_1[31:24] = { 2'h0, \$signature__data$109 [21:16] };
-  assign parameter_slot_1[23:0] = { 8'h00, \$signature__data$109 [15:0] };
-  assign parameters[29:24] = \$signature__data$109 [21:16];
-  assign parameters[45:30] = \$signature__data$109 [15:0];
-  assign parameters[23:0] = \$signature__data$104 ;
+  assign parameter_slot_1[31:24] = { 2'h0, parameters_scale_word[21:16] };
+  assign parameter_slot_1[23:0] = { 8'h00, parameters_scale_word[15:0] };
+  assign parameters[29:24] = parameters_scale_word[21:16];
+  assign parameters[45:30] = parameters_scale_word[15:0];
+  assign parameters[23:0] = parameters_bias_word;
   assign \$51  = host__address[2];
   assign \$57  = host__address[2];
   assign \$63  = host__address[2];
@@ -4863,7 +4874,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$120 ),
-    .\port$3132$0 (sum_out),
+    .\port$3134$0 (sum_out),
     .rst(rst),
     .swap(\swap_in$64 ),
     .swap_in(\o$11 [1]),
@@ -4875,7 +4886,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$128 ),
-    .\port$3146$0 (\sum_out$67 ),
+    .\port$3148$0 (\sum_out$67 ),
     .rst(rst),
     .swap(\swap_in$72 ),
     .swap_in(\swap_in$64 ),
@@ -4887,7 +4898,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$136 ),
-    .\port$3160$0 (\sum_out$75 ),
+    .\port$3162$0 (\sum_out$75 ),
     .rst(rst),
     .swap(\swap_in$80 ),
     .swap_in(\swap_in$72 ),
@@ -4899,7 +4910,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$144 ),
-    .\port$3174$0 (\sum_out$83 ),
+    .\port$3176$0 (\sum_out$83 ),
     .rst(rst),
     .swap(\swap_in$88 ),
     .swap_in(\swap_in$80 ),
@@ -4911,7 +4922,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$152 ),
-    .\port$3188$0 (\sum_out$91 ),
+    .\port$3190$0 (\sum_out$91 ),
     .rst(rst),
     .swap(\swap_in$96 ),
     .swap_in(\swap_in$88 ),
@@ -4923,7 +4934,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$160 ),
-    .\port$3202$0 (\sum_out$99 ),
+    .\port$3204$0 (\sum_out$99 ),
     .rst(rst),
     .swap(\swap_in$104 ),
     .swap_in(\swap_in$96 ),
@@ -4935,7 +4946,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$168 ),
-    .\port$3216$0 (\sum_out$107 ),
+    .\port$3218$0 (\sum_out$107 ),
     .rst(rst),
     .swap(\swap_in$112 ),
     .swap_in(\swap_in$104 ),
@@ -4946,7 +4957,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$176 ),
-    .\port$3230$0 (\sum_out$115 ),
+    .\port$3232$0 (\sum_out$115 ),
     .rst(rst),
     .swap_in(\swap_in$112 ),
     .weight_in(weight[63:56])
@@ -5051,7 +5062,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$244 ),
-    .\port$3356$0 (\sum_out$183 ),
+    .\port$3358$0 (\sum_out$183 ),
     .rst(rst),
     .swap(\swap_in$188 ),
     .swap_in(\o$11 [3]),
@@ -5063,7 +5074,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$252 ),
-    .\port$3370$0 (\sum_out$191 ),
+    .\port$3372$0 (\sum_out$191 ),
     .rst(rst),
     .swap(\swap_in$196 ),
     .swap_in(\swap_in$188 ),
@@ -5075,7 +5086,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$260 ),
-    .\port$3384$0 (\sum_out$199 ),
+    .\port$3386$0 (\sum_out$199 ),
     .rst(rst),
     .swap(\swap_in$204 ),
     .swap_in(\swap_in$196 ),
@@ -5087,7 +5098,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$268 ),
-    .\port$3398$0 (\sum_out$207 ),
+    .\port$3400$0 (\sum_out$207 ),
     .rst(rst),
     .swap(\swap_in$212 ),
     .swap_in(\swap_in$204 ),
@@ -5099,7 +5110,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$276 ),
-    .\port$3412$0 (\sum_out$215 ),
+    .\port$3414$0 (\sum_out$215 ),
     .rst(rst),
     .swap(\swap_in$220 ),
     .swap_in(\swap_in$212 ),
@@ -5111,7 +5122,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$284 ),
-    .\port$3426$0 (\sum_out$223 ),
+    .\port$3428$0 (\sum_out$223 ),
     .rst(rst),
     .swap(\swap_in$228 ),
     .swap_in(\swap_in$220 ),
@@ -5123,7 +5134,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$292 ),
-    .\port$3440$0 (\sum_out$231 ),
+    .\port$3442$0 (\sum_out$231 ),
     .rst(rst),
     .swap(\swap_in$236 ),
     .swap_in(\swap_in$228 ),
@@ -5134,7 +5145,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$300 ),
-    .\port$3454$0 (\sum_out$239 ),
+    .\port$3456$0 (\sum_out$239 ),
     .rst(rst),
     .swap_in(\swap_in$236 ),
     .weight_in(weight[63:56])
@@ -5427,7 +5438,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$433 ),
-    .\port$3804$0 (\sum_out$431 ),
+    .\port$3806$0 (\sum_out$431 ),
     .rst(rst),
     .swap(\swap_in$438 ),
     .swap_in(\o$11 [7]),
@@ -5439,7 +5450,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$442 ),
-    .\port$3818$0 (\sum_out$441 ),
+    .\port$3820$0 (\sum_out$441 ),
     .rst(rst),
     .swap(\swap_in$447 ),
     .swap_in(\swap_in$438 ),
@@ -5451,7 +5462,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$451 ),
-    .\port$3832$0 (\sum_out$450 ),
+    .\port$3834$0 (\sum_out$450 ),
     .rst(rst),
     .swap(\swap_in$456 ),
     .swap_in(\swap_in$447 ),
@@ -5463,7 +5474,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$460 ),
-    .\port$3846$0 (\sum_out$459 ),
+    .\port$3848$0 (\sum_out$459 ),
     .rst(rst),
     .swap(\swap_in$465 ),
     .swap_in(\swap_in$456 ),
@@ -5475,7 +5486,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$469 ),
-    .\port$3860$0 (\sum_out$468 ),
+    .\port$3862$0 (\sum_out$468 ),
     .rst(rst),
     .swap(\swap_in$474 ),
     .swap_in(\swap_in$465 ),
@@ -5487,7 +5498,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$478 ),
-    .\port$3874$0 (\sum_out$477 ),
+    .\port$3876$0 (\sum_out$477 ),
     .rst(rst),
     .swap(\swap_in$483 ),
     .swap_in(\swap_in$474 ),
@@ -5499,7 +5510,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$487 ),
-    .\port$3888$0 (\sum_out$486 ),
+    .\port$3890$0 (\sum_out$486 ),
     .rst(rst),
     .swap(\swap_in$492 ),
     .swap_in(\swap_in$483 ),
@@ -5510,7 +5521,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$496 ),
-    .\port$3902$0 (\sum_out$495 ),
+    .\port$3904$0 (\sum_out$495 ),
     .rst(rst),
     .swap_in(\swap_in$492 ),
     .weight_in(weight[63:56])
@@ -6760,7 +6771,7 @@ module \holdfast_8x8.array.pe_0_7 (rst, weight_in, act_in, swap_in, partial_sum,
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$3132$0 , activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$3134$0 , activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$10  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -6782,8 +6793,8 @@ module \holdfast_8x8.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$3132$0
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3132$0 ;
-  wire [15:0] \port$3132$0 ;
+  input [15:0] \port$3134$0 ;
+  wire [15:0] \port$3134$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -6800,7 +6811,7 @@ module \holdfast_8x8.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$3132$0
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3132$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3134$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -6862,13 +6873,13 @@ module \holdfast_8x8.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$3132$0
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3132$0 [15], \port$3132$0  };
+  assign sum_in = { \port$3134$0 [15], \port$3134$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_1 (rst, weight_in, \port$3146$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_1 (rst, weight_in, \port$3148$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$11  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -6890,8 +6901,8 @@ module \holdfast_8x8.array.pe_1_1 (rst, weight_in, \port$3146$0 , act_in, swap_i
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3146$0 ;
-  wire [15:0] \port$3146$0 ;
+  input [15:0] \port$3148$0 ;
+  wire [15:0] \port$3148$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -6908,7 +6919,7 @@ module \holdfast_8x8.array.pe_1_1 (rst, weight_in, \port$3146$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3146$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3148$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -6970,13 +6981,13 @@ module \holdfast_8x8.array.pe_1_1 (rst, weight_in, \port$3146$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3146$0 [15], \port$3146$0  };
+  assign sum_in = { \port$3148$0 [15], \port$3148$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_2 (rst, weight_in, \port$3160$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_2 (rst, weight_in, \port$3162$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$12  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -6998,8 +7009,8 @@ module \holdfast_8x8.array.pe_1_2 (rst, weight_in, \port$3160$0 , act_in, swap_i
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3160$0 ;
-  wire [15:0] \port$3160$0 ;
+  input [15:0] \port$3162$0 ;
+  wire [15:0] \port$3162$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7016,7 +7027,7 @@ module \holdfast_8x8.array.pe_1_2 (rst, weight_in, \port$3160$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3160$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3162$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7078,13 +7089,13 @@ module \holdfast_8x8.array.pe_1_2 (rst, weight_in, \port$3160$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3160$0 [15], \port$3160$0  };
+  assign sum_in = { \port$3162$0 [15], \port$3162$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_3 (rst, weight_in, \port$3174$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_3 (rst, weight_in, \port$3176$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$13  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7106,8 +7117,8 @@ module \holdfast_8x8.array.pe_1_3 (rst, weight_in, \port$3174$0 , act_in, swap_i
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3174$0 ;
-  wire [15:0] \port$3174$0 ;
+  input [15:0] \port$3176$0 ;
+  wire [15:0] \port$3176$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7124,7 +7135,7 @@ module \holdfast_8x8.array.pe_1_3 (rst, weight_in, \port$3174$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3174$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3176$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7186,13 +7197,13 @@ module \holdfast_8x8.array.pe_1_3 (rst, weight_in, \port$3174$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3174$0 [15], \port$3174$0  };
+  assign sum_in = { \port$3176$0 [15], \port$3176$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_4 (rst, weight_in, \port$3188$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_4 (rst, weight_in, \port$3190$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$14  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7214,8 +7225,8 @@ module \holdfast_8x8.array.pe_1_4 (rst, weight_in, \port$3188$0 , act_in, swap_i
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3188$0 ;
-  wire [15:0] \port$3188$0 ;
+  input [15:0] \port$3190$0 ;
+  wire [15:0] \port$3190$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7232,7 +7243,7 @@ module \holdfast_8x8.array.pe_1_4 (rst, weight_in, \port$3188$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3188$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3190$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7294,13 +7305,13 @@ module \holdfast_8x8.array.pe_1_4 (rst, weight_in, \port$3188$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3188$0 [15], \port$3188$0  };
+  assign sum_in = { \port$3190$0 [15], \port$3190$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_5 (rst, weight_in, \port$3202$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_5 (rst, weight_in, \port$3204$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$15  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7322,8 +7333,8 @@ module \holdfast_8x8.array.pe_1_5 (rst, weight_in, \port$3202$0 , act_in, swap_i
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3202$0 ;
-  wire [15:0] \port$3202$0 ;
+  input [15:0] \port$3204$0 ;
+  wire [15:0] \port$3204$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7340,7 +7351,7 @@ module \holdfast_8x8.array.pe_1_5 (rst, weight_in, \port$3202$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3202$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3204$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7402,13 +7413,13 @@ module \holdfast_8x8.array.pe_1_5 (rst, weight_in, \port$3202$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3202$0 [15], \port$3202$0  };
+  assign sum_in = { \port$3204$0 [15], \port$3204$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_6 (rst, weight_in, \port$3216$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_6 (rst, weight_in, \port$3218$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$16  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7430,8 +7441,8 @@ module \holdfast_8x8.array.pe_1_6 (rst, weight_in, \port$3216$0 , act_in, swap_i
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3216$0 ;
-  wire [15:0] \port$3216$0 ;
+  input [15:0] \port$3218$0 ;
+  wire [15:0] \port$3218$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7448,7 +7459,7 @@ module \holdfast_8x8.array.pe_1_6 (rst, weight_in, \port$3216$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3216$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3218$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7510,13 +7521,13 @@ module \holdfast_8x8.array.pe_1_6 (rst, weight_in, \port$3216$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3216$0 [15], \port$3216$0  };
+  assign sum_in = { \port$3218$0 [15], \port$3218$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_7 (rst, weight_in, \port$3230$0 , act_in, swap_in, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_7 (rst, weight_in, \port$3232$0 , act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$17  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7537,8 +7548,8 @@ module \holdfast_8x8.array.pe_1_7 (rst, weight_in, \port$3230$0 , act_in, swap_i
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3230$0 ;
-  wire [15:0] \port$3230$0 ;
+  input [15:0] \port$3232$0 ;
+  wire [15:0] \port$3232$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7554,7 +7565,7 @@ module \holdfast_8x8.array.pe_1_7 (rst, weight_in, \port$3230$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3230$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3232$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7616,7 +7627,7 @@ module \holdfast_8x8.array.pe_1_7 (rst, weight_in, \port$3230$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3230$0 [15], \port$3230$0  };
+  assign sum_in = { \port$3232$0 [15], \port$3232$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -8468,7 +8479,7 @@ module \holdfast_8x8.array.pe_2_7 (rst, weight_in, sum_in, act_in, swap_in, part
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$3356$0 , activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$3358$0 , activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$26  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8490,8 +8501,8 @@ module \holdfast_8x8.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$3356$0
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3356$0 ;
-  wire [16:0] \port$3356$0 ;
+  input [16:0] \port$3358$0 ;
+  wire [16:0] \port$3358$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8508,7 +8519,7 @@ module \holdfast_8x8.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$3356$0
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3356$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3358$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8570,13 +8581,13 @@ module \holdfast_8x8.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$3356$0
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3356$0 [16], \port$3356$0  };
+  assign sum_in = { \port$3358$0 [16], \port$3358$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_1 (rst, weight_in, \port$3370$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_1 (rst, weight_in, \port$3372$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$27  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8598,8 +8609,8 @@ module \holdfast_8x8.array.pe_3_1 (rst, weight_in, \port$3370$0 , act_in, swap_i
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3370$0 ;
-  wire [16:0] \port$3370$0 ;
+  input [16:0] \port$3372$0 ;
+  wire [16:0] \port$3372$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8616,7 +8627,7 @@ module \holdfast_8x8.array.pe_3_1 (rst, weight_in, \port$3370$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3370$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3372$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8678,13 +8689,13 @@ module \holdfast_8x8.array.pe_3_1 (rst, weight_in, \port$3370$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3370$0 [16], \port$3370$0  };
+  assign sum_in = { \port$3372$0 [16], \port$3372$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_2 (rst, weight_in, \port$3384$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_2 (rst, weight_in, \port$3386$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$28  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8706,8 +8717,8 @@ module \holdfast_8x8.array.pe_3_2 (rst, weight_in, \port$3384$0 , act_in, swap_i
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3384$0 ;
-  wire [16:0] \port$3384$0 ;
+  input [16:0] \port$3386$0 ;
+  wire [16:0] \port$3386$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8724,7 +8735,7 @@ module \holdfast_8x8.array.pe_3_2 (rst, weight_in, \port$3384$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3384$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3386$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8786,13 +8797,13 @@ module \holdfast_8x8.array.pe_3_2 (rst, weight_in, \port$3384$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3384$0 [16], \port$3384$0  };
+  assign sum_in = { \port$3386$0 [16], \port$3386$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_3 (rst, weight_in, \port$3398$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_3 (rst, weight_in, \port$3400$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$29  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8814,8 +8825,8 @@ module \holdfast_8x8.array.pe_3_3 (rst, weight_in, \port$3398$0 , act_in, swap_i
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3398$0 ;
-  wire [16:0] \port$3398$0 ;
+  input [16:0] \port$3400$0 ;
+  wire [16:0] \port$3400$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8832,7 +8843,7 @@ module \holdfast_8x8.array.pe_3_3 (rst, weight_in, \port$3398$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3398$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3400$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8894,13 +8905,13 @@ module \holdfast_8x8.array.pe_3_3 (rst, weight_in, \port$3398$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3398$0 [16], \port$3398$0  };
+  assign sum_in = { \port$3400$0 [16], \port$3400$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_4 (rst, weight_in, \port$3412$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_4 (rst, weight_in, \port$3414$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$30  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8922,8 +8933,8 @@ module \holdfast_8x8.array.pe_3_4 (rst, weight_in, \port$3412$0 , act_in, swap_i
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3412$0 ;
-  wire [16:0] \port$3412$0 ;
+  input [16:0] \port$3414$0 ;
+  wire [16:0] \port$3414$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8940,7 +8951,7 @@ module \holdfast_8x8.array.pe_3_4 (rst, weight_in, \port$3412$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3412$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3414$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9002,13 +9013,13 @@ module \holdfast_8x8.array.pe_3_4 (rst, weight_in, \port$3412$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3412$0 [16], \port$3412$0  };
+  assign sum_in = { \port$3414$0 [16], \port$3414$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_5 (rst, weight_in, \port$3426$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_5 (rst, weight_in, \port$3428$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$31  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -9030,8 +9041,8 @@ module \holdfast_8x8.array.pe_3_5 (rst, weight_in, \port$3426$0 , act_in, swap_i
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3426$0 ;
-  wire [16:0] \port$3426$0 ;
+  input [16:0] \port$3428$0 ;
+  wire [16:0] \port$3428$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -9048,7 +9059,7 @@ module \holdfast_8x8.array.pe_3_5 (rst, weight_in, \port$3426$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3426$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3428$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9110,13 +9121,13 @@ module \holdfast_8x8.array.pe_3_5 (rst, weight_in, \port$3426$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3426$0 [16], \port$3426$0  };
+  assign sum_in = { \port$3428$0 [16], \port$3428$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_6 (rst, weight_in, \port$3440$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_6 (rst, weight_in, \port$3442$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$32  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -9138,8 +9149,8 @@ module \holdfast_8x8.array.pe_3_6 (rst, weight_in, \port$3440$0 , act_in, swap_i
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3440$0 ;
-  wire [16:0] \port$3440$0 ;
+  input [16:0] \port$3442$0 ;
+  wire [16:0] \port$3442$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -9156,7 +9167,7 @@ module \holdfast_8x8.array.pe_3_6 (rst, weight_in, \port$3440$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3440$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3442$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9218,13 +9229,13 @@ module \holdfast_8x8.array.pe_3_6 (rst, weight_in, \port$3440$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3440$0 [16], \port$3440$0  };
+  assign sum_in = { \port$3442$0 [16], \port$3442$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_7 (rst, weight_in, \port$3454$0 , act_in, swap_in, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_7 (rst, weight_in, \port$3456$0 , act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$33  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -9245,8 +9256,8 @@ module \holdfast_8x8.array.pe_3_7 (rst, weight_in, \port$3454$0 , act_in, swap_i
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3454$0 ;
-  wire [16:0] \port$3454$0 ;
+  input [16:0] \port$3456$0 ;
+  wire [16:0] \port$3456$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -9262,7 +9273,7 @@ module \holdfast_8x8.array.pe_3_7 (rst, weight_in, \port$3454$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3454$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3456$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9324,7 +9335,7 @@ module \holdfast_8x8.array.pe_3_7 (rst, weight_in, \port$3454$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3454$0 [16], \port$3454$0  };
+  assign sum_in = { \port$3456$0 [16], \port$3456$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -11868,7 +11879,7 @@ module \holdfast_8x8.array.pe_6_7 (rst, weight_in, sum_in, act_in, swap_in, part
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$3804$0 , activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$3806$0 , activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$58  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -11890,8 +11901,8 @@ module \holdfast_8x8.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$3804$0
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3804$0 ;
-  wire [17:0] \port$3804$0 ;
+  input [17:0] \port$3806$0 ;
+  wire [17:0] \port$3806$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -11908,7 +11919,7 @@ module \holdfast_8x8.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$3804$0
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3804$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3806$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -11970,13 +11981,13 @@ module \holdfast_8x8.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$3804$0
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3804$0 [17], \port$3804$0  };
+  assign sum_in = { \port$3806$0 [17], \port$3806$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_1 (rst, weight_in, \port$3818$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_1 (rst, weight_in, \port$3820$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$59  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -11998,8 +12009,8 @@ module \holdfast_8x8.array.pe_7_1 (rst, weight_in, \port$3818$0 , act_in, swap_i
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3818$0 ;
-  wire [17:0] \port$3818$0 ;
+  input [17:0] \port$3820$0 ;
+  wire [17:0] \port$3820$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12016,7 +12027,7 @@ module \holdfast_8x8.array.pe_7_1 (rst, weight_in, \port$3818$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3818$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3820$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12078,13 +12089,13 @@ module \holdfast_8x8.array.pe_7_1 (rst, weight_in, \port$3818$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3818$0 [17], \port$3818$0  };
+  assign sum_in = { \port$3820$0 [17], \port$3820$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_2 (rst, weight_in, \port$3832$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_2 (rst, weight_in, \port$3834$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$60  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12106,8 +12117,8 @@ module \holdfast_8x8.array.pe_7_2 (rst, weight_in, \port$3832$0 , act_in, swap_i
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3832$0 ;
-  wire [17:0] \port$3832$0 ;
+  input [17:0] \port$3834$0 ;
+  wire [17:0] \port$3834$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12124,7 +12135,7 @@ module \holdfast_8x8.array.pe_7_2 (rst, weight_in, \port$3832$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3832$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3834$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12186,13 +12197,13 @@ module \holdfast_8x8.array.pe_7_2 (rst, weight_in, \port$3832$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3832$0 [17], \port$3832$0  };
+  assign sum_in = { \port$3834$0 [17], \port$3834$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_3 (rst, weight_in, \port$3846$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_3 (rst, weight_in, \port$3848$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$61  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12214,8 +12225,8 @@ module \holdfast_8x8.array.pe_7_3 (rst, weight_in, \port$3846$0 , act_in, swap_i
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3846$0 ;
-  wire [17:0] \port$3846$0 ;
+  input [17:0] \port$3848$0 ;
+  wire [17:0] \port$3848$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12232,7 +12243,7 @@ module \holdfast_8x8.array.pe_7_3 (rst, weight_in, \port$3846$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3846$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3848$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12294,13 +12305,13 @@ module \holdfast_8x8.array.pe_7_3 (rst, weight_in, \port$3846$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3846$0 [17], \port$3846$0  };
+  assign sum_in = { \port$3848$0 [17], \port$3848$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_4 (rst, weight_in, \port$3860$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_4 (rst, weight_in, \port$3862$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$62  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12322,8 +12333,8 @@ module \holdfast_8x8.array.pe_7_4 (rst, weight_in, \port$3860$0 , act_in, swap_i
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3860$0 ;
-  wire [17:0] \port$3860$0 ;
+  input [17:0] \port$3862$0 ;
+  wire [17:0] \port$3862$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12340,7 +12351,7 @@ module \holdfast_8x8.array.pe_7_4 (rst, weight_in, \port$3860$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3860$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3862$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12402,13 +12413,13 @@ module \holdfast_8x8.array.pe_7_4 (rst, weight_in, \port$3860$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3860$0 [17], \port$3860$0  };
+  assign sum_in = { \port$3862$0 [17], \port$3862$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_5 (rst, weight_in, \port$3874$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_5 (rst, weight_in, \port$3876$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$63  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12430,8 +12441,8 @@ module \holdfast_8x8.array.pe_7_5 (rst, weight_in, \port$3874$0 , act_in, swap_i
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3874$0 ;
-  wire [17:0] \port$3874$0 ;
+  input [17:0] \port$3876$0 ;
+  wire [17:0] \port$3876$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12448,7 +12459,7 @@ module \holdfast_8x8.array.pe_7_5 (rst, weight_in, \port$3874$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3874$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3876$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12510,13 +12521,13 @@ module \holdfast_8x8.array.pe_7_5 (rst, weight_in, \port$3874$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3874$0 [17], \port$3874$0  };
+  assign sum_in = { \port$3876$0 [17], \port$3876$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_6 (rst, weight_in, \port$3888$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_6 (rst, weight_in, \port$3890$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$64  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12538,8 +12549,8 @@ module \holdfast_8x8.array.pe_7_6 (rst, weight_in, \port$3888$0 , act_in, swap_i
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3888$0 ;
-  wire [17:0] \port$3888$0 ;
+  input [17:0] \port$3890$0 ;
+  wire [17:0] \port$3890$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12556,7 +12567,7 @@ module \holdfast_8x8.array.pe_7_6 (rst, weight_in, \port$3888$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3888$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3890$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12618,13 +12629,13 @@ module \holdfast_8x8.array.pe_7_6 (rst, weight_in, \port$3888$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3888$0 [17], \port$3888$0  };
+  assign sum_in = { \port$3890$0 [17], \port$3890$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_7 (rst, weight_in, \port$3902$0 , act_in, swap_in, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_7 (rst, weight_in, \port$3904$0 , act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$65  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12645,8 +12656,8 @@ module \holdfast_8x8.array.pe_7_7 (rst, weight_in, \port$3902$0 , act_in, swap_i
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3902$0 ;
-  wire [17:0] \port$3902$0 ;
+  input [17:0] \port$3904$0 ;
+  wire [17:0] \port$3904$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12662,7 +12673,7 @@ module \holdfast_8x8.array.pe_7_7 (rst, weight_in, \port$3902$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3902$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3904$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12724,7 +12735,7 @@ module \holdfast_8x8.array.pe_7_7 (rst, weight_in, \port$3902$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3902$0 [17], \port$3902$0  };
+  assign sum_in = { \port$3904$0 [17], \port$3904$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -16352,8 +16363,8 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
   assign \$39  = \$38  & token_11[4];
   assign \$40  = pixel == 11'h400;
   assign overflow = token_0[0] & \$40 ;
-  assign \$41  = token_2[0] & token_2[1];
-  assign parameter_begin = \$41  & token_2[4];
+  assign \$41  = token_1[0] & token_1[1];
+  assign parameter_begin = \$41  & token_1[4];
   assign \$42  = ~ token_3[3];
   assign chain = chained & \$42 ;
   assign \$43  = ~ token_4[4];
@@ -25167,7 +25178,7 @@ module \holdfast_8x8.output_writer (rst, token, codes, word, enable, address, la
     .clk(clk),
     .\end (token[2]),
     .go(go),
-    .\port$4965$263 (layer[290:263]),
+    .\port$4967$263 (layer[290:263]),
     .rst(rst),
     .take(take)
   );
@@ -25297,7 +25308,7 @@ module \holdfast_8x8.output_writer (rst, token, codes, word, enable, address, la
   assign \$1  = 1'h1;
 endmodule
 
-module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4965$263 , go, clk);
+module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4967$263 , go, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$110  = 0;
   wire [16:0] \$1 ;
   wire [16:0] \$2 ;
@@ -25327,8 +25338,8 @@ module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4965$2
   wire go;
   reg [15:0] next_base;
   reg [15:0] pointer = 16'h0000;
-  input [27:0] \port$4965$263 ;
-  wire [27:0] \port$4965$263 ;
+  input [27:0] \port$4967$263 ;
+  wire [27:0] \port$4967$263 ;
   input rst;
   wire rst;
   wire [15:0] step_x;
@@ -25337,7 +25348,7 @@ module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4965$2
   reg [13:0] tile = 14'h0000;
   reg [15:0] tile_base = 16'h0000;
   assign \$1  = tile_base + 1'h1;
-  assign \$2  = pointer + \port$4965$263 [11:0];
+  assign \$2  = pointer + \port$4967$263 [11:0];
   assign \$3  = take & \end ;
   assign \$4  = go | \$3 ;
   assign \$5  = tile + 1'h1;
@@ -25352,7 +25363,7 @@ module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4965$2
     if (\$auto$verilog_backend.cc:2355:dump_module$110 ) begin end
     next_base = \$1 [15:0];
     if (go) begin
-      next_base = \port$4965$263 [27:12];
+      next_base = \port$4967$263 [27:12];
     end
   end
   always @* begin
@@ -25388,8 +25399,8 @@ module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4965$2
       \$9  = 14'h0000;
     end
   end
-  assign base = \port$4965$263 [27:12];
-  assign step_x = { 4'h0, \port$4965$263 [11:0] };
+  assign base = \port$4967$263 [27:12];
+  assign step_x = { 4'h0, \port$4967$263 [11:0] };
   assign \address[0]  = address[15:0];
   assign \address[1]  = address[31:16];
   assign \address[2]  = address[47:32];
@@ -25639,7 +25650,7 @@ module \holdfast_8x8.residual_reader (rst, word, active, token, present, codes, 
     .columns(layer[228:220]),
     .\end (token[2]),
     .go(go),
-    .\port$4965$483 (layer[514:483]),
+    .\port$4967$483 (layer[514:483]),
     .rst(rst),
     .take(take),
     .tile(tile)
@@ -25790,7 +25801,7 @@ module \holdfast_8x8.residual_reader (rst, word, active, token, present, codes, 
   assign \word[7]  = word[63:56];
 endmodule
 
-module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, columns, base, \port$4965$483 , go, clk);
+module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, columns, base, \port$4967$483 , go, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$113  = 0;
   wire [16:0] \$1 ;
   wire [14:0] \$10 ;
@@ -25832,8 +25843,8 @@ module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, colu
   reg [15:0] next_base;
   wire [15:0] next_row;
   reg [15:0] pointer = 16'h0000;
-  input [31:0] \port$4965$483 ;
-  wire [31:0] \port$4965$483 ;
+  input [31:0] \port$4967$483 ;
+  wire [31:0] \port$4967$483 ;
   reg [15:0] row = 16'h0000;
   input rst;
   wire rst;
@@ -25845,8 +25856,8 @@ module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, colu
   reg [13:0] tile = 14'h0000;
   reg [15:0] tile_base = 16'h0000;
   assign \$1  = tile_base + 1'h1;
-  assign \$2  = row + \port$4965$483 [31:16];
-  assign \$3  = pointer + \port$4965$483 [15:0];
+  assign \$2  = row + \port$4967$483 [31:16];
+  assign \$3  = pointer + \port$4967$483 [15:0];
   assign \$4  = column - 1'h1;
   assign \$5  = column == 1'h1;
   assign \$6  = take & \end ;
@@ -25942,8 +25953,8 @@ module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, colu
     end
   end
   assign next_row = \$2 [15:0];
-  assign step_y = \port$4965$483 [31:16];
-  assign step_x = \port$4965$483 [15:0];
+  assign step_y = \port$4967$483 [31:16];
+  assign step_x = \port$4967$483 [15:0];
   assign \address[0]  = address[15:0];
   assign \address[1]  = address[31:16];
   assign \address[2]  = address[47:32];

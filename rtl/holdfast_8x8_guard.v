@@ -562,20 +562,20 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire [19:0] \$60 ;
   reg \$600 ;
   reg [31:0] \$601 ;
-  reg [1:0] \$602 ;
-  reg [1:0] \$603 ;
-  reg \$604 ;
-  reg \$605 ;
-  reg \$606 ;
+  reg [23:0] \$602 ;
+  reg [21:0] \$603 ;
+  reg [31:0] \$604 ;
+  reg [1:0] \$605 ;
+  reg [1:0] \$606 ;
   reg \$607 ;
-  reg [6:0] \$608 ;
-  reg [63:0] \$609 ;
+  reg \$608 ;
+  reg \$609 ;
   wire \$61 ;
-  reg [31:0] \$610 ;
-  reg [31:0] \$611 ;
-  reg [31:0] \$612 ;
-  reg [4:0] \$613 ;
-  reg [4:0] \$614 ;
+  reg \$610 ;
+  reg [6:0] \$611 ;
+  reg [63:0] \$612 ;
+  reg [31:0] \$613 ;
+  reg [31:0] \$614 ;
   reg [4:0] \$615 ;
   reg [4:0] \$616 ;
   reg [4:0] \$617 ;
@@ -584,16 +584,18 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$62 ;
   reg [4:0] \$620 ;
   reg [4:0] \$621 ;
-  reg \$622 ;
-  reg \$623 ;
-  reg [7:0] \$624 ;
-  reg [2:0] \$625 ;
-  reg [2:0] \$626 ;
-  reg [7:0] \$627 ;
+  reg [4:0] \$622 ;
+  reg [4:0] \$623 ;
+  reg \$624 ;
+  reg \$625 ;
+  reg [7:0] \$626 ;
+  reg [2:0] \$627 ;
   reg [2:0] \$628 ;
-  reg [2:0] \$629 ;
+  reg [7:0] \$629 ;
   wire \$63 ;
-  wire [4:0] \$630 ;
+  reg [2:0] \$630 ;
+  reg [2:0] \$631 ;
+  wire [4:0] \$632 ;
   wire \$64 ;
   wire \$65 ;
   wire [19:0] \$66 ;
@@ -638,9 +640,9 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire [9:0] \$signature__addr$110 ;
   wire [9:0] \$signature__addr$115 ;
   wire [31:0] \$signature__data ;
-  wire [23:0] \$signature__data$109 ;
-  wire [21:0] \$signature__data$114 ;
-  wire [31:0] \$signature__data$119 ;
+  wire [23:0] \$signature__data$243 ;
+  wire [21:0] \$signature__data$244 ;
+  wire [31:0] \$signature__data$245 ;
   wire [63:0] act;
   wire [63:0] \act$175 ;
   wire [7:0] \act$175[0] ;
@@ -1119,13 +1121,15 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire [31:0] parameter_slot_1;
   wire [31:0] parameter_slot_2;
   wire [31:0] parameter_slot_3;
-  reg [31:0] parameter_word = 32'd0;
   wire [77:0] parameters;
   wire [23:0] \parameters.bias ;
   wire [15:0] \parameters.guard_hi ;
   wire [15:0] \parameters.guard_lo ;
   wire [15:0] \parameters.multiplier ;
   wire [5:0] \parameters.shift ;
+  reg [23:0] parameters_bias_word = 24'h000000;
+  reg [31:0] parameters_bounds_word = 32'd0;
+  reg [21:0] parameters_scale_word = 22'h000000;
   wire present;
   reg [31:0] read;
   wire [127:0] read_address;
@@ -1175,15 +1179,15 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire [7:0] \read_data$151[5] ;
   wire [7:0] \read_data$151[6] ;
   wire [7:0] \read_data$151[7] ;
-  wire [63:0] \read_data$244 ;
-  wire [7:0] \read_data$244[0] ;
-  wire [7:0] \read_data$244[1] ;
-  wire [7:0] \read_data$244[2] ;
-  wire [7:0] \read_data$244[3] ;
-  wire [7:0] \read_data$244[4] ;
-  wire [7:0] \read_data$244[5] ;
-  wire [7:0] \read_data$244[6] ;
-  wire [7:0] \read_data$244[7] ;
+  wire [63:0] \read_data$247 ;
+  wire [7:0] \read_data$247[0] ;
+  wire [7:0] \read_data$247[1] ;
+  wire [7:0] \read_data$247[2] ;
+  wire [7:0] \read_data$247[3] ;
+  wire [7:0] \read_data$247[4] ;
+  wire [7:0] \read_data$247[5] ;
+  wire [7:0] \read_data$247[6] ;
+  wire [7:0] \read_data$247[7] ;
   reg [15:0] ready = 16'hffff;
   (* init = 16'hffff *)
   wire [15:0] \ready$95 ;
@@ -1439,7 +1443,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \use_zero$220 ;
   wire valid;
   wire [7:0] violation;
-  wire [7:0] \violation$260 ;
+  wire [7:0] \violation$262 ;
   wire waiting;
   reg [63:0] weight = 64'h0000000000000000;
   wire [7:0] \weight[0] ;
@@ -1576,7 +1580,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   always @(posedge clk) begin
     _1_ <= parameters_bias[\$12 [9:0]];
   end
-  assign \$signature__data$109  = _1_;
+  assign \$signature__data$243  = _1_;
   (* no_rw_check = 32'd1 *)
   reg [31:0] parameters_bounds [1023:0];
   always @(posedge clk) begin
@@ -1587,7 +1591,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   always @(posedge clk) begin
     _2_ <= parameters_bounds[\$24 [9:0]];
   end
-  assign \$signature__data$119  = _2_;
+  assign \$signature__data$245  = _2_;
   (* no_rw_check = 32'd1 *)
   reg [21:0] parameters_scale [1023:0];
   always @(posedge clk) begin
@@ -1598,7 +1602,9 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   always @(posedge clk) begin
     _3_ <= parameters_scale[\$18 [9:0]];
   end
-  assign \$signature__data$114  = _3_;
+  assign \$signature__data$244  = _3_;
+  assign \$363  = for_feeder_1 ? \address$130  : 16'h0000;
+  assign \$364  = for_residual_1 ? \address$132 [127:112] : 16'h0000;
   assign \$365  = \$363  | \$364 ;
   assign \$366  = for_feeder_1 | for_residual_1;
   assign \$367  = ~ \$366 ;
@@ -1855,61 +1861,65 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   always @(posedge clk)
     register_data <= \$601 ;
   always @(posedge clk)
-    input_bank <= \$602 ;
+    parameters_bias_word <= \$602 ;
   always @(posedge clk)
-    residual_bank <= \$603 ;
+    parameters_scale_word <= \$603 ;
   always @(posedge clk)
-    for_feeder_0 <= \$604 ;
+    parameters_bounds_word <= \$604 ;
   always @(posedge clk)
-    for_residual_0 <= \$605 ;
+    input_bank <= \$605 ;
   always @(posedge clk)
-    for_feeder_1 <= \$606 ;
+    residual_bank <= \$606 ;
   always @(posedge clk)
-    for_residual_1 <= \$607 ;
+    for_feeder_0 <= \$607 ;
   always @(posedge clk)
-    refusal <= \$608 ;
+    for_residual_0 <= \$608 ;
   always @(posedge clk)
-    weight <= \$609 ;
+    for_feeder_1 <= \$609 ;
   always @(posedge clk)
-    parameter_word <= \$610 ;
+    for_residual_1 <= \$610 ;
   always @(posedge clk)
-    activation_word <= \$611 ;
+    refusal <= \$611 ;
   always @(posedge clk)
-    host__read_data <= \$612 ;
+    weight <= \$612 ;
   always @(posedge clk)
-    token_0 <= \$613 ;
+    activation_word <= \$613 ;
   always @(posedge clk)
-    token_1 <= \$614 ;
+    host__read_data <= \$614 ;
   always @(posedge clk)
-    token_2 <= \$615 ;
+    token_0 <= \$615 ;
   always @(posedge clk)
-    token_3 <= \$616 ;
+    token_1 <= \$616 ;
   always @(posedge clk)
-    token_4 <= \$617 ;
+    token_2 <= \$617 ;
   always @(posedge clk)
-    token_5 <= \$618 ;
+    token_3 <= \$618 ;
   always @(posedge clk)
-    token_6 <= \$619 ;
+    token_4 <= \$619 ;
   always @(posedge clk)
-    token_7 <= \$620 ;
+    token_5 <= \$620 ;
   always @(posedge clk)
-    \token$183  <= \$621 ;
+    token_6 <= \$621 ;
   always @(posedge clk)
-    swap_0 <= \$622 ;
+    token_7 <= \$622 ;
   always @(posedge clk)
-    swap <= \$623 ;
+    \token$183  <= \$623 ;
   always @(posedge clk)
-    guard_output_count_now <= \$624 ;
+    swap_0 <= \$624 ;
   always @(posedge clk)
-    guard_output_count_now_0 <= \$625 ;
+    swap <= \$625 ;
   always @(posedge clk)
-    guard_output_count_now_1 <= \$626 ;
+    guard_output_count_now <= \$626 ;
   always @(posedge clk)
-    guard_input_count_now <= \$627 ;
+    guard_output_count_now_0 <= \$627 ;
   always @(posedge clk)
-    guard_input_count_now_0 <= \$628 ;
+    guard_output_count_now_1 <= \$628 ;
   always @(posedge clk)
-    guard_input_count_now_1 <= \$629 ;
+    guard_input_count_now <= \$629 ;
+  always @(posedge clk)
+    guard_input_count_now_0 <= \$630 ;
+  always @(posedge clk)
+    guard_input_count_now_1 <= \$631 ;
   assign \$1  = ! host__address[24:22];
   assign \$2  = \$1  & host__write;
   assign \$3  = host__strobe == 4'hf;
@@ -1918,7 +1928,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \$6  = \$4  & \$5 ;
   assign \$7  = host__address[21:0] == 3'h4;
   assign interrupt = done & control_interrupt;
-  assign \$8  = busy ? { 9'h000, index[5:0], \$630  } : host__address[21:2];
+  assign \$8  = busy ? { 9'h000, index[5:0], \$632  } : host__address[21:2];
   assign \$9  = host__address[24:22] == 1'h1;
   assign \$10  = \$9  & host__write;
   assign \$11  = host__strobe == 4'hf;
@@ -2266,8 +2276,6 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \$360  = ~ busy;
   assign \$361  = \$359  & \$360 ;
   assign \$362  = busy ? \$354  : \$361 ;
-  assign \$363  = for_feeder_1 ? \address$130  : 16'h0000;
-  assign \$364  = for_residual_1 ? \address$132 [127:112] : 16'h0000;
   \holdfast_8x8_guard.activations_0  activations_0 (
     .clk(clk),
     .read_address(\read_address$128 ),
@@ -2361,7 +2369,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     .\sub_block$3 (sub_block),
     .use_zero(control_guard_zero),
     .valid(token[0]),
-    .violation(\violation$260 ),
+    .violation(\violation$262 ),
     .word(feeder_word)
   );
   \holdfast_8x8_guard.lanes  lanes (
@@ -2426,7 +2434,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     .fault_residual(fault_residual),
     .fault_weight(fault_weight),
     .feeder_done(feeder_done),
-    .fetch(\$630 ),
+    .fetch(\$632 ),
     .fetching(fetching),
     .first(first),
     .go(go),
@@ -2455,7 +2463,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   \holdfast_8x8_guard.weights  weights (
     .clk(clk),
     .read_address(read_address),
-    .read_data(\read_data$244 ),
+    .read_data(\read_data$247 ),
     .rst(rst),
     .write_address(write_address),
     .write_data(write_data),
@@ -2484,25 +2492,25 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     (* full_case = 32'd1 *)
-    casez (offset_read[3:2])
-      2'h0:
-          \$570  = { \$signature__data$109 [23], \$signature__data$109 [23], \$signature__data$109 [23], \$signature__data$109 [23], \$signature__data$109 [23], \$signature__data$109 [23], \$signature__data$109 [23], \$signature__data$109 [23], \$signature__data$109  };
-      2'h1:
-          \$570  = parameter_slot_1;
-      2'h2:
-          \$570  = parameter_slot_2;
-      2'h3:
-          \$570  = 32'd0;
+    casez (offset_read[2])
+      1'h0:
+          \$570  = feeder_word[31:0];
+      1'h1:
+          \$570  = feeder_word[63:32];
     endcase
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     (* full_case = 32'd1 *)
-    casez (offset_read[2])
-      1'h0:
-          \$571  = feeder_word[31:0];
-      1'h1:
-          \$571  = feeder_word[63:32];
+    casez (offset_read[3:2])
+      2'h0:
+          \$571  = { parameters_bias_word[23], parameters_bias_word[23], parameters_bias_word[23], parameters_bias_word[23], parameters_bias_word[23], parameters_bias_word[23], parameters_bias_word[23], parameters_bias_word[23], parameters_bias_word };
+      2'h1:
+          \$571  = parameter_slot_1;
+      2'h2:
+          \$571  = parameter_slot_2;
+      2'h3:
+          \$571  = 32'd0;
     endcase
   end
   always @* begin
@@ -2889,72 +2897,86 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$602  = \$439 [1:0];
+    \$602  = \$signature__data$243 ;
     if (rst) begin
-      \$602  = 2'h0;
+      \$602  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$603  = layer[24:23];
+    \$603  = \$signature__data$244 ;
     if (rst) begin
-      \$603  = 2'h0;
+      \$603  = 22'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$604  = \$441 ;
+    \$604  = \$signature__data$245 ;
     if (rst) begin
-      \$604  = 1'h0;
+      \$604  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$605  = \$443 ;
+    \$605  = \$439 [1:0];
     if (rst) begin
-      \$605  = 1'h0;
+      \$605  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$606  = \$445 ;
+    \$606  = layer[24:23];
     if (rst) begin
-      \$606  = 1'h0;
+      \$606  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$607  = \$447 ;
+    \$607  = \$441 ;
     if (rst) begin
       \$607  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$608  = { \$569 , \$568 , \$564 , \$560 , \$555 , \$547 , \$539  };
+    \$608  = \$443 ;
     if (rst) begin
-      \$608  = 7'h00;
+      \$608  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$609  = \read_data$244 ;
+    \$609  = \$445 ;
     if (rst) begin
-      \$609  = 64'h0000000000000000;
+      \$609  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$610  = \$570 ;
+    \$610  = \$447 ;
     if (rst) begin
-      \$610  = 32'd0;
+      \$610  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$611  = \$571 ;
+    \$611  = { \$569 , \$568 , \$564 , \$560 , \$555 , \$547 , \$539  };
     if (rst) begin
-      \$611  = 32'd0;
+      \$611  = 7'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$612  = \read_data$247 ;
+    if (rst) begin
+      \$612  = 64'h0000000000000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$613  = \$570 ;
+    if (rst) begin
+      \$613  = 32'd0;
     end
   end
   always @* begin
@@ -2962,102 +2984,102 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     (* full_case = 32'd1 *)
     casez (region_read)
       3'h0:
-          \$612  = register_data;
+          \$614  = register_data;
       3'h1:
-          \$612  = word;
+          \$614  = word;
       3'h2:
-          \$612  = parameter_word;
+          \$614  = \$571 ;
       3'h3:
-          \$612  = \$572 ;
+          \$614  = \$572 ;
       default:
-          \$612  = activation_word;
+          \$614  = activation_word;
     endcase
     if (rst) begin
-      \$612  = 32'd0;
+      \$614  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$613  = token;
-    if (rst) begin
-      \$613  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$614  = token_0;
-    if (rst) begin
-      \$614  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$615  = token_1;
+    \$615  = token;
     if (rst) begin
       \$615  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$616  = token_2;
+    \$616  = token_0;
     if (rst) begin
       \$616  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$617  = token_3;
+    \$617  = token_1;
     if (rst) begin
       \$617  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$618  = token_4;
+    \$618  = token_2;
     if (rst) begin
       \$618  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$619  = token_5;
+    \$619  = token_3;
     if (rst) begin
       \$619  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$620  = token_6;
+    \$620  = token_4;
     if (rst) begin
       \$620  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$621  = token_7;
+    \$621  = token_5;
     if (rst) begin
       \$621  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$622  = token[1];
+    \$622  = token_6;
     if (rst) begin
-      \$622  = 1'h0;
+      \$622  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$623  = swap_0;
+    \$623  = token_7;
     if (rst) begin
-      \$623  = 1'h0;
+      \$623  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$624  = violation;
+    \$624  = token[1];
     if (rst) begin
-      \$624  = 8'h00;
+      \$624  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$625  = swap_0;
+    if (rst) begin
+      \$625  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$626  = violation;
+    if (rst) begin
+      \$626  = 8'h00;
     end
   end
   always @* begin
@@ -3065,94 +3087,46 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     (* full_case = 32'd1 *)
     casez (guard_output_count_now[3:0])
       4'h0:
-          \$625  = 3'h0;
+          \$627  = 3'h0;
       4'h1:
-          \$625  = 3'h1;
+          \$627  = 3'h1;
       4'h2:
-          \$625  = 3'h1;
+          \$627  = 3'h1;
       4'h3:
-          \$625  = 3'h2;
+          \$627  = 3'h2;
       4'h4:
-          \$625  = 3'h1;
+          \$627  = 3'h1;
       4'h5:
-          \$625  = 3'h2;
+          \$627  = 3'h2;
       4'h6:
-          \$625  = 3'h2;
+          \$627  = 3'h2;
       4'h7:
-          \$625  = 3'h3;
+          \$627  = 3'h3;
       4'h8:
-          \$625  = 3'h1;
+          \$627  = 3'h1;
       4'h9:
-          \$625  = 3'h2;
+          \$627  = 3'h2;
       4'ha:
-          \$625  = 3'h2;
+          \$627  = 3'h2;
       4'hb:
-          \$625  = 3'h3;
+          \$627  = 3'h3;
       4'hc:
-          \$625  = 3'h2;
+          \$627  = 3'h2;
       4'hd:
-          \$625  = 3'h3;
+          \$627  = 3'h3;
       4'he:
-          \$625  = 3'h3;
+          \$627  = 3'h3;
       4'hf:
-          \$625  = 3'h4;
+          \$627  = 3'h4;
     endcase
     if (rst) begin
-      \$625  = 3'h0;
+      \$627  = 3'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     (* full_case = 32'd1 *)
     casez (guard_output_count_now[7:4])
-      4'h0:
-          \$626  = 3'h0;
-      4'h1:
-          \$626  = 3'h1;
-      4'h2:
-          \$626  = 3'h1;
-      4'h3:
-          \$626  = 3'h2;
-      4'h4:
-          \$626  = 3'h1;
-      4'h5:
-          \$626  = 3'h2;
-      4'h6:
-          \$626  = 3'h2;
-      4'h7:
-          \$626  = 3'h3;
-      4'h8:
-          \$626  = 3'h1;
-      4'h9:
-          \$626  = 3'h2;
-      4'ha:
-          \$626  = 3'h2;
-      4'hb:
-          \$626  = 3'h3;
-      4'hc:
-          \$626  = 3'h2;
-      4'hd:
-          \$626  = 3'h3;
-      4'he:
-          \$626  = 3'h3;
-      4'hf:
-          \$626  = 3'h4;
-    endcase
-    if (rst) begin
-      \$626  = 3'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$627  = \violation$260 ;
-    if (rst) begin
-      \$627  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    (* full_case = 32'd1 *)
-    casez (guard_input_count_now[3:0])
       4'h0:
           \$628  = 3'h0;
       4'h1:
@@ -3192,43 +3166,91 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$629  = \violation$262 ;
+    if (rst) begin
+      \$629  = 8'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    (* full_case = 32'd1 *)
+    casez (guard_input_count_now[3:0])
+      4'h0:
+          \$630  = 3'h0;
+      4'h1:
+          \$630  = 3'h1;
+      4'h2:
+          \$630  = 3'h1;
+      4'h3:
+          \$630  = 3'h2;
+      4'h4:
+          \$630  = 3'h1;
+      4'h5:
+          \$630  = 3'h2;
+      4'h6:
+          \$630  = 3'h2;
+      4'h7:
+          \$630  = 3'h3;
+      4'h8:
+          \$630  = 3'h1;
+      4'h9:
+          \$630  = 3'h2;
+      4'ha:
+          \$630  = 3'h2;
+      4'hb:
+          \$630  = 3'h3;
+      4'hc:
+          \$630  = 3'h2;
+      4'hd:
+          \$630  = 3'h3;
+      4'he:
+          \$630  = 3'h3;
+      4'hf:
+          \$630  = 3'h4;
+    endcase
+    if (rst) begin
+      \$630  = 3'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     (* full_case = 32'd1 *)
     casez (guard_input_count_now[7:4])
       4'h0:
-          \$629  = 3'h0;
+          \$631  = 3'h0;
       4'h1:
-          \$629  = 3'h1;
+          \$631  = 3'h1;
       4'h2:
-          \$629  = 3'h1;
+          \$631  = 3'h1;
       4'h3:
-          \$629  = 3'h2;
+          \$631  = 3'h2;
       4'h4:
-          \$629  = 3'h1;
+          \$631  = 3'h1;
       4'h5:
-          \$629  = 3'h2;
+          \$631  = 3'h2;
       4'h6:
-          \$629  = 3'h2;
+          \$631  = 3'h2;
       4'h7:
-          \$629  = 3'h3;
+          \$631  = 3'h3;
       4'h8:
-          \$629  = 3'h1;
+          \$631  = 3'h1;
       4'h9:
-          \$629  = 3'h2;
+          \$631  = 3'h2;
       4'ha:
-          \$629  = 3'h2;
+          \$631  = 3'h2;
       4'hb:
-          \$629  = 3'h3;
+          \$631  = 3'h3;
       4'hc:
-          \$629  = 3'h2;
+          \$631  = 3'h2;
       4'hd:
-          \$629  = 3'h3;
+          \$631  = 3'h3;
       4'he:
-          \$629  = 3'h3;
+          \$631  = 3'h3;
       4'hf:
-          \$629  = 3'h4;
+          \$631  = 3'h4;
     endcase
     if (rst) begin
-      \$629  = 3'h0;
+      \$631  = 3'h0;
     end
   end
   assign \s_axi_awid$32  = s_axi_awid;
@@ -3266,7 +3288,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \count$94  = count;
   assign \ready$95  = ready;
   assign \$signature__addr  = \$8 [10:0];
-  assign address = { index[5:0], \$630  };
+  assign address = { index[5:0], \$632  };
   assign \$signature__data  = word;
   assign load__addr = host__address[12:2];
   assign load__data = host__data;
@@ -3279,7 +3301,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \$signature__addr$115  = \$24 [9:0];
   assign \write__addr$116  = host__address[13:4];
   assign \write__data$117  = host__data;
-  assign parameter_slot_0 = { \$signature__data$109 [23], \$signature__data$109 [23], \$signature__data$109 [23], \$signature__data$109 [23], \$signature__data$109 [23], \$signature__data$109 [23], \$signature__data$109 [23], \$signature__data$109 [23], \$signature__data$109  };
+  assign parameter_slot_0 = { parameters_bias_word[23], parameters_bias_word[23], parameters_bias_word[23], parameters_bias_word[23], parameters_bias_word[23], parameters_bias_word[23], parameters_bias_word[23], parameters_bias_word[23], parameters_bias_word };
   assign \layer$154  = layer;
   assign \go$156  = go;
   assign \stop$158  = stop;
@@ -3892,14 +3914,14 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \codes$205[5]  = \codes$204 [47:40];
   assign \codes$205[6]  = \codes$204 [55:48];
   assign \codes$205[7]  = \codes$204 [63:56];
-  assign \read_data$244[0]  = \read_data$244 [7:0];
-  assign \read_data$244[1]  = \read_data$244 [15:8];
-  assign \read_data$244[2]  = \read_data$244 [23:16];
-  assign \read_data$244[3]  = \read_data$244 [31:24];
-  assign \read_data$244[4]  = \read_data$244 [39:32];
-  assign \read_data$244[5]  = \read_data$244 [47:40];
-  assign \read_data$244[6]  = \read_data$244 [55:48];
-  assign \read_data$244[7]  = \read_data$244 [63:56];
+  assign \read_data$247[0]  = \read_data$247 [7:0];
+  assign \read_data$247[1]  = \read_data$247 [15:8];
+  assign \read_data$247[2]  = \read_data$247 [23:16];
+  assign \read_data$247[3]  = \read_data$247 [31:24];
+  assign \read_data$247[4]  = \read_data$247 [39:32];
+  assign \read_data$247[5]  = \read_data$247 [47:40];
+  assign \read_data$247[6]  = \read_data$247 [55:48];
+  assign \read_data$247[7]  = \read_data$247 [63:56];
   assign \token_0.valid  = token_0[0];
   assign \token_0.start  = token_0[1];
   assign \token_0.end  = token_0[2];
@@ -4036,15 +4058,15 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign read_address[47:32] = \$42 [15:0];
   assign read_address[31:16] = \$36 [15:0];
   assign read_address[15:0] = \$30 [15:0];
-  assign parameter_slot_2[31:16] = \$signature__data$119 [31:16];
-  assign parameter_slot_2[15:0] = \$signature__data$119 [15:0];
-  assign parameter_slot_1[31:24] = { 2'h0, \$signature__data$114 [21:16] };
-  assign parameter_slot_1[23:0] = { 8'h00, \$signature__data$114 [15:0] };
-  assign parameters[77:62] = \$signature__data$119 [31:16];
-  assign parameters[61:46] = \$signature__data$119 [15:0];
-  assign parameters[29:24] = \$signature__data$114 [21:16];
-  assign parameters[45:30] = \$signature__data$114 [15:0];
-  assign parameters[23:0] = \$signature__data$109 ;
+  assign parameter_slot_2[31:16] = parameters_bounds_word[31:16];
+  assign parameter_slot_2[15:0] = parameters_bounds_word[15:0];
+  assign parameter_slot_1[31:24] = { 2'h0, parameters_scale_word[21:16] };
+  assign parameter_slot_1[23:0] = { 8'h00, parameters_scale_word[15:0] };
+  assign parameters[77:62] = parameters_bounds_word[31:16];
+  assign parameters[61:46] = parameters_bounds_word[15:0];
+  assign parameters[29:24] = parameters_scale_word[21:16];
+  assign parameters[45:30] = parameters_scale_word[15:0];
+  assign parameters[23:0] = parameters_bias_word;
   assign \$57  = host__address[2];
   assign \$63  = host__address[2];
   assign \$69  = host__address[2];
@@ -5225,7 +5247,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$120 ),
-    .\port$3613$0 (sum_out),
+    .\port$3617$0 (sum_out),
     .rst(rst),
     .swap(\swap_in$64 ),
     .swap_in(\o$11 [1]),
@@ -5237,7 +5259,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$128 ),
-    .\port$3627$0 (\sum_out$67 ),
+    .\port$3631$0 (\sum_out$67 ),
     .rst(rst),
     .swap(\swap_in$72 ),
     .swap_in(\swap_in$64 ),
@@ -5249,7 +5271,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$136 ),
-    .\port$3641$0 (\sum_out$75 ),
+    .\port$3645$0 (\sum_out$75 ),
     .rst(rst),
     .swap(\swap_in$80 ),
     .swap_in(\swap_in$72 ),
@@ -5261,7 +5283,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$144 ),
-    .\port$3655$0 (\sum_out$83 ),
+    .\port$3659$0 (\sum_out$83 ),
     .rst(rst),
     .swap(\swap_in$88 ),
     .swap_in(\swap_in$80 ),
@@ -5273,7 +5295,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$152 ),
-    .\port$3669$0 (\sum_out$91 ),
+    .\port$3673$0 (\sum_out$91 ),
     .rst(rst),
     .swap(\swap_in$96 ),
     .swap_in(\swap_in$88 ),
@@ -5285,7 +5307,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$160 ),
-    .\port$3683$0 (\sum_out$99 ),
+    .\port$3687$0 (\sum_out$99 ),
     .rst(rst),
     .swap(\swap_in$104 ),
     .swap_in(\swap_in$96 ),
@@ -5297,7 +5319,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$168 ),
-    .\port$3697$0 (\sum_out$107 ),
+    .\port$3701$0 (\sum_out$107 ),
     .rst(rst),
     .swap(\swap_in$112 ),
     .swap_in(\swap_in$104 ),
@@ -5308,7 +5330,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$176 ),
-    .\port$3711$0 (\sum_out$115 ),
+    .\port$3715$0 (\sum_out$115 ),
     .rst(rst),
     .swap_in(\swap_in$112 ),
     .weight_in(weight[63:56])
@@ -5413,7 +5435,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$244 ),
-    .\port$3837$0 (\sum_out$183 ),
+    .\port$3841$0 (\sum_out$183 ),
     .rst(rst),
     .swap(\swap_in$188 ),
     .swap_in(\o$11 [3]),
@@ -5425,7 +5447,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$252 ),
-    .\port$3851$0 (\sum_out$191 ),
+    .\port$3855$0 (\sum_out$191 ),
     .rst(rst),
     .swap(\swap_in$196 ),
     .swap_in(\swap_in$188 ),
@@ -5437,7 +5459,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$260 ),
-    .\port$3865$0 (\sum_out$199 ),
+    .\port$3869$0 (\sum_out$199 ),
     .rst(rst),
     .swap(\swap_in$204 ),
     .swap_in(\swap_in$196 ),
@@ -5449,7 +5471,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$268 ),
-    .\port$3879$0 (\sum_out$207 ),
+    .\port$3883$0 (\sum_out$207 ),
     .rst(rst),
     .swap(\swap_in$212 ),
     .swap_in(\swap_in$204 ),
@@ -5461,7 +5483,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$276 ),
-    .\port$3893$0 (\sum_out$215 ),
+    .\port$3897$0 (\sum_out$215 ),
     .rst(rst),
     .swap(\swap_in$220 ),
     .swap_in(\swap_in$212 ),
@@ -5473,7 +5495,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$284 ),
-    .\port$3907$0 (\sum_out$223 ),
+    .\port$3911$0 (\sum_out$223 ),
     .rst(rst),
     .swap(\swap_in$228 ),
     .swap_in(\swap_in$220 ),
@@ -5485,7 +5507,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$292 ),
-    .\port$3921$0 (\sum_out$231 ),
+    .\port$3925$0 (\sum_out$231 ),
     .rst(rst),
     .swap(\swap_in$236 ),
     .swap_in(\swap_in$228 ),
@@ -5496,7 +5518,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$300 ),
-    .\port$3935$0 (\sum_out$239 ),
+    .\port$3939$0 (\sum_out$239 ),
     .rst(rst),
     .swap_in(\swap_in$236 ),
     .weight_in(weight[63:56])
@@ -5789,7 +5811,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$433 ),
-    .\port$4285$0 (\sum_out$431 ),
+    .\port$4289$0 (\sum_out$431 ),
     .rst(rst),
     .swap(\swap_in$438 ),
     .swap_in(\o$11 [7]),
@@ -5801,7 +5823,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$442 ),
-    .\port$4299$0 (\sum_out$441 ),
+    .\port$4303$0 (\sum_out$441 ),
     .rst(rst),
     .swap(\swap_in$447 ),
     .swap_in(\swap_in$438 ),
@@ -5813,7 +5835,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$451 ),
-    .\port$4313$0 (\sum_out$450 ),
+    .\port$4317$0 (\sum_out$450 ),
     .rst(rst),
     .swap(\swap_in$456 ),
     .swap_in(\swap_in$447 ),
@@ -5825,7 +5847,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$460 ),
-    .\port$4327$0 (\sum_out$459 ),
+    .\port$4331$0 (\sum_out$459 ),
     .rst(rst),
     .swap(\swap_in$465 ),
     .swap_in(\swap_in$456 ),
@@ -5837,7 +5859,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$469 ),
-    .\port$4341$0 (\sum_out$468 ),
+    .\port$4345$0 (\sum_out$468 ),
     .rst(rst),
     .swap(\swap_in$474 ),
     .swap_in(\swap_in$465 ),
@@ -5849,7 +5871,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$478 ),
-    .\port$4355$0 (\sum_out$477 ),
+    .\port$4359$0 (\sum_out$477 ),
     .rst(rst),
     .swap(\swap_in$483 ),
     .swap_in(\swap_in$474 ),
@@ -5861,7 +5883,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$487 ),
-    .\port$4369$0 (\sum_out$486 ),
+    .\port$4373$0 (\sum_out$486 ),
     .rst(rst),
     .swap(\swap_in$492 ),
     .swap_in(\swap_in$483 ),
@@ -5872,7 +5894,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$496 ),
-    .\port$4383$0 (\sum_out$495 ),
+    .\port$4387$0 (\sum_out$495 ),
     .rst(rst),
     .swap_in(\swap_in$492 ),
     .weight_in(weight[63:56])
@@ -7122,7 +7144,7 @@ module \holdfast_8x8_guard.array.pe_0_7 (rst, weight_in, act_in, swap_in, partia
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$3613$0 , activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$3617$0 , activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$10  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7144,8 +7166,8 @@ module \holdfast_8x8_guard.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3613$0 ;
-  wire [15:0] \port$3613$0 ;
+  input [15:0] \port$3617$0 ;
+  wire [15:0] \port$3617$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7162,7 +7184,7 @@ module \holdfast_8x8_guard.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3613$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3617$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7224,13 +7246,13 @@ module \holdfast_8x8_guard.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3613$0 [15], \port$3613$0  };
+  assign sum_in = { \port$3617$0 [15], \port$3617$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_1 (rst, weight_in, \port$3627$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_1 (rst, weight_in, \port$3631$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$11  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7252,8 +7274,8 @@ module \holdfast_8x8_guard.array.pe_1_1 (rst, weight_in, \port$3627$0 , act_in, 
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3627$0 ;
-  wire [15:0] \port$3627$0 ;
+  input [15:0] \port$3631$0 ;
+  wire [15:0] \port$3631$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7270,7 +7292,7 @@ module \holdfast_8x8_guard.array.pe_1_1 (rst, weight_in, \port$3627$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3627$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3631$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7332,13 +7354,13 @@ module \holdfast_8x8_guard.array.pe_1_1 (rst, weight_in, \port$3627$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3627$0 [15], \port$3627$0  };
+  assign sum_in = { \port$3631$0 [15], \port$3631$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_2 (rst, weight_in, \port$3641$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_2 (rst, weight_in, \port$3645$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$12  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7360,8 +7382,8 @@ module \holdfast_8x8_guard.array.pe_1_2 (rst, weight_in, \port$3641$0 , act_in, 
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3641$0 ;
-  wire [15:0] \port$3641$0 ;
+  input [15:0] \port$3645$0 ;
+  wire [15:0] \port$3645$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7378,7 +7400,7 @@ module \holdfast_8x8_guard.array.pe_1_2 (rst, weight_in, \port$3641$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3641$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3645$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7440,13 +7462,13 @@ module \holdfast_8x8_guard.array.pe_1_2 (rst, weight_in, \port$3641$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3641$0 [15], \port$3641$0  };
+  assign sum_in = { \port$3645$0 [15], \port$3645$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_3 (rst, weight_in, \port$3655$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_3 (rst, weight_in, \port$3659$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$13  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7468,8 +7490,8 @@ module \holdfast_8x8_guard.array.pe_1_3 (rst, weight_in, \port$3655$0 , act_in, 
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3655$0 ;
-  wire [15:0] \port$3655$0 ;
+  input [15:0] \port$3659$0 ;
+  wire [15:0] \port$3659$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7486,7 +7508,7 @@ module \holdfast_8x8_guard.array.pe_1_3 (rst, weight_in, \port$3655$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3655$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3659$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7548,13 +7570,13 @@ module \holdfast_8x8_guard.array.pe_1_3 (rst, weight_in, \port$3655$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3655$0 [15], \port$3655$0  };
+  assign sum_in = { \port$3659$0 [15], \port$3659$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_4 (rst, weight_in, \port$3669$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_4 (rst, weight_in, \port$3673$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$14  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7576,8 +7598,8 @@ module \holdfast_8x8_guard.array.pe_1_4 (rst, weight_in, \port$3669$0 , act_in, 
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3669$0 ;
-  wire [15:0] \port$3669$0 ;
+  input [15:0] \port$3673$0 ;
+  wire [15:0] \port$3673$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7594,7 +7616,7 @@ module \holdfast_8x8_guard.array.pe_1_4 (rst, weight_in, \port$3669$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3669$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3673$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7656,13 +7678,13 @@ module \holdfast_8x8_guard.array.pe_1_4 (rst, weight_in, \port$3669$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3669$0 [15], \port$3669$0  };
+  assign sum_in = { \port$3673$0 [15], \port$3673$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_5 (rst, weight_in, \port$3683$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_5 (rst, weight_in, \port$3687$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$15  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7684,8 +7706,8 @@ module \holdfast_8x8_guard.array.pe_1_5 (rst, weight_in, \port$3683$0 , act_in, 
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3683$0 ;
-  wire [15:0] \port$3683$0 ;
+  input [15:0] \port$3687$0 ;
+  wire [15:0] \port$3687$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7702,7 +7724,7 @@ module \holdfast_8x8_guard.array.pe_1_5 (rst, weight_in, \port$3683$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3683$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3687$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7764,13 +7786,13 @@ module \holdfast_8x8_guard.array.pe_1_5 (rst, weight_in, \port$3683$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3683$0 [15], \port$3683$0  };
+  assign sum_in = { \port$3687$0 [15], \port$3687$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_6 (rst, weight_in, \port$3697$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_6 (rst, weight_in, \port$3701$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$16  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7792,8 +7814,8 @@ module \holdfast_8x8_guard.array.pe_1_6 (rst, weight_in, \port$3697$0 , act_in, 
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3697$0 ;
-  wire [15:0] \port$3697$0 ;
+  input [15:0] \port$3701$0 ;
+  wire [15:0] \port$3701$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7810,7 +7832,7 @@ module \holdfast_8x8_guard.array.pe_1_6 (rst, weight_in, \port$3697$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3697$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3701$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7872,13 +7894,13 @@ module \holdfast_8x8_guard.array.pe_1_6 (rst, weight_in, \port$3697$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3697$0 [15], \port$3697$0  };
+  assign sum_in = { \port$3701$0 [15], \port$3701$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_7 (rst, weight_in, \port$3711$0 , act_in, swap_in, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_7 (rst, weight_in, \port$3715$0 , act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$17  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7899,8 +7921,8 @@ module \holdfast_8x8_guard.array.pe_1_7 (rst, weight_in, \port$3711$0 , act_in, 
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3711$0 ;
-  wire [15:0] \port$3711$0 ;
+  input [15:0] \port$3715$0 ;
+  wire [15:0] \port$3715$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7916,7 +7938,7 @@ module \holdfast_8x8_guard.array.pe_1_7 (rst, weight_in, \port$3711$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3711$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3715$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7978,7 +8000,7 @@ module \holdfast_8x8_guard.array.pe_1_7 (rst, weight_in, \port$3711$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3711$0 [15], \port$3711$0  };
+  assign sum_in = { \port$3715$0 [15], \port$3715$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -8830,7 +8852,7 @@ module \holdfast_8x8_guard.array.pe_2_7 (rst, weight_in, sum_in, act_in, swap_in
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$3837$0 , activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$3841$0 , activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$26  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8852,8 +8874,8 @@ module \holdfast_8x8_guard.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3837$0 ;
-  wire [16:0] \port$3837$0 ;
+  input [16:0] \port$3841$0 ;
+  wire [16:0] \port$3841$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8870,7 +8892,7 @@ module \holdfast_8x8_guard.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3837$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3841$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8932,13 +8954,13 @@ module \holdfast_8x8_guard.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3837$0 [16], \port$3837$0  };
+  assign sum_in = { \port$3841$0 [16], \port$3841$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_1 (rst, weight_in, \port$3851$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_1 (rst, weight_in, \port$3855$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$27  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8960,8 +8982,8 @@ module \holdfast_8x8_guard.array.pe_3_1 (rst, weight_in, \port$3851$0 , act_in, 
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3851$0 ;
-  wire [16:0] \port$3851$0 ;
+  input [16:0] \port$3855$0 ;
+  wire [16:0] \port$3855$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8978,7 +9000,7 @@ module \holdfast_8x8_guard.array.pe_3_1 (rst, weight_in, \port$3851$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3851$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3855$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9040,13 +9062,13 @@ module \holdfast_8x8_guard.array.pe_3_1 (rst, weight_in, \port$3851$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3851$0 [16], \port$3851$0  };
+  assign sum_in = { \port$3855$0 [16], \port$3855$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_2 (rst, weight_in, \port$3865$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_2 (rst, weight_in, \port$3869$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$28  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -9068,8 +9090,8 @@ module \holdfast_8x8_guard.array.pe_3_2 (rst, weight_in, \port$3865$0 , act_in, 
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3865$0 ;
-  wire [16:0] \port$3865$0 ;
+  input [16:0] \port$3869$0 ;
+  wire [16:0] \port$3869$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -9086,7 +9108,7 @@ module \holdfast_8x8_guard.array.pe_3_2 (rst, weight_in, \port$3865$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3865$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3869$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9148,13 +9170,13 @@ module \holdfast_8x8_guard.array.pe_3_2 (rst, weight_in, \port$3865$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3865$0 [16], \port$3865$0  };
+  assign sum_in = { \port$3869$0 [16], \port$3869$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_3 (rst, weight_in, \port$3879$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_3 (rst, weight_in, \port$3883$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$29  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -9176,8 +9198,8 @@ module \holdfast_8x8_guard.array.pe_3_3 (rst, weight_in, \port$3879$0 , act_in, 
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3879$0 ;
-  wire [16:0] \port$3879$0 ;
+  input [16:0] \port$3883$0 ;
+  wire [16:0] \port$3883$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -9194,7 +9216,7 @@ module \holdfast_8x8_guard.array.pe_3_3 (rst, weight_in, \port$3879$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3879$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3883$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9256,13 +9278,13 @@ module \holdfast_8x8_guard.array.pe_3_3 (rst, weight_in, \port$3879$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3879$0 [16], \port$3879$0  };
+  assign sum_in = { \port$3883$0 [16], \port$3883$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_4 (rst, weight_in, \port$3893$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_4 (rst, weight_in, \port$3897$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$30  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -9284,8 +9306,8 @@ module \holdfast_8x8_guard.array.pe_3_4 (rst, weight_in, \port$3893$0 , act_in, 
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3893$0 ;
-  wire [16:0] \port$3893$0 ;
+  input [16:0] \port$3897$0 ;
+  wire [16:0] \port$3897$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -9302,7 +9324,7 @@ module \holdfast_8x8_guard.array.pe_3_4 (rst, weight_in, \port$3893$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3893$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3897$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9364,13 +9386,13 @@ module \holdfast_8x8_guard.array.pe_3_4 (rst, weight_in, \port$3893$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3893$0 [16], \port$3893$0  };
+  assign sum_in = { \port$3897$0 [16], \port$3897$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_5 (rst, weight_in, \port$3907$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_5 (rst, weight_in, \port$3911$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$31  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -9392,8 +9414,8 @@ module \holdfast_8x8_guard.array.pe_3_5 (rst, weight_in, \port$3907$0 , act_in, 
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3907$0 ;
-  wire [16:0] \port$3907$0 ;
+  input [16:0] \port$3911$0 ;
+  wire [16:0] \port$3911$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -9410,7 +9432,7 @@ module \holdfast_8x8_guard.array.pe_3_5 (rst, weight_in, \port$3907$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3907$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3911$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9472,13 +9494,13 @@ module \holdfast_8x8_guard.array.pe_3_5 (rst, weight_in, \port$3907$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3907$0 [16], \port$3907$0  };
+  assign sum_in = { \port$3911$0 [16], \port$3911$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_6 (rst, weight_in, \port$3921$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_6 (rst, weight_in, \port$3925$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$32  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -9500,8 +9522,8 @@ module \holdfast_8x8_guard.array.pe_3_6 (rst, weight_in, \port$3921$0 , act_in, 
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3921$0 ;
-  wire [16:0] \port$3921$0 ;
+  input [16:0] \port$3925$0 ;
+  wire [16:0] \port$3925$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -9518,7 +9540,7 @@ module \holdfast_8x8_guard.array.pe_3_6 (rst, weight_in, \port$3921$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3921$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3925$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9580,13 +9602,13 @@ module \holdfast_8x8_guard.array.pe_3_6 (rst, weight_in, \port$3921$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3921$0 [16], \port$3921$0  };
+  assign sum_in = { \port$3925$0 [16], \port$3925$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_7 (rst, weight_in, \port$3935$0 , act_in, swap_in, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_7 (rst, weight_in, \port$3939$0 , act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$33  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -9607,8 +9629,8 @@ module \holdfast_8x8_guard.array.pe_3_7 (rst, weight_in, \port$3935$0 , act_in, 
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3935$0 ;
-  wire [16:0] \port$3935$0 ;
+  input [16:0] \port$3939$0 ;
+  wire [16:0] \port$3939$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -9624,7 +9646,7 @@ module \holdfast_8x8_guard.array.pe_3_7 (rst, weight_in, \port$3935$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3935$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3939$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9686,7 +9708,7 @@ module \holdfast_8x8_guard.array.pe_3_7 (rst, weight_in, \port$3935$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3935$0 [16], \port$3935$0  };
+  assign sum_in = { \port$3939$0 [16], \port$3939$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -12230,7 +12252,7 @@ module \holdfast_8x8_guard.array.pe_6_7 (rst, weight_in, sum_in, act_in, swap_in
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$4285$0 , activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$4289$0 , activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$58  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12252,8 +12274,8 @@ module \holdfast_8x8_guard.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4285$0 ;
-  wire [17:0] \port$4285$0 ;
+  input [17:0] \port$4289$0 ;
+  wire [17:0] \port$4289$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12270,7 +12292,7 @@ module \holdfast_8x8_guard.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4285$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4289$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12332,13 +12354,13 @@ module \holdfast_8x8_guard.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4285$0 [17], \port$4285$0  };
+  assign sum_in = { \port$4289$0 [17], \port$4289$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_1 (rst, weight_in, \port$4299$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_1 (rst, weight_in, \port$4303$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$59  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12360,8 +12382,8 @@ module \holdfast_8x8_guard.array.pe_7_1 (rst, weight_in, \port$4299$0 , act_in, 
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4299$0 ;
-  wire [17:0] \port$4299$0 ;
+  input [17:0] \port$4303$0 ;
+  wire [17:0] \port$4303$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12378,7 +12400,7 @@ module \holdfast_8x8_guard.array.pe_7_1 (rst, weight_in, \port$4299$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4299$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4303$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12440,13 +12462,13 @@ module \holdfast_8x8_guard.array.pe_7_1 (rst, weight_in, \port$4299$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4299$0 [17], \port$4299$0  };
+  assign sum_in = { \port$4303$0 [17], \port$4303$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_2 (rst, weight_in, \port$4313$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_2 (rst, weight_in, \port$4317$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$60  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12468,8 +12490,8 @@ module \holdfast_8x8_guard.array.pe_7_2 (rst, weight_in, \port$4313$0 , act_in, 
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4313$0 ;
-  wire [17:0] \port$4313$0 ;
+  input [17:0] \port$4317$0 ;
+  wire [17:0] \port$4317$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12486,7 +12508,7 @@ module \holdfast_8x8_guard.array.pe_7_2 (rst, weight_in, \port$4313$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4313$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4317$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12548,13 +12570,13 @@ module \holdfast_8x8_guard.array.pe_7_2 (rst, weight_in, \port$4313$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4313$0 [17], \port$4313$0  };
+  assign sum_in = { \port$4317$0 [17], \port$4317$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_3 (rst, weight_in, \port$4327$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_3 (rst, weight_in, \port$4331$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$61  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12576,8 +12598,8 @@ module \holdfast_8x8_guard.array.pe_7_3 (rst, weight_in, \port$4327$0 , act_in, 
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4327$0 ;
-  wire [17:0] \port$4327$0 ;
+  input [17:0] \port$4331$0 ;
+  wire [17:0] \port$4331$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12594,7 +12616,7 @@ module \holdfast_8x8_guard.array.pe_7_3 (rst, weight_in, \port$4327$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4327$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4331$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12656,13 +12678,13 @@ module \holdfast_8x8_guard.array.pe_7_3 (rst, weight_in, \port$4327$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4327$0 [17], \port$4327$0  };
+  assign sum_in = { \port$4331$0 [17], \port$4331$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_4 (rst, weight_in, \port$4341$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_4 (rst, weight_in, \port$4345$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$62  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12684,8 +12706,8 @@ module \holdfast_8x8_guard.array.pe_7_4 (rst, weight_in, \port$4341$0 , act_in, 
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4341$0 ;
-  wire [17:0] \port$4341$0 ;
+  input [17:0] \port$4345$0 ;
+  wire [17:0] \port$4345$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12702,7 +12724,7 @@ module \holdfast_8x8_guard.array.pe_7_4 (rst, weight_in, \port$4341$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4341$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4345$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12764,13 +12786,13 @@ module \holdfast_8x8_guard.array.pe_7_4 (rst, weight_in, \port$4341$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4341$0 [17], \port$4341$0  };
+  assign sum_in = { \port$4345$0 [17], \port$4345$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_5 (rst, weight_in, \port$4355$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_5 (rst, weight_in, \port$4359$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$63  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12792,8 +12814,8 @@ module \holdfast_8x8_guard.array.pe_7_5 (rst, weight_in, \port$4355$0 , act_in, 
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4355$0 ;
-  wire [17:0] \port$4355$0 ;
+  input [17:0] \port$4359$0 ;
+  wire [17:0] \port$4359$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12810,7 +12832,7 @@ module \holdfast_8x8_guard.array.pe_7_5 (rst, weight_in, \port$4355$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4355$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4359$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12872,13 +12894,13 @@ module \holdfast_8x8_guard.array.pe_7_5 (rst, weight_in, \port$4355$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4355$0 [17], \port$4355$0  };
+  assign sum_in = { \port$4359$0 [17], \port$4359$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_6 (rst, weight_in, \port$4369$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_6 (rst, weight_in, \port$4373$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$64  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12900,8 +12922,8 @@ module \holdfast_8x8_guard.array.pe_7_6 (rst, weight_in, \port$4369$0 , act_in, 
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4369$0 ;
-  wire [17:0] \port$4369$0 ;
+  input [17:0] \port$4373$0 ;
+  wire [17:0] \port$4373$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12918,7 +12940,7 @@ module \holdfast_8x8_guard.array.pe_7_6 (rst, weight_in, \port$4369$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4369$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4373$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12980,13 +13002,13 @@ module \holdfast_8x8_guard.array.pe_7_6 (rst, weight_in, \port$4369$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4369$0 [17], \port$4369$0  };
+  assign sum_in = { \port$4373$0 [17], \port$4373$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_7 (rst, weight_in, \port$4383$0 , act_in, swap_in, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_7 (rst, weight_in, \port$4387$0 , act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$65  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -13007,8 +13029,8 @@ module \holdfast_8x8_guard.array.pe_7_7 (rst, weight_in, \port$4383$0 , act_in, 
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4383$0 ;
-  wire [17:0] \port$4383$0 ;
+  input [17:0] \port$4387$0 ;
+  wire [17:0] \port$4387$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -13024,7 +13046,7 @@ module \holdfast_8x8_guard.array.pe_7_7 (rst, weight_in, \port$4383$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4383$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4387$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -13086,7 +13108,7 @@ module \holdfast_8x8_guard.array.pe_7_7 (rst, weight_in, \port$4383$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4383$0 [17], \port$4383$0  };
+  assign sum_in = { \port$4387$0 [17], \port$4387$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -15828,7 +15850,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .below(below),
     .check(checked),
     .override(pad_selected),
-    .\port$5486$358 (layer[373:358]),
+    .\port$5490$358 (layer[373:358]),
     .result(result),
     .value(selected[7:0]),
     .violation(\violation$35 )
@@ -15838,7 +15860,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .below(below),
     .check(checked),
     .override(pad_selected),
-    .\port$5486$358 (layer[373:358]),
+    .\port$5490$358 (layer[373:358]),
     .result(\result$19 ),
     .value(selected[15:8]),
     .violation(\violation$43 )
@@ -15848,7 +15870,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .below(below),
     .check(checked),
     .override(pad_selected),
-    .\port$5486$358 (layer[373:358]),
+    .\port$5490$358 (layer[373:358]),
     .result(\result$20 ),
     .value(selected[23:16]),
     .violation(\violation$51 )
@@ -15858,7 +15880,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .below(below),
     .check(checked),
     .override(pad_selected),
-    .\port$5486$358 (layer[373:358]),
+    .\port$5490$358 (layer[373:358]),
     .result(\result$21 ),
     .value(selected[31:24]),
     .violation(\violation$59 )
@@ -15868,7 +15890,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .below(below),
     .check(checked),
     .override(pad_selected),
-    .\port$5486$358 (layer[373:358]),
+    .\port$5490$358 (layer[373:358]),
     .result(\result$22 ),
     .value(selected[39:32]),
     .violation(\violation$67 )
@@ -15878,7 +15900,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .below(below),
     .check(checked),
     .override(pad_selected),
-    .\port$5486$358 (layer[373:358]),
+    .\port$5490$358 (layer[373:358]),
     .result(\result$23 ),
     .value(selected[47:40]),
     .violation(\violation$75 )
@@ -15888,7 +15910,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .below(below),
     .check(checked),
     .override(pad_selected),
-    .\port$5486$358 (layer[373:358]),
+    .\port$5490$358 (layer[373:358]),
     .result(\result$24 ),
     .value(selected[55:48]),
     .violation(\violation$83 )
@@ -15898,7 +15920,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .below(below),
     .check(checked),
     .override(pad_selected),
-    .\port$5486$358 (layer[373:358]),
+    .\port$5490$358 (layer[373:358]),
     .result(\result$25 ),
     .value(selected[63:56]),
     .violation(\violation$91 )
@@ -16130,7 +16152,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
   assign violation[0] = \violation$35 ;
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_0 (result, override, check, below, above, value, \port$5486$358 , violation);
+module \holdfast_8x8_guard.input_stage.guard_0 (result, override, check, below, above, value, \port$5490$358 , violation);
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -16154,34 +16176,34 @@ module \holdfast_8x8_guard.input_stage.guard_0 (result, override, check, below, 
   wire [7:0] lo;
   input override;
   wire override;
-  input [15:0] \port$5486$358 ;
-  wire [15:0] \port$5486$358 ;
+  input [15:0] \port$5490$358 ;
+  wire [15:0] \port$5490$358 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = { \port$5486$358 [7], value[6:0] } < { value[7], \port$5486$358 [6:0] };
+  assign \$1  = { \port$5490$358 [7], value[6:0] } < { value[7], \port$5490$358 [6:0] };
   assign \$2  = check & \$1 ;
-  assign \$3  = { value[7], \port$5486$358 [14:8] } < { \port$5486$358 [15], value[6:0] };
+  assign \$3  = { value[7], \port$5490$358 [14:8] } < { \port$5490$358 [15], value[6:0] };
   assign \$4  = check & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = { \port$5486$358 [7], value[6:0] } < { value[7], \port$5486$358 [6:0] };
+  assign \$5  = { \port$5490$358 [7], value[6:0] } < { value[7], \port$5490$358 [6:0] };
   assign \$6  = check & \$5 ;
-  assign \$7  = { value[7], \port$5486$358 [14:8] } < { \port$5486$358 [15], value[6:0] };
+  assign \$7  = { value[7], \port$5490$358 [14:8] } < { \port$5490$358 [15], value[6:0] };
   assign \$8  = check & \$7 ;
   assign \$9  = \$6  | \$8 ;
   assign \$10  = \$9  | override;
-  assign \$11  = { \port$5486$358 [7], value[6:0] } < { value[7], \port$5486$358 [6:0] };
+  assign \$11  = { \port$5490$358 [7], value[6:0] } < { value[7], \port$5490$358 [6:0] };
   assign \$12  = check & \$11 ;
   assign \$13  = \$12  ? below : above;
   assign result = \$10  ? \$13  : value;
-  assign lo = \port$5486$358 [7:0];
-  assign hi = \port$5486$358 [15:8];
+  assign lo = \port$5490$358 [7:0];
+  assign hi = \port$5490$358 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_1 (result, override, check, below, above, value, \port$5486$358 , violation);
+module \holdfast_8x8_guard.input_stage.guard_1 (result, override, check, below, above, value, \port$5490$358 , violation);
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -16205,34 +16227,34 @@ module \holdfast_8x8_guard.input_stage.guard_1 (result, override, check, below, 
   wire [7:0] lo;
   input override;
   wire override;
-  input [15:0] \port$5486$358 ;
-  wire [15:0] \port$5486$358 ;
+  input [15:0] \port$5490$358 ;
+  wire [15:0] \port$5490$358 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = { \port$5486$358 [7], value[6:0] } < { value[7], \port$5486$358 [6:0] };
+  assign \$1  = { \port$5490$358 [7], value[6:0] } < { value[7], \port$5490$358 [6:0] };
   assign \$2  = check & \$1 ;
-  assign \$3  = { value[7], \port$5486$358 [14:8] } < { \port$5486$358 [15], value[6:0] };
+  assign \$3  = { value[7], \port$5490$358 [14:8] } < { \port$5490$358 [15], value[6:0] };
   assign \$4  = check & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = { \port$5486$358 [7], value[6:0] } < { value[7], \port$5486$358 [6:0] };
+  assign \$5  = { \port$5490$358 [7], value[6:0] } < { value[7], \port$5490$358 [6:0] };
   assign \$6  = check & \$5 ;
-  assign \$7  = { value[7], \port$5486$358 [14:8] } < { \port$5486$358 [15], value[6:0] };
+  assign \$7  = { value[7], \port$5490$358 [14:8] } < { \port$5490$358 [15], value[6:0] };
   assign \$8  = check & \$7 ;
   assign \$9  = \$6  | \$8 ;
   assign \$10  = \$9  | override;
-  assign \$11  = { \port$5486$358 [7], value[6:0] } < { value[7], \port$5486$358 [6:0] };
+  assign \$11  = { \port$5490$358 [7], value[6:0] } < { value[7], \port$5490$358 [6:0] };
   assign \$12  = check & \$11 ;
   assign \$13  = \$12  ? below : above;
   assign result = \$10  ? \$13  : value;
-  assign lo = \port$5486$358 [7:0];
-  assign hi = \port$5486$358 [15:8];
+  assign lo = \port$5490$358 [7:0];
+  assign hi = \port$5490$358 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_2 (result, override, check, below, above, value, \port$5486$358 , violation);
+module \holdfast_8x8_guard.input_stage.guard_2 (result, override, check, below, above, value, \port$5490$358 , violation);
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -16256,34 +16278,34 @@ module \holdfast_8x8_guard.input_stage.guard_2 (result, override, check, below, 
   wire [7:0] lo;
   input override;
   wire override;
-  input [15:0] \port$5486$358 ;
-  wire [15:0] \port$5486$358 ;
+  input [15:0] \port$5490$358 ;
+  wire [15:0] \port$5490$358 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = { \port$5486$358 [7], value[6:0] } < { value[7], \port$5486$358 [6:0] };
+  assign \$1  = { \port$5490$358 [7], value[6:0] } < { value[7], \port$5490$358 [6:0] };
   assign \$2  = check & \$1 ;
-  assign \$3  = { value[7], \port$5486$358 [14:8] } < { \port$5486$358 [15], value[6:0] };
+  assign \$3  = { value[7], \port$5490$358 [14:8] } < { \port$5490$358 [15], value[6:0] };
   assign \$4  = check & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = { \port$5486$358 [7], value[6:0] } < { value[7], \port$5486$358 [6:0] };
+  assign \$5  = { \port$5490$358 [7], value[6:0] } < { value[7], \port$5490$358 [6:0] };
   assign \$6  = check & \$5 ;
-  assign \$7  = { value[7], \port$5486$358 [14:8] } < { \port$5486$358 [15], value[6:0] };
+  assign \$7  = { value[7], \port$5490$358 [14:8] } < { \port$5490$358 [15], value[6:0] };
   assign \$8  = check & \$7 ;
   assign \$9  = \$6  | \$8 ;
   assign \$10  = \$9  | override;
-  assign \$11  = { \port$5486$358 [7], value[6:0] } < { value[7], \port$5486$358 [6:0] };
+  assign \$11  = { \port$5490$358 [7], value[6:0] } < { value[7], \port$5490$358 [6:0] };
   assign \$12  = check & \$11 ;
   assign \$13  = \$12  ? below : above;
   assign result = \$10  ? \$13  : value;
-  assign lo = \port$5486$358 [7:0];
-  assign hi = \port$5486$358 [15:8];
+  assign lo = \port$5490$358 [7:0];
+  assign hi = \port$5490$358 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_3 (result, override, check, below, above, value, \port$5486$358 , violation);
+module \holdfast_8x8_guard.input_stage.guard_3 (result, override, check, below, above, value, \port$5490$358 , violation);
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -16307,34 +16329,34 @@ module \holdfast_8x8_guard.input_stage.guard_3 (result, override, check, below, 
   wire [7:0] lo;
   input override;
   wire override;
-  input [15:0] \port$5486$358 ;
-  wire [15:0] \port$5486$358 ;
+  input [15:0] \port$5490$358 ;
+  wire [15:0] \port$5490$358 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = { \port$5486$358 [7], value[6:0] } < { value[7], \port$5486$358 [6:0] };
+  assign \$1  = { \port$5490$358 [7], value[6:0] } < { value[7], \port$5490$358 [6:0] };
   assign \$2  = check & \$1 ;
-  assign \$3  = { value[7], \port$5486$358 [14:8] } < { \port$5486$358 [15], value[6:0] };
+  assign \$3  = { value[7], \port$5490$358 [14:8] } < { \port$5490$358 [15], value[6:0] };
   assign \$4  = check & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = { \port$5486$358 [7], value[6:0] } < { value[7], \port$5486$358 [6:0] };
+  assign \$5  = { \port$5490$358 [7], value[6:0] } < { value[7], \port$5490$358 [6:0] };
   assign \$6  = check & \$5 ;
-  assign \$7  = { value[7], \port$5486$358 [14:8] } < { \port$5486$358 [15], value[6:0] };
+  assign \$7  = { value[7], \port$5490$358 [14:8] } < { \port$5490$358 [15], value[6:0] };
   assign \$8  = check & \$7 ;
   assign \$9  = \$6  | \$8 ;
   assign \$10  = \$9  | override;
-  assign \$11  = { \port$5486$358 [7], value[6:0] } < { value[7], \port$5486$358 [6:0] };
+  assign \$11  = { \port$5490$358 [7], value[6:0] } < { value[7], \port$5490$358 [6:0] };
   assign \$12  = check & \$11 ;
   assign \$13  = \$12  ? below : above;
   assign result = \$10  ? \$13  : value;
-  assign lo = \port$5486$358 [7:0];
-  assign hi = \port$5486$358 [15:8];
+  assign lo = \port$5490$358 [7:0];
+  assign hi = \port$5490$358 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_4 (result, override, check, below, above, value, \port$5486$358 , violation);
+module \holdfast_8x8_guard.input_stage.guard_4 (result, override, check, below, above, value, \port$5490$358 , violation);
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -16358,34 +16380,34 @@ module \holdfast_8x8_guard.input_stage.guard_4 (result, override, check, below, 
   wire [7:0] lo;
   input override;
   wire override;
-  input [15:0] \port$5486$358 ;
-  wire [15:0] \port$5486$358 ;
+  input [15:0] \port$5490$358 ;
+  wire [15:0] \port$5490$358 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = { \port$5486$358 [7], value[6:0] } < { value[7], \port$5486$358 [6:0] };
+  assign \$1  = { \port$5490$358 [7], value[6:0] } < { value[7], \port$5490$358 [6:0] };
   assign \$2  = check & \$1 ;
-  assign \$3  = { value[7], \port$5486$358 [14:8] } < { \port$5486$358 [15], value[6:0] };
+  assign \$3  = { value[7], \port$5490$358 [14:8] } < { \port$5490$358 [15], value[6:0] };
   assign \$4  = check & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = { \port$5486$358 [7], value[6:0] } < { value[7], \port$5486$358 [6:0] };
+  assign \$5  = { \port$5490$358 [7], value[6:0] } < { value[7], \port$5490$358 [6:0] };
   assign \$6  = check & \$5 ;
-  assign \$7  = { value[7], \port$5486$358 [14:8] } < { \port$5486$358 [15], value[6:0] };
+  assign \$7  = { value[7], \port$5490$358 [14:8] } < { \port$5490$358 [15], value[6:0] };
   assign \$8  = check & \$7 ;
   assign \$9  = \$6  | \$8 ;
   assign \$10  = \$9  | override;
-  assign \$11  = { \port$5486$358 [7], value[6:0] } < { value[7], \port$5486$358 [6:0] };
+  assign \$11  = { \port$5490$358 [7], value[6:0] } < { value[7], \port$5490$358 [6:0] };
   assign \$12  = check & \$11 ;
   assign \$13  = \$12  ? below : above;
   assign result = \$10  ? \$13  : value;
-  assign lo = \port$5486$358 [7:0];
-  assign hi = \port$5486$358 [15:8];
+  assign lo = \port$5490$358 [7:0];
+  assign hi = \port$5490$358 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_5 (result, override, check, below, above, value, \port$5486$358 , violation);
+module \holdfast_8x8_guard.input_stage.guard_5 (result, override, check, below, above, value, \port$5490$358 , violation);
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -16409,34 +16431,34 @@ module \holdfast_8x8_guard.input_stage.guard_5 (result, override, check, below, 
   wire [7:0] lo;
   input override;
   wire override;
-  input [15:0] \port$5486$358 ;
-  wire [15:0] \port$5486$358 ;
+  input [15:0] \port$5490$358 ;
+  wire [15:0] \port$5490$358 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = { \port$5486$358 [7], value[6:0] } < { value[7], \port$5486$358 [6:0] };
+  assign \$1  = { \port$5490$358 [7], value[6:0] } < { value[7], \port$5490$358 [6:0] };
   assign \$2  = check & \$1 ;
-  assign \$3  = { value[7], \port$5486$358 [14:8] } < { \port$5486$358 [15], value[6:0] };
+  assign \$3  = { value[7], \port$5490$358 [14:8] } < { \port$5490$358 [15], value[6:0] };
   assign \$4  = check & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = { \port$5486$358 [7], value[6:0] } < { value[7], \port$5486$358 [6:0] };
+  assign \$5  = { \port$5490$358 [7], value[6:0] } < { value[7], \port$5490$358 [6:0] };
   assign \$6  = check & \$5 ;
-  assign \$7  = { value[7], \port$5486$358 [14:8] } < { \port$5486$358 [15], value[6:0] };
+  assign \$7  = { value[7], \port$5490$358 [14:8] } < { \port$5490$358 [15], value[6:0] };
   assign \$8  = check & \$7 ;
   assign \$9  = \$6  | \$8 ;
   assign \$10  = \$9  | override;
-  assign \$11  = { \port$5486$358 [7], value[6:0] } < { value[7], \port$5486$358 [6:0] };
+  assign \$11  = { \port$5490$358 [7], value[6:0] } < { value[7], \port$5490$358 [6:0] };
   assign \$12  = check & \$11 ;
   assign \$13  = \$12  ? below : above;
   assign result = \$10  ? \$13  : value;
-  assign lo = \port$5486$358 [7:0];
-  assign hi = \port$5486$358 [15:8];
+  assign lo = \port$5490$358 [7:0];
+  assign hi = \port$5490$358 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_6 (result, override, check, below, above, value, \port$5486$358 , violation);
+module \holdfast_8x8_guard.input_stage.guard_6 (result, override, check, below, above, value, \port$5490$358 , violation);
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -16460,34 +16482,34 @@ module \holdfast_8x8_guard.input_stage.guard_6 (result, override, check, below, 
   wire [7:0] lo;
   input override;
   wire override;
-  input [15:0] \port$5486$358 ;
-  wire [15:0] \port$5486$358 ;
+  input [15:0] \port$5490$358 ;
+  wire [15:0] \port$5490$358 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = { \port$5486$358 [7], value[6:0] } < { value[7], \port$5486$358 [6:0] };
+  assign \$1  = { \port$5490$358 [7], value[6:0] } < { value[7], \port$5490$358 [6:0] };
   assign \$2  = check & \$1 ;
-  assign \$3  = { value[7], \port$5486$358 [14:8] } < { \port$5486$358 [15], value[6:0] };
+  assign \$3  = { value[7], \port$5490$358 [14:8] } < { \port$5490$358 [15], value[6:0] };
   assign \$4  = check & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = { \port$5486$358 [7], value[6:0] } < { value[7], \port$5486$358 [6:0] };
+  assign \$5  = { \port$5490$358 [7], value[6:0] } < { value[7], \port$5490$358 [6:0] };
   assign \$6  = check & \$5 ;
-  assign \$7  = { value[7], \port$5486$358 [14:8] } < { \port$5486$358 [15], value[6:0] };
+  assign \$7  = { value[7], \port$5490$358 [14:8] } < { \port$5490$358 [15], value[6:0] };
   assign \$8  = check & \$7 ;
   assign \$9  = \$6  | \$8 ;
   assign \$10  = \$9  | override;
-  assign \$11  = { \port$5486$358 [7], value[6:0] } < { value[7], \port$5486$358 [6:0] };
+  assign \$11  = { \port$5490$358 [7], value[6:0] } < { value[7], \port$5490$358 [6:0] };
   assign \$12  = check & \$11 ;
   assign \$13  = \$12  ? below : above;
   assign result = \$10  ? \$13  : value;
-  assign lo = \port$5486$358 [7:0];
-  assign hi = \port$5486$358 [15:8];
+  assign lo = \port$5490$358 [7:0];
+  assign hi = \port$5490$358 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_7 (result, override, check, below, above, value, \port$5486$358 , violation);
+module \holdfast_8x8_guard.input_stage.guard_7 (result, override, check, below, above, value, \port$5490$358 , violation);
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -16511,31 +16533,31 @@ module \holdfast_8x8_guard.input_stage.guard_7 (result, override, check, below, 
   wire [7:0] lo;
   input override;
   wire override;
-  input [15:0] \port$5486$358 ;
-  wire [15:0] \port$5486$358 ;
+  input [15:0] \port$5490$358 ;
+  wire [15:0] \port$5490$358 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = { \port$5486$358 [7], value[6:0] } < { value[7], \port$5486$358 [6:0] };
+  assign \$1  = { \port$5490$358 [7], value[6:0] } < { value[7], \port$5490$358 [6:0] };
   assign \$2  = check & \$1 ;
-  assign \$3  = { value[7], \port$5486$358 [14:8] } < { \port$5486$358 [15], value[6:0] };
+  assign \$3  = { value[7], \port$5490$358 [14:8] } < { \port$5490$358 [15], value[6:0] };
   assign \$4  = check & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = { \port$5486$358 [7], value[6:0] } < { value[7], \port$5486$358 [6:0] };
+  assign \$5  = { \port$5490$358 [7], value[6:0] } < { value[7], \port$5490$358 [6:0] };
   assign \$6  = check & \$5 ;
-  assign \$7  = { value[7], \port$5486$358 [14:8] } < { \port$5486$358 [15], value[6:0] };
+  assign \$7  = { value[7], \port$5490$358 [14:8] } < { \port$5490$358 [15], value[6:0] };
   assign \$8  = check & \$7 ;
   assign \$9  = \$6  | \$8 ;
   assign \$10  = \$9  | override;
-  assign \$11  = { \port$5486$358 [7], value[6:0] } < { value[7], \port$5486$358 [6:0] };
+  assign \$11  = { \port$5490$358 [7], value[6:0] } < { value[7], \port$5490$358 [6:0] };
   assign \$12  = check & \$11 ;
   assign \$13  = \$12  ? below : above;
   assign result = \$10  ? \$13  : value;
-  assign lo = \port$5486$358 [7:0];
-  assign hi = \port$5486$358 [15:8];
+  assign lo = \port$5490$358 [7:0];
+  assign hi = \port$5490$358 [15:8];
 endmodule
 
 module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, enable, use_zero, token, sums, token_8, token_24, violation, codes, residual_present, \i$76 , layer, clk);
@@ -17527,8 +17549,8 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
   assign \$39  = \$38  & token_11[4];
   assign \$40  = pixel == 11'h400;
   assign overflow = token_0[0] & \$40 ;
-  assign \$41  = token_2[0] & token_2[1];
-  assign parameter_begin = \$41  & token_2[4];
+  assign \$41  = token_1[0] & token_1[1];
+  assign parameter_begin = \$41  & token_1[4];
   assign \$42  = ~ token_3[3];
   assign chain = chained & \$42 ;
   assign \$43  = ~ token_4[4];
@@ -17800,7 +17822,7 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
     .clk(clk),
     .enable(enable),
     .parameters(\parameters$45 ),
-    .\port$4643$0 (settings[17:0]),
+    .\port$4647$0 (settings[17:0]),
     .rst(rst),
     .use_zero(use_zero),
     .zero_out(layer[381:374])
@@ -20386,7 +20408,7 @@ module \holdfast_8x8_guard.lanes.align (rst, i, o, clk);
   assign o[7:0] = lane_0_6;
 endmodule
 
-module \holdfast_8x8_guard.lanes.channel_setup (rst, channel, enable, use_zero, \port$4643$0 , parameters, zero_out, clk);
+module \holdfast_8x8_guard.lanes.channel_setup (rst, channel, enable, use_zero, \port$4647$0 , parameters, zero_out, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$81  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -20457,8 +20479,8 @@ module \holdfast_8x8_guard.lanes.channel_setup (rst, channel, enable, use_zero, 
   wire \parameters.guard_most ;
   wire [16:0] \parameters.multiplier ;
   wire [4:0] \parameters.shift ;
-  input [17:0] \port$4643$0 ;
-  wire [17:0] \port$4643$0 ;
+  input [17:0] \port$4647$0 ;
+  wire [17:0] \port$4647$0 ;
   input rst;
   wire rst;
   reg [4:0] shift = 5'h00;
@@ -20469,27 +20491,27 @@ module \holdfast_8x8_guard.lanes.channel_setup (rst, channel, enable, use_zero, 
   assign \$1  = ~ use_zero;
   assign \$2  = enable & \$1 ;
   assign \$3  = $signed(parameters[37:30]) == $signed(parameters[38]);
-  assign \$4  = { \port$4643$0 [8], parameters[29:22] } < { parameters[30], \port$4643$0 [7:0] };
+  assign \$4  = { \port$4647$0 [8], parameters[29:22] } < { parameters[30], \port$4647$0 [7:0] };
   assign \$5  = \$3  ? \$4  : parameters[38];
   assign \$6  = ~ \$5 ;
   assign \$7  = \$2  & \$6 ;
   assign \$8  = $signed(parameters[37:30]) == $signed(parameters[38]);
-  assign \$9  = { \port$4643$0 [17], parameters[29:22] } < { parameters[30], \port$4643$0 [16:9] };
+  assign \$9  = { \port$4647$0 [17], parameters[29:22] } < { parameters[30], \port$4647$0 [16:9] };
   assign \$10  = \$8  ? \$9  : parameters[38];
   assign \$11  = parameters[30:22] + 1'h1;
-  assign \$12  = \$10  ? \$11 [8:0] : \port$4643$0 [17:9];
-  assign \$13  = \$7  ? \$12  : \port$4643$0 [8:0];
+  assign \$12  = \$10  ? \$11 [8:0] : \port$4647$0 [17:9];
+  assign \$13  = \$7  ? \$12  : \port$4647$0 [8:0];
   assign \$14  = ~ use_zero;
   assign \$15  = enable & \$14 ;
   assign \$16  = $signed(parameters[54:47]) == $signed(parameters[55]);
-  assign \$17  = { \port$4643$0 [17], parameters[46:39] } < { parameters[47], \port$4643$0 [16:9] };
+  assign \$17  = { \port$4647$0 [17], parameters[46:39] } < { parameters[47], \port$4647$0 [16:9] };
   assign \$18  = \$16  ? \$17  : parameters[55];
   assign \$19  = \$15  & \$18 ;
   assign \$20  = $signed(parameters[54:47]) == $signed(parameters[55]);
-  assign \$21  = { \port$4643$0 [8], parameters[46:39] } < { parameters[47], \port$4643$0 [7:0] };
+  assign \$21  = { \port$4647$0 [8], parameters[46:39] } < { parameters[47], \port$4647$0 [7:0] };
   assign \$22  = \$20  ? \$21  : parameters[55];
-  assign \$23  = \$22  ? \port$4643$0 [8:0] : parameters[47:39];
-  assign \$24  = \$19  ? \$23  : \port$4643$0 [17:9];
+  assign \$23  = \$22  ? \port$4647$0 [8:0] : parameters[47:39];
+  assign \$24  = \$19  ? \$23  : \port$4647$0 [17:9];
   assign \$25  = { channel[45:30], 1'h0 } >> channel[24];
   assign \$26  = channel[29:24] > 6'h27;
   assign \$27  = $signed(channel[61:46]) - $signed(zero_out);
@@ -20558,8 +20580,8 @@ module \holdfast_8x8_guard.lanes.channel_setup (rst, channel, enable, use_zero, 
       \$41  = 1'h0;
     end
   end
-  assign lo = \port$4643$0 [8:0];
-  assign hi = \port$4643$0 [17:9];
+  assign lo = \port$4647$0 [8:0];
+  assign hi = \port$4647$0 [17:9];
   assign \parameters.shift  = parameters[4:0];
   assign \parameters.multiplier  = parameters[21:5];
   assign \parameters.guard_below  = parameters[38:22];
@@ -27330,7 +27352,7 @@ module \holdfast_8x8_guard.output_writer (rst, token, codes, word, enable, addre
     .clk(clk),
     .\end (token[2]),
     .go(go),
-    .\port$5486$263 (layer[290:263]),
+    .\port$5490$263 (layer[290:263]),
     .rst(rst),
     .take(take)
   );
@@ -27460,7 +27482,7 @@ module \holdfast_8x8_guard.output_writer (rst, token, codes, word, enable, addre
   assign \$1  = 1'h1;
 endmodule
 
-module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$5486$263 , go, clk);
+module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$5490$263 , go, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$110  = 0;
   wire [16:0] \$1 ;
   wire [16:0] \$2 ;
@@ -27490,8 +27512,8 @@ module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$
   wire go;
   reg [15:0] next_base;
   reg [15:0] pointer = 16'h0000;
-  input [27:0] \port$5486$263 ;
-  wire [27:0] \port$5486$263 ;
+  input [27:0] \port$5490$263 ;
+  wire [27:0] \port$5490$263 ;
   input rst;
   wire rst;
   wire [15:0] step_x;
@@ -27500,7 +27522,7 @@ module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$
   reg [13:0] tile = 14'h0000;
   reg [15:0] tile_base = 16'h0000;
   assign \$1  = tile_base + 1'h1;
-  assign \$2  = pointer + \port$5486$263 [11:0];
+  assign \$2  = pointer + \port$5490$263 [11:0];
   assign \$3  = take & \end ;
   assign \$4  = go | \$3 ;
   assign \$5  = tile + 1'h1;
@@ -27515,7 +27537,7 @@ module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$
     if (\$auto$verilog_backend.cc:2355:dump_module$110 ) begin end
     next_base = \$1 [15:0];
     if (go) begin
-      next_base = \port$5486$263 [27:12];
+      next_base = \port$5490$263 [27:12];
     end
   end
   always @* begin
@@ -27551,8 +27573,8 @@ module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$
       \$9  = 14'h0000;
     end
   end
-  assign base = \port$5486$263 [27:12];
-  assign step_x = { 4'h0, \port$5486$263 [11:0] };
+  assign base = \port$5490$263 [27:12];
+  assign step_x = { 4'h0, \port$5490$263 [11:0] };
   assign \address[0]  = address[15:0];
   assign \address[1]  = address[31:16];
   assign \address[2]  = address[47:32];
@@ -27802,7 +27824,7 @@ module \holdfast_8x8_guard.residual_reader (rst, word, active, token, present, c
     .columns(layer[228:220]),
     .\end (token[2]),
     .go(go),
-    .\port$5486$483 (layer[514:483]),
+    .\port$5490$483 (layer[514:483]),
     .rst(rst),
     .take(take),
     .tile(tile)
@@ -27953,7 +27975,7 @@ module \holdfast_8x8_guard.residual_reader (rst, word, active, token, present, c
   assign \word[7]  = word[63:56];
 endmodule
 
-module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile, columns, base, \port$5486$483 , go, clk);
+module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile, columns, base, \port$5490$483 , go, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$113  = 0;
   wire [16:0] \$1 ;
   wire [14:0] \$10 ;
@@ -27995,8 +28017,8 @@ module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile
   reg [15:0] next_base;
   wire [15:0] next_row;
   reg [15:0] pointer = 16'h0000;
-  input [31:0] \port$5486$483 ;
-  wire [31:0] \port$5486$483 ;
+  input [31:0] \port$5490$483 ;
+  wire [31:0] \port$5490$483 ;
   reg [15:0] row = 16'h0000;
   input rst;
   wire rst;
@@ -28008,8 +28030,8 @@ module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile
   reg [13:0] tile = 14'h0000;
   reg [15:0] tile_base = 16'h0000;
   assign \$1  = tile_base + 1'h1;
-  assign \$2  = row + \port$5486$483 [31:16];
-  assign \$3  = pointer + \port$5486$483 [15:0];
+  assign \$2  = row + \port$5490$483 [31:16];
+  assign \$3  = pointer + \port$5490$483 [15:0];
   assign \$4  = column - 1'h1;
   assign \$5  = column == 1'h1;
   assign \$6  = take & \end ;
@@ -28105,8 +28127,8 @@ module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile
     end
   end
   assign next_row = \$2 [15:0];
-  assign step_y = \port$5486$483 [31:16];
-  assign step_x = \port$5486$483 [15:0];
+  assign step_y = \port$5490$483 [31:16];
+  assign step_x = \port$5490$483 [15:0];
   assign \address[0]  = address[15:0];
   assign \address[1]  = address[31:16];
   assign \address[2]  = address[47:32];

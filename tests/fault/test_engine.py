@@ -205,8 +205,7 @@ def test_registers_are_dead_after_an_inference():
 
 
 def test_hang_is_proven_early(engine):
-    # From RUN to IDLE: nothing ends the run.
-    upset = Upset((("sequencer__fsm_state", 0, 3),), 800)
+    upset = Upset((("sequencer__fsm_state", 0, 2),), 800)
     fast, plain = engine.run([upset])[0], engine.plain(upset)
     assert (fast.effect, plain.effect) == ("hang", "hang")
     assert fast.cycles < engine.inference.limit
