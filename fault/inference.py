@@ -39,7 +39,10 @@ from .schedule import Schedule
 
 __all__ = ["LIVE", "STALE", "Inference", "Seen", "check_injectable"]
 
-LIVE = re.compile(r"axi__fsm_state|axi__host__write|sequencer__fsm_state|feeder__walking")
+LIVE = re.compile(
+    r"axi__fsm_state|axi__host__write|weights__write_enable_\d+"
+    r"|sequencer__(fsm_state|busy)|feeder__walking"
+)
 """Registers of the idle accelerator that the next inference depends on; the host or the run set all
 others first. A test flips every bit."""
 

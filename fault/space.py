@@ -32,7 +32,7 @@ _RULES = (
     ("guard", r"lanes__requantizer_\d+__(?:smaller|larger)|lanes__channel_setup__guard_\w+"),
     ("activation_memory", r"activations_\d+__lane_\d+(?:__read\d+)?"),
     ("weight_memory", r"weights__(?:in_rest|lane)_\d+(?:_rest)?(?:__read\d+)?"),
-    ("weight_memory", r"weights__(?:read|write)_(?:address|data|enable)_\d+"),
+    ("weight_memory", r"weights__read_address_\d+"),
     ("parameter_memory", r"parameters_[a-z]+(?:_word|__read\d+)?"),
     ("program_memory", r"descriptors(?:__read\d+)?"),
     ("pe_activation", r"array__pe_\d+_\d+__activation"),
@@ -51,7 +51,7 @@ _RULES = (
     ("sequencer", r"output_writer__\w+|input_bank|residual_bank|sub_block"),
     ("sequencer", r"for_(?:feeder|residual)_\d+"),
     ("host", r"axi__\w+|host__\w+|control_interrupt|first|count|ready|refused"),
-    ("host", r"written_in_run|activation_word|refusal"),
+    ("host", r"weights__write_(?:address|data|enable)_\d+|written_in_run|activation_word|refusal"),
     ("host", r"cycles|stream(?:_now)?|stall_\w+|register_data|region_read|offset_read"),
 )
 _PATTERNS = tuple((structure, re.compile(pattern)) for structure, pattern in _RULES)

@@ -36,8 +36,8 @@ def test_structures_hold_what_they_say():
     space = FaultSpace.of(netlist())
     assert space.structures == STRUCTURES
     assert space.bits("activation_memory") == 2 * 2 * 8 * (128 + 1)
-    # Each lane has registers before its ports: two addresses of 9 bits, data, enable.
-    assert space.bits("weight_memory") == 2 * (8 * (512 + 1) + 2 * 9 + 8 + 1)
+    # Each lane has an address register of its own.
+    assert space.bits("weight_memory") == 2 * (8 * (512 + 1) + 9)
     # A product has 16 bits, the sum of two 17.
     assert space.bits("partial_sum") == 4 * 16 + 2 * (16 + 17)
     assert space.bits("weight") == 4 * 2 * 8 + 2 * 8
