@@ -51,7 +51,10 @@ _RULES = (
     ("sequencer", r"output_writer__\w+|input_bank|residual_bank|sub_block"),
     ("sequencer", r"for_(?:feeder|residual)_\d+"),
     ("host", r"axi__\w+|host__\w+|control_interrupt|first|count|ready|refused"),
-    ("host", r"weights__write_(?:address|data|enable)_\d+|written_in_run|activation_word|refusal"),
+    (
+        "host",
+        r"weights__write_(?:address|data|enable)_\d+|written_in_run|busy_now|started|activation_word|refusal",
+    ),
     ("host", r"cycles|stream(?:_now)?|stall_\w+|register_data|region_read|offset_read"),
 )
 _PATTERNS = tuple((structure, re.compile(pattern)) for structure, pattern in _RULES)

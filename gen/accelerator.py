@@ -457,7 +457,11 @@ class Accelerator(wiring.Component):
             "interface": Const(INTERFACE << 16 | cfg.signature, 32),
         }
         offset = host.address[:REGION_BITS]
-        with m.If(sequencer.busy):
+        # What the counters count is a cycle late, and so is their reset.
+        busy_now = Signal()
+        started = Signal()
+        m.d.sync += [busy_now.eq(sequencer.busy), started.eq(start)]
+        with m.If(busy_now):
             m.d.sync += cycles.eq(cycles + 1)
         for name, counter in spent.items():
             m.d.sync += counter.eq(counter + activity[name])
@@ -489,12 +493,13 @@ class Accelerator(wiring.Component):
                     m.d.sync += setting.eq(host.data[CONTROL[name]])
                 with m.If(host.data[CONTROL["start"]]):
                     m.d.comb += start.eq(1)
-                    m.d.sync += [cycles.eq(0), refused.eq(0)]
-                    m.d.sync += [counter.eq(0) for counter in spent.values()]
+                    m.d.sync += refused.eq(0)
             with m.If(hit["first"]):
                 m.d.sync += first.eq(host.data)
             with m.If(hit["count"]):
                 m.d.sync += count.eq(host.data)
+        with m.If(started):
+            m.d.sync += [counter.eq(0) for counter in (cycles, *spent.values())]
         with m.If(written):
             with m.If(hit["ready"]):
                 m.d.sync += ready.eq(host.data)

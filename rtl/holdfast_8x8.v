@@ -523,8 +523,8 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   reg \$565 ;
   reg \$566 ;
   reg \$567 ;
-  reg [31:0] \$568 ;
-  reg [31:0] \$569 ;
+  reg \$568 ;
+  reg \$569 ;
   wire \$57 ;
   reg [31:0] \$570 ;
   reg [31:0] \$571 ;
@@ -532,29 +532,29 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   reg [31:0] \$573 ;
   reg [31:0] \$574 ;
   reg [31:0] \$575 ;
-  reg \$576 ;
-  reg \$577 ;
-  reg [15:0] \$578 ;
-  reg [15:0] \$579 ;
+  reg [31:0] \$576 ;
+  reg [31:0] \$577 ;
+  reg \$578 ;
+  reg \$579 ;
   wire \$58 ;
   reg [15:0] \$580 ;
-  reg \$581 ;
-  reg [31:0] \$582 ;
-  reg [23:0] \$583 ;
-  reg [21:0] \$584 ;
-  reg [1:0] \$585 ;
-  reg [1:0] \$586 ;
-  reg \$587 ;
-  reg \$588 ;
+  reg [15:0] \$581 ;
+  reg [15:0] \$582 ;
+  reg \$583 ;
+  reg [31:0] \$584 ;
+  reg [23:0] \$585 ;
+  reg [21:0] \$586 ;
+  reg [1:0] \$587 ;
+  reg [1:0] \$588 ;
   reg \$589 ;
   wire \$59 ;
   reg \$590 ;
-  reg [6:0] \$591 ;
-  reg [63:0] \$592 ;
-  reg [31:0] \$593 ;
-  reg [31:0] \$594 ;
-  reg [4:0] \$595 ;
-  reg [4:0] \$596 ;
+  reg \$591 ;
+  reg \$592 ;
+  reg [6:0] \$593 ;
+  reg [63:0] \$594 ;
+  reg [31:0] \$595 ;
+  reg [31:0] \$596 ;
   reg [4:0] \$597 ;
   reg [4:0] \$598 ;
   reg [4:0] \$599 ;
@@ -564,9 +564,11 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   reg [4:0] \$601 ;
   reg [4:0] \$602 ;
   reg [4:0] \$603 ;
-  reg \$604 ;
-  reg \$605 ;
-  wire [4:0] \$606 ;
+  reg [4:0] \$604 ;
+  reg [4:0] \$605 ;
+  reg \$606 ;
+  reg \$607 ;
+  wire [4:0] \$608 ;
   wire \$61 ;
   wire \$62 ;
   wire \$63 ;
@@ -613,8 +615,8 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [9:0] \$signature__addr$105 ;
   wire [9:0] \$signature__addr$98 ;
   wire [31:0] \$signature__data ;
-  wire [23:0] \$signature__data$222 ;
-  wire [21:0] \$signature__data$223 ;
+  wire [23:0] \$signature__data$224 ;
+  wire [21:0] \$signature__data$225 ;
   wire [63:0] act;
   wire [63:0] \act$164 ;
   wire [7:0] \act$164[0] ;
@@ -663,6 +665,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [13:0] \base$180 ;
   wire \begin ;
   wire busy;
+  reg busy_now = 1'h0;
   input clk;
   wire clk;
   wire [63:0] codes;
@@ -1131,15 +1134,15 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [7:0] \read_data$140[5] ;
   wire [7:0] \read_data$140[6] ;
   wire [7:0] \read_data$140[7] ;
-  wire [63:0] \read_data$225 ;
-  wire [7:0] \read_data$225[0] ;
-  wire [7:0] \read_data$225[1] ;
-  wire [7:0] \read_data$225[2] ;
-  wire [7:0] \read_data$225[3] ;
-  wire [7:0] \read_data$225[4] ;
-  wire [7:0] \read_data$225[5] ;
-  wire [7:0] \read_data$225[6] ;
-  wire [7:0] \read_data$225[7] ;
+  wire [63:0] \read_data$227 ;
+  wire [7:0] \read_data$227[0] ;
+  wire [7:0] \read_data$227[1] ;
+  wire [7:0] \read_data$227[2] ;
+  wire [7:0] \read_data$227[3] ;
+  wire [7:0] \read_data$227[4] ;
+  wire [7:0] \read_data$227[5] ;
+  wire [7:0] \read_data$227[6] ;
+  wire [7:0] \read_data$227[7] ;
   reg [15:0] ready = 16'hffff;
   (* init = 16'hffff *)
   wire [15:0] \ready$90 ;
@@ -1279,6 +1282,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   reg stall_writeback_now = 1'h0;
   reg start;
   wire \start$87 ;
+  reg started = 1'h0;
   wire [7:0] status;
   wire stop;
   wire \stop$147 ;
@@ -1523,7 +1527,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   always @(posedge clk) begin
     _1_ <= parameters_bias[\$12 [9:0]];
   end
-  assign \$signature__data$222  = _1_;
+  assign \$signature__data$224  = _1_;
   (* no_rw_check = 32'd1 *)
   reg [21:0] parameters_scale [1023:0];
   always @(posedge clk) begin
@@ -1534,7 +1538,9 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   always @(posedge clk) begin
     _2_ <= parameters_scale[\$18 [9:0]];
   end
-  assign \$signature__data$223  = _2_;
+  assign \$signature__data$225  = _2_;
+  assign \$382  = \$381  & enable[0];
+  assign \$383  = \address$123 [31:16] >= 13'h1000;
   assign \$384  = \$383  & enable[1];
   assign \$385  = \address$123 [47:32] >= 13'h1000;
   assign \$386  = \$385  & enable[2];
@@ -1715,81 +1721,85 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   always @(posedge clk)
     stall_drain_now <= \$567 ;
   always @(posedge clk)
-    cycles <= \$568 ;
+    busy_now <= \$568 ;
   always @(posedge clk)
-    stream <= \$569 ;
+    started <= \$569 ;
   always @(posedge clk)
-    stall_weights <= \$570 ;
+    cycles <= \$570 ;
   always @(posedge clk)
-    stall_memory <= \$571 ;
+    stream <= \$571 ;
   always @(posedge clk)
-    stall_writeback <= \$572 ;
+    stall_weights <= \$572 ;
   always @(posedge clk)
-    stall_drain <= \$573 ;
+    stall_memory <= \$573 ;
   always @(posedge clk)
-    stall_fetch <= \$574 ;
+    stall_writeback <= \$574 ;
   always @(posedge clk)
-    stall_host <= \$575 ;
+    stall_drain <= \$575 ;
   always @(posedge clk)
-    control_interrupt <= \$576 ;
+    stall_fetch <= \$576 ;
   always @(posedge clk)
-    refused <= \$577 ;
+    stall_host <= \$577 ;
   always @(posedge clk)
-    first <= \$578 ;
+    control_interrupt <= \$578 ;
   always @(posedge clk)
-    count <= \$579 ;
+    refused <= \$579 ;
   always @(posedge clk)
-    ready <= \$580 ;
+    first <= \$580 ;
   always @(posedge clk)
-    written_in_run <= \$581 ;
+    count <= \$581 ;
   always @(posedge clk)
-    register_data <= \$582 ;
+    ready <= \$582 ;
   always @(posedge clk)
-    parameters_bias_word <= \$583 ;
+    written_in_run <= \$583 ;
   always @(posedge clk)
-    parameters_scale_word <= \$584 ;
+    register_data <= \$584 ;
   always @(posedge clk)
-    input_bank <= \$585 ;
+    parameters_bias_word <= \$585 ;
   always @(posedge clk)
-    residual_bank <= \$586 ;
+    parameters_scale_word <= \$586 ;
   always @(posedge clk)
-    for_feeder_0 <= \$587 ;
+    input_bank <= \$587 ;
   always @(posedge clk)
-    for_residual_0 <= \$588 ;
+    residual_bank <= \$588 ;
   always @(posedge clk)
-    for_feeder_1 <= \$589 ;
+    for_feeder_0 <= \$589 ;
   always @(posedge clk)
-    for_residual_1 <= \$590 ;
+    for_residual_0 <= \$590 ;
   always @(posedge clk)
-    refusal <= \$591 ;
+    for_feeder_1 <= \$591 ;
   always @(posedge clk)
-    weight <= \$592 ;
+    for_residual_1 <= \$592 ;
   always @(posedge clk)
-    activation_word <= \$593 ;
+    refusal <= \$593 ;
   always @(posedge clk)
-    host__read_data <= \$594 ;
+    weight <= \$594 ;
   always @(posedge clk)
-    token_0 <= \$595 ;
+    activation_word <= \$595 ;
   always @(posedge clk)
-    token_1 <= \$596 ;
+    host__read_data <= \$596 ;
   always @(posedge clk)
-    token_2 <= \$597 ;
+    token_0 <= \$597 ;
   always @(posedge clk)
-    token_3 <= \$598 ;
+    token_1 <= \$598 ;
   always @(posedge clk)
-    token_4 <= \$599 ;
+    token_2 <= \$599 ;
   always @(posedge clk)
-    token_5 <= \$600 ;
+    token_3 <= \$600 ;
   always @(posedge clk)
-    token_6 <= \$601 ;
+    token_4 <= \$601 ;
   always @(posedge clk)
-    token_7 <= \$602 ;
+    token_5 <= \$602 ;
   always @(posedge clk)
-    \token$172  <= \$603 ;
+    token_6 <= \$603 ;
   always @(posedge clk)
-    swap_0 <= \$604 ;
+    token_7 <= \$604 ;
   always @(posedge clk)
-    swap <= \$605 ;
+    \token$172  <= \$605 ;
+  always @(posedge clk)
+    swap_0 <= \$606 ;
+  always @(posedge clk)
+    swap <= \$607 ;
   assign \$1  = ! host__address[24:22];
   assign \$2  = \$1  & host__write;
   assign \$3  = host__strobe == 4'hf;
@@ -1798,7 +1808,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \$6  = \$4  & \$5 ;
   assign \$7  = host__address[21:0] == 3'h4;
   assign interrupt = done & control_interrupt;
-  assign \$8  = busy ? { 9'h000, index[5:0], \$606  } : host__address[21:2];
+  assign \$8  = busy ? { 9'h000, index[5:0], \$608  } : host__address[21:2];
   assign \$9  = host__address[24:22] == 1'h1;
   assign \$10  = \$9  & host__write;
   assign \$11  = host__strobe == 4'hf;
@@ -2167,8 +2177,6 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \$380  = \address$99  >= 11'h400;
   assign fault_parameter = \active$200  & \$380 ;
   assign \$381  = \address$123 [15:0] >= 13'h1000;
-  assign \$382  = \$381  & enable[0];
-  assign \$383  = \address$123 [31:16] >= 13'h1000;
   \holdfast_8x8.activations_0  activations_0 (
     .clk(clk),
     .read_address(\read_address$117 ),
@@ -2320,7 +2328,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     .fault_residual(fault_residual),
     .fault_weight(fault_weight),
     .feeder_done(feeder_done),
-    .fetch(\$606 ),
+    .fetch(\$608 ),
     .fetching(fetching),
     .first(first),
     .go(go),
@@ -2349,7 +2357,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   \holdfast_8x8.weights  weights (
     .clk(clk),
     .read_address(read_address),
-    .read_data(\read_data$225 ),
+    .read_data(\read_data$227 ),
     .rst(rst),
     .write_address(write_address),
     .write_data(write_data),
@@ -2509,44 +2517,26 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$568  = cycles;
-    if (busy) begin
-      \$568  = \$401 [31:0];
-    end
-    if (\$414 ) begin
-      if (\$415 ) begin
-        if (host__data[0]) begin
-          \$568  = 32'd0;
-        end
-      end
-    end
+    \$568  = busy;
     if (rst) begin
-      \$568  = 32'd0;
+      \$568  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$569  = \$402 [31:0];
-    if (\$414 ) begin
-      if (\$415 ) begin
-        if (host__data[0]) begin
-          \$569  = 32'd0;
-        end
-      end
-    end
+    \$569  = start;
     if (rst) begin
-      \$569  = 32'd0;
+      \$569  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$570  = \$403 [31:0];
-    if (\$414 ) begin
-      if (\$415 ) begin
-        if (host__data[0]) begin
-          \$570  = 32'd0;
-        end
-      end
+    \$570  = cycles;
+    if (busy_now) begin
+      \$570  = \$401 [31:0];
+    end
+    if (started) begin
+      \$570  = 32'd0;
     end
     if (rst) begin
       \$570  = 32'd0;
@@ -2554,13 +2544,9 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$571  = \$404 [31:0];
-    if (\$414 ) begin
-      if (\$415 ) begin
-        if (host__data[0]) begin
-          \$571  = 32'd0;
-        end
-      end
+    \$571  = \$402 [31:0];
+    if (started) begin
+      \$571  = 32'd0;
     end
     if (rst) begin
       \$571  = 32'd0;
@@ -2568,13 +2554,9 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$572  = \$405 [31:0];
-    if (\$414 ) begin
-      if (\$415 ) begin
-        if (host__data[0]) begin
-          \$572  = 32'd0;
-        end
-      end
+    \$572  = \$403 [31:0];
+    if (started) begin
+      \$572  = 32'd0;
     end
     if (rst) begin
       \$572  = 32'd0;
@@ -2582,13 +2564,9 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$573  = \$406 [31:0];
-    if (\$414 ) begin
-      if (\$415 ) begin
-        if (host__data[0]) begin
-          \$573  = 32'd0;
-        end
-      end
+    \$573  = \$404 [31:0];
+    if (started) begin
+      \$573  = 32'd0;
     end
     if (rst) begin
       \$573  = 32'd0;
@@ -2596,13 +2574,9 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$574  = \$407 [31:0];
-    if (\$414 ) begin
-      if (\$415 ) begin
-        if (host__data[0]) begin
-          \$574  = 32'd0;
-        end
-      end
+    \$574  = \$405 [31:0];
+    if (started) begin
+      \$574  = 32'd0;
     end
     if (rst) begin
       \$574  = 32'd0;
@@ -2610,13 +2584,9 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$575  = \$408 [31:0];
-    if (\$414 ) begin
-      if (\$415 ) begin
-        if (host__data[0]) begin
-          \$575  = 32'd0;
-        end
-      end
+    \$575  = \$406 [31:0];
+    if (started) begin
+      \$575  = 32'd0;
     end
     if (rst) begin
       \$575  = 32'd0;
@@ -2624,158 +2594,178 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$576  = control_interrupt;
-    if (\$414 ) begin
-      if (\$415 ) begin
-        \$576  = host__data[4];
-      end
+    \$576  = \$407 [31:0];
+    if (started) begin
+      \$576  = 32'd0;
     end
     if (rst) begin
-      \$576  = 1'h0;
+      \$576  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$577  = refused;
+    \$577  = \$408 [31:0];
+    if (started) begin
+      \$577  = 32'd0;
+    end
+    if (rst) begin
+      \$577  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$578  = control_interrupt;
+    if (\$414 ) begin
+      if (\$415 ) begin
+        \$578  = host__data[4];
+      end
+    end
+    if (rst) begin
+      \$578  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$579  = refused;
     if (\$414 ) begin
       if (\$415 ) begin
         if (host__data[0]) begin
-          \$577  = 1'h0;
+          \$579  = 1'h0;
         end
       end
     end
     if (\$424 ) begin
-      \$577  = 1'h1;
+      \$579  = 1'h1;
     end
     if (rst) begin
-      \$577  = 1'h0;
+      \$579  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$578  = first;
+    \$580  = first;
     if (\$414 ) begin
       if (\$416 ) begin
-        \$578  = host__data[15:0];
-      end
-    end
-    if (rst) begin
-      \$578  = 16'h0000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$579  = count;
-    if (\$414 ) begin
-      if (\$417 ) begin
-        \$579  = host__data[15:0];
-      end
-    end
-    if (rst) begin
-      \$579  = 16'h0000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$580  = ready;
-    if (\$421 ) begin
-      if (\$422 ) begin
         \$580  = host__data[15:0];
       end
     end
     if (rst) begin
-      \$580  = 16'hffff;
+      \$580  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$581  = \$423 ;
+    \$581  = count;
+    if (\$414 ) begin
+      if (\$417 ) begin
+        \$581  = host__data[15:0];
+      end
+    end
     if (rst) begin
-      \$581  = 1'h0;
+      \$581  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$582  = read;
+    \$582  = ready;
+    if (\$421 ) begin
+      if (\$422 ) begin
+        \$582  = host__data[15:0];
+      end
+    end
     if (rst) begin
-      \$582  = 32'd0;
+      \$582  = 16'hffff;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$583  = \$signature__data$222 ;
+    \$583  = \$423 ;
     if (rst) begin
-      \$583  = 24'h000000;
+      \$583  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$584  = \$signature__data$223 ;
+    \$584  = read;
     if (rst) begin
-      \$584  = 22'h000000;
+      \$584  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$585  = \$425 [1:0];
+    \$585  = \$signature__data$224 ;
     if (rst) begin
-      \$585  = 2'h0;
+      \$585  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$586  = layer[24:23];
+    \$586  = \$signature__data$225 ;
     if (rst) begin
-      \$586  = 2'h0;
+      \$586  = 22'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$587  = \$427 ;
+    \$587  = \$425 [1:0];
     if (rst) begin
-      \$587  = 1'h0;
+      \$587  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$588  = \$429 ;
+    \$588  = layer[24:23];
     if (rst) begin
-      \$588  = 1'h0;
+      \$588  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$589  = \$431 ;
+    \$589  = \$427 ;
     if (rst) begin
       \$589  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$590  = \$433 ;
+    \$590  = \$429 ;
     if (rst) begin
       \$590  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$591  = { \$555 , \$554 , \$550 , \$546 , \$541 , \$533 , \$525  };
+    \$591  = \$431 ;
     if (rst) begin
-      \$591  = 7'h00;
+      \$591  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$592  = \read_data$225 ;
+    \$592  = \$433 ;
     if (rst) begin
-      \$592  = 64'h0000000000000000;
+      \$592  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$593  = \$556 ;
+    \$593  = { \$555 , \$554 , \$550 , \$546 , \$541 , \$533 , \$525  };
     if (rst) begin
-      \$593  = 32'd0;
+      \$593  = 7'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$594  = \read_data$227 ;
+    if (rst) begin
+      \$594  = 64'h0000000000000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$595  = \$556 ;
+    if (rst) begin
+      \$595  = 32'd0;
     end
   end
   always @* begin
@@ -2783,95 +2773,95 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     (* full_case = 32'd1 *)
     casez (region_read)
       3'h0:
-          \$594  = register_data;
+          \$596  = register_data;
       3'h1:
-          \$594  = word;
+          \$596  = word;
       3'h2:
-          \$594  = \$557 ;
+          \$596  = \$557 ;
       3'h3:
-          \$594  = \$558 ;
+          \$596  = \$558 ;
       default:
-          \$594  = activation_word;
+          \$596  = activation_word;
     endcase
     if (rst) begin
-      \$594  = 32'd0;
+      \$596  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$595  = token;
-    if (rst) begin
-      \$595  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$596  = token_0;
-    if (rst) begin
-      \$596  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$597  = token_1;
+    \$597  = token;
     if (rst) begin
       \$597  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$598  = token_2;
+    \$598  = token_0;
     if (rst) begin
       \$598  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$599  = token_3;
+    \$599  = token_1;
     if (rst) begin
       \$599  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$600  = token_4;
+    \$600  = token_2;
     if (rst) begin
       \$600  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$601  = token_5;
+    \$601  = token_3;
     if (rst) begin
       \$601  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$602  = token_6;
+    \$602  = token_4;
     if (rst) begin
       \$602  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$603  = token_7;
+    \$603  = token_5;
     if (rst) begin
       \$603  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$604  = token[1];
+    \$604  = token_6;
     if (rst) begin
-      \$604  = 1'h0;
+      \$604  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$605  = swap_0;
+    \$605  = token_7;
     if (rst) begin
-      \$605  = 1'h0;
+      \$605  = 5'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$606  = token[1];
+    if (rst) begin
+      \$606  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$607  = swap_0;
+    if (rst) begin
+      \$607  = 1'h0;
     end
   end
   always @* begin
@@ -2929,7 +2919,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \count$89  = count;
   assign \ready$90  = ready;
   assign \$signature__addr  = \$8 [10:0];
-  assign address = { index[5:0], \$606  };
+  assign address = { index[5:0], \$608  };
   assign \$signature__data  = word;
   assign load__addr = host__address[12:2];
   assign load__data = host__data;
@@ -3545,14 +3535,14 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \codes$194[5]  = \codes$193 [47:40];
   assign \codes$194[6]  = \codes$193 [55:48];
   assign \codes$194[7]  = \codes$193 [63:56];
-  assign \read_data$225[0]  = \read_data$225 [7:0];
-  assign \read_data$225[1]  = \read_data$225 [15:8];
-  assign \read_data$225[2]  = \read_data$225 [23:16];
-  assign \read_data$225[3]  = \read_data$225 [31:24];
-  assign \read_data$225[4]  = \read_data$225 [39:32];
-  assign \read_data$225[5]  = \read_data$225 [47:40];
-  assign \read_data$225[6]  = \read_data$225 [55:48];
-  assign \read_data$225[7]  = \read_data$225 [63:56];
+  assign \read_data$227[0]  = \read_data$227 [7:0];
+  assign \read_data$227[1]  = \read_data$227 [15:8];
+  assign \read_data$227[2]  = \read_data$227 [23:16];
+  assign \read_data$227[3]  = \read_data$227 [31:24];
+  assign \read_data$227[4]  = \read_data$227 [39:32];
+  assign \read_data$227[5]  = \read_data$227 [47:40];
+  assign \read_data$227[6]  = \read_data$227 [55:48];
+  assign \read_data$227[7]  = \read_data$227 [63:56];
   assign \token_0.valid  = token_0[0];
   assign \token_0.start  = token_0[1];
   assign \token_0.end  = token_0[2];
@@ -4874,7 +4864,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$120 ),
-    .\port$3134$0 (sum_out),
+    .\port$3140$0 (sum_out),
     .rst(rst),
     .swap(\swap_in$64 ),
     .swap_in(\o$11 [1]),
@@ -4886,7 +4876,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$128 ),
-    .\port$3148$0 (\sum_out$67 ),
+    .\port$3154$0 (\sum_out$67 ),
     .rst(rst),
     .swap(\swap_in$72 ),
     .swap_in(\swap_in$64 ),
@@ -4898,7 +4888,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$136 ),
-    .\port$3162$0 (\sum_out$75 ),
+    .\port$3168$0 (\sum_out$75 ),
     .rst(rst),
     .swap(\swap_in$80 ),
     .swap_in(\swap_in$72 ),
@@ -4910,7 +4900,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$144 ),
-    .\port$3176$0 (\sum_out$83 ),
+    .\port$3182$0 (\sum_out$83 ),
     .rst(rst),
     .swap(\swap_in$88 ),
     .swap_in(\swap_in$80 ),
@@ -4922,7 +4912,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$152 ),
-    .\port$3190$0 (\sum_out$91 ),
+    .\port$3196$0 (\sum_out$91 ),
     .rst(rst),
     .swap(\swap_in$96 ),
     .swap_in(\swap_in$88 ),
@@ -4934,7 +4924,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$160 ),
-    .\port$3204$0 (\sum_out$99 ),
+    .\port$3210$0 (\sum_out$99 ),
     .rst(rst),
     .swap(\swap_in$104 ),
     .swap_in(\swap_in$96 ),
@@ -4946,7 +4936,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$168 ),
-    .\port$3218$0 (\sum_out$107 ),
+    .\port$3224$0 (\sum_out$107 ),
     .rst(rst),
     .swap(\swap_in$112 ),
     .swap_in(\swap_in$104 ),
@@ -4957,7 +4947,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$176 ),
-    .\port$3232$0 (\sum_out$115 ),
+    .\port$3238$0 (\sum_out$115 ),
     .rst(rst),
     .swap_in(\swap_in$112 ),
     .weight_in(weight[63:56])
@@ -5062,7 +5052,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$244 ),
-    .\port$3358$0 (\sum_out$183 ),
+    .\port$3364$0 (\sum_out$183 ),
     .rst(rst),
     .swap(\swap_in$188 ),
     .swap_in(\o$11 [3]),
@@ -5074,7 +5064,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$252 ),
-    .\port$3372$0 (\sum_out$191 ),
+    .\port$3378$0 (\sum_out$191 ),
     .rst(rst),
     .swap(\swap_in$196 ),
     .swap_in(\swap_in$188 ),
@@ -5086,7 +5076,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$260 ),
-    .\port$3386$0 (\sum_out$199 ),
+    .\port$3392$0 (\sum_out$199 ),
     .rst(rst),
     .swap(\swap_in$204 ),
     .swap_in(\swap_in$196 ),
@@ -5098,7 +5088,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$268 ),
-    .\port$3400$0 (\sum_out$207 ),
+    .\port$3406$0 (\sum_out$207 ),
     .rst(rst),
     .swap(\swap_in$212 ),
     .swap_in(\swap_in$204 ),
@@ -5110,7 +5100,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$276 ),
-    .\port$3414$0 (\sum_out$215 ),
+    .\port$3420$0 (\sum_out$215 ),
     .rst(rst),
     .swap(\swap_in$220 ),
     .swap_in(\swap_in$212 ),
@@ -5122,7 +5112,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$284 ),
-    .\port$3428$0 (\sum_out$223 ),
+    .\port$3434$0 (\sum_out$223 ),
     .rst(rst),
     .swap(\swap_in$228 ),
     .swap_in(\swap_in$220 ),
@@ -5134,7 +5124,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$292 ),
-    .\port$3442$0 (\sum_out$231 ),
+    .\port$3448$0 (\sum_out$231 ),
     .rst(rst),
     .swap(\swap_in$236 ),
     .swap_in(\swap_in$228 ),
@@ -5145,7 +5135,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$300 ),
-    .\port$3456$0 (\sum_out$239 ),
+    .\port$3462$0 (\sum_out$239 ),
     .rst(rst),
     .swap_in(\swap_in$236 ),
     .weight_in(weight[63:56])
@@ -5438,7 +5428,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$433 ),
-    .\port$3806$0 (\sum_out$431 ),
+    .\port$3812$0 (\sum_out$431 ),
     .rst(rst),
     .swap(\swap_in$438 ),
     .swap_in(\o$11 [7]),
@@ -5450,7 +5440,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$442 ),
-    .\port$3820$0 (\sum_out$441 ),
+    .\port$3826$0 (\sum_out$441 ),
     .rst(rst),
     .swap(\swap_in$447 ),
     .swap_in(\swap_in$438 ),
@@ -5462,7 +5452,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$451 ),
-    .\port$3834$0 (\sum_out$450 ),
+    .\port$3840$0 (\sum_out$450 ),
     .rst(rst),
     .swap(\swap_in$456 ),
     .swap_in(\swap_in$447 ),
@@ -5474,7 +5464,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$460 ),
-    .\port$3848$0 (\sum_out$459 ),
+    .\port$3854$0 (\sum_out$459 ),
     .rst(rst),
     .swap(\swap_in$465 ),
     .swap_in(\swap_in$456 ),
@@ -5486,7 +5476,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$469 ),
-    .\port$3862$0 (\sum_out$468 ),
+    .\port$3868$0 (\sum_out$468 ),
     .rst(rst),
     .swap(\swap_in$474 ),
     .swap_in(\swap_in$465 ),
@@ -5498,7 +5488,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$478 ),
-    .\port$3876$0 (\sum_out$477 ),
+    .\port$3882$0 (\sum_out$477 ),
     .rst(rst),
     .swap(\swap_in$483 ),
     .swap_in(\swap_in$474 ),
@@ -5510,7 +5500,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$487 ),
-    .\port$3890$0 (\sum_out$486 ),
+    .\port$3896$0 (\sum_out$486 ),
     .rst(rst),
     .swap(\swap_in$492 ),
     .swap_in(\swap_in$483 ),
@@ -5521,7 +5511,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$496 ),
-    .\port$3904$0 (\sum_out$495 ),
+    .\port$3910$0 (\sum_out$495 ),
     .rst(rst),
     .swap_in(\swap_in$492 ),
     .weight_in(weight[63:56])
@@ -6771,7 +6761,7 @@ module \holdfast_8x8.array.pe_0_7 (rst, weight_in, act_in, swap_in, partial_sum,
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$3134$0 , activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$3140$0 , activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$10  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -6793,8 +6783,8 @@ module \holdfast_8x8.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$3134$0
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3134$0 ;
-  wire [15:0] \port$3134$0 ;
+  input [15:0] \port$3140$0 ;
+  wire [15:0] \port$3140$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -6811,7 +6801,7 @@ module \holdfast_8x8.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$3134$0
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3134$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3140$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -6873,13 +6863,13 @@ module \holdfast_8x8.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$3134$0
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3134$0 [15], \port$3134$0  };
+  assign sum_in = { \port$3140$0 [15], \port$3140$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_1 (rst, weight_in, \port$3148$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_1 (rst, weight_in, \port$3154$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$11  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -6901,8 +6891,8 @@ module \holdfast_8x8.array.pe_1_1 (rst, weight_in, \port$3148$0 , act_in, swap_i
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3148$0 ;
-  wire [15:0] \port$3148$0 ;
+  input [15:0] \port$3154$0 ;
+  wire [15:0] \port$3154$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -6919,7 +6909,7 @@ module \holdfast_8x8.array.pe_1_1 (rst, weight_in, \port$3148$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3148$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3154$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -6981,13 +6971,13 @@ module \holdfast_8x8.array.pe_1_1 (rst, weight_in, \port$3148$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3148$0 [15], \port$3148$0  };
+  assign sum_in = { \port$3154$0 [15], \port$3154$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_2 (rst, weight_in, \port$3162$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_2 (rst, weight_in, \port$3168$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$12  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7009,8 +6999,8 @@ module \holdfast_8x8.array.pe_1_2 (rst, weight_in, \port$3162$0 , act_in, swap_i
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3162$0 ;
-  wire [15:0] \port$3162$0 ;
+  input [15:0] \port$3168$0 ;
+  wire [15:0] \port$3168$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7027,7 +7017,7 @@ module \holdfast_8x8.array.pe_1_2 (rst, weight_in, \port$3162$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3162$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3168$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7089,13 +7079,13 @@ module \holdfast_8x8.array.pe_1_2 (rst, weight_in, \port$3162$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3162$0 [15], \port$3162$0  };
+  assign sum_in = { \port$3168$0 [15], \port$3168$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_3 (rst, weight_in, \port$3176$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_3 (rst, weight_in, \port$3182$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$13  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7117,8 +7107,8 @@ module \holdfast_8x8.array.pe_1_3 (rst, weight_in, \port$3176$0 , act_in, swap_i
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3176$0 ;
-  wire [15:0] \port$3176$0 ;
+  input [15:0] \port$3182$0 ;
+  wire [15:0] \port$3182$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7135,7 +7125,7 @@ module \holdfast_8x8.array.pe_1_3 (rst, weight_in, \port$3176$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3176$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3182$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7197,13 +7187,13 @@ module \holdfast_8x8.array.pe_1_3 (rst, weight_in, \port$3176$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3176$0 [15], \port$3176$0  };
+  assign sum_in = { \port$3182$0 [15], \port$3182$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_4 (rst, weight_in, \port$3190$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_4 (rst, weight_in, \port$3196$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$14  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7225,8 +7215,8 @@ module \holdfast_8x8.array.pe_1_4 (rst, weight_in, \port$3190$0 , act_in, swap_i
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3190$0 ;
-  wire [15:0] \port$3190$0 ;
+  input [15:0] \port$3196$0 ;
+  wire [15:0] \port$3196$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7243,7 +7233,7 @@ module \holdfast_8x8.array.pe_1_4 (rst, weight_in, \port$3190$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3190$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3196$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7305,13 +7295,13 @@ module \holdfast_8x8.array.pe_1_4 (rst, weight_in, \port$3190$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3190$0 [15], \port$3190$0  };
+  assign sum_in = { \port$3196$0 [15], \port$3196$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_5 (rst, weight_in, \port$3204$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_5 (rst, weight_in, \port$3210$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$15  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7333,8 +7323,8 @@ module \holdfast_8x8.array.pe_1_5 (rst, weight_in, \port$3204$0 , act_in, swap_i
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3204$0 ;
-  wire [15:0] \port$3204$0 ;
+  input [15:0] \port$3210$0 ;
+  wire [15:0] \port$3210$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7351,7 +7341,7 @@ module \holdfast_8x8.array.pe_1_5 (rst, weight_in, \port$3204$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3204$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3210$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7413,13 +7403,13 @@ module \holdfast_8x8.array.pe_1_5 (rst, weight_in, \port$3204$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3204$0 [15], \port$3204$0  };
+  assign sum_in = { \port$3210$0 [15], \port$3210$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_6 (rst, weight_in, \port$3218$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_6 (rst, weight_in, \port$3224$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$16  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7441,8 +7431,8 @@ module \holdfast_8x8.array.pe_1_6 (rst, weight_in, \port$3218$0 , act_in, swap_i
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3218$0 ;
-  wire [15:0] \port$3218$0 ;
+  input [15:0] \port$3224$0 ;
+  wire [15:0] \port$3224$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7459,7 +7449,7 @@ module \holdfast_8x8.array.pe_1_6 (rst, weight_in, \port$3218$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3218$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3224$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7521,13 +7511,13 @@ module \holdfast_8x8.array.pe_1_6 (rst, weight_in, \port$3218$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3218$0 [15], \port$3218$0  };
+  assign sum_in = { \port$3224$0 [15], \port$3224$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_7 (rst, weight_in, \port$3232$0 , act_in, swap_in, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_7 (rst, weight_in, \port$3238$0 , act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$17  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7548,8 +7538,8 @@ module \holdfast_8x8.array.pe_1_7 (rst, weight_in, \port$3232$0 , act_in, swap_i
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3232$0 ;
-  wire [15:0] \port$3232$0 ;
+  input [15:0] \port$3238$0 ;
+  wire [15:0] \port$3238$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7565,7 +7555,7 @@ module \holdfast_8x8.array.pe_1_7 (rst, weight_in, \port$3232$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3232$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3238$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7627,7 +7617,7 @@ module \holdfast_8x8.array.pe_1_7 (rst, weight_in, \port$3232$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3232$0 [15], \port$3232$0  };
+  assign sum_in = { \port$3238$0 [15], \port$3238$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -8479,7 +8469,7 @@ module \holdfast_8x8.array.pe_2_7 (rst, weight_in, sum_in, act_in, swap_in, part
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$3358$0 , activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$3364$0 , activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$26  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8501,8 +8491,8 @@ module \holdfast_8x8.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$3358$0
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3358$0 ;
-  wire [16:0] \port$3358$0 ;
+  input [16:0] \port$3364$0 ;
+  wire [16:0] \port$3364$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8519,7 +8509,7 @@ module \holdfast_8x8.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$3358$0
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3358$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3364$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8581,13 +8571,13 @@ module \holdfast_8x8.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$3358$0
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3358$0 [16], \port$3358$0  };
+  assign sum_in = { \port$3364$0 [16], \port$3364$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_1 (rst, weight_in, \port$3372$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_1 (rst, weight_in, \port$3378$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$27  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8609,8 +8599,8 @@ module \holdfast_8x8.array.pe_3_1 (rst, weight_in, \port$3372$0 , act_in, swap_i
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3372$0 ;
-  wire [16:0] \port$3372$0 ;
+  input [16:0] \port$3378$0 ;
+  wire [16:0] \port$3378$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8627,7 +8617,7 @@ module \holdfast_8x8.array.pe_3_1 (rst, weight_in, \port$3372$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3372$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3378$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8689,13 +8679,13 @@ module \holdfast_8x8.array.pe_3_1 (rst, weight_in, \port$3372$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3372$0 [16], \port$3372$0  };
+  assign sum_in = { \port$3378$0 [16], \port$3378$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_2 (rst, weight_in, \port$3386$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_2 (rst, weight_in, \port$3392$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$28  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8717,8 +8707,8 @@ module \holdfast_8x8.array.pe_3_2 (rst, weight_in, \port$3386$0 , act_in, swap_i
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3386$0 ;
-  wire [16:0] \port$3386$0 ;
+  input [16:0] \port$3392$0 ;
+  wire [16:0] \port$3392$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8735,7 +8725,7 @@ module \holdfast_8x8.array.pe_3_2 (rst, weight_in, \port$3386$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3386$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3392$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8797,13 +8787,13 @@ module \holdfast_8x8.array.pe_3_2 (rst, weight_in, \port$3386$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3386$0 [16], \port$3386$0  };
+  assign sum_in = { \port$3392$0 [16], \port$3392$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_3 (rst, weight_in, \port$3400$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_3 (rst, weight_in, \port$3406$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$29  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8825,8 +8815,8 @@ module \holdfast_8x8.array.pe_3_3 (rst, weight_in, \port$3400$0 , act_in, swap_i
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3400$0 ;
-  wire [16:0] \port$3400$0 ;
+  input [16:0] \port$3406$0 ;
+  wire [16:0] \port$3406$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8843,7 +8833,7 @@ module \holdfast_8x8.array.pe_3_3 (rst, weight_in, \port$3400$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3400$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3406$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8905,13 +8895,13 @@ module \holdfast_8x8.array.pe_3_3 (rst, weight_in, \port$3400$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3400$0 [16], \port$3400$0  };
+  assign sum_in = { \port$3406$0 [16], \port$3406$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_4 (rst, weight_in, \port$3414$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_4 (rst, weight_in, \port$3420$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$30  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8933,8 +8923,8 @@ module \holdfast_8x8.array.pe_3_4 (rst, weight_in, \port$3414$0 , act_in, swap_i
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3414$0 ;
-  wire [16:0] \port$3414$0 ;
+  input [16:0] \port$3420$0 ;
+  wire [16:0] \port$3420$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8951,7 +8941,7 @@ module \holdfast_8x8.array.pe_3_4 (rst, weight_in, \port$3414$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3414$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3420$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9013,13 +9003,13 @@ module \holdfast_8x8.array.pe_3_4 (rst, weight_in, \port$3414$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3414$0 [16], \port$3414$0  };
+  assign sum_in = { \port$3420$0 [16], \port$3420$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_5 (rst, weight_in, \port$3428$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_5 (rst, weight_in, \port$3434$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$31  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -9041,8 +9031,8 @@ module \holdfast_8x8.array.pe_3_5 (rst, weight_in, \port$3428$0 , act_in, swap_i
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3428$0 ;
-  wire [16:0] \port$3428$0 ;
+  input [16:0] \port$3434$0 ;
+  wire [16:0] \port$3434$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -9059,7 +9049,7 @@ module \holdfast_8x8.array.pe_3_5 (rst, weight_in, \port$3428$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3428$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3434$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9121,13 +9111,13 @@ module \holdfast_8x8.array.pe_3_5 (rst, weight_in, \port$3428$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3428$0 [16], \port$3428$0  };
+  assign sum_in = { \port$3434$0 [16], \port$3434$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_6 (rst, weight_in, \port$3442$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_6 (rst, weight_in, \port$3448$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$32  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -9149,8 +9139,8 @@ module \holdfast_8x8.array.pe_3_6 (rst, weight_in, \port$3442$0 , act_in, swap_i
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3442$0 ;
-  wire [16:0] \port$3442$0 ;
+  input [16:0] \port$3448$0 ;
+  wire [16:0] \port$3448$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -9167,7 +9157,7 @@ module \holdfast_8x8.array.pe_3_6 (rst, weight_in, \port$3442$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3442$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3448$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9229,13 +9219,13 @@ module \holdfast_8x8.array.pe_3_6 (rst, weight_in, \port$3442$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3442$0 [16], \port$3442$0  };
+  assign sum_in = { \port$3448$0 [16], \port$3448$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_7 (rst, weight_in, \port$3456$0 , act_in, swap_in, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_7 (rst, weight_in, \port$3462$0 , act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$33  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -9256,8 +9246,8 @@ module \holdfast_8x8.array.pe_3_7 (rst, weight_in, \port$3456$0 , act_in, swap_i
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3456$0 ;
-  wire [16:0] \port$3456$0 ;
+  input [16:0] \port$3462$0 ;
+  wire [16:0] \port$3462$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -9273,7 +9263,7 @@ module \holdfast_8x8.array.pe_3_7 (rst, weight_in, \port$3456$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3456$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3462$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9335,7 +9325,7 @@ module \holdfast_8x8.array.pe_3_7 (rst, weight_in, \port$3456$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3456$0 [16], \port$3456$0  };
+  assign sum_in = { \port$3462$0 [16], \port$3462$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -11879,7 +11869,7 @@ module \holdfast_8x8.array.pe_6_7 (rst, weight_in, sum_in, act_in, swap_in, part
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$3806$0 , activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$3812$0 , activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$58  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -11901,8 +11891,8 @@ module \holdfast_8x8.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$3806$0
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3806$0 ;
-  wire [17:0] \port$3806$0 ;
+  input [17:0] \port$3812$0 ;
+  wire [17:0] \port$3812$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -11919,7 +11909,7 @@ module \holdfast_8x8.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$3806$0
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3806$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3812$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -11981,13 +11971,13 @@ module \holdfast_8x8.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$3806$0
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3806$0 [17], \port$3806$0  };
+  assign sum_in = { \port$3812$0 [17], \port$3812$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_1 (rst, weight_in, \port$3820$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_1 (rst, weight_in, \port$3826$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$59  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12009,8 +11999,8 @@ module \holdfast_8x8.array.pe_7_1 (rst, weight_in, \port$3820$0 , act_in, swap_i
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3820$0 ;
-  wire [17:0] \port$3820$0 ;
+  input [17:0] \port$3826$0 ;
+  wire [17:0] \port$3826$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12027,7 +12017,7 @@ module \holdfast_8x8.array.pe_7_1 (rst, weight_in, \port$3820$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3820$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3826$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12089,13 +12079,13 @@ module \holdfast_8x8.array.pe_7_1 (rst, weight_in, \port$3820$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3820$0 [17], \port$3820$0  };
+  assign sum_in = { \port$3826$0 [17], \port$3826$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_2 (rst, weight_in, \port$3834$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_2 (rst, weight_in, \port$3840$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$60  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12117,8 +12107,8 @@ module \holdfast_8x8.array.pe_7_2 (rst, weight_in, \port$3834$0 , act_in, swap_i
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3834$0 ;
-  wire [17:0] \port$3834$0 ;
+  input [17:0] \port$3840$0 ;
+  wire [17:0] \port$3840$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12135,7 +12125,7 @@ module \holdfast_8x8.array.pe_7_2 (rst, weight_in, \port$3834$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3834$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3840$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12197,13 +12187,13 @@ module \holdfast_8x8.array.pe_7_2 (rst, weight_in, \port$3834$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3834$0 [17], \port$3834$0  };
+  assign sum_in = { \port$3840$0 [17], \port$3840$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_3 (rst, weight_in, \port$3848$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_3 (rst, weight_in, \port$3854$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$61  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12225,8 +12215,8 @@ module \holdfast_8x8.array.pe_7_3 (rst, weight_in, \port$3848$0 , act_in, swap_i
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3848$0 ;
-  wire [17:0] \port$3848$0 ;
+  input [17:0] \port$3854$0 ;
+  wire [17:0] \port$3854$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12243,7 +12233,7 @@ module \holdfast_8x8.array.pe_7_3 (rst, weight_in, \port$3848$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3848$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3854$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12305,13 +12295,13 @@ module \holdfast_8x8.array.pe_7_3 (rst, weight_in, \port$3848$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3848$0 [17], \port$3848$0  };
+  assign sum_in = { \port$3854$0 [17], \port$3854$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_4 (rst, weight_in, \port$3862$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_4 (rst, weight_in, \port$3868$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$62  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12333,8 +12323,8 @@ module \holdfast_8x8.array.pe_7_4 (rst, weight_in, \port$3862$0 , act_in, swap_i
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3862$0 ;
-  wire [17:0] \port$3862$0 ;
+  input [17:0] \port$3868$0 ;
+  wire [17:0] \port$3868$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12351,7 +12341,7 @@ module \holdfast_8x8.array.pe_7_4 (rst, weight_in, \port$3862$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3862$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3868$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12413,13 +12403,13 @@ module \holdfast_8x8.array.pe_7_4 (rst, weight_in, \port$3862$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3862$0 [17], \port$3862$0  };
+  assign sum_in = { \port$3868$0 [17], \port$3868$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_5 (rst, weight_in, \port$3876$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_5 (rst, weight_in, \port$3882$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$63  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12441,8 +12431,8 @@ module \holdfast_8x8.array.pe_7_5 (rst, weight_in, \port$3876$0 , act_in, swap_i
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3876$0 ;
-  wire [17:0] \port$3876$0 ;
+  input [17:0] \port$3882$0 ;
+  wire [17:0] \port$3882$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12459,7 +12449,7 @@ module \holdfast_8x8.array.pe_7_5 (rst, weight_in, \port$3876$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3876$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3882$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12521,13 +12511,13 @@ module \holdfast_8x8.array.pe_7_5 (rst, weight_in, \port$3876$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3876$0 [17], \port$3876$0  };
+  assign sum_in = { \port$3882$0 [17], \port$3882$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_6 (rst, weight_in, \port$3890$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_6 (rst, weight_in, \port$3896$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$64  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12549,8 +12539,8 @@ module \holdfast_8x8.array.pe_7_6 (rst, weight_in, \port$3890$0 , act_in, swap_i
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3890$0 ;
-  wire [17:0] \port$3890$0 ;
+  input [17:0] \port$3896$0 ;
+  wire [17:0] \port$3896$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12567,7 +12557,7 @@ module \holdfast_8x8.array.pe_7_6 (rst, weight_in, \port$3890$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3890$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3896$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12629,13 +12619,13 @@ module \holdfast_8x8.array.pe_7_6 (rst, weight_in, \port$3890$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3890$0 [17], \port$3890$0  };
+  assign sum_in = { \port$3896$0 [17], \port$3896$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_7 (rst, weight_in, \port$3904$0 , act_in, swap_in, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_7 (rst, weight_in, \port$3910$0 , act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$65  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12656,8 +12646,8 @@ module \holdfast_8x8.array.pe_7_7 (rst, weight_in, \port$3904$0 , act_in, swap_i
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3904$0 ;
-  wire [17:0] \port$3904$0 ;
+  input [17:0] \port$3910$0 ;
+  wire [17:0] \port$3910$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12673,7 +12663,7 @@ module \holdfast_8x8.array.pe_7_7 (rst, weight_in, \port$3904$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3904$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3910$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12735,7 +12725,7 @@ module \holdfast_8x8.array.pe_7_7 (rst, weight_in, \port$3904$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3904$0 [17], \port$3904$0  };
+  assign sum_in = { \port$3910$0 [17], \port$3910$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -25178,7 +25168,7 @@ module \holdfast_8x8.output_writer (rst, token, codes, word, enable, address, la
     .clk(clk),
     .\end (token[2]),
     .go(go),
-    .\port$4967$263 (layer[290:263]),
+    .\port$4973$263 (layer[290:263]),
     .rst(rst),
     .take(take)
   );
@@ -25308,7 +25298,7 @@ module \holdfast_8x8.output_writer (rst, token, codes, word, enable, address, la
   assign \$1  = 1'h1;
 endmodule
 
-module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4967$263 , go, clk);
+module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4973$263 , go, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$110  = 0;
   wire [16:0] \$1 ;
   wire [16:0] \$2 ;
@@ -25338,8 +25328,8 @@ module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4967$2
   wire go;
   reg [15:0] next_base;
   reg [15:0] pointer = 16'h0000;
-  input [27:0] \port$4967$263 ;
-  wire [27:0] \port$4967$263 ;
+  input [27:0] \port$4973$263 ;
+  wire [27:0] \port$4973$263 ;
   input rst;
   wire rst;
   wire [15:0] step_x;
@@ -25348,7 +25338,7 @@ module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4967$2
   reg [13:0] tile = 14'h0000;
   reg [15:0] tile_base = 16'h0000;
   assign \$1  = tile_base + 1'h1;
-  assign \$2  = pointer + \port$4967$263 [11:0];
+  assign \$2  = pointer + \port$4973$263 [11:0];
   assign \$3  = take & \end ;
   assign \$4  = go | \$3 ;
   assign \$5  = tile + 1'h1;
@@ -25363,7 +25353,7 @@ module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4967$2
     if (\$auto$verilog_backend.cc:2355:dump_module$110 ) begin end
     next_base = \$1 [15:0];
     if (go) begin
-      next_base = \port$4967$263 [27:12];
+      next_base = \port$4973$263 [27:12];
     end
   end
   always @* begin
@@ -25399,8 +25389,8 @@ module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4967$2
       \$9  = 14'h0000;
     end
   end
-  assign base = \port$4967$263 [27:12];
-  assign step_x = { 4'h0, \port$4967$263 [11:0] };
+  assign base = \port$4973$263 [27:12];
+  assign step_x = { 4'h0, \port$4973$263 [11:0] };
   assign \address[0]  = address[15:0];
   assign \address[1]  = address[31:16];
   assign \address[2]  = address[47:32];
@@ -25650,7 +25640,7 @@ module \holdfast_8x8.residual_reader (rst, word, active, token, present, codes, 
     .columns(layer[228:220]),
     .\end (token[2]),
     .go(go),
-    .\port$4967$483 (layer[514:483]),
+    .\port$4973$483 (layer[514:483]),
     .rst(rst),
     .take(take),
     .tile(tile)
@@ -25801,7 +25791,7 @@ module \holdfast_8x8.residual_reader (rst, word, active, token, present, codes, 
   assign \word[7]  = word[63:56];
 endmodule
 
-module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, columns, base, \port$4967$483 , go, clk);
+module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, columns, base, \port$4973$483 , go, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$113  = 0;
   wire [16:0] \$1 ;
   wire [14:0] \$10 ;
@@ -25843,8 +25833,8 @@ module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, colu
   reg [15:0] next_base;
   wire [15:0] next_row;
   reg [15:0] pointer = 16'h0000;
-  input [31:0] \port$4967$483 ;
-  wire [31:0] \port$4967$483 ;
+  input [31:0] \port$4973$483 ;
+  wire [31:0] \port$4973$483 ;
   reg [15:0] row = 16'h0000;
   input rst;
   wire rst;
@@ -25856,8 +25846,8 @@ module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, colu
   reg [13:0] tile = 14'h0000;
   reg [15:0] tile_base = 16'h0000;
   assign \$1  = tile_base + 1'h1;
-  assign \$2  = row + \port$4967$483 [31:16];
-  assign \$3  = pointer + \port$4967$483 [15:0];
+  assign \$2  = row + \port$4973$483 [31:16];
+  assign \$3  = pointer + \port$4973$483 [15:0];
   assign \$4  = column - 1'h1;
   assign \$5  = column == 1'h1;
   assign \$6  = take & \end ;
@@ -25953,8 +25943,8 @@ module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, colu
     end
   end
   assign next_row = \$2 [15:0];
-  assign step_y = \port$4967$483 [31:16];
-  assign step_x = \port$4967$483 [15:0];
+  assign step_y = \port$4973$483 [31:16];
+  assign step_x = \port$4973$483 [15:0];
   assign \address[0]  = address[15:0];
   assign \address[1]  = address[31:16];
   assign \address[2]  = address[47:32];

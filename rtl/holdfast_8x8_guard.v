@@ -539,8 +539,8 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$58 ;
   reg \$580 ;
   reg \$581 ;
-  reg [31:0] \$582 ;
-  reg [31:0] \$583 ;
+  reg \$582 ;
+  reg \$583 ;
   reg [31:0] \$584 ;
   reg [31:0] \$585 ;
   reg [31:0] \$586 ;
@@ -550,34 +550,34 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \$59 ;
   reg [31:0] \$590 ;
   reg [31:0] \$591 ;
-  reg \$592 ;
-  reg \$593 ;
+  reg [31:0] \$592 ;
+  reg [31:0] \$593 ;
   reg \$594 ;
   reg \$595 ;
   reg \$596 ;
-  reg [15:0] \$597 ;
-  reg [15:0] \$598 ;
+  reg \$597 ;
+  reg \$598 ;
   reg [15:0] \$599 ;
   wire \$6 ;
   wire [19:0] \$60 ;
-  reg \$600 ;
-  reg [31:0] \$601 ;
-  reg [23:0] \$602 ;
-  reg [21:0] \$603 ;
-  reg [31:0] \$604 ;
-  reg [1:0] \$605 ;
-  reg [1:0] \$606 ;
-  reg \$607 ;
-  reg \$608 ;
+  reg [15:0] \$600 ;
+  reg [15:0] \$601 ;
+  reg \$602 ;
+  reg [31:0] \$603 ;
+  reg [23:0] \$604 ;
+  reg [21:0] \$605 ;
+  reg [31:0] \$606 ;
+  reg [1:0] \$607 ;
+  reg [1:0] \$608 ;
   reg \$609 ;
   wire \$61 ;
   reg \$610 ;
-  reg [6:0] \$611 ;
-  reg [63:0] \$612 ;
-  reg [31:0] \$613 ;
-  reg [31:0] \$614 ;
-  reg [4:0] \$615 ;
-  reg [4:0] \$616 ;
+  reg \$611 ;
+  reg \$612 ;
+  reg [6:0] \$613 ;
+  reg [63:0] \$614 ;
+  reg [31:0] \$615 ;
+  reg [31:0] \$616 ;
   reg [4:0] \$617 ;
   reg [4:0] \$618 ;
   reg [4:0] \$619 ;
@@ -586,16 +586,18 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   reg [4:0] \$621 ;
   reg [4:0] \$622 ;
   reg [4:0] \$623 ;
-  reg \$624 ;
-  reg \$625 ;
-  reg [7:0] \$626 ;
-  reg [2:0] \$627 ;
-  reg [2:0] \$628 ;
-  reg [7:0] \$629 ;
+  reg [4:0] \$624 ;
+  reg [4:0] \$625 ;
+  reg \$626 ;
+  reg \$627 ;
+  reg [7:0] \$628 ;
+  reg [2:0] \$629 ;
   wire \$63 ;
   reg [2:0] \$630 ;
-  reg [2:0] \$631 ;
-  wire [4:0] \$632 ;
+  reg [7:0] \$631 ;
+  reg [2:0] \$632 ;
+  reg [2:0] \$633 ;
+  wire [4:0] \$634 ;
   wire \$64 ;
   wire \$65 ;
   wire [19:0] \$66 ;
@@ -640,9 +642,9 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire [9:0] \$signature__addr$110 ;
   wire [9:0] \$signature__addr$115 ;
   wire [31:0] \$signature__data ;
-  wire [23:0] \$signature__data$243 ;
-  wire [21:0] \$signature__data$244 ;
-  wire [31:0] \$signature__data$245 ;
+  wire [23:0] \$signature__data$245 ;
+  wire [21:0] \$signature__data$246 ;
+  wire [31:0] \$signature__data$247 ;
   wire [63:0] act;
   wire [63:0] \act$175 ;
   wire [7:0] \act$175[0] ;
@@ -691,6 +693,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire [13:0] \base$191 ;
   wire \begin ;
   wire busy;
+  reg busy_now = 1'h0;
   input clk;
   wire clk;
   wire [63:0] codes;
@@ -1179,15 +1182,15 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire [7:0] \read_data$151[5] ;
   wire [7:0] \read_data$151[6] ;
   wire [7:0] \read_data$151[7] ;
-  wire [63:0] \read_data$247 ;
-  wire [7:0] \read_data$247[0] ;
-  wire [7:0] \read_data$247[1] ;
-  wire [7:0] \read_data$247[2] ;
-  wire [7:0] \read_data$247[3] ;
-  wire [7:0] \read_data$247[4] ;
-  wire [7:0] \read_data$247[5] ;
-  wire [7:0] \read_data$247[6] ;
-  wire [7:0] \read_data$247[7] ;
+  wire [63:0] \read_data$249 ;
+  wire [7:0] \read_data$249[0] ;
+  wire [7:0] \read_data$249[1] ;
+  wire [7:0] \read_data$249[2] ;
+  wire [7:0] \read_data$249[3] ;
+  wire [7:0] \read_data$249[4] ;
+  wire [7:0] \read_data$249[5] ;
+  wire [7:0] \read_data$249[6] ;
+  wire [7:0] \read_data$249[7] ;
   reg [15:0] ready = 16'hffff;
   (* init = 16'hffff *)
   wire [15:0] \ready$95 ;
@@ -1327,6 +1330,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   reg stall_writeback_now = 1'h0;
   reg start;
   wire \start$92 ;
+  reg started = 1'h0;
   wire [7:0] status;
   wire stop;
   wire \stop$158 ;
@@ -1443,7 +1447,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \use_zero$220 ;
   wire valid;
   wire [7:0] violation;
-  wire [7:0] \violation$262 ;
+  wire [7:0] \violation$264 ;
   wire waiting;
   reg [63:0] weight = 64'h0000000000000000;
   wire [7:0] \weight[0] ;
@@ -1580,7 +1584,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   always @(posedge clk) begin
     _1_ <= parameters_bias[\$12 [9:0]];
   end
-  assign \$signature__data$243  = _1_;
+  assign \$signature__data$245  = _1_;
   (* no_rw_check = 32'd1 *)
   reg [31:0] parameters_bounds [1023:0];
   always @(posedge clk) begin
@@ -1591,7 +1595,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   always @(posedge clk) begin
     _2_ <= parameters_bounds[\$24 [9:0]];
   end
-  assign \$signature__data$245  = _2_;
+  assign \$signature__data$247  = _2_;
   (* no_rw_check = 32'd1 *)
   reg [21:0] parameters_scale [1023:0];
   always @(posedge clk) begin
@@ -1602,7 +1606,9 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   always @(posedge clk) begin
     _3_ <= parameters_scale[\$18 [9:0]];
   end
-  assign \$signature__data$244  = _3_;
+  assign \$signature__data$246  = _3_;
+  assign \$361  = \$359  & \$360 ;
+  assign \$362  = busy ? \$354  : \$361 ;
   assign \$363  = for_feeder_1 ? \address$130  : 16'h0000;
   assign \$364  = for_residual_1 ? \address$132 [127:112] : 16'h0000;
   assign \$365  = \$363  | \$364 ;
@@ -1821,105 +1827,109 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   always @(posedge clk)
     stall_drain_now <= \$581 ;
   always @(posedge clk)
-    cycles <= \$582 ;
+    busy_now <= \$582 ;
   always @(posedge clk)
-    stream <= \$583 ;
+    started <= \$583 ;
   always @(posedge clk)
-    stall_weights <= \$584 ;
+    cycles <= \$584 ;
   always @(posedge clk)
-    stall_memory <= \$585 ;
+    stream <= \$585 ;
   always @(posedge clk)
-    stall_writeback <= \$586 ;
+    stall_weights <= \$586 ;
   always @(posedge clk)
-    stall_drain <= \$587 ;
+    stall_memory <= \$587 ;
   always @(posedge clk)
-    stall_fetch <= \$588 ;
+    stall_writeback <= \$588 ;
   always @(posedge clk)
-    stall_host <= \$589 ;
+    stall_drain <= \$589 ;
   always @(posedge clk)
-    guard_output <= \$590 ;
+    stall_fetch <= \$590 ;
   always @(posedge clk)
-    guard_input <= \$591 ;
+    stall_host <= \$591 ;
   always @(posedge clk)
-    control_guard_output <= \$592 ;
+    guard_output <= \$592 ;
   always @(posedge clk)
-    control_guard_input <= \$593 ;
+    guard_input <= \$593 ;
   always @(posedge clk)
-    control_guard_zero <= \$594 ;
+    control_guard_output <= \$594 ;
   always @(posedge clk)
-    control_interrupt <= \$595 ;
+    control_guard_input <= \$595 ;
   always @(posedge clk)
-    refused <= \$596 ;
+    control_guard_zero <= \$596 ;
   always @(posedge clk)
-    first <= \$597 ;
+    control_interrupt <= \$597 ;
   always @(posedge clk)
-    count <= \$598 ;
+    refused <= \$598 ;
   always @(posedge clk)
-    ready <= \$599 ;
+    first <= \$599 ;
   always @(posedge clk)
-    written_in_run <= \$600 ;
+    count <= \$600 ;
   always @(posedge clk)
-    register_data <= \$601 ;
+    ready <= \$601 ;
   always @(posedge clk)
-    parameters_bias_word <= \$602 ;
+    written_in_run <= \$602 ;
   always @(posedge clk)
-    parameters_scale_word <= \$603 ;
+    register_data <= \$603 ;
   always @(posedge clk)
-    parameters_bounds_word <= \$604 ;
+    parameters_bias_word <= \$604 ;
   always @(posedge clk)
-    input_bank <= \$605 ;
+    parameters_scale_word <= \$605 ;
   always @(posedge clk)
-    residual_bank <= \$606 ;
+    parameters_bounds_word <= \$606 ;
   always @(posedge clk)
-    for_feeder_0 <= \$607 ;
+    input_bank <= \$607 ;
   always @(posedge clk)
-    for_residual_0 <= \$608 ;
+    residual_bank <= \$608 ;
   always @(posedge clk)
-    for_feeder_1 <= \$609 ;
+    for_feeder_0 <= \$609 ;
   always @(posedge clk)
-    for_residual_1 <= \$610 ;
+    for_residual_0 <= \$610 ;
   always @(posedge clk)
-    refusal <= \$611 ;
+    for_feeder_1 <= \$611 ;
   always @(posedge clk)
-    weight <= \$612 ;
+    for_residual_1 <= \$612 ;
   always @(posedge clk)
-    activation_word <= \$613 ;
+    refusal <= \$613 ;
   always @(posedge clk)
-    host__read_data <= \$614 ;
+    weight <= \$614 ;
   always @(posedge clk)
-    token_0 <= \$615 ;
+    activation_word <= \$615 ;
   always @(posedge clk)
-    token_1 <= \$616 ;
+    host__read_data <= \$616 ;
   always @(posedge clk)
-    token_2 <= \$617 ;
+    token_0 <= \$617 ;
   always @(posedge clk)
-    token_3 <= \$618 ;
+    token_1 <= \$618 ;
   always @(posedge clk)
-    token_4 <= \$619 ;
+    token_2 <= \$619 ;
   always @(posedge clk)
-    token_5 <= \$620 ;
+    token_3 <= \$620 ;
   always @(posedge clk)
-    token_6 <= \$621 ;
+    token_4 <= \$621 ;
   always @(posedge clk)
-    token_7 <= \$622 ;
+    token_5 <= \$622 ;
   always @(posedge clk)
-    \token$183  <= \$623 ;
+    token_6 <= \$623 ;
   always @(posedge clk)
-    swap_0 <= \$624 ;
+    token_7 <= \$624 ;
   always @(posedge clk)
-    swap <= \$625 ;
+    \token$183  <= \$625 ;
   always @(posedge clk)
-    guard_output_count_now <= \$626 ;
+    swap_0 <= \$626 ;
   always @(posedge clk)
-    guard_output_count_now_0 <= \$627 ;
+    swap <= \$627 ;
   always @(posedge clk)
-    guard_output_count_now_1 <= \$628 ;
+    guard_output_count_now <= \$628 ;
   always @(posedge clk)
-    guard_input_count_now <= \$629 ;
+    guard_output_count_now_0 <= \$629 ;
   always @(posedge clk)
-    guard_input_count_now_0 <= \$630 ;
+    guard_output_count_now_1 <= \$630 ;
   always @(posedge clk)
-    guard_input_count_now_1 <= \$631 ;
+    guard_input_count_now <= \$631 ;
+  always @(posedge clk)
+    guard_input_count_now_0 <= \$632 ;
+  always @(posedge clk)
+    guard_input_count_now_1 <= \$633 ;
   assign \$1  = ! host__address[24:22];
   assign \$2  = \$1  & host__write;
   assign \$3  = host__strobe == 4'hf;
@@ -1928,7 +1938,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \$6  = \$4  & \$5 ;
   assign \$7  = host__address[21:0] == 3'h4;
   assign interrupt = done & control_interrupt;
-  assign \$8  = busy ? { 9'h000, index[5:0], \$632  } : host__address[21:2];
+  assign \$8  = busy ? { 9'h000, index[5:0], \$634  } : host__address[21:2];
   assign \$9  = host__address[24:22] == 1'h1;
   assign \$10  = \$9  & host__write;
   assign \$11  = host__strobe == 4'hf;
@@ -2274,8 +2284,6 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \$358  = \$356  & \$357 ;
   assign \$359  = \$358  & host__strobe[2];
   assign \$360  = ~ busy;
-  assign \$361  = \$359  & \$360 ;
-  assign \$362  = busy ? \$354  : \$361 ;
   \holdfast_8x8_guard.activations_0  activations_0 (
     .clk(clk),
     .read_address(\read_address$128 ),
@@ -2369,7 +2377,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     .\sub_block$3 (sub_block),
     .use_zero(control_guard_zero),
     .valid(token[0]),
-    .violation(\violation$262 ),
+    .violation(\violation$264 ),
     .word(feeder_word)
   );
   \holdfast_8x8_guard.lanes  lanes (
@@ -2434,7 +2442,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     .fault_residual(fault_residual),
     .fault_weight(fault_weight),
     .feeder_done(feeder_done),
-    .fetch(\$632 ),
+    .fetch(\$634 ),
     .fetching(fetching),
     .first(first),
     .go(go),
@@ -2463,7 +2471,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   \holdfast_8x8_guard.weights  weights (
     .clk(clk),
     .read_address(read_address),
-    .read_data(\read_data$247 ),
+    .read_data(\read_data$249 ),
     .rst(rst),
     .write_address(write_address),
     .write_data(write_data),
@@ -2643,44 +2651,26 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$582  = cycles;
-    if (busy) begin
-      \$582  = \$411 [31:0];
-    end
-    if (\$426 ) begin
-      if (\$427 ) begin
-        if (host__data[0]) begin
-          \$582  = 32'd0;
-        end
-      end
-    end
+    \$582  = busy;
     if (rst) begin
-      \$582  = 32'd0;
+      \$582  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$583  = \$412 [31:0];
-    if (\$426 ) begin
-      if (\$427 ) begin
-        if (host__data[0]) begin
-          \$583  = 32'd0;
-        end
-      end
-    end
+    \$583  = start;
     if (rst) begin
-      \$583  = 32'd0;
+      \$583  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$584  = \$413 [31:0];
-    if (\$426 ) begin
-      if (\$427 ) begin
-        if (host__data[0]) begin
-          \$584  = 32'd0;
-        end
-      end
+    \$584  = cycles;
+    if (busy_now) begin
+      \$584  = \$411 [31:0];
+    end
+    if (started) begin
+      \$584  = 32'd0;
     end
     if (rst) begin
       \$584  = 32'd0;
@@ -2688,13 +2678,9 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$585  = \$414 [31:0];
-    if (\$426 ) begin
-      if (\$427 ) begin
-        if (host__data[0]) begin
-          \$585  = 32'd0;
-        end
-      end
+    \$585  = \$412 [31:0];
+    if (started) begin
+      \$585  = 32'd0;
     end
     if (rst) begin
       \$585  = 32'd0;
@@ -2702,13 +2688,9 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$586  = \$415 [31:0];
-    if (\$426 ) begin
-      if (\$427 ) begin
-        if (host__data[0]) begin
-          \$586  = 32'd0;
-        end
-      end
+    \$586  = \$413 [31:0];
+    if (started) begin
+      \$586  = 32'd0;
     end
     if (rst) begin
       \$586  = 32'd0;
@@ -2716,13 +2698,9 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$587  = \$416 [31:0];
-    if (\$426 ) begin
-      if (\$427 ) begin
-        if (host__data[0]) begin
-          \$587  = 32'd0;
-        end
-      end
+    \$587  = \$414 [31:0];
+    if (started) begin
+      \$587  = 32'd0;
     end
     if (rst) begin
       \$587  = 32'd0;
@@ -2730,13 +2708,9 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$588  = \$417 [31:0];
-    if (\$426 ) begin
-      if (\$427 ) begin
-        if (host__data[0]) begin
-          \$588  = 32'd0;
-        end
-      end
+    \$588  = \$415 [31:0];
+    if (started) begin
+      \$588  = 32'd0;
     end
     if (rst) begin
       \$588  = 32'd0;
@@ -2744,13 +2718,9 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$589  = \$418 [31:0];
-    if (\$426 ) begin
-      if (\$427 ) begin
-        if (host__data[0]) begin
-          \$589  = 32'd0;
-        end
-      end
+    \$589  = \$416 [31:0];
+    if (started) begin
+      \$589  = 32'd0;
     end
     if (rst) begin
       \$589  = 32'd0;
@@ -2758,11 +2728,9 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$590  = \$419 [31:0];
-    if (\$433 ) begin
-      if (\$435 ) begin
-        \$590  = 32'd0;
-      end
+    \$590  = \$417 [31:0];
+    if (started) begin
+      \$590  = 32'd0;
     end
     if (rst) begin
       \$590  = 32'd0;
@@ -2770,11 +2738,9 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$591  = \$420 [31:0];
-    if (\$433 ) begin
-      if (\$436 ) begin
-        \$591  = 32'd0;
-      end
+    \$591  = \$418 [31:0];
+    if (started) begin
+      \$591  = 32'd0;
     end
     if (rst) begin
       \$591  = 32'd0;
@@ -2782,34 +2748,34 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$592  = control_guard_output;
-    if (\$426 ) begin
-      if (\$427 ) begin
-        \$592  = host__data[1];
+    \$592  = \$419 [31:0];
+    if (\$433 ) begin
+      if (\$435 ) begin
+        \$592  = 32'd0;
       end
     end
     if (rst) begin
-      \$592  = 1'h0;
+      \$592  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$593  = control_guard_input;
-    if (\$426 ) begin
-      if (\$427 ) begin
-        \$593  = host__data[2];
+    \$593  = \$420 [31:0];
+    if (\$433 ) begin
+      if (\$436 ) begin
+        \$593  = 32'd0;
       end
     end
     if (rst) begin
-      \$593  = 1'h0;
+      \$593  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$594  = control_guard_zero;
+    \$594  = control_guard_output;
     if (\$426 ) begin
       if (\$427 ) begin
-        \$594  = host__data[3];
+        \$594  = host__data[1];
       end
     end
     if (rst) begin
@@ -2818,10 +2784,10 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$595  = control_interrupt;
+    \$595  = control_guard_input;
     if (\$426 ) begin
       if (\$427 ) begin
-        \$595  = host__data[4];
+        \$595  = host__data[2];
       end
     end
     if (rst) begin
@@ -2830,16 +2796,11 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$596  = refused;
+    \$596  = control_guard_zero;
     if (\$426 ) begin
       if (\$427 ) begin
-        if (host__data[0]) begin
-          \$596  = 1'h0;
-        end
+        \$596  = host__data[3];
       end
-    end
-    if (\$438 ) begin
-      \$596  = 1'h1;
     end
     if (rst) begin
       \$596  = 1'h0;
@@ -2847,136 +2808,165 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$597  = first;
+    \$597  = control_interrupt;
+    if (\$426 ) begin
+      if (\$427 ) begin
+        \$597  = host__data[4];
+      end
+    end
+    if (rst) begin
+      \$597  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$598  = refused;
+    if (\$426 ) begin
+      if (\$427 ) begin
+        if (host__data[0]) begin
+          \$598  = 1'h0;
+        end
+      end
+    end
+    if (\$438 ) begin
+      \$598  = 1'h1;
+    end
+    if (rst) begin
+      \$598  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$599  = first;
     if (\$426 ) begin
       if (\$428 ) begin
-        \$597  = host__data[15:0];
-      end
-    end
-    if (rst) begin
-      \$597  = 16'h0000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$598  = count;
-    if (\$426 ) begin
-      if (\$429 ) begin
-        \$598  = host__data[15:0];
-      end
-    end
-    if (rst) begin
-      \$598  = 16'h0000;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$599  = ready;
-    if (\$433 ) begin
-      if (\$434 ) begin
         \$599  = host__data[15:0];
       end
     end
     if (rst) begin
-      \$599  = 16'hffff;
+      \$599  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$600  = \$437 ;
+    \$600  = count;
+    if (\$426 ) begin
+      if (\$429 ) begin
+        \$600  = host__data[15:0];
+      end
+    end
     if (rst) begin
-      \$600  = 1'h0;
+      \$600  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$601  = read;
+    \$601  = ready;
+    if (\$433 ) begin
+      if (\$434 ) begin
+        \$601  = host__data[15:0];
+      end
+    end
     if (rst) begin
-      \$601  = 32'd0;
+      \$601  = 16'hffff;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$602  = \$signature__data$243 ;
+    \$602  = \$437 ;
     if (rst) begin
-      \$602  = 24'h000000;
+      \$602  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$603  = \$signature__data$244 ;
+    \$603  = read;
     if (rst) begin
-      \$603  = 22'h000000;
+      \$603  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     \$604  = \$signature__data$245 ;
     if (rst) begin
-      \$604  = 32'd0;
+      \$604  = 24'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$605  = \$439 [1:0];
+    \$605  = \$signature__data$246 ;
     if (rst) begin
-      \$605  = 2'h0;
+      \$605  = 22'h000000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$606  = layer[24:23];
+    \$606  = \$signature__data$247 ;
     if (rst) begin
-      \$606  = 2'h0;
+      \$606  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$607  = \$441 ;
+    \$607  = \$439 [1:0];
     if (rst) begin
-      \$607  = 1'h0;
+      \$607  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$608  = \$443 ;
+    \$608  = layer[24:23];
     if (rst) begin
-      \$608  = 1'h0;
+      \$608  = 2'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$609  = \$445 ;
+    \$609  = \$441 ;
     if (rst) begin
       \$609  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$610  = \$447 ;
+    \$610  = \$443 ;
     if (rst) begin
       \$610  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$611  = { \$569 , \$568 , \$564 , \$560 , \$555 , \$547 , \$539  };
+    \$611  = \$445 ;
     if (rst) begin
-      \$611  = 7'h00;
+      \$611  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$612  = \read_data$247 ;
+    \$612  = \$447 ;
     if (rst) begin
-      \$612  = 64'h0000000000000000;
+      \$612  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$613  = \$570 ;
+    \$613  = { \$569 , \$568 , \$564 , \$560 , \$555 , \$547 , \$539  };
     if (rst) begin
-      \$613  = 32'd0;
+      \$613  = 7'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$614  = \read_data$249 ;
+    if (rst) begin
+      \$614  = 64'h0000000000000000;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$615  = \$570 ;
+    if (rst) begin
+      \$615  = 32'd0;
     end
   end
   always @* begin
@@ -2984,102 +2974,102 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     (* full_case = 32'd1 *)
     casez (region_read)
       3'h0:
-          \$614  = register_data;
+          \$616  = register_data;
       3'h1:
-          \$614  = word;
+          \$616  = word;
       3'h2:
-          \$614  = \$571 ;
+          \$616  = \$571 ;
       3'h3:
-          \$614  = \$572 ;
+          \$616  = \$572 ;
       default:
-          \$614  = activation_word;
+          \$616  = activation_word;
     endcase
     if (rst) begin
-      \$614  = 32'd0;
+      \$616  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$615  = token;
-    if (rst) begin
-      \$615  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$616  = token_0;
-    if (rst) begin
-      \$616  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$617  = token_1;
+    \$617  = token;
     if (rst) begin
       \$617  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$618  = token_2;
+    \$618  = token_0;
     if (rst) begin
       \$618  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$619  = token_3;
+    \$619  = token_1;
     if (rst) begin
       \$619  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$620  = token_4;
+    \$620  = token_2;
     if (rst) begin
       \$620  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$621  = token_5;
+    \$621  = token_3;
     if (rst) begin
       \$621  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$622  = token_6;
+    \$622  = token_4;
     if (rst) begin
       \$622  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$623  = token_7;
+    \$623  = token_5;
     if (rst) begin
       \$623  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$624  = token[1];
+    \$624  = token_6;
     if (rst) begin
-      \$624  = 1'h0;
+      \$624  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$625  = swap_0;
+    \$625  = token_7;
     if (rst) begin
-      \$625  = 1'h0;
+      \$625  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$626  = violation;
+    \$626  = token[1];
     if (rst) begin
-      \$626  = 8'h00;
+      \$626  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$627  = swap_0;
+    if (rst) begin
+      \$627  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$628  = violation;
+    if (rst) begin
+      \$628  = 8'h00;
     end
   end
   always @* begin
@@ -3087,94 +3077,46 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     (* full_case = 32'd1 *)
     casez (guard_output_count_now[3:0])
       4'h0:
-          \$627  = 3'h0;
+          \$629  = 3'h0;
       4'h1:
-          \$627  = 3'h1;
+          \$629  = 3'h1;
       4'h2:
-          \$627  = 3'h1;
+          \$629  = 3'h1;
       4'h3:
-          \$627  = 3'h2;
+          \$629  = 3'h2;
       4'h4:
-          \$627  = 3'h1;
+          \$629  = 3'h1;
       4'h5:
-          \$627  = 3'h2;
+          \$629  = 3'h2;
       4'h6:
-          \$627  = 3'h2;
+          \$629  = 3'h2;
       4'h7:
-          \$627  = 3'h3;
+          \$629  = 3'h3;
       4'h8:
-          \$627  = 3'h1;
+          \$629  = 3'h1;
       4'h9:
-          \$627  = 3'h2;
+          \$629  = 3'h2;
       4'ha:
-          \$627  = 3'h2;
+          \$629  = 3'h2;
       4'hb:
-          \$627  = 3'h3;
+          \$629  = 3'h3;
       4'hc:
-          \$627  = 3'h2;
+          \$629  = 3'h2;
       4'hd:
-          \$627  = 3'h3;
+          \$629  = 3'h3;
       4'he:
-          \$627  = 3'h3;
+          \$629  = 3'h3;
       4'hf:
-          \$627  = 3'h4;
+          \$629  = 3'h4;
     endcase
     if (rst) begin
-      \$627  = 3'h0;
+      \$629  = 3'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     (* full_case = 32'd1 *)
     casez (guard_output_count_now[7:4])
-      4'h0:
-          \$628  = 3'h0;
-      4'h1:
-          \$628  = 3'h1;
-      4'h2:
-          \$628  = 3'h1;
-      4'h3:
-          \$628  = 3'h2;
-      4'h4:
-          \$628  = 3'h1;
-      4'h5:
-          \$628  = 3'h2;
-      4'h6:
-          \$628  = 3'h2;
-      4'h7:
-          \$628  = 3'h3;
-      4'h8:
-          \$628  = 3'h1;
-      4'h9:
-          \$628  = 3'h2;
-      4'ha:
-          \$628  = 3'h2;
-      4'hb:
-          \$628  = 3'h3;
-      4'hc:
-          \$628  = 3'h2;
-      4'hd:
-          \$628  = 3'h3;
-      4'he:
-          \$628  = 3'h3;
-      4'hf:
-          \$628  = 3'h4;
-    endcase
-    if (rst) begin
-      \$628  = 3'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$629  = \violation$262 ;
-    if (rst) begin
-      \$629  = 8'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    (* full_case = 32'd1 *)
-    casez (guard_input_count_now[3:0])
       4'h0:
           \$630  = 3'h0;
       4'h1:
@@ -3214,43 +3156,91 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$631  = \violation$264 ;
+    if (rst) begin
+      \$631  = 8'h00;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    (* full_case = 32'd1 *)
+    casez (guard_input_count_now[3:0])
+      4'h0:
+          \$632  = 3'h0;
+      4'h1:
+          \$632  = 3'h1;
+      4'h2:
+          \$632  = 3'h1;
+      4'h3:
+          \$632  = 3'h2;
+      4'h4:
+          \$632  = 3'h1;
+      4'h5:
+          \$632  = 3'h2;
+      4'h6:
+          \$632  = 3'h2;
+      4'h7:
+          \$632  = 3'h3;
+      4'h8:
+          \$632  = 3'h1;
+      4'h9:
+          \$632  = 3'h2;
+      4'ha:
+          \$632  = 3'h2;
+      4'hb:
+          \$632  = 3'h3;
+      4'hc:
+          \$632  = 3'h2;
+      4'hd:
+          \$632  = 3'h3;
+      4'he:
+          \$632  = 3'h3;
+      4'hf:
+          \$632  = 3'h4;
+    endcase
+    if (rst) begin
+      \$632  = 3'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     (* full_case = 32'd1 *)
     casez (guard_input_count_now[7:4])
       4'h0:
-          \$631  = 3'h0;
+          \$633  = 3'h0;
       4'h1:
-          \$631  = 3'h1;
+          \$633  = 3'h1;
       4'h2:
-          \$631  = 3'h1;
+          \$633  = 3'h1;
       4'h3:
-          \$631  = 3'h2;
+          \$633  = 3'h2;
       4'h4:
-          \$631  = 3'h1;
+          \$633  = 3'h1;
       4'h5:
-          \$631  = 3'h2;
+          \$633  = 3'h2;
       4'h6:
-          \$631  = 3'h2;
+          \$633  = 3'h2;
       4'h7:
-          \$631  = 3'h3;
+          \$633  = 3'h3;
       4'h8:
-          \$631  = 3'h1;
+          \$633  = 3'h1;
       4'h9:
-          \$631  = 3'h2;
+          \$633  = 3'h2;
       4'ha:
-          \$631  = 3'h2;
+          \$633  = 3'h2;
       4'hb:
-          \$631  = 3'h3;
+          \$633  = 3'h3;
       4'hc:
-          \$631  = 3'h2;
+          \$633  = 3'h2;
       4'hd:
-          \$631  = 3'h3;
+          \$633  = 3'h3;
       4'he:
-          \$631  = 3'h3;
+          \$633  = 3'h3;
       4'hf:
-          \$631  = 3'h4;
+          \$633  = 3'h4;
     endcase
     if (rst) begin
-      \$631  = 3'h0;
+      \$633  = 3'h0;
     end
   end
   assign \s_axi_awid$32  = s_axi_awid;
@@ -3288,7 +3278,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \count$94  = count;
   assign \ready$95  = ready;
   assign \$signature__addr  = \$8 [10:0];
-  assign address = { index[5:0], \$632  };
+  assign address = { index[5:0], \$634  };
   assign \$signature__data  = word;
   assign load__addr = host__address[12:2];
   assign load__data = host__data;
@@ -3914,14 +3904,14 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \codes$205[5]  = \codes$204 [47:40];
   assign \codes$205[6]  = \codes$204 [55:48];
   assign \codes$205[7]  = \codes$204 [63:56];
-  assign \read_data$247[0]  = \read_data$247 [7:0];
-  assign \read_data$247[1]  = \read_data$247 [15:8];
-  assign \read_data$247[2]  = \read_data$247 [23:16];
-  assign \read_data$247[3]  = \read_data$247 [31:24];
-  assign \read_data$247[4]  = \read_data$247 [39:32];
-  assign \read_data$247[5]  = \read_data$247 [47:40];
-  assign \read_data$247[6]  = \read_data$247 [55:48];
-  assign \read_data$247[7]  = \read_data$247 [63:56];
+  assign \read_data$249[0]  = \read_data$249 [7:0];
+  assign \read_data$249[1]  = \read_data$249 [15:8];
+  assign \read_data$249[2]  = \read_data$249 [23:16];
+  assign \read_data$249[3]  = \read_data$249 [31:24];
+  assign \read_data$249[4]  = \read_data$249 [39:32];
+  assign \read_data$249[5]  = \read_data$249 [47:40];
+  assign \read_data$249[6]  = \read_data$249 [55:48];
+  assign \read_data$249[7]  = \read_data$249 [63:56];
   assign \token_0.valid  = token_0[0];
   assign \token_0.start  = token_0[1];
   assign \token_0.end  = token_0[2];
@@ -5247,7 +5237,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$120 ),
-    .\port$3617$0 (sum_out),
+    .\port$3623$0 (sum_out),
     .rst(rst),
     .swap(\swap_in$64 ),
     .swap_in(\o$11 [1]),
@@ -5259,7 +5249,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$128 ),
-    .\port$3631$0 (\sum_out$67 ),
+    .\port$3637$0 (\sum_out$67 ),
     .rst(rst),
     .swap(\swap_in$72 ),
     .swap_in(\swap_in$64 ),
@@ -5271,7 +5261,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$136 ),
-    .\port$3645$0 (\sum_out$75 ),
+    .\port$3651$0 (\sum_out$75 ),
     .rst(rst),
     .swap(\swap_in$80 ),
     .swap_in(\swap_in$72 ),
@@ -5283,7 +5273,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$144 ),
-    .\port$3659$0 (\sum_out$83 ),
+    .\port$3665$0 (\sum_out$83 ),
     .rst(rst),
     .swap(\swap_in$88 ),
     .swap_in(\swap_in$80 ),
@@ -5295,7 +5285,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$152 ),
-    .\port$3673$0 (\sum_out$91 ),
+    .\port$3679$0 (\sum_out$91 ),
     .rst(rst),
     .swap(\swap_in$96 ),
     .swap_in(\swap_in$88 ),
@@ -5307,7 +5297,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$160 ),
-    .\port$3687$0 (\sum_out$99 ),
+    .\port$3693$0 (\sum_out$99 ),
     .rst(rst),
     .swap(\swap_in$104 ),
     .swap_in(\swap_in$96 ),
@@ -5319,7 +5309,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$168 ),
-    .\port$3701$0 (\sum_out$107 ),
+    .\port$3707$0 (\sum_out$107 ),
     .rst(rst),
     .swap(\swap_in$112 ),
     .swap_in(\swap_in$104 ),
@@ -5330,7 +5320,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$176 ),
-    .\port$3715$0 (\sum_out$115 ),
+    .\port$3721$0 (\sum_out$115 ),
     .rst(rst),
     .swap_in(\swap_in$112 ),
     .weight_in(weight[63:56])
@@ -5435,7 +5425,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$244 ),
-    .\port$3841$0 (\sum_out$183 ),
+    .\port$3847$0 (\sum_out$183 ),
     .rst(rst),
     .swap(\swap_in$188 ),
     .swap_in(\o$11 [3]),
@@ -5447,7 +5437,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$252 ),
-    .\port$3855$0 (\sum_out$191 ),
+    .\port$3861$0 (\sum_out$191 ),
     .rst(rst),
     .swap(\swap_in$196 ),
     .swap_in(\swap_in$188 ),
@@ -5459,7 +5449,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$260 ),
-    .\port$3869$0 (\sum_out$199 ),
+    .\port$3875$0 (\sum_out$199 ),
     .rst(rst),
     .swap(\swap_in$204 ),
     .swap_in(\swap_in$196 ),
@@ -5471,7 +5461,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$268 ),
-    .\port$3883$0 (\sum_out$207 ),
+    .\port$3889$0 (\sum_out$207 ),
     .rst(rst),
     .swap(\swap_in$212 ),
     .swap_in(\swap_in$204 ),
@@ -5483,7 +5473,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$276 ),
-    .\port$3897$0 (\sum_out$215 ),
+    .\port$3903$0 (\sum_out$215 ),
     .rst(rst),
     .swap(\swap_in$220 ),
     .swap_in(\swap_in$212 ),
@@ -5495,7 +5485,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$284 ),
-    .\port$3911$0 (\sum_out$223 ),
+    .\port$3917$0 (\sum_out$223 ),
     .rst(rst),
     .swap(\swap_in$228 ),
     .swap_in(\swap_in$220 ),
@@ -5507,7 +5497,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$292 ),
-    .\port$3925$0 (\sum_out$231 ),
+    .\port$3931$0 (\sum_out$231 ),
     .rst(rst),
     .swap(\swap_in$236 ),
     .swap_in(\swap_in$228 ),
@@ -5518,7 +5508,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$300 ),
-    .\port$3939$0 (\sum_out$239 ),
+    .\port$3945$0 (\sum_out$239 ),
     .rst(rst),
     .swap_in(\swap_in$236 ),
     .weight_in(weight[63:56])
@@ -5811,7 +5801,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$433 ),
-    .\port$4289$0 (\sum_out$431 ),
+    .\port$4295$0 (\sum_out$431 ),
     .rst(rst),
     .swap(\swap_in$438 ),
     .swap_in(\o$11 [7]),
@@ -5823,7 +5813,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$442 ),
-    .\port$4303$0 (\sum_out$441 ),
+    .\port$4309$0 (\sum_out$441 ),
     .rst(rst),
     .swap(\swap_in$447 ),
     .swap_in(\swap_in$438 ),
@@ -5835,7 +5825,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$451 ),
-    .\port$4317$0 (\sum_out$450 ),
+    .\port$4323$0 (\sum_out$450 ),
     .rst(rst),
     .swap(\swap_in$456 ),
     .swap_in(\swap_in$447 ),
@@ -5847,7 +5837,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$460 ),
-    .\port$4331$0 (\sum_out$459 ),
+    .\port$4337$0 (\sum_out$459 ),
     .rst(rst),
     .swap(\swap_in$465 ),
     .swap_in(\swap_in$456 ),
@@ -5859,7 +5849,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$469 ),
-    .\port$4345$0 (\sum_out$468 ),
+    .\port$4351$0 (\sum_out$468 ),
     .rst(rst),
     .swap(\swap_in$474 ),
     .swap_in(\swap_in$465 ),
@@ -5871,7 +5861,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$478 ),
-    .\port$4359$0 (\sum_out$477 ),
+    .\port$4365$0 (\sum_out$477 ),
     .rst(rst),
     .swap(\swap_in$483 ),
     .swap_in(\swap_in$474 ),
@@ -5883,7 +5873,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$487 ),
-    .\port$4373$0 (\sum_out$486 ),
+    .\port$4379$0 (\sum_out$486 ),
     .rst(rst),
     .swap(\swap_in$492 ),
     .swap_in(\swap_in$483 ),
@@ -5894,7 +5884,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$496 ),
-    .\port$4387$0 (\sum_out$495 ),
+    .\port$4393$0 (\sum_out$495 ),
     .rst(rst),
     .swap_in(\swap_in$492 ),
     .weight_in(weight[63:56])
@@ -7144,7 +7134,7 @@ module \holdfast_8x8_guard.array.pe_0_7 (rst, weight_in, act_in, swap_in, partia
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$3617$0 , activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$3623$0 , activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$10  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7166,8 +7156,8 @@ module \holdfast_8x8_guard.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3617$0 ;
-  wire [15:0] \port$3617$0 ;
+  input [15:0] \port$3623$0 ;
+  wire [15:0] \port$3623$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7184,7 +7174,7 @@ module \holdfast_8x8_guard.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3617$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3623$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7246,13 +7236,13 @@ module \holdfast_8x8_guard.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3617$0 [15], \port$3617$0  };
+  assign sum_in = { \port$3623$0 [15], \port$3623$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_1 (rst, weight_in, \port$3631$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_1 (rst, weight_in, \port$3637$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$11  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7274,8 +7264,8 @@ module \holdfast_8x8_guard.array.pe_1_1 (rst, weight_in, \port$3631$0 , act_in, 
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3631$0 ;
-  wire [15:0] \port$3631$0 ;
+  input [15:0] \port$3637$0 ;
+  wire [15:0] \port$3637$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7292,7 +7282,7 @@ module \holdfast_8x8_guard.array.pe_1_1 (rst, weight_in, \port$3631$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3631$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3637$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7354,13 +7344,13 @@ module \holdfast_8x8_guard.array.pe_1_1 (rst, weight_in, \port$3631$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3631$0 [15], \port$3631$0  };
+  assign sum_in = { \port$3637$0 [15], \port$3637$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_2 (rst, weight_in, \port$3645$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_2 (rst, weight_in, \port$3651$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$12  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7382,8 +7372,8 @@ module \holdfast_8x8_guard.array.pe_1_2 (rst, weight_in, \port$3645$0 , act_in, 
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3645$0 ;
-  wire [15:0] \port$3645$0 ;
+  input [15:0] \port$3651$0 ;
+  wire [15:0] \port$3651$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7400,7 +7390,7 @@ module \holdfast_8x8_guard.array.pe_1_2 (rst, weight_in, \port$3645$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3645$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3651$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7462,13 +7452,13 @@ module \holdfast_8x8_guard.array.pe_1_2 (rst, weight_in, \port$3645$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3645$0 [15], \port$3645$0  };
+  assign sum_in = { \port$3651$0 [15], \port$3651$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_3 (rst, weight_in, \port$3659$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_3 (rst, weight_in, \port$3665$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$13  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7490,8 +7480,8 @@ module \holdfast_8x8_guard.array.pe_1_3 (rst, weight_in, \port$3659$0 , act_in, 
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3659$0 ;
-  wire [15:0] \port$3659$0 ;
+  input [15:0] \port$3665$0 ;
+  wire [15:0] \port$3665$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7508,7 +7498,7 @@ module \holdfast_8x8_guard.array.pe_1_3 (rst, weight_in, \port$3659$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3659$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3665$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7570,13 +7560,13 @@ module \holdfast_8x8_guard.array.pe_1_3 (rst, weight_in, \port$3659$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3659$0 [15], \port$3659$0  };
+  assign sum_in = { \port$3665$0 [15], \port$3665$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_4 (rst, weight_in, \port$3673$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_4 (rst, weight_in, \port$3679$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$14  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7598,8 +7588,8 @@ module \holdfast_8x8_guard.array.pe_1_4 (rst, weight_in, \port$3673$0 , act_in, 
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3673$0 ;
-  wire [15:0] \port$3673$0 ;
+  input [15:0] \port$3679$0 ;
+  wire [15:0] \port$3679$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7616,7 +7606,7 @@ module \holdfast_8x8_guard.array.pe_1_4 (rst, weight_in, \port$3673$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3673$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3679$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7678,13 +7668,13 @@ module \holdfast_8x8_guard.array.pe_1_4 (rst, weight_in, \port$3673$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3673$0 [15], \port$3673$0  };
+  assign sum_in = { \port$3679$0 [15], \port$3679$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_5 (rst, weight_in, \port$3687$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_5 (rst, weight_in, \port$3693$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$15  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7706,8 +7696,8 @@ module \holdfast_8x8_guard.array.pe_1_5 (rst, weight_in, \port$3687$0 , act_in, 
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3687$0 ;
-  wire [15:0] \port$3687$0 ;
+  input [15:0] \port$3693$0 ;
+  wire [15:0] \port$3693$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7724,7 +7714,7 @@ module \holdfast_8x8_guard.array.pe_1_5 (rst, weight_in, \port$3687$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3687$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3693$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7786,13 +7776,13 @@ module \holdfast_8x8_guard.array.pe_1_5 (rst, weight_in, \port$3687$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3687$0 [15], \port$3687$0  };
+  assign sum_in = { \port$3693$0 [15], \port$3693$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_6 (rst, weight_in, \port$3701$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_6 (rst, weight_in, \port$3707$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$16  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7814,8 +7804,8 @@ module \holdfast_8x8_guard.array.pe_1_6 (rst, weight_in, \port$3701$0 , act_in, 
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3701$0 ;
-  wire [15:0] \port$3701$0 ;
+  input [15:0] \port$3707$0 ;
+  wire [15:0] \port$3707$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7832,7 +7822,7 @@ module \holdfast_8x8_guard.array.pe_1_6 (rst, weight_in, \port$3701$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3701$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3707$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7894,13 +7884,13 @@ module \holdfast_8x8_guard.array.pe_1_6 (rst, weight_in, \port$3701$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3701$0 [15], \port$3701$0  };
+  assign sum_in = { \port$3707$0 [15], \port$3707$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_7 (rst, weight_in, \port$3715$0 , act_in, swap_in, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_7 (rst, weight_in, \port$3721$0 , act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$17  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7921,8 +7911,8 @@ module \holdfast_8x8_guard.array.pe_1_7 (rst, weight_in, \port$3715$0 , act_in, 
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3715$0 ;
-  wire [15:0] \port$3715$0 ;
+  input [15:0] \port$3721$0 ;
+  wire [15:0] \port$3721$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7938,7 +7928,7 @@ module \holdfast_8x8_guard.array.pe_1_7 (rst, weight_in, \port$3715$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3715$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3721$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8000,7 +7990,7 @@ module \holdfast_8x8_guard.array.pe_1_7 (rst, weight_in, \port$3715$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3715$0 [15], \port$3715$0  };
+  assign sum_in = { \port$3721$0 [15], \port$3721$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -8852,7 +8842,7 @@ module \holdfast_8x8_guard.array.pe_2_7 (rst, weight_in, sum_in, act_in, swap_in
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$3841$0 , activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$3847$0 , activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$26  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8874,8 +8864,8 @@ module \holdfast_8x8_guard.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3841$0 ;
-  wire [16:0] \port$3841$0 ;
+  input [16:0] \port$3847$0 ;
+  wire [16:0] \port$3847$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8892,7 +8882,7 @@ module \holdfast_8x8_guard.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3841$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3847$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8954,13 +8944,13 @@ module \holdfast_8x8_guard.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3841$0 [16], \port$3841$0  };
+  assign sum_in = { \port$3847$0 [16], \port$3847$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_1 (rst, weight_in, \port$3855$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_1 (rst, weight_in, \port$3861$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$27  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8982,8 +8972,8 @@ module \holdfast_8x8_guard.array.pe_3_1 (rst, weight_in, \port$3855$0 , act_in, 
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3855$0 ;
-  wire [16:0] \port$3855$0 ;
+  input [16:0] \port$3861$0 ;
+  wire [16:0] \port$3861$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -9000,7 +8990,7 @@ module \holdfast_8x8_guard.array.pe_3_1 (rst, weight_in, \port$3855$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3855$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3861$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9062,13 +9052,13 @@ module \holdfast_8x8_guard.array.pe_3_1 (rst, weight_in, \port$3855$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3855$0 [16], \port$3855$0  };
+  assign sum_in = { \port$3861$0 [16], \port$3861$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_2 (rst, weight_in, \port$3869$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_2 (rst, weight_in, \port$3875$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$28  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -9090,8 +9080,8 @@ module \holdfast_8x8_guard.array.pe_3_2 (rst, weight_in, \port$3869$0 , act_in, 
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3869$0 ;
-  wire [16:0] \port$3869$0 ;
+  input [16:0] \port$3875$0 ;
+  wire [16:0] \port$3875$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -9108,7 +9098,7 @@ module \holdfast_8x8_guard.array.pe_3_2 (rst, weight_in, \port$3869$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3869$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3875$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9170,13 +9160,13 @@ module \holdfast_8x8_guard.array.pe_3_2 (rst, weight_in, \port$3869$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3869$0 [16], \port$3869$0  };
+  assign sum_in = { \port$3875$0 [16], \port$3875$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_3 (rst, weight_in, \port$3883$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_3 (rst, weight_in, \port$3889$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$29  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -9198,8 +9188,8 @@ module \holdfast_8x8_guard.array.pe_3_3 (rst, weight_in, \port$3883$0 , act_in, 
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3883$0 ;
-  wire [16:0] \port$3883$0 ;
+  input [16:0] \port$3889$0 ;
+  wire [16:0] \port$3889$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -9216,7 +9206,7 @@ module \holdfast_8x8_guard.array.pe_3_3 (rst, weight_in, \port$3883$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3883$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3889$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9278,13 +9268,13 @@ module \holdfast_8x8_guard.array.pe_3_3 (rst, weight_in, \port$3883$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3883$0 [16], \port$3883$0  };
+  assign sum_in = { \port$3889$0 [16], \port$3889$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_4 (rst, weight_in, \port$3897$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_4 (rst, weight_in, \port$3903$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$30  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -9306,8 +9296,8 @@ module \holdfast_8x8_guard.array.pe_3_4 (rst, weight_in, \port$3897$0 , act_in, 
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3897$0 ;
-  wire [16:0] \port$3897$0 ;
+  input [16:0] \port$3903$0 ;
+  wire [16:0] \port$3903$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -9324,7 +9314,7 @@ module \holdfast_8x8_guard.array.pe_3_4 (rst, weight_in, \port$3897$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3897$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3903$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9386,13 +9376,13 @@ module \holdfast_8x8_guard.array.pe_3_4 (rst, weight_in, \port$3897$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3897$0 [16], \port$3897$0  };
+  assign sum_in = { \port$3903$0 [16], \port$3903$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_5 (rst, weight_in, \port$3911$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_5 (rst, weight_in, \port$3917$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$31  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -9414,8 +9404,8 @@ module \holdfast_8x8_guard.array.pe_3_5 (rst, weight_in, \port$3911$0 , act_in, 
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3911$0 ;
-  wire [16:0] \port$3911$0 ;
+  input [16:0] \port$3917$0 ;
+  wire [16:0] \port$3917$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -9432,7 +9422,7 @@ module \holdfast_8x8_guard.array.pe_3_5 (rst, weight_in, \port$3911$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3911$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3917$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9494,13 +9484,13 @@ module \holdfast_8x8_guard.array.pe_3_5 (rst, weight_in, \port$3911$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3911$0 [16], \port$3911$0  };
+  assign sum_in = { \port$3917$0 [16], \port$3917$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_6 (rst, weight_in, \port$3925$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_6 (rst, weight_in, \port$3931$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$32  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -9522,8 +9512,8 @@ module \holdfast_8x8_guard.array.pe_3_6 (rst, weight_in, \port$3925$0 , act_in, 
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3925$0 ;
-  wire [16:0] \port$3925$0 ;
+  input [16:0] \port$3931$0 ;
+  wire [16:0] \port$3931$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -9540,7 +9530,7 @@ module \holdfast_8x8_guard.array.pe_3_6 (rst, weight_in, \port$3925$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3925$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3931$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9602,13 +9592,13 @@ module \holdfast_8x8_guard.array.pe_3_6 (rst, weight_in, \port$3925$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3925$0 [16], \port$3925$0  };
+  assign sum_in = { \port$3931$0 [16], \port$3931$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_7 (rst, weight_in, \port$3939$0 , act_in, swap_in, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_7 (rst, weight_in, \port$3945$0 , act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$33  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -9629,8 +9619,8 @@ module \holdfast_8x8_guard.array.pe_3_7 (rst, weight_in, \port$3939$0 , act_in, 
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3939$0 ;
-  wire [16:0] \port$3939$0 ;
+  input [16:0] \port$3945$0 ;
+  wire [16:0] \port$3945$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -9646,7 +9636,7 @@ module \holdfast_8x8_guard.array.pe_3_7 (rst, weight_in, \port$3939$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3939$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3945$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9708,7 +9698,7 @@ module \holdfast_8x8_guard.array.pe_3_7 (rst, weight_in, \port$3939$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3939$0 [16], \port$3939$0  };
+  assign sum_in = { \port$3945$0 [16], \port$3945$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -12252,7 +12242,7 @@ module \holdfast_8x8_guard.array.pe_6_7 (rst, weight_in, sum_in, act_in, swap_in
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$4289$0 , activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$4295$0 , activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$58  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12274,8 +12264,8 @@ module \holdfast_8x8_guard.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4289$0 ;
-  wire [17:0] \port$4289$0 ;
+  input [17:0] \port$4295$0 ;
+  wire [17:0] \port$4295$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12292,7 +12282,7 @@ module \holdfast_8x8_guard.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4289$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4295$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12354,13 +12344,13 @@ module \holdfast_8x8_guard.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4289$0 [17], \port$4289$0  };
+  assign sum_in = { \port$4295$0 [17], \port$4295$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_1 (rst, weight_in, \port$4303$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_1 (rst, weight_in, \port$4309$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$59  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12382,8 +12372,8 @@ module \holdfast_8x8_guard.array.pe_7_1 (rst, weight_in, \port$4303$0 , act_in, 
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4303$0 ;
-  wire [17:0] \port$4303$0 ;
+  input [17:0] \port$4309$0 ;
+  wire [17:0] \port$4309$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12400,7 +12390,7 @@ module \holdfast_8x8_guard.array.pe_7_1 (rst, weight_in, \port$4303$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4303$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4309$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12462,13 +12452,13 @@ module \holdfast_8x8_guard.array.pe_7_1 (rst, weight_in, \port$4303$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4303$0 [17], \port$4303$0  };
+  assign sum_in = { \port$4309$0 [17], \port$4309$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_2 (rst, weight_in, \port$4317$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_2 (rst, weight_in, \port$4323$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$60  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12490,8 +12480,8 @@ module \holdfast_8x8_guard.array.pe_7_2 (rst, weight_in, \port$4317$0 , act_in, 
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4317$0 ;
-  wire [17:0] \port$4317$0 ;
+  input [17:0] \port$4323$0 ;
+  wire [17:0] \port$4323$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12508,7 +12498,7 @@ module \holdfast_8x8_guard.array.pe_7_2 (rst, weight_in, \port$4317$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4317$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4323$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12570,13 +12560,13 @@ module \holdfast_8x8_guard.array.pe_7_2 (rst, weight_in, \port$4317$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4317$0 [17], \port$4317$0  };
+  assign sum_in = { \port$4323$0 [17], \port$4323$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_3 (rst, weight_in, \port$4331$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_3 (rst, weight_in, \port$4337$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$61  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12598,8 +12588,8 @@ module \holdfast_8x8_guard.array.pe_7_3 (rst, weight_in, \port$4331$0 , act_in, 
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4331$0 ;
-  wire [17:0] \port$4331$0 ;
+  input [17:0] \port$4337$0 ;
+  wire [17:0] \port$4337$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12616,7 +12606,7 @@ module \holdfast_8x8_guard.array.pe_7_3 (rst, weight_in, \port$4331$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4331$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4337$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12678,13 +12668,13 @@ module \holdfast_8x8_guard.array.pe_7_3 (rst, weight_in, \port$4331$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4331$0 [17], \port$4331$0  };
+  assign sum_in = { \port$4337$0 [17], \port$4337$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_4 (rst, weight_in, \port$4345$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_4 (rst, weight_in, \port$4351$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$62  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12706,8 +12696,8 @@ module \holdfast_8x8_guard.array.pe_7_4 (rst, weight_in, \port$4345$0 , act_in, 
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4345$0 ;
-  wire [17:0] \port$4345$0 ;
+  input [17:0] \port$4351$0 ;
+  wire [17:0] \port$4351$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12724,7 +12714,7 @@ module \holdfast_8x8_guard.array.pe_7_4 (rst, weight_in, \port$4345$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4345$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4351$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12786,13 +12776,13 @@ module \holdfast_8x8_guard.array.pe_7_4 (rst, weight_in, \port$4345$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4345$0 [17], \port$4345$0  };
+  assign sum_in = { \port$4351$0 [17], \port$4351$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_5 (rst, weight_in, \port$4359$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_5 (rst, weight_in, \port$4365$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$63  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12814,8 +12804,8 @@ module \holdfast_8x8_guard.array.pe_7_5 (rst, weight_in, \port$4359$0 , act_in, 
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4359$0 ;
-  wire [17:0] \port$4359$0 ;
+  input [17:0] \port$4365$0 ;
+  wire [17:0] \port$4365$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12832,7 +12822,7 @@ module \holdfast_8x8_guard.array.pe_7_5 (rst, weight_in, \port$4359$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4359$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4365$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12894,13 +12884,13 @@ module \holdfast_8x8_guard.array.pe_7_5 (rst, weight_in, \port$4359$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4359$0 [17], \port$4359$0  };
+  assign sum_in = { \port$4365$0 [17], \port$4365$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_6 (rst, weight_in, \port$4373$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_6 (rst, weight_in, \port$4379$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$64  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12922,8 +12912,8 @@ module \holdfast_8x8_guard.array.pe_7_6 (rst, weight_in, \port$4373$0 , act_in, 
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4373$0 ;
-  wire [17:0] \port$4373$0 ;
+  input [17:0] \port$4379$0 ;
+  wire [17:0] \port$4379$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12940,7 +12930,7 @@ module \holdfast_8x8_guard.array.pe_7_6 (rst, weight_in, \port$4373$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4373$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4379$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -13002,13 +12992,13 @@ module \holdfast_8x8_guard.array.pe_7_6 (rst, weight_in, \port$4373$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4373$0 [17], \port$4373$0  };
+  assign sum_in = { \port$4379$0 [17], \port$4379$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_7 (rst, weight_in, \port$4387$0 , act_in, swap_in, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_7 (rst, weight_in, \port$4393$0 , act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$65  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -13029,8 +13019,8 @@ module \holdfast_8x8_guard.array.pe_7_7 (rst, weight_in, \port$4387$0 , act_in, 
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4387$0 ;
-  wire [17:0] \port$4387$0 ;
+  input [17:0] \port$4393$0 ;
+  wire [17:0] \port$4393$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -13046,7 +13036,7 @@ module \holdfast_8x8_guard.array.pe_7_7 (rst, weight_in, \port$4387$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4387$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4393$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -13108,7 +13098,7 @@ module \holdfast_8x8_guard.array.pe_7_7 (rst, weight_in, \port$4387$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4387$0 [17], \port$4387$0  };
+  assign sum_in = { \port$4393$0 [17], \port$4393$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -15850,7 +15840,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .below(below),
     .check(checked),
     .override(pad_selected),
-    .\port$5490$358 (layer[373:358]),
+    .\port$5496$358 (layer[373:358]),
     .result(result),
     .value(selected[7:0]),
     .violation(\violation$35 )
@@ -15860,7 +15850,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .below(below),
     .check(checked),
     .override(pad_selected),
-    .\port$5490$358 (layer[373:358]),
+    .\port$5496$358 (layer[373:358]),
     .result(\result$19 ),
     .value(selected[15:8]),
     .violation(\violation$43 )
@@ -15870,7 +15860,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .below(below),
     .check(checked),
     .override(pad_selected),
-    .\port$5490$358 (layer[373:358]),
+    .\port$5496$358 (layer[373:358]),
     .result(\result$20 ),
     .value(selected[23:16]),
     .violation(\violation$51 )
@@ -15880,7 +15870,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .below(below),
     .check(checked),
     .override(pad_selected),
-    .\port$5490$358 (layer[373:358]),
+    .\port$5496$358 (layer[373:358]),
     .result(\result$21 ),
     .value(selected[31:24]),
     .violation(\violation$59 )
@@ -15890,7 +15880,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .below(below),
     .check(checked),
     .override(pad_selected),
-    .\port$5490$358 (layer[373:358]),
+    .\port$5496$358 (layer[373:358]),
     .result(\result$22 ),
     .value(selected[39:32]),
     .violation(\violation$67 )
@@ -15900,7 +15890,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .below(below),
     .check(checked),
     .override(pad_selected),
-    .\port$5490$358 (layer[373:358]),
+    .\port$5496$358 (layer[373:358]),
     .result(\result$23 ),
     .value(selected[47:40]),
     .violation(\violation$75 )
@@ -15910,7 +15900,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .below(below),
     .check(checked),
     .override(pad_selected),
-    .\port$5490$358 (layer[373:358]),
+    .\port$5496$358 (layer[373:358]),
     .result(\result$24 ),
     .value(selected[55:48]),
     .violation(\violation$83 )
@@ -15920,7 +15910,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .below(below),
     .check(checked),
     .override(pad_selected),
-    .\port$5490$358 (layer[373:358]),
+    .\port$5496$358 (layer[373:358]),
     .result(\result$25 ),
     .value(selected[63:56]),
     .violation(\violation$91 )
@@ -16152,7 +16142,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
   assign violation[0] = \violation$35 ;
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_0 (result, override, check, below, above, value, \port$5490$358 , violation);
+module \holdfast_8x8_guard.input_stage.guard_0 (result, override, check, below, above, value, \port$5496$358 , violation);
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -16176,34 +16166,34 @@ module \holdfast_8x8_guard.input_stage.guard_0 (result, override, check, below, 
   wire [7:0] lo;
   input override;
   wire override;
-  input [15:0] \port$5490$358 ;
-  wire [15:0] \port$5490$358 ;
+  input [15:0] \port$5496$358 ;
+  wire [15:0] \port$5496$358 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = { \port$5490$358 [7], value[6:0] } < { value[7], \port$5490$358 [6:0] };
+  assign \$1  = { \port$5496$358 [7], value[6:0] } < { value[7], \port$5496$358 [6:0] };
   assign \$2  = check & \$1 ;
-  assign \$3  = { value[7], \port$5490$358 [14:8] } < { \port$5490$358 [15], value[6:0] };
+  assign \$3  = { value[7], \port$5496$358 [14:8] } < { \port$5496$358 [15], value[6:0] };
   assign \$4  = check & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = { \port$5490$358 [7], value[6:0] } < { value[7], \port$5490$358 [6:0] };
+  assign \$5  = { \port$5496$358 [7], value[6:0] } < { value[7], \port$5496$358 [6:0] };
   assign \$6  = check & \$5 ;
-  assign \$7  = { value[7], \port$5490$358 [14:8] } < { \port$5490$358 [15], value[6:0] };
+  assign \$7  = { value[7], \port$5496$358 [14:8] } < { \port$5496$358 [15], value[6:0] };
   assign \$8  = check & \$7 ;
   assign \$9  = \$6  | \$8 ;
   assign \$10  = \$9  | override;
-  assign \$11  = { \port$5490$358 [7], value[6:0] } < { value[7], \port$5490$358 [6:0] };
+  assign \$11  = { \port$5496$358 [7], value[6:0] } < { value[7], \port$5496$358 [6:0] };
   assign \$12  = check & \$11 ;
   assign \$13  = \$12  ? below : above;
   assign result = \$10  ? \$13  : value;
-  assign lo = \port$5490$358 [7:0];
-  assign hi = \port$5490$358 [15:8];
+  assign lo = \port$5496$358 [7:0];
+  assign hi = \port$5496$358 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_1 (result, override, check, below, above, value, \port$5490$358 , violation);
+module \holdfast_8x8_guard.input_stage.guard_1 (result, override, check, below, above, value, \port$5496$358 , violation);
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -16227,34 +16217,34 @@ module \holdfast_8x8_guard.input_stage.guard_1 (result, override, check, below, 
   wire [7:0] lo;
   input override;
   wire override;
-  input [15:0] \port$5490$358 ;
-  wire [15:0] \port$5490$358 ;
+  input [15:0] \port$5496$358 ;
+  wire [15:0] \port$5496$358 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = { \port$5490$358 [7], value[6:0] } < { value[7], \port$5490$358 [6:0] };
+  assign \$1  = { \port$5496$358 [7], value[6:0] } < { value[7], \port$5496$358 [6:0] };
   assign \$2  = check & \$1 ;
-  assign \$3  = { value[7], \port$5490$358 [14:8] } < { \port$5490$358 [15], value[6:0] };
+  assign \$3  = { value[7], \port$5496$358 [14:8] } < { \port$5496$358 [15], value[6:0] };
   assign \$4  = check & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = { \port$5490$358 [7], value[6:0] } < { value[7], \port$5490$358 [6:0] };
+  assign \$5  = { \port$5496$358 [7], value[6:0] } < { value[7], \port$5496$358 [6:0] };
   assign \$6  = check & \$5 ;
-  assign \$7  = { value[7], \port$5490$358 [14:8] } < { \port$5490$358 [15], value[6:0] };
+  assign \$7  = { value[7], \port$5496$358 [14:8] } < { \port$5496$358 [15], value[6:0] };
   assign \$8  = check & \$7 ;
   assign \$9  = \$6  | \$8 ;
   assign \$10  = \$9  | override;
-  assign \$11  = { \port$5490$358 [7], value[6:0] } < { value[7], \port$5490$358 [6:0] };
+  assign \$11  = { \port$5496$358 [7], value[6:0] } < { value[7], \port$5496$358 [6:0] };
   assign \$12  = check & \$11 ;
   assign \$13  = \$12  ? below : above;
   assign result = \$10  ? \$13  : value;
-  assign lo = \port$5490$358 [7:0];
-  assign hi = \port$5490$358 [15:8];
+  assign lo = \port$5496$358 [7:0];
+  assign hi = \port$5496$358 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_2 (result, override, check, below, above, value, \port$5490$358 , violation);
+module \holdfast_8x8_guard.input_stage.guard_2 (result, override, check, below, above, value, \port$5496$358 , violation);
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -16278,34 +16268,34 @@ module \holdfast_8x8_guard.input_stage.guard_2 (result, override, check, below, 
   wire [7:0] lo;
   input override;
   wire override;
-  input [15:0] \port$5490$358 ;
-  wire [15:0] \port$5490$358 ;
+  input [15:0] \port$5496$358 ;
+  wire [15:0] \port$5496$358 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = { \port$5490$358 [7], value[6:0] } < { value[7], \port$5490$358 [6:0] };
+  assign \$1  = { \port$5496$358 [7], value[6:0] } < { value[7], \port$5496$358 [6:0] };
   assign \$2  = check & \$1 ;
-  assign \$3  = { value[7], \port$5490$358 [14:8] } < { \port$5490$358 [15], value[6:0] };
+  assign \$3  = { value[7], \port$5496$358 [14:8] } < { \port$5496$358 [15], value[6:0] };
   assign \$4  = check & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = { \port$5490$358 [7], value[6:0] } < { value[7], \port$5490$358 [6:0] };
+  assign \$5  = { \port$5496$358 [7], value[6:0] } < { value[7], \port$5496$358 [6:0] };
   assign \$6  = check & \$5 ;
-  assign \$7  = { value[7], \port$5490$358 [14:8] } < { \port$5490$358 [15], value[6:0] };
+  assign \$7  = { value[7], \port$5496$358 [14:8] } < { \port$5496$358 [15], value[6:0] };
   assign \$8  = check & \$7 ;
   assign \$9  = \$6  | \$8 ;
   assign \$10  = \$9  | override;
-  assign \$11  = { \port$5490$358 [7], value[6:0] } < { value[7], \port$5490$358 [6:0] };
+  assign \$11  = { \port$5496$358 [7], value[6:0] } < { value[7], \port$5496$358 [6:0] };
   assign \$12  = check & \$11 ;
   assign \$13  = \$12  ? below : above;
   assign result = \$10  ? \$13  : value;
-  assign lo = \port$5490$358 [7:0];
-  assign hi = \port$5490$358 [15:8];
+  assign lo = \port$5496$358 [7:0];
+  assign hi = \port$5496$358 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_3 (result, override, check, below, above, value, \port$5490$358 , violation);
+module \holdfast_8x8_guard.input_stage.guard_3 (result, override, check, below, above, value, \port$5496$358 , violation);
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -16329,34 +16319,34 @@ module \holdfast_8x8_guard.input_stage.guard_3 (result, override, check, below, 
   wire [7:0] lo;
   input override;
   wire override;
-  input [15:0] \port$5490$358 ;
-  wire [15:0] \port$5490$358 ;
+  input [15:0] \port$5496$358 ;
+  wire [15:0] \port$5496$358 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = { \port$5490$358 [7], value[6:0] } < { value[7], \port$5490$358 [6:0] };
+  assign \$1  = { \port$5496$358 [7], value[6:0] } < { value[7], \port$5496$358 [6:0] };
   assign \$2  = check & \$1 ;
-  assign \$3  = { value[7], \port$5490$358 [14:8] } < { \port$5490$358 [15], value[6:0] };
+  assign \$3  = { value[7], \port$5496$358 [14:8] } < { \port$5496$358 [15], value[6:0] };
   assign \$4  = check & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = { \port$5490$358 [7], value[6:0] } < { value[7], \port$5490$358 [6:0] };
+  assign \$5  = { \port$5496$358 [7], value[6:0] } < { value[7], \port$5496$358 [6:0] };
   assign \$6  = check & \$5 ;
-  assign \$7  = { value[7], \port$5490$358 [14:8] } < { \port$5490$358 [15], value[6:0] };
+  assign \$7  = { value[7], \port$5496$358 [14:8] } < { \port$5496$358 [15], value[6:0] };
   assign \$8  = check & \$7 ;
   assign \$9  = \$6  | \$8 ;
   assign \$10  = \$9  | override;
-  assign \$11  = { \port$5490$358 [7], value[6:0] } < { value[7], \port$5490$358 [6:0] };
+  assign \$11  = { \port$5496$358 [7], value[6:0] } < { value[7], \port$5496$358 [6:0] };
   assign \$12  = check & \$11 ;
   assign \$13  = \$12  ? below : above;
   assign result = \$10  ? \$13  : value;
-  assign lo = \port$5490$358 [7:0];
-  assign hi = \port$5490$358 [15:8];
+  assign lo = \port$5496$358 [7:0];
+  assign hi = \port$5496$358 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_4 (result, override, check, below, above, value, \port$5490$358 , violation);
+module \holdfast_8x8_guard.input_stage.guard_4 (result, override, check, below, above, value, \port$5496$358 , violation);
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -16380,34 +16370,34 @@ module \holdfast_8x8_guard.input_stage.guard_4 (result, override, check, below, 
   wire [7:0] lo;
   input override;
   wire override;
-  input [15:0] \port$5490$358 ;
-  wire [15:0] \port$5490$358 ;
+  input [15:0] \port$5496$358 ;
+  wire [15:0] \port$5496$358 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = { \port$5490$358 [7], value[6:0] } < { value[7], \port$5490$358 [6:0] };
+  assign \$1  = { \port$5496$358 [7], value[6:0] } < { value[7], \port$5496$358 [6:0] };
   assign \$2  = check & \$1 ;
-  assign \$3  = { value[7], \port$5490$358 [14:8] } < { \port$5490$358 [15], value[6:0] };
+  assign \$3  = { value[7], \port$5496$358 [14:8] } < { \port$5496$358 [15], value[6:0] };
   assign \$4  = check & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = { \port$5490$358 [7], value[6:0] } < { value[7], \port$5490$358 [6:0] };
+  assign \$5  = { \port$5496$358 [7], value[6:0] } < { value[7], \port$5496$358 [6:0] };
   assign \$6  = check & \$5 ;
-  assign \$7  = { value[7], \port$5490$358 [14:8] } < { \port$5490$358 [15], value[6:0] };
+  assign \$7  = { value[7], \port$5496$358 [14:8] } < { \port$5496$358 [15], value[6:0] };
   assign \$8  = check & \$7 ;
   assign \$9  = \$6  | \$8 ;
   assign \$10  = \$9  | override;
-  assign \$11  = { \port$5490$358 [7], value[6:0] } < { value[7], \port$5490$358 [6:0] };
+  assign \$11  = { \port$5496$358 [7], value[6:0] } < { value[7], \port$5496$358 [6:0] };
   assign \$12  = check & \$11 ;
   assign \$13  = \$12  ? below : above;
   assign result = \$10  ? \$13  : value;
-  assign lo = \port$5490$358 [7:0];
-  assign hi = \port$5490$358 [15:8];
+  assign lo = \port$5496$358 [7:0];
+  assign hi = \port$5496$358 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_5 (result, override, check, below, above, value, \port$5490$358 , violation);
+module \holdfast_8x8_guard.input_stage.guard_5 (result, override, check, below, above, value, \port$5496$358 , violation);
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -16431,34 +16421,34 @@ module \holdfast_8x8_guard.input_stage.guard_5 (result, override, check, below, 
   wire [7:0] lo;
   input override;
   wire override;
-  input [15:0] \port$5490$358 ;
-  wire [15:0] \port$5490$358 ;
+  input [15:0] \port$5496$358 ;
+  wire [15:0] \port$5496$358 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = { \port$5490$358 [7], value[6:0] } < { value[7], \port$5490$358 [6:0] };
+  assign \$1  = { \port$5496$358 [7], value[6:0] } < { value[7], \port$5496$358 [6:0] };
   assign \$2  = check & \$1 ;
-  assign \$3  = { value[7], \port$5490$358 [14:8] } < { \port$5490$358 [15], value[6:0] };
+  assign \$3  = { value[7], \port$5496$358 [14:8] } < { \port$5496$358 [15], value[6:0] };
   assign \$4  = check & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = { \port$5490$358 [7], value[6:0] } < { value[7], \port$5490$358 [6:0] };
+  assign \$5  = { \port$5496$358 [7], value[6:0] } < { value[7], \port$5496$358 [6:0] };
   assign \$6  = check & \$5 ;
-  assign \$7  = { value[7], \port$5490$358 [14:8] } < { \port$5490$358 [15], value[6:0] };
+  assign \$7  = { value[7], \port$5496$358 [14:8] } < { \port$5496$358 [15], value[6:0] };
   assign \$8  = check & \$7 ;
   assign \$9  = \$6  | \$8 ;
   assign \$10  = \$9  | override;
-  assign \$11  = { \port$5490$358 [7], value[6:0] } < { value[7], \port$5490$358 [6:0] };
+  assign \$11  = { \port$5496$358 [7], value[6:0] } < { value[7], \port$5496$358 [6:0] };
   assign \$12  = check & \$11 ;
   assign \$13  = \$12  ? below : above;
   assign result = \$10  ? \$13  : value;
-  assign lo = \port$5490$358 [7:0];
-  assign hi = \port$5490$358 [15:8];
+  assign lo = \port$5496$358 [7:0];
+  assign hi = \port$5496$358 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_6 (result, override, check, below, above, value, \port$5490$358 , violation);
+module \holdfast_8x8_guard.input_stage.guard_6 (result, override, check, below, above, value, \port$5496$358 , violation);
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -16482,34 +16472,34 @@ module \holdfast_8x8_guard.input_stage.guard_6 (result, override, check, below, 
   wire [7:0] lo;
   input override;
   wire override;
-  input [15:0] \port$5490$358 ;
-  wire [15:0] \port$5490$358 ;
+  input [15:0] \port$5496$358 ;
+  wire [15:0] \port$5496$358 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = { \port$5490$358 [7], value[6:0] } < { value[7], \port$5490$358 [6:0] };
+  assign \$1  = { \port$5496$358 [7], value[6:0] } < { value[7], \port$5496$358 [6:0] };
   assign \$2  = check & \$1 ;
-  assign \$3  = { value[7], \port$5490$358 [14:8] } < { \port$5490$358 [15], value[6:0] };
+  assign \$3  = { value[7], \port$5496$358 [14:8] } < { \port$5496$358 [15], value[6:0] };
   assign \$4  = check & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = { \port$5490$358 [7], value[6:0] } < { value[7], \port$5490$358 [6:0] };
+  assign \$5  = { \port$5496$358 [7], value[6:0] } < { value[7], \port$5496$358 [6:0] };
   assign \$6  = check & \$5 ;
-  assign \$7  = { value[7], \port$5490$358 [14:8] } < { \port$5490$358 [15], value[6:0] };
+  assign \$7  = { value[7], \port$5496$358 [14:8] } < { \port$5496$358 [15], value[6:0] };
   assign \$8  = check & \$7 ;
   assign \$9  = \$6  | \$8 ;
   assign \$10  = \$9  | override;
-  assign \$11  = { \port$5490$358 [7], value[6:0] } < { value[7], \port$5490$358 [6:0] };
+  assign \$11  = { \port$5496$358 [7], value[6:0] } < { value[7], \port$5496$358 [6:0] };
   assign \$12  = check & \$11 ;
   assign \$13  = \$12  ? below : above;
   assign result = \$10  ? \$13  : value;
-  assign lo = \port$5490$358 [7:0];
-  assign hi = \port$5490$358 [15:8];
+  assign lo = \port$5496$358 [7:0];
+  assign hi = \port$5496$358 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_7 (result, override, check, below, above, value, \port$5490$358 , violation);
+module \holdfast_8x8_guard.input_stage.guard_7 (result, override, check, below, above, value, \port$5496$358 , violation);
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -16533,31 +16523,31 @@ module \holdfast_8x8_guard.input_stage.guard_7 (result, override, check, below, 
   wire [7:0] lo;
   input override;
   wire override;
-  input [15:0] \port$5490$358 ;
-  wire [15:0] \port$5490$358 ;
+  input [15:0] \port$5496$358 ;
+  wire [15:0] \port$5496$358 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = { \port$5490$358 [7], value[6:0] } < { value[7], \port$5490$358 [6:0] };
+  assign \$1  = { \port$5496$358 [7], value[6:0] } < { value[7], \port$5496$358 [6:0] };
   assign \$2  = check & \$1 ;
-  assign \$3  = { value[7], \port$5490$358 [14:8] } < { \port$5490$358 [15], value[6:0] };
+  assign \$3  = { value[7], \port$5496$358 [14:8] } < { \port$5496$358 [15], value[6:0] };
   assign \$4  = check & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = { \port$5490$358 [7], value[6:0] } < { value[7], \port$5490$358 [6:0] };
+  assign \$5  = { \port$5496$358 [7], value[6:0] } < { value[7], \port$5496$358 [6:0] };
   assign \$6  = check & \$5 ;
-  assign \$7  = { value[7], \port$5490$358 [14:8] } < { \port$5490$358 [15], value[6:0] };
+  assign \$7  = { value[7], \port$5496$358 [14:8] } < { \port$5496$358 [15], value[6:0] };
   assign \$8  = check & \$7 ;
   assign \$9  = \$6  | \$8 ;
   assign \$10  = \$9  | override;
-  assign \$11  = { \port$5490$358 [7], value[6:0] } < { value[7], \port$5490$358 [6:0] };
+  assign \$11  = { \port$5496$358 [7], value[6:0] } < { value[7], \port$5496$358 [6:0] };
   assign \$12  = check & \$11 ;
   assign \$13  = \$12  ? below : above;
   assign result = \$10  ? \$13  : value;
-  assign lo = \port$5490$358 [7:0];
-  assign hi = \port$5490$358 [15:8];
+  assign lo = \port$5496$358 [7:0];
+  assign hi = \port$5496$358 [15:8];
 endmodule
 
 module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, enable, use_zero, token, sums, token_8, token_24, violation, codes, residual_present, \i$76 , layer, clk);
@@ -17822,7 +17812,7 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
     .clk(clk),
     .enable(enable),
     .parameters(\parameters$45 ),
-    .\port$4647$0 (settings[17:0]),
+    .\port$4653$0 (settings[17:0]),
     .rst(rst),
     .use_zero(use_zero),
     .zero_out(layer[381:374])
@@ -20408,7 +20398,7 @@ module \holdfast_8x8_guard.lanes.align (rst, i, o, clk);
   assign o[7:0] = lane_0_6;
 endmodule
 
-module \holdfast_8x8_guard.lanes.channel_setup (rst, channel, enable, use_zero, \port$4647$0 , parameters, zero_out, clk);
+module \holdfast_8x8_guard.lanes.channel_setup (rst, channel, enable, use_zero, \port$4653$0 , parameters, zero_out, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$81  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -20479,8 +20469,8 @@ module \holdfast_8x8_guard.lanes.channel_setup (rst, channel, enable, use_zero, 
   wire \parameters.guard_most ;
   wire [16:0] \parameters.multiplier ;
   wire [4:0] \parameters.shift ;
-  input [17:0] \port$4647$0 ;
-  wire [17:0] \port$4647$0 ;
+  input [17:0] \port$4653$0 ;
+  wire [17:0] \port$4653$0 ;
   input rst;
   wire rst;
   reg [4:0] shift = 5'h00;
@@ -20491,27 +20481,27 @@ module \holdfast_8x8_guard.lanes.channel_setup (rst, channel, enable, use_zero, 
   assign \$1  = ~ use_zero;
   assign \$2  = enable & \$1 ;
   assign \$3  = $signed(parameters[37:30]) == $signed(parameters[38]);
-  assign \$4  = { \port$4647$0 [8], parameters[29:22] } < { parameters[30], \port$4647$0 [7:0] };
+  assign \$4  = { \port$4653$0 [8], parameters[29:22] } < { parameters[30], \port$4653$0 [7:0] };
   assign \$5  = \$3  ? \$4  : parameters[38];
   assign \$6  = ~ \$5 ;
   assign \$7  = \$2  & \$6 ;
   assign \$8  = $signed(parameters[37:30]) == $signed(parameters[38]);
-  assign \$9  = { \port$4647$0 [17], parameters[29:22] } < { parameters[30], \port$4647$0 [16:9] };
+  assign \$9  = { \port$4653$0 [17], parameters[29:22] } < { parameters[30], \port$4653$0 [16:9] };
   assign \$10  = \$8  ? \$9  : parameters[38];
   assign \$11  = parameters[30:22] + 1'h1;
-  assign \$12  = \$10  ? \$11 [8:0] : \port$4647$0 [17:9];
-  assign \$13  = \$7  ? \$12  : \port$4647$0 [8:0];
+  assign \$12  = \$10  ? \$11 [8:0] : \port$4653$0 [17:9];
+  assign \$13  = \$7  ? \$12  : \port$4653$0 [8:0];
   assign \$14  = ~ use_zero;
   assign \$15  = enable & \$14 ;
   assign \$16  = $signed(parameters[54:47]) == $signed(parameters[55]);
-  assign \$17  = { \port$4647$0 [17], parameters[46:39] } < { parameters[47], \port$4647$0 [16:9] };
+  assign \$17  = { \port$4653$0 [17], parameters[46:39] } < { parameters[47], \port$4653$0 [16:9] };
   assign \$18  = \$16  ? \$17  : parameters[55];
   assign \$19  = \$15  & \$18 ;
   assign \$20  = $signed(parameters[54:47]) == $signed(parameters[55]);
-  assign \$21  = { \port$4647$0 [8], parameters[46:39] } < { parameters[47], \port$4647$0 [7:0] };
+  assign \$21  = { \port$4653$0 [8], parameters[46:39] } < { parameters[47], \port$4653$0 [7:0] };
   assign \$22  = \$20  ? \$21  : parameters[55];
-  assign \$23  = \$22  ? \port$4647$0 [8:0] : parameters[47:39];
-  assign \$24  = \$19  ? \$23  : \port$4647$0 [17:9];
+  assign \$23  = \$22  ? \port$4653$0 [8:0] : parameters[47:39];
+  assign \$24  = \$19  ? \$23  : \port$4653$0 [17:9];
   assign \$25  = { channel[45:30], 1'h0 } >> channel[24];
   assign \$26  = channel[29:24] > 6'h27;
   assign \$27  = $signed(channel[61:46]) - $signed(zero_out);
@@ -20580,8 +20570,8 @@ module \holdfast_8x8_guard.lanes.channel_setup (rst, channel, enable, use_zero, 
       \$41  = 1'h0;
     end
   end
-  assign lo = \port$4647$0 [8:0];
-  assign hi = \port$4647$0 [17:9];
+  assign lo = \port$4653$0 [8:0];
+  assign hi = \port$4653$0 [17:9];
   assign \parameters.shift  = parameters[4:0];
   assign \parameters.multiplier  = parameters[21:5];
   assign \parameters.guard_below  = parameters[38:22];
@@ -27352,7 +27342,7 @@ module \holdfast_8x8_guard.output_writer (rst, token, codes, word, enable, addre
     .clk(clk),
     .\end (token[2]),
     .go(go),
-    .\port$5490$263 (layer[290:263]),
+    .\port$5496$263 (layer[290:263]),
     .rst(rst),
     .take(take)
   );
@@ -27482,7 +27472,7 @@ module \holdfast_8x8_guard.output_writer (rst, token, codes, word, enable, addre
   assign \$1  = 1'h1;
 endmodule
 
-module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$5490$263 , go, clk);
+module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$5496$263 , go, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$110  = 0;
   wire [16:0] \$1 ;
   wire [16:0] \$2 ;
@@ -27512,8 +27502,8 @@ module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$
   wire go;
   reg [15:0] next_base;
   reg [15:0] pointer = 16'h0000;
-  input [27:0] \port$5490$263 ;
-  wire [27:0] \port$5490$263 ;
+  input [27:0] \port$5496$263 ;
+  wire [27:0] \port$5496$263 ;
   input rst;
   wire rst;
   wire [15:0] step_x;
@@ -27522,7 +27512,7 @@ module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$
   reg [13:0] tile = 14'h0000;
   reg [15:0] tile_base = 16'h0000;
   assign \$1  = tile_base + 1'h1;
-  assign \$2  = pointer + \port$5490$263 [11:0];
+  assign \$2  = pointer + \port$5496$263 [11:0];
   assign \$3  = take & \end ;
   assign \$4  = go | \$3 ;
   assign \$5  = tile + 1'h1;
@@ -27537,7 +27527,7 @@ module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$
     if (\$auto$verilog_backend.cc:2355:dump_module$110 ) begin end
     next_base = \$1 [15:0];
     if (go) begin
-      next_base = \port$5490$263 [27:12];
+      next_base = \port$5496$263 [27:12];
     end
   end
   always @* begin
@@ -27573,8 +27563,8 @@ module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$
       \$9  = 14'h0000;
     end
   end
-  assign base = \port$5490$263 [27:12];
-  assign step_x = { 4'h0, \port$5490$263 [11:0] };
+  assign base = \port$5496$263 [27:12];
+  assign step_x = { 4'h0, \port$5496$263 [11:0] };
   assign \address[0]  = address[15:0];
   assign \address[1]  = address[31:16];
   assign \address[2]  = address[47:32];
@@ -27824,7 +27814,7 @@ module \holdfast_8x8_guard.residual_reader (rst, word, active, token, present, c
     .columns(layer[228:220]),
     .\end (token[2]),
     .go(go),
-    .\port$5490$483 (layer[514:483]),
+    .\port$5496$483 (layer[514:483]),
     .rst(rst),
     .take(take),
     .tile(tile)
@@ -27975,7 +27965,7 @@ module \holdfast_8x8_guard.residual_reader (rst, word, active, token, present, c
   assign \word[7]  = word[63:56];
 endmodule
 
-module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile, columns, base, \port$5490$483 , go, clk);
+module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile, columns, base, \port$5496$483 , go, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$113  = 0;
   wire [16:0] \$1 ;
   wire [14:0] \$10 ;
@@ -28017,8 +28007,8 @@ module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile
   reg [15:0] next_base;
   wire [15:0] next_row;
   reg [15:0] pointer = 16'h0000;
-  input [31:0] \port$5490$483 ;
-  wire [31:0] \port$5490$483 ;
+  input [31:0] \port$5496$483 ;
+  wire [31:0] \port$5496$483 ;
   reg [15:0] row = 16'h0000;
   input rst;
   wire rst;
@@ -28030,8 +28020,8 @@ module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile
   reg [13:0] tile = 14'h0000;
   reg [15:0] tile_base = 16'h0000;
   assign \$1  = tile_base + 1'h1;
-  assign \$2  = row + \port$5490$483 [31:16];
-  assign \$3  = pointer + \port$5490$483 [15:0];
+  assign \$2  = row + \port$5496$483 [31:16];
+  assign \$3  = pointer + \port$5496$483 [15:0];
   assign \$4  = column - 1'h1;
   assign \$5  = column == 1'h1;
   assign \$6  = take & \end ;
@@ -28127,8 +28117,8 @@ module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile
     end
   end
   assign next_row = \$2 [15:0];
-  assign step_y = \port$5490$483 [31:16];
-  assign step_x = \port$5490$483 [15:0];
+  assign step_y = \port$5496$483 [31:16];
+  assign step_x = \port$5496$483 [15:0];
   assign \address[0]  = address[15:0];
   assign \address[1]  = address[31:16];
   assign \address[2]  = address[47:32];

@@ -95,7 +95,7 @@ def test_only_the_port_shows_hidden_registers(dormant):
         "axi__accessed", "axi__failed", "axi__s_axi_bid", "axi__s_axi_rdata", "activation_word",
         "host__read_data", "offset_read", "region_read", "register_data",
         # Nothing but counters follows from these.
-        "stream_now", *(f"stall_{why}_now" for why in (
+        "busy_now", "started", "stream_now", *(f"stall_{why}_now" for why in (
             "drain", "fetch", "host", "memory", "weights", "writeback",
         )),
     }  # fmt: skip
