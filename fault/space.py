@@ -53,7 +53,7 @@ _RULES = (
     ("host", r"axi__\w+|host__\w+|control_interrupt|first|count|ready|refused"),
     (
         "host",
-        r"weights__write_(?:address|data|enable)_\d+|written_in_run|busy_now|started|activation_word|refusal",
+        r"weights__write_(?:address|data|enable)_\d+|written_in_run|busy_now|started|(?:activation|program)_word|refusal",
     ),
     ("host", r"cycles|stream(?:_now)?|stall_\w+|register_data|region_read|offset_read"),
 )

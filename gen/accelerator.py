@@ -279,16 +279,18 @@ class Accelerator(wiring.Component):
 
         # The host's address is stable until its read is over; each stage ends in a register.
         weight_row = Signal(data.ArrayLayout(signed(cfg.weight_bits), cfg.cols))
+        program_word = Signal(32)
         activation_word = Signal(32)
         m.d.sync += [
             weight_row.eq(weights.read_data),
+            program_word.eq(fetch.data),
             activation_word.eq(self._bus_word(feeder_word, cfg.word_lanes, offset_read)),
         ]
         with m.Switch(region_read):
             with m.Case(Region.REGISTERS):
                 m.d.sync += read_data.eq(register_data)
             with m.Case(Region.PROGRAM):
-                m.d.sync += read_data.eq(fetch.data)
+                m.d.sync += read_data.eq(program_word)
             with m.Case(Region.PARAMETERS):
                 m.d.sync += read_data.eq(parameter_data[offset_read[2:4]])
             with m.Case(Region.WEIGHTS):

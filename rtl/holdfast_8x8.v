@@ -555,7 +555,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   reg [63:0] \$594 ;
   reg [31:0] \$595 ;
   reg [31:0] \$596 ;
-  reg [4:0] \$597 ;
+  reg [31:0] \$597 ;
   reg [4:0] \$598 ;
   reg [4:0] \$599 ;
   wire \$6 ;
@@ -566,9 +566,10 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   reg [4:0] \$603 ;
   reg [4:0] \$604 ;
   reg [4:0] \$605 ;
-  reg \$606 ;
+  reg [4:0] \$606 ;
   reg \$607 ;
-  wire [4:0] \$608 ;
+  reg \$608 ;
+  wire [4:0] \$609 ;
   wire \$61 ;
   wire \$62 ;
   wire \$63 ;
@@ -1086,6 +1087,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   reg [23:0] parameters_bias_word = 24'h000000;
   reg [21:0] parameters_scale_word = 22'h000000;
   wire present;
+  reg [31:0] program_word = 32'd0;
   reg [31:0] read;
   wire [127:0] read_address;
   wire [95:0] \read_address$117 ;
@@ -1539,6 +1541,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     _2_ <= parameters_scale[\$18 [9:0]];
   end
   assign \$signature__data$225  = _2_;
+  assign \$381  = \address$123 [15:0] >= 13'h1000;
   assign \$382  = \$381  & enable[0];
   assign \$383  = \address$123 [31:16] >= 13'h1000;
   assign \$384  = \$383  & enable[1];
@@ -1775,31 +1778,33 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   always @(posedge clk)
     weight <= \$594 ;
   always @(posedge clk)
-    activation_word <= \$595 ;
+    program_word <= \$595 ;
   always @(posedge clk)
-    host__read_data <= \$596 ;
+    activation_word <= \$596 ;
   always @(posedge clk)
-    token_0 <= \$597 ;
+    host__read_data <= \$597 ;
   always @(posedge clk)
-    token_1 <= \$598 ;
+    token_0 <= \$598 ;
   always @(posedge clk)
-    token_2 <= \$599 ;
+    token_1 <= \$599 ;
   always @(posedge clk)
-    token_3 <= \$600 ;
+    token_2 <= \$600 ;
   always @(posedge clk)
-    token_4 <= \$601 ;
+    token_3 <= \$601 ;
   always @(posedge clk)
-    token_5 <= \$602 ;
+    token_4 <= \$602 ;
   always @(posedge clk)
-    token_6 <= \$603 ;
+    token_5 <= \$603 ;
   always @(posedge clk)
-    token_7 <= \$604 ;
+    token_6 <= \$604 ;
   always @(posedge clk)
-    \token$172  <= \$605 ;
+    token_7 <= \$605 ;
   always @(posedge clk)
-    swap_0 <= \$606 ;
+    \token$172  <= \$606 ;
   always @(posedge clk)
-    swap <= \$607 ;
+    swap_0 <= \$607 ;
+  always @(posedge clk)
+    swap <= \$608 ;
   assign \$1  = ! host__address[24:22];
   assign \$2  = \$1  & host__write;
   assign \$3  = host__strobe == 4'hf;
@@ -1808,7 +1813,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \$6  = \$4  & \$5 ;
   assign \$7  = host__address[21:0] == 3'h4;
   assign interrupt = done & control_interrupt;
-  assign \$8  = busy ? { 9'h000, index[5:0], \$608  } : host__address[21:2];
+  assign \$8  = busy ? { 9'h000, index[5:0], \$609  } : host__address[21:2];
   assign \$9  = host__address[24:22] == 1'h1;
   assign \$10  = \$9  & host__write;
   assign \$11  = host__strobe == 4'hf;
@@ -2176,7 +2181,6 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign fault_weight = active & \$379 ;
   assign \$380  = \address$99  >= 11'h400;
   assign fault_parameter = \active$200  & \$380 ;
-  assign \$381  = \address$123 [15:0] >= 13'h1000;
   \holdfast_8x8.activations_0  activations_0 (
     .clk(clk),
     .read_address(\read_address$117 ),
@@ -2328,7 +2332,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     .fault_residual(fault_residual),
     .fault_weight(fault_weight),
     .feeder_done(feeder_done),
-    .fetch(\$608 ),
+    .fetch(\$609 ),
     .fetching(fetching),
     .first(first),
     .go(go),
@@ -2763,9 +2767,16 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$595  = \$556 ;
+    \$595  = word;
     if (rst) begin
       \$595  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$596  = \$556 ;
+    if (rst) begin
+      \$596  = 32'd0;
     end
   end
   always @* begin
@@ -2773,95 +2784,95 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
     (* full_case = 32'd1 *)
     casez (region_read)
       3'h0:
-          \$596  = register_data;
+          \$597  = register_data;
       3'h1:
-          \$596  = word;
+          \$597  = program_word;
       3'h2:
-          \$596  = \$557 ;
+          \$597  = \$557 ;
       3'h3:
-          \$596  = \$558 ;
+          \$597  = \$558 ;
       default:
-          \$596  = activation_word;
+          \$597  = activation_word;
     endcase
     if (rst) begin
-      \$596  = 32'd0;
+      \$597  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$597  = token;
-    if (rst) begin
-      \$597  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$598  = token_0;
+    \$598  = token;
     if (rst) begin
       \$598  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$599  = token_1;
+    \$599  = token_0;
     if (rst) begin
       \$599  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$600  = token_2;
+    \$600  = token_1;
     if (rst) begin
       \$600  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$601  = token_3;
+    \$601  = token_2;
     if (rst) begin
       \$601  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$602  = token_4;
+    \$602  = token_3;
     if (rst) begin
       \$602  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$603  = token_5;
+    \$603  = token_4;
     if (rst) begin
       \$603  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$604  = token_6;
+    \$604  = token_5;
     if (rst) begin
       \$604  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$605  = token_7;
+    \$605  = token_6;
     if (rst) begin
       \$605  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$606  = token[1];
+    \$606  = token_7;
     if (rst) begin
-      \$606  = 1'h0;
+      \$606  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$607  = swap_0;
+    \$607  = token[1];
     if (rst) begin
       \$607  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$608  = swap_0;
+    if (rst) begin
+      \$608  = 1'h0;
     end
   end
   always @* begin
@@ -2919,7 +2930,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \count$89  = count;
   assign \ready$90  = ready;
   assign \$signature__addr  = \$8 [10:0];
-  assign address = { index[5:0], \$608  };
+  assign address = { index[5:0], \$609  };
   assign \$signature__data  = word;
   assign load__addr = host__address[12:2];
   assign load__data = host__data;
@@ -4864,7 +4875,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$120 ),
-    .\port$3140$0 (sum_out),
+    .\port$3142$0 (sum_out),
     .rst(rst),
     .swap(\swap_in$64 ),
     .swap_in(\o$11 [1]),
@@ -4876,7 +4887,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$128 ),
-    .\port$3154$0 (\sum_out$67 ),
+    .\port$3156$0 (\sum_out$67 ),
     .rst(rst),
     .swap(\swap_in$72 ),
     .swap_in(\swap_in$64 ),
@@ -4888,7 +4899,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$136 ),
-    .\port$3168$0 (\sum_out$75 ),
+    .\port$3170$0 (\sum_out$75 ),
     .rst(rst),
     .swap(\swap_in$80 ),
     .swap_in(\swap_in$72 ),
@@ -4900,7 +4911,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$144 ),
-    .\port$3182$0 (\sum_out$83 ),
+    .\port$3184$0 (\sum_out$83 ),
     .rst(rst),
     .swap(\swap_in$88 ),
     .swap_in(\swap_in$80 ),
@@ -4912,7 +4923,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$152 ),
-    .\port$3196$0 (\sum_out$91 ),
+    .\port$3198$0 (\sum_out$91 ),
     .rst(rst),
     .swap(\swap_in$96 ),
     .swap_in(\swap_in$88 ),
@@ -4924,7 +4935,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$160 ),
-    .\port$3210$0 (\sum_out$99 ),
+    .\port$3212$0 (\sum_out$99 ),
     .rst(rst),
     .swap(\swap_in$104 ),
     .swap_in(\swap_in$96 ),
@@ -4936,7 +4947,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$168 ),
-    .\port$3224$0 (\sum_out$107 ),
+    .\port$3226$0 (\sum_out$107 ),
     .rst(rst),
     .swap(\swap_in$112 ),
     .swap_in(\swap_in$104 ),
@@ -4947,7 +4958,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$176 ),
-    .\port$3238$0 (\sum_out$115 ),
+    .\port$3240$0 (\sum_out$115 ),
     .rst(rst),
     .swap_in(\swap_in$112 ),
     .weight_in(weight[63:56])
@@ -5052,7 +5063,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$244 ),
-    .\port$3364$0 (\sum_out$183 ),
+    .\port$3366$0 (\sum_out$183 ),
     .rst(rst),
     .swap(\swap_in$188 ),
     .swap_in(\o$11 [3]),
@@ -5064,7 +5075,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$252 ),
-    .\port$3378$0 (\sum_out$191 ),
+    .\port$3380$0 (\sum_out$191 ),
     .rst(rst),
     .swap(\swap_in$196 ),
     .swap_in(\swap_in$188 ),
@@ -5076,7 +5087,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$260 ),
-    .\port$3392$0 (\sum_out$199 ),
+    .\port$3394$0 (\sum_out$199 ),
     .rst(rst),
     .swap(\swap_in$204 ),
     .swap_in(\swap_in$196 ),
@@ -5088,7 +5099,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$268 ),
-    .\port$3406$0 (\sum_out$207 ),
+    .\port$3408$0 (\sum_out$207 ),
     .rst(rst),
     .swap(\swap_in$212 ),
     .swap_in(\swap_in$204 ),
@@ -5100,7 +5111,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$276 ),
-    .\port$3420$0 (\sum_out$215 ),
+    .\port$3422$0 (\sum_out$215 ),
     .rst(rst),
     .swap(\swap_in$220 ),
     .swap_in(\swap_in$212 ),
@@ -5112,7 +5123,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$284 ),
-    .\port$3434$0 (\sum_out$223 ),
+    .\port$3436$0 (\sum_out$223 ),
     .rst(rst),
     .swap(\swap_in$228 ),
     .swap_in(\swap_in$220 ),
@@ -5124,7 +5135,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$292 ),
-    .\port$3448$0 (\sum_out$231 ),
+    .\port$3450$0 (\sum_out$231 ),
     .rst(rst),
     .swap(\swap_in$236 ),
     .swap_in(\swap_in$228 ),
@@ -5135,7 +5146,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$300 ),
-    .\port$3462$0 (\sum_out$239 ),
+    .\port$3464$0 (\sum_out$239 ),
     .rst(rst),
     .swap_in(\swap_in$236 ),
     .weight_in(weight[63:56])
@@ -5428,7 +5439,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$433 ),
-    .\port$3812$0 (\sum_out$431 ),
+    .\port$3814$0 (\sum_out$431 ),
     .rst(rst),
     .swap(\swap_in$438 ),
     .swap_in(\o$11 [7]),
@@ -5440,7 +5451,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$442 ),
-    .\port$3826$0 (\sum_out$441 ),
+    .\port$3828$0 (\sum_out$441 ),
     .rst(rst),
     .swap(\swap_in$447 ),
     .swap_in(\swap_in$438 ),
@@ -5452,7 +5463,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$451 ),
-    .\port$3840$0 (\sum_out$450 ),
+    .\port$3842$0 (\sum_out$450 ),
     .rst(rst),
     .swap(\swap_in$456 ),
     .swap_in(\swap_in$447 ),
@@ -5464,7 +5475,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$460 ),
-    .\port$3854$0 (\sum_out$459 ),
+    .\port$3856$0 (\sum_out$459 ),
     .rst(rst),
     .swap(\swap_in$465 ),
     .swap_in(\swap_in$456 ),
@@ -5476,7 +5487,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$469 ),
-    .\port$3868$0 (\sum_out$468 ),
+    .\port$3870$0 (\sum_out$468 ),
     .rst(rst),
     .swap(\swap_in$474 ),
     .swap_in(\swap_in$465 ),
@@ -5488,7 +5499,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$478 ),
-    .\port$3882$0 (\sum_out$477 ),
+    .\port$3884$0 (\sum_out$477 ),
     .rst(rst),
     .swap(\swap_in$483 ),
     .swap_in(\swap_in$474 ),
@@ -5500,7 +5511,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$487 ),
-    .\port$3896$0 (\sum_out$486 ),
+    .\port$3898$0 (\sum_out$486 ),
     .rst(rst),
     .swap(\swap_in$492 ),
     .swap_in(\swap_in$483 ),
@@ -5511,7 +5522,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$496 ),
-    .\port$3910$0 (\sum_out$495 ),
+    .\port$3912$0 (\sum_out$495 ),
     .rst(rst),
     .swap_in(\swap_in$492 ),
     .weight_in(weight[63:56])
@@ -6761,7 +6772,7 @@ module \holdfast_8x8.array.pe_0_7 (rst, weight_in, act_in, swap_in, partial_sum,
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$3140$0 , activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$3142$0 , activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$10  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -6783,8 +6794,8 @@ module \holdfast_8x8.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$3140$0
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3140$0 ;
-  wire [15:0] \port$3140$0 ;
+  input [15:0] \port$3142$0 ;
+  wire [15:0] \port$3142$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -6801,7 +6812,7 @@ module \holdfast_8x8.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$3140$0
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3140$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3142$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -6863,13 +6874,13 @@ module \holdfast_8x8.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$3140$0
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3140$0 [15], \port$3140$0  };
+  assign sum_in = { \port$3142$0 [15], \port$3142$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_1 (rst, weight_in, \port$3154$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_1 (rst, weight_in, \port$3156$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$11  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -6891,8 +6902,8 @@ module \holdfast_8x8.array.pe_1_1 (rst, weight_in, \port$3154$0 , act_in, swap_i
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3154$0 ;
-  wire [15:0] \port$3154$0 ;
+  input [15:0] \port$3156$0 ;
+  wire [15:0] \port$3156$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -6909,7 +6920,7 @@ module \holdfast_8x8.array.pe_1_1 (rst, weight_in, \port$3154$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3154$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3156$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -6971,13 +6982,13 @@ module \holdfast_8x8.array.pe_1_1 (rst, weight_in, \port$3154$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3154$0 [15], \port$3154$0  };
+  assign sum_in = { \port$3156$0 [15], \port$3156$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_2 (rst, weight_in, \port$3168$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_2 (rst, weight_in, \port$3170$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$12  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -6999,8 +7010,8 @@ module \holdfast_8x8.array.pe_1_2 (rst, weight_in, \port$3168$0 , act_in, swap_i
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3168$0 ;
-  wire [15:0] \port$3168$0 ;
+  input [15:0] \port$3170$0 ;
+  wire [15:0] \port$3170$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7017,7 +7028,7 @@ module \holdfast_8x8.array.pe_1_2 (rst, weight_in, \port$3168$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3168$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3170$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7079,13 +7090,13 @@ module \holdfast_8x8.array.pe_1_2 (rst, weight_in, \port$3168$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3168$0 [15], \port$3168$0  };
+  assign sum_in = { \port$3170$0 [15], \port$3170$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_3 (rst, weight_in, \port$3182$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_3 (rst, weight_in, \port$3184$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$13  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7107,8 +7118,8 @@ module \holdfast_8x8.array.pe_1_3 (rst, weight_in, \port$3182$0 , act_in, swap_i
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3182$0 ;
-  wire [15:0] \port$3182$0 ;
+  input [15:0] \port$3184$0 ;
+  wire [15:0] \port$3184$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7125,7 +7136,7 @@ module \holdfast_8x8.array.pe_1_3 (rst, weight_in, \port$3182$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3182$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3184$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7187,13 +7198,13 @@ module \holdfast_8x8.array.pe_1_3 (rst, weight_in, \port$3182$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3182$0 [15], \port$3182$0  };
+  assign sum_in = { \port$3184$0 [15], \port$3184$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_4 (rst, weight_in, \port$3196$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_4 (rst, weight_in, \port$3198$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$14  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7215,8 +7226,8 @@ module \holdfast_8x8.array.pe_1_4 (rst, weight_in, \port$3196$0 , act_in, swap_i
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3196$0 ;
-  wire [15:0] \port$3196$0 ;
+  input [15:0] \port$3198$0 ;
+  wire [15:0] \port$3198$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7233,7 +7244,7 @@ module \holdfast_8x8.array.pe_1_4 (rst, weight_in, \port$3196$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3196$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3198$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7295,13 +7306,13 @@ module \holdfast_8x8.array.pe_1_4 (rst, weight_in, \port$3196$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3196$0 [15], \port$3196$0  };
+  assign sum_in = { \port$3198$0 [15], \port$3198$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_5 (rst, weight_in, \port$3210$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_5 (rst, weight_in, \port$3212$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$15  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7323,8 +7334,8 @@ module \holdfast_8x8.array.pe_1_5 (rst, weight_in, \port$3210$0 , act_in, swap_i
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3210$0 ;
-  wire [15:0] \port$3210$0 ;
+  input [15:0] \port$3212$0 ;
+  wire [15:0] \port$3212$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7341,7 +7352,7 @@ module \holdfast_8x8.array.pe_1_5 (rst, weight_in, \port$3210$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3210$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3212$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7403,13 +7414,13 @@ module \holdfast_8x8.array.pe_1_5 (rst, weight_in, \port$3210$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3210$0 [15], \port$3210$0  };
+  assign sum_in = { \port$3212$0 [15], \port$3212$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_6 (rst, weight_in, \port$3224$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_6 (rst, weight_in, \port$3226$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$16  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7431,8 +7442,8 @@ module \holdfast_8x8.array.pe_1_6 (rst, weight_in, \port$3224$0 , act_in, swap_i
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3224$0 ;
-  wire [15:0] \port$3224$0 ;
+  input [15:0] \port$3226$0 ;
+  wire [15:0] \port$3226$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7449,7 +7460,7 @@ module \holdfast_8x8.array.pe_1_6 (rst, weight_in, \port$3224$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3224$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3226$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7511,13 +7522,13 @@ module \holdfast_8x8.array.pe_1_6 (rst, weight_in, \port$3224$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3224$0 [15], \port$3224$0  };
+  assign sum_in = { \port$3226$0 [15], \port$3226$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_7 (rst, weight_in, \port$3238$0 , act_in, swap_in, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_7 (rst, weight_in, \port$3240$0 , act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$17  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7538,8 +7549,8 @@ module \holdfast_8x8.array.pe_1_7 (rst, weight_in, \port$3238$0 , act_in, swap_i
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3238$0 ;
-  wire [15:0] \port$3238$0 ;
+  input [15:0] \port$3240$0 ;
+  wire [15:0] \port$3240$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7555,7 +7566,7 @@ module \holdfast_8x8.array.pe_1_7 (rst, weight_in, \port$3238$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3238$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3240$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7617,7 +7628,7 @@ module \holdfast_8x8.array.pe_1_7 (rst, weight_in, \port$3238$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3238$0 [15], \port$3238$0  };
+  assign sum_in = { \port$3240$0 [15], \port$3240$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -8469,7 +8480,7 @@ module \holdfast_8x8.array.pe_2_7 (rst, weight_in, sum_in, act_in, swap_in, part
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$3364$0 , activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$3366$0 , activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$26  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8491,8 +8502,8 @@ module \holdfast_8x8.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$3364$0
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3364$0 ;
-  wire [16:0] \port$3364$0 ;
+  input [16:0] \port$3366$0 ;
+  wire [16:0] \port$3366$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8509,7 +8520,7 @@ module \holdfast_8x8.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$3364$0
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3364$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3366$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8571,13 +8582,13 @@ module \holdfast_8x8.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$3364$0
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3364$0 [16], \port$3364$0  };
+  assign sum_in = { \port$3366$0 [16], \port$3366$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_1 (rst, weight_in, \port$3378$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_1 (rst, weight_in, \port$3380$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$27  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8599,8 +8610,8 @@ module \holdfast_8x8.array.pe_3_1 (rst, weight_in, \port$3378$0 , act_in, swap_i
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3378$0 ;
-  wire [16:0] \port$3378$0 ;
+  input [16:0] \port$3380$0 ;
+  wire [16:0] \port$3380$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8617,7 +8628,7 @@ module \holdfast_8x8.array.pe_3_1 (rst, weight_in, \port$3378$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3378$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3380$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8679,13 +8690,13 @@ module \holdfast_8x8.array.pe_3_1 (rst, weight_in, \port$3378$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3378$0 [16], \port$3378$0  };
+  assign sum_in = { \port$3380$0 [16], \port$3380$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_2 (rst, weight_in, \port$3392$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_2 (rst, weight_in, \port$3394$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$28  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8707,8 +8718,8 @@ module \holdfast_8x8.array.pe_3_2 (rst, weight_in, \port$3392$0 , act_in, swap_i
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3392$0 ;
-  wire [16:0] \port$3392$0 ;
+  input [16:0] \port$3394$0 ;
+  wire [16:0] \port$3394$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8725,7 +8736,7 @@ module \holdfast_8x8.array.pe_3_2 (rst, weight_in, \port$3392$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3392$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3394$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8787,13 +8798,13 @@ module \holdfast_8x8.array.pe_3_2 (rst, weight_in, \port$3392$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3392$0 [16], \port$3392$0  };
+  assign sum_in = { \port$3394$0 [16], \port$3394$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_3 (rst, weight_in, \port$3406$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_3 (rst, weight_in, \port$3408$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$29  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8815,8 +8826,8 @@ module \holdfast_8x8.array.pe_3_3 (rst, weight_in, \port$3406$0 , act_in, swap_i
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3406$0 ;
-  wire [16:0] \port$3406$0 ;
+  input [16:0] \port$3408$0 ;
+  wire [16:0] \port$3408$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8833,7 +8844,7 @@ module \holdfast_8x8.array.pe_3_3 (rst, weight_in, \port$3406$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3406$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3408$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8895,13 +8906,13 @@ module \holdfast_8x8.array.pe_3_3 (rst, weight_in, \port$3406$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3406$0 [16], \port$3406$0  };
+  assign sum_in = { \port$3408$0 [16], \port$3408$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_4 (rst, weight_in, \port$3420$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_4 (rst, weight_in, \port$3422$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$30  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8923,8 +8934,8 @@ module \holdfast_8x8.array.pe_3_4 (rst, weight_in, \port$3420$0 , act_in, swap_i
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3420$0 ;
-  wire [16:0] \port$3420$0 ;
+  input [16:0] \port$3422$0 ;
+  wire [16:0] \port$3422$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8941,7 +8952,7 @@ module \holdfast_8x8.array.pe_3_4 (rst, weight_in, \port$3420$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3420$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3422$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9003,13 +9014,13 @@ module \holdfast_8x8.array.pe_3_4 (rst, weight_in, \port$3420$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3420$0 [16], \port$3420$0  };
+  assign sum_in = { \port$3422$0 [16], \port$3422$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_5 (rst, weight_in, \port$3434$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_5 (rst, weight_in, \port$3436$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$31  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -9031,8 +9042,8 @@ module \holdfast_8x8.array.pe_3_5 (rst, weight_in, \port$3434$0 , act_in, swap_i
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3434$0 ;
-  wire [16:0] \port$3434$0 ;
+  input [16:0] \port$3436$0 ;
+  wire [16:0] \port$3436$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -9049,7 +9060,7 @@ module \holdfast_8x8.array.pe_3_5 (rst, weight_in, \port$3434$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3434$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3436$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9111,13 +9122,13 @@ module \holdfast_8x8.array.pe_3_5 (rst, weight_in, \port$3434$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3434$0 [16], \port$3434$0  };
+  assign sum_in = { \port$3436$0 [16], \port$3436$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_6 (rst, weight_in, \port$3448$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_6 (rst, weight_in, \port$3450$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$32  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -9139,8 +9150,8 @@ module \holdfast_8x8.array.pe_3_6 (rst, weight_in, \port$3448$0 , act_in, swap_i
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3448$0 ;
-  wire [16:0] \port$3448$0 ;
+  input [16:0] \port$3450$0 ;
+  wire [16:0] \port$3450$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -9157,7 +9168,7 @@ module \holdfast_8x8.array.pe_3_6 (rst, weight_in, \port$3448$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3448$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3450$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9219,13 +9230,13 @@ module \holdfast_8x8.array.pe_3_6 (rst, weight_in, \port$3448$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3448$0 [16], \port$3448$0  };
+  assign sum_in = { \port$3450$0 [16], \port$3450$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_7 (rst, weight_in, \port$3462$0 , act_in, swap_in, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_7 (rst, weight_in, \port$3464$0 , act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$33  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -9246,8 +9257,8 @@ module \holdfast_8x8.array.pe_3_7 (rst, weight_in, \port$3462$0 , act_in, swap_i
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3462$0 ;
-  wire [16:0] \port$3462$0 ;
+  input [16:0] \port$3464$0 ;
+  wire [16:0] \port$3464$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -9263,7 +9274,7 @@ module \holdfast_8x8.array.pe_3_7 (rst, weight_in, \port$3462$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3462$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3464$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9325,7 +9336,7 @@ module \holdfast_8x8.array.pe_3_7 (rst, weight_in, \port$3462$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3462$0 [16], \port$3462$0  };
+  assign sum_in = { \port$3464$0 [16], \port$3464$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -11869,7 +11880,7 @@ module \holdfast_8x8.array.pe_6_7 (rst, weight_in, sum_in, act_in, swap_in, part
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$3812$0 , activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$3814$0 , activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$58  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -11891,8 +11902,8 @@ module \holdfast_8x8.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$3812$0
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3812$0 ;
-  wire [17:0] \port$3812$0 ;
+  input [17:0] \port$3814$0 ;
+  wire [17:0] \port$3814$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -11909,7 +11920,7 @@ module \holdfast_8x8.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$3812$0
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3812$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3814$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -11971,13 +11982,13 @@ module \holdfast_8x8.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$3812$0
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3812$0 [17], \port$3812$0  };
+  assign sum_in = { \port$3814$0 [17], \port$3814$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_1 (rst, weight_in, \port$3826$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_1 (rst, weight_in, \port$3828$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$59  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -11999,8 +12010,8 @@ module \holdfast_8x8.array.pe_7_1 (rst, weight_in, \port$3826$0 , act_in, swap_i
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3826$0 ;
-  wire [17:0] \port$3826$0 ;
+  input [17:0] \port$3828$0 ;
+  wire [17:0] \port$3828$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12017,7 +12028,7 @@ module \holdfast_8x8.array.pe_7_1 (rst, weight_in, \port$3826$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3826$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3828$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12079,13 +12090,13 @@ module \holdfast_8x8.array.pe_7_1 (rst, weight_in, \port$3826$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3826$0 [17], \port$3826$0  };
+  assign sum_in = { \port$3828$0 [17], \port$3828$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_2 (rst, weight_in, \port$3840$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_2 (rst, weight_in, \port$3842$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$60  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12107,8 +12118,8 @@ module \holdfast_8x8.array.pe_7_2 (rst, weight_in, \port$3840$0 , act_in, swap_i
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3840$0 ;
-  wire [17:0] \port$3840$0 ;
+  input [17:0] \port$3842$0 ;
+  wire [17:0] \port$3842$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12125,7 +12136,7 @@ module \holdfast_8x8.array.pe_7_2 (rst, weight_in, \port$3840$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3840$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3842$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12187,13 +12198,13 @@ module \holdfast_8x8.array.pe_7_2 (rst, weight_in, \port$3840$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3840$0 [17], \port$3840$0  };
+  assign sum_in = { \port$3842$0 [17], \port$3842$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_3 (rst, weight_in, \port$3854$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_3 (rst, weight_in, \port$3856$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$61  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12215,8 +12226,8 @@ module \holdfast_8x8.array.pe_7_3 (rst, weight_in, \port$3854$0 , act_in, swap_i
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3854$0 ;
-  wire [17:0] \port$3854$0 ;
+  input [17:0] \port$3856$0 ;
+  wire [17:0] \port$3856$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12233,7 +12244,7 @@ module \holdfast_8x8.array.pe_7_3 (rst, weight_in, \port$3854$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3854$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3856$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12295,13 +12306,13 @@ module \holdfast_8x8.array.pe_7_3 (rst, weight_in, \port$3854$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3854$0 [17], \port$3854$0  };
+  assign sum_in = { \port$3856$0 [17], \port$3856$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_4 (rst, weight_in, \port$3868$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_4 (rst, weight_in, \port$3870$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$62  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12323,8 +12334,8 @@ module \holdfast_8x8.array.pe_7_4 (rst, weight_in, \port$3868$0 , act_in, swap_i
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3868$0 ;
-  wire [17:0] \port$3868$0 ;
+  input [17:0] \port$3870$0 ;
+  wire [17:0] \port$3870$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12341,7 +12352,7 @@ module \holdfast_8x8.array.pe_7_4 (rst, weight_in, \port$3868$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3868$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3870$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12403,13 +12414,13 @@ module \holdfast_8x8.array.pe_7_4 (rst, weight_in, \port$3868$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3868$0 [17], \port$3868$0  };
+  assign sum_in = { \port$3870$0 [17], \port$3870$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_5 (rst, weight_in, \port$3882$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_5 (rst, weight_in, \port$3884$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$63  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12431,8 +12442,8 @@ module \holdfast_8x8.array.pe_7_5 (rst, weight_in, \port$3882$0 , act_in, swap_i
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3882$0 ;
-  wire [17:0] \port$3882$0 ;
+  input [17:0] \port$3884$0 ;
+  wire [17:0] \port$3884$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12449,7 +12460,7 @@ module \holdfast_8x8.array.pe_7_5 (rst, weight_in, \port$3882$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3882$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3884$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12511,13 +12522,13 @@ module \holdfast_8x8.array.pe_7_5 (rst, weight_in, \port$3882$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3882$0 [17], \port$3882$0  };
+  assign sum_in = { \port$3884$0 [17], \port$3884$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_6 (rst, weight_in, \port$3896$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_6 (rst, weight_in, \port$3898$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$64  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12539,8 +12550,8 @@ module \holdfast_8x8.array.pe_7_6 (rst, weight_in, \port$3896$0 , act_in, swap_i
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3896$0 ;
-  wire [17:0] \port$3896$0 ;
+  input [17:0] \port$3898$0 ;
+  wire [17:0] \port$3898$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12557,7 +12568,7 @@ module \holdfast_8x8.array.pe_7_6 (rst, weight_in, \port$3896$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3896$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3898$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12619,13 +12630,13 @@ module \holdfast_8x8.array.pe_7_6 (rst, weight_in, \port$3896$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3896$0 [17], \port$3896$0  };
+  assign sum_in = { \port$3898$0 [17], \port$3898$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_7 (rst, weight_in, \port$3910$0 , act_in, swap_in, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_7 (rst, weight_in, \port$3912$0 , act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$65  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12646,8 +12657,8 @@ module \holdfast_8x8.array.pe_7_7 (rst, weight_in, \port$3910$0 , act_in, swap_i
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3910$0 ;
-  wire [17:0] \port$3910$0 ;
+  input [17:0] \port$3912$0 ;
+  wire [17:0] \port$3912$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12663,7 +12674,7 @@ module \holdfast_8x8.array.pe_7_7 (rst, weight_in, \port$3910$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3910$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3912$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12725,7 +12736,7 @@ module \holdfast_8x8.array.pe_7_7 (rst, weight_in, \port$3910$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3910$0 [17], \port$3910$0  };
+  assign sum_in = { \port$3912$0 [17], \port$3912$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -25168,7 +25179,7 @@ module \holdfast_8x8.output_writer (rst, token, codes, word, enable, address, la
     .clk(clk),
     .\end (token[2]),
     .go(go),
-    .\port$4973$263 (layer[290:263]),
+    .\port$4975$263 (layer[290:263]),
     .rst(rst),
     .take(take)
   );
@@ -25298,7 +25309,7 @@ module \holdfast_8x8.output_writer (rst, token, codes, word, enable, address, la
   assign \$1  = 1'h1;
 endmodule
 
-module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4973$263 , go, clk);
+module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4975$263 , go, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$110  = 0;
   wire [16:0] \$1 ;
   wire [16:0] \$2 ;
@@ -25328,8 +25339,8 @@ module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4973$2
   wire go;
   reg [15:0] next_base;
   reg [15:0] pointer = 16'h0000;
-  input [27:0] \port$4973$263 ;
-  wire [27:0] \port$4973$263 ;
+  input [27:0] \port$4975$263 ;
+  wire [27:0] \port$4975$263 ;
   input rst;
   wire rst;
   wire [15:0] step_x;
@@ -25338,7 +25349,7 @@ module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4973$2
   reg [13:0] tile = 14'h0000;
   reg [15:0] tile_base = 16'h0000;
   assign \$1  = tile_base + 1'h1;
-  assign \$2  = pointer + \port$4973$263 [11:0];
+  assign \$2  = pointer + \port$4975$263 [11:0];
   assign \$3  = take & \end ;
   assign \$4  = go | \$3 ;
   assign \$5  = tile + 1'h1;
@@ -25353,7 +25364,7 @@ module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4973$2
     if (\$auto$verilog_backend.cc:2355:dump_module$110 ) begin end
     next_base = \$1 [15:0];
     if (go) begin
-      next_base = \port$4973$263 [27:12];
+      next_base = \port$4975$263 [27:12];
     end
   end
   always @* begin
@@ -25389,8 +25400,8 @@ module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4973$2
       \$9  = 14'h0000;
     end
   end
-  assign base = \port$4973$263 [27:12];
-  assign step_x = { 4'h0, \port$4973$263 [11:0] };
+  assign base = \port$4975$263 [27:12];
+  assign step_x = { 4'h0, \port$4975$263 [11:0] };
   assign \address[0]  = address[15:0];
   assign \address[1]  = address[31:16];
   assign \address[2]  = address[47:32];
@@ -25640,7 +25651,7 @@ module \holdfast_8x8.residual_reader (rst, word, active, token, present, codes, 
     .columns(layer[228:220]),
     .\end (token[2]),
     .go(go),
-    .\port$4973$483 (layer[514:483]),
+    .\port$4975$483 (layer[514:483]),
     .rst(rst),
     .take(take),
     .tile(tile)
@@ -25791,7 +25802,7 @@ module \holdfast_8x8.residual_reader (rst, word, active, token, present, codes, 
   assign \word[7]  = word[63:56];
 endmodule
 
-module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, columns, base, \port$4973$483 , go, clk);
+module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, columns, base, \port$4975$483 , go, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$113  = 0;
   wire [16:0] \$1 ;
   wire [14:0] \$10 ;
@@ -25833,8 +25844,8 @@ module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, colu
   reg [15:0] next_base;
   wire [15:0] next_row;
   reg [15:0] pointer = 16'h0000;
-  input [31:0] \port$4973$483 ;
-  wire [31:0] \port$4973$483 ;
+  input [31:0] \port$4975$483 ;
+  wire [31:0] \port$4975$483 ;
   reg [15:0] row = 16'h0000;
   input rst;
   wire rst;
@@ -25846,8 +25857,8 @@ module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, colu
   reg [13:0] tile = 14'h0000;
   reg [15:0] tile_base = 16'h0000;
   assign \$1  = tile_base + 1'h1;
-  assign \$2  = row + \port$4973$483 [31:16];
-  assign \$3  = pointer + \port$4973$483 [15:0];
+  assign \$2  = row + \port$4975$483 [31:16];
+  assign \$3  = pointer + \port$4975$483 [15:0];
   assign \$4  = column - 1'h1;
   assign \$5  = column == 1'h1;
   assign \$6  = take & \end ;
@@ -25943,8 +25954,8 @@ module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, colu
     end
   end
   assign next_row = \$2 [15:0];
-  assign step_y = \port$4973$483 [31:16];
-  assign step_x = \port$4973$483 [15:0];
+  assign step_y = \port$4975$483 [31:16];
+  assign step_x = \port$4975$483 [15:0];
   assign \address[0]  = address[15:0];
   assign \address[1]  = address[31:16];
   assign \address[2]  = address[47:32];

@@ -578,7 +578,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   reg [63:0] \$614 ;
   reg [31:0] \$615 ;
   reg [31:0] \$616 ;
-  reg [4:0] \$617 ;
+  reg [31:0] \$617 ;
   reg [4:0] \$618 ;
   reg [4:0] \$619 ;
   wire \$62 ;
@@ -588,16 +588,17 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   reg [4:0] \$623 ;
   reg [4:0] \$624 ;
   reg [4:0] \$625 ;
-  reg \$626 ;
+  reg [4:0] \$626 ;
   reg \$627 ;
-  reg [7:0] \$628 ;
-  reg [2:0] \$629 ;
+  reg \$628 ;
+  reg [7:0] \$629 ;
   wire \$63 ;
   reg [2:0] \$630 ;
-  reg [7:0] \$631 ;
-  reg [2:0] \$632 ;
+  reg [2:0] \$631 ;
+  reg [7:0] \$632 ;
   reg [2:0] \$633 ;
-  wire [4:0] \$634 ;
+  reg [2:0] \$634 ;
+  wire [4:0] \$635 ;
   wire \$64 ;
   wire \$65 ;
   wire [19:0] \$66 ;
@@ -1134,6 +1135,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   reg [31:0] parameters_bounds_word = 32'd0;
   reg [21:0] parameters_scale_word = 22'h000000;
   wire present;
+  reg [31:0] program_word = 32'd0;
   reg [31:0] read;
   wire [127:0] read_address;
   wire [95:0] \read_address$128 ;
@@ -1447,7 +1449,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire \use_zero$220 ;
   wire valid;
   wire [7:0] violation;
-  wire [7:0] \violation$264 ;
+  wire [7:0] \violation$265 ;
   wire waiting;
   reg [63:0] weight = 64'h0000000000000000;
   wire [7:0] \weight[0] ;
@@ -1607,6 +1609,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     _3_ <= parameters_scale[\$18 [9:0]];
   end
   assign \$signature__data$246  = _3_;
+  assign \$360  = ~ busy;
   assign \$361  = \$359  & \$360 ;
   assign \$362  = busy ? \$354  : \$361 ;
   assign \$363  = for_feeder_1 ? \address$130  : 16'h0000;
@@ -1893,43 +1896,45 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   always @(posedge clk)
     weight <= \$614 ;
   always @(posedge clk)
-    activation_word <= \$615 ;
+    program_word <= \$615 ;
   always @(posedge clk)
-    host__read_data <= \$616 ;
+    activation_word <= \$616 ;
   always @(posedge clk)
-    token_0 <= \$617 ;
+    host__read_data <= \$617 ;
   always @(posedge clk)
-    token_1 <= \$618 ;
+    token_0 <= \$618 ;
   always @(posedge clk)
-    token_2 <= \$619 ;
+    token_1 <= \$619 ;
   always @(posedge clk)
-    token_3 <= \$620 ;
+    token_2 <= \$620 ;
   always @(posedge clk)
-    token_4 <= \$621 ;
+    token_3 <= \$621 ;
   always @(posedge clk)
-    token_5 <= \$622 ;
+    token_4 <= \$622 ;
   always @(posedge clk)
-    token_6 <= \$623 ;
+    token_5 <= \$623 ;
   always @(posedge clk)
-    token_7 <= \$624 ;
+    token_6 <= \$624 ;
   always @(posedge clk)
-    \token$183  <= \$625 ;
+    token_7 <= \$625 ;
   always @(posedge clk)
-    swap_0 <= \$626 ;
+    \token$183  <= \$626 ;
   always @(posedge clk)
-    swap <= \$627 ;
+    swap_0 <= \$627 ;
   always @(posedge clk)
-    guard_output_count_now <= \$628 ;
+    swap <= \$628 ;
   always @(posedge clk)
-    guard_output_count_now_0 <= \$629 ;
+    guard_output_count_now <= \$629 ;
   always @(posedge clk)
-    guard_output_count_now_1 <= \$630 ;
+    guard_output_count_now_0 <= \$630 ;
   always @(posedge clk)
-    guard_input_count_now <= \$631 ;
+    guard_output_count_now_1 <= \$631 ;
   always @(posedge clk)
-    guard_input_count_now_0 <= \$632 ;
+    guard_input_count_now <= \$632 ;
   always @(posedge clk)
-    guard_input_count_now_1 <= \$633 ;
+    guard_input_count_now_0 <= \$633 ;
+  always @(posedge clk)
+    guard_input_count_now_1 <= \$634 ;
   assign \$1  = ! host__address[24:22];
   assign \$2  = \$1  & host__write;
   assign \$3  = host__strobe == 4'hf;
@@ -1938,7 +1943,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \$6  = \$4  & \$5 ;
   assign \$7  = host__address[21:0] == 3'h4;
   assign interrupt = done & control_interrupt;
-  assign \$8  = busy ? { 9'h000, index[5:0], \$634  } : host__address[21:2];
+  assign \$8  = busy ? { 9'h000, index[5:0], \$635  } : host__address[21:2];
   assign \$9  = host__address[24:22] == 1'h1;
   assign \$10  = \$9  & host__write;
   assign \$11  = host__strobe == 4'hf;
@@ -2283,7 +2288,6 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \$356  = \$355  & host__write;
   assign \$358  = \$356  & \$357 ;
   assign \$359  = \$358  & host__strobe[2];
-  assign \$360  = ~ busy;
   \holdfast_8x8_guard.activations_0  activations_0 (
     .clk(clk),
     .read_address(\read_address$128 ),
@@ -2377,7 +2381,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     .\sub_block$3 (sub_block),
     .use_zero(control_guard_zero),
     .valid(token[0]),
-    .violation(\violation$264 ),
+    .violation(\violation$265 ),
     .word(feeder_word)
   );
   \holdfast_8x8_guard.lanes  lanes (
@@ -2442,7 +2446,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     .fault_residual(fault_residual),
     .fault_weight(fault_weight),
     .feeder_done(feeder_done),
-    .fetch(\$634 ),
+    .fetch(\$635 ),
     .fetching(fetching),
     .first(first),
     .go(go),
@@ -2964,9 +2968,16 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$615  = \$570 ;
+    \$615  = word;
     if (rst) begin
       \$615  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$616  = \$570 ;
+    if (rst) begin
+      \$616  = 32'd0;
     end
   end
   always @* begin
@@ -2974,149 +2985,108 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
     (* full_case = 32'd1 *)
     casez (region_read)
       3'h0:
-          \$616  = register_data;
+          \$617  = register_data;
       3'h1:
-          \$616  = word;
+          \$617  = program_word;
       3'h2:
-          \$616  = \$571 ;
+          \$617  = \$571 ;
       3'h3:
-          \$616  = \$572 ;
+          \$617  = \$572 ;
       default:
-          \$616  = activation_word;
+          \$617  = activation_word;
     endcase
     if (rst) begin
-      \$616  = 32'd0;
+      \$617  = 32'd0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$617  = token;
-    if (rst) begin
-      \$617  = 5'h00;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$618  = token_0;
+    \$618  = token;
     if (rst) begin
       \$618  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$619  = token_1;
+    \$619  = token_0;
     if (rst) begin
       \$619  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$620  = token_2;
+    \$620  = token_1;
     if (rst) begin
       \$620  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$621  = token_3;
+    \$621  = token_2;
     if (rst) begin
       \$621  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$622  = token_4;
+    \$622  = token_3;
     if (rst) begin
       \$622  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$623  = token_5;
+    \$623  = token_4;
     if (rst) begin
       \$623  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$624  = token_6;
+    \$624  = token_5;
     if (rst) begin
       \$624  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$625  = token_7;
+    \$625  = token_6;
     if (rst) begin
       \$625  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$626  = token[1];
+    \$626  = token_7;
     if (rst) begin
-      \$626  = 1'h0;
+      \$626  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$627  = swap_0;
+    \$627  = token[1];
     if (rst) begin
       \$627  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$628  = violation;
+    \$628  = swap_0;
     if (rst) begin
-      \$628  = 8'h00;
+      \$628  = 1'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$629  = violation;
+    if (rst) begin
+      \$629  = 8'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     (* full_case = 32'd1 *)
     casez (guard_output_count_now[3:0])
-      4'h0:
-          \$629  = 3'h0;
-      4'h1:
-          \$629  = 3'h1;
-      4'h2:
-          \$629  = 3'h1;
-      4'h3:
-          \$629  = 3'h2;
-      4'h4:
-          \$629  = 3'h1;
-      4'h5:
-          \$629  = 3'h2;
-      4'h6:
-          \$629  = 3'h2;
-      4'h7:
-          \$629  = 3'h3;
-      4'h8:
-          \$629  = 3'h1;
-      4'h9:
-          \$629  = 3'h2;
-      4'ha:
-          \$629  = 3'h2;
-      4'hb:
-          \$629  = 3'h3;
-      4'hc:
-          \$629  = 3'h2;
-      4'hd:
-          \$629  = 3'h3;
-      4'he:
-          \$629  = 3'h3;
-      4'hf:
-          \$629  = 3'h4;
-    endcase
-    if (rst) begin
-      \$629  = 3'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    (* full_case = 32'd1 *)
-    casez (guard_output_count_now[7:4])
       4'h0:
           \$630  = 3'h0;
       4'h1:
@@ -3156,56 +3126,56 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    \$631  = \violation$264 ;
+    (* full_case = 32'd1 *)
+    casez (guard_output_count_now[7:4])
+      4'h0:
+          \$631  = 3'h0;
+      4'h1:
+          \$631  = 3'h1;
+      4'h2:
+          \$631  = 3'h1;
+      4'h3:
+          \$631  = 3'h2;
+      4'h4:
+          \$631  = 3'h1;
+      4'h5:
+          \$631  = 3'h2;
+      4'h6:
+          \$631  = 3'h2;
+      4'h7:
+          \$631  = 3'h3;
+      4'h8:
+          \$631  = 3'h1;
+      4'h9:
+          \$631  = 3'h2;
+      4'ha:
+          \$631  = 3'h2;
+      4'hb:
+          \$631  = 3'h3;
+      4'hc:
+          \$631  = 3'h2;
+      4'hd:
+          \$631  = 3'h3;
+      4'he:
+          \$631  = 3'h3;
+      4'hf:
+          \$631  = 3'h4;
+    endcase
     if (rst) begin
-      \$631  = 8'h00;
+      \$631  = 3'h0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    \$632  = \violation$265 ;
+    if (rst) begin
+      \$632  = 8'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
     (* full_case = 32'd1 *)
     casez (guard_input_count_now[3:0])
-      4'h0:
-          \$632  = 3'h0;
-      4'h1:
-          \$632  = 3'h1;
-      4'h2:
-          \$632  = 3'h1;
-      4'h3:
-          \$632  = 3'h2;
-      4'h4:
-          \$632  = 3'h1;
-      4'h5:
-          \$632  = 3'h2;
-      4'h6:
-          \$632  = 3'h2;
-      4'h7:
-          \$632  = 3'h3;
-      4'h8:
-          \$632  = 3'h1;
-      4'h9:
-          \$632  = 3'h2;
-      4'ha:
-          \$632  = 3'h2;
-      4'hb:
-          \$632  = 3'h3;
-      4'hc:
-          \$632  = 3'h2;
-      4'hd:
-          \$632  = 3'h3;
-      4'he:
-          \$632  = 3'h3;
-      4'hf:
-          \$632  = 3'h4;
-    endcase
-    if (rst) begin
-      \$632  = 3'h0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
-    (* full_case = 32'd1 *)
-    casez (guard_input_count_now[7:4])
       4'h0:
           \$633  = 3'h0;
       4'h1:
@@ -3243,6 +3213,47 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
       \$633  = 3'h0;
     end
   end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$1 ) begin end
+    (* full_case = 32'd1 *)
+    casez (guard_input_count_now[7:4])
+      4'h0:
+          \$634  = 3'h0;
+      4'h1:
+          \$634  = 3'h1;
+      4'h2:
+          \$634  = 3'h1;
+      4'h3:
+          \$634  = 3'h2;
+      4'h4:
+          \$634  = 3'h1;
+      4'h5:
+          \$634  = 3'h2;
+      4'h6:
+          \$634  = 3'h2;
+      4'h7:
+          \$634  = 3'h3;
+      4'h8:
+          \$634  = 3'h1;
+      4'h9:
+          \$634  = 3'h2;
+      4'ha:
+          \$634  = 3'h2;
+      4'hb:
+          \$634  = 3'h3;
+      4'hc:
+          \$634  = 3'h2;
+      4'hd:
+          \$634  = 3'h3;
+      4'he:
+          \$634  = 3'h3;
+      4'hf:
+          \$634  = 3'h4;
+    endcase
+    if (rst) begin
+      \$634  = 3'h0;
+    end
+  end
   assign \s_axi_awid$32  = s_axi_awid;
   assign \s_axi_awaddr$33  = s_axi_awaddr;
   assign \s_axi_awlen$34  = s_axi_awlen;
@@ -3278,7 +3289,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \count$94  = count;
   assign \ready$95  = ready;
   assign \$signature__addr  = \$8 [10:0];
-  assign address = { index[5:0], \$634  };
+  assign address = { index[5:0], \$635  };
   assign \$signature__data  = word;
   assign load__addr = host__address[12:2];
   assign load__data = host__data;
@@ -5237,7 +5248,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$120 ),
-    .\port$3623$0 (sum_out),
+    .\port$3625$0 (sum_out),
     .rst(rst),
     .swap(\swap_in$64 ),
     .swap_in(\o$11 [1]),
@@ -5249,7 +5260,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$128 ),
-    .\port$3637$0 (\sum_out$67 ),
+    .\port$3639$0 (\sum_out$67 ),
     .rst(rst),
     .swap(\swap_in$72 ),
     .swap_in(\swap_in$64 ),
@@ -5261,7 +5272,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$136 ),
-    .\port$3651$0 (\sum_out$75 ),
+    .\port$3653$0 (\sum_out$75 ),
     .rst(rst),
     .swap(\swap_in$80 ),
     .swap_in(\swap_in$72 ),
@@ -5273,7 +5284,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$144 ),
-    .\port$3665$0 (\sum_out$83 ),
+    .\port$3667$0 (\sum_out$83 ),
     .rst(rst),
     .swap(\swap_in$88 ),
     .swap_in(\swap_in$80 ),
@@ -5285,7 +5296,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$152 ),
-    .\port$3679$0 (\sum_out$91 ),
+    .\port$3681$0 (\sum_out$91 ),
     .rst(rst),
     .swap(\swap_in$96 ),
     .swap_in(\swap_in$88 ),
@@ -5297,7 +5308,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$160 ),
-    .\port$3693$0 (\sum_out$99 ),
+    .\port$3695$0 (\sum_out$99 ),
     .rst(rst),
     .swap(\swap_in$104 ),
     .swap_in(\swap_in$96 ),
@@ -5309,7 +5320,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$168 ),
-    .\port$3707$0 (\sum_out$107 ),
+    .\port$3709$0 (\sum_out$107 ),
     .rst(rst),
     .swap(\swap_in$112 ),
     .swap_in(\swap_in$104 ),
@@ -5320,7 +5331,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$176 ),
-    .\port$3721$0 (\sum_out$115 ),
+    .\port$3723$0 (\sum_out$115 ),
     .rst(rst),
     .swap_in(\swap_in$112 ),
     .weight_in(weight[63:56])
@@ -5425,7 +5436,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$244 ),
-    .\port$3847$0 (\sum_out$183 ),
+    .\port$3849$0 (\sum_out$183 ),
     .rst(rst),
     .swap(\swap_in$188 ),
     .swap_in(\o$11 [3]),
@@ -5437,7 +5448,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$252 ),
-    .\port$3861$0 (\sum_out$191 ),
+    .\port$3863$0 (\sum_out$191 ),
     .rst(rst),
     .swap(\swap_in$196 ),
     .swap_in(\swap_in$188 ),
@@ -5449,7 +5460,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$260 ),
-    .\port$3875$0 (\sum_out$199 ),
+    .\port$3877$0 (\sum_out$199 ),
     .rst(rst),
     .swap(\swap_in$204 ),
     .swap_in(\swap_in$196 ),
@@ -5461,7 +5472,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$268 ),
-    .\port$3889$0 (\sum_out$207 ),
+    .\port$3891$0 (\sum_out$207 ),
     .rst(rst),
     .swap(\swap_in$212 ),
     .swap_in(\swap_in$204 ),
@@ -5473,7 +5484,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$276 ),
-    .\port$3903$0 (\sum_out$215 ),
+    .\port$3905$0 (\sum_out$215 ),
     .rst(rst),
     .swap(\swap_in$220 ),
     .swap_in(\swap_in$212 ),
@@ -5485,7 +5496,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$284 ),
-    .\port$3917$0 (\sum_out$223 ),
+    .\port$3919$0 (\sum_out$223 ),
     .rst(rst),
     .swap(\swap_in$228 ),
     .swap_in(\swap_in$220 ),
@@ -5497,7 +5508,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$292 ),
-    .\port$3931$0 (\sum_out$231 ),
+    .\port$3933$0 (\sum_out$231 ),
     .rst(rst),
     .swap(\swap_in$236 ),
     .swap_in(\swap_in$228 ),
@@ -5508,7 +5519,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$300 ),
-    .\port$3945$0 (\sum_out$239 ),
+    .\port$3947$0 (\sum_out$239 ),
     .rst(rst),
     .swap_in(\swap_in$236 ),
     .weight_in(weight[63:56])
@@ -5801,7 +5812,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$433 ),
-    .\port$4295$0 (\sum_out$431 ),
+    .\port$4297$0 (\sum_out$431 ),
     .rst(rst),
     .swap(\swap_in$438 ),
     .swap_in(\o$11 [7]),
@@ -5813,7 +5824,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$442 ),
-    .\port$4309$0 (\sum_out$441 ),
+    .\port$4311$0 (\sum_out$441 ),
     .rst(rst),
     .swap(\swap_in$447 ),
     .swap_in(\swap_in$438 ),
@@ -5825,7 +5836,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$451 ),
-    .\port$4323$0 (\sum_out$450 ),
+    .\port$4325$0 (\sum_out$450 ),
     .rst(rst),
     .swap(\swap_in$456 ),
     .swap_in(\swap_in$447 ),
@@ -5837,7 +5848,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$460 ),
-    .\port$4337$0 (\sum_out$459 ),
+    .\port$4339$0 (\sum_out$459 ),
     .rst(rst),
     .swap(\swap_in$465 ),
     .swap_in(\swap_in$456 ),
@@ -5849,7 +5860,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$469 ),
-    .\port$4351$0 (\sum_out$468 ),
+    .\port$4353$0 (\sum_out$468 ),
     .rst(rst),
     .swap(\swap_in$474 ),
     .swap_in(\swap_in$465 ),
@@ -5861,7 +5872,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$478 ),
-    .\port$4365$0 (\sum_out$477 ),
+    .\port$4367$0 (\sum_out$477 ),
     .rst(rst),
     .swap(\swap_in$483 ),
     .swap_in(\swap_in$474 ),
@@ -5873,7 +5884,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$487 ),
-    .\port$4379$0 (\sum_out$486 ),
+    .\port$4381$0 (\sum_out$486 ),
     .rst(rst),
     .swap(\swap_in$492 ),
     .swap_in(\swap_in$483 ),
@@ -5884,7 +5895,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$496 ),
-    .\port$4393$0 (\sum_out$495 ),
+    .\port$4395$0 (\sum_out$495 ),
     .rst(rst),
     .swap_in(\swap_in$492 ),
     .weight_in(weight[63:56])
@@ -7134,7 +7145,7 @@ module \holdfast_8x8_guard.array.pe_0_7 (rst, weight_in, act_in, swap_in, partia
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$3623$0 , activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$3625$0 , activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$10  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7156,8 +7167,8 @@ module \holdfast_8x8_guard.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3623$0 ;
-  wire [15:0] \port$3623$0 ;
+  input [15:0] \port$3625$0 ;
+  wire [15:0] \port$3625$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7174,7 +7185,7 @@ module \holdfast_8x8_guard.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3623$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3625$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7236,13 +7247,13 @@ module \holdfast_8x8_guard.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3623$0 [15], \port$3623$0  };
+  assign sum_in = { \port$3625$0 [15], \port$3625$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_1 (rst, weight_in, \port$3637$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_1 (rst, weight_in, \port$3639$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$11  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7264,8 +7275,8 @@ module \holdfast_8x8_guard.array.pe_1_1 (rst, weight_in, \port$3637$0 , act_in, 
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3637$0 ;
-  wire [15:0] \port$3637$0 ;
+  input [15:0] \port$3639$0 ;
+  wire [15:0] \port$3639$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7282,7 +7293,7 @@ module \holdfast_8x8_guard.array.pe_1_1 (rst, weight_in, \port$3637$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3637$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3639$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7344,13 +7355,13 @@ module \holdfast_8x8_guard.array.pe_1_1 (rst, weight_in, \port$3637$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3637$0 [15], \port$3637$0  };
+  assign sum_in = { \port$3639$0 [15], \port$3639$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_2 (rst, weight_in, \port$3651$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_2 (rst, weight_in, \port$3653$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$12  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7372,8 +7383,8 @@ module \holdfast_8x8_guard.array.pe_1_2 (rst, weight_in, \port$3651$0 , act_in, 
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3651$0 ;
-  wire [15:0] \port$3651$0 ;
+  input [15:0] \port$3653$0 ;
+  wire [15:0] \port$3653$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7390,7 +7401,7 @@ module \holdfast_8x8_guard.array.pe_1_2 (rst, weight_in, \port$3651$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3651$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3653$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7452,13 +7463,13 @@ module \holdfast_8x8_guard.array.pe_1_2 (rst, weight_in, \port$3651$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3651$0 [15], \port$3651$0  };
+  assign sum_in = { \port$3653$0 [15], \port$3653$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_3 (rst, weight_in, \port$3665$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_3 (rst, weight_in, \port$3667$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$13  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7480,8 +7491,8 @@ module \holdfast_8x8_guard.array.pe_1_3 (rst, weight_in, \port$3665$0 , act_in, 
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3665$0 ;
-  wire [15:0] \port$3665$0 ;
+  input [15:0] \port$3667$0 ;
+  wire [15:0] \port$3667$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7498,7 +7509,7 @@ module \holdfast_8x8_guard.array.pe_1_3 (rst, weight_in, \port$3665$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3665$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3667$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7560,13 +7571,13 @@ module \holdfast_8x8_guard.array.pe_1_3 (rst, weight_in, \port$3665$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3665$0 [15], \port$3665$0  };
+  assign sum_in = { \port$3667$0 [15], \port$3667$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_4 (rst, weight_in, \port$3679$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_4 (rst, weight_in, \port$3681$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$14  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7588,8 +7599,8 @@ module \holdfast_8x8_guard.array.pe_1_4 (rst, weight_in, \port$3679$0 , act_in, 
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3679$0 ;
-  wire [15:0] \port$3679$0 ;
+  input [15:0] \port$3681$0 ;
+  wire [15:0] \port$3681$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7606,7 +7617,7 @@ module \holdfast_8x8_guard.array.pe_1_4 (rst, weight_in, \port$3679$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3679$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3681$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7668,13 +7679,13 @@ module \holdfast_8x8_guard.array.pe_1_4 (rst, weight_in, \port$3679$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3679$0 [15], \port$3679$0  };
+  assign sum_in = { \port$3681$0 [15], \port$3681$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_5 (rst, weight_in, \port$3693$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_5 (rst, weight_in, \port$3695$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$15  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7696,8 +7707,8 @@ module \holdfast_8x8_guard.array.pe_1_5 (rst, weight_in, \port$3693$0 , act_in, 
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3693$0 ;
-  wire [15:0] \port$3693$0 ;
+  input [15:0] \port$3695$0 ;
+  wire [15:0] \port$3695$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7714,7 +7725,7 @@ module \holdfast_8x8_guard.array.pe_1_5 (rst, weight_in, \port$3693$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3693$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3695$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7776,13 +7787,13 @@ module \holdfast_8x8_guard.array.pe_1_5 (rst, weight_in, \port$3693$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3693$0 [15], \port$3693$0  };
+  assign sum_in = { \port$3695$0 [15], \port$3695$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_6 (rst, weight_in, \port$3707$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_6 (rst, weight_in, \port$3709$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$16  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7804,8 +7815,8 @@ module \holdfast_8x8_guard.array.pe_1_6 (rst, weight_in, \port$3707$0 , act_in, 
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3707$0 ;
-  wire [15:0] \port$3707$0 ;
+  input [15:0] \port$3709$0 ;
+  wire [15:0] \port$3709$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7822,7 +7833,7 @@ module \holdfast_8x8_guard.array.pe_1_6 (rst, weight_in, \port$3707$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3707$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3709$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7884,13 +7895,13 @@ module \holdfast_8x8_guard.array.pe_1_6 (rst, weight_in, \port$3707$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3707$0 [15], \port$3707$0  };
+  assign sum_in = { \port$3709$0 [15], \port$3709$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_7 (rst, weight_in, \port$3721$0 , act_in, swap_in, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_7 (rst, weight_in, \port$3723$0 , act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$17  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7911,8 +7922,8 @@ module \holdfast_8x8_guard.array.pe_1_7 (rst, weight_in, \port$3721$0 , act_in, 
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3721$0 ;
-  wire [15:0] \port$3721$0 ;
+  input [15:0] \port$3723$0 ;
+  wire [15:0] \port$3723$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7928,7 +7939,7 @@ module \holdfast_8x8_guard.array.pe_1_7 (rst, weight_in, \port$3721$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3721$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3723$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7990,7 +8001,7 @@ module \holdfast_8x8_guard.array.pe_1_7 (rst, weight_in, \port$3721$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3721$0 [15], \port$3721$0  };
+  assign sum_in = { \port$3723$0 [15], \port$3723$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -8842,7 +8853,7 @@ module \holdfast_8x8_guard.array.pe_2_7 (rst, weight_in, sum_in, act_in, swap_in
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$3847$0 , activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$3849$0 , activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$26  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8864,8 +8875,8 @@ module \holdfast_8x8_guard.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3847$0 ;
-  wire [16:0] \port$3847$0 ;
+  input [16:0] \port$3849$0 ;
+  wire [16:0] \port$3849$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8882,7 +8893,7 @@ module \holdfast_8x8_guard.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3847$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3849$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8944,13 +8955,13 @@ module \holdfast_8x8_guard.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3847$0 [16], \port$3847$0  };
+  assign sum_in = { \port$3849$0 [16], \port$3849$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_1 (rst, weight_in, \port$3861$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_1 (rst, weight_in, \port$3863$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$27  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8972,8 +8983,8 @@ module \holdfast_8x8_guard.array.pe_3_1 (rst, weight_in, \port$3861$0 , act_in, 
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3861$0 ;
-  wire [16:0] \port$3861$0 ;
+  input [16:0] \port$3863$0 ;
+  wire [16:0] \port$3863$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8990,7 +9001,7 @@ module \holdfast_8x8_guard.array.pe_3_1 (rst, weight_in, \port$3861$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3861$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3863$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9052,13 +9063,13 @@ module \holdfast_8x8_guard.array.pe_3_1 (rst, weight_in, \port$3861$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3861$0 [16], \port$3861$0  };
+  assign sum_in = { \port$3863$0 [16], \port$3863$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_2 (rst, weight_in, \port$3875$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_2 (rst, weight_in, \port$3877$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$28  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -9080,8 +9091,8 @@ module \holdfast_8x8_guard.array.pe_3_2 (rst, weight_in, \port$3875$0 , act_in, 
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3875$0 ;
-  wire [16:0] \port$3875$0 ;
+  input [16:0] \port$3877$0 ;
+  wire [16:0] \port$3877$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -9098,7 +9109,7 @@ module \holdfast_8x8_guard.array.pe_3_2 (rst, weight_in, \port$3875$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3875$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3877$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9160,13 +9171,13 @@ module \holdfast_8x8_guard.array.pe_3_2 (rst, weight_in, \port$3875$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3875$0 [16], \port$3875$0  };
+  assign sum_in = { \port$3877$0 [16], \port$3877$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_3 (rst, weight_in, \port$3889$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_3 (rst, weight_in, \port$3891$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$29  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -9188,8 +9199,8 @@ module \holdfast_8x8_guard.array.pe_3_3 (rst, weight_in, \port$3889$0 , act_in, 
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3889$0 ;
-  wire [16:0] \port$3889$0 ;
+  input [16:0] \port$3891$0 ;
+  wire [16:0] \port$3891$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -9206,7 +9217,7 @@ module \holdfast_8x8_guard.array.pe_3_3 (rst, weight_in, \port$3889$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3889$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3891$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9268,13 +9279,13 @@ module \holdfast_8x8_guard.array.pe_3_3 (rst, weight_in, \port$3889$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3889$0 [16], \port$3889$0  };
+  assign sum_in = { \port$3891$0 [16], \port$3891$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_4 (rst, weight_in, \port$3903$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_4 (rst, weight_in, \port$3905$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$30  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -9296,8 +9307,8 @@ module \holdfast_8x8_guard.array.pe_3_4 (rst, weight_in, \port$3903$0 , act_in, 
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3903$0 ;
-  wire [16:0] \port$3903$0 ;
+  input [16:0] \port$3905$0 ;
+  wire [16:0] \port$3905$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -9314,7 +9325,7 @@ module \holdfast_8x8_guard.array.pe_3_4 (rst, weight_in, \port$3903$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3903$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3905$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9376,13 +9387,13 @@ module \holdfast_8x8_guard.array.pe_3_4 (rst, weight_in, \port$3903$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3903$0 [16], \port$3903$0  };
+  assign sum_in = { \port$3905$0 [16], \port$3905$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_5 (rst, weight_in, \port$3917$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_5 (rst, weight_in, \port$3919$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$31  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -9404,8 +9415,8 @@ module \holdfast_8x8_guard.array.pe_3_5 (rst, weight_in, \port$3917$0 , act_in, 
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3917$0 ;
-  wire [16:0] \port$3917$0 ;
+  input [16:0] \port$3919$0 ;
+  wire [16:0] \port$3919$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -9422,7 +9433,7 @@ module \holdfast_8x8_guard.array.pe_3_5 (rst, weight_in, \port$3917$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3917$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3919$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9484,13 +9495,13 @@ module \holdfast_8x8_guard.array.pe_3_5 (rst, weight_in, \port$3917$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3917$0 [16], \port$3917$0  };
+  assign sum_in = { \port$3919$0 [16], \port$3919$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_6 (rst, weight_in, \port$3931$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_6 (rst, weight_in, \port$3933$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$32  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -9512,8 +9523,8 @@ module \holdfast_8x8_guard.array.pe_3_6 (rst, weight_in, \port$3931$0 , act_in, 
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3931$0 ;
-  wire [16:0] \port$3931$0 ;
+  input [16:0] \port$3933$0 ;
+  wire [16:0] \port$3933$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -9530,7 +9541,7 @@ module \holdfast_8x8_guard.array.pe_3_6 (rst, weight_in, \port$3931$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3931$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3933$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9592,13 +9603,13 @@ module \holdfast_8x8_guard.array.pe_3_6 (rst, weight_in, \port$3931$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3931$0 [16], \port$3931$0  };
+  assign sum_in = { \port$3933$0 [16], \port$3933$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_7 (rst, weight_in, \port$3945$0 , act_in, swap_in, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_7 (rst, weight_in, \port$3947$0 , act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$33  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -9619,8 +9630,8 @@ module \holdfast_8x8_guard.array.pe_3_7 (rst, weight_in, \port$3945$0 , act_in, 
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3945$0 ;
-  wire [16:0] \port$3945$0 ;
+  input [16:0] \port$3947$0 ;
+  wire [16:0] \port$3947$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -9636,7 +9647,7 @@ module \holdfast_8x8_guard.array.pe_3_7 (rst, weight_in, \port$3945$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3945$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3947$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9698,7 +9709,7 @@ module \holdfast_8x8_guard.array.pe_3_7 (rst, weight_in, \port$3945$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3945$0 [16], \port$3945$0  };
+  assign sum_in = { \port$3947$0 [16], \port$3947$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -12242,7 +12253,7 @@ module \holdfast_8x8_guard.array.pe_6_7 (rst, weight_in, sum_in, act_in, swap_in
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$4295$0 , activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$4297$0 , activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$58  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12264,8 +12275,8 @@ module \holdfast_8x8_guard.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4295$0 ;
-  wire [17:0] \port$4295$0 ;
+  input [17:0] \port$4297$0 ;
+  wire [17:0] \port$4297$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12282,7 +12293,7 @@ module \holdfast_8x8_guard.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4295$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4297$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12344,13 +12355,13 @@ module \holdfast_8x8_guard.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4295$0 [17], \port$4295$0  };
+  assign sum_in = { \port$4297$0 [17], \port$4297$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_1 (rst, weight_in, \port$4309$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_1 (rst, weight_in, \port$4311$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$59  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12372,8 +12383,8 @@ module \holdfast_8x8_guard.array.pe_7_1 (rst, weight_in, \port$4309$0 , act_in, 
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4309$0 ;
-  wire [17:0] \port$4309$0 ;
+  input [17:0] \port$4311$0 ;
+  wire [17:0] \port$4311$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12390,7 +12401,7 @@ module \holdfast_8x8_guard.array.pe_7_1 (rst, weight_in, \port$4309$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4309$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4311$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12452,13 +12463,13 @@ module \holdfast_8x8_guard.array.pe_7_1 (rst, weight_in, \port$4309$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4309$0 [17], \port$4309$0  };
+  assign sum_in = { \port$4311$0 [17], \port$4311$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_2 (rst, weight_in, \port$4323$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_2 (rst, weight_in, \port$4325$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$60  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12480,8 +12491,8 @@ module \holdfast_8x8_guard.array.pe_7_2 (rst, weight_in, \port$4323$0 , act_in, 
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4323$0 ;
-  wire [17:0] \port$4323$0 ;
+  input [17:0] \port$4325$0 ;
+  wire [17:0] \port$4325$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12498,7 +12509,7 @@ module \holdfast_8x8_guard.array.pe_7_2 (rst, weight_in, \port$4323$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4323$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4325$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12560,13 +12571,13 @@ module \holdfast_8x8_guard.array.pe_7_2 (rst, weight_in, \port$4323$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4323$0 [17], \port$4323$0  };
+  assign sum_in = { \port$4325$0 [17], \port$4325$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_3 (rst, weight_in, \port$4337$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_3 (rst, weight_in, \port$4339$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$61  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12588,8 +12599,8 @@ module \holdfast_8x8_guard.array.pe_7_3 (rst, weight_in, \port$4337$0 , act_in, 
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4337$0 ;
-  wire [17:0] \port$4337$0 ;
+  input [17:0] \port$4339$0 ;
+  wire [17:0] \port$4339$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12606,7 +12617,7 @@ module \holdfast_8x8_guard.array.pe_7_3 (rst, weight_in, \port$4337$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4337$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4339$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12668,13 +12679,13 @@ module \holdfast_8x8_guard.array.pe_7_3 (rst, weight_in, \port$4337$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4337$0 [17], \port$4337$0  };
+  assign sum_in = { \port$4339$0 [17], \port$4339$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_4 (rst, weight_in, \port$4351$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_4 (rst, weight_in, \port$4353$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$62  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12696,8 +12707,8 @@ module \holdfast_8x8_guard.array.pe_7_4 (rst, weight_in, \port$4351$0 , act_in, 
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4351$0 ;
-  wire [17:0] \port$4351$0 ;
+  input [17:0] \port$4353$0 ;
+  wire [17:0] \port$4353$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12714,7 +12725,7 @@ module \holdfast_8x8_guard.array.pe_7_4 (rst, weight_in, \port$4351$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4351$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4353$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12776,13 +12787,13 @@ module \holdfast_8x8_guard.array.pe_7_4 (rst, weight_in, \port$4351$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4351$0 [17], \port$4351$0  };
+  assign sum_in = { \port$4353$0 [17], \port$4353$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_5 (rst, weight_in, \port$4365$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_5 (rst, weight_in, \port$4367$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$63  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12804,8 +12815,8 @@ module \holdfast_8x8_guard.array.pe_7_5 (rst, weight_in, \port$4365$0 , act_in, 
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4365$0 ;
-  wire [17:0] \port$4365$0 ;
+  input [17:0] \port$4367$0 ;
+  wire [17:0] \port$4367$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12822,7 +12833,7 @@ module \holdfast_8x8_guard.array.pe_7_5 (rst, weight_in, \port$4365$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4365$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4367$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12884,13 +12895,13 @@ module \holdfast_8x8_guard.array.pe_7_5 (rst, weight_in, \port$4365$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4365$0 [17], \port$4365$0  };
+  assign sum_in = { \port$4367$0 [17], \port$4367$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_6 (rst, weight_in, \port$4379$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_6 (rst, weight_in, \port$4381$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$64  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12912,8 +12923,8 @@ module \holdfast_8x8_guard.array.pe_7_6 (rst, weight_in, \port$4379$0 , act_in, 
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4379$0 ;
-  wire [17:0] \port$4379$0 ;
+  input [17:0] \port$4381$0 ;
+  wire [17:0] \port$4381$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12930,7 +12941,7 @@ module \holdfast_8x8_guard.array.pe_7_6 (rst, weight_in, \port$4379$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4379$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4381$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12992,13 +13003,13 @@ module \holdfast_8x8_guard.array.pe_7_6 (rst, weight_in, \port$4379$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4379$0 [17], \port$4379$0  };
+  assign sum_in = { \port$4381$0 [17], \port$4381$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_7 (rst, weight_in, \port$4393$0 , act_in, swap_in, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_7 (rst, weight_in, \port$4395$0 , act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$65  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -13019,8 +13030,8 @@ module \holdfast_8x8_guard.array.pe_7_7 (rst, weight_in, \port$4393$0 , act_in, 
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4393$0 ;
-  wire [17:0] \port$4393$0 ;
+  input [17:0] \port$4395$0 ;
+  wire [17:0] \port$4395$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -13036,7 +13047,7 @@ module \holdfast_8x8_guard.array.pe_7_7 (rst, weight_in, \port$4393$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4393$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4395$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -13098,7 +13109,7 @@ module \holdfast_8x8_guard.array.pe_7_7 (rst, weight_in, \port$4393$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4393$0 [17], \port$4393$0  };
+  assign sum_in = { \port$4395$0 [17], \port$4395$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -15840,7 +15851,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .below(below),
     .check(checked),
     .override(pad_selected),
-    .\port$5496$358 (layer[373:358]),
+    .\port$5498$358 (layer[373:358]),
     .result(result),
     .value(selected[7:0]),
     .violation(\violation$35 )
@@ -15850,7 +15861,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .below(below),
     .check(checked),
     .override(pad_selected),
-    .\port$5496$358 (layer[373:358]),
+    .\port$5498$358 (layer[373:358]),
     .result(\result$19 ),
     .value(selected[15:8]),
     .violation(\violation$43 )
@@ -15860,7 +15871,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .below(below),
     .check(checked),
     .override(pad_selected),
-    .\port$5496$358 (layer[373:358]),
+    .\port$5498$358 (layer[373:358]),
     .result(\result$20 ),
     .value(selected[23:16]),
     .violation(\violation$51 )
@@ -15870,7 +15881,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .below(below),
     .check(checked),
     .override(pad_selected),
-    .\port$5496$358 (layer[373:358]),
+    .\port$5498$358 (layer[373:358]),
     .result(\result$21 ),
     .value(selected[31:24]),
     .violation(\violation$59 )
@@ -15880,7 +15891,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .below(below),
     .check(checked),
     .override(pad_selected),
-    .\port$5496$358 (layer[373:358]),
+    .\port$5498$358 (layer[373:358]),
     .result(\result$22 ),
     .value(selected[39:32]),
     .violation(\violation$67 )
@@ -15890,7 +15901,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .below(below),
     .check(checked),
     .override(pad_selected),
-    .\port$5496$358 (layer[373:358]),
+    .\port$5498$358 (layer[373:358]),
     .result(\result$23 ),
     .value(selected[47:40]),
     .violation(\violation$75 )
@@ -15900,7 +15911,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .below(below),
     .check(checked),
     .override(pad_selected),
-    .\port$5496$358 (layer[373:358]),
+    .\port$5498$358 (layer[373:358]),
     .result(\result$24 ),
     .value(selected[55:48]),
     .violation(\violation$83 )
@@ -15910,7 +15921,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .below(below),
     .check(checked),
     .override(pad_selected),
-    .\port$5496$358 (layer[373:358]),
+    .\port$5498$358 (layer[373:358]),
     .result(\result$25 ),
     .value(selected[63:56]),
     .violation(\violation$91 )
@@ -16142,7 +16153,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
   assign violation[0] = \violation$35 ;
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_0 (result, override, check, below, above, value, \port$5496$358 , violation);
+module \holdfast_8x8_guard.input_stage.guard_0 (result, override, check, below, above, value, \port$5498$358 , violation);
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -16166,34 +16177,34 @@ module \holdfast_8x8_guard.input_stage.guard_0 (result, override, check, below, 
   wire [7:0] lo;
   input override;
   wire override;
-  input [15:0] \port$5496$358 ;
-  wire [15:0] \port$5496$358 ;
+  input [15:0] \port$5498$358 ;
+  wire [15:0] \port$5498$358 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = { \port$5496$358 [7], value[6:0] } < { value[7], \port$5496$358 [6:0] };
+  assign \$1  = { \port$5498$358 [7], value[6:0] } < { value[7], \port$5498$358 [6:0] };
   assign \$2  = check & \$1 ;
-  assign \$3  = { value[7], \port$5496$358 [14:8] } < { \port$5496$358 [15], value[6:0] };
+  assign \$3  = { value[7], \port$5498$358 [14:8] } < { \port$5498$358 [15], value[6:0] };
   assign \$4  = check & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = { \port$5496$358 [7], value[6:0] } < { value[7], \port$5496$358 [6:0] };
+  assign \$5  = { \port$5498$358 [7], value[6:0] } < { value[7], \port$5498$358 [6:0] };
   assign \$6  = check & \$5 ;
-  assign \$7  = { value[7], \port$5496$358 [14:8] } < { \port$5496$358 [15], value[6:0] };
+  assign \$7  = { value[7], \port$5498$358 [14:8] } < { \port$5498$358 [15], value[6:0] };
   assign \$8  = check & \$7 ;
   assign \$9  = \$6  | \$8 ;
   assign \$10  = \$9  | override;
-  assign \$11  = { \port$5496$358 [7], value[6:0] } < { value[7], \port$5496$358 [6:0] };
+  assign \$11  = { \port$5498$358 [7], value[6:0] } < { value[7], \port$5498$358 [6:0] };
   assign \$12  = check & \$11 ;
   assign \$13  = \$12  ? below : above;
   assign result = \$10  ? \$13  : value;
-  assign lo = \port$5496$358 [7:0];
-  assign hi = \port$5496$358 [15:8];
+  assign lo = \port$5498$358 [7:0];
+  assign hi = \port$5498$358 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_1 (result, override, check, below, above, value, \port$5496$358 , violation);
+module \holdfast_8x8_guard.input_stage.guard_1 (result, override, check, below, above, value, \port$5498$358 , violation);
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -16217,34 +16228,34 @@ module \holdfast_8x8_guard.input_stage.guard_1 (result, override, check, below, 
   wire [7:0] lo;
   input override;
   wire override;
-  input [15:0] \port$5496$358 ;
-  wire [15:0] \port$5496$358 ;
+  input [15:0] \port$5498$358 ;
+  wire [15:0] \port$5498$358 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = { \port$5496$358 [7], value[6:0] } < { value[7], \port$5496$358 [6:0] };
+  assign \$1  = { \port$5498$358 [7], value[6:0] } < { value[7], \port$5498$358 [6:0] };
   assign \$2  = check & \$1 ;
-  assign \$3  = { value[7], \port$5496$358 [14:8] } < { \port$5496$358 [15], value[6:0] };
+  assign \$3  = { value[7], \port$5498$358 [14:8] } < { \port$5498$358 [15], value[6:0] };
   assign \$4  = check & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = { \port$5496$358 [7], value[6:0] } < { value[7], \port$5496$358 [6:0] };
+  assign \$5  = { \port$5498$358 [7], value[6:0] } < { value[7], \port$5498$358 [6:0] };
   assign \$6  = check & \$5 ;
-  assign \$7  = { value[7], \port$5496$358 [14:8] } < { \port$5496$358 [15], value[6:0] };
+  assign \$7  = { value[7], \port$5498$358 [14:8] } < { \port$5498$358 [15], value[6:0] };
   assign \$8  = check & \$7 ;
   assign \$9  = \$6  | \$8 ;
   assign \$10  = \$9  | override;
-  assign \$11  = { \port$5496$358 [7], value[6:0] } < { value[7], \port$5496$358 [6:0] };
+  assign \$11  = { \port$5498$358 [7], value[6:0] } < { value[7], \port$5498$358 [6:0] };
   assign \$12  = check & \$11 ;
   assign \$13  = \$12  ? below : above;
   assign result = \$10  ? \$13  : value;
-  assign lo = \port$5496$358 [7:0];
-  assign hi = \port$5496$358 [15:8];
+  assign lo = \port$5498$358 [7:0];
+  assign hi = \port$5498$358 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_2 (result, override, check, below, above, value, \port$5496$358 , violation);
+module \holdfast_8x8_guard.input_stage.guard_2 (result, override, check, below, above, value, \port$5498$358 , violation);
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -16268,34 +16279,34 @@ module \holdfast_8x8_guard.input_stage.guard_2 (result, override, check, below, 
   wire [7:0] lo;
   input override;
   wire override;
-  input [15:0] \port$5496$358 ;
-  wire [15:0] \port$5496$358 ;
+  input [15:0] \port$5498$358 ;
+  wire [15:0] \port$5498$358 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = { \port$5496$358 [7], value[6:0] } < { value[7], \port$5496$358 [6:0] };
+  assign \$1  = { \port$5498$358 [7], value[6:0] } < { value[7], \port$5498$358 [6:0] };
   assign \$2  = check & \$1 ;
-  assign \$3  = { value[7], \port$5496$358 [14:8] } < { \port$5496$358 [15], value[6:0] };
+  assign \$3  = { value[7], \port$5498$358 [14:8] } < { \port$5498$358 [15], value[6:0] };
   assign \$4  = check & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = { \port$5496$358 [7], value[6:0] } < { value[7], \port$5496$358 [6:0] };
+  assign \$5  = { \port$5498$358 [7], value[6:0] } < { value[7], \port$5498$358 [6:0] };
   assign \$6  = check & \$5 ;
-  assign \$7  = { value[7], \port$5496$358 [14:8] } < { \port$5496$358 [15], value[6:0] };
+  assign \$7  = { value[7], \port$5498$358 [14:8] } < { \port$5498$358 [15], value[6:0] };
   assign \$8  = check & \$7 ;
   assign \$9  = \$6  | \$8 ;
   assign \$10  = \$9  | override;
-  assign \$11  = { \port$5496$358 [7], value[6:0] } < { value[7], \port$5496$358 [6:0] };
+  assign \$11  = { \port$5498$358 [7], value[6:0] } < { value[7], \port$5498$358 [6:0] };
   assign \$12  = check & \$11 ;
   assign \$13  = \$12  ? below : above;
   assign result = \$10  ? \$13  : value;
-  assign lo = \port$5496$358 [7:0];
-  assign hi = \port$5496$358 [15:8];
+  assign lo = \port$5498$358 [7:0];
+  assign hi = \port$5498$358 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_3 (result, override, check, below, above, value, \port$5496$358 , violation);
+module \holdfast_8x8_guard.input_stage.guard_3 (result, override, check, below, above, value, \port$5498$358 , violation);
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -16319,34 +16330,34 @@ module \holdfast_8x8_guard.input_stage.guard_3 (result, override, check, below, 
   wire [7:0] lo;
   input override;
   wire override;
-  input [15:0] \port$5496$358 ;
-  wire [15:0] \port$5496$358 ;
+  input [15:0] \port$5498$358 ;
+  wire [15:0] \port$5498$358 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = { \port$5496$358 [7], value[6:0] } < { value[7], \port$5496$358 [6:0] };
+  assign \$1  = { \port$5498$358 [7], value[6:0] } < { value[7], \port$5498$358 [6:0] };
   assign \$2  = check & \$1 ;
-  assign \$3  = { value[7], \port$5496$358 [14:8] } < { \port$5496$358 [15], value[6:0] };
+  assign \$3  = { value[7], \port$5498$358 [14:8] } < { \port$5498$358 [15], value[6:0] };
   assign \$4  = check & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = { \port$5496$358 [7], value[6:0] } < { value[7], \port$5496$358 [6:0] };
+  assign \$5  = { \port$5498$358 [7], value[6:0] } < { value[7], \port$5498$358 [6:0] };
   assign \$6  = check & \$5 ;
-  assign \$7  = { value[7], \port$5496$358 [14:8] } < { \port$5496$358 [15], value[6:0] };
+  assign \$7  = { value[7], \port$5498$358 [14:8] } < { \port$5498$358 [15], value[6:0] };
   assign \$8  = check & \$7 ;
   assign \$9  = \$6  | \$8 ;
   assign \$10  = \$9  | override;
-  assign \$11  = { \port$5496$358 [7], value[6:0] } < { value[7], \port$5496$358 [6:0] };
+  assign \$11  = { \port$5498$358 [7], value[6:0] } < { value[7], \port$5498$358 [6:0] };
   assign \$12  = check & \$11 ;
   assign \$13  = \$12  ? below : above;
   assign result = \$10  ? \$13  : value;
-  assign lo = \port$5496$358 [7:0];
-  assign hi = \port$5496$358 [15:8];
+  assign lo = \port$5498$358 [7:0];
+  assign hi = \port$5498$358 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_4 (result, override, check, below, above, value, \port$5496$358 , violation);
+module \holdfast_8x8_guard.input_stage.guard_4 (result, override, check, below, above, value, \port$5498$358 , violation);
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -16370,34 +16381,34 @@ module \holdfast_8x8_guard.input_stage.guard_4 (result, override, check, below, 
   wire [7:0] lo;
   input override;
   wire override;
-  input [15:0] \port$5496$358 ;
-  wire [15:0] \port$5496$358 ;
+  input [15:0] \port$5498$358 ;
+  wire [15:0] \port$5498$358 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = { \port$5496$358 [7], value[6:0] } < { value[7], \port$5496$358 [6:0] };
+  assign \$1  = { \port$5498$358 [7], value[6:0] } < { value[7], \port$5498$358 [6:0] };
   assign \$2  = check & \$1 ;
-  assign \$3  = { value[7], \port$5496$358 [14:8] } < { \port$5496$358 [15], value[6:0] };
+  assign \$3  = { value[7], \port$5498$358 [14:8] } < { \port$5498$358 [15], value[6:0] };
   assign \$4  = check & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = { \port$5496$358 [7], value[6:0] } < { value[7], \port$5496$358 [6:0] };
+  assign \$5  = { \port$5498$358 [7], value[6:0] } < { value[7], \port$5498$358 [6:0] };
   assign \$6  = check & \$5 ;
-  assign \$7  = { value[7], \port$5496$358 [14:8] } < { \port$5496$358 [15], value[6:0] };
+  assign \$7  = { value[7], \port$5498$358 [14:8] } < { \port$5498$358 [15], value[6:0] };
   assign \$8  = check & \$7 ;
   assign \$9  = \$6  | \$8 ;
   assign \$10  = \$9  | override;
-  assign \$11  = { \port$5496$358 [7], value[6:0] } < { value[7], \port$5496$358 [6:0] };
+  assign \$11  = { \port$5498$358 [7], value[6:0] } < { value[7], \port$5498$358 [6:0] };
   assign \$12  = check & \$11 ;
   assign \$13  = \$12  ? below : above;
   assign result = \$10  ? \$13  : value;
-  assign lo = \port$5496$358 [7:0];
-  assign hi = \port$5496$358 [15:8];
+  assign lo = \port$5498$358 [7:0];
+  assign hi = \port$5498$358 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_5 (result, override, check, below, above, value, \port$5496$358 , violation);
+module \holdfast_8x8_guard.input_stage.guard_5 (result, override, check, below, above, value, \port$5498$358 , violation);
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -16421,34 +16432,34 @@ module \holdfast_8x8_guard.input_stage.guard_5 (result, override, check, below, 
   wire [7:0] lo;
   input override;
   wire override;
-  input [15:0] \port$5496$358 ;
-  wire [15:0] \port$5496$358 ;
+  input [15:0] \port$5498$358 ;
+  wire [15:0] \port$5498$358 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = { \port$5496$358 [7], value[6:0] } < { value[7], \port$5496$358 [6:0] };
+  assign \$1  = { \port$5498$358 [7], value[6:0] } < { value[7], \port$5498$358 [6:0] };
   assign \$2  = check & \$1 ;
-  assign \$3  = { value[7], \port$5496$358 [14:8] } < { \port$5496$358 [15], value[6:0] };
+  assign \$3  = { value[7], \port$5498$358 [14:8] } < { \port$5498$358 [15], value[6:0] };
   assign \$4  = check & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = { \port$5496$358 [7], value[6:0] } < { value[7], \port$5496$358 [6:0] };
+  assign \$5  = { \port$5498$358 [7], value[6:0] } < { value[7], \port$5498$358 [6:0] };
   assign \$6  = check & \$5 ;
-  assign \$7  = { value[7], \port$5496$358 [14:8] } < { \port$5496$358 [15], value[6:0] };
+  assign \$7  = { value[7], \port$5498$358 [14:8] } < { \port$5498$358 [15], value[6:0] };
   assign \$8  = check & \$7 ;
   assign \$9  = \$6  | \$8 ;
   assign \$10  = \$9  | override;
-  assign \$11  = { \port$5496$358 [7], value[6:0] } < { value[7], \port$5496$358 [6:0] };
+  assign \$11  = { \port$5498$358 [7], value[6:0] } < { value[7], \port$5498$358 [6:0] };
   assign \$12  = check & \$11 ;
   assign \$13  = \$12  ? below : above;
   assign result = \$10  ? \$13  : value;
-  assign lo = \port$5496$358 [7:0];
-  assign hi = \port$5496$358 [15:8];
+  assign lo = \port$5498$358 [7:0];
+  assign hi = \port$5498$358 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_6 (result, override, check, below, above, value, \port$5496$358 , violation);
+module \holdfast_8x8_guard.input_stage.guard_6 (result, override, check, below, above, value, \port$5498$358 , violation);
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -16472,34 +16483,34 @@ module \holdfast_8x8_guard.input_stage.guard_6 (result, override, check, below, 
   wire [7:0] lo;
   input override;
   wire override;
-  input [15:0] \port$5496$358 ;
-  wire [15:0] \port$5496$358 ;
+  input [15:0] \port$5498$358 ;
+  wire [15:0] \port$5498$358 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = { \port$5496$358 [7], value[6:0] } < { value[7], \port$5496$358 [6:0] };
+  assign \$1  = { \port$5498$358 [7], value[6:0] } < { value[7], \port$5498$358 [6:0] };
   assign \$2  = check & \$1 ;
-  assign \$3  = { value[7], \port$5496$358 [14:8] } < { \port$5496$358 [15], value[6:0] };
+  assign \$3  = { value[7], \port$5498$358 [14:8] } < { \port$5498$358 [15], value[6:0] };
   assign \$4  = check & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = { \port$5496$358 [7], value[6:0] } < { value[7], \port$5496$358 [6:0] };
+  assign \$5  = { \port$5498$358 [7], value[6:0] } < { value[7], \port$5498$358 [6:0] };
   assign \$6  = check & \$5 ;
-  assign \$7  = { value[7], \port$5496$358 [14:8] } < { \port$5496$358 [15], value[6:0] };
+  assign \$7  = { value[7], \port$5498$358 [14:8] } < { \port$5498$358 [15], value[6:0] };
   assign \$8  = check & \$7 ;
   assign \$9  = \$6  | \$8 ;
   assign \$10  = \$9  | override;
-  assign \$11  = { \port$5496$358 [7], value[6:0] } < { value[7], \port$5496$358 [6:0] };
+  assign \$11  = { \port$5498$358 [7], value[6:0] } < { value[7], \port$5498$358 [6:0] };
   assign \$12  = check & \$11 ;
   assign \$13  = \$12  ? below : above;
   assign result = \$10  ? \$13  : value;
-  assign lo = \port$5496$358 [7:0];
-  assign hi = \port$5496$358 [15:8];
+  assign lo = \port$5498$358 [7:0];
+  assign hi = \port$5498$358 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_7 (result, override, check, below, above, value, \port$5496$358 , violation);
+module \holdfast_8x8_guard.input_stage.guard_7 (result, override, check, below, above, value, \port$5498$358 , violation);
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -16523,31 +16534,31 @@ module \holdfast_8x8_guard.input_stage.guard_7 (result, override, check, below, 
   wire [7:0] lo;
   input override;
   wire override;
-  input [15:0] \port$5496$358 ;
-  wire [15:0] \port$5496$358 ;
+  input [15:0] \port$5498$358 ;
+  wire [15:0] \port$5498$358 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = { \port$5496$358 [7], value[6:0] } < { value[7], \port$5496$358 [6:0] };
+  assign \$1  = { \port$5498$358 [7], value[6:0] } < { value[7], \port$5498$358 [6:0] };
   assign \$2  = check & \$1 ;
-  assign \$3  = { value[7], \port$5496$358 [14:8] } < { \port$5496$358 [15], value[6:0] };
+  assign \$3  = { value[7], \port$5498$358 [14:8] } < { \port$5498$358 [15], value[6:0] };
   assign \$4  = check & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = { \port$5496$358 [7], value[6:0] } < { value[7], \port$5496$358 [6:0] };
+  assign \$5  = { \port$5498$358 [7], value[6:0] } < { value[7], \port$5498$358 [6:0] };
   assign \$6  = check & \$5 ;
-  assign \$7  = { value[7], \port$5496$358 [14:8] } < { \port$5496$358 [15], value[6:0] };
+  assign \$7  = { value[7], \port$5498$358 [14:8] } < { \port$5498$358 [15], value[6:0] };
   assign \$8  = check & \$7 ;
   assign \$9  = \$6  | \$8 ;
   assign \$10  = \$9  | override;
-  assign \$11  = { \port$5496$358 [7], value[6:0] } < { value[7], \port$5496$358 [6:0] };
+  assign \$11  = { \port$5498$358 [7], value[6:0] } < { value[7], \port$5498$358 [6:0] };
   assign \$12  = check & \$11 ;
   assign \$13  = \$12  ? below : above;
   assign result = \$10  ? \$13  : value;
-  assign lo = \port$5496$358 [7:0];
-  assign hi = \port$5496$358 [15:8];
+  assign lo = \port$5498$358 [7:0];
+  assign hi = \port$5498$358 [15:8];
 endmodule
 
 module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, enable, use_zero, token, sums, token_8, token_24, violation, codes, residual_present, \i$76 , layer, clk);
@@ -17812,7 +17823,7 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
     .clk(clk),
     .enable(enable),
     .parameters(\parameters$45 ),
-    .\port$4653$0 (settings[17:0]),
+    .\port$4655$0 (settings[17:0]),
     .rst(rst),
     .use_zero(use_zero),
     .zero_out(layer[381:374])
@@ -20398,7 +20409,7 @@ module \holdfast_8x8_guard.lanes.align (rst, i, o, clk);
   assign o[7:0] = lane_0_6;
 endmodule
 
-module \holdfast_8x8_guard.lanes.channel_setup (rst, channel, enable, use_zero, \port$4653$0 , parameters, zero_out, clk);
+module \holdfast_8x8_guard.lanes.channel_setup (rst, channel, enable, use_zero, \port$4655$0 , parameters, zero_out, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$81  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -20469,8 +20480,8 @@ module \holdfast_8x8_guard.lanes.channel_setup (rst, channel, enable, use_zero, 
   wire \parameters.guard_most ;
   wire [16:0] \parameters.multiplier ;
   wire [4:0] \parameters.shift ;
-  input [17:0] \port$4653$0 ;
-  wire [17:0] \port$4653$0 ;
+  input [17:0] \port$4655$0 ;
+  wire [17:0] \port$4655$0 ;
   input rst;
   wire rst;
   reg [4:0] shift = 5'h00;
@@ -20481,27 +20492,27 @@ module \holdfast_8x8_guard.lanes.channel_setup (rst, channel, enable, use_zero, 
   assign \$1  = ~ use_zero;
   assign \$2  = enable & \$1 ;
   assign \$3  = $signed(parameters[37:30]) == $signed(parameters[38]);
-  assign \$4  = { \port$4653$0 [8], parameters[29:22] } < { parameters[30], \port$4653$0 [7:0] };
+  assign \$4  = { \port$4655$0 [8], parameters[29:22] } < { parameters[30], \port$4655$0 [7:0] };
   assign \$5  = \$3  ? \$4  : parameters[38];
   assign \$6  = ~ \$5 ;
   assign \$7  = \$2  & \$6 ;
   assign \$8  = $signed(parameters[37:30]) == $signed(parameters[38]);
-  assign \$9  = { \port$4653$0 [17], parameters[29:22] } < { parameters[30], \port$4653$0 [16:9] };
+  assign \$9  = { \port$4655$0 [17], parameters[29:22] } < { parameters[30], \port$4655$0 [16:9] };
   assign \$10  = \$8  ? \$9  : parameters[38];
   assign \$11  = parameters[30:22] + 1'h1;
-  assign \$12  = \$10  ? \$11 [8:0] : \port$4653$0 [17:9];
-  assign \$13  = \$7  ? \$12  : \port$4653$0 [8:0];
+  assign \$12  = \$10  ? \$11 [8:0] : \port$4655$0 [17:9];
+  assign \$13  = \$7  ? \$12  : \port$4655$0 [8:0];
   assign \$14  = ~ use_zero;
   assign \$15  = enable & \$14 ;
   assign \$16  = $signed(parameters[54:47]) == $signed(parameters[55]);
-  assign \$17  = { \port$4653$0 [17], parameters[46:39] } < { parameters[47], \port$4653$0 [16:9] };
+  assign \$17  = { \port$4655$0 [17], parameters[46:39] } < { parameters[47], \port$4655$0 [16:9] };
   assign \$18  = \$16  ? \$17  : parameters[55];
   assign \$19  = \$15  & \$18 ;
   assign \$20  = $signed(parameters[54:47]) == $signed(parameters[55]);
-  assign \$21  = { \port$4653$0 [8], parameters[46:39] } < { parameters[47], \port$4653$0 [7:0] };
+  assign \$21  = { \port$4655$0 [8], parameters[46:39] } < { parameters[47], \port$4655$0 [7:0] };
   assign \$22  = \$20  ? \$21  : parameters[55];
-  assign \$23  = \$22  ? \port$4653$0 [8:0] : parameters[47:39];
-  assign \$24  = \$19  ? \$23  : \port$4653$0 [17:9];
+  assign \$23  = \$22  ? \port$4655$0 [8:0] : parameters[47:39];
+  assign \$24  = \$19  ? \$23  : \port$4655$0 [17:9];
   assign \$25  = { channel[45:30], 1'h0 } >> channel[24];
   assign \$26  = channel[29:24] > 6'h27;
   assign \$27  = $signed(channel[61:46]) - $signed(zero_out);
@@ -20570,8 +20581,8 @@ module \holdfast_8x8_guard.lanes.channel_setup (rst, channel, enable, use_zero, 
       \$41  = 1'h0;
     end
   end
-  assign lo = \port$4653$0 [8:0];
-  assign hi = \port$4653$0 [17:9];
+  assign lo = \port$4655$0 [8:0];
+  assign hi = \port$4655$0 [17:9];
   assign \parameters.shift  = parameters[4:0];
   assign \parameters.multiplier  = parameters[21:5];
   assign \parameters.guard_below  = parameters[38:22];
@@ -27342,7 +27353,7 @@ module \holdfast_8x8_guard.output_writer (rst, token, codes, word, enable, addre
     .clk(clk),
     .\end (token[2]),
     .go(go),
-    .\port$5496$263 (layer[290:263]),
+    .\port$5498$263 (layer[290:263]),
     .rst(rst),
     .take(take)
   );
@@ -27472,7 +27483,7 @@ module \holdfast_8x8_guard.output_writer (rst, token, codes, word, enable, addre
   assign \$1  = 1'h1;
 endmodule
 
-module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$5496$263 , go, clk);
+module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$5498$263 , go, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$110  = 0;
   wire [16:0] \$1 ;
   wire [16:0] \$2 ;
@@ -27502,8 +27513,8 @@ module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$
   wire go;
   reg [15:0] next_base;
   reg [15:0] pointer = 16'h0000;
-  input [27:0] \port$5496$263 ;
-  wire [27:0] \port$5496$263 ;
+  input [27:0] \port$5498$263 ;
+  wire [27:0] \port$5498$263 ;
   input rst;
   wire rst;
   wire [15:0] step_x;
@@ -27512,7 +27523,7 @@ module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$
   reg [13:0] tile = 14'h0000;
   reg [15:0] tile_base = 16'h0000;
   assign \$1  = tile_base + 1'h1;
-  assign \$2  = pointer + \port$5496$263 [11:0];
+  assign \$2  = pointer + \port$5498$263 [11:0];
   assign \$3  = take & \end ;
   assign \$4  = go | \$3 ;
   assign \$5  = tile + 1'h1;
@@ -27527,7 +27538,7 @@ module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$
     if (\$auto$verilog_backend.cc:2355:dump_module$110 ) begin end
     next_base = \$1 [15:0];
     if (go) begin
-      next_base = \port$5496$263 [27:12];
+      next_base = \port$5498$263 [27:12];
     end
   end
   always @* begin
@@ -27563,8 +27574,8 @@ module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$
       \$9  = 14'h0000;
     end
   end
-  assign base = \port$5496$263 [27:12];
-  assign step_x = { 4'h0, \port$5496$263 [11:0] };
+  assign base = \port$5498$263 [27:12];
+  assign step_x = { 4'h0, \port$5498$263 [11:0] };
   assign \address[0]  = address[15:0];
   assign \address[1]  = address[31:16];
   assign \address[2]  = address[47:32];
@@ -27814,7 +27825,7 @@ module \holdfast_8x8_guard.residual_reader (rst, word, active, token, present, c
     .columns(layer[228:220]),
     .\end (token[2]),
     .go(go),
-    .\port$5496$483 (layer[514:483]),
+    .\port$5498$483 (layer[514:483]),
     .rst(rst),
     .take(take),
     .tile(tile)
@@ -27965,7 +27976,7 @@ module \holdfast_8x8_guard.residual_reader (rst, word, active, token, present, c
   assign \word[7]  = word[63:56];
 endmodule
 
-module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile, columns, base, \port$5496$483 , go, clk);
+module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile, columns, base, \port$5498$483 , go, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$113  = 0;
   wire [16:0] \$1 ;
   wire [14:0] \$10 ;
@@ -28007,8 +28018,8 @@ module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile
   reg [15:0] next_base;
   wire [15:0] next_row;
   reg [15:0] pointer = 16'h0000;
-  input [31:0] \port$5496$483 ;
-  wire [31:0] \port$5496$483 ;
+  input [31:0] \port$5498$483 ;
+  wire [31:0] \port$5498$483 ;
   reg [15:0] row = 16'h0000;
   input rst;
   wire rst;
@@ -28020,8 +28031,8 @@ module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile
   reg [13:0] tile = 14'h0000;
   reg [15:0] tile_base = 16'h0000;
   assign \$1  = tile_base + 1'h1;
-  assign \$2  = row + \port$5496$483 [31:16];
-  assign \$3  = pointer + \port$5496$483 [15:0];
+  assign \$2  = row + \port$5498$483 [31:16];
+  assign \$3  = pointer + \port$5498$483 [15:0];
   assign \$4  = column - 1'h1;
   assign \$5  = column == 1'h1;
   assign \$6  = take & \end ;
@@ -28117,8 +28128,8 @@ module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile
     end
   end
   assign next_row = \$2 [15:0];
-  assign step_y = \port$5496$483 [31:16];
-  assign step_x = \port$5496$483 [15:0];
+  assign step_y = \port$5498$483 [31:16];
+  assign step_x = \port$5498$483 [15:0];
   assign \address[0]  = address[15:0];
   assign \address[1]  = address[31:16];
   assign \address[2]  = address[47:32];

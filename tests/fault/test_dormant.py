@@ -92,7 +92,7 @@ def test_what_is_seen_makes_a_difference(inference, dormant):
 def test_only_the_port_shows_hidden_registers(dormant):
     """The list is that of the design, written by hand."""
     assert dormant.hidden == {
-        "axi__accessed", "axi__failed", "axi__s_axi_bid", "axi__s_axi_rdata", "activation_word",
+        "axi__accessed", "axi__failed", "axi__s_axi_bid", "axi__s_axi_rdata", "activation_word", "program_word",
         "host__read_data", "offset_read", "region_read", "register_data",
         # Nothing but counters follows from these.
         "busy_now", "started", "stream_now", *(f"stall_{why}_now" for why in (
