@@ -92,8 +92,9 @@ def test_what_is_seen_makes_a_difference(inference, dormant):
 def test_only_the_port_shows_hidden_registers(dormant):
     """The list is that of the design, written by hand."""
     assert dormant.hidden == {
-        "axi__accessed", "axi__failed", "axi__s_axi_bid", "axi__s_axi_rdata", "activation_word", "program_word",
-        "host__read_data", "offset_read", "region_read", "register_data",
+        "axi__accessed", "axi__failed", "axi__s_axi_bid", "axi__s_axi_rdata",
+        "activation_word", "program_word", "register_data", "host__read_data", "offset_read",
+        "region_read",
         # Nothing but counters follows from these.
         "busy_now", "started", "stream_now", *(f"stall_{why}_now" for why in (
             "drain", "fetch", "host", "memory", "weights", "writeback",
