@@ -63,7 +63,9 @@ __all__ = ["DIED", "EFFECTS", "LIVE", "FaultResult", "banks_after", "classify", 
 
 EFFECTS = ("masked", "latent", "benign", "sdc1", "stopped", "hang")
 DIED = ("never_read", "overwritten", "array", "requantization", "later_layer")
-LIVE = re.compile(r"axi__fsm_state|sequencer__(fsm_state|busy)|feeder__walking|ready")
+LIVE = re.compile(
+    r"axi__fsm_state|weights__write_enable_\d+|sequencer__(fsm_state|busy)|feeder__walking|ready"
+)
 """Registers of the idle accelerator that the next run depends on."""
 
 _BATCH = 32
