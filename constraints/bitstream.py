@@ -23,7 +23,7 @@ from gen.files import make_folder, write_atomically
 
 from .boards import Board
 from .eda_tools import program, program_identity
-from .place_flow import LOG, NETLIST, REPORT, PlaceFlow
+from .place_flow import LOG, NETLIST, REPORT, NotInTime, PlaceFlow
 from .synthesis import FAMILIES, Cost, count
 from .top import DOUBLE, TOP, board_verilog
 from .yosys_flow import YosysFlow
@@ -198,7 +198,12 @@ def place(board: Board, design: Synthesized, seed: int, progress: Progress) -> P
         begin = time.monotonic()
         (folder / LOG).unlink(missing_ok=True)
         progress(f"seed {seed}: placement and routing")
-        flow.run(flow.placed, lambda lines: _phase(lines, f"seed {seed}", progress))
+        try:
+            flow.run(flow.placed, lambda lines: _phase(lines, f"seed {seed}", progress))
+        except NotInTime:
+            # How fast it is without that, the report can tell.
+            flow = PlaceFlow.make(board, folder, seed, ripup=False)
+            flow.run(flow.placed, lambda lines: _phase(lines, f"seed {seed}", progress))
         (folder / "seconds").write_text(f"{time.monotonic() - begin:.1f}")
         _mark(folder, key)
     return read_report(board, folder, seed)

@@ -22,7 +22,7 @@ from gen.errors import HoldfastError
 from .boards import Board
 from .eda_tools import SEARCH_PATH, program
 
-__all__ = ["LOG", "NETLIST", "REPORT", "NotRouted", "PlaceFlow"]
+__all__ = ["LOG", "NETLIST", "REPORT", "NotInTime", "NotRouted", "PlaceFlow"]
 
 NETLIST = "netlist.json"
 REPORT = "report.json"
@@ -50,6 +50,10 @@ _POLL_S = 2.0
 
 class NotRouted(HoldfastError):
     """A placement that the router found no way through; another seed may have one."""
+
+
+class NotInTime(HoldfastError):
+    """All is routed, but the router goes on to look for faster ways that it does not find."""
 
 
 class PlaceFlow(Edaflow):
@@ -96,8 +100,8 @@ class PlaceFlow(Edaflow):
 
         Raises
         ------
-        NotRouted
-            The router does not converge.
+        NotInTime, NotRouted
+            The router does not converge, because of the clock alone, or at all.
         HoldfastError
             A tool failed: names its log.
         """
@@ -123,6 +127,8 @@ class PlaceFlow(Edaflow):
                 for found in [*filter(None, map(_ITERATION.match, lines))][-1:]:
                     iteration, conflicts = int(found[1]), int(found[2])
                     least = min(least, conflicts)
+                    if iteration > MOST_ITERATIONS and conflicts == 0:
+                        raise NotInTime(f"the clock is not met in {iteration} iterations.")
                     if iteration > MOST_ITERATIONS or conflicts > GROWN * max(least, _FEW):
                         raise NotRouted(
                             f"the router found no way in {iteration} iterations, {conflicts} "
@@ -146,8 +152,15 @@ class PlaceFlow(Edaflow):
             )
 
     @classmethod
-    def make(cls, board: Board, folder: Path, seed: int) -> "PlaceFlow":
-        """Write the flow's Makefile into a folder that holds `NETLIST` and the board's pin file."""
+    def make(cls, board: Board, folder: Path, seed: int, ripup: bool = True) -> "PlaceFlow":
+        """Write the flow's Makefile into a folder that holds `NETLIST` and the board's pin file.
+
+        Parameters
+        ----------
+        ripup : bool
+            Let the ECP5's router take up what is too slow: it never ends where the clock cannot be
+            met.
+        """
         options = ["--seed", str(seed), "--freq", f"{board.core_mhz:g}"]
         options += ["--timing-allow-fail", "--report", REPORT]
         device = ""
@@ -156,8 +169,10 @@ class PlaceFlow(Edaflow):
         else:
             options += board.tools
         if board.family == "ecp5":
-            # With most block RAMs in use the default, router1, was not done after ten minutes.
-            options += ["--router", "router2"]
+            # With most block RAMs in use the default, router1, was not done after ten minutes. Ways
+            # are long on a large device: placement and routing have to look at time first.
+            options += ["--router", "router2", "--placer-heap-timingweight", "30"]
+            options += ["--tmg-ripup"] if ripup else []
         edam = {
             "name": _NAME,
             "files": [

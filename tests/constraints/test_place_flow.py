@@ -6,7 +6,15 @@ import time
 import pytest
 
 from constraints.boards import find_board
-from constraints.place_flow import GROWN, LOG, MOST_ITERATIONS, NETLIST, NotRouted, PlaceFlow
+from constraints.place_flow import (
+    GROWN,
+    LOG,
+    MOST_ITERATIONS,
+    NETLIST,
+    NotInTime,
+    NotRouted,
+    PlaceFlow,
+)
 from gen.errors import HoldfastError
 
 
@@ -50,6 +58,12 @@ def test_router_that_does_not_converge_is_stopped(flow, last, told):
         flow.run(flow.placed, heard.extend)
     assert 4 <= time.monotonic() - begin < 120
     assert any("iter=79" in line for line in heard)
+
+
+def test_a_router_that_only_looks_for_faster_ways(flow):
+    recipe(flow, iteration(MOST_ITERATIONS + 1, 0), "sleep 600; touch late")
+    with pytest.raises(NotInTime, match=f"not met in {MOST_ITERATIONS + 1} iterations"):
+        flow.run(flow.placed)
 
 
 def test_the_tools_reason_is_told(flow):
