@@ -9,16 +9,13 @@ exactly one structure, and one that no rule knows is an error, so that nothing i
 """
 
 import re
-import warnings
 from bisect import bisect_right
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from itertools import accumulate
 
-from amaranth.hdl import UnusedElaboratable
-
 from gen.config import AcceleratorConfig
-from gen.memory import weight_memory
+from gen.memory import LaneMemory
 from sim.netlist import Netlist
 
 __all__ = ["STRUCTURES", "FaultSpace", "Site", "State", "weight_word"]
@@ -224,10 +221,6 @@ def weight_word(config: AcceleratorConfig, memory: str, address: int) -> tuple[i
     return int(match[1]), address + (_first_weights(config) if match[2] else 0)
 
 
-@cache
 def _first_weights(config: AcceleratorConfig) -> int:
     """Words of a lane that its first memory holds."""
-    with warnings.catch_warnings():
-        # Only its shape is asked for.
-        warnings.simplefilter("ignore", UnusedElaboratable)
-        return weight_memory(config).parts[0]
+    return LaneMemory.split(config.weight_depth)[0]

@@ -50,8 +50,7 @@ class LaneMemory(wiring.Component):
         self, lanes: int, width: int, depth: int, split: bool = False, registered: bool = False
     ):
         self._lanes, self._width, self._registered = lanes, width, registered
-        most = 1 << (depth.bit_length() - 1)
-        self.parts = [most, depth - most] if split and most >= self.DEEPEST else [depth, 0]
+        self.parts = self.split(depth) if split else (depth, 0)
         addresses = data.ArrayLayout(max(1, (depth - 1).bit_length()), lanes)
         words = data.ArrayLayout(signed(width), lanes)
         super().__init__(
@@ -63,6 +62,12 @@ class LaneMemory(wiring.Component):
                 "write_enable": In(lanes),
             }
         )
+
+    @classmethod
+    def split(cls, depth: int) -> tuple[int, int]:
+        """Words of the two memories of a lane; 0 if there is only one."""
+        most = 1 << (depth.bit_length() - 1)
+        return (most, depth - most) if most >= cls.DEEPEST else (depth, 0)
 
     def elaborate(self, platform):
         m = Module()
