@@ -62,7 +62,7 @@ def _ecp5() -> str:
         "  reg [17:0] memory [0:(16384 >> SHIFT) - 1];\n"
         "  initial begin\n"
         '    if (DATA_WIDTH_A != DATA_WIDTH_B || REGMODE_A != "NOREG" || REGMODE_B != "NOREG")\n'
-        '      $fatal(1, "DP16KD beyond its model");\n'
+        '      begin $display("DP16KD beyond its model"); $stop; end\n'
         "  end\n"
         + "".join(
             port.format(
@@ -129,7 +129,9 @@ module {name} (
   wire [13:0] from = ADB >> SHIFT;
   initial begin
     DO = 0;
-    if (BIT_WIDTH_0 != BIT_WIDTH_1 || READ_MODE != 0) $fatal(1, "{name} beyond its model");
+    if (BIT_WIDTH_0 != BIT_WIDTH_1 || READ_MODE != 0) begin
+      $display("{name} beyond its model"); $stop;
+    end
   end
   integer byte;
   always @(posedge CLKA)
