@@ -160,7 +160,8 @@ DESCRIPTOR = _fields(
     ("res_step_x", 16, False, "words from one residual column to the next"),
     ("res_step_y", 16, False, "words from one residual row to the next"),
 )
-"""The last word has no field that the sequencer checks: it starts the layer one cycle later."""
+"""In the order of the words. The last word must hold nothing that the sequencer checks: the check
+is done while that word is read."""
 
 DESCRIPTOR_WORDS = DESCRIPTOR[-1].word + 1
 # A descriptor occupies a power of two of words in program memory.

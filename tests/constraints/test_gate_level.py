@@ -67,6 +67,16 @@ def test_layer(synthesized):
     assert (accelerator.run(codes.astype(np.int8)).reshape(-1) == expected).all()
 
 
+def test_lanes_keep_their_registers(synthesized):
+    """Equal address registers of the weight memory's lanes have not become one."""
+    board, design = synthesized
+    found = register_bits(design)
+    width = (board.config.weight_depth - 1).bit_length()
+    for lane in range(board.config.cols):
+        for port in ("read", "write"):
+            assert found[f"accelerator.weights.{port}_address_{lane}"] == width, (port, lane)
+
+
 def test_guard_survives(synthesized):
     """Every register bit of the guard is a flip-flop of the netlist."""
     board, design = synthesized

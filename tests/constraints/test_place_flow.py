@@ -1,10 +1,15 @@
-"""Running what edalize wrote: failures, and a router that never ends."""
+"""Running what edalize wrote: failures, a router that never ends, seeds that cannot be routed."""
 
+import dataclasses
+import json
 import os
 import time
 
 import pytest
 
+import constraints.__main__ as command
+from constraints import bitstream
+from constraints.bitstream import Placed, Synthesized
 from constraints.boards import find_board
 from constraints.place_flow import (
     GROWN,
@@ -15,6 +20,9 @@ from constraints.place_flow import (
     NotRouted,
     PlaceFlow,
 )
+from constraints.synthesis import Cost
+from gen.command import run
+from gen.config import AcceleratorConfig
 from gen.errors import HoldfastError
 
 
@@ -64,6 +72,76 @@ def test_a_router_that_only_looks_for_faster_ways(flow):
     recipe(flow, iteration(MOST_ITERATIONS + 1, 0), "sleep 600; touch late")
     with pytest.raises(NotInTime, match=f"not met in {MOST_ITERATIONS + 1} iterations"):
         flow.run(flow.placed)
+
+
+class Recorded:
+    """In place of a flow: what it was made and asked for."""
+
+    placed, bitstream = "top.config", "top.bit"
+
+    def __init__(self, failure, calls, ripup):
+        self.failure, self.calls, self.ripup = failure, calls, ripup
+
+    def run(self, target, said=None):
+        self.calls.append((target, self.ripup))
+        if self.ripup and self.failure:
+            raise self.failure
+
+
+@pytest.mark.parametrize("failure", [None, NotInTime("slow"), NotRouted("no way")], ids=str)
+def test_a_clock_that_is_missed_is_still_measured(monkeypatch, tmp_path, failure):
+    """Without what never ends, once; where there is no way at all, not again."""
+    board, calls = find_board("ulx3s"), []
+    folder = tmp_path / "synthesis"
+    folder.mkdir()
+    (folder / NETLIST).write_text("{}")
+
+    def make(board, place, seed, ripup=True):
+        (place / "Makefile").write_text("")
+        return Recorded(failure, calls, ripup)
+
+    monkeypatch.setattr(bitstream.PlaceFlow, "make", make)
+    monkeypatch.setattr(bitstream, "read_report", lambda *_: "report")
+    design = Synthesized(folder, Cost(), {})
+    if isinstance(failure, NotRouted):
+        with pytest.raises(NotRouted, match="no way"):
+            bitstream.place(board, design, 1, lambda _: None)
+        assert calls == [("top.config", True)]
+        assert not (tmp_path / "seed_1/made_from").exists()
+        return
+    assert bitstream.place(board, design, 1, lambda _: None) == "report"
+    assert calls == [("top.config", True), ("top.config", False)][: 2 if failure else 1]
+
+
+def test_other_seeds_go_on(monkeypatch, capsys, tmp_path):
+    """One that cannot be routed is told; if none can, that is an error, and nothing is written."""
+    board = find_board("ulx3s")
+    placed = Placed(tmp_path, 2, 81.5, 0.2, "a to b", {}, 1.0)
+    routed = {2, 3}
+
+    def place(board, design, seed, progress):
+        if seed not in routed:
+            raise NotRouted(f"no way for {seed}.")
+        return dataclasses.replace(placed, seed=seed, fmax_mhz=80 + seed)
+
+    monkeypatch.setattr(command, "synthesize_board", lambda *_: Synthesized(tmp_path, Cost(), {}))
+    monkeypatch.setattr(command, "place", place)
+    image = tmp_path / "top.bit"
+    image.write_bytes(b"bits")
+    monkeypatch.setattr(command, "pack", lambda *_: image)
+    small = tmp_path / "small.toml"
+    small.write_text(AcceleratorConfig(rows=1, cols=1, act_depth=64).to_toml())
+    words = ["constraints", "--board", board.name, "--config", str(small), "--seeds", "3"]
+    monkeypatch.setattr("sys.argv", [*words, "--output", str(tmp_path / "out")])
+    assert run(command.app) == 0
+    assert "seed 1: no way for 1." in capsys.readouterr().out
+    summary = json.loads((tmp_path / "out/ulx3s/summary.json").read_text())
+    assert summary["seeds"] == {"2": 82, "3": 83} and summary["fmax_mhz"] == 83
+    routed.clear()
+    (tmp_path / "out/ulx3s/summary.json").unlink()
+    assert run(command.app) == 2
+    assert "none of 3 placements could be routed; try more --seeds." in capsys.readouterr().err
+    assert not (tmp_path / "out/ulx3s/summary.json").exists()
 
 
 def test_the_tools_reason_is_told(flow):
