@@ -28,12 +28,12 @@ from .synthesis import FAMILIES, Cost, count
 from .top import DOUBLE, TOP, board_verilog
 from .yosys_flow import YosysFlow
 
-__all__ = ["Placed", "Synthesized", "check_fit", "pack", "place", "synthesize_board"]
+__all__ = ["DESIGN", "Placed", "Synthesized", "check_fit", "pack", "place", "synthesize_board"]
 
 Progress = Callable[[str], None]
 
 _KEY = "made_from"
-_DESIGN = "design.v"
+DESIGN = "design.v"
 _STATISTICS = "statistics.json"
 _VERILOG = "netlist.v"
 _PHASE = re.compile(r"Info: (Packing|Running|Routing|Placing|Creating|Router)")
@@ -119,7 +119,7 @@ def synthesize_board(
     verilog = board_verilog(board, config)
     family = FAMILIES[board.family]
     script = (
-        f"read_verilog {_DESIGN}\n{_mapping(family.flat, config, lut_multipliers)}"
+        f"read_verilog {DESIGN}\n{_mapping(family.flat, config, lut_multipliers)}"
         f"tee -q -o {_STATISTICS} stat -json\n"
         f"write_verilog -noattr {_VERILOG}\nwrite_json {NETLIST}\n"
     )
@@ -131,8 +131,8 @@ def synthesize_board(
         make_folder(place)
         for name in outputs:
             (place / name).unlink(missing_ok=True)
-        (place / _DESIGN).write_text(verilog)
-        YosysFlow.run_script(place, _DESIGN, script, outputs, program("yosys"))
+        (place / DESIGN).write_text(verilog)
+        YosysFlow.run_script(place, DESIGN, script, outputs, program("yosys"))
         _mark(place, key)
     cells = json.loads((place / _STATISTICS).read_text())["modules"][f"\\{TOP}"]
     by_type = cells["num_cells_by_type"]

@@ -1,7 +1,9 @@
 """Verilog models of device cells that Yosys knows only by their ports: RAM, multipliers, PLLs.
 
 Only what `constraints` makes of them: symmetric widths, no output registers, no initial contents,
-one clock; a PLL passes its input on. The models stop the simulation where a netlist asks for more.
+no resets, one clock; a PLL passes its input on. The models stop the simulation where a netlist asks
+for more. What Yosys leaves undefined, a word read while the other port writes it, comes back wrong
+in every bit that is written: a design that used it would fail.
 """
 
 __all__ = ["cell_models"]
@@ -12,66 +14,100 @@ def cell_models(family: str) -> str:
     return {"ecp5": _ecp5, "ice40": _ice40, "gowin": _gowin}[family]()
 
 
+_BLOCK_RAM = """
+module block_ram (
+  input clk_a, ce_a, we_a, clk_b, ce_b, we_b, other, input [13:0] ad_a, ad_b,
+  input [35:0] di_a, di_b, output reg [35:0] do_a, do_b);
+  parameter WIDTH = 36, BYTE = 9, MODE_A = 0, MODE_B = 0, BEYOND = 0;
+  localparam KEEP = 0, NEW = 1, OLD = 2;
+  localparam SHIFT = $clog2(WIDTH / BYTE * 8 + WIDTH % BYTE);
+  reg [WIDTH - 1:0] memory [0:(16384 >> SHIFT) - 1];
+  wire [13:0] at_a = ad_a >> SHIFT;
+  wire [13:0] at_b = ad_b >> SHIFT;
+  wire same = ce_a & ce_b & at_a == at_b;
+  // The low bits of the address of a word of several bytes enable them.
+  wire [WIDTH - 1:0] to_a = WIDTH < 2 * BYTE ? {WIDTH{1'b1}} :
+    {{BYTE{ad_a[3]}}, {BYTE{ad_a[2]}}, {BYTE{ad_a[1]}}, {BYTE{ad_a[0]}}};
+  wire [WIDTH - 1:0] to_b = WIDTH < 2 * BYTE ? {WIDTH{1'b1}} :
+    {{BYTE{ad_b[3]}}, {BYTE{ad_b[2]}}, {BYTE{ad_b[1]}}, {BYTE{ad_b[0]}}};
+  initial begin
+    do_a = 0;
+    do_b = 0;
+    if (BEYOND) begin $display("block RAM beyond its model"); $stop; end
+  end
+  always @(posedge clk_a) begin
+    if (other || same && we_a && we_b) begin
+      $display("block RAM used beyond its model"); $stop;
+    end
+    if (ce_a) begin
+      if (we_a) memory[at_a] <= memory[at_a] & ~to_a | di_a & to_a;
+      if (!we_a) do_a <= memory[at_a] ^ ({WIDTH{same & we_b}} & to_b);
+      else if (MODE_A == NEW) do_a <= memory[at_a] & ~to_a | di_a & to_a;
+      else if (MODE_A == OLD) do_a <= memory[at_a];
+    end
+  end
+  always @(posedge clk_b)
+    if (ce_b) begin
+      if (we_b) memory[at_b] <= memory[at_b] & ~to_b | di_b & to_b;
+      if (!we_b) do_b <= memory[at_b] ^ ({WIDTH{same & we_a}} & to_a);
+      else if (MODE_B == NEW) do_b <= memory[at_b] & ~to_b | di_b & to_b;
+      else if (MODE_B == OLD) do_b <= memory[at_b];
+    end
+endmodule
+"""
+
+
 def _bits(name: str, width: int) -> str:
     """Names of the single bits of a port, the highest first."""
     return ", ".join(f"{name}{bit}" for bit in reversed(range(width)))
 
 
-def _inits(name: str, count: int, width: int) -> str:
-    return "".join(
-        f"  parameter [{width - 1}:0] {name}_{index:02X} = 0;\n" for index in range(count)
-    )
+def _inits(name: str, count: int, width: int) -> tuple[str, str]:
+    """Parameters of the initial contents, and all of them in one expression."""
+    names = [f"{name}_{index:02X}" for index in range(count)]
+    text = "".join(f"  parameter [{width - 1}:0] {name} = 0;\n" for name in names)
+    return text, f"{{{', '.join(names)}}} != 0"
 
 
 def _ecp5() -> str:
-    ports, muxes = [], []
-    for side in "AB":
-        inputs = f"{_bits(f'DI{side}', 18)}, {_bits(f'AD{side}', 14)}, {_bits(f'CS{side}', 3)}"
-        ports.append(f"  input {inputs}, CE{side}, OCE{side}, CLK{side}, WE{side}, RST{side}")
+    ports, parameters, wires, connections = [], "", "", []
+    other, beyond = [], ["DATA_WIDTH_A > 18", "DATA_WIDTH_A != DATA_WIDTH_B"]
+    for side, low in (("A", "a"), ("B", "b")):
+        data, address = _bits(f"DI{side}", 18), _bits(f"AD{side}", 14)
+        selects = _bits(f"CS{side}", 3)
+        names = [f"{name}{side}" for name in ("CE", "OCE", "CLK", "WE", "RST")]
+        ports.append(f"  input {data}, {address}, {selects}, {', '.join(names)}")
         ports.append(f"  output {_bits(f'DO{side}', 18)}")
-        names = [f"CE{side}", f"OCE{side}", f"CLK{side}", f"WE{side}", f"RST{side}"]
-        muxes += [f'  parameter {name}MUX = "{name}";\n' for name in names]
-    port = """
-  wire [13:0] ad{s} = {{{ad}}};
-  wire [17:0] di{s} = {{{di}}};
-  wire [13:0] word{s} = ad{s} >> SHIFT;
-  reg [17:0] do{s} = 0;
-  assign {{{do}}} = do{s};
-  always @(posedge CLK{s})
-    if (CE{s} & ~|{{{cs}}}) begin
-      if (WE{s}) begin
-        if (DATA_WIDTH_A < 18 || ad{s}[0]) memory[word{s}][8:0] <= di{s}[8:0];
-        if (DATA_WIDTH_A < 18 || ad{s}[1]) memory[word{s}][17:9] <= di{s}[17:9];
-      end
-      if (RST{s}) do{s} <= 0;
-      else if (!WE{s} || WRITEMODE_{s} == "READBEFOREWRITE") do{s} <= memory[word{s}];
-    end
-"""
-    memory = (
-        "module DP16KD (\n" + ",\n".join(ports) + ");\n"
-        "  parameter DATA_WIDTH_A = 18;\n  parameter DATA_WIDTH_B = 18;\n"
-        '  parameter REGMODE_A = "NOREG";\n  parameter REGMODE_B = "NOREG";\n'
-        '  parameter RESETMODE = "SYNC";\n  parameter ASYNC_RESET_RELEASE = "SYNC";\n'
-        '  parameter CSDECODE_A = "0b000";\n  parameter CSDECODE_B = "0b000";\n'
-        '  parameter WRITEMODE_A = "NORMAL";\n  parameter WRITEMODE_B = "NORMAL";\n'
-        '  parameter GSR = "ENABLED";\n  parameter INIT_DATA = "STATIC";\n'
-        + "".join(muxes)
-        + _inits("INITVAL", 64, 320)
-        + "  localparam SHIFT = DATA_WIDTH_A == 18 ? 4 : DATA_WIDTH_A == 9 ? 3 :\n"
-        "                     DATA_WIDTH_A == 4 ? 2 : DATA_WIDTH_A == 2 ? 1 : 0;\n"
-        "  reg [17:0] memory [0:(16384 >> SHIFT) - 1];\n"
-        "  initial begin\n"
-        '    if (DATA_WIDTH_A != DATA_WIDTH_B || REGMODE_A != "NOREG" || REGMODE_B != "NOREG")\n'
-        '      begin $display("DP16KD beyond its model"); $stop; end\n'
-        "  end\n"
-        + "".join(
-            port.format(
-                s=side, ad=_bits(f"AD{side}", 14), di=_bits(f"DI{side}", 18),
-                do=_bits(f"DO{side}", 18), cs=_bits(f"CS{side}", 3),
-            )
-            for side in "AB"
+        for name in names:
+            parameters += f'  parameter {name}MUX = "{name}";\n'
+            beyond.append(f'{name}MUX != "{name}"')
+        parameters += (
+            f"  parameter DATA_WIDTH_{side} = 18;\n"
+            f'  parameter REGMODE_{side} = "NOREG";\n'
+            f'  parameter CSDECODE_{side} = "0b000";\n'
+            f'  parameter WRITEMODE_{side} = "NORMAL";\n'
         )
-        + "endmodule\n"
+        beyond += [f'REGMODE_{side} != "NOREG"', f'CSDECODE_{side} != "0b000"']
+        other += [selects, f"RST{side}"]
+        wires += (
+            f"  wire [35:0] do_{low};\n"
+            f"  assign {{{_bits(f'DO{side}', 18)}}} = do_{low}[17:0];\n"
+            f'  localparam MODE_{side} = WRITEMODE_{side} == "NORMAL" ? 0 :\n'
+            f'    WRITEMODE_{side} == "WRITETHROUGH" ? 1 : 2;\n'
+        )
+        connections += [
+            f".clk_{low}(CLK{side}), .ce_{low}(CE{side}), .we_{low}(WE{side})",
+            f".ad_{low}({{{address}}}), .di_{low}({{{data}}}), .do_{low}(do_{low})",
+        ]
+    inits, initial = _inits("INITVAL", 64, 320)
+    memory = (
+        "module DP16KD (\n" + ",\n".join(ports) + ");\n" + parameters + inits + wires +
+        '  parameter RESETMODE = "SYNC";\n  parameter ASYNC_RESET_RELEASE = "SYNC";\n'
+        '  parameter GSR = "ENABLED";\n  parameter INIT_DATA = "STATIC";\n'
+        "  block_ram #(.WIDTH(DATA_WIDTH_A), .MODE_A(MODE_A), .MODE_B(MODE_B),\n"
+        f"    .BEYOND({' || '.join([*beyond, initial])})) ram (\n    "
+        + ",\n    ".join(connections)
+        + f",\n    .other(|{{{', '.join(other)}}}));\nendmodule\n"
     )  # fmt: skip
     multiplier = f"""
 module MULT18X18D (
@@ -95,7 +131,7 @@ module EHXPLLL (
   assign LOCK = 1;
 endmodule
 """
-    return memory + multiplier + pll
+    return _BLOCK_RAM + memory + multiplier + pll
 
 
 def _ice40() -> str:
@@ -114,33 +150,44 @@ endmodule
 
 
 def _gowin() -> str:
-    text = ""
-    for name, width, word, per_byte in (("SDPB", 32, 32, 8), ("SDPX9B", 36, 36, 9)):
+    text = _BLOCK_RAM
+    for name, width, byte in (("SDPB", 32, 8), ("SDPX9B", 36, 9)):
+        inits, initial = _inits("INIT_RAM", 64, 32 * byte)
         text += f"""
 module {name} (
   input CLKA, CEA, CLKB, CEB, OCE, RESETA, RESETB, input [13:0] ADA, ADB,
-  input [{width - 1}:0] DI, input [2:0] BLKSELA, BLKSELB, output reg [{width - 1}:0] DO);
+  input [{width - 1}:0] DI, input [2:0] BLKSELA, BLKSELB, output [{width - 1}:0] DO);
   parameter READ_MODE = 0, BIT_WIDTH_0 = {width}, BIT_WIDTH_1 = {width};
   parameter BLK_SEL_0 = 0, BLK_SEL_1 = 0, RESET_MODE = "SYNC";
-{_inits("INIT_RAM", 64, 256 if per_byte == 8 else 288)}
-  localparam SHIFT = $clog2(BIT_WIDTH_0 / {per_byte} * 8 + BIT_WIDTH_0 % {per_byte});
-  reg [{word - 1}:0] memory [0:(16384 >> SHIFT) - 1];
-  wire [13:0] to = ADA >> SHIFT;
-  wire [13:0] from = ADB >> SHIFT;
-  initial begin
-    DO = 0;
-    if (BIT_WIDTH_0 != BIT_WIDTH_1 || READ_MODE != 0) begin
-      $display("{name} beyond its model"); $stop;
-    end
-  end
-  integer byte;
-  always @(posedge CLKA)
-    if (CEA)
-      for (byte = 0; byte < 4; byte = byte + 1)
-        if (BIT_WIDTH_0 < {2 * per_byte} || (byte < BIT_WIDTH_0 / {per_byte} && ADA[byte]))
-          memory[to][byte * {per_byte} +: {per_byte}] <= DI[byte * {per_byte} +: {per_byte}];
-  always @(posedge CLKB)
-    if (CEB) DO <= RESETB ? 0 : memory[from];
+{inits}
+  wire [35:0] do_b;
+  assign DO = do_b[{width - 1}:0];
+  block_ram #(.WIDTH(BIT_WIDTH_0), .BYTE({byte}),
+    .BEYOND(BIT_WIDTH_0 != BIT_WIDTH_1 || READ_MODE != 0 || {initial})) ram (
+    .clk_a(CLKA), .ce_a(CEA), .we_a(1'b1), .ad_a(ADA), .di_a(DI),
+    .clk_b(CLKB), .ce_b(CEB), .we_b(1'b0), .ad_b(ADB), .do_b(do_b),
+    .other(RESETA || RESETB || BLKSELA != BLK_SEL_0 || BLKSELB != BLK_SEL_1));
+endmodule
+"""
+    for name, width, byte in (("DPB", 16, 8), ("DPX9B", 18, 9)):
+        inits, initial = _inits("INIT_RAM", 64, 32 * byte)
+        text += f"""
+module {name} (
+  input CLKA, CEA, OCEA, WREA, RESETA, CLKB, CEB, OCEB, WREB, RESETB, input [13:0] ADA, ADB,
+  input [{width - 1}:0] DIA, DIB, input [2:0] BLKSELA, BLKSELB, output [{width - 1}:0] DOA, DOB);
+  parameter READ_MODE0 = 0, READ_MODE1 = 0, WRITE_MODE0 = 0, WRITE_MODE1 = 0;
+  parameter BIT_WIDTH_0 = {width}, BIT_WIDTH_1 = {width};
+  parameter BLK_SEL_0 = 0, BLK_SEL_1 = 0, RESET_MODE = "SYNC";
+{inits}
+  wire [35:0] do_a, do_b;
+  assign DOA = do_a[{width - 1}:0];
+  assign DOB = do_b[{width - 1}:0];
+  block_ram #(.WIDTH(BIT_WIDTH_0), .BYTE({byte}), .MODE_A(WRITE_MODE0), .MODE_B(WRITE_MODE1),
+    .BEYOND(BIT_WIDTH_0 != BIT_WIDTH_1 || READ_MODE0 != 0 || READ_MODE1 != 0 ||
+            WRITE_MODE0 > 1 || WRITE_MODE1 > 1 || {initial})) ram (
+    .clk_a(CLKA), .ce_a(CEA), .we_a(WREA), .ad_a(ADA), .di_a(DIA), .do_a(do_a),
+    .clk_b(CLKB), .ce_b(CEB), .we_b(WREB), .ad_b(ADB), .di_b(DIB), .do_b(do_b),
+    .other(RESETA || RESETB || BLKSELA != BLK_SEL_0 || BLKSELB != BLK_SEL_1));
 endmodule
 """
     for width in (9, 18, 36):

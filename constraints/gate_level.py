@@ -9,21 +9,33 @@ from with the cell models that Yosys ships.
 
 import json
 import re
+import shutil
 from importlib import util
 from pathlib import Path
+from typing import Any
 
 from gen.config import AcceleratorConfig
+from gen.files import make_folder
 from sim.fast import FastModel
 from sim.fast_line import SimulatedLine
 from sim.netlist import Netlist, Port
 
-from .bitstream import Synthesized
+from .bitstream import DESIGN, Synthesized
 from .boards import Board
 from .cell_models import cell_models
+from .eda_tools import program
 from .place_flow import NETLIST
 from .top import TOP, board_verilog
+from .yosys_flow import YosysFlow
 
-__all__ = ["board_line", "board_model", "gate_model", "gate_netlist", "register_bits"]
+__all__ = [
+    "board_line",
+    "board_model",
+    "gate_model",
+    "gate_netlist",
+    "register_bits",
+    "with_cells",
+]
 
 _LIBRARY = {
     "ecp5": ("ecp5/cells_sim.v", "lattice"),
@@ -51,8 +63,6 @@ def gate_netlist(board: Board, design: Synthesized) -> Netlist:
 
 
 def _netlist(board: Board, text: str) -> Netlist:
-    texts = [_library(board.family), cell_models(board.family), text]
-    verilog = '`verilator_config\ninline -module "*"\n`verilog\n' + "\n".join(texts)
     ports = (
         Port("clock", 1, "input"),
         Port("button", 1, "input"),
@@ -60,7 +70,22 @@ def _netlist(board: Board, text: str) -> Netlist:
         Port("uart_tx", 1, "output"),
         Port("leds", board.leds, "output"),
     )
-    return Netlist(TOP, verilog, "", ports, (), (), "clock", "")
+    return with_cells(board.family, text, TOP, ports, "clock")
+
+
+def with_cells(family: str, text: str, top: str, ports: tuple[Port, ...], clock: str) -> Netlist:
+    """A design made of a family's cells, with their models.
+
+    Parameters
+    ----------
+    text : str
+        Verilog of the module `top`.
+    clock : str
+        One of its ports.
+    """
+    texts = [_library(family), cell_models(family), text]
+    verilog = '`verilator_config\ninline -module "*"\n`verilog\n' + "\n".join(texts)
+    return Netlist(top, verilog, "", ports, (), (), clock, "")
 
 
 def gate_model(board: Board, design: Synthesized) -> FastModel:
@@ -81,21 +106,44 @@ def board_line(board: Board, model: FastModel, divisor: int | None = None) -> Si
     return SimulatedLine(model, _periods(board) * divisor, _TIMEOUT)
 
 
-def register_bits(design: Synthesized) -> dict[str, int]:
-    """Flip-flop bits after synthesis by the name of the register that they belong to, with ``.``
-    between levels of the hierarchy.
+def register_bits(design: Synthesized) -> dict[str, set[int]]:
+    """Flip-flops of the netlist that hold the bits of a signal, by the signal's name in the design
+    before synthesis, with ``.`` between levels of the hierarchy.
+
+    A signal that has several names keeps only one of them in the netlist; here it has all.
     """
-    module = json.loads((design.folder / NETLIST).read_text())["modules"][TOP]
+    after = json.loads((design.folder / NETLIST).read_text())["modules"][TOP]
     outputs = {
-        bit for cell in module["cells"].values() for bit in cell["connections"].get(_FF_OUTPUT, [])
+        bit for cell in after["cells"].values() for bit in cell["connections"].get(_FF_OUTPUT, [])
     }
-    found = {}
-    for name, net in module["netnames"].items():
-        bits = {bit for bit in net["bits"] if not isinstance(bit, str)}
-        kept = len(bits & outputs)
-        if kept:
-            found[name.lstrip("\\")] = kept
-    return found
+    before = _flattened(design)["netnames"]
+    held = {}
+    for name, net in after["netnames"].items():
+        if name in before:
+            # Yosys may have taken the highest bits away.
+            for was, bit in zip(before[name]["bits"], net["bits"], strict=False):
+                if bit in outputs:
+                    held[was] = bit
+    found = {
+        name.lstrip("\\"): {held[bit] for bit in net["bits"] if bit in held}
+        for name, net in before.items()
+    }
+    return {name: bits for name, bits in found.items() if bits}
+
+
+def _flattened(design: Synthesized) -> dict[str, Any]:
+    """The top level before synthesis, without hierarchy, as Yosys writes it."""
+    folder = design.folder.parent / "flattened"
+    make_folder(folder)
+    shutil.copyfile(design.folder / DESIGN, folder / DESIGN)
+    script = (
+        f"read_verilog {DESIGN}\nhierarchy -top {TOP}\nproc\nflatten\n"
+        # A sum of one term is that term.
+        f"opt_expr\nsimplemap t:$pos\nwrite_json {NETLIST}\n"
+    )
+    YosysFlow.run_script(folder, DESIGN, script, [NETLIST], program("yosys"))
+    module: dict[str, Any] = json.loads((folder / NETLIST).read_text())["modules"][TOP]
+    return module
 
 
 def _periods(board: Board) -> int:
@@ -117,10 +165,13 @@ def _library(family: str) -> str:
         return (share / folder / match[1]).read_text()
 
     text = re.sub(r'`include "([^"]+)"', included, text)
+    # An elaboration task of SystemVerilog; the netlists are Verilog of 2005.
+    text = re.sub(r"\$error\([^;]*;", "initial $stop;", text)
     own = re.findall(r"^module (\w+)", cell_models(family), re.MULTILINE)
     for module in own:
         text = re.sub(
             rf"(?:^\(\*[^\n]*\*\)\n)*^module {module}\b.*?^endmodule\n", "", text,
             flags=re.DOTALL | re.MULTILINE,
         )  # fmt: skip
-    return text
+    # Leaves out what other tools call the same cells.
+    return f"`define NO_INCLUDES\n{text}"
