@@ -218,17 +218,15 @@ def read_report(board: Board, folder: Path, seed: int) -> Placed:
     period = 1000 / board.core_mhz
     core = next((name for name in clocks if not name.endswith(f"{DOUBLE}_clk")), "")
     slack = {
-        name: (period if name == core else period / 2) - 1000 / values["achieved"]
+        (name, name): (period if name == core else period / 2) - 1000 / values["achieved"]
         for name, values in clocks.items()
     }
     for found in report.get("critical_paths", []):
-        ends = [name for name in clocks if found["from"].endswith(name)]
-        ends += [name for name in clocks if found["to"].endswith(name)]
-        if len(set(ends)) == 2:
+        ends = _clocks(found)
+        if ends[0] != ends[1] and clocks.keys() >= {*ends}:
             # Between a clock and its double there is half a period; nextpnr knows of no relation.
-            between = f"{found['from']} {found['to']}"
-            slack[between] = period / 2 - sum(part["delay"] for part in found["path"])
-    worst = min(slack, key=lambda name: slack[name])
+            slack[ends] = period / 2 - sum(part["delay"] for part in found["path"])
+    worst = min(slack, key=lambda ends: slack[ends])
     return Placed(
         folder=folder,
         seed=seed,
@@ -253,13 +251,18 @@ def pack(board: Board, placed: Placed) -> Path:
     return placed.folder / flow.bitstream
 
 
-def _critical(report: dict[str, Any], clock: str) -> str:
-    """Ends of the slowest path of a clock."""
+def _critical(report: dict[str, Any], clocks: tuple[str, str]) -> str:
+    """Ends of the slowest path from one clock to another or the same."""
     for found in report.get("critical_paths", []):
         path = found["path"]
-        if found["from"].endswith(clock) and found["to"].endswith(clock) and path:
+        if _clocks(found) == clocks and path:
             return f"{path[0]['from']['cell']} to {path[-1]['to']['cell']}"
     return "unknown"
+
+
+def _clocks(path: dict[str, Any]) -> tuple[str, str]:
+    """The clocks of the ends of a path, which nextpnr calls ``posedge NAME``."""
+    return path["from"].partition(" ")[2], path["to"].partition(" ")[2]
 
 
 def _digest(*texts: str) -> str:

@@ -39,6 +39,7 @@ console = Console()
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".ppm")
 _GUARDS = ("off", "bound", "zero")
 _SIDE = 32
+_LONGEST = 3600.0
 _DISAGREES = 1
 
 
@@ -157,6 +158,7 @@ def run_command(
         Path | None, typer.Option(help="Configuration of the bitstream, if not the board's own.")
     ] = None,
     baud: Annotated[int | None, typer.Option(help="Bits per second, if not the board's.")] = None,
+    timeout: Annotated[float, typer.Option(help="Seconds that an answer may take.")] = 1.0,
     count: Annotated[int, typer.Option(help="Images to run.")] = 10,
     guard: Annotated[str, typer.Option(help="Range guard: off, bound or zero.")] = "off",
 ) -> int:
@@ -168,10 +170,12 @@ def run_command(
         raise HoldfastError(f"--guard must be one of {', '.join(_GUARDS)}, not {guard!r}.")
     if count < 1:
         raise HoldfastError(f"--count must be at least 1, not {count}.")
+    if not 0 < timeout <= _LONGEST:
+        raise HoldfastError(f"--timeout must be above 0 and at most {_LONGEST:g}, not {timeout:g}.")
     chosen = AcceleratorConfig.from_toml(config) if config else found.config
     program = compile_graph(load_network(model), chosen, parts=True)
     pictures = read_images(images, count)
-    transport = open_serial(port, baud or found.baud)
+    transport = open_serial(port, baud or found.baud, timeout)
     table = Table("image", "class", "label", "cycles", "ms", "host ms", "golden model")
     exact = 0
     for number, result in enumerate(run_images(transport, program, pictures.images, guard)):

@@ -43,7 +43,8 @@ _LIBRARY = {
     "gowin": ("gowin/cells_sim.v", "gowin"),
 }
 _FF_OUTPUT = "Q"
-_TIMEOUT = 1 << 22
+# Cycles of the core; longer than the bridge's.
+_TIMEOUT = 5 << 18
 
 
 def board_model(board: Board, config: AcceleratorConfig, divisor: int | None = None) -> FastModel:
@@ -103,7 +104,7 @@ def _released(board: Board, model: FastModel) -> FastModel:
 def board_line(board: Board, model: FastModel, divisor: int | None = None) -> SimulatedLine:
     """The far end of a simulated board's serial line."""
     divisor = board.divisor if divisor is None else divisor
-    return SimulatedLine(model, _periods(board) * divisor, _TIMEOUT)
+    return SimulatedLine(model, _periods(board) * divisor, _periods(board) * _TIMEOUT)
 
 
 def register_bits(design: Synthesized) -> dict[str, set[int]]:

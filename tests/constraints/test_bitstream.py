@@ -113,6 +113,18 @@ def test_report(tmp_path):
     assert (found.fmax_mhz, found.slack_ns, found.met) == (30.0, -1.0, False)
     assert (found.critical, found.used) == ("a to c", {"ICESTORM_LC": 7})
 
+    # Half a period of 24 MHz is 20.83 ns; this path between the clocks takes 22.
+    report["critical_paths"].append(
+        {
+            "from": "posedge clk",
+            "to": "posedge double_clk",
+            "path": [{"from": {"cell": "d"}, "to": {"cell": "e"}, "delay": 22.0}],
+        }
+    )
+    (tmp_path / "report.json").write_text(json.dumps(report))
+    found = read_report(board, tmp_path, 3)
+    assert (found.slack_ns, found.critical) == (-1.167, "d to e")
+
 
 def test_does_not_fit():
     board = find_board("icebreaker")
