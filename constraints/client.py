@@ -1,6 +1,6 @@
 """``holdfast run``: a network on a board, its answers beside the golden model's.
 
-results = run_images(UartTransport(line), program, images, "bound")
+results = run_images(UartTransport(line), program, images)
 """
 
 import sys
@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ from gen.command import run
 from gen.config import AcceleratorConfig
 from gen.errors import HoldfastError
 from nn.data import CLASSES, ImageSet, generated_images, test_images
-from nn.golden import Golden, GuardMode
+from nn.guard_settings import GUARD_OFF, GUARDS, GuardSettings, named_guard
 from nn.pixels import image_codes
 from nn.program import Program, compile_graph
 from nn.shipped import load_network
@@ -37,7 +37,6 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 console = Console()
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".ppm")
-_GUARDS = ("off", "bound", "zero")
 _SIDE = 32
 _LONGEST = 3600.0
 _DISAGREES = 1
@@ -70,24 +69,25 @@ class BoardResult:
 
 
 def run_images(
-    transport: Transport, program: Program, images: NDArray[np.uint8], guard: str = "off"
+    transport: Transport,
+    program: Program,
+    images: NDArray[np.uint8],
+    guard: GuardSettings = GUARD_OFF,
 ) -> Iterator[BoardResult]:
     """Load a network and run images.
 
     Parameters
     ----------
     images : uint8 [N, C, H, W]
-    guard : "off", "bound" or "zero"
 
     Raises
     ------
     HoldfastError
         Nobody answers, it is another accelerator, or a run ended badly.
     """
-    mode = None if guard == "off" else cast(GuardMode, guard)
-    golden = Golden(program.graph, mode, mode)
+    golden = guard.golden(program.graph)
     accelerator = Accelerator(transport)
-    accelerator.guard(output=mode is not None, input=mode is not None, zero=mode == "zero")
+    accelerator.guard(output=guard.output, input=guard.input, zero=guard.zero)
     accelerator.load(program)
     name = program.graph.nodes[-1].name
     for image in images:
@@ -160,25 +160,24 @@ def run_command(
     baud: Annotated[int | None, typer.Option(help="Bits per second, if not the board's.")] = None,
     timeout: Annotated[float, typer.Option(help="Seconds that an answer may take.")] = 1.0,
     count: Annotated[int, typer.Option(help="Images to run.")] = 10,
-    guard: Annotated[str, typer.Option(help="Range guard: off, bound or zero.")] = "off",
+    guard: Annotated[str, typer.Option(help=f"Range guard: {', '.join(GUARDS)}.")] = "off",
 ) -> int:
     """Run a network on a board: class, latency and agreement with the golden model."""
     found = find_board(board)
     if not found.baud:
         raise HoldfastError(f"{found.title} has no serial port; docs/boards.md has its driver.")
-    if guard not in _GUARDS:
-        raise HoldfastError(f"--guard must be one of {', '.join(_GUARDS)}, not {guard!r}.")
     if count < 1:
         raise HoldfastError(f"--count must be at least 1, not {count}.")
     if not 0 < timeout <= _LONGEST:
         raise HoldfastError(f"--timeout must be above 0 and at most {_LONGEST:g}, not {timeout:g}.")
     chosen = AcceleratorConfig.from_toml(config) if config else found.config
+    setting = named_guard(guard, chosen)
     program = compile_graph(load_network(model), chosen, parts=True)
     pictures = read_images(images, count)
     transport = open_serial(port, baud or found.baud, timeout)
     table = Table("image", "class", "label", "cycles", "ms", "host ms", "golden model")
     exact = 0
-    for number, result in enumerate(run_images(transport, program, pictures.images, guard)):
+    for number, result in enumerate(run_images(transport, program, pictures.images, setting)):
         exact += result.exact
         label = "" if pictures.labels is None else CLASSES[int(pictures.labels[number])]
         table.add_row(

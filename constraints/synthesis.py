@@ -108,7 +108,7 @@ FAMILIES = {
     ),
     # Multipliers of 18 x 18 bits; a memory of 16 x 4 bits takes four look-up tables.
     "gowin": _Family(
-        "synth_gowin -family gw2a",
+        "synth_gowin -family gw2a -nowidelut",
         "synth_gowin -family gw2a -noflatten -run begin:map_luts",
         "abc -luts 4; clean; techmap -map +/gowin/cells_map.v; opt_lut_ins -tech gowin; clean",
         {"LUT1": 1, "LUT2": 1, "LUT3": 1, "LUT4": 1, "ALU": 1, "RAM16SDP4": 4},

@@ -17,6 +17,7 @@ from gen.command import run
 from gen.config import AcceleratorConfig
 from gen.errors import HoldfastError
 from gen.files import make_folder, write_atomically
+from nn.guard_settings import GUARDS
 from sim.tools import find_tools
 
 from .cache import Cache, Measurement
@@ -49,7 +50,7 @@ def explore(
         str, typer.Option(help="Shipped networks or .safetensors paths, comma-separated.")
     ] = "",
     arrays: Annotated[str, typer.Option(help="Rows x columns, such as 4x4,16x8.")] = "",
-    guards: Annotated[str, typer.Option(help="Of off, bound, zero.")] = "",
+    guards: Annotated[str, typer.Option(help=f"Of {', '.join(GUARDS)}.")] = "",
     targets: Annotated[str, typer.Option(help="Of ecp5, xc7, xcup, ice40, gowin.")] = "",
     faults: Annotated[
         int | None, typer.Option(help="Upsets per network and array; 0: none.")

@@ -15,6 +15,7 @@ from typing import Any
 
 from gen.errors import HoldfastError
 from nn.data import find_data
+from nn.guard_settings import GUARDS
 
 from .accuracy import AccuracyMeasurement
 from .area import AreaMeasurement
@@ -23,7 +24,7 @@ from .latency import LatencyMeasurement, placed_clocks
 from .model_faults import ModelFaults
 from .pareto import front
 from .reliability import Campaign
-from .study import Point, Study
+from .study import Point, Study, with_guard
 
 __all__ = ["OBJECTIVES", "PointPlan", "missing", "objectives", "plan_points", "summarize"]
 
@@ -63,7 +64,8 @@ def plan_points(study: Study, data: Path | None, folder: Path, cache: Cache) -> 
 
 
 def _plan(study: Study, point: Point, data: Path | None, folder: Path, cache: Cache) -> PointPlan:
-    guarded = point.config.with_(guard=any(guard != "off" for guard in study.guards))
+    settings = _of_one_netlist(study.guards, point.guard)
+    guarded = with_guard(point.config, settings)
     latency = LatencyMeasurement(point.network, point.config)
     known = cache.get(latency)
     if known is None:
@@ -90,10 +92,18 @@ def _plan(study: Study, point: Point, data: Path | None, folder: Path, cache: Ca
         absent["campaign"] = STREAMED
     else:
         found["campaign"] = Campaign(
-            point.network, guarded, study.guards, study.faults, study.minimum, study.structures,
+            point.network, guarded, settings, study.faults, study.minimum, study.structures,
             study.images, study.seed, study.audit, data,
         )  # fmt: skip
     return PointPlan(point, found, absent)
+
+
+def _of_one_netlist(settings: Sequence[str], chosen: str) -> tuple[str, ...]:
+    """Settings that share a campaign with the chosen one: no accelerator has both bounds."""
+    learnt = tuple(name for name in settings if not GUARDS[name].fixed)
+    if GUARDS[chosen].fixed or learnt == ("off",):
+        return tuple(name for name in settings if name == "off" or GUARDS[name].fixed)
+    return learnt
 
 
 def missing(plans: Sequence[PointPlan], cache: Cache) -> list[Measurement]:

@@ -3,9 +3,9 @@
 from functools import cache
 from pathlib import Path
 
-from fault.campaign import GUARDS
-from nn.golden import Golden, GuardMode
+from nn.golden import Golden
 from nn.graph import Graph
+from nn.guard_settings import GUARDS
 from nn.shipped import load_network, shipped
 
 __all__ = ["file_of", "golden", "load"]
@@ -32,7 +32,5 @@ def load(path: Path) -> Graph:
 
 
 def golden(graph: Graph, guard: str) -> Golden:
-    """The golden model under a guard setting of `fault.campaign.GUARDS`."""
-    settings = GUARDS[guard]
-    mode: GuardMode = "zero" if settings.zero else "bound"
-    return Golden(graph, mode if settings.output else None, mode if settings.input else None)
+    """The golden model under a guard setting of `nn.guard_settings.GUARDS`."""
+    return GUARDS[guard].golden(graph)

@@ -11,7 +11,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fault.campaign import GUARDS
 from fault.plan import FaultModel, Filters, Plan
 from fault.schedule import Schedule
 from fault.simulate import images_for
@@ -19,6 +18,7 @@ from fault.space import FaultSpace
 from fault.summary import compare, summarize
 from fault.work import Job, Worker
 from gen.config import AcceleratorConfig
+from nn.guard_settings import GUARDS
 from nn.pixels import image_codes
 from nn.program import compile_graph
 from sim.accelerator import accelerator_netlist

@@ -44,6 +44,7 @@
     const s = 5;
     if (guard === "off") return make("circle", { cx: x, cy: y, r: s });
     if (guard === "bound") return make("rect", { x: x - s, y: y - s, width: 2 * s, height: 2 * s });
+    if (guard === "fixed") return make("path", { d: `M${x} ${y - 6}l6 6l-6 6l-6 -6Z` });
     return make("path", { d: `M${x} ${y - 6}L${x + 6} ${y + 5}L${x - 6} ${y + 5}Z` });
   }
 

@@ -59,8 +59,9 @@ def report(summary: Mapping[str, Any]) -> str:
         "95 %.</p>",
         f"<p>Repeat it: <code>{escape(summary['command'])}</code></p>",
         f"<p>Filled marks: no other point is as good in all of {escape(front)} and better in one. "
-        "Circles: guard off; squares: bound; triangles: zero. Point at a mark or a row to find it "
-        "everywhere, click to keep it, click a heading to sort.</p>",
+        "Circles: guard off; diamonds: fixed; squares: bound; triangles: zero. "
+        "Point at a mark or a row to find it everywhere, click to keep it, click a heading to "
+        "sort.</p>",
         "<div id=choices></div><div id=plots></div>",
         "<h2>Points</h2>",
         _points(points, target),
@@ -190,7 +191,8 @@ def _area(points: Sequence[Mapping[str, Any]], targets: Sequence[str]) -> str:
     rows: dict[str, list[str]] = {}
     for point in points:
         config = point["config"]
-        guard = "guard" if config["guard"] else "no guard"
+        fixed = "" if config["learnt_bounds"] else " of fixed bounds"
+        guard = f"guard{fixed}" if config["guard"] else "no guard"
         name = f"{_array(point)} a{config['act_bits']} w{config['weight_bits']} {guard}"
         for target in targets:
             area = point["area"][target]

@@ -2,25 +2,26 @@
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from constraints.synthesis import FAMILIES
-from fault.campaign import GUARDS
 from fault.simulate import configuration
 from fault.space import STRUCTURES
 from gen.config import AcceleratorConfig
 from gen.errors import HoldfastError
+from nn.guard_settings import GUARDS
 
 from .model_faults import named_model
 from .networks import file_of, load
 
-__all__ = ["Point", "Study"]
+__all__ = ["Point", "Study", "with_guard"]
 
 _ARRAY = re.compile(r"(\d+)x(\d+)")
-_OWN = ("rows", "cols", "act_bits", "weight_bits", "multiplier_bits", "rounding", "guard")
+_OWN = ("rows", "cols", "act_bits", "weight_bits", "multiplier_bits", "rounding", "guard",
+        "learnt_bounds")  # fmt: skip
 """Fields of a configuration that the grid and the network decide."""
 
 
@@ -34,9 +35,9 @@ class Point:
     label : str
         The network's name in tables.
     config : AcceleratorConfig
-        With the guard in the netlist, unless ``guard`` is off.
+        With the guard in the netlist that the setting needs.
     guard : str
-        A setting of `fault.campaign.GUARDS`.
+        A setting of `nn.guard_settings.GUARDS`.
     """
 
     network: Path
@@ -182,7 +183,7 @@ class Study:
             for text in self.arrays:
                 config = configuration(load(path), None, *_size(text))
                 for guard in self.guards:
-                    chosen = config.with_(guard=guard != "off", **self.accelerator)
+                    chosen = with_guard(config.with_(**self.accelerator), [guard])
                     yield Point(path, label, chosen, guard)
 
     def as_json(self) -> dict[str, Any]:
@@ -192,6 +193,13 @@ class Study:
     def changed(self, **values: Any) -> "Study":
         """A copy with those values that are not None."""
         return replace(self, **{k: v for k, v in values.items() if v is not None})
+
+
+def with_guard(config: AcceleratorConfig, settings: Collection[str]) -> AcceleratorConfig:
+    """The accelerator whose guard can do what all of these settings need."""
+    needed = [GUARDS[name] for name in settings if name != "off"]
+    fixed = bool(needed) and all(guard.fixed for guard in needed)
+    return config.with_(guard=bool(needed), learnt_bounds=not fixed)
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -16,6 +16,7 @@ from rich.console import Console
 from gen.command import run
 from gen.errors import HoldfastError
 from gen.files import write_atomically
+from nn.guard_settings import GUARD_OFF, GUARDS
 from nn.pixels import image_codes
 from nn.program import compile_graph
 from nn.shipped import load_network
@@ -24,7 +25,6 @@ from sim.tools import find_tools
 
 from . import options
 from .against import finished, images_hash, program_hash
-from .campaign import GUARD_OFF, GUARDS
 from .inference import check_injectable
 from .plan import FaultModel, Filters, Plan
 from .progress import progress_bar

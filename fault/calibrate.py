@@ -21,12 +21,12 @@ from gen.files import write_atomically
 from nn.calibrated import SHAPES, Calibration
 from nn.exposure import KINDS, graph_work
 from nn.graph import Graph
+from nn.guard_settings import GuardSettings
 from nn.pixels import image_codes
 from nn.program import compile_graph
 from nn.shipped import load_network
 
 from .against import Finished, finished, images_hash, program_hash
-from .campaign import GuardSettings
 from .fit import fit, recorded_config
 from .predict import Prediction, predict
 from .progress import progress_bar
@@ -111,7 +111,7 @@ def predict_command(
     with progress_bar(console) as progress:
         task = progress.add_task("Draws", total=None, rate="")
         predictions = predict(
-            calibration, graph, guard.golden_of(graph), codes, samples, minimum, seed,
+            calibration, graph, guard.golden(graph), codes, samples, minimum, seed,
             progress=lambda done: progress.advance(task, done),
         )  # fmt: skip
     total = weighted({n: p.sdc1 for n, p in predictions.items()}, calibration.bits)

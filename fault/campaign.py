@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gen.errors import HoldfastError
-from nn.golden import Golden, GuardMode, Result
-from nn.graph import Graph
+from nn.golden import Golden, Result
+from nn.guard_settings import GUARD_OFF, GUARD_ON, GuardSettings, check_guard
 from nn.program import Program
 from sim.build import Build, run_cocotb
 from sim.driver import loads
@@ -30,53 +30,8 @@ from .fault import Fault
 from .space import FaultSpace
 from .statistics import Estimate, stratified, wilson
 
-__all__ = ["GUARDS", "GUARD_OFF", "GUARD_ON", "GuardSettings", "Row", "Runs", "check_not_streamed",
-           "inject", "layer_cycles", "observe", "paired", "simulate_work", "summarize"]  # fmt: skip
-
-
-@dataclass(frozen=True)
-class GuardSettings:
-    """The range guard's register.
-
-    Attributes
-    ----------
-    output, input : bool
-        Which check is on.
-    zero : bool
-        Replace by the zero point instead of the nearer bound.
-    """
-
-    output: bool = False
-    input: bool = False
-    zero: bool = False
-
-    @property
-    def control(self) -> dict[str, bool]:
-        """Settings of the control register."""
-        return {
-            "guard_output": self.output,
-            "guard_input": self.input,
-            "guard_zero": self.zero,
-        }
-
-    def golden(self, program: Program) -> Golden:
-        """The golden model with this guard."""
-        return self.golden_of(program.graph)
-
-    def golden_of(self, graph: Graph) -> Golden:
-        """The golden model of a graph with this guard."""
-        mode: GuardMode = "zero" if self.zero else "bound"
-        return Golden(graph, mode if self.output else None, mode if self.input else None)
-
-
-GUARD_OFF = GuardSettings()
-GUARD_ON = GuardSettings(output=True, input=True)
-GUARDS = {
-    "off": GUARD_OFF,
-    "bound": GUARD_ON,
-    "zero": GuardSettings(output=True, input=True, zero=True),
-}
-"""By the names that commands take."""
+__all__ = ["Row", "Runs", "check_not_streamed", "inject", "layer_cycles", "observe", "paired",
+           "simulate_work", "summarize"]  # fmt: skip
 
 
 @dataclass
@@ -117,7 +72,7 @@ def inject(
         A fault does not exist, or the guard is asked for and not in the netlist.
     """
     space = FaultSpace.of(build.netlist)
-    golden = guard.golden(program)
+    golden = guard.golden(program.graph)
     _check(program, space, images, faults, guard)
     clean = {n: golden.run(images[n : n + 1]) for n in sorted({f.image for f in faults})}
     results: dict[Fault, FaultResult] = {}
@@ -308,10 +263,7 @@ def _check(
     layers = [step.name for step in program.steps]
     for fault in faults:
         fault.check_site(space, layers, len(images))
-    if not program.config.guard and any(guard.control.values()):
-        raise HoldfastError(
-            f"the guard cannot be switched on: accelerator {program.config.name} has none."
-        )
+    check_guard(program.config, guard)
     check_not_streamed(program, {fault.layer for fault in faults})
 
 

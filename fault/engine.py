@@ -138,7 +138,7 @@ class Engine:
         self._dormant = dormant
         inference.golden = trace
         self._follower = inference.follower
-        golden = inference.guard.golden(self.program)
+        golden = inference.guard.golden(self.program.graph)
         reference = golden.run(torch.from_numpy(np.ascontiguousarray(codes))[None])
         outputs = {name: value[0].numpy() for name, value in reference.outputs.items()}
         self._patterns, self._outputs = patterns, outputs

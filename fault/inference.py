@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gen.errors import HoldfastError
+from nn.guard_settings import GuardSettings, check_guard
 from nn.program import Program
 from sim.driver import (
     REGISTER,
@@ -32,7 +33,6 @@ from sim.fast import FastModel
 from sim.fast_bus import BusError, FastBus
 from sim.netlist import Netlist
 
-from .campaign import GuardSettings
 from .effects import holds_constants
 from .follow import End, Follower, Trace, Upset
 from .schedule import Schedule
@@ -103,10 +103,7 @@ def check_injectable(program: Program, guard: GuardSettings) -> None:
             f"network {program.graph.network} does not fit the accelerator's weight memory of "
             f"{program.config.weight_depth} words; campaigns need a weight_depth that holds it."
         )
-    if not program.config.guard and any(guard.control.values()):
-        raise HoldfastError(
-            f"the guard cannot be switched on: accelerator {program.config.name} has none."
-        )
+    check_guard(program.config, guard)
 
 
 @dataclass

@@ -10,11 +10,12 @@ from pathlib import Path
 
 from torch import Tensor
 
+from nn.guard_settings import GUARD_OFF, GuardSettings
 from nn.program import Program
 from sim.build import Build
 
 from .bench import DRAIN, LOOK, PERIOD, Work
-from .campaign import GUARD_OFF, GuardSettings, inject, simulate_work
+from .campaign import inject, simulate_work
 from .effects import FaultResult
 from .fault import Fault
 from .vcd import samples
@@ -92,7 +93,9 @@ def replay(
     fault = Fault.parse(identifier)
     say("repeating the fault")
     (result,) = inject(build, program, images, [fault], guard)
-    reference = {fault.image: guard.golden(program).run(images[fault.image : fault.image + 1])}
+    reference = {
+        fault.image: guard.golden(program.graph).run(images[fault.image : fault.image + 1])
+    }
     paths = {name: folder / f"{name}.vcd" for name in ("golden", "faulty")}
     say("golden run with waveforms")
     clean = Work(fault.layer, fault.image, ())

@@ -25,9 +25,9 @@ from numpy.typing import NDArray
 
 from gen.layout import DESCRIPTOR_STRIDE
 from nn.graph import ConcatNode
+from nn.guard_settings import GuardSettings
 from nn.program import Program, Step
 
-from .campaign import GuardSettings
 from .follow import Differences
 from .layer_values import LayerValues, Parameters, signed, wrap
 from .pattern import SumChange

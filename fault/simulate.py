@@ -6,7 +6,7 @@ import time
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -20,9 +20,10 @@ from gen.config import AcceleratorConfig
 from gen.errors import HoldfastError
 from gen.files import make_folder, write_atomically
 from nn.data import ImageSet, find_data, generated_images, test_images
-from nn.golden import Golden, GuardMode, classes
+from nn.golden import Golden, classes
 from nn.graph import Graph
 from nn.guard import tighter_bounds
+from nn.guard_settings import GUARD_OFF, GUARDS, GuardSettings, guard_name, named_guard
 from nn.listing import listing as program_listing
 from nn.pixels import image_codes
 from nn.program import Program, Step, compile_graph
@@ -35,16 +36,7 @@ from sim.roofline import roofline as layer_roofline
 from sim.roofline import roofline_table
 from sim.tools import find_tools
 
-from .campaign import (
-    GUARD_OFF,
-    GuardSettings,
-    Row,
-    check_not_streamed,
-    inject,
-    layer_cycles,
-    paired,
-    summarize,
-)
+from .campaign import Row, check_not_streamed, inject, layer_cycles, paired, summarize
 from .effects import FaultResult
 from .fault import Fault
 from .progress import progress_bar
@@ -58,7 +50,6 @@ __all__ = ["app"]
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 console = Console()
 
-GUARDS = ("off", "bound", "zero")
 ENGINES = ("cocotb", "fast")
 
 
@@ -70,7 +61,7 @@ class Job:
     program: Program
     images: ImageSet
     golden: GoldenRun
-    guard: GuardMode | None
+    guard: GuardSettings
     seed: int
 
 
@@ -95,7 +86,9 @@ def simulate(
     ] = 260,
     guard: Annotated[
         str | None,
-        typer.Option(help="Range guard: off, bound or zero (default bound, if there is one)."),
+        typer.Option(
+            help=f"Range guard: {', '.join(GUARDS)} (default bound, or what the accelerator has)."
+        ),
     ] = None,
     pair: Annotated[
         bool, typer.Option("--paired", help="Inject every fault with the guard off and on.")
@@ -132,7 +125,9 @@ def simulate(
         Fault.parse(replay)
     graph = load_network(network)
     chosen = configuration(graph, config, rows, cols)
-    mode = _guard_mode(guard, chosen, pair)
+    setting = named_guard(guard, chosen)
+    if pair and setting == GUARD_OFF:
+        raise HoldfastError("--paired compares the guard off and on; here it is off.")
     program = compile_graph(graph, chosen)
     steps = _steps(program, layers)
     if listing:
@@ -145,7 +140,7 @@ def simulate(
     for folder in (output, *([waves] if waves else [])):
         make_folder(folder)
     codes = image_codes(image_set.images, graph.act_bits)
-    job = Job(graph, program, image_set, golden_run(program, codes, mode), mode, seed)
+    job = Job(graph, program, image_set, golden_run(program, codes, setting), setting, seed)
 
     console.print(_headline(job))
     with console.status(f"Generating and compiling the {chosen.rows}x{chosen.cols} accelerator"):
@@ -176,7 +171,7 @@ def simulate(
         "accuracy": graph.provenance.get("accuracy", {}),
         "images": {"set": image_set.name, "count": len(image_set.images)},
         "seed": seed,
-        "guard": mode or "off",
+        "guard": guard_name(setting),
         "engine": engine,
         "config": asdict(chosen),
         "layers": [asdict(run) for run in runs],
@@ -209,7 +204,6 @@ def _inject(
         cycles = layer_cycles(build, job.program, codes[:1])
     cycles = {name: value for name, value in cycles.items() if name in names}
     faults = sample(space, cycles, len(codes), count, seed=job.seed)
-    guard = _guard(job)
     with progress_bar(console) as progress:
         task = progress.add_task("Faults in RTL", total=len(faults), rate="")
         began = time.monotonic()
@@ -219,9 +213,9 @@ def _inject(
             progress.update(task, completed=done, total=total, rate=rate)
 
         if pair:
-            off, results = paired(build, job.program, codes, faults, guard, advance)
+            off, results = paired(build, job.program, codes, faults, job.guard, advance)
         else:
-            results = inject(build, job.program, codes, faults, guard, advance)
+            results = inject(build, job.program, codes, faults, job.guard, advance)
     layers = len({result.layer for result in results})
     what = f"Single-bit upsets in {layers} layers, uniform over bits x cycles of a structure"
     rows = summarize(results, space, cycles)
@@ -231,8 +225,7 @@ def _inject(
         console.print(fault_table(without, f"{what}\nguard off"))
         totals["guard_off"] = [_row_json(row) for row in without]
         totals["faults_guard_off"] = [asdict(result) for result in off]
-    state = "off" if job.guard is None else f"on ({job.guard})"
-    console.print(fault_table(rows, f"{what}\nguard {state}"))
+    console.print(fault_table(rows, f"{what}\nguard {guard_name(job.guard)}"))
     weighted = rows[-1].shares
     console.print(
         f"{rows[-1].bits:,} bits x {sum(cycles.values()):,} cycles. Weighted by population: "
@@ -250,7 +243,7 @@ def _guard_cost(job: Job, data: Path | None) -> dict[str, Any]:
     codes = image_codes(images.images, job.graph.act_bits)
     with console.status(f"Golden model on {len(codes)} {images.name} images, guard off and on"):
         off = classes(Golden(job.graph).logits(codes)).numpy()
-        on = classes(Golden(job.graph, job.guard, job.guard).logits(codes)).numpy()
+        on = classes(job.guard.golden(job.graph).logits(codes)).numpy()
     tighter, bounds = tighter_bounds(job.graph)
     cost = {
         "set": images.name,
@@ -280,7 +273,7 @@ def _replay(job: Job, build: Build, identifier: str, folder: Path) -> None:
             torch.from_numpy(job.golden.codes),
             identifier,
             folder,
-            _guard(job),
+            job.guard,
         )
     console.print(f"{again.result.id}: [bold]{again.result.effect}[/] {again.result.died}")
     table = Table(title="First registers that differ", box=SIMPLE)
@@ -290,12 +283,6 @@ def _replay(job: Job, build: Build, identifier: str, folder: Path) -> None:
         table.add_row(str(entry.cycle), entry.signal, f"{entry.golden:#x}", f"{entry.faulty:#x}")
     console.print(table if again.divergence else "No other register ever differs.")
     console.print(f"Waveforms: {again.golden} and {again.faulty}; cycle 0 at {again.begin} ns.")
-
-
-def _guard(job: Job) -> GuardSettings:
-    if job.guard is None:
-        return GUARD_OFF
-    return GuardSettings(output=True, input=True, zero=job.guard == "zero")
 
 
 def _row_json(row: Row) -> dict[str, Any]:
@@ -312,19 +299,6 @@ def _check(images: int, faults: int, seed: int, stall: float) -> None:
         raise HoldfastError(f"--seed must be 0 or more, not {seed}.")
     if not 0 <= stall < 1:
         raise HoldfastError(f"--stall must be at least 0 and below 1, not {stall}.")
-
-
-def _guard_mode(guard: str | None, config: AcceleratorConfig, pair: bool) -> GuardMode | None:
-    """What the guard does; None: it is off."""
-    if guard is None:
-        guard = "bound" if config.guard else "off"
-    if guard not in GUARDS:
-        raise HoldfastError(f"--guard must be one of {', '.join(GUARDS)}, not {guard!r}.")
-    if guard != "off" and not config.guard:
-        raise HoldfastError(f"--guard {guard} needs an accelerator with a guard; this has none.")
-    if pair and guard == "off":
-        raise HoldfastError("--paired compares the guard off and on; here it is off.")
-    return cast(GuardMode | None, None if guard == "off" else guard)
 
 
 def _check_engine(engine: str, stall: float, waves: Path | None, replay: str) -> None:

@@ -28,10 +28,10 @@ from numpy.typing import NDArray
 
 from gen.errors import HoldfastError
 from gen.files import write_atomically
+from nn.guard_settings import GuardSettings
 from nn.program import Program
 from sim.netlist import Netlist
 
-from .campaign import GuardSettings
 from .dormant import Dormant
 from .effects import of_guard
 from .engine import Engine, Result

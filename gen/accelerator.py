@@ -368,23 +368,27 @@ class Accelerator(wiring.Component):
 
         if cfg.guard:
             m.d.comb += [
-                input_stage.enable.eq(control["guard_input"]),
-                input_stage.use_zero.eq(control["guard_zero"]),
                 lanes.enable.eq(control["guard_output"]),
-                lanes.use_zero.eq(control["guard_zero"]),
+                control["guard_output_count"].eq(
+                    _ones(m, lanes.violation, "guard_output_count_now")
+                ),
             ]
-            for name, violations in (
-                ("guard_output_count", lanes.violation),
-                ("guard_input_count", input_stage.violation),
-            ):
-                m.d.comb += control[name].eq(_ones(m, violations, f"{name}_now"))
+        if cfg.learnt_guard:
+            m.d.comb += [
+                lanes.use_zero.eq(control["guard_zero"]),
+                input_stage.use_zero.eq(control["guard_zero"]),
+                input_stage.enable.eq(control["guard_input"]),
+                control["guard_input_count"].eq(
+                    _ones(m, input_stage.violation, "guard_input_count_now")
+                ),
+            ]
         return m
 
     def _parameter_widths(self) -> dict[str, int]:
         """Memories that hold the channel parameters, and their widths."""
         cfg = self.config
         widths = {"bias": cfg.acc_bits, "scale": cfg.multiplier_bits + 6}
-        if cfg.guard:
+        if cfg.learnt_guard:
             widths["bounds"] = 2 * cfg.guard_bits
         return widths
 
@@ -419,7 +423,9 @@ class Accelerator(wiring.Component):
     ) -> dict[str, Any]:
         """The register file; returns its outputs, and the counters' increments to be driven."""
         cfg = self.config
-        names = [n for n in CONTROL if n != "start" and (cfg.guard or not n.startswith("guard"))]
+        exists = {"start": False, "guard_output": cfg.guard}
+        exists |= dict.fromkeys(("guard_input", "guard_zero"), cfg.learnt_guard)
+        names = [name for name in CONTROL if exists.get(name, True)]
         settings = {name: Signal(name=f"control_{name}") for name in names}
         first = Signal(16)
         count = Signal(16)
@@ -429,8 +435,8 @@ class Accelerator(wiring.Component):
         spent = {name: Signal(32, name=name) for name in COUNTERS}
         read = Signal(32)
         start = Signal()
-        guards = ("guard_output", "guard_input") if cfg.guard else ()
-        counters = {name: Signal(32, name=name) for name in guards}
+        guards = ("guard_output", "guard_input")
+        counters = {name: Signal(32, name=name) for name in guards if exists[name]}
         increments = {name: Signal(8, name=f"{name}_count") for name in counters}
         control = Cat(settings.get(name, Const(0, 1)) for name in CONTROL)
         values = {
@@ -454,7 +460,10 @@ class Accelerator(wiring.Component):
             **spent,
             "array": _bytes(cfg.rows, cfg.cols, cfg.act_bits, cfg.weight_bits),
             "widths": _bytes(
-                cfg.acc_bits, cfg.multiplier_bits, ROUNDINGS.index(cfg.rounding), cfg.guard
+                cfg.acc_bits,
+                cfg.multiplier_bits,
+                ROUNDINGS.index(cfg.rounding),
+                cfg.guard | cfg.learnt_guard << 1,
             ),
             "interface": Const(INTERFACE << 16 | cfg.signature, 32),
         }

@@ -47,6 +47,10 @@ class AcceleratorConfig:
         ``half_up``, ``half_even`` or ``floor``.
     guard
         Whether the range guard is in the netlist; it is switched by a register.
+    learnt_bounds
+        Whether that guard checks outputs against learnt bounds of their channel, and inputs too.
+        Without, it replaces by the zero point every output that is further from it than two ranges
+        of the codes, for an eighth of the area.
     act_banks
         Activation memories with one read and one write port each, 2 to 4. A residual is read from
         another bank than the layer's input.
@@ -76,6 +80,7 @@ class AcceleratorConfig:
     multiplier_bits: int = 16
     rounding: str = "half_up"
     guard: bool = True
+    learnt_bounds: bool = True
     act_banks: int = 2
     act_depth: int = 0
     weight_depth: int = 0
@@ -124,6 +129,11 @@ class AcceleratorConfig:
         return max(self.multiplier_bits, 8)
 
     @property
+    def learnt_guard(self) -> bool:
+        """Whether the guard has learnt bounds."""
+        return self.guard and self.learnt_bounds
+
+    @property
     def guard_bits(self) -> int:
         """Width of an output bound."""
         return self.act_bits + 8
@@ -142,10 +152,10 @@ class AcceleratorConfig:
 
     @property
     def name(self) -> str:
-        """Short name: array size, widths and guard, such as ``8x8_a8w8_guard``."""
-        return f"{self.rows}x{self.cols}_a{self.act_bits}w{self.weight_bits}" + (
-            "_guard" if self.guard else ""
-        )
+        """Short name: array size, widths and guard, such as ``8x8_a8w8_guard``; ``_fixedguard`` has
+        no learnt bounds."""
+        guard = "_guard" if self.learnt_guard else "_fixedguard" if self.guard else ""
+        return f"{self.rows}x{self.cols}_a{self.act_bits}w{self.weight_bits}{guard}"
 
     def with_(self, **changes: Any) -> "AcceleratorConfig":
         """Copy with some values changed and validated; depths given as 0 are derived again."""

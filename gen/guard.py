@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, Module, Mux, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["RangeGuard", "less"]
+__all__ = ["RangeGuard", "fixed_bound", "less"]
 
 
 def less(a: Value, b: Value) -> Value:
@@ -13,6 +13,13 @@ def less(a: Value, b: Value) -> Value:
     The sign bits change places, which spares the logic that a signed comparison has behind it.
     """
     return Cat(a[:-1], b[-1]) < Cat(b[:-1], a[-1])
+
+
+def fixed_bound(act_bits: int) -> int:
+    """What a guard without learnt bounds allows: differences from the zero point from the negative
+    of this up to this less 1. It is two ranges of the codes; what requantization leaves is far
+    inside, or the clamp would have cut half of it off."""
+    return 2 << act_bits
 
 
 class RangeGuard(wiring.Component):

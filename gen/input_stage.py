@@ -17,7 +17,7 @@ class InputStage(wiring.Component):
     Members
     -------
     layer
-        Bounds, padding value and zero point.
+        Bounds and padding value.
     sub_block, pad, valid
         Of the address that was read in this cycle; the word follows one cycle later. Without
         ``valid`` there is no pixel, and nothing is counted.
@@ -28,7 +28,7 @@ class InputStage(wiring.Component):
     act
         ``rows`` activations, three cycles after the address.
     violation
-        Rows whose value was replaced; exists in configurations with a guard, else constant 0.
+        Rows whose value was replaced; exists in configurations with learnt bounds, else constant 0.
 
     Protection
     ----------
@@ -68,18 +68,20 @@ class InputStage(wiring.Component):
             pad_read.eq(self.pad),
             pad_selected.eq(pad_read),
         ]
-        if self.config.guard:
+        if self.config.learnt_guard:
             checked_read = Signal()
             checked = Signal()
-            below = Signal(shape)
-            # Padding takes the upper bound's way.
-            above = Signal(shape)
-            bound = Mux(self.use_zero, self.layer.zero_in, self.layer.input_hi)
             m.d.sync += [
                 checked_read.eq(self.valid & ~self.pad & self.enable),
                 checked.eq(checked_read),
-                below.eq(Mux(self.use_zero, self.layer.zero_in, self.layer.input_lo)),
-                above.eq(Mux(pad_read, self.layer.pad_value, bound)),
+            ]
+            below = Signal(shape)
+            # Padding takes the upper bound's way.
+            above = Signal(shape)
+            use_pad = pad_read | self.use_zero
+            m.d.sync += [
+                below.eq(Mux(self.use_zero, self.layer.pad_value, self.layer.input_lo)),
+                above.eq(Mux(use_pad, self.layer.pad_value, self.layer.input_hi)),
             ]
         m.d.comb += self.act.eq(act)
         for row in range(rows):
@@ -89,7 +91,7 @@ class InputStage(wiring.Component):
             m.d.sync += selected[row].eq(
                 choices[sub_block] if self.config.sub_blocks > 1 else choices[0]
             )
-            if self.config.guard:
+            if self.config.learnt_guard:
                 m.submodules[f"guard_{row}"] = guard = RangeGuard(self.config.act_bits)
                 m.d.comb += [
                     guard.value.eq(selected[row]),

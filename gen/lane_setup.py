@@ -25,7 +25,7 @@ def channel_parameters(config: AcceleratorConfig) -> data.StructLayout:
     members = {"bias": signed(config.acc_bits), "shift": 6}
     if config.multiplier_bits:
         members["multiplier"] = config.multiplier_bits
-    if config.guard:
+    if config.learnt_guard:
         members |= {"guard_lo": signed(config.guard_bits), "guard_hi": signed(config.guard_bits)}
     return data.StructLayout(members)
 
@@ -41,7 +41,7 @@ def lane_parameters(config: AcceleratorConfig) -> data.StructLayout:
     members: dict[str, object] = {"shift": 6 - lift_bits(config.multiplier_bits)}
     if config.multiplier_bits:
         members["multiplier"] = lifted_bits(config.multiplier_bits)
-    if config.guard:
+    if config.learnt_guard:
         bound, clamp = signed(config.guard_bits + 1), signed(config.act_bits + 1)
         members |= {"guard_below": bound, "guard_above": bound, "guard_least": 1, "guard_most": 1}
         members |= {"guard_lo": clamp, "guard_hi": clamp}
@@ -171,7 +171,7 @@ class ChannelSetup(wiring.Component):
             m.d.comb += parameters.multiplier.eq(multiplier)
         else:
             m.d.sync += shift.eq(channel.shift)
-        if cfg.guard:
+        if cfg.learnt_guard:
             least = -(1 << (cfg.guard_bits - 1))
             values = {
                 "guard_below": channel.guard_lo - self.zero_out - 1,

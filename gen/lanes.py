@@ -158,7 +158,7 @@ class Lanes(wiring.Component):
                 requantizer.bias.eq(bias),
                 requantizer.parameters.eq(parameters),
                 requantizer.settings.eq(layer_setup.settings),
-                requantizer.use_zero.eq(self.use_zero),
+                requantizer.use_zero.eq(self.use_zero if cfg.learnt_guard else self.enable),
                 requantizer.residual_value.eq(residual_skew.o[lane]),
                 requantizer.residual_present.eq(present_skew.o[lane]),
                 self.violation[lane].eq(requantizer.violation),

@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .config import AcceleratorConfig
-from .guard import less
+from .guard import fixed_bound, less
 from .lane_setup import lane_parameters, lane_settings, largest_shift
 from .layout import ADD_SHIFT_BITS
 from .round_shift import RoundShift, lift_bits, lifted_bits, narrow
@@ -28,8 +28,8 @@ class Requantizer(wiring.Component):
     settings
         The layer's.
     use_zero, valid, violation
-        Output guard; ``valid`` marks the pixel in the guard's stage, ``GUARD_STAGE`` cycles after
-        ``total``.
+        Output guard, which ``use_zero`` switches if its bounds are fixed; ``valid`` marks the pixel
+        in the guard's stage, ``GUARD_STAGE`` cycles after ``total``.
     residual_value, residual_present
         Are taken ``RESIDUAL_STAGE`` cycles after ``total``; a residual that is not present is its
         zero point.
@@ -89,7 +89,11 @@ class Requantizer(wiring.Component):
             m.d.sync += [multiplied.eq(biased * multiplier), product.eq(multiplied)]
 
         # One bit more than the codes' differences, or than the bounds', shows what is outside.
-        keep = (cfg.guard_bits if cfg.guard else cfg.act_bits) + 1
+        keep = cfg.act_bits + 1
+        if cfg.learnt_guard:
+            keep = cfg.guard_bits + 1
+        elif cfg.guard:
+            keep = fixed_bound(cfg.act_bits).bit_length() + 1
         m.submodules.shift = shift = RoundShift(
             len(product), lift_bits(cfg.multiplier_bits), largest_shift(cfg), keep, cfg.rounding
         )
@@ -98,7 +102,7 @@ class Requantizer(wiring.Component):
         m.d.sync += rounded.eq(narrow(shift, cfg.act_bits + 1) + shift.increment)
         lo, hi = settings.lo, settings.hi
         low = rounded < lo
-        if cfg.guard:
+        if cfg.learnt_guard:
             lo, hi = parameters.guard_lo, parameters.guard_hi
             # whole + increment against a bound, in halves.
             halves = Cat(shift.increment, shift.whole)
@@ -114,6 +118,16 @@ class Requantizer(wiring.Component):
             m.d.comb += self.violation.eq((smaller | larger) & self.valid)
             # Without the first part a lower bound above the upper one would lose.
             low = (smaller & ~self.use_zero) | (rounded < lo)
+        elif cfg.guard:
+            beyond, sign = shift.whole[-2], shift.whole[-1]
+            # Rounding takes the one before either bound across it.
+            crosses = shift.increment & shift.whole[:-2].all() & ~beyond
+            is_outside = (shift.over | (beyond ^ sign ^ crosses)) & self.use_zero
+            outside = Signal()
+            m.d.sync += outside.eq(is_outside)
+            with m.If(is_outside):
+                m.d.sync += rounded.eq(0)
+            m.d.comb += self.violation.eq(outside & self.valid)
         clamped = Signal(signed(cfg.act_bits + 1))
         m.d.sync += clamped.eq(Mux(low, lo, Mux(rounded > hi, hi, rounded)))
 

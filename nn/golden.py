@@ -50,6 +50,9 @@ class Golden:
     graph : Graph
     output_guard, input_guard : "bound", "zero" or None
         What each check of the range guard puts in place of a value outside its bounds; None: off.
+    fixed_bound : int, optional
+        The output guard's bounds are not learnt: values ``v - zero_point`` from the negative of
+        this on and below it pass, in average poolings too.
 
     Attributes
     ----------
@@ -64,10 +67,12 @@ class Golden:
         graph: Graph,
         output_guard: GuardMode | None = None,
         input_guard: GuardMode | None = None,
+        fixed_bound: int | None = None,
     ) -> None:
         self.graph = graph
         self.output_guard = output_guard
         self.input_guard = input_guard
+        self.fixed_bound = fixed_bound
         self.observe: Callable[[ConvNode, Tensor, Tensor], None] | None = None
         self.disturb: Callable[[ConvNode, Tensor], Tensor] | None = None
         self._nodes = {node.name: node for node in graph.nodes}
@@ -169,17 +174,29 @@ class Golden:
             inside = torch.where(inside == x, x, self._source(node).zero_point)
         return inside.to(torch.int8)
 
-    def finished(self, node: ConvNode, v: Tensor, result: Result) -> Tensor:
+    def finished(self, node: ConvNode | AvgPoolNode, v: Tensor, result: Result) -> Tensor:
         """Output codes of v, behind output guard and clamp."""
-        if self.output_guard is not None:
+        bounds = self._bounds(node)
+        if bounds is not None:
             widest = 1 << self.graph.act_bits + 7
             v = v.clamp(-widest, widest - 1)
-            inside = v.clamp(_per_channel(node.guard_lo), _per_channel(node.guard_hi))
+            inside = v.clamp(*bounds)
             result.output_violations[node.name] = (inside != v).sum((1, 2, 3))
             if self.output_guard == "zero":
                 inside = torch.where(inside == v, v, node.zero_point)
             v = inside
         return v.clamp(node.lo, node.hi).to(torch.int8)
+
+    def _bounds(self, node: ConvNode | AvgPoolNode) -> tuple[Tensor, Tensor] | None:
+        """What the output guard lets pass; None: everything."""
+        if self.output_guard is None:
+            return None
+        if self.fixed_bound is not None:
+            centre = torch.tensor(node.zero_point)
+            return centre - self.fixed_bound, centre + self.fixed_bound - 1
+        if isinstance(node, AvgPoolNode):
+            return None
+        return _per_channel(node.guard_lo), _per_channel(node.guard_hi)
 
     def _source(self, node: Node) -> Node:
         return self._nodes[node.inputs[0]]
@@ -214,9 +231,12 @@ class Golden:
             a, b = (self._nodes[name].zero_point for name in node.inputs)
             v = x.to(torch.int64).sub_(a).mul_(node.multiplier_a)
             v += inputs[1].to(torch.int64).sub_(b).mul_(node.multiplier_b)
-            return self._finish(node, v, node.shift)
+            y = round_shift(v, torch.tensor(node.shift), self.graph.rounding)
+            return y.add_(node.zero_point).clamp_(node.lo, node.hi).to(torch.int8)
         if isinstance(node, AvgPoolNode):
-            return self._finish(node, self.sums(node, x) * node.multiplier, node.shift)
+            v = self.sums(node, x) * node.multiplier
+            v = round_shift(v, torch.tensor(node.shift), self.graph.rounding)
+            return self.finished(node, v.add_(node.zero_point), result)
         if isinstance(node, MaxPoolNode):
             return F.max_pool2d(x.to(torch.float32), node.kernel, node.stride, node.padding).to(
                 torch.int8
@@ -236,10 +256,6 @@ class Golden:
         if self.disturb is not None:
             v = self.disturb(node, v)
         return self.finished(node, v, result)
-
-    def _finish(self, node: Node, v: Tensor, shift: int) -> Tensor:
-        y = round_shift(v, torch.tensor(shift), self.graph.rounding).add_(node.zero_point)
-        return y.clamp_(node.lo, node.hi).to(torch.int8)
 
 
 class _Weights:

@@ -84,7 +84,7 @@ def _model(golden: Golden, graph: Graph, faults: FaultModel) -> Golden:
         # What is not struck keeps its integer, whatever float32 makes of it.
         return torch.where(struck == real, v, codes)
 
-    model = Golden(graph, golden.output_guard, golden.input_guard)
+    model = Golden(graph, golden.output_guard, golden.input_guard, golden.fixed_bound)
     if type(faults).sums is not FaultModel.sums:
         model.disturb = strike
     return model

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from gen.config import AcceleratorConfig
 from gen.errors import HoldfastError
+from gen.guard import fixed_bound
 from gen.layout import ADD_SHIFT_BITS, pack_descriptor, parameter_words
 
 from .graph import (
@@ -664,7 +665,7 @@ class _Compiler:
             isinstance(node, ConvNode) and self._target(step) in node.inputs
             for node in self.graph.nodes
         )
-        if not (cfg.guard and read):
+        if not (cfg.learnt_guard and read):
             return
         lanes = self._words(channels) * cfg.word_lanes
         for tile in range(-(-channels // cfg.cols), -(-lanes // cfg.cols)):
@@ -746,7 +747,6 @@ class _Compiler:
             "in_h": source.height,
             "in_w": source.width,
             "pad_value": first.zero_point,
-            "zero_in": first.zero_point,
             "input_lo": low,
             "input_hi": high,
             "zero_out": first.zero_point,
@@ -918,6 +918,9 @@ class _Compiler:
         cfg = self.config
         source = self.graph[step.source]
         high = 1 << (cfg.guard_bits - 1)
+        # Layers without a scale of their own leave the zero point as it is.
+        zero = (node if isinstance(node, ConvNode | AvgPoolNode) else source).zero_point
+        bound = fixed_bound(cfg.act_bits)
         loaded = []
         for channel in range(
             reduction.first_tile * cfg.cols, (reduction.first_tile + reduction.tiles) * cfg.cols
@@ -940,6 +943,8 @@ class _Compiler:
                         pass
                     case _:
                         bias, multiplier = -source.zero_point, 1
+            if cfg.guard and not cfg.learnt_bounds:
+                low_bound, high_bound = zero - bound, zero + bound - 1
             if cfg.multiplier_bits == 0:
                 multiplier = 0
             elif multiplier >> cfg.multiplier_bits:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nn.golden import Golden, GuardMode
+from nn.guard_settings import GUARD_OFF, GuardSettings
 from nn.program import Program, Step
 
 from .build import Build, run_cocotb
@@ -20,7 +20,7 @@ from .fast import FastBuild
 from .fast_layers import fast_steps
 from .network_bench import MARK
 
-__all__ = ["GoldenRun", "LayerRun", "golden_run", "guard_settings", "run_layers"]
+__all__ = ["GoldenRun", "LayerRun", "golden_run", "run_layers"]
 
 
 @dataclass(frozen=True)
@@ -71,16 +71,11 @@ class LayerRun:
     spent: dict[str, int]
 
 
-def guard_settings(guard: str | None) -> dict[str, bool]:
-    """Control register settings for a guard mode: None (off), ``bound`` or ``zero``."""
-    if guard is None:
-        return {}
-    return {"guard_output": True, "guard_input": True, "guard_zero": guard == "zero"}
-
-
-def golden_run(program: Program, codes: torch.Tensor, guard: GuardMode | None = None) -> GoldenRun:
-    """The golden model's outputs with the guard in a mode, or off."""
-    result = Golden(program.graph, guard, guard).run(codes)
+def golden_run(
+    program: Program, codes: torch.Tensor, guard: GuardSettings = GUARD_OFF
+) -> GoldenRun:
+    """The golden model's outputs."""
+    result = guard.golden(program.graph).run(codes)
     outputs = {name: tensor.numpy() for name, tensor in result.outputs.items()}
     return GoldenRun(codes.numpy(), outputs)
 
@@ -91,7 +86,7 @@ def run_layers(
     golden: GoldenRun,
     *,
     steps: Sequence[Step] | None = None,
-    guard: str | None = None,
+    guard: GuardSettings = GUARD_OFF,
     stall: float = 0.0,
     seed: int = 0,
     waves: Path | None = None,
@@ -125,7 +120,7 @@ def run_layers(
         for index in range(len(golden.codes))
     ]
     if isinstance(build, FastBuild):
-        for line in fast_steps(build, program, images, by_name, guard_settings(guard)):
+        for line in fast_steps(build, program, images, by_name, guard.control):
             take(line)
         return runs
     with tempfile.TemporaryDirectory(prefix="holdfast-") as folder:
@@ -137,7 +132,7 @@ def run_layers(
             parameters={
                 "program": str(file),
                 "layers": list(by_name),
-                "guard": guard_settings(guard),
+                "guard": guard.control,
                 "stall": stall,
                 "seed": seed,
             },

@@ -248,6 +248,11 @@ def output_guard(
     return _check(saturated, guard_lo, guard_hi, mode, zero_point_out)
 
 
+def fixed_range(zero_point: int, act_bits: int) -> tuple[int, int]:
+    """Bounds of a guard without learnt ones: two ranges of the codes on either side."""
+    return zero_point - 2 * 2**act_bits, zero_point + 2 * 2**act_bits - 1
+
+
 def input_guard(
     a: ArrayLike, input_lo: int, input_hi: int, mode: str, zero_point_in: int
 ) -> tuple[Ints, int]:
@@ -360,12 +365,14 @@ def run(
     *,
     check_input: bool = True,
     check_output: bool = True,
+    fixed_bounds: bool = False,
     counts: MutableMapping[str, GuardCounts] | None = None,
 ) -> dict[str, Ints]:
     """Every tensor of the graph for one image of codes (C, H, W), by the name of its node.
 
-    `guard` is None or a mode; the two checks can then be turned off one by one. `counts`, where
-    given, receives the replaced values of each convolution and dense layer.
+    `guard` is None or a mode; the two checks can then be turned off one by one. With `fixed_bounds`
+    the output check is that of a guard without learnt bounds, which average poolings have too.
+    `counts`, where given, receives the replaced values of each layer that is checked.
     """
     if guard is not None and guard not in GUARD_MODES:
         raise ValueError(f"unknown guard mode {guard!r}")
@@ -385,6 +392,7 @@ def run(
                 int(sources[0].zero_point),
                 guard if check_input else None,
                 guard if check_output else None,
+                fixed_bounds,
             )
             if counts is not None:
                 counts[node.name] = replaced
@@ -403,7 +411,7 @@ def run(
                 graph.rounding,
             )
         elif node.op == "avgpool":
-            y = average_pool(
+            pooled = average_pool(
                 given[0],
                 node.kernel,
                 node.stride,
@@ -412,10 +420,16 @@ def run(
                 int(node.shift),
                 int(sources[0].zero_point),
                 zero_point,
-                lo,
-                hi,
+                -(1 << 62),
+                (1 << 62) - 1,
                 graph.rounding,
             )
+            if guard is not None and check_output and fixed_bounds:
+                bounds = fixed_range(zero_point, int(graph.act_bits))
+                pooled, replaced_out = _check(pooled, *bounds, guard, zero_point)
+                if counts is not None:
+                    counts[node.name] = GuardCounts(0, replaced_out)
+            y = clamp(pooled, lo, hi)
         elif node.op == "maxpool":
             y = max_pool(given[0], node.kernel, node.stride, node.padding)
         elif node.op == "shortcut":
@@ -437,6 +451,7 @@ def _layer(
     zero_point_in: int,
     input_mode: str | None,
     output_mode: str | None,
+    fixed_bounds: bool,
 ) -> tuple[Ints, GuardCounts]:
     """A convolution or dense layer, with its guards."""
     zero_point = int(node.zero_point)
@@ -464,7 +479,10 @@ def _layer(
     v = requantize(
         acc, node.multiplier, node.shift, zero_point, graph.rounding, int(graph.multiplier_bits)
     )
-    if output_mode is not None:
+    if output_mode is not None and fixed_bounds:
+        bounds = fixed_range(zero_point, int(graph.act_bits))
+        v, replaced_out = _check(v, *bounds, output_mode, zero_point)
+    elif output_mode is not None:
         v, replaced_out = output_guard(
             v, node.guard_lo, node.guard_hi, output_mode, zero_point, int(graph.act_bits)
         )

@@ -23,7 +23,6 @@ import torch
 import typer
 from rich.console import Console
 
-from fault.campaign import GUARD_OFF
 from fault.engine import PATHS
 from fault.plan import FaultModel, Filters, Plan
 from fault.schedule import Schedule
@@ -33,6 +32,7 @@ from gen.command import run
 from gen.files import write_atomically
 from nn.data import generated_images
 from nn.golden import Golden
+from nn.guard_settings import GUARD_OFF
 from nn.pixels import image_codes
 from nn.shipped import load_network
 from sim.accelerator import accelerator_netlist

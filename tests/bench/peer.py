@@ -28,7 +28,6 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from fault.campaign import GUARD_OFF
 from fault.compare import Pairs, combined, independent
 from fault.plan import FaultModel, Filters, Plan
 from fault.progress import progress_bar
@@ -43,6 +42,7 @@ from fault.work import Job, golden_runs, run_units
 from gen.command import run
 from gen.errors import HoldfastError
 from gen.files import write_atomically
+from nn.guard_settings import GUARD_OFF
 from nn.pixels import image_codes
 from nn.shipped import load_network
 from sim.accelerator import accelerator_netlist

@@ -9,6 +9,7 @@ from constraints.client import run_images
 from constraints.gate_level import board_line, board_model
 from nn.data import generated_images
 from nn.golden import Golden
+from nn.guard_settings import named_guard
 from nn.networks import Network
 from nn.program import compile_graph
 from nn.random_graph import random_graph
@@ -31,7 +32,7 @@ def test_resnet8(name):
     line = board_line(board, board_model(board, board.config, DIVISOR), DIVISOR)
     line = UartTransport(line)
     image = generated_images(1, 1).images
-    (found,) = run_images(line, program, image, "bound" if board.config.guard else "off")
+    (found,) = run_images(line, program, image, named_guard(None, board.config))
     assert found.exact
     if len(program.parts) == 1:
         assert found.cycles == sum(step_cycles(program, step).total() for step in program.steps)

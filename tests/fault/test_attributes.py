@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from fault.bench import GoldenRun, Observation
-from fault.campaign import GUARD_OFF, GUARD_ON
 from fault.effects import classify
 from fault.engine import Engine
 from fault.fault import Fault
@@ -15,6 +14,7 @@ from fault.inference import Inference
 from fault.space import FaultSpace, Site
 from fault.tensors import banks_before, store
 from nn.golden import Golden
+from nn.guard_settings import GUARD_OFF, GUARD_ON
 from tests.fault.tiny import graph, images, netlist, program
 
 SPACING = 16

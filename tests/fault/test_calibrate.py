@@ -10,13 +10,13 @@ import torch
 import fault.__main__ as campaign
 from fault import calibrate
 from fault.against import finished
-from fault.campaign import GUARD_OFF, GUARD_ON
 from fault.fit import _rates
 from fault.predict import Corrupter
 from gen.command import run
 from nn.calibrated import Calibration, Placed, Templates
 from nn.exposure import KINDS
 from nn.golden import Golden
+from nn.guard_settings import GUARD_OFF, GUARD_ON
 from tests.fault.test_campaign_command import files  # noqa: F401
 from tests.fault.tiny import graph, images
 
@@ -92,7 +92,7 @@ def test_a_pattern_in_its_own_place_does_what_the_fault_did(files, command, guar
     )
     assert code == 0, told
     codes = stored_images(files)
-    corrupter = Corrupter(guard.golden_of(graph()), codes, 24)
+    corrupter = Corrupter(guard.golden(graph()), codes, 24)
     checked = {"sdc1": 0, "benign": 0, "masked": 0, "latent": 0}
     for row in rows_of(files.store):
         if row["tensor"] is None or row["tensor"] == "d":

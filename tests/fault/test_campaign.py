@@ -15,7 +15,6 @@ import pytest
 
 from fault import store as store_module
 from fault.against import finished as ended
-from fault.campaign import GUARD_OFF, GUARD_ON
 from fault.follow import Upset
 from fault.plan import FaultModel, Filters, Plan, phase_bounds
 from fault.report import report
@@ -27,6 +26,7 @@ from fault.summary import compare, failure_rates, summarize
 from fault.upset import parse_upset, upset_text
 from fault.work import Job, Worker, golden_runs, run_units
 from gen.errors import HoldfastError
+from nn.guard_settings import GUARD_OFF, GUARD_ON
 from tests.fault.tiny import images, netlist, program
 
 

@@ -5,12 +5,12 @@ import re
 import numpy as np
 import pytest
 
-from fault.campaign import GUARD_OFF
 from fault.closed_form import ClosedForm
 from fault.engine import Engine
 from fault.inference import Inference
 from fault.tensors import tensor
 from gen.config import AcceleratorConfig
+from nn.guard_settings import GUARD_OFF
 from nn.networks import Network
 from nn.pixels import image_codes
 from nn.program import compile_graph

@@ -6,11 +6,11 @@ from functools import cache
 import numpy as np
 import pytest
 
-from fault.campaign import GUARD_OFF, GUARD_ON
 from fault.dormant import Dormant
 from fault.follow import FREE, GUARD_COUNTERS, Upset
 from fault.inference import STALE, Inference
 from nn.data import generated_images
+from nn.guard_settings import GUARD_OFF, GUARD_ON
 from nn.networks import Network
 from nn.pixels import image_codes
 from nn.program import Program, compile_graph

@@ -5,7 +5,6 @@ import random
 import numpy as np
 import pytest
 
-from fault.campaign import GUARD_OFF, GUARD_ON, GuardSettings
 from fault.dormant import Dormant
 from fault.engine import PATHS, Engine
 from fault.follow import FREE, Trace, Upset
@@ -13,6 +12,7 @@ from fault.inference import LIVE, Inference
 from fault.space import FaultSpace
 from gen.errors import HoldfastError
 from nn.golden import Golden
+from nn.guard_settings import GUARD_OFF, GUARD_ON, GuardSettings
 from nn.program import compile_graph
 from tests.fault.tiny import CONFIG, graph, images, netlist, program
 
@@ -64,7 +64,7 @@ def disagreements(engine, upsets):
 def test_golden_run_is_the_golden_model_and_the_schedule(engine):
     """The recorder asserts the schedule's cycles; the logits are the golden model's."""
     seen = engine.inference.plain(Upset((), 0))
-    golden = engine.inference.guard.golden(program()).run(images()[:1])
+    golden = engine.inference.guard.golden(program().graph).run(images()[:1])
     assert np.array_equal(seen.output, golden.outputs["logits"][0].numpy())
     assert (seen.ended, seen.status, seen.left) == (True, 0, False)
     assert seen.cycles == engine.inference.schedule.cycles == engine.inference.golden.cycles

@@ -2,12 +2,13 @@
 
 import pytest
 
-from fault.campaign import GUARD_OFF, GUARD_ON, inject, layer_cycles, observe
+from fault.campaign import inject, layer_cycles, observe
 from fault.fault import Fault
 from fault.sample import sample
 from fault.space import FaultSpace, Site
 from gen.errors import HoldfastError
 from gen.layout import DESCRIPTOR_STRIDE
+from nn.guard_settings import GUARD_OFF, GUARD_ON
 from sim.fast import build_fast
 from tests.fault.tiny import build, images, netlist, program
 
@@ -18,7 +19,7 @@ def cycles():
 
 
 def observations(engine, faults, guard):
-    golden = guard.golden(program())
+    golden = guard.golden(program().graph)
     references = {n: golden.run(images()[n : n + 1]) for n in range(2)}
     runs = list(observe(engine, program(), references, faults, guard))
     for run in runs:

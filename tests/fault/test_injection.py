@@ -6,16 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from fault.campaign import (
-    GUARD_OFF,
-    GUARD_ON,
-    GuardSettings,
-    inject,
-    layer_cycles,
-    observe,
-    paired,
-    summarize,
-)
+from fault.campaign import inject, layer_cycles, observe, paired, summarize
 from fault.effects import EFFECTS, LIVE, banks_after
 from fault.fault import Fault
 from fault.sample import sample
@@ -24,6 +15,7 @@ from fault.tensors import tensor
 from gen.errors import HoldfastError
 from gen.layout import DESCRIPTOR_STRIDE, DESCRIPTOR_WORDS, Status
 from nn.golden import Golden
+from nn.guard_settings import GUARD_OFF, GUARD_ON, GuardSettings
 from nn.program import compile_graph
 from tests.fault.tiny import CONFIG, build, graph, images, netlist, program
 

@@ -5,11 +5,11 @@ from copy import deepcopy
 import numpy as np
 import pytest
 
-from fault.campaign import GuardSettings
 from fault.layer_values import LayerValues
 from fault.schedule import Schedule
 from nn.golden import Golden
 from nn.guard import learn_bounds
+from nn.guard_settings import GuardSettings
 from nn.program import compile_graph
 from tests.fault.tiny import CONFIG, graph, images
 

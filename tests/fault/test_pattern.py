@@ -5,11 +5,11 @@ from functools import cache
 import numpy as np
 import pytest
 
-from fault.campaign import GUARD_OFF, GUARD_ON
 from fault.engine import Engine
 from fault.inference import Inference
 from fault.space import FaultSpace
 from fault.tensors import tensor
+from nn.guard_settings import GUARD_OFF, GUARD_ON
 from nn.networks import Network
 from nn.program import compile_graph
 from nn.random_graph import random_graph
@@ -43,7 +43,7 @@ def engine(guard):
 
 @cache
 def golden(guard):
-    found = guard.golden_of(graph()).run(images()[:1])
+    found = guard.golden(graph()).run(images()[:1])
     return {name: codes[0].numpy() for name, codes in found.outputs.items()}
 
 

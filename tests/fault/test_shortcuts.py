@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from fault.campaign import GUARD_OFF
 from fault.engine import Engine
 from fault.inference import Inference
 from fault.plan import FaultModel, Filters, Plan
@@ -16,6 +15,7 @@ from fault.slice import SliceResidue, TileResidue
 from fault.space import FaultSpace
 from gen.errors import HoldfastError
 from nn.golden import Golden
+from nn.guard_settings import GUARD_OFF
 from tests import reference
 from tests.fault.tiny import CONFIG, graph, images, netlist, program
 

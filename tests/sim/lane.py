@@ -52,7 +52,7 @@ class RequantizerLane(wiring.Component):
             requantizer.parameters.eq(channel_setup.parameters),
             requantizer.bias.eq(self.channel.bias),
             requantizer.total.eq(self.total),
-            requantizer.use_zero.eq(self.use_zero),
+            requantizer.use_zero.eq(self.use_zero if self.config.learnt_guard else self.enable),
             requantizer.valid.eq(self.valid),
             requantizer.residual_value.eq(self.residual_value),
             requantizer.residual_present.eq(self.residual_present),

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from gen.config import ROUNDINGS, AcceleratorConfig
+from gen.guard import fixed_bound
 from nn.golden import Golden
 from nn.program import compile_graph
 from sim.accelerator import accelerator_netlist
@@ -65,6 +66,7 @@ def random_config(seed: int) -> AcceleratorConfig:
         multiplier_bits=draw.choice([0, 1, 1]) * draw.randint(8, 24),
         rounding=draw.choice(ROUNDINGS),
         guard=draw.random() < 0.7,
+        learnt_bounds=draw.random() < 0.7,
         act_banks=draw.randint(2, 4),
         act_depth=2048,
         weight_depth=draw.choice([1 << 14, 1 << 16]),
@@ -92,13 +94,21 @@ def run_networks(
         graph, codes = small_graph(config, 1000 * seed + number, operations)
         output, inputs = (config.guard and draw.random() < 0.3 for _ in range(2))
         mode = draw.choice(["bound", "zero"])
-        golden = Golden(graph, mode if output else None, mode if inputs else None)
+        fixed = not config.learnt_bounds
+        if fixed:
+            inputs, mode = False, "zero"
+        golden = Golden(
+            graph,
+            mode if output else None,
+            mode if inputs else None,
+            fixed_bound(graph.act_bits) if fixed else None,
+        )
         last = graph.nodes[-1].name
         wanted = [
             golden.logits(torch.from_numpy(codes[None].astype(np.int8))).numpy().ravel(),
-            reference.run(graph, codes, mode, check_input=inputs, check_output=output)[
-                last
-            ].ravel(),
+            reference.run(
+                graph, codes, mode, check_input=inputs, check_output=output, fixed_bounds=fixed
+            )[last].ravel(),
         ]
         program = compile_graph(graph, config)
         host.load(program)

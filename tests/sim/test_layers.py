@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from gen.config import AcceleratorConfig
+from gen.guard import fixed_bound
 from nn.golden import Golden
 from nn.graph import ConvNode, Graph
 from nn.program import Program, compile_graph
@@ -50,6 +51,11 @@ CONFIGS = {
     "8x8": small(rows=8, cols=8, act_bits=8, weight_bits=8, acc_bits=32, multiplier_bits=24),
     "4x4": small(rows=4, cols=4, act_bits=7, weight_bits=4, guard=False, rounding="half_even"),
     "6x3": small(rows=6, cols=3, act_bits=3, weight_bits=7, multiplier_bits=0, rounding="floor"),
+    "3x5": small(rows=3, cols=5, act_bits=2, weight_bits=6, learnt_bounds=False),
+    "4x6": small(
+        rows=4, cols=6, act_bits=4, weight_bits=8, learnt_bounds=False, rounding="half_even",
+        multiplier_bits=24,
+    ),
 }  # fmt: skip
 
 
@@ -94,16 +100,17 @@ def input_fetches(node: ConvNode, x: np.ndarray, program: Program) -> int:
     return total
 
 
-def expected(graph: Graph, codes: np.ndarray, guard: dict[str, bool]):
+def expected(graph: Graph, codes: np.ndarray, guard: dict[str, bool], fixed: bool):
     """Tensors and output counts by both references, which must agree."""
     mode = "zero" if guard.get("guard_zero") else "bound"
     check = {"check_input": "guard_input" in guard, "check_output": "guard_output" in guard}
     counts: dict[str, reference.GuardCounts] = {}
-    tensors = reference.run(graph, codes, mode, **check, counts=counts)
+    tensors = reference.run(graph, codes, mode, **check, fixed_bounds=fixed, counts=counts)
     golden = Golden(
         graph,
         mode if check["check_output"] else None,
         mode if check["check_input"] else None,
+        fixed_bound(graph.act_bits) if fixed else None,
     ).run(torch.from_numpy(codes[None].astype(np.int8)))
     for name, tensor in tensors.items():
         assert np.array_equal(golden.outputs[name][0].numpy(), tensor), name
@@ -131,10 +138,10 @@ def run_cases(name: str, cases: list[Case], tmp_path, stall: float):
             inputs = outputs = 0
             for step in steps:
                 node = case.program.graph[step.nodes[0]]
-                if isinstance(node, ConvNode) and CONFIGS[name].guard:
-                    if case.guard.get("guard_input"):
-                        x = case.tensors[node.inputs[0]]
-                        inputs += input_fetches(node, x, case.program)
+                if isinstance(node, ConvNode) and case.guard.get("guard_input"):
+                    x = case.tensors[node.inputs[0]]
+                    inputs += input_fetches(node, x, case.program)
+                if node.name in case.counts:
                     outputs += case.counts[node.name].output
             line |= {"want_output": outputs, "want_input": inputs}
             if (
@@ -149,7 +156,10 @@ def run_cases(name: str, cases: list[Case], tmp_path, stall: float):
 def make_case(config, seed: int, operations=None, guard=None, at_once=False, shape=None) -> Case:
     graph, codes = small_graph(config, seed, operations, shape)
     guard = guard if config.guard else {}
-    tensors, counts = expected(graph, codes, guard)
+    fixed = config.guard and not config.learnt_bounds
+    if fixed and guard:
+        guard = {"guard_output": True, "guard_zero": True}
+    tensors, counts = expected(graph, codes, guard, fixed)
     return Case(compile_graph(graph, config), codes, tensors, guard, at_once, counts)
 
 

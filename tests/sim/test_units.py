@@ -97,10 +97,10 @@ def test_skew(lanes, reverse):
     bench(Skew(lanes, signed(3), reverse), "guard", unit="skew", width=3, **shapes)
 
 
-@pytest.mark.parametrize("guard", [True, False])
+@pytest.mark.parametrize("guard", [{}, {"learnt_bounds": False}, {"guard": False}])
 @sized("2x5", "3x2")
 def test_input_stage(size, guard):
-    bench(InputStage(config(size, act_bits=5, guard=guard)), "input_stage")
+    bench(InputStage(config(size, act_bits=5, **guard)), "input_stage")
 
 
 @pytest.mark.parametrize("values", [{"acc_bits": 16}, {"acc_bits": 9, "acc_depth": 5}])
@@ -118,6 +118,9 @@ def test_accumulator(values):
         {"rounding": "half_up", "multiplier_bits": 0, "act_bits": 2, "acc_bits": 10},
         {"rounding": "half_even", "multiplier_bits": 24, "acc_bits": 32, "guard": False},
         {"rounding": "half_up", "multiplier_bits": 3, "act_bits": 4, "acc_bits": 12},
+        {"rounding": "half_up", "multiplier_bits": 16, "learnt_bounds": False},
+        {"rounding": "floor", "multiplier_bits": 8, "act_bits": 5, "learnt_bounds": False},
+        {"rounding": "half_even", "multiplier_bits": 0, "act_bits": 2, "learnt_bounds": False},
     ],
     ids=lambda v: "-".join(map(str, v.values())),
 )

@@ -13,8 +13,8 @@ async def stream(dut, enable: int, use_zero: int, cycles: int = 400) -> None:
     draw = bench.random
     low, high = -(1 << bits - 1), (1 << bits - 1) - 1
     lo, hi = sorted(draw.randint(low, high) for _ in range(2))
-    zero, padding = draw.randint(low, high), draw.randint(low, high)
-    bench.set(layer=pack_layer(input_lo=lo, input_hi=hi, zero_in=zero, pad_value=padding))
+    padding = draw.randint(low, high)
+    bench.set(layer=pack_layer(input_lo=lo, input_hi=hi, pad_value=padding))
     pixels, words, violations = [], [], 0
     for cycle in range(cycles):
         word = [draw.randint(low, high) for _ in range(cfg.word_lanes)]
@@ -27,16 +27,16 @@ async def stream(dut, enable: int, use_zero: int, cycles: int = 400) -> None:
             # The word came one cycle after its pixel, the check is one cycle after that.
             sub, pad, valid = pixels[cycle - 2]
             chosen = words[cycle - 1][sub * rows : (sub + 1) * rows]
-            fires = enable and valid and not pad and cfg.guard
+            fires = enable and valid and not pad and cfg.learnt_guard
             outside = [int(fires and not lo <= code <= hi) for code in chosen]
             assert seen["violation"] == pack(outside, 1), cycle
             violations += sum(outside)
         if cycle >= 3:
             sub, pad, valid = pixels[cycle - 3]
             chosen = words[cycle - 2][sub * rows : (sub + 1) * rows]
-            guarded = enable and cfg.guard
+            guarded = enable and cfg.learnt_guard
             replaced = [
-                (zero if use_zero else min(max(code, lo), hi))
+                (padding if use_zero else min(max(code, lo), hi))
                 if guarded and not lo <= code <= hi
                 else code
                 for code in chosen
@@ -44,7 +44,7 @@ async def stream(dut, enable: int, use_zero: int, cycles: int = 400) -> None:
             wanted = [padding] * rows if pad else replaced
             if valid or pad:
                 assert unpack(seen["act"], bits, rows) == wanted, cycle
-    assert (violations > 0) == bool(enable and cfg.guard)
+    assert (violations > 0) == bool(enable and cfg.learnt_guard)
 
 
 @cocotb.test()

@@ -28,7 +28,7 @@ def clamp(value: int, low: int, high: int) -> int:
 def pack_parameters(cfg, bias: int, shift: int, multiplier: int, lo: int, hi: int) -> int:
     members = [(bias, cfg.acc_bits), (shift, 6)]
     members += [(multiplier, cfg.multiplier_bits)] if cfg.multiplier_bits else []
-    members += [(lo, cfg.guard_bits), (hi, cfg.guard_bits)] if cfg.guard else []
+    members += [(lo, cfg.guard_bits), (hi, cfg.guard_bits)] if cfg.learnt_guard else []
     word = position = 0
     for value, width in members:
         word |= (value & (1 << width) - 1) << position
@@ -60,10 +60,14 @@ async def stream(
         v += layer["zero_out"]
         widest = 1 << cfg.guard_bits - 1
         v = clamp(v, -widest, widest - 1)
-        outside = bool(cfg.guard and layer["enable"] and not channel["lo"] <= v <= channel["hi"])
+        lo, hi = channel["lo"], channel["hi"]
+        if not cfg.learnt_bounds:
+            two_ranges = 2 * 2**cfg.act_bits
+            lo, hi = layer["zero_out"] - two_ranges, layer["zero_out"] + two_ranges - 1
+        outside = bool(cfg.guard and layer["enable"] and not lo <= v <= hi)
         if outside:
-            bound = channel["lo"] if v < channel["lo"] else channel["hi"]
-            v = layer["zero_out"] if layer["use_zero"] else bound
+            zeroes = layer["use_zero"] or not cfg.learnt_bounds
+            v = layer["zero_out"] if zeroes else lo if v < lo else hi
         y = clamp(v, layer["lo"], layer["hi"])
         if layer["add"]:
             y = (y - layer["zero_out"]) * layer["add_multiplier_a"]
@@ -146,6 +150,10 @@ def draw_case(draw, shift: int | None = None, **fixed):
                 1, multiplier if cfg.multiplier_bits else 1
             )
             totals.append(signed(middle - bias + step % 3 - 1, cfg.acc_bits))
+        # The same around the bounds of a guard that has fixed ones, one step to either side.
+        for end in (-2 << cfg.act_bits, 2 << cfg.act_bits):
+            edge = ((2 * end - 1) << shift >> 1) // (multiplier if cfg.multiplier_bits else 1)
+            totals += [signed(edge - bias + step, cfg.acc_bits) for step in range(-2, 3)]
     return totals, channel, layer, [code() if draw.random() < 0.8 else None for _ in totals]
 
 
