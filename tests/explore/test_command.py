@@ -184,7 +184,7 @@ def test_recommend_writes_what_sim_reads(place, summary, capfd):
         (["--arrays", "17x2"], "rows must be 1 to 16, not 17."),
         (["--arrays", "2by2"], "an array is ROWSxCOLS, such as 8x8, not '2by2'."),
         (["--arrays", "2x1,2x1"], "arrays has '2x1' twice."),
-        (["--guards", "on"], "guards has an unknown 'on'; known are off, bound, zero."),
+        (["--guards", "on"], "guards has an unknown 'on'; known are off, bound, zero, fixed."),
         (["--targets", "ecp6"], "targets has an unknown 'ecp6'; known are ecp5"),
         (["--structures", "wieght"], "structures has an unknown 'wieght'"),
         (["--faults", "-1"], "faults must be at least 0, not -1."),

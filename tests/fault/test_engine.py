@@ -12,9 +12,9 @@ from fault.inference import LIVE, Inference
 from fault.space import FaultSpace
 from gen.errors import HoldfastError
 from nn.golden import Golden
-from nn.guard_settings import GUARD_OFF, GUARD_ON, GuardSettings
+from nn.guard_settings import GUARD_OFF, GUARD_ON, GUARDS, GuardSettings
 from nn.program import compile_graph
-from tests.fault.tiny import CONFIG, graph, images, netlist, program
+from tests.fault.tiny import CONFIG, FIXED, fixed_netlist, graph, images, netlist, program
 
 
 def engine_of(program, netlist, codes, guard, spacing=16, watched=False):
@@ -41,6 +41,12 @@ def engine(request):
 @pytest.fixture(scope="module")
 def space():
     return FaultSpace.of(netlist())
+
+
+@pytest.fixture(scope="module")
+def fixed_engine():
+    fixed = compile_graph(graph(), FIXED)
+    return engine_of(fixed, fixed_netlist(), images()[0].numpy(), GUARDS["fixed"])
 
 
 def drawn(space, structure, cycles, count, seed):
@@ -74,6 +80,24 @@ def test_golden_run_is_the_golden_model_and_the_schedule(engine):
 def test_shortcuts_equal_plain_rtl(engine, space, structure):
     upsets = drawn(space, structure, engine.inference.golden.cycles, 60, f"1 {structure}")
     assert not disagreements(engine, upsets)
+
+
+@pytest.mark.parametrize("structure", FaultSpace.of(fixed_netlist()).structures)
+def test_shortcuts_equal_plain_rtl_with_fixed_bounds(fixed_engine, structure):
+    space = FaultSpace.of(fixed_netlist())
+    cycles = fixed_engine.inference.golden.cycles
+    upsets = drawn(space, structure, cycles, 60, f"fixed {structure}")
+    assert not disagreements(fixed_engine, upsets)
+
+
+def test_fixed_bounds_see_large_upsets_alone(fixed_engine):
+    """The highest bits of accumulators are seen, the lowest never."""
+    space = FaultSpace.of(fixed_netlist())
+    upsets = drawn(space, "accumulators", fixed_engine.inference.golden.cycles, 1500, 5)
+    detected = {True: 0, False: 0}
+    for upset, result in zip(upsets, fixed_engine.run(upsets), strict=True):
+        detected[upset.bits[0][2] > FIXED.acc_bits // 2] += result.detected
+    assert detected[True] > 0 and detected[False] == 0
 
 
 def test_words_around_their_reads(engine):

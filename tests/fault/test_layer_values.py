@@ -7,11 +7,10 @@ import pytest
 
 from fault.layer_values import LayerValues
 from fault.schedule import Schedule
-from nn.golden import Golden
 from nn.guard import learn_bounds
-from nn.guard_settings import GuardSettings
+from nn.guard_settings import GUARDS, GuardSettings
 from nn.program import compile_graph
-from tests.fault.tiny import CONFIG, graph, images
+from tests.fault.tiny import CONFIG, FIXED, graph, images
 
 
 def bounded(tighter):
@@ -25,13 +24,24 @@ def bounded(tighter):
     return made
 
 
+@pytest.mark.parametrize("larger", [0, 4])
+def test_codes_and_violations_with_fixed_bounds(larger):
+    network = deepcopy(graph())
+    for node in network.weighted():
+        node.shift = np.maximum(node.shift - larger, 0)
+    compare(compile_graph(network, FIXED), GUARDS["fixed"], larger > 0)
+
+
 @pytest.mark.parametrize("zero", [False, True])
 @pytest.mark.parametrize("tighter", [0, 9])
 def test_codes_and_violations(tighter, zero):
-    network = bounded(tighter)
-    program = compile_graph(network, CONFIG)
     guard = GuardSettings(output=True, input=True, zero=zero)
-    result = Golden(network, *["zero" if zero else "bound"] * 2).run(images()[:1])
+    compare(compile_graph(bounded(tighter), CONFIG), guard, tighter > 0)
+
+
+def compare(program, guard, violates):
+    """Every value of every layer with the golden model's."""
+    result = guard.golden(program.graph).run(images()[:1])
     golden = {name: codes[0].numpy() for name, codes in result.outputs.items()}
     violations = 0
     for run in Schedule(program).runs:
@@ -48,4 +58,4 @@ def test_codes_and_violations(tighter, zero):
         real = channel < len(flat)
         assert np.array_equal(codes[real], flat[channel[real], pixel[real]]), run.step.name
         violations += int(bad.sum())
-    assert (violations > 0) == (tighter > 0)
+    assert (violations > 0) == violates

@@ -47,6 +47,15 @@ def netlist() -> Netlist:
     return accelerator_netlist(CONFIG)
 
 
+FIXED = CONFIG.with_(learnt_bounds=False)
+
+
+@cache
+def fixed_netlist() -> Netlist:
+    """With a guard whose bounds are not learnt."""
+    return accelerator_netlist(FIXED)
+
+
 @cache
 def build() -> Build:
     return build_cocotb(netlist())

@@ -19,7 +19,7 @@ BOUNDS = {
     "param_depth": (1, 1 << 14),
     "program_depth": (1, 1 << 12),
 }
-OTHER = {"rounding", "guard"}
+OTHER = {"rounding", "guard", "learnt_bounds"}
 
 
 def refused(**values) -> str:
@@ -87,6 +87,7 @@ def test_derived_widths():
     assert AcceleratorConfig(multiplier_bits=12).add_multiplier_bits == 12
     assert config.name == "8x8_a5w8_guard"
     assert config.with_(guard=False).name == "8x8_a5w8"
+    assert config.with_(learnt_bounds=False).name == "8x8_a5w8_fixedguard"
 
 
 def test_with_derives_depths_given_as_zero():

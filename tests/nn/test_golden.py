@@ -155,6 +155,36 @@ def test_output_guard_comes_before_the_clamp():
     assert zero.outputs["conv"].flatten().tolist() == [0, -50, 50, 0]
 
 
+def test_fixed_bounds_are_two_ranges_of_the_codes_from_the_zero_point():
+    """8 bits: differences of -512 to 511 pass, whatever the learnt bounds say."""
+    graph = single_conv((1, 1, 6), np.ones((1, 1, 1, 1)), [0], [1 << 15], [10], zero_points=(0, 3),
+                        clamp=(5, 50))  # fmt: skip
+    graph["conv"].guard_lo[:], graph["conv"].guard_hi[:] = 0, 1
+    x = torch.tensor([[[[-17, -16, 0, 15, 16, 127]]]], dtype=torch.int8)
+    # v - 3 = 32 x
+    run = Golden(graph, output_guard="zero", fixed_bound=512).run(x)
+    # The zero point that stands in meets the clamp, as every value does.
+    assert run.outputs["conv"].flatten().tolist() == [5, 5, 5, 50, 5, 5]
+    assert run.output_violations["conv"].tolist() == [3]
+
+
+def test_fixed_bounds_hold_for_average_poolings():
+    image = InputNode(name="image", shape=(1, 1, 4), scale=1.0, zero_point=0, lo=-128, hi=127)
+    # One pixel a window: 16 times as large.
+    pool = AvgPoolNode(
+        name="pool", inputs=["image"], shape=(1, 1, 4), scale=1.0, zero_point=-100, lo=-128,
+        hi=127, kernel=1, stride=1, padding=0, multiplier=1 << 15, shift=11,
+    )  # fmt: skip
+    graph = Graph("one", 8, 8, 16, "half_up", 4, [image, pool])
+    x = torch.tensor([[[[-33, -32, 31, 32]]]], dtype=torch.int8)
+    run = Golden(graph, output_guard="zero", fixed_bound=512).run(x)
+    assert run.outputs["pool"].flatten().tolist() == [-100, -128, 127, -100]
+    assert run.output_violations["pool"].tolist() == [2]
+    learnt = Golden(graph, output_guard="zero").run(x)
+    assert learnt.outputs["pool"].flatten().tolist() == [-128, -128, 127, 127]
+    assert learnt.output_violations == {}
+
+
 def test_each_addend_has_its_own_zero_point():
     image = InputNode(name="image", shape=(1, 1, 3), scale=1.0, zero_point=-128, lo=-128, hi=127)
     pool = AvgPoolNode(

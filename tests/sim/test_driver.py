@@ -1,5 +1,7 @@
 """The driver against simulated accelerators, over AXI and over a serial line."""
 
+from copy import deepcopy
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from gen.errors import HoldfastError
 from gen.layout import COUNTERS, INTERFACE
 from gen.uart_bridge import UartBridge
 from nn.golden import Golden
+from nn.guard_settings import GUARDS
 from nn.networks import Network
 from nn.pixels import image_codes
 from nn.program import compile_graph
@@ -124,6 +127,27 @@ def test_guard(netlist, graph, program, zero):
     assert counters["guard_output"] + counters["guard_input"] > 0
     accelerator.guard()
     assert (accelerator.run(codes) == logits(graph, codes)[0]).all()
+    assert accelerator.counters()["guard_output"] == 0
+
+
+def test_fixed_bounds(graph):
+    config = CONFIG.with_(learnt_bounds=False)
+    accelerator = Accelerator(over_axi(accelerator_netlist(config)))
+    larger = deepcopy(graph)
+    for node in larger.weighted():
+        node.shift = np.maximum(node.shift - 4, 0)
+    accelerator.load(compile_graph(larger, config))
+    codes = random_codes(3, 1)
+    for wrong in ({"output": True}, {"input": True}, {"input": True, "zero": True}):
+        with pytest.raises(AcceleratorError, match="fixed bounds: it checks outputs alone"):
+            accelerator.guard(**wrong)
+    accelerator.guard(output=True, zero=True)
+    expected = GUARDS["fixed"].golden(larger).run(torch.from_numpy(codes))
+    assert (accelerator.run(codes).ravel() == expected.outputs["logits"].numpy().ravel()).all()
+    violations = sum(int(n) for n in expected.output_violations.values())
+    assert accelerator.counters()["guard_output"] == violations > 0
+    accelerator.guard()
+    assert (accelerator.run(codes) == logits(larger, codes)[0]).all()
     assert accelerator.counters()["guard_output"] == 0
 
 
