@@ -26,7 +26,10 @@ _RULES = (
         "guard",
         r"control_guard_\w+|guard_(?:input|output)(?:_count_now\w*)?|input_stage__(?:checked\w*|below|above)",
     ),
-    ("guard", r"lanes__requantizer_\d+__(?:smaller|larger)|lanes__channel_setup__guard_\w+"),
+    (
+        "guard",
+        r"lanes__requantizer_\d+__(?:smaller|larger|outside)|lanes__channel_setup__guard_\w+",
+    ),
     ("activation_memory", r"activations_\d+__lane_\d+(?:__read\d+)?"),
     ("weight_memory", r"weights__(?:in_rest|lane)_\d+(?:_rest)?(?:__read\d+)?"),
     ("weight_memory", r"weights__read_address_\d+"),
