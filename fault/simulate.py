@@ -225,7 +225,8 @@ def _inject(
         console.print(fault_table(without, f"{what}\nguard off"))
         totals["guard_off"] = [_row_json(row) for row in without]
         totals["faults_guard_off"] = [asdict(result) for result in off]
-    console.print(fault_table(rows, f"{what}\nguard {guard_name(job.guard)}"))
+    state = "off" if job.guard == GUARD_OFF else f"on ({guard_name(job.guard)})"
+    console.print(fault_table(rows, f"{what}\nguard {state}"))
     weighted = rows[-1].shares
     console.print(
         f"{rows[-1].bits:,} bits x {sum(cycles.values()):,} cycles. Weighted by population: "
