@@ -112,7 +112,7 @@ def test_signature_tells_what_descriptors_depend_on():
     "config",
     [
         AcceleratorConfig(),
-        AcceleratorConfig(3, 5, 4, 2, 12, 0, "floor", False, 4, 100, 200, 30, 40, 5),
+        AcceleratorConfig(3, 5, 4, 2, 12, 0, "floor", False, False, 4, 100, 200, 30, 40, 5),
     ],
 )
 def test_toml_round_trip(config, tmp_path):
