@@ -167,8 +167,15 @@ def check_fit(board: Board, cost: Cost) -> None:
             )
 
 
-def place(board: Board, design: Synthesized, seed: int, progress: Progress) -> Placed:
+def place(
+    board: Board, design: Synthesized, seed: int, progress: Progress, ripup: bool = True
+) -> Placed:
     """Place and route a synthesized design.
+
+    Parameters
+    ----------
+    ripup : bool
+        Let the router begin again what is too slow, where it can. That takes several times as long.
 
     Raises
     ------
@@ -186,7 +193,7 @@ def place(board: Board, design: Synthesized, seed: int, progress: Progress) -> P
             (folder / source.name).read_bytes() != source.read_bytes()
         ):
             shutil.copyfile(source, folder / source.name)
-    flow = PlaceFlow.make(board, folder, seed)
+    flow = PlaceFlow.make(board, folder, seed, ripup)
     options = (folder / "Makefile").read_text()
     key = _digest(
         netlist.read_text(), board.pin_file.read_text(), options,

@@ -83,14 +83,14 @@ def ptq(
         if shifts:
             largest = power_of_two_clips(spec, largest, width)
         quantized = QuantizedNetwork(
-            spec, largest, width, width, per_tensor=granularity == "tensor"
+            spec, largest, width, width, per_tensor=granularity == "tensor", shifts=shifts
         )
         quantized.load_state_dict(net.state_dict(), strict=False)
         row: dict[str, Any] = {
             "bits": width, "clip": clip, "weights": granularity, "scales": scales,
         }  # fmt: skip
         try:
-            graph = quantized.integer_graph(0 if shifts else 16)
+            graph = quantized.integer_graph()
         except ModelError as error:
             row["refused"] = str(error)
         else:

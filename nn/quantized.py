@@ -52,6 +52,11 @@ class QuantizedNetwork(nn.Module):
         Largest real value of each group of tensors to start from (see nn/calibrate.py).
     per_tensor : bool
         All output channels of a layer have the same weight scale.
+    shifts : bool
+        Every requantization is a shift. The clips make all scales of activations powers of two
+        (`nn.calibrate.power_of_two_clips`), and they stay as they are. Weights are quantized with
+        the batch norm folded in, whose statistics stay as they are, by the power of two of the
+        output's step at or above what the largest weight needs, of the channel or of the layer.
     """
 
     def __init__(
@@ -62,10 +67,11 @@ class QuantizedNetwork(nn.Module):
         weight_bits: int,
         *,
         per_tensor: bool = False,
+        shifts: bool = False,
     ) -> None:
         super().__init__()
         self.spec, self.act_bits, self.weight_bits = spec, act_bits, weight_bits
-        self.per_tensor = per_tensor
+        self.per_tensor, self.shifts = per_tensor, shifts
         self.groups = tensor_groups(spec)
         self.layers = nn.ModuleDict()
         self.quantizers = nn.ModuleDict()
@@ -138,11 +144,12 @@ class QuantizedNetwork(nn.Module):
             if layer.name in self.layers:
                 module = self.layers[layer.name]
                 x = shifted(layer, inputs[0])
-                if layer.op == "dense" or faults is None:
+                struck = None if layer.op == "dense" else faults
+                if struck is None and not self.shifts:
                     x = module.conv(x).float()
                 else:
-                    x = self._faulty_convolution(module, x, self.groups[layer.inputs[0]], faults)
-                if layer.norm == "batch":
+                    x = self._convolution(layer, x, struck)
+                if layer.norm == "batch" and not self.shifts:
                     x = module.bn(x)
                 if faults is not None and (layer.op == "conv" or faults.reaches_all):
                     unit = partial(self._unit, layer)
@@ -161,7 +168,7 @@ class QuantizedNetwork(nn.Module):
             x = activate(layer, x)
             if layer.op in ("conv", "dense", "add", "avgpool"):
                 group = self.groups[layer.name]
-                scale = self.quantizers[group.key].act_quant.scale()
+                scale = self._step(group)
                 zero_point = self._zero_point(group)
                 lowest = -(1 << self.act_bits - 1) - zero_point
                 x = FakeQuantize.apply(x, scale, lowest, lowest + levels)
@@ -170,7 +177,7 @@ class QuantizedNetwork(nn.Module):
             elif layer.op == "maxpool" and faults is not None and faults.reaches_all:
                 group = self.groups[layer.name]
                 if group.key != "image":
-                    scale = self.quantizers[group.key].act_quant.scale()
+                    scale = self._step(group)
                     zero_point = self._zero_point(group)
                     x = faults.stored(layer.name, x, scale, zero_point, self.act_bits)
             values[layer.name] = x
@@ -185,80 +192,93 @@ class QuantizedNetwork(nn.Module):
             if layer.op in ("conv", "dense", "add", "avgpool")
         }
 
-    def _faulty_convolution(
-        self, module: nn.Module, x: Tensor, source: TensorGroup, faults: FaultModel
-    ) -> Tensor:
+    def _convolution(self, layer: Layer, x: Tensor, faults: FaultModel | None) -> Tensor:
+        module = self.layers[layer.name]
         conv = module.conv
-        weight = conv.quant_weight()
-        with torch.no_grad():
-            # lowering turns the weights of a negative gamma around, so the hardware holds these
-            scale = weight.scale
-            if hasattr(module, "bn"):
-                turned = module.bn.weight[:, None, None, None] < 0
-                scale = torch.where(turned, -scale, scale)
-            codes = (weight.value / scale).round()
-            faulty = faults.weights(codes, self.weight_bits)
-            replaced = faulty * scale
-            surplus = faults.surplus(codes, self.weight_bits)
-        used = torch.where(faulty != codes, replaced, weight.value)
-        y = F.conv2d(
-            x, used, conv.bias, conv.stride, conv.padding, conv.dilation, conv.groups
-        ).float()
+        weight, scale, bias = self._held_weights(layer)
+        surplus = None
+        if faults is not None:
+            with torch.no_grad():
+                turned = scale
+                if hasattr(module, "bn") and not self.shifts:
+                    # Lowering turns the weights of a negative gamma around.
+                    negative = module.bn.weight[:, None, None, None] < 0
+                    turned = torch.where(negative, -scale, scale)
+                codes = (weight / turned).round()
+                faulty = faults.weights(codes, self.weight_bits)
+                replaced = faulty * turned
+                surplus = faults.surplus(codes, self.weight_bits)
+            weight = torch.where(faulty != codes, replaced, weight)
+        y = F.conv2d(x, weight, bias, conv.stride, conv.padding, conv.dilation, conv.groups).float()
         if surplus is None:
             return y
         with torch.no_grad():
-            step = 1 / ((1 << self.act_bits) - 1)
-            if source.key != "image":
-                step = self.quantizers[source.key].act_quant.scale()
-            constant = surplus * self._zero_point(source) * step * scale.flatten()
+            source = self.groups[layer.inputs[0]]
+            constant = surplus * self._zero_point(source) * self._step(source) * turned.flatten()
         return y + constant[:, None, None]
+
+    def _held_weights(self, layer: Layer) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Quantized weights, their scale [C_out or 1, 1, 1, 1], and what is added to the sums."""
+        module = self.layers[layer.name]
+        if not self.shifts:
+            weight = module.conv.quant_weight()
+            return weight.value, weight.scale, module.conv.bias
+        real, offset = self._folded(module)
+        codes, scale = self._shifted_codes(real.detach(), self._ratio(layer))
+        # Rounding and clipping let gradients pass.
+        weight = real + (codes * scale - real).detach()
+        return weight.float(), scale.float(), offset.float()
+
+    def _step(self, group: TensorGroup) -> Tensor | float:
+        """The scale of a group of tensors."""
+        if group.key == "image":
+            return 1 / ((1 << self.act_bits) - 1)
+        scale: Tensor = self.quantizers[group.key].act_quant.scale()
+        return scale.detach() if self.shifts else scale
+
+    def _ratio(self, layer: Layer) -> float:
+        """Step of a layer's output over that of its input."""
+        output, source = (self.groups[name] for name in (layer.name, layer.inputs[0]))
+        return float(self._step(output)) / float(self._step(source))
 
     def _unit(self, layer: Layer) -> Tensor:
         """What 1 in the integer sums of a layer is worth behind its batch norm, [C_out]."""
-        group = self.groups[layer.inputs[0]]
-        if group.key == "image":
-            scale: Tensor | float = 1 / ((1 << self.act_bits) - 1)
-        else:
-            scale = self.quantizers[group.key].act_quant.scale()
+        step = self._step(self.groups[layer.inputs[0]])
         if layer.op == "avgpool":
-            each = torch.as_tensor(scale / layer.kernel**2)
+            each = torch.as_tensor(step / layer.kernel**2)
             return each.expand(self.spec.shapes()[layer.name][0])
-        module = self.layers[layer.name]
-        # Channels that the batch norm turns round have their weights turned round instead.
-        gain = affine(module)[0].abs()
-        return (module.conv.quant_weight().scale.flatten() * gain * scale).float()
+        scale = self._held_weights(layer)[1].flatten()
+        if not self.shifts:
+            # Channels that the batch norm turns round have their weights turned round instead.
+            scale = scale * affine(self.layers[layer.name])[0].abs()
+        return (scale * step).float()
 
     def _zero_point(self, group: TensorGroup) -> int:
         return -(1 << self.act_bits - 1) if group.non_negative else 0
 
     def scale_parameters(self) -> list[nn.Parameter]:
         """The learnt scales of the activations."""
-        return list(self.quantizers.parameters())
+        return [] if self.shifts else list(self.quantizers.parameters())
 
     @torch.no_grad()
-    def integer_graph(self, multiplier_bits: int = 16, rounding: str = "half_up") -> Graph:
-        """The network in integers, batch norm folded; guard bounds that are not learnt are open.
-
-        Without a multiplier (``multiplier_bits`` 0) the weights are rounded anew, batch norm
-        folded, to scales at which every requantization is a shift: by the next power of two above
-        what the largest weight needs, of the channel or of the layer.
-        """
+    def integer_graph(self) -> Graph:
+        """The network in integers, batch norm folded; guard bounds that are not learnt are open."""
         self.eval()
-        scales = {
-            key: float(quantizer.act_quant.scale()) for key, quantizer in self.quantizers.items()
-        }
         encodings = {
             name: image_encoding(self.act_bits)
             if group.key == "image"
-            else Encoding(scales[group.key], self._zero_point(group))
+            else Encoding(float(self._step(group)), self._zero_point(group))
             for name, group in self.groups.items()
         }
         weights = {}
         for layer in weighted(self.spec):
             module = self.layers[layer.name]
-            if multiplier_bits == 0:
-                step = encodings[layer.name].scale / encodings[layer.inputs[0]].scale
-                weights[layer.name] = self._shifted_weights(module, step)
+            if self.shifts:
+                real, offset = self._folded(module)
+                codes, scale = self._shifted_codes(real, self._ratio(layer))
+                weights[layer.name] = Weights(
+                    codes.numpy().astype(np.int8), scale.flatten().numpy(), offset.numpy()
+                )
             else:
                 weights[layer.name] = self._weights(module)
         graph = integer_graph(
@@ -267,8 +287,7 @@ class QuantizedNetwork(nn.Module):
             encodings,
             act_bits=self.act_bits,
             weight_bits=self.weight_bits,
-            multiplier_bits=multiplier_bits,
-            rounding=rounding,
+            multiplier_bits=0 if self.shifts else 16,
         )
         self.write_bounds(graph)
         return graph
@@ -283,18 +302,21 @@ class QuantizedNetwork(nn.Module):
                 low, high = codes.clamp(-widest, widest - 1).long().numpy()
                 node.guard_lo, node.guard_hi = np.minimum(low, high), np.maximum(low, high)
 
-    def _shifted_weights(self, module: nn.Module, step: float) -> Weights:
-        """Weights whose scales are ``step``, of output over input, divided by powers of two."""
+    @staticmethod
+    def _folded(module: nn.Module) -> tuple[Tensor, Tensor]:
+        """Weights and offset of a layer with its batch norm folded in, float64."""
         gain, offset = affine(module)
-        real = module.conv.weight.double() * gain[:, None, None, None]
+        return module.conv.weight.double() * gain[:, None, None, None], offset
+
+    def _shifted_codes(self, real: Tensor, ratio: float) -> tuple[Tensor, Tensor]:
+        """Codes of weights, and scales [C_out, 1, 1, 1] that are ``ratio`` by powers of two."""
         most = (1 << self.weight_bits - 1) - 1
-        largest = real.abs().amax((1, 2, 3)).clamp(min=1e-9)
+        largest = real.abs().amax((1, 2, 3), keepdim=True).clamp(min=1e-9)
         if self.per_tensor:
-            largest = largest.amax().expand(len(largest))
-        shift = torch.floor(torch.log2(most * step / largest)).clamp(0, _MOST_SHIFT)
-        scale = step * torch.exp2(-shift)
-        codes = (real / scale[:, None, None, None]).round().clamp(-most, most)
-        return Weights(codes.numpy().astype(np.int8), scale.numpy(), offset.numpy())
+            largest = largest.amax().expand_as(largest)
+        shift = torch.floor(torch.log2(most * ratio / largest)).clamp(0, _MOST_SHIFT)
+        scale = ratio * torch.exp2(-shift)
+        return (real / scale).round().clamp(-most, most), scale
 
     @staticmethod
     def _weights(module: nn.Module) -> Weights:

@@ -15,7 +15,7 @@ from rich.table import Table
 from gen.command import run
 from gen.errors import HoldfastError
 from gen.files import make_folder
-from nn.calibrate import CLIP_METHODS, clips_on
+from nn.calibrate import CLIP_METHODS, clips_on, power_of_two_clips
 from nn.data import Cifar10, ImageSet, download, load_cifar10, sample
 from nn.evaluate import Accuracy, accuracy, integer_classes, network_classes
 from nn.fault_models import CALIBRATED, FaultModel, fault_model, fault_model_names
@@ -70,6 +70,12 @@ def train(
     clip: Annotated[
         str, typer.Option(help="Where activations are clipped at first: max, percentile, mse.")
     ] = "percentile",
+    scales: Annotated[
+        str, typer.Option(help="multiplier, or power-of-two: requantization by shifts alone.")
+    ] = "multiplier",
+    granularity: Annotated[
+        str, typer.Option(help="One scale of weights for each channel, or tensor.")
+    ] = "channel",
     bounds: Annotated[
         str, typer.Option(help="Of the output guard: calibrated, or learnt (fake-quantized).")
     ] = "calibrated",
@@ -104,6 +110,10 @@ def train(
         raise HoldfastError(f"qat_epochs must not be negative: {qat_epochs}.")
     if clip not in CLIP_METHODS:
         raise HoldfastError(f"clip must be one of {', '.join(CLIP_METHODS)}, not {clip!r}.")
+    if scales not in ("multiplier", "power-of-two"):
+        raise HoldfastError(f"scales must be multiplier or power-of-two, not {scales!r}.")
+    if granularity not in ("channel", "tensor"):
+        raise HoldfastError(f"granularity must be channel or tensor, not {granularity!r}.")
     if bounds not in ("calibrated", "learnt"):
         raise HoldfastError(f"bounds must be calibrated or learnt, not {bounds!r}.")
     if bounds == "learnt" and qat_epochs == 0:
@@ -118,6 +128,7 @@ def train(
     cifar = load_cifar10(download(Path("build/data")) if fetch else data)
     folder = Path("build/train")
     title = f"{spec.name}_w{widths['weight']}a{widths['act']}"
+    title += "_shifts" * (scales != "multiplier") + "_tensor" * (granularity == "tensor")
     output = output or folder / f"{title}.safetensors"
     make_folder(output.parent)
 
@@ -130,11 +141,15 @@ def train(
         plan = Plan(again, restart_epochs, seed + 1, learning_rate / 2, weight_decay)
         _fit(net, cifar, plan, folder / f"{spec.name}_restart.pt", resume)
 
+    clips = clips_on(net, sample(cifar.train.images, 256, seed), widths["act"], clip)
+    shifts = scales == "power-of-two"
     quantized = QuantizedNetwork(
         spec,
-        clips_on(net, sample(cifar.train.images, 256, seed), widths["act"], clip),
+        power_of_two_clips(spec, clips, widths["act"]) if shifts else clips,
         widths["act"],
         widths["weight"],
+        per_tensor=granularity == "tensor",
+        shifts=shifts,
     )
     quantized.load_state_dict(net.state_dict(), strict=False)
     quantized = quantized.to(memory_format=torch.channels_last)
@@ -167,6 +182,8 @@ def train(
         "data": _describe(cifar),
         "calibration_images": calibration,
         "bounds": bounds,
+        "scales": scales,
+        "granularity": granularity,
         **accuracies,
         "versions": {
             "python": platform.python_version(),

@@ -9,7 +9,9 @@ from nn.quantized import QuantizedNetwork
 __all__ = ["assert_layers_agree"]
 
 
-def assert_layers_agree(quantized: QuantizedNetwork, images: torch.Tensor) -> None:
+def assert_layers_agree(
+    quantized: QuantizedNetwork, images: torch.Tensor, share: float = 0.03
+) -> None:
     """Every layer, from the same input codes: at most one code apart, and seldom."""
     graph = quantized.integer_graph()
     golden = Golden(graph)
@@ -24,4 +26,4 @@ def assert_layers_agree(quantized: QuantizedNetwork, images: torch.Tensor) -> No
         found = golden.run_from(latest, codes[latest], codes, keep={node.name})
         difference = (found.outputs[node.name].int() - codes[node.name].int()).abs()
         assert difference.max() <= 1, node.name
-        assert (difference > 0).double().mean() < 0.03, node.name
+        assert (difference > 0).double().mean() < share, node.name

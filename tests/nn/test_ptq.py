@@ -39,9 +39,9 @@ def lowered(source, per_tensor, shifts):
     largest = clips_on(net, images, 8, "max")
     if shifts:
         largest = power_of_two_clips(net.spec, largest, 8)
-    quantized = QuantizedNetwork(net.spec, largest, 8, 8, per_tensor=per_tensor)
+    quantized = QuantizedNetwork(net.spec, largest, 8, 8, per_tensor=per_tensor, shifts=shifts)
     quantized.load_state_dict(net.state_dict(), strict=False)
-    return quantized.integer_graph(0 if shifts else 16)
+    return quantized.integer_graph()
 
 
 @pytest.mark.parametrize("per_tensor", [False, True], ids=["channel", "tensor"])

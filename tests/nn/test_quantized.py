@@ -1,10 +1,14 @@
 """Fake quantization and integers are two ways to write the same network."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
-from nn.calibrate import CLIP_METHODS, best_clip, clips
+from nn.calibrate import CLIP_METHODS, best_clip, clips, power_of_two_clips
+from nn.fault_models import FaultModel
 from nn.golden import Golden
 from nn.guard import learn_bounds
 from nn.networks import FloatNetwork, Network
@@ -28,6 +32,10 @@ def block() -> Network:
 
 @pytest.fixture(params=[(8, 8), (4, 4), (3, 6)], ids=str)
 def trained(request):
+    return settled(*request.param)
+
+
+def settled(act_bits, weight_bits, shifts=False, per_tensor=False):
     """A quantized network with settled batch norms of both signs, and images."""
     torch.manual_seed(2)
     net = FloatNetwork(block())
@@ -40,15 +48,77 @@ def trained(request):
                 module.bn.weight[:] = torch.linspace(-1, 1.5, len(module.bn.weight))
                 module.bn.bias.normal_()
         net(pixels)
-        act_bits, weight_bits = request.param
         largest = clips(net.spec, net.eval().tensors(pixels), act_bits)
-    quantized = QuantizedNetwork(net.spec, largest, act_bits, weight_bits)
+    if shifts:
+        largest = power_of_two_clips(net.spec, largest, act_bits)
+    quantized = QuantizedNetwork(
+        net.spec, largest, act_bits, weight_bits, per_tensor=per_tensor, shifts=shifts
+    )
     quantized.load_state_dict(net.state_dict(), strict=False)
     return quantized.eval(), images
 
 
 def test_every_layer_computes_what_its_fake_quantized_form_does(trained):
     assert_layers_agree(*trained)
+
+
+@pytest.mark.parametrize("per_tensor", [False, True])
+def test_weights_of_one_scale_a_layer(per_tensor):
+    quantized, images = settled(8, 8, per_tensor=per_tensor)
+    assert_layers_agree(quantized, images)
+    weights = quantized.layers["a"].conv.quant_weight()
+    assert weights.scale.numel() == (1 if per_tensor else len(weights.value))
+
+
+@pytest.mark.parametrize("per_tensor", [False, True])
+@pytest.mark.parametrize(("act_bits", "weight_bits"), [(8, 8), (6, 4)])
+def test_training_with_shifts_is_training_what_the_shifts_compute(
+    act_bits, weight_bits, per_tensor
+):
+    """Steps of training, in which weights and batch norms move, but neither steps nor statistics:
+    afterwards the integers still are the fake-quantized network, but for ties."""
+    quantized, images = settled(act_bits, weight_bits, shifts=True, per_tensor=per_tensor)
+    steps = [node.scale for node in quantized.integer_graph().nodes[1:]]
+    assert quantized.scale_parameters() == [] and all(math.frexp(s)[0] == 0.5 for s in steps)
+    pixels = images.float() / 255
+    mean = quantized.layers["a"].bn.running_mean.clone()
+    weight = quantized.layers["a"].conv.weight.detach().clone()
+    labels = torch.arange(len(images)) % 10
+    optimizer = torch.optim.SGD(quantized.parameters(), 0.02)
+    losses = []
+    for _ in range(8):
+        loss = F.cross_entropy(quantized.train()(pixels), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < losses[0]
+    assert not torch.equal(quantized.layers["a"].conv.weight, weight)
+    assert torch.equal(quantized.layers["a"].bn.running_mean, mean)
+    graph = quantized.integer_graph()
+    assert [node.scale for node in graph.nodes[1:]] == steps
+    assert graph.multiplier_bits == 0
+    assert all((node.multiplier == 1).all() for node in graph.weighted())
+    # Ties, which the integers round up and PyTorch to even, are frequent where shifts are small.
+    assert_layers_agree(quantized, images, share=0.08)
+
+
+def test_faults_strike_the_codes_that_shifts_use():
+    """Weights struck under the model are those of the integer graph, struck alike."""
+    quantized, images = settled(8, 8, shifts=True)
+    seen = []
+
+    class Watch(FaultModel):
+        def weights(self, codes, bits):
+            seen.append(codes.clone())
+            return codes
+
+    quantized(images.float() / 255, Watch())
+    graph = quantized.integer_graph()
+    held = [node.weight for node in graph.weighted() if node.op == "conv"]
+    assert len(seen) == len(held)
+    for codes, weight in zip(seen, held, strict=True):
+        assert np.array_equal(codes.numpy(), weight)
 
 
 def test_the_image_is_quantized_as_the_contract_says(trained):
