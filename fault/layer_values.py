@@ -117,7 +117,7 @@ class LayerValues:
         walk = self.run.walk
         inside = np.clip(codes, walk["input_lo"], walk["input_hi"])
         bad = inside != codes
-        return np.where(bad & self.guard.zero, walk["pad_value"], inside), bad.astype(np.int64)
+        return np.where(bad & self.guard.zero, walk["zero_in"], inside), bad.astype(np.int64)
 
     @cached_property
     def weights(self) -> NDArray[np.int8]:
@@ -168,7 +168,7 @@ class LayerValues:
         weights = self.weights[loaded, :, col].astype(np.int64)
         sums = (self.activations[tile, pixel] * weights).sum(1)
         others = self._weight_sums[tile // run.reductions, col] - weights.sum(1)
-        return wrap(sums + run.walk["pad_value"] * others, self.config.acc_bits)
+        return wrap(sums + run.walk["zero_in"] * others, self.config.acc_bits)
 
     @cached_property
     def _weight_sums(self) -> Ints:

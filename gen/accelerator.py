@@ -366,22 +366,21 @@ class Accelerator(wiring.Component):
             sequencer.fault_accumulator.eq(lanes.overflow),
         ]
 
-        if cfg.guard:
-            m.d.comb += [
-                lanes.enable.eq(control["guard_output"]),
-                control["guard_output_count"].eq(
-                    _ones(m, lanes.violation, "guard_output_count_now")
-                ),
-            ]
         if cfg.learnt_guard:
             m.d.comb += [
-                lanes.use_zero.eq(control["guard_zero"]),
-                input_stage.use_zero.eq(control["guard_zero"]),
                 input_stage.enable.eq(control["guard_input"]),
-                control["guard_input_count"].eq(
-                    _ones(m, input_stage.violation, "guard_input_count_now")
-                ),
+                input_stage.use_zero.eq(control["guard_zero"]),
             ]
+        if cfg.guard:
+            m.d.comb += lanes.enable.eq(control["guard_output"])
+        if cfg.learnt_guard:
+            m.d.comb += lanes.use_zero.eq(control["guard_zero"])
+        for name, exists, violations in (
+            ("guard_output_count", cfg.guard, lanes.violation),
+            ("guard_input_count", cfg.learnt_guard, input_stage.violation),
+        ):
+            if exists:
+                m.d.comb += control[name].eq(_ones(m, violations, f"{name}_now"))
         return m
 
     def _parameter_widths(self) -> dict[str, int]:
@@ -463,7 +462,7 @@ class Accelerator(wiring.Component):
                 cfg.acc_bits,
                 cfg.multiplier_bits,
                 ROUNDINGS.index(cfg.rounding),
-                cfg.guard | cfg.learnt_guard << 1,
+                0 if not cfg.guard else 1 if cfg.learnt_bounds else 2,
             ),
             "interface": Const(INTERFACE << 16 | cfg.signature, 32),
         }

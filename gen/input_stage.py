@@ -17,7 +17,7 @@ class InputStage(wiring.Component):
     Members
     -------
     layer
-        Bounds and padding value.
+        Bounds, padding value and zero point.
     sub_block, pad, valid
         Of the address that was read in this cycle; the word follows one cycle later. Without
         ``valid`` there is no pixel, and nothing is counted.
@@ -71,17 +71,15 @@ class InputStage(wiring.Component):
         if self.config.learnt_guard:
             checked_read = Signal()
             checked = Signal()
-            m.d.sync += [
-                checked_read.eq(self.valid & ~self.pad & self.enable),
-                checked.eq(checked_read),
-            ]
             below = Signal(shape)
             # Padding takes the upper bound's way.
             above = Signal(shape)
-            use_pad = pad_read | self.use_zero
+            bound = Mux(self.use_zero, self.layer.zero_in, self.layer.input_hi)
             m.d.sync += [
-                below.eq(Mux(self.use_zero, self.layer.pad_value, self.layer.input_lo)),
-                above.eq(Mux(use_pad, self.layer.pad_value, self.layer.input_hi)),
+                checked_read.eq(self.valid & ~self.pad & self.enable),
+                checked.eq(checked_read),
+                below.eq(Mux(self.use_zero, self.layer.zero_in, self.layer.input_lo)),
+                above.eq(Mux(pad_read, self.layer.pad_value, bound)),
             ]
         m.d.comb += self.act.eq(act)
         for row in range(rows):

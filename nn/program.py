@@ -747,6 +747,7 @@ class _Compiler:
             "in_h": source.height,
             "in_w": source.width,
             "pad_value": first.zero_point,
+            "zero_in": first.zero_point,
             "input_lo": low,
             "input_hi": high,
             "zero_out": first.zero_point,

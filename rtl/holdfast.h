@@ -76,7 +76,7 @@ enum holdfast_code {
     (((uint32_t)(low) & 0xFFFFu) | ((uint32_t)(high) & 0xFFFFu) << 16)
 
 /* Descriptors: words, and bytes from one to the next. */
-#define HOLDFAST_DESCRIPTOR_WORDS 17
+#define HOLDFAST_DESCRIPTOR_WORDS 18
 #define HOLDFAST_DESCRIPTOR_STRIDE 128u
 
 /* Sets a field of a zeroed descriptor: HOLDFAST_SET(words, KERNEL_H, 3). */
@@ -259,78 +259,83 @@ enum holdfast_code {
 #define HOLDFAST_RES_TILES_OFFSET 0
 #define HOLDFAST_RES_TILES_MASK 0x3FFFu
 
-/* code inserted outside the input, and where the input guard zeroes; signed */
+/* code inserted outside the input; signed */
 #define HOLDFAST_PAD_VALUE_WORD 11
 #define HOLDFAST_PAD_VALUE_OFFSET 14
 #define HOLDFAST_PAD_VALUE_MASK 0xFFu
 
+/* input zero point (guard replacement); signed */
+#define HOLDFAST_ZERO_IN_WORD 11
+#define HOLDFAST_ZERO_IN_OFFSET 22
+#define HOLDFAST_ZERO_IN_MASK 0xFFu
+
 /* input guard's lower bound; signed */
-#define HOLDFAST_INPUT_LO_WORD 11
-#define HOLDFAST_INPUT_LO_OFFSET 22
+#define HOLDFAST_INPUT_LO_WORD 12
+#define HOLDFAST_INPUT_LO_OFFSET 0
 #define HOLDFAST_INPUT_LO_MASK 0xFFu
 
 /* input guard's upper bound; signed */
 #define HOLDFAST_INPUT_HI_WORD 12
-#define HOLDFAST_INPUT_HI_OFFSET 0
+#define HOLDFAST_INPUT_HI_OFFSET 8
 #define HOLDFAST_INPUT_HI_MASK 0xFFu
 
 /* zero point of the requantized output; signed */
 #define HOLDFAST_ZERO_OUT_WORD 12
-#define HOLDFAST_ZERO_OUT_OFFSET 8
+#define HOLDFAST_ZERO_OUT_OFFSET 16
 #define HOLDFAST_ZERO_OUT_MASK 0xFFu
 
 /* lower clamp; signed */
 #define HOLDFAST_LO_WORD 12
-#define HOLDFAST_LO_OFFSET 16
+#define HOLDFAST_LO_OFFSET 24
 #define HOLDFAST_LO_MASK 0xFFu
 
 /* upper clamp; signed */
-#define HOLDFAST_HI_WORD 12
-#define HOLDFAST_HI_OFFSET 24
+#define HOLDFAST_HI_WORD 13
+#define HOLDFAST_HI_OFFSET 0
 #define HOLDFAST_HI_MASK 0xFFu
 
 /* residual's zero point; signed */
 #define HOLDFAST_RES_ZERO_WORD 13
-#define HOLDFAST_RES_ZERO_OFFSET 0
+#define HOLDFAST_RES_ZERO_OFFSET 8
 #define HOLDFAST_RES_ZERO_MASK 0xFFu
 
 /* zero point after the residual add; signed */
 #define HOLDFAST_ADD_ZERO_WORD 13
-#define HOLDFAST_ADD_ZERO_OFFSET 8
+#define HOLDFAST_ADD_ZERO_OFFSET 16
 #define HOLDFAST_ADD_ZERO_MASK 0xFFu
 
 /* lower clamp after the residual add; signed */
 #define HOLDFAST_ADD_LO_WORD 13
-#define HOLDFAST_ADD_LO_OFFSET 16
+#define HOLDFAST_ADD_LO_OFFSET 24
 #define HOLDFAST_ADD_LO_MASK 0xFFu
 
 /* upper clamp after the residual add; signed */
-#define HOLDFAST_ADD_HI_WORD 13
-#define HOLDFAST_ADD_HI_OFFSET 24
+#define HOLDFAST_ADD_HI_WORD 14
+#define HOLDFAST_ADD_HI_OFFSET 0
 #define HOLDFAST_ADD_HI_MASK 0xFFu
 
 /* shift of the residual add */
 #define HOLDFAST_ADD_SHIFT_WORD 14
-#define HOLDFAST_ADD_SHIFT_OFFSET 0
+#define HOLDFAST_ADD_SHIFT_OFFSET 8
 #define HOLDFAST_ADD_SHIFT_MASK 0x1Fu
 
 /* multiplier of the convolution's output in the residual add */
-#define HOLDFAST_ADD_MULTIPLIER_A_WORD 14
-#define HOLDFAST_ADD_MULTIPLIER_A_OFFSET 5
+#define HOLDFAST_ADD_MULTIPLIER_A_WORD 15
+#define HOLDFAST_ADD_MULTIPLIER_A_OFFSET 0
 #define HOLDFAST_ADD_MULTIPLIER_A_MASK 0xFFFFFFu
 
 /* multiplier of the residual */
-#define HOLDFAST_ADD_MULTIPLIER_B_WORD 15
+#define HOLDFAST_ADD_MULTIPLIER_B_WORD 16
 #define HOLDFAST_ADD_MULTIPLIER_B_OFFSET 0
 #define HOLDFAST_ADD_MULTIPLIER_B_MASK 0xFFFFFFu
 
 /* words from one residual column to the next */
-#define HOLDFAST_RES_STEP_X_WORD 16
+#define HOLDFAST_RES_STEP_X_WORD 17
 #define HOLDFAST_RES_STEP_X_OFFSET 0
 #define HOLDFAST_RES_STEP_X_MASK 0xFFFFu
 
 /* words from one residual row to the next */
-#define HOLDFAST_RES_STEP_Y_WORD 16
+#define HOLDFAST_RES_STEP_Y_WORD 17
 #define HOLDFAST_RES_STEP_Y_OFFSET 16
 #define HOLDFAST_RES_STEP_Y_MASK 0xFFFFu
 

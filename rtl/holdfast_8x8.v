@@ -751,8 +751,8 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   reg [1:0] input_bank = 2'h0;
   output interrupt;
   wire interrupt;
-  wire [506:0] layer;
-  wire [506:0] \layer$143 ;
+  wire [514:0] layer;
+  wire [514:0] \layer$143 ;
   wire [7:0] \layer$143.add_hi ;
   wire [7:0] \layer$143.add_lo ;
   wire [23:0] \layer$143.add_multiplier_a ;
@@ -802,8 +802,9 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [2:0] \layer$143.stride ;
   wire [3:0] \layer$143.sub_block ;
   wire [19:0] \layer$143.weight_base ;
+  wire [7:0] \layer$143.zero_in ;
   wire [7:0] \layer$143.zero_out ;
-  wire [506:0] \layer$150 ;
+  wire [514:0] \layer$150 ;
   wire [7:0] \layer$150.add_hi ;
   wire [7:0] \layer$150.add_lo ;
   wire [23:0] \layer$150.add_multiplier_a ;
@@ -853,8 +854,9 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [2:0] \layer$150.stride ;
   wire [3:0] \layer$150.sub_block ;
   wire [19:0] \layer$150.weight_base ;
+  wire [7:0] \layer$150.zero_in ;
   wire [7:0] \layer$150.zero_out ;
-  wire [506:0] \layer$171 ;
+  wire [514:0] \layer$171 ;
   wire [7:0] \layer$171.add_hi ;
   wire [7:0] \layer$171.add_lo ;
   wire [23:0] \layer$171.add_multiplier_a ;
@@ -904,8 +906,9 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [2:0] \layer$171.stride ;
   wire [3:0] \layer$171.sub_block ;
   wire [19:0] \layer$171.weight_base ;
+  wire [7:0] \layer$171.zero_in ;
   wire [7:0] \layer$171.zero_out ;
-  wire [506:0] \layer$184 ;
+  wire [514:0] \layer$184 ;
   wire [7:0] \layer$184.add_hi ;
   wire [7:0] \layer$184.add_lo ;
   wire [23:0] \layer$184.add_multiplier_a ;
@@ -955,8 +958,9 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [2:0] \layer$184.stride ;
   wire [3:0] \layer$184.sub_block ;
   wire [19:0] \layer$184.weight_base ;
+  wire [7:0] \layer$184.zero_in ;
   wire [7:0] \layer$184.zero_out ;
-  wire [506:0] \layer$189 ;
+  wire [514:0] \layer$189 ;
   wire [7:0] \layer$189.add_hi ;
   wire [7:0] \layer$189.add_lo ;
   wire [23:0] \layer$189.add_multiplier_a ;
@@ -1006,6 +1010,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [2:0] \layer$189.stride ;
   wire [3:0] \layer$189.sub_block ;
   wire [19:0] \layer$189.weight_base ;
+  wire [7:0] \layer$189.zero_in ;
   wire [7:0] \layer$189.zero_out ;
   wire [7:0] \layer.add_hi ;
   wire [7:0] \layer.add_lo ;
@@ -1056,6 +1061,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   wire [2:0] \layer.stride ;
   wire [3:0] \layer.sub_block ;
   wire [19:0] \layer.weight_base ;
+  wire [7:0] \layer.zero_in ;
   wire [7:0] \layer.zero_out ;
   wire [7:0] load;
   wire [7:0] \load$170 ;
@@ -2422,7 +2428,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
       5'h0a:
           read = 32'd4120;
       5'h0b:
-          read = 32'd1027649450;
+          read = 32'd3179458474;
       5'h0c:
           read = stream;
       5'h0d:
@@ -3083,20 +3089,21 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \layer.res_base  = layer[327:312];
   assign \layer.res_tiles  = layer[341:328];
   assign \layer.pad_value  = layer[349:342];
-  assign \layer.input_lo  = layer[357:350];
-  assign \layer.input_hi  = layer[365:358];
-  assign \layer.zero_out  = layer[373:366];
-  assign \layer.lo  = layer[381:374];
-  assign \layer.hi  = layer[389:382];
-  assign \layer.res_zero  = layer[397:390];
-  assign \layer.add_zero  = layer[405:398];
-  assign \layer.add_lo  = layer[413:406];
-  assign \layer.add_hi  = layer[421:414];
-  assign \layer.add_shift  = layer[426:422];
-  assign \layer.add_multiplier_a  = layer[450:427];
-  assign \layer.add_multiplier_b  = layer[474:451];
-  assign \layer.res_step_x  = layer[490:475];
-  assign \layer.res_step_y  = layer[506:491];
+  assign \layer.zero_in  = layer[357:350];
+  assign \layer.input_lo  = layer[365:358];
+  assign \layer.input_hi  = layer[373:366];
+  assign \layer.zero_out  = layer[381:374];
+  assign \layer.lo  = layer[389:382];
+  assign \layer.hi  = layer[397:390];
+  assign \layer.res_zero  = layer[405:398];
+  assign \layer.add_zero  = layer[413:406];
+  assign \layer.add_lo  = layer[421:414];
+  assign \layer.add_hi  = layer[429:422];
+  assign \layer.add_shift  = layer[434:430];
+  assign \layer.add_multiplier_a  = layer[458:435];
+  assign \layer.add_multiplier_b  = layer[482:459];
+  assign \layer.res_step_x  = layer[498:483];
+  assign \layer.res_step_y  = layer[514:499];
   assign \read_address$129[0]  = \read_address$129 [11:0];
   assign \read_address$129[1]  = \read_address$129 [23:12];
   assign \read_address$129[2]  = \read_address$129 [35:24];
@@ -3189,20 +3196,21 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \layer$143.res_base  = layer[327:312];
   assign \layer$143.res_tiles  = layer[341:328];
   assign \layer$143.pad_value  = layer[349:342];
-  assign \layer$143.input_lo  = layer[357:350];
-  assign \layer$143.input_hi  = layer[365:358];
-  assign \layer$143.zero_out  = layer[373:366];
-  assign \layer$143.lo  = layer[381:374];
-  assign \layer$143.hi  = layer[389:382];
-  assign \layer$143.res_zero  = layer[397:390];
-  assign \layer$143.add_zero  = layer[405:398];
-  assign \layer$143.add_lo  = layer[413:406];
-  assign \layer$143.add_hi  = layer[421:414];
-  assign \layer$143.add_shift  = layer[426:422];
-  assign \layer$143.add_multiplier_a  = layer[450:427];
-  assign \layer$143.add_multiplier_b  = layer[474:451];
-  assign \layer$143.res_step_x  = layer[490:475];
-  assign \layer$143.res_step_y  = layer[506:491];
+  assign \layer$143.zero_in  = layer[357:350];
+  assign \layer$143.input_lo  = layer[365:358];
+  assign \layer$143.input_hi  = layer[373:366];
+  assign \layer$143.zero_out  = layer[381:374];
+  assign \layer$143.lo  = layer[389:382];
+  assign \layer$143.hi  = layer[397:390];
+  assign \layer$143.res_zero  = layer[405:398];
+  assign \layer$143.add_zero  = layer[413:406];
+  assign \layer$143.add_lo  = layer[421:414];
+  assign \layer$143.add_hi  = layer[429:422];
+  assign \layer$143.add_shift  = layer[434:430];
+  assign \layer$143.add_multiplier_a  = layer[458:435];
+  assign \layer$143.add_multiplier_b  = layer[482:459];
+  assign \layer$143.res_step_x  = layer[498:483];
+  assign \layer$143.res_step_y  = layer[514:499];
   assign \layer$150.magic  = layer[15:0];
   assign \layer$150.hold_weights  = layer[16];
   assign \layer$150.maximum  = layer[17];
@@ -3239,20 +3247,21 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \layer$150.res_base  = layer[327:312];
   assign \layer$150.res_tiles  = layer[341:328];
   assign \layer$150.pad_value  = layer[349:342];
-  assign \layer$150.input_lo  = layer[357:350];
-  assign \layer$150.input_hi  = layer[365:358];
-  assign \layer$150.zero_out  = layer[373:366];
-  assign \layer$150.lo  = layer[381:374];
-  assign \layer$150.hi  = layer[389:382];
-  assign \layer$150.res_zero  = layer[397:390];
-  assign \layer$150.add_zero  = layer[405:398];
-  assign \layer$150.add_lo  = layer[413:406];
-  assign \layer$150.add_hi  = layer[421:414];
-  assign \layer$150.add_shift  = layer[426:422];
-  assign \layer$150.add_multiplier_a  = layer[450:427];
-  assign \layer$150.add_multiplier_b  = layer[474:451];
-  assign \layer$150.res_step_x  = layer[490:475];
-  assign \layer$150.res_step_y  = layer[506:491];
+  assign \layer$150.zero_in  = layer[357:350];
+  assign \layer$150.input_lo  = layer[365:358];
+  assign \layer$150.input_hi  = layer[373:366];
+  assign \layer$150.zero_out  = layer[381:374];
+  assign \layer$150.lo  = layer[389:382];
+  assign \layer$150.hi  = layer[397:390];
+  assign \layer$150.res_zero  = layer[405:398];
+  assign \layer$150.add_zero  = layer[413:406];
+  assign \layer$150.add_lo  = layer[421:414];
+  assign \layer$150.add_hi  = layer[429:422];
+  assign \layer$150.add_shift  = layer[434:430];
+  assign \layer$150.add_multiplier_a  = layer[458:435];
+  assign \layer$150.add_multiplier_b  = layer[482:459];
+  assign \layer$150.res_step_x  = layer[498:483];
+  assign \layer$150.res_step_y  = layer[514:499];
   assign \token.valid  = token[0];
   assign \token.start  = token[1];
   assign \token.end  = token[2];
@@ -3334,20 +3343,21 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \layer$171.res_base  = layer[327:312];
   assign \layer$171.res_tiles  = layer[341:328];
   assign \layer$171.pad_value  = layer[349:342];
-  assign \layer$171.input_lo  = layer[357:350];
-  assign \layer$171.input_hi  = layer[365:358];
-  assign \layer$171.zero_out  = layer[373:366];
-  assign \layer$171.lo  = layer[381:374];
-  assign \layer$171.hi  = layer[389:382];
-  assign \layer$171.res_zero  = layer[397:390];
-  assign \layer$171.add_zero  = layer[405:398];
-  assign \layer$171.add_lo  = layer[413:406];
-  assign \layer$171.add_hi  = layer[421:414];
-  assign \layer$171.add_shift  = layer[426:422];
-  assign \layer$171.add_multiplier_a  = layer[450:427];
-  assign \layer$171.add_multiplier_b  = layer[474:451];
-  assign \layer$171.res_step_x  = layer[490:475];
-  assign \layer$171.res_step_y  = layer[506:491];
+  assign \layer$171.zero_in  = layer[357:350];
+  assign \layer$171.input_lo  = layer[365:358];
+  assign \layer$171.input_hi  = layer[373:366];
+  assign \layer$171.zero_out  = layer[381:374];
+  assign \layer$171.lo  = layer[389:382];
+  assign \layer$171.hi  = layer[397:390];
+  assign \layer$171.res_zero  = layer[405:398];
+  assign \layer$171.add_zero  = layer[413:406];
+  assign \layer$171.add_lo  = layer[421:414];
+  assign \layer$171.add_hi  = layer[429:422];
+  assign \layer$171.add_shift  = layer[434:430];
+  assign \layer$171.add_multiplier_a  = layer[458:435];
+  assign \layer$171.add_multiplier_b  = layer[482:459];
+  assign \layer$171.res_step_x  = layer[498:483];
+  assign \layer$171.res_step_y  = layer[514:499];
   assign \token$172.valid  = \token$172 [0];
   assign \token$172.start  = \token$172 [1];
   assign \token$172.end  = \token$172 [2];
@@ -3426,20 +3436,21 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \layer$184.res_base  = layer[327:312];
   assign \layer$184.res_tiles  = layer[341:328];
   assign \layer$184.pad_value  = layer[349:342];
-  assign \layer$184.input_lo  = layer[357:350];
-  assign \layer$184.input_hi  = layer[365:358];
-  assign \layer$184.zero_out  = layer[373:366];
-  assign \layer$184.lo  = layer[381:374];
-  assign \layer$184.hi  = layer[389:382];
-  assign \layer$184.res_zero  = layer[397:390];
-  assign \layer$184.add_zero  = layer[405:398];
-  assign \layer$184.add_lo  = layer[413:406];
-  assign \layer$184.add_hi  = layer[421:414];
-  assign \layer$184.add_shift  = layer[426:422];
-  assign \layer$184.add_multiplier_a  = layer[450:427];
-  assign \layer$184.add_multiplier_b  = layer[474:451];
-  assign \layer$184.res_step_x  = layer[490:475];
-  assign \layer$184.res_step_y  = layer[506:491];
+  assign \layer$184.zero_in  = layer[357:350];
+  assign \layer$184.input_lo  = layer[365:358];
+  assign \layer$184.input_hi  = layer[373:366];
+  assign \layer$184.zero_out  = layer[381:374];
+  assign \layer$184.lo  = layer[389:382];
+  assign \layer$184.hi  = layer[397:390];
+  assign \layer$184.res_zero  = layer[405:398];
+  assign \layer$184.add_zero  = layer[413:406];
+  assign \layer$184.add_lo  = layer[421:414];
+  assign \layer$184.add_hi  = layer[429:422];
+  assign \layer$184.add_shift  = layer[434:430];
+  assign \layer$184.add_multiplier_a  = layer[458:435];
+  assign \layer$184.add_multiplier_b  = layer[482:459];
+  assign \layer$184.res_step_x  = layer[498:483];
+  assign \layer$184.res_step_y  = layer[514:499];
   assign \token$186.valid  = \token$186 [0];
   assign \token$186.start  = \token$186 [1];
   assign \token$186.end  = \token$186 [2];
@@ -3494,20 +3505,21 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \layer$189.res_base  = layer[327:312];
   assign \layer$189.res_tiles  = layer[341:328];
   assign \layer$189.pad_value  = layer[349:342];
-  assign \layer$189.input_lo  = layer[357:350];
-  assign \layer$189.input_hi  = layer[365:358];
-  assign \layer$189.zero_out  = layer[373:366];
-  assign \layer$189.lo  = layer[381:374];
-  assign \layer$189.hi  = layer[389:382];
-  assign \layer$189.res_zero  = layer[397:390];
-  assign \layer$189.add_zero  = layer[405:398];
-  assign \layer$189.add_lo  = layer[413:406];
-  assign \layer$189.add_hi  = layer[421:414];
-  assign \layer$189.add_shift  = layer[426:422];
-  assign \layer$189.add_multiplier_a  = layer[450:427];
-  assign \layer$189.add_multiplier_b  = layer[474:451];
-  assign \layer$189.res_step_x  = layer[490:475];
-  assign \layer$189.res_step_y  = layer[506:491];
+  assign \layer$189.zero_in  = layer[357:350];
+  assign \layer$189.input_lo  = layer[365:358];
+  assign \layer$189.input_hi  = layer[373:366];
+  assign \layer$189.zero_out  = layer[381:374];
+  assign \layer$189.lo  = layer[389:382];
+  assign \layer$189.hi  = layer[397:390];
+  assign \layer$189.res_zero  = layer[405:398];
+  assign \layer$189.add_zero  = layer[413:406];
+  assign \layer$189.add_lo  = layer[421:414];
+  assign \layer$189.add_hi  = layer[429:422];
+  assign \layer$189.add_shift  = layer[434:430];
+  assign \layer$189.add_multiplier_a  = layer[458:435];
+  assign \layer$189.add_multiplier_b  = layer[482:459];
+  assign \layer$189.res_step_x  = layer[498:483];
+  assign \layer$189.res_step_y  = layer[514:499];
   assign \token$191.valid  = \token$191 [0];
   assign \token$191.start  = \token$191 [1];
   assign \token$191.end  = \token$191 [2];
@@ -4863,7 +4875,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$120 ),
-    .\port$3136$0 (sum_out),
+    .\port$3142$0 (sum_out),
     .rst(rst),
     .swap(\swap_in$64 ),
     .swap_in(\o$11 [1]),
@@ -4875,7 +4887,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$128 ),
-    .\port$3150$0 (\sum_out$67 ),
+    .\port$3156$0 (\sum_out$67 ),
     .rst(rst),
     .swap(\swap_in$72 ),
     .swap_in(\swap_in$64 ),
@@ -4887,7 +4899,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$136 ),
-    .\port$3164$0 (\sum_out$75 ),
+    .\port$3170$0 (\sum_out$75 ),
     .rst(rst),
     .swap(\swap_in$80 ),
     .swap_in(\swap_in$72 ),
@@ -4899,7 +4911,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$144 ),
-    .\port$3178$0 (\sum_out$83 ),
+    .\port$3184$0 (\sum_out$83 ),
     .rst(rst),
     .swap(\swap_in$88 ),
     .swap_in(\swap_in$80 ),
@@ -4911,7 +4923,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$152 ),
-    .\port$3192$0 (\sum_out$91 ),
+    .\port$3198$0 (\sum_out$91 ),
     .rst(rst),
     .swap(\swap_in$96 ),
     .swap_in(\swap_in$88 ),
@@ -4923,7 +4935,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$160 ),
-    .\port$3206$0 (\sum_out$99 ),
+    .\port$3212$0 (\sum_out$99 ),
     .rst(rst),
     .swap(\swap_in$104 ),
     .swap_in(\swap_in$96 ),
@@ -4935,7 +4947,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$168 ),
-    .\port$3220$0 (\sum_out$107 ),
+    .\port$3226$0 (\sum_out$107 ),
     .rst(rst),
     .swap(\swap_in$112 ),
     .swap_in(\swap_in$104 ),
@@ -4946,7 +4958,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$176 ),
-    .\port$3234$0 (\sum_out$115 ),
+    .\port$3240$0 (\sum_out$115 ),
     .rst(rst),
     .swap_in(\swap_in$112 ),
     .weight_in(weight[63:56])
@@ -5051,7 +5063,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$244 ),
-    .\port$3360$0 (\sum_out$183 ),
+    .\port$3366$0 (\sum_out$183 ),
     .rst(rst),
     .swap(\swap_in$188 ),
     .swap_in(\o$11 [3]),
@@ -5063,7 +5075,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$252 ),
-    .\port$3374$0 (\sum_out$191 ),
+    .\port$3380$0 (\sum_out$191 ),
     .rst(rst),
     .swap(\swap_in$196 ),
     .swap_in(\swap_in$188 ),
@@ -5075,7 +5087,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$260 ),
-    .\port$3388$0 (\sum_out$199 ),
+    .\port$3394$0 (\sum_out$199 ),
     .rst(rst),
     .swap(\swap_in$204 ),
     .swap_in(\swap_in$196 ),
@@ -5087,7 +5099,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$268 ),
-    .\port$3402$0 (\sum_out$207 ),
+    .\port$3408$0 (\sum_out$207 ),
     .rst(rst),
     .swap(\swap_in$212 ),
     .swap_in(\swap_in$204 ),
@@ -5099,7 +5111,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$276 ),
-    .\port$3416$0 (\sum_out$215 ),
+    .\port$3422$0 (\sum_out$215 ),
     .rst(rst),
     .swap(\swap_in$220 ),
     .swap_in(\swap_in$212 ),
@@ -5111,7 +5123,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$284 ),
-    .\port$3430$0 (\sum_out$223 ),
+    .\port$3436$0 (\sum_out$223 ),
     .rst(rst),
     .swap(\swap_in$228 ),
     .swap_in(\swap_in$220 ),
@@ -5123,7 +5135,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$292 ),
-    .\port$3444$0 (\sum_out$231 ),
+    .\port$3450$0 (\sum_out$231 ),
     .rst(rst),
     .swap(\swap_in$236 ),
     .swap_in(\swap_in$228 ),
@@ -5134,7 +5146,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$300 ),
-    .\port$3458$0 (\sum_out$239 ),
+    .\port$3464$0 (\sum_out$239 ),
     .rst(rst),
     .swap_in(\swap_in$236 ),
     .weight_in(weight[63:56])
@@ -5427,7 +5439,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$433 ),
-    .\port$3808$0 (\sum_out$431 ),
+    .\port$3814$0 (\sum_out$431 ),
     .rst(rst),
     .swap(\swap_in$438 ),
     .swap_in(\o$11 [7]),
@@ -5439,7 +5451,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$442 ),
-    .\port$3822$0 (\sum_out$441 ),
+    .\port$3828$0 (\sum_out$441 ),
     .rst(rst),
     .swap(\swap_in$447 ),
     .swap_in(\swap_in$438 ),
@@ -5451,7 +5463,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$451 ),
-    .\port$3836$0 (\sum_out$450 ),
+    .\port$3842$0 (\sum_out$450 ),
     .rst(rst),
     .swap(\swap_in$456 ),
     .swap_in(\swap_in$447 ),
@@ -5463,7 +5475,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$460 ),
-    .\port$3850$0 (\sum_out$459 ),
+    .\port$3856$0 (\sum_out$459 ),
     .rst(rst),
     .swap(\swap_in$465 ),
     .swap_in(\swap_in$456 ),
@@ -5475,7 +5487,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$469 ),
-    .\port$3864$0 (\sum_out$468 ),
+    .\port$3870$0 (\sum_out$468 ),
     .rst(rst),
     .swap(\swap_in$474 ),
     .swap_in(\swap_in$465 ),
@@ -5487,7 +5499,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$478 ),
-    .\port$3878$0 (\sum_out$477 ),
+    .\port$3884$0 (\sum_out$477 ),
     .rst(rst),
     .swap(\swap_in$483 ),
     .swap_in(\swap_in$474 ),
@@ -5499,7 +5511,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$487 ),
-    .\port$3892$0 (\sum_out$486 ),
+    .\port$3898$0 (\sum_out$486 ),
     .rst(rst),
     .swap(\swap_in$492 ),
     .swap_in(\swap_in$483 ),
@@ -5510,7 +5522,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$496 ),
-    .\port$3906$0 (\sum_out$495 ),
+    .\port$3912$0 (\sum_out$495 ),
     .rst(rst),
     .swap_in(\swap_in$492 ),
     .weight_in(weight[63:56])
@@ -6760,7 +6772,7 @@ module \holdfast_8x8.array.pe_0_7 (rst, weight_in, act_in, swap_in, partial_sum,
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$3136$0 , activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$3142$0 , activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$10  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -6782,8 +6794,8 @@ module \holdfast_8x8.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$3136$0
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3136$0 ;
-  wire [15:0] \port$3136$0 ;
+  input [15:0] \port$3142$0 ;
+  wire [15:0] \port$3142$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -6800,7 +6812,7 @@ module \holdfast_8x8.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$3136$0
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3136$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3142$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -6862,13 +6874,13 @@ module \holdfast_8x8.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$3136$0
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3136$0 [15], \port$3136$0  };
+  assign sum_in = { \port$3142$0 [15], \port$3142$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_1 (rst, weight_in, \port$3150$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_1 (rst, weight_in, \port$3156$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$11  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -6890,8 +6902,8 @@ module \holdfast_8x8.array.pe_1_1 (rst, weight_in, \port$3150$0 , act_in, swap_i
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3150$0 ;
-  wire [15:0] \port$3150$0 ;
+  input [15:0] \port$3156$0 ;
+  wire [15:0] \port$3156$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -6908,7 +6920,7 @@ module \holdfast_8x8.array.pe_1_1 (rst, weight_in, \port$3150$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3150$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3156$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -6970,13 +6982,13 @@ module \holdfast_8x8.array.pe_1_1 (rst, weight_in, \port$3150$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3150$0 [15], \port$3150$0  };
+  assign sum_in = { \port$3156$0 [15], \port$3156$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_2 (rst, weight_in, \port$3164$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_2 (rst, weight_in, \port$3170$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$12  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -6998,8 +7010,8 @@ module \holdfast_8x8.array.pe_1_2 (rst, weight_in, \port$3164$0 , act_in, swap_i
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3164$0 ;
-  wire [15:0] \port$3164$0 ;
+  input [15:0] \port$3170$0 ;
+  wire [15:0] \port$3170$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7016,7 +7028,7 @@ module \holdfast_8x8.array.pe_1_2 (rst, weight_in, \port$3164$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3164$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3170$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7078,13 +7090,13 @@ module \holdfast_8x8.array.pe_1_2 (rst, weight_in, \port$3164$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3164$0 [15], \port$3164$0  };
+  assign sum_in = { \port$3170$0 [15], \port$3170$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_3 (rst, weight_in, \port$3178$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_3 (rst, weight_in, \port$3184$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$13  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7106,8 +7118,8 @@ module \holdfast_8x8.array.pe_1_3 (rst, weight_in, \port$3178$0 , act_in, swap_i
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3178$0 ;
-  wire [15:0] \port$3178$0 ;
+  input [15:0] \port$3184$0 ;
+  wire [15:0] \port$3184$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7124,7 +7136,7 @@ module \holdfast_8x8.array.pe_1_3 (rst, weight_in, \port$3178$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3178$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3184$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7186,13 +7198,13 @@ module \holdfast_8x8.array.pe_1_3 (rst, weight_in, \port$3178$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3178$0 [15], \port$3178$0  };
+  assign sum_in = { \port$3184$0 [15], \port$3184$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_4 (rst, weight_in, \port$3192$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_4 (rst, weight_in, \port$3198$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$14  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7214,8 +7226,8 @@ module \holdfast_8x8.array.pe_1_4 (rst, weight_in, \port$3192$0 , act_in, swap_i
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3192$0 ;
-  wire [15:0] \port$3192$0 ;
+  input [15:0] \port$3198$0 ;
+  wire [15:0] \port$3198$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7232,7 +7244,7 @@ module \holdfast_8x8.array.pe_1_4 (rst, weight_in, \port$3192$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3192$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3198$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7294,13 +7306,13 @@ module \holdfast_8x8.array.pe_1_4 (rst, weight_in, \port$3192$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3192$0 [15], \port$3192$0  };
+  assign sum_in = { \port$3198$0 [15], \port$3198$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_5 (rst, weight_in, \port$3206$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_5 (rst, weight_in, \port$3212$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$15  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7322,8 +7334,8 @@ module \holdfast_8x8.array.pe_1_5 (rst, weight_in, \port$3206$0 , act_in, swap_i
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3206$0 ;
-  wire [15:0] \port$3206$0 ;
+  input [15:0] \port$3212$0 ;
+  wire [15:0] \port$3212$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7340,7 +7352,7 @@ module \holdfast_8x8.array.pe_1_5 (rst, weight_in, \port$3206$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3206$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3212$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7402,13 +7414,13 @@ module \holdfast_8x8.array.pe_1_5 (rst, weight_in, \port$3206$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3206$0 [15], \port$3206$0  };
+  assign sum_in = { \port$3212$0 [15], \port$3212$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_6 (rst, weight_in, \port$3220$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_6 (rst, weight_in, \port$3226$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$16  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7430,8 +7442,8 @@ module \holdfast_8x8.array.pe_1_6 (rst, weight_in, \port$3220$0 , act_in, swap_i
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3220$0 ;
-  wire [15:0] \port$3220$0 ;
+  input [15:0] \port$3226$0 ;
+  wire [15:0] \port$3226$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7448,7 +7460,7 @@ module \holdfast_8x8.array.pe_1_6 (rst, weight_in, \port$3220$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3220$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3226$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7510,13 +7522,13 @@ module \holdfast_8x8.array.pe_1_6 (rst, weight_in, \port$3220$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3220$0 [15], \port$3220$0  };
+  assign sum_in = { \port$3226$0 [15], \port$3226$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_1_7 (rst, weight_in, \port$3234$0 , act_in, swap_in, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_1_7 (rst, weight_in, \port$3240$0 , act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$17  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7537,8 +7549,8 @@ module \holdfast_8x8.array.pe_1_7 (rst, weight_in, \port$3234$0 , act_in, swap_i
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3234$0 ;
-  wire [15:0] \port$3234$0 ;
+  input [15:0] \port$3240$0 ;
+  wire [15:0] \port$3240$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7554,7 +7566,7 @@ module \holdfast_8x8.array.pe_1_7 (rst, weight_in, \port$3234$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3234$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3240$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7616,7 +7628,7 @@ module \holdfast_8x8.array.pe_1_7 (rst, weight_in, \port$3234$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3234$0 [15], \port$3234$0  };
+  assign sum_in = { \port$3240$0 [15], \port$3240$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -8468,7 +8480,7 @@ module \holdfast_8x8.array.pe_2_7 (rst, weight_in, sum_in, act_in, swap_in, part
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$3360$0 , activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$3366$0 , activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$26  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8490,8 +8502,8 @@ module \holdfast_8x8.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$3360$0
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3360$0 ;
-  wire [16:0] \port$3360$0 ;
+  input [16:0] \port$3366$0 ;
+  wire [16:0] \port$3366$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8508,7 +8520,7 @@ module \holdfast_8x8.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$3360$0
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3360$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3366$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8570,13 +8582,13 @@ module \holdfast_8x8.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$3360$0
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3360$0 [16], \port$3360$0  };
+  assign sum_in = { \port$3366$0 [16], \port$3366$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_1 (rst, weight_in, \port$3374$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_1 (rst, weight_in, \port$3380$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$27  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8598,8 +8610,8 @@ module \holdfast_8x8.array.pe_3_1 (rst, weight_in, \port$3374$0 , act_in, swap_i
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3374$0 ;
-  wire [16:0] \port$3374$0 ;
+  input [16:0] \port$3380$0 ;
+  wire [16:0] \port$3380$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8616,7 +8628,7 @@ module \holdfast_8x8.array.pe_3_1 (rst, weight_in, \port$3374$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3374$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3380$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8678,13 +8690,13 @@ module \holdfast_8x8.array.pe_3_1 (rst, weight_in, \port$3374$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3374$0 [16], \port$3374$0  };
+  assign sum_in = { \port$3380$0 [16], \port$3380$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_2 (rst, weight_in, \port$3388$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_2 (rst, weight_in, \port$3394$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$28  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8706,8 +8718,8 @@ module \holdfast_8x8.array.pe_3_2 (rst, weight_in, \port$3388$0 , act_in, swap_i
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3388$0 ;
-  wire [16:0] \port$3388$0 ;
+  input [16:0] \port$3394$0 ;
+  wire [16:0] \port$3394$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8724,7 +8736,7 @@ module \holdfast_8x8.array.pe_3_2 (rst, weight_in, \port$3388$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3388$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3394$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8786,13 +8798,13 @@ module \holdfast_8x8.array.pe_3_2 (rst, weight_in, \port$3388$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3388$0 [16], \port$3388$0  };
+  assign sum_in = { \port$3394$0 [16], \port$3394$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_3 (rst, weight_in, \port$3402$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_3 (rst, weight_in, \port$3408$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$29  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8814,8 +8826,8 @@ module \holdfast_8x8.array.pe_3_3 (rst, weight_in, \port$3402$0 , act_in, swap_i
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3402$0 ;
-  wire [16:0] \port$3402$0 ;
+  input [16:0] \port$3408$0 ;
+  wire [16:0] \port$3408$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8832,7 +8844,7 @@ module \holdfast_8x8.array.pe_3_3 (rst, weight_in, \port$3402$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3402$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3408$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8894,13 +8906,13 @@ module \holdfast_8x8.array.pe_3_3 (rst, weight_in, \port$3402$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3402$0 [16], \port$3402$0  };
+  assign sum_in = { \port$3408$0 [16], \port$3408$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_4 (rst, weight_in, \port$3416$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_4 (rst, weight_in, \port$3422$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$30  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8922,8 +8934,8 @@ module \holdfast_8x8.array.pe_3_4 (rst, weight_in, \port$3416$0 , act_in, swap_i
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3416$0 ;
-  wire [16:0] \port$3416$0 ;
+  input [16:0] \port$3422$0 ;
+  wire [16:0] \port$3422$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8940,7 +8952,7 @@ module \holdfast_8x8.array.pe_3_4 (rst, weight_in, \port$3416$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3416$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3422$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9002,13 +9014,13 @@ module \holdfast_8x8.array.pe_3_4 (rst, weight_in, \port$3416$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3416$0 [16], \port$3416$0  };
+  assign sum_in = { \port$3422$0 [16], \port$3422$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_5 (rst, weight_in, \port$3430$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_5 (rst, weight_in, \port$3436$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$31  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -9030,8 +9042,8 @@ module \holdfast_8x8.array.pe_3_5 (rst, weight_in, \port$3430$0 , act_in, swap_i
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3430$0 ;
-  wire [16:0] \port$3430$0 ;
+  input [16:0] \port$3436$0 ;
+  wire [16:0] \port$3436$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -9048,7 +9060,7 @@ module \holdfast_8x8.array.pe_3_5 (rst, weight_in, \port$3430$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3430$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3436$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9110,13 +9122,13 @@ module \holdfast_8x8.array.pe_3_5 (rst, weight_in, \port$3430$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3430$0 [16], \port$3430$0  };
+  assign sum_in = { \port$3436$0 [16], \port$3436$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_6 (rst, weight_in, \port$3444$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_6 (rst, weight_in, \port$3450$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$32  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -9138,8 +9150,8 @@ module \holdfast_8x8.array.pe_3_6 (rst, weight_in, \port$3444$0 , act_in, swap_i
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3444$0 ;
-  wire [16:0] \port$3444$0 ;
+  input [16:0] \port$3450$0 ;
+  wire [16:0] \port$3450$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -9156,7 +9168,7 @@ module \holdfast_8x8.array.pe_3_6 (rst, weight_in, \port$3444$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3444$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3450$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9218,13 +9230,13 @@ module \holdfast_8x8.array.pe_3_6 (rst, weight_in, \port$3444$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3444$0 [16], \port$3444$0  };
+  assign sum_in = { \port$3450$0 [16], \port$3450$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_3_7 (rst, weight_in, \port$3458$0 , act_in, swap_in, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_3_7 (rst, weight_in, \port$3464$0 , act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$33  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -9245,8 +9257,8 @@ module \holdfast_8x8.array.pe_3_7 (rst, weight_in, \port$3458$0 , act_in, swap_i
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3458$0 ;
-  wire [16:0] \port$3458$0 ;
+  input [16:0] \port$3464$0 ;
+  wire [16:0] \port$3464$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -9262,7 +9274,7 @@ module \holdfast_8x8.array.pe_3_7 (rst, weight_in, \port$3458$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3458$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3464$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9324,7 +9336,7 @@ module \holdfast_8x8.array.pe_3_7 (rst, weight_in, \port$3458$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3458$0 [16], \port$3458$0  };
+  assign sum_in = { \port$3464$0 [16], \port$3464$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -11868,7 +11880,7 @@ module \holdfast_8x8.array.pe_6_7 (rst, weight_in, sum_in, act_in, swap_in, part
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$3808$0 , activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$3814$0 , activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$58  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -11890,8 +11902,8 @@ module \holdfast_8x8.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$3808$0
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3808$0 ;
-  wire [17:0] \port$3808$0 ;
+  input [17:0] \port$3814$0 ;
+  wire [17:0] \port$3814$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -11908,7 +11920,7 @@ module \holdfast_8x8.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$3808$0
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3808$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3814$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -11970,13 +11982,13 @@ module \holdfast_8x8.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$3808$0
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3808$0 [17], \port$3808$0  };
+  assign sum_in = { \port$3814$0 [17], \port$3814$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_1 (rst, weight_in, \port$3822$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_1 (rst, weight_in, \port$3828$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$59  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -11998,8 +12010,8 @@ module \holdfast_8x8.array.pe_7_1 (rst, weight_in, \port$3822$0 , act_in, swap_i
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3822$0 ;
-  wire [17:0] \port$3822$0 ;
+  input [17:0] \port$3828$0 ;
+  wire [17:0] \port$3828$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12016,7 +12028,7 @@ module \holdfast_8x8.array.pe_7_1 (rst, weight_in, \port$3822$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3822$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3828$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12078,13 +12090,13 @@ module \holdfast_8x8.array.pe_7_1 (rst, weight_in, \port$3822$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3822$0 [17], \port$3822$0  };
+  assign sum_in = { \port$3828$0 [17], \port$3828$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_2 (rst, weight_in, \port$3836$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_2 (rst, weight_in, \port$3842$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$60  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12106,8 +12118,8 @@ module \holdfast_8x8.array.pe_7_2 (rst, weight_in, \port$3836$0 , act_in, swap_i
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3836$0 ;
-  wire [17:0] \port$3836$0 ;
+  input [17:0] \port$3842$0 ;
+  wire [17:0] \port$3842$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12124,7 +12136,7 @@ module \holdfast_8x8.array.pe_7_2 (rst, weight_in, \port$3836$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3836$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3842$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12186,13 +12198,13 @@ module \holdfast_8x8.array.pe_7_2 (rst, weight_in, \port$3836$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3836$0 [17], \port$3836$0  };
+  assign sum_in = { \port$3842$0 [17], \port$3842$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_3 (rst, weight_in, \port$3850$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_3 (rst, weight_in, \port$3856$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$61  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12214,8 +12226,8 @@ module \holdfast_8x8.array.pe_7_3 (rst, weight_in, \port$3850$0 , act_in, swap_i
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3850$0 ;
-  wire [17:0] \port$3850$0 ;
+  input [17:0] \port$3856$0 ;
+  wire [17:0] \port$3856$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12232,7 +12244,7 @@ module \holdfast_8x8.array.pe_7_3 (rst, weight_in, \port$3850$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3850$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3856$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12294,13 +12306,13 @@ module \holdfast_8x8.array.pe_7_3 (rst, weight_in, \port$3850$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3850$0 [17], \port$3850$0  };
+  assign sum_in = { \port$3856$0 [17], \port$3856$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_4 (rst, weight_in, \port$3864$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_4 (rst, weight_in, \port$3870$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$62  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12322,8 +12334,8 @@ module \holdfast_8x8.array.pe_7_4 (rst, weight_in, \port$3864$0 , act_in, swap_i
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3864$0 ;
-  wire [17:0] \port$3864$0 ;
+  input [17:0] \port$3870$0 ;
+  wire [17:0] \port$3870$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12340,7 +12352,7 @@ module \holdfast_8x8.array.pe_7_4 (rst, weight_in, \port$3864$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3864$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3870$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12402,13 +12414,13 @@ module \holdfast_8x8.array.pe_7_4 (rst, weight_in, \port$3864$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3864$0 [17], \port$3864$0  };
+  assign sum_in = { \port$3870$0 [17], \port$3870$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_5 (rst, weight_in, \port$3878$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_5 (rst, weight_in, \port$3884$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$63  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12430,8 +12442,8 @@ module \holdfast_8x8.array.pe_7_5 (rst, weight_in, \port$3878$0 , act_in, swap_i
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3878$0 ;
-  wire [17:0] \port$3878$0 ;
+  input [17:0] \port$3884$0 ;
+  wire [17:0] \port$3884$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12448,7 +12460,7 @@ module \holdfast_8x8.array.pe_7_5 (rst, weight_in, \port$3878$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3878$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3884$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12510,13 +12522,13 @@ module \holdfast_8x8.array.pe_7_5 (rst, weight_in, \port$3878$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3878$0 [17], \port$3878$0  };
+  assign sum_in = { \port$3884$0 [17], \port$3884$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_6 (rst, weight_in, \port$3892$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_6 (rst, weight_in, \port$3898$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$64  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12538,8 +12550,8 @@ module \holdfast_8x8.array.pe_7_6 (rst, weight_in, \port$3892$0 , act_in, swap_i
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3892$0 ;
-  wire [17:0] \port$3892$0 ;
+  input [17:0] \port$3898$0 ;
+  wire [17:0] \port$3898$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12556,7 +12568,7 @@ module \holdfast_8x8.array.pe_7_6 (rst, weight_in, \port$3892$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3892$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3898$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12618,13 +12630,13 @@ module \holdfast_8x8.array.pe_7_6 (rst, weight_in, \port$3892$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3892$0 [17], \port$3892$0  };
+  assign sum_in = { \port$3898$0 [17], \port$3898$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8.array.pe_7_7 (rst, weight_in, \port$3906$0 , act_in, swap_in, partial_sum, load, clk);
+module \holdfast_8x8.array.pe_7_7 (rst, weight_in, \port$3912$0 , act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$65  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12645,8 +12657,8 @@ module \holdfast_8x8.array.pe_7_7 (rst, weight_in, \port$3906$0 , act_in, swap_i
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$3906$0 ;
-  wire [17:0] \port$3906$0 ;
+  input [17:0] \port$3912$0 ;
+  wire [17:0] \port$3912$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12662,7 +12674,7 @@ module \holdfast_8x8.array.pe_7_7 (rst, weight_in, \port$3906$0 , act_in, swap_i
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3906$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3912$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12724,7 +12736,7 @@ module \holdfast_8x8.array.pe_7_7 (rst, weight_in, \port$3906$0 , act_in, swap_i
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3906$0 [17], \port$3906$0  };
+  assign sum_in = { \port$3912$0 [17], \port$3912$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -14351,8 +14363,8 @@ module \holdfast_8x8.feeder (rst, streaming, stall_weights, stall_memory, stall_
   reg last_kernel_column = 1'h0;
   reg last_kernel_row = 1'h0;
   reg last_output = 1'h0;
-  input [506:0] layer;
-  wire [506:0] layer;
+  input [514:0] layer;
+  wire [514:0] layer;
   wire [7:0] \layer.add_hi ;
   wire [7:0] \layer.add_lo ;
   wire [23:0] \layer.add_multiplier_a ;
@@ -14402,6 +14414,7 @@ module \holdfast_8x8.feeder (rst, streaming, stall_weights, stall_memory, stall_
   wire [2:0] \layer.stride ;
   wire [3:0] \layer.sub_block ;
   wire [19:0] \layer.weight_base ;
+  wire [7:0] \layer.zero_in ;
   wire [7:0] \layer.zero_out ;
   output load_next;
   reg load_next = 1'h0;
@@ -15176,20 +15189,21 @@ module \holdfast_8x8.feeder (rst, streaming, stall_weights, stall_memory, stall_
   assign \layer.res_base  = layer[327:312];
   assign \layer.res_tiles  = layer[341:328];
   assign \layer.pad_value  = layer[349:342];
-  assign \layer.input_lo  = layer[357:350];
-  assign \layer.input_hi  = layer[365:358];
-  assign \layer.zero_out  = layer[373:366];
-  assign \layer.lo  = layer[381:374];
-  assign \layer.hi  = layer[389:382];
-  assign \layer.res_zero  = layer[397:390];
-  assign \layer.add_zero  = layer[405:398];
-  assign \layer.add_lo  = layer[413:406];
-  assign \layer.add_hi  = layer[421:414];
-  assign \layer.add_shift  = layer[426:422];
-  assign \layer.add_multiplier_a  = layer[450:427];
-  assign \layer.add_multiplier_b  = layer[474:451];
-  assign \layer.res_step_x  = layer[490:475];
-  assign \layer.res_step_y  = layer[506:491];
+  assign \layer.zero_in  = layer[357:350];
+  assign \layer.input_lo  = layer[365:358];
+  assign \layer.input_hi  = layer[373:366];
+  assign \layer.zero_out  = layer[381:374];
+  assign \layer.lo  = layer[389:382];
+  assign \layer.hi  = layer[397:390];
+  assign \layer.res_zero  = layer[405:398];
+  assign \layer.add_zero  = layer[413:406];
+  assign \layer.add_lo  = layer[421:414];
+  assign \layer.add_hi  = layer[429:422];
+  assign \layer.add_shift  = layer[434:430];
+  assign \layer.add_multiplier_a  = layer[458:435];
+  assign \layer.add_multiplier_b  = layer[482:459];
+  assign \layer.res_step_x  = layer[498:483];
+  assign \layer.res_step_y  = layer[514:499];
   assign \token.valid  = token[0];
   assign \token.start  = token[1];
   assign \token.end  = token[2];
@@ -15236,8 +15250,8 @@ module \holdfast_8x8.input_stage (rst, word, \sub_block$3 , pad, act, layer, clk
   wire [7:0] \act[7] ;
   input clk;
   wire clk;
-  input [506:0] layer;
-  wire [506:0] layer;
+  input [514:0] layer;
+  wire [514:0] layer;
   wire [7:0] \layer.add_hi ;
   wire [7:0] \layer.add_lo ;
   wire [23:0] \layer.add_multiplier_a ;
@@ -15287,6 +15301,7 @@ module \holdfast_8x8.input_stage (rst, word, \sub_block$3 , pad, act, layer, clk
   wire [2:0] \layer.stride ;
   wire [3:0] \layer.sub_block ;
   wire [19:0] \layer.weight_base ;
+  wire [7:0] \layer.zero_in ;
   wire [7:0] \layer.zero_out ;
   input pad;
   wire pad;
@@ -15444,20 +15459,21 @@ module \holdfast_8x8.input_stage (rst, word, \sub_block$3 , pad, act, layer, clk
   assign \layer.res_base  = layer[327:312];
   assign \layer.res_tiles  = layer[341:328];
   assign \layer.pad_value  = layer[349:342];
-  assign \layer.input_lo  = layer[357:350];
-  assign \layer.input_hi  = layer[365:358];
-  assign \layer.zero_out  = layer[373:366];
-  assign \layer.lo  = layer[381:374];
-  assign \layer.hi  = layer[389:382];
-  assign \layer.res_zero  = layer[397:390];
-  assign \layer.add_zero  = layer[405:398];
-  assign \layer.add_lo  = layer[413:406];
-  assign \layer.add_hi  = layer[421:414];
-  assign \layer.add_shift  = layer[426:422];
-  assign \layer.add_multiplier_a  = layer[450:427];
-  assign \layer.add_multiplier_b  = layer[474:451];
-  assign \layer.res_step_x  = layer[490:475];
-  assign \layer.res_step_y  = layer[506:491];
+  assign \layer.zero_in  = layer[357:350];
+  assign \layer.input_lo  = layer[365:358];
+  assign \layer.input_hi  = layer[373:366];
+  assign \layer.zero_out  = layer[381:374];
+  assign \layer.lo  = layer[389:382];
+  assign \layer.hi  = layer[397:390];
+  assign \layer.res_zero  = layer[405:398];
+  assign \layer.add_zero  = layer[413:406];
+  assign \layer.add_lo  = layer[421:414];
+  assign \layer.add_hi  = layer[429:422];
+  assign \layer.add_shift  = layer[434:430];
+  assign \layer.add_multiplier_a  = layer[458:435];
+  assign \layer.add_multiplier_b  = layer[482:459];
+  assign \layer.res_step_x  = layer[498:483];
+  assign \layer.res_step_y  = layer[514:499];
   assign \act$11[0]  = act[7:0];
   assign \act$11[1]  = act[15:8];
   assign \act$11[2]  = act[23:16];
@@ -15692,9 +15708,9 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
   wire \i[5] ;
   wire \i[6] ;
   wire \i[7] ;
-  input [506:0] layer;
-  wire [506:0] layer;
-  wire [506:0] \layer$64 ;
+  input [514:0] layer;
+  wire [514:0] layer;
+  wire [514:0] \layer$64 ;
   wire [7:0] \layer$64.add_hi ;
   wire [7:0] \layer$64.add_lo ;
   wire [23:0] \layer$64.add_multiplier_a ;
@@ -15744,6 +15760,7 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
   wire [2:0] \layer$64.stride ;
   wire [3:0] \layer$64.sub_block ;
   wire [19:0] \layer$64.weight_base ;
+  wire [7:0] \layer$64.zero_in ;
   wire [7:0] \layer$64.zero_out ;
   wire [7:0] \layer.add_hi ;
   wire [7:0] \layer.add_lo ;
@@ -15794,6 +15811,7 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
   wire [2:0] \layer.stride ;
   wire [3:0] \layer.sub_block ;
   wire [19:0] \layer.weight_base ;
+  wire [7:0] \layer.zero_in ;
   wire [7:0] \layer.zero_out ;
   wire [8:0] lo;
   wire maximum;
@@ -17162,7 +17180,7 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
   assign codes_token = token_24;
   assign residual_token = token_8;
   assign \layer$64  = layer;
-  assign zero_out = layer[373:366];
+  assign zero_out = layer[381:374];
   assign lo = settings[8:0];
   assign hi = settings[17:9];
   assign enable = 1'h0;
@@ -17450,20 +17468,21 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
   assign \layer.res_base  = layer[327:312];
   assign \layer.res_tiles  = layer[341:328];
   assign \layer.pad_value  = layer[349:342];
-  assign \layer.input_lo  = layer[357:350];
-  assign \layer.input_hi  = layer[365:358];
-  assign \layer.zero_out  = layer[373:366];
-  assign \layer.lo  = layer[381:374];
-  assign \layer.hi  = layer[389:382];
-  assign \layer.res_zero  = layer[397:390];
-  assign \layer.add_zero  = layer[405:398];
-  assign \layer.add_lo  = layer[413:406];
-  assign \layer.add_hi  = layer[421:414];
-  assign \layer.add_shift  = layer[426:422];
-  assign \layer.add_multiplier_a  = layer[450:427];
-  assign \layer.add_multiplier_b  = layer[474:451];
-  assign \layer.res_step_x  = layer[490:475];
-  assign \layer.res_step_y  = layer[506:491];
+  assign \layer.zero_in  = layer[357:350];
+  assign \layer.input_lo  = layer[365:358];
+  assign \layer.input_hi  = layer[373:366];
+  assign \layer.zero_out  = layer[381:374];
+  assign \layer.lo  = layer[389:382];
+  assign \layer.hi  = layer[397:390];
+  assign \layer.res_zero  = layer[405:398];
+  assign \layer.add_zero  = layer[413:406];
+  assign \layer.add_lo  = layer[421:414];
+  assign \layer.add_hi  = layer[429:422];
+  assign \layer.add_shift  = layer[434:430];
+  assign \layer.add_multiplier_a  = layer[458:435];
+  assign \layer.add_multiplier_b  = layer[482:459];
+  assign \layer.res_step_x  = layer[498:483];
+  assign \layer.res_step_y  = layer[514:499];
   assign \parameters.bias  = parameters[23:0];
   assign \parameters.shift  = parameters[29:24];
   assign \parameters.multiplier  = parameters[45:30];
@@ -17531,20 +17550,21 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
   assign \layer$64.res_base  = layer[327:312];
   assign \layer$64.res_tiles  = layer[341:328];
   assign \layer$64.pad_value  = layer[349:342];
-  assign \layer$64.input_lo  = layer[357:350];
-  assign \layer$64.input_hi  = layer[365:358];
-  assign \layer$64.zero_out  = layer[373:366];
-  assign \layer$64.lo  = layer[381:374];
-  assign \layer$64.hi  = layer[389:382];
-  assign \layer$64.res_zero  = layer[397:390];
-  assign \layer$64.add_zero  = layer[405:398];
-  assign \layer$64.add_lo  = layer[413:406];
-  assign \layer$64.add_hi  = layer[421:414];
-  assign \layer$64.add_shift  = layer[426:422];
-  assign \layer$64.add_multiplier_a  = layer[450:427];
-  assign \layer$64.add_multiplier_b  = layer[474:451];
-  assign \layer$64.res_step_x  = layer[490:475];
-  assign \layer$64.res_step_y  = layer[506:491];
+  assign \layer$64.zero_in  = layer[357:350];
+  assign \layer$64.input_lo  = layer[365:358];
+  assign \layer$64.input_hi  = layer[373:366];
+  assign \layer$64.zero_out  = layer[381:374];
+  assign \layer$64.lo  = layer[389:382];
+  assign \layer$64.hi  = layer[397:390];
+  assign \layer$64.res_zero  = layer[405:398];
+  assign \layer$64.add_zero  = layer[413:406];
+  assign \layer$64.add_lo  = layer[421:414];
+  assign \layer$64.add_hi  = layer[429:422];
+  assign \layer$64.add_shift  = layer[434:430];
+  assign \layer$64.add_multiplier_a  = layer[458:435];
+  assign \layer$64.add_multiplier_b  = layer[482:459];
+  assign \layer$64.res_step_x  = layer[498:483];
+  assign \layer$64.res_step_y  = layer[514:499];
   assign \settings.lo  = settings[8:0];
   assign \settings.hi  = settings[17:9];
   assign \settings.residual_zero  = settings[25:18];
@@ -19141,8 +19161,8 @@ module \holdfast_8x8.lanes.layer_setup (rst, settings, layer, clk);
   reg [87:0] \$5 ;
   input clk;
   wire clk;
-  input [506:0] layer;
-  wire [506:0] layer;
+  input [514:0] layer;
+  wire [514:0] layer;
   wire [7:0] \layer.add_hi ;
   wire [7:0] \layer.add_lo ;
   wire [23:0] \layer.add_multiplier_a ;
@@ -19192,6 +19212,7 @@ module \holdfast_8x8.lanes.layer_setup (rst, settings, layer, clk);
   wire [2:0] \layer.stride ;
   wire [3:0] \layer.sub_block ;
   wire [19:0] \layer.weight_base ;
+  wire [7:0] \layer.zero_in ;
   wire [7:0] \layer.zero_out ;
   input rst;
   wire rst;
@@ -19208,28 +19229,28 @@ module \holdfast_8x8.lanes.layer_setup (rst, settings, layer, clk);
   wire [7:0] \settings.residual_zero ;
   always @(posedge clk)
     settings <= \$5 ;
-  assign \$1  = $signed(layer[381:374]) - $signed(layer[373:366]);
-  assign \$2  = $signed(layer[389:382]) - $signed(layer[373:366]);
-  assign \$3  = { layer[442:427], 1'h0 } >> layer[422];
-  assign \$4  = { layer[466:451], 1'h0 } >> layer[422];
+  assign \$1  = $signed(layer[389:382]) - $signed(layer[381:374]);
+  assign \$2  = $signed(layer[397:390]) - $signed(layer[381:374]);
+  assign \$3  = { layer[450:435], 1'h0 } >> layer[430];
+  assign \$4  = { layer[474:459], 1'h0 } >> layer[430];
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$82 ) begin end
     \$5 [8:0] = \$1 ;
     \$5 [17:9] = \$2 ;
-    \$5 [25:18] = layer[397:390];
+    \$5 [25:18] = layer[405:398];
     (* full_case = 32'd1 *)
     if (layer[18]) begin
       \$5 [42:26] = \$3 ;
       \$5 [59:43] = \$4 ;
-      \$5 [63:60] = layer[426:423];
-      \$5 [71:64] = layer[405:398];
-      \$5 [79:72] = layer[413:406];
-      \$5 [87:80] = layer[421:414];
+      \$5 [63:60] = layer[434:431];
+      \$5 [71:64] = layer[413:406];
+      \$5 [79:72] = layer[421:414];
+      \$5 [87:80] = layer[429:422];
     end else begin
       \$5 [42:26] = 17'h00002;
       \$5 [59:43] = 17'h00000;
       \$5 [63:60] = 4'h0;
-      \$5 [71:64] = layer[373:366];
+      \$5 [71:64] = layer[381:374];
       \$5 [79:72] = 8'h80;
       \$5 [87:80] = 8'h7f;
     end
@@ -19282,20 +19303,21 @@ module \holdfast_8x8.lanes.layer_setup (rst, settings, layer, clk);
   assign \layer.res_base  = layer[327:312];
   assign \layer.res_tiles  = layer[341:328];
   assign \layer.pad_value  = layer[349:342];
-  assign \layer.input_lo  = layer[357:350];
-  assign \layer.input_hi  = layer[365:358];
-  assign \layer.zero_out  = layer[373:366];
-  assign \layer.lo  = layer[381:374];
-  assign \layer.hi  = layer[389:382];
-  assign \layer.res_zero  = layer[397:390];
-  assign \layer.add_zero  = layer[405:398];
-  assign \layer.add_lo  = layer[413:406];
-  assign \layer.add_hi  = layer[421:414];
-  assign \layer.add_shift  = layer[426:422];
-  assign \layer.add_multiplier_a  = layer[450:427];
-  assign \layer.add_multiplier_b  = layer[474:451];
-  assign \layer.res_step_x  = layer[490:475];
-  assign \layer.res_step_y  = layer[506:491];
+  assign \layer.zero_in  = layer[357:350];
+  assign \layer.input_lo  = layer[365:358];
+  assign \layer.input_hi  = layer[373:366];
+  assign \layer.zero_out  = layer[381:374];
+  assign \layer.lo  = layer[389:382];
+  assign \layer.hi  = layer[397:390];
+  assign \layer.res_zero  = layer[405:398];
+  assign \layer.add_zero  = layer[413:406];
+  assign \layer.add_lo  = layer[421:414];
+  assign \layer.add_hi  = layer[429:422];
+  assign \layer.add_shift  = layer[434:430];
+  assign \layer.add_multiplier_a  = layer[458:435];
+  assign \layer.add_multiplier_b  = layer[482:459];
+  assign \layer.res_step_x  = layer[498:483];
+  assign \layer.res_step_y  = layer[514:499];
 endmodule
 
 module \holdfast_8x8.lanes.present_skew (rst, i, o, clk);
@@ -25060,8 +25082,8 @@ module \holdfast_8x8.output_writer (rst, token, codes, word, enable, address, la
   wire go;
   wire \go$5 ;
   wire [4:0] lane;
-  input [506:0] layer;
-  wire [506:0] layer;
+  input [514:0] layer;
+  wire [514:0] layer;
   wire [7:0] \layer.add_hi ;
   wire [7:0] \layer.add_lo ;
   wire [23:0] \layer.add_multiplier_a ;
@@ -25111,6 +25133,7 @@ module \holdfast_8x8.output_writer (rst, token, codes, word, enable, address, la
   wire [2:0] \layer.stride ;
   wire [3:0] \layer.sub_block ;
   wire [19:0] \layer.weight_base ;
+  wire [7:0] \layer.zero_in ;
   wire [7:0] \layer.zero_out ;
   wire [2:0] offset;
   input rst;
@@ -25156,7 +25179,7 @@ module \holdfast_8x8.output_writer (rst, token, codes, word, enable, address, la
     .clk(clk),
     .\end (token[2]),
     .go(go),
-    .\port$4969$263 (layer[290:263]),
+    .\port$4975$263 (layer[290:263]),
     .rst(rst),
     .take(take)
   );
@@ -25231,20 +25254,21 @@ module \holdfast_8x8.output_writer (rst, token, codes, word, enable, address, la
   assign \layer.res_base  = layer[327:312];
   assign \layer.res_tiles  = layer[341:328];
   assign \layer.pad_value  = layer[349:342];
-  assign \layer.input_lo  = layer[357:350];
-  assign \layer.input_hi  = layer[365:358];
-  assign \layer.zero_out  = layer[373:366];
-  assign \layer.lo  = layer[381:374];
-  assign \layer.hi  = layer[389:382];
-  assign \layer.res_zero  = layer[397:390];
-  assign \layer.add_zero  = layer[405:398];
-  assign \layer.add_lo  = layer[413:406];
-  assign \layer.add_hi  = layer[421:414];
-  assign \layer.add_shift  = layer[426:422];
-  assign \layer.add_multiplier_a  = layer[450:427];
-  assign \layer.add_multiplier_b  = layer[474:451];
-  assign \layer.res_step_x  = layer[490:475];
-  assign \layer.res_step_y  = layer[506:491];
+  assign \layer.zero_in  = layer[357:350];
+  assign \layer.input_lo  = layer[365:358];
+  assign \layer.input_hi  = layer[373:366];
+  assign \layer.zero_out  = layer[381:374];
+  assign \layer.lo  = layer[389:382];
+  assign \layer.hi  = layer[397:390];
+  assign \layer.res_zero  = layer[405:398];
+  assign \layer.add_zero  = layer[413:406];
+  assign \layer.add_lo  = layer[421:414];
+  assign \layer.add_hi  = layer[429:422];
+  assign \layer.add_shift  = layer[434:430];
+  assign \layer.add_multiplier_a  = layer[458:435];
+  assign \layer.add_multiplier_b  = layer[482:459];
+  assign \layer.res_step_x  = layer[498:483];
+  assign \layer.res_step_y  = layer[514:499];
   assign \token.valid  = token[0];
   assign \token.start  = token[1];
   assign \token.end  = token[2];
@@ -25285,7 +25309,7 @@ module \holdfast_8x8.output_writer (rst, token, codes, word, enable, address, la
   assign \$1  = 1'h1;
 endmodule
 
-module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4969$263 , go, clk);
+module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4975$263 , go, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$110  = 0;
   wire [16:0] \$1 ;
   wire [16:0] \$2 ;
@@ -25315,8 +25339,8 @@ module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4969$2
   wire go;
   reg [15:0] next_base;
   reg [15:0] pointer = 16'h0000;
-  input [27:0] \port$4969$263 ;
-  wire [27:0] \port$4969$263 ;
+  input [27:0] \port$4975$263 ;
+  wire [27:0] \port$4975$263 ;
   input rst;
   wire rst;
   wire [15:0] step_x;
@@ -25325,7 +25349,7 @@ module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4969$2
   reg [13:0] tile = 14'h0000;
   reg [15:0] tile_base = 16'h0000;
   assign \$1  = tile_base + 1'h1;
-  assign \$2  = pointer + \port$4969$263 [11:0];
+  assign \$2  = pointer + \port$4975$263 [11:0];
   assign \$3  = take & \end ;
   assign \$4  = go | \$3 ;
   assign \$5  = tile + 1'h1;
@@ -25340,7 +25364,7 @@ module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4969$2
     if (\$auto$verilog_backend.cc:2355:dump_module$110 ) begin end
     next_base = \$1 [15:0];
     if (go) begin
-      next_base = \port$4969$263 [27:12];
+      next_base = \port$4975$263 [27:12];
     end
   end
   always @* begin
@@ -25376,8 +25400,8 @@ module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4969$2
       \$9  = 14'h0000;
     end
   end
-  assign base = \port$4969$263 [27:12];
-  assign step_x = { 4'h0, \port$4969$263 [11:0] };
+  assign base = \port$4975$263 [27:12];
+  assign step_x = { 4'h0, \port$4975$263 [11:0] };
   assign \address[0]  = address[15:0];
   assign \address[1]  = address[31:16];
   assign \address[2]  = address[47:32];
@@ -25524,8 +25548,8 @@ module \holdfast_8x8.residual_reader (rst, word, active, token, present, codes, 
   wire go;
   wire \go$7 ;
   wire [4:0] lane;
-  input [506:0] layer;
-  wire [506:0] layer;
+  input [514:0] layer;
+  wire [514:0] layer;
   wire [7:0] \layer.add_hi ;
   wire [7:0] \layer.add_lo ;
   wire [23:0] \layer.add_multiplier_a ;
@@ -25575,6 +25599,7 @@ module \holdfast_8x8.residual_reader (rst, word, active, token, present, codes, 
   wire [2:0] \layer.stride ;
   wire [3:0] \layer.sub_block ;
   wire [19:0] \layer.weight_base ;
+  wire [7:0] \layer.zero_in ;
   wire [7:0] \layer.zero_out ;
   reg [2:0] offset = 3'h0;
   wire [2:0] \offset$20 ;
@@ -25626,7 +25651,7 @@ module \holdfast_8x8.residual_reader (rst, word, active, token, present, codes, 
     .columns(layer[228:220]),
     .\end (token[2]),
     .go(go),
-    .\port$4969$475 (layer[506:475]),
+    .\port$4975$483 (layer[514:483]),
     .rst(rst),
     .take(take),
     .tile(tile)
@@ -25671,8 +25696,8 @@ module \holdfast_8x8.residual_reader (rst, word, active, token, present, codes, 
   end
   assign base = layer[327:312];
   assign lane = layer[311:307];
-  assign step_x = layer[490:475];
-  assign step_y = layer[506:491];
+  assign step_x = layer[498:483];
+  assign step_y = layer[514:499];
   assign columns = layer[228:220];
   assign \go$7  = go;
   assign \end  = token[2];
@@ -25715,20 +25740,21 @@ module \holdfast_8x8.residual_reader (rst, word, active, token, present, codes, 
   assign \layer.res_base  = layer[327:312];
   assign \layer.res_tiles  = layer[341:328];
   assign \layer.pad_value  = layer[349:342];
-  assign \layer.input_lo  = layer[357:350];
-  assign \layer.input_hi  = layer[365:358];
-  assign \layer.zero_out  = layer[373:366];
-  assign \layer.lo  = layer[381:374];
-  assign \layer.hi  = layer[389:382];
-  assign \layer.res_zero  = layer[397:390];
-  assign \layer.add_zero  = layer[405:398];
-  assign \layer.add_lo  = layer[413:406];
-  assign \layer.add_hi  = layer[421:414];
-  assign \layer.add_shift  = layer[426:422];
-  assign \layer.add_multiplier_a  = layer[450:427];
-  assign \layer.add_multiplier_b  = layer[474:451];
-  assign \layer.res_step_x  = layer[490:475];
-  assign \layer.res_step_y  = layer[506:491];
+  assign \layer.zero_in  = layer[357:350];
+  assign \layer.input_lo  = layer[365:358];
+  assign \layer.input_hi  = layer[373:366];
+  assign \layer.zero_out  = layer[381:374];
+  assign \layer.lo  = layer[389:382];
+  assign \layer.hi  = layer[397:390];
+  assign \layer.res_zero  = layer[405:398];
+  assign \layer.add_zero  = layer[413:406];
+  assign \layer.add_lo  = layer[421:414];
+  assign \layer.add_hi  = layer[429:422];
+  assign \layer.add_shift  = layer[434:430];
+  assign \layer.add_multiplier_a  = layer[458:435];
+  assign \layer.add_multiplier_b  = layer[482:459];
+  assign \layer.res_step_x  = layer[498:483];
+  assign \layer.res_step_y  = layer[514:499];
   assign \token.valid  = token[0];
   assign \token.start  = token[1];
   assign \token.end  = token[2];
@@ -25776,7 +25802,7 @@ module \holdfast_8x8.residual_reader (rst, word, active, token, present, codes, 
   assign \word[7]  = word[63:56];
 endmodule
 
-module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, columns, base, \port$4969$475 , go, clk);
+module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, columns, base, \port$4975$483 , go, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$113  = 0;
   wire [16:0] \$1 ;
   wire [14:0] \$10 ;
@@ -25818,8 +25844,8 @@ module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, colu
   reg [15:0] next_base;
   wire [15:0] next_row;
   reg [15:0] pointer = 16'h0000;
-  input [31:0] \port$4969$475 ;
-  wire [31:0] \port$4969$475 ;
+  input [31:0] \port$4975$483 ;
+  wire [31:0] \port$4975$483 ;
   reg [15:0] row = 16'h0000;
   input rst;
   wire rst;
@@ -25831,8 +25857,8 @@ module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, colu
   reg [13:0] tile = 14'h0000;
   reg [15:0] tile_base = 16'h0000;
   assign \$1  = tile_base + 1'h1;
-  assign \$2  = row + \port$4969$475 [31:16];
-  assign \$3  = pointer + \port$4969$475 [15:0];
+  assign \$2  = row + \port$4975$483 [31:16];
+  assign \$3  = pointer + \port$4975$483 [15:0];
   assign \$4  = column - 1'h1;
   assign \$5  = column == 1'h1;
   assign \$6  = take & \end ;
@@ -25928,8 +25954,8 @@ module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, colu
     end
   end
   assign next_row = \$2 [15:0];
-  assign step_y = \port$4969$475 [31:16];
-  assign step_x = \port$4969$475 [15:0];
+  assign step_y = \port$4975$483 [31:16];
+  assign step_x = \port$4975$483 [15:0];
   assign \address[0]  = address[15:0];
   assign \address[1]  = address[31:16];
   assign \address[2]  = address[47:32];
@@ -25959,30 +25985,30 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
   wire \$103 ;
   wire \$104 ;
   wire \$105 ;
-  wire [6:0] \$106 ;
+  wire \$106 ;
   wire \$107 ;
   wire \$108 ;
   wire \$109 ;
   wire \$11 ;
-  wire \$110 ;
-  wire [16:0] \$111 ;
-  wire [16:0] \$112 ;
+  wire [6:0] \$110 ;
+  wire \$111 ;
+  wire \$112 ;
   wire \$113 ;
   wire \$114 ;
-  wire \$115 ;
-  reg \$116 ;
-  reg \$117 ;
-  reg [7:0] \$118 ;
-  reg [15:0] \$119 ;
+  wire [16:0] \$115 ;
+  wire [16:0] \$116 ;
+  wire \$117 ;
+  wire \$118 ;
+  wire \$119 ;
   wire \$12 ;
-  reg [15:0] \$120 ;
-  reg [4:0] \$121 ;
-  reg \$122 ;
-  reg [2:0] \$123 ;
-  reg [31:0] \$124 ;
-  reg [31:0] \$125 ;
-  reg [31:0] \$126 ;
-  reg [31:0] \$127 ;
+  reg \$120 ;
+  reg \$121 ;
+  reg [7:0] \$122 ;
+  reg [15:0] \$123 ;
+  reg [15:0] \$124 ;
+  reg [4:0] \$125 ;
+  reg \$126 ;
+  reg [2:0] \$127 ;
   reg [31:0] \$128 ;
   reg [31:0] \$129 ;
   wire \$13 ;
@@ -25998,7 +26024,12 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
   reg [31:0] \$139 ;
   wire \$14 ;
   reg [31:0] \$140 ;
-  reg [5:0] \$141 ;
+  reg [31:0] \$141 ;
+  reg [31:0] \$142 ;
+  reg [31:0] \$143 ;
+  reg [31:0] \$144 ;
+  reg [31:0] \$145 ;
+  reg [5:0] \$146 ;
   wire \$15 ;
   wire \$16 ;
   wire \$17 ;
@@ -26067,19 +26098,19 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
   wire \$74 ;
   wire \$75 ;
   wire \$76 ;
-  wire [16:0] \$77 ;
+  wire \$77 ;
   wire \$78 ;
   wire \$79 ;
   wire \$8 ;
-  wire \$80 ;
+  wire [16:0] \$80 ;
   wire \$81 ;
   wire \$82 ;
   wire \$83 ;
-  wire [5:0] \$84 ;
-  wire [5:0] \$85 ;
+  wire \$84 ;
+  wire \$85 ;
   wire \$86 ;
-  wire \$87 ;
-  wire \$88 ;
+  wire [5:0] \$87 ;
+  wire [5:0] \$88 ;
   wire \$89 ;
   wire \$9 ;
   wire \$90 ;
@@ -26128,8 +26159,8 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
   reg illegal = 1'h0;
   output [15:0] index;
   reg [15:0] index = 16'h0000;
-  output [506:0] layer;
-  wire [506:0] layer;
+  output [514:0] layer;
+  wire [514:0] layer;
   wire [7:0] \layer.add_hi ;
   wire [7:0] \layer.add_lo ;
   wire [23:0] \layer.add_multiplier_a ;
@@ -26179,6 +26210,7 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
   wire [2:0] \layer.stride ;
   wire [3:0] \layer.sub_block ;
   wire [19:0] \layer.weight_base ;
+  wire [7:0] \layer.zero_in ;
   wire [7:0] \layer.zero_out ;
   input [15:0] ready;
   wire [15:0] ready;
@@ -26204,6 +26236,7 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
   reg [31:0] word_14 = 32'd0;
   reg [31:0] word_15 = 32'd0;
   reg [31:0] word_16 = 32'd0;
+  reg [31:0] word_17 = 32'd0;
   reg [31:0] word_2 = 32'd0;
   reg [31:0] word_3 = 32'd0;
   reg [31:0] word_4 = 32'd0;
@@ -26283,99 +26316,105 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
   assign \$72  = $signed(layer[421:414]) < $signed(8'h80);
   assign \$73  = $signed(layer[421:414]) > $signed(8'h7f);
   assign \$74  = \$72  | \$73 ;
-  assign \$75  = | { \$74 , \$71 , \$68 , \$65 , \$62 , \$59 , \$56 , \$53 , \$50 , \$47 , \$44 , \$42 , \$40 , \$38 , \$35 , \$32 , \$31 , \$29 , \$28 , \$27 , \$26 , \$25 , \$24 , \$23 , \$22 , \$21 , \$20 , \$19 , \$18 , \$16  };
-  assign \$76  = ! count;
-  assign \$77  = first + count;
-  assign \$78  = \$77  > 7'h40;
-  assign \$79  = \$76  | \$78 ;
-  assign \$80  = ! fetch;
-  assign \$81  = \$11  & \$80 ;
-  assign \$82  = index >= ready;
-  assign \$83  = \$81  & \$82 ;
-  assign \$84  = fetch + 1'h1;
-  assign \$85  = \$83  ? 6'h00 : \$84 ;
-  assign \$86  = fetch == 1'h1;
-  assign \$87  = fetch == 2'h2;
-  assign \$88  = fetch == 2'h3;
-  assign \$89  = fetch == 3'h4;
-  assign \$90  = fetch == 3'h5;
-  assign \$91  = fetch == 3'h6;
-  assign \$92  = fetch == 3'h7;
-  assign \$93  = fetch == 4'h8;
-  assign \$94  = fetch == 4'h9;
-  assign \$95  = fetch == 4'ha;
-  assign \$96  = fetch == 4'hb;
-  assign \$97  = fetch == 4'hc;
-  assign \$98  = fetch == 4'hd;
-  assign \$99  = fetch == 4'he;
-  assign \$100  = fetch == 4'hf;
-  assign \$101  = fetch == 5'h10;
-  assign \$102  = fetch == 5'h11;
-  assign \$103  = fetch == 5'h11;
-  assign \$104  = | { fault_accumulator, fault_residual, fault_output, fault_parameter, fault_weight, fault_activation };
-  assign \$105  = feeder_done | \$104 ;
-  assign \$106  = drain - 1'h1;
-  assign \$107  = drain == 1'h1;
-  assign \$108  = remaining == 1'h1;
-  assign \$109  = | status;
-  assign \$110  = \$108  | \$109 ;
-  assign \$111  = index + 1'h1;
-  assign \$112  = remaining - 1'h1;
-  assign \$113  = \$14  | \$15 ;
-  assign \$114  = ! status;
-  assign \$115  = \$113  & \$114 ;
+  assign \$75  = $signed(layer[429:422]) < $signed(8'h80);
+  assign \$76  = $signed(layer[429:422]) > $signed(8'h7f);
+  assign \$77  = \$75  | \$76 ;
+  assign \$78  = | { \$77 , \$74 , \$71 , \$68 , \$65 , \$62 , \$59 , \$56 , \$53 , \$50 , \$47 , \$44 , \$42 , \$40 , \$38 , \$35 , \$32 , \$31 , \$29 , \$28 , \$27 , \$26 , \$25 , \$24 , \$23 , \$22 , \$21 , \$20 , \$19 , \$18 , \$16  };
+  assign \$79  = ! count;
+  assign \$80  = first + count;
+  assign \$81  = \$80  > 7'h40;
+  assign \$82  = \$79  | \$81 ;
+  assign \$83  = ! fetch;
+  assign \$84  = \$11  & \$83 ;
+  assign \$85  = index >= ready;
+  assign \$86  = \$84  & \$85 ;
+  assign \$87  = fetch + 1'h1;
+  assign \$88  = \$86  ? 6'h00 : \$87 ;
+  assign \$89  = fetch == 1'h1;
+  assign \$90  = fetch == 2'h2;
+  assign \$91  = fetch == 2'h3;
+  assign \$92  = fetch == 3'h4;
+  assign \$93  = fetch == 3'h5;
+  assign \$94  = fetch == 3'h6;
+  assign \$95  = fetch == 3'h7;
+  assign \$96  = fetch == 4'h8;
+  assign \$97  = fetch == 4'h9;
+  assign \$98  = fetch == 4'ha;
+  assign \$99  = fetch == 4'hb;
+  assign \$100  = fetch == 4'hc;
+  assign \$101  = fetch == 4'hd;
+  assign \$102  = fetch == 4'he;
+  assign \$103  = fetch == 4'hf;
+  assign \$104  = fetch == 5'h10;
+  assign \$105  = fetch == 5'h11;
+  assign \$106  = fetch == 5'h12;
+  assign \$107  = fetch == 5'h12;
+  assign \$108  = | { fault_accumulator, fault_residual, fault_output, fault_parameter, fault_weight, fault_activation };
+  assign \$109  = feeder_done | \$108 ;
+  assign \$110  = drain - 1'h1;
+  assign \$111  = drain == 1'h1;
+  assign \$112  = remaining == 1'h1;
+  assign \$113  = | status;
+  assign \$114  = \$112  | \$113 ;
+  assign \$115  = index + 1'h1;
+  assign \$116  = remaining - 1'h1;
+  assign \$117  = \$14  | \$15 ;
+  assign \$118  = ! status;
+  assign \$119  = \$117  & \$118 ;
   always @(posedge clk)
-    illegal <= \$116 ;
+    illegal <= \$120 ;
   always @(posedge clk)
-    done <= \$117 ;
+    done <= \$121 ;
   always @(posedge clk)
-    status <= \$118 ;
+    status <= \$122 ;
   always @(posedge clk)
-    index <= \$119 ;
+    index <= \$123 ;
   always @(posedge clk)
-    remaining <= \$120 ;
+    remaining <= \$124 ;
   always @(posedge clk)
-    fetch <= \$121 ;
+    fetch <= \$125 ;
   always @(posedge clk)
-    busy <= \$122 ;
+    busy <= \$126 ;
   always @(posedge clk)
-    fsm_state <= \$123 ;
+    fsm_state <= \$127 ;
   always @(posedge clk)
-    word_0 <= \$124 ;
+    word_0 <= \$128 ;
   always @(posedge clk)
-    word_1 <= \$125 ;
+    word_1 <= \$129 ;
   always @(posedge clk)
-    word_2 <= \$126 ;
+    word_2 <= \$130 ;
   always @(posedge clk)
-    word_3 <= \$127 ;
+    word_3 <= \$131 ;
   always @(posedge clk)
-    word_4 <= \$128 ;
+    word_4 <= \$132 ;
   always @(posedge clk)
-    word_5 <= \$129 ;
+    word_5 <= \$133 ;
   always @(posedge clk)
-    word_6 <= \$130 ;
+    word_6 <= \$134 ;
   always @(posedge clk)
-    word_7 <= \$131 ;
+    word_7 <= \$135 ;
   always @(posedge clk)
-    word_8 <= \$132 ;
+    word_8 <= \$136 ;
   always @(posedge clk)
-    word_9 <= \$133 ;
+    word_9 <= \$137 ;
   always @(posedge clk)
-    word_10 <= \$134 ;
+    word_10 <= \$138 ;
   always @(posedge clk)
-    word_11 <= \$135 ;
+    word_11 <= \$139 ;
   always @(posedge clk)
-    word_12 <= \$136 ;
+    word_12 <= \$140 ;
   always @(posedge clk)
-    word_13 <= \$137 ;
+    word_13 <= \$141 ;
   always @(posedge clk)
-    word_14 <= \$138 ;
+    word_14 <= \$142 ;
   always @(posedge clk)
-    word_15 <= \$139 ;
+    word_15 <= \$143 ;
   always @(posedge clk)
-    word_16 <= \$140 ;
+    word_16 <= \$144 ;
   always @(posedge clk)
-    drain <= \$141 ;
+    word_17 <= \$145 ;
+  always @(posedge clk)
+    drain <= \$146 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     go = 1'h0;
@@ -26408,90 +26447,90 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$116  = \$75 ;
+    \$120  = \$78 ;
     if (rst) begin
-      \$116  = 1'h0;
+      \$120  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$117  = done;
+    \$121  = done;
     casez (fsm_state)
       3'h2:
           if (start) begin
-            \$117  = 1'h0;
-            if (\$79 ) begin
-              \$117  = 1'h1;
+            \$121  = 1'h0;
+            if (\$82 ) begin
+              \$121  = 1'h1;
             end
           end
       3'h0:
           /* empty */;
       3'h1:
           if (illegal) begin
-            \$117  = 1'h1;
+            \$121  = 1'h1;
           end
       3'h3:
           /* empty */;
       3'h4:
-          if (\$107 ) begin
-            if (\$110 ) begin
-              \$117  = 1'h1;
+          if (\$111 ) begin
+            if (\$114 ) begin
+              \$121  = 1'h1;
             end
           end
     endcase
     if (rst) begin
-      \$117  = 1'h0;
+      \$121  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$118  = status;
+    \$122  = status;
     casez (fsm_state)
       3'h2:
           if (start) begin
-            \$118  = 8'h00;
-            if (\$79 ) begin
-              \$118  = 8'h08;
+            \$122  = 8'h00;
+            if (\$82 ) begin
+              \$122  = 8'h08;
             end
           end
       3'h0:
           /* empty */;
       3'h1:
           if (illegal) begin
-            \$118  = 8'h01;
+            \$122  = 8'h01;
           end
     endcase
-    if (\$115 ) begin
+    if (\$119 ) begin
       if (fault_activation) begin
-        \$118  = 8'h02;
+        \$122  = 8'h02;
       end
       if (fault_weight) begin
-        \$118  = 8'h03;
+        \$122  = 8'h03;
       end
       if (fault_parameter) begin
-        \$118  = 8'h04;
+        \$122  = 8'h04;
       end
       if (fault_output) begin
-        \$118  = 8'h05;
+        \$122  = 8'h05;
       end
       if (fault_residual) begin
-        \$118  = 8'h06;
+        \$122  = 8'h06;
       end
       if (fault_accumulator) begin
-        \$118  = 8'h07;
+        \$122  = 8'h07;
       end
     end
     if (rst) begin
-      \$118  = 8'h00;
+      \$122  = 8'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$119  = index;
+    \$123  = index;
     casez (fsm_state)
       3'h2:
           if (start) begin
-            \$119  = first;
+            \$123  = first;
           end
       3'h0:
           /* empty */;
@@ -26500,25 +26539,25 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
       3'h3:
           /* empty */;
       3'h4:
-          if (\$107 ) begin
+          if (\$111 ) begin
             (* full_case = 32'd1 *)
-            if (\$110 ) begin
+            if (\$114 ) begin
             end else begin
-              \$119  = \$111 [15:0];
+              \$123  = \$115 [15:0];
             end
           end
     endcase
     if (rst) begin
-      \$119  = 16'h0000;
+      \$123  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$120  = remaining;
+    \$124  = remaining;
     casez (fsm_state)
       3'h2:
           if (start) begin
-            \$120  = count;
+            \$124  = count;
           end
       3'h0:
           /* empty */;
@@ -26527,179 +26566,119 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
       3'h3:
           /* empty */;
       3'h4:
-          if (\$107 ) begin
+          if (\$111 ) begin
             (* full_case = 32'd1 *)
-            if (\$110 ) begin
+            if (\$114 ) begin
             end else begin
-              \$120  = \$112 [15:0];
+              \$124  = \$116 [15:0];
             end
           end
     endcase
     if (rst) begin
-      \$120  = 16'h0000;
+      \$124  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$121  = fetch;
+    \$125  = fetch;
     casez (fsm_state)
       3'h2:
           if (start) begin
-            \$121  = 5'h00;
+            \$125  = 5'h00;
           end
       3'h0:
-          \$121  = \$85 [4:0];
+          \$125  = \$88 [4:0];
       3'h1:
           /* empty */;
       3'h3:
           /* empty */;
       3'h4:
-          if (\$107 ) begin
-            \$121  = 5'h00;
+          if (\$111 ) begin
+            \$125  = 5'h00;
           end
     endcase
     if (rst) begin
-      \$121  = 5'h00;
+      \$125  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$122  = busy;
+    \$126  = busy;
     casez (fsm_state)
       3'h2:
           if (start) begin
-            \$122  = 1'h1;
-            if (\$79 ) begin
-              \$122  = 1'h0;
+            \$126  = 1'h1;
+            if (\$82 ) begin
+              \$126  = 1'h0;
             end
           end
       3'h0:
           /* empty */;
       3'h1:
           if (illegal) begin
-            \$122  = 1'h0;
+            \$126  = 1'h0;
           end
       3'h3:
           /* empty */;
       3'h4:
-          if (\$107 ) begin
-            if (\$110 ) begin
-              \$122  = 1'h0;
+          if (\$111 ) begin
+            if (\$114 ) begin
+              \$126  = 1'h0;
             end
           end
     endcase
     if (rst) begin
-      \$122  = 1'h0;
+      \$126  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$123  = fsm_state;
+    \$127  = fsm_state;
     casez (fsm_state)
       3'h2:
           if (start) begin
-            \$123  = 3'h0;
-            if (\$79 ) begin
-              \$123  = 3'h2;
+            \$127  = 3'h0;
+            if (\$82 ) begin
+              \$127  = 3'h2;
             end
           end
       3'h0:
-          if (\$103 ) begin
-            \$123  = 3'h1;
+          if (\$107 ) begin
+            \$127  = 3'h1;
           end
       3'h1:
           (* full_case = 32'd1 *)
           if (illegal) begin
-            \$123  = 3'h2;
+            \$127  = 3'h2;
           end else begin
-            \$123  = 3'h3;
+            \$127  = 3'h3;
           end
       3'h3:
-          if (\$105 ) begin
-            \$123  = 3'h4;
+          if (\$109 ) begin
+            \$127  = 3'h4;
           end
       3'h4:
-          if (\$107 ) begin
+          if (\$111 ) begin
             (* full_case = 32'd1 *)
-            if (\$110 ) begin
-              \$123  = 3'h2;
+            if (\$114 ) begin
+              \$127  = 3'h2;
             end else begin
-              \$123  = 3'h0;
+              \$127  = 3'h0;
             end
           end
     endcase
     if (rst) begin
-      \$123  = 3'h2;
+      \$127  = 3'h2;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$124  = word_0;
-    casez (fsm_state)
-      3'h2:
-          /* empty */;
-      3'h0:
-          if (\$86 ) begin
-            \$124  = word;
-          end
-    endcase
-    if (rst) begin
-      \$124  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$125  = word_1;
-    casez (fsm_state)
-      3'h2:
-          /* empty */;
-      3'h0:
-          if (\$87 ) begin
-            \$125  = word;
-          end
-    endcase
-    if (rst) begin
-      \$125  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$126  = word_2;
-    casez (fsm_state)
-      3'h2:
-          /* empty */;
-      3'h0:
-          if (\$88 ) begin
-            \$126  = word;
-          end
-    endcase
-    if (rst) begin
-      \$126  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$127  = word_3;
+    \$128  = word_0;
     casez (fsm_state)
       3'h2:
           /* empty */;
       3'h0:
           if (\$89 ) begin
-            \$127  = word;
-          end
-    endcase
-    if (rst) begin
-      \$127  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$128  = word_4;
-    casez (fsm_state)
-      3'h2:
-          /* empty */;
-      3'h0:
-          if (\$90 ) begin
             \$128  = word;
           end
     endcase
@@ -26709,12 +26688,12 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$129  = word_5;
+    \$129  = word_1;
     casez (fsm_state)
       3'h2:
           /* empty */;
       3'h0:
-          if (\$91 ) begin
+          if (\$90 ) begin
             \$129  = word;
           end
     endcase
@@ -26724,12 +26703,12 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$130  = word_6;
+    \$130  = word_2;
     casez (fsm_state)
       3'h2:
           /* empty */;
       3'h0:
-          if (\$92 ) begin
+          if (\$91 ) begin
             \$130  = word;
           end
     endcase
@@ -26739,12 +26718,12 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$131  = word_7;
+    \$131  = word_3;
     casez (fsm_state)
       3'h2:
           /* empty */;
       3'h0:
-          if (\$93 ) begin
+          if (\$92 ) begin
             \$131  = word;
           end
     endcase
@@ -26754,12 +26733,12 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$132  = word_8;
+    \$132  = word_4;
     casez (fsm_state)
       3'h2:
           /* empty */;
       3'h0:
-          if (\$94 ) begin
+          if (\$93 ) begin
             \$132  = word;
           end
     endcase
@@ -26769,12 +26748,12 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$133  = word_9;
+    \$133  = word_5;
     casez (fsm_state)
       3'h2:
           /* empty */;
       3'h0:
-          if (\$95 ) begin
+          if (\$94 ) begin
             \$133  = word;
           end
     endcase
@@ -26784,12 +26763,12 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$134  = word_10;
+    \$134  = word_6;
     casez (fsm_state)
       3'h2:
           /* empty */;
       3'h0:
-          if (\$96 ) begin
+          if (\$95 ) begin
             \$134  = word;
           end
     endcase
@@ -26799,12 +26778,12 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$135  = word_11;
+    \$135  = word_7;
     casez (fsm_state)
       3'h2:
           /* empty */;
       3'h0:
-          if (\$97 ) begin
+          if (\$96 ) begin
             \$135  = word;
           end
     endcase
@@ -26814,12 +26793,12 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$136  = word_12;
+    \$136  = word_8;
     casez (fsm_state)
       3'h2:
           /* empty */;
       3'h0:
-          if (\$98 ) begin
+          if (\$97 ) begin
             \$136  = word;
           end
     endcase
@@ -26829,12 +26808,12 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$137  = word_13;
+    \$137  = word_9;
     casez (fsm_state)
       3'h2:
           /* empty */;
       3'h0:
-          if (\$99 ) begin
+          if (\$98 ) begin
             \$137  = word;
           end
     endcase
@@ -26844,12 +26823,12 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$138  = word_14;
+    \$138  = word_10;
     casez (fsm_state)
       3'h2:
           /* empty */;
       3'h0:
-          if (\$100 ) begin
+          if (\$99 ) begin
             \$138  = word;
           end
     endcase
@@ -26859,12 +26838,12 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$139  = word_15;
+    \$139  = word_11;
     casez (fsm_state)
       3'h2:
           /* empty */;
       3'h0:
-          if (\$101 ) begin
+          if (\$100 ) begin
             \$139  = word;
           end
     endcase
@@ -26874,12 +26853,12 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$140  = word_16;
+    \$140  = word_12;
     casez (fsm_state)
       3'h2:
           /* empty */;
       3'h0:
-          if (\$102 ) begin
+          if (\$101 ) begin
             \$140  = word;
           end
     endcase
@@ -26889,21 +26868,96 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$141  = drain;
+    \$141  = word_13;
+    casez (fsm_state)
+      3'h2:
+          /* empty */;
+      3'h0:
+          if (\$102 ) begin
+            \$141  = word;
+          end
+    endcase
+    if (rst) begin
+      \$141  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
+    \$142  = word_14;
+    casez (fsm_state)
+      3'h2:
+          /* empty */;
+      3'h0:
+          if (\$103 ) begin
+            \$142  = word;
+          end
+    endcase
+    if (rst) begin
+      \$142  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
+    \$143  = word_15;
+    casez (fsm_state)
+      3'h2:
+          /* empty */;
+      3'h0:
+          if (\$104 ) begin
+            \$143  = word;
+          end
+    endcase
+    if (rst) begin
+      \$143  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
+    \$144  = word_16;
+    casez (fsm_state)
+      3'h2:
+          /* empty */;
+      3'h0:
+          if (\$105 ) begin
+            \$144  = word;
+          end
+    endcase
+    if (rst) begin
+      \$144  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
+    \$145  = word_17;
+    casez (fsm_state)
+      3'h2:
+          /* empty */;
+      3'h0:
+          if (\$106 ) begin
+            \$145  = word;
+          end
+    endcase
+    if (rst) begin
+      \$145  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
+    \$146  = drain;
     casez (fsm_state)
       3'h2:
           /* empty */;
       3'h0:
           /* empty */;
       3'h1:
-          \$141  = 6'h23;
+          \$146  = 6'h23;
       3'h3:
           /* empty */;
       3'h4:
-          \$141  = \$106 [5:0];
+          \$146  = \$110 [5:0];
     endcase
     if (rst) begin
-      \$141  = 6'h00;
+      \$146  = 6'h00;
     end
   end
   assign address = { index[5:0], fetch };
@@ -26943,25 +26997,27 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
   assign \layer.res_base  = layer[327:312];
   assign \layer.res_tiles  = layer[341:328];
   assign \layer.pad_value  = layer[349:342];
-  assign \layer.input_lo  = layer[357:350];
-  assign \layer.input_hi  = layer[365:358];
-  assign \layer.zero_out  = layer[373:366];
-  assign \layer.lo  = layer[381:374];
-  assign \layer.hi  = layer[389:382];
-  assign \layer.res_zero  = layer[397:390];
-  assign \layer.add_zero  = layer[405:398];
-  assign \layer.add_lo  = layer[413:406];
-  assign \layer.add_hi  = layer[421:414];
-  assign \layer.add_shift  = layer[426:422];
-  assign \layer.add_multiplier_a  = layer[450:427];
-  assign \layer.add_multiplier_b  = layer[474:451];
-  assign \layer.res_step_x  = layer[490:475];
-  assign \layer.res_step_y  = layer[506:491];
-  assign layer[506:491] = word_16[31:16];
-  assign layer[490:475] = word_16[15:0];
-  assign layer[474:451] = word_15[23:0];
-  assign layer[450:427] = word_14[28:5];
-  assign layer[426:422] = word_14[4:0];
+  assign \layer.zero_in  = layer[357:350];
+  assign \layer.input_lo  = layer[365:358];
+  assign \layer.input_hi  = layer[373:366];
+  assign \layer.zero_out  = layer[381:374];
+  assign \layer.lo  = layer[389:382];
+  assign \layer.hi  = layer[397:390];
+  assign \layer.res_zero  = layer[405:398];
+  assign \layer.add_zero  = layer[413:406];
+  assign \layer.add_lo  = layer[421:414];
+  assign \layer.add_hi  = layer[429:422];
+  assign \layer.add_shift  = layer[434:430];
+  assign \layer.add_multiplier_a  = layer[458:435];
+  assign \layer.add_multiplier_b  = layer[482:459];
+  assign \layer.res_step_x  = layer[498:483];
+  assign \layer.res_step_y  = layer[514:499];
+  assign layer[514:499] = word_17[31:16];
+  assign layer[498:483] = word_17[15:0];
+  assign layer[482:459] = word_16[23:0];
+  assign layer[458:435] = word_15[23:0];
+  assign layer[434:430] = word_14[12:8];
+  assign layer[429:422] = word_14[7:0];
   assign layer[421:414] = word_13[31:24];
   assign layer[413:406] = word_13[23:16];
   assign layer[405:398] = word_13[15:8];
@@ -27010,8 +27066,8 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
   assign \$34  = \$33 ;
   assign \$37  = \$36 ;
   assign \$39  = { 8'h00, word_9[31:24] };
-  assign \$41  = { 16'h0000, word_14[28:21] };
-  assign \$43  = { 16'h0000, word_15[23:16] };
+  assign \$41  = { 16'h0000, word_15[23:16] };
+  assign \$43  = { 16'h0000, word_16[23:16] };
 endmodule
 
 module \holdfast_8x8.weight_loader (rst, active, load_next, pointer, registered, next_address, base, go, stop, clk);

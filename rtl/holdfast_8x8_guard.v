@@ -744,7 +744,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   (* init = 1'h0 *)
   wire \enable$217 ;
   (* init = 1'h0 *)
-  wire \enable$223 ;
+  wire \enable$219 ;
   wire fault_accumulator;
   wire fault_activation;
   wire fault_output;
@@ -796,8 +796,8 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   reg [1:0] input_bank = 2'h0;
   output interrupt;
   wire interrupt;
-  wire [506:0] layer;
-  wire [506:0] \layer$154 ;
+  wire [514:0] layer;
+  wire [514:0] \layer$154 ;
   wire [7:0] \layer$154.add_hi ;
   wire [7:0] \layer$154.add_lo ;
   wire [23:0] \layer$154.add_multiplier_a ;
@@ -847,8 +847,9 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire [2:0] \layer$154.stride ;
   wire [3:0] \layer$154.sub_block ;
   wire [19:0] \layer$154.weight_base ;
+  wire [7:0] \layer$154.zero_in ;
   wire [7:0] \layer$154.zero_out ;
-  wire [506:0] \layer$161 ;
+  wire [514:0] \layer$161 ;
   wire [7:0] \layer$161.add_hi ;
   wire [7:0] \layer$161.add_lo ;
   wire [23:0] \layer$161.add_multiplier_a ;
@@ -898,8 +899,9 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire [2:0] \layer$161.stride ;
   wire [3:0] \layer$161.sub_block ;
   wire [19:0] \layer$161.weight_base ;
+  wire [7:0] \layer$161.zero_in ;
   wire [7:0] \layer$161.zero_out ;
-  wire [506:0] \layer$182 ;
+  wire [514:0] \layer$182 ;
   wire [7:0] \layer$182.add_hi ;
   wire [7:0] \layer$182.add_lo ;
   wire [23:0] \layer$182.add_multiplier_a ;
@@ -949,8 +951,9 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire [2:0] \layer$182.stride ;
   wire [3:0] \layer$182.sub_block ;
   wire [19:0] \layer$182.weight_base ;
+  wire [7:0] \layer$182.zero_in ;
   wire [7:0] \layer$182.zero_out ;
-  wire [506:0] \layer$195 ;
+  wire [514:0] \layer$195 ;
   wire [7:0] \layer$195.add_hi ;
   wire [7:0] \layer$195.add_lo ;
   wire [23:0] \layer$195.add_multiplier_a ;
@@ -1000,8 +1003,9 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire [2:0] \layer$195.stride ;
   wire [3:0] \layer$195.sub_block ;
   wire [19:0] \layer$195.weight_base ;
+  wire [7:0] \layer$195.zero_in ;
   wire [7:0] \layer$195.zero_out ;
-  wire [506:0] \layer$200 ;
+  wire [514:0] \layer$200 ;
   wire [7:0] \layer$200.add_hi ;
   wire [7:0] \layer$200.add_lo ;
   wire [23:0] \layer$200.add_multiplier_a ;
@@ -1051,6 +1055,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire [2:0] \layer$200.stride ;
   wire [3:0] \layer$200.sub_block ;
   wire [19:0] \layer$200.weight_base ;
+  wire [7:0] \layer$200.zero_in ;
   wire [7:0] \layer$200.zero_out ;
   wire [7:0] \layer.add_hi ;
   wire [7:0] \layer.add_lo ;
@@ -1101,6 +1106,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   wire [2:0] \layer.stride ;
   wire [3:0] \layer.sub_block ;
   wire [19:0] \layer.weight_base ;
+  wire [7:0] \layer.zero_in ;
   wire [7:0] \layer.zero_out ;
   wire [7:0] load;
   wire [7:0] \load$181 ;
@@ -1440,7 +1446,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   (* init = 1'h0 *)
   wire use_zero;
   (* init = 1'h0 *)
-  wire \use_zero$222 ;
+  wire \use_zero$220 ;
   wire valid;
   wire [7:0] violation;
   wire [7:0] \violation$265 ;
@@ -2554,9 +2560,9 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
       5'h09:
           read = 32'd134744072;
       5'h0a:
-          read = 32'd50335768;
+          read = 32'd16781336;
       5'h0b:
-          read = 32'd1027649450;
+          read = 32'd3179458474;
       5'h0c:
           read = stream;
       5'h0d:
@@ -3331,11 +3337,11 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign codes_token = \token$202 ;
   assign \codes$205  = \codes$204 ;
   assign overflow = fault_accumulator;
-  assign \enable$217  = control_guard_output;
-  assign guard_output_count = { 3'h0, \$405  };
+  assign \enable$217  = control_guard_input;
   assign use_zero = control_guard_zero;
-  assign \use_zero$222  = control_guard_zero;
-  assign \enable$223  = control_guard_input;
+  assign \enable$219  = control_guard_output;
+  assign \use_zero$220  = control_guard_zero;
+  assign guard_output_count = { 3'h0, \$405  };
   assign guard_input_count = { 3'h0, \$407  };
   assign parameter_slot_3 = 32'd0;
   assign s_axi_rid = s_axi_bid;
@@ -3452,20 +3458,21 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \layer.res_base  = layer[327:312];
   assign \layer.res_tiles  = layer[341:328];
   assign \layer.pad_value  = layer[349:342];
-  assign \layer.input_lo  = layer[357:350];
-  assign \layer.input_hi  = layer[365:358];
-  assign \layer.zero_out  = layer[373:366];
-  assign \layer.lo  = layer[381:374];
-  assign \layer.hi  = layer[389:382];
-  assign \layer.res_zero  = layer[397:390];
-  assign \layer.add_zero  = layer[405:398];
-  assign \layer.add_lo  = layer[413:406];
-  assign \layer.add_hi  = layer[421:414];
-  assign \layer.add_shift  = layer[426:422];
-  assign \layer.add_multiplier_a  = layer[450:427];
-  assign \layer.add_multiplier_b  = layer[474:451];
-  assign \layer.res_step_x  = layer[490:475];
-  assign \layer.res_step_y  = layer[506:491];
+  assign \layer.zero_in  = layer[357:350];
+  assign \layer.input_lo  = layer[365:358];
+  assign \layer.input_hi  = layer[373:366];
+  assign \layer.zero_out  = layer[381:374];
+  assign \layer.lo  = layer[389:382];
+  assign \layer.hi  = layer[397:390];
+  assign \layer.res_zero  = layer[405:398];
+  assign \layer.add_zero  = layer[413:406];
+  assign \layer.add_lo  = layer[421:414];
+  assign \layer.add_hi  = layer[429:422];
+  assign \layer.add_shift  = layer[434:430];
+  assign \layer.add_multiplier_a  = layer[458:435];
+  assign \layer.add_multiplier_b  = layer[482:459];
+  assign \layer.res_step_x  = layer[498:483];
+  assign \layer.res_step_y  = layer[514:499];
   assign \read_address$140[0]  = \read_address$140 [11:0];
   assign \read_address$140[1]  = \read_address$140 [23:12];
   assign \read_address$140[2]  = \read_address$140 [35:24];
@@ -3558,20 +3565,21 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \layer$154.res_base  = layer[327:312];
   assign \layer$154.res_tiles  = layer[341:328];
   assign \layer$154.pad_value  = layer[349:342];
-  assign \layer$154.input_lo  = layer[357:350];
-  assign \layer$154.input_hi  = layer[365:358];
-  assign \layer$154.zero_out  = layer[373:366];
-  assign \layer$154.lo  = layer[381:374];
-  assign \layer$154.hi  = layer[389:382];
-  assign \layer$154.res_zero  = layer[397:390];
-  assign \layer$154.add_zero  = layer[405:398];
-  assign \layer$154.add_lo  = layer[413:406];
-  assign \layer$154.add_hi  = layer[421:414];
-  assign \layer$154.add_shift  = layer[426:422];
-  assign \layer$154.add_multiplier_a  = layer[450:427];
-  assign \layer$154.add_multiplier_b  = layer[474:451];
-  assign \layer$154.res_step_x  = layer[490:475];
-  assign \layer$154.res_step_y  = layer[506:491];
+  assign \layer$154.zero_in  = layer[357:350];
+  assign \layer$154.input_lo  = layer[365:358];
+  assign \layer$154.input_hi  = layer[373:366];
+  assign \layer$154.zero_out  = layer[381:374];
+  assign \layer$154.lo  = layer[389:382];
+  assign \layer$154.hi  = layer[397:390];
+  assign \layer$154.res_zero  = layer[405:398];
+  assign \layer$154.add_zero  = layer[413:406];
+  assign \layer$154.add_lo  = layer[421:414];
+  assign \layer$154.add_hi  = layer[429:422];
+  assign \layer$154.add_shift  = layer[434:430];
+  assign \layer$154.add_multiplier_a  = layer[458:435];
+  assign \layer$154.add_multiplier_b  = layer[482:459];
+  assign \layer$154.res_step_x  = layer[498:483];
+  assign \layer$154.res_step_y  = layer[514:499];
   assign \layer$161.magic  = layer[15:0];
   assign \layer$161.hold_weights  = layer[16];
   assign \layer$161.maximum  = layer[17];
@@ -3608,20 +3616,21 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \layer$161.res_base  = layer[327:312];
   assign \layer$161.res_tiles  = layer[341:328];
   assign \layer$161.pad_value  = layer[349:342];
-  assign \layer$161.input_lo  = layer[357:350];
-  assign \layer$161.input_hi  = layer[365:358];
-  assign \layer$161.zero_out  = layer[373:366];
-  assign \layer$161.lo  = layer[381:374];
-  assign \layer$161.hi  = layer[389:382];
-  assign \layer$161.res_zero  = layer[397:390];
-  assign \layer$161.add_zero  = layer[405:398];
-  assign \layer$161.add_lo  = layer[413:406];
-  assign \layer$161.add_hi  = layer[421:414];
-  assign \layer$161.add_shift  = layer[426:422];
-  assign \layer$161.add_multiplier_a  = layer[450:427];
-  assign \layer$161.add_multiplier_b  = layer[474:451];
-  assign \layer$161.res_step_x  = layer[490:475];
-  assign \layer$161.res_step_y  = layer[506:491];
+  assign \layer$161.zero_in  = layer[357:350];
+  assign \layer$161.input_lo  = layer[365:358];
+  assign \layer$161.input_hi  = layer[373:366];
+  assign \layer$161.zero_out  = layer[381:374];
+  assign \layer$161.lo  = layer[389:382];
+  assign \layer$161.hi  = layer[397:390];
+  assign \layer$161.res_zero  = layer[405:398];
+  assign \layer$161.add_zero  = layer[413:406];
+  assign \layer$161.add_lo  = layer[421:414];
+  assign \layer$161.add_hi  = layer[429:422];
+  assign \layer$161.add_shift  = layer[434:430];
+  assign \layer$161.add_multiplier_a  = layer[458:435];
+  assign \layer$161.add_multiplier_b  = layer[482:459];
+  assign \layer$161.res_step_x  = layer[498:483];
+  assign \layer$161.res_step_y  = layer[514:499];
   assign \token.valid  = token[0];
   assign \token.start  = token[1];
   assign \token.end  = token[2];
@@ -3703,20 +3712,21 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \layer$182.res_base  = layer[327:312];
   assign \layer$182.res_tiles  = layer[341:328];
   assign \layer$182.pad_value  = layer[349:342];
-  assign \layer$182.input_lo  = layer[357:350];
-  assign \layer$182.input_hi  = layer[365:358];
-  assign \layer$182.zero_out  = layer[373:366];
-  assign \layer$182.lo  = layer[381:374];
-  assign \layer$182.hi  = layer[389:382];
-  assign \layer$182.res_zero  = layer[397:390];
-  assign \layer$182.add_zero  = layer[405:398];
-  assign \layer$182.add_lo  = layer[413:406];
-  assign \layer$182.add_hi  = layer[421:414];
-  assign \layer$182.add_shift  = layer[426:422];
-  assign \layer$182.add_multiplier_a  = layer[450:427];
-  assign \layer$182.add_multiplier_b  = layer[474:451];
-  assign \layer$182.res_step_x  = layer[490:475];
-  assign \layer$182.res_step_y  = layer[506:491];
+  assign \layer$182.zero_in  = layer[357:350];
+  assign \layer$182.input_lo  = layer[365:358];
+  assign \layer$182.input_hi  = layer[373:366];
+  assign \layer$182.zero_out  = layer[381:374];
+  assign \layer$182.lo  = layer[389:382];
+  assign \layer$182.hi  = layer[397:390];
+  assign \layer$182.res_zero  = layer[405:398];
+  assign \layer$182.add_zero  = layer[413:406];
+  assign \layer$182.add_lo  = layer[421:414];
+  assign \layer$182.add_hi  = layer[429:422];
+  assign \layer$182.add_shift  = layer[434:430];
+  assign \layer$182.add_multiplier_a  = layer[458:435];
+  assign \layer$182.add_multiplier_b  = layer[482:459];
+  assign \layer$182.res_step_x  = layer[498:483];
+  assign \layer$182.res_step_y  = layer[514:499];
   assign \token$183.valid  = \token$183 [0];
   assign \token$183.start  = \token$183 [1];
   assign \token$183.end  = \token$183 [2];
@@ -3795,20 +3805,21 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \layer$195.res_base  = layer[327:312];
   assign \layer$195.res_tiles  = layer[341:328];
   assign \layer$195.pad_value  = layer[349:342];
-  assign \layer$195.input_lo  = layer[357:350];
-  assign \layer$195.input_hi  = layer[365:358];
-  assign \layer$195.zero_out  = layer[373:366];
-  assign \layer$195.lo  = layer[381:374];
-  assign \layer$195.hi  = layer[389:382];
-  assign \layer$195.res_zero  = layer[397:390];
-  assign \layer$195.add_zero  = layer[405:398];
-  assign \layer$195.add_lo  = layer[413:406];
-  assign \layer$195.add_hi  = layer[421:414];
-  assign \layer$195.add_shift  = layer[426:422];
-  assign \layer$195.add_multiplier_a  = layer[450:427];
-  assign \layer$195.add_multiplier_b  = layer[474:451];
-  assign \layer$195.res_step_x  = layer[490:475];
-  assign \layer$195.res_step_y  = layer[506:491];
+  assign \layer$195.zero_in  = layer[357:350];
+  assign \layer$195.input_lo  = layer[365:358];
+  assign \layer$195.input_hi  = layer[373:366];
+  assign \layer$195.zero_out  = layer[381:374];
+  assign \layer$195.lo  = layer[389:382];
+  assign \layer$195.hi  = layer[397:390];
+  assign \layer$195.res_zero  = layer[405:398];
+  assign \layer$195.add_zero  = layer[413:406];
+  assign \layer$195.add_lo  = layer[421:414];
+  assign \layer$195.add_hi  = layer[429:422];
+  assign \layer$195.add_shift  = layer[434:430];
+  assign \layer$195.add_multiplier_a  = layer[458:435];
+  assign \layer$195.add_multiplier_b  = layer[482:459];
+  assign \layer$195.res_step_x  = layer[498:483];
+  assign \layer$195.res_step_y  = layer[514:499];
   assign \token$197.valid  = \token$197 [0];
   assign \token$197.start  = \token$197 [1];
   assign \token$197.end  = \token$197 [2];
@@ -3863,20 +3874,21 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \layer$200.res_base  = layer[327:312];
   assign \layer$200.res_tiles  = layer[341:328];
   assign \layer$200.pad_value  = layer[349:342];
-  assign \layer$200.input_lo  = layer[357:350];
-  assign \layer$200.input_hi  = layer[365:358];
-  assign \layer$200.zero_out  = layer[373:366];
-  assign \layer$200.lo  = layer[381:374];
-  assign \layer$200.hi  = layer[389:382];
-  assign \layer$200.res_zero  = layer[397:390];
-  assign \layer$200.add_zero  = layer[405:398];
-  assign \layer$200.add_lo  = layer[413:406];
-  assign \layer$200.add_hi  = layer[421:414];
-  assign \layer$200.add_shift  = layer[426:422];
-  assign \layer$200.add_multiplier_a  = layer[450:427];
-  assign \layer$200.add_multiplier_b  = layer[474:451];
-  assign \layer$200.res_step_x  = layer[490:475];
-  assign \layer$200.res_step_y  = layer[506:491];
+  assign \layer$200.zero_in  = layer[357:350];
+  assign \layer$200.input_lo  = layer[365:358];
+  assign \layer$200.input_hi  = layer[373:366];
+  assign \layer$200.zero_out  = layer[381:374];
+  assign \layer$200.lo  = layer[389:382];
+  assign \layer$200.hi  = layer[397:390];
+  assign \layer$200.res_zero  = layer[405:398];
+  assign \layer$200.add_zero  = layer[413:406];
+  assign \layer$200.add_lo  = layer[421:414];
+  assign \layer$200.add_hi  = layer[429:422];
+  assign \layer$200.add_shift  = layer[434:430];
+  assign \layer$200.add_multiplier_a  = layer[458:435];
+  assign \layer$200.add_multiplier_b  = layer[482:459];
+  assign \layer$200.res_step_x  = layer[498:483];
+  assign \layer$200.res_step_y  = layer[514:499];
   assign \token$202.valid  = \token$202 [0];
   assign \token$202.start  = \token$202 [1];
   assign \token$202.end  = \token$202 [2];
@@ -5236,7 +5248,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$120 ),
-    .\port$3619$0 (sum_out),
+    .\port$3625$0 (sum_out),
     .rst(rst),
     .swap(\swap_in$64 ),
     .swap_in(\o$11 [1]),
@@ -5248,7 +5260,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$128 ),
-    .\port$3633$0 (\sum_out$67 ),
+    .\port$3639$0 (\sum_out$67 ),
     .rst(rst),
     .swap(\swap_in$72 ),
     .swap_in(\swap_in$64 ),
@@ -5260,7 +5272,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$136 ),
-    .\port$3647$0 (\sum_out$75 ),
+    .\port$3653$0 (\sum_out$75 ),
     .rst(rst),
     .swap(\swap_in$80 ),
     .swap_in(\swap_in$72 ),
@@ -5272,7 +5284,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$144 ),
-    .\port$3661$0 (\sum_out$83 ),
+    .\port$3667$0 (\sum_out$83 ),
     .rst(rst),
     .swap(\swap_in$88 ),
     .swap_in(\swap_in$80 ),
@@ -5284,7 +5296,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$152 ),
-    .\port$3675$0 (\sum_out$91 ),
+    .\port$3681$0 (\sum_out$91 ),
     .rst(rst),
     .swap(\swap_in$96 ),
     .swap_in(\swap_in$88 ),
@@ -5296,7 +5308,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$160 ),
-    .\port$3689$0 (\sum_out$99 ),
+    .\port$3695$0 (\sum_out$99 ),
     .rst(rst),
     .swap(\swap_in$104 ),
     .swap_in(\swap_in$96 ),
@@ -5308,7 +5320,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$168 ),
-    .\port$3703$0 (\sum_out$107 ),
+    .\port$3709$0 (\sum_out$107 ),
     .rst(rst),
     .swap(\swap_in$112 ),
     .swap_in(\swap_in$104 ),
@@ -5319,7 +5331,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [1]),
     .partial_sum(\sum_in$176 ),
-    .\port$3717$0 (\sum_out$115 ),
+    .\port$3723$0 (\sum_out$115 ),
     .rst(rst),
     .swap_in(\swap_in$112 ),
     .weight_in(weight[63:56])
@@ -5424,7 +5436,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$244 ),
-    .\port$3843$0 (\sum_out$183 ),
+    .\port$3849$0 (\sum_out$183 ),
     .rst(rst),
     .swap(\swap_in$188 ),
     .swap_in(\o$11 [3]),
@@ -5436,7 +5448,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$252 ),
-    .\port$3857$0 (\sum_out$191 ),
+    .\port$3863$0 (\sum_out$191 ),
     .rst(rst),
     .swap(\swap_in$196 ),
     .swap_in(\swap_in$188 ),
@@ -5448,7 +5460,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$260 ),
-    .\port$3871$0 (\sum_out$199 ),
+    .\port$3877$0 (\sum_out$199 ),
     .rst(rst),
     .swap(\swap_in$204 ),
     .swap_in(\swap_in$196 ),
@@ -5460,7 +5472,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$268 ),
-    .\port$3885$0 (\sum_out$207 ),
+    .\port$3891$0 (\sum_out$207 ),
     .rst(rst),
     .swap(\swap_in$212 ),
     .swap_in(\swap_in$204 ),
@@ -5472,7 +5484,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$276 ),
-    .\port$3899$0 (\sum_out$215 ),
+    .\port$3905$0 (\sum_out$215 ),
     .rst(rst),
     .swap(\swap_in$220 ),
     .swap_in(\swap_in$212 ),
@@ -5484,7 +5496,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$284 ),
-    .\port$3913$0 (\sum_out$223 ),
+    .\port$3919$0 (\sum_out$223 ),
     .rst(rst),
     .swap(\swap_in$228 ),
     .swap_in(\swap_in$220 ),
@@ -5496,7 +5508,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$292 ),
-    .\port$3927$0 (\sum_out$231 ),
+    .\port$3933$0 (\sum_out$231 ),
     .rst(rst),
     .swap(\swap_in$236 ),
     .swap_in(\swap_in$228 ),
@@ -5507,7 +5519,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [3]),
     .partial_sum(\sum_in$300 ),
-    .\port$3941$0 (\sum_out$239 ),
+    .\port$3947$0 (\sum_out$239 ),
     .rst(rst),
     .swap_in(\swap_in$236 ),
     .weight_in(weight[63:56])
@@ -5800,7 +5812,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$433 ),
-    .\port$4291$0 (\sum_out$431 ),
+    .\port$4297$0 (\sum_out$431 ),
     .rst(rst),
     .swap(\swap_in$438 ),
     .swap_in(\o$11 [7]),
@@ -5812,7 +5824,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$442 ),
-    .\port$4305$0 (\sum_out$441 ),
+    .\port$4311$0 (\sum_out$441 ),
     .rst(rst),
     .swap(\swap_in$447 ),
     .swap_in(\swap_in$438 ),
@@ -5824,7 +5836,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$451 ),
-    .\port$4319$0 (\sum_out$450 ),
+    .\port$4325$0 (\sum_out$450 ),
     .rst(rst),
     .swap(\swap_in$456 ),
     .swap_in(\swap_in$447 ),
@@ -5836,7 +5848,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$460 ),
-    .\port$4333$0 (\sum_out$459 ),
+    .\port$4339$0 (\sum_out$459 ),
     .rst(rst),
     .swap(\swap_in$465 ),
     .swap_in(\swap_in$456 ),
@@ -5848,7 +5860,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$469 ),
-    .\port$4347$0 (\sum_out$468 ),
+    .\port$4353$0 (\sum_out$468 ),
     .rst(rst),
     .swap(\swap_in$474 ),
     .swap_in(\swap_in$465 ),
@@ -5860,7 +5872,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$478 ),
-    .\port$4361$0 (\sum_out$477 ),
+    .\port$4367$0 (\sum_out$477 ),
     .rst(rst),
     .swap(\swap_in$483 ),
     .swap_in(\swap_in$474 ),
@@ -5872,7 +5884,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$487 ),
-    .\port$4375$0 (\sum_out$486 ),
+    .\port$4381$0 (\sum_out$486 ),
     .rst(rst),
     .swap(\swap_in$492 ),
     .swap_in(\swap_in$483 ),
@@ -5883,7 +5895,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
     .clk(clk),
     .load(\load$7 [7]),
     .partial_sum(\sum_out$496 ),
-    .\port$4389$0 (\sum_out$495 ),
+    .\port$4395$0 (\sum_out$495 ),
     .rst(rst),
     .swap_in(\swap_in$492 ),
     .weight_in(weight[63:56])
@@ -7133,7 +7145,7 @@ module \holdfast_8x8_guard.array.pe_0_7 (rst, weight_in, act_in, swap_in, partia
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$3619$0 , activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$3625$0 , activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$10  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7155,8 +7167,8 @@ module \holdfast_8x8_guard.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3619$0 ;
-  wire [15:0] \port$3619$0 ;
+  input [15:0] \port$3625$0 ;
+  wire [15:0] \port$3625$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7173,7 +7185,7 @@ module \holdfast_8x8_guard.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3619$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3625$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7235,13 +7247,13 @@ module \holdfast_8x8_guard.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3619$0 [15], \port$3619$0  };
+  assign sum_in = { \port$3625$0 [15], \port$3625$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_1 (rst, weight_in, \port$3633$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_1 (rst, weight_in, \port$3639$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$11  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7263,8 +7275,8 @@ module \holdfast_8x8_guard.array.pe_1_1 (rst, weight_in, \port$3633$0 , act_in, 
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3633$0 ;
-  wire [15:0] \port$3633$0 ;
+  input [15:0] \port$3639$0 ;
+  wire [15:0] \port$3639$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7281,7 +7293,7 @@ module \holdfast_8x8_guard.array.pe_1_1 (rst, weight_in, \port$3633$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3633$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3639$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7343,13 +7355,13 @@ module \holdfast_8x8_guard.array.pe_1_1 (rst, weight_in, \port$3633$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3633$0 [15], \port$3633$0  };
+  assign sum_in = { \port$3639$0 [15], \port$3639$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_2 (rst, weight_in, \port$3647$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_2 (rst, weight_in, \port$3653$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$12  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7371,8 +7383,8 @@ module \holdfast_8x8_guard.array.pe_1_2 (rst, weight_in, \port$3647$0 , act_in, 
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3647$0 ;
-  wire [15:0] \port$3647$0 ;
+  input [15:0] \port$3653$0 ;
+  wire [15:0] \port$3653$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7389,7 +7401,7 @@ module \holdfast_8x8_guard.array.pe_1_2 (rst, weight_in, \port$3647$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3647$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3653$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7451,13 +7463,13 @@ module \holdfast_8x8_guard.array.pe_1_2 (rst, weight_in, \port$3647$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3647$0 [15], \port$3647$0  };
+  assign sum_in = { \port$3653$0 [15], \port$3653$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_3 (rst, weight_in, \port$3661$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_3 (rst, weight_in, \port$3667$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$13  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7479,8 +7491,8 @@ module \holdfast_8x8_guard.array.pe_1_3 (rst, weight_in, \port$3661$0 , act_in, 
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3661$0 ;
-  wire [15:0] \port$3661$0 ;
+  input [15:0] \port$3667$0 ;
+  wire [15:0] \port$3667$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7497,7 +7509,7 @@ module \holdfast_8x8_guard.array.pe_1_3 (rst, weight_in, \port$3661$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3661$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3667$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7559,13 +7571,13 @@ module \holdfast_8x8_guard.array.pe_1_3 (rst, weight_in, \port$3661$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3661$0 [15], \port$3661$0  };
+  assign sum_in = { \port$3667$0 [15], \port$3667$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_4 (rst, weight_in, \port$3675$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_4 (rst, weight_in, \port$3681$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$14  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7587,8 +7599,8 @@ module \holdfast_8x8_guard.array.pe_1_4 (rst, weight_in, \port$3675$0 , act_in, 
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3675$0 ;
-  wire [15:0] \port$3675$0 ;
+  input [15:0] \port$3681$0 ;
+  wire [15:0] \port$3681$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7605,7 +7617,7 @@ module \holdfast_8x8_guard.array.pe_1_4 (rst, weight_in, \port$3675$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3675$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3681$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7667,13 +7679,13 @@ module \holdfast_8x8_guard.array.pe_1_4 (rst, weight_in, \port$3675$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3675$0 [15], \port$3675$0  };
+  assign sum_in = { \port$3681$0 [15], \port$3681$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_5 (rst, weight_in, \port$3689$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_5 (rst, weight_in, \port$3695$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$15  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7695,8 +7707,8 @@ module \holdfast_8x8_guard.array.pe_1_5 (rst, weight_in, \port$3689$0 , act_in, 
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3689$0 ;
-  wire [15:0] \port$3689$0 ;
+  input [15:0] \port$3695$0 ;
+  wire [15:0] \port$3695$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7713,7 +7725,7 @@ module \holdfast_8x8_guard.array.pe_1_5 (rst, weight_in, \port$3689$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3689$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3695$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7775,13 +7787,13 @@ module \holdfast_8x8_guard.array.pe_1_5 (rst, weight_in, \port$3689$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3689$0 [15], \port$3689$0  };
+  assign sum_in = { \port$3695$0 [15], \port$3695$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_6 (rst, weight_in, \port$3703$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_6 (rst, weight_in, \port$3709$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$16  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7803,8 +7815,8 @@ module \holdfast_8x8_guard.array.pe_1_6 (rst, weight_in, \port$3703$0 , act_in, 
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3703$0 ;
-  wire [15:0] \port$3703$0 ;
+  input [15:0] \port$3709$0 ;
+  wire [15:0] \port$3709$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7821,7 +7833,7 @@ module \holdfast_8x8_guard.array.pe_1_6 (rst, weight_in, \port$3703$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3703$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3709$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7883,13 +7895,13 @@ module \holdfast_8x8_guard.array.pe_1_6 (rst, weight_in, \port$3703$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3703$0 [15], \port$3703$0  };
+  assign sum_in = { \port$3709$0 [15], \port$3709$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_1_7 (rst, weight_in, \port$3717$0 , act_in, swap_in, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_1_7 (rst, weight_in, \port$3723$0 , act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$17  = 0;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
@@ -7910,8 +7922,8 @@ module \holdfast_8x8_guard.array.pe_1_7 (rst, weight_in, \port$3717$0 , act_in, 
   wire load;
   output [16:0] partial_sum;
   reg [16:0] partial_sum = 17'h00000;
-  input [15:0] \port$3717$0 ;
-  wire [15:0] \port$3717$0 ;
+  input [15:0] \port$3723$0 ;
+  wire [15:0] \port$3723$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -7927,7 +7939,7 @@ module \holdfast_8x8_guard.array.pe_1_7 (rst, weight_in, \port$3717$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3717$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3723$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -7989,7 +8001,7 @@ module \holdfast_8x8_guard.array.pe_1_7 (rst, weight_in, \port$3717$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3717$0 [15], \port$3717$0  };
+  assign sum_in = { \port$3723$0 [15], \port$3723$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -8841,7 +8853,7 @@ module \holdfast_8x8_guard.array.pe_2_7 (rst, weight_in, sum_in, act_in, swap_in
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$3843$0 , activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$3849$0 , activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$26  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8863,8 +8875,8 @@ module \holdfast_8x8_guard.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3843$0 ;
-  wire [16:0] \port$3843$0 ;
+  input [16:0] \port$3849$0 ;
+  wire [16:0] \port$3849$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8881,7 +8893,7 @@ module \holdfast_8x8_guard.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3843$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3849$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -8943,13 +8955,13 @@ module \holdfast_8x8_guard.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3843$0 [16], \port$3843$0  };
+  assign sum_in = { \port$3849$0 [16], \port$3849$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_1 (rst, weight_in, \port$3857$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_1 (rst, weight_in, \port$3863$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$27  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -8971,8 +8983,8 @@ module \holdfast_8x8_guard.array.pe_3_1 (rst, weight_in, \port$3857$0 , act_in, 
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3857$0 ;
-  wire [16:0] \port$3857$0 ;
+  input [16:0] \port$3863$0 ;
+  wire [16:0] \port$3863$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -8989,7 +9001,7 @@ module \holdfast_8x8_guard.array.pe_3_1 (rst, weight_in, \port$3857$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3857$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3863$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9051,13 +9063,13 @@ module \holdfast_8x8_guard.array.pe_3_1 (rst, weight_in, \port$3857$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3857$0 [16], \port$3857$0  };
+  assign sum_in = { \port$3863$0 [16], \port$3863$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_2 (rst, weight_in, \port$3871$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_2 (rst, weight_in, \port$3877$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$28  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -9079,8 +9091,8 @@ module \holdfast_8x8_guard.array.pe_3_2 (rst, weight_in, \port$3871$0 , act_in, 
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3871$0 ;
-  wire [16:0] \port$3871$0 ;
+  input [16:0] \port$3877$0 ;
+  wire [16:0] \port$3877$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -9097,7 +9109,7 @@ module \holdfast_8x8_guard.array.pe_3_2 (rst, weight_in, \port$3871$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3871$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3877$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9159,13 +9171,13 @@ module \holdfast_8x8_guard.array.pe_3_2 (rst, weight_in, \port$3871$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3871$0 [16], \port$3871$0  };
+  assign sum_in = { \port$3877$0 [16], \port$3877$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_3 (rst, weight_in, \port$3885$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_3 (rst, weight_in, \port$3891$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$29  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -9187,8 +9199,8 @@ module \holdfast_8x8_guard.array.pe_3_3 (rst, weight_in, \port$3885$0 , act_in, 
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3885$0 ;
-  wire [16:0] \port$3885$0 ;
+  input [16:0] \port$3891$0 ;
+  wire [16:0] \port$3891$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -9205,7 +9217,7 @@ module \holdfast_8x8_guard.array.pe_3_3 (rst, weight_in, \port$3885$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3885$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3891$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9267,13 +9279,13 @@ module \holdfast_8x8_guard.array.pe_3_3 (rst, weight_in, \port$3885$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3885$0 [16], \port$3885$0  };
+  assign sum_in = { \port$3891$0 [16], \port$3891$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_4 (rst, weight_in, \port$3899$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_4 (rst, weight_in, \port$3905$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$30  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -9295,8 +9307,8 @@ module \holdfast_8x8_guard.array.pe_3_4 (rst, weight_in, \port$3899$0 , act_in, 
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3899$0 ;
-  wire [16:0] \port$3899$0 ;
+  input [16:0] \port$3905$0 ;
+  wire [16:0] \port$3905$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -9313,7 +9325,7 @@ module \holdfast_8x8_guard.array.pe_3_4 (rst, weight_in, \port$3899$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3899$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3905$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9375,13 +9387,13 @@ module \holdfast_8x8_guard.array.pe_3_4 (rst, weight_in, \port$3899$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3899$0 [16], \port$3899$0  };
+  assign sum_in = { \port$3905$0 [16], \port$3905$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_5 (rst, weight_in, \port$3913$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_5 (rst, weight_in, \port$3919$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$31  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -9403,8 +9415,8 @@ module \holdfast_8x8_guard.array.pe_3_5 (rst, weight_in, \port$3913$0 , act_in, 
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3913$0 ;
-  wire [16:0] \port$3913$0 ;
+  input [16:0] \port$3919$0 ;
+  wire [16:0] \port$3919$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -9421,7 +9433,7 @@ module \holdfast_8x8_guard.array.pe_3_5 (rst, weight_in, \port$3913$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3913$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3919$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9483,13 +9495,13 @@ module \holdfast_8x8_guard.array.pe_3_5 (rst, weight_in, \port$3913$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3913$0 [16], \port$3913$0  };
+  assign sum_in = { \port$3919$0 [16], \port$3919$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_6 (rst, weight_in, \port$3927$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_6 (rst, weight_in, \port$3933$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$32  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -9511,8 +9523,8 @@ module \holdfast_8x8_guard.array.pe_3_6 (rst, weight_in, \port$3927$0 , act_in, 
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3927$0 ;
-  wire [16:0] \port$3927$0 ;
+  input [16:0] \port$3933$0 ;
+  wire [16:0] \port$3933$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -9529,7 +9541,7 @@ module \holdfast_8x8_guard.array.pe_3_6 (rst, weight_in, \port$3927$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3927$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3933$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9591,13 +9603,13 @@ module \holdfast_8x8_guard.array.pe_3_6 (rst, weight_in, \port$3927$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3927$0 [16], \port$3927$0  };
+  assign sum_in = { \port$3933$0 [16], \port$3933$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_3_7 (rst, weight_in, \port$3941$0 , act_in, swap_in, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_3_7 (rst, weight_in, \port$3947$0 , act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$33  = 0;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
@@ -9618,8 +9630,8 @@ module \holdfast_8x8_guard.array.pe_3_7 (rst, weight_in, \port$3941$0 , act_in, 
   wire load;
   output [17:0] partial_sum;
   reg [17:0] partial_sum = 18'h00000;
-  input [16:0] \port$3941$0 ;
-  wire [16:0] \port$3941$0 ;
+  input [16:0] \port$3947$0 ;
+  wire [16:0] \port$3947$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -9635,7 +9647,7 @@ module \holdfast_8x8_guard.array.pe_3_7 (rst, weight_in, \port$3941$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$3941$0 ) + $signed(product);
+  assign \$2  = $signed(\port$3947$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -9697,7 +9709,7 @@ module \holdfast_8x8_guard.array.pe_3_7 (rst, weight_in, \port$3941$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$3941$0 [16], \port$3941$0  };
+  assign sum_in = { \port$3947$0 [16], \port$3947$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -12241,7 +12253,7 @@ module \holdfast_8x8_guard.array.pe_6_7 (rst, weight_in, sum_in, act_in, swap_in
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$4291$0 , activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$4297$0 , activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$58  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12263,8 +12275,8 @@ module \holdfast_8x8_guard.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4291$0 ;
-  wire [17:0] \port$4291$0 ;
+  input [17:0] \port$4297$0 ;
+  wire [17:0] \port$4297$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12281,7 +12293,7 @@ module \holdfast_8x8_guard.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4291$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4297$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12343,13 +12355,13 @@ module \holdfast_8x8_guard.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4291$0 [17], \port$4291$0  };
+  assign sum_in = { \port$4297$0 [17], \port$4297$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_1 (rst, weight_in, \port$4305$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_1 (rst, weight_in, \port$4311$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$59  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12371,8 +12383,8 @@ module \holdfast_8x8_guard.array.pe_7_1 (rst, weight_in, \port$4305$0 , act_in, 
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4305$0 ;
-  wire [17:0] \port$4305$0 ;
+  input [17:0] \port$4311$0 ;
+  wire [17:0] \port$4311$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12389,7 +12401,7 @@ module \holdfast_8x8_guard.array.pe_7_1 (rst, weight_in, \port$4305$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4305$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4311$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12451,13 +12463,13 @@ module \holdfast_8x8_guard.array.pe_7_1 (rst, weight_in, \port$4305$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4305$0 [17], \port$4305$0  };
+  assign sum_in = { \port$4311$0 [17], \port$4311$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_2 (rst, weight_in, \port$4319$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_2 (rst, weight_in, \port$4325$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$60  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12479,8 +12491,8 @@ module \holdfast_8x8_guard.array.pe_7_2 (rst, weight_in, \port$4319$0 , act_in, 
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4319$0 ;
-  wire [17:0] \port$4319$0 ;
+  input [17:0] \port$4325$0 ;
+  wire [17:0] \port$4325$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12497,7 +12509,7 @@ module \holdfast_8x8_guard.array.pe_7_2 (rst, weight_in, \port$4319$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4319$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4325$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12559,13 +12571,13 @@ module \holdfast_8x8_guard.array.pe_7_2 (rst, weight_in, \port$4319$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4319$0 [17], \port$4319$0  };
+  assign sum_in = { \port$4325$0 [17], \port$4325$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_3 (rst, weight_in, \port$4333$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_3 (rst, weight_in, \port$4339$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$61  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12587,8 +12599,8 @@ module \holdfast_8x8_guard.array.pe_7_3 (rst, weight_in, \port$4333$0 , act_in, 
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4333$0 ;
-  wire [17:0] \port$4333$0 ;
+  input [17:0] \port$4339$0 ;
+  wire [17:0] \port$4339$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12605,7 +12617,7 @@ module \holdfast_8x8_guard.array.pe_7_3 (rst, weight_in, \port$4333$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4333$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4339$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12667,13 +12679,13 @@ module \holdfast_8x8_guard.array.pe_7_3 (rst, weight_in, \port$4333$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4333$0 [17], \port$4333$0  };
+  assign sum_in = { \port$4339$0 [17], \port$4339$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_4 (rst, weight_in, \port$4347$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_4 (rst, weight_in, \port$4353$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$62  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12695,8 +12707,8 @@ module \holdfast_8x8_guard.array.pe_7_4 (rst, weight_in, \port$4347$0 , act_in, 
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4347$0 ;
-  wire [17:0] \port$4347$0 ;
+  input [17:0] \port$4353$0 ;
+  wire [17:0] \port$4353$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12713,7 +12725,7 @@ module \holdfast_8x8_guard.array.pe_7_4 (rst, weight_in, \port$4347$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4347$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4353$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12775,13 +12787,13 @@ module \holdfast_8x8_guard.array.pe_7_4 (rst, weight_in, \port$4347$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4347$0 [17], \port$4347$0  };
+  assign sum_in = { \port$4353$0 [17], \port$4353$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_5 (rst, weight_in, \port$4361$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_5 (rst, weight_in, \port$4367$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$63  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12803,8 +12815,8 @@ module \holdfast_8x8_guard.array.pe_7_5 (rst, weight_in, \port$4361$0 , act_in, 
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4361$0 ;
-  wire [17:0] \port$4361$0 ;
+  input [17:0] \port$4367$0 ;
+  wire [17:0] \port$4367$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12821,7 +12833,7 @@ module \holdfast_8x8_guard.array.pe_7_5 (rst, weight_in, \port$4361$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4361$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4367$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12883,13 +12895,13 @@ module \holdfast_8x8_guard.array.pe_7_5 (rst, weight_in, \port$4361$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4361$0 [17], \port$4361$0  };
+  assign sum_in = { \port$4367$0 [17], \port$4367$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_6 (rst, weight_in, \port$4375$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_6 (rst, weight_in, \port$4381$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$64  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -12911,8 +12923,8 @@ module \holdfast_8x8_guard.array.pe_7_6 (rst, weight_in, \port$4375$0 , act_in, 
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4375$0 ;
-  wire [17:0] \port$4375$0 ;
+  input [17:0] \port$4381$0 ;
+  wire [17:0] \port$4381$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -12929,7 +12941,7 @@ module \holdfast_8x8_guard.array.pe_7_6 (rst, weight_in, \port$4375$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4375$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4381$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -12991,13 +13003,13 @@ module \holdfast_8x8_guard.array.pe_7_6 (rst, weight_in, \port$4375$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4375$0 [17], \port$4375$0  };
+  assign sum_in = { \port$4381$0 [17], \port$4381$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
 endmodule
 
-module \holdfast_8x8_guard.array.pe_7_7 (rst, weight_in, \port$4389$0 , act_in, swap_in, partial_sum, load, clk);
+module \holdfast_8x8_guard.array.pe_7_7 (rst, weight_in, \port$4395$0 , act_in, swap_in, partial_sum, load, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$65  = 0;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
@@ -13018,8 +13030,8 @@ module \holdfast_8x8_guard.array.pe_7_7 (rst, weight_in, \port$4389$0 , act_in, 
   wire load;
   output [18:0] partial_sum;
   reg [18:0] partial_sum = 19'h00000;
-  input [17:0] \port$4389$0 ;
-  wire [17:0] \port$4389$0 ;
+  input [17:0] \port$4395$0 ;
+  wire [17:0] \port$4395$0 ;
   reg [15:0] product = 16'h0000;
   input rst;
   wire rst;
@@ -13035,7 +13047,7 @@ module \holdfast_8x8_guard.array.pe_7_7 (rst, weight_in, \port$4389$0 , act_in, 
   reg [7:0] weight = 8'h00;
   input [7:0] weight_in;
   wire [7:0] weight_in;
-  assign \$2  = $signed(\port$4389$0 ) + $signed(product);
+  assign \$2  = $signed(\port$4395$0 ) + $signed(product);
   always @(posedge clk)
     activation <= \$3 ;
   always @(posedge clk)
@@ -13097,7 +13109,7 @@ module \holdfast_8x8_guard.array.pe_7_7 (rst, weight_in, \port$4389$0 , act_in, 
       \$8  = 8'h00;
     end
   end
-  assign sum_in = { \port$4389$0 [17], \port$4389$0  };
+  assign sum_in = { \port$4395$0 [17], \port$4395$0  };
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
@@ -14724,8 +14736,8 @@ module \holdfast_8x8_guard.feeder (rst, streaming, stall_weights, stall_memory, 
   reg last_kernel_column = 1'h0;
   reg last_kernel_row = 1'h0;
   reg last_output = 1'h0;
-  input [506:0] layer;
-  wire [506:0] layer;
+  input [514:0] layer;
+  wire [514:0] layer;
   wire [7:0] \layer.add_hi ;
   wire [7:0] \layer.add_lo ;
   wire [23:0] \layer.add_multiplier_a ;
@@ -14775,6 +14787,7 @@ module \holdfast_8x8_guard.feeder (rst, streaming, stall_weights, stall_memory, 
   wire [2:0] \layer.stride ;
   wire [3:0] \layer.sub_block ;
   wire [19:0] \layer.weight_base ;
+  wire [7:0] \layer.zero_in ;
   wire [7:0] \layer.zero_out ;
   output load_next;
   reg load_next = 1'h0;
@@ -15549,20 +15562,21 @@ module \holdfast_8x8_guard.feeder (rst, streaming, stall_weights, stall_memory, 
   assign \layer.res_base  = layer[327:312];
   assign \layer.res_tiles  = layer[341:328];
   assign \layer.pad_value  = layer[349:342];
-  assign \layer.input_lo  = layer[357:350];
-  assign \layer.input_hi  = layer[365:358];
-  assign \layer.zero_out  = layer[373:366];
-  assign \layer.lo  = layer[381:374];
-  assign \layer.hi  = layer[389:382];
-  assign \layer.res_zero  = layer[397:390];
-  assign \layer.add_zero  = layer[405:398];
-  assign \layer.add_lo  = layer[413:406];
-  assign \layer.add_hi  = layer[421:414];
-  assign \layer.add_shift  = layer[426:422];
-  assign \layer.add_multiplier_a  = layer[450:427];
-  assign \layer.add_multiplier_b  = layer[474:451];
-  assign \layer.res_step_x  = layer[490:475];
-  assign \layer.res_step_y  = layer[506:491];
+  assign \layer.zero_in  = layer[357:350];
+  assign \layer.input_lo  = layer[365:358];
+  assign \layer.input_hi  = layer[373:366];
+  assign \layer.zero_out  = layer[381:374];
+  assign \layer.lo  = layer[389:382];
+  assign \layer.hi  = layer[397:390];
+  assign \layer.res_zero  = layer[405:398];
+  assign \layer.add_zero  = layer[413:406];
+  assign \layer.add_lo  = layer[421:414];
+  assign \layer.add_hi  = layer[429:422];
+  assign \layer.add_shift  = layer[434:430];
+  assign \layer.add_multiplier_a  = layer[458:435];
+  assign \layer.add_multiplier_b  = layer[482:459];
+  assign \layer.res_step_x  = layer[498:483];
+  assign \layer.res_step_y  = layer[514:499];
   assign \token.valid  = token[0];
   assign \token.start  = token[1];
   assign \token.end  = token[2];
@@ -15584,7 +15598,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
   wire \$2 ;
   wire \$3 ;
   wire [7:0] \$4 ;
-  wire \$5 ;
+  wire [7:0] \$5 ;
   wire [7:0] \$6 ;
   reg \$7 ;
   reg \$8 ;
@@ -15673,8 +15687,8 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
   wire [7:0] \hi$70 ;
   wire [7:0] \hi$78 ;
   wire [7:0] \hi$86 ;
-  input [506:0] layer;
-  wire [506:0] layer;
+  input [514:0] layer;
+  wire [514:0] layer;
   wire [7:0] \layer.add_hi ;
   wire [7:0] \layer.add_lo ;
   wire [23:0] \layer.add_multiplier_a ;
@@ -15724,6 +15738,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
   wire [2:0] \layer.stride ;
   wire [3:0] \layer.sub_block ;
   wire [19:0] \layer.weight_base ;
+  wire [7:0] \layer.zero_in ;
   wire [7:0] \layer.zero_out ;
   wire [7:0] lo;
   wire [7:0] \lo$37 ;
@@ -15810,9 +15825,9 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
   assign \$1  = ~ pad;
   assign \$2  = valid & \$1 ;
   assign \$3  = \$2  & enable;
-  assign \$4  = use_zero ? layer[349:342] : layer[357:350];
-  assign \$5  = pad_read | use_zero;
-  assign \$6  = \$5  ? layer[349:342] : layer[365:358];
+  assign \$4  = use_zero ? layer[357:350] : layer[365:358];
+  assign \$5  = use_zero ? layer[357:350] : layer[373:366];
+  assign \$6  = pad_read ? layer[349:342] : \$5 ;
   always @(posedge clk)
     sub_block <= \$7 ;
   always @(posedge clk)
@@ -15836,7 +15851,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .below(below),
     .check(checked),
     .override(pad_selected),
-    .\port$5492$350 (layer[365:350]),
+    .\port$5498$358 (layer[373:358]),
     .result(result),
     .value(selected[7:0]),
     .violation(\violation$35 )
@@ -15846,7 +15861,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .below(below),
     .check(checked),
     .override(pad_selected),
-    .\port$5492$350 (layer[365:350]),
+    .\port$5498$358 (layer[373:358]),
     .result(\result$19 ),
     .value(selected[15:8]),
     .violation(\violation$43 )
@@ -15856,7 +15871,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .below(below),
     .check(checked),
     .override(pad_selected),
-    .\port$5492$350 (layer[365:350]),
+    .\port$5498$358 (layer[373:358]),
     .result(\result$20 ),
     .value(selected[23:16]),
     .violation(\violation$51 )
@@ -15866,7 +15881,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .below(below),
     .check(checked),
     .override(pad_selected),
-    .\port$5492$350 (layer[365:350]),
+    .\port$5498$358 (layer[373:358]),
     .result(\result$21 ),
     .value(selected[31:24]),
     .violation(\violation$59 )
@@ -15876,7 +15891,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .below(below),
     .check(checked),
     .override(pad_selected),
-    .\port$5492$350 (layer[365:350]),
+    .\port$5498$358 (layer[373:358]),
     .result(\result$22 ),
     .value(selected[39:32]),
     .violation(\violation$67 )
@@ -15886,7 +15901,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .below(below),
     .check(checked),
     .override(pad_selected),
-    .\port$5492$350 (layer[365:350]),
+    .\port$5498$358 (layer[373:358]),
     .result(\result$23 ),
     .value(selected[47:40]),
     .violation(\violation$75 )
@@ -15896,7 +15911,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .below(below),
     .check(checked),
     .override(pad_selected),
-    .\port$5492$350 (layer[365:350]),
+    .\port$5498$358 (layer[373:358]),
     .result(\result$24 ),
     .value(selected[55:48]),
     .violation(\violation$83 )
@@ -15906,7 +15921,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
     .below(below),
     .check(checked),
     .override(pad_selected),
-    .\port$5492$350 (layer[365:350]),
+    .\port$5498$358 (layer[373:358]),
     .result(\result$25 ),
     .value(selected[63:56]),
     .violation(\violation$91 )
@@ -15990,57 +16005,57 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
   end
   assign \act$26  = act;
   assign value = selected[7:0];
-  assign lo = layer[357:350];
-  assign hi = layer[365:358];
+  assign lo = layer[365:358];
+  assign hi = layer[373:366];
   assign \below$30  = below;
   assign \above$31  = above;
   assign check = checked;
   assign override = pad_selected;
   assign \value$36  = selected[15:8];
-  assign \lo$37  = layer[357:350];
-  assign \hi$38  = layer[365:358];
+  assign \lo$37  = layer[365:358];
+  assign \hi$38  = layer[373:366];
   assign \below$39  = below;
   assign \above$40  = above;
   assign \check$41  = checked;
   assign \override$42  = pad_selected;
   assign \value$44  = selected[23:16];
-  assign \lo$45  = layer[357:350];
-  assign \hi$46  = layer[365:358];
+  assign \lo$45  = layer[365:358];
+  assign \hi$46  = layer[373:366];
   assign \below$47  = below;
   assign \above$48  = above;
   assign \check$49  = checked;
   assign \override$50  = pad_selected;
   assign \value$52  = selected[31:24];
-  assign \lo$53  = layer[357:350];
-  assign \hi$54  = layer[365:358];
+  assign \lo$53  = layer[365:358];
+  assign \hi$54  = layer[373:366];
   assign \below$55  = below;
   assign \above$56  = above;
   assign \check$57  = checked;
   assign \override$58  = pad_selected;
   assign \value$60  = selected[39:32];
-  assign \lo$61  = layer[357:350];
-  assign \hi$62  = layer[365:358];
+  assign \lo$61  = layer[365:358];
+  assign \hi$62  = layer[373:366];
   assign \below$63  = below;
   assign \above$64  = above;
   assign \check$65  = checked;
   assign \override$66  = pad_selected;
   assign \value$68  = selected[47:40];
-  assign \lo$69  = layer[357:350];
-  assign \hi$70  = layer[365:358];
+  assign \lo$69  = layer[365:358];
+  assign \hi$70  = layer[373:366];
   assign \below$71  = below;
   assign \above$72  = above;
   assign \check$73  = checked;
   assign \override$74  = pad_selected;
   assign \value$76  = selected[55:48];
-  assign \lo$77  = layer[357:350];
-  assign \hi$78  = layer[365:358];
+  assign \lo$77  = layer[365:358];
+  assign \hi$78  = layer[373:366];
   assign \below$79  = below;
   assign \above$80  = above;
   assign \check$81  = checked;
   assign \override$82  = pad_selected;
   assign \value$84  = selected[63:56];
-  assign \lo$85  = layer[357:350];
-  assign \hi$86  = layer[365:358];
+  assign \lo$85  = layer[365:358];
+  assign \hi$86  = layer[373:366];
   assign \below$87  = below;
   assign \above$88  = above;
   assign \check$89  = checked;
@@ -16081,20 +16096,21 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
   assign \layer.res_base  = layer[327:312];
   assign \layer.res_tiles  = layer[341:328];
   assign \layer.pad_value  = layer[349:342];
-  assign \layer.input_lo  = layer[357:350];
-  assign \layer.input_hi  = layer[365:358];
-  assign \layer.zero_out  = layer[373:366];
-  assign \layer.lo  = layer[381:374];
-  assign \layer.hi  = layer[389:382];
-  assign \layer.res_zero  = layer[397:390];
-  assign \layer.add_zero  = layer[405:398];
-  assign \layer.add_lo  = layer[413:406];
-  assign \layer.add_hi  = layer[421:414];
-  assign \layer.add_shift  = layer[426:422];
-  assign \layer.add_multiplier_a  = layer[450:427];
-  assign \layer.add_multiplier_b  = layer[474:451];
-  assign \layer.res_step_x  = layer[490:475];
-  assign \layer.res_step_y  = layer[506:491];
+  assign \layer.zero_in  = layer[357:350];
+  assign \layer.input_lo  = layer[365:358];
+  assign \layer.input_hi  = layer[373:366];
+  assign \layer.zero_out  = layer[381:374];
+  assign \layer.lo  = layer[389:382];
+  assign \layer.hi  = layer[397:390];
+  assign \layer.res_zero  = layer[405:398];
+  assign \layer.add_zero  = layer[413:406];
+  assign \layer.add_lo  = layer[421:414];
+  assign \layer.add_hi  = layer[429:422];
+  assign \layer.add_shift  = layer[434:430];
+  assign \layer.add_multiplier_a  = layer[458:435];
+  assign \layer.add_multiplier_b  = layer[482:459];
+  assign \layer.res_step_x  = layer[498:483];
+  assign \layer.res_step_y  = layer[514:499];
   assign \selected[0]  = selected[7:0];
   assign \selected[1]  = selected[15:8];
   assign \selected[2]  = selected[23:16];
@@ -16137,7 +16153,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
   assign violation[0] = \violation$35 ;
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_0 (result, override, check, below, above, value, \port$5492$350 , violation);
+module \holdfast_8x8_guard.input_stage.guard_0 (result, override, check, below, above, value, \port$5498$358 , violation);
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -16161,34 +16177,34 @@ module \holdfast_8x8_guard.input_stage.guard_0 (result, override, check, below, 
   wire [7:0] lo;
   input override;
   wire override;
-  input [15:0] \port$5492$350 ;
-  wire [15:0] \port$5492$350 ;
+  input [15:0] \port$5498$358 ;
+  wire [15:0] \port$5498$358 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = { \port$5492$350 [7], value[6:0] } < { value[7], \port$5492$350 [6:0] };
+  assign \$1  = { \port$5498$358 [7], value[6:0] } < { value[7], \port$5498$358 [6:0] };
   assign \$2  = check & \$1 ;
-  assign \$3  = { value[7], \port$5492$350 [14:8] } < { \port$5492$350 [15], value[6:0] };
+  assign \$3  = { value[7], \port$5498$358 [14:8] } < { \port$5498$358 [15], value[6:0] };
   assign \$4  = check & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = { \port$5492$350 [7], value[6:0] } < { value[7], \port$5492$350 [6:0] };
+  assign \$5  = { \port$5498$358 [7], value[6:0] } < { value[7], \port$5498$358 [6:0] };
   assign \$6  = check & \$5 ;
-  assign \$7  = { value[7], \port$5492$350 [14:8] } < { \port$5492$350 [15], value[6:0] };
+  assign \$7  = { value[7], \port$5498$358 [14:8] } < { \port$5498$358 [15], value[6:0] };
   assign \$8  = check & \$7 ;
   assign \$9  = \$6  | \$8 ;
   assign \$10  = \$9  | override;
-  assign \$11  = { \port$5492$350 [7], value[6:0] } < { value[7], \port$5492$350 [6:0] };
+  assign \$11  = { \port$5498$358 [7], value[6:0] } < { value[7], \port$5498$358 [6:0] };
   assign \$12  = check & \$11 ;
   assign \$13  = \$12  ? below : above;
   assign result = \$10  ? \$13  : value;
-  assign lo = \port$5492$350 [7:0];
-  assign hi = \port$5492$350 [15:8];
+  assign lo = \port$5498$358 [7:0];
+  assign hi = \port$5498$358 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_1 (result, override, check, below, above, value, \port$5492$350 , violation);
+module \holdfast_8x8_guard.input_stage.guard_1 (result, override, check, below, above, value, \port$5498$358 , violation);
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -16212,34 +16228,34 @@ module \holdfast_8x8_guard.input_stage.guard_1 (result, override, check, below, 
   wire [7:0] lo;
   input override;
   wire override;
-  input [15:0] \port$5492$350 ;
-  wire [15:0] \port$5492$350 ;
+  input [15:0] \port$5498$358 ;
+  wire [15:0] \port$5498$358 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = { \port$5492$350 [7], value[6:0] } < { value[7], \port$5492$350 [6:0] };
+  assign \$1  = { \port$5498$358 [7], value[6:0] } < { value[7], \port$5498$358 [6:0] };
   assign \$2  = check & \$1 ;
-  assign \$3  = { value[7], \port$5492$350 [14:8] } < { \port$5492$350 [15], value[6:0] };
+  assign \$3  = { value[7], \port$5498$358 [14:8] } < { \port$5498$358 [15], value[6:0] };
   assign \$4  = check & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = { \port$5492$350 [7], value[6:0] } < { value[7], \port$5492$350 [6:0] };
+  assign \$5  = { \port$5498$358 [7], value[6:0] } < { value[7], \port$5498$358 [6:0] };
   assign \$6  = check & \$5 ;
-  assign \$7  = { value[7], \port$5492$350 [14:8] } < { \port$5492$350 [15], value[6:0] };
+  assign \$7  = { value[7], \port$5498$358 [14:8] } < { \port$5498$358 [15], value[6:0] };
   assign \$8  = check & \$7 ;
   assign \$9  = \$6  | \$8 ;
   assign \$10  = \$9  | override;
-  assign \$11  = { \port$5492$350 [7], value[6:0] } < { value[7], \port$5492$350 [6:0] };
+  assign \$11  = { \port$5498$358 [7], value[6:0] } < { value[7], \port$5498$358 [6:0] };
   assign \$12  = check & \$11 ;
   assign \$13  = \$12  ? below : above;
   assign result = \$10  ? \$13  : value;
-  assign lo = \port$5492$350 [7:0];
-  assign hi = \port$5492$350 [15:8];
+  assign lo = \port$5498$358 [7:0];
+  assign hi = \port$5498$358 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_2 (result, override, check, below, above, value, \port$5492$350 , violation);
+module \holdfast_8x8_guard.input_stage.guard_2 (result, override, check, below, above, value, \port$5498$358 , violation);
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -16263,34 +16279,34 @@ module \holdfast_8x8_guard.input_stage.guard_2 (result, override, check, below, 
   wire [7:0] lo;
   input override;
   wire override;
-  input [15:0] \port$5492$350 ;
-  wire [15:0] \port$5492$350 ;
+  input [15:0] \port$5498$358 ;
+  wire [15:0] \port$5498$358 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = { \port$5492$350 [7], value[6:0] } < { value[7], \port$5492$350 [6:0] };
+  assign \$1  = { \port$5498$358 [7], value[6:0] } < { value[7], \port$5498$358 [6:0] };
   assign \$2  = check & \$1 ;
-  assign \$3  = { value[7], \port$5492$350 [14:8] } < { \port$5492$350 [15], value[6:0] };
+  assign \$3  = { value[7], \port$5498$358 [14:8] } < { \port$5498$358 [15], value[6:0] };
   assign \$4  = check & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = { \port$5492$350 [7], value[6:0] } < { value[7], \port$5492$350 [6:0] };
+  assign \$5  = { \port$5498$358 [7], value[6:0] } < { value[7], \port$5498$358 [6:0] };
   assign \$6  = check & \$5 ;
-  assign \$7  = { value[7], \port$5492$350 [14:8] } < { \port$5492$350 [15], value[6:0] };
+  assign \$7  = { value[7], \port$5498$358 [14:8] } < { \port$5498$358 [15], value[6:0] };
   assign \$8  = check & \$7 ;
   assign \$9  = \$6  | \$8 ;
   assign \$10  = \$9  | override;
-  assign \$11  = { \port$5492$350 [7], value[6:0] } < { value[7], \port$5492$350 [6:0] };
+  assign \$11  = { \port$5498$358 [7], value[6:0] } < { value[7], \port$5498$358 [6:0] };
   assign \$12  = check & \$11 ;
   assign \$13  = \$12  ? below : above;
   assign result = \$10  ? \$13  : value;
-  assign lo = \port$5492$350 [7:0];
-  assign hi = \port$5492$350 [15:8];
+  assign lo = \port$5498$358 [7:0];
+  assign hi = \port$5498$358 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_3 (result, override, check, below, above, value, \port$5492$350 , violation);
+module \holdfast_8x8_guard.input_stage.guard_3 (result, override, check, below, above, value, \port$5498$358 , violation);
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -16314,34 +16330,34 @@ module \holdfast_8x8_guard.input_stage.guard_3 (result, override, check, below, 
   wire [7:0] lo;
   input override;
   wire override;
-  input [15:0] \port$5492$350 ;
-  wire [15:0] \port$5492$350 ;
+  input [15:0] \port$5498$358 ;
+  wire [15:0] \port$5498$358 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = { \port$5492$350 [7], value[6:0] } < { value[7], \port$5492$350 [6:0] };
+  assign \$1  = { \port$5498$358 [7], value[6:0] } < { value[7], \port$5498$358 [6:0] };
   assign \$2  = check & \$1 ;
-  assign \$3  = { value[7], \port$5492$350 [14:8] } < { \port$5492$350 [15], value[6:0] };
+  assign \$3  = { value[7], \port$5498$358 [14:8] } < { \port$5498$358 [15], value[6:0] };
   assign \$4  = check & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = { \port$5492$350 [7], value[6:0] } < { value[7], \port$5492$350 [6:0] };
+  assign \$5  = { \port$5498$358 [7], value[6:0] } < { value[7], \port$5498$358 [6:0] };
   assign \$6  = check & \$5 ;
-  assign \$7  = { value[7], \port$5492$350 [14:8] } < { \port$5492$350 [15], value[6:0] };
+  assign \$7  = { value[7], \port$5498$358 [14:8] } < { \port$5498$358 [15], value[6:0] };
   assign \$8  = check & \$7 ;
   assign \$9  = \$6  | \$8 ;
   assign \$10  = \$9  | override;
-  assign \$11  = { \port$5492$350 [7], value[6:0] } < { value[7], \port$5492$350 [6:0] };
+  assign \$11  = { \port$5498$358 [7], value[6:0] } < { value[7], \port$5498$358 [6:0] };
   assign \$12  = check & \$11 ;
   assign \$13  = \$12  ? below : above;
   assign result = \$10  ? \$13  : value;
-  assign lo = \port$5492$350 [7:0];
-  assign hi = \port$5492$350 [15:8];
+  assign lo = \port$5498$358 [7:0];
+  assign hi = \port$5498$358 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_4 (result, override, check, below, above, value, \port$5492$350 , violation);
+module \holdfast_8x8_guard.input_stage.guard_4 (result, override, check, below, above, value, \port$5498$358 , violation);
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -16365,34 +16381,34 @@ module \holdfast_8x8_guard.input_stage.guard_4 (result, override, check, below, 
   wire [7:0] lo;
   input override;
   wire override;
-  input [15:0] \port$5492$350 ;
-  wire [15:0] \port$5492$350 ;
+  input [15:0] \port$5498$358 ;
+  wire [15:0] \port$5498$358 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = { \port$5492$350 [7], value[6:0] } < { value[7], \port$5492$350 [6:0] };
+  assign \$1  = { \port$5498$358 [7], value[6:0] } < { value[7], \port$5498$358 [6:0] };
   assign \$2  = check & \$1 ;
-  assign \$3  = { value[7], \port$5492$350 [14:8] } < { \port$5492$350 [15], value[6:0] };
+  assign \$3  = { value[7], \port$5498$358 [14:8] } < { \port$5498$358 [15], value[6:0] };
   assign \$4  = check & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = { \port$5492$350 [7], value[6:0] } < { value[7], \port$5492$350 [6:0] };
+  assign \$5  = { \port$5498$358 [7], value[6:0] } < { value[7], \port$5498$358 [6:0] };
   assign \$6  = check & \$5 ;
-  assign \$7  = { value[7], \port$5492$350 [14:8] } < { \port$5492$350 [15], value[6:0] };
+  assign \$7  = { value[7], \port$5498$358 [14:8] } < { \port$5498$358 [15], value[6:0] };
   assign \$8  = check & \$7 ;
   assign \$9  = \$6  | \$8 ;
   assign \$10  = \$9  | override;
-  assign \$11  = { \port$5492$350 [7], value[6:0] } < { value[7], \port$5492$350 [6:0] };
+  assign \$11  = { \port$5498$358 [7], value[6:0] } < { value[7], \port$5498$358 [6:0] };
   assign \$12  = check & \$11 ;
   assign \$13  = \$12  ? below : above;
   assign result = \$10  ? \$13  : value;
-  assign lo = \port$5492$350 [7:0];
-  assign hi = \port$5492$350 [15:8];
+  assign lo = \port$5498$358 [7:0];
+  assign hi = \port$5498$358 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_5 (result, override, check, below, above, value, \port$5492$350 , violation);
+module \holdfast_8x8_guard.input_stage.guard_5 (result, override, check, below, above, value, \port$5498$358 , violation);
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -16416,34 +16432,34 @@ module \holdfast_8x8_guard.input_stage.guard_5 (result, override, check, below, 
   wire [7:0] lo;
   input override;
   wire override;
-  input [15:0] \port$5492$350 ;
-  wire [15:0] \port$5492$350 ;
+  input [15:0] \port$5498$358 ;
+  wire [15:0] \port$5498$358 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = { \port$5492$350 [7], value[6:0] } < { value[7], \port$5492$350 [6:0] };
+  assign \$1  = { \port$5498$358 [7], value[6:0] } < { value[7], \port$5498$358 [6:0] };
   assign \$2  = check & \$1 ;
-  assign \$3  = { value[7], \port$5492$350 [14:8] } < { \port$5492$350 [15], value[6:0] };
+  assign \$3  = { value[7], \port$5498$358 [14:8] } < { \port$5498$358 [15], value[6:0] };
   assign \$4  = check & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = { \port$5492$350 [7], value[6:0] } < { value[7], \port$5492$350 [6:0] };
+  assign \$5  = { \port$5498$358 [7], value[6:0] } < { value[7], \port$5498$358 [6:0] };
   assign \$6  = check & \$5 ;
-  assign \$7  = { value[7], \port$5492$350 [14:8] } < { \port$5492$350 [15], value[6:0] };
+  assign \$7  = { value[7], \port$5498$358 [14:8] } < { \port$5498$358 [15], value[6:0] };
   assign \$8  = check & \$7 ;
   assign \$9  = \$6  | \$8 ;
   assign \$10  = \$9  | override;
-  assign \$11  = { \port$5492$350 [7], value[6:0] } < { value[7], \port$5492$350 [6:0] };
+  assign \$11  = { \port$5498$358 [7], value[6:0] } < { value[7], \port$5498$358 [6:0] };
   assign \$12  = check & \$11 ;
   assign \$13  = \$12  ? below : above;
   assign result = \$10  ? \$13  : value;
-  assign lo = \port$5492$350 [7:0];
-  assign hi = \port$5492$350 [15:8];
+  assign lo = \port$5498$358 [7:0];
+  assign hi = \port$5498$358 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_6 (result, override, check, below, above, value, \port$5492$350 , violation);
+module \holdfast_8x8_guard.input_stage.guard_6 (result, override, check, below, above, value, \port$5498$358 , violation);
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -16467,34 +16483,34 @@ module \holdfast_8x8_guard.input_stage.guard_6 (result, override, check, below, 
   wire [7:0] lo;
   input override;
   wire override;
-  input [15:0] \port$5492$350 ;
-  wire [15:0] \port$5492$350 ;
+  input [15:0] \port$5498$358 ;
+  wire [15:0] \port$5498$358 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = { \port$5492$350 [7], value[6:0] } < { value[7], \port$5492$350 [6:0] };
+  assign \$1  = { \port$5498$358 [7], value[6:0] } < { value[7], \port$5498$358 [6:0] };
   assign \$2  = check & \$1 ;
-  assign \$3  = { value[7], \port$5492$350 [14:8] } < { \port$5492$350 [15], value[6:0] };
+  assign \$3  = { value[7], \port$5498$358 [14:8] } < { \port$5498$358 [15], value[6:0] };
   assign \$4  = check & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = { \port$5492$350 [7], value[6:0] } < { value[7], \port$5492$350 [6:0] };
+  assign \$5  = { \port$5498$358 [7], value[6:0] } < { value[7], \port$5498$358 [6:0] };
   assign \$6  = check & \$5 ;
-  assign \$7  = { value[7], \port$5492$350 [14:8] } < { \port$5492$350 [15], value[6:0] };
+  assign \$7  = { value[7], \port$5498$358 [14:8] } < { \port$5498$358 [15], value[6:0] };
   assign \$8  = check & \$7 ;
   assign \$9  = \$6  | \$8 ;
   assign \$10  = \$9  | override;
-  assign \$11  = { \port$5492$350 [7], value[6:0] } < { value[7], \port$5492$350 [6:0] };
+  assign \$11  = { \port$5498$358 [7], value[6:0] } < { value[7], \port$5498$358 [6:0] };
   assign \$12  = check & \$11 ;
   assign \$13  = \$12  ? below : above;
   assign result = \$10  ? \$13  : value;
-  assign lo = \port$5492$350 [7:0];
-  assign hi = \port$5492$350 [15:8];
+  assign lo = \port$5498$358 [7:0];
+  assign hi = \port$5498$358 [15:8];
 endmodule
 
-module \holdfast_8x8_guard.input_stage.guard_7 (result, override, check, below, above, value, \port$5492$350 , violation);
+module \holdfast_8x8_guard.input_stage.guard_7 (result, override, check, below, above, value, \port$5498$358 , violation);
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -16518,31 +16534,31 @@ module \holdfast_8x8_guard.input_stage.guard_7 (result, override, check, below, 
   wire [7:0] lo;
   input override;
   wire override;
-  input [15:0] \port$5492$350 ;
-  wire [15:0] \port$5492$350 ;
+  input [15:0] \port$5498$358 ;
+  wire [15:0] \port$5498$358 ;
   output [7:0] result;
   wire [7:0] result;
   input [7:0] value;
   wire [7:0] value;
   output violation;
   wire violation;
-  assign \$1  = { \port$5492$350 [7], value[6:0] } < { value[7], \port$5492$350 [6:0] };
+  assign \$1  = { \port$5498$358 [7], value[6:0] } < { value[7], \port$5498$358 [6:0] };
   assign \$2  = check & \$1 ;
-  assign \$3  = { value[7], \port$5492$350 [14:8] } < { \port$5492$350 [15], value[6:0] };
+  assign \$3  = { value[7], \port$5498$358 [14:8] } < { \port$5498$358 [15], value[6:0] };
   assign \$4  = check & \$3 ;
   assign violation = \$2  | \$4 ;
-  assign \$5  = { \port$5492$350 [7], value[6:0] } < { value[7], \port$5492$350 [6:0] };
+  assign \$5  = { \port$5498$358 [7], value[6:0] } < { value[7], \port$5498$358 [6:0] };
   assign \$6  = check & \$5 ;
-  assign \$7  = { value[7], \port$5492$350 [14:8] } < { \port$5492$350 [15], value[6:0] };
+  assign \$7  = { value[7], \port$5498$358 [14:8] } < { \port$5498$358 [15], value[6:0] };
   assign \$8  = check & \$7 ;
   assign \$9  = \$6  | \$8 ;
   assign \$10  = \$9  | override;
-  assign \$11  = { \port$5492$350 [7], value[6:0] } < { value[7], \port$5492$350 [6:0] };
+  assign \$11  = { \port$5498$358 [7], value[6:0] } < { value[7], \port$5498$358 [6:0] };
   assign \$12  = check & \$11 ;
   assign \$13  = \$12  ? below : above;
   assign result = \$10  ? \$13  : value;
-  assign lo = \port$5492$350 [7:0];
-  assign hi = \port$5492$350 [15:8];
+  assign lo = \port$5498$358 [7:0];
+  assign hi = \port$5498$358 [15:8];
 endmodule
 
 module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, enable, use_zero, token, sums, token_8, token_24, violation, codes, residual_present, \i$76 , layer, clk);
@@ -16772,9 +16788,9 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
   wire \i[5] ;
   wire \i[6] ;
   wire \i[7] ;
-  input [506:0] layer;
-  wire [506:0] layer;
-  wire [506:0] \layer$64 ;
+  input [514:0] layer;
+  wire [514:0] layer;
+  wire [514:0] \layer$64 ;
   wire [7:0] \layer$64.add_hi ;
   wire [7:0] \layer$64.add_lo ;
   wire [23:0] \layer$64.add_multiplier_a ;
@@ -16824,6 +16840,7 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
   wire [2:0] \layer$64.stride ;
   wire [3:0] \layer$64.sub_block ;
   wire [19:0] \layer$64.weight_base ;
+  wire [7:0] \layer$64.zero_in ;
   wire [7:0] \layer$64.zero_out ;
   wire [7:0] \layer.add_hi ;
   wire [7:0] \layer.add_lo ;
@@ -16874,6 +16891,7 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
   wire [2:0] \layer.stride ;
   wire [3:0] \layer.sub_block ;
   wire [19:0] \layer.weight_base ;
+  wire [7:0] \layer.zero_in ;
   wire [7:0] \layer.zero_out ;
   wire [8:0] lo;
   wire maximum;
@@ -17805,10 +17823,10 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
     .clk(clk),
     .enable(enable),
     .parameters(\parameters$45 ),
-    .\port$4649$0 (settings[17:0]),
+    .\port$4655$0 (settings[17:0]),
     .rst(rst),
     .use_zero(use_zero),
-    .zero_out(layer[373:366])
+    .zero_out(layer[381:374])
   );
   \holdfast_8x8_guard.lanes.layer_setup  layer_setup (
     .clk(clk),
@@ -18376,7 +18394,7 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
   assign codes_token = token_24;
   assign residual_token = token_8;
   assign \layer$64  = layer;
-  assign zero_out = layer[373:366];
+  assign zero_out = layer[381:374];
   assign lo = settings[8:0];
   assign hi = settings[17:9];
   assign \enable$70  = enable;
@@ -18654,20 +18672,21 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
   assign \layer.res_base  = layer[327:312];
   assign \layer.res_tiles  = layer[341:328];
   assign \layer.pad_value  = layer[349:342];
-  assign \layer.input_lo  = layer[357:350];
-  assign \layer.input_hi  = layer[365:358];
-  assign \layer.zero_out  = layer[373:366];
-  assign \layer.lo  = layer[381:374];
-  assign \layer.hi  = layer[389:382];
-  assign \layer.res_zero  = layer[397:390];
-  assign \layer.add_zero  = layer[405:398];
-  assign \layer.add_lo  = layer[413:406];
-  assign \layer.add_hi  = layer[421:414];
-  assign \layer.add_shift  = layer[426:422];
-  assign \layer.add_multiplier_a  = layer[450:427];
-  assign \layer.add_multiplier_b  = layer[474:451];
-  assign \layer.res_step_x  = layer[490:475];
-  assign \layer.res_step_y  = layer[506:491];
+  assign \layer.zero_in  = layer[357:350];
+  assign \layer.input_lo  = layer[365:358];
+  assign \layer.input_hi  = layer[373:366];
+  assign \layer.zero_out  = layer[381:374];
+  assign \layer.lo  = layer[389:382];
+  assign \layer.hi  = layer[397:390];
+  assign \layer.res_zero  = layer[405:398];
+  assign \layer.add_zero  = layer[413:406];
+  assign \layer.add_lo  = layer[421:414];
+  assign \layer.add_hi  = layer[429:422];
+  assign \layer.add_shift  = layer[434:430];
+  assign \layer.add_multiplier_a  = layer[458:435];
+  assign \layer.add_multiplier_b  = layer[482:459];
+  assign \layer.res_step_x  = layer[498:483];
+  assign \layer.res_step_y  = layer[514:499];
   assign \parameters.bias  = parameters[23:0];
   assign \parameters.shift  = parameters[29:24];
   assign \parameters.multiplier  = parameters[45:30];
@@ -18791,20 +18810,21 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
   assign \layer$64.res_base  = layer[327:312];
   assign \layer$64.res_tiles  = layer[341:328];
   assign \layer$64.pad_value  = layer[349:342];
-  assign \layer$64.input_lo  = layer[357:350];
-  assign \layer$64.input_hi  = layer[365:358];
-  assign \layer$64.zero_out  = layer[373:366];
-  assign \layer$64.lo  = layer[381:374];
-  assign \layer$64.hi  = layer[389:382];
-  assign \layer$64.res_zero  = layer[397:390];
-  assign \layer$64.add_zero  = layer[405:398];
-  assign \layer$64.add_lo  = layer[413:406];
-  assign \layer$64.add_hi  = layer[421:414];
-  assign \layer$64.add_shift  = layer[426:422];
-  assign \layer$64.add_multiplier_a  = layer[450:427];
-  assign \layer$64.add_multiplier_b  = layer[474:451];
-  assign \layer$64.res_step_x  = layer[490:475];
-  assign \layer$64.res_step_y  = layer[506:491];
+  assign \layer$64.zero_in  = layer[357:350];
+  assign \layer$64.input_lo  = layer[365:358];
+  assign \layer$64.input_hi  = layer[373:366];
+  assign \layer$64.zero_out  = layer[381:374];
+  assign \layer$64.lo  = layer[389:382];
+  assign \layer$64.hi  = layer[397:390];
+  assign \layer$64.res_zero  = layer[405:398];
+  assign \layer$64.add_zero  = layer[413:406];
+  assign \layer$64.add_lo  = layer[421:414];
+  assign \layer$64.add_hi  = layer[429:422];
+  assign \layer$64.add_shift  = layer[434:430];
+  assign \layer$64.add_multiplier_a  = layer[458:435];
+  assign \layer$64.add_multiplier_b  = layer[482:459];
+  assign \layer$64.res_step_x  = layer[498:483];
+  assign \layer$64.res_step_y  = layer[514:499];
   assign \settings.lo  = settings[8:0];
   assign \settings.hi  = settings[17:9];
   assign \settings.residual_zero  = settings[25:18];
@@ -20389,7 +20409,7 @@ module \holdfast_8x8_guard.lanes.align (rst, i, o, clk);
   assign o[7:0] = lane_0_6;
 endmodule
 
-module \holdfast_8x8_guard.lanes.channel_setup (rst, channel, enable, use_zero, \port$4649$0 , parameters, zero_out, clk);
+module \holdfast_8x8_guard.lanes.channel_setup (rst, channel, enable, use_zero, \port$4655$0 , parameters, zero_out, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$81  = 0;
   wire \$1 ;
   wire \$10 ;
@@ -20460,8 +20480,8 @@ module \holdfast_8x8_guard.lanes.channel_setup (rst, channel, enable, use_zero, 
   wire \parameters.guard_most ;
   wire [16:0] \parameters.multiplier ;
   wire [4:0] \parameters.shift ;
-  input [17:0] \port$4649$0 ;
-  wire [17:0] \port$4649$0 ;
+  input [17:0] \port$4655$0 ;
+  wire [17:0] \port$4655$0 ;
   input rst;
   wire rst;
   reg [4:0] shift = 5'h00;
@@ -20472,27 +20492,27 @@ module \holdfast_8x8_guard.lanes.channel_setup (rst, channel, enable, use_zero, 
   assign \$1  = ~ use_zero;
   assign \$2  = enable & \$1 ;
   assign \$3  = $signed(parameters[37:30]) == $signed(parameters[38]);
-  assign \$4  = { \port$4649$0 [8], parameters[29:22] } < { parameters[30], \port$4649$0 [7:0] };
+  assign \$4  = { \port$4655$0 [8], parameters[29:22] } < { parameters[30], \port$4655$0 [7:0] };
   assign \$5  = \$3  ? \$4  : parameters[38];
   assign \$6  = ~ \$5 ;
   assign \$7  = \$2  & \$6 ;
   assign \$8  = $signed(parameters[37:30]) == $signed(parameters[38]);
-  assign \$9  = { \port$4649$0 [17], parameters[29:22] } < { parameters[30], \port$4649$0 [16:9] };
+  assign \$9  = { \port$4655$0 [17], parameters[29:22] } < { parameters[30], \port$4655$0 [16:9] };
   assign \$10  = \$8  ? \$9  : parameters[38];
   assign \$11  = parameters[30:22] + 1'h1;
-  assign \$12  = \$10  ? \$11 [8:0] : \port$4649$0 [17:9];
-  assign \$13  = \$7  ? \$12  : \port$4649$0 [8:0];
+  assign \$12  = \$10  ? \$11 [8:0] : \port$4655$0 [17:9];
+  assign \$13  = \$7  ? \$12  : \port$4655$0 [8:0];
   assign \$14  = ~ use_zero;
   assign \$15  = enable & \$14 ;
   assign \$16  = $signed(parameters[54:47]) == $signed(parameters[55]);
-  assign \$17  = { \port$4649$0 [17], parameters[46:39] } < { parameters[47], \port$4649$0 [16:9] };
+  assign \$17  = { \port$4655$0 [17], parameters[46:39] } < { parameters[47], \port$4655$0 [16:9] };
   assign \$18  = \$16  ? \$17  : parameters[55];
   assign \$19  = \$15  & \$18 ;
   assign \$20  = $signed(parameters[54:47]) == $signed(parameters[55]);
-  assign \$21  = { \port$4649$0 [8], parameters[46:39] } < { parameters[47], \port$4649$0 [7:0] };
+  assign \$21  = { \port$4655$0 [8], parameters[46:39] } < { parameters[47], \port$4655$0 [7:0] };
   assign \$22  = \$20  ? \$21  : parameters[55];
-  assign \$23  = \$22  ? \port$4649$0 [8:0] : parameters[47:39];
-  assign \$24  = \$19  ? \$23  : \port$4649$0 [17:9];
+  assign \$23  = \$22  ? \port$4655$0 [8:0] : parameters[47:39];
+  assign \$24  = \$19  ? \$23  : \port$4655$0 [17:9];
   assign \$25  = { channel[45:30], 1'h0 } >> channel[24];
   assign \$26  = channel[29:24] > 6'h27;
   assign \$27  = $signed(channel[61:46]) - $signed(zero_out);
@@ -20561,8 +20581,8 @@ module \holdfast_8x8_guard.lanes.channel_setup (rst, channel, enable, use_zero, 
       \$41  = 1'h0;
     end
   end
-  assign lo = \port$4649$0 [8:0];
-  assign hi = \port$4649$0 [17:9];
+  assign lo = \port$4655$0 [8:0];
+  assign hi = \port$4655$0 [17:9];
   assign \parameters.shift  = parameters[4:0];
   assign \parameters.multiplier  = parameters[21:5];
   assign \parameters.guard_below  = parameters[38:22];
@@ -20595,8 +20615,8 @@ module \holdfast_8x8_guard.lanes.layer_setup (rst, settings, layer, clk);
   reg [87:0] \$5 ;
   input clk;
   wire clk;
-  input [506:0] layer;
-  wire [506:0] layer;
+  input [514:0] layer;
+  wire [514:0] layer;
   wire [7:0] \layer.add_hi ;
   wire [7:0] \layer.add_lo ;
   wire [23:0] \layer.add_multiplier_a ;
@@ -20646,6 +20666,7 @@ module \holdfast_8x8_guard.lanes.layer_setup (rst, settings, layer, clk);
   wire [2:0] \layer.stride ;
   wire [3:0] \layer.sub_block ;
   wire [19:0] \layer.weight_base ;
+  wire [7:0] \layer.zero_in ;
   wire [7:0] \layer.zero_out ;
   input rst;
   wire rst;
@@ -20662,28 +20683,28 @@ module \holdfast_8x8_guard.lanes.layer_setup (rst, settings, layer, clk);
   wire [7:0] \settings.residual_zero ;
   always @(posedge clk)
     settings <= \$5 ;
-  assign \$1  = $signed(layer[381:374]) - $signed(layer[373:366]);
-  assign \$2  = $signed(layer[389:382]) - $signed(layer[373:366]);
-  assign \$3  = { layer[442:427], 1'h0 } >> layer[422];
-  assign \$4  = { layer[466:451], 1'h0 } >> layer[422];
+  assign \$1  = $signed(layer[389:382]) - $signed(layer[381:374]);
+  assign \$2  = $signed(layer[397:390]) - $signed(layer[381:374]);
+  assign \$3  = { layer[450:435], 1'h0 } >> layer[430];
+  assign \$4  = { layer[474:459], 1'h0 } >> layer[430];
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$82 ) begin end
     \$5 [8:0] = \$1 ;
     \$5 [17:9] = \$2 ;
-    \$5 [25:18] = layer[397:390];
+    \$5 [25:18] = layer[405:398];
     (* full_case = 32'd1 *)
     if (layer[18]) begin
       \$5 [42:26] = \$3 ;
       \$5 [59:43] = \$4 ;
-      \$5 [63:60] = layer[426:423];
-      \$5 [71:64] = layer[405:398];
-      \$5 [79:72] = layer[413:406];
-      \$5 [87:80] = layer[421:414];
+      \$5 [63:60] = layer[434:431];
+      \$5 [71:64] = layer[413:406];
+      \$5 [79:72] = layer[421:414];
+      \$5 [87:80] = layer[429:422];
     end else begin
       \$5 [42:26] = 17'h00002;
       \$5 [59:43] = 17'h00000;
       \$5 [63:60] = 4'h0;
-      \$5 [71:64] = layer[373:366];
+      \$5 [71:64] = layer[381:374];
       \$5 [79:72] = 8'h80;
       \$5 [87:80] = 8'h7f;
     end
@@ -20736,20 +20757,21 @@ module \holdfast_8x8_guard.lanes.layer_setup (rst, settings, layer, clk);
   assign \layer.res_base  = layer[327:312];
   assign \layer.res_tiles  = layer[341:328];
   assign \layer.pad_value  = layer[349:342];
-  assign \layer.input_lo  = layer[357:350];
-  assign \layer.input_hi  = layer[365:358];
-  assign \layer.zero_out  = layer[373:366];
-  assign \layer.lo  = layer[381:374];
-  assign \layer.hi  = layer[389:382];
-  assign \layer.res_zero  = layer[397:390];
-  assign \layer.add_zero  = layer[405:398];
-  assign \layer.add_lo  = layer[413:406];
-  assign \layer.add_hi  = layer[421:414];
-  assign \layer.add_shift  = layer[426:422];
-  assign \layer.add_multiplier_a  = layer[450:427];
-  assign \layer.add_multiplier_b  = layer[474:451];
-  assign \layer.res_step_x  = layer[490:475];
-  assign \layer.res_step_y  = layer[506:491];
+  assign \layer.zero_in  = layer[357:350];
+  assign \layer.input_lo  = layer[365:358];
+  assign \layer.input_hi  = layer[373:366];
+  assign \layer.zero_out  = layer[381:374];
+  assign \layer.lo  = layer[389:382];
+  assign \layer.hi  = layer[397:390];
+  assign \layer.res_zero  = layer[405:398];
+  assign \layer.add_zero  = layer[413:406];
+  assign \layer.add_lo  = layer[421:414];
+  assign \layer.add_hi  = layer[429:422];
+  assign \layer.add_shift  = layer[434:430];
+  assign \layer.add_multiplier_a  = layer[458:435];
+  assign \layer.add_multiplier_b  = layer[482:459];
+  assign \layer.res_step_x  = layer[498:483];
+  assign \layer.res_step_y  = layer[514:499];
 endmodule
 
 module \holdfast_8x8_guard.lanes.present_skew (rst, i, o, clk);
@@ -27234,8 +27256,8 @@ module \holdfast_8x8_guard.output_writer (rst, token, codes, word, enable, addre
   wire go;
   wire \go$5 ;
   wire [4:0] lane;
-  input [506:0] layer;
-  wire [506:0] layer;
+  input [514:0] layer;
+  wire [514:0] layer;
   wire [7:0] \layer.add_hi ;
   wire [7:0] \layer.add_lo ;
   wire [23:0] \layer.add_multiplier_a ;
@@ -27285,6 +27307,7 @@ module \holdfast_8x8_guard.output_writer (rst, token, codes, word, enable, addre
   wire [2:0] \layer.stride ;
   wire [3:0] \layer.sub_block ;
   wire [19:0] \layer.weight_base ;
+  wire [7:0] \layer.zero_in ;
   wire [7:0] \layer.zero_out ;
   wire [2:0] offset;
   input rst;
@@ -27330,7 +27353,7 @@ module \holdfast_8x8_guard.output_writer (rst, token, codes, word, enable, addre
     .clk(clk),
     .\end (token[2]),
     .go(go),
-    .\port$5492$263 (layer[290:263]),
+    .\port$5498$263 (layer[290:263]),
     .rst(rst),
     .take(take)
   );
@@ -27405,20 +27428,21 @@ module \holdfast_8x8_guard.output_writer (rst, token, codes, word, enable, addre
   assign \layer.res_base  = layer[327:312];
   assign \layer.res_tiles  = layer[341:328];
   assign \layer.pad_value  = layer[349:342];
-  assign \layer.input_lo  = layer[357:350];
-  assign \layer.input_hi  = layer[365:358];
-  assign \layer.zero_out  = layer[373:366];
-  assign \layer.lo  = layer[381:374];
-  assign \layer.hi  = layer[389:382];
-  assign \layer.res_zero  = layer[397:390];
-  assign \layer.add_zero  = layer[405:398];
-  assign \layer.add_lo  = layer[413:406];
-  assign \layer.add_hi  = layer[421:414];
-  assign \layer.add_shift  = layer[426:422];
-  assign \layer.add_multiplier_a  = layer[450:427];
-  assign \layer.add_multiplier_b  = layer[474:451];
-  assign \layer.res_step_x  = layer[490:475];
-  assign \layer.res_step_y  = layer[506:491];
+  assign \layer.zero_in  = layer[357:350];
+  assign \layer.input_lo  = layer[365:358];
+  assign \layer.input_hi  = layer[373:366];
+  assign \layer.zero_out  = layer[381:374];
+  assign \layer.lo  = layer[389:382];
+  assign \layer.hi  = layer[397:390];
+  assign \layer.res_zero  = layer[405:398];
+  assign \layer.add_zero  = layer[413:406];
+  assign \layer.add_lo  = layer[421:414];
+  assign \layer.add_hi  = layer[429:422];
+  assign \layer.add_shift  = layer[434:430];
+  assign \layer.add_multiplier_a  = layer[458:435];
+  assign \layer.add_multiplier_b  = layer[482:459];
+  assign \layer.res_step_x  = layer[498:483];
+  assign \layer.res_step_y  = layer[514:499];
   assign \token.valid  = token[0];
   assign \token.start  = token[1];
   assign \token.end  = token[2];
@@ -27459,7 +27483,7 @@ module \holdfast_8x8_guard.output_writer (rst, token, codes, word, enable, addre
   assign \$1  = 1'h1;
 endmodule
 
-module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$5492$263 , go, clk);
+module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$5498$263 , go, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$110  = 0;
   wire [16:0] \$1 ;
   wire [16:0] \$2 ;
@@ -27489,8 +27513,8 @@ module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$
   wire go;
   reg [15:0] next_base;
   reg [15:0] pointer = 16'h0000;
-  input [27:0] \port$5492$263 ;
-  wire [27:0] \port$5492$263 ;
+  input [27:0] \port$5498$263 ;
+  wire [27:0] \port$5498$263 ;
   input rst;
   wire rst;
   wire [15:0] step_x;
@@ -27499,7 +27523,7 @@ module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$
   reg [13:0] tile = 14'h0000;
   reg [15:0] tile_base = 16'h0000;
   assign \$1  = tile_base + 1'h1;
-  assign \$2  = pointer + \port$5492$263 [11:0];
+  assign \$2  = pointer + \port$5498$263 [11:0];
   assign \$3  = take & \end ;
   assign \$4  = go | \$3 ;
   assign \$5  = tile + 1'h1;
@@ -27514,7 +27538,7 @@ module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$
     if (\$auto$verilog_backend.cc:2355:dump_module$110 ) begin end
     next_base = \$1 [15:0];
     if (go) begin
-      next_base = \port$5492$263 [27:12];
+      next_base = \port$5498$263 [27:12];
     end
   end
   always @* begin
@@ -27550,8 +27574,8 @@ module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$
       \$9  = 14'h0000;
     end
   end
-  assign base = \port$5492$263 [27:12];
-  assign step_x = { 4'h0, \port$5492$263 [11:0] };
+  assign base = \port$5498$263 [27:12];
+  assign step_x = { 4'h0, \port$5498$263 [11:0] };
   assign \address[0]  = address[15:0];
   assign \address[1]  = address[31:16];
   assign \address[2]  = address[47:32];
@@ -27698,8 +27722,8 @@ module \holdfast_8x8_guard.residual_reader (rst, word, active, token, present, c
   wire go;
   wire \go$7 ;
   wire [4:0] lane;
-  input [506:0] layer;
-  wire [506:0] layer;
+  input [514:0] layer;
+  wire [514:0] layer;
   wire [7:0] \layer.add_hi ;
   wire [7:0] \layer.add_lo ;
   wire [23:0] \layer.add_multiplier_a ;
@@ -27749,6 +27773,7 @@ module \holdfast_8x8_guard.residual_reader (rst, word, active, token, present, c
   wire [2:0] \layer.stride ;
   wire [3:0] \layer.sub_block ;
   wire [19:0] \layer.weight_base ;
+  wire [7:0] \layer.zero_in ;
   wire [7:0] \layer.zero_out ;
   reg [2:0] offset = 3'h0;
   wire [2:0] \offset$20 ;
@@ -27800,7 +27825,7 @@ module \holdfast_8x8_guard.residual_reader (rst, word, active, token, present, c
     .columns(layer[228:220]),
     .\end (token[2]),
     .go(go),
-    .\port$5492$475 (layer[506:475]),
+    .\port$5498$483 (layer[514:483]),
     .rst(rst),
     .take(take),
     .tile(tile)
@@ -27845,8 +27870,8 @@ module \holdfast_8x8_guard.residual_reader (rst, word, active, token, present, c
   end
   assign base = layer[327:312];
   assign lane = layer[311:307];
-  assign step_x = layer[490:475];
-  assign step_y = layer[506:491];
+  assign step_x = layer[498:483];
+  assign step_y = layer[514:499];
   assign columns = layer[228:220];
   assign \go$7  = go;
   assign \end  = token[2];
@@ -27889,20 +27914,21 @@ module \holdfast_8x8_guard.residual_reader (rst, word, active, token, present, c
   assign \layer.res_base  = layer[327:312];
   assign \layer.res_tiles  = layer[341:328];
   assign \layer.pad_value  = layer[349:342];
-  assign \layer.input_lo  = layer[357:350];
-  assign \layer.input_hi  = layer[365:358];
-  assign \layer.zero_out  = layer[373:366];
-  assign \layer.lo  = layer[381:374];
-  assign \layer.hi  = layer[389:382];
-  assign \layer.res_zero  = layer[397:390];
-  assign \layer.add_zero  = layer[405:398];
-  assign \layer.add_lo  = layer[413:406];
-  assign \layer.add_hi  = layer[421:414];
-  assign \layer.add_shift  = layer[426:422];
-  assign \layer.add_multiplier_a  = layer[450:427];
-  assign \layer.add_multiplier_b  = layer[474:451];
-  assign \layer.res_step_x  = layer[490:475];
-  assign \layer.res_step_y  = layer[506:491];
+  assign \layer.zero_in  = layer[357:350];
+  assign \layer.input_lo  = layer[365:358];
+  assign \layer.input_hi  = layer[373:366];
+  assign \layer.zero_out  = layer[381:374];
+  assign \layer.lo  = layer[389:382];
+  assign \layer.hi  = layer[397:390];
+  assign \layer.res_zero  = layer[405:398];
+  assign \layer.add_zero  = layer[413:406];
+  assign \layer.add_lo  = layer[421:414];
+  assign \layer.add_hi  = layer[429:422];
+  assign \layer.add_shift  = layer[434:430];
+  assign \layer.add_multiplier_a  = layer[458:435];
+  assign \layer.add_multiplier_b  = layer[482:459];
+  assign \layer.res_step_x  = layer[498:483];
+  assign \layer.res_step_y  = layer[514:499];
   assign \token.valid  = token[0];
   assign \token.start  = token[1];
   assign \token.end  = token[2];
@@ -27950,7 +27976,7 @@ module \holdfast_8x8_guard.residual_reader (rst, word, active, token, present, c
   assign \word[7]  = word[63:56];
 endmodule
 
-module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile, columns, base, \port$5492$475 , go, clk);
+module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile, columns, base, \port$5498$483 , go, clk);
   reg \$auto$verilog_backend.cc:2355:dump_module$113  = 0;
   wire [16:0] \$1 ;
   wire [14:0] \$10 ;
@@ -27992,8 +28018,8 @@ module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile
   reg [15:0] next_base;
   wire [15:0] next_row;
   reg [15:0] pointer = 16'h0000;
-  input [31:0] \port$5492$475 ;
-  wire [31:0] \port$5492$475 ;
+  input [31:0] \port$5498$483 ;
+  wire [31:0] \port$5498$483 ;
   reg [15:0] row = 16'h0000;
   input rst;
   wire rst;
@@ -28005,8 +28031,8 @@ module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile
   reg [13:0] tile = 14'h0000;
   reg [15:0] tile_base = 16'h0000;
   assign \$1  = tile_base + 1'h1;
-  assign \$2  = row + \port$5492$475 [31:16];
-  assign \$3  = pointer + \port$5492$475 [15:0];
+  assign \$2  = row + \port$5498$483 [31:16];
+  assign \$3  = pointer + \port$5498$483 [15:0];
   assign \$4  = column - 1'h1;
   assign \$5  = column == 1'h1;
   assign \$6  = take & \end ;
@@ -28102,8 +28128,8 @@ module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile
     end
   end
   assign next_row = \$2 [15:0];
-  assign step_y = \port$5492$475 [31:16];
-  assign step_x = \port$5492$475 [15:0];
+  assign step_y = \port$5498$483 [31:16];
+  assign step_x = \port$5498$483 [15:0];
   assign \address[0]  = address[15:0];
   assign \address[1]  = address[31:16];
   assign \address[2]  = address[47:32];
@@ -28133,30 +28159,30 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
   wire \$103 ;
   wire \$104 ;
   wire \$105 ;
-  wire [6:0] \$106 ;
+  wire \$106 ;
   wire \$107 ;
   wire \$108 ;
   wire \$109 ;
   wire \$11 ;
-  wire \$110 ;
-  wire [16:0] \$111 ;
-  wire [16:0] \$112 ;
+  wire [6:0] \$110 ;
+  wire \$111 ;
+  wire \$112 ;
   wire \$113 ;
   wire \$114 ;
-  wire \$115 ;
-  reg \$116 ;
-  reg \$117 ;
-  reg [7:0] \$118 ;
-  reg [15:0] \$119 ;
+  wire [16:0] \$115 ;
+  wire [16:0] \$116 ;
+  wire \$117 ;
+  wire \$118 ;
+  wire \$119 ;
   wire \$12 ;
-  reg [15:0] \$120 ;
-  reg [4:0] \$121 ;
-  reg \$122 ;
-  reg [2:0] \$123 ;
-  reg [31:0] \$124 ;
-  reg [31:0] \$125 ;
-  reg [31:0] \$126 ;
-  reg [31:0] \$127 ;
+  reg \$120 ;
+  reg \$121 ;
+  reg [7:0] \$122 ;
+  reg [15:0] \$123 ;
+  reg [15:0] \$124 ;
+  reg [4:0] \$125 ;
+  reg \$126 ;
+  reg [2:0] \$127 ;
   reg [31:0] \$128 ;
   reg [31:0] \$129 ;
   wire \$13 ;
@@ -28172,7 +28198,12 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
   reg [31:0] \$139 ;
   wire \$14 ;
   reg [31:0] \$140 ;
-  reg [5:0] \$141 ;
+  reg [31:0] \$141 ;
+  reg [31:0] \$142 ;
+  reg [31:0] \$143 ;
+  reg [31:0] \$144 ;
+  reg [31:0] \$145 ;
+  reg [5:0] \$146 ;
   wire \$15 ;
   wire \$16 ;
   wire \$17 ;
@@ -28241,19 +28272,19 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
   wire \$74 ;
   wire \$75 ;
   wire \$76 ;
-  wire [16:0] \$77 ;
+  wire \$77 ;
   wire \$78 ;
   wire \$79 ;
   wire \$8 ;
-  wire \$80 ;
+  wire [16:0] \$80 ;
   wire \$81 ;
   wire \$82 ;
   wire \$83 ;
-  wire [5:0] \$84 ;
-  wire [5:0] \$85 ;
+  wire \$84 ;
+  wire \$85 ;
   wire \$86 ;
-  wire \$87 ;
-  wire \$88 ;
+  wire [5:0] \$87 ;
+  wire [5:0] \$88 ;
   wire \$89 ;
   wire \$9 ;
   wire \$90 ;
@@ -28302,8 +28333,8 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
   reg illegal = 1'h0;
   output [15:0] index;
   reg [15:0] index = 16'h0000;
-  output [506:0] layer;
-  wire [506:0] layer;
+  output [514:0] layer;
+  wire [514:0] layer;
   wire [7:0] \layer.add_hi ;
   wire [7:0] \layer.add_lo ;
   wire [23:0] \layer.add_multiplier_a ;
@@ -28353,6 +28384,7 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
   wire [2:0] \layer.stride ;
   wire [3:0] \layer.sub_block ;
   wire [19:0] \layer.weight_base ;
+  wire [7:0] \layer.zero_in ;
   wire [7:0] \layer.zero_out ;
   input [15:0] ready;
   wire [15:0] ready;
@@ -28378,6 +28410,7 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
   reg [31:0] word_14 = 32'd0;
   reg [31:0] word_15 = 32'd0;
   reg [31:0] word_16 = 32'd0;
+  reg [31:0] word_17 = 32'd0;
   reg [31:0] word_2 = 32'd0;
   reg [31:0] word_3 = 32'd0;
   reg [31:0] word_4 = 32'd0;
@@ -28457,99 +28490,105 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
   assign \$72  = $signed(layer[421:414]) < $signed(8'h80);
   assign \$73  = $signed(layer[421:414]) > $signed(8'h7f);
   assign \$74  = \$72  | \$73 ;
-  assign \$75  = | { \$74 , \$71 , \$68 , \$65 , \$62 , \$59 , \$56 , \$53 , \$50 , \$47 , \$44 , \$42 , \$40 , \$38 , \$35 , \$32 , \$31 , \$29 , \$28 , \$27 , \$26 , \$25 , \$24 , \$23 , \$22 , \$21 , \$20 , \$19 , \$18 , \$16  };
-  assign \$76  = ! count;
-  assign \$77  = first + count;
-  assign \$78  = \$77  > 7'h40;
-  assign \$79  = \$76  | \$78 ;
-  assign \$80  = ! fetch;
-  assign \$81  = \$11  & \$80 ;
-  assign \$82  = index >= ready;
-  assign \$83  = \$81  & \$82 ;
-  assign \$84  = fetch + 1'h1;
-  assign \$85  = \$83  ? 6'h00 : \$84 ;
-  assign \$86  = fetch == 1'h1;
-  assign \$87  = fetch == 2'h2;
-  assign \$88  = fetch == 2'h3;
-  assign \$89  = fetch == 3'h4;
-  assign \$90  = fetch == 3'h5;
-  assign \$91  = fetch == 3'h6;
-  assign \$92  = fetch == 3'h7;
-  assign \$93  = fetch == 4'h8;
-  assign \$94  = fetch == 4'h9;
-  assign \$95  = fetch == 4'ha;
-  assign \$96  = fetch == 4'hb;
-  assign \$97  = fetch == 4'hc;
-  assign \$98  = fetch == 4'hd;
-  assign \$99  = fetch == 4'he;
-  assign \$100  = fetch == 4'hf;
-  assign \$101  = fetch == 5'h10;
-  assign \$102  = fetch == 5'h11;
-  assign \$103  = fetch == 5'h11;
-  assign \$104  = | { fault_accumulator, fault_residual, fault_output, fault_parameter, fault_weight, fault_activation };
-  assign \$105  = feeder_done | \$104 ;
-  assign \$106  = drain - 1'h1;
-  assign \$107  = drain == 1'h1;
-  assign \$108  = remaining == 1'h1;
-  assign \$109  = | status;
-  assign \$110  = \$108  | \$109 ;
-  assign \$111  = index + 1'h1;
-  assign \$112  = remaining - 1'h1;
-  assign \$113  = \$14  | \$15 ;
-  assign \$114  = ! status;
-  assign \$115  = \$113  & \$114 ;
+  assign \$75  = $signed(layer[429:422]) < $signed(8'h80);
+  assign \$76  = $signed(layer[429:422]) > $signed(8'h7f);
+  assign \$77  = \$75  | \$76 ;
+  assign \$78  = | { \$77 , \$74 , \$71 , \$68 , \$65 , \$62 , \$59 , \$56 , \$53 , \$50 , \$47 , \$44 , \$42 , \$40 , \$38 , \$35 , \$32 , \$31 , \$29 , \$28 , \$27 , \$26 , \$25 , \$24 , \$23 , \$22 , \$21 , \$20 , \$19 , \$18 , \$16  };
+  assign \$79  = ! count;
+  assign \$80  = first + count;
+  assign \$81  = \$80  > 7'h40;
+  assign \$82  = \$79  | \$81 ;
+  assign \$83  = ! fetch;
+  assign \$84  = \$11  & \$83 ;
+  assign \$85  = index >= ready;
+  assign \$86  = \$84  & \$85 ;
+  assign \$87  = fetch + 1'h1;
+  assign \$88  = \$86  ? 6'h00 : \$87 ;
+  assign \$89  = fetch == 1'h1;
+  assign \$90  = fetch == 2'h2;
+  assign \$91  = fetch == 2'h3;
+  assign \$92  = fetch == 3'h4;
+  assign \$93  = fetch == 3'h5;
+  assign \$94  = fetch == 3'h6;
+  assign \$95  = fetch == 3'h7;
+  assign \$96  = fetch == 4'h8;
+  assign \$97  = fetch == 4'h9;
+  assign \$98  = fetch == 4'ha;
+  assign \$99  = fetch == 4'hb;
+  assign \$100  = fetch == 4'hc;
+  assign \$101  = fetch == 4'hd;
+  assign \$102  = fetch == 4'he;
+  assign \$103  = fetch == 4'hf;
+  assign \$104  = fetch == 5'h10;
+  assign \$105  = fetch == 5'h11;
+  assign \$106  = fetch == 5'h12;
+  assign \$107  = fetch == 5'h12;
+  assign \$108  = | { fault_accumulator, fault_residual, fault_output, fault_parameter, fault_weight, fault_activation };
+  assign \$109  = feeder_done | \$108 ;
+  assign \$110  = drain - 1'h1;
+  assign \$111  = drain == 1'h1;
+  assign \$112  = remaining == 1'h1;
+  assign \$113  = | status;
+  assign \$114  = \$112  | \$113 ;
+  assign \$115  = index + 1'h1;
+  assign \$116  = remaining - 1'h1;
+  assign \$117  = \$14  | \$15 ;
+  assign \$118  = ! status;
+  assign \$119  = \$117  & \$118 ;
   always @(posedge clk)
-    illegal <= \$116 ;
+    illegal <= \$120 ;
   always @(posedge clk)
-    done <= \$117 ;
+    done <= \$121 ;
   always @(posedge clk)
-    status <= \$118 ;
+    status <= \$122 ;
   always @(posedge clk)
-    index <= \$119 ;
+    index <= \$123 ;
   always @(posedge clk)
-    remaining <= \$120 ;
+    remaining <= \$124 ;
   always @(posedge clk)
-    fetch <= \$121 ;
+    fetch <= \$125 ;
   always @(posedge clk)
-    busy <= \$122 ;
+    busy <= \$126 ;
   always @(posedge clk)
-    fsm_state <= \$123 ;
+    fsm_state <= \$127 ;
   always @(posedge clk)
-    word_0 <= \$124 ;
+    word_0 <= \$128 ;
   always @(posedge clk)
-    word_1 <= \$125 ;
+    word_1 <= \$129 ;
   always @(posedge clk)
-    word_2 <= \$126 ;
+    word_2 <= \$130 ;
   always @(posedge clk)
-    word_3 <= \$127 ;
+    word_3 <= \$131 ;
   always @(posedge clk)
-    word_4 <= \$128 ;
+    word_4 <= \$132 ;
   always @(posedge clk)
-    word_5 <= \$129 ;
+    word_5 <= \$133 ;
   always @(posedge clk)
-    word_6 <= \$130 ;
+    word_6 <= \$134 ;
   always @(posedge clk)
-    word_7 <= \$131 ;
+    word_7 <= \$135 ;
   always @(posedge clk)
-    word_8 <= \$132 ;
+    word_8 <= \$136 ;
   always @(posedge clk)
-    word_9 <= \$133 ;
+    word_9 <= \$137 ;
   always @(posedge clk)
-    word_10 <= \$134 ;
+    word_10 <= \$138 ;
   always @(posedge clk)
-    word_11 <= \$135 ;
+    word_11 <= \$139 ;
   always @(posedge clk)
-    word_12 <= \$136 ;
+    word_12 <= \$140 ;
   always @(posedge clk)
-    word_13 <= \$137 ;
+    word_13 <= \$141 ;
   always @(posedge clk)
-    word_14 <= \$138 ;
+    word_14 <= \$142 ;
   always @(posedge clk)
-    word_15 <= \$139 ;
+    word_15 <= \$143 ;
   always @(posedge clk)
-    word_16 <= \$140 ;
+    word_16 <= \$144 ;
   always @(posedge clk)
-    drain <= \$141 ;
+    word_17 <= \$145 ;
+  always @(posedge clk)
+    drain <= \$146 ;
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
     go = 1'h0;
@@ -28582,90 +28621,90 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$116  = \$75 ;
+    \$120  = \$78 ;
     if (rst) begin
-      \$116  = 1'h0;
+      \$120  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$117  = done;
+    \$121  = done;
     casez (fsm_state)
       3'h2:
           if (start) begin
-            \$117  = 1'h0;
-            if (\$79 ) begin
-              \$117  = 1'h1;
+            \$121  = 1'h0;
+            if (\$82 ) begin
+              \$121  = 1'h1;
             end
           end
       3'h0:
           /* empty */;
       3'h1:
           if (illegal) begin
-            \$117  = 1'h1;
+            \$121  = 1'h1;
           end
       3'h3:
           /* empty */;
       3'h4:
-          if (\$107 ) begin
-            if (\$110 ) begin
-              \$117  = 1'h1;
+          if (\$111 ) begin
+            if (\$114 ) begin
+              \$121  = 1'h1;
             end
           end
     endcase
     if (rst) begin
-      \$117  = 1'h0;
+      \$121  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$118  = status;
+    \$122  = status;
     casez (fsm_state)
       3'h2:
           if (start) begin
-            \$118  = 8'h00;
-            if (\$79 ) begin
-              \$118  = 8'h08;
+            \$122  = 8'h00;
+            if (\$82 ) begin
+              \$122  = 8'h08;
             end
           end
       3'h0:
           /* empty */;
       3'h1:
           if (illegal) begin
-            \$118  = 8'h01;
+            \$122  = 8'h01;
           end
     endcase
-    if (\$115 ) begin
+    if (\$119 ) begin
       if (fault_activation) begin
-        \$118  = 8'h02;
+        \$122  = 8'h02;
       end
       if (fault_weight) begin
-        \$118  = 8'h03;
+        \$122  = 8'h03;
       end
       if (fault_parameter) begin
-        \$118  = 8'h04;
+        \$122  = 8'h04;
       end
       if (fault_output) begin
-        \$118  = 8'h05;
+        \$122  = 8'h05;
       end
       if (fault_residual) begin
-        \$118  = 8'h06;
+        \$122  = 8'h06;
       end
       if (fault_accumulator) begin
-        \$118  = 8'h07;
+        \$122  = 8'h07;
       end
     end
     if (rst) begin
-      \$118  = 8'h00;
+      \$122  = 8'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$119  = index;
+    \$123  = index;
     casez (fsm_state)
       3'h2:
           if (start) begin
-            \$119  = first;
+            \$123  = first;
           end
       3'h0:
           /* empty */;
@@ -28674,25 +28713,25 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
       3'h3:
           /* empty */;
       3'h4:
-          if (\$107 ) begin
+          if (\$111 ) begin
             (* full_case = 32'd1 *)
-            if (\$110 ) begin
+            if (\$114 ) begin
             end else begin
-              \$119  = \$111 [15:0];
+              \$123  = \$115 [15:0];
             end
           end
     endcase
     if (rst) begin
-      \$119  = 16'h0000;
+      \$123  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$120  = remaining;
+    \$124  = remaining;
     casez (fsm_state)
       3'h2:
           if (start) begin
-            \$120  = count;
+            \$124  = count;
           end
       3'h0:
           /* empty */;
@@ -28701,179 +28740,119 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
       3'h3:
           /* empty */;
       3'h4:
-          if (\$107 ) begin
+          if (\$111 ) begin
             (* full_case = 32'd1 *)
-            if (\$110 ) begin
+            if (\$114 ) begin
             end else begin
-              \$120  = \$112 [15:0];
+              \$124  = \$116 [15:0];
             end
           end
     endcase
     if (rst) begin
-      \$120  = 16'h0000;
+      \$124  = 16'h0000;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$121  = fetch;
+    \$125  = fetch;
     casez (fsm_state)
       3'h2:
           if (start) begin
-            \$121  = 5'h00;
+            \$125  = 5'h00;
           end
       3'h0:
-          \$121  = \$85 [4:0];
+          \$125  = \$88 [4:0];
       3'h1:
           /* empty */;
       3'h3:
           /* empty */;
       3'h4:
-          if (\$107 ) begin
-            \$121  = 5'h00;
+          if (\$111 ) begin
+            \$125  = 5'h00;
           end
     endcase
     if (rst) begin
-      \$121  = 5'h00;
+      \$125  = 5'h00;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$122  = busy;
+    \$126  = busy;
     casez (fsm_state)
       3'h2:
           if (start) begin
-            \$122  = 1'h1;
-            if (\$79 ) begin
-              \$122  = 1'h0;
+            \$126  = 1'h1;
+            if (\$82 ) begin
+              \$126  = 1'h0;
             end
           end
       3'h0:
           /* empty */;
       3'h1:
           if (illegal) begin
-            \$122  = 1'h0;
+            \$126  = 1'h0;
           end
       3'h3:
           /* empty */;
       3'h4:
-          if (\$107 ) begin
-            if (\$110 ) begin
-              \$122  = 1'h0;
+          if (\$111 ) begin
+            if (\$114 ) begin
+              \$126  = 1'h0;
             end
           end
     endcase
     if (rst) begin
-      \$122  = 1'h0;
+      \$126  = 1'h0;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$123  = fsm_state;
+    \$127  = fsm_state;
     casez (fsm_state)
       3'h2:
           if (start) begin
-            \$123  = 3'h0;
-            if (\$79 ) begin
-              \$123  = 3'h2;
+            \$127  = 3'h0;
+            if (\$82 ) begin
+              \$127  = 3'h2;
             end
           end
       3'h0:
-          if (\$103 ) begin
-            \$123  = 3'h1;
+          if (\$107 ) begin
+            \$127  = 3'h1;
           end
       3'h1:
           (* full_case = 32'd1 *)
           if (illegal) begin
-            \$123  = 3'h2;
+            \$127  = 3'h2;
           end else begin
-            \$123  = 3'h3;
+            \$127  = 3'h3;
           end
       3'h3:
-          if (\$105 ) begin
-            \$123  = 3'h4;
+          if (\$109 ) begin
+            \$127  = 3'h4;
           end
       3'h4:
-          if (\$107 ) begin
+          if (\$111 ) begin
             (* full_case = 32'd1 *)
-            if (\$110 ) begin
-              \$123  = 3'h2;
+            if (\$114 ) begin
+              \$127  = 3'h2;
             end else begin
-              \$123  = 3'h0;
+              \$127  = 3'h0;
             end
           end
     endcase
     if (rst) begin
-      \$123  = 3'h2;
+      \$127  = 3'h2;
     end
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$124  = word_0;
-    casez (fsm_state)
-      3'h2:
-          /* empty */;
-      3'h0:
-          if (\$86 ) begin
-            \$124  = word;
-          end
-    endcase
-    if (rst) begin
-      \$124  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$125  = word_1;
-    casez (fsm_state)
-      3'h2:
-          /* empty */;
-      3'h0:
-          if (\$87 ) begin
-            \$125  = word;
-          end
-    endcase
-    if (rst) begin
-      \$125  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$126  = word_2;
-    casez (fsm_state)
-      3'h2:
-          /* empty */;
-      3'h0:
-          if (\$88 ) begin
-            \$126  = word;
-          end
-    endcase
-    if (rst) begin
-      \$126  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$127  = word_3;
+    \$128  = word_0;
     casez (fsm_state)
       3'h2:
           /* empty */;
       3'h0:
           if (\$89 ) begin
-            \$127  = word;
-          end
-    endcase
-    if (rst) begin
-      \$127  = 32'd0;
-    end
-  end
-  always @* begin
-    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$128  = word_4;
-    casez (fsm_state)
-      3'h2:
-          /* empty */;
-      3'h0:
-          if (\$90 ) begin
             \$128  = word;
           end
     endcase
@@ -28883,12 +28862,12 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$129  = word_5;
+    \$129  = word_1;
     casez (fsm_state)
       3'h2:
           /* empty */;
       3'h0:
-          if (\$91 ) begin
+          if (\$90 ) begin
             \$129  = word;
           end
     endcase
@@ -28898,12 +28877,12 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$130  = word_6;
+    \$130  = word_2;
     casez (fsm_state)
       3'h2:
           /* empty */;
       3'h0:
-          if (\$92 ) begin
+          if (\$91 ) begin
             \$130  = word;
           end
     endcase
@@ -28913,12 +28892,12 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$131  = word_7;
+    \$131  = word_3;
     casez (fsm_state)
       3'h2:
           /* empty */;
       3'h0:
-          if (\$93 ) begin
+          if (\$92 ) begin
             \$131  = word;
           end
     endcase
@@ -28928,12 +28907,12 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$132  = word_8;
+    \$132  = word_4;
     casez (fsm_state)
       3'h2:
           /* empty */;
       3'h0:
-          if (\$94 ) begin
+          if (\$93 ) begin
             \$132  = word;
           end
     endcase
@@ -28943,12 +28922,12 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$133  = word_9;
+    \$133  = word_5;
     casez (fsm_state)
       3'h2:
           /* empty */;
       3'h0:
-          if (\$95 ) begin
+          if (\$94 ) begin
             \$133  = word;
           end
     endcase
@@ -28958,12 +28937,12 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$134  = word_10;
+    \$134  = word_6;
     casez (fsm_state)
       3'h2:
           /* empty */;
       3'h0:
-          if (\$96 ) begin
+          if (\$95 ) begin
             \$134  = word;
           end
     endcase
@@ -28973,12 +28952,12 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$135  = word_11;
+    \$135  = word_7;
     casez (fsm_state)
       3'h2:
           /* empty */;
       3'h0:
-          if (\$97 ) begin
+          if (\$96 ) begin
             \$135  = word;
           end
     endcase
@@ -28988,12 +28967,12 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$136  = word_12;
+    \$136  = word_8;
     casez (fsm_state)
       3'h2:
           /* empty */;
       3'h0:
-          if (\$98 ) begin
+          if (\$97 ) begin
             \$136  = word;
           end
     endcase
@@ -29003,12 +28982,12 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$137  = word_13;
+    \$137  = word_9;
     casez (fsm_state)
       3'h2:
           /* empty */;
       3'h0:
-          if (\$99 ) begin
+          if (\$98 ) begin
             \$137  = word;
           end
     endcase
@@ -29018,12 +28997,12 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$138  = word_14;
+    \$138  = word_10;
     casez (fsm_state)
       3'h2:
           /* empty */;
       3'h0:
-          if (\$100 ) begin
+          if (\$99 ) begin
             \$138  = word;
           end
     endcase
@@ -29033,12 +29012,12 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$139  = word_15;
+    \$139  = word_11;
     casez (fsm_state)
       3'h2:
           /* empty */;
       3'h0:
-          if (\$101 ) begin
+          if (\$100 ) begin
             \$139  = word;
           end
     endcase
@@ -29048,12 +29027,12 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$140  = word_16;
+    \$140  = word_12;
     casez (fsm_state)
       3'h2:
           /* empty */;
       3'h0:
-          if (\$102 ) begin
+          if (\$101 ) begin
             \$140  = word;
           end
     endcase
@@ -29063,21 +29042,96 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
   end
   always @* begin
     if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
-    \$141  = drain;
+    \$141  = word_13;
+    casez (fsm_state)
+      3'h2:
+          /* empty */;
+      3'h0:
+          if (\$102 ) begin
+            \$141  = word;
+          end
+    endcase
+    if (rst) begin
+      \$141  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
+    \$142  = word_14;
+    casez (fsm_state)
+      3'h2:
+          /* empty */;
+      3'h0:
+          if (\$103 ) begin
+            \$142  = word;
+          end
+    endcase
+    if (rst) begin
+      \$142  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
+    \$143  = word_15;
+    casez (fsm_state)
+      3'h2:
+          /* empty */;
+      3'h0:
+          if (\$104 ) begin
+            \$143  = word;
+          end
+    endcase
+    if (rst) begin
+      \$143  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
+    \$144  = word_16;
+    casez (fsm_state)
+      3'h2:
+          /* empty */;
+      3'h0:
+          if (\$105 ) begin
+            \$144  = word;
+          end
+    endcase
+    if (rst) begin
+      \$144  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
+    \$145  = word_17;
+    casez (fsm_state)
+      3'h2:
+          /* empty */;
+      3'h0:
+          if (\$106 ) begin
+            \$145  = word;
+          end
+    endcase
+    if (rst) begin
+      \$145  = 32'd0;
+    end
+  end
+  always @* begin
+    if (\$auto$verilog_backend.cc:2355:dump_module$114 ) begin end
+    \$146  = drain;
     casez (fsm_state)
       3'h2:
           /* empty */;
       3'h0:
           /* empty */;
       3'h1:
-          \$141  = 6'h23;
+          \$146  = 6'h23;
       3'h3:
           /* empty */;
       3'h4:
-          \$141  = \$106 [5:0];
+          \$146  = \$110 [5:0];
     endcase
     if (rst) begin
-      \$141  = 6'h00;
+      \$146  = 6'h00;
     end
   end
   assign address = { index[5:0], fetch };
@@ -29117,25 +29171,27 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
   assign \layer.res_base  = layer[327:312];
   assign \layer.res_tiles  = layer[341:328];
   assign \layer.pad_value  = layer[349:342];
-  assign \layer.input_lo  = layer[357:350];
-  assign \layer.input_hi  = layer[365:358];
-  assign \layer.zero_out  = layer[373:366];
-  assign \layer.lo  = layer[381:374];
-  assign \layer.hi  = layer[389:382];
-  assign \layer.res_zero  = layer[397:390];
-  assign \layer.add_zero  = layer[405:398];
-  assign \layer.add_lo  = layer[413:406];
-  assign \layer.add_hi  = layer[421:414];
-  assign \layer.add_shift  = layer[426:422];
-  assign \layer.add_multiplier_a  = layer[450:427];
-  assign \layer.add_multiplier_b  = layer[474:451];
-  assign \layer.res_step_x  = layer[490:475];
-  assign \layer.res_step_y  = layer[506:491];
-  assign layer[506:491] = word_16[31:16];
-  assign layer[490:475] = word_16[15:0];
-  assign layer[474:451] = word_15[23:0];
-  assign layer[450:427] = word_14[28:5];
-  assign layer[426:422] = word_14[4:0];
+  assign \layer.zero_in  = layer[357:350];
+  assign \layer.input_lo  = layer[365:358];
+  assign \layer.input_hi  = layer[373:366];
+  assign \layer.zero_out  = layer[381:374];
+  assign \layer.lo  = layer[389:382];
+  assign \layer.hi  = layer[397:390];
+  assign \layer.res_zero  = layer[405:398];
+  assign \layer.add_zero  = layer[413:406];
+  assign \layer.add_lo  = layer[421:414];
+  assign \layer.add_hi  = layer[429:422];
+  assign \layer.add_shift  = layer[434:430];
+  assign \layer.add_multiplier_a  = layer[458:435];
+  assign \layer.add_multiplier_b  = layer[482:459];
+  assign \layer.res_step_x  = layer[498:483];
+  assign \layer.res_step_y  = layer[514:499];
+  assign layer[514:499] = word_17[31:16];
+  assign layer[498:483] = word_17[15:0];
+  assign layer[482:459] = word_16[23:0];
+  assign layer[458:435] = word_15[23:0];
+  assign layer[434:430] = word_14[12:8];
+  assign layer[429:422] = word_14[7:0];
   assign layer[421:414] = word_13[31:24];
   assign layer[413:406] = word_13[23:16];
   assign layer[405:398] = word_13[15:8];
@@ -29184,8 +29240,8 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
   assign \$34  = \$33 ;
   assign \$37  = \$36 ;
   assign \$39  = { 8'h00, word_9[31:24] };
-  assign \$41  = { 16'h0000, word_14[28:21] };
-  assign \$43  = { 16'h0000, word_15[23:16] };
+  assign \$41  = { 16'h0000, word_15[23:16] };
+  assign \$43  = { 16'h0000, word_16[23:16] };
 endmodule
 
 module \holdfast_8x8_guard.weight_loader (rst, active, load_next, pointer, registered, next_address, base, go, stop, clk);

@@ -281,7 +281,7 @@ class Accelerator:
         """
         if (output or input) and not self.guarded:
             raise AcceleratorError("the accelerator has no range guard.")
-        if self._widths[3] == 1 and (input or (output and not zero)):
+        if self._widths[3] == 2 and (input or (output and not zero)):
             raise AcceleratorError(
                 "the accelerator's range guard has fixed bounds: it checks outputs alone, and "
                 "replaces them by the zero point."

@@ -13,8 +13,8 @@ async def stream(dut, enable: int, use_zero: int, cycles: int = 400) -> None:
     draw = bench.random
     low, high = -(1 << bits - 1), (1 << bits - 1) - 1
     lo, hi = sorted(draw.randint(low, high) for _ in range(2))
-    padding = draw.randint(low, high)
-    bench.set(layer=pack_layer(input_lo=lo, input_hi=hi, pad_value=padding))
+    zero, padding = draw.randint(low, high), draw.randint(low, high)
+    bench.set(layer=pack_layer(input_lo=lo, input_hi=hi, zero_in=zero, pad_value=padding))
     pixels, words, violations = [], [], 0
     for cycle in range(cycles):
         word = [draw.randint(low, high) for _ in range(cfg.word_lanes)]
@@ -36,7 +36,7 @@ async def stream(dut, enable: int, use_zero: int, cycles: int = 400) -> None:
             chosen = words[cycle - 2][sub * rows : (sub + 1) * rows]
             guarded = enable and cfg.learnt_guard
             replaced = [
-                (padding if use_zero else min(max(code, lo), hi))
+                (zero if use_zero else min(max(code, lo), hi))
                 if guarded and not lo <= code <= hi
                 else code
                 for code in chosen
