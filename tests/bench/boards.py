@@ -1,6 +1,7 @@
 """``nox -s bench -- boards``: what the range guard costs on the open boards, in area and clock.
 
-The same configuration with and without the guard; clocks are medians over placement seeds, without
+The same configuration with and without the guard that has fixed bounds; the area of the one with
+learnt bounds beside it. Clocks are medians over placement seeds, without
 the router's second attempts at slow paths, which some seeds do not come to an end with.
 """
 
@@ -56,7 +57,8 @@ def _measure(board: Board, seeds: int) -> dict[str, Any]:
     folder = Path("build/bench/boards") / board.name
     entry: dict[str, Any] = {"config": asdict(board.config)}
     for guard in (False, True):
-        design = synthesize_board(board, board.config.with_(guard=guard), folder, _say)
+        config = board.config.with_(guard=guard, learnt_bounds=False)
+        design = synthesize_board(board, config, folder, _say)
         check_fit(board, design.cost)
         placed: list[Placed] = []
         seed = 0
@@ -74,6 +76,8 @@ def _measure(board: Board, seeds: int) -> dict[str, Any]:
             "fmax_mhz": clocks,
             "median_fmax_mhz": statistics.median(clocks),
         }
+    learnt = board.config.with_(guard=True, learnt_bounds=True)
+    entry["learnt_bounds"] = asdict(synthesize_board(board, learnt, folder, _say).cost)
     bare, guarded = entry["bare"], entry["guard"]
     entry["lut_percent"] = round(100 * (guarded["lut"] / bare["lut"] - 1), 2)
     entry["ff_percent"] = round(100 * (guarded["ff"] / bare["ff"] - 1), 2)

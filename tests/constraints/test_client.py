@@ -36,7 +36,7 @@ def test_whole_network(port, monkeypatch, capsys, tmp_path):
     """Class, cycles and agreement of ResNet-8 on a picture; all weights stay on the board."""
     pixels = np.random.default_rng(3).integers(0, 256, (32, 32, 3)).astype(np.uint8)
     Image.fromarray(pixels).save(tmp_path / "noise.png")
-    arguments = ("--board", "ulx3s", "--port", port, "--model", "resnet8", "--guard", "fixed")
+    arguments = ("--board", "ulx3s", "--port", port, "--model", "resnet8", "--guard", "bound")
     # A pseudo-terminal takes more than the simulation has run by then.
     arguments += ("--timeout", 30)
     assert holdfast(monkeypatch, *arguments, "--images", tmp_path, "--count", 1) == 0
@@ -70,7 +70,7 @@ def test_bad_requests(monkeypatch, capsys, tmp_path):
         (("--port", nothing), f"cannot open {nothing}"),
         (("--port", nothing, "--board", "kv260"), "KV260 has no serial port"),
         (("--port", nothing, "--guard", "on"), "the guard is off, bound, zero, fixed, not 'on'."),
-        (("--port", nothing, "--guard", "zero"), "has fixed bounds: its settings are off, fixed."),
+        (("--port", nothing, "--guard", "fixed"), "has learnt bounds: its settings are off, bound"),
         (("--port", nothing, "--count", 0), "--count must be at least 1, not 0."),
         (("--port", nothing, "--timeout", 0), "--timeout must be above 0 and at most 3600, not 0."),
         (("--port", nothing, "--images", tmp_path / "none"), "there are no images at"),
