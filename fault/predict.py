@@ -96,12 +96,10 @@ class Corrupter:
             at = tuple(part[summed] for part in where)
             assert not isinstance(node, MaxPoolNode)
             v = self._changed(node, images, at, change[summed], templates.gain[chosen])
-            if isinstance(node, ConvNode):
-                # The guard sees whole layers.
-                whole = torch.zeros(result.shape, dtype=torch.int64)
-                whole[at] = v
-                v = self.golden.finished(node, whole, Result())[at]
-            result[at] = v.clamp(node.lo, node.hi).to(torch.int8)
+            # The guard sees whole layers.
+            whole = torch.zeros(result.shape, dtype=torch.int64)
+            whole[at] = v
+            result[at] = self.golden.finished(node, whole, Result())[at]
         at = tuple(part[~summed] for part in where)
         codes = templates.changed(chosen[at[0]], result[at].long())
         result[at] = codes.clamp(node.lo, node.hi).to(torch.int8)

@@ -16,7 +16,8 @@ from gen.command import run
 from nn.calibrated import Calibration, Placed, Templates
 from nn.exposure import KINDS
 from nn.golden import Golden
-from nn.guard_settings import GUARD_OFF, GUARD_ON
+from nn.graph import AvgPoolNode, Graph, InputNode
+from nn.guard_settings import GUARD_OFF, GUARD_ON, GUARDS
 from tests.fault.test_campaign_command import files  # noqa: F401
 from tests.fault.tiny import graph, images
 
@@ -110,6 +111,24 @@ def test_a_pattern_in_its_own_place_does_what_the_fault_did(files, command, guar
         assert wrong == (row["effect"] == "sdc1"), row["fault"]
         checked[row["effect"]] += 1
     assert min(checked["sdc1"], checked["benign"]) > 20
+
+
+def test_fixed_bounds_check_average_poolings_too():
+    """8 bits, 16 times the sums: a sum of 41 is beyond the guard's 512, one of 22 is clamped."""
+    image = InputNode(name="image", shape=(1, 1, 4), scale=1.0, zero_point=0, lo=-128, hi=127)
+    pool = AvgPoolNode(
+        name="pool", inputs=["image"], shape=(1, 1, 4), scale=1.0, zero_point=-100, lo=-128,
+        hi=127, kernel=1, stride=1, padding=0, multiplier=1 << 15, shift=11,
+    )  # fmt: skip
+    golden = GUARDS["fixed"].golden(Graph("one", 8, 8, 16, "half_up", 4, [image, pool]))
+    corrupter = Corrupter(golden, torch.tensor([[[[0, 1, 2, 3]]]], dtype=torch.int8), 24)
+    places = [torch.tensor(axis) for axis in ([0, 0], [0, 0], [1, 2])]
+    change = torch.tensor([40, 20])
+    template = one({"domain": "sum", "gain": 1.0}, pool.shape, places, [None, change], change)
+    zero = torch.zeros(1, dtype=torch.int64)
+    own = Placed(torch.zeros_like(change), *places, change)
+    outputs = corrupter.outputs(pool, zero, own, zero, template)
+    assert outputs.flatten().tolist() == [-100, -100, 127, -52]
 
 
 def one(row, shape, places, parts, change):
