@@ -290,6 +290,8 @@ def _command(options: dict[str, Any]) -> str:
         "weight_decay",
         "seed",
         "clip",
+        *(("scales",) if options["scales"] != "multiplier" else ()),
+        *(("granularity",) if options["granularity"] != "channel" else ()),
         *(("bounds",) if options["bounds"] != "calibrated" else ()),
         "calibration",
     ):

@@ -186,6 +186,19 @@ def test_learnt_bounds_reach_the_file(cifar_like, tmp_path, monkeypatch):
     assert "--bounds learnt" in graph.provenance["command"]
 
 
+def test_shifts_and_one_scale_a_layer_reach_the_file(cifar_like, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    options = ["--network", "lenet5", "--width", "0.5", "--epochs", "1", "--qat-epochs", "1",
+               "--scales", "power-of-two", "--granularity", "tensor",
+               "--data", str(cifar_like), "--calibration", "16"]  # fmt: skip
+    assert CliRunner().invoke(command.app, options, catch_exceptions=False).exit_code == 0
+    folder = tmp_path / "build" / "train"
+    graph = Graph.load(folder / "lenet5_w0.5_w8a8_shifts_tensor.safetensors")
+    assert graph.multiplier_bits == 0
+    assert all(len(set(node.shift.tolist())) == 1 for node in graph.weighted())
+    assert "--scales power-of-two --granularity tensor " in graph.provenance["command"]
+
+
 def test_the_command_writes_a_self_describing_file(cifar_like, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     options = ["--network", "resnet8", "--width", "0.5", "--bits", "4", "--epochs", "1",
@@ -210,6 +223,8 @@ def test_the_command_writes_a_self_describing_file(cifar_like, tmp_path, monkeyp
         (["--network", "nope"], "unknown network 'nope'; known are resnet8, resnet20"),
         (["--width", "0"], "width must be from 1/64 to 4, not 0"),
         (["--bounds", "x"], "bounds must be calibrated or learnt, not 'x'"),
+        (["--scales", "x"], "scales must be multiplier or power-of-two, not 'x'"),
+        (["--granularity", "x"], "granularity must be channel or tensor, not 'x'"),
         (["--bounds", "learnt", "--qat-epochs", "0"], "bounds are learnt in the fake-quantized"),
         (["--bits", "9"], "weight_bits must be from 2 to 8, not 9"),
         (["--act-bits", "1"], "act_bits must be from 2 to 8, not 1"),
