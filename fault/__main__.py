@@ -62,7 +62,7 @@ def campaign(
     data: Annotated[
         Path | None, typer.Option(help="CIFAR-10 data; without any, images are generated.")
     ] = None,
-    guard: Annotated[str, typer.Option(help="Range guard: off, bound or zero.")] = "off",
+    guard: Annotated[str, typer.Option(help=f"Range guard: {', '.join(GUARDS)}.")] = "off",
     faults: Annotated[int, typer.Option(help="Faults to draw.")] = 20_000,
     margin: Annotated[
         str, typer.Option(help="Error margin that decides the number of faults, such as 0.5%.")

@@ -50,7 +50,7 @@ class AcceleratorConfig:
     learnt_bounds
         Whether that guard checks outputs against learnt bounds of their channel, and inputs too.
         Without, it replaces by the zero point every output that is further from it than two ranges
-        of the codes, for an eighth of the area.
+        of the codes, for a fifth of the area.
     act_banks
         Activation memories with one read and one write port each, 2 to 4. A residual is read from
         another bank than the layer's input.
