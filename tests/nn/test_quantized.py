@@ -103,6 +103,22 @@ def test_training_with_shifts_is_training_what_the_shifts_compute(
     assert_layers_agree(quantized, images, share=0.08)
 
 
+@pytest.mark.parametrize("gamma", [0.0, 1e-6, 1e-3])
+def test_channels_next_to_constant_do_not_widen_the_accumulators(gamma):
+    """Such channels become what they are, their batch norm's beta, at a shift that leaves the bias
+    inside of 24 bits."""
+    quantized, images = settled(8, 8, shifts=True)
+    bn = quantized.layers["a"].bn
+    with torch.no_grad():
+        bn.weight[0], bn.bias[0] = gamma, 0.7
+    graph = quantized.integer_graph()
+    assert max(graph.accumulator_bits(node) for node in graph.weighted()) <= 24
+    node = graph["a"]
+    codes = Golden(graph).run(image_codes(images.numpy(), 8)).outputs["a"][:, 0].int()
+    assert (codes - node.zero_point - round(0.7 / node.scale)).abs().max() <= 1
+    assert_layers_agree(quantized, images, share=0.08)
+
+
 def test_faults_strike_the_codes_that_shifts_use():
     """Weights struck under the model are those of the integer graph, struck alike."""
     quantized, images = settled(8, 8, shifts=True)
