@@ -35,8 +35,8 @@ from nn.networks import (
 
 __all__ = ["FakeQuantize", "QuantizedNetwork"]
 
-# A channel of weights so small that more would be needed is next to constant: a step that is rounded
-# off moves its output by hundredths of a code. Its bias, a code times two to this, shall not be what
+# A channel of weights so small that more would be needed is next to constant: what is rounded off
+# moves its output by hundredths of a code. Its bias, a code times two to this, shall not be what
 # decides the width of the accumulators.
 _MOST_SHIFT = 15
 
