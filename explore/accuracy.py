@@ -17,7 +17,7 @@ from .networks import golden, load
 __all__ = ["AccuracyMeasurement"]
 
 _SOURCES = ("nn/golden.py", "nn/graph.py", "nn/pixels.py", "nn/data.py", "nn/evaluate.py",
-            "explore/accuracy.py")  # fmt: skip
+            "nn/guard_settings.py", "gen/guard.py", "explore/accuracy.py")  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@
     summary = summarize(study, plans, cache, placed)
 
 Points share most measurements: accuracy does not depend on the array, area not on the network, and
-one campaign serves all guard settings.
+one campaign serves all guard settings of a netlist.
 """
 
 from collections.abc import Sequence

@@ -22,7 +22,8 @@ from .networks import golden, load
 __all__ = ["ModelFaults", "named_model"]
 
 _SOURCES = ("nn/golden.py", "nn/golden_faults.py", "nn/graph.py", "nn/pixels.py", "nn/data.py",
-            "nn/fault_models.py", "fault/compare.py", "fault/statistics.py",
+            "nn/guard_settings.py", "gen/guard.py", "nn/fault_models.py", "fault/compare.py",
+            "fault/statistics.py",
             "explore/model_faults.py", "explore/images.py")  # fmt: skip
 _SINGLE = {"single-flip": "bits", "single-flip-by-layer": "layers"}
 

@@ -32,8 +32,8 @@ __all__ = ["ACTIVATIONS", "Campaign"]
 ACTIVATIONS = ("pe_activation", "skew", "activation_memory")
 """Structures that hold activations on their way through the array and between layers."""
 
-_SOURCES = ("gen/*.py", "nn/golden.py", "nn/graph.py", "nn/pixels.py", "nn/program.py",
-            "nn/data.py", "sim/*.py", "sim/*.cpp", "fault/*.py", "fault/*.cpp",
+_SOURCES = ("gen/*.py", "nn/golden.py", "nn/graph.py", "nn/guard_settings.py", "nn/pixels.py",
+            "nn/program.py", "nn/data.py", "sim/*.py", "sim/*.cpp", "fault/*.py", "fault/*.cpp",
             "explore/reliability.py")  # fmt: skip
 _UNIT = 1000
 _TOTALS = ("sdc1", "undetected_sdc1", "avf", "detected", "sdc5", "sdc10", "sdc20")

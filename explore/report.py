@@ -55,8 +55,8 @@ def report(summary: Mapping[str, Any]) -> str:
         f"<p>Networks {escape(', '.join(dict.fromkeys(p['network'] for p in points)))}; arrays "
         f"{escape(', '.join(study['arrays']))}; guard {escape(', '.join(study['guards']))}. "
         f"Look-up tables after synthesis for {escape(target)}. {faults} in whole inferences per "
-        f"network and array, the same under every guard setting, seed {study['seed']}; intervals "
-        "95 %.</p>",
+        "network and array, the same under every guard setting of a netlist, seed "
+        f"{study['seed']}; intervals 95 %.</p>",
         f"<p>Repeat it: <code>{escape(summary['command'])}</code></p>",
         f"<p>Filled marks: no other point is as good in all of {escape(front)} and better in one. "
         "Circles: guard off; diamonds: fixed; squares: bound; triangles: zero. "

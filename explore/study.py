@@ -62,11 +62,12 @@ class Study:
     arrays : tuple of str
         Rows x columns, such as ``8x8``.
     guards : tuple of str
-        Settings of the range guard; the first is what the others are compared with.
+        Settings of the range guard. The first is what the others are compared with; learnt and
+        fixed bounds are two netlists with faults of their own, each compared with its first.
     targets : tuple of str
         FPGA families, of `constraints.synthesis.FAMILIES`; the first is what plots show.
     faults : int
-        Faults of a campaign, equal ones under every guard setting; 0: no campaigns.
+        Faults of a campaign, equal ones under every guard setting of a netlist; 0: no campaigns.
     minimum : int
         Least faults of a structure.
     structures : tuple of str

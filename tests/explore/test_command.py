@@ -2,6 +2,7 @@
 
 import json
 import tomllib
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,13 +12,17 @@ import explore.__main__ as command
 import fault.__main__ as campaign
 from constraints.synthesis import Cost, Synthesis
 from explore import area
+from explore.cache import Cache
+from explore.exploration import plan_points
 from explore.images import test_sets as image_sets
+from explore.study import Study
 from gen.command import run
 from gen.config import AcceleratorConfig
 from gen.verilog import emit
 from nn import data
 from nn.golden import Golden, classes
 from nn.graph import Graph
+from nn.guard_settings import GUARDS, check_guard
 from nn.pixels import image_codes
 from nn.program import compile_graph
 from sim.cycles import step_cycles
@@ -84,6 +89,32 @@ def test_every_point_has_its_figures(place, summary):
     off, bound = summary["points"]
     assert "pairs" not in off["campaign"]["all"] and "pairs" in bound["campaign"]["all"]
     assert summary["front_of"] == ["sdc1", "lut", "cycles"]
+
+
+@pytest.mark.parametrize(
+    ("guards", "campaigns"),
+    [
+        (("off",), [("off",)]),
+        (("off", "fixed"), [("off", "fixed")] * 2),
+        (("fixed", "bound"), [("fixed",), ("bound",)]),
+        (
+            ("off", "fixed", "bound", "zero"),
+            [("off", "bound", "zero"), ("off", "fixed")] + [("off", "bound", "zero")] * 2,
+        ),
+    ],
+)
+def test_learnt_and_fixed_bounds_have_campaigns_of_their_own(place, tmp_path, guards, campaigns):
+    """No accelerator can do both; one whose guard is off is that of the others."""
+    study = Study.from_toml(Path(place.study)).changed(guards=guards)
+    plans = plan_points(study, None, tmp_path, Cache(tmp_path))
+    assert [plan.measurements["campaign"].guards for plan in plans] == campaigns
+    for plan in plans:
+        made, campaign = plan.point.config, plan.measurements["campaign"]
+        assert (made.guard, made.learnt_bounds) == {
+            "off": (False, True), "fixed": (True, False),
+        }.get(plan.point.guard, (True, True))  # fmt: skip
+        for name in campaign.guards:
+            check_guard(campaign.config, GUARDS[name])
 
 
 def test_area_is_of_the_netlist_with_and_without_the_guard(place, summary):
