@@ -245,23 +245,23 @@ def _guard_cost(job: Job, data: Path | None) -> dict[str, Any]:
     with console.status(f"Golden model on {len(codes)} {images.name} images, guard off and on"):
         off = classes(Golden(job.graph).logits(codes)).numpy()
         on = classes(job.guard.golden(job.graph).logits(codes)).numpy()
-    tighter, bounds = tighter_bounds(job.graph)
-    cost = {
+    cost: dict[str, Any] = {
         "set": images.name,
         "images": len(codes),
         "classes_changed": int((off != on).sum()),
-        "bounds": bounds,
-        "bounds_tighter_than_clamp": tighter,
     }
     text = f"the class of {cost['classes_changed']} of {len(codes)} changes"
     if images.labels is not None:
         right_off, right_on = (int((found == images.labels).sum()) for found in (off, on))
         cost |= {"correct_guard_off": right_off, "correct_guard_on": right_on}
         text += f", {right_off} are right with the guard off, {right_on} with it on"
-    console.print(
-        f"Clean {images.name} images: {text}. {tighter} of {bounds} output bounds "
-        f"({tighter / bounds:.0%}) are tighter than the clamp."
-    )
+    text += "."
+    if not job.guard.fixed:
+        tighter, bounds = tighter_bounds(job.graph)
+        cost |= {"bounds": bounds, "bounds_tighter_than_clamp": tighter}
+        share = f"{tighter / bounds:.0%}"
+        text += f" {tighter} of {bounds} output bounds ({share}) are tighter than the clamp."
+    console.print(f"Clean {images.name} images: {text}")
     return cost
 
 
