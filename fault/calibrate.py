@@ -161,7 +161,7 @@ def _comparable(
     mine = calibration.array
     if same != (mine.rows, mine.cols, mine.acc_depth, calibration.acc_bits):
         raise HoldfastError(f"{folder} struck {array.name}, {file} was fitted on other hardware.")
-    if manifest["guard"] != calibration.guard:
+    if GuardSettings(**manifest["guard"]) != GuardSettings(**calibration.guard):
         raise HoldfastError(f"the guard's setting in {folder} is not that of {file}.")
     missing = [name for name in calibration.bits if name not in other.summary["structures"]]
     if missing:

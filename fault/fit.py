@@ -30,6 +30,7 @@ from gen.errors import HoldfastError
 from nn.calibrated import Calibration, Templates
 from nn.exposure import KINDS, STRUCTURES, Array, exposures, graph_work
 from nn.graph import Graph
+from nn.guard_settings import GuardSettings
 from nn.program import Program, compile_graph
 
 from .against import Finished, finished, program_hash
@@ -67,7 +68,7 @@ def fit(folders: Sequence[Path], graphs: Sequence[Graph], limit: int = 4000) -> 
     first = campaigns[0]
     for other in campaigns[1:]:
         for name in _SAME:
-            if other.ended.manifest[name] != first.ended.manifest[name]:
+            if _setting(other.ended, name) != _setting(first.ended, name):
                 raise HoldfastError(
                     f"{other.ended.folder} and {first.ended.folder} differ in {name}; only "
                     "campaigns of one accelerator and setting can be fitted together."
@@ -125,6 +126,12 @@ def _rates(
             common = hits.sum() / trials.sum()
             row[seen] = (hits[seen] + prior) / (trials[seen] + prior / common)
     return result
+
+
+def _setting(ended: Finished, name: str) -> Any:
+    """Of a campaign's manifest; those of earlier versions do not say whether bounds are fixed."""
+    value = ended.manifest[name]
+    return GuardSettings(**value) if name == "guard" else value
 
 
 def recorded_config(ended: Finished) -> AcceleratorConfig:
