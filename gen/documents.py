@@ -159,7 +159,8 @@ def reference() -> str:
         _table(
             ("bit", "name", "meaning"), ((b, f"`{n}`", _CONTROL[n]) for n, b in CONTROL.items())
         ),
-        "The guard's bits and counters exist only in an accelerator with a guard.",
+        "The guard's bits and counters exist only in an accelerator with a guard; of one with fixed "
+        "bounds, `guard_output` alone.",
         "### status",
         _table(
             ("bits", "name", "meaning"),
@@ -203,7 +204,7 @@ def reference() -> str:
                 (1, "23..0", "multiplier, of which it keeps `multiplier_bits`"),
                 (1, "29..24", "shift"),
                 (2, "15..0", "lower bound of the output guard, signed, `act_bits` + 8 bits"),
-                (2, "31..16", "its upper bound"),
+                (2, "31..16", "its upper bound; an accelerator with fixed bounds keeps neither"),
                 (3, "31..0", "not used"),
             ),
         ),
