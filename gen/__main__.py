@@ -54,7 +54,7 @@ def generate(
     for module, values in track(wanted.items(), "Generating", console=console, transient=True):
         write_atomically(output / f"{module}.v", emit(values, module, uart).encode())
         write_atomically(output / f"{module}.toml", values.to_toml().encode())
-        console.print(f"{output / module}.v: {values.rows}x{values.cols}, guard {values.guard}")
+        console.print(f"{output / module}.v: {values.name}")
     if config is None:
         for path, text in DOCUMENTS.items():
             write_atomically(output.parent / path, text().encode())

@@ -159,8 +159,8 @@ def reference() -> str:
         _table(
             ("bit", "name", "meaning"), ((b, f"`{n}`", _CONTROL[n]) for n, b in CONTROL.items())
         ),
-        "The guard's bits and counters exist only in an accelerator with a guard; of one with fixed "
-        "bounds, `guard_output` alone.",
+        "The guard's bits and counters exist only in an accelerator with a guard; of one with "
+        "fixed bounds, `guard_output` alone.",
         "### status",
         _table(
             ("bits", "name", "meaning"),

@@ -278,6 +278,12 @@ class Accelerator:
             Check outputs before their clamp, and activations that enter the array.
         zero
             Replace a value by the zero point instead of the bound.
+
+        Raises
+        ------
+        AcceleratorError
+            The accelerator has no guard, or one with fixed bounds, which checks ``output`` alone
+            and needs ``zero``.
         """
         if (output or input) and not self.guarded:
             raise AcceleratorError("the accelerator has no range guard.")
