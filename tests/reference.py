@@ -451,7 +451,7 @@ def _layer(
     zero_point_in: int,
     input_mode: str | None,
     output_mode: str | None,
-    fixed_bounds: bool,
+    fixed_bounds: bool = False,
 ) -> tuple[Ints, GuardCounts]:
     """A convolution or dense layer, with its guards."""
     zero_point = int(node.zero_point)
