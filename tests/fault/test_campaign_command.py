@@ -128,7 +128,7 @@ def here(job, units, processes, scheduler):
         (["--config", "{bare}", "--guard", "bound"], "the guard cannot be switched on"),
         (["--config", "{bare}", "--compare", "off,zero"], "the guard cannot be switched on"),
         (["--config", "{streamed}"], "does not fit the accelerator's weight memory of 160 words"),
-        (["--guard", "on"], "the guard is off, bound, zero, not 'on'."),
+        (["--guard", "on"], "the guard is off, bound, zero, fixed, not 'on'."),
         (["--compare", "off,off"], "--compare needs two or more different settings"),
         (["--compare", "off,bound", "--stop-at", "1%"], "--stop-at is for one setting"),
         (["--faults", "0"], "a campaign needs at least 1 fault, not 0."),
