@@ -16,7 +16,7 @@ from rich.console import Console
 from gen.command import run
 from gen.errors import HoldfastError
 from gen.files import write_atomically
-from nn.guard_settings import GUARD_OFF, GUARDS
+from nn.guard_settings import GUARD_OFF, GUARDS, named_guard
 from nn.pixels import image_codes
 from nn.program import compile_graph
 from nn.shipped import load_network
@@ -120,9 +120,6 @@ def campaign(
     if minimum < 0:
         raise HoldfastError(f"--minimum must be 0 or more, not {minimum}.")
     settings = options.names(comparison) or (guard,)
-    for name in settings:
-        if name not in GUARDS:
-            raise HoldfastError(f"the guard is {', '.join(GUARDS)}, not {name!r}.")
     if comparison and len(set(settings)) < 2:
         raise HoldfastError(f"--compare needs two or more different settings, not {comparison!r}.")
     rates = options.rates(fit)
@@ -146,7 +143,7 @@ def campaign(
     chosen = configuration(graph, config, rows, cols)
     program = compile_graph(graph, chosen)
     for name in settings:
-        check_injectable(program, GUARDS[name])
+        check_injectable(program, named_guard(name, chosen))
         guarded = GUARDS[name] != GUARD_OFF
         shortcuts.check(program, model == FaultModel(), guarded, checked)
     find_tools()

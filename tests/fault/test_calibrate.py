@@ -16,10 +16,10 @@ from gen.command import run
 from nn.calibrated import Calibration, Placed, Templates
 from nn.exposure import KINDS
 from nn.golden import Golden
-from nn.graph import AvgPoolNode, Graph, InputNode
 from nn.guard_settings import GUARD_OFF, GUARD_ON, GUARDS
 from tests.fault.test_campaign_command import files  # noqa: F401
 from tests.fault.tiny import graph, images
+from tests.nn.rescaling import rescaling
 
 STRUCTURES = "weight,weight_memory,parameter_memory,requantizer"
 SMALL = ("--processes", "1", "--minimum", "300", "--faults", "100", "--images", "2", "--audit", "0")
@@ -115,12 +115,9 @@ def test_a_pattern_in_its_own_place_does_what_the_fault_did(files, command, guar
 
 def test_fixed_bounds_check_average_poolings_too():
     """8 bits, 16 times the sums: a sum of 41 is beyond the guard's 512, one of 22 is clamped."""
-    image = InputNode(name="image", shape=(1, 1, 4), scale=1.0, zero_point=0, lo=-128, hi=127)
-    pool = AvgPoolNode(
-        name="pool", inputs=["image"], shape=(1, 1, 4), scale=1.0, zero_point=-100, lo=-128,
-        hi=127, kernel=1, stride=1, padding=0, multiplier=1 << 15, shift=11,
-    )  # fmt: skip
-    golden = GUARDS["fixed"].golden(Graph("one", 8, 8, 16, "half_up", 4, [image, pool]))
+    graph = rescaling()
+    pool = graph["pool"]
+    golden = GUARDS["fixed"].golden(graph)
     corrupter = Corrupter(golden, torch.tensor([[[[0, 1, 2, 3]]]], dtype=torch.int8), 24)
     places = [torch.tensor(axis) for axis in ([0, 0], [0, 0], [1, 2])]
     change = torch.tensor([40, 20])

@@ -12,6 +12,7 @@ from nn.golden import Golden, classes, confidences, round_shift
 from nn.graph import AddNode, AvgPoolNode, ConvNode, Graph, InputNode
 from nn.networks import Network
 from nn.random_graph import random_graph
+from tests.nn.rescaling import rescaling
 
 
 def single_conv(
@@ -169,13 +170,7 @@ def test_fixed_bounds_are_two_ranges_of_the_codes_from_the_zero_point():
 
 
 def test_fixed_bounds_hold_for_average_poolings():
-    image = InputNode(name="image", shape=(1, 1, 4), scale=1.0, zero_point=0, lo=-128, hi=127)
-    # One pixel a window: 16 times as large.
-    pool = AvgPoolNode(
-        name="pool", inputs=["image"], shape=(1, 1, 4), scale=1.0, zero_point=-100, lo=-128,
-        hi=127, kernel=1, stride=1, padding=0, multiplier=1 << 15, shift=11,
-    )  # fmt: skip
-    graph = Graph("one", 8, 8, 16, "half_up", 4, [image, pool])
+    graph = rescaling()
     x = torch.tensor([[[[-33, -32, 31, 32]]]], dtype=torch.int8)
     run = Golden(graph, output_guard="zero", fixed_bound=512).run(x)
     assert run.outputs["pool"].flatten().tolist() == [-100, -128, 127, -100]
