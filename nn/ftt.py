@@ -40,7 +40,7 @@ from nn.training import Plan, fit
 from nn.wilson import wilson
 from nn.zoo import spared_by_released_code
 
-__all__ = ["app", "ftt", "interval"]
+__all__ = ["app", "ftt", "gain", "interval"]
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 console = Console()
@@ -360,13 +360,30 @@ def interval(hits: list[int], images: int) -> tuple[float, float, float]:
     The interval is Student's over the repeats; of a single repeat it is Wilson's over its images.
     """
     percents = [100 * count / images for count in hits]
-    mean = statistics.fmean(percents)
     if len(hits) == 1:
         low, high = wilson(hits[0], images)
-        return mean, 100 * low, 100 * high
-    error = statistics.stdev(percents) / math.sqrt(len(percents))
-    reach = float(student.ppf(0.975, len(percents) - 1)) * error
+        return percents[0], 100 * low, 100 * high
+    mean, reach = _mean(percents)
     return mean, max(0.0, mean - reach), min(100.0, mean + reach)
+
+
+def gain(hits: list[int], clean: list[int], images: int) -> tuple[float, float, float] | None:
+    """Mean of what a training adds to clean training's accuracy, with its 95 % interval, in points.
+
+    Repeats are paired: a repeat's trainings start from the same weights and meet the same draws of
+    faults. The interval is Student's over the differences; of a single repeat there is none.
+    """
+    if len(hits) == 1:
+        return None
+    points = [100 * (a - b) / images for a, b in zip(hits, clean, strict=True)]
+    mean, reach = _mean(points)
+    return mean, mean - reach, mean + reach
+
+
+def _mean(values: list[float]) -> tuple[float, float]:
+    """Mean, and how far Student's 95 % interval reaches to either side."""
+    error = statistics.stdev(values) / math.sqrt(len(values))
+    return statistics.fmean(values), float(student.ppf(0.975, len(values) - 1)) * error
 
 
 def _digest(*parts: object) -> str:
@@ -396,22 +413,27 @@ def _write(file: Path, study: Study, cifar: Cifar10, results: list[dict[str, Any
         for test in entry["tests"]
     }
     rows = []
-    for (name, training, data, faults, rate), hits in _collected(results).items():
-        mean, low, high = interval(hits, sizes[name, data])
-        rows.append(
-            {
-                "network": name,
-                "training": training,
-                "data": data,
-                "faults": faults,
-                "rate": rate,
-                "images": sizes[name, data],
-                "hits": hits,
-                "percent": round(mean, 2),
-                "low": round(low, 2),
-                "high": round(high, 2),
-            }
-        )
+    collected = _collected(results)
+    for (name, training, data, faults, rate), hits in collected.items():
+        images = sizes[name, data]
+        mean, low, high = interval(hits, images)
+        clean = collected[name, "clean", data, faults, rate]
+        row = {
+            "network": name,
+            "training": training,
+            "data": data,
+            "faults": faults,
+            "rate": rate,
+            "images": images,
+            "hits": hits,
+            "percent": round(mean, 2),
+            "low": round(low, 2),
+            "high": round(high, 2),
+        }
+        if training != "clean" and (found := gain(hits, clean, images)):
+            points, least, most = (round(value, 2) for value in found)
+            row["gain"] = {"points": points, "low": least, "high": most}
+        rows.append(row)
     summary = {"study": asdict(study), "trained_on": cifar.train.name, "rows": rows}
     write_atomically(file, json.dumps(summary, indent=1).encode())
 
@@ -426,7 +448,10 @@ def _table(name: str, data: str, results: list[dict[str, Any]]) -> Table:
     )
     columns = [("none", 0.0)]
     columns += [(faults, rate) for faults, levels in LEVELS.items() for rate in levels]
-    table = Table(title=f"{name}, {images} {data} images, accuracy in per cent")
+    table = Table(
+        title=f"{name}, {images} {data} images, accuracy in per cent",
+        caption="+: gain over clean training from the same weights, in points",
+    )
     table.add_column("training")
     for faults, rate in columns:
         table.add_column("no faults" if rate == 0 else f"{faults} {rate:g}", justify="right")
@@ -435,7 +460,11 @@ def _table(name: str, data: str, results: list[dict[str, Any]]) -> Table:
         for faults, rate in columns:
             hits = collected[name, training, data, faults, rate]
             mean, low, high = interval(hits, images)
-            cells.append(f"{mean:.1f}\n{low:.1f} to {high:.1f}")
+            cell = f"{mean:.1f}\n{low:.1f} to {high:.1f}"
+            clean = collected[name, "clean", data, faults, rate]
+            if training != "clean" and (found := gain(hits, clean, images)):
+                cell += "\n{:+.1f}\n{:+.1f} to {:+.1f}".format(*found)
+            cells.append(cell)
         table.add_row(training, *cells)
     return table
 

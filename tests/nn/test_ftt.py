@@ -41,6 +41,12 @@ def test_every_cell_is_done_once_and_summed_up(place, monkeypatch):
     for row in summary["rows"]:
         assert len(row["hits"]) == 2 and row["images"] == 64
         assert row["low"] <= row["percent"] <= row["high"]
+        assert ("gain" in row) == (row["training"] != "clean")
+    one = study("--seeds", "1", "--output", "one")
+    assert one.exit_code == 0
+    assert all(
+        "gain" not in row for row in json.loads((place / "one/summary.json").read_text())["rows"]
+    )
 
     def never(*_, **__):
         raise AssertionError("trained again")
@@ -129,3 +135,12 @@ def test_intervals():
     assert ftt.interval([600, 620, 670], 1000) == pytest.approx((63.0, low, high))
     # Wikipedia, "Binomial proportion confidence interval": 0 of 10 gives 0 to 27.8 %
     assert ftt.interval([0], 10) == pytest.approx((0, 0, 27.75), abs=0.1)
+
+
+def test_gain_is_of_the_pairs_of_repeats():
+    # scipy's interval of the mean of the differences 5, 5.5 and 6 points
+    low, high = stats.t.interval(0.95, 2, 5.5, stats.sem([5.0, 5.5, 6.0]))
+    found = ftt.gain([650, 675, 730], [600, 620, 670], 1000)
+    assert found == pytest.approx((5.5, low, high))
+    assert low > 0
+    assert ftt.gain([650], [600], 1000) is None
