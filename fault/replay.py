@@ -15,9 +15,9 @@ from nn.program import Program
 from sim.build import Build
 
 from .bench import DRAIN, LOOK, PERIOD, Work
-from .campaign import inject, simulate_work
 from .effects import FaultResult
 from .fault import Fault
+from .injection import inject, simulate_work
 from .vcd import samples
 
 __all__ = ["Divergence", "Replay", "replay"]

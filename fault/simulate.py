@@ -36,9 +36,9 @@ from sim.roofline import roofline as layer_roofline
 from sim.roofline import roofline_table
 from sim.tools import find_tools
 
-from .campaign import Row, check_not_streamed, inject, layer_cycles, paired, summarize
 from .effects import FaultResult
 from .fault import Fault
+from .injection import Row, check_not_streamed, inject, layer_cycles, paired, summarize
 from .progress import progress_bar
 from .replay import replay as replay_fault
 from .sample import sample

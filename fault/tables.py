@@ -7,8 +7,8 @@ from rich.box import SIMPLE
 from rich.console import JustifyMethod
 from rich.table import Table
 
-from .campaign import Row
 from .effects import EFFECTS, FaultResult
+from .injection import Row
 from .statistics import Estimate, wilson
 
 __all__ = [

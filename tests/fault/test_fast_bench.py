@@ -2,8 +2,8 @@
 
 import pytest
 
-from fault.campaign import inject, layer_cycles, observe
 from fault.fault import Fault
+from fault.injection import inject, layer_cycles, observe
 from fault.sample import sample
 from fault.space import FaultSpace, Site
 from gen.errors import HoldfastError

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from fault.campaign import inject, layer_cycles, observe, paired, summarize
 from fault.effects import EFFECTS, LIVE, banks_after
 from fault.fault import Fault
+from fault.injection import inject, layer_cycles, observe, paired, summarize
 from fault.sample import sample
 from fault.space import FaultSpace, Site
 from fault.tensors import tensor
