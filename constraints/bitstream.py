@@ -168,14 +168,15 @@ def check_fit(board: Board, cost: Cost) -> None:
 
 
 def place(
-    board: Board, design: Synthesized, seed: int, progress: Progress, ripup: bool = True
+    board: Board, design: Synthesized, seed: int, progress: Progress, time_first: bool = True
 ) -> Placed:
     """Place and route a synthesized design.
 
     Parameters
     ----------
-    ripup : bool
-        Let the router begin again what is too slow, where it can. That takes several times as long.
+    time_first : bool
+        Do all for the clock that the tools can. That takes several times as long, and not every
+        seed comes to an end.
 
     Raises
     ------
@@ -193,7 +194,7 @@ def place(
             (folder / source.name).read_bytes() != source.read_bytes()
         ):
             shutil.copyfile(source, folder / source.name)
-    flow = PlaceFlow.make(board, folder, seed, ripup)
+    flow = PlaceFlow.make(board, folder, seed, time_first)
     options = (folder / "Makefile").read_text()
     key = _digest(
         netlist.read_text(), board.pin_file.read_text(), options,
@@ -209,7 +210,7 @@ def place(
             flow.run(flow.placed, lambda lines: _phase(lines, f"seed {seed}", progress))
         except NotInTime:
             # How fast it is without that, the report can tell.
-            flow = PlaceFlow.make(board, folder, seed, ripup=False)
+            flow = PlaceFlow.make(board, folder, seed, time_first=False)
             flow.run(flow.placed, lambda lines: _phase(lines, f"seed {seed}", progress))
         (folder / "seconds").write_text(f"{time.monotonic() - begin:.1f}")
         _mark(folder, key)

@@ -152,14 +152,14 @@ class PlaceFlow(Edaflow):
             )
 
     @classmethod
-    def make(cls, board: Board, folder: Path, seed: int, ripup: bool = True) -> "PlaceFlow":
+    def make(cls, board: Board, folder: Path, seed: int, time_first: bool = True) -> "PlaceFlow":
         """Write the flow's Makefile into a folder that holds `NETLIST` and the board's pin file.
 
         Parameters
         ----------
-        ripup : bool
-            Let the ECP5's router take up what is too slow: it never ends where the clock cannot be
-            met.
+        time_first : bool
+            On the ECP5, place with more weight on time, and let the router take up what is too
+            slow: it never ends where the clock cannot be met.
         """
         options = ["--seed", str(seed), "--freq", f"{board.core_mhz:g}"]
         options += ["--timing-allow-fail", "--report", REPORT]
@@ -169,10 +169,10 @@ class PlaceFlow(Edaflow):
         else:
             options += board.tools
         if board.family == "ecp5":
-            # With most block RAMs in use the default, router1, was not done after ten minutes. Ways
-            # are long on a large device: placement and routing have to look at time first.
-            options += ["--router", "router2", "--placer-heap-timingweight", "30"]
-            options += ["--tmg-ripup"] if ripup else []
+            # With most block RAMs in use the default, router1, was not done after ten minutes.
+            options += ["--router", "router2"]
+            if time_first:
+                options += ["--placer-heap-timingweight", "30", "--tmg-ripup"]
         edam = {
             "name": _NAME,
             "files": [

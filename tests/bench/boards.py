@@ -1,8 +1,8 @@
 """``nox -s bench -- boards``: what the range guard costs on the open boards, in area and clock.
 
 The same configuration with and without the guard that has fixed bounds; the area of the one with
-learnt bounds beside it. Clocks are medians over placement seeds, without
-the router's second attempts at slow paths, which some seeds do not come to an end with.
+learnt bounds beside it. Clocks are medians over placement seeds, with the tools' own weights: with
+those that bitstreams are made with some seeds do not come to an end.
 """
 
 import contextlib
@@ -67,7 +67,7 @@ def _measure(board: Board, seeds: int) -> dict[str, Any]:
             if seed > _MOST_SEEDS:
                 raise HoldfastError(f"{board.title}: {len(placed)} of {_MOST_SEEDS} seeds routed.")
             with contextlib.suppress(NotRouted):
-                placed.append(place(board, design, seed, _say, ripup=False))
+                placed.append(place(board, design, seed, _say, time_first=False))
         clocks = [placement.fmax_mhz for placement in placed]
         entry["guard" if guard else "bare"] = {
             **asdict(design.cost),

@@ -79,12 +79,12 @@ class Recorded:
 
     placed, bitstream = "top.config", "top.bit"
 
-    def __init__(self, failure, calls, ripup):
-        self.failure, self.calls, self.ripup = failure, calls, ripup
+    def __init__(self, failure, calls, time_first):
+        self.failure, self.calls, self.time_first = failure, calls, time_first
 
     def run(self, target, said=None):
-        self.calls.append((target, self.ripup))
-        if self.ripup and self.failure:
+        self.calls.append((target, self.time_first))
+        if self.time_first and self.failure:
             raise self.failure
 
 
@@ -96,9 +96,9 @@ def test_a_clock_that_is_missed_is_still_measured(monkeypatch, tmp_path, failure
     folder.mkdir()
     (folder / NETLIST).write_text("{}")
 
-    def make(board, place, seed, ripup=True):
+    def make(board, place, seed, time_first=True):
         (place / "Makefile").write_text("")
-        return Recorded(failure, calls, ripup)
+        return Recorded(failure, calls, time_first)
 
     monkeypatch.setattr(bitstream.PlaceFlow, "make", make)
     monkeypatch.setattr(bitstream, "read_report", lambda *_: "report")
