@@ -1,5 +1,6 @@
 """Accuracy of float, fake-quantized and integer networks."""
 
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -12,6 +13,7 @@ from nn.fault_models import FaultModel
 from nn.golden import Golden, GuardMode, classes
 from nn.graph import Graph
 from nn.pixels import image_codes
+from nn.quantized import QuantizedNetwork
 from nn.wilson import wilson
 
 __all__ = ["Accuracy", "accuracy", "integer_classes", "network_classes"]
@@ -64,11 +66,12 @@ def network_classes(
     """
     net.eval()
     given = () if faults is None else (faults,)
-    parts = [
-        net(part.float().div(255).contiguous(memory_format=torch.channels_last), *given).argmax(1)
-        for part in torch.from_numpy(images).split(batch)
-    ]
-    return torch.cat(parts)
+    with net.unchanging() if isinstance(net, QuantizedNetwork) else nullcontext():
+        parts = [
+            net(part.float().div(255).contiguous(memory_format=torch.channels_last), *given)
+            for part in torch.from_numpy(images).split(batch)
+        ]
+    return torch.cat(parts).argmax(1)
 
 
 def integer_classes(

@@ -1,7 +1,8 @@
 """The network with fake-quantized weights and activations, for training (Brevitas)."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -104,6 +105,17 @@ class QuantizedNetwork(nn.Module):
 
         self.bounds = nn.ParameterDict()
         self._seen: dict[str, Tensor] | None = None
+        self._kept_weights: dict[str, tuple[Tensor, Tensor, Tensor | None]] | None = None
+        self._kept_scales: dict[str, Tensor] | None = None
+
+    @contextmanager
+    def unchanging(self) -> Iterator[None]:
+        """Within, weights are quantized once for all passes; no parameter must change meanwhile."""
+        self._kept_weights, self._kept_scales = {}, {}
+        try:
+            yield
+        finally:
+            self._kept_weights = self._kept_scales = None
 
     @torch.no_grad()
     def bound(self, pixels: Tensor) -> None:
@@ -147,7 +159,7 @@ class QuantizedNetwork(nn.Module):
                 module = self.layers[layer.name]
                 x = shifted(layer, inputs[0])
                 struck = None if layer.op == "dense" else faults
-                if struck is None and not self.shifts:
+                if struck is None and not self.shifts and self._kept_weights is None:
                     x = module.conv(x).float()
                 else:
                     x = self._convolution(layer, x, struck)
@@ -221,6 +233,13 @@ class QuantizedNetwork(nn.Module):
 
     def _held_weights(self, layer: Layer) -> tuple[Tensor, Tensor, Tensor | None]:
         """Quantized weights, their scale [C_out or 1, 1, 1, 1], and what is added to the sums."""
+        if self._kept_weights is None:
+            return self._quantized_weights(layer)
+        if layer.name not in self._kept_weights:
+            self._kept_weights[layer.name] = self._quantized_weights(layer)
+        return self._kept_weights[layer.name]
+
+    def _quantized_weights(self, layer: Layer) -> tuple[Tensor, Tensor, Tensor | None]:
         module = self.layers[layer.name]
         if not self.shifts:
             weight = module.conv.quant_weight()
@@ -235,7 +254,15 @@ class QuantizedNetwork(nn.Module):
         """The scale of a group of tensors."""
         if group.key == "image":
             return 1 / ((1 << self.act_bits) - 1)
-        scale: Tensor = self.quantizers[group.key].act_quant.scale()
+        if self._kept_scales is None:
+            return self._scale(group.key)
+        if group.key not in self._kept_scales:
+            self._kept_scales[group.key] = self._scale(group.key)
+        return self._kept_scales[group.key]
+
+    def _scale(self, key: str) -> Tensor:
+        # What it sets up to be in evaluation takes longer than the scale, which is the same then.
+        scale: Tensor = self.quantizers[key].act_quant.scale(force_eval=False)
         return scale.detach() if self.shifts else scale
 
     def _ratio(self, layer: Layer) -> float:
