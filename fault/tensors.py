@@ -91,8 +91,7 @@ def signed(codes: NDArray[np.int64], bits: int) -> Codes:
 
 def check_written(program: Program, step: Step, banks: Codes, golden: Mapping[str, Codes]) -> None:
     """Assert that a step has left the golden model's codes where it writes."""
-    lanes = program.places[step.target].lanes[written(program, step)]
-    channels = [channel for channel in lanes if channel >= 0]
+    channels = program.channels(step)
     result = tensor(program, step.target, banks)
     wrong = np.count_nonzero(result[channels] != golden[step.target][channels])
     assert not wrong, f"{step.name} differs from the golden model in {wrong} codes"

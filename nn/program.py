@@ -152,6 +152,15 @@ class Program:
         total, depth = len(self.descriptors), self.config.program_depth
         return [(first, min(depth, total - first)) for first in range(0, total, depth)]
 
+    def channels(self, step: Step) -> slice:
+        """Channels of its target that a step writes: all, but in a concatenation."""
+        node = self.graph[step.target]
+        if not isinstance(node, ConcatNode):
+            return slice(0, node.shape[0])
+        part = int(step.name.rpartition(".")[2])
+        sizes = [self.graph[name].shape[0] for name in node.inputs]
+        return slice(sum(sizes[:part]), sum(sizes[: part + 1]))
+
     def input_words(self, codes: NDArray[np.integer]) -> NDArray[np.int8]:
         """The image as it lies in memory: int8 [words, lanes] from codes [C, H, W]."""
         if self.packed == 1:

@@ -147,10 +147,11 @@ def _layer_run(
     line: Mapping[str, Any], steps: Mapping[str, Step], program: Program, size: int
 ) -> LayerRun:
     step = steps[line["name"]]
+    channels = program.channels(step)
     return LayerRun(
         image=line["image"],
         name=step.name,
-        shape=tuple(program.graph[step.target].shape),
+        shape=(channels.stop - channels.start, *program.graph[step.target].shape[1:]),
         macs=step.macs,
         cycles=line["cycles"],
         outputs=line["outputs"],
