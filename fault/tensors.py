@@ -52,10 +52,9 @@ def written(program: Program, step: Step) -> slice:
     place = program.places[step.target]
     if not isinstance(node, ConcatNode):
         return slice(0, len(place.lanes))
-    part = int(step.name.rpartition(".")[2])
     width = program.config.word_lanes
     sizes = [-(-program.graph[name].shape[0] // width) * width for name in node.inputs]
-    return slice(sum(sizes[:part]), sum(sizes[: part + 1]))
+    return slice(sum(sizes[: step.part]), sum(sizes[: step.part + 1]))
 
 
 def tensor(program: Program, name: str, banks: Codes) -> Codes:

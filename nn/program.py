@@ -91,6 +91,11 @@ class Step:
     macs: int = 0
     walks: list[dict[str, int]] = field(default_factory=list)
 
+    @property
+    def part(self) -> int:
+        """Which input of a concatenation it copies, for a step that does."""
+        return int(self.name.rpartition(".")[2])
+
 
 @dataclass(frozen=True)
 class Chunk:
@@ -157,9 +162,8 @@ class Program:
         node = self.graph[step.target]
         if not isinstance(node, ConcatNode):
             return slice(0, node.shape[0])
-        part = int(step.name.rpartition(".")[2])
         sizes = [self.graph[name].shape[0] for name in node.inputs]
-        return slice(sum(sizes[:part]), sum(sizes[: part + 1]))
+        return slice(sum(sizes[: step.part]), sum(sizes[: step.part + 1]))
 
     def input_words(self, codes: NDArray[np.integer]) -> NDArray[np.int8]:
         """The image as it lies in memory: int8 [words, lanes] from codes [C, H, W]."""
@@ -723,8 +727,7 @@ class _Compiler:
         node = self.graph[step.nodes[-1]]
         if not isinstance(node, ConcatNode):
             return 0
-        index = int(step.name.rpartition(".")[2])
-        return sum(self._words(self.graph[name].shape[0]) for name in node.inputs[:index])
+        return sum(self._words(self.graph[name].shape[0]) for name in node.inputs[: step.part])
 
     def _geometry(self, node: Node) -> tuple[tuple[int, int], int, int, int]:
         """Kernel, stride, row and column where the first window begins, dilation."""

@@ -76,8 +76,9 @@ def faultmodels(
     @torch.no_grad()
     def evaluation(faults: FaultModel | None) -> None:
         net.eval()
-        for part in pixels[:images].split(250):
-            net(part, faults)
+        with net.unchanging():
+            for part in pixels[:images].split(250):
+                net(part, faults)
 
     models = {name: fault_model(name, rate) for name, rate in RATES.items()}
     models["single-flip"] = SingleActivationFlip()

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from nn.calibrate import CLIP_METHODS, best_clip, clips, power_of_two_clips
-from nn.fault_models import FaultModel
+from nn.fault_models import FaultModel, fault_model
 from nn.golden import Golden
 from nn.guard import learn_bounds
 from nn.networks import FloatNetwork, Network
@@ -197,6 +197,37 @@ def test_the_guard_of_the_integers_has_the_learnt_bounds(trained):
     assert steps.mean() < 0.5
     off = Golden(graph).run(image_codes(images.numpy(), graph.act_bits)).outputs["g"]
     assert (off != codes).any()
+
+
+@pytest.mark.parametrize("shifts", [False, True])
+@pytest.mark.parametrize("faults", [None, "mibb", "adsaf", "stuck-pes", "ibf-activations"])
+def test_weights_quantized_once_are_the_same(shifts, faults, monkeypatch):
+    net, images = settled(8, 8, shifts)
+    pixels = images.float() / 255
+
+    def logits():
+        model = fault_model(faults, 0.02, 5) if faults else None
+        return torch.cat([net(part, model) for part in pixels.split(32)]).detach()
+
+    plain, clean = logits(), net(pixels).detach()
+    assert torch.equal(plain, clean) == (faults is None)
+    quantize, asked = net._quantized_weights, []
+
+    def counted(layer):
+        asked.append(layer.name)
+        return quantize(layer)
+
+    monkeypatch.setattr(net, "_quantized_weights", counted)
+    with net.unchanging():
+        assert torch.equal(logits(), plain)
+    assert sorted(asked) == sorted(net.layers)
+    # Outside, a change of weights or scales is seen; and by the next to keep them.
+    with torch.no_grad():
+        net.layers["d"].conv.weight.mul_(-1)
+    changed = logits()
+    assert not torch.equal(changed, plain)
+    with net.unchanging():
+        assert torch.equal(logits(), changed)
 
 
 def test_best_clip():
