@@ -74,6 +74,19 @@ def test_a_router_that_only_looks_for_faster_ways(flow):
         flow.run(flow.placed)
 
 
+@pytest.mark.parametrize("name", ["ulx3s", "icebreaker", "tangnano20k"])
+@pytest.mark.parametrize("time_first", [True, False])
+def test_only_the_ecp5_takes_up_what_is_too_slow(tmp_path, name, time_first):
+    board = find_board(name)
+    (tmp_path / NETLIST).write_text("{}")
+    (tmp_path / board.pin_file.name).write_text("")
+    PlaceFlow.make(board, tmp_path, 3, time_first)
+    text = (tmp_path / "Makefile").read_text()
+    assert f"--seed 3 --freq {board.core_mhz:g}" in text
+    for option in ("--tmg-ripup", "--placer-heap-timingweight 30"):
+        assert (option in text) == (time_first and name == "ulx3s")
+
+
 class Recorded:
     """In place of a flow: what it was made and asked for."""
 
