@@ -93,9 +93,9 @@ class Cache:
         path = self.path(measurement)
         try:
             write_atomically(path, json.dumps(entry, indent=1).encode())
-        except OSError as error:
+        except HoldfastError as error:
             raise HoldfastError(
-                f"cannot write {path}: {error.strerror}; finished measurements are kept."
+                f"{str(error).removesuffix('.')}; finished measurements are kept."
             ) from None
 
 

@@ -17,7 +17,7 @@ from rich.table import Table
 
 from gen.command import run
 from gen.errors import HoldfastError
-from gen.files import write_atomically
+from gen.files import make_room, write_atomically
 from nn.calibrated import SHAPES, Calibration
 from nn.exposure import KINDS, graph_work
 from nn.graph import Graph
@@ -54,6 +54,7 @@ def fit_command(
     """Fit a model to campaigns on one accelerator, and write it."""
     if templates < 1:
         raise HoldfastError(f"--templates must be at least 1, not {templates}.")
+    make_room(output)
     names = network.split(",") if network else [_name(folder) for folder in folders]
     if len(names) != len(folders):
         raise HoldfastError(f"--network must name {len(folders)} networks, not {len(names)}.")
@@ -90,6 +91,8 @@ def predict_command(
                                ("--image-seed", image_seed, 0), ("--seed", seed, 0)):  # fmt: skip
         if value < least:
             raise HoldfastError(f"{name} must be at least {least}, not {value}.")
+    if output is not None:
+        make_room(output)
     calibration = Calibration.load(file)
     other = finished(against) if against else None
     if not network and other is None:

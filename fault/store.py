@@ -12,10 +12,8 @@ units are done is what files there are. ``SELECT ... FROM 'FOLDER/shards/*.parqu
 ``pandas.read_parquet("FOLDER/shards")``, reads them all.
 """
 
-import errno
 import io
 import json
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -176,12 +174,9 @@ class Store:
         """
         try:
             write_atomically(self.folder / name, content)
-        except OSError as error:
-            reason = (
-                "no space is left" if error.errno == errno.ENOSPC else os.strerror(error.errno or 0)
-            )
+        except HoldfastError as error:
             raise HoldfastError(
-                f"cannot write {self.folder / name}: {reason}; finished shards are kept, "
+                f"{str(error).removesuffix('.')}; finished shards are kept, "
                 "the same command goes on from them."
             ) from None
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from .errors import HoldfastError
 
-__all__ = ["make_folder", "write_atomically"]
+__all__ = ["make_folder", "make_room", "write_atomically"]
 
 
 def make_folder(path: Path) -> None:
@@ -15,23 +15,50 @@ def make_folder(path: Path) -> None:
     Raises
     ------
     HoldfastError
-        It cannot be made.
+        It cannot be made, or nothing can be written in it.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise HoldfastError(f"cannot make folder {path}: {error.strerror}.") from None
+    try:
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise HoldfastError(f"cannot write in folder {path}: {error.strerror}.") from None
+
+
+def make_room(path: Path) -> None:
+    """Make the folder of a file that a command will write, before its work begins.
+
+    Raises
+    ------
+    HoldfastError
+        As of :func:`make_folder`, or a folder has the file's name.
+    """
+    if path.is_dir():
+        raise HoldfastError(f"cannot write {path}: it is a folder.")
+    make_folder(path.parent)
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Writes a file through a temporary one beside it: there is never half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    """Writes a file through a temporary one beside it: there is never half a file.
+
+    Raises
+    ------
+    HoldfastError
+        There is no room, or the folder cannot be written.
+    """
     try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(content)
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+    except OSError as error:
+        raise HoldfastError(f"cannot write {path}: {error.strerror}.") from error

@@ -32,7 +32,7 @@ from torch import Tensor
 from gen.errors import HoldfastError
 from gen.files import write_atomically
 from nn.exposure import KINDS, Array, LayerWork, exposures, network_work
-from nn.fault_models import FaultModel, replaced
+from nn.fault_models import CALIBRATED, FaultModel, replaced
 from nn.networks import Network
 
 __all__ = ["SHAPES", "CalibratedFaults", "Calibration", "Placed", "Templates", "kind_indices"]
@@ -261,10 +261,7 @@ class Calibration:
         arrays = {name: _narrow(value.numpy()) for name, value in self.templates.arrays().items()}
         arrays["header"] = np.array(json.dumps(header))
         np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
-        try:
-            write_atomically(path, stream.getvalue())
-        except OSError as error:
-            raise HoldfastError(f"cannot write {path}: {error.strerror}.") from None
+        write_atomically(path, stream.getvalue())
 
     @classmethod
     def load(cls, path: Path) -> "Calibration":
@@ -354,6 +351,8 @@ class CalibratedFaults(FaultModel):
         super().__init__(seed)
         if not 0 <= rate <= 1:
             raise HoldfastError(f"rate must be from 0 to 1, not {rate}.")
+        if not path.name:
+            raise HoldfastError(f"{CALIBRATED} needs the name of a file behind it.")
         self.path, self.rate = path, rate
         self.calibration = Calibration.load(path)
         self._templates: dict[torch.device, Templates] = {}

@@ -19,12 +19,13 @@ from rich.table import Table
 
 from gen.command import run
 from gen.errors import HoldfastError
-from gen.files import make_folder
+from gen.files import make_folder, write_atomically
 from nn.calibrate import CLIP_METHODS, clips_on, power_of_two_clips
 from nn.data import load_cifar10, sample
 from nn.evaluate import accuracy, integer_classes
-from nn.graph import ModelError, write_atomically
+from nn.graph import ModelError
 from nn.networks import FloatNetwork, network
+from nn.options import check_least, check_seed
 from nn.quantized import QuantizedNetwork
 
 __all__ = ["app", "ptq"]
@@ -45,6 +46,12 @@ def ptq(
     bits: Annotated[
         list[int] | None, typer.Option(help="Again for each width; default: 8 to 2.")
     ] = None,
+    weight_bits: Annotated[
+        list[int] | None, typer.Option(help="Widths of the weights, with each of the activations.")
+    ] = None,
+    act_bits: Annotated[
+        list[int] | None, typer.Option(help="Widths of the activations, with each of the weights.")
+    ] = None,
     data: Annotated[Path | None, typer.Option(help="CIFAR-10: folder, .npz or archive.")] = None,
     images: Annotated[int | None, typer.Option(help="Test images of each set.")] = None,
     seed: Annotated[int, typer.Option(help="Of the 256 images of calibration.")] = 1,
@@ -53,12 +60,17 @@ def ptq(
 ) -> None:
     """Quantize a float network in every way and measure the integers."""
     spec = network(network_name)
-    for width in bits or ():
-        if not 2 <= width <= 8:
-            raise HoldfastError(f"bits must be from 2 to 8, not {width}.")
-    for name, value in (("images", images), ("threads", threads)):
-        if value is not None and value < 1:
-            raise HoldfastError(f"{name} must be at least 1, not {value}.")
+    given = {"bits": bits, "weight_bits": weight_bits, "act_bits": act_bits}
+    for name, chosen in given.items():
+        for width in chosen or ():
+            if not 2 <= width <= 8:
+                raise HoldfastError(f"{name} must be from 2 to 8, not {width}.")
+    every = bits or list(range(8, 1, -1))
+    widths = [(width, width) for width in every]
+    if weight_bits or act_bits:
+        widths = list(itertools.product(weight_bits or every, act_bits or every))
+    check_least(1, images=images, threads=threads)
+    check_seed(seed)
     if threads is not None:
         torch.set_num_threads(threads)
     net = FloatNetwork(spec)
@@ -72,22 +84,24 @@ def ptq(
         raise HoldfastError(f"{file} is no float checkpoint of {spec.name}.") from error
     net.eval()
     cifar = load_cifar10(data)
+    make_folder(output)
     some = sample(cifar.train.images, 256, seed)
     ways = list(
-        itertools.product(bits or range(8, 1, -1), CLIP_METHODS, GRANULARITIES, SCALES),
+        itertools.product(widths, CLIP_METHODS, GRANULARITIES, SCALES),
     )
     rows: list[dict[str, Any]] = []
-    for width, clip, granularity, scales in track(ways, "quantizing", console=console):
-        largest = clips_on(net, some, width, clip)
+    for (weight, act), clip, granularity, scales in track(ways, "quantizing", console=console):
+        largest = clips_on(net, some, act, clip)
         shifts = scales == "power of two"
         if shifts:
-            largest = power_of_two_clips(spec, largest, width)
+            largest = power_of_two_clips(spec, largest, act)
         quantized = QuantizedNetwork(
-            spec, largest, width, width, per_tensor=granularity == "tensor", shifts=shifts
+            spec, largest, act, weight, per_tensor=granularity == "tensor", shifts=shifts
         )
         quantized.load_state_dict(net.state_dict(), strict=False)
         row: dict[str, Any] = {
-            "bits": width, "clip": clip, "weights": granularity, "scales": scales,
+            "weight_bits": weight, "act_bits": act, "clip": clip, "weights": granularity,
+            "scales": scales,
         }  # fmt: skip
         try:
             graph = quantized.integer_graph()
@@ -99,15 +113,14 @@ def ptq(
                 for test in cifar.tests
             ]
         rows.append(row)
-    make_folder(output)
     report = {"network": spec.name, "seed": seed, "rows": rows}
     target = output / f"{spec.name}.json"
     write_atomically(target, json.dumps(report, indent=1).encode())
-    table = Table("bits", "clip", "weights", "scales", *(test.name for test in cifar.tests))
+    columns = ("weight_bits", "act_bits", "clip", "weights", "scales")
+    table = Table(*(name.replace("_", " ") for name in columns), *(t.name for t in cifar.tests))
     for row in rows:
         found = [f"{entry['percent']:.2f}" for entry in row.get("accuracy", ())]
-        names = [str(row[name]) for name in ("bits", "clip", "weights", "scales")]
-        table.add_row(*names, *(found or ["refused"]))
+        table.add_row(*(str(row[name]) for name in columns), *(found or ["refused"]))
     console.print(table)
     console.print(f"wrote {target}")
 

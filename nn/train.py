@@ -14,7 +14,7 @@ from rich.table import Table
 
 from gen.command import run
 from gen.errors import HoldfastError
-from gen.files import make_folder
+from gen.files import make_folder, make_room
 from nn.calibrate import CLIP_METHODS, clips_on, power_of_two_clips
 from nn.data import Cifar10, ImageSet, download, load_cifar10, sample
 from nn.evaluate import Accuracy, accuracy, integer_classes, network_classes
@@ -22,9 +22,10 @@ from nn.fault_models import CALIBRATED, FaultModel, fault_model, fault_model_nam
 from nn.graph import Graph
 from nn.guard import learn_bounds
 from nn.networks import FloatNetwork, narrowed, network, network_names
+from nn.options import check_least, check_positive, check_seed
 from nn.quantized import QuantizedNetwork
 from nn.rate import Rate
-from nn.training import Plan, fit
+from nn.training import Plan, fit, image_digest, weight_digest
 
 __all__ = ["app", "train"]
 
@@ -58,7 +59,10 @@ def train(
     ] = "none",
     fault_rate: Annotated[
         float,
-        typer.Option(help="Per MAC (mibb), cell (adsaf), image (calibrated) or bit (others)."),
+        typer.Option(
+            help="Per MAC (mibb), cell (adsaf), processing element (stuck-pes), image (calibrated) "
+            "or bit (others)."
+        ),
     ] = 1e-4,
     fault_share: Annotated[
         float, typer.Option(help="a_l in the loss (1 - a_l) CE_clean + a_l CE_fault.")
@@ -95,19 +99,10 @@ def train(
     for name, chosen in widths.items():
         if not 2 <= chosen <= 8:
             raise HoldfastError(f"{name}_bits must be from 2 to 8, not {chosen}.")
-    for name, value, least in (
-        ("seed", seed, 0),
-        ("calibration", calibration, 1),
-        ("threads", 1 if threads is None else threads, 1),
-    ):
-        if value < least:
-            raise HoldfastError(f"{name} must be at least {least}, not {value}.")
-    if epochs < 1:
-        raise HoldfastError(f"epochs must be at least 1, not {epochs}.")
-    if restart_epochs < 0:
-        raise HoldfastError(f"restart_epochs must not be negative: {restart_epochs}.")
-    if qat_epochs < 0:
-        raise HoldfastError(f"qat_epochs must not be negative: {qat_epochs}.")
+    check_seed(seed)
+    check_least(1, epochs=epochs, calibration=calibration, threads=threads)
+    check_least(0, restart_epochs=restart_epochs, qat_epochs=qat_epochs, weight_decay=weight_decay)
+    check_positive(learning_rate=learning_rate, qat_learning_rate=qat_learning_rate)
     if clip not in CLIP_METHODS:
         raise HoldfastError(f"clip must be one of {', '.join(CLIP_METHODS)}, not {clip!r}.")
     if scales not in ("multiplier", "power-of-two"):
@@ -118,7 +113,12 @@ def train(
         raise HoldfastError(f"bounds must be calibrated or learnt, not {bounds!r}.")
     if bounds == "learnt" and qat_epochs == 0:
         raise HoldfastError("bounds are learnt in the fake-quantized epochs; qat_epochs is 0.")
-    model = None if faults == "none" else fault_model(faults, fault_rate)
+    model = None
+    if faults != "none":
+        model = fault_model(faults, fault_rate)
+        # A pass of no images: a calibrated model refuses activations of another width.
+        model.prepare(spec)
+        model.start({}, 0, widths["act"], torch.device("cpu"))
     if not 0 <= fault_share <= 1:
         raise HoldfastError(f"fault_share must be from 0 to 1, not {fault_share}.")
     if model is not None and qat_epochs == 0:
@@ -129,16 +129,26 @@ def train(
     folder = Path("build/train")
     title = f"{spec.name}_w{widths['weight']}a{widths['act']}"
     title += "_shifts" * (scales != "multiplier") + "_tensor" * (granularity == "tensor")
+    title += f"_{faults.partition(':')[0]}" * (model is not None) + "_learnt" * (bounds == "learnt")
     output = output or folder / f"{title}.safetensors"
-    make_folder(output.parent)
+    make_room(output)
+    make_folder(folder)
 
     torch.manual_seed(seed)
     net = FloatNetwork(spec).to(memory_format=torch.channels_last)
-    plan = Plan(f"{spec.name} float", epochs, seed, learning_rate, weight_decay)
+    digest = image_digest(cifar.train)
+    plan = Plan(f"{spec.name} float", epochs, seed, learning_rate, weight_decay, data=digest)
     _fit(net, cifar, plan, folder / f"{spec.name}_float.pt", resume)
     if restart_epochs:
-        again = f"{spec.name} float, restarted"
-        plan = Plan(again, restart_epochs, seed + 1, learning_rate / 2, weight_decay)
+        plan = Plan(
+            f"{spec.name} float, restarted",
+            restart_epochs,
+            seed + 1,
+            learning_rate / 2,
+            weight_decay,
+            data=digest,
+            start_weights=weight_digest(net),
+        )
         _fit(net, cifar, plan, folder / f"{spec.name}_restart.pt", resume)
 
     clips = clips_on(net, sample(cifar.train.images, 256, seed), widths["act"], clip)
@@ -165,6 +175,9 @@ def train(
         frozen_epochs=qat_epochs // 2,
         faults="none" if model is None else f"{faults} {fault_rate}",
         fault_share=0.0 if model is None else fault_share,
+        data=digest,
+        start_weights=weight_digest(net),
+        clip=clip,
     )
     _fit(quantized, cifar, plan, folder / f"{title}_quantized.pt", resume, model)
 

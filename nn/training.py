@@ -1,7 +1,8 @@
 """The training loop: batches, learning rate, checkpoints."""
 
+import hashlib
+import io
 import math
-import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,9 +16,11 @@ from rich.progress import Progress
 from torch import Tensor, nn
 
 from gen.errors import HoldfastError
+from gen.files import write_atomically
+from nn.data import ImageSet
 from nn.fault_models import FaultModel
 
-__all__ = ["Plan", "augment", "fit", "learning_rate"]
+__all__ = ["Plan", "augment", "fit", "image_digest", "learning_rate", "weight_digest"]
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,8 @@ class Plan:
         a_l of the loss (1 - a_l) CE_clean + a_l CE_fault (FTT-NAS).
     epoch_images : int, optional
         Images of an epoch, drawn anew for each; by default all.
+    data, start_weights, clip : str
+        What it is trained on and what it starts from, to recognize a checkpoint.
     """
 
     name: str
@@ -56,6 +61,25 @@ class Plan:
     faults: str = "none"
     fault_share: float = 0.0
     epoch_images: int | None = None
+    data: str = ""
+    start_weights: str = ""
+    clip: str = ""
+
+
+def image_digest(images: ImageSet) -> str:
+    """Name of a set, and a digest of its images and labels."""
+    assert images.labels is not None
+    found = hashlib.sha256(images.images.tobytes())
+    found.update(images.labels.tobytes())
+    return f"{images.name} {found.hexdigest()[:16]}"
+
+
+def weight_digest(net: nn.Module) -> str:
+    """Digest of a network's parameters and statistics."""
+    found = hashlib.sha256()
+    for value in net.state_dict().values():
+        found.update(value.numpy().tobytes())
+    return found.hexdigest()[:16]
 
 
 def learning_rate(plan: Plan, step: int, steps: int) -> float:
@@ -111,12 +135,16 @@ def fit(
     Raises
     ------
     HoldfastError
-        The loss is not finite any more, or the checkpoint belongs to another plan.
+        The loss or the network is not finite any more, the checkpoint belongs to another plan, or
+        it cannot be written.
     """
     x, y = torch.from_numpy(images), torch.from_numpy(labels).long()
-    batches = min(len(x), plan.epoch_images or len(x)) // plan.batch
+    count = min(len(x), plan.epoch_images or len(x))
+    batches = count // plan.batch
     if batches == 0:
-        raise HoldfastError(f"training needs at least {plan.batch} images, not {len(x)}.")
+        raise HoldfastError(
+            f"an epoch of training needs at least {plan.batch} images, not {count}."
+        )
     undecayed = {id(parameter) for parameter in slow or []}
     optimizer = torch.optim.SGD(
         [
@@ -156,12 +184,14 @@ def fit(
                     loss = (1 - plan.fault_share) * loss + plan.fault_share * faulty
             value = loss.item()
             if not math.isfinite(value):
-                raise HoldfastError(_diverged(plan, epoch, batch, checkpoint))
+                raise HoldfastError(_diverged("loss", plan, epoch, batch, checkpoint))
             total += value
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
             progress.advance(bar, plan.batch)
+        if not _bounded(net, pixels):
+            raise HoldfastError(_diverged("network", plan, epoch, batches - 1, checkpoint))
         _save(checkpoint, net, optimizer, plan, epoch + 1)
         if on_epoch is not None:
             on_epoch(epoch + 1, total / batches)
@@ -173,53 +203,64 @@ def _freeze(net: nn.Module) -> None:
             module.eval()
 
 
-def _diverged(plan: Plan, epoch: int, batch: int, checkpoint: Path) -> str:
+@torch.no_grad()
+def _bounded(net: nn.Module, pixels: Tensor) -> bool:
+    """Whether a network is still of use after a step: the loss was that of the weights before it.
+
+    Quantized activations hide weights of any size; but the square of none may overflow.
+    """
+    state = (value.float().square().sum() for value in net.state_dict().values())
+    return all(value.isfinite() for value in state) and bool(net.eval()(pixels).isfinite().all())
+
+
+def _diverged(what: str, plan: Plan, epoch: int, batch: int, checkpoint: Path) -> str:
     kept = f"{checkpoint} holds epoch {epoch}" if epoch else "there is no checkpoint yet"
     return (
-        f"the loss of {plan.name} is not a finite number in epoch {epoch + 1}, batch "
-        f"{batch + 1}; {kept}: try a learning rate below {plan.learning_rate}."
+        f"the {what} of {plan.name} is not finite any more in epoch {epoch + 1}, batch "
+        f"{batch + 1}; {kept}: try a learning rate below {plan.learning_rate:g}."
     )
 
 
 def _save(
     path: Path, net: nn.Module, optimizer: torch.optim.Optimizer, plan: Plan, epoch: int
 ) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        torch.save(
-            {
-                "plan": asdict(plan),
-                "epoch": epoch,
-                "network": net.state_dict(),
-                "optimizer": optimizer.state_dict(),
-            },
-            temporary,
-        )
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    stream = io.BytesIO()
+    torch.save(
+        {
+            "plan": asdict(plan),
+            "epoch": epoch,
+            "network": net.state_dict(),
+            "optimizer": optimizer.state_dict(),
+        },
+        stream,
+    )
+    write_atomically(path, stream.getvalue())
 
 
 def _load(path: Path, net: nn.Module, optimizer: torch.optim.Optimizer, plan: Plan) -> int:
     """Restores a checkpoint and returns how many epochs it has behind it."""
     try:
         state: dict[str, Any] = torch.load(path, weights_only=True)
-        made_by = state["plan"]
+        made_by = dict(state["plan"])
     except Exception as error:
         # torch.load raises whatever its layers do, with advice that does not fit here.
         raise HoldfastError(
-            f"{path} is no checkpoint of Holdfast; start anew without --resume."
+            f"{path} is no checkpoint of Holdfast; delete it to start anew."
         ) from error
     for name, value in asdict(plan).items():
         if made_by.get(name) != value:
             raise HoldfastError(
                 f"{path} was trained with {name} {made_by.get(name)}, not {value}; "
-                "resume with the same options, or start anew without --resume."
+                "resume with the same options, or delete it to start anew."
             )
-    with torch.no_grad():
-        # in place: Brevitas' own loading replaces the scales, and the optimizer would train the old
-        for name, value in net.state_dict().items():
-            value.copy_(state["network"][name])
-    optimizer.load_state_dict(state["optimizer"])
-    return int(state["epoch"])
+    try:
+        with torch.no_grad():
+            # in place: Brevitas' own loading replaces scales, and the optimizer would train the old
+            for name, value in net.state_dict().items():
+                value.copy_(state["network"][name])
+        optimizer.load_state_dict(state["optimizer"])
+        return int(state["epoch"])
+    except (KeyError, ValueError, RuntimeError, TypeError) as error:
+        raise HoldfastError(
+            f"{path} is of another network than {plan.name}; delete it to start anew."
+        ) from error

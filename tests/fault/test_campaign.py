@@ -13,7 +13,6 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from fault import store as store_module
 from fault.against import finished as ended
 from fault.follow import Upset
 from fault.plan import FaultModel, Filters, Plan, phase_bounds
@@ -297,11 +296,11 @@ def test_no_space_keeps_what_is_finished(tmp_path, monkeypatch):
     with Store(tmp_path, {}) as store:
         store.add("weight-000000", b"whole")
 
-        def full(path, data):
+        def full(*_):
             raise OSError(errno.ENOSPC, "No space left on device")
 
-        monkeypatch.setattr(store_module, "write_atomically", full)
-        with pytest.raises(HoldfastError, match="no space is left; finished shards are kept"):
+        monkeypatch.setattr(os, "replace", full)
+        with pytest.raises(HoldfastError, match="No space left on device; finished shards are"):
             store.add("weight-000001", b"more")
         assert store.shard("weight-000000").read_bytes() == b"whole"
         assert not store.shard("weight-000001").exists()

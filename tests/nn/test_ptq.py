@@ -9,6 +9,7 @@ import torch
 from gen.command import run
 from nn import ptq
 from nn.calibrate import clips_on, power_of_two_clips
+from nn.data import Cifar10, ImageSet
 from nn.golden import Golden
 from nn.networks import FloatNetwork, Network, network
 from nn.pixels import image_codes
@@ -88,13 +89,42 @@ def test_the_command_measures_every_way(tmp_path, monkeypatch, capsys):
     y = rng.integers(0, 10, 32).astype(np.uint8)
     np.savez("c.npz", train_x=x, train_y=y, test_x=x, test_y=y)
     options = ["--network", "lenet5_w0.5", "--checkpoint", "x.pt", "--data", "c.npz",
-               "--bits", "8", "--bits", "3", "--images", "20"]  # fmt: skip
+               "--images", "20"]  # fmt: skip
+
+    def widths(*more):
+        monkeypatch.setattr("sys.argv", ["ptq", *options, *more])
+        assert run(ptq.app) == 0
+        rows = json.loads((tmp_path / "build/ptq/lenet5_w0.5.json").read_text())["rows"]
+        assert all(row["accuracy"][0]["images"] == 20 for row in rows if "accuracy" in row)
+        names = "weight_bits", "act_bits", "clip", "weights", "scales"
+        ways = {tuple(row[name] for name in names) for row in rows}
+        found = {way[:2] for way in ways}
+        assert len(rows) == len(ways) == len(found) * 3 * 2 * 2
+        return found
+
+    assert widths("--bits", "8", "--bits", "3") == {(8, 8), (3, 3)}
+    assert widths("--weight-bits", "4", "--act-bits", "8", "--act-bits", "6") == {(4, 8), (4, 6)}
+
+
+def test_the_widths_reach_the_graph(source, tmp_path, monkeypatch):
+    """Weights and activations each have their own width."""
+    net, images = source
+    seen = []
+
+    def classes(graph, pixels):
+        seen.append((graph.weight_bits, graph.act_bits))
+        return torch.zeros(len(pixels), dtype=torch.int64)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(ptq, "network", lambda _: net.spec)
+    monkeypatch.setattr(ptq, "integer_classes", classes)
+    torch.save({"network": net.state_dict()}, "x.pt")
+    some = ImageSet("official", images, np.zeros(len(images), np.uint8))
+    monkeypatch.setattr(ptq, "load_cifar10", lambda _: Cifar10(some, (some,)))
+    options = ["--checkpoint", "x.pt", "--weight-bits", "4", "--act-bits", "7"]
     monkeypatch.setattr("sys.argv", ["ptq", *options])
     assert run(ptq.app) == 0
-    rows = json.loads((tmp_path / "build/ptq/lenet5_w0.5.json").read_text())["rows"]
-    ways = {(row["bits"], row["clip"], row["weights"], row["scales"]) for row in rows}
-    assert len(rows) == len(ways) == 2 * 3 * 2 * 2
-    assert all(row["accuracy"][0]["images"] == 20 for row in rows if "accuracy" in row)
+    assert set(seen) == {(4, 7)}
 
 
 @pytest.mark.parametrize(
@@ -105,6 +135,10 @@ def test_the_command_measures_every_way(tmp_path, monkeypatch, capsys):
         (["--checkpoint", "nowhere.pt"], "there is no nowhere.pt: train resnet8 first"),
         (["--checkpoint", __file__], "is no float checkpoint of resnet8"),
         (["--images", "0"], "images must be at least 1, not 0"),
+        (["--act-bits", "9"], "act_bits must be from 2 to 8, not 9"),
+        (["--weight-bits", "1"], "weight_bits must be from 2 to 8, not 1"),
+        (["--threads", "0"], "threads must be at least 1, not 0"),
+        (["--seed", "-1"], "seed must be from 0 to 2147483647, not -1"),
     ],
 )
 def test_mistakes_end_in_one_sentence(options, message, capsys, monkeypatch):
@@ -113,3 +147,15 @@ def test_mistakes_end_in_one_sentence(options, message, capsys, monkeypatch):
     printed = capsys.readouterr().err
     assert message in printed
     assert printed.count("\n") == 1
+
+
+def test_output_is_tried_first(tmp_path, capsys, monkeypatch):
+    torch.save({"network": FloatNetwork(network("lenet5_w0.5")).state_dict()}, tmp_path / "x.pt")
+    x, y = np.zeros((2, 3, 32, 32), np.uint8), np.zeros(2, np.uint8)
+    np.savez(tmp_path / "c.npz", train_x=x, train_y=y, test_x=x, test_y=y)
+    monkeypatch.setattr(ptq, "clips_on", None)
+    options = ["--network", "lenet5_w0.5", "--checkpoint", str(tmp_path / "x.pt"),
+               "--data", str(tmp_path / "c.npz"), "--output", str(tmp_path / "x.pt")]  # fmt: skip
+    monkeypatch.setattr("sys.argv", ["ptq", *options])
+    assert run(ptq.app) == 2
+    assert "cannot make folder" in capsys.readouterr().err

@@ -7,13 +7,14 @@ from typer.testing import CliRunner
 from gen.command import run
 from gen.errors import HoldfastError
 from nn import train as command
+from nn import training
 from nn.data import ImageSet
 from nn.evaluate import accuracy
 from nn.fault_models import fault_model
 from nn.graph import Graph
 from nn.networks import FloatNetwork, Network, network_names
 from nn.quantized import QuantizedNetwork
-from nn.training import Plan, augment, fit, learning_rate
+from nn.training import Plan, augment, fit, image_digest, learning_rate, weight_digest
 from nn.wilson import wilson
 
 
@@ -113,12 +114,77 @@ def test_seeds_differ(batch, tmp_path):
 
 def test_divergence_stops_and_keeps_the_last_checkpoint(batch, tmp_path):
     with pytest.raises(
-        HoldfastError, match=r"loss of tiny is not a finite number in epoch ., batch "
+        HoldfastError, match=r"loss of tiny is not finite any more in epoch ., batch "
     ):
         fitted(batch, tmp_path / "a.pt", resume=False, learning_rate=1e30)
     for state in tmp_path.glob("*.pt"):
         saved = torch.load(state, weights_only=True)["network"]
         assert saved["layers.a.conv.weight"].isfinite().all()
+
+
+def quantized_fitted(batch, file, rate):
+    torch.manual_seed(0)
+    net = QuantizedNetwork(tiny(), {"image": 1.0, "a": 2.0, "p": 1.0, "d": 4.0}, 8, 8)
+    with Progress(disable=True) as progress:
+        fit(net, *batch, plan(epochs=1, learning_rate=rate), file, progress, resume=False)
+
+
+@pytest.mark.parametrize(("kind", "rate"), [("float", 1e24), ("float", 1e30), ("quantized", 1e30)])
+def test_divergence_in_the_last_step_is_not_saved(batch, tmp_path, kind, rate):
+    """One batch: its loss is that of the first weights; only what it leaves has diverged."""
+    one = tuple(part[:16] for part in batch)
+    with pytest.raises(
+        HoldfastError,
+        match=r"network of tiny is not finite any more in epoch 1, batch 1; there is no checkpoint "
+        r"yet: try a learning rate below 1e\+..\.",
+    ):
+        if kind == "float":
+            fitted(one, tmp_path / "a.pt", resume=False, epochs=1, learning_rate=rate)
+        else:
+            quantized_fitted(one, tmp_path / "a.pt", rate)
+    assert not list(tmp_path.iterdir())
+
+
+def test_looking_for_divergence_changes_nothing(batch, tmp_path, monkeypatch):
+    looked = fitted(batch, tmp_path / "a.pt", resume=False)
+    monkeypatch.setattr(training, "_bounded", lambda *_: True)
+    blind = fitted(batch, tmp_path / "a.pt", resume=False)
+    assert all(torch.equal(looked[name], blind[name]) for name in looked)
+
+
+def test_a_checkpoint_that_cannot_be_written_is_named(batch, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(HoldfastError, match=r"cannot write .*a\.pt: (File exists|Not a directory)"):
+        fitted(batch, tmp_path / "file" / "a.pt", resume=False)
+
+
+def test_a_checkpoint_of_another_network_is_refused(batch, tmp_path):
+    fitted(batch, tmp_path / "a.pt", resume=False, epochs=1)
+    net = Network("tiny", (3, 8, 8))
+    net.dense("d", net.pool("avgpool", "p", net.conv("a", "image", 5, 3), 8, 8), 10)
+    with (
+        Progress(disable=True) as progress,
+        pytest.raises(HoldfastError, match=r"a\.pt is of another network than tiny; delete it"),
+    ):
+        fit(FloatNetwork(net), *batch, plan(epochs=1), tmp_path / "a.pt", progress, resume=True)
+
+
+def test_an_epoch_of_too_few_images(batch, tmp_path):
+    with pytest.raises(HoldfastError, match="needs at least 16 images, not 15"):
+        fitted(batch, tmp_path / "a.pt", resume=False, epoch_images=15)
+
+
+def test_digests_tell_sets_and_networks_apart(batch):
+    images, labels = batch
+    first = image_digest(ImageSet("x", images, labels))
+    assert first == image_digest(ImageSet("x", images.copy(), labels.copy()))
+    assert first != image_digest(ImageSet("x", images, labels[::-1].copy()))
+    assert first != image_digest(ImageSet("x", images[::-1], labels))
+    net = FloatNetwork(tiny())
+    before = weight_digest(net)
+    assert before == weight_digest(net.to(memory_format=torch.channels_last))
+    net.layers["a"].bn.running_mean[1] += 1
+    assert before != weight_digest(net)
 
 
 def test_a_checkpoint_of_another_plan_is_refused(batch, tmp_path):
@@ -176,8 +242,10 @@ def test_learnt_bounds_reach_the_file(cifar_like, tmp_path, monkeypatch):
                "--bounds", "learnt", "--data", str(cifar_like), "--calibration", "16"]  # fmt: skip
     assert CliRunner().invoke(command.app, options, catch_exceptions=False).exit_code == 0
     folder = tmp_path / "build" / "train"
-    graph = Graph.load(folder / "lenet5_w0.5_w8a8.safetensors")
-    state = torch.load(folder / "lenet5_w0.5_w8a8_quantized.pt", weights_only=True)["network"]
+    graph = Graph.load(folder / "lenet5_w0.5_w8a8_learnt.safetensors")
+    state = torch.load(folder / "lenet5_w0.5_w8a8_learnt_quantized.pt", weights_only=True)[
+        "network"
+    ]
     for node in graph.weighted():
         low, high = state[f"bounds.{node.name}"].double().numpy() / node.scale
         np.testing.assert_array_equal(node.guard_lo, np.rint(low) + node.zero_point)
@@ -228,10 +296,17 @@ def test_the_command_writes_a_self_describing_file(cifar_like, tmp_path, monkeyp
         (["--bounds", "learnt", "--qat-epochs", "0"], "bounds are learnt in the fake-quantized"),
         (["--bits", "9"], "weight_bits must be from 2 to 8, not 9"),
         (["--act-bits", "1"], "act_bits must be from 2 to 8, not 1"),
-        (["--qat-epochs", "-1"], "qat_epochs must not be negative: -1"),
+        (["--qat-epochs", "-1"], "qat_epochs must be at least 0, not -1"),
         (["--epochs", "0"], "epochs must be at least 1, not 0"),
         (["--weight-bits", "0"], "weight_bits must be from 2 to 8, not 0"),
-        (["--seed", "-1"], "seed must be at least 0, not -1"),
+        (["--seed", "-1"], "seed must be from 0 to 2147483647, not -1"),
+        (["--seed", "99999999999999999999"], "seed must be from 0 to 2147483647, not 9999999999"),
+        (["--learning-rate", "0"], "learning_rate must be finite and above 0, not 0.0"),
+        (["--learning-rate", "inf"], "learning_rate must be finite and above 0, not inf"),
+        (["--qat-learning-rate", "nan"], "qat_learning_rate must be finite and above 0, not nan"),
+        (["--weight-decay", "-1"], "weight_decay must be at least 0, not -1.0"),
+        (["--weight-decay", "nan"], "weight_decay must be finite and at least 0, not nan"),
+        (["--faults", "calibrated:"], "calibrated: needs the name of a file behind it"),
         (["--calibration", "0"], "calibration must be at least 1, not 0"),
         (["--threads", "0"], "threads must be at least 1, not 0"),
         (["--data", "nowhere"], "no CIFAR-10 data at nowhere: there is no such file or folder"),
@@ -243,6 +318,70 @@ def test_mistakes_end_in_one_sentence(options, message, capsys, monkeypatch):
     printed = capsys.readouterr().err
     assert message in printed
     assert printed.count("\n") == 1
+
+
+FAST = ["--network", "lenet5_w0.5", "--epochs", "1", "--qat-epochs", "1", "--calibration", "16",
+        "--learning-rate", "0.01"]  # fmt: skip
+
+
+def invoked(*options):
+    return CliRunner().invoke(command.app, [*FAST, *options], catch_exceptions=True)
+
+
+def test_what_was_trained_otherwise_is_not_resumed(cifar_like, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    arrays = dict(np.load(cifar_like))
+    arrays["train_y"] = 1 - arrays["train_y"]
+    np.savez(tmp_path / "other.npz", **arrays)
+    same = "--data", str(cifar_like)
+    assert invoked(*same).exit_code == 0
+    kept = tmp_path / "build/train/lenet5_w0.5_w8a8.safetensors"
+    wanted = Graph.load(kept)
+    for options, told in (
+        ([*same, "--clip", "mse"], "lenet5_w0.5_w8a8_quantized.pt was trained with clip perc"),
+        ([*same, "--restart-epochs", "1"], "w8a8_quantized.pt was trained with start_weights "),
+        (["--data", "other.npz"], "lenet5_w0.5_float.pt was trained with data official "),
+    ):
+        outcome = invoked(*options, "--resume")
+        assert isinstance(outcome.exception, HoldfastError)
+        assert told in str(outcome.exception)
+        assert "resume with the same options, or delete it" in str(outcome.exception)
+    assert invoked(*same, "--resume").exit_code == 0
+    resumed = Graph.load(kept)
+    for before, after in zip(wanted.weighted(), resumed.weighted(), strict=True):
+        np.testing.assert_array_equal(before.weight, after.weight)
+
+
+def test_other_trainings_have_other_files(cifar_like, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for options in ([], ["--bounds", "learnt"], ["--faults", "mibb", "--bounds", "learnt"]):
+        outcome = invoked("--data", str(cifar_like), "--resume", *options)
+        assert outcome.exit_code == 0, outcome.exception
+    assert {path.name for path in (tmp_path / "build/train").glob("*.safetensors")} == {
+        "lenet5_w0.5_w8a8.safetensors",
+        "lenet5_w0.5_w8a8_learnt.safetensors",
+        "lenet5_w0.5_w8a8_mibb_learnt.safetensors",
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--output", "folder"], "cannot write folder: it is a folder"),
+        (["--output", "file/x.safetensors"], "cannot make folder file"),
+        (["--output", "/sys/kernel/x.safetensors"], "cannot write in folder /sys/kernel"),
+        (["--learning-rate", "1e30"], "lenet5_w0.5 float is not finite any more in epoch 1"),
+    ],
+)
+def test_refused_before_it_costs_time(options, message, cifar_like, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr("sys.argv", ["train", *FAST, "--data", str(cifar_like), *options])
+    assert run(command.app) == 2
+    printed = capsys.readouterr()
+    assert message in printed.err and printed.err.count("\n") == 1
+    assert not list(tmp_path.rglob("*.pt"))
 
 
 def test_help_names_every_network(capsys, monkeypatch):
