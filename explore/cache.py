@@ -10,18 +10,15 @@ tools it comes from. The first names the file; the second has to be equal, or it
 
 import hashlib
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 from gen.errors import HoldfastError
-from gen.files import write_atomically
+from gen.files import source_hash, write_atomically
 
 __all__ = ["Cache", "Measurement", "digest", "file_hash", "source_hash"]
-
-_ROOT = Path(__file__).resolve().parents[1]
 
 
 class Measurement(Protocol):
@@ -113,14 +110,4 @@ def file_hash(path: Path) -> str:
     for file in files:
         with file.open("rb") as stream:
             found.update(hashlib.file_digest(stream, "sha256").digest())
-    return found.hexdigest()
-
-
-@cache
-def source_hash(patterns: Iterable[str]) -> str:
-    """Hash of the project's sources that match, such as ``nn/golden.py`` or ``gen/*.py``."""
-    found = hashlib.sha256()
-    for pattern in patterns:
-        for path in sorted(_ROOT.glob(pattern)):
-            found.update(path.read_bytes())
     return found.hexdigest()

@@ -1,12 +1,17 @@
-"""Writing what a command leaves behind."""
+"""Writing what a command leaves behind, and telling which sources it comes from."""
 
+import hashlib
 import os
 import tempfile
+from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 from .errors import HoldfastError
 
-__all__ = ["make_folder", "make_room", "write_atomically"]
+__all__ = ["make_folder", "make_room", "source_hash", "write_atomically"]
+
+_ROOT = Path(__file__).resolve().parents[1]
 
 
 def make_folder(path: Path) -> None:
@@ -62,3 +67,13 @@ def write_atomically(path: Path, content: bytes) -> None:
             raise
     except OSError as error:
         raise HoldfastError(f"cannot write {path}: {error.strerror}.") from error
+
+
+@cache
+def source_hash(patterns: Iterable[str]) -> str:
+    """Hash of the project's sources that match, such as ``nn/golden.py`` or ``gen/*.py``."""
+    found = hashlib.sha256()
+    for pattern in patterns:
+        for path in sorted(_ROOT.glob(pattern)):
+            found.update(path.read_bytes())
+    return found.hexdigest()

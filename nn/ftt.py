@@ -27,16 +27,16 @@ from scipy.stats import t as student
 
 from gen.command import run
 from gen.errors import HoldfastError
-from gen.files import make_folder
+from gen.files import make_folder, source_hash, write_atomically
 from nn.calibrate import clips_on
 from nn.data import Cifar10, load_cifar10, sample
 from nn.evaluate import network_classes
-from nn.fault_models import FaultModel, MacBitBias, fault_model
-from nn.graph import write_atomically
+from nn.fault_models import FaultModel, MacBitBias, StuckWeightCells, fault_model
 from nn.networks import FloatNetwork, Network, network
+from nn.options import check_least, check_positive
 from nn.quantized import QuantizedNetwork
 from nn.rate import Rate
-from nn.training import Plan, fit
+from nn.training import Plan, fit, image_digest
 from nn.wilson import wilson
 from nn.zoo import spared_by_released_code
 
@@ -45,13 +45,15 @@ __all__ = ["app", "ftt", "gain", "interval"]
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 console = Console()
 
-FORMAT = 1
 NETWORKS = ("resnet18_w0.125", "vgg16_w0.125", "mobilenetv2_w0.125")
 TRAININGS = ("clean", "mibb", "adsaf")
 LEVELS = {"mibb": (1e-5, 3e-5, 1e-4, 3e-4, 1e-3), "adsaf": (0.04, 0.08, 0.12)}
 BITS = 8
 # Images that share one draw of weight faults.
 EVALUATION_BATCH = 100
+TRAINING_SOURCES = ("nn/calibrate.py", "nn/data.py", "nn/fault_models.py", "nn/ftt.py",
+                    "nn/genotype.py", "nn/lower.py", "nn/networks.py", "nn/quantized.py",
+                    "nn/training.py", "nn/zoo.py")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class Study:
     shares, rates : dict
         a_l and the rate of the faults of fault-tolerant training, by fault model.
     released_code : bool
-        MiBB draws rounded rates, clips at the largest magnitude, and spares what
+        Both models draw rounded rates; MiBB clips at the largest magnitude, and spares what
         :func:`nn.zoo.spared_by_released_code` names.
     """
 
@@ -84,6 +86,8 @@ class Study:
         if name == "mibb" and self.released_code:
             spared = spared_by_released_code(spec)
             return MacBitBias(rate, seed, rounded_rate=True, bound="largest", spared=spared)
+        if name == "adsaf" and self.released_code:
+            return StuckWeightCells(rate, seed, rounded_rate=True)
         return fault_model(name, rate, seed)
 
     def plan(self, name: str, training: str, seed: int) -> Plan:
@@ -103,7 +107,7 @@ class Study:
         )
 
     def _faults(self, training: str) -> str:
-        artefacts = " as released" if training == "mibb" and self.released_code else ""
+        artefacts = " as released" if self.released_code else ""
         return f"{training} {self.rates[training]:g}{artefacts}"
 
     def passes(self, training: str) -> int:
@@ -141,7 +145,7 @@ def ftt(
     adsaf_rate: Annotated[float, typer.Option(help="Stuck cells in training under adSAF.")] = 0.08,
     adsaf_share: Annotated[float, typer.Option(help="a_l of training under adSAF.")] = 0.7,
     released_code: Annotated[
-        bool, typer.Option(help="MiBB with the artefacts of the released code of FTT-NAS.")
+        bool, typer.Option(help="Faults with the artefacts of the released code of FTT-NAS.")
     ] = False,
     data: Annotated[Path | None, typer.Option(help="CIFAR-10: folder, .npz or archive.")] = None,
     images: Annotated[int | None, typer.Option(help="Test images of each set.")] = None,
@@ -149,16 +153,10 @@ def ftt(
     threads: Annotated[int | None, typer.Option(help="CPU threads.")] = None,
 ) -> None:
     """Compare clean and fault-tolerant training; finished parts are read, not done again."""
-    for option, value in (
-        ("seeds", seeds),
-        ("epochs", epochs),
-        ("fault_epochs", fault_epochs),
-        ("epoch_images", epoch_images),
-        ("images", images or 1),
-        ("threads", threads or 1),
-    ):
-        if value < 1:
-            raise HoldfastError(f"{option} must be at least 1, not {value}.")
+    check_least(1, seeds=seeds, epochs=epochs, fault_epochs=fault_epochs)
+    check_least(1, epoch_images=epoch_images, images=images, threads=threads)
+    check_least(0, weight_decay=weight_decay)
+    check_positive(learning_rate=learning_rate, fault_learning_rate=fault_learning_rate)
     shares = {"mibb": mibb_share, "adsaf": adsaf_share}
     rates = {"mibb": mibb_rate, "adsaf": adsaf_rate}
     for name in shares:
@@ -222,6 +220,8 @@ class _Bench:
     ) -> None:
         self.study, self.spec, self.seed, self.cifar = study, spec, seed, cifar
         self.images, self.folder = images, folder
+        self.data = image_digest(cifar.train)
+        self.test_data = [image_digest(test) for test in cifar.tests]
         self.progress, self.whole = progress, whole
         self._done: dict[str, float] = {}
 
@@ -244,10 +244,7 @@ class _Bench:
                     assert net is not None
                     self._evaluate(cell, net, file)
                 self._advance(str(cell), self._test_images())
-                try:
-                    yield json.loads(file.read_text())
-                except ValueError as error:
-                    raise HoldfastError(f"{file} cannot be read ({error}); delete it.") from error
+                yield self._read(cell, file)
 
     def _cells(self, training: str) -> list[Cell]:
         cells = [Cell(self.spec.name, self.seed, training, "none", 0.0)]
@@ -277,6 +274,21 @@ class _Bench:
         self.progress.console.print(
             f"{cell.network} seed {cell.seed} {cell.training}: {cell.faults} {cell.rate:g}: {line}"
         )
+
+    def _read(self, cell: Cell, file: Path) -> dict[str, Any]:
+        try:
+            record: dict[str, Any] = json.loads(file.read_text())
+            sizes = [(test["data"], test["images"]) for test in record["tests"]]
+            given = [(t.name, len(t.images[: self.images])) for t in self.cifar.tests]
+            if sizes != given or record != record | asdict(cell):
+                raise ValueError
+            if not all(0 <= test["hits"] <= test["images"] for test in record["tests"]):
+                raise ValueError
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise HoldfastError(
+                f"{file} does not hold the evaluation that it is named for; delete it."
+            ) from error
+        return record
 
     def _float(self) -> FloatNetwork:
         """Trained in floating point; the trainings that follow all start from it."""
@@ -328,12 +340,11 @@ class _Bench:
         """What a training depends on, the one that it starts from included."""
         kinds = ("float",) if training == "float" else ("float", training)
         return _digest(
-            FORMAT,
             [version(name) for name in ("torch", "brevitas")],
             [asdict(layer) for layer in self.spec.layers],
             [asdict(self.study.plan(self.spec.name, kind, self.seed)) for kind in kinds],
-            self.cifar.train.name,
-            hashlib.sha256(self.cifar.train.images[::97].tobytes()).hexdigest(),
+            self.data,
+            source_hash(TRAINING_SOURCES),
         )
 
     def _training_file(self, training: str) -> Path:
@@ -346,10 +357,9 @@ class _Bench:
             asdict(cell),
             self.study.released_code,
             EVALUATION_BATCH,
-            [
-                hashlib.sha256(test.images[: self.images].tobytes()).hexdigest()
-                for test in self.cifar.tests
-            ],
+            self.images,
+            self.test_data,
+            source_hash(("nn/evaluate.py",)),
         )
         return self.folder / f"{cell.network}_s{cell.seed}_{cell.training}_{key}.json"
 

@@ -1,7 +1,9 @@
 """``nox -s bench -- faultmodels``: what faults cost at network level.
 
-Writes build/bench/faultmodels.json. Passes with and without faults take turns, so that both see the
-same machine; a ratio is that of the medians. Weights are random: they do not matter for the time.
+Writes build/bench/faultmodels.json, {model: {rate, train_pass_ratio, evaluation_ratio}}, and beside
+it faultmodels_settings.json, which says of what. Passes with and without faults take turns, so that
+both see the same machine; a ratio is that of the medians. Weights are random: they do not matter
+for the time.
 """
 
 import json
@@ -20,11 +22,12 @@ from rich.progress import track
 from rich.table import Table
 
 from gen.command import run
+from gen.files import make_folder, write_atomically
 from nn.calibrate import clips
 from nn.data import generated_images
 from nn.fault_models import FaultModel, SingleActivationFlip, fault_model
-from nn.graph import write_atomically
 from nn.networks import FloatNetwork, network
+from nn.options import check_least
 from nn.quantized import QuantizedNetwork
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -54,10 +57,16 @@ def faultmodels(
     output: Annotated[Path, typer.Option(help="Folder of the JSON.")] = Path("build/bench"),
 ) -> int:
     """Time passes under every fault model against plain quantized passes."""
+    check_least(1, batch=batch, repeats=repeats, images=images, threads=threads)
     if threads is not None:
         torch.set_num_threads(threads)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     spec = network(network_name)
+    models = {name: fault_model(name, rate) for name, rate in RATES.items()}
+    models["single-flip"] = SingleActivationFlip()
+    if calibrated is not None:
+        models["calibrated"] = fault_model(f"calibrated:{calibrated}", 1.0)
+    make_folder(output)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.manual_seed(0)
     pixels = torch.from_numpy(generated_images(max(batch, images), 1).images).float() / 255
     pixels = pixels.contiguous(memory_format=torch.channels_last)
@@ -80,10 +89,6 @@ def faultmodels(
             for part in pixels[:images].split(250):
                 net(part, faults)
 
-    models = {name: fault_model(name, rate) for name, rate in RATES.items()}
-    models["single-flip"] = SingleActivationFlip()
-    if calibrated is not None:
-        models["calibrated"] = fault_model(f"calibrated:{calibrated}", 1.0)
     results: dict[str, dict[str, float]] = {}
     for name, model in track(models.items(), "timing", console=console):
         plain, faulty = _times(train_pass, model, repeats)
@@ -93,17 +98,17 @@ def faultmodels(
             "train_pass_ratio": round(faulty / plain, 3),
             "evaluation_ratio": round(clean / under_faults, 3),
         }
-    report = {
+    settings = {
         "network": network_name,
         "batch": batch,
         "repeats": repeats,
+        "images": images,
         "device": str(device),
         "threads": torch.get_num_threads(),
-        "models": results,
     }
-    output.mkdir(parents=True, exist_ok=True)
-    write_atomically(output / "faultmodels.json", json.dumps(report, indent=1).encode())
-    table = Table(title=f"{network_name}, batch {batch}, {report['threads']} threads, {device}")
+    for name, content in (("faultmodels", results), ("faultmodels_settings", settings)):
+        write_atomically(output / f"{name}.json", json.dumps(content, indent=1).encode())
+    table = Table(title=f"{network_name}, batch {batch}, {settings['threads']} threads, {device}")
     table.add_column("fault model")
     for column in ("rate", "faulty pass / plain pass", "images per second / clean"):
         table.add_column(column, justify="right")

@@ -7,7 +7,9 @@ import pytest
 import torch
 from scipy import stats
 
+from gen.command import run
 from gen.errors import HoldfastError
+from nn import train
 from nn.calibrate import clips
 from nn.calibrated import CalibratedFaults, Calibration, Templates
 from nn.exposure import KINDS, Array, exposures, graph_work, network_work
@@ -342,3 +344,16 @@ def test_foreign_files_are_refused(tmp_path, quantized):
         net(pixels, fault_model(f"calibrated:{path}", 0.5))
     with pytest.raises(HoldfastError, match="cannot write"):
         found.save(tmp_path / "model.npz" / "below")
+
+
+def test_another_width_is_refused_before_training(tmp_path, capsys, monkeypatch):
+    path = tmp_path / "model.npz"
+    calibration([POINT]).save(path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(train, "load_cifar10", None)
+    options = ["--network", "lenet5", "--bits", "4", "--faults", f"calibrated:{path}"]
+    monkeypatch.setattr("sys.argv", ["train", *options])
+    assert run(train.app) == 2
+    printed = capsys.readouterr().err
+    assert "was fitted on activations of 8 bits, this network's have 4." in printed
+    assert printed.count("\n") == 1

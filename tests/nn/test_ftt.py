@@ -9,7 +9,9 @@ from scipy import stats
 from typer.testing import CliRunner
 
 from gen.command import run
+from gen.errors import HoldfastError
 from nn import ftt
+from nn.networks import network
 
 OPTIONS = ["--network", "lenet5_w0.5", "--seeds", "2", "--epochs", "2", "--fault-epochs", "1",
            "--epoch-images", "128", "--learning-rate", "0.02", "--threads", "1"]  # fmt: skip
@@ -29,7 +31,9 @@ def place(tmp_path, monkeypatch):
 
 def study(*more):
     outcome = CliRunner().invoke(ftt.app, [*OPTIONS, "--data", "c.npz", *more])
-    if outcome.exception is not None and not isinstance(outcome.exception, SystemExit):
+    if outcome.exception is not None and not isinstance(
+        outcome.exception, SystemExit | HoldfastError
+    ):
         raise outcome.exception
     return outcome
 
@@ -95,19 +99,87 @@ def test_what_is_interrupted_goes_on(place, monkeypatch):
 
 def test_a_spoilt_file_is_named(place, capsys, monkeypatch):
     study("--seeds", "1")
-    spoilt = sorted((place / "build/ftt").glob("*_clean_*.json"))[0]
-    spoilt.write_text("{")
     monkeypatch.setattr("sys.argv", ["ftt", *OPTIONS, "--data", "c.npz", "--seeds", "1"])
-    assert run(ftt.app) == 2
-    printed = capsys.readouterr().err
-    assert spoilt.name in printed and "delete it" in printed
-    assert printed.count("\n") == 1
+
+    def refused(name, content):
+        """Harms a file and puts it right again."""
+        spoilt = sorted((place / "build/ftt").glob(name))[0]
+        kept = spoilt.read_bytes()
+        spoilt.write_text(content(kept) if callable(content) else content)
+        capsys.readouterr()
+        assert run(ftt.app) == 2
+        printed = capsys.readouterr().err
+        assert spoilt.name in printed and "delete it" in printed and "--resume" not in printed
+        assert printed.count("\n") == 1
+        spoilt.write_bytes(kept)
+
+    for content in ("{", "{}", "[]", lambda kept: kept.decode().replace('"images": 64', "1")):
+        refused("*_clean_*.json", content)
+    refused("*_clean_*.json", lambda kept: kept.decode().replace('"clean"', '"mibb"'))
+    next((place / "build/ftt").glob("*_clean_*.json")).unlink()
+    refused("*_float_*.pt", "not a checkpoint")
+
+
+def test_what_figures_come_from_is_in_the_names(place, monkeypatch):
+    study("--seeds", "1")
+    before = {path.name for path in (place / "build/ftt").iterdir()}
+    arrays = dict(np.load(place / "c.npz"))
+
+    def anew():
+        """Which kinds of files the same command has written beside those that were there."""
+        assert study("--seeds", "1").exit_code == 0
+        new = {path.name for path in (place / "build/ftt").iterdir()} - before
+        before.update(new)
+        return sorted({name.rpartition(".")[2] for name in new})
+
+    assert anew() == []
+    for labels, kinds in (("test_y", ["json"]), ("train_y", ["json", "pt"])):
+        arrays[labels] = 1 - arrays[labels]
+        np.savez(place / "c.npz", **arrays)
+        assert anew() == kinds
+    changed = set()
+    monkeypatch.setattr(ftt, "source_hash", lambda names: f"{sorted(changed & set(names))}")
+    anew()
+    for source, kinds in (("nn/evaluate.py", ["json"]), ("nn/quantized.py", ["json", "pt"])):
+        changed.add(source)
+        assert anew() == kinds
+
+
+def test_a_destroyed_network_is_not_evaluated(place):
+    outcome = study("--seeds", "1", "--fault-learning-rate", "1e30")
+    assert isinstance(outcome.exception, HoldfastError)
+    assert "lenet5_w0.5 seed 1 clean is not finite any more in epoch 1" in str(outcome.exception)
+    assert not list((place / "build/ftt").glob("*.json"))
+
+
+def test_released_code_of_stuck_cells():
+    """17 and 83 of the integers below 1250 (FTT-NAS's fixed_point_rram_patch_all) at 8 %."""
+    settings = 1, 1, 128, 0.1, 0.1, 0.0, {"adsaf": 0.5}, {"adsaf": 0.08}
+    spec = network("lenet5")
+    released = ftt.Study(*settings, True).model(spec, "adsaf", 0.08)
+    assert released.rates() == (17 / 1250, 83 / 1250)
+    exact = ftt.Study(*settings, False).model(spec, "adsaf", 0.08)
+    assert exact.rates() == pytest.approx((0.08 * 0.163, 0.08 * 0.837))
+    names = {ftt.Study(*settings, is_it).plan("x", "adsaf", 1).faults for is_it in (True, False)}
+    assert names == {"adsaf 0.08", "adsaf 0.08 as released"}
 
 
 def test_divergence_names_the_training(place, capsys, monkeypatch):
     monkeypatch.setattr("sys.argv", ["ftt", *OPTIONS, "--data", "c.npz", "--learning-rate", "1e30"])
     assert run(ftt.app) == 2
-    assert "the loss of lenet5_w0.5 seed 1 float is not a finite number" in capsys.readouterr().err
+    assert "of lenet5_w0.5 seed 1 float is not finite any more in" in capsys.readouterr().err
+
+
+def test_an_epoch_of_too_few_images(place, capsys, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["ftt", *OPTIONS, "--data", "c.npz", "--epoch-images", "64"])
+    assert run(ftt.app) == 2
+    assert "training needs at least 128 images, not 64." in capsys.readouterr().err
+
+
+def test_output_is_tried_first(place, capsys, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["ftt", "--data", "c.npz", "--output", "c.npz"])
+    assert run(ftt.app) == 2
+    assert capsys.readouterr().err == "cannot make folder c.npz: File exists.\n"
 
 
 @pytest.mark.parametrize(
@@ -116,6 +188,11 @@ def test_divergence_names_the_training(place, capsys, monkeypatch):
         (["--network", "nope"], "unknown network 'nope'"),
         (["--network", "vgg16_w0.001"], "width must be from 1/64 to 4, not 0.001"),
         (["--seeds", "0"], "seeds must be at least 1, not 0"),
+        (["--images", "0"], "images must be at least 1, not 0"),
+        (["--threads", "0"], "threads must be at least 1, not 0"),
+        (["--learning-rate", "nan"], "learning_rate must be finite and above 0, not nan"),
+        (["--fault-learning-rate", "-1"], "fault_learning_rate must be finite and above 0"),
+        (["--weight-decay", "inf"], "weight_decay must be finite and at least 0, not inf"),
         (["--mibb-rate", "1.5"], "rate must be from 0 to 1, not 1.5"),
         (["--adsaf-share", "2"], "adsaf_share must be from 0 to 1, not 2"),
     ],
