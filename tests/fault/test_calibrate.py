@@ -221,6 +221,8 @@ def test_what_cannot_be_fitted(files, command):  # noqa: F811
     assert "holds no patterns: run its campaign with --patterns" in fitted()
     assert "not a campaign of single-bit upsets" in fitted("--patterns", "--bits", "2")
     assert "leaves out cycles or registers" in fitted("--patterns", "--phases", "stream")
+    code, _, told = command("fit", files.store, "--output", files.folder)
+    assert code == 2 and "it is a folder." in told
     code, _, told = command("fit", files.folder / "nowhere", "--output", target)
     assert code == 2 and "holds no campaign that has ended" in told
     code, _, told = command("campaign", *few, "--patterns", "--requantize", "slice", "--audit", "0")
@@ -230,6 +232,8 @@ def test_what_cannot_be_fitted(files, command):  # noqa: F811
 def test_what_cannot_be_predicted(files, command, model):  # noqa: F811
     code, _, told = command("predict", model, "--samples", 0)
     assert code == 2 and "--samples must be at least 1, not 0." in told
+    code, _, told = command("predict", model, "--output", files.folder)
+    assert code == 2 and "it is a folder." in told
     foreign = files.folder / "foreign.npz"
     found = Calibration.load(model)
     found.guard = {"output": True, "input": True, "zero": False}
