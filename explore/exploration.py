@@ -84,7 +84,7 @@ def _plan(study: Study, point: Point, data: Path | None, folder: Path, cache: Ca
         absent["accuracy"] = NO_DATA
     for model in study.models:
         found[f"model {model}"] = ModelFaults(
-            point.network, study.guards, model, study.model_images, study.seed, data
+            point.network, point.config, study.guards, model, study.model_images, study.seed, data
         )
     if not study.faults:
         absent["campaign"] = NOT_ASKED

@@ -1,4 +1,8 @@
-"""Reliability under the fault models at network level, with and without the guard."""
+"""Reliability under the fault models at network level, with and without the guard.
+
+Images that share a draw of weight faults are a cluster: intervals are as wide as the spread between
+draws makes them.
+"""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -6,13 +10,22 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from fault.compare import Pairs
 from fault.statistics import wilson
+from fault.summary import independent_trials
+from gen.config import AcceleratorConfig
 from gen.errors import HoldfastError
-from nn.fault_models import FaultModel, SingleActivationFlip, fault_model, fault_model_names
+from nn.fault_models import (
+    STUCK_PES,
+    FaultModel,
+    SingleActivationFlip,
+    fault_model,
+    fault_model_names,
+)
 from nn.golden import classes
-from nn.golden_faults import faulty_logits
+from nn.golden_faults import faulty_logits, strikes_weights
 from nn.pixels import image_codes
 
 from .cache import file_hash, source_hash
@@ -23,14 +36,22 @@ __all__ = ["ModelFaults", "named_model"]
 
 _SOURCES = ("nn/golden.py", "nn/golden_faults.py", "nn/graph.py", "nn/pixels.py", "nn/data.py",
             "nn/guard_settings.py", "gen/guard.py", "nn/fault_models.py", "fault/compare.py",
-            "fault/statistics.py",
+            "fault/statistics.py", "fault/summary.py",
             "explore/model_faults.py", "explore/images.py")  # fmt: skip
 _SINGLE = {"single-flip": "bits", "single-flip-by-layer": "layers"}
+# Images that share a draw of weight faults, where there are enough for twenty draws.
+_TOGETHER = 20
+_LEAST_DRAWS = 20
 
 
-def named_model(text: str, seed: int) -> FaultModel:
+def named_model(text: str, seed: int, config: AcceleratorConfig | None = None) -> FaultModel:
     """A fault model from text: ``single-flip``, ``single-flip-by-layer``, or ``NAME@RATE`` with a
     name of `nn.fault_models.fault_model`.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig, optional
+        Whose array has the stuck processing elements.
 
     Raises
     ------
@@ -47,6 +68,8 @@ def named_model(text: str, seed: int) -> FaultModel:
         value = float(rate)
     except ValueError:
         raise HoldfastError(f"the rate of {name} must be a number, not {rate!r}.") from None
+    if config is not None and name == STUCK_PES:
+        name += f":{config.rows}x{config.cols}"
     return fault_model(name, value, seed)
 
 
@@ -59,10 +82,12 @@ class ModelFaults:
     guards : tuple of str
         The first is what the others are compared with.
     images : int
-        Images; each has faults of its own.
+        Images; each has activation faults of its own. Weight faults are drawn for every 20 images,
+        or for fewer, so that there are 20 draws; images that fill no draw are left out.
     """
 
     network: Path
+    config: AcceleratorConfig
     guards: tuple[str, ...]
     model: str
     images: int
@@ -72,8 +97,10 @@ class ModelFaults:
     kind: ClassVar[str] = "model_faults"
 
     def subject(self) -> dict[str, Any]:
+        stuck = self.model.startswith(STUCK_PES)
         return {
             "network": file_hash(self.network),
+            "array": (self.config.rows, self.config.cols) if stuck else None,
             "guards": self.guards,
             "model": self.model,
             "images": self.images,
@@ -92,20 +119,23 @@ class ModelFaults:
         graph = load(self.network)
         images = some_images(self.data, self.images, self.seed)
         codes = image_codes(images.images, graph.act_bits)
+        together, batch = 1, 100
+        if strikes_weights(named_model(self.model, self.seed)):
+            together = batch = max(1, min(_TOGETHER, len(codes) // _LEAST_DRAWS))
+            codes = codes[: len(codes) - len(codes) % together]
         result: dict[str, Any] = {"set": images.name, "images": len(codes), "guards": {}}
         first: np.ndarray | None = None
         for guard in self.guards:
             model = golden(graph, guard)
             clean = classes(model.logits(codes)).numpy()
-            faulty = classes(
-                faulty_logits(model, codes, named_model(self.model, self.seed))
-            ).numpy()
-            wrong = (clean != faulty)[:, None]
-            entry: dict[str, Any] = {"sdc1": asdict(wilson(int(wrong.sum()), len(codes)))}
+            faults = named_model(self.model, self.seed, self.config)
+            faulty = classes(faulty_logits(model, codes, faults, batch)).numpy()
+            wrong = (clean != faulty).reshape(-1, together)
+            entry: dict[str, Any] = {"sdc1": _share(wrong)}
             if images.labels is not None:
-                for name, found in (("clean", clean), ("faulty", faulty)):
-                    right = int((found == images.labels).sum())
-                    entry[f"{name}_accuracy"] = asdict(wilson(right, len(codes)))
+                labels = images.labels[: len(codes)]
+                entry["clean_accuracy"] = _share((clean == labels)[:, None])
+                entry["faulty_accuracy"] = _share((faulty == labels).reshape(-1, together))
             if first is None:
                 first = wrong
             else:
@@ -119,3 +149,8 @@ class ModelFaults:
                 }
             result["guards"][guard] = entry
         return result
+
+
+def _share(hits: NDArray[np.bool_]) -> dict[str, float]:
+    """Share with its interval, of [draw, image]."""
+    return asdict(wilson(*independent_trials(hits)))  # type: ignore[arg-type]

@@ -83,14 +83,32 @@ def clips_on(
 def power_of_two_clips(
     spec: Network, largest: Mapping[str, float], act_bits: int
 ) -> dict[str, float]:
-    """The clips at or above those given at which every scale is a power of two."""
-    groups = {group.key: group for group in tensor_groups(spec).values()}
-    rounded = {}
-    for key, clip in largest.items():
-        # of signed values Brevitas takes the clip for the magnitude of the lowest code
-        levels = (1 << act_bits) - 1 if groups[key].non_negative else 1 << act_bits - 1
-        rounded[key] = levels * 2.0 ** math.ceil(math.log2(clip / levels))
-    return rounded
+    """The clips at or above those given at which every scale is a power of two.
+
+    What an addition or an average pooling writes is no finer than what it reads: shifts only
+    divide.
+    """
+    groups = tensor_groups(spec)
+    # of signed values Brevitas takes the clip for the magnitude of the lowest code
+    levels = {
+        group.key: (1 << act_bits) - 1 if group.non_negative else 1 << act_bits - 1
+        for group in groups.values()
+    }
+    steps = {key: 2.0 ** math.ceil(math.log2(clip / levels[key])) for key, clip in largest.items()}
+    rescaling = [
+        (groups[layer.name].key, groups[source].key, layer.kernel**2 if pooling else 1)
+        for layer in spec.layers
+        if (pooling := layer.op == "avgpool") or layer.op == "add"
+        for source in layer.inputs
+        if source != "image"
+    ]
+    finer = True
+    while finer:
+        finer = False
+        for target, source, divisor in rescaling:
+            if steps[target] * divisor < steps[source]:
+                steps[target], finer = steps[source] / divisor, True
+    return {key: step * levels[key] for key, step in steps.items()}
 
 
 def encodings(spec: Network, largest: Mapping[str, float], act_bits: int) -> dict[str, Encoding]:

@@ -4,6 +4,7 @@ Every model draws anew in every pass; every image, and every element, has faults
 """
 
 import math
+import re
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from gen.config import AcceleratorConfig
 from gen.errors import HoldfastError
 from nn.networks import Network
 
 __all__ = [
     "CALIBRATED",
+    "STORED",
+    "STUCK_PES",
     "ActivationBitFlips",
     "FaultModel",
     "MacBitBias",
@@ -32,6 +36,10 @@ __all__ = [
 ]
 
 
+STORED = ("conv", "dense", "add", "maxpool", "avgpool")
+"""Operations whose outputs are computed and then stored; shortcuts and concatenations copy."""
+
+
 class FaultModel:
     """What a pass through a network asks of a fault model; by default nothing is faulty.
 
@@ -43,8 +51,7 @@ class FaultModel:
     Attributes
     ----------
     reaches_all : bool
-        :meth:`sums` is asked about dense layers and average poolings as well, :meth:`stored` about
-        maximum poolings.
+        :meth:`sums` is asked about dense layers and average poolings as well.
     """
 
     reaches_all = False
@@ -208,8 +215,9 @@ class MacBitBias(FaultModel):
 class StuckWeightCells(FaultModel):
     """adSAF, whole cells: a weight is the difference of two cells, each stuck with probability p.
 
-    A stuck cell holds the layer's largest magnitude with probability ``stuck_at_1``, else zero.
-    Only convolutions are affected.
+    A stuck cell holds the layer's largest magnitude with probability ``stuck_at_1``, else zero: the
+    largest code, whose real value is the channel's own where every channel has a scale. Only
+    convolutions are affected.
 
     Source: FTT-NAS (Ning et al. 2021), ``fixed_point_rram_patch_all`` of its released code.
 
@@ -423,13 +431,15 @@ class StuckPEs(FaultModel):
         return held
 
 
+STUCK_PES = "stuck-pes"
+"""Of an 8x8 array; ``stuck-pes:4x16`` of another."""
 _MODELS: dict[str, Callable[[float, int], FaultModel]] = {
     "mibb": MacBitBias,
     "adsaf": StuckWeightCells,
     "adsaf-bits": StuckWeightBits,
     "ibf-weights": WeightBitFlips,
     "ibf-activations": ActivationBitFlips,
-    "stuck-pes": StuckPEs,
+    STUCK_PES: StuckPEs,
 }
 CALIBRATED = "calibrated:"
 """Begins the name of a model in a file (`nn.calibrated`)."""
@@ -441,18 +451,25 @@ def fault_model_names() -> list[str]:
 
 
 def fault_model(name: str, rate: float, seed: int = 0) -> FaultModel:
-    """The fault model of that name at a rate; ``calibrated:FILE`` is one of `nn.calibrated`.
+    """The fault model of that name at a rate; ``calibrated:FILE`` is one of `nn.calibrated`,
+    ``stuck-pes:ROWSxCOLS`` that of an array.
 
     Raises
     ------
     HoldfastError
-        There is none of that name, or the rate is out of bounds.
+        There is none of that name, or the rate or the array is out of bounds.
     """
     if name.startswith(CALIBRATED):
         # It is built upon this file.
         from nn.calibrated import CalibratedFaults
 
         return CalibratedFaults(Path(name.removeprefix(CALIBRATED)), rate, seed)
+    if name.startswith(f"{STUCK_PES}:"):
+        size = re.fullmatch(r"(\d{1,4})x(\d{1,4})", name.removeprefix(f"{STUCK_PES}:"))
+        if not size:
+            raise HoldfastError(f"{name!r} must name its array as in {STUCK_PES}:4x16.")
+        array = AcceleratorConfig(rows=int(size[1]), cols=int(size[2]))
+        return StuckPEs(rate, seed, rows=array.rows, cols=array.cols)
     if name not in _MODELS:
         raise HoldfastError(
             f"unknown fault model {name!r}; known are {', '.join(fault_model_names())} "

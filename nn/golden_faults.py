@@ -14,18 +14,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nn.fault_models import FaultModel
+from nn.fault_models import STORED, FaultModel
 from nn.golden import Golden
 from nn.graph import ConvNode, Graph
 
-__all__ = ["faulty_logits", "faulty_weights", "stored_sizes"]
-
-_STORED = ("conv", "dense", "add", "avgpool")
+__all__ = ["faulty_logits", "faulty_weights", "stored_sizes", "strikes_weights"]
 
 
 def stored_sizes(graph: Graph) -> dict[str, int]:
     """Stored activations of one image by node, without image and logits."""
-    return {node.name: math.prod(node.shape) for node in graph.nodes[:-1] if node.op in _STORED}
+    return {node.name: math.prod(node.shape) for node in graph.nodes[:-1] if node.op in STORED}
+
+
+def strikes_weights(faults: FaultModel) -> bool:
+    """Whether images of one batch share faults."""
+    return type(faults).weights is not FaultModel.weights
 
 
 def faulty_logits(golden: Golden, codes: Tensor, faults: FaultModel, batch: int = 100) -> Tensor:
@@ -41,12 +44,11 @@ def faulty_logits(golden: Golden, codes: Tensor, faults: FaultModel, batch: int 
         Input codes.
     """
     sizes = stored_sizes(golden.graph)
-    strikes_weights = type(faults).weights is not FaultModel.weights
     model = _model(golden, golden.graph, faults)
     parts = []
     for part in codes.split(batch):
         faults.start(sizes, len(part), golden.graph.act_bits, part.device)
-        if strikes_weights:
+        if strikes_weights(faults):
             model = _model(golden, faulty_weights(golden.graph, faults), faults)
         parts.append(_run(model, part, faults, sizes))
     return torch.cat(parts)

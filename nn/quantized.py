@@ -18,7 +18,7 @@ from brevitas.quant import (
 )
 from torch import Tensor, nn
 
-from nn.fault_models import FaultModel
+from nn.fault_models import STORED, FaultModel
 from nn.graph import Graph
 from nn.lower import Encoding, Weights, image_encoding, integer_graph
 from nn.networks import (
@@ -180,19 +180,14 @@ class QuantizedNetwork(nn.Module):
                     unit = partial(self._unit, layer)
                     x = faults.sums(x, layer.kernel**2, self.act_bits, layer.name, unit)
             x = activate(layer, x)
-            if layer.op in ("conv", "dense", "add", "avgpool"):
+            if layer.op in STORED:
                 group = self.groups[layer.name]
                 scale = self._step(group)
                 zero_point = self._zero_point(group)
-                lowest = -(1 << self.act_bits - 1) - zero_point
-                x = FakeQuantize.apply(x, scale, lowest, lowest + levels)
+                if layer.op != "maxpool":
+                    lowest = -(1 << self.act_bits - 1) - zero_point
+                    x = FakeQuantize.apply(x, scale, lowest, lowest + levels)
                 if faults is not None and layer is not self.spec.layers[-1]:
-                    x = faults.stored(layer.name, x, scale, zero_point, self.act_bits)
-            elif layer.op == "maxpool" and faults is not None and faults.reaches_all:
-                group = self.groups[layer.name]
-                if group.key != "image":
-                    scale = self._step(group)
-                    zero_point = self._zero_point(group)
                     x = faults.stored(layer.name, x, scale, zero_point, self.act_bits)
             values[layer.name] = x
         return values
@@ -203,7 +198,7 @@ class QuantizedNetwork(nn.Module):
         return {
             layer.name: math.prod(shapes[layer.name])
             for layer in self.spec.layers[:-1]
-            if layer.op in ("conv", "dense", "add", "avgpool")
+            if layer.op in STORED
         }
 
     def _convolution(self, layer: Layer, x: Tensor, faults: FaultModel | None) -> Tensor:

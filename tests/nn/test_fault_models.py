@@ -18,6 +18,7 @@ from nn.fault_models import (
     StuckWeightCells,
     WeightBitFlips,
     bernoulli_positions,
+    fault_model,
 )
 from nn.networks import FloatNetwork, Network, network, weighted
 from nn.quantized import QuantizedNetwork
@@ -202,7 +203,8 @@ def small() -> Network:
     a = net.conv("a", "image", 8, 3)
     b = net.conv("b", a, 8, 3, activation="none", groups=2)
     c = net.add("c", b, a)
-    net.dense("d", net.pool("avgpool", "p", c, 8, 8), 10)
+    m = net.pool("maxpool", "m", c, 2, 2)
+    net.dense("d", net.pool("avgpool", "p", m, 4, 4), 10)
     return net
 
 
@@ -238,13 +240,45 @@ def test_equal_seeds_give_equal_faults(quantized):
     assert not torch.equal(runs[0], runs[2])
 
 
+def test_every_tensor_in_memory_but_the_logits_can_be_struck(quantized):
+    net, pixels = quantized
+    seen = {}
+
+    class Noting(FaultModel):
+        def stored(self, name, values, scale, zero_point, bits):
+            codes = values / scale + zero_point
+            assert torch.allclose(codes, codes.round(), atol=1e-3)
+            assert codes.round().min() >= -128 and codes.round().max() <= 127
+            seen[name] = values[0].numel()
+            return values
+
+    with torch.no_grad():
+        net(pixels, Noting())
+    assert seen == net.stored_sizes()
+
+
+@pytest.mark.parametrize("size", ["4", "4x", "0x4", "17x1", "4x4x4"])
+def test_a_wrong_array_is_one_sentence(size):
+    with pytest.raises(HoldfastError, match=r"must (name its array|be 1 to 16, not)"):
+        fault_model(f"stuck-pes:{size}", 0.1)
+
+
+def test_stuck_elements_are_of_the_array_that_is_named():
+    model = fault_model("stuck-pes:2x16", 1.0)
+    model.start({}, 1, 8, torch.device("cpu"))
+    assert [stuck[:2] for stuck in model.stuck] == [(r, c) for r in range(2) for c in range(16)]
+    whole = fault_model("stuck-pes", 1.0)
+    whole.start({}, 1, 8, torch.device("cpu"))
+    assert len(whole.stuck) == 64
+
+
 @pytest.mark.parametrize("uniform", ["bits", "layers"])
 def test_a_single_flip_in_every_image(quantized, uniform):
     net, pixels = quantized
     pixels = pixels[:1].expand(3000, -1, -1, -1)
     model = SingleActivationFlip(7, uniform=uniform)
     sizes = net.stored_sizes()
-    assert sizes == {"a": 512, "b": 512, "c": 512, "p": 8}
+    assert sizes == {"a": 512, "b": 512, "c": 512, "m": 128, "p": 8}
     drawn = []
     model.start(sizes, len(pixels), 8, pixels.device)
     for name, size in sizes.items():
@@ -257,7 +291,7 @@ def test_a_single_flip_in_every_image(quantized, uniform):
         drawn.append((flips != 0).flatten(1).sum(1))
     assert torch.equal(torch.stack(drawn).sum(0), torch.ones(len(pixels), dtype=torch.int64))
     share = [float(layer.double().mean()) for layer in drawn]
-    expected = [512 / 1544] * 3 + [8 / 1544] if uniform == "bits" else [0.25] * 4
+    expected = [512 / 1672] * 3 + [128 / 1672, 8 / 1672] if uniform == "bits" else [0.2] * 5
     assert share == pytest.approx(expected, abs=0.03)
 
 

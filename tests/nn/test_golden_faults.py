@@ -83,7 +83,9 @@ def run_one(graph, node, tensors, guard):
 
 
 @pytest.mark.parametrize("guard", [None, "bound", "zero"])
-@pytest.mark.parametrize(("name", "code"), [("a", 31), ("b", -32), ("sum", 30), ("mean", -32)])
+@pytest.mark.parametrize(
+    ("name", "code"), [("a", 31), ("b", -32), ("sum", 30), ("c", 31), ("mean", -32)]
+)
 def test_a_struck_activation_goes_through_what_follows(graph, codes, guard, name, code):
     # Bounds that the code lies beyond, so that the input guard has something to replace.
     tight = dataclasses.replace(
@@ -99,7 +101,7 @@ def test_a_struck_activation_goes_through_what_follows(graph, codes, guard, name
         struck = reference.run(tight, image, guard)[name].copy()
         struck[1, 0, 1] = code
         assert logits.tolist() == after(tight, name, struck, image, guard).tolist()
-    assert faults.seen == [({"a": 256, "b": 256, "sum": 256, "mean": 16}, 2, 6)] * 2
+    assert faults.seen == [({"a": 256, "b": 256, "sum": 256, "c": 64, "mean": 16}, 2, 6)] * 2
 
 
 def test_no_faults_change_nothing(graph, codes):

@@ -7,12 +7,14 @@ import pytest
 import torch
 
 from gen.command import run
+from gen.config import AcceleratorConfig
 from nn import ptq
 from nn.calibrate import clips_on, power_of_two_clips
 from nn.data import Cifar10, ImageSet
 from nn.golden import Golden
 from nn.networks import FloatNetwork, Network, network
 from nn.pixels import image_codes
+from nn.program import compile_graph
 from nn.quantized import QuantizedNetwork
 
 
@@ -76,8 +78,42 @@ def test_power_of_two_scales_need_no_multiplier(source, per_tensor):
 
 def test_power_of_two_clips_are_the_next_ones(source):
     net, _ = source
-    found = power_of_two_clips(net.spec, {"image": 1.0, "a": 255 * 0.3, "c": 127.0, "g": 129.0}, 8)
-    assert found == {"image": 255 / 128, "a": 255 * 0.5, "c": 128.0, "g": 256.0}
+    given = {"image": 1.0, "a": 255 * 0.3, "c": 127.0, "b": 255 * 3, "p": 255 / 64, "g": 129.0}
+    assert power_of_two_clips(net.spec, given, 8) == {
+        "image": 255 / 128, "a": 255 * 0.5, "c": 128.0, "b": 255 * 4, "p": 255 / 64, "g": 256.0,
+    }  # fmt: skip
+
+
+def test_shifts_never_have_to_multiply(source):
+    """The sum is clipped low, the pooled lower still: their steps would be finer than inputs'."""
+    net, _ = source
+    given = {"image": 1.0, "a": 1.0, "c": 127.0, "b": 0.01, "p": 1e-6, "g": 1.0}
+    found = power_of_two_clips(net.spec, given, 8)
+    assert found["c"] == 128.0 and found["b"] == 255.0  # a step of 1 for both
+    assert found["p"] == 255 / 256  # sixteen by sixteen
+    assert (found["a"], found["g"]) == (255 / 128, 1.0)
+
+
+@pytest.mark.parametrize(("act_bits", "weight_bits"), [(8, 8), (3, 5), (2, 2)])
+def test_a_cell_network_with_shifts_fits_an_accelerator(act_bits, weight_bits):
+    torch.manual_seed(act_bits)
+    net = FloatNetwork(network("wfttnet_w0.05"))
+    images = torch.randint(0, 256, (16, 3, 32, 32), dtype=torch.uint8).numpy()
+    with torch.no_grad():
+        for module in net.layers.values():
+            if hasattr(module, "bn"):
+                module.bn.momentum = None
+                module.bn.weight[:] = torch.linspace(-1, 1.5, len(module.bn.weight))
+                module.bn.bias.normal_()
+        net(torch.from_numpy(images).float() / 255)
+    largest = power_of_two_clips(net.spec, clips_on(net, images, act_bits), act_bits)
+    quantized = QuantizedNetwork(net.spec, largest, act_bits, weight_bits, shifts=True)
+    quantized.load_state_dict(net.state_dict(), strict=False)
+    graph = quantized.integer_graph()
+    config = AcceleratorConfig(
+        act_bits=act_bits, weight_bits=weight_bits, multiplier_bits=0, act_depth=65536
+    )
+    compile_graph(graph, config, parts=True)
 
 
 def test_the_command_measures_every_way(tmp_path, monkeypatch, capsys):
