@@ -1,5 +1,6 @@
 """Area of an accelerator on an FPGA family, after synthesis."""
 
+import hashlib
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -35,6 +36,8 @@ class AreaMeasurement:
 
     def run(self) -> dict[str, Any]:
         """``{"lut", "ff", "dsp", "mem"}``, as in `constraints.synthesis.Cost`."""
-        place = self.folder / f"{self.config.name}_{self.target}"
+        # The name leaves out what two networks of one study may differ in.
+        digest = hashlib.sha256(repr(self.config).encode()).hexdigest()[:8]
+        place = self.folder / f"{self.config.name}_{self.target}_{digest}"
         found = synthesize(emit(self.config, _TOP), _TOP, self.target, place)
         return asdict(found.total)

@@ -8,6 +8,7 @@ from typing import Any
 
 from fault.report import page, table
 from fault.tables import ratio
+from nn.fault_models import STUCK_PES
 
 __all__ = ["report"]
 
@@ -168,11 +169,14 @@ def _models(points: Sequence[Mapping[str, Any]], models: Sequence[str]) -> list[
     for model in models:
         rows: dict[tuple[str, str], list[str]] = {}
         for point in points:
+            name = point["network"]
+            if model.startswith(STUCK_PES):
+                name += f" {_array(point)}"
             entry = point["models"][model]
             change = entry.get("ratio")
             accuracy = entry.get("faulty_accuracy")
-            rows[point["network"], point["guard"]] = [
-                escape(point["network"]), point["guard"], f"{entry['images']:,} {entry['set']}",
+            rows[name, point["guard"]] = [
+                escape(name), point["guard"], f"{entry['images']:,} {entry['set']}",
                 _percent(entry["sdc1"]),
                 _percent(entry["clean_accuracy"]) if accuracy else "-",
                 _percent(accuracy) if accuracy else "-",

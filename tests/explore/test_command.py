@@ -15,6 +15,7 @@ from explore import area
 from explore.cache import Cache
 from explore.exploration import plan_points
 from explore.images import test_sets as image_sets
+from explore.report import report
 from explore.study import Study
 from gen.command import run
 from gen.config import AcceleratorConfig
@@ -167,6 +168,13 @@ def test_the_report_holds_every_point(place, summary):
         p["area"]["ecp5"]["lut"] for p in summary["points"]
     ]
     assert all(p["values"]["accuracy"] is None for p in shown)
+
+
+def test_stuck_elements_are_shown_by_array(summary):
+    summary = json.loads(json.dumps(summary).replace('"single-flip"', '"stuck-pes@0.1"'))
+    summary["points"][1]["config"]["rows"] = 3
+    shown = report(summary).split("stuck-pes@0.1</h2>", 1)[1]
+    assert "small 2x1" in shown and "small 3x1" in shown
 
 
 def test_accuracy_is_measured_where_data_are(place, summary, capfd, tmp_path):
