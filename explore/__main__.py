@@ -194,7 +194,9 @@ def _table(summary: dict[str, Any]) -> Table:
     target = summary["study"]["targets"][0]
     table = Table(title=f"Explored; area on {target}", box=SIMPLE, pad_edge=False, padding=0)
     table.add_column("network", overflow="fold")
-    for name in ("array", "guard", "acc. %", "SDC-1 %", "LUT", "DSP", "kcycles", "front"):
+    placed = any(point["milliseconds"] for point in summary["points"])
+    names = ["array", "guard", "acc. %", "SDC-1 %", "LUT", "DSP", "kcycles"]
+    for name in (*names, *(["ms"] if placed else []), "front"):
         table.add_column(f" {name}", justify="right", no_wrap=True)
     for point in summary["points"]:
         values = objectives(point)
@@ -210,9 +212,15 @@ def _table(summary: dict[str, Any]) -> Table:
             f"{values['lut']:,}",
             f"{point['area'][target]['dsp']:,}",
             f"{point['cycles'] / 1e3:,.0f}",
+            *([_best(point["milliseconds"])] if placed else []),
             "*" if point["front"] else "",
         )
     return table
+
+
+def _best(milliseconds: dict[str, float]) -> str:
+    """On the fastest board on which the point is placed."""
+    return f"{min(milliseconds.values()):.3g}" if milliseconds else "-"
 
 
 def _percent(share: dict[str, float]) -> str:

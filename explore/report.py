@@ -130,9 +130,15 @@ def _points(points: Sequence[Mapping[str, Any]], target: str) -> str:
         cells.append(_cell(f"{point['cycles']:,}", point["cycles"]))
         times = point["milliseconds"]
         cells.append(
-            _cell(", ".join(f"{ms:.3g} ({escape(b)})" for b, ms in times.items()) or "-",
-                  min(times.values(), default=1e9))
-        )  # fmt: skip
+            _cell(
+                ", ".join(
+                    f"{ms:.3g} ({escape(board)}, {point['clock_mhz'][board]:.1f} MHz)"
+                    for board, ms in times.items()
+                )
+                or "-",
+                min(times.values(), default=1e9),
+            )
+        )
         cells.append(_cell("yes" if point["front"] else ""))
         rows.append(f"<tr data-i={index}>{''.join(cells)}</tr>")
     head = "".join(f"<th>{escape(text)}</th>" for text in headings)

@@ -177,6 +177,25 @@ def test_stuck_elements_are_shown_by_array(summary):
     assert "small 2x1" in shown and "small 3x1" in shown
 
 
+def test_a_placed_configuration_has_its_clock(place, summary, capfd, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    built = Path("build", "bitstream", "ulx3s", "summary.json")
+    built.parent.mkdir(parents=True)
+    first = summary["points"][0]
+    built.write_text(json.dumps({"board": "ulx3s", "config": first["config"], "fmax_mhz": 62.5}))
+    code, told, _ = call(place, capfd)
+    found, other = json.loads((place.out / "summary.json").read_text())["points"]
+    milliseconds = first["cycles"] / 62_500
+    assert found["clock_mhz"] == {"ulx3s": 62.5}
+    assert found["milliseconds"]["ulx3s"] == pytest.approx(milliseconds)
+    assert other["clock_mhz"] == other["milliseconds"] == {}
+    assert code == 0 and " ms front" in told and f"{milliseconds:.3g}" in told
+    assert "(ulx3s, 62.5 MHz)" in (place.out / "report.html").read_text()
+    built.write_text('{"board": "ulx3s"')  # as while it is built
+    assert call(place, capfd)[0] == 0
+    assert json.loads((place.out / "summary.json").read_text())["points"] == summary["points"]
+
+
 def test_accuracy_is_measured_where_data_are(place, summary, capfd, tmp_path):
     images = data.generated_images(30, 1).images
     graph = Graph.load(place.folder / "small.safetensors")
