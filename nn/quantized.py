@@ -186,7 +186,7 @@ class QuantizedNetwork(nn.Module):
                 zero_point = self._zero_point(group)
                 if layer.op != "maxpool":
                     lowest = -(1 << self.act_bits - 1) - zero_point
-                    x = FakeQuantize.apply(x, scale, lowest, lowest + levels)
+                    x = FakeQuantize.apply(x, scale, lowest, lowest + levels, self.shifts)
                 if faults is not None and layer is not self.spec.layers[-1]:
                     x = faults.stored(layer.name, x, scale, zero_point, self.act_bits)
             values[layer.name] = x
@@ -352,25 +352,32 @@ class QuantizedNetwork(nn.Module):
 
 
 class FakeQuantize(torch.autograd.Function):
-    """What Brevitas' activation quantizers compute, with its gradients, in a third of the time."""
+    """What Brevitas' activation quantizers compute, with its gradients, in a third of the time.
+
+    With ``half_up`` ties are rounded as the integers round them: where every scale is a power of
+    two they are frequent.
+    """
 
     @staticmethod
-    def forward(ctx: Any, values: Tensor, scale: Tensor, lowest: int, highest: int) -> Tensor:
+    def forward(
+        ctx: Any, values: Tensor, scale: Tensor, lowest: int, highest: int, half_up: bool = False
+    ) -> Tensor:
         steps = values / scale
-        codes = steps.round().clamp_(lowest, highest)
+        codes = (steps + 0.5).floor_() if half_up else steps.round()
+        codes.clamp_(lowest, highest)
         ctx.save_for_backward(steps, codes)
         ctx.range = lowest, highest
         return codes * scale
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
         steps, codes = ctx.saved_tensors
         lowest, highest = ctx.range
         given = gradients[0]
         passed = torch.ops.aten.hardtanh_backward(given, steps, lowest - 0.5, highest + 0.5)
         # inside the range a step of the scale moves the rounding error, outside it the bound
         scale = _dot(given, codes) - _dot(passed, steps)
-        return passed, scale, None, None
+        return passed, scale, None, None, None
 
 
 def _dot(a: Tensor, b: Tensor) -> Tensor:

@@ -99,8 +99,8 @@ def test_training_with_shifts_is_training_what_the_shifts_compute(
     assert [node.scale for node in graph.nodes[1:]] == steps
     assert graph.multiplier_bits == 0
     assert all((node.multiplier == 1).all() for node in graph.weighted())
-    # Ties, which the integers round up and PyTorch to even, are frequent where shifts are small.
-    assert_layers_agree(quantized, images, share=0.08)
+    # Biases are rounded to a step of the sums, which tells where shifts are small.
+    assert_layers_agree(quantized, images, share=0.05)
 
 
 @pytest.mark.parametrize("gamma", [0.0, 1e-6, 1e-3])
@@ -116,7 +116,7 @@ def test_channels_next_to_constant_do_not_widen_the_accumulators(gamma):
     node = graph["a"]
     codes = Golden(graph).run(image_codes(images.numpy(), 8)).outputs["a"][:, 0].int()
     assert (codes - node.zero_point - round(0.7 / node.scale)).abs().max() <= 1
-    assert_layers_agree(quantized, images, share=0.08)
+    assert_layers_agree(quantized, images)
 
 
 def test_faults_strike_the_codes_that_shifts_use():
