@@ -33,8 +33,8 @@ from nn.data import Cifar10, load_cifar10, sample
 from nn.evaluate import network_classes
 from nn.fault_models import FaultModel, MacBitBias, StuckWeightCells, fault_model
 from nn.networks import FloatNetwork, Network, network
-from nn.options import check_least, check_positive
-from nn.quantized import QuantizedNetwork
+from nn.options import check_choice, check_least, check_positive
+from nn.quantized import GRANULARITIES, SCALES, QuantizedNetwork, fake_quantized
 from nn.rate import Rate
 from nn.training import Plan, fit, image_digest
 from nn.wilson import wilson
@@ -69,6 +69,8 @@ class Study:
     released_code : bool
         Both models draw rounded rates; MiBB clips at the largest magnitude, and spares what
         :func:`nn.zoo.spared_by_released_code` names.
+    scales, granularity : str
+        As of :func:`nn.quantized.fake_quantized`.
     """
 
     epochs: int
@@ -80,6 +82,8 @@ class Study:
     shares: dict[str, float]
     rates: dict[str, float]
     released_code: bool
+    scales: str = SCALES[0]
+    granularity: str = GRANULARITIES[0]
 
     def model(self, spec: Network, name: str, rate: float, seed: int = 0) -> FaultModel:
         """The fault model of that name for a network."""
@@ -144,6 +148,12 @@ def ftt(
     mibb_share: Annotated[float, typer.Option(help="a_l of training under MiBB.")] = 0.5,
     adsaf_rate: Annotated[float, typer.Option(help="Stuck cells in training under adSAF.")] = 0.08,
     adsaf_share: Annotated[float, typer.Option(help="a_l of training under adSAF.")] = 0.7,
+    scales: Annotated[str, typer.Option(help="multiplier, or power-of-two as FTT-NAS.")] = SCALES[
+        0
+    ],
+    granularity: Annotated[
+        str, typer.Option(help="One scale of weights for each channel, or tensor as FTT-NAS.")
+    ] = GRANULARITIES[0],
     released_code: Annotated[
         bool, typer.Option(help="Faults with the artefacts of the released code of FTT-NAS.")
     ] = False,
@@ -157,6 +167,8 @@ def ftt(
     check_least(1, epoch_images=epoch_images, images=images, threads=threads)
     check_least(0, weight_decay=weight_decay)
     check_positive(learning_rate=learning_rate, fault_learning_rate=fault_learning_rate)
+    check_choice(SCALES, scales=scales)
+    check_choice(GRANULARITIES, granularity=granularity)
     shares = {"mibb": mibb_share, "adsaf": adsaf_share}
     rates = {"mibb": mibb_rate, "adsaf": adsaf_rate}
     for name in shares:
@@ -173,6 +185,8 @@ def ftt(
         shares,
         rates,
         released_code,
+        scales,
+        granularity,
     )
     specs = [network(name) for name in networks or NETWORKS]
     if threads is not None:
@@ -300,9 +314,8 @@ class _Bench:
     def _quantized(self, training: str) -> QuantizedNetwork:
         source = self._float()
         images = sample(self.cifar.train.images, 256, self.seed)
-        net = QuantizedNetwork(self.spec, clips_on(source, images, BITS), BITS, BITS)
-        net.load_state_dict(source.state_dict(), strict=False)
-        net = net.to(memory_format=torch.channels_last)
+        clips = clips_on(source, images, BITS)
+        net = fake_quantized(source, clips, BITS, BITS, self.study.scales, self.study.granularity)
         self._fit(net, training)
         return net
 
@@ -339,7 +352,9 @@ class _Bench:
     def _training_key(self, training: str) -> str:
         """What a training depends on, the one that it starts from included."""
         kinds = ("float",) if training == "float" else ("float", training)
+        lowered = [] if training == "float" else [self.study.scales, self.study.granularity]
         return _digest(
+            lowered,
             [version(name) for name in ("torch", "brevitas")],
             [asdict(layer) for layer in self.spec.layers],
             [asdict(self.study.plan(self.spec.name, kind, self.seed)) for kind in kinds],

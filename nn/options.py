@@ -1,10 +1,10 @@
-"""Bounds of numbers that commands take; None is not given."""
+"""Bounds of what commands take; None is not given."""
 
 import math
 
 from gen.errors import HoldfastError
 
-__all__ = ["check_least", "check_positive", "check_seed"]
+__all__ = ["check_choice", "check_least", "check_positive", "check_seed"]
 
 _LAST_SEED = 2**31 - 1
 
@@ -22,6 +22,13 @@ def check_positive(**values: float) -> None:
     for name, value in values.items():
         if not 0 < value < math.inf:
             raise HoldfastError(f"{name} must be finite and above 0, not {value}.")
+
+
+def check_choice(known: tuple[str, ...], **values: str) -> None:
+    """HoldfastError if one of the values, by option, is not among those known."""
+    for name, value in values.items():
+        if value not in known:
+            raise HoldfastError(f"{name} must be {' or '.join(known)}, not {value!r}.")
 
 
 def check_seed(seed: int) -> None:

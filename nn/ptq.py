@@ -20,21 +20,18 @@ from rich.table import Table
 from gen.command import run
 from gen.errors import HoldfastError
 from gen.files import make_folder, write_atomically
-from nn.calibrate import CLIP_METHODS, clips_on, power_of_two_clips
+from nn.calibrate import CLIP_METHODS, clips_on
 from nn.data import load_cifar10, sample
 from nn.evaluate import accuracy, integer_classes
 from nn.graph import ModelError
 from nn.networks import FloatNetwork, network
 from nn.options import check_least, check_seed
-from nn.quantized import QuantizedNetwork
+from nn.quantized import GRANULARITIES, SCALES, fake_quantized
 
 __all__ = ["app", "ptq"]
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 console = Console()
-
-GRANULARITIES = ("channel", "tensor")
-SCALES = ("multiplier", "power of two")
 
 
 @app.command()
@@ -92,13 +89,7 @@ def ptq(
     rows: list[dict[str, Any]] = []
     for (weight, act), clip, granularity, scales in track(ways, "quantizing", console=console):
         largest = clips_on(net, some, act, clip)
-        shifts = scales == "power of two"
-        if shifts:
-            largest = power_of_two_clips(spec, largest, act)
-        quantized = QuantizedNetwork(
-            spec, largest, act, weight, per_tensor=granularity == "tensor", shifts=shifts
-        )
-        quantized.load_state_dict(net.state_dict(), strict=False)
+        quantized = fake_quantized(net, largest, act, weight, scales, granularity)
         row: dict[str, Any] = {
             "weight_bits": weight, "act_bits": act, "clip": clip, "weights": granularity,
             "scales": scales,

@@ -18,10 +18,12 @@ from brevitas.quant import (
 )
 from torch import Tensor, nn
 
+from nn.calibrate import power_of_two_clips
 from nn.fault_models import STORED, FaultModel
 from nn.graph import Graph
 from nn.lower import Encoding, Weights, image_encoding, integer_graph
 from nn.networks import (
+    FloatNetwork,
     Layer,
     Network,
     TensorGroup,
@@ -34,7 +36,10 @@ from nn.networks import (
     window,
 )
 
-__all__ = ["FakeQuantize", "QuantizedNetwork"]
+__all__ = ["GRANULARITIES", "SCALES", "FakeQuantize", "QuantizedNetwork", "fake_quantized"]
+
+SCALES = ("multiplier", "power-of-two")
+GRANULARITIES = ("channel", "tensor")
 
 # A channel of weights so small that more would be needed is next to constant: what is rounded off
 # moves its output by hundredths of a code. Its bias, a code times two to this, shall not be what
@@ -349,6 +354,40 @@ class QuantizedNetwork(nn.Module):
         scale = quantized.scale.double().flatten().expand(len(codes))
         gain, offset = affine(module)
         return Weights(codes, (scale * gain).numpy(), offset.numpy())
+
+
+def fake_quantized(
+    source: FloatNetwork,
+    largest: Mapping[str, float],
+    act_bits: int,
+    weight_bits: int,
+    scales: str = SCALES[0],
+    granularity: str = GRANULARITIES[0],
+) -> QuantizedNetwork:
+    """The fake-quantized form of a trained network, with its weights.
+
+    Parameters
+    ----------
+    largest : by group of tensors
+        Clips, as of :func:`nn.calibrate.clips`.
+    scales : of :data:`SCALES`
+        Whether requantization has multipliers, or shifts alone.
+    granularity : of :data:`GRANULARITIES`
+        What has a scale of weights of its own: every output channel, or every layer.
+    """
+    shifts = scales == "power-of-two"
+    if shifts:
+        largest = power_of_two_clips(source.spec, largest, act_bits)
+    net = QuantizedNetwork(
+        source.spec,
+        largest,
+        act_bits,
+        weight_bits,
+        per_tensor=granularity == "tensor",
+        shifts=shifts,
+    )
+    net.load_state_dict(source.state_dict(), strict=False)
+    return net.to(memory_format=torch.channels_last)
 
 
 class FakeQuantize(torch.autograd.Function):

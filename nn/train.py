@@ -15,15 +15,15 @@ from rich.table import Table
 from gen.command import run
 from gen.errors import HoldfastError
 from gen.files import make_folder, make_room
-from nn.calibrate import CLIP_METHODS, clips_on, power_of_two_clips
+from nn.calibrate import CLIP_METHODS, clips_on
 from nn.data import Cifar10, ImageSet, download, load_cifar10, sample
 from nn.evaluate import Accuracy, accuracy, integer_classes, network_classes
 from nn.fault_models import CALIBRATED, FaultModel, fault_model, fault_model_names
 from nn.graph import Graph
 from nn.guard import learn_bounds
 from nn.networks import FloatNetwork, narrowed, network, network_names
-from nn.options import check_least, check_positive, check_seed
-from nn.quantized import QuantizedNetwork
+from nn.options import check_choice, check_least, check_positive, check_seed
+from nn.quantized import GRANULARITIES, SCALES, QuantizedNetwork, fake_quantized
 from nn.rate import Rate
 from nn.training import Plan, fit, image_digest, weight_digest
 
@@ -103,14 +103,10 @@ def train(
     check_least(1, epochs=epochs, calibration=calibration, threads=threads)
     check_least(0, restart_epochs=restart_epochs, qat_epochs=qat_epochs, weight_decay=weight_decay)
     check_positive(learning_rate=learning_rate, qat_learning_rate=qat_learning_rate)
-    if clip not in CLIP_METHODS:
-        raise HoldfastError(f"clip must be one of {', '.join(CLIP_METHODS)}, not {clip!r}.")
-    if scales not in ("multiplier", "power-of-two"):
-        raise HoldfastError(f"scales must be multiplier or power-of-two, not {scales!r}.")
-    if granularity not in ("channel", "tensor"):
-        raise HoldfastError(f"granularity must be channel or tensor, not {granularity!r}.")
-    if bounds not in ("calibrated", "learnt"):
-        raise HoldfastError(f"bounds must be calibrated or learnt, not {bounds!r}.")
+    check_choice(CLIP_METHODS, clip=clip)
+    check_choice(SCALES, scales=scales)
+    check_choice(GRANULARITIES, granularity=granularity)
+    check_choice(("calibrated", "learnt"), bounds=bounds)
     if bounds == "learnt" and qat_epochs == 0:
         raise HoldfastError("bounds are learnt in the fake-quantized epochs; qat_epochs is 0.")
     model = None
@@ -152,17 +148,7 @@ def train(
         _fit(net, cifar, plan, folder / f"{spec.name}_restart.pt", resume)
 
     clips = clips_on(net, sample(cifar.train.images, 256, seed), widths["act"], clip)
-    shifts = scales == "power-of-two"
-    quantized = QuantizedNetwork(
-        spec,
-        power_of_two_clips(spec, clips, widths["act"]) if shifts else clips,
-        widths["act"],
-        widths["weight"],
-        per_tensor=granularity == "tensor",
-        shifts=shifts,
-    )
-    quantized.load_state_dict(net.state_dict(), strict=False)
-    quantized = quantized.to(memory_format=torch.channels_last)
+    quantized = fake_quantized(net, clips, widths["act"], widths["weight"], scales, granularity)
     if bounds == "learnt":
         some = sample(cifar.train.images, 256, seed)
         quantized.bound(torch.from_numpy(some).float() / 255)

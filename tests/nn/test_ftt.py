@@ -152,6 +152,20 @@ def test_a_destroyed_network_is_not_evaluated(place):
     assert not list((place / "build/ftt").glob("*.json"))
 
 
+def test_scales_as_in_the_paper(place):
+    """Shifts alone, one scale of weights a layer; the float network is that of the other study."""
+    assert study("--seeds", "1").exit_code == 0
+    options = ("--scales", "power-of-two", "--granularity", "tensor")
+    assert study("--seeds", "1", *options).exit_code == 0
+    files = [file.name for file in (place / "build/ftt").glob("*.pt")]
+    assert sum("_float_" in name for name in files) == 1 and len(files) == 1 + 2 * 3
+    summary = json.loads((place / "build/ftt/summary.json").read_text())["study"]
+    assert (summary["scales"], summary["granularity"]) == ("power-of-two", "tensor")
+    for wrong in ("--scales", "--granularity"):
+        outcome = study(wrong, "x")
+        assert f"{wrong[2:]} must be" in str(outcome.exception)
+
+
 def test_released_code_of_stuck_cells():
     """17 and 83 of the integers below 1250 (FTT-NAS's fixed_point_rram_patch_all) at 8 %."""
     settings = 1, 1, 128, 0.1, 0.1, 0.0, {"adsaf": 0.5}, {"adsaf": 0.08}
