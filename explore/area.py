@@ -8,9 +8,8 @@ from typing import Any, ClassVar
 
 from constraints.synthesis import synthesize
 from gen.config import AcceleratorConfig
+from gen.files import source_hash
 from gen.verilog import emit
-
-from .cache import source_hash
 
 __all__ = ["AreaMeasurement"]
 

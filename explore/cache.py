@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 from gen.errors import HoldfastError
-from gen.files import source_hash, write_atomically
+from gen.files import write_atomically
 
-__all__ = ["Cache", "Measurement", "digest", "file_hash", "source_hash"]
+__all__ = ["Cache", "Measurement", "digest", "file_hash"]
 
 
 class Measurement(Protocol):

@@ -7,9 +7,10 @@ from typing import Any, ClassVar
 
 from constraints.speed import program_cycles
 from gen.config import AcceleratorConfig
+from gen.files import source_hash
 from nn.program import compile_graph
 
-from .cache import file_hash, source_hash
+from .cache import file_hash
 from .networks import load
 
 __all__ = ["LatencyMeasurement", "placed_clocks"]

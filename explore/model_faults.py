@@ -17,6 +17,7 @@ from fault.statistics import wilson
 from fault.summary import independent_trials
 from gen.config import AcceleratorConfig
 from gen.errors import HoldfastError
+from gen.files import source_hash
 from nn.fault_models import (
     STUCK_PES,
     FaultModel,
@@ -28,7 +29,7 @@ from nn.golden import classes
 from nn.golden_faults import faulty_logits, strikes_weights
 from nn.pixels import image_codes
 
-from .cache import file_hash, source_hash
+from .cache import file_hash
 from .images import data_identity, some_images
 from .networks import golden, load
 
@@ -63,7 +64,10 @@ def named_model(text: str, seed: int, config: AcceleratorConfig | None = None) -
     name, _, rate = text.partition("@")
     if name not in fault_model_names() or not rate:
         known = [*_SINGLE, *(f"{name}@RATE" for name in fault_model_names())]
-        raise HoldfastError(f"unknown fault model {text!r}; known are {', '.join(known)}.")
+        raise HoldfastError(
+            f"unknown fault model {text!r}; known are {', '.join(known)} "
+            f"({STUCK_PES} of the array explored)."
+        )
     try:
         value = float(rate)
     except ValueError:
@@ -152,5 +156,10 @@ class ModelFaults:
 
 
 def _share(hits: NDArray[np.bool_]) -> dict[str, float]:
-    """Share with its interval, of [draw, image]."""
+    """Share with its interval, of [draw, image].
+
+    Where all fail or none does, a draw counts once: it may be that its images always agree.
+    """
+    if hits.all() or not hits.any():
+        hits = hits[:, :1]
     return asdict(wilson(*independent_trials(hits)))  # type: ignore[arg-type]

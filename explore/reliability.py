@@ -18,12 +18,13 @@ from fault.space import FaultSpace
 from fault.summary import compare, summarize
 from fault.work import Job, Worker
 from gen.config import AcceleratorConfig
+from gen.files import source_hash
 from nn.guard_settings import GUARDS
 from nn.pixels import image_codes
 from nn.program import compile_graph
 from sim.accelerator import accelerator_netlist
 
-from .cache import file_hash, source_hash
+from .cache import file_hash
 from .images import data_identity
 from .networks import load
 

@@ -3,7 +3,6 @@
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -70,7 +69,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 @cache
-def source_hash(patterns: Iterable[str]) -> str:
+def source_hash(patterns: tuple[str, ...]) -> str:
     """Hash of the project's sources that match, such as ``nn/golden.py`` or ``gen/*.py``."""
     found = hashlib.sha256()
     for pattern in patterns:

@@ -85,8 +85,8 @@ def power_of_two_clips(
 ) -> dict[str, float]:
     """The clips at or above those given at which every scale is a power of two.
 
-    What an addition or an average pooling writes is no finer than what it reads: shifts only
-    divide.
+    No addition writes a finer step than it reads, no average pooling a finer one than a unit of its
+    sum is worth: shifts only divide.
     """
     groups = tensor_groups(spec)
     # of signed values Brevitas takes the clip for the magnitude of the lowest code
@@ -106,8 +106,9 @@ def power_of_two_clips(
     while finer:
         finer = False
         for target, source, divisor in rescaling:
-            if steps[target] * divisor < steps[source]:
-                steps[target], finer = steps[source] / divisor, True
+            if steps[target] < steps[source] / divisor:
+                steps[target] = 2.0 ** math.ceil(math.log2(steps[source] / divisor))
+                finer = True
     return {key: step * levels[key] for key, step in steps.items()}
 
 

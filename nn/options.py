@@ -28,7 +28,8 @@ def check_choice(known: tuple[str, ...], **values: str) -> None:
     """HoldfastError if one of the values, by option, is not among those known."""
     for name, value in values.items():
         if value not in known:
-            raise HoldfastError(f"{name} must be {' or '.join(known)}, not {value!r}.")
+            *others, last = known
+            raise HoldfastError(f"{name} must be {', '.join(others)} or {last}, not {value!r}.")
 
 
 def check_seed(seed: int) -> None:

@@ -409,13 +409,15 @@ class FakeQuantize(torch.autograd.Function):
         return codes * scale
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         steps, codes = ctx.saved_tensors
         lowest, highest = ctx.range
         given = gradients[0]
         passed = torch.ops.aten.hardtanh_backward(given, steps, lowest - 0.5, highest + 0.5)
         # inside the range a step of the scale moves the rounding error, outside it the bound
-        scale = _dot(given, codes) - _dot(passed, steps)
+        scale = None
+        if ctx.needs_input_grad[1]:
+            scale = _dot(given, codes) - _dot(passed, steps)
         return passed, scale, None, None, None
 
 

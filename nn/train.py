@@ -1,5 +1,6 @@
 """Trains a network, quantizes it, and writes the integer graph with its measured accuracy."""
 
+import hashlib
 import platform
 import sys
 from importlib.metadata import version
@@ -18,7 +19,7 @@ from gen.files import make_folder, make_room
 from nn.calibrate import CLIP_METHODS, clips_on
 from nn.data import Cifar10, ImageSet, download, load_cifar10, sample
 from nn.evaluate import Accuracy, accuracy, integer_classes, network_classes
-from nn.fault_models import CALIBRATED, FaultModel, fault_model, fault_model_names
+from nn.fault_models import CALIBRATED, STUCK_PES, FaultModel, fault_model, fault_model_names
 from nn.graph import Graph
 from nn.guard import learn_bounds
 from nn.networks import FloatNetwork, narrowed, network, network_names
@@ -54,7 +55,7 @@ def train(
         typer.Option(
             help="Fault-tolerant training in the fake-quantized epochs: "
             + ", ".join(fault_model_names())
-            + f", {CALIBRATED}FILE."
+            + f", {STUCK_PES}:ROWSxCOLS, {CALIBRATED}FILE."
         ),
     ] = "none",
     fault_rate: Annotated[
@@ -159,7 +160,7 @@ def train(
         qat_learning_rate,
         weight_decay,
         frozen_epochs=qat_epochs // 2,
-        faults="none" if model is None else f"{faults} {fault_rate}",
+        faults="none" if model is None else f"{_identity(faults)} {fault_rate}",
         fault_share=0.0 if model is None else fault_share,
         data=digest,
         start_weights=weight_digest(net),
@@ -263,6 +264,14 @@ def _fit(
             faults=faults,
             on_epoch=report,
         )
+
+
+def _identity(faults: str) -> str:
+    """Name of a fault model; of one in a file, what the file holds."""
+    if not faults.startswith(CALIBRATED):
+        return faults
+    content = Path(faults.removeprefix(CALIBRATED)).read_bytes()
+    return CALIBRATED + hashlib.sha256(content).hexdigest()[:12]
 
 
 def _describe(cifar: Cifar10) -> str:

@@ -214,7 +214,7 @@ def _bounded(net: nn.Module, pixels: Tensor) -> bool:
 
 
 def _diverged(what: str, plan: Plan, epoch: int, batch: int, checkpoint: Path) -> str:
-    kept = f"{checkpoint} holds epoch {epoch}" if epoch else "there is no checkpoint yet"
+    kept = f"{checkpoint} holds epoch {epoch}" if epoch else "this run has written no checkpoint"
     return (
         f"the {what} of {plan.name} is not finite any more in epoch {epoch + 1}, batch "
         f"{batch + 1}; {kept}: try a learning rate below {plan.learning_rate:g}."
@@ -257,10 +257,11 @@ def _load(path: Path, net: nn.Module, optimizer: torch.optim.Optimizer, plan: Pl
         with torch.no_grad():
             # in place: Brevitas' own loading replaces scales, and the optimizer would train the old
             for name, value in net.state_dict().items():
-                value.copy_(state["network"][name])
+                kept = state["network"][name]
+                if kept.shape != value.shape:
+                    raise ValueError(f"{name} is {tuple(kept.shape)}")
+                value.copy_(kept)
         optimizer.load_state_dict(state["optimizer"])
         return int(state["epoch"])
-    except (KeyError, ValueError, RuntimeError, TypeError) as error:
-        raise HoldfastError(
-            f"{path} is of another network than {plan.name}; delete it to start anew."
-        ) from error
+    except (AttributeError, KeyError, ValueError, RuntimeError, TypeError) as error:
+        raise HoldfastError(f"{path} does not fit {plan.name}; delete it to start anew.") from error

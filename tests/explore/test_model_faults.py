@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from explore.model_faults import ModelFaults, named_model
+from explore.model_faults import ModelFaults, _share, named_model
 from gen.config import AcceleratorConfig
 from gen.errors import HoldfastError
 from nn.networks import Network
@@ -38,6 +38,15 @@ def test_intervals_are_those_of_the_draws(network, model):
     inside = [share["low"] <= mean <= share["high"] for share in found]
     assert 0.02 < mean < 0.98
     assert sum(inside) >= 16
+
+
+@pytest.mark.parametrize("all_fail", [False, True])
+def test_draws_that_agree_count_once(all_fail):
+    """Wilson's interval of 20 trials, not of 400: z^2 / (n + z^2)."""
+    found = _share(np.full((20, 20), all_fail))
+    reach = 1.96**2 / (20 + 1.96**2)
+    assert found["high"] - found["low"] == pytest.approx(reach, abs=1e-3)
+    assert found["value"] == all_fail
 
 
 def test_images_that_fill_no_draw_are_left_out(network):

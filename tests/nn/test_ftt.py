@@ -1,6 +1,8 @@
 """The study of fault-tolerant training, on a network and images that take seconds."""
 
+import errno
 import json
+import os
 
 import numpy as np
 import pytest
@@ -194,6 +196,15 @@ def test_output_is_tried_first(place, capsys, monkeypatch):
     monkeypatch.setattr("sys.argv", ["ftt", "--data", "c.npz", "--output", "c.npz"])
     assert run(ftt.app) == 2
     assert capsys.readouterr().err == "cannot make folder c.npz: File exists.\n"
+
+    def read_only(**_):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr("tempfile.TemporaryFile", read_only)
+    monkeypatch.setattr("sys.argv", ["ftt", *OPTIONS, "--data", "c.npz", "--output", "there"])
+    assert run(ftt.app) == 2
+    assert capsys.readouterr().err == "cannot write in folder there: Read-only file system.\n"
+    assert not list((place / "there").iterdir())
 
 
 @pytest.mark.parametrize(

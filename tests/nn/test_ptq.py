@@ -94,6 +94,17 @@ def test_shifts_never_have_to_multiply(source):
     assert (found["a"], found["g"]) == (255 / 128, 1.0)
 
 
+@pytest.mark.parametrize("kernel", [2, 3, 5, 6, 7, 14])
+def test_steps_of_pooled_tensors_are_powers_of_two(kernel):
+    spec = Network("pooled", (3, 28, 28))
+    a = spec.conv("a", "image", 4, 3)
+    spec.dense("d", spec.pool("avgpool", "p", a, kernel, kernel), 10)
+    found = power_of_two_clips(spec, {"image": 1.0, "a": 1020.0, "p": 0.5, "d": 4.0}, 8)
+    unit = found["a"] / 255 / kernel**2
+    assert unit <= found["p"] / 255 < 2 * unit
+    assert np.frexp(found["p"] / 255)[0] == 0.5
+
+
 @pytest.mark.parametrize(("act_bits", "weight_bits"), [(8, 8), (3, 5), (2, 2)])
 def test_a_cell_network_with_shifts_fits_an_accelerator(act_bits, weight_bits):
     torch.manual_seed(act_bits)

@@ -13,7 +13,7 @@ from nn.golden import Golden
 from nn.guard import learn_bounds
 from nn.networks import FloatNetwork, Network
 from nn.pixels import image_codes
-from nn.quantized import FakeQuantize, QuantizedNetwork
+from nn.quantized import SCALES, FakeQuantize, QuantizedNetwork, fake_quantized
 from nn.random_graph import random_graph
 from tests.nn.layerwise import assert_layers_agree
 
@@ -62,6 +62,19 @@ def test_every_layer_computes_what_its_fake_quantized_form_does(trained):
     assert_layers_agree(*trained)
 
 
+@pytest.mark.parametrize("scales", SCALES)
+def test_a_concatenation_with_the_image_can_be_trained(scales):
+    """Its step is that of the image, which is not learnt."""
+    net = Network("around", (3, 8, 8))
+    joined = net.concat("c", "image", net.conv("a", "image", 4, 3))
+    net.dense("d", net.pool("avgpool", "p", joined, 8, 8), 10)
+    clips = {"image": 1.0, "p": 1.0, "d": 4.0}
+    quantized = fake_quantized(FloatNetwork(net), clips, 8, 8, scales)
+    quantized(torch.rand(4, 3, 8, 8)).square().sum().backward()
+    gradient = quantized.layers["a"].conv.weight.grad
+    assert gradient.isfinite().all() and (gradient != 0).any()
+
+
 @pytest.mark.parametrize("per_tensor", [False, True])
 def test_weights_of_one_scale_a_layer(per_tensor):
     quantized, images = settled(8, 8, per_tensor=per_tensor)
@@ -76,7 +89,7 @@ def test_training_with_shifts_is_training_what_the_shifts_compute(
     act_bits, weight_bits, per_tensor
 ):
     """Steps of training, in which weights and batch norms move, but neither steps nor statistics:
-    afterwards the integers still are the fake-quantized network, but for ties."""
+    afterwards the integers still are the fake-quantized network."""
     quantized, images = settled(act_bits, weight_bits, shifts=True, per_tensor=per_tensor)
     steps = [node.scale for node in quantized.integer_graph().nodes[1:]]
     assert quantized.scale_parameters() == [] and all(math.frexp(s)[0] == 0.5 for s in steps)
