@@ -17,8 +17,8 @@
     if (parent) parent.append(node);
     return node;
   }
-  const nice = v => v >= 1e6 ? +(v / 1e6).toPrecision(3) + " M" : v >= 1e4 ? +(v / 1e3).toPrecision(3) + " k"
-    : "" + +v.toPrecision(3);
+  const nice = v => v >= 1e6 ? +(v / 1e6).toPrecision(5) + " M" : v >= 1e4 ? +(v / 1e3).toPrecision(5) + " k"
+    : "" + +v.toPrecision(5);
 
   function axis(values, log) {
     let low = Math.min(...values), high = Math.max(...values);
