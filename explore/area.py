@@ -1,6 +1,5 @@
 """Area of an accelerator on an FPGA family, after synthesis."""
 
-import hashlib
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -10,6 +9,8 @@ from constraints.synthesis import synthesize
 from gen.config import AcceleratorConfig
 from gen.files import source_hash
 from gen.verilog import emit
+
+from .cache import digest
 
 __all__ = ["AreaMeasurement"]
 
@@ -36,7 +37,6 @@ class AreaMeasurement:
     def run(self) -> dict[str, Any]:
         """``{"lut", "ff", "dsp", "mem"}``, as in `constraints.synthesis.Cost`."""
         # The name leaves out what two networks of one study may differ in.
-        digest = hashlib.sha256(repr(self.config).encode()).hexdigest()[:8]
-        place = self.folder / f"{self.config.name}_{self.target}_{digest}"
-        found = synthesize(emit(self.config, _TOP), _TOP, self.target, place)
+        name = f"{self.config.name}_{self.target}_{digest(asdict(self.config))[:8]}"
+        found = synthesize(emit(self.config, _TOP), _TOP, self.target, self.folder / name)
         return asdict(found.total)

@@ -15,7 +15,8 @@ from nn.golden import Golden
 from nn.networks import FloatNetwork, Network, network
 from nn.pixels import image_codes
 from nn.program import compile_graph
-from nn.quantized import QuantizedNetwork
+from nn.quantized import GRANULARITIES, SCALES, fake_quantized
+from tests.nn.settling import settle
 
 
 @pytest.fixture(scope="module")
@@ -27,24 +28,16 @@ def source():
     b = spec.add("b", spec.conv("c", a, 8, 3, activation="none"), a)
     spec.dense("g", spec.pool("avgpool", "p", b, 16, 16), 10)
     net = FloatNetwork(spec)
-    images = torch.randint(0, 256, (64, 3, 16, 16), dtype=torch.uint8).numpy()
-    with torch.no_grad():
-        for module in net.layers.values():
-            if hasattr(module, "bn"):
-                module.bn.momentum = None
-                module.bn.weight[:] = torch.linspace(-1, 1.5, len(module.bn.weight))
-        net(torch.from_numpy(images).float() / 255)
-    return net.eval(), images
+    images = torch.randint(0, 256, (64, 3, 16, 16), dtype=torch.uint8)
+    settle(net, images)
+    return net.eval(), images.numpy()
 
 
 def lowered(source, per_tensor, shifts):
     net, images = source
     largest = clips_on(net, images, 8, "max")
-    if shifts:
-        largest = power_of_two_clips(net.spec, largest, 8)
-    quantized = QuantizedNetwork(net.spec, largest, 8, 8, per_tensor=per_tensor, shifts=shifts)
-    quantized.load_state_dict(net.state_dict(), strict=False)
-    return quantized.integer_graph()
+    way = SCALES[shifts], GRANULARITIES[per_tensor]
+    return fake_quantized(net, largest, 8, 8, *way).integer_graph()
 
 
 @pytest.mark.parametrize("per_tensor", [False, True], ids=["channel", "tensor"])
@@ -109,17 +102,10 @@ def test_steps_of_pooled_tensors_are_powers_of_two(kernel):
 def test_a_cell_network_with_shifts_fits_an_accelerator(act_bits, weight_bits):
     torch.manual_seed(act_bits)
     net = FloatNetwork(network("wfttnet_w0.05"))
-    images = torch.randint(0, 256, (16, 3, 32, 32), dtype=torch.uint8).numpy()
-    with torch.no_grad():
-        for module in net.layers.values():
-            if hasattr(module, "bn"):
-                module.bn.momentum = None
-                module.bn.weight[:] = torch.linspace(-1, 1.5, len(module.bn.weight))
-                module.bn.bias.normal_()
-        net(torch.from_numpy(images).float() / 255)
-    largest = power_of_two_clips(net.spec, clips_on(net, images, act_bits), act_bits)
-    quantized = QuantizedNetwork(net.spec, largest, act_bits, weight_bits, shifts=True)
-    quantized.load_state_dict(net.state_dict(), strict=False)
+    images = torch.randint(0, 256, (16, 3, 32, 32), dtype=torch.uint8)
+    settle(net, images, biases=True)
+    largest = clips_on(net, images.numpy(), act_bits)
+    quantized = fake_quantized(net, largest, act_bits, weight_bits, "power-of-two")
     graph = quantized.integer_graph()
     config = AcceleratorConfig(
         act_bits=act_bits, weight_bits=weight_bits, multiplier_bits=0, act_depth=65536

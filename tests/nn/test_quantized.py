@@ -7,15 +7,16 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from nn.calibrate import CLIP_METHODS, best_clip, clips, power_of_two_clips
+from nn.calibrate import CLIP_METHODS, best_clip, clips
 from nn.fault_models import FaultModel, fault_model
 from nn.golden import Golden
 from nn.guard import learn_bounds
 from nn.networks import FloatNetwork, Network
 from nn.pixels import image_codes
-from nn.quantized import SCALES, FakeQuantize, QuantizedNetwork, fake_quantized
+from nn.quantized import GRANULARITIES, SCALES, FakeQuantize, QuantizedNetwork, fake_quantized
 from nn.random_graph import random_graph
 from tests.nn.layerwise import assert_layers_agree
+from tests.nn.settling import settle
 
 
 def block() -> Network:
@@ -40,22 +41,11 @@ def settled(act_bits, weight_bits, shifts=False, per_tensor=False):
     torch.manual_seed(2)
     net = FloatNetwork(block())
     images = torch.randint(0, 256, (64, 3, 16, 16), dtype=torch.uint8)
-    pixels = images.float() / 255
+    settle(net, images, biases=True)
     with torch.no_grad():
-        for module in net.layers.values():
-            if hasattr(module, "bn"):
-                module.bn.momentum = None
-                module.bn.weight[:] = torch.linspace(-1, 1.5, len(module.bn.weight))
-                module.bn.bias.normal_()
-        net(pixels)
-        largest = clips(net.spec, net.eval().tensors(pixels), act_bits)
-    if shifts:
-        largest = power_of_two_clips(net.spec, largest, act_bits)
-    quantized = QuantizedNetwork(
-        net.spec, largest, act_bits, weight_bits, per_tensor=per_tensor, shifts=shifts
-    )
-    quantized.load_state_dict(net.state_dict(), strict=False)
-    return quantized.eval(), images
+        largest = clips(net.spec, net.eval().tensors(images.float() / 255), act_bits)
+    way = SCALES[shifts], GRANULARITIES[per_tensor]
+    return fake_quantized(net, largest, act_bits, weight_bits, *way).eval(), images
 
 
 def test_every_layer_computes_what_its_fake_quantized_form_does(trained):

@@ -10,7 +10,7 @@ from nn import train as command
 from nn import training
 from nn.data import ImageSet
 from nn.evaluate import accuracy
-from nn.fault_models import fault_model
+from nn.fault_models import FaultModel, fault_model
 from nn.graph import Graph
 from nn.networks import FloatNetwork, Network, network_names
 from nn.quantized import QuantizedNetwork
@@ -407,11 +407,19 @@ def test_help_names_every_network(capsys, monkeypatch):
     assert all(name in printed for name in network_names())
 
 
-def test_a_fault_model_in_a_file_is_what_the_file_holds(tmp_path):
-    file = tmp_path / "model.npz"
-    names = []
-    for content in (b"one", b"other", b"one"):
-        file.write_bytes(content)
-        names.append(command._identity(f"calibrated:{file}"))
-    assert names[0] == names[2] != names[1]
-    assert command._identity("mibb") == "mibb"
+def test_a_fault_model_in_a_file_is_what_the_file_holds(cifar_like, tmp_path, monkeypatch):
+    """A file written anew is another model; the same content under another name is not."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(command, "fault_model", lambda *_: FaultModel())
+    file, copy = tmp_path / "model.npz", tmp_path / "copy.npz"
+    file.write_bytes(b"one")
+    copy.write_bytes(b"one")
+
+    def trained(path, *options):
+        return invoked("--data", str(cifar_like), "--faults", f"calibrated:{path}", *options)
+
+    assert trained(file).exit_code == 0
+    assert trained(copy, "--resume").exit_code == 0
+    file.write_bytes(b"other")
+    outcome = trained(file, "--resume")
+    assert "was trained with faults calibrated:" in str(outcome.exception)
