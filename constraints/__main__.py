@@ -14,10 +14,10 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from gen.command import run
+from base.command import run
+from base.errors import HoldfastError
+from base.files import make_folder, write_atomically
 from gen.config import AcceleratorConfig
-from gen.errors import HoldfastError
-from gen.files import make_folder, write_atomically
 
 from .bitstream import Placed, Synthesized, check_fit, pack, place, synthesize_board
 from .boards import Board, board_names, find_board

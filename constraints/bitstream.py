@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from base.errors import HoldfastError
+from base.files import make_folder, write_atomically
 from gen.config import AcceleratorConfig
-from gen.errors import HoldfastError
-from gen.files import make_folder, write_atomically
 
 from .boards import Board
 from .eda_tools import program, program_identity

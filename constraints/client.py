@@ -18,9 +18,9 @@ from PIL import Image, UnidentifiedImageError
 from rich.console import Console
 from rich.table import Table
 
-from gen.command import run
+from base.command import run
+from base.errors import HoldfastError
 from gen.config import AcceleratorConfig
-from gen.errors import HoldfastError
 from nn.data import CLASSES, ImageSet, generated_images, test_images
 from nn.guard_settings import GUARD_OFF, GUARDS, GuardSettings, named_guard
 from nn.pixels import image_codes

@@ -9,7 +9,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from gen.errors import HoldfastError
+from base.errors import HoldfastError
 
 __all__ = ["SEARCH_PATH", "program", "program_identity"]
 

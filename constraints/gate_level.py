@@ -14,8 +14,8 @@ from importlib import util
 from pathlib import Path
 from typing import Any
 
+from base.files import make_folder
 from gen.config import AcceleratorConfig
-from gen.files import make_folder
 from sim.fast import FastModel
 from sim.fast_line import SimulatedLine
 from sim.netlist import Netlist, Port

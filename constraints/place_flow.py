@@ -17,7 +17,7 @@ from pathlib import Path
 
 from edalize.flows.edaflow import Edaflow, FlowGraph
 
-from gen.errors import HoldfastError
+from base.errors import HoldfastError
 
 from .boards import Board
 from .eda_tools import SEARCH_PATH, program

@@ -11,7 +11,7 @@ from amaranth.hdl import Const, Instance, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from gen.errors import HoldfastError
+from base.errors import HoldfastError
 
 from .boards import Board
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from base.errors import HoldfastError
 from gen.config import AcceleratorConfig
-from gen.errors import HoldfastError
 from nn.program import Program, compile_graph
 from nn.shipped import load_network
 from sim.cycles import step_cycles

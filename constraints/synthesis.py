@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gen.errors import HoldfastError
+from base.errors import HoldfastError
 
 from .yosys_flow import YosysFlow
 

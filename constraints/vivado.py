@@ -12,10 +12,10 @@ from pathlib import Path
 
 from edalize.flows.vivado import Vivado
 
+from base.errors import HoldfastError
+from base.files import write_atomically
 from gen.axi import AXI_MEMBERS
 from gen.config import AcceleratorConfig
-from gen.errors import HoldfastError
-from gen.files import write_atomically
 from gen.layout import ADDRESS_BITS
 from nn.program import compile_graph
 from nn.shipped import load_network, shipped

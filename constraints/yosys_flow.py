@@ -16,7 +16,7 @@ from edalize.flows.edaflow import Edaflow, FlowGraph
 from edalize.tools.edatool import Edatool
 from edalize.utils import EdaCommands
 
-from gen.errors import HoldfastError
+from base.errors import HoldfastError
 
 from .eda_tools import SEARCH_PATH
 

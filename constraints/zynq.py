@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from base.errors import HoldfastError
 from gen.config import AcceleratorConfig
-from gen.errors import HoldfastError
 from gen.layout import ADDRESS_BITS, CONTROL, COUNTERS, INTERFACE, MAGIC, REGISTERS
 from nn.program import Program
 from sim.driver import image_writes, network_writes, tensor_range

@@ -11,16 +11,16 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
+from base.cache import Cache, Measurement
+from base.command import run
+from base.errors import HoldfastError
+from base.files import make_folder, write_atomically
+from base.progress import progress_bar
 from fault import options
-from fault.progress import progress_bar
-from gen.command import run
 from gen.config import AcceleratorConfig
-from gen.errors import HoldfastError
-from gen.files import make_folder, write_atomically
 from nn.guard_settings import GUARDS
 from sim.tools import find_tools
 
-from .cache import Cache, Measurement
 from .exploration import PointPlan, missing, objectives, plan_points, summarize
 from .recommend import Budget, Candidate, recommend
 from .report import report

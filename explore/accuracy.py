@@ -6,12 +6,12 @@ from typing import Any, ClassVar
 
 import torch
 
-from gen.files import source_hash
+from base.cache import file_hash
+from base.files import source_hash
 from nn.evaluate import accuracy
 from nn.golden import classes
 from nn.pixels import image_codes
 
-from .cache import file_hash
 from .images import data_identity, test_sets
 from .networks import golden, load
 

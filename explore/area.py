@@ -5,12 +5,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, ClassVar
 
+from base.cache import digest
+from base.files import source_hash
 from constraints.synthesis import synthesize
 from gen.config import AcceleratorConfig
-from gen.files import source_hash
 from gen.verilog import emit
-
-from .cache import digest
 
 __all__ = ["AreaMeasurement"]
 

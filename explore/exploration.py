@@ -13,13 +13,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from gen.errors import HoldfastError
+from base.cache import Cache, Measurement, file_hash
+from base.errors import HoldfastError
 from nn.data import find_data
 from nn.guard_settings import GUARDS
 
 from .accuracy import AccuracyMeasurement
 from .area import AreaMeasurement
-from .cache import Cache, Measurement, file_hash
 from .latency import LatencyMeasurement, placed_clocks
 from .model_faults import ModelFaults
 from .pareto import front

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from base.cache import file_hash
 from nn.data import ImageSet, find_data, generated_images, load_cifar10
-
-from .cache import file_hash
 
 __all__ = ["data_identity", "some_images", "test_sets"]
 

@@ -5,12 +5,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from base.cache import file_hash
+from base.files import source_hash
 from constraints.speed import program_cycles
 from gen.config import AcceleratorConfig
-from gen.files import source_hash
 from nn.program import compile_graph
 
-from .cache import file_hash
 from .networks import load
 
 __all__ = ["LatencyMeasurement", "placed_clocks"]

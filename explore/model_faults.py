@@ -12,12 +12,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from base.cache import file_hash
+from base.errors import HoldfastError
+from base.files import source_hash
+from base.statistics import wilson
 from fault.compare import Pairs
-from fault.statistics import wilson
 from fault.summary import independent_trials
 from gen.config import AcceleratorConfig
-from gen.errors import HoldfastError
-from gen.files import source_hash
 from nn.fault_models import (
     STUCK_PES,
     FaultModel,
@@ -29,7 +30,6 @@ from nn.golden import classes
 from nn.golden_faults import faulty_logits, strikes_weights
 from nn.pixels import image_codes
 
-from .cache import file_hash
 from .images import data_identity, some_images
 from .networks import golden, load
 
@@ -37,7 +37,7 @@ __all__ = ["ModelFaults", "named_model"]
 
 _SOURCES = ("nn/golden.py", "nn/golden_faults.py", "nn/graph.py", "nn/pixels.py", "nn/data.py",
             "nn/guard_settings.py", "gen/guard.py", "nn/fault_models.py", "fault/compare.py",
-            "fault/statistics.py", "fault/summary.py",
+            "base/statistics.py", "fault/summary.py",
             "explore/model_faults.py", "explore/images.py")  # fmt: skip
 _SINGLE = {"single-flip": "bits", "single-flip-by-layer": "layers"}
 # Images that share a draw of weight faults, where there are enough for twenty draws.

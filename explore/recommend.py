@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gen.errors import HoldfastError
+from base.errors import HoldfastError
 
 __all__ = ["Budget", "Candidate", "recommend"]
 

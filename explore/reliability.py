@@ -11,6 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from base.cache import file_hash
+from base.files import source_hash
 from fault.plan import FaultModel, Filters, Plan
 from fault.schedule import Schedule
 from fault.simulate import images_for
@@ -18,13 +20,11 @@ from fault.space import FaultSpace
 from fault.summary import compare, summarize
 from fault.work import Job, Worker
 from gen.config import AcceleratorConfig
-from gen.files import source_hash
 from nn.guard_settings import GUARDS
 from nn.pixels import image_codes
 from nn.program import compile_graph
 from sim.accelerator import accelerator_netlist
 
-from .cache import file_hash
 from .images import data_identity
 from .networks import load
 

@@ -10,10 +10,9 @@ from typing import Any
 
 import torch
 
+from base.cache import Cache, Measurement
+from base.errors import HoldfastError
 from fault.work import end_with
-from gen.errors import HoldfastError
-
-from .cache import Cache, Measurement
 
 __all__ = ["measure"]
 

@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from base.errors import HoldfastError
 from constraints.synthesis import FAMILIES
 from fault.simulate import configuration
 from fault.space import STRUCTURES
 from gen.config import AcceleratorConfig
-from gen.errors import HoldfastError
 from nn.guard_settings import GUARDS
 
 from .model_faults import named_model

@@ -13,9 +13,10 @@ import pyarrow as pa
 import typer
 from rich.console import Console
 
-from gen.command import run
-from gen.errors import HoldfastError
-from gen.files import write_atomically
+from base.command import run
+from base.errors import HoldfastError
+from base.files import write_atomically
+from base.progress import progress_bar
 from nn.guard_settings import GUARD_OFF, GUARDS, named_guard
 from nn.pixels import image_codes
 from nn.program import compile_graph
@@ -27,7 +28,6 @@ from . import options
 from .against import finished, images_hash, program_hash
 from .inference import check_injectable
 from .plan import FaultModel, Filters, Plan
-from .progress import progress_bar
 from .replay_upset import replay_upset
 from .report import report
 from .schedule import Schedule

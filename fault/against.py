@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from gen.errors import HoldfastError
+from base.errors import HoldfastError
 from nn.program import Program
 
 from .compare import independent

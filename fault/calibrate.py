@@ -15,9 +15,11 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from gen.command import run
-from gen.errors import HoldfastError
-from gen.files import make_room, write_atomically
+from base.command import run
+from base.errors import HoldfastError
+from base.files import make_room, write_atomically
+from base.progress import progress_bar
+from base.statistics import Estimate, weighted, wilson
 from nn.calibrated import SHAPES, Calibration
 from nn.exposure import KINDS, graph_work
 from nn.graph import Graph
@@ -29,9 +31,7 @@ from nn.shipped import load_network
 from .against import Finished, finished, images_hash, program_hash
 from .fit import fit, recorded_config
 from .predict import Prediction, predict
-from .progress import progress_bar
 from .simulate import images_for
-from .statistics import Estimate, weighted, wilson
 from .summary import independent_trials
 from .tables import percent
 

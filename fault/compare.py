@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .statistics import Estimate, quantile
+from base.statistics import Estimate, quantile
 
 __all__ = ["Pairs", "combined", "independent"]
 
@@ -66,7 +66,7 @@ def combined(
 ) -> tuple[Estimate, Estimate | None]:
     """Difference and ratio of weighted shares, of strata with their weights.
 
-    The difference combines the limits of the strata as `fault.statistics.stratified` does. The
+    The difference combines the limits of the strata as `base.statistics.stratified` does. The
     ratio's interval is that of its logarithm by the delta method, with the multinomial covariance
     of the two shares of a stratum, and half a pair more in each of its four cells.
     """

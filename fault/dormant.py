@@ -22,7 +22,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gen.files import write_atomically
+from base.files import write_atomically
 from sim.bitwise import Logic, Net
 from sim.netlist import Netlist
 from sim.rtlil import Cell, parse_module

@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gen.errors import HoldfastError
+from base.errors import HoldfastError
 
 from .space import FaultSpace, Site
 

@@ -25,8 +25,8 @@ import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
 
+from base.errors import HoldfastError
 from gen.config import AcceleratorConfig
-from gen.errors import HoldfastError
 from nn.calibrated import Calibration, Templates
 from nn.exposure import KINDS, STRUCTURES, Array, exposures, graph_work
 from nn.graph import Graph

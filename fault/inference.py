@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from gen.errors import HoldfastError
+from base.errors import HoldfastError
 from nn.guard_settings import GuardSettings, check_guard
 from nn.program import Program
 from sim.driver import (

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gen.errors import HoldfastError
+from base.errors import HoldfastError
+from base.statistics import Estimate, stratified, wilson
 from nn.golden import Golden, Result
 from nn.guard_settings import GUARD_OFF, GUARD_ON, GuardSettings, check_guard
 from nn.program import Program
@@ -28,7 +29,6 @@ from .effects import EFFECTS, FaultResult, classify
 from .fast_bench import FastBench
 from .fault import Fault
 from .space import FaultSpace
-from .statistics import Estimate, stratified, wilson
 
 __all__ = ["Row", "Runs", "check_not_streamed", "inject", "layer_cycles", "observe", "paired",
            "simulate_work", "summarize"]  # fmt: skip

@@ -2,7 +2,7 @@
 
 from math import inf
 
-from gen.errors import HoldfastError
+from base.errors import HoldfastError
 
 __all__ = ["element", "names", "rates", "share"]
 

@@ -17,13 +17,13 @@ from functools import cached_property
 
 import numpy as np
 
-from gen.errors import HoldfastError
+from base.errors import HoldfastError
+from base.statistics import sample_size
 
 from .follow import Upset
 from .schedule import Run, Schedule
 from .shortcuts import EXACT, STRUCTURES, Shortcuts, convolutions, delay, first_macs
 from .space import FaultSpace, State
-from .statistics import sample_size
 
 __all__ = ["PHASES", "FaultModel", "Filters", "Plan", "phase_bounds"]
 

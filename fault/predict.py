@@ -18,12 +18,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from base.statistics import Estimate, quantile, wilson
 from nn.calibrated import Calibration, Placed, Templates, kind_indices
 from nn.exposure import KINDS, graph_work
 from nn.golden import Golden, Result, classes, round_shift
 from nn.graph import AvgPoolNode, ConvNode, Graph, MaxPoolNode
 
-from .statistics import Estimate, quantile, wilson
 from .summary import independent_trials
 
 __all__ = ["Corrupter", "Prediction", "predict"]

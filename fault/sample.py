@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from gen.errors import HoldfastError
+from base.errors import HoldfastError
 
 from .fault import Fault
 from .space import FaultSpace

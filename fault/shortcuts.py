@@ -26,7 +26,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gen.errors import HoldfastError
+from base.errors import HoldfastError
 from nn.graph import ConcatNode, ConvNode, DenseNode
 from nn.program import Program
 

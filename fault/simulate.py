@@ -15,10 +15,11 @@ from rich.box import SIMPLE
 from rich.console import Console, JustifyMethod
 from rich.table import Table
 
-from gen.command import run
+from base.command import run
+from base.errors import HoldfastError
+from base.files import make_folder, write_atomically
+from base.progress import progress_bar
 from gen.config import AcceleratorConfig
-from gen.errors import HoldfastError
-from gen.files import make_folder, write_atomically
 from nn.data import ImageSet, find_data, generated_images, test_images
 from nn.golden import Golden, classes
 from nn.graph import Graph
@@ -39,7 +40,6 @@ from sim.tools import find_tools
 from .effects import FaultResult
 from .fault import Fault
 from .injection import Row, check_not_streamed, inject, layer_cycles, paired, summarize
-from .progress import progress_bar
 from .replay import replay as replay_fault
 from .sample import sample
 from .space import FaultSpace

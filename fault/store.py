@@ -23,8 +23,8 @@ import filelock
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gen.errors import HoldfastError
-from gen.files import make_folder, write_atomically
+from base.errors import HoldfastError
+from base.files import make_folder, write_atomically
 
 __all__ = ["PATTERN_SCHEMA", "SCHEMA", "Store", "pack"]
 

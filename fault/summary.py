@@ -17,10 +17,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from base.statistics import stratified, wilson
+
 from .compare import Pairs, combined
 from .effects import EFFECTS
 from .plan import PHASES, Plan
-from .statistics import stratified, wilson
 
 __all__ = ["FAILURES", "compare", "failure_rates", "independent_trials", "summarize"]
 

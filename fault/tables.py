@@ -7,9 +7,10 @@ from rich.box import SIMPLE
 from rich.console import JustifyMethod
 from rich.table import Table
 
+from base.statistics import Estimate, wilson
+
 from .effects import EFFECTS, FaultResult
 from .injection import Row
-from .statistics import Estimate, wilson
 
 __all__ = [
     "compact",

@@ -11,7 +11,7 @@ Cycle 0 follows the edge that accepts the start write.
 
 import re
 
-from gen.errors import HoldfastError
+from base.errors import HoldfastError
 
 from .follow import Upset
 from .space import FaultSpace

@@ -26,8 +26,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gen.errors import HoldfastError
-from gen.files import write_atomically
+from base.errors import HoldfastError
+from base.files import write_atomically
 from nn.guard_settings import GuardSettings
 from nn.program import Program
 from sim.netlist import Netlist

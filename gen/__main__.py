@@ -8,11 +8,12 @@ import typer
 from rich.console import Console
 from rich.progress import track
 
-from .command import run
+from base.command import run
+from base.errors import HoldfastError
+from base.files import make_folder, write_atomically
+
 from .config import AcceleratorConfig
 from .documents import DOCUMENTS
-from .errors import HoldfastError
-from .files import make_folder, write_atomically
 from .verilog import REFERENCES, emit
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)

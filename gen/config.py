@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
-from .errors import HoldfastError
+from base.errors import HoldfastError
 
 __all__ = ["ROUNDINGS", "AcceleratorConfig"]
 

@@ -29,8 +29,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gen.errors import HoldfastError
-from gen.files import write_atomically
+from base.errors import HoldfastError
+from base.files import write_atomically
 from nn.exposure import KINDS, Array, LayerWork, exposures, network_work
 from nn.fault_models import CALIBRATED, FaultModel, replaced
 from nn.networks import Network

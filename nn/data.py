@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gen.errors import HoldfastError
+from base.errors import HoldfastError
 
 __all__ = [
     "CLASSES",

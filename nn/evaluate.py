@@ -8,13 +8,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from base.statistics import wilson
 from nn.data import ImageSet
 from nn.fault_models import FaultModel
 from nn.golden import Golden, GuardMode, classes
 from nn.graph import Graph
 from nn.pixels import image_codes
 from nn.quantized import QuantizedNetwork
-from nn.wilson import wilson
 
 __all__ = ["Accuracy", "accuracy", "integer_classes", "network_classes"]
 
@@ -48,8 +48,8 @@ def accuracy(predicted: Tensor, data: ImageSet) -> Accuracy:
     assert data.labels is not None
     count = len(predicted)
     hits = int(np.count_nonzero(predicted.numpy() == data.labels[:count]))
-    low, high = wilson(hits, count)
-    return Accuracy(data.name, count, 100 * hits / count, 100 * low, 100 * high)
+    found = wilson(hits, count)
+    return Accuracy(data.name, count, 100 * found.value, 100 * found.low, 100 * found.high)
 
 
 @torch.no_grad()

@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from base.errors import HoldfastError
 from gen.config import AcceleratorConfig
-from gen.errors import HoldfastError
 from nn.networks import Network
 
 __all__ = [

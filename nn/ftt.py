@@ -25,19 +25,19 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.table import Table
 from scipy.stats import t as student
 
-from gen.command import run
-from gen.errors import HoldfastError
-from gen.files import make_folder, source_hash, write_atomically
+from base.command import run
+from base.errors import HoldfastError
+from base.files import make_folder, source_hash, write_atomically
+from base.options import check_choice, check_least, check_positive
+from base.statistics import wilson
 from nn.calibrate import clips_on
 from nn.data import Cifar10, load_cifar10, sample
 from nn.evaluate import network_classes
 from nn.fault_models import FaultModel, MacBitBias, StuckWeightCells, fault_model
 from nn.networks import FloatNetwork, Network, network
-from nn.options import check_choice, check_least, check_positive
 from nn.quantized import GRANULARITIES, SCALES, QuantizedNetwork, fake_quantized
 from nn.rate import Rate
 from nn.training import Plan, fit, image_digest
-from nn.wilson import wilson
 from nn.zoo import spared_by_released_code
 
 __all__ = ["app", "ftt", "gain", "interval"]
@@ -386,8 +386,8 @@ def interval(hits: list[int], images: int) -> tuple[float, float, float]:
     """
     percents = [100 * count / images for count in hits]
     if len(hits) == 1:
-        low, high = wilson(hits[0], images)
-        return percents[0], 100 * low, 100 * high
+        found = wilson(hits[0], images)
+        return percents[0], 100 * found.low, 100 * found.high
     mean, reach = _mean(percents)
     return mean, max(0.0, mean - reach), min(100.0, mean + reach)
 

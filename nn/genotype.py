@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from gen.errors import HoldfastError
+from base.errors import HoldfastError
 from nn.networks import Network
 
 __all__ = ["Edge", "Genotype", "cell_network"]

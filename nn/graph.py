@@ -16,8 +16,8 @@ import safetensors
 import safetensors.numpy
 from numpy.typing import NDArray
 
-from gen.errors import HoldfastError
-from gen.files import write_atomically
+from base.errors import HoldfastError
+from base.files import write_atomically
 
 __all__ = [
     "ACC_BITS_LIMIT",

@@ -5,8 +5,8 @@ GUARDS["bound"].golden(graph).run(codes)
 
 from dataclasses import dataclass
 
+from base.errors import HoldfastError
 from gen.config import AcceleratorConfig
-from gen.errors import HoldfastError
 from gen.guard import fixed_bound
 from nn.golden import Golden, GuardMode
 from nn.graph import Graph

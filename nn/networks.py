@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gen.errors import HoldfastError
+from base.errors import HoldfastError
 
 __all__ = [
     "FloatNetwork",

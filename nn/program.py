@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from base.errors import HoldfastError
 from gen.config import AcceleratorConfig
-from gen.errors import HoldfastError
 from gen.guard import fixed_bound
 from gen.layout import ADD_SHIFT_BITS, pack_descriptor, parameter_words
 

@@ -17,15 +17,15 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from gen.command import run
-from gen.errors import HoldfastError
-from gen.files import make_folder, write_atomically
+from base.command import run
+from base.errors import HoldfastError
+from base.files import make_folder, write_atomically
+from base.options import check_least, check_seed
 from nn.calibrate import CLIP_METHODS, clips_on
 from nn.data import load_cifar10, sample
 from nn.evaluate import accuracy, integer_classes
 from nn.graph import ModelError
 from nn.networks import FloatNetwork, network
-from nn.options import check_least, check_seed
 from nn.quantized import GRANULARITIES, SCALES, fake_quantized
 
 __all__ = ["app", "ptq"]

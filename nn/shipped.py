@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from gen.errors import HoldfastError
+from base.errors import HoldfastError
 
 from .graph import Graph
 

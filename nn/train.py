@@ -13,9 +13,10 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from gen.command import run
-from gen.errors import HoldfastError
-from gen.files import make_folder, make_room
+from base.command import run
+from base.errors import HoldfastError
+from base.files import make_folder, make_room
+from base.options import check_choice, check_least, check_positive, check_seed
 from nn.calibrate import CLIP_METHODS, clips_on
 from nn.data import Cifar10, ImageSet, download, load_cifar10, sample
 from nn.evaluate import Accuracy, accuracy, integer_classes, network_classes
@@ -23,7 +24,6 @@ from nn.fault_models import CALIBRATED, STUCK_PES, FaultModel, fault_model, faul
 from nn.graph import Graph
 from nn.guard import learn_bounds
 from nn.networks import FloatNetwork, narrowed, network, network_names
-from nn.options import check_choice, check_least, check_positive, check_seed
 from nn.quantized import GRANULARITIES, SCALES, QuantizedNetwork, fake_quantized
 from nn.rate import Rate
 from nn.training import Plan, fit, image_digest, weight_digest

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from rich.progress import Progress
 from torch import Tensor, nn
 
-from gen.errors import HoldfastError
-from gen.files import write_atomically
+from base.errors import HoldfastError
+from base.files import write_atomically
 from nn.data import ImageSet
 from nn.fault_models import FaultModel
 

@@ -25,7 +25,7 @@ from xml.etree import ElementTree
 import find_libpython
 from cocotb_tools import config as cocotb_config
 
-from gen.errors import HoldfastError
+from base.errors import HoldfastError
 
 from .netlist import Netlist
 from .verilate import (

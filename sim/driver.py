@@ -15,8 +15,8 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from base.errors import HoldfastError
 from gen.config import ROUNDINGS, AcceleratorConfig
-from gen.errors import HoldfastError
 from gen.layout import (
     CONTROL,
     COUNTERS,

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from importlib import metadata, util
 from pathlib import Path
 
-from gen.errors import HoldfastError
+from base.errors import HoldfastError
 
 __all__ = ["OLDEST_VERILATOR", "Tools", "find_tools", "run_yosys", "yosys_version"]
 

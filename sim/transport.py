@@ -8,7 +8,7 @@ simulated accelerator.
 
 from typing import Any, Protocol
 
-from gen.errors import HoldfastError
+from base.errors import HoldfastError
 from gen.uart_bridge import LINK_ADDRESS, LINK_BITS, Command
 
 __all__ = ["AccessRefused", "BusError", "ByteStream", "Transport", "UartTransport", "open_serial"]

@@ -26,8 +26,8 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from gen.command import run
-from gen.errors import HoldfastError
+from base.command import run
+from base.errors import HoldfastError
 from nn.networks import network_names
 from tests.sim.random_networks import random_config, run_networks
 

@@ -16,12 +16,12 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from base.command import run
+from base.errors import HoldfastError
+from base.files import make_folder, write_atomically
 from constraints.bitstream import Placed, check_fit, place, synthesize_board
 from constraints.boards import Board, board_names, find_board
 from constraints.place_flow import NotRouted
-from gen.command import run
-from gen.errors import HoldfastError
-from gen.files import make_folder, write_atomically
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 console = Console()

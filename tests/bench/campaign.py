@@ -23,13 +23,13 @@ import torch
 import typer
 from rich.console import Console
 
+from base.command import run
+from base.files import write_atomically
 from fault.engine import PATHS
 from fault.plan import FaultModel, Filters, Plan
 from fault.schedule import Schedule
 from fault.space import FaultSpace
 from fault.work import Job, Spent, Worker, golden_runs
-from gen.command import run
-from gen.files import write_atomically
 from nn.data import generated_images
 from nn.golden import Golden
 from nn.guard_settings import GUARD_OFF

@@ -21,13 +21,13 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from gen.command import run
-from gen.files import make_folder, write_atomically
+from base.command import run
+from base.files import make_folder, write_atomically
+from base.options import check_least
 from nn.calibrate import clips
 from nn.data import generated_images
 from nn.fault_models import FaultModel, SingleActivationFlip, fault_model
 from nn.networks import FloatNetwork, network
-from nn.options import check_least
 from nn.quantized import QuantizedNetwork
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)

@@ -19,8 +19,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from gen.command import run
-from gen.files import write_atomically
+from base.command import run
+from base.files import write_atomically
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 console = Console()

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from base.errors import HoldfastError
 from gen.config import AcceleratorConfig
-from gen.errors import HoldfastError
 from nn.data import generated_images
 from nn.golden import Golden
 from nn.graph import Graph

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import gen
-from gen.files import write_atomically
+from base.files import write_atomically
 
 __all__ = ["Parts"]
 

@@ -28,20 +28,20 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
+from base.command import run
+from base.errors import HoldfastError
+from base.files import write_atomically
+from base.progress import progress_bar
+from base.statistics import stratified
 from fault.compare import Pairs, combined, independent
 from fault.plan import FaultModel, Filters, Plan
-from fault.progress import progress_bar
 from fault.schedule import Schedule
 from fault.shortcuts import EXACT, STRUCTURES, Shortcuts, convolutions
 from fault.simulate import images_for
 from fault.space import FaultSpace
-from fault.statistics import stratified
 from fault.summary import FAILURES, independent_trials, summarize
 from fault.tables import percent, ratio
 from fault.work import Job, golden_runs, run_units
-from gen.command import run
-from gen.errors import HoldfastError
-from gen.files import write_atomically
 from nn.guard_settings import GUARD_OFF
 from nn.pixels import image_codes
 from nn.shipped import load_network

@@ -5,13 +5,13 @@ import json
 import pytest
 
 import constraints.__main__ as command
+from base.command import run
+from base.errors import HoldfastError
 from constraints import eda_tools
 from constraints.bitstream import Placed, check_fit, read_report
 from constraints.boards import find_board
 from constraints.synthesis import Cost
-from gen.command import run
 from gen.config import AcceleratorConfig
-from gen.errors import HoldfastError
 
 pytestmark = pytest.mark.slow
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from base.command import run
 from constraints import client
 from constraints.boards import find_board
 from constraints.gate_level import board_line, board_model
-from gen.command import run
 from gen.config import AcceleratorConfig
 from nn.program import compile_graph
 from nn.shipped import load_network

@@ -8,6 +8,8 @@ import time
 import pytest
 
 import constraints.__main__ as command
+from base.command import run
+from base.errors import HoldfastError
 from constraints import bitstream
 from constraints.bitstream import Placed, Synthesized
 from constraints.boards import find_board
@@ -21,9 +23,7 @@ from constraints.place_flow import (
     PlaceFlow,
 )
 from constraints.synthesis import Cost
-from gen.command import run
 from gen.config import AcceleratorConfig
-from gen.errors import HoldfastError
 
 
 @pytest.fixture

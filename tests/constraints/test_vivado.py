@@ -11,15 +11,15 @@ import pytest
 import torch
 
 import constraints.__main__ as command
+from base.command import run
+from base.errors import HoldfastError
 from constraints.bitstream import Synthesized
 from constraints.boards import find_board
 from constraints.synthesis import Cost
 from constraints.vivado import axi_wrapper, write_project
 from constraints.zynq import network_file, registers_file
 from constraints.zynq_driver import Holdfast, HoldfastBoardError
-from gen.command import run
 from gen.config import AcceleratorConfig
-from gen.errors import HoldfastError
 from nn.golden import Golden
 from nn.networks import Network
 from nn.pixels import image_codes

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from explore.cache import Cache
+from base.cache import Cache
 from explore.runner import measure
 
 

@@ -10,14 +10,14 @@ import pytest
 
 import explore.__main__ as command
 import fault.__main__ as campaign
+from base.cache import Cache
+from base.command import run
 from constraints.synthesis import Cost, Synthesis
 from explore import area
-from explore.cache import Cache
 from explore.exploration import plan_points
 from explore.images import test_sets as image_sets
 from explore.report import report
 from explore.study import Study
-from gen.command import run
 from gen.config import AcceleratorConfig
 from gen.verilog import emit
 from nn import data

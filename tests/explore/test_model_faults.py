@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from base.errors import HoldfastError
 from explore.model_faults import ModelFaults, _share, named_model
 from gen.config import AcceleratorConfig
-from gen.errors import HoldfastError
 from nn.networks import Network
 from nn.random_graph import random_graph
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from base.errors import HoldfastError
 from explore.recommend import Budget, recommend
-from gen.errors import HoldfastError
 
 
 def point(name, cycles, lut, low=None, high=None):

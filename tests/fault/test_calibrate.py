@@ -8,11 +8,11 @@ import pytest
 import torch
 
 import fault.__main__ as campaign
+from base.command import run
 from fault import calibrate
 from fault.against import finished
 from fault.fit import _rates
 from fault.predict import Corrupter
-from gen.command import run
 from nn.calibrated import Calibration, Placed, Templates
 from nn.exposure import KINDS
 from nn.golden import Golden

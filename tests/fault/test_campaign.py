@@ -13,18 +13,18 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from base.errors import HoldfastError
+from base.statistics import sample_size
 from fault.against import finished as ended
 from fault.follow import Upset
 from fault.plan import FaultModel, Filters, Plan, phase_bounds
 from fault.report import report
 from fault.schedule import Schedule
 from fault.space import FaultSpace
-from fault.statistics import sample_size
 from fault.store import Store, pack
 from fault.summary import compare, failure_rates, summarize
 from fault.upset import parse_upset, upset_text
 from fault.work import Job, Worker, golden_runs, run_units
-from gen.errors import HoldfastError
 from nn.guard_settings import GUARD_OFF, GUARD_ON
 from tests.fault.tiny import images, netlist, program
 

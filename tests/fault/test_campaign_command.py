@@ -7,10 +7,10 @@ import pyarrow.parquet as pq
 import pytest
 
 import fault.__main__ as campaign
+from base.command import run
 from fault import simulate
 from fault.engine import Result
 from fault.work import Worker
-from gen.command import run
 from nn import data
 from tests.fault.tiny import CONFIG, graph
 

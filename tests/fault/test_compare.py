@@ -6,8 +6,8 @@ from math import sqrt
 import numpy as np
 import pytest
 
+from base.statistics import wilson
 from fault.compare import Pairs, combined, independent
-from fault.statistics import wilson
 
 
 def pairs(both, prevented, caused, neither):

@@ -5,12 +5,12 @@ import random
 import numpy as np
 import pytest
 
+from base.errors import HoldfastError
 from fault.dormant import Dormant
 from fault.engine import PATHS, Engine
 from fault.follow import FREE, Trace, Upset
 from fault.inference import LIVE, Inference
 from fault.space import FaultSpace
-from gen.errors import HoldfastError
 from nn.golden import Golden
 from nn.guard_settings import GUARD_OFF, GUARD_ON, GUARDS, GuardSettings
 from nn.program import compile_graph

@@ -2,11 +2,11 @@
 
 import pytest
 
+from base.errors import HoldfastError
 from fault.fault import Fault
 from fault.injection import inject, layer_cycles, observe
 from fault.sample import sample
 from fault.space import FaultSpace, Site
-from gen.errors import HoldfastError
 from gen.layout import DESCRIPTOR_STRIDE
 from nn.guard_settings import GUARD_OFF, GUARD_ON
 from sim.fast import build_fast

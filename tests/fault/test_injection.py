@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from base.errors import HoldfastError
 from fault.effects import EFFECTS, LIVE, banks_after
 from fault.fault import Fault
 from fault.injection import inject, layer_cycles, observe, paired, summarize
 from fault.sample import sample
 from fault.space import FaultSpace, Site
 from fault.tensors import tensor
-from gen.errors import HoldfastError
 from gen.layout import DESCRIPTOR_STRIDE, DESCRIPTOR_WORDS, Status
 from nn.golden import Golden
 from nn.guard_settings import GUARD_OFF, GUARD_ON, GuardSettings

@@ -1,8 +1,8 @@
 import pytest
 
+from base.errors import HoldfastError
 from fault.replay import replay
 from fault.vcd import samples
-from gen.errors import HoldfastError
 from sim.build import build_cocotb
 from tests.fault.tiny import images, netlist, program
 

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
+from base.errors import HoldfastError
 from fault.engine import Engine
 from fault.inference import Inference
 from fault.plan import FaultModel, Filters, Plan
 from fault.shortcuts import STRUCTURES, Shortcuts, convolutions
 from fault.slice import SliceResidue, TileResidue
 from fault.space import FaultSpace
-from gen.errors import HoldfastError
 from nn.golden import Golden
 from nn.guard_settings import GUARD_OFF
 from tests import reference

@@ -8,9 +8,9 @@ import pytest
 import safetensors.numpy
 from typer.testing import CliRunner
 
+from base.command import run
+from base.statistics import wilson
 from fault import simulate
-from fault.statistics import wilson
-from gen.command import run
 from nn import data
 from tests.fault.tiny import CONFIG, graph, netlist
 

@@ -1,9 +1,9 @@
 import pytest
 
+from base.errors import HoldfastError
 from fault.fault import Fault
 from fault.space import STRUCTURES, FaultSpace, Site, structure_of
 from gen.config import AcceleratorConfig
-from gen.errors import HoldfastError
 from sim.accelerator import accelerator_netlist
 from tests.fault.tiny import netlist
 

@@ -2,8 +2,8 @@ import dataclasses
 
 import pytest
 
+from base.errors import HoldfastError
 from gen.config import ROUNDINGS, AcceleratorConfig
-from gen.errors import HoldfastError
 
 BOUNDS = {
     "rows": (1, 16),

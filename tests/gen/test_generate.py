@@ -2,8 +2,8 @@
 
 import pytest
 
+from base.command import run
 from gen.__main__ import app
-from gen.command import run
 from gen.config import AcceleratorConfig
 
 SMALL = "rows = 2\ncols = 1\nact_depth = 16\nweight_depth = 16\nacc_depth = 8\nguard = false\n"

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from base.errors import HoldfastError
 from gen.config import AcceleratorConfig
-from gen.errors import HoldfastError
 from nn.graph import (
     AddNode,
     AvgPoolNode,

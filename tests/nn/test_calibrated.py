@@ -7,8 +7,8 @@ import pytest
 import torch
 from scipy import stats
 
-from gen.command import run
-from gen.errors import HoldfastError
+from base.command import run
+from base.errors import HoldfastError
 from nn import train
 from nn.calibrate import clips
 from nn.calibrated import CalibratedFaults, Calibration, Templates

@@ -9,7 +9,7 @@ import threading
 import numpy as np
 import pytest
 
-from gen.errors import HoldfastError
+from base.errors import HoldfastError
 from nn import data
 from nn.data import download, find_data, generated_images, load_cifar10
 from nn.data import test_images as quick_images

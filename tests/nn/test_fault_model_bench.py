@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from gen.command import run
+from base.command import run
 from tests.bench import faultmodels
 
 

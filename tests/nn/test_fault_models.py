@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import stats
 
-from gen.errors import HoldfastError
+from base.errors import HoldfastError
 from nn.calibrate import clips
 from nn.fault_models import (
     ActivationBitFlips,

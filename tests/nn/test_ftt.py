@@ -10,8 +10,8 @@ import torch
 from scipy import stats
 from typer.testing import CliRunner
 
-from gen.command import run
-from gen.errors import HoldfastError
+from base.command import run
+from base.errors import HoldfastError
 from nn import ftt
 from nn.networks import network
 

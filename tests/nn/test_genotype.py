@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from rich.progress import Progress
 
-from gen.errors import HoldfastError
+from base.errors import HoldfastError
 from nn.calibrate import clips
 from nn.genotype import Genotype, cell_network
 from nn.golden import Golden

@@ -2,8 +2,8 @@
 
 import pytest
 
+from base.errors import HoldfastError
 from gen.config import AcceleratorConfig
-from gen.errors import HoldfastError
 from nn.guard_settings import GUARD_OFF, GUARD_ON, GUARDS, guard_name, named_guard
 
 LEARNT = AcceleratorConfig()

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from gen.errors import HoldfastError
+from base.errors import HoldfastError
 from nn.networks import (
     FloatNetwork,
     Network,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from gen.command import run
+from base.command import run
 from gen.config import AcceleratorConfig
 from nn import ptq
 from nn.calibrate import clips_on, power_of_two_clips

@@ -4,8 +4,8 @@ import torch
 from rich.progress import Progress
 from typer.testing import CliRunner
 
-from gen.command import run
-from gen.errors import HoldfastError
+from base.command import run
+from base.errors import HoldfastError
 from nn import train as command
 from nn import training
 from nn.data import ImageSet
@@ -15,7 +15,6 @@ from nn.graph import Graph
 from nn.networks import FloatNetwork, Network, network_names
 from nn.quantized import QuantizedNetwork
 from nn.training import Plan, augment, fit, image_digest, learning_rate, weight_digest
-from nn.wilson import wilson
 
 
 def tiny() -> Network:
@@ -231,12 +230,6 @@ def test_augmentation_moves_and_flips():
     rows, columns = {row for row, _ in found}, {column for _, column in found}
     assert rows == set(range(6, 15))
     assert columns == set(range(16, 25)) | set(range(7, 16))
-
-
-def test_wilson():
-    # Wikipedia, "Binomial proportion confidence interval": 0 of 10 gives 0 to 0.278
-    assert wilson(0, 10) == pytest.approx((0, 0.2775), abs=1e-3)
-    assert wilson(50, 100) == pytest.approx((0.4038, 0.5962), abs=1e-4)
 
 
 def test_accuracy_counts():

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from base.errors import HoldfastError
 from gen.accelerator import Accelerator as Design
 from gen.config import AcceleratorConfig
-from gen.errors import HoldfastError
 from gen.layout import COUNTERS, INTERFACE
 from gen.uart_bridge import UartBridge
 from nn.golden import Golden

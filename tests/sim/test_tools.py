@@ -3,7 +3,7 @@ import stat
 
 import pytest
 
-from gen.errors import HoldfastError
+from base.errors import HoldfastError
 from sim import tools
 
 

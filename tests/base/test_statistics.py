@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from fault.statistics import sample_size, stratified, wilson
+from base.statistics import sample_size, stratified, wilson
 
 
 @pytest.mark.parametrize(

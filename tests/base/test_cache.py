@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from explore.cache import Cache, file_hash
+from base.cache import Cache, file_hash
+from base.errors import HoldfastError
+from base.files import source_hash
 from explore.exploration import PointPlan, missing
 from explore.runner import measure
-from gen.errors import HoldfastError
-from gen.files import source_hash
 from tests.explore.fakes import Counted, some
 
 ROOT = Path(__file__).parents[2]

@@ -3,8 +3,8 @@
 import pytest
 import typer
 
-from gen.command import run
-from gen.errors import HoldfastError
+from base.command import run
+from base.errors import HoldfastError
 
 
 @pytest.mark.parametrize(

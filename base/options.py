@@ -2,7 +2,7 @@
 
 import math
 
-from gen.errors import HoldfastError
+from .errors import HoldfastError
 
 __all__ = ["check_choice", "check_least", "check_positive", "check_seed"]
 

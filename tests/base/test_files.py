@@ -2,11 +2,13 @@
 
 import errno
 import os
+import re
+from pathlib import Path
 
 import pytest
 
-from gen.errors import HoldfastError
-from gen.files import make_folder, make_room, write_atomically
+from base.errors import HoldfastError
+from base.files import make_folder, make_room, read_json, write_atomically
 
 
 def test_written_whole(tmp_path):
@@ -56,3 +58,34 @@ def test_a_folder_is_tried(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.TemporaryFile", read_only)
     with pytest.raises(HoldfastError, match=r"cannot write in folder .*: Read-only file system\."):
         make_folder(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"[" * 100_000, "nested too deep"),
+        (b'{"a": ' + b"1" * 5000 + b"}", "Exceeds the limit"),
+        (b"[]", "must be a JSON object, not list"),
+        (b"null", "must be a JSON object, not NoneType"),
+        (b'{"a": NaN}', "NaN is no number"),
+        (b"\xff\xfe", "is not UTF-8"),
+        (b"", "is not valid JSON"),
+        (b"{" + b" " * 100 + b"}", "has 102 bytes, at most 100 are read"),
+    ],
+)
+def test_json_that_is_none(tmp_path, content, why):
+    path = tmp_path / "x.json"
+    path.write_bytes(content)
+    with pytest.raises(HoldfastError, match=re.escape(why)) as caught:
+        read_json(path, "manifest", 100 if b"  " in content else 1 << 20)
+    assert "manifest" in str(caught.value) and len(str(caught.value)) < 500
+
+
+def test_files_that_are_none(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for name, why in (("", "Is a directory"), ("pipe", "no regular file"), ("x", "No such file")):
+        with pytest.raises(HoldfastError, match=why):
+            read_json(tmp_path / name, "summary")
+    for path in (Path("/dev/zero"), Path("a\0b"), tmp_path / ("x" * 5000)):
+        with pytest.raises(HoldfastError, match="cannot read summary"):
+            read_json(path, "summary")

@@ -15,8 +15,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
-from gen.errors import HoldfastError
-from gen.files import write_atomically
+from .errors import HoldfastError
+from .files import write_atomically
 
 __all__ = ["Cache", "Measurement", "digest", "file_hash"]
 

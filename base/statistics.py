@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from math import sqrt
 from statistics import NormalDist
 
-from nn.wilson import wilson as wilson_interval
-
 __all__ = ["Estimate", "quantile", "sample_size", "stratified", "weighted", "wilson"]
 
 
@@ -20,8 +18,21 @@ class Estimate:
 
 
 def wilson(hits: int, trials: int, confidence: float = 0.95) -> Estimate:
-    """Share and Wilson score interval; 0 in [0, 1] without trials."""
-    return Estimate(hits / trials if trials else 0.0, *wilson_interval(hits, trials, confidence))
+    """Share and Wilson score interval; 0 in [0, 1] without trials.
+
+    Source: E. B. Wilson, "Probable inference, the law of succession, and statistical inference",
+    1927.
+    """
+    if trials == 0:
+        return Estimate(0.0, 0.0, 1.0)
+    z = quantile(confidence)
+    share = hits / trials
+    weight = 1 + z * z / trials
+    centre = (share + z * z / (2 * trials)) / weight
+    margin = z / weight * sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
+    # Exact where rounding would leave a trace of a limit.
+    low = 0.0 if hits == 0 else centre - margin
+    return Estimate(share, low, 1.0 if hits == trials else centre + margin)
 
 
 def stratified(

@@ -1,0 +1,177 @@
+"""Reading what users give, writing what a command leaves behind, and telling its sources."""
+
+import hashlib
+import json
+import os
+import stat
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from .errors import HoldfastError
+from .text import printable
+
+__all__ = [
+    "make_folder",
+    "make_room",
+    "parse_json",
+    "read_bytes",
+    "read_json",
+    "read_text",
+    "source_hash",
+    "write_atomically",
+    "write_json",
+]
+
+_LARGEST = 1 << 28
+
+_ROOT = Path(__file__).resolve().parents[1]
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder that a command will write to, before its work begins.
+
+    Raises
+    ------
+    HoldfastError
+        It cannot be made, or nothing can be written in it.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise HoldfastError(f"cannot make folder {path}: {error.strerror}.") from None
+    try:
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise HoldfastError(f"cannot write in folder {path}: {error.strerror}.") from None
+
+
+def make_room(path: Path) -> None:
+    """Make the folder of a file that a command will write, before its work begins.
+
+    Raises
+    ------
+    HoldfastError
+        As of :func:`make_folder`, or a folder has the file's name.
+    """
+    if path.is_dir():
+        raise HoldfastError(f"cannot write {path}: it is a folder.")
+    make_folder(path.parent)
+
+
+def read_bytes(path: Path, what: str, largest: int = _LARGEST) -> bytes:
+    """Return the content of a regular file.
+
+    Parameters
+    ----------
+    what : str
+        What the file is, for messages, such as "configuration".
+    largest : int
+        Bytes that such a file may have.
+
+    Raises
+    ------
+    HoldfastError
+        There is no such file, it is a folder or a device, too large, or cannot be read.
+    """
+    try:
+        with open(path, "rb", opener=_without_waiting) as stream:
+            found = os.fstat(stream.fileno())
+            if not stat.S_ISREG(found.st_mode):
+                raise HoldfastError(f"cannot read {what} {printable(path)}: no regular file.")
+            if found.st_size > largest:
+                raise HoldfastError(
+                    f"cannot read {what} {printable(path)}: it has {found.st_size:,} bytes, "
+                    f"at most {largest:,} are read."
+                )
+            return stream.read()
+    except (OSError, ValueError) as error:
+        # ValueError: a NUL in the path.
+        reason = getattr(error, "strerror", None) or str(error)
+        raise HoldfastError(f"cannot read {what} {printable(path, 300)}: {reason}.") from None
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    # A pipe without a writer would block for ever.
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def read_text(path: Path, what: str, largest: int = _LARGEST) -> str:
+    """Return the content of a UTF-8 file, whatever the locale; raises as :func:`read_bytes`."""
+    try:
+        return read_bytes(path, what, largest).decode()
+    except UnicodeDecodeError as error:
+        raise HoldfastError(f"{what} {printable(path)} is not UTF-8 text: {error}.") from None
+
+
+def read_json(path: Path, what: str, largest: int = _LARGEST) -> dict[str, Any]:
+    """Return the object in a JSON file.
+
+    Raises
+    ------
+    HoldfastError
+        As of :func:`read_text`, or the file is no JSON object.
+    """
+    return parse_json(read_text(path, what, largest), f"{what} {printable(path)}")
+
+
+def parse_json(text: str | bytes, what: str) -> dict[str, Any]:
+    """Return the object that a JSON text holds; NaN and infinity are no JSON.
+
+    Raises
+    ------
+    HoldfastError
+        It is no JSON, nested too deep, has a number that is too long, or is no object.
+    """
+    try:
+        value = json.loads(text, parse_constant=_refused)
+    except (ValueError, RecursionError) as error:
+        reason = "it is nested too deep" if isinstance(error, RecursionError) else error
+        raise HoldfastError(f"{what} is not valid JSON: {printable(reason, 200)}.") from None
+    if not isinstance(value, dict):
+        raise HoldfastError(f"{what} must be a JSON object, not {type(value).__name__}.")
+    return value
+
+
+def _refused(name: str) -> None:
+    raise ValueError(f"{name} is no number in JSON")
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON as :func:`write_atomically` does."""
+    write_atomically(path, json.dumps(content, indent=1, allow_nan=False).encode())
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Writes a file through a temporary one beside it: there is never half a file.
+
+    Raises
+    ------
+    HoldfastError
+        There is no room, or the folder cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(content)
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+    except OSError as error:
+        raise HoldfastError(f"cannot write {path}: {error.strerror}.") from error
+
+
+@cache
+def source_hash(patterns: tuple[str, ...]) -> str:
+    """Hash of the project's sources that match, such as ``nn/golden.py`` or ``gen/*.py``."""
+    found = hashlib.sha256()
+    for pattern in patterns:
+        for path in sorted(_ROOT.glob(pattern)):
+            found.update(path.read_bytes())
+    return found.hexdigest()
