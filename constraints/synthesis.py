@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from base.errors import HoldfastError
+from base.text import shown
 
 from .yosys_flow import YosysFlow
 
@@ -186,9 +187,11 @@ def synthesize(
     """
     known = FAMILIES.get(family)
     if known is None:
-        raise HoldfastError(f"unknown FPGA family {family!r}; known are {', '.join(FAMILIES)}.")
+        raise HoldfastError(
+            f"unknown FPGA family {shown(family)}; known are {', '.join(FAMILIES)}."
+        )
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "design.v").write_text(verilog)
+    (folder / "design.v").write_text(verilog, encoding="utf-8")
     cells = _modules(folder, f"{known.flat} -top {top}")[top]
     total = count(cells, known)
     if not hierarchy:
@@ -224,7 +227,7 @@ def _modules(folder: Path, commands: str) -> dict[str, Counter[str]]:
     lines.append(f"tee -q -o {statistics.name} stat -json")
     script = "".join(f"{line}\n" for line in lines)
     YosysFlow.run_script(folder, "design.v", script, [statistics.name])
-    modules: dict[str, Any] = json.loads(statistics.read_text())["modules"]
+    modules: dict[str, Any] = json.loads(statistics.read_text(encoding="utf-8"))["modules"]
     return {
         name.removeprefix("\\"): Counter(found["num_cells_by_type"])
         for name, found in modules.items()

@@ -8,15 +8,18 @@ from typing import Annotated, Any
 
 import typer
 from rich.box import SIMPLE
-from rich.console import Console
 from rich.table import Table
 
+from base import options
 from base.cache import Cache, Measurement
-from base.command import run
+from base.command import repeated, run
+from base.console import console, marked
 from base.errors import HoldfastError
-from base.files import make_folder, write_atomically
+from base.files import cache_folder, make_folder, read_json, write_atomically
 from base.progress import progress_bar
-from fault import options
+from base.text import printable
+from fault.plan import MOST_FAULTS
+from fault.simulate import MOST_IMAGES
 from gen.config import AcceleratorConfig
 from nn.guard_settings import GUARDS
 from sim.tools import find_tools
@@ -30,7 +33,6 @@ from .study import Study
 __all__ = ["app"]
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-console = Console()
 
 _FOLDER = Path("build", "explore")
 _FORMAT = 1
@@ -45,47 +47,51 @@ _NEAR = 5
 )
 def explore(
     context: typer.Context,
-    study: Annotated[Path | None, typer.Option(help="Study, TOML; options change it.")] = None,
+    study: Annotated[Path | None, options.path("Study, TOML; options change it.")] = None,
     networks: Annotated[
-        str, typer.Option(help="Shipped networks or .safetensors paths, comma-separated.")
+        str, options.text("Shipped networks or .safetensors paths, comma-separated.", paths=True)
     ] = "",
-    arrays: Annotated[str, typer.Option(help="Rows x columns, such as 4x4,16x8.")] = "",
-    guards: Annotated[str, typer.Option(help=f"Of {', '.join(GUARDS)}.")] = "",
-    targets: Annotated[str, typer.Option(help="Of ecp5, xc7, xcup, ice40, gowin.")] = "",
+    arrays: Annotated[str, options.text("Rows x columns, such as 4x4,16x8.")] = "",
+    guards: Annotated[str, options.text(f"Of {', '.join(GUARDS)}.")] = "",
+    targets: Annotated[str, options.text("Of ecp5, xc7, xcup, ice40, gowin.")] = "",
     faults: Annotated[
-        int | None, typer.Option(help="Upsets per network and array; 0: none.")
+        int | None, options.whole(0, MOST_FAULTS, "Upsets per network and array; 0: none.")
     ] = None,
-    minimum: Annotated[int | None, typer.Option(help="Least upsets of a structure.")] = None,
-    structures: Annotated[str, typer.Option(help="Structures to hit; all if empty.")] = "",
-    images: Annotated[int | None, typer.Option(help="Images under every upset.")] = None,
+    minimum: Annotated[
+        int | None, options.whole(0, MOST_FAULTS, "Least upsets of a structure.")
+    ] = None,
+    structures: Annotated[str, options.text("Structures to hit; all if empty.")] = "",
+    images: Annotated[
+        int | None, options.whole(1, MOST_IMAGES, "Images under every upset.")
+    ] = None,
     models: Annotated[
-        str, typer.Option(help="Fault models at network level: single-flip, mibb@1e-5, ...")
+        str, options.text("Fault models at network level: single-flip, mibb@1e-5, ...")
     ] = "",
-    model_images: Annotated[int | None, typer.Option(help="Images for those.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of images and faults.")] = None,
-    audit: Annotated[
-        str, typer.Option(help="Share of the upsets that plain RTL computes again.")
-    ] = "",
-    data: Annotated[
-        Path | None, typer.Option(help="CIFAR-10 data; without any, images are generated.")
+    model_images: Annotated[int | None, options.whole(1, MOST_IMAGES, "Images for those.")] = None,
+    seed: Annotated[
+        int | None, options.whole(0, options.LAST_SEED, "Seed of images and faults.")
     ] = None,
-    jobs: Annotated[int, typer.Option(help="Processes.")] = 2,
-    output: Annotated[Path, typer.Option(help="Folder of summary.json and report.html.")] = _FOLDER,
-    cache: Annotated[Path, typer.Option(help="Folder of finished measurements.")] = _FOLDER
-    / "cache",
+    audit: Annotated[str, options.text("Share of the upsets that plain RTL computes again.")] = "",
+    data: Annotated[
+        Path | None, options.path("CIFAR-10 data; without any, images are generated.")
+    ] = None,
+    jobs: Annotated[int, options.whole(1, 256, "Processes.")] = 2,
+    output: Annotated[Path, options.path("Folder of summary.json and report.html.")] = _FOLDER,
+    cache: Annotated[
+        Path | None,
+        options.path("Folder of finished measurements; default: build/explore/cache."),
+    ] = None,
 ) -> int:
     """Weigh networks, arrays and the range guard: accuracy, failures, area and latency."""
     if context.invoked_subcommand:
         return 0
-    if jobs < 1:
-        raise HoldfastError(f"--jobs must be at least 1, not {jobs}.")
     chosen = (Study() if study is None else Study.from_toml(study)).changed(
-        networks=options.names(networks) or None,
-        arrays=options.names(arrays) or None,
-        guards=options.names(guards) or None,
-        targets=options.names(targets) or None,
-        structures=options.names(structures) or None,
-        models=options.names(models) or None,
+        networks=options.words(networks) or None,
+        arrays=options.words(arrays) or None,
+        guards=options.words(guards) or None,
+        targets=options.words(targets) or None,
+        structures=options.words(structures) or None,
+        models=options.words(models) or None,
         faults=faults,
         minimum=minimum,
         images=images,
@@ -97,18 +103,18 @@ def explore(
     chosen.points()
     if chosen.faults:
         find_tools()
-    for folder in (output, cache):
+    store = Cache(cache or cache_folder("explore/cache"))
+    for folder in (output, store.folder):
         make_folder(folder)
-    store = Cache(cache)
     with console.status("Compiling every network for every array"):
         plans = plan_points(chosen, data, output, store)
         wanted = missing(plans, store)
     _announce(plans, wanted, store)
     _measure(wanted, store, jobs)
-    summary = summarize(chosen, plans, Cache(cache), Path("build", "bitstream"))
+    summary = summarize(chosen, plans, Cache(store.folder), Path("build", "bitstream"))
     summary = {
         "format": _FORMAT,
-        "command": " ".join(["nox -s explore --", *sys.argv[1:]]),
+        "command": repeated("explore"),
         "seconds": round(time.monotonic() - began, 1),
         **summary,
     }
@@ -116,23 +122,23 @@ def explore(
     write_atomically(output / "report.html", report(summary).encode())
     console.print(_table(summary))
     console.print(
-        f"{output / 'summary.json'} and {output / 'report.html'} written, {summary['seconds']} s.",
-        soft_wrap=True,
+        f"{output / 'summary.json'} and {output / 'report.html'} written, {summary['seconds']} s."
     )
     return _audit(summary)
 
 
 @app.command("recommend")
 def recommend_point(
-    max_lut: Annotated[int | None, typer.Option(help="Most look-up tables.")] = None,
+    max_lut: Annotated[int | None, options.whole(1, 10**9, "Most look-up tables.")] = None,
     min_accuracy: Annotated[
-        float | None, typer.Option(help="Least accuracy in %, lower end of its interval.")
+        float | None,
+        options.number(0, 100, "Least accuracy in %, lower end of its interval."),
     ] = None,
     max_sdc: Annotated[
-        str, typer.Option(help="Most SDC-1, such as 0.5%, upper end of its interval.")
+        str, options.text("Most SDC-1, such as 0.5%, upper end of its interval.")
     ] = "",
-    target: Annotated[str, typer.Option(help="FPGA family; by default the study's first.")] = "",
-    output: Annotated[Path, typer.Option(help="Folder of the exploration.")] = _FOLDER,
+    target: Annotated[str, options.text("FPGA family; by default the study's first.")] = "",
+    output: Annotated[Path, options.path("Folder of the exploration.")] = _FOLDER,
 ) -> int:
     """Name the fastest explored configuration within a budget, and write it as TOML."""
     if max_lut is None and min_accuracy is None and not max_sdc:
@@ -152,10 +158,12 @@ def recommend_point(
     path = output / "recommended.toml"
     write_atomically(path, _toml(best).encode())
     console.print(
-        f"[bold]{best.point['name']}[/]: least latency, then least look-up tables, of "
-        f"{fitting} among {len(candidates)} points that keep the budget: {_figures(best)}.\n"
-        f"{path} written: nox -s sim -- --network {best.point['file']} --config {path}",
-        soft_wrap=True,
+        marked(
+            (best.point["name"], "bold"),
+            f": least latency, then least look-up tables, of {fitting} among {len(candidates)} "
+            f"points that keep the budget: {_figures(best)}.\n{path} written: "
+            f"nox -s sim -- --network {best.point['file']} --config {path}",
+        )
     )
     return 0
 
@@ -170,14 +178,14 @@ def _announce(plans: list[PointPlan], wanted: list[Measurement], store: Cache) -
             f"{len(set(store.outdated))} known ones are from other sources or tools: measured anew."
         )
     for path in dict.fromkeys(store.damaged):
-        console.print(f"{path} is damaged: measured anew.", soft_wrap=True)
+        console.print(f"{path} is damaged: measured anew.")
 
 
 def _measure(wanted: list[Measurement], store: Cache, jobs: int) -> None:
     if not wanted:
         return
     began = time.monotonic()
-    with progress_bar(console) as progress:
+    with progress_bar() as progress:
         task = progress.add_task("Measuring", total=len(wanted), rate="")
         count = 0
 
@@ -237,22 +245,37 @@ def _audit(summary: dict[str, Any]) -> int:
         for fault in point["campaign"]["all"]["audit"]["faults"]
     ]
     for text in wrong:
-        console.print(f"[bold red]{text}: plain RTL disagrees.[/]")
+        console.print(marked((f"{text}: plain RTL disagrees.", "bold red")))
     return 1 if wrong else 0
 
 
 def _candidates(path: Path, budget: Budget) -> list[Candidate]:
     """The explored points against a budget."""
+    if not path.is_file():
+        raise HoldfastError(f"there is no {printable(path)}; `nox -s explore` writes it.")
+    summary = read_json(path, "exploration")
     try:
-        summary = json.loads(path.read_text())
         if summary["format"] != _FORMAT:
-            raise HoldfastError(f"{path} is of another version; `nox -s explore` writes it anew.")
+            raise HoldfastError(
+                f"{printable(path)} is of another version; `nox -s explore` writes it anew."
+            )
+        for point in summary["points"]:
+            _check_point(point)
         best, *others = recommend(summary["points"], budget)
         return [best, *others]
-    except OSError:
-        raise HoldfastError(f"there is no {path}; `nox -s explore` writes it.") from None
-    except (ValueError, LookupError, TypeError):
-        raise HoldfastError(f"{path} is damaged; `nox -s explore` writes it anew.") from None
+    except (ValueError, LookupError, TypeError, AttributeError):
+        raise HoldfastError(
+            f"{printable(path)} is damaged; `nox -s explore` writes it anew."
+        ) from None
+
+
+def _check_point(point: dict[str, Any]) -> None:
+    """TypeError, KeyError or HoldfastError if a point lacks what is told of it."""
+    AcceleratorConfig(**point["config"])
+    for names, kind in ((("name", "file", "guard"), str), (("cycles",), int)):
+        for name in names:
+            if not isinstance(point[name], kind):
+                raise TypeError(name)
 
 
 def _fallen(candidates: list[Candidate]) -> Table:
@@ -297,8 +320,8 @@ def _toml(candidate: Candidate) -> str:
     point = candidate.point
     config = AcceleratorConfig(**point["config"])
     return (
-        f"# {point['name']}: {_figures(candidate)}.\n"
-        f"# Network {point['file']}, guard {point['guard']}.\n{config.to_toml()}"
+        f"# {printable(point['name'])}: {_figures(candidate)}.\n"
+        f"# Network {printable(point['file'])}, guard {point['guard']}.\n{config.to_toml()}"
     )
 
 

@@ -57,7 +57,7 @@ def placed_clocks(folder: Path, config: AcceleratorConfig) -> dict[str, float]:
     clocks = {}
     for path in sorted(folder.glob("*/summary.json")):
         try:
-            summary = json.loads(path.read_text())
+            summary = json.loads(path.read_text(encoding="utf-8"))
             if summary["config"] == asdict(config) and summary["fmax_mhz"]:
                 clocks[summary["board"]] = float(summary["fmax_mhz"])
         except (OSError, ValueError, KeyError, TypeError):

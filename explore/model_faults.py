@@ -16,6 +16,7 @@ from base.cache import file_hash
 from base.errors import HoldfastError
 from base.files import source_hash
 from base.statistics import wilson
+from base.text import shown
 from fault.compare import Pairs
 from fault.summary import independent_trials
 from gen.config import AcceleratorConfig
@@ -65,13 +66,13 @@ def named_model(text: str, seed: int, config: AcceleratorConfig | None = None) -
     if name not in fault_model_names() or not rate:
         known = [*_SINGLE, *(f"{name}@RATE" for name in fault_model_names())]
         raise HoldfastError(
-            f"unknown fault model {text!r}; known are {', '.join(known)} "
+            f"unknown fault model {shown(text)}; known are {', '.join(known)} "
             f"({STUCK_PES} of the array explored)."
         )
     try:
         value = float(rate)
     except ValueError:
-        raise HoldfastError(f"the rate of {name} must be a number, not {rate!r}.") from None
+        raise HoldfastError(f"the rate of {name} must be a number, not {shown(rate)}.") from None
     if config is not None and name == STUCK_PES:
         name += f":{config.rows}x{config.cols}"
     return fault_model(name, value, seed)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from base.errors import HoldfastError
+from base.text import shown
 
 __all__ = ["Budget", "Candidate", "recommend"]
 
@@ -86,7 +87,9 @@ def _candidate(point: Mapping[str, Any], budget: Budget) -> Candidate:
     area = point["area"]
     target = budget.target or next(iter(area))
     if target not in area:
-        raise HoldfastError(f"target {target!r} was not explored; explored were {', '.join(area)}.")
+        raise HoldfastError(
+            f"target {shown(target)} was not explored; explored were {', '.join(area)}."
+        )
     lut = area[target]["lut"]
     sets = (point["accuracy"] or {}).get("sets")
     accuracy = sets[0]["low"] if sets else None

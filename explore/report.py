@@ -47,7 +47,7 @@ def report(summary: Mapping[str, Any]) -> str:
     data = {"points": shown, "plots": _PLOTS, "names": _NAMES}
     # A closing tag inside the data would end the script.
     text = json.dumps(data).replace("</", "<\\/")
-    script = Path(__file__).with_name("report.js").read_text()
+    script = Path(__file__).with_name("report.js").read_text(encoding="utf-8")
     target = study["targets"][0]
     faults = f"{study['faults']:,} upsets" if study["faults"] else "no upsets"
     front = ", ".join(_NAMES[name].partition(",")[0] for name in summary["front_of"])

@@ -1,15 +1,18 @@
 """What an exploration weighs: a grid of networks, arrays and guard settings, from TOML."""
 
 import re
-import tomllib
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from base import options
 from base.errors import HoldfastError
+from base.files import check_path, read_toml
+from base.text import printable, shown
 from constraints.synthesis import FAMILIES
-from fault.simulate import configuration
+from fault.plan import MOST_FAULTS
+from fault.simulate import MOST_IMAGES, configuration
 from fault.space import STRUCTURES
 from gen.config import AcceleratorConfig
 from nn.guard_settings import GUARDS
@@ -19,7 +22,7 @@ from .networks import file_of, load
 
 __all__ = ["Point", "Study", "with_guard"]
 
-_ARRAY = re.compile(r"(\d+)x(\d+)")
+_ARRAY = re.compile(r"(\d{1,3})x(\d{1,3})", re.ASCII)
 _OWN = ("rows", "cols", "act_bits", "weight_bits", "multiplier_bits", "rounding", "guard",
         "learnt_bounds")  # fmt: skip
 """Fields of a configuration that the grid and the network decide."""
@@ -105,18 +108,15 @@ class Study:
     accelerator: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name, least in (("faults", 0), ("minimum", 0), ("images", 1), ("model_images", 1),
-                            ("seed", 0)):  # fmt: skip
-            value = getattr(self, name)
-            if value < least:
-                raise HoldfastError(f"{name} must be at least {least}, not {value}.")
-        if not 0 <= self.audit <= 1:
-            raise HoldfastError(f"audit must be from 0 to 1, not {self.audit}.")
+        options.check_range(0, MOST_FAULTS, faults=self.faults, minimum=self.minimum)
+        options.check_range(1, MOST_IMAGES, images=self.images, model_images=self.model_images)
+        options.check_range(0, options.LAST_SEED, seed=self.seed)
+        options.check_range(0, 1, audit=self.audit)
         for name, known in (("guards", GUARDS), ("targets", FAMILIES), ("structures", STRUCTURES)):
             for value in getattr(self, name):
                 if value not in known:
                     raise HoldfastError(
-                        f"{name} has an unknown {value!r}; known are {', '.join(known)}."
+                        f"{name} has an unknown {shown(value)}; known are {', '.join(known)}."
                     )
         for name in ("networks", "arrays", "guards", "targets", "models", "structures"):
             values = getattr(self, name)
@@ -124,7 +124,9 @@ class Study:
                 raise HoldfastError(f"{name} must not be empty.")
             for value in values:
                 if values.count(value) > 1:
-                    raise HoldfastError(f"{name} has {value!r} twice.")
+                    raise HoldfastError(f"{name} has {shown(value)} twice.")
+        for text in self.networks:
+            check_path("a network", Path(text))
         for text in self.arrays:
             _size(text)
         for text in self.models:
@@ -135,7 +137,7 @@ class Study:
                     f"accelerator.{name} is decided by the network, the array and the guard."
                 )
             if name not in {f.name for f in fields(AcceleratorConfig)}:
-                raise HoldfastError(f"accelerator has an unknown key {name!r}.")
+                raise HoldfastError(f"accelerator has an unknown key {shown(name)}.")
 
     @classmethod
     def from_toml(cls, path: Path) -> "Study":
@@ -146,17 +148,13 @@ class Study:
         HoldfastError
             The file is missing, is not TOML, or holds an unknown key or a bad value.
         """
-        try:
-            values = tomllib.loads(path.read_text())
-        except OSError as error:
-            raise HoldfastError(f"cannot read study {path}: {error.strerror}.") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise HoldfastError(f"study {path} is not valid TOML: {error}.") from None
+        values = read_toml(path, "study")
         known = {f.name: f for f in fields(cls)}
         for key, value in values.items():
             if key not in known:
                 raise HoldfastError(
-                    f"study {path} has an unknown key {key!r}; known are {', '.join(known)}."
+                    f"study {printable(path)} has an unknown key {shown(key)}; "
+                    f"known are {', '.join(known)}."
                 )
             values[key] = _typed(path, key, value)
         if "networks" in values:
@@ -206,7 +204,7 @@ def with_guard(config: AcceleratorConfig, settings: Collection[str]) -> Accelera
 def _size(text: str) -> tuple[int, int]:
     found = _ARRAY.fullmatch(text)
     if found is None:
-        raise HoldfastError(f"an array is ROWSxCOLS, such as 8x8, not {text!r}.")
+        raise HoldfastError(f"an array is ROWSxCOLS, such as 8x8, not {shown(text)}.")
     rows, cols = int(found[1]), int(found[2])
     AcceleratorConfig(rows=rows, cols=cols)
     return rows, cols
@@ -226,7 +224,7 @@ def _typed(path: Path, key: str, value: Any) -> Any:
         good = isinstance(value, kinds) and not isinstance(value, bool)
         wanted = "a number" if isinstance(default, float) else "an integer"
     if not good:
-        raise HoldfastError(f"study {path}: {key} must be {wanted}, not {value!r}.")
+        raise HoldfastError(f"study {printable(path)}: {key} must be {wanted}, not {shown(value)}.")
     return value
 
 

@@ -11,12 +11,15 @@ from typing import Annotated, Any
 import numpy as np
 import pyarrow as pa
 import typer
-from rich.console import Console
+from rich.text import Text
 
-from base.command import run
+from base import options
+from base.command import repeated, run
+from base.console import console, marked
 from base.errors import HoldfastError
-from base.files import write_atomically
+from base.files import write_atomically, write_json
 from base.progress import progress_bar
+from base.text import shown
 from nn.guard_settings import GUARD_OFF, GUARDS, named_guard
 from nn.pixels import image_codes
 from nn.program import compile_graph
@@ -24,15 +27,16 @@ from nn.shipped import load_network
 from sim.accelerator import accelerator_netlist
 from sim.tools import find_tools
 
-from . import options
 from .against import finished, images_hash, program_hash
 from .inference import check_injectable
-from .plan import FaultModel, Filters, Plan
+from .options import element
+from .options import rates as raw_rates
+from .plan import MOST_FAULTS, FaultModel, Filters, Plan
 from .replay_upset import replay_upset
 from .report import report
 from .schedule import Schedule
 from .shortcuts import Shortcuts
-from .simulate import configuration, images_for
+from .simulate import MOST_IMAGES, configuration, images_for
 from .space import FaultSpace
 from .store import Store
 from .summary import compare, failure_rates, summarize
@@ -40,9 +44,9 @@ from .tables import effects_table, independent_table, pairs_table, percent
 from .work import Job, Spent, golden_runs, run_units
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-console = Console()
 
 _FORMAT = 1
+_MOST_UNITS = 1_000_000
 
 
 @app.command(
@@ -53,76 +57,76 @@ _FORMAT = 1
 )
 def campaign(
     network: Annotated[
-        str, typer.Option(help="Shipped network, or path of a .safetensors model.")
+        str, options.text("Shipped network, or path of a .safetensors model.", paths=True)
     ] = "resnet8",
-    config: Annotated[Path | None, typer.Option(help="Accelerator configuration, TOML.")] = None,
-    rows: Annotated[int | None, typer.Option(help="Array rows, 1 to 16 (default 8).")] = None,
-    cols: Annotated[int | None, typer.Option(help="Array columns, 1 to 16 (default 8).")] = None,
-    images: Annotated[int, typer.Option(help="Images that every fault is injected into.")] = 1,
+    config: Annotated[Path | None, options.path("Accelerator configuration, TOML.")] = None,
+    rows: Annotated[int | None, options.whole(1, 16, "Array rows (default 8).")] = None,
+    cols: Annotated[int | None, options.whole(1, 16, "Array columns (default 8).")] = None,
+    images: Annotated[
+        int, options.whole(1, MOST_IMAGES, "Images that every fault is injected into.")
+    ] = 1,
     data: Annotated[
-        Path | None, typer.Option(help="CIFAR-10 data; without any, images are generated.")
+        Path | None, options.path("CIFAR-10 data; without any, images are generated.")
     ] = None,
-    guard: Annotated[str, typer.Option(help=f"Range guard: {', '.join(GUARDS)}.")] = "off",
-    faults: Annotated[int, typer.Option(help="Faults to draw.")] = 20_000,
+    guard: Annotated[str, options.text(f"Range guard: {', '.join(GUARDS)}.")] = "off",
+    faults: Annotated[int, options.whole(1, MOST_FAULTS, "Faults to draw.")] = 20_000,
     margin: Annotated[
-        str, typer.Option(help="Error margin that decides the number of faults, such as 0.5%.")
+        str, options.text("Error margin that decides the number of faults, such as 0.5%.")
     ] = "",
-    confidence: Annotated[str, typer.Option(help="Of all intervals.")] = "95%",
+    confidence: Annotated[str, options.text("Of all intervals.")] = "95%",
     stop_at: Annotated[
-        str, typer.Option(help="Stop early once SDC-1's weighted interval is this +- or less.")
+        str, options.text("Stop early once SDC-1's weighted interval is this +- or less.")
     ] = "",
-    minimum: Annotated[int, typer.Option(help="Least faults of a structure.")] = 200,
-    structures: Annotated[str, typer.Option(help="Comma-separated; all if empty.")] = "",
+    minimum: Annotated[
+        int, options.whole(0, MOST_FAULTS, "Least faults of a structure; all, if it has no more.")
+    ] = 200,
+    structures: Annotated[str, options.text("Comma-separated; all if empty.")] = "",
     pattern: Annotated[
-        str, typer.Option(help="Regular expression in the name of a register or memory.")
+        str, options.text("Regular expression in the name of a register or memory.")
     ] = "",
-    pes: Annotated[str, typer.Option(help="Processing elements, such as 0.0,3.4.")] = "",
-    layers: Annotated[str, typer.Option(help="Comma-separated; all if empty.")] = "",
-    phases: Annotated[str, typer.Option(help="fetch, stream, drain; all if empty.")] = "",
-    bits: Annotated[int, typer.Option(help="Adjacent bits that are upset together, 1 to 4.")] = 1,
-    stuck: Annotated[int | None, typer.Option(help="Stuck at 0 or 1 instead of an upset.")] = None,
-    duration: Annotated[int, typer.Option(help="Cycles of a stuck bit; 0: to the end.")] = 0,
+    pes: Annotated[str, options.text("Processing elements, such as 0.0,3.4.")] = "",
+    layers: Annotated[str, options.text("Comma-separated; all if empty.")] = "",
+    phases: Annotated[str, options.text("fetch, stream, drain; all if empty.")] = "",
+    bits: Annotated[int, options.whole(1, 4, "Adjacent bits that are upset together.")] = 1,
+    stuck: Annotated[
+        int | None, options.whole(0, 1, "Stuck at this value instead of an upset.")
+    ] = None,
+    duration: Annotated[int, options.whole(0, 10**9, "Cycles of a stuck bit; 0: to the end.")] = 0,
     cycles: Annotated[
-        str, typer.Option(help="all, or the shortcut first-mac: only tiles' first products.")
+        str, options.text("all, or the shortcut first-mac: only tiles' first products.")
     ] = "all",
     requantize: Annotated[
-        str, typer.Option(help="sum, or a shortcut: slice or tile of the reduction alone.")
+        str, options.text("sum, or a shortcut: slice or tile of the reduction alone.")
     ] = "sum",
     patterns: Annotated[
         bool, typer.Option("--patterns", help="Store what was wrong in the layer that was struck.")
     ] = False,
-    seed: Annotated[int, typer.Option(help="Seed of images and faults.")] = 1,
+    seed: Annotated[int, options.whole(0, options.LAST_SEED, "Seed of images and faults.")] = 1,
     audit: Annotated[
-        str, typer.Option(help="Share of the faults that plain RTL computes again.")
+        str, options.text("Share of the faults that plain RTL computes again.")
     ] = "0.1%",
     comparison: Annotated[
-        str, typer.Option("--compare", help="Guard settings to compare on the same faults.")
+        str, options.text("Guard settings to compare on the same faults.", "--compare")
     ] = "",
     against: Annotated[
-        str, typer.Option(help="Finished campaigns to compare with: comma-separated folders.")
+        str,
+        options.text("Finished campaigns to compare with: comma-separated folders.", paths=True),
     ] = "",
-    fit: Annotated[
-        str, typer.Option(help="Raw rates, FIT per 2**20 bits: flip-flop=A,memory=B.")
-    ] = "",
-    processes: Annotated[int, typer.Option(help="Local processes.")] = 2,
-    scheduler: Annotated[str, typer.Option(help="Address of a Dask scheduler to use.")] = "",
-    unit: Annotated[int, typer.Option(help="Faults of a work unit.")] = 1000,
-    store: Annotated[Path | None, typer.Option(help="Folder of the campaign.")] = None,
-    replay: Annotated[str, typer.Option(help="Repeat one fault by its id.")] = "",
+    fit: Annotated[str, options.text("Raw rates, FIT per 2**20 bits: flip-flop=A,memory=B.")] = "",
+    processes: Annotated[int, options.whole(1, 256, "Local processes.")] = 2,
+    scheduler: Annotated[str, options.text("Address of a Dask scheduler to use.")] = "",
+    unit: Annotated[int, options.whole(1, 100_000, "Faults of a work unit.")] = 1000,
+    store: Annotated[Path | None, options.path("Folder of the campaign.")] = None,
+    replay: Annotated[str, options.text("Repeat one fault by its id.")] = "",
 ) -> int:
     """Inject faults into whole inferences and estimate failure rates, exactly as RTL would."""
     level = options.share("--confidence", confidence)
-    for name, value in (("--images", images), ("--processes", processes), ("--unit", unit)):
-        if value < 1:
-            raise HoldfastError(f"{name} must be at least 1, not {value}.")
-    if seed < 0:
-        raise HoldfastError(f"--seed must be 0 or more, not {seed}.")
-    if minimum < 0:
-        raise HoldfastError(f"--minimum must be 0 or more, not {minimum}.")
-    settings = options.names(comparison) or (guard,)
-    if comparison and len(set(settings)) < 2:
-        raise HoldfastError(f"--compare needs two or more different settings, not {comparison!r}.")
-    rates = options.rates(fit)
+    settings = options.words(comparison) or (guard,)
+    if comparison and len(settings) < 2:
+        raise HoldfastError(
+            f"--compare needs two or more different settings, not {shown(comparison)}."
+        )
+    rates = raw_rates(fit)
     if stop_at and comparison:
         raise HoldfastError("--stop-at is for one setting; --compare needs the same faults in all.")
     enough = options.share("--stop-at", stop_at) if stop_at else 0.0
@@ -132,11 +136,11 @@ def campaign(
     if patterns and shortcuts.alone:
         raise HoldfastError("--patterns are of what the hardware does, without --requantize.")
     filters = Filters(
-        structures=options.names(structures),
-        layers=options.names(layers),
-        phases=options.names(phases),
+        structures=options.words(structures),
+        layers=options.words(layers),
+        phases=options.words(phases),
         pattern=pattern,
-        pes=tuple(options.element(name) for name in options.names(pes)),
+        pes=tuple(element(name) for name in options.words(pes)),
     )
 
     graph = load_network(network)
@@ -168,12 +172,15 @@ def campaign(
         shortcuts=shortcuts,
         patterns=patterns,
     )
-    others = {name: finished(Path(name)) for name in options.names(against)}
+    _check_size(job)
+    others = {name: finished(Path(name)) for name in options.words(against)}
+    if len({Path(name).name for name in others}) < len(others):
+        raise HoldfastError("--against has two folders of one name, which names the result.")
     folder = store or Path("build", "campaign", f"{graph.network}_{chosen.name}")
     if replay and shortcuts.alone:
         raise HoldfastError("--replay shows what the hardware does, without --requantize.")
     if replay:
-        replay_upset(job, replay, folder / "replay", console)
+        replay_upset(job, replay, folder / "replay")
         return 0
     console.print(_population(plan, job, image_set.name))
     tables: list[list[pa.Table]] = []
@@ -190,11 +197,10 @@ def campaign(
             for name, found in zip(settings[1:], tables[1:], strict=True)
         }
         console.print(pairs_table(f"guard {settings[0]}", pairs))
-        content = json.dumps({"first": settings[0], "second": pairs}, indent=1)
-        (folder / "comparison.json").write_text(content)
+        write_json(folder / "comparison.json", {"first": settings[0], "second": pairs})
         for name, summary in zip(settings, summaries, strict=True):
-            page = report(summary, plan, _command(), {settings[0]: pairs})
-            (folder / f"guard_{name}" / "report.html").write_text(page)
+            page = report(summary, plan, repeated("campaign"), {settings[0]: pairs})
+            write_atomically(folder / f"guard_{name}" / "report.html", page.encode())
     for name, other in others.items():
         result = other.compared(_manifest(job), summaries[0], tables[0], plan, level)
         console.print(
@@ -222,7 +228,7 @@ def _one(
     units: list[str] = []
     with Store(folder, _manifest(job)) as store:
         job = replace(job, golden=folder.resolve() / "golden")
-        for part in job.rounds() if enough else [job.units()]:
+        for part in job.rounds(plan.tried_whole(job.counts)) if enough else [job.units()]:
             todo = [name for name in part if not store.done(name)]
             if todo:
                 with console.status("Golden runs: compiling and running the accelerator"):
@@ -238,7 +244,7 @@ def _one(
         if rates:
             summary["fit"] = failure_rates(summary, plan, rates) | {"per_megabit": rates}
         store.write("summary.json", json.dumps(summary, indent=1).encode())
-        store.write("report.html", report(summary, plan, _command(), {}).encode())
+        store.write("report.html", report(summary, plan, repeated("campaign"), {}).encode())
     console.print(effects_table(summary, guard))
     checked = summary["audit"]
     console.print(
@@ -256,7 +262,7 @@ def _one(
         f"{checked['disagreements']} disagreements."
     )
     for fault in checked["faults"]:
-        console.print(f"[bold red]{fault}: plain RTL disagrees.[/]")
+        console.print(marked((f"{fault}: plain RTL disagrees.", "bold red")))
     console.print(f"{folder / 'report.html'} and {folder / 'summary.json'} written.")
     return summary, tables
 
@@ -268,7 +274,7 @@ def _run(
     total = sum(_size(job, name) for name in todo) * len(job.codes)
     spent = Spent()
     began = time.monotonic()
-    with progress_bar(console) as progress:
+    with progress_bar() as progress:
         task = progress.add_task(f"Faults, {what}", total=total, rate="")
         for name, content, part in run_units(job, todo, processes, scheduler):
             store.add(name, content)
@@ -325,19 +331,27 @@ def _settings(job: Job) -> dict[str, Any]:
     }
 
 
-def _population(plan: Plan, job: Job, images: str) -> str:
+def _check_size(job: Job) -> None:
+    """HoldfastError if a campaign is larger than any can be."""
+    faults = sum(job.counts.values())
+    units = sum(-(-count // job.size) for count in job.counts.values())
+    for what, found, most in (("faults", faults, MOST_FAULTS), ("units", units, _MOST_UNITS)):
+        if found > most:
+            raise HoldfastError(f"a campaign has at most {most:,} {what}, not {found:,}.")
+
+
+def _population(plan: Plan, job: Job, images: str) -> Text:
     excluded = ", ".join(f"{name} {bits:,} bits" for name, bits in plan.excluded.items())
-    return (
-        f"[bold]{job.program.graph.network}[/] on {job.program.config.name}, "
+    whole = sorted(plan.tried_whole(job.counts))
+    return marked(
+        (job.program.graph.network, "bold"),
+        f" on {job.program.config.name}, "
         f"{len(job.codes)} image(s) of {images}: {plan.space.bits():,} bits x {plan.cycles:,} "
         f"{'tiles' if plan.shortcuts.first_mac else 'cycles'}, {plan.total:,} faults, "
         f"{sum(job.counts.values()):,} drawn. "
-        + (f"Not injected: {excluded}." if excluded else "Nothing is excluded.")
+        + (f"All faults of {', '.join(whole)}, each once. " if whole else "")
+        + (f"Not injected: {excluded}." if excluded else "Nothing is excluded."),
     )
-
-
-def _command() -> str:
-    return " ".join(["nox -s campaign --", *sys.argv[1:]])
 
 
 if __name__ == "__main__":

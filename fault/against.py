@@ -75,7 +75,8 @@ def finished(folder: Path) -> Finished:
     """
     try:
         manifest, summary = (
-            json.loads((folder / f"{name}.json").read_text()) for name in ("manifest", "summary")
+            json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+            for name in ("manifest", "summary")
         )
     except OSError:
         raise HoldfastError(

@@ -12,10 +12,11 @@ import pyarrow.parquet as pq
 import typer
 from numpy.typing import NDArray
 from rich.box import SIMPLE
-from rich.console import Console
 from rich.table import Table
 
+from base import options
 from base.command import run
+from base.console import console
 from base.errors import HoldfastError
 from base.files import make_room, write_atomically
 from base.progress import progress_bar
@@ -30,32 +31,36 @@ from nn.shipped import load_network
 
 from .against import Finished, finished, images_hash, program_hash
 from .fit import fit, recorded_config
+from .plan import MOST_FAULTS
 from .predict import Prediction, predict
-from .simulate import images_for
+from .simulate import MOST_IMAGES, images_for
 from .summary import independent_trials
 from .tables import percent
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-console = Console()
 _SHARDS = "shards/*.parquet"
 
 
 @app.command("fit")
 def fit_command(
-    folders: Annotated[list[Path], typer.Argument(help="Campaigns that ended, with --patterns.")],
-    output: Annotated[Path, typer.Option(help="File to write.")],
+    folders: Annotated[
+        list[Path], options.path("Campaigns that ended, with --patterns.", typer.Argument)
+    ],
+    output: Annotated[Path, options.path("File to write.")],
     network: Annotated[
-        str, typer.Option(help="What they struck, comma-separated; default: shipped ones' names.")
+        str,
+        options.text(
+            "What they struck, comma-separated; default: shipped ones' names.", paths=True
+        ),
     ] = "",
     templates: Annotated[
-        int, typer.Option(help="Patterns kept of each structure and kind of layer.")
+        int, options.whole(1, 1_000_000, "Patterns kept of each structure and kind of layer.")
     ] = 4000,
 ) -> int:
     """Fit a model to campaigns on one accelerator, and write it."""
-    if templates < 1:
-        raise HoldfastError(f"--templates must be at least 1, not {templates}.")
     make_room(output)
-    names = network.split(",") if network else [_name(folder) for folder in folders]
+    names = [name.strip() for name in network.split(",")] if network else []
+    names = names or [_name(folder) for folder in folders]
     if len(names) != len(folders):
         raise HoldfastError(f"--network must name {len(folders)} networks, not {len(names)}.")
     calibration = fit(folders, [load_network(name) for name in names], templates)
@@ -67,30 +72,30 @@ def fit_command(
 
 @app.command("predict")
 def predict_command(
-    file: Annotated[Path, typer.Argument(help="Calibrated fault model.")],
+    file: Annotated[Path, options.path("Calibrated fault model.", typer.Argument)],
     against: Annotated[
         Path | None,
-        typer.Option(help="Campaign that has ended: predict its SDC-1, on its images."),
+        options.path("Campaign that has ended: predict its SDC-1, on its images."),
     ] = None,
     network: Annotated[
-        str, typer.Option(help="Shipped network or .safetensors; default: the campaign's.")
+        str,
+        options.text("Shipped network or .safetensors; default: the campaign's.", paths=True),
     ] = "",
     data: Annotated[
-        Path | None, typer.Option(help="CIFAR-10 data; without any, images are generated.")
+        Path | None, options.path("CIFAR-10 data; without any, images are generated.")
     ] = None,
-    images: Annotated[int, typer.Option(help="Images, without a campaign.")] = 4,
-    image_seed: Annotated[int, typer.Option(help="Seed of the images, without one.")] = 1,
-    samples: Annotated[int, typer.Option(help="Draws, as upsets corrupt layers.")] = 40_000,
-    minimum: Annotated[int, typer.Option(help="Least draws of a structure.")] = 2000,
-    seed: Annotated[int, typer.Option(help="Seed of the draws.")] = 1,
-    output: Annotated[Path | None, typer.Option(help="JSON to write.")] = None,
+    images: Annotated[int, options.whole(1, MOST_IMAGES, "Images, without a campaign.")] = 4,
+    image_seed: Annotated[
+        int, options.whole(0, options.LAST_SEED, "Seed of the images, without one.")
+    ] = 1,
+    samples: Annotated[
+        int, options.whole(1, MOST_FAULTS, "Draws, as upsets corrupt layers.")
+    ] = 40_000,
+    minimum: Annotated[int, options.whole(1, MOST_FAULTS, "Least draws of a structure.")] = 2000,
+    seed: Annotated[int, options.whole(0, options.LAST_SEED, "Seed of the draws.")] = 1,
+    output: Annotated[Path | None, options.path("JSON to write.")] = None,
 ) -> int:
     """Predict how often an upset changes the class of a network."""
-    for name, value, least in (("--images", images, 1), ("--samples", samples, 1),
-                               ("--minimum", minimum, 1),
-                               ("--image-seed", image_seed, 0), ("--seed", seed, 0)):  # fmt: skip
-        if value < least:
-            raise HoldfastError(f"{name} must be at least {least}, not {value}.")
     if output is not None:
         make_room(output)
     calibration = Calibration.load(file)
@@ -111,7 +116,7 @@ def predict_command(
     codes = image_codes(image_set.images, graph.act_bits)
     if other is not None:
         _comparable(other, calibration, graph, codes.numpy(), file)
-    with progress_bar(console) as progress:
+    with progress_bar() as progress:
         task = progress.add_task("Draws", total=None, rate="")
         predictions = predict(
             calibration, graph, guard.golden(graph), codes, samples, minimum, seed,

@@ -143,10 +143,12 @@ class Dormant:
     @classmethod
     def load(cls, folder: Path, cycles: int) -> "Dormant":
         """Map saved tables into memory, shared by all processes that do."""
-        lines = [line.split() for line in (folder / "rows.txt").read_text().splitlines()]
+        lines = [
+            line.split() for line in (folder / "rows.txt").read_text(encoding="utf-8").splitlines()
+        ]
         rows = {(name, int(bit)): row for row, (name, bit) in enumerate(lines)}
         seen, ended = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("seen", "ended"))
-        hidden = frozenset((folder / "hidden.txt").read_text().split())
+        hidden = frozenset((folder / "hidden.txt").read_text(encoding="utf-8").split())
         return cls(rows, seen, ended, hidden, cycles)
 
 

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from base.errors import HoldfastError
+from base.text import shown
 
 from .space import FaultSpace, Site
 
@@ -60,7 +61,7 @@ class Fault:
         match = _ID.fullmatch(text)
         if match is None:
             raise HoldfastError(
-                f"fault id {text!r} is not of the form LAYER/iIMAGE/cCYCLE/SIGNAL[BIT] "
+                f"fault id {shown(text)} is not of the form LAYER/iIMAGE/cCYCLE/SIGNAL[BIT] "
                 "or LAYER/iIMAGE/cCYCLE/MEMORY[WORD][BIT]."
             )
         layer, image, cycle, signal, word, bit = match.groups()

@@ -450,11 +450,13 @@ def native_library(name: str, declare: Callable[[ctypes.CDLL], None]) -> ctypes.
 
     def make(folder: Path) -> None:
         copy = folder / source.name
-        copy.write_text(source.read_text())
+        copy.write_text(source.read_text(encoding="utf-8"), encoding="utf-8")
         link(compile_sources([copy], folder, flags), folder / "library.so", ["-shared"])
 
     path = (
-        cached(name, [source.read_text(), *flags, *tool_versions(), processor()], make)
+        cached(
+            name, [source.read_text(encoding="utf-8"), *flags, *tool_versions(), processor()], make
+        )
         / "library.so"
     )
     library = ctypes.CDLL(str(path))

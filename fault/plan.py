@@ -5,7 +5,8 @@
     upsets = plan.draw("weight", unit=3, count=1000, seed=7)
 
 A stratum is a structure. The draws of a unit depend on the seed, the structure and the unit's
-number alone, so that units can be computed in any order, and more can follow.
+number alone, so that units can be computed in any order, and more can follow. A stratum of no more
+faults than are to be drawn is tried whole instead, every fault once.
 """
 
 import math
@@ -19,17 +20,20 @@ import numpy as np
 
 from base.errors import HoldfastError
 from base.statistics import sample_size
+from base.text import printable, shown
 
 from .follow import Upset
 from .schedule import Run, Schedule
 from .shortcuts import EXACT, STRUCTURES, Shortcuts, convolutions, delay, first_macs
 from .space import FaultSpace, State
 
-__all__ = ["PHASES", "FaultModel", "Filters", "Plan", "phase_bounds"]
+__all__ = ["MOST_FAULTS", "PHASES", "FaultModel", "Filters", "Plan", "phase_bounds"]
 
 PHASES = ("fetch", "stream", "drain")
 """Of a layer: its descriptor is fetched and checked; pixels enter the array; the pipeline runs
 empty."""
+MOST_FAULTS = 100_000_000
+"""Of a campaign: a month of computing."""
 _PE = re.compile(r"array__pe_(\d+)_(\d+)__\w+")
 
 
@@ -69,7 +73,7 @@ class FaultModel:
 
 @dataclass(frozen=True)
 class Filters:
-    """Which part of the space; empty: all of it.
+    """Which part of the space; empty: all of it. What is named twice counts once.
 
     Attributes
     ----------
@@ -85,6 +89,11 @@ class Filters:
     phases: tuple[str, ...] = ()
     pattern: str = ""
     pes: tuple[tuple[int, int], ...] = ()
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if isinstance(value, tuple):
+                object.__setattr__(self, name, tuple(dict.fromkeys(value)))
 
 
 class Plan:
@@ -123,10 +132,7 @@ class Plan:
             _covered("layer", filters.layers, convolutions(schedule.program), shortcuts)
         if shortcuts.first_mac and filters.phases:
             raise HoldfastError("--cycles first-mac says itself when, without --phases.")
-        try:
-            pattern = re.compile(filters.pattern)
-        except re.error as error:
-            raise HoldfastError(f"pattern {filters.pattern!r} is not valid: {error}.") from None
+        pattern = _compiled(filters.pattern)
 
         def wanted(state: State) -> bool:
             if shortcuts.any and delay(state.signal) is None:
@@ -140,6 +146,13 @@ class Plan:
                 return False
             return state.width >= model.bits and bool(pattern.search(state.signal))
 
+        array = schedule.program.config
+        for row, col in filters.pes:
+            if row >= array.rows or col >= array.cols:
+                raise HoldfastError(
+                    f"processing element {row}.{col} does not exist; "
+                    f"they are 0.0 to {array.rows - 1}.{array.cols - 1}."
+                )
         states = tuple(state for state in whole.states if wanted(state))
         if not states:
             raise HoldfastError(f"no register or memory is left by {_described(filters)}.")
@@ -169,7 +182,9 @@ class Plan:
         for run in self.schedule.runs:
             if layers and run.step.name not in layers:
                 continue
-            for name in filters.phases or PHASES:
+            for name in PHASES:
+                if filters.phases and name not in filters.phases:
+                    continue
                 begin, end = phase_bounds(run)[name]
                 window.append((begin, end))
         return sorted(window)
@@ -202,22 +217,31 @@ class Plan:
         Raises
         ------
         HoldfastError
-            There are not so many, or a value is outside its bounds.
+            A value is outside its bounds, or there are too many to try all, and too few to draw
+            them independently.
         """
         if not 0 < margin < 1:
             raise HoldfastError(f"the margin must be above 0 and below 1, not {margin}.")
         if not 0 < confidence < 1:
             raise HoldfastError(f"the confidence must be above 0 and below 1, not {confidence}.")
         need = math.ceil(sample_size(self.total, margin, confidence))
-        if 2 * need > self.total:
+        if 2 * need > self.total and not self.shortcuts.first_mac:
+            need = self.total
+        elif 2 * need > self.total:
             raise HoldfastError(
                 f"a margin of {margin:g} at a confidence of {confidence:g} needs {need:,} faults, "
                 f"too many of the {self.total:,} that exist to be drawn independently."
             )
+        if need > MOST_FAULTS:
+            raise HoldfastError(
+                f"a margin of {margin:g} at a confidence of {confidence:g} needs {need:,} faults, "
+                f"a campaign has at most {MOST_FAULTS:,}."
+            )
         return need
 
     def allocate(self, count: int, minimum: int) -> dict[str, int]:
-        """Faults of each stratum: in proportion to its population, but at least the minimum.
+        """Faults of each stratum: in proportion to its population, but at least the minimum, and
+        no more than there are.
 
         Raises
         ------
@@ -226,10 +250,26 @@ class Plan:
         """
         if count < 1:
             raise HoldfastError(f"a campaign needs at least 1 fault, not {count}.")
-        return {
-            name: max(min(minimum, size), math.ceil(count * size / self.total))
-            for name, size in self.population.items()
-        }
+        result = {}
+        for name, size in self.population.items():
+            share = math.ceil(count * size / self.total)
+            most = share if self.shortcuts.first_mac else size
+            result[name] = max(min(minimum, size), min(share, most))
+        return result
+
+    def tried_whole(self, counts: Mapping[str, int]) -> frozenset[str]:
+        """The strata that so many faults are all of: each is tried once, nothing is estimated.
+
+        Those of `Shortcuts.first_mac` never are: its draws are not uniform over the stratum.
+        """
+        if self.shortcuts.first_mac:
+            return frozenset()
+        return frozenset(name for name, size in self.population.items() if counts.get(name) == size)
+
+    def every(self, structure: str, first: int, count: int) -> list[Upset]:
+        """So many of a stratum's faults from one on, each once."""
+        places, moments = np.divmod(np.arange(first, first + count), self.cycles)
+        return self._at(structure, places, moments)
 
     def draw(self, structure: str, unit: int, count: int, seed: int) -> list[Upset]:
         """The faults of a unit, with replacement: uniform over the stratum, or as `fault.shortcuts`
@@ -245,7 +285,10 @@ class Plan:
                 self._upset(structure, int(place), int(self._moments[layer][tile]))
                 for place, layer, tile in zip(places, layers, tiles, strict=True)
             ]
-        moments = generator.integers(self.cycles, size=count)
+        return self._at(structure, places, generator.integers(self.cycles, size=count))
+
+    def _at(self, structure: str, places: np.ndarray, moments: np.ndarray) -> list[Upset]:
+        """Faults by the numbers of their places and of the cycles in which they begin."""
         begins = np.array([begin for begin, _ in self.window])
         before = np.cumsum([0] + [end - begin for begin, end in self.window])
         part = np.searchsorted(before, moments, side="right") - 1
@@ -293,21 +336,34 @@ def phase_bounds(run: Run) -> dict[str, tuple[int, int]]:
     return {"fetch": (begin, first), "stream": (first, last), "drain": (last, run.end)}
 
 
+def _compiled(pattern: str) -> re.Pattern[str]:
+    try:
+        return re.compile(pattern)
+    except (re.error, OverflowError, RecursionError, ValueError) as error:
+        # A count that no machine has, and brackets nested too deep.
+        reason = "it is nested too deep" if isinstance(error, RecursionError) else error
+        raise HoldfastError(
+            f"pattern {shown(pattern)} is not valid: {printable(reason, 200)}."
+        ) from None
+
+
 def _known(what: str, names: Sequence[str], known: Sequence[str]) -> None:
     for name in names:
         if name not in known:
-            raise HoldfastError(f"{what} {name!r} does not exist; known are {', '.join(known)}.")
+            raise HoldfastError(
+                f"{what} {shown(name)} does not exist; known are {', '.join(known)}."
+            )
 
 
 def _covered(what: str, names: Sequence[str], covered: Sequence[str], shortcuts: Shortcuts) -> None:
     for name in names:
         if name not in covered:
             raise HoldfastError(
-                f"{shortcuts} is for processing elements in convolutions, not {what} {name!r}; "
-                f"possible are {', '.join(covered)}."
+                f"{shortcuts} is for processing elements in convolutions, "
+                f"not {what} {shown(name)}; possible are {', '.join(covered)}."
             )
 
 
 def _described(filters: Filters) -> str:
-    parts = [f"{key} {value!r}" for key, value in vars(filters).items() if value]
+    parts = [f"{key} {shown(value)}" for key, value in vars(filters).items() if value]
     return ", ".join(parts) or "the fault model's width"

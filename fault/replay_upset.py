@@ -1,15 +1,15 @@
 """One fault of a campaign again: plain RTL, the engine, and where the two runs part.
 
-replay_upset(job, "c1234/array__pe_3_4__weight[5]", folder, console)
+replay_upset(job, "c1234/array__pe_3_4__weight[5]", folder)
 """
 
 from pathlib import Path
 
 import torch
 from rich.box import SIMPLE
-from rich.console import Console
 from rich.table import Table
 
+from base.console import console, marked
 from sim.build import build_cocotb
 
 from .fault import Fault
@@ -27,7 +27,7 @@ def layer_cycle(first: Run, cycle: int) -> int:
     return cycle - first.fetch + 1
 
 
-def replay_upset(job: Job, identifier: str, folder: Path, console: Console) -> None:
+def replay_upset(job: Job, identifier: str, folder: Path) -> None:
     """Repeat a fault on the first image and print what it does.
 
     Waveforms are of the layer that runs when the fault strikes, and of single upsets alone.
@@ -45,7 +45,13 @@ def replay_upset(job: Job, identifier: str, folder: Path, console: Console) -> N
         (found,) = engine.run([upset])
         plain = engine.plain(upset)
     agreement = "plain RTL agrees" if found.agrees(plain) else "plain RTL disagrees"
-    console.print(f"{identifier}: [bold]{found.effect}[/] {found.died}, {found.path}; {agreement}.")
+    console.print(
+        marked(
+            f"{identifier}: ",
+            (found.effect, "bold"),
+            f" {found.died}, {found.path}; {agreement}.",
+        )
+    )
     if len(upset.bits) != 1 or upset.stuck is not None:
         console.print("No waveforms: they are of single upsets.")
         return

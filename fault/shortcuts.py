@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from base.errors import HoldfastError
+from base.text import shown
 from nn.graph import ConcatNode, ConvNode, DenseNode
 from nn.program import Program
 
@@ -68,7 +69,7 @@ class Shortcuts:
             ("requantize", self.requantize, ("sum", "slice", "tile")),
         ):
             if value not in known:
-                raise HoldfastError(f"--{name} is one of {', '.join(known)}, not {value!r}.")
+                raise HoldfastError(f"--{name} is one of {', '.join(known)}, not {shown(value)}.")
 
     @property
     def first_mac(self) -> bool:

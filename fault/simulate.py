@@ -12,13 +12,17 @@ import numpy as np
 import torch
 import typer
 from rich.box import SIMPLE
-from rich.console import Console, JustifyMethod
+from rich.console import JustifyMethod
 from rich.table import Table
+from rich.text import Text
 
+from base import options
 from base.command import run
+from base.console import console, marked
 from base.errors import HoldfastError
 from base.files import make_folder, write_atomically
 from base.progress import progress_bar
+from base.text import shown
 from gen.config import AcceleratorConfig
 from nn.data import ImageSet, find_data, generated_images, test_images
 from nn.golden import Golden, classes
@@ -45,12 +49,12 @@ from .sample import sample
 from .space import FaultSpace
 from .tables import fault_table, interval, pairs_sentence
 
-__all__ = ["app"]
+__all__ = ["MOST_IMAGES", "app"]
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-console = Console()
-
 ENGINES = ("cocotb", "fast")
+MOST_IMAGES = 10_000
+"""As many as the largest test set has."""
 
 
 @dataclass
@@ -73,32 +77,34 @@ class Job:
 )
 def simulate(
     network: Annotated[
-        str, typer.Option(help="Shipped network, or path of a .safetensors model.")
+        str, options.text("Shipped network, or path of a .safetensors model.", paths=True)
     ] = "resnet8",
-    layers: Annotated[str, typer.Option(help="Layers to run, comma-separated; all if empty.")] = "",
-    config: Annotated[Path | None, typer.Option(help="Accelerator configuration, TOML.")] = None,
-    rows: Annotated[int | None, typer.Option(help="Array rows, 1 to 16 (default 8).")] = None,
-    cols: Annotated[int | None, typer.Option(help="Array columns, 1 to 16 (default 8).")] = None,
-    images: Annotated[int, typer.Option(help="Images to run.")] = 1,
+    layers: Annotated[str, options.text("Layers to run, comma-separated; all if empty.")] = "",
+    config: Annotated[Path | None, options.path("Accelerator configuration, TOML.")] = None,
+    rows: Annotated[int | None, options.whole(1, 16, "Array rows (default 8).")] = None,
+    cols: Annotated[int | None, options.whole(1, 16, "Array columns (default 8).")] = None,
+    images: Annotated[int, options.whole(1, MOST_IMAGES, "Images to run.")] = 1,
     faults: Annotated[
         int,
-        typer.Option(help="Single-bit upsets, at least 20 in each structure; 0 for none."),
+        options.whole(
+            0, 10_000_000, "Single-bit upsets, at least 20 in each structure; 0 for none."
+        ),
     ] = 260,
     guard: Annotated[
         str | None,
-        typer.Option(
-            help=f"Range guard: {', '.join(GUARDS)} (default bound, or what the accelerator has)."
+        options.text(
+            f"Range guard: {', '.join(GUARDS)} (default bound, or what the accelerator has)."
         ),
     ] = None,
     pair: Annotated[
         bool, typer.Option("--paired", help="Inject every fault with the guard off and on.")
     ] = False,
-    seed: Annotated[int, typer.Option(help="Seed of images and faults.")] = 1,
+    seed: Annotated[int, options.whole(0, options.LAST_SEED, "Seed of images and faults.")] = 1,
     data: Annotated[
-        Path | None, typer.Option(help="CIFAR-10 data; without any, images are generated.")
+        Path | None, options.path("CIFAR-10 data; without any, images are generated.")
     ] = None,
     engine: Annotated[
-        str, typer.Option(help="cocotb, or fast: compiled C++ with the same results.")
+        str, options.text("cocotb, or fast: compiled C++ with the same results.")
     ] = "cocotb",
     listing: Annotated[
         bool, typer.Option("--listing", help="Print the program of the network, and no more.")
@@ -107,19 +113,19 @@ def simulate(
         bool, typer.Option("--roofline", help="Also print where the cycles of each layer go.")
     ] = False,
     stall: Annotated[
-        float, typer.Option(help="Probability of back-pressure on each bus channel per cycle.")
+        float,
+        options.number(0, 0.99, "Probability of back-pressure on each bus channel per cycle."),
     ] = 0.0,
     waves: Annotated[
-        Path | None, typer.Option(help="Folder for waveforms (VCD) of the layers, one file.")
+        Path | None, options.path("Folder for waveforms (VCD) of the layers, one file.")
     ] = None,
     replay: Annotated[
-        str, typer.Option(help="Repeat one fault by its id, with waveforms of both runs.")
+        str, options.text("Repeat one fault by its id, with waveforms of both runs.")
     ] = "",
-    output: Annotated[Path, typer.Option(help="Folder of summary.json.")] = Path("build/sim"),
+    output: Annotated[Path, options.path("Folder of summary.json.")] = Path("build/sim"),
 ) -> int:
     """Simulate a quantized network on the generated accelerator, bit-exact, and inject faults."""
     began = time.monotonic()
-    _check(images, faults, seed, stall)
     _check_engine(engine, stall, waves, replay)
     if replay:
         Fault.parse(replay)
@@ -131,7 +137,7 @@ def simulate(
     program = compile_graph(graph, chosen)
     steps = _steps(program, layers)
     if listing:
-        print("\n".join(program_listing(program)))
+        console.print("\n".join(program_listing(program)))
         return 0
     if faults:
         check_not_streamed(program, [step.name for step in steps])
@@ -188,7 +194,7 @@ def simulate(
     write_atomically(output / "summary.json", json.dumps(summary, indent=1).encode())
     console.print(f"{output / 'summary.json'} written, {summary['seconds']} s.")
     if wrong:
-        console.print(f"[bold red]{wrong} outputs differ from the golden model.[/]")
+        console.print(marked((f"{wrong} outputs differ from the golden model.", "bold red")))
         return 1
     return 0
 
@@ -204,7 +210,7 @@ def _inject(
         cycles = layer_cycles(build, job.program, codes[:1])
     cycles = {name: value for name, value in cycles.items() if name in names}
     faults = sample(space, cycles, len(codes), count, seed=job.seed)
-    with progress_bar(console) as progress:
+    with progress_bar() as progress:
         task = progress.add_task("Faults in RTL", total=len(faults), rate="")
         began = time.monotonic()
 
@@ -276,7 +282,9 @@ def _replay(job: Job, build: Build, identifier: str, folder: Path) -> None:
             folder,
             job.guard,
         )
-    console.print(f"{again.result.id}: [bold]{again.result.effect}[/] {again.result.died}")
+    console.print(
+        marked(f"{again.result.id}: ", (again.result.effect, "bold"), f" {again.result.died}")
+    )
     table = Table(title="First registers that differ", box=SIMPLE)
     for name in ("cycle", "register", "golden", "faulty"):
         table.add_column(name)
@@ -291,20 +299,9 @@ def _row_json(row: Row) -> dict[str, Any]:
     return {**asdict(row), "shares": shares}
 
 
-def _check(images: int, faults: int, seed: int, stall: float) -> None:
-    if images < 1:
-        raise HoldfastError(f"--images must be at least 1, not {images}.")
-    if faults < 0:
-        raise HoldfastError(f"--faults must be 0 or more, not {faults}.")
-    if seed < 0:
-        raise HoldfastError(f"--seed must be 0 or more, not {seed}.")
-    if not 0 <= stall < 1:
-        raise HoldfastError(f"--stall must be at least 0 and below 1, not {stall}.")
-
-
 def _check_engine(engine: str, stall: float, waves: Path | None, replay: str) -> None:
     if engine not in ENGINES:
-        raise HoldfastError(f"--engine must be one of {', '.join(ENGINES)}, not {engine!r}.")
+        raise HoldfastError(f"--engine must be one of {', '.join(ENGINES)}, not {shown(engine)}.")
     for name, given in (("stall", stall), ("waves", waves), ("replay", replay)):
         if given and engine != "cocotb":
             raise HoldfastError(f"--{name} needs --engine cocotb, not {engine}.")
@@ -331,12 +328,13 @@ def configuration(
 
 
 def _steps(program: Program, layers: str) -> list[Step]:
-    names = [name for name in layers.split(",") if name]
+    names = options.words(layers)
     known = [step.name for step in program.steps]
     for name in names:
         if name not in known:
             raise HoldfastError(
-                f"network {program.graph.network} has no layer {name!r}; it has {', '.join(known)}."
+                f"network {program.graph.network} has no layer {shown(name)}; "
+                f"it has {', '.join(known)}."
             )
     return [step for step in program.steps if not names or step.name in names]
 
@@ -370,25 +368,27 @@ def images_for(graph: Graph, data: Path | None, count: int, seed: int) -> ImageS
     return images
 
 
-def _headline(job: Job) -> str:
+def _headline(job: Job) -> Text:
     cfg, graph = job.program.config, job.graph
     text = (
-        f"[bold]{graph.network}[/] int{graph.weight_bits}/{graph.act_bits} "
+        f" int{graph.weight_bits}/{graph.act_bits} "
         f"({graph.macs:,} MACs) on {cfg.rows}x{cfg.cols}, {len(job.images.images)} image(s), "
     )
     if job.images.labels is None:
-        return text + (
+        text += (
             "generated: no CIFAR-10 data found (--data); classes are relative to the golden class."
         )
-    right = int((job.golden.classes == job.images.labels).sum())
-    return text + f"{job.images.name}, {right} classified correctly."
+    else:
+        right = int((job.golden.classes == job.images.labels).sum())
+        text += f"{job.images.name}, {right} classified correctly."
+    return marked((graph.network, "bold"), text)
 
 
 def _run_layers(
     job: Job, build: Build | FastBuild, steps: list[Step], stall: float, waves: Path | None
 ) -> list[LayerRun]:
     total = len(steps) * len(job.images.images)
-    with progress_bar(console) as progress:
+    with progress_bar() as progress:
         task = progress.add_task("Layers on RTL", total=total, rate="")
         cycles = 0
         began = time.monotonic()

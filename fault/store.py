@@ -126,7 +126,7 @@ class Store:
             self.write("manifest.json", json.dumps(self.manifest, indent=1).encode())
             return
         try:
-            found = json.loads(path.read_text())
+            found = json.loads(path.read_text(encoding="utf-8"))
         except ValueError:
             raise HoldfastError(f"{path} is damaged: it is not JSON.") from None
         keys = sorted(found.keys() | self.manifest.keys())

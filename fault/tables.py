@@ -7,6 +7,7 @@ from rich.box import SIMPLE
 from rich.console import JustifyMethod
 from rich.table import Table
 
+from base.console import marked
 from base.statistics import Estimate, wilson
 
 from .effects import EFFECTS, FaultResult
@@ -117,7 +118,7 @@ def pairs_table(first: str, pairs: dict[str, dict[str, Any]]) -> Table:
     for name in ("n", "prevented", "caused", "difference, %", "ratio"):
         table.add_column(f" {name}", justify="right", no_wrap=True)
     for second, entries in pairs.items():
-        table.add_row(f"[bold]{second}[/]")
+        table.add_row(marked((second, "bold")))
         for name, entry in entries.items():
             table.add_row(
                 name, compact(entry["faults"]), str(entry["prevented"]), str(entry["caused"]),

@@ -12,6 +12,7 @@ Cycle 0 follows the edge that accepts the start write.
 import re
 
 from base.errors import HoldfastError
+from base.text import shown
 
 from .follow import Upset
 from .space import FaultSpace
@@ -42,7 +43,8 @@ def parse_upset(space: FaultSpace, cycles: int, text: str) -> Upset:
     match = _TEXT.fullmatch(text)
     if match is None:
         raise HoldfastError(
-            f"fault id {text!r} is not of the form cCYCLE/SIGNAL[BIT] or cCYCLE/MEMORY[WORD][BIT]."
+            f"fault id {shown(text)} is not of the form "
+            "cCYCLE/SIGNAL[BIT] or cCYCLE/MEMORY[WORD][BIT]."
         )
     cycle, name, address, first, end, stuck, duration = match.groups()
     if name not in space:

@@ -33,7 +33,7 @@ def samples(
         the first one). Ends with the file.
     """
     wanted = set(names)
-    with path.open() as stream:
+    with path.open(encoding="utf-8") as stream:
         identifiers, scale = _header(stream, wanted)
         pending: dict[str, int] = {}
         waiting = iter(moments)

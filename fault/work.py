@@ -17,7 +17,7 @@ import tempfile
 import threading
 import time
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -109,12 +109,19 @@ class Job:
         ]
         return [name for _, _, name in sorted(numbered)]
 
-    def rounds(self) -> list[list[str]]:
-        """The units in parts that double the faults of every structure, for stopping early."""
+    def rounds(self, whole: Collection[str] = ()) -> list[list[str]]:
+        """The units in parts that double the faults of every structure, for stopping early.
+
+        Parameters
+        ----------
+        whole : collection of str
+            Structures of which all faults are tried: in the first part, because some of them in
+            order are no sample.
+        """
         parts: list[list[str]] = []
         for name in self.units():
-            number = int(name.rpartition("-")[2])
-            index = number.bit_length()
+            structure, _, number = name.rpartition("-")
+            index = 0 if structure in whole else int(number).bit_length()
             while len(parts) <= index:
                 parts.append([])
             parts[index].append(name)
@@ -213,7 +220,10 @@ class Worker:
         first = number * job.size
         count = min(job.size, job.counts[structure] - first)
         # Every unit of a structure draws as many, so that a larger campaign continues a smaller.
-        upsets = self.plan.draw(structure, number, job.size, job.seed)[:count]
+        if structure in self.plan.tried_whole(job.counts):
+            upsets = self.plan.every(structure, first, count)
+        else:
+            upsets = self.plan.draw(structure, number, job.size, job.seed)[:count]
         generator = np.random.default_rng([job.seed, 1, zlib.crc32(unit.encode())])
         spent = Spent()
         schema = PATTERN_SCHEMA if job.patterns else SCHEMA

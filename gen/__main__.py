@@ -5,16 +5,17 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import track
 
+from base import options
 from base.command import run
+from base.console import console
 from base.errors import HoldfastError
 from base.files import make_folder, write_atomically
+from base.progress import tracked
 
 from .config import AcceleratorConfig
-from .documents import DOCUMENTS
-from .verilog import REFERENCES, emit
+from .documents import DOCUMENTS, c_header, reference
+from .verilog import REFERENCES, check_name, emit
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -27,38 +28,46 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 def generate(
     config: Annotated[
         Path | None,
-        typer.Option(
-            help="TOML file; without it, all reference configurations, holdfast.h and "
-            "docs/reference.md."
+        options.path(
+            "TOML file; without it, all reference configurations, holdfast.h and reference.md."
         ),
     ] = None,
     name: Annotated[
-        str | None, typer.Option(help="Module name for --config (default holdfast).")
+        str | None, options.text("Module name for --config (default holdfast).")
     ] = None,
-    output: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("rtl"),
+    output: Annotated[
+        Path | None,
+        options.path("Folder to write all files to; default: rtl/, and docs/ for reference.md."),
+    ] = None,
     uart: Annotated[
         int | None,
-        typer.Option(help="Serial port instead of AXI: clock cycles per bit, at least 4."),
+        options.whole(4, 1 << 20, "Serial port instead of AXI: clock cycles per bit."),
     ] = None,
 ) -> None:
     """Write Verilog and the configuration it was made from."""
-    if name is not None and config is None:
-        raise HoldfastError("--name needs --config: the reference configurations have names.")
+    for option, given in (("--name", name), ("--uart", uart)):
+        if given is not None and config is None:
+            raise HoldfastError(f"{option} needs --config.")
     module = "holdfast" if name is None else name
-    if not module.isidentifier() or not module.isascii():
-        raise HoldfastError(f"--name must be a Verilog identifier, not {name!r}.")
+    check_name(module)
     wanted = {module: AcceleratorConfig.from_toml(config)} if config else REFERENCES
-    if uart is not None and (config is None or uart < 4):
-        raise HoldfastError("--uart needs --config and must be at least 4.")
-    make_folder(output)
-    console = Console()
-    for module, values in track(wanted.items(), "Generating", console=console, transient=True):
-        write_atomically(output / f"{module}.v", emit(values, module, uart).encode())
-        write_atomically(output / f"{module}.toml", values.to_toml().encode())
-        console.print(f"{output / module}.v: {values.name}")
-    if config is None:
-        for path, text in DOCUMENTS.items():
-            write_atomically(output.parent / path, text().encode())
+    folder = output or Path("rtl")
+    files = {}
+    for module, values in tracked(wanted.items(), "Generating", transient=True):
+        files[folder / f"{module}.v"] = emit(values, module, uart)
+        files[folder / f"{module}.toml"] = values.to_toml()
+    if config is None and output is None:
+        files |= {Path(path): text() for path, text in DOCUMENTS.items()}
+    elif config is None:
+        files |= {
+            folder / "holdfast.h": c_header(),
+            folder / "reference.md": reference("holdfast.h"),
+        }
+    make_folder(folder)
+    for path, text in files.items():
+        write_atomically(path, text.encode())
+    for module, values in wanted.items():
+        console.print(f"{folder / module}.v: {values.name}")
 
 
 if __name__ == "__main__":

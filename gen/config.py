@@ -1,12 +1,13 @@
 """What an accelerator is made of, validated, read from and written to TOML."""
 
-import tomllib
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 from zlib import crc32
 
 from base.errors import HoldfastError
+from base.files import read_toml
+from base.text import printable, shown
 
 __all__ = ["ROUNDINGS", "AcceleratorConfig"]
 
@@ -94,7 +95,7 @@ class AcceleratorConfig:
             kind = getattr(field.type, "__name__", str(field.type))
             if type(value).__name__ != kind:
                 wanted = {"int": "an integer", "str": "a string", "bool": "true or false"}[kind]
-                raise HoldfastError(f"{field.name} must be {wanted}, not {value!r}.")
+                raise HoldfastError(f"{field.name} must be {wanted}, not {shown(value)}.")
         for name, per_word in (("act_depth", "word_lanes"), ("weight_depth", "cols")):
             if getattr(self, name) == 0 and 1 <= self.rows <= 16 and 1 <= self.cols <= 16:
                 room = {"act_depth": 32768, "weight_depth": 294912}[name]
@@ -102,10 +103,10 @@ class AcceleratorConfig:
         for name, (low, high) in _BOUNDS.items():
             value = getattr(self, name)
             if not low <= value <= high:
-                raise HoldfastError(f"{name} must be {low} to {high}, not {value}.")
+                raise HoldfastError(f"{name} must be {low} to {high}, not {shown(value)}.")
         if self.rounding not in ROUNDINGS:
             raise HoldfastError(
-                f"rounding must be one of {', '.join(ROUNDINGS)}, not {self.rounding!r}."
+                f"rounding must be one of {', '.join(ROUNDINGS)}, not {shown(self.rounding)}."
             )
         if self.acc_bits < self.act_bits + self.weight_bits:
             raise HoldfastError(
@@ -170,17 +171,12 @@ class AcceleratorConfig:
         HoldfastError
             The file is missing, is not TOML, or holds an unknown key or a bad value.
         """
-        try:
-            values = tomllib.loads(Path(path).read_text())
-        except OSError as error:
-            raise HoldfastError(f"cannot read configuration {path}: {error.strerror}.") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise HoldfastError(f"configuration {path} is not valid TOML: {error}.") from None
+        values = read_toml(Path(path), "configuration")
         known = [field.name for field in fields(cls)]
         for key in values:
             if key not in known:
                 raise HoldfastError(
-                    f"configuration {path} has an unknown key {key!r}; "
+                    f"configuration {printable(path)} has an unknown key {shown(key)}; "
                     f"known are {', '.join(known)}."
                 )
         return cls(**values)

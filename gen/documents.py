@@ -131,12 +131,18 @@ def c_header() -> str:
     return "\n".join(lines) + "\n"
 
 
-def reference() -> str:
-    """The page of the interface, in Markdown."""
+def reference(header: str = "../rtl/holdfast.h") -> str:
+    """The page of the interface, in Markdown.
+
+    Parameters
+    ----------
+    header : str
+        Where the header lies, as seen from the page.
+    """
     parts = [
         "# Reference: what the host sees",
-        "Written by `nox -s generate` from `gen/layout.py`; [rtl/holdfast.h](../rtl/holdfast.h) "
-        "is the same for C.",
+        "Written by `nox -s generate` from `gen/layout.py`; "
+        f"[{header.removeprefix('../')}]({header}) is the same for C.",
         "## Addresses",
         f"Bytes, {ADDRESS_BITS} bits; words have 32 bits, lowest byte first.",
         _table(

@@ -4,11 +4,17 @@ import re
 
 from amaranth.back import rtlil, verilog
 
+from base.errors import HoldfastError
+from base.text import shown
+
 from .accelerator import Accelerator
 from .config import AcceleratorConfig
+from .keywords import SYSTEM_VERILOG_KEYWORDS
 from .uart_bridge import UartBridge
 
-__all__ = ["REFERENCES", "emit", "to_rtlil"]
+__all__ = ["REFERENCES", "check_name", "emit", "to_rtlil"]
+
+_LONGEST_NAME = 100
 
 REFERENCES = {
     "holdfast_8x8": AcceleratorConfig(guard=False),
@@ -29,6 +35,17 @@ def to_rtlil(component: object, name: str, platform: object = None) -> str:
     return _MEMORY_OF_ZEROS.sub("", rtlil.convert(component, name, platform, emit_src=False))
 
 
+def check_name(name: str) -> None:
+    """HoldfastError if no module can have this name."""
+    if len(name) > _LONGEST_NAME or re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII) is None:
+        raise HoldfastError(
+            f"a module's name is a Verilog identifier of 1 to {_LONGEST_NAME} characters, "
+            f"not {shown(name)}."
+        )
+    if name in SYSTEM_VERILOG_KEYWORDS:
+        raise HoldfastError(f"no module can be called {name}: it is a keyword of Verilog.")
+
+
 def emit(config: AcceleratorConfig, name: str, uart: int | None = None) -> str:
     """Hierarchical Verilog with top module ``name``; the same text for the same configuration.
 
@@ -36,7 +53,16 @@ def emit(config: AcceleratorConfig, name: str, uart: int | None = None) -> str:
     ----------
     uart : int or None
         A serial port with this divisor instead of AXI.
+
+    Raises
+    ------
+    HoldfastError
+        The name cannot be a module's, or a signal inside has it.
     """
+    check_name(name)
     port = None if uart is None else UartBridge(uart, max(1 << 23, 20 * uart))
     text = to_rtlil(Accelerator(config, port), name)
-    return verilog._convert_rtlil_text(text, strip_internal_attrs=True)
+    result = verilog._convert_rtlil_text(text, strip_internal_attrs=True)
+    if re.search(rf"^ +(?!module )[^\n]*(?<![\\.\w]){name}(?![.\w])", result, re.MULTILINE):
+        raise HoldfastError(f"no module can be called {name}: a signal inside has this name.")
+    return result

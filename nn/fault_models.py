@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from base.errors import HoldfastError
+from base.text import shown
 from gen.config import AcceleratorConfig
 from nn.networks import Network
 
@@ -173,7 +174,7 @@ class MacBitBias(FaultModel):
         self.rate = _rate("rate", rate)
         self.rounded_rate = rounded_rate
         if bound not in ("power", "largest"):
-            raise HoldfastError(f"bound must be power or largest, not {bound!r}.")
+            raise HoldfastError(f"bound must be power or largest, not {shown(bound)}.")
         self.bound = bound
 
     def element_rate(self, macs: int) -> float:
@@ -344,7 +345,7 @@ class SingleActivationFlip(FaultModel):
     def __init__(self, seed: int = 0, *, uniform: str = "bits") -> None:
         super().__init__(seed)
         if uniform not in ("bits", "layers"):
-            raise HoldfastError(f"uniform must be bits or layers, not {uniform!r}.")
+            raise HoldfastError(f"uniform must be bits or layers, not {shown(uniform)}.")
         self.uniform = uniform
         self._drawn: dict[str, tuple[Tensor, Tensor, Tensor]] = {}
 
@@ -467,12 +468,12 @@ def fault_model(name: str, rate: float, seed: int = 0) -> FaultModel:
     if name.startswith(f"{STUCK_PES}:"):
         size = re.fullmatch(r"(\d{1,4})x(\d{1,4})", name.removeprefix(f"{STUCK_PES}:"))
         if not size:
-            raise HoldfastError(f"{name!r} must name its array as in {STUCK_PES}:4x16.")
+            raise HoldfastError(f"{shown(name)} must name its array as in {STUCK_PES}:4x16.")
         array = AcceleratorConfig(rows=int(size[1]), cols=int(size[2]))
         return StuckPEs(rate, seed, rows=array.rows, cols=array.cols)
     if name not in _MODELS:
         raise HoldfastError(
-            f"unknown fault model {name!r}; known are {', '.join(fault_model_names())} "
+            f"unknown fault model {shown(name)}; known are {', '.join(fault_model_names())} "
             f"and {CALIBRATED}FILE."
         )
     return _MODELS[name](rate, seed)

@@ -20,15 +20,15 @@ from typing import Annotated, Any
 
 import torch
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from scipy.stats import t as student
 
+from base import options
 from base.command import run
+from base.console import console
 from base.errors import HoldfastError
-from base.files import make_folder, source_hash, write_atomically
-from base.options import check_choice, check_least, check_positive
+from base.files import make_folder, read_json, source_hash, write_atomically
+from base.progress import Progress, TaskID, training_bar
 from base.statistics import wilson
 from nn.calibrate import clips_on
 from nn.data import Cifar10, load_cifar10, sample
@@ -36,14 +36,13 @@ from nn.evaluate import network_classes
 from nn.fault_models import FaultModel, MacBitBias, StuckWeightCells, fault_model
 from nn.networks import FloatNetwork, Network, network
 from nn.quantized import GRANULARITIES, SCALES, QuantizedNetwork, fake_quantized
-from nn.rate import Rate
+from nn.train import MOST_EPOCHS
 from nn.training import Plan, fit, image_digest
 from nn.zoo import spared_by_released_code
 
 __all__ = ["app", "ftt", "gain", "interval"]
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-console = Console()
 
 NETWORKS = ("resnet18_w0.125", "vgg16_w0.125", "mobilenetv2_w0.125")
 TRAININGS = ("clean", "mibb", "adsaf")
@@ -135,46 +134,46 @@ class Cell:
 def ftt(
     networks: Annotated[
         list[str] | None,
-        typer.Option("--network", help="Again for each; default: " + ", ".join(NETWORKS) + "."),
+        options.text("Again for each; default: " + ", ".join(NETWORKS) + ".", "--network"),
     ] = None,
-    seeds: Annotated[int, typer.Option(help="Repeats, each from its own weights.")] = 3,
-    epochs: Annotated[int, typer.Option(help="Epochs in floating point.")] = 40,
-    fault_epochs: Annotated[int, typer.Option(help="Fake-quantized epochs of each kind.")] = 20,
-    epoch_images: Annotated[int, typer.Option(help="Images of an epoch, drawn anew.")] = 50_000,
-    learning_rate: Annotated[float, typer.Option(help="Peak, in floating point.")] = 0.1,
-    fault_learning_rate: Annotated[float, typer.Option(help="Peak, fake-quantized.")] = 0.05,
-    weight_decay: Annotated[float, typer.Option(help="Of all weights, not of scales.")] = 5e-4,
-    mibb_rate: Annotated[float, typer.Option(help="p_m of training under MiBB.")] = 1e-4,
-    mibb_share: Annotated[float, typer.Option(help="a_l of training under MiBB.")] = 0.5,
-    adsaf_rate: Annotated[float, typer.Option(help="Stuck cells in training under adSAF.")] = 0.08,
-    adsaf_share: Annotated[float, typer.Option(help="a_l of training under adSAF.")] = 0.7,
-    scales: Annotated[str, typer.Option(help="multiplier, or power-of-two as FTT-NAS.")] = SCALES[
-        0
-    ],
+    seeds: Annotated[int, options.whole(1, 1000, "Repeats, each from its own weights.")] = 3,
+    epochs: Annotated[int, options.whole(1, MOST_EPOCHS, "Epochs in floating point.")] = 40,
+    fault_epochs: Annotated[
+        int, options.whole(1, MOST_EPOCHS, "Fake-quantized epochs of each kind.")
+    ] = 20,
+    epoch_images: Annotated[
+        int, options.whole(1, 10_000_000, "Images of an epoch, drawn anew.")
+    ] = 50_000,
+    learning_rate: Annotated[float, options.number(1e-9, 1e30, "Peak, in floating point.")] = 0.1,
+    fault_learning_rate: Annotated[
+        float, options.number(1e-9, 1e30, "Peak, fake-quantized.")
+    ] = 0.05,
+    weight_decay: Annotated[float, options.number(0, 100, "Of all weights, not of scales.")] = 5e-4,
+    mibb_rate: Annotated[float, options.number(0, 1, "p_m of training under MiBB.")] = 1e-4,
+    mibb_share: Annotated[float, options.number(0, 1, "a_l of training under MiBB.")] = 0.5,
+    adsaf_rate: Annotated[
+        float, options.number(0, 1, "Stuck cells in training under adSAF.")
+    ] = 0.08,
+    adsaf_share: Annotated[float, options.number(0, 1, "a_l of training under adSAF.")] = 0.7,
+    scales: Annotated[str, options.text("multiplier, or power-of-two as FTT-NAS.")] = SCALES[0],
     granularity: Annotated[
-        str, typer.Option(help="One scale of weights for each channel, or tensor as FTT-NAS.")
+        str, options.text("One scale of weights for each channel, or tensor as FTT-NAS.")
     ] = GRANULARITIES[0],
     released_code: Annotated[
         bool, typer.Option(help="Faults with the artefacts of the released code of FTT-NAS.")
     ] = False,
-    data: Annotated[Path | None, typer.Option(help="CIFAR-10: folder, .npz or archive.")] = None,
-    images: Annotated[int | None, typer.Option(help="Test images of each set.")] = None,
-    output: Annotated[Path, typer.Option(help="Folder of all files.")] = Path("build/ftt"),
-    threads: Annotated[int | None, typer.Option(help="CPU threads.")] = None,
+    data: Annotated[Path | None, options.path("CIFAR-10: folder, .npz or archive.")] = None,
+    images: Annotated[int | None, options.whole(1, 10_000, "Test images of each set.")] = None,
+    output: Annotated[Path, options.path("Folder of all files.")] = Path("build/ftt"),
+    threads: Annotated[int | None, options.whole(1, 1024, "CPU threads.")] = None,
 ) -> None:
     """Compare clean and fault-tolerant training; finished parts are read, not done again."""
-    check_least(1, seeds=seeds, epochs=epochs, fault_epochs=fault_epochs)
-    check_least(1, epoch_images=epoch_images, images=images, threads=threads)
-    check_least(0, weight_decay=weight_decay)
-    check_positive(learning_rate=learning_rate, fault_learning_rate=fault_learning_rate)
-    check_choice(SCALES, scales=scales)
-    check_choice(GRANULARITIES, granularity=granularity)
+    options.check_choice(SCALES, scales=scales)
+    options.check_choice(GRANULARITIES, granularity=granularity)
     shares = {"mibb": mibb_share, "adsaf": adsaf_share}
     rates = {"mibb": mibb_rate, "adsaf": adsaf_rate}
     for name in shares:
         fault_model(name, rates[name])
-        if not 0 <= shares[name] <= 1:
-            raise HoldfastError(f"{name}_share must be from 0 to 1, not {shares[name]:g}.")
     study = Study(
         epochs,
         fault_epochs,
@@ -193,9 +192,8 @@ def ftt(
         torch.set_num_threads(threads)
     cifar = load_cifar10(data)
     make_folder(output)
-    columns = (TextColumn("{task.description}"), BarColumn(), Rate(), TimeRemainingColumn())
     results: list[dict[str, Any]] = []
-    with Progress(*columns, console=console, speed_estimate_period=1800) as progress:
+    with training_bar(period=1800) as progress:
         whole = progress.add_task("study")
         work = [
             _Bench(study, spec, seed, cifar, images, output, progress, whole)
@@ -285,20 +283,20 @@ class _Bench:
         record = asdict(cell) | {"tests": found}
         write_atomically(file, json.dumps(record, indent=1).encode())
         line = ", ".join(f"{100 * e['hits'] / e['images']:.2f} % {e['data']}" for e in found)
-        self.progress.console.print(
+        console.print(
             f"{cell.network} seed {cell.seed} {cell.training}: {cell.faults} {cell.rate:g}: {line}"
         )
 
     def _read(self, cell: Cell, file: Path) -> dict[str, Any]:
         try:
-            record: dict[str, Any] = json.loads(file.read_text())
+            record = read_json(file, "evaluation")
             sizes = [(test["data"], test["images"]) for test in record["tests"]]
             given = [(t.name, len(t.images[: self.images])) for t in self.cifar.tests]
             if sizes != given or record != record | asdict(cell):
                 raise ValueError
             if not all(0 <= test["hits"] <= test["images"] for test in record["tests"]):
                 raise ValueError
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (HoldfastError, ValueError, KeyError, TypeError) as error:
             raise HoldfastError(
                 f"{file} does not hold the evaluation that it is named for; delete it."
             ) from error
@@ -347,7 +345,7 @@ class _Bench:
 
     def _report(self, plan: Plan, training: str, epoch: int, loss: float) -> None:
         self._advance(training, self.study.passes(training) * epoch / plan.epochs)
-        self.progress.console.print(f"{plan.name}: epoch {epoch} of {plan.epochs}, loss {loss:.4f}")
+        console.print(f"{plan.name}: epoch {epoch} of {plan.epochs}, loss {loss:.4f}")
 
     def _training_key(self, training: str) -> str:
         """What a training depends on, the one that it starts from included."""

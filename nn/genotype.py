@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from base.errors import HoldfastError
+from base.text import shown
 from nn.networks import Network
 
 __all__ = ["Edge", "Genotype", "cell_network"]
@@ -138,7 +139,7 @@ class _Cell:
                 return net.pool("maxpool", name, x, 3, stride, 1)
             case "skip_connect":
                 return x if stride == 1 else self._halves(name, x)
-        raise HoldfastError(f"the genotype of {net.name} has the unknown primitive {op!r}.")
+        raise HoldfastError(f"the genotype of {net.name} has the unknown primitive {shown(op)}.")
 
     def _separable(
         self, name: str, x: str, kernel: int, stride: int, activation: str, dilation: int = 1

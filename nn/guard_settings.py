@@ -6,6 +6,7 @@ GUARDS["bound"].golden(graph).run(codes)
 from dataclasses import dataclass
 
 from base.errors import HoldfastError
+from base.text import shown
 from gen.config import AcceleratorConfig
 from gen.guard import fixed_bound
 from nn.golden import Golden, GuardMode
@@ -92,7 +93,7 @@ def named_guard(name: str | None, config: AcceleratorConfig) -> GuardSettings:
     if name is None:
         name = "bound" if config.learnt_guard else "fixed" if config.guard else "off"
     if name not in GUARDS:
-        raise HoldfastError(f"the guard is {', '.join(GUARDS)}, not {name!r}.")
+        raise HoldfastError(f"the guard is {', '.join(GUARDS)}, not {shown(name)}.")
     check_guard(config, GUARDS[name])
     return GUARDS[name]
 

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from base.errors import HoldfastError
+from base.text import shown
 
 __all__ = [
     "FloatNetwork",
@@ -236,7 +237,7 @@ def network(name: str) -> Network:
     known = _known()
     base, marked, width = name.partition("_w")
     if base not in known or (marked and not _is_number(width)):
-        raise HoldfastError(f"unknown network {name!r}; known are {', '.join(known)}.")
+        raise HoldfastError(f"unknown network {shown(name)}; known are {', '.join(known)}.")
     return narrowed(known[base](), float(width)) if width else known[base]()
 
 

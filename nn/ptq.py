@@ -13,14 +13,15 @@ from typing import Annotated, Any
 
 import torch
 import typer
-from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
+from base import options
 from base.command import run
+from base.console import console
 from base.errors import HoldfastError
 from base.files import make_folder, write_atomically
-from base.options import check_least, check_seed
+from base.progress import tracked
+from base.text import printable
 from nn.calibrate import CLIP_METHODS, clips_on
 from nn.data import load_cifar10, sample
 from nn.evaluate import accuracy, integer_classes
@@ -31,43 +32,39 @@ from nn.quantized import GRANULARITIES, SCALES, fake_quantized
 __all__ = ["app", "ptq"]
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-console = Console()
 
 
 @app.command()
 def ptq(
-    network_name: Annotated[str, typer.Option("--network", help="As in nox -s train.")] = "resnet8",
+    network_name: Annotated[str, options.text("As in nox -s train.", "--network")] = "resnet8",
     checkpoint: Annotated[
-        Path | None, typer.Option(help="Default: build/train/NETWORK_float.pt.")
+        Path | None, options.path("Default: build/train/NETWORK_float.pt.")
     ] = None,
     bits: Annotated[
-        list[int] | None, typer.Option(help="Again for each width; default: 8 to 2.")
+        list[int] | None, options.whole(2, 8, "Again for each width; default: 8 to 2.")
     ] = None,
     weight_bits: Annotated[
-        list[int] | None, typer.Option(help="Widths of the weights, with each of the activations.")
+        list[int] | None,
+        options.whole(2, 8, "Widths of the weights, with each of the activations."),
     ] = None,
     act_bits: Annotated[
-        list[int] | None, typer.Option(help="Widths of the activations, with each of the weights.")
+        list[int] | None,
+        options.whole(2, 8, "Widths of the activations, with each of the weights."),
     ] = None,
-    data: Annotated[Path | None, typer.Option(help="CIFAR-10: folder, .npz or archive.")] = None,
-    images: Annotated[int | None, typer.Option(help="Test images of each set.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the 256 images of calibration.")] = 1,
-    output: Annotated[Path, typer.Option(help="Folder of the JSON.")] = Path("build/ptq"),
-    threads: Annotated[int | None, typer.Option(help="CPU threads.")] = None,
+    data: Annotated[Path | None, options.path("CIFAR-10: folder, .npz or archive.")] = None,
+    images: Annotated[int | None, options.whole(1, 10_000, "Test images of each set.")] = None,
+    seed: Annotated[
+        int, options.whole(0, options.LAST_SEED, "Of the 256 images of calibration.")
+    ] = 1,
+    output: Annotated[Path, options.path("Folder of the JSON.")] = Path("build/ptq"),
+    threads: Annotated[int | None, options.whole(1, 1024, "CPU threads.")] = None,
 ) -> None:
     """Quantize a float network in every way and measure the integers."""
     spec = network(network_name)
-    given = {"bits": bits, "weight_bits": weight_bits, "act_bits": act_bits}
-    for name, chosen in given.items():
-        for width in chosen or ():
-            if not 2 <= width <= 8:
-                raise HoldfastError(f"{name} must be from 2 to 8, not {width}.")
     every = bits or list(range(8, 1, -1))
     widths = [(width, width) for width in every]
     if weight_bits or act_bits:
         widths = list(itertools.product(weight_bits or every, act_bits or every))
-    check_least(1, images=images, threads=threads)
-    check_seed(seed)
     if threads is not None:
         torch.set_num_threads(threads)
     net = FloatNetwork(spec)
@@ -75,10 +72,10 @@ def ptq(
     try:
         net.load_state_dict(torch.load(file, weights_only=True)["network"])
     except FileNotFoundError as error:
-        raise HoldfastError(f"there is no {file}: train {spec.name} first.") from error
+        raise HoldfastError(f"there is no {printable(file)}: train {spec.name} first.") from error
     except Exception as error:
         # torch.load raises whatever its layers do.
-        raise HoldfastError(f"{file} is no float checkpoint of {spec.name}.") from error
+        raise HoldfastError(f"{printable(file)} is no float checkpoint of {spec.name}.") from error
     net.eval()
     cifar = load_cifar10(data)
     make_folder(output)
@@ -87,7 +84,7 @@ def ptq(
         itertools.product(widths, CLIP_METHODS, GRANULARITIES, SCALES),
     )
     rows: list[dict[str, Any]] = []
-    for (weight, act), clip, granularity, scales in track(ways, "quantizing", console=console):
+    for (weight, act), clip, granularity, scales in tracked(ways, "quantizing"):
         largest = clips_on(net, some, act, clip)
         quantized = fake_quantized(net, largest, act, weight, scales, granularity)
         row: dict[str, Any] = {

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from base.errors import HoldfastError
+from base.text import shown
 
 from .graph import Graph
 
@@ -32,7 +33,7 @@ def load_network(name: str) -> Graph:
             raise HoldfastError(f"there is no model file {name}.")
     if path is None:
         raise HoldfastError(
-            f"there is no network {name!r}; shipped are {', '.join(known) or 'none'}, "
+            f"there is no network {shown(name)}; shipped are {', '.join(known) or 'none'}, "
             "anything else is the path of a .safetensors file."
         )
     return Graph.load(path)

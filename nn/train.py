@@ -9,14 +9,14 @@ from typing import Annotated, Any
 
 import torch
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from base import options
 from base.command import run
+from base.console import console
 from base.errors import HoldfastError
 from base.files import make_folder, make_room
-from base.options import check_choice, check_least, check_positive, check_seed
+from base.progress import training_bar
 from nn.calibrate import CLIP_METHODS, clips_on
 from nn.data import Cifar10, ImageSet, download, load_cifar10, sample
 from nn.evaluate import Accuracy, accuracy, integer_classes, network_classes
@@ -25,71 +25,81 @@ from nn.graph import Graph
 from nn.guard import learn_bounds
 from nn.networks import FloatNetwork, narrowed, network, network_names
 from nn.quantized import GRANULARITIES, SCALES, QuantizedNetwork, fake_quantized
-from nn.rate import Rate
 from nn.training import Plan, fit, image_digest, weight_digest
 
-__all__ = ["app", "train"]
+__all__ = ["MOST_EPOCHS", "app", "train"]
+
+MOST_EPOCHS = 10_000
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-console = Console()
 
 
 @app.command()
 def train(
     network_name: Annotated[
-        str, typer.Option("--network", help=", ".join(network_names()) + ".")
+        str, options.text(", ".join(network_names()) + ".", "--network")
     ] = "resnet8",
-    width: Annotated[float, typer.Option(help="Times the channels, from 1/64 to 4.")] = 1.0,
-    bits: Annotated[int, typer.Option(help="Width of weights and activations, 2 to 8.")] = 8,
-    weight_bits: Annotated[int | None, typer.Option(help="Width of the weights alone.")] = None,
-    act_bits: Annotated[int | None, typer.Option(help="Width of the activations alone.")] = None,
-    epochs: Annotated[int, typer.Option(help="Epochs in floating point.")] = 60,
+    width: Annotated[float, options.number(1 / 64, 4, "Times the channels.")] = 1.0,
+    bits: Annotated[int, options.whole(2, 8, "Width of weights and activations.")] = 8,
+    weight_bits: Annotated[int | None, options.whole(2, 8, "Width of the weights alone.")] = None,
+    act_bits: Annotated[int | None, options.whole(2, 8, "Width of the activations alone.")] = None,
+    epochs: Annotated[int, options.whole(1, MOST_EPOCHS, "Epochs in floating point.")] = 60,
     restart_epochs: Annotated[
-        int, typer.Option(help="Further epochs after a warm restart at half the learning rate.")
+        int,
+        options.whole(
+            0, MOST_EPOCHS, "Further epochs after a warm restart at half the learning rate."
+        ),
     ] = 0,
-    qat_epochs: Annotated[int, typer.Option(help="Epochs fake-quantized; 0: none.")] = 3,
-    learning_rate: Annotated[float, typer.Option(help="Peak, in floating point.")] = 0.2,
-    qat_learning_rate: Annotated[float, typer.Option(help="Peak, fake-quantized.")] = 0.01,
+    qat_epochs: Annotated[
+        int, options.whole(0, MOST_EPOCHS, "Epochs fake-quantized; 0: none.")
+    ] = 3,
+    learning_rate: Annotated[float, options.number(1e-9, 1e30, "Peak, in floating point.")] = 0.2,
+    qat_learning_rate: Annotated[float, options.number(1e-9, 1e30, "Peak, fake-quantized.")] = 0.01,
     faults: Annotated[
         str,
-        typer.Option(
-            help="Fault-tolerant training in the fake-quantized epochs: "
+        options.text(
+            "Fault-tolerant training in the fake-quantized epochs: "
             + ", ".join(fault_model_names())
-            + f", {STUCK_PES}:ROWSxCOLS, {CALIBRATED}FILE."
+            + f", {STUCK_PES}:ROWSxCOLS, {CALIBRATED}FILE.",
+            paths=True,
         ),
     ] = "none",
     fault_rate: Annotated[
         float,
-        typer.Option(
-            help="Per MAC (mibb), cell (adsaf), processing element (stuck-pes), image (calibrated) "
-            "or bit (others)."
+        options.number(
+            0,
+            1,
+            "Per MAC (mibb), cell (adsaf), processing element (stuck-pes), image (calibrated) "
+            "or bit (others).",
         ),
     ] = 1e-4,
     fault_share: Annotated[
-        float, typer.Option(help="a_l in the loss (1 - a_l) CE_clean + a_l CE_fault.")
+        float, options.number(0, 1, "a_l in the loss (1 - a_l) CE_clean + a_l CE_fault.")
     ] = 0.5,
-    weight_decay: Annotated[float, typer.Option(help="Of all weights, not of scales.")] = 5e-4,
-    seed: Annotated[int, typer.Option(help="Seed of weights, batches and faults.")] = 1,
-    data: Annotated[Path | None, typer.Option(help="CIFAR-10: folder, .npz or archive.")] = None,
+    weight_decay: Annotated[float, options.number(0, 100, "Of all weights, not of scales.")] = 5e-4,
+    seed: Annotated[
+        int, options.whole(0, options.LAST_SEED - 1, "Seed of weights, batches and faults.")
+    ] = 1,
+    data: Annotated[Path | None, options.path("CIFAR-10: folder, .npz or archive.")] = None,
     fetch: Annotated[bool, typer.Option("--download", help="Fetch CIFAR-10 first.")] = False,
     clip: Annotated[
-        str, typer.Option(help="Where activations are clipped at first: max, percentile, mse.")
+        str, options.text("Where activations are clipped at first: max, percentile, mse.")
     ] = "percentile",
     scales: Annotated[
-        str, typer.Option(help="multiplier, or power-of-two: requantization by shifts alone.")
+        str, options.text("multiplier, or power-of-two: requantization by shifts alone.")
     ] = "multiplier",
     granularity: Annotated[
-        str, typer.Option(help="One scale of weights for each channel, or tensor.")
+        str, options.text("One scale of weights for each channel, or tensor.")
     ] = "channel",
     bounds: Annotated[
-        str, typer.Option(help="Of the output guard: calibrated, or learnt (fake-quantized).")
+        str, options.text("Of the output guard: calibrated, or learnt (fake-quantized).")
     ] = "calibrated",
-    calibration: Annotated[int, typer.Option(help="Images that teach the range guard.")] = 10_000,
-    output: Annotated[
-        Path | None, typer.Option(help="File to write; default: in build/train.")
-    ] = None,
+    calibration: Annotated[
+        int, options.whole(1, 50_000, "Images that teach the range guard.")
+    ] = 10_000,
+    output: Annotated[Path | None, options.path("File to write; default: in build/train.")] = None,
     resume: Annotated[bool, typer.Option(help="Continue from the checkpoints.")] = False,
-    threads: Annotated[int | None, typer.Option(help="CPU threads.")] = None,
+    threads: Annotated[int | None, options.whole(1, 1024, "CPU threads.")] = None,
 ) -> None:
     """Train from scratch; checkpoints, and what --download fetches, go to build/."""
     spec = narrowed(network(network_name), width)
@@ -97,17 +107,10 @@ def train(
         "weight": bits if weight_bits is None else weight_bits,
         "act": bits if act_bits is None else act_bits,
     }
-    for name, chosen in widths.items():
-        if not 2 <= chosen <= 8:
-            raise HoldfastError(f"{name}_bits must be from 2 to 8, not {chosen}.")
-    check_seed(seed)
-    check_least(1, epochs=epochs, calibration=calibration, threads=threads)
-    check_least(0, restart_epochs=restart_epochs, qat_epochs=qat_epochs, weight_decay=weight_decay)
-    check_positive(learning_rate=learning_rate, qat_learning_rate=qat_learning_rate)
-    check_choice(CLIP_METHODS, clip=clip)
-    check_choice(SCALES, scales=scales)
-    check_choice(GRANULARITIES, granularity=granularity)
-    check_choice(("calibrated", "learnt"), bounds=bounds)
+    options.check_choice(CLIP_METHODS, clip=clip)
+    options.check_choice(SCALES, scales=scales)
+    options.check_choice(GRANULARITIES, granularity=granularity)
+    options.check_choice(("calibrated", "learnt"), bounds=bounds)
     if bounds == "learnt" and qat_epochs == 0:
         raise HoldfastError("bounds are learnt in the fake-quantized epochs; qat_epochs is 0.")
     model = None
@@ -116,8 +119,6 @@ def train(
         # A pass of no images: a calibrated model refuses activations of another width.
         model.prepare(spec)
         model.start({}, 0, widths["act"], torch.device("cpu"))
-    if not 0 <= fault_share <= 1:
-        raise HoldfastError(f"fault_share must be from 0 to 1, not {fault_share}.")
     if model is not None and qat_epochs == 0:
         raise HoldfastError("faults are trained in the fake-quantized epochs; qat_epochs is 0.")
     if threads is not None:
@@ -249,8 +250,7 @@ def _fit(
         console.print(line)
 
     assert cifar.train.labels is not None
-    columns = (TextColumn("{task.description}"), BarColumn(), Rate(), TimeRemainingColumn())
-    with Progress(*columns, console=console) as progress:
+    with training_bar() as progress:
         slow = net.scale_parameters() if isinstance(net, QuantizedNetwork) else None
         fit(
             net,

@@ -12,11 +12,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from rich.progress import Progress
 from torch import Tensor, nn
 
 from base.errors import HoldfastError
 from base.files import write_atomically
+from base.progress import Progress
 from nn.data import ImageSet
 from nn.fault_models import FaultModel
 

@@ -28,7 +28,7 @@ def accelerator_netlist(config: AcceleratorConfig) -> Netlist:
         Path(__file__).with_name(f"{name}.py") for name in ("netlist", "canonical", "rtlil")
     ]
     key = [repr(config), yosys_version(), metadata.version("amaranth")]
-    key += [path.read_text() for path in sources]
+    key += [path.read_text(encoding="utf-8") for path in sources]
 
     def make(folder: Path) -> None:
         netlist = Netlist.of(Accelerator(config), TOP)

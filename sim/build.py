@@ -25,6 +25,7 @@ from xml.etree import ElementTree
 import find_libpython
 from cocotb_tools import config as cocotb_config
 
+from base.console import console
 from base.errors import HoldfastError
 
 from .netlist import Netlist
@@ -75,20 +76,20 @@ def build_cocotb(netlist: Netlist, *, waves: bool = False) -> Build:
     main = cocotb_config.share_dir / "lib" / "verilator" / "verilator.cpp"
 
     def make(folder: Path) -> None:
-        (folder / "state.vlt").write_text(_public(netlist))
+        (folder / "state.vlt").write_text(_public(netlist), encoding="utf-8")
         sources = verilate(netlist, folder, "Vtop", [*options, "state.vlt"])
         objects = compile_sources([_joined(sources, folder, main)], folder, flags)
         link(
             [*objects, *runtime_objects(vpi=True, trace=waves)],
             folder / "simulation",
-            ["-pthread", f"-L{libraries}", f"-Wl,-rpath,{libraries}", "-lcocotbvpi_verilator"],
+            ["-pthread", f"-L{libraries}", *_at_run_time(libraries), "-lcocotbvpi_verilator"],
         )
         for path in folder.iterdir():
             if path.name not in ("simulation", "design.v"):
                 path.unlink()
 
     key = [netlist.hash, netlist.top, _public(netlist), *options, *flags, *tool_versions()]
-    key += [str(libraries), main.read_text()]
+    key += [str(libraries), main.read_text(encoding="utf-8")]
     folder = cached("cocotb", key, make)
     return Build(netlist, folder / "simulation", waves)
 
@@ -153,7 +154,7 @@ def run_cocotb(
     outcome, results = folder / "outcome.xml", folder / "results.json"
     outcome.unlink(missing_ok=True)
     results.unlink(missing_ok=True)
-    (folder / "parameters.json").write_text(json.dumps(dict(parameters or {})))
+    (folder / "parameters.json").write_text(json.dumps(dict(parameters or {})), encoding="utf-8")
 
     command = [str(build.executable)]
     if waves is not None:
@@ -173,21 +174,26 @@ def run_cocotb(
         if on_line is not None:
             on_line(line)
         if not quiet:
-            print(line, flush=True)
+            console.print(line)
 
     code, tail = _stream(command, folder, environment, show, timeout)
     _check(outcome, code, tail, test_module)
-    return json.loads(results.read_text()) if results.exists() else None
+    return json.loads(results.read_text(encoding="utf-8")) if results.exists() else None
 
 
 def parameters() -> dict[str, Any]:
     """In a testbench: the parameters that `run_cocotb` was given."""
-    return json.loads(Path(os.environ[_PARAMETERS]).read_text())
+    return json.loads(Path(os.environ[_PARAMETERS]).read_text(encoding="utf-8"))
 
 
 def write_results(data: Any) -> None:
     """In a testbench: what `run_cocotb` returns."""
-    Path(os.environ[_RESULTS]).write_text(json.dumps(data))
+    Path(os.environ[_RESULTS]).write_text(json.dumps(data), encoding="utf-8")
+
+
+def _at_run_time(libraries: Path) -> list[str]:
+    """Where a program looks for its libraries; the usual -Wl splits a path at its commas."""
+    return ["-Xlinker", "-rpath", "-Xlinker", str(libraries)]
 
 
 def _public(netlist: Netlist) -> str:
@@ -202,7 +208,7 @@ def _joined(sources: Sequence[Path], folder: Path, *more: Path) -> Path:
     """One file that includes all: reading Verilator's headers once is most of the time."""
     joined = folder / "joined.cpp"
     lines = [f'#include "{path.name}"\n' for path in sources]
-    joined.write_text("".join(lines + [f'#include "{path}"\n' for path in more]))
+    joined.write_text("".join(lines + [f'#include "{path}"\n' for path in more]), encoding="utf-8")
     return joined
 
 
@@ -243,7 +249,7 @@ def _stream(
         command = ["timeout", "--kill-after=5", f"{timeout}", *command]
     tail: list[str] = []
     process = subprocess.Popen(
-        command, cwd=folder, env=environment, text=True, errors="replace",
+        command, cwd=folder, env=environment, encoding="utf-8", errors="replace",
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     try:

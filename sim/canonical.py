@@ -11,6 +11,8 @@ one signal are dropped.
 
 import re
 
+from gen.keywords import VERILOG_KEYWORDS
+
 from .rtlil import Cell, Chunk, Module, Signal, Wire
 
 __all__ = ["Canonical"]
@@ -20,19 +22,6 @@ _FLIP_FLOP_CELLS = {
     "$dffsr", "$dffsre", "$ff",
 }  # fmt: skip
 _UNSUPPORTED_STATE = {"$sr", "$dlatch", "$adlatch", "$dlatchsr", "$anyinit"}
-
-_VERILOG_KEYWORDS = set(
-    "always and assign automatic begin buf bufif0 bufif1 case casex casez cell cmos config "
-    "deassign default defparam design disable edge else end endcase endconfig endfunction "
-    "endgenerate endmodule endprimitive endspecify endtable endtask event for force forever fork "
-    "function generate genvar highz0 highz1 if ifnone incdir include initial inout input instance "
-    "integer join large liblist library localparam macromodule medium module nand negedge nmos "
-    "nor noshowcancelled not notif0 notif1 or output parameter pmos posedge primitive pull0 pull1 "
-    "pulldown pullup pulsestyle_ondetect pulsestyle_onevent rcmos real realtime reg release repeat "
-    "rnmos rpmos rtran rtranif0 rtranif1 scalared showcancelled signed small specify specparam "
-    "strong0 strong1 supply0 supply1 table task time tran tranif0 tranif1 tri tri0 tri1 triand "
-    "trior trireg unsigned use uwire vectored wait wand weak0 weak1 while wire wor xnor xor".split()
-)
 
 
 class Canonical:
@@ -78,7 +67,7 @@ class Canonical:
         name = re.sub(r"\W", "_", name).lstrip("_")
         if not name or name[0].isdigit():
             name = f"r{name}"
-        if name in _VERILOG_KEYWORDS:
+        if name in VERILOG_KEYWORDS:
             name += "_"
         base, number = name, 1
         while name in self.names:
@@ -236,7 +225,7 @@ class Canonical:
 
     def is_plain(self, name: str) -> bool:
         """Whether Verilog takes the name as it is."""
-        return bool(re.fullmatch(r"\\[A-Za-z]\w*", name)) and name[1:] not in _VERILOG_KEYWORDS
+        return bool(re.fullmatch(r"\\[A-Za-z]\w*", name)) and name[1:] not in VERILOG_KEYWORDS
 
     def inner_name(self, port: Wire) -> str:
         """The design's own name of a register that it shows at a port, or ""."""

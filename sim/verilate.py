@@ -19,11 +19,12 @@ from pathlib import Path
 
 import filelock
 
+from base.files import cache_folder, make_folder
+
 from .netlist import Netlist
 from .tools import Tools, find_tools
 
 __all__ = [
-    "CACHE",
     "cached",
     "compile_sources",
     "compiler_flags",
@@ -32,8 +33,6 @@ __all__ = [
     "tool_versions",
     "verilate",
 ]
-
-CACHE = Path("build", "cache")
 
 _OPTIONS = [
     # Redundant registers are the point of some designs: they must not become one.
@@ -61,10 +60,10 @@ def cached(kind: str, key: Iterable[str], make: Callable[[Path], None]) -> Path:
     nothing that looks complete; processes that want the same folder wait for one another.
     """
     digest = hashlib.sha256("\0".join(key).encode()).hexdigest()[:24]
-    folder = (CACHE / kind / digest).resolve()
+    folder = (cache_folder("cache") / kind / digest).resolve()
     if folder.is_dir():
         return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(folder.parent)
     with filelock.FileLock(folder.with_suffix(".lock")):
         if not folder.is_dir():
             partial = folder.with_suffix(".partial")
@@ -79,7 +78,7 @@ def verilate(netlist: Netlist, folder: Path, prefix: str, options: Sequence[str]
     """Runs Verilator in `folder` and returns the C++ files that it wrote."""
     tools = find_tools()
     source = folder / "design.v"
-    source.write_text(netlist.verilog)
+    source.write_text(netlist.verilog, encoding="utf-8")
     _run(
         [
             tools.verilator,
@@ -168,8 +167,9 @@ def _cores() -> int:
 
 def _run(command: Sequence[str], folder: Path, tools: Tools) -> None:
     result = subprocess.run(
-        command, cwd=folder, env=dict(tools.environment), capture_output=True, text=True
-    )
+        command, cwd=folder, env=dict(tools.environment), capture_output=True,
+        encoding="utf-8", errors="replace",
+    )  # fmt: skip
     if result.returncode:
         text = (result.stderr.strip() or result.stdout.strip())[-4000:]
         raise RuntimeError(f"{Path(command[0]).name} failed in {folder}:\n{text}")

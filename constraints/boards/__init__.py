@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from base.errors import HoldfastError
+from base.text import shown
 from gen.config import AcceleratorConfig
 
 __all__ = ["OPEN_FAMILIES", "Board", "board_names", "find_board"]
@@ -106,7 +107,9 @@ def find_board(name: str) -> Board:
         There is none.
     """
     if name not in board_names():
-        raise HoldfastError(f"there is no board {name!r}; known are {', '.join(board_names())}.")
-    values: dict[str, Any] = tomllib.loads((_FOLDER / f"{name}.toml").read_text())
+        raise HoldfastError(
+            f"there is no board {shown(name)}; known are {', '.join(board_names())}."
+        )
+    values: dict[str, Any] = tomllib.loads((_FOLDER / f"{name}.toml").read_text(encoding="utf-8"))
     values["tools"] = tuple(values["tools"])
     return Board(**values | {"name": name, "config": AcceleratorConfig(**values["config"])})

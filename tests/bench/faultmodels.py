@@ -23,7 +23,7 @@ from rich.table import Table
 
 from base.command import run
 from base.files import make_folder, write_atomically
-from base.options import check_least
+from base.options import check_range
 from nn.calibrate import clips
 from nn.data import generated_images
 from nn.fault_models import FaultModel, SingleActivationFlip, fault_model
@@ -57,7 +57,7 @@ def faultmodels(
     output: Annotated[Path, typer.Option(help="Folder of the JSON.")] = Path("build/bench"),
 ) -> int:
     """Time passes under every fault model against plain quantized passes."""
-    check_least(1, batch=batch, repeats=repeats, images=images, threads=threads)
+    check_range(1, 1_000_000, batch=batch, repeats=repeats, images=images, threads=threads)
     if threads is not None:
         torch.set_num_threads(threads)
     spec = network(network_name)

@@ -71,8 +71,8 @@ def test_bad_requests(monkeypatch, capsys, tmp_path):
         (("--port", nothing, "--board", "kv260"), "KV260 has no serial port"),
         (("--port", nothing, "--guard", "on"), "the guard is off, bound, zero, fixed, not 'on'."),
         (("--port", nothing, "--guard", "fixed"), "has learnt bounds: its settings are off, bound"),
-        (("--port", nothing, "--count", 0), "--count must be at least 1, not 0."),
-        (("--port", nothing, "--timeout", 0), "--timeout must be above 0 and at most 3600, not 0."),
+        (("--port", nothing, "--count", 0), "--count must be 1 to 10,000, not 0."),
+        (("--port", nothing, "--timeout", 0), "--timeout must be 0.001 to 3,600, not 0.0."),
         (("--port", nothing, "--images", tmp_path / "none"), "there are no images at"),
         (("--port", nothing, "--images", tmp_path / "text.png"), "text.png is not a picture."),
         (

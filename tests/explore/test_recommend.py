@@ -1,6 +1,11 @@
 """The recommendation against its definition."""
 
+import json
 import math
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -8,6 +13,9 @@ from hypothesis import strategies as st
 
 from base.errors import HoldfastError
 from explore.recommend import Budget, recommend
+from gen.config import AcceleratorConfig
+
+ROOT = Path(__file__).parents[2]
 
 
 def point(name, cycles, lut, low=None, high=None):
@@ -94,3 +102,24 @@ def test_another_target():
     assert recommend(known, Budget(max_lut=5))[0].point["name"] == "b"
     with pytest.raises(HoldfastError, match=r"target 'ice40' was not explored; explored were ecp5"):
         recommend(known, Budget(target="ice40"))
+
+
+def test_files_are_utf8_in_any_locale(tmp_path):
+    """A terminal without the characters gets escape sequences, the file gets the characters."""
+    found = point("é[/x] 8x8 off", 5, 7) | {
+        "file": "/tmp/\u00e9\u25c0.safetensors",
+        "guard": "off",
+        "config": AcceleratorConfig().__dict__,
+    }
+    summary = {"format": 1, "points": [found]}
+    (tmp_path / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
+    result = subprocess.run(
+        [sys.executable, "-m", "explore", "recommend", "--max-lut", "9", "--output", tmp_path],
+        env=os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONPATH": str(ROOT)},
+        cwd=tmp_path,
+        capture_output=True,
+    )
+    assert result.returncode == 0, result.stderr
+    assert b"\\xe9[/x] 8x8 off: least latency" in result.stdout
+    written = (tmp_path / "recommended.toml").read_text(encoding="utf-8")
+    assert "# Network /tmp/\u00e9\u25c0.safetensors, guard off." in written

@@ -231,7 +231,7 @@ def test_what_cannot_be_fitted(files, command):  # noqa: F811
 
 def test_what_cannot_be_predicted(files, command, model):  # noqa: F811
     code, _, told = command("predict", model, "--samples", 0)
-    assert code == 2 and "--samples must be at least 1, not 0." in told
+    assert code == 2 and "--samples must be 1 to 100,000,000, not 0." in told
     code, _, told = command("predict", model, "--output", files.folder)
     assert code == 2 and "it is a folder." in told
     foreign = files.folder / "foreign.npz"

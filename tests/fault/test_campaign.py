@@ -98,7 +98,7 @@ def test_filters(space, schedule):
         ({"pattern": "("}, "pattern '\\(' is not valid"),
         ({"layers": ("z",)}, "layer 'z' does not exist; known are a, b, d, logits"),
         ({"phases": ("idle",)}, "phase 'idle' does not exist"),
-        ({"pes": ((7, 7),)}, "no register or memory is left"),
+        ({"pes": ((0, 1), (7, 7))}, "processing element 7.7 does not exist; they are 0.0 to"),
     ],
 )
 def test_filters_that_match_nothing(space, schedule, filters, message):
@@ -141,9 +141,6 @@ def test_margin_plans_the_sample(space, schedule):
     # Leveugle: 9604 for an infinite population, 95 % and 1 %, to which this one is close.
     assert plan.faults(0.01, 0.95) == pytest.approx(9604, rel=0.001)
     assert plan.faults(0.01, 0.95) == int(np.ceil(sample_size(plan.total, 0.01, 0.95)))
-    few = plan_of(space, schedule, structures=("host",), pattern="^first$", phases=("drain",))
-    with pytest.raises(HoldfastError, match=r"needs .* faults, too many of the"):
-        few.faults(0.001, 0.99)
     counts = plan.allocate(10_000, 50)
     assert min(counts.values()) >= 50
     assert counts["weight_memory"] == pytest.approx(

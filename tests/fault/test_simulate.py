@@ -102,10 +102,10 @@ def test_accelerator_without_guard(files):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--seed", "-1"], "--seed must be 0 or more, not -1."),
-        (["--images", "0"], "--images must be at least 1, not 0."),
-        (["--faults", "-2"], "--faults must be 0 or more, not -2."),
-        (["--stall", "1"], "--stall must be at least 0 and below 1, not 1.0."),
+        (["--seed", "-1"], "--seed must be 0 to 2147483647, not -1."),
+        (["--images", "0"], "--images must be 1 to 10,000, not 0."),
+        (["--faults", "-2"], "--faults must be 0 to 10,000,000, not -2."),
+        (["--stall", "1"], "--stall must be 0 to 0.99, not 1.0."),
         (["--engine", "quick"], "--engine must be one of cocotb, fast, not 'quick'."),
         (["--engine", "fast", "--stall", "0.5"], "--stall needs --engine cocotb, not fast."),
         (["--engine", "fast", "--replay", "x"], "--replay needs --engine cocotb, not fast."),

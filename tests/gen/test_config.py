@@ -1,9 +1,12 @@
 import dataclasses
+import os
+import random
 
 import pytest
 
 from base.errors import HoldfastError
 from gen.config import ROUNDINGS, AcceleratorConfig
+from tests.toml_mutations import mutated
 
 BOUNDS = {
     "rows": (1, 16),
@@ -152,5 +155,45 @@ def test_missing_and_binary_toml(tmp_path):
         AcceleratorConfig.from_toml(path)
     assert str(caught.value) == f"cannot read configuration {path}: No such file or directory."
     path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(HoldfastError, match="is not valid TOML"):
+    with pytest.raises(HoldfastError, match="is not UTF-8 text"):
         AcceleratorConfig.from_toml(path)
+
+
+def check_mutations(count, path):
+    source = random.Random(count)
+    text, whole = AcceleratorConfig().to_toml(), 0
+    for _ in range(count):
+        path.write_bytes(mutated(source, text))
+        try:
+            read = AcceleratorConfig.from_toml(path)
+        except HoldfastError as error:
+            told = str(error)
+            assert told.isprintable() and told.endswith(".") and len(told) < 1500, told
+        else:
+            whole += 1
+            path.write_text(read.to_toml(), encoding="utf-8")
+            assert AcceleratorConfig.from_toml(path) == read
+    assert 0 < whole < count / 2
+
+
+def test_mutated_files(tmp_path):
+    check_mutations(2000, tmp_path / "config.toml")
+
+
+@pytest.mark.slow
+def test_many_mutated_files(tmp_path):
+    check_mutations(20_000, tmp_path / "config.toml")
+
+
+def test_what_is_no_regular_file(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("/dev/zero")
+    for name in (".", "pipe", "link", "/dev/zero", "/dev/null", "a\0b", "n" * 300):
+        with pytest.raises(HoldfastError, match="cannot read configuration"):
+            AcceleratorConfig.from_toml(tmp_path / name)
+
+
+def test_a_file_that_is_too_large(tmp_path):
+    (tmp_path / "large.toml").write_bytes(b"#" * (1 << 20) + b"\n")
+    with pytest.raises(HoldfastError, match="has 1,048,577 bytes, at most 1,048,576 are read"):
+        AcceleratorConfig.from_toml(tmp_path / "large.toml")

@@ -33,8 +33,8 @@ def test_one_configuration(generate, tmp_path):
     [
         ((), "rows = 0", "rows must be 1 to 16, not 0."),
         ((), "rosw = 1", "has an unknown key 'rosw'"),
-        (("--name", "8x8"), SMALL, "--name must be a Verilog identifier, not '8x8'."),
-        (("--uart", "3"), SMALL, "--uart needs --config and must be at least 4."),
+        (("--name", "8x8"), SMALL, "identifier of 1 to 100 characters, not '8x8'."),
+        (("--uart", "3"), SMALL, "--uart must be 4 to 1,048,576, not 3."),
         (("--output", "{}/my.toml/rtl"), SMALL, "cannot make folder"),
     ],
 )

@@ -25,4 +25,4 @@ def test_ratios_by_model(tmp_path, monkeypatch):
 def test_mistakes_end_in_one_sentence(name, capsys, monkeypatch):
     monkeypatch.setattr("sys.argv", ["faultmodels", f"--{name}", "0"])
     assert run(faultmodels.app) == 2
-    assert capsys.readouterr().err == f"{name} must be at least 1, not 0.\n"
+    assert capsys.readouterr().err == f"{name} must be 1 to 1,000,000, not 0.\n"

@@ -212,14 +212,14 @@ def test_output_is_tried_first(place, capsys, monkeypatch):
     [
         (["--network", "nope"], "unknown network 'nope'"),
         (["--network", "vgg16_w0.001"], "width must be from 1/64 to 4, not 0.001"),
-        (["--seeds", "0"], "seeds must be at least 1, not 0"),
-        (["--images", "0"], "images must be at least 1, not 0"),
-        (["--threads", "0"], "threads must be at least 1, not 0"),
-        (["--learning-rate", "nan"], "learning_rate must be finite and above 0, not nan"),
-        (["--fault-learning-rate", "-1"], "fault_learning_rate must be finite and above 0"),
-        (["--weight-decay", "inf"], "weight_decay must be finite and at least 0, not inf"),
-        (["--mibb-rate", "1.5"], "rate must be from 0 to 1, not 1.5"),
-        (["--adsaf-share", "2"], "adsaf_share must be from 0 to 1, not 2"),
+        (["--seeds", "0"], "--seeds must be 1 to 1,000, not 0"),
+        (["--images", "0"], "--images must be 1 to 10,000, not 0"),
+        (["--threads", "0"], "--threads must be 1 to 1,024, not 0"),
+        (["--learning-rate", "nan"], "--learning-rate must be 1e-09 to 1e+30, not nan"),
+        (["--fault-learning-rate", "-1"], "--fault-learning-rate must be 1e-09 to 1e+30"),
+        (["--weight-decay", "inf"], "--weight-decay must be 0 to 100, not inf"),
+        (["--mibb-rate", "1.5"], "--mibb-rate must be 0 to 1, not 1.5"),
+        (["--adsaf-share", "2"], "--adsaf-share must be 0 to 1, not 2"),
     ],
 )
 def test_mistakes_end_in_one_sentence(options, message, capsys, monkeypatch):

@@ -163,15 +163,15 @@ def test_the_widths_reach_the_graph(source, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--bits", "1"], "bits must be from 2 to 8, not 1"),
+        (["--bits", "1"], "--bits must be 2 to 8, not 1"),
         (["--network", "nope"], "unknown network 'nope'"),
         (["--checkpoint", "nowhere.pt"], "there is no nowhere.pt: train resnet8 first"),
         (["--checkpoint", __file__], "is no float checkpoint of resnet8"),
-        (["--images", "0"], "images must be at least 1, not 0"),
-        (["--act-bits", "9"], "act_bits must be from 2 to 8, not 9"),
-        (["--weight-bits", "1"], "weight_bits must be from 2 to 8, not 1"),
-        (["--threads", "0"], "threads must be at least 1, not 0"),
-        (["--seed", "-1"], "seed must be from 0 to 2147483647, not -1"),
+        (["--images", "0"], "--images must be 1 to 10,000, not 0"),
+        (["--act-bits", "9"], "--act-bits must be 2 to 8, not 9"),
+        (["--weight-bits", "1"], "--weight-bits must be 2 to 8, not 1"),
+        (["--threads", "0"], "--threads must be 1 to 1,024, not 0"),
+        (["--seed", "-1"], "--seed must be 0 to 2147483647, not -1"),
     ],
 )
 def test_mistakes_end_in_one_sentence(options, message, capsys, monkeypatch):

@@ -1,8 +1,12 @@
+import subprocess
+from pathlib import Path
+
 import pytest
 
-from sim.build import SimulationError, build_cocotb, run_cocotb
+from sim.build import SimulationError, _at_run_time, build_cocotb, run_cocotb
 from sim.netlist import Netlist
-from sim.verilate import cached
+from sim.tools import find_tools
+from sim.verilate import cached, link
 from tests.sim.small import Small
 
 BENCH = "tests.sim.flip_bench"
@@ -52,8 +56,30 @@ def test_waves(netlist, tmp_path):
     assert "pe_1_1__total" in waves.read_text()
 
 
+def test_commas_in_paths_are_no_separators():
+    """-Wl,-rpath,a,b is two arguments of the linker; here each is one."""
+    path = Path("/a,b c/$x'é/lib")
+    arguments = _at_run_time(path)
+    assert [a for a in arguments if a != "-Xlinker"] == ["-rpath", str(path)]
+    assert arguments[::2] == ["-Xlinker", "-Xlinker"]
+
+
+def test_a_program_finds_a_library_in_such_a_folder(tmp_path):
+    folder = tmp_path / "a,b $x'é"
+    folder.mkdir()
+    (folder / "one.cpp").write_text("int one() { return 1; }\n", encoding="utf-8")
+    (folder / "main.cpp").write_text(
+        "int one(); int main() { return one() - 1; }\n", encoding="utf-8"
+    )
+    compiler = find_tools().compiler
+    shared = [compiler, "-shared", "-fPIC", "one.cpp", "-o", "libone.so"]
+    subprocess.run(shared, cwd=folder, check=True)
+    link([folder / "main.cpp"], folder / "main", [f"-L{folder}", *_at_run_time(folder), "-lone"])
+    subprocess.run([folder / "main"], cwd=tmp_path, check=True)
+
+
 def test_killed_build_leaves_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr("sim.verilate.CACHE", tmp_path)
+    monkeypatch.setenv("HOLDFAST_CACHE", str(tmp_path))
 
     def killed(folder):
         (folder / "half").touch()

@@ -1,0 +1,256 @@
+"""Random command lines for every command, up to where its work begins."""
+
+import random
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+import typer
+
+import constraints.__main__ as bitstream
+import explore.__main__ as explore
+import fault.__main__ as campaign
+import gen.__main__ as generate
+from constraints import client
+from fault import calibrate, simulate
+from fault.schedule import Schedule
+from nn import ftt, ptq, train
+from nn.data import Cifar10, ImageSet
+from nn.networks import FloatNetwork, network
+from tests.fault.tiny import CONFIG, graph, images, netlist, program
+
+APPS = {
+    "generate": generate.app,
+    "sim": simulate.app,
+    "campaign": campaign.app,
+    "calibrate": calibrate.app,
+    "explore": explore.app,
+    "bitstream": bitstream.app,
+    "holdfast": client.app,
+    "train": train.app,
+    "ptq": ptq.app,
+    "ftt": ftt.app,
+}
+
+NUMBERS = ["0", "1", "-1", "2", "3", "8", "9", "16", "17", "255", "10000", "10001", "1e3", "0.5",
+           "-0.0", "1e-12", "nan", "inf", "-inf", "1e400", "2147483647", "2147483648",
+           "-9223372036854775809", "99999999999999999999", "9" * 5000, "0x10", "1_000", " 7 ", "٣",
+           "½", "", "1e", "--5", "0.99999999", "1.0000001"]  # fmt: skip
+HOSTILE = ["", " ", ",", ",,", "x", "[/]", "[/x]", "[bold]x", "a[old]", "\x1b[31m", "\x07",
+           "a\nb", "\r", "\t", "\udcff", "é", "\u202e", "null", "-", "--", "-h", "*", "a" * 300,
+           "a/" * 2000, "a" * 100_000, "%s", "{}", "$(x)", "'", '"', "\\"]  # fmt: skip
+PATHS = ["file.toml", "folder", "folder/new", "absent", "absent/deep/er", "[old]", "[/x]/y", "é",
+         "\udcff", "a\nb", "file.toml/x", "pipe", "/dev/null", "/dev/zero", "link", "n" * 255,
+         "n" * 256, "o/" * 101, "nested.toml", "long.toml", "study.toml", "list.json", "zeros.npz",
+         "model.safetensors"]  # fmt: skip
+# What is right, or nearly, so that random lines also get beyond the first check.
+RIGHT = {
+    "--network": ["resnet8", "resnet20", "lenet5_w0.5", "resnet8 ", "resnet8,resnet8"],
+    "--networks": ["resnet8", "resnet8,resnet20", "resnet8, resnet8"],
+    "--model": ["resnet8", "resnet20"],
+    "--guard": ["off", "bound", "zero", "fixed"],
+    "--guards": ["off", "off,bound", "bound, bound", "fixed"],
+    "--compare": ["off,bound", "off,off", "off, zero", "bound,fixed"],
+    "--against": ["folder", "folder,folder", "a/x,b/x"],
+    "--margin": ["1%", "0.5%", "0.0001%", "50%", "1e-9"],
+    "--confidence": ["99%", "0.5", "0.999999999999999999"],
+    "--stop-at": ["1%", "0.1"],
+    "--audit": ["0", "0.1%", "100%"],
+    "--max-sdc": ["1%", "0"],
+    "--structures": ["weight", "weight,skew", "weight, weight", "skew"],
+    "--layers": ["a", "a,b", "a,a", "logits"],
+    "--phases": ["stream", "stream,stream", "drain,fetch"],
+    "--pes": ["0.0", "0.0,1.1", "0.0,0.0", "99.99", "²."],
+    "--pattern": ["a{99999999999}", "(" * 3000, "[z-a]", "array__pe", "weight$", "(a+)+"],
+    "--cycles": ["all", "first-mac"],
+    "--requantize": ["sum", "slice", "tile"],
+    "--fit": ["flip-flop=1,memory=2", "flip-flop=nan,memory=1", "flip-flop=1e308,memory=1"],
+    "--replay": ["a/i0/c1/first[0]", "c1/weight[0]", "c1234/array__pe_0_0__weight[5]"],
+    "--engine": ["cocotb", "fast"],
+    "--arrays": ["8x8", "2x2,2x2", "99x99", "²x²"],
+    "--targets": ["ecp5", "ecp5,xc7", "ecp5,ecp5"],
+    "--target": ["ecp5"],
+    "--models": ["single-flip", "mibb@1e-5", "mibb@nan", "stuck-pes@0.1", "adsaf@"],
+    "--board": ["ulx3s", "icebreaker", "kv260"],
+    "--name": ["my_core", "logic", "module", "clk", "_", "é"],
+    "--clip": ["max", "percentile", "mse"],
+    "--scales": ["multiplier", "power-of-two"],
+    "--granularity": ["channel", "tensor"],
+    "--bounds": ["calibrated", "learnt"],
+    "--faults": ["100", "0", "none", "mibb", "adsaf", "stuck-pes:4x4", "calibrated:absent",
+                 "stuck-pes:²x1"],
+    "--port": ["/dev/ttyUSB9"],
+    "--scheduler": ["tcp://x:1"],
+    "--config": ["file.toml"],
+    "--study": ["study.toml"],
+    "--output": ["folder/new", "[old]", "[/x]/y", "é"],
+    "--store": ["folder/new", "[old]", "[/x]/y", "é"],
+    "--data": ["folder", "zeros.npz"],
+    "--images": ["1", "2", "3"],
+}  # fmt: skip
+SMALL = ["1", "2", "4", "8", "0", "0.5"]
+
+
+class BeginsError(Exception):
+    """The work of a command begins."""
+
+
+def begins(*_, **__):
+    raise BeginsError
+
+
+def files(folder: Path) -> None:
+    """What lies in the folder from which commands are called."""
+    (folder / "file.toml").write_text(CONFIG.to_toml(), encoding="utf-8")
+    (folder / "folder").mkdir()
+    (folder / "link").symlink_to("absent")
+    (folder / "nested.toml").write_text("a = " + "[" * 5000, encoding="utf-8")
+    (folder / "long.toml").write_text("rows = " + "9" * 5000, encoding="utf-8")
+    (folder / "study.toml").write_text("arrays = ['4x4']\nimages = 2\n", encoding="utf-8")
+    (folder / "list.json").write_text("[]", encoding="utf-8")
+    np.savez(folder / "zeros.npz", x=np.zeros(3))
+    (folder / "model.safetensors").write_bytes(b"\xff" * 20)
+    (folder / "build" / "train").mkdir(parents=True)
+    net = FloatNetwork(network("resnet8"))
+    torch.save({"network": net.state_dict()}, folder / "build/train/resnet8_float.pt")
+
+
+def stop_where_work_begins(monkeypatch) -> None:
+    """Everything up to it stays as it is; small networks stand for large ones."""
+    some = ImageSet("small", np.zeros((4, 3, 32, 32), np.uint8), np.zeros(4, np.uint8))
+    data = Cifar10(some, (some,))
+    real = simulate.configuration
+
+    def configuration(network, *given):
+        real(network, *given)
+        return CONFIG
+
+    for room in (simulate, campaign, client):
+        monkeypatch.setattr(room, "load_network", tiny(room.load_network))
+        monkeypatch.setattr(room, "compile_graph", lambda *_, **__: program())
+    for room in (simulate, campaign):
+        monkeypatch.setattr(room, "configuration", configuration)
+        monkeypatch.setattr(room, "accelerator_netlist", lambda _: netlist())
+        monkeypatch.setattr(room, "images_for", lambda *_: ImageSet("", images().numpy(), None))
+        monkeypatch.setattr(room, "image_codes", lambda *_: images())
+    for room in (simulate, campaign, explore):
+        monkeypatch.setattr(room, "find_tools", lambda: None)
+    monkeypatch.setattr(generate, "emit", lambda *_: "module")
+    monkeypatch.setattr(simulate, "golden_run", begins)
+    schedule = Schedule(program())
+    monkeypatch.setattr(campaign, "Schedule", lambda _: schedule)
+    monkeypatch.setattr(campaign, "replay_upset", begins)
+    monkeypatch.setattr(campaign, "golden_runs", begins)
+    monkeypatch.setattr(calibrate, "fit", begins)
+    monkeypatch.setattr(calibrate, "predict", begins)
+    monkeypatch.setattr("explore.networks.load_network", lru_cache(simulate_network()))
+    monkeypatch.setattr(explore, "plan_points", begins)
+    monkeypatch.setattr(bitstream, "program", lambda _: None)
+    monkeypatch.setattr(bitstream, "synthesize_board", begins)
+    monkeypatch.setattr(client, "generated_images", lambda *_: some)
+    monkeypatch.setattr(client, "open_serial", begins)
+    for room in (train, ptq, ftt):
+        monkeypatch.setattr(room, "load_cifar10", known_data(room.load_cifar10, data))
+    monkeypatch.setattr(ptq, "clips_on", begins)
+    monkeypatch.setattr(train, "download", begins)
+    monkeypatch.setattr(train, "FloatNetwork", begins)
+    monkeypatch.setattr(ftt, "_Bench", begins)
+
+
+def simulate_network():
+    from nn.shipped import load_network
+
+    return load_network
+
+
+def tiny(load):
+    """A network's mistakes are its own; what is right is the tiny one."""
+    known = lru_cache(load)
+
+    def loaded(name):
+        known(name)
+        return graph()
+
+    return loaded
+
+
+def known_data(load, data):
+    def loaded(place):
+        if place is not None:
+            load(place)
+        return data
+
+    return loaded
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """An option or an argument of a command."""
+
+    name: str
+    kind: str
+    flag: bool
+    required: bool
+    option: bool
+
+
+@cache
+def commands(app_name: str) -> dict[tuple[str, ...], list[Parameter]]:
+    """Parameters of the commands of an app."""
+    found = {}
+    top = typer.main.get_command(APPS[app_name])
+    groups = getattr(top, "commands", {})
+    if not groups or getattr(top, "invoke_without_command", False):
+        found[()] = top
+    found |= {(name,): command for name, command in groups.items()}
+    return {words: [described(p) for p in command.params] for words, command in found.items()}
+
+
+def described(parameter) -> Parameter:
+    option = parameter.param_type_name == "option"
+    return Parameter(
+        max(parameter.opts, key=len),
+        sort_of(parameter) or "",
+        getattr(parameter, "is_flag", False),
+        parameter.required,
+        option,
+    )
+
+
+def sort_of(parameter) -> str | None:
+    """What base.options made it; None: it did not."""
+    callback = parameter.callback
+    while callback is not None and not hasattr(callback, "sort"):
+        callback = getattr(callback, "__wrapped__", None)
+    return None if callback is None else callback.sort
+
+
+def value(source: random.Random, parameter: Parameter) -> str:
+    """One for an option, mostly of its kind."""
+    numeric = parameter.kind in ("whole", "number")
+    right = RIGHT.get(parameter.name) or (SMALL if numeric else PATHS)
+    pool = NUMBERS if numeric else PATHS if parameter.kind == "path" else HOSTILE
+    every = [*NUMBERS, *PATHS, *(one for known in RIGHT.values() for one in known)]
+    return source.choice(source.choices([right, pool, HOSTILE, every], [16, 4, 1, 1])[0])
+
+
+def line(source: random.Random, app_name: str) -> list[str]:
+    """A command line; surrogates are bytes of a file's name that are not UTF-8."""
+    words, parameters = source.choice(list(commands(app_name).items()))
+    arguments = list(words)
+    for parameter in parameters:
+        if parameter.name == "--help":
+            continue
+        wanted = 0.9 if parameter.required else min(0.5, 2.5 / len(parameters))
+        for _ in range((source.random() < wanted) + (source.random() < 0.02)):
+            if parameter.flag:
+                arguments.append(parameter.name)
+            elif parameter.option:
+                arguments += [parameter.name, value(source, parameter)]
+            else:
+                arguments.append(value(source, parameter))
+    if source.random() < 0.02:
+        arguments.append(source.choice(HOSTILE))
+    return arguments
