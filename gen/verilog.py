@@ -57,12 +57,12 @@ def emit(config: AcceleratorConfig, name: str, uart: int | None = None) -> str:
     Raises
     ------
     HoldfastError
-        The name cannot be a module's, or a signal inside has it.
+        The name cannot be a module's, or something inside has it.
     """
     check_name(name)
     port = None if uart is None else UartBridge(uart, max(1 << 23, 20 * uart))
     text = to_rtlil(Accelerator(config, port), name)
     result = verilog._convert_rtlil_text(text, strip_internal_attrs=True)
     if re.search(rf"^ +(?!module )[^\n]*(?<![\\.\w]){name}(?![.\w])", result, re.MULTILINE):
-        raise HoldfastError(f"no module can be called {name}: a signal inside has this name.")
+        raise HoldfastError(f"no module can be called {name}: something inside has this name.")
     return result
