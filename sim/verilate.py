@@ -19,6 +19,7 @@ from pathlib import Path
 
 import filelock
 
+from base.errors import HoldfastError
 from base.files import cache_folder, make_folder
 
 from .netlist import Netlist
@@ -63,7 +64,12 @@ def cached(kind: str, key: Iterable[str], make: Callable[[Path], None]) -> Path:
     folder = (cache_folder("cache") / kind / digest).resolve()
     if folder.is_dir():
         return folder
-    make_folder(folder.parent)
+    try:
+        make_folder(folder.parent)
+    except HoldfastError as error:
+        raise HoldfastError(
+            f"{str(error).removesuffix('.')}; HOLDFAST_CACHE names another one."
+        ) from None
     with filelock.FileLock(folder.with_suffix(".lock")):
         if not folder.is_dir():
             partial = folder.with_suffix(".partial")

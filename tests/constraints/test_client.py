@@ -1,5 +1,7 @@
 """``holdfast run`` on a simulated board behind a serial port."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -9,12 +11,11 @@ from constraints import client
 from constraints.boards import find_board
 from constraints.gate_level import board_line, board_model
 from gen.config import AcceleratorConfig
+from nn.data import ImageSet
 from nn.program import compile_graph
 from nn.shipped import load_network
 from sim.cycles import step_cycles
 from tests.constraints.pty_line import serial_port
-
-pytestmark = pytest.mark.slow
 
 DIVISOR = 4
 
@@ -32,6 +33,7 @@ def port():
         yield path
 
 
+@pytest.mark.slow
 def test_whole_network(port, monkeypatch, capsys, tmp_path):
     """Class, cycles and agreement of ResNet-8 on a picture; all weights stay on the board."""
     pixels = np.random.default_rng(3).integers(0, 256, (32, 32, 3)).astype(np.uint8)
@@ -47,6 +49,7 @@ def test_whole_network(port, monkeypatch, capsys, tmp_path):
     assert "1 of 1 images agree with the golden model in every output." in out
 
 
+@pytest.mark.slow
 def test_wrong_configuration(port, monkeypatch, capsys, tmp_path):
     path = tmp_path / "other.toml"
     path.write_text(AcceleratorConfig(rows=4, cols=4).to_toml())
@@ -55,11 +58,29 @@ def test_wrong_configuration(port, monkeypatch, capsys, tmp_path):
     assert "the accelerator is 8x8 with 8-bit activations" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_other_version(port, monkeypatch, capsys):
     monkeypatch.setattr("sim.driver.INTERFACE", 0x1234)
     assert holdfast(monkeypatch, "--board", "ulx3s", "--port", port) == 2
     error = capsys.readouterr().err
     assert "this client's of 0x1234; make both with the same version of Holdfast." in error
+
+
+@pytest.mark.parametrize("classes", [10, 12, 100])
+def test_a_network_of_any_number_of_classes(monkeypatch, capsys, classes):
+    """CIFAR-10's names are for its ten classes; others are told by their numbers."""
+    program = SimpleNamespace(graph=SimpleNamespace(classes=classes), resident=True)
+    last = classes - 1
+    results = [client.BoardResult(last, 0, False, 1000, 0.1, 0)]
+    pictures = ImageSet("x", np.zeros((1, 3, 32, 32), np.uint8), np.array([last]))
+    monkeypatch.setattr(client, "compile_graph", lambda *_, **__: program)
+    monkeypatch.setattr(client, "read_images", lambda *_: pictures)
+    monkeypatch.setattr(client, "open_serial", lambda *_: None)
+    monkeypatch.setattr(client, "run_images", lambda *_: iter(results))
+    assert holdfast(monkeypatch, "--port", "x") == 1
+    told = capsys.readouterr().out
+    expected = ("truck", "airplane") if classes == 10 else (str(last), "0")
+    assert told.count(f" {expected[0]} ") == 2 and f"differs: {expected[1]} " in told
 
 
 def test_bad_requests(monkeypatch, capsys, tmp_path):

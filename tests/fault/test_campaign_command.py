@@ -84,6 +84,24 @@ def test_a_campaign_and_the_same_command_again(files, command):
     assert json.loads((files.store / "summary.json").read_text()) == summary
 
 
+def test_a_small_population_is_tried_whole_in_a_folder_with_brackets(files, command):
+    """Twice the same phase is the same population; the path is printed as it is."""
+    files.store = files.folder / "o10[old]" / "[" / "x]"
+    filters = ("--structures", "skew", "--layers", "a", "--phases", "fetch, fetch,")
+    code, told, _ = command(*filters, "--processes", "1", "--margin", "0.01%", "--audit", "0")
+    assert code == 0, told
+    assert "All faults of skew, each once." in told
+    assert f"{files.store / 'summary.json'} written." in told
+    summary = json.loads((files.store / "summary.json").read_text())
+    faults = [
+        fault
+        for path in files.store.glob("shards/*")
+        for fault in pq.ParquetFile(path).read().column("fault").to_pylist()
+    ]
+    assert summary["faults"] == summary["population"] == len(faults) == len(set(faults))
+    assert summary["settings"]["whole"] == ["skew"]
+
+
 def test_settings_are_compared_on_the_same_faults(files, command):
     code, told, _ = command(*SMALL, "--compare", "off,bound", "--structures", "skew,guard")
     assert code == 0, told

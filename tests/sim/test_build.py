@@ -1,8 +1,11 @@
+import errno
+import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from base.errors import HoldfastError
 from sim.build import SimulationError, _at_run_time, build_cocotb, run_cocotb
 from sim.netlist import Netlist
 from sim.tools import find_tools
@@ -76,6 +79,27 @@ def test_a_program_finds_a_library_in_such_a_folder(tmp_path):
     subprocess.run(shared, cwd=folder, check=True)
     link([folder / "main.cpp"], folder / "main", [f"-L{folder}", *_at_run_time(folder), "-lone"])
     subprocess.run([folder / "main"], cwd=tmp_path, check=True)
+
+
+def test_a_checkout_that_cannot_be_written(tmp_path, monkeypatch):
+    monkeypatch.delenv("HOLDFAST_CACHE", raising=False)
+    monkeypatch.chdir(tmp_path)
+
+    def read_only(**_):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr("tempfile.TemporaryFile", read_only)
+    told = r"^cannot write in folder .*/build/cache/kind: Read-only file system; HOLDFAST_CACHE"
+    with pytest.raises(HoldfastError, match=told):
+        cached("kind", ["key"], lambda folder: None)
+
+
+def test_the_cache_moves(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOLDFAST_CACHE", str(tmp_path / "there"))
+    folder = cached("kind", ["key"], lambda folder: (folder / "whole").touch())
+    assert folder.is_relative_to(tmp_path / "there" / "cache")
+    assert [path.name for path in tmp_path.iterdir()] == ["there"]
 
 
 def test_killed_build_leaves_nothing(tmp_path, monkeypatch):
