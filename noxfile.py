@@ -136,9 +136,10 @@ def ftt(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Measures: ``nox -s bench -- accelerator`` exactness, cycles, speed and cost; faultmodels;
     campaign: faults per second; kills: a campaign killed again and again.
-    boards: the guard's cost after place and route; peer: the bias of another injector's shortcuts.
+    boards: the guard's cost after place and route; peer: the bias of another injector's shortcuts;
+    intervals: how often intervals hold the truth.
     """
-    known = ("accelerator", "boards", "campaign", "faultmodels", "kills", "peer")
+    known = ("accelerator", "boards", "campaign", "faultmodels", "intervals", "kills", "peer")
     what, *options = session.posargs or ["accelerator"]
     if what not in known:
         print(f"error: there is no benchmark {what!r}; known are {', '.join(known)}")

@@ -15,10 +15,9 @@ from numpy.typing import NDArray
 from base.cache import file_hash
 from base.errors import HoldfastError
 from base.files import source_hash
-from base.statistics import wilson
+from base.statistics import Sample, share
 from base.text import shown
 from fault.compare import Pairs
-from fault.summary import independent_trials
 from gen.config import AcceleratorConfig
 from nn.fault_models import (
     STUCK_PES,
@@ -157,10 +156,5 @@ class ModelFaults:
 
 
 def _share(hits: NDArray[np.bool_]) -> dict[str, float]:
-    """Share with its interval, of [draw, image].
-
-    Where all fail or none does, a draw counts once: it may be that its images always agree.
-    """
-    if hits.all() or not hits.any():
-        hits = hits[:, :1]
-    return asdict(wilson(*independent_trials(hits)))  # type: ignore[arg-type]
+    """Share with its interval, of [draw, image]."""
+    return asdict(share(Sample.of(hits)))

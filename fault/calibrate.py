@@ -20,7 +20,7 @@ from base.console import console
 from base.errors import HoldfastError
 from base.files import make_room, write_atomically
 from base.progress import progress_bar
-from base.statistics import Estimate, weighted, wilson
+from base.statistics import Estimate, Sample, share, stratified, weighted
 from nn.calibrated import SHAPES, Calibration
 from nn.exposure import KINDS, graph_work
 from nn.graph import Graph
@@ -34,7 +34,6 @@ from .fit import fit, recorded_config
 from .plan import MOST_FAULTS
 from .predict import Prediction, predict
 from .simulate import MOST_IMAGES, images_for
-from .summary import independent_trials
 from .tables import percent
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -136,9 +135,9 @@ def predict_command(
         report["measured"] = {name: asdict(share) for name, share in measured.items()}
         report["left_out"] = left
     console.print(_predicted(graph.network, predictions, total, measured))
-    for layers, share in left.items():
+    for layers, part in left.items():
         console.print(
-            f"Left out of the measured SDC-1: {100 * share:.3f} % of upsets in {layers} layers, "
+            f"Left out of the measured SDC-1: {100 * part:.3f} % of upsets in {layers} layers, "
             "of which the model has no patterns."
         )
     if output is not None:
@@ -192,7 +191,7 @@ def _measured(
     column = {name: np.array(rows[name].to_pylist(), object) for name in columns}
     kind = np.array([kinds.get(name, "") for name in column.get("tensor", [None] * len(rows))])
     wrong = column["effect"] == "sdc1"
-    found, left = {}, dict.fromkeys(KINDS, 0.0)
+    samples, left = {}, dict.fromkeys(KINDS, 0.0)
     total = sum(calibration.bits.values())
     for number, name in enumerate(calibration.structures):
         here = np.flatnonzero(column["structure"] == name)
@@ -203,9 +202,10 @@ def _measured(
                 outside = hits & (kind[order] == layers)
                 left[layers] += float(outside.mean()) * calibration.bits[name] / total
                 hits &= ~outside
-        found[name] = wilson(*independent_trials(hits.reshape(-1, images)))  # type: ignore
-    found["total"] = weighted(found, calibration.bits)
-    return found, {layers: share for layers, share in left.items() if share}
+        samples[name] = Sample.of(hits.reshape(-1, images))
+    found = {name: share(sample) for name, sample in samples.items()}
+    found["total"] = stratified(samples, calibration.bits)
+    return found, {layers: part for layers, part in left.items() if part}
 
 
 def _patterns(calibration: Calibration) -> Table:
@@ -238,14 +238,14 @@ def _predicted(
     for name in ("layer corrupted", "predicted", *(("measured", "ratio") if measured else ())):
         table.add_column(name, justify="right")
     rows = {name: (p.corrupted, p.sdc1) for name, p in predictions.items()}
-    for name, (corrupted, share) in [*rows.items(), ("total", (None, total))]:
+    for name, (corrupted, its) in [*rows.items(), ("total", (None, total))]:
         if name == "total":
             table.add_section()
-        cells = ["" if corrupted is None else f"{100 * corrupted:.2f}", percent(asdict(share))]
+        cells = ["" if corrupted is None else f"{100 * corrupted:.2f}", percent(asdict(its))]
         if measured:
-            its = measured[name]
-            ratio = f"{share.value / its.value:.2f}" if its.value else "-"
-            cells += [percent(asdict(its)), ratio]
+            there = measured[name]
+            ratio = f"{its.value / there.value:.2f}" if there.value else "-"
+            cells += [percent(asdict(there)), ratio]
         table.add_row("weighted" if name == "total" else name, *cells)
     return table
 

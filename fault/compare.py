@@ -5,97 +5,168 @@
     independent(first, second, "sdc1")           # two campaigns with faults of their own
 
 ``before`` and ``after`` say of every fault and image whether it failed, bool [fault, image].
-Several images under one fault are a cluster: counts are scaled to as many as are independent.
+Several images under one fault are a cluster: the fault is the unit.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from math import exp, hypot, log, sqrt
+from math import hypot, sqrt
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import brentq
 
-from base.statistics import Estimate, quantile
+from base.statistics import Estimate, Sample, limits
 
-__all__ = ["Pairs", "combined", "independent"]
+__all__ = ["Pairs", "Ratio", "change", "combined", "independent"]
+
+_MOST = 1 - 1e-9
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """A ratio and its interval; None where it has no bound, because the divisor may be 0."""
+
+    value: float | None
+    low: float
+    high: float | None
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Failures of the same faults, twice."""
+    """Failures of the same faults, twice.
+
+    Attributes
+    ----------
+    whole : bool
+        Every fault that exists was tried, once: nothing is estimated.
+    """
 
     before: NDArray[np.bool_]
     after: NDArray[np.bool_]
+    whole: bool = False
 
     @cached_property
-    def counts(self) -> tuple[float, float, float, float]:
-        """Pairs that failed both times, only before, only after; and all. Independent ones."""
-        both = int((self.before & self.after).sum())
-        prevented = int((self.before & ~self.after).sum())
-        caused = int((self.after & ~self.before).sum())
-        faults, images = self.before.shape
-        pairs = faults * images
-        scale = 1.0
-        if images > 1 and faults > 1 and prevented + caused:
-            change = (self.after.mean(1) - self.before.mean(1)).var(ddof=1) / faults
-            naive = (prevented + caused - (caused - prevented) ** 2 / pairs) / pairs**2
-            scale = min(1.0, naive / change) if change else 1.0
-        return both * scale, prevented * scale, caused * scale, pairs * scale
+    def kinds(self) -> tuple[NDArray, NDArray, NDArray]:
+        """Shares of a fault's images that failed before, and after, and how many faults had these;
+        each [kind].
+        """
+        shares = np.stack([self.before.mean(1), self.after.mean(1)])
+        found, counts = np.unique(shares, axis=1, return_counts=True)
+        return found[0], found[1], counts
 
     def difference(self, confidence: float) -> Estimate:
-        """Share after minus share before.
+        """Share after minus share before."""
+        return combined({"": self}, {"": 1.0}, confidence)[0]
 
-        Agresti and Min (2005): half a pair more in each of the four cells.
-        """
-        _, prevented, caused, pairs = self.counts
-        z = quantile(confidence)
-        b, c, n = prevented + 0.5, caused + 0.5, pairs + 2
-        centre, margin = (c - b) / n, z * sqrt(b + c - (c - b) ** 2 / n) / n
-        value = (caused - prevented) / pairs
-        return Estimate(value, max(-1.0, centre - margin), min(1.0, centre + margin))
-
-    def ratio(self, confidence: float) -> Estimate | None:
-        """Share after over share before; None if nothing failed before."""
+    def ratio(self, confidence: float) -> Ratio | None:
+        """Share after over share before; None if nothing failed."""
         return combined({"": self}, {"": 1.0}, confidence)[1]
 
 
 def combined(
     pairs: Mapping[str, Pairs], weights: Mapping[str, float], confidence: float
-) -> tuple[Estimate, Estimate | None]:
-    """Difference and ratio of weighted shares, of strata with their weights.
+) -> tuple[Estimate, Ratio | None]:
+    """Difference and ratio of weighted shares, of strata with their weights (1 together).
 
-    The difference combines the limits of the strata as `base.statistics.stratified` does. The
-    ratio's interval is that of its logarithm by the delta method, with the multinomial covariance
-    of the two shares of a stratum, and half a pair more in each of its four cells.
+    The difference's limits are those of :func:`change`. The ratio's are the factors that
+    may be right: with which *after - factor x before* may be 0 on average (Fieller 1954). Where
+    nothing failed after, the interval is the one-sided upper limit of the same confidence, where
+    nothing failed before the one-sided lower limit.
     """
-    value = below = above = 0.0
-    first = second = before = after = variance_before = variance_after = covariance = 0.0
-    for name, stratum in pairs.items():
-        w = weights[name]
-        part = stratum.difference(confidence)
-        value += w * part.value
-        below += (w * (part.value - part.low)) ** 2
-        above += (w * (part.high - part.value)) ** 2
-        both, prevented, caused, n = stratum.counts
-        first += w * (both + prevented) / n
-        second += w * (both + caused) / n
-        n += 2
-        p, q = (both + prevented + 1) / n, (both + caused + 1) / n
-        before, after = before + w * p, after + w * q
-        variance_before += w * w * p * (1 - p) / n
-        variance_after += w * w * q * (1 - q) / n
-        covariance += w * w * ((both + 0.5) / n - p * q) / n
-    difference = Estimate(value, value - sqrt(below), value + sqrt(above))
-    if not first:
+    strata = [(pair.kinds, weights[name], pair.whole) for name, pair in pairs.items()]
+    first, second = (
+        sum(w * float(kinds[side] @ kinds[2] / kinds[2].sum()) for kinds, w, _ in strata)
+        for side in (0, 1)
+    )
+    shares, known = [w for _, w, _ in strata], all(whole for _, _, whole in strata)
+
+    def about(factor: float, tail: float) -> tuple[Any, Any]:
+        more, less = [], []
+        for (before, after, counts), _, whole in strata:
+            gap = after - factor * before
+            more.append(_sample(np.maximum(gap, 0), counts, 1, whole))
+            less.append(_sample(np.maximum(-gap, 0), counts, factor, whole))
+        return change(more, less, shares, factor, tail)
+
+    tail = (1 - confidence) / 2
+    difference = Estimate(second - first, *(float(limit) for limit in about(1.0, tail)))
+    if not first and not second:
         return difference, None
-    spread = variance_before / before**2 + variance_after / after**2
-    spread -= 2 * covariance / (before * after)
-    width = exp(quantile(confidence) * sqrt(max(0.0, spread)))
-    ratio = second / first
-    centre = after / before
-    return difference, Estimate(ratio, min(ratio, centre / width), max(ratio, centre * width))
+    if not first or not second:
+        tail *= 2
+
+    def bound(side: int) -> float | None:
+        """Where a limit of the difference passes 0: on a scale of 0 to 1, in which the ratio is
+        second / (first + second).
+        """
+
+        def at(place: float) -> float:
+            return float(about(place / (1 - place), tail)[side])
+
+        inside, outside = min(_MOST, second / (first + second)), (0.0, _MOST)[side]
+        if known:
+            return second / first if first else None
+        if at(inside) * at(outside) > 0:
+            return None
+        place = brentq(at, *sorted((inside, outside)), xtol=1e-15)
+        return place / (1 - place)
+
+    low = (bound(0) or 0.0) if second else 0.0
+    return difference, Ratio(second / first, low, bound(1)) if first else Ratio(None, low, None)
+
+
+def change(
+    more: Sequence[Sample],
+    less: Sequence[Sample],
+    weights: Sequence[float],
+    factor: float,
+    tail: float,
+) -> tuple[Any, Any]:
+    """Limits of the weighted mean of *after - factor x before*, whose positive and negative parts
+    these are.
+
+    A fault has one of the two. Each part has the limits of `base.statistics.limits`; they are
+    combined by MOVER with the correlation of the parts (Zou and Donner 2008).
+
+    Parameters
+    ----------
+    more : sequence of Sample
+        By stratum: of what is above 0.
+    less : sequence of Sample
+        Of what is below 0, divided by ``factor``.
+    """
+    up, down = limits(more, weights, tail), limits(less, weights, tail)
+    gain, loss = (sum(w * s.mean for w, s in zip(weights, part, strict=True))
+                  for part in (more, less))  # fmt: skip
+    spreads = [0.0, 0.0]
+    together: Any = 0.0
+    for w, a, b in zip(weights, more, less, strict=True):
+        scale = 0.0 if a.whole else w * w / a.faults
+        spreads = [spreads[0] + scale * a.variance, spreads[1] + scale * b.variance]
+        together = together - scale * a.mean * b.mean
+    both = np.sqrt(spreads[0] * spreads[1])
+    alike = np.where(both > 0, together / np.where(both > 0, both, 1), 0)
+    value = gain - factor * loss
+
+    def reach(one: Any, other: Any) -> Any:
+        other = factor * other
+        return np.sqrt(one**2 + other**2 - 2 * alike * one * other)
+
+    return (
+        value - reach(gain - up[0], down[1] - loss),
+        value + reach(up[1] - gain, loss - down[0]),
+    )
+
+
+def _sample(values: NDArray, counts: NDArray, most: float, whole: bool) -> Sample:
+    """Of values up to ``most``, brought to 0..1."""
+    values = values / most if most else values
+    faults = int(counts.sum())
+    mean = float(values @ counts) / faults
+    return Sample(faults, mean, float((values - mean) ** 2 @ counts) / faults, whole)
 
 
 def independent(
@@ -103,15 +174,15 @@ def independent(
 ) -> dict[str, dict[str, Any]]:
     """Differences of a share between two campaigns' summaries, by structure and ``total``.
 
-    The intervals combine those of the two shares, the ratio's those of their logarithms (MOVER:
-    Newcombe 1998, method 10; Zou and Donner 2008).
+    The intervals combine those of the two shares (MOVER: Newcombe 1998, method 10; Zou and Donner
+    2008; of ratios, Donner and Zou 2012).
 
     Returns
     -------
     dict
         ``first``, ``second`` (shares with intervals, None where one has no such structure),
-        ``difference`` (second minus first) and ``ratio`` (second over first; None where one of them
-        has no failure).
+        ``difference`` (second minus first) and ``ratio`` (second over first; its ``value`` and
+        ``high`` are None where the first may have no failure, itself where neither has one).
     """
     names = dict.fromkeys([*first["structures"], *second["structures"]])
     shares = {
@@ -125,21 +196,24 @@ def independent(
         if a and b:
             ratio = _quotient(a, b)
             change = b["value"] - a["value"]
-            low = change - sqrt((b["value"] - b["low"]) ** 2 + (a["high"] - a["value"]) ** 2)
-            high = change + sqrt((b["high"] - b["value"]) ** 2 + (a["value"] - a["low"]) ** 2)
+            low = change - hypot(b["value"] - b["low"], a["high"] - a["value"])
+            high = change + hypot(b["high"] - b["value"], a["value"] - a["low"])
             difference = asdict(Estimate(change, low, high))
         result[name] = {"first": a, "second": b, "difference": difference, "ratio": ratio}
     return result
 
 
-def _quotient(first: Mapping[str, float], second: Mapping[str, float]) -> dict[str, float] | None:
-    if not (first["low"] > 0 and second["low"] > 0):
+def _quotient(first: Mapping[str, float], second: Mapping[str, float]) -> dict[str, Any] | None:
+    p, q = first["value"], second["value"]
+    if not p and not q:
         return None
-    (below_first, above_first), (below_second, above_second) = (
-        (log(share["value"] / share["low"]), log(share["high"] / share["value"]))
-        for share in (first, second)
-    )
-    value = second["value"] / first["value"]
-    low = value * exp(-hypot(below_second, above_first))
-    high = value * exp(hypot(above_second, below_first))
-    return asdict(Estimate(value, low, high))
+
+    def root(one: float, other: float) -> float:
+        return sqrt(max(0.0, (p * q) ** 2 - one * (2 * q - one) * other * (2 * p - other)))
+
+    least, most = second["low"], first["low"]
+    low = least * (2 * q - least) / (p * q + root(least, first["high"])) if q else 0.0
+    if not most > 0:
+        return asdict(Ratio(q / p if p else None, low, None))
+    high = (p * q + root(second["high"], most)) / (most * (2 * p - most))
+    return asdict(Ratio(q / p, low, high))

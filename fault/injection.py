@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from base.errors import HoldfastError
-from base.statistics import Estimate, stratified, wilson
+from base.statistics import Estimate, Sample, share, stratified
 from nn.golden import Golden, Result
 from nn.guard_settings import GUARD_OFF, GUARD_ON, GuardSettings, check_guard
 from nn.program import Program
@@ -229,13 +229,15 @@ def summarize(
     tried = {n: sum(c[effect] for effect in EFFECTS) for n, c in counted.items()}
     for name, counts in counted.items():
         if tried[name]:
-            shares = {kind: wilson(counts[kind], tried[name], confidence) for kind in kinds}
+            shares = {
+                kind: share(Sample.counted(counts[kind], tried[name]), confidence) for kind in kinds
+            }
             bits = space.bits(name)
             rows.append(Row(name, bits, bits * window, tried[name], counts, shares))
     population = {name: space.population(window, name) for name in space.structures}
     weighted = {
         kind: stratified(
-            {name: (counts[kind], tried[name]) for name, counts in counted.items()},
+            {name: Sample.counted(counts[kind], tried[name]) for name, counts in counted.items()},
             population,
             confidence,
         )

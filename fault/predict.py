@@ -11,20 +11,18 @@ of the images; sums are changed before bias, multiplier, guard and clamp of the 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import sqrt
+from math import hypot
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from base.statistics import Estimate, quantile, wilson
+from base.statistics import Estimate, Sample, share
 from nn.calibrated import Calibration, Placed, Templates, kind_indices
 from nn.exposure import KINDS, graph_work
 from nn.golden import Golden, Result, classes, round_shift
 from nn.graph import AvgPoolNode, ConvNode, Graph, MaxPoolNode
-
-from .summary import independent_trials
 
 __all__ = ["Corrupter", "Prediction", "predict"]
 
@@ -220,25 +218,25 @@ def predict(
                 wrong[part.numpy()] = corrupter.wrong_class(node, image[part], outputs)
                 if progress is not None:
                     progress(len(part))
-        share = wilson(*independent_trials(wrong.reshape(-1, _EACH)), confidence)  # type: ignore
+        found = share(Sample.of(wrong.reshape(-1, _EACH)), confidence)
         predictions[name] = Prediction(
-            total, _product(total, _spread(calibration, name, confidence), share), len(drawn)
+            total, _product(total, _corrupted(calibration, name, confidence), found), len(drawn)
         )
     return predictions
 
 
-def _spread(calibration: Calibration, structure: str, confidence: float) -> float:
-    """Relative half width of a structure's rates, from the faults behind them."""
+def _corrupted(calibration: Calibration, structure: str, confidence: float) -> Estimate:
+    """Share of a structure's faults that corrupted a layer in its campaigns, which its rates are
+    known by; images are a cluster.
+    """
     counts = calibration.counts[structure]
-    faults = sum(counts["corrupted"].values()) / counts["images"]
-    return quantile(confidence) / sqrt(max(1.0, faults))
+    faults = max(1.0, sum(counts["corrupted"].values()) / counts["images"])
+    return share(Sample.counted(faults, max(faults, counts["faults"])), confidence)
 
 
-def _product(total: float, spread: float, share: Estimate) -> Estimate:
-    """A probability known up to a relative half width, times a share with its interval."""
-    value = total * share.value
-    below, above = (
-        sqrt((total * distance) ** 2 + (value * spread) ** 2)
-        for distance in (share.value - share.low, share.high - share.value)
-    )
+def _product(total: float, rate: Estimate, found: Estimate) -> Estimate:
+    """A probability known as well as a rate is, times a share with its interval (MOVER)."""
+    value = total * found.value
+    below = hypot(total * (found.value - found.low), value * (1 - rate.low / rate.value))
+    above = hypot(total * (found.high - found.value), value * (rate.high / rate.value - 1))
     return Estimate(value, max(0.0, value - below), min(1.0, value + above))

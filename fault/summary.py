@@ -4,10 +4,10 @@
     summary["total"]["sdc1"]                     # {"value": ..., "low": ..., "high": ...}
 
 Shares of the whole space weight every structure by its population. Several images under one fault
-are a cluster: the effective number of trials is what the spread between faults says it is.
+are a cluster: the unit of all intervals is the fault (`base.statistics`).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict
 from operator import attrgetter
 from typing import Any
@@ -17,13 +17,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from base.statistics import stratified, wilson
+from base.statistics import Sample, share, stratified
 
 from .compare import Pairs, combined
 from .effects import EFFECTS
 from .plan import PHASES, Plan
 
-__all__ = ["FAILURES", "compare", "failure_rates", "independent_trials", "summarize"]
+__all__ = ["FAILURES", "compare", "failure_rates", "summarize"]
 
 FAILURES = ("benign", "sdc1", "stopped", "hang")
 """Effects that count as failures in the architectural vulnerability factor (AVF)."""
@@ -68,6 +68,10 @@ class _Table:
         rows = np.flatnonzero(self.equals("structure", structure))
         return rows[np.lexsort((self.columns["image"][rows], self.columns["number"][rows]))]
 
+    def whole(self, plan: Plan, images: int) -> Collection[str]:
+        """Structures of which these are all faults that exist."""
+        return plan.tried_whole({n: len(self.faults(n)) // images for n in plan.structures})
+
     def kinds(self) -> dict[str, NDArray[np.bool_]]:
         """Which rows count as what."""
         kinds = {effect: self.equals("effect", effect) for effect in EFFECTS}
@@ -94,8 +98,9 @@ def summarize(
     """
     table = _Table(tables)
     kinds = table.kinds()
+    whole = table.whole(plan, images)
     structures = {}
-    effective: dict[str, dict[str, tuple[float, float]]] = {kind: {} for kind in _KINDS}
+    samples: dict[str, dict[str, Sample]] = {kind: {} for kind in _KINDS}
     for name in plan.structures:
         rows = table.faults(name)
         if not len(rows):
@@ -109,13 +114,12 @@ def summarize(
         shares = {}
         for kind in _KINDS:
             hits = kinds[kind][rows].reshape(-1, images)
-            effective[kind][name] = independent_trials(hits)
-            shares[kind] = asdict(wilson(*effective[kind][name], confidence))  # type: ignore
+            samples[kind][name] = Sample.of(hits, name in whole)
+            shares[kind] = asdict(share(samples[kind][name], confidence))
         entry["shares"] = shares
         structures[name] = entry
     total = {
-        kind: asdict(stratified(effective[kind], plan.population, confidence))  # type: ignore
-        for kind in _KINDS
+        kind: asdict(stratified(samples[kind], plan.population, confidence)) for kind in _KINDS
     }
     audited = table.columns["audited"].astype(bool)
     wrong = audited & ~table.columns["agrees"].astype(bool)
@@ -131,14 +135,14 @@ def summarize(
         "confidence": confidence,
         "structures": structures,
         "total": total,
-        "layers": _profile(table, kinds, plan, "layer", confidence),
-        "phases": _profile(table, kinds, plan, "phase", confidence),
+        "layers": _profile(table, kinds, plan, images, "layer", confidence),
+        "phases": _profile(table, kinds, plan, images, "phase", confidence),
         "phase_by_structure": {
-            name: _groups(table, kinds, table.equals("structure", name), "phase", confidence)
+            name: _groups(table, kinds, name, images, "phase", name in whole, confidence)
             for name in structures
         },
         "bits_by_structure": {
-            name: _groups(table, kinds, table.equals("structure", name), "bit", confidence)
+            name: _groups(table, kinds, name, images, "bit", name in whole, confidence)
             for name in structures
         },
         "processing_elements": _elements(table, kinds),
@@ -152,7 +156,7 @@ def summarize(
             "largest": int(seen.max()) if len(seen) else None,
         },
         "accuracy": _accuracy(table, plan, images, confidence),
-        "worst": _worst(table, kinds, plan),
+        "worst": _worst(table, kinds, plan, images, confidence),
         "audit": {
             "checked": int(audited.sum()),
             "disagreements": int(wrong.sum()),
@@ -161,25 +165,20 @@ def summarize(
     }
 
 
-def independent_trials(hits: NDArray[np.bool_]) -> tuple[float, float]:
-    """Hits and trials [fault, image], as many as are independent."""
-    faults, images = hits.shape
-    trials = faults * images
-    share = float(hits.mean())
-    if images > 1 and 0 < share < 1 and faults > 1:
-        spread = float(hits.mean(1).var(ddof=1)) / faults
-        trials = trials / max(1.0, spread / (share * (1 - share) / trials))
-    return (share * trials if 0 < share < 1 else round(share * trials)), trials
-
-
 def _profile(
-    table: _Table, kinds: Mapping[str, NDArray], plan: Plan, column: str, confidence: float
+    table: _Table,
+    kinds: Mapping[str, NDArray],
+    plan: Plan,
+    images: int,
+    column: str,
+    confidence: float,
 ) -> dict[str, dict[str, Any]]:
     """AVF and SDC-1 of every layer or phase, structures weighted by population."""
     order = (
         [step.name for step in plan.schedule.program.steps] if column == "layer" else list(PHASES)
     )
-    structures = {name: table.equals("structure", name) for name in plan.structures}
+    structures = {name: table.faults(name) for name in plan.structures}
+    whole = table.whole(plan, images)
     profile: dict[str, dict[str, Any]] = {}
     for value in order:
         here = table.equals(column, value)
@@ -187,28 +186,37 @@ def _profile(
             continue
         profile[value] = {"faults": int(here.sum())}
         for kind in ("avf", "sdc1"):
-            counts = {
-                name: (int((kinds[kind] & here & rows).sum()), int((here & rows).sum()))
+            samples = {
+                name: Sample.of(kinds[kind][rows[here[rows]]].reshape(-1, images), name in whole)
                 for name, rows in structures.items()
             }
-            profile[value][kind] = asdict(stratified(counts, plan.population, confidence))
+            profile[value][kind] = asdict(stratified(samples, plan.population, confidence))
     return profile
 
 
 def _groups(
-    table: _Table, kinds: Mapping[str, NDArray], rows: NDArray, column: str, confidence: float
+    table: _Table,
+    kinds: Mapping[str, NDArray],
+    structure: str,
+    images: int,
+    column: str,
+    whole: bool,
+    confidence: float,
 ) -> dict[str, dict[str, Any]]:
-    """Trials, AVF and SDC-1 by the values of a column."""
-    values = table.columns[column]
+    """Trials, AVF and SDC-1 of a structure by the values of a column."""
+    rows = table.faults(structure)
+    values = table.columns[column][rows]
     names = table.names.get(column)
     groups = {}
-    for value in np.unique(values[rows]):
-        here = rows & (values == value)
-        trials = int(here.sum())
+    for value in np.unique(values):
+        here = rows[values == value]
         groups[names[value] if names else str(int(value))] = {
-            "faults": trials,
-            "avf": asdict(wilson(int((kinds["avf"] & here).sum()), trials, confidence)),
-            "sdc1": asdict(wilson(int((kinds["sdc1"] & here).sum()), trials, confidence)),
+            "faults": len(here),
+            **{
+                kind: asdict(share(Sample.of(hits[here].reshape(-1, images), whole), confidence))
+                for kind, hits in kinds.items()
+                if kind in ("avf", "sdc1")
+            },
         }
     return groups
 
@@ -233,25 +241,23 @@ def _elements(table: _Table, kinds: Mapping[str, NDArray]) -> list[dict[str, int
     ]
 
 
-def _worst(table: _Table, kinds: Mapping[str, NDArray], plan: Plan) -> list[dict[str, Any]]:
+def _worst(
+    table: _Table, kinds: Mapping[str, NDArray], plan: Plan, images: int, confidence: float
+) -> list[dict[str, Any]]:
     """Registers and memories with the largest lower bound of SDC-1."""
-    signal = table.columns["signal"]
-    count = len(table.names["signal"])
-    trials = np.bincount(signal, minlength=count)
-    hits = np.bincount(signal, weights=kinds["sdc1"], minlength=count).astype(int)
-    ranked = sorted(
-        (
-            (wilson(int(h), int(n)), name, int(n), int(h))
-            for name, n, h in zip(table.names["signal"], trials, hits, strict=True)
-            if h
-        ),
-        key=lambda entry: -entry[0].low,
-    )
-    return [
-        {"signal": name, "structure": plan.space[name].structure, "faults": n, "sdc1": h,
-         "share": asdict(share)}
-        for share, name, n, h in ranked[:_WORST]
-    ]  # fmt: skip
+    entries = []
+    whole = table.whole(plan, images)
+    for structure in plan.structures:
+        rows = table.faults(structure)
+        signals = table.columns["signal"][rows]
+        for signal in np.unique(signals[kinds["sdc1"][rows]]):
+            hits = kinds["sdc1"][rows[signals == signal]]
+            found = share(Sample.of(hits.reshape(-1, images), structure in whole), confidence)
+            entries.append(
+                {"signal": table.names["signal"][signal], "structure": structure,
+                 "faults": len(hits), "sdc1": int(hits.sum()), "share": asdict(found)}
+            )  # fmt: skip
+    return sorted(entries, key=lambda entry: -entry["share"]["low"])[:_WORST]
 
 
 def failure_rates(
@@ -292,11 +298,13 @@ def compare(
     dict
         By structure and ``total``: ``faults``, ``sdc1`` (in both settings: how many; of the total,
         the weighted share), ``prevented`` (only in the first), ``caused`` (only in the second),
-        ``difference`` (second minus first), ``ratio`` (second over first; None where the first has
-        none), and ``false_alarms`` and ``detected`` in the second.
+        ``difference`` (second minus first), ``ratio`` (second over first; with ``value`` and
+        ``high`` None where the first may have none, None where neither has one), and
+        ``false_alarms`` and ``detected`` in the second.
     """
     before, after = _Table(first), _Table(second)
     bad, now = before.kinds()["sdc1"], after.kinds()
+    whole = before.whole(plan, images)
     result: dict[str, dict[str, Any]] = {}
     pairs: dict[str, Pairs] = {}
     for name in plan.structures:
@@ -304,7 +312,9 @@ def compare(
         if not len(rows):
             continue
         pair = pairs[name] = Pairs(
-            bad[rows].reshape(-1, images), now["sdc1"][others].reshape(-1, images)
+            bad[rows].reshape(-1, images),
+            now["sdc1"][others].reshape(-1, images),
+            name in whole,
         )
         ratio = pair.ratio(confidence)
         result[name] = {
@@ -347,12 +357,12 @@ def _accuracy(table: _Table, plan: Plan, images: int, confidence: float) -> dict
     same = ~np.logical_or.reduce([table.equals("effect", e) for e in ("sdc1", "stopped", "hang")])
     golden = np.zeros(images, bool)
     golden[image[same & right]] = True
-    pairs = {}
+    pairs, whole = {}, table.whole(plan, images)
     for name in plan.structures:
         rows = table.faults(name)
         if len(rows):
             after = right[rows].reshape(-1, images)
-            pairs[name] = Pairs(np.broadcast_to(golden, after.shape), after)
+            pairs[name] = Pairs(np.broadcast_to(golden, after.shape), after, name in whole)
     weights = {name: plan.population[name] / plan.total for name in pairs}
     change, _ = combined(pairs, weights, confidence)
     return {

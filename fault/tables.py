@@ -8,7 +8,7 @@ from rich.console import JustifyMethod
 from rich.table import Table
 
 from base.console import marked
-from base.statistics import Estimate, wilson
+from base.statistics import Estimate, Sample, share
 
 from .effects import EFFECTS, FaultResult
 from .injection import Row
@@ -48,13 +48,13 @@ def fault_table(rows: Sequence[Row], title: str) -> Table:
         total = row.structure == "total"
         if total:
             table.add_section()
-        share = row.shares["sdc1"]
+        sdc1 = row.shares["sdc1"]
         table.add_row(
             "weighted" if total else row.structure,
             compact(row.bits),
             str(row.faults),
             *(str(row.counts[name]) for name in (*EFFECTS, "detected")),
-            f"{share.value:.1%} {share.low:.1%}-{share.high:.1%}".replace("%", ""),
+            f"{sdc1.value:.1%} {sdc1.low:.1%}-{sdc1.high:.1%}".replace("%", ""),
         )
     return table
 
@@ -75,9 +75,9 @@ def pairs_sentence(off: Sequence[FaultResult], on: Sequence[FaultResult]) -> str
     caused = sum(b and not a for a, b in zip(bad_off, bad_on, strict=True))
     if not any(bad_off):
         return f"No SDC-1 among {len(off)} faults with the guard off, {sum(bad_on)} with it on."
-    share = wilson(prevented, sum(bad_off))
+    found = share(Sample.counted(prevented, sum(bad_off)))
     return (
-        f"Of {sum(bad_off)} SDC-1 with the guard off, it prevents {prevented}: {interval(share)}; "
+        f"Of {sum(bad_off)} SDC-1 with the guard off, it prevents {prevented}: {interval(found)}; "
         f"it causes {caused}."
     )
 
@@ -141,10 +141,12 @@ def independent_table(name: str, kinds: Mapping[str, Mapping[str, Any]]) -> Tabl
     return table
 
 
-def ratio(estimate: Mapping[str, float] | None) -> str:
-    """A ratio and its interval, or a dash."""
+def ratio(estimate: Mapping[str, Any] | None) -> str:
+    """A ratio and its interval, or a dash; only the lower limit where there is no upper one."""
     if estimate is None:
         return "-"
+    if estimate["high"] is None:
+        return f"above {estimate['low']:.2f}"
     return "{value:.2f} ({low:.2f}-{high:.2f})".format(**estimate)
 
 

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from base.statistics import wilson
+from base.statistics import Sample, share
 from nn.data import ImageSet
 from nn.fault_models import FaultModel
 from nn.golden import Golden, GuardMode, classes
@@ -21,7 +21,7 @@ __all__ = ["Accuracy", "accuracy", "integer_classes", "network_classes"]
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Share of images whose class is right, with its 95 % Wilson interval; all in per cent."""
+    """Share of images whose class is right, with its 95 % interval; all in per cent."""
 
     data: str
     images: int
@@ -48,7 +48,7 @@ def accuracy(predicted: Tensor, data: ImageSet) -> Accuracy:
     assert data.labels is not None
     count = len(predicted)
     hits = int(np.count_nonzero(predicted.numpy() == data.labels[:count]))
-    found = wilson(hits, count)
+    found = share(Sample.counted(hits, count))
     return Accuracy(data.name, count, 100 * found.value, 100 * found.low, 100 * found.high)
 
 

@@ -29,7 +29,7 @@ from base.console import console
 from base.errors import HoldfastError
 from base.files import make_folder, read_json, source_hash, write_atomically
 from base.progress import Progress, TaskID, training_bar
-from base.statistics import wilson
+from base.statistics import Sample, share
 from nn.calibrate import clips_on
 from nn.data import Cifar10, load_cifar10, sample
 from nn.evaluate import network_classes
@@ -380,11 +380,11 @@ class _Bench:
 def interval(hits: list[int], images: int) -> tuple[float, float, float]:
     """Mean accuracy over repeats, with its 95 % interval, in per cent.
 
-    The interval is Student's over the repeats; of a single repeat it is Wilson's over its images.
+    The interval is Student's over the repeats; of a single repeat it is that of its images.
     """
     percents = [100 * count / images for count in hits]
     if len(hits) == 1:
-        found = wilson(hits[0], images)
+        found = share(Sample.counted(hits[0], images))
         return percents[0], 100 * found.low, 100 * found.high
     mean, reach = _mean(percents)
     return mean, max(0.0, mean - reach), min(100.0, mean + reach)

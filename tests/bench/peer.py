@@ -32,14 +32,14 @@ from base.command import run
 from base.errors import HoldfastError
 from base.files import write_atomically
 from base.progress import progress_bar
-from base.statistics import stratified
+from base.statistics import Sample, stratified
 from fault.compare import Pairs, combined, independent
 from fault.plan import FaultModel, Filters, Plan
 from fault.schedule import Schedule
 from fault.shortcuts import EXACT, STRUCTURES, Shortcuts, convolutions
 from fault.simulate import images_for
 from fault.space import FaultSpace
-from fault.summary import FAILURES, independent_trials, summarize
+from fault.summary import FAILURES, summarize
 from fault.tables import percent, ratio
 from fault.work import Job, golden_runs, run_units
 from nn.guard_settings import GUARD_OFF
@@ -148,16 +148,16 @@ def _alike(
     plan: Plan, tables: list[pa.Table], images: int, confidence: float
 ) -> dict[str, dict[str, Any]]:
     """Shares by structure and in all, every layer counting as much as any other."""
-    trials: dict[str, dict[str, tuple[float, float]]] = {kind: {} for kind in _KINDS}
+    samples: dict[str, dict[str, Sample]] = {kind: {} for kind in _KINDS}
     for structure in plan.structures:
         for layer in plan.layers:
             for kind, effects in _KINDS.items():
                 failed = _failed(tables, structure, effects, images, layer)
-                trials[kind][f"{structure} {layer}"] = independent_trials(failed)
+                samples[kind][f"{structure} {layer}"] = Sample.of(failed)
 
     def share(kind: str, structures: tuple[str, ...]) -> dict[str, float]:
         sizes = {f"{s} {layer}": plan.population[s] for s in structures for layer in plan.layers}
-        return asdict(stratified(trials[kind], sizes, confidence))  # type: ignore[arg-type]
+        return asdict(stratified(samples[kind], sizes, confidence))
 
     return {
         "total": {kind: share(kind, plan.structures) for kind in _KINDS},

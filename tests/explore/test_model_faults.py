@@ -42,9 +42,9 @@ def test_intervals_are_those_of_the_draws(network, model):
 
 @pytest.mark.parametrize("all_fail", [False, True])
 def test_draws_that_agree_count_once(all_fail):
-    """Wilson's interval of 20 trials, not of 400: z^2 / (n + z^2)."""
+    """The exact one-sided limit of 20 trials, not of 400."""
     found = _share(np.full((20, 20), all_fail))
-    reach = 1.96**2 / (20 + 1.96**2)
+    reach = 1 - 0.05 ** (1 / 20)
     assert found["high"] - found["low"] == pytest.approx(reach, abs=1e-3)
     assert found["value"] == all_fail
 

@@ -235,8 +235,8 @@ def test_intervals():
     percents = [60.0, 62.0, 67.0]
     low, high = stats.t.interval(0.95, 2, np.mean(percents), stats.sem(percents))
     assert ftt.interval([600, 620, 670], 1000) == pytest.approx((63.0, low, high))
-    # Wikipedia, "Binomial proportion confidence interval": 0 of 10 gives 0 to 27.8 %
-    assert ftt.interval([0], 10) == pytest.approx((0, 0, 27.75), abs=0.1)
+    exact = stats.binomtest(7, 10).proportion_ci(0.95, "exact")
+    assert ftt.interval([7], 10) == pytest.approx((70, 100 * exact.low, 100 * exact.high))
 
 
 def test_gain_is_of_the_pairs_of_repeats():
