@@ -6,12 +6,13 @@
 
 All sessions share ``.nox/holdfast``: the packages weigh more than a gigabyte, and nox would build
 one environment per session. It is rebuilt when pyproject.toml or the Python version changes.
-A mistake of the user ends with exit code 2, every other failure with 1.
+A mistake of the user ends with exit code 2, Ctrl-C with 130, every other failure with 1.
 """
 
 import hashlib
 import os
 import shutil
+import signal
 import sys
 from pathlib import Path
 
@@ -26,6 +27,18 @@ ENVIRONMENT = ROOT / ".nox" / "holdfast"
 PYTHON = ENVIRONMENT / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 STAMP = ENVIRONMENT / "stamp"
 USER_MISTAKE = 2
+TIDYING_S = 1.7
+"""A little more than a command takes to end after a signal (base/command.py)."""
+
+
+def ends(number: int, frame: object) -> None:
+    """`kill` and a closed terminal end the command too: nox alone would leave it behind."""
+    raise KeyboardInterrupt
+
+
+for number in {signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}:
+    if signal.getsignal(number) == signal.SIG_DFL:
+        signal.signal(number, ends)
 
 
 def environment(session: nox.Session) -> None:
@@ -56,7 +69,7 @@ def python(session: nox.Session, *arguments: str, extra: bool = True) -> None:
     environment(session)
     given = session.posargs if extra else []
     try:
-        session.run(str(PYTHON), *arguments, *given, external=True)
+        session.run(str(PYTHON), *arguments, *given, external=True, terminate_timeout=TIDYING_S)
     except CommandFailed as failure:
         if getattr(failure, "return_code", None) == USER_MISTAKE:
             # nox turns every failed session into 1.

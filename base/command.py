@@ -1,44 +1,55 @@
-"""How every command ends: a user's mistake is one sentence and exit code 2."""
+"""How every command ends: a user's mistake is one sentence and exit code 2, a signal one word."""
 
 import io
 import shlex
+import signal
 import sys
 
 import typer
 
 from .errors import HoldfastError
+from .signals import stoppable
 from .text import printable
 
 __all__ = ["repeated", "run"]
 
-_INTERRUPTED = 130
+_INTERRUPTED = 128 + signal.SIGINT
 _LONGEST = 1200
 
 
 def run(app: typer.Typer) -> int:
-    """Run a command and return its exit code; 130 after Ctrl-C."""
+    """Run a command and return its exit code; after a signal 128 and its number: 130 for Ctrl-C."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # A terminal that has not every character is no reason to end.
             stream.reconfigure(errors="backslashreplace")
-    try:
-        # Typer turns Ctrl-C into this code, an end of input into Abort.
-        result = app(standalone_mode=False)
-        if result == _INTERRUPTED:
-            raise KeyboardInterrupt
-    except (typer.Abort, KeyboardInterrupt):
-        print("Stopped.", file=sys.stderr)
-        return _INTERRUPTED
-    except HoldfastError as error:
+    with stoppable() as stopped:
+        try:
+            # Typer turns Ctrl-C into this code.
+            result = app(standalone_mode=False)
+            if stopped or result == _INTERRUPTED:
+                raise KeyboardInterrupt
+        except BaseException as error:
+            if stopped or isinstance(error, KeyboardInterrupt):
+                # Whatever was raised while it ended follows from that.
+                print("Stopped.", file=sys.stderr)
+                return 128 + stopped[0] if stopped else _INTERRUPTED
+            return _failed(error)
+    return result if isinstance(result, int) else 0
+
+
+def _failed(error: BaseException) -> int:
+    if isinstance(error, typer.Abort) and isinstance(error.__cause__, EOFError):
+        # Typer takes it for the end of its input; it is a file's that ends too early.
+        raise error.__cause__
+    if isinstance(error, HoldfastError):
         print(printable(error, _LONGEST), file=sys.stderr)
         return 2
-    except Exception as error:
-        # Typer's own errors, such as an unknown option; where their class lies changes.
-        if not hasattr(error, "format_message") or not hasattr(error, "exit_code"):
-            raise
-        print(printable(error.format_message(), _LONGEST), file=sys.stderr)
-        return int(error.exit_code)
-    return result if isinstance(result, int) else 0
+    # Typer's own errors, such as an unknown option; where their class lies changes.
+    if not hasattr(error, "format_message") or not hasattr(error, "exit_code"):
+        raise error
+    print(printable(error.format_message(), _LONGEST), file=sys.stderr)
+    return int(error.exit_code)
 
 
 def repeated(session: str) -> str:

@@ -10,7 +10,6 @@ import io
 import math
 import os
 import re
-import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +17,7 @@ from pathlib import Path
 from edalize.flows.edaflow import Edaflow, FlowGraph
 
 from base.errors import HoldfastError
+from base.processes import child
 
 from .boards import Board
 from .eda_tools import SEARCH_PATH, program
@@ -107,16 +107,14 @@ class PlaceFlow(Edaflow):
         """
         log = Path(self.work_root, LOG)
         # edalize's own runner cannot be stopped.
-        process = subprocess.Popen(
+        least = math.inf
+        with child(
             ["make", args],
             cwd=self.work_root,
             env=os.environ | {"PATH": SEARCH_PATH},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        least = math.inf
-        try:
+        ) as process:
             while True:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(_POLL_S)
@@ -134,10 +132,6 @@ class PlaceFlow(Edaflow):
                             f"the router found no way in {iteration} iterations, {conflicts} "
                             f"conflicts are left; {log} has them."
                         )
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
         if process.returncode:
             reason = next(
                 (

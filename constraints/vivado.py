@@ -6,7 +6,6 @@ write_project(find_board("pynq_z2"), config, Path("build/bitstream/pynq_z2"))
 import contextlib
 import io
 import shutil
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from edalize.flows.vivado import Vivado
 
 from base.errors import HoldfastError
 from base.files import write_atomically
+from base.processes import run_tool
 from gen.axi import AXI_MEMBERS
 from gen.config import AcceleratorConfig
 from gen.layout import ADDRESS_BITS
@@ -194,5 +194,5 @@ def run_project(command: str) -> None:
     HoldfastError
         It failed.
     """
-    if subprocess.run(command.split()).returncode:
+    if run_tool(command.split(), capture=False).returncode:
         raise HoldfastError(f"Vivado failed: `{command}`; its messages are above.")

@@ -8,6 +8,7 @@ registers itself as one.
 
 import contextlib
 import io
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from edalize.tools.edatool import Edatool
 from edalize.utils import EdaCommands
 
 from base.errors import HoldfastError
+from base.processes import run_tool
 
 from .eda_tools import SEARCH_PATH
 
@@ -66,7 +68,11 @@ class YosysFlow(Edaflow):
         return FlowGraph.fromdict({_TOOL: {}})
 
     def build(self):
-        self._run_tool("make", cwd=self.work_root, quiet=True, env={"PATH": SEARCH_PATH})
+        # edalize's own runner cannot be stopped.
+        environment = os.environ | {"PATH": SEARCH_PATH}
+        made = run_tool(["make"], Path(self.work_root), environment)
+        if made.returncode:
+            raise RuntimeError
 
     @classmethod
     def run_script(

@@ -7,27 +7,22 @@ A unit is a number of faults of one structure; what it computes depends on the j
 name alone. Processes that die are replaced, and what they were doing is done again.
 """
 
-import concurrent.futures
 import contextlib
 import hashlib
-import multiprocessing
 import os
 import pickle
-import tempfile
-import threading
 import time
 import zlib
 from collections.abc import Collection, Iterator, Sequence
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from base.errors import HoldfastError
-from base.files import write_atomically
+from base.pool import in_processes
 from nn.guard_settings import GuardSettings
 from nn.program import Program
 from sim.netlist import Netlist
@@ -45,7 +40,7 @@ from .space import FaultSpace, Site
 from .store import PATTERN_SCHEMA, SCHEMA, pack
 from .upset import upset_text
 
-__all__ = ["Job", "Spent", "Worker", "end_with", "golden_runs", "run_units", "unit_name"]
+__all__ = ["Job", "Spent", "Worker", "compute", "golden_runs", "run_units", "unit_name"]
 
 _CONTROL, _MANY = ("requantizer", "sequencer", "host"), 1000
 """Structures of registers without a closed form, and how many faults in them are many."""
@@ -53,6 +48,9 @@ _RESIDUES = {"sum": Residue, "slice": SliceResidue, "tile": TileResidue}
 _NO_PATTERN = dict.fromkeys(set(PATTERN_SCHEMA.names) - set(SCHEMA.names))
 _BREAKS = 20
 """Times that the processes may die without a unit in between."""
+_DIED = (
+    f"worker processes died {_BREAKS + 1} times without finishing a unit; is there enough memory?"
+)
 
 
 @dataclass(frozen=True)
@@ -297,7 +295,7 @@ class Worker:
 _worker: tuple[str, Worker] | None = None
 
 
-def _compute(payload: bytes, unit: str) -> tuple[str, bytes, Spent]:
+def compute(payload: bytes, unit: str) -> tuple[str, bytes, Spent]:
     """A unit of a pickled job, in whatever process this is."""
     global _worker
     name = hashlib.sha256(payload).hexdigest()
@@ -305,30 +303,6 @@ def _compute(payload: bytes, unit: str) -> tuple[str, bytes, Spent]:
         torch.set_num_threads(1)
         _worker = name, Worker(pickle.loads(zlib.decompress(payload)))
     return (unit, *_worker[1].compute(unit))
-
-
-_payload = b""
-
-
-def _start(job: Path, parent: int) -> None:
-    global _payload
-    _payload = job.read_bytes()
-    end_with(parent)
-
-
-def end_with(parent: int) -> None:
-    """Ends this process soon after its parent: it would wait for work for ever."""
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
-def _local(unit: str) -> tuple[str, bytes, Spent]:
-    return _compute(_payload, unit)
 
 
 def run_units(
@@ -346,68 +320,16 @@ def run_units(
     Raises
     ------
     HoldfastError
-        No scheduler answers, or processes die again and again.
+        Processes die again and again; with a scheduler, as of `fault.cluster.on_cluster`.
     """
     payload = zlib.compress(pickle.dumps(job), 1)
     if scheduler:
-        yield from _on_dask(payload, units, scheduler)
+        # Imported here: it takes a second, and most campaigns do without.
+        from .cluster import on_cluster
+
+        yield from on_cluster(payload, units, scheduler)
         return
-    # In a file: a process that is killed while it starts would leave its parent writing for ever
-    # if what it is started with were more than a pipe holds.
-    with contextlib.ExitStack() as stack:
-        folder = job.golden
-        if folder is None:
-            temporary = tempfile.TemporaryDirectory(prefix="holdfast-")
-            folder = Path(stack.enter_context(temporary))
-        folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(folder / "job", payload)
-        yield from _in_processes(folder / "job", units, processes)
-
-
-def _in_processes(
-    job: Path, units: Sequence[str], processes: int
-) -> Iterator[tuple[str, bytes, Spent]]:
-    todo = list(units)
-    breaks = 0
-    while todo:
-        done = set()
-        pool = concurrent.futures.ProcessPoolExecutor(
-            processes, multiprocessing.get_context("spawn"), _start, (job, os.getpid())
-        )
-        try:
-            futures = [pool.submit(_local, unit) for unit in todo]
-            for future in concurrent.futures.as_completed(futures):
-                result = future.result()
-                done.add(result[0])
-                breaks = 0
-                yield result
-        except BrokenProcessPool:
-            breaks += 1
-            if breaks > _BREAKS:
-                raise HoldfastError(
-                    f"worker processes died {breaks} times without finishing a unit; "
-                    "is there enough memory?"
-                ) from None
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-        todo = [unit for unit in todo if unit not in done]
-
-
-def _on_dask(
-    payload: bytes, units: Sequence[str], scheduler: str
-) -> Iterator[tuple[str, bytes, Spent]]:
-    # Imported here: it takes a second, and most campaigns do without.
-    from distributed import Client, as_completed
-
-    try:
-        client = Client(scheduler, timeout=10)
-    except (OSError, ValueError):
-        raise HoldfastError(f"no Dask scheduler answers at {scheduler}.") from None
-    with client:
-        futures = [
-            client.submit(_compute, payload, unit, key=f"{unit}-{os.getpid()}", retries=_BREAKS)
-            for unit in units
-        ]
-        for future in as_completed(futures):
-            yield future.result()
-            future.release()
+    results = in_processes(partial(compute, payload), units, processes, _DIED, _BREAKS)
+    with contextlib.closing(results):
+        for _, result in results:
+            yield result

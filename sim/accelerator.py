@@ -3,11 +3,11 @@
 netlist = accelerator_netlist(AcceleratorConfig(rows=8, cols=8))
 """
 
-import pickle
 from importlib import metadata
 from pathlib import Path
 
 import gen
+from base.files import read_bytes
 from gen.accelerator import Accelerator
 from gen.config import AcceleratorConfig
 
@@ -32,7 +32,7 @@ def accelerator_netlist(config: AcceleratorConfig) -> Netlist:
 
     def make(folder: Path) -> None:
         netlist = Netlist.of(Accelerator(config), TOP)
-        (folder / "netlist.pickle").write_bytes(pickle.dumps(netlist))
+        (folder / "netlist.json").write_text(netlist.to_json(), encoding="utf-8")
 
     folder = cached("netlist", key, make)
-    return pickle.loads((folder / "netlist.pickle").read_bytes())
+    return Netlist.from_json(read_bytes(folder / "netlist.json", "netlist"))

@@ -12,10 +12,10 @@ making every wire public is what makes Verilated designs slow. Waveforms hold al
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +27,7 @@ from cocotb_tools import config as cocotb_config
 
 from base.console import console
 from base.errors import HoldfastError
+from base.processes import child, kill
 
 from .netlist import Netlist
 from .verilate import (
@@ -245,24 +246,23 @@ def _stream(
     timeout: float | None,
 ) -> tuple[int, list[str]]:
     """Runs `command`; returns its exit code and the last lines that it printed."""
-    if timeout is not None and shutil.which("timeout"):
-        command = ["timeout", "--kill-after=5", f"{timeout}", *command]
     tail: list[str] = []
-    process = subprocess.Popen(
+    with child(
         command, cwd=folder, env=environment, encoding="utf-8", errors="replace",
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
-    try:
-        assert process.stdout is not None
-        for line in process.stdout:
-            line = line.rstrip("\n")
-            tail = [*tail[-199:], line]
-            show(line)
-        return process.wait(), tail
-    finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
+    ) as process:  # fmt: skip
+        limit = threading.Timer(timeout or 0, kill, [process])
+        if timeout is not None:
+            limit.start()
+        try:
+            assert process.stdout is not None
+            for line in process.stdout:
+                line = line.rstrip("\n")
+                tail = [*tail[-199:], line]
+                show(line)
+            return process.wait(), tail
+        finally:
+            limit.cancel()
 
 
 def _check(outcome: Path, code: int, tail: list[str], test_module: str) -> None:

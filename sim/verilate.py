@@ -13,7 +13,6 @@ import concurrent.futures
 import hashlib
 import os
 import shutil
-import subprocess
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -21,6 +20,7 @@ import filelock
 
 from base.errors import HoldfastError
 from base.files import cache_folder, make_folder
+from base.processes import run_tool
 
 from .netlist import Netlist
 from .tools import Tools, find_tools
@@ -172,10 +172,7 @@ def _cores() -> int:
 
 
 def _run(command: Sequence[str], folder: Path, tools: Tools) -> None:
-    result = subprocess.run(
-        command, cwd=folder, env=dict(tools.environment), capture_output=True,
-        encoding="utf-8", errors="replace",
-    )  # fmt: skip
+    result = run_tool(command, folder, env=dict(tools.environment))
     if result.returncode:
         text = (result.stderr.strip() or result.stdout.strip())[-4000:]
         raise RuntimeError(f"{Path(command[0]).name} failed in {folder}:\n{text}")

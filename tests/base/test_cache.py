@@ -85,8 +85,8 @@ def test_a_killed_run_goes_on(tmp_path, store, jobs):
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
-    # A process of its own sees within a second that its parent is gone.
-    time.sleep(2)
+    # A process of its own may still be writing.
+    time.sleep(1)
     known = [m for m in some(tmp_path) if store.get(m)]
     assert 1 <= len(known) < 8
     before = [m.made for m in known]

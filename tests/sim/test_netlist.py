@@ -1,4 +1,12 @@
-from sim.netlist import Netlist
+import json
+from dataclasses import fields
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from base.errors import HoldfastError
+from sim.netlist import FlipFlop, Memory, Netlist, Port
 from tests.sim.small import FLIP_FLOPS, MEMORIES, Small
 
 
@@ -31,3 +39,33 @@ def test_same_design_same_text():
 
 def test_verilog_names_no_file():
     assert ".py" not in Netlist.of(Small(), "small").verilog
+
+
+names = st.text(max_size=12)
+numbers = st.integers(min_value=0)
+
+
+@given(
+    st.builds(
+        Netlist,
+        top=names,
+        verilog=st.text(),
+        rtlil=st.text(),
+        ports=st.lists(st.builds(Port, names, numbers, names, st.booleans())).map(tuple),
+        flip_flops=st.lists(st.builds(FlipFlop, names, numbers, st.integers())).map(tuple),
+        memories=st.lists(st.builds(Memory, names, numbers, numbers)).map(tuple),
+        clock=names,
+        reset=names,
+    )
+)
+def test_a_written_netlist_reads_back(netlist):
+    text = netlist.to_json()
+    again = Netlist.from_json(text.encode())
+    assert again == netlist
+    # Numbers are not booleans, nor the other way round.
+    assert repr(again) == repr(netlist)
+    content = json.loads(text)
+    assert set(content) == {field.name for field in fields(Netlist)}
+    for name in content:
+        with pytest.raises(HoldfastError, match="netlist has other fields"):
+            Netlist.from_json(json.dumps({k: v for k, v in content.items() if k != name}))

@@ -1,0 +1,134 @@
+"""Working on items in processes of their own, which can be ended at any moment.
+
+    with contextlib.closing(in_processes(function, items, 2, "processes died")) as results:
+        for item, result in results:
+            ...
+
+Unlike those of `concurrent.futures`, the processes end at once when the loop is left, in whatever
+way; one that dies is replaced and loses its own item alone, which is done again.
+"""
+
+import contextlib
+import os
+import pickle
+import sys
+import traceback
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from multiprocessing import Pipe, spawn
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any, TypeVar
+
+from .errors import HoldfastError
+from .processes import child
+
+__all__ = ["in_processes", "serve"]
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_SERVE = "import sys; sys.path.insert(0, sys.argv[1]); from base.pool import serve; serve()"
+_ROOT = str(Path(__file__).resolve().parents[1])
+
+
+def in_processes(
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    processes: int,
+    died: str,
+    deaths: int = 0,
+) -> Generator[tuple[Item, Result], None, None]:
+    """Call a function with every item, and yield both as they are done.
+
+    Parameters
+    ----------
+    function : Callable
+        Is pickled once for every process; items and results are pickled one by one.
+    died : str
+        The sentence for processes that die again and again.
+    deaths : int
+        Times that they may, without a result in between.
+
+    Raises
+    ------
+    HoldfastError
+        Processes died too often.
+    """
+    todo = deque(items)
+    content = pickle.dumps(function)
+    died_now = 0
+    with contextlib.ExitStack() as all_of_them:
+        workers: dict[Connection, tuple[contextlib.ExitStack, Item]] = {}
+        while todo or workers:
+            while todo and len(workers) < processes:
+                stack = all_of_them.enter_context(contextlib.ExitStack())
+                connection = stack.enter_context(_worker(content))
+                workers[connection] = stack, _give(connection, todo.popleft())
+            for connection in [c for c in wait(list(workers)) if isinstance(c, Connection)]:
+                stack, item = workers.pop(connection)
+                try:
+                    done, value = connection.recv()
+                except (EOFError, OSError):
+                    stack.close()
+                    todo.appendleft(item)
+                    died_now += 1
+                    if died_now > deaths:
+                        raise HoldfastError(died) from None
+                    continue
+                if not done:
+                    raise value
+                died_now = 0
+                if todo:
+                    workers[connection] = stack, _give(connection, todo.popleft())
+                else:
+                    stack.close()
+                yield item, value
+
+
+@contextlib.contextmanager
+def _worker(function: bytes) -> Iterator[Connection]:
+    ours, theirs = Pipe()
+    command = [sys.executable, "-c", _SERVE, _ROOT]
+    with ours, theirs, child(command, stdout=theirs.fileno()):
+        theirs.close()
+        preparation = spawn.get_preparation_data("worker")
+        # Only processes of multiprocessing itself may have it.
+        preparation.pop("authkey")
+        # One that is dead already is noticed where its result is received.
+        with contextlib.suppress(OSError):
+            ours.send(preparation)
+            ours.send_bytes(function)
+        yield ours
+
+
+def _give(connection: Connection, item: Item) -> Item:
+    with contextlib.suppress(OSError):
+        connection.send(item)
+    return item
+
+
+def serve() -> None:
+    """In a worker: what the other end of standard output asks for."""
+    connection = Connection(os.dup(1))
+    # What is printed must not come among the messages.
+    os.dup2(2, 1)
+    # Both before the first import that takes its time: the other end waits until they are read.
+    preparation, content = connection.recv(), connection.recv_bytes()
+    spawn.prepare(preparation)
+    function = pickle.loads(content)
+    with contextlib.suppress(EOFError):
+        while True:
+            connection.send(_answer(function, connection.recv()))
+
+
+def _answer(function: Callable[[Any], Any], item: Any) -> tuple[bool, Any]:
+    try:
+        return True, function(item)
+    except Exception as error:
+        if not isinstance(error, HoldfastError):
+            error.add_note(traceback.format_exc())
+        try:
+            return False, pickle.loads(pickle.dumps(error))
+        except Exception:
+            return False, RuntimeError(f"{error}\n{traceback.format_exc()}")

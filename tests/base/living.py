@@ -1,0 +1,28 @@
+"""Which processes are there."""
+
+import subprocess
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+_LIMIT_S = 20
+"""A machine under load takes its time; how fast it is, `tests/bench/kills.py` measures."""
+
+
+def in_session(session: int) -> list[int]:
+    """Processes of a session that live."""
+    lines = subprocess.run(
+        ["ps", "-eo", "pid=,sess=,stat="], capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    found = [line.split() for line in lines]
+    return [int(pid) for pid, of, state in found if int(of) == session and state[0] != "Z"]
+
+
+def gone(session: int) -> bool:
+    """Whether a session ends."""
+    limit = time.monotonic() + _LIMIT_S
+    while in_session(session):
+        if time.monotonic() > limit:
+            return False
+        time.sleep(0.02)
+    return True
