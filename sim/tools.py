@@ -1,7 +1,7 @@
 """Finds the programs that a simulation needs, or says which one is missing and how to get it.
 
     tools = find_tools()
-    subprocess.run([tools.verilator, ...], env=tools.environment)
+    run_tool([tools.verilator, ...], env=tools.environment)
 
 Verilator is the one on PATH if it is new enough, otherwise the one installed as a Python package;
 neither make nor perl is needed with the latter.
