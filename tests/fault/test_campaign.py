@@ -336,11 +336,6 @@ def test_dask_worker_killed_midway(finished):
     assert b"".join(found[name] for name in units) == expected
 
 
-def test_no_scheduler_answers(space, schedule):
-    with pytest.raises(HoldfastError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"):
-        next(run_units(job_of(space, schedule), ["weight-000000"], scheduler="tcp://127.0.0.1:9"))
-
-
 def test_saved_golden_run_gives_the_same(finished, tmp_path, space, schedule):
     job, _, _, _ = finished
     saved = job_of(space, schedule, golden=tmp_path / "golden")
