@@ -92,7 +92,8 @@ def combined(
         return change(more, less, shares, factor, tail)
 
     tail = (1 - confidence) / 2
-    difference = Estimate(second - first, *(float(limit) for limit in about(1.0, tail)))
+    gap = sum(w * float((b - a) @ counts / counts.sum()) for (a, b, counts), w, _ in strata)
+    difference = Estimate(gap, *(float(limit) for limit in about(1.0, tail)))
     if not first and not second:
         return difference, None
     if not first or not second:
