@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 from .errors import HoldfastError
-from .files import write_atomically
+from .files import read_json, write_json
 
 __all__ = ["Cache", "Measurement", "digest", "file_hash"]
 
@@ -58,19 +58,20 @@ class Cache:
         """The result, if it is there, whole, and of the same sources."""
         path = self.path(measurement)
         try:
-            entry = json.loads(path.read_bytes())
-            if entry["check"] != digest([entry["version"], entry["value"]]):
-                raise ValueError
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError, KeyError, TypeError):
+            if not path.exists():
+                return None
+            entry = read_json(path, "measurement")
+            version, value = entry["version"], entry["value"]
+            whole = entry["check"] == digest([version, value]) and isinstance(value, dict)
+        except (HoldfastError, LookupError, ValueError, RecursionError):
+            whole = False
+        if not whole:
             self.damaged.append(path)
             return None
-        if entry["version"] != measurement.version():
+        if version != measurement.version():
             self.outdated.append(path)
             return None
-        value: dict[str, Any] = entry["value"]
-        return value
+        return dict(value)
 
     def put(self, measurement: Measurement, value: dict[str, Any]) -> None:
         """Keep a result.
@@ -89,7 +90,7 @@ class Cache:
         }
         path = self.path(measurement)
         try:
-            write_atomically(path, json.dumps(entry, indent=1).encode())
+            write_json(path, entry)
         except HoldfastError as error:
             raise HoldfastError(
                 f"{str(error).removesuffix('.')}; finished measurements are kept."

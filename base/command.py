@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from .errors import HoldfastError
+from .errors import HoldfastError, disk_reason
 from .signals import stoppable
 from .text import printable
 
@@ -44,6 +44,9 @@ def _failed(error: BaseException) -> int:
         raise error.__cause__
     if isinstance(error, HoldfastError):
         print(printable(error, _LONGEST), file=sys.stderr)
+        return 2
+    if isinstance(error, OSError) and (reason := disk_reason(error)):
+        print(f"cannot use {printable(error.filename or 'a file')}: {reason}.", file=sys.stderr)
         return 2
     # Typer's own errors, such as an unknown option; where their class lies changes.
     if not hasattr(error, "format_message") or not hasattr(error, "exit_code"):

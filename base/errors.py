@@ -1,7 +1,25 @@
-"""The error that every room raises for a mistake of the user."""
+"""The error that every room raises for a mistake of the user, and what a disk may refuse."""
 
-__all__ = ["HoldfastError"]
+import errno
+import os
+
+__all__ = ["HoldfastError", "disk_reason"]
+
+_REFUSALS = (
+    errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG, errno.EIO,
+)  # fmt: skip
 
 
 class HoldfastError(Exception):
     """A mistake of the user, told in one sentence; commands print it and exit with 2."""
+
+
+def disk_reason(found: OSError | str) -> str | None:
+    """What a disk refused, from an error or a tool's messages; None if it is something else."""
+    if isinstance(found, str):
+        reasons = (os.strerror(number) for number in _REFUSALS)
+        return next((reason for reason in reasons if reason in found), None)
+    if found.errno is None and "requested and" in str(found):
+        # NumPy's words for a file that took only a part of an array.
+        return os.strerror(errno.ENOSPC)
+    return os.strerror(found.errno) if found.errno in _REFUSALS else None

@@ -1,16 +1,15 @@
-"""Reading what users give, writing what a command leaves behind, and telling its sources."""
+"""Reading what users give, writing what a command leaves behind."""
 
-import hashlib
 import json
 import os
 import stat
 import tempfile
 import tomllib
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from .errors import HoldfastError
+from .leftovers import clean, temporary
 from .text import printable, shown
 
 __all__ = [
@@ -23,7 +22,7 @@ __all__ = [
     "read_json",
     "read_text",
     "read_toml",
-    "source_hash",
+    "sync_folder",
     "write_atomically",
     "write_json",
 ]
@@ -32,8 +31,6 @@ _LARGEST = 1 << 28
 _LARGEST_TOML = 1 << 20
 # What file systems take, and folders that nobody has.
 _LONGEST_NAME, _LONGEST_PATH, _DEEPEST = 255, 3000, 100
-
-_ROOT = Path(__file__).resolve().parents[1]
 
 
 def cache_folder(name: str) -> Path:
@@ -66,6 +63,8 @@ def check_path(name: str, path: Path) -> None:
 def make_folder(path: Path) -> None:
     """Make a folder that a command will write to, before its work begins.
 
+    What earlier commands that were killed have left half-written there is removed.
+
     Raises
     ------
     HoldfastError
@@ -83,6 +82,7 @@ def make_folder(path: Path) -> None:
         raise HoldfastError(
             f"cannot write in folder {printable(path)}: {error.strerror}."
         ) from None
+    clean(path)
 
 
 def make_room(path: Path) -> None:
@@ -204,6 +204,8 @@ def write_json(path: Path, content: Any) -> None:
 def write_atomically(path: Path, content: bytes) -> None:
     """Writes a file through a temporary one beside it: there is never half a file.
 
+    It is on the disk when this returns, whatever becomes of the power.
+
     Raises
     ------
     HoldfastError
@@ -211,24 +213,29 @@ def write_atomically(path: Path, content: bytes) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        handle, partial = temporary(path)
         try:
             with os.fdopen(handle, "wb") as stream:
                 stream.write(content)
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, path)
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.chmod(partial, 0o644)
+            os.replace(partial, path)
         except BaseException:
-            os.unlink(temporary)
+            partial.unlink()
             raise
+        sync_folder(path.parent)
     except OSError as error:
         raise HoldfastError(f"cannot write {printable(path)}: {error.strerror}.") from error
 
 
-@cache
-def source_hash(patterns: tuple[str, ...]) -> str:
-    """Hash of the project's sources that match, such as ``nn/golden.py`` or ``gen/*.py``."""
-    found = hashlib.sha256()
-    for pattern in patterns:
-        for path in sorted(_ROOT.glob(pattern)):
-            found.update(path.read_bytes())
-    return found.hexdigest()
+def sync_folder(path: Path) -> None:
+    """Make the names in a folder last through a loss of power."""
+    if os.name == "nt":
+        # There, folders cannot be opened.
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,6 +1,5 @@
 """``python -m constraints``: a bitstream for a board, or the Vivado project that makes one."""
 
-import json
 import shutil
 import statistics
 import sys
@@ -16,7 +15,8 @@ from base import options
 from base.command import run
 from base.console import console
 from base.errors import HoldfastError
-from base.files import make_folder, write_atomically
+from base.files import make_folder, write_json
+from base.versions import versions
 from gen.config import AcceleratorConfig
 
 from .bitstream import Placed, Synthesized, check_fit, pack, place, synthesize_board
@@ -83,8 +83,8 @@ def bitstream(
         else:
             progress("Vivado project")
             command = write_project(found, chosen, folder)
-    summary["seconds"] = round(time.monotonic() - begin, 1)
-    write_atomically(folder / "summary.json", json.dumps(summary, indent=2).encode() + b"\n")
+    summary |= {"seconds": round(time.monotonic() - begin, 1), "versions": versions()}
+    write_json(folder / "summary.json", summary)
     if found.open:
         return _verdict(found, summary, force, folder)
     return _vivado(command, folder)

@@ -3,22 +3,26 @@
     found = build(find_board("icebreaker"), config, seeds=1, folder=Path("build/bitstream"))
     found.summary["fmax_mhz"], found.bitstream
 
-Each step leaves a hash of what it was made from beside its result; a step whose hash is still
-right is not run again, so that a build that was interrupted goes on where it stopped.
+Each step leaves a hash of what it was made from beside its result, and one of the result; a step
+whose hashes are still right is not run again, so that a build that was interrupted goes on where it
+stopped.
 """
 
 import hashlib
 import json
 import re
 import shutil
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from base.artefact import damage, seal
 from base.errors import HoldfastError
 from base.files import make_folder, write_atomically
+from base.text import printable
 from gen.config import AcceleratorConfig
 
 from .boards import Board
@@ -35,6 +39,7 @@ Progress = Callable[[str], None]
 _KEY = "made_from"
 DESIGN = "design.v"
 _STATISTICS = "statistics.json"
+_SECONDS = "seconds"
 _VERILOG = "netlist.v"
 _PHASE = re.compile(r"Info: (Packing|Running|Routing|Placing|Creating|Router)")
 _UNITS = {"lut": "look-up tables", "ff": "flip-flops", "dsp": "multiplier blocks",
@@ -133,7 +138,7 @@ def synthesize_board(
             (place / name).unlink(missing_ok=True)
         (place / DESIGN).write_text(verilog, encoding="utf-8")
         YosysFlow.run_script(place, DESIGN, script, outputs, program("yosys"))
-        _mark(place, key)
+        _mark(place, key, outputs)
     cells = json.loads((place / _STATISTICS).read_text(encoding="utf-8"))["modules"][f"\\{TOP}"]
     by_type = cells["num_cells_by_type"]
     return Synthesized(place, count(by_type, family), by_type)
@@ -200,7 +205,8 @@ def place(
         netlist.read_text(encoding="utf-8"), board.pin_file.read_text(encoding="utf-8"), options,
         program_identity(PlaceFlow.programs(board)[0]),
     )  # fmt: skip
-    if not _current(folder, key, [flow.placed, REPORT]):
+    outputs = [flow.placed, REPORT, _SECONDS]
+    if not _current(folder, key, outputs):
         (folder / flow.placed).unlink(missing_ok=True)
         (folder / flow.bitstream).unlink(missing_ok=True)
         begin = time.monotonic()
@@ -212,8 +218,8 @@ def place(
             # How fast it is without that, the report can tell.
             flow = PlaceFlow.make(board, folder, seed, time_first=False)
             flow.run(flow.placed, lambda lines: _phase(lines, f"seed {seed}", progress))
-        (folder / "seconds").write_text(f"{time.monotonic() - begin:.1f}", encoding="utf-8")
-        _mark(folder, key)
+        (folder / _SECONDS).write_text(f"{time.monotonic() - begin:.1f}", encoding="utf-8")
+        _mark(folder, key, outputs)
     return read_report(board, folder, seed)
 
 
@@ -242,7 +248,7 @@ def read_report(board: Board, folder: Path, seed: int) -> Placed:
         slack_ns=round(slack[worst], 3),
         critical=_critical(report, worst),
         used={name: values["used"] for name, values in report["utilization"].items()},
-        seconds=float((folder / "seconds").read_text(encoding="utf-8")),
+        seconds=float((folder / _SECONDS).read_text(encoding="utf-8")),
     )
 
 
@@ -278,16 +284,19 @@ def _digest(*texts: str) -> str:
 
 
 def _current(folder: Path, key: str, outputs: list[str]) -> bool:
+    """Whether a step's results are there, made from this and as they were made."""
     mark = folder / _KEY
-    return (
-        mark.is_file()
-        and mark.read_text(encoding="utf-8") == key
-        and all((folder / name).is_file() for name in outputs)
-    )
+    if not mark.is_file() or mark.read_bytes() != key.encode():
+        return False
+    wrong = damage(folder, [*outputs, _KEY])
+    if wrong:
+        print(f"{printable(folder)} is {wrong}: made anew.", file=sys.stderr)
+    return not wrong
 
 
-def _mark(folder: Path, key: str) -> None:
+def _mark(folder: Path, key: str, outputs: list[str]) -> None:
     write_atomically(folder / _KEY, key.encode())
+    seal(folder, [*outputs, _KEY])
 
 
 def _phase(lines: list[str], what: str, progress: Progress) -> None:

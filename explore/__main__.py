@@ -1,6 +1,5 @@
 """``python -m explore``: the trilateral exploration, and the best point within a budget."""
 
-import json
 import sys
 import time
 from pathlib import Path
@@ -12,12 +11,14 @@ from rich.table import Table
 
 from base import options
 from base.cache import Cache, Measurement
+from base.checked import read_checked, with_check
 from base.command import repeated, run
 from base.console import console, marked
 from base.errors import HoldfastError
-from base.files import cache_folder, make_folder, read_json, write_atomically
+from base.files import cache_folder, make_folder, write_atomically, write_json
 from base.progress import progress_bar
 from base.text import printable
+from base.versions import versions
 from fault.plan import MOST_FAULTS
 from fault.simulate import MOST_IMAGES
 from gen.config import AcceleratorConfig
@@ -104,7 +105,7 @@ def explore(
     if chosen.faults:
         find_tools()
     store = Cache(cache or cache_folder("explore/cache"))
-    for folder in (output, store.folder):
+    for folder in (output, store.folder, *store.folder.glob("*/")):
         make_folder(folder)
     with console.status("Compiling every network for every array"):
         plans = plan_points(chosen, data, output, store)
@@ -117,8 +118,9 @@ def explore(
         "command": repeated("explore"),
         "seconds": round(time.monotonic() - began, 1),
         **summary,
+        "versions": versions(),
     }
-    write_atomically(output / "summary.json", json.dumps(summary, indent=1).encode())
+    write_json(output / "summary.json", with_check(summary))
     write_atomically(output / "report.html", report(summary).encode())
     console.print(_table(summary))
     console.print(
@@ -251,22 +253,25 @@ def _audit(summary: dict[str, Any]) -> int:
 
 def _candidates(path: Path, budget: Budget) -> list[Candidate]:
     """The explored points against a budget."""
-    if not path.is_file():
-        raise HoldfastError(f"there is no {printable(path)}; `nox -s explore` writes it.")
-    summary = read_json(path, "exploration")
+    name = printable(path)
+    if not path.exists():
+        raise HoldfastError(f"there is no {name}; `nox -s explore` writes it.")
+    anew = "`nox -s explore` writes it anew."
     try:
-        if summary["format"] != _FORMAT:
-            raise HoldfastError(
-                f"{printable(path)} is of another version; `nox -s explore` writes it anew."
-            )
+        summary = read_checked(path, "exploration")
+    except HoldfastError as error:
+        raise HoldfastError(f"{str(error).removesuffix('.')}; {anew}") from None
+    if summary.get("format") != _FORMAT:
+        raise HoldfastError(f"{name} is of another version; {anew}")
+    try:
         for point in summary["points"]:
             _check_point(point)
         best, *others = recommend(summary["points"], budget)
+        for candidate in (best, *others):
+            _toml(candidate)
         return [best, *others]
-    except (ValueError, LookupError, TypeError, AttributeError):
-        raise HoldfastError(
-            f"{printable(path)} is damaged; `nox -s explore` writes it anew."
-        ) from None
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError):
+        raise HoldfastError(f"{name} is damaged; {anew}") from None
 
 
 def _check_point(point: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import torch
 
 from base.cache import file_hash
-from base.files import source_hash
+from base.sources import source_hash
 from nn.evaluate import accuracy
 from nn.golden import classes
 from nn.pixels import image_codes
@@ -16,9 +16,6 @@ from .images import data_identity, test_sets
 from .networks import golden, load
 
 __all__ = ["AccuracyMeasurement"]
-
-_SOURCES = ("nn/golden.py", "nn/graph.py", "nn/pixels.py", "nn/data.py", "nn/evaluate.py",
-            "nn/guard_settings.py", "gen/guard.py", "explore/accuracy.py")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -39,7 +36,7 @@ class AccuracyMeasurement:
         }
 
     def version(self) -> str:
-        return source_hash(_SOURCES) + torch.__version__
+        return source_hash("explore.accuracy") + torch.__version__
 
     def run(self) -> dict[str, Any]:
         """``{"sets": [accuracy, low, high in per cent, images and name of each set]}``."""

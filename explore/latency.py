@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from base.cache import file_hash
-from base.files import source_hash
+from base.sources import source_hash
 from constraints.speed import program_cycles
 from gen.config import AcceleratorConfig
 from nn.program import compile_graph
@@ -14,8 +14,6 @@ from nn.program import compile_graph
 from .networks import load
 
 __all__ = ["LatencyMeasurement", "placed_clocks"]
-
-_SOURCES = ("gen/*.py", "nn/graph.py", "nn/program.py", "sim/cycles.py", "constraints/speed.py")
 
 
 @dataclass(frozen=True)
@@ -31,7 +29,7 @@ class LatencyMeasurement:
         return {"network": file_hash(self.network), "config": asdict(self.config)}
 
     def version(self) -> str:
-        return source_hash(_SOURCES)
+        return source_hash("explore.latency")
 
     def run(self) -> dict[str, Any]:
         """``cycles`` of one image without waiting for the host, and whether all weights are

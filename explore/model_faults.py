@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from base.cache import file_hash
 from base.errors import HoldfastError
-from base.files import source_hash
+from base.sources import source_hash
 from base.statistics import Sample, share
 from base.text import shown
 from fault.compare import Pairs
@@ -35,10 +35,6 @@ from .networks import golden, load
 
 __all__ = ["ModelFaults", "named_model"]
 
-_SOURCES = ("nn/golden.py", "nn/golden_faults.py", "nn/graph.py", "nn/pixels.py", "nn/data.py",
-            "nn/guard_settings.py", "gen/guard.py", "nn/fault_models.py", "fault/compare.py",
-            "base/statistics.py", "fault/summary.py",
-            "explore/model_faults.py", "explore/images.py")  # fmt: skip
 _SINGLE = {"single-flip": "bits", "single-flip-by-layer": "layers"}
 # Images that share a draw of weight faults, where there are enough for twenty draws.
 _TOGETHER = 20
@@ -113,7 +109,7 @@ class ModelFaults:
         }
 
     def version(self) -> str:
-        return source_hash(_SOURCES) + torch.__version__
+        return source_hash("explore.model_faults") + torch.__version__
 
     def run(self) -> dict[str, Any]:
         """By guard: ``sdc1`` against that guard's own fault-free classes, and the ``accuracy``

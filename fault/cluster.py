@@ -22,7 +22,7 @@ from distributed.diagnostics.plugin import WorkerPlugin
 from distributed.security import Security
 
 from base.errors import HoldfastError
-from base.files import source_hash
+from base.sources import source_hash
 from base.text import printable
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def _unit(job: str, unit: str, ours: dict[str, str]) -> tuple[str, bytes, "Spent
 def identity() -> dict[str, str]:
     """What has to be equal everywhere for equal results."""
     versions = {name: metadata.version(name) for name in _PACKAGES}
-    sources = source_hash(("*/*.py", "*/*.cpp"))[:16]
+    sources = source_hash("fault.cluster")[:16]
     return {"sources": sources, "python": platform.python_version(), **versions}
 
 

@@ -21,11 +21,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
 
 from base.errors import HoldfastError
+from base.text import printable
+from base.versions import versions
 from gen.config import AcceleratorConfig
 from nn.calibrated import Calibration, Templates
 from nn.exposure import KINDS, STRUCTURES, Array, exposures, graph_work
@@ -33,7 +34,8 @@ from nn.graph import Graph
 from nn.guard_settings import GuardSettings
 from nn.program import Program, compile_graph
 
-from .against import Finished, finished, program_hash
+from .against import Finished, finished
+from .manifest import program_hash
 from .plan import phase_bounds
 from .schedule import Schedule
 
@@ -44,7 +46,6 @@ _SAME = ("design", "guard", "model")
 """What campaigns that are fitted together have in common."""
 _PRIOR = 10
 """Faults that the rate over all kinds of layers counts for in each of them."""
-_COLUMNS = ["structure", "layer", "tensor", "domain", "path", "effect"]
 
 
 def fit(folders: Sequence[Path], graphs: Sequence[Graph], limit: int = 4000) -> Calibration:
@@ -105,7 +106,10 @@ def fit(folders: Sequence[Path], graphs: Sequence[Graph], limit: int = 4000) -> 
         weight_bits=cfg.weight_bits,
         acc_bits=cfg.acc_bits,
         guard=first.ended.manifest["guard"],
-        provenance={"campaigns": [campaign.provenance() for campaign in campaigns]},
+        provenance={
+            "campaigns": [campaign.provenance() for campaign in campaigns],
+            "versions": versions(),
+        },
     )
 
 
@@ -136,7 +140,12 @@ def _setting(ended: Finished, name: str) -> Any:
 
 def recorded_config(ended: Finished) -> AcceleratorConfig:
     """The accelerator of a campaign."""
-    return AcceleratorConfig(**tomllib.loads(ended.manifest["config"]))
+    try:
+        return AcceleratorConfig(**tomllib.loads(ended.manifest["config"]))
+    except (ValueError, TypeError, RecursionError):
+        raise HoldfastError(
+            f"{printable(ended.folder / 'manifest.json')} is damaged: config is none."
+        ) from None
 
 
 class _Campaign:
@@ -156,7 +165,8 @@ class _Campaign:
         if manifest["model"] != {"bits": 1, "stuck": None, "duration": 0}:
             raise HoldfastError(f"{folder} is not a campaign of single-bit upsets.")
         filters = manifest["filters"]
-        if filters["phases"] or filters["pattern"] or filters["pes"] or manifest["cycles"] != "all":
+        chosen = any(filters[name] for name in ("phases", "pattern", "pes"))
+        if chosen or manifest["cycles_drawn"] != "all":
             raise HoldfastError(
                 f"{folder} leaves out cycles or registers; only --structures and --layers can be "
                 "chosen in a campaign to fit."
@@ -184,7 +194,7 @@ class _Campaign:
         self.faults = {
             name: entries[name]["faults"] * ended.summary["images"] for name in self.bits
         }
-        self._shards = sorted(ended.folder.glob("shards/*.parquet"))
+        self._shards = ended.shards()
 
     def exposed(self, structures: Sequence[str]) -> NDArray[np.float64]:
         """Faults times exposure, [structure, kind]."""
@@ -203,7 +213,7 @@ class _Campaign:
         """Rows with a pattern in a layer: shard, row, structure and kind."""
         found: dict[str, list[int]] = {n: [] for n in ("shard", "row", "structure", "kind")}
         for number, path in enumerate(self._shards):
-            table = pq.read_table(path, columns=_COLUMNS)
+            table = self.ended.table(path)
             names, tensors = table["structure"].to_pylist(), table["tensor"].to_pylist()
             for row, (name, tensor) in enumerate(zip(names, tensors, strict=True)):
                 node = self._tensors.get(tensor)
@@ -218,7 +228,7 @@ class _Campaign:
     def patterns(self, shard: int, rows: NDArray[np.int64]) -> Iterator[dict[str, Any]]:
         """Patterns of rows of a shard."""
         columns = ["tensor", "domain", "elements", "golden", "faulty", "gain"]
-        table = pq.read_table(self._shards[shard], columns=columns).take(pa.array(rows))
+        table = self.ended.table(self._shards[shard]).select(columns).take(pa.array(rows))
         for at in range(len(rows)):
             work = self._work[self._tensors[table["tensor"][at].as_py()]]
             elements, golden, faulty = (
@@ -249,7 +259,7 @@ class _Campaign:
                     pc.is_in(table["effect"].cast(pa.string()), pa.array(["benign", "sdc1"])),
                 )
             ).as_py() or 0
-            for table in (pq.read_table(path, columns=_COLUMNS) for path in self._shards)
+            for table in map(self.ended.table, self._shards)
         )  # fmt: skip
         text = json.dumps(manifest, sort_keys=True).encode()
         return {

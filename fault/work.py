@@ -9,7 +9,6 @@ name alone. Processes that die are replaced, and what they were doing is done ag
 
 import contextlib
 import hashlib
-import os
 import pickle
 import time
 import zlib
@@ -22,6 +21,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from base.artefact import damage, made
 from base.pool import in_processes
 from nn.guard_settings import GuardSettings
 from nn.program import Program
@@ -34,10 +34,10 @@ from .follow import Trace, Upset
 from .inference import Inference
 from .plan import FaultModel, Filters, Plan, phase_bounds
 from .residue import Residue
+from .shard import PATTERN_SCHEMA, SCHEMA, pack
 from .shortcuts import EXACT, Shortcuts
 from .slice import SliceResidue, TileResidue
 from .space import FaultSpace, Site
-from .store import PATTERN_SCHEMA, SCHEMA, pack
 from .upset import upset_text
 
 __all__ = ["Job", "Spent", "Worker", "compute", "golden_runs", "run_units", "unit_name"]
@@ -156,22 +156,28 @@ def unit_name(structure: str, number: int) -> str:
 
 
 def golden_runs(job: Job) -> None:
-    """Record the golden runs that are not yet in the job's folder."""
+    """Record the golden runs that are not yet, or not whole, in the job's folder."""
     assert job.golden is not None
-    inference = None
-    for number, codes in enumerate(job.codes):
-        for name, wanted in ((f"{number}", True), (f"{number}-dormant", job.watches_registers)):
-            if not wanted or (job.golden / name).is_dir():
-                continue
-            inference = inference or Inference(job.program, job.netlist, job.guard, job.spacing)
-            partial = job.golden / f".{name}.{os.getpid()}"
-            if name == f"{number}":
-                inference.record(codes).save(partial)
-            else:
-                inference.golden = Trace.load(job.golden / str(number))
-                follower, registers = inference.follower, _control(job.netlist)
-                Dormant.of(job.netlist, follower, registers).save(partial)
-            partial.rename(job.golden / name)
+    golden = job.golden
+    shared: list[Inference] = []
+
+    def inference() -> Inference:
+        if not shared:
+            shared.append(Inference(job.program, job.netlist, job.guard, job.spacing))
+        return shared[0]
+
+    def record(number: int, folder: Path) -> None:
+        inference().record(job.codes[number]).save(folder)
+
+    def watch(number: int, folder: Path) -> None:
+        inference().golden = Trace.load(golden / str(number))
+        registers = _control(job.netlist)
+        Dormant.of(job.netlist, inference().follower, registers).save(folder)
+
+    for number in range(len(job.codes)):
+        made(golden / f"{number}", partial(record, number))
+        if job.watches_registers:
+            made(golden / f"{number}-dormant", partial(watch, number))
 
 
 def _control(netlist: Netlist) -> list[str]:
@@ -196,13 +202,14 @@ class Worker:
         if image not in self._engines:
             job = self.job
             folder = job.golden / str(image) if job.golden else None
-            saved = folder is not None and folder.is_dir()
+            # On another machine there is none; one that is damaged is not taken.
+            saved = folder is not None and not damage(folder)
             trace = (
                 Trace.load(folder) if saved and folder else self.inference.record(job.codes[image])
             )
             dormant = None
             watched = folder.with_name(f"{image}-dormant") if folder else None
-            if watched is not None and watched.is_dir():
+            if watched is not None and not damage(watched):
                 dormant = Dormant.load(watched, trace.cycles)
             residue = _RESIDUES[job.shortcuts.requantize]
             self._engines[image] = Engine(

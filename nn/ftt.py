@@ -6,15 +6,11 @@ fault models at several rates. Trainings and evaluations are files, named by wha
 what is there is not done again.
 """
 
-import hashlib
-import json
 import math
 import statistics
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,21 +20,23 @@ from rich.table import Table
 from scipy.stats import t as student
 
 from base import options
+from base.checked import read_checked, with_check
 from base.command import run
 from base.console import console
 from base.errors import HoldfastError
-from base.files import make_folder, read_json, source_hash, write_atomically
+from base.files import make_folder, write_json
 from base.progress import Progress, TaskID, training_bar
+from base.sources import source_hash
 from base.statistics import Sample, share
-from nn.calibrate import clips_on
-from nn.data import Cifar10, load_cifar10, sample
+from base.versions import versions
+from nn.data import Cifar10, load_cifar10
 from nn.evaluate import network_classes
-from nn.fault_models import FaultModel, MacBitBias, StuckWeightCells, fault_model
-from nn.networks import FloatNetwork, Network, network
-from nn.quantized import GRANULARITIES, SCALES, QuantizedNetwork, fake_quantized
+from nn.fault_models import fault_model
+from nn.ftt_trainings import Study, Trainings, digest
+from nn.networks import Network, network
+from nn.quantized import GRANULARITIES, SCALES, QuantizedNetwork
 from nn.train import MOST_EPOCHS
-from nn.training import Plan, fit, image_digest
-from nn.zoo import spared_by_released_code
+from nn.training import image_digest
 
 __all__ = ["app", "ftt", "gain", "interval"]
 
@@ -47,76 +45,8 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 NETWORKS = ("resnet18_w0.125", "vgg16_w0.125", "mobilenetv2_w0.125")
 TRAININGS = ("clean", "mibb", "adsaf")
 LEVELS = {"mibb": (1e-5, 3e-5, 1e-4, 3e-4, 1e-3), "adsaf": (0.04, 0.08, 0.12)}
-BITS = 8
 # Images that share one draw of weight faults.
 EVALUATION_BATCH = 100
-TRAINING_SOURCES = ("nn/calibrate.py", "nn/data.py", "nn/fault_models.py", "nn/ftt.py",
-                    "nn/genotype.py", "nn/lower.py", "nn/networks.py", "nn/quantized.py",
-                    "nn/training.py", "nn/zoo.py")  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Study:
-    """What all trainings of a study have in common.
-
-    Parameters
-    ----------
-    epoch_images : int
-        Images of an epoch, drawn anew for each.
-    shares, rates : dict
-        a_l and the rate of the faults of fault-tolerant training, by fault model.
-    released_code : bool
-        Both models draw rounded rates; MiBB clips at the largest magnitude, and spares what
-        :func:`nn.zoo.spared_by_released_code` names.
-    scales, granularity : str
-        As of :func:`nn.quantized.fake_quantized`.
-    """
-
-    epochs: int
-    fault_epochs: int
-    epoch_images: int
-    learning_rate: float
-    fault_learning_rate: float
-    weight_decay: float
-    shares: dict[str, float]
-    rates: dict[str, float]
-    released_code: bool
-    scales: str = SCALES[0]
-    granularity: str = GRANULARITIES[0]
-
-    def model(self, spec: Network, name: str, rate: float, seed: int = 0) -> FaultModel:
-        """The fault model of that name for a network."""
-        if name == "mibb" and self.released_code:
-            spared = spared_by_released_code(spec)
-            return MacBitBias(rate, seed, rounded_rate=True, bound="largest", spared=spared)
-        if name == "adsaf" and self.released_code:
-            return StuckWeightCells(rate, seed, rounded_rate=True)
-        return fault_model(name, rate, seed)
-
-    def plan(self, name: str, training: str, seed: int) -> Plan:
-        """How a network is trained; ``training`` is float, clean or a fault model."""
-        title = f"{name} seed {seed} {training}"
-        quantized = training != "float"
-        faulty = training in self.rates
-        return Plan(
-            title,
-            self.fault_epochs if quantized else self.epochs,
-            seed,
-            self.fault_learning_rate if quantized else self.learning_rate,
-            self.weight_decay,
-            faults=self._faults(training) if faulty else "none",
-            fault_share=self.shares[training] if faulty else 0.0,
-            epoch_images=self.epoch_images,
-        )
-
-    def _faults(self, training: str) -> str:
-        artefacts = " as released" if self.released_code else ""
-        return f"{training} {self.rates[training]:g}{artefacts}"
-
-    def passes(self, training: str) -> int:
-        """Images that pass through the network in a training."""
-        plan = self.plan("", training, 0)
-        return plan.epochs * self.epoch_images * (2 if training in self.rates else 1)
 
 
 @dataclass(frozen=True)
@@ -232,7 +162,7 @@ class _Bench:
     ) -> None:
         self.study, self.spec, self.seed, self.cifar = study, spec, seed, cifar
         self.images, self.folder = images, folder
-        self.data = image_digest(cifar.train)
+        self.trainings = Trainings(study, spec, seed, cifar, folder, progress, self._report)
         self.test_data = [image_digest(test) for test in cifar.tests]
         self.progress, self.whole = progress, whole
         self._done: dict[str, float] = {}
@@ -248,7 +178,8 @@ class _Bench:
             cells = self._cells(training)
             files = [self._evaluation_file(cell) for cell in cells]
             # Training is only looked at when something is still to be evaluated.
-            net = None if all(file.exists() for file in files) else self._quantized(training)
+            done = all(file.exists() for file in files)
+            net = None if done else self.trainings.quantized(training)
             for kind in ("float", training):
                 self._advance(kind, self.study.passes(kind))
             for cell, file in zip(cells, files, strict=True):
@@ -281,7 +212,7 @@ class _Bench:
             hits = int((predicted.numpy() == test.labels[: len(pixels)]).sum())
             found.append({"data": test.name, "images": len(pixels), "hits": hits})
         record = asdict(cell) | {"tests": found}
-        write_atomically(file, json.dumps(record, indent=1).encode())
+        write_json(file, with_check(record))
         line = ", ".join(f"{100 * e['hits'] / e['images']:.2f} % {e['data']}" for e in found)
         console.print(
             f"{cell.network} seed {cell.seed} {cell.training}: {cell.faults} {cell.rate:g}: {line}"
@@ -289,7 +220,7 @@ class _Bench:
 
     def _read(self, cell: Cell, file: Path) -> dict[str, Any]:
         try:
-            record = read_json(file, "evaluation")
+            record = read_checked(file, "evaluation")
             sizes = [(test["data"], test["images"]) for test in record["tests"]]
             given = [(t.name, len(t.images[: self.images])) for t in self.cifar.tests]
             if sizes != given or record != record | asdict(cell):
@@ -302,77 +233,25 @@ class _Bench:
             ) from error
         return record
 
-    def _float(self) -> FloatNetwork:
-        """Trained in floating point; the trainings that follow all start from it."""
-        torch.manual_seed(self.seed)
-        net = FloatNetwork(self.spec).to(memory_format=torch.channels_last)
-        self._fit(net, "float")
-        return net
-
-    def _quantized(self, training: str) -> QuantizedNetwork:
-        source = self._float()
-        images = sample(self.cifar.train.images, 256, self.seed)
-        clips = clips_on(source, images, BITS)
-        net = fake_quantized(source, clips, BITS, BITS, self.study.scales, self.study.granularity)
-        self._fit(net, training)
-        return net
-
-    def _fit(self, net: FloatNetwork | QuantizedNetwork, training: str) -> None:
-        plan = self.study.plan(self.spec.name, training, self.seed)
-        faults = None
-        if training in self.study.rates:
-            faults = self.study.model(self.spec, training, self.study.rates[training])
-        train_set = self.cifar.train
-        assert train_set.labels is not None
-        fit(
-            net,
-            train_set.images,
-            train_set.labels,
-            plan,
-            self._training_file(training),
-            self.progress,
-            resume=True,
-            slow=net.scale_parameters() if isinstance(net, QuantizedNetwork) else None,
-            faults=faults,
-            on_epoch=partial(self._report, plan, training),
-        )
-        self.progress.remove_task(self.progress.task_ids[-1])
-
     def _advance(self, part: str, passes: float) -> None:
         """Moves the bar of the study to where ``passes`` images of a part are done."""
         self.progress.advance(self.whole, passes - self._done.get(part, 0.0))
         self._done[part] = passes
 
-    def _report(self, plan: Plan, training: str, epoch: int, loss: float) -> None:
+    def _report(self, training: str, epoch: int, loss: float) -> None:
+        plan = self.study.plan(self.spec.name, training, self.seed)
         self._advance(training, self.study.passes(training) * epoch / plan.epochs)
         console.print(f"{plan.name}: epoch {epoch} of {plan.epochs}, loss {loss:.4f}")
 
-    def _training_key(self, training: str) -> str:
-        """What a training depends on, the one that it starts from included."""
-        kinds = ("float",) if training == "float" else ("float", training)
-        lowered = [] if training == "float" else [self.study.scales, self.study.granularity]
-        return _digest(
-            lowered,
-            [version(name) for name in ("torch", "brevitas")],
-            [asdict(layer) for layer in self.spec.layers],
-            [asdict(self.study.plan(self.spec.name, kind, self.seed)) for kind in kinds],
-            self.data,
-            source_hash(TRAINING_SOURCES),
-        )
-
-    def _training_file(self, training: str) -> Path:
-        key = self._training_key(training)
-        return self.folder / f"{self.spec.name}_s{self.seed}_{training}_{key}.pt"
-
     def _evaluation_file(self, cell: Cell) -> Path:
-        key = _digest(
-            self._training_key(cell.training),
+        key = digest(
+            self.trainings.key(cell.training),
             asdict(cell),
             self.study.released_code,
             EVALUATION_BATCH,
             self.images,
             self.test_data,
-            source_hash(("nn/evaluate.py",)),
+            source_hash("nn.ftt"),
         )
         return self.folder / f"{cell.network}_s{cell.seed}_{cell.training}_{key}.json"
 
@@ -407,10 +286,6 @@ def _mean(values: list[float]) -> tuple[float, float]:
     """Mean, and how far Student's 95 % interval reaches to either side."""
     error = statistics.stdev(values) / math.sqrt(len(values))
     return statistics.fmean(values), float(student.ppf(0.975, len(values) - 1)) * error
-
-
-def _digest(*parts: object) -> str:
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _collected(results: list[dict[str, Any]]) -> dict[tuple[str, str, str, str, float], list[int]]:
@@ -457,8 +332,11 @@ def _write(file: Path, study: Study, cifar: Cifar10, results: list[dict[str, Any
             points, least, most = (round(value, 2) for value in found)
             row["gain"] = {"points": points, "low": least, "high": most}
         rows.append(row)
-    summary = {"study": asdict(study), "trained_on": cifar.train.name, "rows": rows}
-    write_atomically(file, json.dumps(summary, indent=1).encode())
+    summary = {
+        "study": asdict(study), "trained_on": cifar.train.name, "rows": rows,
+        "versions": versions(),
+    }  # fmt: skip
+    write_json(file, summary)
 
 
 def _table(name: str, data: str, results: list[dict[str, Any]]) -> Table:

@@ -5,7 +5,6 @@ with shifts alone, at every width asked for. The float network is a checkpoint o
 """
 
 import itertools
-import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -19,9 +18,10 @@ from base import options
 from base.command import run
 from base.console import console
 from base.errors import HoldfastError
-from base.files import make_folder, write_atomically
+from base.files import make_folder, write_json
 from base.progress import tracked
 from base.text import printable
+from base.versions import versions
 from nn.calibrate import CLIP_METHODS, clips_on
 from nn.data import load_cifar10, sample
 from nn.evaluate import accuracy, integer_classes
@@ -101,9 +101,9 @@ def ptq(
                 for test in cifar.tests
             ]
         rows.append(row)
-    report = {"network": spec.name, "seed": seed, "rows": rows}
+    report = {"network": spec.name, "seed": seed, "rows": rows, "versions": versions()}
     target = output / f"{spec.name}.json"
-    write_atomically(target, json.dumps(report, indent=1).encode())
+    write_json(target, report)
     columns = ("weight_bits", "act_bits", "clip", "weights", "scales")
     table = Table(*(name.replace("_", " ") for name in columns), *(t.name for t in cifar.tests))
     for row in rows:

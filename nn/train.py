@@ -1,9 +1,7 @@
 """Trains a network, quantizes it, and writes the integer graph with its measured accuracy."""
 
 import hashlib
-import platform
 import sys
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,6 +15,7 @@ from base.console import console
 from base.errors import HoldfastError
 from base.files import make_folder, make_room
 from base.progress import training_bar
+from base.versions import versions
 from nn.calibrate import CLIP_METHODS, clips_on
 from nn.data import Cifar10, ImageSet, download, load_cifar10, sample
 from nn.evaluate import Accuracy, accuracy, integer_classes, network_classes
@@ -186,10 +185,7 @@ def train(
         "scales": scales,
         "granularity": granularity,
         **accuracies,
-        "versions": {
-            "python": platform.python_version(),
-            **{name: version(name) for name in ("torch", "brevitas", "numpy")},
-        },
+        "versions": versions(),
     }
     graph.save(output)
     console.print(f"wrote {output} ({output.stat().st_size} bytes)")

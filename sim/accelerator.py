@@ -6,8 +6,8 @@ netlist = accelerator_netlist(AcceleratorConfig(rows=8, cols=8))
 from importlib import metadata
 from pathlib import Path
 
-import gen
 from base.files import read_bytes
+from base.sources import source_hash
 from gen.accelerator import Accelerator
 from gen.config import AcceleratorConfig
 
@@ -23,12 +23,8 @@ TOP = "accelerator"
 
 def accelerator_netlist(config: AcceleratorConfig) -> Netlist:
     """The flattened netlist of ``Accelerator(config)``, kept in ``build/cache``."""
-    sources = sorted(Path(gen.__file__).parent.glob("*.py"))
-    sources += [
-        Path(__file__).with_name(f"{name}.py") for name in ("netlist", "canonical", "rtlil")
-    ]
     key = [repr(config), yosys_version(), metadata.version("amaranth")]
-    key += [path.read_text(encoding="utf-8") for path in sources]
+    key.append(source_hash("sim.accelerator"))
 
     def make(folder: Path) -> None:
         netlist = Netlist.of(Accelerator(config), TOP)

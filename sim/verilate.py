@@ -12,13 +12,11 @@ Verilator's runtime between all designs.
 import concurrent.futures
 import hashlib
 import os
-import shutil
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-import filelock
-
-from base.errors import HoldfastError
+from base.artefact import made
+from base.errors import HoldfastError, disk_reason
 from base.files import cache_folder, make_folder
 from base.processes import run_tool
 
@@ -55,29 +53,17 @@ def tool_versions() -> list[str]:
 
 
 def cached(kind: str, key: Iterable[str], make: Callable[[Path], None]) -> Path:
-    """The folder that `make` filled for this `key`, filled now if it is new.
-
-    `make` works in a folder beside it that is renamed at the end, so that a killed build leaves
-    nothing that looks complete; processes that want the same folder wait for one another.
-    """
+    """The folder that `make` filled for this `key`, as `base.artefact.made` has it."""
     digest = hashlib.sha256("\0".join(key).encode()).hexdigest()[:24]
-    folder = (cache_folder("cache") / kind / digest).resolve()
-    if folder.is_dir():
-        return folder
-    try:
-        make_folder(folder.parent)
-    except HoldfastError as error:
-        raise HoldfastError(
-            f"{str(error).removesuffix('.')}; HOLDFAST_CACHE names another one."
-        ) from None
-    with filelock.FileLock(folder.with_suffix(".lock")):
-        if not folder.is_dir():
-            partial = folder.with_suffix(".partial")
-            shutil.rmtree(partial, ignore_errors=True)
-            partial.mkdir()
-            make(partial)
-            partial.rename(folder)
-    return folder
+    folder = cache_folder("cache") / kind / digest
+    if not folder.is_dir():
+        try:
+            make_folder(folder.parent)
+        except HoldfastError as error:
+            raise HoldfastError(
+                f"{str(error).removesuffix('.')}; HOLDFAST_CACHE names another one."
+            ) from None
+    return made(folder, make)
 
 
 def verilate(netlist: Netlist, folder: Path, prefix: str, options: Sequence[str]) -> list[Path]:
@@ -175,4 +161,6 @@ def _run(command: Sequence[str], folder: Path, tools: Tools) -> None:
     result = run_tool(command, folder, env=dict(tools.environment))
     if result.returncode:
         text = (result.stderr.strip() or result.stdout.strip())[-4000:]
+        if reason := disk_reason(text):
+            raise HoldfastError(f"cannot compile in {folder}: {reason}.")
         raise RuntimeError(f"{Path(command[0]).name} failed in {folder}:\n{text}")

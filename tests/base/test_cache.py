@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -13,10 +14,10 @@ import pytest
 
 from base.cache import Cache, file_hash
 from base.errors import HoldfastError
-from base.files import source_hash
 from explore.exploration import PointPlan, missing
 from explore.runner import measure
 from tests.explore.fakes import Counted, some
+from tests.mutations import altered, harm
 
 ROOT = Path(__file__).parents[2]
 
@@ -73,6 +74,31 @@ def test_a_damaged_entry_is_measured_anew(tmp_path, store, harm):
     assert store.get(measurement) == {"square": 25}
 
 
+def check_mutations(tmp_path, store, count, seed):
+    measurement = Counted(5, tmp_path)
+    measure([measurement], store)
+    path = store.path(measurement)
+    whole, rng = path.read_bytes(), random.Random(seed)
+    found = []
+    for _ in range(count):
+        harm(path, rng, altered)
+        found.append(store.get(measurement))
+        assert found[-1] in (None, {"square": 25})
+        if path.is_dir():
+            path.rmdir()
+        path.write_bytes(whole)
+    assert found.count(None) > count / 3
+
+
+def test_mutations(tmp_path, store):
+    check_mutations(tmp_path, store, 500, 1)
+
+
+@pytest.mark.slow
+def test_many_mutations(tmp_path, store):
+    check_mutations(tmp_path, store, 5000, 2)
+
+
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_killed_run_goes_on(tmp_path, store, jobs):
     command = [sys.executable, "-m", "tests.explore.fakes", str(tmp_path), str(jobs)]
@@ -120,4 +146,3 @@ def test_hashes_follow_the_content(tmp_path):
     third = tmp_path / "c"
     third.write_bytes(b"1")
     assert file_hash(third) == file_hash(first)
-    assert source_hash(("nn/golden.py",)) != source_hash(("nn/graph.py",))

@@ -1,5 +1,6 @@
 """How commands end."""
 
+import errno
 import os
 import re
 import signal
@@ -25,6 +26,16 @@ SIGNALS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
         (3, 3, ""),
         (HoldfastError("rows must be 1 to 16, not 0."), 2, "rows must be 1 to 16, not 0.\n"),
         (KeyboardInterrupt(), 130, "Stopped.\n"),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "a/b"),
+            2,
+            "cannot use a/b: No space left on device.\n",
+        ),
+        (
+            PermissionError(errno.EACCES, "Permission denied"),
+            2,
+            "cannot use a file: Permission denied.\n",
+        ),
     ],
 )
 def test_endings(ending, code, told, capsys, monkeypatch):
@@ -51,7 +62,9 @@ def test_an_unknown_option(capsys, monkeypatch):
     assert "--nope" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("bug", [ValueError("bug"), EOFError("Ran out of input")])
+@pytest.mark.parametrize(
+    "bug", [ValueError("bug"), EOFError("Ran out of input"), FileNotFoundError("bug")]
+)
 def test_a_bug_is_not_hidden(bug, monkeypatch, capsys):
     """A file that ends too early is not Ctrl-C either."""
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)

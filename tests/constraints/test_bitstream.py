@@ -7,7 +7,7 @@ import pytest
 import constraints.__main__ as command
 from base.command import run
 from base.errors import HoldfastError
-from constraints import eda_tools
+from constraints import bitstream, eda_tools
 from constraints.bitstream import Placed, check_fit, read_report
 from constraints.boards import find_board
 from constraints.synthesis import Cost
@@ -65,6 +65,23 @@ def test_icebreaker(folder, smallest, monkeypatch, capsys):
         path: path.stat().st_mtime_ns for path in folder.rglob("synthesis/netlist.json")
     }
     assert "holdfast.bin: 104090 bytes" in capsys.readouterr().out.replace("\n", "")
+
+
+def test_a_damaged_result_is_made_anew(tmp_path, capsys):
+    for name in ("netlist.json", "statistics.json"):
+        (tmp_path / name).write_text("{}")
+    outputs = ["netlist.json", "statistics.json"]
+    assert not bitstream._current(tmp_path, "key", outputs)
+    bitstream._mark(tmp_path, "key", outputs)
+    (tmp_path / "log").write_text("written later")
+    assert bitstream._current(tmp_path, "key", outputs)
+    assert not bitstream._current(tmp_path, "other", outputs)
+    assert capsys.readouterr().err == ""
+    for harm in (lambda path: path.write_text("[]"), lambda path: path.unlink()):
+        harm(tmp_path / "statistics.json")
+        assert not bitstream._current(tmp_path, "key", outputs)
+        told = capsys.readouterr().err
+        assert "statistics.json: made anew." in told and told.count("\n") == 1
 
 
 def test_too_slow(folder, smallest, monkeypatch, capsys):

@@ -217,6 +217,7 @@ def test_accuracy_is_measured_where_data_are(place, summary, capfd, tmp_path):
 
 
 def test_recommend_writes_what_sim_reads(place, summary, capfd):
+    del summary["check"]
     (place.out / "summary.json").write_text(json.dumps(summary))
     off = summary["points"][0]["area"]["ecp5"]["lut"]
     code, told, _ = call(place, capfd, "recommend", "--max-lut", str(off))
@@ -293,7 +294,12 @@ def test_mistakes_in_a_study(place, capfd, tmp_path, text, message):
     ("content", "message"),
     [
         (None, "there is no {path}; `nox -s explore` writes it."),
-        ("{", "exploration {path} is not valid JSON"),
+        ("{", "exploration {path} is not valid JSON: "),
+        (
+            '{"format": 1, "check": "0"}',
+            "exploration {path} is damaged: it does not match its check;",
+        ),
+        ("[" * 5000, "exploration {path} is not valid JSON: it is nested too deep; `nox -s"),
         ('{"format": 1, "points": []}', "{path} is damaged; `nox -s explore` writes it anew."),
         ('{"format": 1, "points": [{}]}', "{path} is damaged; `nox -s explore` writes it anew."),
         ('{"format": 0, "points": [1]}', "{path} is of another version"),

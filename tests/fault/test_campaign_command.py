@@ -1,6 +1,9 @@
 """The campaign's command: what it writes, how it goes on, and how it refuses."""
 
+import errno
 import json
+import os
+from pathlib import Path
 from types import SimpleNamespace
 
 import pyarrow.parquet as pq
@@ -12,6 +15,8 @@ from fault import simulate
 from fault.engine import Result
 from fault.work import Worker
 from nn import data
+from nn.networks import Network
+from nn.random_graph import random_graph
 from tests.fault.tiny import CONFIG, graph
 
 
@@ -102,6 +107,97 @@ def test_a_small_population_is_tried_whole_in_a_folder_with_brackets(files, comm
     assert summary["settings"]["whole"] == ["skew"]
 
 
+def read_only(monkeypatch):
+    def refused(*_, **__):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    for name in ("TemporaryFile", "mkstemp"):
+        monkeypatch.setattr(f"tempfile.{name}", refused)
+
+
+@pytest.mark.parametrize("more", [(), ("--compare", "off,bound")])
+def test_a_finished_campaign_on_a_read_only_disk(files, command, monkeypatch, more):
+    options = (*SMALL, "--structures", "skew,guard", *more)
+    code, told, _ = command(*options)
+    assert code == 0 and "summary.json written." in " ".join(told.split())
+    before = {path: path.read_bytes() for path in files.store.rglob("*") if path.is_file()}
+    with monkeypatch.context() as patch:
+        read_only(patch)
+        code, again, _ = command(*options)
+        assert code == 0 and "lie there, on a read-only disk." in " ".join(again.split())
+        assert " faults in " in told and " faults in " not in again
+        code, _, complaint = command(*SMALL[:-1], "120", "--structures", "skew,guard", *more)
+        assert code == 2 and "holds another campaign: its faults differs" in complaint
+    assert before == {path: path.read_bytes() for path in files.store.rglob("*") if path.is_file()}
+    next(files.store.rglob("skew-000000.parquet")).unlink()
+    with monkeypatch.context() as patch:
+        read_only(patch)
+        code, _, complaint = command(*options)
+        assert code == 2 and complaint.count("\n") == 1
+        assert "Read-only file system" in complaint
+
+
+@pytest.mark.parametrize("name", ["comparison.json", "digests.json"])
+def test_a_disk_that_is_full_in_the_end(files, command, monkeypatch, name):
+    """Whichever file is refused: one sentence, the old one is still there, and all goes on."""
+    options = (*SMALL, "--structures", "skew,guard", "--compare", "off,bound")
+    replace = os.replace
+
+    def full(source, target):
+        if Path(target).name == name:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        replace(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", full)
+        code, _, complaint = command(*options)
+        assert code == 2 and "No space left on device" in complaint
+        assert complaint.strip().count("\n") == 0
+        assert not list(files.store.rglob(name)) and not list(files.store.rglob(".*"))
+    code, _, _ = command(*options)
+    assert code == 0 and list(files.store.rglob(name))
+
+
+def test_a_damaged_shard_is_computed_again(files, command):
+    code, _, _ = command(*SMALL)
+    path = files.store / "shards" / "skew-000000.parquet"
+    summary, whole = (files.store / "summary.json").read_bytes(), path.read_bytes()
+    path.write_bytes(whole[:-9])
+    code, told, _ = command(*SMALL)
+    assert code == 0
+    assert "skew-000000.parquet is damaged: its unit is computed again." in " ".join(told.split())
+    assert path.read_bytes() == whole and (files.store / "summary.json").read_bytes() == summary
+
+
+def test_a_campaign_that_other_sources_began(files, command, monkeypatch):
+    code, told, _ = command(*SMALL)
+    monkeypatch.setattr("fault.manifest.source_hash", lambda *_: "other")
+    code, again, _ = command(*SMALL)
+    assert code == 0 and told.splitlines()[-9:] == again.splitlines()[-9:]
+    (files.store / "shards" / "skew-000000.parquet").unlink()
+    code, _, complaint = command(*SMALL)
+    assert code == 2 and complaint.count("\n") == 1
+    assert "was begun with other sources of Holdfast, and skew-000000 is missing" in complaint
+
+
+def test_two_networks_are_not_paired(files, command, tmp_path):
+    """The other is of the same layers and two outputs less; the options are the same."""
+    net = Network("other", input_shape=(3, 4, 4))
+    a = net.conv("a", "image", 4, 3)
+    b = net.conv("b", a, 4, 3)
+    c = net.conv("c", b, 4, 3, activation="none")
+    net.dense("logits", net.add("d", c, a), 4)
+    random_graph(net, seed=3).save(tmp_path / "other.safetensors")
+    code, _, _ = command(*SMALL, "--structures", "skew")
+    assert code == 0
+    store, files.store = files.store, files.folder / "other"
+    other = ("--network", str(tmp_path / "other.safetensors"))
+    code, _, told = command(*SMALL, "--structures", "skew", *other, "--against", str(store))
+    assert code == 0, told
+    found = json.loads((files.store / f"against_{store.name}.json").read_text())
+    assert set(found) == {"sdc1", "avf"}
+
+
 def test_settings_are_compared_on_the_same_faults(files, command):
     code, told, _ = command(*SMALL, "--compare", "off,bound", "--structures", "skew,guard")
     assert code == 0, told
@@ -122,7 +218,7 @@ def test_campaigns_with_and_without_shortcuts_do_not_mix(files, command):
     assert set(table.column("structure").to_pylist()) == {"pe_activation", "weight", "partial_sum"}
     assert set(table.column("layer").to_pylist()) == {"a", "b", "d"}
     code, _, told = command(*SMALL, *SLICE)
-    assert code == 2 and "its cycles differs; give another --store." in told
+    assert code == 2 and "its cycles_drawn differs; give another --store." in told
 
 
 def test_a_disagreement_fails_the_campaign(command, monkeypatch):

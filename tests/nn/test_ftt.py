@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 
 from base.command import run
 from base.errors import HoldfastError
-from nn import ftt
+from base.sources import sources
+from nn import ftt, ftt_trainings
 from nn.networks import network
 
 OPTIONS = ["--network", "lenet5_w0.5", "--seeds", "2", "--epochs", "2", "--fault-epochs", "1",
@@ -57,7 +58,7 @@ def test_every_cell_is_done_once_and_summed_up(place, monkeypatch):
     def never(*_, **__):
         raise AssertionError("trained again")
 
-    monkeypatch.setattr(ftt, "fit", never)
+    monkeypatch.setattr(ftt_trainings, "fit", never)
     monkeypatch.setattr(ftt, "network_classes", never)
     assert study().exit_code == 0
     assert json.loads((place / "build/ftt/summary.json").read_text()) == summary
@@ -140,11 +141,18 @@ def test_what_figures_come_from_is_in_the_names(place, monkeypatch):
         np.savez(place / "c.npz", **arrays)
         assert anew() == kinds
     changed = set()
-    monkeypatch.setattr(ftt, "source_hash", lambda names: f"{sorted(changed & set(names))}")
+    for module in (ftt, ftt_trainings):
+        monkeypatch.setattr(module, "source_hash", lambda name: f"{changed & of(name)}")
+
+    def of(name):
+        return {f"{path.parent.name}.{path.stem}" for path in sources(name)}
+
     anew()
-    for source, kinds in (("nn/evaluate.py", ["json"]), ("nn/quantized.py", ["json", "pt"])):
+    for source, kinds in (("nn.evaluate", ["json"]), ("nn.quantized", ["json", "pt"])):
         changed.add(source)
         assert anew() == kinds
+        changed.clear()
+        anew()
 
 
 def test_a_destroyed_network_is_not_evaluated(place):

@@ -1,0 +1,94 @@
+"""Hash of the sources that a result comes from.
+
+    source_hash("fault.work")       # of this module and of all of ours that it imports
+
+Which they are is read from the imports, those inside functions included, so that no list can be
+behind. Compiled code and scripts of a package count for each of its modules.
+"""
+
+import ast
+import hashlib
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+__all__ = ["source_hash", "sources"]
+
+_ROOT = Path(__file__).resolve().parents[1]
+_BESIDE = ("*.cpp", "*.js")
+
+
+@cache
+def source_hash(*modules: str, root: Path = _ROOT) -> str:
+    """Hash of modules and of everything of ours that they import; without a name, of everything.
+
+    Parameters
+    ----------
+    modules : str
+        Dotted names.
+    root : Path
+        The folder that our packages lie in.
+
+    Raises
+    ------
+    ImportError
+        There is no such module.
+    """
+    found = hashlib.sha256()
+    for path in sources(*modules, root=root):
+        content = path.read_bytes()
+        found.update(f"{path.relative_to(root).as_posix()} {len(content)}\n".encode())
+        found.update(content)
+    return found.hexdigest()
+
+
+def sources(*modules: str, root: Path = _ROOT) -> list[Path]:
+    """The files that :func:`source_hash` is of, sorted; raises as it does."""
+    ours = {path.parent.name for path in root.glob("*/__init__.py")} - {"tests"}
+    todo = list(modules) or [
+        ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
+        for room in sorted(ours)
+        for path in (root / room).rglob("*.py")
+    ]
+    known: set[str] = set()
+    files: set[Path] = set()
+    while todo:
+        name = todo.pop()
+        if name in known:
+            continue
+        known.add(name)
+        path = _file(root, name)
+        if path is None:
+            raise ImportError(f"{root} has no module {name}")
+        files.add(path)
+        for pattern in _BESIDE:
+            files.update(path.parent.glob(pattern))
+        # Importing a module runs the packages that it lies in.
+        todo += [name.rpartition(".")[0]] if "." in name else []
+        package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+        for imported, attributes in _imports(path, package):
+            if imported.partition(".")[0] in ours:
+                todo.append(imported)
+                inside = (f"{imported}.{attribute}" for attribute in attributes)
+                todo += [module for module in inside if _file(root, module)]
+    return sorted(files)
+
+
+def _file(root: Path, module: str) -> Path | None:
+    path = root.joinpath(*module.split("."))
+    for file in (path / "__init__.py", path.with_name(f"{path.name}.py")):
+        if file.is_file():
+            return file
+    return None
+
+
+def _imports(path: Path, package: str) -> Iterator[tuple[str, list[str]]]:
+    """Modules that a file imports, and what it takes from each."""
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, []) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".")
+            above = above[: len(above) + 1 - node.level] if node.level else []
+            name = ".".join([*above, *([node.module] if node.module else [])])
+            yield name, [alias.name for alias in node.names]

@@ -1,0 +1,37 @@
+"""What a result was made with, for every manifest, summary and report."""
+
+import platform
+import re
+from functools import cache
+from importlib import metadata
+
+from .sources import source_hash
+
+__all__ = ["versions"]
+
+
+@cache
+def _found() -> dict[str, str]:
+    try:
+        required = metadata.requires("holdfast") or []
+    except metadata.PackageNotFoundError:
+        required = []
+    named = (re.match(r"[\w.-]+", line) for line in required if "extra ==" not in line)
+    found = {
+        "sources": source_hash()[:16],
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+    }
+    for name in ["holdfast", *sorted(match[0] for match in named if match)]:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def versions() -> dict[str, str]:
+    """Versions of Holdfast, of Python, of the platform and of every package that it depends on
+    directly; ``sources``: a hash of all of Holdfast's own.
+    """
+    return dict(_found())

@@ -1,0 +1,37 @@
+"""Temporary files of the dead are removed, those of the living are not."""
+
+import os
+import platform
+import subprocess
+import sys
+
+from base.files import make_folder, write_atomically
+from base.leftovers import clean, temporary
+
+
+def test_only_the_dead(tmp_path):
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    node = platform.node()
+    living = tmp_path / f".a.json.{child.pid}@{node}.abc"
+    living.write_bytes(b"half")
+    elsewhere = tmp_path / ".a.json.1234567890@elsewhere.abc"
+    elsewhere.write_bytes(b"half")
+    for name in ("a.json", ".hidden", ".a@b", f".a.x@{node}.abc"):
+        (tmp_path / name).write_bytes(b"whole")
+    handle, mine = temporary(tmp_path / "b.json")
+    os.close(handle)
+    before = set(tmp_path.iterdir())
+    clean(tmp_path)
+    assert set(tmp_path.iterdir()) == before
+    child.kill()
+    child.wait()
+    child.stdin.close()
+    make_folder(tmp_path)
+    assert set(tmp_path.iterdir()) == before - {living}
+    assert mine.exists()
+
+
+def test_names_of_any_length(tmp_path):
+    path = tmp_path / ("x" * 250 + ".json")
+    write_atomically(path, b"one")
+    assert path.read_bytes() == b"one" and list(tmp_path.iterdir()) == [path]

@@ -1,0 +1,24 @@
+"""Versions of everything that a result comes from."""
+
+import platform
+import re
+import tomllib
+from pathlib import Path
+
+import numpy
+import torch
+
+from base.versions import versions
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_every_direct_dependency_is_there():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    names = {re.split(r"[=<>~!\[ ]", line)[0] for line in project["dependencies"]}
+    found = versions()
+    assert names <= set(found)
+    assert (found["numpy"], found["torch"]) == (numpy.__version__, torch.__version__)
+    assert found["python"] == platform.python_version()
+    assert found["holdfast"] == project["version"]
+    assert re.fullmatch("[0-9a-f]{16}", found["sources"]) and found["platform"]

@@ -1,0 +1,210 @@
+"""Campaigns that have ended, compared: paired only where both drew the same faults."""
+
+import json
+import random
+
+import pyarrow as pa
+import pytest
+
+from base.errors import HoldfastError
+from fault.against import finished
+from fault.manifest import manifest, program_hash
+from fault.plan import FaultModel, Filters, Plan
+from fault.schedule import Schedule
+from fault.shard import SCHEMA, pack
+from fault.shortcuts import EXACT
+from fault.space import FaultSpace
+from fault.store import Store
+from fault.summary import summarize
+from fault.work import Job
+from gen.config import AcceleratorConfig
+from nn.guard_settings import GUARD_OFF
+from nn.networks import Network
+from nn.program import compile_graph
+from nn.random_graph import random_graph
+from tests.fault.test_store import columns
+from tests.fault.tiny import CONFIG, images, netlist, program
+from tests.mutations import altered, damaged, harm
+
+COUNT = 100
+
+
+def network(name, seed, last=("logits", 6)):
+    """That of `tests.fault.tiny`, with other weights and another name of its last layer."""
+    net = Network(name, input_shape=(3, 4, 4))
+    a = net.conv("a", "image", 4, 3)
+    b = net.conv("b", a, 4, 3)
+    c = net.conv("c", b, 4, 3, activation="none")
+    d = net.add("d", c, a)
+    net.dense(*last[:1], d, last[1])
+    return compile_graph(random_graph(net, seed=seed), CONFIG)
+
+
+def job_of(chosen, **changes):
+    arguments = {
+        "program": chosen, "netlist": netlist(), "guard": GUARD_OFF, "codes": images()[:1].numpy(),
+        "labels": None, "model": FaultModel(), "filters": Filters(structures=("weight",)),
+        "counts": {"weight": COUNT}, "size": 40, "seed": 3, "audit": 0.0,
+    }  # fmt: skip
+    return Job(**(arguments | changes))
+
+
+def plan_of(job):
+    return Plan(FaultSpace.of(netlist()), Schedule(job.program), job.model, job.filters, EXACT)
+
+
+def campaign(folder, job, effects, layer="a"):
+    """A campaign that has ended, with effects as given; its tables and summary."""
+    sizes = {"weight-000000": 40, "weight-000001": 40, "weight-000002": 20}
+    with Store(folder, manifest(job, plan_of(job))) as store:
+        store.missing(sizes)
+        for at, (unit, rows) in enumerate(sizes.items()):
+            found = columns(rows, 40 * at)
+            found["effect"] = effects[40 * at : 40 * at + rows]
+            found["layer"] = [layer] * rows
+            store.add(unit, pack(found))
+        tables = list(store.tables(sizes.items()))
+        summary = summarize(tables, plan_of(job), 1)
+        store.write("summary.json", json.dumps(summary).encode())
+    return tables, summary
+
+
+FIRST, SECOND = ([e] * 30 + ["masked"] * 70 for e in ("sdc1", "benign"))
+
+
+def compared(tmp_path, there, here, layers=("a", "a")):
+    campaign(tmp_path / "there", there, FIRST, layers[0])
+    tables, summary = campaign(tmp_path / "here", here, SECOND, layers[1])
+    other = finished(tmp_path / "there")
+    return other.compared(manifest(here, plan_of(here)), summary, tables, plan_of(here), 0.95)
+
+
+def test_another_training_of_a_network_is_paired(tmp_path):
+    found = compared(tmp_path, job_of(network("tiny", 3)), job_of(network("tiny", 4)))
+    assert found["pairs"]["weight"]["prevented"] == 30
+    assert found["pairs"]["total"]["caused"] == 0
+
+
+@pytest.mark.parametrize("last", [("logits", 9), ("classes", 6)])
+def test_two_networks_are_compared_by_their_shares(tmp_path, last):
+    """Of other size; and of the same size, in which other layers were struck."""
+    first, second = network("tiny", 3), network("other", 3, last)
+    assert program_hash(first) != program_hash(second) or last[1] == 6
+    found = compared(tmp_path, job_of(first), job_of(second), ("logits", last[0]))
+    assert found["sdc1"]["weight"]["difference"]["value"] == pytest.approx(-0.3)
+    assert found["avf"]["weight"]["difference"]["value"] == pytest.approx(0.0)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"seed": 4}, {"size": 50}, {"model": FaultModel(bits=2)},
+     {"codes": images().numpy()}],
+)  # fmt: skip
+def test_other_draws_are_not_paired(tmp_path, change):
+    """The rows are the same here, whatever the campaigns are of."""
+    there, here = job_of(program()), job_of(program(), **change)
+    tables, summary = campaign(tmp_path / "there", there, FIRST)
+    if "codes" in change:
+        summary = summary | {"images": 2}
+    found = finished(tmp_path / "there").compared(
+        manifest(here, plan_of(here)), summary, tables, plan_of(there), 0.95
+    )
+    assert "pairs" not in found
+
+
+def test_another_design_is_not_paired(tmp_path):
+    other = AcceleratorConfig(
+        rows=2, cols=2, act_depth=128, weight_depth=512, acc_depth=32, param_depth=32,
+        program_depth=16,
+    )  # fmt: skip
+    there = job_of(program())
+    tables, summary = campaign(tmp_path / "there", there, FIRST)
+    here = manifest(there, plan_of(there)) | {"design": "b", "config": other.to_toml()}
+    found = finished(tmp_path / "there").compared(here, summary, tables, plan_of(there), 0.95)
+    assert "pairs" not in found
+
+
+def test_a_manifest_of_an_earlier_version_is_paired(tmp_path):
+    """Which had the option's key under another name, no sources, and shards without a stamp."""
+    job = job_of(program())
+    tables, summary = campaign(tmp_path / "there", job, FIRST)
+    path = tmp_path / "there" / "manifest.json"
+    old = json.loads(path.read_text())
+    old["cycles"] = old.pop("cycles_drawn")
+    del old["sources"]
+    path.write_text(json.dumps(old))
+    found = finished(tmp_path / "there").compared(
+        manifest(job, plan_of(job)), summary, tables, plan_of(job), 0.95
+    )
+    assert found["pairs"]["weight"]["prevented"] == 0
+    old["cycles"] = "first-mac"
+    path.write_text(json.dumps(old))
+    found = finished(tmp_path / "there").compared(
+        manifest(job, plan_of(job)), summary, tables, plan_of(job), 0.95
+    )
+    assert "pairs" not in found
+
+
+def test_what_has_not_ended_is_refused(tmp_path):
+    job = job_of(program())
+    tables, summary = campaign(tmp_path / "there", job, FIRST)
+    folder = tmp_path / "there"
+    (folder / "shards" / "weight-000001.parquet").unlink()
+    with pytest.raises(HoldfastError, match=r"has 60 results, its summary is of 100; its own"):
+        finished(folder).compared(manifest(job, plan_of(job)), summary, tables, plan_of(job), 0.95)
+    (folder / "summary.json").unlink()
+    with pytest.raises(HoldfastError, match=r"no campaign that has ended: summary\.json is miss"):
+        finished(folder)
+
+
+def check_mutations(tmp_path, count, seed):
+    job = job_of(program())
+    tables, summary = campaign(tmp_path / "there", job, FIRST)
+    folder = tmp_path / "there"
+    names = ["manifest.json", "summary.json", "shards/weight-000001.parquet"]
+    kept = {name: (folder / name).read_bytes() for name in names}
+    rng = random.Random(seed)
+    endings = {"compared": 0, "refused": 0}
+    right = finished(folder).compared(
+        manifest(job, plan_of(job)), summary, tables, plan_of(job), 0.95
+    )
+    for _ in range(count):
+        name = rng.choice(names)
+        harm(folder / name, rng, damaged if name.endswith("parquet") else altered)
+        try:
+            found = finished(folder).compared(
+                manifest(job, plan_of(job)), summary, tables, plan_of(job), 0.95
+            )
+        except HoldfastError as error:
+            assert "\n" not in str(error) and len(str(error)) < 1000
+            endings["refused"] += 1
+        else:
+            json.dumps(found, allow_nan=False)
+            assert "pairs" not in found or found == right
+            endings["compared"] += 1
+        if (folder / name).is_dir():
+            (folder / name).rmdir()
+        (folder / name).write_bytes(kept[name])
+    return endings
+
+
+def test_mutations(tmp_path):
+    endings = check_mutations(tmp_path, 500, 1)
+    assert min(endings.values()) > 50
+
+
+@pytest.mark.slow
+def test_many_mutations(tmp_path):
+    check_mutations(tmp_path, 5000, 2)
+
+
+def test_rows_are_compared_in_any_order(tmp_path):
+    job = job_of(program())
+    tables, summary = campaign(tmp_path / "there", job, FIRST)
+    whole = pa.concat_tables(tables)
+    assert whole.schema.equals(SCHEMA)
+    turned = [whole.slice(60), whole.slice(0, 60)]
+    found = finished(tmp_path / "there").compared(
+        manifest(job, plan_of(job)), summary, turned, plan_of(job), 0.95
+    )
+    assert found["pairs"]["weight"]["prevented"] == 0
