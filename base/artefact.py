@@ -18,6 +18,7 @@ import filelock
 
 from .errors import HoldfastError, disk_reason
 from .files import read_json, sync_folder, write_json
+from .leftovers import clean
 from .text import printable
 
 __all__ = ["damage", "made", "seal"]
@@ -123,6 +124,7 @@ def _sweep(place: Path) -> None:
     if place in _swept:
         return
     _swept.add(place)
+    clean(place)
     for partial in place.glob("*.partial"):
         lock = filelock.FileLock(partial.with_suffix(".lock"), timeout=0)
         with contextlib.suppress(filelock.Timeout, OSError), lock:

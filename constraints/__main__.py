@@ -15,7 +15,7 @@ from base import options
 from base.command import run
 from base.console import console
 from base.errors import HoldfastError
-from base.files import make_folder, write_json
+from base.files import make_folder, write_atomically, write_json
 from base.versions import versions
 from gen.config import AcceleratorConfig
 
@@ -142,7 +142,7 @@ def _placement(placed: list[Placed], force: bool, board: Board, folder: Path) ->
     if best.met or force:
         made = pack(board, best)
         image = folder / f"{_IMAGE}{made.suffix}"
-        shutil.copyfile(made, image)
+        write_atomically(image, made.read_bytes())
     return {
         "fmax_mhz": best.fmax_mhz,
         "met": best.met,

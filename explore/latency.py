@@ -1,11 +1,12 @@
 """Clock cycles of an inference, and the clock that a placed accelerator reached."""
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 from base.cache import file_hash
+from base.errors import HoldfastError
+from base.files import read_json
 from base.sources import source_hash
 from constraints.speed import program_cycles
 from gen.config import AcceleratorConfig
@@ -55,10 +56,10 @@ def placed_clocks(folder: Path, config: AcceleratorConfig) -> dict[str, float]:
     clocks = {}
     for path in sorted(folder.glob("*/summary.json")):
         try:
-            summary = json.loads(path.read_text(encoding="utf-8"))
+            summary = read_json(path, "summary")
             if summary["config"] == asdict(config) and summary["fmax_mhz"]:
                 clocks[summary["board"]] = float(summary["fmax_mhz"])
-        except (OSError, ValueError, KeyError, TypeError):
+        except (HoldfastError, ValueError, KeyError, TypeError, OverflowError):
             # A build under way, or of another version: as good as not placed.
             continue
     return clocks
