@@ -6,17 +6,18 @@ import stat
 import tempfile
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from .errors import HoldfastError
 from .leftovers import clean, temporary
-from .text import printable, shown
+from .text import printable, reason, shown
 
 __all__ = [
     "cache_folder",
     "check_path",
     "make_folder",
     "make_room",
+    "open_file",
     "parse_json",
     "read_bytes",
     "read_json",
@@ -114,21 +115,32 @@ def read_bytes(path: Path, what: str, largest: int = _LARGEST) -> bytes:
     HoldfastError
         There is no such file, it is a folder or a device, too large, or cannot be read.
     """
-    try:
-        with open(path, "rb", opener=_without_waiting) as stream:
-            found = os.fstat(stream.fileno())
-            if not stat.S_ISREG(found.st_mode):
-                raise HoldfastError(f"cannot read {what} {printable(path)}: no regular file.")
-            if found.st_size > largest:
-                raise HoldfastError(
-                    f"cannot read {what} {printable(path)}: it has {found.st_size:,} bytes, "
-                    f"at most {largest:,} are read."
-                )
+    with open_file(path, what, largest) as stream:
+        try:
             return stream.read()
+        except OSError as error:
+            raise _unreadable(path, what, error) from None
+
+
+def open_file(path: Path, what: str, largest: int = _LARGEST) -> BinaryIO:
+    """Open a regular file to read its bytes; parameters and errors as of :func:`read_bytes`."""
+    try:
+        stream = open(path, "rb", opener=_without_waiting)
     except (OSError, ValueError) as error:
         # ValueError: a NUL in the path.
-        reason = getattr(error, "strerror", None) or str(error)
-        raise HoldfastError(f"cannot read {what} {printable(path, 300)}: {reason}.") from None
+        raise _unreadable(path, what, error) from None
+    found = os.fstat(stream.fileno())
+    if stat.S_ISREG(found.st_mode) and found.st_size <= largest:
+        return stream
+    stream.close()
+    wrong = "no regular file"
+    if stat.S_ISREG(found.st_mode):
+        wrong = f"it has {found.st_size:,} bytes, at most {largest:,} are read"
+    raise HoldfastError(f"cannot read {what} {printable(path)}: {wrong}.")
+
+
+def _unreadable(path: Path, what: str, error: Exception) -> HoldfastError:
+    return HoldfastError(f"cannot read {what} {printable(path, 300)}: {reason(error)}.")
 
 
 def _without_waiting(path: str, flags: int) -> int:
@@ -185,8 +197,8 @@ def parse_json(text: str | bytes, what: str) -> dict[str, Any]:
     try:
         value = json.loads(text, parse_constant=_refused)
     except (ValueError, RecursionError) as error:
-        reason = "it is nested too deep" if isinstance(error, RecursionError) else error
-        raise HoldfastError(f"{what} is not valid JSON: {printable(reason, 200)}.") from None
+        told = "it is nested too deep" if isinstance(error, RecursionError) else error
+        raise HoldfastError(f"{what} is not valid JSON: {printable(told, 200)}.") from None
     if not isinstance(value, dict):
         raise HoldfastError(f"{what} must be a JSON object, not {type(value).__name__}.")
     return value

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-__all__ = ["printable", "shown"]
+__all__ = ["printable", "reason", "shown"]
 
 _LIMIT = 80
 
@@ -27,6 +27,12 @@ def printable(text: object, limit: int | None = None) -> str:
     if not whole.isprintable():
         whole = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in whole)
     return whole if limit is None else _cut(whole, limit)
+
+
+def reason(error: BaseException, limit: int = 200) -> str:
+    """Returns what an error of a library says, for the end of a sentence that stays one."""
+    told = getattr(error, "strerror", None) or " ".join(str(error).split())
+    return printable(told or type(error).__name__, limit).rstrip(".")
 
 
 def _cut(text: str, limit: int) -> str:

@@ -14,16 +14,19 @@ import numpy as np
 import torch
 import typer
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 from rich.table import Table
 
 from base import options
 from base.command import run
 from base.console import console
 from base.errors import HoldfastError
+from base.files import read_bytes
+from base.text import printable, reason
 from gen.config import AcceleratorConfig
-from nn.data import CLASSES, ImageSet, generated_images, test_images
+from nn.data import generated_images, test_images
 from nn.guard_settings import GUARD_OFF, GUARDS, GuardSettings, named_guard
+from nn.images import ImageSet, check_network, class_name
+from nn.pictures import read_picture
 from nn.pixels import image_codes
 from nn.program import Program, compile_graph
 from nn.shipped import load_network
@@ -37,7 +40,7 @@ __all__ = ["BoardResult", "app", "main", "read_images", "run_images"]
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".ppm")
-_SIDE = 32
+_LARGEST = 1 << 24
 _DISAGREES = 1
 
 
@@ -113,32 +116,23 @@ def read_images(place: Path | None, count: int) -> ImageSet:
     """
     if place is None:
         return generated_images(count, 0)
-    if not place.exists():
-        raise HoldfastError(f"there are no images at {place}.")
-    files = sorted(place.iterdir()) if place.is_dir() else [place]
+    try:
+        files = sorted(place.iterdir()) if place.is_dir() else [place]
+        place.stat()
+    except (OSError, ValueError) as error:
+        # ValueError: a NUL in the path.
+        raise HoldfastError(
+            f"there are no images at {printable(place, 300)}: {reason(error)}."
+        ) from None
     pictures = [path for path in files if path.suffix.lower() in _SUFFIXES][:count]
     if not pictures:
         found = test_images(place)
         labels = None if found.labels is None else found.labels[:count]
-        return ImageSet(found.name, found.images[:count], labels)
-    return ImageSet(place.name, np.stack([_picture(path) for path in pictures]), None)
-
-
-def _picture(path: Path) -> NDArray[np.uint8]:
-    try:
-        with Image.open(path) as picture:
-            pixels = np.asarray(picture.convert("RGB"))
-    except (OSError, UnidentifiedImageError):
-        raise HoldfastError(f"{path} is not a picture.") from None
-    if pixels.shape != (_SIDE, _SIDE, 3):
-        height, width = pixels.shape[:2]
-        raise HoldfastError(f"{path} has {width} x {height} pixels, not {_SIDE} x {_SIDE}.")
-    return pixels.transpose(2, 0, 1).copy()
-
-
-def class_name(number: int, kinds: int) -> str:
-    """A class of so many: the name of CIFAR-10's where there are as many, else its number."""
-    return CLASSES[number] if kinds == len(CLASSES) else str(number)
+        return ImageSet(found.name, found.images[:count], labels, found.classes)
+    pixels = [
+        read_picture(read_bytes(path, "picture", _LARGEST), printable(path)) for path in pictures
+    ]
+    return ImageSet(place.name, np.stack(pixels), None)
 
 
 @app.callback()
@@ -178,12 +172,13 @@ def run_command(
         raise HoldfastError(f"{found.title} has no serial port; docs/boards.md has its driver.")
     chosen = AcceleratorConfig.from_toml(config) if config else found.config
     setting = named_guard(guard, chosen)
-    program = compile_graph(load_network(model), chosen, parts=True)
+    graph = load_network(model)
+    program = compile_graph(graph, chosen, parts=True)
     pictures = read_images(images, count)
+    check_network(graph.network, graph.nodes[0].shape, graph.classes, pictures)
     transport = open_serial(port, baud or found.baud, timeout)
     table = Table("image", "class", "label", "cycles", "ms", "host ms", "golden model")
-    exact = 0
-    kinds = program.graph.classes
+    exact, kinds = 0, graph.classes
     for number, result in enumerate(run_images(transport, program, pictures.images, setting)):
         exact += result.exact
         label = "" if pictures.labels is None else class_name(int(pictures.labels[number]), kinds)

@@ -25,7 +25,7 @@ from gen.config import AcceleratorConfig
 from nn.guard_settings import GUARDS
 from sim.tools import find_tools
 
-from .exploration import PointPlan, missing, objectives, plan_points, summarize
+from .exploration import PointPlan, check_data, missing, objectives, plan_points, summarize
 from .recommend import Budget, Candidate, recommend
 from .report import report
 from .runner import measure
@@ -110,6 +110,7 @@ def explore(
     with console.status("Compiling every network for every array"):
         plans = plan_points(chosen, data, output, store)
         wanted = missing(plans, store)
+        check_data(wanted, data)
     _announce(plans, wanted, store)
     _measure(wanted, store, jobs)
     summary = summarize(chosen, plans, Cache(store.folder), Path("build", "bitstream"))

@@ -15,18 +15,28 @@ from typing import Any
 
 from base.cache import Cache, Measurement, file_hash
 from base.errors import HoldfastError
-from nn.data import find_data
+from nn.data import find_data, generated_images, test_images
 from nn.guard_settings import GUARDS
+from nn.images import check_network
 
 from .accuracy import AccuracyMeasurement
 from .area import AreaMeasurement
 from .latency import LatencyMeasurement, placed_clocks
 from .model_faults import ModelFaults
+from .networks import load
 from .pareto import front
 from .reliability import Campaign
 from .study import Point, Study, with_guard
 
-__all__ = ["OBJECTIVES", "PointPlan", "missing", "objectives", "plan_points", "summarize"]
+__all__ = [
+    "OBJECTIVES",
+    "PointPlan",
+    "check_data",
+    "missing",
+    "objectives",
+    "plan_points",
+    "summarize",
+]
 
 OBJECTIVES = ("accuracy", "sdc1", "lut", "cycles")
 """What a front weighs; the first shall be large, the others small."""
@@ -120,6 +130,22 @@ def missing(plans: Sequence[PointPlan], cache: Cache) -> list[Measurement]:
             else:
                 known.add(path)
     return list(wanted.values())
+
+
+def check_data(wanted: Sequence[Measurement], data: Path | None) -> None:
+    """Check that the networks which are to be measured fit the data, before work begins.
+
+    Raises
+    ------
+    HoldfastError
+        The data cannot be read, or one takes other images or has other classes.
+    """
+    kinds = AccuracyMeasurement | ModelFaults | Campaign
+    networks = {measurement.network for measurement in wanted if isinstance(measurement, kinds)}
+    if networks:
+        images = test_images(data) if find_data(data) else generated_images(1, 0)
+        for graph in map(load, sorted(networks)):
+            check_network(graph.network, graph.nodes[0].shape, graph.classes, images)
 
 
 def summarize(

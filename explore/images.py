@@ -5,7 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from base.cache import file_hash
+from base.cache import digest, file_hash
+from base.errors import HoldfastError
+from base.text import printable, reason
 from nn.data import ImageSet, find_data, generated_images, load_cifar10
 
 __all__ = ["data_identity", "some_images", "test_sets"]
@@ -14,7 +16,14 @@ __all__ = ["data_identity", "some_images", "test_sets"]
 def data_identity(data: Path | None) -> str:
     """What tells the data at hand from others; empty without any."""
     place = find_data(data)
-    return file_hash(place.resolve()) if place else ""
+    if place is None:
+        return ""
+    inner = place / "cifar-10-batches-py"
+    parts = [place, inner] if inner.is_dir() else [place]
+    try:
+        return digest([file_hash(part.resolve()) for part in parts])
+    except OSError as error:
+        raise HoldfastError(f"cannot read {printable(place)}: {reason(error)}.") from None
 
 
 @cache
@@ -33,4 +42,4 @@ def some_images(data: Path | None, count: int, seed: int) -> ImageSet:
         return full
     chosen = np.random.default_rng(seed).choice(len(full.images), count, replace=False)
     labels = None if full.labels is None else full.labels[chosen]
-    return ImageSet(full.name, full.images[chosen], labels)
+    return ImageSet(full.name, full.images[chosen], labels, full.classes)

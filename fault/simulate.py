@@ -29,6 +29,7 @@ from nn.golden import Golden, classes
 from nn.graph import Graph
 from nn.guard import tighter_bounds
 from nn.guard_settings import GUARD_OFF, GUARDS, GuardSettings, guard_name, named_guard
+from nn.images import check_network
 from nn.listing import listing as program_listing
 from nn.pixels import image_codes
 from nn.program import Program, Step, compile_graph
@@ -348,7 +349,7 @@ def chosen_images(data: Path | None, count: int, seed: int) -> ImageSet:
         raise HoldfastError(f"--images must be at most {len(full.images)}, not {count}.")
     chosen = np.random.default_rng(seed).choice(len(full.images), count, replace=False)
     labels = None if full.labels is None else full.labels[chosen]
-    return ImageSet(full.name, full.images[chosen], labels)
+    return ImageSet(full.name, full.images[chosen], labels, full.classes)
 
 
 def images_for(graph: Graph, data: Path | None, count: int, seed: int) -> ImageSet:
@@ -357,14 +358,10 @@ def images_for(graph: Graph, data: Path | None, count: int, seed: int) -> ImageS
     Raises
     ------
     HoldfastError
-        It takes images of another shape, or there are not so many.
+        It takes images of another shape, has other classes, or there are not so many.
     """
     images = chosen_images(data, count, seed)
-    wanted, shape = graph.nodes[0].shape, images.images.shape[1:]
-    if wanted != shape:
-        raise HoldfastError(
-            f"network {graph.network} takes images of shape {wanted}, those at hand have {shape}."
-        )
+    check_network(graph.network, graph.nodes[0].shape, graph.classes, images)
     return images
 
 

@@ -1,21 +1,20 @@
 """CIFAR-10 from wherever the user has it, and generated images for whoever does not."""
 
-import io
 import os
-import pickle
-import tarfile
-import zipfile
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from base.errors import HoldfastError
+from base.files import read_bytes
+from base.npz import Npz
+from base.text import printable, reason, shown
+from nn.archive import members
+from nn.batches import LARGEST_BATCH, read_batch
+from nn.images import CLASSES, Bytes, ImageSet, image_set
+from nn.pictures import SIDE, read_picture
 
 __all__ = [
     "CLASSES",
@@ -29,9 +28,6 @@ __all__ = [
     "test_images",
 ]
 
-Bytes = NDArray[np.uint8]
-
-CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 ARCHIVE_URL = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
 ARCHIVE_MD5 = "c58f30108f718f92721af3b95e74349a"
 
@@ -41,25 +37,13 @@ _JPEG, _LABELS, _EXACT = (
     "cifar10_labels.npz",
     "cifar10_exact_subset.npz",
 )
-_BATCHES = [f"data_batch_{number}" for number in range(1, 6)]
+_BATCHES = (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch")
+_FOLDER = "cifar-10-batches-py"
 
-
-@dataclass(frozen=True)
-class ImageSet:
-    """Images and what they are.
-
-    Attributes
-    ----------
-    name : str
-        ``official`` (CIFAR-10), ``JPEG-q75`` (all its images, JPEG quality 75), ``exact-932``
-        (official test images 0 to 931, lossless) or ``generated``.
-    images : uint8 [N, 3, 32, 32]
-    labels : uint8 [N], or None for generated images
-    """
-
-    name: str
-    images: Bytes
-    labels: Bytes | None
+_MOST_IMAGES = 80_000
+_LARGEST = _MOST_IMAGES * 3 * SIDE * SIDE
+_LARGEST_PICTURE = 1 << 20
+_IMAGES = (None, 3, SIDE, SIDE)
 
 
 @dataclass(frozen=True)
@@ -80,10 +64,11 @@ def find_data(path: Path | None = None) -> Path | None:
     """
     named = path or os.environ.get("HOLDFAST_DATA")
     if named:
-        if not Path(named).exists():
-            raise HoldfastError(f"no CIFAR-10 data at {named}: there is no such file or folder.")
+        if not os.path.isfile(named) and not os.path.isdir(named):
+            what = "neither file nor folder" if os.path.exists(named) else "no such file or folder"
+            raise HoldfastError(f"no CIFAR-10 data at {printable(named, 300)}: there is {what}.")
         return Path(named)
-    return _SHARED if (_SHARED / _EXACT).exists() else None
+    return _SHARED if os.path.isfile(_SHARED / _EXACT) else None
 
 
 def load_cifar10(path: Path | None = None) -> Cifar10:
@@ -118,9 +103,9 @@ def sample(images: Bytes, count: int, seed: int) -> Bytes:
 def test_images(path: Path | None = None) -> ImageSet:
     """The best test set that loads within a second or two: exact-932 where it is at hand."""
     place = find_data(path)
-    if place is not None and (place / _EXACT).exists():
-        arrays = _read_npz(place / _EXACT, "test_x", "test_y")
-        return ImageSet("exact-932", arrays["test_x"], arrays["test_y"])
+    if place is not None and os.path.isfile(place / _EXACT):
+        with _npz(place / _EXACT) as file:
+            return _split(file, place / _EXACT, "exact-932", "test", len(CLASSES))
     return load_cifar10(place).tests[-1]
 
 
@@ -140,8 +125,7 @@ def download(folder: Path) -> Path:
             pooch.retrieve(ARCHIVE_URL, f"md5:{ARCHIVE_MD5}", name, folder, progressbar=False)
         )
     except (OSError, ValueError) as error:
-        reason = str(error).rstrip(".")
-        raise HoldfastError(f"could not fetch {ARCHIVE_URL}: {reason}.") from error
+        raise HoldfastError(f"could not fetch {ARCHIVE_URL}: {reason(error)}.") from error
 
 
 def generated_images(count: int, seed: int) -> ImageSet:
@@ -175,189 +159,163 @@ def generated_images(count: int, seed: int) -> ImageSet:
 
 
 def _load_folder(folder: Path) -> Cifar10:
-    if (folder / _JPEG).exists():
+    if os.path.exists(folder / _JPEG):
         return _load_jpeg(folder)
-    for inner in (folder, folder / "cifar-10-batches-py"):
-        if (inner / "test_batch").exists():
-            return _official(
-                {
-                    name: (inner / name).read_bytes()
-                    for name in [*_BATCHES, "test_batch"]
-                    if (inner / name).exists()
-                },
-                inner,
+    for inner in (folder, folder / _FOLDER):
+        if os.path.exists(inner / "test_batch"):
+            present = [name for name in _BATCHES if os.path.exists(inner / name)]
+            batches = (
+                (name, read_bytes(inner / name, "CIFAR-10 batch", LARGEST_BATCH))
+                for name in present
             )
+            return _official(batches, inner)
     archive = folder / ARCHIVE_URL.rsplit("/", 1)[1]
-    if archive.exists():
+    if os.path.exists(archive):
         return _load_official_archive(archive)
     for file in sorted(folder.glob("*.npz")):
         with _npz(file) as arrays:
-            found = {"train_x", "test_x"} <= set(arrays.files)
+            found = {"train_x", "test_x"} <= set(arrays.names)
         if found:
             return _load_npz(file)
     raise HoldfastError(
-        f"no CIFAR-10 data in {folder}: it holds neither the official batches, nor "
+        f"no CIFAR-10 data in {printable(folder)}: it holds neither the official batches, nor "
         f"their archive, nor an .npz with train_x and test_x, nor {_JPEG}."
     )
 
 
-@contextmanager
-def _npz(file: Path) -> Iterator[Any]:
-    """The arrays of a file; what is wrong with it is told as the user's mistake."""
-    try:
-        arrays = np.load(file, allow_pickle=False)
-        if isinstance(arrays, np.ndarray):
-            raise ValueError("it is a single array")
-        with arrays:
-            yield arrays
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-        raise HoldfastError(f"{file} cannot be read as .npz: {error}.") from error
+def _npz(file: Path) -> Npz:
+    # Labels of eight bytes each, and an index of every image.
+    return Npz(file, "data", _LARGEST + 16 * _MOST_IMAGES)
 
 
-def _read_npz(file: Path, *needed: str) -> dict[str, Any]:
-    with _npz(file) as arrays:
-        missing = [name for name in needed if name not in arrays.files]
-        if missing:
-            raise HoldfastError(f"{file} is no CIFAR-10 data: it lacks {', '.join(missing)}.")
-        return {name: arrays[name] for name in arrays.files}
+def _split(file: Npz, place: Path, name: str, split: str, classes: int = 0) -> ImageSet:
+    """The images of one split of an .npz, and their labels."""
+    x = file.read(f"{split}_x", np.uint8, _IMAGES)
+    y = file.read(f"{split}_y", np.integer, (None,))
+    return image_set(name, x, y, f"{split} images of {printable(place)}", classes)
 
 
 def _load_npz(file: Path) -> Cifar10:
-    arrays = _read_npz(file, "train_x", "train_y", "test_x", "test_y")
-    for split in ("train", "test"):
-        x, y = arrays[f"{split}_x"], arrays[f"{split}_y"]
-        if x.dtype != np.uint8 or x.shape != (len(x), 3, 32, 32) or y.shape != (len(x),):
+    with _npz(file) as arrays:
+        needed = ("train_x", "train_y", "test_x", "test_y")
+        missing = [name for name in needed if name not in arrays.names]
+        if missing:
             raise HoldfastError(
-                f"{split}_x and {split}_y of {file} must be uint8 [N, 3, 32, 32] and labels [N], "
-                f"not {x.dtype} {list(x.shape)} and {list(y.shape)}."
+                f"{printable(file)} is no CIFAR-10 data: it lacks {', '.join(missing)}."
             )
-    if "exact_test_x" not in arrays:
-        return Cifar10(
-            ImageSet("official", arrays["train_x"], arrays["train_y"]),
-            (ImageSet("official", arrays["test_x"], arrays["test_y"]),),
-        )
-    if np.array_equal(arrays["test_x"][:932], arrays["exact_test_x"]):
+        train = _split(arrays, file, "official", "train")
+        test = _split(arrays, file, "official", "test")
+        if "exact_test_x" not in arrays.names:
+            return Cifar10(train, (test,))
+        exact = _split(arrays, file, "exact-932", "exact_test")
+        if np.array_equal(test.images[:932], exact.images):
+            raise HoldfastError(
+                f"{printable(file)} mixes lossless and JPEG images in its test set; "
+                "accuracies on it mean nothing: prepare it without --exact."
+            )
+        _replace(train.images, arrays, file, "exact_train_index", "exact_train_x")
+    return _jpeg_sets(train, test, exact)
+
+
+def _replace(images: Bytes, file: Npz, place: Path, indices: str, exact: str) -> None:
+    """Puts lossless images in the place of their JPEG copies."""
+    x = file.read(exact, np.uint8, _IMAGES)
+    index = file.read(indices, np.integer, (len(x),))
+    wrong = index[(index < 0) | (index >= len(images))]
+    if len(wrong):
         raise HoldfastError(
-            f"{file} mixes lossless and JPEG images in its test set; "
-            "accuracies on it mean nothing: prepare it without --exact."
+            f"{indices} of {printable(place)} must be from 0 to {len(images) - 1}, not {wrong[0]}."
         )
-    return _mixed(arrays)
+    if len(np.unique(index)) < len(index):
+        raise HoldfastError(f"{indices} of {printable(place)} has an image twice.")
+    images[index] = x
 
 
-def _mixed(arrays: dict[str, Any]) -> Cifar10:
+def _jpeg_sets(train: ImageSet, test: ImageSet, exact: ImageSet) -> Cifar10:
     """JPEG copies of everything, some of the images also lossless."""
-    train = arrays["train_x"].copy()
-    train[arrays["exact_train_index"]] = arrays["exact_train_x"]
-    return Cifar10(
-        ImageSet("JPEG-q75", train, arrays["train_y"]),
-        (
-            ImageSet("JPEG-q75", arrays["test_x"], arrays["test_y"]),
-            ImageSet("exact-932", arrays["exact_test_x"], arrays["exact_test_y"]),
-        ),
+    mixed, copies = (
+        ImageSet("JPEG-q75", part.images, part.labels, part.classes) for part in (train, test)
     )
+    return Cifar10(mixed, (copies, exact))
 
 
 def _load_jpeg(folder: Path) -> Cifar10:
-    from PIL import Image
-
-    labels = _read_npz(folder / _LABELS, "train_y", "test_y")
-    exact = _read_npz(folder / _EXACT, "train_index", "train_x", "test_x", "test_y")
-    decoded: dict[tuple[str, int], dict[str, Bytes]] = {}
-    try:
-        with tarfile.open(folder / _JPEG) as tar:
-            for member in tar:
-                if not member.name.endswith(".jpg"):
-                    continue
-                split, kind, file = member.name.split("/")[-3:]
-                stream = tar.extractfile(member)
-                assert stream is not None
-                image = np.asarray(Image.open(io.BytesIO(stream.read())).convert("RGB"))
-                decoded.setdefault((split, CLASSES.index(kind)), {})[file] = image
-    except (OSError, EOFError, ValueError, tarfile.TarError, zlib.error) as error:
-        raise HoldfastError(f"{folder / _JPEG} cannot be read: {error}.") from error
-    arrays: dict[str, Any] = {
-        "exact_train_index": exact["train_index"],
-        "exact_train_x": exact["train_x"],
-        "exact_test_x": exact["test_x"],
-        "exact_test_y": exact["test_y"],
-    }
-    for split in ("train", "test"):
-        y = labels[f"{split}_y"]
-        x = np.empty((len(y), 3, 32, 32), np.uint8)
-        for label in range(len(CLASSES)):
-            # within a class the files are numbered in the official order
-            files = sorted(decoded.get((split, label), {}).items())
-            if len(files) != np.count_nonzero(y == label):
+    archive, count = folder / _JPEG, len(CLASSES)
+    splits = {}
+    with _npz(folder / _LABELS) as file:
+        for split in ("train", "test"):
+            y = file.read(f"{split}_y", np.integer, (None,))
+            if len(y) > _MOST_IMAGES:
                 raise HoldfastError(
-                    f"{folder / _JPEG} holds {len(files)} {split} images of class "
-                    f"{CLASSES[label]}, not {np.count_nonzero(y == label)}."
+                    f"{printable(folder / _LABELS)} has {len(y):,} {split} labels, at most "
+                    f"{_MOST_IMAGES:,} are read."
                 )
-            x[np.flatnonzero(y == label)] = np.stack([i for _, i in files]).transpose(0, 3, 1, 2)
-        arrays[f"{split}_x"], arrays[f"{split}_y"] = x, y
-    return _mixed(arrays)
+            x = np.zeros((len(y), 3, SIDE, SIDE), np.uint8)
+            told = f"{split} images of {printable(folder / _LABELS)}"
+            splits[split] = image_set("JPEG-q75", x, y, told, count)
+    decoded = _decoded(archive, sum(len(part.images) for part in splits.values()))
+    for split, part in splits.items():
+        for label, kind in enumerate(CLASSES):
+            # within a class the files are numbered in the official order
+            files = sorted(decoded.get((split, kind), {}).items())
+            wanted = np.flatnonzero(part.labels == label)
+            if len(files) != len(wanted):
+                raise HoldfastError(
+                    f"{printable(archive)} holds {len(files)} {split} images of class {kind}, "
+                    f"not {len(wanted)}."
+                )
+            for index, (_, image) in zip(wanted, files, strict=True):
+                part.images[index] = image
+    with _npz(folder / _EXACT) as file:
+        exact = _split(file, folder / _EXACT, "exact-932", "test", count)
+        _replace(splits["train"].images, file, folder / _EXACT, "train_index", "train_x")
+    return _jpeg_sets(splits["train"], splits["test"], exact)
+
+
+def _decoded(archive: Path, most: int) -> dict[tuple[str, str], dict[str, Bytes]]:
+    """The pictures of an archive by split and class, then by file."""
+    found: dict[tuple[str, str], dict[str, Bytes]] = {}
+    pictures = members(archive, lambda name: name.endswith(".jpg"), _LARGEST_PICTURE)
+    for number, (name, content) in enumerate(pictures):
+        told = f"{shown(name)} in {printable(archive)}"
+        parts = name.split("/")[-3:]
+        if len(parts) < 3 or parts[0] not in ("train", "test") or parts[1] not in CLASSES:
+            raise HoldfastError(f"{told} is not named as SPLIT/CLASS/FILE of CIFAR-10.")
+        files = found.setdefault((parts[0], parts[1]), {})
+        if parts[2] in files:
+            raise HoldfastError(f"{told} is there twice.")
+        if number == most:
+            raise HoldfastError(f"{printable(archive)} has more pictures than the {most:,} labels.")
+        files[parts[2]] = read_picture(content, told, ("JPEG",))
+    return found
 
 
 def _load_official_archive(file: Path) -> Cifar10:
-    batches = {}
-    try:
-        with tarfile.open(file) as tar:
-            for member in tar:
-                name = member.name.rsplit("/", 1)[-1]
-                if name in _BATCHES or name == "test_batch":
-                    stream = tar.extractfile(member)
-                    assert stream is not None
-                    batches[name] = stream.read()
-    except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
-        raise HoldfastError(f"{file} cannot be read: {error}.") from error
-    return _official(batches, file)
+    batches = members(file, lambda name: name.rsplit("/", 1)[-1] in _BATCHES, LARGEST_BATCH)
+    return _official(((name.rsplit("/", 1)[-1], content) for name, content in batches), file)
 
 
-def _official(batches: dict[str, bytes], place: Path) -> Cifar10:
-    missing = [name for name in [*_BATCHES, "test_batch"] if name not in batches]
-    if missing:
-        raise HoldfastError(f"CIFAR-10 in {place} lacks {', '.join(missing)}.")
-    x, y = {}, {}
-    for name, content in batches.items():
+def _official(batches: Iterable[tuple[str, bytes]], place: Path) -> Cifar10:
+    found: dict[str, ImageSet] = {}
+    for name, content in batches:
+        told = f"{name} in {printable(place)}"
+        if name in found:
+            raise HoldfastError(f"{told} is there twice.")
         try:
-            batch = _BatchUnpickler(io.BytesIO(content), encoding="bytes").load()
-            x[name] = np.asarray(batch[b"data"], np.uint8).reshape(-1, 3, 32, 32)
-            y[name] = np.asarray(batch[b"labels"], np.uint8)
-        except (
-            pickle.UnpicklingError,
-            EOFError,
-            KeyError,
-            ValueError,
-            TypeError,
-            IndexError,
-            AttributeError,
-        ) as error:
-            raise HoldfastError(f"{name} in {place} is no CIFAR-10 batch: {error}.") from error
-    return Cifar10(
-        ImageSet(
-            "official",
-            np.concatenate([x[name] for name in _BATCHES]),
-            np.concatenate([y[name] for name in _BATCHES]),
-        ),
-        (ImageSet("official", x["test_batch"], y["test_batch"]),),
+            images, labels = read_batch(content)
+        except Exception as error:
+            # Of any kind, as the pickle leads to it.
+            raise HoldfastError(f"{told} is no CIFAR-10 batch: {reason(error)}.") from None
+        found[name] = image_set("official", images, labels, f"images of {told}", len(CLASSES))
+    missing = [name for name in _BATCHES if name not in found]
+    if missing:
+        raise HoldfastError(f"CIFAR-10 in {printable(place)} lacks {', '.join(missing)}.")
+    test = found.pop("test_batch")
+    parts = [found[name] for name in _BATCHES if name in found]
+    train = ImageSet(
+        "official",
+        np.concatenate([part.images for part in parts]),
+        np.concatenate([part.labels for part in parts if part.labels is not None]),
+        len(CLASSES),
     )
-
-
-class _BatchUnpickler(pickle.Unpickler):
-    """Reads NumPy arrays, lists, numbers and strings; refuses anything that could run code."""
-
-    _ALLOWED = {
-        ("numpy", "ndarray"),
-        ("numpy", "dtype"),
-        ("_codecs", "encode"),
-        ("numpy.core.multiarray", "_reconstruct"),
-        ("numpy._core.multiarray", "_reconstruct"),
-    }
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in self._ALLOWED:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}")
-        if name == "_reconstruct":
-            from numpy._core import multiarray
-
-            return multiarray._reconstruct
-        return super().find_class(module, name)
+    return Cifar10(train, (test,))

@@ -33,6 +33,7 @@ from nn.data import Cifar10, load_cifar10
 from nn.evaluate import network_classes
 from nn.fault_models import fault_model
 from nn.ftt_trainings import Study, Trainings, digest
+from nn.images import check_network
 from nn.networks import Network, network
 from nn.quantized import GRANULARITIES, SCALES, QuantizedNetwork
 from nn.train import MOST_EPOCHS
@@ -121,6 +122,8 @@ def ftt(
     if threads is not None:
         torch.set_num_threads(threads)
     cifar = load_cifar10(data)
+    for spec in specs:
+        check_network(spec.name, spec.input_shape, spec.classes, cifar.train, *cifar.tests)
     make_folder(output)
     results: list[dict[str, Any]] = []
     with training_bar(period=1800) as progress:

@@ -5,6 +5,7 @@ with shifts alone, at every width asked for. The float network is a checkpoint o
 """
 
 import itertools
+import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -23,9 +24,11 @@ from base.progress import tracked
 from base.text import printable
 from base.versions import versions
 from nn.calibrate import CLIP_METHODS, clips_on
+from nn.checkpoint import read_checkpoint
 from nn.data import load_cifar10, sample
 from nn.evaluate import accuracy, integer_classes
 from nn.graph import ModelError
+from nn.images import check_network
 from nn.networks import FloatNetwork, network
 from nn.quantized import GRANULARITIES, SCALES, fake_quantized
 
@@ -69,15 +72,15 @@ def ptq(
         torch.set_num_threads(threads)
     net = FloatNetwork(spec)
     file = checkpoint or Path("build/train") / f"{spec.name}_float.pt"
+    if not os.path.exists(file):
+        raise HoldfastError(f"there is no {printable(file, 300)}: train {spec.name} first.")
     try:
-        net.load_state_dict(torch.load(file, weights_only=True)["network"])
-    except FileNotFoundError as error:
-        raise HoldfastError(f"there is no {printable(file)}: train {spec.name} first.") from error
-    except Exception as error:
-        # torch.load raises whatever its layers do.
+        net.load_state_dict(read_checkpoint(file)["network"])
+    except (KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise HoldfastError(f"{printable(file)} is no float checkpoint of {spec.name}.") from error
     net.eval()
     cifar = load_cifar10(data)
+    check_network(spec.name, spec.input_shape, spec.classes, cifar.train, *cifar.tests)
     make_folder(output)
     some = sample(cifar.train.images, 256, seed)
     ways = list(

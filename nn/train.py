@@ -17,11 +17,12 @@ from base.files import make_folder, make_room
 from base.progress import training_bar
 from base.versions import versions
 from nn.calibrate import CLIP_METHODS, clips_on
-from nn.data import Cifar10, ImageSet, download, load_cifar10, sample
+from nn.data import Cifar10, download, load_cifar10, sample
 from nn.evaluate import Accuracy, accuracy, integer_classes, network_classes
 from nn.fault_models import CALIBRATED, STUCK_PES, FaultModel, fault_model, fault_model_names
 from nn.graph import Graph
 from nn.guard import learn_bounds
+from nn.images import ImageSet, check_network
 from nn.networks import FloatNetwork, narrowed, network, network_names
 from nn.quantized import GRANULARITIES, SCALES, QuantizedNetwork, fake_quantized
 from nn.training import Plan, fit, image_digest, weight_digest
@@ -123,6 +124,7 @@ def train(
     if threads is not None:
         torch.set_num_threads(threads)
     cifar = load_cifar10(download(Path("build/data")) if fetch else data)
+    check_network(spec.name, spec.input_shape, spec.classes, cifar.train, *cifar.tests)
     folder = Path("build/train")
     title = f"{spec.name}_w{widths['weight']}a{widths['act']}"
     title += "_shifts" * (scales != "multiplier") + "_tensor" * (granularity == "tensor")

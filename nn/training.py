@@ -1,12 +1,10 @@
 """The training loop: batches, learning rate, checkpoints."""
 
 import hashlib
-import io
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,10 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from base.errors import HoldfastError
-from base.files import write_atomically
 from base.progress import Progress
-from nn.data import ImageSet
+from nn.checkpoint import read_checkpoint, write_checkpoint
 from nn.fault_models import FaultModel
+from nn.images import ImageSet
 
 __all__ = ["Plan", "augment", "fit", "image_digest", "learning_rate", "weight_digest"]
 
@@ -224,29 +222,26 @@ def _diverged(what: str, plan: Plan, epoch: int, batch: int, checkpoint: Path) -
 def _save(
     path: Path, net: nn.Module, optimizer: torch.optim.Optimizer, plan: Plan, epoch: int
 ) -> None:
-    stream = io.BytesIO()
-    torch.save(
+    write_checkpoint(
+        path,
         {
             "plan": asdict(plan),
             "epoch": epoch,
             "network": net.state_dict(),
             "optimizer": optimizer.state_dict(),
         },
-        stream,
     )
-    write_atomically(path, stream.getvalue())
 
 
 def _load(path: Path, net: nn.Module, optimizer: torch.optim.Optimizer, plan: Plan) -> int:
     """Restores a checkpoint and returns how many epochs it has behind it."""
+    state = read_checkpoint(path)
     try:
-        state: dict[str, Any] = torch.load(path, weights_only=True)
         made_by = dict(state["plan"])
-    except Exception as error:
-        # torch.load raises whatever its layers do, with advice that does not fit here.
+    except (KeyError, TypeError, ValueError):
         raise HoldfastError(
-            f"{path} is no checkpoint of Holdfast; delete it to start anew."
-        ) from error
+            f"{path} is no checkpoint of a training; delete it to start anew."
+        ) from None
     for name, value in asdict(plan).items():
         if made_by.get(name) != value:
             raise HoldfastError(

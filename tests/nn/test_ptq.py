@@ -1,6 +1,7 @@
 """Quantization without training: every way computes what it says."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from base.command import run
 from gen.config import AcceleratorConfig
 from nn import ptq
 from nn.calibrate import clips_on, power_of_two_clips
+from nn.checkpoint import write_checkpoint
 from nn.data import Cifar10, ImageSet
 from nn.golden import Golden
 from nn.networks import FloatNetwork, Network, network
@@ -116,7 +118,7 @@ def test_a_cell_network_with_shifts_fits_an_accelerator(act_bits, weight_bits):
 def test_the_command_measures_every_way(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     torch.manual_seed(0)
-    torch.save({"network": FloatNetwork(network("lenet5_w0.5")).state_dict()}, "x.pt")
+    write_checkpoint(Path("x.pt"), {"network": FloatNetwork(network("lenet5_w0.5")).state_dict()})
     rng = np.random.default_rng(0)
     x = rng.integers(0, 256, (32, 3, 32, 32)).astype(np.uint8)
     y = rng.integers(0, 10, 32).astype(np.uint8)
@@ -151,7 +153,7 @@ def test_the_widths_reach_the_graph(source, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(ptq, "network", lambda _: net.spec)
     monkeypatch.setattr(ptq, "integer_classes", classes)
-    torch.save({"network": net.state_dict()}, "x.pt")
+    write_checkpoint(Path("x.pt"), {"network": net.state_dict()})
     some = ImageSet("official", images, np.zeros(len(images), np.uint8))
     monkeypatch.setattr(ptq, "load_cifar10", lambda _: Cifar10(some, (some,)))
     options = ["--checkpoint", "x.pt", "--weight-bits", "4", "--act-bits", "7"]
@@ -166,7 +168,7 @@ def test_the_widths_reach_the_graph(source, tmp_path, monkeypatch):
         (["--bits", "1"], "--bits must be 2 to 8, not 1"),
         (["--network", "nope"], "unknown network 'nope'"),
         (["--checkpoint", "nowhere.pt"], "there is no nowhere.pt: train resnet8 first"),
-        (["--checkpoint", __file__], "is no float checkpoint of resnet8"),
+        (["--checkpoint", __file__], "is damaged, or no checkpoint of Holdfast"),
         (["--images", "0"], "--images must be 1 to 10,000, not 0"),
         (["--act-bits", "9"], "--act-bits must be 2 to 8, not 9"),
         (["--weight-bits", "1"], "--weight-bits must be 2 to 8, not 1"),
@@ -183,7 +185,9 @@ def test_mistakes_end_in_one_sentence(options, message, capsys, monkeypatch):
 
 
 def test_output_is_tried_first(tmp_path, capsys, monkeypatch):
-    torch.save({"network": FloatNetwork(network("lenet5_w0.5")).state_dict()}, tmp_path / "x.pt")
+    write_checkpoint(
+        tmp_path / "x.pt", {"network": FloatNetwork(network("lenet5_w0.5")).state_dict()}
+    )
     x, y = np.zeros((2, 3, 32, 32), np.uint8), np.zeros(2, np.uint8)
     np.savez(tmp_path / "c.npz", train_x=x, train_y=y, test_x=x, test_y=y)
     monkeypatch.setattr(ptq, "clips_on", None)

@@ -8,6 +8,7 @@ from base.command import run
 from base.errors import HoldfastError
 from nn import train as command
 from nn import training
+from nn.checkpoint import read_checkpoint, write_checkpoint
 from nn.data import ImageSet
 from nn.evaluate import accuracy
 from nn.fault_models import FaultModel, fault_model
@@ -161,9 +162,9 @@ def test_looking_for_divergence_changes_nothing(batch, tmp_path, monkeypatch, ki
 def test_a_checkpoint_cut_short_is_refused(batch, tmp_path):
     """Shapes that PyTorch would broadcast."""
     fitted(batch, tmp_path / "a.pt", resume=False, epochs=1)
-    state = torch.load(tmp_path / "a.pt", weights_only=True)
+    state = read_checkpoint(tmp_path / "a.pt")
     state["network"] = {name: v[:1] if v.ndim else v for name, v in state["network"].items()}
-    torch.save(state, tmp_path / "a.pt")
+    write_checkpoint(tmp_path / "a.pt", state)
     with pytest.raises(HoldfastError, match=r"a\.pt does not fit .*; delete it"):
         fitted(batch, tmp_path / "a.pt", resume=True, epochs=1)
 
