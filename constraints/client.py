@@ -172,8 +172,8 @@ def run_command(
         raise HoldfastError(f"{found.title} has no serial port; docs/boards.md has its driver.")
     chosen = AcceleratorConfig.from_toml(config) if config else found.config
     setting = named_guard(guard, chosen)
-    graph = load_network(model)
-    program = compile_graph(graph, chosen, parts=True)
+    program = compile_graph(load_network(model), chosen, parts=True)
+    graph = program.graph
     pictures = read_images(images, count)
     check_network(graph.network, graph.nodes[0].shape, graph.classes, pictures)
     transport = open_serial(port, baud or found.baud, timeout)

@@ -1,8 +1,8 @@
 """The official batches of CIFAR-10. They are pickles, but nothing that they ask for is called.
 
 A batch is a dictionary with an array of pixels and a list of labels. Only the instructions that
-such data need are understood; calls stay as they are written, and :func:`read_batch` knows the
-three of them that NumPy writes.
+such data need are understood; calls stay as they are written, and :func:`read_batch` knows
+the three of them that NumPy writes.
 """
 
 import pickletools
@@ -16,13 +16,13 @@ from base.text import shown
 
 __all__ = ["LARGEST_BATCH", "read_batch"]
 
-LARGEST_BATCH = 40_000_000
+LARGEST_BATCH = 1 << 26
 _MOST_STEPS = 200_000
 _VALUES = 32 * 32 * 3
 _LITERALS = {
     "BININT", "BININT1", "BININT2", "INT", "LONG1", "STRING", "BINSTRING", "SHORT_BINSTRING",
     "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "UNICODE", "BINUNICODE", "SHORT_BINUNICODE",
-    "BINUNICODE8",
+    "BINUNICODE8", "FLOAT", "BINFLOAT",
 }  # fmt: skip
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
@@ -45,6 +45,7 @@ class _Machine:
         self.stack: list[Any] = []
         self.marks: list[int] = []
         self.memo: dict[int, Any] = {}
+        self.encoded = 0
 
     def step(self, name: str, argument: Any) -> None:
         stack = self.stack
@@ -75,9 +76,7 @@ class _Machine:
             stack.append(_Call(f"{first if isinstance(first, str) else ''} {last}"))
         elif name == "REDUCE":
             arguments, called = self._pop(), self._pop()
-            if not isinstance(arguments, tuple) or not isinstance(called, _Call):
-                raise ValueError(f"it calls a {type(called).__name__}")
-            stack.append(_Call(called.name, arguments))
+            stack.append(self._called(called, arguments))
         elif name == "BUILD":
             state = self._pop()
             self._top(_Call).state = state
@@ -87,6 +86,20 @@ class _Machine:
             stack.append(self.memo[argument])
         elif name not in ("PROTO", "FRAME", "STOP"):
             raise ValueError(f"it has the instruction {name}, which no batch needs")
+
+    def _called(self, called: Any, arguments: Any) -> Any:
+        if not isinstance(arguments, tuple) or not isinstance(called, _Call):
+            raise ValueError(f"it calls a {type(called).__name__}")
+        if called.name != "_codecs encode":
+            return _Call(called.name, arguments)
+        text, codec = arguments
+        if codec != "latin1":
+            raise ValueError(f"it asks for the codec {shown(codec)}, not for latin1")
+        content = _octets(text)
+        self.encoded += len(content)
+        if self.encoded > LARGEST_BATCH:
+            raise ValueError("it encodes the same again and again")
+        return content
 
     def _pop(self) -> Any:
         return self.stack.pop()
@@ -115,9 +128,8 @@ def read_batch(content: bytes) -> tuple[NDArray[np.uint8], list[Any]]:
     if not isinstance(batch, dict):
         raise ValueError(f"it holds a {type(batch).__name__}, not a dictionary")
     found = {_octets(key): value for key, value in batch.items()}
-    for name in (b"data", b"labels"):
-        if name not in found:
-            raise ValueError(f"it lacks {name.decode()}")
+    if missing := {b"data", b"labels"} - found.keys():
+        raise ValueError(f"it lacks {min(missing).decode()}")
     pixels, labels = _array(found[b"data"]), found[b"labels"]
     if pixels.dtype != np.uint8 or pixels.shape != (len(pixels), _VALUES):
         raise ValueError(
@@ -158,14 +170,7 @@ def _array(value: Any) -> NDArray[Any]:
 
 
 def _octets(value: Any) -> bytes:
-    """Bytes, or what stands for them: text of Python 2, or latin-1 to be encoded."""
-    if isinstance(value, _Call):
-        if value.name != "_codecs encode":
-            raise ValueError(f"it asks for {shown(value.name)}")
-        text, codec = value.arguments or ("", "")
-        if codec != "latin1":
-            raise ValueError(f"it asks for the codec {shown(codec)}, not for latin1")
-        return _octets(text)
+    """Bytes; the text of Python 2 stands for them."""
     if isinstance(value, str):
         return value.encode("latin-1")
     if not isinstance(value, bytes):

@@ -47,7 +47,7 @@ def read_picture(
     except HoldfastError:
         raise
     except Image.UnidentifiedImageError:
-        raise HoldfastError(f"{name} is not a picture ({', '.join(formats)}).") from None
+        raise HoldfastError(f"{name} is not a picture.") from None
     except Exception as error:
         # Pillow raises whatever its readers do with damaged files.
         raise HoldfastError(f"{name} is not a picture: {reason(error)}.") from None

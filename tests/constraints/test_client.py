@@ -69,7 +69,9 @@ def test_other_version(port, monkeypatch, capsys):
 @pytest.mark.parametrize("classes", [10, 12, 100])
 def test_a_network_of_any_number_of_classes(monkeypatch, capsys, classes):
     """CIFAR-10's names are for its ten classes; others are told by their numbers."""
-    program = SimpleNamespace(graph=SimpleNamespace(classes=classes), resident=True)
+    nodes = [SimpleNamespace(shape=(3, 32, 32))]
+    graph = SimpleNamespace(network="x", classes=classes, nodes=nodes)
+    program = SimpleNamespace(graph=graph, resident=True)
     last = classes - 1
     results = [client.BoardResult(last, 0, False, 1000, 0.1, 0)]
     pictures = ImageSet("x", np.zeros((1, 3, 32, 32), np.uint8), np.array([last]))

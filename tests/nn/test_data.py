@@ -3,14 +3,17 @@ import http.server
 import io
 import os
 import pickle
+import struct
 import tarfile
 import threading
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from base.errors import HoldfastError
 from nn import data
+from nn.batches import read_batch
 from nn.data import download, find_data, generated_images, load_cifar10
 from nn.data import test_images as quick_images
 
@@ -88,7 +91,7 @@ def test_a_pickle_that_runs_code_is_refused(tmp_path, images):
         def __reduce__(self):
             return os.mkdir, (str(tmp_path / "owned"),)
 
-    (tmp_path / "c" / "data_batch_3").write_bytes(pickle.dumps({b"data": Attack()}))
+    (tmp_path / "c" / "data_batch_3").write_bytes(pickle.dumps({b"data": Attack(), b"labels": []}))
     with pytest.raises(
         HoldfastError, match=r"data_batch_3 in .* is no CIFAR-10 batch: it asks for"
     ):
@@ -135,6 +138,184 @@ def test_bad_places(tmp_path, prepare, message):
     with pytest.raises(HoldfastError, match=message) as caught:
         load_cifar10(tmp_path / "place")
     assert "\n" not in str(caught.value)
+
+
+def changed(images, **arrays):
+    """An .npz as bytes, some of its arrays others."""
+    x, y = images
+    stream = io.BytesIO()
+    given = {"train_x": x[:50], "train_y": y[:50], "test_x": x[50:], "test_y": y[50:]} | arrays
+    np.savez(stream, **{name: value for name, value in given.items() if value is not None})
+    return stream.getvalue()
+
+
+EXACT = {"exact_test_x": np.zeros((2, 3, 32, 32), np.uint8), "exact_test_y": np.arange(2),
+         "exact_train_x": np.ones((2, 3, 32, 32), np.uint8)}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"test_y": np.full(10, 3.0)}, r"'test_y' in .* must be integer \[N\], not 'float64' \[10"),
+        ({"test_y": np.full(10, np.nan)}, "must be integer"),
+        ({"test_y": np.array(["cat"] * 10)}, r"must be integer \[N\], not '<U3' \[10\]"),
+        ({"test_y": np.array([{}] * 10)}, "must be integer"),
+        ({"test_y": np.arange(10) - 1}, "label 0 of the test images .* from 0 to 255, not -1"),
+        ({"train_y": np.arange(50) * 6}, "label 43 of the train images .* 0 to 255, not 258"),
+        ({"test_y": np.arange(9)}, "the 10 test images of .* have 9 labels"),
+        ({"test_x": np.zeros((0, 3, 32, 32), np.uint8), "test_y": np.arange(0)},
+         "there are no test images of "),
+        ({"train_x": np.zeros((50, 3, 32, 32))}, r"must be uint8 .*, not 'float64' \[50, 3, "),
+        (EXACT | {"exact_train_index": [0, 50]}, "exact_train_index of .* from 0 to 49, not 50"),
+        (EXACT | {"exact_train_index": [-1, 1]}, "from 0 to 49, not -1"),
+        (EXACT | {"exact_train_index": [1, 1]}, "has an image twice"),
+        (EXACT | {"exact_train_index": [1]}, r"must be integer \[2\], not 'int64' \[1\]"),
+    ],
+)  # fmt: skip
+def test_values_are_checked(tmp_path, images, arrays, message):
+    (tmp_path / "c.npz").write_bytes(changed(images, **arrays))
+    with pytest.raises(HoldfastError, match=message) as caught:
+        load_cifar10(tmp_path / "c.npz")
+    assert str(caught.value).isprintable()
+
+
+def test_classes_beyond_ten(tmp_path, images):
+    (tmp_path / "c.npz").write_bytes(changed(images, test_y=np.arange(10) * 11))
+    (test,) = load_cifar10(tmp_path / "c.npz").tests
+    assert test.labels.tolist() == [11 * label for label in range(10)]
+
+
+@pytest.mark.parametrize("codec", ["rot13", "zip", "utf-8"])
+def test_another_codec_is_refused(tmp_path, images, codec):
+    write_batches(tmp_path / "c", images)
+    file = tmp_path / "c" / "data_batch_3"
+    content = file.read_bytes().replace(
+        b"X\6\0\0\0latin1", b"X" + bytes([len(codec), 0, 0, 0]) + codec.encode()
+    )
+    assert content != file.read_bytes()
+    file.write_bytes(content)
+    with pytest.raises(HoldfastError, match=f"asks for the codec '{codec}', not for latin1"):
+        load_cifar10(tmp_path / "c")
+
+
+@pytest.mark.parametrize("protocol", [1, 2, 3, 4])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_pickles_of_every_kind_are_read(images, protocol, order):
+    """As this Python and NumPy write them, arrays of labels too."""
+    x, y = images
+    pixels = np.array(x.reshape(60, -1), order=order)
+    batch = {b"data": pixels, b"labels": y.astype(">i2")}
+    found, labels = read_batch(pickle.dumps(batch, protocol))
+    np.testing.assert_array_equal(found, x)
+    assert labels == y.tolist()
+
+
+def official_by_python_2(x, y):
+    """The instructions that the official files begin and end with."""
+    rows = x.reshape(len(x), -1)
+    return (
+        b"\x80\x02}q\x01(U\x04dataq\x02cnumpy.core.multiarray\n_reconstruct\nq\x03cnumpy\nndarray\n"
+        b"q\x04K\x00\x85U\x01b\x87Rq\x05(K\x01" + b"M" + struct.pack("<H", len(x)) + b"M\x00\x0c"
+        b"\x86cnumpy\ndtype\nq\x06U\x02u1K\x00K\x01\x87Rq\x07(K\x03U\x01|NNNJ\xff\xff\xff\xff"
+        b"J\xff\xff\xff\xffK\x00tb\x89T" + struct.pack("<i", rows.size) + rows.tobytes() + b"tb"
+        b"U\x06labelsq\x08]q\x09(" + b"".join(b"K" + bytes([label]) for label in y) + b"eu."
+    )
+
+
+def test_batches_of_python_2(images):
+    x, y = images
+    found, labels = read_batch(official_by_python_2(x, y))
+    np.testing.assert_array_equal(found, x)
+    assert labels == y.tolist()
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([0.5] * 10, "label 0 of the images of data_batch_2 in .* is no whole number: 0.5"),
+        ([True] * 10, "is no whole number: True"),
+        (["cat"] * 10, "is no whole number: 'cat'"),
+        ([*range(9), 10], "label 9 of .* must be from 0 to 9, not 10"),
+        ([2**70] * 10, "label 0 of .* must be from 0 to 9, not 1180591620717411303424"),
+        ([1] * 9, "the 10 images of data_batch_2 in .* have 9 labels"),
+        (7, "labels must be a list, not a int"),
+    ],
+)
+def test_labels_of_batches_are_checked(tmp_path, images, labels, message):
+    write_batches(tmp_path / "c", images)
+    batch = {b"data": images[0][:10].reshape(10, -1), b"labels": labels}
+    (tmp_path / "c" / "data_batch_2").write_bytes(pickle.dumps(batch, 2))
+    with pytest.raises(HoldfastError, match=message):
+        load_cifar10(tmp_path / "c")
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        (tarfile.SYMTYPE, "its member 'c/test_batch' is no regular file"),
+        (tarfile.LNKTYPE, "is no regular file"),
+        (tarfile.FIFOTYPE, "is no regular file"),
+        (tarfile.REGTYPE, "test_batch in .* is there twice"),
+    ],
+)
+def test_links_and_doubles_in_an_archive(tmp_path, images, kind, message):
+    write_batches(tmp_path / "c", images)
+    with tarfile.open(tmp_path / "c.tar.gz", "w:gz") as tar:
+        tar.add(tmp_path / "c", "c")
+        entry = tarfile.TarInfo("c/test_batch")
+        entry.type, entry.linkname = kind, "/etc/hostname"
+        tar.addfile(entry)
+    with pytest.raises(HoldfastError, match=message):
+        load_cifar10(tmp_path / "c.tar.gz")
+
+
+def jpeg_folder(folder, images):
+    """The JPEG copies with their labels, and lossless images; what the copies decode to."""
+    x, y = images
+    folder.mkdir()
+    splits = {"train": (x[:50], y[:50]), "test": (x[50:], y[50:])}
+    decoded = {}
+    with tarfile.open(folder / "cifar10_jpeg_q75.tar.gz", "w:gz") as tar:
+        for split, (pixels, labels) in splits.items():
+            decoded[split] = np.empty_like(pixels)
+            for index, (image, label) in enumerate(zip(pixels, labels, strict=True)):
+                stream = io.BytesIO()
+                Image.fromarray(image.transpose(1, 2, 0)).save(stream, "JPEG", quality=75)
+                decoded[split][index] = np.asarray(Image.open(stream)).transpose(2, 0, 1)
+                entry = tarfile.TarInfo(f"x/{split}/{data.CLASSES[label]}/{index:04}.jpg")
+                entry.size = stream.tell()
+                stream.seek(0)
+                tar.addfile(entry, stream)
+    np.savez(folder / "cifar10_labels.npz", train_y=y[:50], test_y=y[50:])
+    np.savez(folder / "cifar10_exact_subset.npz", train_index=[4, 2], train_x=x[[4, 2]],
+             test_x=x[50:53], test_y=y[50:53])  # fmt: skip
+    return decoded
+
+
+def test_jpeg_copies(tmp_path, images):
+    decoded = jpeg_folder(tmp_path / "j", images)
+    cifar = load_cifar10(tmp_path / "j")
+    decoded["train"][[4, 2]] = images[0][[4, 2]]
+    np.testing.assert_array_equal(cifar.train.images, decoded["train"])
+    np.testing.assert_array_equal(cifar.train.labels, images[1][:50])
+    np.testing.assert_array_equal(cifar.tests[0].images, decoded["test"])
+    np.testing.assert_array_equal(cifar.tests[1].images, images[0][50:53])
+    assert [part.classes for part in cifar.tests] == [10, 10]
+    quick = quick_images(tmp_path / "j")
+    assert (quick.name, quick.classes, len(quick.images)) == ("exact-932", 10, 3)
+
+
+def test_a_place_that_is_no_file(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(HoldfastError, match="pipe: there is neither file nor folder"):
+        load_cifar10(tmp_path / "pipe")
+    (tmp_path / "c").mkdir()
+    os.mkfifo(tmp_path / "c" / "test_batch")
+    with pytest.raises(HoldfastError, match=r"cannot read CIFAR-10 batch .*: no regular file"):
+        load_cifar10(tmp_path / "c")
+    for name in ("a\0b", "n" * 300):
+        with pytest.raises(HoldfastError, match="there is no such file or folder"):
+            find_data(tmp_path / name)
 
 
 def test_missing_batch(tmp_path, images):

@@ -185,9 +185,8 @@ def test_mistakes_end_in_one_sentence(options, message, capsys, monkeypatch):
 
 
 def test_output_is_tried_first(tmp_path, capsys, monkeypatch):
-    write_checkpoint(
-        tmp_path / "x.pt", {"network": FloatNetwork(network("lenet5_w0.5")).state_dict()}
-    )
+    state = FloatNetwork(network("lenet5_w0.5")).state_dict()
+    write_checkpoint(tmp_path / "x.pt", {"network": state})
     x, y = np.zeros((2, 3, 32, 32), np.uint8), np.zeros(2, np.uint8)
     np.savez(tmp_path / "c.npz", train_x=x, train_y=y, test_x=x, test_y=y)
     monkeypatch.setattr(ptq, "clips_on", None)
