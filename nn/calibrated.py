@@ -16,8 +16,7 @@ code changes as the nearest golden code in its template did.
 
 import io
 import json
-import zipfile
-import zlib
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -30,7 +29,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from base.errors import HoldfastError
-from base.files import write_atomically
+from base.files import parse_json, write_atomically
+from base.npz import Npz
+from base.text import printable, shown
 from nn.exposure import KINDS, Array, LayerWork, exposures, network_work
 from nn.fault_models import CALIBRATED, FaultModel, replaced
 from nn.networks import Network
@@ -40,6 +41,7 @@ __all__ = ["SHAPES", "CalibratedFaults", "Calibration", "Placed", "Templates", "
 SHAPES = ("element", "pixel", "channel", "tile")
 """Of a template: one element; channels of one pixel; pixels of one channel; both."""
 _FORMAT = 1
+_LARGEST = 1 << 28
 _SPACE = 1024
 """More than three times the codes: the next template's are farther than its own."""
 _HEADER = ("provenance", "array", "act_bits", "weight_bits", "acc_bits", "guard", "bits", "counts",
@@ -272,20 +274,21 @@ class Calibration:
         HoldfastError
             There is none, it is damaged, or it is of another format version.
         """
+        if not os.path.exists(path):
+            raise HoldfastError(f"there is no calibrated fault model {printable(path, 300)}.")
         try:
-            with np.load(path, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
-            header = json.loads(str(arrays.pop("header")))
-        except FileNotFoundError:
-            raise HoldfastError(f"there is no calibrated fault model {path}.") from None
-        except (OSError, ValueError, KeyError, EOFError, AttributeError, zlib.error,
-                zipfile.BadZipFile):  # fmt: skip
-            raise HoldfastError(f"{path} is damaged, or no calibrated fault model.") from None
+            with Npz(path, "calibrated fault model", _LARGEST) as file:
+                arrays = {name: file.read(name) for name in file.names}
+            header = parse_json(str(arrays.pop("header")), "header")
+        except (HoldfastError, KeyError):
+            raise HoldfastError(
+                f"{printable(path)} is damaged, or no calibrated fault model."
+            ) from None
         version = header.get("format")
         if version != _FORMAT:
             raise HoldfastError(
-                f"{path} is a calibrated fault model of format {version!r}; this Holdfast reads "
-                f"format {_FORMAT}: fit it again."
+                f"{printable(path)} is a calibrated fault model of format {shown(version)}; this "
+                f"Holdfast reads format {_FORMAT}: fit it again."
             )
         try:
             fields = {name: header[name] for name in _HEADER}
