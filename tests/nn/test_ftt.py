@@ -3,6 +3,8 @@
 import errno
 import json
 import os
+import re
+from functools import partial
 
 import numpy as np
 import pytest
@@ -119,6 +121,8 @@ def test_a_spoilt_file_is_named(place, capsys, monkeypatch):
     for content in ("{", "{}", "[]", lambda kept: kept.decode().replace('"images": 64', "1")):
         refused("*_clean_*.json", content)
     refused("*_clean_*.json", lambda kept: kept.decode().replace('"clean"', '"mibb"'))
+    other = partial(re.sub, r'(?<="hits": )\d+', lambda found: str(int(found[0]) ^ 1))
+    refused("*_clean_*.json", lambda kept: other(kept.decode()))
     next((place / "build/ftt").glob("*_clean_*.json")).unlink()
     refused("*_float_*.pt", "not a checkpoint")
 

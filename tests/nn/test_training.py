@@ -212,7 +212,7 @@ def test_a_checkpoint_of_another_plan_is_refused(batch, tmp_path):
 
 def test_a_foreign_checkpoint_is_refused(batch, tmp_path):
     (tmp_path / "a.pt").write_bytes(b"not a checkpoint")
-    with pytest.raises(HoldfastError, match="is no checkpoint of Holdfast"):
+    with pytest.raises(HoldfastError, match="no checkpoint of Holdfast"):
         fitted(batch, tmp_path / "a.pt", resume=True)
 
 
