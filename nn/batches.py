@@ -72,8 +72,8 @@ class _Machine:
         elif name == "GLOBAL":
             stack.append(_Call(argument))
         elif name == "STACK_GLOBAL":
-            last, first = self._pop(), self._pop()
-            stack.append(_Call(f"{first if isinstance(first, str) else ''} {last}"))
+            last, first = _text(self._pop()), _text(self._pop())
+            stack.append(_Call(f"{first} {last}"))
         elif name == "REDUCE":
             arguments, called = self._pop(), self._pop()
             stack.append(self._called(called, arguments))
@@ -92,10 +92,10 @@ class _Machine:
             raise ValueError(f"it calls a {type(called).__name__}")
         if called.name != "_codecs encode":
             return _Call(called.name, arguments)
-        text, codec = arguments
+        text, codec = _text(arguments[0]), _text(arguments[1])
         if codec != "latin1":
             raise ValueError(f"it asks for the codec {shown(codec)}, not for latin1")
-        content = _octets(text)
+        content = text.encode("latin-1")
         self.encoded += len(content)
         if self.encoded > LARGEST_BATCH:
             raise ValueError("it encodes the same again and again")
@@ -116,8 +116,8 @@ class _Machine:
         return self.stack[-1]
 
 
-def read_batch(content: bytes) -> tuple[NDArray[np.uint8], list[Any]]:
-    """Pixels, uint8 [N, 3, 32, 32], and what the batch has as labels.
+def read_batch(content: bytes) -> tuple[NDArray[np.uint8], Any]:
+    """Pixels, uint8 [N, 3, 32, 32], and the list or array that the batch has as labels.
 
     Raises
     ------
@@ -136,8 +136,8 @@ def read_batch(content: bytes) -> tuple[NDArray[np.uint8], list[Any]]:
             f"data must be uint8 [N, {_VALUES}], not {pixels.dtype} {shown(list(pixels.shape))}"
         )
     if isinstance(labels, _Call):
-        labels = _array(labels).tolist()
-    if not isinstance(labels, list):
+        labels = _array(labels)
+    elif not isinstance(labels, list):
         raise ValueError(f"labels must be a list, not a {type(labels).__name__}")
     return pixels.reshape(-1, 3, 32, 32), labels
 
@@ -167,6 +167,12 @@ def _array(value: Any) -> NDArray[Any]:
     flat = np.frombuffer(_octets(stored), np.dtype(order + kind))
     array = flat.reshape(shape[::-1]).T if fortran else flat.reshape(shape)
     return np.ascontiguousarray(array)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"it has a {type(value).__name__} where text belongs")
+    return value
 
 
 def _octets(value: Any) -> bytes:

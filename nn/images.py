@@ -102,7 +102,9 @@ def image_set(name: str, images: Bytes, labels: Any, told: str, classes: int = 0
     last = (classes or 256) - 1
     for index, label in enumerate(labels):
         if isinstance(label, bool) or not isinstance(label, int | np.integer):
-            raise HoldfastError(f"label {index} of the {told} is no whole number: {shown(label)}.")
+            # What is nested in many ways would take for ever to show.
+            what = shown(label) if isinstance(label, str | float | bool) else type(label).__name__
+            raise HoldfastError(f"label {index} of the {told} is no whole number: {what}.")
         if not 0 <= label <= last:
             raise HoldfastError(
                 f"label {index} of the {told} must be from 0 to {last}, not {shown(int(label))}."

@@ -276,7 +276,13 @@ def bombs(x):
         head[148:156] = b"%06o\0 " % sum(head)
         yield f"tar {kind}", {"cifar-10-python.tar.gz": gzip.compress(head) + zeros * 8}
     begin = pickle.dumps({b"data": x}, 2)[:-1]
+    # Lists of a list twice, sixty deep: its text would be endless.
+    laughs = b"]q\x63" + b"](h\x63h\x63eq\x63" * 60
+    end = b"X\4\0\0\0junk(" + laughs + b"tsX\6\0\0\0labels](h\x63h\x63h\x63es."
     for name, content in {
+        "laughs": pickle.dumps({b"data": x.reshape(3, -1)}, 2)[:-1] + end,
+        "named by laughs": b"\x80\x04" + laughs + b"\x8c\1a\x93.",
+        "encoded by laughs": b"\x80\x02" + laughs + b"c_codecs\nencode\nX\1\0\0\0ah\x63\x86R.",
         "memo": begin + b"r" + struct.pack("<I", 1 << 31),
         "sets": b"\x80\x04" + b"}" * (1 << 24),
         "marks": b"\x80\x04" + b"(" * (1 << 24),

@@ -207,7 +207,7 @@ def test_pickles_of_every_kind_are_read(images, protocol, order):
     batch = {b"data": pixels, b"labels": y.astype(">i2")}
     found, labels = read_batch(pickle.dumps(batch, protocol))
     np.testing.assert_array_equal(found, x)
-    assert labels == y.tolist()
+    np.testing.assert_array_equal(labels, y)
 
 
 def official_by_python_2(x, y):
