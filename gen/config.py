@@ -59,11 +59,12 @@ class AcceleratorConfig:
         Words of each activation bank; a word holds ``word_lanes`` codes of one pixel.
         0: room for 32,768 codes.
     weight_depth
-        Words of the weight memory; a word holds ``cols`` weights. 0: room for 294,912 weights.
+        Words of the weight memory; a word holds ``cols`` weights. At least ``rows``.
+        0: room for 294,912 weights.
     acc_depth
         Output pixels that the accumulators hold.
     param_depth
-        Output channels that the parameter memory holds.
+        Output channels that the parameter memory holds; at least ``cols``.
     program_depth
         Layer descriptors that the program memory holds.
 
@@ -108,6 +109,12 @@ class AcceleratorConfig:
             raise HoldfastError(
                 f"rounding must be one of {', '.join(ROUNDINGS)}, not {shown(self.rounding)}."
             )
+        for name, unit in (("weight_depth", "rows"), ("param_depth", "cols")):
+            if getattr(self, name) < getattr(self, unit):
+                raise HoldfastError(
+                    f"{name} must be at least {unit} = {getattr(self, unit)}, "
+                    f"not {getattr(self, name)}."
+                )
         if self.acc_bits < self.act_bits + self.weight_bits:
             raise HoldfastError(
                 f"acc_bits must be at least act_bits + weight_bits = "

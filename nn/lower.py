@@ -64,8 +64,13 @@ def normalize(factor: float, bits: int) -> tuple[int, int]:
     Raises
     ------
     ModelError
-        The factor is too large, or with bits = 0 no power of two up to 1.
+        The factor is negative, not finite or too large, or with bits = 0 no power of two up to 1.
     """
+    if not 0 <= factor < math.inf:
+        raise ModelError(
+            f"requantization factor {factor} must be finite and not negative: "
+            "a scale or weight is too large, or none."
+        )
     if factor == 0:
         return 0, 0
     mantissa, exponent = math.frexp(factor)
@@ -118,6 +123,7 @@ def integer_graph(
     low, high = -(1 << act_bits - 1), (1 << act_bits - 1) - 1
     shapes = spec.shapes()
     image = encodings["image"]
+    _check_scale("image", image.scale)
     nodes: dict[str, Node] = {
         "image": InputNode(
             name="image",
@@ -131,6 +137,7 @@ def integer_graph(
     for layer in spec.layers:
         sources = [nodes[name] for name in layer.inputs]
         first, encoding = sources[0], encodings[layer.name]
+        _check_scale(layer.name, encoding.scale)
         common: dict[str, Any] = {
             "name": layer.name,
             "inputs": layer.inputs,
@@ -143,7 +150,7 @@ def integer_graph(
         if layer.activation != "none":
             common["lo"] = max(low, encoding.zero_point)
         if layer.activation == "relu6":
-            common["hi"] = min(high, encoding.zero_point + round(6 / encoding.scale))
+            common["hi"] = min(high, encoding.zero_point + round(min(6 / encoding.scale, 1 << 8)))
         if layer.op in ("conv", "dense"):
             nodes[layer.name] = _convolution(
                 layer, weights[layer.name], first, encoding, common, act_bits, multiplier_bits
@@ -152,7 +159,7 @@ def integer_graph(
             nodes[layer.name] = _add(sources, encoding, common, multiplier_bits)
         elif layer.op == "avgpool":
             factor = first.scale / encoding.scale / layer.kernel**2
-            multiplier, shift = normalize(factor, max(multiplier_bits, 8))
+            multiplier, shift = normalize(factor, multiplier_bits or 8)
             nodes[layer.name] = AvgPoolNode(
                 **common,
                 kernel=layer.kernel,
@@ -184,6 +191,11 @@ def integer_graph(
     return graph
 
 
+def _check_scale(name: str, scale: float) -> None:
+    if not 0 < scale < math.inf:
+        raise ModelError(f"scale of layer {name!r} must be finite and above 0, not {scale}.")
+
+
 def _convolution(
     layer: Layer,
     weights: Weights,
@@ -194,18 +206,31 @@ def _convolution(
     multiplier_bits: int,
 ) -> ConvNode:
     channels = len(weights.gain)
+    for what, values in (("gain", weights.gain), ("offset", weights.offset)):
+        if not np.isfinite(values).all():
+            channel = int(np.flatnonzero(~np.isfinite(values))[0])
+            raise ModelError(
+                f"{what} of layer {layer.name!r} must be finite, not {values[channel]} in channel "
+                f"{channel}."
+            )
     # the multiplier is unsigned, so a negative gain moves into the weights
     codes = np.where(weights.gain[:, None, None, None] < 0, -weights.codes, weights.codes)
-    factors = np.abs(weights.gain) * source.scale / encoding.scale
+    with np.errstate(over="ignore"):
+        factors = np.abs(weights.gain) * source.scale / encoding.scale
     reach = np.abs(codes.astype(np.int64)).sum((1, 2, 3)) << act_bits
     bias, multiplier, shift = (np.zeros(channels, np.int64) for _ in range(3))
     for c in range(channels):
-        if multiplier_bits > 0 and reach[c] * factors[c] < 0.5:
+        if factors[c] == 0 or (multiplier_bits > 0 and int(reach[c]) * float(factors[c]) < 0.5):
             # no input moves this channel by half a code: a constant
             codes[c] = 0
             factors[c] = 1
         multiplier[c], shift[c] = normalize(float(factors[c]), multiplier_bits)
-        offset = weights.offset[c] / encoding.scale / factors[c]
+        offset = float(weights.offset[c]) / encoding.scale / float(factors[c])
+        if not abs(offset) < 1 << ACC_BITS_LIMIT:
+            raise ModelError(
+                f"offset of layer {layer.name!r} is {offset:.4g} accumulator steps in channel {c}, "
+                f"at most 2^{ACC_BITS_LIMIT} are possible: its weights are too small beside it."
+            )
         bias[c] = round(offset) - source.zero_point * int(codes[c].sum(dtype=np.int64))
     guard = 1 << act_bits + 7
     fields = {

@@ -571,27 +571,30 @@ class _Compiler:
                 if base + shape.size <= self.config.act_depth:
                     yield Place(bank, base, *_shape(shape))
 
-        def search(index: int) -> bool:
-            nonlocal budget
-            if index == len(names):
-                return True
-            budget -= 1
-            if budget < 0:
+        # For each tensor that is placed, and for the next one, the places that are left to try.
+        left: list[Iterator[Place]] = []
+        while len(self.places) < len(names):
+            name = names[len(self.places)]
+            if len(left) == len(self.places):
+                budget -= 1
+                if budget < 0:
+                    return False
+                left.append(iter(list(candidates(name))))
+            place = next((p for p in left[-1] if not self._clashes(p, apart[name])), None)
+            if place is not None:
+                self.places[name] = place
+                continue
+            left.pop()
+            if not self.places:
                 return False
-            name = names[index]
-            for place in list(candidates(name)):
-                clash = any(
-                    other in self.places and self.places[other].bank == place.bank
-                    for other in apart[name]
-                )
-                if not clash:
-                    self.places[name] = place
-                    if search(index + 1):
-                        return True
-                    del self.places[name]
-            return False
+            del self.places[names[len(self.places) - 1]]
+        return True
 
-        return search(0)
+    def _clashes(self, place: Place, apart: set[str]) -> bool:
+        """Whether a tensor lies in this bank that must not."""
+        return any(
+            other in self.places and self.places[other].bank == place.bank for other in apart
+        )
 
     # What the hardware is told.
 
@@ -673,10 +676,9 @@ class _Compiler:
 
         They hold what another tensor has left there; its violations would be counted.
         """
-        cfg = self.config
+        cfg, target = self.config, self._target(step)
         read = any(
-            isinstance(node, ConvNode) and self._target(step) in node.inputs
-            for node in self.graph.nodes
+            isinstance(node, ConvNode) and target in node.inputs for node in self.graph.nodes
         )
         if not (cfg.learnt_guard and read):
             return
@@ -971,7 +973,7 @@ class _Compiler:
     @staticmethod
     def _fold(node: AvgPoolNode) -> int:
         """Shift of a pooling whose multiplier is a power of two, without the multiplier."""
-        power = node.multiplier.bit_length() - 1
+        power = max(0, node.multiplier.bit_length() - 1)
         if node.multiplier != 1 << power or node.shift < power:
             raise HoldfastError(
                 f"layer {node.name} has a multiplier of {node.multiplier} and a shift of "

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from nn.calibrate import power_of_two_clips
 from nn.fault_models import STORED, FaultModel
-from nn.graph import Graph
+from nn.graph import Graph, ModelError
 from nn.lower import Encoding, Weights, image_encoding, integer_graph
 from nn.networks import (
     FloatNetwork,
@@ -291,8 +291,17 @@ class QuantizedNetwork(nn.Module):
 
     @torch.no_grad()
     def integer_graph(self) -> Graph:
-        """The network in integers, batch norm folded; guard bounds that are not learnt are open."""
+        """The network in integers, batch norm folded; guard bounds that are not learnt are open.
+
+        Raises
+        ------
+        ModelError
+            A parameter is not finite, or the network cannot be expressed in the contract.
+        """
         self.eval()
+        for name, value in self.state_dict().items():
+            if value.is_floating_point() and not value.isfinite().all():
+                raise ModelError(f"{name} of network {self.spec.name} is not finite.")
         encodings = {
             name: image_encoding(self.act_bits)
             if group.key == "image"

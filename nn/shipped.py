@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from base.errors import HoldfastError
-from base.text import shown
+from base.text import printable, shown
 
 from .graph import Graph
 
@@ -30,7 +30,7 @@ def load_network(name: str) -> Graph:
     if path is None and (name.endswith(".safetensors") or "/" in name):
         path = Path(name)
         if not path.is_file():
-            raise HoldfastError(f"there is no model file {name}.")
+            raise HoldfastError(f"there is no model file {printable(name, 200)}.")
     if path is None:
         raise HoldfastError(
             f"there is no network {shown(name)}; shipped are {', '.join(known) or 'none'}, "

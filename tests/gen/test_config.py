@@ -40,6 +40,8 @@ def test_bounds(name):
     low, high = BOUNDS[name]
     # Narrow codes fit every accumulator.
     narrow = {"act_bits": 2, "weight_bits": 2} if name == "acc_bits" else {}
+    # A memory holds at least what one row or column of the array needs.
+    narrow |= {"weight_depth": {"rows": 1}, "param_depth": {"cols": 1}}.get(name, {})
     for value in (low, high):
         assert getattr(AcceleratorConfig(**narrow, **{name: value}), name) == value
     for value in (low - 1, high + 1, -5):
@@ -71,6 +73,12 @@ def test_accumulator_holds_a_product():
     assert refused(acc_bits=15) == (
         "acc_bits must be at least act_bits + weight_bits = 16, not 15."
     )
+
+
+@pytest.mark.parametrize(("name", "unit"), [("weight_depth", "rows"), ("param_depth", "cols")])
+def test_a_memory_holds_what_the_array_takes_at_once(name, unit):
+    assert getattr(AcceleratorConfig(**{unit: 5, name: 5}), name) == 5
+    assert refused(**{unit: 5, name: 4}) == f"{name} must be at least {unit} = 5, not 4."
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,7 @@ def test_truncated_file(file, length):
 
 
 def test_missing_file(tmp_path):
-    with pytest.raises(ModelError, match=r"no model file .*absent"):
+    with pytest.raises(ModelError, match=r"cannot read model file .*absent.*: No such file"):
         Graph.load(tmp_path / "absent.safetensors")
 
 
@@ -127,9 +127,9 @@ def set_array(name, array):
         (set_node(2, shape=[4, 9, 8]), r"layer 'b' must have shape \(4, 8, 8\), not \(4, 9, 8\)"),
         (set_node(3, multiplier_a=65536), "multiplier_a of layer 'c' must be .* from 0 to 65535"),
         (set_node(2, groups=3), "groups of layer 'b' must divide its 4 input and 4 output"),
-        (set_node(2, colour="red"), "is malformed: TypeError"),
+        (set_node(2, colour="red"), "layer 'b' has an unknown field 'colour'"),
         (set_array("b.weight", np.full((4, 4, 3, 3), -128, np.int8)), "must lie in -127..127"),
-        (set_array("b.weight", np.zeros((4, 4, 3, 3))), "b.weight must hold integers, not float"),
+        (set_array("b.weight", np.zeros((4, 4, 3, 3))), "b.weight must hold integers, not 'F64'"),
         (set_array("b.weight", np.zeros((4, 5, 3, 3), np.int8)), r"must have shape \(4, 4, kh, "),
         (set_array("b.multiplier", np.full(4, 65536)), "multiplier of layer 'b' .* 0 to 65535"),
         (set_array("b.shift", np.full(4, 48)), "shift of layer 'b' .* from 0 to 47, not 48"),
@@ -142,7 +142,7 @@ def set_array(name, array):
         (lambda header, tensors: header["graph"].update(rounding="up"), "rounding must be one of"),
         (lambda header, tensors: header["graph"].update(classes=11), r"must have shape \(11, 1, "),
         (lambda header, tensors: header["nodes"].pop(0), "the first node of a graph must be"),
-        (lambda header, tensors: header.pop("nodes"), "is malformed"),
+        (lambda header, tensors: header.pop("nodes"), "its nodes must be a list, not None"),
     ],
 )  # fmt: skip
 def test_bad_content_is_one_sentence(file, edit, message):

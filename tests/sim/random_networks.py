@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
+from base.errors import HoldfastError
 from gen.config import ROUNDINGS, AcceleratorConfig
 from gen.guard import fixed_bound
 from nn.golden import Golden
-from nn.program import compile_graph
+from nn.program import Program, compile_graph
 from sim.accelerator import accelerator_netlist
 from sim.cycles import step_cycles
 from sim.driver import Accelerator
@@ -23,7 +25,14 @@ from sim.fast_bus import FastBus
 from tests import reference
 from tests.sim.small_graphs import OPERATIONS, small_graph
 
-__all__ = ["RandomNetworks", "random_config", "run_networks"]
+__all__ = [
+    "CHOICES",
+    "RANGES",
+    "RandomNetworks",
+    "fitting_program",
+    "random_config",
+    "run_networks",
+]
 
 
 @dataclass
@@ -50,30 +59,62 @@ class RandomNetworks:
     streamed: int = 0
 
 
+RANGES = {
+    "rows": (1, 16), "cols": (1, 16), "act_bits": (2, 8), "weight_bits": (2, 8),
+    "acc_bits": (8, 32), "multiplier_bits": (0, 24), "act_banks": (2, 4), "act_depth": (1, 1 << 16),
+    "weight_depth": (1, 1 << 20), "acc_depth": (1, 1 << 12), "param_depth": (1, 1 << 14),
+    "program_depth": (1, 1 << 12),
+}  # fmt: skip
+"""Of every number in a configuration, as the documentation has it."""
+CHOICES = {"rounding": ROUNDINGS, "guard": (False, True), "learnt_bounds": (False, True)}
+_ROOMY = {"act_depth": 2048, "weight_depth": 1 << 14, "acc_depth": 24, "param_depth": 256,
+          "program_depth": 512}  # fmt: skip
+"""Just large enough for small networks."""
+
+
 def random_config(seed: int) -> AcceleratorConfig:
-    """Any array, widths and rounding; memories just large enough for small networks."""
+    """Any configuration there may be: with seed 0 every value is at its lower end, with seed 1 at
+    its upper one; further ones have all ends more often than what lies between, and at most one
+    memory of another depth than small networks need.
+    """
     draw = random.Random(seed)
-    act_bits, weight_bits = draw.randint(2, 8), draw.randint(2, 8)
-    rows, cols = draw.randint(1, 16), draw.randint(1, 16)
-    return AcceleratorConfig(
-        rows=rows,
-        cols=cols,
-        act_bits=act_bits,
-        weight_bits=weight_bits,
-        # Room for the sums of a few hundred products.
-        acc_bits=min(32, act_bits + weight_bits + draw.randint(6, 12)),
-        # Scales of fewer bits are too coarse for the networks that are drawn.
-        multiplier_bits=draw.choice([0, 1, 1]) * draw.randint(8, 24),
-        rounding=draw.choice(ROUNDINGS),
-        guard=draw.random() < 0.7,
-        learnt_bounds=draw.random() < 0.7,
-        act_banks=draw.randint(2, 4),
-        act_depth=2048,
-        weight_depth=draw.choice([1 << 14, 1 << 16]),
-        acc_depth=draw.choice([16, 24, 64]),
-        param_depth=draw.choice([256, 1024]),
-        program_depth=512,
-    )
+    other = draw.choice(["", *_ROOMY])
+    values: dict[str, Any] = {}
+    for name, (low, high) in RANGES.items():
+        # What a configuration asks of itself.
+        if name == "acc_bits":
+            low = max(low, values["act_bits"] + values["weight_bits"])
+        elif name in ("weight_depth", "param_depth"):
+            low = values["rows" if name == "weight_depth" else "cols"]
+        between = draw.randint(low, high)
+        if name in _ROOMY:
+            between = round(low * (high / low) ** draw.random())
+        values[name] = [low, high, draw.choice([low, high, between, between])][min(seed, 2)]
+        if seed > 1 and name in _ROOMY and name != other:
+            values[name] = _ROOMY[name]
+    for name, known in CHOICES.items():
+        values[name] = [known[0], known[-1], draw.choice(known)][min(seed, 2)]
+    return AcceleratorConfig(**values)
+
+
+def fitting_program(
+    config: AcceleratorConfig, seed: int, operations: list[str]
+) -> tuple[Program, NDArray[np.int64]]:
+    """A random network that has a place on an accelerator, of the first of some operations and a
+    dense layer, and an image; at the least, one weight.
+    """
+    sizes: list[dict[str, Any]] = [
+        {"operations": operations[:count]} for count in range(len(operations), -1, -1)
+    ]
+    sizes += [{"operations": [], "shape": shape} for shape in ((2, 2, 2), (1, 1, 2))]
+    for size in sizes:
+        graph, codes = small_graph(config, seed, **size)
+        try:
+            return compile_graph(graph, config), codes
+        except HoldfastError:
+            pass
+    graph, codes = small_graph(config, seed, [], (1, 1, 1), classes=1)
+    return compile_graph(graph, config), codes
 
 
 def run_networks(
@@ -91,7 +132,8 @@ def run_networks(
     for number in range(count):
         # One pixel ends everything else.
         operations = sorted(draw.sample(sorted(OPERATIONS), 3), key=lambda o: o == "one_pixel")
-        graph, codes = small_graph(config, 1000 * seed + number, operations)
+        program, codes = fitting_program(config, 1000 * seed + number, operations)
+        graph = program.graph
         output, inputs = (config.guard and draw.random() < 0.3 for _ in range(2))
         mode = draw.choice(["bound", "zero"])
         fixed = not config.learnt_bounds
@@ -110,7 +152,6 @@ def run_networks(
                 graph, codes, mode, check_input=inputs, check_output=output, fixed_bounds=fixed
             )[last].ravel(),
         ]
-        program = compile_graph(graph, config)
         host.load(program)
         host.guard(output=output, input=inputs, zero=mode == "zero" and (output or inputs))
         found = host.run(codes.astype(np.int16)).ravel()

@@ -185,6 +185,9 @@ class _Builder:
         self, source: str, kernel: int, stride: int, padding: int = 0, rectify: bool = False
     ) -> str:
         cfg = self.config
+        largest = 1 - self.low + abs(self.node(source).zero_point)
+        while (kernel**2 * largest).bit_length() + 1 > cfg.acc_bits:
+            kernel, padding = kernel - 1, min(padding, (kernel - 1) // 2)
         ratio = np.array([self.random.uniform(0.7, 3) / kernel**2])
         multiplier, shift = (int(v[0]) for v in self._scale(ratio))
         if cfg.multiplier_bits == 0:
@@ -400,6 +403,7 @@ def small_graph(
     seed: int,
     operations: list[str] | None = None,
     shape: tuple[int, int, int] | None = None,
+    classes: int | None = None,
 ) -> tuple[Graph, np.ndarray]:
     """A valid network of some operations and a dense layer, and codes [C, H, W] of an image.
 
@@ -414,10 +418,10 @@ def small_graph(
     tensor = "image"
     for operation in operations:
         tensor = OPERATIONS[operation](builder, tensor)
-    classes = draw.randint(2, 5)
+    classes = draw.randint(2, 5) if classes is None else classes
     builder.dense(tensor, classes)
     graph = Graph(
-        network=f"small_{seed}_{'_'.join(operations)}",
+        network=f"small_{seed}",
         act_bits=config.act_bits,
         weight_bits=config.weight_bits,
         multiplier_bits=config.multiplier_bits,
