@@ -75,14 +75,16 @@ def _mutate(draw: random.Random, value: Any) -> None:
     elif choice == 1 and isinstance(holder, list):
         holder.insert(draw.randrange(len(holder) + 1), copy.deepcopy(draw.choice(holder)))
     elif choice == 2 and isinstance(holder, dict):
-        holder[draw.choice(["", "name", "shape", "z" * 9000, "a\0"])] = draw.choice(_VALUES)
+        holder[draw.choice(["", "name", "shape", "z" * 9000, "a\0"])] = copy.deepcopy(
+            draw.choice(_VALUES)
+        )
     elif choice == 3:
         other, name = draw.choice(places)
         holder[key] = copy.deepcopy(other[name])
     elif choice <= 9 and isinstance(old, int | float):
-        holder[key] = draw.choice([old + 1, old - 1, -old, old * 2, old * 256, float(old)])
+        holder[key] = draw.choice([old + 1, old - 1, -old, old * 2, old * 256, 0.5])
     else:
-        holder[key] = draw.choice(_VALUES)
+        holder[key] = copy.deepcopy(draw.choice(_VALUES))
 
 
 def _places(value: Any) -> Iterable[tuple[Any, Any]]:
