@@ -1,11 +1,10 @@
 """The exploration's report: linked plots, a sortable table and the guard's effect, in one file."""
 
-import json
 from collections.abc import Mapping, Sequence
-from html import escape
 from pathlib import Path
 from typing import Any
 
+from base.html import Markup, html, script_data
 from fault.report import page, table
 from fault.tables import ratio
 from nn.fault_models import STUCK_PES
@@ -45,21 +44,20 @@ def report(summary: Mapping[str, Any]) -> str:
     points, study = summary["points"], summary["study"]
     shown = [_shown(point) for point in points]
     data = {"points": shown, "plots": _PLOTS, "names": _NAMES}
-    # A closing tag inside the data would end the script.
-    text = json.dumps(data).replace("</", "<\\/")
+    text = script_data(data)
     script = Path(__file__).with_name("report.js").read_text(encoding="utf-8")
     target = study["targets"][0]
     faults = f"{study['faults']:,} upsets" if study["faults"] else "no upsets"
     front = ", ".join(_NAMES[name].partition(",")[0] for name in summary["front_of"])
     parts = [
         f"<h1>Exploration: {len(points)} points</h1>",
-        f"<p>Networks {escape(', '.join(dict.fromkeys(p['network'] for p in points)))}; arrays "
-        f"{escape(', '.join(study['arrays']))}; guard {escape(', '.join(study['guards']))}. "
-        f"Look-up tables after synthesis for {escape(target)}. {faults} in whole inferences per "
+        f"<p>Networks {html(', '.join(dict.fromkeys(p['network'] for p in points)))}; arrays "
+        f"{html(', '.join(study['arrays']))}; guard {html(', '.join(study['guards']))}. "
+        f"Look-up tables after synthesis for {html(target)}. {faults} in whole inferences per "
         "network and array, the same under every guard setting of a netlist, seed "
         f"{study['seed']}; intervals 95 %.</p>",
-        f"<p>Repeat it: <code>{escape(summary['command'])}</code></p>",
-        f"<p>Filled marks: no other point is as good in all of {escape(front)} and better in one. "
+        f"<p>Repeat it: <code>{html(summary['command'])}</code></p>",
+        f"<p>Filled marks: no other point is as good in all of {html(front)} and better in one. "
         "Circles: guard off; diamonds: fixed; squares: bound; triangles: zero. "
         "Point at a mark or a row to find it everywhere, click to keep it, click a heading to "
         "sort.</p>",
@@ -115,8 +113,10 @@ def _points(points: Sequence[Mapping[str, Any]], target: str) -> str:
             entry = found.get(name)
             cells.append(
                 _cell(
-                    f"{entry['percent']:.2f} <span class=muted>{entry['low']:.2f} to "
-                    f"{entry['high']:.2f}</span>",
+                    Markup(
+                        f"{entry['percent']:.2f} <span class=muted>{entry['low']:.2f} to "
+                        f"{entry['high']:.2f}</span>"
+                    ),
                     entry["percent"],
                 )
                 if entry
@@ -132,7 +132,7 @@ def _points(points: Sequence[Mapping[str, Any]], target: str) -> str:
         cells.append(
             _cell(
                 ", ".join(
-                    f"{ms:.3g} ({escape(board)}, {point['clock_mhz'][board]:.1f} MHz)"
+                    f"{ms:.3g} ({board}, {point['clock_mhz'][board]:.1f} MHz)"
                     for board, ms in times.items()
                 )
                 or "-",
@@ -141,7 +141,7 @@ def _points(points: Sequence[Mapping[str, Any]], target: str) -> str:
         )
         cells.append(_cell("yes" if point["front"] else ""))
         rows.append(f"<tr data-i={index}>{''.join(cells)}</tr>")
-    head = "".join(f"<th>{escape(text)}</th>" for text in headings)
+    head = "".join(f"<th>{html(text)}</th>" for text in headings)
     return (
         f"<div class=scroll><table id=points><thead><tr>{head}</tr></thead>"
         f"<tbody>{''.join(rows)}</tbody></table></div>"
@@ -157,7 +157,7 @@ def _pairs(points: Sequence[Mapping[str, Any]]) -> str:
                 continue
             total = entry["pairs"]["total"]
             rows.append(
-                [escape(point["name"]), what, f"{total['faults']:,}",
+                [point["name"], what, f"{total['faults']:,}",
                  *(f"{share:.3%}" for share in total["sdc1"]), str(total["prevented"]),
                  str(total["caused"]), _percent(total["difference"]), ratio(total["ratio"])]
             )  # fmt: skip
@@ -182,14 +182,14 @@ def _models(points: Sequence[Mapping[str, Any]], models: Sequence[str]) -> list[
             change = entry.get("ratio")
             accuracy = entry.get("faulty_accuracy")
             rows[name, point["guard"]] = [
-                escape(name), point["guard"], f"{entry['images']:,} {entry['set']}",
+                name, point["guard"], f"{entry['images']:,} {entry['set']}",
                 _percent(entry["sdc1"]),
                 _percent(entry["clean_accuracy"]) if accuracy else "-",
                 _percent(accuracy) if accuracy else "-",
                 str(entry.get("prevented", "")), str(entry.get("caused", "")),
                 ratio(change) if change else "",
             ]  # fmt: skip
-        parts.append(f"<h2>Fault model at network level: {escape(model)}</h2>")
+        parts.append(f"<h2>Fault model at network level: {html(model)}</h2>")
         parts.append(
             table(["network", "guard", "images", "SDC-1", "accuracy", "under faults", "prevented",
                    "caused", "ratio"], list(rows.values()))
@@ -219,7 +219,7 @@ def _area(points: Sequence[Mapping[str, Any]], targets: Sequence[str]) -> str:
 
 def _absent(points: Sequence[Mapping[str, Any]]) -> list[str]:
     lines = {
-        f"<li>{escape(point['name'])}: {escape(what)}, because {escape(why)}.</li>"
+        f"<li>{html(point['name'])}: {html(what)}, because {html(why)}.</li>"
         for point in points
         for what, why in point["absent"].items()
     }
@@ -235,11 +235,12 @@ def _array(point: Mapping[str, Any]) -> str:
     return f"{point['config']['rows']}x{point['config']['cols']}"
 
 
-def _cell(text: str, value: float | None = None) -> str:
-    return f"<td data-v={value}>{text}</td>" if value is not None else f"<td>{text}</td>"
+def _cell(text: object, value: float | None = None) -> str:
+    key = "" if value is None else f" data-v={value}"
+    return f"<td{key}>{html(text)}</td>"
 
 
-def _percent(share: Mapping[str, float]) -> str:
-    return (
+def _percent(share: Mapping[str, float]) -> Markup:
+    return Markup(
         f"{share['value']:.2%} <span class=muted>{share['low']:.2%} to {share['high']:.2%}</span>"
     )

@@ -1,8 +1,9 @@
 """A campaign's report: one HTML file that needs nothing else."""
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Any
+
+from base.html import Markup, html
 
 from .effects import EFFECTS
 from .plan import PHASES, Plan
@@ -54,17 +55,17 @@ def report(
     bits = summary["bits_by_structure"]
     verdict = (
         f"<span class=bad>{wrong} disagree with plain RTL: "
-        f"{escape(', '.join(audit['faults']))}</span>"
+        f"{html(', '.join(audit['faults']))}</span>"
         if wrong
         else "all agree"
     )
     parts = [
-        f"<h1>Fault campaign: {escape(title)}</h1>",
+        f"<h1>Fault campaign: {html(title)}</h1>",
         f"<p>{summary['faults']:,} faults on {summary['images']} image(s), of "
         f"{summary['population']:,} ({summary['bits']:,} bits x {summary['cycles']:,} cycles). "
         f"Intervals: {level}. {audit['checked']:,} faults computed again by plain RTL: {verdict}."
         "</p>",
-        f"<p>Repeat it: <code>{escape(command)}</code></p>",
+        f"<p>Repeat it: <code>{html(command)}</code></p>",
         _settings(settings),
         "<h2>Effects by structure</h2>",
         _effects(summary),
@@ -105,27 +106,27 @@ def page(title: str, parts: Sequence[str], style: str = "") -> str:
     return (
         "<!doctype html><html lang=en><meta charset=utf-8>"
         '<meta name=viewport content="width=device-width">'
-        f"<title>{escape(title)}</title><style>{_STYLE}{style}</style><body>"
+        f"<title>{html(title)}</title><style>{_STYLE}{style}</style><body>"
         + "\n".join(parts)
         + "</body></html>\n"
     )
 
 
 def table(headings: list[str], rows: list[list[str]], last_is_total: bool = False) -> str:
-    """A table of cells that are HTML."""
-    head = "".join(f"<th>{escape(text)}</th>" for text in headings)
+    """A table; of its cells what is no `Markup` is escaped."""
+    head = "".join(f"<th>{html(text)}</th>" for text in headings)
     body = []
     for index, row in enumerate(rows):
         mark = " class=total" if last_is_total and index == len(rows) - 1 else ""
-        body.append(f"<tr{mark}>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>")
+        body.append(f"<tr{mark}>" + "".join(f"<td>{html(cell)}</td>" for cell in row) + "</tr>")
     return (
         f"<div class=scroll><table><thead><tr>{head}</tr></thead>"
         f"<tbody>{''.join(body)}</tbody></table></div>"
     )
 
 
-def _percent(share: Share) -> str:
-    return (
+def _percent(share: Share) -> Markup:
+    return Markup(
         f"{share['value']:.2%} <span class=muted>{share['low']:.2%} to {share['high']:.2%}</span>"
     )
 
@@ -155,7 +156,7 @@ def _bars(shares: Mapping[str, Mapping[str, Share]]) -> str:
     lines = []
     for index, (name, entry) in enumerate(shares.items()):
         y = index * 2 * height
-        lines.append(f'<text x="0" y="{y + 18}">{escape(name)}</text>')
+        lines.append(f'<text x="0" y="{y + 18}">{html(name)}</text>')
         for offset, kind, colour in ((4, "avf", "#7aa6c8"), (18, "sdc1", "#c0503c")):
             share = entry[kind]
             low, value, high = (left + width * share[k] / top for k in ("low", "value", "high"))
@@ -190,7 +191,7 @@ def _comparison(pairs: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> list[st
                 ]
                 for name, entry in entries.items()
             ]
-            parts.append(f"<h2>Guard {escape(second)} against {escape(first)}, same faults</h2>")
+            parts.append(f"<h2>Guard {html(second)} against {html(first)}, same faults</h2>")
             parts.append(
                 table(
                     ["structure", "faults", "SDC-1 prevented", "caused", "difference", "ratio",
@@ -204,7 +205,7 @@ def _comparison(pairs: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> list[st
 
 def _profile(profile: Mapping[str, Mapping[str, Any]]) -> str:
     rows = [
-        [escape(name), f"{entry['faults']:,}", _percent(entry["sdc1"]), _percent(entry["avf"])]
+        [name, f"{entry['faults']:,}", _percent(entry["sdc1"]), _percent(entry["avf"])]
         for name, entry in profile.items()
     ]
     return table(["", "faults", "SDC-1", "AVF"], rows)
@@ -216,17 +217,17 @@ def _cell(value: float | None, title: str) -> str:
     shade = 97 - 55 * value**0.5
     colour = "#fff" if shade < 60 else "#1c2733"
     return (
-        f'<td title="{escape(title)}" style="background:hsl(12 70% {shade:.0f}%);color:{colour}">'
+        f'<td title="{html(title)}" style="background:hsl(12 70% {shade:.0f}%);color:{colour}">'
         f"{100 * value:.0f}</td>"
     )
 
 
 def _heat(corner: str, columns: list[str], rows: list[tuple[str, list[str]]]) -> str:
-    head = "".join(f"<th>{escape(name)}</th>" for name in columns)
-    body = "".join(f"<tr><th>{escape(name)}</th>{''.join(cells)}</tr>" for name, cells in rows)
+    head = "".join(f"<th>{html(name)}</th>" for name in columns)
+    body = "".join(f"<tr><th>{html(name)}</th>{''.join(cells)}</tr>" for name, cells in rows)
     return (
         "<div class=scroll><table class=heat><thead><tr>"
-        f"<th>{escape(corner)}</th>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+        f"<th>{html(corner)}</th>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
 
@@ -291,7 +292,7 @@ def _worst(worst: list[Mapping[str, Any]]) -> str:
     if not worst:
         return "<p>No fault changed the class.</p>"
     rows = [
-        [escape(w["signal"]), w["structure"], f"{w['faults']:,}", str(w["sdc1"]),
+        [w["signal"], w["structure"], f"{w['faults']:,}", str(w["sdc1"]),
          _percent(w["share"])]
         for w in worst
     ]  # fmt: skip
@@ -300,7 +301,7 @@ def _worst(worst: list[Mapping[str, Any]]) -> str:
 
 def _counts(heading: str, counts: Mapping[str, int]) -> str:
     total = sum(counts.values()) or 1
-    rows = [[escape(name), f"{n:,}", f"{n / total:.1%}"] for name, n in counts.items()]
+    rows = [[name, f"{n:,}", f"{n / total:.1%}"] for name, n in counts.items()]
     return table([heading, "faults", "share"], rows)
 
 
@@ -310,7 +311,7 @@ def _settings(settings: Mapping[str, Any]) -> str:
     for name, value in settings.items():
         if isinstance(value, Mapping):
             value = ", ".join(f"{key} {_plain(v)}" for key, v in value.items() if v not in ((), ""))
-        parts.append(f"<strong>{escape(name)}</strong> {escape(_plain(value))}")
+        parts.append(f"<strong>{html(name)}</strong> {html(_plain(value))}")
     return f"<p>{'; '.join(parts)}.</p>"
 
 
@@ -354,7 +355,7 @@ def _fit(summary: Mapping[str, Any]) -> list[str]:
         if name != "per_megabit"
     ]
     return [
-        f"<h2>Failures in time</h2><p>From the raw rates given: {escape(given)} FIT per "
+        f"<h2>Failures in time</h2><p>From the raw rates given: {html(given)} FIT per "
         "2<sup>20</sup> bits.</p>",
         table(["structure", "raw FIT", "SDC-1", "AVF"], rows, last_is_total=True),
     ]
@@ -365,7 +366,7 @@ def _missing(summary: Mapping[str, Any]) -> str:
     text = "Single-event transients in combinational logic; configuration memory of an FPGA; "
     text += "state outside the accelerator. "
     if excluded:
-        listed = ", ".join(f"{escape(name)} {bits:,}" for name, bits in excluded.items())
+        listed = ", ".join(f"{html(name)} {bits:,}" for name, bits in excluded.items())
         text += f"Bits left out by the filters: {listed}."
     else:
         text += "No bit of the netlist was left out."

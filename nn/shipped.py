@@ -1,5 +1,6 @@
 """The networks that come with Holdfast."""
 
+import os
 from pathlib import Path
 
 from base.errors import HoldfastError
@@ -29,7 +30,7 @@ def load_network(name: str) -> Graph:
     path = known.get(name) or known.get(f"{name}_int8")
     if path is None and (name.endswith(".safetensors") or "/" in name):
         path = Path(name)
-        if not path.is_file():
+        if not os.path.isfile(path):
             raise HoldfastError(f"there is no model file {printable(name, 200)}.")
     if path is None:
         raise HoldfastError(

@@ -27,6 +27,7 @@ from nn.guard_settings import GUARDS, check_guard
 from nn.pixels import image_codes
 from nn.program import compile_graph
 from sim.cycles import step_cycles
+from tests.base.pages import HOSTILE, hostile, parts
 from tests.explore.tiny import write_study
 
 
@@ -168,6 +169,20 @@ def test_the_report_holds_every_point(place, summary):
         p["area"]["ecp5"]["lut"] for p in summary["points"]
     ]
     assert all(p["values"]["accuracy"] is None for p in shown)
+
+
+def test_no_text_of_a_summary_becomes_markup(summary):
+    study, points = summary["study"], summary["points"]
+    names = {summary["command"], *study["targets"], *study["models"], *study["guards"]}
+    names |= {text for p in points for text in (p["network"], p["name"], p["guard"])}
+    names |= {text for p in points for pair in p["absent"].items() for text in pair}
+    for point in points:
+        names |= {*point["milliseconds"], *(entry["set"] for entry in point["models"].values())}
+    page = report(hostile(summary, names))
+    assert parts(page)[0] == parts(report(summary))[0]
+    text = page.split("const DATA=", 1)[1].split(";\n", 1)[0]
+    assert json.loads(text)["points"][0]["network"] == points[0]["network"] + HOSTILE
+    assert page.encode()
 
 
 def test_stuck_elements_are_shown_by_array(summary):

@@ -26,6 +26,7 @@ from fault.summary import compare, failure_rates, summarize
 from fault.upset import parse_upset, upset_text
 from fault.work import Job, Worker, golden_runs, run_units
 from nn.guard_settings import GUARD_OFF, GUARD_ON
+from tests.base.pages import hostile, parts
 from tests.fault.tiny import images, netlist, program
 
 
@@ -516,13 +517,17 @@ def test_pairs_and_rates(finished, space, schedule):
     assert rates["weight"]["sdc1"] == pytest.approx(
         100 * space.bits("weight") / 2**20 * entry["shares"]["sdc1"]["value"]
     )
-    page = report(
-        summary | {"settings": {"name": "tiny", "accelerator": "2x2", "x": "<b>"}, "fit": rates
-                   | {"per_megabit": {"flip-flop": 100.0, "memory": 0.0}}},
-        plan, "nox -s campaign", {"off": {"bound": pairs}},
-    )  # fmt: skip
-    assert "&lt;b&gt;" in page and "<b>" not in page
+    settings = {"name": "tiny", "accelerator": "2x2", "x": "y"}
+    rates |= {"per_megabit": {"flip-flop": 100.0, "memory": 0.0}}
+    content = [summary | {"settings": settings, "fit": rates}, {"off": {"bound": pairs}}]
+    page = report(content[0], plan, "nox -s campaign", content[1])
     assert "http" not in page
+    names = {"nox", "off", "bound", *settings.values(), *summary["structures"], *summary["paths"]}
+    names |= {"x", *summary["layers"], *summary["died"], *(w["signal"] for w in summary["worst"])}
+    other = hostile(content, names)
+    spoilt = report(other[0], plan, hostile("nox", names), other[1])
+    assert parts(spoilt)[0] == parts(page)[0]
+    assert spoilt.encode()
     for name in summary["structures"]:
         assert name in page
     json.dumps(summary)
