@@ -175,7 +175,7 @@ def test_no_text_of_a_summary_becomes_markup(summary):
     study, points = summary["study"], summary["points"]
     names = {summary["command"], *study["targets"], *study["models"], *study["guards"]}
     names |= {text for p in points for text in (p["network"], p["name"], p["guard"])}
-    names |= {text for p in points for pair in p["absent"].items() for text in pair}
+    names |= {why for p in points for why in p["absent"].values()}
     for point in points:
         names |= {*point["milliseconds"], *(entry["set"] for entry in point["models"].values())}
     page = report(hostile(summary, names))
