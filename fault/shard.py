@@ -4,11 +4,14 @@
     content = stamped(content, "weight-000003", campaign)    # in the store
     table = read_shard(path, "weight-000003", 1000, campaign)
 
-The file's metadata hold the unit, the number of rows and the hash of the campaign's manifest.
+The file's metadata hold the unit, the number of rows, the hash of the campaign's manifest, and a
+hash of the file.
 """
 
+import hashlib
 import io
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -23,6 +26,8 @@ __all__ = ["PATTERN_SCHEMA", "SCHEMA", "DamagedShardError", "pack", "read_shard"
 
 _STAMP = b"holdfast"
 _LARGEST = 1 << 32
+_NOTHING = b"no digest yet".ljust(32, b"-")
+_HASH = re.compile(rb'(?<="digest": ")[0-9a-f]{32}(?="})')
 _TEXT = pa.dictionary(pa.int16(), pa.string())
 SCHEMA = pa.schema(
     [
@@ -78,15 +83,16 @@ class DamagedShardError(HoldfastError):
 def pack(columns: Mapping[str, list]) -> bytes:
     """A shard's file, not yet stamped."""
     schema = PATTERN_SCHEMA if "tensor" in columns else SCHEMA
-    return _written(pa.Table.from_pydict(dict(columns), schema=schema))
+    return _written(pa.Table.from_pydict(dict(columns), schema=schema), {})
 
 
 def stamped(content: bytes, unit: str, campaign: str) -> bytes:
-    """A shard's file that says which unit of which campaign it is."""
-    table = _parsed(content)
+    """A shard's file that says which unit of which campaign it is, and its own hash."""
+    table, _ = _parsed(content)
     stamp = {"unit": unit, "rows": table.num_rows, "campaign": campaign}
-    metadata = {_STAMP: json.dumps(stamp)}
-    return _written(table.replace_schema_metadata(metadata))
+    metadata = json.dumps(stamp | {"digest": _NOTHING.decode()})
+    whole = _written(table, {_STAMP.decode(): metadata})
+    return whole.replace(_NOTHING, _digest(whole))
 
 
 def read_shard(path: Path, unit: str, rows: int, campaign: str | None) -> pa.Table:
@@ -108,15 +114,17 @@ def read_shard(path: Path, unit: str, rows: int, campaign: str | None) -> pa.Tab
     """
     content = read_bytes(path, "shard", _LARGEST)
     name = f"shard {printable(path)}"
+    digests = _HASH.findall(content)
+    if digests and _digest(_HASH.sub(_NOTHING, content)) != digests[0]:
+        raise DamagedShardError(f"{name} is damaged.")
     try:
-        table = _parsed(content)
+        table, stamp = _parsed(content)
     except (pa.ArrowException, OSError, ValueError, LookupError, MemoryError, OverflowError):
         raise DamagedShardError(f"{name} is damaged.") from None
     if not any(table.schema.equals(schema) for schema in (SCHEMA, PATTERN_SCHEMA)):
         raise DamagedShardError(f"{name} has other columns than a shard.")
     if campaign is not None:
-        stamp = (table.schema.metadata or {}).get(_STAMP)
-        if stamp is None:
+        if stamp is None or not digests:
             raise HoldfastError(f"{name} does not say which campaign it is of; delete it.")
         try:
             found = parse_json(stamp, name)
@@ -129,16 +137,26 @@ def read_shard(path: Path, unit: str, rows: int, campaign: str | None) -> pa.Tab
             raise DamagedShardError(f"{name} is not of {rows:,} rows.")
     if table.num_rows != rows:
         raise DamagedShardError(f"{name} has {table.num_rows:,} rows, not {rows:,}.")
-    return table.replace_schema_metadata(None)
+    return table
 
 
-def _written(table: pa.Table) -> bytes:
+def _written(table: pa.Table, metadata: Mapping[str, str]) -> bytes:
     stream = io.BytesIO()
-    pq.write_table(table, stream, compression="zstd", write_page_checksum=True)
+    with pq.ParquetWriter(stream, table.schema, compression="zstd") as writer:
+        writer.write_table(table)
+        # Not in the table's schema, of which the file has another copy.
+        writer.add_key_value_metadata(metadata)
     return stream.getvalue()
 
 
-def _parsed(content: bytes) -> pa.Table:
+def _digest(content: bytes) -> bytes:
+    """Of a file in which it is not yet."""
+    return hashlib.blake2b(content, digest_size=16).hexdigest().encode()
+
+
+def _parsed(content: bytes) -> tuple[pa.Table, bytes | None]:
+    """The rows, and the stamp if there is one."""
     # Not by its path: folders such as seed=1 would become columns.
-    with pq.ParquetFile(io.BytesIO(content), page_checksum_verification=True) as file:
-        return file.read()
+    with pq.ParquetFile(io.BytesIO(content)) as file:
+        stamp = (file.metadata.metadata or {}).get(_STAMP)
+        return file.read().replace_schema_metadata(None), stamp

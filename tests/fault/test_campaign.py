@@ -321,7 +321,7 @@ def test_rounds_double_and_hold_every_unit(space, schedule):
     assert [sum(name.startswith("weight") for name in part) for part in rounds] == [1, 1, 2, 4]
 
 
-def test_dask_worker_killed_midway(finished):
+def test_dask_worker_killed_midway(finished, tmp_path):
     """Two Dask workers, one killed while it works: the shards are those of local processes."""
     from distributed import LocalCluster
 
@@ -336,7 +336,10 @@ def test_dask_worker_killed_midway(finished):
             if len(found) == 2:
                 worker = next(iter(cluster.workers.values()))
                 os.kill(worker.process.pid, signal.SIGKILL)
-    assert b"".join(found[name] for name in units) == expected
+    with Store(tmp_path, {"seed": job.seed, "sources": "a"}) as store:
+        for name, data in found.items():
+            store.add(name, data)
+        assert content(store, units) == expected
 
 
 def test_saved_golden_run_gives_the_same(finished, tmp_path, space, schedule):
