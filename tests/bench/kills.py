@@ -1,108 +1,254 @@
-"""``nox -s bench -- kills``: a campaign killed at random moments ends as if nothing had happened.
+"""``nox -s bench -- kills``: killed and interrupted at random moments, as if nothing had happened.
 
-Runs ``nox -s campaign``'s command once in peace and once with SIGKILLs, of the whole command and of
-one of its worker processes in turn, each after a random time, restarting it where it died. Shards
-and summary must be the same bytes. Writes build/bench/kills.json.
+Runs the commands of a campaign and of an exploration once in peace, and once with SIGKILLs, of the
+whole command and of one of its workers in turn, and with Ctrl-C, each after a random time, and
+starts them again where they ended. The results must be the same bytes, no process may be left two
+seconds after the command was hit, Ctrl-C must end it within two seconds with exit code 130 and
+one word, and after the last run no file may be left but those of the peaceful one. Needs Linux.
+Writes build/bench/kills.json.
 """
 
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
 from base.command import run
-from base.files import write_atomically
+from base.files import write_json
+from base.options import check_whole
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 console = Console()
 
+_MARK = "HOLDFAST_BENCH_KILLS"
+"""A variable that all processes of a command inherit."""
+_LIMIT_S = 2.0
+
+
+@dataclass
+class _Subject:
+    """A command that is hit again and again.
+
+    Attributes
+    ----------
+    options : list of str
+        Without the places that it writes to.
+    results : str
+        Pattern of the files that grow while it runs.
+    """
+
+    module: str
+    options: list[str]
+    results: str
+    seconds: list[float] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+
+    def places(self, folder: Path) -> list[str]:
+        """Where it writes to."""
+        if self.module == "fault":
+            return ["--store", str(folder)]
+        return ["--output", str(folder), "--cache", str(folder / "cache")]
+
+    def start(self, folder: Path) -> "_Running":
+        """Run it in a session of its own, as a terminal does."""
+        return _Running(
+            [sys.executable, "-m", self.module, *self.options, *self.places(folder)], folder
+        )
+
+    def done(self, folder: Path) -> int:
+        """Results so far."""
+        return len(list(folder.glob(self.results)))
+
+
+class _Running:
+    """One run of a command, all of its processes, and what it says."""
+
+    def __init__(self, command: list[str], folder: Path):
+        self.mark = f"{folder.name}-{time.monotonic_ns()}"
+        scratch = folder.with_name("scratch")
+        scratch.mkdir(exist_ok=True)
+        self.said = tempfile.TemporaryFile("w+")
+        self.process = subprocess.Popen(
+            command,
+            env=os.environ | {_MARK: self.mark, "TMPDIR": str(scratch)},
+            stdout=subprocess.DEVNULL,
+            stderr=self.said,
+            start_new_session=True,
+        )
+
+    @property
+    def ended(self) -> bool:
+        return self.process.poll() is not None
+
+    def processes(self, having: bytes = b"") -> list[int]:
+        """Living processes of it, with this in their command line."""
+        found = []
+        for path in Path("/proc").glob("[0-9]*"):
+            try:
+                marked = f"{_MARK}={self.mark}\0".encode() in (path / "environ").read_bytes()
+                if marked and having in (path / "cmdline").read_bytes():
+                    found.append(int(path.name))
+            except OSError:
+                continue
+        return found
+
+    def errors(self) -> str:
+        """What it said on standard error."""
+        self.said.seek(0)
+        return self.said.read()
+
 
 @app.command()
 def kills(
-    times: Annotated[int, typer.Option(help="SIGKILLs.")] = 20,
-    faults: Annotated[int, typer.Option(help="Faults of the campaign.")] = 120_000,
-    longest: Annotated[float, typer.Option(help="Longest time to a kill, in seconds.")] = 5.0,
+    times: Annotated[int, typer.Option(help="SIGKILLs of each command.")] = 20,
+    interrupts: Annotated[int, typer.Option(help="Ctrl-C of each command.")] = 10,
+    faults: Annotated[int, typer.Option(help="Faults of the campaign.")] = 40_000,
+    points: Annotated[int, typer.Option(help="Arrays of the exploration.")] = 12,
+    longest: Annotated[float, typer.Option(help="Longest time to a hit, in seconds.")] = 8.0,
     seed: Annotated[int, typer.Option(help="Of the moments.")] = 1,
     output: Annotated[Path, typer.Option(help="Folder of the JSON.")] = Path("build/bench"),
 ) -> int:
-    """Kill a campaign again and again and compare its end."""
+    """Kill and interrupt a campaign and an exploration again and again and compare their ends."""
+    for name, value in (("--times", times), ("--interrupts", interrupts), ("--points", points)):
+        check_whole(name, value, 0, 1000)
+    arrays = ",".join(f"{1 + n % 4}x{1 + n // 4}" for n in range(points))
+    subjects = [
+        _Subject("fault", ["--faults", str(faults), "--unit", "100", "--audit", "0"],
+                 "shards/*.parquet"),
+        _Subject("explore", ["--arrays", arrays, "--networks", "resnet8", "--guards", "off",
+                             "--targets", "ice40", "--faults", "0"], "cache/*/*.json"),
+    ]  # fmt: skip
     source = random.Random(seed)
-    done = {"parent": 0, "worker": 0}
-    with tempfile.TemporaryDirectory(prefix="holdfast-kills-") as folder:
-        calm, killed = Path(folder, "calm"), Path(folder, "killed")
-        _start(calm, faults).wait()
-        command: subprocess.Popen | None = None
-        while sum(done.values()) < times:
-            if command is None or command.poll() is not None:
-                command = _start(killed, faults)
-            victim = source.choice(sorted(done))
-            before = _shards(killed)
-            if source.random() < 0.7:
-                # While shards are written, not while the command starts.
-                while command.poll() is None and _shards(killed) == before:
-                    time.sleep(0.05)
-                time.sleep(source.uniform(0, 2))
-            else:
-                time.sleep(source.uniform(0.5, longest))
-            children = _workers(command.pid)
-            if command.poll() is not None:
-                # It has ended in the meantime; the next round starts from nothing.
-                break
-            if victim == "parent" or not children:
-                victim = "parent"
-                command.kill()
-                command.wait()
-            else:
-                os.kill(source.choice(children), signal.SIGKILL)
-            done[victim] += 1
-            console.print(f"kill {sum(done.values())}: {victim}, {_shards(killed)} shards so far")
-        if command is not None:
-            # One whose worker was killed goes on.
-            command.wait()
-        code = _start(killed, faults).wait()
-        same = code == 0 and _content(calm) == _content(killed)
-        result = {"kills": done, "faults": faults, "shards": _shards(calm), "identical": same}
-    write_atomically(output / "kills.json", json.dumps(result, indent=1).encode())
-    console.print(result)
-    return 0 if same and sum(done.values()) == times else 1
+    result: dict[str, Any] = {"faults": faults, "points": points}
+    for subject in subjects:
+        hits = ["kill"] * times + ["Ctrl-C"] * interrupts
+        source.shuffle(hits)
+        with tempfile.TemporaryDirectory(prefix="holdfast-kills-") as folder:
+            same = _hit(subject, hits, Path(folder), source, longest)
+        result[subject.module] = {
+            "kills": times,
+            "interrupts": interrupts,
+            "identical": same,
+            "slowest_interrupt_s": round(max(subject.seconds, default=0), 2),
+            "wrong": subject.wrong,
+        }
+        console.print(result[subject.module])
+    write_json(output / "kills.json", result)
+    return 1 if any(result[s.module]["wrong"] for s in subjects) else 0
 
 
-def _start(folder: Path, faults: int) -> subprocess.Popen:
-    options = ["--faults", str(faults), "--unit", "100", "--audit", "0", "--store", str(folder)]
-    command = [sys.executable, "-m", "fault", *options]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def _hit(
+    subject: _Subject, hits: list[str], folder: Path, source: random.Random, longest: float
+) -> bool:
+    calm, hurt = folder / "calm", folder / "hurt"
+    if code := subject.start(calm).process.wait():
+        subject.wrong.append(f"undisturbed, it ended with {code}")
+        return False
+    expected = _content(calm)
+    running: _Running | None = None
+    for number, hit in enumerate(hits):
+        struck = False
+        while not struck:
+            if running is None or running.ended:
+                if running and running.process.returncode == 0:
+                    # It was through; the next round starts from nothing.
+                    _compare(subject, expected, hurt)
+                    shutil.rmtree(hurt)
+                running = subject.start(hurt)
+            _wait(subject, running, hurt, source, longest)
+            struck = _strike(subject, running, hit, source)
+        done = subject.done(hurt)
+        console.print(f"{subject.module} {number + 1}: {hit}, {done} results so far")
+    code = running.process.wait() if running else 0
+    last = subject.start(hurt).process.wait()
+    if last:
+        subject.wrong.append(f"the last run ended with {last}, the one before with {code}")
+    _compare(subject, expected, hurt)
+    if left := [path.name for path in (folder / "scratch").iterdir()]:
+        subject.wrong.append(f"temporary files are left: {left}")
+    return not subject.wrong
 
 
-def _workers(parent: int) -> list[int]:
-    """Processes that compute units."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*"):
-        try:
-            owner = int((path / "stat").read_text().rpartition(")")[2].split()[1])
-            text = (path / "cmdline").read_bytes()
-        except OSError:
-            continue
-        if owner == parent and b"spawn_main" in text:
-            found.append(int(path.name))
-    return found
+def _wait(
+    subject: _Subject, running: _Running, folder: Path, source: random.Random, longest: float
+) -> None:
+    """Until a random moment: from the command's start, or from the next result."""
+    limit = time.monotonic() + source.uniform(0.1, longest)
+    before = subject.done(folder)
+    if source.random() < 0.5:
+        while not running.ended and subject.done(folder) == before:
+            time.sleep(0.02)
+        limit = time.monotonic() + source.uniform(0, 1)
+    while not running.ended and time.monotonic() < limit:
+        time.sleep(0.01)
 
 
-def _shards(folder: Path) -> int:
-    return len(list(folder.glob("shards/*.parquet")))
+def _strike(subject: _Subject, running: _Running, hit: str, source: random.Random) -> bool:
+    """Whether the command was still there to be hit."""
+    workers = running.processes(b"base.pool")
+    if running.ended:
+        return False
+    if hit == "kill" and workers and source.random() < 0.5:
+        os.kill(source.choice(workers), signal.SIGKILL)
+        return True
+    began = time.monotonic()
+    if hit == "kill":
+        running.process.kill()
+        running.process.wait()
+    else:
+        os.killpg(running.process.pid, signal.SIGINT)
+        code = running.process.wait()
+        subject.seconds.append(time.monotonic() - began)
+        if code == 0:
+            return False
+        # A line that a progress bar had begun may come before.
+        said = running.errors()
+        if code != 130 or said.splitlines()[-1:] != ["Stopped."] or "Traceback" in said:
+            subject.wrong.append(f"Ctrl-C: exit code {code}, {said[-300:]!r}")
+        if subject.seconds[-1] > _LIMIT_S:
+            subject.wrong.append(f"Ctrl-C took {subject.seconds[-1]:.2f} s")
+    time.sleep(max(0.0, began + _LIMIT_S - time.monotonic()))
+    if left := running.processes():
+        subject.wrong.append(f"{hit}: {len(left)} processes are left after {_LIMIT_S} s")
+    return True
+
+
+def _compare(subject: _Subject, expected: dict[str, bytes], folder: Path) -> None:
+    found = _content(folder)
+    for name in sorted(expected.keys() | found.keys()):
+        if name not in found:
+            subject.wrong.append(f"{name} is missing")
+        elif name not in expected:
+            subject.wrong.append(f"{name} is left over")
+        elif found[name] != expected[name]:
+            subject.wrong.append(f"{name} differs")
 
 
 def _content(folder: Path) -> dict[str, bytes]:
-    paths = [*sorted(folder.glob("shards/*.parquet")), folder / "summary.json"]
-    return {path.name: path.read_bytes() for path in paths}
+    """Every file; of an exploration's summary, what does not tell of the run itself."""
+    content = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_dir() or name.endswith((".lock", "report.html", ".log")) or name == "lock":
+            continue
+        content[name] = path.read_bytes()
+    if "summary.json" in content:
+        summary = json.loads(content["summary.json"])
+        for key in ("command", "seconds"):
+            summary.pop(key, None)
+        content["summary.json"] = json.dumps(summary).encode()
+    return content
 
 
 if __name__ == "__main__":
