@@ -5,7 +5,6 @@ rows = summarize(results, space, cycles)
 """
 
 import pickle
-import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from base.errors import HoldfastError
+from base.leftovers import scratch
 from base.statistics import Estimate, Sample, share, stratified
 from nn.golden import Golden, Result
 from nn.guard_settings import GUARD_OFF, GUARD_ON, GuardSettings, check_guard
@@ -163,8 +163,7 @@ def simulate_work(
         if progress is not None and line.startswith(MARK):
             progress(int(line.removeprefix(MARK)), total)
 
-    with tempfile.TemporaryDirectory(prefix="holdfast-fault-") as temporary:
-        folder = Path(temporary)
+    with scratch() as folder:
         (folder / "job").write_bytes(pickle.dumps(job))
         files = {"job": str(folder / "job"), "results": str(folder / "results")}
         run_cocotb(

