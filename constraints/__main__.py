@@ -5,7 +5,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -50,6 +50,14 @@ def bitstream(
         int,
         options.whole(0, 256, "Processing elements whose multiplier is made of look-up tables."),
     ] = 0,
+    checksum: Annotated[
+        bool | None,
+        typer.Option(
+            "--checksum/--no-checksum",
+            help="The serial port knows commands with a checksum; without the option, as the "
+            "board's file says.",
+        ),
+    ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Make the bitstream even if it is too slow.")
     ] = False,
@@ -57,6 +65,10 @@ def bitstream(
 ) -> int:
     """Make a board's bitstream, or its Vivado project where only Vivado can."""
     found = find_board(board)
+    if checksum is not None:
+        if checksum and not found.baud:
+            raise HoldfastError(f"{found.title} has no serial port that could have a checksum.")
+        found = replace(found, checksum=checksum)
     chosen = AcceleratorConfig.from_toml(config) if config else found.config
     options.check_range(0, chosen.rows * chosen.cols, **{"--lut-multipliers": lut_multipliers})
     for name in ("yosys", *(PlaceFlow.programs(found) if found.open else [])):
@@ -99,6 +111,7 @@ def _facts(
         "device": board.part,
         "config": asdict(config),
         "lut_multipliers": lut_multipliers,
+        "checksum": board.checksum,
         "lut": cost.lut,
         "ff": cost.ff,
         "dsp": cost.dsp,

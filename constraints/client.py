@@ -31,7 +31,7 @@ from nn.pixels import image_codes
 from nn.program import Program, compile_graph
 from nn.shipped import load_network
 from sim.driver import Accelerator
-from sim.transport import Transport, open_serial
+from sim.transport import Transport, UartTransport, open_serial
 
 from .boards import board_names, find_board
 
@@ -105,6 +105,15 @@ def run_images(
         )  # fmt: skip
 
 
+def _unlocking(transport: UartTransport, results: Iterator[BoardResult]) -> Iterator[BoardResult]:
+    """The results; then the board takes commands of other clients again."""
+    try:
+        yield from results
+    finally:
+        if transport.checked:
+            transport.unlock()
+
+
 def read_images(place: Path | None, count: int) -> ImageSet:
     """The first `count` images of a picture file, a folder of pictures or CIFAR-10 data; generated
     ones without a place.
@@ -165,6 +174,13 @@ def run_command(
     ] = 1.0,
     count: Annotated[int, options.whole(1, 10_000, "Images to run.")] = 10,
     guard: Annotated[str, options.text(f"Range guard: {', '.join(GUARDS)}.")] = "off",
+    checksum: Annotated[
+        bool | None,
+        typer.Option(
+            "--checksum/--no-checksum",
+            help="Checksums on the line; without the option, where the bitstream knows them.",
+        ),
+    ] = None,
 ) -> int:
     """Run a network on a board: class, latency and agreement with the golden model."""
     found = find_board(board)
@@ -176,10 +192,11 @@ def run_command(
     graph = program.graph
     pictures = read_images(images, count)
     check_network(graph.network, graph.nodes[0].shape, graph.classes, pictures)
-    transport = open_serial(port, baud or found.baud, timeout)
+    transport = open_serial(port, found.baud if baud is None else baud, timeout, checksum)
     table = Table("image", "class", "label", "cycles", "ms", "host ms", "golden model")
     exact, kinds = 0, graph.classes
-    for number, result in enumerate(run_images(transport, program, pictures.images, setting)):
+    results = run_images(transport, program, pictures.images, setting)
+    for number, result in enumerate(_unlocking(transport, results)):
         exact += result.exact
         label = "" if pictures.labels is None else class_name(int(pictures.labels[number]), kinds)
         told = "equal" if result.exact else f"differs: {class_name(result.expected, kinds)}"

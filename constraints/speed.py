@@ -14,7 +14,9 @@ from .boards import Board
 __all__ = ["end_to_end_rate", "inference_rate", "line_bytes", "program_cycles"]
 
 _BITS_PER_BYTE = 10
-_HEADER, _WORD, _BURST = 6, 4, 512
+_HEADER, _WORD = 6, 4
+# Bytes of a frame's words, and of its checksum.
+_PLAIN, _CHECKED = (512, 0), (256, 4)
 _REGISTER_WRITES = 6
 
 
@@ -32,7 +34,7 @@ def end_to_end_rate(network: str, config: AcceleratorConfig, board: Board) -> fl
     if program is None or not board.baud:
         return None
     seconds = program_cycles(program) / board.core_mhz / 1e6
-    seconds += line_bytes(program) * _BITS_PER_BYTE / board.baud
+    seconds += line_bytes(program, board.checksum) * _BITS_PER_BYTE / board.baud
     return round(1 / seconds, 3)
 
 
@@ -41,8 +43,10 @@ def program_cycles(program: Program) -> int:
     return sum(step_cycles(program, step).total() for step in program.steps)
 
 
-def line_bytes(program: Program) -> int:
-    """Bytes on the serial line for one image, both directions, without the polls for its end."""
+def line_bytes(program: Program, checksum: bool = False) -> int:
+    """Bytes on the serial line for one image, both directions, without the polls for its end and
+    what is read back without a checksum.
+    """
     shape = program.graph.nodes[0].shape
     total = 0
     writes: list[Write] = []
@@ -52,16 +56,21 @@ def line_bytes(program: Program) -> int:
             writes.append(descriptor_write(program, first, count))
         for load in loads(program, first, count):
             writes += chunk_writes(load.chunk)
-        total += _REGISTER_WRITES * _written(_WORD)
-    total += sum(_written(len(data)) for _, data in writes)
-    length = tensor_range(program, program.graph.nodes[-1].name)[1]
-    return total + length + _HEADER
+        total += _REGISTER_WRITES * _written(_WORD, checksum)
+    total += sum(_written(len(data), checksum) for _, data in writes)
+    return total + _read(tensor_range(program, program.graph.nodes[-1].name)[1], checksum)
 
 
-def _written(length: int) -> int:
-    """Bytes for a write: its bursts, and the question whether they have arrived."""
-    bursts = -(-length // _BURST)
-    return length + bursts * _HEADER + _HEADER + _WORD
+def _written(length: int, checksum: bool) -> int:
+    """Bytes for a write: its frames, and the question whether they have arrived."""
+    burst, check = _CHECKED if checksum else _PLAIN
+    return length + -(-length // burst) * (_HEADER + check) + _read(_WORD, checksum)
+
+
+def _read(length: int, checksum: bool) -> int:
+    """Bytes for a read: its frames and their answers."""
+    burst, check = _CHECKED if checksum else _PLAIN
+    return length + -(-length // burst) * (_HEADER + 2 * check)
 
 
 def _program(network: str, config: AcceleratorConfig) -> Program | None:

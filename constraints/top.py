@@ -98,7 +98,7 @@ class BoardTop(wiring.Component):
         m.d.comb += core.rst.eq(reset)
 
         timeout = max(1 << 20, 20 * self._divisor)
-        bridge = UartBridge(self._divisor, timeout)
+        bridge = UartBridge(self._divisor, timeout, board.checksum)
         m.submodules.accelerator = accelerator = Accelerator(self.config, bridge)
         m.d.comb += [
             accelerator.uart_rx.eq(self.uart_rx),

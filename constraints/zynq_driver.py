@@ -70,8 +70,12 @@ class Holdfast:
         self._network = loaded
 
     def run(self, image, limit_s=10.0):
-        """Logits, int8 [classes], of an image, uint8 [C, H, W]."""
+        """Logits, int8 [classes], of an image, uint8 [C, H, W]; waits for the run's end at most
+        ``limit_s`` seconds.
+        """
         network = self._network
+        if not 0 < limit_s < float("inf"):
+            raise HoldfastBoardError(f"limit_s must be finite and above 0, not {limit_s}.")
         if network is None:
             raise HoldfastBoardError("no network is loaded.")
         levels = int(network["levels"])
@@ -82,6 +86,11 @@ class Holdfast:
         self._write_block(int(network["input_address"]), data.view(np.uint8).view("<u4"))
         for name, value in (("first", 0), ("count", network["count"]), ("ready", 0xFFFF)):
             self._write(name, int(value))
+            found = self._read(name)
+            if found != int(value):
+                raise HoldfastBoardError(
+                    f"register {name} reads {found} after {value} was written."
+                )
         self._write("control", 1 << self._facts["start_bit"])
         end = time.monotonic() + limit_s
         while self._read("status") & 1:

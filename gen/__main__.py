@@ -43,6 +43,9 @@ def generate(
         int | None,
         options.whole(4, 1 << 20, "Serial port instead of AXI: clock cycles per bit."),
     ] = None,
+    checksum: Annotated[
+        bool, typer.Option("--checksum", help="The serial port knows commands with a checksum.")
+    ] = False,
 ) -> None:
     """Write Verilog and the configuration it was made from."""
     for option, given in (("--name", name), ("--uart", uart)):
@@ -51,10 +54,12 @@ def generate(
     module = "holdfast" if name is None else name
     check_name(module)
     wanted = {module: AcceleratorConfig.from_toml(config)} if config else REFERENCES
+    if checksum and uart is None:
+        raise HoldfastError("--checksum needs --uart.")
     folder = output or Path("rtl")
     files = {}
     for module, values in tracked(wanted.items(), "Generating", transient=True):
-        files[folder / f"{module}.v"] = emit(values, module, uart)
+        files[folder / f"{module}.v"] = emit(values, module, uart, checksum)
         files[folder / f"{module}.toml"] = values.to_toml()
     if config is None and output is None:
         files |= {Path(path): text() for path, text in DOCUMENTS.items()}

@@ -39,8 +39,11 @@ _STATUS = {
 _LINK = {
     "read_refused": "a read was refused and answered with ones",
     "write_refused": "a write was refused",
-    "byte_lost": "a byte was lost: its stop bit was missing, or an answer was being sent",
+    "byte_lost": "a byte was lost: its stop bit was missing, or an answer was being sent; or a "
+    "checksum was wrong",
     "late": "a command was not completed in time",
+    "checksum": "15 in a bridge with a checksum, otherwise 0",
+    "locked": "only commands with a checksum are taken",
     "words": "words written since the last clear, modulo 65536",
 }
 
@@ -121,10 +124,7 @@ def c_header() -> str:
         "/* Serial line: commands, and the word that the bridge answers itself. */",
         *_defines("UART", {command.name: f"{command}u" for command in Command}),
         f"#define HOLDFAST_LINK_ADDRESS 0x{LINK_ADDRESS:07X}u",
-        *(
-            _part("LINK", name, offset, 16 if name == "words" else 1)
-            for name, offset in LINK_BITS.items()
-        ),
+        *(_part("LINK", name, offset, width) for name, (offset, width) in LINK_BITS.items()),
         "",
         "#endif",
     ]
@@ -225,17 +225,31 @@ def reference(header: str = "../rtl/holdfast.h") -> str:
         "`divisor` clock cycles per bit, and the commands of LiteX's UARTBone. A command is one "
         "byte for what to do, one for the number of words (0: 256), four for the byte address "
         "divided by four; then the words. All numbers begin with their highest byte.",
-        _table(("command", "name"), ((c, f"`{c.name}`") for c in Command)),
+        _table(("command", "name"), ((f"`0x{c:02X}`", f"`{c.name}`") for c in Command)),
         f"UARTBone has no errors; the bridge keeps them at `0x{LINK_ADDRESS:07X}`, and any write "
         "there clears them. After a lost byte it ignores everything until the line has been "
         "quiet for its timeout; a half command is forgotten after the same time.",
         _table(
             ("bits", "name", "meaning"),
-            (
-                (_bits(o, 16 if n == "words" else 1), f"`{n}`", _LINK[n])
-                for n, o in LINK_BITS.items()
-            ),
+            ((_bits(o, width), f"`{n}`", _LINK[n]) for n, (o, width) in LINK_BITS.items()),
         ),
+        "### Checksum",
+        "`UartBridge(divisor, checksum=True)` (`nox -s generate -- --uart N --checksum`) knows the "
+        "two `CHECKED` commands as well; their addresses increment. Their frames end in four more "
+        "bytes, the CRC-32 (that of zlib and Ethernet) of all bytes before, lowest byte first. The "
+        "words of a checked write wait in the bridge until the checksum has been found right, and "
+        "are then written at one a clock cycle. A frame with a wrong one changes nothing, has no "
+        "answer and counts as a lost byte. The answer to a checked read ends in the CRC-32 of its "
+        "words. After a checked write of more words than clock cycles pass in three bytes the host "
+        "has to wait; up to 64 words are fast enough at any speed.",
+        f"A checked write to `0x{LINK_ADDRESS:07X}` locks the bridge if bit 0 of its word is 1, "
+        "and lets go if it is 0; so does a reset. A locked bridge takes no command without a "
+        "checksum, and ignores everything after one until the line has been quiet: what is left of "
+        "a damaged frame is never taken for a command. To find out whether there is a checksum, a "
+        "client locks the bridge and asks for its word with a checked read. A bridge without one "
+        "does not answer: it takes the frames for a write beyond all addresses, and forgets the "
+        "rest after its timeout. To clients of LiteX, a bridge that is not locked is the same with "
+        "a checksum and without.",
     ]
     return "\n\n".join(parts) + "\n"
 

@@ -4,6 +4,11 @@ A command is one byte for what to do, one for the number of words (0: 256), four
 address (the byte address divided by 4); then four bytes for each word, sent by the host for a
 write, by the bridge for a read. Numbers of several bytes begin with the highest.
 
+A bridge with a checksum knows two more commands, whose frames end in the CRC-32 of all their bytes,
+lowest byte first: a checked write, of which nothing is carried out before its checksum was right,
+and a checked read, whose answer ends in a checksum of its own. Locked, the bridge takes no others:
+what is left of a damaged frame is never taken for a command without a checksum.
+
 UARTBone knows no error. A refused read answers with ones in all bits, a refused write changes
 nothing, and the bridge remembers both in a word of its own, beyond the accelerator's addresses:
 
@@ -12,23 +17,28 @@ bits  ``LINK_ADDRESS``
 ====  ======================================================================================
 0     a read was refused
 1     a write was refused
-2     a byte was lost: its stop bit was missing, or it came while an answer was being sent
+2     a byte was lost: its stop bit was missing, it came while an answer was being sent, or a
+      checksum was wrong
 3     a command was not completed in time
-4-15  0
+4-7   15 in a bridge with a checksum, otherwise 0
+8     the bridge is locked: it takes only commands with a checksum
+9-15  0
 16-31 words written since the last clear, refused ones included, modulo 65536
 ====  ======================================================================================
 
-Any write to it clears it.
+Any write to it clears it; a checked one also locks the bridge, or, if its lowest bit is 0, lets go.
 """
 
 from enum import IntEnum
 
-from amaranth.hdl import Cat, Const, Module, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .axi import HostAccess
+from .checksum import Checksum
 from .layout import ADDRESS_BITS
+from .memory import cells
 from .uart import UartReceiver, UartTransmitter
 
 __all__ = ["LINK_ADDRESS", "LINK_BITS", "Command", "UartBridge"]
@@ -36,10 +46,20 @@ __all__ = ["LINK_ADDRESS", "LINK_BITS", "Command", "UartBridge"]
 LINK_ADDRESS = 1 << ADDRESS_BITS
 """Byte address of the word that the bridge answers itself."""
 
-LINK_BITS = {"read_refused": 0, "write_refused": 1, "byte_lost": 2, "late": 3, "words": 16}
-"""First bit of each part of that word."""
+LINK_BITS = {
+    "read_refused": (0, 1),
+    "write_refused": (1, 1),
+    "byte_lost": (2, 1),
+    "late": (3, 1),
+    "checksum": (4, 4),
+    "locked": (8, 1),
+    "words": (16, 16),
+}
+"""First bit and width of each part of that word."""
 
+_FLAGS = ("read_refused", "write_refused", "byte_lost", "late")
 _WORD_ADDRESS_BITS = 32
+_BUFFER = 256
 
 
 class Command(IntEnum):
@@ -49,6 +69,16 @@ class Command(IntEnum):
     READ_INCREMENTING = 2
     WRITE_FIXED = 3
     READ_FIXED = 4
+    CHECKED_WRITE = 0xF1
+    CHECKED_READ = 0xBA
+
+    @property
+    def checked(self) -> bool:
+        """Whether the frame ends in a checksum; four bits tell such a command from all others."""
+        return self >= 0x80
+
+
+_CHECKED = [command for command in Command if command.checked]
 
 
 class UartBridge(wiring.Component):
@@ -60,6 +90,9 @@ class UartBridge(wiring.Component):
         Clock cycles per bit, at least 4: clock frequency / baud rate.
     timeout : int
         Cycles without a byte after which a half command is forgotten; more than ten bits.
+    checksum : bool
+        Whether it knows checked commands. That takes a memory of 256 words, in which the words of a
+        write wait for their checksum.
 
     Members
     -------
@@ -70,22 +103,25 @@ class UartBridge(wiring.Component):
 
     Latency
     -------
-    A read's first byte begins seven cycles after the command's last.
+    A read's first byte begins seven cycles after the command's last, a checked one's seventeen.
+    The words of a checked write follow its last byte at one a cycle.
 
     Back-pressure
     -------------
     The host must not send while an answer is being sent. After a lost byte, everything is ignored
     until the line has been quiet for ``timeout``: the rest of a command must not be taken for
-    another.
+    another. Where three bytes take less time than the words of a checked write, the address of the
+    command after it must not follow at once, or counts as lost.
     """
 
     NAME = "uart"
 
-    def __init__(self, divisor: int, timeout: int = 1 << 23):
+    def __init__(self, divisor: int, timeout: int = 1 << 23, checksum: bool = False):
         if timeout <= 10 * divisor:
             raise ValueError(f"timeout must be more than 10 bits of {divisor}, not {timeout}")
         self._divisor = divisor
         self._timeout = timeout
+        self._checksum = checksum
         super().__init__(
             {"uart_rx": In(1, init=1), "uart_tx": Out(1, init=1), "host": Out(HostAccess)}
         )
@@ -102,12 +138,12 @@ class UartBridge(wiring.Component):
         byte = Signal(2)
         ignoring = Signal()
         silence = Signal(range(self._timeout))
-        flags = {name: Signal(name=name) for name in LINK_BITS if name != "words"}
+        flags = {name: Signal(name=name) for name in _FLAGS}
         words = Signal(16)
 
         writes = Cat(command == c for c in (Command.WRITE_INCREMENTING, Command.WRITE_FIXED)).any()
         fixed = Cat(command == c for c in (Command.WRITE_FIXED, Command.READ_FIXED)).any()
-        known = Cat(receiver.data == c for c in Command).any()
+        known = Cat(receiver.data == c for c in Command if not c.checked).any()
         received = receiver.valid & ~ignoring
         late = silence == self._timeout - 1
         forget = late | receiver.broken
@@ -133,11 +169,33 @@ class UartBridge(wiring.Component):
         m.d.sync += [was_inside.eq(inside), was_link.eq(link), written.eq(0), wait.eq(wait + 1)]
         with m.If(written & refused):
             m.d.sync += flags["write_refused"].eq(1)
+        frame = None
+        step, state = ~fixed, Const(0, 12)
+        if self._checksum:
+            frame = _Checked(m, remaining, data)
+            frame.connect(m, host, receiver, transmitter)
+            known = (known & ~frame.locked) | Cat(receiver.data == c for c in _CHECKED).any()
+            step = frame.all | step
+            state = Cat(Const(0b1111, 4), frame.locked, Const(0, 7))
+
+        def access():
+            m.d.comb += host.write.eq(inside)
+            m.d.sync += [address.eq(address + step), words.eq(words + 1), written.eq(1)]
+            with m.If(link):
+                m.d.sync += [words.eq(0), *(flag.eq(0) for flag in flags.values())]
+
+        if frame is not None:
+            with m.If(frame.writing):
+                access()
+                with m.If(link & frame.all):
+                    m.d.sync += frame.locked.eq(host.data[0])
         with m.FSM() as fsm:
             with m.State("COMMAND"):
                 m.d.sync += [command.eq(receiver.data), byte.eq(0)]
                 with m.If(received & known):
                     m.next = "LENGTH"
+                if frame is not None:
+                    frame.begin(m, receiver, received, known)
             with m.State("LENGTH"):
                 m.d.sync += remaining.eq(receiver.data)
                 with m.If(forget):
@@ -147,10 +205,20 @@ class UartBridge(wiring.Component):
             with m.State("ADDRESS"):
                 with m.If(forget):
                     m.next = "COMMAND"
+                if frame is not None:
+                    with m.Elif(received & frame.under_way):
+                        # The address is still in use.
+                        m.d.comb += frame.damaged.eq(1)
+                        m.next = "COMMAND"
                 with m.Elif(received):
                     m.d.sync += [address.eq(Cat(receiver.data, address)), byte.eq(byte + 1)]
+                    if frame is not None:
+                        m.d.sync += [frame.left.eq(remaining), frame.all.eq(0)]
                     with m.If(byte == 3):
                         m.next = "READ"
+                        if frame is not None:
+                            with m.If(frame.checked):
+                                m.next = "CHECK"
                         with m.If(writes):
                             m.next = "DATA"
             with m.State("DATA"):
@@ -161,18 +229,17 @@ class UartBridge(wiring.Component):
                     with m.If(byte == 3):
                         m.next = "WRITE"
             with m.State("WRITE"):
-                m.d.comb += host.write.eq(inside)
-                m.d.sync += [
-                    remaining.eq(remaining - 1),
-                    address.eq(address + ~fixed),
-                    words.eq(words + 1),
-                    written.eq(1),
-                ]
-                with m.If(link):
-                    m.d.sync += [words.eq(0), *(flag.eq(0) for flag in flags.values())]
+                m.d.sync += remaining.eq(remaining - 1)
+                if frame is None:
+                    access()
+                else:
+                    frame.keep(m)
                 m.next = "DATA"
                 with m.If(remaining == 1):
                     m.next = "COMMAND"
+                    if frame is not None:
+                        with m.If(frame.checked):
+                            m.next = "CHECK"
             with m.State("READ"):
                 m.d.comb += host.read.eq(inside)
                 m.d.sync += wait.eq(0)
@@ -186,7 +253,7 @@ class UartBridge(wiring.Component):
                     m.next = "TAKE"
             with m.State("TAKE"):
                 with m.If(link):
-                    m.d.sync += data.eq(Cat(*flags.values(), Const(0, 12), words))
+                    m.d.sync += data.eq(Cat(*flags.values(), state, words))
                 with m.Elif(~data[0]):
                     m.d.sync += data.eq(host.read_data)
                 m.next = "SEND"
@@ -195,12 +262,35 @@ class UartBridge(wiring.Component):
                 with m.If(transmitter.ready):
                     m.d.sync += [data.eq(data << 8), byte.eq(byte + 1)]
                     with m.If(byte == 3):
-                        m.d.sync += [remaining.eq(remaining - 1), address.eq(address + ~fixed)]
+                        m.d.sync += [remaining.eq(remaining - 1), address.eq(address + step)]
                         m.next = "READ"
                         with m.If(remaining == 1):
                             m.next = "COMMAND"
+                            if frame is not None:
+                                with m.If(frame.checked):
+                                    m.next = "TAIL"
+            if frame is not None:
+                with m.State("CHECK"):
+                    with m.If(forget):
+                        m.next = "COMMAND"
+                    with m.Elif(received):
+                        m.d.sync += byte.eq(byte + 1)
+                        with m.If(byte == 3):
+                            m.next = "JUDGE"
+                with m.State("JUDGE"):
+                    with m.If(~frame.checksum.busy):
+                        m.next = "COMMAND"
+                        with m.If(frame.judge(m, writes)):
+                            m.next = "READ"
+                with m.State("TAIL"):
+                    m.d.comb += [frame.tail.eq(1), transmitter.valid.eq(1)]
+                    with m.If(transmitter.ready):
+                        m.d.sync += byte.eq(byte + 1)
+                        with m.If(byte == 3):
+                            m.next = "COMMAND"
 
-        halfway = Cat(fsm.ongoing(state) for state in ("LENGTH", "ADDRESS", "DATA")).any()
+        waiting = ("LENGTH", "ADDRESS", "DATA", *(() if frame is None else ("CHECK",)))
+        halfway = Cat(fsm.ongoing(state) for state in waiting).any()
         listening = halfway | fsm.ongoing("COMMAND")
         m.d.sync += silence.eq(silence + 1)
         with m.If(late | receiver.valid | receiver.broken | ~listening):
@@ -209,8 +299,84 @@ class UartBridge(wiring.Component):
             m.d.sync += ignoring.eq(0)
         with m.If(late & halfway):
             m.d.sync += flags["late"].eq(1)
-        with m.If(receiver.broken | (receiver.valid & ~listening)):
+        broken = receiver.broken if frame is None else receiver.broken | frame.damaged
+        with m.If(broken | (receiver.valid & ~listening)):
             m.d.sync += flags["byte_lost"].eq(1)
-        with m.If(receiver.broken):
+        with m.If(broken):
             m.d.sync += ignoring.eq(1)
         return m
+
+
+class _Checked:
+    """What a bridge with a checksum has more.
+
+    The words of a write wait in a memory, at the number of words that were still to come. Those of
+    a checked write are carried out together, those of others as they come.
+
+    Attributes
+    ----------
+    checked
+        The command under way has a checksum.
+    locked
+        No other is taken.
+    damaged
+        A frame cannot be what was sent; for one cycle.
+    left
+        Words of the write that have not been carried out.
+    writing, all
+        A word is carried out; it is one of a checked write.
+    under_way
+        Not all words have been carried out.
+    tail
+        The answer's checksum is being sent.
+    """
+
+    def __init__(self, m: Module, remaining: Signal, data: Signal):
+        m.submodules.checksum = self.checksum = Checksum()
+        m.submodules.waiting = memory = cells(32, _BUFFER)
+        self._kept, self._carried = memory.write_port(), memory.read_port()
+        self.checked, self.locked, self.damaged = Signal(), Signal(), Signal()
+        self.left = Signal(8)
+        self.writing, self.all, self.tail = Signal(), Signal(), Signal()
+        self._draining = draining = Signal()
+        self.under_way = draining | self.writing
+        m.d.comb += [
+            self._kept.addr.eq(remaining),
+            self._kept.data.eq(data),
+            self._carried.addr.eq(self.left),
+        ]
+        m.d.sync += self.writing.eq(draining)
+        with m.If(draining):
+            m.d.sync += [self.left.eq(self.left - 1), draining.eq(self.all & (self.left != 1))]
+
+    def connect(self, m: Module, host, receiver, transmitter) -> None:
+        """Words to the host, bytes of both directions to the checksum."""
+        checksum = self.checksum
+        m.d.comb += [
+            host.data.eq(self._carried.data),
+            checksum.feed.eq(Mux(transmitter.valid, transmitter.ready, receiver.valid)),
+            checksum.byte.eq(Mux(transmitter.valid, transmitter.data, receiver.data)),
+        ]
+        with m.If(self.tail):
+            m.d.comb += [transmitter.data.eq(checksum.low), checksum.byte.eq(~checksum.low)]
+
+    def begin(self, m: Module, receiver, received, known) -> None:
+        """While a command is awaited."""
+        m.d.sync += self.checked.eq(receiver.data[7])
+        m.d.comb += self.checksum.clear.eq(~received)
+        with m.If(received & self.locked & ~known):
+            m.d.comb += self.damaged.eq(1)
+
+    def keep(self, m: Module) -> None:
+        """A word has come."""
+        m.d.comb += self._kept.en.eq(1)
+        with m.If(~self.checked):
+            m.d.sync += self._draining.eq(1)
+
+    def judge(self, m: Module, writes) -> Value:
+        """A checked command is complete; returns whether it is a read to be answered."""
+        good = self.checksum.good
+        m.d.comb += [self.checksum.clear.eq(1), self.damaged.eq(~good)]
+        with m.If(good & writes):
+            m.d.sync += [self._draining.eq(1), self.all.eq(1)]
+        return good & ~writes

@@ -46,13 +46,17 @@ def check_name(name: str) -> None:
         raise HoldfastError(f"no module can be called {name}: it is a keyword of Verilog.")
 
 
-def emit(config: AcceleratorConfig, name: str, uart: int | None = None) -> str:
+def emit(
+    config: AcceleratorConfig, name: str, uart: int | None = None, checksum: bool = False
+) -> str:
     """Hierarchical Verilog with top module ``name``; the same text for the same configuration.
 
     Parameters
     ----------
     uart : int or None
         A serial port with this divisor instead of AXI.
+    checksum : bool
+        Whether the serial port knows commands with a checksum.
 
     Raises
     ------
@@ -60,7 +64,7 @@ def emit(config: AcceleratorConfig, name: str, uart: int | None = None) -> str:
         The name cannot be a module's, or something inside has it.
     """
     check_name(name)
-    port = None if uart is None else UartBridge(uart, max(1 << 23, 20 * uart))
+    port = None if uart is None else UartBridge(uart, max(1 << 23, 20 * uart), checksum)
     text = to_rtlil(Accelerator(config, port), name)
     result = verilog._convert_rtlil_text(text, strip_internal_attrs=True)
     if re.search(rf"^ +(?!module )[^\n]*(?<![\\.\w]){name}(?![.\w])", result, re.MULTILINE):

@@ -344,11 +344,15 @@ enum holdfast_code {
 #define HOLDFAST_UART_READ_INCREMENTING 2u
 #define HOLDFAST_UART_WRITE_FIXED 3u
 #define HOLDFAST_UART_READ_FIXED 4u
+#define HOLDFAST_UART_CHECKED_WRITE 241u
+#define HOLDFAST_UART_CHECKED_READ 186u
 #define HOLDFAST_LINK_ADDRESS 0x2000000u
 #define HOLDFAST_LINK_READ_REFUSED(value) ((uint32_t)(value) >> 0 & 0x1u)
 #define HOLDFAST_LINK_WRITE_REFUSED(value) ((uint32_t)(value) >> 1 & 0x1u)
 #define HOLDFAST_LINK_BYTE_LOST(value) ((uint32_t)(value) >> 2 & 0x1u)
 #define HOLDFAST_LINK_LATE(value) ((uint32_t)(value) >> 3 & 0x1u)
+#define HOLDFAST_LINK_CHECKSUM(value) ((uint32_t)(value) >> 4 & 0xFu)
+#define HOLDFAST_LINK_LOCKED(value) ((uint32_t)(value) >> 8 & 0x1u)
 #define HOLDFAST_LINK_WORDS(value) ((uint32_t)(value) >> 16 & 0xFFFFu)
 
 #endif

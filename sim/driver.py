@@ -10,23 +10,17 @@ it through any `sim.transport.Transport`; cocotb testbenches send it through `si
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from base.errors import HoldfastError
-from gen.config import ROUNDINGS, AcceleratorConfig
+from gen.config import ROUNDINGS
 from gen.layout import (
-    CONTROL,
     COUNTERS,
     DESCRIPTOR_STRIDE,
-    INTERFACE,
     MAGIC,
     REGION_BITS,
-    REGISTERS,
-    STATUS_BITS,
-    STATUS_MEANINGS,
     Region,
     Status,
     word_stride,
@@ -35,6 +29,15 @@ from nn.pixels import image_codes
 from nn.program import Chunk, Program
 
 from .cycles import step_cycles
+from .registers import (
+    REGISTER,
+    AcceleratorError,
+    Registers,
+    check_status,
+    control_word,
+    status_part,
+    too_long,
+)
 from .transport import AccessRefused, Transport
 
 __all__ = [
@@ -58,17 +61,10 @@ __all__ = [
     "tensor_writes",
 ]
 
-REGISTER = {register.name: register.offset for register in REGISTERS}
-
 _PER_START = ("cycles", *COUNTERS)
 _COUNTED = (*_PER_START, "guard_output", "guard_input")
-_NO_INDEX = 1 << 16
 
 Write = tuple[int, bytes]
-
-
-class AcceleratorError(HoldfastError):
-    """The accelerator is another one, refused a run or did not end it."""
 
 
 def region(number: int) -> int:
@@ -172,32 +168,6 @@ def tensor_range(program: Program, name: str) -> tuple[int, int]:
     return region(Region.ACTIVATIONS + place.bank) + place.base * stride, place.size * stride
 
 
-def control_word(*, start: bool = False, **settings: bool) -> int:
-    """Value of the control register; settings are names of `gen.layout.CONTROL`."""
-    return sum(1 << CONTROL[name] for name, on in {"start": start, **settings}.items() if on)
-
-
-def status_part(value: int, name: str) -> int:
-    """A part of the status register, by its name in `gen.layout.STATUS_BITS`."""
-    first, width = STATUS_BITS[name]
-    return value >> first & (1 << width) - 1
-
-
-def check_status(value: int, config: AcceleratorConfig) -> None:
-    """Raise AcceleratorError unless the status register tells of a run that ended well."""
-    code, index = status_part(value, "code"), status_part(value, "index")
-    if code not in STATUS_MEANINGS and code != Status.OK:
-        raise AcceleratorError(
-            f"the accelerator's status register holds {value:#010x}; there is no code {code}."
-        )
-    status = Status(code)
-    if status != Status.OK:
-        meaning = STATUS_MEANINGS[status].format(**asdict(config))
-        raise AcceleratorError(f"the accelerator stopped: descriptor {index} {meaning}.")
-    if not status_part(value, "done"):
-        raise AcceleratorError("the accelerator has not finished a run.")
-
-
 class Accelerator:
     """One accelerator behind a transport.
 
@@ -213,32 +183,17 @@ class Accelerator:
 
     def __init__(self, transport: Transport):
         self._transport = transport
+        self._registers = Registers(transport)
         self._program: Program | None = None
         self._limit = 0
         self._settings: dict[str, bool] = {}
         # Counts of the parts of the last run before its last.
         self._earlier: Counter[str] = Counter()
-        identity = self._read("id")
-        if identity != MAGIC:
-            raise AcceleratorError(
-                f"no Holdfast accelerator answers: its id is {identity:#010x}, not {MAGIC:#010x}."
-            )
-        try:
-            interface = self._read("interface")
-        except AccessRefused:
-            interface = 0
-        if interface >> 16 != INTERFACE:
-            raise AcceleratorError(
-                f"the accelerator's registers are of version {interface >> 16:#06x}, this client's "
-                f"of {INTERFACE:#06x}; make both with the same version of Holdfast."
-            )
-        self._array = tuple(self._read("array").to_bytes(4, "little"))
-        self._widths = tuple(self._read("widths").to_bytes(4, "little"))
 
     @property
     def guarded(self) -> bool:
         """Whether the accelerator has a range guard."""
-        return bool(self._widths[3])
+        return bool(self._registers.widths[3])
 
     def load(self, program: Program) -> None:
         """Write a network: descriptors, parameters, weights.
@@ -248,15 +203,15 @@ class Accelerator:
         AcceleratorError
             The program was made for another accelerator, or a run is under way.
         """
-        config = program.config
+        config, found = program.config, self._registers
         array = (config.rows, config.cols, config.act_bits, config.weight_bits)
         widths = (config.acc_bits, config.multiplier_bits, ROUNDINGS.index(config.rounding))
-        if (self._array, self._widths[:3]) != (array, widths):
+        if (found.array, found.widths[:3]) != (array, widths):
             raise AcceleratorError(
-                f"the accelerator is {_description(self._array, self._widths)}; "
+                f"the accelerator is {_description(found.array, found.widths)}; "
                 f"the program is for {_description(array, widths)}."
             )
-        self._check_idle()
+        found.check_idle()
         self._program = None
         for address, data in network_writes(program):
             try:
@@ -287,7 +242,7 @@ class Accelerator:
         """
         if (output or input) and not self.guarded:
             raise AcceleratorError("the accelerator has no range guard.")
-        if self._widths[3] == 2 and (input or (output and not zero)):
+        if self._registers.widths[3] == 2 and (input or (output and not zero)):
             raise AcceleratorError(
                 "the accelerator's range guard has fixed bounds: it checks outputs alone, and "
                 "replaces them by the zero point."
@@ -310,7 +265,8 @@ class Accelerator:
         Raises
         ------
         AcceleratorError
-            No network is loaded, the images have another shape, or a run ended badly.
+            No network is loaded, the images have another shape, or a run ended badly: the network
+            has to be loaded again.
         """
         program = self._program
         if program is None:
@@ -324,7 +280,10 @@ class Accelerator:
             )
         if batch.dtype == np.uint8:
             batch = image_codes(batch, program.config.act_bits).numpy()
+        # Whatever goes wrong may have left something wrong in the memories.
+        self._program = None
         results = np.array([self._run(program, codes) for codes in batch], np.int8)
+        self._program = program
         return results.reshape(len(batch), -1) if results.shape[2:] == (1, 1) else results
 
     def classes(self, images: NDArray[np.integer]) -> NDArray[np.int64]:
@@ -334,13 +293,14 @@ class Accelerator:
 
     def counters(self) -> dict[str, int]:
         """Of the last image's run: its clock cycles, where they went, and guard violations."""
-        found = {name: self._read(name) for name in _COUNTED}
+        found = {name: self._registers.read(name) for name in _COUNTED}
         return found | {
             name: value + found[name] for name, value in self._earlier.items() if name in _PER_START
         }
 
     def _run(self, program: Program, codes: NDArray[np.integer]) -> NDArray[np.int8]:
-        self._check_idle()
+        registers = self._registers
+        registers.check_idle()
         self._write(image_writes(program, codes))
         self._earlier = Counter()
         if self.guarded:
@@ -349,61 +309,47 @@ class Accelerator:
         parts = program.parts
         for number, (first, count) in enumerate(parts):
             if number:
-                self._earlier.update({name: self._read(name) for name in _PER_START})
+                self._earlier.update({name: registers.read(name) for name in _PER_START})
             if len(parts) > 1:
                 self._transport.write(*descriptor_write(program, first, count))
             self._run_part(program, first, count)
         name = program.graph.nodes[-1].name
         data = self._transport.read(*tensor_range(program, name))
+        if not registers.trusted and registers.read("id") != MAGIC:
+            raise AcceleratorError("the line's answers are not those to what was asked.")
         return program.tensor_codes(name, lanes_from_bytes(data, program.config.word_lanes))
 
     def _run_part(self, program: Program, first: int, count: int) -> None:
         """Run descriptors `first` to `first + count` of the program, which lie from 0 on."""
+        registers = self._registers
         plan = loads(program, first, count)
         early = [load for load in plan if load.after <= first]
         for load in early:
             self._write(chunk_writes(load.chunk))
         ready = early[-1].ready - first if early else 0xFFFF
-        registers = {"first": 0, "count": count, "ready": ready}
-        registers["control"] = control_word(start=True, interrupt=True, **self._settings)
-        for name, value in registers.items():
-            self._transport.write(REGISTER[name], value.to_bytes(4, "little"))
+        if not registers.trusted:
+            registers.start_nothing()
+        for name, value in {"first": 0, "count": count, "ready": ready}.items():
+            registers.set(name, value)
+        registers.start(interrupt=True, **self._settings)
 
         limit = self._limit
         for load in plan[len(early) :]:
-            if not status_part(self._poll(limit, load.after - first), "busy"):
+            if not status_part(registers.poll(limit, load.after - first), "busy"):
                 break
             self._write(chunk_writes(load.chunk))
-            self._transport.write(REGISTER["ready"], (load.ready - first).to_bytes(4, "little"))
+            registers.set("ready", load.ready - first)
         wait: Callable[[int], bool] | None = getattr(self._transport, "wait_interrupt", None)
         if wait is not None and not wait(limit):
-            raise _too_long(limit)
-        check_status(self._poll(limit), program.config)
-
-    def _poll(self, limit: int, index: int = _NO_INDEX) -> int:
-        """Status as soon as the run has reached a descriptor or has ended."""
-        while True:
-            status = self._read("status")
-            if status_part(status, "index") >= index or not status_part(status, "busy"):
-                return status
-            # The accelerator's own clock: seconds mean nothing to a simulated one.
-            if self._read("cycles") - self._read("stall_host") > limit:
-                raise _too_long(limit)
-
-    def _check_idle(self) -> None:
-        if status_part(self._read("status"), "busy"):
-            raise AcceleratorError("the accelerator is busy with another run.")
-
-    def _read(self, name: str) -> int:
-        return int.from_bytes(self._transport.read(REGISTER[name], 4), "little")
+            raise too_long(limit)
+        status = registers.poll(limit)
+        if not registers.trusted and status_part(status, "code") == Status.PROGRAM_ADDRESS:
+            raise AcceleratorError("the accelerator has not begun its run.")
+        check_status(status, program.config)
 
     def _write(self, writes: Iterator[Write]) -> None:
         for address, data in writes:
             self._transport.write(address, data)
-
-
-def _too_long(limit: int) -> AcceleratorError:
-    return AcceleratorError(f"the accelerator has not ended its run after {limit} cycles.")
 
 
 def _description(array: tuple[int, ...], widths: tuple[int, ...]) -> str:

@@ -36,6 +36,8 @@ class FastBus:
         Cycles after which an unanswered beat raises BusError.
     """
 
+    checked = True
+
     def __init__(self, model: FastModel, timeout: int = 10_000):
         self.model = model
         self.timeout = timeout

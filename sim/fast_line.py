@@ -74,8 +74,9 @@ class SimulatedLine:
             self.model.step(rest)
             cycles, self._since = cycles - rest, 0
             self._look(self.model.peek("uart_tx"))
-        self.model.step(cycles)
-        self._since += cycles
+        if cycles:
+            self.model.step(cycles)
+            self._since += cycles
 
     def _look(self, bit: int) -> None:
         if self._bits or not bit:

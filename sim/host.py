@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import cocotb
 import numpy as np
 from cocotb.clock import Clock
-from cocotb.triggers import ClockCycles, First, RisingEdge
+from cocotb.triggers import ClockCycles, First, RisingEdge, SimTimeoutError, with_timeout
 from numpy.typing import NDArray
 
 from nn.program import Program, Step
@@ -25,6 +25,9 @@ with warnings.catch_warnings():
 __all__ = ["Host", "Run"]
 
 PERIOD_NS = 10
+
+_ANSWER = 10_000
+"""Cycles in which the bus has to answer an access, and each word of it, under any back-pressure."""
 
 
 @dataclass(frozen=True)
@@ -91,11 +94,15 @@ class Host:
     async def write(self, writes) -> None:
         """Send ``(address, bytes)`` writes; an error response is an AssertionError."""
         for address, data in writes:
-            response = await self.axi.write(address, data)
+            response = await _answered(
+                self.axi.write(address, data), f"write to {address:#x}", len(data)
+            )
             assert response.resp == AxiResp.OKAY, f"write to {address:#x}: {response.resp!r}"
 
     async def read(self, address: int, length: int) -> bytes:
-        response = await self.axi.read(address, length)
+        response = await _answered(
+            self.axi.read(address, length), f"read from {address:#x}", length
+        )
         assert response.resp == AxiResp.OKAY, f"read from {address:#x}: {response.resp!r}"
         return bytes(response.data)
 
@@ -125,7 +132,7 @@ class Host:
         word = driver.control_word(start=True, interrupt=True, **settings)
         accepted = cocotb.start_soon(self._accepted())
         cocotb.start_soon(self.write_register("control", word))
-        await accepted
+        await _answered(accepted, "start of a run", 4)
 
     async def finish(self, limit: int) -> Run:
         """Wait for the interrupt, at most ``limit`` cycles from now."""
@@ -169,6 +176,15 @@ class Host:
             await RisingEdge(dut.clk)
             if dut.s_axi_wvalid.value and dut.s_axi_wready.value:
                 return
+
+
+async def _answered(access, what: str, length: int):
+    """Its result; an AssertionError if there is none within the limit for so many bytes."""
+    limit = _ANSWER * (1 + length // 4)
+    try:
+        return await with_timeout(access, limit * PERIOD_NS, "ns")
+    except SimTimeoutError:
+        raise AssertionError(f"a {what} had no answer within {limit} cycles") from None
 
 
 def _pauses(probability: float, seed: int) -> Iterator[bool]:

@@ -41,6 +41,8 @@ class Board:
         ``uart`` or ``axi``.
     baud : int
         Bits per second of the serial port; 0 without.
+    checksum : bool
+        Whether the serial port knows commands with a checksum.
     leds : int
         Light-emitting diodes that are used: heartbeat, run ended, and so on.
     leds_low, button_low : bool
@@ -65,6 +67,7 @@ class Board:
     core_mhz: float
     transport: str
     baud: int
+    checksum: bool
     leds: int
     leds_low: bool
     button_low: bool

@@ -1,5 +1,6 @@
 """``holdfast run`` on a simulated board behind a serial port."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -27,7 +28,7 @@ def holdfast(monkeypatch, *arguments):
 
 @pytest.fixture(scope="module")
 def port():
-    board = find_board("ulx3s")
+    board = replace(find_board("ulx3s"), checksum=True)
     line = board_line(board, board_model(board, board.config, DIVISOR), DIVISOR)
     with serial_port(line) as path:
         yield path
@@ -96,6 +97,8 @@ def test_bad_requests(monkeypatch, capsys, tmp_path):
         (("--port", nothing, "--guard", "fixed"), "has learnt bounds: its settings are off, bound"),
         (("--port", nothing, "--count", 0), "--count must be 1 to 10,000, not 0."),
         (("--port", nothing, "--timeout", 0), "--timeout must be 0.001 to 3,600, not 0.0."),
+        (("--port", nothing, "--baud", 0), "--baud must be 1,200 to 12,000,000, not 0."),
+        (("--port", nothing, "--timeout", "nan"), "--timeout must be 0.001 to 3,600, not nan."),
         (("--port", nothing, "--images", tmp_path / "none"), "there are no images at"),
         (("--port", nothing, "--images", tmp_path / "text.png"), "text.png is not a picture."),
         (

@@ -165,6 +165,43 @@ def test_driver(words, tmp_path):
     assert counters["cycles"] == sum(v for k, v in counters.items() if k != "cycles") > 0
 
 
+@pytest.mark.parametrize("limit", [0, -1.0, float("inf"), float("nan")])
+def test_driver_waits_for_a_bounded_time(words, tmp_path, limit):
+    (tmp_path / "tiny.npz").write_bytes(network_file(compile_graph(tiny(), SMALL)))
+    accelerator = Holdfast(words, facts())
+    accelerator.load(tmp_path / "tiny.npz")
+    image = np.zeros((2, 4, 4), np.uint8)
+    with pytest.raises(HoldfastBoardError, match="limit_s must be finite and above 0"):
+        accelerator.run(image, limit)
+
+
+@pytest.mark.parametrize(
+    ("name", "mask", "message"),
+    [
+        ("ready", 2, "register ready reads 65533 after 65535 was written"),
+        ("status", 0, r"the run has not ended after 0\.05 s"),
+    ],
+)
+def test_driver_of_a_board_that_is_broken(words, tmp_path, name, mask, message):
+    """One bit of a register is stuck, or it never stops being busy."""
+    (tmp_path / "tiny.npz").write_bytes(network_file(compile_graph(tiny(), SMALL)))
+    registers = facts()["registers"]
+
+    class Broken:
+        def __getitem__(self, key):
+            if key == registers[name] // 4:
+                return words[key] & ~mask if mask else 1
+            return words[key]
+
+        def __setitem__(self, key, value):
+            words[key] = value
+
+    accelerator = Holdfast(Broken(), facts())
+    accelerator.load(tmp_path / "tiny.npz")
+    with pytest.raises(HoldfastBoardError, match=message):
+        accelerator.run(np.zeros((2, 4, 4), np.uint8), 0.05)
+
+
 def test_driver_of_another_build(words, tmp_path):
     with pytest.raises(
         HoldfastBoardError, match=r"register interface reads .* not of the same build"

@@ -41,6 +41,7 @@ def test_one_configuration(generate, tmp_path):
         ((), "rosw = 1", "has an unknown key 'rosw'"),
         (("--name", "8x8"), SMALL, "identifier of 1 to 100 characters, not '8x8'."),
         (("--uart", "3"), SMALL, "--uart must be 4 to 1,048,576, not 3."),
+        (("--checksum",), SMALL, "--checksum needs --uart."),
         (("--output", "{}/my.toml/rtl"), SMALL, "cannot make folder"),
     ],
 )
@@ -49,6 +50,15 @@ def test_mistakes(generate, tmp_path, capsys, options, config, message):
     told = capsys.readouterr().err
     assert message in told and told.count("\n") == 1
     assert [path.name for path in tmp_path.rglob("*")] == ["my.toml"]
+
+
+def test_checksum_is_an_option_of_the_serial_port(generate, tmp_path):
+    texts = []
+    for options in ((), ("--checksum",)):
+        assert generate("--config", "{}/my.toml", "--uart", "10", *options) == 0
+        texts.append((tmp_path / "rtl/holdfast.v").read_text())
+    plain, checked = ("uart.checksum" in text for text in texts)
+    assert checked and not plain
 
 
 @pytest.mark.parametrize("option", [("--name", "my_core"), ("--uart", "434")])

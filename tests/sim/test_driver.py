@@ -1,10 +1,13 @@
 """The driver against simulated accelerators, over AXI and over a serial line."""
 
+import random
 from copy import deepcopy
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from base.errors import HoldfastError
 from gen.accelerator import Accelerator as Design
@@ -241,6 +244,8 @@ def test_no_network_and_wrong_shape(netlist, program):
 class Registers:
     """A transport to something that only has registers."""
 
+    checked = True
+
     def __init__(self, **values):
         self.values = {REGISTER[name]: value for name, value in values.items()}
 
@@ -295,18 +300,117 @@ def test_streamed_program_in_parts(transport):
     assert (accelerator.run(codes) == logits(graph, codes)[0]).all()
 
 
-def test_run_that_does_not_end(program):
-    transport = Registers(**ANSWERS)
-    accelerator = Accelerator(transport)
-    accelerator.load(program)
+class Busy(Registers):
+    """An accelerator that is busy from its first start on; counters grow as told."""
 
-    def start(address, data):
+    def __init__(self, checked=True, **growth):
+        super().__init__(**ANSWERS)
+        self.checked, self.growth, self.reads = checked, growth, 0
+
+    def write(self, address, data):
+        self.values[address] = int.from_bytes(data[:4], "little")
         if address == REGISTER["control"]:
-            transport.values |= {REGISTER["status"]: 1, REGISTER["cycles"]: 1 << 30}
+            self.values[address] &= ~1
+            # A start of nothing ends at once.
+            nothing = self.values.get(REGISTER["count"], 0) == 0
+            self.values[REGISTER["status"]] = 0x802 if nothing else 1
 
-    transport.write = start
-    with pytest.raises(AcceleratorError, match=r"has not ended its run after \d+ cycles"):
-        accelerator.run(random_codes(1))
+    def read(self, address, length):
+        self.reads += 1
+        for name, growth in self.growth.items():
+            register = REGISTER[name]
+            self.values[register] = (self.values.get(register, 0) + growth) % (1 << 32)
+        return super().read(address, length)
+
+
+@pytest.mark.parametrize("checked", [False, True])
+@pytest.mark.parametrize(
+    ("growth", "message"),
+    [
+        ({}, "is busy but has stood still for 100 reads of its status"),
+        ({"cycles": 7, "stall_host": 7}, "is busy but has stood still for 100 reads"),
+        ({"cycles": 1}, r"has not ended its run after \d+ cycles"),
+        ({"cycles": 1 << 30}, r"has not ended its run after \d+ cycles"),
+    ],
+)
+def test_run_that_does_not_end(program, checked, growth, message):
+    """Frozen counters, waiting for the host for ever, and working for ever."""
+    for network in (program, compile_graph(large_graph(), CONFIG)):
+        transport = Busy(checked, **growth)
+        accelerator = Accelerator(transport)
+        accelerator.load(network)
+        with pytest.raises(AcceleratorError, match=message):
+            accelerator.run(random_codes(1))
+        with pytest.raises(AcceleratorError, match="no network is loaded"):
+            accelerator.run(random_codes(1))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"widths": 0x00FF1018},
+        {"widths": 0x00031018},
+        {"widths": 0x03001018},
+        {"widths": 0x00001008},
+        {"widths": 0x0000FF18},
+        {"array": 0},
+        {"array": 0x08081102},
+        {"array": 0x09080302},
+        {"array": 0xFFFFFFFF, "widths": 0xFFFFFFFF},
+    ],
+)
+def test_registers_that_no_accelerator_has(wrong):
+    with pytest.raises(AcceleratorError, match="no accelerator has the size and the widths that"):
+        Accelerator(Registers(**ANSWERS | wrong))
+
+
+class Noise:
+    """A transport that answers at random, often with the right words where a client asks first."""
+
+    def __init__(self, seed, checked):
+        self.source, self.checked = random.Random(seed), checked
+        self.known = {REGISTER[name]: value for name, value in ANSWERS.items()}
+
+    def write(self, address, data):
+        pass
+
+    def read(self, address, length):
+        if address in self.known and self.source.random() < 0.97:
+            return self.known[address].to_bytes(4, "little")
+        words = (self._word() for _ in range(length // 4))
+        return b"".join(word.to_bytes(4, "little") for word in words)
+
+    def _word(self):
+        source = self.source
+        likely = source.choice([0, 1, 2, 3, 0x802, 0x10002, (1 << 32) - 1])
+        return likely if source.random() < 0.8 else source.getrandbits(32)
+
+
+PROGRAMS = [compile_graph(graph, CONFIG) for graph in (tiny_graph(), large_graph())]
+
+
+def _any_answers(seed, checked):
+    try:
+        accelerator = Accelerator(Noise(seed, checked))
+        accelerator.load(PROGRAMS[seed % 2])
+        assert accelerator.run(random_codes(1, 1)).dtype == np.int8
+        accelerator.counters()
+    except HoldfastError as error:
+        assert "\n" not in str(error) and len(str(error)) < 300
+
+
+@settings(max_examples=2000, deadline=None)
+@given(st.integers(0, 2**32), st.booleans())
+def test_any_answers(seed, checked):
+    """Whatever a board answers, the driver ends, with a result or one sentence."""
+    _any_answers(seed, checked)
+
+
+@pytest.mark.slow
+@settings(max_examples=20_000, deadline=None)
+@given(st.integers(0, 2**32), st.booleans())
+def test_any_answers_at_length(seed, checked):
+    _any_answers(seed, checked)
 
 
 def test_no_guard(program):
