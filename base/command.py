@@ -51,7 +51,8 @@ def _failed(error: BaseException) -> int:
     # Typer's own errors, such as an unknown option; where their class lies changes.
     if not hasattr(error, "format_message") or not hasattr(error, "exit_code"):
         raise error
-    print(printable(error.format_message(), _LONGEST), file=sys.stderr)
+    told = printable(error.format_message(), _LONGEST)
+    print(told if told.endswith((".", "?")) else f"{told}.", file=sys.stderr)
     return int(error.exit_code)
 
 

@@ -122,7 +122,7 @@ def explore(
         "versions": versions(),
     }
     write_json(output / "summary.json", with_check(summary))
-    write_atomically(output / "report.html", report(summary).encode())
+    write_atomically(output / "report.html", report(summary).encode("utf-8", "backslashreplace"))
     console.print(_table(summary))
     console.print(
         f"{output / 'summary.json'} and {output / 'report.html'} written, {summary['seconds']} s."
