@@ -6,6 +6,7 @@ Nothing in a text is markup or a control sequence. Lines are not broken, so that
 copied; tables are cut to the terminal.
 """
 
+import sys
 from typing import Any
 
 from rich.console import Console
@@ -14,7 +15,7 @@ from rich.text import Text
 
 from .text import printable
 
-__all__ = ["console", "marked"]
+__all__ = ["complain", "console", "marked"]
 
 
 class _Console(Console):
@@ -48,6 +49,11 @@ def marked(*parts: str | tuple[str, str]) -> Text:
     """Returns a text of parts; a pair is a part and its style, such as ``bold``."""
     pairs = [(part, "") if isinstance(part, str) else part for part in parts]
     return Text.assemble(*((_lines(text), style) for text, style in pairs))
+
+
+def complain(text: str) -> None:
+    """Prints a sentence to standard error, beside the results."""
+    print(printable(text), file=sys.stderr)
 
 
 def _lines(text: str) -> str:

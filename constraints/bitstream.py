@@ -12,7 +12,6 @@ import hashlib
 import json
 import re
 import shutil
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from base.artefact import damage, seal
+from base.console import complain
 from base.errors import HoldfastError
 from base.files import make_folder, write_atomically
-from base.text import printable
 from gen.config import AcceleratorConfig
 
 from .boards import Board
@@ -290,7 +289,7 @@ def _current(folder: Path, key: str, outputs: list[str]) -> bool:
         return False
     wrong = damage(folder, [*outputs, _KEY])
     if wrong:
-        print(f"{printable(folder)} is {wrong}: made anew.", file=sys.stderr)
+        complain(f"{folder} is {wrong}: made anew.")
     return not wrong
 
 

@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import logging
 import platform
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from importlib import metadata
@@ -21,6 +20,7 @@ from distributed.core import rpc
 from distributed.diagnostics.plugin import WorkerPlugin
 from distributed.security import Security
 
+from base.console import complain
 from base.errors import HoldfastError
 from base.sources import source_hash
 from base.text import printable
@@ -177,7 +177,6 @@ class _Waiting:
             self.since, self.said = now, False
         elif now - self.since >= _WORKERS_S and not self.said:
             self.said = True
-            print(
-                f"no worker is connected to the Dask scheduler at {self.where}: waiting for one.",
-                file=sys.stderr,
+            complain(
+                f"no worker is connected to the Dask scheduler at {self.where}: waiting for one."
             )

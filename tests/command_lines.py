@@ -4,9 +4,9 @@ import random
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
-import torch
 import typer
 
 import constraints.__main__ as bitstream
@@ -17,6 +17,7 @@ from constraints import client
 from fault import calibrate, simulate
 from fault.schedule import Schedule
 from nn import ftt, ptq, train
+from nn.checkpoint import write_checkpoint
 from nn.data import Cifar10, ImageSet
 from nn.networks import FloatNetwork, network
 from tests.fault.tiny import CONFIG, graph, images, netlist, program
@@ -114,7 +115,7 @@ def files(folder: Path) -> None:
     (folder / "model.safetensors").write_bytes(b"\xff" * 20)
     (folder / "build" / "train").mkdir(parents=True)
     net = FloatNetwork(network("resnet8"))
-    torch.save({"network": net.state_dict()}, folder / "build/train/resnet8_float.pt")
+    write_checkpoint(folder / "build/train/resnet8_float.pt", {"network": net.state_dict()})
 
 
 def stop_where_work_begins(monkeypatch) -> None:
@@ -127,9 +128,13 @@ def stop_where_work_begins(monkeypatch) -> None:
         real(network, *given)
         return CONFIG
 
-    for room in (simulate, campaign, client):
+    monkeypatch.setattr(client, "load_network", lru_cache(client.load_network))
+    for room in (simulate, campaign):
         monkeypatch.setattr(room, "load_network", tiny(room.load_network))
-        monkeypatch.setattr(room, "compile_graph", lambda *_, **__: program())
+        monkeypatch.setattr(room, "compile_graph", lambda *_: program())
+    monkeypatch.setattr(
+        client, "compile_graph", lambda network, *_, **__: SimpleNamespace(graph=network)
+    )
     for room in (simulate, campaign):
         monkeypatch.setattr(room, "configuration", configuration)
         monkeypatch.setattr(room, "accelerator_netlist", lambda _: netlist())

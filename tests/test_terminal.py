@@ -66,8 +66,10 @@ def opens_text(call):
     if name in ("read_text", "write_text"):
         # As a function it is that of base.files.
         return isinstance(call.func, ast.Attribute)
-    if isinstance(call.func, ast.Attribute) and getattr(call.func.value, "id", "") in (
-        "tarfile", "Image", "os", "Holdfast", "zipfile",
+    if isinstance(call.func, ast.Attribute) and getattr(
+        call.func.value, "id", getattr(call.func.value, "attr", "")
+    ) in (
+        "tarfile", "Image", "os", "Holdfast", "zipfile", "_zip",
     ):  # fmt: skip
         return name == "fdopen" and not binary(call)
     return not binary(call) and name not in ("TemporaryFile", "NamedTemporaryFile")
