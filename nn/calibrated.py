@@ -16,7 +16,6 @@ code changes as the nearest golden code in its template did.
 
 import io
 import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -29,9 +28,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from base.errors import HoldfastError
-from base.files import parse_json, write_atomically
-from base.npz import Npz
-from base.text import printable, shown
+from base.files import write_atomically
+from nn.calibration_file import FORMAT, HEADER, read_calibration
 from nn.exposure import KINDS, Array, LayerWork, exposures, network_work
 from nn.fault_models import CALIBRATED, FaultModel, replaced
 from nn.networks import Network
@@ -40,12 +38,8 @@ __all__ = ["SHAPES", "CalibratedFaults", "Calibration", "Placed", "Templates", "
 
 SHAPES = ("element", "pixel", "channel", "tile")
 """Of a template: one element; channels of one pixel; pixels of one channel; both."""
-_FORMAT = 1
-_LARGEST = 1 << 28
 _SPACE = 1024
 """More than three times the codes: the next template's are farther than its own."""
-_HEADER = ("provenance", "array", "act_bits", "weight_bits", "acc_bits", "guard", "bits", "counts",
-           "rates")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -257,8 +251,8 @@ class Calibration:
 
     def save(self, path: Path) -> None:
         """Write the file."""
-        header = {name: getattr(self, name) for name in _HEADER}
-        header |= {"format": _FORMAT, "array": vars(self.array), "rates": self.rates.tolist()}
+        header = {name: getattr(self, name) for name in HEADER}
+        header |= {"format": FORMAT, "array": vars(self.array), "rates": self.rates.tolist()}
         stream = io.BytesIO()
         arrays = {name: _narrow(value.numpy()) for name, value in self.templates.arrays().items()}
         arrays["header"] = np.array(json.dumps(header))
@@ -272,60 +266,21 @@ class Calibration:
         Raises
         ------
         HoldfastError
-            There is none, it is damaged, or it is of another format version.
+            There is none, it is damaged, or it is of another format.
         """
-        if not os.path.exists(path):
-            raise HoldfastError(f"there is no calibrated fault model {printable(path, 300)}.")
-        try:
-            with Npz(path, "calibrated fault model", _LARGEST) as file:
-                arrays = {name: file.read(name) for name in file.names}
-            header = parse_json(str(arrays.pop("header")), "header")
-        except (HoldfastError, KeyError):
-            raise HoldfastError(
-                f"{printable(path)} is damaged, or no calibrated fault model."
-            ) from None
-        version = header.get("format")
-        if version != _FORMAT:
-            raise HoldfastError(
-                f"{printable(path)} is a calibrated fault model of format {shown(version)}; this "
-                f"Holdfast reads format {_FORMAT}: fit it again."
-            )
-        try:
-            fields = {name: header[name] for name in _HEADER}
-            fields["array"] = Array(**fields["array"])
-            fields["rates"] = np.array(fields["rates"], np.float64)
-            kinds = {"code": torch.bool, "gain": torch.float32}
-            kinds |= dict.fromkeys(("channel", "y", "x", "golden", "change"), torch.int32)
-            templates = Templates(
-                **{
-                    name: torch.from_numpy(value).to(kinds.get(name, torch.int64))
-                    for name, value in arrays.items()
-                }
-            )
-            found = cls(**fields, templates=templates)
-            found._check()
-        except (KeyError, TypeError, ValueError, IndexError):
-            raise HoldfastError(f"{path} is damaged, or no calibrated fault model.") from None
-        return found
-
-    def _check(self) -> None:
-        """ValueError if the parts do not fit together."""
-        t = self.templates
-        count, elements = len(t.structure), len(t.change)
-        group = t.structure * len(KINDS) + t.kind
-        present = torch.bincount(group, minlength=self.rates.size).reshape(self.rates.shape) > 0
-        if (
-            self.rates.shape != (len(self.bits), len(KINDS))
-            or any(len(v) != count for v in (t.kind, t.code, t.gain, t.height, t.width))
-            or any(len(v) != elements for v in (t.channel, t.y, t.x, t.golden))
-            or len(t.begin) != count + 1
-            or int(t.begin[0]) != 0
-            or int(t.begin[-1]) != elements
-            or bool((t.begin.diff() < 1).any())
-            or bool((group.diff() < 0).any())
-            or not np.array_equal(present.numpy(), self.rates > 0)
-        ):
-            raise ValueError("arrays do not fit together")
+        header, arrays = read_calibration(path)
+        fields = {name: header[name] for name in HEADER}
+        fields["array"] = Array(**fields["array"])
+        fields["rates"] = np.array(fields["rates"], np.float64)
+        kinds: dict[str, Any] = {"code": np.bool_, "gain": np.float32}
+        kinds |= dict.fromkeys(("channel", "y", "x", "golden", "change"), np.int32)
+        templates = Templates(
+            **{
+                name: torch.from_numpy(value.astype(kinds.get(name, np.int64)))
+                for name, value in arrays.items()
+            }
+        )
+        return cls(**fields, templates=templates)
 
 
 class CalibratedFaults(FaultModel):

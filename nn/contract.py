@@ -26,7 +26,7 @@ from .nodes import (
 if TYPE_CHECKING:
     from .graph import Graph
 
-__all__ = ["NODES_LIMIT", "SIDE_LIMIT", "Validator", "check_name"]
+__all__ = ["NODES_LIMIT", "SIDE_LIMIT", "Validator", "check_name", "is_plain"]
 
 NODES_LIMIT = 4096
 SIDE_LIMIT = 1 << 16
@@ -94,7 +94,7 @@ class Validator:
             self.seen[node.name] = node
         if next(graph.weighted(), None) is None:
             raise ModelError("a graph must have a convolution or dense layer.")
-        if not _is_plain(graph.provenance):
+        if not is_plain(graph.provenance):
             raise ModelError(
                 f"provenance must hold JSON values nested at most {_DEPTH} deep, "
                 f"not {shown(graph.provenance)}."
@@ -260,14 +260,14 @@ def _window(size: int, kernel: int, stride: int, padding: int, dilation: int) ->
     return (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
 
 
-def _is_plain(value: Any, depth: int = _DEPTH) -> bool:
+def is_plain(value: Any, depth: int = _DEPTH) -> bool:
     """Whether a value is what JSON can hold, nested at most so deep."""
     if isinstance(value, dict):
         return depth > 0 and all(
-            isinstance(name, str) and _is_plain(part, depth - 1) for name, part in value.items()
+            isinstance(name, str) and is_plain(part, depth - 1) for name, part in value.items()
         )
     if isinstance(value, list | tuple):
-        return depth > 0 and all(_is_plain(part, depth - 1) for part in value)
+        return depth > 0 and all(is_plain(part, depth - 1) for part in value)
     if isinstance(value, float):
         return math.isfinite(value)
     return value is None or isinstance(value, str | int)
