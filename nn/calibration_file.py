@@ -3,7 +3,6 @@
 An .npz: arrays of numbers, and JSON in the text array ``header``. Nothing in it is executed.
 """
 
-import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -113,7 +112,7 @@ def _check_header(header: Mapping[str, Any]) -> None:
 
 
 def _is_rate(value: Any) -> bool:
-    return type(value) in (int, float) and 0 <= value < math.inf
+    return type(value) in (int, float) and 0 <= value <= _MANY
 
 
 def _is_count(value: Any) -> bool:
@@ -151,12 +150,13 @@ def _check_templates(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any
     begin = arrays["begin"]
     fills = begin[0] == 0 and begin[-1] == elements and (begin[1:] > begin[:-1]).all()
     _need(fills, f"its begin must rise from 0 to {elements}", begin.tolist()[:20])
-    lengths = np.diff(begin.astype(np.int64))
+    ends = begin.astype(np.int64)
+    lengths = ends[1:] - ends[:-1]
     for name, side in (("y", "height"), ("x", "width")):
         inside = (arrays[name] >= 0) & (arrays[name] < np.repeat(arrays[side], lengths))
         _need(inside.all(), f"its {name} must lie inside of each {side}", arrays[name][~inside][:1])
     gain = arrays["gain"]
-    sane = np.abs(gain) < 1 << 32
+    sane = np.abs(gain.astype(np.float64)) < 1 << 32
     _need(sane.all(), "its gain must be below 2^32", gain[~sane][:1])
     group = arrays["structure"].astype(np.int64) * len(KINDS) + arrays["kind"]
     _need((np.diff(group) >= 0).all(), "its templates must be sorted by structure and kind",

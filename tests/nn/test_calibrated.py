@@ -337,6 +337,7 @@ def test_foreign_files_are_refused(tmp_path, quantized):
     rewritten(path, header={"format": 99})
     with pytest.raises(HoldfastError, match="of format 99; this Holdfast reads format 1"):
         fault_model(f"calibrated:{path}", 0.5)
+    found = calibration([POINT, MAP, DENSE])
     found.act_bits = 4
     found.save(path)
     net, pixels = quantized

@@ -1,0 +1,21 @@
+"""A damaged or hostile file of a calibrated fault model is a sentence, or a model that draws."""
+
+import pytest
+
+from tests.nn.mutations import run_survey
+from tests.nn.test_calibrated import CODE, DENSE, MAP, POINT, calibration
+
+OTHER = (1, 1, True, 1.0, 1, 1, [(2, 0, 0, 5, 3)])
+
+
+@pytest.mark.parametrize("count", [2000, pytest.param(20_000, marks=pytest.mark.slow)])
+def test_mutants(count, tmp_path):
+    files = [tmp_path / "first.npz", tmp_path / "second.npz"]
+    for path, templates in zip(files, ([POINT, MAP, DENSE, CODE], [CODE, OTHER]), strict=True):
+        calibration(templates).save(path)
+    found = run_survey("tests.nn.hostile_calibrations", count, tmp_path, *files)
+    assert not found["wrong"], "\n".join(found["wrong"][:5])
+    assert found["taken"] + found["refused"] == count
+    assert found["taken"] > count // 20
+    assert not found["strangers"]
+    assert found["peak"] < 1e9
