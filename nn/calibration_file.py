@@ -158,7 +158,8 @@ def _check_templates(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any
     gain = arrays["gain"]
     sane = np.abs(gain.astype(np.float64)) < 1 << 32
     _need(sane.all(), "its gain must be below 2^32", gain[~sane][:1])
-    group = arrays["structure"].astype(np.int64) * len(KINDS) + arrays["kind"]
+    structure, kind = (arrays[name].astype(np.int64) for name in ("structure", "kind"))
+    group = structure * len(KINDS) + kind
     _need((np.diff(group) >= 0).all(), "its templates must be sorted by structure and kind",
           group.tolist()[:20])  # fmt: skip
     rates = np.array(header["rates"], float)
