@@ -263,3 +263,31 @@ def test_maximum_of_lanes_in_several_blocks_covers_every_lane():
     program = compile_graph(graph(pixels, pool), AcceleratorConfig(rows=2, cols=8))
     masks = [walk["lane_mask"] for walk in program.steps[0].walks]
     assert sum(masks) == 0xFF and len(masks) == 3
+
+
+def test_a_multiplier_of_zero_is_no_power_of_two():
+    pool = AvgPoolNode(
+        name="pool", inputs=("image",), shape=(4, 4, 4), kernel=2, stride=2, multiplier=0,
+        shift=4, **CODES,
+    )  # fmt: skip
+    given = graph(image(), pool)
+    given.multiplier_bits = 0
+    given["logits"].multiplier[:] = 1
+    assert refusal(given, multiplier_bits=0).startswith("layer pool has a multiplier of 0 ")
+
+
+def test_a_network_of_1500_layers():
+    """Deeper than Python's stack: it is placed, in two banks in turn."""
+    nodes = [image(4, 2, 2)]
+    for number in range(1500):
+        nodes.append(conv(f"c{number}", nodes[-1]))
+    given = graph(*nodes)
+    assert refusal(given) == (
+        "network tiny needs 1501 descriptors of program memory, the accelerator has 64."
+    )
+    program = compile_graph(given, AcceleratorConfig(), parts=True)
+    assert len(program.steps) == len(program.descriptors) == 1501
+    for step in program.steps:
+        read, written = program.places[step.source], program.places[step.target]
+        spans = {(p.bank, word) for p in (read, written) for word in range(p.base, p.base + p.size)}
+        assert len(spans) == read.size + written.size

@@ -6,9 +6,11 @@ import pytest
 import safetensors
 import safetensors.numpy
 
+from nn.contract import check_name
 from nn.graph import Graph, ModelError, accumulator_bits
-from nn.networks import Network
+from nn.networks import Network, network, network_names
 from nn.random_graph import random_graph
+from nn.shipped import load_network, shipped
 
 
 @pytest.fixture
@@ -178,3 +180,95 @@ def test_weights_in_another_memory_order_survive_the_file(tmp_path):
     graph.save(tmp_path / "model.safetensors")
     loaded = next(Graph.load(tmp_path / "model.safetensors").weighted())
     np.testing.assert_array_equal(loaded.weight, wanted)
+
+
+NO_NAMES = (
+    "../../x", "/tmp/x", "a/b", "", ".", "..", ".x", "-x", "a..b", "a.", "a b", "[bold]x[/]",
+    "a\0b", "a\n", "a\x1b[1m", "\ud800", "é", "<b>", "x" * 65, "x" * 100_000, None, [], {}, 3, True,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [*NO_NAMES, "a.b"])
+def test_a_name_that_is_more_than_a_name_is_refused(file, name):
+    edits = {"layer": set_node(1, name=name), "input": set_node(0, name=name)}
+    if name != "a.b":
+        edits["network"] = lambda header, tensors: header["graph"].update(network=name)
+    whole = file.read_bytes()
+    for kind, edit in edits.items():
+        file.write_bytes(whole)
+        rewrite(file, edit)
+        what = "network" if kind == "network" else "layer"
+        with pytest.raises(ModelError, match=f"the name of a {what} must be 1 to 64") as caught:
+            Graph.load(file)
+        assert str(caught.value).isprintable() and len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize("name", NO_NAMES)
+def test_such_a_name_is_not_written(graph, tmp_path, name):
+    graph.network = name
+    with pytest.raises(ModelError, match="the name of a network must be 1 to 64"):
+        graph.save(tmp_path / "n.safetensors")
+
+
+def test_every_network_has_plain_names(graph):
+    for name in network_names():
+        for spec in (network(name), network(f"{name}_w0.5")):
+            check_name("network", spec.name, dots=True)
+            for layer in spec.layers:
+                check_name("layer", layer.name)
+    for name in shipped():
+        load_network(name)
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda h, t: h.update(provenance=[1]), "its provenance must be an object"),
+        (lambda h, t: h.update(provenance={"a": float("nan")}), "NaN is no number in JSON"),
+        (lambda h, t: h.update(provenance=nested(20)), "nested at most 16 deep"),
+        (lambda h, t: h.update(provenance=nested(900)), "nested (at most 16|too) deep"),
+        (lambda h, t: h.update(nodes=h["nodes"] * 800), "at most 4096 layers, this one 4800"),
+        (lambda h, t: h["nodes"].append(3), "a layer must be an object, not 3"),
+        (lambda h, t: h["nodes"][1].pop("scale"), "layer 'a' has no scale"),
+        (lambda h, t: t.update({"z.bias": np.zeros(3, np.int8)}), "'z.bias' belongs to no layer"),
+        (set_array("b.bias", np.zeros(4, np.uint64)), "b.bias must hold integers, not 'U64'"),
+        (set_array("b.bias", np.zeros((4, 1), np.int8)), "b.bias must have 1 side and not be"),
+        (set_array("b.weight", np.zeros((0, 4, 3, 3), np.int8)), "b.weight must have 4 sides"),
+        (set_array("b.bias", np.zeros(70_000, np.int8)), "at most 65536 entries, not 70000"),
+    ],
+)  # fmt: skip
+def test_hostile_content_is_one_sentence(file, edit, message):
+    rewrite(file, edit)
+    with pytest.raises(ModelError, match=message) as caught:
+        Graph.load(file)
+    assert str(caught.value).isprintable() and len(str(caught.value)) < 600
+
+
+def nested(depth):
+    return {"a": nested(depth - 1)} if depth else {}
+
+
+@pytest.mark.parametrize(("old", "kind"), [("I16", "BF16"), ("I8", "F8_E4M3"), ("I8", "F8_E5M2")])
+def test_numbers_that_numpy_does_not_know_are_refused(file, old, kind):
+    data = file.read_bytes()
+    size = int.from_bytes(data[:8], "little")
+    header = data[8 : 8 + size].replace(f'"{old}"'.encode(), f'"{kind}"'.encode())
+    file.write_bytes(len(header).to_bytes(8, "little") + header + data[8 + size :])
+    with pytest.raises(ModelError, match=f"must hold integers, not '{kind}'"):
+        Graph.load(file)
+
+
+def test_a_graph_without_weights_is_refused(graph):
+    graph.nodes = graph.nodes[:1]
+    with pytest.raises(ModelError, match="a graph must have a convolution or dense layer"):
+        graph.validate()
+
+
+def test_files_and_headers_have_a_bound(file):
+    file.write_bytes((9 << 20).to_bytes(8, "little") + bytes(100))
+    with pytest.raises(ModelError, match=r"has a header of 9,437,184 bytes, at most 8,388,608"):
+        Graph.load(file)
+    with file.open("wb") as stream:
+        stream.truncate((1 << 27) + 1)
+    with pytest.raises(ModelError, match=r"it has 134,217,729 bytes, at most 134,217,728"):
+        Graph.load(file)

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from nn.calibrate import CLIP_METHODS, best_clip, clips
 from nn.fault_models import FaultModel, fault_model
 from nn.golden import Golden
+from nn.graph import ModelError
 from nn.guard import learn_bounds
 from nn.networks import FloatNetwork, Network
 from nn.pixels import image_codes
@@ -120,6 +121,16 @@ def test_channels_next_to_constant_do_not_widen_the_accumulators(gamma):
     codes = Golden(graph).run(image_codes(images.numpy(), 8)).outputs["a"][:, 0].int()
     assert (codes - node.zero_point - round(0.7 / node.scale)).abs().max() <= 1
     assert_layers_agree(quantized, images)
+
+
+@pytest.mark.parametrize("shifts", [False, True])
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_what_is_not_finite_is_not_lowered(bad, shifts):
+    quantized, _ = settled(8, 8, shifts=shifts)
+    with torch.no_grad():
+        quantized.layers["a"].conv.weight[0, 0, 0, 0] = bad
+    with pytest.raises(ModelError, match=r"layers\.a\.conv\.weight of network \w+ is not finite\."):
+        quantized.integer_graph()
 
 
 def test_faults_strike_the_codes_that_shifts_use():
