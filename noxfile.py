@@ -5,12 +5,14 @@
     python3 -m nox -s tests
 
 All sessions share ``.nox/holdfast``: the packages weigh more than a gigabyte, and nox would build
-one environment per session. It is rebuilt when pyproject.toml or the Python version changes.
+one environment per session. It is rebuilt when pyproject.toml, requirements.lock or the Python
+version changes.
 A mistake of the user ends with exit code 2, Ctrl-C with 130, every other failure with 1.
 """
 
 import hashlib
 import os
+import re
 import shutil
 import signal
 import sys
@@ -26,6 +28,8 @@ ROOT = Path(__file__).parent
 ENVIRONMENT = ROOT / ".nox" / "holdfast"
 PYTHON = ENVIRONMENT / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 STAMP = ENVIRONMENT / "stamp"
+LOCK = ROOT / "requirements.lock"
+PROJECT = ROOT / "pyproject.toml"
 USER_MISTAKE = 2
 TIDYING_S = 1.7
 """A little more than a command takes to end after a signal (base/command.py)."""
@@ -46,7 +50,9 @@ def environment(session: nox.Session) -> None:
     if sys.version_info < (3, 11):  # noqa: UP036 (nox runs under the user's Python)
         session.error("Holdfast needs Python 3.11 or newer, not {}.{}".format(*sys.version_info))
     stamp = hashlib.sha256(
-        (ROOT / "pyproject.toml").read_bytes() + sys.version.encode() + str(ROOT).encode()
+        b"".join(
+            [PROJECT.read_bytes(), LOCK.read_bytes(), sys.version.encode(), str(ROOT).encode()]
+        )
     ).hexdigest()
     if STAMP.is_file() and STAMP.read_text() == stamp:
         return
@@ -56,11 +62,12 @@ def environment(session: nox.Session) -> None:
         # virtualenv comes with nox; the standard venv lacks pip on a bare Debian.
         session.run(sys.executable, "-m", "virtualenv", "--quiet", str(ENVIRONMENT), external=True)
     STAMP.unlink(missing_ok=True)
+    install = [str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check", "--quiet"]
     session.run(
-        str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check", "--quiet",
-        "--editable", f"{ROOT}[dev]",
-        external=True,
-    )  # fmt: skip
+        *install, "--require-hashes", "--no-deps", "--requirement", str(LOCK), external=True
+    )
+    # What is left is PyTorch; --no-build-isolation builds with the locked setuptools.
+    session.run(*install, "--no-build-isolation", "--editable", f"{ROOT}[dev]", external=True)
     STAMP.write_text(stamp)
 
 
@@ -105,6 +112,20 @@ def calibrate(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Runs the tests."""
     python(session, "-m", "pytest", "-n", "2")
+
+
+@nox.session(venv_backend="virtualenv")
+def lock(session: nox.Session) -> None:
+    """Writes requirements.lock anew; ``nox -s lock -- --upgrade`` takes the newest versions."""
+    session.install("uv==0.13.9")
+    session.run(
+        "uv", "pip", "compile", str(PROJECT), "--extra", "dev", "--universal",
+        "--python-version", "3.11", "--generate-hashes", "--no-header", "--no-annotate",
+        "--no-config", "--quiet", "--output-file", str(LOCK), *session.posargs,
+    )  # fmt: skip
+    # A CPU build of PyTorch has other hashes and no CUDA; pyproject.toml pins its version.
+    torch = re.compile(r"^(?:torch|triton|nvidia-|cuda-).*\n(?: .*\n)*", re.MULTILINE)
+    LOCK.write_text(torch.sub("", LOCK.read_text()))
 
 
 @nox.session

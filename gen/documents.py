@@ -67,6 +67,8 @@ def c_header() -> str:
         "",
         f"#define HOLDFAST_ID 0x{MAGIC:08X}u",
         "",
+        "/* Reset: rst is active high and synchronous; one cycle of it is enough. */",
+        "",
         "/* Byte addresses of registers. */",
         *_defines("REG", {r.name: f"0x{r.offset:02X}u" for r in REGISTERS}),
         "",
@@ -180,6 +182,11 @@ def reference(header: str = "../rtl/holdfast.h") -> str:
             ),
         ),
         "After an error the accelerator is idle and takes the next start.",
+        "## Reset",
+        "`rst` is active high and synchronous: high at one rising edge of `clk` is enough, and "
+        "settles every register. From then on `s_axi_awvalid`, `s_axi_wvalid` and `s_axi_arvalid` "
+        "must be driven. Memories keep what they held, after power-up anything (X in a simulator "
+        "of four states): write all of an image, weights and descriptors before a run reads them.",
         "## A run",
         "1. Write descriptors, parameters, weights and the image.\n"
         "2. Write `first` and `count`; with weights that are still to come, `ready`.\n"

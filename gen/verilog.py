@@ -29,6 +29,11 @@ _MEMORY_OF_ZEROS = re.compile(
     re.MULTILINE,
 )
 
+# Yosys reads this register in every `always @*`, so that its event at time 0 starts them all.
+_FIRST_EVENT = re.compile(
+    r"^  reg (\\\$auto\$verilog_backend\S+)  = 0;$(.*?)^endmodule$", re.MULTILINE | re.DOTALL
+)
+
 
 def to_rtlil(component: object, name: str, platform: object = None) -> str:
     """RTLIL of a component, without the zeros that Amaranth writes into every memory word."""
@@ -67,6 +72,8 @@ def emit(
     port = None if uart is None else UartBridge(uart, max(1 << 23, 20 * uart), checksum)
     text = to_rtlil(Accelerator(config, port), name)
     result = verilog._convert_rtlil_text(text, strip_internal_attrs=True)
+    # In SystemVerilog a value in the declaration is no event, and what reads constants stays X.
+    result = _FIRST_EVENT.sub(r"  reg \1 ;\2  initial \1 = 0;\nendmodule", result)
     if re.search(rf"^ +(?!module )[^\n]*(?<![\\.\w]){name}(?![.\w])", result, re.MULTILINE):
         raise HoldfastError(f"no module can be called {name}: something inside has this name.")
     return result

@@ -6,6 +6,8 @@
 
 #define HOLDFAST_ID 0x484F4C44u
 
+/* Reset: rst is active high and synchronous; one cycle of it is enough. */
+
 /* Byte addresses of registers. */
 #define HOLDFAST_REG_ID 0x00u
 #define HOLDFAST_REG_CONTROL 0x04u

@@ -2,7 +2,7 @@
 
 module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_axi_awvalid, s_axi_wdata, s_axi_wstrb, s_axi_wlast, s_axi_wvalid, s_axi_bready, s_axi_arid, s_axi_araddr, s_axi_arlen, s_axi_arsize, s_axi_arburst, s_axi_arvalid, s_axi_rready, clk, rst, s_axi_awready, s_axi_wready
 , s_axi_bid, s_axi_bresp, s_axi_bvalid, s_axi_arready, s_axi_rid, s_axi_rdata, s_axi_rresp, s_axi_rlast, s_axi_rvalid, interrupt, s_axi_awid);
-  reg \$auto$verilog_backend.cc:2355:dump_module$1  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$1 ;
   wire \$1 ;
   wire \$10 ;
   wire \$100 ;
@@ -3720,6 +3720,7 @@ module holdfast_8x8(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_ax
   assign \$513  = \$512 ;
   assign \$517  = \$516 ;
   assign \$521  = \$520 ;
+  initial \$auto$verilog_backend.cc:2355:dump_module$1 = 0;
 endmodule
 
 module \holdfast_8x8.activations_0 (rst, read_address, write_address, write_data, write_enable, read_data, clk);
@@ -5927,7 +5928,7 @@ module \holdfast_8x8.array (rst, weight, swap, i, sums, \load$7 , clk);
 endmodule
 
 module \holdfast_8x8.array.pe_0_0 (rst, weight_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$2  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$2 ;
   wire [15:0] \$1 ;
   wire [16:0] \$2 ;
   reg [7:0] \$3 ;
@@ -6030,10 +6031,11 @@ module \holdfast_8x8.array.pe_0_0 (rst, weight_in, act_in, swap_in, activation, 
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$2 = 0;
 endmodule
 
 module \holdfast_8x8.array.pe_0_1 (rst, weight_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$3  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$3 ;
   wire [15:0] \$1 ;
   wire [16:0] \$2 ;
   reg [7:0] \$3 ;
@@ -6136,10 +6138,11 @@ module \holdfast_8x8.array.pe_0_1 (rst, weight_in, act_in, swap_in, activation, 
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$3 = 0;
 endmodule
 
 module \holdfast_8x8.array.pe_0_2 (rst, weight_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$4  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$4 ;
   wire [15:0] \$1 ;
   wire [16:0] \$2 ;
   reg [7:0] \$3 ;
@@ -6242,10 +6245,11 @@ module \holdfast_8x8.array.pe_0_2 (rst, weight_in, act_in, swap_in, activation, 
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$4 = 0;
 endmodule
 
 module \holdfast_8x8.array.pe_0_3 (rst, weight_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$5  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$5 ;
   wire [15:0] \$1 ;
   wire [16:0] \$2 ;
   reg [7:0] \$3 ;
@@ -6348,10 +6352,11 @@ module \holdfast_8x8.array.pe_0_3 (rst, weight_in, act_in, swap_in, activation, 
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$5 = 0;
 endmodule
 
 module \holdfast_8x8.array.pe_0_4 (rst, weight_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$6  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$6 ;
   wire [15:0] \$1 ;
   wire [16:0] \$2 ;
   reg [7:0] \$3 ;
@@ -6454,10 +6459,11 @@ module \holdfast_8x8.array.pe_0_4 (rst, weight_in, act_in, swap_in, activation, 
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$6 = 0;
 endmodule
 
 module \holdfast_8x8.array.pe_0_5 (rst, weight_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$7  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$7 ;
   wire [15:0] \$1 ;
   wire [16:0] \$2 ;
   reg [7:0] \$3 ;
@@ -6560,10 +6566,11 @@ module \holdfast_8x8.array.pe_0_5 (rst, weight_in, act_in, swap_in, activation, 
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$7 = 0;
 endmodule
 
 module \holdfast_8x8.array.pe_0_6 (rst, weight_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$8  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$8 ;
   wire [15:0] \$1 ;
   wire [16:0] \$2 ;
   reg [7:0] \$3 ;
@@ -6666,10 +6673,11 @@ module \holdfast_8x8.array.pe_0_6 (rst, weight_in, act_in, swap_in, activation, 
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$8 = 0;
 endmodule
 
 module \holdfast_8x8.array.pe_0_7 (rst, weight_in, act_in, swap_in, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$9  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$9 ;
   wire [15:0] \$1 ;
   wire [16:0] \$2 ;
   reg [7:0] \$3 ;
@@ -6770,10 +6778,11 @@ module \holdfast_8x8.array.pe_0_7 (rst, weight_in, act_in, swap_in, partial_sum,
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$9 = 0;
 endmodule
 
 module \holdfast_8x8.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$3142$0 , activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$10  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$10 ;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
   reg [7:0] \$3 ;
@@ -6878,10 +6887,11 @@ module \holdfast_8x8.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$3142$0
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$10 = 0;
 endmodule
 
 module \holdfast_8x8.array.pe_1_1 (rst, weight_in, \port$3156$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$11  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$11 ;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
   reg [7:0] \$3 ;
@@ -6986,10 +6996,11 @@ module \holdfast_8x8.array.pe_1_1 (rst, weight_in, \port$3156$0 , act_in, swap_i
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$11 = 0;
 endmodule
 
 module \holdfast_8x8.array.pe_1_2 (rst, weight_in, \port$3170$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$12  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$12 ;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
   reg [7:0] \$3 ;
@@ -7094,10 +7105,11 @@ module \holdfast_8x8.array.pe_1_2 (rst, weight_in, \port$3170$0 , act_in, swap_i
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$12 = 0;
 endmodule
 
 module \holdfast_8x8.array.pe_1_3 (rst, weight_in, \port$3184$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$13  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$13 ;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
   reg [7:0] \$3 ;
@@ -7202,10 +7214,11 @@ module \holdfast_8x8.array.pe_1_3 (rst, weight_in, \port$3184$0 , act_in, swap_i
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$13 = 0;
 endmodule
 
 module \holdfast_8x8.array.pe_1_4 (rst, weight_in, \port$3198$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$14  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$14 ;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
   reg [7:0] \$3 ;
@@ -7310,10 +7323,11 @@ module \holdfast_8x8.array.pe_1_4 (rst, weight_in, \port$3198$0 , act_in, swap_i
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$14 = 0;
 endmodule
 
 module \holdfast_8x8.array.pe_1_5 (rst, weight_in, \port$3212$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$15  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$15 ;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
   reg [7:0] \$3 ;
@@ -7418,10 +7432,11 @@ module \holdfast_8x8.array.pe_1_5 (rst, weight_in, \port$3212$0 , act_in, swap_i
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$15 = 0;
 endmodule
 
 module \holdfast_8x8.array.pe_1_6 (rst, weight_in, \port$3226$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$16  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$16 ;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
   reg [7:0] \$3 ;
@@ -7526,10 +7541,11 @@ module \holdfast_8x8.array.pe_1_6 (rst, weight_in, \port$3226$0 , act_in, swap_i
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$16 = 0;
 endmodule
 
 module \holdfast_8x8.array.pe_1_7 (rst, weight_in, \port$3240$0 , act_in, swap_in, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$17  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$17 ;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
   reg [7:0] \$3 ;
@@ -7632,10 +7648,11 @@ module \holdfast_8x8.array.pe_1_7 (rst, weight_in, \port$3240$0 , act_in, swap_i
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$17 = 0;
 endmodule
 
 module \holdfast_8x8.array.pe_2_0 (rst, weight_in, act_in, swap_in, sum_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$18  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$18 ;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
   reg [7:0] \$3 ;
@@ -7738,10 +7755,11 @@ module \holdfast_8x8.array.pe_2_0 (rst, weight_in, act_in, swap_in, sum_in, acti
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$18 = 0;
 endmodule
 
 module \holdfast_8x8.array.pe_2_1 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$19  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$19 ;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
   reg [7:0] \$3 ;
@@ -7844,10 +7862,11 @@ module \holdfast_8x8.array.pe_2_1 (rst, weight_in, sum_in, act_in, swap_in, acti
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$19 = 0;
 endmodule
 
 module \holdfast_8x8.array.pe_2_2 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$20  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$20 ;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
   reg [7:0] \$3 ;
@@ -7950,10 +7969,11 @@ module \holdfast_8x8.array.pe_2_2 (rst, weight_in, sum_in, act_in, swap_in, acti
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$20 = 0;
 endmodule
 
 module \holdfast_8x8.array.pe_2_3 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$21  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$21 ;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
   reg [7:0] \$3 ;
@@ -8056,10 +8076,11 @@ module \holdfast_8x8.array.pe_2_3 (rst, weight_in, sum_in, act_in, swap_in, acti
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$21 = 0;
 endmodule
 
 module \holdfast_8x8.array.pe_2_4 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$22  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$22 ;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
   reg [7:0] \$3 ;
@@ -8162,10 +8183,11 @@ module \holdfast_8x8.array.pe_2_4 (rst, weight_in, sum_in, act_in, swap_in, acti
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$22 = 0;
 endmodule
 
 module \holdfast_8x8.array.pe_2_5 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$23  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$23 ;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
   reg [7:0] \$3 ;
@@ -8268,10 +8290,11 @@ module \holdfast_8x8.array.pe_2_5 (rst, weight_in, sum_in, act_in, swap_in, acti
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$23 = 0;
 endmodule
 
 module \holdfast_8x8.array.pe_2_6 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$24  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$24 ;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
   reg [7:0] \$3 ;
@@ -8374,10 +8397,11 @@ module \holdfast_8x8.array.pe_2_6 (rst, weight_in, sum_in, act_in, swap_in, acti
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$24 = 0;
 endmodule
 
 module \holdfast_8x8.array.pe_2_7 (rst, weight_in, sum_in, act_in, swap_in, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$25  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$25 ;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
   reg [7:0] \$3 ;
@@ -8478,10 +8502,11 @@ module \holdfast_8x8.array.pe_2_7 (rst, weight_in, sum_in, act_in, swap_in, part
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$25 = 0;
 endmodule
 
 module \holdfast_8x8.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$3366$0 , activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$26  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$26 ;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
   reg [7:0] \$3 ;
@@ -8586,10 +8611,11 @@ module \holdfast_8x8.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$3366$0
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$26 = 0;
 endmodule
 
 module \holdfast_8x8.array.pe_3_1 (rst, weight_in, \port$3380$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$27  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$27 ;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
   reg [7:0] \$3 ;
@@ -8694,10 +8720,11 @@ module \holdfast_8x8.array.pe_3_1 (rst, weight_in, \port$3380$0 , act_in, swap_i
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$27 = 0;
 endmodule
 
 module \holdfast_8x8.array.pe_3_2 (rst, weight_in, \port$3394$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$28  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$28 ;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
   reg [7:0] \$3 ;
@@ -8802,10 +8829,11 @@ module \holdfast_8x8.array.pe_3_2 (rst, weight_in, \port$3394$0 , act_in, swap_i
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$28 = 0;
 endmodule
 
 module \holdfast_8x8.array.pe_3_3 (rst, weight_in, \port$3408$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$29  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$29 ;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
   reg [7:0] \$3 ;
@@ -8910,10 +8938,11 @@ module \holdfast_8x8.array.pe_3_3 (rst, weight_in, \port$3408$0 , act_in, swap_i
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$29 = 0;
 endmodule
 
 module \holdfast_8x8.array.pe_3_4 (rst, weight_in, \port$3422$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$30  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$30 ;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
   reg [7:0] \$3 ;
@@ -9018,10 +9047,11 @@ module \holdfast_8x8.array.pe_3_4 (rst, weight_in, \port$3422$0 , act_in, swap_i
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$30 = 0;
 endmodule
 
 module \holdfast_8x8.array.pe_3_5 (rst, weight_in, \port$3436$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$31  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$31 ;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
   reg [7:0] \$3 ;
@@ -9126,10 +9156,11 @@ module \holdfast_8x8.array.pe_3_5 (rst, weight_in, \port$3436$0 , act_in, swap_i
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$31 = 0;
 endmodule
 
 module \holdfast_8x8.array.pe_3_6 (rst, weight_in, \port$3450$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$32  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$32 ;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
   reg [7:0] \$3 ;
@@ -9234,10 +9265,11 @@ module \holdfast_8x8.array.pe_3_6 (rst, weight_in, \port$3450$0 , act_in, swap_i
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$32 = 0;
 endmodule
 
 module \holdfast_8x8.array.pe_3_7 (rst, weight_in, \port$3464$0 , act_in, swap_in, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$33  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$33 ;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
   reg [7:0] \$3 ;
@@ -9340,10 +9372,11 @@ module \holdfast_8x8.array.pe_3_7 (rst, weight_in, \port$3464$0 , act_in, swap_i
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$33 = 0;
 endmodule
 
 module \holdfast_8x8.array.pe_4_0 (rst, weight_in, act_in, swap_in, sum_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$34  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$34 ;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
   reg [7:0] \$3 ;
@@ -9446,10 +9479,11 @@ module \holdfast_8x8.array.pe_4_0 (rst, weight_in, act_in, swap_in, sum_in, acti
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$34 = 0;
 endmodule
 
 module \holdfast_8x8.array.pe_4_1 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$35  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$35 ;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
   reg [7:0] \$3 ;
@@ -9552,10 +9586,11 @@ module \holdfast_8x8.array.pe_4_1 (rst, weight_in, sum_in, act_in, swap_in, acti
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$35 = 0;
 endmodule
 
 module \holdfast_8x8.array.pe_4_2 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$36  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$36 ;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
   reg [7:0] \$3 ;
@@ -9658,10 +9693,11 @@ module \holdfast_8x8.array.pe_4_2 (rst, weight_in, sum_in, act_in, swap_in, acti
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$36 = 0;
 endmodule
 
 module \holdfast_8x8.array.pe_4_3 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$37  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$37 ;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
   reg [7:0] \$3 ;
@@ -9764,10 +9800,11 @@ module \holdfast_8x8.array.pe_4_3 (rst, weight_in, sum_in, act_in, swap_in, acti
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$37 = 0;
 endmodule
 
 module \holdfast_8x8.array.pe_4_4 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$38  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$38 ;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
   reg [7:0] \$3 ;
@@ -9870,10 +9907,11 @@ module \holdfast_8x8.array.pe_4_4 (rst, weight_in, sum_in, act_in, swap_in, acti
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$38 = 0;
 endmodule
 
 module \holdfast_8x8.array.pe_4_5 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$39  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$39 ;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
   reg [7:0] \$3 ;
@@ -9976,10 +10014,11 @@ module \holdfast_8x8.array.pe_4_5 (rst, weight_in, sum_in, act_in, swap_in, acti
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$39 = 0;
 endmodule
 
 module \holdfast_8x8.array.pe_4_6 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$40  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$40 ;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
   reg [7:0] \$3 ;
@@ -10082,10 +10121,11 @@ module \holdfast_8x8.array.pe_4_6 (rst, weight_in, sum_in, act_in, swap_in, acti
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$40 = 0;
 endmodule
 
 module \holdfast_8x8.array.pe_4_7 (rst, weight_in, sum_in, act_in, swap_in, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$41  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$41 ;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
   reg [7:0] \$3 ;
@@ -10186,10 +10226,11 @@ module \holdfast_8x8.array.pe_4_7 (rst, weight_in, sum_in, act_in, swap_in, part
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$41 = 0;
 endmodule
 
 module \holdfast_8x8.array.pe_5_0 (rst, weight_in, act_in, swap_in, sum_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$42  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$42 ;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
   reg [7:0] \$3 ;
@@ -10292,10 +10333,11 @@ module \holdfast_8x8.array.pe_5_0 (rst, weight_in, act_in, swap_in, sum_in, acti
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$42 = 0;
 endmodule
 
 module \holdfast_8x8.array.pe_5_1 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$43  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$43 ;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
   reg [7:0] \$3 ;
@@ -10398,10 +10440,11 @@ module \holdfast_8x8.array.pe_5_1 (rst, weight_in, sum_in, act_in, swap_in, acti
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$43 = 0;
 endmodule
 
 module \holdfast_8x8.array.pe_5_2 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$44  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$44 ;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
   reg [7:0] \$3 ;
@@ -10504,10 +10547,11 @@ module \holdfast_8x8.array.pe_5_2 (rst, weight_in, sum_in, act_in, swap_in, acti
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$44 = 0;
 endmodule
 
 module \holdfast_8x8.array.pe_5_3 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$45  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$45 ;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
   reg [7:0] \$3 ;
@@ -10610,10 +10654,11 @@ module \holdfast_8x8.array.pe_5_3 (rst, weight_in, sum_in, act_in, swap_in, acti
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$45 = 0;
 endmodule
 
 module \holdfast_8x8.array.pe_5_4 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$46  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$46 ;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
   reg [7:0] \$3 ;
@@ -10716,10 +10761,11 @@ module \holdfast_8x8.array.pe_5_4 (rst, weight_in, sum_in, act_in, swap_in, acti
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$46 = 0;
 endmodule
 
 module \holdfast_8x8.array.pe_5_5 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$47  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$47 ;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
   reg [7:0] \$3 ;
@@ -10822,10 +10868,11 @@ module \holdfast_8x8.array.pe_5_5 (rst, weight_in, sum_in, act_in, swap_in, acti
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$47 = 0;
 endmodule
 
 module \holdfast_8x8.array.pe_5_6 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$48  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$48 ;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
   reg [7:0] \$3 ;
@@ -10928,10 +10975,11 @@ module \holdfast_8x8.array.pe_5_6 (rst, weight_in, sum_in, act_in, swap_in, acti
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$48 = 0;
 endmodule
 
 module \holdfast_8x8.array.pe_5_7 (rst, weight_in, sum_in, act_in, swap_in, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$49  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$49 ;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
   reg [7:0] \$3 ;
@@ -11032,10 +11080,11 @@ module \holdfast_8x8.array.pe_5_7 (rst, weight_in, sum_in, act_in, swap_in, part
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$49 = 0;
 endmodule
 
 module \holdfast_8x8.array.pe_6_0 (rst, weight_in, act_in, swap_in, sum_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$50  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$50 ;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
   reg [7:0] \$3 ;
@@ -11138,10 +11187,11 @@ module \holdfast_8x8.array.pe_6_0 (rst, weight_in, act_in, swap_in, sum_in, acti
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$50 = 0;
 endmodule
 
 module \holdfast_8x8.array.pe_6_1 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$51  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$51 ;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
   reg [7:0] \$3 ;
@@ -11244,10 +11294,11 @@ module \holdfast_8x8.array.pe_6_1 (rst, weight_in, sum_in, act_in, swap_in, acti
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$51 = 0;
 endmodule
 
 module \holdfast_8x8.array.pe_6_2 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$52  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$52 ;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
   reg [7:0] \$3 ;
@@ -11350,10 +11401,11 @@ module \holdfast_8x8.array.pe_6_2 (rst, weight_in, sum_in, act_in, swap_in, acti
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$52 = 0;
 endmodule
 
 module \holdfast_8x8.array.pe_6_3 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$53  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$53 ;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
   reg [7:0] \$3 ;
@@ -11456,10 +11508,11 @@ module \holdfast_8x8.array.pe_6_3 (rst, weight_in, sum_in, act_in, swap_in, acti
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$53 = 0;
 endmodule
 
 module \holdfast_8x8.array.pe_6_4 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$54  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$54 ;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
   reg [7:0] \$3 ;
@@ -11562,10 +11615,11 @@ module \holdfast_8x8.array.pe_6_4 (rst, weight_in, sum_in, act_in, swap_in, acti
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$54 = 0;
 endmodule
 
 module \holdfast_8x8.array.pe_6_5 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$55  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$55 ;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
   reg [7:0] \$3 ;
@@ -11668,10 +11722,11 @@ module \holdfast_8x8.array.pe_6_5 (rst, weight_in, sum_in, act_in, swap_in, acti
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$55 = 0;
 endmodule
 
 module \holdfast_8x8.array.pe_6_6 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$56  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$56 ;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
   reg [7:0] \$3 ;
@@ -11774,10 +11829,11 @@ module \holdfast_8x8.array.pe_6_6 (rst, weight_in, sum_in, act_in, swap_in, acti
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$56 = 0;
 endmodule
 
 module \holdfast_8x8.array.pe_6_7 (rst, weight_in, sum_in, act_in, swap_in, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$57  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$57 ;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
   reg [7:0] \$3 ;
@@ -11878,10 +11934,11 @@ module \holdfast_8x8.array.pe_6_7 (rst, weight_in, sum_in, act_in, swap_in, part
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$57 = 0;
 endmodule
 
 module \holdfast_8x8.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$3814$0 , activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$58  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$58 ;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
   reg [7:0] \$3 ;
@@ -11986,10 +12043,11 @@ module \holdfast_8x8.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$3814$0
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$58 = 0;
 endmodule
 
 module \holdfast_8x8.array.pe_7_1 (rst, weight_in, \port$3828$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$59  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$59 ;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
   reg [7:0] \$3 ;
@@ -12094,10 +12152,11 @@ module \holdfast_8x8.array.pe_7_1 (rst, weight_in, \port$3828$0 , act_in, swap_i
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$59 = 0;
 endmodule
 
 module \holdfast_8x8.array.pe_7_2 (rst, weight_in, \port$3842$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$60  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$60 ;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
   reg [7:0] \$3 ;
@@ -12202,10 +12261,11 @@ module \holdfast_8x8.array.pe_7_2 (rst, weight_in, \port$3842$0 , act_in, swap_i
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$60 = 0;
 endmodule
 
 module \holdfast_8x8.array.pe_7_3 (rst, weight_in, \port$3856$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$61  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$61 ;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
   reg [7:0] \$3 ;
@@ -12310,10 +12370,11 @@ module \holdfast_8x8.array.pe_7_3 (rst, weight_in, \port$3856$0 , act_in, swap_i
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$61 = 0;
 endmodule
 
 module \holdfast_8x8.array.pe_7_4 (rst, weight_in, \port$3870$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$62  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$62 ;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
   reg [7:0] \$3 ;
@@ -12418,10 +12479,11 @@ module \holdfast_8x8.array.pe_7_4 (rst, weight_in, \port$3870$0 , act_in, swap_i
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$62 = 0;
 endmodule
 
 module \holdfast_8x8.array.pe_7_5 (rst, weight_in, \port$3884$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$63  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$63 ;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
   reg [7:0] \$3 ;
@@ -12526,10 +12588,11 @@ module \holdfast_8x8.array.pe_7_5 (rst, weight_in, \port$3884$0 , act_in, swap_i
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$63 = 0;
 endmodule
 
 module \holdfast_8x8.array.pe_7_6 (rst, weight_in, \port$3898$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$64  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$64 ;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
   reg [7:0] \$3 ;
@@ -12634,10 +12697,11 @@ module \holdfast_8x8.array.pe_7_6 (rst, weight_in, \port$3898$0 , act_in, swap_i
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$64 = 0;
 endmodule
 
 module \holdfast_8x8.array.pe_7_7 (rst, weight_in, \port$3912$0 , act_in, swap_in, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$65  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$65 ;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
   reg [7:0] \$3 ;
@@ -12740,10 +12804,11 @@ module \holdfast_8x8.array.pe_7_7 (rst, weight_in, \port$3912$0 , act_in, swap_i
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$65 = 0;
 endmodule
 
 module \holdfast_8x8.array.skew (rst, i, o, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$66  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$66 ;
   reg [7:0] \$1 ;
   reg [7:0] \$10 ;
   reg [7:0] \$11 ;
@@ -13100,10 +13165,11 @@ module \holdfast_8x8.array.skew (rst, i, o, clk);
   assign o[23:16] = lane_2_1;
   assign o[15:8] = lane_1_0;
   assign o[7:0] = i[7:0];
+  initial \$auto$verilog_backend.cc:2355:dump_module$66 = 0;
 endmodule
 
 module \holdfast_8x8.array.swap_skew (rst, i, o, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$67  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$67 ;
   reg \$1 ;
   reg \$10 ;
   reg \$11 ;
@@ -13460,11 +13526,12 @@ module \holdfast_8x8.array.swap_skew (rst, i, o, clk);
   assign o[2] = lane_2_1;
   assign o[1] = lane_1_0;
   assign o[0] = i[0];
+  initial \$auto$verilog_backend.cc:2355:dump_module$67 = 0;
 endmodule
 
 module \holdfast_8x8.axi (s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_axi_awvalid, s_axi_wdata, s_axi_wstrb, s_axi_wlast, s_axi_wvalid, s_axi_bready, s_axi_arid, s_axi_araddr, s_axi_arlen, s_axi_arsize, s_axi_arburst, s_axi_arvalid, s_axi_rready, clk, rst, host__error, s_axi_bresp
 , s_axi_rresp, s_axi_rlast, host__read_data, s_axi_awready, s_axi_arready, s_axi_wready, s_axi_bvalid, s_axi_rvalid, host__write, host__read, s_axi_bid, host__address, host__data, host__strobe, s_axi_rdata, s_axi_awid);
-  reg \$auto$verilog_backend.cc:2355:dump_module$68  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$68 ;
   wire [5:0] \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -14142,10 +14209,11 @@ module \holdfast_8x8.axi (s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign s_axi_rid = s_axi_bid;
   assign read_data = s_axi_rdata;
   assign step = \$1 [2:0];
+  initial \$auto$verilog_backend.cc:2355:dump_module$68 = 0;
 endmodule
 
 module \holdfast_8x8.feeder (rst, streaming, stall_weights, stall_memory, stall_writeback, token, done, load_next, address, sub_block, pad, layer, go, stop, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$69  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$69 ;
   wire \$1 ;
   wire \$10 ;
   wire \$100 ;
@@ -15211,10 +15279,11 @@ module \holdfast_8x8.feeder (rst, streaming, stall_weights, stall_memory, stall_
   assign \token.last  = token[4];
   assign \$51  = \$49 ;
   assign \$132  = \$130 ;
+  initial \$auto$verilog_backend.cc:2355:dump_module$69 = 0;
 endmodule
 
 module \holdfast_8x8.input_stage (rst, word, \sub_block$3 , pad, act, layer, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$70  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$70 ;
   wire [7:0] \$1 ;
   reg \$10 ;
   reg \$11 ;
@@ -15482,10 +15551,11 @@ module \holdfast_8x8.input_stage (rst, word, \sub_block$3 , pad, act, layer, clk
   assign \act$11[5]  = act[47:40];
   assign \act$11[6]  = act[55:48];
   assign \act$11[7]  = act[63:56];
+  initial \$auto$verilog_backend.cc:2355:dump_module$70 = 0;
 endmodule
 
 module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, sums, token_8, token_24, codes, residual_present, \i$76 , layer, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$71  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$71 ;
   wire \$1 ;
   wire \$10 ;
   reg [9:0] \$100 ;
@@ -17761,10 +17831,11 @@ module \holdfast_8x8.lanes (rst, overflow, parameter_begin, parameters, token, s
   assign i[2] = residual_present;
   assign i[1] = residual_present;
   assign i[0] = residual_present;
+  initial \$auto$verilog_backend.cc:2355:dump_module$71 = 0;
 endmodule
 
 module \holdfast_8x8.lanes.accumulator_0 (rst, chain, write__en, partial_sum, read_address, first, valid, write__addr, write__data, maximum, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$72  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$72 ;
   wire \$1 ;
   wire [24:0] \$10 ;
   reg [23:0] \$11 ;
@@ -17883,10 +17954,11 @@ module \holdfast_8x8.lanes.accumulator_0 (rst, chain, write__en, partial_sum, re
   assign total = write__data;
   assign write = write__en;
   assign \total$8  = write__data;
+  initial \$auto$verilog_backend.cc:2355:dump_module$72 = 0;
 endmodule
 
 module \holdfast_8x8.lanes.accumulator_1 (rst, chain, write__en, partial_sum, first, valid, read_address, write__addr, write__data, maximum, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$73  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$73 ;
   wire \$1 ;
   wire [24:0] \$10 ;
   reg [23:0] \$11 ;
@@ -18005,10 +18077,11 @@ module \holdfast_8x8.lanes.accumulator_1 (rst, chain, write__en, partial_sum, fi
   assign total = write__data;
   assign write = write__en;
   assign \total$8  = write__data;
+  initial \$auto$verilog_backend.cc:2355:dump_module$73 = 0;
 endmodule
 
 module \holdfast_8x8.lanes.accumulator_2 (rst, chain, write__en, partial_sum, first, valid, read_address, write__addr, write__data, maximum, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$74  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$74 ;
   wire \$1 ;
   wire [24:0] \$10 ;
   reg [23:0] \$11 ;
@@ -18127,10 +18200,11 @@ module \holdfast_8x8.lanes.accumulator_2 (rst, chain, write__en, partial_sum, fi
   assign total = write__data;
   assign write = write__en;
   assign \total$8  = write__data;
+  initial \$auto$verilog_backend.cc:2355:dump_module$74 = 0;
 endmodule
 
 module \holdfast_8x8.lanes.accumulator_3 (rst, chain, write__en, partial_sum, first, valid, read_address, write__addr, write__data, maximum, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$75  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$75 ;
   wire \$1 ;
   wire [24:0] \$10 ;
   reg [23:0] \$11 ;
@@ -18249,10 +18323,11 @@ module \holdfast_8x8.lanes.accumulator_3 (rst, chain, write__en, partial_sum, fi
   assign total = write__data;
   assign write = write__en;
   assign \total$8  = write__data;
+  initial \$auto$verilog_backend.cc:2355:dump_module$75 = 0;
 endmodule
 
 module \holdfast_8x8.lanes.accumulator_4 (rst, chain, write__en, partial_sum, first, valid, read_address, write__addr, write__data, maximum, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$76  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$76 ;
   wire \$1 ;
   wire [24:0] \$10 ;
   reg [23:0] \$11 ;
@@ -18371,10 +18446,11 @@ module \holdfast_8x8.lanes.accumulator_4 (rst, chain, write__en, partial_sum, fi
   assign total = write__data;
   assign write = write__en;
   assign \total$8  = write__data;
+  initial \$auto$verilog_backend.cc:2355:dump_module$76 = 0;
 endmodule
 
 module \holdfast_8x8.lanes.accumulator_5 (rst, chain, write__en, partial_sum, first, valid, read_address, write__addr, write__data, maximum, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$77  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$77 ;
   wire \$1 ;
   wire [24:0] \$10 ;
   reg [23:0] \$11 ;
@@ -18493,10 +18569,11 @@ module \holdfast_8x8.lanes.accumulator_5 (rst, chain, write__en, partial_sum, fi
   assign total = write__data;
   assign write = write__en;
   assign \total$8  = write__data;
+  initial \$auto$verilog_backend.cc:2355:dump_module$77 = 0;
 endmodule
 
 module \holdfast_8x8.lanes.accumulator_6 (rst, chain, write__en, partial_sum, first, valid, read_address, write__addr, write__data, maximum, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$78  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$78 ;
   wire \$1 ;
   wire [24:0] \$10 ;
   reg [23:0] \$11 ;
@@ -18615,10 +18692,11 @@ module \holdfast_8x8.lanes.accumulator_6 (rst, chain, write__en, partial_sum, fi
   assign total = write__data;
   assign write = write__en;
   assign \total$8  = write__data;
+  initial \$auto$verilog_backend.cc:2355:dump_module$78 = 0;
 endmodule
 
 module \holdfast_8x8.lanes.accumulator_7 (rst, chain, write__en, partial_sum, first, valid, read_address, write__addr, write__data, maximum, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$79  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$79 ;
   wire \$1 ;
   wire [24:0] \$10 ;
   reg [23:0] \$11 ;
@@ -18737,10 +18815,11 @@ module \holdfast_8x8.lanes.accumulator_7 (rst, chain, write__en, partial_sum, fi
   assign total = write__data;
   assign write = write__en;
   assign \total$8  = write__data;
+  initial \$auto$verilog_backend.cc:2355:dump_module$79 = 0;
 endmodule
 
 module \holdfast_8x8.lanes.align (rst, i, o, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$80  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$80 ;
   reg [7:0] \$1 ;
   reg [7:0] \$10 ;
   reg [7:0] \$11 ;
@@ -19097,10 +19176,11 @@ module \holdfast_8x8.lanes.align (rst, i, o, clk);
   assign o[23:16] = lane_2_4;
   assign o[15:8] = lane_1_5;
   assign o[7:0] = lane_0_6;
+  initial \$auto$verilog_backend.cc:2355:dump_module$80 = 0;
 endmodule
 
 module \holdfast_8x8.lanes.channel_setup (rst, channel, parameters, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$81  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$81 ;
   wire [16:0] \$1 ;
   wire \$2 ;
   reg [16:0] \$3 ;
@@ -19150,10 +19230,11 @@ module \holdfast_8x8.lanes.channel_setup (rst, channel, parameters, clk);
   assign \channel.multiplier  = channel[45:30];
   assign parameters[21:5] = multiplier;
   assign parameters[4:0] = shift;
+  initial \$auto$verilog_backend.cc:2355:dump_module$81 = 0;
 endmodule
 
 module \holdfast_8x8.lanes.layer_setup (rst, settings, layer, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$82  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$82 ;
   wire [8:0] \$1 ;
   wire [8:0] \$2 ;
   wire [16:0] \$3 ;
@@ -19318,10 +19399,11 @@ module \holdfast_8x8.lanes.layer_setup (rst, settings, layer, clk);
   assign \layer.add_multiplier_b  = layer[482:459];
   assign \layer.res_step_x  = layer[498:483];
   assign \layer.res_step_y  = layer[514:499];
+  initial \$auto$verilog_backend.cc:2355:dump_module$82 = 0;
 endmodule
 
 module \holdfast_8x8.lanes.present_skew (rst, i, o, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$83  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$83 ;
   reg \$1 ;
   reg \$10 ;
   reg \$11 ;
@@ -19678,10 +19760,11 @@ module \holdfast_8x8.lanes.present_skew (rst, i, o, clk);
   assign o[2] = lane_2_1;
   assign o[1] = lane_1_0;
   assign o[0] = i[0];
+  initial \$auto$verilog_backend.cc:2355:dump_module$83 = 0;
 endmodule
 
 module \holdfast_8x8.lanes.requantizer_0 (rst, bias, parameters, settings, residual_value, residual_present, total, result, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$84  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$84 ;
   wire [24:0] \$1 ;
   wire [9:0] \$10 ;
   wire \$11 ;
@@ -19957,10 +20040,11 @@ module \holdfast_8x8.lanes.requantizer_0 (rst, bias, parameters, settings, resid
   assign \settings.add_lo  = settings[79:72];
   assign \settings.add_hi  = settings[87:80];
   assign \$26  = { \$25 [10], \$25 [10:1] };
+  initial \$auto$verilog_backend.cc:2355:dump_module$84 = 0;
 endmodule
 
 module \holdfast_8x8.lanes.requantizer_0.add_shift (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$85  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$85 ;
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -20125,10 +20209,11 @@ module \holdfast_8x8.lanes.requantizer_0.add_shift (rst, shift, value, whole, \o
       \$29  = 1'h0;
     end
   end
+  initial \$auto$verilog_backend.cc:2355:dump_module$85 = 0;
 endmodule
 
 module \holdfast_8x8.lanes.requantizer_0.shift$33 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$86  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$86 ;
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -20301,10 +20386,11 @@ module \holdfast_8x8.lanes.requantizer_0.shift$33 (rst, shift, value, whole, \ov
       \$31  = 1'h0;
     end
   end
+  initial \$auto$verilog_backend.cc:2355:dump_module$86 = 0;
 endmodule
 
 module \holdfast_8x8.lanes.requantizer_1 (rst, bias, parameters, settings, residual_value, residual_present, total, result, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$87  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$87 ;
   wire [24:0] \$1 ;
   wire [9:0] \$10 ;
   wire \$11 ;
@@ -20580,10 +20666,11 @@ module \holdfast_8x8.lanes.requantizer_1 (rst, bias, parameters, settings, resid
   assign \settings.add_lo  = settings[79:72];
   assign \settings.add_hi  = settings[87:80];
   assign \$26  = { \$25 [10], \$25 [10:1] };
+  initial \$auto$verilog_backend.cc:2355:dump_module$87 = 0;
 endmodule
 
 module \holdfast_8x8.lanes.requantizer_1.add_shift (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$88  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$88 ;
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -20748,10 +20835,11 @@ module \holdfast_8x8.lanes.requantizer_1.add_shift (rst, shift, value, whole, \o
       \$29  = 1'h0;
     end
   end
+  initial \$auto$verilog_backend.cc:2355:dump_module$88 = 0;
 endmodule
 
 module \holdfast_8x8.lanes.requantizer_1.shift$33 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$89  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$89 ;
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -20924,10 +21012,11 @@ module \holdfast_8x8.lanes.requantizer_1.shift$33 (rst, shift, value, whole, \ov
       \$31  = 1'h0;
     end
   end
+  initial \$auto$verilog_backend.cc:2355:dump_module$89 = 0;
 endmodule
 
 module \holdfast_8x8.lanes.requantizer_2 (rst, bias, parameters, settings, residual_value, residual_present, total, result, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$90  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$90 ;
   wire [24:0] \$1 ;
   wire [9:0] \$10 ;
   wire \$11 ;
@@ -21203,10 +21292,11 @@ module \holdfast_8x8.lanes.requantizer_2 (rst, bias, parameters, settings, resid
   assign \settings.add_lo  = settings[79:72];
   assign \settings.add_hi  = settings[87:80];
   assign \$26  = { \$25 [10], \$25 [10:1] };
+  initial \$auto$verilog_backend.cc:2355:dump_module$90 = 0;
 endmodule
 
 module \holdfast_8x8.lanes.requantizer_2.add_shift (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$91  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$91 ;
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -21371,10 +21461,11 @@ module \holdfast_8x8.lanes.requantizer_2.add_shift (rst, shift, value, whole, \o
       \$29  = 1'h0;
     end
   end
+  initial \$auto$verilog_backend.cc:2355:dump_module$91 = 0;
 endmodule
 
 module \holdfast_8x8.lanes.requantizer_2.shift$33 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$92  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$92 ;
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -21547,10 +21638,11 @@ module \holdfast_8x8.lanes.requantizer_2.shift$33 (rst, shift, value, whole, \ov
       \$31  = 1'h0;
     end
   end
+  initial \$auto$verilog_backend.cc:2355:dump_module$92 = 0;
 endmodule
 
 module \holdfast_8x8.lanes.requantizer_3 (rst, bias, parameters, settings, residual_value, residual_present, total, result, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$93  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$93 ;
   wire [24:0] \$1 ;
   wire [9:0] \$10 ;
   wire \$11 ;
@@ -21826,10 +21918,11 @@ module \holdfast_8x8.lanes.requantizer_3 (rst, bias, parameters, settings, resid
   assign \settings.add_lo  = settings[79:72];
   assign \settings.add_hi  = settings[87:80];
   assign \$26  = { \$25 [10], \$25 [10:1] };
+  initial \$auto$verilog_backend.cc:2355:dump_module$93 = 0;
 endmodule
 
 module \holdfast_8x8.lanes.requantizer_3.add_shift (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$94  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$94 ;
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -21994,10 +22087,11 @@ module \holdfast_8x8.lanes.requantizer_3.add_shift (rst, shift, value, whole, \o
       \$29  = 1'h0;
     end
   end
+  initial \$auto$verilog_backend.cc:2355:dump_module$94 = 0;
 endmodule
 
 module \holdfast_8x8.lanes.requantizer_3.shift$33 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$95  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$95 ;
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -22170,10 +22264,11 @@ module \holdfast_8x8.lanes.requantizer_3.shift$33 (rst, shift, value, whole, \ov
       \$31  = 1'h0;
     end
   end
+  initial \$auto$verilog_backend.cc:2355:dump_module$95 = 0;
 endmodule
 
 module \holdfast_8x8.lanes.requantizer_4 (rst, bias, parameters, settings, residual_value, residual_present, total, result, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$96  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$96 ;
   wire [24:0] \$1 ;
   wire [9:0] \$10 ;
   wire \$11 ;
@@ -22449,10 +22544,11 @@ module \holdfast_8x8.lanes.requantizer_4 (rst, bias, parameters, settings, resid
   assign \settings.add_lo  = settings[79:72];
   assign \settings.add_hi  = settings[87:80];
   assign \$26  = { \$25 [10], \$25 [10:1] };
+  initial \$auto$verilog_backend.cc:2355:dump_module$96 = 0;
 endmodule
 
 module \holdfast_8x8.lanes.requantizer_4.add_shift (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$97  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$97 ;
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -22617,10 +22713,11 @@ module \holdfast_8x8.lanes.requantizer_4.add_shift (rst, shift, value, whole, \o
       \$29  = 1'h0;
     end
   end
+  initial \$auto$verilog_backend.cc:2355:dump_module$97 = 0;
 endmodule
 
 module \holdfast_8x8.lanes.requantizer_4.shift$33 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$98  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$98 ;
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -22793,10 +22890,11 @@ module \holdfast_8x8.lanes.requantizer_4.shift$33 (rst, shift, value, whole, \ov
       \$31  = 1'h0;
     end
   end
+  initial \$auto$verilog_backend.cc:2355:dump_module$98 = 0;
 endmodule
 
 module \holdfast_8x8.lanes.requantizer_5 (rst, bias, parameters, settings, residual_value, residual_present, total, result, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$99  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$99 ;
   wire [24:0] \$1 ;
   wire [9:0] \$10 ;
   wire \$11 ;
@@ -23072,10 +23170,11 @@ module \holdfast_8x8.lanes.requantizer_5 (rst, bias, parameters, settings, resid
   assign \settings.add_lo  = settings[79:72];
   assign \settings.add_hi  = settings[87:80];
   assign \$26  = { \$25 [10], \$25 [10:1] };
+  initial \$auto$verilog_backend.cc:2355:dump_module$99 = 0;
 endmodule
 
 module \holdfast_8x8.lanes.requantizer_5.add_shift (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$100  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$100 ;
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -23240,10 +23339,11 @@ module \holdfast_8x8.lanes.requantizer_5.add_shift (rst, shift, value, whole, \o
       \$29  = 1'h0;
     end
   end
+  initial \$auto$verilog_backend.cc:2355:dump_module$100 = 0;
 endmodule
 
 module \holdfast_8x8.lanes.requantizer_5.shift$33 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$101  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$101 ;
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -23416,10 +23516,11 @@ module \holdfast_8x8.lanes.requantizer_5.shift$33 (rst, shift, value, whole, \ov
       \$31  = 1'h0;
     end
   end
+  initial \$auto$verilog_backend.cc:2355:dump_module$101 = 0;
 endmodule
 
 module \holdfast_8x8.lanes.requantizer_6 (rst, bias, parameters, settings, residual_value, residual_present, total, result, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$102  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$102 ;
   wire [24:0] \$1 ;
   wire [9:0] \$10 ;
   wire \$11 ;
@@ -23695,10 +23796,11 @@ module \holdfast_8x8.lanes.requantizer_6 (rst, bias, parameters, settings, resid
   assign \settings.add_lo  = settings[79:72];
   assign \settings.add_hi  = settings[87:80];
   assign \$26  = { \$25 [10], \$25 [10:1] };
+  initial \$auto$verilog_backend.cc:2355:dump_module$102 = 0;
 endmodule
 
 module \holdfast_8x8.lanes.requantizer_6.add_shift (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$103  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$103 ;
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -23863,10 +23965,11 @@ module \holdfast_8x8.lanes.requantizer_6.add_shift (rst, shift, value, whole, \o
       \$29  = 1'h0;
     end
   end
+  initial \$auto$verilog_backend.cc:2355:dump_module$103 = 0;
 endmodule
 
 module \holdfast_8x8.lanes.requantizer_6.shift$33 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$104  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$104 ;
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -24039,10 +24142,11 @@ module \holdfast_8x8.lanes.requantizer_6.shift$33 (rst, shift, value, whole, \ov
       \$31  = 1'h0;
     end
   end
+  initial \$auto$verilog_backend.cc:2355:dump_module$104 = 0;
 endmodule
 
 module \holdfast_8x8.lanes.requantizer_7 (rst, bias, parameters, settings, residual_value, residual_present, total, result, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$105  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$105 ;
   wire [24:0] \$1 ;
   wire [9:0] \$10 ;
   wire \$11 ;
@@ -24318,10 +24422,11 @@ module \holdfast_8x8.lanes.requantizer_7 (rst, bias, parameters, settings, resid
   assign \settings.add_lo  = settings[79:72];
   assign \settings.add_hi  = settings[87:80];
   assign \$26  = { \$25 [10], \$25 [10:1] };
+  initial \$auto$verilog_backend.cc:2355:dump_module$105 = 0;
 endmodule
 
 module \holdfast_8x8.lanes.requantizer_7.add_shift (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$106  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$106 ;
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -24486,10 +24591,11 @@ module \holdfast_8x8.lanes.requantizer_7.add_shift (rst, shift, value, whole, \o
       \$29  = 1'h0;
     end
   end
+  initial \$auto$verilog_backend.cc:2355:dump_module$106 = 0;
 endmodule
 
 module \holdfast_8x8.lanes.requantizer_7.shift$33 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$107  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$107 ;
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -24662,10 +24768,11 @@ module \holdfast_8x8.lanes.requantizer_7.shift$33 (rst, shift, value, whole, \ov
       \$31  = 1'h0;
     end
   end
+  initial \$auto$verilog_backend.cc:2355:dump_module$107 = 0;
 endmodule
 
 module \holdfast_8x8.lanes.residual_skew (rst, o, i, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$108  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$108 ;
   reg [7:0] \$1 ;
   reg [7:0] \$10 ;
   reg [7:0] \$11 ;
@@ -25022,10 +25129,11 @@ module \holdfast_8x8.lanes.residual_skew (rst, o, i, clk);
   assign o[23:16] = lane_2_1;
   assign o[15:8] = lane_1_0;
   assign o[7:0] = i[7:0];
+  initial \$auto$verilog_backend.cc:2355:dump_module$108 = 0;
 endmodule
 
 module \holdfast_8x8.output_writer (rst, token, codes, word, enable, address, layer, go, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$109  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$109 ;
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -25307,10 +25415,11 @@ module \holdfast_8x8.output_writer (rst, token, codes, word, enable, address, la
   assign \codes[6]  = codes[55:48];
   assign \codes[7]  = codes[63:56];
   assign \$1  = 1'h1;
+  initial \$auto$verilog_backend.cc:2355:dump_module$109 = 0;
 endmodule
 
 module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4975$263 , go, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$110  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$110 ;
   wire [16:0] \$1 ;
   wire [16:0] \$2 ;
   wire \$3 ;
@@ -25418,10 +25527,11 @@ module \holdfast_8x8.output_writer.walk (rst, take, \end , address, \port$4975$2
   assign address[47:32] = pointer;
   assign address[31:16] = pointer;
   assign address[15:0] = pointer;
+  initial \$auto$verilog_backend.cc:2355:dump_module$110 = 0;
 endmodule
 
 module \holdfast_8x8.parameter_loader (rst, \begin , active, address, base, go, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$111  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$111 ;
   wire \$1 ;
   wire [14:0] \$2 ;
   wire \$3 ;
@@ -25483,10 +25593,11 @@ module \holdfast_8x8.parameter_loader (rst, \begin , active, address, base, go, 
     end
   end
   assign pointer = address;
+  initial \$auto$verilog_backend.cc:2355:dump_module$111 = 0;
 endmodule
 
 module \holdfast_8x8.residual_reader (rst, word, active, token, present, codes, address, layer, go, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$112  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$112 ;
   wire \$1 ;
   reg [63:0] \$10 ;
   wire \$2 ;
@@ -25800,10 +25911,11 @@ module \holdfast_8x8.residual_reader (rst, word, active, token, present, codes, 
   assign \word[5]  = word[47:40];
   assign \word[6]  = word[55:48];
   assign \word[7]  = word[63:56];
+  initial \$auto$verilog_backend.cc:2355:dump_module$112 = 0;
 endmodule
 
 module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, columns, base, \port$4975$483 , go, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$113  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$113 ;
   wire [16:0] \$1 ;
   wire [14:0] \$10 ;
   wire [14:0] \$11 ;
@@ -25972,11 +26084,12 @@ module \holdfast_8x8.residual_reader.walk (rst, take, \end , address, tile, colu
   assign address[47:32] = pointer;
   assign address[31:16] = pointer;
   assign address[15:0] = pointer;
+  initial \$auto$verilog_backend.cc:2355:dump_module$113 = 0;
 endmodule
 
 module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_parameter, fault_output, fault_residual, fault_accumulator, waiting, fetching, word, start, first, count, ready, feeder_done, layer, go, stop, done, status, index
 , fetch, busy, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$114  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$114 ;
   wire \$1 ;
   wire \$10 ;
   wire \$100 ;
@@ -27068,10 +27181,11 @@ module \holdfast_8x8.sequencer (rst, fault_activation, fault_weight, fault_param
   assign \$39  = { 8'h00, word_9[31:24] };
   assign \$41  = { 16'h0000, word_15[23:16] };
   assign \$43  = { 16'h0000, word_16[23:16] };
+  initial \$auto$verilog_backend.cc:2355:dump_module$114 = 0;
 endmodule
 
 module \holdfast_8x8.weight_loader (rst, active, load_next, pointer, registered, next_address, base, go, stop, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$115  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$115 ;
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -27384,10 +27498,11 @@ module \holdfast_8x8.weight_loader (rst, active, load_next, pointer, registered,
   end
   assign address = pointer;
   assign load = registered;
+  initial \$auto$verilog_backend.cc:2355:dump_module$115 = 0;
 endmodule
 
 module \holdfast_8x8.weights (rst, read_address, write_address, write_data, write_enable, read_data, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$116  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$116 ;
   wire \$1 ;
   reg [15:0] \$10 ;
   reg [7:0] \$11 ;
@@ -28307,4 +28422,5 @@ module \holdfast_8x8.weights (rst, read_address, write_address, write_data, writ
   assign \read_data[5]  = read_data[47:40];
   assign \read_data[6]  = read_data[55:48];
   assign \read_data[7]  = read_data[63:56];
+  initial \$auto$verilog_backend.cc:2355:dump_module$116 = 0;
 endmodule

@@ -2,7 +2,7 @@
 
 module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_axi_awvalid, s_axi_wdata, s_axi_wstrb, s_axi_wlast, s_axi_wvalid, s_axi_bready, s_axi_arid, s_axi_araddr, s_axi_arlen, s_axi_arsize, s_axi_arburst, s_axi_arvalid, s_axi_rready, clk, rst, s_axi_awready, s_axi_wready
 , s_axi_bid, s_axi_bresp, s_axi_bvalid, s_axi_arready, s_axi_rid, s_axi_rdata, s_axi_rresp, s_axi_rlast, s_axi_rvalid, interrupt, s_axi_awid);
-  reg \$auto$verilog_backend.cc:2355:dump_module$1  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$1 ;
   wire \$1 ;
   wire \$10 ;
   wire \$100 ;
@@ -4093,6 +4093,7 @@ module holdfast_8x8_guard(s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst
   assign \$527  = \$526 ;
   assign \$531  = \$530 ;
   assign \$535  = \$534 ;
+  initial \$auto$verilog_backend.cc:2355:dump_module$1 = 0;
 endmodule
 
 module \holdfast_8x8_guard.activations_0 (rst, read_address, write_address, write_data, write_enable, read_data, clk);
@@ -6300,7 +6301,7 @@ module \holdfast_8x8_guard.array (rst, weight, swap, i, sums, \load$7 , clk);
 endmodule
 
 module \holdfast_8x8_guard.array.pe_0_0 (rst, weight_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$2  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$2 ;
   wire [15:0] \$1 ;
   wire [16:0] \$2 ;
   reg [7:0] \$3 ;
@@ -6403,10 +6404,11 @@ module \holdfast_8x8_guard.array.pe_0_0 (rst, weight_in, act_in, swap_in, activa
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$2 = 0;
 endmodule
 
 module \holdfast_8x8_guard.array.pe_0_1 (rst, weight_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$3  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$3 ;
   wire [15:0] \$1 ;
   wire [16:0] \$2 ;
   reg [7:0] \$3 ;
@@ -6509,10 +6511,11 @@ module \holdfast_8x8_guard.array.pe_0_1 (rst, weight_in, act_in, swap_in, activa
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$3 = 0;
 endmodule
 
 module \holdfast_8x8_guard.array.pe_0_2 (rst, weight_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$4  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$4 ;
   wire [15:0] \$1 ;
   wire [16:0] \$2 ;
   reg [7:0] \$3 ;
@@ -6615,10 +6618,11 @@ module \holdfast_8x8_guard.array.pe_0_2 (rst, weight_in, act_in, swap_in, activa
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$4 = 0;
 endmodule
 
 module \holdfast_8x8_guard.array.pe_0_3 (rst, weight_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$5  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$5 ;
   wire [15:0] \$1 ;
   wire [16:0] \$2 ;
   reg [7:0] \$3 ;
@@ -6721,10 +6725,11 @@ module \holdfast_8x8_guard.array.pe_0_3 (rst, weight_in, act_in, swap_in, activa
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$5 = 0;
 endmodule
 
 module \holdfast_8x8_guard.array.pe_0_4 (rst, weight_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$6  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$6 ;
   wire [15:0] \$1 ;
   wire [16:0] \$2 ;
   reg [7:0] \$3 ;
@@ -6827,10 +6832,11 @@ module \holdfast_8x8_guard.array.pe_0_4 (rst, weight_in, act_in, swap_in, activa
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$6 = 0;
 endmodule
 
 module \holdfast_8x8_guard.array.pe_0_5 (rst, weight_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$7  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$7 ;
   wire [15:0] \$1 ;
   wire [16:0] \$2 ;
   reg [7:0] \$3 ;
@@ -6933,10 +6939,11 @@ module \holdfast_8x8_guard.array.pe_0_5 (rst, weight_in, act_in, swap_in, activa
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$7 = 0;
 endmodule
 
 module \holdfast_8x8_guard.array.pe_0_6 (rst, weight_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$8  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$8 ;
   wire [15:0] \$1 ;
   wire [16:0] \$2 ;
   reg [7:0] \$3 ;
@@ -7039,10 +7046,11 @@ module \holdfast_8x8_guard.array.pe_0_6 (rst, weight_in, act_in, swap_in, activa
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$8 = 0;
 endmodule
 
 module \holdfast_8x8_guard.array.pe_0_7 (rst, weight_in, act_in, swap_in, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$9  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$9 ;
   wire [15:0] \$1 ;
   wire [16:0] \$2 ;
   reg [7:0] \$3 ;
@@ -7143,10 +7151,11 @@ module \holdfast_8x8_guard.array.pe_0_7 (rst, weight_in, act_in, swap_in, partia
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$9 = 0;
 endmodule
 
 module \holdfast_8x8_guard.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$3625$0 , activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$10  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$10 ;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
   reg [7:0] \$3 ;
@@ -7251,10 +7260,11 @@ module \holdfast_8x8_guard.array.pe_1_0 (rst, weight_in, act_in, swap_in, \port$
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$10 = 0;
 endmodule
 
 module \holdfast_8x8_guard.array.pe_1_1 (rst, weight_in, \port$3639$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$11  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$11 ;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
   reg [7:0] \$3 ;
@@ -7359,10 +7369,11 @@ module \holdfast_8x8_guard.array.pe_1_1 (rst, weight_in, \port$3639$0 , act_in, 
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$11 = 0;
 endmodule
 
 module \holdfast_8x8_guard.array.pe_1_2 (rst, weight_in, \port$3653$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$12  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$12 ;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
   reg [7:0] \$3 ;
@@ -7467,10 +7478,11 @@ module \holdfast_8x8_guard.array.pe_1_2 (rst, weight_in, \port$3653$0 , act_in, 
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$12 = 0;
 endmodule
 
 module \holdfast_8x8_guard.array.pe_1_3 (rst, weight_in, \port$3667$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$13  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$13 ;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
   reg [7:0] \$3 ;
@@ -7575,10 +7587,11 @@ module \holdfast_8x8_guard.array.pe_1_3 (rst, weight_in, \port$3667$0 , act_in, 
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$13 = 0;
 endmodule
 
 module \holdfast_8x8_guard.array.pe_1_4 (rst, weight_in, \port$3681$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$14  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$14 ;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
   reg [7:0] \$3 ;
@@ -7683,10 +7696,11 @@ module \holdfast_8x8_guard.array.pe_1_4 (rst, weight_in, \port$3681$0 , act_in, 
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$14 = 0;
 endmodule
 
 module \holdfast_8x8_guard.array.pe_1_5 (rst, weight_in, \port$3695$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$15  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$15 ;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
   reg [7:0] \$3 ;
@@ -7791,10 +7805,11 @@ module \holdfast_8x8_guard.array.pe_1_5 (rst, weight_in, \port$3695$0 , act_in, 
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$15 = 0;
 endmodule
 
 module \holdfast_8x8_guard.array.pe_1_6 (rst, weight_in, \port$3709$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$16  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$16 ;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
   reg [7:0] \$3 ;
@@ -7899,10 +7914,11 @@ module \holdfast_8x8_guard.array.pe_1_6 (rst, weight_in, \port$3709$0 , act_in, 
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$16 = 0;
 endmodule
 
 module \holdfast_8x8_guard.array.pe_1_7 (rst, weight_in, \port$3723$0 , act_in, swap_in, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$17  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$17 ;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
   reg [7:0] \$3 ;
@@ -8005,10 +8021,11 @@ module \holdfast_8x8_guard.array.pe_1_7 (rst, weight_in, \port$3723$0 , act_in, 
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$17 = 0;
 endmodule
 
 module \holdfast_8x8_guard.array.pe_2_0 (rst, weight_in, act_in, swap_in, sum_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$18  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$18 ;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
   reg [7:0] \$3 ;
@@ -8111,10 +8128,11 @@ module \holdfast_8x8_guard.array.pe_2_0 (rst, weight_in, act_in, swap_in, sum_in
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$18 = 0;
 endmodule
 
 module \holdfast_8x8_guard.array.pe_2_1 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$19  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$19 ;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
   reg [7:0] \$3 ;
@@ -8217,10 +8235,11 @@ module \holdfast_8x8_guard.array.pe_2_1 (rst, weight_in, sum_in, act_in, swap_in
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$19 = 0;
 endmodule
 
 module \holdfast_8x8_guard.array.pe_2_2 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$20  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$20 ;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
   reg [7:0] \$3 ;
@@ -8323,10 +8342,11 @@ module \holdfast_8x8_guard.array.pe_2_2 (rst, weight_in, sum_in, act_in, swap_in
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$20 = 0;
 endmodule
 
 module \holdfast_8x8_guard.array.pe_2_3 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$21  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$21 ;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
   reg [7:0] \$3 ;
@@ -8429,10 +8449,11 @@ module \holdfast_8x8_guard.array.pe_2_3 (rst, weight_in, sum_in, act_in, swap_in
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$21 = 0;
 endmodule
 
 module \holdfast_8x8_guard.array.pe_2_4 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$22  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$22 ;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
   reg [7:0] \$3 ;
@@ -8535,10 +8556,11 @@ module \holdfast_8x8_guard.array.pe_2_4 (rst, weight_in, sum_in, act_in, swap_in
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$22 = 0;
 endmodule
 
 module \holdfast_8x8_guard.array.pe_2_5 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$23  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$23 ;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
   reg [7:0] \$3 ;
@@ -8641,10 +8663,11 @@ module \holdfast_8x8_guard.array.pe_2_5 (rst, weight_in, sum_in, act_in, swap_in
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$23 = 0;
 endmodule
 
 module \holdfast_8x8_guard.array.pe_2_6 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$24  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$24 ;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
   reg [7:0] \$3 ;
@@ -8747,10 +8770,11 @@ module \holdfast_8x8_guard.array.pe_2_6 (rst, weight_in, sum_in, act_in, swap_in
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$24 = 0;
 endmodule
 
 module \holdfast_8x8_guard.array.pe_2_7 (rst, weight_in, sum_in, act_in, swap_in, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$25  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$25 ;
   wire [15:0] \$1 ;
   wire [17:0] \$2 ;
   reg [7:0] \$3 ;
@@ -8851,10 +8875,11 @@ module \holdfast_8x8_guard.array.pe_2_7 (rst, weight_in, sum_in, act_in, swap_in
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$25 = 0;
 endmodule
 
 module \holdfast_8x8_guard.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$3849$0 , activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$26  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$26 ;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
   reg [7:0] \$3 ;
@@ -8959,10 +8984,11 @@ module \holdfast_8x8_guard.array.pe_3_0 (rst, weight_in, act_in, swap_in, \port$
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$26 = 0;
 endmodule
 
 module \holdfast_8x8_guard.array.pe_3_1 (rst, weight_in, \port$3863$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$27  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$27 ;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
   reg [7:0] \$3 ;
@@ -9067,10 +9093,11 @@ module \holdfast_8x8_guard.array.pe_3_1 (rst, weight_in, \port$3863$0 , act_in, 
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$27 = 0;
 endmodule
 
 module \holdfast_8x8_guard.array.pe_3_2 (rst, weight_in, \port$3877$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$28  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$28 ;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
   reg [7:0] \$3 ;
@@ -9175,10 +9202,11 @@ module \holdfast_8x8_guard.array.pe_3_2 (rst, weight_in, \port$3877$0 , act_in, 
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$28 = 0;
 endmodule
 
 module \holdfast_8x8_guard.array.pe_3_3 (rst, weight_in, \port$3891$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$29  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$29 ;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
   reg [7:0] \$3 ;
@@ -9283,10 +9311,11 @@ module \holdfast_8x8_guard.array.pe_3_3 (rst, weight_in, \port$3891$0 , act_in, 
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$29 = 0;
 endmodule
 
 module \holdfast_8x8_guard.array.pe_3_4 (rst, weight_in, \port$3905$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$30  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$30 ;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
   reg [7:0] \$3 ;
@@ -9391,10 +9420,11 @@ module \holdfast_8x8_guard.array.pe_3_4 (rst, weight_in, \port$3905$0 , act_in, 
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$30 = 0;
 endmodule
 
 module \holdfast_8x8_guard.array.pe_3_5 (rst, weight_in, \port$3919$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$31  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$31 ;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
   reg [7:0] \$3 ;
@@ -9499,10 +9529,11 @@ module \holdfast_8x8_guard.array.pe_3_5 (rst, weight_in, \port$3919$0 , act_in, 
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$31 = 0;
 endmodule
 
 module \holdfast_8x8_guard.array.pe_3_6 (rst, weight_in, \port$3933$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$32  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$32 ;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
   reg [7:0] \$3 ;
@@ -9607,10 +9638,11 @@ module \holdfast_8x8_guard.array.pe_3_6 (rst, weight_in, \port$3933$0 , act_in, 
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$32 = 0;
 endmodule
 
 module \holdfast_8x8_guard.array.pe_3_7 (rst, weight_in, \port$3947$0 , act_in, swap_in, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$33  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$33 ;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
   reg [7:0] \$3 ;
@@ -9713,10 +9745,11 @@ module \holdfast_8x8_guard.array.pe_3_7 (rst, weight_in, \port$3947$0 , act_in, 
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$33 = 0;
 endmodule
 
 module \holdfast_8x8_guard.array.pe_4_0 (rst, weight_in, act_in, swap_in, sum_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$34  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$34 ;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
   reg [7:0] \$3 ;
@@ -9819,10 +9852,11 @@ module \holdfast_8x8_guard.array.pe_4_0 (rst, weight_in, act_in, swap_in, sum_in
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$34 = 0;
 endmodule
 
 module \holdfast_8x8_guard.array.pe_4_1 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$35  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$35 ;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
   reg [7:0] \$3 ;
@@ -9925,10 +9959,11 @@ module \holdfast_8x8_guard.array.pe_4_1 (rst, weight_in, sum_in, act_in, swap_in
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$35 = 0;
 endmodule
 
 module \holdfast_8x8_guard.array.pe_4_2 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$36  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$36 ;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
   reg [7:0] \$3 ;
@@ -10031,10 +10066,11 @@ module \holdfast_8x8_guard.array.pe_4_2 (rst, weight_in, sum_in, act_in, swap_in
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$36 = 0;
 endmodule
 
 module \holdfast_8x8_guard.array.pe_4_3 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$37  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$37 ;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
   reg [7:0] \$3 ;
@@ -10137,10 +10173,11 @@ module \holdfast_8x8_guard.array.pe_4_3 (rst, weight_in, sum_in, act_in, swap_in
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$37 = 0;
 endmodule
 
 module \holdfast_8x8_guard.array.pe_4_4 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$38  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$38 ;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
   reg [7:0] \$3 ;
@@ -10243,10 +10280,11 @@ module \holdfast_8x8_guard.array.pe_4_4 (rst, weight_in, sum_in, act_in, swap_in
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$38 = 0;
 endmodule
 
 module \holdfast_8x8_guard.array.pe_4_5 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$39  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$39 ;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
   reg [7:0] \$3 ;
@@ -10349,10 +10387,11 @@ module \holdfast_8x8_guard.array.pe_4_5 (rst, weight_in, sum_in, act_in, swap_in
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$39 = 0;
 endmodule
 
 module \holdfast_8x8_guard.array.pe_4_6 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$40  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$40 ;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
   reg [7:0] \$3 ;
@@ -10455,10 +10494,11 @@ module \holdfast_8x8_guard.array.pe_4_6 (rst, weight_in, sum_in, act_in, swap_in
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$40 = 0;
 endmodule
 
 module \holdfast_8x8_guard.array.pe_4_7 (rst, weight_in, sum_in, act_in, swap_in, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$41  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$41 ;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
   reg [7:0] \$3 ;
@@ -10559,10 +10599,11 @@ module \holdfast_8x8_guard.array.pe_4_7 (rst, weight_in, sum_in, act_in, swap_in
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$41 = 0;
 endmodule
 
 module \holdfast_8x8_guard.array.pe_5_0 (rst, weight_in, act_in, swap_in, sum_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$42  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$42 ;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
   reg [7:0] \$3 ;
@@ -10665,10 +10706,11 @@ module \holdfast_8x8_guard.array.pe_5_0 (rst, weight_in, act_in, swap_in, sum_in
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$42 = 0;
 endmodule
 
 module \holdfast_8x8_guard.array.pe_5_1 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$43  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$43 ;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
   reg [7:0] \$3 ;
@@ -10771,10 +10813,11 @@ module \holdfast_8x8_guard.array.pe_5_1 (rst, weight_in, sum_in, act_in, swap_in
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$43 = 0;
 endmodule
 
 module \holdfast_8x8_guard.array.pe_5_2 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$44  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$44 ;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
   reg [7:0] \$3 ;
@@ -10877,10 +10920,11 @@ module \holdfast_8x8_guard.array.pe_5_2 (rst, weight_in, sum_in, act_in, swap_in
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$44 = 0;
 endmodule
 
 module \holdfast_8x8_guard.array.pe_5_3 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$45  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$45 ;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
   reg [7:0] \$3 ;
@@ -10983,10 +11027,11 @@ module \holdfast_8x8_guard.array.pe_5_3 (rst, weight_in, sum_in, act_in, swap_in
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$45 = 0;
 endmodule
 
 module \holdfast_8x8_guard.array.pe_5_4 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$46  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$46 ;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
   reg [7:0] \$3 ;
@@ -11089,10 +11134,11 @@ module \holdfast_8x8_guard.array.pe_5_4 (rst, weight_in, sum_in, act_in, swap_in
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$46 = 0;
 endmodule
 
 module \holdfast_8x8_guard.array.pe_5_5 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$47  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$47 ;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
   reg [7:0] \$3 ;
@@ -11195,10 +11241,11 @@ module \holdfast_8x8_guard.array.pe_5_5 (rst, weight_in, sum_in, act_in, swap_in
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$47 = 0;
 endmodule
 
 module \holdfast_8x8_guard.array.pe_5_6 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$48  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$48 ;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
   reg [7:0] \$3 ;
@@ -11301,10 +11348,11 @@ module \holdfast_8x8_guard.array.pe_5_6 (rst, weight_in, sum_in, act_in, swap_in
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$48 = 0;
 endmodule
 
 module \holdfast_8x8_guard.array.pe_5_7 (rst, weight_in, sum_in, act_in, swap_in, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$49  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$49 ;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
   reg [7:0] \$3 ;
@@ -11405,10 +11453,11 @@ module \holdfast_8x8_guard.array.pe_5_7 (rst, weight_in, sum_in, act_in, swap_in
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$49 = 0;
 endmodule
 
 module \holdfast_8x8_guard.array.pe_6_0 (rst, weight_in, act_in, swap_in, sum_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$50  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$50 ;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
   reg [7:0] \$3 ;
@@ -11511,10 +11560,11 @@ module \holdfast_8x8_guard.array.pe_6_0 (rst, weight_in, act_in, swap_in, sum_in
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$50 = 0;
 endmodule
 
 module \holdfast_8x8_guard.array.pe_6_1 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$51  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$51 ;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
   reg [7:0] \$3 ;
@@ -11617,10 +11667,11 @@ module \holdfast_8x8_guard.array.pe_6_1 (rst, weight_in, sum_in, act_in, swap_in
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$51 = 0;
 endmodule
 
 module \holdfast_8x8_guard.array.pe_6_2 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$52  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$52 ;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
   reg [7:0] \$3 ;
@@ -11723,10 +11774,11 @@ module \holdfast_8x8_guard.array.pe_6_2 (rst, weight_in, sum_in, act_in, swap_in
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$52 = 0;
 endmodule
 
 module \holdfast_8x8_guard.array.pe_6_3 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$53  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$53 ;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
   reg [7:0] \$3 ;
@@ -11829,10 +11881,11 @@ module \holdfast_8x8_guard.array.pe_6_3 (rst, weight_in, sum_in, act_in, swap_in
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$53 = 0;
 endmodule
 
 module \holdfast_8x8_guard.array.pe_6_4 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$54  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$54 ;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
   reg [7:0] \$3 ;
@@ -11935,10 +11988,11 @@ module \holdfast_8x8_guard.array.pe_6_4 (rst, weight_in, sum_in, act_in, swap_in
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$54 = 0;
 endmodule
 
 module \holdfast_8x8_guard.array.pe_6_5 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$55  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$55 ;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
   reg [7:0] \$3 ;
@@ -12041,10 +12095,11 @@ module \holdfast_8x8_guard.array.pe_6_5 (rst, weight_in, sum_in, act_in, swap_in
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$55 = 0;
 endmodule
 
 module \holdfast_8x8_guard.array.pe_6_6 (rst, weight_in, sum_in, act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$56  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$56 ;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
   reg [7:0] \$3 ;
@@ -12147,10 +12202,11 @@ module \holdfast_8x8_guard.array.pe_6_6 (rst, weight_in, sum_in, act_in, swap_in
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$56 = 0;
 endmodule
 
 module \holdfast_8x8_guard.array.pe_6_7 (rst, weight_in, sum_in, act_in, swap_in, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$57  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$57 ;
   wire [15:0] \$1 ;
   wire [18:0] \$2 ;
   reg [7:0] \$3 ;
@@ -12251,10 +12307,11 @@ module \holdfast_8x8_guard.array.pe_6_7 (rst, weight_in, sum_in, act_in, swap_in
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$57 = 0;
 endmodule
 
 module \holdfast_8x8_guard.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$4297$0 , activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$58  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$58 ;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
   reg [7:0] \$3 ;
@@ -12359,10 +12416,11 @@ module \holdfast_8x8_guard.array.pe_7_0 (rst, weight_in, act_in, swap_in, \port$
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$58 = 0;
 endmodule
 
 module \holdfast_8x8_guard.array.pe_7_1 (rst, weight_in, \port$4311$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$59  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$59 ;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
   reg [7:0] \$3 ;
@@ -12467,10 +12525,11 @@ module \holdfast_8x8_guard.array.pe_7_1 (rst, weight_in, \port$4311$0 , act_in, 
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$59 = 0;
 endmodule
 
 module \holdfast_8x8_guard.array.pe_7_2 (rst, weight_in, \port$4325$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$60  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$60 ;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
   reg [7:0] \$3 ;
@@ -12575,10 +12634,11 @@ module \holdfast_8x8_guard.array.pe_7_2 (rst, weight_in, \port$4325$0 , act_in, 
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$60 = 0;
 endmodule
 
 module \holdfast_8x8_guard.array.pe_7_3 (rst, weight_in, \port$4339$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$61  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$61 ;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
   reg [7:0] \$3 ;
@@ -12683,10 +12743,11 @@ module \holdfast_8x8_guard.array.pe_7_3 (rst, weight_in, \port$4339$0 , act_in, 
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$61 = 0;
 endmodule
 
 module \holdfast_8x8_guard.array.pe_7_4 (rst, weight_in, \port$4353$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$62  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$62 ;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
   reg [7:0] \$3 ;
@@ -12791,10 +12852,11 @@ module \holdfast_8x8_guard.array.pe_7_4 (rst, weight_in, \port$4353$0 , act_in, 
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$62 = 0;
 endmodule
 
 module \holdfast_8x8_guard.array.pe_7_5 (rst, weight_in, \port$4367$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$63  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$63 ;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
   reg [7:0] \$3 ;
@@ -12899,10 +12961,11 @@ module \holdfast_8x8_guard.array.pe_7_5 (rst, weight_in, \port$4367$0 , act_in, 
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$63 = 0;
 endmodule
 
 module \holdfast_8x8_guard.array.pe_7_6 (rst, weight_in, \port$4381$0 , act_in, swap_in, activation, swap, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$64  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$64 ;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
   reg [7:0] \$3 ;
@@ -13007,10 +13070,11 @@ module \holdfast_8x8_guard.array.pe_7_6 (rst, weight_in, \port$4381$0 , act_in, 
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$64 = 0;
 endmodule
 
 module \holdfast_8x8_guard.array.pe_7_7 (rst, weight_in, \port$4395$0 , act_in, swap_in, partial_sum, load, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$65  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$65 ;
   wire [15:0] \$1 ;
   wire [19:0] \$2 ;
   reg [7:0] \$3 ;
@@ -13113,10 +13177,11 @@ module \holdfast_8x8_guard.array.pe_7_7 (rst, weight_in, \port$4395$0 , act_in, 
   assign act_out = activation;
   assign swap_out = swap;
   assign sum_out = partial_sum;
+  initial \$auto$verilog_backend.cc:2355:dump_module$65 = 0;
 endmodule
 
 module \holdfast_8x8_guard.array.skew (rst, i, o, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$66  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$66 ;
   reg [7:0] \$1 ;
   reg [7:0] \$10 ;
   reg [7:0] \$11 ;
@@ -13473,10 +13538,11 @@ module \holdfast_8x8_guard.array.skew (rst, i, o, clk);
   assign o[23:16] = lane_2_1;
   assign o[15:8] = lane_1_0;
   assign o[7:0] = i[7:0];
+  initial \$auto$verilog_backend.cc:2355:dump_module$66 = 0;
 endmodule
 
 module \holdfast_8x8_guard.array.swap_skew (rst, i, o, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$67  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$67 ;
   reg \$1 ;
   reg \$10 ;
   reg \$11 ;
@@ -13833,11 +13899,12 @@ module \holdfast_8x8_guard.array.swap_skew (rst, i, o, clk);
   assign o[2] = lane_2_1;
   assign o[1] = lane_1_0;
   assign o[0] = i[0];
+  initial \$auto$verilog_backend.cc:2355:dump_module$67 = 0;
 endmodule
 
 module \holdfast_8x8_guard.axi (s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_awburst, s_axi_awvalid, s_axi_wdata, s_axi_wstrb, s_axi_wlast, s_axi_wvalid, s_axi_bready, s_axi_arid, s_axi_araddr, s_axi_arlen, s_axi_arsize, s_axi_arburst, s_axi_arvalid, s_axi_rready, clk, rst, host__error, s_axi_bresp
 , s_axi_rresp, s_axi_rlast, host__read_data, s_axi_awready, s_axi_arready, s_axi_wready, s_axi_bvalid, s_axi_rvalid, host__write, host__read, s_axi_bid, host__address, host__data, host__strobe, s_axi_rdata, s_axi_awid);
-  reg \$auto$verilog_backend.cc:2355:dump_module$68  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$68 ;
   wire [5:0] \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -14515,10 +14582,11 @@ module \holdfast_8x8_guard.axi (s_axi_awaddr, s_axi_awlen, s_axi_awsize, s_axi_a
   assign s_axi_rid = s_axi_bid;
   assign read_data = s_axi_rdata;
   assign step = \$1 [2:0];
+  initial \$auto$verilog_backend.cc:2355:dump_module$68 = 0;
 endmodule
 
 module \holdfast_8x8_guard.feeder (rst, streaming, stall_weights, stall_memory, stall_writeback, token, done, load_next, address, sub_block, pad, layer, go, stop, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$69  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$69 ;
   wire \$1 ;
   wire \$10 ;
   wire \$100 ;
@@ -15584,10 +15652,11 @@ module \holdfast_8x8_guard.feeder (rst, streaming, stall_weights, stall_memory, 
   assign \token.last  = token[4];
   assign \$51  = \$49 ;
   assign \$132  = \$130 ;
+  initial \$auto$verilog_backend.cc:2355:dump_module$69 = 0;
 endmodule
 
 module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub_block$3 , pad, act, violation, layer, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$70  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$70 ;
   wire \$1 ;
   reg \$10 ;
   reg \$11 ;
@@ -16151,6 +16220,7 @@ module \holdfast_8x8_guard.input_stage (rst, word, enable, use_zero, valid, \sub
   assign violation[2] = \violation$51 ;
   assign violation[1] = \violation$43 ;
   assign violation[0] = \violation$35 ;
+  initial \$auto$verilog_backend.cc:2355:dump_module$70 = 0;
 endmodule
 
 module \holdfast_8x8_guard.input_stage.guard_0 (result, override, check, below, above, value, \port$5498$358 , violation);
@@ -16562,7 +16632,7 @@ module \holdfast_8x8_guard.input_stage.guard_7 (result, override, check, below, 
 endmodule
 
 module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, enable, use_zero, token, sums, token_8, token_24, violation, codes, residual_present, \i$76 , layer, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$71  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$71 ;
   wire \$1 ;
   wire \$10 ;
   reg [9:0] \$100 ;
@@ -19071,10 +19141,11 @@ module \holdfast_8x8_guard.lanes (rst, overflow, parameter_begin, parameters, en
   assign i[2] = residual_present;
   assign i[1] = residual_present;
   assign i[0] = residual_present;
+  initial \$auto$verilog_backend.cc:2355:dump_module$71 = 0;
 endmodule
 
 module \holdfast_8x8_guard.lanes.accumulator_0 (rst, chain, write__en, partial_sum, read_address, first, valid, write__addr, write__data, maximum, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$72  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$72 ;
   wire \$1 ;
   wire [24:0] \$10 ;
   reg [23:0] \$11 ;
@@ -19193,10 +19264,11 @@ module \holdfast_8x8_guard.lanes.accumulator_0 (rst, chain, write__en, partial_s
   assign total = write__data;
   assign write = write__en;
   assign \total$8  = write__data;
+  initial \$auto$verilog_backend.cc:2355:dump_module$72 = 0;
 endmodule
 
 module \holdfast_8x8_guard.lanes.accumulator_1 (rst, chain, write__en, partial_sum, first, valid, read_address, write__addr, write__data, maximum, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$73  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$73 ;
   wire \$1 ;
   wire [24:0] \$10 ;
   reg [23:0] \$11 ;
@@ -19315,10 +19387,11 @@ module \holdfast_8x8_guard.lanes.accumulator_1 (rst, chain, write__en, partial_s
   assign total = write__data;
   assign write = write__en;
   assign \total$8  = write__data;
+  initial \$auto$verilog_backend.cc:2355:dump_module$73 = 0;
 endmodule
 
 module \holdfast_8x8_guard.lanes.accumulator_2 (rst, chain, write__en, partial_sum, first, valid, read_address, write__addr, write__data, maximum, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$74  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$74 ;
   wire \$1 ;
   wire [24:0] \$10 ;
   reg [23:0] \$11 ;
@@ -19437,10 +19510,11 @@ module \holdfast_8x8_guard.lanes.accumulator_2 (rst, chain, write__en, partial_s
   assign total = write__data;
   assign write = write__en;
   assign \total$8  = write__data;
+  initial \$auto$verilog_backend.cc:2355:dump_module$74 = 0;
 endmodule
 
 module \holdfast_8x8_guard.lanes.accumulator_3 (rst, chain, write__en, partial_sum, first, valid, read_address, write__addr, write__data, maximum, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$75  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$75 ;
   wire \$1 ;
   wire [24:0] \$10 ;
   reg [23:0] \$11 ;
@@ -19559,10 +19633,11 @@ module \holdfast_8x8_guard.lanes.accumulator_3 (rst, chain, write__en, partial_s
   assign total = write__data;
   assign write = write__en;
   assign \total$8  = write__data;
+  initial \$auto$verilog_backend.cc:2355:dump_module$75 = 0;
 endmodule
 
 module \holdfast_8x8_guard.lanes.accumulator_4 (rst, chain, write__en, partial_sum, first, valid, read_address, write__addr, write__data, maximum, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$76  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$76 ;
   wire \$1 ;
   wire [24:0] \$10 ;
   reg [23:0] \$11 ;
@@ -19681,10 +19756,11 @@ module \holdfast_8x8_guard.lanes.accumulator_4 (rst, chain, write__en, partial_s
   assign total = write__data;
   assign write = write__en;
   assign \total$8  = write__data;
+  initial \$auto$verilog_backend.cc:2355:dump_module$76 = 0;
 endmodule
 
 module \holdfast_8x8_guard.lanes.accumulator_5 (rst, chain, write__en, partial_sum, first, valid, read_address, write__addr, write__data, maximum, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$77  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$77 ;
   wire \$1 ;
   wire [24:0] \$10 ;
   reg [23:0] \$11 ;
@@ -19803,10 +19879,11 @@ module \holdfast_8x8_guard.lanes.accumulator_5 (rst, chain, write__en, partial_s
   assign total = write__data;
   assign write = write__en;
   assign \total$8  = write__data;
+  initial \$auto$verilog_backend.cc:2355:dump_module$77 = 0;
 endmodule
 
 module \holdfast_8x8_guard.lanes.accumulator_6 (rst, chain, write__en, partial_sum, first, valid, read_address, write__addr, write__data, maximum, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$78  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$78 ;
   wire \$1 ;
   wire [24:0] \$10 ;
   reg [23:0] \$11 ;
@@ -19925,10 +20002,11 @@ module \holdfast_8x8_guard.lanes.accumulator_6 (rst, chain, write__en, partial_s
   assign total = write__data;
   assign write = write__en;
   assign \total$8  = write__data;
+  initial \$auto$verilog_backend.cc:2355:dump_module$78 = 0;
 endmodule
 
 module \holdfast_8x8_guard.lanes.accumulator_7 (rst, chain, write__en, partial_sum, first, valid, read_address, write__addr, write__data, maximum, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$79  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$79 ;
   wire \$1 ;
   wire [24:0] \$10 ;
   reg [23:0] \$11 ;
@@ -20047,10 +20125,11 @@ module \holdfast_8x8_guard.lanes.accumulator_7 (rst, chain, write__en, partial_s
   assign total = write__data;
   assign write = write__en;
   assign \total$8  = write__data;
+  initial \$auto$verilog_backend.cc:2355:dump_module$79 = 0;
 endmodule
 
 module \holdfast_8x8_guard.lanes.align (rst, i, o, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$80  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$80 ;
   reg [7:0] \$1 ;
   reg [7:0] \$10 ;
   reg [7:0] \$11 ;
@@ -20407,10 +20486,11 @@ module \holdfast_8x8_guard.lanes.align (rst, i, o, clk);
   assign o[23:16] = lane_2_4;
   assign o[15:8] = lane_1_5;
   assign o[7:0] = lane_0_6;
+  initial \$auto$verilog_backend.cc:2355:dump_module$80 = 0;
 endmodule
 
 module \holdfast_8x8_guard.lanes.channel_setup (rst, channel, enable, use_zero, \port$4655$0 , parameters, zero_out, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$81  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$81 ;
   wire \$1 ;
   wire \$10 ;
   wire [9:0] \$11 ;
@@ -20604,10 +20684,11 @@ module \holdfast_8x8_guard.lanes.channel_setup (rst, channel, enable, use_zero, 
   assign parameters[38:22] = guard_below;
   assign parameters[21:5] = multiplier;
   assign parameters[4:0] = shift;
+  initial \$auto$verilog_backend.cc:2355:dump_module$81 = 0;
 endmodule
 
 module \holdfast_8x8_guard.lanes.layer_setup (rst, settings, layer, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$82  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$82 ;
   wire [8:0] \$1 ;
   wire [8:0] \$2 ;
   wire [16:0] \$3 ;
@@ -20772,10 +20853,11 @@ module \holdfast_8x8_guard.lanes.layer_setup (rst, settings, layer, clk);
   assign \layer.add_multiplier_b  = layer[482:459];
   assign \layer.res_step_x  = layer[498:483];
   assign \layer.res_step_y  = layer[514:499];
+  initial \$auto$verilog_backend.cc:2355:dump_module$82 = 0;
 endmodule
 
 module \holdfast_8x8_guard.lanes.present_skew (rst, i, o, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$83  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$83 ;
   reg \$1 ;
   reg \$10 ;
   reg \$11 ;
@@ -21132,10 +21214,11 @@ module \holdfast_8x8_guard.lanes.present_skew (rst, i, o, clk);
   assign o[2] = lane_2_1;
   assign o[1] = lane_1_0;
   assign o[0] = i[0];
+  initial \$auto$verilog_backend.cc:2355:dump_module$83 = 0;
 endmodule
 
 module \holdfast_8x8_guard.lanes.requantizer_0 (rst, valid, violation, use_zero, bias, parameters, settings, residual_value, residual_present, total, result, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$84  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$84 ;
   wire [24:0] \$1 ;
   wire [9:0] \$10 ;
   wire \$11 ;
@@ -21503,10 +21586,11 @@ module \holdfast_8x8_guard.lanes.requantizer_0 (rst, valid, violation, use_zero,
   assign \settings.add_lo  = settings[79:72];
   assign \settings.add_hi  = settings[87:80];
   assign \$49  = { \$48 [10], \$48 [10:1] };
+  initial \$auto$verilog_backend.cc:2355:dump_module$84 = 0;
 endmodule
 
 module \holdfast_8x8_guard.lanes.requantizer_0.add_shift (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$85  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$85 ;
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -21671,10 +21755,11 @@ module \holdfast_8x8_guard.lanes.requantizer_0.add_shift (rst, shift, value, who
       \$29  = 1'h0;
     end
   end
+  initial \$auto$verilog_backend.cc:2355:dump_module$85 = 0;
 endmodule
 
 module \holdfast_8x8_guard.lanes.requantizer_0.shift$38 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$86  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$86 ;
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -21845,10 +21930,11 @@ module \holdfast_8x8_guard.lanes.requantizer_0.shift$38 (rst, shift, value, whol
       \$30  = 1'h0;
     end
   end
+  initial \$auto$verilog_backend.cc:2355:dump_module$86 = 0;
 endmodule
 
 module \holdfast_8x8_guard.lanes.requantizer_1 (rst, valid, violation, use_zero, bias, parameters, settings, residual_value, residual_present, total, result, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$87  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$87 ;
   wire [24:0] \$1 ;
   wire [9:0] \$10 ;
   wire \$11 ;
@@ -22216,10 +22302,11 @@ module \holdfast_8x8_guard.lanes.requantizer_1 (rst, valid, violation, use_zero,
   assign \settings.add_lo  = settings[79:72];
   assign \settings.add_hi  = settings[87:80];
   assign \$49  = { \$48 [10], \$48 [10:1] };
+  initial \$auto$verilog_backend.cc:2355:dump_module$87 = 0;
 endmodule
 
 module \holdfast_8x8_guard.lanes.requantizer_1.add_shift (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$88  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$88 ;
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -22384,10 +22471,11 @@ module \holdfast_8x8_guard.lanes.requantizer_1.add_shift (rst, shift, value, who
       \$29  = 1'h0;
     end
   end
+  initial \$auto$verilog_backend.cc:2355:dump_module$88 = 0;
 endmodule
 
 module \holdfast_8x8_guard.lanes.requantizer_1.shift$38 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$89  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$89 ;
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -22558,10 +22646,11 @@ module \holdfast_8x8_guard.lanes.requantizer_1.shift$38 (rst, shift, value, whol
       \$30  = 1'h0;
     end
   end
+  initial \$auto$verilog_backend.cc:2355:dump_module$89 = 0;
 endmodule
 
 module \holdfast_8x8_guard.lanes.requantizer_2 (rst, valid, violation, use_zero, bias, parameters, settings, residual_value, residual_present, total, result, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$90  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$90 ;
   wire [24:0] \$1 ;
   wire [9:0] \$10 ;
   wire \$11 ;
@@ -22929,10 +23018,11 @@ module \holdfast_8x8_guard.lanes.requantizer_2 (rst, valid, violation, use_zero,
   assign \settings.add_lo  = settings[79:72];
   assign \settings.add_hi  = settings[87:80];
   assign \$49  = { \$48 [10], \$48 [10:1] };
+  initial \$auto$verilog_backend.cc:2355:dump_module$90 = 0;
 endmodule
 
 module \holdfast_8x8_guard.lanes.requantizer_2.add_shift (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$91  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$91 ;
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -23097,10 +23187,11 @@ module \holdfast_8x8_guard.lanes.requantizer_2.add_shift (rst, shift, value, who
       \$29  = 1'h0;
     end
   end
+  initial \$auto$verilog_backend.cc:2355:dump_module$91 = 0;
 endmodule
 
 module \holdfast_8x8_guard.lanes.requantizer_2.shift$38 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$92  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$92 ;
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -23271,10 +23362,11 @@ module \holdfast_8x8_guard.lanes.requantizer_2.shift$38 (rst, shift, value, whol
       \$30  = 1'h0;
     end
   end
+  initial \$auto$verilog_backend.cc:2355:dump_module$92 = 0;
 endmodule
 
 module \holdfast_8x8_guard.lanes.requantizer_3 (rst, valid, violation, use_zero, bias, parameters, settings, residual_value, residual_present, total, result, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$93  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$93 ;
   wire [24:0] \$1 ;
   wire [9:0] \$10 ;
   wire \$11 ;
@@ -23642,10 +23734,11 @@ module \holdfast_8x8_guard.lanes.requantizer_3 (rst, valid, violation, use_zero,
   assign \settings.add_lo  = settings[79:72];
   assign \settings.add_hi  = settings[87:80];
   assign \$49  = { \$48 [10], \$48 [10:1] };
+  initial \$auto$verilog_backend.cc:2355:dump_module$93 = 0;
 endmodule
 
 module \holdfast_8x8_guard.lanes.requantizer_3.add_shift (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$94  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$94 ;
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -23810,10 +23903,11 @@ module \holdfast_8x8_guard.lanes.requantizer_3.add_shift (rst, shift, value, who
       \$29  = 1'h0;
     end
   end
+  initial \$auto$verilog_backend.cc:2355:dump_module$94 = 0;
 endmodule
 
 module \holdfast_8x8_guard.lanes.requantizer_3.shift$38 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$95  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$95 ;
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -23984,10 +24078,11 @@ module \holdfast_8x8_guard.lanes.requantizer_3.shift$38 (rst, shift, value, whol
       \$30  = 1'h0;
     end
   end
+  initial \$auto$verilog_backend.cc:2355:dump_module$95 = 0;
 endmodule
 
 module \holdfast_8x8_guard.lanes.requantizer_4 (rst, valid, violation, use_zero, bias, parameters, settings, residual_value, residual_present, total, result, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$96  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$96 ;
   wire [24:0] \$1 ;
   wire [9:0] \$10 ;
   wire \$11 ;
@@ -24355,10 +24450,11 @@ module \holdfast_8x8_guard.lanes.requantizer_4 (rst, valid, violation, use_zero,
   assign \settings.add_lo  = settings[79:72];
   assign \settings.add_hi  = settings[87:80];
   assign \$49  = { \$48 [10], \$48 [10:1] };
+  initial \$auto$verilog_backend.cc:2355:dump_module$96 = 0;
 endmodule
 
 module \holdfast_8x8_guard.lanes.requantizer_4.add_shift (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$97  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$97 ;
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -24523,10 +24619,11 @@ module \holdfast_8x8_guard.lanes.requantizer_4.add_shift (rst, shift, value, who
       \$29  = 1'h0;
     end
   end
+  initial \$auto$verilog_backend.cc:2355:dump_module$97 = 0;
 endmodule
 
 module \holdfast_8x8_guard.lanes.requantizer_4.shift$38 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$98  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$98 ;
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -24697,10 +24794,11 @@ module \holdfast_8x8_guard.lanes.requantizer_4.shift$38 (rst, shift, value, whol
       \$30  = 1'h0;
     end
   end
+  initial \$auto$verilog_backend.cc:2355:dump_module$98 = 0;
 endmodule
 
 module \holdfast_8x8_guard.lanes.requantizer_5 (rst, valid, violation, use_zero, bias, parameters, settings, residual_value, residual_present, total, result, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$99  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$99 ;
   wire [24:0] \$1 ;
   wire [9:0] \$10 ;
   wire \$11 ;
@@ -25068,10 +25166,11 @@ module \holdfast_8x8_guard.lanes.requantizer_5 (rst, valid, violation, use_zero,
   assign \settings.add_lo  = settings[79:72];
   assign \settings.add_hi  = settings[87:80];
   assign \$49  = { \$48 [10], \$48 [10:1] };
+  initial \$auto$verilog_backend.cc:2355:dump_module$99 = 0;
 endmodule
 
 module \holdfast_8x8_guard.lanes.requantizer_5.add_shift (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$100  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$100 ;
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -25236,10 +25335,11 @@ module \holdfast_8x8_guard.lanes.requantizer_5.add_shift (rst, shift, value, who
       \$29  = 1'h0;
     end
   end
+  initial \$auto$verilog_backend.cc:2355:dump_module$100 = 0;
 endmodule
 
 module \holdfast_8x8_guard.lanes.requantizer_5.shift$38 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$101  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$101 ;
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -25410,10 +25510,11 @@ module \holdfast_8x8_guard.lanes.requantizer_5.shift$38 (rst, shift, value, whol
       \$30  = 1'h0;
     end
   end
+  initial \$auto$verilog_backend.cc:2355:dump_module$101 = 0;
 endmodule
 
 module \holdfast_8x8_guard.lanes.requantizer_6 (rst, valid, violation, use_zero, bias, parameters, settings, residual_value, residual_present, total, result, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$102  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$102 ;
   wire [24:0] \$1 ;
   wire [9:0] \$10 ;
   wire \$11 ;
@@ -25781,10 +25882,11 @@ module \holdfast_8x8_guard.lanes.requantizer_6 (rst, valid, violation, use_zero,
   assign \settings.add_lo  = settings[79:72];
   assign \settings.add_hi  = settings[87:80];
   assign \$49  = { \$48 [10], \$48 [10:1] };
+  initial \$auto$verilog_backend.cc:2355:dump_module$102 = 0;
 endmodule
 
 module \holdfast_8x8_guard.lanes.requantizer_6.add_shift (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$103  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$103 ;
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -25949,10 +26051,11 @@ module \holdfast_8x8_guard.lanes.requantizer_6.add_shift (rst, shift, value, who
       \$29  = 1'h0;
     end
   end
+  initial \$auto$verilog_backend.cc:2355:dump_module$103 = 0;
 endmodule
 
 module \holdfast_8x8_guard.lanes.requantizer_6.shift$38 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$104  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$104 ;
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -26123,10 +26226,11 @@ module \holdfast_8x8_guard.lanes.requantizer_6.shift$38 (rst, shift, value, whol
       \$30  = 1'h0;
     end
   end
+  initial \$auto$verilog_backend.cc:2355:dump_module$104 = 0;
 endmodule
 
 module \holdfast_8x8_guard.lanes.requantizer_7 (rst, valid, violation, use_zero, bias, parameters, settings, residual_value, residual_present, total, result, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$105  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$105 ;
   wire [24:0] \$1 ;
   wire [9:0] \$10 ;
   wire \$11 ;
@@ -26494,10 +26598,11 @@ module \holdfast_8x8_guard.lanes.requantizer_7 (rst, valid, violation, use_zero,
   assign \settings.add_lo  = settings[79:72];
   assign \settings.add_hi  = settings[87:80];
   assign \$49  = { \$48 [10], \$48 [10:1] };
+  initial \$auto$verilog_backend.cc:2355:dump_module$105 = 0;
 endmodule
 
 module \holdfast_8x8_guard.lanes.requantizer_7.add_shift (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$106  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$106 ;
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -26662,10 +26767,11 @@ module \holdfast_8x8_guard.lanes.requantizer_7.add_shift (rst, shift, value, who
       \$29  = 1'h0;
     end
   end
+  initial \$auto$verilog_backend.cc:2355:dump_module$106 = 0;
 endmodule
 
 module \holdfast_8x8_guard.lanes.requantizer_7.shift$38 (rst, shift, value, whole, \over$10 , \sign$11 , increment, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$107  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$107 ;
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -26836,10 +26942,11 @@ module \holdfast_8x8_guard.lanes.requantizer_7.shift$38 (rst, shift, value, whol
       \$30  = 1'h0;
     end
   end
+  initial \$auto$verilog_backend.cc:2355:dump_module$107 = 0;
 endmodule
 
 module \holdfast_8x8_guard.lanes.residual_skew (rst, o, i, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$108  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$108 ;
   reg [7:0] \$1 ;
   reg [7:0] \$10 ;
   reg [7:0] \$11 ;
@@ -27196,10 +27303,11 @@ module \holdfast_8x8_guard.lanes.residual_skew (rst, o, i, clk);
   assign o[23:16] = lane_2_1;
   assign o[15:8] = lane_1_0;
   assign o[7:0] = i[7:0];
+  initial \$auto$verilog_backend.cc:2355:dump_module$108 = 0;
 endmodule
 
 module \holdfast_8x8_guard.output_writer (rst, token, codes, word, enable, address, layer, go, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$109  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$109 ;
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -27481,10 +27589,11 @@ module \holdfast_8x8_guard.output_writer (rst, token, codes, word, enable, addre
   assign \codes[6]  = codes[55:48];
   assign \codes[7]  = codes[63:56];
   assign \$1  = 1'h1;
+  initial \$auto$verilog_backend.cc:2355:dump_module$109 = 0;
 endmodule
 
 module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$5498$263 , go, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$110  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$110 ;
   wire [16:0] \$1 ;
   wire [16:0] \$2 ;
   wire \$3 ;
@@ -27592,10 +27701,11 @@ module \holdfast_8x8_guard.output_writer.walk (rst, take, \end , address, \port$
   assign address[47:32] = pointer;
   assign address[31:16] = pointer;
   assign address[15:0] = pointer;
+  initial \$auto$verilog_backend.cc:2355:dump_module$110 = 0;
 endmodule
 
 module \holdfast_8x8_guard.parameter_loader (rst, \begin , active, address, base, go, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$111  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$111 ;
   wire \$1 ;
   wire [14:0] \$2 ;
   wire \$3 ;
@@ -27657,10 +27767,11 @@ module \holdfast_8x8_guard.parameter_loader (rst, \begin , active, address, base
     end
   end
   assign pointer = address;
+  initial \$auto$verilog_backend.cc:2355:dump_module$111 = 0;
 endmodule
 
 module \holdfast_8x8_guard.residual_reader (rst, word, active, token, present, codes, address, layer, go, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$112  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$112 ;
   wire \$1 ;
   reg [63:0] \$10 ;
   wire \$2 ;
@@ -27974,10 +28085,11 @@ module \holdfast_8x8_guard.residual_reader (rst, word, active, token, present, c
   assign \word[5]  = word[47:40];
   assign \word[6]  = word[55:48];
   assign \word[7]  = word[63:56];
+  initial \$auto$verilog_backend.cc:2355:dump_module$112 = 0;
 endmodule
 
 module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile, columns, base, \port$5498$483 , go, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$113  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$113 ;
   wire [16:0] \$1 ;
   wire [14:0] \$10 ;
   wire [14:0] \$11 ;
@@ -28146,11 +28258,12 @@ module \holdfast_8x8_guard.residual_reader.walk (rst, take, \end , address, tile
   assign address[47:32] = pointer;
   assign address[31:16] = pointer;
   assign address[15:0] = pointer;
+  initial \$auto$verilog_backend.cc:2355:dump_module$113 = 0;
 endmodule
 
 module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault_parameter, fault_output, fault_residual, fault_accumulator, waiting, fetching, word, start, first, count, ready, feeder_done, layer, go, stop, done, status, index
 , fetch, busy, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$114  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$114 ;
   wire \$1 ;
   wire \$10 ;
   wire \$100 ;
@@ -29242,10 +29355,11 @@ module \holdfast_8x8_guard.sequencer (rst, fault_activation, fault_weight, fault
   assign \$39  = { 8'h00, word_9[31:24] };
   assign \$41  = { 16'h0000, word_15[23:16] };
   assign \$43  = { 16'h0000, word_16[23:16] };
+  initial \$auto$verilog_backend.cc:2355:dump_module$114 = 0;
 endmodule
 
 module \holdfast_8x8_guard.weight_loader (rst, active, load_next, pointer, registered, next_address, base, go, stop, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$115  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$115 ;
   wire \$1 ;
   wire \$10 ;
   wire \$11 ;
@@ -29558,10 +29672,11 @@ module \holdfast_8x8_guard.weight_loader (rst, active, load_next, pointer, regis
   end
   assign address = pointer;
   assign load = registered;
+  initial \$auto$verilog_backend.cc:2355:dump_module$115 = 0;
 endmodule
 
 module \holdfast_8x8_guard.weights (rst, read_address, write_address, write_data, write_enable, read_data, clk);
-  reg \$auto$verilog_backend.cc:2355:dump_module$116  = 0;
+  reg \$auto$verilog_backend.cc:2355:dump_module$116 ;
   wire \$1 ;
   reg [15:0] \$10 ;
   reg [7:0] \$11 ;
@@ -30481,4 +30596,5 @@ module \holdfast_8x8_guard.weights (rst, read_address, write_address, write_data
   assign \read_data[5]  = read_data[47:40];
   assign \read_data[6]  = read_data[55:48];
   assign \read_data[7]  = read_data[63:56];
+  initial \$auto$verilog_backend.cc:2355:dump_module$116 = 0;
 endmodule

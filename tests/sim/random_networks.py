@@ -32,6 +32,7 @@ __all__ = [
     "fitting_program",
     "random_config",
     "run_networks",
+    "scramble",
 ]
 
 
@@ -117,15 +118,38 @@ def fitting_program(
     return compile_graph(graph, config), codes
 
 
+def scramble(model: FastModel, seed: int) -> None:
+    """Put random bits in every register and every word of every memory, as after power-up."""
+    draw = np.random.default_rng(seed)
+
+    def bits(width: int) -> int:
+        return int.from_bytes(draw.bytes(width // 8 + 1), "little") % (1 << width)
+
+    for register in model.netlist.flip_flops:
+        model.write(register.name, bits(register.width))
+    for memory in model.netlist.memories:
+        if memory.width <= 62:
+            model.write_memory(memory.name, draw.integers(0, 1 << memory.width, memory.depth))
+        else:
+            for index in range(memory.depth):
+                model.write(memory.name, bits(memory.width), index)
+
+
 def run_networks(
     config: AcceleratorConfig,
     count: int,
     seed: int,
     on_network: Callable[[], None] = lambda: None,
+    scrambled: bool = False,
 ) -> RandomNetworks:
-    """Run networks of three random operations and a dense layer, guards on and off."""
+    """Run networks of three random operations and a dense layer, guards on and off.
+
+    ``scrambled``: every register and memory is random before the reset of one cycle.
+    """
     result = RandomNetworks(asdict(config))
     model = FastModel(accelerator_netlist(config))
+    if scrambled:
+        scramble(model, seed)
     model.reset()
     host = Accelerator(FastBus(model))
     draw = random.Random(seed)

@@ -5,7 +5,9 @@ import dataclasses
 import pytest
 
 from gen.config import AcceleratorConfig
-from tests.sim.random_networks import CHOICES, RANGES, random_config, run_networks
+from sim.accelerator import accelerator_netlist
+from sim.fast import FastModel
+from tests.sim.random_networks import CHOICES, RANGES, random_config, run_networks, scramble
 
 NETWORKS = 40
 
@@ -34,9 +36,26 @@ def test_narrow_multipliers(bits):
     check(random_config(3).with_(multiplier_bits=bits, acc_bits=20), bits)
 
 
-def check(config, seed):
-    result = run_networks(config, NETWORKS, seed)
+@pytest.mark.parametrize("seed", [0, 2, 3])
+def test_random_state_before_reset(seed):
+    check(random_config(seed), seed, scrambled=True)
+
+
+def check(config, seed, scrambled=False):
+    result = run_networks(config, NETWORKS, seed, scrambled=scrambled)
     assert result.networks == NETWORKS
     assert result.outputs >= NETWORKS
     assert result.mismatches == 0, result
     assert result.model_errors == 0, result
+
+
+def test_one_cycle_of_reset_settles_every_register():
+    """Only what the memories read last is left as it was."""
+    netlist = accelerator_netlist(random_config(3))
+    clean, scrambled = FastModel(netlist), FastModel(netlist)
+    scramble(scrambled, 0)
+    clean.reset()
+    scrambled.reset()
+    read_ports = {f"{memory.name}__read0" for memory in netlist.memories}
+    others = {register.name for register in netlist.flip_flops} - read_ports
+    assert others.isdisjoint(scrambled.differences(clean.snapshot()))
