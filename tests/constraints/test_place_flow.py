@@ -11,7 +11,7 @@ import constraints.__main__ as command
 from base.command import run
 from base.errors import HoldfastError
 from constraints import bitstream
-from constraints.bitstream import Placed, Synthesized
+from constraints.bitstream import REPORT, Placed, Synthesized
 from constraints.boards import find_board
 from constraints.place_flow import (
     GROWN,
@@ -92,13 +92,16 @@ class Recorded:
 
     placed, bitstream = "top.config", "top.bit"
 
-    def __init__(self, failure, calls, time_first):
-        self.failure, self.calls, self.time_first = failure, calls, time_first
+    def __init__(self, place, failure, calls, time_first):
+        self.place, self.failure = place, failure
+        self.calls, self.time_first = calls, time_first
 
     def run(self, target, said=None):
         self.calls.append((target, self.time_first))
         if self.time_first and self.failure:
             raise self.failure
+        for name in (target, REPORT):
+            (self.place / name).write_text("{}")
 
 
 @pytest.mark.parametrize("failure", [None, NotInTime("slow"), NotRouted("no way")], ids=str)
@@ -111,7 +114,7 @@ def test_a_clock_that_is_missed_is_still_measured(monkeypatch, tmp_path, failure
 
     def make(board, place, seed, time_first=True):
         (place / "Makefile").write_text("")
-        return Recorded(failure, calls, time_first)
+        return Recorded(place, failure, calls, time_first)
 
     monkeypatch.setattr(bitstream.PlaceFlow, "make", make)
     monkeypatch.setattr(bitstream, "read_report", lambda *_: "report")
